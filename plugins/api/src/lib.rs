@@ -1,0 +1,1 @@
+//! The contract between tracer-resolver and its backend plugins.

@@ -1,0 +1,1 @@
+//! What the HTTP backends of tracer-resolver share.

@@ -1,0 +1,1 @@
+//! Backend plugin of tracer-resolver: jaeger.

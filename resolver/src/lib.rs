@@ -1,0 +1,3 @@
+//! The engine of tracer-resolver.
+
+pub mod config;

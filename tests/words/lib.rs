@@ -1,0 +1,1 @@
+//! Words the contract tests share.
