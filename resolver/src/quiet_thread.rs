@@ -1,0 +1,87 @@
+//! Threads of ours that the application never notices.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::thread::{Builder, JoinHandle};
+
+/// Starts a named thread in which no signal handler of the application ever runs.
+///
+/// All signals are blocked but those a fault of the thread itself raises: with these blocked the kernel would kill the
+/// process without the application's crash handler having seen anything. `SIGPIPE` is among the blocked, so a write to
+/// a closed socket is an error and not the end of the process.
+///
+/// The name is cut to 15 bytes by the kernel.
+///
+/// # Errors
+///
+/// What the system says when it gives no thread (a limit reached, no memory).
+pub(crate) fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    // A new thread inherits the mask of its creator: blocked before it exists, there is no moment without.
+    let callers_mask = block_signals();
+    let spawned = Builder::new().name(name).spawn(body);
+    restore_signals(&callers_mask);
+    spawned
+}
+
+fn block_signals() -> libc::sigset_t {
+    let mut blocked = MaybeUninit::uninit();
+    let mut before = MaybeUninit::uninit();
+    // SAFETY: both point to storage of the right type; `sigfillset` initializes `blocked` before anything reads it, and
+    // these functions fail only for signal numbers or `how` values that do not exist, none of which is passed.
+    unsafe {
+        libc::sigfillset(blocked.as_mut_ptr());
+        for fault in [
+            libc::SIGSEGV,
+            libc::SIGBUS,
+            libc::SIGFPE,
+            libc::SIGILL,
+            libc::SIGTRAP,
+            libc::SIGSYS,
+            libc::SIGABRT,
+        ] {
+            libc::sigdelset(blocked.as_mut_ptr(), fault);
+        }
+        libc::sigemptyset(before.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_BLOCK, blocked.as_ptr(), before.as_mut_ptr());
+        before.assume_init()
+    }
+}
+
+fn restore_signals(mask: &libc::sigset_t) {
+    // SAFETY: `mask` is what `pthread_sigmask` wrote in `block_signals`; a null old-set is allowed.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, std::ptr::null_mut()) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blocked_now(signal: libc::c_int) -> bool {
+        let mut mask = MaybeUninit::uninit();
+        // SAFETY: a null new-set only reads the mask into `mask`, which `sigemptyset` initialized.
+        unsafe {
+            libc::sigemptyset(mask.as_mut_ptr());
+            libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), mask.as_mut_ptr());
+            libc::sigismember(mask.as_ptr(), signal) == 1
+        }
+    }
+
+    #[test]
+    fn a_quiet_thread_blocks_the_applications_signals_but_not_its_own_faults() {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let thread = spawn("tr-test".to_owned(), move || {
+            let masks = [libc::SIGTERM, libc::SIGPIPE, libc::SIGCHLD, libc::SIGUSR1, libc::SIGSEGV, libc::SIGABRT];
+            sender.send(masks.map(blocked_now)).unwrap();
+        })
+        .unwrap();
+        thread.join().unwrap();
+        assert_eq!(receiver.recv().unwrap(), [true, true, true, true, false, false]);
+    }
+
+    #[test]
+    fn the_callers_own_mask_is_left_as_it_was() {
+        assert!(!blocked_now(libc::SIGTERM));
+        spawn("tr-test".to_owned(), || ()).unwrap().join().unwrap();
+        assert!(!blocked_now(libc::SIGTERM));
+    }
+}
