@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * tracer_plugin.h: the backend plugins of tracer-resolver, ABI 1.0.
+ *
+ * A plugin is an exporter of finished batches: OTLP bytes in, a status out. It is one shared object with one exported
+ * symbol, `tracer_plugin_v1`, which returns a static table of functions. This header is the specification: what it
+ * does not promise, nobody may rely on. It needs C99 or C++11 and nothing else of this project.
+ *
+ *   dlopen -> tracer_plugin_v1 -> validate -> create -> export_batch ... flush ... stats -> shutdown -> destroy
+ *             (checked by the host)           `------- one instance per backend of the configuration --------'
+ *
+ * MEMORY
+ *   - Whoever allocates, frees. Neither side ever frees, grows or keeps what the other side allocated.
+ *   - Every pointer handed to a function is borrowed until that function returns, unless its own sentence says more.
+ *     Copy what you keep.
+ *   - Text is UTF-8 and length-delimited, not NUL-terminated (`tracer_error` alone holds NUL-terminated text).
+ *
+ * THREADS (the tag in brackets after each function: who calls it & in which state of the instance)
+ *   [any-thread]     any thread, several at once.
+ *   [control-thread] a thread of the host's; never two such calls at once for one instance.
+ *   [export-thread]  a thread of the host's that does nothing else. At most one call at a time for one instance, or up
+ *                    to `max_concurrency` with TRACER_CAP_CONCURRENT_EXPORT. Successive calls may come from different
+ *                    threads. No application thread and no Kafka thread waits for it, so it may block.
+ *   Different instances of one plugin are used at the same time: keep no state that they share without a lock.
+ *
+ * STATES OF AN INSTANCE
+ *   created    `create` returned TRACER_OK.
+ *   shut-down  `shutdown` returned, whatever it returned.
+ *   poisoned   a call returned TRACER_ERR_PANIC. The host calls nothing more on it but `destroy`.
+ *   destroyed  `destroy` was called.
+ *
+ * WHAT THE HOST PROMISES
+ *   - It checks everything before it uses it: size, version, functions, type name, encoding, schema.
+ *   - It queues, batches, samples and retries; a plugin does none of these. Only TRACER_ERR_RETRYABLE and
+ *     TRACER_ERR_TIMEOUT are retried, with backoff and jitter, never earlier than `retry_after_ms`, with the same
+ *     `batch_id` and a rising `attempt`.
+ *   - A watchdog: an `export_batch` that overruns its `timeout_ms` by more than a grace (5 seconds by default) is
+ *     declared stuck: its backend's batches are dropped and counted until the call returns. The thread is not killed.
+ *   - A library that was loaded is never unloaded: code, static data and thread-local destructors stay valid for ever.
+ *     Rationale: unloading breaks thread-local destructors and every thread the plugin forgot. The price is that a
+ *     new version of a plugin needs a new process.
+ *   - After fork(), in the child, it never touches an instance that the parent made.
+ *
+ * WHAT A PLUGIN PROMISES
+ *   - Nothing is thrown, unwound or longjmp'ed out of a function; an exception or panic caught at the door is reported
+ *     as TRACER_ERR_PANIC. Nothing calls exit() or abort(): a fault in a plugin ends the customer's process.
+ *   - It leaves alone what belongs to the process: environment, locale, working directory, signal handlers, stdin,
+ *     stdout. Threads it starts block all signals.
+ *   - It uses the system allocator, exports no other symbol (compile with -fvisibility=hidden) and links its own
+ *     dependencies statically or by versioned symbols: many plugins live in one process.
+ *   - It never prints; it reports through `tracer_error` and `tracer_host.log`. Neither ever contains a secret.
+ *
+ * VERSIONS
+ *   - The major version is in the symbol's name. ABI 2 would be `tracer_plugin_v2`; a library may export both.
+ *   - A minor version only appends fields to structs, codes to lists and bits to sets. Nothing moves, nothing is
+ *     removed, no meaning changes.
+ *   - Every struct that may grow begins with `struct_size`, set by whoever owns the struct to sizeof in its own header.
+ *     The other side uses a field only if TRACER_HAS says it is there: that is the whole negotiation.
+ *   - Unknown codes mean TRACER_ERR_INTERNAL. Unknown capability bits 0..31 are ignored, 32..63 refuse the plugin.
+ *   - Reserved fields are zero when written and ignored when read.
+ *
+ * CONFIGURATION
+ *   `config_schema` is JSON Schema 2020-12 for the backend's `config` table. The host checks the user's settings
+ *   against it before it calls anything, and points at the line of the file that broke it. So:
+ *   - `"type": "object"` and `"additionalProperties": false` at every level: a misspelt key must be an error.
+ *   - `"x-secret": true` on every string that is a password, a token or may hold one: the host never prints its value.
+ *   - `"description"` on every property: tools print it. `"default"` documents; the host does not fill it in.
+ *   - References stay inside the document (`#/$defs/...`); nothing is ever fetched.
+ *   What a schema cannot say (a file must exist, two keys exclude each other) `validate` says, with `field` set.
+ *
+ * EXTENSIONS
+ *   Optional things are looked up by id with `get_extension`; an id names its version and its struct. ABI 1.0 defines
+ *   none. Ids that begin with "tracer_plugin." are reserved, among them "tracer_plugin.async-export/1",
+ *   "tracer_plugin.sampler/1" and "tracer_plugin.propagator/1". Others are free: use a domain name you own.
+ *   Rationale: export is synchronous because an asynchronous one needs a lifetime for the bytes, a callback that comes
+ *   exactly once and a barrier at shutdown. TRACER_CAP_CONCURRENT_EXPORT gives the same throughput without them.
+ */
+#ifndef TRACER_PLUGIN_H
+#define TRACER_PLUGIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TRACER_ABI_MAJOR 1
+#define TRACER_ABI_MINOR 0
+
+/* The name to look up; it carries the major version. */
+#define TRACER_PLUGIN_SYMBOL "tracer_plugin_v1"
+
+/* Whether the struct behind `pointer` (of type `type`) was made by a side that knows `field`. */
+#define TRACER_HAS(pointer, type, field) \
+    ((pointer)->struct_size >= offsetof(type, field) + sizeof(((const type *)0)->field))
+
+/* Text. Borrowed like every pointer. `ptr` may be NULL only if `len` is 0; need not be NUL-terminated. */
+typedef struct tracer_str {
+    const char *ptr;
+    size_t len;
+} tracer_str;
+
+/* Bytes. Borrowed like every pointer. `ptr` may be NULL only if `len` is 0. */
+typedef struct tracer_bytes {
+    const uint8_t *ptr;
+    size_t len;
+} tracer_bytes;
+
+/* One backend at work. Opaque to the host; allocated by `create`, freed by `destroy`, both of the plugin. */
+typedef struct tracer_instance tracer_instance;
+
+/* What became of a call. int32_t and not an enum. Rationale: the size of an enum is the compiler's choice. */
+typedef int32_t tracer_code;
+
+/* Done. For export_batch: the backend has taken every span. */
+#define TRACER_OK ((tracer_code)0)
+/* The configuration is wrong; `field` says where. Only from validate and create. Not retried. */
+#define TRACER_ERR_CONFIG ((tracer_code)1)
+/* Nothing was stored and trying again may help: unreachable, busy, throttled. Retried. */
+#define TRACER_ERR_RETRYABLE ((tracer_code)2)
+/* Trying again with these bytes cannot help: refused, malformed, unauthorised. The batch is dropped and counted. */
+#define TRACER_ERR_PERMANENT ((tracer_code)3)
+/* The batch was taken but for `rejected_spans`, which are counted as rejected. Not retried. */
+#define TRACER_ERR_PARTIAL ((tracer_code)4)
+/* Not finished within timeout_ms; whether anything was stored is unknown. From export_batch: retried. */
+#define TRACER_ERR_TIMEOUT ((tracer_code)5)
+/* The instance is shut down. Not retried. */
+#define TRACER_ERR_SHUTDOWN ((tracer_code)6)
+/* A panic or exception was caught at the plugin's door: the instance is poisoned. The host destroys it, makes a new
+ * one after a pause at most 3 times, and then takes the backend out of service. */
+#define TRACER_ERR_PANIC ((tracer_code)7)
+/* The call, the encoding or the ABI version is not supported. Not retried. */
+#define TRACER_ERR_UNSUPPORTED ((tracer_code)8)
+/* A defect of the plugin's, or of the host's as the plugin sees it (an argument that breaks this contract). Also what
+ * the host makes of a code it does not know. Not retried. */
+#define TRACER_ERR_INTERNAL ((tracer_code)9)
+
+/* What `tracer_batch.body` is: OTLP protobuf, one ExportTraceServiceRequest, uncompressed. Its ResourceSpans may belong
+ * to several services: a backend is one instance, shared by every service that names it. */
+#define TRACER_ENCODING_OTLP_PROTOBUF 1u
+
+/* export_batch may be called up to `max_concurrency` times at once; flush may run beside it. */
+#define TRACER_CAP_CONCURRENT_EXPORT ((uint64_t)1 << 0)
+/* The plugin talks to other machines. For information only: lists of plugins show it. */
+#define TRACER_CAP_NETWORK ((uint64_t)1 << 3)
+/* Bits 1 and 2 are reserved for "owns retry" and "asynchronous export". A host refuses a plugin that sets a bit of
+ * this mask which it does not know. */
+#define TRACER_CAP_MUST_UNDERSTAND ((uint64_t)0xffffffff << 32)
+
+/* Levels of tracer_host.log. Other values are taken as TRACER_LOG_TRACE. */
+#define TRACER_LOG_ERROR 1u
+#define TRACER_LOG_WARN 2u
+#define TRACER_LOG_INFO 3u
+#define TRACER_LOG_DEBUG 4u
+#define TRACER_LOG_TRACE 5u
+
+/* Why a call failed. Owned by the caller, who zeroes it and sets struct_size; the callee fills it in before it returns
+ * anything but TRACER_OK, and writes nothing at or beyond struct_size. The pointer may be NULL: then only the code
+ * returned counts. Rationale: a fixed struct of the caller's needs no allocator, no lifetime and no "last error". */
+typedef struct tracer_error {
+    uint32_t struct_size;
+    tracer_code code;        /* The code returned, again. Where they differ, the one returned counts. */
+    uint32_t retry_after_ms; /* RETRYABLE, TIMEOUT: the earliest time to retry that the backend asked for; 0: it did not. */
+    uint32_t rejected_spans; /* PARTIAL: how many spans the backend refused. */
+    char field[128];         /* CONFIG: JSON pointer (RFC 6901) into the config, "/tls/ca_file"; "" is all of it. */
+    char message[384];       /* One line for an operator: what failed and what to do. No secrets. Cut to size between
+                                characters; like field, UTF-8 and always NUL-terminated. */
+} tracer_error;
+
+/* One batch. Owned by the host; it and `body` are borrowed until export_batch returns. */
+typedef struct tracer_batch {
+    uint32_t struct_size;
+    uint32_t encoding;   /* One of TRACER_ENCODING_*, and one whose bit is in accepted_encodings. */
+    tracer_bytes body;   /* Never empty. Any alignment. */
+    uint32_t span_count; /* Spans in body; at least 1. */
+    uint32_t attempt;    /* 1 for the first try, one more for each retry. */
+    uint64_t batch_id;   /* The same on every retry; unique for the instance. */
+} tracer_batch;
+
+/* Counters since create: all but in_flight only grow. Owned by the host, who zeroes it and sets struct_size. */
+typedef struct tracer_stats {
+    uint32_t struct_size;
+    uint32_t in_flight;      /* Batches being exported at this moment. */
+    uint64_t spans_sent;     /* Spans the backend has taken. */
+    uint64_t spans_rejected; /* Spans the backend refused, in partial successes and in permanent errors. */
+    uint64_t batches_sent;   /* Calls of export_batch that returned OK or PARTIAL. */
+    uint64_t batches_failed; /* Calls of export_batch that returned anything else. */
+    uint64_t bytes_sent;     /* Bytes on the wire, after compression, retries included. */
+    uint64_t reconnects;     /* Connections opened after the first one. */
+} tracer_stats;
+
+/* What the host gives a plugin. Owned by the host; it and all it points to stay valid, and its functions callable, from
+ * create until destroy returns; for ever if destroy is never called. Not to be used after destroy has returned. */
+typedef struct tracer_host {
+    uint32_t struct_size;
+    uint16_t abi_major; /* 1 */
+    uint16_t abi_minor; /* Of the host's header; may be above or below the plugin's. */
+    tracer_str name;    /* "tracer-resolver" */
+    tracer_str version; /* Of the host, "0.1.0". */
+    void *ctx;          /* Opaque; the first argument of the functions below. */
+
+    /* Writes one line to the application's log. `level` is one of TRACER_LOG_*; `target` names the part of the plugin
+     * that speaks ("zipkin::http"); both texts are borrowed until it returns. Never blocks: drops when it must. No
+     * secrets. May be NULL. [any-thread & from the start of create to the return of destroy] */
+    void (*log)(void *ctx, uint32_t level, tracer_str target, tracer_str message);
+
+    /* Looks up an extension of the host. Returns NULL for an unknown id; else a struct of the host's with the lifetime
+     * of tracer_host. May be NULL. [any-thread & from the start of create to the return of destroy] */
+    const void *(*get_extension)(void *ctx, tracer_str id);
+} tracer_host;
+
+/* What an instance is made of. Owned by the host; borrowed until create returns, but for `host`, which see. */
+typedef struct tracer_create_args {
+    uint32_t struct_size;
+    uint32_t max_concurrency; /* The most calls of export_batch at once; at least 1, and 1 without
+                                 TRACER_CAP_CONCURRENT_EXPORT. */
+    const tracer_host *host;  /* Never NULL. Valid until destroy returns. */
+    tracer_str backend_name;  /* The name of the backend in the configuration, for log lines. Which service a span belongs
+                                 to is said by the resources in each batch. */
+    tracer_str config_json;   /* A JSON object: the backend's config table, references replaced, schema checked,
+                                 validate passed. Empty text is to be read as "{}". May hold secrets. */
+} tracer_create_args;
+
+/* The plugin. Static and constant: the same bytes for as long as the process lives. No function may be NULL. */
+typedef struct tracer_plugin {
+    uint32_t struct_size;
+    uint16_t abi_major;          /* TRACER_ABI_MAJOR of the plugin's header. */
+    uint16_t abi_minor;          /* TRACER_ABI_MINOR of the plugin's header. */
+    uint64_t capabilities;       /* TRACER_CAP_* */
+    uint32_t accepted_encodings; /* Bit n: encoding n. Must contain 1u << TRACER_ENCODING_OTLP_PROTOBUF. */
+    uint32_t reserved;           /* 0 */
+    tracer_str type_name;        /* What `plugin = "..."` in the configuration must say: [a-z][a-z0-9_-]*, "zipkin". */
+    tracer_str version;          /* Of the plugin, "1.4.2". */
+    tracer_str build_info;       /* Compiler, target, commit: whatever helps support. May be empty. */
+    tracer_str config_schema;    /* See CONFIGURATION above. */
+
+    /* Says whether `config_json` would do for create. Pure: no file is written, no thread, no connection. Returns OK or
+     * CONFIG with `field`. Called for every backend before the first is created, so that all errors of a configuration
+     * are shown at once, and by tools that never create. [any-thread] */
+    tracer_code (*validate)(tracer_str config_json, tracer_error *error);
+
+    /* Makes an instance. `*out` is set if, and only if, it returns OK; it belongs to the plugin and comes back in
+     * destroy. May start threads and read files. Must not wait for the network: an unreachable backend is not an error
+     * here but of each export_batch. Returns OK, CONFIG, UNSUPPORTED, INTERNAL or PANIC. [control-thread] */
+    tracer_code (*create)(const tracer_create_args *args, tracer_instance **out, tracer_error *error);
+
+    /* Ships one batch and returns when the backend has answered. `batch` and all it points to is borrowed until it
+     * returns. It should return within timeout_ms (at least 1) and must give up then: TIMEOUT. Never retries by itself
+     * what the backend has answered. [export-thread & created & !shut-down & !poisoned] */
+    tracer_code (*export_batch)(tracer_instance *instance, const tracer_batch *batch, uint32_t timeout_ms,
+                                tracer_error *error);
+
+    /* Pushes out what the plugin itself still holds back (a file buffer), within timeout_ms; 0: without waiting. Returns
+     * OK if there is nothing. Not at the same time as export_batch, unless TRACER_CAP_CONCURRENT_EXPORT is set.
+     * [export-thread & created & !shut-down & !poisoned] */
+    tracer_code (*flush)(tracer_instance *instance, uint32_t timeout_ms, tracer_error *error);
+
+    /* Ends the work, within timeout_ms: flushes, closes, joins threads. Called once, with no export_batch or flush
+     * running, unless one of these is stuck, when it is not called at all. TIMEOUT says that threads of the instance
+     * still run: the host then never calls destroy. Rationale: a leak is better than a use after free.
+     * [control-thread & created & !poisoned] */
+    tracer_code (*shutdown)(tracer_instance *instance, uint32_t timeout_ms, tracer_error *error);
+
+    /* Frees the instance. Called at most once, as its last call, with no other call on it running: after shutdown
+     * returned anything but TIMEOUT, or when the instance is poisoned. When it returns no thread of the instance runs,
+     * and tracer_host is not used any more. [control-thread & (shut-down | poisoned)] */
+    void (*destroy)(tracer_instance *instance);
+
+    /* Fills in *out, which is the caller's, up to its struct_size. Must not block, not even on a lock that export_batch
+     * holds while it waits. Returns OK, or UNSUPPORTED if the plugin does not count.
+     * [any-thread & created & !destroyed] */
+    tracer_code (*stats)(const tracer_instance *instance, tracer_stats *out);
+
+    /* Looks up an extension of the plugin. Returns NULL for an unknown id; else a static struct of the plugin's, valid
+     * for ever. Pure. [any-thread] */
+    const void *(*get_extension)(tracer_str id);
+} tracer_plugin;
+
+#if defined(__GNUC__) || defined(__clang__)
+#define TRACER_PLUGIN_EXPORT __attribute__((visibility("default")))
+#else
+#define TRACER_PLUGIN_EXPORT
+#endif
+
+/* The one exported symbol. Returns the table: always the same pointer, static, never freed. `host_minor` is the host's
+ * TRACER_ABI_MINOR; a plugin that cannot live with so old a host returns NULL and is refused. Pure: no I/O, no thread,
+ * no allocation. [any-thread] */
+TRACER_PLUGIN_EXPORT const tracer_plugin *tracer_plugin_v1(uint32_t host_minor);
+
+/* The layout is frozen. These do not compile if a compiler disagrees with it. */
+#if defined(__LP64__) || defined(_LP64)
+typedef char tracer_assert_str[sizeof(tracer_str) == 16 ? 1 : -1];
+typedef char tracer_assert_bytes[sizeof(tracer_bytes) == 16 ? 1 : -1];
+typedef char tracer_assert_error[sizeof(tracer_error) == 528 ? 1 : -1];
+typedef char tracer_assert_batch[sizeof(tracer_batch) == 40 ? 1 : -1];
+typedef char tracer_assert_stats[sizeof(tracer_stats) == 56 ? 1 : -1];
+typedef char tracer_assert_host[sizeof(tracer_host) == 64 ? 1 : -1];
+typedef char tracer_assert_create_args[sizeof(tracer_create_args) == 48 ? 1 : -1];
+typedef char tracer_assert_plugin[sizeof(tracer_plugin) == 152 ? 1 : -1];
+typedef char tracer_assert_functions[offsetof(tracer_plugin, validate) == 88 ? 1 : -1];
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TRACER_PLUGIN_H */

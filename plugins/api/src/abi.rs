@@ -1,0 +1,383 @@
+//! `include/tracer_plugin.h` in Rust, item by item and under the same names.
+//!
+//! The header is the specification: ownership, threads and states are said there, once. What stands here is layout,
+//! frozen by the asserts at the end, and the few conversions that both the host and the plugin side need. A plugin
+//! author needs none of it: see [`Backend`](crate::Backend).
+
+#![expect(non_camel_case_types, reason = "the names of the C header, so that one search finds both sides")]
+
+use std::ffi::c_void;
+use std::marker::{PhantomData, PhantomPinned};
+use std::mem::size_of;
+
+/// The major version: part of the symbol's name.
+pub const TRACER_ABI_MAJOR: u16 = 1;
+/// The minor version: only appends.
+pub const TRACER_ABI_MINOR: u16 = 0;
+/// The symbol to look up.
+pub const TRACER_PLUGIN_SYMBOL: &str = "tracer_plugin_v1";
+
+/// What became of a call; one of the `TRACER_OK`, `TRACER_ERR_*` below.
+pub type tracer_code = i32;
+/// Done.
+pub const TRACER_OK: tracer_code = 0;
+/// The configuration is wrong; `field` says where.
+pub const TRACER_ERR_CONFIG: tracer_code = 1;
+/// Nothing was stored and trying again may help.
+pub const TRACER_ERR_RETRYABLE: tracer_code = 2;
+/// Trying again with these bytes cannot help.
+pub const TRACER_ERR_PERMANENT: tracer_code = 3;
+/// The batch was taken but for `rejected_spans`.
+pub const TRACER_ERR_PARTIAL: tracer_code = 4;
+/// Not finished within the time-out; whether anything was stored is unknown.
+pub const TRACER_ERR_TIMEOUT: tracer_code = 5;
+/// The instance is shut down.
+pub const TRACER_ERR_SHUTDOWN: tracer_code = 6;
+/// A panic was caught at the plugin's door: the instance is poisoned.
+pub const TRACER_ERR_PANIC: tracer_code = 7;
+/// The call, the encoding or the ABI version is not supported.
+pub const TRACER_ERR_UNSUPPORTED: tracer_code = 8;
+/// A defect of one of the two sides; also what an unknown code means.
+pub const TRACER_ERR_INTERNAL: tracer_code = 9;
+
+/// OTLP protobuf, one `ExportTraceServiceRequest`, uncompressed.
+pub const TRACER_ENCODING_OTLP_PROTOBUF: u32 = 1;
+
+/// `export_batch` may be called up to `max_concurrency` times at once.
+pub const TRACER_CAP_CONCURRENT_EXPORT: u64 = 1 << 0;
+/// The plugin talks to other machines.
+pub const TRACER_CAP_NETWORK: u64 = 1 << 3;
+/// A host refuses a plugin that sets a bit of this mask which it does not know.
+pub const TRACER_CAP_MUST_UNDERSTAND: u64 = 0xffff_ffff << 32;
+
+/// For what needs a person.
+pub const TRACER_LOG_ERROR: u32 = 1;
+/// For what may need one.
+pub const TRACER_LOG_WARN: u32 = 2;
+/// For what happens once in a while.
+pub const TRACER_LOG_INFO: u32 = 3;
+/// For finding a fault.
+pub const TRACER_LOG_DEBUG: u32 = 4;
+/// For finding it at any price.
+pub const TRACER_LOG_TRACE: u32 = 5;
+
+/// Borrowed UTF-8 text.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct tracer_str {
+    /// Null only if `len` is 0.
+    pub ptr: *const u8,
+    /// In bytes.
+    pub len: usize,
+}
+
+/// Borrowed bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct tracer_bytes {
+    /// Null only if `len` is 0.
+    pub ptr: *const u8,
+    /// How many.
+    pub len: usize,
+}
+
+/// One backend at work; the plugin's own.
+#[repr(C)]
+pub struct tracer_instance {
+    _private: [u8; 0],
+    _not_send_not_unpin: PhantomData<(*mut u8, PhantomPinned)>,
+}
+
+/// Why a call failed; owned by the caller.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct tracer_error {
+    /// Set by the caller; nothing at or beyond it is written.
+    pub struct_size: u32,
+    /// The code returned, again.
+    pub code: tracer_code,
+    /// Milliseconds; 0 is none.
+    pub retry_after_ms: u32,
+    /// With [`TRACER_ERR_PARTIAL`].
+    pub rejected_spans: u32,
+    /// A JSON pointer into the configuration; NUL-terminated.
+    pub field: [u8; 128],
+    /// One line for an operator; NUL-terminated.
+    pub message: [u8; 384],
+}
+
+/// One batch; owned by the host.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct tracer_batch {
+    /// Set by the host.
+    pub struct_size: u32,
+    /// [`TRACER_ENCODING_OTLP_PROTOBUF`].
+    pub encoding: u32,
+    /// Never empty.
+    pub body: tracer_bytes,
+    /// At least 1.
+    pub span_count: u32,
+    /// 1 for the first try.
+    pub attempt: u32,
+    /// The same on every retry.
+    pub batch_id: u64,
+}
+
+/// Counters since `create`; owned by the host.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct tracer_stats {
+    /// Set by the host; nothing at or beyond it is written.
+    pub struct_size: u32,
+    /// Batches being exported at this moment.
+    pub in_flight: u32,
+    /// Spans the backend has taken.
+    pub spans_sent: u64,
+    /// Spans the backend refused.
+    pub spans_rejected: u64,
+    /// Exports that returned OK or PARTIAL.
+    pub batches_sent: u64,
+    /// Exports that returned anything else.
+    pub batches_failed: u64,
+    /// Bytes on the wire.
+    pub bytes_sent: u64,
+    /// Connections opened after the first one.
+    pub reconnects: u64,
+}
+
+/// What the host gives a plugin; owned by the host, valid until `destroy` returns.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct tracer_host {
+    /// Set by the host.
+    pub struct_size: u32,
+    /// 1.
+    pub abi_major: u16,
+    /// Of the host's header.
+    pub abi_minor: u16,
+    /// `tracer-resolver`.
+    pub name: tracer_str,
+    /// Of the host.
+    pub version: tracer_str,
+    /// The first argument of the functions below.
+    pub ctx: *mut c_void,
+    /// Writes one line to the application's log; any thread, never blocks.
+    pub log: Option<unsafe extern "C" fn(ctx: *mut c_void, level: u32, target: tracer_str, message: tracer_str)>,
+    /// Looks up an extension of the host; any thread.
+    pub get_extension: Option<unsafe extern "C" fn(ctx: *mut c_void, id: tracer_str) -> *const c_void>,
+}
+
+/// What an instance is made of; owned by the host, borrowed until `create` returns.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct tracer_create_args {
+    /// Set by the host.
+    pub struct_size: u32,
+    /// The most exports at once; at least 1.
+    pub max_concurrency: u32,
+    /// Valid until `destroy` returns.
+    pub host: *const tracer_host,
+    /// The name of the backend in the configuration.
+    pub backend_name: tracer_str,
+    /// A JSON object; empty text is `{}`.
+    pub config_json: tracer_str,
+}
+
+/// The plugin: static, constant, the same for as long as the process lives.
+///
+/// Every function is an `Option` so that a null in a foreign table is a value to be refused and not undefined
+/// behaviour.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct tracer_plugin {
+    /// Set by the plugin; fields at or beyond it are not there.
+    pub struct_size: u32,
+    /// Of the plugin's header.
+    pub abi_major: u16,
+    /// Of the plugin's header.
+    pub abi_minor: u16,
+    /// `TRACER_CAP_*`.
+    pub capabilities: u64,
+    /// Bit n: encoding n.
+    pub accepted_encodings: u32,
+    /// 0.
+    pub reserved: u32,
+    /// What `plugin = "…"` must say.
+    pub type_name: tracer_str,
+    /// Of the plugin.
+    pub version: tracer_str,
+    /// For support; may be empty.
+    pub build_info: tracer_str,
+    /// JSON Schema 2020-12 of the backend's `config`.
+    pub config_schema: tracer_str,
+    /// Whether a configuration would do. Pure; any thread.
+    pub validate: Option<unsafe extern "C" fn(config_json: tracer_str, error: *mut tracer_error) -> tracer_code>,
+    /// Makes an instance; `*out` is set only with [`TRACER_OK`].
+    pub create: Option<
+        unsafe extern "C" fn(
+            args: *const tracer_create_args,
+            out: *mut *mut tracer_instance,
+            error: *mut tracer_error,
+        ) -> tracer_code,
+    >,
+    /// Ships one batch. An export thread of the host's.
+    pub export_batch: Option<
+        unsafe extern "C" fn(
+            instance: *mut tracer_instance,
+            batch: *const tracer_batch,
+            timeout_ms: u32,
+            error: *mut tracer_error,
+        ) -> tracer_code,
+    >,
+    /// Pushes out what the plugin holds back. An export thread of the host's.
+    pub flush: Option<TimedCall>,
+    /// Ends the work; once.
+    pub shutdown: Option<TimedCall>,
+    /// Frees the instance; the last call.
+    pub destroy: Option<unsafe extern "C" fn(instance: *mut tracer_instance)>,
+    /// Fills in the counters. Any thread; never blocks.
+    pub stats: Option<unsafe extern "C" fn(instance: *const tracer_instance, out: *mut tracer_stats) -> tracer_code>,
+    /// Looks up an extension of the plugin. Any thread.
+    pub get_extension: Option<unsafe extern "C" fn(id: tracer_str) -> *const c_void>,
+}
+
+/// The shape of `flush` and `shutdown`.
+pub type TimedCall =
+    unsafe extern "C" fn(instance: *mut tracer_instance, timeout_ms: u32, error: *mut tracer_error) -> tracer_code;
+
+/// The shape of the one exported symbol, `tracer_plugin_v1`.
+pub type tracer_plugin_entry = unsafe extern "C" fn(host_minor: u32) -> *const tracer_plugin;
+
+// SAFETY: the header makes the table constant for as long as the process lives, and all that it points to.
+unsafe impl Send for tracer_plugin {}
+// SAFETY: as above: nobody ever writes to it.
+unsafe impl Sync for tracer_plugin {}
+
+impl tracer_str {
+    /// The empty text.
+    pub const EMPTY: Self = Self::new("");
+
+    /// Borrows `text`: the result must not be used after `text` is gone.
+    pub const fn new(text: &str) -> Self {
+        Self { ptr: text.as_ptr(), len: text.len() }
+    }
+
+    /// The bytes, which a faulty other side may have made something else than UTF-8. A null pointer is empty.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` is null or points to `len` readable bytes that live and do not change for `'a`.
+    pub unsafe fn as_bytes<'a>(self) -> &'a [u8] {
+        // SAFETY: the caller vouches for both fields.
+        unsafe { tracer_bytes { ptr: self.ptr, len: self.len }.as_slice() }
+    }
+}
+
+impl tracer_bytes {
+    /// Borrows `bytes`: the result must not be used after `bytes` is gone.
+    pub const fn new(bytes: &[u8]) -> Self {
+        Self { ptr: bytes.as_ptr(), len: bytes.len() }
+    }
+
+    /// The bytes. A null pointer is empty, whatever `len` says.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` is null or points to `len` readable bytes that live and do not change for `'a`.
+    pub unsafe fn as_slice<'a>(self) -> &'a [u8] {
+        if self.ptr.is_null() || self.len == 0 {
+            return &[];
+        }
+        // SAFETY: not null, and the caller vouches for the length and the lifetime.
+        unsafe { std::slice::from_raw_parts(self.ptr, self.len) }
+    }
+}
+
+impl tracer_error {
+    /// Zeroed, with its size set: what a caller hands to a function.
+    pub const fn new() -> Self {
+        Self {
+            struct_size: size_of::<Self>() as u32,
+            code: TRACER_OK,
+            retry_after_ms: 0,
+            rejected_spans: 0,
+            field: [0; 128],
+            message: [0; 384],
+        }
+    }
+}
+
+impl Default for tracer_error {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl tracer_stats {
+    /// Zeroed, with its size set: what a caller hands to `stats`.
+    pub const fn new() -> Self {
+        Self {
+            struct_size: size_of::<Self>() as u32,
+            in_flight: 0,
+            spans_sent: 0,
+            spans_rejected: 0,
+            batches_sent: 0,
+            batches_failed: 0,
+            bytes_sent: 0,
+            reconnects: 0,
+        }
+    }
+}
+
+impl Default for tracer_stats {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How large a struct must say it is for `$field` to be there: `TRACER_HAS` of the header, for the other side's
+/// `struct_size`.
+///
+/// ```
+/// use tracer_plugin_api::abi::{tracer_batch, tracer_error};
+/// use tracer_plugin_api::end_of_field;
+/// assert_eq!(end_of_field!(tracer_batch, batch_id), 40);
+/// assert_eq!(end_of_field!(tracer_error, field), 144);
+/// ```
+#[macro_export]
+macro_rules! end_of_field {
+    ($struct:ty, $field:ident) => {{
+        const fn size_behind<S, F>(_: fn(&S) -> &F) -> usize {
+            ::std::mem::size_of::<F>()
+        }
+        ::std::mem::offset_of!($struct, $field) + size_behind(|it: &$struct| &it.$field)
+    }};
+}
+
+/// The layout is frozen on every 64-bit target: the same figures as in the header.
+#[cfg(target_pointer_width = "64")]
+mod layout {
+    use super::*;
+    use std::mem::offset_of;
+
+    macro_rules! frozen {
+        ($struct:ty, $size:literal: $($field:ident $offset:literal),+) => {
+            const _: () = assert!(size_of::<$struct>() == $size);
+            $(const _: () = assert!(offset_of!($struct, $field) == $offset);)+
+        };
+    }
+
+    frozen!(tracer_str, 16: ptr 0, len 8);
+    frozen!(tracer_bytes, 16: ptr 0, len 8);
+    frozen!(tracer_error, 528: struct_size 0, code 4, retry_after_ms 8, rejected_spans 12, field 16, message 144);
+    frozen!(tracer_batch, 40: struct_size 0, encoding 4, body 8, span_count 24, attempt 28, batch_id 32);
+    frozen!(tracer_stats, 56: struct_size 0, in_flight 4, spans_sent 8, spans_rejected 16, batches_sent 24,
+        batches_failed 32, bytes_sent 40, reconnects 48);
+    frozen!(tracer_host, 64: struct_size 0, abi_major 4, abi_minor 6, name 8, version 24, ctx 40, log 48,
+        get_extension 56);
+    frozen!(tracer_create_args, 48: struct_size 0, max_concurrency 4, host 8, backend_name 16, config_json 32);
+    frozen!(tracer_plugin, 152: struct_size 0, abi_major 4, abi_minor 6, capabilities 8, accepted_encodings 16,
+        reserved 20, type_name 24, version 40, build_info 56, config_schema 72, validate 88, create 96,
+        export_batch 104, flush 112, shutdown 120, destroy 128, stats 136, get_extension 144);
+}
