@@ -12,12 +12,16 @@
 
 mod backend_queue;
 mod circuit;
+mod desks;
 mod exporter;
 mod finished_batch;
 mod ledger;
+mod log_gate;
 mod queue_state;
 mod worker;
 
+#[cfg(test)]
+mod queue_state_tests;
 #[cfg(test)]
 mod tests;
 

@@ -2,7 +2,9 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::unix::thread::JoinHandleExt;
 use std::thread::{Builder, JoinHandle};
+use std::time::{Instant, SystemTime};
 
 /// Starts a named thread in which no signal handler of the application ever runs.
 ///
@@ -10,7 +12,7 @@ use std::thread::{Builder, JoinHandle};
 /// process without the application's crash handler having seen anything. `SIGPIPE` is among the blocked, so a write to
 /// a closed socket is an error and not the end of the process.
 ///
-/// The name is cut to 15 bytes by the kernel.
+/// The name is cut to 15 bytes by the kernel; NUL characters are left out.
 ///
 /// # Errors
 ///
@@ -18,9 +20,37 @@ use std::thread::{Builder, JoinHandle};
 pub(crate) fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     // A new thread inherits the mask of its creator: blocked before it exists, there is no moment without.
     let callers_mask = block_signals();
-    let spawned = Builder::new().name(name).spawn(body);
+    let spawned = Builder::new().name(name.replace('\0', "")).spawn(body);
     restore_signals(&callers_mask);
     spawned
+}
+
+/// Waits until the thread is gone, its thread-local destructors run, but not beyond the deadline: then it is left to
+/// itself. False if it was left.
+///
+/// Rust's own `join` waits for ever, and these threads run foreign code up to their last moment.
+pub(crate) fn join_until(thread: JoinHandle<()>, deadline: Instant) -> bool {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let Some(until) =
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok().and_then(|now| now.checked_add(left))
+    else {
+        return false;
+    };
+    let until = libc::timespec {
+        tv_sec: libc::time_t::try_from(until.as_secs()).unwrap_or(libc::time_t::MAX),
+        // Below 10^9, which fits wherever there is a `c_long`.
+        tv_nsec: until.subsec_nanos() as libc::c_long,
+    };
+    let thread = thread.into_pthread_t();
+    // SAFETY: `into_pthread_t` gave us the only right to join or detach this thread, and it is used once: a join that
+    // succeeds ends it, and one that does not leaves the thread joinable, so that it may be detached.
+    unsafe {
+        if libc::pthread_timedjoin_np(thread, std::ptr::null_mut(), &until) == 0 {
+            return true;
+        }
+        libc::pthread_detach(thread);
+    }
+    false
 }
 
 fn block_signals() -> libc::sigset_t {
@@ -30,15 +60,9 @@ fn block_signals() -> libc::sigset_t {
     // these functions fail only for signal numbers or `how` values that do not exist, none of which is passed.
     unsafe {
         libc::sigfillset(blocked.as_mut_ptr());
-        for fault in [
-            libc::SIGSEGV,
-            libc::SIGBUS,
-            libc::SIGFPE,
-            libc::SIGILL,
-            libc::SIGTRAP,
-            libc::SIGSYS,
-            libc::SIGABRT,
-        ] {
+        for fault in
+            [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS, libc::SIGABRT]
+        {
             libc::sigdelset(blocked.as_mut_ptr(), fault);
         }
         libc::sigemptyset(before.as_mut_ptr());
@@ -54,6 +78,8 @@ fn restore_signals(mask: &libc::sigset_t) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn blocked_now(signal: libc::c_int) -> bool {
@@ -83,5 +109,17 @@ mod tests {
         assert!(!blocked_now(libc::SIGTERM));
         spawn("tr-test".to_owned(), || ()).unwrap().join().unwrap();
         assert!(!blocked_now(libc::SIGTERM));
+    }
+
+    #[test]
+    fn a_thread_that_does_not_end_is_left_at_the_deadline() {
+        let (sender, receiver) = std::sync::mpsc::channel::<()>();
+        let blocked = spawn("tr\0-test".to_owned(), move || assert!(receiver.recv().is_err())).unwrap();
+        let started = Instant::now();
+        assert!(!join_until(blocked, started + Duration::from_millis(50)));
+        assert!(started.elapsed() >= Duration::from_millis(50) && started.elapsed() < Duration::from_secs(5));
+        drop(sender);
+        let ended = spawn("tr-test".to_owned(), || ()).unwrap();
+        assert!(join_until(ended, Instant::now() + Duration::from_secs(5)));
     }
 }

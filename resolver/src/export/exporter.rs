@@ -13,7 +13,7 @@ pub(crate) trait Exporter: Send + Sync + 'static {
 
     /// Ships one batch. May block for `timeout`; one that blocks longer is called stuck.
     ///
-    /// `attempt` is 0 for the first try and rises by one with every retry of the same batch.
+    /// `attempt` is 1 for the first try and rises by one with every retry of the same batch.
     fn export(&self, batch: &FinishedBatch, attempt: u32, timeout: Duration) -> Outcome;
 
     /// Pushes out what the backend itself still holds. False when it could not within `timeout`.

@@ -16,6 +16,9 @@ pub(crate) struct FinishedBatch {
 impl FinishedBatch {
     /// Bytes this batch is charged against a backend's `queue_bytes`: the body and what it takes to keep it.
     pub(crate) fn weight(&self) -> usize {
-        self.body.len().saturating_add(self.per_service.len().saturating_mul(size_of::<(u32, u32)>())).saturating_add(64)
+        self.body
+            .len()
+            .saturating_add(self.per_service.len().saturating_mul(size_of::<(u32, u32)>()))
+            .saturating_add(64)
     }
 }
