@@ -101,7 +101,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #![proptest_config(ProptestConfig::with_cases(1_000))]
 
         #[test]
         fn a_glob_agrees_with_the_equivalent_regex(pattern in "[ab.é*?]{0,8}", name in "[ab.é]{0,10}") {

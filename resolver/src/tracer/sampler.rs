@@ -258,7 +258,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(20_000))]
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
 
         #[test]
         fn a_ratio_decides_bit_for_bit_as_the_sdk(ratio in ratios(), id in any::<u128>()) {

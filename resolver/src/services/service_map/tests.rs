@@ -193,7 +193,7 @@ fn topic_settings_that_rank_equal_are_taken_in_file_order() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3_000))]
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
     fn the_choice_is_the_one_that_the_promise_names(services in services(), message in message(), default in any::<bool>()) {
