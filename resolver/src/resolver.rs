@@ -131,8 +131,11 @@ impl Resolver {
     pub fn shutdown(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let Some(shared) = &self.shared else { return true };
+        at_exit::forget(shared);
         let sealed = Pipeline::current().seal_all(deadline);
-        shared.backends().shutdown(deadline) && sealed
+        let ended = shared.backends().shutdown(deadline);
+        Pipeline::current().retire_lanes(shared.lane_indices());
+        ended && sealed
     }
 
     /// What was counted so far: spans by service, and where they went by backend.

@@ -4,22 +4,31 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::template::{ServiceResource, own_scope};
+use crate::config;
 use crate::export::FinishedBatch;
+use crate::resolver::ServiceCounters;
 
 /// One distinct list of backends of one resolver. Services that export to the same backends share it, and with it
 /// their batches.
 pub(crate) struct Lane {
     /// Its place in the batch thread's table; never used twice.
     index: usize,
-    resources: Arc<[ServiceResource]>,
+    /// All services of the resolver, by index.
+    services: Arc<[LaneService]>,
     destinations: Arc<dyn LaneBackends>,
     /// Indices into the resolver's backends.
     backends: Box<[usize]>,
-    max_bytes: usize,
-    delay: Duration,
+    batch: config::Batch,
+}
+
+/// What a lane needs of a service.
+#[derive(Debug)]
+pub(crate) struct LaneService {
+    pub resource: ServiceResource,
+    pub counters: Arc<ServiceCounters>,
 }
 
 /// Where the batches of a resolver's lanes go.
@@ -53,15 +62,14 @@ struct ServiceSpans {
 
 impl Lane {
     pub(crate) fn new(
-        resources: Arc<[ServiceResource]>,
+        services: Arc<[LaneService]>,
         destinations: Arc<dyn LaneBackends>,
         backends: Box<[usize]>,
-        max_bytes: usize,
-        delay: Duration,
+        batch: config::Batch,
     ) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let index = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { index, resources, destinations, backends, max_bytes, delay }
+        Self { index, services, destinations, backends, batch }
     }
 
     pub(crate) fn index(&self) -> usize {
@@ -77,9 +85,15 @@ impl Lane {
     }
 }
 
+impl std::fmt::Debug for Lane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lane").field("index", &self.index).field("backends", &self.backends).finish_non_exhaustive()
+    }
+}
+
 impl LaneBuffer {
     pub(crate) fn new(lane: Arc<Lane>) -> Self {
-        let places = vec![0; lane.resources.len()];
+        let places = vec![0; lane.services.len()];
         Self { lane, services: Vec::new(), places, bytes: 0, since: None }
     }
 
@@ -110,7 +124,7 @@ impl LaneBuffer {
 
     /// When the oldest span in here must leave.
     pub(crate) fn due(&self) -> Option<Instant> {
-        self.since.map(|since| since + self.lane.delay)
+        self.since.map(|since| since + self.lane.batch.delay)
     }
 
     /// Sends what there is.
@@ -123,10 +137,11 @@ impl LaneBuffer {
         let mut body = Vec::with_capacity(self.bytes + self.services.len() * 512);
         let mut per_service = Vec::with_capacity(self.services.len());
         for spans in self.services.iter_mut().filter(|spans| spans.count > 0) {
-            let Some(resource) = self.lane.resources.get(spans.service as usize) else { continue };
+            let Some(service) = self.lane.services.get(spans.service as usize) else { continue };
             let own = std::iter::once((&own_scope[..], &spans.own[..])).filter(|(_, spans)| !spans.is_empty());
             let application = spans.application.iter().map(|(scope, spans)| (&scope[..], &spans[..]));
-            resource.wrap(&mut body, own.chain(application));
+            service.resource.wrap(&mut body, own.chain(application));
+            service.counters.spans.fetch_add(u64::from(spans.count), Ordering::Relaxed);
             per_service.push((spans.service, spans.count));
             spans.own.clear();
             spans.application.clear();
@@ -160,7 +175,7 @@ impl LaneBuffer {
     fn grew(&mut self, bytes: usize, now: Instant) {
         self.bytes += bytes;
         self.since.get_or_insert(now);
-        if self.bytes >= self.lane.max_bytes {
+        if self.bytes >= self.lane.batch.max_bytes {
             self.seal();
         }
     }

@@ -18,6 +18,8 @@ use crate::interceptor::Route;
 
 /// Bytes of finished spans that may wait for the batch thread, for the whole process.
 const BUFFER_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes of the application's own spans that may wait for the batch thread.
+const APPLICATION_BYTES: usize = 16 * 1024 * 1024;
 const NO_SEGMENT: u32 = u32::MAX;
 
 /// See the module.
@@ -144,6 +146,33 @@ impl Pipeline {
         self.wake();
     }
 
+    /// Lets the batch thread forget what it keeps for these lanes.
+    pub(crate) fn retire_lanes(&self, lanes: impl IntoIterator<Item = usize>) {
+        self.inbox().retired_lanes.extend(lanes);
+        self.wake();
+    }
+
+    /// Whether this process, not only the one it was forked from, has a pipeline.
+    pub(crate) fn is_running() -> bool {
+        !CURRENT.load(Ordering::Acquire).is_null()
+    }
+
+    /// Takes spans that the application made itself; `false` when too many bytes of them wait already.
+    pub(crate) fn submit(&self, spans: ApplicationSpans) -> bool {
+        let mut inbox = self.inbox();
+        if inbox.application_bytes + spans.spans.len() > APPLICATION_BYTES {
+            return false;
+        }
+        inbox.application_bytes += spans.spans.len();
+        let many = inbox.application_bytes > APPLICATION_BYTES / 4;
+        inbox.application.push(spans);
+        drop(inbox);
+        if many {
+            self.wake();
+        }
+        true
+    }
+
     /// Waits until everything finished before this call is in batches, at most until `deadline`.
     pub(crate) fn seal_all(&self, deadline: Instant) -> bool {
         let flush = Arc::new(Flush::default());
@@ -226,6 +255,7 @@ impl Pipeline {
 
 /// Runs in the child of a fork: the batch thread, and all others, are gone.
 extern "C" fn forget_the_parent() {
+    crate::tracer::ids::reseed();
     CURRENT.store(std::ptr::null_mut(), Ordering::Release);
     GENERATION.fetch_add(1, Ordering::Relaxed);
 }

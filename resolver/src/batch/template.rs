@@ -179,11 +179,17 @@ impl Fixed {
 }
 
 impl ServiceResource {
-    pub(crate) fn new<'a>(attributes: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+    pub(crate) fn new<'a>(
+        strings: impl IntoIterator<Item = (&'a str, &'a str)>,
+        integers: impl IntoIterator<Item = (&'a str, i64)>,
+    ) -> Self {
         let mut resource = Vec::new();
         SpanWriter::new(&mut resource).message(Field::RESOURCE, |resource| {
-            for (key, value) in attributes {
+            for (key, value) in strings {
                 resource.string_attribute(Field::RESOURCE_ATTRIBUTES, key, value);
+            }
+            for (key, value) in integers {
+                resource.int_attribute(Field::RESOURCE_ATTRIBUTES, key, value);
             }
         });
         Self { resource: resource.into_boxed_slice() }

@@ -11,7 +11,7 @@ use super::stats::{ServiceStats, Stats};
 use crate::batch::{Lane, LaneBackends, LaneService, ServiceResource};
 use crate::config::{Config, Report, Service, Settings};
 use crate::interceptor::Route;
-use crate::report;
+use crate::{host, report};
 use crate::services::ServiceMap;
 use crate::tracer::sampler::Sampler;
 
@@ -50,12 +50,13 @@ impl Shared {
         let services = ServiceMap::new(&config);
         let backends = Arc::new(Backends::load(&config, report));
         let counters: Vec<_> = config.services.iter().map(|_| Arc::new(ServiceCounters::default())).collect();
+        let instance = host::instance_id();
         let lane_services: Arc<[LaneService]> = config
             .services
             .iter()
             .zip(&counters)
             .map(|(service, counters)| LaneService {
-                resource: resource(service),
+                resource: resource(service, &instance),
                 counters: Arc::clone(counters),
             })
             .collect();
@@ -109,7 +110,11 @@ impl Shared {
         self.lanes.get(slot).map(Arc::clone)
     }
 
-    /// The lane and the sampler of a service's own settings, whatever the topic.
+    pub(crate) fn lane_indices(&self) -> impl Iterator<Item = usize> + '_ {
+        self.lanes.iter().map(|lane| lane.index())
+    }
+
+    /// The slot of a service's own settings, whatever the topic.
     pub(crate) fn service_slot(&self, service: usize) -> Option<usize> {
         self.services.slots().position(|(of, _)| of == service)
     }
@@ -169,25 +174,21 @@ fn backends_of(settings: &Settings, backends: &Backends) -> Vec<usize> {
 }
 
 /// What identifies a service instance to its backends: OpenTelemetry's resource conventions, and what the file adds.
-fn resource(service: &Service) -> ServiceResource {
-    let host = crate::host_name();
-    let pid = std::process::id().to_string();
-    let executable = std::env::current_exe()
-        .ok()
-        .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
-        .unwrap_or_default();
-    let instance = instance_id();
+fn resource(service: &Service, instance: &str) -> ServiceResource {
+    let executable = std::env::current_exe().ok();
+    let executable = executable.as_deref().and_then(|path| path.file_name()).map(|name| name.to_string_lossy());
     let detected = [
         ("service.name", service.name.as_str()),
         ("service.instance.id", instance),
         ("telemetry.sdk.name", "tracer-resolver"),
         ("telemetry.sdk.language", "rust"),
         ("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),
-        ("host.name", host),
-        ("process.executable.name", executable.as_str()),
+        ("host.name", host::host_name()),
+        ("process.executable.name", executable.as_deref().unwrap_or_default()),
     ];
-    let overridden = |key: &str| service.resource.iter().any(|(known, _)| known == key);
-    let detected = detected.into_iter().filter(|(key, value)| !value.is_empty() && !overridden(key));
-    let from_file = service.resource.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    ServiceResource::new(detected.chain(from_file), pid.parse().unwrap_or_default())
+    let from_file = |key: &str| service.resource.iter().any(|(known, _)| known == key);
+    let detected = detected.into_iter().filter(|(key, value)| !value.is_empty() && !from_file(key));
+    let pid = (!from_file("process.pid")).then(|| ("process.pid", i64::from(std::process::id())));
+    let set = service.resource.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    ServiceResource::new(detected.chain(set), pid)
 }
