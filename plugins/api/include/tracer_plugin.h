@@ -191,7 +191,7 @@ typedef struct tracer_stats {
 } tracer_stats;
 
 /* What the host gives a plugin. Owned by the host; it and all it points to stay valid, and its functions callable, from
- * create until destroy returns; for ever if destroy is never called. Not to be used after destroy has returned. */
+ * create until destroy returns; for ever if destroy is never called; only until create returns if create fails. */
 typedef struct tracer_host {
     uint32_t struct_size;
     uint16_t abi_major; /* 1 */

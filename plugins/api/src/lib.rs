@@ -1,5 +1,36 @@
 //! The contract between tracer-resolver and its backend plugins.
 //!
-//! `include/tracer_plugin.h` is the specification; [`abi`] is the same in Rust.
+//! A plugin takes finished batches of spans, as OTLP bytes, and ships them somewhere. `include/tracer_plugin.h` is the
+//! specification, and enough to write one in C or C++. In Rust, implement [`Backend`] and write
+//! [`export_plugin!`]`(MyBackend);` in a `cdylib`: the macro owns everything unsafe.
+//!
+//! ```text
+//!   host ══ C ABI ══▶ export_plugin   ──▶ door          ──▶ Backend
+//!                     one symbol,         panics stop       yours: safe Rust
+//!                     one static table    here
+//! ```
+//!
+//! | module | what |
+//! |---|---|
+//! | [`abi`] | the header, item by item: for hosts |
+//! | `backend` | [`Backend`], [`CreateArgs`], [`Batch`], [`Stats`]: for authors |
+//! | `backend_error` | [`BackendError`]: what went wrong and whether a retry helps |
+//! | `host` | [`Host`]: the way back, for log lines |
+//! | `export_plugin` | [`export_plugin!`], [`plugin_table`]: from a `Backend` to the C table |
+//! | `door`, `foreign` | panics contained; structs of the other side read and written by their `struct_size` |
+//! | `adapter` | any OpenTelemetry `SpanExporter` as a `Backend` (feature `adapter`) |
+//!
+//! Without features this crate depends on nothing but the standard library.
 
 pub mod abi;
+mod backend;
+mod backend_error;
+mod door;
+mod export_plugin;
+mod foreign;
+mod host;
+
+pub use backend::{Backend, Batch, CreateArgs, Stats};
+pub use backend_error::{BackendError, ErrorKind};
+pub use export_plugin::plugin_table;
+pub use host::{Host, LogLevel};

@@ -1,0 +1,139 @@
+//! What a plugin author writes.
+
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use crate::{BackendError, Host};
+
+/// A place that spans are sent to: implement it, then write [`export_plugin!`](crate::export_plugin)`(YourType);`.
+///
+/// One value is one backend of the configuration, shared by all services that name it. The host queues, batches,
+/// samples and retries; a backend does none of these. A panic in any method is contained and ends the instance: the
+/// host makes a new one, at most three times.
+pub trait Backend: Sized + Send + Sync + 'static {
+    /// What `plugin = "…"` in the configuration must say: `[a-z][a-z0-9_-]*`, such as `"zipkin"`.
+    const TYPE_NAME: &'static str;
+
+    /// The plugin's version: `env!("CARGO_PKG_VERSION")`.
+    const VERSION: &'static str;
+
+    /// JSON Schema 2020-12, as text, of the backend's `config` table.
+    ///
+    /// The host checks the user's settings against it before it calls anything. Every object says
+    /// `"additionalProperties": false`, every secret string `"x-secret": true`, every property has a `"description"`.
+    /// The host does not fill in a `"default"`.
+    const CONFIG_SCHEMA: &'static str;
+
+    /// Whether [`export`](Self::export) may be called up to [`CreateArgs::max_concurrency`] times at once.
+    const CONCURRENT_EXPORT: bool = false;
+
+    /// Whether the backend talks to other machines. Lists of plugins show it; nothing depends on it.
+    const NETWORK: bool = true;
+
+    /// Says whether `config_json`, a JSON object, would do for [`create`](Self::create).
+    ///
+    /// Pure: writes no file, starts no thread, opens no connection; tools call it and never create. Any thread, several
+    /// at once.
+    ///
+    /// # Errors
+    ///
+    /// [`BackendError::config`], with the JSON pointer of the setting at fault.
+    fn validate(config_json: &str) -> Result<(), BackendError>;
+
+    /// Makes an instance. May start threads and read files; must not wait for the network.
+    ///
+    /// # Errors
+    ///
+    /// A configuration that cannot work. An unreachable backend is not an error here but of each export.
+    fn create(args: &CreateArgs<'_>) -> Result<Self, BackendError>;
+
+    /// Ships one batch and returns when the backend has answered, or gives up after `timeout`.
+    ///
+    /// Runs on: an export thread of the host's, which no application and no Kafka thread waits for: it may block. One
+    /// call at a time, unless [`CONCURRENT_EXPORT`](Self::CONCURRENT_EXPORT); not always the same thread.
+    ///
+    /// # Errors
+    ///
+    /// Which kind decides what becomes of the batch: see [`ErrorKind`](crate::ErrorKind).
+    fn export(&self, batch: &Batch<'_>, timeout: Duration) -> Result<(), BackendError>;
+
+    /// Pushes out what the backend itself still holds back, within `timeout`; zero is without waiting.
+    ///
+    /// # Errors
+    ///
+    /// When something is still held back at the end; the host logs it.
+    fn flush(&self, timeout: Duration) -> Result<(), BackendError> {
+        let _ = timeout;
+        Ok(())
+    }
+
+    /// Ends the work within `timeout`: flushes, closes, joins threads. Called at most once, while nothing else runs; no
+    /// export follows. The value is dropped afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`BackendError::timeout`] says that threads of the instance still run: the value is then leaked, never dropped.
+    fn shutdown(&self, timeout: Duration) -> Result<(), BackendError> {
+        let _ = timeout;
+        Ok(())
+    }
+
+    /// Counters since [`create`](Self::create). Any thread; must not block, not even on a lock that an export holds.
+    fn stats(&self) -> Stats {
+        Stats::default()
+    }
+}
+
+/// What an instance is made of.
+#[derive(Debug)]
+pub struct CreateArgs<'a> {
+    /// The backend's name in the configuration, for log lines. Which service a span belongs to is said by the resources
+    /// in each batch.
+    pub backend_name: &'a str,
+    /// A JSON object: references replaced, schema checked, [`Backend::validate`] passed. May hold secrets.
+    pub config_json: &'a str,
+    /// The most exports at once; at least 1, and 1 unless [`Backend::CONCURRENT_EXPORT`].
+    pub max_concurrency: u32,
+    /// The way back to the host; may be cloned and kept.
+    pub host: Host,
+}
+
+impl<'a> CreateArgs<'a> {
+    /// What a unit test hands to [`Backend::create`]: one export at a time, a [detached](Host::detached) host.
+    pub fn detached(backend_name: &'a str, config_json: &'a str) -> Self {
+        Self { backend_name, config_json, max_concurrency: 1, host: Host::detached() }
+    }
+}
+
+/// One batch of finished spans.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// OTLP protobuf: one `ExportTraceServiceRequest`, uncompressed, never empty. Its resources may be several services.
+    pub body: &'a [u8],
+    /// Spans in `body`; at least 1.
+    pub span_count: u32,
+    /// 1 for the first try, one more for each retry.
+    pub attempt: u32,
+    /// The same on every retry; unique for the instance.
+    pub batch_id: u64,
+}
+
+/// Counters since `create`; all but `in_flight` only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Batches being exported at this moment.
+    pub in_flight: u32,
+    /// Spans the backend has taken.
+    pub spans_sent: u64,
+    /// Spans the backend refused, in partial successes and in permanent errors.
+    pub spans_rejected: u64,
+    /// Exports that ended well or in part.
+    pub batches_sent: u64,
+    /// Exports that failed.
+    pub batches_failed: u64,
+    /// Bytes on the wire, after compression, retries included.
+    pub bytes_sent: u64,
+    /// Connections opened after the first one.
+    pub reconnects: u64,
+}

@@ -1,0 +1,366 @@
+//! From a [`Backend`] to the table of C functions, and the one symbol that hands it out.
+//!
+//! Each function does three things: turn raw pointers into safe values, go through the [door](crate::door), make one
+//! safe call. Arguments that break the header's promises come back as `TRACER_ERR_INTERNAL`, not as a crash.
+
+use std::borrow::Cow;
+use std::ffi::c_void;
+use std::mem::size_of;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::abi::{
+    self, tracer_batch, tracer_code, tracer_create_args, tracer_error, tracer_instance, tracer_plugin, tracer_stats,
+    tracer_str,
+};
+use crate::door::{self, Poison};
+use crate::foreign::{fill_stats, read_field};
+use crate::{Backend, BackendError, Batch, CreateArgs, Host, LogLevel};
+
+/// Makes a `cdylib` a plugin: emits its one exported symbol, `tracer_plugin_v1`, and the static table behind it.
+///
+/// ```
+/// use std::time::Duration;
+/// use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, export_plugin};
+///
+/// struct Null;
+///
+/// impl Backend for Null {
+///     const TYPE_NAME: &'static str = "null";
+///     const VERSION: &'static str = "1.0.0";
+///     const CONFIG_SCHEMA: &'static str = r#"{"type": "object", "additionalProperties": false}"#;
+///
+///     fn validate(_config_json: &str) -> Result<(), BackendError> {
+///         Ok(())
+///     }
+///     fn create(_args: &CreateArgs<'_>) -> Result<Self, BackendError> {
+///         Ok(Self)
+///     }
+///     fn export(&self, _batch: &Batch<'_>, _timeout: Duration) -> Result<(), BackendError> {
+///         Ok(())
+///     }
+/// }
+///
+/// export_plugin!(Null);
+/// # fn main() {}
+/// ```
+///
+/// Once in a crate. The crate may be an `rlib` as well, for its own tests and those of others; but a program links at
+/// most one crate with this symbol. To link several plugins into one program, put the macro behind a feature of your
+/// crate and register [`plugin_table`] with the host instead.
+///
+/// Needs `panic = "unwind"`: with `abort` a panic could not be contained, and the macro does not compile.
+#[macro_export]
+macro_rules! export_plugin {
+    ($backend:ty) => {
+        #[cfg(panic = "abort")]
+        ::core::compile_error!(
+            "a tracer plugin must be built with panic = \"unwind\": with \"abort\" a panic in it ends the host's process"
+        );
+
+        const _: () = {
+            static TABLE: $crate::abi::tracer_plugin = $crate::plugin_table::<$backend>();
+
+            /// The one exported symbol: see `tracer_plugin.h`.
+            #[unsafe(no_mangle)]
+            pub extern "C" fn tracer_plugin_v1(_host_minor: u32) -> *const $crate::abi::tracer_plugin {
+                &TABLE
+            }
+        };
+    };
+}
+
+/// The table of C functions for `B`, as [`export_plugin!`](crate::export_plugin) hands it out.
+///
+/// For hosts that link a plugin instead of loading it: put it in a `static`.
+pub const fn plugin_table<B: Backend>() -> tracer_plugin {
+    let concurrent = if B::CONCURRENT_EXPORT { abi::TRACER_CAP_CONCURRENT_EXPORT } else { 0 };
+    let network = if B::NETWORK { abi::TRACER_CAP_NETWORK } else { 0 };
+    tracer_plugin {
+        struct_size: size_of::<tracer_plugin>() as u32,
+        abi_major: abi::TRACER_ABI_MAJOR,
+        abi_minor: abi::TRACER_ABI_MINOR,
+        capabilities: concurrent | network,
+        accepted_encodings: 1 << abi::TRACER_ENCODING_OTLP_PROTOBUF,
+        reserved: 0,
+        type_name: tracer_str::new(B::TYPE_NAME),
+        version: tracer_str::new(B::VERSION),
+        build_info: tracer_str::new(BUILD_INFO),
+        config_schema: tracer_str::new(B::CONFIG_SCHEMA),
+        validate: Some(validate::<B>),
+        create: Some(create::<B>),
+        export_batch: Some(export_batch::<B>),
+        flush: Some(flush::<B>),
+        shutdown: Some(shutdown::<B>),
+        destroy: Some(destroy::<B>),
+        stats: Some(stats::<B>),
+        get_extension: Some(get_extension),
+    }
+}
+
+const BUILD_INFO: &str = if cfg!(debug_assertions) {
+    concat!("Rust, tracer-plugin-api ", env!("CARGO_PKG_VERSION"), ", debug")
+} else {
+    concat!("Rust, tracer-plugin-api ", env!("CARGO_PKG_VERSION"))
+};
+
+/// What a `tracer_instance` of ours is.
+struct Instance<B> {
+    backend: B,
+    host: Host,
+    poison: Poison,
+    /// Set when `shutdown` begins; never cleared.
+    shut_down: AtomicBool,
+}
+
+impl<B> Instance<B> {
+    /// # Safety
+    ///
+    /// `instance` is null or came from `create::<B>` and was not destroyed; it stays so for `'a`.
+    unsafe fn from_raw<'a>(instance: *const tracer_instance) -> Option<&'a Self> {
+        // SAFETY: `create` made it of an `Instance<B>`; only shared references to it exist until `destroy`.
+        unsafe { instance.cast::<Self>().as_ref() }
+    }
+
+    fn refuse_after_shutdown(&self) -> Result<(), BackendError> {
+        // Relaxed: the host orders shutdown after every export; this only catches one that does not.
+        if self.shut_down.load(Ordering::Relaxed) { Err(BackendError::shutdown()) } else { Ok(()) }
+    }
+}
+
+/// # Safety
+///
+/// As `tracer_plugin.h` says of validate.
+unsafe extern "C" fn validate<B: Backend>(config_json: tracer_str, error: *mut tracer_error) -> tracer_code {
+    // SAFETY: the host lends both until we return.
+    unsafe { door::pass(None, error, || B::validate(config_text(config_json)?)) }
+}
+
+/// # Safety
+///
+/// As `tracer_plugin.h` says of create.
+unsafe extern "C" fn create<B: Backend>(
+    args: *const tracer_create_args,
+    out: *mut *mut tracer_instance,
+    error: *mut tracer_error,
+) -> tracer_code {
+    let create = || {
+        if args.is_null() || out.is_null() {
+            return Err(broken("create was called with a null pointer"));
+        }
+        // SAFETY: not null; the host lends it until we return, and it is as long as it says.
+        let (name, config, max_concurrency, host) = unsafe {
+            (
+                read_field!(args, tracer_create_args, backend_name).unwrap_or(tracer_str::EMPTY),
+                read_field!(args, tracer_create_args, config_json).unwrap_or(tracer_str::EMPTY),
+                read_field!(args, tracer_create_args, max_concurrency).unwrap_or(1).max(1),
+                read_field!(args, tracer_create_args, host).unwrap_or(std::ptr::null()),
+            )
+        };
+        // SAFETY: the host lives until `destroy`, or until we return if we fail: `Attached` cuts the link then.
+        let attached = Attached(Some(unsafe { Host::attached(host) }));
+        // SAFETY: lent until we return.
+        let (name, config) = unsafe { (text(name), config_text(config)?) };
+        let args = CreateArgs { backend_name: &name, config_json: config, max_concurrency, host: attached.host() };
+        let backend = B::create(&args)?;
+        let instance =
+            Instance { backend, host: attached.keep(), poison: Poison::default(), shut_down: AtomicBool::new(false) };
+        // SAFETY: not null, and the host's to be written. `destroy` takes the box back.
+        unsafe { out.write(Box::into_raw(Box::new(instance)).cast()) };
+        Ok(())
+    };
+    // SAFETY: `error` is lent until we return.
+    unsafe { door::pass(None, error, create) }
+}
+
+/// # Safety
+///
+/// As `tracer_plugin.h` says of export_batch.
+unsafe extern "C" fn export_batch<B: Backend>(
+    instance: *mut tracer_instance,
+    batch: *const tracer_batch,
+    timeout_ms: u32,
+    error: *mut tracer_error,
+) -> tracer_code {
+    // SAFETY: the host calls it between `create` and `destroy`, and lends `batch` and `error` until we return.
+    unsafe {
+        on_instance::<B>(instance, error, |instance| {
+            instance.refuse_after_shutdown()?;
+            instance.backend.export(&safe_batch(batch)?, milliseconds(timeout_ms))
+        })
+    }
+}
+
+/// # Safety
+///
+/// As `tracer_plugin.h` says of flush.
+unsafe extern "C" fn flush<B: Backend>(
+    instance: *mut tracer_instance,
+    timeout_ms: u32,
+    error: *mut tracer_error,
+) -> tracer_code {
+    // SAFETY: the host calls it between `create` and `destroy`, and lends `error` until we return.
+    unsafe {
+        on_instance::<B>(instance, error, |instance| {
+            instance.refuse_after_shutdown()?;
+            instance.backend.flush(milliseconds(timeout_ms))
+        })
+    }
+}
+
+/// # Safety
+///
+/// As `tracer_plugin.h` says of shutdown.
+unsafe extern "C" fn shutdown<B: Backend>(
+    instance: *mut tracer_instance,
+    timeout_ms: u32,
+    error: *mut tracer_error,
+) -> tracer_code {
+    // SAFETY: the host calls it between `create` and `destroy`, and lends `error` until we return.
+    unsafe {
+        on_instance::<B>(instance, error, |instance| {
+            instance.refuse_after_shutdown()?;
+            instance.shut_down.store(true, Ordering::Relaxed);
+            instance.backend.shutdown(milliseconds(timeout_ms))
+        })
+    }
+}
+
+/// # Safety
+///
+/// As `tracer_plugin.h` says of destroy.
+unsafe extern "C" fn destroy<B: Backend>(instance: *mut tracer_instance) {
+    if instance.is_null() {
+        return;
+    }
+    // SAFETY: made by `create` of this very box; the host calls nothing on it beside or after this.
+    let instance = unsafe { Box::from_raw(instance.cast::<Instance<B>>()) };
+    let host = instance.host.clone();
+    if let Err(message) = door::contain_panic(|| drop(instance)) {
+        host.log(LogLevel::Error, B::TYPE_NAME, &format!("the plugin panicked while it was destroyed: {message}"));
+    }
+    host.detach();
+}
+
+/// # Safety
+///
+/// As `tracer_plugin.h` says of stats.
+unsafe extern "C" fn stats<B: Backend>(instance: *const tracer_instance, out: *mut tracer_stats) -> tracer_code {
+    // SAFETY: the host calls it between `create` and `destroy`, and lends `out` until we return.
+    unsafe {
+        on_instance::<B>(instance, std::ptr::null_mut(), |instance| {
+            if out.is_null() {
+                return Err(broken("stats was called with a null pointer"));
+            }
+            fill_stats(out, &instance.backend.stats());
+            Ok(())
+        })
+    }
+}
+
+/// # Safety
+///
+/// As `tracer_plugin.h` says of get_extension. ABI 1.0 defines no extension.
+unsafe extern "C" fn get_extension(_id: tracer_str) -> *const c_void {
+    std::ptr::null()
+}
+
+/// One call on an instance, through the door.
+///
+/// # Safety
+///
+/// `instance` as [`Instance::from_raw`], `error` as [`door::pass`].
+unsafe fn on_instance<B: Backend>(
+    instance: *const tracer_instance,
+    error: *mut tracer_error,
+    call: impl FnOnce(&Instance<B>) -> Result<(), BackendError>,
+) -> tracer_code {
+    // SAFETY: handed down from the caller.
+    unsafe {
+        match Instance::<B>::from_raw(instance) {
+            Some(instance) => door::pass(Some(&instance.poison), error, || call(instance)),
+            None => door::pass(None, error, || Err(broken("the instance is a null pointer"))),
+        }
+    }
+}
+
+/// # Safety
+///
+/// `batch` is null or as long as it says; it and its body live for `'a`.
+unsafe fn safe_batch<'a>(batch: *const tracer_batch) -> Result<Batch<'a>, BackendError> {
+    if batch.is_null() {
+        return Err(broken("export_batch was called without a batch"));
+    }
+    // SAFETY: not null; the caller vouches for its length.
+    let (encoding, body, span_count, attempt, batch_id) = unsafe {
+        (
+            read_field!(batch, tracer_batch, encoding),
+            read_field!(batch, tracer_batch, body),
+            read_field!(batch, tracer_batch, span_count).unwrap_or(0),
+            read_field!(batch, tracer_batch, attempt).unwrap_or(1),
+            read_field!(batch, tracer_batch, batch_id).unwrap_or(0),
+        )
+    };
+    let (Some(encoding), Some(body)) = (encoding, body) else {
+        return Err(broken("the batch is too short to have a body"));
+    };
+    if encoding != abi::TRACER_ENCODING_OTLP_PROTOBUF {
+        return Err(BackendError::unsupported(format!(
+            "encoding {encoding} is not supported; only 1, OTLP protobuf, is"
+        )));
+    }
+    // SAFETY: the caller vouches for the body.
+    let body = unsafe { body.as_slice() };
+    if body.is_empty() {
+        return Err(broken("the batch is empty"));
+    }
+    Ok(Batch { body, span_count, attempt, batch_id })
+}
+
+/// # Safety
+///
+/// `config` is readable and lives for `'a`.
+unsafe fn config_text<'a>(config: tracer_str) -> Result<&'a str, BackendError> {
+    // SAFETY: handed down from the caller.
+    match unsafe { config.as_bytes() } {
+        [] => Ok("{}"),
+        bytes => std::str::from_utf8(bytes).map_err(|_| BackendError::config("", "the configuration is not UTF-8")),
+    }
+}
+
+/// # Safety
+///
+/// `name` is readable and lives for `'a`.
+unsafe fn text<'a>(name: tracer_str) -> Cow<'a, str> {
+    // SAFETY: handed down from the caller.
+    String::from_utf8_lossy(unsafe { name.as_bytes() })
+}
+
+fn milliseconds(timeout_ms: u32) -> Duration {
+    Duration::from_millis(timeout_ms.into())
+}
+
+fn broken(what: &str) -> BackendError {
+    BackendError::internal(format!("the host broke the contract: {what}"))
+}
+
+/// Cuts the link to the host when `create` ends, by an error or a panic, without an instance that will be destroyed.
+struct Attached(Option<Host>);
+
+impl Attached {
+    fn host(&self) -> Host {
+        self.0.clone().unwrap_or_else(Host::detached)
+    }
+
+    fn keep(mut self) -> Host {
+        self.0.take().unwrap_or_else(Host::detached)
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        if let Some(host) = &self.0 {
+            host.detach();
+        }
+    }
+}
