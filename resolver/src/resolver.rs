@@ -67,7 +67,7 @@ impl Resolver {
         let strict = config::strict(&Variables::process());
         let loaded = config::load(source);
         let mut report = loaded.report;
-        let shared = loaded.config.map(|config| Shared::new(config, &mut report));
+        let shared = loaded.config.map(|config| Shared::new(config, strict, &mut report));
         if strict && report.has_errors() {
             return Err(ResolverError::new(report));
         }

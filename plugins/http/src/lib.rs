@@ -1,1 +1,30 @@
-//! What the HTTP backends of tracer-resolver share.
+//! What the backends of tracer-resolver that speak HTTP share.
+//!
+//! - [`HttpSettings`]: the keys every HTTP backend has, and their JSON Schema ([`http_schema_properties!`]);
+//! - [`HttpClient`]: one POST, told apart as done, worth another try, or refused;
+//! - [`OtlpSender`]: OTLP/HTTP on top of it, for `otlp` and `jaeger`.
+//!
+//! What is sent where is decided by the configuration alone: no redirect is followed, no proxy is taken from the
+//! environment, no credential is accepted in an address, and no header value is ever printed.
+
+#![forbid(unsafe_code)]
+
+mod client;
+mod endpoint;
+mod failure;
+mod headers;
+mod otlp;
+mod protobuf_fields;
+mod proxy;
+mod retry_after;
+mod schema;
+mod settings;
+mod tls;
+
+pub use client::{Answer, HttpClient};
+pub use endpoint::Endpoint;
+pub use headers::Headers;
+pub use otlp::OtlpSender;
+pub use proxy::ProxyUrl;
+pub use settings::{Compression, HttpSettings, SECRETS};
+pub use tls::TlsSettings;

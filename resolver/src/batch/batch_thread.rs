@@ -24,12 +24,10 @@ pub(crate) struct BatchThread {
 impl BatchThread {
     /// Starts the thread, with every signal blocked: signals are the application's.
     pub(crate) fn spawn(pipeline: &'static Pipeline) -> std::io::Result<Thread> {
-        crate::export::without_signals(|| {
-            let thread = std::thread::Builder::new().name("tracer-batch".into()).spawn(move || {
-                Self { pipeline, buffers: Vec::new(), last_tick: Instant::now() }.run();
-            })?;
-            Ok(thread.thread().clone())
-        })
+        let thread = crate::quiet_thread::spawn("tracer-batch".to_owned(), move || {
+            Self { pipeline, buffers: Vec::new(), last_tick: Instant::now() }.run();
+        })?;
+        Ok(thread.thread().clone())
     }
 
     fn run(mut self) {

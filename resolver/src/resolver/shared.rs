@@ -45,10 +45,10 @@ pub(crate) struct ServiceCounters {
 
 impl Shared {
     /// Builds the tracers, and loads and creates the backends; what fails is off and stands in `report`.
-    pub(super) fn new(config: Config, report: &mut Report) -> Arc<Self> {
+    pub(super) fn new(config: Config, strict: bool, report: &mut Report) -> Arc<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let services = ServiceMap::new(&config);
-        let backends = Arc::new(Backends::load(&config, report));
+        let backends = Arc::new(Backends::load(&config, strict, report));
         let counters: Vec<_> = config.services.iter().map(|_| Arc::new(ServiceCounters::default())).collect();
         let instance = host::instance_id();
         let lane_services: Arc<[LaneService]> = config

@@ -1,0 +1,297 @@
+//! A file of lines that is rotated by size.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use tracer_plugin_api::BackendError;
+use tracer_plugin_kit::Counters;
+
+/// `PATH`, and its older parts `PATH.1` (the newest of them) to `PATH.<max_files - 1>`.
+///
+/// It belongs to one process: two that rotate the same file would throw away each other's lines. If someone else moves
+/// it away (logrotate), a new one is begun at the next line.
+#[derive(Debug)]
+pub(crate) struct RotatedFile {
+    path: PathBuf,
+    max_bytes: u64,
+    max_files: u32,
+    /// `None` until it was opened, and after an error.
+    open: Option<OpenFile>,
+}
+
+#[derive(Debug)]
+struct OpenFile {
+    file: File,
+    /// Bytes of whole lines.
+    length: u64,
+    /// Device and inode, to notice that the path has become another file.
+    identity: (u64, u64),
+}
+
+impl RotatedFile {
+    pub(crate) fn new(path: PathBuf, max_bytes: u64, max_files: u32) -> Self {
+        RotatedFile { path, max_bytes, max_files, open: None }
+    }
+
+    /// Opens the file, to go on at its end.
+    ///
+    /// # Errors
+    ///
+    /// Retryable: a disk can be mounted, a permission given.
+    pub(crate) fn open(&mut self, counters: &Counters) -> Result<(), BackendError> {
+        self.current(counters).map(|_| ())
+    }
+
+    /// Appends `line`, after rotation if it would grow beyond its size. A line longer than that has a file of its own.
+    ///
+    /// # Errors
+    ///
+    /// Retryable. What was written of the line is taken back: the file ends with a whole line.
+    pub(crate) fn write_line(&mut self, line: &[u8], counters: &Counters) -> Result<(), BackendError> {
+        let (path, max_bytes) = (self.path.clone(), self.max_bytes);
+        let length = self.current(counters)?.length;
+        if length > 0 && length.saturating_add(line.len() as u64) > max_bytes {
+            self.rotate()?;
+        }
+        let open = self.current(counters)?;
+        let written = append(&mut open.file, open.length, line);
+        match written {
+            Ok(()) => {
+                open.length += line.len() as u64;
+                Ok(())
+            }
+            Err(error) => {
+                self.open = None;
+                Err(failed("written", &path, &error))
+            }
+        }
+    }
+
+    /// Waits until the lines are on the disk.
+    pub(crate) fn sync(&mut self) -> Result<(), BackendError> {
+        let Some(open) = &self.open else { return Ok(()) };
+        match open.file.sync_data() {
+            Ok(()) => Ok(()),
+            // What cannot be synced (a pipe, /dev/null) holds nothing back.
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+            Err(error) => Err(failed("flushed", &self.path, &error)),
+        }
+    }
+
+    fn current(&mut self, counters: &Counters) -> Result<&mut OpenFile, BackendError> {
+        let there = std::fs::metadata(&self.path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
+        let still_ours = self.open.take().filter(|open| Some(open.identity) == there);
+        let open = match still_ours {
+            Some(open) => open,
+            None => {
+                let open = open(&self.path).map_err(|error| failed("opened", &self.path, &error))?;
+                counters.connected();
+                open
+            }
+        };
+        Ok(self.open.insert(open))
+    }
+
+    /// `PATH.1` becomes `PATH.2` and so on; the oldest goes.
+    fn rotate(&mut self) -> Result<(), BackendError> {
+        self.open = None;
+        let older = |n: u32| {
+            let mut name = self.path.clone().into_os_string();
+            name.push(format!(".{n}"));
+            PathBuf::from(name)
+        };
+        if self.max_files == 1 {
+            return remove(&self.path);
+        }
+        for n in (1..self.max_files - 1).rev() {
+            rename(&older(n), &older(n + 1))?;
+        }
+        rename(&self.path, &older(1))
+    }
+}
+
+fn open(path: &Path) -> std::io::Result<OpenFile> {
+    let file = OpenOptions::new().append(true).create(true).mode(FOR_OWNER_AND_GROUP).open(path)?;
+    let metadata = file.metadata()?;
+    Ok(OpenFile { length: metadata.len(), identity: (metadata.dev(), metadata.ino()), file })
+}
+
+/// Writes at the end, or leaves the file as long as it was.
+fn append(file: &mut impl Tail, length: u64, line: &[u8]) -> std::io::Result<()> {
+    let written = file.write_all(line);
+    if written.is_err() {
+        // If this fails too, nothing better is left: the reader of the file will find half a line.
+        let _ = file.cut_to(length);
+    }
+    written
+}
+
+/// A file as `append` needs it; in tests, one on a disk that becomes full.
+trait Tail: Write {
+    fn cut_to(&mut self, length: u64) -> std::io::Result<()>;
+}
+
+impl Tail for File {
+    fn cut_to(&mut self, length: u64) -> std::io::Result<()> {
+        self.set_len(length)
+    }
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), BackendError> {
+    match std::fs::rename(from, to) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(failed("rotated", from, &error)),
+    }
+}
+
+fn remove(path: &Path) -> Result<(), BackendError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("rotated", path, &error)),
+        _ => Ok(()),
+    }
+}
+
+fn failed(what: &str, path: &Path, error: &std::io::Error) -> BackendError {
+    BackendError::retryable(format!("{} cannot be {what}: {error}", path.display()))
+}
+
+/// Spans may hold message keys and the like: not for everyone on the machine.
+const FOR_OWNER_AND_GROUP: u32 = 0o640;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use tracer_plugin_api::ErrorKind as BackendErrorKind;
+
+    use super::*;
+
+    fn write(file: &mut RotatedFile, line: &str) {
+        file.write_line(line.as_bytes(), &Counters::default()).unwrap();
+    }
+
+    fn files(directory: &Path) -> Vec<(String, String)> {
+        let mut files: Vec<_> = std::fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read_to_string(entry.path()).unwrap()))
+            .collect();
+        files.sort();
+        files
+    }
+
+    fn named(files: &[(&str, &str)]) -> Vec<(String, String)> {
+        files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+    }
+
+    #[test]
+    fn a_file_is_rotated_before_it_grows_beyond_its_size_and_the_oldest_goes() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut file = RotatedFile::new(directory.path().join("spans"), 8, 3);
+        for line in ["111\n", "222\n", "333\n", "444\n", "555\n", "666\n", "777\n"] {
+            write(&mut file, line);
+        }
+        let expected = named(&[("spans", "777\n"), ("spans.1", "555\n666\n"), ("spans.2", "333\n444\n")]);
+        assert_eq!(files(directory.path()), expected);
+    }
+
+    #[test]
+    fn with_one_file_the_old_lines_go() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut file = RotatedFile::new(directory.path().join("spans"), 8, 1);
+        for line in ["111\n", "222\n", "333\n"] {
+            write(&mut file, line);
+        }
+        assert_eq!(files(directory.path()), named(&[("spans", "333\n")]));
+    }
+
+    #[test]
+    fn a_line_longer_than_the_size_has_a_file_of_its_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut file = RotatedFile::new(directory.path().join("spans"), 4, 3);
+        write(&mut file, "1234567\n");
+        write(&mut file, "x\n");
+        assert_eq!(files(directory.path()), named(&[("spans", "x\n"), ("spans.1", "1234567\n")]));
+    }
+
+    #[test]
+    fn an_existing_file_is_gone_on_with_and_its_size_counts() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("spans"), "111\n").unwrap();
+        let mut file = RotatedFile::new(directory.path().join("spans"), 8, 2);
+        write(&mut file, "222\n");
+        write(&mut file, "333\n");
+        assert_eq!(files(directory.path()), named(&[("spans", "333\n"), ("spans.1", "111\n222\n")]));
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_begun_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut file = RotatedFile::new(directory.path().join("spans"), 1000, 2);
+        write(&mut file, "111\n");
+        std::fs::rename(directory.path().join("spans"), directory.path().join("moved")).unwrap();
+        write(&mut file, "222\n");
+        assert_eq!(files(directory.path()), named(&[("moved", "111\n"), ("spans", "222\n")]));
+    }
+
+    #[test]
+    fn a_full_disk_is_worth_another_try() {
+        let error = RotatedFile::new("/dev/full".into(), 1000, 2).write_line(b"x\n", &Counters::default()).unwrap_err();
+        assert_eq!(error.kind(), BackendErrorKind::Retryable);
+        assert!(error.message().starts_with("/dev/full cannot be written: "), "{error}");
+    }
+
+    /// Takes three bytes, then says that the disk is full.
+    struct AlmostFull(File, usize);
+
+    impl Write for AlmostFull {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let taken = self.0.write(&bytes[..bytes.len().min(self.1)])?;
+            self.1 -= taken;
+            if taken == 0 { Err(ErrorKind::StorageFull.into()) } else { Ok(taken) }
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            self.0.flush()
+        }
+    }
+
+    impl Tail for AlmostFull {
+        fn cut_to(&mut self, length: u64) -> std::io::Result<()> {
+            self.0.cut_to(length)
+        }
+    }
+
+    #[test]
+    fn half_a_line_is_taken_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("spans");
+        std::fs::write(&path, "whole\n").unwrap();
+        let file = OpenOptions::new().append(true).open(&path).unwrap();
+        let error = append(&mut AlmostFull(file, 3), 6, b"next line\n").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::StorageFull);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "whole\n");
+    }
+
+    #[test]
+    fn a_directory_that_went_away_is_worth_another_try() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut file = RotatedFile::new(directory.path().join("gone/spans"), 1000, 2);
+        let error = file.write_line(b"x\n", &Counters::default()).unwrap_err();
+        assert_eq!(error.kind(), BackendErrorKind::Retryable);
+        std::fs::create_dir(directory.path().join("gone")).unwrap();
+        write(&mut file, "x\n");
+    }
+
+    #[test]
+    fn a_new_file_is_not_for_everyone() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut file = RotatedFile::new(directory.path().join("spans"), 1000, 2);
+        write(&mut file, "x\n");
+        let mode = std::fs::metadata(directory.path().join("spans")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o137, 0, "{mode:o}");
+    }
+}

@@ -1,0 +1,89 @@
+//! OTLP/HTTP: the bytes of a batch as they are, and the answer understood.
+
+use std::time::Duration;
+
+use tracer_plugin_api::{BackendError, Host, LogLevel};
+
+use crate::HttpClient;
+use crate::failure::printable;
+use crate::protobuf_fields::{Field, fields};
+
+/// Posts OTLP batches, undecoded.
+pub struct OtlpSender {
+    client: HttpClient,
+    host: Host,
+    log_target: &'static str,
+}
+
+impl OtlpSender {
+    /// Sends through `client`; a server's warnings go to the log of `host`, under `log_target`.
+    pub fn new(client: HttpClient, host: Host, log_target: &'static str) -> Self {
+        OtlpSender { client, host, log_target }
+    }
+
+    /// Sends one `ExportTraceServiceRequest`.
+    ///
+    /// # Errors
+    ///
+    /// Partial if the server says that it refused some of the spans; else those of [`HttpClient::post`].
+    pub fn send(&self, body: &[u8], limit: Duration) -> Result<(), BackendError> {
+        let answer = self.client.post("application/x-protobuf", body, limit)?;
+        let Some(partial) = PartialSuccess::read(&answer.body) else { return Ok(()) };
+        if partial.rejected_spans > 0 {
+            return Err(BackendError::partial(partial.rejected_spans, partial.message));
+        }
+        if !partial.message.is_empty() {
+            self.host.log(LogLevel::Warn, self.log_target, &format!("the collector says: {}", partial.message));
+        }
+        Ok(())
+    }
+}
+
+/// `ExportTracePartialSuccess` of `opentelemetry/proto/collector/trace/v1/trace_service.proto`.
+#[derive(Debug, Default, PartialEq)]
+struct PartialSuccess {
+    rejected_spans: u32,
+    message: String,
+}
+
+impl PartialSuccess {
+    /// Field 1 of an `ExportTraceServiceResponse`, if it is there.
+    fn read(response: &[u8]) -> Option<Self> {
+        let partial = fields(response).find_map(|(number, field)| match (number, field) {
+            (1, Field::Bytes(partial)) => Some(partial),
+            _ => None,
+        })?;
+        Some(fields(partial).fold(PartialSuccess::default(), |so_far, (number, field)| match (number, field) {
+            // An int64: a negative number arrives as a huge one, and means nothing here.
+            (1, Field::Varint(count)) => {
+                let rejected_spans = i64::try_from(count).map_or(0, |count| u32::try_from(count).unwrap_or(u32::MAX));
+                PartialSuccess { rejected_spans, ..so_far }
+            }
+            (2, Field::Bytes(message)) => PartialSuccess { message: printable(message), ..so_far },
+            _ => so_far,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partial_success_is_read() {
+        let response = b"\x0a\x0b\x08\x03\x12\x07too old";
+        assert_eq!(PartialSuccess::read(response), Some(PartialSuccess { rejected_spans: 3, message: "too old".to_owned() }));
+    }
+
+    #[test]
+    fn an_empty_answer_is_a_full_success() {
+        assert_eq!(PartialSuccess::read(b""), None);
+        assert_eq!(PartialSuccess::read(b"\x0a\x00"), Some(PartialSuccess::default()));
+    }
+
+    #[test]
+    fn a_negative_count_rejects_nothing() {
+        let response = b"\x0a\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01";
+        assert_eq!(PartialSuccess::read(response).unwrap().rejected_spans, 0);
+    }
+}

@@ -1,0 +1,141 @@
+//! The agent's UDP port: each packet one `emitBatch` call of some spans of one service.
+
+use std::net::{ToSocketAddrs, UdpSocket};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracer_plugin_api::BackendError;
+use tracer_plugin_kit::spans::otlp::ResourceSpans;
+use tracer_plugin_kit::{Counters, spans};
+
+use crate::jaeger_batch::{process, span, write_batch};
+use crate::settings::AgentSettings;
+use crate::thrift::{Compact, Kind, Writer};
+
+/// Sends to an agent. UDP: what leaves here is not known to have arrived.
+pub(crate) struct Agent {
+    settings: AgentSettings,
+    counters: Arc<Counters>,
+    /// Connected, so that an agent that is not there shows as an error. `None` before the first packet and after an
+    /// error: the name is looked up again then.
+    socket: Mutex<Option<Arc<UdpSocket>>>,
+    sequence: AtomicU32,
+}
+
+impl Agent {
+    /// Looks nothing up yet.
+    pub(crate) fn new(settings: AgentSettings, counters: Arc<Counters>) -> Self {
+        Agent { settings, counters, socket: Mutex::new(None), sequence: AtomicU32::new(0) }
+    }
+
+    /// Sends the spans of a batch in as many packets as they need.
+    ///
+    /// # Errors
+    ///
+    /// Retryable if a packet cannot be sent: the whole batch is sent again, and Jaeger merges what it has already by
+    /// span id. Partial if there are spans that are too large for a packet: these are lost.
+    pub(crate) fn send(&self, otlp: &[u8]) -> Result<(), BackendError> {
+        let request = spans::decode(otlp)?;
+        let mut too_large = 0;
+        for resource_spans in &request.resource_spans {
+            let packets = self.packets(resource_spans);
+            too_large += packets.too_large;
+            for packet in &packets.packets {
+                self.send_packet(packet)?;
+            }
+        }
+        if too_large > 0 {
+            let limit = self.settings.max_packet_size;
+            let message = format!("spans larger than a packet of {limit} bytes (`max_packet_size`) cannot go to an agent");
+            return Err(BackendError::partial(too_large, message));
+        }
+        Ok(())
+    }
+
+    fn packets(&self, resource_spans: &ResourceSpans) -> Packets {
+        let spans = resource_spans.scope_spans.iter().flat_map(|scope_spans| {
+            let scope = scope_spans.scope.as_ref();
+            scope_spans.spans.iter().map(move |otlp| span::<Compact>(scope, otlp))
+        });
+        let process = process::<Compact>(resource_spans.resource.as_ref());
+        let mut packets = Packets::default();
+        let room = self.settings.max_packet_size.saturating_sub(ENVELOPE + process.len());
+        let mut pending = Vec::new();
+        let mut pending_bytes = 0;
+        for span in spans {
+            if span.len() > room {
+                packets.too_large = packets.too_large.saturating_add(1);
+                continue;
+            }
+            if pending_bytes + span.len() > room {
+                packets.packets.push(self.packet(&process, &pending));
+                pending.clear();
+                pending_bytes = 0;
+            }
+            pending_bytes += span.len();
+            pending.push(span);
+        }
+        if !pending.is_empty() {
+            packets.packets.push(self.packet(&process, &pending));
+        }
+        packets
+    }
+
+    fn packet(&self, process: &[u8], spans: &[Vec<u8>]) -> Vec<u8> {
+        let mut writer = Compact::default();
+        writer.one_way_call("emitBatch", self.sequence.fetch_add(1, Ordering::Relaxed));
+        writer.begin_struct();
+        writer.field(1, Kind::Struct);
+        write_batch(&mut writer, process, spans);
+        writer.end_struct();
+        writer.into_bytes()
+    }
+
+    fn send_packet(&self, packet: &[u8]) -> Result<(), BackendError> {
+        let socket = self.socket()?;
+        self.counters.bytes_sent(packet.len());
+        socket.send(packet).map(|_| ()).map_err(|error| {
+            *self.socket.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            self.failed(&error)
+        })
+    }
+
+    fn socket(&self) -> Result<Arc<UdpSocket>, BackendError> {
+        let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(socket) = socket.as_ref() {
+            return Ok(Arc::clone(socket));
+        }
+        let connected = connect(self.settings.address.as_str()).map_err(|error| self.failed(&error))?;
+        self.counters.connected();
+        Ok(Arc::clone(socket.insert(Arc::new(connected))))
+    }
+
+    fn failed(&self, error: &std::io::Error) -> BackendError {
+        BackendError::retryable(format!("the agent at {}: {error}", self.settings.address.as_str()))
+    }
+}
+
+/// The packets of one resource.
+#[derive(Default)]
+struct Packets {
+    packets: Vec<Vec<u8>>,
+    /// Spans that fit into none.
+    too_large: u32,
+}
+
+/// A socket of the family of the first address that can be used.
+fn connect(address: &str) -> std::io::Result<UdpSocket> {
+    let mut last = None;
+    for address in address.to_socket_addrs()? {
+        let local = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        match UdpSocket::bind(local).and_then(|socket| socket.connect(address).map(|()| socket)) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| std::io::Error::other("the name has no address")))
+}
+
+/// More than what a packet holds beside its process and its spans: two bytes of protocol, up to five of sequence, ten of
+/// name, three field heads, up to eleven of list head, two stops.
+const ENVELOPE: usize = 40;

@@ -1,0 +1,21 @@
+//! What the backends of tracer-resolver share.
+//!
+//! - [`settings`]: a plugin's `config` read with errors that point at the offending field, values of secrets left out;
+//! - [`Timeout`], [`ByteSize`]: values with units, written as in the rest of the file;
+//! - [`Counters`]: the figures behind `Backend::stats`;
+//! - `spans` (feature): reading OTLP batches, for the backends that speak another format.
+//!
+//! An author of a plugin outside this workspace needs none of it: the contract is `tracer-plugin-api` alone.
+
+#![forbid(unsafe_code)]
+
+mod byte_size;
+mod counters;
+pub mod settings;
+#[cfg(feature = "spans")]
+pub mod spans;
+mod timeout;
+
+pub use byte_size::ByteSize;
+pub use counters::Counters;
+pub use timeout::Timeout;
