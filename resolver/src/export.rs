@@ -28,4 +28,5 @@ mod tests;
 pub(crate) use backend_queue::{BackendQueue, Timing};
 pub(crate) use exporter::{Exporter, Outcome};
 pub(crate) use finished_batch::FinishedBatch;
-pub(crate) use ledger::{BackendCounters, BackendState, DropReason, ServiceCounters};
+pub(crate) use ledger::BackendCounters;
+pub use ledger::{BackendState, DropReason};

@@ -27,6 +27,5 @@ mod tests;
 
 pub(crate) use instance::{Instance, Rebirth};
 pub(crate) use library::PluginLibrary;
-pub(crate) use load_error::{LoadError, LoadFailure};
 pub(crate) use loader::{Loader, Trust};
 pub(crate) use settings_check::Complaint;

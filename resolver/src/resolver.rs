@@ -16,7 +16,7 @@ pub(crate) use shared::{ServiceCounters, Shared};
 pub use stats::{BackendServiceStats, BackendStats, ServiceStats, Stats};
 
 use crate::batch::Pipeline;
-use crate::config::{self, Report, Source, Variables};
+use crate::config::{self, Report, Severity, Source, Variables};
 use crate::error::ResolverError;
 use crate::report;
 
@@ -168,7 +168,7 @@ fn tell(report: &Report, on: bool) {
     let state = if on { "what they concern is off, the rest is traced" } else { "tracing is off" };
     if report.has_errors() {
         report::error(&format!("{} has errors; {state}\n{text}", report.name));
-    } else if report.has_warnings() {
+    } else if report.problems.iter().any(|problem| problem.severity == Severity::Warning) {
         report::warn(&format!("{}\n{text}", report.name));
     } else {
         report::info(&format!("{}\n{text}", report.name));

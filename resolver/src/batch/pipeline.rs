@@ -72,7 +72,7 @@ pub(crate) struct Flush {
 static CURRENT: AtomicPtr<Pipeline> = AtomicPtr::new(std::ptr::null_mut());
 /// Spans dropped on threads whose thread-local state was gone already.
 static LOST_AT_THREAD_END: AtomicU64 = AtomicU64::new(0);
-/// How often this process is a fork of one that had a pipeline.
+/// How often this process, or one it descends from, was forked since the first pipeline.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
 thread_local!(static LOCAL: RefCell<Local> = const { RefCell::new(Local { pipeline: None, claim: None, spans: None }) });
@@ -92,9 +92,9 @@ impl Pipeline {
         unsafe { current.as_ref() }.unwrap_or_else(Self::start)
     }
 
-    /// Changes in every fork; what was made under another generation belongs to the parent.
-    pub(crate) fn generation() -> u32 {
-        GENERATION.load(Ordering::Relaxed)
+    /// How often this process was forked since it was started; what was made under another generation is the parent's.
+    pub(crate) fn generation() -> usize {
+        GENERATION.load(Ordering::Relaxed) as usize
     }
 
     /// Hands a finished span over.

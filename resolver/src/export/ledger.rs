@@ -5,7 +5,8 @@ use super::FinishedBatch;
 /// Why spans were lost before the backend took them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
-pub(crate) enum DropReason {
+#[non_exhaustive]
+pub enum DropReason {
     /// `queue_bytes` were taken when the batch was offered.
     QueueFull,
     /// The backend said that it will never take this batch, or broke on it.
@@ -21,12 +22,12 @@ pub(crate) enum DropReason {
 }
 
 impl DropReason {
-    /// All of them, in the order of [`ServiceCounters::dropped`].
-    pub(crate) const ALL: [Self; 6] =
+    /// All of them, in a fixed order.
+    pub const ALL: [Self; 6] =
         [Self::QueueFull, Self::Rejected, Self::RetriesExhausted, Self::Stuck, Self::OutOfService, Self::ShutDown];
 
     /// The name for metrics and tables.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::QueueFull => "queue_full",
             Self::Rejected => "rejected",
@@ -40,7 +41,8 @@ impl DropReason {
 
 /// What a backend is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum BackendState {
+#[non_exhaustive]
+pub enum BackendState {
     /// The last call succeeded, or none was made yet.
     #[default]
     Healthy,

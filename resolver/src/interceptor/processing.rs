@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
-use opentelemetry::{Context, KeyValueMetadata};
+use opentelemetry::Context;
+use opentelemetry::baggage::KeyValueMetadata;
 
 use super::consumer::consumer_span;
 use super::parent::Incoming;
@@ -84,7 +85,12 @@ impl Processing {
             offset: place.offset,
         };
         let claimed = Pipeline::current().handovers().and_then(|handovers| handovers.claim(&place, accept));
-        let Some(claimed) = claimed.or_else(|| unclaimed(&shared, &place, headers.clone(), service)) else {
+        let mut buffer = TraceStateBuffer::new();
+        let claimed = claimed.or_else(|| {
+            let headers = headers.clone().map(shorter);
+            unclaimed(&shared, &place, headers, service, &mut buffer)
+        });
+        let Some(claimed) = claimed else {
             return Self::untraced();
         };
         Self::of(claimed, headers)
@@ -113,7 +119,8 @@ impl Processing {
         open.failure = fields;
     }
 
-    fn untraced() -> Self {
+    /// The processing of a message that nobody traces: does nothing, under the context that is current anyway.
+    pub fn untraced() -> Self {
         Self { span: None, context: Context::current() }
     }
 
@@ -166,11 +173,11 @@ fn unclaimed<'a>(
     place: &Place<'_>,
     headers: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
     service: Option<usize>,
+    buffer: &'a mut TraceStateBuffer,
 ) -> Option<Claimed> {
     let route = processing_route(shared, place.topic, service)?;
     let traced = route.traced().filter(|traced| traced.spans)?;
-    let mut buffer = TraceStateBuffer::new();
-    let extracted = extract(headers, &traced.extract, &mut buffer);
+    let extracted = extract(headers, &traced.extract, buffer);
     let incoming = Incoming::of(&extracted);
     let mut span = consumer_span(&route, traced, &incoming);
     span.partition = place.partition;
@@ -180,6 +187,11 @@ fn unclaimed<'a>(
         None => Vec::new(),
     };
     Some(Claimed { span, route, extra })
+}
+
+/// The same header, borrowed for as long as the reader needs it.
+fn shorter<'s, 'a: 's>((name, value): (&'a [u8], Option<&'a [u8]>)) -> (&'s [u8], Option<&'s [u8]>) {
+    (name, value)
 }
 
 /// The consumer's route of a topic for which no client is known; kept, up to a number of topics.

@@ -1,9 +1,10 @@
 //! A resolver's backends: loaded and checked with the configuration, running in this process and anew in every fork.
 
+#![forbid(unsafe_code)]
+
 use std::path::Path;
-use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use serde_json::Value;
 
@@ -19,11 +20,13 @@ pub(crate) struct Backends {
     /// In file order; `None` for a backend that cannot work.
     plans: Vec<Option<Plan>>,
     services: Vec<String>,
-    /// What runs in this process. Replaced, never freed, by a fork's child: the parent's threads are not there.
-    running: AtomicPtr<Running>,
-    /// Held while a child starts its own; a child never takes a lock of its parent's.
-    starting: AtomicPtr<Starting>,
+    /// What runs, by how often this process was forked since. A child starts its own at its first use; it never takes a
+    /// lock of its parent's, which may be held by a thread that is not there.
+    running: [OnceLock<Running>; MAX_FORKS],
 }
+
+/// A process that was forked from one that was forked, and so on: further ones trace nothing, and say so.
+const MAX_FORKS: usize = 16;
 
 /// What it takes to create a backend, again in every fork.
 struct Plan {
@@ -34,14 +37,8 @@ struct Plan {
 }
 
 struct Running {
-    generation: u32,
     /// By backend index.
     queues: Vec<Option<Arc<BackendQueue>>>,
-}
-
-struct Starting {
-    generation: u32,
-    lock: Mutex<()>,
 }
 
 impl Backends {
@@ -52,12 +49,7 @@ impl Backends {
         let loader = Loader::new(if strict { Trust::Strict } else { Trust::Lenient });
         let services: Vec<_> = config.services.iter().map(|service| service.name.clone()).collect();
         let plans = config.backends.iter().map(|backend| Plan::new(&loader, config, backend, report)).collect();
-        let mut backends = Self {
-            plans,
-            services,
-            running: AtomicPtr::new(std::ptr::null_mut()),
-            starting: AtomicPtr::new(std::ptr::null_mut()),
-        };
+        let mut backends = Self { plans, services, running: [const { OnceLock::new() }; MAX_FORKS] };
         let running = backends.start(&mut |backend, complaint| complain(backend, complaint, report));
         // A backend that could not be created will not be in a fork either.
         for (plan, queue) in backends.plans.iter_mut().zip(&running.queues) {
@@ -65,7 +57,10 @@ impl Backends {
                 *plan = None;
             }
         }
-        backends.running.store(Box::into_raw(Box::new(running)), Ordering::Release);
+        if let Some(place) = backends.running.get(Pipeline::generation()) {
+            // Nobody else has seen `backends` yet: the place is empty.
+            let _ = place.set(running);
+        }
         backends
     }
 
@@ -85,12 +80,9 @@ impl Backends {
         if working.is_empty() { "no backend".to_owned() } else { working.join(", ") }
     }
 
-    /// Starts the backends of this process if a fork left them behind. One atomic load otherwise.
+    /// Starts the backends of this process if a fork left them behind. Two atomic loads otherwise.
     pub(crate) fn ensure_running(&self) {
-        let generation = Pipeline::generation();
-        if self.running().generation != generation {
-            self.restart(generation);
-        }
+        self.queues();
     }
 
     /// Waits until everything offered is exported or dropped; `false` when the deadline comes first.
@@ -104,8 +96,8 @@ impl Backends {
     }
 
     pub(super) fn stats(&self) -> Vec<BackendStats> {
-        let queues = self.running().queues.iter();
-        queues
+        self.queues()
+            .iter()
             .zip(&self.plans)
             .filter_map(|(queue, plan)| {
                 let (queue, plan) = (queue.as_ref()?, plan.as_ref()?);
@@ -137,7 +129,7 @@ impl Backends {
 
     /// Every queue at the same time: one slow backend takes nothing of another's deadline.
     fn for_all(&self, action: impl Fn(&BackendQueue) -> bool + Sync) -> bool {
-        let queues: Vec<_> = self.running().queues.iter().flatten().collect();
+        let queues: Vec<_> = self.queues().iter().flatten().collect();
         match queues.as_slice() {
             [] => true,
             [only] => action(only),
@@ -149,53 +141,27 @@ impl Backends {
         }
     }
 
-    fn running(&self) -> &Running {
-        // Acquire: pairs with the releases in `load` and `restart`.
-        let running = self.running.load(Ordering::Acquire);
-        // SAFETY: stored in `load` before anybody else could see `self`, and what is replaced is never freed.
-        unsafe { &*running }
+    /// The queues of this process, by backend index.
+    fn queues(&self) -> &[Option<Arc<BackendQueue>>] {
+        let generation = Pipeline::generation();
+        self.running.get(generation).map_or(&[], |place| &place.get_or_init(|| self.restart(generation)).queues)
     }
 
+    /// Runs in a fork: the plugins' threads and sockets are the parent's, so every backend is created again.
     #[cold]
-    fn restart(&self, generation: u32) {
-        let starting = self.starting(generation);
-        let _guard = starting.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.running().generation == generation {
-            return;
+    fn restart(&self, generation: usize) -> Running {
+        for queue in self.running.iter().take(generation).filter_map(OnceLock::get).flat_map(|parent| &parent.queues) {
+            queue.as_ref().map(|queue| queue.abandon());
         }
-        for queue in self.running().queues.iter().flatten() {
-            queue.abandon();
+        if generation + 1 == MAX_FORKS {
+            report::error("this process is a fork of a fork, and so on, too often: the next one will trace nothing");
         }
-        let running = self.start(&mut |backend, complaint| {
+        self.start(&mut |backend, complaint| {
             report::error(&format!(
                 "backend `{}` cannot be created in this fork and gets no spans: {}",
                 backend.name, complaint.message
             ));
-        });
-        // Release: pairs with the acquire in `running`. The parent's is leaked: its threads are not here to let go of it.
-        self.running.store(Box::into_raw(Box::new(running)), Ordering::Release);
-    }
-
-    /// The lock of this generation.
-    fn starting(&self, generation: u32) -> &Starting {
-        let current = self.starting.load(Ordering::Acquire);
-        // SAFETY: what was stored is leaked, never freed.
-        if let Some(starting) = unsafe { current.as_ref() }.filter(|starting| starting.generation == generation) {
-            return starting;
-        }
-        let fresh = Box::into_raw(Box::new(Starting { generation, lock: Mutex::new(()) }));
-        // AcqRel: publishes `fresh`, or takes over the winner's.
-        match self.starting.compare_exchange(current, fresh, Ordering::AcqRel, Ordering::Acquire) {
-            // SAFETY: published, so leaked from here on.
-            Ok(_) => unsafe { &*fresh },
-            Err(winner) => {
-                // SAFETY: `fresh` was never published; `winner` was, and is leaked.
-                unsafe {
-                    drop(Box::from_raw(fresh));
-                    &*winner
-                }
-            }
-        }
+        })
     }
 
     fn start(&self, fail: &mut dyn FnMut(&Backend, &Complaint)) -> Running {
@@ -215,25 +181,21 @@ impl Backends {
                 }
             })
             .collect();
-        Running { generation: Pipeline::generation(), queues }
+        Running { queues }
     }
 }
 
 impl LaneBackends for Backends {
     fn offer(&self, backends: &[usize], batch: Arc<FinishedBatch>) {
-        self.ensure_running();
-        let queues = &self.running().queues;
+        let queues = self.queues();
         for queue in backends.iter().filter_map(|index| queues.get(*index)?.as_ref()) {
             queue.offer(Arc::clone(&batch));
         }
     }
 
     fn tick(&self, now: Instant) {
-        let running = self.running();
-        if running.generation == Pipeline::generation() {
-            for queue in running.queues.iter().flatten() {
-                queue.tick(now);
-            }
+        for queue in self.queues().iter().flatten() {
+            queue.tick(now);
         }
     }
 }
