@@ -1,1 +1,4 @@
 //! Words the contract tests share.
+
+pub mod receivers;
+pub mod sample_spans;

@@ -1,0 +1,119 @@
+//! The `file` backend writes lines that any reader of OTLP/JSON understands.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, ErrorKind};
+use tracer_plugin_file::File;
+use words::sample_spans;
+
+const LONG: Duration = Duration::from_secs(10);
+
+fn backend(config: &serde_json::Value) -> Result<File, BackendError> {
+    File::create(&CreateArgs::detached("audit", &config.to_string()))
+}
+
+fn export(backend: &File, body: &[u8], span_count: u32) -> Result<(), BackendError> {
+    backend.export(&Batch { body, span_count, attempt: 1, batch_id: 1 }, LONG)
+}
+
+fn lines(file: &Path) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(file).unwrap();
+    assert!(text.is_empty() || text.ends_with('\n'), "the last line is not whole");
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn each_batch_is_a_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("spans.jsonl");
+    let backend = backend(&serde_json::json!({ "path": path })).unwrap();
+    let batch = sample_spans::bytes(&sample_spans::order_and_payment());
+    export(&backend, &batch, 2).unwrap();
+    export(&backend, &batch, 2).unwrap();
+    backend.flush(LONG).unwrap();
+    backend.shutdown(LONG).unwrap();
+    let lines = lines(&path);
+    assert_eq!(lines.len(), 2);
+    let span = lines[0].pointer("/resourceSpans/0/scopeSpans/0/spans/0").unwrap();
+    assert_eq!((span["name"].as_str(), span["traceId"].as_str()), (Some("send orders"), Some("a0a1a2a3a4a5a6a7a8a9aaabacadaeaf")));
+    let stats = backend.stats();
+    assert_eq!((stats.spans_sent, stats.bytes_sent), (4, std::fs::metadata(&path).unwrap().len()));
+}
+
+#[test]
+fn every_line_is_in_exactly_one_of_the_rotated_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("spans.jsonl");
+    let config = serde_json::json!({"path": path, "max_bytes": "2KiB", "max_files": 100});
+    let backend = backend(&config).unwrap();
+    for i in 0..40 {
+        export(&backend, &sample_spans::bytes(&sample_spans::many(&format!("service-{i}"), 1)), 1).unwrap();
+    }
+    let mut names = Vec::new();
+    let files = std::fs::read_dir(directory.path()).unwrap();
+    for file in files {
+        let file = file.unwrap().path();
+        assert!(std::fs::metadata(&file).unwrap().len() <= 2048, "{}", file.display());
+        let services = lines(&file).into_iter();
+        names.extend(services.map(|line| line.pointer("/resourceSpans/0/resource/attributes/0/value/stringValue").unwrap().to_string()));
+    }
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), 40);
+    assert!(path.with_extension("jsonl.1").exists());
+}
+
+#[test]
+fn a_path_that_cannot_become_a_file_is_a_mistake_in_the_configuration() {
+    let directory = tempfile::tempdir().unwrap();
+    for path in [directory.path().join("none/spans.jsonl"), directory.path().to_owned()] {
+        let error = backend(&serde_json::json!({ "path": path })).map(|_| ()).unwrap_err();
+        assert_eq!((error.kind(), error.pointer()), (ErrorKind::Config, "/path"));
+    }
+}
+
+#[test]
+fn a_directory_that_goes_away_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let inner = directory.path().join("mount");
+    std::fs::create_dir(&inner).unwrap();
+    let backend = backend(&serde_json::json!({"path": inner.join("spans.jsonl")})).unwrap();
+    std::fs::remove_dir_all(&inner).unwrap();
+    let batch = sample_spans::bytes(&sample_spans::many("orders", 1));
+    assert_eq!(export(&backend, &batch, 1).unwrap_err().kind(), ErrorKind::Retryable);
+    std::fs::create_dir(&inner).unwrap();
+    export(&backend, &batch, 1).unwrap();
+    assert_eq!(lines(&inner.join("spans.jsonl")).len(), 1);
+}
+
+#[test]
+fn the_standard_streams_are_written_when_they_are_named() {
+    const INNER: &str = "BACKEND_FILE_STREAM";
+    if let Ok(stream) = std::env::var(INNER) {
+        let backend = backend(&serde_json::json!({ "path": stream })).unwrap();
+        export(&backend, &sample_spans::bytes(&sample_spans::many("to-a-stream", 1)), 1).unwrap();
+        return;
+    }
+    for stream in ["stdout", "stderr"] {
+        let mut again = Command::new(std::env::current_exe().unwrap());
+        again.args(["--exact", "the_standard_streams_are_written_when_they_are_named", "--nocapture"]).env(INNER, stream);
+        let output = again.output().unwrap();
+        assert!(output.status.success());
+        let (named, other) = if stream == "stdout" { (output.stdout, output.stderr) } else { (output.stderr, output.stdout) };
+        let has_line = |bytes: &[u8]| String::from_utf8_lossy(bytes).lines().any(|line| line.contains(r#"{"resourceSpans":"#));
+        assert!(has_line(&named) && !has_line(&other), "{stream}");
+    }
+}
+
+#[test]
+fn bytes_that_are_no_batch_are_refused_for_good_and_nothing_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("spans.jsonl");
+    let backend = backend(&serde_json::json!({ "path": path })).unwrap();
+    assert_eq!(export(&backend, b"\xff\xff", 1).unwrap_err().kind(), ErrorKind::Permanent);
+    assert!(lines(&path).is_empty());
+}

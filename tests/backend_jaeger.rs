@@ -1,0 +1,180 @@
+//! The `jaeger` backend says the same by OTLP, by Thrift to a collector and by Thrift to an agent.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, ErrorKind};
+use tracer_plugin_jaeger::Jaeger;
+use words::receivers::{HttpServer, JaegerReceiver, ReceivedLink, ReceivedSpan, Reply};
+use words::sample_spans::{self, START};
+
+const LONG: Duration = Duration::from_secs(10);
+
+fn backend(config: &serde_json::Value) -> Jaeger {
+    Jaeger::create(&CreateArgs::detached("jaeger", &config.to_string())).unwrap()
+}
+
+fn udp(jaeger: &JaegerReceiver, max_packet_size: u32) -> Jaeger {
+    let endpoint = jaeger.agent_endpoint();
+    backend(&serde_json::json!({"transport": "thrift_udp", "endpoint": endpoint, "max_packet_size": max_packet_size}))
+}
+
+fn export(backend: &Jaeger, body: &[u8], span_count: u32) -> Result<(), BackendError> {
+    backend.export(&Batch { body, span_count, attempt: 1, batch_id: 1 }, LONG)
+}
+
+fn assert_order_and_payment(spans: &[ReceivedSpan]) {
+    let [sent, received] = spans else { panic!("{spans:?}") };
+    assert_eq!((sent.service.as_str(), sent.name.as_str(), sent.kind.as_str()), ("orders", "send orders", "producer"));
+    assert_eq!(sent.trace_id, "a0a1a2a3a4a5a6a7a8a9aaabacadaeaf");
+    assert_eq!((sent.span_id.as_str(), sent.parent_span_id.as_str()), ("c000000000000001", ""));
+    assert_eq!((sent.start_unix_nano, sent.end_unix_nano), (START, START + 3_000));
+    assert_eq!(sent.events, [("acknowledged".to_owned(), START + 2_000)]);
+    assert_eq!((sent.scope.as_str(), sent.trace_state.as_str(), sent.flags & 1), ("sample", "vendor=1", 1));
+    assert_eq!(sent.attributes["messaging.kafka.offset"], 42);
+    assert_eq!(sent.attributes["share"], 0.25);
+    assert_eq!(sent.attributes["retried"], true);
+    assert_eq!(sent.attribute("isr").unwrap(), "[1,2]");
+    assert_eq!(sent.resource["host.name"], "host-1");
+    assert!(sent.links.is_empty());
+
+    assert_eq!((received.service.as_str(), received.kind.as_str()), ("payments", "consumer"));
+    assert_eq!((&received.trace_id, &received.parent_span_id), (&sent.trace_id, &sent.span_id));
+    assert_eq!(received.links, [ReceivedLink { trace_id: "ee".repeat(16), span_id: "dd".repeat(8) }]);
+    assert_eq!((received.status_code.as_str(), received.status_message.as_str()), ("error", "card refused"));
+}
+
+#[test]
+fn by_otlp_spans_arrive_with_all_they_say() {
+    let jaeger = JaegerReceiver::start().unwrap();
+    let batch = sample_spans::bytes(&sample_spans::order_and_payment());
+    export(&backend(&serde_json::json!({"endpoint": jaeger.endpoint()})), &batch, 2).unwrap();
+    assert_order_and_payment(&jaeger.spans());
+    assert_eq!(jaeger.server().requests()[0].body, batch);
+}
+
+#[test]
+fn by_thrift_to_a_collector_spans_arrive_with_all_they_say() {
+    let jaeger = JaegerReceiver::start().unwrap();
+    let backend = backend(&serde_json::json!({"transport": "thrift_http", "endpoint": jaeger.collector_endpoint()}));
+    export(&backend, &sample_spans::bytes(&sample_spans::order_and_payment()), 2).unwrap();
+    let spans = jaeger.spans();
+    assert_order_and_payment(&spans);
+    assert_eq!(spans[1].attributes["error"], true);
+    // A Jaeger batch has one process: each service is a POST of its own.
+    let requests = jaeger.server().requests();
+    assert_eq!(requests.len(), 2);
+    assert!(requests.iter().all(|request| request.header("content-type") == Some("application/x-thrift")));
+}
+
+#[test]
+fn by_thrift_to_an_agent_spans_arrive_with_all_they_say() {
+    let jaeger = JaegerReceiver::start().unwrap();
+    let backend = udp(&jaeger, 65_000);
+    export(&backend, &sample_spans::bytes(&sample_spans::order_and_payment()), 2).unwrap();
+    let spans = jaeger.wait_for(2, LONG);
+    assert_order_and_payment(&spans);
+    assert_eq!(spans[1].attributes["error"], true);
+    assert_eq!((jaeger.packets(), backend.stats().reconnects), (2, 0));
+}
+
+#[test]
+fn a_large_batch_is_split_into_packets_that_are_nearly_full() {
+    let jaeger = JaegerReceiver::start().unwrap();
+    let backend = udp(&jaeger, 4_000);
+    export(&backend, &sample_spans::bytes(&sample_spans::many("orders", 600)), 600).unwrap();
+    let spans = jaeger.wait_for(600, LONG);
+    let mut ids: Vec<_> = spans.iter().map(|span| span.span_id.clone()).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 600, "each span arrives once");
+    assert!(spans.iter().all(|span| span.service == "orders" && span.resource["host.name"] == "host-1"));
+    assert!((3_800..=4_000).contains(&jaeger.largest_packet()), "{}", jaeger.largest_packet());
+    let bytes = backend.stats().bytes_sent;
+    assert_eq!(jaeger.packets() as u64, bytes.div_ceil(4_000), "{bytes} bytes");
+}
+
+#[test]
+fn a_span_larger_than_a_packet_is_lost_and_said_so_and_the_others_arrive() {
+    let jaeger = JaegerReceiver::start().unwrap();
+    let backend = udp(&jaeger, 4_000);
+    let mut batch = sample_spans::many("orders", 3);
+    let large = &mut batch.resource_spans[0].scope_spans[0].spans[1];
+    large.attributes.push(sample_spans::attribute("body", Value::StringValue("x".repeat(4_000))));
+    let error = export(&backend, &sample_spans::bytes(&batch), 3).unwrap_err();
+    assert_eq!((error.kind(), error.rejected_spans()), (ErrorKind::Partial, 1));
+    assert!(error.message().contains("max_packet_size"), "{error}");
+    let ids: Vec<_> = jaeger.wait_for(2, LONG).into_iter().map(|span| span.span_id).collect();
+    assert_eq!(ids, ["c000000000000001", "c000000000000003"]);
+    assert_eq!((backend.stats().spans_sent, backend.stats().spans_rejected), (2, 1));
+}
+
+#[test]
+fn an_agent_that_is_not_there_is_noticed_and_found_again() {
+    let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let backend = backend(&serde_json::json!({"transport": "thrift_udp", "endpoint": format!("127.0.0.1:{port}")}));
+    let batch = sample_spans::bytes(&sample_spans::many("orders", 1));
+    // The first packet goes nowhere; the answer to it, that nobody listens, meets the second.
+    let error = (0..100).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(5));
+        export(&backend, &batch, 1).err()
+    });
+    assert_eq!(error.unwrap().kind(), ErrorKind::Retryable);
+    let agent = UdpSocket::bind(("127.0.0.1", port)).unwrap();
+    export(&backend, &batch, 1).unwrap();
+    agent.set_read_timeout(Some(LONG)).unwrap();
+    assert!(agent.recv(&mut [0; 65_536]).unwrap() > 0);
+    assert_eq!(backend.stats().reconnects, 1);
+}
+
+#[test]
+fn a_parent_that_is_also_linked_stays_the_parent() {
+    let jaeger = JaegerReceiver::start().unwrap();
+    let backend = backend(&serde_json::json!({"transport": "thrift_http", "endpoint": jaeger.collector_endpoint()}));
+    let mut batch = sample_spans::order_and_payment();
+    let received = &mut batch.resource_spans[1].scope_spans[0].spans[0];
+    received.links[0].trace_id = received.trace_id.clone();
+    received.links[0].span_id = received.parent_span_id.clone();
+    export(&backend, &sample_spans::bytes(&batch), 2).unwrap();
+    // Field 6 of a span, the references: CHILD_OF (0) is the first of the two, then FOLLOWS_FROM (1), both to one span.
+    let body = jaeger.server().requests()[1].body.clone();
+    let reference = |kind: u8| {
+        let mut bytes = vec![8, 0, 1, 0, 0, 0, kind, 10, 0, 2];
+        bytes.extend(0xa8..0xb0);
+        bytes
+    };
+    let position = |wanted: &[u8]| body.windows(wanted.len()).position(|window| window == wanted).unwrap();
+    assert!(position(&reference(0)) < position(&reference(1)));
+    assert_eq!(jaeger.spans()[1].parent_span_id, "c000000000000001");
+}
+
+#[test]
+fn a_collector_that_refuses_one_service_has_taken_the_others() {
+    let collector = HttpServer::start(|request| {
+        let refused = request.body.windows(8).any(|window| window == b"payments");
+        Reply::status(if refused { 400 } else { 202 })
+    });
+    let collector = collector.unwrap();
+    let endpoint = format!("http://{}/api/traces", collector.address());
+    let backend = backend(&serde_json::json!({"transport": "thrift_http", "endpoint": endpoint}));
+    let error = export(&backend, &sample_spans::bytes(&sample_spans::order_and_payment()), 2).unwrap_err();
+    assert_eq!((error.kind(), error.rejected_spans()), (ErrorKind::Partial, 1));
+    let error = export(&backend, &sample_spans::bytes(&sample_spans::many("payments", 2)), 2).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Permanent);
+    collector.fail_with(Some(Reply::status(503).header("retry-after", "3")));
+    let error = export(&backend, &sample_spans::bytes(&sample_spans::order_and_payment()), 2).unwrap_err();
+    assert_eq!((error.kind(), error.retry_after()), (ErrorKind::Retryable, Some(Duration::from_secs(3))));
+}
+
+#[test]
+fn bytes_that_are_no_batch_are_refused_for_good() {
+    let jaeger = JaegerReceiver::start().unwrap();
+    let collector = backend(&serde_json::json!({"transport": "thrift_http", "endpoint": jaeger.collector_endpoint()}));
+    for backend in [&collector, &udp(&jaeger, 65_000)] {
+        assert_eq!(export(backend, b"\xff\xff", 1).unwrap_err().kind(), ErrorKind::Permanent);
+    }
+    assert!(jaeger.server().requests().is_empty() && jaeger.packets() == 0);
+}

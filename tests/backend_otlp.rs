@@ -1,0 +1,232 @@
+//! The `otlp` backend gets a batch to a collector as it is, and tells what another try can mend from what it cannot.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
+
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceResponse};
+use prost::Message;
+use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, ErrorKind};
+use tracer_plugin_otlp::Otlp;
+use words::receivers::{HttpServer, OtlpReceiver, Reply};
+use words::sample_spans;
+
+const LONG: Duration = Duration::from_secs(10);
+
+fn backend(config: &serde_json::Value) -> Otlp {
+    Otlp::create(&CreateArgs::detached("collector", &config.to_string())).unwrap()
+}
+
+fn backend_at(endpoint: &str) -> Otlp {
+    backend(&serde_json::json!({ "endpoint": endpoint }))
+}
+
+fn export(backend: &Otlp, limit: Duration) -> Result<(), BackendError> {
+    let body = sample_spans::bytes(&sample_spans::order_and_payment());
+    backend.export(&Batch { body: &body, span_count: 2, attempt: 1, batch_id: 7 }, limit)
+}
+
+fn collector_that_answers(reply: Reply) -> HttpServer {
+    HttpServer::start(move |_| reply.clone()).unwrap()
+}
+
+fn answer(reply: Reply) -> BackendError {
+    let server = collector_that_answers(reply);
+    export(&backend_at(&format!("http://{}", server.address())), LONG).unwrap_err()
+}
+
+#[test]
+fn a_batch_arrives_byte_for_byte() {
+    let collector = OtlpReceiver::start().unwrap();
+    export(&backend_at(&collector.endpoint()), LONG).unwrap();
+    let requests = collector.server().requests();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].body, sample_spans::bytes(&sample_spans::order_and_payment()));
+    assert_eq!((requests[0].method.as_str(), requests[0].path.as_str()), ("POST", "/v1/traces"));
+    let services: Vec<_> = collector.spans().into_iter().map(|span| (span.service, span.name)).collect();
+    assert_eq!(services, [("orders".into(), "send orders".into()), ("payments".into(), "process orders".into())]);
+}
+
+#[test]
+fn the_users_headers_and_our_own_are_sent() {
+    let collector = OtlpReceiver::start().unwrap();
+    let headers = serde_json::json!({"Authorization": "Bearer token-1", "x-tenant": "bank"});
+    export(&backend(&serde_json::json!({"endpoint": collector.endpoint(), "headers": headers})), LONG).unwrap();
+    let request = &collector.server().requests()[0];
+    assert_eq!(request.header("authorization"), Some("Bearer token-1"));
+    assert_eq!(request.header("x-tenant"), Some("bank"));
+    assert_eq!(request.header("content-type"), Some("application/x-protobuf"));
+    assert!(request.header("user-agent").unwrap().starts_with("tracer-resolver-otlp/"));
+}
+
+#[test]
+fn gzip_makes_fewer_bytes_of_the_same_spans() {
+    let collector = OtlpReceiver::start().unwrap();
+    let backend = backend(&serde_json::json!({"endpoint": collector.endpoint(), "compression": "gzip"}));
+    let body = sample_spans::bytes(&sample_spans::many("orders", 500));
+    backend.export(&Batch { body: &body, span_count: 500, attempt: 1, batch_id: 1 }, LONG).unwrap();
+    let request = &collector.server().requests()[0];
+    assert_eq!(request.header("content-encoding"), Some("gzip"));
+    assert_eq!(request.body, body);
+    let sent = backend.stats().bytes_sent;
+    assert_eq!(request.header("content-length").unwrap(), sent.to_string());
+    assert!(sent < body.len() as u64 / 4, "{sent} bytes of {}", body.len());
+}
+
+#[test]
+fn a_busy_collector_is_tried_again_when_it_wants() {
+    for status in [429, 502, 503, 504] {
+        let error = answer(Reply::status(status).header("retry-after", "7").body("busy"));
+        assert_eq!(error.kind(), ErrorKind::Retryable, "{status}");
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(7)), "{status}");
+        assert!(error.message().contains(&status.to_string()) && error.message().contains("busy"), "{error}");
+    }
+    assert_eq!(answer(Reply::status(503)).retry_after(), None);
+}
+
+#[test]
+fn a_collector_may_say_when_by_date() {
+    let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(100));
+    let wait = answer(Reply::status(503).header("retry-after", &date)).retry_after().unwrap();
+    assert!((90..=100).contains(&wait.as_secs()), "{wait:?}");
+}
+
+#[test]
+fn what_the_collector_refuses_is_not_tried_again() {
+    for status in [400, 401, 403, 404, 413, 500, 501] {
+        let error = answer(Reply::status(status).body("x".repeat(1000)).header("retry-after", "7"));
+        assert_eq!(error.kind(), ErrorKind::Permanent, "{status}");
+        assert!(error.message().contains(&format!("answered {status}")), "{error}");
+        assert_eq!(error.message().matches('x').count(), 200, "{error}");
+    }
+}
+
+#[test]
+fn a_token_that_the_collector_repeats_is_not_in_the_message() {
+    let server = collector_that_answers(Reply::status(401).body("unknown token s3cret-token\r\nINFO all is well"));
+    let endpoint = format!("http://{}/?key=s3cret-key", server.address());
+    let headers = serde_json::json!({"authorization": "Bearer s3cret-token"});
+    let error = export(&backend(&serde_json::json!({"endpoint": endpoint, "headers": headers})), LONG).unwrap_err();
+    assert!(error.message().contains("unknown token *** INFO all is well"), "{error}");
+    assert!(!error.message().contains("s3cret"), "{error}");
+}
+
+#[test]
+fn a_partial_success_says_how_many_spans_were_refused() {
+    let partial = ExportTracePartialSuccess { rejected_spans: 1, error_message: "too old".to_owned() };
+    let response = ExportTraceServiceResponse { partial_success: Some(partial) };
+    let server = collector_that_answers(Reply::status(200).body(response.encode_to_vec()));
+    let backend = backend_at(&format!("http://{}", server.address()));
+    let error = export(&backend, LONG).unwrap_err();
+    assert_eq!((error.kind(), error.rejected_spans(), error.message()), (ErrorKind::Partial, 1, "too old"));
+    let stats = backend.stats();
+    assert_eq!((stats.batches_sent, stats.spans_sent, stats.spans_rejected), (1, 1, 1));
+}
+
+#[test]
+fn a_warning_of_the_collectors_is_no_failure() {
+    let warning = ExportTracePartialSuccess { rejected_spans: 0, error_message: "use gzip".to_owned() };
+    let response = ExportTraceServiceResponse { partial_success: Some(warning) };
+    let server = collector_that_answers(Reply::status(200).body(response.encode_to_vec()));
+    export(&backend_at(&format!("http://{}", server.address())), LONG).unwrap();
+}
+
+#[test]
+fn a_slow_collector_is_waited_for_no_longer_than_the_host_or_the_user_says() {
+    let collector = OtlpReceiver::start().unwrap();
+    collector.respond_after(Duration::from_secs(3));
+    let by_host = backend_at(&collector.endpoint());
+    let by_user = backend(&serde_json::json!({"endpoint": collector.endpoint(), "timeout": "200ms"}));
+    for (backend, limit) in [(&by_host, Duration::from_millis(200)), (&by_user, LONG)] {
+        let started = Instant::now();
+        let error = export(backend, limit).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+        assert!((150..2000).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
+    }
+    assert_eq!(export(&by_host, Duration::ZERO).unwrap_err().kind(), ErrorKind::Timeout);
+}
+
+#[test]
+fn connections_are_kept_open_and_counted() {
+    let collector = OtlpReceiver::start().unwrap();
+    let backend = backend_at(&collector.endpoint());
+    for _ in 0..10 {
+        export(&backend, LONG).unwrap();
+    }
+    assert_eq!(collector.server().connections(), 1);
+    let stats = backend.stats();
+    assert_eq!((stats.batches_sent, stats.spans_sent, stats.reconnects, stats.in_flight), (10, 20, 0, 0));
+}
+
+#[test]
+fn a_collector_that_dies_in_the_middle_is_worth_another_try_and_is_found_again() {
+    let mut collector = OtlpReceiver::start().unwrap();
+    let port = collector.server().address().port();
+    let backend = backend_at(&collector.endpoint());
+    collector.respond_after(Duration::from_secs(5));
+    let error = std::thread::scope(|scope| {
+        let export = scope.spawn(|| export(&backend, LONG));
+        while collector.server().requests().is_empty() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        collector.stop();
+        export.join().unwrap().unwrap_err()
+    });
+    assert_eq!(error.kind(), ErrorKind::Retryable, "{error}");
+    let error = export(&backend, LONG).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Retryable, "{error}");
+    let back = OtlpReceiver::start_on(port).unwrap();
+    export(&backend, LONG).unwrap();
+    assert_eq!(back.spans().len(), 2);
+    assert_eq!((backend.stats().reconnects, backend.stats().batches_failed), (1, 2));
+}
+
+#[test]
+fn a_redirect_is_not_followed() {
+    let other = OtlpReceiver::start().unwrap();
+    for status in [301, 302, 307, 308] {
+        let error = answer(Reply::status(status).header("location", &format!("{}/v1/traces?token=s3cret", other.endpoint())));
+        assert_eq!(error.kind(), ErrorKind::Permanent, "{status}");
+        assert!(error.message().contains(&other.endpoint()) && !error.message().contains("s3cret"), "{error}");
+    }
+    assert!(other.server().requests().is_empty());
+}
+
+#[test]
+fn the_environment_names_no_proxy() {
+    const INNER: &str = "BACKEND_OTLP_COLLECTOR";
+    if let Ok(endpoint) = std::env::var(INNER) {
+        export(&backend_at(&endpoint), LONG).unwrap();
+        return;
+    }
+    let collector = OtlpReceiver::start().unwrap();
+    let proxy = collector_that_answers(Reply::status(502));
+    let mut again = Command::new(std::env::current_exe().unwrap());
+    again.args(["--exact", "the_environment_names_no_proxy"]).env(INNER, collector.endpoint());
+    for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
+        again.env(name, format!("http://{}", proxy.address()));
+    }
+    let output = again.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!((collector.spans().len(), proxy.connections()), (2, 0));
+}
+
+#[test]
+fn a_proxy_of_the_configuration_is_used() {
+    // It answers the CONNECT, and then, on the same connection, stands for the collector as well.
+    let proxy = collector_that_answers(Reply::status(200));
+    let address = format!("http://user:s3cret@{}", proxy.address());
+    let config = serde_json::json!({"endpoint": "http://collector.invalid:4318", "proxy": address});
+    export(&backend(&config), LONG).unwrap();
+    let requests = proxy.requests();
+    assert!(requests.iter().any(|request| request.header("proxy-authorization").is_some()), "{requests:?}");
+    assert!(requests.last().unwrap().path.ends_with("/v1/traces"), "{requests:?}");
+}
+
+#[test]
+fn a_configuration_that_cannot_work_is_refused_before_anything_is_created() {
+    let error = Otlp::validate(r#"{"endpoint": "http://c", "tls": {"ca": "x"}}"#).unwrap_err();
+    assert_eq!((error.kind(), error.pointer()), (ErrorKind::Config, "/tls/ca"));
+    Otlp::validate(r#"{"endpoint": "https://c", "tls": {"ca_file": "/does/not/exist"}}"#).unwrap();
+}

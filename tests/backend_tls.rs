@@ -1,0 +1,165 @@
+//! A backend trusts whom the configuration names and nobody else, and shows its own certificate where it has one.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use tempfile::TempDir;
+use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, ErrorKind};
+use tracer_plugin_otlp::Otlp;
+use words::receivers::{HttpServer, Reply};
+use words::sample_spans;
+
+/// An authority with one certificate for a server at `localhost` and one for a client, all as files.
+struct Authority {
+    directory: TempDir,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        std::fs::write(directory.path().join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+        let issuer = Issuer::new(params, key);
+        for (name, usage) in [("server", ExtendedKeyUsagePurpose::ServerAuth), ("client", ExtendedKeyUsagePurpose::ClientAuth)] {
+            let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+            params.extended_key_usages = vec![usage];
+            let key = KeyPair::generate().unwrap();
+            let certificate = params.signed_by(&key, &issuer).unwrap();
+            std::fs::write(directory.path().join(format!("{name}.pem")), certificate.pem()).unwrap();
+            std::fs::write(directory.path().join(format!("{name}.key")), key.serialize_pem()).unwrap();
+        }
+        Authority { directory }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// A collector with our certificate; it wants one of ours in return if `clients_too`.
+    fn collector(&self, clients_too: bool) -> HttpServer {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
+        let builder = if clients_too {
+            let mut roots = RootCertStore::empty();
+            roots.add(CertificateDer::from_pem_file(self.file("ca.pem")).unwrap()).unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+            builder.with_client_cert_verifier(verifier)
+        } else {
+            builder.with_no_client_auth()
+        };
+        let chain = vec![CertificateDer::from_pem_file(self.file("server.pem")).unwrap()];
+        let key = PrivateKeyDer::from_pem_file(self.file("server.key")).unwrap();
+        let config = Arc::new(builder.with_single_cert(chain, key).unwrap());
+        let accept = move |stream| {
+            let connection = ServerConnection::new(Arc::clone(&config)).map_err(std::io::Error::other)?;
+            Ok(Box::new(StreamOwned::new(connection, stream)) as Box<_>)
+        };
+        HttpServer::start_with(0, accept, |_| Reply::status(200)).unwrap()
+    }
+}
+
+fn config(collector: &HttpServer, host: &str, tls: &serde_json::Value) -> String {
+    let endpoint = format!("https://{host}:{}", collector.address().port());
+    serde_json::json!({"endpoint": endpoint, "tls": tls}).to_string()
+}
+
+fn export(config: &str) -> Result<(), BackendError> {
+    let body = sample_spans::bytes(&sample_spans::many("orders", 1));
+    let batch = Batch { body: &body, span_count: 1, attempt: 1, batch_id: 1 };
+    Otlp::create(&CreateArgs::detached("secure", config))?.export(&batch, Duration::from_secs(10))
+}
+
+fn assert_not_trusted(result: Result<(), BackendError>, collector: &HttpServer) {
+    let error = result.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Retryable, "{error}");
+    assert!(error.message().contains("no trusted connection") && error.message().contains("tls.ca_file"), "{error}");
+    assert!(collector.requests().is_empty(), "a batch went to somebody who is not trusted");
+}
+
+#[test]
+fn a_collector_of_the_named_authority_is_trusted() {
+    let authority = Authority::new();
+    let collector = authority.collector(false);
+    export(&config(&collector, "localhost", &serde_json::json!({"ca_file": authority.file("ca.pem")}))).unwrap();
+    assert_eq!(collector.requests().len(), 1);
+}
+
+#[test]
+fn a_collector_of_another_authority_is_not() {
+    let authority = Authority::new();
+    let collector = authority.collector(false);
+    let other = Authority::new();
+    let result = export(&config(&collector, "localhost", &serde_json::json!({"ca_file": other.file("ca.pem")})));
+    assert_not_trusted(result, &collector);
+}
+
+#[test]
+fn without_a_named_authority_only_public_ones_are_trusted() {
+    let authority = Authority::new();
+    let collector = authority.collector(false);
+    assert_not_trusted(export(&config(&collector, "localhost", &serde_json::json!({}))), &collector);
+}
+
+#[test]
+fn a_collector_under_another_name_than_its_certificates_is_not_trusted() {
+    let authority = Authority::new();
+    let collector = authority.collector(false);
+    let result = export(&config(&collector, "127.0.0.1", &serde_json::json!({"ca_file": authority.file("ca.pem")})));
+    assert_not_trusted(result, &collector);
+}
+
+#[test]
+fn our_own_certificate_is_shown_to_a_collector_that_asks() {
+    let authority = Authority::new();
+    let collector = authority.collector(true);
+    let nobody = serde_json::json!({"ca_file": authority.file("ca.pem")});
+    let error = export(&config(&collector, "localhost", &nobody)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Retryable, "{error}");
+    assert!(collector.requests().is_empty());
+    let us = serde_json::json!({
+        "ca_file": authority.file("ca.pem"), "cert_file": authority.file("client.pem"), "key_file": authority.file("client.key"),
+    });
+    export(&config(&collector, "localhost", &us)).unwrap();
+    assert_eq!(collector.requests().len(), 1);
+}
+
+fn complaint(tls: &serde_json::Value) -> (String, String) {
+    let config = serde_json::json!({"endpoint": "https://localhost", "tls": tls}).to_string();
+    let error = Otlp::create(&CreateArgs::detached("secure", &config)).map(|_| ()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    (error.pointer().to_owned(), error.message().to_owned())
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_named_when_the_backend_is_created() {
+    let authority = Authority::new();
+    std::fs::write(authority.file("empty.pem"), "").unwrap();
+    std::fs::write(authority.file("garbage.pem"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+    let files = [Path::new("/does/not/exist.pem"), Path::new("/"), &authority.file("empty.pem"), &authority.file("garbage.pem")];
+    for file in files {
+        let (field, message) = complaint(&serde_json::json!({"ca_file": file}));
+        assert_eq!(field, "/tls/ca_file");
+        assert!(message.starts_with(&format!("{} cannot be used: ", file.display())), "{message}");
+    }
+}
+
+#[test]
+fn a_key_that_does_not_fit_its_certificate_is_refused() {
+    let authority = Authority::new();
+    let certificate = authority.file("client.pem");
+    let (field, message) = complaint(&serde_json::json!({"cert_file": certificate, "key_file": authority.file("server.key")}));
+    assert_eq!(field, "/tls/key_file", "{message}");
+    let (field, message) = complaint(&serde_json::json!({"cert_file": certificate, "key_file": authority.file("client.pem")}));
+    assert_eq!(field, "/tls/key_file");
+    assert!(message.contains("no private key"), "{message}");
+}

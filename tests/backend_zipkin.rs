@@ -1,0 +1,98 @@
+//! The `zipkin` backend says in JSON v2 what the OTLP batch says, and Zipkin can draw the dependencies.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::time::Duration;
+
+use tracer_plugin_api::{Backend, Batch, CreateArgs, ErrorKind};
+use tracer_plugin_zipkin::Zipkin;
+use words::receivers::{ReceivedLink, ZipkinReceiver};
+use words::sample_spans::{self, START};
+
+const LONG: Duration = Duration::from_secs(10);
+
+fn backend(config: &serde_json::Value) -> Zipkin {
+    Zipkin::create(&CreateArgs::detached("zipkin", &config.to_string())).unwrap()
+}
+
+fn export(backend: &Zipkin, body: &[u8], span_count: u32) -> Result<(), tracer_plugin_api::BackendError> {
+    backend.export(&Batch { body, span_count, attempt: 1, batch_id: 1 }, LONG)
+}
+
+#[test]
+fn spans_of_several_services_arrive_with_all_they_say() {
+    let zipkin = ZipkinReceiver::start().unwrap();
+    let batch = sample_spans::bytes(&sample_spans::order_and_payment());
+    export(&backend(&serde_json::json!({"endpoint": zipkin.endpoint()})), &batch, 2).unwrap();
+    assert_eq!(zipkin.server().requests()[0].header("content-type"), Some("application/json"));
+    let spans = zipkin.spans();
+    let [sent, received] = spans.as_slice() else { panic!("{spans:?}") };
+
+    assert_eq!((sent.service.as_str(), sent.name.as_str(), sent.kind.as_str()), ("orders", "send orders", "producer"));
+    assert_eq!((sent.trace_id.as_str(), sent.parent_span_id.as_str()), ("a0a1a2a3a4a5a6a7a8a9aaabacadaeaf", ""));
+    assert_eq!((sent.start_unix_nano, sent.end_unix_nano), (START, START + 3_000));
+    assert_eq!((sent.scope.as_str(), sent.trace_state.as_str(), sent.status_code.as_str()), ("sample", "vendor=1", "unset"));
+    assert_eq!(sent.events, [("\"acknowledged\": {\"partition\":3}".to_owned(), START + 2_000)]);
+    let attribute = |key: &str| sent.attribute(key).unwrap();
+    assert_eq!(attribute("messaging.kafka.offset"), "42");
+    assert_eq!(attribute("share"), "0.25");
+    assert_eq!(attribute("retried"), "true");
+    assert_eq!(attribute("isr"), "[1,2]");
+    assert_eq!(attribute("host.name"), "host-1");
+
+    assert_eq!((received.service.as_str(), received.kind.as_str()), ("payments", "consumer"));
+    assert_eq!((&received.trace_id, &received.parent_span_id), (&sent.trace_id, &sent.span_id));
+    assert_eq!((received.status_code.as_str(), received.status_message.as_str()), ("error", "card refused"));
+    assert_eq!(received.links, [ReceivedLink { trace_id: "ee".repeat(16), span_id: "dd".repeat(8) }]);
+}
+
+#[test]
+fn the_broker_joins_the_producer_and_the_consumer_in_the_graph() {
+    let zipkin = ZipkinReceiver::start().unwrap();
+    let batch = sample_spans::bytes(&sample_spans::order_and_payment());
+    export(&backend(&serde_json::json!({"endpoint": zipkin.endpoint()})), &batch, 2).unwrap();
+    // The rule of Zipkin's DependencyLinker for messaging spans.
+    let edges: Vec<_> = zipkin
+        .spans()
+        .into_iter()
+        .map(|span| match span.kind.as_str() {
+            "producer" => (span.service, span.remote_service),
+            "consumer" => (span.remote_service, span.service),
+            other => panic!("unexpected kind {other}"),
+        })
+        .collect();
+    assert_eq!(edges, [("orders".into(), "kafka".into()), ("kafka".into(), "payments".into())]);
+}
+
+#[test]
+fn tags_of_the_resource_can_be_left_out_and_bodies_compressed() {
+    let zipkin = ZipkinReceiver::start().unwrap();
+    let config = serde_json::json!({"endpoint": zipkin.endpoint(), "resource_tags": false, "compression": "gzip"});
+    export(&backend(&config), &sample_spans::bytes(&sample_spans::many("orders", 3)), 3).unwrap();
+    assert_eq!(zipkin.spans().len(), 3);
+    assert!(zipkin.spans().iter().all(|span| span.attribute("host.name").is_none()));
+    assert_eq!(zipkin.server().requests()[0].header("content-encoding"), Some("gzip"));
+}
+
+#[test]
+fn a_busy_server_is_tried_again_and_a_refusal_is_not() {
+    let zipkin = ZipkinReceiver::start().unwrap();
+    let backend = backend(&serde_json::json!({"endpoint": zipkin.endpoint()}));
+    let batch = sample_spans::bytes(&sample_spans::many("orders", 2));
+    zipkin.fail_with(503);
+    assert_eq!(export(&backend, &batch, 2).unwrap_err().kind(), ErrorKind::Retryable);
+    zipkin.fail_with(400);
+    assert_eq!(export(&backend, &batch, 2).unwrap_err().kind(), ErrorKind::Permanent);
+    zipkin.fail_with(200);
+    export(&backend, &batch, 2).unwrap();
+    let stats = backend.stats();
+    assert_eq!((stats.spans_sent, stats.spans_rejected, stats.batches_failed), (2, 2, 2));
+}
+
+#[test]
+fn bytes_that_are_no_batch_are_refused_for_good_and_nothing_is_sent() {
+    let zipkin = ZipkinReceiver::start().unwrap();
+    let backend = backend(&serde_json::json!({"endpoint": zipkin.endpoint()}));
+    assert_eq!(export(&backend, b"\xff\xff", 1).unwrap_err().kind(), ErrorKind::Permanent);
+    assert!(zipkin.server().requests().is_empty());
+}
