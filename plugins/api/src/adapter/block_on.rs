@@ -19,10 +19,16 @@ pub(crate) fn block_on<F: Future>(future: F, deadline: Option<Instant>) -> Optio
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
             return Some(output);
         }
-        // Acquire pairs with the release in `wake`: what was done before it is seen by the next poll.
-        while !alarm.rung.swap(false, Ordering::Acquire) {
-            match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
-                Some(Duration::ZERO) => return None,
+        loop {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return None;
+            }
+            // Acquire pairs with the release in `wake`: what was done before it is seen by the next poll.
+            if alarm.rung.swap(false, Ordering::Acquire) {
+                break;
+            }
+            match left {
                 Some(left) => thread::park_timeout(left),
                 None => thread::park(),
             }

@@ -131,11 +131,9 @@ fn span_id(bytes: &[u8]) -> Option<SpanId> {
     bytes.try_into().ok().map(SpanId::from_bytes)
 }
 
-/// A `tracestate` that is not one is dropped, as W3C says. Not by the SDK's parser: that takes a leading `=` off values.
+/// A `tracestate` that is not one is dropped, as W3C says.
 fn state(header: &str) -> TraceState {
-    let members = header.split(',').map(|member| member.trim_matches([' ', '\t'])).filter(|member| !member.is_empty());
-    let pairs: Option<Vec<(&str, &str)>> = members.map(|member| member.split_once('=')).collect();
-    pairs.and_then(|pairs| TraceState::from_key_value(pairs).ok()).unwrap_or_default()
+    header.parse().unwrap_or_default()
 }
 
 fn kind(kind: i32) -> SpanKind {
