@@ -101,6 +101,22 @@ fn an_exporter_that_is_never_done_ends_at_the_timeout() {
 }
 
 #[test]
+fn counters_are_served_while_an_export_waits() {
+    let backend = adapted("counters");
+    let body = encode(&[(&resource("never"), &[bare_span(1)])]);
+    thread::scope(|scope| {
+        let export = scope.spawn(|| backend.export(&batch(1, 1, &body), Duration::from_secs(2)));
+        let start = Instant::now();
+        while backend.stats().in_flight == 0 {
+            assert!(start.elapsed() < Duration::from_secs(1), "stats waited for the export or does not see it");
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert!(!export.is_finished());
+    });
+    assert_eq!((backend.stats().in_flight, backend.stats().batches_failed), (0, 1));
+}
+
+#[test]
 fn nothing_is_begun_when_there_is_no_time_left() {
     let backend = adapted("no time");
     let body = encode(&[(&resource("a"), &[bare_span(1)])]);

@@ -5,8 +5,9 @@
 use std::ffi::c_void;
 use std::mem::size_of;
 use std::ptr;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use tracer_plugin_api::abi::*;
@@ -336,6 +337,68 @@ fn a_host_kept_beyond_the_instance_reaches_nobody() {
     let (result, _) = try_create("keep the host, then panic", &mut tracer_error::new());
     assert_eq!(result.unwrap_err(), TRACER_ERR_PANIC);
     assert_eq!(format!("{:?}", kept()), "Host { attached: false }");
+}
+
+/// The line is being written while the host is told goodbye: destroy must wait, or the host's memory is used after it.
+#[test]
+fn destroy_waits_for_a_line_that_is_being_logged() {
+    struct Gate {
+        entered: mpsc::Sender<()>,
+        open: Mutex<mpsc::Receiver<()>>,
+    }
+    unsafe extern "C" fn log(ctx: *mut c_void, level: u32, _target: tracer_str, _message: tracer_str) {
+        // SAFETY: `ctx` is the gate below.
+        let gate = unsafe { &*ctx.cast::<Gate>() };
+        if level == TRACER_LOG_TRACE {
+            gate.entered.send(()).unwrap();
+            gate.open.lock().unwrap().recv().unwrap();
+        }
+    }
+    static HOST: Mutex<Option<Host>> = Mutex::new(None);
+    struct Keeper;
+    impl Backend for Keeper {
+        const TYPE_NAME: &'static str = "keeper";
+        const VERSION: &'static str = "1";
+        const CONFIG_SCHEMA: &'static str = "{}";
+        fn validate(_config_json: &str) -> Result<(), BackendError> {
+            Ok(())
+        }
+        fn create(args: &CreateArgs<'_>) -> Result<Self, BackendError> {
+            *HOST.lock().unwrap() = Some(args.host.clone());
+            Ok(Self)
+        }
+        fn export(&self, _batch: &Batch<'_>, _timeout: Duration) -> Result<(), BackendError> {
+            Ok(())
+        }
+    }
+    static KEEPER: tracer_plugin = plugin_table::<Keeper>();
+
+    let (entered, has_entered) = mpsc::channel();
+    let (opener, open) = mpsc::channel();
+    let gate = Gate { entered, open: Mutex::new(open) };
+    let host = tracer_host { ctx: ptr::from_ref(&gate).cast_mut().cast(), log: Some(log), ..silent_host() };
+    let mut raw = ptr::null_mut();
+    let args = tracer_create_args { host: &host, ..create_args("{}") };
+    // SAFETY: everything outlives the instance, which is destroyed below.
+    assert_eq!(unsafe { KEEPER.create.unwrap()(&args, &mut raw, ptr::null_mut()) }, TRACER_OK);
+    let kept = HOST.lock().unwrap().take().unwrap();
+    let logging = thread::spawn(move || kept.log(LogLevel::Trace, "kept", "slow"));
+    has_entered.recv().unwrap();
+
+    let opened = Arc::new(AtomicBool::new(false));
+    let opening = thread::spawn({
+        let opened = Arc::clone(&opened);
+        move || {
+            thread::sleep(Duration::from_millis(100));
+            opened.store(true, Ordering::SeqCst);
+            opener.send(()).unwrap();
+        }
+    });
+    // SAFETY: created above; no call runs on it.
+    unsafe { KEEPER.destroy.unwrap()(raw) };
+    assert!(opened.load(Ordering::SeqCst), "destroy returned while the host was in use");
+    opening.join().unwrap();
+    logging.join().unwrap();
 }
 
 #[test]
