@@ -1,8 +1,9 @@
 //! Any `SpanExporter` is a backend: what it gets equals what the SDK would have given it.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
 use std::collections::HashMap;
+use std::ptr;
 use std::sync::{LazyLock, Mutex};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -16,8 +17,9 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter, SpanLinks};
 use prost::Message;
+use tracer_plugin_api::abi::*;
 use tracer_plugin_api::adapter::{Adapted, ExporterBackend};
-use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, ErrorKind};
+use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, ErrorKind, plugin_table};
 
 const AMPLE: Duration = Duration::from_secs(60);
 
@@ -105,10 +107,10 @@ fn counters_are_served_while_an_export_waits() {
     let backend = adapted("counters");
     let body = encode(&[(&resource("never"), &[bare_span(1)])]);
     thread::scope(|scope| {
-        let export = scope.spawn(|| backend.export(&batch(1, 1, &body), Duration::from_secs(2)));
+        let export = scope.spawn(|| backend.export(&batch(1, 1, &body), Duration::from_millis(900)));
         let start = Instant::now();
         while backend.stats().in_flight == 0 {
-            assert!(start.elapsed() < Duration::from_secs(1), "stats waited for the export or does not see it");
+            assert!(start.elapsed() < Duration::from_millis(800), "stats waited for the export or does not see it");
             thread::sleep(Duration::from_millis(1));
         }
         assert!(!export.is_finished());
@@ -180,6 +182,38 @@ fn errors_of_the_sdk_keep_their_meaning() {
 }
 
 #[test]
+fn a_panic_in_an_exporter_stops_at_the_plugins_door() {
+    static PLUGIN: tracer_plugin = plugin_table::<Adapted<Recorder>>();
+    let body = encode(&[(&resource("panics"), &[bare_span(1)])]);
+    let batch = tracer_batch {
+        struct_size: size_of::<tracer_batch>() as u32,
+        encoding: TRACER_ENCODING_OTLP_PROTOBUF,
+        body: tracer_bytes::new(&body),
+        span_count: 1,
+        attempt: 1,
+        batch_id: 1,
+    };
+    let args = tracer_create_args {
+        struct_size: size_of::<tracer_create_args>() as u32,
+        max_concurrency: 1,
+        host: ptr::null(),
+        backend_name: tracer_str::new("b"),
+        config_json: tracer_str::new("panics"),
+    };
+    let (mut instance, mut error) = (ptr::null_mut(), tracer_error::new());
+    // SAFETY: the header's order of calls, with structs of ours that outlive each.
+    unsafe {
+        assert_eq!(PLUGIN.create.unwrap()(&args, &mut instance, &mut error), TRACER_OK);
+        for _ in 0..2 {
+            assert_eq!(PLUGIN.export_batch.unwrap()(instance, &batch, 1000, &mut error), TRACER_ERR_PANIC);
+        }
+        PLUGIN.destroy.unwrap()(instance);
+    }
+    let message = error.message.split(|byte| *byte == 0).next().unwrap();
+    assert_eq!(message, b"an earlier call panicked: of an exporter");
+}
+
+#[test]
 fn flush_and_shutdown_reach_every_exporter_and_report_the_first_error() {
     let backend = adapted("shut down");
     export(&backend, 1, &[(&resource("a"), &[bare_span(1)]), (&resource("refuses"), &[bare_span(2)])]).unwrap();
@@ -234,6 +268,7 @@ impl SpanExporter for Recorder {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         match self.service.as_str() {
             "never" => std::future::pending().await,
+            "panics" => panic!("of an exporter"),
             "slow" => SleepElsewhere::default().await,
             "fails twice" if self.note(|seen| seen.failures) < 2 => {
                 self.note(|seen| seen.failures += 1);
