@@ -66,7 +66,9 @@ impl Patient {
         report.lines().filter(|line| line.starts_with(word)).map(str::to_owned).collect()
     }
 
+    /// What was logged about the backend. Ends it first: lines are written after the counters have changed.
     fn log(&self) -> Vec<(log::Level, String)> {
+        self.queue.shutdown(within(5000));
         let word = format!("backend `{}`", self.name);
         logged_about(&word)
             .into_iter()
@@ -297,7 +299,7 @@ fn what_a_plugin_logs_reaches_the_applications_log_without_secrets_and_on_one_li
     let patient = Patient::new("leaks", json!({ "mode": "leak", "token": "hunter2-hunter2" }));
     patient.offer(1..2);
     assert!(patient.queue.flush(within(5000)));
-    patient.queue.tick(Instant::now());
+    assert!(patient.queue.shutdown(within(5000)));
     let lines = logged_about("backend `leaks`");
     assert!(lines.contains(&(
         log::Level::Warn,

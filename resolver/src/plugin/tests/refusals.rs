@@ -237,8 +237,8 @@ fn all_functions_that_are_null_are_named_at_once() {
 #[test]
 fn a_plugin_of_another_type_than_the_configuration_says_is_refused() {
     assert_eq!(
-        refusal_of(&CPlugin { type_name: "zip\u{7}kin", ..CPlugin::default() }),
-        defective("type_name is \"zip\\u{7}kin\", but the configuration calls it `sample`")
+        refusal_of(&CPlugin { type_name: "zip\tkin", ..CPlugin::default() }),
+        defective("type_name is \"zip\\tkin\", but the configuration calls it `sample`")
     );
 }
 

@@ -186,3 +186,9 @@ fn an_error_struct_without_any_nul_is_read_to_its_end_and_no_further() {
     };
     assert_eq!(said(&library(&full), &json!({ "endpoint": "http://x" }), &[]), [format!(": {}", "m".repeat(384))]);
 }
+
+#[test]
+fn a_schema_that_refers_to_itself_ends() {
+    let library = library(&CPlugin { schema: r##"{"$ref": "#"}"##, ..CPlugin::default() });
+    assert_eq!(said(&library, &json!({ "a": 1 }), &[]), [""; 0]);
+}
