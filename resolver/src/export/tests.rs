@@ -301,3 +301,23 @@ fn an_abandoned_queue_does_nothing_and_waits_for_nobody() {
     drop(queue);
     barrier.open();
 }
+
+#[test]
+fn export_threads_carry_the_backends_name_and_leave_signals_to_the_application() {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let (queue, _) = start(1, move |_, _| {
+        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+        sender.send((std::thread::current().name().map(str::to_owned), status)).unwrap();
+        Outcome::Exported
+    });
+    queue.offer(batch_of(1, 10, &[(0, 1)]));
+    let (name, status) = receiver.recv_timeout(Duration::from_secs(5)).unwrap();
+    assert_eq!(name.as_deref(), Some("tr-collector"));
+    let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
+    let blocked = u64::from_str_radix(blocked.trim(), 16).unwrap();
+    // SIGINT, SIGPIPE, SIGTERM and SIGCHLD are 2, 13, 15 and 17.
+    for signal in [2, 13, 15, 17] {
+        assert_ne!(blocked & (1 << (signal - 1)), 0, "signal {signal} in {blocked:x}");
+    }
+    assert!(queue.shutdown(within(5000)));
+}

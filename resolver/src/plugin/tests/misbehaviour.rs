@@ -141,6 +141,28 @@ fn a_plugin_that_panics_once_is_back_soon_and_only_one_batch_is_lost() {
 }
 
 #[test]
+fn calls_that_panic_together_are_one_death() {
+    let patient = Patient::new("panics-together", json!({ "mode": "panic", "times": 4, "pause_ms": 100 }));
+    patient.offer(1..5);
+    eventually("four calls under way", || patient.calls("export").len() == 4);
+    assert!(patient.queue.flush(within(5000)));
+    patient.offer(5..6);
+    assert!(patient.queue.flush(within(5000)));
+    assert_eq!((patient.service().exported, patient.service().dropped_for(DropReason::Rejected)), (10, 40));
+    assert_eq!((patient.calls("create").len(), patient.calls("destroy").len()), (2, 1));
+}
+
+#[test]
+fn a_plugin_always_has_a_millisecond() {
+    let folder = Folder::new();
+    let instance = instance(&settings("hurries"), &json!({ "report": folder.join("report") })).unwrap();
+    assert_eq!(instance.export(&batch_of(1, 1, &[(0, 1)]), 1, Duration::ZERO), Outcome::Exported);
+    assert_eq!(instance.export(&batch_of(2, 1, &[(0, 1)]), 1, Duration::MAX), Outcome::Exported);
+    let report = fs::read_to_string(folder.join("report")).unwrap();
+    assert_eq!(report, format!("create hurries 4\nexport 1 1 1\nexport 2 1 {}\n", u32::MAX));
+}
+
+#[test]
 fn a_plugin_that_cannot_be_started_anew_is_given_up_within_bounds() {
     let patient = Patient::new("no-return", json!({ "mode": "panic_in_create" }));
     patient.offer(1..2);
