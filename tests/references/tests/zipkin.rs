@@ -42,7 +42,7 @@ fn from_our_plugin(samples: &[Sample]) -> Vec<serde_json::Value> {
     let backend = Zipkin::create(&CreateArgs::detached("zipkin", &config)).unwrap();
     let batch = Batch { body: &otlp(samples), span_count: samples.len() as u32, attempt: 1, batch_id: 1 };
     backend.export(&batch, Duration::from_secs(10)).unwrap();
-    serde_json::from_slice(&zipkin.server().requests()[0].body).unwrap()
+    serde_json::from_slice(&zipkin.server().requests().first().unwrap().body).unwrap()
 }
 
 fn from_the_reference(samples: &[Sample]) -> Vec<serde_json::Value> {
@@ -66,7 +66,7 @@ fn with_our_improvements(mut reference: serde_json::Value, sample: &Sample) -> s
     let (name, version) = (tags.remove("otel.library.name").unwrap(), tags.remove("otel.library.version").unwrap());
     tags.insert("otel.scope.name".to_owned(), name);
     tags.insert("otel.scope.version".to_owned(), version);
-    let (trace, id) = sample.links[0];
+    let (trace, id) = sample.links.first().unwrap();
     tags.insert("otlp.link.0".to_owned(), format!("{trace:032x}|{id:016x}||{{}}|0").into());
     reference
 }

@@ -106,7 +106,7 @@ fn received_span(span: &Value) -> Result<ReceivedSpan, String> {
     let tag = |key: &str| attributes.get(key).map(text).unwrap_or_default();
     let links = attributes.iter().filter(|(key, _)| key.starts_with("otlp.link.")).map(|(_, value)| link(&text(value)));
     Ok(ReceivedSpan {
-        service: text(&span["localEndpoint"]["serviceName"]),
+        service: service_name(span, "/localEndpoint/serviceName"),
         scope: tag("otel.scope.name"),
         name: span["name"].as_str().unwrap_or_default().to_owned(),
         kind: kind(&span["kind"])?,
@@ -123,10 +123,14 @@ fn received_span(span: &Value) -> Result<ReceivedSpan, String> {
         },
         status_message: tag("error"),
         trace_state: tag("w3c.tracestate"),
-        remote_service: span["remoteEndpoint"]["serviceName"].as_str().unwrap_or_default().to_owned(),
+        remote_service: service_name(span, "/remoteEndpoint/serviceName"),
         attributes,
         ..Default::default()
     })
+}
+
+fn service_name(span: &Value, pointer: &str) -> String {
+    span.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn id(value: &Value, lengths: &[usize]) -> Result<String, String> {
