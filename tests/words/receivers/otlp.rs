@@ -40,7 +40,8 @@ impl OtlpReceiver {
     pub fn start_on(port: u16) -> io::Result<Self> {
         let shelf = Shelf::default();
         let spans = shelf.clone();
-        let server = HttpServer::start_with(port, |stream| Ok(Box::new(stream)), move |request| receive(request, &spans))?;
+        let server =
+            HttpServer::start_with(port, |stream| Ok(Box::new(stream)), move |request| receive(request, &spans))?;
         Ok(OtlpReceiver { server, shelf })
     }
 
