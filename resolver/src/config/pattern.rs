@@ -77,6 +77,10 @@ pub(crate) fn same(left: &Pattern, right: &Pattern) -> bool {
 fn read_regex(field: Field<'_>, findings: &mut Findings) -> Result<Spotted, Broken> {
     let section = Section::open(field, "a pattern".into(), keys::PATTERN, findings)?;
     let Some(inner) = section.field("regex") else {
+        if !section.is_empty() {
+            // Unknown keys have been reported.
+            return Err(Broken);
+        }
         let message = "this pattern has no `regex`";
         return Err(findings.refuse(Problem::error(code::MISSING_KEY, message).at(field.span(), "").help(WANTS)));
     };

@@ -12,8 +12,13 @@ use crate::config::model::Pattern;
 use crate::config::pattern::{Spotted, shown_list};
 use crate::config::report::Problem;
 
-pub(super) fn check(draft: &Draft, findings: &mut Findings) {
+/// What cannot be obeyed.
+pub(super) fn contradictions(draft: &Draft, findings: &mut Findings) {
     same_topic_twice(draft, findings);
+}
+
+/// What can be obeyed, but is hardly meant.
+pub(super) fn doubts(draft: &Draft, findings: &mut Findings) {
     ties(draft, findings);
     for (index, service) in draft.services.iter().enumerate() {
         let is_default = draft.default_service == Some(index);

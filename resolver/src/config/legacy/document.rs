@@ -230,10 +230,11 @@ fn config(object: Object<'_>, findings: &mut Findings) -> Result<(Option<Sampler
     let Some(config) = object.object("config", "`config`", &["sampler", "reporter"], findings)? else {
         return Ok((None, Reporter::default()));
     };
-    let sampler = config.object("sampler", "`sampler`", &["type", "param", "managerHostPort"], findings)?;
-    let sampler = sampler.map(|object| sampler::read(object, "type", "param", findings)).transpose();
-    let reporter = config.object("reporter", "`reporter`", Reporter::KEYS, findings)?;
-    let reporter = reporter.map(|object| Reporter::read(object, findings)).transpose();
+    let sampler = config.object("sampler", "`sampler`", &["type", "param", "managerHostPort"], findings);
+    let sampler =
+        sampler.and_then(|object| object.map(|object| sampler::read(object, "type", "param", findings)).transpose());
+    let reporter = config.object("reporter", "`reporter`", Reporter::KEYS, findings);
+    let reporter = reporter.and_then(|object| object.map(|object| Reporter::read(object, findings)).transpose());
     Ok((sampler?, reporter?.unwrap_or_default()))
 }
 
