@@ -159,7 +159,14 @@ fn zipkin_and_jaeger_are_told_where_to_send() {
         "headers": { "authorization": "Basic amRvZTpwYXNzd29yZA==" }
     });
     assert_eq!(backend(&collector), expected);
-    let agent = [jaeger, ("OTEL_EXPORTER_JAEGER_AGENT_HOST", "agent"), ("OTEL_EXPORTER_JAEGER_AGENT_PORT", "16831")];
+    let agent = [
+        jaeger,
+        ("OTEL_EXPORTER_JAEGER_AGENT_HOST", "agent"),
+        ("OTEL_EXPORTER_JAEGER_AGENT_PORT", "16831"),
+        ("OTEL_EXPORTER_JAEGER_USER", "no packet has one"),
+        ("OTEL_EXPORTER_JAEGER_PASSWORD", "nor one"),
+        ("OTEL_EXPORTER_JAEGER_TIMEOUT", "5"),
+    ];
     assert_eq!(backend(&agent), json!({ "transport": "thrift_udp", "endpoint": "agent:16831" }));
     let protocol = [jaeger, ("OTEL_EXPORTER_JAEGER_PROTOCOL", "udp/thrift.compact")];
     assert_eq!(backend(&protocol), json!({ "transport": "thrift_udp", "endpoint": "localhost:6831" }));
@@ -297,4 +304,40 @@ fn a_privileged_process_is_not_configured_by_its_environment() {
     assert!(loaded.config.is_none());
     assert_eq!(loaded.report.problems[0].code, "C009");
     assert!(load_with(Source::File(path), &variables).config.is_some(), "the program itself may name a file");
+}
+
+#[test]
+fn the_variables_of_a_jaeger_tracer_are_enough_when_there_are_no_others() {
+    let jaeger = [
+        ("JAEGER_SERVICE_NAME", "Kafka Connect"),
+        ("JAEGER_SAMPLER_TYPE", "const"),
+        ("JAEGER_SAMPLER_PARAM", "1"),
+        ("JAEGER_REPORTER_LOG_SPANS", "true"),
+        ("JAEGER_PROPAGATION", "b3"),
+        ("JAEGER_TAGS", "team=shop"),
+        ("JAEGER_REPORTER_FLUSH_INTERVAL", "50"),
+    ];
+    let config = config(&jaeger);
+    assert_eq!((config.origin, config.default_service), (Origin::Environment, Some(0)));
+    let service = &config.services[0];
+    assert_eq!(service.name, "Kafka Connect");
+    assert_eq!(service.resource, [("team".to_owned(), "shop".to_owned())]);
+    assert_eq!(
+        (service.settings.sampler, &service.settings.inject[..]),
+        (Sampler::AlwaysOn, &[Propagator::B3Multi][..])
+    );
+    let [Pattern::Glob(ksql), Pattern::Glob(internal)] = &service.exclude[..] else { panic!("{:?}", service.exclude) };
+    assert_eq!((ksql.as_str(), internal.as_str()), ("*_confluent-ksql-*", "__*"));
+    assert_eq!(service.settings.export, [0, 1]);
+    let configs: Vec<_> = config.backends.iter().map(|backend| backend.config.clone()).collect();
+    let agent = json!({ "transport": "thrift_udp", "endpoint": "localhost:6831" });
+    assert_eq!(configs, [agent, json!({ "path": "stderr" })]);
+    assert_eq!(config.batch.delay, Duration::from_millis(50));
+}
+
+#[test]
+fn otel_variables_win_over_those_of_a_jaeger_tracer() {
+    let config = config(&[("JAEGER_SERVICE_NAME", "old"), ("OTEL_SERVICE_NAME", "new")]);
+    assert_eq!(config.services[0].name, "new");
+    assert_eq!(config.backends[0].plugin, "otlp");
 }

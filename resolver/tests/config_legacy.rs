@@ -1,6 +1,6 @@
 //! The JSON of 2019 keeps working, with the meaning its documentation gave it. R-cases: what its reader did with it.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
 use std::path::PathBuf;
 use std::time::Duration;
