@@ -6,4 +6,8 @@
 
 pub mod ids;
 mod rate_limit;
-pub mod sampler;
+mod sampler;
+mod span_context;
+
+pub use sampler::{Decision, ParentSampling, Sampler};
+pub use span_context::SpanContext;

@@ -1,7 +1,7 @@
 //! B3: `b3` in one header, or `X-B3-*` in several.
 
-use super::{Reading, SpanContext, hex};
-use crate::tracer::sampler::ParentSampling;
+use super::{Reading, hex};
+use crate::tracer::{ParentSampling, SpanContext};
 
 /// The `b3` value of a context, `{trace}-{span}-{state}`. No parent: messages carry none.
 #[inline]
