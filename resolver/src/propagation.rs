@@ -15,6 +15,7 @@ mod jaeger;
 mod trace_state;
 mod w3c;
 
+pub use crate::tracer::SpanContext;
 pub use baggage::{
     BAGGAGE_MAX_BYTES, BAGGAGE_MAX_ENTRIES, BaggageEntries, BaggageEntry, WrittenBaggage, read_baggage, write_baggage,
 };
@@ -23,7 +24,7 @@ pub use inject::{InjectedHeaders, Injection};
 pub use trace_state::TraceStateBuffer;
 pub use w3c::{parse_traceparent, write_traceparent};
 
-use crate::tracer::{ParentSampling, SpanContext};
+use crate::tracer::sampler::ParentSampling;
 
 /// What one header, or one family of headers, turned out to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

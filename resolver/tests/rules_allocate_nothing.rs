@@ -10,8 +10,9 @@ use tracer_resolver::config::{
 };
 use tracer_resolver::propagation::{Extracted, Injection, TraceStateBuffer, extract, read_baggage, write_baggage};
 use tracer_resolver::services::{Candidate, Selection, ServiceMap, Side};
+use tracer_resolver::tracer::SpanContext;
 use tracer_resolver::tracer::ids::{new_span_id, new_trace_id, reseed};
-use tracer_resolver::tracer::{Decision, ParentSampling, Sampler, SpanContext};
+use tracer_resolver::tracer::sampler::{Decision, ParentSampling, Sampler};
 
 #[test]
 fn the_counter_sees_an_allocation() {

@@ -3,7 +3,8 @@
 use super::trace_state::TraceStates;
 use super::{Reading, TraceStateBuffer, b3, jaeger, w3c};
 use crate::config::Propagator;
-use crate::tracer::{ParentSampling, SpanContext};
+use crate::tracer::SpanContext;
+use crate::tracer::sampler::ParentSampling;
 
 /// What a message's headers say about the span that sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

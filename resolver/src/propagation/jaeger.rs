@@ -1,7 +1,8 @@
 //! `uber-trace-id`: the header of Jaeger's own clients.
 
 use super::{Reading, hex};
-use crate::tracer::{ParentSampling, SpanContext};
+use crate::tracer::SpanContext;
+use crate::tracer::sampler::ParentSampling;
 
 /// The `uber-trace-id` value of a context, `{trace}:{span}:0:{flags}`. The parent's id is deprecated and written as zero.
 #[inline]

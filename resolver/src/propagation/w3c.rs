@@ -1,7 +1,8 @@
 //! `traceparent`: W3C Trace Context, levels 1 and 2.
 
 use super::{Reading, hex};
-use crate::tracer::{ParentSampling, SpanContext};
+use crate::tracer::SpanContext;
+use crate::tracer::sampler::ParentSampling;
 
 /// Writes a `traceparent` of version 00.
 ///

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::propagation::{Extracted, TraceStateBuffer, extract};
-use crate::tracer::ParentSampling;
+use crate::tracer::sampler::ParentSampling;
 
 const CONTEXT: SpanContext = SpanContext {
     trace_id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736_u128.to_be_bytes(),
