@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::SpanContext;
-use super::ids::{new_span_id, new_trace_id};
 use super::rate_limit::RateLimit;
 use crate::config::{self, ParentDecision, Settings};
 use crate::services::ServiceMap;
@@ -103,29 +102,29 @@ impl Sampler {
         if keep { Decision::Keep } else { Decision::Drop }
     }
 
-    /// The context of a new span: in the parent's trace or one of its own, with a new id, and flags as decided.
+    /// Decides about one span, and says so in the flags of its context.
     ///
-    /// `sampling` is what is known of the decision above, and can say something without a `parent` (a hint in the
-    /// headers). The random flag is the parent's, or set on an id of ours; debug passes on where the parent is respected.
+    /// `parent` is the context that the span continues, if any; `sampling` is what is known of the decision above, which
+    /// can say something without a parent too (a hint in the headers). Sampled is as [`Sampler::decide`] says. Random is the
+    /// parent's, or set where `trace_id` is new (of [`new_trace_id`](super::ids::new_trace_id)). Debug passes on only where
+    /// the parent is respected.
     #[inline]
-    pub fn new_span(
+    pub fn flags(
         &self,
+        trace_id: &[u8; 16],
         parent: Option<&SpanContext>,
         sampling: ParentSampling,
         now: impl FnOnce() -> u64,
-    ) -> SpanContext {
-        let (trace_id, random) = match parent {
-            Some(parent) => (parent.trace_id, parent.flags & SpanContext::RANDOM),
-            None => (new_trace_id(), SpanContext::RANDOM),
-        };
-        let decided = match self.decide(sampling, &trace_id, now) {
-            Decision::Drop => 0,
-            Decision::Keep if self.parent == ParentDecision::Respect && sampling == ParentSampling::Debug => {
-                SpanContext::SAMPLED | SpanContext::DEBUG
+    ) -> u8 {
+        let random = parent.map_or(SpanContext::RANDOM, |parent| parent.flags & SpanContext::RANDOM);
+        random
+            | match self.decide(sampling, trace_id, now) {
+                Decision::Drop => 0,
+                Decision::Keep if self.parent == ParentDecision::Respect && sampling == ParentSampling::Debug => {
+                    SpanContext::SAMPLED | SpanContext::DEBUG
+                }
+                Decision::Keep => SpanContext::SAMPLED,
             }
-            Decision::Keep => SpanContext::SAMPLED,
-        };
-        SpanContext { trace_id, span_id: new_span_id(), flags: random | decided }
     }
 }
 

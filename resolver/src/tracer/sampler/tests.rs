@@ -106,18 +106,10 @@ fn every_slot_of_the_map_has_its_sampler_and_services_share_nothing() {
 }
 
 #[test]
-fn a_span_without_a_parent_begins_a_trace_of_random_id() {
-    let sampler = Sampler::new(&settings(config::Sampler::AlwaysOn, ParentDecision::Respect));
-    let [first, second] = [(); 2].map(|()| sampler.new_span(None, ParentSampling::NoParent, || 0));
-    assert!(first.is_valid() && second.is_valid());
-    assert_ne!(first.trace_id, second.trace_id);
-    assert_eq!(first.flags, SpanContext::SAMPLED | SpanContext::RANDOM);
-}
-
-#[test]
-fn a_span_with_a_parent_stays_in_its_trace_and_says_of_its_id_what_the_parent_said() {
+fn the_id_of_a_new_trace_is_called_random_and_a_parents_is_what_the_parent_called_it() {
     let sampler = Sampler::new(&settings(config::Sampler::AlwaysOff, ParentDecision::Respect));
-    for (flags, sampling, expected) in [
+    assert_eq!(sampler.flags(&ID, None, ParentSampling::NoParent, || 0), SpanContext::RANDOM);
+    for (parent, sampling, expected) in [
         (SpanContext::SAMPLED, ParentSampling::Sampled, SpanContext::SAMPLED),
         (
             SpanContext::SAMPLED | SpanContext::RANDOM,
@@ -127,25 +119,30 @@ fn a_span_with_a_parent_stays_in_its_trace_and_says_of_its_id_what_the_parent_sa
         (SpanContext::RANDOM, ParentSampling::NotSampled, SpanContext::RANDOM),
         (0, ParentSampling::Deferred, 0),
     ] {
-        let parent = SpanContext { trace_id: ID, span_id: [9; 8], flags };
-        let child = sampler.new_span(Some(&parent), sampling, || 0);
-        assert_eq!((child.trace_id, child.flags), (ID, expected), "{sampling:?}");
-        assert_ne!(child.span_id, parent.span_id);
+        let parent = SpanContext { trace_id: ID, span_id: [9; 8], flags: parent };
+        assert_eq!(sampler.flags(&ID, Some(&parent), sampling, || 0), expected, "{sampling:?}");
     }
+}
+
+#[test]
+fn a_kept_span_says_so_in_its_flags() {
+    let sampler = Sampler::new(&settings(config::Sampler::AlwaysOn, ParentDecision::Respect));
+    let kept = SpanContext::SAMPLED | SpanContext::RANDOM;
+    assert_eq!(sampler.flags(&ID, None, ParentSampling::NoParent, || 0), kept);
 }
 
 #[test]
 fn debug_passes_on_only_where_the_parent_is_respected() {
     let debug = SpanContext::SAMPLED | SpanContext::DEBUG;
     let parent = SpanContext { trace_id: ID, span_id: [9; 8], flags: debug };
-    let respecting = Sampler::new(&settings(config::Sampler::AlwaysOff, ParentDecision::Respect));
-    assert_eq!(respecting.new_span(Some(&parent), ParentSampling::Debug, || 0).flags, debug);
+    let flags = |sampler, decision, parent| {
+        Sampler::new(&settings(sampler, decision)).flags(&ID, parent, ParentSampling::Debug, || 0)
+    };
+    assert_eq!(flags(config::Sampler::AlwaysOff, ParentDecision::Respect, Some(&parent)), debug);
     // Without a context too: a debug id alone.
-    assert_eq!(respecting.new_span(None, ParentSampling::Debug, || 0).flags, debug | SpanContext::RANDOM);
-    let ignoring = Sampler::new(&settings(config::Sampler::AlwaysOn, ParentDecision::Ignore));
-    assert_eq!(ignoring.new_span(Some(&parent), ParentSampling::Debug, || 0).flags, SpanContext::SAMPLED);
-    let dropping = Sampler::new(&settings(config::Sampler::AlwaysOff, ParentDecision::Ignore));
-    assert_eq!(dropping.new_span(Some(&parent), ParentSampling::Debug, || 0).flags, 0);
+    assert_eq!(flags(config::Sampler::AlwaysOff, ParentDecision::Respect, None), debug | SpanContext::RANDOM);
+    assert_eq!(flags(config::Sampler::AlwaysOn, ParentDecision::Ignore, Some(&parent)), SpanContext::SAMPLED);
+    assert_eq!(flags(config::Sampler::AlwaysOff, ParentDecision::Ignore, Some(&parent)), 0);
 }
 
 proptest! {
