@@ -34,6 +34,7 @@ mod clock;
 pub mod config;
 mod error;
 mod export;
+mod fork_safe;
 mod host;
 pub mod interceptor;
 mod plugin;
