@@ -78,5 +78,5 @@ fn a_backend_that_never_answers_delays_the_end_by_the_deadline_at_most() {
     let ended = child::run(test, "work", &[("ENDPOINT", &collector.endpoint())]);
     ended.expect_success();
     assert!(ended.took < EXIT_DEADLINE * 4, "{:?}", ended.took);
-    assert_eq!(collector.server().requests().len(), 1, "it was tried");
+    assert!(!collector.server().requests().is_empty(), "it was tried");
 }

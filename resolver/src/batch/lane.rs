@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::template::{ServiceResource, own_scope};
 use crate::config;
 use crate::export::FinishedBatch;
+use crate::per_process::PerProcess;
 use crate::resolver::ServiceCounters;
 
 /// One distinct list of backends of one resolver. Services that export to the same backends share it, and with it
@@ -25,10 +26,11 @@ pub(crate) struct Lane {
 }
 
 /// What a lane needs of a service.
-#[derive(Debug)]
 pub(crate) struct LaneService {
-    pub resource: ServiceResource,
-    pub counters: Arc<ServiceCounters>,
+    /// Names the process, so a child of a fork has another.
+    resource: PerProcess<ServiceResource>,
+    describe: Box<dyn Fn() -> ServiceResource + Send + Sync>,
+    counters: Arc<ServiceCounters>,
 }
 
 /// Where the batches of a resolver's lanes go.
@@ -58,6 +60,20 @@ struct ServiceSpans {
     /// The application's own spans: (encoded scope, encoded `spans` fields).
     application: Vec<(Arc<[u8]>, Vec<u8>)>,
     count: u32,
+}
+
+impl LaneService {
+    /// `describe` is called once in every process.
+    pub(crate) fn new(
+        describe: impl Fn() -> ServiceResource + Send + Sync + 'static,
+        counters: Arc<ServiceCounters>,
+    ) -> Self {
+        Self { resource: PerProcess::new(), describe: Box::new(describe), counters }
+    }
+
+    fn resource(&self) -> &ServiceResource {
+        self.resource.get_or_init(&self.describe)
+    }
 }
 
 impl Lane {
@@ -140,7 +156,7 @@ impl LaneBuffer {
             let Some(service) = self.lane.services.get(spans.service as usize) else { continue };
             let own = std::iter::once((&own_scope[..], &spans.own[..])).filter(|(_, spans)| !spans.is_empty());
             let application = spans.application.iter().map(|(scope, spans)| (&scope[..], &spans[..]));
-            service.resource.wrap(&mut body, own.chain(application));
+            service.resource().wrap(&mut body, own.chain(application));
             service.counters.spans.fetch_add(u64::from(spans.count), Ordering::Relaxed);
             per_service.push((spans.service, spans.count));
             spans.own.clear();

@@ -8,11 +8,11 @@
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::client::Client;
 use super::kafka_api::KafkaApi;
-use crate::fork_safe::ForkSafe;
+use crate::per_process::PerProcess;
 use crate::resolver::Shared;
 
 /// By which way a client came.
@@ -61,7 +61,7 @@ const CHUNKS: usize = 1024;
 const WAITING: usize = 1024;
 
 static CHUNK_TABLE: [AtomicPtr<[Slot; CHUNK]>; CHUNKS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS];
-static POOL: ForkSafe<Pool> = ForkSafe::new();
+static POOL: PerProcess<Mutex<Pool>> = PerProcess::new();
 static USED: AtomicU32 = AtomicU32::new(0);
 
 const _: () = assert!(size_of::<usize>() == size_of::<u64>(), "an opaque carries a generation and an index");
@@ -76,10 +76,10 @@ impl SlotId {
         let door = binding.door;
         let id = Self::take_any(binding)?;
         if door == Door::Rust {
-            let oldest = POOL.with(|pool| {
-                pool.recent.push_back(id);
-                if pool.recent.len() > WAITING { pool.recent.pop_front() } else { None }
-            });
+            let mut pool = pool();
+            pool.recent.push_back(id);
+            let oldest = if pool.recent.len() > WAITING { pool.recent.pop_front() } else { None };
+            drop(pool);
             if let Some(forgotten) = oldest.filter(|oldest| oldest.has_no_client()) {
                 forgotten.release();
             }
@@ -88,7 +88,7 @@ impl SlotId {
     }
 
     fn take_any(binding: Binding) -> Option<Self> {
-        let index = match POOL.with(|pool| pool.free.pop()) {
+        let index = match pool().free.pop() {
             Some(index) => index,
             None => new_index()?,
         };
@@ -159,7 +159,7 @@ impl SlotId {
         let binding = slot.binding.lock().unwrap_or_else(PoisonError::into_inner).take();
         retire(slot.client.swap(std::ptr::null_mut(), Ordering::AcqRel));
         drop(binding);
-        POOL.with(|pool| pool.free.push(self.0 as u32));
+        pool().free.push(self.0 as u32);
     }
 
     fn has_no_client(self) -> bool {
@@ -186,6 +186,10 @@ fn slot(index: u32) -> Option<&'static Slot> {
     let chunk = CHUNK_TABLE.get(index as usize / CHUNK)?.load(Ordering::Acquire);
     // SAFETY: a published chunk is leaked, never freed.
     unsafe { chunk.as_ref() }?.get(index as usize % CHUNK)
+}
+
+fn pool() -> MutexGuard<'static, Pool> {
+    POOL.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn new_index() -> Option<u32> {
