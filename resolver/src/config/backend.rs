@@ -1,6 +1,8 @@
-//! Backends that no file describes: from variables, or from the JSON of 2019.
+//! Where a plugin's settings stand, and backends that no TOML describes: from variables, or from the JSON of 2019.
 
 #![forbid(unsafe_code)]
+
+use std::ops::Range;
 
 use serde_json::Value as Json;
 
@@ -8,15 +10,32 @@ use super::host_section::HostSettings;
 use super::model::Backend;
 
 impl Backend {
+    /// Bytes of the file that a complaint about `pointer` (RFC 6901, into `config`) is about.
+    ///
+    /// A pointer to something that is not there, a missing key for example, gives the nearest table around it; at
+    /// last the backend's name. Empty when no file describes the backend.
+    pub fn place_of(&self, pointer: &str) -> Range<usize> {
+        let mut pointer = pointer;
+        loop {
+            if let Some((_, span)) = self.config_spans.iter().find(|(known, _)| known == pointer) {
+                return span.clone();
+            }
+            let Some((around, _)) = pointer.rsplit_once('/') else { return self.span.clone() };
+            pointer = around;
+        }
+    }
+
     /// A backend with these settings of its plugin, every string of which counts as a secret.
-    pub(crate) fn named(name: &str, plugin: &str, config: Json, host: HostSettings) -> Self {
+    ///
+    /// `span` is what it is the consequence of in the text; empty when there is none.
+    pub(crate) fn named(name: &str, plugin: &str, config: Json, host: HostSettings, span: Range<usize>) -> Self {
         let mut secrets = Vec::new();
         strings(&config, String::new(), &mut secrets);
         Self {
             name: name.into(),
-            span: 0..0,
+            span: span.clone(),
             plugin: plugin.into(),
-            plugin_span: 0..0,
+            plugin_span: span,
             config,
             config_spans: Vec::new(),
             config_references: Vec::new(),
