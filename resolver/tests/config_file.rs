@@ -344,3 +344,12 @@ fn a_backend_without_config_has_its_own_name_as_its_place() {
     assert_eq!(&text[config.backends[0].place_of("/endpoint")], "b");
     assert_eq!(config.backends[0].config, serde_json::json!({}));
 }
+
+#[test]
+fn printing_a_configuration_shows_no_secret() {
+    let config = loaded(EVERY_KEY);
+    assert_eq!(config.backends[0].redacted_config().pointer("/headers/x~1y~0z").unwrap(), "(not shown)");
+    let printed = format!("{config:?}");
+    assert!(!printed.contains("s3cret"), "{printed}");
+    assert!(printed.contains("http://localhost:9411/api/v2/spans"), "what the file says is shown: {printed}");
+}

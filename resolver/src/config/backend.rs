@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::fmt;
 use std::ops::Range;
 
 use serde_json::Value as Json;
@@ -23,6 +24,17 @@ impl Backend {
             let Some((around, _)) = pointer.rsplit_once('/') else { return self.span.clone() };
             pointer = around;
         }
+    }
+
+    /// `config` as it may be shown: every value of `config_secrets` is replaced by a mark.
+    pub fn redacted_config(&self) -> Json {
+        let mut config = self.config.clone();
+        for pointer in &self.config_secrets {
+            if let Some(value) = config.pointer_mut(pointer) {
+                *value = Json::from(REDACTED);
+            }
+        }
+        config
     }
 
     /// A backend with these settings of its plugin, every string of which counts as a secret.
@@ -48,6 +60,20 @@ impl Backend {
     }
 }
 
+impl fmt::Debug for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backend")
+            .field("name", &self.name)
+            .field("plugin", &self.plugin)
+            .field("config", &self.redacted_config())
+            .field("timeout", &self.timeout)
+            .field("concurrency", &self.concurrency)
+            .field("queue_bytes", &self.queue_bytes)
+            .field("retry", &self.retry)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The pointers of all strings below `value`.
 fn strings(value: &Json, pointer: String, out: &mut Vec<String>) {
     match value {
@@ -66,3 +92,6 @@ fn strings(value: &Json, pointer: String, out: &mut Vec<String>) {
         Json::Null | Json::Bool(_) | Json::Number(_) => {}
     }
 }
+
+/// Stands where a value came from a reference or from the environment.
+const REDACTED: &str = "(not shown)";

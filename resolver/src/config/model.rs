@@ -153,7 +153,9 @@ pub enum Propagator {
 }
 
 /// A named destination: one instance of a plugin, shared by all services that export to it.
-#[derive(Clone, Debug)]
+///
+/// Printing it for debugging shows no secret; `config` itself holds them.
+#[derive(Clone)]
 pub struct Backend {
     /// Its name under `[backends]`.
     pub name: String,
