@@ -122,7 +122,7 @@ impl Handovers {
         let this_thread = thread_number();
         for only_this_thread in [true, false] {
             for slot in self.slots.get(first..first + NEIGHBOURS)? {
-                if !slot.take_held() {
+                if !slot.take_held_in_time() {
                     continue;
                 }
                 // SAFETY: `take_held` moved the state to BUSY, so this thread owns `held`.
@@ -153,11 +153,15 @@ impl Handovers {
         None
     }
 
-    /// Gives every hand-over that began before `before` (nanoseconds since the epoch) to `leave`.
+    /// Gives every hand-over that `leaves` says yes to, to `leave`.
     ///
     /// A slot that another thread is at is waited for: afterwards no thread follows a route that a hand-over named
-    /// before the call. Runs on the batch thread only, which may wait.
-    pub(crate) fn sweep(&self, before: u64, mut leave: impl FnMut(&FinishedSpan, &[u8])) {
+    /// before the call and that `leaves` says yes to. Runs on the batch thread only, which may wait.
+    pub(crate) fn sweep(
+        &self,
+        leaves: impl Fn(&FinishedSpan) -> bool,
+        mut leave: impl FnMut(&FinishedSpan, &[u8]),
+    ) {
         // Acquire: pairs with the release in `claim`.
         if self.held.load(Ordering::Acquire) == 0 {
             return;
@@ -172,13 +176,15 @@ impl Handovers {
             }
             // SAFETY: `take_held` moved the state to BUSY, so this thread owns `held`.
             let held = unsafe { (*slot.held.get()).assume_init_ref() };
-            if held.span.start >= before {
+            if !leaves(&held.span) {
                 slot.state.store(HELD, Ordering::Release);
                 continue;
             }
-            leave(&held.span, held.extra());
-            self.held.fetch_sub(1, Ordering::Relaxed);
+            // Copied, so that a `leave` that fails leaves no slot busy for ever.
+            let held = *held;
             slot.state.store(EMPTY, Ordering::Release);
+            self.held.fetch_sub(1, Ordering::Relaxed);
+            leave(&held.span, held.extra());
         }
     }
 
@@ -196,6 +202,22 @@ impl Slot {
         // Acquire: pairs with the release stores that end each ownership.
         let before = self.state.swap(BUSY, Ordering::Acquire);
         (before != BUSY).then_some(before)
+    }
+
+    /// As `take_held`; another thread that only looks at the slot, as every claim at a place does, is waited for.
+    ///
+    /// For a claim, which is not in a callback. Not for ever: that thread may be suspended.
+    fn take_held_in_time(&self) -> bool {
+        for _ in 0..1000 {
+            if self.take_held() {
+                return true;
+            }
+            if self.state.load(Ordering::Relaxed) == EMPTY {
+                return false;
+            }
+            std::thread::yield_now();
+        }
+        false
     }
 
     /// Moves the state from `HELD` to `BUSY`.
