@@ -10,7 +10,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::baggage::BaggageExt as _;
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use words::kafka::{Kafka, next_message, subscribe};
+use words::kafka::{Kafka, assign, next_message};
 use words::receivers::ReceivedSpan;
 use words::{Traced, draw_traces};
 
@@ -31,7 +31,7 @@ fn values(message: &OwnedMessage, name: &str) -> Vec<String> {
 
 /// What an untraced consumer reads of `topic`.
 fn read(kafka: &Kafka, topic: &str) -> OwnedMessage {
-    next_message(&subscribe(&kafka.consumer_config("reader"), topic))
+    next_message(&assign(&kafka.consumer_config("reader"), topic))
 }
 
 fn send(producer: &BaseProducer, topic: &str, headers: OwnedHeaders) {

@@ -4,14 +4,22 @@
 //! Without the table of `resolver/src/batch/handovers.rs` every processed message has a `receive` beside its `process`;
 //! without the wait in its `take_held_in_time` two groups in one process take each other's.
 
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::Message as _;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tracer_resolver_rdkafka::{Instrumentation, Processing};
-use words::kafka::{Kafka, next_message, subscribe};
+use words::kafka::{Kafka, assign, next_message};
 use words::{Traced, draw_traces};
+
+/// A flush lets every hand-over of the process leave, and each test here makes flushes.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn send(kafka: &Kafka, traced: &Traced, count: usize) {
     let producer: BaseProducer = traced.config(kafka.config()).create().unwrap();
@@ -22,13 +30,14 @@ fn send(kafka: &Kafka, traced: &Traced, count: usize) {
 }
 
 fn consumer(kafka: &Kafka, traced: &Traced, group: &str) -> BaseConsumer {
-    subscribe(&traced.config(kafka.consumer_config(group)), "orders")
+    assign(&traced.config(kafka.consumer_config(group)), "orders")
 }
 
 const PROCESSED: &str = "app: send orders\n  app: process orders\n";
 
 #[test]
 fn on_another_thread_than_the_one_that_polled() {
+    let _alone = alone();
     let (kafka, traced) = (Kafka::start(&["orders"]), Traced::start(""));
     send(&kafka, &traced, 1);
     let consumer = consumer(&kafka, &traced, "shop");
@@ -41,6 +50,7 @@ fn on_another_thread_than_the_one_that_polled() {
 
 #[test]
 fn that_ends_after_its_consumer_is_gone() {
+    let _alone = alone();
     let (kafka, traced) = (Kafka::start(&["orders"]), Traced::start(""));
     send(&kafka, &traced, 2);
     let consumer = consumer(&kafka, &traced, "shop");
@@ -59,6 +69,7 @@ fn that_ends_after_its_consumer_is_gone() {
 
 #[test]
 fn that_never_comes_leaves_a_receive_span_and_one_that_comes_twice_two() {
+    let _alone = alone();
     let (kafka, traced) = (Kafka::start(&["orders"]), Traced::start(""));
     send(&kafka, &traced, 1);
     let consumer = consumer(&kafka, &traced, "shop");
@@ -69,12 +80,13 @@ fn that_never_comes_leaves_a_receive_span_and_one_that_comes_twice_two() {
     }
     let again = "  app: process orders\n";
     assert_eq!(traced.drawing(), format!("app: send orders\n  app: receive orders\n{again}{again}"));
-    let ids: std::collections::HashSet<_> = traced.spans().into_iter().map(|span| span.span_id).collect();
+    let ids: HashSet<_> = traced.spans().into_iter().map(|span| span.span_id).collect();
     assert_eq!(ids.len(), 4, "no span twice");
 }
 
 #[test]
 fn of_a_message_whose_hand_over_waited_while_other_clients_came_and_went() {
+    let _alone = alone();
     let (kafka, traced) = (Kafka::start(&["orders", "others"]), Traced::start(""));
     send(&kafka, &traced, 1);
     let consumer = consumer(&kafka, &traced, "shop");
@@ -92,6 +104,7 @@ fn of_a_message_whose_hand_over_waited_while_other_clients_came_and_went() {
 
 #[test]
 fn of_two_groups_that_read_the_same_messages_in_one_process() {
+    let _alone = alone();
     let (kafka, traced) = (Kafka::start(&["orders"]), Traced::start(""));
     const COUNT: usize = 400;
     send(&kafka, &traced, COUNT);
@@ -99,7 +112,7 @@ fn of_two_groups_that_read_the_same_messages_in_one_process() {
         for group in ["first", "second"] {
             let (config, traced) = (traced.config(kafka.consumer_config(group)), &traced);
             scope.spawn(move || {
-                let consumer = subscribe(&config, "orders");
+                let consumer = assign(&config, "orders");
                 for offset in 0..COUNT {
                     let message = next_message(&consumer);
                     assert_eq!(message.offset(), offset as i64);
@@ -112,7 +125,7 @@ fn of_two_groups_that_read_the_same_messages_in_one_process() {
     let of = |group: &str| {
         let attribute = |span: &words::receivers::ReceivedSpan| span.attribute("messaging.consumer.group.name");
         let spans = spans.iter().filter(|span| attribute(span).as_deref() == Some(group));
-        let offsets: std::collections::HashSet<_> = spans
+        let offsets: HashSet<_> = spans
             .clone()
             .filter(|span| span.name == "process orders")
             .map(|span| span.attribute("messaging.kafka.offset").unwrap())
@@ -124,6 +137,7 @@ fn of_two_groups_that_read_the_same_messages_in_one_process() {
 
 #[test]
 fn long_after_the_hand_over_of_thousands_is_a_span_of_its_own() {
+    let _alone = alone();
     let (kafka, traced) = (Kafka::start(&["orders"]), Traced::start(""));
     const COUNT: usize = 5000;
     send(&kafka, &traced, COUNT);
@@ -138,7 +152,7 @@ fn long_after_the_hand_over_of_thousands_is_a_span_of_its_own() {
     // What had left before its processing came: all but what the table keeps, or all of them on a slow machine.
     let received = named("receive orders");
     assert!((COUNT - 2048..=COUNT).contains(&received), "{received}");
-    let sent: std::collections::HashSet<_> =
+    let sent: HashSet<_> =
         spans.iter().filter(|span| span.name == "send orders").map(|span| span.span_id.clone()).collect();
     let orphans = spans.iter().filter(|span| span.name != "send orders" && !sent.contains(&span.parent_span_id));
     assert_eq!(orphans.count(), 0, "every one is a child of its send");
@@ -146,12 +160,13 @@ fn long_after_the_hand_over_of_thousands_is_a_span_of_its_own() {
 
 #[test]
 fn is_of_the_service_that_is_asked_for_when_one_thread_reads_for_several() {
+    let _alone = alone();
     let (kafka, traced) = (Kafka::start(&["orders"]), Traced::start("[services.other]\nexport = [\"collector\"]"));
     send(&kafka, &traced, 1);
     let of_service = |service: &str| {
         let mut config = kafka.consumer_config(service);
         Instrumentation::new(&traced.resolver).service(service).apply(&mut config).unwrap();
-        subscribe(&config, "orders")
+        assign(&config, "orders")
     };
     let (app, other) = (of_service("app"), of_service("other"));
     let (for_app, for_other) = (next_message(&app), next_message(&other));

@@ -31,11 +31,10 @@ fn a_stripped_executable_traces_its_clients() {
     assert!(version.status.success());
     // Beside the original, because that is where plugins are searched.
     let original = std::env::current_exe().unwrap();
-    let folder = tempfile::tempdir_in(original.parent().unwrap()).unwrap();
-    let stripped = folder.path().join("stripped");
-    let done = Command::new("strip").arg("--strip-all").arg("-o").arg(&stripped).arg(&original).status().unwrap();
+    let stripped = tempfile::NamedTempFile::new_in(original.parent().unwrap()).unwrap().into_temp_path();
+    let done = Command::new("strip").arg("--strip-all").arg("-o").arg(&*stripped).arg(&original).status().unwrap();
     assert!(done.success());
-    let symbols = Command::new("nm").arg(&stripped).output().unwrap();
+    let symbols = Command::new("nm").arg(&*stripped).output().unwrap();
     assert!(symbols.stdout.is_empty(), "{}", String::from_utf8_lossy(&symbols.stdout));
 
     let collector = OtlpReceiver::start().unwrap();
