@@ -119,6 +119,9 @@ impl BackendQueue {
         let now = Instant::now();
         let reserve = (deadline.saturating_duration_since(now) / 4).min(Duration::from_secs(1));
         let mut state = self.shared.lock();
+        if state.is_abandoned() {
+            return false;
+        }
         state.begin_shutdown(deadline.checked_sub(reserve).unwrap_or(deadline), deadline);
         self.shared.work.notify_all();
         while !state.all_left() && !state.only_stuck_calls_remain() {

@@ -324,6 +324,11 @@ impl QueueState {
         nothing_left.then_some(true)
     }
 
+    /// Whether the time for shutting down was over once.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.phase == Phase::Abandoned
+    }
+
     /// Whether every worker has ended.
     pub(super) fn all_left(&self) -> bool {
         self.desks.all_left()

@@ -1,7 +1,6 @@
 //! `Loader`: from a plugin's name to its library, and the process's list of what is loaded.
 
 use std::io;
-use std::os::fd::{AsRawFd, IntoRawFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -135,10 +134,10 @@ impl Loader {
         let library = match (self.seal)(file) {
             Ok(copy) => {
                 matches_pin(copy.sha256)?;
-                let inode = mapping_inode(&copy).map_err(unreadable)?;
+                let library = open(name, &file.path, &copy.path(), Some(copy.inode), origin);
                 // Open for ever: its number is the library's name, and must not be given to another file.
-                let number = copy.memory.into_raw_fd();
-                open(name, &file.path, Path::new(&format!("/proc/self/fd/{number}")), Some(inode), origin)?
+                std::mem::forget(copy);
+                library?
             }
             Err(refusal) => {
                 matches_pin(file.sha256().map_err(unreadable)?)?;
@@ -236,12 +235,6 @@ fn has_type(name: &str, library: Arc<PluginLibrary>) -> Result<Arc<PluginLibrary
     }
     let defect = format!("type_name is \"{}\", but the configuration calls it `{name}`", library.type_name());
     Err(LoadError::new(name, LoadFailure::Defective(library.path(), vec![defect])))
-}
-
-fn mapping_inode(copy: &SealedCopy) -> io::Result<u64> {
-    use std::os::unix::fs::MetadataExt;
-
-    std::fs::metadata(format!("/proc/self/fd/{}", copy.memory.as_raw_fd())).map(|metadata| metadata.ino())
 }
 
 /// Everything that this process has loaded. Only ever grows: nothing is unloaded.
