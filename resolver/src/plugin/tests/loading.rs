@@ -95,17 +95,28 @@ fn a_plugin_overwritten_in_place_is_noticed_too() {
 #[test]
 fn a_pinned_plugin_runs_from_memory_so_that_its_file_may_change_and_a_new_pin_gives_new_code() {
     let folder = Folder::new();
-    let path = version("1").install(&folder);
+    // Versions of this test's own: the same bytes would be the library of another test.
+    let path = version("memory-1").install(&folder);
     let first = loader(Trust::Strict).load("sample", &pinned(&path, Some(sha256_of(&path)))).unwrap();
     let code = super::super::mapping::at(first.functions().destroy as usize).unwrap();
     assert!(code.path.to_str().unwrap().contains("memfd:tracer-plugin"), "{code:?}");
     assert_eq!(first.sha256(), Some(sha256_of(&path)));
     assert_eq!(first.path(), path);
 
-    version("2").compile(&folder.join("new.so"));
+    version("memory-2").compile(&folder.join("new.so"));
     fs::rename(folder.join("new.so"), &path).unwrap();
     let second = loader(Trust::Strict).load("sample", &pinned(&path, Some(sha256_of(&path)))).unwrap();
-    assert_eq!((first.version(), second.version()), ("1", "2"));
+    assert_eq!((first.version(), second.version()), ("memory-1", "memory-2"));
+}
+
+#[test]
+fn the_same_pinned_bytes_are_one_library_wherever_they_lie() {
+    let (first, second) = (Folder::new(), Folder::new());
+    let path = version("copied").install(&first);
+    let copy = second.join("copy.so");
+    fs::copy(&path, &copy).unwrap();
+    let load = |path: &Path| loader(Trust::Strict).load("sample", &pinned(path, Some(sha256_of(path)))).unwrap();
+    assert!(Arc::ptr_eq(&load(&path), &load(&copy)));
 }
 
 #[test]
@@ -159,13 +170,19 @@ fn a_library_that_is_not_the_one_that_was_checked_is_refused() {
 fn where_memory_files_are_forbidden_a_pinned_plugin_is_loaded_by_its_path_with_a_warning() {
     logged();
     let folder = Folder::new();
-    let path = version("1").install(&folder);
+    let path = version("by-path-1").install(&folder);
     let forbidden = |_: &PluginFile| Err(std::io::Error::from_raw_os_error(libc::EACCES));
     let loader = Loader::for_test(Trust::Strict, Vec::new(), forbidden);
     let library = loader.load("sample", &pinned(&path, Some(sha256_of(&path)))).unwrap();
     assert_eq!(super::super::mapping::at(library.functions().destroy as usize).unwrap().path, path);
     let lines = logged_about(path.to_str().unwrap());
     assert!(lines.iter().any(|(level, _, text)| *level == log::Level::Warn && text.contains("refuses memory files")));
+
+    // By its path it has the limits of any path: another file there would be the old code.
+    version("by-path-2").compile(&folder.join("new.so"));
+    fs::rename(folder.join("new.so"), &path).unwrap();
+    let error = loader.load("sample", &pinned(&path, Some(sha256_of(&path)))).unwrap_err();
+    assert!(matches!(error.failure, LoadFailure::ChangedOnDisk(_)), "{error}");
 }
 
 #[test]
