@@ -1,7 +1,7 @@
 //! What is loaded is what was meant: one file once, never another's code, never yesterday's.
 
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileExt, symlink};
 use std::sync::Arc;
 
 use super::super::library::Origin;
@@ -137,9 +137,13 @@ fn the_memory_a_pinned_plugin_runs_from_cannot_be_changed() {
     let path = version("1").install(&folder);
     let copy = PluginFile::open(&path).unwrap().unwrap().sealed_copy().unwrap();
     assert_eq!(copy.sha256, sha256_of(&path));
-    let mut memory = fs::File::from(copy.memory);
-    let error = std::io::Write::write_all(&mut memory, b"x").unwrap_err();
-    assert_eq!(error.raw_os_error(), Some(libc::EPERM));
+    let memory = fs::File::from(copy.memory);
+    let length = memory.metadata().unwrap().len();
+    let refused = |attempt: std::io::Result<()>| assert_eq!(attempt.unwrap_err().raw_os_error(), Some(libc::EPERM));
+    refused(memory.write_at(b"x", 0).map(drop));
+    refused(memory.write_at(b"x", length).map(drop));
+    refused(memory.set_len(0));
+    refused(memory.set_len(length + 1));
 }
 
 #[test]
@@ -205,14 +209,20 @@ fn a_file_swapped_while_it_is_loaded_by_its_path_is_not_used() {
 }
 
 #[test]
-fn a_loaded_plugin_stays_loaded() {
+fn a_loaded_plugin_stays_loaded_even_if_somebody_closes_our_handle() {
     let folder = Folder::new();
-    let library = {
-        let path = CPlugin::default().install(&folder);
-        loader(Trust::Strict).load("sample", &pinned(&path, None)).unwrap()
-    };
+    let path = CPlugin::default().install(&folder);
+    let library = loader(Trust::Strict).load("sample", &pinned(&path, None)).unwrap();
     let code = library.functions().destroy as usize;
     drop(library);
+    let name = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+    // SAFETY: `name` is NUL-terminated; no code of the library runs or is called any more by this test.
+    unsafe {
+        let again = libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD);
+        assert!(!again.is_null());
+        libc::dlclose(again);
+        libc::dlclose(again);
+    }
     assert!(super::super::mapping::at(code).is_some());
 }
 
