@@ -81,15 +81,19 @@ fn a_plugin_replaced_on_disk_is_not_silently_the_old_one() {
 }
 
 #[test]
-fn a_plugin_overwritten_in_place_is_noticed_too() {
+fn a_plugin_overwritten_in_place_is_noticed_too_under_all_its_names() {
     let folder = Folder::new();
     let path = version("1").install(&folder);
-    loader(Trust::Strict).load("sample", &folder.plugins()).unwrap();
+    let other_name = folder.join("other_name.so");
+    fs::hard_link(&path, &other_name).unwrap();
+    loader(Trust::Strict).load("sample", &pinned(&path, None)).unwrap();
     // Bytes behind the end harm nobody who runs the code; the times change.
     let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
     std::io::Write::write_all(&mut file, b"x").unwrap();
-    let error = loader(Trust::Strict).load("sample", &folder.plugins()).unwrap_err();
-    assert!(matches!(error.failure, LoadFailure::ChangedOnDisk(_)), "{error}");
+    for name in [path, other_name] {
+        let error = loader(Trust::Strict).load("sample", &pinned(&name, None)).unwrap_err();
+        assert!(matches!(error.failure, LoadFailure::ChangedOnDisk(_)), "{error}");
+    }
 }
 
 #[test]
