@@ -1,7 +1,7 @@
 //! What is loaded is what was meant: one file once, never another's code, never yesterday's.
 
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, symlink};
+use std::os::unix::fs::{FileExt, MetadataExt, symlink};
 use std::sync::Arc;
 
 use super::super::library::Origin;
@@ -158,6 +158,28 @@ fn a_descriptor_number_is_never_used_twice_even_if_somebody_closed_it() {
     let number = first.memory.as_raw_fd();
     drop(first);
     assert!(file.sealed_copy().unwrap().memory.as_raw_fd() > number);
+}
+
+#[test]
+fn a_process_that_closes_all_its_descriptors_still_gets_the_plugin_it_asks_for() {
+    let folder = Folder::new();
+    let load = |version: &'static str| {
+        let path = folder.join(version);
+        self::version(version).compile(&path);
+        loader(Trust::Strict).load("sample", &pinned(&path, Some(sha256_of(&path)))).unwrap()
+    };
+    let first = load("closed-1");
+    let inode = super::super::mapping::at(first.functions().destroy as usize).unwrap().inode;
+    let is_ours = |number: &i32| {
+        let path = format!("/proc/self/fd/{number}");
+        let is_memory = fs::read_link(&path).is_ok_and(|target| target.starts_with("/memfd:tracer-plugin (deleted)"));
+        is_memory && fs::metadata(&path).is_ok_and(|metadata| metadata.ino() == inode)
+    };
+    let number = (0..4096).find(is_ours).unwrap();
+    // SAFETY: found to be the memory file of the plugin above, which no other test knows.
+    assert_eq!(unsafe { libc::close(number) }, 0);
+    let second = load("closed-2");
+    assert_eq!((first.version(), second.version()), ("closed-1", "closed-2"));
 }
 
 #[test]
