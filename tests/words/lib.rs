@@ -3,9 +3,19 @@
 // A test may fail loudly, wherever it fails.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly, its words too")]
 
+mod blocking;
+mod child;
 pub mod kafka;
+mod log_lines;
 pub mod receivers;
 pub mod sample_spans;
+mod span_portrait;
 mod trace_tree;
+mod traced_cluster;
 
-pub use trace_tree::draw_traces;
+pub use blocking::block_on;
+pub use child::{child, is_child};
+pub use log_lines::LogLines;
+pub use span_portrait::portrait;
+pub use trace_tree::{draw_traces, draw_traces_with};
+pub use traced_cluster::{TracedCluster, send};
