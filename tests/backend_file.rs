@@ -39,7 +39,10 @@ fn each_batch_is_a_line() {
     let lines = lines(&path);
     assert_eq!(lines.len(), 2);
     let span = lines[0].pointer("/resourceSpans/0/scopeSpans/0/spans/0").unwrap();
-    assert_eq!((span["name"].as_str(), span["traceId"].as_str()), (Some("send orders"), Some("a0a1a2a3a4a5a6a7a8a9aaabacadaeaf")));
+    assert_eq!(
+        (span["name"].as_str(), span["traceId"].as_str()),
+        (Some("send orders"), Some("a0a1a2a3a4a5a6a7a8a9aaabacadaeaf"))
+    );
     let stats = backend.stats();
     assert_eq!((stats.spans_sent, stats.bytes_sent), (4, std::fs::metadata(&path).unwrap().len()));
 }
@@ -59,7 +62,11 @@ fn every_line_is_in_exactly_one_of_the_rotated_files() {
         let file = file.unwrap().path();
         assert!(std::fs::metadata(&file).unwrap().len() <= 2048, "{}", file.display());
         let services = lines(&file).into_iter();
-        names.extend(services.map(|line| line.pointer("/resourceSpans/0/resource/attributes/0/value/stringValue").unwrap().to_string()));
+        names.extend(
+            services.map(|line| {
+                line.pointer("/resourceSpans/0/resource/attributes/0/value/stringValue").unwrap().to_string()
+            }),
+        );
     }
     names.sort();
     names.dedup();
@@ -100,11 +107,15 @@ fn the_standard_streams_are_written_when_they_are_named() {
     }
     for stream in ["stdout", "stderr"] {
         let mut again = Command::new(std::env::current_exe().unwrap());
-        again.args(["--exact", "the_standard_streams_are_written_when_they_are_named", "--nocapture"]).env(INNER, stream);
+        again
+            .args(["--exact", "the_standard_streams_are_written_when_they_are_named", "--nocapture"])
+            .env(INNER, stream);
         let output = again.output().unwrap();
         assert!(output.status.success());
-        let (named, other) = if stream == "stdout" { (output.stdout, output.stderr) } else { (output.stderr, output.stdout) };
-        let has_line = |bytes: &[u8]| String::from_utf8_lossy(bytes).lines().any(|line| line.contains(r#"{"resourceSpans":"#));
+        let (named, other) =
+            if stream == "stdout" { (output.stdout, output.stderr) } else { (output.stderr, output.stdout) };
+        let has_line =
+            |bytes: &[u8]| String::from_utf8_lossy(bytes).lines().any(|line| line.contains(r#"{"resourceSpans":"#));
         assert!(has_line(&named) && !has_line(&other), "{stream}");
     }
 }

@@ -1,6 +1,6 @@
 //! The `jaeger` backend says the same by OTLP, by Thrift to a collector and by Thrift to an agent.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
 use std::net::UdpSocket;
 use std::time::Duration;

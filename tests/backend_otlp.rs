@@ -186,7 +186,8 @@ fn a_collector_that_dies_in_the_middle_is_worth_another_try_and_is_found_again()
 fn a_redirect_is_not_followed() {
     let other = OtlpReceiver::start().unwrap();
     for status in [301, 302, 307, 308] {
-        let error = answer(Reply::status(status).header("location", &format!("{}/v1/traces?token=s3cret", other.endpoint())));
+        let error =
+            answer(Reply::status(status).header("location", &format!("{}/v1/traces?token=s3cret", other.endpoint())));
         assert_eq!(error.kind(), ErrorKind::Permanent, "{status}");
         assert!(error.message().contains(&other.endpoint()) && !error.message().contains("s3cret"), "{error}");
     }

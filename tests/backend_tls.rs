@@ -30,7 +30,9 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         std::fs::write(directory.path().join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
         let issuer = Issuer::new(params, key);
-        for (name, usage) in [("server", ExtendedKeyUsagePurpose::ServerAuth), ("client", ExtendedKeyUsagePurpose::ClientAuth)] {
+        for (name, usage) in
+            [("server", ExtendedKeyUsagePurpose::ServerAuth), ("client", ExtendedKeyUsagePurpose::ClientAuth)]
+        {
             let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
             params.extended_key_usages = vec![usage];
             let key = KeyPair::generate().unwrap();
@@ -48,7 +50,8 @@ impl Authority {
     /// A collector with our certificate; it wants one of ours in return if `clients_too`.
     fn collector(&self, clients_too: bool) -> HttpServer {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
+        let builder =
+            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
         let builder = if clients_too {
             let mut roots = RootCertStore::empty();
             roots.add(CertificateDer::from_pem_file(self.file("ca.pem")).unwrap()).unwrap();
@@ -144,8 +147,14 @@ fn complaint(tls: &serde_json::Value) -> (String, String) {
 fn a_file_that_cannot_be_used_is_named_when_the_backend_is_created() {
     let authority = Authority::new();
     std::fs::write(authority.file("empty.pem"), "").unwrap();
-    std::fs::write(authority.file("garbage.pem"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
-    let files = [Path::new("/does/not/exist.pem"), Path::new("/"), &authority.file("empty.pem"), &authority.file("garbage.pem")];
+    std::fs::write(authority.file("garbage.pem"), "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+        .unwrap();
+    let files = [
+        Path::new("/does/not/exist.pem"),
+        Path::new("/"),
+        &authority.file("empty.pem"),
+        &authority.file("garbage.pem"),
+    ];
     for file in files {
         let (field, message) = complaint(&serde_json::json!({"ca_file": file}));
         assert_eq!(field, "/tls/ca_file");
@@ -157,9 +166,11 @@ fn a_file_that_cannot_be_used_is_named_when_the_backend_is_created() {
 fn a_key_that_does_not_fit_its_certificate_is_refused() {
     let authority = Authority::new();
     let certificate = authority.file("client.pem");
-    let (field, message) = complaint(&serde_json::json!({"cert_file": certificate, "key_file": authority.file("server.key")}));
+    let (field, message) =
+        complaint(&serde_json::json!({"cert_file": certificate, "key_file": authority.file("server.key")}));
     assert_eq!(field, "/tls/key_file", "{message}");
-    let (field, message) = complaint(&serde_json::json!({"cert_file": certificate, "key_file": authority.file("client.pem")}));
+    let (field, message) =
+        complaint(&serde_json::json!({"cert_file": certificate, "key_file": authority.file("client.pem")}));
     assert_eq!(field, "/tls/key_file");
     assert!(message.contains("no private key"), "{message}");
 }

@@ -31,7 +31,10 @@ fn spans_of_several_services_arrive_with_all_they_say() {
     assert_eq!((sent.service.as_str(), sent.name.as_str(), sent.kind.as_str()), ("orders", "send orders", "producer"));
     assert_eq!((sent.trace_id.as_str(), sent.parent_span_id.as_str()), ("a0a1a2a3a4a5a6a7a8a9aaabacadaeaf", ""));
     assert_eq!((sent.start_unix_nano, sent.end_unix_nano), (START, START + 3_000));
-    assert_eq!((sent.scope.as_str(), sent.trace_state.as_str(), sent.status_code.as_str()), ("sample", "vendor=1", "unset"));
+    assert_eq!(
+        (sent.scope.as_str(), sent.trace_state.as_str(), sent.status_code.as_str()),
+        ("sample", "vendor=1", "unset")
+    );
     assert_eq!(sent.events, [("\"acknowledged\": {\"partition\":3}".to_owned(), START + 2_000)]);
     let attribute = |key: &str| sent.attribute(key).unwrap();
     assert_eq!(attribute("messaging.kafka.offset"), "42");

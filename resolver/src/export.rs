@@ -23,6 +23,8 @@ mod worker;
 #[cfg(test)]
 mod queue_state_tests;
 #[cfg(test)]
+pub(crate) mod test_words;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use backend_queue::{BackendQueue, Timing};

@@ -12,18 +12,19 @@ mod extract;
 mod hex;
 mod inject;
 mod jaeger;
-mod span_context;
 mod trace_state;
 mod w3c;
 
+pub use crate::tracer::SpanContext;
 pub use baggage::{
     BAGGAGE_MAX_BYTES, BAGGAGE_MAX_ENTRIES, BaggageEntries, BaggageEntry, WrittenBaggage, read_baggage, write_baggage,
 };
 pub use extract::{Extracted, RemoteParent, extract};
 pub use inject::{InjectedHeaders, Injection};
-pub use span_context::SpanContext;
 pub use trace_state::TraceStateBuffer;
 pub use w3c::{parse_traceparent, write_traceparent};
+
+use crate::tracer::sampler::ParentSampling;
 
 /// What one header, or one family of headers, turned out to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +32,7 @@ enum Reading {
     /// Nothing that can be used: absent, malformed, or with an id of zero.
     Nothing,
     /// Only whether to keep the trace, of which no ids are given.
-    Hint(crate::tracer::sampler::ParentSampling),
+    Hint(ParentSampling),
     /// A context, with both ids.
-    Context(SpanContext, crate::tracer::sampler::ParentSampling),
+    Context(SpanContext, ParentSampling),
 }

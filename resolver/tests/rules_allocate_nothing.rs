@@ -8,10 +8,9 @@ use tracer_resolver::config::{
     Batch, Config, Origin, ParentDecision, Pattern, Plugins, Propagator, Relation, Sampler as SamplerSetting, Service,
     Settings, Trace,
 };
-use tracer_resolver::propagation::{
-    Extracted, Injection, SpanContext, TraceStateBuffer, extract, read_baggage, write_baggage,
-};
+use tracer_resolver::propagation::{Extracted, Injection, TraceStateBuffer, extract, read_baggage, write_baggage};
 use tracer_resolver::services::{Candidate, Selection, ServiceMap, Side};
+use tracer_resolver::tracer::SpanContext;
 use tracer_resolver::tracer::ids::{new_span_id, new_trace_id, reseed};
 use tracer_resolver::tracer::sampler::{Decision, ParentSampling, Sampler};
 
@@ -51,6 +50,11 @@ fn sampling_and_ids_allocate_nothing_from_a_threads_first_call_on() {
         for sampler in &samplers {
             let keep = |now| sampler.decide(ParentSampling::NoParent, &new_trace_id(), || now) == Decision::Keep;
             assert_eq!(allocations(|| (0..100).filter(|&now| keep(now)).count()), 0, "{sampler:?}");
+            assert_eq!(
+                allocations(|| sampler.flags(&new_trace_id(), None, ParentSampling::NoParent, || 0)),
+                0,
+                "{sampler:?}"
+            );
         }
     });
     thread.join().unwrap();

@@ -24,7 +24,10 @@ pub fn order_and_payment() -> ExportTraceServiceRequest {
             attribute("messaging.kafka.offset", Value::IntValue(42)),
             attribute("share", Value::DoubleValue(0.25)),
             attribute("retried", Value::BoolValue(true)),
-            attribute("isr", Value::ArrayValue(ArrayValue { values: [1, 2].map(|i| any(Value::IntValue(i))).to_vec() })),
+            attribute(
+                "isr",
+                Value::ArrayValue(ArrayValue { values: [1, 2].map(|i| any(Value::IntValue(i))).to_vec() }),
+            ),
         ],
         events: vec![Event {
             time_unix_nano: START + 2_000,
@@ -49,7 +52,9 @@ pub fn order_and_payment() -> ExportTraceServiceRequest {
         flags: 1,
         ..span(2, START + 5_000)
     };
-    ExportTraceServiceRequest { resource_spans: vec![of_service("orders", vec![sent]), of_service("payments", vec![received])] }
+    ExportTraceServiceRequest {
+        resource_spans: vec![of_service("orders", vec![sent]), of_service("payments", vec![received])],
+    }
 }
 
 /// `count` small spans of one service.

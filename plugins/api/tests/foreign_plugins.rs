@@ -106,10 +106,11 @@ fn an_exception_in_a_cpp_plugin_stops_at_its_door() {
 }
 
 fn load(path: &Path) -> &'static tracer_plugin {
-    // SAFETY: a library of ours without constructors; leaked, as the header promises.
-    let library = Box::leak(Box::new(unsafe { libloading::Library::new(path) }.unwrap()));
+    // SAFETY: a library of ours without constructors.
+    let library = unsafe { libloading::Library::new(path) }.unwrap();
     // SAFETY: the symbol has this type, by the header.
-    let entry = unsafe { library.get::<tracer_plugin_entry>(TRACER_PLUGIN_SYMBOL.as_bytes()) }.unwrap();
+    let entry = *unsafe { library.get::<tracer_plugin_entry>(TRACER_PLUGIN_SYMBOL.as_bytes()) }.unwrap();
+    std::mem::forget(library); // Never unloaded, as the header promises.
     // SAFETY: pure, and the table is static.
     unsafe {
         let table = entry(u32::from(TRACER_ABI_MINOR));

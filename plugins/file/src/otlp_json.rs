@@ -5,14 +5,15 @@
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use tracer_plugin_api::BackendError;
 use tracer_plugin_kit::spans::otlp::{
-    AnyValue, Event, ExportTraceServiceRequest, InstrumentationScope, KeyValue, Link, Resource, ResourceSpans, ScopeSpans,
-    Span, Status, Value,
+    AnyValue, Event, ExportTraceServiceRequest, InstrumentationScope, KeyValue, Link, Resource, ResourceSpans,
+    ScopeSpans, Span, Status, Value,
 };
 use tracer_plugin_kit::spans::{base64, hex};
 
 /// A batch as one line, which ends in a newline.
 pub(crate) fn line(request: &ExportTraceServiceRequest) -> Result<Vec<u8>, BackendError> {
-    let mut line = serde_json::to_vec(&Json(request)).map_err(|error| BackendError::internal(format!("JSON: {error}")))?;
+    let mut line =
+        serde_json::to_vec(&Json(request)).map_err(|error| BackendError::internal(format!("JSON: {error}")))?;
     line.push(b'\n');
     Ok(line)
 }
@@ -262,7 +263,12 @@ mod tests {
             attribute("zero", Value::IntValue(0)),
             attribute("double", Value::DoubleValue(0.1)),
             attribute("bytes", Value::BytesValue(vec![0, 255, 254])),
-            attribute("array", Value::ArrayValue(ArrayValue { values: vec![any(Value::IntValue(1)), any(Value::StringValue(String::new()))] })),
+            attribute(
+                "array",
+                Value::ArrayValue(ArrayValue {
+                    values: vec![any(Value::IntValue(1)), any(Value::StringValue(String::new()))],
+                }),
+            ),
             attribute("map", Value::KvlistValue(KeyValueList { values: vec![attribute("k", Value::BoolValue(true))] })),
             KeyValue { key: "nothing".into(), value: Some(AnyValue { value: None }), ..Default::default() },
         ];
@@ -278,7 +284,12 @@ mod tests {
             end_time_unix_nano: u64::MAX,
             attributes: attributes.clone(),
             dropped_attributes_count: 1,
-            events: vec![Event { time_unix_nano: 1, name: "e".into(), attributes: attributes.clone(), dropped_attributes_count: 2 }],
+            events: vec![Event {
+                time_unix_nano: 1,
+                name: "e".into(),
+                attributes: attributes.clone(),
+                dropped_attributes_count: 2,
+            }],
             dropped_events_count: 3,
             links: vec![Link {
                 trace_id: vec![1; 16],
@@ -291,10 +302,24 @@ mod tests {
             dropped_links_count: 5,
             status: Some(Status { message: "no leader".into(), code: 2 }),
         };
-        let scope = InstrumentationScope { name: "s".into(), version: "1".into(), attributes: vec![attribute("a", Value::IntValue(1))], dropped_attributes_count: 6 };
-        let resource = Resource { attributes: vec![attribute("service.name", Value::StringValue("orders".into()))], dropped_attributes_count: 7, ..Default::default() };
-        let scope_spans = ScopeSpans { scope: Some(scope), spans: vec![span, Span::default()], schema_url: "https://s/1".into() };
-        let resource_spans = ResourceSpans { resource: Some(resource), scope_spans: vec![scope_spans], schema_url: "https://r/1".into() };
+        let scope = InstrumentationScope {
+            name: "s".into(),
+            version: "1".into(),
+            attributes: vec![attribute("a", Value::IntValue(1))],
+            dropped_attributes_count: 6,
+        };
+        let resource = Resource {
+            attributes: vec![attribute("service.name", Value::StringValue("orders".into()))],
+            dropped_attributes_count: 7,
+            ..Default::default()
+        };
+        let scope_spans =
+            ScopeSpans { scope: Some(scope), spans: vec![span, Span::default()], schema_url: "https://s/1".into() };
+        let resource_spans = ResourceSpans {
+            resource: Some(resource),
+            scope_spans: vec![scope_spans],
+            schema_url: "https://r/1".into(),
+        };
         ExportTraceServiceRequest { resource_spans: vec![resource_spans] }
     }
 

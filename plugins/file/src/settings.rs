@@ -50,7 +50,9 @@ impl TryFrom<String> for Target {
             "" => Err("a file name, \"stdout\" or \"stderr\" is expected"),
             "stdout" => Ok(Target::Stdout),
             "stderr" => Ok(Target::Stderr),
-            _ if text.ends_with('/') => Err("a file name is expected, this is a directory: end it in, say, spans.jsonl"),
+            _ if text.ends_with('/') => {
+                Err("a file name is expected, this is a directory: end it in, say, spans.jsonl")
+            }
             _ => Ok(Target::File(PathBuf::from(text.replace(PROCESS_ID, &std::process::id().to_string())))),
         }
     }
@@ -135,6 +137,9 @@ mod tests {
             properties.iter().map(|(name, property)| (name.clone(), property["default"].clone())).collect();
         let from_schema = Settings::parse(&serde_json::Value::from(defaults).to_string()).unwrap();
         assert_eq!(format!("{from_schema:?}"), format!("{:?}", Settings::default()));
-        assert_eq!(Settings::parse(r#"{"?": 1}"#).unwrap_err().message().matches('`').count() / 2 - 1, properties.len());
+        assert_eq!(
+            Settings::parse(r#"{"?": 1}"#).unwrap_err().message().matches('`').count() / 2 - 1,
+            properties.len()
+        );
     }
 }

@@ -110,7 +110,16 @@ mod tests {
 
     #[test]
     fn an_address_that_cannot_be_used_is_refused_and_not_repeated() {
-        for bad in ["", "collector:4318", "/v1/traces", "ftp://c/", "http://", "http://user:s3cret@c/", "https://s3cret@c", "http://c /x"] {
+        for bad in [
+            "",
+            "collector:4318",
+            "/v1/traces",
+            "ftp://c/",
+            "http://",
+            "http://user:s3cret@c/",
+            "https://s3cret@c",
+            "http://c /x",
+        ] {
             let message = Endpoint::try_from(bad.to_owned()).unwrap_err();
             assert!(!message.contains("s3cret"), "{message}");
         }

@@ -90,7 +90,8 @@ fn explanation(headers: &HeaderMap, body: &[u8]) -> String {
 /// At most [`LONGEST_EXPLANATION`] bytes of text, without anything that could forge a line of a log.
 pub(crate) fn printable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes.get(..LONGEST_EXPLANATION * 4).unwrap_or(bytes)).into_owned();
-    let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> =
+        text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
     let mut line = words.join(" ");
     while line.len() > LONGEST_EXPLANATION {
         line.pop();

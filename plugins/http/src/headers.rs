@@ -20,7 +20,10 @@ impl Headers {
     /// `text` with every header value in it struck out.
     pub(crate) fn strike_out(&self, text: String) -> String {
         let values = self.0.values().filter_map(|value| value.0.to_str().ok());
-        values.flat_map(str::split_whitespace).filter(|word| word.len() >= SHORTEST_SECRET).fold(text, |text, word| text.replace(word, "***"))
+        values
+            .flat_map(str::split_whitespace)
+            .filter(|word| word.len() >= SHORTEST_SECRET)
+            .fold(text, |text, word| text.replace(word, "***"))
     }
 }
 
@@ -39,7 +42,8 @@ impl TryFrom<String> for Name {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let name = HeaderName::try_from(text.as_str()).map_err(|_| "expected a header name such as \"authorization\"".to_owned())?;
+        let name = HeaderName::try_from(text.as_str())
+            .map_err(|_| "expected a header name such as \"authorization\"".to_owned())?;
         if OURS.contains(&name.as_str()) {
             return Err(format!("expected another header: `{name}` is set by the backend itself"));
         }
@@ -56,7 +60,8 @@ impl TryFrom<String> for Secret {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let mut value = HeaderValue::try_from(text).map_err(|_| "expected a header value: one line of visible characters".to_owned())?;
+        let mut value = HeaderValue::try_from(text)
+            .map_err(|_| "expected a header value: one line of visible characters".to_owned())?;
         value.set_sensitive(true);
         Ok(Secret(value))
     }
@@ -91,7 +96,14 @@ mod tests {
 
     #[test]
     fn names_and_values_that_would_break_the_request_are_refused() {
-        for bad in [r#"{"a b": "x"}"#, r#"{"": "x"}"#, r#"{"a": "x\r\ny: z"}"#, r#"{"Content-Length": "3"}"#, r#"{"Host": "h"}"#, r#"{"a": 3}"#] {
+        for bad in [
+            r#"{"a b": "x"}"#,
+            r#"{"": "x"}"#,
+            r#"{"a": "x\r\ny: z"}"#,
+            r#"{"Content-Length": "3"}"#,
+            r#"{"Host": "h"}"#,
+            r#"{"a": 3}"#,
+        ] {
             assert!(headers(bad).is_err(), "{bad} was taken");
         }
     }

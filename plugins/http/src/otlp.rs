@@ -72,7 +72,10 @@ mod tests {
     #[test]
     fn a_partial_success_is_read() {
         let response = b"\x0a\x0b\x08\x03\x12\x07too old";
-        assert_eq!(PartialSuccess::read(response), Some(PartialSuccess { rejected_spans: 3, message: "too old".to_owned() }));
+        assert_eq!(
+            PartialSuccess::read(response),
+            Some(PartialSuccess { rejected_spans: 3, message: "too old".to_owned() })
+        );
     }
 
     #[test]

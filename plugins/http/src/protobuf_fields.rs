@@ -55,14 +55,25 @@ mod tests {
 
     #[test]
     fn fields_are_read_in_their_order() {
-        let message = [0x08, 0x96, 0x01, 0x12, 0x02, b'h', b'i', 0x1d, 1, 2, 3, 4, 0x21, 1, 2, 3, 4, 5, 6, 7, 8, 0x28, 0x01];
+        let message =
+            [0x08, 0x96, 0x01, 0x12, 0x02, b'h', b'i', 0x1d, 1, 2, 3, 4, 0x21, 1, 2, 3, 4, 5, 6, 7, 8, 0x28, 0x01];
         let read: Vec<_> = fields(&message).collect();
-        assert_eq!(read, [(1, Field::Varint(150)), (2, Field::Bytes(b"hi")), (3, Field::Fixed), (4, Field::Fixed), (5, Field::Varint(1))]);
+        assert_eq!(
+            read,
+            [
+                (1, Field::Varint(150)),
+                (2, Field::Bytes(b"hi")),
+                (3, Field::Fixed),
+                (4, Field::Fixed),
+                (5, Field::Varint(1))
+            ]
+        );
     }
 
     #[test]
     fn bytes_that_are_no_protobuf_end_the_reading() {
-        for broken in [&b"\x0a\xff"[..], b"\x0a", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", b"\x0b", b"\x0d\x01"] {
+        for broken in [&b"\x0a\xff"[..], b"\x0a", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", b"\x0b", b"\x0d\x01"]
+        {
             assert_eq!(fields(broken).count(), 0, "{broken:?}");
         }
     }

@@ -42,7 +42,8 @@ impl HttpSettings {
     /// `/tls` if there are TLS settings but the endpoint is plain HTTP: they would protect nothing.
     pub fn consistent(self) -> Result<Self, BackendError> {
         if self.tls.is_some() && !self.endpoint.is_https() {
-            let message = format!("`tls` is set, but {} is not encrypted: write https:// or remove `tls`", self.endpoint);
+            let message =
+                format!("`tls` is set, but {} is not encrypted: write https:// or remove `tls`", self.endpoint);
             return Err(BackendError::config("/tls", message));
         }
         Ok(self)

@@ -46,7 +46,8 @@ impl Agent {
         }
         if too_large > 0 {
             let limit = self.settings.max_packet_size;
-            let message = format!("spans larger than a packet of {limit} bytes (`max_packet_size`) cannot go to an agent");
+            let message =
+                format!("spans larger than a packet of {limit} bytes (`max_packet_size`) cannot go to an agent");
             return Err(BackendError::partial(too_large, message));
         }
         Ok(())

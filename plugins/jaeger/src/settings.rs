@@ -2,7 +2,9 @@
 
 use serde::Deserialize;
 use tracer_plugin_api::BackendError;
-use tracer_plugin_http::{Compression, Endpoint, Headers, HttpSettings, ProxyUrl, SECRETS, TlsSettings, http_schema_properties};
+use tracer_plugin_http::{
+    Compression, Endpoint, Headers, HttpSettings, ProxyUrl, SECRETS, TlsSettings, http_schema_properties,
+};
 use tracer_plugin_kit::{Timeout, settings};
 
 /// Checked settings.
@@ -79,7 +81,11 @@ impl Table {
         let given = self.endpoint.unwrap_or_else(|| default.to_owned());
         let endpoint = Endpoint::try_from(given).map_err(at_endpoint)?;
         // Thrift's path is not always there to be added: behind a gateway an address is used as it is.
-        let endpoint = if path == OTLP_PATH || endpoint.is_bare() { endpoint.ending_in(path).map_err(at_endpoint)? } else { endpoint };
+        let endpoint = if path == OTLP_PATH || endpoint.is_bare() {
+            endpoint.ending_in(path).map_err(at_endpoint)?
+        } else {
+            endpoint
+        };
         let http = HttpSettings {
             endpoint,
             headers: self.headers.unwrap_or_default(),
@@ -116,9 +122,11 @@ impl AgentAddress {
     }
 
     fn parse(text: &str) -> Result<Self, &'static str> {
-        const EXPECTED: &str = "with transport = \"thrift_udp\" an address is \"host:port\", for example \"localhost:6831\"";
+        const EXPECTED: &str =
+            "with transport = \"thrift_udp\" an address is \"host:port\", for example \"localhost:6831\"";
         let (host, port) = text.strip_prefix("udp://").unwrap_or(text).rsplit_once(':').ok_or(EXPECTED)?;
-        let is_host = !host.is_empty() && !host.contains(['/', '@', ' ']) && (!host.contains(':') || host.starts_with('['));
+        let is_host =
+            !host.is_empty() && !host.contains(['/', '@', ' ']) && (!host.contains(':') || host.starts_with('['));
         match port.parse::<u16>() {
             Ok(1..) if is_host => Ok(AgentAddress(format!("{host}:{port}"))),
             _ => Err(EXPECTED),
@@ -130,7 +138,11 @@ impl TryFrom<u32> for PacketSize {
     type Error = &'static str;
 
     fn try_from(size: u32) -> Result<Self, &'static str> {
-        if (1_000..=65_507).contains(&size) { Ok(PacketSize(size)) } else { Err("a packet is from 1000 to 65507 bytes") }
+        if (1_000..=65_507).contains(&size) {
+            Ok(PacketSize(size))
+        } else {
+            Err("a packet is from 1000 to 65507 bytes")
+        }
     }
 }
 
@@ -211,7 +223,11 @@ mod tests {
     #[test]
     fn addresses_and_sizes_that_cannot_be_used_are_pointed_at() {
         for bad in ["http://localhost:6831", "localhost", "localhost:0", ":6831", "::1:6831", "localhost:99999"] {
-            assert_eq!(complaint(&format!(r#"{{"transport": "thrift_udp", "endpoint": "{bad}"}}"#)), "/endpoint", "{bad}");
+            assert_eq!(
+                complaint(&format!(r#"{{"transport": "thrift_udp", "endpoint": "{bad}"}}"#)),
+                "/endpoint",
+                "{bad}"
+            );
         }
         assert_eq!(complaint(r#"{"transport": "thrift_udp", "max_packet_size": 70000}"#), "/max_packet_size");
         assert_eq!(complaint(r#"{"transport": "grpc"}"#), "/transport");

@@ -115,8 +115,14 @@ mod tests {
     #[test]
     fn a_batch_is_in_flight_while_it_is_exported_and_not_after_a_panic() {
         let counters = Counters::default();
-        counters.export(&BATCH, || { assert_eq!(counters.stats().in_flight, 1); Ok(()) }).unwrap();
-        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| counters.export(&BATCH, || panic!("as a test"))));
+        counters
+            .export(&BATCH, || {
+                assert_eq!(counters.stats().in_flight, 1);
+                Ok(())
+            })
+            .unwrap();
+        let panicked =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| counters.export(&BATCH, || panic!("as a test"))));
         assert!(panicked.is_err());
         assert_eq!(counters.stats().in_flight, 0);
     }

@@ -47,7 +47,9 @@ fn strip_position(message: &str) -> &str {
 }
 
 fn holds_secret(pointer: &str, secrets: &[&str]) -> bool {
-    secrets.iter().any(|secret| pointer.strip_prefix(secret).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+    secrets
+        .iter()
+        .any(|secret| pointer.strip_prefix(secret).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
 /// serde writes `invalid type: string "…", expected a map`; what follows the last `expected` is ours and holds no value.
@@ -111,7 +113,11 @@ mod tests {
 
     #[test]
     fn a_secret_of_the_wrong_type_is_not_repeated() {
-        for json in [r#"{"headers": "Bearer s3cret"}"#, r#"{"headers": ["s3cret, expected a map"]}"#, r#"{"headers": {"authorization": 12345}}"#] {
+        for json in [
+            r#"{"headers": "Bearer s3cret"}"#,
+            r#"{"headers": ["s3cret, expected a map"]}"#,
+            r#"{"headers": {"authorization": 12345}}"#,
+        ] {
             let (field, message) = complaint(json);
             assert!(field.starts_with("/headers"), "{field}");
             assert!(!message.contains("s3cret") && !message.contains("12345"), "{message}");

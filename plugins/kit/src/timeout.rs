@@ -94,7 +94,19 @@ mod tests {
 
     #[test]
     fn a_time_limit_that_makes_no_sense_is_refused() {
-        for bad in ["0", "\"0s\"", "\"\"", "\"s\"", "\"10 s\"", "\"10h\"", "-1", "1.5", "true", "\"61m\"", "\"99999999999999999999s\""] {
+        for bad in [
+            "0",
+            "\"0s\"",
+            "\"\"",
+            "\"s\"",
+            "\"10 s\"",
+            "\"10h\"",
+            "-1",
+            "1.5",
+            "true",
+            "\"61m\"",
+            "\"99999999999999999999s\"",
+        ] {
             assert!(read(bad).is_err(), "{bad} was taken");
         }
     }

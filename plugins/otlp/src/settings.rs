@@ -2,7 +2,9 @@
 
 use serde::Deserialize;
 use tracer_plugin_api::BackendError;
-use tracer_plugin_http::{Compression, Endpoint, Headers, HttpSettings, ProxyUrl, SECRETS, TlsSettings, http_schema_properties};
+use tracer_plugin_http::{
+    Compression, Endpoint, Headers, HttpSettings, ProxyUrl, SECRETS, TlsSettings, http_schema_properties,
+};
 use tracer_plugin_kit::{Timeout, settings};
 
 /// Checked settings.
@@ -118,7 +120,10 @@ mod tests {
         for (known, _) in schema.pointer("/properties").unwrap().as_object().unwrap() {
             assert!(message.contains(&format!("`{known}`")), "the schema has {known}, the settings do not: {message}");
         }
-        assert_eq!(message.matches('`').count() / 2 - 1, schema.pointer("/properties").unwrap().as_object().unwrap().len());
+        assert_eq!(
+            message.matches('`').count() / 2 - 1,
+            schema.pointer("/properties").unwrap().as_object().unwrap().len()
+        );
     }
 
     #[test]
@@ -144,7 +149,12 @@ mod tests {
 
     #[test]
     fn secrets_are_not_in_the_errors_about_them() {
-        for json in [r#"{"headers": "Bearer s3cret"}"#, r#"{"headers": {"authorization": "s3cret\n"}}"#, r#"{"proxy": "s3cret"}"#, r#"{"proxy": ["s3cret"]}"#] {
+        for json in [
+            r#"{"headers": "Bearer s3cret"}"#,
+            r#"{"headers": {"authorization": "s3cret\n"}}"#,
+            r#"{"proxy": "s3cret"}"#,
+            r#"{"proxy": ["s3cret"]}"#,
+        ] {
             let (_, message) = complaint(json);
             assert!(!message.contains("s3cret"), "{message}");
         }

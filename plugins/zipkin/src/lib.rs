@@ -68,7 +68,10 @@ impl Zipkin {
                 let scope = scope_spans.scope.as_ref();
                 let tagged = resource.filter(|_| self.resource_tags);
                 zipkin_spans.extend(
-                    scope_spans.spans.iter().map(|span| ZipkinSpan::new(spans::service_name(resource), tagged, scope, span)),
+                    scope_spans
+                        .spans
+                        .iter()
+                        .map(|span| ZipkinSpan::new(spans::service_name(resource), tagged, scope, span)),
                 );
             }
         }

@@ -57,8 +57,12 @@ impl Source {
                 let address = text(span, address)?;
                 let port = port_number(span, port);
                 Some(match address.parse::<IpAddr>() {
-                    Ok(IpAddr::V4(_)) => ZipkinEndpoint { service_name: Some(address), ipv4: Some(address), ipv6: None, port },
-                    Ok(IpAddr::V6(_)) => ZipkinEndpoint { service_name: Some(address), ipv4: None, ipv6: Some(address), port },
+                    Ok(IpAddr::V4(_)) => {
+                        ZipkinEndpoint { service_name: Some(address), ipv4: Some(address), ipv6: None, port }
+                    }
+                    Ok(IpAddr::V6(_)) => {
+                        ZipkinEndpoint { service_name: Some(address), ipv4: None, ipv6: Some(address), port }
+                    }
                     Err(_) => ZipkinEndpoint { service_name: Some(address), ipv4: None, ipv6: None, port },
                 })
             }

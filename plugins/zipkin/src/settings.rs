@@ -2,7 +2,9 @@
 
 use serde::Deserialize;
 use tracer_plugin_api::BackendError;
-use tracer_plugin_http::{Compression, Endpoint, Headers, HttpSettings, ProxyUrl, SECRETS, TlsSettings, http_schema_properties};
+use tracer_plugin_http::{
+    Compression, Endpoint, Headers, HttpSettings, ProxyUrl, SECRETS, TlsSettings, http_schema_properties,
+};
 use tracer_plugin_kit::{Timeout, settings};
 
 /// Checked settings.

@@ -92,7 +92,8 @@ fn tags<'a>(
     for (i, link) in span.links.iter().enumerate() {
         // The form of the OpenTelemetry Collector, which turns it into links again.
         let attributes = serde_json::Value::from(value_json(&link.attributes));
-        let (trace, id, state, dropped) = (hex(&link.trace_id), hex(&link.span_id), &link.trace_state, link.dropped_attributes_count);
+        let (trace, id, state, dropped) =
+            (hex(&link.trace_id), hex(&link.span_id), &link.trace_state, link.dropped_attributes_count);
         let link = format!("{trace}|{id}|{state}|{attributes}|{dropped}");
         tags.insert(Cow::Owned(format!("otlp.link.{i}")), Cow::Owned(link));
     }
@@ -150,7 +151,10 @@ mod tests {
             kind: SpanKind::Producer.into(),
             start_time_unix_nano: 1_700_000_000_000_001_999,
             end_time_unix_nano: 1_700_000_000_000_004_999,
-            attributes: vec![text("messaging.system", "kafka"), attribute("messaging.kafka.offset", Value::IntValue(7))],
+            attributes: vec![
+                text("messaging.system", "kafka"),
+                attribute("messaging.kafka.offset", Value::IntValue(7)),
+            ],
             events: vec![Event {
                 time_unix_nano: 1_700_000_000_000_002_500,
                 name: "acked".into(),
@@ -171,7 +175,8 @@ mod tests {
 
     #[test]
     fn what_is_empty_is_left_out_and_a_span_lasts_at_least_a_microsecond() {
-        let span = Span { trace_id: vec![1; 16], span_id: vec![1; 8], kind: SpanKind::Internal.into(), ..Default::default() };
+        let span =
+            Span { trace_id: vec![1; 16], span_id: vec![1; 8], kind: SpanKind::Internal.into(), ..Default::default() };
         let expected = serde_json::json!({
             "traceId": "01010101010101010101010101010101", "id": "0101010101010101", "duration": 1,
             "localEndpoint": {"serviceName": "payments"},
@@ -198,10 +203,14 @@ mod tests {
     #[test]
     fn a_receiving_client_is_a_consumer_and_a_sending_one_a_producer() {
         let kind = |operation: &str| {
-            let span = messaging(SpanKind::Client, &[("messaging.operation.type", operation), ("messaging.system", "kafka")]);
+            let span =
+                messaging(SpanKind::Client, &[("messaging.operation.type", operation), ("messaging.system", "kafka")]);
             span["kind"].as_str().unwrap().to_owned()
         };
-        assert_eq!((kind("receive").as_str(), kind("send").as_str(), kind("settle").as_str()), ("CONSUMER", "PRODUCER", "CLIENT"));
+        assert_eq!(
+            (kind("receive").as_str(), kind("send").as_str(), kind("settle").as_str()),
+            ("CONSUMER", "PRODUCER", "CLIENT")
+        );
     }
 
     #[test]
@@ -213,10 +222,14 @@ mod tests {
     fn only_a_failed_span_has_the_error_tag() {
         let with = |code: StatusCode, message: &str| {
             let status = Some(Status { code: code.into(), message: message.to_owned() });
-            let span = Span { status, attributes: vec![attribute("error", Value::BoolValue(false))], ..Default::default() };
+            let span =
+                Span { status, attributes: vec![attribute("error", Value::BoolValue(false))], ..Default::default() };
             json(&span).get("tags").cloned().unwrap_or_default()
         };
-        assert_eq!(with(StatusCode::Error, "no leader"), serde_json::json!({"error": "no leader", "otel.status_code": "ERROR"}));
+        assert_eq!(
+            with(StatusCode::Error, "no leader"),
+            serde_json::json!({"error": "no leader", "otel.status_code": "ERROR"})
+        );
         assert_eq!(with(StatusCode::Error, ""), serde_json::json!({"error": "", "otel.status_code": "ERROR"}));
         assert_eq!(with(StatusCode::Ok, ""), serde_json::json!({"otel.status_code": "OK"}));
         assert_eq!(with(StatusCode::Unset, ""), serde_json::Value::Null);
@@ -224,10 +237,18 @@ mod tests {
 
     #[test]
     fn links_resource_scope_and_trace_state_are_tags_and_the_span_wins() {
-        let resource = Resource { attributes: vec![text("service.name", "x"), text("host.name", "h"), text("zone", "a")], ..Default::default() };
+        let resource = Resource {
+            attributes: vec![text("service.name", "x"), text("host.name", "h"), text("zone", "a")],
+            ..Default::default()
+        };
         let scope = InstrumentationScope { name: "lib".into(), version: "2".into(), ..Default::default() };
         let link = Link { trace_id: vec![3; 16], span_id: vec![4; 8], trace_state: "a=1".into(), ..Default::default() };
-        let span = Span { links: vec![link], trace_state: "b=2".into(), attributes: vec![text("zone", "b")], ..Default::default() };
+        let span = Span {
+            links: vec![link],
+            trace_state: "b=2".into(),
+            attributes: vec![text("zone", "b")],
+            ..Default::default()
+        };
         let json = serde_json::to_value(ZipkinSpan::new("x", Some(&resource), Some(&scope), &span)).unwrap();
         let expected = serde_json::json!({
             "host.name": "h", "zone": "b", "otel.scope.name": "lib", "otel.scope.version": "2", "w3c.tracestate": "b=2",

@@ -15,12 +15,14 @@ use super::report::Problem;
 
 /// Reports everything that the sections of `draft` have to say against each other.
 pub(crate) fn whole(draft: &Draft, findings: &mut Findings) {
-    rules::check(draft, findings);
+    // What was refused is missing from the draft: warnings about what is missing would only repeat it.
+    let is_complete = !findings.is_distrusted();
+    rules::contradictions(draft, findings);
     queues_hold_a_batch(draft, findings);
-    let problems_hide_uses = findings.is_distrusted();
-    services_have_backends(draft, findings);
-    shared_files(draft, findings);
-    if !problems_hide_uses {
+    if is_complete {
+        rules::doubts(draft, findings);
+        services_have_backends(draft, findings);
+        shared_files(draft, findings);
         unused(draft, findings);
     }
 }

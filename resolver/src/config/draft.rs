@@ -47,6 +47,23 @@ pub(crate) struct BackendDraft {
 }
 
 impl ServiceDraft {
+    /// A service that no rule gives anything to: as the default service it takes all that no other claims.
+    pub(crate) fn without_rules(name: String, span: Range<usize>, layer: Layer) -> Self {
+        Self {
+            name,
+            span,
+            produces: Vec::new(),
+            consumes: Vec::new(),
+            topics: Vec::new(),
+            client_ids: Vec::new(),
+            group_ids: Vec::new(),
+            rules: Ok(()),
+            constraints: Ok(()),
+            layer,
+            overrides: Vec::new(),
+        }
+    }
+
     /// The three lists of topics by key; rules of different keys never tie.
     pub(crate) fn sides(&self) -> [(&'static str, &[Spotted]); 3] {
         [("produces", &self.produces), ("consumes", &self.consumes), ("topics", &self.topics)]

@@ -67,7 +67,8 @@ impl<'n> Field<'n> {
 
     /// A whole number within `range`.
     pub(crate) fn integer(self, range: RangeInclusive<i64>, findings: &mut Findings) -> Result<i64, Broken> {
-        let wants = format!("a whole number from {} to {}", range.start(), range.end());
+        let (least, most) = (range.start(), range.end());
+        let wants = if least == most { format!("{least}") } else { format!("a whole number from {least} to {most}") };
         let value = match (&self.node.value, self.reference()?) {
             (Value::Integer(value), _) => *value,
             (_, Some(text)) => text.parse().map_err(|_| self.unsuitable_reference(&wants, findings))?,

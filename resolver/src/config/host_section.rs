@@ -45,7 +45,7 @@ impl HostLayer {
             ..Self::default()
         };
         let Some(field) = section.field("retry") else { return layer };
-        match Section::open(field, "retry".into(), keys::RETRY, findings) {
+        match Section::open(field, "retry = { initial, max, max_elapsed }".into(), keys::RETRY, findings) {
             Ok(retry) => {
                 layer.initial = retry.field("initial").map(|field| field.duration(TIMES, findings));
                 layer.max = retry.field("max").map(|field| field.duration(TIMES, findings));

@@ -18,8 +18,10 @@ pub(crate) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
         parser.skip_blanks();
         if parser.at == text.len() { Ok(node) } else { Err(parser.unexpected("the end of the text")) }
     });
-    parsed.map_err(|problem| findings.refuse(problem)).ok()
+    parsed.map_err(|problem| findings.refuse(*problem)).ok()
 }
+
+type Parsed<T> = Result<T, Box<Problem>>;
 
 struct Parser<'t> {
     text: &'t str,
@@ -28,7 +30,7 @@ struct Parser<'t> {
 }
 
 impl Parser<'_> {
-    fn value(&mut self) -> Result<Node, Problem> {
+    fn value(&mut self) -> Parsed<Node> {
         self.skip_blanks();
         let start = self.at;
         let value = match self.peek() {
@@ -42,7 +44,7 @@ impl Parser<'_> {
         Ok(Node { span: start..self.at, value })
     }
 
-    fn nested(&mut self, read: fn(&mut Self) -> Result<Value, Problem>) -> Result<Value, Problem> {
+    fn nested(&mut self, read: fn(&mut Self) -> Parsed<Value>) -> Parsed<Value> {
         if self.depth == MAX_DEPTH {
             return Err(self.error(self.at..self.at + 1, "nested too deeply"));
         }
@@ -52,7 +54,7 @@ impl Parser<'_> {
         value
     }
 
-    fn object(&mut self) -> Result<Value, Problem> {
+    fn object(&mut self) -> Parsed<Value> {
         let mut table = Table::default();
         self.at += 1;
         self.skip_blanks();
@@ -83,7 +85,7 @@ impl Parser<'_> {
         }
     }
 
-    fn array(&mut self) -> Result<Value, Problem> {
+    fn array(&mut self) -> Parsed<Value> {
         let mut items = Vec::new();
         self.at += 1;
         self.skip_blanks();
@@ -102,7 +104,7 @@ impl Parser<'_> {
         }
     }
 
-    fn string(&mut self) -> Result<String, Problem> {
+    fn string(&mut self) -> Parsed<String> {
         let start = self.at;
         self.at += 1;
         let mut out = String::new();
@@ -121,7 +123,7 @@ impl Parser<'_> {
         }
     }
 
-    fn escape(&mut self, start: usize) -> Result<char, Problem> {
+    fn escape(&mut self, start: usize) -> Parsed<char> {
         let letter = self.peek();
         self.at += letter.map_or(0, char::len_utf8);
         let c = match letter {
@@ -157,7 +159,7 @@ impl Parser<'_> {
         u32::from_str_radix(digits, 16).ok()
     }
 
-    fn number(&mut self) -> Result<Value, Problem> {
+    fn number(&mut self) -> Parsed<Value> {
         let start = self.at;
         self.take('-');
         let integer = self.digits();
@@ -191,7 +193,7 @@ impl Parser<'_> {
         self.text.get(start..self.at).unwrap_or_default()
     }
 
-    fn word(&mut self) -> Result<Value, Problem> {
+    fn word(&mut self) -> Parsed<Value> {
         let start = self.at;
         while self.peek().is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.')) {
             self.at += self.peek().map_or(0, char::len_utf8);
@@ -200,7 +202,7 @@ impl Parser<'_> {
             Some("true") => Ok(Value::Boolean(true)),
             Some("false") => Ok(Value::Boolean(false)),
             Some("null") => Ok(Value::Null),
-            _ => Err(self.error(start..self.at, "a word without quotes").help(LENIENCY)),
+            _ => Err(Box::new(self.error(start..self.at, "a word without quotes").help(LENIENCY))),
         }
     }
 
@@ -222,16 +224,16 @@ impl Parser<'_> {
         found
     }
 
-    fn unexpected(&self, expected: &str) -> Problem {
+    fn unexpected(&self, expected: &str) -> Box<Problem> {
         let Some(c) = self.peek() else {
             return self.error(self.at..self.at, &format!("the text ends where {expected} should stand"));
         };
         let problem = self.error(self.at..self.at + c.len_utf8(), &format!("expected {expected}"));
-        if matches!(c, '/' | '#' | '\'') || c.is_alphabetic() { problem.help(LENIENCY) } else { problem }
+        if matches!(c, '/' | '#' | '\'') || c.is_alphabetic() { Box::new(problem.help(LENIENCY)) } else { problem }
     }
 
-    fn error(&self, span: Range<usize>, what: &str) -> Problem {
-        Problem::error(code::SYNTAX, format!("not JSON: {what}")).at(span, "")
+    fn error(&self, span: Range<usize>, what: &str) -> Box<Problem> {
+        Box::new(Problem::error(code::SYNTAX, format!("not JSON: {what}")).at(span, ""))
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) fn read(section: &Section<'_>, backends: &[&str], findings: &mut Find
         ..Layer::default()
     };
     if let Some(field) = section.field("propagators") {
-        match Section::open(field, "propagators".into(), keys::PROPAGATORS, findings) {
+        match Section::open(field, "propagators = { inject, extract }".into(), keys::PROPAGATORS, findings) {
             Ok(inner) => {
                 layer.inject = inner.field("inject").map(|field| propagators(field, findings));
                 layer.extract = inner.field("extract").map(|field| propagators(field, findings));
@@ -53,7 +53,7 @@ fn sampler(field: Field<'_>, findings: &mut Findings) -> Result<Sampler, Broken>
 }
 
 fn sampler_table(field: Field<'_>, findings: &mut Findings) -> Result<Sampler, Broken> {
-    let section = Section::open(field, "sampler".into(), keys::SAMPLER, findings)?;
+    let section = Section::open(field, "sampler = { … }".into(), keys::SAMPLER, findings)?;
     match (section.field("ratio"), section.field("rate_limit")) {
         (Some(ratio), None) => {
             let wants = "a share of new traces from 0.0 to 1.0";
@@ -68,6 +68,8 @@ fn sampler_table(field: Field<'_>, findings: &mut Findings) -> Result<Sampler, B
                 .at(ratio.key_span.clone(), "one")
                 .also(limit.key_span.clone(), "the other"),
         )),
+        // Unknown keys have been reported.
+        (None, None) if !section.is_empty() => Err(Broken),
         (None, None) => Err(findings.refuse(
             Problem::error(code::MISSING_KEY, format!("this sampler says nothing; it is {SAMPLER_WANTS}"))
                 .at(field.span(), ""),
@@ -119,7 +121,9 @@ fn export(field: Field<'_>, backends: &[&str], findings: &mut Findings) -> Resul
 }
 
 fn resource(field: Field<'_>, findings: &mut Findings) -> Vec<(String, Result<String, Broken>)> {
-    let Ok(section) = Section::open_map(field, "resource attributes".into(), findings) else { return Vec::new() };
+    let Ok(section) = Section::open_map(field, "resource = { \"NAME\" = \"VALUE\" }".into(), findings) else {
+        return Vec::new();
+    };
     section.fields().map(|entry| (entry.key.to_owned(), attribute(entry, findings))).collect()
 }
 

@@ -6,10 +6,13 @@
 #![forbid(unsafe_code)]
 
 mod document;
+mod from_variables;
 mod jaeger_variables;
 mod object;
+mod reading;
 mod reporter;
 mod sampler;
 mod sender;
 
 pub(crate) use document::read;
+pub(crate) use from_variables::from_variables;

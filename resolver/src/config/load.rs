@@ -95,7 +95,7 @@ fn named_file(path: &Path, variables: &Variables) -> Loaded {
     let name = path.display().to_string();
     match file::read(path) {
         Ok(text) => read_text(&name, path, text, variables),
-        Err(problem) => without_config(problem, &name),
+        Err(problem) => without_config(*problem, &name),
     }
 }
 

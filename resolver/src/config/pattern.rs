@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ops::Range;
 
 use super::code;
@@ -31,17 +33,24 @@ pub(crate) fn read_list(field: Field<'_>, findings: &mut Findings) -> (Vec<Spott
     };
     let mut whole = Ok(());
     let mut patterns: Vec<Spotted> = Vec::with_capacity(items.len());
+    let mut first: HashMap<(Kind, String), Range<usize>> = HashMap::new();
     for item in items {
-        match read(item, findings) {
-            Ok(spotted) => {
-                if let Some(first) = patterns.iter().find(|other| same(&other.pattern, &spotted.pattern)) {
-                    let problem = Problem::warning(code::REPEATED_ENTRY, format!("`{}` lists this twice", field.key));
-                    findings.mention(problem.at(spotted.span.clone(), "again").also(first.span.clone(), "first here"));
-                } else {
-                    patterns.push(spotted);
-                }
+        let spotted = match read(item, findings) {
+            Ok(spotted) => spotted,
+            Err(broken) => {
+                whole = Err(broken);
+                continue;
             }
-            Err(broken) => whole = Err(broken),
+        };
+        match first.entry(identity(&spotted.pattern)) {
+            Entry::Vacant(entry) => {
+                entry.insert(spotted.span.clone());
+                patterns.push(spotted);
+            }
+            Entry::Occupied(entry) => {
+                let problem = Problem::warning(code::REPEATED_ENTRY, format!("`{}` lists this twice", field.key));
+                findings.mention(problem.at(spotted.span.clone(), "again").also(entry.get().clone(), "first here"));
+            }
         }
     }
     (patterns, whole)
@@ -65,18 +74,30 @@ pub(crate) fn from_text(text: &str) -> Pattern {
     if text.contains(['*', '?']) { Pattern::Glob(text.into()) } else { Pattern::Exact(text.into()) }
 }
 
-/// Whether both are the very same pattern.
-pub(crate) fn same(left: &Pattern, right: &Pattern) -> bool {
-    match (left, right) {
-        (Pattern::Exact(left), Pattern::Exact(right)) | (Pattern::Glob(left), Pattern::Glob(right)) => left == right,
-        (Pattern::Regex(left), Pattern::Regex(right)) => left.as_str() == right.as_str(),
-        _ => false,
+/// What makes a pattern the same as another.
+pub(crate) fn identity(pattern: &Pattern) -> (Kind, String) {
+    match pattern {
+        Pattern::Exact(text) => (Kind::Exact, text.clone()),
+        Pattern::Glob(text) => (Kind::Glob, text.clone()),
+        Pattern::Regex(regex) => (Kind::Regex, regex.as_str().to_owned()),
     }
+}
+
+/// The three kinds of patterns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Exact,
+    Glob,
+    Regex,
 }
 
 fn read_regex(field: Field<'_>, findings: &mut Findings) -> Result<Spotted, Broken> {
     let section = Section::open(field, "a pattern".into(), keys::PATTERN, findings)?;
     let Some(inner) = section.field("regex") else {
+        if !section.is_empty() {
+            // Unknown keys have been reported.
+            return Err(Broken);
+        }
         let message = "this pattern has no `regex`";
         return Err(findings.refuse(Problem::error(code::MISSING_KEY, message).at(field.span(), "").help(WANTS)));
     };

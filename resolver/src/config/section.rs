@@ -25,7 +25,7 @@ pub(crate) struct Section<'n> {
 impl<'n> Section<'n> {
     /// The top of the file.
     pub(crate) fn top(table: &'n Table, findings: &mut Findings) -> Self {
-        let section = Self { title: "the top of the file".into(), span: 0..0, table };
+        let section = Self { title: TOP.into(), span: 0..0, table };
         section.refuse_unknown(keys::TOP, findings);
         section
     }
@@ -48,6 +48,10 @@ impl<'n> Section<'n> {
             Value::Table(table) => Ok(Self { title, span: field.key_span.clone(), table }),
             _ => Err(field.wrong_type(&format!("a table: {title}"), findings)),
         }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.table.entries.is_empty()
     }
 
     /// The key's value, if it is there.
@@ -81,7 +85,11 @@ fn unknown_key(entry: &Entry, title: &str, known: &[&str]) -> Problem {
     } else {
         format!("known here: {}", listed(known.iter().copied()))
     };
-    Problem::error(code::UNKNOWN_KEY, format!("unknown key `{}` in {title}", entry.key))
+    let place = if title == TOP { format!("at {title}") } else { format!("in {title}") };
+    Problem::error(code::UNKNOWN_KEY, format!("unknown key `{}` {place}", entry.key))
         .at(entry.key_span.clone(), label)
         .help(help)
 }
+
+/// The section without a name.
+const TOP: &str = "the top of the file";

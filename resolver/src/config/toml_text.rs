@@ -13,8 +13,14 @@ use super::report::Problem;
 /// The document's top table; `None` when the text is not TOML, with every syntax error reported.
 pub(crate) fn parse(text: &str, findings: &mut Findings) -> Option<Table> {
     let (document, errors) = DeTable::parse_recoverable(text);
+    let mut seen = Vec::new();
     for error in &errors {
         let span = error.span().unwrap_or(text.len()..text.len());
+        // One broken value can be met twice on the way.
+        if seen.contains(&(span.clone(), error.message())) {
+            continue;
+        }
+        seen.push((span.clone(), error.message()));
         findings.refuse(Problem::error(code::SYNTAX, format!("not TOML: {}", error.message())).at(span, ""));
     }
     // What a recovering parser makes of a broken text would only add errors that nobody wrote.
@@ -35,11 +41,11 @@ fn node(source: &Spanned<DeValue<'_>>, findings: &mut Findings) -> Node {
     let span = source.span();
     let value = match source.get_ref() {
         DeValue::String(text) => Value::Text(Text::Written(text.to_string())),
-        DeValue::Integer(digits) => Value::Integer(integer(digits).unwrap_or_else(|| {
+        DeValue::Integer(digits) => integer(digits).map(Value::Integer).unwrap_or_else(|| {
             let problem = Problem::error(code::OUT_OF_RANGE, "this integer is larger than any key takes");
             findings.refuse(problem.at(span.clone(), "does not fit 64 bits"));
-            0
-        })),
+            Value::Text(Text::Broken)
+        }),
         DeValue::Float(digits) => Value::Float(digits.as_str().parse().unwrap_or(f64::NAN)),
         DeValue::Boolean(value) => Value::Boolean(*value),
         DeValue::Datetime(_) => Value::Datetime,

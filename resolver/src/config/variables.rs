@@ -11,7 +11,7 @@ use super::secure_execution;
 ///
 /// Injectable, so that tests and tools need not change the process environment, which no thread may do safely.
 pub struct Variables {
-    lookup: Box<dyn Fn(&str) -> Option<OsString> + Send + Sync>,
+    lookup: Box<Lookup>,
     /// The environment belongs to someone less privileged than the process: nothing in it is looked at.
     withheld: bool,
 }
@@ -57,6 +57,8 @@ impl Variables {
         }
     }
 }
+
+type Lookup = dyn Fn(&str) -> Option<OsString> + Send + Sync;
 
 /// One variable, looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use log::Level;
 use proptest::prelude::*;
 
 use super::queue_state::{Next, QueueState};
-use super::tests::{backend, batch_of};
+use super::test_words::{backend, batch_of};
 use super::*;
 
 const GRACE: Duration = Duration::from_secs(5);

@@ -4,52 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
+use super::test_words::{backend, batch_of, eventually, within};
 use super::*;
-use crate::config;
-
-/// Settings of a backend with short pauses.
-pub(crate) fn backend(name: &str) -> config::Backend {
-    config::Backend {
-        name: name.to_owned(),
-        span: 0..0,
-        plugin: "fake".to_owned(),
-        plugin_span: 0..0,
-        config: serde_json::json!({}),
-        config_spans: Vec::new(),
-        timeout: Duration::from_millis(200),
-        concurrency: 4,
-        queue_bytes: 1 << 20,
-        retry: config::Retry {
-            initial: Duration::from_millis(5),
-            max: Duration::from_millis(20),
-            max_elapsed: Duration::from_secs(30),
-        },
-    }
-}
-
-/// A batch of so many bytes.
-pub(crate) fn batch_of(id: u64, bytes: usize, per_service: &[(u32, u32)]) -> Arc<FinishedBatch> {
-    Arc::new(FinishedBatch {
-        id,
-        body: vec![0; bytes],
-        span_count: per_service.iter().map(|&(_, spans)| spans).sum(),
-        per_service: per_service.to_vec(),
-    })
-}
-
-/// A moment from now.
-pub(crate) fn within(milliseconds: u64) -> Instant {
-    Instant::now() + Duration::from_millis(milliseconds)
-}
-
-/// Waits for something that other threads bring about; fails the test if they do not.
-pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let deadline = within(10_000);
-    while !condition() {
-        assert!(Instant::now() < deadline, "never happened: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
 
 /// A gate that exporter threads wait at.
 #[derive(Default)]
@@ -344,4 +300,24 @@ fn an_abandoned_queue_does_nothing_and_waits_for_nobody() {
     assert_eq!(queue.counters(), BackendCounters::default());
     drop(queue);
     barrier.open();
+}
+
+#[test]
+fn export_threads_carry_the_backends_name_and_leave_signals_to_the_application() {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let (queue, _) = start(1, move |_, _| {
+        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+        sender.send((std::thread::current().name().map(str::to_owned), status)).unwrap();
+        Outcome::Exported
+    });
+    queue.offer(batch_of(1, 10, &[(0, 1)]));
+    let (name, status) = receiver.recv_timeout(Duration::from_secs(5)).unwrap();
+    assert_eq!(name.as_deref(), Some("tr-collector"));
+    let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
+    let blocked = u64::from_str_radix(blocked.trim(), 16).unwrap();
+    // SIGINT, SIGPIPE, SIGTERM and SIGCHLD are 2, 13, 15 and 17.
+    for signal in [2, 13, 15, 17] {
+        assert_ne!(blocked & (1 << (signal - 1)), 0, "signal {signal} in {blocked:x}");
+    }
+    assert!(queue.shutdown(within(5000)));
 }

@@ -180,8 +180,9 @@ fn find(search: &Search) -> Result<PluginFile, LoadFailure> {
     Err(LoadFailure::NotFound { file_name: search.file_name.clone(), tried, present: search.present() })
 }
 
-/// Loads `file` under the name `loadable`, for ever, and checks what it is.
-fn open(
+/// Loads `file` under the name `loadable`, for ever, and checks what it is. `inode` is what the kernel must say its code was
+/// mapped from.
+pub(super) fn open(
     name: &str,
     file: &Path,
     loadable: &Path,

@@ -69,28 +69,34 @@ impl Secrets {
 
 /// Shows `look` every object schema that applies to a value inside `config`, with that value and its JSON pointer.
 /// Both branches of alternatives are taken as applying: who asks wants to miss nothing.
-pub(super) fn visit<'a>(
-    schema: &'a Value,
-    config: &'a Value,
-    look: &mut dyn FnMut(&'a Map<String, Value>, &'a Value, &str),
-) {
-    Walk { root: schema, look, steps: 0 }.at(schema, config, &mut String::new());
+pub(super) fn visit<'a>(schema: &'a Value, config: &'a Value, look: Look<'a, '_>) {
+    Walk { root: schema, look, steps: 0, depth: 0 }.at(schema, config, &mut String::new());
 }
+
+/// Is shown a schema, a value it applies to, and the value's JSON pointer.
+pub(super) type Look<'a, 'l> = &'l mut dyn FnMut(&'a Map<String, Value>, &'a Value, &str);
 
 struct Walk<'a, 'l> {
     root: &'a Value,
-    look: &'l mut dyn FnMut(&'a Map<String, Value>, &'a Value, &str),
+    look: Look<'a, 'l>,
     steps: usize,
+    depth: usize,
 }
 
 impl<'a> Walk<'a, '_> {
     fn at(&mut self, schema: &'a Value, value: &'a Value, pointer: &mut String) {
-        // Definitions that refer to each other in a ring would never end.
-        self.steps += 1;
         let Value::Object(object) = schema else { return };
-        if self.steps > MOST_STEPS {
+        // Definitions that refer to each other in a ring would never end, and alternatives multiply.
+        self.steps += 1;
+        if self.steps > MOST_STEPS || self.depth == DEEPEST {
             return;
         }
+        self.depth += 1;
+        self.object(object, value, pointer);
+        self.depth -= 1;
+    }
+
+    fn object(&mut self, object: &'a Map<String, Value>, value: &'a Value, pointer: &mut String) {
         (self.look)(object, value, pointer);
         if let Some(target) =
             object.get("$ref").and_then(Value::as_str).and_then(|reference| reference.strip_prefix('#'))
@@ -158,6 +164,7 @@ pub(super) fn push_token(pointer: &mut String, token: &str) {
 const SHORTEST: usize = 4;
 
 const MOST_STEPS: usize = 10_000;
+const DEEPEST: usize = 100;
 
 #[cfg(test)]
 mod tests {
@@ -188,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_schema_that_refers_to_itself_ends() {
-        let schema = json!({ "$ref": "#" });
+        let schema = json!({ "$ref": "#", "allOf": [{ "$ref": "#" }] });
         assert_eq!(Secrets::marked(&schema, &json!({ "a": "long enough" })).redact("long enough"), "long enough");
     }
 

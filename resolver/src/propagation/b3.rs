@@ -1,6 +1,7 @@
 //! B3: `b3` in one header, or `X-B3-*` in several.
 
-use super::{Reading, SpanContext, hex};
+use super::{Reading, hex};
+use crate::tracer::SpanContext;
 use crate::tracer::sampler::ParentSampling;
 
 /// The `b3` value of a context, `{trace}-{span}-{state}`. No parent: messages carry none.

@@ -42,7 +42,7 @@ pub fn read_baggage<'a, H: IntoIterator<Item = &'a [u8]>>(headers: H) -> Baggage
         headers: headers.into_iter(),
         rest: None,
         entries_left: BAGGAGE_MAX_ENTRIES,
-        bytes_left: BAGGAGE_MAX_BYTES,
+        bytes_left: BAGGAGE_MAX_BYTES + 1,
     }
 }
 
@@ -53,6 +53,7 @@ pub struct BaggageEntries<'a, H> {
     /// What is left of the header in hand.
     rest: Option<&'a [u8]>,
     entries_left: usize,
+    /// Counting a comma after each entry, the last one too.
     bytes_left: usize,
 }
 
@@ -68,10 +69,9 @@ impl<'a, H: Iterator<Item = &'a [u8]>> Iterator for BaggageEntries<'a, H> {
             let mut parts = header.splitn(2, |&byte| byte == b',');
             let member = parts.next().unwrap_or_default();
             self.rest = parts.next();
-            self.bytes_left = self.bytes_left.checked_sub(member.len())?;
+            self.bytes_left = self.bytes_left.checked_sub(member.len() + 1)?;
             if let Some(entry) = parse(member) {
                 self.entries_left = self.entries_left.checked_sub(1)?;
-                self.bytes_left = self.bytes_left.saturating_sub(1);
                 return Some(entry);
             }
         }

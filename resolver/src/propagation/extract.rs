@@ -1,8 +1,9 @@
 //! From a message's headers to the context it was sent with.
 
 use super::trace_state::TraceStates;
-use super::{Reading, SpanContext, TraceStateBuffer, b3, jaeger, w3c};
+use super::{Reading, TraceStateBuffer, b3, jaeger, w3c};
 use crate::config::Propagator;
+use crate::tracer::SpanContext;
 use crate::tracer::sampler::ParentSampling;
 
 /// What a message's headers say about the span that sent it.

@@ -2,8 +2,9 @@
 
 use std::ffi::CStr;
 
-use super::{Reading, SpanContext, b3, hex, jaeger, parse_traceparent, write_traceparent};
+use super::{Reading, b3, hex, jaeger, parse_traceparent, write_traceparent};
 use crate::config::Propagator;
+use crate::tracer::SpanContext;
 
 /// The formats that a service writes, prepared once. Immutable; share it between threads as you like.
 #[derive(Clone, Debug)]
@@ -87,8 +88,7 @@ impl<'a> InjectedHeaders<'a> {
     /// Adds a value of [`write_baggage`](super::write_baggage); empty is none. Written only if `baggage` is injected.
     #[must_use]
     pub fn with_baggage(self, baggage: Option<&'a [u8]>) -> Self {
-        let writes_baggage = self.injection.formats.contains(&Propagator::Baggage);
-        Self { baggage: baggage.filter(|baggage| writes_baggage && !baggage.is_empty()), ..self }
+        Self { baggage: baggage.filter(|baggage| !baggage.is_empty()), ..self }
     }
 
     /// Hands over each header, in order. A name is followed by its NUL; a value is borrowed until the closure returns.

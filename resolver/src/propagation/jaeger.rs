@@ -1,6 +1,7 @@
 //! `uber-trace-id`: the header of Jaeger's own clients.
 
-use super::{Reading, SpanContext, hex};
+use super::{Reading, hex};
+use crate::tracer::SpanContext;
 use crate::tracer::sampler::ParentSampling;
 
 /// The `uber-trace-id` value of a context, `{trace}:{span}:0:{flags}`. The parent's id is deprecated and written as zero.
@@ -125,6 +126,11 @@ mod tests {
     #[test]
     fn malformed_values_are_refused() {
         let long = format!("{}:dd:cc:4", "f".repeat(33));
+        let full_width = |colon: char| format!("{}{colon}{}:0:1", "1".repeat(32), "2".repeat(16));
+        assert_ne!(read(full_width(':').as_bytes()), Reading::Nothing, "the others would be refused anyhow");
+        for colon in ['-', '1', '%', ' '] {
+            assert_eq!(read(full_width(colon).as_bytes()), Reading::Nothing, "{colon}");
+        }
         for text in [
             "",
             ":",

@@ -1,6 +1,7 @@
 //! `traceparent`: W3C Trace Context, levels 1 and 2.
 
-use super::{Reading, SpanContext, hex};
+use super::{Reading, hex};
+use crate::tracer::SpanContext;
 use crate::tracer::sampler::ParentSampling;
 
 /// Writes a `traceparent` of version 00.
@@ -104,6 +105,8 @@ mod tests {
             let text = VALID.replace("-01", &format!("-{written}"));
             assert_eq!(parse(text.as_bytes()).unwrap().flags, kept, "{text}");
         }
+        let all = SpanContext { flags: 0xff, ..parse(VALID.as_bytes()).unwrap() };
+        assert!(write_traceparent(&all).ends_with(b"-03"));
         let debug =
             SpanContext { flags: SpanContext::DEBUG | SpanContext::SAMPLED, ..parse(VALID.as_bytes()).unwrap() };
         assert_eq!(&write_traceparent(&debug), VALID.as_bytes());

@@ -47,7 +47,8 @@ impl JaegerReceiver {
     pub fn start_on(port: u16) -> io::Result<Self> {
         let shelf = Shelf::default();
         let spans = shelf.clone();
-        let server = HttpServer::start_with(port, |stream| Ok(Box::new(stream)), move |request| receive(request, &spans))?;
+        let server =
+            HttpServer::start_with(port, |stream| Ok(Box::new(stream)), move |request| receive(request, &spans))?;
         let agent = Agent::start(shelf.clone())?;
         Ok(JaegerReceiver { server, agent, shelf })
     }
@@ -191,7 +192,9 @@ fn received_span(span: &Thrift) -> ReceivedSpan {
         0 => parents.first().map(|reference| reference.int(4)).unwrap_or(0),
         parent => parent,
     };
-    let event = |log: &Thrift| (tags(log.list(2)).get("event").map(text).unwrap_or_default(), (log.int(1) as u64).saturating_mul(1_000));
+    let event = |log: &Thrift| {
+        (tags(log.list(2)).get("event").map(text).unwrap_or_default(), (log.int(1) as u64).saturating_mul(1_000))
+    };
     ReceivedSpan {
         scope: tag("otel.scope.name"),
         name: span.text(5),
@@ -199,7 +202,13 @@ fn received_span(span: &Thrift) -> ReceivedSpan {
         trace_id,
         span_id: hex(&span.int(3).to_be_bytes()),
         parent_span_id: hex(&parent.to_be_bytes()),
-        links: links.iter().map(|to| ReceivedLink { trace_id: self::trace_id(to.int(3), to.int(2)), span_id: hex(&to.int(4).to_be_bytes()) }).collect(),
+        links: links
+            .iter()
+            .map(|to| ReceivedLink {
+                trace_id: self::trace_id(to.int(3), to.int(2)),
+                span_id: hex(&to.int(4).to_be_bytes()),
+            })
+            .collect(),
         events: span.list(11).iter().map(event).collect(),
         start_unix_nano: start.saturating_mul(1_000),
         end_unix_nano: start.saturating_add(duration).saturating_mul(1_000),

@@ -33,7 +33,8 @@ impl ZipkinReceiver {
     pub fn start_on(port: u16) -> io::Result<Self> {
         let shelf = Shelf::default();
         let spans = shelf.clone();
-        let server = HttpServer::start_with(port, |stream| Ok(Box::new(stream)), move |request| receive(request, &spans))?;
+        let server =
+            HttpServer::start_with(port, |stream| Ok(Box::new(stream)), move |request| receive(request, &spans))?;
         Ok(ZipkinReceiver { server, shelf })
     }
 
@@ -98,13 +99,14 @@ fn received_span(span: &Value) -> Result<ReceivedSpan, String> {
         let text = value.as_str().ok_or_else(|| format!("tag {key} is not text"))?;
         attributes.insert(key.clone(), Value::from(text));
     }
-    let events = span["annotations"].as_array().into_iter().flatten().map(|annotation| {
-        Ok((text(&annotation["value"]), micros(&annotation["timestamp"])?.saturating_mul(1_000)))
-    });
+    let events =
+        span["annotations"].as_array().into_iter().flatten().map(|annotation| {
+            Ok((text(&annotation["value"]), micros(&annotation["timestamp"])?.saturating_mul(1_000)))
+        });
     let tag = |key: &str| attributes.get(key).map(text).unwrap_or_default();
     let links = attributes.iter().filter(|(key, _)| key.starts_with("otlp.link.")).map(|(_, value)| link(&text(value)));
     Ok(ReceivedSpan {
-        service: text(&span["localEndpoint"]["serviceName"]),
+        service: service_name(span, "/localEndpoint/serviceName"),
         scope: tag("otel.scope.name"),
         name: span["name"].as_str().unwrap_or_default().to_owned(),
         kind: kind(&span["kind"])?,
@@ -121,15 +123,21 @@ fn received_span(span: &Value) -> Result<ReceivedSpan, String> {
         },
         status_message: tag("error"),
         trace_state: tag("w3c.tracestate"),
-        remote_service: span["remoteEndpoint"]["serviceName"].as_str().unwrap_or_default().to_owned(),
+        remote_service: service_name(span, "/remoteEndpoint/serviceName"),
         attributes,
         ..Default::default()
     })
 }
 
+fn service_name(span: &Value, pointer: &str) -> String {
+    span.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
 fn id(value: &Value, lengths: &[usize]) -> Result<String, String> {
     match value.as_str() {
-        Some(id) if lengths.contains(&id.len()) && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) => {
+        Some(id)
+            if lengths.contains(&id.len()) && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) =>
+        {
             Ok(id.to_owned())
         }
         _ => Err(format!("{value} is not a lower-hex id")),
@@ -145,7 +153,11 @@ fn kind(value: &Value) -> Result<String, String> {
 }
 
 fn micros(value: &Value) -> Result<u64, String> {
-    if value.is_null() { Ok(0) } else { value.as_u64().ok_or_else(|| format!("{value} is not a number of microseconds")) }
+    if value.is_null() {
+        Ok(0)
+    } else {
+        value.as_u64().ok_or_else(|| format!("{value} is not a number of microseconds"))
+    }
 }
 
 fn link(text: &str) -> ReceivedLink {

@@ -36,7 +36,9 @@ pub fn span_notes<'a>(scope: Option<&'a InstrumentationScope>, span: &'a Span) -
         ("otel.dropped_events_count", span.dropped_events_count),
         ("otel.dropped_links_count", span.dropped_links_count),
     ];
-    notes.numbers.extend(dropped.into_iter().filter(|(_, count)| *count > 0).map(|(name, count)| (name, i64::from(count))));
+    notes
+        .numbers
+        .extend(dropped.into_iter().filter(|(_, count)| *count > 0).map(|(name, count)| (name, i64::from(count))));
     notes
 }
 

@@ -97,7 +97,9 @@ mod tests {
     #[test]
     fn arrays_and_maps_are_json() {
         let any = |value| AnyValue { value: Some(value) };
-        let array = ArrayValue { values: vec![any(Value::StringValue("a".into())), any(Value::IntValue(2)), AnyValue { value: None }] };
+        let array = ArrayValue {
+            values: vec![any(Value::StringValue("a".into())), any(Value::IntValue(2)), AnyValue { value: None }],
+        };
         assert_eq!(text(Value::ArrayValue(array.clone())), r#"["a",2,null]"#);
         let pair = KeyValue { key: "k".into(), value: Some(any(Value::ArrayValue(array))), ..Default::default() };
         assert_eq!(text(Value::KvlistValue(KeyValueList { values: vec![pair] })), r#"{"k":["a",2,null]}"#);
@@ -105,7 +107,15 @@ mod tests {
 
     #[test]
     fn base_64_is_that_of_rfc_4648() {
-        let cases = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="), ("foobar", "Zm9vYmFy")];
+        let cases = [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("fooba", "Zm9vYmE="),
+            ("foobar", "Zm9vYmFy"),
+        ];
         for (plain, coded) in cases {
             assert_eq!(base64(plain.as_bytes()), coded);
         }

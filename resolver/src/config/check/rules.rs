@@ -9,11 +9,16 @@ use crate::config::code;
 use crate::config::draft::{Draft, ServiceDraft};
 use crate::config::findings::Findings;
 use crate::config::model::Pattern;
-use crate::config::pattern::{Spotted, shown_list};
+use crate::config::pattern::{Kind, Spotted, identity, shown_list};
 use crate::config::report::Problem;
 
-pub(super) fn check(draft: &Draft, findings: &mut Findings) {
+/// What cannot be obeyed.
+pub(super) fn contradictions(draft: &Draft, findings: &mut Findings) {
     same_topic_twice(draft, findings);
+}
+
+/// What can be obeyed, but is hardly meant.
+pub(super) fn doubts(draft: &Draft, findings: &mut Findings) {
     ties(draft, findings);
     for (index, service) in draft.services.iter().enumerate() {
         let is_default = draft.default_service == Some(index);
@@ -25,7 +30,7 @@ pub(super) fn check(draft: &Draft, findings: &mut Findings) {
 
 /// The original let the last one win, silently.
 fn same_topic_twice(draft: &Draft, findings: &mut Findings) {
-    let mut first: HashMap<(&str, &str, Vec<String>), (&ServiceDraft, &Spotted)> = HashMap::new();
+    let mut first: HashMap<(&str, &str, Constraints), (&ServiceDraft, &Spotted)> = HashMap::new();
     for service in draft.services.iter().filter(|service| service.constraints.is_ok()) {
         let constraints = constraints(service);
         for (key, list) in service.sides() {
@@ -54,7 +59,7 @@ fn same_topic_twice(draft: &Draft, findings: &mut Findings) {
 ///
 /// Looks at a bounded number of pairs, so that a huge file costs no time.
 fn ties(draft: &Draft, findings: &mut Findings) {
-    type Rank<'d> = (&'d str, usize, Vec<String>);
+    type Rank<'d> = (&'d str, usize, Constraints);
     let mut groups: HashMap<Rank<'_>, Vec<(&ServiceDraft, &Spotted)>> = HashMap::new();
     let mut pairs = 0;
     for service in draft.services.iter().filter(|service| service.constraints.is_ok()) {
@@ -131,19 +136,16 @@ fn overrides_without_topic(service: &ServiceDraft, is_default: bool, findings: &
 }
 
 /// What the clients of a service are told apart by, in an order that does not depend on the file's.
-fn constraints(service: &ServiceDraft) -> Vec<String> {
-    let text = |kind: &'static str| {
-        move |spotted: &Spotted| match &spotted.pattern {
-            Pattern::Exact(text) => format!("{kind} = {text}"),
-            Pattern::Glob(text) => format!("{kind} * {text}"),
-            Pattern::Regex(regex) => format!("{kind} ~ {regex}"),
-        }
+fn constraints(service: &ServiceDraft) -> Constraints {
+    let sorted = |list: &[Spotted]| {
+        let mut identities: Vec<_> = list.iter().map(|spotted| identity(&spotted.pattern)).collect();
+        identities.sort();
+        identities
     };
-    let clients = service.client_ids.iter().map(text("client"));
-    let mut constraints: Vec<String> = clients.chain(service.group_ids.iter().map(text("group"))).collect();
-    constraints.sort();
-    constraints
+    (sorted(&service.client_ids), sorted(&service.group_ids))
 }
+
+type Constraints = (Vec<(Kind, String)>, Vec<(Kind, String)>);
 
 const MAX_PAIRS: usize = 100_000;
 const MAX_GLOB: usize = 512;

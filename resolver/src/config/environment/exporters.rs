@@ -119,9 +119,12 @@ fn jaeger(host: HostSettings, reader: &mut Reader<'_>) -> Backend {
     if transport == Some("thrift_udp") {
         let wants = "a port number";
         let port = reader.number("OTEL_EXPORTER_JAEGER_AGENT_PORT", wants, |port: &u16| *port > 0);
-        let host = agent.unwrap_or_else(|| "localhost".into());
-        config.insert("endpoint".into(), format!("{}:{}", host.trim(), port.unwrap_or(6831)).into());
-    } else if let Some(endpoint) = endpoint {
+        let agent = agent.unwrap_or_else(|| "localhost".into());
+        config.insert("endpoint".into(), format!("{}:{}", agent.trim(), port.unwrap_or(6831)).into());
+        // A packet has no credentials, and nobody answers it.
+        return with_timeout("jaeger", config, None, host);
+    }
+    if let Some(endpoint) = endpoint {
         config.insert("endpoint".into(), endpoint.trim().into());
     }
     let user = reader.text("OTEL_EXPORTER_JAEGER_USER");

@@ -11,7 +11,7 @@ use crate::config::code;
 use crate::config::defaults::{self, Base};
 use crate::config::draft::{BackendDraft, Draft, ServiceDraft};
 use crate::config::findings::Findings;
-use crate::config::layer::Layer;
+use crate::config::legacy;
 use crate::config::load::Loaded;
 use crate::config::model::{Batch, Origin, Plugins, Trace};
 use crate::config::report::Problem;
@@ -26,8 +26,12 @@ pub(crate) fn resolve(variables: &Variables) -> Loaded {
             None
         }
         None => defaults::base(&mut findings).ok().and_then(|base| {
-            let draft = draft(&base, &mut Reader { variables, findings: &mut findings });
-            build::config(draft, Origin::Environment, &mut findings)
+            let draft = if is_any_set(SWITCHES_ON, variables) {
+                Some(draft(&base, &mut Reader { variables, findings: &mut findings }))
+            } else {
+                legacy::from_variables(base, variables, &mut findings)
+            };
+            build::config(draft?, Origin::Environment, &mut findings)
         }),
     };
     Loaded { config, report: findings.into_report() }
@@ -44,11 +48,15 @@ fn off(variables: &Variables) -> Option<Problem> {
             return Some(Problem::note(code::SWITCHED_OFF_BY_VARIABLE, format!("tracing is off: {name} says so")));
         }
     }
-    if SWITCHES_ON.iter().any(|name| variables.text(name) != Variable::Unset) {
+    if is_any_set(SWITCHES_ON, variables) || is_any_set(&["JAEGER_SERVICE_NAME"], variables) {
         return None;
     }
     let help = "point INTERCEPTORS_CONFIG_FILE at a file, or set OTEL_SERVICE_NAME or another OTEL_* variable";
     Some(Problem::note(code::NOTHING_CONFIGURED, "tracing is off: nothing configures it").help(help))
+}
+
+fn is_any_set(names: &[&str], variables: &Variables) -> bool {
+    names.iter().any(|name| variables.text(name) != Variable::Unset)
 }
 
 fn draft(base: &Base, reader: &mut Reader<'_>) -> Draft {
@@ -68,29 +76,12 @@ fn draft(base: &Base, reader: &mut Reader<'_>) -> Draft {
         |backend: crate::config::Backend| BackendDraft { name: backend.name.clone(), span: 0..0, backend: Ok(backend) };
     Draft {
         defaults: layer.clone(),
-        services: vec![everything(name, layer)],
+        services: vec![ServiceDraft::without_rules(name, 0..0, layer)],
         default_service: Some(0),
         backends: backends.into_iter().map(named).collect(),
         plugins: Plugins::default(),
         broken_plugins: Vec::new(),
         batch,
-    }
-}
-
-/// No rules: as the default service it takes what no rule claims, which is everything.
-fn everything(name: String, layer: Layer) -> ServiceDraft {
-    ServiceDraft {
-        name,
-        span: 0..0,
-        produces: Vec::new(),
-        consumes: Vec::new(),
-        topics: Vec::new(),
-        client_ids: Vec::new(),
-        group_ids: Vec::new(),
-        rules: Ok(()),
-        constraints: Ok(()),
-        layer,
-        overrides: Vec::new(),
     }
 }
 

@@ -17,8 +17,8 @@ pub(super) fn read(
     findings: &mut Findings,
 ) -> Result<Sampler, Broken> {
     let kind = match object.field(type_key) {
-        Some(field) => field.choice(KINDS, findings)?,
-        None => Kind::Const,
+        Some(field) => field.choice(KINDS, findings),
+        None => Ok(Kind::Const),
     };
     let param = object.field(param_key);
     let number = match param {
@@ -26,6 +26,7 @@ pub(super) fn read(
         Some(field) => field.number("a number", |_| true, findings)?,
         None => 1.0,
     };
+    let kind = kind?;
     if kind == Kind::Remote {
         let place = object.field(type_key).map_or(object.node.span.clone(), Field::span);
         findings.mention(

@@ -54,6 +54,8 @@ impl Excerpt {
             excerpt.text.push_str(&clean.text);
             excerpt.text.push('\n');
         }
+        // The first one gives the line and column of the whole.
+        excerpt.marks.sort_by_key(|mark| !mark.main);
         Some(excerpt)
     }
 }

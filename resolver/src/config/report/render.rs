@@ -13,8 +13,10 @@ pub(super) fn render(report: &Report, color: bool) -> String {
     problems.sort_by_key(|problem| problem.span.as_ref().map_or((0, 0), |span| (span.start, span.end)));
     let mut out = String::new();
     for problem in problems.iter().take(SHOWN) {
-        out.push_str(render_one(report, problem, &renderer).trim_end());
-        out.push('\n');
+        for line in render_one(report, problem, &renderer).trim_end().lines() {
+            out.push_str(line.trim_end());
+            out.push('\n');
+        }
     }
     if problems.len() > SHOWN {
         out.push_str(&format!("… and {} more problems in {}\n", problems.len() - SHOWN, printable(&report.name)));
@@ -32,7 +34,8 @@ fn render_one(report: &Report, problem: &Problem, renderer: &Renderer) -> String
     if let Some(excerpt) = &excerpt {
         let mut snippet = Snippet::source(&excerpt.text).line_start(excerpt.first_line).origin(&name).fold(true);
         for mark in &excerpt.marks {
-            let side = if mark.main { level } else { Level::Info };
+            // Other levels than these two would stand before the label as words.
+            let side = if mark.main { level } else { Level::Warning };
             let annotation = side.span(mark.span.clone());
             snippet =
                 snippet.annotation(if mark.label.is_empty() { annotation } else { annotation.label(&mark.label) });

@@ -196,7 +196,7 @@ fn a_debug_id_without_a_context_forces_a_new_trace_to_be_kept() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
     fn no_headers_make_it_panic_and_what_is_found_is_valid(headers in prop::collection::vec((any_name(), prop::option::weighted(0.9, any_value())), 0..12), order in any_order()) {

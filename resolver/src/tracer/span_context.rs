@@ -15,7 +15,7 @@ impl SpanContext {
     /// The span is recorded (W3C).
     pub const SAMPLED: u8 = 0x01;
     /// The trace id is random in at least its last seven bytes (W3C level 2). Set with ids of
-    /// [`new_trace_id`](crate::tracer::ids::new_trace_id), kept from a parent, and never added to a parent's id.
+    /// [`new_trace_id`](super::ids::new_trace_id), kept from a parent, and never added to a parent's id.
     pub const RANDOM: u8 = 0x02;
     /// The trace must be kept by everyone below (B3, Jaeger). Ours alone: a `traceparent` has no such flag.
     pub const DEBUG: u8 = 0x80;

@@ -1,0 +1,138 @@
+//! Our Zipkin JSON means what that of `opentelemetry-zipkin` means.
+//!
+//! Differences that are accepted, each undone by [`with_our_improvements`] on the reference's side:
+//! - it gives a root the parent 0000000000000000, which Zipkin drops: we leave it out;
+//! - it names no service: since its version 0.28 the resource does not reach it;
+//! - it has no remote endpoint, so that Zipkin draws no dependencies;
+//! - it loses the links; we keep them as tags, in the form of the OpenTelemetry Collector;
+//! - it calls the scope `otel.library.*`, the name before OpenTelemetry 1.14.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(deprecated, reason = "the reference is deprecated: that is why it is one")]
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
+use opentelemetry::{Array, InstrumentationScope, KeyValue, StringValue, Value};
+use opentelemetry_http::{HttpClient, HttpError};
+use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter, SpanLinks};
+use opentelemetry_zipkin::ZipkinExporter;
+use tracer_plugin_api::{Backend, Batch, CreateArgs};
+use tracer_plugin_zipkin::Zipkin;
+use tracer_resolver_references::{SCOPE, SERVICE, Sample, SampleValue, otlp, samples};
+use words::receivers::ZipkinReceiver;
+
+#[test]
+fn the_same_spans_mean_the_same_as_from_the_reference() {
+    let samples = samples();
+    let ours = from_our_plugin(&samples);
+    let reference = from_the_reference(&samples);
+    assert_eq!((ours.len(), reference.len()), (samples.len(), samples.len()));
+    for ((ours, reference), sample) in ours.into_iter().zip(reference).zip(&samples) {
+        assert_eq!(ours, with_our_improvements(reference, sample), "{}", sample.name);
+    }
+}
+
+fn from_our_plugin(samples: &[Sample]) -> Vec<serde_json::Value> {
+    let zipkin = ZipkinReceiver::start().unwrap();
+    let config = serde_json::json!({"endpoint": zipkin.endpoint()}).to_string();
+    let backend = Zipkin::create(&CreateArgs::detached("zipkin", &config)).unwrap();
+    let batch = Batch { body: &otlp(samples), span_count: samples.len() as u32, attempt: 1, batch_id: 1 };
+    backend.export(&batch, Duration::from_secs(10)).unwrap();
+    serde_json::from_slice(&zipkin.server().requests().first().unwrap().body).unwrap()
+}
+
+fn from_the_reference(samples: &[Sample]) -> Vec<serde_json::Value> {
+    let client = CapturingClient::default();
+    let exporter = ZipkinExporter::builder().with_http_client(client.clone()).build().unwrap();
+    futures_executor::block_on(exporter.export(samples.iter().map(span_data).collect())).unwrap();
+    let body = client.body.lock().unwrap();
+    serde_json::from_slice(&body).unwrap()
+}
+
+fn with_our_improvements(mut reference: serde_json::Value, sample: &Sample) -> serde_json::Value {
+    let span = reference.as_object_mut().unwrap();
+    if span["parentId"] == "0000000000000000" {
+        span.remove("parentId");
+    }
+    assert_eq!(span["localEndpoint"], serde_json::json!({}));
+    span.insert("localEndpoint".to_owned(), serde_json::json!({"serviceName": SERVICE}));
+    // Both say "false", which is what leaving them out means.
+    assert_eq!((span.remove("debug"), span.remove("shared")), (Some(false.into()), Some(false.into())));
+    let tags = span["tags"].as_object_mut().unwrap();
+    let (name, version) = (tags.remove("otel.library.name").unwrap(), tags.remove("otel.library.version").unwrap());
+    tags.insert("otel.scope.name".to_owned(), name);
+    tags.insert("otel.scope.version".to_owned(), version);
+    let (trace, id) = sample.links.first().unwrap();
+    tags.insert("otlp.link.0".to_owned(), format!("{trace:032x}|{id:016x}||{{}}|0").into());
+    reference
+}
+
+fn span_data(sample: &Sample) -> SpanData {
+    let context = |trace: u128, span: u64| {
+        SpanContext::new(TraceId::from(trace), SpanId::from(span), TraceFlags::SAMPLED, false, TraceState::NONE)
+    };
+    let mut events = SpanEvents::default();
+    events.events = sample.events.iter().map(|(name, at)| Event::new(*name, time(*at), Vec::new(), 0)).collect();
+    let mut links = SpanLinks::default();
+    links.links = sample.links.iter().map(|(trace, span)| Link::with_context(context(*trace, *span))).collect();
+    SpanData {
+        span_context: context(sample.trace_id, sample.span_id),
+        parent_span_id: SpanId::from(sample.parent_span_id),
+        parent_span_is_remote: false,
+        span_kind: match sample.kind {
+            2 => SpanKind::Server,
+            3 => SpanKind::Client,
+            4 => SpanKind::Producer,
+            5 => SpanKind::Consumer,
+            _ => SpanKind::Internal,
+        },
+        name: sample.name.clone().into(),
+        start_time: time(sample.start),
+        end_time: time(sample.end),
+        attributes: sample.attributes.iter().map(|(key, value)| KeyValue::new(*key, attribute(value))).collect(),
+        dropped_attributes_count: 0,
+        events,
+        links,
+        status: match sample.status {
+            (1, _) => Status::Ok,
+            (2, description) => Status::error(description),
+            _ => Status::Unset,
+        },
+        instrumentation_scope: InstrumentationScope::builder(SCOPE.0).with_version(SCOPE.1).build(),
+    }
+}
+
+fn attribute(value: &SampleValue) -> Value {
+    match value {
+        SampleValue::Text(text) => (*text).into(),
+        SampleValue::Int(number) => (*number).into(),
+        SampleValue::Double(number) => (*number).into(),
+        SampleValue::Bool(truth) => (*truth).into(),
+        SampleValue::Ints(numbers) => Value::Array(Array::I64(numbers.clone())),
+        SampleValue::Texts(texts) => {
+            Value::Array(Array::String(texts.iter().map(|text| StringValue::from(*text)).collect()))
+        }
+    }
+}
+
+fn time(nanos: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)
+}
+
+/// Keeps the last body it was to send.
+#[derive(Clone, Debug, Default)]
+struct CapturingClient {
+    body: Arc<Mutex<Vec<u8>>>,
+}
+
+#[async_trait::async_trait]
+impl HttpClient for CapturingClient {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        *self.body.lock().unwrap() = request.into_body().to_vec();
+        Ok(Response::new(Bytes::new()))
+    }
+}
