@@ -67,6 +67,7 @@ fn without_baggage_there_is_no_header_and_an_application_s_own_header_is_left_al
     let headers = words::kafka::with_headers(&[("baggage", "mine=1")]);
     send(&cluster.producer(), record("orders").headers(headers));
     assert_eq!(header_of(&cluster.read_untraced("orders"), "baggage").as_deref(), Some("mine=1"));
+    drop(cluster);
     let cluster = TracedCluster::start(&["orders"], CHAIN);
     send(&cluster.producer(), record("orders"));
     assert_eq!(header_of(&cluster.read_untraced("orders"), "baggage"), None);

@@ -1,5 +1,6 @@
 //! A cluster, a collector, and a resolver whose spans go there: what most contracts start with.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -14,7 +15,8 @@ use crate::kafka::{Kafka, assign, next_message};
 use crate::receivers::{OtlpReceiver, ReceivedSpan};
 use crate::{draw_traces, draw_traces_with};
 
-/// See the module. Each has its own resolver, so that tests in one process do not meet.
+/// See the module. One at a time in a process: a flush makes every message that was handed over, but not yet given to a
+/// processing guard, a received one, whichever resolver it belongs to. A test that wants two drops the first.
 pub struct TracedCluster {
     /// The cluster.
     pub kafka: Kafka,
@@ -22,20 +24,28 @@ pub struct TracedCluster {
     pub collector: OtlpReceiver,
     /// Of the configuration, completed by the backend.
     pub resolver: Resolver,
+    _alone: MutexGuard<'static, ()>,
 }
+
+static ALONE: Mutex<()> = Mutex::new(());
 
 impl TracedCluster {
     /// A cluster with these topics, and a resolver of this TOML, to which `version`, a backend `otlp`, and
     /// `export = ["otlp"]` in `[defaults]` are added. Panics when that is not without error.
     pub fn start(topics: &[&str], configuration: &str) -> Self {
-        Self::of(Kafka::start(topics), configuration)
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::on(Kafka::start(topics), configuration, alone)
     }
 
     /// The same on this cluster.
     pub fn of(kafka: Kafka, configuration: &str) -> Self {
+        Self::on(kafka, configuration, ALONE.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn on(kafka: Kafka, configuration: &str, _alone: MutexGuard<'static, ()>) -> Self {
         let collector = OtlpReceiver::start().unwrap();
         let resolver = resolver(&collector, configuration);
-        Self { kafka, collector, resolver }
+        Self { kafka, collector, resolver, _alone }
     }
 
     /// A configuration of traced clients: `group` makes it one for consumers from the oldest message on.
