@@ -200,5 +200,5 @@ fn two_clients_in_a_process_share_one_tracer_per_service() {
 /// Whether a thread is not one of librdkafka's, by its name.
 fn named_ours(entry: &std::io::Result<std::fs::DirEntry>) -> bool {
     let name = entry.as_ref().ok().and_then(|entry| std::fs::read_to_string(entry.path().join("comm")).ok());
-    name.is_some_and(|name| name.starts_with("tracer-"))
+    name.is_some_and(|name| name.starts_with("tr-"))
 }
