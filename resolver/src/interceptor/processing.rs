@@ -135,7 +135,7 @@ impl Processing {
         let span_context = opentelemetry::trace::SpanContext::new(
             TraceId::from_bytes(span.trace_id),
             SpanId::from_bytes(span.span_id),
-            TraceFlags::new(span.trace_flags),
+            TraceFlags::new(span.trace_flags & !SpanContext::DEBUG),
             false,
             trace_state,
         );

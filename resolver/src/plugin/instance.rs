@@ -219,7 +219,7 @@ impl Exporter for Instance {
         let borrowed = tracer_batch {
             struct_size: size_of::<tracer_batch>() as u32,
             encoding: TRACER_ENCODING_OTLP_PROTOBUF,
-            body: tracer_bytes::new(&batch.body),
+            body: tracer_bytes::new(batch.bytes()),
             span_count: batch.span_count,
             attempt,
             batch_id: batch.id,
