@@ -1,0 +1,160 @@
+//! Where spans go: built-in servers that speak each backend's real protocol, or servers of the user's own.
+
+use std::fmt;
+
+use words::receivers::{JaegerReceiver, OtlpReceiver, ReceivedSpan, ZipkinReceiver};
+
+use crate::order::Failure;
+use crate::setup::Environment;
+
+/// A kind of backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Jaeger,
+    Zipkin,
+    Otlp,
+}
+
+/// One place for each kind.
+pub(crate) struct Receivers {
+    places: Vec<Place>,
+}
+
+/// Where the spans of one kind go.
+pub(crate) struct Place {
+    pub(crate) kind: Kind,
+    pub(crate) endpoint: String,
+    pub(crate) killed: bool,
+    /// `None`: the user's own server.
+    built_in: Option<Box<dyn Receiver>>,
+}
+
+/// What the three receivers have in common.
+trait Receiver {
+    fn endpoint(&self) -> String;
+    fn spans(&self) -> Vec<ReceivedSpan>;
+    fn stop(&mut self);
+}
+
+impl Kind {
+    const ALL: [Kind; 3] = [Kind::Jaeger, Kind::Zipkin, Kind::Otlp];
+
+    /// The kind of this name.
+    pub(crate) fn named(name: &str) -> Result<Kind, Failure> {
+        let found = Kind::ALL.into_iter().find(|kind| kind.name() == name);
+        found.ok_or_else(|| Failure::new(format!("there is no backend {name:?}: jaeger, zipkin or otlp")))
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::Jaeger => "jaeger",
+            Kind::Zipkin => "zipkin",
+            Kind::Otlp => "otlp",
+        }
+    }
+
+    /// The variable that names a server of the user's own, here and in `tracing.toml`.
+    fn variable(self) -> &'static str {
+        match self {
+            Kind::Jaeger => "JAEGER_ENDPOINT",
+            Kind::Zipkin => "ZIPKIN_ENDPOINT",
+            Kind::Otlp => "OTLP_ENDPOINT",
+        }
+    }
+
+    /// The port that `tracing.toml` has for the built-in receiver.
+    fn port(self) -> u16 {
+        match self {
+            Kind::Jaeger => 14_318,
+            Kind::Zipkin => 19_411,
+            Kind::Otlp => 15_318,
+        }
+    }
+
+    fn start(self) -> std::io::Result<Box<dyn Receiver>> {
+        Ok(match self {
+            Kind::Jaeger => Box::new(JaegerReceiver::start_on(self.port())?),
+            Kind::Zipkin => Box::new(ZipkinReceiver::start_on(self.port())?),
+            Kind::Otlp => Box::new(OtlpReceiver::start_on(self.port())?),
+        })
+    }
+}
+
+impl Receivers {
+    /// Starts a receiver for every kind that the environment names no server for.
+    pub(crate) fn start(environment: &Environment) -> Result<Self, Failure> {
+        let places = Kind::ALL.into_iter().map(|kind| {
+            if let Some(endpoint) = environment.endpoint(kind.variable()) {
+                return Ok(Place { kind, endpoint, killed: false, built_in: None });
+            }
+            let receiver = kind.start().map_err(|error| {
+                Failure::new(format!(
+                    "the built-in {} receiver cannot listen on 127.0.0.1:{}: {error}. End what listens there, or set {} \
+                     to the address of a server of your own",
+                    kind.name(),
+                    kind.port(),
+                    kind.variable()
+                ))
+            })?;
+            Ok(Place { kind, endpoint: receiver.endpoint(), killed: false, built_in: Some(receiver) })
+        });
+        Ok(Receivers { places: places.collect::<Result<_, Failure>>()? })
+    }
+
+    pub(crate) fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// Stops a receiver in the middle of whatever is going on: its port is closed, its connections break.
+    pub(crate) fn kill(&mut self, kind: Kind) -> Result<(), Failure> {
+        let place = self.places.iter_mut().find(|place| place.kind == kind && place.built_in.is_some());
+        let Some(place) = place else {
+            let (name, variable) = (kind.name(), kind.variable());
+            return Err(Failure::new(format!("--kill {name}: that server is yours, since {variable} is set")));
+        };
+        if let Some(receiver) = &mut place.built_in {
+            receiver.stop();
+            place.killed = true;
+        }
+        Ok(())
+    }
+}
+
+impl Place {
+    /// What the built-in receiver got; `None` for a server of the user's own.
+    pub(crate) fn spans(&self) -> Option<Vec<ReceivedSpan>> {
+        self.built_in.as_ref().map(|receiver| receiver.spans())
+    }
+}
+
+impl fmt::Display for Receivers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let places = self.places.iter().map(|place| {
+            let whose = if place.built_in.is_some() { "built in" } else { "yours" };
+            format!("{:<7} {} ({whose})", place.kind.name(), place.endpoint)
+        });
+        f.write_str(&places.collect::<Vec<_>>().join("\n       "))
+    }
+}
+
+macro_rules! receiver {
+    ($type:ty) => {
+        impl Receiver for $type {
+            fn endpoint(&self) -> String {
+                self.endpoint()
+            }
+
+            fn spans(&self) -> Vec<ReceivedSpan> {
+                self.spans()
+            }
+
+            fn stop(&mut self) {
+                self.stop();
+            }
+        }
+    };
+}
+
+receiver!(JaegerReceiver);
+receiver!(ZipkinReceiver);
+receiver!(OtlpReceiver);
