@@ -69,8 +69,7 @@ impl Board {
             return true;
         }
         // Pairs with the store in `all_ordered`.
-        self.all_ordered.load(Ordering::Acquire)
-            && self.notified.get() + self.undelivered.get() >= self.ordered.get()
+        self.all_ordered.load(Ordering::Acquire) && self.notified.get() + self.undelivered.get() >= self.ordered.get()
     }
 
     /// Whether orders are on their way, so that a standstill is a failure. The input itself may take its time.

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::mocking::MockCluster;
@@ -34,9 +35,15 @@ pub(crate) struct Producer {
 
 /// The messages for one thread of a service.
 pub(crate) struct Feed {
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<Membership>,
     run: String,
     board: Arc<Board>,
+}
+
+/// Knows when the group has a place for a consumer; it may be one without partitions.
+#[derive(Default)]
+struct Membership {
+    joined: AtomicBool,
 }
 
 /// Counts the messages that Kafka did not take.
@@ -70,7 +77,7 @@ impl Kafka {
         let mut config = self.config(group);
         config.set("group.id", group).set("auto.offset.reset", "earliest").set("fetch.wait.max.ms", "5");
         tracer_resolver_rdkafka::instrument(&mut config)?; // And this one.
-        let consumer: BaseConsumer = config.create()?;
+        let consumer: BaseConsumer<Membership> = config.create_with_context(Membership::default())?;
         consumer.subscribe(topics)?;
         Ok(Feed { consumer, run: self.run.clone(), board: Arc::clone(board) })
     }
@@ -117,18 +124,27 @@ impl Feed {
         None
     }
 
-    /// Waits until the group has given this member partitions.
-    pub(crate) fn join(&self) -> Result<(), Failure> {
-        while !self.board.is_done() && self.consumer.assignment()?.count() == 0 {
+    /// Waits until the group has taken this member in.
+    pub(crate) fn join(&self) {
+        while !self.board.is_done() && !self.consumer.context().joined.load(Ordering::Relaxed) {
             // The topics hold nothing of this run yet.
             drop(self.consumer.poll(Duration::from_millis(20)));
         }
         self.board.ready.add_one();
-        Ok(())
     }
 
     fn is_of_this_run(&self, message: &BorrowedMessage<'_>) -> bool {
         message.key().and_then(|key| key.strip_prefix(self.run.as_bytes())).is_some_and(|rest| rest.starts_with(b":"))
+    }
+}
+
+impl ClientContext for Membership {}
+
+impl ConsumerContext for Membership {
+    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if matches!(rebalance, Rebalance::Assign(_)) {
+            self.joined.store(true, Ordering::Relaxed);
+        }
     }
 }
 

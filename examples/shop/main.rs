@@ -66,6 +66,7 @@ fn run(options: &Options, environment: &setup::Environment) -> Result<ExitCode, 
     // Sends what is in hand, and waits for the backends; what they do not take in time is counted as dropped.
     resolver.shutdown(Duration::from_secs(10));
     progress.end(&board);
+    receivers.collect();
     killed?;
     worked?;
 

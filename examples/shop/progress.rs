@@ -45,7 +45,10 @@ impl Progress {
         let (mut shown, mut moved, mut steps) = (Instant::now(), Instant::now(), 0);
         while !board.is_done() {
             std::thread::sleep(Duration::from_millis(50));
-            if let Some(kind) = kill.filter(|_| board.ordered.get() >= board.total.map_or(1_000, |total| total / 2).max(1)) {
+            receivers.collect();
+            if let Some(kind) =
+                kill.filter(|_| board.ordered.get() >= board.total.map_or(1_000, |total| total / 2).max(1))
+            {
                 receivers.kill(kind).inspect_err(|_| board.stop())?;
                 kill = None;
                 self.say(&format!("Killed the {} receiver after {} orders", kind.name(), board.ordered.get()));
@@ -74,10 +77,11 @@ impl Progress {
 /// Under 100 columns.
 fn state(board: &Board) -> String {
     if board.ordered.get() == 0 {
-        return "the consumers join their groups".to_owned();
+        return "the consumers join their groups: Kafka waits 3 s for the members of a new one".to_owned();
     }
     let stats = Resolver::global().map(Resolver::stats).unwrap_or_default();
-    let exported: u64 = stats.backends.iter().flat_map(|backend| &backend.services).map(|service| service.exported).sum();
+    let exported: u64 =
+        stats.backends.iter().flat_map(|backend| &backend.services).map(|service| service.exported).sum();
     let bar = board.total.map_or_else(String::new, |total| {
         let done = (board.notified.get() * BAR as u64 / total.max(1)) as usize;
         format!("[{}] ", fit(&"=".repeat(done.min(BAR)), BAR))
@@ -90,7 +94,7 @@ fn state(board: &Board) -> String {
         ("notified", &board.notified),
     ];
     let counts = counts.map(|(name, counter)| format!("{name} {}", thousands(counter.get())));
-    format!("{bar}{}, {} spans out", counts.join(", "), thousands(exported))
+    format!("{bar}{}, spans {}", counts.join(", "), thousands(exported))
 }
 
 impl Screen {
@@ -105,7 +109,7 @@ impl Screen {
             return self.say(text);
         }
         let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        text.clone_into(&mut line);
+        fit(text, WIDTH).trim_end().clone_into(&mut line);
         write(&format!("\r\x1b[K{line}"));
     }
 
@@ -137,7 +141,9 @@ fn write(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
-const BAR: usize = 12;
+const BAR: usize = 8;
+/// A line that is broken cannot be drawn over.
+const WIDTH: usize = 99;
 const REDRAW: Duration = Duration::from_millis(100);
 const REPEAT: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,5 +1,6 @@
 //! Where spans go: built-in servers that speak each backend's real protocol, or servers of the user's own.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use words::receivers::{JaegerReceiver, OtlpReceiver, ReceivedSpan, ZipkinReceiver};
@@ -18,6 +19,16 @@ pub(crate) enum Kind {
 /// One place for each kind.
 pub(crate) struct Receivers {
     places: Vec<Place>,
+    /// The first traces that were seen: of these all spans are kept, of the others the number.
+    kept_traces: HashSet<String>,
+    kept: Vec<Sighting>,
+}
+
+/// A span, and who got it.
+#[derive(Clone)]
+pub(crate) struct Sighting {
+    pub(crate) span: ReceivedSpan,
+    pub(crate) backend: Kind,
 }
 
 /// Where the spans of one kind go.
@@ -25,6 +36,8 @@ pub(crate) struct Place {
     pub(crate) kind: Kind,
     pub(crate) endpoint: String,
     pub(crate) killed: bool,
+    /// Spans that a built-in receiver got.
+    pub(crate) received: u64,
     /// `None`: the user's own server.
     built_in: Option<Box<dyn Receiver>>,
 }
@@ -32,7 +45,7 @@ pub(crate) struct Place {
 /// What the three receivers have in common.
 trait Receiver {
     fn endpoint(&self) -> String;
-    fn spans(&self) -> Vec<ReceivedSpan>;
+    fn take_spans(&self) -> Vec<ReceivedSpan>;
     fn stop(&mut self);
 }
 
@@ -85,7 +98,7 @@ impl Receivers {
     pub(crate) fn start(environment: &Environment) -> Result<Self, Failure> {
         let places = Kind::ALL.into_iter().map(|kind| {
             if let Some(endpoint) = environment.endpoint(kind.variable()) {
-                return Ok(Place { kind, endpoint, killed: false, built_in: None });
+                return Ok(Place { kind, endpoint, killed: false, received: 0, built_in: None });
             }
             let receiver = kind.start().map_err(|error| {
                 Failure::new(format!(
@@ -96,13 +109,35 @@ impl Receivers {
                     kind.variable()
                 ))
             })?;
-            Ok(Place { kind, endpoint: receiver.endpoint(), killed: false, built_in: Some(receiver) })
+            Ok(Place { kind, endpoint: receiver.endpoint(), killed: false, received: 0, built_in: Some(receiver) })
         });
-        Ok(Receivers { places: places.collect::<Result<_, Failure>>()? })
+        let places = places.collect::<Result<_, Failure>>()?;
+        Ok(Receivers { places, kept_traces: HashSet::new(), kept: Vec::new() })
     }
 
     pub(crate) fn places(&self) -> &[Place] {
         &self.places
+    }
+
+    /// Counts what came since the last call, and keeps the spans of a bounded number of traces. Call it often.
+    pub(crate) fn collect(&mut self) {
+        for place in &mut self.places {
+            let spans = place.built_in.as_ref().map(|receiver| receiver.take_spans()).unwrap_or_default();
+            place.received += spans.len() as u64;
+            for span in spans {
+                if self.kept_traces.len() < KEPT_TRACES {
+                    self.kept_traces.insert(span.trace_id.clone());
+                }
+                if self.kept_traces.contains(&span.trace_id) {
+                    self.kept.push(Sighting { span, backend: place.kind });
+                }
+            }
+        }
+    }
+
+    /// The spans that were kept.
+    pub(crate) fn sightings(&self) -> &[Sighting] {
+        &self.kept
     }
 
     /// Stops a receiver in the middle of whatever is going on: its port is closed, its connections break.
@@ -121,9 +156,9 @@ impl Receivers {
 }
 
 impl Place {
-    /// What the built-in receiver got; `None` for a server of the user's own.
-    pub(crate) fn spans(&self) -> Option<Vec<ReceivedSpan>> {
-        self.built_in.as_ref().map(|receiver| receiver.spans())
+    /// Whether the server is the shop's.
+    pub(crate) fn is_built_in(&self) -> bool {
+        self.built_in.is_some()
     }
 }
 
@@ -144,8 +179,8 @@ macro_rules! receiver {
                 self.endpoint()
             }
 
-            fn spans(&self) -> Vec<ReceivedSpan> {
-                self.spans()
+            fn take_spans(&self) -> Vec<ReceivedSpan> {
+                self.take_spans()
             }
 
             fn stop(&mut self) {
@@ -158,3 +193,5 @@ macro_rules! receiver {
 receiver!(JaegerReceiver);
 receiver!(ZipkinReceiver);
 receiver!(OtlpReceiver);
+
+const KEPT_TRACES: usize = 1_000;

@@ -42,7 +42,7 @@ pub(crate) fn open(kafka: &Kafka, board: &Arc<Board>, options: &Options) -> Resu
         let opened = Instant::now();
         while waiting.ready.get() < consumers && !waiting.is_done() {
             if opened.elapsed() > JOIN_LIMIT {
-                return Err(Failure::new("the consumers got no partitions: is Kafka there, and has it the topics?"));
+                return Err(Failure::new("the consumers could not join their groups: is Kafka there?"));
             }
             std::thread::sleep(Duration::from_millis(5));
         }

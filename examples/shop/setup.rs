@@ -36,8 +36,11 @@ impl Environment {
 
 impl fmt::Display for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whose = if self.own_file { "yours" } else { "the shop's own, since you set none" };
-        write!(f, "{VARIABLE}={} ({whose})", self.file.to_string_lossy())
+        let file = PathBuf::from(&self.file);
+        let here = std::env::current_dir().ok();
+        let shown = here.as_ref().and_then(|here| file.strip_prefix(here).ok()).unwrap_or(&file).display();
+        let whose = if self.own_file { "yours" } else { "the shop's own" };
+        write!(f, "{VARIABLE}={shown} ({whose})")
     }
 }
 

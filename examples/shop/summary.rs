@@ -8,7 +8,7 @@ use tracer_resolver::{BackendState, Resolver, Stats};
 use crate::board::Board;
 use crate::paint::{Paint, fit, thousands};
 use crate::receivers::Receivers;
-use crate::trace_view::{self, Sighting};
+use crate::trace_view;
 
 pub(crate) struct Summary {
     stats: Stats,
@@ -51,10 +51,7 @@ impl Summary {
     }
 
     fn trace(&self, text: &mut String, paint: Paint) {
-        let sightings = self.receivers.places().iter().flat_map(|place| {
-            place.spans().unwrap_or_default().into_iter().map(|span| Sighting { span, backend: place.kind })
-        });
-        match trace_view::draw(sightings.collect(), paint) {
+        match trace_view::draw(self.receivers.sightings(), paint) {
             Some(drawing) => text.push_str(&drawing),
             None => text.push_str("The servers are yours: look at the traces there.\n"),
         }
@@ -109,10 +106,10 @@ impl Summary {
     fn places(&self, text: &mut String, paint: Paint) {
         let _ = writeln!(text, "\n{}", paint.bold("where the spans went"));
         for place in self.receivers.places() {
-            let what = match (place.spans(), place.killed) {
-                (None, _) => "yours".to_owned(),
-                (Some(spans), false) => format!("built in, got {} spans", thousands(spans.len() as u64)),
-                (Some(spans), true) => format!("built in, killed after {} spans", thousands(spans.len() as u64)),
+            let what = match (place.is_built_in(), place.killed) {
+                (false, _) => "yours".to_owned(),
+                (true, false) => format!("built in, got {} spans", thousands(place.received)),
+                (true, true) => format!("built in, killed after {} spans", thousands(place.received)),
             };
             let _ = writeln!(text, "{}{}{what}", fit(place.kind.name(), 15), fit(&place.endpoint, 44));
         }

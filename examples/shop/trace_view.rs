@@ -6,13 +6,7 @@ use std::fmt::Write as _;
 use words::receivers::ReceivedSpan;
 
 use crate::paint::{Paint, fit};
-use crate::receivers::Kind;
-
-/// A span, and who got it.
-pub(crate) struct Sighting {
-    pub(crate) span: ReceivedSpan,
-    pub(crate) backend: Kind,
-}
+use crate::receivers::{Kind, Sighting};
 
 /// A trace of the spans that were received.
 struct Trace {
@@ -27,15 +21,17 @@ struct Trace {
 struct Row<'a> {
     span: &'a ReceivedSpan,
     branch: String,
+    /// What stands before the lines below it.
+    below: String,
 }
 
 /// Draws the trace that shows most: through most services, with most spans; of several such the one of middling length.
 ///
 /// `None` when nothing was received.
-pub(crate) fn draw(sightings: Vec<Sighting>, paint: Paint) -> Option<String> {
+pub(crate) fn draw(sightings: &[Sighting], paint: Paint) -> Option<String> {
     let mut traces: BTreeMap<String, Vec<Sighting>> = BTreeMap::new();
     for sighting in sightings {
-        traces.entry(sighting.span.trace_id.clone()).or_default().push(sighting);
+        traces.entry(sighting.span.trace_id.clone()).or_default().push(sighting.clone());
     }
     let mut traces: Vec<_> = traces.into_values().map(Trace::new).collect();
     let richest = traces.iter().map(Trace::richness).max()?;
@@ -77,7 +73,8 @@ impl Trace {
         }
         let trace_id = self.spans.first().map_or("", |span| span.trace_id.as_str());
         let title = format!("one order's whole way: trace {trace_id}, {} ms", millis(self.end - self.start));
-        let head = format!("{}{}{:>10} {:>9}  {}", fit("service", 15), fit("span", 38), "start", "ms", "backend");
+        let (service, name, kind) = (fit("service", SERVICE), fit("span", NAME), fit("kind", KIND));
+        let head = format!("{service}{name}{kind}{:>9}{:>9}  {:<BAR$} backend", "start ms", "took ms", "");
         let mut drawing = format!("{}\n\n{}\n", paint.bold(&title), paint.dim(&head));
         for row in &rows {
             self.line(row, paint, &mut drawing);
@@ -87,15 +84,16 @@ impl Trace {
 
     fn line(&self, row: &Row<'_>, paint: Paint, drawing: &mut String) {
         let span = row.span;
-        let name = fit(&format!("{}{} ({})", row.branch, span.name, span.kind), 38);
+        let name = fit(&format!("{}{}", row.branch, span.name), NAME - 1) + " ";
         let failed = span.status_code == "error";
         let name = if failed { paint.red(&name) } else { name };
         let backends = self.backends.get(&span.span_id).into_iter().flatten().map(|kind| kind.name());
         // Writing into a `String` cannot fail.
         let _ = writeln!(
             drawing,
-            "{}{name}{:>10} {:>9}  {} {}",
-            paint.nth(self.service_number(&span.service), &fit(&span.service, 15)),
+            "{}{name}{}{:>9}{:>9}  {} {}",
+            paint.nth(self.service_number(&span.service), &fit(&span.service, SERVICE)),
+            fit(&span.kind, KIND),
             format!("+{}", millis(span.start_unix_nano - self.start)),
             millis(span.duration_nano()),
             self.bar(span),
@@ -103,8 +101,8 @@ impl Trace {
         );
         if failed {
             let kind = span.attribute("error.type").unwrap_or_else(|| "error".to_owned());
-            let blank = " ".repeat(15 + row.branch.chars().count());
-            let _ = writeln!(drawing, "{blank}{}", paint.red(&format!("! {kind}: {}", span.status_message)));
+            let what = paint.red(&format!("! {kind}: {}", span.status_message));
+            let _ = writeln!(drawing, "{}{}{what}", " ".repeat(SERVICE), row.below);
         }
     }
 
@@ -118,8 +116,9 @@ impl Trace {
     }
 
     fn walk<'a>(&'a self, span: &'a ReceivedSpan, own: &str, below: &str, rows: &mut Vec<Row<'a>>) {
-        rows.push(Row { span, branch: own.to_owned() });
         let children: Vec<_> = self.spans.iter().filter(|child| child.parent_span_id == span.span_id).collect();
+        let below_it = if children.is_empty() { format!("{below}  ") } else { format!("{below}│ ") };
+        rows.push(Row { span, branch: own.to_owned(), below: below_it });
         for (index, child) in children.iter().enumerate() {
             let (branch, trunk) = if index + 1 == children.len() { ("└ ", "  ") } else { ("├ ", "│ ") };
             self.walk(child, &format!("{below}{branch}"), &format!("{below}{trunk}"), rows);
@@ -135,9 +134,13 @@ impl Trace {
     }
 }
 
-/// Milliseconds, to the hundredth.
+/// Milliseconds, to the microsecond.
 fn millis(nanos: u64) -> String {
-    format!("{}.{:02}", nanos / 1_000_000, nanos / 10_000 % 100)
+    format!("{}.{:03}", nanos / 1_000_000, nanos / 1_000 % 1_000)
 }
 
-const BAR: usize = 14;
+// The widths of the columns: 100 in all, with a backend's or two backends' names.
+const SERVICE: usize = 14;
+const NAME: usize = 34;
+const KIND: usize = 9;
+const BAR: usize = 11;

@@ -106,7 +106,8 @@ impl RouteTemplates {
         let (failed, link) = (failed.as_deref().unwrap_or(&[]), link.as_ref().map_or(&[][..], |link| link));
         let flags = flags(span);
 
-        let body_len = fixed.bytes.len() + tail.as_slice().len() + link.len() + failed.len() + extra.len() + flags.len();
+        let body_len =
+            fixed.bytes.len() + tail.as_slice().len() + link.len() + failed.len() + extra.len() + flags.len();
         let length = varint(body_len as u64);
         out.reserve(body_len + 11);
         out.push(SPANS_TAG);
@@ -199,11 +200,8 @@ impl ServiceResource {
     pub(crate) fn wrap<'a>(&self, out: &mut Vec<u8>, scopes: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone) {
         let schema = 2 + SCHEMA_URL.len();
         let scope_len = |(scope, spans): (&[u8], &[u8])| scope.len() + spans.len() + schema;
-        let scopes_len: usize = scopes
-            .clone()
-            .map(|scope| scope_len(scope))
-            .map(|len| 1 + varint(len as u64).as_slice().len() + len)
-            .sum();
+        let scopes_len: usize =
+            scopes.clone().map(|scope| scope_len(scope)).map(|len| 1 + varint(len as u64).as_slice().len() + len).sum();
         let len = self.resource.len() + scopes_len + schema;
         out.reserve(len + 11);
         out.push(RESOURCE_SPANS_TAG);

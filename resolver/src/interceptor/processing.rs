@@ -5,10 +5,10 @@ use std::str::FromStr as _;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use opentelemetry::baggage::BaggageExt as _;
-use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use opentelemetry::Context;
+use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::baggage::KeyValueMetadata;
+use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 
 use super::consumer::consumer_span;
 use super::parent::Incoming;
@@ -142,10 +142,15 @@ impl Processing {
         let mut context = Context::current().with_remote_span_context(span_context);
         let takes_baggage = route.traced().is_some_and(|traced| traced.extract.contains(&Propagator::Baggage));
         if takes_baggage {
-            let values = headers.filter(|(name, _)| name.eq_ignore_ascii_case(b"baggage")).filter_map(|(_, value)| value);
+            let values =
+                headers.filter(|(name, _)| name.eq_ignore_ascii_case(b"baggage")).filter_map(|(_, value)| value);
             let entries: Vec<_> = read_baggage(values)
                 .map(|entry| {
-                    KeyValueMetadata::new(entry.key().into_owned(), entry.value().into_owned(), entry.metadata().to_owned())
+                    KeyValueMetadata::new(
+                        entry.key().into_owned(),
+                        entry.value().into_owned(),
+                        entry.metadata().to_owned(),
+                    )
                 })
                 .collect();
             if !entries.is_empty() {

@@ -150,13 +150,15 @@ fn new_index() -> Option<u32> {
     let index = USED.fetch_add(1, Ordering::Relaxed);
     let place = CHUNK_TABLE.get(index as usize / CHUNK)?;
     if place.load(Ordering::Acquire).is_null() {
-        let chunk = Box::into_raw(Box::new([const {
-            Slot {
-                generation: AtomicU32::new(0),
-                client: AtomicPtr::new(std::ptr::null_mut()),
-                binding: Mutex::new(None),
-            }
-        }; CHUNK]));
+        let chunk = Box::into_raw(Box::new(
+            [const {
+                Slot {
+                    generation: AtomicU32::new(0),
+                    client: AtomicPtr::new(std::ptr::null_mut()),
+                    binding: Mutex::new(None),
+                }
+            }; CHUNK],
+        ));
         // Release: pairs with the acquire in `slot`.
         if place.compare_exchange(std::ptr::null_mut(), chunk, Ordering::Release, Ordering::Relaxed).is_err() {
             // SAFETY: another thread's chunk won; this one was never published.

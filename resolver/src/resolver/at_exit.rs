@@ -5,8 +5,8 @@
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Instant;
 
-use super::shared::Shared;
 use super::EXIT_DEADLINE;
+use super::shared::Shared;
 use crate::batch::Pipeline;
 use crate::host;
 

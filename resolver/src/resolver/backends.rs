@@ -207,7 +207,9 @@ impl Plan {
             Err(error) => {
                 let message = format!("backend `{}`: {}", backend.name, error.message());
                 report.push(
-                    Problem::error(error.code(), message).at(backend.plugin_span.clone(), "named here").help(error.help()),
+                    Problem::error(error.code(), message)
+                        .at(backend.plugin_span.clone(), "named here")
+                        .help(error.help()),
                 );
                 return None;
             }
