@@ -12,6 +12,7 @@
 mod board;
 mod generate;
 mod kafka;
+mod kind;
 mod options;
 mod order;
 mod paint;

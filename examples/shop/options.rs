@@ -5,8 +5,8 @@ use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::kind::Kind;
 use crate::order::Failure;
-use crate::receivers::Kind;
 
 /// What to do.
 pub(crate) enum Command {

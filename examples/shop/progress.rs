@@ -8,9 +8,10 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use tracer_resolver::Resolver;
 
 use crate::board::Board;
+use crate::kind::Kind;
 use crate::order::Failure;
 use crate::paint::{fit, thousands};
-use crate::receivers::{Kind, Receivers};
+use crate::receivers::Receivers;
 
 /// Speaks on stderr, and is the program's logger: the library's warnings stand above the line that changes.
 pub(crate) struct Progress {

@@ -5,16 +5,9 @@ use std::fmt;
 
 use words::receivers::{JaegerReceiver, OtlpReceiver, ReceivedSpan, ZipkinReceiver};
 
+use crate::kind::Kind;
 use crate::order::Failure;
 use crate::setup::Environment;
-
-/// A kind of backend.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    Jaeger,
-    Zipkin,
-    Otlp,
-}
 
 /// One place for each kind.
 pub(crate) struct Receivers {
@@ -49,50 +42,6 @@ trait Receiver {
     fn stop(&mut self);
 }
 
-impl Kind {
-    const ALL: [Kind; 3] = [Kind::Jaeger, Kind::Zipkin, Kind::Otlp];
-
-    /// The kind of this name.
-    pub(crate) fn named(name: &str) -> Result<Kind, Failure> {
-        let found = Kind::ALL.into_iter().find(|kind| kind.name() == name);
-        found.ok_or_else(|| Failure::new(format!("there is no backend {name:?}: jaeger, zipkin or otlp")))
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Kind::Jaeger => "jaeger",
-            Kind::Zipkin => "zipkin",
-            Kind::Otlp => "otlp",
-        }
-    }
-
-    /// The variable that names a server of the user's own, here and in `tracing.toml`.
-    fn variable(self) -> &'static str {
-        match self {
-            Kind::Jaeger => "JAEGER_ENDPOINT",
-            Kind::Zipkin => "ZIPKIN_ENDPOINT",
-            Kind::Otlp => "OTLP_ENDPOINT",
-        }
-    }
-
-    /// The port that `tracing.toml` has for the built-in receiver.
-    fn port(self) -> u16 {
-        match self {
-            Kind::Jaeger => 14_318,
-            Kind::Zipkin => 19_411,
-            Kind::Otlp => 15_318,
-        }
-    }
-
-    fn start(self) -> std::io::Result<Box<dyn Receiver>> {
-        Ok(match self {
-            Kind::Jaeger => Box::new(JaegerReceiver::start_on(self.port())?),
-            Kind::Zipkin => Box::new(ZipkinReceiver::start_on(self.port())?),
-            Kind::Otlp => Box::new(OtlpReceiver::start_on(self.port())?),
-        })
-    }
-}
-
 impl Receivers {
     /// Starts a receiver for every kind that the environment names no server for.
     pub(crate) fn start(environment: &Environment) -> Result<Self, Failure> {
@@ -100,7 +49,7 @@ impl Receivers {
             if let Some(endpoint) = environment.endpoint(kind.variable()) {
                 return Ok(Place { kind, endpoint, killed: false, received: 0, built_in: None });
             }
-            let receiver = kind.start().map_err(|error| {
+            let receiver = built_in(kind).map_err(|error| {
                 Failure::new(format!(
                     "the built-in {} receiver cannot listen on 127.0.0.1:{}: {error}. End what listens there, or set {} \
                      to the address of a server of your own",
@@ -170,6 +119,14 @@ impl fmt::Display for Receivers {
         });
         f.write_str(&places.collect::<Vec<_>>().join("\n       "))
     }
+}
+
+fn built_in(kind: Kind) -> std::io::Result<Box<dyn Receiver>> {
+    Ok(match kind {
+        Kind::Jaeger => Box::new(JaegerReceiver::start_on(kind.port())?),
+        Kind::Zipkin => Box::new(ZipkinReceiver::start_on(kind.port())?),
+        Kind::Otlp => Box::new(OtlpReceiver::start_on(kind.port())?),
+    })
 }
 
 macro_rules! receiver {

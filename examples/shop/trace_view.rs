@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 
 use words::receivers::ReceivedSpan;
 
+use crate::kind::Kind;
 use crate::paint::{Paint, fit};
-use crate::receivers::{Kind, Sighting};
+use crate::receivers::Sighting;
 
 /// A trace of the spans that were received.
 struct Trace {
