@@ -46,11 +46,8 @@ impl BatchThread {
         let inbox = std::mem::take(&mut *self.pipeline.inbox());
         let now = Instant::now();
         let flush_all = !inbox.flushes.is_empty() || !inbox.retired_routes.is_empty();
-        let claimable_since = if flush_all {
-            u64::MAX
-        } else {
-            clock::unix_nanos().saturating_sub(CLAIM_WINDOW.as_nanos() as u64)
-        };
+        let claimable_since =
+            if flush_all { u64::MAX } else { clock::unix_nanos().saturating_sub(CLAIM_WINDOW.as_nanos() as u64) };
         let (pipeline, buffers) = (self.pipeline, &mut self.buffers);
         // The sweep comes first: a hand-over of a retired route that another thread is displacing right now ends up in
         // that thread's segment, which is drained after it.

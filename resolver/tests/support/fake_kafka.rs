@@ -198,7 +198,10 @@ impl FakeMessage {
     /// The last header of this name.
     pub fn header(&self, name: &str) -> Option<Vec<u8>> {
         let headers = self.headers.borrow();
-        headers.iter().rfind(|header| header.name() == name.as_bytes()).map(|header| header.value[..header.len].to_vec())
+        headers
+            .iter()
+            .rfind(|header| header.name() == name.as_bytes())
+            .map(|header| header.value[..header.len].to_vec())
     }
 }
 
