@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -179,7 +181,54 @@ fn a_collector_that_dies_in_the_middle_is_worth_another_try_and_is_found_again()
     let back = OtlpReceiver::start_on(port).unwrap();
     export(&backend, LONG).unwrap();
     assert_eq!(back.spans().len(), 2);
-    assert_eq!((backend.stats().reconnects, backend.stats().batches_failed), (1, 2));
+    let stats = backend.stats();
+    assert_eq!(
+        (stats.reconnects, stats.batches_failed, stats.bytes_sent),
+        (1, 2, back.server().requests()[0].body.len() as u64)
+    );
+}
+
+#[test]
+fn a_connection_that_the_collector_closed_is_replaced_without_an_error() {
+    let collector = OtlpReceiver::start().unwrap();
+    let backend = backend_at(&collector.endpoint());
+    export(&backend, LONG).unwrap();
+    collector.server().close_connections();
+    std::thread::sleep(Duration::from_millis(50));
+    export(&backend, LONG).unwrap();
+    assert_eq!((collector.server().connections(), backend.stats().reconnects), (2, 1));
+}
+
+#[test]
+fn a_long_answer_is_not_read_to_its_end() {
+    let server = collector_that_answers(Reply::status(200).body(vec![0; 10 << 20]));
+    let backend = backend_at(&format!("http://{}", server.address()));
+    export(&backend, LONG).unwrap();
+    export(&backend, LONG).unwrap();
+    assert_eq!(server.connections(), 2, "a connection with an answer left in it was used again");
+}
+
+#[test]
+fn an_answer_that_breaks_off_after_its_status_is_an_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let backend = backend_at(&format!("http://{}", listener.local_addr().unwrap()));
+    let server = std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        let length = sample_spans::bytes(&sample_spans::order_and_payment()).len();
+        let mut request: Vec<u8> = Vec::new();
+        while !request
+            .windows(4)
+            .position(|end| end == b"\r\n\r\n")
+            .is_some_and(|head| request.len() == head + 4 + length)
+        {
+            let mut bytes = [0; 4096];
+            let count = connection.read(&mut bytes).unwrap();
+            request.extend(&bytes[..count]);
+        }
+        connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").unwrap();
+    });
+    export(&backend, LONG).unwrap();
+    server.join().unwrap();
 }
 
 #[test]

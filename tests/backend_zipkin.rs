@@ -99,3 +99,13 @@ fn bytes_that_are_no_batch_are_refused_for_good_and_nothing_is_sent() {
     assert_eq!(export(&backend, b"\xff\xff", 1).unwrap_err().kind(), ErrorKind::Permanent);
     assert!(zipkin.server().requests().is_empty());
 }
+
+#[test]
+fn a_span_without_ids_does_not_keep_the_others_back() {
+    let zipkin = ZipkinReceiver::start().unwrap();
+    let backend = backend(&serde_json::json!({"endpoint": zipkin.endpoint()}));
+    let mut batch = sample_spans::many("orders", 3);
+    batch.resource_spans[0].scope_spans[0].spans[1].trace_id = vec![0; 16];
+    let error = export(&backend, &sample_spans::bytes(&batch), 3).unwrap_err();
+    assert_eq!((error.kind(), error.rejected_spans(), zipkin.spans().len()), (ErrorKind::Partial, 1, 2));
+}

@@ -35,9 +35,9 @@ impl Agent {
     /// Retryable if a packet cannot be sent: the whole batch is sent again, and Jaeger merges what it has already by
     /// span id. Partial if there are spans that are too large for a packet: these are lost.
     pub(crate) fn send(&self, otlp: &[u8]) -> Result<(), BackendError> {
-        let request = spans::decode(otlp)?;
+        let sendable = spans::sendable(otlp)?;
         let mut too_large = 0;
-        for resource_spans in &request.resource_spans {
+        for resource_spans in &sendable.request.resource_spans {
             let packets = self.packets(resource_spans);
             too_large += packets.too_large;
             for packet in &packets.packets {
@@ -48,9 +48,9 @@ impl Agent {
             let limit = self.settings.max_packet_size;
             let message =
                 format!("spans larger than a packet of {limit} bytes (`max_packet_size`) cannot go to an agent");
-            return Err(BackendError::partial(too_large, message));
+            return Err(BackendError::partial(too_large + sendable.without_ids, message));
         }
-        Ok(())
+        sendable.taken()
     }
 
     fn packets(&self, resource_spans: &ResourceSpans) -> Packets {
@@ -94,11 +94,16 @@ impl Agent {
 
     fn send_packet(&self, packet: &[u8]) -> Result<(), BackendError> {
         let socket = self.socket()?;
-        self.counters.bytes_sent(packet.len());
-        socket.send(packet).map(|_| ()).map_err(|error| {
-            *self.socket.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            self.failed(&error)
-        })
+        match socket.send(packet) {
+            Ok(bytes) => {
+                self.counters.bytes_sent(bytes);
+                Ok(())
+            }
+            Err(error) => {
+                *self.socket.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                Err(self.failed(&error))
+            }
+        }
     }
 
     fn socket(&self) -> Result<Arc<UdpSocket>, BackendError> {
