@@ -2,3 +2,4 @@
 
 pub mod receivers;
 pub mod sample_spans;
+pub mod schema;
