@@ -275,6 +275,19 @@ fn a_proxy_of_the_configuration_is_used() {
 }
 
 #[test]
+fn the_password_of_a_proxy_that_fails_is_not_in_the_message() {
+    let refusing = collector_that_answers(Reply::status(407));
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for address in [refusing.address(), nobody] {
+        let proxy = format!("http://user:s3cret@{address}");
+        let error =
+            export(&backend(&serde_json::json!({"endpoint": "http://c.invalid", "proxy": proxy})), LONG).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Retryable, "{error}");
+        assert!(!error.message().contains("s3cret"), "{error}");
+    }
+}
+
+#[test]
 fn a_configuration_that_cannot_work_is_refused_before_anything_is_created() {
     let error = Otlp::validate(r#"{"endpoint": "http://c", "tls": {"ca": "x"}}"#).unwrap_err();
     assert_eq!((error.kind(), error.pointer()), (ErrorKind::Config, "/tls/ca"));
