@@ -1,3 +1,52 @@
-//! The engine of tracer-resolver.
+//! The engine of tracer-resolver: one file says which services live in a process, which topics and clients are theirs,
+//! and which backends receive their spans; every librdkafka client of the process is then traced accordingly.
+//!
+//! ```text
+//!    built once, at start-up                        every message                    every flush
+//!
+//!  config ──▶ services ──▶ tracer ──────────▶ interceptor ──────────▶ batch ──────────▶ plugin ══▶ jaeger
+//!  what the   which        decides: keep?     carries a span from     collects,         speaks     zipkin
+//!  file says  service is   which parent?      on_send to its ack,     drops when full,  the        otlp
+//!             this?        which ids?         or from on_consume      never blocks      C ABI      yours
+//!  setup      setup        pure, no I/O       Kafka's threads         batch thread      export threads
+//! ```
+//!
+//! Programs on the `rdkafka` crate use the crate `tracer-resolver-rdkafka`, which leads their clients here.
+//!
+//! # Code map
+//!
+//! - [`config`]: what the file, the environment or the original JSON says, checked. Only here are serde and files known.
+//! - [`services`]: whose a message is. [`tracer`]: whether it is kept, and its ids. [`propagation`]: record headers.
+//! - [`interceptor`]: librdkafka's callbacks. Only here is Kafka known. Links no librdkafka: it works over a table.
+//! - `batch`: finished spans from any thread to encoded batches. `export`: a queue per backend. `plugin`: the backends'
+//!   shared objects. Only there is `dlopen` known.
+//! - [`Resolver`]: all of it, built from one configuration. `bridge`: the application's own spans, the same way out.
+//!
+//! # Invariants
+//!
+//! - Nothing on Kafka's threads blocks, allocates per message, formats, logs per message, or panics out of a callback.
+//! - Memory is bounded everywhere, and whatever is dropped is counted by reason: see [`Stats`].
+//! - Data flows from left to right; a module uses only what lies to its left (`tests/tidy.rs` has the table).
 
+mod batch;
+mod bridge;
+mod clock;
 pub mod config;
+mod error;
+mod export;
+mod host;
+pub mod interceptor;
+mod plugin;
+pub mod propagation;
+mod quiet_thread;
+mod report;
+mod resolver;
+pub mod services;
+pub mod tracer;
+mod zeroed;
+
+pub use bridge::UnknownService;
+pub use error::ResolverError;
+pub use export::{BackendState, DropReason};
+pub use interceptor::{MessagePlace, Processing};
+pub use resolver::{BackendServiceStats, BackendStats, EXIT_DEADLINE, Resolver, ServiceStats, Stats};

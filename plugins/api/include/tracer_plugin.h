@@ -46,8 +46,9 @@
  *     as TRACER_ERR_PANIC. Nothing calls exit() or abort(): a fault in a plugin ends the customer's process.
  *   - It leaves alone what belongs to the process: environment, locale, working directory, signal handlers, stdin,
  *     stdout. Threads it starts block all signals.
- *   - It uses the system allocator, exports no other symbol (compile with -fvisibility=hidden) and links its own
- *     dependencies statically or by versioned symbols: many plugins live in one process.
+ *   - It uses the system allocator, exports no other symbol and links its own dependencies statically or by
+ *     versioned symbols: many plugins live in one process. Compile with -fvisibility=hidden; in C++, also link with
+ *     the version script tracer_plugin.map beside this header.
  *   - It never prints; it reports through `tracer_error` and `tracer_host.log`. Neither ever contains a secret.
  *
  * VERSIONS
@@ -161,7 +162,7 @@ typedef int32_t tracer_code;
 typedef struct tracer_error {
     uint32_t struct_size;
     tracer_code code;        /* The code returned, again. Where they differ, the one returned counts. */
-    uint32_t retry_after_ms; /* RETRYABLE, TIMEOUT: the earliest time to retry that the backend asked for; 0: it did not. */
+    uint32_t retry_after_ms; /* RETRYABLE, TIMEOUT: the earliest retry that the backend asked for; 0: none asked. */
     uint32_t rejected_spans; /* PARTIAL: how many spans the backend refused. */
     char field[128];         /* CONFIG: JSON pointer (RFC 6901) into the config, "/tls/ca_file"; "" is all of it. */
     char message[384];       /* One line for an operator: what failed and what to do. No secrets. Cut to size between
@@ -216,8 +217,8 @@ typedef struct tracer_create_args {
     uint32_t max_concurrency; /* The most calls of export_batch at once; at least 1, and 1 without
                                  TRACER_CAP_CONCURRENT_EXPORT. */
     const tracer_host *host;  /* Never NULL. Valid until destroy returns. */
-    tracer_str backend_name;  /* The name of the backend in the configuration, for log lines. Which service a span belongs
-                                 to is said by the resources in each batch. */
+    tracer_str backend_name;  /* The name of the backend in the configuration, for log lines. Which service a span
+                                 belongs to is said by the resources in each batch. */
     tracer_str config_json;   /* A JSON object: the backend's config table, references replaced, schema checked,
                                  validate passed. Empty text is to be read as "{}". May hold secrets. */
 } tracer_create_args;
@@ -251,8 +252,8 @@ typedef struct tracer_plugin {
     tracer_code (*export_batch)(tracer_instance *instance, const tracer_batch *batch, uint32_t timeout_ms,
                                 tracer_error *error);
 
-    /* Pushes out what the plugin itself still holds back (a file buffer), within timeout_ms; 0: without waiting. Returns
-     * OK if there is nothing. Not at the same time as export_batch, unless TRACER_CAP_CONCURRENT_EXPORT is set.
+    /* Pushes out what the plugin itself still holds back (a file buffer), within timeout_ms; 0: without waiting.
+     * Returns OK if there is nothing. Not at the same time as export_batch, unless TRACER_CAP_CONCURRENT_EXPORT is set.
      * [export-thread & created & !shut-down & !poisoned] */
     tracer_code (*flush)(tracer_instance *instance, uint32_t timeout_ms, tracer_error *error);
 

@@ -23,6 +23,8 @@
 //! Without features this crate depends on nothing but the standard library.
 
 pub mod abi;
+#[cfg(feature = "adapter")]
+pub mod adapter;
 mod backend;
 mod backend_error;
 mod door;
@@ -34,3 +36,8 @@ pub use backend::{Backend, Batch, CreateArgs, Stats};
 pub use backend_error::{BackendError, ErrorKind};
 pub use export_plugin::plugin_table;
 pub use host::{Host, LogLevel};
+
+/// The README's examples, compiled and run as tests.
+#[cfg(all(doctest, feature = "adapter"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -167,6 +167,12 @@ pub struct Backend {
     pub config: serde_json::Value,
     /// JSON pointer into `config` → bytes of the file, so that a plugin's complaint points at its line.
     pub config_spans: Vec<(String, Range<usize>)>,
+    /// JSON pointers of the strings in `config` that were one whole reference: where the plugin's schema wants a number or a
+    /// boolean, such a string is to be read as one.
+    pub config_references: Vec<String>,
+    /// JSON pointers of the strings in `config` that came, wholly or in part, from a reference or from the environment:
+    /// never to be printed.
+    pub config_secrets: Vec<String>,
     /// One `export` call may take this long.
     pub timeout: Duration,
     /// Batches under way at once, where the plugin allows it.

@@ -1,0 +1,187 @@
+//! The header compiles where it says so, and means the same as `abi.rs`.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
+
+#[path = "support/compile.rs"]
+mod compile;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::mem::{offset_of, size_of};
+use std::process::Command;
+
+use compile::{Language, compile, scratch};
+use tracer_plugin_api::abi::*;
+
+const HEADER: &str = include_str!("../include/tracer_plugin.h");
+
+#[test]
+fn the_header_compiles_as_c99_and_as_cpp11_without_a_warning() {
+    for (language, file) in [(Language::C99, "only_header.c"), (Language::Cpp11, "only_header.cc")] {
+        let source = scratch(file);
+        std::fs::write(&source, "#include \"tracer_plugin.h\"\n#include \"tracer_plugin.h\"\n").unwrap();
+        if let Some(result) = compile(language, &source, &scratch("only_header.o"), &["-c"]) {
+            assert_eq!(result, Ok(()), "{language:?}");
+        }
+    }
+}
+
+#[test]
+fn a_header_whose_layout_has_changed_does_not_compile() {
+    for (old, new, alarm) in [
+        ("char message[384]", "char message[388]", "tracer_assert_error"),
+        ("    tracer_str build_info;", "", "tracer_assert_functions"),
+        ("    tracer_str backend_name;", "", "tracer_assert_create_args"),
+    ] {
+        assert_eq!(HEADER.matches(old).count(), 1, "{old}");
+        let source = scratch("changed.c");
+        std::fs::write(&source, HEADER.replace(old, new)).unwrap();
+        let result = compile(Language::C99, &source, &scratch("changed.o"), &["-c"]).unwrap();
+        assert!(result.clone().is_err_and(|why| why.contains(alarm)), "{old}: {result:?}");
+    }
+}
+
+#[test]
+fn every_field_lies_at_the_same_place_in_c_and_in_rust() {
+    let rust = rust_layout();
+    let mut program = String::from("#include \"tracer_plugin.h\"\n#include <stdio.h>\nint main(void) {\n");
+    for name in rust.keys() {
+        match name.split_once('.') {
+            Some((of, field)) => writeln!(
+                program,
+                "printf(\"{name} %zu %zu\\n\", offsetof({of}, {field}), sizeof((({of} *)0)->{field}));"
+            ),
+            None => writeln!(program, "printf(\"{name} 0 %zu\\n\", sizeof({name}));"),
+        }
+        .unwrap();
+    }
+    program.push_str("return 0; }\n");
+    assert_eq!(run_c("layout", &program), rust);
+}
+
+#[test]
+fn every_constant_of_the_header_has_the_same_value_in_rust() {
+    let rust = rust_constants();
+    let names: Vec<&str> = HEADER
+        .lines()
+        .filter_map(|line| line.strip_prefix("#define TRACER_"))
+        .filter_map(|rest| rest.split_once(' '))
+        .map(|(name, _)| name)
+        .filter(|name| !name.starts_with("HAS(") && *name != "PLUGIN_EXPORT" && *name != "PLUGIN_SYMBOL")
+        .collect();
+    assert_eq!(names.len(), rust.len(), "a constant is missing on one side: {names:?}");
+    let mut program = String::from("#include \"tracer_plugin.h\"\n#include <stdio.h>\nint main(void) {\n");
+    for name in names {
+        writeln!(program, "printf(\"{name} %llu 0\\n\", (unsigned long long)TRACER_{name});").unwrap();
+    }
+    program.push_str("return 0; }\n");
+    assert_eq!(run_c("constants", &program), rust);
+}
+
+#[test]
+fn the_symbol_has_the_same_name_on_both_sides() {
+    assert!(HEADER.contains(&format!("#define TRACER_PLUGIN_SYMBOL \"{TRACER_PLUGIN_SYMBOL}\"")));
+    assert!(HEADER.contains(&format!("const tracer_plugin *{TRACER_PLUGIN_SYMBOL}(uint32_t host_minor);")));
+    assert!(TRACER_PLUGIN_SYMBOL.ends_with(&format!("_v{TRACER_ABI_MAJOR}")));
+}
+
+#[test]
+fn tracer_has_sees_a_field_only_if_all_of_it_is_there() {
+    let program = r#"
+        #include "tracer_plugin.h"
+        #include <stdio.h>
+        int main(void) {
+            tracer_batch b;
+            uint32_t size;
+            for (size = 0; size <= sizeof b; size++) {
+                b.struct_size = size;
+                if (TRACER_HAS(&b, tracer_batch, batch_id)) break;
+            }
+            printf("first %zu 0\n", (size_t)size);
+            return 0;
+        }
+    "#;
+    assert_eq!(run_c("has", program), BTreeMap::from([("first".to_owned(), (40, 0))]));
+    assert_eq!(tracer_plugin_api::end_of_field!(tracer_batch, batch_id), 40);
+}
+
+/// Each struct with its size, each `struct.field` with its offset and size. Does not compile if a field is left out.
+fn rust_layout() -> BTreeMap<String, (u64, u64)> {
+    let mut layout = BTreeMap::new();
+    macro_rules! record {
+        ($($struct:ident { $($field:ident),+ })+) => {$(
+            let _exhaustive = |it: &$struct| {
+                let $struct { $($field: _),+ } = it;
+            };
+            layout.insert(stringify!($struct).to_owned(), (0, size_of::<$struct>() as u64));
+            $(
+                let offset = offset_of!($struct, $field);
+                let size = tracer_plugin_api::end_of_field!($struct, $field) - offset;
+                let name = concat!(stringify!($struct), ".", stringify!($field)).to_owned();
+                layout.insert(name, (offset as u64, size as u64));
+            )+
+        )+};
+    }
+    record! {
+        tracer_str { ptr, len }
+        tracer_bytes { ptr, len }
+        tracer_error { struct_size, code, retry_after_ms, rejected_spans, field, message }
+        tracer_batch { struct_size, encoding, body, span_count, attempt, batch_id }
+        tracer_stats {
+            struct_size, in_flight, spans_sent, spans_rejected, batches_sent, batches_failed, bytes_sent, reconnects
+        }
+        tracer_host { struct_size, abi_major, abi_minor, name, version, ctx, log, get_extension }
+        tracer_create_args { struct_size, max_concurrency, host, backend_name, config_json }
+        tracer_plugin {
+            struct_size, abi_major, abi_minor, capabilities, accepted_encodings, reserved, type_name, version,
+            build_info, config_schema, validate, create, export_batch, flush, shutdown, destroy, stats, get_extension
+        }
+    }
+    layout
+}
+
+fn rust_constants() -> BTreeMap<String, (u64, u64)> {
+    [
+        ("ABI_MAJOR", u64::from(TRACER_ABI_MAJOR)),
+        ("ABI_MINOR", u64::from(TRACER_ABI_MINOR)),
+        ("OK", TRACER_OK as u64),
+        ("ERR_CONFIG", TRACER_ERR_CONFIG as u64),
+        ("ERR_RETRYABLE", TRACER_ERR_RETRYABLE as u64),
+        ("ERR_PERMANENT", TRACER_ERR_PERMANENT as u64),
+        ("ERR_PARTIAL", TRACER_ERR_PARTIAL as u64),
+        ("ERR_TIMEOUT", TRACER_ERR_TIMEOUT as u64),
+        ("ERR_SHUTDOWN", TRACER_ERR_SHUTDOWN as u64),
+        ("ERR_PANIC", TRACER_ERR_PANIC as u64),
+        ("ERR_UNSUPPORTED", TRACER_ERR_UNSUPPORTED as u64),
+        ("ERR_INTERNAL", TRACER_ERR_INTERNAL as u64),
+        ("ENCODING_OTLP_PROTOBUF", u64::from(TRACER_ENCODING_OTLP_PROTOBUF)),
+        ("CAP_CONCURRENT_EXPORT", TRACER_CAP_CONCURRENT_EXPORT),
+        ("CAP_NETWORK", TRACER_CAP_NETWORK),
+        ("CAP_MUST_UNDERSTAND", TRACER_CAP_MUST_UNDERSTAND),
+        ("LOG_ERROR", u64::from(TRACER_LOG_ERROR)),
+        ("LOG_WARN", u64::from(TRACER_LOG_WARN)),
+        ("LOG_INFO", u64::from(TRACER_LOG_INFO)),
+        ("LOG_DEBUG", u64::from(TRACER_LOG_DEBUG)),
+        ("LOG_TRACE", u64::from(TRACER_LOG_TRACE)),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), (value, 0)))
+    .collect()
+}
+
+/// Compiles and runs a C program that prints lines of a name and two numbers.
+fn run_c(name: &str, program: &str) -> BTreeMap<String, (u64, u64)> {
+    let (source, binary) = (scratch(&format!("{name}.c")), scratch(name));
+    std::fs::write(&source, program).unwrap();
+    assert_eq!(compile(Language::C99, &source, &binary, &[]), Some(Ok(())));
+    let output = Command::new(&binary).output().unwrap();
+    assert!(output.status.success());
+    let lines = String::from_utf8(output.stdout).unwrap();
+    lines
+        .lines()
+        .map(|line| match line.split(' ').collect::<Vec<_>>()[..] {
+            [name, first, second] => (name.to_owned(), (first.parse().unwrap(), second.parse().unwrap())),
+            _ => panic!("unexpected line {line:?}"),
+        })
+        .collect()
+}

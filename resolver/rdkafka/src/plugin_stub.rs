@@ -1,0 +1,245 @@
+//! How librdkafka is led into this program: a shared object of one function, made at run time.
+//!
+//! The only way into a client that the `rdkafka` crate creates is the property `plugin.library.paths`: librdkafka loads
+//! the file named there and calls its `conf_init`. No link flag can make a library crate's own function findable in a
+//! stripped executable, so the file is made here: two pages of ELF in a sealed memory file, whose `conf_init` loads a
+//! number into the fifth argument's register and jumps to a function of this program. The number says which resolver
+//! and service the clients of that configuration belong to.
+//!
+//! Layout follows the System V ABI, AMD64 supplement (registers: integer arguments rdi, rsi, rdx, rcx, r8) and the ELF
+//! gABI (program headers, dynamic section, hash table).
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::{AsRawFd as _, FromRawFd as _};
+
+/// What the stub jumps to: librdkafka's `conf_init` with one more argument.
+pub(crate) type BoundConfInit = unsafe extern "C" fn(
+    conf: *mut c_void,
+    plugin_opaque: *mut *mut c_void,
+    errstr: *mut c_char,
+    errstr_size: usize,
+    binding: u64,
+) -> c_int;
+
+/// Writes a shared object whose `conf_init` calls `target` with `binding`, and gives the path to load it by.
+///
+/// The file is never closed: its path is opened again at every client creation, and a reused descriptor number would
+/// make the dynamic linker return another library. 8 KiB for each binding, once per process.
+pub(crate) fn publish(target: BoundConfInit, binding: u64) -> io::Result<String> {
+    let image = image(target as usize as u64, binding);
+    memory_file(&image).or_else(|refused| {
+        temporary_file(&image).map_err(|error| {
+            io::Error::other(format!("no memory file ({refused}) and no temporary file ({error})"))
+        })
+    })
+}
+
+fn memory_file(image: &[u8]) -> io::Result<String> {
+    // SAFETY: the name is NUL-terminated; the descriptor is checked, and owned by nobody else.
+    let mut file = unsafe {
+        let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+        let descriptor = libc::memfd_create(c"tracer-resolver".as_ptr(), flags);
+        if descriptor < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        File::from_raw_fd(descriptor)
+    };
+    file.write_all(image)?;
+    // SAFETY: a descriptor that is open; sealing touches nothing else.
+    let sealed = unsafe {
+        let seals = libc::F_SEAL_WRITE | libc::F_SEAL_GROW | libc::F_SEAL_SHRINK | libc::F_SEAL_SEAL;
+        libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals)
+    };
+    if sealed != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    loadable(&path)?;
+    std::mem::forget(file);
+    Ok(path)
+}
+
+/// Where memory files may not be executed (`vm.memfd_noexec`, SELinux): a file that is unlinked once it is open.
+fn temporary_file(image: &[u8]) -> io::Result<String> {
+    let path = std::env::temp_dir().join("tracer-resolver-XXXXXX");
+    let mut template = path.into_os_string().into_encoded_bytes();
+    template.push(0);
+    // SAFETY: `template` is NUL-terminated and writable, and `mkostemp` keeps its length; the descriptor is checked.
+    let mut file = unsafe {
+        let descriptor = libc::mkostemp(template.as_mut_ptr().cast(), libc::O_CLOEXEC);
+        if descriptor < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        File::from_raw_fd(descriptor)
+    };
+    let written = file.write_all(image);
+    // The descriptor keeps the file; nobody can change it by name any more.
+    // SAFETY: `mkostemp` left a NUL-terminated path.
+    unsafe { libc::unlink(template.as_ptr().cast()) };
+    written?;
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    loadable(&path)?;
+    std::mem::forget(file);
+    Ok(path)
+}
+
+/// Loads the object once, so that a refusal is known now and not when a client is created. It stays loaded.
+fn loadable(path: &str) -> io::Result<()> {
+    let mut path = path.as_bytes().to_vec();
+    path.push(0);
+    // SAFETY: NUL-terminated; the object has no constructors. `dlerror` gives a string that lives until the next call
+    // of this thread.
+    unsafe {
+        if !libc::dlopen(path.as_ptr().cast(), libc::RTLD_NOW | libc::RTLD_LOCAL | libc::RTLD_NODELETE).is_null() {
+            return Ok(());
+        }
+        let reason = libc::dlerror();
+        let reason = if reason.is_null() { "no reason given".into() } else { CStr::from_ptr(reason).to_string_lossy() };
+        Err(io::Error::other(reason.into_owned()))
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn image(target: u64, binding: u64) -> Vec<u8> {
+    x86_64::image(target, binding)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+compile_error!("the rdkafka door knows the machine code of x86_64 only");
+
+#[cfg(target_arch = "x86_64")]
+mod x86_64 {
+    const PAGE: u64 = 0x1000;
+    const CODE: u64 = 0x200;
+    const DYNAMIC: u64 = PAGE;
+
+    /// One page to execute (headers, symbol, string and hash tables, code) and one to write (the dynamic section, in
+    /// which the dynamic linker relocates addresses in place).
+    pub(super) fn image(target: u64, binding: u64) -> Vec<u8> {
+        let strings = b"\0conf_init\0";
+        let (symbols_at, hash_at, strings_at) = (0x140, 0x170, 0x190);
+        let code = code(target, binding);
+
+        let mut image = Image(vec![0; 2 * PAGE as usize]);
+        // ELF header: 64-bit, little-endian, version 1, System V; ET_DYN, EM_X86_64; four program headers at 64.
+        image.put(0, b"\x7fELF\x02\x01\x01");
+        image.put(16, &[3, 0, 62, 0, 1, 0, 0, 0]);
+        image.word(32, 64);
+        image.put(52, &[64, 0, 56, 0, 4, 0, 64, 0]);
+        // PT_LOAD read+execute, PT_LOAD read+write, PT_DYNAMIC; PT_GNU_STACK read+write, without which the dynamic
+        // linker would make every stack of the process executable.
+        image.program_header(0, 1, 5, 0, PAGE);
+        image.program_header(1, 1, 6, PAGE, PAGE);
+        image.program_header(2, 2, 6, DYNAMIC, 6 * 16);
+        image.program_header(3, 0x6474_e551, 6, 0, 0);
+        // Symbol 1: conf_init, global function, in section 1 (any defined one), at CODE.
+        let symbol = symbols_at + 24;
+        image.put(symbol, &[1, 0, 0, 0, 0x12, 0, 1, 0]);
+        image.word(symbol + 8, CODE);
+        image.word(symbol + 16, code.len() as u64);
+        // DT_HASH: one bucket, two symbols in the chain; the bucket names symbol 1.
+        for (index, word) in [1_u32, 2, 1, 0, 0].into_iter().enumerate() {
+            image.put(hash_at + 4 * index, &word.to_le_bytes());
+        }
+        image.put(strings_at, strings);
+        image.put(CODE as usize, &code);
+        // DT_HASH, DT_STRTAB, DT_SYMTAB, DT_STRSZ, DT_SYMENT, DT_NULL.
+        let dynamic = [
+            (4, hash_at as u64),
+            (5, strings_at as u64),
+            (6, symbols_at as u64),
+            (10, strings.len() as u64),
+            (11, 24),
+            (0, 0),
+        ];
+        for (index, (tag, value)) in dynamic.into_iter().enumerate() {
+            image.word(DYNAMIC as usize + 16 * index, tag);
+            image.word(DYNAMIC as usize + 16 * index + 8, value);
+        }
+        image.0
+    }
+
+    /// `movabs r8, binding; movabs rax, target; jmp rax`
+    fn code(target: u64, binding: u64) -> Vec<u8> {
+        let mut code = vec![0x49, 0xb8];
+        code.extend(binding.to_le_bytes());
+        code.extend([0x48, 0xb8]);
+        code.extend(target.to_le_bytes());
+        code.extend([0xff, 0xe0]);
+        code
+    }
+
+    struct Image(Vec<u8>);
+
+    impl Image {
+        fn put(&mut self, at: usize, bytes: &[u8]) {
+            if let Some(target) = self.0.get_mut(at..at + bytes.len()) {
+                target.copy_from_slice(bytes);
+            }
+        }
+
+        fn word(&mut self, at: usize, value: u64) {
+            self.put(at, &value.to_le_bytes());
+        }
+
+        /// Offset, virtual and physical address are the same.
+        fn program_header(&mut self, index: usize, kind: u32, flags: u32, at: u64, size: u64) {
+            let start = 64 + 56 * index;
+            self.put(start, &kind.to_le_bytes());
+            self.put(start + 4, &flags.to_le_bytes());
+            for (field, value) in [(8, at), (16, at), (24, at), (32, size), (40, size), (48, PAGE)] {
+                self.word(start + field, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    unsafe extern "C" fn answer(
+        _conf: *mut c_void,
+        _opaque: *mut *mut c_void,
+        _errstr: *mut c_char,
+        size: usize,
+        binding: u64,
+    ) -> c_int {
+        (binding + size as u64) as c_int
+    }
+
+    fn call(path: &str) -> c_int {
+        let path = std::ffi::CString::new(path).unwrap();
+        // SAFETY: the object made by `publish`; its `conf_init` has librdkafka's signature.
+        unsafe {
+            let library = libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL);
+            assert!(!library.is_null());
+            let conf_init = libc::dlsym(library, c"conf_init".as_ptr());
+            assert!(!conf_init.is_null());
+            let conf_init: unsafe extern "C" fn(*mut c_void, *mut *mut c_void, *mut c_char, usize) -> c_int =
+                std::mem::transmute(conf_init);
+            conf_init(std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null_mut(), 7)
+        }
+    }
+
+    #[test]
+    fn each_binding_gets_an_object_that_calls_this_program_with_its_number() {
+        let (first, second) = (publish(answer, 100).unwrap(), publish(answer, 200).unwrap());
+        assert_eq!((call(&first), call(&second), call(&first)), (107, 207, 107));
+    }
+
+    #[test]
+    fn where_memory_files_are_refused_a_temporary_file_serves() {
+        assert_eq!(call(&temporary_file(&image(answer as usize as u64, 3)).unwrap()), 10);
+    }
+
+    #[test]
+    fn loading_the_object_leaves_the_stacks_not_executable() {
+        publish(answer, 300).unwrap();
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let stack = maps.lines().find(|line| line.ends_with("[stack]")).unwrap();
+        assert!(stack.contains(" rw-p "), "{stack}");
+    }
+}

@@ -1,0 +1,27 @@
+//! Finished spans on their way to the backends: fixed-size records from Kafka's threads, encoded once, in batches.
+//!
+//! ```text
+//!   any thread                      the batch thread                                      export threads
+//!   FinishedSpan ─▶ segment ─▶ … ─▶ template ─▶ bytes per (lane, service) ─▶ FinishedBatch ─▶ BackendQueue
+//! ```
+//!
+//! One set of segments and one batch thread serve the whole process, however many resolvers, services and backends
+//! it has. A *lane* is one distinct list of backends; a batch is encoded once for its lane.
+
+mod batch_thread;
+mod handovers;
+mod lane;
+mod pipeline;
+mod record;
+mod segments;
+mod span_writer;
+mod template;
+mod trace_state_field;
+
+pub(crate) use handovers::{Claimed, Place};
+pub(crate) use lane::{Lane, LaneBackends, LaneService};
+pub(crate) use pipeline::{ApplicationSpans, Pipeline};
+pub(crate) use record::{FinishedSpan, Outcome, SpanFlags, SpanKind, TimeInQueue};
+pub(crate) use span_writer::{Field, SpanWriter};
+pub(crate) use template::{RouteFacts, RouteTemplates, ServiceResource};
+pub(crate) use trace_state_field::TraceStateField;

@@ -1,0 +1,134 @@
+//! The one thread between Kafka's threads and the backends: drains, encodes, seals.
+
+use std::sync::Arc;
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use super::handovers::CLAIM_WINDOW;
+use super::lane::{Lane, LaneBackends, LaneBuffer};
+use super::pipeline::Pipeline;
+use super::record::{FinishedSpan, SpanFlags};
+use crate::clock;
+
+/// How often the watchdogs of the backends are looked at while there is work.
+pub(crate) const TICK: Duration = Duration::from_millis(100);
+
+/// See the module.
+pub(crate) struct BatchThread {
+    pipeline: &'static Pipeline,
+    /// By lane index; lanes of other resolvers in between.
+    buffers: Vec<Option<LaneBuffer>>,
+    last_tick: Instant,
+}
+
+impl BatchThread {
+    /// Starts the thread, with every signal blocked: signals are the application's.
+    pub(crate) fn spawn(pipeline: &'static Pipeline) -> std::io::Result<Thread> {
+        let thread = crate::quiet_thread::spawn("tracer-batch".to_owned(), move || {
+            Self { pipeline, buffers: Vec::new(), last_tick: Instant::now() }.run();
+        })?;
+        Ok(thread.thread().clone())
+    }
+
+    fn run(mut self) {
+        loop {
+            std::thread::park_timeout(self.pause());
+            self.pipeline.looking();
+            let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.round())).is_err();
+            if panicked {
+                crate::report::error("a round of the batch thread failed; its spans are lost, the next round goes on");
+            }
+        }
+    }
+
+    /// Takes everything that was finished before, encodes it, and sends what is due.
+    fn round(&mut self) {
+        let inbox = std::mem::take(&mut *self.pipeline.inbox());
+        let now = Instant::now();
+        let flush_all = !inbox.flushes.is_empty() || !inbox.retired_routes.is_empty();
+        let claimable_since = if flush_all {
+            u64::MAX
+        } else {
+            clock::unix_nanos().saturating_sub(CLAIM_WINDOW.as_nanos() as u64)
+        };
+        let (pipeline, buffers) = (self.pipeline, &mut self.buffers);
+        // The sweep comes first: a hand-over of a retired route that another thread is displacing right now ends up in
+        // that thread's segment, which is drained after it.
+        if let Some(handovers) = pipeline.handovers() {
+            handovers.sweep(claimable_since, |span, extra| {
+                if span.trace_flags & 1 == 1 {
+                    encode(buffers, span, extra, now);
+                }
+            });
+        }
+        pipeline.drain(|span, extra| encode(buffers, span, extra, now));
+        for spans in &inbox.application {
+            let buffer = buffer(buffers, &spans.lane);
+            buffer.add_application(spans.service, &spans.scope, &spans.spans, spans.count, now);
+        }
+        for buffer in self.buffers.iter_mut().flatten() {
+            if !inbox.flushes.is_empty() || buffer.due().is_some_and(|due| due <= now) {
+                buffer.seal();
+            }
+        }
+        self.tick(now);
+        for lane in inbox.retired_lanes {
+            if let Some(buffer) = self.buffers.get_mut(lane) {
+                if let Some(mut buffer) = buffer.take() {
+                    buffer.seal();
+                }
+            }
+        }
+        for flush in inbox.flushes {
+            flush.complete();
+        }
+        // Only now: every record that refers to them was drained above.
+        drop(inbox.retired_routes);
+    }
+
+    fn tick(&mut self, now: Instant) {
+        if now.duration_since(self.last_tick) < TICK {
+            return;
+        }
+        self.last_tick = now;
+        let mut told: Vec<*const dyn LaneBackends> = Vec::new();
+        for buffer in self.buffers.iter().flatten() {
+            let destinations = buffer.lane().destinations();
+            let identity = Arc::as_ptr(destinations);
+            if !told.iter().any(|known| std::ptr::addr_eq(*known, identity)) {
+                told.push(identity);
+                destinations.tick(now);
+            }
+        }
+    }
+
+    /// Until the next look: short while spans wait for their batch, longer in a quiet process.
+    fn pause(&self) -> Duration {
+        let now = Instant::now();
+        let next = self.buffers.iter().flatten().filter_map(LaneBuffer::due).min();
+        next.map_or(TICK, |due| due.saturating_duration_since(now).min(TICK))
+    }
+}
+
+fn encode(buffers: &mut Vec<Option<LaneBuffer>>, span: &FinishedSpan, extra: &[u8], now: Instant) {
+    // SAFETY: a record's route is alive until the drain after its retirement, and this is that drain or an earlier one.
+    let Some(route) = (unsafe { span.route.as_ref() }) else { return };
+    if let Some(traced) = route.traced() {
+        let name = |outcome| route.error_name(outcome);
+        buffer(buffers, &traced.lane).add(traced.service, now, |out| traced.templates.encode(out, span, extra, name));
+    }
+    if span.flags.contains(SpanFlags::OWNS_ROUTE) {
+        // SAFETY: the flag says that one strong count travels with the record.
+        drop(unsafe { Arc::from_raw(span.route) });
+    }
+}
+
+/// The lane's buffer, made at its first span.
+fn buffer<'a>(buffers: &'a mut Vec<Option<LaneBuffer>>, lane: &Arc<Lane>) -> &'a mut LaneBuffer {
+    let index = lane.index();
+    if buffers.len() <= index {
+        buffers.resize_with(index + 1, || None);
+    }
+    #[expect(clippy::indexing_slicing, reason = "resized just above")]
+    buffers[index].get_or_insert_with(|| LaneBuffer::new(Arc::clone(lane)))
+}

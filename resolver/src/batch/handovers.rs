@@ -1,0 +1,221 @@
+//! Consumed messages whose span may still get a length.
+//!
+//! A consumer span begins when the message is handed to the application. Whether it is a point (`receive`) or has the
+//! length of the processing (`process`) is known only when the application opens a processing guard, or does not. So
+//! the record waits here: [`Handovers::claim`] takes it for a guard; what nobody claims leaves as `receive` when its
+//! place is needed, when it has waited [`CLAIM_WINDOW`], or at a flush.
+//!
+//! Nothing here blocks or allocates: a slot that is busy on another thread is passed over, and then the span leaves at
+//! once as `receive`.
+
+use std::cell::UnsafeCell;
+use std::mem::MaybeUninit;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::record::FinishedSpan;
+use crate::interceptor::Route;
+use crate::zeroed::zeroed_slice;
+
+/// How long an unclaimed hand-over waits before it leaves as `receive`.
+pub(crate) const CLAIM_WINDOW: Duration = Duration::from_secs(2);
+/// Longest `extra` (trace state) that is kept with a waiting record; a longer one leaves at once.
+const EXTRA: usize = 128;
+/// Neighbours that messages of the same place in the log can have, one for each client that read it.
+const NEIGHBOURS: usize = 4;
+const PLACES: usize = 2048;
+
+const EMPTY: u8 = 0;
+const BUSY: u8 = 1;
+const HELD: u8 = 2;
+
+/// All hand-overs of the process that wait.
+pub(crate) struct Handovers {
+    slots: Box<[Slot]>,
+    held: AtomicUsize,
+}
+
+struct Slot {
+    /// `EMPTY`, `BUSY` or `HELD`. Whoever moves it to `BUSY` owns `held` until the store that ends it.
+    state: AtomicU8,
+    /// Written whenever `state` becomes `HELD`.
+    held: UnsafeCell<MaybeUninit<Held>>,
+}
+
+#[derive(Clone, Copy)]
+struct Held {
+    span: FinishedSpan,
+    thread: u64,
+    /// Only the first `span.extra_len` bytes are written.
+    extra: [MaybeUninit<u8>; EXTRA],
+}
+
+// SAFETY: `held` is touched only by the thread that moved `state` to `BUSY`.
+unsafe impl Sync for Handovers {}
+// SAFETY: the route pointers inside are followed only while the route is alive: a client's hand-overs are emptied
+// before its routes are dropped (see `batch_thread`).
+unsafe impl Send for Handovers {}
+
+/// A hand-over that a processing guard took.
+pub(crate) struct Claimed {
+    pub span: FinishedSpan,
+    /// Keeps what `span.route` points to alive for the guard.
+    pub route: Arc<Route>,
+    pub extra: Vec<u8>,
+}
+
+/// What identifies a message for the application: its place in the log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub topic: &'a str,
+    pub topic_hash: u64,
+    pub partition: i32,
+    pub offset: i64,
+}
+
+impl Handovers {
+    pub(crate) fn new() -> Self {
+        // SAFETY: a zero state is EMPTY, and an empty slot's `held` may be anything.
+        let slots = unsafe { zeroed_slice(PLACES * NEIGHBOURS) }.unwrap_or_default();
+        Self { slots, held: AtomicUsize::new(0) }
+    }
+
+    /// Lets `span` wait. What it displaced, or itself when it cannot wait, is given to `leave`.
+    pub(crate) fn hold(
+        &self,
+        span: &FinishedSpan,
+        extra: &[u8],
+        topic_hash: u64,
+        neighbour: usize,
+        mut leave: impl FnMut(&FinishedSpan, &[u8]),
+    ) {
+        let index = Self::place(topic_hash, span.partition, span.offset) + neighbour % NEIGHBOURS;
+        let (Some(slot), true) = (self.slots.get(index), extra.len() <= EXTRA) else { return leave(span, extra) };
+        let Some(before) = slot.take_over() else { return leave(span, extra) };
+        // SAFETY: `take_over` moved the state to BUSY, so this thread owns `held`.
+        let held = unsafe { &mut *slot.held.get() };
+        if before == HELD {
+            // SAFETY: a slot that was HELD was written.
+            let displaced = unsafe { held.assume_init_ref() };
+            leave(&displaced.span, displaced.extra());
+        } else {
+            self.held.fetch_add(1, Ordering::Relaxed);
+        }
+        // SAFETY: in bounds of `held`; what a field pointer addresses is written, not read, and `extra` is at most EXTRA.
+        unsafe {
+            let held = held.as_mut_ptr();
+            (&raw mut (*held).span).write(FinishedSpan { extra_len: extra.len() as u16, ..*span });
+            (&raw mut (*held).thread).write(thread_number());
+            std::ptr::copy_nonoverlapping(extra.as_ptr(), (&raw mut (*held).extra).cast(), extra.len());
+        }
+        // Release: pairs with the acquire in `take_over`.
+        slot.state.store(HELD, Ordering::Release);
+    }
+
+    /// Takes the hand-over of the message at `place`, if it still waits.
+    ///
+    /// When several clients of this process read the same place, one handed over on the calling thread is preferred,
+    /// among those that `accept` takes.
+    pub(crate) fn claim(&self, place: &Place<'_>, accept: impl Fn(&Route) -> bool) -> Option<Claimed> {
+        let first = Self::place(place.topic_hash, place.partition, place.offset);
+        let this_thread = thread_number();
+        for only_this_thread in [true, false] {
+            for slot in self.slots.get(first..first + NEIGHBOURS)? {
+                if !slot.take_held() {
+                    continue;
+                }
+                // SAFETY: `take_held` moved the state to BUSY, so this thread owns `held`.
+                let held = unsafe { (*slot.held.get()).assume_init_ref() };
+                // SAFETY: a held record's route is alive: its client empties the table before it drops routes.
+                let route = unsafe { &*held.span.route };
+                let matches = held.span.partition == place.partition
+                    && held.span.offset == place.offset
+                    && route.topic() == place.topic
+                    && (!only_this_thread || held.thread == this_thread)
+                    && accept(route);
+                if !matches {
+                    slot.state.store(HELD, Ordering::Release);
+                    continue;
+                }
+                // SAFETY: the pointer comes from `Arc::as_ptr` of a route that its client still holds (as above).
+                let route = unsafe {
+                    Arc::increment_strong_count(held.span.route);
+                    Arc::from_raw(held.span.route)
+                };
+                let claimed = Claimed { span: held.span, route, extra: held.extra().to_vec() };
+                slot.state.store(EMPTY, Ordering::Release);
+                // Release: only now may `sweep` believe that nobody is at a slot.
+                self.held.fetch_sub(1, Ordering::Release);
+                return Some(claimed);
+            }
+        }
+        None
+    }
+
+    /// Gives every hand-over that began before `before` (nanoseconds since the epoch) to `leave`.
+    ///
+    /// A slot that another thread is at is waited for: afterwards no thread follows a route that a hand-over named
+    /// before the call. Runs on the batch thread only, which may wait.
+    pub(crate) fn sweep(&self, before: u64, mut leave: impl FnMut(&FinishedSpan, &[u8])) {
+        // Acquire: pairs with the release in `claim`.
+        if self.held.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        for slot in &self.slots {
+            // Acquire: pairs with the release stores that end each ownership.
+            while slot.state.load(Ordering::Acquire) == BUSY {
+                std::thread::yield_now();
+            }
+            if !slot.take_held() {
+                continue;
+            }
+            // SAFETY: `take_held` moved the state to BUSY, so this thread owns `held`.
+            let held = unsafe { (*slot.held.get()).assume_init_ref() };
+            if held.span.start >= before {
+                slot.state.store(HELD, Ordering::Release);
+                continue;
+            }
+            leave(&held.span, held.extra());
+            self.held.fetch_sub(1, Ordering::Relaxed);
+            slot.state.store(EMPTY, Ordering::Release);
+        }
+    }
+
+    /// Consecutive offsets of a partition get consecutive places, so that a displaced message is `PLACES` behind.
+    fn place(topic_hash: u64, partition: i32, offset: i64) -> usize {
+        let partition = (partition as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let place = topic_hash.wrapping_add(partition >> 32).wrapping_add(offset as u64);
+        (place as usize % PLACES) * NEIGHBOURS
+    }
+}
+
+impl Slot {
+    /// Moves the state to `BUSY` and says what it was; `None` when another thread is at it.
+    fn take_over(&self) -> Option<u8> {
+        // Acquire: pairs with the release stores that end each ownership.
+        let before = self.state.swap(BUSY, Ordering::Acquire);
+        (before != BUSY).then_some(before)
+    }
+
+    /// Moves the state from `HELD` to `BUSY`.
+    fn take_held(&self) -> bool {
+        // Acquire: pairs with the release store in `hold`.
+        self.state.load(Ordering::Relaxed) == HELD
+            && self.state.compare_exchange(HELD, BUSY, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+}
+
+impl Held {
+    fn extra(&self) -> &[u8] {
+        let written = self.extra.get(..usize::from(self.span.extra_len)).unwrap_or(&[]);
+        // SAFETY: `hold` wrote as many bytes as `extra_len` says.
+        unsafe { &*(std::ptr::from_ref(written) as *const [u8]) }
+    }
+}
+
+/// A number of the calling thread that no living thread shares.
+fn thread_number() -> u64 {
+    thread_local!(static MARK: u8 = const { 0 });
+    MARK.try_with(|mark| std::ptr::from_ref(mark) as u64).unwrap_or(0)
+}

@@ -1,0 +1,182 @@
+//! A lane: one distinct list of backends, and the spans that are on their way to it.
+
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use super::template::{ServiceResource, own_scope};
+use crate::config;
+use crate::export::FinishedBatch;
+use crate::resolver::ServiceCounters;
+
+/// One distinct list of backends of one resolver. Services that export to the same backends share it, and with it
+/// their batches.
+pub(crate) struct Lane {
+    /// Its place in the batch thread's table; never used twice.
+    index: usize,
+    /// All services of the resolver, by index.
+    services: Arc<[LaneService]>,
+    destinations: Arc<dyn LaneBackends>,
+    /// Indices into the resolver's backends.
+    backends: Box<[usize]>,
+    batch: config::Batch,
+}
+
+/// What a lane needs of a service.
+#[derive(Debug)]
+pub(crate) struct LaneService {
+    pub resource: ServiceResource,
+    pub counters: Arc<ServiceCounters>,
+}
+
+/// Where the batches of a resolver's lanes go.
+pub(crate) trait LaneBackends: Send + Sync {
+    /// Queues `batch` for each of `backends`. Never blocks.
+    fn offer(&self, backends: &[usize], batch: Arc<FinishedBatch>);
+    /// Called by the batch thread every [`super::batch_thread::TICK`]: the watchdog's clock.
+    fn tick(&self, now: Instant);
+}
+
+/// What the batch thread has collected for one lane.
+pub(crate) struct LaneBuffer {
+    lane: Arc<Lane>,
+    /// In the order in which services first appeared.
+    services: Vec<ServiceSpans>,
+    /// Service index → place in `services`, plus one.
+    places: Vec<u32>,
+    bytes: usize,
+    since: Option<Instant>,
+}
+
+#[derive(Default)]
+struct ServiceSpans {
+    service: u32,
+    /// Encoded `spans` fields of our own scope.
+    own: Vec<u8>,
+    /// The application's own spans: (encoded scope, encoded `spans` fields).
+    application: Vec<(Arc<[u8]>, Vec<u8>)>,
+    count: u32,
+}
+
+impl Lane {
+    pub(crate) fn new(
+        services: Arc<[LaneService]>,
+        destinations: Arc<dyn LaneBackends>,
+        backends: Box<[usize]>,
+        batch: config::Batch,
+    ) -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let index = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { index, services, destinations, backends, batch }
+    }
+
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    pub(crate) fn destinations(&self) -> &Arc<dyn LaneBackends> {
+        &self.destinations
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.backends.is_empty()
+    }
+}
+
+impl std::fmt::Debug for Lane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lane").field("index", &self.index).field("backends", &self.backends).finish_non_exhaustive()
+    }
+}
+
+impl LaneBuffer {
+    pub(crate) fn new(lane: Arc<Lane>) -> Self {
+        let places = vec![0; lane.services.len()];
+        Self { lane, services: Vec::new(), places, bytes: 0, since: None }
+    }
+
+    pub(crate) fn lane(&self) -> &Lane {
+        &self.lane
+    }
+
+    /// Lets `encode` append one `spans` field of `service`; seals the batch when it has grown to its size.
+    pub(crate) fn add(&mut self, service: u32, now: Instant, encode: impl FnOnce(&mut Vec<u8>)) {
+        let spans = self.spans_of(service);
+        let before = spans.own.len();
+        encode(&mut spans.own);
+        spans.count += 1;
+        let grown = spans.own.len() - before;
+        self.grew(grown, now);
+    }
+
+    /// Adds spans that the application made itself.
+    pub(crate) fn add_application(&mut self, service: u32, scope: &Arc<[u8]>, spans: &[u8], count: u32, now: Instant) {
+        let of_service = self.spans_of(service);
+        of_service.count += count;
+        match of_service.application.iter_mut().find(|(known, _)| known == scope) {
+            Some((_, bytes)) => bytes.extend_from_slice(spans),
+            None => of_service.application.push((Arc::clone(scope), spans.to_vec())),
+        }
+        self.grew(spans.len(), now);
+    }
+
+    /// When the oldest span in here must leave.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.since.map(|since| since + self.lane.batch.delay)
+    }
+
+    /// Sends what there is.
+    pub(crate) fn seal(&mut self) {
+        static NEXT_BATCH: AtomicU64 = AtomicU64::new(1);
+        if self.since.take().is_none() {
+            return;
+        }
+        let own_scope = own_scope();
+        let mut body = Vec::with_capacity(self.bytes + self.services.len() * 512);
+        let mut per_service = Vec::with_capacity(self.services.len());
+        for spans in self.services.iter_mut().filter(|spans| spans.count > 0) {
+            let Some(service) = self.lane.services.get(spans.service as usize) else { continue };
+            let own = std::iter::once((&own_scope[..], &spans.own[..])).filter(|(_, spans)| !spans.is_empty());
+            let application = spans.application.iter().map(|(scope, spans)| (&scope[..], &spans[..]));
+            service.resource.wrap(&mut body, own.chain(application));
+            service.counters.spans.fetch_add(u64::from(spans.count), Ordering::Relaxed);
+            per_service.push((spans.service, spans.count));
+            spans.own.clear();
+            spans.application.clear();
+            spans.count = 0;
+        }
+        self.bytes = 0;
+        let batch = FinishedBatch {
+            id: NEXT_BATCH.fetch_add(1, Ordering::Relaxed),
+            body,
+            span_count: per_service.iter().map(|(_, count)| count).sum(),
+            per_service,
+        };
+        self.lane.destinations.offer(&self.lane.backends, Arc::new(batch));
+    }
+
+    fn spans_of(&mut self, service: u32) -> &mut ServiceSpans {
+        let place = self.places.get(service as usize).copied().unwrap_or(0) as usize;
+        let index = if place > 0 {
+            place - 1
+        } else {
+            self.services.push(ServiceSpans { service, ..ServiceSpans::default() });
+            if let Some(place) = self.places.get_mut(service as usize) {
+                *place = self.services.len() as u32;
+            }
+            self.services.len() - 1
+        };
+        #[expect(clippy::indexing_slicing, reason = "`index` was pushed above, or stored in `places` when it was")]
+        &mut self.services[index]
+    }
+
+    fn grew(&mut self, bytes: usize, now: Instant) {
+        self.bytes += bytes;
+        self.since.get_or_insert(now);
+        if self.bytes >= self.lane.batch.max_bytes {
+            self.seal();
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! One finished span, as Kafka's threads hand it over: plain data, two cache lines, nothing to free.
+
+#![forbid(unsafe_code)]
+
+use crate::interceptor::Route;
+
+/// A finished span. `route` names everything that is the same for all spans of one client and topic.
+///
+/// Copied into a segment on one thread and read on the batch thread; what `route` points to outlives that, because a
+/// client's routes are retired only after the batch thread has seen every record that was pushed before.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct FinishedSpan {
+    pub route: *const Route,
+    pub trace_id: [u8; 16],
+    pub span_id: [u8; 8],
+    /// All zero: a root.
+    pub parent_span_id: [u8; 8],
+    /// All zero: no link.
+    pub link_trace_id: [u8; 16],
+    pub link_span_id: [u8; 8],
+    /// Nanoseconds since the Unix epoch.
+    pub start: u64,
+    /// Nanoseconds since the Unix epoch.
+    pub end: u64,
+    /// Negative: not known.
+    pub offset: i64,
+    pub time_in_queue: TimeInQueue,
+    /// Negative: not known.
+    pub partition: i32,
+    pub outcome: Outcome,
+    pub kind: SpanKind,
+    pub flags: SpanFlags,
+    /// W3C trace flags of the span itself.
+    pub trace_flags: u8,
+    /// Bytes that follow in the next slots: encoded `Span` fields, appended as they are.
+    pub extra_len: u16,
+}
+
+/// How the operation ended: librdkafka's error code, 0 for success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outcome(pub i32);
+
+impl Outcome {
+    pub(crate) const OK: Self = Self(0);
+}
+
+/// Milliseconds between the message's timestamp and its hand-over; negative when the message has no timestamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TimeInQueue(pub i64);
+
+impl TimeInQueue {
+    pub(crate) const UNKNOWN: Self = Self(-1);
+}
+
+/// What the span stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum SpanKind {
+    /// From `produce()` to the broker's acknowledgement.
+    Send,
+    /// The moment of hand-over to the application.
+    Receive,
+    /// The application's own processing of one message.
+    Process,
+}
+
+/// Facts of one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SpanFlags(pub u8);
+
+impl SpanFlags {
+    /// The parent came from another process (OTLP `Span.flags` bit 9).
+    pub(crate) const PARENT_REMOTE: u8 = 1;
+    /// One strong count of `route` travels with the record; the batch thread drops it.
+    pub(crate) const OWNS_ROUTE: u8 = 1 << 2;
+    /// A key without a value.
+    pub(crate) const TOMBSTONE: u8 = 1 << 1;
+
+    pub(crate) fn contains(self, flag: u8) -> bool {
+        self.0 & flag != 0
+    }
+
+    pub(crate) fn set_if(&mut self, flag: u8, condition: bool) {
+        self.0 |= if condition { flag } else { 0 };
+    }
+}
+
+const _: () = assert!(size_of::<FinishedSpan>() == 128, "two cache lines");

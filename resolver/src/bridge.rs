@@ -1,0 +1,174 @@
+//! The application's own OpenTelemetry spans, on their way to the same backends.
+
+#![forbid(unsafe_code)]
+
+mod encode;
+
+use std::fmt;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use opentelemetry::trace::{Link, TraceContextExt as _, TraceId};
+use opentelemetry::{Context, InstrumentationScope, KeyValue};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::trace::{
+    SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample, Span, SpanData, SpanProcessor,
+};
+
+use crate::Resolver;
+use crate::batch::{ApplicationSpans, Lane, Pipeline};
+use crate::clock;
+use crate::resolver::{ServiceCounters, Shared};
+use crate::tracer::sampler::{Decision, ParentSampling, Sampler};
+
+/// The configuration names no such service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownService {
+    /// As it was asked for.
+    pub service: String,
+    /// The services that there are.
+    pub known: Vec<String>,
+}
+
+impl Resolver {
+    /// An OpenTelemetry provider for the application's own spans of `service`.
+    ///
+    /// They are sampled as the service's messages are, carry the service's resource, and leave through its backends,
+    /// in the same batches. A span started under a [`crate::Processing`]'s context continues that message's trace.
+    /// The application keeps the provider, or makes it the global one; its shutdown flushes and ends nothing but itself.
+    /// When tracing is off the provider records nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownService`], when the configuration has no service of this name.
+    pub fn tracer_provider(&self, service: &str) -> Result<SdkTracerProvider, UnknownService> {
+        let Some(shared) = self.shared() else {
+            let off = opentelemetry_sdk::trace::Sampler::AlwaysOff;
+            return Ok(SdkTracerProvider::builder().with_sampler(off).build());
+        };
+        let known = || self.service_names().map(str::to_owned).collect();
+        let unknown = || UnknownService { service: service.to_owned(), known: known() };
+        let index = self.service(service).ok_or_else(unknown)?;
+        let (processor, sampler) = BridgeProcessor::new(&shared, index).ok_or_else(unknown)?;
+        Ok(SdkTracerProvider::builder()
+            .with_resource(Resource::builder_empty().with_attribute(KeyValue::new("service.name", service.to_owned())).build())
+            .with_sampler(sampler)
+            .with_span_processor(processor)
+            .build())
+    }
+}
+
+impl fmt::Display for UnknownService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the configuration has no service {:?} (it has: {})", self.service, self.known.join(", "))
+    }
+}
+
+impl std::error::Error for UnknownService {}
+
+/// Encodes each span as it ends, on the thread that ended it, and leaves the bytes to the batch thread.
+struct BridgeProcessor {
+    resolver: Arc<Shared>,
+    service: u32,
+    lane: Arc<Lane>,
+    counters: Arc<ServiceCounters>,
+    /// Encoded scopes: few, and the same instances again and again.
+    scopes: Mutex<Vec<(InstrumentationScope, Arc<[u8]>)>>,
+}
+
+impl BridgeProcessor {
+    fn new(shared: &Arc<Shared>, service: usize) -> Option<(Self, BridgeSampler)> {
+        let slot = shared.service_slot(service)?;
+        let processor = Self {
+            resolver: Arc::clone(shared),
+            service: u32::try_from(service).ok()?,
+            lane: shared.lane(slot)?,
+            counters: shared.service_counters(service)?,
+            scopes: Mutex::default(),
+        };
+        Some((processor, BridgeSampler(shared.sampler(slot)?.clone())))
+    }
+
+    fn scope(&self, scope: &InstrumentationScope) -> Arc<[u8]> {
+        let mut scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, encoded)) = scopes.iter().find(|(known, _)| known == scope) {
+            return Arc::clone(encoded);
+        }
+        let encoded: Arc<[u8]> = encode::scope(scope).into();
+        if scopes.len() < 256 {
+            scopes.push((scope.clone(), Arc::clone(&encoded)));
+        }
+        encoded
+    }
+}
+
+impl SpanProcessor for BridgeProcessor {
+    fn on_start(&self, _span: &mut Span, _cx: &Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        if !span.span_context.is_sampled() || self.lane.is_empty() {
+            return;
+        }
+        let scope = self.scope(&span.instrumentation_scope);
+        let mut spans = Vec::with_capacity(512);
+        encode::span(&mut spans, &span);
+        self.resolver.ensure_running();
+        let lane = Arc::clone(&self.lane);
+        let taken =
+            Pipeline::current().submit(ApplicationSpans { lane, service: self.service, scope, spans, count: 1 });
+        if !taken {
+            self.counters.buffer_full.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        let deadline = Instant::now() + crate::EXIT_DEADLINE;
+        if Pipeline::current().seal_all(deadline) && self.resolver.backends().flush(deadline) {
+            Ok(())
+        } else {
+            Err(OTelSdkError::Timeout(crate::EXIT_DEADLINE))
+        }
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        if Pipeline::current().seal_all(Instant::now() + timeout) { Ok(()) } else { Err(OTelSdkError::Timeout(timeout)) }
+    }
+}
+
+impl fmt::Debug for BridgeProcessor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BridgeProcessor").field("service", &self.service).finish_non_exhaustive()
+    }
+}
+
+/// The service's own sampler, as the SDK asks it.
+#[derive(Clone, Debug)]
+struct BridgeSampler(Sampler);
+
+impl ShouldSample for BridgeSampler {
+    fn should_sample(
+        &self,
+        parent_context: Option<&Context>,
+        trace_id: TraceId,
+        _name: &str,
+        _span_kind: &opentelemetry::trace::SpanKind,
+        _attributes: &[KeyValue],
+        _links: &[Link],
+    ) -> SamplingResult {
+        let parent = parent_context.filter(|context| context.has_active_span()).map(|context| context.span());
+        let parent = parent.as_ref().map(|span| span.span_context()).filter(|parent| parent.is_valid());
+        let sampling = match parent {
+            None => ParentSampling::NoParent,
+            Some(parent) if parent.is_sampled() => ParentSampling::Sampled,
+            Some(_) => ParentSampling::NotSampled,
+        };
+        let decision = match self.0.decide(sampling, &trace_id.to_bytes(), clock::monotonic_nanos) {
+            Decision::Keep => SamplingDecision::RecordAndSample,
+            Decision::Drop => SamplingDecision::Drop,
+        };
+        let trace_state = parent.map(|parent| parent.trace_state().clone()).unwrap_or_default();
+        SamplingResult { decision, attributes: Vec::new(), trace_state }
+    }
+}

@@ -1,0 +1,151 @@
+//! What the rules of the services have to say against each other.
+
+#![forbid(unsafe_code)]
+
+use std::collections::HashMap;
+
+use super::overlap::{literal_characters, meet};
+use crate::config::code;
+use crate::config::draft::{Draft, ServiceDraft};
+use crate::config::findings::Findings;
+use crate::config::model::Pattern;
+use crate::config::pattern::{Kind, Spotted, identity, shown_list};
+use crate::config::report::Problem;
+
+/// What cannot be obeyed.
+pub(super) fn contradictions(draft: &Draft, findings: &mut Findings) {
+    same_topic_twice(draft, findings);
+}
+
+/// What can be obeyed, but is hardly meant.
+pub(super) fn doubts(draft: &Draft, findings: &mut Findings) {
+    ties(draft, findings);
+    for (index, service) in draft.services.iter().enumerate() {
+        let is_default = draft.default_service == Some(index);
+        empty_service(service, is_default, findings);
+        always_excluded(service, findings);
+        overrides_without_topic(service, is_default, findings);
+    }
+}
+
+/// The original let the last one win, silently.
+fn same_topic_twice(draft: &Draft, findings: &mut Findings) {
+    let mut first: HashMap<(&str, &str, Constraints), (&ServiceDraft, &Spotted)> = HashMap::new();
+    for service in draft.services.iter().filter(|service| service.constraints.is_ok()) {
+        let constraints = constraints(service);
+        for (key, list) in service.sides() {
+            for spotted in list {
+                let Pattern::Exact(topic) = &spotted.pattern else { continue };
+                let (other, place) = *first.entry((key, topic, constraints.clone())).or_insert((service, spotted));
+                if std::ptr::eq(other, service) {
+                    continue;
+                }
+                let name = spotted.shown.as_ref().map_or("this topic".into(), |topic| format!("topic `{topic}`"));
+                let message = format!("{name} is claimed by two services: `{}` and `{}`", other.name, service.name);
+                let help = "a topic belongs to one service on each side; \
+                            let it stand in one of them, or tell their clients apart by `client_ids` or `group_ids`";
+                findings.refuse(
+                    Problem::error(code::TOPIC_CLAIMED_TWICE, message)
+                        .at(spotted.span.clone(), format!("`{key}` of `{}`", service.name))
+                        .also(place.span.clone(), format!("`{key}` of `{}`", other.name))
+                        .help(help),
+                );
+            }
+        }
+    }
+}
+
+/// Two globs of equal rank that can match the same name: the order of the file decides, which is easily overlooked.
+///
+/// Looks at a bounded number of pairs, so that a huge file costs no time.
+fn ties(draft: &Draft, findings: &mut Findings) {
+    type Rank<'d> = (&'d str, usize, Constraints);
+    let mut groups: HashMap<Rank<'_>, Vec<(&ServiceDraft, &Spotted)>> = HashMap::new();
+    let mut pairs = 0;
+    for service in draft.services.iter().filter(|service| service.constraints.is_ok()) {
+        let constraints = constraints(service);
+        for (key, list) in service.sides() {
+            for spotted in list {
+                let Pattern::Glob(glob) = &spotted.pattern else { continue };
+                let group = groups.entry((key, literal_characters(glob), constraints.clone())).or_default();
+                for (other, place) in group.iter().filter(|(other, _)| !std::ptr::eq(*other, service)) {
+                    pairs += 1;
+                    if pairs > MAX_PAIRS || glob.len() > MAX_GLOB || !meet(&spotted.pattern, &place.pattern) {
+                        continue;
+                    }
+                    let message = format!(
+                        "globs of `{}` and `{}` can match the same topic with equal rank: `{}` wins, being first",
+                        other.name, service.name, other.name
+                    );
+                    findings.mention(
+                        Problem::warning(code::GLOBS_TIE, message)
+                            .at(spotted.span.clone(), format!("`{key}` of `{}`", service.name))
+                            .also(place.span.clone(), format!("`{key}` of `{}`", other.name))
+                            .help("make the one that is meant to win longer, or name its topics exactly"),
+                    );
+                }
+                group.push((service, spotted));
+            }
+        }
+    }
+}
+
+fn empty_service(service: &ServiceDraft, is_default: bool, findings: &mut Findings) {
+    let is_complete = service.rules.is_ok() && service.constraints.is_ok();
+    let has_rules = service.all_rules().chain(&service.client_ids).chain(&service.group_ids).next().is_some();
+    if has_rules || is_default || !is_complete {
+        return;
+    }
+    let message = format!("no message belongs to service `{}` unless the program binds it", service.name);
+    let help = "give it `produces`, `consumes`, `topics`, `client_ids` or `group_ids`, or make it the default_service";
+    findings.mention(Problem::warning(code::EMPTY_SERVICE, message).at(service.span.clone(), "").help(help));
+}
+
+fn always_excluded(service: &ServiceDraft, findings: &mut Findings) {
+    let Some(Ok(excludes)) = &service.layer.exclude else { return };
+    for spotted in service.all_rules().filter(|spotted| matches!(spotted.pattern, Pattern::Exact(_))) {
+        let Some(exclude) = excludes.iter().find(|exclude| meet(&exclude.pattern, &spotted.pattern)) else { continue };
+        let message = format!("service `{}` names a topic that its `exclude` leaves out", service.name);
+        let help = format!("in effect: exclude = [{}]", shown_list(&excludes.iter().collect::<Vec<_>>()));
+        let problem = Problem::warning(code::ALWAYS_EXCLUDED, message).at(spotted.span.clone(), "never traced");
+        // A pattern of the embedded defaults has no place in this text.
+        let is_of_this_text = !exclude.span.is_empty();
+        let problem = if is_of_this_text { problem.also(exclude.span.clone(), "left out here") } else { problem };
+        findings.mention(problem.help(help));
+    }
+}
+
+fn overrides_without_topic(service: &ServiceDraft, is_default: bool, findings: &mut Findings) {
+    // A service without topic rules takes whatever its clients send.
+    if is_default || service.rules.is_err() || service.all_rules().next().is_none() {
+        return;
+    }
+    for (spotted, _) in &service.overrides {
+        if service.all_rules().any(|rule| meet(&rule.pattern, &spotted.pattern)) {
+            continue;
+        }
+        let shown = spotted.shown.as_deref().unwrap_or_default();
+        let message = format!("no topic of service `{}` matches `{shown}`", service.name);
+        let rules = shown_list(&service.all_rules().collect::<Vec<_>>());
+        findings.mention(
+            Problem::warning(code::OVERRIDE_WITHOUT_TOPIC, message)
+                .at(spotted.span.clone(), "these settings never apply")
+                .help(format!("its topics: {rules}")),
+        );
+    }
+}
+
+/// What the clients of a service are told apart by, in an order that does not depend on the file's.
+fn constraints(service: &ServiceDraft) -> Constraints {
+    let sorted = |list: &[Spotted]| {
+        let mut identities: Vec<_> = list.iter().map(|spotted| identity(&spotted.pattern)).collect();
+        identities.sort();
+        identities
+    };
+    (sorted(&service.client_ids), sorted(&service.group_ids))
+}
+
+type Constraints = (Vec<(Kind, String)>, Vec<(Kind, String)>);
+
+const MAX_PAIRS: usize = 100_000;
+const MAX_GLOB: usize = 512;

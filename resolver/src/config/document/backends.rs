@@ -1,0 +1,134 @@
+//! `[backends.NAME]`: the host's keys, and the plugin's own under `config`.
+
+#![forbid(unsafe_code)]
+
+use serde_json::{Map, Value as Json};
+
+use crate::config::code;
+use crate::config::defaults::Base;
+use crate::config::draft::BackendDraft;
+use crate::config::field::Field;
+use crate::config::findings::{Broken, Findings};
+use crate::config::host_section::HostLayer;
+use crate::config::keys;
+use crate::config::model::Backend;
+use crate::config::node::{Node, Text, Value};
+use crate::config::report::Problem;
+use crate::config::section::{Section, written_key};
+
+/// All backends, in file order: the position is the index that `export` uses.
+pub(super) fn read(section: Option<&Section<'_>>, base: &Base, findings: &mut Findings) -> Vec<BackendDraft> {
+    let fields = section.into_iter().flat_map(Section::fields);
+    fields
+        .map(|field| BackendDraft {
+            name: field.key.to_owned(),
+            span: field.key_span.clone(),
+            backend: backend(field, base, findings),
+        })
+        .collect()
+}
+
+fn backend(field: Field<'_>, base: &Base, findings: &mut Findings) -> Result<Backend, Broken> {
+    let title = format!("[backends.{}]", written_key(field.key));
+    let section = Section::open(field, title, keys::BACKEND, findings)?;
+    let host = HostLayer::read(&section, findings).settings(&base.host, &section, findings);
+    let plugin = plugin(&section, findings);
+    let config = config(&section, findings);
+    let (host, (plugin, plugin_span), config) = (host?, plugin?, config?);
+    Ok(Backend {
+        name: field.key.to_owned(),
+        span: field.key_span.clone(),
+        plugin,
+        plugin_span,
+        config: config.json,
+        config_spans: config.spans,
+        config_references: config.references,
+        config_secrets: config.secrets,
+        timeout: host.timeout,
+        concurrency: host.concurrency,
+        queue_bytes: host.queue_bytes,
+        retry: host.retry,
+    })
+}
+
+fn plugin(section: &Section<'_>, findings: &mut Findings) -> Result<(String, std::ops::Range<usize>), Broken> {
+    let Some(field) = section.field("plugin") else {
+        let problem = Problem::error(code::MISSING_KEY, format!("{} does not say its `plugin`", section.title));
+        let help = "add for example `plugin = \"otlp\"`; shipped: otlp, jaeger, zipkin, file";
+        return Err(findings.refuse(problem.at(section.span.clone(), "").help(help)));
+    };
+    let name = field.text("the name of a plugin", findings)?;
+    if name.is_empty() {
+        let problem = Problem::error(code::OUT_OF_RANGE, "the name of the plugin is empty").at(field.span(), "");
+        return Err(field.unacceptable(problem, "the name of a plugin", findings));
+    }
+    Ok((name.to_owned(), field.span()))
+}
+
+/// The plugin's own settings, on the way to JSON.
+struct PluginConfig {
+    json: Json,
+    spans: Vec<(String, std::ops::Range<usize>)>,
+    references: Vec<String>,
+    secrets: Vec<String>,
+}
+
+fn config(section: &Section<'_>, findings: &mut Findings) -> Result<PluginConfig, Broken> {
+    let mut config =
+        PluginConfig { json: Json::Object(Map::new()), spans: Vec::new(), references: Vec::new(), secrets: Vec::new() };
+    let Some(field) = section.field("config") else {
+        config.spans.push((String::new(), section.span.clone()));
+        return Ok(config);
+    };
+    // Opened for its type only: which keys there are is for the plugin to say.
+    Section::open_map(field, "the plugin's own keys".into(), findings)?;
+    config.json = config.json(field.node, String::new(), findings)?;
+    Ok(config)
+}
+
+impl PluginConfig {
+    /// `node` as JSON; every problem below it is reported before it counts as broken.
+    fn json(&mut self, node: &Node, pointer: String, findings: &mut Findings) -> Result<Json, Broken> {
+        self.spans.push((pointer.clone(), node.span.clone()));
+        match &node.value {
+            Value::Text(Text::Written(text)) => Ok(Json::String(text.clone())),
+            Value::Text(Text::Referenced { value, whole }) => {
+                if *whole {
+                    self.references.push(pointer.clone());
+                }
+                self.secrets.push(pointer);
+                Ok(Json::String(value.clone()))
+            }
+            Value::Text(Text::Broken) => Err(Broken),
+            Value::Integer(value) => Ok(Json::from(*value)),
+            Value::Float(value) => serde_json::Number::from_f64(*value).map(Json::Number).ok_or_else(|| {
+                findings.refuse(Problem::error(code::OUT_OF_RANGE, "not a finite number").at(node.span.clone(), ""))
+            }),
+            Value::Boolean(value) => Ok(Json::Bool(*value)),
+            Value::Null => Ok(Json::Null),
+            Value::Datetime => Err(findings.refuse(
+                Problem::error(code::WRONG_TYPE, "no plugin takes a date").at(node.span.clone(), "put it into quotes"),
+            )),
+            Value::Array(items) => {
+                let items: Vec<_> = items
+                    .iter()
+                    .enumerate()
+                    .map(|(index, item)| self.json(item, format!("{pointer}/{index}"), findings))
+                    .collect();
+                items.into_iter().collect::<Result<Vec<_>, _>>().map(Json::Array)
+            }
+            Value::Table(table) => {
+                let members: Vec<_> = table
+                    .entries
+                    .iter()
+                    .map(|entry| {
+                        let name = entry.key.replace('~', "~0").replace('/', "~1");
+                        let value = self.json(&entry.node, format!("{pointer}/{name}"), findings)?;
+                        Ok((entry.key.clone(), value))
+                    })
+                    .collect();
+                members.into_iter().collect::<Result<Map<_, _>, _>>().map(Json::Object)
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The top of the file: which version it is, and the way into every section.
+
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+
+use super::{backends, plugins, services};
+use crate::config::code;
+use crate::config::defaults::Base;
+use crate::config::draft::Draft;
+use crate::config::field::Field;
+use crate::config::findings::{Broken, Findings};
+use crate::config::host_section::BatchLayer;
+use crate::config::keys;
+use crate::config::layer::Layer;
+use crate::config::layer_section;
+use crate::config::node::{Table, Value};
+use crate::config::reference;
+use crate::config::report::Problem;
+use crate::config::section::Section;
+use crate::config::suggestion::{did_you_mean, listed};
+use crate::config::variables::Variables;
+
+/// Reads `table`; `None` when the version says that no more of it can be understood.
+///
+/// `folder` is what relative plugin directories are relative to.
+pub(crate) fn read(
+    mut table: Table,
+    source: &str,
+    folder: &Path,
+    variables: &Variables,
+    base: &Base,
+    findings: &mut Findings,
+) -> Option<Draft> {
+    for entry in &mut table.entries {
+        reference::replace_all(&mut entry.node, source, variables, findings);
+    }
+    // Before anything else: the keys of a newer version are not unknown keys.
+    check_version(&table, findings).ok()?;
+    let top = Section::top(&table, findings);
+    let backend_section = map(&top, "backends", findings);
+    let names: Vec<&str> = backend_section.iter().flat_map(Section::fields).map(|field| field.key).collect();
+    let defaults = defaults(&top, &names, findings).over(&base.layer);
+    let service_section = map(&top, "services", findings);
+    let services = services::read(service_section.as_ref(), &names, &defaults, findings);
+    let default_service = top.field("default_service").and_then(|field| {
+        let names: Vec<&str> = services.iter().map(|service| service.name.as_str()).collect();
+        named_service(field, &names, findings).map_err(|Broken| findings.distrust()).ok()
+    });
+    let batch = batch(&top, base, findings);
+    let backends = backends::read(backend_section.as_ref(), base, findings);
+    let (plugins, broken_plugins) = plugins::read(&top, folder, findings);
+    Some(Draft { defaults, services, default_service, backends, plugins, broken_plugins, batch })
+}
+
+fn check_version(table: &Table, findings: &mut Findings) -> Result<(), Broken> {
+    let Some(entry) = table.entry("version") else {
+        let problem = Problem::error(code::MISSING_KEY, "the file does not say its version");
+        findings.refuse(problem.at(0..0, "add `version = 1` here"));
+        return Ok(());
+    };
+    if let Value::Integer(version) = entry.node.value {
+        if version > VERSION {
+            let message = format!("this file is version {version}, and this library reads version {VERSION}");
+            let problem = Problem::error(code::UNKNOWN_VERSION, message).at(entry.node.span.clone(), "");
+            return Err(findings.refuse(problem.help("use a newer tracer-resolver, or write the file for version 1")));
+        }
+    }
+    // What is wrong with it is reported; the rest is read as version 1 all the same.
+    let _ = Field::of(entry).integer(VERSION..=VERSION, findings).map_err(|Broken| findings.distrust());
+    Ok(())
+}
+
+/// A table whose keys are names that the file makes up.
+fn map<'n>(top: &Section<'n>, key: &str, findings: &mut Findings) -> Option<Section<'n>> {
+    top.field(key).and_then(|field| Section::open_map(field, format!("[{key}.NAME]"), findings).ok())
+}
+
+fn defaults(top: &Section<'_>, backends: &[&str], findings: &mut Findings) -> Layer {
+    let section =
+        top.field("defaults").map(|field| Section::open(field, "[defaults]".into(), keys::DEFAULTS, findings));
+    match section {
+        Some(Ok(section)) => layer_section::read(&section, backends, findings),
+        Some(Err(Broken)) | None => Layer::default(),
+    }
+}
+
+fn named_service(field: Field<'_>, services: &[&str], findings: &mut Findings) -> Result<usize, Broken> {
+    let name = field.text("the name of a service", findings)?;
+    services.iter().position(|service| *service == name).ok_or_else(|| {
+        let defined = listed(services.iter().copied());
+        let problem = Problem::error(code::UNKNOWN_SERVICE, format!("there is no service {name:?}"))
+            .at(field.span(), did_you_mean(name, services.iter().copied()))
+            .help(format!("defined: {defined}"));
+        field.unacceptable(problem, &format!("the name of a service ({defined})"), findings)
+    })
+}
+
+fn batch(top: &Section<'_>, base: &Base, findings: &mut Findings) -> Result<crate::config::model::Batch, Broken> {
+    let layer = match top.field("batch") {
+        Some(field) => BatchLayer::read(&Section::open(field, "[batch]".into(), keys::BATCH, findings)?, findings),
+        None => BatchLayer::default(),
+    };
+    layer.settings(&base.batch)
+}
+
+/// The one version of the format.
+const VERSION: i64 = 1;

@@ -1,0 +1,77 @@
+//! Every key that a file may have, by the section that takes it. Messages and tests work from this one list.
+
+#![forbid(unsafe_code)]
+
+/// The top of the file.
+pub(crate) const TOP: &[&str] = &["version", "default_service", "defaults", "services", "backends", "batch", "plugins"];
+
+/// `[services.NAME.topic."PATTERN"]`: what the whole ladder has.
+pub(crate) const TOPIC: &[&str] = &["trace", "sampler", "parent", "relation", "propagators", "reinject", "export"];
+
+/// `[defaults]`.
+pub(crate) const DEFAULTS: &[&str] =
+    &["trace", "sampler", "parent", "relation", "propagators", "reinject", "export", "exclude", "resource"];
+
+/// `[services.NAME]`.
+pub(crate) const SERVICE: &[&str] = &[
+    "produces",
+    "consumes",
+    "topics",
+    "client_ids",
+    "group_ids",
+    "trace",
+    "sampler",
+    "parent",
+    "relation",
+    "propagators",
+    "reinject",
+    "export",
+    "exclude",
+    "resource",
+    "topic",
+];
+
+/// `propagators = { … }`.
+pub(crate) const PROPAGATORS: &[&str] = &["inject", "extract"];
+
+/// `sampler = { … }`: one of them.
+pub(crate) const SAMPLER: &[&str] = &["ratio", "rate_limit"];
+
+/// `{ regex = "…" }` in place of a pattern.
+pub(crate) const PATTERN: &[&str] = &["regex"];
+
+/// `[backends.NAME]`.
+pub(crate) const BACKEND: &[&str] = &["plugin", "config", "timeout", "concurrency", "queue_bytes", "retry"];
+
+/// `retry = { … }` of a backend.
+pub(crate) const RETRY: &[&str] = &["initial", "max", "max_elapsed"];
+
+/// `[batch]`.
+pub(crate) const BATCH: &[&str] = &["delay", "max_bytes"];
+
+/// `[plugins]`, beside the tables of single plugins.
+pub(crate) const PLUGINS: &[&str] = &["dirs"];
+
+/// `[plugins.NAME]`.
+pub(crate) const PLUGIN: &[&str] = &["file", "sha256"];
+
+/// Each section as it is written, with its keys.
+pub(crate) const SECTIONS: &[(&str, &[&str])] = &[
+    ("the top of the file", TOP),
+    ("[defaults]", DEFAULTS),
+    ("[services.NAME]", SERVICE),
+    ("[services.NAME.topic.\"PATTERN\"]", TOPIC),
+    ("propagators", PROPAGATORS),
+    ("sampler", SAMPLER),
+    ("a pattern", PATTERN),
+    ("[backends.NAME]", BACKEND),
+    ("retry", RETRY),
+    ("[batch]", BATCH),
+    ("[plugins]", PLUGINS),
+    ("[plugins.NAME]", PLUGIN),
+];
+
+/// The sections that take `key`, for whoever put it into another.
+pub(crate) fn sections_with(key: &str) -> Vec<&'static str> {
+    SECTIONS.iter().filter(|(_, keys)| keys.contains(&key)).map(|(section, _)| *section).collect()
+}

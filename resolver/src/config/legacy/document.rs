@@ -1,0 +1,121 @@
+//! The services of the file.
+
+#![forbid(unsafe_code)]
+
+use std::collections::HashSet;
+
+use super::jaeger_variables::JaegerVariables;
+use super::object::Object;
+use super::reading::Reading;
+use super::reporter::Reporter;
+use super::sampler;
+use crate::config::code;
+use crate::config::defaults;
+use crate::config::draft::Draft;
+use crate::config::environment::Reader;
+use crate::config::field::Field;
+use crate::config::findings::{Broken, Findings};
+use crate::config::json_text;
+use crate::config::model::{Pattern, Sampler};
+use crate::config::node::Node;
+use crate::config::pattern::Spotted;
+use crate::config::report::Problem;
+use crate::config::variables::Variables;
+
+/// Reads the file; `None` when it is not even an object with services.
+pub(crate) fn read(text: &str, variables: &Variables, findings: &mut Findings) -> Option<Draft> {
+    let root = json_text::parse(text, findings)?;
+    let base = defaults::base(findings).ok()?;
+    let root = Object::open(&root, "the file", &["services"], findings).ok()?;
+    let Some(services) = root.field("services") else {
+        let problem = Problem::error(code::MISSING_KEY, "the file has no `services`");
+        findings.refuse(problem.at(root.node.span.start..root.node.span.start + 1, "").help(FORM));
+        return None;
+    };
+    let note = Problem::note(code::OLD_FORMAT, "this is the JSON format of 2019; it is read, and stays as it is");
+    let help = "TOML can do more: topics by pattern and by side, several backends, references; \
+                see default-config.toml";
+    findings.mention(note.at(services.key_span.clone(), "").help(help));
+    let environment = JaegerVariables::read(&mut Reader { variables, findings });
+    let mut reading = Reading::new(environment, base)?;
+    for item in services.items("an array of services", findings).ok()? {
+        // What is wrong is reported; the other services are read for their problems.
+        let _ = service(&mut reading, item.node, findings);
+    }
+    Some(reading.finish(findings))
+}
+
+fn service(reading: &mut Reading, node: &Node, findings: &mut Findings) -> Result<(), Broken> {
+    let known = ["service", "config", "traceConfig", "topics"];
+    let object = Object::open(node, "a service", &known, findings)?;
+    let name = name(object, findings);
+    let topics = topics(object, findings);
+    let (sampler, reporter) = config(object, findings)?;
+    let (name, topics) = (name?, topics?);
+    let layer = reading.layer(sampler, &reporter);
+    reading.add(name, topics, layer, findings);
+    Ok(())
+}
+
+fn name<'n>(object: Object<'n>, findings: &mut Findings) -> Result<(&'n str, Field<'n>), Broken> {
+    let Some(field) = object.field("service") else {
+        let problem = Problem::error(code::MISSING_KEY, "this service has no name: `service` is missing");
+        let start = object.node.span.start;
+        return Err(findings.refuse(problem.at(start..start + 1, "").help(FORM)));
+    };
+    let name = field.text("a name", findings)?;
+    if name.trim().is_empty() {
+        let problem = Problem::error(code::OUT_OF_RANGE, "a service needs a name").at(field.span(), "this is empty");
+        return Err(findings.refuse(problem));
+    }
+    Ok((name, field))
+}
+
+/// Exact names, whatever characters they have: this format knows no patterns.
+fn topics(object: Object<'_>, findings: &mut Findings) -> Result<Vec<Spotted>, Broken> {
+    let Some(field) = object.field("topics") else { return Ok(Vec::new()) };
+    let mut topics: Vec<Spotted> = Vec::new();
+    let mut seen = HashSet::new();
+    let mut outcome = Ok(());
+    for item in field.items("an array of names of topics", findings)? {
+        match item.text("names of topics", findings) {
+            Ok("") => {
+                let problem = Problem::error(code::BAD_PATTERN, "a topic needs a name").at(item.span(), "");
+                outcome = Err(findings.refuse(problem));
+            }
+            Ok(name) => {
+                if seen.insert(name) {
+                    let pattern = Pattern::Exact(name.into());
+                    topics.push(Spotted { pattern, span: item.span(), shown: Some(name.into()) });
+                } else {
+                    let problem = Problem::warning(code::REPEATED_ENTRY, "`topics` lists this twice");
+                    findings.mention(problem.at(item.span(), "again"));
+                }
+            }
+            Err(broken) => outcome = Err(broken),
+        }
+    }
+    outcome.map(|()| topics)
+}
+
+/// `config`, or `traceConfig`, its earliest form.
+fn config(object: Object<'_>, findings: &mut Findings) -> Result<(Option<Sampler>, Reporter), Broken> {
+    if let Some(earliest) =
+        object.object("traceConfig", "`traceConfig`", &["samplerType", "samplerParam", "logSpans"], findings)?
+    {
+        let sampler = sampler::read(earliest, "samplerType", "samplerParam", findings)?;
+        let log_spans = earliest.field("logSpans").map(|field| field.boolean(findings)).transpose()?;
+        return Ok((Some(sampler), Reporter { log_spans, ..Reporter::default() }));
+    }
+    let Some(config) = object.object("config", "`config`", &["sampler", "reporter"], findings)? else {
+        return Ok((None, Reporter::default()));
+    };
+    let sampler = config.object("sampler", "`sampler`", &["type", "param", "managerHostPort"], findings);
+    let sampler =
+        sampler.and_then(|object| object.map(|object| sampler::read(object, "type", "param", findings)).transpose());
+    let reporter = config.object("reporter", "`reporter`", Reporter::KEYS, findings);
+    let reporter = reporter.and_then(|object| object.map(|object| Reporter::read(object, findings)).transpose());
+    Ok((sampler?, reporter?.unwrap_or_default()))
+}
+
+const FORM: &str = "{ \"services\": [ { \"service\": \"NAME\", \"config\": { … }, \"topics\": [ \"TOPIC\" ] } ] }";

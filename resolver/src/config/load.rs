@@ -1,0 +1,130 @@
+//! From a source to a checked configuration and a report.
+
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+
+use super::build;
+use super::code;
+use super::defaults;
+use super::document;
+use super::environment;
+use super::file;
+use super::findings::Findings;
+use super::legacy;
+use super::model::{Config, Origin};
+use super::report::{Problem, Report};
+use super::toml_text;
+use super::variables::{Variable, Variables};
+
+/// Where a configuration is to come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The file that `INTERCEPTORS_CONFIG_FILE` names, or, if it is unset, the `OTEL_*` variables.
+    Process,
+    /// This file; relative to the working directory.
+    File(PathBuf),
+    /// This text, TOML or the original JSON.
+    Text {
+        /// The path it counts as having: errors name it, and relative plugin directories are relative to its folder.
+        name: String,
+        /// The whole text.
+        text: String,
+    },
+}
+
+/// What came of loading.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// `None` when tracing is off: the report holds either an error that says why nothing of the source can be
+    /// trusted, or a note that nothing is configured.
+    pub config: Option<Config>,
+    /// Every problem found, in one run.
+    pub report: Report,
+}
+
+/// Loads a configuration with the environment of this process.
+///
+/// Reads files; call it at start-up, not on Kafka's threads. Never panics and never prints.
+///
+/// Lenient: what cannot be trusted is left out or switched off, and the report says so. A caller that wants to be
+/// strict (see [`strict`]) refuses when [`Report::has_errors`].
+pub fn load(source: Source) -> Loaded {
+    load_with(source, &Variables::process())
+}
+
+/// The same with other variables than those of the process.
+pub fn load_with(source: Source, variables: &Variables) -> Loaded {
+    match source {
+        Source::Process => process(variables),
+        Source::File(path) => named_file(&path, variables),
+        Source::Text { name, text } => read_text(&name.clone(), Path::new(&name), text, variables),
+    }
+}
+
+/// Whether `INTERCEPTORS_STRICT` asks to refuse a configuration that has errors: `1` or `true`, in any case.
+pub fn strict(variables: &Variables) -> bool {
+    matches!(variables.text("INTERCEPTORS_STRICT"), Variable::Text(text) if text == "1" || text.eq_ignore_ascii_case("true"))
+}
+
+fn process(variables: &Variables) -> Loaded {
+    if variables.are_withheld() {
+        let message = "this process has more rights than whoever started it, so its environment is not used: \
+                       tracing is off";
+        let help = "name the file in the program itself, or run the program without setuid or file capabilities";
+        return without_config(Problem::warning(code::SECURE_EXECUTION, message).help(help), "environment");
+    }
+    match variables.raw(FILE_VARIABLE) {
+        None => environment::resolve(variables),
+        Some(path) if path.is_empty() => {
+            let message = format!("{FILE_VARIABLE} is set, but names no file: tracing is off");
+            let help = format!("name a file, or unset {FILE_VARIABLE} to be configured by OTEL_* variables");
+            without_config(Problem::error(code::NAMED_BUT_EMPTY, message).help(help), "environment")
+        }
+        Some(path) => {
+            let mut loaded = named_file(Path::new(&path), variables);
+            if let Some(note) = environment::note_ignored(&loaded.report.text, variables) {
+                loaded.report.push(note);
+            }
+            loaded
+        }
+    }
+}
+
+fn named_file(path: &Path, variables: &Variables) -> Loaded {
+    let name = path.display().to_string();
+    match file::read(path) {
+        Ok(text) => read_text(&name, path, text, variables),
+        Err(problem) => without_config(*problem, &name),
+    }
+}
+
+fn read_text(name: &str, path: &Path, text: String, variables: &Variables) -> Loaded {
+    let mut findings = Findings::new(name, text.as_str());
+    // Without a working directory the path stays as it is; so do the plugin directories, which then are refused.
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let config = if text.trim_start().starts_with('{') {
+        legacy::read(&text, variables, &mut findings)
+            .and_then(|draft| build::config(draft, Origin::LegacyFile(path), &mut findings))
+    } else {
+        read_toml(&text, &path, variables, &mut findings)
+    };
+    Loaded { config, report: findings.into_report() }
+}
+
+fn read_toml(text: &str, path: &Path, variables: &Variables, findings: &mut Findings) -> Option<Config> {
+    let table = toml_text::parse(text, findings)?;
+    let base = defaults::base(findings).ok()?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let draft = document::read(table, text, folder, variables, &base, findings)?;
+    build::config(draft, Origin::File(path.to_owned()), findings)
+}
+
+fn without_config(problem: Problem, name: &str) -> Loaded {
+    let mut report = Report::new(name, "");
+    report.push(problem);
+    Loaded { config: None, report }
+}
+
+/// Names the file, as in 2019.
+const FILE_VARIABLE: &str = "INTERCEPTORS_CONFIG_FILE";

@@ -1,0 +1,126 @@
+//! A report as text for people.
+
+#![forbid(unsafe_code)]
+
+use annotate_snippets::{Level, Renderer, Snippet};
+
+use super::excerpt::{Excerpt, printable};
+use super::{Problem, Report, Severity};
+
+pub(super) fn render(report: &Report, color: bool) -> String {
+    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+    let mut problems: Vec<&Problem> = report.problems.iter().collect();
+    problems.sort_by_key(|problem| problem.span.as_ref().map_or((0, 0), |span| (span.start, span.end)));
+    let mut out = String::new();
+    for problem in problems.iter().take(SHOWN) {
+        for line in render_one(report, problem, &renderer).trim_end().lines() {
+            out.push_str(line.trim_end());
+            out.push('\n');
+        }
+    }
+    if problems.len() > SHOWN {
+        out.push_str(&format!("… and {} more problems in {}\n", problems.len() - SHOWN, printable(&report.name)));
+    }
+    out
+}
+
+fn render_one(report: &Report, problem: &Problem, renderer: &Renderer) -> String {
+    let level = level(problem.severity);
+    let message = printable(&problem.message);
+    let name = printable(&report.name);
+    let help = problem.help.as_deref().map(printable);
+    let excerpt = Excerpt::new(&report.text, problem);
+    let mut title = level.title(&message).id(problem.code);
+    if let Some(excerpt) = &excerpt {
+        let mut snippet = Snippet::source(&excerpt.text).line_start(excerpt.first_line).origin(&name).fold(true);
+        for mark in &excerpt.marks {
+            // Other levels than these two would stand before the label as words.
+            let side = if mark.main { level } else { Level::Warning };
+            let annotation = side.span(mark.span.clone());
+            snippet =
+                snippet.annotation(if mark.label.is_empty() { annotation } else { annotation.label(&mark.label) });
+        }
+        title = title.snippet(snippet);
+    }
+    if let Some(help) = &help {
+        title = title.footer(Level::Help.title(help));
+    }
+    renderer.render(title).to_string()
+}
+
+fn level(severity: Severity) -> Level {
+    match severity {
+        Severity::Error => Level::Error,
+        Severity::Warning => Level::Warning,
+        Severity::Note => Level::Note,
+    }
+}
+
+/// More than anyone reads, and a bound on the work for a hostile file.
+const SHOWN: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_problem_shows_its_place_its_line_a_caret_and_the_way_out() {
+        let mut report = Report::new("tracing.toml", "version = 1\nsampelr = 2\n");
+        report.push(
+            Problem::error("C101", "unknown key `sampelr`")
+                .at(12..19, "did you mean `sampler`?")
+                .help("known: sampler"),
+        );
+        assert_eq!(
+            report.render(false),
+            "error[C101]: unknown key `sampelr`\n \
+             --> tracing.toml:2:1\n  |\n2 | sampelr = 2\n  | ^^^^^^^ did you mean `sampler`?\n  |\n  = help: known: sampler\n"
+        );
+    }
+
+    #[test]
+    fn problems_are_sorted_by_position_whatever_order_they_were_found_in() {
+        let mut report = Report::new("f", "one\ntwo\n");
+        report.push(Problem::error("C2", "second").at(4..7, ""));
+        report.push(Problem::error("C1", "first").at(0..3, ""));
+        let text = report.render(false);
+        assert!(text.find("first") < text.find("second"), "{text}");
+    }
+
+    #[test]
+    fn a_file_full_of_problems_is_counted_and_not_printed_without_end() {
+        let mut report = Report::new("f", "x\n");
+        for _ in 0..SHOWN + 7 {
+            report.push(Problem::error("C1", "same").at(0..1, ""));
+        }
+        let text = report.render(false);
+        assert_eq!(text.matches("error[C1]").count(), SHOWN);
+        assert!(text.ends_with("… and 7 more problems in f\n"), "{text}");
+    }
+
+    #[test]
+    fn an_escape_sequence_in_the_file_or_in_a_key_never_reaches_the_terminal() {
+        let mut report = Report::new("a\u{1b}[2Jb", "key\u{1b}[31m = 1\n");
+        report.push(Problem::error("C1", "bad \u{1b}[31mkey\u{7}\u{202e}").at(0..3, "la\u{1b}bel").help("he\u{9b}lp"));
+        let text = report.render(false);
+        assert!(!text.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'), "{text:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_and_no_span_can_make_rendering_panic(
+            text in "(?s).{0,80}", spans in proptest::collection::vec((0usize..120, 0usize..120), 1..4),
+            color in any::<bool>(),
+        ) {
+            let mut report = Report::new("f", text);
+            let mut problem = Problem::error("C1", "m");
+            for (index, (start, end)) in spans.into_iter().enumerate() {
+                problem = if index == 0 { problem.at(start..end, "label") } else { problem.also(start..end, "other") };
+            }
+            report.push(problem);
+            prop_assert!(report.render(color).contains('m'));
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Finished batches on their way out: one bounded queue, a few threads, one circuit breaker and one watchdog per backend.
+//!
+//! ```text
+//!  batch thread ── offer() ──▶ BackendQueue ── worker threads ──▶ Exporter (a plugin instance)
+//!       └───────── tick() ───▶ (watchdog)
+//! ```
+//!
+//! Nothing here knows what a plugin is: it talks to the [`Exporter`] trait. What may happen when is decided in
+//! [`queue_state`], which has no threads and no clock of its own; `backend_queue` gives it both.
+
+#![forbid(unsafe_code)]
+
+mod backend_queue;
+mod circuit;
+mod desks;
+mod exporter;
+mod finished_batch;
+mod ledger;
+mod log_gate;
+mod queue_state;
+mod worker;
+
+#[cfg(test)]
+mod queue_state_tests;
+#[cfg(test)]
+pub(crate) mod test_words;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use backend_queue::{BackendQueue, Timing};
+pub(crate) use exporter::{Exporter, Outcome};
+pub(crate) use finished_batch::FinishedBatch;
+pub(crate) use ledger::BackendCounters;
+pub use ledger::{BackendState, DropReason};

@@ -1,0 +1,211 @@
+//! `BackendQueue`: the queue of one backend, its threads, and the ways to end it.
+
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::queue_state::{Note, QueueState};
+use super::worker::Shared;
+use super::{BackendCounters, Exporter, FinishedBatch};
+use crate::{config, quiet_thread};
+
+/// What is not the user's to set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
+    /// How far a call into a plugin may overrun its timeout before it is called stuck.
+    pub(crate) grace: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { grace: Duration::from_secs(5) }
+    }
+}
+
+/// The way out of one backend: a queue bounded in bytes, and the threads that empty it.
+///
+/// Shared by all services that export to the backend. All methods may be called from any thread, except that a forked
+/// child calls only [`BackendQueue::abandon`]. Dropping it without [`BackendQueue::shutdown`] drops and counts what
+/// waits and ends the threads without waiting for them.
+pub(crate) struct BackendQueue {
+    shared: Arc<Shared>,
+    index: usize,
+    /// Joined by the first shutdown in time; else the threads are left to themselves.
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Set in a forked child: the lock may be held for ever by a thread that is not there any more.
+    abandoned: AtomicBool,
+}
+
+impl BackendQueue {
+    /// Starts the threads of a backend: as many as its `concurrency` and the exporter allow.
+    ///
+    /// `index` is the backend's place in the configuration. If the system gives no thread at all, the backend is out
+    /// of service from the start, and an ERROR says so.
+    pub(crate) fn start(
+        settings: &config::Backend,
+        index: usize,
+        exporter: impl Exporter,
+        service_count: usize,
+    ) -> Arc<Self> {
+        Self::start_with(settings, index, exporter, service_count, Timing::default())
+    }
+
+    /// As [`BackendQueue::start`], with other times.
+    pub(crate) fn start_with(
+        settings: &config::Backend,
+        index: usize,
+        exporter: impl Exporter,
+        service_count: usize,
+        timing: Timing,
+    ) -> Arc<Self> {
+        let workers = settings.concurrency.min(exporter.concurrency()).max(1);
+        let state = QueueState::new(settings, timing, workers, service_count);
+        let shared = Arc::new(Shared::new(settings, Box::new(exporter), state));
+        let mut threads = Vec::with_capacity(workers);
+        for worker in 0..workers {
+            let body = Arc::clone(&shared);
+            match quiet_thread::spawn(format!("tr-{}", settings.name), move || body.work(worker)) {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    let notes = shared.lock().worker_missing(worker, &error.to_string());
+                    shared.write(notes);
+                }
+            }
+        }
+        Arc::new(Self { shared, index, threads: Mutex::new(threads), abandoned: AtomicBool::new(false) })
+    }
+
+    /// Takes a batch for export. Never blocks for longer than another thread holds the lock, which none does across a
+    /// call into a plugin or the log; a batch for which there is no room is dropped and counted.
+    ///
+    /// Batches leave in the order of their arrival, but for those that are retried.
+    pub(crate) fn offer(&self, batch: Arc<FinishedBatch>) {
+        if self.is_abandoned() {
+            return;
+        }
+        let note = self.shared.lock().offer(batch, Instant::now());
+        self.shared.work.notify_one();
+        self.shared.write(note);
+    }
+
+    /// Waits until everything offered before was exported or dropped and the exporter has flushed it. False when the
+    /// deadline comes first or the exporter fails to flush.
+    ///
+    /// A pause of a failing backend is not cut short.
+    pub(crate) fn flush(&self, deadline: Instant) -> bool {
+        if self.is_abandoned() {
+            return false;
+        }
+        let mut state = self.shared.lock();
+        let id = state.request_flush(deadline);
+        self.shared.work.notify_all();
+        loop {
+            if let Some(result) = state.flush_result(id) {
+                return result;
+            }
+            let now = Instant::now();
+            if now >= deadline {
+                return false;
+            }
+            let waited = self.shared.settled.wait_timeout(state, deadline - now);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Lets what waits go out, ends the exporter and the threads. True when all of that happened before the deadline
+    /// and the shutdown itself lost no span.
+    ///
+    /// A failing backend gets one last try at once. A quarter of the time, at most a second, is kept for the
+    /// exporter's own shutdown. At the deadline what is left is dropped and counted, and threads whose calls do not
+    /// come back are left behind, with everything these calls may still use. May be called again: the same answer.
+    pub(crate) fn shutdown(&self, deadline: Instant) -> bool {
+        if self.is_abandoned() {
+            return false;
+        }
+        let now = Instant::now();
+        let reserve = (deadline.saturating_duration_since(now) / 4).min(Duration::from_secs(1));
+        let mut state = self.shared.lock();
+        state.begin_shutdown(deadline.checked_sub(reserve).unwrap_or(deadline), deadline);
+        self.shared.work.notify_all();
+        while !state.all_left() && !state.only_stuck_calls_remain() {
+            let now = Instant::now();
+            if now >= deadline {
+                break;
+            }
+            let waited = self.shared.settled.wait_timeout(state, deadline - now);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if !state.all_left() {
+            state.abandon_calls();
+            drop(state);
+            self.shared.work.notify_all();
+            self.shared.settled.notify_all();
+            self.shared.write([Note {
+                level: log::Level::Warn,
+                text: "did not shut down in time; what was left is dropped and counted".to_owned(),
+            }]);
+            return false;
+        }
+        let clean = state.exporter_stopped() == Some(true) && !state.lost_at_shutdown();
+        drop(state);
+        let threads = mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let joined = threads.into_iter().map(|thread| quiet_thread::join_until(thread, deadline)).fold(true, bool::min);
+        clean && joined
+    }
+
+    /// For the child after a fork: forgets the threads, which exist only in the parent. Takes no lock. Every other
+    /// method does nothing from now on.
+    pub(crate) fn abandon(&self) {
+        // Relaxed: the child has one thread.
+        self.abandoned.store(true, Ordering::Relaxed);
+    }
+
+    /// One consistent look at the counters. After [`BackendQueue::abandon`] all zero: the spans are the parent's.
+    pub(crate) fn counters(&self) -> BackendCounters {
+        if self.is_abandoned() {
+            return BackendCounters::default();
+        }
+        self.shared.lock().counters()
+    }
+
+    /// The watchdog; called by the batch thread every 100 ms or so.
+    pub(crate) fn tick(&self, now: Instant) {
+        if self.is_abandoned() {
+            return;
+        }
+        self.shared.exporter.tick();
+        let notes = self.shared.lock().tick(now);
+        self.shared.settled.notify_all();
+        self.shared.write(notes);
+    }
+
+    /// The backend's place in the configuration.
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// The backend's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for BackendQueue {
+    fn drop(&mut self) {
+        let threads = mem::take(self.threads.get_mut().unwrap_or_else(PoisonError::into_inner));
+        if self.is_abandoned() {
+            // Detaching a thread that this process does not have is undefined.
+            mem::forget(threads);
+            return;
+        }
+        let now = Instant::now();
+        self.shared.lock().begin_shutdown(now, now + self.shared.export_timeout);
+        self.shared.work.notify_all();
+    }
+}

@@ -1,0 +1,58 @@
+//! What a queue needs of a backend.
+
+use std::time::Duration;
+
+use super::FinishedBatch;
+
+/// A backend as the queue sees it. Implemented by a plugin instance, and by fakes in tests.
+///
+/// All calls but [`Exporter::tick`] come from the queue's worker threads, at most [`Exporter::concurrency`] at once.
+pub(crate) trait Exporter: Send + Sync + 'static {
+    /// Calls of `export` that may be under way at once; at least 1.
+    fn concurrency(&self) -> usize;
+
+    /// Ships one batch. May block for `timeout`; one that blocks longer is called stuck.
+    ///
+    /// `attempt` is 1 for the first try and rises by one with every retry of the same batch.
+    fn export(&self, batch: &FinishedBatch, attempt: u32, timeout: Duration) -> Outcome;
+
+    /// Pushes out what the backend itself still holds. False when it could not within `timeout`.
+    fn flush(&self, timeout: Duration) -> bool;
+
+    /// Ends the backend; called once, when no other call is under way. False when it did not end within `timeout`.
+    fn shutdown(&self, timeout: Duration) -> bool;
+
+    /// Called by the batch thread every 100 ms or so. Must not block.
+    fn tick(&self) {}
+}
+
+/// What became of one `export` call. Messages are for people; they hold no secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// All spans arrived.
+    Exported,
+    /// The batch arrived, but the backend refused some of its spans; sending them again would not help.
+    Partial {
+        /// Refused spans.
+        rejected_spans: u32,
+        /// The backend's reason.
+        message: String,
+    },
+    /// Not now: a later try of the same batch may succeed.
+    Retry {
+        /// The server's wish (`Retry-After`): not before this has passed.
+        after: Option<Duration>,
+        /// What went wrong.
+        message: String,
+    },
+    /// Never: this batch is lost, the next may succeed.
+    Rejected {
+        /// What went wrong.
+        message: String,
+    },
+    /// Never again: the backend is finished for this process.
+    OutOfService {
+        /// What went wrong.
+        message: String,
+    },
+}

@@ -1,0 +1,24 @@
+//! One encoded batch, shared by all backends it goes to.
+
+/// Spans of one or more services, encoded once. Immutable; each backend's queue holds its own reference.
+#[derive(Debug)]
+pub(crate) struct FinishedBatch {
+    /// Unique in the process; a backend sees the same id again when the batch is retried.
+    pub(crate) id: u64,
+    /// An OTLP `ExportTraceServiceRequest`, protobuf, uncompressed.
+    pub(crate) body: Vec<u8>,
+    /// Spans in `body`; the sum over `per_service`.
+    pub(crate) span_count: u32,
+    /// (service index, spans of that service), so that what is lost is counted where it hurts.
+    pub(crate) per_service: Vec<(u32, u32)>,
+}
+
+impl FinishedBatch {
+    /// Bytes this batch is charged against a backend's `queue_bytes`: the body and what it takes to keep it.
+    pub(crate) fn weight(&self) -> usize {
+        self.body
+            .len()
+            .saturating_add(self.per_service.len().saturating_mul(size_of::<(u32, u32)>()))
+            .saturating_add(64)
+    }
+}

@@ -1,0 +1,178 @@
+//! Where every span of a backend went. For each service: offered = exported + rejected + dropped + waiting.
+
+use super::FinishedBatch;
+
+/// Why spans were lost before the backend took them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// `queue_bytes` were taken when the batch was offered.
+    QueueFull,
+    /// The backend said that it will never take this batch, or broke on it.
+    Rejected,
+    /// The backend did not take it within `retry.max_elapsed`.
+    RetriesExhausted,
+    /// A call into the plugin did not come back.
+    Stuck,
+    /// The plugin broke too often and is not used any more.
+    OutOfService,
+    /// The queue was shut down before the backend took it.
+    ShutDown,
+}
+
+impl DropReason {
+    /// All of them, in a fixed order.
+    pub const ALL: [Self; 6] =
+        [Self::QueueFull, Self::Rejected, Self::RetriesExhausted, Self::Stuck, Self::OutOfService, Self::ShutDown];
+
+    /// The name for metrics and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::Rejected => "rejected",
+            Self::RetriesExhausted => "retries_exhausted",
+            Self::Stuck => "stuck",
+            Self::OutOfService => "out_of_service",
+            Self::ShutDown => "shut_down",
+        }
+    }
+}
+
+/// What a backend is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BackendState {
+    /// The last call succeeded, or none was made yet.
+    #[default]
+    Healthy,
+    /// It does not take batches at the moment; one probe at a time finds out when it does.
+    Retrying,
+    /// A call did not come back in time; until it does, everything offered is dropped.
+    Stuck,
+    /// Given up for the life of the process.
+    OutOfService,
+}
+
+/// Spans of one service at one backend. All but `waiting` only ever grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ServiceCounters {
+    /// Handed to the queue.
+    pub(crate) offered: u64,
+    /// Taken by the backend.
+    pub(crate) exported: u64,
+    /// Refused one by one inside a batch that was taken (OTLP partial success). The backend tells a number, not which:
+    /// shared out in proportion to each service's spans in the batch.
+    pub(crate) rejected: u64,
+    /// Lost, by [`DropReason`], in the order of [`DropReason::ALL`].
+    pub(crate) dropped: [u64; DropReason::ALL.len()],
+    /// Queued, or in a call that has not come back.
+    pub(crate) waiting: u64,
+}
+
+impl ServiceCounters {
+    /// Spans lost for this reason.
+    pub(crate) fn dropped_for(&self, reason: DropReason) -> u64 {
+        self.dropped.get(reason as usize).copied().unwrap_or_default()
+    }
+
+    /// Spans lost for any reason.
+    pub(crate) fn dropped_total(&self) -> u64 {
+        self.dropped.iter().sum()
+    }
+}
+
+/// One consistent look at a backend's queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct BackendCounters {
+    /// By service index.
+    pub(crate) services: Vec<ServiceCounters>,
+    /// Spans whose service index was not known when the queue started. Zero, unless the caller has a defect.
+    pub(crate) unattributed: ServiceCounters,
+    /// Calls of `export` beyond the first for a batch.
+    pub(crate) retries: u64,
+    /// Bytes of batches that wait or are in a call; never above the backend's `queue_bytes`.
+    pub(crate) held_bytes: usize,
+    /// What the backend is doing.
+    pub(crate) state: BackendState,
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Settlement {
+    /// Taken, but for so many spans.
+    Exported { rejected_spans: u32 },
+    /// Lost.
+    Dropped(DropReason),
+}
+
+/// The book itself. Not shared: lives behind the queue's lock.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    services: Vec<ServiceCounters>,
+    unattributed: ServiceCounters,
+}
+
+impl Ledger {
+    pub(super) fn new(service_count: usize) -> Self {
+        Self { services: vec![ServiceCounters::default(); service_count], unattributed: ServiceCounters::default() }
+    }
+
+    /// A batch has come in.
+    pub(super) fn offered(&mut self, batch: &FinishedBatch) {
+        for &(service, spans) in &batch.per_service {
+            self.service(service).offered += u64::from(spans);
+        }
+    }
+
+    /// A batch has come to its end; called exactly once for each that was offered.
+    pub(super) fn settle(&mut self, batch: &FinishedBatch, settlement: Settlement) {
+        match settlement {
+            Settlement::Dropped(reason) => {
+                for &(service, spans) in &batch.per_service {
+                    if let Some(count) = self.service(service).dropped.get_mut(reason as usize) {
+                        *count += u64::from(spans);
+                    }
+                }
+            }
+            Settlement::Exported { rejected_spans } => self.settle_exported(batch, rejected_spans),
+        }
+    }
+
+    /// The counters, with `waiting` counted from the batches that really wait.
+    pub(super) fn snapshot<'a>(
+        &self,
+        waiting: impl Iterator<Item = &'a FinishedBatch>,
+    ) -> (Vec<ServiceCounters>, ServiceCounters) {
+        let mut counted = Self { services: self.services.clone(), unattributed: self.unattributed };
+        for batch in waiting {
+            for &(service, spans) in &batch.per_service {
+                counted.service(service).waiting += u64::from(spans);
+            }
+        }
+        (counted.services, counted.unattributed)
+    }
+
+    /// Shares `rejected_spans` out so that the parts add up to it: each service's share is the difference between two
+    /// roundings of the running sum.
+    fn settle_exported(&mut self, batch: &FinishedBatch, rejected_spans: u32) {
+        let total: u64 = batch.per_service.iter().map(|&(_, spans)| u64::from(spans)).sum();
+        let rejected_spans = u64::from(rejected_spans).min(total);
+        let mut seen = 0_u64;
+        let mut shared_out = 0_u64;
+        for &(service, spans) in &batch.per_service {
+            let spans = u64::from(spans);
+            seen += spans;
+            let up_to_here = (rejected_spans * seen).checked_div(total).unwrap_or_default();
+            let rejected = up_to_here - shared_out;
+            shared_out = up_to_here;
+            let counters = self.service(service);
+            counters.rejected += rejected;
+            counters.exported += spans - rejected;
+        }
+    }
+
+    fn service(&mut self, index: u32) -> &mut ServiceCounters {
+        self.services.get_mut(index as usize).unwrap_or(&mut self.unattributed)
+    }
+}

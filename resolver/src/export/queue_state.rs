@@ -1,0 +1,504 @@
+//! What happens to a batch, and when: the queue as a state machine, without threads and without a clock of its own.
+//!
+//! Workers ask [`QueueState::next`] what to do and report with `*_returned`; `offer`, `tick` and shutting down come
+//! from outside. Everything that is worth a log line is returned as a [`Note`], to be written after the lock is gone.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use log::Level;
+
+use super::circuit::{Circuit, Gate};
+use super::desks::{Desk, Desks, Entry};
+use super::exporter::Outcome;
+use super::ledger::{BackendCounters, BackendState, DropReason, Ledger, Settlement};
+use super::log_gate::LogGate;
+use super::{FinishedBatch, Timing};
+use crate::config;
+
+/// A log line about the backend; the queue puts its name in front.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Note {
+    pub(super) level: Level,
+    pub(super) text: String,
+}
+
+/// What a worker is to do.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// Export this batch, then call `export_returned`.
+    Export { batch: Arc<FinishedBatch>, attempt: u32 },
+    /// Flush the exporter, then call `flush_returned`.
+    Flush { timeout: Duration },
+    /// Nothing before this moment or the next notification.
+    Wait(Option<Instant>),
+    /// Shut the exporter down, then call `shutdown_returned` and end.
+    ShutDownExporter { timeout: Duration },
+    /// End.
+    Exit,
+}
+
+/// Life of the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Takes batches.
+    Open,
+    /// Takes none; those at hand may still go out until `drain_until`, and the exporter has until `end` to stop.
+    Draining { drain_until: Instant, end: Instant },
+    /// Over, with calls that may never return: whoever comes back just ends.
+    Abandoned,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct FlushRequest {
+    id: u64,
+    /// Everything that arrived before this sequence number.
+    up_to: u64,
+    deadline: Instant,
+}
+
+/// See the module's words.
+#[derive(Debug)]
+pub(super) struct QueueState {
+    capacity: usize,
+    export_timeout: Duration,
+    max_elapsed: Duration,
+    timing: Timing,
+    phase: Phase,
+    /// In order of `sequence`.
+    waiting: VecDeque<Entry>,
+    desks: Desks,
+    next_sequence: u64,
+    /// Bytes of `waiting` and of all batches that a call still borrows.
+    held_bytes: usize,
+    circuit: Circuit,
+    ledger: Ledger,
+    retries: u64,
+    out_of_service: bool,
+    /// The latest one that no worker has taken up; it covers all before it.
+    flush_request: Option<FlushRequest>,
+    flush_requests: u64,
+    /// Id of the last flush that came back, and whether it succeeded.
+    last_flush: (u64, bool),
+    exporter_stopped: Option<bool>,
+    lost_at_shutdown: bool,
+    full: LogGate,
+    trouble: LogGate,
+    refusals: LogGate,
+    trouble_announced: bool,
+    stuck_announced: bool,
+}
+
+impl QueueState {
+    pub(super) fn new(settings: &config::Backend, timing: Timing, workers: usize, service_count: usize) -> Self {
+        Self {
+            capacity: settings.queue_bytes,
+            export_timeout: settings.timeout,
+            max_elapsed: settings.retry.max_elapsed,
+            timing,
+            phase: Phase::Open,
+            waiting: VecDeque::new(),
+            desks: Desks::new(workers),
+            next_sequence: 0,
+            held_bytes: 0,
+            circuit: Circuit::new(settings.retry),
+            ledger: Ledger::new(service_count),
+            retries: 0,
+            out_of_service: false,
+            flush_request: None,
+            flush_requests: 0,
+            last_flush: (0, true),
+            exporter_stopped: None,
+            lost_at_shutdown: false,
+            full: LogGate::default(),
+            trouble: LogGate::default(),
+            refusals: LogGate::default(),
+            trouble_announced: false,
+            stuck_announced: false,
+        }
+    }
+
+    /// Takes a batch, or drops and counts it.
+    pub(super) fn offer(&mut self, batch: Arc<FinishedBatch>, now: Instant) -> Option<Note> {
+        self.ledger.offered(&batch);
+        let refusal = if self.phase != Phase::Open {
+            Some(DropReason::ShutDown)
+        } else if self.out_of_service {
+            Some(DropReason::OutOfService)
+        } else if self.desks.any_stuck() {
+            Some(DropReason::Stuck)
+        } else if self.held_bytes.saturating_add(batch.weight()) > self.capacity {
+            Some(DropReason::QueueFull)
+        } else {
+            None
+        };
+        if let Some(reason) = refusal {
+            self.ledger.settle(&batch, Settlement::Dropped(reason));
+            if reason != DropReason::QueueFull || !self.full.opens(now) {
+                return None;
+            }
+            return Some(Note {
+                level: Level::Warn,
+                text: format!(
+                    "queue full: {} of its {} bytes (queue_bytes) are taken; new batches are dropped and counted",
+                    self.held_bytes, self.capacity
+                ),
+            });
+        }
+        self.held_bytes += batch.weight();
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        self.waiting.push_back(Entry { sequence, batch, offered_at: now, attempts: 0 });
+        None
+    }
+
+    /// What `worker` is to do now.
+    pub(super) fn next(&mut self, worker: usize, now: Instant) -> Next {
+        let draining_until = match self.phase {
+            Phase::Open => None,
+            Phase::Draining { drain_until, end } => {
+                if now >= drain_until {
+                    self.drop_waiting(DropReason::ShutDown);
+                }
+                if self.waiting.is_empty() {
+                    return self.leave(worker, end.saturating_duration_since(now));
+                }
+                Some(drain_until)
+            }
+            Phase::Abandoned => {
+                self.desks.change(worker, Desk::Left);
+                return Next::Exit;
+            }
+        };
+        self.drop_stale(now);
+        if let Some(flush) = self.next_flush(worker, now) {
+            return flush;
+        }
+        if self.waiting.is_empty() {
+            return Next::Wait(None);
+        }
+        let probe = match self.circuit.enter(now, draining_until.is_some()) {
+            Gate::Closed(until) => return Next::Wait(until.or(draining_until)),
+            Gate::Probe => true,
+            Gate::Pass => false,
+        };
+        let Some(mut entry) = self.waiting.pop_front() else { return Next::Wait(None) };
+        entry.attempts = entry.attempts.saturating_add(1);
+        let (batch, attempt) = (Arc::clone(&entry.batch), entry.attempts);
+        self.retries += u64::from(attempt > 1);
+        self.desks.change(worker, Desk::Exporting { entry, since: now, probe, settled: false, stuck: false });
+        Next::Export { batch, attempt }
+    }
+
+    /// The call that `next` asked for has come back.
+    pub(super) fn export_returned(&mut self, worker: usize, outcome: Outcome, now: Instant) -> Vec<Note> {
+        let mut notes = Vec::new();
+        let Desk::Exporting { entry, probe, settled, stuck, .. } = self.desks.change(worker, Desk::Idle) else {
+            return notes;
+        };
+        if probe {
+            self.circuit.leave();
+        }
+        if stuck {
+            notes.extend(self.call_came_back());
+        }
+        if let Outcome::OutOfService { message } = &outcome {
+            notes.extend(self.take_out_of_service(message));
+        }
+        if settled {
+            self.release(&entry.batch);
+            return notes;
+        }
+        match outcome {
+            Outcome::Exported => {
+                notes.extend(self.answered(now));
+                self.settle(&entry.batch, Settlement::Exported { rejected_spans: 0 });
+            }
+            Outcome::Partial { rejected_spans, message } => {
+                notes.extend(self.answered(now));
+                notes.extend(self.refused(now, rejected_spans, entry.batch.span_count, &message));
+                self.settle(&entry.batch, Settlement::Exported { rejected_spans });
+            }
+            Outcome::Rejected { message } => {
+                notes.extend(self.answered(now));
+                notes.extend(self.refused(now, entry.batch.span_count, entry.batch.span_count, &message));
+                self.settle(&entry.batch, Settlement::Dropped(DropReason::Rejected));
+            }
+            Outcome::OutOfService { .. } => self.settle(&entry.batch, Settlement::Dropped(DropReason::OutOfService)),
+            Outcome::Retry { after, message } => notes.extend(self.retry_later(entry, after, probe, &message, now)),
+        }
+        notes
+    }
+
+    /// The flush that `next` asked for has come back.
+    pub(super) fn flush_returned(&mut self, worker: usize, succeeded: bool) -> Vec<Note> {
+        let Desk::Flushing { id, stuck, .. } = self.desks.change(worker, Desk::Idle) else { return Vec::new() };
+        self.last_flush = (id, succeeded);
+        if stuck { self.call_came_back().into_iter().collect() } else { Vec::new() }
+    }
+
+    /// The exporter's shutdown has come back; the worker ends.
+    pub(super) fn shutdown_returned(&mut self, worker: usize, succeeded: bool) {
+        self.desks.change(worker, Desk::Left);
+        self.exporter_stopped = Some(succeeded);
+    }
+
+    /// The watchdog: finds calls that should have come back.
+    pub(super) fn tick(&mut self, now: Instant) -> Vec<Note> {
+        let mut notes = Vec::new();
+        let overruns = self.desks.find_overruns(now, self.export_timeout, self.timing.grace);
+        for batch in overruns.iter().filter_map(|overrun| overrun.lost.as_ref()) {
+            // Not released: the call still borrows its bytes.
+            self.ledger.settle(batch, Settlement::Dropped(DropReason::Stuck));
+        }
+        if let Some(overrun) = overruns.first() {
+            self.drop_waiting(DropReason::Stuck);
+            if !std::mem::replace(&mut self.stuck_announced, true) {
+                notes.push(Note {
+                    level: Level::Error,
+                    text: format!(
+                        "stuck: the plugin's {} had {:?} and has not come back {:?} after that; until it does, this \
+                         backend's spans are dropped and counted",
+                        overrun.call, overrun.timeout, self.timing.grace
+                    ),
+                });
+            }
+        }
+        self.drop_stale(now);
+        notes
+    }
+
+    /// The system gave no thread for this worker. Without any, nothing will ever leave.
+    pub(super) fn worker_missing(&mut self, worker: usize, reason: &str) -> Vec<Note> {
+        self.desks.change(worker, Desk::Left);
+        if self.desks.all_left() {
+            return self.take_out_of_service(&format!("no thread could be started: {reason}")).into_iter().collect();
+        }
+        vec![Note { level: Level::Warn, text: format!("runs with fewer threads than configured: {reason}") }]
+    }
+
+    /// Stops taking batches. Of several calls the earliest times count.
+    pub(super) fn begin_shutdown(&mut self, drain_until: Instant, end: Instant) {
+        self.phase = match self.phase {
+            Phase::Open => Phase::Draining { drain_until, end },
+            Phase::Draining { drain_until: earlier, end: earlier_end } => {
+                Phase::Draining { drain_until: drain_until.min(earlier), end: end.min(earlier_end) }
+            }
+            Phase::Abandoned => Phase::Abandoned,
+        };
+    }
+
+    /// The time for shutting down is over: counts what is left as lost and lets go of calls that are still out.
+    pub(super) fn abandon_calls(&mut self) {
+        self.phase = Phase::Abandoned;
+        self.drop_waiting(DropReason::ShutDown);
+        for batch in self.desks.settle_all() {
+            self.ledger.settle(&batch, Settlement::Dropped(DropReason::ShutDown));
+        }
+    }
+
+    /// Asks the workers to flush the exporter once all that has arrived by now is settled. Returns the id to ask
+    /// [`QueueState::flush_result`] for.
+    pub(super) fn request_flush(&mut self, deadline: Instant) -> u64 {
+        let deadline = self.flush_request.map_or(deadline, |other| other.deadline.max(deadline));
+        self.flush_requests += 1;
+        self.flush_request = Some(FlushRequest { id: self.flush_requests, up_to: self.next_sequence, deadline });
+        self.flush_requests
+    }
+
+    /// Whether the flush asked for is over, and how it went.
+    pub(super) fn flush_result(&self, id: u64) -> Option<bool> {
+        let (last, succeeded) = self.last_flush;
+        if last >= id {
+            return Some(succeeded);
+        }
+        if self.phase == Phase::Abandoned {
+            return Some(false);
+        }
+        if self.desks.all_left() {
+            return Some(self.exporter_stopped == Some(true));
+        }
+        // No exporter to flush: all that counts is that no batch is on its way any more.
+        let nothing_left = (self.out_of_service || self.desks.any_stuck()) && self.oldest_unsettled().is_none();
+        nothing_left.then_some(true)
+    }
+
+    /// Whether every worker has ended.
+    pub(super) fn all_left(&self) -> bool {
+        self.desks.all_left()
+    }
+
+    /// Whether only calls that do not come back keep the queue from ending.
+    pub(super) fn only_stuck_calls_remain(&self) -> bool {
+        self.waiting.is_empty() && self.desks.all_left_or_stuck()
+    }
+
+    /// What the exporter's shutdown returned, once it has.
+    pub(super) fn exporter_stopped(&self) -> Option<bool> {
+        self.exporter_stopped
+    }
+
+    /// Whether any span was lost because the time for shutting down was over.
+    pub(super) fn lost_at_shutdown(&self) -> bool {
+        self.lost_at_shutdown
+    }
+
+    /// One consistent look.
+    pub(super) fn counters(&self) -> BackendCounters {
+        let held = self.waiting.iter().chain(self.desks.unsettled()).map(|entry| &*entry.batch);
+        let (services, unattributed) = self.ledger.snapshot(held);
+        let state = if self.out_of_service {
+            BackendState::OutOfService
+        } else if self.desks.any_stuck() {
+            BackendState::Stuck
+        } else if self.circuit.is_open() {
+            BackendState::Retrying
+        } else {
+            BackendState::Healthy
+        };
+        BackendCounters { services, unattributed, retries: self.retries, held_bytes: self.held_bytes, state }
+    }
+
+    /// Drops everything that waits.
+    fn drop_waiting(&mut self, reason: DropReason) {
+        while let Some(entry) = self.waiting.pop_front() {
+            self.settle(&entry.batch, Settlement::Dropped(reason));
+        }
+    }
+
+    /// While the backend fails, what has waited longer than `max_elapsed` goes without another try: it would only hold
+    /// up younger batches. While the backend is well, age does not matter: a slow backend still gets everything.
+    fn drop_stale(&mut self, now: Instant) {
+        if !self.circuit.is_open() {
+            return;
+        }
+        while self
+            .waiting
+            .front()
+            .is_some_and(|entry| now.saturating_duration_since(entry.offered_at) > self.max_elapsed)
+        {
+            if let Some(entry) = self.waiting.pop_front() {
+                self.settle(&entry.batch, Settlement::Dropped(DropReason::RetriesExhausted));
+            }
+        }
+    }
+
+    /// Takes up a flush request if all it covers is settled.
+    fn next_flush(&mut self, worker: usize, now: Instant) -> Option<Next> {
+        let request = self.flush_request?;
+        let unsettled_before = self.oldest_unsettled().is_some_and(|sequence| sequence < request.up_to);
+        if unsettled_before
+            || self.desks.any_flushing()
+            || self.out_of_service
+            || self.desks.any_stuck()
+            || self.phase != Phase::Open
+        {
+            return None;
+        }
+        self.flush_request = None;
+        let timeout = request.deadline.saturating_duration_since(now);
+        self.desks.change(worker, Desk::Flushing { id: request.id, since: now, timeout, stuck: false });
+        Some(Next::Flush { timeout })
+    }
+
+    /// A worker goes; the last one ends the exporter.
+    fn leave(&mut self, worker: usize, timeout: Duration) -> Next {
+        if self.desks.all_left_but(worker) && self.exporter_stopped.is_none() {
+            self.desks.change(worker, Desk::ShuttingDown);
+            return Next::ShutDownExporter { timeout };
+        }
+        self.desks.change(worker, Desk::Left);
+        Next::Exit
+    }
+
+    /// Puts a batch back where its age belongs, or gives it up.
+    fn retry_later(
+        &mut self,
+        entry: Entry,
+        server_wish: Option<Duration>,
+        probe: bool,
+        message: &str,
+        now: Instant,
+    ) -> Option<Note> {
+        let (pause, first) = self.circuit.failed(now, server_wish, probe);
+        let note = (first && self.trouble.opens(now)).then(|| {
+            self.trouble_announced = true;
+            Note {
+                level: Level::Warn,
+                text: format!("export failed, and will be retried for {:?}: {message}", self.max_elapsed),
+            }
+        });
+        let too_old = now.saturating_duration_since(entry.offered_at).saturating_add(pause) > self.max_elapsed;
+        let give_up = if self.out_of_service {
+            Some(DropReason::OutOfService)
+        } else if self.desks.any_stuck() {
+            Some(DropReason::Stuck)
+        } else if self.phase != Phase::Open {
+            // One failure while shutting down is the last: nobody will wait for this backend's recovery.
+            self.drop_waiting(DropReason::ShutDown);
+            Some(DropReason::ShutDown)
+        } else if too_old {
+            Some(DropReason::RetriesExhausted)
+        } else {
+            None
+        };
+        match give_up {
+            Some(reason) => self.settle(&entry.batch, Settlement::Dropped(reason)),
+            None => {
+                let place = self.waiting.partition_point(|other| other.sequence < entry.sequence);
+                self.waiting.insert(place, entry);
+            }
+        }
+        note
+    }
+
+    /// The backend gave an answer, be it a bad one: it is there.
+    fn answered(&mut self, now: Instant) -> Option<Note> {
+        let silence = self.circuit.answered(now)?;
+        std::mem::take(&mut self.trouble_announced).then(|| Note {
+            level: Level::Info,
+            text: format!("takes batches again, after {:.1} s", silence.as_secs_f64()),
+        })
+    }
+
+    fn refused(&mut self, now: Instant, refused: u32, of: u32, message: &str) -> Option<Note> {
+        self.refusals.opens(now).then(|| Note {
+            level: Level::Warn,
+            text: format!(
+                "{refused} of {of} spans of a batch refused: {message} (said at most once a minute; the counters have all)"
+            ),
+        })
+    }
+
+    fn take_out_of_service(&mut self, message: &str) -> Option<Note> {
+        self.drop_waiting(DropReason::OutOfService);
+        let first = !std::mem::replace(&mut self.out_of_service, true);
+        first.then(|| Note {
+            level: Level::Error,
+            text: format!("out of service until the process restarts; its spans are dropped and counted: {message}"),
+        })
+    }
+
+    /// A stuck call has returned; with the last of them the backend is back in service.
+    fn call_came_back(&mut self) -> Option<Note> {
+        if self.desks.any_stuck() || !std::mem::take(&mut self.stuck_announced) {
+            return None;
+        }
+        Some(Note { level: Level::Info, text: "the stuck call has come back; takes batches again".to_owned() })
+    }
+
+    fn oldest_unsettled(&self) -> Option<u64> {
+        self.waiting.front().into_iter().chain(self.desks.unsettled()).map(|entry| entry.sequence).min()
+    }
+
+    fn settle(&mut self, batch: &FinishedBatch, settlement: Settlement) {
+        self.lost_at_shutdown |= matches!(settlement, Settlement::Dropped(DropReason::ShutDown));
+        self.ledger.settle(batch, settlement);
+        self.release(batch);
+    }
+
+    fn release(&mut self, batch: &FinishedBatch) {
+        self.held_bytes = self.held_bytes.saturating_sub(batch.weight());
+    }
+}

@@ -1,0 +1,40 @@
+//! What this process and its machine are called, for the resource of every service; and the end of the process.
+
+use std::sync::OnceLock;
+
+/// The machine's name; empty when the system does not say.
+pub(crate) fn host_name() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| {
+        let mut name = [0_u8; 256];
+        // SAFETY: writes at most as many bytes as `name` has.
+        let known = unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len()) } == 0;
+        let len = name.iter().position(|byte| *byte == 0).filter(|_| known).unwrap_or(0);
+        String::from_utf8_lossy(name.get(..len).unwrap_or_default()).into_owned()
+    })
+}
+
+/// A random UUID (version 4) of this process: `service.instance.id`.
+pub(crate) fn instance_id() -> String {
+    let mut id = crate::tracer::ids::new_trace_id();
+    id[6] = id[6] & 0x0f | 0x40;
+    id[8] = id[8] & 0x3f | 0x80;
+    let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+    let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default().to_owned();
+    [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
+}
+
+/// Lets `handler` run when the process ends normally: after `main`, or in `exit()`.
+pub(crate) fn at_exit(handler: fn()) {
+    static HANDLER: OnceLock<fn()> = OnceLock::new();
+    extern "C" fn run() {
+        if let Some(handler) = HANDLER.get() {
+            // Nothing may unwind into the C library.
+            let _ = std::panic::catch_unwind(handler);
+        }
+    }
+    if HANDLER.set(handler).is_ok() {
+        // SAFETY: `run` is a function of this program or of a library that is never unloaded.
+        unsafe { libc::atexit(run) };
+    }
+}

@@ -1,0 +1,31 @@
+//! The only place that knows Kafka: callbacks that librdkafka calls, and what they do with a message.
+//!
+//! A callback contains every panic, turns raw pointers into two safe values, and makes one safe call. The logic behind
+//! it works over [`KafkaApi`], a table of functions, and is tested without Kafka.
+//!
+//! ```text
+//!   conf_init ─▶ slot            per configuration: which resolver, which service is bound
+//!   on_new    ─▶ Client          per client: its identity, its routes
+//!   on_send / on_acknowledgement ─▶ producer.rs      on_consume ─▶ consumer.rs
+//! ```
+
+mod callbacks;
+mod client;
+mod consumer;
+mod contain_panic;
+mod injecting;
+mod kafka_api;
+mod message;
+mod parent;
+mod parents;
+mod processing;
+mod producer;
+mod route;
+mod route_cache;
+mod slots;
+
+pub use callbacks::conf_init;
+pub use kafka_api::*;
+pub use processing::{MessagePlace, Processing};
+pub(crate) use route::Route;
+pub use slots::Door;

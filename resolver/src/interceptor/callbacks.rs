@@ -1,0 +1,191 @@
+//! The functions that librdkafka calls. Each one contains panics, makes two safe values out of raw pointers, and makes
+//! one safe call.
+
+use std::ffi::{CStr, c_char, c_void};
+
+use super::client::Client;
+use super::contain_panic::contain_panic;
+use super::kafka_api::{KafkaApi, RdKafka, RdKafkaConf, RdKafkaError, RdKafkaMessage};
+use super::message::Message;
+use super::slots::{Binding, Door, SlotId};
+use crate::Resolver;
+use crate::services::Side;
+
+/// The interceptors' name in librdkafka's logs.
+const NAME: &CStr = c"tracer-resolver";
+const NO_ERROR: RdKafkaError = 0;
+
+/// Registers the interceptors with a client configuration that is being made.
+///
+/// To be called by a door's `conf_init`, and again for every copy of the configuration: librdkafka copies the property
+/// `plugin.library.paths`, not the interceptors. Calling it twice for one configuration registers once. `service` binds
+/// the clients of this configuration to a service by its index. Runs on the application's thread. Never fails the
+/// configuration: what cannot be registered is told, and the client goes untraced.
+///
+/// # Safety
+///
+/// `conf` is the configuration that librdkafka gave to `conf_init`, and `api` the functions of that same librdkafka.
+pub unsafe fn conf_init(
+    api: &'static KafkaApi,
+    conf: *mut RdKafkaConf,
+    resolver: &Resolver,
+    service: Option<usize>,
+    door: Door,
+) {
+    contain_panic(|| {
+        let Some(resolver) = resolver.shared() else { return };
+        let binding = Binding { api, resolver, service, door };
+        let Some(slot) = SlotId::take(binding) else {
+            crate::report::error("65536 traced clients live already; this one is not traced");
+            return;
+        };
+        // SAFETY: `conf` is valid and being configured; the opaque is a number, which needs no lifetime.
+        let added = unsafe { (api.conf_interceptor_add_on_new)(conf, NAME.as_ptr(), on_new, slot.to_opaque()) };
+        if added != NO_ERROR {
+            // __CONFLICT: this configuration has us already.
+            slot.release();
+            return;
+        }
+        // SAFETY: as above. Called once per configuration, since the call above refuses a second time.
+        unsafe {
+            (api.conf_interceptor_add_on_conf_destroy)(conf, NAME.as_ptr(), on_conf_destroy, slot.to_opaque())
+        };
+    });
+}
+
+/// A client is being created: the only moment at which its interceptors can be added.
+///
+/// Runs on: the thread that called `rd_kafka_new()`, before the client's threads exist.
+///
+/// # Safety
+///
+/// Called by librdkafka only, with the opaque that `conf_init` registered.
+unsafe extern "C" fn on_new(
+    rk: *mut RdKafka,
+    conf: *const RdKafkaConf,
+    opaque: *mut c_void,
+    _errstr: *mut c_char,
+    _errstr_size: usize,
+) -> RdKafkaError {
+    contain_panic(|| {
+        let slot = SlotId::from_opaque(opaque);
+        let Some(binding) = slot.binding() else { return };
+        let api = binding.api;
+        binding.resolver.ensure_running();
+        // SAFETY: `rk` and `conf` are what librdkafka gave to `on_new`.
+        let client = unsafe {
+            Client::new(*api, rk, conf, &binding)
+        };
+        let side = client.side;
+        slot.open(client);
+        // SAFETY: in `on_new` these are the functions that may be called on `rk`; the opaque is a number.
+        unsafe {
+            (api.interceptor_add_on_destroy)(rk, NAME.as_ptr(), on_destroy, opaque);
+            match side {
+                Side::Produce => {
+                    (api.interceptor_add_on_send)(rk, NAME.as_ptr(), on_send, opaque);
+                    (api.interceptor_add_on_acknowledgement)(rk, NAME.as_ptr(), on_acknowledgement, opaque);
+                }
+                Side::Consume => {
+                    (api.interceptor_add_on_consume)(rk, NAME.as_ptr(), on_consume, opaque);
+                }
+            }
+        }
+    });
+    NO_ERROR
+}
+
+/// A message is about to be produced.
+///
+/// Runs on: the thread that called `rd_kafka_produce*()`. Must not block. Borrows `message` until we return.
+///
+/// # Safety
+///
+/// Called by librdkafka only, with the opaque that `on_new` registered.
+unsafe extern "C" fn on_send(_rk: *mut RdKafka, message: *mut RdKafkaMessage, opaque: *mut c_void) -> RdKafkaError {
+    contain_panic(|| {
+        let slot = SlotId::from_opaque(opaque);
+        // SAFETY: the client is used inside this callback only.
+        let Some(client) = (unsafe { slot.client() }) else { return };
+        // SAFETY: librdkafka keeps `message` alive, and to us alone, until this callback returns.
+        let Some(message) = (unsafe { Message::from_raw(&client.api, message) }) else { return };
+        client.start_send(slot.number(), &message);
+    });
+    NO_ERROR
+}
+
+/// A message was delivered, or will not be.
+///
+/// Runs on: a broker thread, `rdk:main`, or the producing thread itself, inside `rd_kafka_produce*()`, when no partition
+/// was found. Arrives also after `on_destroy`. Must not block. Borrows `message` until we return.
+///
+/// # Safety
+///
+/// Called by librdkafka only, with the opaque that `on_new` registered.
+unsafe extern "C" fn on_acknowledgement(
+    _rk: *mut RdKafka,
+    message: *mut RdKafkaMessage,
+    opaque: *mut c_void,
+) -> RdKafkaError {
+    contain_panic(|| {
+        let slot = SlotId::from_opaque(opaque);
+        // SAFETY: the client is used inside this callback only.
+        let Some(client) = (unsafe { slot.client() }) else { return };
+        // SAFETY: librdkafka keeps `message` alive until this callback returns.
+        let Some(message) = (unsafe { Message::from_raw(&client.api, message) }) else { return };
+        client.finish_send(slot.number(), &message);
+    });
+    NO_ERROR
+}
+
+/// A message is about to be handed to the application.
+///
+/// Runs on: the thread that polls. Must not block. Borrows `message` until we return.
+///
+/// # Safety
+///
+/// Called by librdkafka only, with the opaque that `on_new` registered.
+unsafe extern "C" fn on_consume(_rk: *mut RdKafka, message: *mut RdKafkaMessage, opaque: *mut c_void) -> RdKafkaError {
+    contain_panic(|| {
+        let slot = SlotId::from_opaque(opaque);
+        // SAFETY: the client is used inside this callback only.
+        let Some(client) = (unsafe { slot.client() }) else { return };
+        // SAFETY: librdkafka keeps `message` alive until this callback returns.
+        let Some(message) = (unsafe { Message::from_raw(&client.api, message) }) else { return };
+        client.hand_over(slot.number(), &message);
+    });
+    NO_ERROR
+}
+
+/// A client is being destroyed, or could not be created. Not the last callback: acknowledgements with `_DESTROY` follow.
+///
+/// Runs on: `rdk:main`, or the thread in a failing `rd_kafka_new()`.
+///
+/// # Safety
+///
+/// Called by librdkafka only, with the opaque that `on_new` registered.
+unsafe extern "C" fn on_destroy(_rk: *mut RdKafka, opaque: *mut c_void) -> RdKafkaError {
+    contain_panic(|| {
+        let slot = SlotId::from_opaque(opaque);
+        // SAFETY: the client is used inside this expression only.
+        let unused = unsafe { slot.client() }.is_some_and(Client::is_unused);
+        // A client that met no message has none to be acknowledged. If it could not be created, nobody may ever tell
+        // us that its configuration is gone.
+        if unused && slot.binding().is_some_and(|binding| binding.door == Door::Rust) {
+            slot.release();
+        }
+    });
+    NO_ERROR
+}
+
+/// The configuration, and with it the client, is gone: the last callback.
+///
+/// Runs on: the application's thread. May come twice on librdkafka before 2.13, after a failed `rd_kafka_new()`.
+///
+/// # Safety
+///
+/// Called by librdkafka only, with the opaque that `conf_init` registered.
+unsafe extern "C" fn on_conf_destroy(opaque: *mut c_void) -> RdKafkaError {
+    contain_panic(|| SlotId::from_opaque(opaque).release());
+    NO_ERROR
+}

@@ -1,0 +1,201 @@
+//! One intercepted client: who it is, and the routes of the topics it has met.
+
+use std::collections::HashMap;
+use std::ffi::{CStr, CString};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use super::kafka_api::{KafkaApi, RdKafka, RdKafkaConf};
+use super::message::Message;
+use super::parents::{FailedSends, Parent, Parents};
+use super::route::{Route, RouteMaker, next_client};
+use super::route_cache;
+use super::slots::{Binding, Door};
+use crate::batch::Pipeline;
+use crate::resolver::Shared;
+use crate::services::Side;
+
+/// See the module.
+pub(crate) struct Client {
+    pub(super) api: KafkaApi,
+    pub(super) side: Side,
+    /// Whether hand-overs wait for a processing guard.
+    pub(super) guards: bool,
+    /// Tells clients apart that read the same partition.
+    pub(super) ordinal: usize,
+    /// Producers: a message that would grow beyond this is sent without our header.
+    pub(super) message_max_bytes: usize,
+    /// Producers: empty on consumers.
+    pub(super) parents: Parents,
+    pub(super) failed: FailedSends,
+    pub(super) unmarked: Unmarked,
+    resolver: Arc<Shared>,
+    maker: RouteMaker,
+    routes: RwLock<HashMap<CString, Arc<Route>>>,
+}
+
+/// Sends whose message could not take a header, by the message's address: rare, so a lock may guard them.
+#[derive(Default)]
+pub(super) struct Unmarked {
+    /// Read without the lock on every acknowledgement.
+    count: AtomicUsize,
+    spans: Mutex<HashMap<usize, UnmarkedSend>>,
+}
+
+/// What an acknowledgement reads from the message's header, where the message has none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UnmarkedSend {
+    pub trace_id: [u8; 16],
+    pub span_id: [u8; 8],
+    pub trace_flags: u8,
+    pub parent: Option<Parent>,
+}
+
+/// Topics of one client whose route is kept; the routes of further ones are not, and their messages go untraced.
+const MAX_ROUTES: usize = 20_000;
+/// Unmarked sends that may be in flight; the span of a further one is not made.
+const MAX_UNMARKED: usize = 10_000;
+
+impl Client {
+    /// Reads what the client's configuration says about it.
+    ///
+    /// # Safety
+    ///
+    /// Called in `on_new`, with what librdkafka gave it.
+    pub(super) unsafe fn new(
+        api: KafkaApi,
+        rk: *const RdKafka,
+        conf: *const RdKafkaConf,
+        binding: &Binding,
+    ) -> Self {
+        // SAFETY: `rd_kafka_type` works in `on_new`: it only reads what `rd_kafka_new` had set before.
+        let is_consumer = unsafe { (api.client_type)(rk) == 1 };
+        // SAFETY: so does `rd_kafka_conf_get`, on the configuration given to `on_new`.
+        let property = |name: &CStr| unsafe { read_property(&api, conf, name) };
+        let number = |name: &CStr, default: usize| property(name).and_then(|v| v.parse().ok()).unwrap_or(default);
+        let side = if is_consumer { Side::Consume } else { Side::Produce };
+        let in_flight = if is_consumer { 0 } else { number(c"queue.buffering.max.messages", 100_000) };
+        let maker = RouteMaker {
+            side,
+            client_id: property(c"client.id").unwrap_or_default(),
+            group_id: property(c"group.id").filter(|group| is_consumer && !group.is_empty()),
+            server: property(c"bootstrap.servers").as_deref().and_then(only_server),
+            bound: binding.service,
+            api: Some(api),
+        };
+        let guards = is_consumer && binding.door == Door::Rust;
+        if guards {
+            Pipeline::current().expect_handovers();
+        }
+        Self {
+            api,
+            side,
+            guards,
+            ordinal: next_client(),
+            message_max_bytes: number(c"message.max.bytes", 1_000_000),
+            parents: Parents::new(in_flight),
+            failed: FailedSends::default(),
+            unmarked: Unmarked::default(),
+            resolver: Arc::clone(&binding.resolver),
+            maker,
+            routes: RwLock::default(),
+        }
+    }
+
+    /// The route of a message's topic, for this client under slot number `number`.
+    #[inline]
+    pub(super) fn route(&self, number: u64, message: &Message<'_>) -> Option<&Route> {
+        let topic = message.topic_handle()?;
+        let name = message.topic();
+        // SAFETY: `number` is this client's own, `self` outlives the result, and `find_route` keeps what it returns.
+        unsafe { route_cache::route(number, topic, name, || self.find_route(name)) }
+    }
+
+    /// Whether it has not met any message.
+    pub(super) fn is_unused(&self) -> bool {
+        self.routes.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// The client is gone: its routes go once no finished span refers to them.
+    pub(super) fn retire(self: Box<Self>) {
+        let routes = self.routes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if !routes.is_empty() {
+            Pipeline::current().retire(routes.into_values());
+        }
+    }
+
+    #[cold]
+    fn find_route(&self, name: &CStr) -> Option<Arc<Route>> {
+        if let Some(route) = self.routes.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+            return Some(Arc::clone(route));
+        }
+        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        if routes.len() >= MAX_ROUTES && !routes.contains_key(name) {
+            self.resolver.count_topic_over_limit(MAX_ROUTES);
+            return None;
+        }
+        let route =
+            routes.entry(name.to_owned()).or_insert_with(|| Arc::new(self.maker.route(&self.resolver, name)));
+        Some(Arc::clone(route))
+    }
+}
+
+impl Unmarked {
+    /// Notes a send; `false` when there is no room.
+    #[cold]
+    pub(super) fn note(&self, message: usize, send: UnmarkedSend) -> bool {
+        let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = spans.len() < MAX_UNMARKED || spans.contains_key(&message);
+        if room {
+            spans.insert(message, send);
+            self.count.store(spans.len(), Ordering::Release);
+        }
+        room
+    }
+
+    /// The send of this message, if it was noted.
+    #[inline]
+    pub(super) fn take(&self, message: usize) -> Option<UnmarkedSend> {
+        if self.count.load(Ordering::Acquire) == 0 { None } else { self.remove(message) }
+    }
+
+    #[cold]
+    fn remove(&self, message: usize) -> Option<UnmarkedSend> {
+        let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        let send = spans.remove(&message);
+        self.count.store(spans.len(), Ordering::Release);
+        send
+    }
+}
+
+/// # Safety
+///
+/// `conf` is valid, as in `on_new`.
+unsafe fn read_property(api: &KafkaApi, conf: *const RdKafkaConf, name: &CStr) -> Option<String> {
+    let mut value = vec![0_u8; 512];
+    loop {
+        let mut size = value.len();
+        // SAFETY: `conf` is valid, `name` is NUL-terminated, and `size` is the size of `value`.
+        let result = unsafe { (api.conf_get)(conf, name.as_ptr(), value.as_mut_ptr().cast(), &raw mut size) };
+        if result != 0 {
+            return None; // Unknown, or not set.
+        }
+        if size <= value.len() {
+            value.truncate(size.saturating_sub(1)); // librdkafka counts the NUL.
+            return String::from_utf8(value).ok();
+        }
+        value.resize(size, 0);
+    }
+}
+
+/// `host:port` of `bootstrap.servers` when it names just one.
+fn only_server(servers: &str) -> Option<(String, Option<u16>)> {
+    let mut servers = servers.split(',').map(str::trim).filter(|server| !server.is_empty());
+    let (only, None) = (servers.next()?, servers.next()) else { return None };
+    let only = only.split_once("://").map_or(only, |(_, rest)| rest);
+    let (host, port) = match only.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, port.parse().ok()),
+        _ => (only, None),
+    };
+    Some((host.trim_matches(['[', ']']).to_owned(), port))
+}

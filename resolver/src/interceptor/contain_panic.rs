@@ -1,0 +1,28 @@
+//! The one door through which librdkafka enters: nothing unwinds out of it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Panics of ours that were contained since the process began. Only ever grows.
+static CONTAINED: AtomicU64 = AtomicU64::new(0);
+
+/// Runs `callback`; a panic in it is counted, told once, and over.
+///
+/// librdkafka only logs an interceptor's error code, so there is none to give: the client goes on as if the callback
+/// had not been there.
+#[inline]
+pub(super) fn contain_panic(callback: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(callback)).is_err() {
+        contained();
+    }
+}
+
+#[cold]
+fn contained() {
+    if CONTAINED.fetch_add(1, Ordering::Relaxed) == 0 {
+        crate::report::error(
+            "a callback of the tracer failed and was contained; the client goes on, spans may be missing. \
+             This is a defect of tracer-resolver: please report it",
+        );
+    }
+}

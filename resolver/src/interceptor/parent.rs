@@ -1,0 +1,78 @@
+//! Where a message's trace comes from: the context of the calling thread, or the message's own headers.
+
+use opentelemetry::Context;
+use opentelemetry::trace::TraceContextExt as _;
+
+use super::message::Headers;
+use crate::config::Propagator;
+use crate::propagation::{Extracted, SpanContext, TraceStateBuffer, extract};
+use crate::tracer::sampler::ParentSampling;
+
+/// What a span continues, and what travels with it. Lives on the stack of one callback.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Incoming<'a> {
+    /// `None`: a new trace.
+    pub context: Option<SpanContext>,
+    pub sampling: ParentSampling,
+    pub remote: bool,
+    pub trace_state: Option<&'a [u8]>,
+}
+
+impl Incoming<'_> {
+    pub(super) const NOTHING: Self =
+        Self { context: None, sampling: ParentSampling::NoParent, remote: false, trace_state: None };
+}
+
+/// Calls `with` with the span that is current on this thread, for as long as it can be borrowed; `None` without one.
+pub(super) fn with_current_span<T>(with: impl FnOnce(&Incoming<'_>) -> T) -> Option<T> {
+    // Copied out of `map_current`, which must not run foreign code: the trace state is a string only if there is one.
+    let (context, trace_state) = Context::map_current(|current| {
+        if !current.has_active_span() {
+            return None;
+        }
+        let span = current.span();
+        let span = span.span_context();
+        if !span.is_valid() {
+            return None;
+        }
+        let context = SpanContext {
+            trace_id: span.trace_id().to_bytes(),
+            span_id: span.span_id().to_bytes(),
+            flags: span.trace_flags().to_u8(),
+        };
+        let trace_state = span.trace_state();
+        let trace_state = (*trace_state != opentelemetry::trace::TraceState::NONE).then(|| trace_state.header());
+        Some((context, (trace_state, span.is_remote())))
+    })?;
+    let (trace_state, remote) = trace_state;
+    Some(with(&Incoming {
+        context: Some(context),
+        sampling: if context.is_sampled() { ParentSampling::Sampled } else { ParentSampling::NotSampled },
+        remote,
+        trace_state: trace_state.as_deref().map(str::as_bytes).filter(|state| !state.is_empty()),
+    }))
+}
+
+/// What the headers say; `buffer` is where several `tracestate` are joined.
+pub(super) fn from_headers<'a>(
+    headers: Option<&Headers<'a>>,
+    order: &[Propagator],
+    buffer: &'a mut TraceStateBuffer,
+) -> Incoming<'a> {
+    match headers {
+        Some(headers) => Incoming::of(&extract(headers.iter(), order, buffer)),
+        None => Incoming::NOTHING,
+    }
+}
+
+impl<'a> Incoming<'a> {
+    pub(super) fn of(extracted: &Extracted<'a>) -> Self {
+        let parent = extracted.parent();
+        Self {
+            context: parent.map(|parent| parent.context),
+            sampling: extracted.sampling(),
+            remote: true,
+            trace_state: parent.and_then(|parent| parent.trace_state),
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The application processes a consumed message: its span gets a length, an outcome, and is current meanwhile.
+
+use std::ffi::CString;
+use std::str::FromStr as _;
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use opentelemetry::baggage::BaggageExt as _;
+use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use opentelemetry::Context;
+use opentelemetry::baggage::KeyValueMetadata;
+
+use super::consumer::consumer_span;
+use super::parent::Incoming;
+use super::route::{Route, RouteMaker, topic_hash};
+use crate::Resolver;
+use crate::batch::{Claimed, Field, FinishedSpan, Pipeline, Place, SpanFlags, SpanKind, SpanWriter, TraceStateField};
+use crate::clock;
+use crate::config::Propagator;
+use crate::propagation::{SpanContext, TraceStateBuffer, extract, read_baggage};
+use crate::resolver::Shared;
+use crate::services::Side;
+
+/// Which message is processed: its place in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessagePlace<'a> {
+    /// Its topic.
+    pub topic: &'a str,
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+}
+
+/// The processing of one consumed message, as a span from [`Processing::start`] to the drop.
+///
+/// It takes over the span that began at the hand-over, if that was on this process's own consumer, at most two seconds
+/// and 2048 messages of the partition ago; else it is a span of its own, with the same parent. What the application
+/// sends, or traces itself, under [`Processing::context`] continues this span. May be moved to, and dropped on, another
+/// thread. Dropping never blocks.
+#[derive(Debug)]
+pub struct Processing {
+    /// `None`: not sampled, or not traced.
+    span: Option<Open>,
+    context: Context,
+}
+
+#[derive(Debug)]
+struct Open {
+    span: FinishedSpan,
+    route: Arc<Route>,
+    /// The encoded trace state, if there is one.
+    trace_state: Vec<u8>,
+    /// Encoded fields of a failure.
+    failure: Vec<u8>,
+    started: Instant,
+}
+
+// SAFETY: `FinishedSpan::route` points into `route`, which is `Send` and `Sync` and kept alive beside it.
+unsafe impl Send for Open {}
+// SAFETY: as above; nothing is changed through a shared reference.
+unsafe impl Sync for Open {}
+
+impl Processing {
+    /// Begins. `headers` are the message's, in order; `service` is looked at when several clients of this process read
+    /// the same partition, and decides whose processing this is.
+    ///
+    /// Allocates: a guard is not a callback.
+    pub fn start<'a>(
+        resolver: &Resolver,
+        place: MessagePlace<'_>,
+        headers: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + Clone,
+        service: Option<usize>,
+    ) -> Self {
+        let Some(shared) = resolver.shared() else { return Self::untraced() };
+        let accept = |route: &Route| match (route.traced(), service) {
+            (Some(traced), Some(service)) => traced.service == service as u32,
+            (traced, None) => traced.is_some(),
+            (None, Some(_)) => false,
+        };
+        let place = Place {
+            topic: place.topic,
+            topic_hash: topic_hash(place.topic),
+            partition: place.partition,
+            offset: place.offset,
+        };
+        let claimed = Pipeline::current().handovers().and_then(|handovers| handovers.claim(&place, accept));
+        let mut buffer = TraceStateBuffer::new();
+        let claimed = claimed.or_else(|| {
+            let headers = headers.clone().map(shorter);
+            unclaimed(&shared, &place, headers, service, &mut buffer)
+        });
+        let Some(claimed) = claimed else {
+            return Self::untraced();
+        };
+        Self::of(claimed, headers)
+    }
+
+    /// What the processing runs under: the span is current in it, and the message's baggage.
+    ///
+    /// The application attaches it, or runs a future `with_context` of it.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// The processing failed: the span gets the status Error, `error.type` and a description.
+    ///
+    /// `error_type` is a name of low cardinality, an error's type or code; `description` is for people. The last call
+    /// counts.
+    pub fn fail(&mut self, error_type: &str, description: &str) {
+        let Some(open) = &mut self.span else { return };
+        let mut fields = Vec::new();
+        let mut span = SpanWriter::new(&mut fields);
+        span.string_attribute(Field::ATTRIBUTES, "error.type", at_most(error_type, 256));
+        span.message(Field::STATUS, |status| {
+            status.bytes(Field::STATUS_MESSAGE, at_most(description, 512).as_bytes());
+            status.varint(Field::STATUS_CODE, 2);
+        });
+        open.failure = fields;
+    }
+
+    /// The processing of a message that nobody traces: does nothing, under the context that is current anyway.
+    pub fn untraced() -> Self {
+        Self { span: None, context: Context::current() }
+    }
+
+    fn of<'a>(claimed: Claimed, headers: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + Clone) -> Self {
+        let Claimed { mut span, route, extra } = claimed;
+        span.kind = SpanKind::Process;
+        span.start = clock::unix_nanos();
+        span.route = Arc::as_ptr(&route);
+        let sampled = span.trace_flags & SpanContext::SAMPLED != 0;
+        let trace_state =
+            TraceStateField::decode(&extra).and_then(|state| TraceState::from_str(state).ok()).unwrap_or_default();
+        let span_context = opentelemetry::trace::SpanContext::new(
+            TraceId::from_bytes(span.trace_id),
+            SpanId::from_bytes(span.span_id),
+            TraceFlags::new(span.trace_flags),
+            false,
+            trace_state,
+        );
+        let mut context = Context::current().with_remote_span_context(span_context);
+        let takes_baggage = route.traced().is_some_and(|traced| traced.extract.contains(&Propagator::Baggage));
+        if takes_baggage {
+            let values = headers.filter(|(name, _)| name.eq_ignore_ascii_case(b"baggage")).filter_map(|(_, value)| value);
+            let entries: Vec<_> = read_baggage(values)
+                .map(|entry| {
+                    KeyValueMetadata::new(entry.key().into_owned(), entry.value().into_owned(), entry.metadata().to_owned())
+                })
+                .collect();
+            if !entries.is_empty() {
+                context = context.with_baggage(entries);
+            }
+        }
+        let open = Open { span, route, trace_state: extra, failure: Vec::new(), started: Instant::now() };
+        Self { span: sampled.then_some(open), context }
+    }
+}
+
+impl Drop for Processing {
+    fn drop(&mut self) {
+        let Some(Open { mut span, route, trace_state, failure, started }) = self.span.take() else { return };
+        span.end = span.start.saturating_add(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        span.flags.set_if(SpanFlags::OWNS_ROUTE, true);
+        span.route = Arc::into_raw(route);
+        Pipeline::push(&span, &[trace_state, failure].concat());
+    }
+}
+
+/// A message that no hand-over of ours waits for: its span begins here, by the rules for its topic.
+fn unclaimed<'a>(
+    shared: &Shared,
+    place: &Place<'_>,
+    headers: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
+    service: Option<usize>,
+    buffer: &'a mut TraceStateBuffer,
+) -> Option<Claimed> {
+    let route = processing_route(shared, place.topic, service)?;
+    let traced = route.traced().filter(|traced| traced.spans)?;
+    let extracted = extract(headers, &traced.extract, buffer);
+    let incoming = Incoming::of(&extracted);
+    let mut span = consumer_span(&route, traced, &incoming);
+    span.partition = place.partition;
+    span.offset = place.offset;
+    let extra = match incoming.trace_state.filter(|_| span.link_span_id == [0; 8]) {
+        Some(state) => TraceStateField::new(state).as_slice().to_vec(),
+        None => Vec::new(),
+    };
+    Some(Claimed { span, route, extra })
+}
+
+/// The same header, borrowed for as long as the reader needs it.
+fn shorter<'s, 'a: 's>((name, value): (&'a [u8], Option<&'a [u8]>)) -> (&'s [u8], Option<&'s [u8]>) {
+    (name, value)
+}
+
+/// The consumer's route of a topic for which no client is known; kept, up to a number of topics.
+fn processing_route(shared: &Shared, topic: &str, service: Option<usize>) -> Option<Arc<Route>> {
+    let key = (topic.to_owned(), service);
+    if let Some(route) = shared.processing_routes.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        return Some(Arc::clone(route));
+    }
+    let maker = RouteMaker {
+        side: Side::Consume,
+        client_id: String::new(),
+        group_id: None,
+        server: None,
+        bound: service,
+        api: None,
+    };
+    let route = Arc::new(maker.route(shared, &CString::new(topic).ok()?));
+    let mut routes = shared.processing_routes.write().unwrap_or_else(PoisonError::into_inner);
+    if routes.len() < MAX_ROUTES {
+        routes.insert(key, Arc::clone(&route));
+    }
+    Some(route)
+}
+
+/// The first `max` bytes of `text`, cut where a character ends.
+fn at_most(text: &str, max: usize) -> &str {
+    let mut end = text.len().min(max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}
+
+/// Topics whose route is kept for messages that no client of ours handed over.
+const MAX_ROUTES: usize = 10_000;

@@ -1,0 +1,179 @@
+//! A message's way out: a span from `produce()` to the acknowledgement.
+//!
+//! Nothing is kept in between but a parent's id: at the acknowledgement the span is built again from the message, which
+//! carries its own context in a header, its topic, partition, offset and error, and how long ago it was produced.
+
+use std::sync::atomic::Ordering;
+
+use super::client::{Client, UnmarkedSend};
+use super::injecting::{inject, with_current_baggage};
+use super::message::{Headers, Message};
+use super::parent::{Incoming, from_headers, with_current_span};
+use super::parents::Parent;
+use super::route::{Route, Traced};
+use crate::batch::{FinishedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TimeInQueue, TraceStateField};
+use crate::clock;
+use crate::propagation::{SpanContext, TraceStateBuffer};
+use crate::tracer::ids::{new_span_id, new_trace_id};
+use crate::tracer::sampler::Decision;
+
+impl Client {
+    /// Gives the message the context of a span that begins now.
+    ///
+    /// The parent is the span current on this thread; without one, what the message's own headers say.
+    pub(super) fn start_send(&self, number: u64, message: &Message<'_>) {
+        let Some(traced) = self.route(number, message).and_then(Route::traced) else { return };
+        let headers = message.headers();
+        let started = with_current_span(|current| self.start(traced, message, &headers, current));
+        if started.is_some() {
+            return;
+        }
+        if !traced.spans {
+            return; // What context there is, is in the headers already.
+        }
+        let mut buffer = TraceStateBuffer::new();
+        let incoming = from_headers(headers.as_ref(), &traced.extract, &mut buffer);
+        // The trace state is borrowed from a header that is about to be replaced.
+        match incoming.trace_state.map(<[u8]>::to_vec) {
+            Some(copy) => {
+                self.start(traced, message, &headers, &Incoming { trace_state: Some(&copy), ..incoming });
+            }
+            None => self.start(traced, message, &headers, &incoming),
+        }
+    }
+
+    /// The message was delivered or given up: its span ends.
+    pub(super) fn finish_send(&self, number: u64, message: &Message<'_>) {
+        let Some(route) = self.route(number, message) else { return };
+        let Some(traced) = route.traced().filter(|traced| traced.spans) else { return };
+        let headers = message.headers();
+        let send = match self.unmarked.take(message.address()) {
+            Some(send) => send,
+            None => match headers.as_ref().and_then(|headers| self.marked_send(traced, headers)) {
+                Some(send) => send,
+                None => return,
+            },
+        };
+        if message.error() != 0 {
+            self.failed.note(send.span_id, send.parent);
+        }
+        if send.trace_flags & SpanContext::SAMPLED == 0 {
+            return;
+        }
+        let end = clock::unix_nanos();
+        let latency = u64::try_from(message.latency_micros()).unwrap_or(0).saturating_mul(1000);
+        let mut flags = SpanFlags::default();
+        flags.set_if(SpanFlags::PARENT_REMOTE, send.parent.is_some_and(|parent| parent.remote));
+        flags.set_if(SpanFlags::TOMBSTONE, message.is_tombstone());
+        let span = FinishedSpan {
+            route,
+            trace_id: send.trace_id,
+            span_id: send.span_id,
+            parent_span_id: send.parent.map_or([0; 8], |parent| parent.span_id),
+            link_trace_id: [0; 16],
+            link_span_id: [0; 8],
+            start: end.saturating_sub(latency),
+            end,
+            offset: if message.error() == 0 { message.offset() } else { -1 },
+            time_in_queue: TimeInQueue::UNKNOWN,
+            partition: message.partition(),
+            outcome: Outcome(message.error()),
+            kind: SpanKind::Send,
+            flags,
+            trace_flags: send.trace_flags,
+            extra_len: 0,
+        };
+        // Only what has a parent can have a trace state.
+        let trace_state = send.parent.and(headers).and_then(|headers| headers.last(c"tracestate"));
+        match trace_state {
+            None => Pipeline::push(&span, &[]),
+            Some(state) => Pipeline::push(&span, TraceStateField::new(state).as_slice()),
+        }
+    }
+
+    fn start(&self, traced: &Traced, message: &Message<'_>, headers: &Option<Headers<'_>>, incoming: &Incoming<'_>) {
+        if !traced.spans {
+            // The context passes on as it is.
+            if let Some(context) = incoming.context {
+                self.write(traced, message, headers, &context, incoming.trace_state);
+            }
+            return;
+        }
+        let (trace_id, mut parent, mut flags) = match incoming.context {
+            Some(context) => {
+                let parent = Parent { span_id: context.span_id, remote: incoming.remote };
+                (context.trace_id, Some(parent), context.flags & (SpanContext::RANDOM | SpanContext::DEBUG))
+            }
+            None => (new_trace_id(), None, 0),
+        };
+        if let Some(original) = parent.and_then(|parent| self.failed.parent_of(parent.span_id)) {
+            parent = original;
+        }
+        let recorded = traced.sampler.decide(incoming.sampling, &trace_id, clock::monotonic_nanos) == Decision::Keep;
+        if recorded {
+            flags |= SpanContext::SAMPLED;
+        }
+        let span_id = match parent {
+            Some(parent) if recorded => self.parents.keep(new_span_id(), parent),
+            _ => self.parents.root(new_span_id()),
+        };
+        let context = SpanContext { trace_id, span_id, flags };
+        if !self.write(traced, message, headers, &context, incoming.trace_state) {
+            if traced.injects {
+                traced.counters.not_injected.fetch_add(1, Ordering::Relaxed);
+            }
+            if recorded {
+                let send = UnmarkedSend { trace_id, span_id, trace_flags: flags, parent };
+                if !self.unmarked.note(message.address(), send) {
+                    traced.counters.buffer_full.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    fn write(
+        &self,
+        traced: &Traced,
+        message: &Message<'_>,
+        headers: &Option<Headers<'_>>,
+        context: &SpanContext,
+        trace_state: Option<&[u8]>,
+    ) -> bool {
+        let injected = traced.injection.headers(context).with_trace_state(trace_state);
+        if traced.injects_baggage {
+            with_current_baggage(|baggage| {
+                inject(message, headers.as_ref(), &injected.with_baggage(baggage), self.message_max_bytes)
+            })
+        } else {
+            inject(message, headers.as_ref(), &injected, self.message_max_bytes)
+        }
+    }
+
+    /// Reads back what `start` wrote into the message.
+    fn marked_send(&self, traced: &Traced, headers: &Headers<'_>) -> Option<UnmarkedSend> {
+        let context = traced.injection.own_context(|name| headers.last(name))?;
+        if !context.is_sampled() {
+            return Some(UnmarkedSend {
+                trace_id: context.trace_id,
+                span_id: context.span_id,
+                trace_flags: context.flags,
+                parent: None,
+            });
+        }
+        let parent = if self.parents.has_parent(context.span_id) {
+            let parent = self.parents.parent_of(context.span_id);
+            if parent.is_none() {
+                traced.counters.parents_lost.fetch_add(1, Ordering::Relaxed);
+            }
+            parent
+        } else {
+            None
+        };
+        Some(UnmarkedSend {
+            trace_id: context.trace_id,
+            span_id: context.span_id,
+            trace_flags: context.flags & !SpanContext::DEBUG,
+            parent,
+        })
+    }
+}

@@ -1,0 +1,178 @@
+//! What is done with the messages of one client and topic: decided once, looked up per message.
+
+use std::ffi::{CStr, CString};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::kafka_api::KafkaApi;
+use crate::batch::{Lane, Outcome, RouteFacts, RouteTemplates};
+use crate::config::{Propagator, Relation, Settings, Trace};
+use crate::propagation::Injection;
+use crate::resolver::{ServiceCounters, Shared};
+use crate::services::{Candidate, Selection, Side};
+use crate::tracer::sampler::Sampler;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Route {
+    topic: CString,
+    topic_hash: u64,
+    /// Names failed outcomes; `None` for routes that no client owns.
+    api: Option<KafkaApi>,
+    /// `None`: messages are untouched.
+    traced: Option<Traced>,
+}
+
+/// How messages of a service are traced.
+#[derive(Debug)]
+pub(crate) struct Traced {
+    /// Index into the configuration's services.
+    pub service: u32,
+    pub spans: bool,
+    pub relation: Relation,
+    pub reinject: bool,
+    pub injection: Injection,
+    /// Whether any format is injected.
+    pub injects: bool,
+    pub injects_baggage: bool,
+    pub extract: Box<[Propagator]>,
+    pub sampler: Sampler,
+    pub templates: RouteTemplates,
+    pub lane: Arc<Lane>,
+    pub counters: Arc<ServiceCounters>,
+}
+
+/// What a client tells about itself, for all of its routes.
+#[derive(Clone, Debug)]
+pub(crate) struct RouteMaker {
+    pub side: Side,
+    pub client_id: String,
+    pub group_id: Option<String>,
+    pub server: Option<(String, Option<u16>)>,
+    pub bound: Option<usize>,
+    pub api: Option<KafkaApi>,
+}
+
+impl RouteMaker {
+    /// Finds the service of `topic` and prepares everything its messages will need. Microseconds; not per message.
+    pub(crate) fn route(&self, resolver: &Shared, topic: &CStr) -> Route {
+        let name = topic.to_string_lossy();
+        let candidate = Candidate {
+            side: self.side,
+            topic: &name,
+            client_id: &self.client_id,
+            group_id: self.group_id.as_deref(),
+            bound: self.bound,
+        };
+        let traced = match resolver.services().select(&candidate) {
+            Selection::Service { service, slot, settings } => self.traced(resolver, &name, service, slot, settings),
+            Selection::Excluded | Selection::Unmatched => None,
+        };
+        Route { topic: topic.to_owned(), topic_hash: topic_hash(&name), api: self.api, traced }
+    }
+
+    fn traced(
+        &self,
+        resolver: &Shared,
+        topic: &str,
+        service: usize,
+        slot: usize,
+        settings: &Settings,
+    ) -> Option<Traced> {
+        if settings.trace == Trace::Off {
+            return None;
+        }
+        let server = self.server.as_ref().map(|(host, port)| (host.as_str(), *port));
+        let group_id = self.group_id.as_deref();
+        Some(Traced {
+            service: service as u32,
+            spans: settings.trace == Trace::Spans,
+            relation: settings.relation,
+            reinject: settings.reinject,
+            injection: Injection::new(&settings.inject),
+            injects: !settings.inject.is_empty(),
+            injects_baggage: settings.inject.contains(&Propagator::Baggage),
+            extract: settings.extract.as_slice().into(),
+            sampler: resolver.sampler(slot)?.clone(),
+            templates: RouteTemplates::new(&RouteFacts { topic, client_id: &self.client_id, group_id, server }),
+            lane: resolver.lane(slot)?,
+            counters: resolver.service_counters(service)?,
+        })
+    }
+}
+
+impl Route {
+    pub(crate) fn topic_name(&self) -> &CStr {
+        &self.topic
+    }
+
+    pub(crate) fn topic(&self) -> &str {
+        self.topic.to_str().unwrap_or_default()
+    }
+
+    pub(crate) fn topic_hash(&self) -> u64 {
+        self.topic_hash
+    }
+
+    pub(crate) fn traced(&self) -> Option<&Traced> {
+        self.traced.as_ref()
+    }
+
+    /// `error.type` of a failed outcome.
+    pub(crate) fn error_name(&self, outcome: Outcome) -> String {
+        match &self.api {
+            Some(api) => error_name(api, outcome.0),
+            None => OTHER.to_owned(),
+        }
+    }
+
+    /// A finished span found no room on its way to the batch thread.
+    pub(crate) fn count_buffer_full(&self) {
+        if let Some(traced) = &self.traced {
+            traced.counters.buffer_full.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Spreads topics over the table of hand-overs. FNV-1a.
+pub(crate) fn topic_hash(topic: &str) -> u64 {
+    topic.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// A fresh number for every client, so that clients that read the same place do not displace each other.
+pub(super) fn next_client() -> usize {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed) as usize
+}
+
+/// What semantic conventions say where there is no better name.
+const OTHER: &str = "_OTHER";
+
+/// The Kafka protocol's name of a broker error, where librdkafka abbreviates it; librdkafka's own name else
+/// (its local errors begin with an underscore).
+fn error_name(api: &KafkaApi, code: i32) -> String {
+    let protocol_name = match code {
+        2 => "CORRUPT_MESSAGE",
+        3 => "UNKNOWN_TOPIC_OR_PARTITION",
+        4 => "INVALID_FETCH_SIZE",
+        6 => "NOT_LEADER_OR_FOLLOWER",
+        10 => "MESSAGE_TOO_LARGE",
+        11 => "STALE_CONTROLLER_EPOCH",
+        12 => "OFFSET_METADATA_TOO_LARGE",
+        14 => "COORDINATOR_LOAD_IN_PROGRESS",
+        15 => "COORDINATOR_NOT_AVAILABLE",
+        16 => "NOT_COORDINATOR",
+        17 => "INVALID_TOPIC_EXCEPTION",
+        _ => "",
+    };
+    if !protocol_name.is_empty() {
+        return protocol_name.to_owned();
+    }
+    // SAFETY: `rd_kafka_err2name` takes any number and returns a static string ("ERR_<n>?" for unknown ones).
+    let name = unsafe { (api.err2name)(code) };
+    if name.is_null() {
+        return OTHER.to_owned();
+    }
+    // SAFETY: static and NUL-terminated, as above.
+    unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned()
+}

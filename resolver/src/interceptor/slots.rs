@@ -1,0 +1,174 @@
+//! What librdkafka holds instead of a pointer: a slot number with a generation.
+//!
+//! Acknowledgements arrive after `on_destroy`, a configuration whose client could not be created may be destroyed twice
+//! (librdkafka before 2.13), and some clients never say good-bye at all. So the opaque that librdkafka gives back is
+//! not followed but looked up: a slot that was released since gives nothing, and a slot's memory is never freed, only
+//! used again.
+
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::client::Client;
+use super::kafka_api::KafkaApi;
+use crate::resolver::Shared;
+
+/// By which way a client came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Door {
+    /// The `rdkafka` crate: consumed messages may be claimed by [`crate::Processing`], and a configuration whose client
+    /// could not be created is never used, nor destroyed, again (`Client::new` in rdkafka's client.rs forgets it).
+    Rust,
+    /// `plugin.library.paths` of any librdkafka client: no guards, and a failed configuration may be used again.
+    Plugin,
+}
+
+/// What `conf_init` leaves for `on_new`.
+pub(super) struct Binding {
+    pub api: &'static KafkaApi,
+    pub resolver: Arc<Shared>,
+    /// The service bound in code, as an index into the configuration's.
+    pub service: Option<usize>,
+    pub door: Door,
+}
+
+/// The opaque of one configuration and, later, of the client made from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SlotId(u64);
+
+struct Slot {
+    /// Even: free. Odd: taken. Grows with every take and release.
+    generation: AtomicU32,
+    /// Owned by the slot while it is taken; null before `on_new`.
+    client: AtomicPtr<Client>,
+    binding: Mutex<Option<Arc<Binding>>>,
+}
+
+const CHUNK: usize = 64;
+const CHUNKS: usize = 1024;
+
+static CHUNK_TABLE: [AtomicPtr<[Slot; CHUNK]>; CHUNKS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS];
+static FREE: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+static USED: AtomicU32 = AtomicU32::new(0);
+
+const _: () = assert!(size_of::<usize>() == size_of::<u64>(), "an opaque carries a generation and an index");
+
+impl SlotId {
+    /// Takes a slot for a configuration. `None` when 65 536 are taken.
+    pub(super) fn take(binding: Binding) -> Option<Self> {
+        let index = match FREE.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            Some(index) => index,
+            None => new_index()?,
+        };
+        let slot = slot(index)?;
+        *slot.binding.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(binding));
+        // Release: pairs with the acquire in `live`.
+        let generation = slot.generation.fetch_add(1, Ordering::Release) + 1;
+        Some(Self(u64::from(generation) << 32 | u64::from(index)))
+    }
+
+    /// The number as librdkafka carries it. Never null: a taken slot's generation is odd.
+    pub(super) fn to_opaque(self) -> *mut c_void {
+        std::ptr::without_provenance_mut(self.0 as usize)
+    }
+
+    pub(super) fn from_opaque(opaque: *mut c_void) -> Self {
+        Self(opaque.addr() as u64)
+    }
+
+    /// What `conf_init` left; `None` once released.
+    pub(super) fn binding(self) -> Option<Arc<Binding>> {
+        self.live()?.binding.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The client in this slot, if it is still there.
+    ///
+    /// # Safety
+    ///
+    /// The reference must not be used after the callback in which it was obtained: librdkafka runs no callback of a
+    /// client after, or during, `on_conf_destroy` of its configuration, which is what releases the slot
+    /// (`rd_kafka_destroy_final` in rdkafka.c joins every thread first).
+    #[inline]
+    pub(super) unsafe fn client<'a>(self) -> Option<&'a Client> {
+        // Acquire: pairs with the release in `open`.
+        let client = self.live()?.client.load(Ordering::Acquire);
+        // SAFETY: owned by the slot until `release`, which the caller excludes.
+        unsafe { client.as_ref() }
+    }
+
+    /// Puts the client in. A client that was there before (a second `rd_kafka_new` of the same configuration, after
+    /// one that failed) is retired.
+    pub(super) fn open(self, client: Client) {
+        let Some(slot) = self.live() else { return };
+        let client = Box::into_raw(Box::new(client));
+        // AcqRel: publishes to `client`, and takes over what was published before.
+        let before = slot.client.swap(client, Ordering::AcqRel);
+        retire(before);
+    }
+
+    /// Empties the slot. The second of two calls does nothing.
+    pub(super) fn release(self) {
+        let Some(slot) = self.live() else { return };
+        let generation = (self.0 >> 32) as u32;
+        // AcqRel: exactly one release wins.
+        if slot
+            .generation
+            .compare_exchange(generation, generation.wrapping_add(1), Ordering::AcqRel, Ordering::Relaxed)
+            .is_err()
+        {
+            return;
+        }
+        retire(slot.client.swap(std::ptr::null_mut(), Ordering::AcqRel));
+        *slot.binding.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        FREE.lock().unwrap_or_else(PoisonError::into_inner).push(self.0 as u32);
+    }
+
+    /// The number itself: differs for every client that lives or has lived.
+    #[inline]
+    pub(super) fn number(self) -> u64 {
+        self.0
+    }
+
+    #[inline]
+    fn live(self) -> Option<&'static Slot> {
+        let slot = slot(self.0 as u32)?;
+        // Acquire: pairs with the release in `take`.
+        (slot.generation.load(Ordering::Acquire) == (self.0 >> 32) as u32).then_some(slot)
+    }
+}
+
+#[inline]
+fn slot(index: u32) -> Option<&'static Slot> {
+    // Acquire: pairs with the release in `new_index`.
+    let chunk = CHUNK_TABLE.get(index as usize / CHUNK)?.load(Ordering::Acquire);
+    // SAFETY: a published chunk is leaked, never freed.
+    unsafe { chunk.as_ref() }?.get(index as usize % CHUNK)
+}
+
+fn new_index() -> Option<u32> {
+    let index = USED.fetch_add(1, Ordering::Relaxed);
+    let place = CHUNK_TABLE.get(index as usize / CHUNK)?;
+    if place.load(Ordering::Acquire).is_null() {
+        let chunk = Box::into_raw(Box::new([const {
+            Slot {
+                generation: AtomicU32::new(0),
+                client: AtomicPtr::new(std::ptr::null_mut()),
+                binding: Mutex::new(None),
+            }
+        }; CHUNK]));
+        // Release: pairs with the acquire in `slot`.
+        if place.compare_exchange(std::ptr::null_mut(), chunk, Ordering::Release, Ordering::Relaxed).is_err() {
+            // SAFETY: another thread's chunk won; this one was never published.
+            drop(unsafe { Box::from_raw(chunk) });
+        }
+    }
+    Some(index)
+}
+
+fn retire(client: *mut Client) {
+    if !client.is_null() {
+        // SAFETY: came from `Box::into_raw` in `open`, and was just swapped out, so it is owned here alone.
+        unsafe { Box::from_raw(client) }.retire();
+    }
+}

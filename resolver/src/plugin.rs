@@ -1,0 +1,31 @@
+//! Backend plugins: found, checked, loaded for ever, and called without trusting them.
+//!
+//! ```text
+//!  config ──▶ Loader ──▶ PluginLibrary ──▶ check (schema, then the plugin) ──▶ Instance ──▶ an export queue
+//!             search      one per file      before anything is created         one per backend
+//! ```
+//!
+//! Only this module knows `dlopen` and the plugin ABI. A plugin is a stranger in the customer's process: everything it
+//! hands over is checked before it is used, its errors are bounded, cleaned and redacted, and it is never unloaded.
+//! What cannot be contained is said in the contract: a plugin that crashes takes the process along.
+
+mod c_text;
+mod host_side;
+mod instance;
+mod library;
+mod load_error;
+mod loader;
+mod mapping;
+mod plugin_file;
+mod search;
+mod secrets;
+mod settings_check;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use instance::{Instance, Rebirth};
+pub(crate) use library::PluginLibrary;
+pub(crate) use loader::{Loader, Trust};
+pub(crate) use settings_check::Complaint;

@@ -1,0 +1,155 @@
+//! What the host gives a plugin: a table of its own, with the log in it.
+
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use log::Level;
+use tracer_plugin_api::abi::{
+    TRACER_ABI_MAJOR, TRACER_ABI_MINOR, TRACER_LOG_DEBUG, TRACER_LOG_ERROR, TRACER_LOG_INFO, TRACER_LOG_WARN,
+    tracer_host, tracer_str,
+};
+
+use super::c_text;
+use super::secrets::Secrets;
+
+/// The host as one backend's plugin sees it. Never freed: a plugin that keeps its promise badly may still log after
+/// its instance is gone.
+pub(super) struct HostSide {
+    table: tracer_host,
+    log: &'static PluginLog,
+}
+
+// SAFETY: the table is never changed; what it points to is static, and `PluginLog` may be used from any thread.
+unsafe impl Send for HostSide {}
+// SAFETY: as above.
+unsafe impl Sync for HostSide {}
+
+/// Lines on their way from a plugin to the application's log.
+struct PluginLog {
+    backend: String,
+    secrets: Secrets,
+    sender: SyncSender<Line>,
+    /// Locked by whoever writes lines to the log, never by the plugin.
+    receiver: Mutex<Receiver<Line>>,
+    dropped: AtomicU64,
+}
+
+struct Line {
+    level: Level,
+    target: String,
+    text: String,
+}
+
+impl HostSide {
+    /// Makes the host side of a backend; it stays for as long as the process (about 5 KiB).
+    pub(super) fn leaked(backend: &str, secrets: Secrets) -> &'static Self {
+        let (sender, receiver) = sync_channel(LINES);
+        let log: &'static PluginLog = Box::leak(Box::new(PluginLog {
+            backend: backend.to_owned(),
+            secrets,
+            sender,
+            receiver: Mutex::new(receiver),
+            dropped: AtomicU64::new(0),
+        }));
+        Box::leak(Box::new(Self {
+            table: tracer_host {
+                struct_size: size_of::<tracer_host>() as u32,
+                abi_major: TRACER_ABI_MAJOR,
+                abi_minor: TRACER_ABI_MINOR,
+                name: tracer_str::new(HOST_NAME),
+                version: tracer_str::new(HOST_VERSION),
+                ctx: std::ptr::from_ref(log).cast_mut().cast(),
+                log: Some(log_line),
+                get_extension: Some(no_extension),
+            },
+            log,
+        }))
+    }
+
+    pub(super) fn table(&'static self) -> *const tracer_host {
+        &self.table
+    }
+
+    /// The text without the backend's secrets.
+    pub(super) fn redact(&self, text: &str) -> String {
+        self.log.secrets.redact(text)
+    }
+
+    /// Writes what the plugin has said to the application's log. Does nothing if another thread is at it.
+    pub(super) fn drain_log(&self) {
+        let Ok(receiver) = self.log.receiver.try_lock() else { return };
+        // Not more than fit in: a plugin that logs faster than we write must not keep us here.
+        for line in receiver.try_iter().take(LINES) {
+            let target = format!("tracer_plugin::{}", line.target);
+            log::log!(target: &target, line.level, "backend `{}`: {}", self.log.backend, self.redact(&line.text));
+        }
+        // Relaxed: a number for people.
+        let dropped = self.log.dropped.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
+            log::warn!(
+                target: "tracer_resolver::plugin",
+                "backend `{}`: {dropped} log lines of its plugin were dropped; they came too fast",
+                self.log.backend
+            );
+        }
+    }
+}
+
+/// Takes one log line of a plugin.
+///
+/// Runs on: any thread, of the plugin's or ours. Never blocks and never calls the application's logger, which may.
+/// Borrows: both texts, until return.
+///
+/// # Safety
+///
+/// Called by plugins only, with the `ctx` of their `tracer_host`.
+unsafe extern "C" fn log_line(ctx: *mut c_void, level: u32, target: tracer_str, message: tracer_str) {
+    let level = match level {
+        TRACER_LOG_ERROR => Level::Error,
+        TRACER_LOG_WARN => Level::Warn,
+        TRACER_LOG_INFO => Level::Info,
+        TRACER_LOG_DEBUG => Level::Debug,
+        _ => Level::Trace,
+    };
+    if level > log::max_level() || ctx.is_null() {
+        return;
+    }
+    // A formatter that fails must not unwind into the plugin; the line is lost then, which logging may do.
+    let taken = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: `ctx` is the `&'static PluginLog` that `HostSide::leaked` put there.
+        let log = unsafe { &*ctx.cast::<PluginLog>() };
+        // SAFETY: the plugin lends both texts for this call.
+        let (target, message) = unsafe { (target.as_bytes(), message.as_bytes()) };
+        log.take(level, target, message);
+    }));
+    // Whoever panics in a panic's payload is beyond help; forgetting it cannot unwind.
+    if let Err(payload) = taken {
+        std::mem::forget(payload);
+    }
+}
+
+/// ABI 1.0 has no extension of the host.
+unsafe extern "C" fn no_extension(_ctx: *mut c_void, _id: tracer_str) -> *const c_void {
+    std::ptr::null()
+}
+
+impl PluginLog {
+    fn take(&self, level: Level, target: &[u8], message: &[u8]) {
+        let line =
+            Line { level, target: c_text::printable(target, 64), text: c_text::printable(message, LONGEST_LINE) };
+        if self.sender.try_send(line).is_err() {
+            // Relaxed: a number for people.
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Lines that wait for the next tick, which is never far.
+const LINES: usize = 64;
+const LONGEST_LINE: usize = 1024;
+
+const HOST_NAME: &str = "tracer-resolver";
+const HOST_VERSION: &str = env!("CARGO_PKG_VERSION");

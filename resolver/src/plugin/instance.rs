@@ -1,0 +1,370 @@
+//! `Instance`: one backend at work, called safely.
+
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tracer_plugin_api::abi::{
+    TRACER_ENCODING_OTLP_PROTOBUF, TRACER_ERR_CONFIG, TRACER_ERR_INTERNAL, TRACER_ERR_PANIC, TRACER_ERR_PARTIAL,
+    TRACER_ERR_PERMANENT, TRACER_ERR_RETRYABLE, TRACER_ERR_SHUTDOWN, TRACER_ERR_TIMEOUT, TRACER_ERR_UNSUPPORTED,
+    TRACER_OK, tracer_batch, tracer_bytes, tracer_code, tracer_create_args, tracer_error, tracer_instance,
+    tracer_stats, tracer_str,
+};
+
+use super::c_text;
+use super::host_side::HostSide;
+use super::secrets::Secrets;
+use super::{Complaint, PluginLibrary};
+use crate::config;
+use crate::export::{Exporter, FinishedBatch, Outcome};
+
+/// When a plugin whose instance panicked gets a new one: after each of these pauses, then never again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rebirth {
+    /// One pause per new instance.
+    pub(crate) pauses: [Duration; 3],
+}
+
+impl Default for Rebirth {
+    fn default() -> Self {
+        Self { pauses: [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30)] }
+    }
+}
+
+/// One backend's instance of a plugin, and its successors if it panics.
+///
+/// Dropping it without [`Exporter::shutdown`] leaks the plugin's instance: nobody then knows whether its threads still
+/// run, and a leak is better than a use after free.
+pub(crate) struct Instance {
+    library: Arc<PluginLibrary>,
+    host: &'static HostSide,
+    backend: String,
+    /// Settings, for successors. May hold secrets.
+    config_json: String,
+    max_concurrency: u32,
+    rebirth: Rebirth,
+    life: Mutex<Life>,
+}
+
+struct Life {
+    stage: Stage,
+    /// Panics, and failures to make a successor.
+    deaths: usize,
+}
+
+enum Stage {
+    Working(Arc<Handle>),
+    /// Panicked; a successor may be made at this time.
+    Dead {
+        again_at: Instant,
+    },
+    OutOfService,
+    ShutDown,
+}
+
+/// The plugin's own instance. Whoever drops the last reference destroys it, if that is allowed.
+struct Handle {
+    raw: NonNull<tracer_instance>,
+    library: Arc<PluginLibrary>,
+    /// Set once the contract allows `destroy`: after a shutdown that was no time-out, or when poisoned.
+    may_be_destroyed: AtomicBool,
+}
+
+// SAFETY: the contract lets successive calls come from different threads.
+unsafe impl Send for Handle {}
+// SAFETY: `export_batch` and `flush` come only from the export queue, which makes no more calls at once than
+// `concurrency()` says; `stats` may be called from any thread at any time.
+unsafe impl Sync for Handle {}
+
+impl Instance {
+    /// Makes a backend's instance. `settings` passed [`PluginLibrary::check`].
+    ///
+    /// May read files and start threads of the plugin's; does not wait for the network. Errors are the plugin's, with
+    /// secrets blotted out.
+    pub(crate) fn create(
+        library: Arc<PluginLibrary>,
+        backend: &config::Backend,
+        settings: &Value,
+        rebirth: Rebirth,
+    ) -> Result<Self, Complaint> {
+        let wished = if library.exports_concurrently() { backend.concurrency.max(1) } else { 1 };
+        let host = HostSide::leaked(&backend.name, Secrets::marked(library.schema(), settings));
+        let max_concurrency = u32::try_from(wished).unwrap_or(u32::MAX);
+        let config_json = settings.to_string();
+        let handle = Handle::create(&library, host, &backend.name, &config_json, max_concurrency);
+        host.drain_log();
+        let handle = handle.map_err(|reply| Complaint {
+            pointer: if settings.pointer(&reply.field).is_some() { reply.field } else { String::new() },
+            message: host.redact(&reply.message),
+        })?;
+        Ok(Self {
+            library,
+            host,
+            backend: backend.name.clone(),
+            config_json,
+            max_concurrency,
+            rebirth,
+            life: Mutex::new(Life { stage: Stage::Working(Arc::new(handle)), deaths: 0 }),
+        })
+    }
+
+    /// The plugin's own counters; `None` if it does not count, or there is no instance at the moment. Any thread.
+    pub(crate) fn stats(&self) -> Option<tracer_stats> {
+        let life = self.life();
+        let Stage::Working(handle) = &life.stage else { return None };
+        let mut stats = tracer_stats::new();
+        // SAFETY: the instance is alive: `handle` is borrowed from `life`, whose lock must be taken to end it. It is held
+        // across the call because the contract forbids `stats` to block.
+        let code = unsafe { (handle.library.functions().stats)(handle.raw.as_ptr(), &mut stats) };
+        (code == TRACER_OK).then_some(stats)
+    }
+
+    /// The instance, if there is one.
+    fn working(&self) -> Option<Arc<Handle>> {
+        match &self.life().stage {
+            Stage::Working(handle) => Some(Arc::clone(handle)),
+            Stage::Dead { .. } | Stage::OutOfService | Stage::ShutDown => None,
+        }
+    }
+
+    /// The instance to call, a successor if it is time for one, or what to tell the queue.
+    fn handle(&self) -> Result<Arc<Handle>, Outcome> {
+        let mut life = self.life();
+        match &life.stage {
+            Stage::Working(handle) => return Ok(Arc::clone(handle)),
+            Stage::OutOfService => return Err(Outcome::OutOfService { message: self.epitaph(life.deaths) }),
+            Stage::ShutDown => return Err(Outcome::Rejected { message: "the backend is shut down".to_owned() }),
+            Stage::Dead { again_at } => {
+                let pause = again_at.saturating_duration_since(Instant::now());
+                if !pause.is_zero() {
+                    let message = format!("the plugin panicked; it is started anew in {pause:.1?}");
+                    return Err(Outcome::Retry { after: Some(pause), message });
+                }
+            }
+        }
+        match Handle::create(&self.library, self.host, &self.backend, &self.config_json, self.max_concurrency) {
+            Ok(handle) => {
+                log::info!(target: LOG_TARGET, "backend `{}`: its plugin was started anew", self.backend);
+                let handle = Arc::new(handle);
+                life.stage = Stage::Working(Arc::clone(&handle));
+                Ok(handle)
+            }
+            Err(reply) => {
+                let message = format!("the plugin could not be started anew: {}", self.host.redact(&reply.message));
+                Err(self.died(&mut life).unwrap_or(Outcome::Retry { after: None, message }))
+            }
+        }
+    }
+
+    /// A panic: this instance is not called any more. Concurrent calls that are still in it keep it from being
+    /// destroyed until they return.
+    fn poisoned(&self, handle: &Arc<Handle>, message: String) -> Outcome {
+        // Relaxed: read by whoever drops the last `Arc`, which synchronizes.
+        handle.may_be_destroyed.store(true, Ordering::Relaxed);
+        let mut life = self.life();
+        // Ten calls that find the same instance poisoned are one death.
+        let is_current = matches!(&life.stage, Stage::Working(current) if Arc::ptr_eq(current, handle));
+        let out_of_service = if is_current { self.died(&mut life) } else { None };
+        out_of_service.unwrap_or(Outcome::Rejected { message: format!("the plugin panicked: {message}") })
+    }
+
+    /// Counts a death. Returns the outcome for the queue if it was one too many.
+    fn died(&self, life: &mut Life) -> Option<Outcome> {
+        let pause = self.rebirth.pauses.get(life.deaths).copied();
+        life.deaths += 1;
+        match pause {
+            Some(pause) => {
+                life.stage = Stage::Dead { again_at: Instant::now() + pause };
+                None
+            }
+            None => {
+                life.stage = Stage::OutOfService;
+                Some(Outcome::OutOfService { message: self.epitaph(life.deaths) })
+            }
+        }
+    }
+
+    fn epitaph(&self, deaths: usize) -> String {
+        format!("its plugin `{}` broke {deaths} times", self.library.type_name())
+    }
+
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn outcome(&self, handle: &Arc<Handle>, reply: Reply) -> Outcome {
+        let message = self.host.redact(&reply.message);
+        match reply.code {
+            TRACER_OK => Outcome::Exported,
+            TRACER_ERR_PARTIAL => Outcome::Partial { rejected_spans: reply.rejected_spans, message },
+            TRACER_ERR_RETRYABLE | TRACER_ERR_TIMEOUT => Outcome::Retry { after: reply.retry_after, message },
+            TRACER_ERR_PANIC => self.poisoned(handle, message),
+            _ => Outcome::Rejected { message },
+        }
+    }
+}
+
+impl Exporter for Instance {
+    fn concurrency(&self) -> usize {
+        self.max_concurrency as usize
+    }
+
+    fn export(&self, batch: &FinishedBatch, attempt: u32, timeout: Duration) -> Outcome {
+        let handle = match self.handle() {
+            Ok(handle) => handle,
+            Err(outcome) => return outcome,
+        };
+        let borrowed = tracer_batch {
+            struct_size: size_of::<tracer_batch>() as u32,
+            encoding: TRACER_ENCODING_OTLP_PROTOBUF,
+            body: tracer_bytes::new(&batch.body),
+            span_count: batch.span_count,
+            attempt,
+            batch_id: batch.id,
+        };
+        let mut error = tracer_error::new();
+        // SAFETY: the instance is alive as long as `handle`; `borrowed`, the body and `error` outlive the call; the queue
+        // keeps to `concurrency()`, and calls nothing after `shutdown`.
+        let code = unsafe {
+            (self.library.functions().export_batch)(
+                handle.raw.as_ptr(),
+                &borrowed,
+                milliseconds(timeout).max(1),
+                &mut error,
+            )
+        };
+        self.outcome(&handle, Reply::new(code, &error))
+    }
+
+    fn flush(&self, timeout: Duration) -> bool {
+        let Some(handle) = self.working() else { return true };
+        let mut error = tracer_error::new();
+        // SAFETY: as in `export`.
+        let code = unsafe { (self.library.functions().flush)(handle.raw.as_ptr(), milliseconds(timeout), &mut error) };
+        match self.outcome(&handle, Reply::new(code, &error)) {
+            Outcome::Exported => true,
+            Outcome::Partial { message, .. }
+            | Outcome::Retry { message, .. }
+            | Outcome::Rejected { message }
+            | Outcome::OutOfService { message } => {
+                log::warn!(target: LOG_TARGET, "backend `{}`: flush failed: {message}", self.backend);
+                false
+            }
+        }
+    }
+
+    fn shutdown(&self, timeout: Duration) -> bool {
+        let stage = std::mem::replace(&mut self.life().stage, Stage::ShutDown);
+        // Anything else: there is no instance any more, or this was called before.
+        let Stage::Working(handle) = stage else { return true };
+        let mut error = tracer_error::new();
+        // SAFETY: as in `export`; the stage was `Working`, so it is called once.
+        let code =
+            unsafe { (self.library.functions().shutdown)(handle.raw.as_ptr(), milliseconds(timeout), &mut error) };
+        // After a time-out, threads of the instance still run: it is never destroyed.
+        // Relaxed: read by whoever drops the last `Arc`, which synchronizes.
+        handle.may_be_destroyed.store(code != TRACER_ERR_TIMEOUT, Ordering::Relaxed);
+        drop(handle);
+        self.host.drain_log();
+        if code != TRACER_OK {
+            let message = self.host.redact(&Reply::new(code, &error).message);
+            log::warn!(target: LOG_TARGET, "backend `{}`: shutdown failed: {message}", self.backend);
+        }
+        code == TRACER_OK
+    }
+
+    fn tick(&self) {
+        self.host.drain_log();
+    }
+}
+
+impl Handle {
+    fn create(
+        library: &Arc<PluginLibrary>,
+        host: &'static HostSide,
+        backend: &str,
+        config_json: &str,
+        max_concurrency: u32,
+    ) -> Result<Self, Reply> {
+        let args = tracer_create_args {
+            struct_size: size_of::<tracer_create_args>() as u32,
+            max_concurrency,
+            host: host.table(),
+            backend_name: tracer_str::new(backend),
+            config_json: tracer_str::new(config_json),
+        };
+        let mut raw = std::ptr::null_mut();
+        let mut error = tracer_error::new();
+        // SAFETY: `args` and all it points to, `raw` and `error` outlive the call; the host's table is never freed.
+        let code = unsafe { (library.functions().create)(&args, &mut raw, &mut error) };
+        if code != TRACER_OK {
+            return Err(Reply::new(code, &error));
+        }
+        let Some(raw) = NonNull::new(raw) else {
+            return Err(Reply::internal("create returned OK, but no instance"));
+        };
+        Ok(Self { raw, library: Arc::clone(library), may_be_destroyed: AtomicBool::new(false) })
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // Relaxed: the drop of the `Arc` synchronizes with the store.
+        if self.may_be_destroyed.load(Ordering::Relaxed) {
+            // SAFETY: the last reference: no call is running and none will come; the contract's condition for it is what
+            // `may_be_destroyed` says.
+            unsafe { (self.library.functions().destroy)(self.raw.as_ptr()) };
+        }
+    }
+}
+
+/// What a call returned, made safe to read and print.
+#[derive(Debug)]
+pub(super) struct Reply {
+    /// One of the codes of ABI 1.0.
+    pub(super) code: tracer_code,
+    /// A JSON pointer, or what the plugin takes for one.
+    pub(super) field: String,
+    /// One line, never empty. Not redacted.
+    pub(super) message: String,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) rejected_spans: u32,
+}
+
+impl Reply {
+    pub(super) fn new(code: tracer_code, error: &tracer_error) -> Self {
+        let said = c_text::printable(c_text::before_nul(&error.message), error.message.len());
+        let said = if said.is_empty() { "the plugin gives no reason".to_owned() } else { said };
+        let (code, message) = match code {
+            TRACER_OK | TRACER_ERR_CONFIG | TRACER_ERR_RETRYABLE | TRACER_ERR_PERMANENT | TRACER_ERR_PARTIAL => {
+                (code, said)
+            }
+            TRACER_ERR_TIMEOUT => (code, format!("timed out: {said}")),
+            TRACER_ERR_SHUTDOWN => (code, format!("the plugin says that it is shut down: {said}")),
+            TRACER_ERR_PANIC => (code, said),
+            TRACER_ERR_UNSUPPORTED => (code, format!("not supported by the plugin: {said}")),
+            TRACER_ERR_INTERNAL => (code, format!("internal error of the plugin: {said}")),
+            unknown => (TRACER_ERR_INTERNAL, format!("the plugin returned the unknown code {unknown}: {said}")),
+        };
+        Self {
+            code,
+            field: c_text::printable(c_text::before_nul(&error.field), error.field.len()),
+            message,
+            retry_after: (error.retry_after_ms > 0).then(|| Duration::from_millis(u64::from(error.retry_after_ms))),
+            rejected_spans: error.rejected_spans,
+        }
+    }
+
+    fn internal(message: &str) -> Self {
+        let message = message.to_owned();
+        Self { code: TRACER_ERR_INTERNAL, field: String::new(), message, retry_after: None, rejected_spans: 0 }
+    }
+}
+
+fn milliseconds(timeout: Duration) -> u32 {
+    u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX)
+}
+
+const LOG_TARGET: &str = "tracer_resolver::plugin";

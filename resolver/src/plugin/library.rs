@@ -1,0 +1,150 @@
+//! `PluginLibrary`: a plugin that passed every check. Never unloaded.
+
+use std::path::PathBuf;
+
+use jsonschema::Validator;
+use serde_json::Value;
+use tracer_plugin_api::abi::{
+    TRACER_CAP_CONCURRENT_EXPORT, TRACER_CAP_NETWORK, TRACER_OK, tracer_error, tracer_plugin, tracer_str,
+};
+
+use super::instance::Reply;
+use super::load_error::{self, LoadError, LoadFailure};
+use super::settings_check::Complaint;
+use super::table::{Functions, PluginTable};
+
+/// One plugin: its code, and what it says of itself. Shared by all backends that use it; any thread.
+#[derive(Debug)]
+pub(crate) struct PluginLibrary {
+    table: PluginTable,
+    origin: Origin,
+}
+
+/// Where a plugin's code came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A file; with a pin, the hash of the bytes that run.
+    File { path: PathBuf, sha256: Option<[u8; 32]> },
+    /// Linked into the program.
+    Program,
+}
+
+impl PluginLibrary {
+    /// Checks the table that an entry point returned.
+    ///
+    /// # Safety
+    ///
+    /// `table` is null or what a plugin's entry point returned: constant, and its functions callable, for ever.
+    pub(super) unsafe fn from_table(
+        table: *const tracer_plugin,
+        configured_type: &str,
+        origin: Origin,
+    ) -> Result<Self, LoadError> {
+        let path = origin.path();
+        if table.is_null() {
+            return Err(LoadError::new(configured_type, LoadFailure::HostTooOld(path)));
+        }
+        // SAFETY: the caller vouches for the table.
+        match unsafe { PluginTable::read(table, configured_type) } {
+            Ok(table) => Ok(Self { table, origin }),
+            Err(defects) => Err(LoadError::new(configured_type, LoadFailure::Defective(path, defects))),
+        }
+    }
+
+    /// `plugin = "…"`.
+    pub(crate) fn type_name(&self) -> &str {
+        &self.table.type_name
+    }
+
+    /// The plugin's own version.
+    pub(crate) fn version(&self) -> &str {
+        &self.table.version
+    }
+
+    /// The file it was loaded from; a phrase if it is part of the program.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.origin.path()
+    }
+
+    /// SHA-256 of the bytes that run, if they were pinned.
+    pub(crate) fn sha256(&self) -> Option<[u8; 32]> {
+        match self.origin {
+            Origin::File { sha256, .. } => sha256,
+            Origin::Program => None,
+        }
+    }
+
+    /// JSON Schema of a backend's `config`.
+    pub(crate) fn schema(&self) -> &Value {
+        &self.table.schema
+    }
+
+    /// Whether several batches may be exported at once.
+    pub(crate) fn exports_concurrently(&self) -> bool {
+        self.table.capabilities & TRACER_CAP_CONCURRENT_EXPORT != 0
+    }
+
+    /// Whether it says that it talks to other machines.
+    pub(crate) fn uses_network(&self) -> bool {
+        self.table.capabilities & TRACER_CAP_NETWORK != 0
+    }
+
+    /// One line for the log: all that helps when somebody asks which code ran.
+    pub(crate) fn description(&self) -> String {
+        let mut line = format!(
+            "plugin `{}` {} (ABI 1.{}) from {}",
+            self.type_name(),
+            self.version(),
+            self.table.abi_minor,
+            self.path().display()
+        );
+        if let Some(sha256) = self.sha256() {
+            line.push_str(&format!(", sha256 {}", load_error::hex(&sha256)));
+        }
+        if !self.table.build_info.is_empty() {
+            line.push_str(&format!(", built by {}", self.table.build_info));
+        }
+        line
+    }
+
+    pub(super) fn functions(&self) -> &Functions {
+        &self.table.functions
+    }
+
+    pub(super) fn validator(&self) -> &Validator {
+        &self.table.validator
+    }
+
+    /// The plugin's own opinion of settings that fit its schema.
+    pub(super) fn validate(&self, config: &Value) -> Option<Complaint> {
+        let text = config.to_string();
+        let mut error = tracer_error::new();
+        // SAFETY: `validate` came with a checked table; `text` and `error` outlive the call. Any thread may call it.
+        let code = unsafe { (self.functions().validate)(tracer_str::new(&text), &mut error) };
+        if code == TRACER_OK {
+            return None;
+        }
+        let reply = Reply::new(code, &error);
+        Some(Complaint { pointer: existing(reply.field, config), message: reply.message })
+    }
+}
+
+impl Origin {
+    fn path(&self) -> PathBuf {
+        match self {
+            Self::File { path, .. } => path.clone(),
+            Self::Program => PathBuf::from("(linked into the program)"),
+        }
+    }
+}
+
+/// The pointer, or the longest part of it that leads somewhere: a key may be missing, or the plugin may be wrong.
+fn existing(mut pointer: String, config: &Value) -> String {
+    while config.pointer(&pointer).is_none() {
+        match pointer.rfind('/') {
+            Some(end) => pointer.truncate(end),
+            None => pointer.clear(),
+        }
+    }
+    pointer
+}

@@ -1,0 +1,302 @@
+//! `Loader`: from a plugin's name to its library, and the process's list of what is loaded.
+
+use std::io;
+use std::os::fd::{AsRawFd, IntoRawFd};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use tracer_plugin_api::abi::{TRACER_ABI_MINOR, TRACER_PLUGIN_SYMBOL, tracer_plugin, tracer_plugin_entry};
+
+use super::library::{Origin, PluginLibrary};
+use super::load_error::{LoadError, LoadFailure};
+use super::mapping;
+use super::plugin_file::{Identity, PluginFile, SealedCopy, Stamp};
+use super::search::{self, Search, Tried};
+use crate::config::Plugins;
+
+/// What to do about a plugin that anybody may write to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// Load it, and warn.
+    Lenient,
+    /// Refuse it.
+    Strict,
+}
+
+/// Finds and loads plugins. All loaders of a process share one list: a file is loaded once, whoever asks.
+#[derive(Debug)]
+pub(crate) struct Loader {
+    trust: Trust,
+    default_places: Vec<PathBuf>,
+    /// [`PluginFile::sealed_copy`]; tests put a system in its place that refuses memory files.
+    seal: fn(&PluginFile) -> io::Result<SealedCopy>,
+}
+
+impl Loader {
+    /// A loader that also searches beside the code of ours that runs, and the system's folders.
+    pub(crate) fn new(trust: Trust) -> Self {
+        let default_places = search::default_places(mapping::own_folder().as_deref());
+        Self { trust, default_places, seal: PluginFile::sealed_copy }
+    }
+
+    #[cfg(test)]
+    pub(super) fn for_test(
+        trust: Trust,
+        default_places: Vec<PathBuf>,
+        seal: fn(&PluginFile) -> io::Result<SealedCopy>,
+    ) -> Self {
+        Self { trust, default_places, seal }
+    }
+
+    /// The plugin of this name: linked into the program, loaded before, or loaded now. Code of the plugin (its
+    /// constructors) runs in here; with a pin, only after its hash was found right.
+    ///
+    /// Not for hot paths: reads files, and waits for other threads that load.
+    pub(crate) fn load(&self, name: &str, plugins: &Plugins) -> Result<Arc<PluginLibrary>, LoadError> {
+        let mut registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
+        let refuse = |failure| LoadError::new(name, failure);
+        let pin = search::entry(name, plugins).and_then(|entry| entry.sha256);
+        let search = Search::new(name, plugins, &self.default_places).map_err(refuse)?;
+        if !search.explicit && pin.is_none() {
+            if let Some(linked_in) = registry.linked_in(name) {
+                return Ok(linked_in);
+            }
+        }
+        let file = find(&search).map_err(refuse)?;
+        self.check_writers(name, &file)?;
+        match pin {
+            None => self.load_unpinned(name, &file, &mut registry),
+            Some(pin) => self.load_pinned(name, &file, pin, &mut registry),
+        }
+    }
+
+    /// Makes a plugin known that is linked into the program: for hosts that cannot load libraries, and for tests.
+    ///
+    /// It is taken when its name is asked for and the configuration names neither a file nor a pin.
+    ///
+    /// # Safety
+    ///
+    /// `table` is what the plugin's `tracer_plugin_v1` returns: constant, and its functions callable, for ever.
+    pub(crate) unsafe fn register(name: &str, table: *const tracer_plugin) -> Result<Arc<PluginLibrary>, LoadError> {
+        let mut registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the caller's promise is the one that is asked for.
+        let library = Arc::new(unsafe { PluginLibrary::from_table(table, name, Origin::Program) }?);
+        registry.add(Key::Program(name.to_owned()), &library);
+        Ok(library)
+    }
+
+    fn check_writers(&self, name: &str, file: &PluginFile) -> Result<(), LoadError> {
+        if !file.world_writable {
+            return Ok(());
+        }
+        let problem = LoadError::new(name, LoadFailure::WorldWritable(file.path.clone()));
+        if self.trust == Trust::Strict {
+            return Err(problem);
+        }
+        log::warn!(target: LOG_TARGET, "{}; {}", problem.message(), problem.help());
+        Ok(())
+    }
+
+    fn load_unpinned(
+        &self,
+        name: &str,
+        file: &PluginFile,
+        registry: &mut Registry,
+    ) -> Result<Arc<PluginLibrary>, LoadError> {
+        if let Some(loaded) = registry.unpinned(name, file)? {
+            return has_type(name, loaded);
+        }
+        let origin = Origin::File { path: file.path.clone(), sha256: None };
+        let library = open(name, &file.path, &file.path, None, origin)?;
+        registry.add(Key::unpinned(file), &library);
+        Ok(library)
+    }
+
+    fn load_pinned(
+        &self,
+        name: &str,
+        file: &PluginFile,
+        pin: [u8; 32],
+        registry: &mut Registry,
+    ) -> Result<Arc<PluginLibrary>, LoadError> {
+        let unreadable = |error| LoadError::new(name, LoadFailure::Unreadable(file.path.clone(), error));
+        let matches_pin = |found: [u8; 32]| {
+            let path = file.path.clone();
+            let mismatch = LoadFailure::PinMismatch { path, expected: pin, found };
+            if found == pin { Ok(()) } else { Err(LoadError::new(name, mismatch)) }
+        };
+        if let Some(loaded) = registry.pinned(file, pin) {
+            matches_pin(file.sha256().map_err(unreadable)?)?;
+            return has_type(name, loaded);
+        }
+        let origin = Origin::File { path: file.path.clone(), sha256: Some(pin) };
+        let library = match (self.seal)(file) {
+            Ok(copy) => {
+                matches_pin(copy.sha256)?;
+                let inode = mapping_inode(&copy).map_err(unreadable)?;
+                // Open for ever: its number is the library's name, and must not be given to another file.
+                let number = copy.memory.into_raw_fd();
+                open(name, &file.path, Path::new(&format!("/proc/self/fd/{number}")), Some(inode), origin)?
+            }
+            Err(refusal) => {
+                matches_pin(file.sha256().map_err(unreadable)?)?;
+                log::warn!(
+                    target: LOG_TARGET,
+                    "plugin `{name}`: the system refuses memory files ({refusal}); {} has the pinned sha256 and is loaded \
+                     by its path, which whoever may write there could change in between",
+                    file.path.display()
+                );
+                let library = open(name, &file.path, &file.path, None, origin)?;
+                // Too late to keep its constructors from running, but not to keep it from being used.
+                let reopened =
+                    PluginFile::open(&file.path).ok().flatten().map(|again| (again.identity, again.sha256()));
+                match reopened {
+                    Some((identity, Ok(found))) if identity == file.identity => matches_pin(found)?,
+                    _ => return Err(LoadError::new(name, LoadFailure::ChangedOnDisk(file.path.clone()))),
+                }
+                library
+            }
+        };
+        registry.add(Key::Pinned(file.identity, pin), &library);
+        Ok(library)
+    }
+}
+
+/// The first candidate that exists. One that exists and cannot be used is an error, and not a reason to look further:
+/// what would be found then is not what the operator installed.
+fn find(search: &Search) -> Result<PluginFile, LoadFailure> {
+    let mut tried = Vec::new();
+    for candidate in &search.candidates {
+        match PluginFile::open(candidate)? {
+            Some(file) => return Ok(file),
+            None => {
+                let folder_is_there = candidate.parent().is_some_and(Path::is_dir);
+                let reason = if folder_is_there { "no such file" } else { "no such folder" };
+                tried.push(Tried { path: candidate.clone(), reason: reason.to_owned() });
+            }
+        }
+    }
+    Err(LoadFailure::NotFound { file_name: search.file_name.clone(), tried, present: search.present() })
+}
+
+/// Loads `file` under the name `loadable`, for ever, and checks what it is. `inode` is what the kernel must say its code was
+/// mapped from.
+pub(super) fn open(
+    name: &str,
+    file: &Path,
+    loadable: &Path,
+    inode: Option<u64>,
+    origin: Origin,
+) -> Result<Arc<PluginLibrary>, LoadError> {
+    let refuse = |failure| LoadError::new(name, failure);
+    // NOW: a symbol that is missing is missing here, and not at the first export. LOCAL: nothing of one plugin is seen by
+    // another. NODELETE: see RATIONALE, "Why is a plugin never unloaded?".
+    let flags = RTLD_NOW | RTLD_LOCAL | libc::RTLD_NODELETE;
+    // SAFETY: constructors of the library run here. That is what loading a plugin means; who may be loaded was decided by
+    // the configuration, its folders and its pins.
+    let library = unsafe { Library::open(Some(loadable), flags) }
+        .map_err(|error| refuse(LoadFailure::NotLoadable(file.to_owned(), error.to_string())))?;
+    let entry = find_entry(&library, file).map_err(refuse)?;
+    // The handle is not needed any more, and must never be closed.
+    std::mem::forget(library);
+    if let (Some(expected), Some(mapping)) = (inode, mapping::at(entry as usize)) {
+        if mapping.inode != expected {
+            return Err(refuse(LoadFailure::OtherLibrary(file.to_owned())));
+        }
+    }
+    // SAFETY: `find_entry` found it under the name for which the contract fixes this type; pure, any thread.
+    let table = unsafe { entry(u32::from(TRACER_ABI_MINOR)) };
+    // SAFETY: an entry point returned it, and its library is never unloaded.
+    let library = unsafe { PluginLibrary::from_table(table, name, origin) }?;
+    log::info!(target: LOG_TARGET, "loaded {}", library.description());
+    Ok(Arc::new(library))
+}
+
+fn find_entry(library: &Library, file: &Path) -> Result<tracer_plugin_entry, LoadFailure> {
+    // SAFETY: the contract fixes the type of what has this name.
+    if let Ok(entry) = unsafe { library.get::<tracer_plugin_entry>(TRACER_PLUGIN_SYMBOL.as_bytes()) } {
+        return Ok(*entry);
+    }
+    let speaks = |abi: &u32| {
+        // SAFETY: only looked up, never called.
+        unsafe { library.get::<*const ()>(format!("tracer_plugin_v{abi}").as_bytes()) }.is_ok()
+    };
+    Err(match (2..=9).find(speaks) {
+        Some(abi) => LoadFailure::OtherAbi(file.to_owned(), abi),
+        None => LoadFailure::NoSymbol(file.to_owned()),
+    })
+}
+
+/// A file may be configured under two names; the plugin in it has one.
+fn has_type(name: &str, library: Arc<PluginLibrary>) -> Result<Arc<PluginLibrary>, LoadError> {
+    if library.type_name() == name {
+        return Ok(library);
+    }
+    let defect = format!("type_name is \"{}\", but the configuration calls it `{name}`", library.type_name());
+    Err(LoadError::new(name, LoadFailure::Defective(library.path(), vec![defect])))
+}
+
+fn mapping_inode(copy: &SealedCopy) -> io::Result<u64> {
+    use std::os::unix::fs::MetadataExt;
+
+    std::fs::metadata(format!("/proc/self/fd/{}", copy.memory.as_raw_fd())).map(|metadata| metadata.ino())
+}
+
+/// Everything that this process has loaded. Only ever grows: nothing is unloaded.
+static REGISTRY: Mutex<Registry> = Mutex::new(Registry { loaded: Vec::new() });
+
+#[derive(Debug)]
+struct Registry {
+    loaded: Vec<(Key, Arc<PluginLibrary>)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Key {
+    /// By path: the code is the file, as it was then.
+    Unpinned(Identity, Stamp, PathBuf),
+    /// By content: the code is a copy, whatever becomes of the file.
+    Pinned(Identity, [u8; 32]),
+    Program(String),
+}
+
+impl Key {
+    fn unpinned(file: &PluginFile) -> Self {
+        Self::Unpinned(file.identity, file.stamp, file.path.clone())
+    }
+}
+
+impl Registry {
+    fn add(&mut self, key: Key, library: &Arc<PluginLibrary>) {
+        self.loaded.push((key, Arc::clone(library)));
+    }
+
+    /// The same file, under whatever name. An error if it, or another file at its path, was loaded with other content:
+    /// the system's loader would answer with the old code.
+    fn unpinned(&self, name: &str, file: &PluginFile) -> Result<Option<Arc<PluginLibrary>>, LoadError> {
+        for (key, library) in &self.loaded {
+            let Key::Unpinned(identity, stamp, path) = key else { continue };
+            if *identity == file.identity && *stamp == file.stamp {
+                return Ok(Some(Arc::clone(library)));
+            }
+            if *identity == file.identity || *path == file.path {
+                return Err(LoadError::new(name, LoadFailure::ChangedOnDisk(file.path.clone())));
+            }
+        }
+        Ok(None)
+    }
+
+    fn pinned(&self, file: &PluginFile, pin: [u8; 32]) -> Option<Arc<PluginLibrary>> {
+        self.get(&Key::Pinned(file.identity, pin))
+    }
+
+    fn linked_in(&self, name: &str) -> Option<Arc<PluginLibrary>> {
+        self.get(&Key::Program(name.to_owned()))
+    }
+
+    fn get(&self, key: &Key) -> Option<Arc<PluginLibrary>> {
+        self.loaded.iter().find(|(known, _)| known == key).map(|(_, library)| Arc::clone(library))
+    }
+}
+
+const LOG_TARGET: &str = "tracer_resolver::plugin";

@@ -1,0 +1,167 @@
+//! `PluginFile`: a plugin's file, opened once, so that what is checked is what is loaded.
+
+use std::ffi::CString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use sha2::{Digest, Sha256};
+
+use super::load_error::LoadFailure;
+
+/// An open file that is regular and readable.
+#[derive(Debug)]
+pub(super) struct PluginFile {
+    /// Absolute, without symbolic links.
+    pub(super) path: PathBuf,
+    /// Whatever the path says, this is the file.
+    pub(super) identity: Identity,
+    /// Tells whether its content changed.
+    pub(super) stamp: Stamp,
+    pub(super) world_writable: bool,
+    file: File,
+}
+
+/// One file, under however many names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+/// Changes with the content: size, and times of modification and of inode change in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp(u64, (i64, i64), (i64, i64));
+
+/// A copy in memory that nobody can change any more, and the hash of exactly these bytes.
+#[derive(Debug)]
+pub(super) struct SealedCopy {
+    pub(super) memory: OwnedFd,
+    pub(super) sha256: [u8; 32],
+}
+
+impl PluginFile {
+    /// Opens a candidate. `Ok(None)` if there is none; an error if there is one that must not or cannot be loaded.
+    pub(super) fn open(path: &Path) -> Result<Option<Self>, LoadFailure> {
+        let absent = |error: &io::Error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+        let unreadable = |error| LoadFailure::Unreadable(path.to_owned(), error);
+        let canonical = match fs::canonicalize(path) {
+            Ok(canonical) => canonical,
+            // A symbolic link that leads nowhere is there, and is broken.
+            Err(error) if absent(&error) && fs::symlink_metadata(path).is_err() => return Ok(None),
+            Err(error) => return Err(unreadable(error)),
+        };
+        // Not blocking: the other end of a pipe might never come. `File` adds close-on-exec.
+        let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&canonical).map_err(unreadable)?;
+        let metadata = file.metadata().map_err(unreadable)?;
+        let kind = metadata.file_type();
+        if !kind.is_file() {
+            let what = if kind.is_dir() {
+                "a directory"
+            } else if kind.is_fifo() {
+                "a pipe"
+            } else {
+                "a device"
+            };
+            return Err(LoadFailure::NotAFile(path.to_owned(), what));
+        }
+        Ok(Some(Self {
+            path: canonical,
+            identity: Identity { device: metadata.dev(), inode: metadata.ino() },
+            stamp: Stamp(
+                metadata.size(),
+                (metadata.mtime(), metadata.mtime_nsec()),
+                (metadata.ctime(), metadata.ctime_nsec()),
+            ),
+            world_writable: metadata.mode() & 0o002 != 0,
+            file,
+        }))
+    }
+
+    /// SHA-256 over all of the open file.
+    pub(super) fn sha256(&self) -> io::Result<[u8; 32]> {
+        self.copy_to(&mut io::sink())
+    }
+
+    /// Copies the open file into memory, hashing what is written there, and seals it.
+    ///
+    /// # Errors
+    ///
+    /// Where the system forbids memory files (`vm.memfd_noexec`, SELinux, seccomp), or reading fails.
+    pub(super) fn sealed_copy(&self) -> io::Result<SealedCopy> {
+        let mut memory = File::from(memory_file()?);
+        let sha256 = self.copy_to(&mut memory)?;
+        let seals = libc::F_SEAL_WRITE | libc::F_SEAL_GROW | libc::F_SEAL_SHRINK | libc::F_SEAL_SEAL;
+        // SAFETY: `memory` is open, and F_ADD_SEALS takes an int.
+        if unsafe { libc::fcntl(memory.as_raw_fd(), libc::F_ADD_SEALS, seals) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(SealedCopy { memory: with_fresh_number(&memory)?, sha256 })
+    }
+
+    /// From the beginning, whatever was read before.
+    fn copy_to(&self, target: &mut impl Write) -> io::Result<[u8; 32]> {
+        use std::os::unix::fs::FileExt;
+
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; 1 << 16];
+        let mut offset = 0;
+        loop {
+            let read = match self.file.read_at(&mut buffer, offset) {
+                Ok(0) => return Ok(hash.finalize().into()),
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            let bytes = buffer.get(..read).unwrap_or_default();
+            hash.update(bytes);
+            target.write_all(bytes)?;
+            offset += read as u64;
+        }
+    }
+}
+
+fn memory_file() -> io::Result<OwnedFd> {
+    // What /proc/PID/maps shows.
+    let name = CString::new("tracer-plugin").unwrap_or_default();
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    // Kernels since 6.3 want to be told that it will be executed; older ones do not know the flag.
+    for flags in [flags | MFD_EXEC, flags] {
+        // SAFETY: `name` is NUL-terminated and outlives the call.
+        let fd = unsafe { libc::memfd_create(name.as_ptr(), flags) };
+        if fd >= 0 {
+            // SAFETY: just opened, and nobody else knows it.
+            return Ok(unsafe { OwnedFd::from_raw_fd(fd) });
+        }
+        let error = io::Error::last_os_error();
+        if error.raw_os_error() != Some(libc::EINVAL) {
+            return Err(error);
+        }
+    }
+    Err(io::Error::from_raw_os_error(libc::EINVAL))
+}
+
+/// Duplicates to a descriptor number that was never given out here before.
+///
+/// The system's loader tells libraries apart by name first, and the name will be `/proc/self/fd/NUMBER`: with a number
+/// used twice, the second library would silently be the first. Ours are never closed, but an application that closes
+/// all descriptors (daemons do) would free the number.
+fn with_fresh_number(file: &impl AsRawFd) -> io::Result<OwnedFd> {
+    static NEXT: AtomicI32 = AtomicI32::new(64);
+    let least = NEXT.load(Ordering::Relaxed);
+    // SAFETY: the descriptor is open, and F_DUPFD_CLOEXEC takes an int.
+    let fd = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, least) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // Relaxed: callers hold the registry's lock.
+    NEXT.store(fd + 1, Ordering::Relaxed);
+    // SAFETY: just opened, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// `linux/memfd.h`, since 6.3.
+const MFD_EXEC: libc::c_uint = 0x10;

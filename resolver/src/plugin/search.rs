@@ -1,0 +1,130 @@
+//! Where a plugin's file may lie.
+
+#![forbid(unsafe_code)]
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::load_error::LoadFailure;
+use crate::config::{PluginEntry, Plugins};
+
+/// A place where a plugin was looked for in vain.
+#[derive(Clone, Debug)]
+pub(crate) struct Tried {
+    /// The file that would have been taken.
+    pub(crate) path: PathBuf,
+    /// Why it was not.
+    pub(crate) reason: String,
+}
+
+/// The places to look at, in order.
+#[derive(Debug)]
+pub(super) struct Search {
+    pub(super) file_name: String,
+    pub(super) candidates: Vec<PathBuf>,
+    /// True if the configuration names the file itself.
+    pub(super) explicit: bool,
+}
+
+impl Search {
+    /// Candidates for a plugin: the file its entry names, or `libtracer_plugin_NAME.so`, in `plugins.dirs` and then in
+    /// `default_places`. Never the working directory, never `LD_LIBRARY_PATH`: both belong to whoever starts the
+    /// process, the configuration to whoever answers for it.
+    pub(super) fn new(name: &str, plugins: &Plugins, default_places: &[PathBuf]) -> Result<Self, LoadFailure> {
+        let file = entry(name, plugins).and_then(|entry| entry.file.clone());
+        let explicit = file.is_some();
+        let file = file.unwrap_or_else(|| PathBuf::from(default_file_name(name)));
+        let file_name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if file.is_absolute() {
+            return Ok(Self { file_name, candidates: vec![file], explicit });
+        }
+        // "x/../y", "./y" and "" have other components, or none.
+        if file.file_name() != Some(file.as_os_str()) {
+            return Err(LoadFailure::RelativeFile(file));
+        }
+        let mut candidates: Vec<PathBuf> = Vec::new();
+        for dir in plugins.dirs.iter().chain(default_places).filter(|dir| dir.is_absolute()) {
+            let candidate = dir.join(&file);
+            if !candidates.contains(&candidate) {
+                candidates.push(candidate);
+            }
+        }
+        Ok(Self { file_name, candidates, explicit })
+    }
+
+    /// Names of the plugins that lie in the places searched.
+    pub(super) fn present(&self) -> Vec<String> {
+        let mut names: Vec<_> = self
+            .candidates
+            .iter()
+            .filter_map(|candidate| fs::read_dir(candidate.parent()?).ok())
+            .flat_map(|dir| dir.filter_map(|entry| plugin_name(&entry.ok()?.file_name())).collect::<Vec<_>>())
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names.truncate(32);
+        names
+    }
+}
+
+/// The entry `[plugins.NAME]`.
+pub(super) fn entry<'a>(name: &str, plugins: &'a Plugins) -> Option<&'a PluginEntry> {
+    plugins.entries.iter().find(|entry| entry.name == name)
+}
+
+/// The places searched after those of the configuration: beside the code of ours that runs, and the system's.
+pub(super) fn default_places(own_folder: Option<&Path>) -> Vec<PathBuf> {
+    let beside = own_folder.into_iter().flat_map(|folder| [folder.to_owned(), folder.join("deps")]);
+    beside.chain(["/usr/local/lib/tracer-resolver", "/usr/lib/tracer-resolver"].map(PathBuf::from)).collect()
+}
+
+/// What to do about a plugin that is not there.
+pub(super) fn hint(name: &str, file_name: &str, present: &[String]) -> String {
+    let install = format!("install {file_name} in one of these, or set `file` in [plugins.{name}]");
+    if let Some((_, ours)) = OTHER_NAMES.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)) {
+        return format!("here it is called `{ours}`: plugin = \"{ours}\"");
+    }
+    if OURS.contains(&name) {
+        return format!("{install}; it is built by the package tracer-plugin-{name}");
+    }
+    let known = OURS.into_iter().chain(present.iter().map(String::as_str));
+    let close = known.filter(|known| strsim::damerau_levenshtein(name, known) <= 2.min(name.len() / 2));
+    if let Some(close) = close.min_by_key(|known| strsim::damerau_levenshtein(name, known)) {
+        return format!("did you mean `{close}`? Otherwise {install}");
+    }
+    if present.is_empty() {
+        return install;
+    }
+    format!("{install}; plugins found there: {}", present.join(", "))
+}
+
+fn default_file_name(name: &str) -> String {
+    format!("{PREFIX}{name}{SUFFIX}")
+}
+
+fn plugin_name(file_name: &OsStr) -> Option<String> {
+    Some(file_name.to_str()?.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.to_owned())
+}
+
+const PREFIX: &str = "libtracer_plugin_";
+const SUFFIX: &str = ".so";
+
+/// The plugins of this project.
+const OURS: [&str; 4] = ["otlp", "jaeger", "zipkin", "file"];
+
+/// What others call the same thing.
+const OTHER_NAMES: [(&str, &str); 12] = [
+    ("console", "file"),
+    ("jaeger-thrift", "jaeger"),
+    ("jaeger_thrift", "jaeger"),
+    ("jaeger_udp", "jaeger"),
+    ("logging", "file"),
+    ("otlp-http", "otlp"),
+    ("otlp/http", "otlp"),
+    ("otlp_http", "otlp"),
+    ("otlphttp", "otlp"),
+    ("stdout", "file"),
+    ("zipkin-v2", "zipkin"),
+    ("zipkin_json", "zipkin"),
+];

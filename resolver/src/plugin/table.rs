@@ -1,0 +1,181 @@
+//! `PluginTable`: what a plugin's entry point returned, checked once and then believed.
+
+use std::ffi::c_void;
+
+use jsonschema::Validator;
+use serde_json::Value;
+use tracer_plugin_api::abi::{
+    TRACER_ABI_MAJOR, TRACER_CAP_MUST_UNDERSTAND, TRACER_ENCODING_OTLP_PROTOBUF, TimedCall, tracer_batch, tracer_code,
+    tracer_create_args, tracer_error, tracer_instance, tracer_plugin, tracer_stats, tracer_str,
+};
+
+use super::c_text;
+
+/// A plugin's table with every field checked. Its functions stay callable for as long as the process lives.
+#[derive(Debug)]
+pub(super) struct PluginTable {
+    pub(super) functions: Functions,
+    pub(super) type_name: String,
+    pub(super) version: String,
+    /// Compiler, target, commit: whatever the author put there; may be empty.
+    pub(super) build_info: String,
+    pub(super) abi_minor: u16,
+    pub(super) capabilities: u64,
+    pub(super) schema: Value,
+    pub(super) validator: Validator,
+}
+
+/// The functions, none of them null. The header says what each may do, and on which thread.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Functions {
+    pub(super) validate: unsafe extern "C" fn(tracer_str, *mut tracer_error) -> tracer_code,
+    pub(super) create:
+        unsafe extern "C" fn(*const tracer_create_args, *mut *mut tracer_instance, *mut tracer_error) -> tracer_code,
+    pub(super) export_batch:
+        unsafe extern "C" fn(*mut tracer_instance, *const tracer_batch, u32, *mut tracer_error) -> tracer_code,
+    pub(super) flush: TimedCall,
+    pub(super) shutdown: TimedCall,
+    pub(super) destroy: unsafe extern "C" fn(*mut tracer_instance),
+    pub(super) stats: unsafe extern "C" fn(*const tracer_instance, *mut tracer_stats) -> tracer_code,
+}
+
+impl PluginTable {
+    /// Checks a table and copies what it says. The error lists everything that is wrong with it.
+    ///
+    /// # Safety
+    ///
+    /// `table` is null, or points to at least four readable bytes that say how many more there are, as the header
+    /// demands; all stays as it is for ever.
+    pub(super) unsafe fn read(table: *const tracer_plugin, configured_type: &str) -> Result<Self, Vec<String>> {
+        // SAFETY: the caller vouches for it.
+        let raw = unsafe { raw_copy(table) }.map_err(|defect| vec![defect])?;
+        let mut defects = Vec::new();
+        let functions = functions(&raw, &mut defects);
+        check_encoding_and_capabilities(&raw, &mut defects);
+        let mut text = |what: &str, text: tracer_str, longest: usize| {
+            // SAFETY: a table's texts are static; the caller vouches for the table.
+            unsafe { c_text::copied(text, longest) }.unwrap_or_else(|defect| {
+                defects.push(format!("{what} {defect}"));
+                String::new()
+            })
+        };
+        let type_name = text("type_name", raw.type_name, 64);
+        let version = text("version", raw.version, 64);
+        let build_info = text("build_info", raw.build_info, 1024);
+        let schema_text = text("config_schema", raw.config_schema, 1 << 20);
+        if type_name != configured_type && !defects.iter().any(|defect| defect.starts_with("type_name")) {
+            defects.push(format!(
+                "type_name is \"{}\", but the configuration calls it `{configured_type}`",
+                c_text::printable(type_name.as_bytes(), 64)
+            ));
+        }
+        let schema = match schema(&schema_text) {
+            Ok(schema) => Some(schema),
+            Err(defect) => {
+                if !defects.iter().any(|defect| defect.starts_with("config_schema")) {
+                    defects.push(defect);
+                }
+                None
+            }
+        };
+        match (functions, schema) {
+            (Some(functions), Some((schema, validator))) if defects.is_empty() => Ok(Self {
+                functions,
+                type_name,
+                version: c_text::printable(version.as_bytes(), 64),
+                build_info: c_text::printable(build_info.as_bytes(), 1024),
+                abi_minor: raw.abi_minor,
+                capabilities: raw.capabilities,
+                schema,
+                validator,
+            }),
+            _ => Err(defects),
+        }
+    }
+}
+
+/// The table, if it is as large as that of ABI 1.0.
+///
+/// # Safety
+///
+/// As [`PluginTable::read`].
+unsafe fn raw_copy(table: *const tracer_plugin) -> Result<tracer_plugin, String> {
+    if !table.is_aligned() {
+        return Err(format!("its table is not aligned to {} bytes", align_of::<tracer_plugin>()));
+    }
+    // SAFETY: the first four bytes are there (the caller) and aligned (just checked).
+    let struct_size = unsafe { table.cast::<u32>().read() } as usize;
+    if struct_size < size_of::<tracer_plugin>() {
+        return Err(format!(
+            "its table has {struct_size} bytes, ABI 1.0 needs at least {}",
+            size_of::<tracer_plugin>()
+        ));
+    }
+    // SAFETY: all of it is there: it says so itself. All bit patterns are valid: functions are `Option`s.
+    Ok(unsafe { table.read() })
+}
+
+/// All functions, or the names of all that are missing.
+fn functions(raw: &tracer_plugin, defects: &mut Vec<String>) -> Option<Functions> {
+    let all = [
+        ("validate", raw.validate.is_some()),
+        ("create", raw.create.is_some()),
+        ("export_batch", raw.export_batch.is_some()),
+        ("flush", raw.flush.is_some()),
+        ("shutdown", raw.shutdown.is_some()),
+        ("destroy", raw.destroy.is_some()),
+        ("stats", raw.stats.is_some()),
+        ("get_extension", raw.get_extension.is_some()),
+    ];
+    let missing: Vec<_> = all.iter().filter(|(_, there)| !there).map(|(name, _)| *name).collect();
+    if !missing.is_empty() {
+        defects.push(format!("these functions are null: {}", missing.join(", ")));
+    }
+    // Asked for by nobody in ABI 1.0, but a plugin without it breaks the contract all the same.
+    let _: unsafe extern "C" fn(tracer_str) -> *const c_void = raw.get_extension?;
+    Some(Functions {
+        validate: raw.validate?,
+        create: raw.create?,
+        export_batch: raw.export_batch?,
+        flush: raw.flush?,
+        shutdown: raw.shutdown?,
+        destroy: raw.destroy?,
+        stats: raw.stats?,
+    })
+}
+
+fn check_encoding_and_capabilities(raw: &tracer_plugin, defects: &mut Vec<String>) {
+    if raw.abi_major != TRACER_ABI_MAJOR {
+        defects.push(format!(
+            "its table says ABI {}, but came from the entry point of ABI {TRACER_ABI_MAJOR}",
+            raw.abi_major
+        ));
+    }
+    if raw.accepted_encodings & (1 << TRACER_ENCODING_OTLP_PROTOBUF) == 0 {
+        defects.push(format!(
+            "accepted_encodings ({:#x}) lacks bit {TRACER_ENCODING_OTLP_PROTOBUF}, OTLP protobuf",
+            raw.accepted_encodings
+        ));
+    }
+    // ABI 1.0 defines none of these.
+    let unknown = raw.capabilities & TRACER_CAP_MUST_UNDERSTAND;
+    if unknown != 0 {
+        let bits: Vec<_> = (32..64).filter(|bit| unknown >> bit & 1 == 1).map(|bit: u32| bit.to_string()).collect();
+        defects.push(format!("it demands capabilities that this host does not know: bit {}", bits.join(", ")));
+    }
+}
+
+fn schema(text: &str) -> Result<(Value, Validator), String> {
+    let schema: Value = serde_json::from_str(text).map_err(|error| format!("config_schema is not JSON: {error}"))?;
+    if !schema.is_object() {
+        return Err("config_schema is JSON, but not an object".to_owned());
+    }
+    // Offline whatever features other crates of the program turn on: a reference to elsewhere is an error.
+    match jsonschema::options().with_draft(jsonschema::Draft::Draft202012).offline().build(&schema) {
+        Ok(validator) => Ok((schema, validator)),
+        Err(error) => Err(format!(
+            "config_schema is not a valid JSON Schema: {}",
+            c_text::printable(format!("{error} (at \"{}\")", error.instance_path()).as_bytes(), 300)
+        )),
+    }
+}

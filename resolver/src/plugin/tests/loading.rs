@@ -1,0 +1,236 @@
+//! What is loaded is what was meant: one file once, never another's code, never yesterday's.
+
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::symlink;
+use std::sync::Arc;
+
+use super::super::library::Origin;
+use super::super::loader::open;
+use super::*;
+
+fn version(version: &'static str) -> CPlugin {
+    CPlugin { version, ..CPlugin::default() }
+}
+
+#[test]
+fn folders_are_searched_in_order_and_the_default_places_last() {
+    let (first, second, last) = (Folder::new(), Folder::new(), Folder::new());
+    version("2").install(&second);
+    version("3").install(&last);
+    let plugins = Plugins { dirs: vec![first.0.clone(), second.0.clone()], entries: Vec::new() };
+    let loader = Loader::for_test(Trust::Strict, vec![last.0.clone()], PluginFile::sealed_copy);
+    assert_eq!(loader.load("sample", &plugins).unwrap().version(), "2");
+    assert_eq!(loader.load("sample", &Plugins::default()).unwrap().version(), "3");
+    version("1").install(&first);
+    assert_eq!(loader.load("sample", &plugins).unwrap().version(), "1");
+}
+
+#[test]
+fn a_configured_file_name_is_looked_for_in_the_folders() {
+    let folder = Folder::new();
+    version("7").compile(&folder.join("renamed.so"));
+    let plugins = Plugins { dirs: vec![folder.0.clone()], entries: vec![entry(Some(Path::new("renamed.so")), None)] };
+    assert_eq!(loader(Trust::Strict).load("sample", &plugins).unwrap().version(), "7");
+}
+
+#[test]
+fn one_file_under_several_names_is_one_library() {
+    let folder = Folder::new();
+    let path = CPlugin::default().install(&folder);
+    let (hard, soft) = (folder.join("hard.so"), folder.join("soft.so"));
+    fs::hard_link(&path, &hard).unwrap();
+    symlink(&path, &soft).unwrap();
+    for pin in [None, Some(sha256_of(&path))] {
+        let load = |path: &Path| loader(Trust::Strict).load("sample", &pinned(path, pin)).unwrap();
+        let library = load(&path);
+        assert!(Arc::ptr_eq(&library, &load(&path)));
+        assert!(Arc::ptr_eq(&library, &load(&hard)));
+        assert!(Arc::ptr_eq(&library, &load(&soft)));
+    }
+}
+
+#[test]
+fn one_file_configured_under_two_plugin_names_is_still_of_one_type() {
+    let folder = Folder::new();
+    let path = CPlugin::default().install(&folder);
+    loader(Trust::Strict).load("sample", &pinned(&path, None)).unwrap();
+    let mut plugins = pinned(&path, None);
+    plugins.entries[0].name = "other".to_owned();
+    let error = loader(Trust::Strict).load("other", &plugins).unwrap_err();
+    assert!(error.to_string().contains("type_name is \"sample\", but the configuration calls it `other`"), "{error}");
+}
+
+#[test]
+fn a_plugin_replaced_on_disk_is_not_silently_the_old_one() {
+    let folder = Folder::new();
+    let path = version("1").install(&folder);
+    loader(Trust::Strict).load("sample", &folder.plugins()).unwrap();
+    // As a package manager does it: a new file, renamed over the old.
+    version("2").compile(&folder.join("new.so"));
+    fs::rename(folder.join("new.so"), &path).unwrap();
+    let error = loader(Trust::Strict).load("sample", &folder.plugins()).unwrap_err();
+    assert_eq!(
+        folder.hide_in(&error),
+        "P103 plugin `sample`: DIR/libtracer_plugin_sample.so has changed since this process loaded it; loaded code cannot \
+         be replaced\nhelp: restart the process, or install the new version under a new file name"
+    );
+    // The way out that the message names.
+    fs::rename(&path, folder.join("libtracer_plugin_sample-2.so")).unwrap();
+    let plugins = pinned(&folder.join("libtracer_plugin_sample-2.so"), None);
+    assert_eq!(loader(Trust::Strict).load("sample", &plugins).unwrap().version(), "2");
+}
+
+#[test]
+fn a_plugin_overwritten_in_place_is_noticed_too() {
+    let folder = Folder::new();
+    let path = version("1").install(&folder);
+    loader(Trust::Strict).load("sample", &folder.plugins()).unwrap();
+    // Bytes behind the end harm nobody who runs the code; the times change.
+    let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+    std::io::Write::write_all(&mut file, b"x").unwrap();
+    let error = loader(Trust::Strict).load("sample", &folder.plugins()).unwrap_err();
+    assert!(matches!(error.failure, LoadFailure::ChangedOnDisk(_)), "{error}");
+}
+
+#[test]
+fn a_pinned_plugin_runs_from_memory_so_that_its_file_may_change_and_a_new_pin_gives_new_code() {
+    let folder = Folder::new();
+    let path = version("1").install(&folder);
+    let first = loader(Trust::Strict).load("sample", &pinned(&path, Some(sha256_of(&path)))).unwrap();
+    let code = super::super::mapping::at(first.functions().destroy as usize).unwrap();
+    assert!(code.path.to_str().unwrap().contains("memfd:tracer-plugin"), "{code:?}");
+    assert_eq!(first.sha256(), Some(sha256_of(&path)));
+    assert_eq!(first.path(), path);
+
+    version("2").compile(&folder.join("new.so"));
+    fs::rename(folder.join("new.so"), &path).unwrap();
+    let second = loader(Trust::Strict).load("sample", &pinned(&path, Some(sha256_of(&path)))).unwrap();
+    assert_eq!((first.version(), second.version()), ("1", "2"));
+}
+
+#[test]
+fn a_pinned_plugin_that_was_loaded_is_checked_again_when_it_is_asked_for_again() {
+    let folder = Folder::new();
+    let path = version("1").install(&folder);
+    let plugins = pinned(&path, Some(sha256_of(&path)));
+    loader(Trust::Strict).load("sample", &plugins).unwrap();
+    let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+    std::io::Write::write_all(&mut file, b"x").unwrap();
+    let error = loader(Trust::Strict).load("sample", &plugins).unwrap_err();
+    assert!(matches!(error.failure, LoadFailure::PinMismatch { .. }), "{error}");
+}
+
+#[test]
+fn the_memory_a_pinned_plugin_runs_from_cannot_be_changed() {
+    let folder = Folder::new();
+    let path = version("1").install(&folder);
+    let copy = PluginFile::open(&path).unwrap().unwrap().sealed_copy().unwrap();
+    assert_eq!(copy.sha256, sha256_of(&path));
+    let mut memory = fs::File::from(copy.memory);
+    let error = std::io::Write::write_all(&mut memory, b"x").unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EPERM));
+}
+
+#[test]
+fn a_descriptor_number_is_never_used_twice_even_if_somebody_closed_it() {
+    let folder = Folder::new();
+    let file = PluginFile::open(&version("1").install(&folder)).unwrap().unwrap();
+    let first = file.sealed_copy().unwrap();
+    let number = first.memory.as_raw_fd();
+    drop(first);
+    assert!(file.sealed_copy().unwrap().memory.as_raw_fd() > number);
+}
+
+#[test]
+fn a_library_that_is_not_the_one_that_was_checked_is_refused() {
+    let folder = Folder::new();
+    let path = version("1").install(&folder);
+    let origin = Origin::File { path: path.clone(), sha256: Some([0; 32]) };
+    // The inode of something else: what a name used twice leads to.
+    let error = open("sample", &path, &path, Some(1), origin).unwrap_err();
+    assert_eq!(
+        folder.hide_in(&error),
+        "P103 plugin `sample`: loading DIR/libtracer_plugin_sample.so gave another library than the one that was checked\n\
+         help: restart the process, or install the new version under a new file name"
+    );
+}
+
+#[test]
+fn where_memory_files_are_forbidden_a_pinned_plugin_is_loaded_by_its_path_with_a_warning() {
+    logged();
+    let folder = Folder::new();
+    let path = version("1").install(&folder);
+    let forbidden = |_: &PluginFile| Err(std::io::Error::from_raw_os_error(libc::EACCES));
+    let loader = Loader::for_test(Trust::Strict, Vec::new(), forbidden);
+    let library = loader.load("sample", &pinned(&path, Some(sha256_of(&path)))).unwrap();
+    assert_eq!(super::super::mapping::at(library.functions().destroy as usize).unwrap().path, path);
+    let lines = logged_about(path.to_str().unwrap());
+    assert!(lines.iter().any(|(level, _, text)| *level == log::Level::Warn && text.contains("refuses memory files")));
+}
+
+#[test]
+fn a_file_swapped_while_it_is_loaded_by_its_path_is_not_used() {
+    let folder = Folder::new();
+    // Its constructor does what an attacker with write access does between the check and the load.
+    let path = folder.join("libtracer_plugin_sample.so");
+    let plugin = CPlugin {
+        more: format!(
+            "#include <stdio.h>\n__attribute__((constructor)) static void swap(void) \
+             {{ FILE *file = fopen({path:?}, \"ab\"); if (file) {{ fputs(\"x\", file); fclose(file); }} }}"
+        ),
+        ..CPlugin::default()
+    };
+    plugin.install(&folder);
+    let forbidden = |_: &PluginFile| Err(std::io::Error::from_raw_os_error(libc::EACCES));
+    let loader = Loader::for_test(Trust::Strict, Vec::new(), forbidden);
+    let error = loader.load("sample", &pinned(&path, Some(sha256_of(&path)))).unwrap_err();
+    assert!(matches!(error.failure, LoadFailure::PinMismatch { .. }), "{error}");
+}
+
+#[test]
+fn a_loaded_plugin_stays_loaded() {
+    let folder = Folder::new();
+    let library = {
+        let path = CPlugin::default().install(&folder);
+        loader(Trust::Strict).load("sample", &pinned(&path, None)).unwrap()
+    };
+    let code = library.functions().destroy as usize;
+    drop(library);
+    assert!(super::super::mapping::at(code).is_some());
+}
+
+#[test]
+fn a_plugin_linked_into_the_program_needs_no_file_but_a_configured_file_wins() {
+    use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, abi::tracer_plugin, plugin_table};
+
+    struct LinkedIn;
+    impl Backend for LinkedIn {
+        const TYPE_NAME: &'static str = "linked-in";
+        const VERSION: &'static str = "9";
+        const CONFIG_SCHEMA: &'static str = "{}";
+        fn validate(_: &str) -> Result<(), BackendError> {
+            Ok(())
+        }
+        fn create(_: &CreateArgs<'_>) -> Result<Self, BackendError> {
+            Ok(Self)
+        }
+        fn export(&self, _: &Batch<'_>, _: std::time::Duration) -> Result<(), BackendError> {
+            Ok(())
+        }
+    }
+    static TABLE: tracer_plugin = plugin_table::<LinkedIn>();
+
+    // SAFETY: the table is static, and so are its functions.
+    let error = unsafe { Loader::register("other", &TABLE) }.unwrap_err();
+    assert!(
+        error.to_string().contains("plugin `other`: (linked into the program) breaks the plugin contract"),
+        "{error}"
+    );
+    // SAFETY: as above.
+    let registered = unsafe { Loader::register("linked-in", &TABLE) }.unwrap();
+    let found = loader(Trust::Strict).load("linked-in", &Plugins::default()).unwrap();
+    assert!(Arc::ptr_eq(&registered, &found) && found.uses_network());
+    let mut plugins = pinned(Path::new("/nonexistent/x.so"), None);
+    plugins.entries[0].name = "linked-in".to_owned();
+    assert!(loader(Trust::Strict).load("linked-in", &plugins).is_err());
+}

@@ -1,0 +1,427 @@
+//! A plugin that misbehaves hurts its own backend only, within bounds, and the counters tell.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config;
+use crate::export::test_words::{backend, batch_of, eventually, within};
+use crate::export::{BackendQueue, BackendState, DropReason, Exporter, Outcome, ServiceCounters, Timing};
+
+/// A backend of the misbehaving plugin, and its report.
+struct Patient {
+    queue: Arc<BackendQueue>,
+    folder: Folder,
+    name: String,
+}
+
+const TIMING: Timing = Timing { grace: Duration::from_millis(100) };
+const REBIRTH: Rebirth = Rebirth { pauses: [Duration::from_millis(20); 3] };
+
+/// Found beside the test program, as the default search does it.
+fn misbehaving() -> Arc<PluginLibrary> {
+    Loader::new(Trust::Lenient).load("misbehaving", &Plugins::default()).unwrap()
+}
+
+fn settings(name: &str) -> config::Backend {
+    config::Backend { plugin: "misbehaving".to_owned(), ..backend(name) }
+}
+
+fn instance(settings: &config::Backend, config: &Value) -> Result<Instance, Complaint> {
+    let library = misbehaving();
+    assert_eq!(library.check(config, &[]), [], "the settings are right");
+    Instance::create(library, settings, config, REBIRTH)
+}
+
+impl Patient {
+    fn new(name: &str, mut config: Value) -> Self {
+        logged();
+        let folder = Folder::new();
+        config["report"] = json!(folder.join("report"));
+        if config.get("until").is_some() {
+            config["until"] = json!(folder.join("until"));
+        }
+        let settings = settings(name);
+        let queue = BackendQueue::start_with(&settings, 0, instance(&settings, &config).unwrap(), 1, TIMING);
+        Self { queue, folder, name: name.to_owned() }
+    }
+
+    fn offer(&self, batches: std::ops::Range<u64>) {
+        for id in batches {
+            self.queue.offer(batch_of(id, 10, &[(0, 10)]));
+        }
+    }
+
+    fn service(&self) -> ServiceCounters {
+        let service = self.queue.counters().services[0];
+        assert_eq!(service.offered, service.exported + service.rejected + service.dropped_total() + service.waiting);
+        service
+    }
+
+    /// The calls the plugin saw that begin with a word.
+    fn calls(&self, word: &str) -> Vec<String> {
+        let report = fs::read_to_string(self.folder.join("report")).unwrap_or_default();
+        report.lines().filter(|line| line.starts_with(word)).map(str::to_owned).collect()
+    }
+
+    /// What was logged about the backend. Ends it first: lines are written after the counters have changed.
+    fn log(&self) -> Vec<(log::Level, String)> {
+        self.queue.shutdown(within(5000));
+        let word = format!("backend `{}`", self.name);
+        logged_about(&word)
+            .into_iter()
+            .map(|(level, _, text)| (level, text.replace(&format!("{word}: "), "")))
+            .collect()
+    }
+
+    fn unblock(&self) {
+        fs::write(self.folder.join("until"), "").unwrap();
+    }
+}
+
+#[test]
+fn a_plugin_that_behaves_is_created_used_and_ended_in_order() {
+    let patient = Patient::new("well", json!({}));
+    patient.offer(1..4);
+    assert!(patient.queue.flush(within(5000)));
+    assert!(patient.queue.shutdown(within(5000)));
+    assert_eq!(patient.service().exported, 30);
+    assert_eq!(patient.calls("create"), ["create well 4"]);
+    assert_eq!(patient.calls("export").len(), 3);
+    assert!(patient.calls("export 1 1 200").len() == 1, "{:?}", patient.calls(""));
+    let report = patient.calls("");
+    assert_eq!(&report[report.len() - 2..], ["shutdown", "destroy"]);
+}
+
+#[test]
+fn a_plugin_that_always_panics_is_started_anew_three_times_and_then_out_of_service() {
+    let patient = Patient::new("panics", json!({ "mode": "panic" }));
+    for id in 1..10 {
+        patient.offer(id..id + 1);
+        assert!(patient.queue.flush(within(10_000)));
+    }
+    let counters = patient.service();
+    assert_eq!(counters.dropped_for(DropReason::Rejected), 30, "the batches that three instances died of");
+    assert_eq!(counters.dropped_for(DropReason::OutOfService), 60);
+    assert_eq!(patient.queue.counters().state, BackendState::OutOfService);
+    assert_eq!((patient.calls("create").len(), patient.calls("destroy").len()), (4, 4));
+    assert_eq!(patient.calls("shutdown").len(), 0, "a poisoned instance is only destroyed");
+    let log = patient.log();
+    let errors: Vec<_> = log.iter().filter(|(level, _)| *level == log::Level::Error).collect();
+    assert_eq!(
+        errors,
+        [&(
+            log::Level::Error,
+            "out of service until the process restarts; its spans are dropped and counted: its plugin `misbehaving` broke \
+             4 times"
+                .to_owned()
+        )]
+    );
+    assert!(
+        log.iter().any(|(_, text)| text.contains("the plugin panicked: ") && text.contains("is unlucky")),
+        "{log:?}"
+    );
+    assert!(patient.queue.shutdown(within(1000)));
+}
+
+#[test]
+fn a_plugin_that_panics_once_is_back_soon_and_only_one_batch_is_lost() {
+    let patient = Patient::new("panics-once", json!({ "mode": "panic", "times": 1 }));
+    patient.offer(1..2);
+    assert!(patient.queue.flush(within(5000)));
+    patient.offer(2..5);
+    assert!(patient.queue.flush(within(5000)));
+    let counters = patient.service();
+    assert_eq!((counters.exported, counters.dropped_for(DropReason::Rejected)), (30, 10));
+    assert!(patient.log().iter().any(|(_, text)| text == "its plugin was started anew"));
+    assert!(patient.queue.shutdown(within(5000)));
+    assert_eq!((patient.calls("create").len(), patient.calls("destroy").len()), (2, 2));
+}
+
+#[test]
+fn calls_that_panic_together_are_one_death() {
+    let patient = Patient::new("panics-together", json!({ "mode": "panic", "times": 4, "pause_ms": 100 }));
+    patient.offer(1..5);
+    eventually("four calls under way", || patient.calls("export").len() == 4);
+    assert!(patient.queue.flush(within(5000)));
+    patient.offer(5..6);
+    assert!(patient.queue.flush(within(5000)));
+    assert_eq!((patient.service().exported, patient.service().dropped_for(DropReason::Rejected)), (10, 40));
+    assert_eq!((patient.calls("create").len(), patient.calls("destroy").len()), (2, 1));
+}
+
+#[test]
+fn a_plugin_always_has_a_millisecond() {
+    let folder = Folder::new();
+    let instance = instance(&settings("hurries"), &json!({ "report": folder.join("report") })).unwrap();
+    assert_eq!(instance.export(&batch_of(1, 1, &[(0, 1)]), 1, Duration::ZERO), Outcome::Exported);
+    assert_eq!(instance.export(&batch_of(2, 1, &[(0, 1)]), 1, Duration::MAX), Outcome::Exported);
+    let report = fs::read_to_string(folder.join("report")).unwrap();
+    assert_eq!(report, format!("create hurries 4\nexport 1 1 1\nexport 2 1 {}\n", u32::MAX));
+}
+
+#[test]
+fn a_plugin_that_cannot_be_started_anew_is_given_up_within_bounds() {
+    let patient = Patient::new("no-return", json!({ "mode": "panic_in_create" }));
+    patient.offer(1..2);
+    assert!(patient.queue.flush(within(5000)));
+    patient.offer(2..4);
+    eventually("given up", || patient.queue.counters().state == BackendState::OutOfService);
+    assert_eq!(patient.calls("create").len(), 4);
+    assert_eq!(patient.service().dropped_for(DropReason::OutOfService), 20);
+}
+
+#[test]
+fn a_plugin_that_blocks_hurts_nobody_else_and_is_back_when_the_call_is() {
+    let blocked = Patient::new("blocks", json!({ "mode": "block", "until": "", "times": 1 }));
+    let other = Patient::new("beside-blocked", json!({}));
+    blocked.offer(1..2);
+    eventually("under way", || !blocked.calls("export").is_empty());
+    let started = Instant::now();
+    for id in 2..100 {
+        blocked.offer(id..id + 1);
+        other.offer(id..id + 1);
+    }
+    assert!(other.queue.flush(within(5000)) && started.elapsed() < Duration::from_secs(5));
+    assert_eq!(other.service().exported, 980);
+
+    eventually("stuck", || {
+        blocked.queue.tick(Instant::now());
+        blocked.queue.counters().state == BackendState::Stuck
+    });
+    let before = blocked.service();
+    assert!(before.dropped_for(DropReason::Stuck) >= 10);
+    blocked.unblock();
+    eventually("back", || blocked.queue.counters().state == BackendState::Healthy);
+    blocked.offer(200..201);
+    assert!(blocked.queue.shutdown(within(5000)));
+    assert_eq!(blocked.service().exported, before.exported + 10);
+    let log = blocked.log();
+    assert_eq!(log.iter().filter(|(level, _)| *level == log::Level::Error).count(), 1, "{log:?}");
+    assert_eq!(log.iter().filter(|(_, text)| text.starts_with("the stuck call has come back")).count(), 1, "{log:?}");
+}
+
+#[test]
+fn a_plugin_that_blocks_for_ever_does_not_hold_up_the_shutdown_and_is_neither_ended_nor_destroyed() {
+    let patient = Patient::new("blocks-for-ever", json!({ "mode": "block", "until": "" }));
+    patient.offer(1..2);
+    eventually("under way", || !patient.calls("export").is_empty());
+    let started = Instant::now();
+    assert!(!patient.queue.shutdown(within(300)));
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    assert_eq!(patient.service().dropped_for(DropReason::ShutDown), 10);
+    let Patient { queue, folder, .. } = patient;
+    drop(queue);
+    fs::write(folder.join("until"), "").unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    let report = fs::read_to_string(folder.join("report")).unwrap();
+    assert!(!report.contains("shutdown") && !report.contains("destroy"), "{report}");
+}
+
+#[test]
+fn a_shutdown_that_times_out_leaks_the_instance() {
+    let patient = Patient::new("ends-late", json!({ "shutdown": "timeout" }));
+    assert!(!patient.queue.shutdown(within(5000)));
+    let Patient { queue, folder, .. } = patient;
+    drop(queue);
+    let report = fs::read_to_string(folder.join("report")).unwrap();
+    assert!(report.contains("shutdown\n") && !report.contains("destroy"), "{report}");
+}
+
+#[test]
+fn a_shutdown_that_blocks_is_left_at_the_deadline() {
+    let patient = Patient::new("ends-never", json!({ "shutdown": "block", "until": "" }));
+    let started = Instant::now();
+    assert!(!patient.queue.shutdown(within(300)));
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    patient.unblock();
+}
+
+#[test]
+fn a_shutdown_that_panics_is_contained_and_the_instance_destroyed() {
+    let patient = Patient::new("ends-badly", json!({ "shutdown": "panic" }));
+    assert!(!patient.queue.shutdown(within(5000)));
+    assert_eq!(patient.calls("destroy").len(), 1);
+    assert!(patient.log().iter().any(|(_, text)| text.starts_with("shutdown failed: ") && text.contains("cannot end")));
+}
+
+#[test]
+fn a_plugin_that_fails_for_ever_is_retried_within_bounds_and_does_not_hold_up_the_shutdown() {
+    let patient = Patient::new("fails", json!({ "mode": "fail" }));
+    patient.offer(1..4);
+    eventually("retried", || patient.queue.counters().retries >= 3);
+    assert_eq!(patient.queue.counters().state, BackendState::Retrying);
+    let started = Instant::now();
+    assert!(!patient.queue.shutdown(within(10_000)), "spans were lost");
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert_eq!(patient.service().dropped_for(DropReason::ShutDown), 30);
+    let log = patient.log();
+    assert_eq!(
+        log,
+        [(log::Level::Warn, "export failed, and will be retried for 30s: 503 Service Unavailable".to_owned())]
+    );
+    assert_eq!((patient.calls("shutdown").len(), patient.calls("destroy").len()), (1, 1));
+}
+
+#[test]
+fn a_code_that_does_not_exist_is_an_internal_error_and_not_retried() {
+    let patient = Patient::new("garbage", json!({ "mode": "garbage" }));
+    patient.offer(1..3);
+    assert!(patient.queue.flush(within(5000)));
+    assert_eq!(patient.service().dropped_for(DropReason::Rejected), 20);
+    assert_eq!((patient.calls("export").len(), patient.queue.counters().retries), (2, 0));
+    let log = patient.log();
+    assert!(log[0].1.contains("the plugin returned the unknown code 4711: garbage"), "{log:?}");
+}
+
+#[test]
+fn retry_after_is_obeyed() {
+    let patient = Patient::new("throttled", json!({ "mode": "retry_after", "pause_ms": 300, "times": 1 }));
+    let started = Instant::now();
+    patient.offer(1..2);
+    assert!(patient.queue.flush(within(5000)));
+    assert!(started.elapsed() >= Duration::from_millis(300), "{:?}", started.elapsed());
+    assert_eq!(
+        (patient.service().exported, patient.calls("export")),
+        (10, vec!["export 1 1 200".to_owned(), "export 1 2 200".to_owned()])
+    );
+}
+
+#[test]
+fn partial_and_permanent_refusals_are_counted_apart() {
+    let partial = Patient::new("partial", json!({ "mode": "partial" }));
+    let reject = Patient::new("reject", json!({ "mode": "reject" }));
+    for patient in [&partial, &reject] {
+        patient.offer(1..3);
+        assert!(patient.queue.flush(within(5000)));
+    }
+    assert_eq!((partial.service().exported, partial.service().rejected), (18, 2));
+    assert_eq!(reject.service().dropped_for(DropReason::Rejected), 20);
+    assert!(partial.log()[0].1.starts_with("1 of 10 spans of a batch refused: one span is too long"));
+}
+
+#[test]
+fn a_slow_plugin_is_given_several_batches_at_once() {
+    let patient = Patient::new("slow", json!({ "mode": "slow", "pause_ms": 100 }));
+    let started = Instant::now();
+    patient.offer(1..9);
+    assert!(patient.queue.flush(within(5000)));
+    assert!(
+        started.elapsed() < Duration::from_millis(600),
+        "eight times 100 ms by four threads: {:?}",
+        started.elapsed()
+    );
+    assert_eq!(patient.service().exported, 80);
+}
+
+#[test]
+fn what_a_plugin_logs_reaches_the_applications_log_without_secrets_and_on_one_line() {
+    let patient = Patient::new("leaks", json!({ "mode": "leak", "token": "hunter2-hunter2" }));
+    patient.offer(1..2);
+    assert!(patient.queue.flush(within(5000)));
+    assert!(patient.queue.shutdown(within(5000)));
+    let lines = logged_about("backend `leaks`");
+    assert!(lines.contains(&(
+        log::Level::Warn,
+        "tracer_plugin::misbehaving".to_owned(),
+        "backend `leaks`: login with [redacted] failed\\r\\nforged line".to_owned()
+    )));
+    assert!(lines.iter().any(|(_, target, text)| target == "tracer_resolver::export" && text.contains("[redacted]")));
+    assert!(!logged_about("hunter2").iter().any(|(_, _, text)| text.contains("leaks")), "{lines:?}");
+}
+
+#[test]
+fn a_plugin_that_logs_too_much_is_cut_off_and_counted_and_not_blocked() {
+    let patient = Patient::new("chatters", json!({ "mode": "chatter" }));
+    patient.offer(1..2);
+    assert!(patient.queue.flush(within(5000)));
+    patient.queue.tick(Instant::now());
+    let log = patient.log();
+    assert_eq!(log.iter().filter(|(_, text)| text.starts_with("line ")).count(), 64);
+    assert!(
+        log.contains(&(log::Level::Warn, "936 log lines of its plugin were dropped; they came too fast".to_owned())),
+        "{log:?}"
+    );
+}
+
+#[test]
+fn several_backends_share_a_library_and_nothing_else() {
+    let sick = Patient::new("shares-sick", json!({ "mode": "panic" }));
+    let well = Patient::new("shares-well", json!({}));
+    sick.offer(1..2);
+    well.offer(1..2);
+    assert!(sick.queue.flush(within(5000)) && well.queue.flush(within(5000)));
+    assert_eq!((sick.service().exported, well.service().exported), (0, 10));
+    assert!(Arc::ptr_eq(&misbehaving(), &misbehaving()));
+}
+
+#[test]
+fn the_plugins_own_counters_are_read_while_there_is_an_instance() {
+    let instance = instance(&settings("counts"), &json!({})).unwrap();
+    assert_eq!(instance.stats().unwrap().spans_sent, 42);
+    assert!(instance.shutdown(Duration::from_secs(1)));
+    assert!(instance.stats().is_none());
+    assert!(instance.shutdown(Duration::from_secs(1)), "a second time: nothing to do");
+    let after = instance.export(&batch_of(1, 1, &[]), 1, Duration::from_secs(1));
+    assert_eq!(after, Outcome::Rejected { message: "the backend is shut down".to_owned() });
+}
+
+#[test]
+fn a_create_that_fails_or_lies_is_an_error_with_a_place() {
+    let with_create = |body: &str, functions| {
+        let folder = Folder::new();
+        let more = format!(
+            "static tracer_code my_create(const tracer_create_args *args, tracer_instance **out, tracer_error *error)\n\
+             {{ (void)args; (void)out; (void)error; {body} }}"
+        );
+        CPlugin { more: format!("#include <string.h>\n{more}"), functions, ..CPlugin::default() }.install(&folder);
+        let library = loader(Trust::Strict).load("sample", &folder.plugins()).unwrap();
+        let created = Instance::create(library, &backend("sample"), &json!({ "tls": "x" }), REBIRTH);
+        created.map(|_| ()).unwrap_err()
+    };
+    const MINE: &str = "validate, my_create, export_batch, timed, timed, destroy, stats, get_extension";
+    let refused = with_create(
+        "strcpy(error->field, \"/tls\"); strcpy(error->message, \"no such CA\"); return TRACER_ERR_CONFIG;",
+        MINE,
+    );
+    assert_eq!(refused, Complaint { pointer: "/tls".to_owned(), message: "no such CA".to_owned() });
+    let lied = with_create("return TRACER_OK;", MINE);
+    assert_eq!(lied.message, "create returned OK, but no instance");
+    let silent = with_create("return TRACER_ERR_UNSUPPORTED;", MINE);
+    assert_eq!(silent.message, "not supported by the plugin: the plugin gives no reason");
+}
+
+#[test]
+fn a_forked_child_leaves_its_parents_threads_and_instances_alone() {
+    let patient = Patient::new("forks", json!({ "mode": "block", "until": "" }));
+    patient.offer(1..3);
+    eventually("under way", || !patient.calls("export").is_empty());
+    // SAFETY: the child calls only what takes no lock, and ends without running anything else.
+    let child = unsafe { libc::fork() };
+    assert!(child >= 0);
+    if child == 0 {
+        patient.queue.abandon();
+        let silent = !patient.queue.flush(within(60_000)) && !patient.queue.shutdown(within(60_000));
+        patient.queue.tick(Instant::now());
+        drop(patient.queue);
+        // SAFETY: ends the process at once.
+        unsafe { libc::_exit(if silent { 0 } else { 1 }) };
+    }
+    let mut status = -1;
+    let deadline = within(10_000);
+    // SAFETY: our own child, and a place for its status.
+    while unsafe { libc::waitpid(child, &mut status, libc::WNOHANG) } == 0 {
+        if Instant::now() > deadline {
+            // SAFETY: our own child.
+            unsafe { libc::kill(child, libc::SIGKILL) };
+            panic!("the child hangs");
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert_eq!(status, 0);
+    assert_eq!(patient.calls("destroy").len() + patient.calls("shutdown").len(), 0);
+    patient.unblock();
+    assert!(patient.queue.shutdown(within(5000)));
+}

@@ -1,0 +1,364 @@
+//! Every plugin that must be refused, and the very words with which it is.
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use super::*;
+
+/// The text with which `sample` from this folder is refused.
+fn refusal(folder: &Folder) -> String {
+    folder.hide_in(&loader(Trust::Lenient).load("sample", &folder.plugins()).unwrap_err())
+}
+
+fn refusal_of(plugin: &CPlugin) -> String {
+    let folder = Folder::new();
+    plugin.install(&folder);
+    refusal(&folder)
+}
+
+/// What is said of a table's defects.
+fn defective(defects: &str) -> String {
+    format!(
+        "P106 plugin `sample`: DIR/libtracer_plugin_sample.so breaks the plugin contract:\n  {defects}\n\
+         help: this is a defect of the plugin: tell its author"
+    )
+}
+
+#[test]
+fn the_plugin_that_all_others_here_are_variants_of_is_accepted() {
+    let folder = Folder::new();
+    CPlugin::default().install(&folder);
+    let library = loader(Trust::Strict).load("sample", &folder.plugins()).unwrap();
+    assert_eq!((library.type_name(), library.version()), ("sample", "1.2.3"));
+    assert!(!library.exports_concurrently() && !library.uses_network());
+    assert_eq!(
+        library.description().replace(folder.0.to_str().unwrap(), "DIR"),
+        "plugin `sample` 1.2.3 (ABI 1.0) from DIR/libtracer_plugin_sample.so"
+    );
+}
+
+#[test]
+fn a_plugin_that_is_nowhere_is_reported_with_every_place_that_was_searched() {
+    let (first, second) = (Folder::new(), Folder::new());
+    fs::write(first.join("libtracer_plugin_other.so"), "").unwrap();
+    fs::write(first.join("libother.so"), "").unwrap();
+    let plugins = Plugins { dirs: vec![first.0.clone(), second.0.clone()], entries: Vec::new() };
+    let loader = Loader::for_test(Trust::Strict, vec![PathBuf::from("/nonexistent")], PluginFile::sealed_copy);
+    let error = loader.load("sample", &plugins).unwrap_err();
+    assert_eq!(
+        first.hide_in(&error).replace(second.0.to_str().unwrap(), "DIR2"),
+        "P101 plugin `sample`: libtracer_plugin_sample.so is in none of the places searched:\n  \
+         DIR/libtracer_plugin_sample.so: no such file\n  \
+         DIR2/libtracer_plugin_sample.so: no such file\n  \
+         /nonexistent/libtracer_plugin_sample.so: no such folder\n\
+         help: install libtracer_plugin_sample.so in one of these, or set `file` in [plugins.sample]; \
+         plugins found there: other"
+    );
+}
+
+#[test]
+fn a_name_that_is_wrong_in_a_known_way_gets_a_hint() {
+    let folder = Folder::new();
+    fs::write(folder.join("libtracer_plugin_datadog.so"), "").unwrap();
+    let help = |name: &str| loader(Trust::Strict).load(name, &folder.plugins()).unwrap_err().help();
+    assert_eq!(help("console"), "here it is called `file`: plugin = \"file\"");
+    assert_eq!(help("OTLP_HTTP"), "here it is called `otlp`: plugin = \"otlp\"");
+    assert_eq!(
+        help("jaeger"),
+        "install libtracer_plugin_jaeger.so in one of these, or set `file` in [plugins.jaeger]; it is built by the \
+         package tracer-plugin-jaeger"
+    );
+    assert!(help("jeager").starts_with("did you mean `jaeger`? Otherwise install libtracer_plugin_jeager.so in"));
+    assert!(help("datadgo").starts_with("did you mean `datadog`?"));
+}
+
+#[test]
+fn a_relative_path_is_refused_whatever_the_working_directory_holds() {
+    for file in ["./libtracer_plugin_sample.so", "../x.so", "sub/x.so", "", ".."] {
+        let error = loader(Trust::Strict).load("sample", &pinned(Path::new(file), None)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "plugin `sample`: `{file}` is neither an absolute path nor a bare file name\n\
+                 help: write an absolute path, or a file name, which is looked for in `plugins.dirs`"
+            )
+        );
+    }
+}
+
+#[test]
+fn the_working_directory_and_ld_library_path_are_never_searched() {
+    // A test's working directory is its package: if this were searched, the loader would say that it is no ELF file.
+    let error = loader(Trust::Strict).load("sample", &pinned(Path::new("Cargo.toml"), None)).unwrap_err();
+    assert!(matches!(error.failure, LoadFailure::NotFound { ref tried, .. } if tried.is_empty()), "{error}");
+    // Nor is a folder that was not made absolute.
+    let plugins = Plugins { dirs: vec![PathBuf::from(".")], entries: vec![entry(Some(Path::new("Cargo.toml")), None)] };
+    let error = loader(Trust::Strict).load("sample", &plugins).unwrap_err();
+    assert!(matches!(error.failure, LoadFailure::NotFound { ref tried, .. } if tried.is_empty()), "{error}");
+}
+
+#[test]
+fn a_file_that_is_no_shared_object_is_refused_in_the_systems_words() {
+    let folder = Folder::new();
+    fs::write(folder.join("libtracer_plugin_sample.so"), "#!/bin/sh\n").unwrap();
+    assert_eq!(
+        refusal(&folder),
+        "P105 plugin `sample`: DIR/libtracer_plugin_sample.so cannot be loaded: DIR/libtracer_plugin_sample.so: file too \
+         short\nhelp: install a plugin built for this system: same processor, a C library no newer than this one"
+    );
+}
+
+#[test]
+fn a_directory_a_pipe_and_a_broken_link_are_refused_and_not_waited_for() {
+    let folder = Folder::new();
+    let path = folder.join("libtracer_plugin_sample.so");
+    fs::create_dir(&path).unwrap();
+    assert_eq!(
+        refusal(&folder),
+        "P105 plugin `sample`: DIR/libtracer_plugin_sample.so is a directory, not a file\n\
+         help: let `file` in [plugins.sample] name the shared object itself"
+    );
+    fs::remove_dir(&path).unwrap();
+
+    let name = CString::new(path.as_os_str().as_bytes()).unwrap();
+    // SAFETY: `name` is NUL-terminated and outlives the call.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    assert!(refusal(&folder).contains("libtracer_plugin_sample.so is a pipe, not a file"), "{}", refusal(&folder));
+    fs::remove_file(&path).unwrap();
+
+    symlink(folder.join("gone"), &path).unwrap();
+    assert_eq!(
+        refusal(&folder),
+        "P105 plugin `sample`: DIR/libtracer_plugin_sample.so cannot be read: No such file or directory (os error 2)\n\
+         help: give the user of this process the right to read it"
+    );
+    fs::remove_file(&path).unwrap();
+
+    symlink(&path, &path).unwrap();
+    assert!(refusal(&folder).contains("cannot be read: "), "{}", refusal(&folder));
+}
+
+#[test]
+fn a_broken_plugin_is_an_error_even_if_a_good_one_lies_further_on() {
+    let (first, second) = (Folder::new(), Folder::new());
+    fs::write(first.join("libtracer_plugin_sample.so"), "not an ELF file, but long enough to look at, surely it is?")
+        .unwrap();
+    CPlugin::default().install(&second);
+    let plugins = Plugins { dirs: vec![first.0.clone(), second.0.clone()], entries: Vec::new() };
+    let error = loader(Trust::Strict).load("sample", &plugins).unwrap_err();
+    assert!(matches!(error.failure, LoadFailure::NotLoadable(..)), "{error}");
+}
+
+#[test]
+fn a_symbol_that_is_missing_is_missing_at_load_and_not_at_the_first_export() {
+    let source = "extern void nobody_has_this(void); void user(void);\n\
+                  __attribute__((visibility(\"default\"))) void user(void) { nobody_has_this(); }";
+    let folder = Folder::new();
+    compile(source, &folder.join("libtracer_plugin_sample.so"));
+    assert!(refusal(&folder).contains("undefined symbol: nobody_has_this"), "{}", refusal(&folder));
+}
+
+#[test]
+fn a_library_without_the_entry_point_is_no_plugin() {
+    assert_eq!(
+        refusal_of(&CPlugin { entry: "something_else", ..CPlugin::default() }),
+        "P106 plugin `sample`: DIR/libtracer_plugin_sample.so is a library, but no plugin: it has no symbol \
+         tracer_plugin_v1\nhelp: let `file` in [plugins.sample] name a tracer-resolver plugin"
+    );
+}
+
+#[test]
+fn a_plugin_of_another_major_version_is_told_apart_from_no_plugin() {
+    assert_eq!(
+        refusal_of(&CPlugin { entry: "tracer_plugin_v2", ..CPlugin::default() }),
+        "P102 plugin `sample`: DIR/libtracer_plugin_sample.so speaks ABI 2, this host speaks ABI 1\n\
+         help: upgrade tracer-resolver, or install a version of the plugin for ABI 1"
+    );
+}
+
+#[test]
+fn a_plugin_that_wants_a_newer_host_is_believed() {
+    assert_eq!(
+        refusal_of(&CPlugin { returns: "0", ..CPlugin::default() }),
+        "P102 plugin `sample`: DIR/libtracer_plugin_sample.so refuses this host, which speaks ABI 1.0\n\
+         help: upgrade tracer-resolver, or install an older version of the plugin"
+    );
+}
+
+#[test]
+fn a_truncated_table_is_refused_before_anything_beyond_its_end_is_read() {
+    assert_eq!(
+        refusal_of(&CPlugin { struct_size: "88", ..CPlugin::default() }),
+        defective("its table has 88 bytes, ABI 1.0 needs at least 152")
+    );
+    // Four bytes, and then the end of what is readable.
+    let guarded = CPlugin {
+        more: "#define _DEFAULT_SOURCE\n#include <sys/mman.h>\n\
+               static const tracer_plugin *at_the_edge(void) {\n\
+                   char *pages = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | 0x20, -1, 0);\n\
+                   mprotect(pages + 4096, 4096, PROT_NONE);\n\
+                   *(uint32_t *)(pages + 4088) = 4;\n\
+                   return (const tracer_plugin *)(pages + 4088);\n}"
+            .to_owned(),
+        returns: "at_the_edge()",
+        ..CPlugin::default()
+    };
+    assert_eq!(refusal_of(&guarded), defective("its table has 4 bytes, ABI 1.0 needs at least 152"));
+}
+
+#[test]
+fn a_table_at_an_odd_address_is_refused() {
+    let odd = CPlugin { returns: "(const tracer_plugin *)((const char *)&table + 4)", ..CPlugin::default() };
+    assert_eq!(refusal_of(&odd), defective("its table is not aligned to 8 bytes"));
+}
+
+#[test]
+fn a_larger_table_of_a_later_minor_version_is_accepted() {
+    let folder = Folder::new();
+    CPlugin { struct_size: "sizeof(tracer_plugin) + 64", capabilities: "0x80000000", ..CPlugin::default() }
+        .install(&folder);
+    loader(Trust::Strict).load("sample", &folder.plugins()).unwrap();
+}
+
+#[test]
+fn all_functions_that_are_null_are_named_at_once() {
+    let holes = CPlugin { functions: "validate, 0, export_batch, 0, timed, 0, stats, 0", ..CPlugin::default() };
+    assert_eq!(refusal_of(&holes), defective("these functions are null: create, flush, destroy, get_extension"));
+    let empty = CPlugin { functions: "0, 0, 0, 0, 0, 0, 0, 0", ..CPlugin::default() };
+    assert_eq!(
+        refusal_of(&empty),
+        defective(
+            "these functions are null: validate, create, export_batch, flush, shutdown, destroy, stats, get_extension"
+        )
+    );
+}
+
+#[test]
+fn a_plugin_of_another_type_than_the_configuration_says_is_refused() {
+    assert_eq!(
+        refusal_of(&CPlugin { type_name: "zip\tkin", ..CPlugin::default() }),
+        defective("type_name is \"zip\\tkin\", but the configuration calls it `sample`")
+    );
+}
+
+#[test]
+fn a_schema_that_is_no_json_or_no_schema_is_the_plugins_fault_and_not_the_users() {
+    let with = |schema| refusal_of(&CPlugin { schema, ..CPlugin::default() });
+    assert_eq!(with("{"), defective("config_schema is not JSON: EOF while parsing an object at line 1 column 1"));
+    assert_eq!(with(""), defective("config_schema is not JSON: EOF while parsing a value at line 1 column 0"));
+    assert_eq!(with("true"), defective("config_schema is JSON, but not an object"));
+    assert_eq!(
+        with(r#"{"type": "tabel"}"#),
+        defective(
+            "config_schema is not a valid JSON Schema: \"tabel\" is not valid under any of the schemas listed in the \
+             'anyOf' keyword (at \"/type\")"
+        )
+    );
+    assert!(
+        with(r#"{"$ref": "https://localhost:1/schema.json"}"#).contains("config_schema is not a valid JSON Schema")
+    );
+}
+
+#[test]
+fn all_that_is_wrong_with_a_table_is_said_at_once() {
+    let wrong = CPlugin {
+        abi_major: "3",
+        capabilities: "((uint64_t)1 << 33) | ((uint64_t)1 << 63) | 1",
+        encodings: "1",
+        functions: "0, create, export_batch, timed, timed, destroy, stats, get_extension",
+        type_name: "other",
+        schema: "[]",
+        ..CPlugin::default()
+    };
+    assert_eq!(
+        refusal_of(&wrong),
+        defective(
+            "these functions are null: validate\n  \
+             its table says ABI 3, but came from the entry point of ABI 1\n  \
+             accepted_encodings (0x1) lacks bit 1, OTLP protobuf\n  \
+             it demands capabilities that this host does not know: bit 33, 63\n  \
+             type_name is \"other\", but the configuration calls it `sample`\n  \
+             config_schema is JSON, but not an object"
+        )
+    );
+}
+
+#[test]
+fn texts_that_are_no_texts_are_refused() {
+    let null = CPlugin {
+        more: "static const tracer_plugin null_text;\n#define BROKEN 1".to_owned(),
+        returns: "(broken.type_name.ptr = 0, broken.type_name.len = 9, broken.config_schema.len = (size_t)-1, &broken)",
+        ..CPlugin::default()
+    };
+    let source =
+        null.source().replace("TRACER_PLUGIN_EXPORT const", "static tracer_plugin broken;\nTRACER_PLUGIN_EXPORT const");
+    let source = source.replace("return (broken", "broken = table; return (broken");
+    let folder = Folder::new();
+    compile(&source, &folder.join("libtracer_plugin_sample.so"));
+    assert_eq!(
+        refusal(&folder),
+        defective(
+            "type_name is a null pointer with a length of 9\n  \
+             config_schema has 18446744073709551615 bytes, at most 1048576 are allowed"
+        )
+    );
+}
+
+#[test]
+fn a_pin_that_does_not_match_keeps_all_code_of_the_plugin_from_running() {
+    let folder = Folder::new();
+    let witness = folder.join("ran");
+    let plugin = CPlugin {
+        more: format!(
+            "#include <stdio.h>\n__attribute__((constructor)) static void ran(void) \
+             {{ FILE *file = fopen({witness:?}, \"w\"); if (file) fclose(file); }}"
+        ),
+        ..CPlugin::default()
+    };
+    let path = plugin.install(&folder);
+    let found = super::super::load_error::hex(&sha256_of(&path));
+    for refuse_memory in [false, true] {
+        let seal = if refuse_memory {
+            |_: &PluginFile| Err(std::io::Error::from_raw_os_error(libc::EACCES))
+        } else {
+            PluginFile::sealed_copy
+        };
+        let loader = Loader::for_test(Trust::Strict, Vec::new(), seal);
+        let error = loader.load("sample", &pinned(&path, Some([0xab; 32]))).unwrap_err();
+        assert_eq!(
+            folder.hide_in(&error),
+            format!(
+                "P104 plugin `sample`: DIR/libtracer_plugin_sample.so does not have the pinned sha256:\n  \
+                 pinned: {}\n  found:  {found}\n\
+                 help: if the file is the right one, write its hash as `sha256` in [plugins.sample]; if not, find out \
+                 who replaced it",
+                "ab".repeat(32)
+            )
+        );
+        assert!(!witness.exists());
+    }
+    // The witness works: loaded, it speaks.
+    loader(Trust::Strict).load("sample", &pinned(&path, None)).unwrap();
+    assert!(witness.exists());
+}
+
+#[test]
+fn a_file_that_anybody_may_change_is_refused_when_strict_and_warned_about_when_not() {
+    let folder = Folder::new();
+    let path = CPlugin::default().install(&folder);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o757)).unwrap();
+    let error = loader(Trust::Strict).load("sample", &folder.plugins()).unwrap_err();
+    assert_eq!(
+        folder.hide_in(&error),
+        "P108 plugin `sample`: anybody may write to DIR/libtracer_plugin_sample.so\n\
+         help: chmod o-w DIR/libtracer_plugin_sample.so"
+    );
+    logged();
+    loader(Trust::Lenient).load("sample", &folder.plugins()).unwrap();
+    let lines = logged_about(path.to_str().unwrap());
+    assert!(
+        lines.iter().any(|(level, _, text)| *level == log::Level::Warn && text.contains("anybody may write")),
+        "{lines:?}"
+    );
+}

@@ -1,0 +1,38 @@
+//! Contexts in record headers: read from the formats of several tracers, written in those that are asked for.
+//!
+//! Bytes in, bytes out: nothing allocates, nothing panics whatever a header holds, and values need not be UTF-8 or even
+//! be there. Reading is one pass over the headers; writing happens on the stack. What the formats are and where this
+//! differs from other readers is in `RATIONALE.md`.
+
+#![forbid(unsafe_code)]
+
+mod b3;
+mod baggage;
+mod extract;
+mod hex;
+mod inject;
+mod jaeger;
+mod trace_state;
+mod w3c;
+
+pub use crate::tracer::SpanContext;
+pub use baggage::{
+    BAGGAGE_MAX_BYTES, BAGGAGE_MAX_ENTRIES, BaggageEntries, BaggageEntry, WrittenBaggage, read_baggage, write_baggage,
+};
+pub use extract::{Extracted, RemoteParent, extract};
+pub use inject::{InjectedHeaders, Injection};
+pub use trace_state::TraceStateBuffer;
+pub use w3c::{parse_traceparent, write_traceparent};
+
+use crate::tracer::sampler::ParentSampling;
+
+/// What one header, or one family of headers, turned out to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// Nothing that can be used: absent, malformed, or with an id of zero.
+    Nothing,
+    /// Only whether to keep the trace, of which no ids are given.
+    Hint(ParentSampling),
+    /// A context, with both ids.
+    Context(SpanContext, ParentSampling),
+}

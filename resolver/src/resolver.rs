@@ -1,0 +1,176 @@
+//! The resolver: what a configuration means, ready to run, and the handle by which a program holds it.
+
+#![forbid(unsafe_code)]
+
+mod at_exit;
+mod backends;
+mod shared;
+mod stats;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+pub(crate) use shared::{ServiceCounters, Shared};
+pub use stats::{BackendServiceStats, BackendStats, ServiceStats, Stats};
+
+use crate::batch::Pipeline;
+use crate::config::{self, Report, Severity, Source, Variables};
+use crate::error::ResolverError;
+use crate::report;
+
+/// What one configuration means: services, their tracers, their backends.
+///
+/// Cheap to clone; all clones are one resolver. Clients hold it too, so it lives as long as they do. Share it between
+/// threads as you like.
+#[derive(Clone)]
+pub struct Resolver {
+    /// `None`: tracing is off.
+    shared: Option<Arc<Shared>>,
+    report: Arc<Report>,
+    strict: bool,
+    id: u64,
+}
+
+impl Resolver {
+    /// The resolver of this process: built at the first call, from the file that `INTERCEPTORS_CONFIG_FILE` names, or
+    /// without it from the `OTEL_*` variables.
+    ///
+    /// Reads files, loads plugins and starts threads; later calls give the same. What it has in hand when the process
+    /// ends normally is exported, within [`EXIT_DEADLINE`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Resolver::load`]. A refusal is remembered: later calls refuse again.
+    pub fn global() -> Result<&'static Self, ResolverError> {
+        static GLOBAL: OnceLock<Result<Resolver, ResolverError>> = OnceLock::new();
+        GLOBAL.get_or_init(|| Self::load(Source::Process)).as_ref().map_err(Clone::clone)
+    }
+
+    /// A resolver for this file, strict or not as `INTERCEPTORS_STRICT` says.
+    ///
+    /// # Errors
+    ///
+    /// As [`Resolver::load`].
+    pub fn from_file(path: impl Into<PathBuf>) -> Result<Self, ResolverError> {
+        Self::load(Source::File(path.into()))
+    }
+
+    /// A resolver for `source`.
+    ///
+    /// # Errors
+    ///
+    /// With `INTERCEPTORS_STRICT=1`, when the configuration or a plugin has an error: [`ResolverError`] has them all.
+    /// Otherwise never: what cannot be trusted is off, and one ERROR in the log says so.
+    pub fn load(source: Source) -> Result<Self, ResolverError> {
+        let strict = config::strict(&Variables::process());
+        let loaded = config::load(source);
+        let mut report = loaded.report;
+        let shared = loaded.config.map(|config| Shared::new(config, strict, &mut report));
+        if strict && report.has_errors() {
+            return Err(ResolverError::new(report));
+        }
+        tell(&report, shared.is_some());
+        if let Some(shared) = &shared {
+            shared.announce();
+            shared.ensure_running();
+            at_exit::remember(shared);
+        }
+        Ok(Self { id: shared.as_ref().map_or(0, |shared| shared.id()), shared, report: Arc::new(report), strict })
+    }
+
+    /// Whether anything is traced.
+    pub fn is_on(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    /// Whether errors refuse (`INTERCEPTORS_STRICT=1`) instead of turning off what they concern.
+    pub fn is_strict(&self) -> bool {
+        self.strict
+    }
+
+    /// A number that no other resolver of this process has; 0 for one that is off.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Every problem of the configuration and its plugins.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// The names of the services, in file order.
+    pub fn service_names(&self) -> impl Iterator<Item = &str> {
+        self.shared.iter().flat_map(|shared| shared.config().services.iter().map(|service| service.name.as_str()))
+    }
+
+    /// The number by which a client can be bound to a service in code.
+    pub fn service(&self, name: &str) -> Option<usize> {
+        self.shared.as_ref()?.config().services.iter().position(|service| service.name == name)
+    }
+
+    /// Says in the log, once for each text, that a client of this resolver is not traced.
+    pub fn report_untraced(&self, why: &str) {
+        report::error(why);
+    }
+
+    /// Sends everything that is finished, and waits until the backends have it.
+    ///
+    /// `false` when `timeout` ends first, or a backend could not flush; nothing is lost by that, the spans stay on
+    /// their way. Spans that have not ended stay open. Not to be called from a Kafka callback.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let Some(shared) = &self.shared else { return true };
+        Pipeline::current().seal_all(deadline) && shared.backends().flush(deadline)
+    }
+
+    /// [`Resolver::flush`], and then the end of the backends: what is traced after that is counted as dropped.
+    ///
+    /// `false` when not everything ended within `timeout`. The second call does nothing.
+    pub fn shutdown(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let Some(shared) = &self.shared else { return true };
+        at_exit::forget(shared);
+        let sealed = Pipeline::current().seal_all(deadline);
+        let ended = shared.backends().shutdown(deadline);
+        Pipeline::current().retire_lanes(shared.lane_indices());
+        ended && sealed
+    }
+
+    /// What was counted so far: spans by service, and where they went by backend.
+    pub fn stats(&self) -> Stats {
+        self.shared.as_ref().map(|shared| shared.stats()).unwrap_or_default()
+    }
+
+    /// What clients hold.
+    pub(crate) fn shared(&self) -> Option<Arc<Shared>> {
+        self.shared.clone()
+    }
+}
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resolver").field("source", &self.report.name).field("on", &self.is_on()).finish_non_exhaustive()
+    }
+}
+
+/// How long the end of the process waits for spans in hand.
+pub const EXIT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// One message for all problems, at the level of the worst: tracing is never silently off, nor a wall of text.
+fn tell(report: &Report, on: bool) {
+    if report.problems.is_empty() {
+        return;
+    }
+    let text = report.render(false);
+    let text = text.trim_end();
+    let state = if on { "what they concern is off, the rest is traced" } else { "tracing is off" };
+    if report.has_errors() {
+        report::error(&format!("{} has errors; {state}\n{text}", report.name));
+    } else if report.problems.iter().any(|problem| problem.severity == Severity::Warning) {
+        report::warn(&format!("{}\n{text}", report.name));
+    } else {
+        report::info(&format!("{}\n{text}", report.name));
+    }
+}

@@ -1,0 +1,244 @@
+//! A resolver's backends: loaded and checked with the configuration, running in this process and anew in every fork.
+
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use serde_json::Value;
+
+use super::stats::{BackendServiceStats, BackendStats};
+use crate::batch::{LaneBackends, Pipeline};
+use crate::config::{Backend, Config, Problem, Report};
+use crate::export::{BackendQueue, DropReason, FinishedBatch};
+use crate::plugin::{Complaint, Instance, Loader, PluginLibrary, Rebirth, Trust};
+use crate::report;
+
+/// See the module.
+pub(crate) struct Backends {
+    /// In file order; `None` for a backend that cannot work.
+    plans: Vec<Option<Plan>>,
+    services: Vec<String>,
+    /// What runs, by how often this process was forked since. A child starts its own at its first use; it never takes a
+    /// lock of its parent's, which may be held by a thread that is not there.
+    running: [OnceLock<Running>; MAX_FORKS],
+}
+
+/// A process that was forked from one that was forked, and so on: further ones trace nothing, and say so.
+const MAX_FORKS: usize = 16;
+
+/// What it takes to create a backend, again in every fork.
+struct Plan {
+    settings: Backend,
+    /// The plugin's settings, references read as the types its schema wants.
+    config: Value,
+    library: Arc<PluginLibrary>,
+}
+
+struct Running {
+    /// By backend index.
+    queues: Vec<Option<Arc<BackendQueue>>>,
+}
+
+impl Backends {
+    /// Loads, checks and creates every backend of `config`. What fails is left out and stands in `report`, at its line.
+    ///
+    /// Reads files, and runs code of the plugins. The export threads start here.
+    pub(super) fn load(config: &Config, strict: bool, report: &mut Report) -> Self {
+        let loader = Loader::new(if strict { Trust::Strict } else { Trust::Lenient });
+        let services: Vec<_> = config.services.iter().map(|service| service.name.clone()).collect();
+        let plans = config.backends.iter().map(|backend| Plan::new(&loader, config, backend, report)).collect();
+        let mut backends = Self { plans, services, running: [const { OnceLock::new() }; MAX_FORKS] };
+        let running = backends.start(&mut |backend, complaint| complain(backend, complaint, report));
+        // A backend that could not be created will not be in a fork either.
+        for (plan, queue) in backends.plans.iter_mut().zip(&running.queues) {
+            if queue.is_none() {
+                *plan = None;
+            }
+        }
+        if let Some(place) = backends.running.get(Pipeline::generation()) {
+            // Nobody else has seen `backends` yet: the place is empty.
+            let _ = place.set(running);
+        }
+        backends
+    }
+
+    /// Whether the backend of this index exists and works.
+    pub(super) fn works(&self, index: usize) -> bool {
+        self.plans.get(index).is_some_and(Option::is_some)
+    }
+
+    /// Names and plugins, for one line in the log.
+    pub(super) fn describe(&self) -> String {
+        let working: Vec<_> = self
+            .plans
+            .iter()
+            .flatten()
+            .map(|plan| format!("{} ({})", plan.settings.name, plan.library.description()))
+            .collect();
+        if working.is_empty() { "no backend".to_owned() } else { working.join(", ") }
+    }
+
+    /// Starts the backends of this process if a fork left them behind. Two atomic loads otherwise.
+    pub(crate) fn ensure_running(&self) {
+        self.queues();
+    }
+
+    /// Waits until everything offered is exported or dropped; `false` when the deadline comes first.
+    pub(crate) fn flush(&self, deadline: Instant) -> bool {
+        self.for_all(|queue| queue.flush(deadline))
+    }
+
+    /// As `flush`, and then the end.
+    pub(crate) fn shutdown(&self, deadline: Instant) -> bool {
+        self.for_all(|queue| queue.shutdown(deadline))
+    }
+
+    pub(super) fn stats(&self) -> Vec<BackendStats> {
+        self.queues()
+            .iter()
+            .zip(&self.plans)
+            .filter_map(|(queue, plan)| {
+                let (queue, plan) = (queue.as_ref()?, plan.as_ref()?);
+                let counters = queue.counters();
+                let services = self.services.iter().zip(&counters.services).filter(|(_, spans)| spans.offered > 0);
+                Some(BackendStats {
+                    name: plan.settings.name.clone(),
+                    plugin: plan.settings.plugin.clone(),
+                    state: counters.state,
+                    retries: counters.retries,
+                    services: services
+                        .map(|(service, spans)| BackendServiceStats {
+                            service: service.clone(),
+                            offered: spans.offered,
+                            exported: spans.exported,
+                            rejected: spans.rejected,
+                            dropped: DropReason::ALL
+                                .into_iter()
+                                .map(|reason| (reason, spans.dropped_for(reason)))
+                                .filter(|(_, lost)| *lost > 0)
+                                .collect(),
+                            waiting: spans.waiting,
+                        })
+                        .collect(),
+                })
+            })
+            .collect()
+    }
+
+    /// Every queue at the same time: one slow backend takes nothing of another's deadline.
+    fn for_all(&self, action: impl Fn(&BackendQueue) -> bool + Sync) -> bool {
+        let queues: Vec<_> = self.queues().iter().flatten().collect();
+        match queues.as_slice() {
+            [] => true,
+            [only] => action(only),
+            many => std::thread::scope(|scope| {
+                let action = &action;
+                let threads: Vec<_> = many.iter().map(|queue| scope.spawn(move || action(queue))).collect();
+                threads.into_iter().fold(true, |all, thread| thread.join().unwrap_or(false) && all)
+            }),
+        }
+    }
+
+    /// The queues of this process, by backend index.
+    fn queues(&self) -> &[Option<Arc<BackendQueue>>] {
+        let generation = Pipeline::generation();
+        self.running.get(generation).map_or(&[], |place| &place.get_or_init(|| self.restart(generation)).queues)
+    }
+
+    /// Runs in a fork: the plugins' threads and sockets are the parent's, so every backend is created again.
+    #[cold]
+    fn restart(&self, generation: usize) -> Running {
+        for queue in self.running.iter().take(generation).filter_map(OnceLock::get).flat_map(|parent| &parent.queues) {
+            queue.as_ref().map(|queue| queue.abandon());
+        }
+        if generation + 1 == MAX_FORKS {
+            report::error("this process is a fork of a fork, and so on, too often: the next one will trace nothing");
+        }
+        self.start(&mut |backend, complaint| {
+            report::error(&format!(
+                "backend `{}` cannot be created in this fork and gets no spans: {}",
+                backend.name, complaint.message
+            ));
+        })
+    }
+
+    fn start(&self, fail: &mut dyn FnMut(&Backend, &Complaint)) -> Running {
+        let queues = self
+            .plans
+            .iter()
+            .enumerate()
+            .map(|(index, plan)| {
+                let plan = plan.as_ref()?;
+                let library = Arc::clone(&plan.library);
+                match Instance::create(library, &plan.settings, &plan.config, Rebirth::default()) {
+                    Ok(instance) => Some(BackendQueue::start(&plan.settings, index, instance, self.services.len())),
+                    Err(complaint) => {
+                        fail(&plan.settings, &complaint);
+                        None
+                    }
+                }
+            })
+            .collect();
+        Running { queues }
+    }
+}
+
+impl LaneBackends for Backends {
+    fn offer(&self, backends: &[usize], batch: Arc<FinishedBatch>) {
+        let queues = self.queues();
+        for queue in backends.iter().filter_map(|index| queues.get(*index)?.as_ref()) {
+            queue.offer(Arc::clone(&batch));
+        }
+    }
+
+    fn tick(&self, now: Instant) {
+        for queue in self.queues().iter().flatten() {
+            queue.tick(now);
+        }
+    }
+}
+
+impl Plan {
+    fn new(loader: &Loader, config: &Config, backend: &Backend, report: &mut Report) -> Option<Self> {
+        let library = match loader.load(&backend.plugin, &config.plugins) {
+            Ok(library) => library,
+            Err(error) => {
+                let message = format!("backend `{}`: {}", backend.name, error.message());
+                report.push(
+                    Problem::error(error.code(), message).at(backend.plugin_span.clone(), "named here").help(error.help()),
+                );
+                return None;
+            }
+        };
+        let settings = library.typed_settings(&backend.config, &backend.config_references);
+        let complaints = library.check(&settings, &backend.config_references);
+        for complaint in &complaints {
+            complain(backend, complaint, report);
+        }
+        complaints.is_empty().then(|| Self { settings: backend.clone(), config: settings, library })
+    }
+}
+
+/// A plugin's complaint, at the line of the setting that it complains about.
+fn complain(backend: &Backend, complaint: &Complaint, report: &mut Report) {
+    let pointer = Some(complaint.pointer.as_str()).filter(|pointer| !pointer.is_empty());
+    let place = pointer.map_or(String::new(), |pointer| format!(" `{pointer}`"));
+    let message =
+        format!("backend `{}`: plugin `{}` rejects{place}: {}", backend.name, backend.plugin, complaint.message);
+    report.push(Problem::error("P107", message).at(span_of(backend, &complaint.pointer), "here"));
+}
+
+/// The place of a setting in the file, or of the nearest table around it.
+fn span_of(backend: &Backend, pointer: &str) -> std::ops::Range<usize> {
+    let mut pointer = Some(Path::new(pointer));
+    while let Some(at) = pointer {
+        let known = backend.config_spans.iter().find(|(known, _)| Path::new(known) == at);
+        if let Some((_, span)) = known {
+            return span.clone();
+        }
+        pointer = at.parent();
+    }
+    backend.span.clone()
+}

@@ -1,0 +1,194 @@
+//! What all clients of a resolver share.
+
+#![forbid(unsafe_code)]
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+
+use super::backends::Backends;
+use super::stats::{ServiceStats, Stats};
+use crate::batch::{Lane, LaneBackends, LaneService, ServiceResource};
+use crate::config::{Config, Report, Service, Settings};
+use crate::interceptor::Route;
+use crate::{host, report};
+use crate::services::ServiceMap;
+use crate::tracer::sampler::Sampler;
+
+/// Immutable once built, but for counters and what a fork starts anew.
+pub(crate) struct Shared {
+    id: u64,
+    config: Config,
+    services: ServiceMap,
+    /// By slot of the service map, as are `lanes`.
+    samplers: Vec<Sampler>,
+    lanes: Vec<Arc<Lane>>,
+    counters: Vec<Arc<ServiceCounters>>,
+    backends: Arc<Backends>,
+    /// Routes of messages that a processing guard met and no client of ours handed over.
+    pub(crate) processing_routes: RwLock<HashMap<(String, Option<usize>), Arc<Route>>>,
+    told_topic_limit: AtomicBool,
+}
+
+/// What is counted for one service before its spans reach a backend. Every number only ever grows.
+#[derive(Debug, Default)]
+pub(crate) struct ServiceCounters {
+    /// Spans that were put into batches.
+    pub spans: AtomicU64,
+    /// Spans lost because the batch thread had fallen behind and the buffer was full.
+    pub buffer_full: AtomicU64,
+    /// Messages sent without our header, because it would have made them larger than `message.max.bytes`.
+    pub not_injected: AtomicU64,
+    /// Spans exported without their parent, because too many messages were in flight.
+    pub parents_lost: AtomicU64,
+}
+
+impl Shared {
+    /// Builds the tracers, and loads and creates the backends; what fails is off and stands in `report`.
+    pub(super) fn new(config: Config, strict: bool, report: &mut Report) -> Arc<Self> {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        let services = ServiceMap::new(&config);
+        let backends = Arc::new(Backends::load(&config, strict, report));
+        let counters: Vec<_> = config.services.iter().map(|_| Arc::new(ServiceCounters::default())).collect();
+        let instance = host::instance_id();
+        let lane_services: Arc<[LaneService]> = config
+            .services
+            .iter()
+            .zip(&counters)
+            .map(|(service, counters)| LaneService {
+                resource: resource(service, &instance),
+                counters: Arc::clone(counters),
+            })
+            .collect();
+        let mut by_export: HashMap<Vec<usize>, Arc<Lane>> = HashMap::new();
+        let lanes = services
+            .slots()
+            .map(|(_, settings)| {
+                let export = backends_of(settings, &backends);
+                let lane = by_export.entry(export).or_insert_with_key(|export| {
+                    let destinations = Arc::clone(&backends) as Arc<dyn LaneBackends>;
+                    let export = export.clone().into_boxed_slice();
+                    Arc::new(Lane::new(Arc::clone(&lane_services), destinations, export, config.batch))
+                });
+                Arc::clone(lane)
+            })
+            .collect();
+        Arc::new(Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            samplers: Sampler::for_slots(&services),
+            services,
+            lanes,
+            counters,
+            backends,
+            config,
+            processing_routes: RwLock::default(),
+            told_topic_limit: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn services(&self) -> &ServiceMap {
+        &self.services
+    }
+
+    pub(crate) fn backends(&self) -> &Backends {
+        &self.backends
+    }
+
+    pub(crate) fn sampler(&self, slot: usize) -> Option<&Sampler> {
+        self.samplers.get(slot)
+    }
+
+    pub(crate) fn lane(&self, slot: usize) -> Option<Arc<Lane>> {
+        self.lanes.get(slot).map(Arc::clone)
+    }
+
+    pub(crate) fn lane_indices(&self) -> impl Iterator<Item = usize> + '_ {
+        self.lanes.iter().map(|lane| lane.index())
+    }
+
+    /// The slot of a service's own settings, whatever the topic.
+    pub(crate) fn service_slot(&self, service: usize) -> Option<usize> {
+        self.services.slots().position(|(of, _)| of == service)
+    }
+
+    pub(crate) fn service_counters(&self, service: usize) -> Option<Arc<ServiceCounters>> {
+        self.counters.get(service).map(Arc::clone)
+    }
+
+    /// Starts the backends of this process if a fork left them behind.
+    pub(crate) fn ensure_running(&self) {
+        self.backends.ensure_running();
+    }
+
+    #[cold]
+    pub(crate) fn count_topic_over_limit(&self, limit: usize) {
+        if !self.told_topic_limit.swap(true, Ordering::Relaxed) {
+            report::warn(&format!("a client has met more than {limit} topics; messages of further ones are untraced"));
+        }
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let services = self
+            .config
+            .services
+            .iter()
+            .zip(&self.counters)
+            .map(|(service, counters)| ServiceStats {
+                name: service.name.clone(),
+                spans: read(&counters.spans),
+                dropped_buffer_full: read(&counters.buffer_full),
+                not_injected: read(&counters.not_injected),
+                parents_lost: read(&counters.parents_lost),
+            })
+            .collect();
+        Stats { services, backends: self.backends.stats() }
+    }
+
+    /// One line that says what is on.
+    pub(super) fn announce(&self) {
+        let services: Vec<_> = self.config.services.iter().map(|service| service.name.as_str()).collect();
+        report::info(&format!(
+            "tracing {} service(s) ({}) to {}",
+            services.len(),
+            services.join(", "),
+            self.backends.describe()
+        ));
+    }
+}
+
+/// The backends of a slot that work.
+fn backends_of(settings: &Settings, backends: &Backends) -> Vec<usize> {
+    let mut export: Vec<_> = settings.export.iter().copied().filter(|index| backends.works(*index)).collect();
+    export.sort_unstable();
+    export.dedup();
+    export
+}
+
+/// What identifies a service instance to its backends: OpenTelemetry's resource conventions, and what the file adds.
+fn resource(service: &Service, instance: &str) -> ServiceResource {
+    let executable = std::env::current_exe().ok();
+    let executable = executable.as_deref().and_then(|path| path.file_name()).map(|name| name.to_string_lossy());
+    let detected = [
+        ("service.name", service.name.as_str()),
+        ("service.instance.id", instance),
+        ("telemetry.sdk.name", "tracer-resolver"),
+        ("telemetry.sdk.language", "rust"),
+        ("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),
+        ("host.name", host::host_name()),
+        ("process.executable.name", executable.as_deref().unwrap_or_default()),
+    ];
+    let from_file = |key: &str| service.resource.iter().any(|(known, _)| known == key);
+    let detected = detected.into_iter().filter(|(key, value)| !value.is_empty() && !from_file(key));
+    let pid = (!from_file("process.pid")).then(|| ("process.pid", i64::from(std::process::id())));
+    let set = service.resource.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    ServiceResource::new(detected.chain(set), pid)
+}

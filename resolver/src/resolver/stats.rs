@@ -1,0 +1,72 @@
+//! What is counted, as plain data.
+
+#![forbid(unsafe_code)]
+
+use crate::export::{BackendState, DropReason};
+
+/// Every counter of a resolver at one moment. All but `waiting` only ever grow.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// In file order.
+    pub services: Vec<ServiceStats>,
+    /// In file order, without those that could not be created.
+    pub backends: Vec<BackendStats>,
+}
+
+/// One service, before its spans reach a backend.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ServiceStats {
+    /// `service.name`.
+    pub name: String,
+    /// Spans that were put into batches.
+    pub spans: u64,
+    /// Spans lost because the batch thread had fallen behind and the buffer was full.
+    pub dropped_buffer_full: u64,
+    /// Messages sent without a context header, because it would have made them larger than `message.max.bytes`.
+    pub not_injected: u64,
+    /// Spans exported without their parent, because too many messages were in flight.
+    pub parents_lost: u64,
+}
+
+/// One backend.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct BackendStats {
+    /// Its name under `[backends]`.
+    pub name: String,
+    /// Its plugin's type name.
+    pub plugin: String,
+    /// What it is doing.
+    pub state: BackendState,
+    /// Calls beyond the first for a batch.
+    pub retries: u64,
+    /// Services that sent anything to it, in file order.
+    pub services: Vec<BackendServiceStats>,
+}
+
+/// One service's spans at one backend: `offered = exported + rejected + dropped + waiting`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct BackendServiceStats {
+    /// `service.name`.
+    pub service: String,
+    /// Handed to the backend's queue.
+    pub offered: u64,
+    /// Taken by the backend.
+    pub exported: u64,
+    /// Refused by the backend inside a batch that it took.
+    pub rejected: u64,
+    /// Lost, by reason; reasons with nothing lost are left out.
+    pub dropped: Vec<(DropReason, u64)>,
+    /// Queued, or in a call that has not come back.
+    pub waiting: u64,
+}
+
+impl BackendServiceStats {
+    /// Lost for any reason.
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.iter().map(|(_, spans)| spans).sum()
+    }
+}

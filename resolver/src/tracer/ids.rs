@@ -1,0 +1,217 @@
+//! Trace and span ids: random, never zero, a few nanoseconds each.
+//!
+//! Every thread has its own generator (xoshiro256++, seeded by the kernel), so nothing is shared but one number that is
+//! read. They are unique ids, not secrets: do not use them as tokens.
+
+use std::cell::Cell;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::SystemTime;
+
+/// A new trace id. All sixteen bytes are random, so that the W3C random flag may be set with it.
+#[inline]
+pub fn new_trace_id() -> [u8; 16] {
+    let mut id = 0;
+    // Zero is no id; once in 2^128 there is a second round.
+    while id == 0 {
+        let [high, low] = draw(|generator| [generator.next(), generator.next()]);
+        id = u128::from(high) << 64 | u128::from(low);
+    }
+    id.to_ne_bytes()
+}
+
+/// A new span id.
+#[inline]
+pub fn new_span_id() -> [u8; 8] {
+    let mut id = 0;
+    // Zero is no id; once in 2^64 there is a second round.
+    while id == 0 {
+        id = draw(Generator::next);
+    }
+    id.to_ne_bytes()
+}
+
+/// Makes every thread draw a new seed before its next id.
+///
+/// To be called in the child after a fork, which would else give out the parent's ids a second time. One atomic
+/// addition: allowed in an atfork handler and in a signal handler.
+pub fn reseed() {
+    // Relaxed: the forking thread is the child's only one, and reads its own addition.
+    GENERATION.fetch_add(1, Ordering::Relaxed);
+}
+
+#[inline]
+fn draw<T>(from: impl FnOnce(&mut Generator) -> T) -> T {
+    LOCAL.with(|local| {
+        let mut seeded = local.get();
+        // Relaxed: only the value matters; see `reseed`.
+        let generation = GENERATION.load(Ordering::Relaxed);
+        if seeded.generation != generation {
+            seeded = Seeded { generation, generator: Generator::from_kernel() };
+        }
+        let drawn = from(&mut seeded.generator);
+        local.set(seeded);
+        drawn
+    })
+}
+
+thread_local! {
+    /// Has no destructor, so it can be used for as long as its thread runs any code at all.
+    static LOCAL: Cell<Seeded> = const { Cell::new(Seeded { generation: 0, generator: Generator([0; 4]) }) };
+}
+
+/// Grows with every `reseed`. Starts at one: a thread's zero means "not seeded yet".
+static GENERATION: AtomicU32 = AtomicU32::new(1);
+
+#[derive(Clone, Copy)]
+struct Seeded {
+    /// The value of `GENERATION` when the generator was seeded.
+    generation: u32,
+    generator: Generator,
+}
+
+/// xoshiro256++ 1.0 of Blackman and Vigna.
+#[derive(Clone, Copy)]
+struct Generator([u64; 4]);
+
+impl Generator {
+    #[cold]
+    fn from_kernel() -> Self {
+        let mut seed = [[0; 8]; 4];
+        match getrandom::fill(seed.as_flattened_mut()) {
+            Ok(()) => Self::from_seed(seed.map(u64::from_ne_bytes)),
+            // No random bytes is no reason to lose spans: ids then differ by process, thread and moment.
+            Err(_) => Self::from_surroundings(),
+        }
+    }
+
+    /// A seed from what differs between processes, threads and moments. The standard library's hash keys are random per
+    /// process, which alone would repeat after a fork.
+    #[cold]
+    fn from_surroundings() -> Self {
+        static CALLS: AtomicU64 = AtomicU64::new(0);
+        let keys = RandomState::new();
+        // Relaxed: a counter, to tell calls of one process apart.
+        let call = CALLS.fetch_add(1, Ordering::Relaxed);
+        let part = |index: u32| {
+            keys.hash_one((index, call, std::process::id(), std::thread::current().id(), SystemTime::now()))
+        };
+        Self::from_seed([part(0), part(1), part(2), part(3)])
+    }
+
+    /// The one state that the generator never leaves is all zero.
+    fn from_seed(seed: [u64; 4]) -> Self {
+        Self(if seed == [0; 4] { [1; 4] } else { seed })
+    }
+
+    #[inline]
+    fn next(&mut self) -> u64 {
+        let [s0, s1, s2, s3] = &mut self.0;
+        let result = s0.wrapping_add(*s3).rotate_left(23).wrapping_add(*s0);
+        let shifted = *s1 << 17;
+        *s2 ^= *s0;
+        *s3 ^= *s1;
+        *s1 ^= *s2;
+        *s0 ^= *s3;
+        *s2 ^= shifted;
+        *s3 = s3.rotate_left(45);
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn the_generator_gives_the_published_numbers() {
+        let mut generator = Generator([1, 2, 3, 4]);
+        let drawn: Vec<u64> = (0..10).map(|_| generator.next()).collect();
+        // The reference vector of xoshiro256++, as its C program prints it.
+        assert_eq!(
+            drawn,
+            [
+                41_943_041,
+                58_720_359,
+                3_588_806_011_781_223,
+                3_591_011_842_654_386,
+                9_228_616_714_210_784_205,
+                9_973_669_472_204_895_162,
+                14_011_001_112_246_962_877,
+                12_406_186_145_184_390_807,
+                15_849_039_046_786_891_736,
+                10_450_023_813_501_588_000,
+            ]
+        );
+    }
+
+    #[test]
+    fn no_seed_makes_the_generator_stand_still() {
+        let mut generator = Generator::from_seed([0; 4]);
+        assert!((0..4).any(|_| generator.next() != 0));
+    }
+
+    #[test]
+    fn ids_are_never_zero_even_when_the_generator_says_so() {
+        // The state whose first number is zero: s0 = s3 = 0.
+        let stalling = Generator([0, 1, 2, 0]);
+        assert_eq!(stalling.clone().next(), 0, "the guard would not be tested");
+        set_local(stalling);
+        assert_ne!(new_span_id(), [0; 8]);
+        // And one whose first two numbers are: found by working the step back from an s0 and s3 of zero.
+        let stalling = Generator([0, 0, 1 << 63, 0]);
+        assert_eq!(
+            {
+                let mut twin = stalling;
+                [twin.next(), twin.next()]
+            },
+            [0; 2],
+            "the guard would not be tested"
+        );
+        set_local(stalling);
+        assert_ne!(new_trace_id(), [0; 16]);
+    }
+
+    #[test]
+    fn ids_differ_within_and_across_threads() {
+        let threads: Vec<_> = (0..4)
+            .map(|_| std::thread::spawn(|| (0..10_000).map(|_| (new_trace_id(), new_span_id())).collect::<Vec<_>>()))
+            .collect();
+        let ids: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+        assert_eq!(ids.iter().map(|(trace, _)| trace).collect::<HashSet<_>>().len(), ids.len());
+        assert_eq!(ids.iter().map(|(_, span)| span).collect::<HashSet<_>>().len(), ids.len());
+    }
+
+    #[test]
+    fn every_bit_of_an_id_is_used() {
+        let ids: Vec<u128> = (0..1_000).map(|_| u128::from_ne_bytes(new_trace_id())).collect();
+        assert_eq!(ids.iter().fold(0, |seen, id| seen | id), u128::MAX);
+        assert_eq!(ids.iter().fold(u128::MAX, |seen, id| seen & id), 0);
+    }
+
+    #[test]
+    fn after_reseed_a_copy_of_the_generator_goes_another_way() {
+        new_span_id();
+        let forked = LOCAL.get().generator;
+        let parents = new_span_id();
+        // What a child sees after the fork: the parent's generator, as it was.
+        set_local(forked);
+        assert_eq!(new_span_id(), parents, "without a reseed the ids repeat");
+        set_local(forked);
+        reseed();
+        assert_ne!(new_span_id(), parents);
+    }
+
+    #[test]
+    fn without_the_kernels_randomness_seeds_still_differ() {
+        let seeds: HashSet<[u64; 4]> = (0..1_000).map(|_| Generator::from_surroundings().0).collect();
+        assert_eq!(seeds.len(), 1_000);
+    }
+
+    fn set_local(generator: Generator) {
+        LOCAL.set(Seeded { generation: GENERATION.load(Ordering::Relaxed), generator });
+    }
+}

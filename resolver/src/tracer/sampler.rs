@@ -1,0 +1,171 @@
+//! Whether a trace is kept.
+
+use std::sync::Arc;
+
+use super::SpanContext;
+use super::rate_limit::RateLimit;
+use crate::config::{self, ParentDecision, Settings};
+use crate::services::ServiceMap;
+
+/// Decides, span by span, whether a trace is kept.
+///
+/// Clones share their rate limit. Share it between threads as you like: nothing here blocks or allocates.
+#[derive(Clone, Debug)]
+pub struct Sampler {
+    parent: ParentDecision,
+    root: Root,
+}
+
+/// What is known about a parent's own decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParentSampling {
+    /// There is no parent: this span begins a trace.
+    NoParent,
+    /// There is a parent, and it left the decision to us (B3 without a sampling state).
+    Deferred,
+    /// The parent is kept.
+    Sampled,
+    /// The parent is not kept.
+    NotSampled,
+    /// The parent is kept, and everything below it must be (B3's and Jaeger's debug flag).
+    Debug,
+}
+
+/// What becomes of a span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Recorded and exported; the sampled flag is set.
+    Keep,
+    /// Not recorded; its context passes on with the sampled flag cleared.
+    Drop,
+}
+
+impl Sampler {
+    /// The sampler of a service. A rate limit starts with a full bucket of its own.
+    pub fn new(settings: &Settings) -> Self {
+        let root = match settings.sampler {
+            config::Sampler::AlwaysOn => Root::Always,
+            config::Sampler::AlwaysOff => Root::Never,
+            config::Sampler::Ratio(ratio) => Root::ratio(ratio),
+            config::Sampler::RateLimit(per_second) => {
+                Root::RateLimit { per_second, bucket: Arc::new(RateLimit::new(per_second)) }
+            }
+        };
+        Self { parent: settings.parent, root }
+    }
+
+    /// The sampler of a topic within the service that `self` samples for.
+    ///
+    /// With the same rate limit it draws from the service's bucket: a limit holds for the service, not for each topic
+    /// that happens to override something else.
+    pub fn for_topic(&self, settings: &Settings) -> Self {
+        let same_limit = match (&self.root, settings.sampler) {
+            (Root::RateLimit { per_second: ours, .. }, config::Sampler::RateLimit(theirs)) => *ours == theirs,
+            _ => false,
+        };
+        if same_limit { Self { parent: settings.parent, root: self.root.clone() } } else { Self::new(settings) }
+    }
+
+    /// One sampler per slot of the map, in the order of [`ServiceMap::slots`].
+    pub fn for_slots(services: &ServiceMap) -> Vec<Self> {
+        let mut samplers: Vec<Self> = Vec::with_capacity(services.slots().len());
+        let mut owner: Option<(usize, Self)> = None;
+        for (service, settings) in services.slots() {
+            let sampler = match &owner {
+                Some((index, own)) if *index == service => own.for_topic(settings),
+                _ => {
+                    let own = Self::new(settings);
+                    owner = Some((service, own.clone()));
+                    own
+                }
+            };
+            samplers.push(sampler);
+        }
+        samplers
+    }
+
+    /// Decides about one span.
+    ///
+    /// With `parent = "respect"` a parent's decision wins and debug keeps the span; only a trace that begins here, or
+    /// whose parent deferred, is sampled. With `"ignore"` every span is sampled, whatever its parent says, debug too:
+    /// that setting is for those who do not trust the sender.
+    ///
+    /// `now` is in nanoseconds of a clock that does not go back, from any origin, the same for all calls. Only a rate
+    /// limit looks at it, so it is read only then.
+    #[inline]
+    pub fn decide(&self, parent: ParentSampling, trace_id: &[u8; 16], now: impl FnOnce() -> u64) -> Decision {
+        let keep = match (self.parent, parent) {
+            (ParentDecision::Respect, ParentSampling::Sampled | ParentSampling::Debug) => true,
+            (ParentDecision::Respect, ParentSampling::NotSampled) => false,
+            _ => self.root.keeps(trace_id, now),
+        };
+        if keep { Decision::Keep } else { Decision::Drop }
+    }
+
+    /// Decides about one span, and says so in the flags of its context.
+    ///
+    /// `parent` is the context that the span continues, if any; `sampling` is what is known of the decision above, which
+    /// can say something without a parent too (a hint in the headers). Sampled is as [`Sampler::decide`] says. Random is the
+    /// parent's, or set where `trace_id` is new (of [`new_trace_id`](super::ids::new_trace_id)). Debug passes on only where
+    /// the parent is respected.
+    #[inline]
+    pub fn flags(
+        &self,
+        trace_id: &[u8; 16],
+        parent: Option<&SpanContext>,
+        sampling: ParentSampling,
+        now: impl FnOnce() -> u64,
+    ) -> u8 {
+        let random = parent.map_or(SpanContext::RANDOM, |parent| parent.flags & SpanContext::RANDOM);
+        random
+            | match self.decide(sampling, trace_id, now) {
+                Decision::Drop => 0,
+                Decision::Keep if self.parent == ParentDecision::Respect && sampling == ParentSampling::Debug => {
+                    SpanContext::SAMPLED | SpanContext::DEBUG
+                }
+                Decision::Keep => SpanContext::SAMPLED,
+            }
+    }
+}
+
+/// Decides where no parent does.
+#[derive(Clone, Debug)]
+enum Root {
+    Always,
+    Never,
+    /// Keeps a trace whose id, in its last 63 bits, is below the threshold.
+    Threshold(u64),
+    RateLimit {
+        per_second: f64,
+        bucket: Arc<RateLimit>,
+    },
+}
+
+impl Root {
+    /// Bit for bit what `TraceIdRatioBased` of opentelemetry_sdk decides, so that services on either agree about a trace.
+    fn ratio(ratio: f64) -> Self {
+        if ratio >= 1.0 {
+            return Self::Always;
+        }
+        // A NaN comes out of `max` as zero: nothing is kept.
+        Self::Threshold((ratio.max(0.0) * (1_u64 << 63) as f64) as u64)
+    }
+
+    #[inline]
+    fn keeps(&self, trace_id: &[u8; 16], now: impl FnOnce() -> u64) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Threshold(threshold) => low_63_bits(trace_id) < *threshold,
+            Self::RateLimit { bucket, .. } => bucket.take(now()),
+        }
+    }
+}
+
+/// The low half of the id without its last bit, as the SDK takes it.
+fn low_63_bits(trace_id: &[u8; 16]) -> u64 {
+    (u128::from_be_bytes(*trace_id) as u64) >> 1
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! Every mistake is shown with its place and the way out: one bad file, one expected text beside it.
+//!
+//! `BLESS=1 cargo test -p tracer-resolver --test config_errors` writes the expected texts anew; read the difference.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use tracer_resolver::config::{Loaded, Source, Variables, load_with};
+
+const SECRET: &str = "hunter2";
+
+fn variables() -> Variables {
+    Variables::of([("SECRET", SECRET), ("SECRET_REGEX", "hunter2(["), ("SECRET_PATH", "x/hunter2.so")])
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad_config")
+}
+
+/// Compares with the file beside the input, or, when asked to, writes it.
+fn assert_golden(name: &str, rendered: &str) -> Result<(), String> {
+    let path = folder().join(format!("{name}.expected"));
+    if std::env::var_os("BLESS").is_some() {
+        fs::write(&path, rendered).unwrap();
+        return Ok(());
+    }
+    let expected = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    if expected == rendered {
+        Ok(())
+    } else {
+        Err(format!("== {name}\n-- expected\n{expected}-- rendered\n{rendered}"))
+    }
+}
+
+fn load_text(path: &Path) -> Loaded {
+    let name = path.file_name().unwrap().to_string_lossy().into_owned();
+    load_with(Source::Text { name, text: fs::read_to_string(path).unwrap() }, &variables())
+}
+
+#[test]
+fn every_bad_file_is_explained_as_expected() {
+    let mut inputs: Vec<PathBuf> = fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml" || extension == "json"))
+        .collect();
+    inputs.sort();
+    assert!(inputs.len() >= 45, "bad files went missing: {}", inputs.len());
+    let mut failures = Vec::new();
+    for input in &inputs {
+        let loaded = load_text(input);
+        let name = input.file_name().unwrap().to_string_lossy();
+        assert!(!loaded.report.problems.is_empty(), "{name} is not bad at all");
+        let rendered = loaded.report.render(false);
+        assert!(!rendered.contains(SECRET), "{name} shows a secret:\n{rendered}");
+        assert!(!format!("{:?}", loaded.report.problems).contains(SECRET), "{name} holds a secret");
+        failures.extend(assert_golden(&name, &rendered).err());
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn every_expected_text_belongs_to_a_bad_file() {
+    for entry in fs::read_dir(folder()).unwrap() {
+        let path = entry.unwrap().path();
+        let is_expected = path.extension().is_some_and(|extension| extension == "expected");
+        let is_of_a_path = path.file_name().unwrap().to_string_lossy().starts_with("path_");
+        assert!(!is_expected || is_of_a_path || path.with_extension("").exists(), "{} is left over", path.display());
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_trusted_gives_no_configuration_and_a_doubtful_one_does() {
+    let is_loaded = |name: &str| load_text(&folder().join(name)).config.is_some();
+    for refused in [
+        "syntax_key_twice.toml",
+        "unknown_key_in_batch.toml",
+        "out_of_range.toml",
+        "wrong_types.toml",
+        "topic_in_two_services.toml",
+        "unknown_backend.toml",
+        "version_newer.toml",
+        "legacy_topic_in_two_services.json",
+    ] {
+        assert!(!is_loaded(refused), "{refused}");
+    }
+    for kept in
+        ["hardly_meant.toml", "undefined_reference.toml", "malformed_references.toml", "legacy_hardly_meant.json"]
+    {
+        assert!(is_loaded(kept), "{kept}");
+    }
+}
+
+/// Loads `path` and compares, with the folder that differs from run to run cut out.
+#[track_caller]
+fn assert_path_is_refused(path: &Path, folder: &Path, name: &str) {
+    let loaded = load_with(Source::File(path.to_owned()), &variables());
+    assert!(loaded.config.is_none());
+    assert!(loaded.report.has_errors());
+    let rendered = loaded.report.render(false).replace(folder.to_str().unwrap(), "FOLDER");
+    if let Err(difference) = assert_golden(name, &rendered) {
+        panic!("{difference}");
+    }
+}
+
+#[track_caller]
+fn assert_bytes_are_refused(bytes: &[u8], name: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tracing.toml");
+    fs::write(&path, bytes).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    assert_path_is_refused(&path, folder.path(), name);
+}
+
+#[test]
+fn a_missing_file_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_path_is_refused(&folder.path().join("none.toml"), folder.path(), "path_missing");
+    symlink("nowhere", folder.path().join("link.toml")).unwrap();
+    assert_path_is_refused(&folder.path().join("link.toml"), folder.path(), "path_dangling_link");
+}
+
+#[test]
+fn a_directory_instead_of_a_file_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_path_is_refused(folder.path(), folder.path(), "path_directory");
+}
+
+#[test]
+fn a_device_is_refused_before_it_is_read() {
+    assert_path_is_refused(Path::new("/dev/zero"), Path::new("/nonexistent"), "path_device");
+}
+
+#[test]
+fn a_pipe_without_a_writer_is_refused_and_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    assert_path_is_refused(&path, folder.path(), "path_pipe");
+}
+
+#[test]
+fn an_unreadable_file_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tracing.toml");
+    fs::write(&path, "version = 1\n").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
+    if fs::File::open(&path).is_ok() {
+        // Root may read everything; a link to itself is what root cannot open either.
+        let path = folder.path().join("loop.toml");
+        symlink("loop.toml", &path).unwrap();
+        assert_path_is_refused(&path, folder.path(), "path_link_to_itself");
+    } else {
+        assert_path_is_refused(&path, folder.path(), "path_unreadable");
+    }
+}
+
+#[test]
+fn a_file_that_everyone_may_write_is_not_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tracing.toml");
+    fs::write(&path, "version = 1\n").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    assert_path_is_refused(&path, folder.path(), "path_world_writable");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o664)).unwrap();
+    assert!(load_with(Source::File(path), &variables()).config.is_some(), "a group may write");
+}
+
+#[test]
+fn a_file_of_ten_megabytes_is_refused_and_one_of_a_megabyte_is_not() {
+    assert_bytes_are_refused(&vec![b'#'; 10 << 20], "path_ten_megabytes");
+    assert_bytes_are_refused(&vec![b'#'; (1 << 20) + 1], "path_ten_megabytes");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tracing.toml");
+    let mut text = b"version = 1\n#".to_vec();
+    text.resize(1 << 20, b'x');
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(load_with(Source::File(path), &variables()).config.is_some());
+}
+
+#[test]
+fn a_file_that_is_not_utf8_is_refused_with_the_byte() {
+    assert_bytes_are_refused(b"version = 1\n# caf\xe9\n", "path_latin1");
+    assert_bytes_are_refused(b"\xff\xfev\0e\0", "path_utf16");
+}
+
+#[test]
+fn an_empty_file_is_an_error() {
+    assert_bytes_are_refused(b"", "path_empty");
+    assert_bytes_are_refused(b"\xef\xbb\xbf \n\t\n", "path_empty");
+}
+
+#[test]
+fn a_byte_order_mark_is_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tracing.toml");
+    fs::write(&path, b"\xef\xbb\xbfversion = 1\n").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let loaded = load_with(Source::File(path), &variables());
+    assert!(loaded.config.is_some(), "{}", loaded.report.render(false));
+}

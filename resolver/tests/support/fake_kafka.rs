@@ -1,0 +1,460 @@
+//! librdkafka without Kafka: the functions of [`KafkaApi`] over plain memory that never allocates, so that what is
+//! counted or measured is ours alone.
+
+#![expect(dead_code, reason = "each of the programs that include this file uses a part of it")]
+
+use std::cell::{Cell, RefCell};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ptr::null_mut;
+
+use tracer_resolver::Resolver;
+use tracer_resolver::interceptor::{
+    Door, KafkaApi, OnConfDestroy, OnDestroy, OnMessage, OnNew, RdKafka, RdKafkaConf, RdKafkaError, RdKafkaHeaders,
+    RdKafkaMessage, RdKafkaTopic, conf_init,
+};
+
+/// A client whose callbacks can be called one by one.
+pub struct FakeClient {
+    properties: Vec<(CString, CString)>,
+    kind: c_int,
+    on_new: Cell<Option<(OnNew, *mut c_void)>>,
+    on_conf_destroy: Cell<Option<(OnConfDestroy, *mut c_void)>>,
+    on_destroy: Cell<Option<(OnDestroy, *mut c_void)>>,
+    on_send: Cell<Option<(OnMessage, *mut c_void)>>,
+    on_acknowledgement: Cell<Option<(OnMessage, *mut c_void)>>,
+    on_consume: Cell<Option<(OnMessage, *mut c_void)>>,
+}
+
+/// A message with its headers beside it.
+#[repr(C)]
+pub struct FakeMessage {
+    raw: RdKafkaMessage,
+    headers: RefCell<FakeHeaders>,
+    has_headers: Cell<bool>,
+    topic: CString,
+    /// What `rd_kafka_message_latency` says.
+    pub latency_micros: i64,
+    /// What `rd_kafka_message_timestamp` says.
+    pub timestamp_millis: i64,
+}
+
+/// Up to eight headers, in place.
+#[derive(Default)]
+pub struct FakeHeaders {
+    headers: [FakeHeader; 8],
+    count: usize,
+}
+
+#[derive(Clone, Copy)]
+struct FakeHeader {
+    name: [u8; 32],
+    value: [u8; 128],
+    len: usize,
+}
+
+impl Default for FakeHeader {
+    fn default() -> Self {
+        Self { name: [0; 32], value: [0; 128], len: 0 }
+    }
+}
+
+impl FakeClient {
+    /// A producer that `resolver` traces.
+    pub fn producer(resolver: &Resolver) -> Box<Self> {
+        Self::new(resolver, 0)
+    }
+
+    /// A consumer that `resolver` traces, through this door.
+    pub fn consumer(resolver: &Resolver, door: Door) -> Box<Self> {
+        Self::with_door(resolver, 1, door)
+    }
+
+    fn new(resolver: &Resolver, kind: c_int) -> Box<Self> {
+        Self::with_door(resolver, kind, Door::Rust)
+    }
+
+    fn with_door(resolver: &Resolver, kind: c_int, door: Door) -> Box<Self> {
+        let properties = [
+            (c"client.id", c"bench-client"),
+            (c"bootstrap.servers", c"broker-1:9092"),
+            (c"message.max.bytes", c"1000000"),
+            (c"queue.buffering.max.messages", c"100000"),
+            (c"group.id", if kind == 1 { c"bench-group" } else { c"" }),
+        ];
+        let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        let client = Box::new(Self {
+            properties,
+            kind,
+            on_new: Cell::default(),
+            on_conf_destroy: Cell::default(),
+            on_destroy: Cell::default(),
+            on_send: Cell::default(),
+            on_acknowledgement: Cell::default(),
+            on_consume: Cell::default(),
+        });
+        let pointer = std::ptr::from_ref(&*client).cast_mut();
+        // SAFETY: the table's functions take the configuration and the client for this very struct, which is boxed.
+        unsafe {
+            conf_init(&API, pointer.cast(), resolver, None, door);
+            if let Some((on_new, opaque)) = client.on_new.get() {
+                on_new(pointer.cast(), pointer.cast(), opaque, null_mut(), 0);
+            }
+        }
+        client
+    }
+
+    /// `rd_kafka_produce()` up to the partitioner.
+    pub fn send(&self, message: &FakeMessage) {
+        call(&self.on_send, message);
+    }
+
+    /// The broker's answer.
+    pub fn acknowledge(&self, message: &FakeMessage) {
+        call(&self.on_acknowledgement, message);
+    }
+
+    /// The hand-over to the application.
+    pub fn consume(&self, message: &FakeMessage) {
+        call(&self.on_consume, message);
+    }
+
+    /// Whether the interceptors were registered.
+    pub fn is_traced(&self) -> bool {
+        self.on_new.get().is_some()
+    }
+}
+
+impl Drop for FakeClient {
+    fn drop(&mut self) {
+        // SAFETY: the order of librdkafka, with the opaques that were registered.
+        unsafe {
+            if let Some((on_destroy, opaque)) = self.on_destroy.get() {
+                on_destroy(std::ptr::from_mut(self).cast(), opaque);
+            }
+            if let Some((on_conf_destroy, opaque)) = self.on_conf_destroy.get() {
+                on_conf_destroy(opaque);
+            }
+        }
+    }
+}
+
+fn call(callback: &Cell<Option<(OnMessage, *mut c_void)>>, message: &FakeMessage) {
+    if let Some((callback, opaque)) = callback.get() {
+        // SAFETY: the message outlives the call, and begins with librdkafka's own struct.
+        unsafe { callback(null_mut(), std::ptr::from_ref(message).cast_mut().cast(), opaque) };
+    }
+}
+
+impl FakeMessage {
+    /// A message of `topic` without headers.
+    pub fn new(topic: &str) -> Box<Self> {
+        let mut message = Box::new(Self {
+            raw: RdKafkaMessage {
+                err: 0,
+                rkt: null_mut(),
+                partition: 3,
+                payload: null_mut(),
+                len: 100,
+                key: null_mut(),
+                key_len: 8,
+                offset: 12_345,
+                private: null_mut(),
+            },
+            headers: RefCell::default(),
+            has_headers: Cell::new(false),
+            topic: CString::new(topic).unwrap(),
+            latency_micros: 250,
+            timestamp_millis: 1_700_000_000_000,
+        });
+        message.raw.payload = message.topic.as_ptr().cast_mut().cast();
+        message.raw.rkt = std::ptr::from_ref(&message.topic).cast_mut().cast();
+        message
+    }
+
+    /// Forgets all headers.
+    pub fn clear(&self) {
+        self.has_headers.set(false);
+        self.headers.borrow_mut().count = 0;
+    }
+
+    /// Sets the error and the place in the log.
+    pub fn place(&mut self, err: i32, partition: i32, offset: i64) {
+        (self.raw.err, self.raw.partition, self.raw.offset) = (err, partition, offset);
+    }
+
+    /// Appends a header as the application would.
+    pub fn add_header(&self, name: &CStr, value: &[u8]) {
+        self.has_headers.set(true);
+        self.headers.borrow_mut().add(name.to_bytes(), value);
+    }
+
+    /// The last header of this name.
+    pub fn header(&self, name: &str) -> Option<Vec<u8>> {
+        let headers = self.headers.borrow();
+        headers.iter().rfind(|header| header.name() == name.as_bytes()).map(|header| header.value[..header.len].to_vec())
+    }
+}
+
+impl FakeHeaders {
+    fn iter(&self) -> impl DoubleEndedIterator<Item = &FakeHeader> {
+        self.headers[..self.count].iter()
+    }
+
+    fn add(&mut self, name: &[u8], value: &[u8]) {
+        let header = &mut self.headers[self.count];
+        header.name[..name.len()].copy_from_slice(name);
+        header.name[name.len()] = 0;
+        header.value[..value.len()].copy_from_slice(value);
+        header.len = value.len();
+        self.count += 1;
+    }
+}
+
+impl FakeHeader {
+    fn name(&self) -> &[u8] {
+        CStr::from_bytes_until_nul(&self.name).unwrap().to_bytes()
+    }
+}
+
+// The rest are the functions of the table. SAFETY, for each: called by the engine only, with pointers that came from the
+// structs above, while these live.
+
+static API: KafkaApi = KafkaApi {
+    conf_interceptor_add_on_new,
+    conf_interceptor_add_on_conf_destroy,
+    interceptor_add_on_destroy,
+    interceptor_add_on_send,
+    interceptor_add_on_acknowledgement,
+    interceptor_add_on_consume,
+    client_type,
+    conf_get,
+    topic_name,
+    message_headers,
+    message_set_headers,
+    message_latency,
+    message_timestamp,
+    headers_new,
+    header_add,
+    header_remove,
+    header_get_last,
+    header_get_all,
+    err2name,
+};
+
+const NOENT: RdKafkaError = -156;
+
+unsafe extern "C" fn conf_interceptor_add_on_new(
+    conf: *mut RdKafkaConf,
+    _name: *const c_char,
+    on_new: OnNew,
+    opaque: *mut c_void,
+) -> RdKafkaError {
+    // SAFETY: see above.
+    unsafe { &*conf.cast::<FakeClient>() }.on_new.set(Some((on_new, opaque)));
+    0
+}
+
+unsafe extern "C" fn conf_interceptor_add_on_conf_destroy(
+    conf: *mut RdKafkaConf,
+    _name: *const c_char,
+    on_conf_destroy: OnConfDestroy,
+    opaque: *mut c_void,
+) -> RdKafkaError {
+    // SAFETY: see above.
+    unsafe { &*conf.cast::<FakeClient>() }.on_conf_destroy.set(Some((on_conf_destroy, opaque)));
+    0
+}
+
+unsafe extern "C" fn interceptor_add_on_destroy(
+    rk: *mut RdKafka,
+    _name: *const c_char,
+    on_destroy: OnDestroy,
+    opaque: *mut c_void,
+) -> RdKafkaError {
+    // SAFETY: see above.
+    unsafe { &*rk.cast::<FakeClient>() }.on_destroy.set(Some((on_destroy, opaque)));
+    0
+}
+
+unsafe extern "C" fn interceptor_add_on_send(
+    rk: *mut RdKafka,
+    _name: *const c_char,
+    callback: OnMessage,
+    opaque: *mut c_void,
+) -> RdKafkaError {
+    // SAFETY: see above.
+    unsafe { &*rk.cast::<FakeClient>() }.on_send.set(Some((callback, opaque)));
+    0
+}
+
+unsafe extern "C" fn interceptor_add_on_acknowledgement(
+    rk: *mut RdKafka,
+    _name: *const c_char,
+    callback: OnMessage,
+    opaque: *mut c_void,
+) -> RdKafkaError {
+    // SAFETY: see above.
+    unsafe { &*rk.cast::<FakeClient>() }.on_acknowledgement.set(Some((callback, opaque)));
+    0
+}
+
+unsafe extern "C" fn interceptor_add_on_consume(
+    rk: *mut RdKafka,
+    _name: *const c_char,
+    callback: OnMessage,
+    opaque: *mut c_void,
+) -> RdKafkaError {
+    // SAFETY: see above.
+    unsafe { &*rk.cast::<FakeClient>() }.on_consume.set(Some((callback, opaque)));
+    0
+}
+
+unsafe extern "C" fn client_type(rk: *const RdKafka) -> c_int {
+    // SAFETY: see above.
+    unsafe { &*rk.cast::<FakeClient>() }.kind
+}
+
+unsafe extern "C" fn conf_get(
+    conf: *const RdKafkaConf,
+    name: *const c_char,
+    value: *mut c_char,
+    size: *mut usize,
+) -> c_int {
+    // SAFETY: see above; `size` is the room at `value`.
+    unsafe {
+        let (client, name) = (&*conf.cast::<FakeClient>(), CStr::from_ptr(name));
+        let Some((_, found)) = client.properties.iter().find(|(known, _)| known.as_c_str() == name) else { return -2 };
+        let found = found.as_bytes_with_nul();
+        std::ptr::copy_nonoverlapping(found.as_ptr().cast(), value, found.len().min(*size));
+        *size = found.len();
+    }
+    0
+}
+
+unsafe extern "C" fn topic_name(topic: *const RdKafkaTopic) -> *const c_char {
+    // SAFETY: see above.
+    unsafe { &*topic.cast::<CString>() }.as_ptr()
+}
+
+unsafe extern "C" fn message_headers(
+    message: *const RdKafkaMessage,
+    headers: *mut *mut RdKafkaHeaders,
+) -> RdKafkaError {
+    // SAFETY: see above.
+    unsafe {
+        let message = &*message.cast::<FakeMessage>();
+        if !message.has_headers.get() {
+            return NOENT;
+        }
+        *headers = std::ptr::from_ref(&message.headers).cast_mut().cast();
+    }
+    0
+}
+
+thread_local!(static NEW_HEADERS: RefCell<FakeHeaders> = RefCell::default());
+
+unsafe extern "C" fn headers_new(_count: usize) -> *mut RdKafkaHeaders {
+    NEW_HEADERS.with(|new| {
+        new.borrow_mut().count = 0;
+        std::ptr::from_ref(new).cast_mut().cast()
+    })
+}
+
+/// The message's own list is used: what was made by `headers_new` is empty still.
+unsafe extern "C" fn message_set_headers(message: *mut RdKafkaMessage, _headers: *mut RdKafkaHeaders) {
+    // SAFETY: see above.
+    let message = unsafe { &*message.cast::<FakeMessage>() };
+    message.has_headers.set(true);
+    message.headers.borrow_mut().count = 0;
+    SET.with(|set| set.set(std::ptr::from_ref(&message.headers)));
+}
+
+thread_local!(static SET: Cell<*const RefCell<FakeHeaders>> = const { Cell::new(std::ptr::null()) });
+
+/// `headers_new` gave a stand-in; after `message_set_headers` it stands for the message's own list.
+fn resolve(headers: *const RdKafkaHeaders) -> *const RefCell<FakeHeaders> {
+    let stand_in = NEW_HEADERS.with(|new| std::ptr::from_ref(new).cast::<RdKafkaHeaders>());
+    if headers == stand_in { SET.with(Cell::get) } else { headers.cast() }
+}
+
+unsafe extern "C" fn message_latency(message: *const RdKafkaMessage) -> i64 {
+    // SAFETY: see above.
+    unsafe { &*message.cast::<FakeMessage>() }.latency_micros
+}
+
+unsafe extern "C" fn message_timestamp(message: *const RdKafkaMessage, kind: *mut c_int) -> i64 {
+    // SAFETY: see above.
+    unsafe {
+        *kind = 1;
+        (*message.cast::<FakeMessage>()).timestamp_millis
+    }
+}
+
+unsafe extern "C" fn header_add(
+    headers: *mut RdKafkaHeaders,
+    name: *const c_char,
+    name_len: isize,
+    value: *const c_void,
+    len: isize,
+) -> RdKafkaError {
+    // SAFETY: see above; the lengths are those of the texts.
+    unsafe {
+        let name = std::slice::from_raw_parts(name.cast::<u8>(), name_len as usize);
+        let value = std::slice::from_raw_parts(value.cast::<u8>(), len as usize);
+        (*resolve(headers)).borrow_mut().add(name, value);
+    }
+    0
+}
+
+unsafe extern "C" fn header_remove(headers: *mut RdKafkaHeaders, name: *const c_char) -> RdKafkaError {
+    // SAFETY: see above.
+    let (mut headers, name) = unsafe { ((*resolve(headers)).borrow_mut(), CStr::from_ptr(name).to_bytes()) };
+    let mut kept = 0;
+    for index in 0..headers.count {
+        let header = headers.headers[index];
+        if header.name() != name {
+            headers.headers[kept] = header;
+            kept += 1;
+        }
+    }
+    headers.count = kept;
+    0
+}
+
+unsafe extern "C" fn header_get_last(
+    headers: *const RdKafkaHeaders,
+    name: *const c_char,
+    value: *mut *const c_void,
+    size: *mut usize,
+) -> RdKafkaError {
+    // SAFETY: see above.
+    unsafe {
+        let (headers, name) = ((*resolve(headers)).borrow(), CStr::from_ptr(name).to_bytes());
+        let Some(header) = headers.iter().rfind(|header| header.name() == name) else { return NOENT };
+        *value = header.value.as_ptr().cast();
+        *size = header.len;
+    }
+    0
+}
+
+unsafe extern "C" fn header_get_all(
+    headers: *const RdKafkaHeaders,
+    index: usize,
+    name: *mut *const c_char,
+    value: *mut *const c_void,
+    size: *mut usize,
+) -> RdKafkaError {
+    // SAFETY: see above.
+    unsafe {
+        let headers = (*resolve(headers)).borrow();
+        let Some(header) = headers.iter().nth(index) else { return NOENT };
+        *name = header.name.as_ptr().cast();
+        *value = header.value.as_ptr().cast();
+        *size = header.len;
+    }
+    0
+}
+
+unsafe extern "C" fn err2name(_code: RdKafkaError) -> *const c_char {
+    c"_FAKE".as_ptr()
+}
