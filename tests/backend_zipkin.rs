@@ -108,6 +108,9 @@ fn a_span_without_ids_does_not_keep_the_others_back() {
     batch.resource_spans[0].scope_spans[0].spans[1].trace_id = vec![0; 16];
     let error = export(&backend, &sample_spans::bytes(&batch), 3).unwrap_err();
     assert_eq!((error.kind(), error.rejected_spans(), zipkin.spans().len()), (ErrorKind::Partial, 1, 2));
+    batch.resource_spans[0].scope_spans[0].spans.retain(|span| span.trace_id == [0; 16]);
+    let error = export(&backend, &sample_spans::bytes(&batch), 1).unwrap_err();
+    assert_eq!((error.rejected_spans(), zipkin.server().requests().len()), (1, 1), "an empty request was sent");
 }
 
 #[test]
