@@ -18,9 +18,11 @@ pub fn is_set(id: &[u8]) -> bool {
     id.iter().any(|byte| *byte != 0)
 }
 
-/// Whether a span has the ids it must have. One that has not would make a server refuse the whole batch.
+/// Whether a span's ids are right: its own there, its parent's there or not. A server would refuse the whole batch because
+/// of one that are not.
 pub(crate) fn has_ids(span: &Span) -> bool {
-    span.trace_id.len() == 16 && is_set(&span.trace_id) && span.span_id.len() == 8 && is_set(&span.span_id)
+    let is_id = |id: &[u8], length: usize| id.len() == length && is_set(id);
+    is_id(&span.trace_id, 16) && is_id(&span.span_id, 8) && matches!(span.parent_span_id.len(), 0 | 8)
 }
 
 #[cfg(test)]
@@ -51,5 +53,7 @@ mod tests {
         ] {
             assert!(!has_ids(&bad));
         }
+        let child_of = |parent: &[u8]| Span { parent_span_id: parent.to_vec(), ..span(&[1; 16], &[1; 8]) };
+        assert!(has_ids(&child_of(&[0; 8])) && has_ids(&child_of(&[2; 8])) && !has_ids(&child_of(&[2; 4])));
     }
 }
