@@ -188,6 +188,11 @@ impl FakeMessage {
         self.headers.borrow_mut().add(name.to_bytes(), value);
     }
 
+    /// Whether the application finds a header of this name.
+    pub fn has_header(&self, name: &str) -> bool {
+        self.headers.borrow().iter().any(|header| header.name() == name.as_bytes())
+    }
+
     /// The last header of this name.
     pub fn header(&self, name: &str) -> Option<Vec<u8>> {
         let headers = self.headers.borrow();
