@@ -162,6 +162,25 @@ fn connections_are_kept_open_and_counted() {
 }
 
 #[test]
+fn several_threads_export_at_once_over_connections_of_their_own() {
+    let collector = OtlpReceiver::start().unwrap();
+    collector.respond_after(Duration::from_millis(300));
+    let config = serde_json::json!({"endpoint": collector.endpoint()}).to_string();
+    let backend =
+        Otlp::create(&CreateArgs { max_concurrency: 4, ..CreateArgs::detached("collector", &config) }).unwrap();
+    let started = Instant::now();
+    for _ in 0..2 {
+        std::thread::scope(|scope| {
+            let exports: Vec<_> = (0..4).map(|_| scope.spawn(|| export(&backend, LONG))).collect();
+            exports.into_iter().for_each(|export| export.join().unwrap().unwrap());
+        });
+    }
+    assert!(started.elapsed() < Duration::from_millis(1_800), "one after the other: {:?}", started.elapsed());
+    assert_eq!(collector.server().connections(), 4, "the second round took the connections of the first");
+    assert_eq!((backend.stats().batches_sent, backend.stats().in_flight), (8, 0));
+}
+
+#[test]
 fn a_collector_that_dies_in_the_middle_is_worth_another_try_and_is_found_again() {
     let mut collector = OtlpReceiver::start().unwrap();
     let port = collector.server().address().port();
