@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::OwnedMessage;
+use rdkafka::message::{Header, Headers, Message, OwnedHeaders, OwnedMessage};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -21,6 +21,13 @@ impl Kafka {
             cluster.create_topic(topic, 1, 1).unwrap();
         }
         Self { cluster }
+    }
+
+    /// A cluster with one topic of several partitions.
+    pub fn start_partitioned(topic: &str, partitions: i32) -> Self {
+        let kafka = Self::start(&[]);
+        kafka.cluster.create_topic(topic, partitions, 1).unwrap();
+        kafka
     }
 
     /// The cluster itself, to provoke errors.
@@ -54,7 +61,14 @@ pub fn next_message(consumer: &BaseConsumer) -> OwnedMessage {
     panic!("no message came");
 }
 
-/// A consumer of partition 0 of one topic from its beginning, without its group's ceremony.
+/// A consumer of one topic.
+pub fn subscribe(config: &ClientConfig, topic: &str) -> BaseConsumer {
+    let consumer: BaseConsumer = config.create().unwrap();
+    consumer.subscribe(&[topic]).unwrap();
+    consumer
+}
+
+/// A consumer of the first partition of one topic, from its beginning, without the seconds that joining a group takes.
 pub fn assign(config: &ClientConfig, topic: &str) -> BaseConsumer {
     let consumer: BaseConsumer = config.create().unwrap();
     let mut partitions = TopicPartitionList::new();
@@ -63,9 +77,28 @@ pub fn assign(config: &ClientConfig, topic: &str) -> BaseConsumer {
     consumer
 }
 
-/// A consumer of one topic.
-pub fn subscribe(config: &ClientConfig, topic: &str) -> BaseConsumer {
-    let consumer: BaseConsumer = config.create().unwrap();
-    consumer.subscribe(&[topic]).unwrap();
-    consumer
+/// The headers of a message: names, and values as text, `NULL` without one.
+pub fn headers_of(message: &impl Message) -> Vec<(String, String)> {
+    let text =
+        |value: Option<&[u8]>| value.map_or("NULL".to_owned(), |value| String::from_utf8_lossy(value).into_owned());
+    let headers = message.headers();
+    headers
+        .map(|headers| headers.iter().map(|header| (header.key.to_owned(), text(header.value))).collect())
+        .unwrap_or_default()
+}
+
+/// The one header of this name; panics when it repeats.
+pub fn header_of(message: &impl Message, name: &str) -> Option<String> {
+    let mut values: Vec<_> = headers_of(message)
+        .into_iter()
+        .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
+        .collect();
+    assert!(values.len() < 2, "{name} repeats: {values:?}");
+    values.pop()
+}
+
+/// Headers of these names and values.
+pub fn with_headers(headers: &[(&str, &str)]) -> OwnedHeaders {
+    headers.iter().fold(OwnedHeaders::new(), |all, (key, value)| all.insert(Header { key, value: Some(*value) }))
 }

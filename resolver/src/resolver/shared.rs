@@ -11,9 +11,9 @@ use super::stats::{ServiceStats, Stats};
 use crate::batch::{Lane, LaneBackends, LaneService, ServiceResource};
 use crate::config::{Config, Report, Service, Settings};
 use crate::interceptor::Route;
-use crate::{host, report};
 use crate::services::ServiceMap;
 use crate::tracer::sampler::Sampler;
+use crate::{host, report};
 
 /// Immutable once built, but for counters and what a fork starts anew.
 pub(crate) struct Shared {
