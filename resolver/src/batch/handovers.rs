@@ -261,3 +261,6 @@ fn thread_number() -> u64 {
     thread_local!(static MARK: u8 = const { 0 });
     MARK.try_with(|mark| std::ptr::from_ref(mark) as u64).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests;
