@@ -1,5 +1,6 @@
 //! The one thread between Kafka's threads and the backends: drains, encodes, seals.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use super::lane::{Lane, LaneBackends, LaneBuffer};
 use super::pipeline::Pipeline;
 use super::record::{FinishedSpan, SpanFlags};
 use crate::clock;
+use crate::interceptor::Route;
 
 /// How often the watchdogs of the backends are looked at while there is work.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
@@ -45,14 +47,16 @@ impl BatchThread {
     fn round(&mut self) {
         let inbox = std::mem::take(&mut *self.pipeline.inbox());
         let now = Instant::now();
-        let flush_all = !inbox.flushes.is_empty() || !inbox.retired_routes.is_empty();
-        let claimable_since =
-            if flush_all { u64::MAX } else { clock::unix_nanos().saturating_sub(CLAIM_WINDOW.as_nanos() as u64) };
+        let claimable_since = clock::unix_nanos().saturating_sub(CLAIM_WINDOW.as_nanos() as u64);
+        let retired: HashSet<*const Route> = inbox.retired_routes.iter().map(Arc::as_ptr).collect();
+        let must_go = |route: &Route| {
+            inbox.flushes.iter().any(|flush| flush.concerns(route)) || retired.contains(&std::ptr::from_ref(route))
+        };
         let (pipeline, buffers) = (self.pipeline, &mut self.buffers);
         // The sweep comes first: a hand-over of a retired route that another thread is displacing right now ends up in
         // that thread's segment, which is drained after it.
         if let Some(handovers) = pipeline.handovers() {
-            handovers.sweep(claimable_since, |span, extra| {
+            handovers.sweep(claimable_since, must_go, |span, extra| {
                 if span.trace_flags & 1 == 1 {
                     encode(buffers, span, extra, now);
                 }

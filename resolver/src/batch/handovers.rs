@@ -161,11 +161,17 @@ impl Handovers {
         None
     }
 
-    /// Gives every hand-over that began before `before` (nanoseconds since the epoch) to `leave`.
+    /// Gives every hand-over that began before `before` (nanoseconds since the epoch), or whose route `must_go`, to
+    /// `leave`.
     ///
     /// A slot that another thread is at is waited for: afterwards no thread follows a route that a hand-over named
     /// before the call. Runs on the batch thread only, which may wait.
-    pub(crate) fn sweep(&self, before: u64, mut leave: impl FnMut(&FinishedSpan, &[u8])) {
+    pub(crate) fn sweep(
+        &self,
+        before: u64,
+        must_go: impl Fn(&Route) -> bool,
+        mut leave: impl FnMut(&FinishedSpan, &[u8]),
+    ) {
         // Acquire: pairs with the release in `claim`.
         if self.held.load(Ordering::Acquire) == 0 {
             return;
@@ -180,7 +186,8 @@ impl Handovers {
             }
             // SAFETY: `take_held` moved the state to BUSY, so this thread owns `held`.
             let held = unsafe { (*slot.held.get()).assume_init_ref() };
-            if held.span.start >= before {
+            // SAFETY: a held record's route is alive: its client's hand-overs are swept before its routes are dropped.
+            if held.span.start >= before && !must_go(unsafe { &*held.span.route }) {
                 slot.state.store(HELD, Ordering::Release);
                 continue;
             }
