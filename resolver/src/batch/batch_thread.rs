@@ -1,6 +1,7 @@
 //! The one thread between Kafka's threads and the backends: drains, encodes, seals.
 
 use std::collections::HashSet;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -45,18 +46,22 @@ impl BatchThread {
 
     /// Takes everything that was finished before, encodes it, and sends what is due.
     fn round(&mut self) {
-        let inbox = std::mem::take(&mut *self.pipeline.inbox());
+        let mut inbox = std::mem::take(&mut *self.pipeline.inbox());
         let now = Instant::now();
-        let claimable_since = clock::unix_nanos().saturating_sub(CLAIM_WINDOW.as_nanos() as u64);
-        let retired: HashSet<*const Route> = inbox.retired_routes.iter().map(Arc::as_ptr).collect();
-        let must_go = |route: &Route| {
-            inbox.flushes.iter().any(|flush| flush.concerns(route)) || retired.contains(&std::ptr::from_ref(route))
-        };
+        // Leaked, not dropped, if this round fails: records may refer to them still.
+        let retired_routes = ManuallyDrop::new(std::mem::take(&mut inbox.retired_routes));
         let (pipeline, buffers) = (self.pipeline, &mut self.buffers);
         // The sweep comes first: a hand-over of a retired route that another thread is displacing right now ends up in
         // that thread's segment, which is drained after it.
         if let Some(handovers) = pipeline.handovers() {
-            handovers.sweep(claimable_since, must_go, |span, extra| {
+            let claimable_since = clock::unix_nanos().saturating_sub(CLAIM_WINDOW.as_nanos() as u64);
+            let retired: HashSet<_> = retired_routes.iter().map(Arc::as_ptr).collect();
+            let leaves = |span: &FinishedSpan, route: &Route| {
+                span.start < claimable_since
+                    || inbox.flushes.iter().any(|flush| flush.concerns(route))
+                    || retired.contains(&span.route)
+            };
+            handovers.sweep(leaves, |span, extra| {
                 if span.trace_flags & 1 == 1 {
                     encode(buffers, span, extra, now);
                 }
@@ -84,7 +89,7 @@ impl BatchThread {
             flush.complete();
         }
         // Only now: every record that refers to them was drained above.
-        drop(inbox.retired_routes);
+        drop(ManuallyDrop::into_inner(retired_routes));
     }
 
     fn tick(&mut self, now: Instant) {
