@@ -161,11 +161,11 @@ impl Handovers {
         None
     }
 
-    /// Gives every hand-over that began before `before` (nanoseconds since the epoch) to `leave`.
+    /// Gives every hand-over that is `due` to `leave`.
     ///
     /// A slot that another thread is at is waited for: afterwards no thread follows a route that a hand-over named
     /// before the call. Runs on the batch thread only, which may wait.
-    pub(crate) fn sweep(&self, before: u64, mut leave: impl FnMut(&FinishedSpan, &[u8])) {
+    pub(crate) fn sweep(&self, due: impl Fn(&FinishedSpan) -> bool, mut leave: impl FnMut(&FinishedSpan, &[u8])) {
         // Acquire: pairs with the release in `claim`.
         if self.held.load(Ordering::Acquire) == 0 {
             return;
@@ -180,7 +180,7 @@ impl Handovers {
             }
             // SAFETY: `take_held` moved the state to BUSY, so this thread owns `held`.
             let held = unsafe { (*slot.held.get()).assume_init_ref() };
-            if held.span.start >= before {
+            if !due(&held.span) {
                 slot.state.store(HELD, Ordering::Release);
                 continue;
             }
