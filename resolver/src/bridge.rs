@@ -53,7 +53,9 @@ impl Resolver {
         let index = self.service(service).ok_or_else(unknown)?;
         let (processor, sampler) = BridgeProcessor::new(&shared, index).ok_or_else(unknown)?;
         Ok(SdkTracerProvider::builder()
-            .with_resource(Resource::builder_empty().with_attribute(KeyValue::new("service.name", service.to_owned())).build())
+            .with_resource(
+                Resource::builder_empty().with_attribute(KeyValue::new("service.name", service.to_owned())).build(),
+            )
             .with_sampler(sampler)
             .with_span_processor(processor)
             .build())
@@ -133,7 +135,11 @@ impl SpanProcessor for BridgeProcessor {
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        if Pipeline::current().seal_all(Instant::now() + timeout) { Ok(()) } else { Err(OTelSdkError::Timeout(timeout)) }
+        if Pipeline::current().seal_all(Instant::now() + timeout) {
+            Ok(())
+        } else {
+            Err(OTelSdkError::Timeout(timeout))
+        }
     }
 }
 

@@ -30,9 +30,8 @@ pub(crate) type BoundConfInit = unsafe extern "C" fn(
 pub(crate) fn publish(target: BoundConfInit, binding: u64) -> io::Result<String> {
     let image = image(target as usize as u64, binding);
     memory_file(&image).or_else(|refused| {
-        temporary_file(&image).map_err(|error| {
-            io::Error::other(format!("no memory file ({refused}) and no temporary file ({error})"))
-        })
+        temporary_file(&image)
+            .map_err(|error| io::Error::other(format!("no memory file ({refused}) and no temporary file ({error})")))
     })
 }
 

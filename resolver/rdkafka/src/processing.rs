@@ -96,8 +96,7 @@ fn start(resolver: Option<&Resolver>, message: &impl Message, service: Option<&s
     let Some(resolver) = resolver.filter(|resolver| resolver.is_on()) else {
         return tracer_resolver::Processing::untraced();
     };
-    let place =
-        MessagePlace { topic: message.topic(), partition: message.partition(), offset: message.offset() };
+    let place = MessagePlace { topic: message.topic(), partition: message.partition(), offset: message.offset() };
     let service = service.and_then(|name| resolver.service(name));
     let headers = message.headers();
     let count = headers.map_or(0, |headers| headers.count());

@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::template::{ServiceResource, own_scope};
 use crate::config;
 use crate::export::FinishedBatch;
+use crate::per_process::PerProcess;
 use crate::resolver::ServiceCounters;
 
 /// One distinct list of backends of one resolver. Services that export to the same backends share it, and with it
@@ -25,10 +26,11 @@ pub(crate) struct Lane {
 }
 
 /// What a lane needs of a service.
-#[derive(Debug)]
 pub(crate) struct LaneService {
-    pub resource: ServiceResource,
-    pub counters: Arc<ServiceCounters>,
+    /// Names the process, so a child of a fork has another.
+    resource: PerProcess<ServiceResource>,
+    describe: Box<dyn Fn() -> ServiceResource + Send + Sync>,
+    counters: Arc<ServiceCounters>,
 }
 
 /// Where the batches of a resolver's lanes go.
@@ -60,6 +62,20 @@ struct ServiceSpans {
     /// The application's own spans: (encoded scope, encoded `spans` fields).
     application: Vec<(Arc<[u8]>, Vec<u8>)>,
     count: u32,
+}
+
+impl LaneService {
+    /// `describe` is called once in every process.
+    pub(crate) fn new(
+        describe: impl Fn() -> ServiceResource + Send + Sync + 'static,
+        counters: Arc<ServiceCounters>,
+    ) -> Self {
+        Self { resource: PerProcess::new(), describe: Box::new(describe), counters }
+    }
+
+    fn resource(&self) -> &ServiceResource {
+        self.resource.get_or_init(&self.describe)
+    }
 }
 
 impl Lane {
@@ -113,7 +129,7 @@ impl LaneBuffer {
 
     /// Lets `encode` append one `spans` field of `service`; seals the batch when it has grown to its size.
     pub(crate) fn add(&mut self, service: u32, now: Instant, encode: impl FnOnce(&mut Vec<u8>)) {
-        let room = self.lane.services.get(service as usize).map_or(0, |known| known.resource.head_room(own_scope()));
+        let room = self.lane.services.get(service as usize).map_or(0, |known| known.resource().head_room(own_scope()));
         let spans = self.spans_of(service);
         if spans.own.is_empty() {
             spans.own.reserve(spans.expected + spans.expected / 8);
@@ -176,7 +192,7 @@ impl LaneBuffer {
     /// The usual case, one service: its spans stay where they were encoded.
     fn body_of_one(&mut self, service: u32) -> (Vec<u8>, usize) {
         let lane = Arc::clone(&self.lane);
-        let Some(LaneService { resource, .. }) = lane.services.get(service as usize) else { return (Vec::new(), 0) };
+        let Some(known) = lane.services.get(service as usize) else { return (Vec::new(), 0) };
         let spans = self.spans_of(service);
         if !spans.application.is_empty() {
             return (self.body_of_all(), 0);
@@ -184,7 +200,7 @@ impl LaneBuffer {
         let last = spans.own.len();
         let mut body = std::mem::take(&mut spans.own);
         spans.expected = last;
-        let start = resource.wrap_in_place(&mut body, own_scope());
+        let start = known.resource().wrap_in_place(&mut body, own_scope());
         (body, start)
     }
 
@@ -193,10 +209,10 @@ impl LaneBuffer {
         let mut body = Vec::with_capacity(self.bytes + self.services.len() * 512);
         for spans in self.services.iter().filter(|spans| spans.count > 0) {
             let Some(service) = self.lane.services.get(spans.service as usize) else { continue };
-            let own = spans.own.get(service.resource.head_room(own_scope())..).unwrap_or(&[]);
+            let own = spans.own.get(service.resource().head_room(own_scope())..).unwrap_or(&[]);
             let own = std::iter::once((own_scope(), own)).filter(|(_, spans)| !spans.is_empty());
             let application = spans.application.iter().map(|(scope, spans)| (&scope[..], &spans[..]));
-            service.resource.wrap(&mut body, own.chain(application));
+            service.resource().wrap(&mut body, own.chain(application));
         }
         body
     }

@@ -151,6 +151,15 @@ impl Varint {
         self.bytes.into_iter().take(usize::from(self.len))
     }
 
+    pub(crate) fn len(&self) -> u8 {
+        self.len
+    }
+
+    /// All ten bytes, zeros after the last one.
+    pub(crate) fn padded(&self) -> &[u8; 10] {
+        &self.bytes
+    }
+
     pub(crate) fn as_slice(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or(&[])
     }

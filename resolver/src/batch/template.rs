@@ -101,15 +101,17 @@ impl RouteTemplates {
             out.extend_from_slice(&head);
         }
         out.extend_from_slice(&template.rest);
+        let mut tail = Tail { bytes: [0; Tail::ROOM], len: 0 };
         if span.partition >= 0 {
-            decimal_attribute(out, &PARTITION, span.partition as u32);
+            tail.decimal(&PARTITION, span.partition as u32);
         }
         if span.offset >= 0 {
-            int_attribute(out, &OFFSET, span.offset as u64);
+            tail.integer(&OFFSET, span.offset as u64);
         }
         if span.time_in_queue.0 >= 0 {
-            int_attribute(out, &TIME_IN_QUEUE, span.time_in_queue.0 as u64);
+            tail.integer(&TIME_IN_QUEUE, span.time_in_queue.0 as u64);
         }
+        out.extend_from_slice(tail.bytes.get(..tail.len).unwrap_or(&[]));
         if span.flags.contains(SpanFlags::TOMBSTONE) {
             SpanWriter::new(out).attribute(Field::ATTRIBUTES, "messaging.kafka.message.tombstone", |any| {
                 any.varint(Field::BOOL_VALUE, 1);
@@ -291,25 +293,49 @@ const fn key<const N: usize>(text: &[u8], any_tag: u8) -> Key<N> {
     Key { bytes }
 }
 
-/// Appends an attribute with an integer.
-fn int_attribute<const N: usize>(out: &mut Vec<u8>, key: &Key<N>, value: u64) {
-    let value = varint(value);
-    let mut head = key.bytes;
-    head[1] = (N - 2 + value.as_slice().len()) as u8;
-    head[N - 2] = (1 + value.as_slice().len()) as u8;
-    out.extend_from_slice(&head);
-    out.extend_from_slice(value.as_slice());
+/// The attributes that differ from span to span, put together on the stack.
+struct Tail {
+    bytes: [u8; Self::ROOM],
+    len: usize,
 }
 
-/// Appends an attribute with a number as text.
-fn decimal_attribute<const N: usize>(out: &mut Vec<u8>, key: &Key<N>, value: u32) {
-    let (digits, len) = decimal(value);
-    let mut head = key.bytes;
-    head[1] = N as u8 - 1 + len;
-    head[N - 2] = 2 + len;
-    out.extend_from_slice(&head);
-    out.push(len);
-    out.extend_from_slice(digits.get(..usize::from(len)).unwrap_or(&[]));
+impl Tail {
+    /// The three keys, and ten bytes of value and length for each.
+    const ROOM: usize = 41 + 29 + 33 + 3 * 11;
+
+    /// An attribute with an integer.
+    fn integer<const N: usize>(&mut self, key: &Key<N>, value: u64) {
+        let value = varint(value);
+        let len = usize::from(value.len());
+        let Some(room) = self.bytes.get_mut(self.len..self.len + N + 10) else { return };
+        let (head, rest) = room.split_at_mut(N);
+        head.copy_from_slice(&key.bytes);
+        rest.copy_from_slice(value.padded());
+        set(head, 1, N - 2 + len);
+        set(head, N - 2, 1 + len);
+        self.len += N + len;
+    }
+
+    /// An attribute with a number as text.
+    fn decimal<const N: usize>(&mut self, key: &Key<N>, value: u32) {
+        let (digits, len) = decimal(value);
+        let Some(room) = self.bytes.get_mut(self.len..self.len + N + 11) else { return };
+        let (head, rest) = room.split_at_mut(N);
+        head.copy_from_slice(&key.bytes);
+        set(head, 1, N - 1 + usize::from(len));
+        set(head, N - 2, 2 + usize::from(len));
+        if let Some((first, rest)) = rest.split_first_mut() {
+            *first = len;
+            rest.copy_from_slice(&digits);
+        }
+        self.len += N + 1 + usize::from(len);
+    }
+}
+
+fn set(bytes: &mut [u8], at: usize, value: usize) {
+    if let Some(byte) = bytes.get_mut(at) {
+        *byte = value as u8;
+    }
 }
 
 /// The decimal digits of `value`, left-aligned, and how many there are.

@@ -15,6 +15,8 @@ pub(crate) fn backend(name: &str) -> config::Backend {
         plugin_span: 0..0,
         config: serde_json::json!({}),
         config_spans: Vec::new(),
+        config_references: Vec::new(),
+        config_secrets: Vec::new(),
         timeout: Duration::from_millis(200),
         concurrency: 4,
         queue_bytes: 1 << 20,
@@ -31,6 +33,7 @@ pub(crate) fn batch_of(id: u64, bytes: usize, per_service: &[(u32, u32)]) -> Arc
     Arc::new(FinishedBatch {
         id,
         body: vec![0; bytes],
+        start: 0,
         span_count: per_service.iter().map(|&(_, spans)| spans).sum(),
         per_service: per_service.to_vec(),
     })

@@ -47,9 +47,7 @@ pub unsafe fn conf_init(
             return;
         }
         // SAFETY: as above. Called once per configuration, since the call above refuses a second time.
-        unsafe {
-            (api.conf_interceptor_add_on_conf_destroy)(conf, NAME.as_ptr(), on_conf_destroy, slot.to_opaque())
-        };
+        unsafe { (api.conf_interceptor_add_on_conf_destroy)(conf, NAME.as_ptr(), on_conf_destroy, slot.to_opaque()) };
     });
 }
 
@@ -73,9 +71,7 @@ unsafe extern "C" fn on_new(
         let api = binding.api;
         binding.resolver.ensure_running();
         // SAFETY: `rk` and `conf` are what librdkafka gave to `on_new`.
-        let client = unsafe {
-            Client::new(*api, rk, conf, &binding)
-        };
+        let client = unsafe { Client::new(*api, rk, conf, &binding) };
         let side = client.side;
         slot.open(client);
         // SAFETY: in `on_new` these are the functions that may be called on `rk`; the opaque is a number.

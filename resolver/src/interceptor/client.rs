@@ -62,12 +62,7 @@ impl Client {
     /// # Safety
     ///
     /// Called in `on_new`, with what librdkafka gave it.
-    pub(super) unsafe fn new(
-        api: KafkaApi,
-        rk: *const RdKafka,
-        conf: *const RdKafkaConf,
-        binding: &Binding,
-    ) -> Self {
+    pub(super) unsafe fn new(api: KafkaApi, rk: *const RdKafka, conf: *const RdKafkaConf, binding: &Binding) -> Self {
         // SAFETY: `rd_kafka_type` works in `on_new`: it only reads what `rd_kafka_new` had set before.
         let is_consumer = unsafe { (api.client_type)(rk) == 1 };
         // SAFETY: so does `rd_kafka_conf_get`, on the configuration given to `on_new`.
@@ -134,8 +129,7 @@ impl Client {
             self.resolver.count_topic_over_limit(MAX_ROUTES);
             return None;
         }
-        let route =
-            routes.entry(name.to_owned()).or_insert_with(|| Arc::new(self.maker.route(&self.resolver, name)));
+        let route = routes.entry(name.to_owned()).or_insert_with(|| Arc::new(self.maker.route(&self.resolver, name)));
         Some(Arc::clone(route))
     }
 }

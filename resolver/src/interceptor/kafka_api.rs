@@ -116,12 +116,8 @@ pub struct KafkaApi {
     /// `rd_kafka_header_remove`
     pub header_remove: unsafe extern "C" fn(*mut RdKafkaHeaders, *const c_char) -> RdKafkaError,
     /// `rd_kafka_header_get_last`
-    pub header_get_last: unsafe extern "C" fn(
-        *const RdKafkaHeaders,
-        *const c_char,
-        *mut *const c_void,
-        *mut usize,
-    ) -> RdKafkaError,
+    pub header_get_last:
+        unsafe extern "C" fn(*const RdKafkaHeaders, *const c_char, *mut *const c_void, *mut usize) -> RdKafkaError,
     /// `rd_kafka_header_get_all`: header number `index`, whatever its name.
     pub header_get_all: unsafe extern "C" fn(
         *const RdKafkaHeaders,

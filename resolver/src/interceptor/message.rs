@@ -121,9 +121,7 @@ impl<'a> Headers<'a> {
     pub(super) fn get(&self, index: usize) -> Option<(&'a [u8], Option<&'a [u8]>)> {
         let (mut name, mut value, mut size) = (std::ptr::null(), std::ptr::null(), 0);
         // SAFETY: the list is valid for `'a`; the three outputs are written when 0 is returned.
-        let found = unsafe {
-            (self.api.header_get_all)(self.raw, index, &raw mut name, &raw mut value, &raw mut size)
-        };
+        let found = unsafe { (self.api.header_get_all)(self.raw, index, &raw mut name, &raw mut value, &raw mut size) };
         if found != 0 || name.is_null() {
             return None;
         }

@@ -74,7 +74,6 @@ impl Parents {
     fn parented(&self) -> u64 {
         self.mask + 1
     }
-
 }
 
 /// Sends that failed a while ago, so that sending the returned record again makes a sibling of the failed span, not its

@@ -2,13 +2,13 @@
 
 use std::ffi::CString;
 use std::str::FromStr as _;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
-use opentelemetry::baggage::BaggageExt as _;
-use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use opentelemetry::Context;
+use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::baggage::KeyValueMetadata;
+use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 
 use super::consumer::consumer_span;
 use super::parent::Incoming;
@@ -54,6 +54,8 @@ struct Open {
     /// Encoded fields of a failure.
     failure: Vec<u8>,
     started: Instant,
+    /// A fork has a copy of every open guard; only the process that opened it ends its span.
+    generation: usize,
 }
 
 // SAFETY: `FinishedSpan::route` points into `route`, which is `Send` and `Sync` and kept alive beside it.
@@ -142,24 +144,41 @@ impl Processing {
         let mut context = Context::current().with_remote_span_context(span_context);
         let takes_baggage = route.traced().is_some_and(|traced| traced.extract.contains(&Propagator::Baggage));
         if takes_baggage {
-            let values = headers.filter(|(name, _)| name.eq_ignore_ascii_case(b"baggage")).filter_map(|(_, value)| value);
+            let values =
+                headers.filter(|(name, _)| name.eq_ignore_ascii_case(b"baggage")).filter_map(|(_, value)| value);
             let entries: Vec<_> = read_baggage(values)
                 .map(|entry| {
-                    KeyValueMetadata::new(entry.key().into_owned(), entry.value().into_owned(), entry.metadata().to_owned())
+                    KeyValueMetadata::new(
+                        entry.key().into_owned(),
+                        entry.value().into_owned(),
+                        entry.metadata().to_owned(),
+                    )
                 })
                 .collect();
             if !entries.is_empty() {
                 context = context.with_baggage(entries);
             }
         }
-        let open = Open { span, route, trace_state: extra, failure: Vec::new(), started: Instant::now() };
+        let open = Open {
+            span,
+            route,
+            trace_state: extra,
+            failure: Vec::new(),
+            started: Instant::now(),
+            generation: Pipeline::generation(),
+        };
         Self { span: sampled.then_some(open), context }
     }
 }
 
 impl Drop for Processing {
     fn drop(&mut self) {
-        let Some(Open { mut span, route, trace_state, failure, started }) = self.span.take() else { return };
+        let Some(Open { mut span, route, trace_state, failure, started, generation }) = self.span.take() else {
+            return;
+        };
+        if generation != Pipeline::generation() {
+            return;
+        }
         span.end = span.start.saturating_add(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
         span.flags.set_if(SpanFlags::OWNS_ROUTE, true);
         span.route = Arc::into_raw(route);
@@ -197,8 +216,10 @@ fn shorter<'s, 'a: 's>((name, value): (&'a [u8], Option<&'a [u8]>)) -> (&'s [u8]
 /// The consumer's route of a topic for which no client is known; kept, up to a number of topics.
 fn processing_route(shared: &Shared, topic: &str, service: Option<usize>) -> Option<Arc<Route>> {
     let key = (topic.to_owned(), service);
-    if let Some(route) = shared.processing_routes.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
-        return Some(Arc::clone(route));
+    // Never waited for: in a fork the lock may be held for ever, by a thread that is not there.
+    let known = shared.processing_routes.try_read().ok().and_then(|routes| routes.get(&key).map(Arc::clone));
+    if known.is_some() {
+        return known;
     }
     let maker = RouteMaker {
         side: Side::Consume,
@@ -209,9 +230,10 @@ fn processing_route(shared: &Shared, topic: &str, service: Option<usize>) -> Opt
         api: None,
     };
     let route = Arc::new(maker.route(shared, &CString::new(topic).ok()?));
-    let mut routes = shared.processing_routes.write().unwrap_or_else(PoisonError::into_inner);
-    if routes.len() < MAX_ROUTES {
-        routes.insert(key, Arc::clone(&route));
+    if let Ok(mut routes) = shared.processing_routes.try_write() {
+        if routes.len() < MAX_ROUTES {
+            routes.insert(key, Arc::clone(&route));
+        }
     }
     Some(route)
 }

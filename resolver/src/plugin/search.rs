@@ -74,8 +74,14 @@ pub(super) fn entry<'a>(name: &str, plugins: &'a Plugins) -> Option<&'a PluginEn
 }
 
 /// The places searched after those of the configuration: beside the code of ours that runs, and the system's.
+///
+/// `deps` is where cargo puts the shared objects a program depends on: in the folder of its binaries, beside the folder
+/// of its examples. Whoever may write beside a folder `examples` may replace that folder too: no trust is added.
 pub(super) fn default_places(own_folder: Option<&Path>) -> Vec<PathBuf> {
-    let beside = own_folder.into_iter().flat_map(|folder| [folder.to_owned(), folder.join("deps")]);
+    let beside = own_folder.into_iter().flat_map(|folder| {
+        let deps = if folder.ends_with("examples") { folder.with_file_name("deps") } else { folder.join("deps") };
+        [folder.to_owned(), deps]
+    });
     beside.chain(["/usr/local/lib/tracer-resolver", "/usr/lib/tracer-resolver"].map(PathBuf::from)).collect()
 }
 
@@ -128,3 +134,16 @@ const OTHER_NAMES: [(&str, &str); 12] = [
     ("zipkin-v2", "zipkin"),
     ("zipkin_json", "zipkin"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_of_cargo_and_its_examples_find_the_plugins_they_depend_on() {
+        let places = |folder: &str| default_places(Some(Path::new(folder))).into_iter().take(2).collect::<Vec<_>>();
+        assert_eq!(places("/t/release"), ["/t/release", "/t/release/deps"].map(PathBuf::from));
+        assert_eq!(places("/t/release/examples"), ["/t/release/examples", "/t/release/deps"].map(PathBuf::from));
+        assert_eq!(places("/usr/bin"), ["/usr/bin", "/usr/bin/deps"].map(PathBuf::from));
+    }
+}

@@ -168,12 +168,11 @@ impl Backends {
         let queues = self
             .plans
             .iter()
-            .enumerate()
-            .map(|(index, plan)| {
+            .map(|plan| {
                 let plan = plan.as_ref()?;
                 let library = Arc::clone(&plan.library);
                 match Instance::create(library, &plan.settings, &plan.config, Rebirth::default()) {
-                    Ok(instance) => Some(BackendQueue::start(&plan.settings, index, instance, self.services.len())),
+                    Ok(instance) => Some(BackendQueue::start(&plan.settings, instance, self.services.len())),
                     Err(complaint) => {
                         fail(&plan.settings, &complaint);
                         None
@@ -207,13 +206,15 @@ impl Plan {
             Err(error) => {
                 let message = format!("backend `{}`: {}", backend.name, error.message());
                 report.push(
-                    Problem::error(error.code(), message).at(backend.plugin_span.clone(), "named here").help(error.help()),
+                    Problem::error(error.code(), message)
+                        .at(backend.plugin_span.clone(), "named here")
+                        .help(error.help()),
                 );
                 return None;
             }
         };
         let settings = library.typed_settings(&backend.config, &backend.config_references);
-        let complaints = library.check(&settings, &backend.config_references);
+        let complaints = library.check(&settings, &backend.config_secrets);
         for complaint in &complaints {
             complain(backend, complaint, report);
         }

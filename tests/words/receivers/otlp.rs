@@ -14,8 +14,8 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message;
 use serde_json::Value;
 
-use super::received_span::hex;
 use super::otlp_faults::faults_of;
+use super::received_span::hex;
 use super::{HttpServer, ReceivedLink, ReceivedSpan, Reply, Request, Shelf};
 
 /// Takes `POST /v1/traces`.
@@ -63,6 +63,11 @@ impl OtlpReceiver {
     /// All spans so far.
     pub fn spans(&self) -> Vec<ReceivedSpan> {
         self.shelf.spans()
+    }
+
+    /// All spans so far, which are then forgotten here.
+    pub fn take_spans(&self) -> Vec<ReceivedSpan> {
+        self.shelf.take()
     }
 
     /// Waits for `count` spans in all, at most `limit`; then returns what there is.

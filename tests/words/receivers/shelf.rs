@@ -23,6 +23,11 @@ impl Shelf {
         self.lock().clone()
     }
 
+    /// Takes all spans away: a receiver that runs for long must not keep every one.
+    pub fn take(&self) -> Vec<ReceivedSpan> {
+        std::mem::take(&mut *self.lock())
+    }
+
     /// How many spans came so far.
     pub fn len(&self) -> usize {
         self.lock().len()

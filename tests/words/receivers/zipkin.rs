@@ -48,6 +48,11 @@ impl ZipkinReceiver {
         self.shelf.spans()
     }
 
+    /// All spans so far, which are then forgotten here.
+    pub fn take_spans(&self) -> Vec<ReceivedSpan> {
+        self.shelf.take()
+    }
+
     /// Waits for `count` spans in all, at most `limit`; then returns what there is.
     pub fn wait_for(&self, count: usize, limit: Duration) -> Vec<ReceivedSpan> {
         self.shelf.wait_for(count, limit)

@@ -1,0 +1,70 @@
+//! What a service consumes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance};
+use rdkafka::message::BorrowedMessage;
+use rdkafka::{ClientConfig, ClientContext, Message as _};
+
+use crate::board::Board;
+use crate::order::Failure;
+
+/// The messages for one thread of a service.
+pub(crate) struct Feed {
+    consumer: BaseConsumer<Membership>,
+    run: String,
+    board: Arc<Board>,
+}
+
+/// Knows when the group has a place for a consumer; it may be one without partitions.
+#[derive(Default)]
+struct Membership {
+    joined: AtomicBool,
+}
+
+impl Feed {
+    /// The messages whose keys begin with `run`, until the board says that all is done.
+    pub(super) fn new(config: &ClientConfig, topics: &[&str], run: &str, board: &Arc<Board>) -> Result<Self, Failure> {
+        let consumer: BaseConsumer<Membership> = config.create_with_context(Membership::default())?;
+        consumer.subscribe(topics)?;
+        Ok(Feed { consumer, run: run.to_owned(), board: Arc::clone(board) })
+    }
+
+    /// Waits for the next message of this run; `None` when the shop has nothing left to do.
+    pub(crate) fn next(&self) -> Option<BorrowedMessage<'_>> {
+        while !self.board.is_done() {
+            match self.consumer.poll(Duration::from_millis(20)) {
+                Some(Ok(message)) if self.is_of_this_run(&message) => return Some(message),
+                Some(Ok(_)) | None => {}
+                // librdkafka goes on by itself; the progress ends a shop where nothing moves.
+                Some(Err(error)) => log::warn!("a consumer: {error}"),
+            }
+        }
+        None
+    }
+
+    /// Waits until the group has taken this member in.
+    pub(crate) fn join(&self) {
+        while !self.board.is_done() && !self.consumer.context().joined.load(Ordering::Relaxed) {
+            // The topics hold nothing of this run yet.
+            drop(self.consumer.poll(Duration::from_millis(20)));
+        }
+        self.board.ready.add_one();
+    }
+
+    fn is_of_this_run(&self, message: &BorrowedMessage<'_>) -> bool {
+        message.key().and_then(|key| key.strip_prefix(self.run.as_bytes())).is_some_and(|rest| rest.starts_with(b":"))
+    }
+}
+
+impl ClientContext for Membership {}
+
+impl ConsumerContext for Membership {
+    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if matches!(rebalance, Rebalance::Assign(_)) {
+            self.joined.store(true, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Where spans go: built-in servers that speak each backend's real protocol, or servers of the user's own.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use words::receivers::{JaegerReceiver, OtlpReceiver, ReceivedSpan, ZipkinReceiver};
+
+use crate::kind::Kind;
+use crate::order::Failure;
+use crate::setup::Environment;
+
+/// One place for each kind.
+pub(crate) struct Receivers {
+    places: Vec<Place>,
+    /// The first traces that were seen: of these all spans are kept, of the others the number.
+    kept_traces: HashSet<String>,
+    kept: Vec<Sighting>,
+}
+
+/// A span, and who got it.
+#[derive(Clone)]
+pub(crate) struct Sighting {
+    pub(crate) span: ReceivedSpan,
+    pub(crate) backend: Kind,
+}
+
+/// Where the spans of one kind go.
+pub(crate) struct Place {
+    pub(crate) kind: Kind,
+    pub(crate) endpoint: String,
+    pub(crate) killed: bool,
+    /// Spans that a built-in receiver got.
+    pub(crate) received: u64,
+    /// `None`: the user's own server.
+    built_in: Option<Box<dyn Receiver>>,
+}
+
+/// What the three receivers have in common.
+trait Receiver {
+    fn endpoint(&self) -> String;
+    fn take_spans(&self) -> Vec<ReceivedSpan>;
+    fn stop(&mut self);
+}
+
+impl Receivers {
+    /// Starts a receiver for every kind that the environment names no server for.
+    pub(crate) fn start(environment: &Environment) -> Result<Self, Failure> {
+        let places = Kind::ALL.into_iter().map(|kind| {
+            if let Some(endpoint) = environment.endpoint(kind.variable()) {
+                return Ok(Place { kind, endpoint, killed: false, received: 0, built_in: None });
+            }
+            let receiver = built_in(kind).map_err(|error| {
+                Failure::new(format!(
+                    "the built-in {} receiver cannot listen on 127.0.0.1:{}: {error}. End what listens there, or set {} \
+                     to the address of a server of your own",
+                    kind.name(),
+                    kind.port(),
+                    kind.variable()
+                ))
+            })?;
+            Ok(Place { kind, endpoint: receiver.endpoint(), killed: false, received: 0, built_in: Some(receiver) })
+        });
+        let places = places.collect::<Result<_, Failure>>()?;
+        Ok(Receivers { places, kept_traces: HashSet::new(), kept: Vec::new() })
+    }
+
+    pub(crate) fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// Counts what came since the last call, and keeps the spans of a bounded number of traces. Call it often.
+    pub(crate) fn collect(&mut self) {
+        for place in &mut self.places {
+            let spans = place.built_in.as_ref().map(|receiver| receiver.take_spans()).unwrap_or_default();
+            place.received += spans.len() as u64;
+            for span in spans {
+                if self.kept_traces.len() < KEPT_TRACES {
+                    self.kept_traces.insert(span.trace_id.clone());
+                }
+                if self.kept_traces.contains(&span.trace_id) {
+                    self.kept.push(Sighting { span, backend: place.kind });
+                }
+            }
+        }
+    }
+
+    /// The spans that were kept.
+    pub(crate) fn sightings(&self) -> &[Sighting] {
+        &self.kept
+    }
+
+    /// Stops a receiver in the middle of whatever is going on: its port is closed, its connections break.
+    pub(crate) fn kill(&mut self, kind: Kind) -> Result<(), Failure> {
+        let place = self.places.iter_mut().find(|place| place.kind == kind && place.built_in.is_some());
+        let Some(place) = place else {
+            let (name, variable) = (kind.name(), kind.variable());
+            return Err(Failure::new(format!("--kill {name}: that server is yours, since {variable} is set")));
+        };
+        if let Some(receiver) = &mut place.built_in {
+            receiver.stop();
+            place.killed = true;
+        }
+        Ok(())
+    }
+}
+
+impl Place {
+    /// Whether the server is the shop's.
+    pub(crate) fn is_built_in(&self) -> bool {
+        self.built_in.is_some()
+    }
+}
+
+impl fmt::Display for Receivers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let places = self.places.iter().map(|place| {
+            let whose = if place.built_in.is_some() { "built in" } else { "yours" };
+            format!("{:<7} {} ({whose})", place.kind.name(), place.endpoint)
+        });
+        f.write_str(&places.collect::<Vec<_>>().join("\n       "))
+    }
+}
+
+fn built_in(kind: Kind) -> std::io::Result<Box<dyn Receiver>> {
+    Ok(match kind {
+        Kind::Jaeger => Box::new(JaegerReceiver::start_on(kind.port())?),
+        Kind::Zipkin => Box::new(ZipkinReceiver::start_on(kind.port())?),
+        Kind::Otlp => Box::new(OtlpReceiver::start_on(kind.port())?),
+    })
+}
+
+macro_rules! receiver {
+    ($type:ty) => {
+        impl Receiver for $type {
+            fn endpoint(&self) -> String {
+                self.endpoint()
+            }
+
+            fn take_spans(&self) -> Vec<ReceivedSpan> {
+                self.take_spans()
+            }
+
+            fn stop(&mut self) {
+                self.stop();
+            }
+        }
+    };
+}
+
+receiver!(JaegerReceiver);
+receiver!(ZipkinReceiver);
+receiver!(OtlpReceiver);
+
+const KEPT_TRACES: usize = 1_000;
