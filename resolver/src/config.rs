@@ -6,7 +6,7 @@
 //!    └───▶ environment (no file: OTEL_*) ─────────────────────┘
 //! ```
 //!
-//! Every step reports what it finds and goes on, so that one run shows all problems. Only `load`, `file` and
+//! Every step reports what it finds and goes on, so that one run shows all problems. Only `file` and
 //! `reference` touch files; only `variables` touches the environment.
 
 mod backend;

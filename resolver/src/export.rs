@@ -31,4 +31,6 @@ pub(crate) use backend_queue::{BackendQueue, Timing};
 pub(crate) use exporter::{Exporter, Outcome};
 pub(crate) use finished_batch::FinishedBatch;
 pub(crate) use ledger::BackendCounters;
+#[cfg(test)]
+pub(crate) use ledger::ServiceCounters;
 pub use ledger::{BackendState, DropReason};

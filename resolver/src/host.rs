@@ -2,6 +2,8 @@
 
 use std::sync::OnceLock;
 
+use crate::per_process::PerProcess;
+
 /// The machine's name; empty when the system does not say.
 pub(crate) fn host_name() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();
@@ -15,7 +17,12 @@ pub(crate) fn host_name() -> &'static str {
 }
 
 /// A random UUID (version 4) of this process: `service.instance.id`.
-pub(crate) fn instance_id() -> String {
+pub(crate) fn instance_id() -> &'static str {
+    static ID: PerProcess<String> = PerProcess::new();
+    ID.get_or_init(new_instance_id)
+}
+
+fn new_instance_id() -> String {
     let mut id = crate::tracer::ids::new_trace_id();
     id[6] = id[6] & 0x0f | 0x40;
     id[8] = id[8] & 0x3f | 0x80;

@@ -36,6 +36,7 @@ mod error;
 mod export;
 mod host;
 pub mod interceptor;
+mod per_process;
 mod plugin;
 pub mod propagation;
 mod quiet_thread;

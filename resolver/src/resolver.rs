@@ -64,6 +64,7 @@ impl Resolver {
     /// With `INTERCEPTORS_STRICT=1`, when the configuration or a plugin has an error: [`ResolverError`] has them all.
     /// Otherwise never: what cannot be trusted is off, and one ERROR in the log says so.
     pub fn load(source: Source) -> Result<Self, ResolverError> {
+        Pipeline::watch_forks();
         let strict = config::strict(&Variables::process());
         let loaded = config::load(source);
         let mut report = loaded.report;

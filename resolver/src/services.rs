@@ -1,7 +1,8 @@
 //! Which service a message belongs to, and the settings it is traced with.
 //!
 //! Built once from the configuration and immutable from then on, so any number of threads may ask at the same time.
-//! An answer costs microseconds and is meant to be kept per client and topic by whoever asks per message.
+//! An answer costs up to some microseconds (bench `rules`) and is meant to be kept per client and topic by whoever asks
+//! per message. Why the choice is made as it is: `RATIONALE.md`.
 
 #![forbid(unsafe_code)]
 

@@ -175,6 +175,10 @@ fn backends_carry_the_settings_of_their_plugin_with_places_and_secrets() {
     assert_eq!(place("/headers/x~1y~0z"), "\"Bearer ${env:TOKEN}\"");
     assert!(place("").starts_with("{ endpoint"));
     assert_eq!(collector.config.pointer("/headers/x~1y~0z").unwrap(), "Bearer s3cret", "pointers are RFC 6901");
+    assert_eq!(&EVERY_KEY[collector.place_of("/headers/x~1y~0z")], "\"Bearer ${env:TOKEN}\"");
+    assert!(EVERY_KEY[collector.place_of("/headers/missing/deeper")].starts_with("{ \"x/y~z\""), "the table around it");
+    assert!(EVERY_KEY[collector.place_of("/missing")].starts_with("{ endpoint"));
+    assert!(EVERY_KEY[collector.place_of("")].starts_with("{ endpoint"));
     assert_eq!(legacy.config.pointer("/limits").unwrap(), &serde_json::json!([1, 2.5, true]));
     assert_eq!((legacy.timeout, legacy.concurrency), (Duration::from_millis(2500), 4));
     assert_eq!(legacy.queue_bytes, 1 << 20);
@@ -312,4 +316,40 @@ fn strict_is_asked_for_by_one_or_true() {
         assert_eq!(strict(&Variables::of([("INTERCEPTORS_STRICT", value)])), expected, "{value:?}");
     }
     assert!(!strict(&Variables::of::<&str, &str>([])));
+}
+
+#[test]
+fn a_reference_that_leads_nowhere_where_everything_depends_on_it_stops_everything() {
+    let rest = "[services.s]\ntopics = [\"t\"]\n";
+    for text in [
+        format!("version = \"${{env:NONE}}\"\n{rest}"),
+        format!("version = 1\ndefault_service = \"${{env:NONE}}\"\n{rest}"),
+        format!("version = 1\n{rest}[batch]\ndelay = \"${{env:NONE}}\"\n"),
+        format!("version = 1\n{rest}[plugins]\ndirs = [\"/a\", \"${{env:NONE}}\"]\n"),
+    ] {
+        let loaded = load(&text);
+        assert!(loaded.config.is_none(), "{text}");
+        assert!(loaded.report.has_errors());
+        let replaced = text
+            .replace("${env:NONE}", "${env:NONE:-1}")
+            .replace("default_service = \"${env:NONE:-1}", "default_service = \"${env:NONE:-s}");
+        assert!(load(&replaced).config.is_some(), "{replaced}");
+    }
+}
+
+#[test]
+fn a_backend_without_config_has_its_own_name_as_its_place() {
+    let text = "version = 1\n[backends.b]\nplugin = \"otlp\"\n";
+    let config = loaded(text);
+    assert_eq!(&text[config.backends[0].place_of("/endpoint")], "b");
+    assert_eq!(config.backends[0].config, serde_json::json!({}));
+}
+
+#[test]
+fn printing_a_configuration_shows_no_secret() {
+    let config = loaded(EVERY_KEY);
+    assert_eq!(config.backends[0].redacted_config().pointer("/headers/x~1y~0z").unwrap(), "(not shown)");
+    let printed = format!("{config:?}");
+    assert!(!printed.contains("s3cret"), "{printed}");
+    assert!(printed.contains("http://localhost:9411/api/v2/spans"), "what the file says is shown: {printed}");
 }

@@ -324,6 +324,7 @@ fn r_services_that_send_to_the_same_place_share_a_backend() {
     let config = config(text);
     let names: Vec<&str> = config.backends.iter().map(|backend| backend.name.as_str()).collect();
     assert_eq!(names, ["jaeger", "jaeger-2"]);
+    assert_eq!(&text[config.backends[1].place_of("/endpoint")], "\"B\"", "whose sender it is");
     let exports: Vec<&[usize]> = config.services.iter().map(|s| &s.settings.export[..]).collect();
     assert_eq!(exports, [&[0][..], &[1], &[0]]);
 }

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::OwnedMessage;
+use rdkafka::message::{Header, Headers, Message, OwnedHeaders, OwnedMessage};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
+use rdkafka::{Offset, TopicPartitionList};
 
 /// A cluster of one broker on loopback; ends when dropped.
 pub struct Kafka {
@@ -21,6 +22,13 @@ impl Kafka {
             cluster.create_topic(topic, 1, 1).unwrap();
         }
         Self { cluster }
+    }
+
+    /// A cluster with one topic of several partitions.
+    pub fn start_partitioned(topic: &str, partitions: i32) -> Self {
+        let kafka = Self::start(&[]);
+        kafka.cluster.create_topic(topic, partitions, 1).unwrap();
+        kafka
     }
 
     /// The cluster itself, to provoke errors.
@@ -59,4 +67,33 @@ pub fn subscribe(config: &ClientConfig, topic: &str) -> BaseConsumer {
     let consumer: BaseConsumer = config.create().unwrap();
     consumer.subscribe(&[topic]).unwrap();
     consumer
+}
+
+/// A consumer of the first partition of one topic, from its beginning, without the seconds that joining a group takes.
+pub fn assign(config: &ClientConfig, topic: &str) -> BaseConsumer {
+    let consumer: BaseConsumer = config.create().unwrap();
+    let mut partitions = TopicPartitionList::new();
+    partitions.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
+    consumer.assign(&partitions).unwrap();
+    consumer
+}
+
+/// The headers of a message: names, and values as text, `NULL` without one.
+pub fn headers_of(message: &impl Message) -> Vec<(String, String)> {
+    let text = |value: Option<&[u8]>| value.map_or("NULL".to_owned(), |value| String::from_utf8_lossy(value).into_owned());
+    let headers = message.headers();
+    headers.map(|headers| headers.iter().map(|header| (header.key.to_owned(), text(header.value))).collect()).unwrap_or_default()
+}
+
+/// The one header of this name; panics when it repeats.
+pub fn header_of(message: &impl Message, name: &str) -> Option<String> {
+    let mut values: Vec<_> =
+        headers_of(message).into_iter().filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect();
+    assert!(values.len() < 2, "{name} repeats: {values:?}");
+    values.pop()
+}
+
+/// Headers of these names and values.
+pub fn with_headers(headers: &[(&str, &str)]) -> OwnedHeaders {
+    headers.iter().fold(OwnedHeaders::new(), |all, (key, value)| all.insert(Header { key, value: Some(*value) }))
 }

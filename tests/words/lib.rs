@@ -3,9 +3,26 @@
 // A test may fail loudly, wherever it fails.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly, its words too")]
 
+mod alone;
+mod blocking;
+pub mod child;
 pub mod kafka;
+mod log_lines;
+pub mod native;
+mod process;
 pub mod receivers;
 pub mod sample_spans;
+pub mod schema;
+mod span_portrait;
 mod trace_tree;
+mod traced;
+mod traced_cluster;
 
-pub use trace_tree::draw_traces;
+pub use alone::{child, is_child};
+pub use blocking::block_on;
+pub use log_lines::LogLines;
+pub use process::{open_files, resident_bytes, threads};
+pub use span_portrait::portrait;
+pub use trace_tree::{draw_traces, draw_traces_with};
+pub use traced::{Traced, counters, resolver_to};
+pub use traced_cluster::{TracedCluster, send};

@@ -12,6 +12,7 @@
 mod http_server;
 mod jaeger;
 mod otlp;
+mod otlp_faults;
 mod received_span;
 mod shelf;
 mod thrift_reader;

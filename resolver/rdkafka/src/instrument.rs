@@ -1,9 +1,8 @@
 //! One line that leads the clients of a configuration to the engine.
 
-use std::collections::HashMap;
 use std::ffi::{c_char, c_int, c_void};
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use rdkafka::ClientConfig;
 use tracer_resolver::interceptor::{Door, conf_init};
@@ -119,27 +118,61 @@ impl std::error::Error for InstrumentError {}
 
 const PROPERTY: &str = "plugin.library.paths";
 
-/// What a stub's number stands for. Grows by one for each resolver and bound service, never shrinks: a client may be
-/// created from an old configuration at any time.
-struct Bindings {
-    all: Vec<(Resolver, Option<usize>)>,
-    paths: HashMap<(u64, Option<usize>), String>,
+/// What a stub's number, its address, stands for. Never freed: a client may be created from an old configuration at any
+/// time. Grows by one for each resolver and bound service.
+struct Binding {
+    resolver: Resolver,
+    service: Option<usize>,
+    path: String,
+    next: *const Binding,
 }
 
-static BINDINGS: Mutex<Option<Bindings>> = Mutex::new(None);
+// SAFETY: `next` is written before the binding is published, and what it points to is never freed.
+unsafe impl Sync for Binding {}
 
-/// The shared object that leads to `resolver` and `service`; made at the first call for the two.
+/// The latest one. A list without a lock, because a lock that is held while another thread forks stays held in the
+/// child for ever.
+static BINDINGS: AtomicPtr<Binding> = AtomicPtr::new(std::ptr::null_mut());
+
+/// The shared object that leads to `resolver` and `service`; made at the first call for the two, or, by threads that
+/// are first at the same time, once for each of them.
 fn path(resolver: &Resolver, service: Option<usize>) -> std::io::Result<String> {
-    let mut bindings = BINDINGS.lock().unwrap_or_else(PoisonError::into_inner);
-    let bindings = bindings.get_or_insert_with(|| Bindings { all: Vec::new(), paths: HashMap::new() });
-    let key = (resolver.id(), service);
-    if let Some(path) = bindings.paths.get(&key) {
-        return Ok(path.clone());
+    // Acquire: pairs with the release below.
+    let mut at = BINDINGS.load(Ordering::Acquire).cast_const();
+    // SAFETY: what the list holds was leaked below.
+    while let Some(binding) = unsafe { at.as_ref() } {
+        if binding.resolver.id() == resolver.id() && binding.service == service {
+            return Ok(binding.path.clone());
+        }
+        at = binding.next;
     }
-    let path = plugin_stub::publish(bound_conf_init, bindings.all.len() as u64)?;
-    bindings.all.push((resolver.clone(), service));
-    bindings.paths.insert(key, path.clone());
-    Ok(path)
+    let binding = Box::into_raw(Box::new(Binding {
+        resolver: resolver.clone(),
+        service,
+        path: String::new(),
+        next: std::ptr::null(),
+    }));
+    let published = plugin_stub::publish(bound_conf_init, binding.expose_provenance() as u64);
+    let path = match published {
+        Ok(path) => path,
+        Err(error) => {
+            // SAFETY: made above, and no stub leads to it.
+            drop(unsafe { Box::from_raw(binding) });
+            return Err(error);
+        }
+    };
+    // SAFETY: ours alone until it is published; from then on it is only read.
+    unsafe { (*binding).path = path.clone() };
+    let mut latest = BINDINGS.load(Ordering::Acquire);
+    loop {
+        // SAFETY: as above.
+        unsafe { (*binding).next = latest };
+        // AcqRel: publishes the binding to the acquire loads, and sees what the latest one points to.
+        match BINDINGS.compare_exchange(latest, binding, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => return Ok(path),
+            Err(current) => latest = current,
+        }
+    }
 }
 
 /// A client configuration takes the property `plugin.library.paths`, or is a copy of one that did.
@@ -156,14 +189,11 @@ unsafe extern "C" fn bound_conf_init(
     _errstr_size: usize,
     binding: u64,
 ) -> c_int {
-    // `conf_init` contains its own panics, and the lock cannot be poisoned for long: see `PoisonError::into_inner`.
-    let found = {
-        let bindings = BINDINGS.lock().unwrap_or_else(PoisonError::into_inner);
-        bindings.as_ref().and_then(|bindings| bindings.all.get(binding as usize).cloned())
+    // SAFETY: `path` made the stub with the address of a binding, which is never freed once there is a stub.
+    let Some(binding) = (unsafe { std::ptr::with_exposed_provenance::<Binding>(binding as usize).as_ref() }) else {
+        return 0;
     };
-    if let Some((resolver, service)) = found {
-        // SAFETY: `conf` is librdkafka's, and this program has one librdkafka.
-        unsafe { conf_init(&KAFKA_API, conf.cast(), &resolver, service, Door::Rust) };
-    }
+    // SAFETY: `conf` is librdkafka's, and this program has one librdkafka. Contains its own panics.
+    unsafe { conf_init(&KAFKA_API, conf.cast(), &binding.resolver, binding.service, Door::Rust) };
     0
 }

@@ -88,6 +88,7 @@ impl BatchThread {
             return;
         }
         self.last_tick = now;
+        clock::keep_anchored();
         let mut told: Vec<*const dyn LaneBackends> = Vec::new();
         for buffer in self.buffers.iter().flatten() {
             let destinations = buffer.lane().destinations();

@@ -15,13 +15,15 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::record::FinishedSpan;
+use super::trace_state_field::TraceStateField;
 use crate::interceptor::Route;
 use crate::zeroed::zeroed_slice;
 
 /// How long an unclaimed hand-over waits before it leaves as `receive`.
 pub(crate) const CLAIM_WINDOW: Duration = Duration::from_secs(2);
-/// Longest `extra` (trace state) that is kept with a waiting record; a longer one leaves at once.
-const EXTRA: usize = 128;
+/// Longest `extra` (trace state) that is kept with a waiting record: the longest that there is. A longer one would leave
+/// at once, and its message's processing be a second span.
+const EXTRA: usize = TraceStateField::MAX_LEN;
 /// Neighbours that messages of the same place in the log can have, one for each client that read it.
 const NEIGHBOURS: usize = 4;
 const PLACES: usize = 2048;
@@ -33,6 +35,8 @@ const HELD: u8 = 2;
 /// All hand-overs of the process that wait.
 pub(crate) struct Handovers {
     slots: Box<[Slot]>,
+    /// By slot. Apart, so that they cost no memory where no message has a trace state.
+    extras: Box<[Extra]>,
     held: AtomicUsize,
 }
 
@@ -47,11 +51,12 @@ struct Slot {
 struct Held {
     span: FinishedSpan,
     thread: u64,
-    /// Only the first `span.extra_len` bytes are written.
-    extra: [MaybeUninit<u8>; EXTRA],
 }
 
-// SAFETY: `held` is touched only by the thread that moved `state` to `BUSY`.
+/// What belongs to the slot of the same index: its first `span.extra_len` bytes. Owned as the slot's `held` is.
+struct Extra(UnsafeCell<[u8; EXTRA]>);
+
+// SAFETY: `held`, and the extra of its slot, are touched only by the thread that moved `state` to `BUSY`.
 unsafe impl Sync for Handovers {}
 // SAFETY: the route pointers inside are followed only while the route is alive: a client's hand-overs are emptied
 // before its routes are dropped (see `batch_thread`).
@@ -78,7 +83,9 @@ impl Handovers {
     pub(crate) fn new() -> Self {
         // SAFETY: a zero state is EMPTY, and an empty slot's `held` may be anything.
         let slots = unsafe { zeroed_slice(PLACES * NEIGHBOURS) }.unwrap_or_default();
-        Self { slots, held: AtomicUsize::new(0) }
+        // SAFETY: an extra is bytes.
+        let extras = unsafe { zeroed_slice(PLACES * NEIGHBOURS) }.unwrap_or_default();
+        Self { slots, extras, held: AtomicUsize::new(0) }
     }
 
     /// Lets `span` wait. What it displaced, or itself when it cannot wait, is given to `leave`.
@@ -91,23 +98,22 @@ impl Handovers {
         mut leave: impl FnMut(&FinishedSpan, &[u8]),
     ) {
         let index = Self::place(topic_hash, span.partition, span.offset) + neighbour % NEIGHBOURS;
-        let (Some(slot), true) = (self.slots.get(index), extra.len() <= EXTRA) else { return leave(span, extra) };
+        let (Some(slot), true) = (self.slots.get(index), self.has_room_for(extra)) else { return leave(span, extra) };
         let Some(before) = slot.take_over() else { return leave(span, extra) };
         // SAFETY: `take_over` moved the state to BUSY, so this thread owns `held`.
         let held = unsafe { &mut *slot.held.get() };
         if before == HELD {
             // SAFETY: a slot that was HELD was written.
             let displaced = unsafe { held.assume_init_ref() };
-            leave(&displaced.span, displaced.extra());
+            // SAFETY: as above: the extra is this thread's, and was written as long as the span says.
+            leave(&displaced.span, unsafe { self.extra(index, &displaced.span) });
         } else {
             self.held.fetch_add(1, Ordering::Relaxed);
         }
-        // SAFETY: in bounds of `held`; what a field pointer addresses is written, not read, and `extra` is at most EXTRA.
-        unsafe {
-            let held = held.as_mut_ptr();
-            (&raw mut (*held).span).write(FinishedSpan { extra_len: extra.len() as u16, ..*span });
-            (&raw mut (*held).thread).write(thread_number());
-            std::ptr::copy_nonoverlapping(extra.as_ptr(), (&raw mut (*held).extra).cast(), extra.len());
+        held.write(Held { span: FinishedSpan { extra_len: extra.len() as u16, ..*span }, thread: thread_number() });
+        if let Some(place) = self.extras.get(index).filter(|_| !extra.is_empty()) {
+            // SAFETY: the slot's extra is this thread's with the slot, and `has_room_for` looked at the length.
+            unsafe { std::ptr::copy_nonoverlapping(extra.as_ptr(), place.0.get().cast(), extra.len()) };
         }
         // Release: pairs with the acquire in `take_over`.
         slot.state.store(HELD, Ordering::Release);
@@ -121,7 +127,7 @@ impl Handovers {
         let first = Self::place(place.topic_hash, place.partition, place.offset);
         let this_thread = thread_number();
         for only_this_thread in [true, false] {
-            for slot in self.slots.get(first..first + NEIGHBOURS)? {
+            for (index, slot) in (first..).zip(self.slots.get(first..first + NEIGHBOURS)?) {
                 if !slot.take_held() {
                     continue;
                 }
@@ -143,7 +149,9 @@ impl Handovers {
                     Arc::increment_strong_count(held.span.route);
                     Arc::from_raw(held.span.route)
                 };
-                let claimed = Claimed { span: held.span, route, extra: held.extra().to_vec() };
+                // SAFETY: the extra is this thread's with the slot, and was written as long as the span says.
+                let extra = unsafe { self.extra(index, &held.span) }.to_vec();
+                let claimed = Claimed { span: held.span, route, extra };
                 slot.state.store(EMPTY, Ordering::Release);
                 // Release: only now may `sweep` believe that nobody is at a slot.
                 self.held.fetch_sub(1, Ordering::Release);
@@ -162,7 +170,7 @@ impl Handovers {
         if self.held.load(Ordering::Acquire) == 0 {
             return;
         }
-        for slot in &self.slots {
+        for (index, slot) in self.slots.iter().enumerate() {
             // Acquire: pairs with the release stores that end each ownership.
             while slot.state.load(Ordering::Acquire) == BUSY {
                 std::thread::yield_now();
@@ -176,10 +184,26 @@ impl Handovers {
                 slot.state.store(HELD, Ordering::Release);
                 continue;
             }
-            leave(&held.span, held.extra());
+            // SAFETY: as above: the extra is this thread's, and was written as long as the span says.
+            leave(&held.span, unsafe { self.extra(index, &held.span) });
             self.held.fetch_sub(1, Ordering::Relaxed);
             slot.state.store(EMPTY, Ordering::Release);
         }
+    }
+
+    fn has_room_for(&self, extra: &[u8]) -> bool {
+        extra.is_empty() || (extra.len() <= EXTRA && !self.extras.is_empty())
+    }
+
+    /// The extra that waits with `span` at `index`.
+    ///
+    /// # Safety
+    ///
+    /// The calling thread owns the slot, and does until it is done with the result; `span` is what the slot holds.
+    unsafe fn extra(&self, index: usize, span: &FinishedSpan) -> &[u8] {
+        // SAFETY: the caller's thread owns it; only `hold` writes, which needs to own it too.
+        let extra = self.extras.get(index).map(|extra| unsafe { &*extra.0.get() });
+        extra.and_then(|extra| extra.get(..usize::from(span.extra_len))).unwrap_or(&[])
     }
 
     /// Consecutive offsets of a partition get consecutive places, so that a displaced message is `PLACES` behind.
@@ -203,14 +227,6 @@ impl Slot {
         // Acquire: pairs with the release store in `hold`.
         self.state.load(Ordering::Relaxed) == HELD
             && self.state.compare_exchange(HELD, BUSY, Ordering::Acquire, Ordering::Relaxed).is_ok()
-    }
-}
-
-impl Held {
-    fn extra(&self) -> &[u8] {
-        let written = self.extra.get(..usize::from(self.span.extra_len)).unwrap_or(&[]);
-        // SAFETY: `hold` wrote as many bytes as `extra_len` says.
-        unsafe { &*(std::ptr::from_ref(written) as *const [u8]) }
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::template::{ServiceResource, own_scope};
 use crate::config;
 use crate::export::FinishedBatch;
+use crate::per_process::PerProcess;
 use crate::resolver::ServiceCounters;
 
 /// One distinct list of backends of one resolver. Services that export to the same backends share it, and with it
@@ -25,10 +26,11 @@ pub(crate) struct Lane {
 }
 
 /// What a lane needs of a service.
-#[derive(Debug)]
 pub(crate) struct LaneService {
-    pub resource: ServiceResource,
-    pub counters: Arc<ServiceCounters>,
+    /// Names the process, so a child of a fork has another.
+    resource: PerProcess<ServiceResource>,
+    describe: Box<dyn Fn() -> ServiceResource + Send + Sync>,
+    counters: Arc<ServiceCounters>,
 }
 
 /// Where the batches of a resolver's lanes go.
@@ -53,11 +55,27 @@ pub(crate) struct LaneBuffer {
 #[derive(Default)]
 struct ServiceSpans {
     service: u32,
-    /// Encoded `spans` fields of our own scope.
+    /// Room for what will wrap them, then encoded `spans` fields of our own scope.
     own: Vec<u8>,
+    /// Bytes that `own` had in the last batch: so much room is made at once.
+    expected: usize,
     /// The application's own spans: (encoded scope, encoded `spans` fields).
     application: Vec<(Arc<[u8]>, Vec<u8>)>,
     count: u32,
+}
+
+impl LaneService {
+    /// `describe` is called once in every process.
+    pub(crate) fn new(
+        describe: impl Fn() -> ServiceResource + Send + Sync + 'static,
+        counters: Arc<ServiceCounters>,
+    ) -> Self {
+        Self { resource: PerProcess::new(), describe: Box::new(describe), counters }
+    }
+
+    fn resource(&self) -> &ServiceResource {
+        self.resource.get_or_init(&self.describe)
+    }
 }
 
 impl Lane {
@@ -85,6 +103,14 @@ impl Lane {
     }
 }
 
+impl ServiceSpans {
+    fn clear(&mut self) {
+        self.own.clear();
+        self.application.clear();
+        self.count = 0;
+    }
+}
+
 impl std::fmt::Debug for Lane {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Lane").field("index", &self.index).field("backends", &self.backends).finish_non_exhaustive()
@@ -103,7 +129,12 @@ impl LaneBuffer {
 
     /// Lets `encode` append one `spans` field of `service`; seals the batch when it has grown to its size.
     pub(crate) fn add(&mut self, service: u32, now: Instant, encode: impl FnOnce(&mut Vec<u8>)) {
+        let room = self.lane.services.get(service as usize).map_or(0, |known| known.resource().head_room(own_scope()));
         let spans = self.spans_of(service);
+        if spans.own.is_empty() {
+            spans.own.reserve(spans.expected + spans.expected / 8);
+            spans.own.resize(room, 0);
+        }
         let before = spans.own.len();
         encode(&mut spans.own);
         spans.count += 1;
@@ -133,28 +164,57 @@ impl LaneBuffer {
         if self.since.take().is_none() {
             return;
         }
-        let own_scope = own_scope();
-        let mut body = Vec::with_capacity(self.bytes + self.services.len() * 512);
         let mut per_service = Vec::with_capacity(self.services.len());
-        for spans in self.services.iter_mut().filter(|spans| spans.count > 0) {
-            let Some(service) = self.lane.services.get(spans.service as usize) else { continue };
-            let own = std::iter::once((&own_scope[..], &spans.own[..])).filter(|(_, spans)| !spans.is_empty());
-            let application = spans.application.iter().map(|(scope, spans)| (&scope[..], &spans[..]));
-            service.resource.wrap(&mut body, own.chain(application));
-            service.counters.spans.fetch_add(u64::from(spans.count), Ordering::Relaxed);
-            per_service.push((spans.service, spans.count));
-            spans.own.clear();
-            spans.application.clear();
-            spans.count = 0;
+        for spans in self.services.iter().filter(|spans| spans.count > 0) {
+            if let Some(service) = self.lane.services.get(spans.service as usize) {
+                service.counters.spans.fetch_add(u64::from(spans.count), Ordering::Relaxed);
+                per_service.push((spans.service, spans.count));
+            }
+        }
+        let (body, start) = match per_service.as_slice() {
+            [(service, _)] => self.body_of_one(*service),
+            _ => (self.body_of_all(), 0),
+        };
+        for spans in &mut self.services {
+            spans.clear();
         }
         self.bytes = 0;
         let batch = FinishedBatch {
             id: NEXT_BATCH.fetch_add(1, Ordering::Relaxed),
             body,
+            start,
             span_count: per_service.iter().map(|(_, count)| count).sum(),
             per_service,
         };
         self.lane.destinations.offer(&self.lane.backends, Arc::new(batch));
+    }
+
+    /// The usual case, one service: its spans stay where they were encoded.
+    fn body_of_one(&mut self, service: u32) -> (Vec<u8>, usize) {
+        let lane = Arc::clone(&self.lane);
+        let Some(known) = lane.services.get(service as usize) else { return (Vec::new(), 0) };
+        let spans = self.spans_of(service);
+        if !spans.application.is_empty() {
+            return (self.body_of_all(), 0);
+        }
+        let last = spans.own.len();
+        let mut body = std::mem::take(&mut spans.own);
+        spans.expected = last;
+        let start = known.resource().wrap_in_place(&mut body, own_scope());
+        (body, start)
+    }
+
+    /// One `ResourceSpans` for each service.
+    fn body_of_all(&self) -> Vec<u8> {
+        let mut body = Vec::with_capacity(self.bytes + self.services.len() * 512);
+        for spans in self.services.iter().filter(|spans| spans.count > 0) {
+            let Some(service) = self.lane.services.get(spans.service as usize) else { continue };
+            let own = spans.own.get(service.resource().head_room(own_scope())..).unwrap_or(&[]);
+            let own = std::iter::once((own_scope(), own)).filter(|(_, spans)| !spans.is_empty());
+            let application = spans.application.iter().map(|(scope, spans)| (&scope[..], &spans[..]));
+            service.resource().wrap(&mut body, own.chain(application));
+        }
+        body
     }
 
     fn spans_of(&mut self, service: u32) -> &mut ServiceSpans {

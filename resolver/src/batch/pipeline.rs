@@ -72,7 +72,7 @@ pub(crate) struct Flush {
 static CURRENT: AtomicPtr<Pipeline> = AtomicPtr::new(std::ptr::null_mut());
 /// Spans dropped on threads whose thread-local state was gone already.
 static LOST_AT_THREAD_END: AtomicU64 = AtomicU64::new(0);
-/// How often this process, or one it descends from, was forked since the first pipeline.
+/// How often this process, or one it descends from, was forked since `watch_forks`.
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
 thread_local!(static LOCAL: RefCell<Local> = const { RefCell::new(Local { pipeline: None, claim: None, spans: None }) });
@@ -200,13 +200,19 @@ impl Pipeline {
         self.segments.drain_full(&mut each);
     }
 
-    #[cold]
-    fn start() -> &'static Self {
+    /// From here on a child of this process knows that it is one. To be called before the first thread is started, the
+    /// first lock taken or the first backend created that a child must not take for its own.
+    pub(crate) fn watch_forks() {
         static AT_FORK: Once = Once::new();
         AT_FORK.call_once(|| {
             // SAFETY: the handler only stores to atomics, which is allowed in a fresh child.
             unsafe { libc::pthread_atfork(None, None, Some(forget_the_parent)) };
         });
+    }
+
+    #[cold]
+    fn start() -> &'static Self {
+        Self::watch_forks();
         let fresh = Box::into_raw(Box::new(Self {
             segments: Segments::new(BUFFER_BYTES),
             handovers: OnceLock::new(),
@@ -305,10 +311,12 @@ impl Drop for Local {
         if CURRENT.load(Ordering::Acquire).cast_const() != std::ptr::from_ref(pipeline) {
             return; // A fork came between: these spans are the parent's.
         }
-        spans.current.store(NO_SEGMENT, Ordering::Release);
+        // Handed over first: a drain finds the segment here, or there, or in both places, but never in none.
         if let Some(claim) = self.claim.take() {
             pipeline.segments.hand_over(claim);
         }
+        // Release: pairs with the acquire in `Pipeline::drain`.
+        spans.current.store(NO_SEGMENT, Ordering::Release);
         // Release: pairs with the acquire in `Pipeline::drain`.
         spans.ended.store(true, Ordering::Release);
     }

@@ -24,10 +24,7 @@ impl Field {
     }
 
     // TracesData / ExportTraceServiceRequest, ResourceSpans, ScopeSpans.
-    pub(crate) const RESOURCE_SPANS: Self = Self::bytes(1);
     pub(crate) const RESOURCE: Self = Self::bytes(1);
-    pub(crate) const SCOPE_SPANS: Self = Self::bytes(2);
-    pub(crate) const SCHEMA_URL: Self = Self::bytes(3);
     pub(crate) const SCOPE: Self = Self::bytes(1);
     pub(crate) const SPANS: Self = Self::bytes(2);
     // Resource, InstrumentationScope.
@@ -152,6 +149,10 @@ pub(crate) struct Varint {
 impl Varint {
     pub(crate) fn bytes(self) -> impl Iterator<Item = u8> {
         self.bytes.into_iter().take(usize::from(self.len))
+    }
+
+    pub(crate) fn len(&self) -> u8 {
+        self.len
     }
 
     /// All ten bytes, zeros after the last one.

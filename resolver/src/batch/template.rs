@@ -3,6 +3,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::sync::OnceLock;
+
 use super::record::{FinishedSpan, Outcome, SpanFlags, SpanKind};
 use super::span_writer::{Field, SpanWriter, varint};
 
@@ -25,18 +27,10 @@ pub(crate) struct RouteTemplates {
     process: Template,
 }
 
-/// One kind's fixed bytes, with and without a parent: the ids and times inside are zero until a span fills them in.
+/// One kind's fixed bytes: kind, name and the attributes that are always the same.
 #[derive(Debug)]
 struct Template {
-    root: Fixed,
-    child: Fixed,
-}
-
-#[derive(Debug)]
-struct Fixed {
-    bytes: Box<[u8]>,
-    /// Where the eight bytes of the start time begin; the end time follows after its own tag.
-    start_at: usize,
+    rest: Box<[u8]>,
 }
 
 /// The resource and scope of one service, as they open its `ResourceSpans`.
@@ -49,11 +43,18 @@ pub(crate) struct ServiceResource {
 const RESOURCE_SPANS_TAG: u8 = 0x0a;
 const SCOPE_SPANS_TAG: u8 = 0x12;
 const SPANS_TAG: u8 = 0x12;
-const TRACE_ID_AT: usize = 2;
-const SPAN_ID_AT: usize = 20;
-const PARENT_ID_AT: usize = 30;
+/// What opens a `spans` field with a parent, ids and times still zero: the field's tag and the two bytes of its length,
+/// then trace id, span id, parent, start, end and flags, each after its tag. Protobuf leaves the order to the writer, and
+/// with the name behind all of these every place is known when the program is compiled.
+const CHILD_HEAD: [u8; 65] = head(true);
+/// The same without a parent.
+const ROOT_HEAD: [u8; 55] = head(false);
+const BODY_AT: usize = 3;
 /// Semantic conventions whose names the spans use.
-const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
+///
+/// The `schema_url` field of `ScopeSpans` and of `ResourceSpans`, which have the same number.
+const SCHEMA_FIELD: &[u8] = b"\x1a\x27https://opentelemetry.io/schemas/1.44.0";
+const _: () = assert!(SCHEMA_FIELD.len() == 2 + 0x27);
 
 impl RouteTemplates {
     pub(crate) fn new(facts: &RouteFacts<'_>) -> Self {
@@ -80,84 +81,93 @@ impl RouteTemplates {
             SpanKind::Receive => &self.receive,
             SpanKind::Process => &self.process,
         };
-        let child = span.parent_span_id != [0; 8];
-        let fixed = if child { &template.child } else { &template.root };
-
-        let mut tail = Tail::new();
+        let opened = out.len();
+        if span.parent_span_id == [0; 8] {
+            let mut head = ROOT_HEAD;
+            head[5..21].copy_from_slice(&span.trace_id);
+            head[23..31].copy_from_slice(&span.span_id);
+            head[32..40].copy_from_slice(&span.start.to_le_bytes());
+            head[41..49].copy_from_slice(&span.end.to_le_bytes());
+            head[51..55].copy_from_slice(&flags(span));
+            out.extend_from_slice(&head);
+        } else {
+            let mut head = CHILD_HEAD;
+            head[5..21].copy_from_slice(&span.trace_id);
+            head[23..31].copy_from_slice(&span.span_id);
+            head[33..41].copy_from_slice(&span.parent_span_id);
+            head[42..50].copy_from_slice(&span.start.to_le_bytes());
+            head[51..59].copy_from_slice(&span.end.to_le_bytes());
+            head[61..65].copy_from_slice(&flags(span));
+            out.extend_from_slice(&head);
+        }
+        out.extend_from_slice(&template.rest);
+        let mut tail = Tail { bytes: [0; Tail::ROOM], len: 0 };
         if span.partition >= 0 {
-            let (digits, len) = decimal(span.partition as u32);
-            let mut any = [0; 12];
-            any[0] = 0x0a; // string_value
-            any[1] = len;
-            any[2..].copy_from_slice(&digits);
-            tail.attribute(b"messaging.destination.partition.id", any.get(..2 + usize::from(len)).unwrap_or(&[]));
+            tail.decimal(&PARTITION, span.partition as u32);
         }
         if span.offset >= 0 {
-            tail.int_attribute(b"messaging.kafka.offset", span.offset as u64);
+            tail.integer(&OFFSET, span.offset as u64);
         }
         if span.time_in_queue.0 >= 0 {
-            tail.int_attribute(b"kafka.record.queue_time_ms", span.time_in_queue.0 as u64);
+            tail.integer(&TIME_IN_QUEUE, span.time_in_queue.0 as u64);
         }
+        out.extend_from_slice(tail.bytes.get(..tail.len).unwrap_or(&[]));
         if span.flags.contains(SpanFlags::TOMBSTONE) {
-            tail.attribute(b"messaging.kafka.message.tombstone", &[0x10, 1]); // bool_value = true
+            SpanWriter::new(out).attribute(Field::ATTRIBUTES, "messaging.kafka.message.tombstone", |any| {
+                any.varint(Field::BOOL_VALUE, 1);
+            });
         }
-        let failed = (span.outcome != Outcome::OK).then(|| failure(&error_type(span.outcome)));
-        let link = (span.link_span_id != [0; 8]).then(|| link(span));
-        let (failed, link) = (failed.as_deref().unwrap_or(&[]), link.as_ref().map_or(&[][..], |link| link));
-        let flags = flags(span);
-
-        let body_len =
-            fixed.bytes.len() + tail.as_slice().len() + link.len() + failed.len() + extra.len() + flags.len();
-        let length = varint(body_len as u64);
-        out.reserve(body_len + 11);
-        out.push(SPANS_TAG);
-        out.extend_from_slice(length.as_slice());
-        let body = out.len();
-        out.extend_from_slice(&fixed.bytes);
-        if let Some(target) = out.get_mut(body..) {
-            patch(target, TRACE_ID_AT, &span.trace_id);
-            patch(target, SPAN_ID_AT, &span.span_id);
-            if child {
-                patch(target, PARENT_ID_AT, &span.parent_span_id);
-            }
-            patch(target, fixed.start_at, &span.start.to_le_bytes());
-            patch(target, fixed.start_at + 9, &span.end.to_le_bytes());
+        if span.link_span_id != [0; 8] {
+            out.extend_from_slice(&link(span));
         }
-        out.extend_from_slice(tail.as_slice());
-        out.extend_from_slice(link);
-        out.extend_from_slice(failed);
+        if span.outcome != Outcome::OK {
+            failure(out, &error_type(span.outcome));
+        }
         out.extend_from_slice(extra);
-        out.extend_from_slice(&flags);
+        set_length(out, opened);
     }
+}
+
+/// Fills in the length of the `spans` field that opened at `opened`: two bytes suffice from 128 to 16 383, and are then
+/// the shortest form.
+fn set_length(out: &mut Vec<u8>, opened: usize) {
+    let len = out.len() - opened - BODY_AT;
+    match out.get_mut(opened + 1..opened + BODY_AT) {
+        Some([low, high]) if (0x80..0x4000).contains(&len) => {
+            *low = len as u8 | 0x80;
+            *high = (len >> 7) as u8;
+        }
+        _ => drop(out.splice(opened + 1..opened + BODY_AT, varint(len as u64).bytes())),
+    }
+}
+
+const fn head<const N: usize>(child: bool) -> [u8; N] {
+    let mut head = [0; N];
+    head[0] = SPANS_TAG;
+    (head[3], head[4]) = (0x0a, 16); // trace_id
+    (head[21], head[22]) = (0x12, 8); // span_id
+    let mut at = 31;
+    if child {
+        (head[31], head[32]) = (0x22, 8); // parent_span_id
+        at = 41;
+    }
+    head[at] = 0x39; // start_time_unix_nano
+    head[at + 9] = 0x41; // end_time_unix_nano
+    (head[at + 18], head[at + 19]) = (0x85, 0x01); // flags
+    head
 }
 
 impl Template {
     fn new(facts: &RouteFacts<'_>, kind: SpanKind) -> Self {
-        Self { root: Fixed::new(facts, kind, false), child: Fixed::new(facts, kind, true) }
-    }
-}
-
-impl Fixed {
-    fn new(facts: &RouteFacts<'_>, kind: SpanKind, child: bool) -> Self {
         let (operation, otlp_kind) = match kind {
             SpanKind::Send => ("send", 4),
             SpanKind::Receive => ("receive", 5),
             SpanKind::Process => ("process", 5),
         };
-        let mut bytes = Vec::with_capacity(320);
-        let mut span = SpanWriter::new(&mut bytes);
-        span.bytes(Field::TRACE_ID, &[0; 16]);
-        span.bytes(Field::SPAN_ID, &[0; 8]);
-        if child {
-            span.bytes(Field::PARENT_SPAN_ID, &[0; 8]);
-        }
+        let mut rest = Vec::with_capacity(320);
+        let mut span = SpanWriter::new(&mut rest);
         span.bytes(Field::NAME, format!("{operation} {}", facts.topic).as_bytes());
         span.varint(Field::KIND, otlp_kind);
-        span.fixed64(Field::START, 0);
-        span.fixed64(Field::END, 0);
-        let start_at = bytes.len() - 17;
-
-        let mut span = SpanWriter::new(&mut bytes);
         let mut attribute = |key: &str, value: &str| span.string_attribute(Field::ATTRIBUTES, key, value);
         attribute("messaging.system", "kafka");
         attribute("messaging.operation.name", operation);
@@ -175,7 +185,7 @@ impl Fixed {
                 span.int_attribute(Field::ATTRIBUTES, "server.port", i64::from(port));
             }
         }
-        Self { bytes: bytes.into_boxed_slice(), start_at }
+        Self { rest: rest.into_boxed_slice() }
     }
 }
 
@@ -198,11 +208,9 @@ impl ServiceResource {
 
     /// Appends one `ResourceSpans` whose `scopes` are (encoded `InstrumentationScope` field, encoded `spans` fields).
     pub(crate) fn wrap<'a>(&self, out: &mut Vec<u8>, scopes: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone) {
-        let schema = 2 + SCHEMA_URL.len();
-        let scope_len = |(scope, spans): (&[u8], &[u8])| scope.len() + spans.len() + schema;
-        let scopes_len: usize =
-            scopes.clone().map(|scope| scope_len(scope)).map(|len| 1 + varint(len as u64).as_slice().len() + len).sum();
-        let len = self.resource.len() + scopes_len + schema;
+        let scope_len = |(scope, spans): (&[u8], &[u8])| scope.len() + spans.len() + SCHEMA_FIELD.len();
+        let scopes_len: usize = scopes.clone().map(|scope| nested(scope_len(scope))).sum();
+        let len = self.resource.len() + scopes_len + SCHEMA_FIELD.len();
         out.reserve(len + 11);
         out.push(RESOURCE_SPANS_TAG);
         out.extend_from_slice(varint(len as u64).as_slice());
@@ -212,59 +220,121 @@ impl ServiceResource {
             out.extend_from_slice(varint(scope_len((scope, spans)) as u64).as_slice());
             out.extend_from_slice(scope);
             out.extend_from_slice(spans);
-            SpanWriter::new(out).bytes(Field::SCHEMA_URL, SCHEMA_URL.as_bytes());
+            out.extend_from_slice(SCHEMA_FIELD);
         }
-        SpanWriter::new(out).bytes(Field::SCHEMA_URL, SCHEMA_URL.as_bytes());
+        out.extend_from_slice(SCHEMA_FIELD);
+    }
+
+    /// Bytes to leave free before spans that [`ServiceResource::wrap_in_place`] is to wrap.
+    pub(crate) fn head_room(&self, scope: &[u8]) -> usize {
+        self.resource.len() + scope.len() + 22
+    }
+
+    /// Wraps the `spans` fields of one scope where they are: `buffer` holds them after `head_room` free bytes. Gives the
+    /// place where the `ResourceSpans` begins.
+    pub(crate) fn wrap_in_place(&self, buffer: &mut Vec<u8>, scope: &[u8]) -> usize {
+        let room = self.head_room(scope);
+        let scope_len = scope.len() + buffer.len() - room + SCHEMA_FIELD.len();
+        let len = self.resource.len() + nested(scope_len) + SCHEMA_FIELD.len();
+        buffer.extend_from_slice(SCHEMA_FIELD);
+        buffer.extend_from_slice(SCHEMA_FIELD);
+        let (len, scope_len) = (varint(len as u64), varint(scope_len as u64));
+        let head: [&[u8]; 6] =
+            [&[RESOURCE_SPANS_TAG], len.as_slice(), &self.resource, &[SCOPE_SPANS_TAG], scope_len.as_slice(), scope];
+        let mut at = room;
+        for part in head.iter().rev() {
+            at -= part.len();
+            if let Some(target) = buffer.get_mut(at..at + part.len()) {
+                target.copy_from_slice(part);
+            }
+        }
+        at
     }
 }
 
-/// The encoded `InstrumentationScope` field of our own spans.
-pub(crate) fn own_scope() -> Vec<u8> {
-    let mut scope = Vec::new();
-    SpanWriter::new(&mut scope).message(Field::SCOPE, |scope| {
-        scope.bytes(Field::SCOPE_NAME, b"tracer-resolver");
-        scope.bytes(Field::SCOPE_VERSION, env!("CARGO_PKG_VERSION").as_bytes());
-    });
-    scope
+/// Bytes of an embedded message with its tag and length.
+fn nested(len: usize) -> usize {
+    1 + varint(len as u64).as_slice().len() + len
 }
 
-/// The attributes that differ from span to span, built on the stack.
+/// The encoded `InstrumentationScope` field of our own spans.
+pub(crate) fn own_scope() -> &'static [u8] {
+    static SCOPE: OnceLock<Vec<u8>> = OnceLock::new();
+    SCOPE.get_or_init(|| {
+        let mut scope = Vec::new();
+        SpanWriter::new(&mut scope).message(Field::SCOPE, |scope| {
+            scope.bytes(Field::SCOPE_NAME, b"tracer-resolver");
+            scope.bytes(Field::SCOPE_VERSION, env!("CARGO_PKG_VERSION").as_bytes());
+        });
+        scope
+    })
+}
+
+/// An attribute whose value is filled in per span: a `KeyValue` up to its value, lengths below 128.
+struct Key<const N: usize> {
+    bytes: [u8; N],
+}
+
+const PARTITION: Key<41> = key(b"messaging.destination.partition.id", 0x0a);
+const OFFSET: Key<29> = key(b"messaging.kafka.offset", 0x18);
+const TIME_IN_QUEUE: Key<33> = key(b"kafka.record.queue_time_ms", 0x18);
+
+/// `attributes`, its length, `key`, its length and text, `value`, its length, and the tag of the `AnyValue`'s field.
+const fn key<const N: usize>(text: &[u8], any_tag: u8) -> Key<N> {
+    assert!(N == text.len() + 7);
+    let mut bytes = [0; N];
+    (bytes[0], bytes[2], bytes[3]) = (0x4a, 0x0a, text.len() as u8);
+    let mut at = 0;
+    while at < text.len() {
+        bytes[4 + at] = text[at];
+        at += 1;
+    }
+    (bytes[N - 3], bytes[N - 1]) = (0x12, any_tag);
+    Key { bytes }
+}
+
+/// The attributes that differ from span to span, put together on the stack.
 struct Tail {
-    bytes: [u8; 256],
+    bytes: [u8; Self::ROOM],
     len: usize,
 }
 
 impl Tail {
-    fn new() -> Self {
-        Self { bytes: [0; 256], len: 0 }
+    /// The three keys, and ten bytes of value and length for each.
+    const ROOM: usize = 41 + 29 + 33 + 3 * 11;
+
+    /// An attribute with an integer.
+    fn integer<const N: usize>(&mut self, key: &Key<N>, value: u64) {
+        let value = varint(value);
+        let len = usize::from(value.len());
+        let Some(room) = self.bytes.get_mut(self.len..self.len + N + 10) else { return };
+        let (head, rest) = room.split_at_mut(N);
+        head.copy_from_slice(&key.bytes);
+        rest.copy_from_slice(value.padded());
+        set(head, 1, N - 2 + len);
+        set(head, N - 2, 1 + len);
+        self.len += N + len;
     }
 
-    fn as_slice(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or(&[])
-    }
-
-    fn int_attribute(&mut self, key: &'static [u8], value: u64) {
-        let encoded = varint(value);
-        let mut any = [0; 11];
-        any[0] = 0x18; // int_value
-        any[1..].copy_from_slice(encoded.padded());
-        self.attribute(key, any.get(..1 + encoded.as_slice().len()).unwrap_or(&[]));
-    }
-
-    /// One `attributes` field: a `KeyValue` of `key` and the encoded `AnyValue`. Lengths stay below 128.
-    fn attribute(&mut self, key: &'static [u8], any: &[u8]) {
-        let key_value_len = 4 + key.len() + any.len();
-        self.put(&[0x4a, key_value_len as u8, 0x0a, key.len() as u8]);
-        self.put(key);
-        self.put(&[0x12, any.len() as u8]);
-        self.put(any);
-    }
-
-    fn put(&mut self, bytes: &[u8]) {
-        if let Some(target) = self.bytes.get_mut(self.len..self.len + bytes.len()) {
-            target.copy_from_slice(bytes);
-            self.len += bytes.len();
+    /// An attribute with a number as text.
+    fn decimal<const N: usize>(&mut self, key: &Key<N>, value: u32) {
+        let (digits, len) = decimal(value);
+        let Some(room) = self.bytes.get_mut(self.len..self.len + N + 11) else { return };
+        let (head, rest) = room.split_at_mut(N);
+        head.copy_from_slice(&key.bytes);
+        set(head, 1, N - 1 + usize::from(len));
+        set(head, N - 2, 2 + usize::from(len));
+        if let Some((first, rest)) = rest.split_first_mut() {
+            *first = len;
+            rest.copy_from_slice(&digits);
         }
+        self.len += N + 1 + usize::from(len);
+    }
+}
+
+fn set(bytes: &mut [u8], at: usize, value: usize) {
+    if let Some(byte) = bytes.get_mut(at) {
+        *byte = value as u8;
     }
 }
 
@@ -286,17 +356,11 @@ fn decimal(mut value: u32) -> ([u8; 10], u8) {
     (digits, len)
 }
 
-fn patch(target: &mut [u8], at: usize, value: &[u8]) {
-    if let Some(field) = target.get_mut(at..at + value.len()) {
-        field.copy_from_slice(value);
-    }
-}
-
 /// `Span.flags`: the trace flags, and whether the parent is known to be remote (bits 8 and 9).
-fn flags(span: &FinishedSpan) -> [u8; 6] {
+fn flags(span: &FinishedSpan) -> [u8; 4] {
     let remote = if span.flags.contains(SpanFlags::PARENT_REMOTE) { 0x300 } else { 0x100 };
-    let [low, high, _, _] = (u32::from(span.trace_flags) | remote).to_le_bytes();
-    [0x85, 0x01, low, high, 0, 0]
+    // W3C's own flags; bit 7 is our note of a debug trace.
+    (u32::from(span.trace_flags & 0x03) | remote).to_le_bytes()
 }
 
 /// `links` with the one link a Kafka span can have: to the span that sent the message.
@@ -311,12 +375,10 @@ fn link(span: &FinishedSpan) -> [u8; 35] {
     bytes
 }
 
-/// `error.type` and the status of a failed span.
+/// Appends `error.type` and the status of a failed span.
 #[cold]
-fn failure(error_type: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut span = SpanWriter::new(&mut bytes);
+fn failure(out: &mut Vec<u8>, error_type: &str) {
+    let mut span = SpanWriter::new(out);
     span.string_attribute(Field::ATTRIBUTES, "error.type", error_type);
     span.message(Field::STATUS, |status| status.varint(Field::STATUS_CODE, 2));
-    bytes
 }

@@ -4,7 +4,7 @@
 
 /// An encoded `Span.trace_state`, on the stack.
 pub(crate) struct TraceStateField {
-    bytes: [u8; 3 + MAX],
+    bytes: [u8; Self::MAX_LEN],
     len: usize,
 }
 
@@ -12,9 +12,12 @@ pub(crate) struct TraceStateField {
 const MAX: usize = 512;
 
 impl TraceStateField {
+    /// Bytes of the longest field.
+    pub(crate) const MAX_LEN: usize = 3 + MAX;
+
     /// Field 3 of `Span`. A longer state than 512 bytes is left out.
     pub(crate) fn new(trace_state: &[u8]) -> Self {
-        let mut field = Self { bytes: [0; 3 + MAX], len: 0 };
+        let mut field = Self { bytes: [0; Self::MAX_LEN], len: 0 };
         let len = trace_state.len();
         if len == 0 || len > MAX || std::str::from_utf8(trace_state).is_err() {
             return field;

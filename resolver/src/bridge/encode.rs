@@ -94,9 +94,13 @@ fn trace_state(message: &mut SpanWriter<'_>, field: Field, context: &SpanContext
     }
 }
 
+/// OTLP wants each key once. The SDK keeps every value that was set for a key, so the last one is taken here.
 fn attributes(message: &mut SpanWriter<'_>, field: Field, attributes: &[KeyValue]) {
-    for attribute in attributes {
-        key_value(message, field, attribute);
+    for (index, attribute) in attributes.iter().enumerate() {
+        let is_replaced = attributes.iter().skip(index + 1).any(|later| later.key == attribute.key);
+        if !is_replaced {
+            key_value(message, field, attribute);
+        }
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) const SERVICE_REPEATED: &str = "C206";
 
 // C3xx: right, but hardly meant.
 pub(crate) const OVERRIDE_WITHOUT_TOPIC: &str = "C301";
-pub(crate) const GLOBS_TIE: &str = "C302";
+pub(crate) const PATTERNS_TIE: &str = "C302";
 pub(crate) const EMPTY_SERVICE: &str = "C303";
 pub(crate) const UNUSED_BACKEND: &str = "C304";
 pub(crate) const UNUSED_PLUGIN: &str = "C305";
@@ -51,6 +51,7 @@ pub(crate) const ALWAYS_EXCLUDED: &str = "C306";
 pub(crate) const NO_BACKEND: &str = "C307";
 pub(crate) const REPEATED_ENTRY: &str = "C308";
 pub(crate) const SHARED_PLUGIN_FILE: &str = "C309";
+pub(crate) const NO_SERVICE: &str = "C310";
 
 // C4xx: the environment.
 pub(crate) const NOTHING_CONFIGURED: &str = "C400";

@@ -153,7 +153,9 @@ pub enum Propagator {
 }
 
 /// A named destination: one instance of a plugin, shared by all services that export to it.
-#[derive(Clone, Debug)]
+///
+/// Printing it for debugging shows no secret; `config` itself holds them.
+#[derive(Clone)]
 pub struct Backend {
     /// Its name under `[backends]`.
     pub name: String,
@@ -165,7 +167,8 @@ pub struct Backend {
     pub plugin_span: Range<usize>,
     /// The plugin's own settings, references replaced.
     pub config: serde_json::Value,
-    /// JSON pointer into `config` → bytes of the file, so that a plugin's complaint points at its line.
+    /// JSON pointer into `config` → bytes of the file, so that a plugin's complaint points at its line; see
+    /// [`Backend::place_of`].
     pub config_spans: Vec<(String, Range<usize>)>,
     /// JSON pointers of the strings in `config` that were one whole reference: where the plugin's schema wants a number or a
     /// boolean, such a string is to be read as one.

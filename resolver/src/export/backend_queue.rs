@@ -31,7 +31,6 @@ impl Default for Timing {
 /// waits and ends the threads without waiting for them.
 pub(crate) struct BackendQueue {
     shared: Arc<Shared>,
-    index: usize,
     /// Joined by the first shutdown in time; else the threads are left to themselves.
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Set in a forked child: the lock may be held for ever by a thread that is not there any more.
@@ -41,21 +40,14 @@ pub(crate) struct BackendQueue {
 impl BackendQueue {
     /// Starts the threads of a backend: as many as its `concurrency` and the exporter allow.
     ///
-    /// `index` is the backend's place in the configuration. If the system gives no thread at all, the backend is out
-    /// of service from the start, and an ERROR says so.
-    pub(crate) fn start(
-        settings: &config::Backend,
-        index: usize,
-        exporter: impl Exporter,
-        service_count: usize,
-    ) -> Arc<Self> {
-        Self::start_with(settings, index, exporter, service_count, Timing::default())
+    /// If the system gives no thread at all, the backend is out of service from the start, and an ERROR says so.
+    pub(crate) fn start(settings: &config::Backend, exporter: impl Exporter, service_count: usize) -> Arc<Self> {
+        Self::start_with(settings, exporter, service_count, Timing::default())
     }
 
     /// As [`BackendQueue::start`], with other times.
     pub(crate) fn start_with(
         settings: &config::Backend,
-        index: usize,
         exporter: impl Exporter,
         service_count: usize,
         timing: Timing,
@@ -74,7 +66,7 @@ impl BackendQueue {
                 }
             }
         }
-        Arc::new(Self { shared, index, threads: Mutex::new(threads), abandoned: AtomicBool::new(false) })
+        Arc::new(Self { shared, threads: Mutex::new(threads), abandoned: AtomicBool::new(false) })
     }
 
     /// Takes a batch for export. Never blocks for longer than another thread holds the lock, which none does across a
@@ -127,6 +119,9 @@ impl BackendQueue {
         let now = Instant::now();
         let reserve = (deadline.saturating_duration_since(now) / 4).min(Duration::from_secs(1));
         let mut state = self.shared.lock();
+        if state.is_abandoned() {
+            return false;
+        }
         state.begin_shutdown(deadline.checked_sub(reserve).unwrap_or(deadline), deadline);
         self.shared.work.notify_all();
         while !state.all_left() && !state.only_stuck_calls_remain() {
@@ -179,16 +174,6 @@ impl BackendQueue {
         let notes = self.shared.lock().tick(now);
         self.shared.settled.notify_all();
         self.shared.write(notes);
-    }
-
-    /// The backend's place in the configuration.
-    pub(crate) fn index(&self) -> usize {
-        self.index
-    }
-
-    /// The backend's name.
-    pub(crate) fn name(&self) -> &str {
-        &self.shared.name
     }
 
     fn is_abandoned(&self) -> bool {

@@ -5,8 +5,10 @@
 pub(crate) struct FinishedBatch {
     /// Unique in the process; a backend sees the same id again when the batch is retried.
     pub(crate) id: u64,
-    /// An OTLP `ExportTraceServiceRequest`, protobuf, uncompressed.
+    /// An OTLP `ExportTraceServiceRequest`, protobuf, uncompressed; see [`FinishedBatch::bytes`].
     pub(crate) body: Vec<u8>,
+    /// Where it begins in `body`: what stands before was room for its head.
+    pub(crate) start: usize,
     /// Spans in `body`; the sum over `per_service`.
     pub(crate) span_count: u32,
     /// (service index, spans of that service), so that what is lost is counted where it hurts.
@@ -14,6 +16,11 @@ pub(crate) struct FinishedBatch {
 }
 
 impl FinishedBatch {
+    /// The request's bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.body.get(self.start..).unwrap_or(&[])
+    }
+
     /// Bytes this batch is charged against a backend's `queue_bytes`: the body and what it takes to keep it.
     pub(crate) fn weight(&self) -> usize {
         self.body

@@ -77,6 +77,7 @@ impl ServiceCounters {
     }
 
     /// Spans lost for any reason.
+    #[cfg(test)]
     pub(crate) fn dropped_total(&self) -> u64 {
         self.dropped.iter().sum()
     }

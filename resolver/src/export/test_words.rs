@@ -15,6 +15,8 @@ pub(crate) fn backend(name: &str) -> config::Backend {
         plugin_span: 0..0,
         config: serde_json::json!({}),
         config_spans: Vec::new(),
+        config_references: Vec::new(),
+        config_secrets: Vec::new(),
         timeout: Duration::from_millis(200),
         concurrency: 4,
         queue_bytes: 1 << 20,

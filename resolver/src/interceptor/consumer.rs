@@ -10,7 +10,7 @@ use crate::clock;
 use crate::config::Relation;
 use crate::propagation::{SpanContext, TraceStateBuffer};
 use crate::tracer::ids::{new_span_id, new_trace_id};
-use crate::tracer::sampler::{Decision, ParentSampling};
+use crate::tracer::sampler::ParentSampling;
 
 impl Client {
     /// The application gets the message now.
@@ -73,28 +73,25 @@ pub(super) fn consumer_span(route: &Route, traced: &Traced, incoming: &Incoming<
         trace_flags: 0,
         extra_len: 0,
     };
-    let sampling = match (incoming.context, traced.relation) {
+    let (continued, sampling) = match (&incoming.context, traced.relation) {
         (Some(context), Relation::Parent) => {
             span.trace_id = context.trace_id;
             span.parent_span_id = context.span_id;
             span.flags.set_if(SpanFlags::PARENT_REMOTE, true);
-            span.trace_flags = context.flags & SpanContext::RANDOM;
-            incoming.sampling
+            (Some(context), incoming.sampling)
         }
         (Some(context), Relation::Link) => {
             span.trace_id = new_trace_id();
             span.link_trace_id = context.trace_id;
             span.link_span_id = context.span_id;
-            ParentSampling::NoParent
+            (None, ParentSampling::NoParent)
         }
         (None, _) => {
             span.trace_id = new_trace_id();
-            incoming.sampling
+            (None, incoming.sampling)
         }
     };
-    if traced.sampler.decide(sampling, &span.trace_id, clock::monotonic_nanos) == Decision::Keep {
-        span.trace_flags |= SpanContext::SAMPLED;
-    }
+    span.trace_flags = traced.sampler.flags(&span.trace_id, continued, sampling, clock::monotonic_nanos);
     span
 }
 

@@ -66,7 +66,14 @@ pub(super) fn inject(
     true
 }
 
+/// Whether the calling thread's context has baggage.
+#[inline]
+pub(super) fn has_current_baggage() -> bool {
+    Context::map_current(|current| !current.baggage().is_empty())
+}
+
 /// Calls `with` with the baggage of the calling thread's context, as a header value; `None` without any.
+#[cold]
 pub(super) fn with_current_baggage<T>(with: impl FnOnce(Option<&[u8]>) -> T) -> T {
     let mut value = BAGGAGE.try_with(RefCell::take).unwrap_or_default();
     let length = Context::map_current(|current| {

@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::str::FromStr as _;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use opentelemetry::Context;
@@ -54,6 +54,8 @@ struct Open {
     /// Encoded fields of a failure.
     failure: Vec<u8>,
     started: Instant,
+    /// A fork has a copy of every open guard; only the process that opened it ends its span.
+    generation: usize,
 }
 
 // SAFETY: `FinishedSpan::route` points into `route`, which is `Send` and `Sync` and kept alive beside it.
@@ -135,7 +137,7 @@ impl Processing {
         let span_context = opentelemetry::trace::SpanContext::new(
             TraceId::from_bytes(span.trace_id),
             SpanId::from_bytes(span.span_id),
-            TraceFlags::new(span.trace_flags),
+            TraceFlags::new(span.trace_flags & !SpanContext::DEBUG),
             false,
             trace_state,
         );
@@ -157,14 +159,26 @@ impl Processing {
                 context = context.with_baggage(entries);
             }
         }
-        let open = Open { span, route, trace_state: extra, failure: Vec::new(), started: Instant::now() };
+        let open = Open {
+            span,
+            route,
+            trace_state: extra,
+            failure: Vec::new(),
+            started: Instant::now(),
+            generation: Pipeline::generation(),
+        };
         Self { span: sampled.then_some(open), context }
     }
 }
 
 impl Drop for Processing {
     fn drop(&mut self) {
-        let Some(Open { mut span, route, trace_state, failure, started }) = self.span.take() else { return };
+        let Some(Open { mut span, route, trace_state, failure, started, generation }) = self.span.take() else {
+            return;
+        };
+        if generation != Pipeline::generation() {
+            return;
+        }
         span.end = span.start.saturating_add(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
         span.flags.set_if(SpanFlags::OWNS_ROUTE, true);
         span.route = Arc::into_raw(route);
@@ -202,8 +216,10 @@ fn shorter<'s, 'a: 's>((name, value): (&'a [u8], Option<&'a [u8]>)) -> (&'s [u8]
 /// The consumer's route of a topic for which no client is known; kept, up to a number of topics.
 fn processing_route(shared: &Shared, topic: &str, service: Option<usize>) -> Option<Arc<Route>> {
     let key = (topic.to_owned(), service);
-    if let Some(route) = shared.processing_routes.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
-        return Some(Arc::clone(route));
+    // Never waited for: in a fork the lock may be held for ever, by a thread that is not there.
+    let known = shared.processing_routes.try_read().ok().and_then(|routes| routes.get(&key).map(Arc::clone));
+    if known.is_some() {
+        return known;
     }
     let maker = RouteMaker {
         side: Side::Consume,
@@ -214,9 +230,10 @@ fn processing_route(shared: &Shared, topic: &str, service: Option<usize>) -> Opt
         api: None,
     };
     let route = Arc::new(maker.route(shared, &CString::new(topic).ok()?));
-    let mut routes = shared.processing_routes.write().unwrap_or_else(PoisonError::into_inner);
-    if routes.len() < MAX_ROUTES {
-        routes.insert(key, Arc::clone(&route));
+    if let Ok(mut routes) = shared.processing_routes.try_write() {
+        if routes.len() < MAX_ROUTES {
+            routes.insert(key, Arc::clone(&route));
+        }
     }
     Some(route)
 }

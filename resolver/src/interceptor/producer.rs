@@ -6,7 +6,7 @@
 use std::sync::atomic::Ordering;
 
 use super::client::{Client, UnmarkedSend};
-use super::injecting::{inject, with_current_baggage};
+use super::injecting::{has_current_baggage, inject, with_current_baggage};
 use super::message::{Headers, Message};
 use super::parent::{Incoming, from_headers, with_current_span};
 use super::parents::Parent;
@@ -15,7 +15,6 @@ use crate::batch::{FinishedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TimeInQ
 use crate::clock;
 use crate::propagation::{SpanContext, TraceStateBuffer};
 use crate::tracer::ids::{new_span_id, new_trace_id};
-use crate::tracer::sampler::Decision;
 
 impl Client {
     /// Gives the message the context of a span that begins now.
@@ -99,20 +98,16 @@ impl Client {
             }
             return;
         }
-        let (trace_id, mut parent, mut flags) = match incoming.context {
-            Some(context) => {
-                let parent = Parent { span_id: context.span_id, remote: incoming.remote };
-                (context.trace_id, Some(parent), context.flags & (SpanContext::RANDOM | SpanContext::DEBUG))
-            }
-            None => (new_trace_id(), None, 0),
+        let (trace_id, mut parent) = match incoming.context {
+            Some(context) => (context.trace_id, Some(Parent { span_id: context.span_id, remote: incoming.remote })),
+            None => (new_trace_id(), None),
         };
         if let Some(original) = parent.and_then(|parent| self.failed.parent_of(parent.span_id)) {
             parent = original;
         }
-        let recorded = traced.sampler.decide(incoming.sampling, &trace_id, clock::monotonic_nanos) == Decision::Keep;
-        if recorded {
-            flags |= SpanContext::SAMPLED;
-        }
+        let (continued, sampling) = (incoming.context.as_ref(), incoming.sampling);
+        let flags = traced.sampler.flags(&trace_id, continued, sampling, clock::monotonic_nanos);
+        let recorded = flags & SpanContext::SAMPLED != 0;
         let span_id = match parent {
             Some(parent) if recorded => self.parents.keep(new_span_id(), parent),
             _ => self.parents.root(new_span_id()),
@@ -140,7 +135,7 @@ impl Client {
         trace_state: Option<&[u8]>,
     ) -> bool {
         let injected = traced.injection.headers(context).with_trace_state(trace_state);
-        if traced.injects_baggage {
+        if traced.injects_baggage && has_current_baggage() {
             with_current_baggage(|baggage| {
                 inject(message, headers.as_ref(), &injected.with_baggage(baggage), self.message_max_bytes)
             })
@@ -172,7 +167,7 @@ impl Client {
         Some(UnmarkedSend {
             trace_id: context.trace_id,
             span_id: context.span_id,
-            trace_flags: context.flags & !SpanContext::DEBUG,
+            trace_flags: context.flags,
             parent,
         })
     }

@@ -148,31 +148,44 @@ pub(super) fn next_client() -> usize {
 /// What semantic conventions say where there is no better name.
 const OTHER: &str = "_OTHER";
 
-/// The Kafka protocol's name of a broker error, where librdkafka abbreviates it; librdkafka's own name else
-/// (its local errors begin with an underscore).
+/// `error.type` of one of librdkafka's error codes: few values, whatever a broker sends.
 fn error_name(api: &KafkaApi, code: i32) -> String {
-    let protocol_name = match code {
+    // SAFETY: `rd_kafka_err2name` takes any number and returns a static string.
+    let name = unsafe { (api.err2name)(code) };
+    if name.is_null() {
+        return OTHER.to_owned();
+    }
+    // SAFETY: static and NUL-terminated, as above.
+    protocol_name(code, &unsafe { CStr::from_ptr(name) }.to_string_lossy()).to_owned()
+}
+
+/// The Kafka protocol's name of a broker error, where librdkafka abbreviates it; librdkafka's own name else (its local
+/// errors begin with an underscore). An error newer than this librdkafka has no name there, but `ERR_<n>?`.
+fn protocol_name(code: i32, librdkafka_name: &str) -> &str {
+    match code {
+        -1 => "UNKNOWN_SERVER_ERROR",
         2 => "CORRUPT_MESSAGE",
         3 => "UNKNOWN_TOPIC_OR_PARTITION",
         4 => "INVALID_FETCH_SIZE",
         6 => "NOT_LEADER_OR_FOLLOWER",
         10 => "MESSAGE_TOO_LARGE",
         11 => "STALE_CONTROLLER_EPOCH",
-        12 => "OFFSET_METADATA_TOO_LARGE",
-        14 => "COORDINATOR_LOAD_IN_PROGRESS",
-        15 => "COORDINATOR_NOT_AVAILABLE",
-        16 => "NOT_COORDINATOR",
         17 => "INVALID_TOPIC_EXCEPTION",
-        _ => "",
-    };
-    if !protocol_name.is_empty() {
-        return protocol_name.to_owned();
+        _ if librdkafka_name.starts_with("ERR_") => OTHER,
+        _ => librdkafka_name,
     }
-    // SAFETY: `rd_kafka_err2name` takes any number and returns a static string ("ERR_<n>?" for unknown ones).
-    let name = unsafe { (api.err2name)(code) };
-    if name.is_null() {
-        return OTHER.to_owned();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::protocol_name;
+
+    #[test]
+    fn an_error_is_named_as_the_protocol_names_it_and_an_unknown_one_has_no_name_of_its_own() {
+        assert_eq!(protocol_name(10, "MSG_SIZE_TOO_LARGE"), "MESSAGE_TOO_LARGE");
+        assert_eq!(protocol_name(-1, "UNKNOWN"), "UNKNOWN_SERVER_ERROR");
+        assert_eq!(protocol_name(19, "NOT_ENOUGH_REPLICAS"), "NOT_ENOUGH_REPLICAS");
+        assert_eq!(protocol_name(-192, "_MSG_TIMED_OUT"), "_MSG_TIMED_OUT");
+        assert_eq!(protocol_name(131, "ERR_131?"), "_OTHER");
     }
-    // SAFETY: static and NUL-terminated, as above.
-    unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned()
 }

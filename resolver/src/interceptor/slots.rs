@@ -5,12 +5,14 @@
 //! not followed but looked up: a slot that was released since gives nothing, and a slot's memory is never freed, only
 //! used again.
 
+use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::client::Client;
 use super::kafka_api::KafkaApi;
+use crate::per_process::PerProcess;
 use crate::resolver::Shared;
 
 /// By which way a client came.
@@ -33,6 +35,14 @@ pub(super) struct Binding {
     pub door: Door,
 }
 
+/// Slots that can be taken, or may be taken back.
+#[derive(Default)]
+struct Pool {
+    free: Vec<u32>,
+    /// The latest slots taken by [`Door::Rust`], oldest first; some have a client, or were released, since.
+    recent: VecDeque<SlotId>,
+}
+
 /// The opaque of one configuration and, later, of the client made from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SlotId(u64);
@@ -47,17 +57,38 @@ struct Slot {
 
 const CHUNK: usize = 64;
 const CHUNKS: usize = 1024;
+/// Configurations of [`Door::Rust`] that may wait for their client.
+const WAITING: usize = 1024;
 
 static CHUNK_TABLE: [AtomicPtr<[Slot; CHUNK]>; CHUNKS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS];
-static FREE: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+static POOL: PerProcess<Mutex<Pool>> = PerProcess::new();
 static USED: AtomicU32 = AtomicU32::new(0);
 
 const _: () = assert!(size_of::<usize>() == size_of::<u64>(), "an opaque carries a generation and an index");
 
 impl SlotId {
     /// Takes a slot for a configuration. `None` when 65 536 are taken.
+    ///
+    /// rdkafka forgets, without destroying it, a configuration that `rd_kafka_new` refuses before `on_new`: nobody tells
+    /// of its end. So a configuration of [`Door::Rust`] that 1024 later ones find still without a client loses its
+    /// slot; should it be used all the same, its client is not traced.
     pub(super) fn take(binding: Binding) -> Option<Self> {
-        let index = match FREE.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+        let door = binding.door;
+        let id = Self::take_any(binding)?;
+        if door == Door::Rust {
+            let mut pool = pool();
+            pool.recent.push_back(id);
+            let oldest = if pool.recent.len() > WAITING { pool.recent.pop_front() } else { None };
+            drop(pool);
+            if let Some(forgotten) = oldest.filter(|oldest| oldest.has_no_client()) {
+                forgotten.release();
+            }
+        }
+        Some(id)
+    }
+
+    fn take_any(binding: Binding) -> Option<Self> {
+        let index = match pool().free.pop() {
             Some(index) => index,
             None => new_index()?,
         };
@@ -100,10 +131,16 @@ impl SlotId {
     /// Puts the client in. A client that was there before (a second `rd_kafka_new` of the same configuration, after
     /// one that failed) is retired.
     pub(super) fn open(self, client: Client) {
-        let Some(slot) = self.live() else { return };
+        let Some(slot) = slot(self.0 as u32) else { return };
+        // Held so that a release comes wholly before, and then the client is not put in, or wholly after.
+        let binding = slot.binding.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.live().is_none() {
+            return;
+        }
         let client = Box::into_raw(Box::new(client));
         // AcqRel: publishes to `client`, and takes over what was published before.
         let before = slot.client.swap(client, Ordering::AcqRel);
+        drop(binding);
         retire(before);
     }
 
@@ -119,9 +156,14 @@ impl SlotId {
         {
             return;
         }
+        let binding = slot.binding.lock().unwrap_or_else(PoisonError::into_inner).take();
         retire(slot.client.swap(std::ptr::null_mut(), Ordering::AcqRel));
-        *slot.binding.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        FREE.lock().unwrap_or_else(PoisonError::into_inner).push(self.0 as u32);
+        drop(binding);
+        pool().free.push(self.0 as u32);
+    }
+
+    fn has_no_client(self) -> bool {
+        self.live().is_some_and(|slot| slot.client.load(Ordering::Acquire).is_null())
     }
 
     /// The number itself: differs for every client that lives or has lived.
@@ -144,6 +186,10 @@ fn slot(index: u32) -> Option<&'static Slot> {
     let chunk = CHUNK_TABLE.get(index as usize / CHUNK)?.load(Ordering::Acquire);
     // SAFETY: a published chunk is leaked, never freed.
     unsafe { chunk.as_ref() }?.get(index as usize % CHUNK)
+}
+
+fn pool() -> MutexGuard<'static, Pool> {
+    POOL.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn new_index() -> Option<u32> {

@@ -111,7 +111,7 @@ impl Instance {
     }
 
     /// The plugin's own counters; `None` if it does not count, or there is no instance at the moment. Any thread.
-    pub(crate) fn stats(&self) -> Option<tracer_stats> {
+    pub(super) fn stats(&self) -> Option<tracer_stats> {
         let life = self.life();
         let Stage::Working(handle) = &life.stage else { return None };
         let mut stats = tracer_stats::new();
@@ -219,7 +219,7 @@ impl Exporter for Instance {
         let borrowed = tracer_batch {
             struct_size: size_of::<tracer_batch>() as u32,
             encoding: TRACER_ENCODING_OTLP_PROTOBUF,
-            body: tracer_bytes::new(&batch.body),
+            body: tracer_bytes::new(batch.bytes()),
             span_count: batch.span_count,
             attempt,
             batch_id: batch.id,
@@ -256,6 +256,9 @@ impl Exporter for Instance {
     }
 
     fn shutdown(&self, timeout: Duration) -> bool {
+        if let Some(stats) = self.stats() {
+            log::debug!(target: LOG_TARGET, "backend `{}`: its plugin counted {stats:?}", self.backend);
+        }
         let stage = std::mem::replace(&mut self.life().stage, Stage::ShutDown);
         // Anything else: there is no instance any more, or this was called before.
         let Stage::Working(handle) = stage else { return true };

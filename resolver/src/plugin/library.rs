@@ -4,9 +4,7 @@ use std::path::PathBuf;
 
 use jsonschema::Validator;
 use serde_json::Value;
-use tracer_plugin_api::abi::{
-    TRACER_CAP_CONCURRENT_EXPORT, TRACER_CAP_NETWORK, TRACER_OK, tracer_error, tracer_plugin, tracer_str,
-};
+use tracer_plugin_api::abi::{TRACER_CAP_CONCURRENT_EXPORT, TRACER_OK, tracer_error, tracer_plugin, tracer_str};
 
 use super::instance::Reply;
 use super::load_error::{self, LoadError, LoadFailure};
@@ -82,11 +80,6 @@ impl PluginLibrary {
     /// Whether several batches may be exported at once.
     pub(crate) fn exports_concurrently(&self) -> bool {
         self.table.capabilities & TRACER_CAP_CONCURRENT_EXPORT != 0
-    }
-
-    /// Whether it says that it talks to other machines.
-    pub(crate) fn uses_network(&self) -> bool {
-        self.table.capabilities & TRACER_CAP_NETWORK != 0
     }
 
     /// One line for the log: all that helps when somebody asks which code ran.

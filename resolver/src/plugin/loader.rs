@@ -1,7 +1,6 @@
 //! `Loader`: from a plugin's name to its library, and the process's list of what is loaded.
 
 use std::io;
-use std::os::fd::{AsRawFd, IntoRawFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -66,7 +65,10 @@ impl Loader {
         let file = find(&search).map_err(refuse)?;
         self.check_writers(name, &file)?;
         match pin {
-            None => self.load_unpinned(name, &file, &mut registry),
+            None => {
+                let origin = Origin::File { path: file.path.clone(), sha256: None };
+                self.load_by_path(name, &file, origin, &mut registry)
+            }
             Some(pin) => self.load_pinned(name, &file, pin, &mut registry),
         }
     }
@@ -78,6 +80,7 @@ impl Loader {
     /// # Safety
     ///
     /// `table` is what the plugin's `tracer_plugin_v1` returns: constant, and its functions callable, for ever.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no door of ours is a program that cannot load libraries yet"))]
     pub(crate) unsafe fn register(name: &str, table: *const tracer_plugin) -> Result<Arc<PluginLibrary>, LoadError> {
         let mut registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the caller's promise is the one that is asked for.
@@ -98,21 +101,6 @@ impl Loader {
         Ok(())
     }
 
-    fn load_unpinned(
-        &self,
-        name: &str,
-        file: &PluginFile,
-        registry: &mut Registry,
-    ) -> Result<Arc<PluginLibrary>, LoadError> {
-        if let Some(loaded) = registry.unpinned(name, file)? {
-            return has_type(name, loaded);
-        }
-        let origin = Origin::File { path: file.path.clone(), sha256: None };
-        let library = open(name, &file.path, &file.path, None, origin)?;
-        registry.add(Key::unpinned(file), &library);
-        Ok(library)
-    }
-
     fn load_pinned(
         &self,
         name: &str,
@@ -126,7 +114,7 @@ impl Loader {
             let mismatch = LoadFailure::PinMismatch { path, expected: pin, found };
             if found == pin { Ok(()) } else { Err(LoadError::new(name, mismatch)) }
         };
-        if let Some(loaded) = registry.pinned(file, pin) {
+        if let Some(loaded) = registry.get(&Key::Pinned(pin)) {
             matches_pin(file.sha256().map_err(unreadable)?)?;
             return has_type(name, loaded);
         }
@@ -134,10 +122,10 @@ impl Loader {
         let library = match (self.seal)(file) {
             Ok(copy) => {
                 matches_pin(copy.sha256)?;
-                let inode = mapping_inode(&copy).map_err(unreadable)?;
+                let library = open(name, &file.path, &copy.path(), Some(copy.inode), origin);
                 // Open for ever: its number is the library's name, and must not be given to another file.
-                let number = copy.memory.into_raw_fd();
-                open(name, &file.path, Path::new(&format!("/proc/self/fd/{number}")), Some(inode), origin)?
+                std::mem::forget(copy);
+                library?
             }
             Err(refusal) => {
                 matches_pin(file.sha256().map_err(unreadable)?)?;
@@ -147,7 +135,7 @@ impl Loader {
                      by its path, which whoever may write there could change in between",
                     file.path.display()
                 );
-                let library = open(name, &file.path, &file.path, None, origin)?;
+                let library = self.load_by_path(name, file, origin, registry)?;
                 // Too late to keep its constructors from running, but not to keep it from being used.
                 let reopened =
                     PluginFile::open(&file.path).ok().flatten().map(|again| (again.identity, again.sha256()));
@@ -158,7 +146,22 @@ impl Loader {
                 library
             }
         };
-        registry.add(Key::Pinned(file.identity, pin), &library);
+        registry.add(Key::Pinned(pin), &library);
+        Ok(library)
+    }
+
+    fn load_by_path(
+        &self,
+        name: &str,
+        file: &PluginFile,
+        origin: Origin,
+        registry: &mut Registry,
+    ) -> Result<Arc<PluginLibrary>, LoadError> {
+        if let Some(loaded) = registry.by_path(name, file)? {
+            return has_type(name, loaded);
+        }
+        let library = open(name, &file.path, &file.path, None, origin)?;
+        registry.add(Key::Path(file.identity, file.stamp, file.path.clone()), &library);
         Ok(library)
     }
 }
@@ -237,12 +240,6 @@ fn has_type(name: &str, library: Arc<PluginLibrary>) -> Result<Arc<PluginLibrary
     Err(LoadError::new(name, LoadFailure::Defective(library.path(), vec![defect])))
 }
 
-fn mapping_inode(copy: &SealedCopy) -> io::Result<u64> {
-    use std::os::unix::fs::MetadataExt;
-
-    std::fs::metadata(format!("/proc/self/fd/{}", copy.memory.as_raw_fd())).map(|metadata| metadata.ino())
-}
-
 /// Everything that this process has loaded. Only ever grows: nothing is unloaded.
 static REGISTRY: Mutex<Registry> = Mutex::new(Registry { loaded: Vec::new() });
 
@@ -253,17 +250,11 @@ struct Registry {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Key {
-    /// By path: the code is the file, as it was then.
-    Unpinned(Identity, Stamp, PathBuf),
-    /// By content: the code is a copy, whatever becomes of the file.
-    Pinned(Identity, [u8; 32]),
+    /// By path: the code is the file, as it was then. The file stays mapped, so its inode's number stays its own.
+    Path(Identity, Stamp, PathBuf),
+    /// By content: the same bytes are the same plugin, wherever they lie.
+    Pinned([u8; 32]),
     Program(String),
-}
-
-impl Key {
-    fn unpinned(file: &PluginFile) -> Self {
-        Self::Unpinned(file.identity, file.stamp, file.path.clone())
-    }
 }
 
 impl Registry {
@@ -271,11 +262,11 @@ impl Registry {
         self.loaded.push((key, Arc::clone(library)));
     }
 
-    /// The same file, under whatever name. An error if it, or another file at its path, was loaded with other content:
+    /// What was loaded from the same file by its path, or by another of its names. An error if it, or another file at its path, was loaded with other content:
     /// the system's loader would answer with the old code.
-    fn unpinned(&self, name: &str, file: &PluginFile) -> Result<Option<Arc<PluginLibrary>>, LoadError> {
+    fn by_path(&self, name: &str, file: &PluginFile) -> Result<Option<Arc<PluginLibrary>>, LoadError> {
         for (key, library) in &self.loaded {
-            let Key::Unpinned(identity, stamp, path) = key else { continue };
+            let Key::Path(identity, stamp, path) = key else { continue };
             if *identity == file.identity && *stamp == file.stamp {
                 return Ok(Some(Arc::clone(library)));
             }
@@ -284,10 +275,6 @@ impl Registry {
             }
         }
         Ok(None)
-    }
-
-    fn pinned(&self, file: &PluginFile, pin: [u8; 32]) -> Option<Arc<PluginLibrary>> {
-        self.get(&Key::Pinned(file.identity, pin))
     }
 
     fn linked_in(&self, name: &str) -> Option<Arc<PluginLibrary>> {

@@ -41,6 +41,15 @@ pub(super) struct Stamp(u64, (i64, i64), (i64, i64));
 pub(super) struct SealedCopy {
     pub(super) memory: OwnedFd,
     pub(super) sha256: [u8; 32],
+    /// Of the memory file, as the kernel's map of the process will show it.
+    pub(super) inode: u64,
+}
+
+impl SealedCopy {
+    /// What to give to the system's loader; good for as long as `memory` is open.
+    pub(super) fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.memory.as_raw_fd()))
+    }
 }
 
 impl PluginFile {
@@ -90,7 +99,8 @@ impl PluginFile {
     ///
     /// # Errors
     ///
-    /// Where the system forbids memory files (`vm.memfd_noexec`, SELinux, seccomp), or reading fails.
+    /// Where the system forbids memory files (`vm.memfd_noexec`, SELinux, seccomp), where there is no `/proc` to load them
+    /// by, or when reading fails.
     pub(super) fn sealed_copy(&self) -> io::Result<SealedCopy> {
         let mut memory = File::from(memory_file()?);
         let sha256 = self.copy_to(&mut memory)?;
@@ -99,7 +109,9 @@ impl PluginFile {
         if unsafe { libc::fcntl(memory.as_raw_fd(), libc::F_ADD_SEALS, seals) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        Ok(SealedCopy { memory: with_fresh_number(&memory)?, sha256 })
+        let mut copy = SealedCopy { memory: with_fresh_number(&memory)?, sha256, inode: 0 };
+        copy.inode = fs::metadata(copy.path())?.ino();
+        Ok(copy)
     }
 
     /// From the beginning, whatever was read before.

@@ -39,10 +39,10 @@ impl PluginLibrary {
 
     /// Everything that is wrong with a backend's settings, in the order of its pointers; empty if they would do.
     ///
-    /// `config` is what [`PluginLibrary::typed_settings`] returned for the same `references`. The plugin itself is asked
-    /// only when the schema has no complaint. Calls the plugin, which does no I/O here; any thread.
-    pub(crate) fn check(&self, config: &Value, references: &[String]) -> Vec<Complaint> {
-        let secrets = Secrets::marked(self.schema(), config).with_values_at(config, references);
+    /// `config` is what [`PluginLibrary::typed_settings`] returned; `secrets` are JSON pointers to values that must not
+    /// be printed, beside those that the schema marks. The plugin itself is asked only when the schema has no complaint. Calls the plugin, which does no I/O here; any thread.
+    pub(crate) fn check(&self, config: &Value, secrets: &[String]) -> Vec<Complaint> {
+        let secrets = Secrets::marked(self.schema(), config).with_values_at(config, secrets);
         let mut complaints: Vec<_> =
             self.validator().iter_errors(config).flat_map(|error| complaints(&error, self.schema(), config)).collect();
         if complaints.is_empty() {

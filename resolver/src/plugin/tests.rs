@@ -11,6 +11,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, Once};
 
+use super::load_error::{LoadError, LoadFailure};
 use super::plugin_file::PluginFile;
 use super::*;
 use crate::config::{PluginEntry, Plugins};

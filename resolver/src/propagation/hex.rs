@@ -1,25 +1,30 @@
-//! Lower-case hexadecimal, sixteen digits at a time, without a table or a branch per digit.
+//! Lower-case hexadecimal, eight digits at a time, without a table or a branch per digit.
 //!
-//! Each byte of a `u128` is one digit, and all are worked on together. No step carries into the next byte; the comments
+//! Each byte of a `u64` is one digit, and all are worked on together. No step carries into the next byte; the comments
 //! say why.
 
 /// Writes eight bytes.
 #[inline]
 pub(super) fn encode_8(bytes: &[u8; 8]) -> [u8; 16] {
-    // Spread: byte i comes to lie at byte 2i.
-    let x = u128::from(u64::from_le_bytes(*bytes));
-    let x = (x | x << 32) & 0x0000_0000_ffff_ffff_0000_0000_ffff_ffff;
-    let x = (x | x << 16) & 0x0000_ffff_0000_ffff_0000_ffff_0000_ffff;
-    let x = (x | x << 8) & each_pair(0x00ff);
-    // The high half of each byte is written first.
-    let nibbles = (x >> 4 & each_pair(0x000f)) | (x & each_pair(0x000f)) << 8;
-    digits(nibbles).to_le_bytes()
+    let x = u64::from_le_bytes(*bytes);
+    let [first, second] = [x & 0xffff_ffff, x >> 32].map(|half| {
+        // Spread: byte i comes to lie at byte 2i.
+        let x = (half | half << 16) & 0x0000_ffff_0000_ffff;
+        let x = (x | x << 8) & each_pair(0x00ff);
+        // The high half of each byte is written first.
+        digits((x >> 4 & each_pair(0x000f)) | (x & each_pair(0x000f)) << 8).to_le_bytes()
+    });
+    let mut text = [0; 16];
+    text[..8].copy_from_slice(&first);
+    text[8..].copy_from_slice(&second);
+    text
 }
 
 /// Writes sixteen bytes.
 #[inline]
 pub(super) fn encode_16(bytes: &[u8; 16]) -> [u8; 32] {
-    let [high, low] = halves(u128::from_be_bytes(*bytes)).map(|half| encode_8(&half.to_be_bytes()));
+    let x = u128::from_be_bytes(*bytes);
+    let [high, low] = [(x >> 64) as u64, x as u64].map(|half| encode_8(&half.to_be_bytes()));
     let mut text = [0; 32];
     text[..16].copy_from_slice(&high);
     text[16..].copy_from_slice(&low);
@@ -76,41 +81,38 @@ fn digit(byte: u8) -> Option<u8> {
 
 /// The bytes, and something other than zero if they are not what the text says.
 #[inline]
-fn decode(text: &[u8; 16]) -> ([u8; 8], u128) {
+fn decode(text: &[u8; 16]) -> ([u8; 8], u64) {
     let x = u128::from_le_bytes(*text);
-    // Of the digits only letters have bit 6. At most 15 + 9 per byte: no carry.
-    let letters = x >> 6 & each_byte(0x01);
-    let nibbles = (x & each_byte(0x0f)) + letters * 9;
-    // What is no digit comes out above fifteen, or is written differently than it was read.
-    let wrong = (nibbles & each_byte(0xf0)) | (digits(nibbles) ^ x);
-    // Join two digits to a byte, then close the gaps.
-    let x = (nibbles << 4 | nibbles >> 8) & each_pair(0x00ff);
-    let x = (x | x >> 8) & 0x0000_ffff_0000_ffff_0000_ffff_0000_ffff;
-    let x = (x | x >> 16) & 0x0000_0000_ffff_ffff_0000_0000_ffff_ffff;
-    let x = x | x >> 32;
-    ((x as u64).to_le_bytes(), wrong)
+    let [(first, first_wrong), (second, second_wrong)] = [x as u64, (x >> 64) as u64].map(|x| {
+        // Of the digits only letters have bit 6. At most 15 + 9 per byte: no carry.
+        let letters = x >> 6 & each_byte(0x01);
+        let nibbles = (x & each_byte(0x0f)) + (letters << 3 | letters);
+        // What is no digit comes out above fifteen, or is written differently than it was read.
+        let wrong = (nibbles & each_byte(0xf0)) | (digits(nibbles) ^ x);
+        // Join two digits to a byte, then close the gaps.
+        let x = (nibbles << 4 | nibbles >> 8) & each_pair(0x00ff);
+        let x = (x | x >> 8) & 0x0000_ffff_0000_ffff;
+        ((x | x >> 16) & 0xffff_ffff, wrong)
+    });
+    ((first | second << 32).to_le_bytes(), first_wrong | second_wrong)
 }
 
 /// The digit of each byte below sixteen.
 #[inline]
-fn digits(nibbles: u128) -> u128 {
+fn digits(nibbles: u64) -> u64 {
     // At most 24 + 6 per byte, and below 24 + 48 + 39: no carry.
     let letters = (nibbles + each_byte(0x06)) >> 4 & each_byte(0x01);
-    nibbles + each_byte(b'0') + letters * u128::from(b'a' - b'0' - 10)
+    // 39 is how far the letters lie behind the digits: `b'a' - b'0' - 10`.
+    nibbles + each_byte(b'0') + (letters << 5) + (letters << 3) - letters
 }
 
-#[inline]
-fn halves(x: u128) -> [u64; 2] {
-    [(x >> 64) as u64, x as u64]
+const fn each_byte(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
 }
 
-const fn each_byte(byte: u8) -> u128 {
-    u128::from_ne_bytes([byte; 16])
-}
-
-/// `pair` in each of the eight pairs of bytes.
-const fn each_pair(pair: u16) -> u128 {
-    pair as u128 * 0x0001_0001_0001_0001_0001_0001_0001_0001
+/// `pair` in each of the four pairs of bytes.
+const fn each_pair(pair: u16) -> u64 {
+    pair as u64 * 0x0001_0001_0001_0001
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use std::sync::{Arc, Mutex, Once, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, Once, TryLockError};
+use std::time::{Duration, Instant};
 
 use super::EXIT_DEADLINE;
 use super::shared::Shared;
@@ -14,7 +14,9 @@ static RESOLVERS: Mutex<Vec<Arc<Shared>>> = Mutex::new(Vec::new());
 
 /// Lets the end of the process flush `shared`, unless it is shut down before.
 pub(super) fn remember(shared: &Arc<Shared>) {
-    RESOLVERS.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(shared));
+    if let Some(mut resolvers) = resolvers() {
+        resolvers.push(Arc::clone(shared));
+    }
     static REGISTERED: Once = Once::new();
     // After the plugins were loaded: handlers run in reverse order, so ours runs before theirs.
     REGISTERED.call_once(|| host::at_exit(flush_all));
@@ -22,7 +24,9 @@ pub(super) fn remember(shared: &Arc<Shared>) {
 
 /// `shared` was shut down: the end of the process has nothing to do for it.
 pub(super) fn forget(shared: &Arc<Shared>) {
-    RESOLVERS.lock().unwrap_or_else(PoisonError::into_inner).retain(|resolver| !Arc::ptr_eq(resolver, shared));
+    if let Some(mut resolvers) = resolvers() {
+        resolvers.retain(|resolver| !Arc::ptr_eq(resolver, shared));
+    }
 }
 
 /// Runs on the thread that ends the process, after `main` or in `exit()`.
@@ -30,11 +34,25 @@ fn flush_all() {
     if !Pipeline::is_running() {
         return; // A fork that traced nothing.
     }
-    // A thread may hold the lock for ever: the process ends all the same.
-    let Ok(resolvers) = RESOLVERS.try_lock() else { return };
+    let Some(resolvers) = resolvers().map(|resolvers| resolvers.clone()) else { return };
     let deadline = Instant::now() + EXIT_DEADLINE;
     Pipeline::current().seal_all(deadline);
     for resolver in resolvers.iter() {
         resolver.backends().shutdown(deadline);
+    }
+}
+
+/// The list, locked. It is held for moments only, so when it cannot be had for long, this process is the fork of one in
+/// which another thread held it: `None`, and the end of this process flushes nothing.
+fn resolvers() -> Option<MutexGuard<'static, Vec<Arc<Shared>>>> {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    let started = Instant::now();
+    loop {
+        match RESOLVERS.try_lock() {
+            Ok(resolvers) => return Some(resolvers),
+            Err(TryLockError::Poisoned(resolvers)) => return Some(resolvers.into_inner()),
+            Err(TryLockError::WouldBlock) if started.elapsed() > PATIENCE => return None,
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+        }
     }
 }

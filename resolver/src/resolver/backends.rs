@@ -168,12 +168,11 @@ impl Backends {
         let queues = self
             .plans
             .iter()
-            .enumerate()
-            .map(|(index, plan)| {
+            .map(|plan| {
                 let plan = plan.as_ref()?;
                 let library = Arc::clone(&plan.library);
                 match Instance::create(library, &plan.settings, &plan.config, Rebirth::default()) {
-                    Ok(instance) => Some(BackendQueue::start(&plan.settings, index, instance, self.services.len())),
+                    Ok(instance) => Some(BackendQueue::start(&plan.settings, instance, self.services.len())),
                     Err(complaint) => {
                         fail(&plan.settings, &complaint);
                         None
@@ -215,7 +214,7 @@ impl Plan {
             }
         };
         let settings = library.typed_settings(&backend.config, &backend.config_references);
-        let complaints = library.check(&settings, &backend.config_references);
+        let complaints = library.check(&settings, &backend.config_secrets);
         for complaint in &complaints {
             complain(backend, complaint, report);
         }

@@ -50,14 +50,13 @@ impl Shared {
         let services = ServiceMap::new(&config);
         let backends = Arc::new(Backends::load(&config, strict, report));
         let counters: Vec<_> = config.services.iter().map(|_| Arc::new(ServiceCounters::default())).collect();
-        let instance = host::instance_id();
         let lane_services: Arc<[LaneService]> = config
             .services
             .iter()
             .zip(&counters)
-            .map(|(service, counters)| LaneService {
-                resource: resource(service, &instance),
-                counters: Arc::clone(counters),
+            .map(|(service, counters)| {
+                let service = service.clone();
+                LaneService::new(move || resource(&service), Arc::clone(counters))
             })
             .collect();
         let mut by_export: HashMap<Vec<usize>, Arc<Lane>> = HashMap::new();
@@ -174,12 +173,12 @@ fn backends_of(settings: &Settings, backends: &Backends) -> Vec<usize> {
 }
 
 /// What identifies a service instance to its backends: OpenTelemetry's resource conventions, and what the file adds.
-fn resource(service: &Service, instance: &str) -> ServiceResource {
+fn resource(service: &Service) -> ServiceResource {
     let executable = std::env::current_exe().ok();
     let executable = executable.as_deref().and_then(|path| path.file_name()).map(|name| name.to_string_lossy());
     let detected = [
         ("service.name", service.name.as_str()),
-        ("service.instance.id", instance),
+        ("service.instance.id", host::instance_id()),
         ("telemetry.sdk.name", "tracer-resolver"),
         ("telemetry.sdk.language", "rust"),
         ("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),

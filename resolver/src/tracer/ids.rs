@@ -1,4 +1,4 @@
-//! Trace and span ids: random, never zero, a few nanoseconds each.
+//! Trace and span ids: random, never zero, a few nanoseconds each (bench `rules`).
 //!
 //! Every thread has its own generator (xoshiro256++, seeded by the kernel), so nothing is shared but one number that is
 //! read. They are unique ids, not secrets: do not use them as tokens.

@@ -106,8 +106,7 @@ impl Sampler {
     ///
     /// `parent` is the context that the span continues, if any; `sampling` is what is known of the decision above, which
     /// can say something without a parent too (a hint in the headers). Sampled is as [`Sampler::decide`] says. Random is the
-    /// parent's, or set where `trace_id` is new (of [`new_trace_id`](super::ids::new_trace_id)). Debug passes on only where
-    /// the parent is respected.
+    /// parent's, and not set on a new trace (RATIONALE.md says why). Debug passes on only where the parent is respected.
     #[inline]
     pub fn flags(
         &self,
@@ -116,7 +115,7 @@ impl Sampler {
         sampling: ParentSampling,
         now: impl FnOnce() -> u64,
     ) -> u8 {
-        let random = parent.map_or(SpanContext::RANDOM, |parent| parent.flags & SpanContext::RANDOM);
+        let random = parent.map_or(0, |parent| parent.flags & SpanContext::RANDOM);
         random
             | match self.decide(sampling, trace_id, now) {
                 Decision::Drop => 0,

@@ -47,14 +47,16 @@ pub struct FakeHeaders {
 
 #[derive(Clone, Copy)]
 struct FakeHeader {
+    /// NUL-terminated.
     name: [u8; 32],
+    name_len: usize,
     value: [u8; 128],
     len: usize,
 }
 
 impl Default for FakeHeader {
     fn default() -> Self {
-        Self { name: [0; 32], value: [0; 128], len: 0 }
+        Self { name: [0; 32], name_len: 0, value: [0; 128], len: 0 }
     }
 }
 
@@ -188,6 +190,11 @@ impl FakeMessage {
         self.headers.borrow_mut().add(name.to_bytes(), value);
     }
 
+    /// Whether the application finds a header of this name.
+    pub fn has_header(&self, name: &str) -> bool {
+        self.headers.borrow().iter().any(|header| header.name() == name.as_bytes())
+    }
+
     /// The last header of this name.
     pub fn header(&self, name: &str) -> Option<Vec<u8>> {
         let headers = self.headers.borrow();
@@ -207,6 +214,7 @@ impl FakeHeaders {
         let header = &mut self.headers[self.count];
         header.name[..name.len()].copy_from_slice(name);
         header.name[name.len()] = 0;
+        header.name_len = name.len();
         header.value[..value.len()].copy_from_slice(value);
         header.len = value.len();
         self.count += 1;
@@ -215,7 +223,7 @@ impl FakeHeaders {
 
 impl FakeHeader {
     fn name(&self) -> &[u8] {
-        CStr::from_bytes_until_nul(&self.name).unwrap().to_bytes()
+        &self.name[..self.name_len]
     }
 }
 
@@ -450,7 +458,7 @@ unsafe extern "C" fn header_get_all(
     // SAFETY: see above.
     unsafe {
         let headers = (*resolve(headers)).borrow();
-        let Some(header) = headers.iter().nth(index) else { return NOENT };
+        let Some(header) = headers.headers[..headers.count].get(index) else { return NOENT };
         *name = header.name.as_ptr().cast();
         *value = header.value.as_ptr().cast();
         *size = header.len;

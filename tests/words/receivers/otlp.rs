@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -14,12 +15,14 @@ use prost::Message;
 use serde_json::Value;
 
 use super::received_span::hex;
+use super::otlp_faults::faults_of;
 use super::{HttpServer, ReceivedLink, ReceivedSpan, Reply, Request, Shelf};
 
 /// Takes `POST /v1/traces`.
 pub struct OtlpReceiver {
     server: HttpServer,
     shelf: Shelf,
+    faults: Arc<Mutex<Vec<String>>>,
 }
 
 impl OtlpReceiver {
@@ -40,9 +43,16 @@ impl OtlpReceiver {
     pub fn start_on(port: u16) -> io::Result<Self> {
         let shelf = Shelf::default();
         let spans = shelf.clone();
-        let server =
-            HttpServer::start_with(port, |stream| Ok(Box::new(stream)), move |request| receive(request, &spans))?;
-        Ok(OtlpReceiver { server, shelf })
+        let faults = Arc::new(Mutex::new(Vec::new()));
+        let found = Arc::clone(&faults);
+        let answer = move |request: &Request| {
+            if let Ok(batch) = ExportTraceServiceRequest::decode(request.body.as_slice()) {
+                found.lock().unwrap_or_else(PoisonError::into_inner).extend(faults_of(&batch));
+            }
+            receive(request, &spans)
+        };
+        let server = HttpServer::start_with(port, |stream| Ok(Box::new(stream)), answer)?;
+        Ok(OtlpReceiver { server, shelf, faults })
     }
 
     /// Its base address, `http://127.0.0.1:port`.
@@ -78,6 +88,11 @@ impl OtlpReceiver {
     /// Closes the port and every connection at once.
     pub fn stop(&mut self) {
         self.server.stop();
+    }
+
+    /// What in the batches so far broke the rules of OTLP, though a lenient collector takes it.
+    pub fn faults(&self) -> Vec<String> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The server below.

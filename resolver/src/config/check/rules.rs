@@ -19,6 +19,10 @@ pub(super) fn contradictions(draft: &Draft, findings: &mut Findings) {
 
 /// What can be obeyed, but is hardly meant.
 pub(super) fn doubts(draft: &Draft, findings: &mut Findings) {
+    if draft.services.is_empty() {
+        let problem = Problem::warning(code::NO_SERVICE, "no service is defined: no message is traced").at(0..0, "");
+        findings.mention(problem.help("add for example [services.orders] with topics = [\"orders.*\"]"));
+    }
     ties(draft, findings);
     for (index, service) in draft.services.iter().enumerate() {
         let is_default = draft.default_service == Some(index);
@@ -55,7 +59,7 @@ fn same_topic_twice(draft: &Draft, findings: &mut Findings) {
     }
 }
 
-/// Two globs of equal rank that can match the same name: the order of the file decides, which is easily overlooked.
+/// Two patterns of equal rank that can match the same name: the order of the file decides, which is easily overlooked.
 ///
 /// Looks at a bounded number of pairs, so that a huge file costs no time.
 fn ties(draft: &Draft, findings: &mut Findings) {
@@ -66,19 +70,23 @@ fn ties(draft: &Draft, findings: &mut Findings) {
         let constraints = constraints(service);
         for (key, list) in service.sides() {
             for spotted in list {
-                let Pattern::Glob(glob) = &spotted.pattern else { continue };
-                let group = groups.entry((key, literal_characters(glob), constraints.clone())).or_default();
+                let rank = match &spotted.pattern {
+                    Pattern::Exact(_) => continue,
+                    Pattern::Glob(glob) => literal_characters(glob),
+                    Pattern::Regex(_) => usize::MAX,
+                };
+                let group = groups.entry((key, rank, constraints.clone())).or_default();
                 for (other, place) in group.iter().filter(|(other, _)| !std::ptr::eq(*other, service)) {
                     pairs += 1;
-                    if pairs > MAX_PAIRS || glob.len() > MAX_GLOB || !meet(&spotted.pattern, &place.pattern) {
+                    if pairs > MAX_PAIRS || !tie(&spotted.pattern, &place.pattern) {
                         continue;
                     }
                     let message = format!(
-                        "globs of `{}` and `{}` can match the same topic with equal rank: `{}` wins, being first",
+                        "patterns of `{}` and `{}` can match the same topic with equal rank: `{}` wins, being first",
                         other.name, service.name, other.name
                     );
                     findings.mention(
-                        Problem::warning(code::GLOBS_TIE, message)
+                        Problem::warning(code::PATTERNS_TIE, message)
                             .at(spotted.span.clone(), format!("`{key}` of `{}`", service.name))
                             .also(place.span.clone(), format!("`{key}` of `{}`", other.name))
                             .help("make the one that is meant to win longer, or name its topics exactly"),
@@ -87,6 +95,16 @@ fn ties(draft: &Draft, findings: &mut Findings) {
                 group.push((service, spotted));
             }
         }
+    }
+}
+
+/// Of regular expressions only the very same ones are known to meet.
+fn tie(left: &Pattern, right: &Pattern) -> bool {
+    match (left, right) {
+        (Pattern::Glob(left_glob), Pattern::Glob(right_glob)) => {
+            left_glob.len().max(right_glob.len()) <= MAX_GLOB && meet(left, right)
+        }
+        _ => identity(left) == identity(right),
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn read(host: Result<HostSettings, Broken>, reader: &mut Reader<'_>) 
             Kind::Otlp => Some(otlp(host, reader)),
             Kind::Zipkin => Some(zipkin(host, reader)),
             Kind::Jaeger => Some(jaeger(host, reader)),
-            Kind::Console => Some(Backend::named("console", "file", json!({ "path": "stdout" }), host)),
+            Kind::Console => Some(Backend::named("console", "file", json!({ "path": "stdout" }), host, 0..0)),
             Kind::None => None,
         })
         .collect()
@@ -157,7 +157,7 @@ fn with_timeout(plugin: &str, mut config: Map<String, Json>, timeout: Option<u64
         config.insert("timeout".into(), milliseconds.into());
     }
     let timeout = timeout.map_or(host.timeout, Duration::from_millis);
-    Backend::named(plugin, plugin, Json::Object(config), HostSettings { timeout, ..host })
+    Backend::named(plugin, plugin, Json::Object(config), HostSettings { timeout, ..host }, 0..0)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

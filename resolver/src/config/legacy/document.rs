@@ -52,7 +52,7 @@ fn service(reading: &mut Reading, node: &Node, findings: &mut Findings) -> Resul
     let topics = topics(object, findings);
     let (sampler, reporter) = config(object, findings)?;
     let (name, topics) = (name?, topics?);
-    let layer = reading.layer(sampler, &reporter);
+    let layer = reading.layer(sampler, &reporter, &name.1.span());
     reading.add(name, topics, layer, findings);
     Ok(())
 }

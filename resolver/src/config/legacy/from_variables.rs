@@ -17,7 +17,7 @@ pub(crate) fn from_variables(base: Base, variables: &Variables, findings: &mut F
     let name = reader.text("JAEGER_SERVICE_NAME")?;
     let environment = JaegerVariables::read(&mut reader);
     let mut reading = Reading::new(environment, base)?;
-    let mut layer = reading.layer(None, &Reporter::default());
+    let mut layer = reading.layer(None, &Reporter::default(), &(0..0));
     if let Some(Ok(exclude)) = &mut layer.exclude {
         // No list of topics limits this service, so the brokers' own ones must not reach it.
         exclude.push(nowhere("__*"));

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::jaeger_variables::JaegerVariables;
@@ -35,13 +36,13 @@ impl Reading {
         Some(Self { environment, base, host, services: Vec::new(), backends: Vec::new(), delays: Vec::new() })
     }
 
-    /// The settings of one service. The file's sampler counts, else the variables', else every trace is kept: the
+    /// The settings of one service, which `span` names. The file's sampler counts, else the variables', else every trace is kept: the
     /// original's 0.001 surprised everyone.
-    pub(super) fn layer(&mut self, sampler: Option<Sampler>, reporter: &Reporter) -> Layer {
+    pub(super) fn layer(&mut self, sampler: Option<Sampler>, reporter: &Reporter, span: &Range<usize>) -> Layer {
         self.delays.extend(reporter.flush_interval);
-        let mut export = vec![self.backend(&reporter.sender)];
+        let mut export = vec![self.backend(&reporter.sender, span)];
         if reporter.log_spans.unwrap_or(self.environment.log_spans) {
-            export.push(self.backend_of("log", "file", serde_json::json!({ "path": "stderr" })));
+            export.push(self.backend_of("log", "file", serde_json::json!({ "path": "stderr" }), span));
         }
         let excluded = if self.environment.allows_ksql_topics { Vec::new() } else { vec![nowhere(KSQL)] };
         Layer {
@@ -67,20 +68,20 @@ impl Reading {
         .over(&self.base.layer)
     }
 
-    fn backend(&mut self, sender: &Sender) -> usize {
+    fn backend(&mut self, sender: &Sender, span: &Range<usize>) -> usize {
         let config = sender.over(&self.environment.sender).plugin_config();
-        self.backend_of("jaeger", "jaeger", config)
+        self.backend_of("jaeger", "jaeger", config, span)
     }
 
     /// Services that send to the same place share one backend.
-    fn backend_of(&mut self, name: &str, plugin: &str, config: serde_json::Value) -> usize {
+    fn backend_of(&mut self, name: &str, plugin: &str, config: serde_json::Value, span: &Range<usize>) -> usize {
         let same = |backend: &Backend| backend.plugin == plugin && backend.config == config;
         if let Some(index) = self.backends.iter().position(same) {
             return index;
         }
         let namesakes = self.backends.iter().filter(|backend| backend.plugin == plugin).count();
         let name = if namesakes == 0 { name.to_owned() } else { format!("{name}-{}", namesakes + 1) };
-        self.backends.push(Backend::named(&name, plugin, config, self.host));
+        self.backends.push(Backend::named(&name, plugin, config, self.host, span.clone()));
         self.backends.len() - 1
     }
 
@@ -117,7 +118,11 @@ impl Reading {
         let batch = self.base.batch.settings(&self.base.batch);
         let batch = batch.map(|batch| Batch { delay: delay.unwrap_or(batch.delay), ..batch });
         let export = self.services.first().and_then(|service| service.layer.export.clone());
-        let named = |backend: Backend| BackendDraft { name: backend.name.clone(), span: 0..0, backend: Ok(backend) };
+        let named = |backend: Backend| BackendDraft {
+            name: backend.name.clone(),
+            span: backend.span.clone(),
+            backend: Ok(backend),
+        };
         Draft {
             defaults: Layer { export, ..Layer::default() }.over(&self.common()),
             services: self.services,

@@ -14,6 +14,8 @@ pub(super) struct Excerpt {
     pub(super) first_line: usize,
     /// Places in `text`, always on character boundaries, never past its end.
     pub(super) marks: Vec<Mark>,
+    /// The line of the problem begins further left than what is shown, so that the column is not the file's.
+    pub(super) is_cut: bool,
 }
 
 /// One place with its words.
@@ -34,7 +36,7 @@ impl Excerpt {
         let mut places = vec![(span, problem.label.as_str(), true)];
         places.extend(problem.also.iter().map(|(span, label)| (span.clone(), label.as_str(), false)));
         let lines = lines(text);
-        let mut excerpt = Self { text: String::new(), first_line: 0, marks: Vec::new() };
+        let mut excerpt = Self { text: String::new(), first_line: 0, marks: Vec::new(), is_cut: false };
         let rows: Vec<usize> = places.iter().map(|(span, ..)| row(&lines, span.start)).collect();
         let first = rows.iter().copied().min()?;
         let last = rows.iter().copied().max()?;
@@ -45,6 +47,7 @@ impl Excerpt {
             let focus = on_line().map(|(span, ..)| span.start.saturating_sub(line.start)).min();
             let clean = CleanLine::new(source, focus);
             let base = excerpt.text.len();
+            excerpt.is_cut |= clean.is_cut;
             for (span, label, main) in on_line() {
                 let start = clean.position(span.start.saturating_sub(line.start));
                 let end = clean.position(span.end.min(line.end).saturating_sub(line.start)).max(start);
@@ -70,12 +73,14 @@ struct CleanLine {
     text: String,
     /// (byte in the source line, byte in `text`) at the start of every character kept, and one past the last.
     steps: Vec<(usize, usize)>,
+    /// The beginning of the line is missing.
+    is_cut: bool,
 }
 
 impl CleanLine {
     fn new(source: &str, focus: Option<usize>) -> Self {
         let from = focus.map_or(0, |focus| if focus > LINE_BYTES { focus - CONTEXT_BYTES } else { 0 });
-        let mut clean = Self { text: String::new(), steps: Vec::new() };
+        let mut clean = Self { text: String::new(), steps: Vec::new(), is_cut: from > 0 };
         let mut end = 0;
         for (at, c) in source.char_indices().skip_while(|(at, _)| *at < from) {
             if at - from > LINE_BYTES {
@@ -131,8 +136,9 @@ fn is_printable(c: char) -> bool {
     !c.is_control() && !turns_direction && !matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// A line longer than this is cut; configuration lines are not.
-const LINE_BYTES: usize = 240;
+/// What stands further on in a line is not looked at; the renderer shows a window of what is. Bounds the work for a
+/// file that is one line.
+const LINE_BYTES: usize = 32 << 10;
 
 /// How much of a cut line stays before the place.
 const CONTEXT_BYTES: usize = 60;

@@ -27,9 +27,12 @@ pub(super) fn render(report: &Report, color: bool) -> String {
 fn render_one(report: &Report, problem: &Problem, renderer: &Renderer) -> String {
     let level = level(problem.severity);
     let message = printable(&problem.message);
-    let name = printable(&report.name);
+    let mut name = printable(&report.name);
     let help = problem.help.as_deref().map(printable);
     let excerpt = Excerpt::new(&report.text, problem);
+    if let (Some(span), true) = (&problem.span, excerpt.as_ref().is_some_and(|excerpt| excerpt.is_cut)) {
+        name.push_str(&format!(" (byte {}, in a long line that is shown in part)", span.start));
+    }
     let mut title = level.title(&message).id(problem.code);
     if let Some(excerpt) = &excerpt {
         let mut snippet = Snippet::source(&excerpt.text).line_start(excerpt.first_line).origin(&name).fold(true);
@@ -106,6 +109,27 @@ mod tests {
         report.push(Problem::error("C1", "bad \u{1b}[31mkey\u{7}\u{202e}").at(0..3, "la\u{1b}bel").help("he\u{9b}lp"));
         let text = report.render(false);
         assert!(!text.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'), "{text:?}");
+    }
+
+    #[test]
+    fn a_long_line_keeps_its_column_and_is_shown_in_part() {
+        let line = format!("{{\"a\": \"{}\", \"wrong\": 1, \"b\": \"{}\"}}", "x".repeat(1000), "y".repeat(1000));
+        let at = line.find("\"wrong\"").unwrap();
+        let mut report = Report::new("f", line);
+        report.push(Problem::error("C1", "m").at(at..at + 7, "here"));
+        let text = report.render(false);
+        assert!(text.contains(&format!("f:1:{}\n", at + 1)), "{text}");
+        assert!(text.contains("\"wrong\"") && text.lines().all(|line| line.chars().count() < 200), "{text}");
+    }
+
+    #[test]
+    fn a_line_of_a_megabyte_is_not_walked_through_and_the_byte_is_named() {
+        let line = format!("{}wrong", "x".repeat(1 << 20));
+        let mut report = Report::new("f", line);
+        report.push(Problem::error("C1", "m").at(1 << 20..(1 << 20) + 5, "here"));
+        let text = report.render(false);
+        assert!(text.contains("byte 1048576, in a long line") && text.contains("wrong"), "{text}");
+        assert!(text.len() < 1000, "{}", text.len());
     }
 
     proptest! {

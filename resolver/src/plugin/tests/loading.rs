@@ -1,7 +1,7 @@
 //! What is loaded is what was meant: one file once, never another's code, never yesterday's.
 
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileExt, MetadataExt, symlink};
 use std::sync::Arc;
 
 use super::super::library::Origin;
@@ -81,31 +81,46 @@ fn a_plugin_replaced_on_disk_is_not_silently_the_old_one() {
 }
 
 #[test]
-fn a_plugin_overwritten_in_place_is_noticed_too() {
+fn a_plugin_overwritten_in_place_is_noticed_too_under_all_its_names() {
     let folder = Folder::new();
     let path = version("1").install(&folder);
-    loader(Trust::Strict).load("sample", &folder.plugins()).unwrap();
+    let other_name = folder.join("other_name.so");
+    fs::hard_link(&path, &other_name).unwrap();
+    loader(Trust::Strict).load("sample", &pinned(&path, None)).unwrap();
     // Bytes behind the end harm nobody who runs the code; the times change.
     let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
     std::io::Write::write_all(&mut file, b"x").unwrap();
-    let error = loader(Trust::Strict).load("sample", &folder.plugins()).unwrap_err();
-    assert!(matches!(error.failure, LoadFailure::ChangedOnDisk(_)), "{error}");
+    for name in [path, other_name] {
+        let error = loader(Trust::Strict).load("sample", &pinned(&name, None)).unwrap_err();
+        assert!(matches!(error.failure, LoadFailure::ChangedOnDisk(_)), "{error}");
+    }
 }
 
 #[test]
 fn a_pinned_plugin_runs_from_memory_so_that_its_file_may_change_and_a_new_pin_gives_new_code() {
     let folder = Folder::new();
-    let path = version("1").install(&folder);
+    // Versions of this test's own: the same bytes would be the library of another test.
+    let path = version("memory-1").install(&folder);
     let first = loader(Trust::Strict).load("sample", &pinned(&path, Some(sha256_of(&path)))).unwrap();
     let code = super::super::mapping::at(first.functions().destroy as usize).unwrap();
     assert!(code.path.to_str().unwrap().contains("memfd:tracer-plugin"), "{code:?}");
     assert_eq!(first.sha256(), Some(sha256_of(&path)));
     assert_eq!(first.path(), path);
 
-    version("2").compile(&folder.join("new.so"));
+    version("memory-2").compile(&folder.join("new.so"));
     fs::rename(folder.join("new.so"), &path).unwrap();
     let second = loader(Trust::Strict).load("sample", &pinned(&path, Some(sha256_of(&path)))).unwrap();
-    assert_eq!((first.version(), second.version()), ("1", "2"));
+    assert_eq!((first.version(), second.version()), ("memory-1", "memory-2"));
+}
+
+#[test]
+fn the_same_pinned_bytes_are_one_library_wherever_they_lie() {
+    let (first, second) = (Folder::new(), Folder::new());
+    let path = version("copied").install(&first);
+    let copy = second.join("copy.so");
+    fs::copy(&path, &copy).unwrap();
+    let load = |path: &Path| loader(Trust::Strict).load("sample", &pinned(path, Some(sha256_of(path)))).unwrap();
+    assert!(Arc::ptr_eq(&load(&path), &load(&copy)));
 }
 
 #[test]
@@ -126,9 +141,13 @@ fn the_memory_a_pinned_plugin_runs_from_cannot_be_changed() {
     let path = version("1").install(&folder);
     let copy = PluginFile::open(&path).unwrap().unwrap().sealed_copy().unwrap();
     assert_eq!(copy.sha256, sha256_of(&path));
-    let mut memory = fs::File::from(copy.memory);
-    let error = std::io::Write::write_all(&mut memory, b"x").unwrap_err();
-    assert_eq!(error.raw_os_error(), Some(libc::EPERM));
+    let memory = fs::File::from(copy.memory);
+    let length = memory.metadata().unwrap().len();
+    let refused = |attempt: std::io::Result<()>| assert_eq!(attempt.unwrap_err().raw_os_error(), Some(libc::EPERM));
+    refused(memory.write_at(b"x", 0).map(drop));
+    refused(memory.write_at(b"x", length).map(drop));
+    refused(memory.set_len(0));
+    refused(memory.set_len(length + 1));
 }
 
 #[test]
@@ -139,6 +158,28 @@ fn a_descriptor_number_is_never_used_twice_even_if_somebody_closed_it() {
     let number = first.memory.as_raw_fd();
     drop(first);
     assert!(file.sealed_copy().unwrap().memory.as_raw_fd() > number);
+}
+
+#[test]
+fn a_process_that_closes_all_its_descriptors_still_gets_the_plugin_it_asks_for() {
+    let folder = Folder::new();
+    let load = |version: &'static str| {
+        let path = folder.join(version);
+        self::version(version).compile(&path);
+        loader(Trust::Strict).load("sample", &pinned(&path, Some(sha256_of(&path)))).unwrap()
+    };
+    let first = load("closed-1");
+    let inode = super::super::mapping::at(first.functions().destroy as usize).unwrap().inode;
+    let is_ours = |number: &i32| {
+        let path = format!("/proc/self/fd/{number}");
+        let is_memory = fs::read_link(&path).is_ok_and(|target| target.starts_with("/memfd:tracer-plugin (deleted)"));
+        is_memory && fs::metadata(&path).is_ok_and(|metadata| metadata.ino() == inode)
+    };
+    let number = (0..4096).find(is_ours).unwrap();
+    // SAFETY: found to be the memory file of the plugin above, which no other test knows.
+    assert_eq!(unsafe { libc::close(number) }, 0);
+    let second = load("closed-2");
+    assert_eq!((first.version(), second.version()), ("closed-1", "closed-2"));
 }
 
 #[test]
@@ -159,13 +200,19 @@ fn a_library_that_is_not_the_one_that_was_checked_is_refused() {
 fn where_memory_files_are_forbidden_a_pinned_plugin_is_loaded_by_its_path_with_a_warning() {
     logged();
     let folder = Folder::new();
-    let path = version("1").install(&folder);
+    let path = version("by-path-1").install(&folder);
     let forbidden = |_: &PluginFile| Err(std::io::Error::from_raw_os_error(libc::EACCES));
     let loader = Loader::for_test(Trust::Strict, Vec::new(), forbidden);
     let library = loader.load("sample", &pinned(&path, Some(sha256_of(&path)))).unwrap();
     assert_eq!(super::super::mapping::at(library.functions().destroy as usize).unwrap().path, path);
     let lines = logged_about(path.to_str().unwrap());
     assert!(lines.iter().any(|(level, _, text)| *level == log::Level::Warn && text.contains("refuses memory files")));
+
+    // By its path it has the limits of any path: another file there would be the old code.
+    version("by-path-2").compile(&folder.join("new.so"));
+    fs::rename(folder.join("new.so"), &path).unwrap();
+    let error = loader.load("sample", &pinned(&path, Some(sha256_of(&path)))).unwrap_err();
+    assert!(matches!(error.failure, LoadFailure::ChangedOnDisk(_)), "{error}");
 }
 
 #[test]
@@ -188,14 +235,20 @@ fn a_file_swapped_while_it_is_loaded_by_its_path_is_not_used() {
 }
 
 #[test]
-fn a_loaded_plugin_stays_loaded() {
+fn a_loaded_plugin_stays_loaded_even_if_somebody_closes_our_handle() {
     let folder = Folder::new();
-    let library = {
-        let path = CPlugin::default().install(&folder);
-        loader(Trust::Strict).load("sample", &pinned(&path, None)).unwrap()
-    };
+    let path = CPlugin::default().install(&folder);
+    let library = loader(Trust::Strict).load("sample", &pinned(&path, None)).unwrap();
     let code = library.functions().destroy as usize;
     drop(library);
+    let name = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
+    // SAFETY: `name` is NUL-terminated; no code of the library runs or is called any more by this test.
+    unsafe {
+        let again = libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_NOLOAD);
+        assert!(!again.is_null());
+        libc::dlclose(again);
+        libc::dlclose(again);
+    }
     assert!(super::super::mapping::at(code).is_some());
 }
 
@@ -229,7 +282,7 @@ fn a_plugin_linked_into_the_program_needs_no_file_but_a_configured_file_wins() {
     // SAFETY: as above.
     let registered = unsafe { Loader::register("linked-in", &TABLE) }.unwrap();
     let found = loader(Trust::Strict).load("linked-in", &Plugins::default()).unwrap();
-    assert!(Arc::ptr_eq(&registered, &found) && found.uses_network());
+    assert!(Arc::ptr_eq(&registered, &found));
     let mut plugins = pinned(Path::new("/nonexistent/x.so"), None);
     plugins.entries[0].name = "linked-in".to_owned();
     assert!(loader(Trust::Strict).load("linked-in", &plugins).is_err());

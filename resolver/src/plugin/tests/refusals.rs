@@ -31,7 +31,7 @@ fn the_plugin_that_all_others_here_are_variants_of_is_accepted() {
     CPlugin::default().install(&folder);
     let library = loader(Trust::Strict).load("sample", &folder.plugins()).unwrap();
     assert_eq!((library.type_name(), library.version()), ("sample", "1.2.3"));
-    assert!(!library.exports_concurrently() && !library.uses_network());
+    assert!(!library.exports_concurrently());
     assert_eq!(
         library.description().replace(folder.0.to_str().unwrap(), "DIR"),
         "plugin `sample` 1.2.3 (ABI 1.0) from DIR/libtracer_plugin_sample.so"

@@ -21,6 +21,7 @@ const SCHEMA: &str = r##"{
         "token": { "$ref": "#/$defs/secret" },
         "headers": { "type": "object", "additionalProperties": { "type": "string", "x-secret": true } },
         "hosts": { "type": "array", "items": { "type": "string" }, "minItems": 1, "uniqueItems": true },
+        "account": { "type": ["integer", "string"] },
         "limit": { "oneOf": [{ "type": "integer" }, { "const": "none" }] },
         "tls": {
             "type": "object",
@@ -57,7 +58,7 @@ fn every_broken_rule_is_told_at_once_with_its_place_and_what_would_be_right() {
         [
             ": lacks the key `endpoint`",
             "/compression: must be one of \"gzip\", \"none\"",
-            "/endpiont: unknown key `endpiont`; did you mean `endpoint`? (known: `compression`, `endpoint`, `headers`, \
+            "/endpiont: unknown key `endpiont`; did you mean `endpoint`? (known: `account`, `compression`, `endpoint`, `headers`, \
              `hosts`, `limit`, `port`, `ratio`, `tls`, `token`, `verify`)",
             "/headers/x: must be a string, not an integer",
             "/hosts: must have at least 1 entries",
@@ -100,15 +101,15 @@ fn what_was_a_reference_becomes_the_type_the_schema_wants_and_stays_text_where_t
     let library = library(&CPlugin { schema: SCHEMA, ..CPlugin::default() });
     let config = json!({
         "endpoint": "9411", "port": "9411", "ratio": "0.5", "verify": "true", "limit": "17", "token": "012345678901",
-        "hosts": ["1"], "compression": "1",
+        "hosts": ["1"], "compression": "1", "account": "12",
     });
-    let references =
-        ["/endpoint", "/port", "/ratio", "/verify", "/limit", "/token", "/hosts/0", "/gone"].map(str::to_owned);
+    let references = ["/endpoint", "/port", "/ratio", "/verify", "/limit", "/token", "/hosts/0", "/account", "/gone"]
+        .map(str::to_owned);
     assert_eq!(
         library.typed_settings(&config, &references),
         json!({
             "endpoint": "9411", "port": 9411, "ratio": 0.5, "verify": true, "limit": 17, "token": "012345678901",
-            "hosts": ["1"], "compression": "1",
+            "hosts": ["1"], "compression": "1", "account": "12",
         })
     );
     // What does not read as the type stays, and is complained about; what is no reference is not touched.

@@ -106,9 +106,9 @@ fn every_slot_of_the_map_has_its_sampler_and_services_share_nothing() {
 }
 
 #[test]
-fn the_id_of_a_new_trace_is_called_random_and_a_parents_is_what_the_parent_called_it() {
+fn the_random_flag_is_kept_from_a_parent_and_not_set_on_a_new_trace() {
     let sampler = Sampler::new(&settings(config::Sampler::AlwaysOff, ParentDecision::Respect));
-    assert_eq!(sampler.flags(&ID, None, ParentSampling::NoParent, || 0), SpanContext::RANDOM);
+    assert_eq!(sampler.flags(&ID, None, ParentSampling::NoParent, || 0), 0);
     for (parent, sampling, expected) in [
         (SpanContext::SAMPLED, ParentSampling::Sampled, SpanContext::SAMPLED),
         (
@@ -127,8 +127,7 @@ fn the_id_of_a_new_trace_is_called_random_and_a_parents_is_what_the_parent_calle
 #[test]
 fn a_kept_span_says_so_in_its_flags() {
     let sampler = Sampler::new(&settings(config::Sampler::AlwaysOn, ParentDecision::Respect));
-    let kept = SpanContext::SAMPLED | SpanContext::RANDOM;
-    assert_eq!(sampler.flags(&ID, None, ParentSampling::NoParent, || 0), kept);
+    assert_eq!(sampler.flags(&ID, None, ParentSampling::NoParent, || 0), SpanContext::SAMPLED);
 }
 
 #[test]
@@ -140,7 +139,7 @@ fn debug_passes_on_only_where_the_parent_is_respected() {
     };
     assert_eq!(flags(config::Sampler::AlwaysOff, ParentDecision::Respect, Some(&parent)), debug);
     // Without a context too: a debug id alone.
-    assert_eq!(flags(config::Sampler::AlwaysOff, ParentDecision::Respect, None), debug | SpanContext::RANDOM);
+    assert_eq!(flags(config::Sampler::AlwaysOff, ParentDecision::Respect, None), debug);
     assert_eq!(flags(config::Sampler::AlwaysOn, ParentDecision::Ignore, Some(&parent)), SpanContext::SAMPLED);
     assert_eq!(flags(config::Sampler::AlwaysOff, ParentDecision::Ignore, Some(&parent)), 0);
 }

@@ -1,0 +1,229 @@
+//! What a message costs in our code: callbacks over a fake librdkafka that does nothing but keep headers, and the batch
+//! thread's encoding. See `README.md` beside this file.
+//!
+//! Without arguments: times every stage, all interleaved in one run. `--instructions`: counts instructions of all
+//! threads with valgrind's callgrind, which repeats on a noisy machine. `--quick`: less of both, to see that it works.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, clippy::indexing_slicing, reason = "a bench, not shipped")]
+
+#[path = "../tests/support/fake_kafka.rs"]
+mod fake_kafka;
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use fake_kafka::{FakeClient, FakeMessage};
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use tracer_resolver::Resolver;
+use tracer_resolver::config::Source;
+use tracer_resolver::interceptor::Door;
+
+/// What is done with each message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The same message with the same header, set and read by the application; nothing of ours.
+    Application,
+    /// `on_send` of a root span.
+    Send,
+    /// `on_send` under a current span.
+    SendChild,
+    /// `on_send` and `on_acknowledgement`.
+    SendAck,
+    /// The same under a current span.
+    SendAckChild,
+    /// `on_consume` through the C door, of a message with a `traceparent`.
+    Consume,
+    /// `on_consume` through the Rust door, where the hand-over waits for a guard.
+    ConsumeRust,
+    /// Sent, acknowledged and consumed (C door), both spans encoded into batches.
+    Whole,
+    /// The same through the Rust door, under a current span.
+    WholeRustChild,
+    /// Sent, acknowledged and consumed with `always_off`.
+    WholeUnsampled,
+}
+
+const STAGES: [Stage; 10] = [
+    Stage::Application,
+    Stage::Send,
+    Stage::SendChild,
+    Stage::SendAck,
+    Stage::SendAckChild,
+    Stage::Consume,
+    Stage::ConsumeRust,
+    Stage::Whole,
+    Stage::WholeRustChild,
+    Stage::WholeUnsampled,
+];
+
+const TRACEPARENT: &[u8; 55] = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+struct Bench {
+    on: Resolver,
+    producer: Box<FakeClient>,
+    consumer: Box<FakeClient>,
+    consumer_rust: Box<FakeClient>,
+    producer_off: Box<FakeClient>,
+    consumer_off: Box<FakeClient>,
+    message: Box<FakeMessage>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let (on, off) = (resolver("always_on"), resolver("always_off"));
+        Self {
+            producer: FakeClient::producer(&on),
+            consumer: FakeClient::consumer(&on, Door::Plugin),
+            consumer_rust: FakeClient::consumer(&on, Door::Rust),
+            producer_off: FakeClient::producer(&off),
+            consumer_off: FakeClient::consumer(&off, Door::Plugin),
+            message: FakeMessage::new("orders"),
+            on,
+        }
+    }
+
+    /// Takes `messages` through a stage. The batch thread is given time to keep up between bursts of 10 000: that it
+    /// can, is another bench's business.
+    fn run(&mut self, stage: Stage, messages: usize) {
+        let child = matches!(stage, Stage::SendChild | Stage::SendAckChild | Stage::WholeRustChild);
+        let _current = child.then(|| Context::current().with_remote_span_context(parent()).attach());
+        for burst in 0..messages.div_ceil(10_000) {
+            for index in burst * 10_000..messages.min((burst + 1) * 10_000) {
+                self.one(stage, index);
+            }
+            if matches!(stage, Stage::Whole | Stage::WholeRustChild) {
+                assert!(self.on.flush(Duration::from_secs(60)));
+            }
+        }
+    }
+
+    fn one(&mut self, stage: Stage, index: usize) {
+        let message = &mut self.message;
+        message.clear();
+        message.place(0, 3, index as i64);
+        match stage {
+            Stage::Application => {
+                message.add_header(c"traceparent", TRACEPARENT);
+                std::hint::black_box(message.has_header("traceparent"));
+            }
+            Stage::Send | Stage::SendChild => self.producer.send(message),
+            Stage::SendAck | Stage::SendAckChild => {
+                self.producer.send(message);
+                self.producer.acknowledge(message);
+            }
+            Stage::Consume => {
+                message.add_header(c"traceparent", TRACEPARENT);
+                self.consumer.consume(message);
+            }
+            Stage::ConsumeRust => {
+                message.add_header(c"traceparent", TRACEPARENT);
+                self.consumer_rust.consume(message);
+            }
+            Stage::Whole => {
+                self.producer.send(message);
+                self.producer.acknowledge(message);
+                self.consumer.consume(message);
+            }
+            Stage::WholeRustChild => {
+                self.producer.send(message);
+                self.producer.acknowledge(message);
+                self.consumer_rust.consume(message);
+            }
+            Stage::WholeUnsampled => {
+                self.producer_off.send(message);
+                self.producer_off.acknowledge(message);
+                self.consumer_off.consume(message);
+            }
+        }
+    }
+}
+
+fn main() {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let has = |name: &str| arguments.iter().any(|argument| argument == name);
+    if let Some(position) = arguments.iter().position(|argument| argument == "--stage") {
+        let stage = STAGES[arguments[position + 1].parse::<usize>().unwrap()];
+        return Bench::new().run(stage, arguments[position + 2].parse().unwrap());
+    }
+    if has("--instructions") { instructions(if has("--quick") { 2_000 } else { 20_000 }) } else { times(has("--quick")) }
+}
+
+/// Every stage once per round, so that a slow moment of the machine hits all alike.
+fn times(quick: bool) {
+    let (rounds, messages) = if quick { (3, 20_000) } else { (21, 200_000) };
+    let mut bench = Bench::new();
+    let mut nanos = vec![Vec::new(); STAGES.len()];
+    for round in 0..=rounds {
+        for (stage, nanos) in STAGES.into_iter().zip(&mut nanos) {
+            let (process, wall) = (process_nanos(), Instant::now());
+            bench.run(stage, messages);
+            let whole = matches!(stage, Stage::Whole | Stage::WholeRustChild);
+            let spent = if whole { process_nanos() - process } else { wall.elapsed().as_nanos() as u64 };
+            if round > 0 {
+                nanos.push(spent as f64 / messages as f64);
+            }
+        }
+    }
+    println!("{rounds} rounds of {messages} messages, all stages interleaved; nanoseconds a message");
+    println!("(stages that encode: CPU time of the whole process; else: wall time of the calling thread)");
+    println!("{:<16} {:>8} {:>8} {:>8}   over the application's own header", "stage", "p10", "median", "p90");
+    let base = quantile(&mut nanos[0], 0.5);
+    for (stage, nanos) in STAGES.into_iter().zip(&mut nanos) {
+        let (p10, median, p90) = (quantile(nanos, 0.1), quantile(nanos, 0.5), quantile(nanos, 0.9));
+        println!("{:<16} {p10:>8.1} {median:>8.1} {p90:>8.1} {:>+10.1}", format!("{stage:?}"), median - base);
+    }
+}
+
+/// The difference between twice as many messages and as many: start and end fall out.
+fn instructions(messages: usize) {
+    println!("instructions a message, all threads, by callgrind ({messages} messages)");
+    println!("{:<16} {:>8}   over the application's own header", "stage", "count");
+    let mut base = 0.0;
+    for (index, stage) in STAGES.into_iter().enumerate() {
+        let count = |messages: usize| {
+            let output = Command::new("valgrind")
+                .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+                .arg(std::env::current_exe().unwrap())
+                .args(["--stage", &index.to_string(), &messages.to_string()])
+                .output()
+                .expect("valgrind is not installed");
+            let text = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{text}");
+            let line = text.lines().find(|line| line.contains("Collected :")).unwrap();
+            line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
+        };
+        let each = (count(2 * messages) - count(messages)) / messages as f64;
+        if stage == Stage::Application {
+            base = each;
+        }
+        println!("{:<16} {each:>8.1} {:>+10.1}", format!("{stage:?}"), each - base);
+    }
+}
+
+fn quantile(values: &mut [f64], q: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[((values.len() - 1) as f64 * q).round() as usize]
+}
+
+fn process_nanos() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: writes the time.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+fn parent() -> SpanContext {
+    let (trace, span) = (0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c, 0xb7ad_6b71_6920_3331);
+    SpanContext::new(TraceId::from(trace), SpanId::from(span), TraceFlags::SAMPLED, false, TraceState::NONE)
+}
+
+fn resolver(sampler: &str) -> Resolver {
+    // No backend: spans are encoded into batches, which go nowhere.
+    let text = format!(
+        "version = 1\n[batch]\ndelay = \"1h\"\n[defaults]\nsampler = \"{sampler}\"\n[services.shop]\ntopics = [\"orders\"]\n"
+    );
+    let resolver = Resolver::load(Source::Text { name: "bench.toml".into(), text }).unwrap();
+    assert!(resolver.is_on());
+    resolver
+}

@@ -1,0 +1,90 @@
+//! How the queue comes to rest: flushes and the shutdown, as those see them who wait for them.
+
+use std::time::Instant;
+
+use log::Level;
+
+use super::{DropReason, FlushRequest, Note, Phase, QueueState, Settlement};
+use crate::export::desks::Desk;
+
+impl QueueState {
+    /// The system gave no thread for this worker. Without any, nothing will ever leave.
+    pub(in crate::export) fn worker_missing(&mut self, worker: usize, reason: &str) -> Vec<Note> {
+        self.desks.change(worker, Desk::Left);
+        if self.desks.all_left() {
+            return self.take_out_of_service(&format!("no thread could be started: {reason}")).into_iter().collect();
+        }
+        vec![Note { level: Level::Warn, text: format!("runs with fewer threads than configured: {reason}") }]
+    }
+
+    /// Stops taking batches. Of several calls the earliest times count.
+    pub(in crate::export) fn begin_shutdown(&mut self, drain_until: Instant, end: Instant) {
+        self.phase = match self.phase {
+            Phase::Open => Phase::Draining { drain_until, end },
+            Phase::Draining { drain_until: earlier, end: earlier_end } => {
+                Phase::Draining { drain_until: drain_until.min(earlier), end: end.min(earlier_end) }
+            }
+            Phase::Abandoned => Phase::Abandoned,
+        };
+    }
+
+    /// The time for shutting down is over: counts what is left as lost and lets go of calls that are still out.
+    pub(in crate::export) fn abandon_calls(&mut self) {
+        self.phase = Phase::Abandoned;
+        self.drop_waiting(DropReason::ShutDown);
+        for batch in self.desks.settle_all() {
+            self.ledger.settle(&batch, Settlement::Dropped(DropReason::ShutDown));
+        }
+    }
+
+    /// Asks the workers to flush the exporter once all that has arrived by now is settled. Returns the id to ask
+    /// [`QueueState::flush_result`] for.
+    pub(in crate::export) fn request_flush(&mut self, deadline: Instant) -> u64 {
+        let deadline = self.flush_request.map_or(deadline, |other| other.deadline.max(deadline));
+        self.flush_requests += 1;
+        self.flush_request = Some(FlushRequest { id: self.flush_requests, up_to: self.next_sequence, deadline });
+        self.flush_requests
+    }
+
+    /// Whether the flush asked for is over, and how it went.
+    pub(in crate::export) fn flush_result(&self, id: u64) -> Option<bool> {
+        let (last, succeeded) = self.last_flush;
+        if last >= id {
+            return Some(succeeded);
+        }
+        if self.phase == Phase::Abandoned {
+            return Some(false);
+        }
+        if self.desks.all_left() {
+            return Some(self.exporter_stopped == Some(true));
+        }
+        // No exporter to flush: all that counts is that no batch is on its way any more.
+        let nothing_left = (self.out_of_service || self.desks.any_stuck()) && self.oldest_unsettled().is_none();
+        nothing_left.then_some(true)
+    }
+
+    /// Whether the time for shutting down was over once.
+    pub(in crate::export) fn is_abandoned(&self) -> bool {
+        self.phase == Phase::Abandoned
+    }
+
+    /// Whether every worker has ended.
+    pub(in crate::export) fn all_left(&self) -> bool {
+        self.desks.all_left()
+    }
+
+    /// Whether only calls that do not come back keep the queue from ending.
+    pub(in crate::export) fn only_stuck_calls_remain(&self) -> bool {
+        self.waiting.is_empty() && self.desks.all_left_or_stuck()
+    }
+
+    /// What the exporter's shutdown returned, once it has.
+    pub(in crate::export) fn exporter_stopped(&self) -> Option<bool> {
+        self.exporter_stopped
+    }
+
+    /// Whether any span was lost because the time for shutting down was over.
+    pub(in crate::export) fn lost_at_shutdown(&self) -> bool {
+        self.lost_at_shutdown
+    }
+}

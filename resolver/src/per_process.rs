@@ -1,0 +1,32 @@
+//! What a child of a fork must not take over from its parent.
+
+#![forbid(unsafe_code)]
+
+use std::sync::OnceLock;
+
+use crate::batch::Pipeline;
+
+/// A value that every process makes for itself, at its first use; a child of a fork makes its own.
+///
+/// Beside what is true of one process only, such as its id, this is for locks: one that another thread holds at the
+/// moment of a fork stays held in the child for ever, because that thread does not exist there. What the parent's value
+/// holds is neither used nor dropped in the child.
+pub(crate) struct PerProcess<T> {
+    by_generation: [OnceLock<T>; GENERATIONS],
+}
+
+/// Forks of forks that have a value of their own; deeper ones share the last.
+const GENERATIONS: usize = 16;
+
+impl<T> PerProcess<T> {
+    pub(crate) const fn new() -> Self {
+        Self { by_generation: [const { OnceLock::new() }; GENERATIONS] }
+    }
+
+    /// This process's value; `make` is called when there is none yet.
+    pub(crate) fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
+        let generation = Pipeline::generation().min(GENERATIONS - 1);
+        #[expect(clippy::indexing_slicing, reason = "bounded in the line above")]
+        self.by_generation[generation].get_or_init(make)
+    }
+}

@@ -1,0 +1,234 @@
+//! Promise: a span says what OpenTelemetry's messaging conventions ask of it, all of that, and nothing else.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{BaseProducer, BaseRecord};
+use tracer_resolver_rdkafka::Processing;
+use words::kafka::{assign, next_message};
+use words::receivers::ReceivedSpan;
+use words::{TracedCluster, portrait, send};
+
+const ORDERS: &str = r#"
+[services.shop]
+produces = ["orders"]
+[services.billing]
+consumes = ["orders"]
+resource = { "service.version" = "2.1.0", "deployment.environment.name" = "test" }
+"#;
+
+/// What differs from run to run, and is looked at by other tests.
+const MASKS: [(&str, &str); 2] = [("server.port", "PORT"), ("kafka.record.queue_time_ms", "TIME")];
+
+fn only(spans: Vec<ReceivedSpan>, name: &str) -> ReceivedSpan {
+    let mut named: Vec<_> = spans.into_iter().filter(|span| span.name == name).collect();
+    assert_eq!(named.len(), 1, "{named:#?}");
+    named.remove(0)
+}
+
+#[test]
+fn a_send_span_has_exactly_these_attributes() {
+    let cluster = TracedCluster::start(&["orders"], ORDERS);
+    send(&cluster.producer(), BaseRecord::to("orders").key("k").payload("p"));
+    assert_eq!(
+        portrait(&only(cluster.spans(), "send orders"), &MASKS),
+        r#"shop: send orders (producer, unset)
+  messaging.client.id = "test-client"
+  messaging.destination.name = "orders"
+  messaging.destination.partition.id = "0"
+  messaging.kafka.offset = 0
+  messaging.operation.name = "send"
+  messaging.operation.type = "send"
+  messaging.system = "kafka"
+  server.address = "127.0.0.1"
+  server.port = PORT
+"#
+    );
+}
+
+#[test]
+fn a_receive_span_has_exactly_these_attributes() {
+    let cluster = TracedCluster::start(&["orders"], ORDERS);
+    cluster.send_untraced("orders", &[]);
+    next_message(&cluster.consumer("orders"));
+    assert_eq!(
+        portrait(&only(cluster.spans(), "receive orders"), &MASKS),
+        r#"billing: receive orders (consumer, unset)
+  kafka.record.queue_time_ms = TIME
+  messaging.client.id = "test-client"
+  messaging.consumer.group.name = "test-group"
+  messaging.destination.name = "orders"
+  messaging.destination.partition.id = "0"
+  messaging.kafka.offset = 0
+  messaging.operation.name = "receive"
+  messaging.operation.type = "receive"
+  messaging.system = "kafka"
+  server.address = "127.0.0.1"
+  server.port = PORT
+"#
+    );
+}
+
+#[test]
+fn a_process_span_has_exactly_these_attributes_and_the_length_of_the_processing() {
+    let cluster = TracedCluster::start(&["orders"], ORDERS);
+    cluster.send_untraced("orders", &[]);
+    let message = next_message(&cluster.consumer("orders"));
+    {
+        let _processing = Processing::start_for(&cluster.resolver, None, &message);
+        std::thread::sleep(Duration::from_millis(30));
+    }
+    let span = only(cluster.spans(), "process orders");
+    assert_eq!(
+        portrait(&span, &MASKS),
+        r#"billing: process orders (consumer, unset)
+  kafka.record.queue_time_ms = TIME
+  messaging.client.id = "test-client"
+  messaging.consumer.group.name = "test-group"
+  messaging.destination.name = "orders"
+  messaging.destination.partition.id = "0"
+  messaging.kafka.offset = 0
+  messaging.operation.name = "process"
+  messaging.operation.type = "process"
+  messaging.system = "kafka"
+  server.address = "127.0.0.1"
+  server.port = PORT
+"#
+    );
+    let length = Duration::from_nanos(span.duration_nano());
+    assert!((Duration::from_millis(30)..Duration::from_secs(10)).contains(&length), "{length:?}");
+}
+
+#[test]
+fn a_failed_processing_is_told_with_the_error_s_type_and_text() {
+    let cluster = TracedCluster::start(&["orders"], ORDERS);
+    cluster.send_untraced("orders", &[]);
+    let message = next_message(&cluster.consumer("orders"));
+    {
+        let mut processing = Processing::start_for(&cluster.resolver, None, &message);
+        processing.fail(&"x".parse::<i32>().unwrap_err());
+        processing.fail(&"12x".parse::<f64>().unwrap_err());
+    }
+    let span = only(cluster.spans(), "process orders");
+    assert_eq!(
+        (span.status_code.as_str(), span.status_message.as_str(), span.attribute("error.type").as_deref()),
+        ("error", "invalid float literal", Some("ParseFloatError")),
+        "the last failure counts"
+    );
+}
+
+#[test]
+fn a_key_without_a_value_is_a_tombstone_on_both_sides() {
+    let cluster = TracedCluster::start(&["orders"], ORDERS);
+    send(&cluster.producer(), BaseRecord::<str, str>::to("orders").key("customer-7"));
+    send(&cluster.producer(), BaseRecord::<str, str>::to("orders"));
+    let consumer = cluster.consumer("orders");
+    next_message(&consumer);
+    next_message(&consumer);
+    assert_eq!(
+        cluster.traces_with(&["messaging.kafka.message.tombstone"]),
+        "shop: send orders {tombstone=true}\n  billing: receive orders {tombstone=true}\n\
+         shop: send orders\n  billing: receive orders\n",
+        "only a key without a value is one; neither key nor value is nothing"
+    );
+}
+
+#[test]
+fn partition_and_offset_are_those_of_the_log() {
+    let kafka = words::kafka::Kafka::start_partitioned("orders", 4);
+    let cluster = TracedCluster::of(kafka, ORDERS);
+    let producer = cluster.producer();
+    for partition in [2, 0, 2, 2] {
+        send(&producer, BaseRecord::to("orders").key("k").payload("p").partition(partition));
+    }
+    assert_eq!(
+        cluster.traces_with(&["messaging.destination.partition.id", "messaging.kafka.offset"]),
+        "shop: send orders {id=2, offset=0}\nshop: send orders {id=0, offset=0}\n\
+         shop: send orders {id=2, offset=1}\nshop: send orders {id=2, offset=2}\n"
+    );
+}
+
+#[test]
+fn the_time_in_queue_is_from_the_record_s_timestamp_to_the_hand_over() {
+    let cluster = TracedCluster::start(&["orders"], ORDERS);
+    let producer: BaseProducer = cluster.kafka.config().create().unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+    send(&producer, BaseRecord::to("orders").key("k").payload("old").timestamp(now - 60_000));
+    send(&producer, BaseRecord::to("orders").key("k").payload("from a clock that is ahead").timestamp(now + 3_600_000));
+    let consumer = cluster.consumer("orders");
+    next_message(&consumer);
+    next_message(&consumer);
+    let spans = cluster.spans();
+    let times: Vec<i64> = spans.iter().map(|span| span.attributes["kafka.record.queue_time_ms"].as_i64().unwrap()).collect();
+    assert!((60_000..90_000).contains(&times[0]), "{times:?}");
+    assert_eq!(times[1], 0, "never negative");
+}
+
+#[test]
+fn a_span_from_send_to_acknowledgement_has_that_very_length() {
+    let cluster = TracedCluster::start(&["orders"], ORDERS);
+    let producer = cluster.producer();
+    send(&producer, BaseRecord::to("orders").key("k").payload("warm up"));
+    cluster.kafka.cluster().broker_round_trip_time(1, Duration::from_millis(300)).unwrap();
+    let started = std::time::Instant::now();
+    send(&producer, BaseRecord::to("orders").key("k").payload("p"));
+    let took = started.elapsed();
+    let spans = cluster.spans();
+    let length = Duration::from_nanos(spans[1].duration_nano());
+    assert!(length >= Duration::from_millis(290) && length <= took, "{length:?} of {took:?}");
+}
+
+#[test]
+fn the_resource_names_service_process_and_machine_and_the_file_adds_to_it() {
+    let cluster = TracedCluster::start(&["orders"], ORDERS);
+    send(&cluster.producer(), BaseRecord::to("orders").key("k").payload("p"));
+    next_message(&cluster.consumer("orders"));
+    let spans = cluster.spans();
+    let keys = |span: &ReceivedSpan| span.resource.keys().cloned().collect::<Vec<_>>().join(" ");
+    let send = only(spans.clone(), "send orders");
+    let receive = only(spans, "receive orders");
+    let detected = "host.name process.executable.name process.pid service.instance.id service.name \
+                    telemetry.sdk.language telemetry.sdk.name telemetry.sdk.version";
+    assert_eq!(keys(&send), detected);
+    assert_eq!(
+        keys(&receive),
+        "deployment.environment.name host.name process.executable.name process.pid service.instance.id service.name \
+         service.version telemetry.sdk.language telemetry.sdk.name telemetry.sdk.version"
+    );
+    assert_eq!(receive.resource["service.version"], "2.1.0");
+    assert_eq!(send.resource["process.pid"], std::process::id());
+    assert_eq!(send.resource["telemetry.sdk.name"], "tracer-resolver");
+    let instance = send.resource["service.instance.id"].as_str().unwrap();
+    assert_eq!(instance.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12], "a UUID: {instance}");
+    assert_eq!(send.scope, "tracer-resolver");
+}
+
+#[test]
+fn what_a_client_does_not_have_is_left_out() {
+    let cluster = TracedCluster::start(&["orders"], ORDERS);
+    let servers = cluster.config(None).get("bootstrap.servers").unwrap().to_owned();
+    let mut config = cluster.config(None);
+    config.set("bootstrap.servers", format!("{servers},{servers}")).remove("client.id");
+    send(&config.create().unwrap(), BaseRecord::to("orders").key("k").payload("p"));
+    let mut config = cluster.config(Some("g"));
+    config.set("bootstrap.servers", format!("{servers},{servers}"));
+    next_message(&assign(&config, "orders"));
+    assert_eq!(
+        cluster.traces_with(&["messaging.client.id", "messaging.consumer.group.name", "server.address"]),
+        "shop: send orders {id=rdkafka}\n  billing: receive orders {id=test-client, name=g}\n",
+        "librdkafka's default client id is one; a list of servers names no server"
+    );
+}
+
+#[test]
+fn polling_in_vain_and_reaching_the_end_make_no_span() {
+    let cluster = TracedCluster::start(&["orders"], ORDERS);
+    let mut config = cluster.config(Some("g"));
+    config.set("enable.partition.eof", "true");
+    let consumer: BaseConsumer = assign(&config, "orders");
+    for _ in 0..10 {
+        assert!(!matches!(consumer.poll(Duration::from_millis(50)), Some(Ok(_))));
+    }
+    drop(consumer.unassign());
+    assert_eq!(cluster.traces(), "");
+}

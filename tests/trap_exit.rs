@@ -1,0 +1,82 @@
+//! Promise: a process that ends normally exports what it has in hand, within a deadline.
+//!
+//! Without `host::at_exit` in `resolver/src/resolver/at_exit.rs` the first two tests find no span. Without the deadline
+//! there, the last two hang until the watchdog of `words::child`.
+
+use std::time::Duration;
+
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use tracer_resolver::EXIT_DEADLINE;
+use tracer_resolver_rdkafka::Instrumentation;
+use words::kafka::{Kafka, next_message, subscribe};
+use words::receivers::OtlpReceiver;
+use words::{child, draw_traces, resolver_to};
+
+/// Sends a message and consumes it: a span that was pushed, and a hand-over that waits for a guard.
+fn work(endpoint: &str) {
+    let resolver = resolver_to(endpoint, "");
+    let kafka = Kafka::start(&["orders"]);
+    let traced = |mut config| {
+        Instrumentation::new(&resolver).apply(&mut config).unwrap();
+        config
+    };
+    let producer: BaseProducer = traced(kafka.config()).create().unwrap();
+    producer.send(BaseRecord::<str, str>::to("orders").payload("an order")).unwrap();
+    producer.flush(Duration::from_secs(20)).unwrap();
+    let consumer = subscribe(&traced(kafka.consumer_config("shop")), "orders");
+    next_message(&consumer);
+    // As in a program that ends without care: nothing is dropped.
+    std::mem::forget((producer, consumer, kafka));
+}
+
+const EXPECTED: &str = "app: send orders\n  app: receive orders\n";
+
+#[test]
+fn returning_from_main_exports_what_is_in_hand() {
+    if child::part().is_some() {
+        return work(&child::given("ENDPOINT"));
+    }
+    let collector = OtlpReceiver::start().unwrap();
+    child::run("returning_from_main_exports_what_is_in_hand", "work", &[("ENDPOINT", &collector.endpoint())])
+        .expect_success();
+    assert_eq!(draw_traces(&collector.spans()), EXPECTED);
+}
+
+#[test]
+fn exit_exports_what_is_in_hand() {
+    if child::part().is_some() {
+        work(&child::given("ENDPOINT"));
+        std::process::exit(0);
+    }
+    let collector = OtlpReceiver::start().unwrap();
+    child::run("exit_exports_what_is_in_hand", "work", &[("ENDPOINT", &collector.endpoint())]).expect_success();
+    assert_eq!(draw_traces(&collector.spans()), EXPECTED);
+}
+
+#[test]
+fn a_backend_that_is_not_there_delays_the_end_by_the_deadline_at_most() {
+    if child::part().is_some() {
+        work(&child::given("ENDPOINT"));
+        std::process::exit(0);
+    }
+    // Nobody listens on the discard port of loopback.
+    let test = "a_backend_that_is_not_there_delays_the_end_by_the_deadline_at_most";
+    let ended = child::run(test, "work", &[("ENDPOINT", "http://127.0.0.1:9")]);
+    ended.expect_success();
+    assert!(ended.took < EXIT_DEADLINE * 4, "{:?}", ended.took);
+}
+
+#[test]
+fn a_backend_that_never_answers_delays_the_end_by_the_deadline_at_most() {
+    if child::part().is_some() {
+        work(&child::given("ENDPOINT"));
+        std::process::exit(0);
+    }
+    let collector = OtlpReceiver::start().unwrap();
+    collector.respond_after(Duration::from_secs(45));
+    let test = "a_backend_that_never_answers_delays_the_end_by_the_deadline_at_most";
+    let ended = child::run(test, "work", &[("ENDPOINT", &collector.endpoint())]);
+    ended.expect_success();
+    assert!(ended.took < EXIT_DEADLINE * 4, "{:?}", ended.took);
+    assert!(!collector.server().requests().is_empty(), "it was tried");
+}

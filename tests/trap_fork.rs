@@ -1,0 +1,177 @@
+//! Promise: a process may fork at any time; parent and child each export their own spans, once, and nothing hangs.
+//!
+//! Without `forget_the_parent` (`Pipeline::watch_forks` in `resolver/src/batch/pipeline.rs`) a child has no batch thread
+//! and no export threads, and its spans never arrive; without its call in `Resolver::load` this happens to servers that
+//! read the file, then fork their workers. Without `ids::reseed` there, parent and child give out the same ids.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use tracer_resolver::Resolver;
+use tracer_resolver_rdkafka::Instrumentation;
+use words::child;
+use words::kafka::Kafka;
+use words::receivers::{OtlpReceiver, ReceivedSpan};
+use words::resolver_to;
+
+/// What a part of a test needs; the cluster and the collector are in the test, where no fork touches them.
+struct Given {
+    resolver: Resolver,
+    config: ClientConfig,
+}
+
+fn given() -> Given {
+    let resolver = resolver_to(&child::given("ENDPOINT"), "");
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", child::given("KAFKA"));
+    Instrumentation::new(&resolver).apply(&mut config).unwrap();
+    Given { resolver, config }
+}
+
+fn send(producer: &BaseProducer, topic: &str, count: usize) {
+    for _ in 0..count {
+        producer.send(BaseRecord::<str, str>::to(topic).payload("an order")).unwrap();
+    }
+    producer.flush(Duration::from_secs(20)).unwrap();
+}
+
+/// Forks; `work` runs in the child, which then ends by `exit()`. The process id of the child.
+fn fork(work: impl FnOnce()) -> libc::pid_t {
+    // SAFETY: this thread goes on alone in the child; glibc's allocator works there.
+    match unsafe { libc::fork() } {
+        -1 => panic!("no fork: {}", std::io::Error::last_os_error()),
+        0 => {
+            let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_ok();
+            // SAFETY: ends the child, running what is registered for its exit.
+            unsafe { libc::exit(if worked { 0 } else { 1 }) }
+        }
+        child => child,
+    }
+}
+
+/// Waits for the child to end well; kills it and panics when it hangs.
+fn wait(child: libc::pid_t) {
+    let started = Instant::now();
+    let mut status = 0;
+    // SAFETY: our own child, and a place for its status.
+    while unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) } == 0 {
+        if started.elapsed() > Duration::from_secs(40) {
+            // SAFETY: as above; it was not waited for, so the id is still its own.
+            unsafe { libc::kill(child, libc::SIGKILL) };
+            panic!("the child hangs");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(status, 0, "the child's status");
+}
+
+/// Runs `test` as a part of its own, and gives the spans that arrived.
+fn spans_of(test: &str) -> Vec<ReceivedSpan> {
+    let kafka = Kafka::start(&["parent", "child", "grandchild"]);
+    let collector = OtlpReceiver::start().unwrap();
+    let servers = kafka.config().get("bootstrap.servers").unwrap().to_owned();
+    child::run(test, "fork", &[("ENDPOINT", &collector.endpoint()), ("KAFKA", &servers)]).expect_success();
+    let spans = collector.spans();
+    let ids: HashSet<_> = spans.iter().map(|span| (&span.trace_id, &span.span_id)).collect();
+    let traces: HashSet<_> = spans.iter().map(|span| &span.trace_id).collect();
+    assert_eq!((ids.len(), traces.len()), (spans.len(), spans.len()), "no id twice");
+    spans
+}
+
+fn count(spans: &[ReceivedSpan], topic: &str) -> usize {
+    spans.iter().filter(|span| span.name == format!("send {topic}")).count()
+}
+
+#[test]
+fn spans_in_hand_at_a_fork_are_exported_once_and_the_child_exports_its_own() {
+    if child::part().is_some() {
+        let Given { resolver, config } = given();
+        let producer: BaseProducer = config.create().unwrap();
+        send(&producer, "parent", 10);
+        let child = fork(|| {
+            send(&config.create().unwrap(), "child", 10);
+            let grandchild = fork(|| send(&config.create().unwrap(), "grandchild", 10));
+            wait(grandchild);
+        });
+        send(&producer, "parent", 10);
+        wait(child);
+        assert!(resolver.flush(Duration::from_secs(20)));
+        return;
+    }
+    let spans = spans_of("spans_in_hand_at_a_fork_are_exported_once_and_the_child_exports_its_own");
+    let counts = ["parent", "child", "grandchild"].map(|topic| count(&spans, topic));
+    assert_eq!(counts, [20, 10, 10]);
+    let processes: HashSet<_> = spans.iter().map(|span| span.resource["process.pid"].to_string()).collect();
+    let instances: HashSet<_> = spans.iter().map(|span| span.resource["service.instance.id"].to_string()).collect();
+    assert_eq!((processes.len(), instances.len()), (3, 3), "each span tells its own process");
+}
+
+#[test]
+fn a_server_that_reads_the_file_and_then_forks_its_workers_traces_in_each() {
+    if child::part().is_some() {
+        let Given { config, .. } = given();
+        let workers: Vec<_> = (0..3).map(|_| fork(|| send(&config.create().unwrap(), "child", 5))).collect();
+        workers.into_iter().for_each(wait);
+        return;
+    }
+    let spans = spans_of("a_server_that_reads_the_file_and_then_forks_its_workers_traces_in_each");
+    assert_eq!(count(&spans, "child"), 15);
+}
+
+#[test]
+fn a_child_that_traces_nothing_ends_at_once() {
+    if child::part().is_some() {
+        let Given { config, .. } = given();
+        let producer: BaseProducer = config.create().unwrap();
+        send(&producer, "parent", 10);
+        let started = Instant::now();
+        for _ in 0..20 {
+            wait(fork(|| ()));
+        }
+        // Twenty children that wait for the exit's deadline of 5 seconds would take 100.
+        assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+        return;
+    }
+    let spans = spans_of("a_child_that_traces_nothing_ends_at_once");
+    assert_eq!((count(&spans, "parent"), spans.len()), (10, 10));
+}
+
+#[test]
+fn forks_while_other_threads_send_and_create_clients_hang_nothing() {
+    if child::part().is_some() {
+        let Given { resolver, config } = given();
+        let producer: BaseProducer = config.create().unwrap();
+        let done = AtomicBool::new(false);
+        let sent = std::thread::scope(|scope| {
+            let sender = scope.spawn(|| {
+                let mut sent = 0;
+                while !done.load(Ordering::Relaxed) {
+                    send(&producer, "parent", 20);
+                    sent += 20;
+                }
+                sent
+            });
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    drop(config.create::<BaseProducer>().unwrap());
+                }
+            });
+            for _ in 0..20 {
+                wait(fork(|| send(&config.create().unwrap(), "child", 3)));
+            }
+            done.store(true, Ordering::Relaxed);
+            sender.join().unwrap()
+        });
+        assert!(resolver.flush(Duration::from_secs(20)));
+        println!("sent={sent}");
+        // Said by the parent's own count: nothing of it was lost.
+        assert_eq!(words::counters(&resolver).spans, sent);
+        return;
+    }
+    let spans = spans_of("forks_while_other_threads_send_and_create_clients_hang_nothing");
+    assert_eq!(count(&spans, "child"), 60);
+    assert_eq!(count(&spans, "parent") + 60, spans.len());
+}

@@ -1,0 +1,92 @@
+//! Promise: a message that just fits under `message.max.bytes` is sent, and the process lives.
+//!
+//! librdkafka checks a message's size before `on_send` and asserts it when it writes the batch. Without the check of the
+//! size in `resolver/src/interceptor/injecting.rs` every test here ends with its child aborted by SIGABRT
+//! (`rd_kafka_msgset_writer_finalize: assert: len <= max_msg_size`).
+
+use std::time::Duration;
+
+use opentelemetry::Context;
+use opentelemetry::KeyValue;
+use opentelemetry::baggage::BaggageExt as _;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use words::kafka::Kafka;
+use words::{Traced, child};
+
+const PROPAGATORS: &str =
+    r#"propagators = { inject = ["tracecontext", "baggage", "b3multi"], extract = ["tracecontext"] }"#;
+
+#[test]
+fn with_a_limit_of_1000_bytes() {
+    alone("with_a_limit_of_1000_bytes", || step_through(Some(1000), 560..=1000, None));
+}
+
+#[test]
+fn with_a_limit_of_1000_bytes_and_headers_of_the_application() {
+    let headers = || {
+        OwnedHeaders::new()
+            .insert(Header { key: "kind", value: Some("order") })
+            .insert(Header {
+                key: "traceparent",
+                value: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+            })
+            .insert(Header::<&str> { key: "empty", value: None })
+    };
+    alone("with_a_limit_of_1000_bytes_and_headers_of_the_application", || {
+        step_through(Some(1000), 460..=1000, Some(&headers));
+    });
+}
+
+#[test]
+fn with_the_limit_that_librdkafka_has_by_default() {
+    alone("with_the_limit_that_librdkafka_has_by_default", || step_through(None, 999_560..=1_000_000, None));
+}
+
+fn alone(test: &str, body: impl FnOnce()) {
+    match child::part() {
+        Some(_) => body(),
+        None => child::run(test, "send", &[]).expect_success(),
+    }
+}
+
+/// Sends payloads of every length in `lengths`, each as the first and only message of its batch.
+fn step_through(
+    limit: Option<u32>,
+    lengths: std::ops::RangeInclusive<usize>,
+    headers: Option<&dyn Fn() -> OwnedHeaders>,
+) {
+    let _baggage = Context::new().with_baggage([KeyValue::new("tenant", "north-west")]).attach();
+    let traced = Traced::start(PROPAGATORS);
+    let kafka = Kafka::start(&["orders"]);
+    let mut config = traced.config(kafka.config());
+    config.set("linger.ms", "0").set("batch.num.messages", "1");
+    if let Some(limit) = limit {
+        config.set("message.max.bytes", limit.to_string());
+    }
+    let producer: BaseProducer = config.create().unwrap();
+    let (mut sent, mut too_large) = (0, 0);
+    for length in lengths {
+        let payload = vec![b'x'; length];
+        let mut record = BaseRecord::<[u8], [u8]>::to("orders").payload(&payload).key(b"key");
+        if let Some(headers) = headers {
+            record = record.headers(headers());
+        }
+        match producer.send(record) {
+            Ok(()) => sent += 1,
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge), _)) => too_large += 1,
+            Err((error, _)) => panic!("{length}: {error}"),
+        }
+        if (sent + too_large) % 50 == 0 {
+            producer.flush(Duration::from_secs(20)).unwrap(); // A megabyte each, by default.
+        }
+    }
+    producer.flush(Duration::from_secs(20)).unwrap();
+    let spans = traced.spans();
+    assert_eq!(spans.len(), sent, "every message that was sent has its span");
+    assert!(spans.iter().all(|span| span.name == "send orders" && span.status_code == "unset"), "{spans:?}");
+    let not_injected = traced.counters().not_injected as usize;
+    assert!(not_injected > 100 && not_injected < sent, "{not_injected} of {sent} without our headers");
+    assert!(too_large > 0, "the steps must go beyond the limit");
+}

@@ -1,0 +1,127 @@
+//! A cluster, a collector, and a resolver whose spans go there: what most contracts start with.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::message::{OwnedMessage, ToBytes};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use tracer_resolver::Resolver;
+use tracer_resolver::config::Source;
+use tracer_resolver_rdkafka::Instrumentation;
+
+use crate::kafka::{Kafka, assign, next_message};
+use crate::receivers::{OtlpReceiver, ReceivedSpan};
+use crate::{draw_traces, draw_traces_with};
+
+/// See the module. One at a time in a process: a flush makes every message that was handed over, but not yet given to a
+/// processing guard, a received one, whichever resolver it belongs to. A test that wants two drops the first.
+pub struct TracedCluster {
+    /// The cluster.
+    pub kafka: Kafka,
+    /// What the backend `otlp` sends to.
+    pub collector: OtlpReceiver,
+    /// Of the configuration, completed by the backend.
+    pub resolver: Resolver,
+    _alone: MutexGuard<'static, ()>,
+}
+
+static ALONE: Mutex<()> = Mutex::new(());
+
+impl TracedCluster {
+    /// A cluster with these topics, and a resolver of this TOML, to which `version`, a backend `otlp`, and
+    /// `export = ["otlp"]` in `[defaults]` are added. Panics when that is not without error.
+    pub fn start(topics: &[&str], configuration: &str) -> Self {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::on(Kafka::start(topics), configuration, alone)
+    }
+
+    /// The same on this cluster.
+    pub fn of(kafka: Kafka, configuration: &str) -> Self {
+        Self::on(kafka, configuration, ALONE.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn on(kafka: Kafka, configuration: &str, _alone: MutexGuard<'static, ()>) -> Self {
+        let collector = OtlpReceiver::start().unwrap();
+        let resolver = resolver(&collector, configuration);
+        Self { kafka, collector, resolver, _alone }
+    }
+
+    /// A configuration of traced clients: `group` makes it one for consumers from the oldest message on.
+    pub fn config(&self, group: Option<&str>) -> ClientConfig {
+        let mut config = group.map_or_else(|| self.kafka.config(), |group| self.kafka.consumer_config(group));
+        Instrumentation::new(&self.resolver).apply(&mut config).unwrap();
+        config
+    }
+
+    /// A configuration of clients bound to `service` in code.
+    pub fn bound_config(&self, service: &str, group: Option<&str>) -> ClientConfig {
+        let mut config = group.map_or_else(|| self.kafka.config(), |group| self.kafka.consumer_config(group));
+        Instrumentation::new(&self.resolver).service(service).apply(&mut config).unwrap();
+        config
+    }
+
+    /// A traced producer.
+    pub fn producer(&self) -> BaseProducer {
+        self.config(None).create().unwrap()
+    }
+
+    /// A traced consumer of the first partition of `topic`.
+    pub fn consumer(&self, topic: &str) -> BaseConsumer {
+        assign(&self.config(Some("test-group")), topic)
+    }
+
+    /// An untraced producer's message, with these headers.
+    pub fn send_untraced(&self, topic: &str, headers: &[(&str, &str)]) {
+        let producer: BaseProducer = self.kafka.config().create().unwrap();
+        let headers = crate::kafka::with_headers(headers);
+        send(&producer, BaseRecord::to(topic).key("key").payload("payload").headers(headers));
+    }
+
+    /// What an untraced consumer reads: the oldest message of `topic`.
+    pub fn read_untraced(&self, topic: &str) -> OwnedMessage {
+        next_message(&assign(&self.kafka.consumer_config("untraced"), topic))
+    }
+
+    /// Every span so far, once everything that is finished has arrived. Panics when it did not, or broke OTLP's rules.
+    pub fn spans(&self) -> Vec<ReceivedSpan> {
+        assert!(self.resolver.flush(Duration::from_secs(20)), "not everything was exported");
+        assert_eq!(self.collector.faults(), Vec::<String>::new());
+        self.collector.spans()
+    }
+
+    /// The same, drawn.
+    pub fn traces(&self) -> String {
+        draw_traces(&self.spans())
+    }
+
+    /// The same, drawn with these attributes.
+    pub fn traces_with(&self, attributes: &[&str]) -> String {
+        draw_traces_with(&self.spans(), attributes)
+    }
+}
+
+/// Sends one record and waits for its acknowledgement.
+pub fn send<K: ToBytes + ?Sized, P: ToBytes + ?Sized>(producer: &BaseProducer, record: BaseRecord<'_, K, P>) {
+    assert!(producer.send(record).is_ok(), "the record was not taken");
+    producer.flush(Duration::from_secs(20)).unwrap();
+}
+
+fn resolver(collector: &OtlpReceiver, configuration: &str) -> Resolver {
+    let (head, tables) = match configuration.find('[') {
+        Some(first) => configuration.split_at(first),
+        None => (configuration, ""),
+    };
+    let tables = match tables.contains("[defaults]") {
+        true => tables.replacen("[defaults]", "[defaults]\nexport = [\"otlp\"]", 1),
+        false => format!("[defaults]\nexport = [\"otlp\"]\n{tables}"),
+    };
+    let text = format!(
+        "version = 1\n{head}\n{tables}\n[backends.otlp]\nplugin = \"otlp\"\nconfig = {{ endpoint = \"{}\" }}\n",
+        collector.endpoint()
+    );
+    let resolver = Resolver::load(Source::Text { name: "test.toml".into(), text }).unwrap();
+    assert!(!resolver.report().has_errors(), "{}", resolver.report().render(false));
+    resolver
+}
