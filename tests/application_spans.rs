@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry::trace::{
-    Event, Link, Span as _, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags, TraceId, TraceState,
-    Tracer as _, TracerProvider as _,
+    Event, Link, Span as _, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags, TraceId,
+    TraceState, Tracer as _, TracerProvider as _,
 };
 use opentelemetry::{Array, Context, InstrumentationScope, KeyValue, StringValue, Value};
 use rdkafka::producer::BaseRecord;
@@ -47,7 +47,10 @@ fn spans_between_consuming_and_producing_are_in_the_message_s_trace() {
     let spans = cluster.collector.spans();
     let of = |name: &str| spans.iter().find(|span| span.name == name).unwrap().clone();
     assert_eq!(of("charge the card").resource, of("process orders").resource, "one resource, the file's part included");
-    assert_eq!((of("charge the card").scope.as_str(), of("process orders").scope.as_str()), ("billing-code", "tracer-resolver"));
+    assert_eq!(
+        (of("charge the card").scope.as_str(), of("process orders").scope.as_str()),
+        ("billing-code", "tracer-resolver")
+    );
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn by_thrift_to_a_collector_spans_arrive_with_all_they_say() {
     export(&backend, &sample_spans::bytes(&sample_spans::order_and_payment()), 2).unwrap();
     let spans = jaeger.spans();
     assert_order_and_payment(&spans);
-    assert_eq!(spans[1].attributes["error"], true);
+    assert_eq!((&spans[1].attributes["error"], spans[1].flags), (&true.into(), 1));
     // A Jaeger batch has one process: each service is a POST of its own.
     let requests = jaeger.server().requests();
     assert_eq!(requests.len(), 2);
@@ -77,7 +77,7 @@ fn by_thrift_to_an_agent_spans_arrive_with_all_they_say() {
     export(&backend, &sample_spans::bytes(&sample_spans::order_and_payment()), 2).unwrap();
     let spans = jaeger.wait_for(2, LONG);
     assert_order_and_payment(&spans);
-    assert_eq!(spans[1].attributes["error"], true);
+    assert_eq!((&spans[1].attributes["error"], spans[1].flags), (&true.into(), 1));
     assert_eq!((jaeger.packets(), backend.stats().reconnects), (2, 0));
 }
 
@@ -177,4 +177,47 @@ fn bytes_that_are_no_batch_are_refused_for_good() {
         assert_eq!(export(backend, b"\xff\xff", 1).unwrap_err().kind(), ErrorKind::Permanent);
     }
     assert!(jaeger.server().requests().is_empty() && jaeger.packets() == 0);
+}
+
+#[test]
+fn a_span_without_ids_does_not_keep_the_others_back() {
+    let jaeger = JaegerReceiver::start().unwrap();
+    let collector = backend(&serde_json::json!({"transport": "thrift_http", "endpoint": jaeger.collector_endpoint()}));
+    let mut batch = sample_spans::many("orders", 3);
+    batch.resource_spans[0].scope_spans[0].spans[1].span_id.clear();
+    for backend in [&collector, &udp(&jaeger, 65_000)] {
+        let error = export(backend, &sample_spans::bytes(&batch), 3).unwrap_err();
+        assert_eq!((error.kind(), error.rejected_spans()), (ErrorKind::Partial, 1));
+    }
+    assert_eq!(jaeger.wait_for(4, LONG).len(), 4);
+}
+
+#[test]
+fn the_schema_and_the_plugin_think_alike() {
+    let configs = [
+        serde_json::json!({}),
+        serde_json::json!({"endpoint": "https://h:1", "tls": {"ca_file": "/ca.pem"}}),
+        serde_json::json!({"endpoint": "https://h:1", "tls": {"cert_file": "/c", "key_file": "/k"}}),
+        serde_json::json!({"endpoint": "https://h:1", "tls": {"cert_file": "/c"}}),
+        serde_json::json!({"endpoint": "https://h:1", "tls": {"insecure": true}}),
+        serde_json::json!({"endpoint": 4318}),
+        serde_json::json!({"compression": "gzip", "timeout": "500ms", "headers": {"a": "b"}, "proxy": "http://p:3128"}),
+        serde_json::json!({"timeout": 10000}),
+        serde_json::json!({"timeout": 0}),
+        serde_json::json!({"timeout": "10 s"}),
+        serde_json::json!({"compression": "zstd"}),
+        serde_json::json!({"headers": {"a": 1}}),
+        serde_json::json!({"headers": "a=b"}),
+        serde_json::json!({"proxy": 3128}),
+        serde_json::json!({"unknown": 1}),
+        serde_json::json!({"transport": "otlp_http"}),
+        serde_json::json!({"transport": "grpc"}),
+        serde_json::json!({"transport": "thrift_http", "endpoint": "http://h:14268"}),
+        serde_json::json!({"transport": "thrift_udp", "endpoint": "h:6831", "max_packet_size": 9000}),
+        serde_json::json!({"transport": "thrift_udp", "max_packet_size": 999}),
+        serde_json::json!({"transport": "thrift_udp", "max_packet_size": 65508}),
+    ];
+    let differ =
+        words::schema::disagreements(Jaeger::CONFIG_SCHEMA, &configs, |config| Jaeger::validate(config).is_ok());
+    assert_eq!(differ, Ok(Vec::new()));
 }

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -160,6 +162,25 @@ fn connections_are_kept_open_and_counted() {
 }
 
 #[test]
+fn several_threads_export_at_once_over_connections_of_their_own() {
+    let collector = OtlpReceiver::start().unwrap();
+    collector.respond_after(Duration::from_millis(300));
+    let config = serde_json::json!({"endpoint": collector.endpoint()}).to_string();
+    let backend =
+        Otlp::create(&CreateArgs { max_concurrency: 4, ..CreateArgs::detached("collector", &config) }).unwrap();
+    let started = Instant::now();
+    for _ in 0..2 {
+        std::thread::scope(|scope| {
+            let exports: Vec<_> = (0..4).map(|_| scope.spawn(|| export(&backend, LONG))).collect();
+            exports.into_iter().for_each(|export| export.join().unwrap().unwrap());
+        });
+    }
+    assert!(started.elapsed() < Duration::from_millis(1_800), "one after the other: {:?}", started.elapsed());
+    assert_eq!(collector.server().connections(), 4, "the second round took the connections of the first");
+    assert_eq!((backend.stats().batches_sent, backend.stats().in_flight), (8, 0));
+}
+
+#[test]
 fn a_collector_that_dies_in_the_middle_is_worth_another_try_and_is_found_again() {
     let mut collector = OtlpReceiver::start().unwrap();
     let port = collector.server().address().port();
@@ -179,7 +200,54 @@ fn a_collector_that_dies_in_the_middle_is_worth_another_try_and_is_found_again()
     let back = OtlpReceiver::start_on(port).unwrap();
     export(&backend, LONG).unwrap();
     assert_eq!(back.spans().len(), 2);
-    assert_eq!((backend.stats().reconnects, backend.stats().batches_failed), (1, 2));
+    let stats = backend.stats();
+    assert_eq!(
+        (stats.reconnects, stats.batches_failed, stats.bytes_sent),
+        (1, 2, back.server().requests()[0].body.len() as u64)
+    );
+}
+
+#[test]
+fn a_connection_that_the_collector_closed_is_replaced_without_an_error() {
+    let collector = OtlpReceiver::start().unwrap();
+    let backend = backend_at(&collector.endpoint());
+    export(&backend, LONG).unwrap();
+    collector.server().close_connections();
+    std::thread::sleep(Duration::from_millis(50));
+    export(&backend, LONG).unwrap();
+    assert_eq!((collector.server().connections(), backend.stats().reconnects), (2, 1));
+}
+
+#[test]
+fn a_long_answer_is_not_read_to_its_end() {
+    let server = collector_that_answers(Reply::status(200).body(vec![0; 10 << 20]));
+    let backend = backend_at(&format!("http://{}", server.address()));
+    export(&backend, LONG).unwrap();
+    export(&backend, LONG).unwrap();
+    assert_eq!(server.connections(), 2, "a connection with an answer left in it was used again");
+}
+
+#[test]
+fn an_answer_that_breaks_off_after_its_status_is_an_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let backend = backend_at(&format!("http://{}", listener.local_addr().unwrap()));
+    let server = std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        let length = sample_spans::bytes(&sample_spans::order_and_payment()).len();
+        let mut request: Vec<u8> = Vec::new();
+        while !request
+            .windows(4)
+            .position(|end| end == b"\r\n\r\n")
+            .is_some_and(|head| request.len() == head + 4 + length)
+        {
+            let mut bytes = [0; 4096];
+            let count = connection.read(&mut bytes).unwrap();
+            request.extend(&bytes[..count]);
+        }
+        connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").unwrap();
+    });
+    export(&backend, LONG).unwrap();
+    server.join().unwrap();
 }
 
 #[test]
@@ -226,8 +294,47 @@ fn a_proxy_of_the_configuration_is_used() {
 }
 
 #[test]
+fn the_password_of_a_proxy_that_fails_is_not_in_the_message() {
+    let refusing = collector_that_answers(Reply::status(407));
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for address in [refusing.address(), nobody] {
+        let proxy = format!("http://user:s3cret@{address}");
+        let error =
+            export(&backend(&serde_json::json!({"endpoint": "http://c.invalid", "proxy": proxy})), LONG).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Retryable, "{error}");
+        assert!(!error.message().contains("s3cret"), "{error}");
+    }
+}
+
+#[test]
 fn a_configuration_that_cannot_work_is_refused_before_anything_is_created() {
     let error = Otlp::validate(r#"{"endpoint": "http://c", "tls": {"ca": "x"}}"#).unwrap_err();
     assert_eq!((error.kind(), error.pointer()), (ErrorKind::Config, "/tls/ca"));
     Otlp::validate(r#"{"endpoint": "https://c", "tls": {"ca_file": "/does/not/exist"}}"#).unwrap();
+}
+
+#[test]
+fn the_schema_and_the_plugin_think_alike() {
+    let configs = [
+        serde_json::json!({}),
+        serde_json::json!({"endpoint": "https://h:1", "tls": {"ca_file": "/ca.pem"}}),
+        serde_json::json!({"endpoint": "https://h:1", "tls": {"cert_file": "/c", "key_file": "/k"}}),
+        serde_json::json!({"endpoint": "https://h:1", "tls": {"cert_file": "/c"}}),
+        serde_json::json!({"endpoint": "https://h:1", "tls": {"insecure": true}}),
+        serde_json::json!({"endpoint": 4318}),
+        serde_json::json!({"compression": "gzip", "timeout": "500ms", "headers": {"a": "b"}, "proxy": "http://p:3128"}),
+        serde_json::json!({"timeout": 10000}),
+        serde_json::json!({"timeout": 0}),
+        serde_json::json!({"timeout": "10 s"}),
+        serde_json::json!({"compression": "zstd"}),
+        serde_json::json!({"headers": {"a": 1}}),
+        serde_json::json!({"headers": "a=b"}),
+        serde_json::json!({"proxy": 3128}),
+        serde_json::json!({"unknown": 1}),
+        serde_json::json!({"endpoint": "collector:4318"}),
+        serde_json::json!({"traces_endpoint": "http://h/in"}),
+        serde_json::json!({"endpoint": "http://h", "traces_endpoint": "http://h/in"}),
+    ];
+    let differ = words::schema::disagreements(Otlp::CONFIG_SCHEMA, &configs, |config| Otlp::validate(config).is_ok());
+    assert_eq!(differ, Ok(Vec::new()));
 }

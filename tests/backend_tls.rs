@@ -163,6 +163,13 @@ fn a_file_that_cannot_be_used_is_named_when_the_backend_is_created() {
 }
 
 #[test]
+fn only_a_file_is_read() {
+    // A device such as /dev/zero would never end.
+    let (_, message) = complaint(&serde_json::json!({"ca_file": "/dev/null"}));
+    assert!(message.contains("not a file"), "{message}");
+}
+
+#[test]
 fn a_key_that_does_not_fit_its_certificate_is_refused() {
     let authority = Authority::new();
     let certificate = authority.file("client.pem");

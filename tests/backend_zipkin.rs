@@ -99,3 +99,43 @@ fn bytes_that_are_no_batch_are_refused_for_good_and_nothing_is_sent() {
     assert_eq!(export(&backend, b"\xff\xff", 1).unwrap_err().kind(), ErrorKind::Permanent);
     assert!(zipkin.server().requests().is_empty());
 }
+
+#[test]
+fn a_span_without_ids_does_not_keep_the_others_back() {
+    let zipkin = ZipkinReceiver::start().unwrap();
+    let backend = backend(&serde_json::json!({"endpoint": zipkin.endpoint()}));
+    let mut batch = sample_spans::many("orders", 3);
+    batch.resource_spans[0].scope_spans[0].spans[1].trace_id = vec![0; 16];
+    let error = export(&backend, &sample_spans::bytes(&batch), 3).unwrap_err();
+    assert_eq!((error.kind(), error.rejected_spans(), zipkin.spans().len()), (ErrorKind::Partial, 1, 2));
+    batch.resource_spans[0].scope_spans[0].spans.retain(|span| span.trace_id == [0; 16]);
+    let error = export(&backend, &sample_spans::bytes(&batch), 1).unwrap_err();
+    assert_eq!((error.rejected_spans(), zipkin.server().requests().len()), (1, 1), "an empty request was sent");
+}
+
+#[test]
+fn the_schema_and_the_plugin_think_alike() {
+    let configs = [
+        serde_json::json!({}),
+        serde_json::json!({"endpoint": "https://h:1", "tls": {"ca_file": "/ca.pem"}}),
+        serde_json::json!({"endpoint": "https://h:1", "tls": {"cert_file": "/c", "key_file": "/k"}}),
+        serde_json::json!({"endpoint": "https://h:1", "tls": {"cert_file": "/c"}}),
+        serde_json::json!({"endpoint": "https://h:1", "tls": {"insecure": true}}),
+        serde_json::json!({"endpoint": 4318}),
+        serde_json::json!({"compression": "gzip", "timeout": "500ms", "headers": {"a": "b"}, "proxy": "http://p:3128"}),
+        serde_json::json!({"timeout": 10000}),
+        serde_json::json!({"timeout": 0}),
+        serde_json::json!({"timeout": "10 s"}),
+        serde_json::json!({"compression": "zstd"}),
+        serde_json::json!({"headers": {"a": 1}}),
+        serde_json::json!({"headers": "a=b"}),
+        serde_json::json!({"proxy": 3128}),
+        serde_json::json!({"unknown": 1}),
+        serde_json::json!({"endpoint": "zipkin:9411"}),
+        serde_json::json!({"resource_tags": false}),
+        serde_json::json!({"resource_tags": "no"}),
+    ];
+    let differ =
+        words::schema::disagreements(Zipkin::CONFIG_SCHEMA, &configs, |config| Zipkin::validate(config).is_ok());
+    assert_eq!(differ, Ok(Vec::new()));
+}

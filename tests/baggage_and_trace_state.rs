@@ -33,7 +33,8 @@ fn state_of(members: usize) -> String {
 #[test]
 fn the_current_baggage_is_sent_with_or_without_a_current_span() {
     let cluster = TracedCluster::start(&["orders"], CHAIN);
-    let attached = Context::new().with_baggage([KeyValue::new("customer", "7 & Söhne"), KeyValue::new("tier", "gold")]).attach();
+    let attached =
+        Context::new().with_baggage([KeyValue::new("customer", "7 & Söhne"), KeyValue::new("tier", "gold")]).attach();
     send(&cluster.producer(), record("orders"));
     drop(attached);
     let baggage = header_of(&cluster.read_untraced("orders"), "baggage").unwrap();

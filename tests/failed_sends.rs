@@ -90,7 +90,8 @@ fn a_record_that_was_returned_and_is_sent_again_makes_a_sibling_of_the_failed_sp
     let producer = cluster.producer();
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     send(&producer, BaseRecord::to("orders").key("k").payload("so that the partitions are known"));
-    let record = BaseRecord::to("orders").key("k").payload("p").partition(9).headers(with_headers(&[("traceparent", parent)]));
+    let record =
+        BaseRecord::to("orders").key("k").payload("p").partition(9).headers(with_headers(&[("traceparent", parent)]));
     let (_, mut record) = producer.send(record).expect_err("there is no partition 9");
     record.partition = Some(0);
     send(&producer, record);

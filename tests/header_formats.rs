@@ -34,7 +34,12 @@ fn parent(spans: &[ReceivedSpan]) -> (&str, &str) {
 
 #[test]
 fn every_format_is_a_parent() {
-    let multi = [("X-B3-TraceId", TRACE), ("x-b3-spanid", SPAN), ("X-B3-Sampled", "1"), ("X-B3-ParentSpanId", "05e3ac9a4f6e3b90")];
+    let multi = [
+        ("X-B3-TraceId", TRACE),
+        ("x-b3-spanid", SPAN),
+        ("X-B3-Sampled", "1"),
+        ("X-B3-ParentSpanId", "05e3ac9a4f6e3b90"),
+    ];
     assert_eq!(parent(&received(&multi)), (TRACE, SPAN), "b3, several headers, any case");
     let cases = [
         ("traceparent", format!("00-{TRACE}-{SPAN}-01")),
@@ -100,7 +105,10 @@ fn the_second_span_of_old_clients_is_the_later_hop_and_never_written() {
     // D14: clients of 2017 to 2019 wrote the consumer's context beside the producer's, under another name.
     let first = format!("{TRACE}:00000000000000aa:0:1");
     let second = format!("{TRACE}:00000000000000bb:00000000000000aa:1");
-    let cluster = TracedCluster::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\npropagators = { inject = [\"jaeger\"] }\n");
+    let cluster = TracedCluster::start(
+        &["orders"],
+        "[services.shop]\ntopics = [\"*\"]\npropagators = { inject = [\"jaeger\"] }\n",
+    );
     cluster.send_untraced("orders", &[("uber-trace-id", &first), ("second_span_uber-trace-id", &second)]);
     let message = next_message(&cluster.consumer("orders"));
     send(&cluster.producer(), record("orders").headers(message.headers().unwrap().clone()));
@@ -157,7 +165,8 @@ fn every_format_is_written_and_read_back_by_the_consumer() {
 
 #[test]
 fn several_formats_are_all_written_and_say_the_same() {
-    let configuration = "[services.shop]\ntopics = [\"*\"]\npropagators = { inject = [\"jaeger\", \"b3\", \"tracecontext\"] }\n";
+    let configuration =
+        "[services.shop]\ntopics = [\"*\"]\npropagators = { inject = [\"jaeger\", \"b3\", \"tracecontext\"] }\n";
     let cluster = TracedCluster::start(&["orders"], configuration);
     send(&cluster.producer(), record("orders"));
     let span = cluster.spans().remove(0);
@@ -170,8 +179,7 @@ fn several_formats_are_all_written_and_say_the_same() {
 
 #[test]
 fn an_unsampled_context_is_written_too_in_every_format() {
-    let configuration =
-        "[services.shop]\ntopics = [\"*\"]\nsampler = \"always_off\"\npropagators = { inject = [\"tracecontext\", \"b3\", \"jaeger\"] }\n";
+    let configuration = "[services.shop]\ntopics = [\"*\"]\nsampler = \"always_off\"\npropagators = { inject = [\"tracecontext\", \"b3\", \"jaeger\"] }\n";
     let cluster = TracedCluster::start(&["orders"], configuration);
     send(&cluster.producer(), record("orders"));
     let message = cluster.read_untraced("orders");
@@ -184,7 +192,8 @@ fn an_unsampled_context_is_written_too_in_every_format() {
 #[test]
 fn none_writes_nothing_and_still_makes_spans() {
     // The mode that users of the original asked for (its issue 30): old brokers, no headers.
-    let cluster = TracedCluster::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\npropagators = { inject = [\"none\"] }\n");
+    let cluster =
+        TracedCluster::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\npropagators = { inject = [\"none\"] }\n");
     send(&cluster.producer(), record("orders"));
     send(&cluster.producer(), record("orders").headers(words::kafka::with_headers(&[("mine", "1")])));
     let consumer = words::kafka::assign(&cluster.kafka.consumer_config("untraced"), "orders");

@@ -126,7 +126,9 @@ fn with_nothing_configured_the_program_runs_untraced_and_nothing_is_said_at_the_
 #[test]
 fn it_can_be_switched_off_by_the_new_variable_and_by_the_old_one() {
     // T11, R8: the original's own switch crashed the clients.
-    for (name, value) in [("OTEL_SDK_DISABLED", "true"), ("TRACERRESOLVER_DISABLED", "1"), ("TRACERRESOLVER_DISABLED", "TRUE")] {
+    for (name, value) in
+        [("OTEL_SDK_DISABLED", "true"), ("TRACERRESOLVER_DISABLED", "1"), ("TRACERRESOLVER_DISABLED", "TRUE")]
+    {
         let (stdout, _) = run(&[("OTEL_SERVICE_NAME", "shop"), (name, value)]);
         assert!(stdout.contains("on=false") && stdout.contains("traceparent=\n"), "{name}: {stdout}");
     }

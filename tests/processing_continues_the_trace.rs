@@ -52,7 +52,8 @@ fn what_is_sent_while_a_message_is_processed_continues_its_trace() {
 #[test]
 fn from_a_source_through_a_stream_to_a_sink_are_exactly_three_spans_without_a_guard() {
     // K31, by way of the record's own headers: a program that passes the headers on.
-    let cluster = TracedCluster::start(&["orders", "bills"], "[defaults]\nreinject = true\n[services.shop]\ntopics = [\"*\"]\n");
+    let cluster =
+        TracedCluster::start(&["orders", "bills"], "[defaults]\nreinject = true\n[services.shop]\ntopics = [\"*\"]\n");
     send(&cluster.producer(), BaseRecord::to("orders").key("k").payload("p"));
     let message = next_message(&cluster.consumer("orders"));
     let headers = message.headers().unwrap().clone();
@@ -167,7 +168,8 @@ fn several_consumers_of_one_partition_have_a_span_each_and_the_guard_takes_that_
 #[test]
 fn a_message_from_elsewhere_is_processed_under_its_headers_and_its_topic_s_service() {
     let cluster = TracedCluster::start(&["orders", "bills"], CHAIN);
-    let headers = words::kafka::with_headers(&[("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]);
+    let headers =
+        words::kafka::with_headers(&[("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]);
     let foreign = message("orders", 3, 77, Some(headers));
     {
         let _processing = Processing::start_for(&cluster.resolver, None, &foreign);
@@ -194,7 +196,10 @@ fn the_processing_of_an_unsampled_message_is_no_span_and_stays_unsampled_downstr
         bill(&cluster.producer());
     }
     let downstream = words::kafka::header_of(&cluster.read_untraced("bills"), "traceparent").unwrap();
-    assert!(downstream.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && downstream.ends_with("-00"), "{downstream}");
+    assert!(
+        downstream.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && downstream.ends_with("-00"),
+        "{downstream}"
+    );
     assert_eq!(cluster.traces(), "");
 }
 

@@ -22,10 +22,7 @@ fn a_received_message_is_a_trace_of_its_own_that_links_to_the_sender() {
     let cluster = TracedCluster::start(&["orders.new"], LINKED);
     send(&cluster.producer(), BaseRecord::to("orders.new").key("k").payload("p"));
     next_message(&cluster.consumer("orders.new"));
-    assert_eq!(
-        cluster.traces(),
-        "shop: send orders.new\nbilling: receive orders.new -> send orders.new\n"
-    );
+    assert_eq!(cluster.traces(), "shop: send orders.new\nbilling: receive orders.new -> send orders.new\n");
     let spans = cluster.collector.spans();
     let send = spans.iter().find(|span| span.name.starts_with("send")).unwrap();
     let receive = spans.iter().find(|span| span.name.starts_with("receive")).unwrap();

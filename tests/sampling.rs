@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use opentelemetry_sdk::trace::{Sampler, SamplingDecision, ShouldSample as _};
 use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
@@ -91,7 +91,8 @@ fn with_parent_ignore_the_sampler_decides_every_span_and_the_trace_goes_on() {
 
 #[test]
 fn a_ratio_keeps_exactly_the_traces_that_opentelemetry_s_own_sampler_keeps() {
-    let cluster = TracedCluster::start(&["orders"], "[services.shop]\nproduces = [\"*\"]\nsampler = { ratio = 0.25 }\n");
+    let cluster =
+        TracedCluster::start(&["orders"], "[services.shop]\nproduces = [\"*\"]\nsampler = { ratio = 0.25 }\n");
     send_all(&cluster.producer(), "orders", 2_000);
     let kept: Vec<_> = cluster.spans().into_iter().map(|span| span.trace_id).collect();
     let theirs = Sampler::TraceIdRatioBased(0.25);
@@ -131,7 +132,8 @@ fn a_ratio_decides_alike_for_every_service_so_that_traces_are_whole() {
 
 #[test]
 fn a_rate_limit_keeps_so_many_new_traces_a_second_and_the_parent_s_decision_still_wins() {
-    let cluster = TracedCluster::start(&["orders"], "[services.shop]\nproduces = [\"*\"]\nsampler = { rate_limit = 10 }\n");
+    let cluster =
+        TracedCluster::start(&["orders"], "[services.shop]\nproduces = [\"*\"]\nsampler = { rate_limit = 10 }\n");
     let producer = cluster.producer();
     let started = std::time::Instant::now();
     send_all(&producer, "orders", 3_000);

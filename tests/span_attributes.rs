@@ -159,7 +159,8 @@ fn the_time_in_queue_is_from_the_record_s_timestamp_to_the_hand_over() {
     next_message(&consumer);
     next_message(&consumer);
     let spans = cluster.spans();
-    let times: Vec<i64> = spans.iter().map(|span| span.attributes["kafka.record.queue_time_ms"].as_i64().unwrap()).collect();
+    let times: Vec<i64> =
+        spans.iter().map(|span| span.attributes["kafka.record.queue_time_ms"].as_i64().unwrap()).collect();
     assert!((60_000..90_000).contains(&times[0]), "{times:?}");
     assert_eq!(times[1], 0, "never negative");
 }

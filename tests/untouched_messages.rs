@@ -72,7 +72,10 @@ fn off_excluded_and_unmatched_topics_keep_their_headers_byte_for_byte_both_ways(
 fn propagate_passes_the_current_context_on_and_makes_no_span() {
     let cluster = TracedCluster::start(&["propagate"], SETTINGS);
     let attached = current().attach();
-    send(&cluster.producer(), BaseRecord::to("propagate").key("k").payload("p").headers(with_headers(&[("traceparent", PARENT)])));
+    send(
+        &cluster.producer(),
+        BaseRecord::to("propagate").key("k").payload("p").headers(with_headers(&[("traceparent", PARENT)])),
+    );
     drop(attached);
     let message = next_message(&cluster.consumer("propagate"));
     assert_eq!(header_of(&message, "traceparent"), Some(format!("00-{:032x}-{:016x}-01", 0xaa, 0xbb)));
@@ -128,7 +131,8 @@ fn key_payload_timestamp_and_partitioning_are_the_application_s() {
             config.create_with_context(Capture(std::sync::Arc::clone(&capture))).unwrap();
         for key in 0..40 {
             let (key, payload) = (format!("customer-{key}"), vec![key as u8; 3]);
-            let record = BaseRecord::to("orders").key(&key).payload(&payload).timestamp(1_700_000_000_000 + key.len() as i64);
+            let record =
+                BaseRecord::to("orders").key(&key).payload(&payload).timestamp(1_700_000_000_000 + key.len() as i64);
             assert!(producer.send(record).is_ok());
         }
         rdkafka::producer::Producer::flush(&producer, std::time::Duration::from_secs(20)).unwrap();

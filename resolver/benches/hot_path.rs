@@ -146,7 +146,11 @@ fn main() {
         let stage = STAGES[arguments[position + 1].parse::<usize>().unwrap()];
         return Bench::new().run(stage, arguments[position + 2].parse().unwrap());
     }
-    if has("--instructions") { instructions(if has("--quick") { 2_000 } else { 20_000 }) } else { times(has("--quick")) }
+    if has("--instructions") {
+        instructions(if has("--quick") { 2_000 } else { 20_000 })
+    } else {
+        times(has("--quick"))
+    }
 }
 
 /// Every stage once per round, so that a slow moment of the machine hits all alike.

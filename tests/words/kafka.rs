@@ -80,15 +80,21 @@ pub fn assign(config: &ClientConfig, topic: &str) -> BaseConsumer {
 
 /// The headers of a message: names, and values as text, `NULL` without one.
 pub fn headers_of(message: &impl Message) -> Vec<(String, String)> {
-    let text = |value: Option<&[u8]>| value.map_or("NULL".to_owned(), |value| String::from_utf8_lossy(value).into_owned());
+    let text =
+        |value: Option<&[u8]>| value.map_or("NULL".to_owned(), |value| String::from_utf8_lossy(value).into_owned());
     let headers = message.headers();
-    headers.map(|headers| headers.iter().map(|header| (header.key.to_owned(), text(header.value))).collect()).unwrap_or_default()
+    headers
+        .map(|headers| headers.iter().map(|header| (header.key.to_owned(), text(header.value))).collect())
+        .unwrap_or_default()
 }
 
 /// The one header of this name; panics when it repeats.
 pub fn header_of(message: &impl Message, name: &str) -> Option<String> {
-    let mut values: Vec<_> =
-        headers_of(message).into_iter().filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect();
+    let mut values: Vec<_> = headers_of(message)
+        .into_iter()
+        .filter(|(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
+        .collect();
     assert!(values.len() < 2, "{name} repeats: {values:?}");
     values.pop()
 }

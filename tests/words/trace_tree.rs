@@ -47,12 +47,9 @@ fn draw(spans: &[ReceivedSpan], span: &ReceivedSpan, depth: usize, attributes: &
         .map(|link| format!(" -> {}", names.get(&link.span_id).map_or("?", |name| name.as_str())))
         .collect();
     let shown = shown(span, attributes);
-    drawing
-        .push_str(&format!("{}{orphan}{}: {}{shown}{failed}{links}\n", "  ".repeat(depth), span.service, span.name));
-    let mut children: Vec<_> = spans
-        .iter()
-        .filter(|child| child.trace_id == span.trace_id && child.parent_span_id == span.span_id)
-        .collect();
+    drawing.push_str(&format!("{}{orphan}{}: {}{shown}{failed}{links}\n", "  ".repeat(depth), span.service, span.name));
+    let mut children: Vec<_> =
+        spans.iter().filter(|child| child.trace_id == span.trace_id && child.parent_span_id == span.span_id).collect();
     children.sort_by_key(|child| (child.start_unix_nano, child.name.clone()));
     for child in children {
         draw(spans, child, depth + 1, attributes, drawing);

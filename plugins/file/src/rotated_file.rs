@@ -10,8 +10,8 @@ use tracer_plugin_kit::Counters;
 
 /// `PATH`, and its older parts `PATH.1` (the newest of them) to `PATH.<max_files - 1>`.
 ///
-/// It belongs to one process: two that rotate the same file would throw away each other's lines. If someone else moves
-/// it away (logrotate), a new one is begun at the next line.
+/// It belongs to one process: two that rotate at the same moment would throw away each other's lines. If someone else
+/// moves it away (logrotate), a new one is begun at the next line.
 #[derive(Debug)]
 pub(crate) struct RotatedFile {
     path: PathBuf,
@@ -24,7 +24,7 @@ pub(crate) struct RotatedFile {
 #[derive(Debug)]
 struct OpenFile {
     file: File,
-    /// Bytes of whole lines.
+    /// As of the last look: another backend of this process may write to the same file.
     length: u64,
     /// Device and inode, to notice that the path has become another file.
     identity: (u64, u64),
@@ -56,17 +56,10 @@ impl RotatedFile {
             self.rotate()?;
         }
         let open = self.current(counters)?;
-        let written = append(&mut open.file, open.length, line);
-        match written {
-            Ok(()) => {
-                open.length += line.len() as u64;
-                Ok(())
-            }
-            Err(error) => {
-                self.open = None;
-                Err(failed("written", &path, &error))
-            }
-        }
+        append(&mut open.file, open.length, line).map_err(|error| {
+            self.open = None;
+            failed("written", &path, &error)
+        })
     }
 
     /// Waits until the lines are on the disk.
@@ -81,10 +74,11 @@ impl RotatedFile {
     }
 
     fn current(&mut self, counters: &Counters) -> Result<&mut OpenFile, BackendError> {
-        let there = std::fs::metadata(&self.path).map(|metadata| (metadata.dev(), metadata.ino())).ok();
-        let still_ours = self.open.take().filter(|open| Some(open.identity) == there);
+        let there = std::fs::metadata(&self.path).ok();
+        let still_ours =
+            self.open.take().zip(there).filter(|(open, there)| open.identity == (there.dev(), there.ino()));
         let open = match still_ours {
-            Some(open) => open,
+            Some((open, there)) => OpenFile { length: there.len(), ..open },
             None => {
                 let open = open(&self.path).map_err(|error| failed("opened", &self.path, &error))?;
                 counters.connected();
@@ -235,6 +229,19 @@ mod tests {
         std::fs::rename(directory.path().join("spans"), directory.path().join("moved")).unwrap();
         write(&mut file, "222\n");
         assert_eq!(files(directory.path()), named(&[("moved", "111\n"), ("spans", "222\n")]));
+    }
+
+    #[test]
+    fn two_backends_with_one_file_lose_no_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut one = RotatedFile::new(directory.path().join("spans"), 8, 9);
+        let mut other = RotatedFile::new(directory.path().join("spans"), 8, 9);
+        for line in ["111\n", "222\n", "333\n"] {
+            write(&mut one, line);
+            write(&mut other, line);
+        }
+        let expected = named(&[("spans", "333\n333\n"), ("spans.1", "222\n222\n"), ("spans.2", "111\n111\n")]);
+        assert_eq!(files(directory.path()), expected);
     }
 
     #[test]

@@ -90,9 +90,11 @@ impl HttpClient {
                 &compressed
             }
         };
-        self.counters.bytes_sent(bytes.len());
         match request.send(bytes) {
-            Ok(response) => self.answer(response),
+            Ok(response) => {
+                self.counters.bytes_sent(bytes.len());
+                self.answer(response)
+            }
             Err(error) => Err(unreachable(endpoint, &error, limit.min(self.settings.timeout.duration()))),
         }
     }

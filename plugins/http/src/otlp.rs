@@ -1,5 +1,6 @@
 //! OTLP/HTTP: the bytes of a batch as they are, and the answer understood.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tracer_plugin_api::{BackendError, Host, LogLevel};
@@ -13,12 +14,13 @@ pub struct OtlpSender {
     client: HttpClient,
     host: Host,
     log_target: &'static str,
+    last_warning: LastWarning,
 }
 
 impl OtlpSender {
     /// Sends through `client`; a server's warnings go to the log of `host`, under `log_target`.
     pub fn new(client: HttpClient, host: Host, log_target: &'static str) -> Self {
-        OtlpSender { client, host, log_target }
+        OtlpSender { client, host, log_target, last_warning: LastWarning::default() }
     }
 
     /// Sends one `ExportTraceServiceRequest`.
@@ -32,10 +34,25 @@ impl OtlpSender {
         if partial.rejected_spans > 0 {
             return Err(BackendError::partial(partial.rejected_spans, partial.message));
         }
-        if !partial.message.is_empty() {
+        if self.last_warning.is_news(&partial.message) {
             self.host.log(LogLevel::Warn, self.log_target, &format!("the collector says: {}", partial.message));
         }
         Ok(())
+    }
+}
+
+/// What a collector warned of last: it says so with every batch, the log says it once.
+#[derive(Default)]
+struct LastWarning(Mutex<String>);
+
+impl LastWarning {
+    fn is_news(&self, warning: &str) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = !warning.is_empty() && *last != warning;
+        if is_news {
+            warning.clone_into(&mut last);
+        }
+        is_news
     }
 }
 
@@ -75,6 +92,15 @@ mod tests {
         assert_eq!(
             PartialSuccess::read(response),
             Some(PartialSuccess { rejected_spans: 3, message: "too old".to_owned() })
+        );
+    }
+
+    #[test]
+    fn a_warning_is_news_once() {
+        let last = LastWarning::default();
+        assert_eq!(
+            ["", "a", "a", "", "b", "a"].map(|warning| last.is_news(warning)),
+            [false, true, false, false, true, true]
         );
     }
 

@@ -6,7 +6,7 @@ use tracer_plugin_kit::Timeout;
 
 use crate::{Endpoint, Headers, ProxyUrl, TlsSettings};
 
-/// How an HTTP backend is reached. A value of this type is consistent: see [`HttpSettings::new`].
+/// How an HTTP backend is reached. Each field is right by itself; [`HttpSettings::consistent`] looks at them together.
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
     /// Where to POST.

@@ -1,8 +1,9 @@
 //! The agent's UDP port: each packet one `emitBatch` call of some spans of one service.
 
-use std::net::{ToSocketAddrs, UdpSocket};
+use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
 
 use tracer_plugin_api::BackendError;
 use tracer_plugin_kit::spans::otlp::ResourceSpans;
@@ -28,29 +29,30 @@ impl Agent {
         Agent { settings, counters, socket: Mutex::new(None), sequence: AtomicU32::new(0) }
     }
 
-    /// Sends the spans of a batch in as many packets as they need.
+    /// Sends the spans of a batch in as many packets as they need. Only the look-up of the agent's name can take long: it
+    /// ends after `limit`.
     ///
     /// # Errors
     ///
     /// Retryable if a packet cannot be sent: the whole batch is sent again, and Jaeger merges what it has already by
     /// span id. Partial if there are spans that are too large for a packet: these are lost.
-    pub(crate) fn send(&self, otlp: &[u8]) -> Result<(), BackendError> {
-        let request = spans::decode(otlp)?;
+    pub(crate) fn send(&self, otlp: &[u8], limit: Duration) -> Result<(), BackendError> {
+        let sendable = spans::sendable(otlp)?;
         let mut too_large = 0;
-        for resource_spans in &request.resource_spans {
+        for resource_spans in &sendable.request.resource_spans {
             let packets = self.packets(resource_spans);
             too_large += packets.too_large;
             for packet in &packets.packets {
-                self.send_packet(packet)?;
+                self.send_packet(packet, limit)?;
             }
         }
         if too_large > 0 {
             let limit = self.settings.max_packet_size;
             let message =
                 format!("spans larger than a packet of {limit} bytes (`max_packet_size`) cannot go to an agent");
-            return Err(BackendError::partial(too_large, message));
+            return Err(BackendError::partial(too_large + sendable.without_ids, message));
         }
-        Ok(())
+        sendable.taken()
     }
 
     fn packets(&self, resource_spans: &ResourceSpans) -> Packets {
@@ -92,21 +94,26 @@ impl Agent {
         writer.into_bytes()
     }
 
-    fn send_packet(&self, packet: &[u8]) -> Result<(), BackendError> {
-        let socket = self.socket()?;
-        self.counters.bytes_sent(packet.len());
-        socket.send(packet).map(|_| ()).map_err(|error| {
-            *self.socket.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            self.failed(&error)
-        })
+    fn send_packet(&self, packet: &[u8], limit: Duration) -> Result<(), BackendError> {
+        let socket = self.socket(limit)?;
+        match socket.send(packet) {
+            Ok(bytes) => {
+                self.counters.bytes_sent(bytes);
+                Ok(())
+            }
+            Err(error) => {
+                *self.socket.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                Err(self.failed(&error))
+            }
+        }
     }
 
-    fn socket(&self) -> Result<Arc<UdpSocket>, BackendError> {
+    fn socket(&self, limit: Duration) -> Result<Arc<UdpSocket>, BackendError> {
         let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(socket) = socket.as_ref() {
             return Ok(Arc::clone(socket));
         }
-        let connected = connect(self.settings.address.as_str()).map_err(|error| self.failed(&error))?;
+        let connected = connect(self.settings.address.as_str(), limit).map_err(|error| self.failed(&error))?;
         self.counters.connected();
         Ok(Arc::clone(socket.insert(Arc::new(connected))))
     }
@@ -125,9 +132,9 @@ struct Packets {
 }
 
 /// A socket of the family of the first address that can be used.
-fn connect(address: &str) -> std::io::Result<UdpSocket> {
+fn connect(address: &str, limit: Duration) -> std::io::Result<UdpSocket> {
     let mut last = None;
-    for address in address.to_socket_addrs()? {
+    for address in within(limit, address, |address| address.to_socket_addrs().map(Iterator::collect::<Vec<_>>))? {
         let local = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         match UdpSocket::bind(local).and_then(|socket| socket.connect(address).map(|()| socket)) {
             Ok(socket) => return Ok(socket),
@@ -137,6 +144,54 @@ fn connect(address: &str) -> std::io::Result<UdpSocket> {
     Err(last.unwrap_or_else(|| std::io::Error::other("the name has no address")))
 }
 
+/// Looks up a name on a thread of its own, and waits for it no longer than `limit`: the system gives no other way.
+/// (RATIONALE: "Why may a thread of a name look-up live a little longer than its backend?")
+fn within(
+    limit: Duration,
+    address: &str,
+    look_up: impl FnOnce(&str) -> std::io::Result<Vec<SocketAddr>> + Send + 'static,
+) -> std::io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = address.parse() {
+        return Ok(vec![address]);
+    }
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let address = address.to_owned();
+    std::thread::Builder::new().name("tr-look-up".to_owned()).spawn(move || {
+        // Nobody may be waiting any more.
+        let _ = sender.send(look_up(&address));
+    })?;
+    receiver.recv_timeout(limit).unwrap_or_else(|_| {
+        let message = format!("its name was not found within {limit:?}");
+        Err(std::io::Error::new(std::io::ErrorKind::TimedOut, message))
+    })
+}
+
 /// More than what a packet holds beside its process and its spans: two bytes of protocol, up to five of sequence, ten of
 /// name, three field heads, up to eleven of list head, two stops.
 const ENVELOPE: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn a_name_that_cannot_be_looked_up_in_time_is_given_up() {
+        let started = Instant::now();
+        let slow = |_: &str| {
+            std::thread::sleep(Duration::from_secs(3));
+            Ok(Vec::new())
+        };
+        let error = within(Duration::from_millis(50), "slow.example:6831", slow).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    }
+
+    #[test]
+    fn an_address_needs_no_look_up_and_localhost_has_one() {
+        let none = |_: &str| -> std::io::Result<Vec<SocketAddr>> { panic!("looked up") };
+        assert_eq!(within(Duration::ZERO, "[::1]:6831", none).unwrap(), ["[::1]:6831".parse().unwrap()]);
+        connect("localhost:6831", Duration::from_secs(10)).unwrap();
+    }
+}

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use tracer_plugin_api::{BackendError, ErrorKind};
 use tracer_plugin_http::HttpClient;
-use tracer_plugin_kit::spans;
 use tracer_plugin_kit::spans::otlp::ResourceSpans;
+use tracer_plugin_kit::spans::{self, Sendable};
 
 use crate::jaeger_batch::{process, span, write_batch};
 use crate::thrift::{Binary, Writer};
@@ -28,10 +28,10 @@ impl Collector {
     /// already by span id. If the collector refuses the spans of some services only, a partial success.
     pub(crate) fn send(&self, otlp: &[u8], limit: Duration) -> Result<(), BackendError> {
         let started = Instant::now();
-        let request = spans::decode(otlp)?;
-        let batches: Vec<_> = request.resource_spans.iter().filter(|batch| spans::span_count(batch) > 0).collect();
+        let sendable = spans::sendable(otlp)?;
+        let batches = &sendable.request.resource_spans;
         let mut refused = Refused::default();
-        for batch in &batches {
+        for batch in batches {
             let left = limit.saturating_sub(started.elapsed());
             match self.client.post("application/x-thrift", &body(batch), left) {
                 Ok(_) => {}
@@ -39,7 +39,7 @@ impl Collector {
                 Err(error) => return Err(error),
             }
         }
-        refused.into_result(batches.len())
+        refused.into_result(&sendable)
     }
 }
 
@@ -58,11 +58,11 @@ impl Refused {
         self.last = Some(error);
     }
 
-    fn into_result(self, sent: usize) -> Result<(), BackendError> {
+    fn into_result(self, sendable: &Sendable) -> Result<(), BackendError> {
         match self.last {
-            None => Ok(()),
-            Some(error) if self.batches == sent => Err(error),
-            Some(error) => Err(BackendError::partial(self.spans, error.message())),
+            None => sendable.taken(),
+            Some(error) if self.batches == sendable.request.resource_spans.len() => Err(error),
+            Some(error) => Err(BackendError::partial(self.spans + sendable.without_ids, error.message())),
         }
     }
 }

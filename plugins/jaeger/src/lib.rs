@@ -63,7 +63,7 @@ impl Backend for Jaeger {
         self.counters.export(batch, || match &self.sender {
             Sender::Otlp(otlp) => otlp.send(batch.body, timeout),
             Sender::Collector(collector) => collector.send(batch.body, timeout),
-            Sender::Agent(agent) => agent.send(batch.body),
+            Sender::Agent(agent) => agent.send(batch.body, timeout),
         })
     }
 

@@ -54,7 +54,7 @@ impl Counters {
         result
     }
 
-    /// `bytes` went out, after compression; bytes of a retry count again.
+    /// `bytes` went out, after compression, and met somebody; bytes of a retry count again.
     pub fn bytes_sent(&self, bytes: usize) {
         self.bytes_sent.fetch_add(bytes as u64, Ordering::Relaxed);
     }

@@ -3,12 +3,12 @@
 //! The rules are those of OpenTelemetry's "mapping to non-OTLP formats"; each backend adds those of its own format.
 
 mod decode;
-mod hex;
+mod ids;
 mod span_notes;
 mod value_text;
 
-pub use decode::{decode, service_name, span_count};
-pub use hex::{hex, is_set};
+pub use decode::{Sendable, decode, sendable, service_name, span_count};
+pub use ids::{hex, is_set};
 pub use span_notes::{SpanNotes, span_notes};
 pub use value_text::{base64, value_json, value_text};
 

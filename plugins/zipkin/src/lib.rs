@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, Stats, export_plugin};
 use tracer_plugin_http::HttpClient;
+use tracer_plugin_kit::spans::otlp::ExportTraceServiceRequest;
 use tracer_plugin_kit::{Counters, spans};
 
 use crate::settings::{SCHEMA, Settings};
@@ -48,8 +49,11 @@ impl Backend for Zipkin {
 
     fn export(&self, batch: &Batch<'_>, timeout: Duration) -> Result<(), BackendError> {
         self.counters.export(batch, || {
-            let body = self.body(batch.body)?;
-            self.client.post("application/json", &body, timeout).map(|_| ())
+            let sendable = spans::sendable(batch.body)?;
+            if !sendable.request.resource_spans.is_empty() {
+                self.client.post("application/json", &self.body(&sendable.request)?, timeout)?;
+            }
+            sendable.taken()
         })
     }
 
@@ -59,8 +63,7 @@ impl Backend for Zipkin {
 }
 
 impl Zipkin {
-    fn body(&self, otlp: &[u8]) -> Result<Vec<u8>, BackendError> {
-        let request = spans::decode(otlp)?;
+    fn body(&self, request: &ExportTraceServiceRequest) -> Result<Vec<u8>, BackendError> {
         let mut zipkin_spans = Vec::new();
         for resource_spans in &request.resource_spans {
             let resource = resource_spans.resource.as_ref();

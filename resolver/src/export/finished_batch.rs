@@ -29,3 +29,21 @@ impl FinishedBatch {
             .saturating_add(64)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_left_before_the_request_is_charged_but_not_sent() {
+        let batch = |start| FinishedBatch {
+            id: 1,
+            body: b"..request".to_vec(),
+            start,
+            span_count: 1,
+            per_service: vec![(0, 1)],
+        };
+        assert_eq!((batch(2).bytes(), batch(99).bytes()), (&b"request"[..], &b""[..]));
+        assert_eq!(batch(2).weight(), batch(0).weight());
+    }
+}

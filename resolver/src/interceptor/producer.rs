@@ -164,11 +164,6 @@ impl Client {
         } else {
             None
         };
-        Some(UnmarkedSend {
-            trace_id: context.trace_id,
-            span_id: context.span_id,
-            trace_flags: context.flags,
-            parent,
-        })
+        Some(UnmarkedSend { trace_id: context.trace_id, span_id: context.span_id, trace_flags: context.flags, parent })
     }
 }

@@ -149,13 +149,18 @@ impl HttpServer {
         self.state.mood().delay = delay;
     }
 
-    /// Closes the port and every connection, in the middle of whatever is going on. As dropping does.
-    pub fn stop(&mut self) {
-        self.state.stopped.store(true, Ordering::SeqCst);
+    /// Closes every connection, as a server does with those that are idle for long; the port stays open.
+    pub fn close_connections(&self) {
         for connection in self.state.connections().drain(..) {
             // It may be closed already.
             let _ = connection.shutdown(Shutdown::Both);
         }
+    }
+
+    /// Closes the port and every connection, in the middle of whatever is going on. As dropping does.
+    pub fn stop(&mut self) {
+        self.state.stopped.store(true, Ordering::SeqCst);
+        self.close_connections();
         if let Some(listener) = self.listener.take() {
             // Wakes `accept`, which then sees that it is stopped; if it cannot connect, it has ended.
             let _ = TcpStream::connect(self.address);

@@ -14,8 +14,8 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message;
 use serde_json::Value;
 
-use super::received_span::hex;
 use super::otlp_faults::faults_of;
+use super::received_span::hex;
 use super::{HttpServer, ReceivedLink, ReceivedSpan, Reply, Request, Shelf};
 
 /// Takes `POST /v1/traces`.

@@ -15,7 +15,8 @@ pub(crate) fn faults_of(batch: &ExportTraceServiceRequest) -> Vec<String> {
         faults.push("a batch of nothing".to_owned());
     }
     for resource_spans in &batch.resource_spans {
-        let resource = resource_spans.resource.as_ref().map(|resource| resource.attributes.as_slice()).unwrap_or_default();
+        let resource =
+            resource_spans.resource.as_ref().map(|resource| resource.attributes.as_slice()).unwrap_or_default();
         keys(resource, "resource", &mut faults);
         if !resource.iter().any(|attribute| attribute.key == "service.name") {
             faults.push("a resource without service.name".to_owned());

@@ -3,6 +3,7 @@
 use prost::Message;
 use tracer_plugin_api::BackendError;
 
+use super::ids::has_ids;
 use super::otlp::{ExportTraceServiceRequest, Resource, ResourceSpans, Value};
 
 /// Decodes the body of a batch.
@@ -13,6 +14,48 @@ use super::otlp::{ExportTraceServiceRequest, Resource, ResourceSpans, Value};
 pub fn decode(body: &[u8]) -> Result<ExportTraceServiceRequest, BackendError> {
     ExportTraceServiceRequest::decode(body)
         .map_err(|error| BackendError::permanent(format!("the batch is not an OTLP request: {error}")))
+}
+
+/// A batch without the spans that have no ids: a server would refuse all others because of them.
+#[derive(Debug)]
+pub struct Sendable {
+    /// What is left.
+    pub request: ExportTraceServiceRequest,
+    /// How many spans were left out.
+    pub without_ids: u32,
+}
+
+/// Decodes the body of a batch and leaves out what cannot be sent.
+///
+/// # Errors
+///
+/// Those of [`decode`].
+pub fn sendable(body: &[u8]) -> Result<Sendable, BackendError> {
+    let mut request = decode(body)?;
+    let count = |request: &ExportTraceServiceRequest| request.resource_spans.iter().map(span_count).sum::<u32>();
+    let before = count(&request);
+    for resource_spans in &mut request.resource_spans {
+        for scope_spans in &mut resource_spans.scope_spans {
+            scope_spans.spans.retain(has_ids);
+        }
+    }
+    request.resource_spans.retain(|resource_spans| span_count(resource_spans) > 0);
+    let without_ids = before - count(&request);
+    Ok(Sendable { request, without_ids })
+}
+
+impl Sendable {
+    /// What became of a batch of which all that could be sent was taken.
+    ///
+    /// # Errors
+    ///
+    /// Partial if spans were left out.
+    pub fn taken(&self) -> Result<(), BackendError> {
+        match self.without_ids {
+            0 => Ok(()),
+            count => Err(BackendError::partial(count, "spans without a valid trace id and span id cannot be sent")),
+        }
+    }
 }
 
 /// The `service.name` of a resource; `unknown_service`, as OpenTelemetry wants it, if there is none.
@@ -35,7 +78,7 @@ pub fn span_count(resource_spans: &ResourceSpans) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::otlp::{AnyValue, KeyValue};
+    use super::super::otlp::{AnyValue, KeyValue, ScopeSpans, Span};
     use super::*;
 
     #[test]
@@ -57,5 +100,17 @@ mod tests {
         };
         assert_eq!(service_name(Some(&named(""))), "unknown_service");
         assert_eq!(service_name(Some(&named("orders"))), "orders");
+    }
+
+    #[test]
+    fn a_span_without_ids_does_not_spoil_the_batch() {
+        let good = Span { trace_id: vec![1; 16], span_id: vec![1; 8], ..Default::default() };
+        let of = |spans| ResourceSpans {
+            scope_spans: vec![ScopeSpans { spans, ..Default::default() }],
+            ..Default::default()
+        };
+        let resource_spans = vec![of(vec![good.clone(), Span::default()]), of(vec![Span::default()])];
+        let sendable = sendable(&ExportTraceServiceRequest { resource_spans }.encode_to_vec()).unwrap();
+        assert_eq!((sendable.without_ids, sendable.request.resource_spans), (2, vec![of(vec![good])]));
     }
 }
