@@ -120,6 +120,19 @@ impl FakeClient {
         call(&self.on_consume, message);
     }
 
+    /// `rd_kafka_destroy()`, as often as it is called; so does the drop.
+    pub fn destroy(&self) {
+        // SAFETY: the order of librdkafka, with the opaques that were registered.
+        unsafe {
+            if let Some((on_destroy, opaque)) = self.on_destroy.get() {
+                on_destroy(std::ptr::from_ref(self).cast_mut().cast(), opaque);
+            }
+            if let Some((on_conf_destroy, opaque)) = self.on_conf_destroy.get() {
+                on_conf_destroy(opaque);
+            }
+        }
+    }
+
     /// Whether the interceptors were registered.
     pub(crate) fn is_traced(&self) -> bool {
         self.on_new.get().is_some()
@@ -128,15 +141,7 @@ impl FakeClient {
 
 impl Drop for FakeClient {
     fn drop(&mut self) {
-        // SAFETY: the order of librdkafka, with the opaques that were registered.
-        unsafe {
-            if let Some((on_destroy, opaque)) = self.on_destroy.get() {
-                on_destroy(std::ptr::from_mut(self).cast(), opaque);
-            }
-            if let Some((on_conf_destroy, opaque)) = self.on_conf_destroy.get() {
-                on_conf_destroy(opaque);
-            }
-        }
+        self.destroy();
     }
 }
 
