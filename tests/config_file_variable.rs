@@ -75,8 +75,7 @@ fn services(endpoint: &str, more: &str) -> String {
     )
 }
 
-const BOTH: &str =
-    "shop: send orders\n  billing: receive orders\nshop: send bills\n  billing: receive bills\n";
+const BOTH: &str = "shop: send orders\n  billing: receive orders\nshop: send bills\n  billing: receive bills\n";
 
 #[test]
 fn the_file_is_found_and_its_services_are_traced_until_the_program_s_end() {
@@ -142,15 +141,18 @@ fn strict_refuses_the_same_files_with_the_same_words() {
     for (path, word) in unreadable(folder.path()) {
         let finished = run(with_file(&path).env("INTERCEPTORS_STRICT", "1"));
         assert!(!finished.stdout.contains("messages flowed"), "{path:?}");
-        assert!(finished.stdout.contains("refused: ") && finished.stdout.contains(word), "{path:?}: {}", finished.stdout);
+        assert!(
+            finished.stdout.contains("refused: ") && finished.stdout.contains(word),
+            "{path:?}: {}",
+            finished.stdout
+        );
     }
 }
 
 #[test]
 fn strict_takes_a_file_without_errors() {
     let (collector, folder) = (OtlpReceiver::start().unwrap(), tempfile::tempdir().unwrap());
-    let finished =
-        run(with_file(file(&folder, &services(&collector.endpoint(), ""))).env("INTERCEPTORS_STRICT", "1"));
+    let finished = run(with_file(file(&folder, &services(&collector.endpoint(), ""))).env("INTERCEPTORS_STRICT", "1"));
     assert!(finished.stdout.contains("messages flowed; on=true"), "{}", finished.stdout);
     assert_eq!(collector.wait_for(4, Duration::from_secs(10)).len(), 4);
 }

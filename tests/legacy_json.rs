@@ -44,11 +44,8 @@ fn run(json: &str, variables: &[(&str, &str)]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("interceptorsConfig.json");
     std::fs::write(&path, json).unwrap();
-    let output = child("program")
-        .env("INTERCEPTORS_CONFIG_FILE", &path)
-        .envs(variables.iter().copied())
-        .output()
-        .unwrap();
+    let output =
+        child("program").env("INTERCEPTORS_CONFIG_FILE", &path).envs(variables.iter().copied()).output().unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{stdout}\n{stderr}");
     assert!(!stderr.contains("ERROR"), "{stderr}");
@@ -118,7 +115,10 @@ fn the_agent_of_the_environment_is_used_where_the_file_names_none_and_tags_come_
     let spans = jaeger.wait_for(3, Duration::from_secs(10));
     assert_eq!(draw_traces(&spans).lines().next(), Some("REST Proxy: send Topic-1"));
     let tag = |key: &str| spans[0].resource.get(key).and_then(|value| value.as_str().map(str::to_owned));
-    assert_eq!((tag("team"), tag("region"), tag("zone")), (Some("payments".into()), Some("us".into()), Some("z1".into())));
+    assert_eq!(
+        (tag("team"), tag("region"), tag("zone")),
+        (Some("payments".into()), Some("us".into()), Some("z1".into()))
+    );
 }
 
 #[test]
@@ -167,7 +167,9 @@ fn propagation_is_jaeger_s_unless_the_variable_says_otherwise_blanks_and_all() {
     // D15: with a blank after the comma the original lost the second format.
     let printed = run(&readme_sample(&jaeger), &[("JAEGER_PROPAGATION", "jaeger, b3 ,W3C")]);
     assert!(
-        printed.contains("Topic-1: [\"uber-trace-id\", \"X-B3-TraceId\", \"X-B3-SpanId\", \"X-B3-Sampled\", \"traceparent\"]"),
+        printed.contains(
+            "Topic-1: [\"uber-trace-id\", \"X-B3-TraceId\", \"X-B3-SpanId\", \"X-B3-Sampled\", \"traceparent\"]"
+        ),
         "{printed}"
     );
 }

@@ -49,26 +49,29 @@ impl BatchThread {
 
     /// Takes everything that was finished before, encodes it, and sends what is due.
     fn round(&mut self) {
-        let inbox = std::mem::take(&mut *self.pipeline.inbox());
+        let mut inbox = std::mem::take(&mut *self.pipeline.inbox());
         let now = Instant::now();
-        let flush_all = !inbox.flushes.is_empty();
-        self.retiring.extend(inbox.retired_routes.into_iter().map(|route| (now, route)));
+        // A client's routes stay for as long as a guard may still claim what it handed over.
+        self.retiring.extend(std::mem::take(&mut inbox.retired_routes).into_iter().map(|route| (now, route)));
         let (gone, retiring): (Vec<_>, Vec<_>) = std::mem::take(&mut self.retiring)
             .into_iter()
-            .partition(|(since, _)| flush_all || now.duration_since(*since) >= CLAIM_WINDOW);
+            .partition(|(since, _)| now.duration_since(*since) >= CLAIM_WINDOW);
         self.retiring = retiring;
         let gone_routes: HashSet<*const Route> = gone.iter().map(|(_, route)| Arc::as_ptr(route)).collect();
-        let claimable_since = clock::unix_nanos().saturating_sub(CLAIM_WINDOW.as_nanos() as u64);
-        // The clock may be set back: what names a route that is about to go, goes too, however young it seems.
-        let due =
-            |span: &FinishedSpan| flush_all || span.start < claimable_since || gone_routes.contains(&span.route);
         // Leaked rather than dropped if this round panics: a record may still name them.
         let gone = ManuallyDrop::new(gone);
         let (pipeline, buffers) = (self.pipeline, &mut self.buffers);
         // The sweep comes first: a hand-over of a retired route that another thread is displacing right now ends up in
         // that thread's segment, which is drained after it.
         if let Some(handovers) = pipeline.handovers() {
-            handovers.sweep(due, |span, extra| {
+            let claimable_since = clock::unix_nanos().saturating_sub(CLAIM_WINDOW.as_nanos() as u64);
+            // The clock may be set back: what names a route that is about to go, goes too, however young it seems.
+            let leaves = |span: &FinishedSpan, route: &Route| {
+                span.start < claimable_since
+                    || gone_routes.contains(&span.route)
+                    || inbox.flushes.iter().any(|flush| flush.concerns(route))
+            };
+            handovers.sweep(leaves, |span, extra| {
                 if span.trace_flags & 1 == 1 {
                     encode(buffers, span, extra, now);
                 }
