@@ -148,7 +148,9 @@ fn a_server_s_retry_after_is_respected_and_the_batch_arrives_once() {
     let settings = otlp(&other);
     let cluster = TracedCluster::start(
         &["orders"],
-        &format!("[services.shop]\nproduces = [\"*\"]\nexport = [\"other\"]\n[backends.other]\n{settings}\nretry = {{ initial = \"1ms\", max = \"5ms\" }}\n"),
+        &format!(
+            "[services.shop]\nproduces = [\"*\"]\nexport = [\"other\"]\n[backends.other]\n{settings}\nretry = {{ initial = \"1ms\", max = \"5ms\" }}\n"
+        ),
     );
     let producer = cluster.producer();
     flow(&producer, 100);
