@@ -18,9 +18,9 @@ use opentelemetry_sdk::trace::{
 };
 
 use crate::Resolver;
-use crate::batch::{ApplicationSpans, Lane, Pipeline};
+use crate::batch::{ApplicationSpans, Lane, Pipeline, ServiceCounters};
 use crate::clock;
-use crate::resolver::{ServiceCounters, Shared};
+use crate::resolver::Shared;
 use crate::tracer::sampler::{Decision, ParentSampling, Sampler};
 
 /// The configuration names no such service.

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-pub(crate) use shared::{ServiceCounters, Shared};
+pub(crate) use shared::Shared;
 pub use stats::{BackendServiceStats, BackendStats, ServiceStats, Stats};
 
 use crate::batch::Pipeline;

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
+use super::service_counters::ServiceCounters;
 use super::template::{ServiceResource, own_scope};
-use crate::config;
+use crate::config::Batch;
 use crate::export::FinishedBatch;
 use crate::per_process::PerProcess;
-use crate::resolver::ServiceCounters;
 
 /// One distinct list of backends of one resolver. Services that export to the same backends share it, and with it
 /// their batches.
@@ -24,7 +24,7 @@ pub(crate) struct Lane {
     destinations: Arc<dyn LaneBackends>,
     /// Indices into the resolver's backends.
     backends: Box<[usize]>,
-    batch: config::Batch,
+    batch: Batch,
 }
 
 /// What a lane needs of a service.
@@ -86,7 +86,7 @@ impl Lane {
         services: Arc<[LaneService]>,
         destinations: Arc<dyn LaneBackends>,
         backends: Box<[usize]>,
-        batch: config::Batch,
+        batch: Batch,
     ) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let index = NEXT.fetch_add(1, Ordering::Relaxed);

@@ -15,6 +15,7 @@ use super::lane::Lane;
 use super::record::{FinishedSpan, SpanFlags};
 use super::segments::{Claim, MAX_EXTRA, Segments};
 use crate::interceptor::Route;
+use crate::per_process;
 
 /// Bytes of finished spans that may wait for the batch thread, for the whole process.
 const BUFFER_BYTES: usize = 32 * 1024 * 1024;
@@ -73,8 +74,6 @@ pub(crate) struct Flush {
 static CURRENT: AtomicPtr<Pipeline> = AtomicPtr::new(std::ptr::null_mut());
 /// Spans dropped on threads whose thread-local state was gone already.
 static LOST_AT_THREAD_END: AtomicU64 = AtomicU64::new(0);
-/// How often this process, or one it descends from, was forked since `watch_forks`.
-static GENERATION: AtomicU32 = AtomicU32::new(0);
 
 thread_local!(static LOCAL: RefCell<Local> = const { RefCell::new(Local { pipeline: None, claim: None, spans: None }) });
 
@@ -91,11 +90,6 @@ impl Pipeline {
         let current = CURRENT.load(Ordering::Acquire);
         // SAFETY: a published pipeline is leaked, never freed.
         unsafe { current.as_ref() }.unwrap_or_else(Self::start)
-    }
-
-    /// How often this process was forked since it was started; what was made under another generation is the parent's.
-    pub(crate) fn generation() -> usize {
-        GENERATION.load(Ordering::Relaxed) as usize
     }
 
     /// Hands a finished span over.
@@ -266,7 +260,7 @@ impl Pipeline {
 extern "C" fn forget_the_parent() {
     crate::tracer::ids::reseed();
     CURRENT.store(std::ptr::null_mut(), Ordering::Release);
-    GENERATION.fetch_add(1, Ordering::Relaxed);
+    per_process::forked();
 }
 
 impl Local {

@@ -8,7 +8,7 @@ use std::sync::{Arc, RwLock};
 
 use super::backends::Backends;
 use super::stats::{ServiceStats, Stats};
-use crate::batch::{Lane, LaneBackends, LaneService, ServiceResource};
+use crate::batch::{Lane, LaneBackends, LaneService, ServiceCounters, ServiceResource};
 use crate::config::{Config, Report, Service, Settings};
 use crate::interceptor::Route;
 use crate::services::ServiceMap;
@@ -28,19 +28,6 @@ pub(crate) struct Shared {
     /// Routes of messages that a processing guard met and no client of ours handed over.
     pub(crate) processing_routes: RwLock<HashMap<(String, Option<usize>), Arc<Route>>>,
     told_topic_limit: AtomicBool,
-}
-
-/// What is counted for one service before its spans reach a backend. Every number only ever grows.
-#[derive(Debug, Default)]
-pub(crate) struct ServiceCounters {
-    /// Spans that were put into batches.
-    pub spans: AtomicU64,
-    /// Spans lost because the batch thread had fallen behind and the buffer was full.
-    pub buffer_full: AtomicU64,
-    /// Messages sent without our header, because it would have made them larger than `message.max.bytes`.
-    pub not_injected: AtomicU64,
-    /// Spans exported without their parent, because too many messages were in flight.
-    pub parents_lost: AtomicU64,
 }
 
 impl Shared {
