@@ -156,6 +156,12 @@ fn what_is_wrong_is_said_with_its_place_and_the_way_out() {
         wrong.stderr
     );
 
+    let wrong = run(shop().args(["--orders", "/"]), "");
+    assert!(!wrong.succeeded && wrong.stderr.contains("/: Is a directory"), "{}", wrong.stderr);
+
+    let wrong = run(shop().args(["--kill", "otlp"]).env("OTLP_ENDPOINT", "http://127.0.0.1:1"), "");
+    assert!(!wrong.succeeded && wrong.stderr.contains("--kill otlp: that server is yours"), "{}", wrong.stderr);
+
     let wrong = run(shop().args(["--kil", "zipkin"]), "");
     assert!(!wrong.succeeded && wrong.stderr.contains("no option \"--kil\""), "{}", wrong.stderr);
 

@@ -54,6 +54,7 @@ fn run(options: &Options, environment: &setup::Environment) -> Result<ExitCode, 
     let progress = Progress::start();
     progress.say(&environment.to_string());
     let mut receivers = Receivers::start(environment)?;
+    options.kill.map_or(Ok(()), |kind| receivers.check_kill(kind))?;
     // The first use of tracing: reads the file, loads the plugins. `kafka` would do it as well.
     let resolver = Resolver::global()?;
     let kafka = Kafka::start(options.bootstrap.as_deref())?;

@@ -50,7 +50,7 @@ impl Progress {
             if let Some(kind) =
                 kill.filter(|_| board.ordered.get() >= board.total.map_or(1_000, |total| total / 2).max(1))
             {
-                receivers.kill(kind).inspect_err(|_| board.stop())?;
+                receivers.kill(kind);
                 kill = None;
                 self.say(&format!("Killed the {} receiver after {} orders", kind.name(), board.ordered.get()));
             }
@@ -110,7 +110,8 @@ impl Screen {
             return self.say(text);
         }
         let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        fit(text, WIDTH).trim_end().clone_into(&mut line);
+        // A line that is broken cannot be drawn over: the terminal cuts what is too long.
+        *line = format!("\x1b[?7l{text}\x1b[?7h");
         write(&format!("\r\x1b[K{line}"));
     }
 
@@ -143,8 +144,6 @@ fn write(text: &str) {
 }
 
 const BAR: usize = 8;
-/// A line that is broken cannot be drawn over.
-const WIDTH: usize = 99;
 const REDRAW: Duration = Duration::from_millis(100);
 const REPEAT: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -89,18 +89,24 @@ impl Receivers {
         &self.kept
     }
 
-    /// Stops a receiver in the middle of whatever is going on: its port is closed, its connections break.
-    pub(crate) fn kill(&mut self, kind: Kind) -> Result<(), Failure> {
-        let place = self.places.iter_mut().find(|place| place.kind == kind && place.built_in.is_some());
-        let Some(place) = place else {
-            let (name, variable) = (kind.name(), kind.variable());
-            return Err(Failure::new(format!("--kill {name}: that server is yours, since {variable} is set")));
-        };
-        if let Some(receiver) = &mut place.built_in {
-            receiver.stop();
-            place.killed = true;
+    /// Whether a kind can be killed: a server of the user's own cannot.
+    pub(crate) fn check_kill(&self, kind: Kind) -> Result<(), Failure> {
+        if self.places.iter().any(|place| place.kind == kind && place.is_built_in()) {
+            return Ok(());
         }
-        Ok(())
+        let (name, variable) = (kind.name(), kind.variable());
+        Err(Failure::new(format!(
+            "--kill {name}: that server is yours, since {variable} is set; unset it, or end the server"
+        )))
+    }
+
+    /// Stops a built-in receiver in the middle of whatever is going on: its port is closed, its connections break.
+    pub(crate) fn kill(&mut self, kind: Kind) {
+        let place = self.places.iter_mut().filter(|place| place.kind == kind);
+        for (receiver, killed) in place.filter_map(|place| Some((place.built_in.as_mut()?, &mut place.killed))) {
+            receiver.stop();
+            *killed = true;
+        }
     }
 }
 
