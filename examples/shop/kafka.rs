@@ -45,7 +45,7 @@ impl Kafka {
         Producer::new(&config, &self.run, board)
     }
 
-    /// One member of a service's consumer group.
+    /// A service's consumer, the one member of its group.
     pub(crate) fn feed(&self, group: &str, topics: &[&str], board: &Arc<Board>) -> Result<Feed, Failure> {
         let mut config = self.config(group);
         config.set("group.id", group).set("auto.offset.reset", "earliest").set("fetch.wait.max.ms", "5");
