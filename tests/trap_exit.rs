@@ -8,7 +8,7 @@ use std::time::Duration;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tracer_resolver::EXIT_DEADLINE;
 use tracer_resolver_rdkafka::Instrumentation;
-use words::kafka::{Kafka, next_message, subscribe};
+use words::kafka::{Kafka, assign, next_message};
 use words::receivers::OtlpReceiver;
 use words::{child, draw_traces, resolver_to};
 
@@ -23,7 +23,7 @@ fn work(endpoint: &str) {
     let producer: BaseProducer = traced(kafka.config()).create().unwrap();
     producer.send(BaseRecord::<str, str>::to("orders").payload("an order")).unwrap();
     producer.flush(Duration::from_secs(20)).unwrap();
-    let consumer = subscribe(&traced(kafka.consumer_config("shop")), "orders");
+    let consumer = assign(&traced(kafka.consumer_config("shop")), "orders");
     next_message(&consumer);
     // As in a program that ends without care: nothing is dropped.
     std::mem::forget((producer, consumer, kafka));

@@ -1,5 +1,7 @@
 //! The one thread between Kafka's threads and the backends: drains, encodes, seals.
 
+use std::collections::HashSet;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -9,6 +11,7 @@ use super::lane::{Lane, LaneBackends, LaneBuffer};
 use super::pipeline::Pipeline;
 use super::record::{FinishedSpan, SpanFlags};
 use crate::clock;
+use crate::interceptor::Route;
 
 /// How often the watchdogs of the backends are looked at while there is work.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
@@ -19,13 +22,16 @@ pub(crate) struct BatchThread {
     /// By lane index; lanes of other resolvers in between.
     buffers: Vec<Option<LaneBuffer>>,
     last_tick: Instant,
+    /// Routes of clients that are gone, and since when. They stay while a message that such a client handed over may
+    /// still be given to a processing guard, whose span would else be a second one.
+    retiring: Vec<(Instant, Arc<Route>)>,
 }
 
 impl BatchThread {
     /// Starts the thread, with every signal blocked: signals are the application's.
     pub(crate) fn spawn(pipeline: &'static Pipeline) -> std::io::Result<Thread> {
         let thread = crate::quiet_thread::spawn("tracer-batch".to_owned(), move || {
-            Self { pipeline, buffers: Vec::new(), last_tick: Instant::now() }.run();
+            Self { pipeline, buffers: Vec::new(), last_tick: Instant::now(), retiring: Vec::new() }.run();
         })?;
         Ok(thread.thread().clone())
     }
@@ -43,16 +49,29 @@ impl BatchThread {
 
     /// Takes everything that was finished before, encodes it, and sends what is due.
     fn round(&mut self) {
-        let inbox = std::mem::take(&mut *self.pipeline.inbox());
+        let mut inbox = std::mem::take(&mut *self.pipeline.inbox());
         let now = Instant::now();
-        let flush_all = !inbox.flushes.is_empty() || !inbox.retired_routes.is_empty();
-        let claimable_since =
-            if flush_all { u64::MAX } else { clock::unix_nanos().saturating_sub(CLAIM_WINDOW.as_nanos() as u64) };
+        // A client's routes stay for as long as a guard may still claim what it handed over.
+        self.retiring.extend(std::mem::take(&mut inbox.retired_routes).into_iter().map(|route| (now, route)));
+        let (gone, retiring): (Vec<_>, Vec<_>) = std::mem::take(&mut self.retiring)
+            .into_iter()
+            .partition(|(since, _)| now.duration_since(*since) >= CLAIM_WINDOW);
+        self.retiring = retiring;
+        let gone_routes: HashSet<*const Route> = gone.iter().map(|(_, route)| Arc::as_ptr(route)).collect();
+        // Leaked rather than dropped if this round panics: a record may still name them.
+        let gone = ManuallyDrop::new(gone);
         let (pipeline, buffers) = (self.pipeline, &mut self.buffers);
         // The sweep comes first: a hand-over of a retired route that another thread is displacing right now ends up in
         // that thread's segment, which is drained after it.
         if let Some(handovers) = pipeline.handovers() {
-            handovers.sweep(claimable_since, |span, extra| {
+            let claimable_since = clock::unix_nanos().saturating_sub(CLAIM_WINDOW.as_nanos() as u64);
+            // The clock may be set back: what names a route that is about to go, goes too, however young it seems.
+            let leaves = |span: &FinishedSpan, route: &Route| {
+                span.start < claimable_since
+                    || gone_routes.contains(&span.route)
+                    || inbox.flushes.iter().any(|flush| flush.concerns(route))
+            };
+            handovers.sweep(leaves, |span, extra| {
                 if span.trace_flags & 1 == 1 {
                     encode(buffers, span, extra, now);
                 }
@@ -80,7 +99,7 @@ impl BatchThread {
             flush.complete();
         }
         // Only now: every record that refers to them was drained above.
-        drop(inbox.retired_routes);
+        drop(ManuallyDrop::into_inner(gone));
     }
 
     fn tick(&mut self, now: Instant) {

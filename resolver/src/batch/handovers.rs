@@ -128,7 +128,7 @@ impl Handovers {
         let this_thread = thread_number();
         for only_this_thread in [true, false] {
             for (index, slot) in (first..).zip(self.slots.get(first..first + NEIGHBOURS)?) {
-                if !slot.take_held() {
+                if !slot.take_held_in_time() {
                     continue;
                 }
                 // SAFETY: `take_held` moved the state to BUSY, so this thread owns `held`.
@@ -161,11 +161,15 @@ impl Handovers {
         None
     }
 
-    /// Gives every hand-over that began before `before` (nanoseconds since the epoch) to `leave`.
+    /// Gives every hand-over that `leaves` says yes to, to `leave`.
     ///
     /// A slot that another thread is at is waited for: afterwards no thread follows a route that a hand-over named
-    /// before the call. Runs on the batch thread only, which may wait.
-    pub(crate) fn sweep(&self, before: u64, mut leave: impl FnMut(&FinishedSpan, &[u8])) {
+    /// before the call and that `leaves` says yes to. Runs on the batch thread only, which may wait.
+    pub(crate) fn sweep(
+        &self,
+        leaves: impl Fn(&FinishedSpan, &Route) -> bool,
+        mut leave: impl FnMut(&FinishedSpan, &[u8]),
+    ) {
         // Acquire: pairs with the release in `claim`.
         if self.held.load(Ordering::Acquire) == 0 {
             return;
@@ -180,14 +184,17 @@ impl Handovers {
             }
             // SAFETY: `take_held` moved the state to BUSY, so this thread owns `held`.
             let held = unsafe { (*slot.held.get()).assume_init_ref() };
-            if held.span.start >= before {
+            // SAFETY: a held record's route is alive: its client's hand-overs are swept before its routes are dropped.
+            if !leaves(&held.span, unsafe { &*held.span.route }) {
                 slot.state.store(HELD, Ordering::Release);
                 continue;
             }
+            // Copied, so that a `leave` that fails leaves no slot busy for ever.
             // SAFETY: as above: the extra is this thread's, and was written as long as the span says.
-            leave(&held.span, unsafe { self.extra(index, &held.span) });
-            self.held.fetch_sub(1, Ordering::Relaxed);
+            let (span, extra) = (held.span, unsafe { self.extra(index, &held.span) }.to_vec());
             slot.state.store(EMPTY, Ordering::Release);
+            self.held.fetch_sub(1, Ordering::Relaxed);
+            leave(&span, &extra);
         }
     }
 
@@ -220,6 +227,22 @@ impl Slot {
         // Acquire: pairs with the release stores that end each ownership.
         let before = self.state.swap(BUSY, Ordering::Acquire);
         (before != BUSY).then_some(before)
+    }
+
+    /// As `take_held`; another thread that only looks at the slot, as every claim at a place does, is waited for.
+    ///
+    /// For a claim, which is not in a callback. Not for ever: that thread may be suspended.
+    fn take_held_in_time(&self) -> bool {
+        for _ in 0..1000 {
+            if self.take_held() {
+                return true;
+            }
+            if self.state.load(Ordering::Relaxed) == EMPTY {
+                return false;
+            }
+            std::thread::yield_now();
+        }
+        false
     }
 
     /// Moves the state from `HELD` to `BUSY`.

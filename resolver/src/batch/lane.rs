@@ -17,6 +17,8 @@ use crate::resolver::ServiceCounters;
 pub(crate) struct Lane {
     /// Its place in the batch thread's table; never used twice.
     index: usize,
+    /// The resolver's number.
+    resolver: u64,
     /// All services of the resolver, by index.
     services: Arc<[LaneService]>,
     destinations: Arc<dyn LaneBackends>,
@@ -80,6 +82,7 @@ impl LaneService {
 
 impl Lane {
     pub(crate) fn new(
+        resolver: u64,
         services: Arc<[LaneService]>,
         destinations: Arc<dyn LaneBackends>,
         backends: Box<[usize]>,
@@ -87,7 +90,11 @@ impl Lane {
     ) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let index = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { index, services, destinations, backends, batch }
+        Self { index, resolver, services, destinations, backends, batch }
+    }
+
+    pub(crate) fn resolver(&self) -> u64 {
+        self.resolver
     }
 
     pub(crate) fn index(&self) -> usize {

@@ -64,6 +64,7 @@ pub(crate) struct ApplicationSpans {
 /// Somebody waits until everything that was finished before has been sealed into batches.
 #[derive(Default)]
 pub(crate) struct Flush {
+    resolver: Option<u64>,
     done: Mutex<bool>,
     changed: Condvar,
 }
@@ -174,8 +175,10 @@ impl Pipeline {
     }
 
     /// Waits until everything finished before this call is in batches, at most until `deadline`.
-    pub(crate) fn seal_all(&self, deadline: Instant) -> bool {
-        let flush = Arc::new(Flush::default());
+    ///
+    /// Hand-overs that wait for a guard leave too: those of `resolver`, or all if none is named.
+    pub(crate) fn seal_all(&self, resolver: Option<u64>, deadline: Instant) -> bool {
+        let flush = Arc::new(Flush { resolver, ..Flush::default() });
         self.inbox().flushes.push(Arc::clone(&flush));
         self.wake();
         flush.wait(deadline)
@@ -323,6 +326,12 @@ impl Drop for Local {
 }
 
 impl Flush {
+    /// Whether hand-overs of this route are to leave.
+    pub(crate) fn concerns(&self, route: &Route) -> bool {
+        let owner = || route.traced().map(|traced| traced.lane.resolver());
+        self.resolver.is_none() || self.resolver == owner()
+    }
+
     /// Called by the batch thread.
     pub(crate) fn complete(&self) {
         *self.done.lock().unwrap_or_else(PoisonError::into_inner) = true;

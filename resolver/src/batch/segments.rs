@@ -93,14 +93,13 @@ impl Segments {
         let start = claim.len as usize;
         let end = start + 1 + extra_slots;
         let Some((header, segment)) = self.segment(claim.index) else { return false };
-        let Some(slots) = segment.get(start..end) else { return false };
-        let (Some(first), Some(rest)) = (slots.first(), slots.get(1..)) else { return false };
+        let Some([first, rest @ ..]) = segment.get(start..end) else { return false };
         // SAFETY: slots from `claim.len` on belong to this thread until the store to `len` below; `Claim` is not `Clone`.
+        // `rest` has room for `extra`, and its pointer is one to all of it.
         unsafe {
             (*first.get()).write(FinishedSpan { extra_len: extra.len() as u16, ..*span });
-            if let Some(target) = rest.first() {
-                std::ptr::copy_nonoverlapping(extra.as_ptr(), target.get().cast::<u8>(), extra.len());
-            }
+            let target = UnsafeCell::raw_get(rest.as_ptr()).cast::<u8>();
+            std::ptr::copy_nonoverlapping(extra.as_ptr(), target, extra.len());
         }
         claim.len = end as u32;
         // Release: pairs with the acquire load in `drain`.
@@ -132,17 +131,18 @@ impl Segments {
             let span = unsafe { (*slot.get()).assume_init_ref() };
             let extra_len = usize::from(span.extra_len);
             let extra_slots = extra_len.div_ceil(size_of::<FinishedSpan>());
-            let extra = match segment.get(at + 1) {
-                // SAFETY: `push` wrote `extra_len` bytes from the start of the next slot, all below `len`.
-                Some(next) if extra_len > 0 => unsafe {
-                    std::slice::from_raw_parts(next.get().cast::<u8>(), extra_len)
+            let extra = match segment.get(at + 1..at + 1 + extra_slots) {
+                // SAFETY: `push` wrote `extra_len` bytes from the start of these slots, all below `len`.
+                Some(slots) => unsafe {
+                    std::slice::from_raw_parts(UnsafeCell::raw_get(slots.as_ptr()).cast::<u8>(), extra_len)
                 },
-                _ => &[],
+                None => &[],
             };
-            each(span, extra);
             at += 1 + extra_slots;
+            // Before the call, so that a record whose reader fails is not read again.
+            header.drained.store(at as u32, Ordering::Relaxed);
+            each(span, extra);
         }
-        header.drained.store(at as u32, Ordering::Relaxed);
     }
 
     /// Reads what was handed over and frees those segments. Runs on the batch thread only.

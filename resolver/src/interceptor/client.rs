@@ -21,7 +21,7 @@ pub(crate) struct Client {
     pub(super) side: Side,
     /// Whether hand-overs wait for a processing guard.
     pub(super) guards: bool,
-    /// Tells clients apart that read the same partition.
+    /// Tells consumers apart that read the same partition.
     pub(super) ordinal: usize,
     /// Producers: a message that would grow beyond this is sent without our header.
     pub(super) message_max_bytes: usize,
@@ -35,10 +35,11 @@ pub(crate) struct Client {
 }
 
 /// Sends whose message could not take a header, by the message's address: rare, so a lock may guard them.
-#[derive(Default)]
 pub(super) struct Unmarked {
     /// Read without the lock on every acknowledgement.
     count: AtomicUsize,
+    /// As many as messages can be in flight, up to a bound.
+    max: usize,
     spans: Mutex<HashMap<usize, UnmarkedSend>>,
 }
 
@@ -53,8 +54,8 @@ pub(super) struct UnmarkedSend {
 
 /// Topics of one client whose route is kept; the routes of further ones are not, and their messages go untraced.
 const MAX_ROUTES: usize = 20_000;
-/// Unmarked sends that may be in flight; the span of a further one is not made.
-const MAX_UNMARKED: usize = 10_000;
+/// Unmarked sends of one client that may be in flight; the span of a further one is not made.
+const MAX_UNMARKED: usize = 1 << 20;
 
 impl Client {
     /// Reads what the client's configuration says about it.
@@ -86,11 +87,11 @@ impl Client {
             api,
             side,
             guards,
-            ordinal: next_client(),
+            ordinal: if guards { next_client() } else { 0 },
             message_max_bytes: number(c"message.max.bytes", 1_000_000),
             parents: Parents::new(in_flight),
             failed: FailedSends::default(),
-            unmarked: Unmarked::default(),
+            unmarked: Unmarked::new(in_flight),
             resolver: Arc::clone(&binding.resolver),
             maker,
             routes: RwLock::default(),
@@ -135,11 +136,15 @@ impl Client {
 }
 
 impl Unmarked {
+    fn new(in_flight: usize) -> Self {
+        Self { count: AtomicUsize::new(0), max: in_flight.min(MAX_UNMARKED), spans: Mutex::default() }
+    }
+
     /// Notes a send; `false` when there is no room.
     #[cold]
     pub(super) fn note(&self, message: usize, send: UnmarkedSend) -> bool {
         let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = spans.len() < MAX_UNMARKED || spans.contains_key(&message);
+        let room = spans.len() < self.max || spans.contains_key(&message);
         if room {
             spans.insert(message, send);
             self.count.store(spans.len(), Ordering::Release);

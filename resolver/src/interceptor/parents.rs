@@ -21,7 +21,7 @@ pub(super) struct Parents {
 struct Entry {
     span_id: AtomicU64,
     parent: AtomicU64,
-    /// See [`REMOTE`].
+    /// [`REMOTE`], and around it the [`seal`] of the other two.
     facts: AtomicU64,
 }
 
@@ -107,26 +107,29 @@ impl FailedSends {
 }
 
 impl Entry {
+    /// Two threads may be at one entry, when a sender was suspended in here for a whole round of the table: what they
+    /// leave then is a mixture, which `get` knows by its seal. So the order of the stores does not matter.
     fn set(&self, id: u64, parent: Parent) {
-        self.span_id.store(0, Ordering::Relaxed);
-        // Release: whoever still sees the old id also sees the old parent.
-        self.parent.store(u64::from_be_bytes(parent.span_id), Ordering::Release);
-        self.facts.store(if parent.remote { REMOTE } else { 0 }, Ordering::Release);
-        self.span_id.store(id, Ordering::Release);
+        let parent_id = u64::from_be_bytes(parent.span_id);
+        self.span_id.store(id, Ordering::Relaxed);
+        self.parent.store(parent_id, Ordering::Relaxed);
+        self.facts.store(seal(id, parent_id) | if parent.remote { REMOTE } else { 0 }, Ordering::Relaxed);
     }
 
+    /// The message itself carries the stores of `set` from the sending to the acknowledging thread.
     fn get(&self, id: u64) -> Option<Parent> {
-        if self.span_id.load(Ordering::Acquire) != id {
-            return None;
-        }
-        let parent = self.parent.load(Ordering::Acquire);
-        let facts = self.facts.load(Ordering::Acquire);
-        // Acquire: pairs with the releases in `set`; an entry that is being overwritten has another id by now.
-        if self.span_id.load(Ordering::Acquire) != id {
+        let (span_id, parent) = (self.span_id.load(Ordering::Relaxed), self.parent.load(Ordering::Relaxed));
+        let facts = self.facts.load(Ordering::Relaxed);
+        if span_id != id || facts & !REMOTE != seal(id, parent) {
             return None;
         }
         Some(Parent { span_id: parent.to_be_bytes(), remote: facts & REMOTE != 0 })
     }
+}
+
+/// Binds a span to its parent; the bit of [`REMOTE`] is left free.
+fn seal(id: u64, parent: u64) -> u64 {
+    (id.rotate_left(32) ^ parent).wrapping_mul(0x9e37_79b9_7f4a_7c15) & !REMOTE
 }
 
 #[cfg(test)]

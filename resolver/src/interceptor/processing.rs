@@ -75,10 +75,12 @@ impl Processing {
         service: Option<usize>,
     ) -> Self {
         let Some(shared) = resolver.shared() else { return Self::untraced() };
-        let accept = |route: &Route| match (route.traced(), service) {
-            (Some(traced), Some(service)) => traced.service == service as u32,
-            (traced, None) => traced.is_some(),
-            (None, Some(_)) => false,
+        let accept = |route: &Route| {
+            let Some(traced) = route.traced() else { return false };
+            let ours = shared.service_counters(traced.service as usize);
+            // A number alone could be that of another resolver's service.
+            ours.is_some_and(|ours| Arc::ptr_eq(&ours, &traced.counters))
+                && service.is_none_or(|service| traced.service == service as u32)
         };
         let place = Place {
             topic: place.topic,

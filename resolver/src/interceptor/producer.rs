@@ -113,16 +113,23 @@ impl Client {
             _ => self.parents.root(new_span_id()),
         };
         let context = SpanContext { trace_id, span_id, flags };
-        if !self.write(traced, message, headers, &context, incoming.trace_state) {
-            if traced.injects {
-                traced.counters.not_injected.fetch_add(1, Ordering::Relaxed);
-            }
-            if recorded {
-                let send = UnmarkedSend { trace_id, span_id, trace_flags: flags, parent };
-                if !self.unmarked.note(message.address(), send) {
-                    traced.counters.buffer_full.fetch_add(1, Ordering::Relaxed);
-                }
-            }
+        let written = self.write(traced, message, headers, &context, incoming.trace_state);
+        if !(written && traced.marks) {
+            let send = UnmarkedSend { trace_id, span_id, trace_flags: flags, parent };
+            self.start_unmarked(traced, message, headers.is_some(), send);
+        }
+    }
+
+    /// The message does not say which span it began.
+    #[cold]
+    fn start_unmarked(&self, traced: &Traced, message: &Message<'_>, has_headers: bool, send: UnmarkedSend) {
+        if traced.marks {
+            traced.counters.not_injected.fetch_add(1, Ordering::Relaxed);
+        }
+        // An unsampled one too, if it has headers: they may name another span, sampled, which is not the one to end.
+        let recorded = send.trace_flags & SpanContext::SAMPLED != 0;
+        if (recorded || has_headers) && !self.unmarked.note(message.address(), send) {
+            traced.counters.buffer_full.fetch_add(1, Ordering::Relaxed);
         }
     }
 

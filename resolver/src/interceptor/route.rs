@@ -32,8 +32,8 @@ pub(crate) struct Traced {
     pub relation: Relation,
     pub reinject: bool,
     pub injection: Injection,
-    /// Whether any format is injected.
-    pub injects: bool,
+    /// Whether a message tells at its acknowledgement which span it began.
+    pub marks: bool,
     pub injects_baggage: bool,
     pub extract: Box<[Propagator]>,
     pub sampler: Sampler,
@@ -84,13 +84,14 @@ impl RouteMaker {
         }
         let server = self.server.as_ref().map(|(host, port)| (host.as_str(), *port));
         let group_id = self.group_id.as_deref();
+        let injection = Injection::new(&settings.inject);
         Some(Traced {
             service: service as u32,
             spans: settings.trace == Trace::Spans,
             relation: settings.relation,
             reinject: settings.reinject,
-            injection: Injection::new(&settings.inject),
-            injects: !settings.inject.is_empty(),
+            marks: injection.carries_context(),
+            injection,
             injects_baggage: settings.inject.contains(&Propagator::Baggage),
             extract: settings.extract.as_slice().into(),
             sampler: resolver.sampler(slot)?.clone(),

@@ -41,6 +41,11 @@ impl Injection {
         InjectedHeaders { injection: self, context: *context, trace_state: None, baggage: None }
     }
 
+    /// Whether any format names a span, as baggage alone does not: what is written can be read back.
+    pub fn carries_context(&self) -> bool {
+        self.formats.iter().any(|&format| format != Propagator::Baggage)
+    }
+
     /// Reads back the context that was written into a message, from the first format that carries one.
     ///
     /// `last_value` gives the value of the last header of exactly that name. One call for a single-header format, three

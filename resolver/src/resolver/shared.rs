@@ -47,6 +47,7 @@ impl Shared {
     /// Builds the tracers, and loads and creates the backends; what fails is off and stands in `report`.
     pub(super) fn new(config: Config, strict: bool, report: &mut Report) -> Arc<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let services = ServiceMap::new(&config);
         let backends = Arc::new(Backends::load(&config, strict, report));
         let counters: Vec<_> = config.services.iter().map(|_| Arc::new(ServiceCounters::default())).collect();
@@ -67,13 +68,13 @@ impl Shared {
                 let lane = by_export.entry(export).or_insert_with_key(|export| {
                     let destinations = Arc::clone(&backends) as Arc<dyn LaneBackends>;
                     let export = export.clone().into_boxed_slice();
-                    Arc::new(Lane::new(Arc::clone(&lane_services), destinations, export, config.batch))
+                    Arc::new(Lane::new(id, Arc::clone(&lane_services), destinations, export, config.batch))
                 });
                 Arc::clone(lane)
             })
             .collect();
         Arc::new(Self {
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            id,
             samplers: Sampler::for_slots(&services),
             services,
             lanes,

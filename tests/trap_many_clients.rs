@@ -1,0 +1,61 @@
+//! Promise: clients that come and go leave no thread, no file and no memory behind.
+//!
+//! Without `Client::retire` in `SlotId::release` (`resolver/src/interceptor/slots.rs`) each client leaves its table of
+//! parents, 3 MiB reserved and what was touched of it, and its routes; the memory grows beyond the bound here.
+
+use std::time::Duration;
+
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use tracer_resolver_rdkafka::Instrumentation;
+use words::kafka::{Kafka, assign, next_message};
+use words::receivers::OtlpReceiver;
+use words::{child, open_files, resident_bytes, resolver_to, threads};
+
+const TEST: &str = "clients_that_come_and_go_leave_nothing_behind";
+
+#[test]
+fn clients_that_come_and_go_leave_nothing_behind() {
+    if child::part().is_none() {
+        // Alone: what a process uses is everybody's.
+        let collector = OtlpReceiver::start().unwrap();
+        child::run(TEST, "measure", &[("ENDPOINT", &collector.endpoint())]).expect_success();
+        let sent = collector.spans().iter().filter(|span| span.name == "send orders").count();
+        assert_eq!(sent, 240 * 50);
+        return;
+    }
+    let kafka = Kafka::start(&["orders"]);
+    let resolver = resolver_to(&child::given("ENDPOINT"), "");
+    let traced = |mut config| {
+        Instrumentation::new(&resolver).apply(&mut config).unwrap();
+        config
+    };
+    let config = traced(kafka.config());
+    let round = |count: usize| {
+        for _ in 0..count {
+            let producer: BaseProducer = config.create().unwrap();
+            for _ in 0..50 {
+                producer.send(BaseRecord::<str, str>::to("orders").payload("an order")).unwrap();
+            }
+            producer.flush(Duration::from_secs(20)).unwrap();
+        }
+        assert!(resolver.flush(Duration::from_secs(20)));
+    };
+    round(40);
+    let (memory, tasks, files) = (resident_bytes(), threads(), open_files());
+    round(200);
+    let grown = resident_bytes().saturating_sub(memory);
+    // The mock cluster keeps up to 5 MiB of messages.
+    assert!(grown < 16 << 20, "{grown} bytes");
+    assert!(threads() <= tasks + 2, "{} threads before, {} now", tasks, threads());
+    assert!(open_files() <= files + 4, "{} files before, {} now", files, open_files());
+
+    let consumers = || {
+        for _ in 0..20 {
+            next_message(&assign(&traced(kafka.consumer_config("shop")), "orders"));
+        }
+    };
+    consumers();
+    let (tasks, files) = (threads(), open_files());
+    consumers();
+    assert!(threads() <= tasks + 2 && open_files() <= files + 4);
+}

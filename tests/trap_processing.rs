@@ -1,0 +1,176 @@
+//! Promise: the processing of a consumed message is one span, wherever and whenever it happens, and a message that
+//! nobody processes is one span too.
+//!
+//! Without the table of `resolver/src/batch/handovers.rs` every processed message has a `receive` beside its `process`;
+//! without the wait in its `take_held_in_time` two groups in one process take each other's.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rdkafka::Message as _;
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use tracer_resolver_rdkafka::{Instrumentation, Processing};
+use words::kafka::{Kafka, assign, next_message};
+use words::{Traced, draw_traces};
+
+/// A flush lets every hand-over of the process leave, and each test here makes flushes.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn send(kafka: &Kafka, traced: &Traced, count: usize) {
+    let producer: BaseProducer = traced.config(kafka.config()).create().unwrap();
+    for _ in 0..count {
+        producer.send(BaseRecord::<str, str>::to("orders").payload("an order")).unwrap();
+    }
+    producer.flush(Duration::from_secs(20)).unwrap();
+}
+
+fn consumer(kafka: &Kafka, traced: &Traced, group: &str) -> BaseConsumer {
+    assign(&traced.config(kafka.consumer_config(group)), "orders")
+}
+
+const PROCESSED: &str = "app: send orders\n  app: process orders\n";
+
+#[test]
+fn on_another_thread_than_the_one_that_polled() {
+    let _alone = alone();
+    let (kafka, traced) = (Kafka::start(&["orders"]), Traced::start(""));
+    send(&kafka, &traced, 1);
+    let consumer = consumer(&kafka, &traced, "shop");
+    let message = next_message(&consumer);
+    std::thread::scope(|scope| {
+        scope.spawn(|| drop(Processing::start_for(&traced.resolver, None, &message)));
+    });
+    assert_eq!(traced.drawing(), PROCESSED);
+}
+
+#[test]
+fn that_ends_after_its_consumer_is_gone() {
+    let _alone = alone();
+    let (kafka, traced) = (Kafka::start(&["orders"]), Traced::start(""));
+    send(&kafka, &traced, 2);
+    let consumer = consumer(&kafka, &traced, "shop");
+    let (first, second) = (next_message(&consumer), next_message(&consumer));
+    let before = Processing::start_for(&traced.resolver, None, &first);
+    drop(consumer);
+    // The batch thread drops the routes of the consumer meanwhile; one more client makes it look.
+    send(&kafka, &traced, 0);
+    traced.spans();
+    drop(before);
+    let after = Processing::start_for(&traced.resolver, None, &second);
+    drop(after);
+    let spans = traced.spans();
+    assert_eq!(spans.iter().filter(|span| span.name == "process orders").count(), 2, "{}", draw_traces(&spans));
+}
+
+#[test]
+fn that_never_comes_leaves_a_receive_span_and_one_that_comes_twice_two() {
+    let _alone = alone();
+    let (kafka, traced) = (Kafka::start(&["orders"]), Traced::start(""));
+    send(&kafka, &traced, 1);
+    let consumer = consumer(&kafka, &traced, "shop");
+    let message = next_message(&consumer);
+    assert_eq!(traced.drawing(), "app: send orders\n  app: receive orders\n");
+    for _ in 0..2 {
+        drop(Processing::start_for(&traced.resolver, None, &message));
+    }
+    let again = "  app: process orders\n";
+    assert_eq!(traced.drawing(), format!("app: send orders\n  app: receive orders\n{again}{again}"));
+    let ids: HashSet<_> = traced.spans().into_iter().map(|span| span.span_id).collect();
+    assert_eq!(ids.len(), 4, "no span twice");
+}
+
+#[test]
+fn of_a_message_whose_hand_over_waited_while_other_clients_came_and_went() {
+    let _alone = alone();
+    let (kafka, traced) = (Kafka::start(&["orders", "others"]), Traced::start(""));
+    send(&kafka, &traced, 1);
+    let consumer = consumer(&kafka, &traced, "shop");
+    let message = next_message(&consumer);
+    for _ in 0..5 {
+        send(&kafka, &traced, 1);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    drop(Processing::start_for(&traced.resolver, None, &message));
+    let spans = traced.spans();
+    let first = spans.iter().find(|span| span.name == "process orders").unwrap();
+    let same: Vec<_> = spans.iter().filter(|span| span.trace_id == first.trace_id).cloned().collect();
+    assert_eq!(draw_traces(&same), PROCESSED);
+}
+
+#[test]
+fn of_two_groups_that_read_the_same_messages_in_one_process() {
+    let _alone = alone();
+    let (kafka, traced) = (Kafka::start(&["orders"]), Traced::start(""));
+    const COUNT: usize = 400;
+    send(&kafka, &traced, COUNT);
+    std::thread::scope(|scope| {
+        for group in ["first", "second"] {
+            let (config, traced) = (traced.config(kafka.consumer_config(group)), &traced);
+            scope.spawn(move || {
+                let consumer = assign(&config, "orders");
+                for offset in 0..COUNT {
+                    let message = next_message(&consumer);
+                    assert_eq!(message.offset(), offset as i64);
+                    drop(Processing::start_for(&traced.resolver, None, &message));
+                }
+            });
+        }
+    });
+    let spans = traced.spans();
+    let of = |group: &str| {
+        let attribute = |span: &words::receivers::ReceivedSpan| span.attribute("messaging.consumer.group.name");
+        let spans = spans.iter().filter(|span| attribute(span).as_deref() == Some(group));
+        let offsets: HashSet<_> = spans
+            .clone()
+            .filter(|span| span.name == "process orders")
+            .map(|span| span.attribute("messaging.kafka.offset").unwrap())
+            .collect();
+        (spans.count(), offsets.len())
+    };
+    assert_eq!((of("first"), of("second")), ((COUNT, COUNT), (COUNT, COUNT)));
+}
+
+#[test]
+fn long_after_the_hand_over_of_thousands_is_a_span_of_its_own() {
+    let _alone = alone();
+    let (kafka, traced) = (Kafka::start(&["orders"]), Traced::start(""));
+    const COUNT: usize = 5000;
+    send(&kafka, &traced, COUNT);
+    let consumer = consumer(&kafka, &traced, "shop");
+    let messages: Vec<_> = (0..COUNT).map(|_| next_message(&consumer)).collect();
+    for message in &messages {
+        drop(Processing::start_for(&traced.resolver, None, message));
+    }
+    let spans = traced.spans();
+    let named = |name: &str| spans.iter().filter(|span| span.name == name).count();
+    assert_eq!((named("send orders"), named("process orders")), (COUNT, COUNT));
+    // What had left before its processing came: all but what the table keeps, or all of them on a slow machine.
+    let received = named("receive orders");
+    assert!((COUNT - 2048..=COUNT).contains(&received), "{received}");
+    let sent: HashSet<_> =
+        spans.iter().filter(|span| span.name == "send orders").map(|span| span.span_id.clone()).collect();
+    let orphans = spans.iter().filter(|span| span.name != "send orders" && !sent.contains(&span.parent_span_id));
+    assert_eq!(orphans.count(), 0, "every one is a child of its send");
+}
+
+#[test]
+fn is_of_the_service_that_is_asked_for_when_one_thread_reads_for_several() {
+    let _alone = alone();
+    let (kafka, traced) = (Kafka::start(&["orders"]), Traced::start("[services.other]\nexport = [\"collector\"]"));
+    send(&kafka, &traced, 1);
+    let of_service = |service: &str| {
+        let mut config = kafka.consumer_config(service);
+        Instrumentation::new(&traced.resolver).service(service).apply(&mut config).unwrap();
+        assign(&config, "orders")
+    };
+    let (app, other) = (of_service("app"), of_service("other"));
+    let (for_app, for_other) = (next_message(&app), next_message(&other));
+    drop(Processing::start_for(&traced.resolver, Some("other"), &for_other));
+    drop(Processing::start_for(&traced.resolver, Some("app"), &for_app));
+    assert_eq!(traced.drawing(), "app: send orders\n  other: process orders\n  app: process orders\n");
+}
