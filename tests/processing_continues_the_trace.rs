@@ -218,7 +218,21 @@ fn a_message_processed_a_while_later_still_has_its_parent_and_loses_nothing() {
 }
 
 #[test]
-fn a_consumer_that_is_gone_leaves_its_messages_processable() {
+fn a_message_whose_consumer_is_gone_is_processed_in_one_span_of_the_same_identity() {
+    let cluster = TracedCluster::start(&["orders", "bills"], CHAIN);
+    let message = ordered(&cluster);
+    // Another client comes and goes, too.
+    drop(cluster.producer());
+    std::thread::sleep(Duration::from_millis(400));
+    drop(Processing::start_for(&cluster.resolver, None, &message));
+    assert_eq!(
+        cluster.traces_with(&["messaging.consumer.group.name"]),
+        "shop: send orders\n  billing: process orders {name=test-group}\n"
+    );
+}
+
+#[test]
+fn a_consumer_that_goes_while_its_message_is_processed_takes_nothing_along() {
     let cluster = TracedCluster::start(&["orders", "bills"], CHAIN);
     send(&cluster.producer(), BaseRecord::to("orders").key("k").payload("p"));
     let consumer = cluster.consumer("orders");

@@ -51,8 +51,7 @@ fn threaded_producer_and_stream_consumer() {
 #[test]
 fn future_producer() {
     let (kafka, traced) = (Kafka::start(&["orders"]), Traced::start(""));
-    let producer: FutureProducer<DefaultClientContext, NaiveRuntime> =
-        traced.config(kafka.config()).create().unwrap();
+    let producer: FutureProducer<DefaultClientContext, NaiveRuntime> = traced.config(kafka.config()).create().unwrap();
     let record = FutureRecord::<str, str>::to("orders").payload("an order");
     block_on(producer.send(record, Duration::from_secs(10))).unwrap();
     consume_with_base_consumer(&kafka, &traced);

@@ -17,7 +17,9 @@ use words::{Traced, draw_traces};
 type Pairs = Vec<(String, Option<Vec<u8>>)>;
 
 fn pairs<'a>(headers: Option<&'a (impl Headers + 'a)>) -> Pairs {
-    headers.map(|headers| headers.iter().map(|h| (h.key.to_owned(), h.value.map(<[u8]>::to_vec))).collect()).unwrap_or_default()
+    headers
+        .map(|headers| headers.iter().map(|h| (h.key.to_owned(), h.value.map(<[u8]>::to_vec))).collect())
+        .unwrap_or_default()
 }
 
 fn values(message: &OwnedMessage, name: &str) -> Vec<String> {

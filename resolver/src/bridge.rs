@@ -18,9 +18,9 @@ use opentelemetry_sdk::trace::{
 };
 
 use crate::Resolver;
-use crate::batch::{ApplicationSpans, Lane, Pipeline};
+use crate::batch::{ApplicationSpans, Lane, Pipeline, ServiceCounters};
 use crate::clock;
-use crate::resolver::{ServiceCounters, Shared};
+use crate::resolver::Shared;
 use crate::tracer::sampler::{Decision, ParentSampling, Sampler};
 
 /// The configuration names no such service.
@@ -127,7 +127,8 @@ impl SpanProcessor for BridgeProcessor {
 
     fn force_flush(&self) -> OTelSdkResult {
         let deadline = Instant::now() + crate::EXIT_DEADLINE;
-        if Pipeline::current().seal_all(deadline) && self.resolver.backends().flush(deadline) {
+        if Pipeline::current().seal_all(Some(self.resolver.id()), deadline) && self.resolver.backends().flush(deadline)
+        {
             Ok(())
         } else {
             Err(OTelSdkError::Timeout(crate::EXIT_DEADLINE))
@@ -135,7 +136,7 @@ impl SpanProcessor for BridgeProcessor {
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        if Pipeline::current().seal_all(Instant::now() + timeout) {
+        if Pipeline::current().seal_all(Some(self.resolver.id()), Instant::now() + timeout) {
             Ok(())
         } else {
             Err(OTelSdkError::Timeout(timeout))

@@ -3,8 +3,20 @@
 #![forbid(unsafe_code)]
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::batch::Pipeline;
+/// How often this process was forked since it was started, as far as it was watched; what was made under another
+/// generation is the parent's.
+pub(crate) fn generation() -> usize {
+    GENERATION.load(Ordering::Relaxed) as usize
+}
+
+/// This process is a new child. Called in the handler of a fork, where only atomics may be touched.
+pub(crate) fn forked() {
+    GENERATION.fetch_add(1, Ordering::Relaxed);
+}
+
+static GENERATION: AtomicU32 = AtomicU32::new(0);
 
 /// A value that every process makes for itself, at its first use; a child of a fork makes its own.
 ///
@@ -25,7 +37,7 @@ impl<T> PerProcess<T> {
 
     /// This process's value; `make` is called when there is none yet.
     pub(crate) fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
-        let generation = Pipeline::generation().min(GENERATIONS - 1);
+        let generation = generation().min(GENERATIONS - 1);
         #[expect(clippy::indexing_slicing, reason = "bounded in the line above")]
         self.by_generation[generation].get_or_init(make)
     }

@@ -5,24 +5,27 @@
 
 /// Something of ours does not work; the application goes on.
 pub(crate) fn error(message: &str) {
-    say(log::Level::Error, message);
+    say(TARGET, log::Level::Error, message);
 }
 
 /// Something deserves a look.
 pub(crate) fn warn(message: &str) {
-    say(log::Level::Warn, message);
+    say(TARGET, log::Level::Warn, message);
 }
 
 /// What was set up.
 pub(crate) fn info(message: &str) {
-    say(log::Level::Info, message);
+    say(TARGET, log::Level::Info, message);
 }
 
-fn say(level: log::Level, message: &str) {
+/// The same at any level, for a part of the library that has a target of its own.
+pub(crate) fn say(target: &str, level: log::Level, message: &str) {
     if log::max_level() == log::LevelFilter::Off && level <= log::Level::Warn {
         use std::io::Write as _;
         // A closed stderr is the application's choice; there is nobody left to tell.
         let _ = writeln!(std::io::stderr().lock(), "tracer-resolver: {level}: {message}");
     }
-    log::log!(target: "tracer_resolver", level, "{message}");
+    log::log!(target: target, level, "{message}");
 }
+
+const TARGET: &str = "tracer_resolver";

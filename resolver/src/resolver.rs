@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-pub(crate) use shared::{ServiceCounters, Shared};
+pub(crate) use shared::Shared;
 pub use stats::{BackendServiceStats, BackendStats, ServiceStats, Stats};
 
 use crate::batch::Pipeline;
@@ -123,7 +123,7 @@ impl Resolver {
     pub fn flush(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let Some(shared) = &self.shared else { return true };
-        Pipeline::current().seal_all(deadline) && shared.backends().flush(deadline)
+        Pipeline::current().seal_all(Some(self.id), deadline) && shared.backends().flush(deadline)
     }
 
     /// [`Resolver::flush`], and then the end of the backends: what is traced after that is counted as dropped.
@@ -133,7 +133,7 @@ impl Resolver {
         let deadline = Instant::now() + timeout;
         let Some(shared) = &self.shared else { return true };
         at_exit::forget(shared);
-        let sealed = Pipeline::current().seal_all(deadline);
+        let sealed = Pipeline::current().seal_all(Some(self.id), deadline);
         let ended = shared.backends().shutdown(deadline);
         Pipeline::current().retire_lanes(shared.lane_indices());
         ended && sealed

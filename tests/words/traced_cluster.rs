@@ -30,8 +30,8 @@ pub struct TracedCluster {
 static ALONE: Mutex<()> = Mutex::new(());
 
 impl TracedCluster {
-    /// A cluster with these topics, and a resolver of this TOML, to which `version`, a backend `otlp`, and
-    /// `export = ["otlp"]` in `[defaults]` are added. Panics when that is not without error.
+    /// A cluster with these topics, and a resolver of this TOML, to which `version`, plugin and endpoint of
+    /// `[backends.otlp]`, and `export = ["otlp"]` in `[defaults]` are added. Panics when that is not without error.
     pub fn start(topics: &[&str], configuration: &str) -> Self {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         Self::on(Kafka::start(topics), configuration, alone)
@@ -113,15 +113,19 @@ fn resolver(collector: &OtlpReceiver, configuration: &str) -> Resolver {
         Some(first) => configuration.split_at(first),
         None => (configuration, ""),
     };
-    let tables = match tables.contains("[defaults]") {
-        true => tables.replacen("[defaults]", "[defaults]\nexport = [\"otlp\"]", 1),
-        false => format!("[defaults]\nexport = [\"otlp\"]\n{tables}"),
-    };
-    let text = format!(
-        "version = 1\n{head}\n{tables}\n[backends.otlp]\nplugin = \"otlp\"\nconfig = {{ endpoint = \"{}\" }}\n",
-        collector.endpoint()
-    );
+    let tables = completed(tables, "[defaults]", "export = [\"otlp\"]");
+    let backend = format!("plugin = \"otlp\"\nconfig = {{ endpoint = \"{}\" }}", collector.endpoint());
+    let text = format!("version = 1\n{head}\n{}", completed(&tables, "[backends.otlp]", &backend));
     let resolver = Resolver::load(Source::Text { name: "test.toml".into(), text }).unwrap();
     assert!(!resolver.report().has_errors(), "{}", resolver.report().render(false));
     resolver
+}
+
+/// The table with these lines more, wherever it stands; at the end if it does not.
+fn completed(tables: &str, header: &str, lines: &str) -> String {
+    if tables.contains(header) {
+        tables.replacen(header, &format!("{header}\n{lines}"), 1)
+    } else {
+        format!("{tables}\n{header}\n{lines}\n")
+    }
 }

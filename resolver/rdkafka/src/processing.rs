@@ -1,5 +1,7 @@
 //! The application's work on a consumed message, as the message's span.
 
+#![forbid(unsafe_code)]
+
 use std::fmt;
 use std::future::Future;
 

@@ -11,6 +11,7 @@ use super::lane::{Lane, LaneBackends, LaneBuffer};
 use super::pipeline::Pipeline;
 use super::record::{FinishedSpan, SpanFlags};
 use crate::clock;
+use crate::interceptor::Route;
 
 /// How often the watchdogs of the backends are looked at while there is work.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
@@ -21,13 +22,16 @@ pub(crate) struct BatchThread {
     /// By lane index; lanes of other resolvers in between.
     buffers: Vec<Option<LaneBuffer>>,
     last_tick: Instant,
+    /// Routes of clients that are gone, and since when. They stay while a message that such a client handed over may
+    /// still be given to a processing guard, whose span would else be a second one.
+    retiring: Vec<(Instant, Arc<Route>)>,
 }
 
 impl BatchThread {
     /// Starts the thread, with every signal blocked: signals are the application's.
     pub(crate) fn spawn(pipeline: &'static Pipeline) -> std::io::Result<Thread> {
         let thread = crate::quiet_thread::spawn("tracer-batch".to_owned(), move || {
-            Self { pipeline, buffers: Vec::new(), last_tick: Instant::now() }.run();
+            Self { pipeline, buffers: Vec::new(), last_tick: Instant::now(), retiring: Vec::new() }.run();
         })?;
         Ok(thread.thread().clone())
     }
@@ -47,17 +51,26 @@ impl BatchThread {
     fn round(&mut self) {
         let mut inbox = std::mem::take(&mut *self.pipeline.inbox());
         let now = Instant::now();
-        // Leaked, not dropped, if this round fails: records may refer to them still.
-        let retired_routes = ManuallyDrop::new(std::mem::take(&mut inbox.retired_routes));
+        // A client's routes stay for as long as a guard may still claim what it handed over.
+        self.retiring.extend(std::mem::take(&mut inbox.retired_routes).into_iter().map(|route| (now, route)));
+        let (gone, retiring): (Vec<_>, Vec<_>) = std::mem::take(&mut self.retiring)
+            .into_iter()
+            .partition(|(since, _)| now.duration_since(*since) >= CLAIM_WINDOW);
+        self.retiring = retiring;
+        let gone_routes: HashSet<*const Route> = gone.iter().map(|(_, route)| Arc::as_ptr(route)).collect();
+        // Leaked rather than dropped if this round panics: a record may still name them.
+        let gone = ManuallyDrop::new(gone);
         let (pipeline, buffers) = (self.pipeline, &mut self.buffers);
         // The sweep comes first: a hand-over of a retired route that another thread is displacing right now ends up in
         // that thread's segment, which is drained after it.
         if let Some(handovers) = pipeline.handovers() {
-            let flushing = !inbox.flushes.is_empty();
             let claimable_since = clock::unix_nanos().saturating_sub(CLAIM_WINDOW.as_nanos() as u64);
-            let retired: HashSet<_> = retired_routes.iter().map(Arc::as_ptr).collect();
-            let leaves =
-                |span: &FinishedSpan| flushing || span.start < claimable_since || retired.contains(&span.route);
+            // The clock may be set back: what names a route that is about to go, goes too, however young it seems.
+            let leaves = |span: &FinishedSpan, route: &Route| {
+                span.start < claimable_since
+                    || gone_routes.contains(&span.route)
+                    || inbox.flushes.iter().any(|flush| flush.concerns(route))
+            };
             handovers.sweep(leaves, |span, extra| {
                 if span.trace_flags & 1 == 1 {
                     encode(buffers, span, extra, now);
@@ -86,7 +99,7 @@ impl BatchThread {
             flush.complete();
         }
         // Only now: every record that refers to them was drained above.
-        drop(ManuallyDrop::into_inner(retired_routes));
+        drop(ManuallyDrop::into_inner(gone));
     }
 
     fn tick(&mut self, now: Instant) {

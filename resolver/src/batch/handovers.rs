@@ -167,7 +167,7 @@ impl Handovers {
     /// before the call and that `leaves` says yes to. Runs on the batch thread only, which may wait.
     pub(crate) fn sweep(
         &self,
-        leaves: impl Fn(&FinishedSpan) -> bool,
+        leaves: impl Fn(&FinishedSpan, &Route) -> bool,
         mut leave: impl FnMut(&FinishedSpan, &[u8]),
     ) {
         // Acquire: pairs with the release in `claim`.
@@ -180,20 +180,17 @@ impl Handovers {
             }
             // SAFETY: `take_held` moved the state to BUSY, so this thread owns `held`.
             let held = unsafe { (*slot.held.get()).assume_init_ref() };
-            if !leaves(&held.span) {
+            // SAFETY: a held record's route is alive: its client's hand-overs are swept before its routes are dropped.
+            if !leaves(&held.span, unsafe { &*held.span.route }) {
                 slot.state.store(HELD, Ordering::Release);
                 continue;
             }
             // Copied, so that a `leave` that fails leaves no slot busy for ever.
-            let mut extra = [0; EXTRA];
             // SAFETY: as above: the extra is this thread's, and was written as long as the span says.
-            let waited = unsafe { self.extra(index, &held.span) };
-            let extra = extra.get_mut(..waited.len()).unwrap_or_default();
-            extra.copy_from_slice(waited);
-            let span = held.span;
+            let (span, extra) = (held.span, unsafe { self.extra(index, &held.span) }.to_vec());
             slot.state.store(EMPTY, Ordering::Release);
             self.held.fetch_sub(1, Ordering::Relaxed);
-            leave(&span, extra);
+            leave(&span, &extra);
         }
     }
 

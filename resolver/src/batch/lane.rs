@@ -6,23 +6,25 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
+use super::service_counters::ServiceCounters;
 use super::template::{ServiceResource, own_scope};
-use crate::config;
+use crate::config::Batch;
 use crate::export::FinishedBatch;
 use crate::per_process::PerProcess;
-use crate::resolver::ServiceCounters;
 
 /// One distinct list of backends of one resolver. Services that export to the same backends share it, and with it
 /// their batches.
 pub(crate) struct Lane {
     /// Its place in the batch thread's table; never used twice.
     index: usize,
+    /// The resolver's number.
+    resolver: u64,
     /// All services of the resolver, by index.
     services: Arc<[LaneService]>,
     destinations: Arc<dyn LaneBackends>,
     /// Indices into the resolver's backends.
     backends: Box<[usize]>,
-    batch: config::Batch,
+    batch: Batch,
 }
 
 /// What a lane needs of a service.
@@ -80,14 +82,19 @@ impl LaneService {
 
 impl Lane {
     pub(crate) fn new(
+        resolver: u64,
         services: Arc<[LaneService]>,
         destinations: Arc<dyn LaneBackends>,
         backends: Box<[usize]>,
-        batch: config::Batch,
+        batch: Batch,
     ) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let index = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { index, services, destinations, backends, batch }
+        Self { index, resolver, services, destinations, backends, batch }
+    }
+
+    pub(crate) fn resolver(&self) -> u64 {
+        self.resolver
     }
 
     pub(crate) fn index(&self) -> usize {

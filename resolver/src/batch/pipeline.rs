@@ -15,6 +15,7 @@ use super::lane::Lane;
 use super::record::{FinishedSpan, SpanFlags};
 use super::segments::{Claim, MAX_EXTRA, Segments};
 use crate::interceptor::Route;
+use crate::per_process;
 
 /// Bytes of finished spans that may wait for the batch thread, for the whole process.
 const BUFFER_BYTES: usize = 32 * 1024 * 1024;
@@ -64,6 +65,7 @@ pub(crate) struct ApplicationSpans {
 /// Somebody waits until everything that was finished before has been sealed into batches.
 #[derive(Default)]
 pub(crate) struct Flush {
+    resolver: Option<u64>,
     done: Mutex<bool>,
     changed: Condvar,
 }
@@ -72,8 +74,6 @@ pub(crate) struct Flush {
 static CURRENT: AtomicPtr<Pipeline> = AtomicPtr::new(std::ptr::null_mut());
 /// Spans dropped on threads whose thread-local state was gone already.
 static LOST_AT_THREAD_END: AtomicU64 = AtomicU64::new(0);
-/// How often this process, or one it descends from, was forked since `watch_forks`.
-static GENERATION: AtomicU32 = AtomicU32::new(0);
 
 thread_local!(static LOCAL: RefCell<Local> = const { RefCell::new(Local { pipeline: None, claim: None, spans: None }) });
 
@@ -90,11 +90,6 @@ impl Pipeline {
         let current = CURRENT.load(Ordering::Acquire);
         // SAFETY: a published pipeline is leaked, never freed.
         unsafe { current.as_ref() }.unwrap_or_else(Self::start)
-    }
-
-    /// How often this process was forked since it was started; what was made under another generation is the parent's.
-    pub(crate) fn generation() -> usize {
-        GENERATION.load(Ordering::Relaxed) as usize
     }
 
     /// Hands a finished span over.
@@ -174,8 +169,10 @@ impl Pipeline {
     }
 
     /// Waits until everything finished before this call is in batches, at most until `deadline`.
-    pub(crate) fn seal_all(&self, deadline: Instant) -> bool {
-        let flush = Arc::new(Flush::default());
+    ///
+    /// Hand-overs that wait for a guard leave too: those of `resolver`, or all if none is named.
+    pub(crate) fn seal_all(&self, resolver: Option<u64>, deadline: Instant) -> bool {
+        let flush = Arc::new(Flush { resolver, ..Flush::default() });
         self.inbox().flushes.push(Arc::clone(&flush));
         self.wake();
         flush.wait(deadline)
@@ -263,7 +260,7 @@ impl Pipeline {
 extern "C" fn forget_the_parent() {
     crate::tracer::ids::reseed();
     CURRENT.store(std::ptr::null_mut(), Ordering::Release);
-    GENERATION.fetch_add(1, Ordering::Relaxed);
+    per_process::forked();
 }
 
 impl Local {
@@ -323,6 +320,12 @@ impl Drop for Local {
 }
 
 impl Flush {
+    /// Whether hand-overs of this route are to leave.
+    pub(crate) fn concerns(&self, route: &Route) -> bool {
+        let owner = || route.traced().map(|traced| traced.lane.resolver());
+        self.resolver.is_none() || self.resolver == owner()
+    }
+
     /// Called by the batch thread.
     pub(crate) fn complete(&self) {
         *self.done.lock().unwrap_or_else(PoisonError::into_inner) = true;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::exporter::{Exporter, Outcome};
 use super::queue_state::{Next, Note, QueueState};
-use crate::config;
+use crate::{config, report};
 
 /// What a queue and its threads share.
 ///
@@ -40,10 +40,10 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes notes to the log. Call it without the lock: the application's logger may block.
+    /// Writes notes to the log, or to stderr where there is none. Call it without the lock: the application's logger may block.
     pub(super) fn write(&self, notes: impl IntoIterator<Item = Note>) {
         for note in notes {
-            log::log!(target: LOG_TARGET, note.level, "backend `{}`: {}", self.name, note.text);
+            report::say(LOG_TARGET, note.level, &format!("backend `{}`: {}", self.name, note.text));
         }
     }
 

@@ -1,5 +1,7 @@
 //! A message's way in: one span, at the moment of hand-over. A processing guard gives it its true length.
 
+#![forbid(unsafe_code)]
+
 use super::client::Client;
 use super::injecting::inject;
 use super::message::{Headers, Message};

@@ -1,5 +1,7 @@
 //! The one door through which librdkafka enters: nothing unwinds out of it.
 
+#![forbid(unsafe_code)]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 

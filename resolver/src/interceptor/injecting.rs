@@ -1,5 +1,7 @@
 //! Writing a context into a message: older headers of the same names go, ours come, in place.
 
+#![forbid(unsafe_code)]
+
 use std::cell::RefCell;
 use std::ffi::CStr;
 

@@ -1,5 +1,7 @@
 //! Where a message's trace comes from: the context of the calling thread, or the message's own headers.
 
+#![forbid(unsafe_code)]
+
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
 

@@ -17,6 +17,7 @@ use crate::Resolver;
 use crate::batch::{Claimed, Field, FinishedSpan, Pipeline, Place, SpanFlags, SpanKind, SpanWriter, TraceStateField};
 use crate::clock;
 use crate::config::Propagator;
+use crate::per_process;
 use crate::propagation::{SpanContext, TraceStateBuffer, extract, read_baggage};
 use crate::resolver::Shared;
 use crate::services::Side;
@@ -167,7 +168,7 @@ impl Processing {
             trace_state: extra,
             failure: Vec::new(),
             started: Instant::now(),
-            generation: Pipeline::generation(),
+            generation: per_process::generation(),
         };
         Self { span: sampled.then_some(open), context }
     }
@@ -178,7 +179,7 @@ impl Drop for Processing {
         let Some(Open { mut span, route, trace_state, failure, started, generation }) = self.span.take() else {
             return;
         };
-        if generation != Pipeline::generation() {
+        if generation != per_process::generation() {
             return;
         }
         span.end = span.start.saturating_add(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));

@@ -3,6 +3,8 @@
 //! Nothing is kept in between but a parent's id: at the acknowledgement the span is built again from the message, which
 //! carries its own context in a header, its topic, partition, offset and error, and how long ago it was produced.
 
+#![forbid(unsafe_code)]
+
 use std::sync::atomic::Ordering;
 
 use super::client::{Client, UnmarkedSend};

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::kafka_api::KafkaApi;
-use crate::batch::{Lane, Outcome, RouteFacts, RouteTemplates};
+use crate::batch::{Lane, Outcome, RouteFacts, RouteTemplates, ServiceCounters};
 use crate::config::{Propagator, Relation, Settings, Trace};
 use crate::propagation::Injection;
-use crate::resolver::{ServiceCounters, Shared};
+use crate::resolver::Shared;
 use crate::services::{Candidate, Selection, Side};
 use crate::tracer::sampler::Sampler;
 

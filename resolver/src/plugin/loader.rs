@@ -97,7 +97,7 @@ impl Loader {
         if self.trust == Trust::Strict {
             return Err(problem);
         }
-        log::warn!(target: LOG_TARGET, "{}; {}", problem.message(), problem.help());
+        crate::report::say(LOG_TARGET, log::Level::Warn, &format!("{}; {}", problem.message(), problem.help()));
         Ok(())
     }
 

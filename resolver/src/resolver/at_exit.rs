@@ -36,7 +36,7 @@ fn flush_all() {
     }
     let Some(resolvers) = resolvers().map(|resolvers| resolvers.clone()) else { return };
     let deadline = Instant::now() + EXIT_DEADLINE;
-    Pipeline::current().seal_all(deadline);
+    Pipeline::current().seal_all(None, deadline);
     for resolver in resolvers.iter() {
         resolver.backends().shutdown(deadline);
     }

@@ -9,9 +9,10 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::stats::{BackendServiceStats, BackendStats};
-use crate::batch::{LaneBackends, Pipeline};
+use crate::batch::LaneBackends;
 use crate::config::{Backend, Config, Problem, Report};
 use crate::export::{BackendQueue, DropReason, FinishedBatch};
+use crate::per_process;
 use crate::plugin::{Complaint, Instance, Loader, PluginLibrary, Rebirth, Trust};
 use crate::report;
 
@@ -57,7 +58,7 @@ impl Backends {
                 *plan = None;
             }
         }
-        if let Some(place) = backends.running.get(Pipeline::generation()) {
+        if let Some(place) = backends.running.get(per_process::generation()) {
             // Nobody else has seen `backends` yet: the place is empty.
             let _ = place.set(running);
         }
@@ -143,7 +144,7 @@ impl Backends {
 
     /// The queues of this process, by backend index.
     fn queues(&self) -> &[Option<Arc<BackendQueue>>] {
-        let generation = Pipeline::generation();
+        let generation = per_process::generation();
         self.running.get(generation).map_or(&[], |place| &place.get_or_init(|| self.restart(generation)).queues)
     }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, RwLock};
 
 use super::backends::Backends;
 use super::stats::{ServiceStats, Stats};
-use crate::batch::{Lane, LaneBackends, LaneService, ServiceResource};
+use crate::batch::{Lane, LaneBackends, LaneService, ServiceCounters, ServiceResource};
 use crate::config::{Config, Report, Service, Settings};
 use crate::interceptor::Route;
 use crate::services::ServiceMap;
@@ -30,23 +30,11 @@ pub(crate) struct Shared {
     told_topic_limit: AtomicBool,
 }
 
-/// What is counted for one service before its spans reach a backend. Every number only ever grows.
-#[derive(Debug, Default)]
-pub(crate) struct ServiceCounters {
-    /// Spans that were put into batches.
-    pub spans: AtomicU64,
-    /// Spans lost because the batch thread had fallen behind and the buffer was full.
-    pub buffer_full: AtomicU64,
-    /// Messages sent without our header, because it would have made them larger than `message.max.bytes`.
-    pub not_injected: AtomicU64,
-    /// Spans exported without their parent, because too many messages were in flight.
-    pub parents_lost: AtomicU64,
-}
-
 impl Shared {
     /// Builds the tracers, and loads and creates the backends; what fails is off and stands in `report`.
     pub(super) fn new(config: Config, strict: bool, report: &mut Report) -> Arc<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let services = ServiceMap::new(&config);
         let backends = Arc::new(Backends::load(&config, strict, report));
         let counters: Vec<_> = config.services.iter().map(|_| Arc::new(ServiceCounters::default())).collect();
@@ -67,13 +55,13 @@ impl Shared {
                 let lane = by_export.entry(export).or_insert_with_key(|export| {
                     let destinations = Arc::clone(&backends) as Arc<dyn LaneBackends>;
                     let export = export.clone().into_boxed_slice();
-                    Arc::new(Lane::new(Arc::clone(&lane_services), destinations, export, config.batch))
+                    Arc::new(Lane::new(id, Arc::clone(&lane_services), destinations, export, config.batch))
                 });
                 Arc::clone(lane)
             })
             .collect();
         Arc::new(Self {
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            id,
             samplers: Sampler::for_slots(&services),
             services,
             lanes,

@@ -1,3 +1,5 @@
+//! References replaced, left alone and refused.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Baggage as other implementations write and read it, and as hostile senders do.
+
 use std::collections::{BTreeMap, HashMap};
 
 use opentelemetry::baggage::{BaggageExt, KeyValueMetadata};

@@ -1,3 +1,5 @@
+//! Every format read, in every order, well-formed and not.
+
 use Propagator::{B3, B3Multi, Baggage, Jaeger, TraceContext};
 use proptest::prelude::*;
 

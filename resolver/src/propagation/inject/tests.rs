@@ -1,3 +1,5 @@
+//! Every format written, and read back.
+
 use Propagator::{B3, B3Multi, Baggage, Jaeger, TraceContext};
 use proptest::prelude::*;
 

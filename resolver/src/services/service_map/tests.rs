@@ -1,3 +1,5 @@
+//! Which rule wins, by example and by property.
+
 use std::time::Duration;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Decisions, beside those of OpenTelemetry's own samplers.
+
 use opentelemetry::trace::{
     SpanContext as SdkSpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceId, TraceState,
 };

@@ -1,0 +1,109 @@
+//! Promise: at 100 % sampling, bursts of ten thousand messages lose no span and double none.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use rdkafka::consumer::Consumer;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use words::TracedCluster;
+use words::kafka::{Kafka, assign};
+
+const BURST: usize = 10_000;
+const BURSTS: usize = 10;
+const PARTITIONS: i32 = 4;
+
+fn cluster() -> TracedCluster {
+    let kafka = Kafka::start_partitioned("orders", PARTITIONS);
+    // The collector of the tests takes its time; the queue holds what comes meanwhile.
+    let configuration = r#"
+        [services.shop]
+        produces = ["*"]
+        [services.billing]
+        consumes = ["*"]
+        [batch]
+        delay = "100ms"
+        [backends.otlp]
+        queue_bytes = "128MiB"
+    "#;
+    TracedCluster::of(kafka, configuration)
+}
+
+fn burst(producer: &BaseProducer, count: usize) {
+    for number in 0..count {
+        let partition = (number % PARTITIONS as usize) as i32;
+        let record = BaseRecord::<str, str>::to("orders").payload("p").partition(partition);
+        assert!(producer.send(record).is_ok(), "the producer's own queue was full");
+    }
+    producer.flush(Duration::from_secs(60)).unwrap();
+}
+
+#[test]
+fn a_hundred_thousand_messages_in_bursts_of_ten_thousand_are_a_hundred_thousand_spans() {
+    let cluster = cluster();
+    let producer = cluster.producer();
+    for _ in 0..BURSTS {
+        burst(&producer, BURST);
+    }
+    assert!(cluster.resolver.flush(Duration::from_secs(60)));
+    let spans = cluster.collector.wait_for(BURST * BURSTS, Duration::from_secs(60));
+    let ids: HashSet<_> = spans.iter().map(|span| (&span.trace_id, &span.span_id)).collect();
+    assert_eq!((spans.len(), ids.len()), (BURST * BURSTS, BURST * BURSTS));
+    let places: HashSet<_> = spans
+        .iter()
+        .map(|span| (span.attribute("messaging.destination.partition.id"), span.attribute("messaging.kafka.offset")))
+        .collect();
+    assert_eq!(places.len(), BURST * BURSTS, "each is one record of the log");
+    assert_eq!(cluster.collector.faults(), Vec::<String>::new());
+    let stats = cluster.resolver.stats();
+    assert_eq!(stats.services[0].spans, (BURST * BURSTS) as u64);
+    assert_eq!((stats.services[0].dropped_buffer_full, stats.services[0].parents_lost), (0, 0));
+    let at_backend = &stats.backends[0].services[0];
+    assert_eq!((at_backend.exported, at_backend.dropped_total(), at_backend.waiting), ((BURST * BURSTS) as u64, 0, 0));
+}
+
+#[test]
+fn a_burst_that_is_consumed_at_once_keeps_every_message_s_parent() {
+    let cluster = cluster();
+    burst(&cluster.producer(), BURST);
+    let consumer = assign(&cluster.config(Some("g")), "orders");
+    let mut partitions = rdkafka::TopicPartitionList::new();
+    for partition in 0..PARTITIONS {
+        partitions.add_partition_offset("orders", partition, rdkafka::Offset::Beginning).unwrap();
+    }
+    consumer.assign(&partitions).unwrap();
+    let mut received = 0;
+    let until = std::time::Instant::now() + Duration::from_secs(60);
+    while received < BURST && std::time::Instant::now() < until {
+        if let Some(message) = consumer.poll(Duration::from_millis(100)) {
+            message.unwrap();
+            received += 1;
+        }
+    }
+    let spans = cluster.spans();
+    let sends: HashMap<_, _> =
+        spans.iter().filter(|span| span.kind == "producer").map(|span| (&span.span_id, span)).collect();
+    let receives: Vec<_> = spans.iter().filter(|span| span.kind == "consumer").collect();
+    assert_eq!((received, sends.len(), receives.len()), (BURST, BURST, BURST));
+    for receive in &receives {
+        let send = sends[&receive.parent_span_id];
+        for place in ["messaging.destination.partition.id", "messaging.kafka.offset"] {
+            assert_eq!(receive.attribute(place), send.attribute(place), "the parent is this very record's");
+        }
+    }
+    let parents: HashSet<_> = receives.iter().map(|span| &span.parent_span_id).collect();
+    assert_eq!(parents.len(), BURST, "each has its own");
+}
+
+#[test]
+fn several_threads_and_producers_at_once_lose_nothing() {
+    let cluster = cluster();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            let producer = cluster.producer();
+            scope.spawn(move || burst(&producer, 5_000));
+        }
+    });
+    let spans = cluster.spans();
+    let ids: HashSet<_> = spans.iter().map(|span| &span.span_id).collect();
+    assert_eq!((spans.len(), ids.len()), (20_000, 20_000));
+}

@@ -1,0 +1,391 @@
+//! Promise: the code is laid out as it says it is: who may use whom, where `unsafe` may stand, how files begin and how
+//! long they get.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What a module of the engine may use of the others: a whole module, or, after `::`, that item of it only.
+///
+/// This table *is* the architecture. Data flows down: config, services, tracer, propagation, interceptor, batch, export,
+/// plugin. Each module is built on those above it, and hands on to the next. Where one names an item of a module
+/// below or beside it, that item is the whole of what ties them together, and its line says why.
+const MAY_USE: &[(&str, &[&str])] = &[
+    // What the file says.
+    ("config", &[]),
+    ("services", &["config"]),
+    // What is decided without I/O.
+    ("tracer", &["config", "services::ServiceMap"]),
+    ("propagation", &["config::Propagator", "tracer"]),
+    // Per message. `Resolver` and `Shared` are what a client belongs to.
+    (
+        "interceptor",
+        &[
+            "clock",
+            "config",
+            "services",
+            "tracer",
+            "propagation",
+            "batch",
+            "per_process",
+            "report",
+            "zeroed",
+            "resolver::Resolver",
+            "resolver::Shared",
+        ],
+    ),
+    // A record names the route it belongs to by its address: of the interceptor that is all that batches know.
+    (
+        "batch",
+        &[
+            "clock",
+            "config::Batch",
+            "export::FinishedBatch",
+            "interceptor::Route",
+            "per_process",
+            "quiet_thread",
+            "report",
+            "tracer::ids",
+            "zeroed",
+        ],
+    ),
+    ("export", &["config", "quiet_thread", "report"]),
+    // A plugin's instance is an exporter.
+    ("plugin", &["config", "export", "report"]),
+    // Puts everything together. Of the interceptor it keeps routes, for messages whose client it does not know.
+    (
+        "resolver",
+        &[
+            "batch",
+            "config",
+            "error",
+            "export",
+            "host",
+            "interceptor::Route",
+            "per_process",
+            "plugin",
+            "report",
+            "services",
+            "tracer::sampler",
+        ],
+    ),
+    // The application's own spans, past the interceptor.
+    ("bridge", &["batch", "clock", "resolver", "tracer::sampler"]),
+    // Plain things, which know nobody.
+    ("clock", &[]),
+    ("error", &["config::Report"]),
+    ("host", &["per_process", "tracer::ids"]),
+    ("per_process", &[]),
+    ("quiet_thread", &[]),
+    ("report", &[]),
+    ("zeroed", &[]),
+];
+
+/// Where C is met, and the few tables that several threads share without a lock. Everything else forbids `unsafe`.
+const MAY_BE_UNSAFE: &[&str] = &[
+    "plugins/api/src/abi.rs",
+    "plugins/api/src/door.rs",
+    "plugins/api/src/export_plugin.rs",
+    "plugins/api/src/foreign.rs",
+    "plugins/api/src/host.rs",
+    "resolver/rdkafka/src/instrument.rs",
+    "resolver/rdkafka/src/kafka_api.rs",
+    "resolver/rdkafka/src/plugin_stub.rs",
+    "resolver/src/batch/batch_thread.rs",
+    "resolver/src/batch/handovers.rs",
+    "resolver/src/batch/pipeline.rs",
+    "resolver/src/batch/segments.rs",
+    "resolver/src/clock.rs",
+    "resolver/src/config/secure_execution.rs",
+    "resolver/src/host.rs",
+    "resolver/src/interceptor/callbacks.rs",
+    "resolver/src/interceptor/client.rs",
+    "resolver/src/interceptor/kafka_api.rs",
+    "resolver/src/interceptor/message.rs",
+    "resolver/src/interceptor/parents.rs",
+    "resolver/src/interceptor/processing.rs",
+    "resolver/src/interceptor/route.rs",
+    "resolver/src/interceptor/route_cache.rs",
+    "resolver/src/interceptor/slots.rs",
+    "resolver/src/plugin/c_text.rs",
+    "resolver/src/plugin/host_side.rs",
+    "resolver/src/plugin/instance.rs",
+    "resolver/src/plugin/library.rs",
+    "resolver/src/plugin/loader.rs",
+    "resolver/src/plugin/plugin_file.rs",
+    "resolver/src/plugin/table.rs",
+    "resolver/src/quiet_thread.rs",
+    "resolver/src/zeroed.rs",
+];
+
+/// Longer files are two files.
+const MOST_LINES: usize = 600;
+
+struct SourceFile {
+    /// Relative to the workspace.
+    path: String,
+    text: String,
+}
+
+impl SourceFile {
+    fn is_test(&self) -> bool {
+        let name = self.path.rsplit('/').next().unwrap();
+        self.path.split('/').any(|part| part == "tests" || part == "benches")
+            || ["tests.rs", "test_words.rs", "queue_state_tests.rs"].contains(&name)
+    }
+
+    /// Without comments, and without the tests at its end.
+    fn code(&self) -> String {
+        let shipped = self.text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        shipped.lines().map(|line| line.split("//").next().unwrap()).collect::<Vec<_>>().join("\n")
+    }
+
+    fn forbids_unsafe(&self) -> bool {
+        self.text.lines().any(|line| line == "#![forbid(unsafe_code)]")
+    }
+}
+
+/// Every Rust file of the workspace.
+fn sources() -> Vec<SourceFile> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    for folder in ["resolver", "plugins", "examples", "tests"] {
+        collect(root, &root.join(folder), &mut files);
+    }
+    files.sort_by(|one, other| one.path.cmp(&other.path));
+    assert!(files.len() > 100, "the workspace was not found: {}", files.len());
+    files
+}
+
+fn collect(root: &Path, folder: &Path, files: &mut Vec<SourceFile>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path: PathBuf = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if name != "target" && !name.starts_with('.') {
+                collect(root, &path, files);
+            }
+        } else if name.ends_with(".rs") {
+            let relative = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+            files.push(SourceFile { path: relative, text: fs::read_to_string(&path).unwrap() });
+        }
+    }
+}
+
+/// The paths after `crate::` in a file, as module and item: `use crate::{batch::{Lane, Pipeline}, clock};` has three.
+fn used_paths(code: &str) -> BTreeSet<(String, String)> {
+    let mut paths = BTreeSet::new();
+    for after in code.split("crate::").skip(1) {
+        expand("", after, &mut paths);
+    }
+    paths
+}
+
+/// Reads one path or group at the start of `text`; what it names is below `prefix`.
+fn expand(prefix: &str, text: &str, paths: &mut BTreeSet<(String, String)>) {
+    let text = text.trim_start();
+    if let Some(group) = text.strip_prefix('{') {
+        let (mut depth, mut start) = (0, 0);
+        for (at, character) in group.char_indices() {
+            match character {
+                '{' => depth += 1,
+                '}' if depth > 0 => depth -= 1,
+                ',' | '}' if depth == 0 => {
+                    if !group[start..at].trim().is_empty() {
+                        expand(prefix, &group[start..at], paths);
+                    }
+                    start = at + 1;
+                    if character == '}' {
+                        return;
+                    }
+                }
+                _ => {}
+            }
+        }
+        return;
+    }
+    let end = text.find(|character: char| !character.is_alphanumeric() && character != '_').unwrap_or(text.len());
+    let (name, rest) = text.split_at(end);
+    match (prefix, rest.strip_prefix("::")) {
+        ("", Some(rest)) => expand(name, rest, paths),
+        ("", None) => drop(paths.insert((name.to_owned(), String::new()))),
+        // `use crate::config::{self, Report}`: the module itself is used by what follows it in the code.
+        (module, _) if name == "self" => drop(paths.insert((module.to_owned(), String::new()))),
+        (module, _) => drop(paths.insert((module.to_owned(), name.to_owned()))),
+    }
+}
+
+/// What `lib.rs` gives out at the top, by name: `crate::Resolver` is `resolver::Resolver`.
+fn given_out(lib: &SourceFile) -> BTreeMap<String, String> {
+    let mut names = BTreeMap::new();
+    for line in lib.code().split("pub use ").skip(1) {
+        let (module, items) = line.split(';').next().unwrap().split_once("::").unwrap();
+        for item in items.trim_matches(['{', '}']).split(',') {
+            names.insert(item.trim().to_owned(), module.to_owned());
+        }
+    }
+    names
+}
+
+#[test]
+fn the_engine_s_modules_use_only_what_the_table_grants_them() {
+    let files = sources();
+    let lib = files.iter().find(|file| file.path == "resolver/src/lib.rs").unwrap();
+    let given_out = given_out(lib);
+    let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for file in &files {
+        let Some(place) = file.path.strip_prefix("resolver/src/") else { continue };
+        if file.is_test() || place == "lib.rs" || place == "main.rs" || place.starts_with("bin/") {
+            continue;
+        }
+        let module = place.split(['/', '.']).next().unwrap();
+        let Some((_, granted)) = MAY_USE.iter().find(|(name, _)| *name == module) else {
+            wrong.push(format!("{}: the table has no line for `{module}`", file.path));
+            continue;
+        };
+        for (of, item) in used_paths(&file.code()) {
+            let (of, item) = match given_out.get(&of) {
+                Some(home) => (home.clone(), of),
+                None => (of, item),
+            };
+            if of == module {
+                continue;
+            }
+            let exactly = format!("{of}::{item}");
+            match granted.iter().find(|grant| **grant == of || **grant == exactly) {
+                Some(grant) => drop(used.entry(module.to_owned()).or_default().insert((*grant).to_owned())),
+                None => wrong.push(format!("{}: uses `{exactly}`, which the table does not grant", file.path)),
+            }
+        }
+    }
+    for (module, granted) in MAY_USE {
+        for grant in *granted {
+            if !used.get(*module).is_some_and(|used| used.contains(*grant)) {
+                wrong.push(format!("`{module}` is granted `{grant}` and does not use it: strike it out"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn kafka_plugins_and_files_are_each_known_in_one_place() {
+    let known = [
+        ("libloading", "resolver/src/plugin/"),
+        ("tracer_plugin_api", "resolver/src/plugin/"),
+        ("env::var_os", "resolver/src/config/"),
+        ("toml::", "resolver/src/config/"),
+        ("KafkaApi", "resolver/src/interceptor"),
+    ];
+    let mut wrong = Vec::new();
+    for (word, place) in known {
+        let holders: Vec<_> = sources()
+            .into_iter()
+            .filter(|file| file.path.starts_with("resolver/src/") && !file.is_test() && file.code().contains(word))
+            .collect();
+        let outside = holders.iter().filter(|file| !file.path.starts_with(place));
+        wrong.extend(outside.map(|file| format!("{} knows `{word}`, which is for {place}", file.path)));
+        assert!(!holders.is_empty(), "`{word}` is nowhere: the rule means nothing");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn unsafe_code_stands_only_where_it_is_listed_and_is_forbidden_everywhere_else() {
+    let files = sources();
+    let shipped = |file: &&SourceFile| {
+        (file.path.starts_with("resolver/") || file.path.starts_with("plugins/")) && file.path.contains("/src/")
+    };
+    let mut wrong = Vec::new();
+    let mut has_unsafe = BTreeSet::new();
+    for file in files.iter().filter(shipped).filter(|file| !file.is_test()) {
+        let words = file.code().replace("unsafe_code", "").replace("unsafe_op_in_unsafe_fn", "");
+        let is_unsafe =
+            words.split(|character: char| !character.is_alphanumeric() && character != '_').any(|w| w == "unsafe");
+        if is_unsafe {
+            has_unsafe.insert(file.path.as_str());
+            if !MAY_BE_UNSAFE.contains(&file.path.as_str()) {
+                wrong.push(format!("{} is unsafe and not listed", file.path));
+            }
+        } else if !is_parent_only(file) && !ancestors(&file.path, &files).any(SourceFile::forbids_unsafe) {
+            wrong.push(format!("{} is safe: let it say #![forbid(unsafe_code)]", file.path));
+        }
+    }
+    let unused = MAY_BE_UNSAFE.iter().filter(|path| !has_unsafe.contains(**path));
+    wrong.extend(unused.map(|path| format!("{path} is listed and is not unsafe: strike it out")));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Whether a file holds modules and re-exports only: what it forbade, all of its modules would have to.
+fn is_parent_only(file: &SourceFile) -> bool {
+    !file.code().contains("fn ")
+}
+
+/// The file itself, the files of the modules around it, and its crate's root.
+fn ancestors<'a>(path: &str, files: &'a [SourceFile]) -> impl Iterator<Item = &'a SourceFile> {
+    let mut paths = vec![path.to_owned()];
+    let mut folder = Path::new(path).parent().unwrap().to_owned();
+    while !folder.ends_with("src") {
+        paths.push(format!("{}.rs", folder.display()));
+        folder = folder.parent().unwrap().to_owned();
+    }
+    paths.push(folder.join("lib.rs").display().to_string());
+    files.iter().filter(move |file| paths.contains(&file.path))
+}
+
+#[test]
+fn every_file_says_first_what_it_is_and_is_not_too_long() {
+    let mut wrong = Vec::new();
+    for file in sources() {
+        let first = file.text.lines().next().unwrap_or_default();
+        if !first.starts_with("//! ") {
+            wrong.push(format!("{} does not begin with what it is", file.path));
+        }
+        let lines = file.text.lines().count();
+        if lines > MOST_LINES {
+            wrong.push(format!("{} has {lines} lines", file.path));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_file_has_banners_or_notes_to_self() {
+    // Written in halves, so that this file does not hold them.
+    let words = [
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+        concat!("// --", "--"),
+        concat!("// ==", "=="),
+        concat!("todo", "!("),
+    ];
+    let mut wrong = Vec::new();
+    for file in sources() {
+        for (number, line) in file.text.lines().enumerate() {
+            if let Some(word) = words.iter().find(|word| line.contains(**word)) {
+                wrong.push(format!("{}:{}: {word}", file.path, number + 1));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_contract_says_its_promise_in_its_first_line() {
+    let mut wrong = Vec::new();
+    for file in sources() {
+        let Some(name) = file.path.strip_prefix("tests/").filter(|name| !name.contains('/')) else { continue };
+        if !file.text.starts_with("//! ") || !file.text.contains("#[test]") {
+            wrong.push(name.to_owned());
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_reader_of_paths_reads_them_all() {
+    let code = "use crate::{batch::{Lane, Pipeline}, clock};\nfn f() { crate::config::load(crate::Source) }\nuse crate::report;";
+    let paths: Vec<_> = used_paths(code).into_iter().map(|(module, item)| format!("{module}::{item}")).collect();
+    assert_eq!(paths, ["Source::", "batch::Lane", "batch::Pipeline", "clock::", "config::load", "report::"]);
+}
