@@ -1,7 +1,7 @@
 //! Promise: clients that come and go leave no thread, no file and no memory behind.
 //!
 //! Without `Client::retire` in `SlotId::release` (`resolver/src/interceptor/slots.rs`) each client leaves its table of
-//! parents, 3 MiB reserved and what was touched of it, and its routes; the memory grows beyond the bound here.
+//! parents, 3 MiB reserved, and its routes; the memory grows beyond the bound here.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tracer_resolver_rdkafka::Instrumentation;
 use words::kafka::{Kafka, assign, next_message};
 use words::receivers::OtlpReceiver;
-use words::{child, open_files, resident_bytes, resolver_to, threads};
+use words::{child, open_files, reserved_bytes, resident_bytes, resolver_to, threads};
 
 const TEST: &str = "clients_that_come_and_go_leave_nothing_behind";
 
@@ -42,10 +42,14 @@ fn clients_that_come_and_go_leave_nothing_behind() {
     };
     round(40);
     let (memory, tasks, files) = (resident_bytes(), threads(), open_files());
+    let reserved = reserved_bytes();
     round(200);
     let grown = resident_bytes().saturating_sub(memory);
     // The mock cluster keeps up to 5 MiB of messages.
     assert!(grown < 16 << 20, "{grown} bytes");
+    // Two hundred tables of parents would be 600 MiB.
+    let reserved = reserved_bytes().saturating_sub(reserved);
+    assert!(reserved < 300 << 20, "{reserved} bytes reserved");
     assert!(threads() <= tasks + 2, "{} threads before, {} now", tasks, threads());
     assert!(open_files() <= files + 4, "{} files before, {} now", files, open_files());
 

@@ -21,7 +21,7 @@ mod traced_cluster;
 pub use alone::{child, is_child};
 pub use blocking::block_on;
 pub use log_lines::LogLines;
-pub use process::{open_files, resident_bytes, threads};
+pub use process::{open_files, reserved_bytes, resident_bytes, threads};
 pub use span_portrait::portrait;
 pub use trace_tree::{draw_traces, draw_traces_with};
 pub use traced::{Traced, counters, resolver_to};

@@ -2,8 +2,17 @@
 
 /// Bytes of memory that are resident.
 pub fn resident_bytes() -> u64 {
+    pages(1) * 4096
+}
+
+/// Bytes of memory that are reserved, whether they were touched or not.
+pub fn reserved_bytes() -> u64 {
+    pages(0) * 4096
+}
+
+fn pages(field: usize) -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+    statm.split(' ').nth(field).unwrap().parse().unwrap()
 }
 
 /// Threads that exist.
