@@ -121,7 +121,7 @@ impl FakeClient {
     }
 
     /// `rd_kafka_destroy()`, as often as it is called; so does the drop.
-    pub fn destroy(&self) {
+    pub(crate) fn destroy(&self) {
         // SAFETY: the order of librdkafka, with the opaques that were registered.
         unsafe {
             if let Some((on_destroy, opaque)) = self.on_destroy.get() {
