@@ -174,3 +174,15 @@ fn is_of_the_service_that_is_asked_for_when_one_thread_reads_for_several() {
     drop(Processing::start_for(&traced.resolver, Some("app"), &for_app));
     assert_eq!(traced.drawing(), "app: send orders\n  other: process orders\n  app: process orders\n");
 }
+
+#[test]
+fn is_of_the_resolver_that_is_asked_when_two_trace_the_same_messages() {
+    let _alone = alone();
+    let (kafka, one, other) = (Kafka::start(&["orders"]), Traced::start(""), Traced::start(""));
+    send(&kafka, &one, 1);
+    let (ones, others) = (consumer(&kafka, &one, "one"), consumer(&kafka, &other, "other"));
+    let (for_one, for_other) = (next_message(&ones), next_message(&others));
+    drop(Processing::start_for(&other.resolver, None, &for_other));
+    drop(Processing::start_for(&one.resolver, None, &for_one));
+    assert_eq!((one.drawing(), other.drawing()), (PROCESSED.to_owned(), "~ app: process orders\n".to_owned()));
+}
