@@ -1,5 +1,7 @@
 //! Promise: what the README shows is true.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
+
 use tracer_resolver::config::{self, Source};
 
 const README: &str = include_str!("../README.md");
@@ -53,6 +55,26 @@ fn the_links_lead_somewhere() {
     let targets = README.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let broken: Vec<_> = targets.filter(|to| !to.starts_with("https://") && !root.join(to).exists()).collect();
     assert!(broken.is_empty(), "{broken:?}");
+}
+
+#[test]
+fn every_rationale_can_be_found_from_it() {
+    fn rationales(folder: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("target") && !path.ends_with(".git") {
+                rationales(&path, found);
+            } else if path.ends_with("RATIONALE.md") {
+                found.push(path);
+            }
+        }
+    }
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    rationales(root, &mut found);
+    let missing: Vec<_> =
+        found.iter().filter(|path| !README.contains(path.strip_prefix(root).unwrap().to_str().unwrap())).collect();
+    assert!(found.len() > 5 && missing.is_empty(), "{missing:?}");
 }
 
 #[test]

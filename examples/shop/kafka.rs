@@ -5,8 +5,10 @@ mod producer;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
@@ -28,7 +30,12 @@ impl Kafka {
     pub(crate) fn start(bootstrap: Option<&str>) -> Result<Self, Failure> {
         let run = format!("{:x}-{:x}", std::process::id(), started_nanos());
         if let Some(bootstrap) = bootstrap {
-            return Ok(Kafka { bootstrap: bootstrap.to_owned(), mock: None, run });
+            let kafka = Kafka { bootstrap: bootstrap.to_owned(), mock: None, run };
+            let probe: BaseConsumer = kafka.config("probe").create()?;
+            let answered = probe.fetch_metadata(None, Duration::from_secs(10));
+            answered
+                .map_err(|error| Failure::new(format!("--bootstrap {bootstrap}: no Kafka answers there: {error}")))?;
+            return Ok(kafka);
         }
         let mock = MockCluster::new(1)?;
         for topic in ["orders", "payments.accepted", "payments.declined", "shipments"] {
@@ -45,7 +52,7 @@ impl Kafka {
         Producer::new(&config, &self.run, board)
     }
 
-    /// One member of a service's consumer group.
+    /// A service's consumer, the one member of its group.
     pub(crate) fn feed(&self, group: &str, topics: &[&str], board: &Arc<Board>) -> Result<Feed, Failure> {
         let mut config = self.config(group);
         config.set("group.id", group).set("auto.offset.reset", "earliest").set("fetch.wait.max.ms", "5");

@@ -36,12 +36,9 @@ impl Kind {
         }
     }
 
-    /// The port that `tracing.toml` has for the built-in receiver.
-    pub(crate) fn port(self) -> u16 {
-        match self {
-            Kind::Jaeger => 14_318,
-            Kind::Zipkin => 19_411,
-            Kind::Otlp => 15_318,
-        }
+    /// The address of a receiver on this port of 127.0.0.1, as `tracing.toml` wants it.
+    pub(crate) fn endpoint(self, port: u16) -> String {
+        let path = if self == Kind::Zipkin { "/api/v2/spans" } else { "" };
+        format!("http://127.0.0.1:{port}{path}")
     }
 }

@@ -18,6 +18,7 @@ mod order;
 mod paint;
 mod progress;
 mod receivers;
+mod screen;
 mod services;
 mod setup;
 mod summary;
@@ -39,21 +40,23 @@ use crate::receivers::Receivers;
 use crate::summary::Summary;
 
 fn main() -> ExitCode {
-    // SAFETY: first in `main`: no other thread exists yet, so none reads or changes the environment meanwhile.
-    let environment = unsafe { setup::point_at_the_shipped_file() };
     let ran = match Options::parse(std::env::args().skip(1)) {
-        Ok(Command::Help) => print(options::HELP),
-        Ok(Command::Generate(count)) => generate::to_stdout(count),
-        Ok(Command::Run(options)) => return run(&options, &environment).unwrap_or_else(|failure| complain(&failure)),
+        Ok(Command::Help) => print(options::HELP).map(|()| ExitCode::SUCCESS),
+        Ok(Command::Generate(count)) => generate::to_stdout(count).map(|()| ExitCode::SUCCESS),
+        Ok(Command::Run(options)) => {
+            // SAFETY: nothing so far has started a thread, so none reads or changes the environment meanwhile.
+            unsafe { setup::prepare() }.and_then(|environment| run(&options, &environment))
+        }
         Err(failure) => Err(failure),
     };
-    ran.map_or_else(|failure| complain(&failure), |()| ExitCode::SUCCESS)
+    ran.unwrap_or_else(|failure| complain(&failure))
 }
 
 fn run(options: &Options, environment: &setup::Environment) -> Result<ExitCode, Failure> {
     let progress = Progress::start();
     progress.say(&environment.to_string());
     let mut receivers = Receivers::start(environment)?;
+    options.kill.map_or(Ok(()), |kind| receivers.check_kill(kind))?;
     // The first use of tracing: reads the file, loads the plugins. `kafka` would do it as well.
     let resolver = Resolver::global()?;
     let kafka = Kafka::start(options.bootstrap.as_deref())?;

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::kind::Kind;
@@ -71,7 +71,8 @@ impl Options {
             Input::Stdin => Box::new(BufReader::new(io::stdin())),
             Input::File(path) => Box::new(BufReader::new(open(path)?)),
         };
-        Ok(reader.lines().take(usize::try_from(self.limit).unwrap_or(usize::MAX)))
+        let orders = reader.lines().filter(|line| line.as_ref().map_or(true, |line| !line.trim().is_empty()));
+        Ok(orders.take(usize::try_from(self.limit).unwrap_or(usize::MAX)))
     }
 
     /// How many orders there will be; unknown of stdin.
@@ -79,8 +80,11 @@ impl Options {
         match &self.input {
             Input::Stdin => Ok(None),
             Input::File(path) => {
-                let lines = BufReader::new(open(path)?).split(b'\n').count();
-                Ok(Some(self.limit.min(lines as u64)))
+                let mut orders = 0;
+                for line in BufReader::new(open(path)?).split(b'\n') {
+                    orders += u64::from(!line.map_err(|error| unusable(path, &error))?.trim_ascii().is_empty());
+                }
+                Ok(Some(self.limit.min(orders)))
             }
         }
     }
@@ -94,8 +98,12 @@ impl Options {
     }
 }
 
-fn open(path: &PathBuf) -> Result<File, Failure> {
-    File::open(path).map_err(|error| Failure::new(format!("{}: {error}; --orders names another file", path.display())))
+fn open(path: &Path) -> Result<File, Failure> {
+    File::open(path).map_err(|error| unusable(path, &error))
+}
+
+fn unusable(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(format!("{}: {error}; --orders names another file", path.display()))
 }
 
 fn number<T: FromStr>(name: &str, text: &str) -> Result<T, Failure> {

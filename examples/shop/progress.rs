@@ -1,10 +1,8 @@
 //! What the shop says while it works: one line that changes on a terminal, a line every second otherwise.
 
-use std::io::{self, IsTerminal as _, Write as _};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use log::{Level, LevelFilter, Log, Metadata, Record};
+use log::LevelFilter;
 use tracer_resolver::Resolver;
 
 use crate::board::Board;
@@ -12,22 +10,17 @@ use crate::kind::Kind;
 use crate::order::Failure;
 use crate::paint::{fit, thousands};
 use crate::receivers::Receivers;
+use crate::screen::Screen;
 
 /// Speaks on stderr, and is the program's logger: the library's warnings stand above the line that changes.
 pub(crate) struct Progress {
     screen: &'static Screen,
 }
 
-struct Screen {
-    terminal: bool,
-    /// The line that changes; empty when there is none.
-    line: Mutex<String>,
-}
-
 impl Progress {
     /// Takes over stderr and the log. Once in a process.
     pub(crate) fn start() -> Self {
-        let screen = Box::leak(Box::new(Screen { terminal: io::stderr().is_terminal(), line: Mutex::default() }));
+        let screen = Box::leak(Box::new(Screen::stderr()));
         // It fails only if there is a logger already, which then says the same.
         if log::set_logger(screen).is_ok() {
             log::set_max_level(LevelFilter::Warn);
@@ -50,7 +43,7 @@ impl Progress {
             if let Some(kind) =
                 kill.filter(|_| board.ordered.get() >= board.total.map_or(1_000, |total| total / 2).max(1))
             {
-                receivers.kill(kind).inspect_err(|_| board.stop())?;
+                receivers.kill(kind);
                 kill = None;
                 self.say(&format!("Killed the {} receiver after {} orders", kind.name(), board.ordered.get()));
             }
@@ -60,7 +53,7 @@ impl Progress {
                 board.stop();
                 return Err(Failure::new(format!("nothing has moved for {PATIENCE:?}: {}", state(board))));
             }
-            if shown.elapsed() >= if self.screen.terminal { REDRAW } else { REPEAT } {
+            if shown.elapsed() >= if self.screen.is_terminal() { REDRAW } else { REPEAT } {
                 shown = Instant::now();
                 self.screen.show(&state(board));
             }
@@ -98,53 +91,8 @@ fn state(board: &Board) -> String {
     format!("{bar}{}, spans {}", counts.join(", "), thousands(exported))
 }
 
-impl Screen {
-    fn say(&self, text: &str) {
-        let line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        let (clear, again) = if line.is_empty() { ("", "") } else { ("\r\x1b[K", line.as_str()) };
-        write(&format!("{clear}{text}\n{again}"));
-    }
-
-    fn show(&self, text: &str) {
-        if !self.terminal {
-            return self.say(text);
-        }
-        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        fit(text, WIDTH).trim_end().clone_into(&mut line);
-        write(&format!("\r\x1b[K{line}"));
-    }
-
-    fn keep(&self) {
-        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        if !line.is_empty() {
-            write("\n");
-            line.clear();
-        }
-    }
-}
-
-impl Log for Screen {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= Level::Warn
-    }
-
-    fn log(&self, record: &Record<'_>) {
-        if self.enabled(record.metadata()) {
-            self.say(&format!("{}: {}", record.level(), record.args()));
-        }
-    }
-
-    fn flush(&self) {}
-}
-
-fn write(text: &str) {
-    // A closed stderr leaves nobody to tell.
-    let _ = io::stderr().lock().write_all(text.as_bytes());
-}
-
 const BAR: usize = 8;
-/// A line that is broken cannot be drawn over.
-const WIDTH: usize = 99;
+
 const REDRAW: Duration = Duration::from_millis(100);
 const REPEAT: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(30);

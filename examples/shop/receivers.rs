@@ -7,7 +7,7 @@ use words::receivers::{JaegerReceiver, OtlpReceiver, ReceivedSpan, ZipkinReceive
 
 use crate::kind::Kind;
 use crate::order::Failure;
-use crate::setup::Environment;
+use crate::setup::{Environment, Server};
 
 /// One place for each kind.
 pub(crate) struct Receivers {
@@ -37,7 +37,6 @@ pub(crate) struct Place {
 
 /// What the three receivers have in common.
 trait Receiver {
-    fn endpoint(&self) -> String;
     fn take_spans(&self) -> Vec<ReceivedSpan>;
     fn stop(&mut self);
 }
@@ -45,20 +44,12 @@ trait Receiver {
 impl Receivers {
     /// Starts a receiver for every kind that the environment names no server for.
     pub(crate) fn start(environment: &Environment) -> Result<Self, Failure> {
-        let places = Kind::ALL.into_iter().map(|kind| {
-            if let Some(endpoint) = environment.endpoint(kind.variable()) {
-                return Ok(Place { kind, endpoint, killed: false, received: 0, built_in: None });
-            }
-            let receiver = built_in(kind).map_err(|error| {
-                Failure::new(format!(
-                    "the built-in {} receiver cannot listen on 127.0.0.1:{}: {error}. End what listens there, or set {} \
-                     to the address of a server of your own",
-                    kind.name(),
-                    kind.port(),
-                    kind.variable()
-                ))
-            })?;
-            Ok(Place { kind, endpoint: receiver.endpoint(), killed: false, received: 0, built_in: Some(receiver) })
+        let places = environment.servers.iter().map(|(kind, server)| {
+            let (endpoint, built_in) = match server {
+                Server::Yours(endpoint) => (endpoint.clone(), None),
+                Server::BuiltIn(port) => (kind.endpoint(*port), Some(listen(*kind, *port)?)),
+            };
+            Ok(Place { kind: *kind, endpoint, killed: false, received: 0, built_in })
         });
         let places = places.collect::<Result<_, Failure>>()?;
         Ok(Receivers { places, kept_traces: HashSet::new(), kept: Vec::new() })
@@ -89,18 +80,24 @@ impl Receivers {
         &self.kept
     }
 
-    /// Stops a receiver in the middle of whatever is going on: its port is closed, its connections break.
-    pub(crate) fn kill(&mut self, kind: Kind) -> Result<(), Failure> {
-        let place = self.places.iter_mut().find(|place| place.kind == kind && place.built_in.is_some());
-        let Some(place) = place else {
-            let (name, variable) = (kind.name(), kind.variable());
-            return Err(Failure::new(format!("--kill {name}: that server is yours, since {variable} is set")));
-        };
-        if let Some(receiver) = &mut place.built_in {
-            receiver.stop();
-            place.killed = true;
+    /// Whether a kind can be killed: a server of the user's own cannot.
+    pub(crate) fn check_kill(&self, kind: Kind) -> Result<(), Failure> {
+        if self.places.iter().any(|place| place.kind == kind && place.is_built_in()) {
+            return Ok(());
         }
-        Ok(())
+        let (name, variable) = (kind.name(), kind.variable());
+        Err(Failure::new(format!(
+            "--kill {name}: that server is yours, since {variable} is set; unset it, or end the server"
+        )))
+    }
+
+    /// Stops a built-in receiver in the middle of whatever is going on: its port is closed, its connections break.
+    pub(crate) fn kill(&mut self, kind: Kind) {
+        let place = self.places.iter_mut().filter(|place| place.kind == kind);
+        for (receiver, killed) in place.filter_map(|place| Some((place.built_in.as_mut()?, &mut place.killed))) {
+            receiver.stop();
+            *killed = true;
+        }
     }
 }
 
@@ -121,21 +118,22 @@ impl fmt::Display for Receivers {
     }
 }
 
-fn built_in(kind: Kind) -> std::io::Result<Box<dyn Receiver>> {
-    Ok(match kind {
-        Kind::Jaeger => Box::new(JaegerReceiver::start_on(kind.port())?),
-        Kind::Zipkin => Box::new(ZipkinReceiver::start_on(kind.port())?),
-        Kind::Otlp => Box::new(OtlpReceiver::start_on(kind.port())?),
+fn listen(kind: Kind, port: u16) -> Result<Box<dyn Receiver>, Failure> {
+    let receiver: std::io::Result<Box<dyn Receiver>> = match kind {
+        Kind::Jaeger => JaegerReceiver::start_on(port).map(|receiver| Box::new(receiver) as _),
+        Kind::Zipkin => ZipkinReceiver::start_on(port).map(|receiver| Box::new(receiver) as _),
+        Kind::Otlp => OtlpReceiver::start_on(port).map(|receiver| Box::new(receiver) as _),
+    };
+    receiver.map_err(|error| {
+        let (name, variable) = (kind.name(), kind.variable());
+        let way_out = format!("set {variable} to the address of a server of your own");
+        Failure::new(format!("the built-in {name} receiver cannot listen on 127.0.0.1:{port}: {error}; {way_out}"))
     })
 }
 
 macro_rules! receiver {
     ($type:ty) => {
         impl Receiver for $type {
-            fn endpoint(&self) -> String {
-                self.endpoint()
-            }
-
             fn take_spans(&self) -> Vec<ReceivedSpan> {
                 self.take_spans()
             }

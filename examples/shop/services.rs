@@ -1,4 +1,4 @@
-//! The services: each with threads of its own, meeting the others only in Kafka's topics.
+//! The services: each on a thread of its own, meeting the others only in Kafka's topics.
 
 mod notifications;
 mod orders;
@@ -26,10 +26,8 @@ pub(crate) struct Shop {
 /// Starts every service; the orders begin when all consumers have their partitions.
 pub(crate) fn open(kafka: &Kafka, board: &Arc<Board>, options: &Options) -> Result<Shop, Failure> {
     let mut shop = Shop { threads: Vec::new() };
-    for _ in 0..PAYMENT_THREADS {
-        let payments = payments::Payments::new(kafka, board)?;
-        shop.start("payments", board, move || payments.run())?;
-    }
+    let payments = payments::Payments::new(kafka, board)?;
+    shop.start("payments", board, move || payments.run())?;
     let shipping = shipping::Shipping::new(kafka, board)?;
     shop.start("shipping", board, move || shipping.run())?;
     let notifications = notifications::Notifications::new(kafka, board)?;
@@ -89,5 +87,4 @@ fn read<T: DeserializeOwned>(message: &BorrowedMessage<'_>) -> Result<T, Failure
     })
 }
 
-const PAYMENT_THREADS: usize = 2;
 const JOIN_LIMIT: Duration = Duration::from_secs(30);

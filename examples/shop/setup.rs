@@ -1,37 +1,58 @@
 //! The environment: which configuration is used, and which backends are the user's own.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 
-/// What the environment said before anything was started.
+use crate::kind::Kind;
+use crate::order::Failure;
+
+/// What the environment says, and was made to say.
 pub(crate) struct Environment {
     /// The file that `INTERCEPTORS_CONFIG_FILE` names now.
     file: OsString,
     /// Whether the user named it.
     own_file: bool,
+    /// One for each kind.
+    pub(crate) servers: Vec<(Kind, Server)>,
 }
 
-/// Makes `INTERCEPTORS_CONFIG_FILE` name the shop's `tracing.toml`, if it names nothing yet.
+/// Where the spans of one kind of backend go.
+pub(crate) enum Server {
+    /// To this address, which the user named.
+    Yours(String),
+    /// To the receiver that will listen on this port of 127.0.0.1.
+    BuiltIn(u16),
+}
+
+/// Makes `INTERCEPTORS_CONFIG_FILE` name the shop's `tracing.toml`, and the variables in it the built-in receivers, where
+/// the user has not set them.
 ///
 /// # Safety
 ///
 /// No other thread may exist: the environment of a process is not made for two.
-pub(crate) unsafe fn point_at_the_shipped_file() -> Environment {
-    if let Some(file) = std::env::var_os(VARIABLE).filter(|file| !file.is_empty()) {
-        return Environment { file, own_file: true };
-    }
-    let file = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/shop/tracing.toml")).into_os_string();
+pub(crate) unsafe fn prepare() -> Result<Environment, Failure> {
+    let shipped = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/shop/tracing.toml"));
+    let own = value(VARIABLE);
+    let own_file = own.is_some();
+    let file = own.unwrap_or_else(|| shipped.into_os_string());
+    let mut environment = Environment { file, own_file, servers: Vec::new() };
     // SAFETY: the caller vouches that this is the only thread.
-    unsafe { std::env::set_var(VARIABLE, &file) };
-    Environment { file, own_file: false }
-}
-
-impl Environment {
-    /// Where a backend of the user's own is, if this variable says so.
-    pub(crate) fn endpoint(&self, variable: &str) -> Option<String> {
-        std::env::var(variable).ok().filter(|endpoint| !endpoint.is_empty())
+    let set = |variable: &str, value: &OsStr| unsafe { std::env::set_var(variable, value) };
+    set(VARIABLE, &environment.file);
+    for kind in Kind::ALL {
+        let server = match value(kind.variable()) {
+            Some(endpoint) => Server::Yours(endpoint.to_string_lossy().into_owned()),
+            None => {
+                let port = free_port()?;
+                set(kind.variable(), kind.endpoint(port).as_ref());
+                Server::BuiltIn(port)
+            }
+        };
+        environment.servers.push((kind, server));
     }
+    Ok(environment)
 }
 
 impl fmt::Display for Environment {
@@ -42,6 +63,18 @@ impl fmt::Display for Environment {
         let whose = if self.own_file { "yours" } else { "the shop's own" };
         write!(f, "{VARIABLE}={shown} ({whose})")
     }
+}
+
+/// What a variable says, if it says anything.
+fn value(variable: &str) -> Option<OsString> {
+    std::env::var_os(variable).filter(|value| !value.is_empty())
+}
+
+/// A port that nobody listens on. The kernel does not give it out again soon.
+fn free_port() -> Result<u16, Failure> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let port = listener.and_then(|listener| Ok(listener.local_addr()?.port()));
+    port.map_err(|error| Failure::new(format!("no port of 127.0.0.1 is free for the built-in receivers: {error}")))
 }
 
 const VARIABLE: &str = "INTERCEPTORS_CONFIG_FILE";

@@ -28,4 +28,6 @@ pub use callbacks::conf_init;
 pub use kafka_api::*;
 pub use processing::{MessagePlace, Processing};
 pub(crate) use route::Route;
+#[cfg(test)]
+pub(crate) use route::test_route;
 pub use slots::Door;

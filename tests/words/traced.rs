@@ -60,6 +60,7 @@ pub fn resolver_to(endpoint: &str, settings: &str) -> Resolver {
         {settings}
         [backends.collector]
         plugin = "otlp"
+        timeout = "60s"
         config = {{ endpoint = "{endpoint}" }}
         "#
     );

@@ -11,7 +11,7 @@ use rdkafka::{ClientConfig, ClientContext, Message as _};
 use crate::board::Board;
 use crate::order::Failure;
 
-/// The messages for one thread of a service.
+/// The messages for a service.
 pub(crate) struct Feed {
     consumer: BaseConsumer<Membership>,
     run: String,
@@ -35,11 +35,9 @@ impl Feed {
     /// Waits for the next message of this run; `None` when the shop has nothing left to do.
     pub(crate) fn next(&self) -> Option<BorrowedMessage<'_>> {
         while !self.board.is_done() {
-            match self.consumer.poll(Duration::from_millis(20)) {
-                Some(Ok(message)) if self.is_of_this_run(&message) => return Some(message),
-                Some(Ok(_)) | None => {}
-                // librdkafka goes on by itself; the progress ends a shop where nothing moves.
-                Some(Err(error)) => log::warn!("a consumer: {error}"),
+            let message = self.poll().filter(|message| self.is_of_this_run(message));
+            if message.is_some() {
+                return message;
             }
         }
         None
@@ -49,9 +47,15 @@ impl Feed {
     pub(crate) fn join(&self) {
         while !self.board.is_done() && !self.consumer.context().joined.load(Ordering::Relaxed) {
             // The topics hold nothing of this run yet.
-            drop(self.consumer.poll(Duration::from_millis(20)));
+            drop(self.poll());
         }
         self.board.ready.add_one();
+    }
+
+    fn poll(&self) -> Option<BorrowedMessage<'_>> {
+        let polled = self.consumer.poll(Duration::from_millis(20))?;
+        // librdkafka goes on by itself; the progress ends a shop where nothing moves.
+        polled.inspect_err(|error| log::warn!("a consumer: {error}")).ok()
     }
 
     fn is_of_this_run(&self, message: &BorrowedMessage<'_>) -> bool {

@@ -16,6 +16,7 @@ use crate::order::Failure;
 pub(crate) struct Producer {
     inner: ThreadedProducer<Deliveries>,
     run: String,
+    board: Arc<Board>,
 }
 
 /// Counts the messages that Kafka did not take.
@@ -25,7 +26,7 @@ impl Producer {
     /// Keys of messages begin with `run`.
     pub(super) fn new(config: &ClientConfig, run: &str, board: &Arc<Board>) -> Result<Self, Failure> {
         let inner = config.create_with_context(Deliveries(Arc::clone(board)))?;
-        Ok(Producer { inner, run: run.to_owned() })
+        Ok(Producer { inner, run: run.to_owned(), board: Arc::clone(board) })
     }
 
     /// Sends a message about an order; waits where librdkafka's queue is full.
@@ -37,6 +38,9 @@ impl Producer {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => record = back,
                 Err((error, _)) => return Err(Failure::new(format!("cannot send to {topic}: {error}"))),
+            }
+            if self.board.is_done() {
+                return Err(Failure::new(format!("cannot send to {topic}: Kafka takes nothing any more")));
             }
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -55,7 +59,9 @@ impl ProducerContext for Deliveries {
 
     fn delivery(&self, result: &DeliveryResult<'_>, _: ()) {
         if let Err((error, message)) = result {
-            log::error!("a message for {} was not delivered: {error}", message.topic());
+            if self.0.undelivered.get() == 0 {
+                log::error!("a message for {} was not delivered: {error}", message.topic());
+            }
             self.0.undelivered.add_one();
         }
     }

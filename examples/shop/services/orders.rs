@@ -38,7 +38,7 @@ impl Orders {
                 return Ok(());
             }
             number += 1;
-            let order = self.parse(number, &line?)?;
+            let order = self.parse(number, line)?;
             self.producer.send("orders", order.id, &order)?;
             self.board.ordered.add_one();
             if let Some(pace) = Duration::from_secs(1).checked_div(self.rate) {
@@ -49,8 +49,8 @@ impl Orders {
         self.producer.flush()
     }
 
-    fn parse(&self, number: u32, line: &str) -> Result<Order, Failure> {
-        serde_json::from_str(line)
-            .map_err(|error| Failure::new(format!("{}:{number}: not an order: {error}", self.input_name)))
+    fn parse(&self, number: u32, line: io::Result<String>) -> Result<Order, Failure> {
+        let order = line.and_then(|line| Ok(serde_json::from_str(&line)?));
+        order.map_err(|error| Failure::new(format!("{}:{number}: not an order: {error}", self.input_name)))
     }
 }

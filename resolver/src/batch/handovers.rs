@@ -175,11 +175,7 @@ impl Handovers {
             return;
         }
         for (index, slot) in self.slots.iter().enumerate() {
-            // Acquire: pairs with the release stores that end each ownership.
-            while slot.state.load(Ordering::Acquire) == BUSY {
-                std::thread::yield_now();
-            }
-            if !slot.take_held() {
+            if !slot.take_held_however_long() {
                 continue;
             }
             // SAFETY: `take_held` moved the state to BUSY, so this thread owns `held`.
@@ -223,10 +219,18 @@ impl Handovers {
 
 impl Slot {
     /// Moves the state to `BUSY` and says what it was; `None` when another thread is at it.
+    ///
+    /// Whoever only looks, the batch thread above all, is gone after nanoseconds: so much patience a callback has.
     fn take_over(&self) -> Option<u8> {
-        // Acquire: pairs with the release stores that end each ownership.
-        let before = self.state.swap(BUSY, Ordering::Acquire);
-        (before != BUSY).then_some(before)
+        for _ in 0..64 {
+            // Acquire: pairs with the release stores that end each ownership.
+            let before = self.state.swap(BUSY, Ordering::Acquire);
+            if before != BUSY {
+                return Some(before);
+            }
+            std::hint::spin_loop();
+        }
+        None
     }
 
     /// As `take_held`; another thread that only looks at the slot, as every claim at a place does, is waited for.
@@ -245,6 +249,18 @@ impl Slot {
         false
     }
 
+    /// As `take_held`; any other thread that is at the slot is waited for, also when one comes after another.
+    fn take_held_however_long(&self) -> bool {
+        loop {
+            // Acquire: pairs with the release stores that end each ownership.
+            match self.state.load(Ordering::Acquire) {
+                EMPTY => return false,
+                HELD if self.take_held() => return true,
+                _ => std::thread::yield_now(),
+            }
+        }
+    }
+
     /// Moves the state from `HELD` to `BUSY`.
     fn take_held(&self) -> bool {
         // Acquire: pairs with the release store in `hold`.
@@ -258,3 +274,6 @@ fn thread_number() -> u64 {
     thread_local!(static MARK: u8 = const { 0 });
     MARK.try_with(|mark| std::ptr::from_ref(mark) as u64).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests;

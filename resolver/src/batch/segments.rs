@@ -226,3 +226,6 @@ impl Stack {
         ((head >> 32).wrapping_add(1) << 32) | u64::from(index)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -382,3 +382,6 @@ fn failure(out: &mut Vec<u8>, error_type: &str) {
     span.string_attribute(Field::ATTRIBUTES, "error.type", error_type);
     span.message(Field::STATUS, |status| status.varint(Field::STATUS_CODE, 2));
 }
+
+#[cfg(test)]
+mod tests;

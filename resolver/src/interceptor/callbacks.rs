@@ -104,7 +104,7 @@ unsafe extern "C" fn on_send(_rk: *mut RdKafka, message: *mut RdKafkaMessage, op
         // SAFETY: the client is used inside this callback only.
         let Some(client) = (unsafe { slot.client() }) else { return };
         // SAFETY: librdkafka keeps `message` alive, and to us alone, until this callback returns.
-        let Some(message) = (unsafe { Message::from_raw(&client.api, message) }) else { return };
+        let Some(message) = (unsafe { Message::sent(&client.api, message) }) else { return };
         client.start_send(slot.number(), &message);
     });
     NO_ERROR
@@ -128,7 +128,7 @@ unsafe extern "C" fn on_acknowledgement(
         // SAFETY: the client is used inside this callback only.
         let Some(client) = (unsafe { slot.client() }) else { return };
         // SAFETY: librdkafka keeps `message` alive until this callback returns.
-        let Some(message) = (unsafe { Message::from_raw(&client.api, message) }) else { return };
+        let Some(message) = (unsafe { Message::acknowledged(&client.api, message) }) else { return };
         client.finish_send(slot.number(), &message);
     });
     NO_ERROR

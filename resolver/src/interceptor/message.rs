@@ -1,5 +1,6 @@
 //! A message in a callback, and its headers: safe values over librdkafka's pointers.
 
+use std::cell::Cell;
 use std::ffi::{CStr, c_int};
 use std::marker::PhantomData;
 
@@ -18,10 +19,47 @@ pub(super) struct Headers<'a> {
     message: PhantomData<&'a RdKafkaMessage>,
 }
 
+// The address of the message that this thread sent last; 0 on threads that never send, such as librdkafka's own.
+thread_local!(static LAST_SENT: Cell<usize> = const { Cell::new(0) });
+
+/// `RD_KAFKA_RESP_ERR__PURGE_QUEUE`
+const PURGE_QUEUE: i32 = -152;
+/// `RD_KAFKA_RESP_ERR__PURGE_INFLIGHT`
+const PURGE_INFLIGHT: i32 = -151;
+
 impl<'a> Message<'a> {
-    /// `None` for a message that librdkafka did not make: `produce_batch`, when it finds no partition, acknowledges the
-    /// application's own struct, behind which there are no headers and no latency (rdkafka_msg.c,
-    /// `rd_kafka_produce_batch`). It is known by its missing topic.
+    /// A message that is being sent on the calling thread.
+    ///
+    /// # Safety
+    ///
+    /// `raw` is valid for `'a`, and was given to `on_send` by the librdkafka of `api`.
+    pub(super) unsafe fn sent(api: &'a KafkaApi, raw: *mut RdKafkaMessage) -> Option<Self> {
+        LAST_SENT.set(raw.addr());
+        // SAFETY: as the caller says.
+        unsafe { Self::from_raw(api, raw) }
+    }
+
+    /// A message that is acknowledged; `None` for one that librdkafka did not make.
+    ///
+    /// `produce_batch`, when the partitioner fails, acknowledges the application's own struct, behind which there are no
+    /// headers and no latency (rdkafka_msg.c, `rd_kafka_produce_batch`). It has no topic, unless the application wrote
+    /// one there. But it comes on the very thread that sent the message, right after that, and has not the message's
+    /// address; all else that fails on a sending thread was purged.
+    ///
+    /// # Safety
+    ///
+    /// `raw` is valid for `'a`, and was given to `on_acknowledgement` by the librdkafka of `api`.
+    pub(super) unsafe fn acknowledged(api: &'a KafkaApi, raw: *mut RdKafkaMessage) -> Option<Self> {
+        // SAFETY: as the caller says.
+        let message = unsafe { Self::from_raw(api, raw) }?;
+        if matches!(message.error(), 0 | PURGE_QUEUE | PURGE_INFLIGHT) {
+            return Some(message);
+        }
+        let last_sent = LAST_SENT.get();
+        (last_sent == 0 || last_sent == message.address()).then_some(message)
+    }
+
+    /// `None` for a message without a topic.
     ///
     /// # Safety
     ///

@@ -167,4 +167,40 @@ mod tests {
         assert_eq!(failed.parent_of([4; 8]), Some(None), "failed, and a root");
         assert_eq!(failed.parent_of([5; 8]), None);
     }
+    #[test]
+    fn what_two_threads_left_at_one_entry_is_no_parent() {
+        let entry = Entry { span_id: AtomicU64::new(0), parent: AtomicU64::new(0), facts: AtomicU64::new(0) };
+        entry.set(1, PARENT);
+        let facts = entry.facts.load(Ordering::Relaxed);
+        entry.set(2, Parent { span_id: [9; 8], remote: false });
+        assert_eq!(entry.get(2), Some(Parent { span_id: [9; 8], remote: false }));
+        entry.facts.store(facts, Ordering::Relaxed);
+        assert_eq!(entry.get(2), None, "the last of the stores was the other thread's");
+        entry.span_id.store(1, Ordering::Relaxed);
+        assert_eq!(entry.get(1), None, "the first of them too");
+    }
+
+    #[test]
+    fn threads_that_go_round_the_table_find_their_own_parents_or_none() {
+        let parents = Parents::new(1024);
+        let rounds = if cfg!(miri) { 200 } else { 100_000_u64 };
+        std::thread::scope(|scope| {
+            for thread in 1..=4_u64 {
+                let parents = &parents;
+                scope.spawn(move || {
+                    let mut kept = std::collections::VecDeque::new();
+                    for number in 0..rounds {
+                        let own = Parent { span_id: (thread << 32 | number).to_be_bytes(), remote: number % 2 == 0 };
+                        let random = (thread << 56 | number << 24).to_be_bytes();
+                        kept.push_back((parents.keep(random, own), own));
+                        if kept.len() > 200 {
+                            let (span, own) = kept.pop_front().unwrap();
+                            assert!(parents.has_parent(span));
+                            assert!(parents.parent_of(span).is_none_or(|found| found == own));
+                        }
+                    }
+                });
+            }
+        });
+    }
 }

@@ -190,3 +190,17 @@ mod tests {
         assert_eq!(protocol_name(131, "ERR_131?"), "_OTHER");
     }
 }
+
+/// The route of `topic` for some consumer of `resolver`.
+#[cfg(test)]
+pub(crate) fn test_route(resolver: &crate::Resolver, topic: &CStr) -> Arc<Route> {
+    let maker = RouteMaker {
+        side: Side::Consume,
+        client_id: String::new(),
+        group_id: None,
+        server: None,
+        bound: None,
+        api: None,
+    };
+    Arc::new(maker.route(&resolver.shared().unwrap(), topic))
+}

@@ -14,7 +14,7 @@ use tracer_resolver::interceptor::{
 };
 
 /// A client whose callbacks can be called one by one.
-pub struct FakeClient {
+pub(crate) struct FakeClient {
     properties: Vec<(CString, CString)>,
     kind: c_int,
     on_new: Cell<Option<(OnNew, *mut c_void)>>,
@@ -27,20 +27,20 @@ pub struct FakeClient {
 
 /// A message with its headers beside it.
 #[repr(C)]
-pub struct FakeMessage {
+pub(crate) struct FakeMessage {
     raw: RdKafkaMessage,
     headers: RefCell<FakeHeaders>,
     has_headers: Cell<bool>,
     topic: CString,
     /// What `rd_kafka_message_latency` says.
-    pub latency_micros: i64,
+    pub(crate) latency_micros: i64,
     /// What `rd_kafka_message_timestamp` says.
-    pub timestamp_millis: i64,
+    pub(crate) timestamp_millis: i64,
 }
 
 /// Up to eight headers, in place.
 #[derive(Default)]
-pub struct FakeHeaders {
+pub(crate) struct FakeHeaders {
     headers: [FakeHeader; 8],
     count: usize,
 }
@@ -62,12 +62,12 @@ impl Default for FakeHeader {
 
 impl FakeClient {
     /// A producer that `resolver` traces.
-    pub fn producer(resolver: &Resolver) -> Box<Self> {
+    pub(crate) fn producer(resolver: &Resolver) -> Box<Self> {
         Self::new(resolver, 0)
     }
 
     /// A consumer that `resolver` traces, through this door.
-    pub fn consumer(resolver: &Resolver, door: Door) -> Box<Self> {
+    pub(crate) fn consumer(resolver: &Resolver, door: Door) -> Box<Self> {
         Self::with_door(resolver, 1, door)
     }
 
@@ -106,37 +106,42 @@ impl FakeClient {
     }
 
     /// `rd_kafka_produce()` up to the partitioner.
-    pub fn send(&self, message: &FakeMessage) {
+    pub(crate) fn send(&self, message: &FakeMessage) {
         call(&self.on_send, message);
     }
 
     /// The broker's answer.
-    pub fn acknowledge(&self, message: &FakeMessage) {
+    pub(crate) fn acknowledge(&self, message: &FakeMessage) {
         call(&self.on_acknowledgement, message);
     }
 
     /// The hand-over to the application.
-    pub fn consume(&self, message: &FakeMessage) {
+    pub(crate) fn consume(&self, message: &FakeMessage) {
         call(&self.on_consume, message);
     }
 
+    /// `rd_kafka_destroy()`, as often as it is called; so does the drop.
+    pub fn destroy(&self) {
+        // SAFETY: the order of librdkafka, with the opaques that were registered.
+        unsafe {
+            if let Some((on_destroy, opaque)) = self.on_destroy.get() {
+                on_destroy(std::ptr::from_ref(self).cast_mut().cast(), opaque);
+            }
+            if let Some((on_conf_destroy, opaque)) = self.on_conf_destroy.get() {
+                on_conf_destroy(opaque);
+            }
+        }
+    }
+
     /// Whether the interceptors were registered.
-    pub fn is_traced(&self) -> bool {
+    pub(crate) fn is_traced(&self) -> bool {
         self.on_new.get().is_some()
     }
 }
 
 impl Drop for FakeClient {
     fn drop(&mut self) {
-        // SAFETY: the order of librdkafka, with the opaques that were registered.
-        unsafe {
-            if let Some((on_destroy, opaque)) = self.on_destroy.get() {
-                on_destroy(std::ptr::from_mut(self).cast(), opaque);
-            }
-            if let Some((on_conf_destroy, opaque)) = self.on_conf_destroy.get() {
-                on_conf_destroy(opaque);
-            }
-        }
+        self.destroy();
     }
 }
 
@@ -149,7 +154,7 @@ fn call(callback: &Cell<Option<(OnMessage, *mut c_void)>>, message: &FakeMessage
 
 impl FakeMessage {
     /// A message of `topic` without headers.
-    pub fn new(topic: &str) -> Box<Self> {
+    pub(crate) fn new(topic: &str) -> Box<Self> {
         let mut message = Box::new(Self {
             raw: RdKafkaMessage {
                 err: 0,
@@ -174,29 +179,29 @@ impl FakeMessage {
     }
 
     /// Forgets all headers.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.has_headers.set(false);
         self.headers.borrow_mut().count = 0;
     }
 
     /// Sets the error and the place in the log.
-    pub fn place(&mut self, err: i32, partition: i32, offset: i64) {
+    pub(crate) fn place(&mut self, err: i32, partition: i32, offset: i64) {
         (self.raw.err, self.raw.partition, self.raw.offset) = (err, partition, offset);
     }
 
     /// Appends a header as the application would.
-    pub fn add_header(&self, name: &CStr, value: &[u8]) {
+    pub(crate) fn add_header(&self, name: &CStr, value: &[u8]) {
         self.has_headers.set(true);
         self.headers.borrow_mut().add(name.to_bytes(), value);
     }
 
     /// Whether the application finds a header of this name.
-    pub fn has_header(&self, name: &str) -> bool {
+    pub(crate) fn has_header(&self, name: &str) -> bool {
         self.headers.borrow().iter().any(|header| header.name() == name.as_bytes())
     }
 
     /// The last header of this name.
-    pub fn header(&self, name: &str) -> Option<Vec<u8>> {
+    pub(crate) fn header(&self, name: &str) -> Option<Vec<u8>> {
         let headers = self.headers.borrow();
         headers
             .iter()

@@ -1,0 +1,144 @@
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+
+use super::*;
+use crate::Resolver;
+use crate::batch::record::{Outcome, SpanFlags, SpanKind, TimeInQueue};
+use crate::config::Source;
+use crate::interceptor::test_route;
+
+const MESSAGES: i64 = if cfg!(miri) { 300 } else { 40_000 };
+const HASH: u64 = 11;
+
+fn route() -> Arc<Route> {
+    let text = "version = 1\ndefault_service = \"shop\"\n[services.shop]\n";
+    let resolver = Resolver::load(Source::Text { name: "test.toml".into(), text: text.into() }).unwrap();
+    test_route(&resolver, c"orders")
+}
+
+fn span(route: &Arc<Route>, client: u64, offset: i64) -> FinishedSpan {
+    FinishedSpan {
+        route: Arc::as_ptr(route),
+        trace_id: [1; 16],
+        span_id: client.to_be_bytes(),
+        parent_span_id: [0; 8],
+        link_trace_id: [0; 16],
+        link_span_id: [0; 8],
+        start: offset as u64,
+        end: offset as u64,
+        offset,
+        time_in_queue: TimeInQueue::UNKNOWN,
+        partition: 0,
+        outcome: Outcome::OK,
+        kind: SpanKind::Receive,
+        flags: SpanFlags::default(),
+        trace_flags: 1,
+        extra_len: 0,
+    }
+}
+
+fn place(offset: i64) -> Place<'static> {
+    Place { topic: "orders", topic_hash: HASH, partition: 0, offset }
+}
+
+fn extra(offset: i64) -> Vec<u8> {
+    vec![offset as u8; [0, 1, 40, EXTRA, EXTRA + 1][offset as usize % 5]]
+}
+
+#[test]
+fn every_hand_over_is_claimed_or_leaves_and_never_both() {
+    let (handovers, route) = (Handovers::new(), route());
+    let seen = Mutex::new(HashMap::<(u64, i64), u32>::new());
+    let see = |span: &FinishedSpan, with: &[u8]| {
+        assert_eq!(with, extra(span.offset), "the extra is the span's own");
+        let key = (u64::from_be_bytes(span.span_id), span.offset);
+        *seen.lock().unwrap().entry(key).or_default() += 1;
+    };
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (handovers, route, see, done) = (&handovers, &route, &see, &done);
+        // Two clients that read the same messages; each processes every other one at once.
+        let clients: Vec<_> = (0..2_u64)
+            .map(|client| {
+                scope.spawn(move || {
+                    for offset in 0..MESSAGES {
+                        let span = span(route, client, offset);
+                        handovers.hold(&span, &extra(offset), HASH, client as usize, see);
+                        if offset % 2 == 0 {
+                            if let Some(claimed) = handovers.claim(&place(offset), |_| true) {
+                                see(&claimed.span, &claimed.extra);
+                            }
+                        }
+                    }
+                })
+            })
+            .collect();
+        let sweeper = scope.spawn(move || {
+            while !done.load(Ordering::Acquire) {
+                handovers.sweep(|span| span.offset % 7 == 0, see);
+                std::thread::yield_now();
+            }
+        });
+        clients.into_iter().for_each(|client| client.join().unwrap());
+        done.store(true, Ordering::Release);
+        sweeper.join().unwrap();
+    });
+    handovers.sweep(|_| true, &see);
+    let seen = seen.into_inner().unwrap();
+    assert_eq!(seen.len() as i64, 2 * MESSAGES, "none is lost");
+    assert!(seen.values().all(|times| *times == 1), "none is seen twice");
+    assert_eq!(handovers.held.load(Ordering::Relaxed), 0);
+    drop(handovers);
+    assert_eq!(Arc::strong_count(&route), 1, "every claim gave its route back");
+}
+
+#[test]
+fn a_claim_takes_the_message_it_names_and_only_if_the_route_is_accepted() {
+    let (handovers, route) = (Handovers::new(), route());
+    let never = |_: &FinishedSpan, _: &[u8]| panic!("there is room");
+    handovers.hold(&span(&route, 0, 5), b"state", HASH, 0, never);
+    // The same place in the table.
+    assert!(handovers.claim(&place(5 + PLACES as i64), |_| true).is_none());
+    assert!(handovers.claim(&place(5), |_| false).is_none());
+    let claimed = handovers.claim(&place(5), |_| true).unwrap();
+    assert_eq!((claimed.span.offset, claimed.extra), (5, b"state".to_vec()));
+    assert!(handovers.claim(&place(5), |_| true).is_none(), "once");
+}
+
+#[test]
+fn a_hand_over_whose_place_is_needed_leaves() {
+    let (handovers, route) = (Handovers::new(), route());
+    let mut left = Vec::new();
+    for offset in [3, 3 + PLACES as i64] {
+        handovers.hold(&span(&route, 0, offset), &[9], HASH, 0, |span, extra| left.push((span.offset, extra.to_vec())));
+    }
+    assert_eq!(left, [(3, vec![9])]);
+}
+
+#[test]
+fn a_claim_waits_for_a_thread_that_only_looks() {
+    let (handovers, route) = (Handovers::new(), route());
+    handovers.hold(&span(&route, 0, 1), &[], HASH, 0, |_, _| panic!("there is room"));
+    let index = Handovers::place(HASH, 0, 1);
+    assert!(handovers.slots[index].take_held());
+    let state = &handovers.slots[index].state;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::yield_now();
+            state.store(HELD, Ordering::Release);
+        });
+        assert!(handovers.claim(&place(1), |_| true).is_some());
+    });
+}
+
+#[test]
+fn a_leave_that_fails_leaves_no_slot_busy() {
+    let (handovers, route) = (Handovers::new(), route());
+    handovers.hold(&span(&route, 0, 1), &[], HASH, 0, |_, _| panic!("there is room"));
+    let swept = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        handovers.sweep(|_| true, |_, _| panic!("as a defect would"));
+    }));
+    assert!(swept.is_err());
+    handovers.sweep(|_| true, |_, _| panic!("it was given away"));
+}

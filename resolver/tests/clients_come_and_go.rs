@@ -1,0 +1,99 @@
+//! Promise: clients may be created, used and destroyed by many threads at once, and destroyed twice.
+//!
+//! The callbacks run over a fake librdkafka, so that this also runs under valgrind and the sanitizers in moments.
+
+#[path = "support/fake_kafka.rs"]
+mod fake_kafka;
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use fake_kafka::{FakeClient, FakeMessage};
+use tracer_resolver::config::Source;
+use tracer_resolver::interceptor::Door;
+use tracer_resolver::{MessagePlace, Processing, Resolver};
+
+/// A flush lets every hand-over of the process leave: the other test's too, which its guards would then miss.
+static ALONE: Mutex<()> = Mutex::new(());
+
+const ROUNDS: i64 = 300;
+
+fn resolver() -> Resolver {
+    let text = "version = 1\ndefault_service = \"shop\"\n[services.shop]\n";
+    Resolver::load(Source::Text { name: "test.toml".into(), text: text.into() }).unwrap()
+}
+
+#[test]
+fn by_many_threads_at_once() {
+    let _alone = ALONE.lock();
+    let resolver = resolver();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let resolver = &resolver;
+            scope.spawn(move || {
+                let mut message = FakeMessage::new("orders");
+                for round in 0..ROUNDS {
+                    let producer = FakeClient::producer(resolver);
+                    let consumer = FakeClient::consumer(resolver, Door::Rust);
+                    assert!(producer.is_traced() && consumer.is_traced());
+                    let mut open = Vec::new();
+                    for offset in 0..10 {
+                        message.clear();
+                        message.place(0, thread, round * 10 + offset);
+                        producer.send(&message);
+                        producer.acknowledge(&message);
+                        consumer.consume(&message);
+                        if offset % 2 == 0 {
+                            let place = MessagePlace { topic: "orders", partition: thread, offset: round * 10 + offset };
+                            open.push(Processing::start(resolver, place, std::iter::empty(), None));
+                        }
+                    }
+                    drop((producer, consumer));
+                    // After their consumer.
+                    drop(open);
+                }
+            });
+        }
+        scope.spawn(|| {
+            // Threads that end right after they have used a client that others go on with.
+            for _ in 0..ROUNDS {
+                let resolver = &resolver;
+                std::thread::scope(|inner| {
+                    inner.spawn(move || {
+                        let producer = FakeClient::producer(resolver);
+                        let message = FakeMessage::new("orders");
+                        producer.send(&message);
+                        producer.acknowledge(&message);
+                    });
+                });
+            }
+        });
+    });
+    assert!(resolver.flush(Duration::from_secs(20)));
+    let service = &resolver.stats().services[0];
+    // Each message has a send and a consumer span, whether somebody processed it or not; two of the latter if another
+    // thread was suspended just where its hand-over should have waited.
+    let expected = (4 * ROUNDS * 20 + ROUNDS) as u64;
+    let spans = service.spans + service.dropped_buffer_full;
+    assert!((expected..expected + 20).contains(&spans), "{spans} of {expected}");
+}
+
+#[test]
+fn and_callbacks_that_come_after_the_last_one_find_nothing() {
+    let _alone = ALONE.lock();
+    let resolver = resolver();
+    let message = FakeMessage::new("payments");
+    let producer = FakeClient::producer(&resolver);
+    producer.send(&message);
+    producer.destroy();
+    producer.acknowledge(&message);
+    producer.destroy();
+    // The slot has another client by now, which the first one's opaque must not find.
+    let other = FakeClient::producer(&resolver);
+    other.send(&message);
+    producer.acknowledge(&message);
+    producer.destroy();
+    other.acknowledge(&message);
+    assert!(resolver.flush(Duration::from_secs(20)));
+    assert_eq!(resolver.stats().services[0].spans, 1);
+}
