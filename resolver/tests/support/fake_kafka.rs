@@ -2,6 +2,7 @@
 //! counted or measured is ours alone.
 
 #![expect(dead_code, reason = "each of the programs that include this file uses a part of it")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
