@@ -181,10 +181,14 @@ fn is_of_the_service_that_is_asked_for_when_one_thread_reads_for_several() {
 fn is_of_the_resolver_that_is_asked_when_two_trace_the_same_messages() {
     let _alone = alone();
     let (kafka, one, other) = (Kafka::start(&["orders"]), Traced::start(""), Traced::start(""));
-    send(&kafka, &one, 1);
+    send(&kafka, &one, 2);
     let (ones, others) = (consumer(&kafka, &one, "one"), consumer(&kafka, &other, "other"));
-    let (for_one, for_other) = (next_message(&ones), next_message(&others));
-    drop(Processing::start_for(&other.resolver, None, &for_other));
-    drop(Processing::start_for(&one.resolver, None, &for_one));
-    assert_eq!((one.drawing(), other.drawing()), (PROCESSED.to_owned(), "~ app: process orders\n".to_owned()));
+    let (first, second) = (next_message(&ones), next_message(&ones));
+    (0..2).for_each(|_| drop(next_message(&others)));
+    drop(Processing::start_for(&other.resolver, None, &first));
+    drop(Processing::start_for(&one.resolver, None, &second));
+    assert_eq!(one.drawing(), format!("app: send orders\n  app: receive orders\n{PROCESSED}"));
+    let mut names: Vec<_> = other.spans().into_iter().map(|span| span.name).collect();
+    names.sort();
+    assert_eq!(names, ["process orders", "receive orders"]);
 }
