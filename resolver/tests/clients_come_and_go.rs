@@ -44,7 +44,8 @@ fn by_many_threads_at_once() {
                         producer.acknowledge(&message);
                         consumer.consume(&message);
                         if offset % 2 == 0 {
-                            let place = MessagePlace { topic: "orders", partition: thread, offset: round * 10 + offset };
+                            let place =
+                                MessagePlace { topic: "orders", partition: thread, offset: round * 10 + offset };
                             open.push(Processing::start(resolver, place, std::iter::empty(), None));
                         }
                     }
