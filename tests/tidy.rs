@@ -1,6 +1,8 @@
 //! Promise: the code is laid out as it says it is: who may use whom, where `unsafe` may stand, how files begin and how
 //! long they get.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
