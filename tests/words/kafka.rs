@@ -77,15 +77,6 @@ pub fn subscribe(config: &ClientConfig, topic: &str) -> BaseConsumer {
     consumer
 }
 
-/// A consumer of the first partition of one topic, from its beginning, without the seconds that joining a group takes.
-pub fn assign(config: &ClientConfig, topic: &str) -> BaseConsumer {
-    let consumer: BaseConsumer = config.create().unwrap();
-    let mut partitions = TopicPartitionList::new();
-    partitions.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
-    consumer.assign(&partitions).unwrap();
-    consumer
-}
-
 /// The headers of a message: names, and values as text, `NULL` without one.
 pub fn headers_of(message: &impl Message) -> Vec<(String, String)> {
     let text =
