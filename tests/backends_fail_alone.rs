@@ -1,6 +1,8 @@
 //! Promise: whatever a backend does, messages flow as fast as ever, the other backends get every span, the counters say
 //! where each one went, and the end comes in time.
 
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use std::time::{Duration, Instant};
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};

@@ -1,5 +1,7 @@
 //! Promise: at 100 % sampling, bursts of ten thousand messages lose no span and double none.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 

@@ -1,6 +1,8 @@
 //! Promise: the one variable and the one line of the README are all a program needs; a file that cannot be trusted stops
 //! no program unless it is asked to be strict, and is always told.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;

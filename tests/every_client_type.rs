@@ -1,6 +1,8 @@
 //! Promise: every client type of the `rdkafka` crate is traced as it is, and behaves as untraced: callbacks, null keys,
 //! seeking, transactions, groups.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,6 +1,8 @@
 //! Promise: a send that fails is a failed span with the protocol's name of the error, and sending the same record again
 //! makes a sibling of it.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use std::time::Duration;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};

@@ -1,5 +1,7 @@
 //! Promise: the JSON file of 2019 still works, with its documented meaning, down to the agent's UDP port.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use std::time::Duration;
 
 use rdkafka::message::Message as _;

@@ -1,6 +1,8 @@
 //! Promise: without a file the `OTEL_*` variables configure one service for everything; with nothing, tracing is off and
 //! says so once; and a program asks for its resolver only once, from any thread.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use std::process::Command;
 use std::time::Duration;
 

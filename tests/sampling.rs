@@ -1,6 +1,8 @@
 //! Promise: a service's or topic's sampler decides new traces, a parent's decision wins unless told otherwise, and an
 //! unsampled message costs no span but passes its context on.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use std::collections::HashMap;
 
 use opentelemetry::Context;

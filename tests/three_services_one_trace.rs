@@ -1,6 +1,8 @@
 //! Promise: one file gives each of several services in one process its own tracer and backend plugin, and a message's
 //! whole way through them is one trace.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use std::time::Duration;
 
 use rdkafka::ClientConfig;

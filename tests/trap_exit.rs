@@ -3,6 +3,8 @@
 //! Without `host::at_exit` in `resolver/src/resolver/at_exit.rs` the first two tests find no span. Without the deadline
 //! there, the last one takes as long as its plugin, and the watchdog of `words::child` ends it.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use std::time::Duration;
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};

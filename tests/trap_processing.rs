@@ -4,6 +4,8 @@
 //! Without the table of `resolver/src/batch/handovers.rs` every processed message has a `receive` beside its `process`;
 //! without the wait in its `take_held_in_time` two groups in one process take each other's.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,6 +1,8 @@
 //! Promise: what is not to be traced is not touched: its headers are, byte for byte, what the application sent and what
 //! the broker has; `trace = "propagate"` passes the context on and makes no span.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use opentelemetry::{Context, KeyValue};

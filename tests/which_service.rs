@@ -1,6 +1,8 @@
 //! Promise: each message belongs to the service that the file says, by side, topic, client and group, through real
 //! clients.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -177,7 +179,7 @@ fn binding_to_a_service_that_is_not_there_is_refused_and_names_those_that_are() 
 fn two_clients_in_a_process_share_one_tracer_per_service() {
     // P1: the original built a tracer, with its threads, per client.
     let cluster = TracedCluster::start(&["orders"], "[services.shop]\nproduces = [\"*\"]\n");
-    let threads = || std::fs::read_dir("/proc/self/task").unwrap().filter(|entry| named_ours(entry)).count();
+    let threads = || std::fs::read_dir("/proc/self/task").unwrap().filter(named_ours).count();
     let first = cluster.producer();
     send(&first, record("orders"));
     assert!(cluster.resolver.flush(Duration::from_secs(10)));

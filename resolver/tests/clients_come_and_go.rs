@@ -2,6 +2,8 @@
 //!
 //! The callbacks run over a fake librdkafka, so that this also runs under valgrind and the sanitizers in moments.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 #[path = "support/fake_kafka.rs"]
 mod fake_kafka;
 
@@ -44,7 +46,8 @@ fn by_many_threads_at_once() {
                         producer.acknowledge(&message);
                         consumer.consume(&message);
                         if offset % 2 == 0 {
-                            let place = MessagePlace { topic: "orders", partition: thread, offset: round * 10 + offset };
+                            let place =
+                                MessagePlace { topic: "orders", partition: thread, offset: round * 10 + offset };
                             open.push(Processing::start(resolver, place, std::iter::empty(), None));
                         }
                     }
