@@ -235,10 +235,10 @@ fn an_answer_that_breaks_off_after_its_status_is_an_answer() {
         let (mut connection, _) = listener.accept().unwrap();
         let length = sample_spans::bytes(&sample_spans::order_and_payment()).len();
         let mut request: Vec<u8> = Vec::new();
-        while !request
+        while request
             .windows(4)
             .position(|end| end == b"\r\n\r\n")
-            .is_some_and(|head| request.len() == head + 4 + length)
+            .is_none_or(|head| request.len() != head + 4 + length)
         {
             let mut bytes = [0; 4096];
             let count = connection.read(&mut bytes).unwrap();

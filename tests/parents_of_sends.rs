@@ -226,10 +226,7 @@ fn a_header_without_a_value_or_with_a_broken_one_is_no_parent_and_no_crash() {
     assert_eq!(spans.len(), broken.len() + 1);
     assert!(spans.iter().all(|span| span.parent_span_id.is_empty()), "{spans:#?}");
     let consumer = assign(&cluster.kafka.consumer_config("untraced"), "orders");
-    let mut last = next_message(&consumer);
-    for _ in 1..spans.len() {
-        last = next_message(&consumer);
-    }
+    let last = (0..spans.len()).map(|_| next_message(&consumer)).reduce(|_, later| later).unwrap();
     assert_eq!(headers_of(&last)[0], ("mine".to_owned(), "NULL".to_owned()), "a null stays a null");
     assert!(header_of(&last, "traceparent").is_some_and(|value| value.contains(&spans.last().unwrap().span_id)));
 }

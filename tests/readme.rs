@@ -1,7 +1,5 @@
 //! Promise: what the README shows is true.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
-
 use tracer_resolver::config::{self, Source};
 
 const README: &str = include_str!("../README.md");

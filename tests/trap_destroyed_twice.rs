@@ -4,6 +4,8 @@
 //! the reclaiming of slots in `SlotId::take` the failures below exhaust the 65536 slots, and the last client, which
 //! could be created, goes untraced.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use std::time::Duration;
 
 use rdkafka::ClientConfig;

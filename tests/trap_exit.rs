@@ -1,23 +1,25 @@
 //! Promise: a process that ends normally exports what it has in hand, within a deadline.
 //!
 //! Without `host::at_exit` in `resolver/src/resolver/at_exit.rs` the first two tests find no span. Without the deadline
-//! there, the last two hang until the watchdog of `words::child`.
+//! there, the last one takes as long as its plugin, and the watchdog of `words::child` ends it.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use std::time::Duration;
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use tracer_resolver::EXIT_DEADLINE;
+use tracer_resolver::config::Source;
+use tracer_resolver::{EXIT_DEADLINE, Resolver};
 use tracer_resolver_rdkafka::Instrumentation;
 use words::kafka::{Kafka, assign, next_message};
 use words::receivers::OtlpReceiver;
 use words::{child, draw_traces, resolver_to};
 
 /// Sends a message and consumes it: a span that was pushed, and a hand-over that waits for a guard.
-fn work(endpoint: &str) {
-    let resolver = resolver_to(endpoint, "");
+fn work(resolver: &Resolver) {
     let kafka = Kafka::start(&["orders"]);
     let traced = |mut config| {
-        Instrumentation::new(&resolver).apply(&mut config).unwrap();
+        Instrumentation::new(resolver).apply(&mut config).unwrap();
         config
     };
     let producer: BaseProducer = traced(kafka.config()).create().unwrap();
@@ -34,7 +36,7 @@ const EXPECTED: &str = "app: send orders\n  app: receive orders\n";
 #[test]
 fn returning_from_main_exports_what_is_in_hand() {
     if child::part().is_some() {
-        return work(&child::given("ENDPOINT"));
+        return work(&resolver_to(&child::given("ENDPOINT"), ""));
     }
     let collector = OtlpReceiver::start().unwrap();
     child::run("returning_from_main_exports_what_is_in_hand", "work", &[("ENDPOINT", &collector.endpoint())])
@@ -45,7 +47,7 @@ fn returning_from_main_exports_what_is_in_hand() {
 #[test]
 fn exit_exports_what_is_in_hand() {
     if child::part().is_some() {
-        work(&child::given("ENDPOINT"));
+        work(&resolver_to(&child::given("ENDPOINT"), ""));
         std::process::exit(0);
     }
     let collector = OtlpReceiver::start().unwrap();
@@ -56,7 +58,7 @@ fn exit_exports_what_is_in_hand() {
 #[test]
 fn a_backend_that_is_not_there_delays_the_end_by_the_deadline_at_most() {
     if child::part().is_some() {
-        work(&child::given("ENDPOINT"));
+        work(&resolver_to(&child::given("ENDPOINT"), ""));
         std::process::exit(0);
     }
     // Nobody listens on the discard port of loopback.
@@ -69,7 +71,7 @@ fn a_backend_that_is_not_there_delays_the_end_by_the_deadline_at_most() {
 #[test]
 fn a_backend_that_never_answers_delays_the_end_by_the_deadline_at_most() {
     if child::part().is_some() {
-        work(&child::given("ENDPOINT"));
+        work(&resolver_to(&child::given("ENDPOINT"), ""));
         std::process::exit(0);
     }
     let collector = OtlpReceiver::start().unwrap();
@@ -79,4 +81,28 @@ fn a_backend_that_never_answers_delays_the_end_by_the_deadline_at_most() {
     ended.expect_success();
     assert!(ended.took < EXIT_DEADLINE * 4, "{:?}", ended.took);
     assert!(!collector.server().requests().is_empty(), "it was tried");
+}
+
+#[test]
+fn a_plugin_that_blocks_for_ever_delays_the_end_by_the_deadline_at_most() {
+    let test = "a_plugin_that_blocks_for_ever_delays_the_end_by_the_deadline_at_most";
+    if child::part().is_none() {
+        let ended = child::run(test, "work", &[]);
+        ended.expect_success();
+        assert!(ended.took < EXIT_DEADLINE * 4, "{:?}", ended.took);
+        return;
+    }
+    let text = r#"
+        version = 1
+        default_service = "app"
+        [services.app]
+        export = ["bad"]
+        [backends.bad]
+        plugin = "misbehaving"
+        timeout = "1h"
+        config = { mode = "block", until = "/nowhere/at/all" }
+    "#;
+    let resolver = Resolver::load(Source::Text { name: "test.toml".into(), text: text.into() }).unwrap();
+    assert!(!resolver.report().has_errors(), "{}", resolver.report().render(false));
+    work(&resolver);
 }

@@ -4,6 +4,8 @@
 //! and no export threads, and its spans never arrive; without its call in `Resolver::load` this happens to servers that
 //! read the file, then fork their workers. Without `ids::reseed` there, parent and child give out the same ids.
 
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

@@ -4,6 +4,8 @@
 //! a fresh list instead of a change in place (`Message::add_headers` for every message) the application's headers are
 //! gone, and freed twice when the send fails.
 
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use std::time::Duration;
 
 use opentelemetry::KeyValue;

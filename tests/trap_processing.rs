@@ -4,6 +4,8 @@
 //! Without the table of `resolver/src/batch/handovers.rs` every processed message has a `receive` beside its `process`;
 //! without the wait in its `take_held_in_time` two groups in one process take each other's.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -173,4 +175,20 @@ fn is_of_the_service_that_is_asked_for_when_one_thread_reads_for_several() {
     drop(Processing::start_for(&traced.resolver, Some("other"), &for_other));
     drop(Processing::start_for(&traced.resolver, Some("app"), &for_app));
     assert_eq!(traced.drawing(), "app: send orders\n  other: process orders\n  app: process orders\n");
+}
+
+#[test]
+fn is_of_the_resolver_that_is_asked_when_two_trace_the_same_messages() {
+    let _alone = alone();
+    let (kafka, one, other) = (Kafka::start(&["orders"]), Traced::start(""), Traced::start(""));
+    send(&kafka, &one, 2);
+    let (ones, others) = (consumer(&kafka, &one, "one"), consumer(&kafka, &other, "other"));
+    let (first, second) = (next_message(&ones), next_message(&ones));
+    (0..2).for_each(|_| drop(next_message(&others)));
+    drop(Processing::start_for(&other.resolver, None, &first));
+    drop(Processing::start_for(&one.resolver, None, &second));
+    assert_eq!(one.drawing(), format!("app: send orders\n  app: receive orders\n{PROCESSED}"));
+    let mut names: Vec<_> = other.spans().into_iter().map(|span| span.name).collect();
+    names.sort();
+    assert_eq!(names, ["process orders", "receive orders"]);
 }

@@ -4,6 +4,8 @@
 //! size in `resolver/src/interceptor/injecting.rs` every test here ends with its child aborted by SIGABRT
 //! (`rd_kafka_msgset_writer_finalize: assert: len <= max_msg_size`).
 
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test may fail loudly")]
+
 use std::time::Duration;
 
 use opentelemetry::Context;

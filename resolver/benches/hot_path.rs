@@ -4,7 +4,13 @@
 //! Without arguments: times every stage, all interleaved in one run. `--instructions`: counts instructions of all
 //! threads with valgrind's callgrind, which repeats on a noisy machine. `--quick`: less of both, to see that it works.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, clippy::indexing_slicing, reason = "a bench, not shipped")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "not shipped"
+)]
 
 #[path = "../tests/support/fake_kafka.rs"]
 mod fake_kafka;

@@ -64,7 +64,7 @@ mod counter {
             return None;
         }
         let passed = now_ticks().wrapping_sub(ticks);
-        let passed = (u128::from(passed) * u128::from(scale) >> 32) as u64;
+        let passed = ((u128::from(passed) * u128::from(scale)) >> 32) as u64;
         (passed < VALID_NANOS).then(|| nanos.wrapping_add(passed))
     }
 

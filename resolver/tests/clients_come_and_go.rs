@@ -2,6 +2,8 @@
 //!
 //! The callbacks run over a fake librdkafka, so that this also runs under valgrind and the sanitizers in moments.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 #[path = "support/fake_kafka.rs"]
 mod fake_kafka;
 

@@ -3,6 +3,8 @@
 //! The callbacks run on this thread over a fake librdkafka that never allocates; the allocator counts what this thread
 //! asks it for.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 #[path = "support/fake_kafka.rs"]
 mod fake_kafka;
 

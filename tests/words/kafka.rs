@@ -61,19 +61,19 @@ pub fn next_message(consumer: &BaseConsumer) -> OwnedMessage {
     panic!("no message came");
 }
 
-/// A consumer of one topic.
-pub fn subscribe(config: &ClientConfig, topic: &str) -> BaseConsumer {
-    let consumer: BaseConsumer = config.create().unwrap();
-    consumer.subscribe(&[topic]).unwrap();
-    consumer
-}
-
-/// A consumer of the first partition of one topic, from its beginning, without the seconds that joining a group takes.
+/// A consumer of partition 0 of one topic from its beginning, without its group's ceremony.
 pub fn assign(config: &ClientConfig, topic: &str) -> BaseConsumer {
     let consumer: BaseConsumer = config.create().unwrap();
     let mut partitions = TopicPartitionList::new();
     partitions.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
     consumer.assign(&partitions).unwrap();
+    consumer
+}
+
+/// A consumer of one topic.
+pub fn subscribe(config: &ClientConfig, topic: &str) -> BaseConsumer {
+    let consumer: BaseConsumer = config.create().unwrap();
+    consumer.subscribe(&[topic]).unwrap();
     consumer
 }
 

@@ -1,5 +1,7 @@
 //! librdkafka's own functions, for what the `rdkafka` crate does not do: a producer as a C program has it.
 
+#![expect(clippy::not_unsafe_ptr_arg_deref, reason = "tests hand on what librdkafka gave them")]
+
 use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_void};
 use std::ptr;

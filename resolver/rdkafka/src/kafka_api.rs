@@ -12,6 +12,7 @@ macro_rules! function {
 }
 
 /// The functions of the one librdkafka in this program.
+#[expect(clippy::missing_transmute_annotations, reason = "the fields of the table are the annotations")]
 pub(crate) static KAFKA_API: std::sync::LazyLock<KafkaApi> = std::sync::LazyLock::new(|| KafkaApi {
     conf_interceptor_add_on_new: function!(rd_kafka_conf_interceptor_add_on_new),
     conf_interceptor_add_on_conf_destroy: function!(rd_kafka_conf_interceptor_add_on_conf_destroy),

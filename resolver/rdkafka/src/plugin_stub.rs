@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn where_memory_files_are_refused_a_temporary_file_serves() {
-        assert_eq!(call(&temporary_file(&image(answer as usize as u64, 3)).unwrap()), 10);
+        assert_eq!(call(&temporary_file(&image(answer as *const () as usize as u64, 3)).unwrap()), 10);
     }
 
     #[test]

@@ -66,10 +66,13 @@ impl BatchThread {
         if let Some(handovers) = pipeline.handovers() {
             let claimable_since = clock::unix_nanos().saturating_sub(CLAIM_WINDOW.as_nanos() as u64);
             // The clock may be set back: what names a route that is about to go, goes too, however young it seems.
-            let leaves = |span: &FinishedSpan, route: &Route| {
-                span.start < claimable_since
-                    || gone_routes.contains(&span.route)
-                    || inbox.flushes.iter().any(|flush| flush.concerns(route))
+            let flushed = |span: &FinishedSpan| {
+                // SAFETY: a waiting hand-over's route is alive: its routes are dropped below, after this sweep.
+                unsafe { span.route.as_ref() }
+                    .is_some_and(|route| inbox.flushes.iter().any(|flush| flush.concerns(route)))
+            };
+            let leaves = |span: &FinishedSpan| {
+                span.start < claimable_since || gone_routes.contains(&span.route) || flushed(span)
             };
             handovers.sweep(leaves, |span, extra| {
                 if span.trace_flags & 1 == 1 {

@@ -105,7 +105,7 @@ impl Handovers {
         if before == HELD {
             // SAFETY: a slot that was HELD was written.
             let displaced = unsafe { held.assume_init_ref() };
-            // SAFETY: as above: the extra is this thread's, and was written as long as the span says.
+            // SAFETY: the slot is this thread's, and with it the extra, and was written as long as the span says.
             leave(&displaced.span, unsafe { self.extra(index, &displaced.span) });
         } else {
             self.held.fetch_add(1, Ordering::Relaxed);
@@ -165,11 +165,7 @@ impl Handovers {
     ///
     /// A slot that another thread is at is waited for: afterwards no thread follows a route that a hand-over named
     /// before the call and that `leaves` says yes to. Runs on the batch thread only, which may wait.
-    pub(crate) fn sweep(
-        &self,
-        leaves: impl Fn(&FinishedSpan, &Route) -> bool,
-        mut leave: impl FnMut(&FinishedSpan, &[u8]),
-    ) {
+    pub(crate) fn sweep(&self, leaves: impl Fn(&FinishedSpan) -> bool, mut leave: impl FnMut(&FinishedSpan, &[u8])) {
         // Acquire: pairs with the release in `claim`.
         if self.held.load(Ordering::Acquire) == 0 {
             return;
@@ -180,13 +176,12 @@ impl Handovers {
             }
             // SAFETY: `take_held` moved the state to BUSY, so this thread owns `held`.
             let held = unsafe { (*slot.held.get()).assume_init_ref() };
-            // SAFETY: a held record's route is alive: its client's hand-overs are swept before its routes are dropped.
-            if !leaves(&held.span, unsafe { &*held.span.route }) {
+            if !leaves(&held.span) {
                 slot.state.store(HELD, Ordering::Release);
                 continue;
             }
             // Copied, so that a `leave` that fails leaves no slot busy for ever.
-            // SAFETY: as above: the extra is this thread's, and was written as long as the span says.
+            // SAFETY: the slot is this thread's, and with it the extra, and was written as long as the span says.
             let (span, extra) = (held.span, unsafe { self.extra(index, &held.span) }.to_vec());
             slot.state.store(EMPTY, Ordering::Release);
             self.held.fetch_sub(1, Ordering::Relaxed);

@@ -141,6 +141,7 @@ fn set_length(out: &mut Vec<u8>, opened: usize) {
     }
 }
 
+#[expect(clippy::indexing_slicing, reason = "runs in the compiler only, where it would be an error")]
 const fn head<const N: usize>(child: bool) -> [u8; N] {
     let mut head = [0; N];
     head[0] = SPANS_TAG;
@@ -280,6 +281,7 @@ const OFFSET: Key<29> = key(b"messaging.kafka.offset", 0x18);
 const TIME_IN_QUEUE: Key<33> = key(b"kafka.record.queue_time_ms", 0x18);
 
 /// `attributes`, its length, `key`, its length and text, `value`, its length, and the tag of the `AnyValue`'s field.
+#[expect(clippy::indexing_slicing, reason = "runs in the compiler only, where it would be an error")]
 const fn key<const N: usize>(text: &[u8], any_tag: u8) -> Key<N> {
     assert!(N == text.len() + 7);
     let mut bytes = [0; N];

@@ -177,20 +177,6 @@ fn protocol_name(code: i32, librdkafka_name: &str) -> &str {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::protocol_name;
-
-    #[test]
-    fn an_error_is_named_as_the_protocol_names_it_and_an_unknown_one_has_no_name_of_its_own() {
-        assert_eq!(protocol_name(10, "MSG_SIZE_TOO_LARGE"), "MESSAGE_TOO_LARGE");
-        assert_eq!(protocol_name(-1, "UNKNOWN"), "UNKNOWN_SERVER_ERROR");
-        assert_eq!(protocol_name(19, "NOT_ENOUGH_REPLICAS"), "NOT_ENOUGH_REPLICAS");
-        assert_eq!(protocol_name(-192, "_MSG_TIMED_OUT"), "_MSG_TIMED_OUT");
-        assert_eq!(protocol_name(131, "ERR_131?"), "_OTHER");
-    }
-}
-
 /// The route of `topic` for some consumer of `resolver`.
 #[cfg(test)]
 pub(crate) fn test_route(resolver: &crate::Resolver, topic: &CStr) -> Arc<Route> {
@@ -203,4 +189,18 @@ pub(crate) fn test_route(resolver: &crate::Resolver, topic: &CStr) -> Arc<Route>
         api: None,
     };
     Arc::new(maker.route(&resolver.shared().unwrap(), topic))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::protocol_name;
+
+    #[test]
+    fn an_error_is_named_as_the_protocol_names_it_and_an_unknown_one_has_no_name_of_its_own() {
+        assert_eq!(protocol_name(10, "MSG_SIZE_TOO_LARGE"), "MESSAGE_TOO_LARGE");
+        assert_eq!(protocol_name(-1, "UNKNOWN"), "UNKNOWN_SERVER_ERROR");
+        assert_eq!(protocol_name(19, "NOT_ENOUGH_REPLICAS"), "NOT_ENOUGH_REPLICAS");
+        assert_eq!(protocol_name(-192, "_MSG_TIMED_OUT"), "_MSG_TIMED_OUT");
+        assert_eq!(protocol_name(131, "ERR_131?"), "_OTHER");
+    }
 }

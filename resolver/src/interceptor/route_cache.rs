@@ -46,7 +46,9 @@ pub(super) unsafe fn route<'a>(
     let route = Arc::as_ptr(&find()?);
     // A thread whose locals are gone asks every time.
     let _ = ENTRIES_OF_THREAD.try_with(|entries| {
-        entries.get(index).map(|entry| entry.set(Entry { client, topic_handle, route }));
+        if let Some(entry) = entries.get(index) {
+            entry.set(Entry { client, topic_handle, route });
+        }
     });
     // SAFETY: the client keeps it.
     Some(unsafe { &*route })

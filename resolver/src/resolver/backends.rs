@@ -137,7 +137,9 @@ impl Backends {
             many => std::thread::scope(|scope| {
                 let action = &action;
                 let threads: Vec<_> = many.iter().map(|queue| scope.spawn(move || action(queue))).collect();
-                threads.into_iter().fold(true, |all, thread| thread.join().unwrap_or(false) && all)
+                // Every one is waited for, whatever the others say.
+                let ended: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap_or(false)).collect();
+                ended.into_iter().all(|ended| ended)
             }),
         }
     }
@@ -151,8 +153,9 @@ impl Backends {
     /// Runs in a fork: the plugins' threads and sockets are the parent's, so every backend is created again.
     #[cold]
     fn restart(&self, generation: usize) -> Running {
-        for queue in self.running.iter().take(generation).filter_map(OnceLock::get).flat_map(|parent| &parent.queues) {
-            queue.as_ref().map(|queue| queue.abandon());
+        let parents = self.running.iter().take(generation).filter_map(OnceLock::get);
+        for queue in parents.flat_map(|parent| &parent.queues).flatten() {
+            queue.abandon();
         }
         if generation + 1 == MAX_FORKS {
             report::error("this process is a fork of a fork, and so on, too often: the next one will trace nothing");

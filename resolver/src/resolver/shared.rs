@@ -26,9 +26,12 @@ pub(crate) struct Shared {
     counters: Vec<Arc<ServiceCounters>>,
     backends: Arc<Backends>,
     /// Routes of messages that a processing guard met and no client of ours handed over.
-    pub(crate) processing_routes: RwLock<HashMap<(String, Option<usize>), Arc<Route>>>,
+    pub(crate) processing_routes: RwLock<ProcessingRoutes>,
     told_topic_limit: AtomicBool,
 }
+
+/// Routes of messages that no client of ours handed over, by topic and by the service that was named.
+pub(crate) type ProcessingRoutes = HashMap<(String, Option<usize>), Arc<Route>>;
 
 impl Shared {
     /// Builds the tracers, and loads and creates the backends; what fails is off and stands in `report`.

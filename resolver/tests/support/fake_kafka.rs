@@ -2,6 +2,7 @@
 //! counted or measured is ours alone.
 
 #![expect(dead_code, reason = "each of the programs that include this file uses a part of it")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -121,7 +122,7 @@ impl FakeClient {
     }
 
     /// `rd_kafka_destroy()`, as often as it is called; so does the drop.
-    pub fn destroy(&self) {
+    pub(crate) fn destroy(&self) {
         // SAFETY: the order of librdkafka, with the opaques that were registered.
         unsafe {
             if let Some((on_destroy, opaque)) = self.on_destroy.get() {

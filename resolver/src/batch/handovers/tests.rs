@@ -1,3 +1,5 @@
+//! The waiting hand-overs: held, claimed and swept by several threads at once.
+
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;

@@ -1,3 +1,5 @@
+//! The segments under load, and when they run out.
+
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
