@@ -102,6 +102,13 @@ impl TracedCluster {
     }
 }
 
+impl Drop for TracedCluster {
+    /// While the collector is still there: what is left of this resolver would go on to look for it.
+    fn drop(&mut self) {
+        self.resolver.shutdown(Duration::from_secs(2));
+    }
+}
+
 /// Sends one record and waits for its acknowledgement.
 pub fn send<K: ToBytes + ?Sized, P: ToBytes + ?Sized>(producer: &BaseProducer, record: BaseRecord<'_, K, P>) {
     assert!(producer.send(record).is_ok(), "the record was not taken");
