@@ -156,8 +156,8 @@ fn forks_while_other_threads_send_and_instrument_hang_nothing() {
                 }
                 sent
             });
-            // Only configurations: a client looks up host names, and a fork meanwhile locks the C library's resolver
-            // for ever in the child, with us or without.
+            // Only configurations: with whole clients a child's send timed out, for a reason that was not found (the
+            // C library's look-up of host names, whose locks a fork may leave locked, is suspected).
             scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) {
                     drop(config.create_native_config().unwrap());
