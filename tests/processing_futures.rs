@@ -1,8 +1,6 @@
 //! Promise: a future that is the processing of a message has the message's span current at every poll and on whatever
 //! thread, gives it its length, and fails it when it fails; with the process's own resolver and nothing else at hand.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
-
 use std::fmt;
 use std::task::Poll;
 use std::time::Duration;
