@@ -289,16 +289,16 @@ impl Local {
             pipeline.threads.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&spans));
             *self = Self { pipeline: Some(pipeline), claim: None, spans: Some(spans) };
         }
-        if let Some(full) = self.claim.take() {
-            pipeline.segments.hand_over(full);
-        }
+        let many = self.claim.take().is_some_and(|full| pipeline.segments.hand_over(full));
         self.claim = pipeline.segments.claim();
         let current = self.claim.as_ref().map_or(NO_SEGMENT, Segments::index_of);
         if let Some(spans) = &self.spans {
             // Release: pairs with the acquire in `Pipeline::drain`.
             spans.current.store(current, Ordering::Release);
         }
-        pipeline.wake();
+        if many || self.claim.is_none() {
+            pipeline.wake();
+        }
     }
 }
 
@@ -310,7 +310,7 @@ impl Drop for Local {
         }
         // Handed over first: a drain finds the segment here, or there, or in both places, but never in none.
         if let Some(claim) = self.claim.take() {
-            pipeline.segments.hand_over(claim);
+            let _ = pipeline.segments.hand_over(claim);
         }
         // Release: pairs with the acquire in `Pipeline::drain`.
         spans.current.store(NO_SEGMENT, Ordering::Release);

@@ -19,6 +19,8 @@ pub(crate) const SLOTS: usize = 256;
 /// Longest `extra` of one record, in bytes.
 pub(crate) const MAX_EXTRA: usize = 16 * size_of::<FinishedSpan>();
 const NONE: u32 = u32::MAX;
+/// Full segments at which the batch thread is woken: about 2 ms of a million messages a second, and 3 % of the arena.
+const WAKE_AT: u32 = 32;
 /// 1 GiB of records; also keeps every index below `NONE`.
 const MAX_SEGMENTS: usize = 32 * 1024;
 
@@ -29,6 +31,8 @@ pub(crate) struct Segments {
     slots: Box<[Slot]>,
     free: Stack,
     full: Stack,
+    /// Segments handed over since the batch thread last took them.
+    waiting: AtomicU32,
 }
 
 type Slot = UnsafeCell<MaybeUninit<FinishedSpan>>;
@@ -76,7 +80,7 @@ impl Segments {
                 next: AtomicU32::new(if index + 1 < count { index as u32 + 1 } else { NONE }),
             })
             .collect();
-        Self { headers, slots, free: Stack::starting_at(0), full: Stack::starting_at(NONE) }
+        Self { headers, slots, free: Stack::starting_at(0), full: Stack::starting_at(NONE), waiting: AtomicU32::new(0) }
     }
 
     /// Takes a free segment for the calling thread; `None` when all are in use.
@@ -107,9 +111,12 @@ impl Segments {
         true
     }
 
-    /// Gives a thread's segment to the batch thread, full or not.
-    pub(crate) fn hand_over(&self, claim: Claim) {
+    /// Gives a thread's segment to the batch thread, full or not. `true` when so many wait that it should be woken:
+    /// a wake-up costs as much as forty spans.
+    pub(crate) fn hand_over(&self, claim: Claim) -> bool {
         self.full.push(claim.index, &self.headers);
+        // Relaxed: a hint; the batch thread looks by itself ten times a second.
+        self.waiting.fetch_add(1, Ordering::Relaxed) % WAKE_AT == WAKE_AT - 1
     }
 
     /// The index by which the batch thread finds a segment that is still being filled.
@@ -148,6 +155,7 @@ impl Segments {
     /// Reads what was handed over and frees those segments. Runs on the batch thread only.
     pub(crate) fn drain_full(&self, mut each: impl FnMut(&FinishedSpan, &[u8])) {
         let mut oldest_first = Vec::new();
+        self.waiting.store(0, Ordering::Relaxed);
         let mut index = self.full.take_all();
         while let Some(header) = self.headers.get(index as usize) {
             oldest_first.push(index);
