@@ -195,6 +195,28 @@ fn what_can_be_trusted_of_a_file_with_errors_is_traced_and_one_error_names_all_o
 }
 
 #[test]
+fn a_file_that_cannot_be_used_at_all_still_has_its_plugins_looked_for_and_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = r#"
+version = 1
+[services.shop]
+topics = ["orders"]
+export = ["typo", "bad"]
+sampler = { ratio = 7 }
+[backends.typo]
+plugin = "oltp"
+[backends.bad]
+plugin = "zipkin"
+config = { endpiont = "http://127.0.0.1:9" }
+"#;
+    let finished = run(&mut with_file(file(&folder, text)));
+    assert!(finished.stdout.contains("on=false"), "{}", finished.stdout);
+    for word in ["tracing.toml:6:", "ratio", "tracing.toml:8:", "oltp", "tracing.toml:11:", "endpiont"] {
+        assert!(finished.stderr.contains(word), "{word}: {}", finished.stderr);
+    }
+}
+
+#[test]
 fn strict_refuses_a_file_of_which_a_part_could_be_used() {
     let (collector, folder) = (OtlpReceiver::start().unwrap(), tempfile::tempdir().unwrap());
     let finished = run(with_file(file(&folder, &half_broken(&collector.endpoint()))).env("INTERCEPTORS_STRICT", "1"));

@@ -41,7 +41,7 @@ mod toml_text;
 mod variables;
 
 pub use defaults::DEFAULT_CONFIG;
-pub use load::{Loaded, Source, load, load_with, strict};
+pub use load::{Loaded, Source, Untrusted, load, load_with, strict};
 pub use model::*;
 pub use report::{Problem, Report, Severity};
 pub use variables::Variables;

@@ -69,6 +69,9 @@ impl Resolver {
         let loaded = config::load(source);
         let mut report = loaded.report;
         let shared = loaded.config.map(|config| Shared::new(config, strict, &mut report));
+        if let Some(untrusted) = &loaded.untrusted {
+            backends::check(untrusted, strict, &mut report);
+        }
         if strict && report.has_errors() {
             return Err(ResolverError::new(report));
         }

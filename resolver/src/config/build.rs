@@ -10,6 +10,7 @@ use super::code;
 use super::draft::{Draft, ServiceDraft};
 use super::findings::{Broken, Findings};
 use super::layer::{Layer, said, untouched};
+use super::load::Untrusted;
 use super::model::{Backend, Config, Origin, Pattern, Service, Settings};
 use super::pattern::Spotted;
 use super::report::Problem;
@@ -23,6 +24,8 @@ pub(crate) fn config(draft: Draft, origin: Origin, findings: &mut Findings) -> O
         return None;
     };
     if findings.is_distrusted() {
+        let backends = draft.backends.into_iter().filter_map(|draft| draft.backend.ok()).collect();
+        findings.keep(Untrusted { backends, plugins: draft.plugins });
         return None;
     }
     let (backends, survivors) = backends(draft.backends, &draft.broken_plugins, findings);

@@ -31,7 +31,7 @@ pub(crate) fn base(findings: &mut Findings) -> Result<Base, Broken> {
     if let (Some(base), false) = (base, own.is_distrusted()) {
         return Ok(base);
     }
-    let message = format!("this library was built with a broken manual:\n{}", own.into_report().render(false));
+    let message = format!("this library was built with a broken manual:\n{}", own.into_parts().0.render(false));
     Err(findings.refuse(Problem::error(code::SYNTAX, message)))
 }
 

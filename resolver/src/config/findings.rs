@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use super::load::Untrusted;
 use super::report::{Problem, Report};
 
 /// A report in the making.
@@ -11,6 +12,8 @@ pub(crate) struct Findings {
     report: Report,
     /// Set for ever by the first error that makes the text as a whole untrustworthy.
     distrusted: bool,
+    /// See [`Untrusted`]; there only when distrusted.
+    untrusted: Option<Untrusted>,
 }
 
 /// Stands for a value that could not be had; why has been reported already.
@@ -19,7 +22,7 @@ pub(crate) struct Broken;
 
 impl Findings {
     pub(crate) fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { report: Report::new(name, text), distrusted: false }
+        Self { report: Report::new(name, text), distrusted: false, untrusted: None }
     }
 
     /// Reports an error after which nothing of the text is used.
@@ -54,7 +57,12 @@ impl Findings {
         self.distrusted
     }
 
-    pub(crate) fn into_report(self) -> Report {
-        self.report
+    /// Keeps what can still be checked of a text that is not used.
+    pub(crate) fn keep(&mut self, untrusted: Untrusted) {
+        self.untrusted = Some(untrusted);
+    }
+
+    pub(crate) fn into_parts(self) -> (Report, Option<Untrusted>) {
+        (self.report, self.untrusted)
     }
 }

@@ -12,7 +12,7 @@ use super::environment;
 use super::file;
 use super::findings::Findings;
 use super::legacy;
-use super::model::{Config, Origin};
+use super::model::{Backend, Config, Origin, Plugins};
 use super::report::{Problem, Report};
 use super::toml_text;
 use super::variables::{Variable, Variables};
@@ -41,6 +41,17 @@ pub struct Loaded {
     pub config: Option<Config>,
     /// Every problem found, in one run.
     pub report: Report,
+    /// What is left to check when nothing is to be used, so that a mistake about a plugin is told in the same run.
+    pub untrusted: Option<Untrusted>,
+}
+
+/// The backends of a text that is not used.
+#[derive(Clone, Debug)]
+pub struct Untrusted {
+    /// Those that are complete.
+    pub backends: Vec<Backend>,
+    /// Where their plugins would be looked for.
+    pub plugins: Plugins,
 }
 
 /// Loads a configuration with the environment of this process.
@@ -109,7 +120,8 @@ fn read_text(name: &str, path: &Path, text: String, variables: &Variables) -> Lo
     } else {
         read_toml(&text, &path, variables, &mut findings)
     };
-    Loaded { config, report: findings.into_report() }
+    let (report, untrusted) = findings.into_parts();
+    Loaded { config, report, untrusted }
 }
 
 fn read_toml(text: &str, path: &Path, variables: &Variables, findings: &mut Findings) -> Option<Config> {
@@ -123,7 +135,7 @@ fn read_toml(text: &str, path: &Path, variables: &Variables, findings: &mut Find
 fn without_config(problem: Problem, name: &str) -> Loaded {
     let mut report = Report::new(name, "");
     report.push(problem);
-    Loaded { config: None, report }
+    Loaded { config: None, report, untrusted: None }
 }
 
 /// Names the file, as in 2019.

@@ -66,7 +66,7 @@ mod tests {
     fn parsed(text: &str) -> (Option<Table>, Vec<Problem>) {
         let mut findings = Findings::new("t", text);
         let table = parse(text, &mut findings);
-        (table, findings.into_report().problems)
+        (table, findings.into_parts().0.problems)
     }
 
     #[test]

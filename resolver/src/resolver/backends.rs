@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::stats::{BackendServiceStats, BackendStats};
 use crate::batch::LaneBackends;
-use crate::config::{Backend, Config, Problem, Report};
+use crate::config::{Backend, Config, Plugins, Problem, Report, Untrusted};
 use crate::export::{BackendQueue, DropReason, FinishedBatch};
 use crate::per_process;
 use crate::plugin::{Complaint, Instance, Loader, PluginLibrary, Rebirth, Trust};
@@ -47,9 +47,10 @@ impl Backends {
     ///
     /// Reads files, and runs code of the plugins. The export threads start here.
     pub(super) fn load(config: &Config, strict: bool, report: &mut Report) -> Self {
-        let loader = Loader::new(if strict { Trust::Strict } else { Trust::Lenient });
+        let loader = loader(strict);
         let services: Vec<_> = config.services.iter().map(|service| service.name.clone()).collect();
-        let plans = config.backends.iter().map(|backend| Plan::new(&loader, config, backend, report)).collect();
+        let plans =
+            config.backends.iter().map(|backend| Plan::new(&loader, &config.plugins, backend, report)).collect();
         let mut backends = Self { plans, services, running: [const { OnceLock::new() }; MAX_FORKS] };
         let running = backends.start(&mut |backend, complaint| complain(backend, complaint, report));
         // A backend that could not be created will not be in a fork either.
@@ -203,9 +204,22 @@ impl LaneBackends for Backends {
     }
 }
 
+/// Looks for the plugins of a configuration that is not used, and lets them check their settings: all problems are told
+/// in one run. Creates nothing.
+pub(super) fn check(untrusted: &Untrusted, strict: bool, report: &mut Report) {
+    let loader = loader(strict);
+    for backend in &untrusted.backends {
+        Plan::new(&loader, &untrusted.plugins, backend, report);
+    }
+}
+
+fn loader(strict: bool) -> Loader {
+    Loader::new(if strict { Trust::Strict } else { Trust::Lenient })
+}
+
 impl Plan {
-    fn new(loader: &Loader, config: &Config, backend: &Backend, report: &mut Report) -> Option<Self> {
-        let library = match loader.load(&backend.plugin, &config.plugins) {
+    fn new(loader: &Loader, plugins: &Plugins, backend: &Backend, report: &mut Report) -> Option<Self> {
+        let library = match loader.load(&backend.plugin, plugins) {
             Ok(library) => library,
             Err(error) => {
                 let message = format!("backend `{}`: {}", backend.name, error.message());

@@ -34,7 +34,8 @@ pub(crate) fn resolve(variables: &Variables) -> Loaded {
             build::config(draft?, Origin::Environment, &mut findings)
         }),
     };
-    Loaded { config, report: findings.into_report() }
+    let (report, untrusted) = findings.into_parts();
+    Loaded { config, report, untrusted }
 }
 
 /// Why there is no tracing, if there is none.

@@ -9,7 +9,7 @@ use super::render;
 /// Everything found in one configuration, in one run.
 ///
 /// Plain data: any thread may hold it. It never contains a value that came from a reference or from the environment.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Report {
     /// What was read: a path as it was given, or a phrase such as `environment`.
     pub name: String,
@@ -17,6 +17,13 @@ pub struct Report {
     pub text: String,
     /// In the order of finding; [`Report::render`] sorts by position.
     pub problems: Vec<Problem>,
+}
+
+/// Without the text, which may hold secrets that somebody wrote into it.
+impl std::fmt::Debug for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Report").field("name", &self.name).field("problems", &self.problems).finish_non_exhaustive()
+    }
 }
 
 impl Report {
