@@ -1,4 +1,4 @@
-//! A part of a test in a process of its own: for what may abort, hang or fork.
+//! A part of a test in a process of its own: for what may abort, hang or fork, and for what is decided once per process.
 
 use std::io::Read;
 use std::process::{Command, ExitStatus, Stdio};
@@ -69,5 +69,27 @@ fn read_beside(mut pipe: impl Read + Send + 'static) -> std::thread::JoinHandle<
     })
 }
 
+/// This test program again, running only the test of this name, without the variables that configure tracing.
+///
+/// That test does its work when [`is_child`], and returns at once when it is not.
+pub fn child(test: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
+    for (name, _) in std::env::vars_os() {
+        let name_text = name.to_string_lossy();
+        if ["OTEL_", "JAEGER_", "INTERCEPTORS_", "TRACERRESOLVER_"].iter().any(|prefix| name_text.starts_with(prefix)) {
+            command.env_remove(&name);
+        }
+    }
+    command.env(MARK, test);
+    command
+}
+
+/// Whether this process was started by [`child`].
+pub fn is_child() -> bool {
+    std::env::var_os(MARK).is_some()
+}
+
 const PART: &str = "TRACER_TEST_PART";
 const LIMIT: Duration = Duration::from_secs(60);
+const MARK: &str = "TRACER_RESOLVER_TEST_CHILD";

@@ -3,7 +3,6 @@
 // A test may fail loudly, wherever it fails.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly, its words too")]
 
-mod alone;
 mod blocking;
 pub mod child;
 pub mod kafka;
@@ -18,8 +17,8 @@ mod trace_tree;
 mod traced;
 mod traced_cluster;
 
-pub use alone::{child, is_child};
 pub use blocking::block_on;
+pub use child::{child, is_child};
 pub use log_lines::LogLines;
 pub use process::{open_files, reserved_bytes, resident_bytes, threads};
 pub use span_portrait::portrait;

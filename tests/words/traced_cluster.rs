@@ -15,8 +15,8 @@ use crate::kafka::{Kafka, assign, next_message};
 use crate::receivers::{OtlpReceiver, ReceivedSpan};
 use crate::{draw_traces, draw_traces_with};
 
-/// See the module. One at a time in a process: a flush makes every message that was handed over, but not yet given to a
-/// processing guard, a received one, whichever resolver it belongs to. A test that wants two drops the first.
+/// See the module. One at a time in a process: clusters have the same topics and offsets, so their messages would take each
+/// other's place among the hand-overs that wait for a processing guard. A test that wants two drops the first.
 pub struct TracedCluster {
     /// The cluster.
     pub kafka: Kafka,
