@@ -32,6 +32,9 @@ impl Client {
         if !traced.spans {
             return; // What context there is, is in the headers already.
         }
+        if headers.is_none() {
+            return self.start(traced, message, &headers, &Incoming::NOTHING);
+        }
         let mut buffer = TraceStateBuffer::new();
         let incoming = from_headers(headers.as_ref(), &traced.extract, &mut buffer);
         // The trace state is borrowed from a header that is about to be replaced.
