@@ -1,8 +1,13 @@
 //! `tracestate`: other systems' notes that travel with a trace, checked and bounded but not understood.
 
-/// Room for a `tracestate` that has to be put together from several headers. Keep one per thread and use it again.
-#[derive(Clone, Debug)]
+/// Room for a `tracestate` that has to be put together from several headers. Costs nothing until there are several.
+#[derive(Clone, Debug, Default)]
 pub struct TraceStateBuffer {
+    joined: Option<Joined>,
+}
+
+#[derive(Clone, Debug)]
+struct Joined {
     /// Members, joined by commas.
     bytes: [u8; MAX_BYTES],
     used: usize,
@@ -13,15 +18,21 @@ pub struct TraceStateBuffer {
 impl TraceStateBuffer {
     /// An empty buffer.
     pub const fn new() -> Self {
-        Self { bytes: [0; MAX_BYTES], used: 0, members: 0, malformed: false }
+        Self { joined: None }
     }
 
-    fn clear(&mut self) {
-        self.used = 0;
-        self.members = 0;
-        self.malformed = false;
+    fn clear(&mut self) -> &mut Joined {
+        self.joined.insert(Joined { bytes: [0; MAX_BYTES], used: 0, members: 0, malformed: false })
     }
 
+    /// `None` when there is no member, or when one of them was malformed: then none can be trusted.
+    fn joined(&self) -> Option<&[u8]> {
+        let joined = self.joined.as_ref().filter(|joined| !joined.malformed)?;
+        joined.bytes.get(..joined.used).filter(|bytes| !bytes.is_empty())
+    }
+}
+
+impl Joined {
     /// Appends the members of one header. A member that exceeds a limit is left out, whole.
     fn append(&mut self, header: &[u8]) {
         for member in members(header) {
@@ -46,17 +57,6 @@ impl TraceStateBuffer {
         self.used = end;
         self.members += 1;
     }
-
-    /// `None` when there is no member, or when one of them was malformed: then none can be trusted.
-    fn joined(&self) -> Option<&[u8]> {
-        if self.malformed { None } else { self.bytes.get(..self.used).filter(|joined| !joined.is_empty()) }
-    }
-}
-
-impl Default for TraceStateBuffer {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 /// The `tracestate` headers of a message, in order.
@@ -77,13 +77,15 @@ impl<'a> TraceStates<'a> {
         *self = match *self {
             Self::Absent => Self::One(header),
             Self::One(first) => {
-                buffer.clear();
-                buffer.append(first);
-                buffer.append(header);
+                let joined = buffer.clear();
+                joined.append(first);
+                joined.append(header);
                 Self::Joined
             }
             Self::Joined => {
-                buffer.append(header);
+                if let Some(joined) = &mut buffer.joined {
+                    joined.append(header);
+                }
                 Self::Joined
             }
         };
@@ -106,8 +108,7 @@ impl<'a> TraceStates<'a> {
                 if header.len() <= MAX_BYTES && count <= MAX_MEMBERS {
                     return Some(header);
                 }
-                buffer.clear();
-                buffer.append(header);
+                buffer.clear().append(header);
                 buffer.joined()
             }
         }
