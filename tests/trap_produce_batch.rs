@@ -1,8 +1,8 @@
 //! Promise: `rd_kafka_produce_batch()` works as without us, messages without a partition included.
 //!
 //! When the partitioner fails, librdkafka acknowledges the application's own struct, behind which there are no headers.
-//! Without the check of `rkt` in `Message::from_raw`, and without that of the address in `Message::acknowledged`
-//! (`resolver/src/interceptor/message.rs`), `on_acknowledgement` reads beyond that struct, and the test dies of SIGSEGV.
+//! Without the check of the address in `Message::acknowledged` (`resolver/src/interceptor/message.rs`) `on_acknowledgement`
+//! reads beyond that struct, and the test dies of SIGSEGV.
 
 use std::ffi::c_void;
 use std::ptr;

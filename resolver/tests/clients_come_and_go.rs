@@ -100,3 +100,17 @@ fn and_callbacks_that_come_after_the_last_one_find_nothing() {
     assert!(resolver.flush(Duration::from_secs(20)));
     assert_eq!(resolver.stats().services[0].spans, 1);
 }
+
+/// Without the check of `rkt` in `Message::from_raw` (`resolver/src/interceptor/message.rs`) this dies.
+#[test]
+fn a_message_without_a_topic_is_left_alone() {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let resolver = resolver();
+    let (producer, consumer) = (FakeClient::producer(&resolver), FakeClient::consumer(&resolver, Door::Rust));
+    let mut message = FakeMessage::new("orders");
+    message.lose_topic();
+    producer.send(&message);
+    producer.acknowledge(&message);
+    consumer.consume(&message);
+    assert!(!message.has_header("traceparent"));
+}

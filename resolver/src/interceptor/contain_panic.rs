@@ -28,3 +28,20 @@ fn contained() {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    extern "C" fn callback() {
+        contain_panic(|| panic!("a defect of ours"));
+    }
+
+    /// Without `catch_unwind` the process aborts: nothing may unwind out of an `extern "C"` function.
+    #[test]
+    fn a_panic_in_a_callback_is_counted_and_the_client_goes_on() {
+        let before = CONTAINED.load(Ordering::Relaxed);
+        callback();
+        assert_eq!(CONTAINED.load(Ordering::Relaxed), before + 1);
+    }
+}

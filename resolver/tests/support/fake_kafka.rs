@@ -179,6 +179,11 @@ impl FakeMessage {
         message
     }
 
+    /// Takes the topic away, as in a message that librdkafka did not make.
+    pub(crate) fn lose_topic(&mut self) {
+        self.raw.rkt = null_mut();
+    }
+
     /// Forgets all headers.
     pub(crate) fn clear(&self) {
         self.has_headers.set(false);
