@@ -214,6 +214,7 @@ config = { endpiont = "http://127.0.0.1:9" }
     for word in ["tracing.toml:6:", "ratio", "tracing.toml:8:", "oltp", "tracing.toml:11:", "endpiont"] {
         assert!(finished.stderr.contains(word), "{word}: {}", finished.stderr);
     }
+    assert!(!finished.stderr.contains('\u{fffd}'), "what cannot be shown is not in a title: {}", finished.stderr);
 }
 
 #[test]

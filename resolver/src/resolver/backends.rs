@@ -222,7 +222,7 @@ impl Plan {
         let library = match loader.load(&backend.plugin, plugins) {
             Ok(library) => library,
             Err(error) => {
-                let message = format!("backend `{}`: {}", backend.name, error.message());
+                let message = format!("backend `{}`: {}", backend.name, one_line(&error.message()));
                 report.push(
                     Problem::error(error.code(), message)
                         .at(backend.plugin_span.clone(), "named here")
@@ -238,6 +238,14 @@ impl Plan {
         }
         complaints.is_empty().then(|| Self { settings: backend.clone(), config: settings, library })
     }
+}
+
+/// A load error's list of places and hashes, as a title can show it.
+fn one_line(text: &str) -> String {
+    let mut lines = text.lines().map(str::trim);
+    let first = lines.next().unwrap_or_default();
+    let rest: Vec<_> = lines.collect();
+    if rest.is_empty() { first.to_owned() } else { format!("{first} {}", rest.join("; ")) }
 }
 
 /// A plugin's complaint, at the line of the setting that it complains about.
