@@ -2,7 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -254,18 +253,5 @@ fn complain(backend: &Backend, complaint: &Complaint, report: &mut Report) {
     let place = pointer.map_or(String::new(), |pointer| format!(" `{pointer}`"));
     let message =
         format!("backend `{}`: plugin `{}` rejects{place}: {}", backend.name, backend.plugin, complaint.message);
-    report.push(Problem::error("P107", message).at(span_of(backend, &complaint.pointer), "here"));
-}
-
-/// The place of a setting in the file, or of the nearest table around it.
-fn span_of(backend: &Backend, pointer: &str) -> std::ops::Range<usize> {
-    let mut pointer = Some(Path::new(pointer));
-    while let Some(at) = pointer {
-        let known = backend.config_spans.iter().find(|(known, _)| Path::new(known) == at);
-        if let Some((_, span)) = known {
-            return span.clone();
-        }
-        pointer = at.parent();
-    }
-    backend.span.clone()
+    report.push(Problem::error("P107", message).at(backend.place_of(&complaint.pointer), "here"));
 }
