@@ -18,6 +18,7 @@ mod kafka_api;
 mod message;
 mod parent;
 mod parents;
+mod polls;
 mod processing;
 mod producer;
 mod route;
@@ -26,6 +27,7 @@ mod slots;
 
 pub use callbacks::conf_init;
 pub use kafka_api::*;
+pub use polls::{Hands, closing, polling, seen_polling};
 pub use processing::{MessagePlace, Processing};
 pub(crate) use route::Route;
 #[cfg(test)]

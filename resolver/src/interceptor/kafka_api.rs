@@ -128,4 +128,8 @@ pub struct KafkaApi {
     ) -> RdKafkaError,
     /// `rd_kafka_err2name`
     pub err2name: unsafe extern "C" fn(RdKafkaError) -> *const c_char,
+    /// Addresses of the functions that hand over one message a call: `rd_kafka_consumer_poll`, `rd_kafka_consume`,
+    /// `rd_kafka_consume_queue`, `rd_kafka_event_message_next`. 0: not known, and then a message handed over by it is
+    /// nobody's ambient parent.
+    pub hand_over_one: [usize; 4],
 }

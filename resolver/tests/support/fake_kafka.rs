@@ -261,6 +261,7 @@ static API: KafkaApi = KafkaApi {
     header_get_last,
     header_get_all,
     err2name,
+    hand_over_one: [0; 4],
 };
 
 const NOENT: RdKafkaError = -156;

@@ -1,0 +1,6 @@
+//! librdkafka unloads a plugin with the configuration that named it; this one's threads and callbacks stay.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
+}
