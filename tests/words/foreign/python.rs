@@ -6,16 +6,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use super::build_folder;
+use super::{build_folder, skip};
 
-/// The `python` of an environment with [`REQUIREMENTS`], made once in cargo's target folder.
-///
-/// # Errors
-///
-/// Why there is none: Python, its module `venv` or the package registry is not there.
-pub fn python() -> Result<PathBuf, String> {
+/// The `python` of an environment with [`REQUIREMENTS`], made once in cargo's target folder. Without Python, its module
+/// `venv` or the package registry there is none, and the test is skipped: that is said here.
+#[track_caller]
+pub fn python() -> Option<PathBuf> {
     static PYTHON: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    PYTHON.get_or_init(|| environment(&build_folder("python"))).clone()
+    match PYTHON.get_or_init(|| environment(&build_folder("python"))) {
+        Ok(python) => Some(python.clone()),
+        Err(reason) => {
+            skip(reason);
+            None
+        }
+    }
 }
 
 fn environment(folder: &Path) -> Result<PathBuf, String> {
