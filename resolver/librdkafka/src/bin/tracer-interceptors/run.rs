@@ -30,7 +30,8 @@ pub(super) fn run(words: Vec<OsString>) -> Failure {
             "{name} is run without tracing: its dynamic linker is {loader}, and the library is made for glibc"
         )),
         loader => {
-            let preloaded = library::find().and_then(|library| preload::with(env::var_os(preload::variable()), &library));
+            let preloaded =
+                library::find().and_then(|library| preload::with(env::var_os(preload::variable()), &library));
             match preloaded {
                 Ok(value) => command.env(preload::variable(), value),
                 Err(failure) => return failure,
