@@ -1,5 +1,7 @@
 //! Where the library is.
 
+#![forbid(unsafe_code)]
+
 use std::env;
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,7 @@
 //! Who loads a program: whether `LD_PRELOAD` reaches it at all.
 
+#![forbid(unsafe_code)]
+
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;

@@ -1,5 +1,7 @@
 //! The variable `LD_PRELOAD`: files that the dynamic linker loads before a program's own.
 
+#![forbid(unsafe_code)]
+
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;

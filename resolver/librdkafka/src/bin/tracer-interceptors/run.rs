@@ -1,5 +1,7 @@
 //! Becomes another program, with the library in it.
 
+#![forbid(unsafe_code)]
+
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
