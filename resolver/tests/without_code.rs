@@ -4,7 +4,7 @@
 //!
 //! The callbacks run over a fake librdkafka; `polling` and `closing` are what a door tells that sees the calls.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
 #[path = "support/fake_kafka.rs"]
 mod fake_kafka;
