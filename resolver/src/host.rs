@@ -31,6 +31,47 @@ fn new_instance_id() -> String {
     [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
 }
 
+/// Whether code of Go is loaded: its goroutines wander between threads, and its programs end without C's exit handlers.
+///
+/// Go's linker leaves a note in what it links. Looked up once, at the first call.
+pub(crate) fn has_go_code() -> bool {
+    static HAS: OnceLock<bool> = OnceLock::new();
+    *HAS.get_or_init(|| {
+        let mut found = false;
+        // SAFETY: `is_go` is given what `dl_iterate_phdr` documents, and `found`, which outlives the call.
+        unsafe { libc::dl_iterate_phdr(Some(is_go), (&raw mut found).cast()) };
+        found
+    })
+}
+
+/// Sets the `bool` at `found` if the module has a note of Go's linker.
+///
+/// # Safety
+///
+/// Called by `dl_iterate_phdr` only.
+unsafe extern "C" fn is_go(module: *mut libc::dl_phdr_info, _size: usize, found: *mut libc::c_void) -> libc::c_int {
+    const GO: &[u8] = b"Go\0\0";
+    // SAFETY: `module` describes a module that is loaded while this function runs; its program headers are as many as it
+    // says, and a note segment is mapped.
+    unsafe {
+        let module = &*module;
+        if module.dlpi_phdr.is_null() {
+            return 0;
+        }
+        let headers = std::slice::from_raw_parts(module.dlpi_phdr, usize::from(module.dlpi_phnum));
+        for header in headers.iter().filter(|header| header.p_type == libc::PT_NOTE) {
+            let notes = (module.dlpi_addr + header.p_vaddr) as *const u8;
+            let notes = std::slice::from_raw_parts(notes, header.p_memsz as usize);
+            // A name stands at a multiple of four.
+            if notes.chunks_exact(GO.len()).any(|name| name == GO) {
+                *found.cast::<bool>() = true;
+                return 1;
+            }
+        }
+    }
+    0
+}
+
 /// Lets `handler` run when the process ends normally: after `main`, or in `exit()`.
 pub(crate) fn at_exit(handler: fn()) {
     static HANDLER: OnceLock<fn()> = OnceLock::new();

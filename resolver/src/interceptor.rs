@@ -12,7 +12,9 @@
 mod callbacks;
 mod client;
 mod consumer;
+mod call_site;
 mod contain_panic;
+mod current_message;
 mod injecting;
 mod kafka_api;
 mod message;

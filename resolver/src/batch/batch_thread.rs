@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use super::handovers::CLAIM_WINDOW;
+use super::handovers::{CLAIM_WINDOW, Handovers};
 use super::lane::{Lane, LaneBackends, LaneBuffer};
 use super::pipeline::Pipeline;
 use super::record::{FinishedSpan, SpanFlags};
@@ -64,7 +64,7 @@ impl BatchThread {
         // The sweep comes first: a hand-over of a retired route that another thread is displacing right now ends up in
         // that thread's segment, which is drained after it.
         if let Some(handovers) = pipeline.handovers() {
-            let claimable_since = clock::unix_nanos().saturating_sub(CLAIM_WINDOW.as_nanos() as u64);
+            let wall_clock = clock::unix_nanos();
             // The clock may be set back: what names a route that is about to go, goes too, however young it seems.
             let flushed = |span: &FinishedSpan| {
                 // SAFETY: a waiting hand-over's route is alive: its routes are dropped below, after this sweep.
@@ -72,7 +72,7 @@ impl BatchThread {
                     .is_some_and(|route| inbox.flushes.iter().any(|flush| flush.concerns(route)))
             };
             let leaves = |span: &FinishedSpan| {
-                span.start < claimable_since || gone_routes.contains(&span.route) || flushed(span)
+                Handovers::is_over(span, wall_clock) || gone_routes.contains(&span.route) || flushed(span)
             };
             handovers.sweep(leaves, |span, extra| {
                 if span.trace_flags & 1 == 1 {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use super::kafka_api::{KafkaApi, RdKafka, RdKafkaConf};
 use super::message::Message;
 use super::parents::{FailedSends, Parent, Parents};
+use super::polls;
 use super::route::{Route, RouteMaker, next_client};
 use super::route_cache;
 use super::slots::{Binding, Door};
@@ -19,8 +20,10 @@ use crate::services::Side;
 pub(crate) struct Client {
     pub(super) api: KafkaApi,
     pub(super) side: Side,
-    /// Whether hand-overs wait for a processing guard.
+    /// Whether hand-overs wait for a processing guard; else what is seen from below has to do.
     pub(super) guards: bool,
+    /// Consumers: whether the application's calls for messages are seen.
+    pub(super) polls_seen: bool,
     /// Tells consumers apart that read the same partition.
     pub(super) ordinal: usize,
     /// Producers: a message that would grow beyond this is sent without our header.
@@ -80,14 +83,15 @@ impl Client {
             api: Some(api),
         };
         let guards = is_consumer && binding.door == Door::Rust;
-        if guards {
+        if is_consumer {
             Pipeline::current().expect_handovers();
         }
         Self {
             api,
             side,
             guards,
-            ordinal: if guards { next_client() } else { 0 },
+            polls_seen: is_consumer && polls::are_seen(),
+            ordinal: if is_consumer { next_client() } else { 0 },
             message_max_bytes: number(c"message.max.bytes", 1_000_000),
             parents: Parents::new(in_flight),
             failed: FailedSends::default(),

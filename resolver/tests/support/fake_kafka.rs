@@ -262,6 +262,7 @@ static API: KafkaApi = KafkaApi {
     header_get_all,
     err2name,
     hand_over_one: [0; 4],
+    hand_over_many: [0; 5],
 };
 
 const NOENT: RdKafkaError = -156;
