@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use crate::per_process::PerProcess;
+use crate::per_process::{self, PerProcess};
 
 /// The machine's name; empty when the system does not say.
 pub(crate) fn host_name() -> &'static str {
@@ -29,6 +29,20 @@ fn new_instance_id() -> String {
     let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
     let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default().to_owned();
     [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
+}
+
+/// Whether this process is a fork that runs its parent's program still: such children often end by `_exit()`, without
+/// the C library's exit handlers, as Python's multiprocessing has it.
+pub(crate) fn is_fork() -> bool {
+    /// `PF_FORKNOEXEC` of the kernel's sched.h, in the ninth field of proc(5)'s `stat`.
+    const FORKED_WITHOUT_EXEC: u64 = 0x40;
+    static IS: PerProcess<bool> = PerProcess::new();
+    *IS.get_or_init(|| {
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        // The second field, the name, may have blanks, and ends with the last parenthesis.
+        let flags = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(6)?.parse::<u64>().ok());
+        per_process::generation() > 0 || flags.is_some_and(|flags| flags & FORKED_WITHOUT_EXEC != 0)
+    })
 }
 
 /// Whether code of Go is loaded: its goroutines wander between threads, and its programs end without C's exit handlers.

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use tracer_resolver::config::{
-    Ambient, Config, DEFAULT_CONFIG, Loaded, ParentDecision, Pattern, Propagator, Relation, Sampler, Severity, Source, Trace,
-    Variables, load_with,
+    Ambient, Config, DEFAULT_CONFIG, Loaded, ParentDecision, Pattern, Propagator, Relation, Sampler, Severity, Source,
+    Trace, Variables, load_with,
 };
 
 fn load(text: &str) -> Loaded {

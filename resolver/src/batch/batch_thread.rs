@@ -51,6 +51,7 @@ impl BatchThread {
     fn round(&mut self) {
         let mut inbox = std::mem::take(&mut *self.pipeline.inbox());
         let now = Instant::now();
+        let ending = self.pipeline.is_ending();
         // A client's routes stay for as long as a guard may still claim what it handed over.
         self.retiring.extend(std::mem::take(&mut inbox.retired_routes).into_iter().map(|route| (now, route)));
         let (gone, retiring): (Vec<_>, Vec<_>) = std::mem::take(&mut self.retiring)
@@ -72,7 +73,7 @@ impl BatchThread {
                     .is_some_and(|route| inbox.flushes.iter().any(|flush| flush.concerns(route)))
             };
             let leaves = |span: &FinishedSpan| {
-                Handovers::is_over(span, wall_clock) || gone_routes.contains(&span.route) || flushed(span)
+                ending || Handovers::is_over(span, wall_clock) || gone_routes.contains(&span.route) || flushed(span)
             };
             handovers.sweep(leaves, |span, extra| {
                 if span.trace_flags & 1 == 1 {
@@ -86,7 +87,7 @@ impl BatchThread {
             buffer.add_application(spans.service, &spans.scope, &spans.spans, spans.count, now);
         }
         for buffer in self.buffers.iter_mut().flatten() {
-            if !inbox.flushes.is_empty() || buffer.due().is_some_and(|due| due <= now) {
+            if ending || !inbox.flushes.is_empty() || buffer.due().is_some_and(|due| due <= now) {
                 buffer.seal();
             }
         }
@@ -100,6 +101,9 @@ impl BatchThread {
         }
         for flush in inbox.flushes {
             flush.complete();
+        }
+        if ending {
+            self.pipeline.ended();
         }
         // Only now: every record that refers to them was drained above.
         drop(ManuallyDrop::into_inner(gone));

@@ -6,7 +6,8 @@
 pub(crate) const TOP: &[&str] = &["version", "default_service", "defaults", "services", "backends", "batch", "plugins"];
 
 /// `[services.NAME.topic."PATTERN"]`: what the whole ladder has.
-pub(crate) const TOPIC: &[&str] = &["trace", "sampler", "parent", "relation", "ambient", "propagators", "reinject", "export"];
+pub(crate) const TOPIC: &[&str] =
+    &["trace", "sampler", "parent", "relation", "ambient", "propagators", "reinject", "export"];
 
 /// `[defaults]`.
 pub(crate) const DEFAULTS: &[&str] =

@@ -13,6 +13,7 @@ use super::route::{Route, RouteMaker, next_client};
 use super::route_cache;
 use super::slots::{Binding, Door};
 use crate::batch::Pipeline;
+use crate::per_process;
 use crate::resolver::Shared;
 use crate::services::Side;
 
@@ -32,6 +33,8 @@ pub(crate) struct Client {
     pub(super) parents: Parents,
     pub(super) failed: FailedSends,
     pub(super) unmarked: Unmarked,
+    /// The process that made it: a fork has a copy.
+    generation: usize,
     resolver: Arc<Shared>,
     maker: RouteMaker,
     routes: RwLock<HashMap<CString, Arc<Route>>>,
@@ -96,6 +99,7 @@ impl Client {
             parents: Parents::new(in_flight),
             failed: FailedSends::default(),
             unmarked: Unmarked::new(in_flight),
+            generation: per_process::generation(),
             resolver: Arc::clone(&binding.resolver),
             maker,
             routes: RwLock::default(),
@@ -109,6 +113,11 @@ impl Client {
         let name = message.topic();
         // SAFETY: `number` is this client's own, `self` outlives the result, and `find_route` keeps what it returns.
         unsafe { route_cache::route(number, topic, name, || self.find_route(name)) }
+    }
+
+    /// Whether this very process made it, and not the one that it is a fork of.
+    pub(super) fn is_of_this_process(&self) -> bool {
+        self.generation == per_process::generation()
     }
 
     /// Whether it has not met any message.

@@ -7,6 +7,7 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::LocalKey;
 
 use super::current_message::{self, Poll};
 use crate::batch::EndedBy;
@@ -41,10 +42,8 @@ pub fn polling<T>(source: usize, hands: Hands, poll: impl FnOnce() -> T) -> T {
         });
     }
     // Polls may be nested: librdkafka calls back into the application while it polls.
-    let outer = CALL.replace(Some((Poll { source, count }, hands)));
-    let result = poll();
-    CALL.set(outer);
-    result
+    let _call = Restore { cell: &CALL, before: CALL.replace(Some((Poll { source, count }, hands))) };
+    poll()
 }
 
 /// The calling thread closes, by `close`, the client at address `source`: what it was processing ends here.
@@ -60,10 +59,8 @@ pub fn closing<T>(source: usize, close: impl FnOnce() -> T) -> T {
 
 /// Whatever client `create` makes on this thread has its polls seen, by [`polling`].
 pub fn seen_polling<T>(create: impl FnOnce() -> T) -> T {
-    let outer = SEEN.replace(true);
-    let result = create();
-    SEEN.set(outer);
-    result
+    let _seen = Restore { cell: &SEEN, before: SEEN.replace(true) };
+    create()
 }
 
 /// Whether the client that is being made on this thread has its polls seen.
@@ -74,6 +71,18 @@ pub(super) fn are_seen() -> bool {
 /// The call for messages that the calling thread is in, where it is seen.
 pub(super) fn under_way() -> Option<(Poll, Hands)> {
     CALL.get()
+}
+
+/// Puts back what was in `cell` before, when a call ends, in whatever way: callbacks of C++ programs may throw through it.
+struct Restore<T: Copy + 'static> {
+    cell: &'static LocalKey<Cell<T>>,
+    before: T,
+}
+
+impl<T: Copy> Drop for Restore<T> {
+    fn drop(&mut self) {
+        self.cell.set(self.before);
+    }
 }
 
 fn count_of(source: usize) -> &'static AtomicU64 {
