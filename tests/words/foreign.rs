@@ -12,12 +12,19 @@
 //!
 //! On a machine without the language such a test is skipped, visibly.
 
+mod forwarding;
+mod go;
 mod library;
+mod made_once;
+mod node;
 mod python;
 mod skip;
 mod surroundings;
 
+pub use forwarding::{FORWARDING, forwarding_in_rust};
+pub use go::{GoBuild, go_program};
 pub use library::{build_folder, library};
+pub use node::node_modules;
 pub use python::python;
 pub use skip::skip;
 pub use surroundings::{Door, Surroundings, run};

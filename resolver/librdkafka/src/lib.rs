@@ -1,2 +1,24 @@
 //! The C and preload doors of tracer-resolver: `libtracer_interceptors.so`, which any librdkafka client loads through
 //! the property `plugin.library.paths`, or a dynamically linked one through `LD_PRELOAD`.
+//!
+//! ```text
+//!   plugin.library.paths ─▶ conf_init ───────┐                  ┌─▶ the engine, which traces the client
+//!                           plugin_door      ├─▶ librdkafka ────┤
+//!   LD_PRELOAD ─▶ rd_kafka_new, polls, … ────┘   which one?     └─▶ its own functions, which do the work
+//!                 preload_door                   its functions
+//! ```
+//!
+//! Nothing of librdkafka is linked here, and nothing is looked up by name in the whole process, where there may be
+//! several: `caller` finds the module that called, `symbols` its functions.
+
+mod caller;
+mod contained;
+mod errstr;
+mod librdkafka;
+mod module;
+mod plugin_door;
+mod stderr_log;
+mod symbols;
+mod tracing;
+
+pub use plugin_door::conf_init;

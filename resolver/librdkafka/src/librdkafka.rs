@@ -1,0 +1,115 @@
+//! One librdkafka of this process, and its functions.
+
+use std::ffi::CStr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+
+use tracer_resolver::interceptor::KafkaApi;
+
+use crate::module::Module;
+use crate::symbols;
+
+mod functions;
+
+use functions::Functions;
+pub(crate) use functions::Own;
+
+/// A module that contains a librdkafka: the shared library, or a program or library that it was linked into.
+///
+/// Found once, never freed, and the module is never unloaded: clients refer to it at any time.
+#[derive(Debug)]
+pub(crate) struct Librdkafka {
+    module: Module,
+    functions: Functions,
+    told: AtomicBool,
+    next: *const Librdkafka,
+}
+
+// SAFETY: `next` is written before it is published, and what it points to is never freed.
+unsafe impl Send for Librdkafka {}
+// SAFETY: as above.
+unsafe impl Sync for Librdkafka {}
+
+/// The latest one found. A list without a lock, because a lock that is held while another thread forks stays held in
+/// the child for ever.
+static FOUND: AtomicPtr<Librdkafka> = AtomicPtr::new(std::ptr::null_mut());
+
+impl Librdkafka {
+    /// The one in `module`. The first call for a module looks its functions up: microseconds where they are exported,
+    /// milliseconds where its file has to be read.
+    pub(crate) fn within(module: Module) -> &'static Self {
+        // Acquire: pairs with the release below.
+        let mut seen = FOUND.load(Ordering::Acquire);
+        if let Some(known) = search(seen, std::ptr::null(), &module) {
+            return known;
+        }
+        if let Some(handle) = module.open() {
+            handle.keep();
+        }
+        let functions = Functions::new(&symbols::find(&module, &functions::NAMES));
+        let found =
+            Box::into_raw(Box::new(Self { module, functions, told: AtomicBool::new(false), next: std::ptr::null() }));
+        let mut known_until = seen;
+        loop {
+            // SAFETY: ours alone until it is published; from then on it is only read.
+            unsafe { (*found).next = seen };
+            // AcqRel: publishes it, and sees what others published.
+            match FOUND.compare_exchange(seen, found, Ordering::AcqRel, Ordering::Acquire) {
+                // SAFETY: leaked above.
+                Ok(_) => return unsafe { &*found },
+                Err(latest) => seen = latest,
+            }
+            // SAFETY: as above; not published.
+            if let Some(known) = search(seen, known_until, unsafe { &(*found).module }) {
+                // SAFETY: made above, and nobody else has it.
+                drop(unsafe { Box::from_raw(found) });
+                return known;
+            }
+            known_until = seen;
+        }
+    }
+
+    /// What the engine works with, unless some of it could not be found.
+    pub(crate) fn engine_api(&self) -> Option<&KafkaApi> {
+        self.functions.engine.as_ref().ok()
+    }
+
+    /// What the preload door itself calls.
+    pub(crate) fn own(&self) -> &Own {
+        &self.functions.own
+    }
+
+    /// Why clients of this one cannot be traced: one line.
+    pub(crate) fn why_not(&self) -> Option<String> {
+        let missing = self.functions.engine.as_ref().err()?;
+        let first = missing.first().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let more = match missing.len() {
+            0 | 1 => String::new(),
+            count => format!(" and {} other functions", count - 1),
+        };
+        Some(format!(
+            "the librdkafka in {} is not traced: {first}{more} cannot be found there. Link that program with \
+             -Wl,--export-dynamic (-rdynamic) or do not strip it; a Rust program can use the crate \
+             tracer-resolver-rdkafka instead",
+            self.module.shown()
+        ))
+    }
+
+    /// Whether this is the first call for this one.
+    pub(crate) fn first_to_tell(&self) -> bool {
+        !self.told.swap(true, Ordering::Relaxed)
+    }
+}
+
+/// The one in `module` among those from `from` until `until`.
+fn search(from: *const Librdkafka, until: *const Librdkafka, module: &Module) -> Option<&'static Librdkafka> {
+    let mut at = from;
+    while !std::ptr::eq(at, until) {
+        // SAFETY: what the list holds is never freed, and `until` lies behind `from` in it, or is its end.
+        let known = unsafe { at.as_ref() }?;
+        if known.module == *module {
+            return Some(known);
+        }
+        at = known.next;
+    }
+    None
+}

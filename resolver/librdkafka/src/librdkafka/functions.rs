@@ -1,0 +1,155 @@
+//! The functions of librdkafka that are used here, by name.
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+
+use tracer_resolver::interceptor::{KafkaApi, RdKafka, RdKafkaConf, RdKafkaMessage, RdKafkaTopic};
+
+/// `rd_kafka_queue_t`, opaque.
+#[repr(C)]
+pub(crate) struct RdKafkaQueue {
+    _private: [u8; 0],
+}
+
+/// All that is looked up in one librdkafka.
+#[derive(Debug)]
+pub(super) struct Functions {
+    /// The engine's table, or the names that are missing for it.
+    pub(super) engine: Result<KafkaApi, Vec<&'static CStr>>,
+    pub(super) own: Own,
+}
+
+/// Turns names into [`NAMES`] and a `Functions::new` that takes their addresses in that order.
+///
+/// `engine`: without one of them there is no tracing. `optional`: `None` for one that is not there. `hand_over_one`, `hand_over_many`: addresses, 0 for one that is not there. `own`: what
+/// the doors call themselves.
+macro_rules! functions {
+    (
+        engine { $($field:ident = $function:ident,)* }
+        optional { $($optional:ident = $optional_function:ident,)* }
+        hand_over_one [ $($hand_over:ident,)* ]
+        hand_over_many [ $($hand_over_more:ident,)* ]
+        own { $($(#[$doc:meta])* $own:ident = $own_function:ident: $own_type:ty,)* }
+    ) => {
+        /// What [`Functions::new`] is given the addresses of, in this order.
+        pub(super) const NAMES: [&CStr; [$(stringify!($function),)* $(stringify!($optional_function),)* $(stringify!($hand_over),)* $(stringify!($hand_over_more),)* $(stringify!($own_function),)*].len()] = [
+            $(name(concat!(stringify!($function), "\0")),)*
+            $(name(concat!(stringify!($optional_function), "\0")),)*
+            $(name(concat!(stringify!($hand_over), "\0")),)*
+            $(name(concat!(stringify!($hand_over_more), "\0")),)*
+            $(name(concat!(stringify!($own_function), "\0")),)*
+        ];
+
+        /// What the doors call themselves; `None` for what this librdkafka has not.
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) struct Own {
+            $($(#[$doc])* pub(crate) $own: Option<$own_type>,)*
+        }
+
+        impl Functions {
+            /// `addresses` of [`NAMES`], in their order.
+            pub(super) fn new(addresses: &[Option<usize>]) -> Self {
+                let mut rest = addresses.iter().copied();
+                let mut next = move || rest.next().flatten();
+                let mut missing = Vec::new();
+                $(let $field = next();
+                if $field.is_none() {
+                    missing.push(name(concat!(stringify!($function), "\0")));
+                })*
+                $(let $optional = next();)*
+                let hand_over_one = [$({
+                    let _: &str = stringify!($hand_over);
+                    next().unwrap_or(0)
+                },)*];
+                let hand_over_many = [$({
+                    let _: &str = stringify!($hand_over_more);
+                    next().unwrap_or(0)
+                },)*];
+                let own = Own { $($own: next().map(|address| {
+                    // SAFETY: the address of that function, under the declaration that `rdkafka.h` has of it.
+                    unsafe { std::mem::transmute::<*const c_void, $own_type>(std::ptr::with_exposed_provenance(address)) }
+                }),)* };
+                let engine = (|| Some(KafkaApi {
+                    // SAFETY: as above; the fields of the table have the types.
+                    $($field: unsafe {
+                        std::mem::transmute::<*const c_void, _>(std::ptr::with_exposed_provenance($field?))
+                    },)*
+                    // SAFETY: as above.
+                    $($optional: $optional.map(|address| unsafe {
+                        std::mem::transmute::<*const c_void, _>(std::ptr::with_exposed_provenance(address))
+                    }),)*
+                    hand_over_one,
+                    hand_over_many,
+                }))();
+                Self { engine: engine.ok_or(missing), own }
+            }
+        }
+    };
+}
+
+functions! {
+    engine {
+        conf_interceptor_add_on_new = rd_kafka_conf_interceptor_add_on_new,
+        conf_interceptor_add_on_conf_destroy = rd_kafka_conf_interceptor_add_on_conf_destroy,
+        interceptor_add_on_destroy = rd_kafka_interceptor_add_on_destroy,
+        interceptor_add_on_send = rd_kafka_interceptor_add_on_send,
+        interceptor_add_on_acknowledgement = rd_kafka_interceptor_add_on_acknowledgement,
+        interceptor_add_on_consume = rd_kafka_interceptor_add_on_consume,
+        client_type = rd_kafka_type,
+        conf_get = rd_kafka_conf_get,
+        topic_name = rd_kafka_topic_name,
+        message_headers = rd_kafka_message_headers,
+        message_set_headers = rd_kafka_message_set_headers,
+        message_latency = rd_kafka_message_latency,
+        message_timestamp = rd_kafka_message_timestamp,
+        headers_new = rd_kafka_headers_new,
+        header_add = rd_kafka_header_add,
+        header_remove = rd_kafka_header_remove,
+        header_get_last = rd_kafka_header_get_last,
+        header_get_all = rd_kafka_header_get_all,
+        err2name = rd_kafka_err2name,
+    }
+    optional {
+        interceptor_add_on_commit = rd_kafka_interceptor_add_on_commit,
+        interceptor_add_on_response_received = rd_kafka_interceptor_add_on_response_received,
+    }
+    hand_over_one [
+        rd_kafka_consumer_poll,
+        rd_kafka_consume,
+        rd_kafka_consume_queue,
+        rd_kafka_event_message_next,
+    ]
+    hand_over_many [
+        rd_kafka_consume_batch,
+        rd_kafka_consume_batch_queue,
+        rd_kafka_consume_callback,
+        rd_kafka_consume_callback_queue,
+        rd_kafka_event_message_array,
+    ]
+    own {
+        new = rd_kafka_new: unsafe extern "C-unwind" fn(c_int, *mut RdKafkaConf, *mut c_char, usize) -> *mut RdKafka,
+        conf_new = rd_kafka_conf_new: unsafe extern "C" fn() -> *mut RdKafkaConf,
+        conf_dup = rd_kafka_conf_dup: unsafe extern "C" fn(*const RdKafkaConf) -> *mut RdKafkaConf,
+        conf_destroy = rd_kafka_conf_destroy: unsafe extern "C" fn(*mut RdKafkaConf),
+        /// `0xMMmmrrxx`.
+        version = rd_kafka_version: unsafe extern "C" fn() -> c_int,
+        consumer_poll = rd_kafka_consumer_poll: unsafe extern "C-unwind" fn(*mut RdKafka, c_int) -> *mut RdKafkaMessage,
+        consume = rd_kafka_consume: unsafe extern "C-unwind" fn(*mut RdKafkaTopic, i32, c_int) -> *mut RdKafkaMessage,
+        consume_queue = rd_kafka_consume_queue:
+            unsafe extern "C-unwind" fn(*mut RdKafkaQueue, c_int) -> *mut RdKafkaMessage,
+        consume_batch = rd_kafka_consume_batch:
+            unsafe extern "C-unwind" fn(*mut RdKafkaTopic, i32, c_int, *mut *mut RdKafkaMessage, usize) -> isize,
+        consume_batch_queue = rd_kafka_consume_batch_queue:
+            unsafe extern "C-unwind" fn(*mut RdKafkaQueue, c_int, *mut *mut RdKafkaMessage, usize) -> isize,
+        consumer_close = rd_kafka_consumer_close: unsafe extern "C-unwind" fn(*mut RdKafka) -> c_int,
+        destroy = rd_kafka_destroy: unsafe extern "C-unwind" fn(*mut RdKafka),
+        destroy_flags = rd_kafka_destroy_flags: unsafe extern "C-unwind" fn(*mut RdKafka, c_int),
+    }
+}
+
+/// A literal that ends in NUL, as C's text.
+const fn name(literal: &'static str) -> &'static CStr {
+    match CStr::from_bytes_with_nul(literal.as_bytes()) {
+        Ok(name) => name,
+        Err(_) => c"",
+    }
+}

@@ -1,0 +1,182 @@
+//! The program or a shared object, as the dynamic linker has it in memory.
+
+use std::ffi::{CStr, CString, c_int, c_void};
+use std::ops::Range;
+use std::ptr;
+
+/// One of the loaded ones. A description: it does not keep the module loaded; [`Module::pin`] does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Module {
+    /// What its file's addresses are moved by in memory.
+    bias: usize,
+    /// As the dynamic linker calls it: the path it was loaded by, empty for the program itself.
+    name: CString,
+    /// Where its parts lie.
+    segments: Vec<Range<usize>>,
+    /// The program headers and the notes in memory, by which its file is known again.
+    marks: Marks,
+}
+
+/// What tells one build of a file from another.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
+    /// The program headers: type, place in the file, place in memory, size in the file.
+    pub(crate) headers: Vec<[u64; 4]>,
+    /// The bytes of each note segment; the build id is among them.
+    pub(crate) notes: Vec<Vec<u8>>,
+}
+
+impl Module {
+    /// The module whose code or data is at `address`. `None`: made at run time, or not known to the dynamic linker.
+    pub(crate) fn containing(address: usize) -> Option<Self> {
+        let mut search = Search { address, found: None };
+        // SAFETY: `visit` is given `search`, which is ours alone until the iteration is over.
+        unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
+        search.found
+    }
+
+    /// See the field.
+    pub(crate) fn bias(&self) -> usize {
+        self.bias
+    }
+
+    /// The path it was loaded by; empty for the program.
+    pub(crate) fn name(&self) -> &CStr {
+        &self.name
+    }
+
+    /// See the field.
+    pub(crate) fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    /// Whether this is the program itself.
+    pub(crate) fn is_program(&self) -> bool {
+        self.name.is_empty()
+    }
+
+    pub(crate) fn contains(&self, address: usize) -> bool {
+        self.segments.iter().any(|segment| segment.contains(&address))
+    }
+
+    /// From its first byte to its last; other modules may lie in between.
+    pub(crate) fn range(&self) -> Range<usize> {
+        let start = self.segments.iter().map(|segment| segment.start).min().unwrap_or(0);
+        start..self.segments.iter().map(|segment| segment.end).max().unwrap_or(0)
+    }
+
+    /// A handle of it for `dlsym`, which looks into the module itself and then into those it depends on; for the
+    /// program, into everything that is global. Holds the module: see [`Handle`].
+    pub(crate) fn open(&self) -> Option<Handle> {
+        let name = if self.is_program() { ptr::null() } else { self.name.as_ptr() };
+        // SAFETY: `name` is NUL-terminated, or null for the program. `RTLD_NOLOAD` loads nothing and runs no code.
+        let handle = unsafe { libc::dlopen(name, libc::RTLD_LAZY | libc::RTLD_NOLOAD) };
+        (!handle.is_null()).then_some(Handle(handle))
+    }
+
+    /// The name in a message.
+    pub(crate) fn shown(&self) -> String {
+        if self.is_program() {
+            return std::env::current_exe().map_or_else(|_| "the program".to_owned(), |path| path.display().to_string());
+        }
+        self.name.to_string_lossy().into_owned()
+    }
+}
+
+/// A loaded module, held until this is dropped, or for ever by [`Handle::keep`].
+#[derive(Debug)]
+pub(crate) struct Handle(*mut c_void);
+
+impl Handle {
+    /// The address of `name`, in the module or what it depends on.
+    pub(crate) fn symbol(&self, name: &CStr) -> Option<usize> {
+        // SAFETY: a handle that is open, and a NUL-terminated name.
+        let address = unsafe { libc::dlsym(self.0, name.as_ptr()) };
+        (!address.is_null()).then(|| address.addr())
+    }
+
+    /// The module stays loaded until the process ends.
+    pub(crate) fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // SAFETY: opened in `Module::open`, closed once.
+        unsafe { libc::dlclose(self.0) };
+    }
+}
+
+struct Search {
+    address: usize,
+    found: Option<Module>,
+}
+
+/// # Safety
+///
+/// Called by `dl_iterate_phdr` only, with a [`Search`].
+unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _size: usize, search: *mut c_void) -> c_int {
+    // SAFETY: `Module::containing` gave a `Search`, and waits; the dynamic linker gives a valid `info`.
+    let (info, search) = unsafe { (&*info, &mut *search.cast::<Search>()) };
+    let headers = if info.dlpi_phdr.is_null() {
+        &[]
+    } else {
+        // SAFETY: the dynamic linker's own table of that length, which lies in the module as long as it is loaded.
+        unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) }
+    };
+    let bias = info.dlpi_addr as usize;
+    let place = |header: &libc::Elf64_Phdr| {
+        let start = bias.wrapping_add(header.p_vaddr as usize);
+        start..start.wrapping_add(header.p_memsz as usize)
+    };
+    let loaded = headers.iter().filter(|header| header.p_type == libc::PT_LOAD);
+    let segments: Vec<_> = loaded.map(place).collect();
+    if !segments.iter().any(|segment| segment.contains(&search.address)) {
+        return 0;
+    }
+    let in_memory = |range: &Range<usize>| {
+        segments.iter().any(|segment| segment.start <= range.start && range.end <= segment.end && !range.is_empty())
+    };
+    let notes = headers.iter().filter(|header| header.p_type == libc::PT_NOTE).map(place).filter(in_memory);
+    // SAFETY: inside a loaded segment of this module; notes are never written to.
+    let bytes = |note: Range<usize>| unsafe {
+        std::slice::from_raw_parts(ptr::with_exposed_provenance::<u8>(note.start), note.len()).to_vec()
+    };
+    let marks = Marks {
+        headers: headers.iter().map(|h| [u64::from(h.p_type), h.p_offset, h.p_vaddr, h.p_filesz]).collect(),
+        notes: notes.map(bytes).collect(),
+    };
+    let name = if info.dlpi_name.is_null() {
+        CString::default()
+    } else {
+        // SAFETY: NUL-terminated, the dynamic linker's own.
+        unsafe { CStr::from_ptr(info.dlpi_name) }.to_owned()
+    };
+    search.found = Some(Module { bias, name, segments, marks });
+    1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_and_the_c_library_are_told_apart() {
+        let program = Module::containing(Module::containing as fn(usize) -> Option<Module> as usize).unwrap();
+        assert!(program.is_program() && program.shown().contains("tracer_interceptors"), "{program:?}");
+        let strlen = libc::strlen as *const () as usize;
+        assert!(!program.contains(strlen));
+        let c = Module::containing(strlen).unwrap();
+        assert!(!c.is_program() && c.contains(strlen) && c.range().contains(&strlen), "{c:?}");
+        assert_eq!(c.open().unwrap().symbol(c"getpid"), Some(libc::getpid as *const () as usize));
+        assert_eq!(c.open().unwrap().symbol(c"rd_kafka_new"), None);
+        assert!(!c.marks().notes.is_empty() && !c.marks().headers.is_empty());
+    }
+
+    #[test]
+    fn memory_that_is_nobody_s_has_no_module() {
+        let here = 0;
+        assert!(Module::containing((&raw const here).addr()).is_none(), "a stack is no module");
+    }
+}
