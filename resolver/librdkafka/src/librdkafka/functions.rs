@@ -4,11 +4,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 
 use tracer_resolver::interceptor::{KafkaApi, RdKafka, RdKafkaConf, RdKafkaMessage, RdKafkaTopic};
 
-/// `rd_kafka_queue_t`, opaque.
-#[repr(C)]
-pub(crate) struct RdKafkaQueue {
-    _private: [u8; 0],
-}
+use crate::preload_door::RdKafkaQueue;
 
 /// All that is looked up in one librdkafka.
 #[derive(Debug)]
