@@ -17,9 +17,9 @@ mod last_words;
 mod polls;
 mod real;
 
-pub use already_traced::tracer_interceptors_generation;
+pub use already_traced::GENERATION;
 pub use create::{rd_kafka_conf_destroy, rd_kafka_new};
-pub use last_words::{_Exit, _exit};
+pub use last_words::{_exit, _exit_of_c};
 pub use polls::{
     RdKafkaQueue, rd_kafka_consume, rd_kafka_consume_batch, rd_kafka_consume_batch_queue, rd_kafka_consume_queue,
     rd_kafka_consumer_close, rd_kafka_consumer_poll, rd_kafka_destroy, rd_kafka_destroy_flags,

@@ -39,6 +39,7 @@ macro_rules! functions {
 
         impl Functions {
             /// `addresses` of [`NAMES`], in their order.
+            #[expect(clippy::missing_transmute_annotations, reason = "the fields of the table are the annotations")]
             pub(super) fn new(addresses: &[Option<usize>]) -> Self {
                 let mut rest = addresses.iter().copied();
                 let mut next = move || rest.next().flatten();

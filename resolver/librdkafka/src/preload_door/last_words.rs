@@ -32,8 +32,8 @@ pub unsafe extern "C" fn _exit(status: c_int) -> ! {
 /// # Safety
 ///
 /// As `_Exit` of C.
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn _Exit(status: c_int) -> ! {
+#[cfg_attr(not(test), unsafe(export_name = "_Exit"))]
+pub unsafe extern "C" fn _exit_of_c(status: c_int) -> ! {
     export();
     end(&REAL_CAPITAL, c"_Exit", status)
 }

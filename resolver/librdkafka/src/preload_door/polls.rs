@@ -79,8 +79,8 @@ wrappers! {
         = consumer_close from called, closing, else NOT_IMPLEMENTED;
     /// Destroys a client. Nothing happens when there is no such function.
     fn rd_kafka_destroy(rk: *mut RdKafka) -> ()
-        = destroy from called, closing, else ();
+        = destroy from called, closing, else Default::default();
     /// Destroys a client. Nothing happens when there is no such function.
     fn rd_kafka_destroy_flags(rk: *mut RdKafka, flags: c_int) -> ()
-        = destroy_flags from called, closing, else ();
+        = destroy_flags from called, closing, else Default::default();
 }
