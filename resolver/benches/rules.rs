@@ -9,8 +9,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use tracer_resolver::config::{
-    Batch, Config, Origin, ParentDecision, Pattern, Plugins, Propagator, Relation, Sampler as SamplerSetting, Service,
-    Settings, Trace,
+    Ambient, Batch, Config, Origin, ParentDecision, Pattern, Plugins, Propagator, Relation, Sampler as SamplerSetting,
+    Service, Settings, Trace,
 };
 use tracer_resolver::propagation::{Injection, TraceStateBuffer, extract, parse_traceparent, write_traceparent};
 use tracer_resolver::services::{Candidate, ServiceMap, Side};
@@ -154,6 +154,7 @@ fn settings(sampler: SamplerSetting) -> Settings {
         sampler,
         parent: ParentDecision::Respect,
         relation: Relation::Parent,
+        ambient: Ambient::Thread,
         inject: Vec::new(),
         extract: Vec::new(),
         reinject: false,

@@ -19,10 +19,10 @@ mod span_writer;
 mod template;
 mod trace_state_field;
 
-pub(crate) use handovers::{Claimed, Place};
+pub(crate) use handovers::{CLAIM_WINDOW, Claimed, Place, WaitingPlace};
 pub(crate) use lane::{Lane, LaneBackends, LaneService};
 pub(crate) use pipeline::{ApplicationSpans, Pipeline};
-pub(crate) use record::{FinishedSpan, Outcome, SpanFlags, SpanKind, TimeInQueue};
+pub(crate) use record::{EndedBy, FinishedSpan, Outcome, SpanFlags, SpanKind, TimeInQueue};
 pub(crate) use service_counters::ServiceCounters;
 pub(crate) use span_writer::{Field, SpanWriter};
 pub(crate) use template::{RouteFacts, RouteTemplates, ServiceResource};

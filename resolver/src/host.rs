@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use crate::per_process::PerProcess;
+use crate::per_process::{self, PerProcess};
 
 /// The machine's name; empty when the system does not say.
 pub(crate) fn host_name() -> &'static str {
@@ -29,6 +29,61 @@ fn new_instance_id() -> String {
     let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
     let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default().to_owned();
     [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
+}
+
+/// Whether this process is a fork that runs its parent's program still: such children often end by `_exit()`, without
+/// the C library's exit handlers, as Python's multiprocessing has it.
+pub(crate) fn is_fork() -> bool {
+    /// `PF_FORKNOEXEC` of the kernel's sched.h, in the ninth field of proc(5)'s `stat`.
+    const FORKED_WITHOUT_EXEC: u64 = 0x40;
+    static IS: PerProcess<bool> = PerProcess::new();
+    *IS.get_or_init(|| {
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+        // The second field, the name, may have blanks, and ends with the last parenthesis.
+        let flags = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(6)?.parse::<u64>().ok());
+        per_process::generation() > 0 || flags.is_some_and(|flags| flags & FORKED_WITHOUT_EXEC != 0)
+    })
+}
+
+/// Whether code of Go is loaded: its goroutines wander between threads, and its programs end without C's exit handlers.
+///
+/// Go's linker leaves a note in what it links. Looked up once, at the first call.
+pub(crate) fn has_go_code() -> bool {
+    static HAS: OnceLock<bool> = OnceLock::new();
+    *HAS.get_or_init(|| {
+        let mut found = false;
+        // SAFETY: `is_go` is given what `dl_iterate_phdr` documents, and `found`, which outlives the call.
+        unsafe { libc::dl_iterate_phdr(Some(is_go), (&raw mut found).cast()) };
+        found
+    })
+}
+
+/// Sets the `bool` at `found` if the module has a note of Go's linker.
+///
+/// # Safety
+///
+/// Called by `dl_iterate_phdr` only.
+unsafe extern "C" fn is_go(module: *mut libc::dl_phdr_info, _size: usize, found: *mut libc::c_void) -> libc::c_int {
+    const GO: &[u8] = b"Go\0\0";
+    // SAFETY: `module` describes a module that is loaded while this function runs; its program headers are as many as it
+    // says, and a note segment is mapped.
+    unsafe {
+        let module = &*module;
+        if module.dlpi_phdr.is_null() {
+            return 0;
+        }
+        let headers = std::slice::from_raw_parts(module.dlpi_phdr, usize::from(module.dlpi_phnum));
+        for header in headers.iter().filter(|header| header.p_type == libc::PT_NOTE) {
+            let notes = (module.dlpi_addr + header.p_vaddr) as *const u8;
+            let notes = std::slice::from_raw_parts(notes, header.p_memsz as usize);
+            // A name stands at a multiple of four.
+            if notes.chunks_exact(GO.len()).any(|name| name == GO) {
+                *found.cast::<bool>() = true;
+                return 1;
+            }
+        }
+    }
+    0
 }
 
 /// Lets `handler` run when the process ends normally: after `main`, or in `exit()`.

@@ -9,12 +9,15 @@
 //!   on_send / on_acknowledgement ─▶ producer.rs      on_consume ─▶ consumer.rs
 //! ```
 
+mod call_site;
 mod callbacks;
 mod client;
 mod consumer;
 mod contain_panic;
+mod current_message;
 mod injecting;
 mod kafka_api;
+mod last_client;
 mod message;
 mod parent;
 mod parents;

@@ -50,4 +50,4 @@ pub use bridge::UnknownService;
 pub use error::ResolverError;
 pub use export::{BackendState, DropReason};
 pub use interceptor::{MessagePlace, Processing};
-pub use resolver::{BackendServiceStats, BackendStats, EXIT_DEADLINE, Resolver, ServiceStats, Stats};
+pub use resolver::{BackendServiceStats, BackendStats, EXIT_DEADLINE, Resolver, ServiceStats, Stats, before_exit};

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+pub use at_exit::before_exit;
 pub(crate) use shared::Shared;
 pub use stats::{BackendServiceStats, BackendStats, ServiceStats, Stats};
 
@@ -125,8 +126,7 @@ impl Resolver {
     /// their way. Spans that have not ended stay open. Not to be called from a Kafka callback.
     pub fn flush(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
-        let Some(shared) = &self.shared else { return true };
-        Pipeline::current().seal_all(Some(self.id), deadline) && shared.backends().flush(deadline)
+        self.shared.as_ref().is_none_or(|shared| shared.flush(deadline))
     }
 
     /// [`Resolver::flush`], and then the end of the backends: what is traced after that is counted as dropped.

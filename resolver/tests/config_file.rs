@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tracer_resolver::config::{
-    Config, Loaded, Origin, ParentDecision, Pattern, Propagator, Relation, Sampler, Source, Trace, Variables,
+    Ambient, Config, Loaded, Origin, ParentDecision, Pattern, Propagator, Relation, Sampler, Source, Trace, Variables,
     load_with, strict,
 };
 
@@ -32,6 +32,7 @@ produces = ["payments.*", { regex = 'refunds-\d+' }]
 export   = ["collector", "legacy"]
 resource = { "service.version" = "2.1.0", "team" = "pay" }
 relation = "link"
+ambient = "off"
 reinject = true
 propagators.inject = ["b3"]
 exclude  = []
@@ -128,6 +129,7 @@ fn tables_merge_down_the_ladder_and_arrays_replace() {
     assert_eq!(inventory.settings.sampler, Sampler::AlwaysOn);
     assert_eq!(payments.settings.sampler, Sampler::Ratio(0.25));
     assert_eq!(payments.settings.relation, Relation::Link);
+    assert_eq!(payments.settings.ambient, Ambient::Off);
     assert!(payments.settings.reinject);
     assert_eq!(payments.settings.export, [0, 1]);
     assert_eq!(payments.settings.inject, [Propagator::B3]);

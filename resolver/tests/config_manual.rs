@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use tracer_resolver::config::{
-    Config, DEFAULT_CONFIG, Loaded, ParentDecision, Pattern, Propagator, Relation, Sampler, Severity, Source, Trace,
-    Variables, load_with,
+    Ambient, Config, DEFAULT_CONFIG, Loaded, ParentDecision, Pattern, Propagator, Relation, Sampler, Severity, Source,
+    Trace, Variables, load_with,
 };
 
 fn load(text: &str) -> Loaded {
@@ -77,6 +77,7 @@ fn every_known_key_appears_in_the_manual_with_its_words() {
         "sampler",
         "parent",
         "relation",
+        "ambient",
         "propagators",
         "reinject",
         "export",
@@ -115,9 +116,9 @@ fn every_known_key_appears_in_the_manual_with_its_words() {
 fn the_keys_that_messages_name_as_known_all_appear_in_the_manual() {
     let sections = [
         ("x = 1\nversion = 1", 7),
-        ("version = 1\n[defaults]\nx = 1", 9),
-        ("version = 1\n[services.a]\nx = 1", 15),
-        ("version = 1\n[services.a.topic.b]\nx = 1", 7),
+        ("version = 1\n[defaults]\nx = 1", 10),
+        ("version = 1\n[services.a]\nx = 1", 16),
+        ("version = 1\n[services.a.topic.b]\nx = 1", 8),
         ("version = 1\n[defaults]\npropagators = { x = 1 }", 2),
         ("version = 1\n[defaults]\nsampler = { x = 1 }", 2),
         ("version = 1\n[defaults]\nexclude = [{ x = 1 }]", 1),
@@ -152,6 +153,7 @@ fn an_empty_file_has_the_defaults_that_the_manual_promises() {
     assert_eq!(settings.sampler, Sampler::AlwaysOn);
     assert_eq!(settings.parent, ParentDecision::Respect);
     assert_eq!(settings.relation, Relation::Parent);
+    assert_eq!(settings.ambient, Ambient::Thread);
     assert!(!settings.reinject);
     assert!(settings.export.is_empty());
     assert_eq!(settings.inject, [Propagator::TraceContext, Propagator::Baggage]);

@@ -5,8 +5,8 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use tracer_resolver::config::{
-    Batch, Config, Origin, ParentDecision, Pattern, Plugins, Propagator, Relation, Sampler as SamplerSetting, Service,
-    Settings, Trace,
+    Ambient, Batch, Config, Origin, ParentDecision, Pattern, Plugins, Propagator, Relation, Sampler as SamplerSetting,
+    Service, Settings, Trace,
 };
 use tracer_resolver::propagation::{Extracted, Injection, TraceStateBuffer, extract, read_baggage, write_baggage};
 use tracer_resolver::services::{Candidate, Selection, ServiceMap, Side};
@@ -146,6 +146,7 @@ fn settings() -> Settings {
         sampler: SamplerSetting::AlwaysOn,
         parent: ParentDecision::Respect,
         relation: Relation::Parent,
+        ambient: Ambient::Thread,
         inject: Vec::new(),
         extract: Vec::new(),
         reinject: false,

@@ -1,7 +1,9 @@
 //! A part of a test in a process of its own: for what may abort, hang or fork, and for what is decided once per process.
 
 use std::io::Read;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 /// How a child ended.
@@ -9,8 +11,10 @@ use std::time::{Duration, Instant};
 pub struct Ended {
     /// Its status: a signal when it was aborted.
     pub status: ExitStatus,
-    /// What it wrote, to stdout and then stderr.
-    pub output: String,
+    /// What it wrote to stdout, its own children too.
+    pub stdout: String,
+    /// What it wrote to stderr, its own children too.
+    pub stderr: String,
     /// How long it ran.
     pub took: Duration,
 }
@@ -34,39 +38,65 @@ pub fn run(test: &str, part: &str, gives: &[(&str, &str)]) -> Ended {
 pub fn run_executable(executable: &std::path::Path, test: &str, part: &str, gives: &[(&str, &str)]) -> Ended {
     let mut command = Command::new(executable);
     command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(PART, part).envs(gives.iter().copied());
+    finish(&mut command, LIMIT)
+}
+
+/// Runs a program to its end, and that of all it started; after `limit` kills them and panics with what was written.
+pub fn finish(command: &mut Command, limit: Duration) -> Ended {
     let started = Instant::now();
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // In a group of its own, so that a program that hangs is killed with its children.
+    command.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
     // Read beside, so that a child that writes much never waits for us.
     let stdout = read_beside(child.stdout.take().unwrap());
     let stderr = read_beside(child.stderr.take().unwrap());
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
-            break status;
+            break Some(status);
         }
-        if started.elapsed() > LIMIT {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            panic!("{test} hangs as {part:?}: {}{}", stdout.join().unwrap(), stderr.join().unwrap());
+        if started.elapsed() > limit {
+            break None;
         }
         std::thread::sleep(Duration::from_millis(10));
     };
     let took = started.elapsed();
-    Ended { status, output: stdout.join().unwrap() + &stderr.join().unwrap(), took }
+    // The pipes end when the last of its children has closed them.
+    let left = limit.saturating_sub(took).max(Duration::from_millis(200));
+    let written = status.and_then(|_| Some((stdout.recv_timeout(left).ok()?, stderr.recv_timeout(left).ok()?)));
+    let (Some(status), Some((stdout, stderr))) = (status, written) else {
+        let group = i32::try_from(child.id()).unwrap();
+        // SAFETY: our own child's group; at worst there is none any more.
+        unsafe { libc::kill(-group, libc::SIGKILL) };
+        let _ = child.wait();
+        panic!("after {limit:?} {command:?} or a child of it still runs: {}{}", rest(&stdout), rest(&stderr));
+    };
+    Ended { status, stdout, stderr, took }
 }
 
 impl Ended {
     /// Panics with what the child wrote unless it ended well.
     pub fn expect_success(&self) {
-        assert!(self.status.success(), "{}\n{}", self.status, self.output);
+        assert!(self.status.success(), "{}\n{}{}", self.status, self.stdout, self.stderr);
     }
 }
 
-fn read_beside(mut pipe: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
+fn read_beside(mut pipe: impl Read + Send + 'static) -> Receiver<String> {
+    let (read, all) = channel();
     std::thread::spawn(move || {
         let mut text = Vec::new();
         pipe.read_to_end(&mut text).unwrap();
-        String::from_utf8_lossy(&text).into_owned()
-    })
+        // Nobody listens to a program that was given up.
+        let _ = read.send(String::from_utf8_lossy(&text).into_owned());
+    });
+    all
+}
+
+/// What a program that was killed had written.
+fn rest(pipe: &Receiver<String>) -> String {
+    match pipe.recv_timeout(Duration::from_secs(1)) {
+        Ok(text) => text,
+        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => "(its output was read before)".to_owned(),
+    }
 }
 
 /// This test program again, running only the test of this name, without the variables that configure tracing.
@@ -75,13 +105,18 @@ fn read_beside(mut pipe: impl Read + Send + 'static) -> std::thread::JoinHandle<
 pub fn child(test: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
+    without_tracing(&mut command).env(MARK, test);
+    command
+}
+
+/// The command, without the variables of this process that configure tracing: to be called before others are set.
+pub fn without_tracing(command: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars_os() {
         let name_text = name.to_string_lossy();
         if ["OTEL_", "JAEGER_", "INTERCEPTORS_", "TRACERRESOLVER_"].iter().any(|prefix| name_text.starts_with(prefix)) {
             command.env_remove(&name);
         }
     }
-    command.env(MARK, test);
     command
 }
 
@@ -93,3 +128,26 @@ pub fn is_child() -> bool {
 const PART: &str = "TRACER_TEST_PART";
 const LIMIT: Duration = Duration::from_secs(60);
 const MARK: &str = "TRACER_RESOLVER_TEST_CHILD";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_gives_its_status_and_what_it_wrote() {
+        let ended = finish(Command::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]), LIMIT);
+        assert_eq!((ended.status.code(), &*ended.stdout, &*ended.stderr), (Some(3), "out\n", "err\n"));
+    }
+
+    #[test]
+    #[should_panic(expected = "still runs: begun\n")]
+    fn a_program_that_hangs_is_killed() {
+        finish(Command::new("sh").args(["-c", "echo begun; sleep 300"]), Duration::from_millis(300));
+    }
+
+    #[test]
+    #[should_panic(expected = "or a child of it still runs")]
+    fn a_child_that_outlives_its_program_is_noticed_and_killed() {
+        finish(Command::new("sh").args(["-c", "sleep 300 & echo begun"]), Duration::from_millis(300));
+    }
+}

@@ -16,18 +16,21 @@ pub struct Kafka {
 impl Kafka {
     /// A cluster with these topics, one partition each.
     pub fn start(topics: &[&str]) -> Self {
-        let cluster = MockCluster::new(1).unwrap();
-        for topic in topics {
-            cluster.create_topic(topic, 1, 1).unwrap();
-        }
-        Self { cluster }
+        Self::start_with(topics, 1)
     }
 
     /// A cluster with one topic of several partitions.
     pub fn start_partitioned(topic: &str, partitions: i32) -> Self {
-        let kafka = Self::start(&[]);
-        kafka.cluster.create_topic(topic, partitions, 1).unwrap();
-        kafka
+        Self::start_with(&[topic], partitions)
+    }
+
+    /// A cluster with these topics, so many partitions each. A partition keeps its last 5 MiB.
+    pub fn start_with(topics: &[&str], partitions: i32) -> Self {
+        let cluster = MockCluster::new(1).unwrap();
+        for topic in topics {
+            cluster.create_topic(topic, partitions, 1).unwrap();
+        }
+        Self { cluster }
     }
 
     /// The cluster itself, to provoke errors.

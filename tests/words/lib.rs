@@ -5,6 +5,7 @@
 
 mod blocking;
 pub mod child;
+pub mod foreign;
 pub mod kafka;
 mod log_lines;
 pub mod native;

@@ -116,16 +116,22 @@ pub fn send<K: ToBytes + ?Sized, P: ToBytes + ?Sized>(producer: &BaseProducer, r
 }
 
 fn resolver(collector: &OtlpReceiver, configuration: &str) -> Resolver {
+    let text = configuration_to(&collector.endpoint(), configuration);
+    let resolver = Resolver::load(Source::Text { name: "test.toml".into(), text }).unwrap();
+    assert!(!resolver.report().has_errors(), "{}", resolver.report().render(false));
+    resolver
+}
+
+/// This TOML, to which `version`, plugin and endpoint of `[backends.otlp]`, and `export = ["otlp"]` in `[defaults]` are
+/// added.
+pub(crate) fn configuration_to(endpoint: &str, configuration: &str) -> String {
     let (head, tables) = match configuration.find('[') {
         Some(first) => configuration.split_at(first),
         None => (configuration, ""),
     };
     let tables = completed(tables, "[defaults]", "export = [\"otlp\"]");
-    let backend = format!("plugin = \"otlp\"\nconfig = {{ endpoint = \"{}\" }}", collector.endpoint());
-    let text = format!("version = 1\n{head}\n{}", completed(&tables, "[backends.otlp]", &backend));
-    let resolver = Resolver::load(Source::Text { name: "test.toml".into(), text }).unwrap();
-    assert!(!resolver.report().has_errors(), "{}", resolver.report().render(false));
-    resolver
+    let backend = format!("plugin = \"otlp\"\nconfig = {{ endpoint = \"{endpoint}\" }}");
+    format!("version = 1\n{head}\n{}", completed(&tables, "[backends.otlp]", &backend))
 }
 
 /// The table with these lines more, wherever it stands; at the end if it does not.

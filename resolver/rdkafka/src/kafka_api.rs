@@ -33,6 +33,7 @@ pub(crate) static KAFKA_API: std::sync::LazyLock<KafkaApi> = std::sync::LazyLock
     header_get_last: function!(rd_kafka_header_get_last),
     header_get_all: function!(rd_kafka_header_get_all),
     err2name: function!(rd_kafka_err2name),
+    hand_over_many: [0; 5],
     hand_over_one: [0; 4], // A guard says which message is processed; nothing is ambient.
 });
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use super::handovers::CLAIM_WINDOW;
+use super::handovers::{CLAIM_WINDOW, Handovers};
 use super::lane::{Lane, LaneBackends, LaneBuffer};
 use super::pipeline::Pipeline;
 use super::record::{FinishedSpan, SpanFlags};
@@ -51,6 +51,7 @@ impl BatchThread {
     fn round(&mut self) {
         let mut inbox = std::mem::take(&mut *self.pipeline.inbox());
         let now = Instant::now();
+        let ending = self.pipeline.is_ending();
         // A client's routes stay for as long as a guard may still claim what it handed over.
         self.retiring.extend(std::mem::take(&mut inbox.retired_routes).into_iter().map(|route| (now, route)));
         let (gone, retiring): (Vec<_>, Vec<_>) = std::mem::take(&mut self.retiring)
@@ -64,7 +65,7 @@ impl BatchThread {
         // The sweep comes first: a hand-over of a retired route that another thread is displacing right now ends up in
         // that thread's segment, which is drained after it.
         if let Some(handovers) = pipeline.handovers() {
-            let claimable_since = clock::unix_nanos().saturating_sub(CLAIM_WINDOW.as_nanos() as u64);
+            let wall_clock = clock::unix_nanos();
             // The clock may be set back: what names a route that is about to go, goes too, however young it seems.
             let flushed = |span: &FinishedSpan| {
                 // SAFETY: a waiting hand-over's route is alive: its routes are dropped below, after this sweep.
@@ -72,7 +73,7 @@ impl BatchThread {
                     .is_some_and(|route| inbox.flushes.iter().any(|flush| flush.concerns(route)))
             };
             let leaves = |span: &FinishedSpan| {
-                span.start < claimable_since || gone_routes.contains(&span.route) || flushed(span)
+                ending || Handovers::is_over(span, wall_clock) || gone_routes.contains(&span.route) || flushed(span)
             };
             handovers.sweep(leaves, |span, extra| {
                 if span.trace_flags & 1 == 1 {
@@ -86,7 +87,7 @@ impl BatchThread {
             buffer.add_application(spans.service, &spans.scope, &spans.spans, spans.count, now);
         }
         for buffer in self.buffers.iter_mut().flatten() {
-            if !inbox.flushes.is_empty() || buffer.due().is_some_and(|due| due <= now) {
+            if ending || !inbox.flushes.is_empty() || buffer.due().is_some_and(|due| due <= now) {
                 buffer.seal();
             }
         }
@@ -100,6 +101,9 @@ impl BatchThread {
         }
         for flush in inbox.flushes {
             flush.complete();
+        }
+        if ending {
+            self.pipeline.ended();
         }
         // Only now: every record that refers to them was drained above.
         drop(ManuallyDrop::into_inner(gone));

@@ -5,6 +5,9 @@
 //! the record waits here: [`Handovers::claim`] takes it for a guard; what nobody claims leaves as `receive` when its
 //! place is needed, when it has waited [`CLAIM_WINDOW`], or at a flush.
 //!
+//! Without guards, in programs of other languages, [`Handovers::hold`] says where the record waits, and what is seen of
+//! the processing reaches it there: [`Handovers::prolong`], and [`Handovers::end`] when its end was seen.
+//!
 //! Nothing here blocks or allocates: a slot that is busy on another thread is passed over, and then the span leaves at
 //! once as `receive`.
 
@@ -14,13 +17,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::record::FinishedSpan;
+use super::record::{EndedBy, FinishedSpan, SpanFlags};
 use super::trace_state_field::TraceStateField;
 use crate::interceptor::Route;
 use crate::zeroed::zeroed_slice;
 
 /// How long an unclaimed hand-over waits before it leaves as `receive`.
 pub(crate) const CLAIM_WINDOW: Duration = Duration::from_secs(2);
+/// How long a hand-over waits for its thread's next poll: as long as librdkafka lets a member of a group go without
+/// (the default of `max.poll.interval.ms`), after which it is no member any more.
+const POLL_WINDOW: Duration = Duration::from_secs(300);
 /// Longest `extra` (trace state) that is kept with a waiting record: the longest that there is. A longer one would leave
 /// at once, and its message's processing be a second span.
 const EXTRA: usize = TraceStateField::MAX_LEN;
@@ -70,6 +76,14 @@ pub(crate) struct Claimed {
     pub extra: Vec<u8>,
 }
 
+/// Where a hand-over waits, for the thread that was handed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WaitingPlace {
+    index: u32,
+    /// Tells it from whatever waits there later.
+    span_id: [u8; 8],
+}
+
 /// What identifies a message for the application: its place in the log.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
@@ -88,7 +102,7 @@ impl Handovers {
         Self { slots, extras, held: AtomicUsize::new(0) }
     }
 
-    /// Lets `span` wait. What it displaced, or itself when it cannot wait, is given to `leave`.
+    /// Lets `span` wait, and says where. What it displaced, or itself when it cannot wait, is given to `leave`.
     pub(crate) fn hold(
         &self,
         span: &FinishedSpan,
@@ -96,10 +110,13 @@ impl Handovers {
         topic_hash: u64,
         neighbour: usize,
         mut leave: impl FnMut(&FinishedSpan, &[u8]),
-    ) {
+    ) -> Option<WaitingPlace> {
         let index = Self::place(topic_hash, span.partition, span.offset) + neighbour % NEIGHBOURS;
-        let (Some(slot), true) = (self.slots.get(index), self.has_room_for(extra)) else { return leave(span, extra) };
-        let Some(before) = slot.take_over() else { return leave(span, extra) };
+        let taken = self.slots.get(index).filter(|_| self.has_room_for(extra));
+        let Some((slot, before)) = taken.and_then(|slot| Some((slot, slot.take_over()?))) else {
+            leave(span, extra);
+            return None;
+        };
         // SAFETY: `take_over` moved the state to BUSY, so this thread owns `held`.
         let held = unsafe { &mut *slot.held.get() };
         if before == HELD {
@@ -117,6 +134,46 @@ impl Handovers {
         }
         // Release: pairs with the acquire in `take_over`.
         slot.state.store(HELD, Ordering::Release);
+        Some(WaitingPlace { index: index as u32, span_id: span.span_id })
+    }
+
+    /// The processing of the hand-over at `place` has lasted until `end` at least.
+    pub(crate) fn prolong(&self, place: WaitingPlace, end: u64, by: EndedBy) {
+        self.at(place, |slot, held| {
+            held.span.ends(end, by);
+            slot.state.store(HELD, Ordering::Release);
+        });
+    }
+
+    /// The hand-over at `place` waits no longer: it leaves as `change` makes it. One that has left is let alone.
+    pub(crate) fn end(
+        &self,
+        place: WaitingPlace,
+        change: impl FnOnce(&mut FinishedSpan),
+        leave: impl FnOnce(&FinishedSpan, &[u8]),
+    ) {
+        self.at(place, |slot, held| {
+            let mut span = held.span;
+            change(&mut span);
+            // SAFETY: the slot is this thread's, and with it the extra, and was written as long as the span says.
+            leave(&span, unsafe { self.extra(place.index as usize, &span) });
+            slot.state.store(EMPTY, Ordering::Release);
+            // Release: only now may `sweep` believe that nobody is at a slot.
+            self.held.fetch_sub(1, Ordering::Release);
+        });
+    }
+
+    /// Lets `then` have the slot of the hand-over that was given `place`, if it is still there; `then` ends the
+    /// ownership by a store to the state.
+    fn at(&self, place: WaitingPlace, then: impl FnOnce(&Slot, &mut Held)) {
+        let Some(slot) = self.slots.get(place.index as usize).filter(|slot| slot.take_held_soon()) else { return };
+        // SAFETY: `take_held_soon` moved the state to BUSY, so this thread owns `held`, which a HELD slot has written.
+        let held = unsafe { (*slot.held.get()).assume_init_mut() };
+        if held.span.span_id == place.span_id {
+            then(slot, held);
+        } else {
+            slot.state.store(HELD, Ordering::Release);
+        }
     }
 
     /// Takes the hand-over of the message at `place`, if it still waits.
@@ -204,6 +261,12 @@ impl Handovers {
         extra.and_then(|extra| extra.get(..usize::from(span.extra_len))).unwrap_or(&[])
     }
 
+    /// Whether a hand-over has waited for as long as it may, at `now`, in nanoseconds since the Unix epoch.
+    pub(crate) fn is_over(span: &FinishedSpan, now: u64) -> bool {
+        let window = if span.flags.contains(SpanFlags::UNTIL_POLL) { POLL_WINDOW } else { CLAIM_WINDOW };
+        span.start < now.saturating_sub(window.as_nanos() as u64)
+    }
+
     /// Consecutive offsets of a partition get consecutive places, so that a displaced message is `PLACES` behind.
     fn place(topic_hash: u64, partition: i32, offset: i64) -> usize {
         let partition = (partition as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -226,6 +289,20 @@ impl Slot {
             std::hint::spin_loop();
         }
         None
+    }
+
+    /// As `take_held`, with the patience of `take_over`.
+    fn take_held_soon(&self) -> bool {
+        for _ in 0..64 {
+            if self.take_held() {
+                return true;
+            }
+            if self.state.load(Ordering::Relaxed) == EMPTY {
+                return false;
+            }
+            std::hint::spin_loop();
+        }
+        false
     }
 
     /// As `take_held`; another thread that only looks at the slot, as every claim at a place does, is waited for.

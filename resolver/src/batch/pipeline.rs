@@ -4,10 +4,10 @@
 //! the parent had collected stays the parent's, and nothing is sent twice.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::thread::Thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::batch_thread::BatchThread;
 use super::handovers::Handovers;
@@ -32,7 +32,17 @@ pub(crate) struct Pipeline {
     inbox: Mutex<Inbox>,
     batch_thread: OnceLock<Thread>,
     woken: AtomicBool,
+    /// `RUNNING`, `ENDING` or `ENDED`.
+    ending: AtomicU8,
+    /// The process that started it: a `vfork()` child has this very memory, and must not end it.
+    process: u32,
 }
+
+const RUNNING: u8 = 0;
+const ENDING: u8 = 1;
+const ENDED: u8 = 2;
+/// What is left to do at the end of the process when everything is sealed.
+static AT_END: OnceLock<fn()> = OnceLock::new();
 
 /// The batch thread's view of one thread that finishes spans.
 pub(crate) struct ThreadSpans {
@@ -152,6 +162,46 @@ impl Pipeline {
         !CURRENT.load(Ordering::Acquire).is_null()
     }
 
+    /// What the batch thread does, after it has sealed everything, when [`Pipeline::end`] is called. The first call counts.
+    pub(crate) fn at_end(then: fn()) {
+        let _ = AT_END.set(then);
+    }
+
+    /// Lets the batch thread seal everything and do what [`Pipeline::at_end`] was given; waits `patience` at most.
+    ///
+    /// Takes no lock and allocates nothing: the calling thread may be in a signal handler.
+    pub(crate) fn end(patience: Duration) {
+        // SAFETY: a published pipeline is leaked, never freed.
+        let Some(pipeline) = (unsafe { CURRENT.load(Ordering::Acquire).as_ref() }) else { return };
+        if pipeline.process != std::process::id() {
+            return;
+        }
+        // AcqRel: the first of several threads asks; all wait.
+        if pipeline.ending.compare_exchange(RUNNING, ENDING, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            pipeline.wake();
+        }
+        let started = Instant::now();
+        // Acquire: pairs with the release in `ended`.
+        while pipeline.ending.load(Ordering::Acquire) != ENDED && started.elapsed() < patience {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Whether the process is ending and everything is to leave.
+    pub(crate) fn is_ending(&self) -> bool {
+        // Acquire: pairs with the exchange in `end`.
+        self.ending.load(Ordering::Acquire) == ENDING
+    }
+
+    /// Called by the batch thread when everything is sealed.
+    pub(crate) fn ended(&self) {
+        if let Some(then) = AT_END.get() {
+            then();
+        }
+        // Release: pairs with the acquire in `end`.
+        self.ending.store(ENDED, Ordering::Release);
+    }
+
     /// Takes spans that the application made itself; `false` when too many bytes of them wait already.
     pub(crate) fn submit(&self, spans: ApplicationSpans) -> bool {
         let mut inbox = self.inbox();
@@ -217,6 +267,8 @@ impl Pipeline {
             inbox: Mutex::default(),
             batch_thread: OnceLock::new(),
             woken: AtomicBool::new(false),
+            ending: AtomicU8::new(RUNNING),
+            process: std::process::id(),
         }));
         // AcqRel: publishes the pipeline to the acquire load in `current`.
         let won = CURRENT.compare_exchange(std::ptr::null_mut(), fresh, Ordering::AcqRel, Ordering::Acquire);

@@ -76,6 +76,24 @@ impl SpanFlags {
     pub(crate) const OWNS_ROUTE: u8 = 1 << 2;
     /// A key without a value.
     pub(crate) const TOMBSTONE: u8 = 1 << 1;
+    /// The hand-over waits for its thread's next poll, however long the processing takes.
+    pub(crate) const UNTIL_POLL: u8 = 1 << 3;
+    const ENDED_BY: u8 = 0b111 << 4;
+
+    /// How the end of a processing that nobody's code marks was found, if it was.
+    pub(crate) fn ended_by(self) -> Option<EndedBy> {
+        match (self.0 & Self::ENDED_BY) >> 4 {
+            1 => Some(EndedBy::Send),
+            2 => Some(EndedBy::Poll),
+            3 => Some(EndedBy::Close),
+            4 => Some(EndedBy::Commit),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn set_ended_by(&mut self, by: EndedBy) {
+        self.0 = self.0 & !Self::ENDED_BY | (by as u8) << 4;
+    }
 
     pub(crate) fn contains(self, flag: u8) -> bool {
         self.0 & flag != 0
@@ -83,6 +101,41 @@ impl SpanFlags {
 
     pub(crate) fn set_if(&mut self, flag: u8, condition: bool) {
         self.0 |= if condition { flag } else { 0 };
+    }
+}
+
+/// What showed that the processing of a message had lasted until then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum EndedBy {
+    /// The thread sent a message in its course: it lasted so long at least.
+    Send = 1,
+    /// The thread asked for its next message.
+    Poll,
+    /// The thread closed the consumer.
+    Close,
+    /// The application committed this very message.
+    Commit,
+}
+
+impl EndedBy {
+    /// The value of the attribute `tracer_resolver.process.end`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Send => "send",
+            Self::Poll => "poll",
+            Self::Close => "close",
+            Self::Commit => "commit",
+        }
+    }
+}
+
+impl FinishedSpan {
+    /// Gives it the length of the processing, which lasted until `end`.
+    pub(crate) fn ends(&mut self, end: u64, by: EndedBy) {
+        self.kind = SpanKind::Process;
+        self.end = end.max(self.start);
+        self.flags.set_ended_by(by);
     }
 }
 

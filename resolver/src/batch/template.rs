@@ -117,6 +117,9 @@ impl RouteTemplates {
                 any.varint(Field::BOOL_VALUE, 1);
             });
         }
+        if let Some(by) = span.flags.ended_by() {
+            SpanWriter::new(out).string_attribute(Field::ATTRIBUTES, "tracer_resolver.process.end", by.name());
+        }
         if span.link_span_id != [0; 8] {
             out.extend_from_slice(&link(span));
         }

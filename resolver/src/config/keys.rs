@@ -6,11 +6,12 @@
 pub(crate) const TOP: &[&str] = &["version", "default_service", "defaults", "services", "backends", "batch", "plugins"];
 
 /// `[services.NAME.topic."PATTERN"]`: what the whole ladder has.
-pub(crate) const TOPIC: &[&str] = &["trace", "sampler", "parent", "relation", "propagators", "reinject", "export"];
+pub(crate) const TOPIC: &[&str] =
+    &["trace", "sampler", "parent", "relation", "ambient", "propagators", "reinject", "export"];
 
 /// `[defaults]`.
 pub(crate) const DEFAULTS: &[&str] =
-    &["trace", "sampler", "parent", "relation", "propagators", "reinject", "export", "exclude", "resource"];
+    &["trace", "sampler", "parent", "relation", "ambient", "propagators", "reinject", "export", "exclude", "resource"];
 
 /// `[services.NAME]`.
 pub(crate) const SERVICE: &[&str] = &[
@@ -23,6 +24,7 @@ pub(crate) const SERVICE: &[&str] = &[
     "sampler",
     "parent",
     "relation",
+    "ambient",
     "propagators",
     "reinject",
     "export",

@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use super::findings::Broken;
-use super::model::{ParentDecision, Propagator, Relation, Sampler, Settings, Trace};
+use super::model::{Ambient, ParentDecision, Propagator, Relation, Sampler, Settings, Trace};
 use super::pattern::Spotted;
 
 /// What one section says; `None` where it says nothing, `Broken` where its reference leads nowhere.
@@ -16,6 +16,7 @@ pub(crate) struct Layer {
     pub(crate) sampler: Said<Sampler>,
     pub(crate) parent: Said<ParentDecision>,
     pub(crate) relation: Said<Relation>,
+    pub(crate) ambient: Said<Ambient>,
     pub(crate) inject: Said<Vec<Propagator>>,
     pub(crate) extract: Said<Vec<Propagator>>,
     pub(crate) reinject: Said<bool>,
@@ -44,6 +45,7 @@ impl Layer {
             sampler: self.sampler.or(below.sampler),
             parent: self.parent.or(below.parent),
             relation: self.relation.or(below.relation),
+            ambient: self.ambient.or(below.ambient),
             inject: self.inject.clone().or_else(|| below.inject.clone()),
             extract: self.extract.clone().or_else(|| below.extract.clone()),
             reinject: self.reinject.or(below.reinject),
@@ -62,6 +64,7 @@ impl Layer {
             sampler: said(self.sampler)?,
             parent: said(self.parent)?,
             relation: said(self.relation)?,
+            ambient: said(self.ambient)?,
             inject: said(self.inject.clone())?,
             extract: said(self.extract.clone())?,
             reinject: said(self.reinject)?,
@@ -87,6 +90,7 @@ pub(crate) fn untouched() -> Settings {
         sampler: Sampler::AlwaysOff,
         parent: ParentDecision::Respect,
         relation: Relation::Parent,
+        ambient: Ambient::Off,
         inject: Vec::new(),
         extract: Vec::new(),
         reinject: false,

@@ -7,7 +7,7 @@ use super::field::Field;
 use super::findings::{Broken, Findings};
 use super::keys;
 use super::layer::Layer;
-use super::model::{ParentDecision, Propagator, Relation, Sampler, Trace};
+use super::model::{Ambient, ParentDecision, Propagator, Relation, Sampler, Trace};
 use super::node::{Text, Value};
 use super::pattern;
 use super::report::Problem;
@@ -21,6 +21,7 @@ pub(crate) fn read(section: &Section<'_>, backends: &[&str], findings: &mut Find
         sampler: section.field("sampler").map(|field| sampler(field, findings)),
         parent: section.field("parent").map(|field| field.choice(PARENTS, findings)),
         relation: section.field("relation").map(|field| field.choice(RELATIONS, findings)),
+        ambient: section.field("ambient").map(|field| field.choice(AMBIENTS, findings)),
         reinject: section.field("reinject").map(|field| field.boolean(findings)),
         export: section.field("export").map(|field| export(field, backends, findings)),
         exclude: section.field("exclude").map(|field| {
@@ -152,6 +153,7 @@ fn repeated(item: Field<'_>, findings: &mut Findings) {
 const TRACES: &[(&str, Trace)] = &[("spans", Trace::Spans), ("propagate", Trace::Propagate), ("off", Trace::Off)];
 const PARENTS: &[(&str, ParentDecision)] = &[("respect", ParentDecision::Respect), ("ignore", ParentDecision::Ignore)];
 const RELATIONS: &[(&str, Relation)] = &[("parent", Relation::Parent), ("link", Relation::Link)];
+const AMBIENTS: &[(&str, Ambient)] = &[("thread", Ambient::Thread), ("off", Ambient::Off)];
 const SAMPLERS: &[(&str, Sampler)] = &[("always_on", Sampler::AlwaysOn), ("always_off", Sampler::AlwaysOff)];
 const SAMPLER_WANTS: &str = "\"always_on\", \"always_off\", { ratio = 0.25 } or { rate_limit = 100 }";
 

@@ -85,6 +85,8 @@ pub struct Settings {
     pub parent: ParentDecision,
     /// What a consumer span is to the span that sent the message.
     pub relation: Relation,
+    /// What the consumption of a message means for what the thread sends next.
+    pub ambient: Ambient,
     /// Formats written into headers.
     pub inject: Vec<Propagator>,
     /// Formats read from headers, in order; the first that yields a valid context is taken.
@@ -135,6 +137,15 @@ pub enum Relation {
     Parent,
     /// The consumer span starts a trace of its own and links to the producer span.
     Link,
+}
+
+/// `ambient = …`. For clients of other languages only: in Rust a processing guard says which message is processed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ambient {
+    /// What a thread sends continues the one message that it was handed last.
+    Thread,
+    /// It does not.
+    Off,
 }
 
 /// A context format in record headers.

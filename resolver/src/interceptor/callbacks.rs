@@ -6,6 +6,7 @@ use std::ffi::{CStr, c_char, c_void};
 use super::client::Client;
 use super::contain_panic::contain_panic;
 use super::kafka_api::{KafkaApi, RdKafka, RdKafkaConf, RdKafkaError, RdKafkaMessage};
+use super::last_client;
 use super::message::Message;
 use super::slots::{Binding, Door, SlotId};
 use crate::Resolver;
@@ -73,7 +74,10 @@ unsafe extern "C" fn on_new(
         // SAFETY: `rk` and `conf` are what librdkafka gave to `on_new`.
         let client = unsafe { Client::new(*api, rk, conf, &binding) };
         let side = client.side;
-        slot.open(client);
+        let is_first = slot.open(client);
+        if is_first && binding.door == Door::Plugin {
+            last_client::opened();
+        }
         // SAFETY: in `on_new` these are the functions that may be called on `rk`; the opaque is a number.
         unsafe {
             (api.interceptor_add_on_destroy)(rk, NAME.as_ptr(), on_destroy, opaque);
@@ -182,6 +186,15 @@ unsafe extern "C" fn on_destroy(_rk: *mut RdKafka, opaque: *mut c_void) -> RdKaf
 ///
 /// Called by librdkafka only, with the opaque that `conf_init` registered.
 unsafe extern "C" fn on_conf_destroy(opaque: *mut c_void) -> RdKafkaError {
-    contain_panic(|| SlotId::from_opaque(opaque).release());
+    contain_panic(|| {
+        let slot = SlotId::from_opaque(opaque);
+        let binding = slot.binding().filter(|binding| binding.door == Door::Plugin);
+        // SAFETY: the client is used inside this expression only.
+        let is_ours = unsafe { slot.client() }.is_some_and(Client::is_of_this_process);
+        slot.release();
+        if let Some(binding) = binding.filter(|_| is_ours) {
+            last_client::closed(&binding.resolver);
+        }
+    });
     NO_ERROR
 }

@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use super::kafka_api::{KafkaApi, RdKafka, RdKafkaConf};
 use super::message::Message;
 use super::parents::{FailedSends, Parent, Parents};
+use super::polls;
 use super::route::{Route, RouteMaker, next_client};
 use super::route_cache;
 use super::slots::{Binding, Door};
 use crate::batch::Pipeline;
+use crate::per_process;
 use crate::resolver::Shared;
 use crate::services::Side;
 
@@ -19,8 +21,10 @@ use crate::services::Side;
 pub(crate) struct Client {
     pub(super) api: KafkaApi,
     pub(super) side: Side,
-    /// Whether hand-overs wait for a processing guard.
+    /// Whether hand-overs wait for a processing guard; else what is seen from below has to do.
     pub(super) guards: bool,
+    /// Consumers: whether the application's calls for messages are seen.
+    pub(super) polls_seen: bool,
     /// Tells consumers apart that read the same partition.
     pub(super) ordinal: usize,
     /// Producers: a message that would grow beyond this is sent without our header.
@@ -29,6 +33,8 @@ pub(crate) struct Client {
     pub(super) parents: Parents,
     pub(super) failed: FailedSends,
     pub(super) unmarked: Unmarked,
+    /// The process that made it: a fork has a copy.
+    generation: usize,
     resolver: Arc<Shared>,
     maker: RouteMaker,
     routes: RwLock<HashMap<CString, Arc<Route>>>,
@@ -80,18 +86,20 @@ impl Client {
             api: Some(api),
         };
         let guards = is_consumer && binding.door == Door::Rust;
-        if guards {
+        if is_consumer {
             Pipeline::current().expect_handovers();
         }
         Self {
             api,
             side,
             guards,
-            ordinal: if guards { next_client() } else { 0 },
+            polls_seen: is_consumer && polls::are_seen(),
+            ordinal: if is_consumer { next_client() } else { 0 },
             message_max_bytes: number(c"message.max.bytes", 1_000_000),
             parents: Parents::new(in_flight),
             failed: FailedSends::default(),
             unmarked: Unmarked::new(in_flight),
+            generation: per_process::generation(),
             resolver: Arc::clone(&binding.resolver),
             maker,
             routes: RwLock::default(),
@@ -105,6 +113,11 @@ impl Client {
         let name = message.topic();
         // SAFETY: `number` is this client's own, `self` outlives the result, and `find_route` keeps what it returns.
         unsafe { route_cache::route(number, topic, name, || self.find_route(name)) }
+    }
+
+    /// Whether this very process made it, and not the one that it is a fork of.
+    pub(super) fn is_of_this_process(&self) -> bool {
+        self.generation == per_process::generation()
     }
 
     /// Whether it has not met any message.

@@ -1,15 +1,20 @@
-//! A message's way in: one span, at the moment of hand-over. A processing guard gives it its true length.
+//! A message's way in: one span, at the moment of hand-over. A processing guard gives it its true length; without one,
+//! in programs of other languages, what can be seen from below.
 
 #![forbid(unsafe_code)]
 
+use super::call_site;
 use super::client::Client;
+use super::current_message::{self, CurrentMessage, Poll};
 use super::injecting::inject;
 use super::message::{Headers, Message};
 use super::parent::{Incoming, from_headers};
+use super::polls::{self, Hands};
 use super::route::{Route, Traced};
-use crate::batch::{FinishedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TimeInQueue, TraceStateField};
+use crate::batch::{FinishedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TimeInQueue, TraceStateField, WaitingPlace};
 use crate::clock;
-use crate::config::Relation;
+use crate::config::{Ambient, Propagator, Relation};
+use crate::host;
 use crate::propagation::{SpanContext, TraceStateBuffer};
 use crate::tracer::ids::{new_span_id, new_trace_id};
 use crate::tracer::sampler::ParentSampling;
@@ -17,11 +22,21 @@ use crate::tracer::sampler::ParentSampling;
 impl Client {
     /// The application gets the message now.
     pub(super) fn hand_over(&self, number: u64, message: &Message<'_>) {
+        if !self.guards {
+            // Whatever comes now, the thread has gone on.
+            current_message::leave();
+        }
         let Some(route) = self.route(number, message) else { return };
-        let Some(traced) = route.traced().filter(|traced| traced.spans) else { return };
+        let Some(traced) = route.traced() else { return };
+        if !traced.spans && self.guards {
+            return;
+        }
         let headers = message.headers();
         let mut buffer = TraceStateBuffer::new();
         let incoming = from_headers(headers.as_ref(), &traced.extract, &mut buffer);
+        if !traced.spans {
+            return self.pass_on(traced, headers.as_ref(), &incoming);
+        }
         let mut span = consumer_span(route, traced, &incoming);
         span.partition = message.partition();
         span.offset = message.offset();
@@ -31,9 +46,24 @@ impl Client {
         }
         // A new trace has no state of others'.
         let trace_state = incoming.trace_state.filter(|_| span.trace_id == incoming.trace_id());
-        match trace_state {
-            None => self.leave_or_hold(route, &span, &[]),
-            Some(state) => self.leave_or_hold(route, &span, TraceStateField::new(state).as_slice()),
+        let alone = if self.guards { None } else { self.handed_over_alone() };
+        if let Some(alone) = &alone {
+            span.flags.set_if(SpanFlags::UNTIL_POLL, alone.poll.is_some());
+        }
+        let waits = match trace_state {
+            None => self.leave_or_hold(route, &span, &[], alone.is_some()),
+            Some(state) => self.leave_or_hold(route, &span, TraceStateField::new(state).as_slice(), alone.is_some()),
+        };
+        if let Some(alone) = alone {
+            let context = SpanContext { trace_id: span.trace_id, span_id: span.span_id, flags: span.trace_flags };
+            let current = CurrentMessage {
+                waits,
+                poll: alone.poll,
+                brought: incoming.context,
+                is_ambient: self.is_ambient(traced),
+                ..CurrentMessage::new(context, span.start)
+            };
+            current_message::begin(current, trace_state, baggage_of(traced, headers.as_ref()));
         }
         if traced.reinject {
             let state = trace_state.map(<[u8]>::to_vec);
@@ -41,17 +71,59 @@ impl Client {
         }
     }
 
-    fn leave_or_hold(&self, route: &Route, span: &FinishedSpan, extra: &[u8]) {
+    /// A message that gets no span: what the thread sends continues the message's own context.
+    fn pass_on(&self, traced: &Traced, headers: Option<&Headers<'_>>, incoming: &Incoming<'_>) {
+        let (Some(context), true) = (incoming.context, self.is_ambient(traced)) else { return };
+        let Some(alone) = self.handed_over_alone() else { return };
+        let current =
+            CurrentMessage { poll: alone.poll, is_remote: true, ..CurrentMessage::new(context, clock::unix_nanos()) };
+        current_message::begin(current, incoming.trace_state, baggage_of(traced, headers));
+    }
+
+    /// Whether the message comes by a call that hands over one, and no other; `None` also where that cannot be known.
+    fn handed_over_alone(&self) -> Option<Alone> {
+        match polls::under_way() {
+            Some((poll, Hands::One)) => Some(Alone { poll: Some(poll).filter(|_| self.polls_seen) }),
+            Some((_, Hands::Many)) => None,
+            None => call_site::hands_over_one(&self.api.hand_over_one, &self.api.hand_over_many)
+                .then_some(Alone { poll: None }),
+        }
+    }
+
+    /// Goroutines wander between threads: there a thread says nothing about what belongs together.
+    fn is_ambient(&self, traced: &Traced) -> bool {
+        traced.ambient == Ambient::Thread && !host::has_go_code()
+    }
+
+    /// Where the span waits, if it does.
+    fn leave_or_hold(&self, route: &Route, span: &FinishedSpan, extra: &[u8], alone: bool) -> Option<WaitingPlace> {
         let leave = |span: &FinishedSpan, extra: &[u8]| {
             if span.trace_flags & SpanContext::SAMPLED != 0 {
                 Pipeline::push(span, extra);
             }
         };
-        match Pipeline::current().handovers().filter(|_| self.guards) {
+        // Without a guard that may want it, what is not recorded need not wait.
+        let waits = self.guards || alone && span.trace_flags & SpanContext::SAMPLED != 0;
+        match Pipeline::current().handovers().filter(|_| waits) {
             Some(handovers) => handovers.hold(span, extra, route.topic_hash(), self.ordinal, leave),
-            None => leave(span, extra),
+            None => {
+                leave(span, extra);
+                None
+            }
         }
     }
+}
+
+/// A message that was handed over alone.
+struct Alone {
+    /// By which call, where calls are seen.
+    poll: Option<Poll>,
+}
+
+/// What is passed on of the message's baggage.
+fn baggage_of<'a>(traced: &Traced, headers: Option<&Headers<'a>>) -> impl Iterator<Item = &'a [u8]> {
+    let takes = traced.extract.contains(&Propagator::Baggage);
+    headers.filter(|_| takes).into_iter().flat_map(Headers::baggage)
 }
 
 /// The span of a consumed message: a child of the span that sent it, or, by `relation`, a new trace with a link to it.

@@ -188,6 +188,16 @@ impl<'a> Headers<'a> {
         }
     }
 
+    /// The values of its `baggage` headers, in the order of the record.
+    pub(super) fn baggage(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
+        self.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"baggage")).filter_map(|(_, value)| value)
+    }
+
+    /// Whether there is a `baggage` header.
+    pub(super) fn have_baggage(&self) -> bool {
+        self.baggage().next().is_some()
+    }
+
     /// Removes every header of this name, in this very spelling.
     pub(super) fn remove(&self, name: &CStr) {
         // SAFETY: the list is the message's own and not read-only in a callback. `__NOENT` says there was none.

@@ -18,11 +18,13 @@ pub(super) struct Incoming<'a> {
     pub sampling: ParentSampling,
     pub remote: bool,
     pub trace_state: Option<&'a [u8]>,
+    /// To be passed on with what continues it; what the calling thread's context has comes first.
+    pub baggage: Option<&'a [u8]>,
 }
 
 impl Incoming<'_> {
     pub(super) const NOTHING: Self =
-        Self { context: None, sampling: ParentSampling::NoParent, remote: false, trace_state: None };
+        Self { context: None, sampling: ParentSampling::NoParent, remote: false, trace_state: None, baggage: None };
 }
 
 /// Calls `with` with the span that is current on this thread, for as long as it can be borrowed; `None` without one.
@@ -52,6 +54,7 @@ pub(super) fn with_current_span<T>(with: impl FnOnce(&Incoming<'_>) -> T) -> Opt
         sampling: if context.is_sampled() { ParentSampling::Sampled } else { ParentSampling::NotSampled },
         remote,
         trace_state: trace_state.as_deref().map(str::as_bytes).filter(|state| !state.is_empty()),
+        baggage: None,
     }))
 }
 
@@ -75,6 +78,7 @@ impl<'a> Incoming<'a> {
             sampling: extracted.sampling(),
             remote: true,
             trace_state: parent.and_then(|parent| parent.trace_state),
+            baggage: None, // It is in the record's headers already.
         }
     }
 }

@@ -5,6 +5,14 @@
 
 #![forbid(unsafe_code)]
 
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::LocalKey;
+
+use super::current_message::{self, Poll};
+use crate::batch::EndedBy;
+use crate::clock;
+
 /// What a call may hand over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -17,19 +25,74 @@ pub enum Hands {
 
 /// The calling thread asks for messages by `poll`, of the client, topic or queue at address `source`.
 ///
-/// The processing of the message that the thread was handed before ends here. Does not block, allocates nothing.
+/// The processing of the message that the thread was handed before ends here, unless another thread has asked the same
+/// source meanwhile: a pool of threads takes turns, and then this call says nothing about that message. Does not block,
+/// allocates nothing.
 pub fn polling<T>(source: usize, hands: Hands, poll: impl FnOnce() -> T) -> T {
-    let _ = (source, hands);
+    let count = count_of(source).fetch_add(1, Ordering::Relaxed) + 1;
+    if let Some(message) = current_message::take() {
+        let alone = message.poll.is_some_and(|last| {
+            let since = count_of(last.source).load(Ordering::Relaxed);
+            since == last.count + u64::from(std::ptr::eq(count_of(last.source), count_of(source)))
+        });
+        message.ends(|span| {
+            if alone {
+                span.ends(clock::unix_nanos(), EndedBy::Poll);
+            }
+        });
+    }
+    // Polls may be nested: librdkafka calls back into the application while it polls.
+    let _call = Restore { cell: &CALL, before: CALL.replace(Some((Poll { source, count }, hands))) };
     poll()
 }
 
 /// The calling thread closes, by `close`, the client at address `source`: what it was processing ends here.
 pub fn closing<T>(source: usize, close: impl FnOnce() -> T) -> T {
-    let _ = source;
+    let of_this = |message: &current_message::CurrentMessage| message.poll.is_some_and(|poll| poll.source == source);
+    if current_message::peek().is_some_and(|message| of_this(&message)) {
+        if let Some(message) = current_message::take() {
+            message.ends(|span| span.ends(clock::unix_nanos(), EndedBy::Close));
+        }
+    }
     close()
 }
 
 /// Whatever client `create` makes on this thread has its polls seen, by [`polling`].
 pub fn seen_polling<T>(create: impl FnOnce() -> T) -> T {
+    let _seen = Restore { cell: &SEEN, before: SEEN.replace(true) };
     create()
 }
+
+/// Whether the client that is being made on this thread has its polls seen.
+pub(super) fn are_seen() -> bool {
+    SEEN.get()
+}
+
+/// The call for messages that the calling thread is in, where it is seen.
+pub(super) fn under_way() -> Option<(Poll, Hands)> {
+    CALL.get()
+}
+
+/// Puts back what was in `cell` before, when a call ends, in whatever way: callbacks of C++ programs may throw through it.
+struct Restore<T: Copy + 'static> {
+    cell: &'static LocalKey<Cell<T>>,
+    before: T,
+}
+
+impl<T: Copy> Drop for Restore<T> {
+    fn drop(&mut self) {
+        self.cell.set(self.before);
+    }
+}
+
+fn count_of(source: usize) -> &'static AtomicU64 {
+    #[expect(clippy::indexing_slicing, reason = "the remainder is below the length")]
+    &COUNTS[(source >> 4 ^ source >> 12) % COUNTS.len()]
+}
+
+/// Calls for messages, by the address that was asked. Where two share a counter, each looks like another thread to the
+/// other, and then no end is claimed. Only ever grow.
+static COUNTS: [AtomicU64; 256] = [const { AtomicU64::new(0) }; 256];
+
+thread_local!(static CALL: Cell<Option<(Poll, Hands)>> = const { Cell::new(None) });
+thread_local!(static SEEN: Cell<bool> = const { Cell::new(false) });

@@ -8,6 +8,7 @@
 use std::sync::atomic::Ordering;
 
 use super::client::{Client, UnmarkedSend};
+use super::current_message::with_ambient;
 use super::injecting::{has_current_baggage, inject, with_current_baggage};
 use super::message::{Headers, Message};
 use super::parent::{Incoming, from_headers, with_current_span};
@@ -21,22 +22,27 @@ use crate::tracer::ids::{new_span_id, new_trace_id};
 impl Client {
     /// Gives the message the context of a span that begins now.
     ///
-    /// The parent is the span current on this thread; without one, what the message's own headers say.
+    /// The parent is the span current on this thread; without one, what the message's own headers say; without that, the
+    /// message that the thread was handed last, where nobody's code says which one is processed.
     pub(super) fn start_send(&self, number: u64, message: &Message<'_>) {
         let Some(traced) = self.route(number, message).and_then(Route::traced) else { return };
         let headers = message.headers();
-        let started = with_current_span(|current| self.start(traced, message, &headers, current));
-        if started.is_some() {
+        let start = |incoming: &Incoming<'_>| self.start(traced, message, &headers, incoming);
+        if with_current_span(start).is_some() {
             return;
         }
-        if !traced.spans {
-            return; // What context there is, is in the headers already.
-        }
         if headers.is_none() {
-            return self.start(traced, message, &headers, &Incoming::NOTHING);
+            if with_ambient(None, start).is_none() && traced.spans {
+                start(&Incoming::NOTHING);
+            }
+            return;
         }
         let mut buffer = TraceStateBuffer::new();
         let incoming = from_headers(headers.as_ref(), &traced.extract, &mut buffer);
+        // Without a span the context that there is, is in the headers already.
+        if with_ambient(incoming.context.as_ref(), start).is_some() || !traced.spans {
+            return;
+        }
         // The trace state is borrowed from a header that is about to be replaced.
         match incoming.trace_state.map(<[u8]>::to_vec) {
             Some(copy) => {
@@ -99,7 +105,7 @@ impl Client {
         if !traced.spans {
             // The context passes on as it is.
             if let Some(context) = incoming.context {
-                self.write(traced, message, headers, &context, incoming.trace_state);
+                self.write(traced, message, headers, &context, incoming);
             }
             return;
         }
@@ -118,7 +124,7 @@ impl Client {
             _ => self.parents.root(new_span_id()),
         };
         let context = SpanContext { trace_id, span_id, flags };
-        let written = self.write(traced, message, headers, &context, incoming.trace_state);
+        let written = self.write(traced, message, headers, &context, incoming);
         if !(written && traced.marks) {
             let send = UnmarkedSend { trace_id, span_id, trace_flags: flags, parent };
             self.start_unmarked(traced, message, headers.is_some(), send);
@@ -144,15 +150,18 @@ impl Client {
         message: &Message<'_>,
         headers: &Option<Headers<'_>>,
         context: &SpanContext,
-        trace_state: Option<&[u8]>,
+        incoming: &Incoming<'_>,
     ) -> bool {
-        let injected = traced.injection.headers(context).with_trace_state(trace_state);
+        let injected = traced.injection.headers(context).with_trace_state(incoming.trace_state);
         if traced.injects_baggage && has_current_baggage() {
             with_current_baggage(|baggage| {
                 inject(message, headers.as_ref(), &injected.with_baggage(baggage), self.message_max_bytes)
             })
         } else {
-            inject(message, headers.as_ref(), &injected, self.message_max_bytes)
+            // What the application put there itself stays.
+            let has_own = || headers.as_ref().is_some_and(Headers::have_baggage);
+            let baggage = incoming.baggage.filter(|_| traced.injects_baggage && !has_own());
+            inject(message, headers.as_ref(), &injected.with_baggage(baggage), self.message_max_bytes)
         }
     }
 

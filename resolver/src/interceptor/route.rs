@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::kafka_api::KafkaApi;
 use crate::batch::{Lane, Outcome, RouteFacts, RouteTemplates, ServiceCounters};
-use crate::config::{Propagator, Relation, Settings, Trace};
+use crate::config::{Ambient, Propagator, Relation, Settings, Trace};
 use crate::propagation::Injection;
 use crate::resolver::Shared;
 use crate::services::{Candidate, Selection, Side};
@@ -30,6 +30,7 @@ pub(crate) struct Traced {
     pub service: u32,
     pub spans: bool,
     pub relation: Relation,
+    pub ambient: Ambient,
     pub reinject: bool,
     pub injection: Injection,
     /// Whether a message tells at its acknowledgement which span it began.
@@ -89,6 +90,7 @@ impl RouteMaker {
             service: service as u32,
             spans: settings.trace == Trace::Spans,
             relation: settings.relation,
+            ambient: settings.ambient,
             reinject: settings.reinject,
             marks: injection.carries_context(),
             injection,

@@ -129,19 +129,21 @@ impl SlotId {
     }
 
     /// Puts the client in. A client that was there before (a second `rd_kafka_new` of the same configuration, after
-    /// one that failed) is retired.
-    pub(super) fn open(self, client: Client) {
-        let Some(slot) = slot(self.0 as u32) else { return };
+    /// one that failed) is retired. Whether there was none.
+    pub(super) fn open(self, client: Client) -> bool {
+        let Some(slot) = slot(self.0 as u32) else { return false };
         // Held so that a release comes wholly before, and then the client is not put in, or wholly after.
         let binding = slot.binding.lock().unwrap_or_else(PoisonError::into_inner);
         if self.live().is_none() {
-            return;
+            return false;
         }
         let client = Box::into_raw(Box::new(client));
         // AcqRel: publishes to `client`, and takes over what was published before.
         let before = slot.client.swap(client, Ordering::AcqRel);
         drop(binding);
+        let is_first = before.is_null();
         retire(before);
+        is_first
     }
 
     /// Empties the slot. The second of two calls does nothing.

@@ -19,7 +19,20 @@ pub(super) fn remember(shared: &Arc<Shared>) {
     }
     static REGISTERED: Once = Once::new();
     // After the plugins were loaded: handlers run in reverse order, so ours runs before theirs.
-    REGISTERED.call_once(|| host::at_exit(flush_all));
+    REGISTERED.call_once(|| {
+        host::at_exit(flush_all);
+        Pipeline::at_end(end_backends);
+    });
+}
+
+/// Exports what is in hand, as the normal end of the process does, within [`EXIT_DEADLINE`].
+///
+/// For a door that sees the process end without the C library's exit handlers, by `_exit()`. The work is done on the
+/// batch thread, and this one only waits: it may be called from anywhere, a signal handler too, whatever locks the
+/// calling thread holds. Does nothing in a process that traced nothing, nor in a `vfork()` child, which has its
+/// parent's memory.
+pub fn before_exit() {
+    Pipeline::end(EXIT_DEADLINE);
 }
 
 /// `shared` was shut down: the end of the process has nothing to do for it.
@@ -38,6 +51,14 @@ fn flush_all() {
     let deadline = Instant::now() + EXIT_DEADLINE;
     Pipeline::current().seal_all(None, deadline);
     for resolver in resolvers.iter() {
+        resolver.backends().shutdown(deadline);
+    }
+}
+
+/// Runs on the batch thread, which has sealed everything.
+fn end_backends() {
+    let deadline = Instant::now() + EXIT_DEADLINE;
+    for resolver in resolvers().map(|resolvers| resolvers.clone()).unwrap_or_default() {
         resolver.backends().shutdown(deadline);
     }
 }

@@ -5,10 +5,11 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
+use std::time::Instant;
 
 use super::backends::Backends;
 use super::stats::{ServiceStats, Stats};
-use crate::batch::{Lane, LaneBackends, LaneService, ServiceCounters, ServiceResource};
+use crate::batch::{Lane, LaneBackends, LaneService, Pipeline, ServiceCounters, ServiceResource};
 use crate::config::{Config, Report, Service, Settings};
 use crate::interceptor::Route;
 use crate::services::ServiceMap;
@@ -123,6 +124,11 @@ impl Shared {
         if !self.told_topic_limit.swap(true, Ordering::Relaxed) {
             report::warn(&format!("a client has met more than {limit} topics; messages of further ones are untraced"));
         }
+    }
+
+    /// Sends everything that is finished, and waits until the backends have it, until `deadline` at most.
+    pub(crate) fn flush(&self, deadline: Instant) -> bool {
+        Pipeline::current().seal_all(Some(self.id), deadline) && self.backends.flush(deadline)
     }
 
     pub(crate) fn stats(&self) -> Stats {

@@ -31,6 +31,17 @@ pub enum ParentSampling {
     Debug,
 }
 
+impl ParentSampling {
+    /// What the flags of a parent's own context say.
+    pub fn of(flags: u8) -> Self {
+        match flags & (SpanContext::SAMPLED | SpanContext::DEBUG) {
+            0 => Self::NotSampled,
+            SpanContext::SAMPLED => Self::Sampled,
+            _ => Self::Debug,
+        }
+    }
+}
+
 /// What becomes of a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {

@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::null_mut;
+use std::sync::LazyLock;
 
 use tracer_resolver::Resolver;
 use tracer_resolver::interceptor::{
@@ -241,7 +242,7 @@ impl FakeHeader {
 // The rest are the functions of the table. SAFETY, for each: called by the engine only, with pointers that came from the
 // structs above, while these live.
 
-static API: KafkaApi = KafkaApi {
+static API: LazyLock<KafkaApi> = LazyLock::new(|| KafkaApi {
     conf_interceptor_add_on_new,
     conf_interceptor_add_on_conf_destroy,
     interceptor_add_on_destroy,
@@ -261,8 +262,23 @@ static API: KafkaApi = KafkaApi {
     header_get_last,
     header_get_all,
     err2name,
-    hand_over_one: [0; 4],
-};
+    hand_over_one: [fake_consumer_poll as *const () as usize, 0, 0, 0],
+    hand_over_many: [fake_consume_batch as *const () as usize, 0, 0, 0, 0],
+});
+
+/// `rd_kafka_consumer_poll()` that has this message.
+#[inline(never)]
+pub(crate) fn fake_consumer_poll(consumer: &FakeClient, message: &FakeMessage) {
+    consumer.consume(message);
+    std::hint::black_box(());
+}
+
+/// `rd_kafka_consume_batch_queue()` that has these.
+#[inline(never)]
+pub(crate) fn fake_consume_batch(consumer: &FakeClient, messages: &[&FakeMessage]) {
+    messages.iter().for_each(|message| consumer.consume(message));
+    std::hint::black_box(());
+}
 
 const NOENT: RdKafkaError = -156;
 

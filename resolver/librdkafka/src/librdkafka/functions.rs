@@ -16,18 +16,20 @@ pub(super) struct Functions {
 
 /// Turns names into [`NAMES`] and a `Functions::new` that takes their addresses in that order.
 ///
-/// `engine`: without one of them there is no tracing. `hand_over_one`: addresses, 0 for one that is not there. `own`: what
+/// `engine`: without one of them there is no tracing. `hand_over_one`, `hand_over_many`: addresses, 0 for one that is not there. `own`: what
 /// the doors call themselves.
 macro_rules! functions {
     (
         engine { $($field:ident = $function:ident,)* }
         hand_over_one [ $($hand_over:ident,)* ]
+        hand_over_many [ $($hand_over_more:ident,)* ]
         own { $($(#[$doc:meta])* $own:ident = $own_function:ident: $own_type:ty,)* }
     ) => {
         /// What [`Functions::new`] is given the addresses of, in this order.
-        pub(super) const NAMES: [&CStr; [$(stringify!($function),)* $(stringify!($hand_over),)* $(stringify!($own_function),)*].len()] = [
+        pub(super) const NAMES: [&CStr; [$(stringify!($function),)* $(stringify!($hand_over),)* $(stringify!($hand_over_more),)* $(stringify!($own_function),)*].len()] = [
             $(name(concat!(stringify!($function), "\0")),)*
             $(name(concat!(stringify!($hand_over), "\0")),)*
+            $(name(concat!(stringify!($hand_over_more), "\0")),)*
             $(name(concat!(stringify!($own_function), "\0")),)*
         ];
 
@@ -52,6 +54,10 @@ macro_rules! functions {
                     let _: &str = stringify!($hand_over);
                     next().unwrap_or(0)
                 },)*];
+                let hand_over_many = [$({
+                    let _: &str = stringify!($hand_over_more);
+                    next().unwrap_or(0)
+                },)*];
                 let own = Own { $($own: next().map(|address| {
                     // SAFETY: the address of that function, under the declaration that `rdkafka.h` has of it.
                     unsafe { std::mem::transmute::<*const c_void, $own_type>(std::ptr::with_exposed_provenance(address)) }
@@ -62,6 +68,7 @@ macro_rules! functions {
                         std::mem::transmute::<*const c_void, _>(std::ptr::with_exposed_provenance($field?))
                     },)*
                     hand_over_one,
+                    hand_over_many,
                 }))();
                 Self { engine: engine.ok_or(missing), own }
             }
@@ -96,6 +103,13 @@ functions! {
         rd_kafka_consume,
         rd_kafka_consume_queue,
         rd_kafka_event_message_next,
+    ]
+    hand_over_many [
+        rd_kafka_consume_batch,
+        rd_kafka_consume_batch_queue,
+        rd_kafka_consume_callback,
+        rd_kafka_consume_callback_queue,
+        rd_kafka_event_message_array,
     ]
     own {
         new = rd_kafka_new: unsafe extern "C-unwind" fn(c_int, *mut RdKafkaConf, *mut c_char, usize) -> *mut RdKafka,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Batch, Origin, ParentDecision, Plugins, Propagator, Relation, Sampler, Trace};
+use crate::config::{Ambient, Batch, Origin, ParentDecision, Plugins, Propagator, Relation, Sampler, Trace};
 
 #[test]
 fn an_exact_topic_beats_a_glob_beats_a_regex_beats_no_topic_at_all() {
@@ -493,6 +493,7 @@ fn settings(mark: f64) -> Settings {
         sampler: Sampler::RateLimit(mark),
         parent: ParentDecision::Respect,
         relation: Relation::Parent,
+        ambient: Ambient::Thread,
         inject: vec![Propagator::TraceContext],
         extract: vec![Propagator::TraceContext],
         reinject: false,

@@ -7,7 +7,7 @@ use opentelemetry_sdk::trace::{Sampler as SdkSampler, SamplingDecision, ShouldSa
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Propagator, Relation, Trace};
+use crate::config::{Ambient, Propagator, Relation, Trace};
 
 #[test]
 fn a_parents_decision_wins_when_it_is_respected() {
@@ -210,6 +210,7 @@ fn settings(sampler: config::Sampler, parent: ParentDecision) -> Settings {
         sampler,
         parent,
         relation: Relation::Parent,
+        ambient: Ambient::Thread,
         inject: vec![Propagator::TraceContext],
         extract: vec![Propagator::TraceContext],
         reinject: false,

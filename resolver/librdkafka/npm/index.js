@@ -1,0 +1,23 @@
+'use strict';
+
+const path = require('node:path');
+
+const PROPERTY = 'plugin.library.paths';
+
+const libraryPath = path.join(__dirname, 'lib', 'libtracer_interceptors.so');
+
+function clientProperties(config = {}) {
+  const { [PROPERTY]: present, ...others } = config;
+  if (libraryPath.includes(';')) {
+    throw new Error(
+      `${PROPERTY} cannot name ${libraryPath}, because of the semicolon in it: install the package elsewhere`,
+    );
+  }
+  const plugins = String(present ?? '').split(';').filter((plugin) => plugin !== '');
+  if (!plugins.includes(libraryPath)) {
+    plugins.push(libraryPath);
+  }
+  return { [PROPERTY]: plugins.join(';'), ...others };
+}
+
+module.exports = { libraryPath, clientProperties };

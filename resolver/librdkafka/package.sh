@@ -1,0 +1,165 @@
+#!/usr/bin/env bash
+# Builds the packages by which people get the library: a Python wheel, an npm package and a Debian package.
+#
+#   resolver/librdkafka/package.sh [--only wheel|npm|deb] [--profile release|dev] [--built FOLDER] [--out FOLDER]
+#
+# --only     one of them; it is then an error (status 3) if this machine lacks what that takes. Without it, what cannot be
+#            built here is skipped with a line that says why.
+# --profile  cargo's; release unless said otherwise.
+# --built    takes the libraries and the tool from that folder, and builds nothing.
+# --out      where the packages go; target/packages unless said otherwise.
+#
+# All of them hold the same files, stripped of debug information. They run where glibc is as new as the one that the
+# files were linked with: the wheel's tag and the Debian package's dependency say which, as read off the files.
+set -euo pipefail
+
+readonly LIBRARIES=(libtracer_interceptors.so libtracer_plugin_{otlp,jaeger,zipkin,file}.so)
+readonly TOOL=tracer-interceptors
+# What a system with glibc has in any case (as in PEP 600), so that the packages need not bring it.
+readonly EVERYWHERE='ld-linux-x86-64\.so\.2|libc\.so\.6|libdl\.so\.2|libgcc_s\.so\.1|libm\.so\.6|libpthread\.so\.0|librt\.so\.1'
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+target=${CARGO_TARGET_DIR:-$root/target}
+only='' profile=release built='' out=$target/packages
+
+main() {
+    read_words "$@"
+    mkdir -p "$out"
+    out=$(cd "$out" && pwd)
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    umask 022
+    version=$(sed -n '/^\[workspace\.package\]/,/^\[/ s/^version = "\(.*\)"$/\1/p' "$root/Cargo.toml")
+    # An archive made again from the same files is the same, byte for byte.
+    SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$root" log -1 --format=%ct 2>/dev/null || date +%s)}
+    export SOURCE_DATE_EPOCH LC_ALL=C
+
+    local package lack wanted=()
+    for package in ${only:-wheel npm deb}; do
+        lack=$("lack_of_$package")
+        if [[ -z $lack ]]; then
+            wanted+=("$package")
+        elif [[ -z $only ]]; then
+            echo "SKIPPED: $package: $lack"
+        else
+            fail 3 "cannot build the $package here: $lack"
+        fi
+    done
+    gather
+    for package in "${wanted[@]}"; do "make_$package"; done
+}
+
+read_words() {
+    while (($#)); do
+        case $1 in
+        --only) only=${2-} ;;
+        --profile) profile=${2-} ;;
+        --built) built=${2-} ;;
+        --out) out=${2-} ;;
+        *) fail 2 "there is no option $1: --only, --profile, --built, --out" ;;
+        esac
+        [[ -n ${2-} ]] || fail 2 "$1 needs a value"
+        shift 2
+    done
+    [[ $only =~ ^(|wheel|npm|deb)$ ]] || fail 2 "--only takes wheel, npm or deb"
+    [[ $profile =~ ^(release|dev)$ ]] || fail 2 "--profile takes release or dev"
+}
+
+# What this machine lacks for a package, in words; nothing if nothing.
+
+lack_of_wheel() {
+    local python=$out/.python/bin/python said
+    "$python" -c 'import setuptools.command.bdist_wheel' 2>/dev/null && return
+    rm -rf "$out/.python"
+    command -v python3 >/dev/null || { echo "python3 is not installed"; return; }
+    said=$(python3 -m venv "$out/.python" 2>&1) || { echo "python3 makes no venv (Debian: python3-venv)"; return; }
+    said=$("$python" -m pip install --quiet 'setuptools>=77' 2>&1) || echo "pip gets no setuptools: ${said##*$'\n'}"
+}
+
+lack_of_npm() {
+    command -v npm >/dev/null || echo "npm is not installed"
+}
+
+lack_of_deb() {
+    command -v dpkg-deb >/dev/null || echo "dpkg-deb is not installed"
+}
+
+# Puts what all packages hold into $work/lib, and says which glibc it needs.
+gather() {
+    if [[ -z $built ]]; then
+        echo "building the libraries ($profile)"
+        (cd "$root" && cargo build --locked --profile "$profile" -p tracer-resolver-librdkafka \
+            -p tracer-plugin-otlp -p tracer-plugin-jaeger -p tracer-plugin-zipkin -p tracer-plugin-file)
+        built=$target/${profile/dev/debug}
+    fi
+    mkdir "$work/lib"
+    local file strange
+    for file in "${LIBRARIES[@]}" "$TOOL"; do
+        strip --strip-unneeded -o "$work/lib/$file" "$built/$file"
+        chmod 644 "$work/lib/$file"
+    done
+    chmod 755 "$work/lib/$TOOL"
+
+    readelf --wide --dynamic --version-info "$work"/lib/* >"$work/needs"
+    strange=$(sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' "$work/needs" | sort -u | sed -E "/^($EVERYWHERE)\$/d")
+    [[ -z $strange ]] || fail 1 "the files need what not every system has: $strange"
+    glibc=$(sed -n 's/.*Name: GLIBC_\([0-9]*\.[0-9]*\).*/\1/p' "$work/needs" | sort -V | tail -n 1)
+    [[ $glibc == 2.* ]] || fail 1 "readelf says nothing of the glibc that the files need"
+    (cd "$root" && "$here/third-party.sh") >"$work/THIRD-PARTY.txt"
+}
+
+make_wheel() {
+    local stage=$work/python package=$work/python/tracer_interceptors
+    cp -r "$here/python" "$stage"
+    rm -rf "$package/__pycache__"
+    cp -r "$work/lib" "$package/lib"
+    cp "$root/resolver/default-config.toml" "$package/"
+    cp "$here/docs/python.md" "$stage/README.md"
+    cp "$root/LICENSE" "$work/THIRD-PARTY.txt" "$stage/"
+    echo "$version" >"$stage/VERSION"
+    echo "manylinux_${glibc/./_}_x86_64" >"$stage/PLATFORM"
+    (cd "$stage" && "$out/.python/bin/python" -m pip wheel --quiet --no-build-isolation --no-deps --wheel-dir "$work/wheel" .)
+    deliver "$work"/wheel/*.whl
+}
+
+make_npm() {
+    local stage=$work/npm
+    cp -r "$here/npm" "$stage"
+    cp -r "$work/lib" "$stage/lib"
+    cp "$root/resolver/default-config.toml" "$root/LICENSE" "$work/THIRD-PARTY.txt" "$stage/"
+    cp "$here/docs/node.md" "$stage/README.md"
+    (cd "$stage" && npm pkg set version="$version" && npm pack --silent >/dev/null)
+    deliver "$stage"/*.tgz
+}
+
+make_deb() {
+    local stage=$work/deb doc=$work/deb/usr/share/doc/tracer-resolver file
+    mkdir -p "$stage"/{DEBIAN,usr/bin,usr/lib/tracer-resolver,usr/include/tracer-resolver}
+    mkdir -p "$stage"/usr/share/{man/man1,tracer-resolver} "$doc"
+    for file in "${LIBRARIES[@]}"; do cp "$work/lib/$file" "$stage/usr/lib/tracer-resolver/"; done
+    cp "$work/lib/$TOOL" "$stage/usr/bin/"
+    cp "$root/resolver/default-config.toml" "$stage/usr/share/tracer-resolver/"
+    cp "$root/plugins/api/include/tracer_plugin.h" "$stage/usr/include/tracer-resolver/"
+    cp "$here/README.md" "$here"/docs/*.md "$doc/"
+    cat "$here/debian/copyright" "$work/THIRD-PARTY.txt" >"$doc/copyright"
+    gzip -9n <"$here/debian/$TOOL.1" >"$stage/usr/share/man/man1/$TOOL.1.gz"
+    # A version such as 1.0.0-rc.1 comes before 1.0.0 for dpkg too if its dash is a tilde.
+    sed -e "s/@VERSION@/${version/-/\~}/" -e "s/@GLIBC@/$glibc/" \
+        -e "s/@SIZE@/$(du -sk --apparent-size "$stage/usr" | cut -f1)/" "$here/debian/control" >"$stage/DEBIAN/control"
+    find "$stage" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
+    dpkg-deb --root-owner-group --build "$stage" "$work" >/dev/null
+    deliver "$work"/*.deb
+}
+
+deliver() {
+    mv "$1" "$out/"
+    echo "built $out/${1##*/}"
+}
+
+fail() {
+    echo "package.sh: $2" >&2
+    exit "$1"
+}
+
+main "$@"

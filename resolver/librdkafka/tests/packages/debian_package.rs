@@ -1,0 +1,64 @@
+//! The Debian package puts the library, the plugins, the tool, the manual and the plugin header into the places
+//! where Debian has such things, and depends on the C library that it needs.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{LIBRARIES, expect_success, package};
+use words::foreign::skip;
+
+#[test]
+fn it_unpacks_and_works() {
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("deb");
+    let package = match package("deb", &out) {
+        Ok(package) => package,
+        Err(reason) => return skip(&reason),
+    };
+    let root = tempfile::tempdir().unwrap();
+    expect_success(Command::new("dpkg-deb").arg("-x").arg(&package).arg(root.path()).output().unwrap());
+
+    for library in LIBRARIES {
+        assert!(root.path().join("usr/lib/tracer-resolver").join(library).is_file(), "{library}");
+    }
+    for file in [
+        "usr/include/tracer-resolver/tracer_plugin.h",
+        "usr/share/doc/tracer-resolver/README.md",
+        "usr/share/doc/tracer-resolver/copyright",
+        "usr/share/doc/tracer-resolver/python.md",
+        "usr/share/man/man1/tracer-interceptors.1.gz",
+        "usr/share/tracer-resolver/default-config.toml",
+    ] {
+        assert!(root.path().join(file).is_file(), "{file}");
+    }
+    let mut tool = Command::new(root.path().join("usr/bin/tracer-interceptors"));
+    let library = root.path().join("usr/lib/tracer-resolver/libtracer_interceptors.so");
+    assert_eq!(expect_success(tool.arg("path").output().unwrap()), format!("{}\n", library.display()));
+
+    control_is_right(&package);
+    everything_belongs_to_root(&package);
+}
+
+fn control_is_right(package: &Path) {
+    let field = |name: &str| {
+        let said = expect_success(Command::new("dpkg-deb").arg("-f").arg(package).arg(name).output().unwrap());
+        said.trim_end().to_owned()
+    };
+    assert_eq!(field("Package"), "tracer-resolver");
+    assert_eq!(field("Version"), env!("CARGO_PKG_VERSION"));
+    assert_eq!(field("Architecture"), "amd64");
+    let depends = field("Depends");
+    assert!(depends.starts_with("libc6 (>= 2.") && depends.ends_with(", libgcc-s1"), "{depends}");
+}
+
+fn everything_belongs_to_root(package: &Path) {
+    let list = expect_success(Command::new("dpkg-deb").arg("-c").arg(package).output().unwrap());
+    for line in list.lines() {
+        let mut words = line.split_whitespace();
+        let (mode, owner) = (words.next().unwrap(), words.next().unwrap());
+        assert_eq!(owner, "root/root", "{line}");
+        assert_eq!(
+            &mode[1..],
+            if mode.starts_with('d') || line.contains("/usr/bin/t") { "rwxr-xr-x" } else { "rw-r--r--" }
+        );
+    }
+}

@@ -1,0 +1,11 @@
+//! Promise: people who write no Rust get the library as packages of their own kind, which hold what they say and run
+//! where they say.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
+
+mod debian_package;
+mod npm_package;
+mod script;
+mod support;
+mod tool;
+mod wheel;

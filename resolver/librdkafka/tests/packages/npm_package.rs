@@ -1,0 +1,69 @@
+//! The npm package puts the library, the plugins and the tool beside a Node program, and gives it the properties
+//! of a traced client.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{LIBRARIES, expect_success, package};
+use words::foreign::skip;
+
+#[test]
+fn it_installs_and_works() {
+    if let Err(error) = Command::new("node").arg("--version").output() {
+        return skip(&format!("node: {error}"));
+    }
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("npm");
+    let package = match package("npm", &out) {
+        Ok(package) => package,
+        Err(reason) => return skip(&reason),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("package.json"), r#"{"private": true}"#).unwrap();
+    let install = ["install", "--offline", "--no-audit", "--no-fund", "--silent"];
+    expect_success(Command::new("npm").args(install).arg(&package).current_dir(folder.path()).output().unwrap());
+
+    let installed = folder.path().join("node_modules/tracer-interceptors");
+    brings_what_it_promises(&installed);
+    says_where_the_library_is(folder.path(), &installed);
+    gives_the_properties_of_a_client(folder.path());
+}
+
+fn brings_what_it_promises(installed: &Path) {
+    for name in ["index.d.ts", "default-config.toml", "LICENSE", "THIRD-PARTY.txt", "README.md"] {
+        assert!(installed.join(name).is_file(), "{name}");
+    }
+    for name in LIBRARIES {
+        assert!(installed.join("lib").join(name).is_file(), "{name}");
+    }
+    let manifest = fs::read_to_string(installed.join("package.json")).unwrap();
+    assert!(manifest.contains(concat!("\"version\": \"", env!("CARGO_PKG_VERSION"), "\"")), "{manifest}");
+}
+
+fn says_where_the_library_is(folder: &Path, installed: &Path) {
+    let library = format!("{}\n", installed.join("lib/libtracer_interceptors.so").display());
+    let mut path = Command::new(folder.join("node_modules/.bin/tracer-interceptors"));
+    assert_eq!(expect_success(path.arg("path").output().unwrap()), library);
+
+    let program = "console.log(require('tracer-interceptors').libraryPath)";
+    let mut node = Command::new("node");
+    assert_eq!(expect_success(node.args(["-e", program]).current_dir(folder).output().unwrap()), library);
+}
+
+fn gives_the_properties_of_a_client(folder: &Path) {
+    let program = "\
+import assert from 'node:assert';
+import { clientProperties, libraryPath } from 'tracer-interceptors';
+const given = { 'metadata.broker.list': 'b' };
+const made = clientProperties(given);
+assert.deepStrictEqual(made, { 'plugin.library.paths': libraryPath, 'metadata.broker.list': 'b' });
+assert.strictEqual(Object.keys(made)[0], 'plugin.library.paths');
+assert.deepStrictEqual(given, { 'metadata.broker.list': 'b' });
+assert.deepStrictEqual(clientProperties(made), made);
+assert.deepStrictEqual(clientProperties(), { 'plugin.library.paths': libraryPath });
+const other = clientProperties({ 'plugin.library.paths': 'monitoring-interceptor;' });
+assert.deepStrictEqual(other, { 'plugin.library.paths': 'monitoring-interceptor;' + libraryPath });
+";
+    fs::write(folder.join("properties.mjs"), program).unwrap();
+    expect_success(Command::new("node").arg("properties.mjs").current_dir(folder).output().unwrap());
+}

@@ -1,0 +1,77 @@
+//! What is packaged, and the script that packages it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+use words::foreign::library;
+
+/// Copies of the files that a package holds, as cargo built them for this test.
+pub(crate) struct Files {
+    folder: TempDir,
+}
+
+impl Files {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let built = library().parent().unwrap().to_owned();
+        for name in LIBRARIES {
+            fs::copy(built.join(name), folder.path().join(name)).unwrap();
+        }
+        fs::copy(env!("CARGO_BIN_EXE_tracer-interceptors"), folder.path().join("tracer-interceptors")).unwrap();
+        Self { folder }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn tool(&self) -> PathBuf {
+        self.path().join("tracer-interceptors")
+    }
+
+    pub(crate) fn library(&self) -> PathBuf {
+        self.path().join("libtracer_interceptors.so")
+    }
+}
+
+/// `package.sh`, which packages `files` into `out`.
+pub(crate) fn packaging(kind: &str, files: &Files, out: &Path) -> Command {
+    let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/package.sh"));
+    command.args(["--only", kind, "--built"]).arg(files.path()).arg("--out").arg(out);
+    command
+}
+
+/// The package of that kind in `out`; or why this machine cannot build it.
+///
+/// `out` is kept from run to run, as it holds what `pip` had to get for the wheel. It is this test's own.
+pub(crate) fn package(kind: &str, out: &Path) -> Result<PathBuf, String> {
+    if out.exists() {
+        for old in fs::read_dir(out).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+            fs::remove_file(old).unwrap();
+        }
+    }
+    let packaged = packaging(kind, &Files::new(), out).output().unwrap();
+    if packaged.status.code() == Some(3) {
+        return Err(String::from_utf8_lossy(&packaged.stderr).into_owned());
+    }
+    let said = expect_success(packaged);
+    let built: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("built ")).collect();
+    let [built] = built[..] else { panic!("one package, not: {said}") };
+    Ok(PathBuf::from(built))
+}
+
+/// What a command wrote to stdout; panics with what it wrote to stderr unless it ended well.
+pub(crate) fn expect_success(output: Output) -> String {
+    assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+pub(crate) const LIBRARIES: [&str; 5] = [
+    "libtracer_interceptors.so",
+    "libtracer_plugin_file.so",
+    "libtracer_plugin_jaeger.so",
+    "libtracer_plugin_otlp.so",
+    "libtracer_plugin_zipkin.so",
+];

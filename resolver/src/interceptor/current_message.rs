@@ -1,0 +1,162 @@
+//! The message that the calling thread was handed last, for programs whose code says nothing about processing.
+//!
+//! Two things are known of it: what the thread sends meanwhile belongs to its trace (the *ambient* parent), and, where
+//! something shows it, how long its processing took. A thread has one such message at most: the next hand-over, or the
+//! thread's next poll where polls are seen, is its end. A message that was handed over together with others is never
+//! the current one: which of them the thread is at cannot be known.
+
+#![forbid(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+
+use super::parent::Incoming;
+use crate::batch::{CLAIM_WINDOW, EndedBy, FinishedSpan, Pipeline, WaitingPlace};
+use crate::clock;
+use crate::per_process;
+use crate::propagation::{BAGGAGE_MAX_BYTES, SpanContext};
+use crate::tracer::sampler::ParentSampling;
+
+/// See the module. Plain data: read and written on one thread only.
+#[derive(Clone, Copy)]
+pub(super) struct CurrentMessage {
+    /// The trace that sends continue: the consumer span's context, or, where there is no span, the message's own.
+    pub context: SpanContext,
+    /// Whether sends continue it at all.
+    pub is_ambient: bool,
+    /// The context came with the message: no span of this process is between.
+    pub is_remote: bool,
+    /// What the message brought: a record with this context in its headers forwards it.
+    pub brought: Option<SpanContext>,
+    /// Where its span waits, if it has one that is recorded.
+    pub waits: Option<WaitingPlace>,
+    /// When it was handed over, in nanoseconds since the Unix epoch.
+    pub since: u64,
+    /// By which poll, where polls are seen.
+    pub poll: Option<Poll>,
+    /// Of the process: a fork has a copy of what its parent was at.
+    pub generation: usize,
+}
+
+/// One call for messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Poll {
+    /// The address of the client, topic or queue that was asked.
+    pub source: usize,
+    /// How many calls for messages there had been, of it and of whatever shares its counter.
+    pub count: u64,
+}
+
+/// What the current message carries beside its context; empty is none.
+#[derive(Default)]
+struct Carried {
+    trace_state: Vec<u8>,
+    baggage: Vec<u8>,
+}
+
+thread_local!(static CURRENT: Cell<Option<CurrentMessage>> = const { Cell::new(None) });
+thread_local!(static CARRIED: RefCell<Carried> = const { RefCell::new(Carried { trace_state: Vec::new(), baggage: Vec::new() }) });
+
+impl CurrentMessage {
+    pub(super) fn new(context: SpanContext, since: u64) -> Self {
+        Self {
+            context,
+            is_ambient: true,
+            is_remote: false,
+            brought: None,
+            waits: None,
+            since,
+            poll: None,
+            generation: per_process::generation(),
+        }
+    }
+
+    /// Lets its span leave, as `change` makes it.
+    pub(super) fn ends(&self, change: impl FnOnce(&mut FinishedSpan)) {
+        if let (Some(place), Some(handovers)) = (self.waits, Pipeline::current().handovers()) {
+            handovers.end(place, change, Pipeline::push);
+        }
+    }
+
+    /// What a send continues now; `None` when that is not this message, for certain or for all one knows.
+    fn is_over(&self, now: u64) -> bool {
+        // Without polls nothing tells that the thread has gone on to other things, but that it takes long.
+        self.poll.is_none() && now.saturating_sub(self.since) > CLAIM_WINDOW.as_nanos() as u64
+    }
+
+    fn incoming<'a>(&self, carried: &'a Carried) -> Incoming<'a> {
+        let some = |bytes: &'a [u8]| Some(bytes).filter(|bytes| !bytes.is_empty());
+        Incoming {
+            context: Some(self.context),
+            sampling: ParentSampling::of(self.context.flags),
+            remote: self.is_remote,
+            trace_state: some(&carried.trace_state),
+            baggage: some(&carried.baggage),
+        }
+    }
+}
+
+/// Makes `message` the current one of the calling thread.
+///
+/// `carried` are its trace state and the values of its `baggage` headers. Allocates only where a message carries more
+/// of these than any before on this thread.
+pub(super) fn begin<'a>(message: CurrentMessage, trace_state: Option<&[u8]>, baggage: impl Iterator<Item = &'a [u8]>) {
+    let kept = CARRIED.try_with(|carried| {
+        let mut carried = carried.borrow_mut();
+        carried.trace_state.clear();
+        carried.trace_state.extend_from_slice(trace_state.unwrap_or_default());
+        carried.baggage.clear();
+        for value in baggage {
+            if carried.baggage.len() + value.len() < BAGGAGE_MAX_BYTES {
+                let comma: &[u8] = if carried.baggage.is_empty() { b"" } else { b"," };
+                carried.baggage.extend_from_slice(comma);
+                carried.baggage.extend_from_slice(value);
+            }
+        }
+    });
+    if kept.is_ok() {
+        CURRENT.set(Some(message));
+    }
+}
+
+/// The current message.
+pub(super) fn peek() -> Option<CurrentMessage> {
+    CURRENT.get().filter(|message| message.generation == per_process::generation())
+}
+
+/// The current message, of which it is forgotten that it is.
+pub(super) fn take() -> Option<CurrentMessage> {
+    CURRENT.take().filter(|message| message.generation == per_process::generation())
+}
+
+/// The calling thread is done with its current message, if it has one; nothing shows when it was.
+pub(super) fn leave() {
+    if let Some(message) = take() {
+        message.ends(|_| ());
+    }
+}
+
+/// Calls `with` with what a send on this thread continues, if that is its current message.
+///
+/// `forwarded` is what the record's own headers say: they win, unless they only repeat what the current message brought.
+/// The send shows that the message is still being processed.
+pub(super) fn with_ambient<T>(forwarded: Option<&SpanContext>, with: impl FnOnce(&Incoming<'_>) -> T) -> Option<T> {
+    let message = CURRENT.get()?;
+    let continues =
+        |other: &SpanContext, own: &SpanContext| other.trace_id == own.trace_id && other.span_id == own.span_id;
+    let is_its_own = |header: &SpanContext| {
+        continues(header, &message.context) || message.brought.is_some_and(|brought| continues(header, &brought))
+    };
+    if !message.is_ambient || forwarded.is_some_and(|header| !is_its_own(header)) {
+        return None;
+    }
+    let now = clock::unix_nanos();
+    if message.generation != per_process::generation() || message.is_over(now) {
+        return None;
+    }
+    let result = CARRIED.try_with(|carried| carried.try_borrow().ok().map(|carried| with(&message.incoming(&carried))));
+    let result = result.ok().flatten()?;
+    if let (Some(place), Some(handovers)) = (message.waits, Pipeline::current().handovers()) {
+        handovers.prolong(place, now, EndedBy::Send);
+    }
+    Some(result)
+}

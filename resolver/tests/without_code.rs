@@ -1,0 +1,372 @@
+//! Promise: a program that says nothing about processing gets the most truthful spans that can be had from below: what a
+//! thread sends continues the one message that it was handed last, and a processing has a length only as far as
+//! something showed it.
+//!
+//! The callbacks run over a fake librdkafka; `polling` and `closing` are what a door tells that sees the calls.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+
+#[path = "support/fake_kafka.rs"]
+mod fake_kafka;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use fake_kafka::{FakeClient, FakeMessage, fake_consume_batch, fake_consumer_poll};
+use serde_json::Value;
+use tracer_resolver::Resolver;
+use tracer_resolver::config::Source;
+use tracer_resolver::interceptor::{Door, Hands, closing, polling, seen_polling};
+
+/// One service with every topic, its clients, and a file with its spans.
+struct Program {
+    resolver: Resolver,
+    producer: Box<FakeClient>,
+    consumer: Box<FakeClient>,
+    spans: PathBuf,
+    /// Stands for the consumer's address.
+    source: usize,
+    _folder: tempfile::TempDir,
+}
+
+impl Program {
+    /// A program whose calls nobody sees; `settings` are lines of its service.
+    fn unseen(settings: &str) -> Self {
+        Self::new(settings, |resolver| FakeClient::consumer(resolver, Door::Plugin))
+    }
+
+    /// A program whose calls are seen.
+    fn seen(settings: &str) -> Self {
+        Self::new(settings, |resolver| seen_polling(|| FakeClient::consumer(resolver, Door::Plugin)))
+    }
+
+    fn new(settings: &str, consumer: impl FnOnce(&Resolver) -> Box<FakeClient>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let spans = folder.path().join("spans.jsonl");
+        let text = format!(
+            "version = 1\ndefault_service = \"app\"\n[services.app]\nexport = [\"out\"]\n{settings}\n\
+             [backends.out]\nplugin = \"file\"\nconfig = {{ path = {:?} }}\n",
+            spans.to_str().unwrap()
+        );
+        let resolver = Resolver::load(Source::Text { name: "test.toml".into(), text }).unwrap();
+        assert!(!resolver.report().has_errors(), "{}", resolver.report().render(false));
+        let (producer, consumer) = (FakeClient::producer(&resolver), consumer(&resolver));
+        static SOURCES: AtomicUsize = AtomicUsize::new(0x1000);
+        let source = SOURCES.fetch_add(16, Ordering::Relaxed);
+        Self { resolver, producer, consumer, spans, source, _folder: folder }
+    }
+
+    /// A message that was sent elsewhere, with this last digit in its ids.
+    fn incoming(&self, digit: u8) -> Box<FakeMessage> {
+        let mut message = FakeMessage::new("orders");
+        // A place in the log of its own: the same one in another test's hands would take its place among those that wait.
+        message.place(0, (self.source / 16) as i32, i64::from(digit));
+        let value = format!("00-0af7651916cd43dd8448eb211c8031{digit:02x}-b7ad6b71692033{digit:02x}-01");
+        message.add_header(c"traceparent", value.as_bytes());
+        message
+    }
+
+    /// Sends to `topic`, is acknowledged, and gives the message back.
+    fn send(&self, topic: &str) -> Box<FakeMessage> {
+        let message = FakeMessage::new(topic);
+        self.send_this(&message);
+        message
+    }
+
+    fn send_this(&self, message: &FakeMessage) {
+        self.producer.send(message);
+        self.producer.acknowledge(message);
+    }
+
+    /// Polls, and is handed `message`, if there is one.
+    fn poll(&self, message: Option<&FakeMessage>) {
+        polling(self.source, Hands::One, || message.into_iter().for_each(|message| self.consumer.consume(message)));
+    }
+
+    /// Every span so far: name, how its end was found, its length in milliseconds, and whose child it is.
+    fn drawing(&self) -> Vec<String> {
+        assert!(self.resolver.flush(Duration::from_secs(20)));
+        let text = std::fs::read_to_string(&self.spans).unwrap_or_default();
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let list = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
+        let spans: Vec<Value> = lines
+            .iter()
+            .flat_map(|line| list(line, "resourceSpans"))
+            .flat_map(|resource| list(&resource, "scopeSpans"))
+            .flat_map(|scope| list(&scope, "spans"))
+            .collect();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let names: HashMap<String, String> =
+            spans.iter().map(|span| (text(&span["spanId"]), text(&span["name"]))).collect();
+        let mut lines: Vec<_> = spans
+            .iter()
+            .map(|span| {
+                let end = list(span, "attributes")
+                    .into_iter()
+                    .find(|attribute| attribute["key"] == "tracer_resolver.process.end")
+                    .map(|attribute| format!(" by {}", text(&attribute["value"]["stringValue"])))
+                    .unwrap_or_default();
+                let nanos = |key: &str| text(&span[key]).parse::<u64>().unwrap();
+                let length = nanos("endTimeUnixNano") - nanos("startTimeUnixNano");
+                let length = if length >= 20_000_000 { " long" } else { "" };
+                let length = if text(&span["name"]).starts_with("send") { "" } else { length };
+                let parent = text(&span["parentSpanId"]);
+                let parent = match names.get(&parent) {
+                    Some(name) => format!(" under {name}"),
+                    None if parent.is_empty() => " a root".to_owned(),
+                    None => format!(" under the one elsewhere {}", &parent[14..]),
+                };
+                format!("{}{end}{length}{parent}", text(&span["name"]))
+            })
+            .collect();
+        lines.sort();
+        lines
+    }
+}
+
+fn work() {
+    std::thread::sleep(Duration::from_millis(25));
+}
+
+#[test]
+fn a_send_continues_the_message_that_its_thread_was_handed_and_shows_that_it_was_at_it_still() {
+    let program = Program::unseen("");
+    fake_consumer_poll(&program.consumer, &program.incoming(1));
+    work();
+    program.send("bills");
+    work();
+    assert_eq!(
+        program.drawing(),
+        ["process orders by send long under the one elsewhere 01", "send bills under process orders"]
+    );
+}
+
+#[test]
+fn a_message_that_nothing_is_seen_of_is_a_point() {
+    let program = Program::unseen("");
+    fake_consumer_poll(&program.consumer, &program.incoming(1));
+    work();
+    assert_eq!(program.drawing(), ["receive orders under the one elsewhere 01"]);
+}
+
+#[test]
+fn what_is_sent_after_a_batch_continues_none_of_it() {
+    let program = Program::unseen("");
+    let (first, second) = (program.incoming(1), program.incoming(2));
+    fake_consumer_poll(&program.consumer, &program.incoming(3));
+    fake_consume_batch(&program.consumer, &[&first, &second]);
+    program.send("bills");
+    let expected = [
+        "receive orders under the one elsewhere 01",
+        "receive orders under the one elsewhere 02",
+        "receive orders under the one elsewhere 03",
+        "send bills a root",
+    ];
+    assert_eq!(program.drawing(), expected);
+    let program = Program::seen("");
+    polling(program.source, Hands::Many, || [&first, &second].map(|message| program.consumer.consume(message)));
+    program.send("bills");
+    assert_eq!(program.drawing(), [expected[0], expected[1], expected[3]]);
+}
+
+#[test]
+fn a_call_that_cannot_be_recognised_makes_no_parent() {
+    let program = Program::unseen("");
+    let through_a_pointer: fn(&FakeClient, &FakeMessage) = std::hint::black_box(fake_consumer_poll);
+    through_a_pointer(&program.consumer, &program.incoming(1));
+    program.send("bills");
+    assert_eq!(program.drawing(), ["receive orders under the one elsewhere 01", "send bills a root"]);
+}
+
+#[test]
+fn another_thread_s_send_continues_nothing() {
+    let program = Program::unseen("");
+    fake_consumer_poll(&program.consumer, &program.incoming(1));
+    let resolver = program.resolver.clone();
+    let other = std::thread::spawn(move || {
+        let (producer, message) = (FakeClient::producer(&resolver), FakeMessage::new("bills"));
+        producer.send(&message);
+        producer.acknowledge(&message);
+    });
+    other.join().unwrap();
+    assert_eq!(program.drawing(), ["receive orders under the one elsewhere 01", "send bills a root"]);
+}
+
+#[test]
+fn the_next_message_takes_the_place_of_the_one_before_an_untraced_one_too() {
+    let program = Program::unseen("exclude = [\"secret\"]");
+    fake_consumer_poll(&program.consumer, &program.incoming(1));
+    fake_consumer_poll(&program.consumer, &program.incoming(2));
+    program.send("bills");
+    fake_consumer_poll(&program.consumer, &FakeMessage::new("secret"));
+    program.send("alerts");
+    let expected = [
+        "process orders by send under the one elsewhere 02",
+        "receive orders under the one elsewhere 01",
+        "send alerts a root",
+        "send bills under process orders",
+    ];
+    assert_eq!(program.drawing(), expected);
+}
+
+#[test]
+fn a_thread_that_has_been_quiet_for_long_is_not_at_its_message_any_more() {
+    let program = Program::unseen("");
+    fake_consumer_poll(&program.consumer, &program.incoming(1));
+    std::thread::sleep(Duration::from_millis(2100));
+    program.send("heartbeats");
+    assert_eq!(program.drawing(), ["receive orders under the one elsewhere 01", "send heartbeats a root"]);
+}
+
+#[test]
+fn off_is_off() {
+    let program = Program::seen("[services.app.topic.orders]\nambient = \"off\"");
+    program.poll(Some(&program.incoming(1)));
+    program.send("bills");
+    program.poll(None);
+    assert_eq!(program.drawing(), ["process orders by poll under the one elsewhere 01", "send bills a root"]);
+}
+
+#[test]
+fn headers_that_forward_the_message_s_own_context_give_way_to_its_consumer_span_and_others_win() {
+    let program = Program::unseen("");
+    let message = program.incoming(1);
+    fake_consumer_poll(&program.consumer, &message);
+    let (forwarding, other) = (FakeMessage::new("bills"), FakeMessage::new("letters"));
+    forwarding.add_header(c"traceparent", &message.header("traceparent").unwrap());
+    other.add_header(c"traceparent", &program.incoming(9).header("traceparent").unwrap());
+    program.send_this(&forwarding);
+    program.send_this(&other);
+    let expected = [
+        "process orders by send under the one elsewhere 01",
+        "send bills under process orders",
+        "send letters under the one elsewhere 09",
+    ];
+    assert_eq!(program.drawing(), expected);
+}
+
+#[test]
+fn what_the_message_carries_travels_on_with_what_continues_it() {
+    let program = Program::unseen("");
+    let message = program.incoming(1);
+    message.add_header(c"tracestate", b"vendor=1");
+    message.add_header(c"baggage", b"tenant=blue");
+    fake_consumer_poll(&program.consumer, &message);
+    let sent = program.send("bills");
+    assert_eq!(sent.header("tracestate").as_deref(), Some(&b"vendor=1"[..]));
+    assert_eq!(sent.header("baggage").as_deref(), Some(&b"tenant=blue"[..]));
+    let own = FakeMessage::new("bills");
+    own.add_header(c"baggage", b"tenant=red");
+    program.send_this(&own);
+    assert_eq!(own.header("baggage").as_deref(), Some(&b"tenant=red"[..]), "the application's own stays");
+    fake_consumer_poll(&program.consumer, &program.incoming(2));
+    let sent = program.send("bills");
+    assert_eq!((sent.header("tracestate"), sent.header("baggage")), (None, None), "only while it is at it");
+}
+
+#[test]
+fn a_message_without_a_span_of_its_own_passes_its_context_on() {
+    let program = Program::unseen("[services.app.topic.orders]\ntrace = \"propagate\"");
+    fake_consumer_poll(&program.consumer, &program.incoming(1));
+    program.send("bills");
+    assert_eq!(program.drawing(), ["send bills under the one elsewhere 01"]);
+}
+
+#[test]
+fn a_topic_that_gets_no_spans_passes_the_context_of_the_message_on() {
+    let program = Program::unseen("[services.app.topic.bills]\ntrace = \"propagate\"");
+    fake_consumer_poll(&program.consumer, &program.incoming(1));
+    let sent = program.send("bills");
+    let traceparent = String::from_utf8(sent.header("traceparent").unwrap()).unwrap();
+    assert!(traceparent.starts_with("00-0af7651916cd43dd8448eb211c803101-"), "{traceparent}");
+}
+
+#[test]
+fn the_next_poll_ends_the_processing_and_idle_polls_are_no_part_of_it() {
+    let program = Program::seen("");
+    program.poll(Some(&program.incoming(1)));
+    work();
+    program.send("bills");
+    program.poll(None);
+    work();
+    program.send("heartbeats");
+    program.poll(Some(&program.incoming(2)));
+    program.poll(None);
+    let expected = [
+        "process orders by poll long under the one elsewhere 01",
+        "process orders by poll under the one elsewhere 02",
+        "send bills under process orders",
+        "send heartbeats a root",
+    ];
+    assert_eq!(program.drawing(), expected);
+}
+
+#[test]
+fn the_close_of_its_consumer_ends_it_and_that_of_another_client_does_not() {
+    let program = Program::seen("");
+    program.poll(Some(&program.incoming(1)));
+    work();
+    closing(program.source + 8, || ());
+    program.send("bills");
+    work();
+    closing(program.source, || ());
+    program.send("letters");
+    let expected = [
+        "process orders by close long under the one elsewhere 01",
+        "send bills under process orders",
+        "send letters a root",
+    ];
+    assert_eq!(program.drawing(), expected);
+}
+
+#[test]
+fn where_threads_take_turns_at_a_consumer_a_poll_ends_nothing() {
+    let program = Program::seen("");
+    program.poll(Some(&program.incoming(1)));
+    std::thread::scope(|scope| {
+        scope.spawn(|| polling(program.source, Hands::One, || ()));
+    });
+    work();
+    program.poll(None);
+    assert_eq!(program.drawing(), ["receive orders under the one elsewhere 01"]);
+}
+
+#[test]
+fn a_long_processing_waits_for_its_poll() {
+    let program = Program::seen("");
+    program.poll(Some(&program.incoming(1)));
+    // Longer than an unclaimed hand-over waits, and than the batch thread takes to look for such.
+    std::thread::sleep(Duration::from_millis(2300));
+    program.send("bills");
+    program.poll(None);
+    let expected = ["process orders by poll long under the one elsewhere 01", "send bills under process orders"];
+    assert_eq!(program.drawing(), expected);
+}
+
+#[test]
+fn an_unsampled_message_makes_unsampled_sends() {
+    let program = Program::seen("");
+    let message = FakeMessage::new("orders");
+    message.add_header(c"traceparent", b"00-0af7651916cd43dd8448eb211c803101-b7ad6b7169203301-00");
+    program.poll(Some(&message));
+    let sent = program.send("bills");
+    let traceparent = String::from_utf8(sent.header("traceparent").unwrap()).unwrap();
+    assert!(traceparent.starts_with("00-0af7651916cd43dd8448eb211c803101-") && traceparent.ends_with("-00"));
+    program.poll(None);
+    assert_eq!(program.drawing(), Vec::<String>::new());
+}
+
+#[test]
+fn a_client_that_goes_while_its_message_is_processed_leaves_what_is_known() {
+    let mut program = Program::seen("");
+    program.poll(Some(&program.incoming(1)));
+    work();
+    program.send("bills");
+    program.consumer = FakeClient::consumer(&program.resolver, Door::Plugin);
+    program.send("letters");
+    let spans = program.drawing();
+    assert_eq!(spans.first().unwrap(), "process orders by send long under the one elsewhere 01");
+    assert_eq!(spans.len(), 3);
+}

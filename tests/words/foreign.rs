@@ -1,0 +1,33 @@
+//! Programs in other languages as Kafka clients: what they run with, and what they came to.
+//!
+//! ```no_run
+//! # use words::foreign::{Door, Surroundings, python, run, skip};
+//! let python = match python() {
+//!     Ok(python) => python,
+//!     Err(reason) => return skip(&reason),
+//! };
+//! let surroundings = Surroundings::start(&["orders"], 1, "[services.shop]\ntopics = [\"*\"]");
+//! for door in Door::TRACED {
+//!     run(surroundings.command(door, &python).arg("tests/python/flow.py")).expect_success();
+//! }
+//! assert_eq!(surroundings.traces(), "shop: send orders\n");
+//! ```
+//!
+//! Such a test is skipped, visibly, on a machine without the language.
+
+mod forwarding;
+mod go;
+mod library;
+mod made_once;
+mod node;
+mod python;
+mod skip;
+mod surroundings;
+
+pub use forwarding::{FORWARDING, forwarding_in_rust};
+pub use go::{GoBuild, go_program};
+pub use library::{build_folder, library};
+pub use node::node_modules;
+pub use python::python;
+pub use skip::skip;
+pub use surroundings::{Door, Surroundings, run};
