@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 
-use tracer_resolver::interceptor::{RdKafka, RdKafkaConf, RdKafkaError, seen_polling};
+use tracer_resolver::interceptor::{RdKafka, RdKafkaConf, RdKafkaError, only_try, seen_polling};
 
-use super::{already_traced, failed_configurations, last_words, real};
+use super::{already_traced, failed_configurations, real};
 use crate::contained::contained;
 use crate::errstr;
 use crate::librdkafka::{Librdkafka, Own};
@@ -42,7 +42,8 @@ pub unsafe extern "C-unwind" fn rd_kafka_new(
         Ok(None) => unsafe { new(kind, conf, errstr, errstr_size) },
         Ok(Some(prepared)) => {
             // SAFETY: the caller's own arguments, but for the configuration, which `Prepared` accounts for.
-            let client = seen_polling(|| unsafe { new(kind, prepared.used, errstr, errstr_size) });
+            let create = || seen_polling(|| unsafe { new(kind, prepared.used, errstr, errstr_size) });
+            let client = if prepared.fragile { only_try(create) } else { create() };
             let errno = errno();
             // SAFETY: `new` has just returned.
             contained((), || unsafe { prepared.finish(client.is_null()) });
@@ -132,7 +133,6 @@ impl Prepared {
                 (api.conf_interceptor_add_on_new)(used, NAME.as_ptr(), note_on_new, ptr::null_mut());
             }
         }
-        last_words::expect();
         Ok(Some(prepared))
     }
 
