@@ -20,6 +20,7 @@ mod injecting;
 mod kafka_api;
 mod last_client;
 mod message;
+mod only_try;
 mod parent;
 mod parents;
 mod polls;
@@ -31,6 +32,7 @@ mod slots;
 
 pub use callbacks::conf_init;
 pub use kafka_api::*;
+pub use only_try::only_try;
 pub use polls::{Hands, closing, polling, seen_polling};
 pub use processing::{MessagePlace, Processing};
 pub(crate) use route::Route;

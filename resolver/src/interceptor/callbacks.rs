@@ -9,6 +9,7 @@ use super::contain_panic::contain_panic;
 use super::kafka_api::{KafkaApi, RdKafka, RdKafkaConf, RdKafkaError, RdKafkaMessage, RdKafkaTopicPartitionList};
 use super::last_client;
 use super::message::Message;
+use super::only_try;
 use super::slots::{Binding, Door, SlotId};
 use crate::Resolver;
 use crate::services::Side;
@@ -227,10 +228,16 @@ unsafe extern "C" fn on_destroy(_rk: *mut RdKafka, opaque: *mut c_void) -> RdKaf
         let slot = SlotId::from_opaque(opaque);
         // SAFETY: the client is used inside this expression only.
         let unused = unsafe { slot.client() }.is_some_and(Client::is_unused);
+        let Some(binding) = slot.binding().filter(|_| unused) else { return };
         // A client that met no message has none to be acknowledged. If it could not be created, nobody may ever tell
         // us that its configuration is gone.
-        if unused && slot.binding().is_some_and(|binding| binding.door == Door::Rust) {
-            slot.release();
+        match binding.door {
+            Door::Rust => slot.release(),
+            Door::Plugin if only_try::is_under_way() => {
+                slot.release();
+                last_client::closed(&binding.resolver);
+            }
+            Door::Plugin => {}
         }
     });
     NO_ERROR

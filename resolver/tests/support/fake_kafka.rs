@@ -106,11 +106,26 @@ impl FakeClient {
         // SAFETY: the table's functions take the configuration and the client for this very struct, which is boxed.
         unsafe {
             conf_init(&API, pointer.cast(), resolver, None, door);
-            if let Some((on_new, opaque)) = client.on_new.get() {
-                on_new(pointer.cast(), pointer.cast(), opaque, null_mut(), 0);
-            }
         }
+        client.create();
         client
+    }
+
+    /// `rd_kafka_new()`: done already, and then once more with the same configuration.
+    pub(crate) fn create(&self) {
+        let pointer = std::ptr::from_ref(self).cast_mut();
+        if let Some((on_new, opaque)) = self.on_new.get() {
+            // SAFETY: as librdkafka calls it, with the opaque that was registered.
+            unsafe { on_new(pointer.cast(), pointer.cast(), opaque, null_mut(), 0) };
+        }
+    }
+
+    /// The end of an `rd_kafka_new()` that fails: the client goes, and the configuration stays.
+    pub(crate) fn fail(&self) {
+        if let Some((on_destroy, opaque)) = self.on_destroy.get() {
+            // SAFETY: as above.
+            unsafe { on_destroy(std::ptr::from_ref(self).cast_mut().cast(), opaque) };
+        }
     }
 
     /// `rd_kafka_produce()` up to the partitioner.
@@ -153,6 +168,12 @@ impl FakeClient {
             // SAFETY: client and list outlive the call.
             unsafe { callback(null_mut(), &raw const list, err, opaque) };
         }
+    }
+
+    /// The configuration is never destroyed.
+    pub(crate) fn keep_configuration(&self) {
+        self.on_destroy.take();
+        self.on_conf_destroy.take();
     }
 
     /// `rd_kafka_destroy()`, as often as it is called; so does the drop.

@@ -4,11 +4,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 
 use tracer_resolver::interceptor::{KafkaApi, RdKafka, RdKafkaConf, RdKafkaMessage, RdKafkaTopic};
 
-/// `rd_kafka_queue_t`, opaque.
-#[repr(C)]
-pub(crate) struct RdKafkaQueue {
-    _private: [u8; 0],
-}
+use crate::preload_door::RdKafkaQueue;
 
 /// All that is looked up in one librdkafka.
 #[derive(Debug)]
@@ -47,6 +43,7 @@ macro_rules! functions {
 
         impl Functions {
             /// `addresses` of [`NAMES`], in their order.
+            #[expect(clippy::missing_transmute_annotations, reason = "the fields of the table are the annotations")]
             pub(super) fn new(addresses: &[Option<usize>]) -> Self {
                 let mut rest = addresses.iter().copied();
                 let mut next = move || rest.next().flatten();
