@@ -15,12 +15,19 @@
 //!
 //! Such a test is skipped, visibly, on a machine without the language.
 
+mod forwarding;
+mod go;
 mod library;
+mod made_once;
+mod node;
 mod python;
 mod skip;
 mod surroundings;
 
+pub use forwarding::{FORWARDING, forwarding_in_rust};
+pub use go::{GoBuild, go_program};
 pub use library::{build_folder, library};
+pub use node::node_modules;
 pub use python::python;
 pub use skip::skip;
 pub use surroundings::{Door, Surroundings, run};

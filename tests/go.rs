@@ -1,0 +1,96 @@
+//! Promise: programs in Go on confluent-kafka-go are traced as programs in Rust are, whether their librdkafka is linked in
+//! or the system's; where its functions cannot be found, one line says so and the program runs as it did.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use words::child::Ended;
+use words::foreign::{Door, FORWARDING, GoBuild, Surroundings, forwarding_in_rust, go_program, run, skip};
+
+fn flow(program: &Path, door: Door, ending: &str) -> (Ended, String) {
+    let surroundings = Surroundings::start(&["orders", "payments"], 1, FORWARDING);
+    let ended = run(surroundings.command(door, program).args(["flow", ending]));
+    ended.expect_success();
+    assert_eq!(ended.stdout, "paid: order 0\npaid: order 1\npaid: order 2\n", "{door:?}");
+    (ended, surroundings.traces())
+}
+
+/// Asserts that the program says nothing, and draws what the Rust door draws.
+fn assert_drawn_as_in_rust(program: &Path, door: Door, in_rust: &str) {
+    let (ended, traces) = flow(program, door, "close");
+    assert_eq!(traces, in_rust, "{door:?} {}: {}", program.display(), ended.stderr);
+    assert_eq!(ended.stderr, "", "{door:?} {}", program.display());
+}
+
+#[test]
+fn a_program_that_closes_its_clients_draws_the_traces_that_the_rust_door_draws() {
+    let in_rust = forwarding_in_rust(3);
+    for build in [GoBuild::Static, GoBuild::StrippedExporting] {
+        match go_program(build) {
+            Ok(program) => assert_drawn_as_in_rust(&program, Door::Property, &in_rust),
+            Err(reason) => skip(&reason),
+        }
+    }
+    match go_program(GoBuild::Dynamic) {
+        Ok(program) => Door::TRACED.into_iter().for_each(|door| assert_drawn_as_in_rust(&program, door, &in_rust)),
+        Err(reason) => skip(&reason),
+    }
+}
+
+#[test]
+fn a_stripped_program_runs_untraced_and_one_line_names_the_way_out() {
+    let program = match go_program(GoBuild::Stripped) {
+        Ok(program) => program,
+        Err(reason) => return skip(&reason),
+    };
+    let (ended, traces) = flow(&program, Door::Property, "close");
+    assert_eq!(traces, "");
+    let lines: Vec<_> = ended.stderr.lines().collect();
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    for word in ["stripped", "rd_kafka_", "-rdynamic"] {
+        assert!(lines[0].contains(word), "{word:?} is not in {}", lines[0]);
+    }
+}
+
+#[test]
+fn a_program_that_leaves_its_clients_open_ends_as_it_says() {
+    let program = match go_program(GoBuild::Static) {
+        Ok(program) => program,
+        Err(reason) => return skip(&reason),
+    };
+    // What it has in hand is lost, be it all: no code of C runs when Go ends a process.
+    let (ended, _) = flow(&program, Door::Property, "exit");
+    assert_eq!(ended.stderr, "");
+}
+
+#[test]
+fn a_preloaded_library_leaves_a_program_with_its_own_librdkafka_alone() {
+    let program = match go_program(GoBuild::Static) {
+        Ok(program) => program,
+        Err(reason) => return skip(&reason),
+    };
+    let (ended, traces) = flow(&program, Door::Preload, "close");
+    assert_eq!((ended.stderr.as_str(), traces.as_str()), ("", ""));
+}
+
+#[test]
+fn a_hundred_thousand_messages_are_two_hundred_thousand_spans_in_a_memory_that_does_not_grow() {
+    let program = match go_program(GoBuild::Static) {
+        Ok(program) => program,
+        Err(reason) => return skip(&reason),
+    };
+    const MESSAGES: usize = 100_000;
+    let surroundings = Surroundings::start(&["many"], 8, "[services.many]\ntopics = [\"*\"]");
+    let ended = run(surroundings.command(Door::Property, program).args(["many", "100000", "8"]));
+    ended.expect_success();
+    let said: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(said["received"], MESSAGES);
+    // Buffers come and go by some MiB. The last 60,000 messages' spans alone would be 30 MiB.
+    assert!(said["grown"].as_i64().unwrap() < 20, "{said}");
+    let spans = surroundings.spans();
+    let ids: HashSet<_> = spans.iter().map(|span| &span.span_id).collect();
+    let of_kind = |kind: &str| spans.iter().filter(|span| span.kind == kind).count();
+    assert_eq!((of_kind("producer"), of_kind("consumer"), ids.len()), (MESSAGES, MESSAGES, 2 * MESSAGES));
+}
