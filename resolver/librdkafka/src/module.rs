@@ -91,7 +91,8 @@ impl Handle {
         let name = name.map_or(ptr::null(), CStr::as_ptr);
         // SAFETY: `name` is NUL-terminated, or null for the program. `RTLD_NOLOAD` loads nothing and runs no code.
         let handle = unsafe { libc::dlopen(name, libc::RTLD_LAZY | libc::RTLD_NOLOAD) };
-        (!handle.is_null()).then_some(Self(handle))
+        // Not `then_some`, which would make a handle of null, and close it.
+        (!handle.is_null()).then(|| Self(handle))
     }
 
     /// The address of `name`, in the module or what it depends on.
@@ -178,6 +179,11 @@ mod tests {
         assert_eq!(c.open().unwrap().symbol(c"getpid"), Some(libc::getpid as *const () as usize));
         assert_eq!(c.open().unwrap().symbol(c"rd_kafka_new"), None);
         assert!(!c.marks().notes.is_empty() && !c.marks().headers.is_empty());
+    }
+
+    #[test]
+    fn what_is_not_loaded_has_no_handle() {
+        assert!(Handle::open(Some(c"/nowhere/library.so")).is_none());
     }
 
     #[test]
