@@ -12,6 +12,7 @@
 mod call_site;
 mod callbacks;
 mod client;
+mod commits;
 mod consumer;
 mod contain_panic;
 mod current_message;
@@ -19,6 +20,7 @@ mod injecting;
 mod kafka_api;
 mod last_client;
 mod message;
+mod only_try;
 mod parent;
 mod parents;
 mod polls;
@@ -30,6 +32,7 @@ mod slots;
 
 pub use callbacks::conf_init;
 pub use kafka_api::*;
+pub use only_try::only_try;
 pub use polls::{Hands, closing, polling, seen_polling};
 pub use processing::{MessagePlace, Processing};
 pub(crate) use route::Route;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use fake_kafka::{FakeClient, FakeMessage};
 use tracer_resolver::config::Source;
-use tracer_resolver::interceptor::Door;
+use tracer_resolver::interceptor::{Door, only_try};
 use tracer_resolver::{MessagePlace, Processing, Resolver};
 
 /// A flush lets every hand-over of the process leave: the other test's too, which its guards would then miss.
@@ -113,4 +113,27 @@ fn a_message_without_a_topic_is_left_alone() {
     producer.acknowledge(&message);
     consumer.consume(&message);
     assert!(!message.has_header("traceparent"));
+}
+
+/// Without `only_try::is_under_way` in `on_destroy` (`resolver/src/interceptor/callbacks.rs`) every try keeps a slot, of
+/// which there are 65536.
+#[test]
+fn tries_that_fail_and_whose_configurations_are_given_up_leave_nothing_behind() {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let resolver = resolver();
+    for _ in 0..70_000 {
+        only_try(|| {
+            let client = FakeClient::consumer(&resolver, Door::Plugin);
+            client.fail();
+            client.keep_configuration();
+        });
+    }
+    assert!(FakeClient::consumer(&resolver, Door::Plugin).is_traced());
+    // Not given up: it is used again.
+    let again = FakeClient::consumer(&resolver, Door::Plugin);
+    again.fail();
+    again.create();
+    again.consume(&FakeMessage::new("orders"));
+    assert!(resolver.flush(Duration::from_secs(20)));
+    assert_eq!(resolver.stats().services[0].spans, 1);
 }

@@ -17,8 +17,10 @@ mod errstr;
 mod librdkafka;
 mod module;
 mod plugin_door;
+mod preload_door;
 mod stderr_log;
 mod symbols;
 mod tracing;
 
 pub use plugin_door::conf_init;
+pub use preload_door::*;

@@ -68,9 +68,17 @@ impl Librdkafka {
         }
     }
 
-    /// What the engine works with, unless some of it could not be found.
-    pub(crate) fn engine_api(&self) -> Option<&KafkaApi> {
-        self.functions.engine.as_ref().ok()
+    /// The one that was found, when no other was.
+    #[inline]
+    pub(crate) fn only_one() -> Option<&'static Self> {
+        // Acquire: pairs with the release in `within`.
+        // SAFETY: what the list holds is never freed.
+        unsafe { FOUND.load(Ordering::Acquire).as_ref() }.filter(|latest| latest.next.is_null())
+    }
+
+    /// What the engine works with; or, in one line, why clients of this one cannot be traced.
+    pub(crate) fn engine_api(&self) -> Result<&KafkaApi, String> {
+        self.functions.engine.as_ref().map_err(|missing| self.why_not(missing))
     }
 
     /// What the preload door itself calls.
@@ -78,25 +86,23 @@ impl Librdkafka {
         &self.functions.own
     }
 
-    /// Why clients of this one cannot be traced: one line.
-    pub(crate) fn why_not(&self) -> Option<String> {
-        let missing = self.functions.engine.as_ref().err()?;
+    /// Whether this is the first call for this one.
+    pub(crate) fn first_to_tell(&self) -> bool {
+        !self.told.swap(true, Ordering::Relaxed)
+    }
+
+    fn why_not(&self, missing: &[&CStr]) -> String {
         let first = missing.first().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let more = match missing.len() {
             0 | 1 => String::new(),
             count => format!(" and {} other functions", count - 1),
         };
-        Some(format!(
-            "the librdkafka in {} is not traced: {first}{more} cannot be found there. Link that program with \
-             -Wl,--export-dynamic (-rdynamic) or do not strip it; a Rust program can use the crate \
+        format!(
+            "clients of the librdkafka in {} are not traced: {first}{more} cannot be found there. Link that program \
+             with -Wl,--export-dynamic (-rdynamic), or do not strip it; a Rust program can use the crate \
              tracer-resolver-rdkafka instead",
             self.module.shown()
-        ))
-    }
-
-    /// Whether this is the first call for this one.
-    pub(crate) fn first_to_tell(&self) -> bool {
-        !self.told.swap(true, Ordering::Relaxed)
+        )
     }
 }
 

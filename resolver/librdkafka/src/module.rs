@@ -68,16 +68,14 @@ impl Module {
     /// A handle of it for `dlsym`, which looks into the module itself and then into those it depends on; for the
     /// program, into everything that is global. Holds the module: see [`Handle`].
     pub(crate) fn open(&self) -> Option<Handle> {
-        let name = if self.is_program() { ptr::null() } else { self.name.as_ptr() };
-        // SAFETY: `name` is NUL-terminated, or null for the program. `RTLD_NOLOAD` loads nothing and runs no code.
-        let handle = unsafe { libc::dlopen(name, libc::RTLD_LAZY | libc::RTLD_NOLOAD) };
-        (!handle.is_null()).then_some(Handle(handle))
+        Handle::open(if self.is_program() { None } else { Some(&self.name) })
     }
 
     /// The name in a message.
     pub(crate) fn shown(&self) -> String {
         if self.is_program() {
-            return std::env::current_exe().map_or_else(|_| "the program".to_owned(), |path| path.display().to_string());
+            return std::env::current_exe()
+                .map_or_else(|_| "the program".to_owned(), |path| path.display().to_string());
         }
         self.name.to_string_lossy().into_owned()
     }
@@ -88,6 +86,14 @@ impl Module {
 pub(crate) struct Handle(*mut c_void);
 
 impl Handle {
+    /// A handle of what is loaded under this name or path; `None` for it is the program.
+    pub(crate) fn open(name: Option<&CStr>) -> Option<Self> {
+        let name = name.map_or(ptr::null(), CStr::as_ptr);
+        // SAFETY: `name` is NUL-terminated, or null for the program. `RTLD_NOLOAD` loads nothing and runs no code.
+        let handle = unsafe { libc::dlopen(name, libc::RTLD_LAZY | libc::RTLD_NOLOAD) };
+        (!handle.is_null()).then_some(Self(handle))
+    }
+
     /// The address of `name`, in the module or what it depends on.
     pub(crate) fn symbol(&self, name: &CStr) -> Option<usize> {
         // SAFETY: a handle that is open, and a NUL-terminated name.
@@ -103,7 +109,7 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // SAFETY: opened in `Module::open`, closed once.
+        // SAFETY: opened in `open`, closed once.
         unsafe { libc::dlclose(self.0) };
     }
 }

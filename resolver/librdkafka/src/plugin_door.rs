@@ -9,7 +9,7 @@ use crate::contained::contained;
 use crate::errstr;
 use crate::librdkafka::Librdkafka;
 use crate::module::Module;
-use crate::tracing::{Refused, register};
+use crate::tracing::{self, Refused};
 
 /// `RD_KAFKA_RESP_ERR_NO_ERROR`.
 const NO_ERROR: c_int = 0;
@@ -33,7 +33,7 @@ pub unsafe extern "C" fn conf_init(
 ) -> c_int {
     contained(NO_ERROR, || {
         // SAFETY: librdkafka gives a configuration of its own that is being made.
-        match unsafe { register(calling_librdkafka, conf) } {
+        match unsafe { trace_clients_of(conf) } {
             Ok(()) => NO_ERROR,
             Err(Refused(why)) => {
                 // SAFETY: librdkafka's buffer of that size.
@@ -44,7 +44,19 @@ pub unsafe extern "C" fn conf_init(
     })
 }
 
-/// The librdkafka that called `conf_init`. It looks at the result, so it is surely on the stack: the nearest caller.
-fn calling_librdkafka() -> Option<&'static Librdkafka> {
-    callers().next().and_then(Module::containing).map(Librdkafka::within)
+/// # Safety
+///
+/// As [`conf_init`].
+unsafe fn trace_clients_of(conf: *mut RdKafkaConf) -> Result<(), Refused> {
+    let Some(resolver) = tracing::resolver()? else { return Ok(()) };
+    // It looks at what `conf_init` returns, so it is surely on the stack: the nearest caller.
+    let Some(module) = callers().next().and_then(Module::containing) else {
+        log::error!("a client is not traced: what called conf_init is neither a program nor a shared object");
+        return Ok(());
+    };
+    if let Some(api) = tracing::api(resolver, Librdkafka::within(module))? {
+        // SAFETY: of the librdkafka that called, and not yet in use.
+        unsafe { tracing::trace(api, conf, resolver) };
+    }
+    Ok(())
 }

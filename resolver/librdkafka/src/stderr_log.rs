@@ -21,7 +21,9 @@ pub(crate) fn start() {
         // Not `Off`: the engine takes that for the absence of a logger.
         log::set_max_level(level.unwrap_or(DEFAULT).max(LevelFilter::Error));
         if level.is_none() && !asked.is_empty() {
-            log::warn!("OTEL_LOG_LEVEL={asked:?} is not a level; known: none, error, warn, info, debug. It is warn now");
+            log::warn!(
+                "OTEL_LOG_LEVEL={asked:?} is not a level; known: none, error, warn, info, debug. It is warn now"
+            );
         }
     });
 }

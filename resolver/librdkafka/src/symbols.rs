@@ -1,5 +1,7 @@
 //! Where the functions of a module are: what it exports, and else what its file's symbol table says.
 
+#![forbid(unsafe_code)]
+
 use std::ffi::CStr;
 
 use crate::module::Module;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracer_resolver::Resolver;
-use tracer_resolver::interceptor::{Door, RdKafkaConf, conf_init};
+use tracer_resolver::interceptor::{Door, KafkaApi, RdKafkaConf, conf_init};
 
 use crate::librdkafka::Librdkafka;
 use crate::stderr_log;
@@ -12,35 +12,8 @@ use crate::stderr_log;
 #[derive(Debug)]
 pub(crate) struct Refused(pub(crate) String);
 
-/// Has the clients of `conf` traced, if the configuration of this process says so and `librdkafka` lets us.
-///
-/// Twice for one `conf` is once. What cannot be traced is told, and goes untraced.
-///
-/// # Safety
-///
-/// `conf` is a valid configuration, not in use by a client, of that librdkafka.
-pub(crate) unsafe fn register(
-    librdkafka: impl FnOnce() -> Option<&'static Librdkafka>,
-    conf: *mut RdKafkaConf,
-) -> Result<(), Refused> {
-    let Some(resolver) = resolver()? else { return Ok(()) };
-    let librdkafka = librdkafka();
-    let Some(api) = librdkafka.and_then(Librdkafka::engine_api) else {
-        let why = librdkafka.and_then(Librdkafka::why_not).unwrap_or_else(|| {
-            "a client is not traced: it is not known which librdkafka made it".to_owned()
-        });
-        if librdkafka.is_none_or(Librdkafka::first_to_tell) {
-            log::error!("{why}");
-        }
-        return if resolver.is_strict() { Err(Refused(why)) } else { Ok(()) };
-    };
-    // SAFETY: as promised by the caller. Contains its own panics.
-    unsafe { conf_init(api, conf, resolver, None, Door::Plugin) };
-    Ok(())
-}
-
 /// The resolver of this process; `None` when nothing is traced.
-fn resolver() -> Result<Option<&'static Resolver>, Refused> {
+pub(crate) fn resolver() -> Result<Option<&'static Resolver>, Refused> {
     stderr_log::start();
     match Resolver::global() {
         Ok(resolver) => Ok(Some(resolver).filter(|resolver| resolver.is_on())),
@@ -48,9 +21,32 @@ fn resolver() -> Result<Option<&'static Resolver>, Refused> {
             static TOLD: AtomicBool = AtomicBool::new(false);
             let text = error.to_string();
             if !TOLD.swap(true, Ordering::Relaxed) {
-                log::error!("{text}; INTERCEPTORS_STRICT=1 lets no client be created with that");
+                log::error!("no client is created, because INTERCEPTORS_STRICT=1 and {text}");
             }
             Err(Refused(text))
         }
     }
+}
+
+/// The functions by which clients of `librdkafka` are traced; `None` when they are not all there, which is told once.
+pub(crate) fn api(resolver: &Resolver, librdkafka: &'static Librdkafka) -> Result<Option<&'static KafkaApi>, Refused> {
+    match librdkafka.engine_api() {
+        Ok(api) => Ok(Some(api)),
+        Err(why) => {
+            if librdkafka.first_to_tell() {
+                log::error!("{why}");
+            }
+            if resolver.is_strict() { Err(Refused(why)) } else { Ok(None) }
+        }
+    }
+}
+
+/// Has the clients of `conf` traced. Twice for one `conf` is once.
+///
+/// # Safety
+///
+/// `conf` is a valid configuration, not in use by a client, of the librdkafka of `api`.
+pub(crate) unsafe fn trace(api: &'static KafkaApi, conf: *mut RdKafkaConf, resolver: &Resolver) {
+    // SAFETY: as promised by the caller. Contains its own panics.
+    unsafe { conf_init(api, conf, resolver, None, Door::Plugin) };
 }

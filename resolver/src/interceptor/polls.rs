@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::LocalKey;
 
+use super::contain_panic::contain_panic;
 use super::current_message::{self, Poll};
 use crate::batch::EndedBy;
 use crate::clock;
@@ -30,7 +31,8 @@ pub enum Hands {
 /// allocates nothing.
 pub fn polling<T>(source: usize, hands: Hands, poll: impl FnOnce() -> T) -> T {
     let count = count_of(source).fetch_add(1, Ordering::Relaxed) + 1;
-    if let Some(message) = current_message::take() {
+    contain_panic(|| {
+        let Some(message) = current_message::take() else { return };
         let alone = message.poll.is_some_and(|last| {
             let since = count_of(last.source).load(Ordering::Relaxed);
             since == last.count + u64::from(std::ptr::eq(count_of(last.source), count_of(source)))
@@ -40,7 +42,7 @@ pub fn polling<T>(source: usize, hands: Hands, poll: impl FnOnce() -> T) -> T {
                 span.ends(clock::unix_nanos(), EndedBy::Poll);
             }
         });
-    }
+    });
     // Polls may be nested: librdkafka calls back into the application while it polls.
     let _call = Restore { cell: &CALL, before: CALL.replace(Some((Poll { source, count }, hands))) };
     poll()
@@ -49,11 +51,13 @@ pub fn polling<T>(source: usize, hands: Hands, poll: impl FnOnce() -> T) -> T {
 /// The calling thread closes, by `close`, the client at address `source`: what it was processing ends here.
 pub fn closing<T>(source: usize, close: impl FnOnce() -> T) -> T {
     let of_this = |message: &current_message::CurrentMessage| message.poll.is_some_and(|poll| poll.source == source);
-    if current_message::peek().is_some_and(|message| of_this(&message)) {
-        if let Some(message) = current_message::take() {
-            message.ends(|span| span.ends(clock::unix_nanos(), EndedBy::Close));
+    contain_panic(|| {
+        if current_message::peek().is_some_and(|message| of_this(&message)) {
+            if let Some(message) = current_message::take() {
+                message.ends(|span| span.ends(clock::unix_nanos(), EndedBy::Close));
+            }
         }
-    }
+    });
     close()
 }
 

@@ -1,0 +1,86 @@
+//! The application asks for messages, or closes a client: the engine is told, and the rest is librdkafka's.
+//!
+//! Not among them are `rd_kafka_poll` and `rd_kafka_queue_poll`, which producers call for their reports while a message is
+//! processed. A function that no librdkafka has gives what means "nothing": the program could not have been linked, or
+//! not have called it, without us.
+
+use std::ffi::{CStr, c_int};
+use std::ptr;
+
+use tracer_resolver::interceptor::{Hands, RdKafka, RdKafkaMessage, RdKafkaTopic, closing, polling};
+
+use super::real;
+
+/// `rd_kafka_queue_t`, opaque.
+#[repr(C)]
+#[derive(Debug)]
+pub struct RdKafkaQueue {
+    _private: [u8; 0],
+}
+
+/// `RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED`.
+const NOT_IMPLEMENTED: c_int = -170;
+
+/// Defines the exported functions: each tells the engine by `polling` or `closing`, and calls the real one.
+macro_rules! wrappers {
+    ($(
+        $(#[$doc:meta])*
+        fn $name:ident($first:ident: $first_type:ty $(, $argument:ident: $argument_type:ty)*) -> $result:ty
+            = $field:ident from $which:ident, $tell:expr, else $nothing:expr;
+    )*) => {$(
+        $(#[$doc])*
+        ///
+        /// # Safety
+        ///
+        /// As the function of this name in rdkafka.h.
+        #[cfg_attr(not(test), unsafe(no_mangle))]
+        pub unsafe extern "C-unwind" fn $name($first: $first_type $(, $argument: $argument_type)*) -> $result {
+            const NAME: &CStr = match CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
+                Ok(name) => name,
+                Err(_) => c"",
+            };
+            let Some(real) = real::$which(NAME).and_then(|librdkafka| librdkafka.own().$field) else { return $nothing };
+            // SAFETY: the caller's own arguments.
+            $tell($first.addr(), || unsafe { real($first $(, $argument)*) })
+        }
+    )*};
+}
+
+fn asks_for_one<T>(source: usize, poll: impl FnOnce() -> T) -> T {
+    polling(source, Hands::One, poll)
+}
+
+fn asks_for_many<T>(source: usize, poll: impl FnOnce() -> T) -> T {
+    polling(source, Hands::Many, poll)
+}
+
+wrappers! {
+    /// Asks a consumer for its next message. Null when there is no such function.
+    fn rd_kafka_consumer_poll(rk: *mut RdKafka, timeout_ms: c_int) -> *mut RdKafkaMessage
+        = consumer_poll from met, asks_for_one, else ptr::null_mut();
+    /// Asks a partition for its next message. Null when there is no such function.
+    fn rd_kafka_consume(rkt: *mut RdKafkaTopic, partition: i32, timeout_ms: c_int) -> *mut RdKafkaMessage
+        = consume from met, asks_for_one, else ptr::null_mut();
+    /// Asks a queue for its next message. Null when there is no such function.
+    fn rd_kafka_consume_queue(queue: *mut RdKafkaQueue, timeout_ms: c_int) -> *mut RdKafkaMessage
+        = consume_queue from met, asks_for_one, else ptr::null_mut();
+    /// Asks a partition for messages. -1 when there is no such function.
+    fn rd_kafka_consume_batch(
+        rkt: *mut RdKafkaTopic, partition: i32, timeout_ms: c_int, messages: *mut *mut RdKafkaMessage, size: usize
+    ) -> isize
+        = consume_batch from met, asks_for_many, else -1;
+    /// Asks a queue for messages. -1 when there is no such function.
+    fn rd_kafka_consume_batch_queue(
+        queue: *mut RdKafkaQueue, timeout_ms: c_int, messages: *mut *mut RdKafkaMessage, size: usize
+    ) -> isize
+        = consume_batch_queue from met, asks_for_many, else -1;
+    /// Closes a consumer. `RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED` when there is no such function.
+    fn rd_kafka_consumer_close(rk: *mut RdKafka) -> c_int
+        = consumer_close from called, closing, else NOT_IMPLEMENTED;
+    /// Destroys a client. Nothing happens when there is no such function.
+    fn rd_kafka_destroy(rk: *mut RdKafka) -> ()
+        = destroy from called, closing, else Default::default();
+    /// Destroys a client. Nothing happens when there is no such function.
+    fn rd_kafka_destroy_flags(rk: *mut RdKafka, flags: c_int) -> ()
+        = destroy_flags from called, closing, else Default::default();
+}
