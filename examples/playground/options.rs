@@ -11,13 +11,12 @@ pub(crate) enum Task {
 }
 
 /// How to run.
-#[derive(Default)]
 pub(crate) struct Options {
     /// Ends by itself after that long.
     pub(crate) time: Option<Duration>,
     /// Counts spans instead of drawing traces.
     pub(crate) quiet: bool,
-    /// Topics with their partitions; others come into being when they are used, with four.
+    /// Topics with their partitions. Others come into being when something is sent to them, with four.
     pub(crate) topics: Vec<(String, i32)>,
     /// A program and its arguments; empty without one.
     pub(crate) command: Vec<String>,
@@ -26,7 +25,7 @@ pub(crate) struct Options {
 impl Options {
     /// Reads the arguments, without the program's name.
     pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Task, Failure> {
-        let mut options = Options::default();
+        let mut options = Options { time: None, quiet: false, topics: Vec::new(), command: Vec::new() };
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value; --help says which"));
             match argument.as_str() {
@@ -39,6 +38,12 @@ impl Options {
                     break;
                 }
                 other => return Err(format!("there is no option {other:?}; --help lists them").into()),
+            }
+        }
+        // Consumers do not look for a topic again that was not there when they began.
+        for known in KNOWN_TOPICS {
+            if options.topics.iter().all(|(name, _)| name != known) {
+                options.topics.push((known.to_owned(), 1));
             }
         }
         Ok(Task::Run(options))
@@ -64,6 +69,9 @@ fn topic(text: &str) -> Result<(String, i32), Failure> {
     parts.ok_or_else(|| format!("--topic takes a name and its partitions, such as orders:16, not {text:?}").into())
 }
 
+/// What the documentation's programs use.
+const KNOWN_TOPICS: [&str; 3] = ["orders", "payments", "shipments"];
+
 pub(crate) const HELP: &str = "\
 A Kafka and an OpenTelemetry collector on loopback, that draw each trace as it completes.
 
@@ -72,7 +80,8 @@ A Kafka and an OpenTelemetry collector on loopback, that draw each trace as it c
     COMMAND           runs with KAFKA (host:port) and OTEL_EXPORTER_OTLP_ENDPOINT set; the playground ends with it, and
                       with its exit code. Without one, the two are printed, for other terminals
     --for TIME        ends after TIME: 500ms, 90s, 2m. Otherwise at Ctrl-C
-    --topic NAME:N    a topic of N partitions; others come into being when they are used, with four
+    --topic NAME:N    a topic of N partitions. orders, payments and shipments are always there, with one; others come
+                      into being when something is sent to them, with four
     --quiet           only counts spans, and says how many there are each second
     --help            this
 

@@ -12,6 +12,7 @@
 mod call_site;
 mod callbacks;
 mod client;
+mod commits;
 mod consumer;
 mod contain_panic;
 mod current_message;

@@ -370,3 +370,37 @@ fn a_client_that_goes_while_its_message_is_processed_leaves_what_is_known() {
     assert_eq!(spans.first().unwrap(), "process orders by send long under the one elsewhere 01");
     assert_eq!(spans.len(), 3);
 }
+
+#[test]
+fn the_application_s_commit_of_just_this_message_shows_that_it_was_at_it_still() {
+    const OFFSET_COMMIT: i16 = 8;
+    let program = Program::unseen("");
+    let partition = (program.source / 16) as i32;
+    // Of each of four messages: how many answers come before the commit's end, its offset and its error.
+    for (digit, answers, offset, err) in [(1, 1, 2, 0), (2, 2, 3, 0), (3, 1, 3, 0), (4, 1, 5, -185)] {
+        fake_consumer_poll(&program.consumer, &program.incoming(digit));
+        work();
+        (0..answers).for_each(|_| program.consumer.respond(OFFSET_COMMIT, 1000));
+        program.consumer.respond(1, 500_000);
+        program.consumer.commit(c"orders", partition, offset, err);
+        work();
+    }
+    let expected = [
+        "process orders by commit long under the one elsewhere 01",
+        "receive orders under the one elsewhere 02",
+        "receive orders under the one elsewhere 03",
+        "receive orders under the one elsewhere 04",
+    ];
+    assert_eq!(program.drawing(), expected);
+}
+
+#[test]
+fn a_commit_was_asked_for_before_it_was_answered() {
+    let program = Program::unseen("");
+    fake_consumer_poll(&program.consumer, &program.incoming(1));
+    work();
+    // Its round trip is longer than all that has passed: a commit of something before.
+    program.consumer.respond(8, 60_000_000);
+    program.consumer.commit(c"orders", (program.source / 16) as i32, 2, 0);
+    assert_eq!(program.drawing(), ["receive orders under the one elsewhere 01"]);
+}

@@ -1,11 +1,8 @@
 //! Programs in other languages as Kafka clients: what they run with, and what they came to.
 //!
 //! ```no_run
-//! # use words::foreign::{Door, Surroundings, python, run, skip};
-//! let python = match python() {
-//!     Ok(python) => python,
-//!     Err(reason) => return skip(&reason),
-//! };
+//! # use words::foreign::{Door, Surroundings, python, run};
+//! let Some(python) = python() else { return };
 //! let surroundings = Surroundings::start(&["orders"], 1, "[services.shop]\ntopics = [\"*\"]");
 //! for door in Door::TRACED {
 //!     run(surroundings.command(door, &python).arg("tests/python/flow.py")).expect_success();
@@ -13,7 +10,7 @@
 //! assert_eq!(surroundings.traces(), "shop: send orders\n");
 //! ```
 //!
-//! Such a test is skipped, visibly, on a machine without the language.
+//! On a machine without the language such a test is skipped, visibly.
 
 mod forwarding;
 mod go;
@@ -21,6 +18,7 @@ mod library;
 mod made_once;
 mod node;
 mod python;
+mod rounds;
 mod skip;
 mod surroundings;
 
@@ -29,5 +27,6 @@ pub use go::{GoBuild, go_program};
 pub use library::{build_folder, library};
 pub use node::node_modules;
 pub use python::python;
+pub use rounds::{Rounds, run_rounds};
 pub use skip::skip;
 pub use surroundings::{Door, Surroundings, run};

@@ -140,9 +140,23 @@ impl Handovers {
     /// The processing of the hand-over at `place` has lasted until `end` at least.
     pub(crate) fn prolong(&self, place: WaitingPlace, end: u64, by: EndedBy) {
         self.at(place, |slot, held| {
-            held.span.ends(end, by);
+            held.span.lasts(end, by);
             slot.state.store(HELD, Ordering::Release);
         });
+    }
+
+    /// The same, for the message at `place` that the client of number `neighbour` was handed.
+    pub(crate) fn prolong_message(&self, place: &Place<'_>, neighbour: usize, end: u64, by: EndedBy) {
+        let index = Self::place(place.topic_hash, place.partition, place.offset) + neighbour % NEIGHBOURS;
+        let Some(slot) = self.slots.get(index).filter(|slot| slot.take_held_soon()) else { return };
+        // SAFETY: `take_held_soon` moved the state to BUSY, so this thread owns `held`, which a HELD slot has written.
+        let held = unsafe { (*slot.held.get()).assume_init_mut() };
+        // SAFETY: a held record's route is alive: its client empties the table before it drops routes.
+        let topic = unsafe { &*held.span.route }.topic();
+        if (held.span.partition, held.span.offset, topic) == (place.partition, place.offset, place.topic) {
+            held.span.lasts(end, by);
+        }
+        slot.state.store(HELD, Ordering::Release);
     }
 
     /// The hand-over at `place` waits no longer: it leaves as `change` makes it. One that has left is let alone.

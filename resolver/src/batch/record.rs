@@ -131,6 +131,13 @@ impl EndedBy {
 }
 
 impl FinishedSpan {
+    /// Gives it the length of the processing as far as it is known: until `end` at least.
+    pub(crate) fn lasts(&mut self, end: u64, by: EndedBy) {
+        if end > self.end {
+            self.ends(end, by);
+        }
+    }
+
     /// Gives it the length of the processing, which lasted until `end`.
     pub(crate) fn ends(&mut self, end: u64, by: EndedBy) {
         self.kind = SpanKind::Process;

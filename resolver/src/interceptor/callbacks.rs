@@ -1,11 +1,12 @@
 //! The functions that librdkafka calls. Each one contains panics, makes two safe values out of raw pointers, and makes
 //! one safe call.
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 
 use super::client::Client;
+use super::commits::committed;
 use super::contain_panic::contain_panic;
-use super::kafka_api::{KafkaApi, RdKafka, RdKafkaConf, RdKafkaError, RdKafkaMessage};
+use super::kafka_api::{KafkaApi, RdKafka, RdKafkaConf, RdKafkaError, RdKafkaMessage, RdKafkaTopicPartitionList};
 use super::last_client;
 use super::message::Message;
 use super::only_try;
@@ -74,7 +75,7 @@ unsafe extern "C" fn on_new(
         binding.resolver.ensure_running();
         // SAFETY: `rk` and `conf` are what librdkafka gave to `on_new`.
         let client = unsafe { Client::new(*api, rk, conf, &binding) };
-        let side = client.side;
+        let (side, commits) = (client.side, client.commits.is_some());
         let is_first = slot.open(client);
         if is_first && binding.door == Door::Plugin {
             last_client::opened();
@@ -89,6 +90,11 @@ unsafe extern "C" fn on_new(
                 }
                 Side::Consume => {
                     (api.interceptor_add_on_consume)(rk, NAME.as_ptr(), on_consume, opaque);
+                    let hooks = (api.interceptor_add_on_commit, api.interceptor_add_on_response_received);
+                    if let (Some(add_on_commit), Some(add_on_response), true) = (hooks.0, hooks.1, commits) {
+                        add_on_commit(rk, NAME.as_ptr(), on_commit, opaque);
+                        add_on_response(rk, NAME.as_ptr(), on_response_received, opaque);
+                    }
                 }
             }
         }
@@ -154,6 +160,58 @@ unsafe extern "C" fn on_consume(_rk: *mut RdKafka, message: *mut RdKafkaMessage,
         // SAFETY: librdkafka keeps `message` alive until this callback returns.
         let Some(message) = (unsafe { Message::from_raw(&client.api, message) }) else { return };
         client.hand_over(slot.number(), &message);
+    });
+    NO_ERROR
+}
+
+/// A broker has answered a request: of interest is when a commit of offsets was asked for.
+///
+/// Runs on: the broker's thread, for each response. Must not block.
+///
+/// # Safety
+///
+/// Called by librdkafka only, with the opaque that `on_new` registered.
+unsafe extern "C" fn on_response_received(
+    _rk: *mut RdKafka,
+    _sockfd: c_int,
+    _brokername: *const c_char,
+    _brokerid: i32,
+    api_key: i16,
+    _api_version: i16,
+    _corr_id: i32,
+    _size: usize,
+    rtt: i64,
+    _err: RdKafkaError,
+    opaque: *mut c_void,
+) -> RdKafkaError {
+    contain_panic(|| {
+        let slot = SlotId::from_opaque(opaque);
+        // SAFETY: the client is used inside this callback only.
+        let Some(client) = (unsafe { slot.client() }) else { return };
+        client.saw_response(api_key, rtt);
+    });
+    NO_ERROR
+}
+
+/// Offsets were committed, or could not be.
+///
+/// Runs on: `rdk:main`. Must not block. Borrows `offsets` until we return.
+///
+/// # Safety
+///
+/// Called by librdkafka only, with the opaque that `on_new` registered.
+unsafe extern "C" fn on_commit(
+    _rk: *mut RdKafka,
+    offsets: *const RdKafkaTopicPartitionList,
+    err: RdKafkaError,
+    opaque: *mut c_void,
+) -> RdKafkaError {
+    contain_panic(|| {
+        let slot = SlotId::from_opaque(opaque);
+        // SAFETY: the client is used inside this callback only.
+        let Some(client) = (unsafe { slot.client() }) else { return };
+        // SAFETY: librdkafka keeps `offsets` until this callback returns.
+        client.saw_commit(err, unsafe { committed(offsets) });
     });
     NO_ERROR
 }

@@ -5,6 +5,7 @@ use std::ffi::{CStr, CString};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use super::commits::Commits;
 use super::kafka_api::{KafkaApi, RdKafka, RdKafkaConf};
 use super::message::Message;
 use super::parents::{FailedSends, Parent, Parents};
@@ -27,6 +28,8 @@ pub(crate) struct Client {
     pub(super) polls_seen: bool,
     /// Tells consumers apart that read the same partition.
     pub(super) ordinal: usize,
+    /// Consumers whose application commits: what is known of its commits.
+    pub(super) commits: Option<Commits>,
     /// Producers: a message that would grow beyond this is sent without our header.
     pub(super) message_max_bytes: usize,
     /// Producers: empty on consumers.
@@ -95,6 +98,8 @@ impl Client {
             guards,
             polls_seen: is_consumer && polls::are_seen(),
             ordinal: if is_consumer { next_client() } else { 0 },
+            commits: (is_consumer && !guards && property(c"enable.auto.commit").as_deref() == Some("false"))
+                .then(Commits::default),
             message_max_bytes: number(c"message.max.bytes", 1_000_000),
             parents: Parents::new(in_flight),
             failed: FailedSends::default(),

@@ -73,6 +73,62 @@ pub type OnConfDestroy = unsafe extern "C" fn(opaque: *mut c_void) -> RdKafkaErr
 pub type OnMessage =
     unsafe extern "C" fn(rk: *mut RdKafka, message: *mut RdKafkaMessage, opaque: *mut c_void) -> RdKafkaError;
 
+/// `rd_kafka_topic_partition_t`: public and frozen by librdkafka's ABI.
+#[repr(C)]
+#[derive(Debug)]
+pub struct RdKafkaTopicPartition {
+    /// NUL-terminated.
+    pub topic: *mut c_char,
+    /// The partition.
+    pub partition: i32,
+    /// What it is the offset of, the context says.
+    pub offset: i64,
+    /// The application's; never touched here.
+    pub metadata: *mut c_void,
+    /// Bytes of `metadata`.
+    pub metadata_size: usize,
+    /// The application's; never touched here.
+    pub opaque: *mut c_void,
+    /// Non-zero: an error of this partition.
+    pub err: i32,
+    /// librdkafka's own; never touched here.
+    pub private: *mut c_void,
+}
+
+/// `rd_kafka_topic_partition_list_t`: public and frozen by librdkafka's ABI.
+#[repr(C)]
+#[derive(Debug)]
+pub struct RdKafkaTopicPartitionList {
+    /// Elements.
+    pub cnt: c_int,
+    /// Elements that there is room for.
+    pub size: c_int,
+    /// The elements.
+    pub elems: *mut RdKafkaTopicPartition,
+}
+
+/// `rd_kafka_interceptor_f_on_commit_t`.
+pub type OnCommit = unsafe extern "C" fn(
+    rk: *mut RdKafka,
+    offsets: *const RdKafkaTopicPartitionList,
+    err: RdKafkaError,
+    opaque: *mut c_void,
+) -> RdKafkaError;
+/// `rd_kafka_interceptor_f_on_response_received_t`; `rtt` in microseconds, or -1.
+pub type OnResponseReceived = unsafe extern "C" fn(
+    rk: *mut RdKafka,
+    sockfd: c_int,
+    brokername: *const c_char,
+    brokerid: i32,
+    api_key: i16,
+    api_version: i16,
+    corr_id: i32,
+    size: usize,
+    rtt: i64,
+    err: RdKafkaError,
+    opaque: *mut c_void,
+) -> RdKafkaError;
+
 /// The table. Every function must come from the one librdkafka whose clients are intercepted.
 #[derive(Clone, Copy, Debug)]
 pub struct KafkaApi {
@@ -128,6 +184,12 @@ pub struct KafkaApi {
     ) -> RdKafkaError,
     /// `rd_kafka_err2name`
     pub err2name: unsafe extern "C" fn(RdKafkaError) -> *const c_char,
+    /// `rd_kafka_interceptor_add_on_commit`; without it no commit ends a processing.
+    pub interceptor_add_on_commit:
+        Option<unsafe extern "C" fn(*mut RdKafka, *const c_char, OnCommit, *mut c_void) -> RdKafkaError>,
+    /// `rd_kafka_interceptor_add_on_response_received`, since librdkafka 1.7; likewise.
+    pub interceptor_add_on_response_received:
+        Option<unsafe extern "C" fn(*mut RdKafka, *const c_char, OnResponseReceived, *mut c_void) -> RdKafkaError>,
     /// Addresses of the functions that hand over one message a call: `rd_kafka_consumer_poll`, `rd_kafka_consume`,
     /// `rd_kafka_consume_queue`, `rd_kafka_event_message_next`. 0: not known, and then a message handed over by it is
     /// nobody's ambient parent.

@@ -11,8 +11,9 @@ use std::sync::LazyLock;
 
 use tracer_resolver::Resolver;
 use tracer_resolver::interceptor::{
-    Door, KafkaApi, OnConfDestroy, OnDestroy, OnMessage, OnNew, RdKafka, RdKafkaConf, RdKafkaError, RdKafkaHeaders,
-    RdKafkaMessage, RdKafkaTopic, conf_init,
+    Door, KafkaApi, OnCommit, OnConfDestroy, OnDestroy, OnMessage, OnNew, OnResponseReceived, RdKafka, RdKafkaConf,
+    RdKafkaError, RdKafkaHeaders, RdKafkaMessage, RdKafkaTopic, RdKafkaTopicPartition, RdKafkaTopicPartitionList,
+    conf_init,
 };
 
 /// A client whose callbacks can be called one by one.
@@ -25,6 +26,8 @@ pub(crate) struct FakeClient {
     on_send: Cell<Option<(OnMessage, *mut c_void)>>,
     on_acknowledgement: Cell<Option<(OnMessage, *mut c_void)>>,
     on_consume: Cell<Option<(OnMessage, *mut c_void)>>,
+    on_commit: Cell<Option<(OnCommit, *mut c_void)>>,
+    on_response_received: Cell<Option<(OnResponseReceived, *mut c_void)>>,
 }
 
 /// A message with its headers beside it.
@@ -83,6 +86,7 @@ impl FakeClient {
             (c"bootstrap.servers", c"broker-1:9092"),
             (c"message.max.bytes", c"1000000"),
             (c"queue.buffering.max.messages", c"100000"),
+            (c"enable.auto.commit", c"false"),
             (c"group.id", if kind == 1 { c"bench-group" } else { c"" }),
         ];
         let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
@@ -95,6 +99,8 @@ impl FakeClient {
             on_send: Cell::default(),
             on_acknowledgement: Cell::default(),
             on_consume: Cell::default(),
+            on_commit: Cell::default(),
+            on_response_received: Cell::default(),
         });
         let pointer = std::ptr::from_ref(&*client).cast_mut();
         // SAFETY: the table's functions take the configuration and the client for this very struct, which is boxed.
@@ -135,6 +141,33 @@ impl FakeClient {
     /// The hand-over to the application.
     pub(crate) fn consume(&self, message: &FakeMessage) {
         call(&self.on_consume, message);
+    }
+
+    /// The broker's answer to a request of this kind, which it got so long ago.
+    pub(crate) fn respond(&self, api_key: i16, rtt_micros: i64) {
+        if let Some((callback, opaque)) = self.on_response_received.get() {
+            // SAFETY: the client outlives the call.
+            unsafe { callback(null_mut(), 0, null_mut(), 1, api_key, 7, 1, 100, rtt_micros, 0, opaque) };
+        }
+    }
+
+    /// `rd_kafka_commit()` of one partition has ended.
+    pub(crate) fn commit(&self, topic: &CStr, partition: i32, offset: i64, err: i32) {
+        let mut element = RdKafkaTopicPartition {
+            topic: topic.as_ptr().cast_mut(),
+            partition,
+            offset,
+            metadata: null_mut(),
+            metadata_size: 0,
+            opaque: null_mut(),
+            err: 0,
+            private: null_mut(),
+        };
+        let list = RdKafkaTopicPartitionList { cnt: 1, size: 1, elems: &raw mut element };
+        if let Some((callback, opaque)) = self.on_commit.get() {
+            // SAFETY: client and list outlive the call.
+            unsafe { callback(null_mut(), &raw const list, err, opaque) };
+        }
     }
 
     /// The configuration is never destroyed.
@@ -283,6 +316,8 @@ static API: LazyLock<KafkaApi> = LazyLock::new(|| KafkaApi {
     header_get_last,
     header_get_all,
     err2name,
+    interceptor_add_on_commit: Some(interceptor_add_on_commit),
+    interceptor_add_on_response_received: Some(interceptor_add_on_response_received),
     hand_over_one: [fake_consumer_poll as *const () as usize, 0, 0, 0],
     hand_over_many: [fake_consume_batch as *const () as usize, 0, 0, 0, 0],
 });
@@ -322,6 +357,28 @@ unsafe extern "C" fn conf_interceptor_add_on_conf_destroy(
 ) -> RdKafkaError {
     // SAFETY: see above.
     unsafe { &*conf.cast::<FakeClient>() }.on_conf_destroy.set(Some((on_conf_destroy, opaque)));
+    0
+}
+
+unsafe extern "C" fn interceptor_add_on_commit(
+    rk: *mut RdKafka,
+    _name: *const c_char,
+    on_commit: OnCommit,
+    opaque: *mut c_void,
+) -> RdKafkaError {
+    // SAFETY: see above.
+    unsafe { &*rk.cast::<FakeClient>() }.on_commit.set(Some((on_commit, opaque)));
+    0
+}
+
+unsafe extern "C" fn interceptor_add_on_response_received(
+    rk: *mut RdKafka,
+    _name: *const c_char,
+    on_response_received: OnResponseReceived,
+    opaque: *mut c_void,
+) -> RdKafkaError {
+    // SAFETY: see above.
+    unsafe { &*rk.cast::<FakeClient>() }.on_response_received.set(Some((on_response_received, opaque)));
     0
 }
 

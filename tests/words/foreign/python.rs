@@ -5,16 +5,21 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use super::made_once::{made_once, said};
+use super::skip;
 
-/// The `python` of an environment with [`REQUIREMENTS`], made once in cargo's target folder.
-///
-/// # Errors
-///
-/// Why there is none: Python, its module `venv` or the package registry is not there.
-pub fn python() -> Result<PathBuf, String> {
+/// The `python` of an environment with [`REQUIREMENTS`], made once in cargo's target folder. Without Python, its module
+/// `venv` or the package registry there is none, and the test is skipped: that is said here.
+#[track_caller]
+pub fn python() -> Option<PathBuf> {
     static PYTHON: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let made = || made_once("python", &REQUIREMENTS.join("\n"), environment);
-    PYTHON.get_or_init(|| made().map(|folder| folder.join("bin/python"))).clone()
+    match PYTHON.get_or_init(|| made().map(|folder| folder.join("bin/python"))) {
+        Ok(python) => Some(python.clone()),
+        Err(reason) => {
+            skip(reason);
+            None
+        }
+    }
 }
 
 fn environment(folder: &Path) -> Result<(), String> {

@@ -65,6 +65,8 @@ impl Surroundings {
         let mut command = Command::new(program);
         without_tracing(&mut command).env_remove("PLUGIN").env_remove("LD_PRELOAD");
         command.current_dir(env!("CARGO_MANIFEST_DIR")).env("KAFKA", self.kafka.cluster().bootstrap_servers());
+        // Python leaves nothing among the sources, and what it wrote is there when it crashes.
+        command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUNBUFFERED", "1");
         if door != Door::Closed {
             command.env("INTERCEPTORS_CONFIG_FILE", self.file());
         }

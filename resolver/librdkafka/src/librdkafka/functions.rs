@@ -16,18 +16,20 @@ pub(super) struct Functions {
 
 /// Turns names into [`NAMES`] and a `Functions::new` that takes their addresses in that order.
 ///
-/// `engine`: without one of them there is no tracing. `hand_over_one`, `hand_over_many`: addresses, 0 for one that is not there. `own`: what
+/// `engine`: without one of them there is no tracing. `optional`: `None` for one that is not there. `hand_over_one`, `hand_over_many`: addresses, 0 for one that is not there. `own`: what
 /// the doors call themselves.
 macro_rules! functions {
     (
         engine { $($field:ident = $function:ident,)* }
+        optional { $($optional:ident = $optional_function:ident,)* }
         hand_over_one [ $($hand_over:ident,)* ]
         hand_over_many [ $($hand_over_more:ident,)* ]
         own { $($(#[$doc:meta])* $own:ident = $own_function:ident: $own_type:ty,)* }
     ) => {
         /// What [`Functions::new`] is given the addresses of, in this order.
-        pub(super) const NAMES: [&CStr; [$(stringify!($function),)* $(stringify!($hand_over),)* $(stringify!($hand_over_more),)* $(stringify!($own_function),)*].len()] = [
+        pub(super) const NAMES: [&CStr; [$(stringify!($function),)* $(stringify!($optional_function),)* $(stringify!($hand_over),)* $(stringify!($hand_over_more),)* $(stringify!($own_function),)*].len()] = [
             $(name(concat!(stringify!($function), "\0")),)*
+            $(name(concat!(stringify!($optional_function), "\0")),)*
             $(name(concat!(stringify!($hand_over), "\0")),)*
             $(name(concat!(stringify!($hand_over_more), "\0")),)*
             $(name(concat!(stringify!($own_function), "\0")),)*
@@ -50,6 +52,7 @@ macro_rules! functions {
                 if $field.is_none() {
                     missing.push(name(concat!(stringify!($function), "\0")));
                 })*
+                $(let $optional = next();)*
                 let hand_over_one = [$({
                     let _: &str = stringify!($hand_over);
                     next().unwrap_or(0)
@@ -67,6 +70,10 @@ macro_rules! functions {
                     $($field: unsafe {
                         std::mem::transmute::<*const c_void, _>(std::ptr::with_exposed_provenance($field?))
                     },)*
+                    // SAFETY: as above.
+                    $($optional: $optional.map(|address| unsafe {
+                        std::mem::transmute::<*const c_void, _>(std::ptr::with_exposed_provenance(address))
+                    }),)*
                     hand_over_one,
                     hand_over_many,
                 }))();
@@ -97,6 +104,10 @@ functions! {
         header_get_last = rd_kafka_header_get_last,
         header_get_all = rd_kafka_header_get_all,
         err2name = rd_kafka_err2name,
+    }
+    optional {
+        interceptor_add_on_commit = rd_kafka_interceptor_add_on_commit,
+        interceptor_add_on_response_received = rd_kafka_interceptor_add_on_response_received,
     }
     hand_over_one [
         rd_kafka_consumer_poll,

@@ -1,0 +1,82 @@
+//! What an application's own commits show of its processing.
+//!
+//! An application that commits by itself does so for what it has processed: the message before the committed offset had
+//! been processed for so long, at least, when the commit was asked for. When that was, the broker's answer tells, which
+//! comes right before `on_commit`: its arrival less its round trip. Commits that librdkafka makes by itself, every few
+//! seconds, show nothing, and consumers with these are not asked.
+
+use std::ffi::CStr;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use super::client::Client;
+use super::kafka_api::{RdKafkaError, RdKafkaTopicPartition, RdKafkaTopicPartitionList};
+use super::route::topic_hash;
+use crate::batch::{EndedBy, Pipeline, Place};
+use crate::clock;
+
+/// The answers to commits that no `on_commit` has followed yet.
+#[derive(Debug, Default)]
+pub(super) struct Commits {
+    answers: AtomicU32,
+    /// When the one that was answered last was asked for, in nanoseconds since the Unix epoch.
+    asked: AtomicU64,
+}
+
+/// `OffsetCommit` in the Kafka protocol.
+const OFFSET_COMMIT: i16 = 8;
+
+impl Client {
+    /// A broker has answered a request; `rtt` in microseconds. Runs on the broker's thread.
+    pub(super) fn saw_response(&self, api_key: i16, rtt: i64) {
+        if let (Some(commits), OFFSET_COMMIT, Ok(rtt)) = (&self.commits, api_key, u64::try_from(rtt)) {
+            commits.asked.store(clock::unix_nanos().saturating_sub(rtt * 1000), Ordering::Relaxed);
+            // Release: pairs with the acquire below.
+            commits.answers.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// Offsets were committed. Runs on `rdk:main`.
+    pub(super) fn saw_commit<'a>(&self, err: RdKafkaError, offsets: impl Iterator<Item = Committed<'a>>) {
+        let Some(commits) = &self.commits else { return };
+        // Acquire: pairs with the release above. After several answers, to retries or to commits that overtake each
+        // other, it cannot be said which one this is.
+        if commits.answers.swap(0, Ordering::Acquire) != 1 || err != 0 {
+            return;
+        }
+        let (asked, handovers) = (commits.asked.load(Ordering::Relaxed), Pipeline::current().handovers());
+        for committed in offsets {
+            let (Some(handovers), Ok(topic)) = (handovers, committed.topic.to_str()) else { continue };
+            let (partition, offset) = (committed.partition, committed.offset - 1);
+            let place = Place { topic, topic_hash: topic_hash(topic), partition, offset };
+            handovers.prolong_message(&place, self.ordinal, asked, EndedBy::Commit);
+        }
+    }
+}
+
+/// One partition's new committed offset.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Committed<'a> {
+    topic: &'a CStr,
+    partition: i32,
+    offset: i64,
+}
+
+/// What was committed, without what was not.
+///
+/// # Safety
+///
+/// `list` is null, or a list of librdkafka that lives, unchanged, for `'a`.
+pub(super) unsafe fn committed<'a>(list: *const RdKafkaTopicPartitionList) -> impl Iterator<Item = Committed<'a>> {
+    // SAFETY: as the caller says.
+    let list = unsafe { list.as_ref() }.filter(|list| !list.elems.is_null());
+    // SAFETY: a list has as many elements as it says.
+    let elements: &'a [RdKafkaTopicPartition] = list
+        .map_or(&[], |list| unsafe { std::slice::from_raw_parts(list.elems, usize::try_from(list.cnt).unwrap_or(0)) });
+    elements.iter().filter(|element| element.err == 0 && element.offset > 0 && !element.topic.is_null()).map(
+        |element| {
+            // SAFETY: librdkafka ends a topic's name with a NUL, and keeps it as long as the element.
+            let topic = unsafe { CStr::from_ptr(element.topic) };
+            Committed { topic, partition: element.partition, offset: element.offset }
+        },
+    )
+}

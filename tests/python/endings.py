@@ -1,0 +1,56 @@
+"""Sends 100 messages, and after a while in which spans leave 10 more; then ends in one of many ways."""
+
+import ctypes
+import os
+import signal
+import sys
+import time
+
+from clients import producer, send
+
+how = sys.argv[1]
+orders = producer()
+if "late" in sys.argv:
+    send(orders, "orders", 100)
+    time.sleep(2.5)
+    send(orders, "orders", 10)
+else:
+    send(orders, "orders", 110)
+
+
+def fail(error, message):
+    raise ValueError(f"cannot do with {message.value()}")
+
+
+def abort(error, message):
+    os.abort()
+
+
+def crash(error, message):
+    ctypes.string_at(0)
+
+
+print("sent")
+if how == "exit":
+    sys.exit(3)
+elif how == "exception":
+    raise ValueError("on the top level")
+elif how == "terminated":
+    os.kill(os.getpid(), signal.SIGTERM)
+elif how == "unflushed":
+    for _ in range(10):
+        orders.produce("orders", "in hand")
+elif how == "close":
+    del orders
+elif how == "_exit":
+    os._exit(4)
+elif how == "raise in callback":
+    orders.produce("orders", "last", on_delivery=fail)
+    try:
+        orders.flush(30)
+    except ValueError as error:
+        print(error)
+    send(orders, "orders", 1)
+elif how in ("abort in callback", "crash in callback"):
+    orders.produce("orders", "last", on_delivery=abort if how.startswith("abort") else crash)
+    orders.flush(30)
