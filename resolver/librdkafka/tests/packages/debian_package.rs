@@ -4,13 +4,13 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{LIBRARIES, expect_success, package};
 use words::foreign::skip;
+
+use crate::support::{Kind, LIBRARIES, expect_success, package};
 
 #[test]
 fn it_unpacks_and_works() {
-    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("deb");
-    let package = match package("deb", &out) {
+    let package = match package(Kind::Deb) {
         Ok(package) => package,
         Err(reason) => return skip(&reason),
     };

@@ -4,27 +4,33 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{LIBRARIES, expect_success, package};
+use tempfile::TempDir;
 use words::foreign::skip;
+
+use crate::support::{Kind, LIBRARIES, expect_success, out, package};
 
 #[test]
 fn it_installs_and_works() {
-    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("wheel");
-    let wheel = match package("wheel", &out) {
+    let wheel = match package(Kind::Wheel) {
         Ok(wheel) => wheel,
         Err(reason) => return skip(&reason),
     };
-    let folder = tempfile::tempdir().unwrap();
-    // The environment that built it has pip; nothing else is needed, no registry among it.
-    let pip = out.join(".python/bin/python");
-    let install = ["-m", "pip", "install", "--quiet", "--no-index", "--target"];
-    expect_success(Command::new(&pip).args(install).arg(folder.path()).arg(&wheel).output().unwrap());
+    let site = installed(&wheel);
+    says_truly_which_glibc_it_needs(&wheel, &site.path().join("tracer_interceptors/lib"));
+    brings_what_it_promises(site.path());
+    says_where_the_library_is(site.path());
+    becomes_the_program_it_runs(site.path());
+    gives_the_properties_of_a_client(site.path());
+}
 
-    says_truly_which_glibc_it_needs(&wheel, &folder.path().join("tracer_interceptors/lib"));
-    brings_what_it_promises(folder.path());
-    says_where_the_library_is(folder.path());
-    becomes_the_program_it_runs(folder.path());
-    gives_the_properties_of_a_client(folder.path());
+/// A folder for `PYTHONPATH` with nothing but the wheel.
+pub(crate) fn installed(wheel: &Path) -> TempDir {
+    let site = tempfile::tempdir().unwrap();
+    // The environment that built it has pip; nothing else is needed, no registry among it.
+    let mut pip = Command::new(out(Kind::Wheel).join(".python/bin/python"));
+    pip.args(["-m", "pip", "install", "--quiet", "--no-index", "--target"]).arg(site.path()).arg(wheel);
+    expect_success(pip.output().unwrap());
+    site
 }
 
 fn says_truly_which_glibc_it_needs(wheel: &Path, lib: &Path) {
