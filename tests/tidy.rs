@@ -25,6 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "clock",
             "config",
+            "host",
             "services",
             "tracer",
             "propagation",
@@ -114,8 +115,10 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/src/clock.rs",
     "resolver/src/config/secure_execution.rs",
     "resolver/src/host.rs",
+    "resolver/src/interceptor/call_site.rs",
     "resolver/src/interceptor/callbacks.rs",
     "resolver/src/interceptor/client.rs",
+    "resolver/src/interceptor/commits.rs",
     "resolver/src/interceptor/kafka_api.rs",
     "resolver/src/interceptor/message.rs",
     "resolver/src/interceptor/parents.rs",

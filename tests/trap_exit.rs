@@ -106,3 +106,46 @@ fn a_plugin_that_blocks_for_ever_delays_the_end_by_the_deadline_at_most() {
     assert!(!resolver.report().has_errors(), "{}", resolver.report().render(false));
     work(&resolver);
 }
+
+#[test]
+fn an_end_that_runs_no_handlers_exports_what_is_in_hand_where_a_door_sees_it_coming() {
+    let test = "an_end_that_runs_no_handlers_exports_what_is_in_hand_where_a_door_sees_it_coming";
+    if child::part().is_some() {
+        work(&resolver_to(&child::given("ENDPOINT"), ""));
+        tracer_resolver::before_exit();
+        // SAFETY: ends the process.
+        unsafe { libc::_exit(0) };
+    }
+    let collector = OtlpReceiver::start().unwrap();
+    child::run(test, "work", &[("ENDPOINT", &collector.endpoint())]).expect_success();
+    assert_eq!(draw_traces(&collector.spans()), EXPECTED);
+}
+
+/// Ends a process that has its parent's memory, as `vfork()` makes it: what launches programs does when it finds none.
+extern "C" fn end_in_the_parent_s_memory(_: *mut libc::c_void) -> libc::c_int {
+    tracer_resolver::before_exit();
+    0
+}
+
+#[test]
+fn a_child_that_has_its_parent_s_memory_does_not_end_its_parent_s_tracing() {
+    let test = "a_child_that_has_its_parent_s_memory_does_not_end_its_parent_s_tracing";
+    if child::part().is_some() {
+        let resolver = resolver_to(&child::given("ENDPOINT"), "");
+        resolver.flush(Duration::from_secs(20)); // Its threads are there.
+        let mut stack = vec![0_u8; 256 * 1024];
+        // SAFETY: the child runs on a stack of its own, while this thread waits for its end (`CLONE_VFORK`).
+        unsafe {
+            let top = stack.as_mut_ptr_range().end.cast();
+            let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+            let process = libc::clone(end_in_the_parent_s_memory, top, flags, std::ptr::null_mut());
+            assert!(process > 0);
+            assert_eq!(libc::waitpid(process, std::ptr::null_mut(), 0), process);
+        }
+        work(&resolver);
+        std::process::exit(0);
+    }
+    let collector = OtlpReceiver::start().unwrap();
+    child::run(test, "work", &[("ENDPOINT", &collector.endpoint())]).expect_success();
+    assert_eq!(draw_traces(&collector.spans()), EXPECTED);
+}

@@ -54,8 +54,9 @@ impl LiveTraces {
     }
 }
 
-/// A trace of which nothing came for so long is complete: a process sends its spans about once a second.
-const WHILE: Duration = Duration::from_secs(3);
+/// A trace of which nothing came for so long is complete: a process sends its spans about once a second, and a consumer
+/// needs three to join its group.
+const WHILE: Duration = Duration::from_secs(5);
 
 /// So many are drawn at a time.
 const MOST: usize = 20;

@@ -18,12 +18,12 @@ mod fake_kafka;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use fake_kafka::{FakeClient, FakeMessage};
+use fake_kafka::{FakeClient, FakeMessage, fake_consumer_poll};
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use tracer_resolver::Resolver;
 use tracer_resolver::config::Source;
-use tracer_resolver::interceptor::Door;
+use tracer_resolver::interceptor::{Door, Hands, polling, seen_polling};
 
 /// What is done with each message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,30 +38,46 @@ enum Stage {
     SendAck,
     /// The same under a current span.
     SendAckChild,
-    /// `on_consume` through the C door, of a message with a `traceparent`.
+    /// `on_consume` through the C door, of a message of many, with a `traceparent`.
     Consume,
+    /// The same of a message that is handed over alone, by a call that is recognised, and so waits.
+    ConsumeAlone,
+    /// The same through the preload door, which sees the poll: it ends the processing of the message before.
+    ConsumePolled,
     /// `on_consume` through the Rust door, where the hand-over waits for a guard.
     ConsumeRust,
     /// Sent, acknowledged and consumed (C door), both spans encoded into batches.
     Whole,
     /// The same through the Rust door, under a current span.
     WholeRustChild,
+    /// Consumed alone through the C door, then sent and acknowledged as what follows from it; both spans encoded.
+    WholeAmbient,
     /// Sent, acknowledged and consumed with `always_off`.
     WholeUnsampled,
 }
 
-const STAGES: [Stage; 10] = [
+const STAGES: [Stage; 13] = [
     Stage::Application,
     Stage::Send,
     Stage::SendChild,
     Stage::SendAck,
     Stage::SendAckChild,
     Stage::Consume,
+    Stage::ConsumeAlone,
+    Stage::ConsumePolled,
     Stage::ConsumeRust,
     Stage::Whole,
     Stage::WholeRustChild,
+    Stage::WholeAmbient,
     Stage::WholeUnsampled,
 ];
+
+impl Stage {
+    /// Whether the batch thread's work is part of it.
+    fn encodes(self) -> bool {
+        matches!(self, Stage::Whole | Stage::WholeRustChild | Stage::WholeAmbient)
+    }
+}
 
 const TRACEPARENT: &[u8; 55] = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -69,6 +85,7 @@ struct Bench {
     on: Resolver,
     producer: Box<FakeClient>,
     consumer: Box<FakeClient>,
+    consumer_polled: Box<FakeClient>,
     consumer_rust: Box<FakeClient>,
     producer_off: Box<FakeClient>,
     consumer_off: Box<FakeClient>,
@@ -81,6 +98,7 @@ impl Bench {
         Self {
             producer: FakeClient::producer(&on),
             consumer: FakeClient::consumer(&on, Door::Plugin),
+            consumer_polled: seen_polling(|| FakeClient::consumer(&on, Door::Plugin)),
             consumer_rust: FakeClient::consumer(&on, Door::Rust),
             producer_off: FakeClient::producer(&off),
             consumer_off: FakeClient::consumer(&off, Door::Plugin),
@@ -98,7 +116,7 @@ impl Bench {
             for index in burst * 10_000..messages.min((burst + 1) * 10_000) {
                 self.one(stage, index);
             }
-            if matches!(stage, Stage::Whole | Stage::WholeRustChild) {
+            if stage.encodes() {
                 assert!(self.on.flush(Duration::from_secs(60)));
             }
         }
@@ -122,6 +140,14 @@ impl Bench {
                 message.add_header(c"traceparent", TRACEPARENT);
                 self.consumer.consume(message);
             }
+            Stage::ConsumeAlone => {
+                message.add_header(c"traceparent", TRACEPARENT);
+                fake_consumer_poll(&self.consumer, message);
+            }
+            Stage::ConsumePolled => {
+                message.add_header(c"traceparent", TRACEPARENT);
+                polling(1, Hands::One, || self.consumer_polled.consume(message));
+            }
             Stage::ConsumeRust => {
                 message.add_header(c"traceparent", TRACEPARENT);
                 self.consumer_rust.consume(message);
@@ -135,6 +161,13 @@ impl Bench {
                 self.producer.send(message);
                 self.producer.acknowledge(message);
                 self.consumer_rust.consume(message);
+            }
+            Stage::WholeAmbient => {
+                message.add_header(c"traceparent", TRACEPARENT);
+                fake_consumer_poll(&self.consumer, message);
+                message.clear();
+                self.producer.send(message);
+                self.producer.acknowledge(message);
             }
             Stage::WholeUnsampled => {
                 self.producer_off.send(message);
@@ -168,8 +201,7 @@ fn times(quick: bool) {
         for (stage, nanos) in STAGES.into_iter().zip(&mut nanos) {
             let (process, wall) = (process_nanos(), Instant::now());
             bench.run(stage, messages);
-            let whole = matches!(stage, Stage::Whole | Stage::WholeRustChild);
-            let spent = if whole { process_nanos() - process } else { wall.elapsed().as_nanos() as u64 };
+            let spent = if stage.encodes() { process_nanos() - process } else { wall.elapsed().as_nanos() as u64 };
             if round > 0 {
                 nanos.push(spent as f64 / messages as f64);
             }

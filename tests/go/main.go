@@ -3,8 +3,9 @@
 //	flow close    `front` sends orders and consumes payments; `back` makes the ones from the others, and passes their
 //	              headers on. Every client is closed at the end.
 //	flow exit     The same, ended by os.Exit with every client open.
-//	many MESSAGES PARTITIONS
-//	              Sends and consumes many messages, and says how the memory of the process grew from the first third on.
+//	many PARTITIONS
+//	              Sends and consumes rounds of messages, and says how much memory is resident after each: see
+//	              tests/words/foreign/rounds.rs.
 package main
 
 import (
@@ -13,6 +14,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 )
 
 const orders = 3
@@ -22,7 +24,7 @@ func main() {
 	case "flow":
 		flow(os.Args[2])
 	case "many":
-		many(number(os.Args[2]), number(os.Args[3]))
+		many(number(os.Args[2]))
 	}
 }
 
@@ -45,28 +47,29 @@ func flow(ending string) {
 	producer.Close()
 }
 
-func many(messages, partitions int) {
-	const chunk = 10_000
+func many(partitions int) {
+	const rounds, round = 5, 20_000
 	producer := newProducer()
 	consumer := newConsumer("many", "many", partitions)
-	received, atAThird := 0, 0
-	for sent := 0; sent < messages; sent += chunk {
-		for number := sent; number < sent+chunk; number++ {
+	for done := 0; done < rounds; done++ {
+		for number := 0; number < round; number++ {
 			send(producer, "many", int32(number%partitions), fmt.Sprintf("message %d", number), nil)
 		}
-		for received < sent+chunk {
+		for number := 0; number < round; number++ {
 			next(consumer)
-			received++
 		}
-		if atAThird == 0 && sent+chunk >= messages/3 {
-			atAThird = residentKibibytes()
-		}
+		flush(producer)
+		awaitFile(os.Getenv("ROUND_DONE") + strconv.Itoa(done))
+		fmt.Println(residentKibibytes())
 	}
-	grown := residentKibibytes() - atAThird
-	flush(producer)
 	must(consumer.Close())
 	producer.Close()
-	fmt.Printf("{\"received\": %d, \"grown\": %d}\n", received, grown/1024)
+}
+
+func awaitFile(name string) {
+	for _, err := os.Stat(name); err != nil; _, err = os.Stat(name) {
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // residentKibibytes is what is left after Go has given back what it does not need.

@@ -1,42 +1,42 @@
-// Sends and consumes many messages, and says how the memory of the process grew from the first third to the end.
+// Sends and consumes rounds of messages, and says how much memory is resident after each: see tests/words/foreign/rounds.rs.
 //
-//     node --expose-gc many.js MESSAGES PARTITIONS
+//     node --expose-gc many.js PARTITIONS
 'use strict';
 
+const fs = require('fs');
 const clients = require('./clients');
 
-const CHUNK = 10000;
+const ROUNDS = 5;
+const ROUND = 20000;
 
-function residentMebibytes() {
+function residentKibibytes() {
   global.gc();
-  return process.memoryUsage().rss / 1024 / 1024;
+  return Math.round(process.memoryUsage().rss / 1024);
 }
 
-async function main(messages, partitions) {
-  const producer = await clients.producer({ 'queue.buffering.max.messages': 2 * CHUNK });
+async function main(partitions) {
+  const producer = await clients.producer({ 'queue.buffering.max.messages': 2 * ROUND });
   const consumer = await clients.consumer('many', 'many', partitions);
   let received = 0;
-  let wake = () => {};
-  consumer.on('data', () => {
-    received += 1;
-    wake();
-  });
+  consumer.on('data', () => { received += 1; });
   consumer.consume();
-  let atAThird = 0;
-  for (let sent = 0; sent < messages; sent += CHUNK) {
-    for (let number = sent; number < sent + CHUNK; number += 1) {
+  for (let round = 0; round < ROUNDS; round += 1) {
+    for (let number = 0; number < ROUND; number += 1) {
       producer.produce('many', number % partitions, Buffer.from(`message ${number}`));
     }
     await clients.flushed(producer);
-    while (received < sent + CHUNK) await new Promise((done) => { wake = done; });
-    if (atAThird === 0 && sent + CHUNK >= messages / 3) atAThird = residentMebibytes();
+    await until(() => received === (round + 1) * ROUND);
+    await until(() => fs.existsSync(`${process.env.ROUND_DONE}${round}`));
+    console.log(residentKibibytes());
   }
-  const grown = residentMebibytes() - atAThird;
   await Promise.all([clients.disconnected(producer), clients.disconnected(consumer)]);
-  console.log(JSON.stringify({ received, grown: Math.round(grown) }));
 }
 
-main(Number(process.argv[2]), Number(process.argv[3])).catch((error) => {
+async function until(condition) {
+  while (!condition()) await new Promise((done) => setTimeout(done, 10));
+}
+
+main(Number(process.argv[2])).catch((error) => {
   console.error(error);
   process.exit(1);
 });

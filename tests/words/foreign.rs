@@ -18,6 +18,7 @@ mod library;
 mod made_once;
 mod node;
 mod python;
+mod rounds;
 mod skip;
 mod surroundings;
 
@@ -26,5 +27,6 @@ pub use go::{GoBuild, go_program};
 pub use library::{build_folder, library};
 pub use node::node_modules;
 pub use python::python;
+pub use rounds::{Rounds, run_rounds};
 pub use skip::skip;
 pub use surroundings::{Door, Surroundings, run};

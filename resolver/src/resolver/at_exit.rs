@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use super::EXIT_DEADLINE;
 use super::shared::Shared;
 use crate::batch::Pipeline;
 use crate::host;
+use crate::per_process::PerProcess;
 
 static RESOLVERS: Mutex<Vec<Arc<Shared>>> = Mutex::new(Vec::new());
 
@@ -23,6 +25,24 @@ pub(super) fn remember(shared: &Arc<Shared>) {
         host::at_exit(flush_all);
         Pipeline::at_end(end_backends);
     });
+}
+
+/// Exports what `shared` has in hand, if the process may end without telling anybody: Go programs always end without the
+/// C library's exit handlers, and forked children often, by `_exit()`. There the end of the last client, which is when
+/// this is called, is the last that is seen. All waits of a process together last [`EXIT_DEADLINE`] at most.
+pub(super) fn flush_if_unseen(shared: &Shared) {
+    static WAITED: PerProcess<AtomicU64> = PerProcess::new();
+    if !(host::is_fork() || host::has_go_code()) {
+        return;
+    }
+    let waited = WAITED.get_or_init(AtomicU64::default);
+    let left = EXIT_DEADLINE.saturating_sub(Duration::from_nanos(waited.load(Ordering::Relaxed)));
+    if left.is_zero() {
+        return;
+    }
+    let started = Instant::now();
+    shared.flush(started + left);
+    waited.fetch_add(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
 }
 
 /// Exports what is in hand, as the normal end of the process does, within [`EXIT_DEADLINE`].

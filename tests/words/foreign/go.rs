@@ -5,6 +5,7 @@ use std::process::Command;
 
 use super::build_folder;
 use super::made_once::{lock, said};
+use super::skip::or_skip;
 
 /// How a Go program comes to its librdkafka.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,13 +20,15 @@ pub enum GoBuild {
     Dynamic,
 }
 
-/// The program of the module in `tests/go`, built so.
-///
-/// # Errors
-///
-/// Why it cannot be built here: Go, a C compiler or the client's package is not there, or the librdkafka of the system and
-/// its headers. Panics when the program itself is wrong.
-pub fn go_program(build: GoBuild) -> Result<PathBuf, String> {
+/// The program of the module in `tests/go`, built so. Without Go, a C compiler, the client's package or, for
+/// [`GoBuild::Dynamic`], the librdkafka of the system and its headers there is none, and the test is skipped: that is said
+/// here. Panics when the program itself is wrong.
+#[track_caller]
+pub fn go_program(build: GoBuild) -> Option<PathBuf> {
+    or_skip(built(build))
+}
+
+fn built(build: GoBuild) -> Result<PathBuf, String> {
     said(Command::new("go").arg("version"))?;
     said(Command::new("cc").arg("--version"))?;
     let (module_file, client) = match build {

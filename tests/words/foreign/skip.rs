@@ -13,3 +13,9 @@ pub fn skip(reason: &str) {
     // A closed stderr leaves nobody to tell.
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
+
+/// What a test needs, or `None` when it cannot be had here, with the reason said as [`skip`] does.
+#[track_caller]
+pub(crate) fn or_skip<T>(needed: Result<T, String>) -> Option<T> {
+    needed.map_err(|reason| skip(&reason)).ok()
+}

@@ -1,10 +1,12 @@
 //! Promise: people who write no Rust get the library as packages of their own kind, which hold what they say and run
-//! where they say.
+//! where they say; and a page for their language, where each command does what the page shows.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
 
 mod debian_package;
 mod npm_package;
+mod page;
+mod pages;
 mod script;
 mod support;
 mod tool;

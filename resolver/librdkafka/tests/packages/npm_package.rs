@@ -5,28 +5,30 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{LIBRARIES, expect_success, package};
+use tempfile::TempDir;
 use words::foreign::skip;
+
+use crate::support::{Kind, LIBRARIES, expect_success, package};
 
 #[test]
 fn it_installs_and_works() {
-    if let Err(error) = Command::new("node").arg("--version").output() {
-        return skip(&format!("node: {error}"));
-    }
-    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("npm");
-    let package = match package("npm", &out) {
-        Ok(package) => package,
-        Err(reason) => return skip(&reason),
-    };
+    let Some(folder) = installed() else { return };
+    let package = folder.path().join("node_modules/tracer-interceptors");
+    brings_what_it_promises(&package);
+    says_where_the_library_is(folder.path(), &package);
+    gives_the_properties_of_a_client(folder.path());
+}
+
+/// A program's folder with nothing but the package in its `node_modules`; none where there is no Node.js.
+#[track_caller]
+pub(crate) fn installed() -> Option<TempDir> {
+    Command::new("node").arg("--version").output().map_err(|error| skip(&format!("node: {error}"))).ok()?;
+    let package = package(Kind::Npm)?;
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("package.json"), r#"{"private": true}"#).unwrap();
     let install = ["install", "--offline", "--no-audit", "--no-fund", "--silent"];
-    expect_success(Command::new("npm").args(install).arg(&package).current_dir(folder.path()).output().unwrap());
-
-    let installed = folder.path().join("node_modules/tracer-interceptors");
-    brings_what_it_promises(&installed);
-    says_where_the_library_is(folder.path(), &installed);
-    gives_the_properties_of_a_client(folder.path());
+    expect_success(Command::new("npm").args(install).arg(package).current_dir(folder.path()).output().unwrap());
+    Some(folder)
 }
 
 fn brings_what_it_promises(installed: &Path) {

@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 use tempfile::TempDir;
-use words::foreign::library;
+use words::foreign::{library, skip};
 
 /// Copies of the files that a package holds, as cargo built them for this test.
 pub(crate) struct Files {
@@ -43,16 +44,43 @@ pub(crate) fn packaging(kind: &str, files: &Files, out: &Path) -> Command {
     command
 }
 
-/// The package of that kind in `out`; or why this machine cannot build it.
-///
-/// `out` is kept from run to run, as it holds what `pip` had to get for the wheel. It is this test's own.
-pub(crate) fn package(kind: &str, out: &Path) -> Result<PathBuf, String> {
+/// The package of that kind, built once. A machine that cannot build it has none, and the test is skipped: that is said
+/// here.
+#[track_caller]
+pub(crate) fn package(kind: Kind) -> Option<PathBuf> {
+    static PACKAGES: [OnceLock<Result<PathBuf, String>>; 3] = [const { OnceLock::new() }; 3];
+    PACKAGES[kind as usize].get_or_init(|| build(kind)).clone().map_err(|reason| skip(&reason)).ok()
+}
+
+/// A kind of package.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Wheel,
+    Npm,
+    Deb,
+}
+
+/// Where packages of that kind are built. Kept from run to run, as it holds what `pip` had to get for the wheel.
+pub(crate) fn out(kind: Kind) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(word(kind))
+}
+
+fn word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Wheel => "wheel",
+        Kind::Npm => "npm",
+        Kind::Deb => "deb",
+    }
+}
+
+fn build(kind: Kind) -> Result<PathBuf, String> {
+    let out = out(kind);
     if out.exists() {
-        for old in fs::read_dir(out).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+        for old in fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
             fs::remove_file(old).unwrap();
         }
     }
-    let packaged = packaging(kind, &Files::new(), out).output().unwrap();
+    let packaged = packaging(word(kind), &Files::new(), &out).output().unwrap();
     if packaged.status.code() == Some(3) {
         return Err(String::from_utf8_lossy(&packaged.stderr).into_owned());
     }

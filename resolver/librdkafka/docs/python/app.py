@@ -1,0 +1,15 @@
+import os
+from confluent_kafka import Consumer, Producer
+
+kafka = {"bootstrap.servers": os.environ["KAFKA"]}
+producer = Producer(kafka)
+producer.produce("orders", "order 1")
+producer.flush()
+
+consumer = Consumer({**kafka, "group.id": "payments", "auto.offset.reset": "earliest"})
+consumer.subscribe(["orders"])
+while not (order := consumer.poll(1)) or order.error():
+    pass
+producer.produce("payments", b"paid: " + order.value())
+producer.flush()
+consumer.close()

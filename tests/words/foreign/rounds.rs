@@ -1,0 +1,68 @@
+//! Many messages, a round at a time.
+
+use std::collections::HashSet;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::{Surroundings, run};
+
+/// What a program came to that sends and consumes messages in rounds.
+pub struct Rounds {
+    /// Spans of sent messages.
+    pub sends: usize,
+    /// Spans of consumed messages.
+    pub receives: usize,
+    /// Different ids among them all.
+    pub ids: usize,
+    /// KiB that were resident at the end of each round, when nothing was in hand.
+    pub resident: Vec<i64>,
+}
+
+/// Runs a program that sends, consumes and has acknowledged `messages` messages a round, then waits for a file, `ROUND_DONE`
+/// with the number of the round, from 0 on, behind it, and says its resident KiB in a line of stdout. The file comes once
+/// all spans of the round have arrived, so that what is resident does not depend on the speed of a test's collector.
+///
+/// Panics when the program fails, or writes anything to stderr.
+pub fn run_rounds(surroundings: &Surroundings, command: &mut Command, rounds: usize, messages: usize) -> Rounds {
+    let folder = tempfile::tempdir().unwrap();
+    let done = |round: usize| folder.path().join(round.to_string());
+    command.env("ROUND_DONE", format!("{}/", folder.path().display()));
+    let (mut sends, mut receives, mut ids) = (0, 0, HashSet::new());
+    let mut take = || {
+        for span in surroundings.take_spans() {
+            match span.kind.as_str() {
+                "producer" => sends += 1,
+                "consumer" => receives += 1,
+                other => panic!("a span of kind {other:?}"),
+            }
+            ids.insert(span.span_id);
+        }
+        sends + receives
+    };
+    let ended = std::thread::scope(|scope| {
+        let program = scope.spawn(|| run(command));
+        for round in 0..rounds {
+            let until = Instant::now() + LIMIT;
+            while take() < 2 * messages * (round + 1) && Instant::now() < until && !program.is_finished() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            std::fs::write(done(round), "").unwrap();
+        }
+        program.join().unwrap()
+    });
+    take();
+    ended.expect_success();
+    assert_eq!(ended.stderr, "");
+    let resident = ended.stdout.lines().map(|line| line.parse().unwrap()).collect();
+    Rounds { sends, receives, ids: ids.len(), resident }
+}
+
+impl Rounds {
+    /// KiB that became resident after the second round, by which every buffer has its size.
+    pub fn grown(&self) -> i64 {
+        self.resident.last().unwrap() - self.resident[1]
+    }
+}
+
+/// For the spans of one round.
+const LIMIT: Duration = Duration::from_secs(30);
