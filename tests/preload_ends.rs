@@ -37,20 +37,3 @@ fn a_process_without_clients_says_nothing_and_does_nothing_even_with_a_broken_fi
         finish(shell.args(["-c", "(ls /proc/self/task | wc -l; exit 3); exit $?"]), std::time::Duration::from_secs(60));
     assert_eq!((ended.status.code(), &*ended.stdout, &*ended.stderr), (Some(3), "1\n", ""));
 }
-
-/// A wrapper that is not `extern "C-unwind"` ends the process here.
-#[test]
-fn a_thread_can_be_cancelled_while_it_waits_for_messages() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
-    // As librdkafka is compiled on this platform: its frames can be unwound.
-    workshop.librdkafka("kafka", &["-fasynchronous-unwind-tables"]);
-    let link = workshop.linked_with("kafka");
-    let program = workshop.build("cancelling", &["cancelling.c", &link[0], &link[1], &link[2]]);
-    let surroundings = Surroundings::start(&[], 1, "[services.shop]\ntopics = [\"*\"]");
-    let ended = run(&mut surroundings.command(Door::Preload, &program));
-    ended.expect_success();
-    assert_eq!((&*ended.stdout, &*ended.stderr), ("cancelled\n", ""));
-}
