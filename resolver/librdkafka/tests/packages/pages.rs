@@ -66,13 +66,15 @@ fn the_page_of_python_is_true() {
 #[test]
 fn the_page_of_node_is_true() {
     let (Some(clients), Some(ours)) = (node_modules(), npm_package::installed()) else { return };
-    let place = Place::new();
+    // Whether the client's own thread asks for its next message before it is told to end is up to chance.
+    let mut place = Place::new();
     let modules = place.folder.path().join("node_modules");
     fs::create_dir(&modules).unwrap();
     symlink(clients.join("node-rdkafka"), modules.join("node-rdkafka")).unwrap();
     for ours_too in ["tracer-interceptors", ".bin"] {
         symlink(ours.path().join("node_modules").join(ours_too), modules.join(ours_too)).unwrap();
     }
+    place.settled = |traces| traces.replace("process orders {end=poll}", "receive orders");
     place.follow("node.md");
 }
 
@@ -118,6 +120,8 @@ struct Place {
     /// Searched for programs before the others.
     path: Vec<PathBuf>,
     variables: Vec<(&'static str, PathBuf)>,
+    /// Traces without what differs from run to run.
+    settled: fn(&str) -> String,
 }
 
 impl Place {
@@ -126,7 +130,7 @@ impl Place {
         for file in ["tracing.toml", "forwarding.toml"] {
             fs::copy(docs().join(file), folder.path().join(file)).unwrap();
         }
-        Self { folder, files: Files::new(), path: Vec::new(), variables: Vec::new() }
+        Self { folder, files: Files::new(), path: Vec::new(), variables: Vec::new(), settled: str::to_owned }
     }
 
     /// Writes the page's program, runs it as often as the page does, each time with the changes so far, and compares what
@@ -145,7 +149,8 @@ impl Place {
             } else if block.is_run() {
                 let after = blocks.get(at + 1).filter(|after| after.language == "text");
                 shown = after.map_or(shown, |after| without_times(&after.text));
-                assert_eq!(self.run(&block.text), shown, "{page}: {}", block.text);
+                let traces = self.run(&block.text);
+                assert_eq!((self.settled)(&traces), (self.settled)(&shown), "{page}: {}", block.text);
                 runs += 1;
             }
         }
