@@ -67,9 +67,11 @@ fn a_preloaded_library_leaves_a_program_with_its_own_librdkafka_alone() {
 fn a_hundred_thousand_messages_are_two_hundred_thousand_spans_in_a_memory_that_does_not_grow() {
     let Some(program) = go_program(GoBuild::Static) else { return };
     let surroundings = Surroundings::start(&["many"], 8, MANY);
-    let rounds = run_rounds(&surroundings, surroundings.command(Door::Property, program).args(["many", "8"]), 10, 10_000);
+    let rounds =
+        run_rounds(&surroundings, surroundings.command(Door::Property, program).args(["many", "8"]), 5, 20_000);
     assert_eq!((rounds.sends, rounds.receives, rounds.ids), (100_000, 100_000, 200_000));
-    assert!(rounds.grown() < 5_000, "{:?}", rounds.resident);
+    // Allocators settle over the first rounds; 60,000 messages that each left a header behind would be more.
+    assert!(rounds.grown() < 10_000, "{:?}", rounds.resident);
 }
 
 const MANY: &str = r#"
@@ -77,4 +79,7 @@ const MANY: &str = r#"
     topics = ["*"]
     [batch]
     delay = "100ms"
+    [backends.otlp]
+    # A round, in a debug build, where the collector of the tests may be slower than the program.
+    queue_bytes = "64MiB"
 "#;

@@ -9,7 +9,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tracer_resolver_rdkafka::Processing;
 use words::TracedCluster;
 use words::foreign::{Door, Surroundings, python, run};
-use words::kafka::{next_message, subscribe};
+use words::kafka::{assign, next_message};
 
 const TOPICS: [&str; 2] = ["orders", "payments"];
 const ORDERS: usize = 3;
@@ -42,13 +42,13 @@ fn rust_door(shop: Shop) -> String {
     for number in 0..ORDERS {
         send("orders", &format!("order {number}"));
     }
-    let orders = subscribe(&cluster.config(Some("billing")), "orders");
+    let orders = assign(&cluster.config(Some("billing")), "orders");
     for _ in 0..ORDERS {
         let order = next_message(&orders);
         let _processing = Processing::start_for(resolver, None, &order);
         send("payments", &format!("paid: {}", String::from_utf8_lossy(order.payload().unwrap())));
     }
-    let payments = subscribe(&cluster.config(Some("shop")), "payments");
+    let payments = assign(&cluster.config(Some("shop")), "payments");
     for _ in 0..ORDERS {
         let payment = next_message(&payments);
         if shop == Shop::SaysWhenItIsDone {

@@ -380,7 +380,7 @@ fn the_application_s_commit_of_just_this_message_shows_that_it_was_at_it_still()
     for (digit, answers, offset, err) in [(1, 1, 2, 0), (2, 2, 3, 0), (3, 1, 3, 0), (4, 1, 5, -185)] {
         fake_consumer_poll(&program.consumer, &program.incoming(digit));
         work();
-        (0..answers).for_each(|_| program.consumer.respond(OFFSET_COMMIT, 1000));
+        (0..answers).for_each(|answer| program.consumer.respond(OFFSET_COMMIT, 1000 + answer));
         program.consumer.respond(1, 500_000);
         program.consumer.commit(c"orders", partition, offset, err);
         work();

@@ -48,7 +48,7 @@ func flow(ending string) {
 }
 
 func many(partitions int) {
-	const rounds, round = 10, 10_000
+	const rounds, round = 5, 20_000
 	producer := newProducer()
 	consumer := newConsumer("many", "many", partitions)
 	for done := 0; done < rounds; done++ {

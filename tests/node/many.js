@@ -6,8 +6,8 @@
 const fs = require('fs');
 const clients = require('./clients');
 
-const ROUNDS = 10;
-const ROUND = 10000;
+const ROUNDS = 5;
+const ROUND = 20000;
 
 function residentKibibytes() {
   global.gc();

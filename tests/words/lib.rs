@@ -5,6 +5,7 @@
 
 mod blocking;
 pub mod child;
+pub mod fake_librdkafka;
 pub mod foreign;
 pub mod kafka;
 mod log_lines;

@@ -29,7 +29,16 @@ pub(crate) struct Marks {
 impl Module {
     /// The module whose code or data is at `address`. `None`: made at run time, or not known to the dynamic linker.
     pub(crate) fn containing(address: usize) -> Option<Self> {
-        let mut search = Search { address, found: None };
+        Self::search(Some(address)).pop()
+    }
+
+    /// All of them, in the order in which they were loaded.
+    pub(crate) fn every() -> Vec<Self> {
+        Self::search(None)
+    }
+
+    fn search(address: Option<usize>) -> Vec<Self> {
+        let mut search = Search { address, found: Vec::new() };
         // SAFETY: `visit` is given `search`, which is ours alone until the iteration is over.
         unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
         search.found
@@ -91,7 +100,6 @@ impl Handle {
         let name = name.map_or(ptr::null(), CStr::as_ptr);
         // SAFETY: `name` is NUL-terminated, or null for the program. `RTLD_NOLOAD` loads nothing and runs no code.
         let handle = unsafe { libc::dlopen(name, libc::RTLD_LAZY | libc::RTLD_NOLOAD) };
-        // Not `then_some`, which would make a handle of null, and close it.
         (!handle.is_null()).then(|| Self(handle))
     }
 
@@ -116,13 +124,14 @@ impl Drop for Handle {
 }
 
 struct Search {
-    address: usize,
-    found: Option<Module>,
+    /// `None`: every module is looked for.
+    address: Option<usize>,
+    found: Vec<Module>,
 }
 
 /// # Safety
 ///
-/// Called by `dl_iterate_phdr` only, with a [`Search`].
+/// Called by `dl_iterate_phdr` only, with a [`Search`]. Not 0: the search is over.
 unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _size: usize, search: *mut c_void) -> c_int {
     // SAFETY: `Module::containing` gave a `Search`, and waits; the dynamic linker gives a valid `info`.
     let (info, search) = unsafe { (&*info, &mut *search.cast::<Search>()) };
@@ -139,7 +148,7 @@ unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _size: usize, search: 
     };
     let loaded = headers.iter().filter(|header| header.p_type == libc::PT_LOAD);
     let segments: Vec<_> = loaded.map(place).collect();
-    if !segments.iter().any(|segment| segment.contains(&search.address)) {
+    if search.address.is_some_and(|address| !segments.iter().any(|segment| segment.contains(&address))) {
         return 0;
     }
     let in_memory = |range: &Range<usize>| {
@@ -160,8 +169,8 @@ unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _size: usize, search: 
         // SAFETY: NUL-terminated, the dynamic linker's own.
         unsafe { CStr::from_ptr(info.dlpi_name) }.to_owned()
     };
-    search.found = Some(Module { bias, name, segments, marks });
-    1
+    search.found.push(Module { bias, name, segments, marks });
+    search.address.is_some().into()
 }
 
 #[cfg(test)]
@@ -178,12 +187,8 @@ mod tests {
         assert!(!c.is_program() && c.contains(strlen) && c.range().contains(&strlen), "{c:?}");
         assert_eq!(c.open().unwrap().symbol(c"getpid"), Some(libc::getpid as *const () as usize));
         assert_eq!(c.open().unwrap().symbol(c"rd_kafka_new"), None);
+        assert!(Module::every().len() > 2 && Module::every().contains(&c) && Module::every().contains(&program));
         assert!(!c.marks().notes.is_empty() && !c.marks().headers.is_empty());
-    }
-
-    #[test]
-    fn what_is_not_loaded_has_no_handle() {
-        assert!(Handle::open(Some(c"/nowhere/library.so")).is_none());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracer_resolver::Resolver;
+use tracer_resolver::config::{Report, Severity};
 use tracer_resolver::interceptor::{Door, KafkaApi, RdKafkaConf, conf_init};
 
 use crate::librdkafka::Librdkafka;
@@ -19,11 +20,10 @@ pub(crate) fn resolver() -> Result<Option<&'static Resolver>, Refused> {
         Ok(resolver) => Ok(Some(resolver).filter(|resolver| resolver.is_on())),
         Err(error) => {
             static TOLD: AtomicBool = AtomicBool::new(false);
-            let text = error.to_string();
             if !TOLD.swap(true, Ordering::Relaxed) {
-                log::error!("no client is created, because INTERCEPTORS_STRICT=1 and {text}");
+                log::error!("no client is created, because INTERCEPTORS_STRICT=1 and {error}");
             }
-            Err(Refused(text))
+            Err(Refused(in_a_line(error.report())))
         }
     }
 }
@@ -49,4 +49,41 @@ pub(crate) fn api(resolver: &Resolver, librdkafka: &'static Librdkafka) -> Resul
 pub(crate) unsafe fn trace(api: &'static KafkaApi, conf: *mut RdKafkaConf, resolver: &Resolver) {
     // SAFETY: as promised by the caller. Contains its own panics.
     unsafe { conf_init(api, conf, resolver, None, Door::Plugin) };
+}
+
+/// The first error, with its place, for librdkafka's short buffer; all of them are on stderr.
+fn in_a_line(report: &Report) -> String {
+    let mut errors = report.problems.iter().filter(|problem| problem.severity == Severity::Error);
+    let Some(first) = errors.next() else { return format!("tracer-resolver: {} has errors", report.name) };
+    let before = first.span.as_ref().and_then(|span| report.text.get(..span.start));
+    let place = before.map_or_else(String::new, |text| format!("{}:{}: ", report.name, text.matches('\n').count() + 1));
+    let more = match errors.count() {
+        0 => String::new(),
+        count => format!(" (and {count} more: see stderr)"),
+    };
+    format!("tracer-resolver: {place}{}{more}", first.message)
+}
+
+#[cfg(test)]
+mod tests {
+    use tracer_resolver::config::Problem;
+
+    use super::*;
+
+    #[test]
+    fn the_first_error_is_said_with_its_line_and_how_many_there_are() {
+        let mut report = Report::new("t.toml", "version = 1\nfoo = 2\n");
+        report.push(Problem::warning("C2", "odd"));
+        report.push(Problem { span: Some(12..15), ..Problem::error("C1", "unknown key `foo`") });
+        assert_eq!(in_a_line(&report), "tracer-resolver: t.toml:2: unknown key `foo`");
+        report.push(Problem::error("C1", "more"));
+        assert_eq!(in_a_line(&report), "tracer-resolver: t.toml:2: unknown key `foo` (and 1 more: see stderr)");
+    }
+
+    #[test]
+    fn an_error_about_the_whole_has_no_line() {
+        let mut report = Report::new("t.toml", "");
+        report.push(Problem::error("C1", "t.toml does not exist"));
+        assert_eq!(in_a_line(&report), "tracer-resolver: t.toml does not exist");
+    }
 }

@@ -166,7 +166,7 @@ unsafe extern "C" fn on_consume(_rk: *mut RdKafka, message: *mut RdKafkaMessage,
 
 /// A broker has answered a request: of interest is when a commit of offsets was asked for.
 ///
-/// Runs on: the broker's thread, for each response. Must not block.
+/// Runs on: the broker's thread, for each response, and `rdk:main`, for most of them again. Must not block.
 ///
 /// # Safety
 ///

@@ -6,7 +6,7 @@
 //! seconds, show nothing, and consumers with these are not asked.
 
 use std::ffi::CStr;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use super::client::Client;
 use super::kafka_api::{RdKafkaError, RdKafkaTopicPartition, RdKafkaTopicPartitionList};
@@ -20,19 +20,27 @@ pub(super) struct Commits {
     answers: AtomicU32,
     /// When the one that was answered last was asked for, in nanoseconds since the Unix epoch.
     asked: AtomicU64,
+    /// The round trip of an answer that was told of once; 0 when there is none.
+    told_once: AtomicI64,
 }
 
 /// `OffsetCommit` in the Kafka protocol.
 const OFFSET_COMMIT: i16 = 8;
 
 impl Client {
-    /// A broker has answered a request; `rtt` in microseconds. Runs on the broker's thread.
+    /// A broker has answered a request; `rtt` in microseconds.
+    ///
+    /// librdkafka tells of one answer twice, with the same round trip: on the broker's thread, when it comes, and on
+    /// `rdk:main`, when it is dealt with (`rd_kafka_buf_callback` in rdkafka_buf.c). The first time counts.
     pub(super) fn saw_response(&self, api_key: i16, rtt: i64) {
-        if let (Some(commits), OFFSET_COMMIT, Ok(rtt)) = (&self.commits, api_key, u64::try_from(rtt)) {
-            commits.asked.store(clock::unix_nanos().saturating_sub(rtt * 1000), Ordering::Relaxed);
-            // Release: pairs with the acquire below.
-            commits.answers.fetch_add(1, Ordering::Release);
+        let (Some(commits), OFFSET_COMMIT, Ok(micros)) = (&self.commits, api_key, u64::try_from(rtt)) else { return };
+        if commits.told_once.swap(rtt, Ordering::Relaxed) == rtt {
+            commits.told_once.store(0, Ordering::Relaxed);
+            return;
         }
+        commits.asked.store(clock::unix_nanos().saturating_sub(micros * 1000), Ordering::Relaxed);
+        // Release: pairs with the acquire below.
+        commits.answers.fetch_add(1, Ordering::Release);
     }
 
     /// Offsets were committed. Runs on `rdk:main`.

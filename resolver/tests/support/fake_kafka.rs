@@ -143,9 +143,10 @@ impl FakeClient {
         call(&self.on_consume, message);
     }
 
-    /// The broker's answer to a request of this kind, which it got so long ago.
+    /// The broker's answer to a request of this kind, which it got so long ago: told when it comes, and when it is dealt
+    /// with.
     pub(crate) fn respond(&self, api_key: i16, rtt_micros: i64) {
-        if let Some((callback, opaque)) = self.on_response_received.get() {
+        for (callback, opaque) in self.on_response_received.get().into_iter().cycle().take(2) {
             // SAFETY: the client outlives the call.
             unsafe { callback(null_mut(), 0, null_mut(), 1, api_key, 7, 1, 100, rtt_micros, 0, opaque) };
         }

@@ -58,9 +58,9 @@ pub fn run_rounds(surroundings: &Surroundings, command: &mut Command, rounds: us
 }
 
 impl Rounds {
-    /// KiB that became resident after the third round, by which every buffer has its size.
+    /// KiB that became resident after the second round, by which every buffer has its size.
     pub fn grown(&self) -> i64 {
-        self.resident.last().unwrap() - self.resident[2]
+        self.resident.last().unwrap() - self.resident[1]
     }
 }
 

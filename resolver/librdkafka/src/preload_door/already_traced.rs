@@ -11,7 +11,8 @@ use crate::module::Handle;
 /// By this symbol one copy of this library knows another.
 #[cfg_attr(not(test), unsafe(export_name = "tracer_interceptors_generation"))]
 pub static GENERATION: i32 = 1;
-const MARK: &CStr = c"tracer_interceptors_generation";
+/// Its name.
+pub(super) const MARK: &CStr = c"tracer_interceptors_generation";
 
 /// Whether the property `plugin.library.paths` of `conf` names another copy of this library, or a way into the program
 /// that the crate tracer-resolver-rdkafka made.

@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 
+use super::already_traced;
 use crate::caller::{callers, is_ours};
 use crate::contained::contained;
 use crate::librdkafka::Librdkafka;
@@ -20,8 +21,14 @@ pub(super) fn met(name: &CStr) -> Option<&'static Librdkafka> {
 #[cold]
 pub(super) fn called(name: &CStr) -> Option<&'static Librdkafka> {
     contained(None, || {
-        let address = callers().filter_map(Module::containing).find_map(|caller| reached_from(&caller, name));
-        let found = address.or_else(|| next(name)).and_then(Module::containing);
+        let mut callers = callers().filter_map(Module::containing);
+        let nearest = callers.next().and_then(|caller| reached_from(&caller, name));
+        // Who calls by a jump, as the last thing it does, is not on the stack.
+        let address = nearest
+            .or_else(|| in_the_only_module(name))
+            .or_else(|| callers.find_map(|caller| reached_from(&caller, name)))
+            .or_else(|| next(name));
+        let found = address.and_then(Module::containing);
         if found.is_none() {
             log::error!(
                 "{} was called, and there is no librdkafka that has it in sight of the caller",
@@ -36,6 +43,18 @@ pub(super) fn called(name: &CStr) -> Option<&'static Librdkafka> {
 fn reached_from(caller: &Module, name: &CStr) -> Option<usize> {
     let reached = caller.open()?.symbol(name)?;
     if is_ours(reached) { next(name) } else { Some(reached) }
+}
+
+/// `name` in the one module that has it, if there is just one besides this library and its copies.
+fn in_the_only_module(name: &CStr) -> Option<usize> {
+    let mut found = Module::every().into_iter().filter_map(|module| {
+        let handle = module.open()?;
+        let address = handle.symbol(name).filter(|address| module.contains(*address) && !is_ours(*address))?;
+        let is_copy = handle.symbol(already_traced::MARK).is_some_and(|mark| module.contains(mark));
+        (!is_copy).then_some(address)
+    });
+    let only = found.next()?;
+    found.next().is_none().then_some(only)
 }
 
 /// The one behind this library, in the order in which the dynamic linker searches. Takes no memory.

@@ -1,0 +1,182 @@
+//! Promise: each client is traced by the functions of the very librdkafka that made it, wherever that is; and where they
+//! cannot be found it goes untraced, and one line says why and what to do.
+//!
+//! The fake librdkafka ends the process when one copy is given an object of another. Without the check of the module in
+//! `resolver/librdkafka/src/symbols.rs` the program that exports nothing is served by the library that was preloaded
+//! beside it; without the marks in `symbols/symbol_table.rs` the library that was replaced on disk is called at the
+//! addresses of another.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use words::child::Ended;
+use words::draw_traces;
+use words::fake_librdkafka::Workshop;
+use words::foreign::{Door, Surroundings, run, skip};
+
+const CONFIGURATION: &str = "[services.shop]\ntopics = [\"*\"]\nambient = \"off\"";
+const TRACED: &str = "shop: send orders\n  shop: receive orders\n";
+
+/// Runs a program that is traced through `door`; what it wrote, and the traces.
+fn trace(door: Door, program: &Path, arguments: &[&OsStr]) -> (Ended, String) {
+    let surroundings = Surroundings::start(&[], 1, CONFIGURATION);
+    let ended = run(surroundings.command(door, program).args(arguments));
+    ended.expect_success();
+    (ended, draw_traces(&surroundings.take_spans()))
+}
+
+fn expect_untraced(ended: &Ended, traces: &str, place: &str) {
+    assert_eq!((traces, &*ended.stdout), ("", "orders: no trace\n"));
+    let lines: Vec<_> = ended.stderr.lines().collect();
+    assert_eq!(lines.len(), 1, "{}", ended.stderr);
+    for word in ["tracer-resolver: ERROR: ", place, "rd_kafka_", "--export-dynamic", "tracer-resolver-rdkafka"] {
+        assert!(lines[0].contains(word), "{word} is not in {}", lines[0]);
+    }
+}
+
+#[test]
+fn a_program_that_exports_its_functions_is_traced_even_when_it_is_stripped() {
+    let workshop = match Workshop::open() {
+        Ok(workshop) => workshop,
+        Err(reason) => return skip(&reason),
+    };
+    let program = workshop.build("exports", &["program.c", "run.c", "librdkafka.c", "-rdynamic"]);
+    if !workshop.strip(&program) {
+        return skip("there is no `strip` (binutils) on this machine");
+    }
+    let (ended, traces) = trace(Door::Property, &program, &[]);
+    assert_eq!((&*traces, &*ended.stderr), (TRACED, ""));
+}
+
+#[test]
+fn a_program_that_exports_nothing_is_traced_by_its_symbol_table() {
+    let workshop = match Workshop::open() {
+        Ok(workshop) => workshop,
+        Err(reason) => return skip(&reason),
+    };
+    let sources = ["program.c", "run.c", "librdkafka.c", "-Wl,--no-export-dynamic"];
+    for (name, kind) in [("pie", "-pie"), ("fixed", "-no-pie")] {
+        let flags = [&sources[..], &[kind, if kind == "-pie" { "-fPIE" } else { "-fno-pie" }]].concat();
+        let (ended, traces) = trace(Door::Property, &workshop.build(name, &flags), &[]);
+        assert_eq!((&*traces, &*ended.stderr), (TRACED, ""), "{name}");
+    }
+}
+
+#[test]
+fn a_program_that_exports_nothing_is_not_served_by_another_librdkafka_in_its_process() {
+    let workshop = match Workshop::open() {
+        Ok(workshop) => workshop,
+        Err(reason) => return skip(&reason),
+    };
+    let other = workshop.librdkafka("other", &[]);
+    let sources = ["program.c", "run.c", "librdkafka.c", "-Wl,--no-export-dynamic"];
+    let program = workshop.build("alone", &sources);
+    let surroundings = Surroundings::start(&[], 1, CONFIGURATION);
+    // The preloaded one is what a look-up by name in the whole process finds.
+    let mut command = surroundings.command(Door::Property, &program);
+    let ended = run(command.env("LD_PRELOAD", &other));
+    ended.expect_success();
+    assert_eq!((&*surroundings.traces(), &*ended.stderr), (TRACED, ""));
+    if !workshop.strip(&program) {
+        return skip("there is no `strip` (binutils) on this machine");
+    }
+    let mut command = surroundings.command(Door::Property, &program);
+    let ended = run(command.env("LD_PRELOAD", &other));
+    ended.expect_success();
+    expect_untraced(&ended, &surroundings.traces(), "/alone ");
+}
+
+#[test]
+fn a_stripped_program_runs_untraced_and_one_line_names_the_ways_out() {
+    let workshop = match Workshop::open() {
+        Ok(workshop) => workshop,
+        Err(reason) => return skip(&reason),
+    };
+    let program = workshop.build("stripped", &["program.c", "run.c", "librdkafka.c", "-Wl,--no-export-dynamic"]);
+    if !workshop.strip(&program) {
+        return skip("there is no `strip` (binutils) on this machine");
+    }
+    let (ended, traces) = trace(Door::Property, &program, &[]);
+    expect_untraced(&ended, &traces, "/stripped ");
+}
+
+#[test]
+fn a_librdkafka_that_lacks_functions_runs_untraced_and_one_line_names_the_first() {
+    let workshop = match Workshop::open() {
+        Ok(workshop) => workshop,
+        Err(reason) => return skip(&reason),
+    };
+    workshop.librdkafka("old", &["-DWITHOUT_HEADERS"]);
+    let link = workshop.linked_with("old");
+    let program = workshop.build("program", &["program.c", "run.c", &link[0], &link[1], &link[2]]);
+    for door in Door::TRACED {
+        let (ended, traces) = trace(door, &program, &[]);
+        expect_untraced(&ended, &traces, "/libold.so ");
+        assert!(ended.stderr.contains("rd_kafka_headers_new cannot be found"), "{}", ended.stderr);
+    }
+}
+
+/// The two libraries, each with a librdkafka of its own, of [`two_in_one_process`] and the program that loads them.
+fn two(workshop: &Workshop) -> [std::path::PathBuf; 3] {
+    let users = ["orders", "payments"].map(|topic| {
+        workshop.librdkafka(&format!("kafka_{topic}"), &[]);
+        let link = workshop.linked_with(&format!("kafka_{topic}"));
+        workshop.build(&format!("{topic}.so"), &["-shared", "-fPIC", "run.c", &link[0], &link[1], &link[2]])
+    });
+    let [orders, payments] = users;
+    [workshop.build("loading", &["loading.c"]), orders, payments]
+}
+
+#[test]
+fn two_librdkafkas_in_one_process_are_each_served_by_their_own() {
+    let workshop = match Workshop::open() {
+        Ok(workshop) => workshop,
+        Err(reason) => return skip(&reason),
+    };
+    let [program, orders, payments] = two(&workshop);
+    let arguments = [orders.as_os_str(), "orders".as_ref(), payments.as_os_str(), "payments".as_ref()];
+    let arguments = [arguments, arguments].concat();
+    for door in [Door::Property, Door::Preload, Door::Both] {
+        let (ended, traces) = trace(door, &program, &arguments);
+        assert_eq!(ended.stderr, "", "{door:?}");
+        assert_eq!(ended.stdout, "orders: a trace\npayments: a trace\n".repeat(2), "{door:?}");
+        let how = if door == Door::Property { "receive" } else { "process" };
+        let one = |topic: &str| format!("shop: send {topic}\n  shop: {how} {topic}\n");
+        assert_eq!(traces, (one("orders") + &one("payments")).repeat(2), "{door:?}");
+    }
+}
+
+#[test]
+fn a_library_with_a_hidden_librdkafka_is_traced_by_its_symbol_table_unless_its_file_was_replaced() {
+    let workshop = match Workshop::open() {
+        Ok(workshop) => workshop,
+        Err(reason) => return skip(&reason),
+    };
+    let program = workshop.build("loading", &["loading.c"]);
+    let hidden = ["-shared", "-fPIC", "-fvisibility=hidden", "run.c", "librdkafka.c"];
+    let library = workshop.build("hidden.so", &hidden);
+    let (ended, traces) = trace(Door::Property, &program, &[library.as_os_str(), "orders".as_ref()]);
+    assert_eq!((&*traces, &*ended.stderr), (TRACED, ""));
+
+    // As an upgrade does it: the old file is in use still, and under its name there is a new one.
+    let replacing = workshop.build("replacing", &["replacing.c"]);
+    let other = workshop.build("other.so", &[&hidden[..], &["-O0", "-DVERSION=0x020e00ff"]].concat());
+    let (ended, traces) = trace(Door::Property, &replacing, &[library.as_os_str(), other.as_os_str()]);
+    expect_untraced(&ended, &traces, "/hidden.so ");
+}
+
+#[test]
+fn a_client_that_is_created_by_a_jump_to_rd_kafka_new_is_traced_and_above_all_created() {
+    let workshop = match Workshop::open() {
+        Ok(workshop) => workshop,
+        Err(reason) => return skip(&reason),
+    };
+    workshop.librdkafka("kafka", &[]);
+    let link = workshop.linked_with("kafka");
+    let jumping = workshop.build("jumping.so", &["-shared", "-fPIC", "jumping.c", &link[0], &link[1], &link[2]]);
+    let program = workshop.build("calling_jumping", &["calling_jumping.c"]);
+    let (ended, traces) = trace(Door::Preload, &program, &[jumping.as_os_str()]);
+    assert_eq!((&*traces, &*ended.stdout, &*ended.stderr), ("shop: send orders\n", "", ""));
+}

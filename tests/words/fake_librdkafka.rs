@@ -1,0 +1,63 @@
+//! Programs in C with a librdkafka without Kafka (`tests/fixtures/fake_librdkafka`), linked as each test wants it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+/// Where programs and libraries are built; gone when dropped.
+pub struct Workshop {
+    folder: TempDir,
+}
+
+impl Workshop {
+    /// A new one.
+    ///
+    /// # Errors
+    ///
+    /// There is no C compiler.
+    pub fn open() -> Result<Self, String> {
+        match Command::new("cc").arg("--version").output() {
+            Ok(said) if said.status.success() => Ok(Self { folder: tempfile::tempdir().unwrap() }),
+            Ok(said) => Err(format!("cc does not work: {}", String::from_utf8_lossy(&said.stderr))),
+            Err(error) => Err(format!("there is no C compiler (cc): {error}")),
+        }
+    }
+
+    /// The path of a file there, which may not exist yet.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// `lib{name}.so`: the fake librdkafka on its own, with these flags.
+    pub fn librdkafka(&self, name: &str, flags: &[&str]) -> PathBuf {
+        let file = format!("lib{name}.so");
+        let soname = format!("-Wl,-soname,{file}");
+        self.build(&file, &[&["-shared", "-fPIC", &soname, "librdkafka.c"], flags].concat())
+    }
+
+    /// A program or library out of these sources and flags. Names of sources are those of the fixture.
+    pub fn build(&self, name: &str, sources_and_flags: &[&str]) -> PathBuf {
+        let built = self.path(name);
+        let mut command = Command::new("cc");
+        command.current_dir(SOURCES).args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-o"]).arg(&built);
+        // Libraries come last, for what is before them needs them.
+        let here = format!("-L{}", self.folder.path().display());
+        let output = command.args(sources_and_flags).args([&here, "-ldl", "-lpthread"]).output().unwrap();
+        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+        built
+    }
+
+    /// Removes every symbol of a file that a program can do without; `false` where there is no `strip`.
+    pub fn strip(&self, file: &Path) -> bool {
+        Command::new("strip").arg("--strip-all").arg(file).status().is_ok_and(|status| status.success())
+    }
+
+    /// The flags that link a fake librdkafka of this name, and let it be found in this folder.
+    pub fn linked_with(&self, name: &str) -> [String; 3] {
+        let folder = self.folder.path().display();
+        [format!("-L{folder}"), format!("-l{name}"), format!("-Wl,-rpath,{folder}")]
+    }
+}
+
+const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/fake_librdkafka");
