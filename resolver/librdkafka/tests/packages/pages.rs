@@ -47,6 +47,18 @@ fn the_links_lead_somewhere() {
 }
 
 #[test]
+fn the_files_they_install_are_of_this_version() {
+    for entry in fs::read_dir(docs()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+        let text = fs::read_to_string(&entry).unwrap();
+        for name in ["/tracer_interceptors-", "/tracer-interceptors-", "/tracer-resolver_"] {
+            for version in text.split(name).skip(1) {
+                assert!(version.starts_with(env!("CARGO_PKG_VERSION")), "{}: {name}", entry.display());
+            }
+        }
+    }
+}
+
+#[test]
 fn the_index_names_every_page() {
     let index = fs::read_to_string(docs().with_file_name("README.md")).unwrap();
     for entry in fs::read_dir(docs()).unwrap() {
