@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tempfile::NamedTempFile;
 
 use super::library;
@@ -77,6 +78,16 @@ impl Surroundings {
             command.env("LD_PRELOAD", library());
         }
         command
+    }
+
+    /// Sends so many messages, untraced: `TOPIC 0` and so on, to the first partition.
+    pub fn send_untraced(&self, topic: &str, count: usize) {
+        let producer: BaseProducer = self.kafka.config().create().unwrap();
+        for number in 0..count {
+            let payload = format!("{topic} {number}");
+            producer.send(BaseRecord::<str, str>::to(topic).partition(0).payload(&payload)).unwrap();
+        }
+        producer.flush(Duration::from_secs(20)).unwrap();
     }
 
     /// Every span so far: all, once the program has ended. Panics when one broke OTLP's rules.

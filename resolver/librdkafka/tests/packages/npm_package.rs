@@ -12,25 +12,23 @@ use crate::support::{Kind, LIBRARIES, expect_success, package};
 
 #[test]
 fn it_installs_and_works() {
-    let folder = match installed() {
-        Ok(folder) => folder,
-        Err(reason) => return skip(&reason),
-    };
+    let Some(folder) = installed() else { return };
     let package = folder.path().join("node_modules/tracer-interceptors");
     brings_what_it_promises(&package);
     says_where_the_library_is(folder.path(), &package);
     gives_the_properties_of_a_client(folder.path());
 }
 
-/// A program's folder with nothing but the package in its `node_modules`; or why this machine cannot have it.
-pub(crate) fn installed() -> Result<TempDir, String> {
-    Command::new("node").arg("--version").output().map_err(|error| format!("node: {error}"))?;
+/// A program's folder with nothing but the package in its `node_modules`; none where there is no Node.js.
+#[track_caller]
+pub(crate) fn installed() -> Option<TempDir> {
+    Command::new("node").arg("--version").output().map_err(|error| skip(&format!("node: {error}"))).ok()?;
     let package = package(Kind::Npm)?;
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("package.json"), r#"{"private": true}"#).unwrap();
     let install = ["install", "--offline", "--no-audit", "--no-fund", "--silent"];
     expect_success(Command::new("npm").args(install).arg(package).current_dir(folder.path()).output().unwrap());
-    Ok(folder)
+    Some(folder)
 }
 
 fn brings_what_it_promises(installed: &Path) {

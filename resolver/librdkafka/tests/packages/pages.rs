@@ -11,7 +11,7 @@ use words::draw_traces_with;
 use words::foreign::{Door, GoBuild, Surroundings, go_program, node_modules, python, run, skip};
 
 use crate::page::{blocks, changed, docs, without_times};
-use crate::support::{Files, Kind, expect_success, package};
+use crate::support::Files;
 use crate::{npm_package, wheel};
 
 /// The pages with a program, its language, and its file.
@@ -56,11 +56,7 @@ fn the_index_names_every_page() {
 
 #[test]
 fn the_page_of_python_is_true() {
-    let (python, wheel) = match (python(), package(Kind::Wheel)) {
-        (Ok(python), Ok(wheel)) => (python, wheel),
-        (Err(reason), _) | (_, Err(reason)) => return skip(&reason),
-    };
-    let site = wheel::installed(&wheel);
+    let (Some(python), Some(site)) = (python(), wheel::installed()) else { return };
     let mut place = Place::new();
     place.path.push(python.parent().unwrap().to_owned());
     place.variables.push(("PYTHONPATH", site.path().to_owned()));
@@ -69,10 +65,7 @@ fn the_page_of_python_is_true() {
 
 #[test]
 fn the_page_of_node_is_true() {
-    let (clients, ours) = match (node_modules(), npm_package::installed()) {
-        (Ok(clients), Ok(ours)) => (clients, ours),
-        (Err(reason), _) | (_, Err(reason)) => return skip(&reason),
-    };
+    let (Some(clients), Some(ours)) = (node_modules(), npm_package::installed()) else { return };
     let place = Place::new();
     let modules = place.folder.path().join("node_modules");
     fs::create_dir(&modules).unwrap();
@@ -85,14 +78,17 @@ fn the_page_of_node_is_true() {
 
 #[test]
 fn the_page_of_go_is_true() {
-    if let Err(reason) = go_program(GoBuild::Static) {
-        return skip(&reason);
+    if go_program(GoBuild::Static).is_none() {
+        return;
     }
     let mut place = Place::new();
     // The module of the tests names the client, and has been fetched.
     for file in ["go.mod", "go.sum"] {
-        fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/go").join(file), place.folder.path().join(file))
-            .unwrap();
+        fs::copy(
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/go").join(file),
+            place.folder.path().join(file),
+        )
+        .unwrap();
     }
     place.variables.extend([("GOTOOLCHAIN", "local".into()), ("GOFLAGS", "-buildvcs=false".into())]);
     place.follow("go.md");
@@ -117,8 +113,9 @@ fn the_page_of_kcat_is_true() {
 /// Where a reader does what a page says.
 struct Place {
     folder: TempDir,
+    /// Where the tool is, and the library beside it.
     files: Files,
-    /// Searched before the others.
+    /// Searched for programs before the others.
     path: Vec<PathBuf>,
     variables: Vec<(&'static str, PathBuf)>,
 }
@@ -129,9 +126,7 @@ impl Place {
         for file in ["tracing.toml", "forwarding.toml"] {
             fs::copy(docs().join(file), folder.path().join(file)).unwrap();
         }
-        let files = Files::new();
-        let path = vec![files.path().to_owned()];
-        Self { folder, files, path, variables: Vec::new() }
+        Self { folder, files: Files::new(), path: Vec::new(), variables: Vec::new() }
     }
 
     /// Writes the page's program, runs it as often as the page does, each time with the changes so far, and compares what
@@ -164,7 +159,8 @@ impl Place {
         shell.args(["-euc", commands]).current_dir(self.folder.path());
         shell.env("OTEL_EXPORTER_OTLP_ENDPOINT", surroundings.collector.endpoint());
         let others = env::var_os("PATH").unwrap();
-        let path = self.path.iter().cloned().chain(env::split_paths(&others));
+        let ours = self.path.iter().map(PathBuf::as_path).chain([self.files.path()]);
+        let path = ours.map(Path::to_owned).chain(env::split_paths(&others));
         shell.env("PATH", env::join_paths(path).unwrap()).envs(self.variables.iter().cloned());
         let ended = run(&mut shell);
         ended.expect_success();

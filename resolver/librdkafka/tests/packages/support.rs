@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 use tempfile::TempDir;
-use words::foreign::library;
+use words::foreign::{library, skip};
 
 /// Copies of the files that a package holds, as cargo built them for this test.
 pub(crate) struct Files {
@@ -44,10 +44,12 @@ pub(crate) fn packaging(kind: &str, files: &Files, out: &Path) -> Command {
     command
 }
 
-/// The package of that kind, built once; or why this machine cannot build it.
-pub(crate) fn package(kind: Kind) -> Result<PathBuf, String> {
+/// The package of that kind, built once. A machine that cannot build it has none, and the test is skipped: that is said
+/// here.
+#[track_caller]
+pub(crate) fn package(kind: Kind) -> Option<PathBuf> {
     static PACKAGES: [OnceLock<Result<PathBuf, String>>; 3] = [const { OnceLock::new() }; 3];
-    PACKAGES[kind as usize].get_or_init(|| build(kind)).clone()
+    PACKAGES[kind as usize].get_or_init(|| build(kind)).clone().map_err(|reason| skip(&reason)).ok()
 }
 
 /// A kind of package.

@@ -5,32 +5,29 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
-use words::foreign::skip;
 
 use crate::support::{Kind, LIBRARIES, expect_success, out, package};
 
 #[test]
 fn it_installs_and_works() {
-    let wheel = match package(Kind::Wheel) {
-        Ok(wheel) => wheel,
-        Err(reason) => return skip(&reason),
-    };
-    let site = installed(&wheel);
-    says_truly_which_glibc_it_needs(&wheel, &site.path().join("tracer_interceptors/lib"));
+    let Some(site) = installed() else { return };
+    says_truly_which_glibc_it_needs(&package(Kind::Wheel).unwrap(), &site.path().join("tracer_interceptors/lib"));
     brings_what_it_promises(site.path());
     says_where_the_library_is(site.path());
     becomes_the_program_it_runs(site.path());
     gives_the_properties_of_a_client(site.path());
 }
 
-/// A folder for `PYTHONPATH` with nothing but the wheel.
-pub(crate) fn installed(wheel: &Path) -> TempDir {
+/// A folder for `PYTHONPATH` with nothing but the wheel; none where none can be built.
+#[track_caller]
+pub(crate) fn installed() -> Option<TempDir> {
+    let wheel = package(Kind::Wheel)?;
     let site = tempfile::tempdir().unwrap();
     // The environment that built it has pip; nothing else is needed, no registry among it.
     let mut pip = Command::new(out(Kind::Wheel).join(".python/bin/python"));
     pip.args(["-m", "pip", "install", "--quiet", "--no-index", "--target"]).arg(site.path()).arg(wheel);
     expect_success(pip.output().unwrap());
-    site
+    Some(site)
 }
 
 fn says_truly_which_glibc_it_needs(wheel: &Path, lib: &Path) {
