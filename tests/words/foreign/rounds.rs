@@ -60,7 +60,7 @@ pub fn run_rounds(surroundings: &Surroundings, command: &mut Command, rounds: us
 impl Rounds {
     /// KiB that became resident after the second round, by which every buffer has its size.
     pub fn grown(&self) -> i64 {
-        self.resident.last().unwrap() - self.resident[1]
+        self.resident.last().unwrap() - self.resident.get(1).unwrap()
     }
 }
 
