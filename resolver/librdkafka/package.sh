@@ -141,7 +141,7 @@ make_deb() {
     cp "$work/lib/$TOOL" "$stage/usr/bin/"
     cp "$root/resolver/default-config.toml" "$stage/usr/share/tracer-resolver/"
     cp "$root/plugins/api/include/tracer_plugin.h" "$stage/usr/include/tracer-resolver/"
-    cp "$here/README.md" "$here"/docs/*.md "$doc/"
+    cp -r "$here/README.md" "$here/docs" "$doc/"
     cat "$here/debian/copyright" "$work/THIRD-PARTY.txt" >"$doc/copyright"
     gzip -9n <"$here/debian/$TOOL.1" >"$stage/usr/share/man/man1/$TOOL.1.gz"
     # A version such as 1.0.0-rc.1 comes before 1.0.0 for dpkg too if its dash is a tilde.

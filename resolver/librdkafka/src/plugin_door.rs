@@ -56,8 +56,9 @@ unsafe fn trace_clients_of(conf: *mut RdKafkaConf) -> Result<(), Refused> {
     let Some(resolver) = tracing::resolver()? else { return Ok(()) };
     // It looks at what `conf_init` returns, so it is surely on the stack: the nearest caller.
     let Some(module) = callers().next().and_then(Module::containing) else {
-        log::error!("a client is not traced: what called conf_init is neither a program nor a shared object");
-        return Ok(());
+        let why = "a client is not traced: what called conf_init is neither a program nor a shared object";
+        log::error!("{why}");
+        return if resolver.is_strict() { Err(Refused(why.to_owned())) } else { Ok(()) };
     };
     if let Some(api) = tracing::api(resolver, Librdkafka::within(module))? {
         // SAFETY: of the librdkafka that called, and not yet in use.

@@ -19,7 +19,7 @@ fn it_unpacks_and_works() {
         "usr/include/tracer-resolver/tracer_plugin.h",
         "usr/share/doc/tracer-resolver/README.md",
         "usr/share/doc/tracer-resolver/copyright",
-        "usr/share/doc/tracer-resolver/python.md",
+        "usr/share/doc/tracer-resolver/docs/python.md",
         "usr/share/man/man1/tracer-interceptors.1.gz",
         "usr/share/tracer-resolver/default-config.toml",
     ] {

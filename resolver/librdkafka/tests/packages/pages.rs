@@ -15,11 +15,12 @@ use crate::support::Files;
 use crate::{npm_package, wheel};
 
 /// The pages with a program, its language, and its file.
-const PROGRAMS: [(&str, &str, &str); 4] = [
+const PROGRAMS: [(&str, &str, &str); 5] = [
     ("python.md", "python", "python/app.py"),
     ("node.md", "js", "node/app.js"),
     ("go.md", "go", "go/main.go"),
     ("c.md", "c", "c/app.c"),
+    ("php.md", "php", "php/app.php"),
 ];
 
 #[test]
@@ -41,6 +42,18 @@ fn the_links_lead_somewhere() {
         for to in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let file = page.with_file_name(to.split('#').next().unwrap());
             assert!(to.starts_with("https://") || file.exists(), "{}: {to}", page.display());
+        }
+    }
+}
+
+#[test]
+fn the_files_they_install_are_of_this_version() {
+    for entry in fs::read_dir(docs()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+        let text = fs::read_to_string(&entry).unwrap();
+        for name in ["/tracer_interceptors-", "/tracer-interceptors-", "/tracer-resolver_"] {
+            for version in text.split(name).skip(1) {
+                assert!(version.starts_with(env!("CARGO_PKG_VERSION")), "{}: {name}", entry.display());
+            }
         }
     }
 }
@@ -108,6 +121,15 @@ fn the_page_of_kcat_is_true() {
         return skip(&format!("kcat: {error}"));
     }
     Place::new().follow("kcat.md");
+}
+
+#[test]
+fn the_page_of_php_is_true() {
+    match Command::new("php").args(["-r", "echo extension_loaded('rdkafka') ? 'yes' : 'no';"]).output() {
+        Err(error) => skip(&format!("php: {error}")),
+        Ok(said) if said.stdout != b"yes" => skip("PHP does not load the extension rdkafka"),
+        Ok(_) => Place::new().follow("php.md"),
+    }
 }
 
 /// Where a reader does what a page says.

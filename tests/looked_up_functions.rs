@@ -1,0 +1,44 @@
+//! Promise: a program that calls librdkafka by pointers which it looks up at run time, as .NET's client does, is traced by
+//! the property, without a guess about what belongs together; a preloaded library is passed by, and does it no harm.
+
+use std::process::Command;
+
+use words::foreign::{Door, Surroundings, run, skip};
+
+#[test]
+fn by_property_each_message_is_traced_and_no_parent_is_guessed() {
+    let traces = "shop: send orders\n  payments: receive orders\npayments: send payments\n";
+    for door in [Door::Property, Door::Both] {
+        let Some(drawing) = flow(door) else { return };
+        assert_eq!(drawing, traces, "{door:?}");
+    }
+}
+
+#[test]
+fn a_preloaded_library_does_no_harm() {
+    let Some(drawing) = flow(Door::Preload) else { return };
+    assert_eq!(drawing, "");
+}
+
+/// What `tests/python/looked_up.py` draws; none where it cannot run.
+#[track_caller]
+fn flow(door: Door) -> Option<String> {
+    let loads = Command::new("python3").args(["-c", "import ctypes; ctypes.CDLL('librdkafka.so.1')"]).output();
+    if !loads.is_ok_and(|loads| loads.status.success()) {
+        skip("there is no Python, or no librdkafka.so.1 for it to load");
+        return None;
+    }
+    let surroundings = Surroundings::start(&["orders", "payments"], 1, CONFIGURATION);
+    let ended = run(surroundings.command(door, "python3").arg("tests/python/looked_up.py"));
+    ended.expect_success();
+    assert_eq!((&*ended.stdout, &*ended.stderr), ("order 1\n", ""), "{door:?}");
+    Some(surroundings.traces())
+}
+
+const CONFIGURATION: &str = r#"
+    [services.shop]
+    produces = ["orders"]
+    [services.payments]
+    consumes = ["orders"]
+    produces = ["payments"]
+"#;
