@@ -1,8 +1,6 @@
 //! Promise: programs in Go on confluent-kafka-go are traced as programs in Rust are, whether their librdkafka is linked in
 //! or the system's; where its functions cannot be found, one line says so and the program runs as it did.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
-
 use std::path::Path;
 
 use words::child::Ended;
@@ -43,9 +41,17 @@ fn a_stripped_program_runs_untraced_and_one_line_names_the_way_out() {
     assert_eq!(traces, "");
     let lines: Vec<_> = ended.stderr.lines().collect();
     assert_eq!(lines.len(), 1, "{lines:#?}");
-    for word in ["stripped", "rd_kafka_", "-rdynamic"] {
+    for word in ["do not strip it", "rd_kafka_", "-rdynamic"] {
         assert!(lines[0].contains(word), "{word:?} is not in {}", lines[0]);
     }
+}
+
+#[test]
+fn a_fully_static_program_runs_untraced_and_one_line_says_why() {
+    let Some(program) = go_program(GoBuild::FullyStatic) else { return };
+    let (ended, traces) = flow(&program, Door::Property, "close");
+    assert_eq!((traces.as_str(), ended.stderr.lines().count()), ("", 1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("-static"), "{}", ended.stderr);
 }
 
 #[test]

@@ -71,7 +71,8 @@ fn python_program(python: &std::path::Path, door: Door) -> String {
 fn by_property_the_drawing_is_the_rust_door_s() {
     let Some(python) = python() else { return };
     let drawing = rust_door(Shop::SaysNothing);
-    let one = "shop: send orders\n  billing: process orders\n    billing: send payments\n      shop: receive payments\n";
+    let one =
+        "shop: send orders\n  billing: process orders\n    billing: send payments\n      shop: receive payments\n";
     assert_eq!(drawing, one.repeat(ORDERS));
     assert_eq!(python_program(&python, Door::Property), drawing);
 }

@@ -58,6 +58,16 @@ pub(crate) fn has_go_code() -> bool {
     })
 }
 
+/// Whether this is Node.js or one of its like: threads of a pool are handed the messages, and JavaScript processes them on
+/// another.
+///
+/// Such a program exports the functions that native modules are written against. Looked up once, at the first call.
+pub(crate) fn is_node() -> bool {
+    static IS: OnceLock<bool> = OnceLock::new();
+    // SAFETY: looks up a NUL-terminated name.
+    *IS.get_or_init(|| !unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"napi_create_function".as_ptr()) }.is_null())
+}
+
 /// Sets the `bool` at `found` if the module has a note of Go's linker.
 ///
 /// # Safety

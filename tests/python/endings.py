@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import resource
 import signal
 import sys
 import time
@@ -9,6 +10,7 @@ import time
 from clients import producer, send
 
 how = sys.argv[1]
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 orders = producer()
 if "late" in sys.argv:
     send(orders, "orders", 100)

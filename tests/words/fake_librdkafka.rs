@@ -40,7 +40,7 @@ impl Workshop {
     pub fn build(&self, name: &str, sources_and_flags: &[&str]) -> PathBuf {
         let built = self.path(name);
         let mut command = Command::new("cc");
-        command.current_dir(SOURCES).args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-o"]).arg(&built);
+        command.current_dir(SOURCES).args(["-O2", "-Wall", "-Wextra", "-o"]).arg(&built);
         // Libraries come last, for what is before them needs them.
         let here = format!("-L{}", self.folder.path().display());
         let output = command.args(sources_and_flags).args([&here, "-ldl", "-lpthread"]).output().unwrap();

@@ -100,6 +100,7 @@ impl Handle {
         let name = name.map_or(ptr::null(), CStr::as_ptr);
         // SAFETY: `name` is NUL-terminated, or null for the program. `RTLD_NOLOAD` loads nothing and runs no code.
         let handle = unsafe { libc::dlopen(name, libc::RTLD_LAZY | libc::RTLD_NOLOAD) };
+        // Not `then_some`, which would make a handle of null, and close it.
         (!handle.is_null()).then(|| Self(handle))
     }
 

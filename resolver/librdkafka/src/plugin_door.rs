@@ -9,6 +9,7 @@ use crate::contained::contained;
 use crate::errstr;
 use crate::librdkafka::Librdkafka;
 use crate::module::Module;
+use crate::static_program::is_static;
 use crate::tracing::{self, Refused};
 
 /// `RD_KAFKA_RESP_ERR_NO_ERROR`.
@@ -31,6 +32,10 @@ pub unsafe extern "C" fn conf_init(
     errstr: *mut c_char,
     errstr_size: usize,
 ) -> c_int {
+    // Before anything else: the rest could not run there.
+    if is_static() {
+        return NO_ERROR;
+    }
     contained(NO_ERROR, || {
         // SAFETY: librdkafka gives a configuration of its own that is being made.
         match unsafe { trace_clients_of(conf) } {
@@ -51,8 +56,9 @@ unsafe fn trace_clients_of(conf: *mut RdKafkaConf) -> Result<(), Refused> {
     let Some(resolver) = tracing::resolver()? else { return Ok(()) };
     // It looks at what `conf_init` returns, so it is surely on the stack: the nearest caller.
     let Some(module) = callers().next().and_then(Module::containing) else {
-        log::error!("a client is not traced: what called conf_init is neither a program nor a shared object");
-        return Ok(());
+        let why = "a client is not traced: what called conf_init is neither a program nor a shared object";
+        log::error!("{why}");
+        return if resolver.is_strict() { Err(Refused(why.to_owned())) } else { Ok(()) };
     };
     if let Some(api) = tracing::api(resolver, Librdkafka::within(module))? {
         // SAFETY: of the librdkafka that called, and not yet in use.

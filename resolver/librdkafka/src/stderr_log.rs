@@ -71,7 +71,7 @@ fn message(level: Level, text: &str) -> String {
 /// In one call, so that the lines of several threads and processes do not mix. No lock is taken: one that another thread
 /// holds at the moment of a fork would stay held in the child. A reader of stderr that has gone away must not end the
 /// application, so its signal is not let through.
-fn write(message: &str) {
+pub(crate) fn write(message: &str) {
     let mut rest = message.as_bytes();
     // SAFETY: sets that live here; masking and waiting concern this thread only, and the mask is put back. `write` is
     // given a buffer and its length.

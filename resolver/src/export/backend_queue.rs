@@ -132,9 +132,11 @@ impl BackendQueue {
             let waited = self.shared.settled.wait_timeout(state, deadline - now);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+        let loss = state.tell_loss_at_shutdown();
         if !state.all_left() {
             state.abandon_calls();
             drop(state);
+            self.shared.write(loss);
             self.shared.work.notify_all();
             self.shared.settled.notify_all();
             self.shared.write([Note {
@@ -145,6 +147,7 @@ impl BackendQueue {
         }
         let clean = state.exporter_stopped() == Some(true) && !state.lost_at_shutdown();
         drop(state);
+        self.shared.write(loss);
         let threads = mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let joined = threads.into_iter().map(|thread| quiet_thread::join_until(thread, deadline)).fold(true, bool::min);
         clean && joined

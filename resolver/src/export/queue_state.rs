@@ -84,7 +84,10 @@ pub(super) struct QueueState {
     /// Id of the last flush that came back, and whether it succeeded.
     last_flush: (u64, bool),
     exporter_stopped: Option<bool>,
-    lost_at_shutdown: bool,
+    /// Spans that were dropped because the time for shutting down was over.
+    lost_at_shutdown: u64,
+    /// How many of them have been told.
+    told_at_shutdown: u64,
     full: LogGate,
     trouble: LogGate,
     refusals: LogGate,
@@ -112,7 +115,8 @@ impl QueueState {
             flush_requests: 0,
             last_flush: (0, true),
             exporter_stopped: None,
-            lost_at_shutdown: false,
+            lost_at_shutdown: 0,
+            told_at_shutdown: 0,
             full: LogGate::default(),
             trouble: LogGate::default(),
             refusals: LogGate::default(),
@@ -420,7 +424,9 @@ impl QueueState {
     }
 
     fn settle(&mut self, batch: &FinishedBatch, settlement: Settlement) {
-        self.lost_at_shutdown |= matches!(settlement, Settlement::Dropped(DropReason::ShutDown));
+        if matches!(settlement, Settlement::Dropped(DropReason::ShutDown)) {
+            self.lost_at_shutdown += u64::from(batch.span_count);
+        }
         self.ledger.settle(batch, settlement);
         self.release(batch);
     }

@@ -384,6 +384,9 @@ fn shutting_down_gives_a_failing_backend_one_last_try_without_a_pause() {
     assert!(matches!(bench.state.next(0, bench.now), Next::ShutDownExporter { timeout } if timeout.as_secs() == 5));
     bench.state.shutdown_returned(0, true);
     assert!(bench.state.all_left() && bench.state.lost_at_shutdown());
+    let told = bench.state.tell_loss_at_shutdown().unwrap();
+    assert!(told.level == log::Level::Warn && told.text.starts_with("8 spans were not taken"), "{told:?}");
+    assert!(bench.state.tell_loss_at_shutdown().is_none(), "it is told once");
 }
 
 #[test]

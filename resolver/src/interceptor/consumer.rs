@@ -80,8 +80,12 @@ impl Client {
         current_message::begin(current, incoming.trace_state, baggage_of(traced, headers));
     }
 
-    /// Whether the message comes by a call that hands over one, and no other; `None` also where that cannot be known.
+    /// Whether the message comes by a call that hands over one, and no other, to the thread that processes it; `None` also
+    /// where that cannot be known.
     fn handed_over_alone(&self) -> Option<Alone> {
+        if host::is_node() {
+            return None;
+        }
         match polls::under_way() {
             Some((poll, Hands::One)) => Some(Alone { poll: Some(poll).filter(|_| self.polls_seen) }),
             Some((_, Hands::Many)) => None,

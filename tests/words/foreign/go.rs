@@ -16,6 +16,8 @@ pub enum GoBuild {
     Stripped,
     /// The same, with the symbols of librdkafka exported: `CGO_LDFLAGS=-rdynamic`.
     StrippedExporting,
+    /// The same, and the C library with it: `-ldflags "-extldflags=-static"`.
+    FullyStatic,
     /// That of the system: `-tags dynamic`.
     Dynamic,
 }
@@ -49,6 +51,7 @@ fn built(build: GoBuild) -> Result<PathBuf, String> {
         GoBuild::Static => {}
         GoBuild::Stripped => drop(command.args(["-ldflags", "-s -w"])),
         GoBuild::StrippedExporting => drop(command.args(["-ldflags", "-s -w"]).env("CGO_LDFLAGS", "-rdynamic")),
+        GoBuild::FullyStatic => drop(command.args(["-ldflags", "-extldflags=-static"])),
         GoBuild::Dynamic => drop(command.args(["-tags", "dynamic"])),
     }
     let built = command.output().unwrap();

@@ -49,7 +49,7 @@ impl Surroundings {
     /// of `[backends.otlp]`, and `export = ["otlp"]` in `[defaults]` are added.
     pub fn start(topics: &[&str], partitions: i32, configuration: &str) -> Self {
         let kafka = Kafka::start_with(topics, partitions);
-        let collector = OtlpReceiver::start().unwrap();
+        let collector = OtlpReceiver::start_reading_later().unwrap();
         let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
         file.write_all(configuration_to(&collector.endpoint(), configuration).as_bytes()).unwrap();
         Self { kafka, collector, file }

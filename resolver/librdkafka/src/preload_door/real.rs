@@ -7,6 +7,7 @@ use crate::caller::{callers, is_ours};
 use crate::contained::contained;
 use crate::librdkafka::Librdkafka;
 use crate::module::Module;
+use crate::stderr_log;
 
 /// The only librdkafka of this process, as far as one was met; else the one whose `name` the calling code would have
 /// reached without us. An atomic load when there is one only, microseconds when there are several.
@@ -30,6 +31,7 @@ pub(super) fn called(name: &CStr) -> Option<&'static Librdkafka> {
             .or_else(|| next(name));
         let found = address.and_then(Module::containing);
         if found.is_none() {
+            stderr_log::start();
             log::error!(
                 "{} was called, and there is no librdkafka that has it in sight of the caller",
                 name.to_string_lossy()

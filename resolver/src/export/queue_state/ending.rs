@@ -85,6 +85,15 @@ impl QueueState {
 
     /// Whether any span was lost because the time for shutting down was over.
     pub(in crate::export) fn lost_at_shutdown(&self) -> bool {
-        self.lost_at_shutdown
+        self.lost_at_shutdown > 0
+    }
+
+    /// How many there were, once.
+    pub(in crate::export) fn tell_loss_at_shutdown(&mut self) -> Option<Note> {
+        let untold = self.lost_at_shutdown - std::mem::replace(&mut self.told_at_shutdown, self.lost_at_shutdown);
+        (untold > 0).then(|| Note {
+            level: Level::Warn,
+            text: format!("{untold} spans were not taken in the time that is left at the end, and are dropped"),
+        })
     }
 }

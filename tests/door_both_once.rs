@@ -1,0 +1,82 @@
+//! Promise: a client that has several ways into tracing goes one of them: its messages are traced once.
+//!
+//! Without `already_traced::by_another` in `resolver/librdkafka/src/preload_door/create.rs` the copy and the Rust door's
+//! memory file are not noticed: spans come twice, or a client is traced that is somebody else's.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::path::{Path, PathBuf};
+
+use words::fake_librdkafka::Workshop;
+use words::foreign::{Door, Surroundings, library, run, skip};
+
+const ONCE: &str = "shop: send orders\n  shop: process orders\n";
+
+/// A program of these sources that is linked with a fake librdkafka.
+fn program(workshop: &Workshop, sources: &[&str]) -> PathBuf {
+    workshop.librdkafka("kafka", &[]);
+    let link = workshop.linked_with("kafka");
+    workshop.build("program", &[sources, &[&link[0], &link[1], &link[2]]].concat())
+}
+
+/// A file that finds its plugins wherever the library is.
+fn surroundings() -> Surroundings {
+    let plugins = library().parent().unwrap().display().to_string();
+    let configuration = format!("[services.shop]\ntopics = [\"*\"]\n[plugins]\ndirs = [{plugins:?}]");
+    Surroundings::start(&[], 1, &configuration)
+}
+
+#[test]
+fn the_property_and_the_preload_together_trace_once() {
+    let workshop = match Workshop::open() {
+        Ok(workshop) => workshop,
+        Err(reason) => return skip(&reason),
+    };
+    let program = program(&workshop, &["program.c", "run.c"]);
+    let surroundings = surroundings();
+    let plugin = library().display().to_string();
+    // By its path, twice, by the path that librdkafka completes, and by the name of what is loaded already.
+    let twice = format!("{plugin};{plugin}");
+    for plugin in [&plugin, &twice, plugin.trim_end_matches(".so"), "libtracer_interceptors.so"] {
+        let ended = run(surroundings.command(Door::Both, &program).env("PLUGIN", plugin));
+        assert_eq!((&*surroundings.traces(), &*ended.stderr), (ONCE, ""), "{plugin}");
+    }
+}
+
+#[test]
+fn a_client_that_another_copy_of_the_library_traces_is_left_to_it() {
+    let workshop = match Workshop::open() {
+        Ok(workshop) => workshop,
+        Err(reason) => return skip(&reason),
+    };
+    let program = program(&workshop, &["program.c", "run.c"]);
+    let copy = workshop.path("libtracer_interceptors.so");
+    std::fs::copy(library(), &copy).unwrap();
+    let surroundings = surroundings();
+    let ended = run(surroundings.command(Door::Both, &program).env("PLUGIN", &copy));
+    ended.expect_success();
+    let traces = surroundings.traces();
+    assert_eq!(traces.lines().count(), 2, "{traces}");
+    assert_eq!((&*ended.stdout, &*ended.stderr), ("orders: a trace\n", ""));
+}
+
+/// Runs the program with `plugin` in a memory file of this name, and our library preloaded.
+fn with_memory_file(plugin: &Path, program: &Path, name: &str) -> String {
+    let surroundings = surroundings();
+    let ended = run(surroundings.command(Door::Preload, program).arg(plugin).arg(name));
+    ended.expect_success();
+    assert_eq!(ended.stderr, "");
+    surroundings.traces()
+}
+
+#[test]
+fn a_client_of_the_rust_door_is_left_to_it_and_one_with_another_s_plugin_is_traced() {
+    let workshop = match Workshop::open() {
+        Ok(workshop) => workshop,
+        Err(reason) => return skip(&reason),
+    };
+    let program = program(&workshop, &["memory_file.c", "run.c"]);
+    let plugin = workshop.build("other_plugin.so", &["-shared", "-fPIC", "other_plugin.c"]);
+    assert_eq!(with_memory_file(&plugin, &program, "tracer-resolver"), "");
+    assert_eq!(with_memory_file(&plugin, &program, "something-else"), ONCE);
+}

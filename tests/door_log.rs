@@ -1,0 +1,59 @@
+//! Promise: the library of the doors speaks on stderr only, as much as `OTEL_LOG_LEVEL` says, and a stderr that nobody
+//! reads any more does not end the application.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::path::PathBuf;
+
+use words::fake_librdkafka::Workshop;
+use words::foreign::{Door, Surroundings, run, skip};
+
+fn program(workshop: &Workshop) -> PathBuf {
+    workshop.librdkafka("kafka", &[]);
+    let link = workshop.linked_with("kafka");
+    workshop.build("program", &["program.c", "run.c", &link[0], &link[1], &link[2]])
+}
+
+#[test]
+fn the_level_decides_what_is_said() {
+    let workshop = match Workshop::open() {
+        Ok(workshop) => workshop,
+        Err(reason) => return skip(&reason),
+    };
+    let program = program(&workshop);
+    let surroundings = Surroundings::start(&[], 1, "[services.shop]\ntopics = [\"*\"]");
+    let said = |level: &str, file: &str| {
+        let mut command = surroundings.command(Door::Preload, &program);
+        command.env("OTEL_LOG_LEVEL", level);
+        if !file.is_empty() {
+            command.env("INTERCEPTORS_CONFIG_FILE", file);
+        }
+        let ended = run(&mut command);
+        ended.expect_success();
+        assert!(!ended.stdout.contains("tracer-resolver"), "{}", ended.stdout);
+        ended.stderr
+    };
+    let missing = "/nowhere/at/all.toml";
+    assert_eq!(said("none", missing), "");
+    assert!(said("error", missing).starts_with("tracer-resolver: ERROR: /nowhere/at/all.toml has errors"));
+    assert_eq!(said("warn", ""), "");
+    assert!(said("info", "").contains("tracer-resolver: INFO: tracing 1 service(s) (shop)"));
+    let unknown = said("loud", "");
+    assert!(unknown.starts_with("tracer-resolver: WARN: OTEL_LOG_LEVEL=\"loud\" is not a level"), "{unknown}");
+    assert_eq!(unknown.lines().count(), 1, "{unknown}");
+}
+
+#[test]
+fn a_reader_of_stderr_that_has_gone_away_does_not_end_the_program() {
+    let workshop = match Workshop::open() {
+        Ok(workshop) => workshop,
+        Err(reason) => return skip(&reason),
+    };
+    let program = program(&workshop);
+    let surroundings = Surroundings::start(&[], 1, "[services.shop]\ntopics = [\"*\"]");
+    let mut shell = surroundings.command(Door::Preload, "sh");
+    shell.env("OTEL_LOG_LEVEL", "info").env("PROGRAM", &program);
+    // The pipe's reader, `true`, has ended before the program begins.
+    let ended = run(shell.args(["-c", "exec 3>&1; { sleep 0.3; \"$PROGRAM\" 2>&1 >&3; echo status $? >&3; } | true"]));
+    assert_eq!(ended.stdout, "orders: a trace\nstatus 0\n", "{ended:?}");
+}

@@ -1,0 +1,49 @@
+//! Promise: the library of the doors exports what librdkafka and the dynamic linker are to find there and nothing else,
+//! brings no librdkafka along, and stays loaded.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::process::Command;
+
+use words::foreign::library;
+
+/// What `program` says of the library.
+fn said(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).arg(library()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn it_exports_the_doors_and_nothing_else() {
+    let lines = said("nm", &["-D", "--defined-only"]);
+    let names: Vec<_> = lines.lines().filter_map(|line| line.split_whitespace().next_back()).collect();
+    let doors = [
+        "_Exit",
+        "_exit",
+        "conf_init",
+        "rd_kafka_conf_destroy",
+        "rd_kafka_consume",
+        "rd_kafka_consume_batch",
+        "rd_kafka_consume_batch_queue",
+        "rd_kafka_consume_queue",
+        "rd_kafka_consumer_close",
+        "rd_kafka_consumer_poll",
+        "rd_kafka_destroy",
+        "rd_kafka_destroy_flags",
+        "rd_kafka_new",
+        "tracer_interceptors_generation",
+    ];
+    assert_eq!(names, doors);
+}
+
+#[test]
+fn it_needs_no_librdkafka_and_is_never_unloaded() {
+    let dynamic = said("readelf", &["--wide", "--dynamic"]);
+    let lines = |of: &str| dynamic.lines().filter(|line| line.contains(of)).collect::<Vec<_>>();
+    assert!(!lines("(NEEDED)").is_empty() && !dynamic.contains("librdkafka"), "{dynamic}");
+    assert!(lines("FLAGS_1").iter().any(|line| line.contains("NODELETE")), "{dynamic}");
+    assert!(lines("(SONAME)").iter().any(|line| line.contains("[libtracer_interceptors.so]")), "{dynamic}");
+    let undefined = said("nm", &["-D", "--undefined-only"]);
+    assert!(!undefined.contains("rd_kafka_"), "{undefined}");
+}

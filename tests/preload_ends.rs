@@ -1,0 +1,39 @@
+//! Promise: in a program that preloads the library, an end by `_exit()` exports what is in hand first, in whatever place
+//! it is called; and processes that are no Kafka clients notice nothing.
+//!
+//! Without `before_exit` in `resolver/librdkafka/src/preload_door/last_words.rs` the first test finds no span.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::process::Command;
+
+use words::child::{finish, without_tracing};
+use words::fake_librdkafka::Workshop;
+use words::foreign::{Door, Surroundings, library, run, skip};
+
+#[test]
+fn whatever_way_a_process_ends_its_spans_arrive_and_its_status_stays() {
+    let workshop = match Workshop::open() {
+        Ok(workshop) => workshop,
+        Err(reason) => return skip(&reason),
+    };
+    workshop.librdkafka("kafka", &[]);
+    let link = workshop.linked_with("kafka");
+    let program = workshop.build("ending", &["ending.c", &link[0], &link[1], &link[2]]);
+    let surroundings = Surroundings::start(&[], 1, "[services.shop]\ntopics = [\"*\"]");
+    for (how, sent) in [("_exit", 1), ("_Exit", 1), ("signal", 1), ("fork", 1), ("vfork", 2), ("untraced fork", 1)] {
+        let ended = run(surroundings.command(Door::Preload, &program).arg(how));
+        assert_eq!((ended.status.code(), &*ended.stderr), (Some(7), ""), "{how}");
+        assert_eq!(surroundings.traces(), "shop: send orders\n".repeat(sent), "{how}");
+    }
+}
+
+#[test]
+fn a_process_without_clients_says_nothing_and_does_nothing_even_with_a_broken_file() {
+    let mut shell = Command::new("sh");
+    without_tracing(&mut shell).env("OTEL_LOG_LEVEL", "debug").env("INTERCEPTORS_STRICT", "1");
+    shell.env("LD_PRELOAD", library()).env("INTERCEPTORS_CONFIG_FILE", "/nowhere/at/all.toml");
+    let ended =
+        finish(shell.args(["-c", "(ls /proc/self/task | wc -l; exit 3); exit $?"]), std::time::Duration::from_secs(60));
+    assert_eq!((ended.status.code(), &*ended.stdout, &*ended.stderr), (Some(3), "1\n", ""));
+}

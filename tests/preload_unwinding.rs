@@ -1,0 +1,46 @@
+//! Promise: what unwinds through a call for messages, an exception of a callback or the cancellation of its thread, does so
+//! in a program that preloads the library too.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::process::Command;
+
+use words::child::Ended;
+use words::fake_librdkafka::Workshop;
+use words::foreign::{Door, Surroundings, run, skip};
+
+/// A program that is linked with a fake librdkafka whose frames can be unwound, as those of librdkafka are on this
+/// platform.
+fn with_unwinding(workshop: &Workshop, sources: &[&str]) -> Ended {
+    workshop.librdkafka("kafka", &["-fexceptions"]);
+    let link = workshop.linked_with("kafka");
+    let program = workshop.build("program", &[sources, &[&link[0], &link[1], &link[2]]].concat());
+    let surroundings = Surroundings::start(&[], 1, "[services.shop]\ntopics = [\"*\"]");
+    let ended = run(&mut surroundings.command(Door::Preload, program));
+    ended.expect_success();
+    assert_eq!(ended.stderr, "");
+    ended
+}
+
+#[test]
+fn a_thread_can_be_cancelled_while_it_waits_for_messages() {
+    let workshop = match Workshop::open() {
+        Ok(workshop) => workshop,
+        Err(reason) => return skip(&reason),
+    };
+    assert_eq!(with_unwinding(&workshop, &["cancelling.c"]).stdout, "cancelled\n");
+}
+
+/// A wrapper in `resolver/librdkafka/src/preload_door/polls.rs` that were `extern "C"` would end the process here.
+#[test]
+fn an_exception_that_a_callback_throws_passes_through() {
+    let workshop = match Workshop::open() {
+        Ok(workshop) => workshop,
+        Err(reason) => return skip(&reason),
+    };
+    if !Command::new("c++").arg("--version").output().is_ok_and(|said| said.status.success()) {
+        return skip("there is no C++ compiler (c++) on this machine");
+    }
+    let sources = ["-x", "c++", "-std=c++11", "throwing.cc", "-x", "none", "-lstdc++"];
+    assert_eq!(with_unwinding(&workshop, &sources).stdout, "caught 7\n".repeat(3));
+}

@@ -1,0 +1,124 @@
+//! Promise: however a Python program ends, tracing changes neither how nor what it says; it ends soon; and what was in hand
+//! at a normal end arrives. What has left before a crash has arrived.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use words::child::Ended;
+use words::foreign::{Door, Surroundings, python, run};
+
+const CONFIGURATION: &str = r#"
+    [services.shop]
+    topics = ["*"]
+"#;
+
+/// Runs `endings.py` through `door`: how it ended, and how many spans arrived.
+fn ended(door: Door, how: &[&str]) -> Option<(Ended, usize)> {
+    let surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
+    let ended = run(surroundings.command(door, python()?).arg("tests/python/endings.py").args(how));
+    Some((ended, surroundings.spans().len()))
+}
+
+/// Runs it through both doors: each time it ends as untraced, and so many spans arrive.
+fn ends_as_untraced(how: &[&str], status: ExitStatus, spans: usize) {
+    let Some((untraced, _)) = ended(Door::Closed, how) else { return };
+    assert_eq!(untraced.status, status, "{untraced:?}");
+    for door in Door::TRACED {
+        let (traced, arrived) = ended(door, how).unwrap();
+        assert_eq!((traced.status, &traced.stdout), (status, &untraced.stdout), "{door:?} {how:?}: {}", traced.stderr);
+        assert_eq!(without_times(&traced.stderr), without_times(&untraced.stderr), "{door:?} {how:?}");
+        assert_eq!(arrived, spans, "{door:?} {how:?}");
+    }
+}
+
+/// librdkafka's own lines begin with the time.
+fn without_times(stderr: &str) -> String {
+    let without = |line: &str| match line.split_once("| ") {
+        Some((head, rest)) if head.starts_with('%') => format!("{rest}\n"),
+        _ => format!("{line}\n"),
+    };
+    stderr.lines().map(without).collect()
+}
+
+fn exited(code: i32) -> ExitStatus {
+    ExitStatus::from_raw(code << 8)
+}
+
+#[test]
+fn sys_exit_without_closing_anything() {
+    ends_as_untraced(&["exit"], exited(3), 110);
+}
+
+#[test]
+fn an_exception_on_the_top_level() {
+    ends_as_untraced(&["exception"], exited(1), 110);
+}
+
+#[test]
+fn a_client_that_is_deleted() {
+    ends_as_untraced(&["close"], exited(0), 110);
+}
+
+#[test]
+fn messages_in_hand_at_the_end_are_spans_too_be_they_sent_or_not() {
+    ends_as_untraced(&["unflushed"], exited(0), 120);
+}
+
+#[test]
+fn an_exception_in_a_delivery_callback() {
+    ends_as_untraced(&["raise in callback"], exited(0), 112);
+}
+
+#[test]
+fn an_abort_in_a_delivery_callback() {
+    ends_as_untraced(&["abort in callback", "late"], ExitStatus::from_raw(ABORTED), 100);
+}
+
+#[test]
+fn a_crash_in_a_delivery_callback() {
+    ends_as_untraced(&["crash in callback", "late"], ExitStatus::from_raw(CRASHED), 100);
+}
+
+#[test]
+fn a_signal_loses_what_is_in_hand_and_nothing_that_has_left() {
+    ends_as_untraced(&["terminated", "late"], ExitStatus::from_raw(TERMINATED), 100);
+}
+
+#[test]
+fn by_preload_even_os_exit_exports_what_is_in_hand() {
+    let Some((ended, arrived)) = ended(Door::Preload, &["_exit"]) else { return };
+    assert_eq!((ended.status, arrived), (exited(4), 110), "{}", ended.stderr);
+}
+
+#[test]
+fn a_collector_that_is_not_there_delays_no_end_for_long() {
+    for door in Door::TRACED {
+        let mut surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
+        surroundings.collector.stop();
+        let Some(python) = python() else { return };
+        for (how, status) in [("exit", 3), ("close", 0), ("_exit", 4)] {
+            let ended = run(surroundings.command(door, &python).args(["tests/python/endings.py", how]));
+            assert_eq!((ended.status, &*ended.stdout), (exited(status), "sent\n"), "{door:?}: {}", ended.stderr);
+            assert!(ended.took < Duration::from_secs(20), "{door:?} {how}: {:?}", ended.took);
+        }
+    }
+}
+
+#[test]
+fn a_collector_that_never_answers_delays_no_end_for_long() {
+    for door in Door::TRACED {
+        let surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
+        surroundings.collector.respond_after(Duration::from_secs(45));
+        let Some(python) = python() else { return };
+        let ended = run(surroundings.command(door, python).args(["tests/python/endings.py", "exit"]));
+        assert_eq!(ended.status, exited(3), "{door:?}: {}", ended.stderr);
+        assert!(ended.took < Duration::from_secs(20), "{door:?}: {:?}", ended.took);
+    }
+}
+
+const ABORTED: i32 = 6;
+const CRASHED: i32 = 11;
+const TERMINATED: i32 = 15;

@@ -1,0 +1,78 @@
+//! Promise: a Python program may fork, as multiprocessing and pre-forking servers do: the spans of parent and children
+//! arrive, none twice, and nothing hangs, although such children end by `os._exit()`.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
+
+use std::collections::HashSet;
+use std::net::TcpListener;
+
+use words::foreign::{Door, Surroundings, python, run};
+use words::receivers::ReceivedSpan;
+
+const CONFIGURATION: &str = r#"
+    [services.shop]
+    topics = ["*"]
+"#;
+
+/// What `tests/python/PROGRAM` printed, and its spans; it has ended well, without a word on stderr.
+fn traced(door: Door, program: &[&str]) -> Option<(String, Vec<ReceivedSpan>)> {
+    let surroundings = Surroundings::start(&["parent", "child"], 1, CONFIGURATION);
+    let mut command = surroundings.command(door, python()?);
+    command.arg(format!("tests/python/{}", program[0])).args(&program[1..]);
+    let ended = run(&mut command);
+    ended.expect_success();
+    assert_eq!(ended.stderr, "", "{door:?} {program:?}");
+    let spans = surroundings.spans();
+    let ids: HashSet<_> = spans.iter().map(|span| (&span.trace_id, &span.span_id)).collect();
+    let traces: HashSet<_> = spans.iter().map(|span| &span.trace_id).collect();
+    assert_eq!((ids.len(), traces.len()), (spans.len(), spans.len()), "no id twice");
+    Some((ended.stdout, spans))
+}
+
+/// How many messages the parent sent, how many its children, and how many processes there were.
+fn counts(spans: &[ReceivedSpan]) -> (usize, usize, usize) {
+    let of = |name| spans.iter().filter(|span| span.name == name).count();
+    let processes: HashSet<_> = spans.iter().map(|span| span.resource["process.pid"].to_string()).collect();
+    (of("send parent"), of("send child"), processes.len())
+}
+
+#[test]
+fn workers_of_multiprocessing_of_a_pool_and_of_fork_trace_what_they_send() {
+    for way in ["multiprocessing", "pool", "fork"] {
+        for door in Door::TRACED {
+            let Some((_, spans)) = traced(door, &["workers.py", way]) else { return };
+            let (parent, child, processes) = counts(&spans);
+            assert_eq!((parent, child), (20, 30), "{way} {door:?}");
+            // A pool may give one of its workers more than one piece of work.
+            assert!(processes == 4 || way == "pool" && processes > 1, "{way} {door:?}: {processes} processes");
+        }
+    }
+}
+
+#[test]
+fn by_preload_also_a_worker_that_ends_with_its_clients_still_there() {
+    for way in ["multiprocessing", "fork"] {
+        let Some((_, spans)) = traced(Door::Preload, &["workers.py", way, "keep"]) else { return };
+        assert_eq!(counts(&spans), (20, 30, 4), "{way}");
+    }
+}
+
+#[test]
+fn by_property_such_a_worker_may_lose_what_it_has_in_hand_and_harms_nobody_else() {
+    for way in ["multiprocessing", "fork"] {
+        let Some((_, spans)) = traced(Door::Property, &["workers.py", way, "keep"]) else { return };
+        let (parent, child, _) = counts(&spans);
+        assert!(parent == 20 && child <= 30, "{way}: {parent} {child}");
+    }
+}
+
+#[test]
+fn gunicorn_s_workers_trace_the_requests_they_answer() {
+    for door in Door::TRACED {
+        // Free until a moment ago; the kernel does not give it to others soon.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let Some((stdout, spans)) = traced(door, &["prefork.py", &port.to_string()]) else { return };
+        assert_eq!(stdout, "20 orders, status 0\n", "{door:?}");
+        assert_eq!(spans.len(), 20, "{door:?}");
+    }
+}
