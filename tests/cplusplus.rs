@@ -1,6 +1,8 @@
 //! Promise: programs in C++ on librdkafka++ are traced by one property or by none, and what they send while they are at a
 //! message continues its trace.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
