@@ -1,7 +1,5 @@
 //! Promise: programs in Node.js on node-rdkafka are traced as programs in Rust are, by one property or by none.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
-
 use std::path::Path;
 use std::process::Command;
 
