@@ -1,8 +1,6 @@
 //! Promise: the library of the doors speaks on stderr only, as much as `OTEL_LOG_LEVEL` says, and a stderr that nobody
 //! reads any more does not end the application.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
-
 use std::path::PathBuf;
 
 use words::fake_librdkafka::Workshop;

@@ -1,7 +1,7 @@
 //! Promise: the README's command, as it stands there, traces three Python programs that know nothing of tracing, as one
 //! trace for each order; and the playground is a place for any program.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly, its helpers too")]
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

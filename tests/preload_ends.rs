@@ -3,8 +3,6 @@
 //!
 //! Without `before_exit` in `resolver/librdkafka/src/preload_door/last_words.rs` the first test finds no span.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
-
 use std::process::Command;
 
 use words::child::{finish, without_tracing};

@@ -4,8 +4,6 @@
 //! The fake librdkafka ends the process when a broken configuration is used. Without `failed_configurations` in
 //! `resolver/librdkafka/src/preload_door/create.rs` the first four programs die.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
-
 use std::process::Command;
 
 use words::child::Ended;

@@ -1,8 +1,6 @@
 //! Promise: what unwinds through a call for messages, an exception of a callback or the cancellation of its thread, does so
 //! in a program that preloads the library too.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
-
 use std::process::Command;
 
 use words::child::Ended;

@@ -104,6 +104,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/librdkafka/src/preload_door/polls.rs",
     "resolver/librdkafka/src/preload_door/real.rs",
     "resolver/librdkafka/src/static_program.rs",
+    "resolver/librdkafka/src/room.rs",
     "resolver/librdkafka/src/stderr_log.rs",
     "resolver/librdkafka/src/tracing.rs",
     "resolver/rdkafka/src/instrument.rs",

@@ -18,6 +18,7 @@ mod librdkafka;
 mod module;
 mod plugin_door;
 mod preload_door;
+mod room;
 mod static_program;
 mod stderr_log;
 mod symbols;

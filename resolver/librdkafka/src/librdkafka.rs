@@ -119,3 +119,38 @@ fn search(from: *const Librdkafka, until: *const Librdkafka, module: &Module) ->
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The C library, which is no librdkafka: nothing is found in it.
+    fn c_library() -> Module {
+        Module::containing(libc::strlen as *const () as usize).unwrap()
+    }
+
+    #[test]
+    fn threads_that_are_first_at_once_get_the_same_one_and_one_of_them_tells() {
+        let start = std::sync::Barrier::new(8);
+        let found: Vec<_> = std::thread::scope(|scope| {
+            let first = || {
+                start.wait();
+                let found = Librdkafka::within(c_library());
+                (std::ptr::from_ref(found).addr(), found.first_to_tell())
+            };
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(first)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(found.iter().all(|(at, _)| *at == found[0].0), "{found:?}");
+        assert_eq!(found.iter().filter(|(_, tells)| *tells).count(), 1);
+        assert_eq!(Librdkafka::only_one().map(|only| std::ptr::from_ref(only).addr()), Some(found[0].0));
+    }
+
+    #[test]
+    fn what_has_no_functions_says_where_what_and_which_ways_out() {
+        let why = Librdkafka::within(c_library()).engine_api().unwrap_err();
+        for word in ["/libc.so", "rd_kafka_conf_interceptor_add_on_new and ", "-rdynamic", "tracer-resolver-rdkafka"] {
+            assert!(why.contains(word), "{word} is not in {why}");
+        }
+    }
+}

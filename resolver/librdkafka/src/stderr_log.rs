@@ -35,11 +35,8 @@ static SILENT: AtomicBool = AtomicBool::new(false);
 const DEFAULT: LevelFilter = LevelFilter::Warn;
 
 impl Log for Stderr {
-    /// Only our own: what else is linked in here, such as an HTTP client, has nothing to tell the application's users.
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.level() <= log::max_level()
-            && !SILENT.load(Ordering::Relaxed)
-            && ["tracer_resolver", "tracer_interceptors"].iter().any(|ours| metadata.target().starts_with(ours))
+        metadata.level() <= log::max_level() && !SILENT.load(Ordering::Relaxed) && is_ours(metadata.target())
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -49,6 +46,11 @@ impl Log for Stderr {
     }
 
     fn flush(&self) {}
+}
+
+/// Ours, and what plugins say through the host. What else is linked in here has nothing to tell the application's users.
+fn is_ours(target: &str) -> bool {
+    ["tracer_resolver", "tracer_interceptors", "tracer_plugin"].iter().any(|ours| target.starts_with(ours))
 }
 
 /// `None`: not a level.
@@ -111,6 +113,12 @@ mod tests {
         assert_eq!(level("debug"), Some(LevelFilter::Debug));
         assert_eq!(level("loud"), None);
         assert_eq!(level(""), None);
+    }
+
+    #[test]
+    fn the_engine_this_library_and_the_plugins_are_heard_and_nobody_else() {
+        assert!(is_ours("tracer_resolver::plugin") && is_ours(module_path!()) && is_ours("tracer_plugin::otlp"));
+        assert!(!is_ours("jsonschema::compiler") && !is_ours(""));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use tracer_resolver::config::{Report, Severity};
 use tracer_resolver::interceptor::{Door, KafkaApi, RdKafkaConf, conf_init};
 
 use crate::librdkafka::Librdkafka;
+use crate::room::with_room;
 use crate::stderr_log;
 
 /// The client must not be created, and why: only with `INTERCEPTORS_STRICT=1`.
@@ -15,8 +16,11 @@ pub(crate) struct Refused(pub(crate) String);
 
 /// The resolver of this process; `None` when nothing is traced.
 pub(crate) fn resolver() -> Result<Option<&'static Resolver>, Refused> {
+    static LOADED: AtomicBool = AtomicBool::new(false);
     stderr_log::start();
-    match Resolver::global() {
+    let resolver = if LOADED.load(Ordering::Relaxed) { Resolver::global() } else { with_room(Resolver::global) };
+    LOADED.store(true, Ordering::Relaxed);
+    match resolver {
         Ok(resolver) => Ok(Some(resolver).filter(|resolver| resolver.is_on())),
         Err(error) => {
             static TOLD: AtomicBool = AtomicBool::new(false);
