@@ -107,6 +107,30 @@ fn every_way_to_receive_is_traced_and_a_parent_is_guessed_only_where_one_message
     }
 }
 
+#[test]
+fn memcheck_finds_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some((flow, sends)) = compiled(&folder, "flow").zip(compiled(&folder, "sends")) else { return };
+    if !Command::new("valgrind").arg("--version").output().is_ok_and(|said| said.status.success()) {
+        return skip("there is no valgrind");
+    }
+    // Errors, and memory that nothing points to any more: either ends the program with this status.
+    let options = [
+        "--quiet",
+        "--leak-check=full",
+        "--show-leak-kinds=definite",
+        "--errors-for-leak-kinds=definite",
+        "--error-exitcode=99",
+    ];
+    for (door, program, how, arrive) in [(Door::Preload, flow, None, 12), (Door::Property, sends, Some("nowhere"), 1)] {
+        let surroundings = Surroundings::start(&["orders", "payments"], 1, PROCESSING);
+        let mut command = surroundings.command(door, "valgrind");
+        let ended = run(command.args(options).arg(program).args(how));
+        assert!(ended.status.success() && ended.stderr.is_empty(), "{door:?}: {}", ended.stderr);
+        assert_eq!(surroundings.spans().len(), arrive, "{door:?}");
+    }
+}
+
 /// What is resident goes up and down by 4 MiB from round to round. Two hundred bytes that each message left behind would be
 /// 12 MiB.
 const MOST_GROWTH_KIB: i64 = 12_000;
