@@ -88,6 +88,15 @@ fn a_signal_loses_what_is_in_hand_and_nothing_that_has_left() {
 }
 
 #[test]
+fn threads_that_are_still_sending_when_the_program_exits() {
+    for door in Door::TRACED {
+        let Some((ended, arrived)) = ended(door, &["threads"]) else { return };
+        assert_eq!((ended.status, &*ended.stdout, &*ended.stderr), (exited(5), "sent\n", ""), "{door:?}");
+        assert!(arrived > 150 && ended.took < Duration::from_secs(10), "{door:?}: {arrived} {:?}", ended.took);
+    }
+}
+
+#[test]
 fn by_preload_even_os_exit_exports_what_is_in_hand() {
     let Some((ended, arrived)) = ended(Door::Preload, &["_exit"]) else { return };
     assert_eq!((ended.status, arrived), (exited(4), 110), "{}", ended.stderr);

@@ -67,6 +67,14 @@ fn by_property_such_a_worker_may_lose_what_it_has_in_hand_and_harms_nobody_else(
 }
 
 #[test]
+fn a_parent_whose_threads_send_meanwhile_loses_nothing_and_its_children_neither() {
+    for door in Door::TRACED {
+        let Some((sent, spans)) = traced(door, &["busy.py"]) else { return };
+        assert_eq!(counts(&spans), (sent.trim().parse().unwrap(), 150, 31), "{door:?}");
+    }
+}
+
+#[test]
 fn gunicorn_s_workers_trace_the_requests_they_answer() {
     for door in Door::TRACED {
         // Free until a moment ago; the kernel does not give it to others soon.

@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
 
 from clients import producer, send
@@ -32,6 +33,14 @@ def crash(error, message):
     ctypes.string_at(0)
 
 
+def send_for_ever():
+    mine = producer()
+    while True:
+        mine.produce("orders", "one more")
+        mine.poll(0)
+        time.sleep(0.001)
+
+
 print("sent")
 if how == "exit":
     sys.exit(3)
@@ -39,6 +48,11 @@ elif how == "exception":
     raise ValueError("on the top level")
 elif how == "terminated":
     os.kill(os.getpid(), signal.SIGTERM)
+elif how == "threads":
+    for _ in range(2):
+        threading.Thread(target=send_for_ever, daemon=True).start()
+    time.sleep(0.3)
+    sys.exit(5)
 elif how == "unflushed":
     for _ in range(10):
         orders.produce("orders", "in hand")
