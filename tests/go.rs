@@ -1,8 +1,6 @@
 //! Promise: programs in Go on confluent-kafka-go are traced as programs in Rust are, whether their librdkafka is linked in
 //! or the system's; where its functions cannot be found, one line says so and the program runs as it did.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
-
 use std::path::Path;
 
 use words::child::Ended;

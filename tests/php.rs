@@ -1,8 +1,6 @@
 //! Promise: programs in PHP on php-rdkafka are traced by one property, and what they send while they process a message
 //! continues its trace. A preloaded library does them no harm.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
-
 use std::process::Command;
 
 use words::foreign::{Door, Surroundings, run, skip};

@@ -1,7 +1,7 @@
 //! Promise: whatever a Python program does with its Kafka clients, it does the same traced, and the traces are right: a
 //! message's spans belong together where that is known, and nowhere else.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
+#![expect(clippy::indexing_slicing, reason = "a test may fail loudly, its helpers too")]
 
 use words::child::Ended;
 use words::draw_traces_with;

@@ -1,7 +1,7 @@
 //! Promise: a Python program may fork, as multiprocessing and pre-forking servers do: the spans of parent and children
 //! arrive, none twice, and nothing hangs, although such children end by `os._exit()`.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
+#![expect(clippy::indexing_slicing, reason = "a test may fail loudly, its helpers too")]
 
 use std::collections::HashSet;
 use std::net::TcpListener;

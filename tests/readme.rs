@@ -77,7 +77,7 @@ fn every_rationale_can_be_found_from_it() {
 
 #[test]
 fn the_files_of_the_examples_are_right() {
-    for file in ["examples/shop/tracing.toml", "examples/quickstart.toml"] {
+    for file in ["examples/shop/tracing.toml", "examples/quickstart.toml", "examples/zero_code/tracing.toml"] {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
         let report = config::load(Source::File(path)).report;
         assert!(report.problems.is_empty(), "{}", report.render(false));

@@ -1,31 +1,53 @@
 //! Traces as they complete.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use words::draw_traces_with;
 use words::receivers::ReceivedSpan;
 
-/// The traces that are still growing.
+/// The traces that are still growing, and the last ones that were drawn: these may grow again.
 #[derive(Default)]
 pub(crate) struct LiveTraces {
-    /// By trace id: the spans so far, and when the last of them came.
-    growing: BTreeMap<String, (Vec<ReceivedSpan>, Option<Instant>)>,
+    /// By trace id.
+    traces: BTreeMap<String, Trace>,
+    /// Of those, the ones that were drawn, oldest first.
+    drawn: VecDeque<String>,
+}
+
+struct Trace {
+    spans: Vec<ReceivedSpan>,
+    /// When the last of them came.
+    last: Instant,
+    state: State,
+}
+
+#[derive(PartialEq)]
+enum State {
+    New,
+    Drawn,
+    /// Spans came after it was drawn.
+    Grown,
 }
 
 impl LiveTraces {
     /// Spans that came just now.
     pub(crate) fn add(&mut self, spans: Vec<ReceivedSpan>) {
+        let last = Instant::now();
         for mut span in spans {
             let took = format!("{:.3} ms", span.duration_nano() as f64 / 1e6);
             span.attributes.insert(TOOK.to_owned(), took.into());
-            let (trace, last) = self.growing.entry(span.trace_id.clone()).or_default();
-            trace.push(span);
-            *last = Some(Instant::now());
+            let new = || Trace { spans: Vec::new(), last, state: State::New };
+            let trace = self.traces.entry(span.trace_id.clone()).or_insert_with(new);
+            trace.spans.push(span);
+            trace.last = last;
+            if trace.state == State::Drawn {
+                trace.state = State::Grown;
+            }
         }
     }
 
-    /// Draws the traces of which nothing came for a while, and forgets them.
+    /// Draws the traces of which nothing came for a while.
     pub(crate) fn take_complete(&mut self) -> String {
         self.take(|last| last.elapsed() > WHILE)
     }
@@ -36,19 +58,29 @@ impl LiveTraces {
     }
 
     fn take(&mut self, is_complete: impl Fn(Instant) -> bool) -> String {
-        let all = std::mem::take(&mut self.growing);
-        let (complete, growing) = all.into_iter().partition(|(_, (_, last))| last.is_some_and(&is_complete));
-        self.growing = growing;
-        let mut complete: Vec<Vec<ReceivedSpan>> = complete.into_values().map(|(spans, _)| spans).collect();
-        complete.sort_by_key(|spans| spans.iter().map(|span| span.start_unix_nano).min());
-        let mut drawing = String::new();
-        for spans in complete.iter().take(MOST) {
-            let id = spans.first().map_or("", |span| &span.trace_id);
-            drawing.push_str(&format!("\ntrace {id}\n{}", draw_traces_with(spans, &SHOWN)));
+        let complete = |(_, trace): &(&String, &mut Trace)| trace.state != State::Drawn && is_complete(trace.last);
+        let mut complete: Vec<_> = self.traces.iter_mut().filter(complete).collect();
+        complete.sort_by_key(|(_, trace)| trace.spans.iter().map(|span| span.start_unix_nano).min());
+        let (mut drawing, mut more) = (String::new(), 0);
+        for (number, (id, trace)) in complete.into_iter().enumerate() {
+            let again = if trace.state == State::Grown {
+                ", grown"
+            } else {
+                self.drawn.push_back(id.clone());
+                ""
+            };
+            trace.state = State::Drawn;
+            if number < MOST {
+                drawing.push_str(&format!("\ntrace {id}{again}\n{}", draw_traces_with(&trace.spans, &SHOWN)));
+            } else {
+                more += 1;
+            }
         }
-        if let Some(more) = complete.len().checked_sub(MOST).filter(|more| *more > 0) {
-            let spans: usize = complete.iter().skip(MOST).map(Vec::len).sum();
-            drawing.push_str(&format!("\nand {more} traces more at the same time, of {spans} spans\n"));
+        if more > 0 {
+            drawing.push_str(&format!("\nand {more} traces more at the same time\n"));
+        }
+        while self.drawn.len() > KEPT {
+            self.drawn.pop_front().and_then(|oldest| self.traces.remove(&oldest));
         }
         drawing
     }
@@ -60,6 +92,9 @@ const WHILE: Duration = Duration::from_secs(5);
 
 /// So many are drawn at a time.
 const MOST: usize = 20;
+
+/// So many that were drawn are kept, to be drawn again whole when they grow.
+const KEPT: usize = 1000;
 
 /// An attribute for the drawing only: how long a span is.
 const TOOK: &str = "took";

@@ -9,7 +9,7 @@ sources=${CARGO_HOME:-$HOME/.cargo}/registry/src
 texts=$(mktemp -d)
 trap 'rm -rf "$texts"' EXIT
 
-cargo tree --locked --offline "${SHIPPED[@]/#/-p}" --edges normal,no-proc-macro --target x86_64-unknown-linux-gnu \
+cargo tree --locked "${SHIPPED[@]/#/-p}" --edges normal,no-proc-macro --target x86_64-unknown-linux-gnu \
     --prefix none --format '{p}|{l}|{r}' | sed -E 's/ \(\*\)$//; s/ \(\*\)\|/|/' | sed '/^$/d; /(\//d' | sort -u >"$texts/.list"
 
 cat <<'INTRODUCTION'

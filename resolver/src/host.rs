@@ -62,6 +62,8 @@ pub(crate) fn has_go_code() -> bool {
 /// another.
 ///
 /// Such a program exports the functions that native modules are written against. Looked up once, at the first call.
+///
+/// `interceptor/RATIONALE.md`: "Why is Node.js recognised, and its messages only received?"
 pub(crate) fn is_node() -> bool {
     static IS: OnceLock<bool> = OnceLock::new();
     // SAFETY: looks up a NUL-terminated name.

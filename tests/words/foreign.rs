@@ -26,7 +26,7 @@ pub use forwarding::{FORWARDING, forwarding_in_rust};
 pub use go::{GoBuild, go_program};
 pub use library::{build_folder, library};
 pub use node::node_modules;
-pub use python::python;
+pub use python::{python, python_with};
 pub use rounds::{Rounds, run_rounds};
 pub use skip::skip;
 pub use surroundings::{Door, Surroundings, run};

@@ -14,6 +14,8 @@ pub struct Rounds {
     pub receives: usize,
     /// Different ids among them all.
     pub ids: usize,
+    /// Spans of consumed messages that are children of a sent message's span, each of another one's.
+    pub connected: usize,
     /// KiB that were resident at the end of each round, when nothing was in hand.
     pub resident: Vec<i64>,
 }
@@ -27,17 +29,20 @@ pub fn run_rounds(surroundings: &Surroundings, command: &mut Command, rounds: us
     let folder = tempfile::tempdir().unwrap();
     let done = |round: usize| folder.path().join(round.to_string());
     command.env("ROUND_DONE", format!("{}/", folder.path().display()));
-    let (mut sends, mut receives, mut ids) = (0, 0, HashSet::new());
+    let (mut sends, mut receives, mut ids, mut parents) = (HashSet::new(), 0, HashSet::new(), HashSet::new());
     let mut take = || {
         for span in surroundings.take_spans() {
             match span.kind.as_str() {
-                "producer" => sends += 1,
-                "consumer" => receives += 1,
+                "producer" => drop(sends.insert(span.span_id.clone())),
+                "consumer" => {
+                    receives += 1;
+                    parents.insert(span.parent_span_id);
+                }
                 other => panic!("a span of kind {other:?}"),
             }
             ids.insert(span.span_id);
         }
-        sends + receives
+        sends.len() + receives
     };
     let ended = std::thread::scope(|scope| {
         let program = scope.spawn(|| run(command));
@@ -54,7 +59,8 @@ pub fn run_rounds(surroundings: &Surroundings, command: &mut Command, rounds: us
     ended.expect_success();
     assert_eq!(ended.stderr, "");
     let resident = ended.stdout.lines().map(|line| line.parse().unwrap()).collect();
-    Rounds { sends, receives, ids: ids.len(), resident }
+    let connected = parents.intersection(&sends).count();
+    Rounds { sends: sends.len(), receives, ids: ids.len(), connected, resident }
 }
 
 impl Rounds {

@@ -48,8 +48,15 @@ pub(crate) fn packaging(kind: &str, files: &Files, out: &Path) -> Command {
 /// here.
 #[track_caller]
 pub(crate) fn package(kind: Kind) -> Option<PathBuf> {
-    static PACKAGES: [OnceLock<Result<PathBuf, String>>; 3] = [const { OnceLock::new() }; 3];
-    PACKAGES[kind as usize].get_or_init(|| build(kind)).clone().map_err(|reason| skip(&reason)).ok()
+    static WHEEL: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    static NPM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    static DEB: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = match kind {
+        Kind::Wheel => &WHEEL,
+        Kind::Npm => &NPM,
+        Kind::Deb => &DEB,
+    };
+    built.get_or_init(|| build(kind)).clone().map_err(|reason| skip(&reason)).ok()
 }
 
 /// A kind of package.

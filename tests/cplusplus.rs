@@ -1,0 +1,49 @@
+//! Promise: programs in C++ on librdkafka++ are traced by one property or by none, and what they send while they are at a
+//! message continues its trace.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+use words::foreign::{Door, Surroundings, run, skip};
+
+#[test]
+fn both_doors_draw_one_trace_for_each_order() {
+    let Some((_folder, program)) = built() else { return };
+    let one = "shop: send orders\n  payments: process orders\n    payments: send payments\n";
+    for door in [Door::Property, Door::Preload, Door::Both] {
+        let surroundings = Surroundings::start(&["orders", "payments"], 1, CONFIGURATION);
+        let ended = run(&mut surroundings.command(door, &program));
+        ended.expect_success();
+        assert_eq!(ended.stdout, "paid: order 0\npaid: order 1\npaid: order 2\n", "{door:?}: {}", ended.stderr);
+        assert_eq!(surroundings.traces(), one.repeat(3), "{door:?}");
+    }
+}
+
+/// `tests/cpp/flow.cpp`, and the folder that it is in; none where it cannot be built.
+#[track_caller]
+fn built() -> Option<(TempDir, PathBuf)> {
+    let found = Command::new("pkg-config").args(["--exists", "rdkafka++"]).status();
+    if !found.is_ok_and(|status| status.success()) {
+        skip("pkg-config knows no rdkafka++ (Debian: librdkafka-dev)");
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("flow");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cpp/flow.cpp");
+    let mut compiler = Command::new("c++");
+    compiler.args(["-std=c++14", "-Wall", "-Werror", "-o"]).arg(&program).arg(source).arg("-lrdkafka++");
+    let compiled = compiler.output().unwrap();
+    assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+    Some((folder, program))
+}
+
+const CONFIGURATION: &str = r#"
+    [services.shop]
+    produces = ["orders"]
+    [services.payments]
+    consumes = ["orders"]
+    produces = ["payments"]
+"#;
