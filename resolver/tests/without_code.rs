@@ -334,6 +334,24 @@ fn where_threads_take_turns_at_a_consumer_a_poll_ends_nothing() {
 }
 
 #[test]
+fn a_thread_of_a_pool_that_takes_turns_at_a_consumer_is_not_at_its_message_for_ever() {
+    let program = Program::seen("");
+    program.poll(Some(&program.incoming(1)));
+    std::thread::scope(|scope| {
+        scope.spawn(|| polling(program.source, Hands::One, || ()));
+    });
+    program.send("bills");
+    std::thread::sleep(Duration::from_millis(2100));
+    program.send("heartbeats");
+    let expected = [
+        "process orders by send under the one elsewhere 01",
+        "send bills under process orders",
+        "send heartbeats a root",
+    ];
+    assert_eq!(program.drawing(), expected);
+}
+
+#[test]
 fn a_long_processing_waits_for_its_poll() {
     let program = Program::seen("");
     program.poll(Some(&program.incoming(1)));

@@ -10,6 +10,7 @@
 use std::cell::{Cell, RefCell};
 
 use super::parent::Incoming;
+use super::polls;
 use crate::batch::{CLAIM_WINDOW, EndedBy, FinishedSpan, Pipeline, WaitingPlace};
 use crate::clock;
 use crate::per_process;
@@ -79,8 +80,9 @@ impl CurrentMessage {
 
     /// What a send continues now; `None` when that is not this message, for certain or for all one knows.
     fn is_over(&self, now: u64) -> bool {
-        // Without polls nothing tells that the thread has gone on to other things, but that it takes long.
-        self.poll.is_none() && now.saturating_sub(self.since) > CLAIM_WINDOW.as_nanos() as u64
+        // Without polls, or where threads of a pool take turns at them, nothing tells that the thread has gone on to other
+        // things, but that it takes long.
+        now.saturating_sub(self.since) > CLAIM_WINDOW.as_nanos() as u64 && !self.poll.is_some_and(polls::is_latest)
     }
 
     fn incoming<'a>(&self, carried: &'a Carried) -> Incoming<'a> {

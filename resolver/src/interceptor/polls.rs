@@ -77,6 +77,11 @@ pub(super) fn under_way() -> Option<(Poll, Hands)> {
     CALL.get()
 }
 
+/// Whether nobody has asked the same source since.
+pub(super) fn is_latest(poll: Poll) -> bool {
+    count_of(poll.source).load(Ordering::Relaxed) == poll.count
+}
+
 /// Puts back what was in `cell` before, when a call ends, in whatever way: callbacks of C++ programs may throw through it.
 struct Restore<T: Copy + 'static> {
     cell: &'static LocalKey<Cell<T>>,

@@ -1,0 +1,157 @@
+//! Promise: programs in C on the system's librdkafka, be it as old as 2.0.2, are traced through both doors: every way to
+//! send, every way to receive, and a hundred thousand messages in a memory that stays as it is.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+use words::child::Ended;
+use words::draw_traces_with;
+use words::foreign::{Door, PROCESSING, Shop, Surroundings, processing_in_rust, run, run_rounds, skip};
+
+/// The program `tests/c/NAME.c`, compiled into `folder`; the test is skipped where there is no compiler or no librdkafka.
+#[track_caller]
+fn compiled(folder: &TempDir, name: &str) -> Option<PathBuf> {
+    let flags = match Command::new("pkg-config").args(["--cflags", "--libs", "rdkafka"]).output() {
+        Ok(said) if said.status.success() => String::from_utf8(said.stdout).unwrap(),
+        _ => {
+            skip("pkg-config knows no rdkafka (Debian: librdkafka-dev)");
+            return None;
+        }
+    };
+    let program = folder.path().join(name);
+    let source = format!("{}/tests/c/{name}.c", env!("CARGO_MANIFEST_DIR"));
+    let mut compiler = Command::new("cc");
+    compiler.args(["-Wall", "-Wextra", "-Werror", "-g", &source, "-o"]).arg(&program).args(flags.split_whitespace());
+    match compiler.output() {
+        Ok(said) => assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr)),
+        Err(error) => {
+            skip(&format!("there is no C compiler (cc): {error}"));
+            return None;
+        }
+    }
+    Some(program)
+}
+
+fn ended(surroundings: &Surroundings, door: Door, program: &Path, how: &[&str]) -> Ended {
+    let ended = run(surroundings.command(door, program).args(how));
+    ended.expect_success();
+    ended
+}
+
+#[test]
+fn the_flow_draws_what_the_rust_door_draws() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(flow) = compiled(&folder, "flow") else { return };
+    for (door, shop) in [
+        (Door::Property, Shop::SaysNothing),
+        (Door::Preload, Shop::SaysWhenItIsDone),
+        (Door::Both, Shop::SaysWhenItIsDone),
+    ] {
+        let surroundings = Surroundings::start(&["orders", "payments"], 1, PROCESSING);
+        let ended = ended(&surroundings, door, &flow, &[]);
+        assert_eq!((&*ended.stdout, &*ended.stderr), ("paid: order 0\npaid: order 1\npaid: order 2\n", ""));
+        assert_eq!(surroundings.traces(), processing_in_rust(3, shop), "{door:?}");
+    }
+}
+
+#[test]
+fn every_way_to_send_is_traced_and_comes_to_what_it_comes_to_untraced() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(sends) = compiled(&folder, "sends") else { return };
+    // The last two have messages for a partition that is not there: librdkafka refuses them, tells no interceptor what
+    // became of them, and of `nowhere` gives it the application's own structs to read.
+    for (how, arrive) in
+        [("produce", 5), ("producev", 5), ("produceva", 5), ("batch", 5), ("partitions", 4), ("nowhere", 1)]
+    {
+        let untraced = Surroundings::start(&["orders"], 1, PROCESSING);
+        let said = ended(&untraced, Door::Closed, &sends, &[how]).stdout;
+        assert!(said.starts_with("taken ") && untraced.spans().is_empty(), "{how}: {said}");
+        for door in Door::TRACED {
+            let surroundings = Surroundings::start(&["orders"], 1, PROCESSING);
+            assert_eq!(ended(&surroundings, door, &sends, &[how]).stdout, said, "{how} {door:?}");
+            assert_eq!(surroundings.traces(), "shop: send orders\n".repeat(arrive), "{how} {door:?}");
+        }
+    }
+}
+
+#[test]
+fn every_way_to_receive_is_traced_and_a_parent_is_guessed_only_where_one_message_was_handed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(receives) = compiled(&folder, "receives") else { return };
+    let received = "billing: receive orders\n";
+    let many = received.repeat(10) + "billing: send payments\n";
+    let by = |ends: [&str; 2]| {
+        let processed = |end: &str| format!("billing: process orders{end}\n");
+        processed(ends[0]).repeat(9) + &processed(ends[1]) + "  billing: send payments\n"
+    };
+    let one_by_property = received.repeat(9) + "billing: process orders {end=send}\n  billing: send payments\n";
+    for (how, by_property, by_preload) in [
+        ("poll", &one_by_property, by([" {end=poll}", " {end=close}"])),
+        ("queue", &one_by_property, by([" {end=poll}", " {end=send}"])),
+        ("legacy", &one_by_property, by([" {end=poll}", " {end=send}"])),
+        ("events", &one_by_property, one_by_property.clone()),
+        ("batch", &many, many.clone()),
+        ("callback", &many, many.clone()),
+    ] {
+        for (door, expected) in [(Door::Property, by_property), (Door::Preload, &by_preload)] {
+            let surroundings = Surroundings::start(&["orders", "payments"], 1, PROCESSING);
+            surroundings.send_untraced("orders", 10);
+            let ended = ended(&surroundings, door, &receives, &[how]);
+            assert_eq!((&*ended.stdout, &*ended.stderr), ("10\n", ""), "{how} {door:?}");
+            let drawing = draw_traces_with(&surroundings.spans(), &["tracer_resolver.process.end"]);
+            assert_eq!(&drawing, expected, "{how} {door:?}");
+        }
+    }
+}
+
+#[test]
+fn memcheck_finds_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some((flow, sends)) = compiled(&folder, "flow").zip(compiled(&folder, "sends")) else { return };
+    if !Command::new("valgrind").arg("--version").output().is_ok_and(|said| said.status.success()) {
+        return skip("there is no valgrind");
+    }
+    // Errors, and memory that nothing points to any more: either ends the program with this status.
+    let options = [
+        "--quiet",
+        "--leak-check=full",
+        "--show-leak-kinds=definite",
+        "--errors-for-leak-kinds=definite",
+        "--error-exitcode=99",
+    ];
+    for (door, program, how, arrive) in [(Door::Preload, flow, None, 12), (Door::Property, sends, Some("nowhere"), 1)] {
+        let surroundings = Surroundings::start(&["orders", "payments"], 1, PROCESSING);
+        let mut command = surroundings.command(door, "valgrind");
+        let ended = run(command.args(options).arg(program).args(how));
+        assert!(ended.status.success() && ended.stderr.is_empty(), "{door:?}: {}", ended.stderr);
+        assert_eq!(surroundings.spans().len(), arrive, "{door:?}");
+    }
+}
+
+/// What is resident goes up and down by 4 MiB from round to round. Two hundred bytes that each message left behind would be
+/// 12 MiB.
+const MOST_GROWTH_KIB: i64 = 12_000;
+
+fn loaded(door: Door, how: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(load) = compiled(&folder, "load") else { return };
+    let roomy = format!("{PROCESSING}\n[backends.otlp]\nqueue_bytes = \"128MiB\"\n");
+    let surroundings = Surroundings::start(&["orders"], 8, &roomy);
+    let rounds = run_rounds(&surroundings, surroundings.command(door, load).arg(how), 5, 20_000);
+    assert_eq!((rounds.sends, rounds.receives, rounds.ids), (100_000, 100_000, 200_000));
+    assert_eq!(rounds.connected, 100_000);
+    assert!(rounds.grown() < MOST_GROWTH_KIB, "{door:?} {how}: {:?}", rounds.resident);
+}
+
+#[test]
+fn a_hundred_thousand_messages_in_batches_leave_nothing_behind() {
+    loaded(Door::Property, "many");
+}
+
+#[test]
+fn a_hundred_thousand_messages_one_by_one_leave_nothing_behind() {
+    loaded(Door::Preload, "one");
+}

@@ -1,0 +1,58 @@
+//! The flow in which one service processes order by order, sending a payment for each, with nothing of ours in its code.
+
+use std::time::Duration;
+
+use rdkafka::message::Message as _;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use tracer_resolver_rdkafka::Processing;
+
+use crate::TracedCluster;
+use crate::kafka::{assign, next_message};
+
+/// The two services of the flow: the shop orders and is paid, billing is paid for orders.
+pub const PROCESSING: &str = r#"
+    [services.shop]
+    produces = ["orders"]
+    consumes = ["payments"]
+    [services.billing]
+    consumes = ["orders"]
+    produces = ["payments"]
+"#;
+
+/// Whether the shop, which sends nothing while it is at a payment, says when it is done with it. A program without code
+/// does so only where its polls are seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shop {
+    /// It does: a payment is processed.
+    SaysWhenItIsDone,
+    /// It does not: a payment is received.
+    SaysNothing,
+}
+
+/// So many orders through the Rust door, which opens a guard for each, drawn.
+pub fn processing_in_rust(orders: usize, shop: Shop) -> String {
+    let cluster = TracedCluster::start(&["orders", "payments"], PROCESSING);
+    let resolver = &cluster.resolver;
+    let producer: BaseProducer = cluster.config(None).create().unwrap();
+    let send = |topic, payload: &str| {
+        producer.send(BaseRecord::<str, str>::to(topic).payload(payload)).unwrap();
+        producer.flush(Duration::from_secs(20)).unwrap();
+    };
+    for number in 0..orders {
+        send("orders", &format!("order {number}"));
+    }
+    let to_pay = assign(&cluster.config(Some("billing")), "orders");
+    for _ in 0..orders {
+        let order = next_message(&to_pay);
+        let _processing = Processing::start_for(resolver, None, &order);
+        send("payments", &format!("paid: {}", String::from_utf8_lossy(order.payload().unwrap())));
+    }
+    let paid = assign(&cluster.config(Some("shop")), "payments");
+    for _ in 0..orders {
+        let payment = next_message(&paid);
+        if shop == Shop::SaysWhenItIsDone {
+            drop(Processing::start_for(resolver, None, &payment));
+        }
+    }
+    cluster.traces()
+}
