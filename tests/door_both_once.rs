@@ -58,6 +58,12 @@ fn a_client_that_another_copy_of_the_library_traces_is_left_to_it() {
     let traces = surroundings.traces();
     assert_eq!(traces.lines().count(), 2, "{traces}");
     assert_eq!((&*ended.stdout, &*ended.stderr), ("orders: a trace\n", ""));
+
+    // Both preloaded: each has to find what is behind the other.
+    let both = format!("{}:{}", copy.display(), library().display());
+    let ended = run(surroundings.command(Door::Preload, &program).env("LD_PRELOAD", both));
+    ended.expect_success();
+    assert_eq!((&*ended.stdout, &*ended.stderr), ("orders: a trace\n", ""));
 }
 
 /// Runs the program with `plugin` in a memory file of this name, and our library preloaded.

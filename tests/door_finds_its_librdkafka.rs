@@ -12,7 +12,7 @@ use std::path::Path;
 use words::child::Ended;
 use words::draw_traces;
 use words::fake_librdkafka::Workshop;
-use words::foreign::{Door, Surroundings, run, skip};
+use words::foreign::{Door, Surroundings, library, run, skip};
 
 const CONFIGURATION: &str = "[services.shop]\ntopics = [\"*\"]\nambient = \"off\"";
 const TRACED: &str = "shop: send orders\n  shop: receive orders\n";
@@ -176,4 +176,25 @@ fn a_client_that_is_created_by_a_jump_to_rd_kafka_new_is_traced_and_above_all_cr
     let program = workshop.build("calling_jumping", &["calling_jumping.c"]);
     let (ended, traces) = trace(Door::Preload, &program, &[jumping.as_os_str()]);
     assert_eq!((&*traces, &*ended.stdout, &*ended.stderr), ("shop: send orders\n", "", ""));
+}
+
+#[test]
+fn another_library_that_wraps_the_same_functions_is_called_whichever_is_preloaded_first() {
+    let workshop = match Workshop::open() {
+        Ok(workshop) => workshop,
+        Err(reason) => return skip(&reason),
+    };
+    workshop.librdkafka("kafka", &[]);
+    let link = workshop.linked_with("kafka");
+    let program = workshop.build("program", &["program.c", "run.c", &link[0], &link[1], &link[2]]);
+    let shim = workshop.build("shim.so", &["-shared", "-fPIC", "shim.c"]).display().to_string();
+    let ours = library().display().to_string();
+    let surroundings = Surroundings::start(&[], 1, CONFIGURATION);
+    // Without `passed_it_on` in `resolver/librdkafka/src/preload_door/real.rs` the second calls itself for ever.
+    for both in [format!("{ours}:{shim}"), format!("{shim}:{ours}")] {
+        let ended = run(surroundings.command(Door::Preload, &program).env("LD_PRELOAD", &both));
+        ended.expect_success();
+        assert_eq!((&*ended.stdout, &*ended.stderr), ("orders: a trace\n2 clients, 1 polls\n", ""), "{both}");
+        assert_eq!(surroundings.traces(), "shop: send orders\n  shop: process orders\n", "{both}");
+    }
 }

@@ -17,5 +17,12 @@ pub fn skip(reason: &str) {
 /// What a test needs, or `None` when it cannot be had here, with the reason said as [`skip`] does.
 #[track_caller]
 pub(crate) fn or_skip<T>(needed: Result<T, String>) -> Option<T> {
-    needed.map_err(|reason| skip(&reason)).ok()
+    // No closure: the caller's place would be lost in it.
+    match needed {
+        Ok(needed) => Some(needed),
+        Err(reason) => {
+            skip(&reason);
+            None
+        }
+    }
 }

@@ -1,10 +1,8 @@
 //! The functions of librdkafka that are used here, by name.
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 
-use tracer_resolver::interceptor::{KafkaApi, RdKafka, RdKafkaConf, RdKafkaMessage, RdKafkaTopic};
-
-use crate::preload_door::RdKafkaQueue;
+use tracer_resolver::interceptor::{KafkaApi, RdKafkaConf};
 
 /// All that is looked up in one librdkafka.
 #[derive(Debug)]
@@ -123,23 +121,11 @@ functions! {
         rd_kafka_event_message_array,
     ]
     own {
-        new = rd_kafka_new: unsafe extern "C-unwind" fn(c_int, *mut RdKafkaConf, *mut c_char, usize) -> *mut RdKafka,
         conf_new = rd_kafka_conf_new: unsafe extern "C" fn() -> *mut RdKafkaConf,
         conf_dup = rd_kafka_conf_dup: unsafe extern "C" fn(*const RdKafkaConf) -> *mut RdKafkaConf,
         conf_destroy = rd_kafka_conf_destroy: unsafe extern "C" fn(*mut RdKafkaConf),
         /// `0xMMmmrrxx`.
         version = rd_kafka_version: unsafe extern "C" fn() -> c_int,
-        consumer_poll = rd_kafka_consumer_poll: unsafe extern "C-unwind" fn(*mut RdKafka, c_int) -> *mut RdKafkaMessage,
-        consume = rd_kafka_consume: unsafe extern "C-unwind" fn(*mut RdKafkaTopic, i32, c_int) -> *mut RdKafkaMessage,
-        consume_queue = rd_kafka_consume_queue:
-            unsafe extern "C-unwind" fn(*mut RdKafkaQueue, c_int) -> *mut RdKafkaMessage,
-        consume_batch = rd_kafka_consume_batch:
-            unsafe extern "C-unwind" fn(*mut RdKafkaTopic, i32, c_int, *mut *mut RdKafkaMessage, usize) -> isize,
-        consume_batch_queue = rd_kafka_consume_batch_queue:
-            unsafe extern "C-unwind" fn(*mut RdKafkaQueue, c_int, *mut *mut RdKafkaMessage, usize) -> isize,
-        consumer_close = rd_kafka_consumer_close: unsafe extern "C-unwind" fn(*mut RdKafka) -> c_int,
-        destroy = rd_kafka_destroy: unsafe extern "C-unwind" fn(*mut RdKafka),
-        destroy_flags = rd_kafka_destroy_flags: unsafe extern "C-unwind" fn(*mut RdKafka, c_int),
     }
 }
 

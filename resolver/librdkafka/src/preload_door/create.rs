@@ -9,7 +9,7 @@ use tracer_resolver::interceptor::{RdKafka, RdKafkaConf, RdKafkaError, only_try,
 use super::{already_traced, failed_configurations, real};
 use crate::contained::contained;
 use crate::errstr;
-use crate::librdkafka::{Librdkafka, Own};
+use crate::librdkafka::Own;
 use crate::tracing::{self, Refused};
 
 /// A client is created: it is traced, and then its creation is librdkafka's.
@@ -27,16 +27,17 @@ pub unsafe extern "C-unwind" fn rd_kafka_new(
     errstr: *mut c_char,
     errstr_size: usize,
 ) -> *mut RdKafka {
-    let librdkafka = real::called(c"rd_kafka_new");
-    let Some((librdkafka, new)) = librdkafka.and_then(|found| Some((found, found.own().new?))) else {
+    let Some(address) = real::reached(c"rd_kafka_new") else {
         let why = "no librdkafka was found for this call of rd_kafka_new";
         // SAFETY: the caller's buffer of that size.
         unsafe { errstr::write(errstr, errstr_size, why) };
         set_errno(libc::ENOSYS);
         return ptr::null_mut();
     };
+    // SAFETY: the address of that function, under the declaration that `rdkafka.h` has of it.
+    let new = unsafe { std::mem::transmute::<*const (), New>(ptr::with_exposed_provenance(address)) };
     // SAFETY: `conf` is null, or a configuration of that librdkafka that is the caller's.
-    let prepared = contained(Ok(None), || unsafe { Prepared::new(librdkafka, conf) });
+    let prepared = contained(Ok(None), || unsafe { Prepared::new(conf) });
     match prepared {
         // SAFETY: the caller's own arguments.
         Ok(None) => unsafe { new(kind, conf, errstr, errstr_size) },
@@ -70,11 +71,16 @@ pub unsafe extern "C-unwind" fn rd_kafka_conf_destroy(conf: *mut RdKafkaConf) {
         return;
     }
     // Without it the configuration is not freed, which is the lesser evil.
-    if let Some(destroy) = real::called(c"rd_kafka_conf_destroy").and_then(|found| found.own().conf_destroy) {
+    if let Some(address) = real::reached(c"rd_kafka_conf_destroy") {
+        // SAFETY: the address of that function, under the declaration that `rdkafka.h` has of it.
+        let destroy = unsafe { std::mem::transmute::<*const (), ConfDestroy>(ptr::with_exposed_provenance(address)) };
         // SAFETY: the caller's own argument.
         unsafe { destroy(conf) }
     }
 }
+
+type New = unsafe extern "C-unwind" fn(c_int, *mut RdKafkaConf, *mut c_char, usize) -> *mut RdKafka;
+type ConfDestroy = unsafe extern "C-unwind" fn(*mut RdKafkaConf);
 
 /// The configuration of a client that is being created, and is to be traced.
 struct Prepared {
@@ -102,9 +108,10 @@ impl Prepared {
     ///
     /// # Safety
     ///
-    /// `conf` is null, or a configuration of `librdkafka` that no client uses yet.
-    unsafe fn new(librdkafka: &'static Librdkafka, conf: *mut RdKafkaConf) -> Result<Option<Self>, Refused> {
+    /// `conf` is null, or a configuration of the caller's librdkafka that no client uses yet.
+    unsafe fn new(conf: *mut RdKafkaConf) -> Result<Option<Self>, Refused> {
         let Some(resolver) = tracing::resolver()? else { return Ok(None) };
+        let Some(librdkafka) = real::librdkafka() else { return Ok(None) };
         let Some(api) = tracing::api(resolver, librdkafka)? else { return Ok(None) };
         let own = librdkafka.own();
         // SAFETY: it takes nothing.

@@ -6,6 +6,7 @@
 
 use std::ffi::{CStr, c_int};
 use std::ptr;
+use std::sync::atomic::AtomicUsize;
 
 use tracer_resolver::interceptor::{Hands, RdKafka, RdKafkaMessage, RdKafkaTopic, closing, polling};
 
@@ -26,7 +27,7 @@ macro_rules! wrappers {
     ($(
         $(#[$doc:meta])*
         fn $name:ident($first:ident: $first_type:ty $(, $argument:ident: $argument_type:ty)*) -> $result:ty
-            = $field:ident from $which:ident, $tell:expr, else $nothing:expr;
+            = $how_often:ident, $tell:expr, else $nothing:expr;
     )*) => {$(
         $(#[$doc])*
         ///
@@ -39,11 +40,29 @@ macro_rules! wrappers {
                 Ok(name) => name,
                 Err(_) => c"",
             };
-            let Some(real) = real::$which(NAME).and_then(|librdkafka| librdkafka.own().$field) else { return $nothing };
+            let Some(address) = find!($how_often, NAME) else { return $nothing };
+            let address = ptr::with_exposed_provenance::<()>(address);
+            // SAFETY: the address of that function, under the declaration that `rdkafka.h` has of it.
+            let real = unsafe {
+                std::mem::transmute::<*const (), unsafe extern "C-unwind" fn($first_type $(, $argument_type)*) -> $result>(
+                    address,
+                )
+            };
             // SAFETY: the caller's own arguments.
             $tell($first.addr(), || unsafe { real($first $(, $argument)*) })
         }
     )*};
+}
+
+/// The real function: called for every message, or once in a client's life.
+macro_rules! find {
+    (often, $name:expr) => {{
+        static KNOWN: AtomicUsize = AtomicUsize::new(0);
+        real::reached_often($name, &KNOWN)
+    }};
+    (once, $name:expr) => {
+        real::reached($name)
+    };
 }
 
 fn asks_for_one<T>(source: usize, poll: impl FnOnce() -> T) -> T {
@@ -57,30 +76,30 @@ fn asks_for_many<T>(source: usize, poll: impl FnOnce() -> T) -> T {
 wrappers! {
     /// Asks a consumer for its next message. Null when there is no such function.
     fn rd_kafka_consumer_poll(rk: *mut RdKafka, timeout_ms: c_int) -> *mut RdKafkaMessage
-        = consumer_poll from met, asks_for_one, else ptr::null_mut();
+        = often, asks_for_one, else ptr::null_mut();
     /// Asks a partition for its next message. Null when there is no such function.
     fn rd_kafka_consume(rkt: *mut RdKafkaTopic, partition: i32, timeout_ms: c_int) -> *mut RdKafkaMessage
-        = consume from met, asks_for_one, else ptr::null_mut();
+        = often, asks_for_one, else ptr::null_mut();
     /// Asks a queue for its next message. Null when there is no such function.
     fn rd_kafka_consume_queue(queue: *mut RdKafkaQueue, timeout_ms: c_int) -> *mut RdKafkaMessage
-        = consume_queue from met, asks_for_one, else ptr::null_mut();
+        = often, asks_for_one, else ptr::null_mut();
     /// Asks a partition for messages. -1 when there is no such function.
     fn rd_kafka_consume_batch(
         rkt: *mut RdKafkaTopic, partition: i32, timeout_ms: c_int, messages: *mut *mut RdKafkaMessage, size: usize
     ) -> isize
-        = consume_batch from met, asks_for_many, else -1;
+        = often, asks_for_many, else -1;
     /// Asks a queue for messages. -1 when there is no such function.
     fn rd_kafka_consume_batch_queue(
         queue: *mut RdKafkaQueue, timeout_ms: c_int, messages: *mut *mut RdKafkaMessage, size: usize
     ) -> isize
-        = consume_batch_queue from met, asks_for_many, else -1;
+        = often, asks_for_many, else -1;
     /// Closes a consumer. `RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED` when there is no such function.
     fn rd_kafka_consumer_close(rk: *mut RdKafka) -> c_int
-        = consumer_close from called, closing, else NOT_IMPLEMENTED;
+        = once, closing, else NOT_IMPLEMENTED;
     /// Destroys a client. Nothing happens when there is no such function.
     fn rd_kafka_destroy(rk: *mut RdKafka) -> ()
-        = destroy from called, closing, else Default::default();
+        = once, closing, else Default::default();
     /// Destroys a client. Nothing happens when there is no such function.
     fn rd_kafka_destroy_flags(rk: *mut RdKafka, flags: c_int) -> ()
-        = destroy_flags from called, closing, else Default::default();
+        = once, closing, else Default::default();
 }

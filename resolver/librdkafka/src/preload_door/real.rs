@@ -1,6 +1,7 @@
-//! Which librdkafka the calling code means.
+//! Which function the calling code means: what it would have reached without us.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_void};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::already_traced;
 use crate::caller::{callers, is_ours};
@@ -9,18 +10,29 @@ use crate::librdkafka::Librdkafka;
 use crate::module::Module;
 use crate::stderr_log;
 
-/// The only librdkafka of this process, as far as one was met; else the one whose `name` the calling code would have
-/// reached without us. An atomic load when there is one only, microseconds when there are several.
+/// [`reached`], for what is called for every message: while one librdkafka was met, all callers mean the same, which is
+/// kept in `known`. Two atomic loads then, else microseconds.
 #[inline]
-pub(super) fn met(name: &CStr) -> Option<&'static Librdkafka> {
-    Librdkafka::only_one().or_else(|| called(name))
+pub(super) fn reached_often(name: &CStr, known: &AtomicUsize) -> Option<usize> {
+    if Librdkafka::only_one().is_none() {
+        return reached(name);
+    }
+    match known.load(Ordering::Relaxed) {
+        0 => {
+            let address = reached(name)?;
+            known.store(address, Ordering::Relaxed);
+            Some(address)
+        }
+        address => Some(address),
+    }
 }
 
-/// The librdkafka whose `name` the calling code would have reached without us. Costs microseconds.
+/// The address that the calling code would have reached by `name` without us. Costs microseconds.
 ///
-/// For what is done once in a client's life. `None`, and one line of error, when there is none.
+/// Usually that of a librdkafka; or of another library that wraps it as we do. `None`, and one line of error, when there
+/// is none.
 #[cold]
-pub(super) fn called(name: &CStr) -> Option<&'static Librdkafka> {
+pub(super) fn reached(name: &CStr) -> Option<usize> {
     contained(None, || {
         let mut callers = callers().filter_map(Module::containing);
         let nearest = callers.next().and_then(|caller| reached_from(&caller, name));
@@ -29,22 +41,28 @@ pub(super) fn called(name: &CStr) -> Option<&'static Librdkafka> {
             .or_else(|| in_the_only_module(name))
             .or_else(|| callers.find_map(|caller| reached_from(&caller, name)))
             .or_else(|| next(name));
-        let found = address.and_then(Module::containing);
-        if found.is_none() {
+        if address.is_none() {
             stderr_log::start();
             log::error!(
-                "{} was called, and there is no librdkafka that has it in sight of the caller",
+                "{} was called, and no librdkafka that has it is in the caller's sight",
                 name.to_string_lossy()
             );
         }
-        found.map(Librdkafka::within)
+        address
     })
+}
+
+/// The librdkafka that the calling code uses. By a function that nobody has a reason to wrap.
+pub(super) fn librdkafka() -> Option<&'static Librdkafka> {
+    contained(None, || reached(c"rd_kafka_conf_new").and_then(Module::containing).map(Librdkafka::within))
 }
 
 /// What `caller` would have reached by `name`: what it contains or depends on itself, else what is global.
 fn reached_from(caller: &Module, name: &CStr) -> Option<usize> {
     let reached = caller.open()?.symbol(name)?;
-    if is_ours(reached) { next(name) } else { Some(reached) }
+    // What the whole process finds first, and yet the call came to us, has passed it on: it wraps `name` as we do.
+    let passed_it_on = || look_up(libc::RTLD_DEFAULT, name) == Some(reached);
+    if is_ours(reached) || passed_it_on() { next(name) } else { Some(reached) }
 }
 
 /// `name` in the one module that has it, if there is just one besides this library and its copies.
@@ -61,7 +79,11 @@ fn in_the_only_module(name: &CStr) -> Option<usize> {
 
 /// The one behind this library, in the order in which the dynamic linker searches. Takes no memory.
 pub(super) fn next(name: &CStr) -> Option<usize> {
-    // SAFETY: a NUL-terminated name.
-    let address = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) }.addr();
+    look_up(libc::RTLD_NEXT, name)
+}
+
+fn look_up(place: *mut c_void, name: &CStr) -> Option<usize> {
+    // SAFETY: a place that `dlsym` knows by itself, and a NUL-terminated name.
+    let address = unsafe { libc::dlsym(place, name.as_ptr()) }.addr();
     (address != 0).then_some(address)
 }
