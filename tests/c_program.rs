@@ -135,6 +135,7 @@ fn memcheck_finds_nothing() {
 /// 12 MiB.
 const MOST_GROWTH_KIB: i64 = 12_000;
 
+#[track_caller]
 fn loaded(door: Door, how: &str) {
     let folder = tempfile::tempdir().unwrap();
     let Some(load) = compiled(&folder, "load") else { return };

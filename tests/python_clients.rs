@@ -24,6 +24,7 @@ struct Run {
 }
 
 /// Runs `tests/python/PROGRAM` where so many orders wait.
+#[track_caller]
 fn traced(door: Door, orders: usize, program: &[&str]) -> Option<Run> {
     let surroundings = Surroundings::start(&["orders", "payments"], 1, CONFIGURATION);
     surroundings.send_untraced("orders", orders);
@@ -31,6 +32,7 @@ fn traced(door: Door, orders: usize, program: &[&str]) -> Option<Run> {
     Some(Run { stdout, drawing: draw_traces_with(&surroundings.spans(), &[END]) })
 }
 
+#[track_caller]
 fn ended(surroundings: &Surroundings, door: Door, program: &[&str]) -> Option<Ended> {
     let mut command = surroundings.command(door, python()?);
     command.arg(format!("tests/python/{}", program[0])).args(&program[1..]);

@@ -16,6 +16,7 @@ const CONFIGURATION: &str = r#"
 "#;
 
 /// Runs `endings.py` through `door`: how it ended, and how many spans arrived.
+#[track_caller]
 fn ended(door: Door, how: &[&str]) -> Option<(Ended, usize)> {
     let surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
     let ended = run(surroundings.command(door, python()?).arg("tests/python/endings.py").args(how));
@@ -23,6 +24,7 @@ fn ended(door: Door, how: &[&str]) -> Option<(Ended, usize)> {
 }
 
 /// Runs it through both doors: each time it ends as untraced, and so many spans arrive.
+#[track_caller]
 fn ends_as_untraced(how: &[&str], status: ExitStatus, spans: usize) {
     let Some((untraced, _)) = ended(Door::Closed, how) else { return };
     assert_eq!(untraced.status, status, "{untraced:?}");

@@ -15,6 +15,7 @@ const CONFIGURATION: &str = r#"
 "#;
 
 /// What `tests/python/PROGRAM` printed, and its spans; it has ended well, without a word on stderr.
+#[track_caller]
 fn traced(door: Door, program: &[&str]) -> Option<(String, Vec<ReceivedSpan>)> {
     let surroundings = Surroundings::start(&["parent", "child"], 1, CONFIGURATION);
     let mut command = surroundings.command(door, python()?);

@@ -16,6 +16,7 @@ const CONFIGURATION: &str = r#"
 /// hundred bytes that each message left behind would be 12 MiB.
 const MOST_GROWTH_KIB: i64 = 12_000;
 
+#[track_caller]
 fn loaded(door: Door, how: &str) {
     let Some(python) = python() else { return };
     let surroundings = Surroundings::start(&["orders"], 8, CONFIGURATION);
