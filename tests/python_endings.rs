@@ -114,6 +114,9 @@ fn a_collector_that_is_not_there_delays_no_end_for_long() {
             let ended = run(surroundings.command(door, &python).args(["tests/python/endings.py", how]));
             assert_eq!((ended.status, &*ended.stdout), (exited(status), "sent\n"), "{door:?}: {}", ended.stderr);
             assert!(ended.took < Duration::from_secs(20), "{door:?} {how}: {:?}", ended.took);
+            // `_exit()` by property is not seen, and what it loses is not either.
+            let told = ended.stderr.contains("110 spans were not taken in the time that is left at the end");
+            assert_eq!(told, how != "_exit" || door == Door::Preload, "{door:?} {how}: {}", ended.stderr);
         }
     }
 }
@@ -127,6 +130,7 @@ fn a_collector_that_never_answers_delays_no_end_for_long() {
         let ended = run(surroundings.command(door, python).args(["tests/python/endings.py", "exit"]));
         assert_eq!(ended.status, exited(3), "{door:?}: {}", ended.stderr);
         assert!(ended.took < Duration::from_secs(20), "{door:?}: {:?}", ended.took);
+        assert!(!surroundings.collector.server().requests().is_empty(), "{door:?}: it was tried");
     }
 }
 
