@@ -82,13 +82,8 @@ impl SpanFlags {
 
     /// How the end of a processing that nobody's code marks was found, if it was.
     pub(crate) fn ended_by(self) -> Option<EndedBy> {
-        match (self.0 & Self::ENDED_BY) >> 4 {
-            1 => Some(EndedBy::Send),
-            2 => Some(EndedBy::Poll),
-            3 => Some(EndedBy::Close),
-            4 => Some(EndedBy::Commit),
-            _ => None,
-        }
+        let number = (self.0 & Self::ENDED_BY) >> 4;
+        EndedBy::ALL.into_iter().find(|by| *by as u8 == number)
     }
 
     pub(crate) fn set_ended_by(&mut self, by: EndedBy) {
@@ -119,6 +114,8 @@ pub(crate) enum EndedBy {
 }
 
 impl EndedBy {
+    pub(crate) const ALL: [Self; 4] = [Self::Send, Self::Poll, Self::Close, Self::Commit];
+
     /// The value of the attribute `tracer_resolver.process.end`.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -3,9 +3,9 @@
 
 #![forbid(unsafe_code)]
 
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
-use super::record::{FinishedSpan, Outcome, SpanFlags, SpanKind};
+use super::record::{EndedBy, FinishedSpan, Outcome, SpanFlags, SpanKind};
 use super::span_writer::{Field, SpanWriter, varint};
 
 /// What a route's spans have in common.
@@ -118,7 +118,7 @@ impl RouteTemplates {
             });
         }
         if let Some(by) = span.flags.ended_by() {
-            SpanWriter::new(out).string_attribute(Field::ATTRIBUTES, "tracer_resolver.process.end", by.name());
+            out.extend_from_slice(end_found_by(by));
         }
         if span.link_span_id != [0; 8] {
             out.extend_from_slice(&link(span));
@@ -129,6 +129,20 @@ impl RouteTemplates {
         out.extend_from_slice(extra);
         set_length(out, opened);
     }
+}
+
+/// The attribute that says how the end of a processing was found.
+fn end_found_by(by: EndedBy) -> &'static [u8] {
+    static ENCODED: LazyLock<[Vec<u8>; EndedBy::ALL.len()]> = LazyLock::new(|| {
+        EndedBy::ALL.map(|by| {
+            let mut encoded = Vec::new();
+            let mut span = SpanWriter::new(&mut encoded);
+            span.string_attribute(Field::ATTRIBUTES, "tracer_resolver.process.end", by.name());
+            encoded
+        })
+    });
+    let place = EndedBy::ALL.iter().position(|known| *known == by);
+    place.and_then(|place| ENCODED.get(place)).map_or(&[], Vec::as_slice)
 }
 
 /// Fills in the length of the `spans` field that opened at `opened`: two bytes suffice from 128 to 16 383, and are then

@@ -7,7 +7,7 @@
 //! its result is kept, with the return addresses that it was read from: where the same ones stand at the same places
 //! of the stack, it is the same call.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::ffi::{c_int, c_void};
 
 /// Whether the message that is being handed over on the calling thread comes by a call that hands over one.
@@ -18,23 +18,33 @@ use std::ffi::{c_int, c_void};
 pub(super) fn hands_over_one(one: &[usize], many: &[usize]) -> bool {
     let marker = 0_u8;
     let here = (&raw const marker).addr();
-    KNOWN.with(|known| {
-        if let Some(site) = known.iter().map(Cell::get).find(|site| site.is_here(here)) {
-            return site.one;
+    // A thread whose locals are gone, or a hand-over within a walk, which there is not, recognise nothing.
+    let known = KNOWN.try_with(|known| {
+        let mut known = known.try_borrow_mut().ok()?;
+        if let Some(site) = known.sites.iter().find(|site| site.is_here(here)) {
+            return Some(site.one);
         }
-        if IN_VAIN.get() >= PATIENCE {
-            return false;
+        if known.in_vain >= PATIENCE {
+            return None;
         }
         let (site, recognised) = walk(one, many, here);
-        if !recognised {
-            IN_VAIN.set(IN_VAIN.get() + 1);
+        known.in_vain += u32::from(!recognised);
+        let oldest = known.next % SITES;
+        known.next = known.next.wrapping_add(1);
+        if let Some(place) = known.sites.get_mut(oldest) {
+            *place = site;
         }
-        let next = NEXT.replace(NEXT.get().wrapping_add(1));
-        if let Some(place) = known.get(next as usize % SITES) {
-            place.set(site);
-        }
-        site.one
-    })
+        Some(site.one)
+    });
+    known.ok().flatten().unwrap_or(false)
+}
+
+/// The calls that a thread has made.
+struct Known {
+    sites: [Site; SITES],
+    next: usize,
+    /// Walks that recognised nothing.
+    in_vain: u32,
 }
 
 /// A call that was recognised, by the stack from our own frame up to it.
@@ -64,9 +74,9 @@ const PATIENCE: u32 = 256;
 const NO_FRAME: Frame = Frame { at: 0, returns_to: 0 };
 const NO_SITE: Site = Site { here: 0, one: false, frames: [NO_FRAME; FRAMES], depth: 0 };
 
-thread_local!(static KNOWN: [Cell<Site>; SITES] = const { [const { Cell::new(NO_SITE) }; SITES] });
-thread_local!(static NEXT: Cell<u32> = const { Cell::new(0) });
-thread_local!(static IN_VAIN: Cell<u32> = const { Cell::new(0) });
+thread_local!(static KNOWN: RefCell<Known> = const {
+    RefCell::new(Known { sites: [NO_SITE; SITES], next: 0, in_vain: 0 })
+});
 
 impl Site {
     #[inline]

@@ -100,8 +100,10 @@ fn count_of(source: usize) -> &'static AtomicU64 {
 }
 
 /// Calls for messages, by the address that was asked. Where two share a counter, each looks like another thread to the
-/// other, and then no end is claimed. Only ever grow.
-static COUNTS: [AtomicU64; 256] = [const { AtomicU64::new(0) }; 256];
+/// other, and then no end is claimed: of two consumers that happens to one pair in 16,384. Only ever grow. Memory is
+/// taken by the pages that are used.
+static COUNTS: [AtomicU64; COUNTERS] = [const { AtomicU64::new(0) }; COUNTERS];
+const COUNTERS: usize = 16_384;
 
 thread_local!(static CALL: Cell<Option<(Poll, Hands)>> = const { Cell::new(None) });
 thread_local!(static SEEN: Cell<bool> = const { Cell::new(false) });
