@@ -1,6 +1,8 @@
 """Sends messages and consumes each one, in chunks; prints how many it did a second. Knows nothing of tracing.
 
-    python program.py MESSAGES
+    python program.py MESSAGES RATE
+
+RATE is how many it tries a second; 0 is as fast as it can.
 """
 
 import os
@@ -13,7 +15,7 @@ PARTITIONS = 16
 PAYLOAD = bytes(100)
 
 
-def main(messages):
+def main(messages, rate):
     cluster = {"bootstrap.servers": os.environ["KAFKA"]}
     # A consumer waits half a second for a chunk that is not there yet, unless it is told to ask again sooner.
     reading = {"group.id": "bench", "enable.auto.commit": False, "fetch.wait.max.ms": 10}
@@ -21,10 +23,12 @@ def main(messages):
     consumer = confluent_kafka.Consumer({**cluster, **reading})
     beginning = confluent_kafka.OFFSET_BEGINNING
     consumer.assign([confluent_kafka.TopicPartition("bench", number, beginning) for number in range(PARTITIONS)])
-    # Less than a producer's queue and the cluster's partitions hold.
-    chunk = min(messages, 50_000)
+    # Less than a producer's queue and the cluster's partitions hold; ten a second, when there is a rate.
+    chunk = min(messages, rate // 10 if rate else 50_000)
     started = time.perf_counter()
     for sent in range(0, messages, chunk):
+        if rate:
+            time.sleep(max(0, started + sent / rate - time.perf_counter()))
         for number in range(sent, sent + chunk):
             producer.produce("bench", PAYLOAD, partition=number % PARTITIONS)
         if producer.flush(60) != 0:
@@ -38,4 +42,4 @@ def main(messages):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), int(sys.argv[2]))

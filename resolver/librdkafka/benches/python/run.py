@@ -1,9 +1,9 @@
-"""What tracing costs a Python program: untraced, traced by libtracer_interceptors.so, and by OpenTelemetry's instrumentation.
+"""What tracing costs a Python program: untraced, by libtracer_interceptors.so, and by OpenTelemetry's instrumentation.
 
-    python3 run.py [--messages N] [--rounds N] [--quick] [--playground FILE] [--library FILE] [--environment FOLDER]
+    python3 run.py [--messages N] [--rounds N] [--rate N] [--queue SIZE] [--without-opentelemetry] [--quick]
 
-The three take turns. Each has a cluster and a collector of its own, in another process, whose cost is not counted. Fails
-when a span of ours does not arrive. README.md says what is measured.
+The three take turns. Each has a cluster and a collector of its own, in another process, whose cost is not counted.
+Fails when a span of ours does not arrive. README.md says what is measured.
 """
 
 import argparse
@@ -21,19 +21,20 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 BUILT = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE.parents[3] / "target"))
 
-# A way: its name, and how many spans it makes of a message that is sent and consumed. OpenTelemetry makes `send`, `recv`
-# and `process`.
+# A way: its name, and how many spans it makes of a message that is sent and consumed. OpenTelemetry makes `send`,
+# `recv` and `process`.
 UNTRACED, OURS, OPENTELEMETRY = ("untraced", 0), ("tracer-resolver", 2), ("OpenTelemetry", 3)
 
 
 def main():
     options = parsed_options()
     python = environment(options.environment)
-    ways = [UNTRACED, OURS, OPENTELEMETRY]
+    ways = [UNTRACED, OURS] if options.without_opentelemetry else [UNTRACED, OURS, OPENTELEMETRY]
     runs = {way: [] for way in ways}
     for number in range(options.rounds):
         # No way is always the first, when the machine may be cooler.
-        for way in ways[number % 3 :] + ways[: number % 3]:
+        first = number % len(ways)
+        for way in ways[first:] + ways[:first]:
             runs[way].append(measured(way, python, options))
             print(f"round {number + 1}: {way[0]}: {runs[way][-1]}", file=sys.stderr)
     print(table(runs, options.messages))
@@ -44,8 +45,11 @@ def main():
 
 def parsed_options():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--messages", type=int, default=1_000_000, help="a multiple of 50000 (default: %(default)s)")
+    options.add_argument("--messages", type=int, default=1_000_000, help="whole chunks of 50000, or of a tenth of RATE")
     options.add_argument("--rounds", type=int, default=5, help="of all three (default: %(default)s)")
+    options.add_argument("--rate", type=int, default=0, help="messages to try a second (default: as many as go)")
+    options.add_argument("--queue", default="512MiB", help="our queue_bytes (default: %(default)s)")
+    options.add_argument("--without-opentelemetry", action="store_true", help="untraced and ours only")
     options.add_argument("--quick", action="store_true", help="one round of 5000 messages, to see that it works")
     options.add_argument("--playground", default=BUILT / "release/examples/playground", help="default: %(default)s")
     options.add_argument("--library", default=BUILT / "release/libtracer_interceptors.so", help="default: %(default)s")
@@ -76,10 +80,11 @@ def environment(folder):
 
 def measured(way, python, options):
     """One run: messages a second, CPU seconds, wall seconds, peak MiB, and the spans that arrived."""
-    program = [HERE / "program.py", str(options.messages)]
+    program = [HERE / "program.py", str(options.messages), str(options.rate)]
     variables = {}
     if way == OURS:
-        variables = {"INTERCEPTORS_CONFIG_FILE": HERE / "tracing.toml", "LD_PRELOAD": options.library}
+        file = HERE / "tracing.toml"
+        variables = {"INTERCEPTORS_CONFIG_FILE": file, "QUEUE": options.queue, "LD_PRELOAD": options.library}
     if way == OPENTELEMETRY:
         variables = {"OTEL_SERVICE_NAME": "bench"}
         program = [HERE / "with_opentelemetry.py", *program]
