@@ -139,8 +139,21 @@ fn asyncio_s_clients_work_on_threads_of_their_own_so_that_no_parent_is_guessed()
 #[test]
 fn after_a_hand_over_of_many_messages_no_parent_is_guessed() {
     for door in Door::TRACED {
-        let Some(run) = traced(door, 10, &["batches.py"]) else { return };
+        let Some(run) = traced(door, 10, &["batches.py", "7"]) else { return };
         let expected = "billing: receive orders\n".repeat(10) + "billing: send payments\n";
+        assert_eq!(run.drawing, expected, "{door:?}");
+    }
+}
+
+/// Where the call is seen, so is how many it is for.
+#[test]
+fn a_call_for_many_that_asks_for_one_hands_over_one() {
+    let of_many = "billing: receive orders\n".repeat(10) + "billing: send payments\n";
+    // The consumer's queue is asked, and the consumer closed: that is not known to be the same.
+    let of_one = "billing: process orders {end=poll}\n".repeat(9)
+        + "billing: process orders {end=send}\n  billing: send payments\n";
+    for (door, expected) in [(Door::Property, of_many), (Door::Preload, of_one)] {
+        let Some(run) = traced(door, 10, &["batches.py", "1"]) else { return };
         assert_eq!(run.drawing, expected, "{door:?}");
     }
 }

@@ -1,11 +1,14 @@
-"""Consumes ten orders by one call and sends a payment: there is no telling which order it is for."""
+"""Consumes ten orders by calls for so many at the most, and then sends a payment."""
+
+import sys
 
 from clients import consumer, producer
 
+at_most = int(sys.argv[1])
 orders = consumer("orders")
 taken = []
 while len(taken) < 10:
-    messages = orders.consume(10 - len(taken), 30)
+    messages = orders.consume(min(at_most, 10 - len(taken)), 30)
     assert messages, "no messages came"
     taken += messages
 payments = producer()

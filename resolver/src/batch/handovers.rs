@@ -139,7 +139,7 @@ impl Handovers {
 
     /// The processing of the hand-over at `place` has lasted until `end` at least.
     pub(crate) fn prolong(&self, place: WaitingPlace, end: u64, by: EndedBy) {
-        self.at(place, |slot, held| {
+        self.at(place, Slot::take_held_soon, |slot, held| {
             held.span.lasts(end, by);
             slot.state.store(HELD, Ordering::Release);
         });
@@ -160,13 +160,31 @@ impl Handovers {
     }
 
     /// The hand-over at `place` waits no longer: it leaves as `change` makes it. One that has left is let alone.
+    ///
+    /// For the application's own call, which is not in a callback: the batch thread, should it be at the slot, is waited
+    /// for, since without its end the hand-over would wait for minutes, and leave without a length.
     pub(crate) fn end(
         &self,
         place: WaitingPlace,
         change: impl FnOnce(&mut FinishedSpan),
         leave: impl FnOnce(&FinishedSpan, &[u8]),
     ) {
-        self.at(place, |slot, held| {
+        self.leaves(place, Slot::take_held_in_time, change, leave);
+    }
+
+    /// The same in a callback: as it is, and if another thread is at the slot, when its time is over.
+    pub(crate) fn let_go(&self, place: WaitingPlace, leave: impl FnOnce(&FinishedSpan, &[u8])) {
+        self.leaves(place, Slot::take_held_soon, |_| (), leave);
+    }
+
+    fn leaves(
+        &self,
+        place: WaitingPlace,
+        take: impl FnOnce(&Slot) -> bool,
+        change: impl FnOnce(&mut FinishedSpan),
+        leave: impl FnOnce(&FinishedSpan, &[u8]),
+    ) {
+        self.at(place, take, |slot, held| {
             let mut span = held.span;
             change(&mut span);
             // SAFETY: the slot is this thread's, and with it the extra, and was written as long as the span says.
@@ -177,11 +195,11 @@ impl Handovers {
         });
     }
 
-    /// Lets `then` have the slot of the hand-over that was given `place`, if it is still there; `then` ends the
+    /// Lets `then` have the slot of the hand-over that was given `place`, if `take` gets it while it is there; `then` ends the
     /// ownership by a store to the state.
-    fn at(&self, place: WaitingPlace, then: impl FnOnce(&Slot, &mut Held)) {
-        let Some(slot) = self.slots.get(place.index as usize).filter(|slot| slot.take_held_soon()) else { return };
-        // SAFETY: `take_held_soon` moved the state to BUSY, so this thread owns `held`, which a HELD slot has written.
+    fn at(&self, place: WaitingPlace, take: impl FnOnce(&Slot) -> bool, then: impl FnOnce(&Slot, &mut Held)) {
+        let Some(slot) = self.slots.get(place.index as usize).filter(|slot| take(slot)) else { return };
+        // SAFETY: `take` moved the state to BUSY, so this thread owns `held`, which a HELD slot has written.
         let held = unsafe { (*slot.held.get()).assume_init_mut() };
         if held.span.span_id == place.span_id {
             then(slot, held);

@@ -132,8 +132,9 @@ pub(super) fn take() -> Option<CurrentMessage> {
 
 /// The calling thread is done with its current message, if it has one; nothing shows when it was.
 pub(super) fn leave() {
-    if let Some(message) = take() {
-        message.ends(|_| ());
+    let Some(message) = take() else { return };
+    if let (Some(place), Some(handovers)) = (message.waits, Pipeline::current().handovers()) {
+        handovers.let_go(place, Pipeline::push);
     }
 }
 

@@ -27,8 +27,8 @@ pub enum Hands {
 /// The calling thread asks for messages by `poll`, of the client, topic or queue at address `source`.
 ///
 /// The processing of the message that the thread was handed before ends here, unless another thread has asked the same
-/// source meanwhile: a pool of threads takes turns, and then this call says nothing about that message. Does not block,
-/// allocates nothing.
+/// source meanwhile: a pool of threads takes turns, and then this call says nothing about that message. Allocates nothing;
+/// may wait for nanoseconds that the batch thread needs.
 pub fn polling<T>(source: usize, hands: Hands, poll: impl FnOnce() -> T) -> T {
     let count = count_of(source).fetch_add(1, Ordering::Relaxed) + 1;
     contain_panic(|| {

@@ -49,7 +49,7 @@ macro_rules! wrappers {
                 )
             };
             // SAFETY: the caller's own arguments.
-            $tell($first.addr(), || unsafe { real($first $(, $argument)*) })
+            ($tell)($first.addr(), || unsafe { real($first $(, $argument)*) })
         }
     )*};
 }
@@ -69,8 +69,9 @@ fn asks_for_one<T>(source: usize, poll: impl FnOnce() -> T) -> T {
     polling(source, Hands::One, poll)
 }
 
-fn asks_for_many<T>(source: usize, poll: impl FnOnce() -> T) -> T {
-    polling(source, Hands::Many, poll)
+/// For `size` messages at the most: asked for one, a call for many hands over one.
+fn asks_for<T>(size: usize, source: usize, poll: impl FnOnce() -> T) -> T {
+    polling(source, if size == 1 { Hands::One } else { Hands::Many }, poll)
 }
 
 wrappers! {
@@ -87,12 +88,12 @@ wrappers! {
     fn rd_kafka_consume_batch(
         rkt: *mut RdKafkaTopic, partition: i32, timeout_ms: c_int, messages: *mut *mut RdKafkaMessage, size: usize
     ) -> isize
-        = often, asks_for_many, else -1;
+        = often, |source, poll| asks_for(size, source, poll), else -1;
     /// Asks a queue for messages. -1 when there is no such function.
     fn rd_kafka_consume_batch_queue(
         queue: *mut RdKafkaQueue, timeout_ms: c_int, messages: *mut *mut RdKafkaMessage, size: usize
     ) -> isize
-        = often, asks_for_many, else -1;
+        = often, |source, poll| asks_for(size, source, poll), else -1;
     /// Closes a consumer. `RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED` when there is no such function.
     fn rd_kafka_consumer_close(rk: *mut RdKafka) -> c_int
         = once, closing, else NOT_IMPLEMENTED;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use super::*;
 use crate::Resolver;
@@ -118,33 +119,56 @@ fn a_hand_over_whose_place_is_needed_leaves() {
     assert_eq!(left, [(3, vec![9])]);
 }
 
+/// In how many of [`TRIES`] `take` gets the hand-over that it is given the place of, while another thread looks at it.
+///
 /// Many tries, since the wait has an end: on a busy machine a few may miss. Without the wait nearly all do.
-#[test]
-fn a_claim_waits_for_a_thread_that_only_looks() {
-    const TRIES: usize = 200;
+fn taken_from_a_thread_that_only_looks(take: impl Fn(&Handovers, WaitingPlace) -> bool) -> usize {
     let (handovers, route) = (Handovers::new(), route());
     let slot = &handovers.slots[Handovers::place(HASH, 0, 1)];
-    let (state, begun, mut claimed) = (&slot.state, AtomicUsize::new(0), 0);
+    let (state, begun, mut taken) = (&slot.state, AtomicUsize::new(0), 0);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for attempt in 1..=TRIES {
                 while begun.load(Ordering::Acquire) < attempt {
                     std::thread::yield_now();
                 }
+                // Longer than a callback's patience.
+                let since = Instant::now();
+                while since.elapsed() < Duration::from_micros(20) {
+                    std::hint::spin_loop();
+                }
                 state.store(HELD, Ordering::Release);
             }
         });
         for attempt in 1..=TRIES {
-            handovers.hold(&span(&route, 0, 1), &[], HASH, 0, |_, _| {});
+            let waits = handovers.hold(&span(&route, 0, 1), &[], HASH, 0, |_, _| {}).unwrap();
             assert!(slot.take_held());
             begun.store(attempt, Ordering::Release);
-            claimed += usize::from(handovers.claim(&place(1), |_| true).is_some());
+            taken += usize::from(take(&handovers, waits));
             while state.load(Ordering::Acquire) == BUSY {
                 std::thread::yield_now();
             }
         }
     });
+    taken
+}
+
+const TRIES: usize = 200;
+
+#[test]
+fn a_claim_waits_for_a_thread_that_only_looks() {
+    let claimed = taken_from_a_thread_that_only_looks(|handovers, _| handovers.claim(&place(1), |_| true).is_some());
     assert!(claimed > TRIES / 2, "{claimed} of {TRIES}");
+}
+
+#[test]
+fn so_does_the_end_of_a_processing() {
+    let ended = taken_from_a_thread_that_only_looks(|handovers, waits| {
+        let mut left = false;
+        handovers.end(waits, |span| span.ends(9, EndedBy::Poll), |_, _| left = true);
+        left
+    });
+    assert!(ended > TRIES / 2, "{ended} of {TRIES}");
 }
 
 #[test]
