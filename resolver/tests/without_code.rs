@@ -110,7 +110,7 @@ impl Program {
                     .unwrap_or_default();
                 let nanos = |key: &str| text(&span[key]).parse::<u64>().unwrap();
                 let length = nanos("endTimeUnixNano") - nanos("startTimeUnixNano");
-                let length = if length >= 20_000_000 { " long" } else { "" };
+                let length = if Duration::from_nanos(length) >= LONG { " long" } else { "" };
                 let length = if text(&span["name"]).starts_with("send") { "" } else { length };
                 let parent = text(&span["parentSpanId"]);
                 let parent = match names.get(&parent) {
@@ -126,8 +126,18 @@ impl Program {
     }
 }
 
+impl Drop for Program {
+    /// While the file's folder is still there.
+    fn drop(&mut self) {
+        self.resolver.shutdown(Duration::from_secs(5));
+    }
+}
+
+/// What a busy machine does not make of a moment.
+const LONG: Duration = Duration::from_millis(250);
+
 fn work() {
-    std::thread::sleep(Duration::from_millis(25));
+    std::thread::sleep(LONG + Duration::from_millis(5));
 }
 
 #[test]
