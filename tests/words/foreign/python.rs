@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use super::made_once::{made_once, said};
 use super::skip::or_skip;
 
-/// The `python` of an environment with [`REQUIREMENTS`], made once in cargo's target folder. Without Python, its module
+/// The `python` of an environment with `REQUIREMENTS`, made once in cargo's target folder. Without Python, its module
 /// `venv` or the package registry there is none, and the test is skipped: that is said here.
 #[track_caller]
 pub fn python() -> Option<PathBuf> {
