@@ -29,13 +29,14 @@ fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     command
 }
 
-/// The README's command, with what cargo built for tests in place of what it builds for the README.
+/// The README's command, with what cargo built for tests in place of what it builds for the README. `cargo run` keeps
+/// the `--` for itself.
 fn readme_command() -> String {
     let start = README.find("cargo run --release --example playground --").unwrap();
     let end = README[start..].find("```").unwrap();
     let folder = library().parent().unwrap().display().to_string();
     README[start..start + end]
-        .replacen("cargo run --release --example playground", playground().to_str().unwrap(), 1)
+        .replacen("cargo run --release --example playground --", playground().to_str().unwrap(), 1)
         .replacen("$PWD/target/release", &folder, 1)
 }
 

@@ -37,6 +37,10 @@ impl Options {
                     options.command = arguments.collect();
                     break;
                 }
+                program if !program.starts_with('-') => {
+                    options.command = std::iter::once(argument).chain(arguments).collect();
+                    break;
+                }
                 other => return Err(format!("there is no option {other:?}; --help lists them").into()),
             }
         }
@@ -75,7 +79,7 @@ const KNOWN_TOPICS: [&str; 3] = ["orders", "payments", "shipments"];
 pub(crate) const HELP: &str = "\
 A Kafka and an OpenTelemetry collector on loopback, that draw each trace as it completes.
 
-    cargo run --release --example playground -- [options] [-- COMMAND…]
+    cargo run --release --example playground -- [options] [COMMAND…]
 
     COMMAND           runs with KAFKA (host:port) and OTEL_EXPORTER_OTLP_ENDPOINT set; the playground ends with it, and
                       with its exit code. Without one, the two are printed, for other terminals
