@@ -139,24 +139,29 @@ impl Handovers {
 
     /// The processing of the hand-over at `place` has lasted until `end` at least.
     pub(crate) fn prolong(&self, place: WaitingPlace, end: u64, by: EndedBy) {
-        self.at(place, Slot::take_held_soon, |slot, held| {
-            held.span.lasts(end, by);
-            slot.state.store(HELD, Ordering::Release);
-        });
+        self.at(
+            place.index as usize,
+            |span| place.is_of(span),
+            Slot::take_held_soon,
+            |slot, held| {
+                held.span.lasts(end, by);
+                slot.state.store(HELD, Ordering::Release);
+            },
+        );
     }
 
     /// The same, for the message at `place` that the client of number `neighbour` was handed.
     pub(crate) fn prolong_message(&self, place: &Place<'_>, neighbour: usize, end: u64, by: EndedBy) {
         let index = Self::place(place.topic_hash, place.partition, place.offset) + neighbour % NEIGHBOURS;
-        let Some(slot) = self.slots.get(index).filter(|slot| slot.take_held_soon()) else { return };
-        // SAFETY: `take_held_soon` moved the state to BUSY, so this thread owns `held`, which a HELD slot has written.
-        let held = unsafe { (*slot.held.get()).assume_init_mut() };
-        // SAFETY: a held record's route is alive: its client empties the table before it drops routes.
-        let topic = unsafe { &*held.span.route }.topic();
-        if (held.span.partition, held.span.offset, topic) == (place.partition, place.offset, place.topic) {
+        let is_it = |span: &FinishedSpan| {
+            // SAFETY: a held record's route is alive: its client empties the table before it drops routes.
+            let topic = unsafe { &*span.route }.topic();
+            (span.partition, span.offset, topic) == (place.partition, place.offset, place.topic)
+        };
+        self.at(index, is_it, Slot::take_held_soon, |slot, held| {
             held.span.lasts(end, by);
-        }
-        slot.state.store(HELD, Ordering::Release);
+            slot.state.store(HELD, Ordering::Release);
+        });
     }
 
     /// The hand-over at `place` waits no longer: it leaves as `change` makes it. One that has left is let alone.
@@ -184,24 +189,35 @@ impl Handovers {
         change: impl FnOnce(&mut FinishedSpan),
         leave: impl FnOnce(&FinishedSpan, &[u8]),
     ) {
-        self.at(place, take, |slot, held| {
-            let mut span = held.span;
-            change(&mut span);
-            // SAFETY: the slot is this thread's, and with it the extra, and was written as long as the span says.
-            leave(&span, unsafe { self.extra(place.index as usize, &span) });
-            slot.state.store(EMPTY, Ordering::Release);
-            // Release: only now may `sweep` believe that nobody is at a slot.
-            self.held.fetch_sub(1, Ordering::Release);
-        });
+        self.at(
+            place.index as usize,
+            |span| place.is_of(span),
+            take,
+            |slot, held| {
+                let mut span = held.span;
+                change(&mut span);
+                // SAFETY: the slot is this thread's, and with it the extra, and was written as long as the span says.
+                leave(&span, unsafe { self.extra(place.index as usize, &span) });
+                slot.state.store(EMPTY, Ordering::Release);
+                // Release: only now may `sweep` believe that nobody is at a slot.
+                self.held.fetch_sub(1, Ordering::Release);
+            },
+        );
     }
 
-    /// Lets `then` have the slot of the hand-over that was given `place`, if `take` gets it while it is there; `then` ends the
+    /// Lets `then` have the slot at `index`, if `take` gets it and it holds the span that `is_it` says; `then` ends the
     /// ownership by a store to the state.
-    fn at(&self, place: WaitingPlace, take: impl FnOnce(&Slot) -> bool, then: impl FnOnce(&Slot, &mut Held)) {
-        let Some(slot) = self.slots.get(place.index as usize).filter(|slot| take(slot)) else { return };
+    fn at(
+        &self,
+        index: usize,
+        is_it: impl FnOnce(&FinishedSpan) -> bool,
+        take: impl FnOnce(&Slot) -> bool,
+        then: impl FnOnce(&Slot, &mut Held),
+    ) {
+        let Some(slot) = self.slots.get(index).filter(|slot| take(slot)) else { return };
         // SAFETY: `take` moved the state to BUSY, so this thread owns `held`, which a HELD slot has written.
         let held = unsafe { (*slot.held.get()).assume_init_mut() };
-        if held.span.span_id == place.span_id {
+        if is_it(&held.span) {
             then(slot, held);
         } else {
             slot.state.store(HELD, Ordering::Release);
@@ -304,6 +320,12 @@ impl Handovers {
         let partition = (partition as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let place = topic_hash.wrapping_add(partition >> 32).wrapping_add(offset as u64);
         (place as usize % PLACES) * NEIGHBOURS
+    }
+}
+
+impl WaitingPlace {
+    fn is_of(self, span: &FinishedSpan) -> bool {
+        span.span_id == self.span_id
     }
 }
 

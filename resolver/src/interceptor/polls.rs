@@ -30,19 +30,16 @@ pub enum Hands {
 /// source meanwhile: a pool of threads takes turns, and then this call says nothing about that message. Allocates nothing;
 /// may wait for nanoseconds that the batch thread needs.
 pub fn polling<T>(source: usize, hands: Hands, poll: impl FnOnce() -> T) -> T {
-    let count = count_of(source).fetch_add(1, Ordering::Relaxed) + 1;
     contain_panic(|| {
         let Some(message) = current_message::take() else { return };
-        let alone = message.poll.is_some_and(|last| {
-            let since = count_of(last.source).load(Ordering::Relaxed);
-            since == last.count + u64::from(std::ptr::eq(count_of(last.source), count_of(source)))
-        });
+        let alone = message.poll.is_some_and(is_latest);
         message.ends(|span| {
             if alone {
                 span.ends(clock::unix_nanos(), EndedBy::Poll);
             }
         });
     });
+    let count = count_of(source).fetch_add(1, Ordering::Relaxed) + 1;
     // Polls may be nested: librdkafka calls back into the application while it polls.
     let _call = Restore { cell: &CALL, before: CALL.replace(Some((Poll { source, count }, hands))) };
     poll()
