@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use words::child::Ended;
-use words::foreign::{Door, FORWARDING, GoBuild, Surroundings, forwarding_in_rust, go_program, run, run_rounds};
+use words::foreign::{Door, FORWARDING, GoBuild, MANY, Surroundings, forwarding_in_rust, go_program, run, run_rounds};
 
 fn flow(program: &Path, door: Door, ending: &str) -> (Ended, String) {
     let surroundings = Surroundings::start(&["orders", "payments"], 1, FORWARDING);
@@ -79,13 +79,3 @@ fn a_hundred_thousand_messages_are_two_hundred_thousand_spans_in_a_memory_that_d
     // Allocators settle over the first rounds; 60,000 messages that each left a header behind would be more.
     assert!(rounds.grown() < 10_000, "{:?}", rounds.resident);
 }
-
-const MANY: &str = r#"
-    [services.many]
-    topics = ["*"]
-    [batch]
-    delay = "100ms"
-    [backends.otlp]
-    # A round, in a debug build, where the collector of the tests may be slower than the program.
-    queue_bytes = "64MiB"
-"#;

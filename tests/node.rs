@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use words::foreign::{Door, FORWARDING, Surroundings, forwarding_in_rust, node_modules, run, run_rounds};
+use words::foreign::{Door, FORWARDING, MANY, Surroundings, forwarding_in_rust, node_modules, run, run_rounds};
 
 fn node(surroundings: &Surroundings, door: Door, modules: &Path, arguments: &[&str]) -> Command {
     let mut command = surroundings.command(door, "node");
@@ -56,13 +56,3 @@ fn a_hundred_thousand_messages_are_two_hundred_thousand_spans_in_a_memory_that_d
     // Untraced, its own heap grows by as much as 8 MiB in its first rounds, in steps of 4.
     assert!(rounds.grown() < 24_000, "{:?}", rounds.resident);
 }
-
-const MANY: &str = r#"
-    [services.many]
-    topics = ["*"]
-    [batch]
-    delay = "100ms"
-    [backends.otlp]
-    # A round, in a debug build, where the collector of the tests may be slower than the program.
-    queue_bytes = "64MiB"
-"#;

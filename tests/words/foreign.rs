@@ -29,6 +29,6 @@ pub use library::{build_folder, library};
 pub use node::node_modules;
 pub use processing::{PROCESSING, Shop, processing_in_rust};
 pub use python::{python, python_with};
-pub use rounds::{Rounds, run_rounds};
+pub use rounds::{MANY, Rounds, run_rounds};
 pub use skip::skip;
 pub use surroundings::{Door, Surroundings, run};

@@ -6,6 +6,17 @@ use std::time::{Duration, Instant};
 
 use super::{Surroundings, run};
 
+/// The file of a program of [`run_rounds`] that needs no services of its own.
+pub const MANY: &str = r#"
+    [services.many]
+    topics = ["*"]
+    [batch]
+    delay = "100ms"
+    [backends.otlp]
+    # A round, in a debug build, where the collector of the tests may be slower than the program.
+    queue_bytes = "64MiB"
+"#;
+
 /// What a program came to that sends and consumes messages in rounds.
 pub struct Rounds {
     /// Spans of sent messages.
