@@ -9,13 +9,13 @@
 //!   on_send / on_acknowledgement ─▶ producer.rs      on_consume ─▶ consumer.rs
 //! ```
 
-mod call_site;
 mod callbacks;
 mod client;
 mod commits;
 mod consumer;
 mod contain_panic;
 mod current_message;
+mod event_loops;
 mod injecting;
 mod kafka_api;
 mod last_client;
@@ -29,11 +29,13 @@ mod producer;
 mod route;
 mod route_cache;
 mod slots;
+mod thread_habits;
 
 pub use callbacks::conf_init;
+pub use event_loops::event_loop_made;
 pub use kafka_api::*;
 pub use only_try::only_try;
-pub use polls::{Hands, closing, polling, seen_polling};
+pub use polls::{Hands, calling_back, closing, polling, seen_polling, waiting_for_anything};
 pub use processing::{MessagePlace, Processing};
 pub(crate) use route::Route;
 #[cfg(test)]

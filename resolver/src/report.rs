@@ -28,4 +28,5 @@ pub(crate) fn say(target: &str, level: log::Level, message: &str) {
     log::log!(target: target, level, "{message}");
 }
 
-const TARGET: &str = "tracer_resolver";
+/// The target of what no part of the library has one of its own for.
+pub(crate) const TARGET: &str = "tracer_resolver";

@@ -14,11 +14,11 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use fake_kafka::{FakeClient, FakeMessage, fake_consume_batch, fake_consumer_poll};
+use fake_kafka::{FakeClient, FakeMessage};
 use serde_json::Value;
 use tracer_resolver::Resolver;
 use tracer_resolver::config::Source;
-use tracer_resolver::interceptor::{Door, Hands, closing, polling, seen_polling};
+use tracer_resolver::interceptor::{Door, Hands, calling_back, closing, polling, seen_polling, waiting_for_anything};
 
 /// One service with every topic, its clients, and a file with its spans.
 struct Program {
@@ -28,21 +28,23 @@ struct Program {
     spans: PathBuf,
     /// Stands for the consumer's address.
     source: usize,
+    /// Whether its calls are seen.
+    seen: bool,
     _folder: tempfile::TempDir,
 }
 
 impl Program {
     /// A program whose calls nobody sees; `settings` are lines of its service.
     fn unseen(settings: &str) -> Self {
-        Self::new(settings, |resolver| FakeClient::consumer(resolver, Door::Plugin))
+        Self::new(settings, false, |resolver| FakeClient::consumer(resolver, Door::Plugin))
     }
 
     /// A program whose calls are seen.
     fn seen(settings: &str) -> Self {
-        Self::new(settings, |resolver| seen_polling(|| FakeClient::consumer(resolver, Door::Plugin)))
+        Self::new(settings, true, |resolver| seen_polling(|| FakeClient::consumer(resolver, Door::Plugin)))
     }
 
-    fn new(settings: &str, consumer: impl FnOnce(&Resolver) -> Box<FakeClient>) -> Self {
+    fn new(settings: &str, seen: bool, consumer: impl FnOnce(&Resolver) -> Box<FakeClient>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let spans = folder.path().join("spans.jsonl");
         let text = format!(
@@ -55,7 +57,7 @@ impl Program {
         let (producer, consumer) = (FakeClient::producer(&resolver), consumer(&resolver));
         static SOURCES: AtomicUsize = AtomicUsize::new(0x1000);
         let source = SOURCES.fetch_add(16, Ordering::Relaxed);
-        Self { resolver, producer, consumer, spans, source, _folder: folder }
+        Self { resolver, producer, consumer, spans, source, seen, _folder: folder }
     }
 
     /// A message that was sent elsewhere, with this last digit in its ids.
@@ -85,6 +87,11 @@ impl Program {
         polling(self.source, Hands::One, || message.into_iter().for_each(|message| self.consumer.consume(message)));
     }
 
+    /// Is handed `message`, by a poll where polls are seen.
+    fn poll_if_seen(&self, message: &FakeMessage) {
+        if self.seen { self.poll(Some(message)) } else { self.consumer.consume(message) }
+    }
+
     /// Every span so far: name, how its end was found, its length in milliseconds, and whose child it is.
     fn drawing(&self) -> Vec<String> {
         assert!(self.resolver.flush(Duration::from_secs(20)));
@@ -112,13 +119,17 @@ impl Program {
                 let length = nanos("endTimeUnixNano") - nanos("startTimeUnixNano");
                 let length = if Duration::from_nanos(length) >= LONG { " long" } else { "" };
                 let length = if text(&span["name"]).starts_with("send") { "" } else { length };
+                let guessed = list(span, "attributes").iter().any(|attribute| {
+                    attribute["key"] == "tracer_resolver.parent" && attribute["value"]["stringValue"] == "thread"
+                });
                 let parent = text(&span["parentSpanId"]);
                 let parent = match names.get(&parent) {
                     Some(name) => format!(" under {name}"),
                     None if parent.is_empty() => " a root".to_owned(),
                     None => format!(" under the one elsewhere {}", &parent[14..]),
                 };
-                format!("{}{end}{length}{parent}", text(&span["name"]))
+                let guessed = if guessed { ", guessed" } else { "" };
+                format!("{}{end}{length}{parent}{guessed}", text(&span["name"]))
             })
             .collect();
         lines.sort();
@@ -143,20 +154,20 @@ fn work() {
 #[test]
 fn a_send_continues_the_message_that_its_thread_was_handed_and_shows_that_it_was_at_it_still() {
     let program = Program::unseen("");
-    fake_consumer_poll(&program.consumer, &program.incoming(1));
+    program.consumer.consume(&program.incoming(1));
     work();
     program.send("bills");
     work();
     assert_eq!(
         program.drawing(),
-        ["process orders by send long under the one elsewhere 01", "send bills under process orders"]
+        ["process orders by send long under the one elsewhere 01", "send bills under process orders, guessed"]
     );
 }
 
 #[test]
 fn a_message_that_nothing_is_seen_of_is_a_point() {
     let program = Program::unseen("");
-    fake_consumer_poll(&program.consumer, &program.incoming(1));
+    program.consumer.consume(&program.incoming(1));
     work();
     assert_eq!(program.drawing(), ["receive orders under the one elsewhere 01"]);
 }
@@ -165,8 +176,10 @@ fn a_message_that_nothing_is_seen_of_is_a_point() {
 fn what_is_sent_after_a_batch_continues_none_of_it() {
     let program = Program::unseen("");
     let (first, second) = (program.incoming(1), program.incoming(2));
-    fake_consumer_poll(&program.consumer, &program.incoming(3));
-    fake_consume_batch(&program.consumer, &[&first, &second]);
+    program.consumer.consume(&program.incoming(3));
+    for message in [&first, &second] {
+        program.consumer.consume(message);
+    }
     program.send("bills");
     let expected = [
         "receive orders under the one elsewhere 01",
@@ -182,18 +195,9 @@ fn what_is_sent_after_a_batch_continues_none_of_it() {
 }
 
 #[test]
-fn a_call_that_cannot_be_recognised_makes_no_parent() {
-    let program = Program::unseen("");
-    let through_a_pointer: fn(&FakeClient, &FakeMessage) = std::hint::black_box(fake_consumer_poll);
-    through_a_pointer(&program.consumer, &program.incoming(1));
-    program.send("bills");
-    assert_eq!(program.drawing(), ["receive orders under the one elsewhere 01", "send bills a root"]);
-}
-
-#[test]
 fn another_thread_s_send_continues_nothing() {
     let program = Program::unseen("");
-    fake_consumer_poll(&program.consumer, &program.incoming(1));
+    program.consumer.consume(&program.incoming(1));
     let resolver = program.resolver.clone();
     let other = std::thread::spawn(move || {
         let (producer, message) = (FakeClient::producer(&resolver), FakeMessage::new("bills"));
@@ -207,24 +211,128 @@ fn another_thread_s_send_continues_nothing() {
 #[test]
 fn the_next_message_takes_the_place_of_the_one_before_an_untraced_one_too() {
     let program = Program::unseen("exclude = [\"secret\"]");
-    fake_consumer_poll(&program.consumer, &program.incoming(1));
-    fake_consumer_poll(&program.consumer, &program.incoming(2));
+    program.consumer.consume(&program.incoming(1));
+    program.send("letters");
+    program.consumer.consume(&program.incoming(2));
     program.send("bills");
-    fake_consumer_poll(&program.consumer, &FakeMessage::new("secret"));
+    program.consumer.consume(&FakeMessage::new("secret"));
     program.send("alerts");
     let expected = [
+        "process orders by send under the one elsewhere 01",
         "process orders by send under the one elsewhere 02",
-        "receive orders under the one elsewhere 01",
         "send alerts a root",
-        "send bills under process orders",
+        "send bills under process orders, guessed",
+        "send letters under process orders, guessed",
     ];
     assert_eq!(program.drawing(), expected);
 }
 
 #[test]
+fn a_thread_that_takes_several_messages_and_works_them_off_later_is_not_believed() {
+    for program in [Program::unseen(""), Program::seen("")] {
+        for digits in [1..4, 4..7] {
+            for digit in digits.clone() {
+                program.poll_if_seen(&program.incoming(digit));
+            }
+            digits.for_each(|_| drop(program.send("bills")));
+        }
+        program.poll_if_seen(&program.incoming(7));
+        program.send("bills");
+        let sends: Vec<_> = program.drawing().into_iter().filter(|span| span.starts_with("send")).collect();
+        assert_eq!(sends, ["send bills a root"; 7]);
+    }
+}
+
+#[test]
+fn a_filter_is_believed_from_its_second_message_on_where_its_calls_are_seen() {
+    for (program, guessed) in [(Program::unseen(""), 0), (Program::seen(""), 2)] {
+        for digit in 1..=6 {
+            program.poll_if_seen(&program.incoming(digit));
+            if digit % 2 == 0 {
+                program.send("bills");
+            }
+        }
+        let drawing = program.drawing();
+        let count = |what: &str| drawing.iter().filter(|span| *span == what).count();
+        assert_eq!(count("send bills under process orders, guessed"), guessed, "{drawing:?}");
+        assert_eq!(count("send bills a root"), 3 - guessed, "{drawing:?}");
+    }
+}
+
+#[test]
+fn an_answer_to_what_the_thread_began_is_no_cause_of_what_it_does_next() {
+    for program in [Program::unseen(""), Program::seen("")] {
+        for digit in 1..4 {
+            let request = program.send("requests");
+            let mut reply = FakeMessage::new("replies");
+            reply.place(0, (program.source / 16) as i32, digit);
+            reply.add_header(c"traceparent", &request.header("traceparent").unwrap());
+            program.poll_if_seen(&reply);
+        }
+        let drawing = program.drawing();
+        let requests: Vec<_> = drawing.iter().filter(|span| span.starts_with("send")).collect();
+        assert_eq!(requests, ["send requests a root"; 3], "{drawing:?}");
+    }
+}
+
+#[test]
+fn a_thread_that_waits_as_an_event_loop_does_is_in_no_message_any_more() {
+    let program = Program::seen("");
+    program.poll(Some(&program.incoming(1)));
+    work();
+    waiting_for_anything();
+    program.send("bills");
+    for digit in 2..5 {
+        program.poll(Some(&program.incoming(digit)));
+        if digit == 4 {
+            program.send("letters"); // Before it waits once more: it is known by now.
+        }
+        waiting_for_anything();
+    }
+    let expected = [
+        "receive orders under the one elsewhere 01",
+        "receive orders under the one elsewhere 02",
+        "receive orders under the one elsewhere 03",
+        "receive orders under the one elsewhere 04",
+        "send bills a root",
+        "send letters a root",
+    ];
+    assert_eq!(program.drawing(), expected);
+}
+
+#[test]
+fn what_is_sent_when_the_application_is_called_back_does_not_follow_from_the_message() {
+    let program = Program::seen("");
+    program.poll(Some(&program.incoming(1)));
+    calling_back(|| drop(program.send("audits")));
+    program.send("bills");
+    program.poll(None);
+    let expected = [
+        "process orders by poll under the one elsewhere 01",
+        "send audits a root",
+        "send bills under process orders, guessed",
+    ];
+    assert_eq!(program.drawing(), expected);
+}
+
+#[test]
+fn what_a_thread_sends_for_ever_after_its_one_message_does_not_follow_from_it() {
+    let mut program = Program::seen("");
+    program.poll(Some(&program.incoming(1)));
+    program.send("bills");
+    std::thread::sleep(Duration::from_millis(2100));
+    program.send("heartbeats");
+    assert_eq!(program.drawing()[1..], ["send bills under process orders, guessed", "send heartbeats a root"]);
+    program.poll(Some(&program.incoming(2)));
+    program.consumer = FakeClient::consumer(&program.resolver, Door::Plugin);
+    program.send("letters");
+    assert!(program.drawing().contains(&"send letters a root".to_owned()), "its consumer is gone");
+}
+
+#[test]
 fn a_thread_that_has_been_quiet_for_long_is_not_at_its_message_any_more() {
     let program = Program::unseen("");
-    fake_consumer_poll(&program.consumer, &program.incoming(1));
+    program.consumer.consume(&program.incoming(1));
     std::thread::sleep(Duration::from_millis(2100));
     program.send("heartbeats");
     assert_eq!(program.drawing(), ["receive orders under the one elsewhere 01", "send heartbeats a root"]);
@@ -243,7 +351,7 @@ fn off_is_off() {
 fn headers_that_forward_the_message_s_own_context_give_way_to_its_consumer_span_and_others_win() {
     let program = Program::unseen("");
     let message = program.incoming(1);
-    fake_consumer_poll(&program.consumer, &message);
+    program.consumer.consume(&message);
     let (forwarding, other) = (FakeMessage::new("bills"), FakeMessage::new("letters"));
     forwarding.add_header(c"traceparent", &message.header("traceparent").unwrap());
     other.add_header(c"traceparent", &program.incoming(9).header("traceparent").unwrap());
@@ -263,7 +371,7 @@ fn what_the_message_carries_travels_on_with_what_continues_it() {
     let message = program.incoming(1);
     message.add_header(c"tracestate", b"vendor=1");
     message.add_header(c"baggage", b"tenant=blue");
-    fake_consumer_poll(&program.consumer, &message);
+    program.consumer.consume(&message);
     let sent = program.send("bills");
     assert_eq!(sent.header("tracestate").as_deref(), Some(&b"vendor=1"[..]));
     assert_eq!(sent.header("baggage").as_deref(), Some(&b"tenant=blue"[..]));
@@ -271,7 +379,7 @@ fn what_the_message_carries_travels_on_with_what_continues_it() {
     own.add_header(c"baggage", b"tenant=red");
     program.send_this(&own);
     assert_eq!(own.header("baggage").as_deref(), Some(&b"tenant=red"[..]), "the application's own stays");
-    fake_consumer_poll(&program.consumer, &program.incoming(2));
+    program.consumer.consume(&program.incoming(2));
     let sent = program.send("bills");
     assert_eq!((sent.header("tracestate"), sent.header("baggage")), (None, None), "only while it is at it");
 }
@@ -279,15 +387,15 @@ fn what_the_message_carries_travels_on_with_what_continues_it() {
 #[test]
 fn a_message_without_a_span_of_its_own_passes_its_context_on() {
     let program = Program::unseen("[services.app.topic.orders]\ntrace = \"propagate\"");
-    fake_consumer_poll(&program.consumer, &program.incoming(1));
+    program.consumer.consume(&program.incoming(1));
     program.send("bills");
-    assert_eq!(program.drawing(), ["send bills under the one elsewhere 01"]);
+    assert_eq!(program.drawing(), ["send bills under the one elsewhere 01, guessed"]);
 }
 
 #[test]
 fn a_topic_that_gets_no_spans_passes_the_context_of_the_message_on() {
     let program = Program::unseen("[services.app.topic.bills]\ntrace = \"propagate\"");
-    fake_consumer_poll(&program.consumer, &program.incoming(1));
+    program.consumer.consume(&program.incoming(1));
     let sent = program.send("bills");
     let traceparent = String::from_utf8(sent.header("traceparent").unwrap()).unwrap();
     assert!(traceparent.starts_with("00-0af7651916cd43dd8448eb211c803101-"), "{traceparent}");
@@ -307,7 +415,7 @@ fn the_next_poll_ends_the_processing_and_idle_polls_are_no_part_of_it() {
     let expected = [
         "process orders by poll long under the one elsewhere 01",
         "process orders by poll under the one elsewhere 02",
-        "send bills under process orders",
+        "send bills under process orders, guessed",
         "send heartbeats a root",
     ];
     assert_eq!(program.drawing(), expected);
@@ -325,7 +433,7 @@ fn the_close_of_its_consumer_ends_it_and_that_of_another_client_does_not() {
     program.send("letters");
     let expected = [
         "process orders by close long under the one elsewhere 01",
-        "send bills under process orders",
+        "send bills under process orders, guessed",
         "send letters a root",
     ];
     assert_eq!(program.drawing(), expected);
@@ -355,21 +463,28 @@ fn a_thread_of_a_pool_that_takes_turns_at_a_consumer_is_not_at_its_message_for_e
     program.send("heartbeats");
     let expected = [
         "process orders by send under the one elsewhere 01",
-        "send bills under process orders",
+        "send bills under process orders, guessed",
         "send heartbeats a root",
     ];
     assert_eq!(program.drawing(), expected);
 }
 
 #[test]
-fn a_long_processing_waits_for_its_poll() {
+fn a_long_processing_waits_for_its_poll_and_is_the_cause_of_sends_for_as_long_as_one_was_seen_to_take() {
     let program = Program::seen("");
-    program.poll(Some(&program.incoming(1)));
-    // Longer than an unclaimed hand-over waits, and than the batch thread takes to look for such.
-    std::thread::sleep(Duration::from_millis(2300));
-    program.send("bills");
+    for topic in ["bills", "letters"] {
+        program.poll(Some(&program.incoming(1)));
+        // Longer than an unclaimed hand-over waits, and than the batch thread takes to look for such.
+        std::thread::sleep(Duration::from_millis(2300));
+        program.send(topic);
+    }
     program.poll(None);
-    let expected = ["process orders by poll long under the one elsewhere 01", "send bills under process orders"];
+    let expected = [
+        "process orders by poll long under the one elsewhere 01",
+        "process orders by poll long under the one elsewhere 01",
+        "send bills a root",
+        "send letters under process orders, guessed",
+    ];
     assert_eq!(program.drawing(), expected);
 }
 
@@ -406,7 +521,7 @@ fn the_application_s_commit_of_just_this_message_shows_that_it_was_at_it_still()
     let partition = (program.source / 16) as i32;
     // Of each of four messages: how many answers come before the commit's end, its offset and its error.
     for (digit, answers, offset, err) in [(1, 1, 2, 0), (2, 2, 3, 0), (3, 1, 3, 0), (4, 1, 5, -185)] {
-        fake_consumer_poll(&program.consumer, &program.incoming(digit));
+        program.consumer.consume(&program.incoming(digit));
         work();
         (0..answers).for_each(|answer| program.consumer.respond(OFFSET_COMMIT, 1000 + answer));
         program.consumer.respond(1, 500_000);
@@ -425,7 +540,7 @@ fn the_application_s_commit_of_just_this_message_shows_that_it_was_at_it_still()
 #[test]
 fn a_commit_was_asked_for_before_it_was_answered() {
     let program = Program::unseen("");
-    fake_consumer_poll(&program.consumer, &program.incoming(1));
+    program.consumer.consume(&program.incoming(1));
     work();
     // Its round trip is longer than all that has passed: a commit of something before.
     program.consumer.respond(8, 60_000_000);

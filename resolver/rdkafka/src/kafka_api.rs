@@ -36,8 +36,6 @@ pub(crate) static KAFKA_API: std::sync::LazyLock<KafkaApi> = std::sync::LazyLock
     // As are these: with guards nothing is guessed.
     interceptor_add_on_commit: None,
     interceptor_add_on_response_received: None,
-    hand_over_many: [0; 5],
-    hand_over_one: [0; 4], // A guard says which message is processed; nothing is ambient.
 });
 
 #[cfg(test)]

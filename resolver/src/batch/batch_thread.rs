@@ -52,6 +52,9 @@ impl BatchThread {
         let mut inbox = std::mem::take(&mut *self.pipeline.inbox());
         let now = Instant::now();
         let ending = self.pipeline.is_ending();
+        for (level, what) in std::mem::take(&mut inbox.words) {
+            crate::report::say(crate::report::TARGET, level, &what);
+        }
         // A client's routes stay for as long as a guard may still claim what it handed over.
         self.retiring.extend(std::mem::take(&mut inbox.retired_routes).into_iter().map(|route| (now, route)));
         let (gone, retiring): (Vec<_>, Vec<_>) = std::mem::take(&mut self.retiring)

@@ -61,6 +61,8 @@ pub(crate) struct Inbox {
     pub retired_routes: Vec<Arc<Route>>,
     pub application: Vec<ApplicationSpans>,
     pub application_bytes: usize,
+    /// What a callback has to say: the log may block.
+    pub words: Vec<(log::Level, String)>,
 }
 
 /// Encoded spans that the application made itself.
@@ -143,6 +145,13 @@ impl Pipeline {
 
     pub(crate) fn inbox(&self) -> MutexGuard<'_, Inbox> {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the batch thread say `what` in the log. For callbacks, which must not wait for it.
+    #[cold]
+    pub(crate) fn tell(&self, level: log::Level, what: String) {
+        self.inbox().words.push((level, what));
+        self.wake();
     }
 
     /// Lets the batch thread drop `routes` once no record refers to them.

@@ -78,6 +78,8 @@ impl SpanFlags {
     pub(crate) const TOMBSTONE: u8 = 1 << 1;
     /// The hand-over waits for its thread's next poll, however long the processing takes.
     pub(crate) const UNTIL_POLL: u8 = 1 << 3;
+    /// The parent is only taken to be one: see `interceptor::current_message`.
+    pub(crate) const PARENT_GUESSED: u8 = 1 << 7;
     const ENDED_BY: u8 = 0b111 << 4;
 
     /// How the end of a processing that nobody's code marks was found, if it was.

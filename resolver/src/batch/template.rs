@@ -120,6 +120,9 @@ impl RouteTemplates {
         if let Some(by) = span.flags.ended_by() {
             out.extend_from_slice(end_found_by(by));
         }
+        if span.flags.contains(SpanFlags::PARENT_GUESSED) {
+            out.extend_from_slice(guessed_parent());
+        }
         if span.link_span_id != [0; 8] {
             out.extend_from_slice(&link(span));
         }
@@ -143,6 +146,16 @@ fn end_found_by(by: EndedBy) -> &'static [u8] {
     });
     let place = EndedBy::ALL.iter().position(|known| *known == by);
     place.and_then(|place| ENCODED.get(place)).map_or(&[], Vec::as_slice)
+}
+
+/// The attribute that says that a parent was guessed, and by what.
+fn guessed_parent() -> &'static [u8] {
+    static ENCODED: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let mut encoded = Vec::new();
+        SpanWriter::new(&mut encoded).string_attribute(Field::ATTRIBUTES, "tracer_resolver.parent", "thread");
+        encoded
+    });
+    &ENCODED
 }
 
 /// Fills in the length of the `spans` field that opened at `opened`: two bytes suffice from 128 to 16 383, and are then

@@ -22,10 +22,14 @@ use crate::services::Side;
 pub(crate) struct Client {
     pub(super) api: KafkaApi,
     pub(super) side: Side,
+    /// Of the `rd_kafka_t`; never followed.
+    pub(super) address: usize,
     /// Whether hand-overs wait for a processing guard; else what is seen from below has to do.
     pub(super) guards: bool,
     /// Consumers: whether the application's calls for messages are seen.
     pub(super) polls_seen: bool,
+    /// Consumers: `max.poll.interval.ms`, in nanoseconds.
+    pub(super) max_poll_interval: u64,
     /// Tells consumers apart that read the same partition.
     pub(super) ordinal: usize,
     /// Consumers whose application commits: what is known of its commits.
@@ -95,8 +99,10 @@ impl Client {
         Self {
             api,
             side,
+            address: rk.addr(),
             guards,
             polls_seen: is_consumer && polls::are_seen(),
+            max_poll_interval: number(c"max.poll.interval.ms", 300_000) as u64 * 1_000_000,
             ordinal: if is_consumer { next_client() } else { 0 },
             commits: (is_consumer && !guards && property(c"enable.auto.commit").as_deref() == Some("false"))
                 .then(Commits::default),

@@ -22,10 +22,19 @@ pub(super) struct Commits {
     asked: AtomicU64,
     /// The round trip of an answer that was told of once; 0 when there is none.
     told_once: AtomicI64,
+    /// Messages handed over since the last commit.
+    handed: AtomicU32,
 }
 
 /// `OffsetCommit` in the Kafka protocol.
 const OFFSET_COMMIT: i16 = 8;
+
+impl Commits {
+    /// A message is handed to the application.
+    pub(super) fn handed_over(&self) {
+        self.handed.fetch_add(1, Ordering::Relaxed);
+    }
+}
 
 impl Client {
     /// A broker has answered a request; `rtt` in microseconds.
@@ -46,9 +55,11 @@ impl Client {
     /// Offsets were committed. Runs on `rdk:main`.
     pub(super) fn saw_commit<'a>(&self, err: RdKafkaError, offsets: impl Iterator<Item = Committed<'a>>) {
         let Some(commits) = &self.commits else { return };
+        // A commit after several messages, which one call may have handed over, is none of the last one alone.
+        let handed = commits.handed.swap(0, Ordering::Relaxed);
         // Acquire: pairs with the release above. After several answers, to retries or to commits that overtake each
         // other, it cannot be said which one this is.
-        if commits.answers.swap(0, Ordering::Acquire) != 1 || err != 0 {
+        if commits.answers.swap(0, Ordering::Acquire) != 1 || err != 0 || handed != 1 {
             return;
         }
         let (asked, handovers) = (commits.asked.load(Ordering::Relaxed), Pipeline::current().handovers());

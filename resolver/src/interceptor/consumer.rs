@@ -3,7 +3,6 @@
 
 #![forbid(unsafe_code)]
 
-use super::call_site;
 use super::client::Client;
 use super::current_message::{self, CurrentMessage, Poll};
 use super::injecting::inject;
@@ -11,12 +10,15 @@ use super::message::{Headers, Message};
 use super::parent::{Incoming, from_headers};
 use super::polls::{self, Hands};
 use super::route::{Route, Traced};
-use crate::batch::{FinishedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TimeInQueue, TraceStateField, WaitingPlace};
+use super::{event_loops, thread_habits};
+use crate::batch::{
+    CLAIM_WINDOW, FinishedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TimeInQueue, TraceStateField, WaitingPlace,
+};
 use crate::clock;
 use crate::config::{Ambient, Propagator, Relation};
 use crate::host;
 use crate::propagation::{SpanContext, TraceStateBuffer};
-use crate::tracer::ids::{new_span_id, new_trace_id};
+use crate::tracer::ids::{is_of_this_thread, new_span_id, new_trace_id};
 use crate::tracer::sampler::ParentSampling;
 
 impl Client {
@@ -25,6 +27,10 @@ impl Client {
         if !self.guards {
             // Whatever comes now, the thread has gone on.
             current_message::leave();
+            thread_habits::handed_over(number);
+            if let Some(commits) = &self.commits {
+                commits.handed_over();
+            }
         }
         let Some(route) = self.route(number, message) else { return };
         let Some(traced) = route.traced() else { return };
@@ -35,7 +41,7 @@ impl Client {
         let mut buffer = TraceStateBuffer::new();
         let incoming = from_headers(headers.as_ref(), &traced.extract, &mut buffer);
         if !traced.spans {
-            return self.pass_on(traced, headers.as_ref(), &incoming);
+            return self.pass_on(number, traced, headers.as_ref(), &incoming);
         }
         let mut span = consumer_span(route, traced, &incoming);
         span.partition = message.partition();
@@ -61,7 +67,10 @@ impl Client {
                 poll: alone.poll,
                 brought: incoming.context,
                 is_ambient: self.is_ambient(traced),
-                ..CurrentMessage::new(context, span.start)
+                is_answer: is_answer(&incoming),
+                client: self.address,
+                window: self.window(number),
+                ..CurrentMessage::new(context, span.start, number)
             };
             current_message::begin(current, trace_state, baggage_of(traced, headers.as_ref()));
         }
@@ -72,31 +81,45 @@ impl Client {
     }
 
     /// A message that gets no span: what the thread sends continues the message's own context.
-    fn pass_on(&self, traced: &Traced, headers: Option<&Headers<'_>>, incoming: &Incoming<'_>) {
+    fn pass_on(&self, number: u64, traced: &Traced, headers: Option<&Headers<'_>>, incoming: &Incoming<'_>) {
         let (Some(context), true) = (incoming.context, self.is_ambient(traced)) else { return };
         let Some(alone) = self.handed_over_alone() else { return };
-        let current =
-            CurrentMessage { poll: alone.poll, is_remote: true, ..CurrentMessage::new(context, clock::unix_nanos()) };
+        let current = CurrentMessage {
+            poll: alone.poll,
+            is_remote: true,
+            is_answer: is_answer(incoming),
+            client: self.address,
+            window: self.window(number),
+            ..CurrentMessage::new(context, clock::unix_nanos(), number)
+        };
         current_message::begin(current, incoming.trace_state, baggage_of(traced, headers));
     }
 
-    /// Whether the message comes by a call that hands over one, and no other, to the thread that processes it; `None` also
-    /// where that cannot be known.
+    /// Whether the message comes, as far as is known, by a call that hands over one, to the thread that processes it.
+    ///
+    /// Where calls are not seen it is not known: then the order of hand-overs and sends has to tell (`thread_habits`).
     fn handed_over_alone(&self) -> Option<Alone> {
-        if host::is_node() {
+        // Many tasks on a thread: the thread's next call says nothing of this message's end.
+        if host::is_node() || event_loops::look() || thread_habits::is_loop() {
             return None;
         }
         match polls::under_way() {
             Some((poll, Hands::One)) => Some(Alone { poll: Some(poll).filter(|_| self.polls_seen) }),
             Some((_, Hands::Many)) => None,
-            None => call_site::hands_over_one(&self.api.hand_over_one, &self.api.hand_over_many)
-                .then_some(Alone { poll: None }),
+            None => Some(Alone { poll: None }),
         }
     }
 
     /// Goroutines wander between threads: there a thread says nothing about what belongs together.
     fn is_ambient(&self, traced: &Traced) -> bool {
         traced.ambient == Ambient::Thread && !host::has_go_code()
+    }
+
+    /// How long a message may be the cause of a send: twice as long as any was seen to take, and so long that the first can
+    /// show it; never longer than its consumer may go without a poll.
+    fn window(&self, number: u64) -> u64 {
+        let seen = thread_habits::longest(number).saturating_mul(2);
+        seen.max(CLAIM_WINDOW.as_nanos() as u64).min(self.max_poll_interval)
     }
 
     /// Where the span waits, if it does.
@@ -122,6 +145,11 @@ impl Client {
 struct Alone {
     /// By which call, where calls are seen.
     poll: Option<Poll>,
+}
+
+/// Whether the message's trace was begun on this very thread.
+fn is_answer(incoming: &Incoming<'_>) -> bool {
+    incoming.context.is_some_and(|context| is_of_this_thread(&context.trace_id))
 }
 
 /// What is passed on of the message's baggage.

@@ -1,16 +1,20 @@
 //! The message that the calling thread was handed last, for programs whose code says nothing about processing.
 //!
-//! Two things are known of it: what the thread sends meanwhile belongs to its trace (the *ambient* parent), and, where
+//! Two things follow from it: what the thread sends meanwhile may belong to its trace (the *ambient* parent), and, where
 //! something shows it, how long its processing took. A thread has one such message at most: the next hand-over, or the
-//! thread's next poll where polls are seen, is its end. A message that was handed over together with others is never
-//! the current one: which of them the thread is at cannot be known.
+//! thread's next poll where polls are seen, is its end. A message that is known to be handed over together with others is
+//! never the current one: which of them the thread is at cannot be known.
+//!
+//! `RATIONALE.md`: "When is a send taken to follow from the message before it?"
 
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
+use std::ffi::CStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::parent::Incoming;
-use super::polls;
+use super::{event_loops, polls, slots, thread_habits};
 use crate::batch::{CLAIM_WINDOW, EndedBy, FinishedSpan, Pipeline, WaitingPlace};
 use crate::clock;
 use crate::per_process;
@@ -24,6 +28,8 @@ pub(super) struct CurrentMessage {
     pub context: SpanContext,
     /// Whether sends continue it at all.
     pub is_ambient: bool,
+    /// This thread began its trace: it is an answer to what the thread sent, and no cause of what the thread sends next.
+    pub is_answer: bool,
     /// The context came with the message: no span of this process is between.
     pub is_remote: bool,
     /// What the message brought: a record with this context in its headers forwards it.
@@ -34,6 +40,12 @@ pub(super) struct CurrentMessage {
     pub since: u64,
     /// By which poll, where polls are seen.
     pub poll: Option<Poll>,
+    /// The number of the consumer that handed it over.
+    pub consumer: u64,
+    /// The address of that consumer, by which its calls name it; 0 is not known.
+    pub client: usize,
+    /// How long it may be the cause of a send, in nanoseconds.
+    pub window: u64,
     /// Of the process: a fork has a copy of what its parent was at.
     pub generation: usize,
 }
@@ -55,18 +67,24 @@ struct Carried {
 }
 
 thread_local!(static CURRENT: Cell<Option<CurrentMessage>> = const { Cell::new(None) });
+// Messages that the thread has sent under the current one.
+thread_local!(static SENT_UNDER: Cell<u32> = const { Cell::new(0) });
 thread_local!(static CARRIED: RefCell<Carried> = const { RefCell::new(Carried { trace_state: Vec::new(), baggage: Vec::new() }) });
 
 impl CurrentMessage {
-    pub(super) fn new(context: SpanContext, since: u64) -> Self {
+    pub(super) fn new(context: SpanContext, since: u64, consumer: u64) -> Self {
         Self {
             context,
             is_ambient: true,
+            is_answer: false,
             is_remote: false,
             brought: None,
             waits: None,
             since,
             poll: None,
+            consumer,
+            client: 0,
+            window: CLAIM_WINDOW.as_nanos() as u64,
             generation: per_process::generation(),
         }
     }
@@ -78,19 +96,26 @@ impl CurrentMessage {
         }
     }
 
-    /// What a send continues now; `None` when that is not this message, for certain or for all one knows.
-    fn is_over(&self, now: u64) -> bool {
+    /// Whether a send that says nothing itself, `habitual` as far as the thread's habits go, is taken to follow from it.
+    fn is_cause(&self, now: u64, habitual: bool) -> bool {
         // Without polls, or where threads of a pool take turns at them, nothing tells that the thread has gone on to other
         // things, but that it takes long.
-        now.saturating_sub(self.since) > CLAIM_WINDOW.as_nanos() as u64 && !self.poll.is_some_and(polls::is_latest)
+        let unseen = CLAIM_WINDOW.as_nanos() as u64;
+        let window = if self.poll.is_some_and(polls::is_latest) { self.window } else { self.window.min(unseen) };
+        habitual
+            && !self.is_answer
+            && !event_loops::at_work()
+            && now.saturating_sub(self.since) <= window
+            && slots::lives(self.consumer)
     }
 
-    fn incoming<'a>(&self, carried: &'a Carried) -> Incoming<'a> {
+    fn incoming<'a>(&self, carried: &'a Carried, guessed: bool) -> Incoming<'a> {
         let some = |bytes: &'a [u8]| Some(bytes).filter(|bytes| !bytes.is_empty());
         Incoming {
             context: Some(self.context),
             sampling: ParentSampling::of(self.context.flags),
             remote: self.is_remote,
+            guessed,
             trace_state: some(&carried.trace_state),
             baggage: some(&carried.baggage),
         }
@@ -117,6 +142,7 @@ pub(super) fn begin<'a>(message: CurrentMessage, trace_state: Option<&[u8]>, bag
     });
     if kept.is_ok() {
         CURRENT.set(Some(message));
+        SENT_UNDER.set(0);
     }
 }
 
@@ -138,28 +164,78 @@ pub(super) fn leave() {
     }
 }
 
+/// The thread waits for whatever comes first of several things, as an event loop does: it is in no message any more.
+pub(super) fn waits_for_anything() {
+    leave();
+    thread_habits::waits_for_anything();
+}
+
 /// Calls `with` with what a send on this thread continues, if that is its current message.
 ///
-/// `forwarded` is what the record's own headers say: they win, unless they only repeat what the current message brought.
-/// The send shows that the message is still being processed.
-pub(super) fn with_ambient<T>(forwarded: Option<&SpanContext>, with: impl FnOnce(&Incoming<'_>) -> T) -> Option<T> {
+/// `forwarded` is what the record's own headers say: they win, unless they only repeat what the current message brought; then
+/// it is known that the record follows from that message. Without headers it is a guess, and made only where nothing speaks
+/// against it. `topic` names what is sent. The send shows that the message is still being processed.
+pub(super) fn with_ambient<T>(
+    forwarded: Option<&SpanContext>,
+    topic: &CStr,
+    with: impl FnOnce(&Incoming<'_>) -> T,
+) -> Option<T> {
     let message = CURRENT.get()?;
+    let habitual = thread_habits::sends(message.consumer, message.poll.is_some());
     let continues =
         |other: &SpanContext, own: &SpanContext| other.trace_id == own.trace_id && other.span_id == own.span_id;
     let is_its_own = |header: &SpanContext| {
         continues(header, &message.context) || message.brought.is_some_and(|brought| continues(header, &brought))
     };
-    if !message.is_ambient || forwarded.is_some_and(|header| !is_its_own(header)) {
+    if !message.is_ambient || message.generation != per_process::generation() {
         return None;
     }
     let now = clock::unix_nanos();
-    if message.generation != per_process::generation() || message.is_over(now) {
+    let belongs = match forwarded {
+        Some(header) => is_its_own(header),
+        None => message.is_cause(now, habitual),
+    };
+    if !belongs {
         return None;
     }
-    let result = CARRIED.try_with(|carried| carried.try_borrow().ok().map(|carried| with(&message.incoming(&carried))));
-    let result = result.ok().flatten()?;
-    if let (Some(place), Some(handovers)) = (message.waits, Pipeline::current().handovers()) {
+    let guessed = forwarded.is_none();
+    let result = CARRIED
+        .try_with(|carried| carried.try_borrow().ok().map(|carried| with(&message.incoming(&carried, guessed))))
+        .ok()
+        .flatten()?;
+    if let (Some(place), Some(handovers), true) = (message.waits, Pipeline::current().handovers(), habitual) {
         handovers.prolong(place, now, EndedBy::Send);
     }
+    if guessed {
+        count(topic);
+    }
     Some(result)
+}
+
+/// One more send that is taken to follow from the current message.
+fn count(topic: &CStr) {
+    let sent = SENT_UNDER.get().saturating_add(1);
+    SENT_UNDER.set(sent);
+    if sent == TOO_MANY + 1 {
+        tell_of_too_many(topic);
+    }
+}
+
+/// Sends under one message from which on it is said, once, that they may not belong to it.
+const TOO_MANY: u32 = 1000;
+
+#[cold]
+fn tell_of_too_many(topic: &CStr) {
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    if !TOLD.swap(true, Ordering::Relaxed) {
+        Pipeline::current().tell(
+            log::Level::Warn,
+            format!(
+                "a thread has sent more than {TOO_MANY} messages, now to topic `{}`, after one message that it consumed, and \
+                 all are taken to follow from that one. If they do not, set ambient = \"off\" for the consumed topic or its \
+                 service",
+                topic.to_string_lossy()
+            ),
+        );
+    }
 }

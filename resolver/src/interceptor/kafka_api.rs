@@ -190,11 +190,4 @@ pub struct KafkaApi {
     /// `rd_kafka_interceptor_add_on_response_received`, since librdkafka 1.7; likewise.
     pub interceptor_add_on_response_received:
         Option<unsafe extern "C" fn(*mut RdKafka, *const c_char, OnResponseReceived, *mut c_void) -> RdKafkaError>,
-    /// Addresses of the functions that hand over one message a call: `rd_kafka_consumer_poll`, `rd_kafka_consume`,
-    /// `rd_kafka_consume_queue`, `rd_kafka_event_message_next`. 0: not known, and then a message handed over by it is
-    /// nobody's ambient parent.
-    pub hand_over_one: [usize; 4],
-    /// Addresses of the functions that hand over any number: `rd_kafka_consume_batch`, `rd_kafka_consume_batch_queue`,
-    /// `rd_kafka_consume_callback`, `rd_kafka_consume_callback_queue`, `rd_kafka_event_message_array`. 0: not known.
-    pub hand_over_many: [usize; 5],
 }

@@ -17,14 +17,22 @@ pub(super) struct Incoming<'a> {
     pub context: Option<SpanContext>,
     pub sampling: ParentSampling,
     pub remote: bool,
+    /// Nobody said so: it is the message that the thread was handed last.
+    pub guessed: bool,
     pub trace_state: Option<&'a [u8]>,
     /// To be passed on with what continues it; what the calling thread's context has comes first.
     pub baggage: Option<&'a [u8]>,
 }
 
 impl Incoming<'_> {
-    pub(super) const NOTHING: Self =
-        Self { context: None, sampling: ParentSampling::NoParent, remote: false, trace_state: None, baggage: None };
+    pub(super) const NOTHING: Self = Self {
+        context: None,
+        sampling: ParentSampling::NoParent,
+        remote: false,
+        guessed: false,
+        trace_state: None,
+        baggage: None,
+    };
 }
 
 /// Calls `with` with the span that is current on this thread, for as long as it can be borrowed; `None` without one.
@@ -53,6 +61,7 @@ pub(super) fn with_current_span<T>(with: impl FnOnce(&Incoming<'_>) -> T) -> Opt
         context: Some(context),
         sampling: if context.is_sampled() { ParentSampling::Sampled } else { ParentSampling::NotSampled },
         remote,
+        guessed: false,
         trace_state: trace_state.as_deref().map(str::as_bytes).filter(|state| !state.is_empty()),
         baggage: None,
     }))
@@ -77,6 +86,7 @@ impl<'a> Incoming<'a> {
             context: parent.map(|parent| parent.context),
             sampling: extracted.sampling(),
             remote: true,
+            guessed: false,
             trace_state: parent.and_then(|parent| parent.trace_state),
             baggage: None, // It is in the record's headers already.
         }

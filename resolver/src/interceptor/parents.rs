@@ -21,7 +21,7 @@ pub(super) struct Parents {
 struct Entry {
     span_id: AtomicU64,
     parent: AtomicU64,
-    /// [`REMOTE`], and around it the [`seal`] of the other two.
+    /// [`REMOTE`] and [`GUESSED`], and around them the [`seal`] of the other two.
     facts: AtomicU64,
 }
 
@@ -30,9 +30,13 @@ struct Entry {
 pub(super) struct Parent {
     pub span_id: [u8; 8],
     pub remote: bool,
+    /// It is only taken to be the parent: see `current_message`.
+    pub guessed: bool,
 }
 
 const REMOTE: u64 = 1;
+const GUESSED: u64 = 2;
+const FACTS: u64 = REMOTE | GUESSED;
 
 impl Parents {
     /// Room for `in_flight` messages, rounded up to a power of two; 24 bytes each, committed when first touched.
@@ -93,7 +97,7 @@ impl FailedSends {
         let entries = self.entries.get_or_init(|| unsafe { zeroed_slice(FAILED_SENDS) }.unwrap_or_default());
         let id = u64::from_be_bytes(span_id);
         if let Some(entry) = entries.get(id as usize % FAILED_SENDS) {
-            entry.set(id, parent.unwrap_or(Parent { span_id: [0; 8], remote: false }));
+            entry.set(id, parent.unwrap_or(Parent { span_id: [0; 8], remote: false, guessed: false }));
         }
     }
 
@@ -113,36 +117,42 @@ impl Entry {
         let parent_id = u64::from_be_bytes(parent.span_id);
         self.span_id.store(id, Ordering::Relaxed);
         self.parent.store(parent_id, Ordering::Relaxed);
-        self.facts.store(seal(id, parent_id) | if parent.remote { REMOTE } else { 0 }, Ordering::Relaxed);
+        let facts = if parent.remote { REMOTE } else { 0 } | if parent.guessed { GUESSED } else { 0 };
+        self.facts.store(seal(id, parent_id) | facts, Ordering::Relaxed);
     }
 
     /// The message itself carries the stores of `set` from the sending to the acknowledging thread.
     fn get(&self, id: u64) -> Option<Parent> {
         let (span_id, parent) = (self.span_id.load(Ordering::Relaxed), self.parent.load(Ordering::Relaxed));
         let facts = self.facts.load(Ordering::Relaxed);
-        if span_id != id || facts & !REMOTE != seal(id, parent) {
+        if span_id != id || facts & !FACTS != seal(id, parent) {
             return None;
         }
-        Some(Parent { span_id: parent.to_be_bytes(), remote: facts & REMOTE != 0 })
+        let span_id = parent.to_be_bytes();
+        Some(Parent { span_id, remote: facts & REMOTE != 0, guessed: facts & GUESSED != 0 })
     }
 }
 
-/// Binds a span to its parent; the bit of [`REMOTE`] is left free.
+/// Binds a span to its parent; the bits of [`FACTS`] are left free.
 fn seal(id: u64, parent: u64) -> u64 {
-    (id.rotate_left(32) ^ parent).wrapping_mul(0x9e37_79b9_7f4a_7c15) & !REMOTE
+    (id.rotate_left(32) ^ parent).wrapping_mul(0x9e37_79b9_7f4a_7c15) & !FACTS
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const PARENT: Parent = Parent { span_id: [7; 8], remote: true };
+    const PARENT: Parent = Parent { span_id: [7; 8], remote: true, guessed: false };
+
+    const GUESS: Parent = Parent { span_id: [9; 8], remote: false, guessed: true };
 
     #[test]
     fn a_parent_is_found_by_the_span_id_alone() {
         let parents = Parents::new(10);
         let span = parents.keep([0xab; 8], PARENT);
         assert_eq!(parents.parent_of(span), Some(PARENT));
+        let guess = parents.keep([0xac; 8], GUESS);
+        assert_eq!(parents.parent_of(guess), Some(GUESS));
         assert_eq!(parents.parent_of([0xab; 8]), None, "the id that was not given out");
     }
 
@@ -151,7 +161,7 @@ mod tests {
         let parents = Parents::new(1024);
         let first = parents.keep([1; 8], PARENT);
         for i in 0..5000_u64 {
-            parents.keep((i + 1).to_be_bytes().map(|b| b ^ 0x5a), Parent { span_id: i.to_be_bytes(), remote: false });
+            parents.keep((i + 1).to_be_bytes().map(|b| b ^ 0x5a), Parent { span_id: i.to_be_bytes(), ..GUESS });
         }
         assert_eq!(parents.parent_of(first), None);
         assert_eq!(parents.entries.len(), 1024);
@@ -172,8 +182,8 @@ mod tests {
         let entry = Entry { span_id: AtomicU64::new(0), parent: AtomicU64::new(0), facts: AtomicU64::new(0) };
         entry.set(1, PARENT);
         let facts = entry.facts.load(Ordering::Relaxed);
-        entry.set(2, Parent { span_id: [9; 8], remote: false });
-        assert_eq!(entry.get(2), Some(Parent { span_id: [9; 8], remote: false }));
+        entry.set(2, GUESS);
+        assert_eq!(entry.get(2), Some(GUESS));
         entry.facts.store(facts, Ordering::Relaxed);
         assert_eq!(entry.get(2), None, "the last of the stores was the other thread's");
         entry.span_id.store(1, Ordering::Relaxed);
@@ -190,7 +200,8 @@ mod tests {
                 scope.spawn(move || {
                     let mut kept = std::collections::VecDeque::new();
                     for number in 0..rounds {
-                        let own = Parent { span_id: (thread << 32 | number).to_be_bytes(), remote: number % 2 == 0 };
+                        let span_id = (thread << 32 | number).to_be_bytes();
+                        let own = Parent { span_id, remote: number % 2 == 0, guessed: number % 3 == 0 };
                         let random = (thread << 56 | number << 24).to_be_bytes();
                         kept.push_back((parents.keep(random, own), own));
                         if kept.len() > 200 {

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::LocalKey;
 
 use super::contain_panic::contain_panic;
-use super::current_message::{self, Poll};
+use super::current_message::{self, CurrentMessage, Poll};
+use super::thread_habits;
 use crate::batch::EndedBy;
 use crate::clock;
 
@@ -33,9 +34,13 @@ pub fn polling<T>(source: usize, hands: Hands, poll: impl FnOnce() -> T) -> T {
     contain_panic(|| {
         let Some(message) = current_message::take() else { return };
         let alone = message.poll.is_some_and(is_latest);
+        let now = clock::unix_nanos();
+        if alone {
+            thread_habits::took(message.consumer, now.saturating_sub(message.since));
+        }
         message.ends(|span| {
             if alone {
-                span.ends(clock::unix_nanos(), EndedBy::Poll);
+                span.ends(now, EndedBy::Poll);
             }
         });
     });
@@ -45,9 +50,11 @@ pub fn polling<T>(source: usize, hands: Hands, poll: impl FnOnce() -> T) -> T {
     poll()
 }
 
-/// The calling thread closes, by `close`, the client at address `source`: what it was processing ends here.
+/// The calling thread closes, by `close`, the client at address `source`: what it was processing ends here, by
+/// whatever queue or topic of that client the message came.
 pub fn closing<T>(source: usize, close: impl FnOnce() -> T) -> T {
-    let of_this = |message: &current_message::CurrentMessage| message.poll.is_some_and(|poll| poll.source == source);
+    let of_this =
+        |message: &CurrentMessage| message.client == source || message.poll.is_some_and(|poll| poll.source == source);
     contain_panic(|| {
         if current_message::peek().is_some_and(|message| of_this(&message)) {
             if let Some(message) = current_message::take() {
@@ -56,6 +63,24 @@ pub fn closing<T>(source: usize, close: impl FnOnce() -> T) -> T {
         }
     });
     close()
+}
+
+/// The calling thread is in a call, `serve`, in which librdkafka calls the application back, for reports of what it sent
+/// long ago: what it sends there does not follow from the message that it was handed last.
+pub fn calling_back<T>(serve: impl FnOnce() -> T) -> T {
+    struct Before(bool);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            thread_habits::set_called_back(self.0);
+        }
+    }
+    let _call = Before(thread_habits::set_called_back(true));
+    serve()
+}
+
+/// The calling thread waits for whatever comes first of several things, as an event loop does.
+pub fn waiting_for_anything() {
+    contain_panic(current_message::waits_for_anything);
 }
 
 /// Whatever client `create` makes on this thread has its polls seen, by [`polling`].

@@ -32,7 +32,7 @@ impl Client {
             return;
         }
         if headers.is_none() {
-            if with_ambient(None, start).is_none() && traced.spans {
+            if with_ambient(None, message.topic(), start).is_none() && traced.spans {
                 start(&Incoming::NOTHING);
             }
             return;
@@ -40,7 +40,7 @@ impl Client {
         let mut buffer = TraceStateBuffer::new();
         let incoming = from_headers(headers.as_ref(), &traced.extract, &mut buffer);
         // Without a span the context that there is, is in the headers already.
-        if with_ambient(incoming.context.as_ref(), start).is_some() || !traced.spans {
+        if with_ambient(incoming.context.as_ref(), message.topic(), start).is_some() || !traced.spans {
             return;
         }
         // The trace state is borrowed from a header that is about to be replaced.
@@ -70,10 +70,10 @@ impl Client {
         if send.trace_flags & SpanContext::SAMPLED == 0 {
             return;
         }
-        let end = clock::unix_nanos();
-        let latency = u64::try_from(message.latency_micros()).unwrap_or(0).saturating_mul(1000);
+        let (end, latency) = end_and_latency(message);
         let mut flags = SpanFlags::default();
         flags.set_if(SpanFlags::PARENT_REMOTE, send.parent.is_some_and(|parent| parent.remote));
+        flags.set_if(SpanFlags::PARENT_GUESSED, send.parent.is_some_and(|parent| parent.guessed));
         flags.set_if(SpanFlags::TOMBSTONE, message.is_tombstone());
         let span = FinishedSpan {
             route,
@@ -110,7 +110,10 @@ impl Client {
             return;
         }
         let (trace_id, mut parent) = match incoming.context {
-            Some(context) => (context.trace_id, Some(Parent { span_id: context.span_id, remote: incoming.remote })),
+            Some(context) => {
+                let (remote, guessed) = (incoming.remote, incoming.guessed);
+                (context.trace_id, Some(Parent { span_id: context.span_id, remote, guessed }))
+            }
             None => (new_trace_id(), None),
         };
         if let Some(original) = parent.and_then(|parent| self.failed.parent_of(parent.span_id)) {
@@ -187,4 +190,22 @@ impl Client {
         };
         Some(UnmarkedSend { trace_id: context.trace_id, span_id: context.span_id, trace_flags: context.flags, parent })
     }
+}
+
+/// When the send ended, and how long it took, in nanoseconds.
+///
+/// Two clocks are read. The latency comes first: the time between the two readings then lets the span begin late, and never
+/// before its parent. A thread that lost the processor in between reads again.
+fn end_and_latency(message: &Message<'_>) -> (u64, u64) {
+    const CLOSE: u64 = 20_000;
+    let mut before = clock::unix_nanos();
+    for _ in 0..4 {
+        let latency = u64::try_from(message.latency_micros()).unwrap_or(0).saturating_mul(1000);
+        let end = clock::unix_nanos();
+        if end.saturating_sub(before) < CLOSE {
+            return (end, latency);
+        }
+        before = end;
+    }
+    (clock::unix_nanos(), u64::try_from(message.latency_micros()).unwrap_or(0).saturating_mul(1000))
 }

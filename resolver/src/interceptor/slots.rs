@@ -182,6 +182,11 @@ impl SlotId {
     }
 }
 
+/// Whether the client with this number ([`SlotId::number`]) still lives.
+pub(super) fn lives(number: u64) -> bool {
+    SlotId(number).live().is_some()
+}
+
 #[inline]
 fn slot(index: u32) -> Option<&'static Slot> {
     // Acquire: pairs with the release in `new_index`.

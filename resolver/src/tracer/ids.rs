@@ -9,16 +9,45 @@ use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::SystemTime;
 
-/// A new trace id. All sixteen bytes are random, so that the W3C random flag may be set with it.
+/// A new trace id, which the thread that drew it knows again ([`is_of_this_thread`]).
+///
+/// Twelve bytes are random. The first four are a keyed hash of these, with a key that only this thread has: for everybody
+/// else as good as random. The last seven bytes are random, so that the W3C random flag may be set with it.
 #[inline]
 pub fn new_trace_id() -> [u8; 16] {
-    let mut id = 0;
-    // Zero is no id; once in 2^128 there is a second round.
-    while id == 0 {
-        let [high, low] = draw(|generator| [generator.next(), generator.next()]);
-        id = u128::from(high) << 64 | u128::from(low);
+    let mut id = [0; 16];
+    // Zero is no id; once in 2^96 there is a second round.
+    while id == [0; 16] {
+        let (drawn, key) = draw(|seeded| ([seeded.generator.next(), seeded.generator.next()], seeded.key));
+        id = sealed(drawn, key);
     }
-    id.to_ne_bytes()
+    id
+}
+
+/// Whether the calling thread drew this trace id, in this process. Once in 2^32 it says so of another's.
+///
+/// Costs no memory, however many traces the thread has begun and however long they live.
+pub fn is_of_this_thread(trace_id: &[u8; 16]) -> bool {
+    let seeded =
+        LOCAL.try_with(Cell::get).ok().filter(|seeded| seeded.generation == GENERATION.load(Ordering::Relaxed));
+    let [first, second] = halves(trace_id);
+    seeded.is_some_and(|seeded| sealed([first, second], seeded.key) == *trace_id)
+}
+
+/// The id of these sixteen bytes, with the seal in place of the first four.
+#[inline]
+fn sealed(drawn: [u64; 2], key: u64) -> [u8; 16] {
+    let [high, low] = [drawn[0] & 0xffff_ffff, drawn[1]];
+    // Two rounds of multiply and fold over the twelve random bytes.
+    let folded = (u128::from(low ^ key) * u128::from(high | 1 << 63)) ^ u128::from(key);
+    let seal = (folded as u64 ^ (folded >> 64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) & !0xffff_ffff;
+    (u128::from(seal | high) << 64 | u128::from(low)).to_be_bytes()
+}
+
+/// The first and the last eight bytes.
+fn halves(id: &[u8; 16]) -> [u64; 2] {
+    let id = u128::from_be_bytes(*id);
+    [(id >> 64) as u64, id as u64]
 }
 
 /// A new span id.
@@ -27,7 +56,7 @@ pub fn new_span_id() -> [u8; 8] {
     let mut id = 0;
     // Zero is no id; once in 2^64 there is a second round.
     while id == 0 {
-        id = draw(Generator::next);
+        id = draw(|seeded| seeded.generator.next());
     }
     id.to_ne_bytes()
 }
@@ -42,15 +71,16 @@ pub fn reseed() {
 }
 
 #[inline]
-fn draw<T>(from: impl FnOnce(&mut Generator) -> T) -> T {
+fn draw<T>(from: impl FnOnce(&mut Seeded) -> T) -> T {
     LOCAL.with(|local| {
         let mut seeded = local.get();
         // Relaxed: only the value matters; see `reseed`.
         let generation = GENERATION.load(Ordering::Relaxed);
         if seeded.generation != generation {
-            seeded = Seeded { generation, generator: Generator::from_kernel() };
+            let mut generator = Generator::from_kernel();
+            seeded = Seeded { generation, key: generator.next(), generator };
         }
-        let drawn = from(&mut seeded.generator);
+        let drawn = from(&mut seeded);
         local.set(seeded);
         drawn
     })
@@ -58,7 +88,7 @@ fn draw<T>(from: impl FnOnce(&mut Generator) -> T) -> T {
 
 thread_local! {
     /// Has no destructor, so it can be used for as long as its thread runs any code at all.
-    static LOCAL: Cell<Seeded> = const { Cell::new(Seeded { generation: 0, generator: Generator([0; 4]) }) };
+    static LOCAL: Cell<Seeded> = const { Cell::new(Seeded { generation: 0, key: 0, generator: Generator([0; 4]) }) };
 }
 
 /// Grows with every `reseed`. Starts at one: a thread's zero means "not seeded yet".
@@ -68,6 +98,8 @@ static GENERATION: AtomicU32 = AtomicU32::new(1);
 struct Seeded {
     /// The value of `GENERATION` when the generator was seeded.
     generation: u32,
+    /// By which this thread knows its own trace ids again.
+    key: u64,
     generator: Generator,
 }
 
@@ -163,14 +195,8 @@ mod tests {
         assert_ne!(new_span_id(), [0; 8]);
         // And one whose first two numbers are: found by working the step back from an s0 and s3 of zero.
         let stalling = Generator([0, 0, 1 << 63, 0]);
-        assert_eq!(
-            {
-                let mut twin = stalling;
-                [twin.next(), twin.next()]
-            },
-            [0; 2],
-            "the guard would not be tested"
-        );
+        let mut twin = stalling;
+        assert_eq!(sealed([twin.next(), twin.next()], 0), [0; 16], "the guard would not be tested");
         set_local(stalling);
         assert_ne!(new_trace_id(), [0; 16]);
     }
@@ -183,6 +209,22 @@ mod tests {
         let ids: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
         assert_eq!(ids.iter().map(|(trace, _)| trace).collect::<HashSet<_>>().len(), ids.len());
         assert_eq!(ids.iter().map(|(_, span)| span).collect::<HashSet<_>>().len(), ids.len());
+    }
+
+    #[test]
+    fn a_thread_knows_its_own_trace_ids_again_and_no_others() {
+        let own: Vec<_> = (0..1_000).map(|_| new_trace_id()).collect();
+        assert!(own.iter().all(is_of_this_thread));
+        let others = std::thread::spawn(|| (0..1_000).map(|_| new_trace_id()).collect::<Vec<_>>()).join().unwrap();
+        assert!(!others.iter().any(is_of_this_thread));
+        let mut changed = own[0];
+        changed[15] ^= 1;
+        assert!(!is_of_this_thread(&changed) && !is_of_this_thread(&[0; 16]));
+        reseed();
+        assert!(!is_of_this_thread(&own[0]), "a child of a fork does not know its parent's");
+        std::thread::spawn(move || assert!(!is_of_this_thread(&own[0]), "nor does a thread that drew none"))
+            .join()
+            .unwrap();
     }
 
     #[test]
@@ -212,6 +254,6 @@ mod tests {
     }
 
     fn set_local(generator: Generator) {
-        LOCAL.set(Seeded { generation: GENERATION.load(Ordering::Relaxed), generator });
+        LOCAL.set(Seeded { generation: GENERATION.load(Ordering::Relaxed), key: 0, generator });
     }
 }

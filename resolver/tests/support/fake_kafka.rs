@@ -319,8 +319,6 @@ static API: LazyLock<KafkaApi> = LazyLock::new(|| KafkaApi {
     err2name,
     interceptor_add_on_commit: Some(interceptor_add_on_commit),
     interceptor_add_on_response_received: Some(interceptor_add_on_response_received),
-    hand_over_one: [fake_consumer_poll as *const () as usize, 0, 0, 0],
-    hand_over_many: [fake_consume_batch as *const () as usize, 0, 0, 0, 0],
 });
 
 /// `rd_kafka_consumer_poll()` that has this message.

@@ -14,22 +14,18 @@ pub(super) struct Functions {
 
 /// Turns names into [`NAMES`] and a `Functions::new` that takes their addresses in that order.
 ///
-/// `engine`: without one of them there is no tracing. `optional`: `None` for one that is not there. `hand_over_one`, `hand_over_many`: addresses, 0 for one that is not there. `own`: what
+/// `engine`: without one of them there is no tracing. `optional`: `None` for one that is not there. `own`: what
 /// the doors call themselves.
 macro_rules! functions {
     (
         engine { $($field:ident = $function:ident,)* }
         optional { $($optional:ident = $optional_function:ident,)* }
-        hand_over_one [ $($hand_over:ident,)* ]
-        hand_over_many [ $($hand_over_more:ident,)* ]
         own { $($(#[$doc:meta])* $own:ident = $own_function:ident: $own_type:ty,)* }
     ) => {
         /// What [`Functions::new`] is given the addresses of, in this order.
-        pub(super) const NAMES: [&CStr; [$(stringify!($function),)* $(stringify!($optional_function),)* $(stringify!($hand_over),)* $(stringify!($hand_over_more),)* $(stringify!($own_function),)*].len()] = [
+        pub(super) const NAMES: [&CStr; [$(stringify!($function),)* $(stringify!($optional_function),)* $(stringify!($own_function),)*].len()] = [
             $(name(concat!(stringify!($function), "\0")),)*
             $(name(concat!(stringify!($optional_function), "\0")),)*
-            $(name(concat!(stringify!($hand_over), "\0")),)*
-            $(name(concat!(stringify!($hand_over_more), "\0")),)*
             $(name(concat!(stringify!($own_function), "\0")),)*
         ];
 
@@ -51,14 +47,6 @@ macro_rules! functions {
                     missing.push(name(concat!(stringify!($function), "\0")));
                 })*
                 $(let $optional = next();)*
-                let hand_over_one = [$({
-                    let _: &str = stringify!($hand_over);
-                    next().unwrap_or(0)
-                },)*];
-                let hand_over_many = [$({
-                    let _: &str = stringify!($hand_over_more);
-                    next().unwrap_or(0)
-                },)*];
                 let own = Own { $($own: next().map(|address| {
                     // SAFETY: the address of that function, under the declaration that `rdkafka.h` has of it.
                     unsafe { std::mem::transmute::<*const c_void, $own_type>(std::ptr::with_exposed_provenance(address)) }
@@ -72,8 +60,6 @@ macro_rules! functions {
                     $($optional: $optional.map(|address| unsafe {
                         std::mem::transmute::<*const c_void, _>(std::ptr::with_exposed_provenance(address))
                     }),)*
-                    hand_over_one,
-                    hand_over_many,
                 }))();
                 Self { engine: engine.ok_or(missing), own }
             }
@@ -107,19 +93,6 @@ functions! {
         interceptor_add_on_commit = rd_kafka_interceptor_add_on_commit,
         interceptor_add_on_response_received = rd_kafka_interceptor_add_on_response_received,
     }
-    hand_over_one [
-        rd_kafka_consumer_poll,
-        rd_kafka_consume,
-        rd_kafka_consume_queue,
-        rd_kafka_event_message_next,
-    ]
-    hand_over_many [
-        rd_kafka_consume_batch,
-        rd_kafka_consume_batch_queue,
-        rd_kafka_consume_callback,
-        rd_kafka_consume_callback_queue,
-        rd_kafka_event_message_array,
-    ]
     own {
         conf_new = rd_kafka_conf_new: unsafe extern "C" fn() -> *mut RdKafkaConf,
         conf_dup = rd_kafka_conf_dup: unsafe extern "C" fn(*const RdKafkaConf) -> *mut RdKafkaConf,

@@ -1,0 +1,156 @@
+//! Whether this process runs many tasks on one thread: then what a thread was handed last says nothing about what it sends.
+//!
+//! Three things show it. An epoll or io_uring instance: an event loop waits on one, whatever language it is written in
+//! (asyncio, uvloop, libuv, libevent, Tokio, …). The extension module of Python's greenlets, which change places on a thread
+//! without the system's knowledge (gevent, eventlet). The runtime of .NET, whose tasks go on on any thread of a pool.
+//!
+//! Looked at where a message is handed over, at most once a second, and not again once something was found. No file is opened
+//! for it: a number that a program counts on getting could be taken.
+
+use std::ffi::{CStr, c_int, c_void};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::batch::Pipeline;
+use crate::clock;
+use crate::per_process::PerProcess;
+
+/// What is known of this process; a child of a fork looks for itself.
+#[derive(Default)]
+struct Known {
+    at_work: AtomicBool,
+    told: AtomicBool,
+    /// When it was looked at last, by the clock that never goes back; 0 is never.
+    looked: AtomicU64,
+}
+
+static KNOWN: PerProcess<Known> = PerProcess::new();
+
+/// Nanoseconds from one look to the next.
+const PAUSE: u64 = 1_000_000_000;
+/// Descriptors that are looked at: an event loop is made early in the life of a process, and gets a low number.
+const DESCRIPTORS: c_int = 256;
+/// What the names of modules contain whose tasks share threads.
+const MODULES: [&[u8]; 2] = [b"_greenlet.", b"libcoreclr."];
+
+/// The process has made an epoll instance: told by a door that sees it.
+pub fn event_loop_made() {
+    known().at_work.store(true, Ordering::Relaxed);
+}
+
+/// Whether many tasks share a thread here, as far as is known.
+pub(super) fn at_work() -> bool {
+    known().at_work.load(Ordering::Relaxed)
+}
+
+/// The same, looked at anew if that was long ago. Some tens of microseconds then; takes no memory and opens nothing.
+pub(super) fn look() -> bool {
+    let known = known();
+    let now = clock::monotonic_nanos().max(1);
+    let looked = known.looked.load(Ordering::Relaxed);
+    let is_due = looked == 0 || now.saturating_sub(looked) > PAUSE;
+    if !known.at_work.load(Ordering::Relaxed) && is_due {
+        known.looked.store(now, Ordering::Relaxed);
+        if has_loop() || has_module() {
+            known.at_work.store(true, Ordering::Relaxed);
+        }
+    }
+    let at_work = known.at_work.load(Ordering::Relaxed);
+    if at_work && !known.told.swap(true, Ordering::Relaxed) {
+        Pipeline::current().tell(
+            log::Level::Info,
+            "this process runs many tasks on one thread (an event loop, greenlets or .NET): what it sends is not taken to \
+             follow from what it received. Pass the received headers on to connect traces"
+                .to_owned(),
+        );
+    }
+    at_work
+}
+
+fn known() -> &'static Known {
+    KNOWN.get_or_init(Known::default)
+}
+
+/// Whether one of the first descriptors is that of an event loop.
+fn has_loop() -> bool {
+    (0..DESCRIPTORS).any(|descriptor| {
+        let path = path(descriptor);
+        let mut target = [0_u8; 32];
+        // SAFETY: `path` ends with a NUL, and as many bytes may be written as `target` has.
+        let length = unsafe { libc::readlink(path.as_ptr().cast(), target.as_mut_ptr().cast(), target.len()) };
+        let target = usize::try_from(length).ok().and_then(|length| target.get(..length)).unwrap_or_default();
+        matches!(target, b"anon_inode:[eventpoll]" | b"anon_inode:[io_uring]")
+    })
+}
+
+/// `/proc/self/fd/<descriptor>`, with a NUL behind it.
+fn path(descriptor: c_int) -> [u8; 24] {
+    const FOLDER: &[u8] = b"/proc/self/fd/";
+    let mut path = [0; 24];
+    let (mut rest, mut digits, mut count) = (descriptor, [0_u8; 8], 0);
+    for digit in &mut digits {
+        *digit = b'0' + (rest % 10) as u8;
+        (rest, count) = (rest / 10, count + 1);
+        if rest == 0 {
+            break;
+        }
+    }
+    let bytes = FOLDER.iter().chain(digits.iter().take(count).rev());
+    path.iter_mut().zip(bytes).for_each(|(place, byte)| *place = *byte);
+    path
+}
+
+/// Whether one of [`MODULES`] is loaded.
+fn has_module() -> bool {
+    let mut found = false;
+    // SAFETY: `is_one` is given what `dl_iterate_phdr` documents, and `found`, which outlives the call.
+    unsafe { libc::dl_iterate_phdr(Some(is_one), (&raw mut found).cast()) };
+    found
+}
+
+/// Sets the `bool` at `found` if the module's file has one of the names. Takes no memory: the dynamic linker's lock is held.
+///
+/// # Safety
+///
+/// Called by `dl_iterate_phdr` only.
+unsafe extern "C" fn is_one(module: *mut libc::dl_phdr_info, _size: usize, found: *mut c_void) -> c_int {
+    // SAFETY: `module` describes a module that is loaded while this function runs; its name is null or ends with a NUL.
+    let name = unsafe {
+        let name = (*module).dlpi_name;
+        if name.is_null() {
+            return 0;
+        }
+        CStr::from_ptr(name).to_bytes()
+    };
+    let file = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
+    let is_one = MODULES.iter().any(|known| file.starts_with(known));
+    if is_one {
+        // SAFETY: `has_module` gave a `bool`, and waits.
+        unsafe { *found.cast::<bool>() = true };
+    }
+    c_int::from(is_one)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_of_a_descriptor_is_put_together_without_memory() {
+        for (descriptor, expected) in [(0, c"/proc/self/fd/0"), (9, c"/proc/self/fd/9"), (250, c"/proc/self/fd/250")] {
+            assert_eq!(CStr::from_bytes_until_nul(&path(descriptor)).unwrap(), expected);
+        }
+    }
+
+    /// One test: descriptors and what is known are the process's.
+    #[test]
+    fn an_epoll_instance_is_an_event_loop() {
+        let _ = (has_loop(), has_module());
+        // SAFETY: makes a descriptor, and closes it.
+        unsafe {
+            let epoll = libc::epoll_create1(libc::EPOLL_CLOEXEC);
+            assert!((0..DESCRIPTORS).contains(&epoll) && has_loop());
+            libc::close(epoll);
+        }
+        assert!(!has_module());
+    }
+}

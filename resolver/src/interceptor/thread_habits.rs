@@ -1,0 +1,239 @@
+//! What the calling thread was seen to do with the messages it is handed: the grounds on which it is believed, or not, to
+//! work on the last one when it sends.
+//!
+//! One thread is not one train of thought. A thread that takes message after message and works on them later, or that is an
+//! event loop, has many in hand at once, and then no send says which one it belongs to. Such a thread gives itself away by the
+//! order of its hand-overs and sends, or by how it waits; what it has shown once, it is believed of for good.
+
+#![forbid(unsafe_code)]
+
+use std::cell::Cell;
+
+/// Consumers that a thread is handed messages by, and that are remembered apart; of further ones nothing is guessed.
+const CONSUMERS: usize = 8;
+/// Waits for several things at once after which a thread is an event loop: a program that runs another one and reads what it
+/// prints waits so now and then.
+const WAITS_OF_A_LOOP: u8 = 3;
+
+/// What a thread does with one consumer's messages. Plain data: of one thread only.
+#[derive(Clone, Copy)]
+struct Habits {
+    /// The consumer's number; 0 is none.
+    consumer: u64,
+    /// It has sent several messages in a row after it had taken several: it works them off later.
+    accumulates: bool,
+    /// It has sent just one after it had taken several: it passes some on, and leaves others.
+    filters: bool,
+    /// The longest that a processing was seen to take, in nanoseconds.
+    longest: u64,
+}
+
+struct Thread {
+    /// Messages handed over since the last send.
+    handed: Cell<u32>,
+    /// Messages that had been handed over before the first send of the row that is under way.
+    handed_before: Cell<u32>,
+    /// The consumer of the last of these.
+    row_of: Cell<u64>,
+    /// Sends since the last hand-over.
+    sent: Cell<u32>,
+    /// Waits as an event loop has them, up to [`WAITS_OF_A_LOOP`].
+    waits: Cell<u8>,
+    /// Inside a call that calls the application back, for reports of what it sent long ago.
+    called_back: Cell<bool>,
+    known: Cell<[Habits; CONSUMERS]>,
+}
+
+const NOTHING_KNOWN: Habits = Habits { consumer: 0, accumulates: false, filters: false, longest: 0 };
+
+// Has no destructor, so it can be used for as long as its thread runs any code at all.
+thread_local!(static THREAD: Thread = const {
+    Thread {
+        handed: Cell::new(0),
+        handed_before: Cell::new(0),
+        row_of: Cell::new(0),
+        sent: Cell::new(0),
+        waits: Cell::new(0),
+        called_back: Cell::new(false),
+        known: Cell::new([NOTHING_KNOWN; CONSUMERS]),
+    }
+});
+
+/// The thread is handed a message of the consumer with this number.
+pub(super) fn handed_over(consumer: u64) {
+    let _ = THREAD.try_with(|thread| {
+        // One send after several messages, and then the next message: the others were left.
+        if thread.sent.get() == 1 && thread.handed_before.get() > 1 && thread.row_of.get() == consumer {
+            thread.change(consumer, |habits| habits.filters = true);
+        }
+        thread.sent.set(0);
+        thread.handed.set(thread.handed.get().saturating_add(1));
+    });
+}
+
+/// The thread sends while it was handed a message of this consumer last. Whether that message may be taken for the cause;
+/// `filters_count`: calls for messages are seen, so that a thread which takes several one by one is told from one that takes
+/// them by one call.
+pub(super) fn sends(consumer: u64, filters_count: bool) -> bool {
+    let believed = THREAD.try_with(|thread| {
+        if thread.called_back.get() {
+            return false;
+        }
+        let first = thread.sent.get() == 0;
+        if first {
+            thread.handed_before.set(thread.handed.replace(0));
+            thread.row_of.set(consumer);
+        }
+        thread.sent.set(thread.sent.get().saturating_add(1));
+        let many = thread.handed_before.get() > 1;
+        if many && !first {
+            thread.change(consumer, |habits| habits.accumulates = true);
+        }
+        let Some(habits) = thread.habits(consumer) else { return false };
+        !habits.accumulates && !thread.is_loop() && (!many || (filters_count && habits.filters))
+    });
+    believed.unwrap_or(false)
+}
+
+/// A processing of this consumer's messages was seen to take so many nanoseconds.
+pub(super) fn took(consumer: u64, nanos: u64) {
+    let _ = THREAD.try_with(|thread| thread.change(consumer, |habits| habits.longest = habits.longest.max(nanos)));
+}
+
+/// The longest that a processing of this consumer's messages was seen to take, in nanoseconds; 0 before any was.
+pub(super) fn longest(consumer: u64) -> u64 {
+    let longest = THREAD.try_with(|thread| thread.habits(consumer).map_or(0, |habits| habits.longest));
+    longest.unwrap_or(0)
+}
+
+/// The thread waits for whatever comes first of several things.
+pub(super) fn waits_for_anything() {
+    let _ = THREAD.try_with(|thread| thread.waits.set(thread.waits.get().saturating_add(1).min(WAITS_OF_A_LOOP)));
+}
+
+/// Whether the thread is an event loop, by how it waits.
+pub(super) fn is_loop() -> bool {
+    THREAD.try_with(Thread::is_loop).unwrap_or(true)
+}
+
+/// Says for the length of a call that the application is called back in it; returns what was said before.
+pub(super) fn set_called_back(called_back: bool) -> bool {
+    THREAD.try_with(|thread| thread.called_back.replace(called_back)).unwrap_or(false)
+}
+
+impl Thread {
+    fn is_loop(&self) -> bool {
+        self.waits.get() >= WAITS_OF_A_LOOP
+    }
+
+    /// `None` when there are too many consumers.
+    fn habits(&self, consumer: u64) -> Option<Habits> {
+        let known = self.known.get();
+        known.into_iter().find(|habits| habits.consumer == consumer || habits.consumer == 0)
+    }
+
+    fn change(&self, consumer: u64, change: impl FnOnce(&mut Habits)) {
+        let mut known = self.known.get();
+        if let Some(habits) = known.iter_mut().find(|habits| habits.consumer == consumer || habits.consumer == 0) {
+            habits.consumer = consumer;
+            change(habits);
+            self.known.set(known);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs on a thread of its own, whose habits are new: `m` is a message, `s` a send. For each send, whether it is
+    /// believed.
+    fn believed(order: &str, filters_count: bool) -> String {
+        let order = order.to_owned();
+        let run = move || {
+            order
+                .chars()
+                .filter_map(|what| match what {
+                    'm' => {
+                        handed_over(1);
+                        None
+                    }
+                    _ => Some(if sends(1, filters_count) { 'y' } else { 'n' }),
+                })
+                .collect()
+        };
+        std::thread::spawn(run).join().unwrap()
+    }
+
+    #[test]
+    fn one_message_and_what_is_sent_of_it_belong_together() {
+        assert_eq!(believed("msmsms", true), "yyy");
+        assert_eq!(believed("msssmss", false), "yyyyy");
+        assert_eq!(believed("ss", false), "yy", "there is no message to be taken for the cause");
+    }
+
+    #[test]
+    fn a_thread_that_takes_several_and_then_sends_several_is_never_believed_again() {
+        assert_eq!(believed("mmmsssmsms", true), "nnnnn");
+        assert_eq!(believed("msmmssms", true), "ynnn");
+    }
+
+    #[test]
+    fn a_filter_is_known_by_its_second_message_where_calls_are_seen() {
+        assert_eq!(believed("mmsmmmsmsmms", true), "nyyy");
+        assert_eq!(believed("mmsmmmsmsmms", false), "nnyn");
+    }
+
+    #[test]
+    fn habits_are_a_consumer_s() {
+        let run = || {
+            for consumer in 1..=CONSUMERS as u64 {
+                handed_over(consumer);
+                handed_over(consumer);
+                assert!(!sends(consumer, true) && !sends(consumer, true));
+            }
+            handed_over(9);
+            assert!(!sends(9, true), "more consumers than are told apart");
+        };
+        std::thread::spawn(run).join().unwrap();
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_anything_again_and_again_is_an_event_loop() {
+        let run = || {
+            for wait in 1..=4 {
+                waits_for_anything();
+                handed_over(1);
+                assert_eq!(sends(1, true), wait < 3);
+            }
+            assert!(is_loop());
+        };
+        std::thread::spawn(run).join().unwrap();
+    }
+
+    #[test]
+    fn what_a_call_back_sends_is_not_believed_and_not_counted() {
+        let run = || {
+            handed_over(1);
+            handed_over(1);
+            let before = set_called_back(true);
+            assert!(!sends(1, true) && !sends(1, true));
+            set_called_back(before);
+            assert!(!sends(1, true));
+            handed_over(1);
+            assert!(sends(1, true), "one send after two messages: a filter");
+        };
+        std::thread::spawn(run).join().unwrap();
+    }
+
+    #[test]
+    fn the_longest_processing_is_remembered() {
+        let run = || {
+            assert_eq!(longest(1), 0);
+            took(1, 20);
+            took(1, 10);
+            assert_eq!((longest(1), longest(2)), (20, 0));
+        };
+        std::thread::spawn(run).join().unwrap();
+    }
+}
