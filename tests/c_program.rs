@@ -4,35 +4,16 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use tempfile::TempDir;
 use words::child::Ended;
 use words::draw_traces_with;
-use words::foreign::{Door, PROCESSING, Shop, Surroundings, processing_in_rust, run, run_rounds, skip};
+use words::foreign::{Door, PROCESSING, Shop, Surroundings, c_program, processing_in_rust, run, run_rounds};
 
-/// The program `tests/c/NAME.c`, compiled into `folder`; the test is skipped where there is no compiler or no librdkafka.
+/// The program `tests/c/NAME.c`, compiled into `folder`.
 #[track_caller]
 fn compiled(folder: &TempDir, name: &str) -> Option<PathBuf> {
-    let flags = match Command::new("pkg-config").args(["--cflags", "--libs", "rdkafka"]).output() {
-        Ok(said) if said.status.success() => String::from_utf8(said.stdout).unwrap(),
-        _ => {
-            skip("pkg-config knows no rdkafka (Debian: librdkafka-dev)");
-            return None;
-        }
-    };
-    let program = folder.path().join(name);
-    let source = format!("{}/tests/c/{name}.c", env!("CARGO_MANIFEST_DIR"));
-    let mut compiler = Command::new("cc");
-    compiler.args(["-Wall", "-Wextra", "-Werror", "-g", &source, "-o"]).arg(&program).args(flags.split_whitespace());
-    match compiler.output() {
-        Ok(said) => assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr)),
-        Err(error) => {
-            skip(&format!("there is no C compiler (cc): {error}"));
-            return None;
-        }
-    }
-    Some(program)
+    c_program(folder.path(), &format!("c/{name}.c"), &[])
 }
 
 fn ended(surroundings: &Surroundings, door: Door, program: &Path, how: &[&str]) -> Ended {

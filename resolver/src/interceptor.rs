@@ -35,7 +35,7 @@ pub use callbacks::conf_init;
 pub use event_loops::event_loop_made;
 pub use kafka_api::*;
 pub use only_try::only_try;
-pub use polls::{Hands, calling_back, closing, polling, seen_polling, waiting_for_anything};
+pub use polls::{Hands, calling_back, closing, polling, seen_polling, waiting_for_anything, waits_are_counted};
 pub use processing::{MessagePlace, Processing};
 pub(crate) use route::Route;
 #[cfg(test)]

@@ -5,7 +5,8 @@
 //! and the real function its own or that of what it is linked with. What is called by a pointer from `dlsym` (.NET, ctypes),
 //! or in a program that librdkafka is linked into, does not come by here.
 //!
-//! Nothing is done at load, and nothing before the first `rd_kafka_new`: `LD_PRELOAD` reaches every child of a shell.
+//! At load some functions of the C library are looked up (`waits`), and nothing else is done before the first
+//! `rd_kafka_new`: `LD_PRELOAD` reaches every child of a shell.
 //!
 //! They are `extern "C-unwind"`: callbacks of the application run in them, whose C++ exceptions, and the cancellation of
 //! whose threads, pass through.
@@ -16,6 +17,7 @@ mod failed_configurations;
 mod last_words;
 mod polls;
 mod real;
+mod waits;
 
 pub use already_traced::GENERATION;
 pub use create::{rd_kafka_conf_destroy, rd_kafka_new};
@@ -24,3 +26,4 @@ pub use polls::{
     RdKafkaQueue, rd_kafka_consume, rd_kafka_consume_batch, rd_kafka_consume_batch_queue, rd_kafka_consume_queue,
     rd_kafka_consumer_close, rd_kafka_consumer_poll, rd_kafka_destroy, rd_kafka_destroy_flags,
 };
+pub use waits::{epoll_create, epoll_create1, poll, poll_chk, ppoll, ppoll_chk, pselect, select};

@@ -19,7 +19,7 @@ pub(crate) fn is_static() -> bool {
 }
 
 /// Whether the program names a dynamic linker; true as well where the system does not show its headers.
-fn has_interpreter() -> bool {
+pub(crate) fn has_interpreter() -> bool {
     // SAFETY: reads what the kernel told the C library at the start: where the program's headers are, and how many.
     let headers = unsafe {
         let (address, count) = (libc::getauxval(libc::AT_PHDR), libc::getauxval(libc::AT_PHNUM));

@@ -83,6 +83,12 @@ pub fn waiting_for_anything() {
     contain_panic(current_message::waits_for_anything);
 }
 
+/// Whether [`waiting_for_anything`] would change anything: not on a thread that is known for an event loop.
+#[inline]
+pub fn waits_are_counted() -> bool {
+    !thread_habits::is_loop()
+}
+
 /// Whatever client `create` makes on this thread has its polls seen, by [`polling`].
 pub fn seen_polling<T>(create: impl FnOnce() -> T) -> T {
     let _seen = Restore { cell: &SEEN, before: SEEN.replace(true) };

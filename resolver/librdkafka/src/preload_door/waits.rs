@@ -1,0 +1,216 @@
+//! What shows that a thread has many things in hand: the making of an epoll instance, and `poll` and `select` for several
+//! descriptors at once. The engine then guesses no parent there; see its `interceptor::event_loops`.
+//!
+//! A wait for the answer on one connection is none of these: database and HTTP clients wait like that in the middle of a
+//! message's processing. All else is left as it is: arguments, results, `errno`, cancellation, signals.
+
+use std::ffi::{CStr, c_int, c_void};
+use std::mem;
+use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tracer_resolver::interceptor::{event_loop_made, waiting_for_anything, waits_are_counted};
+
+use super::real::next;
+use crate::static_program::has_interpreter;
+
+/// Defines the exported functions: each looks at its arguments, and calls the real one.
+macro_rules! wrappers {
+    ($(
+        $(#[$doc:meta])*
+        fn $name:ident / $symbol:literal ($($argument:ident: $type:ty),*) -> c_int = $look:expr;
+    )*) => {
+        $(
+            $(#[$doc])*
+            ///
+            /// # Safety
+            ///
+            /// As the function of this name in the C library.
+            #[cfg_attr(not(test), unsafe(export_name = $symbol))]
+            pub unsafe extern "C-unwind" fn $name($($argument: $type),*) -> c_int {
+                ($look)($($argument),*);
+                let address = real::$name.address();
+                if address == 0 {
+                    set_errno(libc::ENOSYS);
+                    return -1;
+                }
+                let address = ptr::with_exposed_provenance::<()>(address);
+                // SAFETY: the address of that function, under the declaration that the C library has of it.
+                let real = unsafe {
+                    mem::transmute::<*const (), unsafe extern "C-unwind" fn($($type),*) -> c_int>(address)
+                };
+                // SAFETY: the caller's own arguments.
+                unsafe { real($($argument),*) }
+            }
+        )*
+
+        /// The real functions.
+        mod real {
+            #![expect(non_upper_case_globals, reason = "each has the name of its function")]
+            $(pub(super) static $name: super::Real = super::Real::new($symbol);)*
+            pub(super) static ALL: &[&super::Real] = &[$(&$name),*];
+        }
+    };
+}
+
+wrappers! {
+    /// Makes an epoll instance: from here on this process is an event loop's.
+    fn epoll_create / "epoll_create" (size: c_int) -> c_int = |_| event_loop_made();
+    /// Makes an epoll instance: from here on this process is an event loop's.
+    fn epoll_create1 / "epoll_create1" (flags: c_int) -> c_int = |_| event_loop_made();
+    /// Waits for descriptors.
+    fn poll / "poll" (fds: *mut libc::pollfd, count: libc::nfds_t, timeout: c_int) -> c_int = |fds, count, _| polled(fds, count);
+    /// `poll`, as programs call it that are built with `_FORTIFY_SOURCE`.
+    fn poll_chk / "__poll_chk" (fds: *mut libc::pollfd, count: libc::nfds_t, timeout: c_int, room: usize) -> c_int
+        = |fds, count, _, _| polled(fds, count);
+    /// Waits for descriptors.
+    fn ppoll / "ppoll" (
+        fds: *mut libc::pollfd, count: libc::nfds_t, timeout: *const libc::timespec, signals: *const libc::sigset_t
+    ) -> c_int = |fds, count, _, _| polled(fds, count);
+    /// `ppoll`, as programs call it that are built with `_FORTIFY_SOURCE`.
+    fn ppoll_chk / "__ppoll_chk" (
+        fds: *mut libc::pollfd, count: libc::nfds_t, timeout: *const libc::timespec, signals: *const libc::sigset_t,
+        room: usize
+    ) -> c_int = |fds, count, _, _, _| polled(fds, count);
+    /// Waits for descriptors.
+    fn select / "select" (
+        count: c_int, read: *mut libc::fd_set, write: *mut libc::fd_set, except: *mut libc::fd_set,
+        timeout: *mut libc::timeval
+    ) -> c_int = |count, read, write, except, _| selected(count, [read, write, except]);
+    /// Waits for descriptors.
+    fn pselect / "pselect" (
+        count: c_int, read: *mut libc::fd_set, write: *mut libc::fd_set, except: *mut libc::fd_set,
+        timeout: *const libc::timespec, signals: *const libc::sigset_t
+    ) -> c_int = |count, read, write, except, _, _| selected(count, [read, write, except]);
+}
+
+/// A function of the C library, or of another library that wraps it too.
+struct Real {
+    name: &'static str,
+    address: AtomicUsize,
+}
+
+impl Real {
+    const fn new(name: &'static str) -> Self {
+        Self { name, address: AtomicUsize::new(0) }
+    }
+
+    /// Looked up at load, because a call may come in a signal handler, or in a child whose parent forked while another of
+    /// its threads held the dynamic linker's lock; else, where something calls before that, now.
+    fn address(&self) -> usize {
+        match self.address.load(Ordering::Relaxed) {
+            0 => self.look_up(),
+            address => address,
+        }
+    }
+
+    #[cold]
+    fn look_up(&self) -> usize {
+        let mut name = [0_u8; 16];
+        name.iter_mut().zip(self.name.bytes()).for_each(|(place, byte)| *place = byte);
+        let address = CStr::from_bytes_until_nul(&name).ok().and_then(next).unwrap_or(0);
+        self.address.store(address, Ordering::Relaxed);
+        address
+    }
+}
+
+/// Runs when the library is loaded: half a microsecond for each function.
+#[cfg(not(test))]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static AT_LOAD: extern "C" fn() = at_load;
+
+#[cfg_attr(test, expect(dead_code, reason = "there is no load"))]
+extern "C" fn at_load() {
+    // In a wholly static program the C library that came with this one is not set up.
+    if has_interpreter() {
+        for real in real::ALL {
+            real.look_up();
+        }
+    }
+}
+
+/// A thread waits for `count` descriptors.
+fn polled(fds: *const libc::pollfd, count: libc::nfds_t) {
+    if !waits_are_counted() || fds.is_null() || count == 0 {
+        return;
+    }
+    // SAFETY: the caller's array of that length, which the real function is about to read.
+    let fds = unsafe { std::slice::from_raw_parts(fds, count as usize) };
+    waits_for(fds.iter().map(|fd| fd.fd).filter(|fd| *fd >= 0));
+}
+
+/// A thread waits for the descriptors below `count` that are in one of `sets`.
+fn selected(count: c_int, sets: [*const libc::fd_set; 3]) {
+    if !waits_are_counted() {
+        return;
+    }
+    let is_in = |fd: c_int, set: *const libc::fd_set| {
+        const BITS: usize = mem::size_of::<libc::c_ulong>() * 8;
+        let (word, bit) = (fd as usize / BITS, fd as usize % BITS);
+        // SAFETY: the caller's set, which has room for all descriptors below `count`, as the real function is about to read it.
+        !set.is_null() && unsafe { set.cast::<libc::c_ulong>().add(word).read() } >> bit & 1 == 1
+    };
+    waits_for((0..count).filter(|fd| sets.iter().any(|set| is_in(*fd, *set))));
+}
+
+/// Tells the engine of a wait for more than the answer on one connection.
+fn waits_for(mut fds: impl Iterator<Item = c_int>) {
+    let Some(first) = fds.next() else { return }; // A pause.
+    if fds.next().is_some() || !is_connection(first) {
+        waiting_for_anything();
+    }
+}
+
+/// Whether it is a stream that somebody may answer on; not one that takes connections.
+fn is_connection(fd: c_int) -> bool {
+    let errno = errno();
+    let is = option(fd, libc::SO_TYPE) == Some(libc::SOCK_STREAM) && option(fd, libc::SO_ACCEPTCONN) == Some(0);
+    set_errno(errno);
+    is
+}
+
+fn option(fd: c_int, name: c_int) -> Option<c_int> {
+    let (mut value, mut size) = (0, mem::size_of::<c_int>() as libc::socklen_t);
+    // SAFETY: `value` has the size that is said.
+    let result =
+        unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, name, (&raw mut value).cast::<c_void>(), &raw mut size) };
+    (result == 0).then_some(value)
+}
+
+fn errno() -> c_int {
+    // SAFETY: this thread's own.
+    unsafe { *libc::__errno_location() }
+}
+
+fn set_errno(errno: c_int) {
+    // SAFETY: this thread's own.
+    unsafe { *libc::__errno_location() = errno };
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+    use std::os::fd::AsRawFd as _;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_is_told_from_all_else_and_errno_stays() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (datagrams, null) = (UdpSocket::bind("127.0.0.1:0").unwrap(), std::fs::File::open("/dev/null").unwrap());
+        set_errno(libc::EINTR);
+        assert!(is_connection(stream.as_raw_fd()));
+        assert!(!is_connection(listener.as_raw_fd()) && !is_connection(datagrams.as_raw_fd()));
+        assert!(!is_connection(null.as_raw_fd()) && !is_connection(-1));
+        assert_eq!(errno(), libc::EINTR);
+    }
+
+    #[test]
+    fn every_real_function_is_found() {
+        for real in real::ALL {
+            assert_ne!(real.address(), 0, "{}", real.name);
+        }
+    }
+}

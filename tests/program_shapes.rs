@@ -1,0 +1,153 @@
+//! Promise: no program is given a wrong parent, whatever its shape, and the plain ones are given the right one: the table of
+//! shapes in resolver/librdkafka/README.md, row by row.
+//!
+//! Each program consumes ten orders and sends a payment of each, to the partition with the order's number: so a payment's
+//! parent is seen to be right or wrong. The orders carry no context: what is not guessed begins a trace.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
+
+use std::path::PathBuf;
+
+use words::foreign::{Door, Surroundings, c_program, python_with, run};
+use words::receivers::ReceivedSpan;
+
+const ORDERS: usize = 10;
+const CONFIGURATION: &str = "
+    [services.shop]
+    produces = [\"orders\"]
+    [services.billing]
+    consumes = [\"orders\"]
+    topics = [\"payments\"]
+";
+
+/// What became of the payments, in the order of their start: `.` began a trace, `y` is under its own order, and says that
+/// this was guessed, `X` is anything else.
+fn payments(spans: &[ReceivedSpan]) -> String {
+    let mut payments: Vec<_> = spans.iter().filter(|span| span.name == "send payments").collect();
+    payments.sort_by_key(|span| span.start_unix_nano);
+    payments
+        .iter()
+        .map(|payment| {
+            let guessed = payment.attribute("tracer_resolver.parent");
+            if payment.parent_span_id.is_empty() {
+                return if guessed.is_none() { '.' } else { 'X' };
+            }
+            let parent = spans.iter().find(|span| span.span_id == payment.parent_span_id);
+            let order = parent.and_then(|parent| parent.attribute("messaging.kafka.offset"));
+            let is_right = order.is_some()
+                && order == payment.attribute("messaging.destination.partition.id")
+                && guessed.as_deref() == Some("thread");
+            if is_right { 'y' } else { 'X' }
+        })
+        .collect()
+}
+
+/// Runs the program that `command` starts, and says what became of its payments.
+fn shape(door: Door, program: &PathBuf, words: &[&str]) -> String {
+    let surroundings = Surroundings::start(&["orders", "payments"], ORDERS as i32, CONFIGURATION);
+    surroundings.send_untraced("orders", ORDERS);
+    let ended = run(surroundings.command(door, program).args(words));
+    ended.expect_success();
+    assert_eq!(ended.stderr, "", "{door:?} {words:?}");
+    payments(&surroundings.spans())
+}
+
+const PYTHON: &str =
+    "confluent-kafka==2.16.1\ngevent==26.9.0\neventlet==0.41.3\ngreenlet==3.5.6\nuvicorn==0.54.0\nuvloop==0.23.0";
+
+/// The shape of `tests/python/shapes.py` by both doors.
+#[track_caller]
+fn python_shape(shape_name: &str, by_property: &str, by_preload: &str) {
+    let Some(python) = python_with("python-shapes", PYTHON) else { return };
+    for (door, expected) in [(Door::Property, by_property), (Door::Preload, by_preload)] {
+        let found = shape(door, &python, &["tests/python/shapes.py", shape_name]);
+        assert_eq!(found, expected, "{shape_name} {door:?}");
+    }
+}
+
+fn none() -> String {
+    ".".repeat(ORDERS)
+}
+
+#[test]
+fn a_plain_loop_s_sends_are_under_their_messages() {
+    python_shape("loop", &"y".repeat(ORDERS), &"y".repeat(ORDERS));
+}
+
+#[test]
+fn a_filter_s_sends_are_under_their_messages_from_the_second_on_where_calls_are_seen() {
+    python_shape("filter", ".....", ".yyyy");
+}
+
+#[test]
+fn all_sends_of_a_message_are_under_it() {
+    python_shape("fan_out", &"y".repeat(2 * ORDERS), &"y".repeat(2 * ORDERS));
+}
+
+#[test]
+fn messages_that_are_taken_first_and_worked_off_later_are_nobody_s_parents() {
+    python_shape("list_then_work", &none(), &none());
+    python_shape("consume_many", &none(), &none());
+}
+
+#[test]
+fn what_a_pool_sends_begins_traces() {
+    python_shape("pool", &none(), &none());
+}
+
+#[test]
+fn what_tasks_of_an_event_loop_send_begins_traces() {
+    for name in ["tasks", "to_thread", "uvicorn"] {
+        python_shape(name, &none(), &none());
+    }
+}
+
+#[test]
+fn what_greenlets_send_begins_traces() {
+    for name in ["gevent", "eventlet", "greenlets"] {
+        python_shape(name, &none(), &none());
+    }
+}
+
+#[test]
+fn each_request_of_a_thread_that_waits_for_the_answer_begins_a_trace() {
+    python_shape("request_reply", &none(), &none());
+}
+
+/// Every half second a payment: those of the first two seconds are under the one order, and of these only the first, which
+/// has the order's number, is counted as right.
+#[test]
+fn what_is_sent_long_after_the_one_message_begins_traces() {
+    let Some(python) = python_with("python-shapes", PYTHON) else { return };
+    for door in Door::TRACED {
+        let found = shape(door, &python, &["tests/python/shapes.py", "read_once"]);
+        assert!(found.starts_with("yX") && found.ends_with("....."), "{door:?}: {found}");
+    }
+}
+
+#[test]
+fn what_a_delivery_report_sends_begins_a_trace_where_calls_are_seen() {
+    let Some(python) = python_with("python-shapes", PYTHON) else { return };
+    let found = shape(Door::Preload, &python, &["tests/python/shapes.py", "report"]);
+    assert_eq!(found.len(), 2 * ORDERS, "{found}");
+    assert_eq!(found.matches('y').count(), ORDERS, "{found}");
+    assert_eq!(found.matches('.').count(), ORDERS, "{found}");
+}
+
+#[test]
+fn what_an_event_loop_in_c_sends_begins_traces_and_by_property_none_is_wrong_that_epoll_shows() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(program) = c_program(folder.path(), "c/shapes.c", &[]) else { return };
+    assert_eq!(shape(Door::Property, &program, &["epoll"]), none());
+    assert_eq!(shape(Door::Preload, &program, &["epoll"]), none());
+    assert_eq!(shape(Door::Preload, &program, &["poll"]), none());
+}
+
+#[test]
+fn what_coroutines_send_that_take_turns_on_a_thread_begins_traces() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(program) = c_program(folder.path(), "cpp/coroutines.cpp", &["-std=c++20"]) else { return };
+    for door in Door::TRACED {
+        assert_eq!(shape(door, &program, &[]), none(), "{door:?}");
+    }
+}
