@@ -179,6 +179,22 @@ fn a_client_that_is_created_by_a_jump_to_rd_kafka_new_is_traced_and_above_all_cr
 }
 
 #[test]
+fn a_client_may_be_made_and_used_on_a_stack_that_nobody_can_walk_up() {
+    let workshop = match Workshop::open() {
+        Ok(workshop) => workshop,
+        Err(reason) => return skip(&reason),
+    };
+    workshop.librdkafka("kafka", &[]);
+    let link = workshop.linked_with("kafka");
+    let program = workshop.build("program", &["foreign_stack.c", "run.c", &link[0], &link[1], &link[2]]);
+    for door in Door::TRACED {
+        let (ended, traces) = trace(door, &program, &[]);
+        assert_eq!((&*ended.stdout, &*ended.stderr), ("orders: a trace\n", ""), "{door:?}");
+        assert_eq!(traces.lines().count(), 2, "{door:?}: {traces}");
+    }
+}
+
+#[test]
 fn another_library_that_wraps_the_same_functions_is_called_whichever_is_preloaded_first() {
     let workshop = match Workshop::open() {
         Ok(workshop) => workshop,

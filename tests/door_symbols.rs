@@ -1,5 +1,5 @@
 //! Promise: the library of the doors exports what librdkafka and the dynamic linker are to find there and nothing else,
-//! brings no librdkafka along, and stays loaded.
+//! brings no librdkafka along, stays loaded, and walks up no stack.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
@@ -46,4 +46,16 @@ fn it_needs_no_librdkafka_and_is_never_unloaded() {
     assert!(lines("(SONAME)").iter().any(|line| line.contains("[libtracer_interceptors.so]")), "{dynamic}");
     let undefined = said("nm", &["-D", "--undefined-only"]);
     assert!(!undefined.contains("rd_kafka_"), "{undefined}");
+}
+
+/// Coroutines have stacks whose end the unwinder does not know. What an exception needs is allowed: it searches from the
+/// place that throws, and ours are caught before they reach a frame of others.
+#[test]
+fn it_cannot_walk_up_the_application_s_stack() {
+    for which in [&["-D", "--undefined-only"][..], &["-D", "--defined-only"]] {
+        let symbols = said("nm", which);
+        for walker in ["_Unwind_Backtrace", "_Unwind_ForcedUnwind", " backtrace", "unw_step"] {
+            assert!(!symbols.contains(walker), "{symbols}");
+        }
+    }
 }

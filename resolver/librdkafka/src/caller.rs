@@ -1,23 +1,34 @@
-//! Who called: the return addresses of the calling thread that lie outside this library, nearest first.
+//! Where a call of an exported function came from: the address that it returns to, which the function's entry reads off
+//! the stack before anything else runs. No other frame is looked at.
 //!
-//! The first of them lies in the librdkafka that called `conf_init`, or in the program or library that called
-//! `rd_kafka_new`. See RATIONALE.md, "Why is the stack walked?".
+//! See RATIONALE.md, "Why is the caller known by its return address alone?".
 
-use std::ffi::{c_int, c_void};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::module::Module;
 
-/// The callers' addresses, nearest first, at most [`MOST_FRAMES`] of them. Costs a microsecond or two.
-///
-/// A function that called with a jump, as the last thing it did, is not among them: its caller stands in its place.
-pub(crate) fn callers() -> impl Iterator<Item = usize> {
-    let mut walk = Walk { frames: [0; MOST_FRAMES], len: 0, own: own_range() };
-    // SAFETY: `visit` is given `walk`, which is ours alone until the walk is over, and it unwinds nothing.
-    unsafe { _Unwind_Backtrace(visit, (&raw mut walk).cast()) };
-    let Walk { frames, len, .. } = walk;
-    frames.into_iter().take(len)
+/// The address that a call returns to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(transparent)]
+pub(crate) struct Caller(usize);
+
+impl Caller {
+    /// The module that called. `None`: its code was made at run time. One that called with a jump, as the last thing it
+    /// did, is not it, but the module that had called it.
+    pub(crate) fn module(self) -> Option<Module> {
+        Module::containing(self.instruction())
+    }
+
+    /// Whether a function that this library was calling has jumped here, so that the call returns into this library.
+    pub(crate) fn is_ours(self) -> bool {
+        is_ours(self.instruction())
+    }
+
+    /// One less than the address, which may be that of the next function when the call is the last instruction of one.
+    fn instruction(self) -> usize {
+        self.0.wrapping_sub(1)
+    }
 }
 
 /// Whether `address` lies in this library.
@@ -25,50 +36,71 @@ pub(crate) fn is_ours(address: usize) -> bool {
     own_range().contains(&address)
 }
 
-/// Frames outside of this library that are looked at. The first one is nearly always the one.
-const MOST_FRAMES: usize = 16;
-
-struct Walk {
-    frames: [usize; MOST_FRAMES],
-    len: usize,
-    own: Range<usize>,
-}
-
-/// `_Unwind_Context` of the unwinder's ABI, opaque.
-#[repr(C)]
-struct UnwindContext {
-    _private: [u8; 0],
-}
-
-/// `_Unwind_Reason_Code`: `_URC_NO_REASON` goes on, anything else ends the walk.
-const GO_ON: c_int = 0;
-const END: c_int = 5;
-
-unsafe extern "C" {
-    // Both are in libgcc_s, which Rust's standard library brings along (Itanium C++ ABI, level 1).
-    fn _Unwind_Backtrace(
-        visit: unsafe extern "C" fn(*mut UnwindContext, *mut c_void) -> c_int,
-        argument: *mut c_void,
-    ) -> c_int;
-    fn _Unwind_GetIP(context: *mut UnwindContext) -> usize;
-}
-
-/// # Safety
+/// Defines a function that is called from outside, and `$body`, which it becomes with one argument more: the [`Caller`].
 ///
-/// Called by `_Unwind_Backtrace` only, with a [`Walk`].
-unsafe extern "C" fn visit(context: *mut UnwindContext, walk: *mut c_void) -> c_int {
-    // SAFETY: `callers` gave a `Walk`, and waits.
-    let walk = unsafe { &mut *walk.cast::<Walk>() };
-    // SAFETY: the unwinder's own context, for this frame. The address is the one to return to, which may be that of the
-    // next function when the call is the last instruction of one.
-    let address = unsafe { _Unwind_GetIP(context) }.wrapping_sub(1);
-    if !walk.own.contains(&address) {
-        let Some(frame) = walk.frames.get_mut(walk.len) else { return END };
-        *frame = address;
-        walk.len += 1;
-    }
-    GO_ON
+/// The entry is two instructions: it reads the return address, which is on top of the stack at a function's first
+/// instruction, into the register of the next argument, and jumps. So no frame of it is there to be unwound through.
+macro_rules! entry {
+    (
+        $(#[$attribute:meta])*
+        $visibility:vis extern $abi:literal fn $name:ident / $body:ident($($argument:ident: $type:ty),* ; $caller:ident) $(-> $result:ty)?
+        $work:block
+    ) => {
+        $(#[$attribute])*
+        #[unsafe(naked)]
+        $visibility unsafe extern $abi fn $name($($argument: $type),*) $(-> $result)? {
+            core::arch::naked_asm!(
+                concat!("mov ", $crate::caller::next_register!($($argument)*), ", qword ptr [rsp]"),
+                "jmp {body}",
+                body = sym $body,
+            )
+        }
+
+        /// # Safety
+        ///
+        /// As the entry above, which alone comes here.
+        unsafe extern $abi fn $body(
+            $($argument: $type,)*
+            $caller: $crate::caller::Caller
+        ) $(-> $result)? $work
+    };
 }
+
+/// The register of the argument behind these, each of which is a number or a pointer (System V ABI of x86_64).
+macro_rules! next_register {
+    ($a:ident) => {
+        "rsi"
+    };
+    ($a:ident $b:ident) => {
+        "rdx"
+    };
+    ($a:ident $b:ident $c:ident) => {
+        "rcx"
+    };
+    ($a:ident $b:ident $c:ident $d:ident) => {
+        "r8"
+    };
+    ($a:ident $b:ident $c:ident $d:ident $e:ident) => {
+        "r9"
+    };
+}
+
+pub(crate) use {entry, next_register};
+
+// What stands in for the unwinder's walk: it says at once that the stack has ended. `build.rs` lets the linker put it in
+// place of every call of `_Unwind_Backtrace` in the shared library, which are those of the standard library's own
+// backtraces. See RATIONALE.md, "Why can no backtrace be made in this library?".
+core::arch::global_asm!(
+    ".pushsection .text.__wrap__Unwind_Backtrace, \"ax\", @progbits",
+    ".globl __wrap__Unwind_Backtrace",
+    ".hidden __wrap__Unwind_Backtrace",
+    ".type __wrap__Unwind_Backtrace, @function",
+    "__wrap__Unwind_Backtrace:",
+    "mov eax, 5", // `_URC_END_OF_STACK`
+    "ret",
+    ".size __wrap__Unwind_Backtrace, . - __wrap__Unwind_Backtrace",
+    ".popsection",
+);
 
 /// Where this library lies. It stays there: it is never unloaded (`build.rs`).
 fn own_range() -> Range<usize> {
@@ -89,18 +121,74 @@ fn own_range() -> Range<usize> {
 mod tests {
     use super::*;
 
+    /// Entries with one to five arguments: each gives what it was given, and where it was called from.
+    mod entries {
+        use super::super::Caller;
+
+        type Called = (u64, Caller);
+
+        entry! { pub(super) extern "C" fn one / one_from(a: u64; caller) -> usize { tell(&[a], caller) } }
+        entry! { pub(super) extern "C" fn two / two_from(a: u64, b: u64; caller) -> usize { tell(&[a, b], caller) } }
+        entry! { pub(super) extern "C" fn three / three_from(a: u64, b: u64, c: u64; caller) -> usize { tell(&[a, b, c], caller) } }
+        entry! {
+            pub(super) extern "C" fn four / four_from(a: u64, b: u64, c: u64, d: u64; caller) -> usize {
+                tell(&[a, b, c, d], caller)
+            }
+        }
+        entry! {
+            pub(super) extern "C" fn five / five_from(a: u64, b: u64, c: u64, d: u64, e: u64; caller) -> usize {
+                tell(&[a, b, c, d, e], caller)
+            }
+        }
+
+        std::thread_local! {
+            pub(super) static CALLED: std::cell::Cell<Called> = const { std::cell::Cell::new((0, Caller(0))) };
+        }
+
+        fn tell(arguments: &[u64], caller: Caller) -> usize {
+            CALLED.set((arguments.iter().fold(0, |all, one| all * 10 + one), caller));
+            caller.0
+        }
+    }
+
     #[test]
-    fn the_callers_of_a_test_are_outside_the_test_program_and_in_the_order_of_the_stack() {
-        // This library is the test program here; what started its thread is the C library.
-        let found: Vec<_> = callers().collect();
-        assert!(!found.is_empty() && found.iter().all(|address| !is_ours(*address)), "{found:x?}");
-        let first = Module::containing(found[0]).unwrap();
-        assert!(first.name().to_string_lossy().contains("libc"), "{first:?}");
+    fn an_entry_passes_its_arguments_on_and_says_where_it_was_called_from() {
+        let here = an_entry_passes_its_arguments_on_and_says_where_it_was_called_from as fn() as usize;
+        // SAFETY: plain functions of numbers.
+        let calls: [(u64, fn() -> usize); 5] = unsafe {
+            [
+                (1, || entries::one(1)),
+                (12, || entries::two(1, 2)),
+                (123, || entries::three(1, 2, 3)),
+                (1234, || entries::four(1, 2, 3, 4)),
+                (12345, || entries::five(1, 2, 3, 4, 5)),
+            ]
+        };
+        let mut returned: Vec<_> = Vec::new();
+        for (arguments, call) in calls {
+            returned.push(call());
+            assert_eq!(entries::CALLED.get(), (arguments, Caller(returned[returned.len() - 1])));
+        }
+        // All in this program, near to this function, and no two the same.
+        assert!(returned.iter().all(|address| is_ours(*address) && address.abs_diff(here) < 1 << 24), "{returned:x?}");
+        returned.sort_unstable();
+        returned.dedup();
+        assert_eq!(returned.len(), 5);
+    }
+
+    #[test]
+    fn the_module_of_a_call_is_found_when_it_was_the_last_instruction_of_it_and_none_on_a_stack() {
+        let own = Module::containing(own_range as fn() -> Range<usize> as usize).unwrap();
+        let end = own.range().end;
+        assert!(Module::containing(end - 1).is_none_or(|at_its_end| at_its_end == own));
+        assert_eq!(Caller(own_range as fn() -> Range<usize> as usize + 1).module(), Some(own));
+        let here = 0;
+        assert!(Caller((&raw const here).addr()).module().is_none());
     }
 
     #[test]
     fn this_library_knows_itself() {
-        assert!(is_ours(callers as fn() -> _ as usize));
+        assert!(is_ours(is_ours as fn(usize) -> bool as usize));
         assert!(!is_ours(libc::strlen as *const () as usize));
     }
 }

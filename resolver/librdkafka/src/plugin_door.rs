@@ -4,11 +4,10 @@ use std::ffi::{c_char, c_int, c_void};
 
 use tracer_resolver::interceptor::RdKafkaConf;
 
-use crate::caller::callers;
+use crate::caller::{Caller, entry};
 use crate::contained::contained;
 use crate::errstr;
 use crate::librdkafka::Librdkafka;
-use crate::module::Module;
 use crate::static_program::is_static;
 use crate::tracing::{self, Refused};
 
@@ -17,45 +16,44 @@ const NO_ERROR: c_int = 0;
 /// `RD_KAFKA_RESP_ERR__INVALID_ARG`.
 const INVALID_ARGUMENT: c_int = -186;
 
-/// A client configuration takes the property `plugin.library.paths`, or is a copy of one that did.
-///
-/// Runs on: the application's thread, inside `rd_kafka_conf_set()` or `rd_kafka_conf_dup()`. Fails, with the reason in
-/// `errstr`, only with `INTERCEPTORS_STRICT=1`.
-///
-/// # Safety
-///
-/// To be called by librdkafka only (`rd_kafka_plugin_f_conf_init_t`).
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn conf_init(
-    conf: *mut RdKafkaConf,
-    _plugin_opaque: *mut *mut c_void,
-    errstr: *mut c_char,
-    errstr_size: usize,
-) -> c_int {
-    // Before anything else: the rest could not run there.
-    if is_static() {
-        return NO_ERROR;
-    }
-    contained(NO_ERROR, || {
-        // SAFETY: librdkafka gives a configuration of its own that is being made.
-        match unsafe { trace_clients_of(conf) } {
-            Ok(()) => NO_ERROR,
-            Err(Refused(why)) => {
-                // SAFETY: librdkafka's buffer of that size.
-                unsafe { errstr::write(errstr, errstr_size, &why) };
-                INVALID_ARGUMENT
-            }
+entry! {
+    /// A client configuration takes the property `plugin.library.paths`, or is a copy of one that did.
+    ///
+    /// Runs on: the application's thread, inside `rd_kafka_conf_set()` or `rd_kafka_conf_dup()`. Fails, with the reason in
+    /// `errstr`, only with `INTERCEPTORS_STRICT=1`.
+    ///
+    /// # Safety
+    ///
+    /// To be called by librdkafka only (`rd_kafka_plugin_f_conf_init_t`).
+    #[cfg_attr(not(test), unsafe(no_mangle))]
+    pub extern "C" fn conf_init / conf_init_from(
+        conf: *mut RdKafkaConf, _plugin_opaque: *mut *mut c_void, errstr: *mut c_char, errstr_size: usize; caller
+    ) -> c_int {
+        // Before anything else: the rest could not run there.
+        if is_static() {
+            return NO_ERROR;
         }
-    })
+        contained(NO_ERROR, || {
+            // SAFETY: librdkafka gives a configuration of its own that is being made.
+            match unsafe { trace_clients_of(conf, caller) } {
+                Ok(()) => NO_ERROR,
+                Err(Refused(why)) => {
+                    // SAFETY: librdkafka's buffer of that size.
+                    unsafe { errstr::write(errstr, errstr_size, &why) };
+                    INVALID_ARGUMENT
+                }
+            }
+        })
+    }
 }
 
 /// # Safety
 ///
 /// As [`conf_init`].
-unsafe fn trace_clients_of(conf: *mut RdKafkaConf) -> Result<(), Refused> {
+unsafe fn trace_clients_of(conf: *mut RdKafkaConf, caller: Caller) -> Result<(), Refused> {
     let Some(resolver) = tracing::resolver()? else { return Ok(()) };
-    // It looks at what `conf_init` returns, so it is surely on the stack: the nearest caller.
-    let Some(module) = callers().next().and_then(Module::containing) else {
+    // librdkafka looks at what `conf_init` returns, so it did not jump here: it is the caller.
+    let Some(module) = caller.module() else {
         let why = "a client is not traced: what called conf_init is neither a program nor a shared object";
         log::error!("{why}");
         return if resolver.is_strict() { Err(Refused(why.to_owned())) } else { Ok(()) };

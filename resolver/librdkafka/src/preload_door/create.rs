@@ -7,75 +7,80 @@ use std::ptr;
 use tracer_resolver::interceptor::{RdKafka, RdKafkaConf, RdKafkaError, only_try, seen_polling};
 
 use super::{already_traced, failed_configurations, real};
+use crate::caller::{Caller, entry};
 use crate::contained::contained;
 use crate::errstr;
 use crate::librdkafka::Own;
 use crate::tracing::{self, Refused};
 
-/// A client is created: it is traced, and then its creation is librdkafka's.
-///
-/// Runs on: the application's thread. Fails where librdkafka fails, and with `INTERCEPTORS_STRICT=1` also when the
-/// configuration of tracing has errors (`errno` is then `EINVAL`). As there, `conf` stays the caller's on failure.
-///
-/// # Safety
-///
-/// As `rd_kafka_new` in rdkafka.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C-unwind" fn rd_kafka_new(
-    kind: c_int,
-    conf: *mut RdKafkaConf,
-    errstr: *mut c_char,
-    errstr_size: usize,
-) -> *mut RdKafka {
-    let Some(address) = real::reached(c"rd_kafka_new") else {
-        let why = "no librdkafka was found for this call of rd_kafka_new";
-        // SAFETY: the caller's buffer of that size.
-        unsafe { errstr::write(errstr, errstr_size, why) };
-        set_errno(libc::ENOSYS);
-        return ptr::null_mut();
-    };
-    // SAFETY: the address of that function, under the declaration that `rdkafka.h` has of it.
-    let new = unsafe { std::mem::transmute::<*const (), New>(ptr::with_exposed_provenance(address)) };
-    // SAFETY: `conf` is null, or a configuration of that librdkafka that is the caller's.
-    let prepared = contained(Ok(None), || unsafe { Prepared::new(conf) });
-    match prepared {
-        // SAFETY: the caller's own arguments.
-        Ok(None) => unsafe { new(kind, conf, errstr, errstr_size) },
-        Ok(Some(prepared)) => {
-            // SAFETY: the caller's own arguments, but for the configuration, which `Prepared` accounts for.
-            let create = || seen_polling(|| unsafe { new(kind, prepared.used, errstr, errstr_size) });
-            let client = if prepared.fragile { only_try(create) } else { create() };
-            let errno = errno();
-            // SAFETY: `new` has just returned.
-            contained((), || unsafe { prepared.finish(client.is_null()) });
-            set_errno(errno);
-            client
-        }
-        Err(Refused(why)) => {
+entry! {
+    /// A client is created: it is traced, and then its creation is librdkafka's.
+    ///
+    /// Runs on: the application's thread. Fails where librdkafka fails, and with `INTERCEPTORS_STRICT=1` also when the
+    /// configuration of tracing has errors (`errno` is then `EINVAL`). As there, `conf` stays the caller's on failure.
+    ///
+    /// # Safety
+    ///
+    /// As `rd_kafka_new` in rdkafka.h.
+    #[cfg_attr(not(test), unsafe(no_mangle))]
+    pub extern "C-unwind" fn rd_kafka_new / rd_kafka_new_from(
+        kind: c_int, conf: *mut RdKafkaConf, errstr: *mut c_char, errstr_size: usize; caller
+    ) -> *mut RdKafka {
+        let Some(address) = real::reached(c"rd_kafka_new", caller) else {
+            let why = "no librdkafka was found for this call of rd_kafka_new";
             // SAFETY: the caller's buffer of that size.
-            unsafe { errstr::write(errstr, errstr_size, &why) };
-            set_errno(libc::EINVAL);
-            ptr::null_mut()
+            unsafe { errstr::write(errstr, errstr_size, why) };
+            set_errno(libc::ENOSYS);
+            return ptr::null_mut();
+        };
+        let _calling = real::calling(address);
+        // SAFETY: the address of that function, under the declaration that `rdkafka.h` has of it.
+        let new = unsafe { std::mem::transmute::<*const (), New>(ptr::with_exposed_provenance(address)) };
+        // SAFETY: `conf` is null, or a configuration of that librdkafka that is the caller's.
+        let prepared = contained(Ok(None), || unsafe { Prepared::new(conf, caller) });
+        match prepared {
+            // SAFETY: the caller's own arguments.
+            Ok(None) => unsafe { new(kind, conf, errstr, errstr_size) },
+            Ok(Some(prepared)) => {
+                // SAFETY: the caller's own arguments, but for the configuration, which `Prepared` accounts for.
+                let create = || seen_polling(|| unsafe { new(kind, prepared.used, errstr, errstr_size) });
+                let client = if prepared.fragile { only_try(create) } else { create() };
+                let errno = errno();
+                // SAFETY: `new` has just returned.
+                contained((), || unsafe { prepared.finish(client.is_null()) });
+                set_errno(errno);
+                client
+            }
+            Err(Refused(why)) => {
+                // SAFETY: the caller's buffer of that size.
+                unsafe { errstr::write(errstr, errstr_size, &why) };
+                set_errno(libc::EINVAL);
+                ptr::null_mut()
+            }
         }
     }
 }
 
-/// A configuration is destroyed, unless librdkafka has broken it: then it is left as it is, for ever.
-///
-/// # Safety
-///
-/// As `rd_kafka_conf_destroy` in rdkafka.h.
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C-unwind" fn rd_kafka_conf_destroy(conf: *mut RdKafkaConf) {
-    if failed_configurations::forget(conf.addr()) {
-        return;
-    }
-    // Without it the configuration is not freed, which is the lesser evil.
-    if let Some(address) = real::reached(c"rd_kafka_conf_destroy") {
-        // SAFETY: the address of that function, under the declaration that `rdkafka.h` has of it.
-        let destroy = unsafe { std::mem::transmute::<*const (), ConfDestroy>(ptr::with_exposed_provenance(address)) };
-        // SAFETY: the caller's own argument.
-        unsafe { destroy(conf) }
+entry! {
+    /// A configuration is destroyed, unless librdkafka has broken it: then it is left as it is, for ever.
+    ///
+    /// # Safety
+    ///
+    /// As `rd_kafka_conf_destroy` in rdkafka.h.
+    #[cfg_attr(not(test), unsafe(no_mangle))]
+    pub extern "C-unwind" fn rd_kafka_conf_destroy / rd_kafka_conf_destroy_from(conf: *mut RdKafkaConf; caller) {
+        if failed_configurations::forget(conf.addr()) {
+            return;
+        }
+        // Without it the configuration is not freed, which is the lesser evil.
+        if let Some(address) = real::reached(c"rd_kafka_conf_destroy", caller) {
+            let _calling = real::calling(address);
+            let address = ptr::with_exposed_provenance(address);
+            // SAFETY: the address of that function, under the declaration that `rdkafka.h` has of it.
+            let destroy = unsafe { std::mem::transmute::<*const (), ConfDestroy>(address) };
+            // SAFETY: the caller's own argument.
+            unsafe { destroy(conf) }
+        }
     }
 }
 
@@ -109,9 +114,9 @@ impl Prepared {
     /// # Safety
     ///
     /// `conf` is null, or a configuration of the caller's librdkafka that no client uses yet.
-    unsafe fn new(conf: *mut RdKafkaConf) -> Result<Option<Self>, Refused> {
+    unsafe fn new(conf: *mut RdKafkaConf, caller: Caller) -> Result<Option<Self>, Refused> {
         let Some(resolver) = tracing::resolver()? else { return Ok(None) };
-        let Some(librdkafka) = real::librdkafka() else { return Ok(None) };
+        let Some(librdkafka) = real::librdkafka(caller) else { return Ok(None) };
         let Some(api) = tracing::api(resolver, librdkafka)? else { return Ok(None) };
         let own = librdkafka.own();
         // SAFETY: it takes nothing.

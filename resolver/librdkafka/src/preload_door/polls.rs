@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicUsize;
 use tracer_resolver::interceptor::{Hands, RdKafka, RdKafkaMessage, RdKafkaTopic, closing, polling};
 
 use super::real;
+use crate::caller::entry;
 
 /// `rd_kafka_queue_t`, opaque.
 #[repr(C)]
@@ -26,42 +27,44 @@ const NOT_IMPLEMENTED: c_int = -170;
 macro_rules! wrappers {
     ($(
         $(#[$doc:meta])*
-        fn $name:ident($first:ident: $first_type:ty $(, $argument:ident: $argument_type:ty)*) -> $result:ty
+        fn $name:ident / $body:ident($first:ident: $first_type:ty $(, $argument:ident: $argument_type:ty)*) -> $result:ty
             = $how_often:ident, $tell:expr, else $nothing:expr;
     )*) => {$(
-        $(#[$doc])*
-        ///
-        /// # Safety
-        ///
-        /// As the function of this name in rdkafka.h.
-        #[cfg_attr(not(test), unsafe(no_mangle))]
-        pub unsafe extern "C-unwind" fn $name($first: $first_type $(, $argument: $argument_type)*) -> $result {
-            const NAME: &CStr = match CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
-                Ok(name) => name,
-                Err(_) => c"",
-            };
-            let Some(address) = find!($how_often, NAME) else { return $nothing };
-            let address = ptr::with_exposed_provenance::<()>(address);
-            // SAFETY: the address of that function, under the declaration that `rdkafka.h` has of it.
-            let real = unsafe {
-                std::mem::transmute::<*const (), unsafe extern "C-unwind" fn($first_type $(, $argument_type)*) -> $result>(
-                    address,
-                )
-            };
-            // SAFETY: the caller's own arguments.
-            ($tell)($first.addr(), || unsafe { real($first $(, $argument)*) })
+        entry! {
+            $(#[$doc])*
+            ///
+            /// # Safety
+            ///
+            /// As the function of this name in rdkafka.h.
+            #[cfg_attr(not(test), unsafe(no_mangle))]
+            pub extern "C-unwind" fn $name / $body(
+                $first: $first_type $(, $argument: $argument_type)* ; caller
+            ) -> $result {
+                const NAME: &CStr = match CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
+                    Ok(name) => name,
+                    Err(_) => c"",
+                };
+                let Some(address) = find!($how_often, NAME, caller) else { return $nothing };
+                let _calling = real::calling(address);
+                let address = ptr::with_exposed_provenance::<()>(address);
+                let real: unsafe extern "C-unwind" fn($first_type $(, $argument_type)*) -> $result =
+                    // SAFETY: the address of that function, under the declaration that `rdkafka.h` has of it.
+                    unsafe { std::mem::transmute::<*const (), _>(address) };
+                // SAFETY: the caller's own arguments.
+                ($tell)($first.addr(), || unsafe { real($first $(, $argument)*) })
+            }
         }
     )*};
 }
 
 /// The real function: called for every message, or once in a client's life.
 macro_rules! find {
-    (often, $name:expr) => {{
+    (often, $name:expr, $caller:expr) => {{
         static KNOWN: AtomicUsize = AtomicUsize::new(0);
-        real::reached_often($name, &KNOWN)
+        real::reached_often($name, $caller, &KNOWN)
     }};
-    (once, $name:expr) => {
-        real::reached($name)
+    (once, $name:expr, $caller:expr) => {
+        real::reached($name, $caller)
     };
 }
 
@@ -76,31 +79,35 @@ fn asks_for<T>(size: usize, source: usize, poll: impl FnOnce() -> T) -> T {
 
 wrappers! {
     /// Asks a consumer for its next message. Null when there is no such function.
-    fn rd_kafka_consumer_poll(rk: *mut RdKafka, timeout_ms: c_int) -> *mut RdKafkaMessage
+    fn rd_kafka_consumer_poll / rd_kafka_consumer_poll_from(rk: *mut RdKafka, timeout_ms: c_int) -> *mut RdKafkaMessage
         = often, asks_for_one, else ptr::null_mut();
     /// Asks a partition for its next message. Null when there is no such function.
-    fn rd_kafka_consume(rkt: *mut RdKafkaTopic, partition: i32, timeout_ms: c_int) -> *mut RdKafkaMessage
+    fn rd_kafka_consume / rd_kafka_consume_from(
+        rkt: *mut RdKafkaTopic, partition: i32, timeout_ms: c_int
+    ) -> *mut RdKafkaMessage
         = often, asks_for_one, else ptr::null_mut();
     /// Asks a queue for its next message. Null when there is no such function.
-    fn rd_kafka_consume_queue(queue: *mut RdKafkaQueue, timeout_ms: c_int) -> *mut RdKafkaMessage
+    fn rd_kafka_consume_queue / rd_kafka_consume_queue_from(
+        queue: *mut RdKafkaQueue, timeout_ms: c_int
+    ) -> *mut RdKafkaMessage
         = often, asks_for_one, else ptr::null_mut();
     /// Asks a partition for messages. -1 when there is no such function.
-    fn rd_kafka_consume_batch(
+    fn rd_kafka_consume_batch / rd_kafka_consume_batch_from(
         rkt: *mut RdKafkaTopic, partition: i32, timeout_ms: c_int, messages: *mut *mut RdKafkaMessage, size: usize
     ) -> isize
         = often, |source, poll| asks_for(size, source, poll), else -1;
     /// Asks a queue for messages. -1 when there is no such function.
-    fn rd_kafka_consume_batch_queue(
+    fn rd_kafka_consume_batch_queue / rd_kafka_consume_batch_queue_from(
         queue: *mut RdKafkaQueue, timeout_ms: c_int, messages: *mut *mut RdKafkaMessage, size: usize
     ) -> isize
         = often, |source, poll| asks_for(size, source, poll), else -1;
     /// Closes a consumer. `RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED` when there is no such function.
-    fn rd_kafka_consumer_close(rk: *mut RdKafka) -> c_int
+    fn rd_kafka_consumer_close / rd_kafka_consumer_close_from(rk: *mut RdKafka) -> c_int
         = once, closing, else NOT_IMPLEMENTED;
     /// Destroys a client. Nothing happens when there is no such function.
-    fn rd_kafka_destroy(rk: *mut RdKafka) -> ()
+    fn rd_kafka_destroy / rd_kafka_destroy_from(rk: *mut RdKafka) -> ()
         = once, closing, else Default::default();
     /// Destroys a client. Nothing happens when there is no such function.
-    fn rd_kafka_destroy_flags(rk: *mut RdKafka, flags: c_int) -> ()
+    fn rd_kafka_destroy_flags / rd_kafka_destroy_flags_from(rk: *mut RdKafka, flags: c_int) -> ()
         = once, closing, else Default::default();
 }

@@ -1,10 +1,11 @@
 //! Which function the calling code means: what it would have reached without us.
 
+use std::cell::Cell;
 use std::ffi::{CStr, c_void};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::already_traced;
-use crate::caller::{callers, is_ours};
+use crate::caller::{Caller, is_ours};
 use crate::contained::contained;
 use crate::librdkafka::Librdkafka;
 use crate::module::Module;
@@ -13,13 +14,13 @@ use crate::stderr_log;
 /// [`reached`], for what is called for every message: while one librdkafka was met, all callers mean the same, which is
 /// kept in `known`. Two atomic loads then, else microseconds.
 #[inline]
-pub(super) fn reached_often(name: &CStr, known: &AtomicUsize) -> Option<usize> {
+pub(super) fn reached_often(name: &CStr, caller: Caller, known: &AtomicUsize) -> Option<usize> {
     if Librdkafka::only_one().is_none() {
-        return reached(name);
+        return reached(name, caller);
     }
     match known.load(Ordering::Relaxed) {
         0 => {
-            let address = reached(name)?;
+            let address = reached(name, caller)?;
             known.store(address, Ordering::Relaxed);
             Some(address)
         }
@@ -27,20 +28,17 @@ pub(super) fn reached_often(name: &CStr, known: &AtomicUsize) -> Option<usize> {
     }
 }
 
-/// The address that the calling code would have reached by `name` without us. Costs microseconds.
+/// The address that the code at `caller` would have reached by `name` without us. Costs microseconds.
 ///
 /// Usually that of a librdkafka; or of another library that wraps it as we do. `None`, and one line of error, when there
 /// is none.
 #[cold]
-pub(super) fn reached(name: &CStr) -> Option<usize> {
+pub(super) fn reached(name: &CStr, caller: Caller) -> Option<usize> {
     contained(None, || {
-        let mut callers = callers().filter_map(Module::containing);
-        let nearest = callers.next().and_then(|caller| reached_from(&caller, name));
-        // Who calls by a jump, as the last thing it does, is not on the stack.
-        let address = nearest
-            .or_else(|| in_the_only_module(name))
-            .or_else(|| callers.find_map(|caller| reached_from(&caller, name)))
-            .or_else(|| next(name));
+        let module = if caller.is_ours() { Module::containing(CALLED.get()) } else { caller.module() };
+        let from_there = module.and_then(|module| reached_from(&module, name));
+        // Who calls by a jump, as the last thing it does, is not known: it may see what its own caller does not.
+        let address = from_there.or_else(|| in_the_only_module(name)).or_else(|| next(name));
         if address.is_none() {
             stderr_log::start();
             log::error!(
@@ -52,9 +50,33 @@ pub(super) fn reached(name: &CStr) -> Option<usize> {
     })
 }
 
+/// The call of the real function at `address` is under way on this thread until what is returned is dropped: should that
+/// function jump to another one of ours, the call comes from there.
+#[inline]
+pub(super) fn calling(address: usize) -> Option<Calling> {
+    // Nobody asks who calls while all callers mean the same.
+    if Librdkafka::only_one().is_some() { None } else { Some(Calling { before: CALLED.replace(address) }) }
+}
+
+/// See [`calling`].
+pub(super) struct Calling {
+    before: usize,
+}
+
+impl Drop for Calling {
+    fn drop(&mut self) {
+        CALLED.set(self.before);
+    }
+}
+
+thread_local! {
+    /// The real function that this thread is in; 0 for none.
+    static CALLED: Cell<usize> = const { Cell::new(0) };
+}
+
 /// The librdkafka that the calling code uses. By a function that nobody has a reason to wrap.
-pub(super) fn librdkafka() -> Option<&'static Librdkafka> {
-    contained(None, || reached(c"rd_kafka_conf_new").and_then(Module::containing).map(Librdkafka::within))
+pub(super) fn librdkafka(caller: Caller) -> Option<&'static Librdkafka> {
+    contained(None, || reached(c"rd_kafka_conf_new", caller).and_then(Module::containing).map(Librdkafka::within))
 }
 
 /// What `caller` would have reached by `name`: what it contains or depends on itself, else what is global.
