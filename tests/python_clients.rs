@@ -145,13 +145,12 @@ fn after_a_hand_over_of_many_messages_no_parent_is_guessed() {
     }
 }
 
-/// Where the call is seen, so is how many it is for.
+/// Where the call is seen, so is how many it is for. The one payment after ten orders continues none of them.
 #[test]
 fn a_call_for_many_that_asks_for_one_hands_over_one() {
     let of_many = "billing: receive orders\n".repeat(10) + "billing: send payments\n";
-    // The consumer's queue is asked, and the consumer closed: that is not known to be the same.
     let of_one = "billing: process orders {end=poll}\n".repeat(9)
-        + "billing: process orders {end=send}\n  billing: send payments\n";
+        + "billing: process orders {end=close}\nbilling: send payments\n";
     for (door, expected) in [(Door::Property, of_many), (Door::Preload, of_one)] {
         let Some(run) = traced(door, 10, &["batches.py", "1"]) else { return };
         assert_eq!(run.drawing, expected, "{door:?}");

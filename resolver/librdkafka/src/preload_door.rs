@@ -24,6 +24,7 @@ pub use create::{rd_kafka_conf_destroy, rd_kafka_new};
 pub use last_words::{_exit, _exit_of_c};
 pub use polls::{
     RdKafkaQueue, rd_kafka_consume, rd_kafka_consume_batch, rd_kafka_consume_batch_queue, rd_kafka_consume_queue,
-    rd_kafka_consumer_close, rd_kafka_consumer_poll, rd_kafka_destroy, rd_kafka_destroy_flags,
+    rd_kafka_consumer_close, rd_kafka_consumer_poll, rd_kafka_destroy, rd_kafka_destroy_flags, rd_kafka_flush,
+    rd_kafka_poll,
 };
 pub use waits::{epoll_create, epoll_create1, poll, poll_chk, ppoll, ppoll_chk, pselect, select};

@@ -1,14 +1,14 @@
 //! The application asks for messages, or closes a client: the engine is told, and the rest is librdkafka's.
 //!
-//! Not among them are `rd_kafka_poll` and `rd_kafka_queue_poll`, which producers call for their reports while a message is
-//! processed. A function that no librdkafka has gives what means "nothing": the program could not have been linked, or
+//! `rd_kafka_poll` and `rd_kafka_flush` say nothing of a processing's end: producers call them for their reports in the middle
+//! of it. What is sent in such a report does not follow from the message, though. A function that no librdkafka has gives what means "nothing": the program could not have been linked, or
 //! not have called it, without us.
 
 use std::ffi::{CStr, c_int};
 use std::ptr;
 use std::sync::atomic::AtomicUsize;
 
-use tracer_resolver::interceptor::{Hands, RdKafka, RdKafkaMessage, RdKafkaTopic, closing, polling};
+use tracer_resolver::interceptor::{Hands, RdKafka, RdKafkaMessage, RdKafkaTopic, calling_back, closing, polling};
 
 use super::real;
 use crate::caller::entry;
@@ -101,6 +101,13 @@ wrappers! {
         queue: *mut RdKafkaQueue, timeout_ms: c_int, messages: *mut *mut RdKafkaMessage, size: usize
     ) -> isize
         = often, |source, poll| asks_for(size, source, poll), else -1;
+    /// Serves a client's callbacks. 0 when there is no such function.
+    fn rd_kafka_poll / rd_kafka_poll_from(rk: *mut RdKafka, timeout_ms: c_int) -> c_int
+        = often, |_, serve| calling_back(serve), else 0;
+    /// Waits for what was sent, and serves a producer's callbacks. `RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED` when there is no
+    /// such function.
+    fn rd_kafka_flush / rd_kafka_flush_from(rk: *mut RdKafka, timeout_ms: c_int) -> c_int
+        = once, |_, serve| calling_back(serve), else NOT_IMPLEMENTED;
     /// Closes a consumer. `RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED` when there is no such function.
     fn rd_kafka_consumer_close / rd_kafka_consumer_close_from(rk: *mut RdKafka) -> c_int
         = once, closing, else NOT_IMPLEMENTED;
