@@ -144,6 +144,9 @@ def gevent():
 
 
 def eventlet():
+    import warnings
+
+    warnings.simplefilter("ignore")  # It says that it is deprecated.
     import eventlet
 
     for started in green(eventlet.spawn, eventlet.sleep):

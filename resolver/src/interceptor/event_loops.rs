@@ -4,11 +4,12 @@
 //! (asyncio, uvloop, libuv, libevent, Tokio, …). The extension module of Python's greenlets, which change places on a thread
 //! without the system's knowledge (gevent, eventlet). The runtime of .NET, whose tasks go on on any thread of a pool.
 //!
-//! Looked at where a message is handed over, at most once a second, and not again once something was found. No file is opened
-//! for it: a number that a program counts on getting could be taken.
+//! Looked at where a message is handed over, at most once a second, and not again once something was found. That an epoll
+//! instance is made says nothing by itself: Python makes one when it is started, to see whether it can. No file is opened for a
+//! look: a number that a program counts on getting could be taken.
 
 use std::ffi::{CStr, c_int, c_void};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 use crate::batch::Pipeline;
 use crate::clock;
@@ -19,8 +20,10 @@ use crate::per_process::PerProcess;
 struct Known {
     at_work: AtomicBool,
     told: AtomicBool,
-    /// When it was looked at last, by the clock that never goes back; 0 is never.
+    /// When it was looked at last, by the clock that never goes back; 0: it is to be looked at now.
     looked: AtomicU64,
+    /// The highest descriptor of an epoll instance whose making was seen.
+    highest: AtomicI32,
 }
 
 static KNOWN: PerProcess<Known> = PerProcess::new();
@@ -32,14 +35,19 @@ const DESCRIPTORS: c_int = 256;
 /// What the names of modules contain whose tasks share threads.
 const MODULES: [&[u8]; 2] = [b"_greenlet.", b"libcoreclr."];
 
-/// The process has made an epoll instance: told by a door that sees it.
-pub fn event_loop_made() {
-    known().at_work.store(true, Ordering::Relaxed);
+/// The process has made an epoll instance, `descriptor`: told by a door that sees it.
+pub fn event_loop_made(descriptor: c_int) {
+    let known = known();
+    known.highest.fetch_max(descriptor, Ordering::Relaxed);
+    // Release: pairs with the acquire below.
+    known.looked.store(0, Ordering::Release);
 }
 
 /// Whether many tasks share a thread here, as far as is known.
 pub(super) fn at_work() -> bool {
-    known().at_work.load(Ordering::Relaxed)
+    let known = known();
+    // Acquire: pairs with the release above.
+    if known.looked.load(Ordering::Acquire) == 0 { look() } else { known.at_work.load(Ordering::Relaxed) }
 }
 
 /// The same, looked at anew if that was long ago. Some tens of microseconds then; takes no memory and opens nothing.
@@ -50,7 +58,8 @@ pub(super) fn look() -> bool {
     let is_due = looked == 0 || now.saturating_sub(looked) > PAUSE;
     if !known.at_work.load(Ordering::Relaxed) && is_due {
         known.looked.store(now, Ordering::Relaxed);
-        if has_loop() || has_module() {
+        let descriptors = DESCRIPTORS.max(known.highest.load(Ordering::Relaxed).saturating_add(1));
+        if has_loop(descriptors) || has_module() {
             known.at_work.store(true, Ordering::Relaxed);
         }
     }
@@ -70,9 +79,9 @@ fn known() -> &'static Known {
     KNOWN.get_or_init(Known::default)
 }
 
-/// Whether one of the first descriptors is that of an event loop.
-fn has_loop() -> bool {
-    (0..DESCRIPTORS).any(|descriptor| {
+/// Whether one of so many first descriptors is that of an event loop.
+fn has_loop(descriptors: c_int) -> bool {
+    (0..descriptors).any(|descriptor| {
         let path = path(descriptor);
         let mut target = [0_u8; 32];
         // SAFETY: `path` ends with a NUL, and as many bytes may be written as `target` has.
@@ -144,11 +153,11 @@ mod tests {
     /// One test: descriptors and what is known are the process's.
     #[test]
     fn an_epoll_instance_is_an_event_loop() {
-        let _ = (has_loop(), has_module());
+        assert!(!has_loop(DESCRIPTORS));
         // SAFETY: makes a descriptor, and closes it.
         unsafe {
             let epoll = libc::epoll_create1(libc::EPOLL_CLOEXEC);
-            assert!((0..DESCRIPTORS).contains(&epoll) && has_loop());
+            assert!(epoll >= 0 && has_loop(epoll + 1) && !has_loop(epoll));
             libc::close(epoll);
         }
         assert!(!has_module());

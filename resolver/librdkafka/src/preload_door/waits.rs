@@ -28,7 +28,6 @@ macro_rules! wrappers {
             /// As the function of this name in the C library.
             #[cfg_attr(not(test), unsafe(export_name = $symbol))]
             pub unsafe extern "C-unwind" fn $name($($argument: $type),*) -> c_int {
-                ($look)($($argument),*);
                 let address = real::$name.address();
                 if address == 0 {
                     set_errno(libc::ENOSYS);
@@ -40,7 +39,7 @@ macro_rules! wrappers {
                     mem::transmute::<*const (), unsafe extern "C-unwind" fn($($type),*) -> c_int>(address)
                 };
                 // SAFETY: the caller's own arguments.
-                unsafe { real($($argument),*) }
+                ($look)($($argument,)* || unsafe { real($($argument),*) })
             }
         )*
 
@@ -54,34 +53,34 @@ macro_rules! wrappers {
 }
 
 wrappers! {
-    /// Makes an epoll instance: from here on this process is an event loop's.
-    fn epoll_create / "epoll_create" (size: c_int) -> c_int = |_| event_loop_made();
-    /// Makes an epoll instance: from here on this process is an event loop's.
-    fn epoll_create1 / "epoll_create1" (flags: c_int) -> c_int = |_| event_loop_made();
+    /// Makes an epoll instance: while it is there this process is an event loop's.
+    fn epoll_create / "epoll_create" (size: c_int) -> c_int = |_, make| made(make);
+    /// Makes an epoll instance: while it is there this process is an event loop's.
+    fn epoll_create1 / "epoll_create1" (flags: c_int) -> c_int = |_, make| made(make);
     /// Waits for descriptors.
-    fn poll / "poll" (fds: *mut libc::pollfd, count: libc::nfds_t, timeout: c_int) -> c_int = |fds, count, _| polled(fds, count);
+    fn poll / "poll" (fds: *mut libc::pollfd, count: libc::nfds_t, timeout: c_int) -> c_int = |fds, count, _, wait| polled(fds, count, wait);
     /// `poll`, as programs call it that are built with `_FORTIFY_SOURCE`.
     fn poll_chk / "__poll_chk" (fds: *mut libc::pollfd, count: libc::nfds_t, timeout: c_int, room: usize) -> c_int
-        = |fds, count, _, _| polled(fds, count);
+        = |fds, count, _, _, wait| polled(fds, count, wait);
     /// Waits for descriptors.
     fn ppoll / "ppoll" (
         fds: *mut libc::pollfd, count: libc::nfds_t, timeout: *const libc::timespec, signals: *const libc::sigset_t
-    ) -> c_int = |fds, count, _, _| polled(fds, count);
+    ) -> c_int = |fds, count, _, _, wait| polled(fds, count, wait);
     /// `ppoll`, as programs call it that are built with `_FORTIFY_SOURCE`.
     fn ppoll_chk / "__ppoll_chk" (
         fds: *mut libc::pollfd, count: libc::nfds_t, timeout: *const libc::timespec, signals: *const libc::sigset_t,
         room: usize
-    ) -> c_int = |fds, count, _, _, _| polled(fds, count);
+    ) -> c_int = |fds, count, _, _, _, wait| polled(fds, count, wait);
     /// Waits for descriptors.
     fn select / "select" (
         count: c_int, read: *mut libc::fd_set, write: *mut libc::fd_set, except: *mut libc::fd_set,
         timeout: *mut libc::timeval
-    ) -> c_int = |count, read, write, except, _| selected(count, [read, write, except]);
+    ) -> c_int = |count, read, write, except, _, wait| selected(count, [read, write, except], wait);
     /// Waits for descriptors.
     fn pselect / "pselect" (
         count: c_int, read: *mut libc::fd_set, write: *mut libc::fd_set, except: *mut libc::fd_set,
         timeout: *const libc::timespec, signals: *const libc::sigset_t
-    ) -> c_int = |count, read, write, except, _, _| selected(count, [read, write, except]);
+    ) -> c_int = |count, read, write, except, _, _, wait| selected(count, [read, write, except], wait);
 }
 
 /// A function of the C library, or of another library that wraps it too.
@@ -130,28 +129,35 @@ extern "C" fn at_load() {
     }
 }
 
+fn made(make: impl FnOnce() -> c_int) -> c_int {
+    let descriptor = make();
+    event_loop_made(descriptor);
+    descriptor
+}
+
 /// A thread waits for `count` descriptors.
-fn polled(fds: *const libc::pollfd, count: libc::nfds_t) {
-    if !waits_are_counted() || fds.is_null() || count == 0 {
-        return;
+fn polled(fds: *const libc::pollfd, count: libc::nfds_t, wait: impl FnOnce() -> c_int) -> c_int {
+    if waits_are_counted() && !fds.is_null() && count > 0 {
+        // SAFETY: the caller's array of that length, which the real function is about to read.
+        let fds = unsafe { std::slice::from_raw_parts(fds, count as usize) };
+        waits_for(fds.iter().map(|fd| fd.fd).filter(|fd| *fd >= 0));
     }
-    // SAFETY: the caller's array of that length, which the real function is about to read.
-    let fds = unsafe { std::slice::from_raw_parts(fds, count as usize) };
-    waits_for(fds.iter().map(|fd| fd.fd).filter(|fd| *fd >= 0));
+    wait()
 }
 
 /// A thread waits for the descriptors below `count` that are in one of `sets`.
-fn selected(count: c_int, sets: [*const libc::fd_set; 3]) {
-    if !waits_are_counted() {
-        return;
+fn selected(count: c_int, sets: [*const libc::fd_set; 3], wait: impl FnOnce() -> c_int) -> c_int {
+    const BITS: usize = mem::size_of::<libc::c_ulong>() * 8;
+    if waits_are_counted() {
+        let is_in = |fd: c_int, set: *const libc::fd_set| {
+            let (word, bit) = (fd as usize / BITS, fd as usize % BITS);
+            // SAFETY: the caller's set, which has room for all descriptors below `count`, as the real function is about to
+            // read it.
+            !set.is_null() && unsafe { set.cast::<libc::c_ulong>().add(word).read() } >> bit & 1 == 1
+        };
+        waits_for((0..count).filter(|fd| sets.iter().any(|set| is_in(*fd, *set))));
     }
-    let is_in = |fd: c_int, set: *const libc::fd_set| {
-        const BITS: usize = mem::size_of::<libc::c_ulong>() * 8;
-        let (word, bit) = (fd as usize / BITS, fd as usize % BITS);
-        // SAFETY: the caller's set, which has room for all descriptors below `count`, as the real function is about to read it.
-        !set.is_null() && unsafe { set.cast::<libc::c_ulong>().add(word).read() } >> bit & 1 == 1
-    };
-    waits_for((0..count).filter(|fd| sets.iter().any(|set| is_in(*fd, *set))));
+    wait()
 }
 
 /// Tells the engine of a wait for more than the answer on one connection.
