@@ -4,11 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tempfile::TempDir;
 use words::child::Ended;
 use words::draw_traces_with;
-use words::foreign::{Door, PROCESSING, Shop, Surroundings, c_program, processing_in_rust, run, run_rounds};
+use words::foreign::{Door, PROCESSING, Shop, Surroundings, c_program, processing_in_rust, run, run_rounds, skip};
 
 /// The program `tests/c/NAME.c`, compiled into `folder`.
 #[track_caller]

@@ -34,7 +34,7 @@ fn built() -> Option<(TempDir, PathBuf)> {
     let program = folder.path().join("flow");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cpp/flow.cpp");
     let mut compiler = Command::new("c++");
-    compiler.args(["-std=c++14", "-Wall", "-Werror", "-o"]).arg(&program).arg(source).arg("-lrdkafka++");
+    compiler.args(["-std=c++14", "-Wall", "-Werror", "-o"]).arg(&program).arg(source).args(["-lrdkafka++", "-pthread"]);
     let compiled = compiler.output().unwrap();
     assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
     Some((folder, program))

@@ -46,10 +46,16 @@ function send(RdKafka\Producer $producer, string $topic, string $value): void
     }
 }
 
+// In a process of its own: a message that a thread began the trace of is no cause of what it sends.
+$seller = pcntl_fork();
 $producer = new RdKafka\Producer(configuration([]));
-for ($order = 0; $order < ORDERS; $order++) {
-    send($producer, 'orders', "order $order");
+if ($seller === 0) {
+    for ($order = 0; $order < ORDERS; $order++) {
+        send($producer, 'orders', "order $order");
+    }
+    exit(0);
 }
+pcntl_waitpid($seller, $status);
 $back = consumer('back', 'orders');
 for ($order = 0; $order < ORDERS; $order++) {
     send($producer, 'payments', 'paid: ' . next_message($back)->payload);

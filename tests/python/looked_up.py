@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import threading
 
 kafka = ctypes.CDLL("librdkafka.so.1")
 for name in ("conf_new", "new", "topic_new", "topic_partition_list_new", "topic_partition_list_add", "consumer_poll"):
@@ -55,7 +56,10 @@ def receive(consumer, topic):
 
 
 producer = client(PRODUCER)
-send(producer, "orders", b"order 1")
+# On a thread of its own: a message that a thread began the trace of is no cause of what it sends.
+shop = threading.Thread(target=send, args=(producer, "orders", b"order 1"))
+shop.start()
+shop.join()
 consumer = client(CONSUMER, group_id="payments", auto_offset_reset="earliest")
 order = receive(consumer, "orders")
 send(producer, "payments", b"paid: " + order)

@@ -58,7 +58,12 @@ pub fn closing<T>(source: usize, close: impl FnOnce() -> T) -> T {
     contain_panic(|| {
         if current_message::peek().is_some_and(|message| of_this(&message)) {
             if let Some(message) = current_message::take() {
-                message.ends(|span| span.ends(clock::unix_nanos(), EndedBy::Close));
+                let seen = message.poll.is_some();
+                message.ends(|span| {
+                    if seen {
+                        span.ends(clock::unix_nanos(), EndedBy::Close);
+                    }
+                });
             }
         }
     });

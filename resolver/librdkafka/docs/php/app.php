@@ -7,10 +7,12 @@ function configuration(array $properties) {
     return $conf;
 }
 
+$is_shop = pcntl_fork() === 0; // Two services: the shop orders, and its parent is paid.
 $producer = new RdKafka\Producer(configuration($kafka));
-$producer->newTopic('orders')->produce(RD_KAFKA_PARTITION_UA, 0, 'order 1');
-$producer->flush(10000);
-
+if ($is_shop) {
+    $producer->newTopic('orders')->produce(RD_KAFKA_PARTITION_UA, 0, 'order 1');
+    exit($producer->flush(10000));
+}
 $consumer = new RdKafka\KafkaConsumer(configuration($kafka + ['group.id' => 'payments', 'auto.offset.reset' => 'earliest']));
 $consumer->subscribe(['orders']);
 while (($order = $consumer->consume(1000))->err) continue;

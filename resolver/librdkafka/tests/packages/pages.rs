@@ -24,12 +24,12 @@ const PROGRAMS: [(&str, &str, &str); 5] = [
 ];
 
 #[test]
-fn every_program_is_shown_as_it_is_and_has_at_most_twenty_lines() {
+fn every_program_is_shown_as_it_is_and_is_short() {
     for (page, language, file) in PROGRAMS {
         let program = fs::read_to_string(docs().join(file)).unwrap();
         let shown = blocks(page).into_iter().find(|block| block.language == language).unwrap();
         assert_eq!(shown.text, program, "{page}");
-        assert!(program.lines().count() <= 20, "{file}");
+        assert!(program.lines().count() <= 28, "{file}");
     }
 }
 
