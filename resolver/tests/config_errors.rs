@@ -53,9 +53,13 @@ fn every_bad_file_is_explained_as_expected() {
     for input in &inputs {
         let loaded = load_text(input);
         let name = input.file_name().unwrap().to_string_lossy();
-        assert!(!loaded.report.problems.is_empty(), "{name} is not bad at all");
+        if loaded.report.problems.is_empty() {
+            failures.push(format!("{name} is not bad at all"));
+            continue;
+        }
         let rendered = loaded.report.render(false);
         assert!(!rendered.contains(SECRET), "{name} shows a secret:\n{rendered}");
+
         assert!(!format!("{:?}", loaded.report.problems).contains(SECRET), "{name} holds a secret");
         failures.extend(assert_golden(&name, &rendered).err());
     }

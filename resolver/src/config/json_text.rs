@@ -10,6 +10,7 @@ use super::code;
 use super::findings::Findings;
 use super::node::{Entry, Node, Table, Text, Value};
 use super::report::Problem;
+use super::syntax;
 
 /// The document; `None` when the text is not JSON, with the first syntax error reported.
 pub(crate) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
@@ -18,7 +19,11 @@ pub(crate) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
         parser.skip_blanks();
         if parser.at == text.len() { Ok(node) } else { Err(parser.unexpected("the end of the text")) }
     });
-    parsed.map_err(|problem| findings.refuse(*problem)).ok()
+    let explained = |problem: Box<Problem>| {
+        let strange = || syntax::strange_character(text, problem.span.as_ref()?);
+        syntax::damage(text).or_else(strange).unwrap_or(*problem)
+    };
+    parsed.map_err(|problem| findings.refuse(explained(problem))).ok()
 }
 
 type Parsed<T> = Result<T, Box<Problem>>;
