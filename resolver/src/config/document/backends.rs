@@ -16,6 +16,7 @@ use crate::config::model::Backend;
 use crate::config::node::{Node, Text, Value};
 use crate::config::report::Problem;
 use crate::config::section::{Section, written_key};
+use crate::config::suggestion::{did_you_mean, listed};
 
 /// All backends, in file order: the position is the index that `export` uses.
 pub(super) fn read(section: Option<&Section<'_>>, base: &Base, findings: &mut Findings) -> Vec<BackendDraft> {
@@ -59,7 +60,8 @@ fn plugin(section: &Section<'_>, findings: &mut Findings) -> Result<(String, std
             return Err(Broken);
         }
         let problem = Problem::error(code::MISSING_KEY, format!("{} does not say its `plugin`", section.title));
-        let help = "add for example `plugin = \"otlp\"`; shipped: otlp, jaeger, zipkin, file";
+        let shipped = listed(SHIPPED.iter().copied());
+        let help = format!("add for example `plugin = \"otlp\"`; shipped: {shipped}");
         return Err(findings.refuse(problem.at(section.span.clone(), "").help(help)));
     };
     let name = field.name("the name of the plugin", "the name of a plugin", findings)?;
@@ -67,7 +69,7 @@ fn plugin(section: &Section<'_>, findings: &mut Findings) -> Result<(String, std
         let problem = Problem::error(code::OUT_OF_RANGE, "the name of the plugin is empty").at(field.span(), "");
         return Err(field.unacceptable(problem, "the name of a plugin", findings));
     }
-    if name.contains(['/', '\\']) || name.ends_with(".so") {
+    if name.starts_with(['/', '.', '~']) || name.contains('\\') || name.contains(".so") {
         let file = name.rsplit(['/', '\\']).next().unwrap_or_default();
         let short = file.strip_prefix("libtracer_plugin_").and_then(|rest| rest.strip_suffix(".so"));
         let label = short.map_or(String::new(), |short| format!("write \"{short}\""));
@@ -81,8 +83,25 @@ fn plugin(section: &Section<'_>, findings: &mut Findings) -> Result<(String, std
         let problem = Problem::error(code::OUT_OF_RANGE, message).at(field.span(), label).help(help);
         return Err(field.unacceptable(problem, "the name of a plugin, which is no path", findings));
     }
+    let is_fair = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-'));
+    if !is_fair {
+        let lower = name.to_ascii_lowercase();
+        let label = match SHIPPED.iter().find(|shipped| lower.starts_with(**shipped)) {
+            Some(shipped) => format!("did you mean `{shipped}`?"),
+            None => did_you_mean(&lower, SHIPPED.iter().copied()),
+        };
+        let message = format!("no plugin has the name {name:?}");
+        let help =
+            format!("a name is in small letters, digits, `_` and `-`; shipped: {}", listed(SHIPPED.iter().copied()));
+        let problem = Problem::error(code::OUT_OF_RANGE, message).at(field.span(), label).help(help);
+        return Err(field.unacceptable(problem, "the name of a plugin, in small letters", findings));
+    }
     Ok((name.to_owned(), field.span()))
 }
+
+/// The plugins of this project.
+const SHIPPED: [&str; 4] = ["otlp", "jaeger", "zipkin", "file"];
 
 /// Free text may have any character; one that nobody sees is mentioned. Says nothing of the value, which may be a secret.
 fn mention_hidden(text: &str, node: &Node, findings: &mut Findings) {
