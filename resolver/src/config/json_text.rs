@@ -44,6 +44,15 @@ impl Parser<'_> {
             Some('"') => Value::Text(Text::Written(self.string()?)),
             Some('-' | '0'..='9') => self.number()?,
             Some(c) if c.is_ascii_alphabetic() => self.word()?,
+            Some(']' | '}') => {
+                let after_comma = self.text.get(..start).unwrap_or_default().trim_end().ends_with(',');
+                let what = if after_comma {
+                    "there is a comma too many before this"
+                } else {
+                    "a value is missing before this"
+                };
+                return Err(self.error(start..start + 1, what));
+            }
             _ => return Err(self.unexpected("a value")),
         };
         Ok(Node { span: start..self.at, value })
@@ -51,7 +60,8 @@ impl Parser<'_> {
 
     fn nested(&mut self, read: fn(&mut Self) -> Parsed<Value>) -> Parsed<Value> {
         if self.depth == MAX_DEPTH {
-            return Err(self.error(self.at..self.at + 1, "nested too deeply"));
+            let help = "this format needs six levels: look for brackets that are not closed";
+            return Err(Box::new(self.error(self.at..self.at + 1, "nested too deeply").help(help)));
         }
         self.depth += 1;
         let value = read(self);

@@ -102,6 +102,16 @@ fn sampler_table(field: Field<'_>, findings: &mut Findings) -> Result<Sampler, B
     match (section.field("ratio"), section.field("rate_limit")) {
         (Some(ratio), None) => {
             let wants = "a share of new traces from 0.0 to 1.0";
+            let percent = match &ratio.node.value {
+                Value::Integer(value) => i32::try_from(*value).ok().map(f64::from),
+                Value::Float(value) => Some(*value),
+                _ => None,
+            };
+            if let Some(percent) = percent.filter(|percent| *percent > 1.0 && *percent <= 100.0) {
+                let problem = Problem::error(code::OUT_OF_RANGE, format!("`ratio` takes {wants}"));
+                let label = format!("out of range; {percent} percent is {}", percent / 100.0);
+                return Err(findings.refuse(problem.at(ratio.span(), label)));
+            }
             ratio.number(wants, |value| (0.0..=1.0).contains(&value), findings).map(Sampler::Ratio)
         }
         (None, Some(limit)) => {

@@ -29,7 +29,7 @@ pub(crate) fn flaw(name: &str) -> Option<Flaw> {
             what: format!("a character that cannot be seen, {}", invisible::named(character)),
             within: at..at + character.len_utf8(),
             label: place(name, at, character),
-            help: "delete it: a name is compared letter by letter, so it would never match".into(),
+            help: "delete it: names are compared letter by letter, and this one is another than it looks".into(),
         });
     }
     let at = if name.starts_with(' ') {
@@ -43,7 +43,7 @@ pub(crate) fn flaw(name: &str) -> Option<Flaw> {
         what: format!("a blank at its {}", if at == 0 { "beginning" } else { "end" }),
         within: at..at + 1,
         label: "take it out".into(),
-        help: "a name is compared letter by letter, so it would never match".into(),
+        help: "names are compared letter by letter, blanks too".into(),
     })
 }
 

@@ -86,6 +86,9 @@ fn mistake(text: &str, span: &Range<usize>, words: &str, line: &Range<usize>, sc
         }
         _ => {}
     }
+    if scanner.is_plain() && is_decimal_comma(text.get(..span.start).unwrap_or_default()) {
+        return at("a number has a point, and no comma", "write 0.25 for a quarter");
+    }
     if what.starts_with("cannot extend value of type") {
         let message = format!("`{found}` was written as a whole before: nothing can be added to it here");
         let help = if found == "topics" {
@@ -301,6 +304,14 @@ fn control_character(span: &Range<usize>, found: &str) -> Problem {
         }
         None => Problem::error(code::SYNTAX, "this character cannot stand here").at(span.clone(), ""),
     }
+}
+
+/// Whether a text ends in digits, a comma and digits: `0,25`.
+fn is_decimal_comma(before: &str) -> bool {
+    let before = before.trim_end();
+    let number = before.trim_end_matches(|c: char| c.is_ascii_digit());
+    number.len() < before.len()
+        && number.strip_suffix(',').is_some_and(|whole| whole.ends_with(|c: char| c.is_ascii_digit()))
 }
 
 fn heading(line: &str) -> Option<&str> {
