@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rdkafka::producer::{BaseProducer, BaseRecord};
 use tracer_resolver::Resolver;
+use tracer_resolver::config::Source;
 use tracer_resolver_rdkafka::instrument;
 use words::kafka::{Kafka, assign, next_message};
 use words::receivers::OtlpReceiver;
@@ -215,6 +216,39 @@ config = { endpiont = "http://127.0.0.1:9" }
         assert!(finished.stderr.contains(word), "{word}: {}", finished.stderr);
     }
     assert!(!finished.stderr.contains('\u{fffd}'), "what cannot be shown is not in a title: {}", finished.stderr);
+}
+
+/// A plugin, its `config`, and what is said of it: with the key as the file writes it, and nothing that only a program reads.
+const REJECTED: &[(&str, &str, &str)] = &[
+    ("otlp", r#"endpoint = "localhost:4318""#, "`config.endpoint`: "),
+    ("otlp", r#"endpoint = "grpc://collector:4317""#, "`config.endpoint`: "),
+    ("otlp", r#"endpoint = "http://c:4318", timeout = "soon""#, "`config.timeout`: takes a time limit such as \"10s\""),
+    ("otlp", r#"endpoint = 4318"#, "`config.endpoint`: must be a string, not an integer"),
+    ("otlp", r#"headers = { "x y" = "z" }"#, "`config.headers.\"x y\"`: "),
+    ("otlp", r#"headers = { a = 1 }"#, "`config.headers.a`: must be a string, not an integer"),
+    ("otlp", r#"tls = { cafile = "x" }"#, "`config.tls.cafile`: unknown key `cafile`; did you mean `ca_file`?"),
+    ("otlp", r#"compression = "zstd""#, "`config.compression`: must be one of \"none\", \"gzip\""),
+    ("zipkin", r#"endpoint = "zipkin:9411""#, "http://"),
+    ("jaeger", r#"transport = "grpc""#, "`config.transport`: must be one of "),
+    ("jaeger", r#"transport = "thrift_udp", endpoint = "agent""#, "`config.endpoint`: "),
+    ("file", r#"max_bytes = "100 megabytes""#, "`config.max_bytes`: "),
+    ("file", r#"path = """#, "`config.path`: must not be empty"),
+];
+
+#[test]
+fn what_a_plugin_rejects_is_said_with_the_key_of_the_file_and_without_regular_expressions_or_pointers() {
+    for (plugin, config, said) in REJECTED {
+        let text = format!(
+            "version = 1\n[services.shop]\ntopics = [\"orders\"]\nexport = [\"b\"]\n[backends.b]\nplugin = \"{plugin}\"\nconfig = {{ {config} }}\n"
+        );
+        let resolver = Resolver::load(Source::Text { name: "tracing.toml".into(), text }).unwrap();
+        let report = resolver.report().render(false);
+        assert!(report.contains(said), "{config}: {report}");
+        assert!(report.contains("tracing.toml:7:"), "{config}: {report}");
+        for unfit in ["^http", "[0-9]", "`/", "pattern", "expected one of", "invalid type", "u64", "struct "] {
+            assert!(!report.contains(unfit), "{unfit}: {config}: {report}");
+        }
+    }
 }
 
 #[test]

@@ -12,8 +12,32 @@ use tracer_resolver::config::{Loaded, Source, Variables, load_with};
 
 const SECRET: &str = "hunter2";
 
+/// What a parser, a schema or Rust says, and nobody who writes a configuration.
+const WORDS_OF_PROGRAMS: &[&str] = &[
+    "expected one of",
+    "invalid type",
+    "unexpected",
+    "literal",
+    "^https",
+    "`/",
+    "u32",
+    "i64",
+    "usize",
+    "struct ",
+    "enum ",
+    "Option",
+    "serde",
+];
+
 fn variables() -> Variables {
-    Variables::of([("SECRET", SECRET), ("SECRET_REGEX", "hunter2(["), ("SECRET_PATH", "x/hunter2.so")])
+    Variables::of([
+        ("SECRET", SECRET),
+        ("SECRET_REGEX", "hunter2(["),
+        ("SECRET_PATH", "x/hunter2.so"),
+        ("EMPTY", ""),
+        ("HIDDEN", "hunter2\u{200b}"),
+        ("SLASH", "hunter2/x"),
+    ])
 }
 
 fn folder() -> PathBuf {
@@ -53,10 +77,19 @@ fn every_bad_file_is_explained_as_expected() {
     for input in &inputs {
         let loaded = load_text(input);
         let name = input.file_name().unwrap().to_string_lossy();
-        assert!(!loaded.report.problems.is_empty(), "{name} is not bad at all");
+        if loaded.report.problems.is_empty() {
+            failures.push(format!("{name} is not bad at all"));
+            continue;
+        }
         let rendered = loaded.report.render(false);
         assert!(!rendered.contains(SECRET), "{name} shows a secret:\n{rendered}");
+
         assert!(!format!("{:?}", loaded.report.problems).contains(SECRET), "{name} holds a secret");
+        for problem in &loaded.report.problems {
+            let said = format!("{} {} {}", problem.message, problem.label, problem.help.as_deref().unwrap_or_default());
+            let unfit = WORDS_OF_PROGRAMS.iter().find(|word| said.contains(**word));
+            failures.extend(unfit.map(|word| format!("{name} says {word:?}: {said}")));
+        }
         failures.extend(assert_golden(&name, &rendered).err());
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
@@ -116,9 +149,18 @@ fn assert_bytes_are_refused(bytes: &[u8], name: &str) {
 }
 
 #[test]
-fn a_missing_file_is_an_error() {
+fn a_missing_file_is_an_error_that_says_what_is_strange_about_its_path() {
     let folder = tempfile::tempdir().unwrap();
+    let mut all = String::new();
     assert_path_is_refused(&folder.path().join("none.toml"), folder.path(), "path_missing");
+    for mistaken in
+        ["~/x.toml", "$HOME/x.toml", "file:///etc/x.toml", "'/x.toml'", "/a.toml:/b.toml", "/x.toml\n", "x.toml"]
+    {
+        let loaded = load_with(Source::File(mistaken.into()), &variables());
+        all.push_str(&loaded.report.render(false));
+    }
+    let here = std::env::current_dir().unwrap();
+    assert_golden("path_mistaken", &all.replace(here.to_str().unwrap(), "HERE")).unwrap();
     symlink("nowhere", folder.path().join("link.toml")).unwrap();
     assert_path_is_refused(&folder.path().join("link.toml"), folder.path(), "path_dangling_link");
 }
@@ -170,6 +212,29 @@ fn a_file_that_everyone_may_write_is_not_trusted() {
 }
 
 #[test]
+fn a_folder_that_everyone_may_write_is_warned_about_and_refused_when_strict() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tracing.toml");
+    fs::write(&path, "version = 1\n").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let strict = Variables::of([("INTERCEPTORS_STRICT", "1")]);
+    for (variables, golden, refused) in
+        [(variables(), "path_in_open_folder", false), (strict, "path_in_open_folder_strict", true)]
+    {
+        let loaded = load_with(Source::File(path.clone()), &variables);
+        assert_eq!(loaded.report.has_errors(), refused);
+        assert!(loaded.config.is_some());
+        let rendered = loaded.report.render(false).replace(folder.path().to_str().unwrap(), "FOLDER");
+        assert_golden(golden, &rendered).unwrap();
+    }
+    // Nobody but its owner can take a file out of a folder such as /tmp.
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+    let loaded = load_with(Source::File(path), &variables());
+    assert!(!loaded.report.render(false).contains("C010"), "{}", loaded.report.render(false));
+}
+
+#[test]
 fn a_file_of_ten_megabytes_is_refused_and_one_of_a_megabyte_is_not() {
     assert_bytes_are_refused(&vec![b'#'; 10 << 20], "path_ten_megabytes");
     assert_bytes_are_refused(&vec![b'#'; (1 << 20) + 1], "path_ten_megabytes");
@@ -192,6 +257,60 @@ fn a_file_that_is_not_utf8_is_refused_with_the_byte() {
 fn an_empty_file_is_an_error() {
     assert_bytes_are_refused(b"", "path_empty");
     assert_bytes_are_refused(b"\xef\xbb\xbf \n\t\n", "path_empty");
+}
+
+/// What stands in a file that `${file:…}` names, and whether it is taken.
+#[test]
+fn a_secret_s_file_with_a_byte_order_mark_or_a_nul_is_refused_and_one_line_end_is_taken_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    for (bytes, taken) in [
+        (&b"hunter2"[..], Ok("hunter2")),
+        (b"hunter2\n", Ok("hunter2")),
+        (b"hunter2\r\n", Ok("hunter2")),
+        (b"hunter2\n\n", Ok("hunter2\n")),
+        (b" hunter2 ", Ok(" hunter2 ")),
+        (b"\xef\xbb\xbfhunter2\n", Err("begins with a byte order mark (U+FEFF): save it as UTF-8 without one")),
+        (b"\xff\xfeh\0u\0", Err("is UTF-16: save it as UTF-8")),
+        (b"\xfe\xff\0h\0u", Err("is UTF-16: save it as UTF-8")),
+        (b"hunter2\0", Err("contains a zero byte")),
+        (b"hunter2\xe9", Err("is not UTF-8")),
+    ] {
+        fs::write(&path, bytes).unwrap();
+        let text = format!(
+            "version = 1\n[services.s]\ntopics = [\"t\"]\nexport = [\"b\"]\n[backends.b]\nplugin = \"otlp\"\nconfig = {{ token = \"${{file:{}}}\" }}\n",
+            path.display()
+        );
+        let loaded = load_with(Source::Text { name: "t.toml".into(), text }, &variables());
+        let rendered = loaded.report.render(false);
+        assert!(!rendered.contains(SECRET), "{rendered}");
+        let config = loaded.config.unwrap();
+        match taken {
+            Ok(value) => assert_eq!(config.backends[0].config["token"], value, "{rendered}"),
+            Err(why) => assert!(rendered.contains(why) && config.backends.is_empty(), "{why}: {rendered}"),
+        }
+    }
+}
+
+#[test]
+fn a_value_of_the_strict_variable_that_says_neither_is_told() {
+    for (value, told) in
+        [("1", false), ("TRUE", false), ("0", false), ("false", false), ("", false), ("yes", true), ("on", true)]
+    {
+        let variables = Variables::of([("INTERCEPTORS_STRICT", value), ("OTEL_SERVICE_NAME", "s")]);
+        let rendered = load_with(Source::Process, &variables).report.render(false);
+        assert_eq!(rendered.contains("INTERCEPTORS_STRICT is neither 1 nor 0"), told, "{value}: {rendered}");
+    }
+}
+
+#[test]
+fn a_name_of_the_environment_that_cannot_be_seen_is_told() {
+    for (variable, value) in
+        [("OTEL_SERVICE_NAME", "shop\u{200b}"), ("OTEL_RESOURCE_ATTRIBUTES", "service.name=sh\u{a0}op")]
+    {
+        let rendered = load_with(Source::Process, &Variables::of([(variable, value)])).report.render(false);
+        assert!(rendered.contains("the name of the service has a character that cannot be seen, U+"), "{rendered}");
+    }
 }
 
 #[test]

@@ -86,6 +86,7 @@ pub(crate) const SCHEMA: &str = r#"{
       "description": "A file is rotated before it grows beyond this: \"100MiB\", or a whole number of bytes.",
       "type": ["string", "integer"],
       "pattern": "^[0-9]+(B|KiB|MiB|GiB)?$",
+      "x-explained": true,
       "minimum": 1,
       "default": "100MiB"
     },

@@ -21,6 +21,7 @@ macro_rules! http_schema_properties {
       "description": "The most one call may take: \"10s\", \"500ms\", or a whole number of milliseconds.",
       "type": ["string", "integer"],
       "pattern": "^[0-9]+(ms|s|m)?$",
+      "x-explained": true,
       "minimum": 1,
       "maximum": 3600000,
       "default": "10s"

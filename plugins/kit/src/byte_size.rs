@@ -31,9 +31,9 @@ impl ByteSize {
             "KiB" => KIBIBYTE,
             "MiB" => MEBIBYTE,
             "GiB" => GIBIBYTE,
-            _ => return Err(EXPECTED.to_owned()),
+            _ => return Err(format!("takes {EXPECTED}")),
         };
-        let number: u64 = number.parse().map_err(|_| EXPECTED.to_owned())?;
+        let number: u64 = number.parse().map_err(|_| format!("takes {EXPECTED}"))?;
         let bytes = number.checked_mul(per_unit).ok_or_else(|| "more bytes than 64 bits can count".to_owned())?;
         Self::from_bytes(bytes)
     }

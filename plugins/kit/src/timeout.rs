@@ -35,9 +35,9 @@ impl Timeout {
             "" | "ms" => 1,
             "s" => 1_000,
             "m" => 60_000,
-            _ => return Err(EXPECTED.to_owned()),
+            _ => return Err(format!("takes {EXPECTED}")),
         };
-        let number: u64 = number.parse().map_err(|_| EXPECTED.to_owned())?;
+        let number: u64 = number.parse().map_err(|_| format!("takes {EXPECTED}"))?;
         Self::from_millis(number.saturating_mul(per_unit))
     }
 }

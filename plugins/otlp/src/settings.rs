@@ -68,12 +68,14 @@ pub(crate) const SCHEMA: &str = concat!(
       "description": "Base address of the collector; /v1/traces is added unless the path ends in it.",
       "type": "string",
       "pattern": "^https?://",
+      "x-explained": true,
       "default": "http://localhost:4318"
     },
     "traces_endpoint": {
       "description": "The whole address, used as it is. In place of endpoint.",
       "type": "string",
-      "pattern": "^https?://"
+      "pattern": "^https?://",
+      "x-explained": true
     },"#,
     http_schema_properties!(),
     r#"

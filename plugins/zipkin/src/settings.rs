@@ -81,6 +81,7 @@ pub(crate) const SCHEMA: &str = concat!(
       "description": "Where to POST. An address without a path gets /api/v2/spans.",
       "type": "string",
       "pattern": "^https?://",
+      "x-explained": true,
       "default": "http://localhost:9411/api/v2/spans"
     },
     "resource_tags": {

@@ -29,11 +29,16 @@ pub(crate) fn config(draft: Draft, origin: Origin, findings: &mut Findings) -> O
         return None;
     }
     let (backends, survivors) = backends(draft.backends, &draft.broken_plugins, findings);
+    let services: Vec<Service> =
+        draft.services.into_iter().map(|service| self::service(service, &survivors, findings)).collect();
     let defaults = settings(&draft.defaults, &survivors).unwrap_or_else(|Broken| {
-        findings.mention(Problem::warning(code::SWITCHED_OFF, "services that exist only in code are off").help(WHY));
+        // Where a service of the file is off for the same reason, that says it already.
+        if services.iter().all(|service| service.settings != untouched()) {
+            let message = "services that only the program itself names, in code, are off";
+            findings.mention(Problem::warning(code::SWITCHED_OFF, message).help(WHY).follows());
+        }
         untouched()
     });
-    let services = draft.services.into_iter().map(|service| self::service(service, &survivors, findings)).collect();
     Some(Config {
         origin,
         services,
@@ -62,7 +67,7 @@ fn backends(
             _ => {
                 survivors.push(None);
                 let message = format!("backend `{}` is off", draft.name);
-                findings.mention(Problem::warning(code::SWITCHED_OFF, message).at(draft.span, "").help(WHY));
+                findings.mention(Problem::warning(code::SWITCHED_OFF, message).at(draft.span, "").help(WHY).follows());
             }
         }
     }
@@ -76,7 +81,7 @@ fn service(draft: ServiceDraft, survivors: &[Option<usize>], findings: &mut Find
     let is_off = parts.is_err();
     let (settings, resource, exclude) = parts.unwrap_or_else(|Broken| {
         let message = format!("service `{}` is off: its messages pass untouched", draft.name);
-        findings.mention(Problem::warning(code::SWITCHED_OFF, message).at(draft.span.clone(), "").help(WHY));
+        findings.mention(Problem::warning(code::SWITCHED_OFF, message).at(draft.span.clone(), "").help(WHY).follows());
         (untouched(), Vec::new(), Vec::new())
     });
     let topic_settings = if is_off { Vec::new() } else { overrides(draft.overrides, survivors, findings) };
@@ -108,7 +113,7 @@ fn overrides(
         .map(|(spotted, layer)| {
             let settings = settings(&layer, survivors).unwrap_or_else(|Broken| {
                 let problem = Problem::warning(code::SWITCHED_OFF, "these topics are off: messages pass untouched");
-                findings.mention(problem.at(spotted.span.clone(), "").help(WHY));
+                findings.mention(problem.at(spotted.span.clone(), "").help(WHY).follows());
                 untouched()
             });
             (spotted.pattern, settings)
@@ -128,4 +133,4 @@ fn patterns(list: Vec<Spotted>) -> Vec<Pattern> {
     list.into_iter().map(|spotted| spotted.pattern).collect()
 }
 
-const WHY: &str = "it uses a reference that leads nowhere, which is reported as an error of its own";
+const WHY: &str = "it uses a reference that leads nowhere: see the errors above";

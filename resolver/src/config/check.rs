@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod nothing;
 mod overlap;
 mod rules;
 
@@ -18,9 +19,10 @@ pub(crate) fn whole(draft: &Draft, findings: &mut Findings) {
     // What was refused is missing from the draft: warnings about what is missing would only repeat it.
     let is_complete = !findings.is_distrusted();
     rules::contradictions(draft, findings);
+    let nothing = nothing::match_nothing(draft, findings);
     queues_hold_a_batch(draft, findings);
     if is_complete {
-        rules::doubts(draft, findings);
+        rules::doubts(draft, &nothing, findings);
         services_have_backends(draft, findings);
         shared_files(draft, findings);
         unused(draft, findings);

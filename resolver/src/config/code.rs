@@ -14,6 +14,7 @@ pub(crate) const TOO_LARGE: &str = "C006";
 pub(crate) const NOT_UTF8: &str = "C007";
 pub(crate) const EMPTY_FILE: &str = "C008";
 pub(crate) const SECURE_EXECUTION: &str = "C009";
+pub(crate) const UNTRUSTED_PATH: &str = "C010";
 
 // C10x: the text, read on its own.
 pub(crate) const SYNTAX: &str = "C100";
@@ -25,6 +26,7 @@ pub(crate) const MISSING_KEY: &str = "C105";
 pub(crate) const UNKNOWN_VERSION: &str = "C106";
 pub(crate) const BAD_PATTERN: &str = "C107";
 pub(crate) const BAD_NOTATION: &str = "C108";
+pub(crate) const BAD_NAME: &str = "C109";
 
 // C11x: references. These stop only what uses them.
 pub(crate) const UNDEFINED_REFERENCE: &str = "C110";
@@ -40,6 +42,7 @@ pub(crate) const UNKNOWN_SERVICE: &str = "C203";
 pub(crate) const RESERVED_ATTRIBUTE: &str = "C204";
 pub(crate) const CONTRADICTION: &str = "C205";
 pub(crate) const SERVICE_REPEATED: &str = "C206";
+pub(crate) const MATCHES_NOTHING: &str = "C207";
 
 // C3xx: right, but hardly meant.
 pub(crate) const OVERRIDE_WITHOUT_TOPIC: &str = "C301";
@@ -52,6 +55,8 @@ pub(crate) const NO_BACKEND: &str = "C307";
 pub(crate) const REPEATED_ENTRY: &str = "C308";
 pub(crate) const SHARED_PLUGIN_FILE: &str = "C309";
 pub(crate) const NO_SERVICE: &str = "C310";
+pub(crate) const HIDDEN_CHARACTER: &str = "C311";
+pub(crate) const HALF_OF_A_SERVICE: &str = "C312";
 
 // C4xx: the environment.
 pub(crate) const NOTHING_CONFIGURED: &str = "C400";

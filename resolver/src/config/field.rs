@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::code;
 use super::findings::{Broken, Findings};
+use super::naming;
 use super::node::{Entry, Node, Text, Value};
 use super::notation;
 use super::report::Problem;
@@ -40,6 +41,26 @@ impl<'n> Field<'n> {
         }
     }
 
+    /// A string that names something: all of it can be seen, and no blank stands at its ends.
+    pub(crate) fn name(self, title: &str, wants: &str, findings: &mut Findings) -> Result<&'n str, Broken> {
+        let text = self.text(wants, findings)?;
+        let Some(flaw) = naming::flaw(text) else { return Ok(text) };
+        if self.is_referenced() {
+            return Err(self.unsuitable_reference(&format!("{wants}: it has {}", flaw.what()), findings));
+        }
+        let problem = flaw.problem(title, text, self.node_span(), findings.source(self.node_span()));
+        Err(findings.refuse(problem))
+    }
+
+    /// Whether its key can be a name, which is reported if not. `title` is of the section it stands in.
+    pub(crate) fn has_fair_key(self, title: &str, findings: &mut Findings) -> bool {
+        let Some(flaw) = naming::flaw(self.key) else { return true };
+        let place = if title.starts_with('[') { format!("in {title}") } else { format!("of {title}") };
+        let name = format!("a name {place}");
+        findings.refuse(flaw.problem(&name, self.key, self.key_span, findings.source(self.key_span)));
+        false
+    }
+
     /// One of the words in `choices`.
     pub(crate) fn choice<T: Copy>(self, choices: &[(&str, T)], findings: &mut Findings) -> Result<T, Broken> {
         let names = || choices.iter().map(|(name, _)| *name);
@@ -61,7 +82,7 @@ impl<'n> Field<'n> {
             (_, Some("true")) => Ok(true),
             (_, Some("false")) => Ok(false),
             (_, Some(_)) => Err(self.unsuitable_reference(wants, findings)),
-            _ => Err(self.wrong_type(wants, findings)),
+            _ => Err(self.quoted(|text| matches!(text, "true" | "false"), wants, findings)),
         }
     }
 
@@ -72,7 +93,7 @@ impl<'n> Field<'n> {
         let value = match (&self.node.value, self.reference()?) {
             (Value::Integer(value), _) => *value,
             (_, Some(text)) => text.parse().map_err(|_| self.unsuitable_reference(&wants, findings))?,
-            _ => return Err(self.wrong_type(&wants, findings)),
+            _ => return Err(self.quoted(|text| text.parse::<i64>().is_ok(), &wants, findings)),
         };
         if range.contains(&value) { Ok(value) } else { Err(self.out_of_range(&wants, findings)) }
     }
@@ -89,7 +110,7 @@ impl<'n> Field<'n> {
             (Value::Integer(value), _) => *value as f64,
             (Value::Float(value), _) => *value,
             (_, Some(text)) => text.parse().map_err(|_| self.unsuitable_reference(wants, findings))?,
-            _ => return Err(self.wrong_type(wants, findings)),
+            _ => return Err(self.quoted(|text| text.parse::<f64>().is_ok(), wants, findings)),
         };
         if value.is_finite() && fits(value) { Ok(value) } else { Err(self.out_of_range(wants, findings)) }
     }
@@ -101,7 +122,7 @@ impl<'n> Field<'n> {
             notation::written_duration(*range.start()),
             notation::written_duration(*range.end())
         );
-        let milliseconds = self.measure(notation::duration_ms, &wants, findings)?;
+        let milliseconds = self.measure(notation::duration_ms, "ms, s, m or h", &wants, findings)?;
         let value = milliseconds.map(Duration::from_millis).filter(|value| range.contains(value));
         value.ok_or_else(|| self.out_of_range(&wants, findings))
     }
@@ -113,7 +134,9 @@ impl<'n> Field<'n> {
             notation::written_bytes(*range.start()),
             notation::written_bytes(*range.end())
         );
-        let bytes = self.measure(notation::bytes, &wants, findings)?.filter(|value| range.contains(value));
+        let bytes = self
+            .measure(notation::bytes, "B, KiB, MiB, GiB, kB, MB or GB", &wants, findings)?
+            .filter(|value| range.contains(value));
         bytes.and_then(|bytes| usize::try_from(bytes).ok()).ok_or_else(|| self.out_of_range(&wants, findings))
     }
 
@@ -122,6 +145,11 @@ impl<'n> Field<'n> {
         match &self.node.value {
             Value::Array(items) => Ok(items.iter().map(|node| Field { node, ..self }).collect()),
             Value::Text(Text::Broken) => Err(Broken),
+            Value::Text(Text::Written(text)) => {
+                let message = format!("`{}` takes {wants}", self.key);
+                let label = format!("write [\"{}\"]", text.escape_debug());
+                Err(findings.refuse(Problem::error(code::WRONG_TYPE, message).at(self.span(), label)))
+            }
             _ => Err(self.wrong_type(wants, findings)),
         }
     }
@@ -129,6 +157,22 @@ impl<'n> Field<'n> {
     /// Whether its value, or part of it, is what a reference stands for.
     pub(crate) fn is_referenced(self) -> bool {
         matches!(self.node.value, Value::Text(Text::Referenced { .. }))
+    }
+
+    /// Reports the wrong type of a value; a text that `fits` needs only lose its quotes.
+    fn quoted(self, fits: impl Fn(&str) -> bool, wants: &str, findings: &mut Findings) -> Broken {
+        match &self.node.value {
+            Value::Text(Text::Written(text)) if fits(&text.trim().to_ascii_lowercase()) => {
+                let message = format!("`{}` takes {wants}", self.key);
+                let label = format!("write {}, without quotes", text.trim().to_ascii_lowercase());
+                findings.refuse(Problem::error(code::WRONG_TYPE, message).at(self.span(), label))
+            }
+            _ => self.wrong_type(wants, findings),
+        }
+    }
+
+    fn node_span(self) -> &'n Range<usize> {
+        &self.node.span
     }
 
     /// Reports that the key takes something else.
@@ -147,13 +191,16 @@ impl<'n> Field<'n> {
     fn measure(
         self,
         read: fn(&str) -> Option<u64>,
+        units: &str,
         wants: &str,
         findings: &mut Findings,
     ) -> Result<Option<u64>, Broken> {
         match &self.node.value {
             Value::Integer(value) => Ok(u64::try_from(*value).ok()),
             Value::Text(Text::Broken) => Err(Broken),
-            Value::Text(Text::Written(text)) => read(text).map(Some).ok_or_else(|| self.bad_notation(wants, findings)),
+            Value::Text(Text::Written(text)) => {
+                read(text).map(Some).ok_or_else(|| self.bad_notation(units, wants, findings))
+            }
             Value::Text(Text::Referenced { value, whole }) => {
                 let bare = || value.trim().parse().ok().filter(|_| *whole);
                 read(value).or_else(bare).map(Some).ok_or_else(|| self.unsuitable_reference(wants, findings))
@@ -177,9 +224,10 @@ impl<'n> Field<'n> {
         self.unacceptable(problem, wants, findings)
     }
 
-    fn bad_notation(self, wants: &str, findings: &mut Findings) -> Broken {
+    fn bad_notation(self, units: &str, wants: &str, findings: &mut Findings) -> Broken {
         let message = format!("`{}` takes {wants}", self.key);
-        findings.refuse(Problem::error(code::BAD_NOTATION, message).at(self.span(), "number and unit expected"))
+        findings
+            .refuse(Problem::error(code::BAD_NOTATION, message).at(self.span(), format!("a whole number and {units}")))
     }
 
     fn unsuitable_reference(self, wants: &str, findings: &mut Findings) -> Broken {

@@ -8,9 +8,10 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use super::code;
+use super::invisible;
 use super::report::Problem;
 
-/// The whole text of the file at `path`, without a byte order mark.
+/// The whole text of the file at `path`.
 ///
 /// All checks are made on the opened file, so nothing can be exchanged between check and reading.
 pub(crate) fn read(path: &Path) -> Result<String, Box<Problem>> {
@@ -67,8 +68,7 @@ fn check_size(path: &Path, bytes: u64) -> Result<(), Box<Problem>> {
 
 fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Box<Problem>> {
     let text = String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))?;
-    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-    if text.trim().is_empty() {
+    if text.trim_start_matches('\u{feff}').trim().is_empty() {
         let problem = Problem::error(code::EMPTY_FILE, format!("{} is empty", path.display()));
         return Err(Box::new(problem.help("a configuration begins with `version = 1`")));
     }
@@ -88,12 +88,37 @@ fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Box<Problem> {
 
 fn cannot_open(path: &Path, error: &io::Error) -> Box<Problem> {
     if error.kind() == io::ErrorKind::NotFound {
-        let problem = Problem::error(code::NOT_FOUND, format!("{} does not exist", path.display()));
-        return Box::new(
-            problem.help("correct INTERCEPTORS_CONFIG_FILE, or unset it to be configured by OTEL_* variables"),
-        );
+        let message = match std::env::current_dir() {
+            Ok(here) if path.is_relative() => {
+                format!("{} does not exist in {}, where this process runs", path.display(), here.display())
+            }
+            _ => format!("{} does not exist", path.display()),
+        };
+        let help = mistaken_path(&path.to_string_lossy())
+            .unwrap_or("correct INTERCEPTORS_CONFIG_FILE, or unset it to be configured by OTEL_* variables");
+        return Box::new(Problem::error(code::NOT_FOUND, message).help(help));
     }
     unreadable(path, error)
+}
+
+/// What a path that leads nowhere shows by itself.
+fn mistaken_path(path: &str) -> Option<&'static str> {
+    let quoted = |quote: char| path.len() > 1 && path.starts_with(quote) && path.ends_with(quote);
+    let several =
+        |mark: &str| path.split(mark).filter(|part| part.ends_with(".toml") || part.ends_with(".json")).count() > 1;
+    Some(match () {
+        () if path.starts_with('~') => "only a shell knows ~: write the whole path, beginning with /",
+        () if path.contains('$') => {
+            "only a shell puts in variables such as $HOME: write the whole path, beginning with /"
+        }
+        () if path.starts_with("file:") => "write the path alone, without file://",
+        () if quoted('"') || quoted('\'') => "take the quotes out of the variable: they are part of the path there",
+        () if several(":") || several(",") || several(";") => "name one file: several cannot be joined",
+        () if path.trim() != path || invisible::find(path).is_some() => {
+            "the path has a blank at one of its ends, or a character that cannot be seen: write it anew"
+        }
+        () => return None,
+    })
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Box<Problem> {

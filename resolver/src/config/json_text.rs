@@ -10,6 +10,7 @@ use super::code;
 use super::findings::Findings;
 use super::node::{Entry, Node, Table, Text, Value};
 use super::report::Problem;
+use super::syntax;
 
 /// The document; `None` when the text is not JSON, with the first syntax error reported.
 pub(crate) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
@@ -18,7 +19,11 @@ pub(crate) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
         parser.skip_blanks();
         if parser.at == text.len() { Ok(node) } else { Err(parser.unexpected("the end of the text")) }
     });
-    parsed.map_err(|problem| findings.refuse(*problem)).ok()
+    let explained = |problem: Box<Problem>| {
+        let strange = || syntax::strange_character(text, problem.span.as_ref()?);
+        syntax::damage(text).or_else(strange).unwrap_or(*problem)
+    };
+    parsed.map_err(|problem| findings.refuse(explained(problem))).ok()
 }
 
 type Parsed<T> = Result<T, Box<Problem>>;
@@ -39,6 +44,15 @@ impl Parser<'_> {
             Some('"') => Value::Text(Text::Written(self.string()?)),
             Some('-' | '0'..='9') => self.number()?,
             Some(c) if c.is_ascii_alphabetic() => self.word()?,
+            Some(']' | '}') => {
+                let after_comma = self.text.get(..start).unwrap_or_default().trim_end().ends_with(',');
+                let what = if after_comma {
+                    "there is a comma too many before this"
+                } else {
+                    "a value is missing before this"
+                };
+                return Err(self.error(start..start + 1, what));
+            }
             _ => return Err(self.unexpected("a value")),
         };
         Ok(Node { span: start..self.at, value })
@@ -46,7 +60,8 @@ impl Parser<'_> {
 
     fn nested(&mut self, read: fn(&mut Self) -> Parsed<Value>) -> Parsed<Value> {
         if self.depth == MAX_DEPTH {
-            return Err(self.error(self.at..self.at + 1, "nested too deeply"));
+            let help = "this format needs six levels: look for brackets that are not closed";
+            return Err(Box::new(self.error(self.at..self.at + 1, "nested too deeply").help(help)));
         }
         self.depth += 1;
         let value = read(self);

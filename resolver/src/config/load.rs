@@ -16,6 +16,7 @@ use super::model::{Backend, Config, Origin, Plugins};
 use super::report::{Problem, Report};
 use super::toml_text;
 use super::variables::{Variable, Variables};
+use crate::trusted_path;
 
 /// Where a configuration is to come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +68,11 @@ pub fn load(source: Source) -> Loaded {
 /// The same with other variables than those of the process.
 pub fn load_with(source: Source, variables: &Variables) -> Loaded {
     match source {
-        Source::Process => process(variables),
+        Source::Process => {
+            let mut loaded = process(variables);
+            loaded.report.problems.extend(doubtful_strictness(variables));
+            loaded
+        }
         Source::File(path) => named_file(&path, variables),
         Source::Text { name, text } => read_text(&name.clone(), Path::new(&name), text, variables),
     }
@@ -76,6 +81,18 @@ pub fn load_with(source: Source, variables: &Variables) -> Loaded {
 /// Whether `INTERCEPTORS_STRICT` asks to refuse a configuration that has errors: `1` or `true`, in any case.
 pub fn strict(variables: &Variables) -> bool {
     matches!(variables.text("INTERCEPTORS_STRICT"), Variable::Text(text) if text == "1" || text.eq_ignore_ascii_case("true"))
+}
+
+/// A value of `INTERCEPTORS_STRICT` that says neither: whoever set it believes to be strict.
+fn doubtful_strictness(variables: &Variables) -> Option<Problem> {
+    let is_known = |text: &str| ["1", "true", "0", "false"].iter().any(|known| text.eq_ignore_ascii_case(known));
+    match variables.text("INTERCEPTORS_STRICT") {
+        Variable::Unset => return None,
+        Variable::Text(text) if is_known(&text) => return None,
+        Variable::Text(_) | Variable::NotText => {}
+    }
+    let message = "INTERCEPTORS_STRICT is neither 1 nor 0: it counts as 0, and errors refuse nothing";
+    Some(Problem::warning(code::BAD_VARIABLE, message).help("set it to 1 to be strict, or unset it"))
 }
 
 fn process(variables: &Variables) -> Loaded {
@@ -104,13 +121,28 @@ fn process(variables: &Variables) -> Loaded {
 
 fn named_file(path: &Path, variables: &Variables) -> Loaded {
     let name = path.display().to_string();
-    match file::read(path) {
-        Ok(text) => read_text(&name, path, text, variables),
-        Err(problem) => without_config(*problem, &name),
+    let text = match file::read(path) {
+        Ok(text) => text,
+        Err(problem) => return without_config(*problem, &name),
+    };
+    // Asked after the file was opened, so that the answer is about what was read.
+    let doubt = trusted_path::doubt(path);
+    let mut loaded = read_text(&name, path, text, variables);
+    if let Some(doubt) = doubt {
+        let message = format!("this file may be changed by somebody who should not: {doubt}");
+        let problem = if strict(variables) {
+            Problem::error(code::UNTRUSTED_PATH, message)
+        } else {
+            Problem::warning(code::UNTRUSTED_PATH, message)
+        };
+        loaded.report.push(problem.help(doubt.help()));
     }
+    loaded
 }
 
 fn read_text(name: &str, path: &Path, text: String, variables: &Variables) -> Loaded {
+    // Editors on Windows write a byte order mark, and do not show it.
+    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
     let mut findings = Findings::new(name, text.as_str());
     // Without a working directory the path stays as it is; so do the plugin directories, which then are refused.
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());

@@ -11,6 +11,7 @@ use super::field::Field;
 use super::findings::{Broken, Findings};
 use super::keys;
 use super::model::Pattern;
+use super::naming;
 use super::node::{Text, Value};
 use super::report::Problem;
 use super::section::Section;
@@ -26,7 +27,7 @@ pub(crate) struct Spotted {
 }
 
 /// A list of patterns. Entries whose reference leads nowhere are left out, and the second value says so.
-pub(crate) fn read_list(field: Field<'_>, findings: &mut Findings) -> (Vec<Spotted>, Result<(), Broken>) {
+pub(crate) fn read_list(field: Field<'_>, of: Of, findings: &mut Findings) -> (Vec<Spotted>, Result<(), Broken>) {
     let items = match field.items(WANTS, findings) {
         Ok(items) => items,
         Err(broken) => return (Vec::new(), Err(broken)),
@@ -35,7 +36,7 @@ pub(crate) fn read_list(field: Field<'_>, findings: &mut Findings) -> (Vec<Spott
     let mut patterns: Vec<Spotted> = Vec::with_capacity(items.len());
     let mut first: HashMap<(Kind, String), Range<usize>> = HashMap::new();
     for item in items {
-        let spotted = match read(item, findings) {
+        let spotted = match read(item, of, findings) {
             Ok(spotted) => spotted,
             Err(broken) => {
                 whole = Err(broken);
@@ -57,16 +58,31 @@ pub(crate) fn read_list(field: Field<'_>, findings: &mut Findings) -> (Vec<Spott
 }
 
 /// A name, a glob, or `{ regex = "…" }`.
-pub(crate) fn read(field: Field<'_>, findings: &mut Findings) -> Result<Spotted, Broken> {
+fn read(field: Field<'_>, of: Of, findings: &mut Findings) -> Result<Spotted, Broken> {
     if let Value::Table(_) = field.node.value {
         return read_regex(field, findings);
     }
-    let text = field.text(WANTS, findings)?;
-    if text.is_empty() {
+    let text = field.name("this name", WANTS, findings)?;
+    if text.trim().is_empty() {
         let problem = Problem::error(code::BAD_PATTERN, "an empty pattern matches nothing").at(field.span(), "");
         return Err(field.unacceptable(problem, "a name that is not empty", findings));
     }
-    Ok(Spotted { pattern: from_text(text), span: field.span(), shown: shown(field, text) })
+    let pattern = from_text(text);
+    if let (Of::Topics, Some(flaw)) = (of, naming::topic_flaw(text, &pattern)) {
+        let place = place(field, text, flaw.span.clone(), findings);
+        let label = flaw.label.clone();
+        return Err(field.unacceptable(flaw.at(place, label), "names that a topic of Kafka's can have", findings));
+    }
+    Ok(Spotted { pattern, span: field.span(), shown: shown(field, text) })
+}
+
+/// What the patterns are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Of {
+    /// Kafka allows few characters in their names.
+    Topics,
+    /// Clients and groups: any text.
+    Clients,
 }
 
 /// Exact, or a glob if it has `*` or `?`.
@@ -132,12 +148,7 @@ fn offsets(span: &regex_syntax::ast::Span) -> Range<usize> {
 /// Inside the string, where it stands in the file as it is; the whole string, where escapes hide it.
 fn place(field: Field<'_>, text: &str, within: Option<Range<usize>>, findings: &Findings) -> Range<usize> {
     let whole = field.span();
-    let inside = || {
-        let within = within?;
-        let start = whole.start + findings.source(&whole)?.find(text)?;
-        Some(start + within.start..start + within.end)
-    };
-    inside().unwrap_or_else(|| whole.clone())
+    within.map_or(whole.clone(), |within| naming::within(text, &within, &whole, findings.source(&whole)))
 }
 
 fn shown(field: Field<'_>, text: &str) -> Option<String> {

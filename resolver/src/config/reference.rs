@@ -13,6 +13,7 @@ use super::code;
 use super::findings::Findings;
 use super::node::{Node, Text, Value};
 use super::report::Problem;
+use super::suggestion::nearest;
 use super::variables::Variables;
 
 /// Replaces every reference below `node`. Keys are left alone.
@@ -23,6 +24,12 @@ pub(crate) fn replace_all(node: &mut Node, source: &str, variables: &Variables, 
             table.entries.iter_mut().for_each(|entry| replace_all(&mut entry.node, source, variables, findings));
         }
         Value::Text(Text::Written(written)) if written.contains('$') => {
+            if let Some(meant) = meant_reference(written) {
+                let problem =
+                    Problem::warning(code::MALFORMED_REFERENCE, "this is taken as it stands: it is no reference");
+                let label = format!("did you mean {meant}?");
+                findings.mention(problem.at(node.span.clone(), label).help("for a text that begins with $ write $$"));
+            }
             let replaced = replace(written, variables).unwrap_or_else(|failures| {
                 for failure in failures {
                     findings.break_value(failure.problem(source, &node.span));
@@ -74,8 +81,15 @@ fn replace(written: &str, variables: &Variables) -> Result<Text, Vec<Failure>> {
 
 /// What one reference, braces included, stands for.
 fn resolve(reference: &str, variables: &Variables) -> Result<String, Failure> {
-    let fail = |code, what: String, help: &str| Failure { reference: reference.into(), code, what, help: help.into() };
-    let malformed = |what: &str| fail(code::MALFORMED_REFERENCE, what.into(), FORMS);
+    let fail = |code, what: String, help: &str| Failure {
+        reference: reference.into(),
+        code,
+        what,
+        help: help.into(),
+        meant: None,
+    };
+    let malformed =
+        |what: &str| Failure { meant: meant_kind(reference), ..fail(code::MALFORMED_REFERENCE, what.into(), FORMS) };
     let Some(inside) = reference.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) else {
         return Err(malformed("this reference has no closing brace"));
     };
@@ -89,9 +103,17 @@ fn resolve(reference: &str, variables: &Variables) -> Result<String, Failure> {
         return read_file(path).map_err(|what| fail(code::FILE_REFERENCE, what, FILE_HELP));
     }
     let Some(inside) = inside.strip_prefix("env:") else {
-        return Err(malformed("a reference begins with `env:` or `file:`"));
+        let what = match inside.split_once(':') {
+            _ if inside.trim().is_empty() => "this reference names nothing".to_owned(),
+            Some((kind, rest)) if !rest.starts_with('-') => format!("there is no kind of reference named `{kind}`"),
+            _ => "a reference says first what it is: `env:` for a variable, `file:` for a file".to_owned(),
+        };
+        return Err(malformed(&what));
     };
     let (name, default) = inside.split_once(":-").map_or((inside, None), |(name, default)| (name, Some(default)));
+    if name.is_empty() {
+        return Err(malformed("this reference names no variable"));
+    }
     if !is_variable_name(name) {
         return Err(malformed("this is not the name of a variable"));
     }
@@ -109,6 +131,47 @@ fn resolve(reference: &str, variables: &Variables) -> Result<String, Failure> {
     }
 }
 
+/// The reference that was most likely meant by one that is none.
+fn meant_kind(reference: &str) -> Option<String> {
+    let inside = reference.strip_prefix("${")?.strip_suffix('}')?.trim();
+    let lower = inside.to_ascii_lowercase();
+    let after = |marks: &[&str]| {
+        marks.iter().find(|mark| lower.starts_with(**mark)).and_then(|mark| inside.get(mark.len()..)).map(str::trim)
+    };
+    if inside.starts_with('/') {
+        return Some(format!("${{file:{inside}}}"));
+    }
+    if let Some(path) = after(&["file:", "files:", "path:", "secret:", "file/"]).filter(|path| path.starts_with('/')) {
+        return (!path.contains(":-")).then(|| format!("${{file:{path}}}"));
+    }
+    let kind = lower.split(':').next().unwrap_or_default();
+    let known = ["env", "environment", "environ", "getenv", "var", "vars", "variable", "os", "sys"];
+    let name = if lower.contains(':') && (known.contains(&kind) || nearest(kind, ["env", "environment"]).is_some()) {
+        inside.split_once(':').map_or(inside, |(_, rest)| rest.trim())
+    } else {
+        after(&["env.", "env/", "environment."]).unwrap_or(inside)
+    };
+    let end = name.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(name.len());
+    let (variable, rest) = name.split_at_checked(end)?;
+    if !is_variable_name(variable) {
+        return None;
+    }
+    let default = [":-", ":=", "-", "="].iter().find_map(|mark| rest.strip_prefix(mark));
+    match (rest.is_empty(), default) {
+        (true, _) => Some(format!("${{env:{variable}}}")),
+        (false, Some(default)) if !default.contains('$') => Some(format!("${{env:{variable}:-{default}}}")),
+        _ => None,
+    }
+}
+
+/// For a whole text `$NAME` or `$(NAME)`, as shells and Kubernetes write variables.
+fn meant_reference(written: &str) -> Option<String> {
+    let name = written.trim().strip_prefix('$')?;
+    let name = name.strip_prefix('(').and_then(|name| name.strip_suffix(')')).unwrap_or(name);
+    let is_meant = is_variable_name(name) && !name.chars().any(|c| c.is_ascii_lowercase());
+    is_meant.then(|| format!("${{env:{name}}}"))
+}
+
 /// The content of a file, without one line end at its end. The message never holds any of it.
 fn read_file(path: &str) -> Result<String, String> {
     if !Path::new(path).is_absolute() {
@@ -123,6 +186,13 @@ fn read_file(path: &str) -> Result<String, String> {
     File::open(path).map_err(cannot)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(cannot)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(format!("{path} is larger than 64 KiB"));
+    }
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(format!("{path} is UTF-16: save it as UTF-8"));
+    }
+    if bytes.starts_with("\u{feff}".as_bytes()) {
+        // Nobody sees it, and a server that gets it with the token refuses the token.
+        return Err(format!("{path} begins with a byte order mark (U+FEFF): save it as UTF-8 without one"));
     }
     let text = String::from_utf8(bytes).map_err(|_| format!("{path} is not UTF-8"))?;
     if text.contains('\0') {
@@ -146,6 +216,8 @@ struct Failure {
     code: &'static str,
     what: String,
     help: String,
+    /// What to write in its place.
+    meant: Option<String>,
 }
 
 impl Failure {
@@ -153,7 +225,8 @@ impl Failure {
         // Escapes may hide the reference from this search; then the whole string is underlined.
         let within = source.get(string.clone()).and_then(|raw| raw.find(&self.reference));
         let span = within.map_or(string.clone(), |at| string.start + at..string.start + at + self.reference.len());
-        let problem = Problem::error(self.code, self.what).at(span, "");
+        let label = self.meant.map_or(String::new(), |meant| format!("did you mean {meant}?"));
+        let problem = Problem::error(self.code, self.what).at(span, label);
         if self.help.is_empty() { problem } else { problem.help(self.help) }
     }
 }

@@ -8,6 +8,7 @@ use super::code;
 use super::field::Field;
 use super::findings::{Broken, Findings};
 use super::keys;
+use super::naming;
 use super::node::{Entry, Table, Value};
 use super::report::Problem;
 use super::suggestion::{did_you_mean, listed};
@@ -26,7 +27,8 @@ impl<'n> Section<'n> {
     /// The top of the file.
     pub(crate) fn top(table: &'n Table, findings: &mut Findings) -> Self {
         let section = Self { title: TOP.into(), span: 0..0, table };
-        section.refuse_unknown(keys::TOP, findings);
+        section.refuse_flawed(findings);
+        section.refuse_unknown(keys::TOP, None, findings);
         section
     }
 
@@ -38,14 +40,18 @@ impl<'n> Section<'n> {
         findings: &mut Findings,
     ) -> Result<Self, Broken> {
         let section = Self::open_map(field, title, findings)?;
-        section.refuse_unknown(known, findings);
+        section.refuse_unknown(known, Some(field.key), findings);
         Ok(section)
     }
 
     /// The table at `field`, whose keys are names that the file makes up.
     pub(crate) fn open_map(field: Field<'n>, title: String, findings: &mut Findings) -> Result<Self, Broken> {
         match &field.node.value {
-            Value::Table(table) => Ok(Self { title, span: field.key_span.clone(), table }),
+            Value::Table(table) => {
+                let section = Self { title, span: field.key_span.clone(), table };
+                section.refuse_flawed(findings);
+                Ok(section)
+            }
             _ => Err(field.wrong_type(&format!("a table: {title}"), findings)),
         }
     }
@@ -64,9 +70,30 @@ impl<'n> Section<'n> {
         self.table.entries.iter().map(Field::of)
     }
 
-    fn refuse_unknown(&self, known: &[&str], findings: &mut Findings) {
+    /// Whether some of what was written below its name belongs to another: `[services.shop.eu]` without quotes.
+    pub(crate) fn is_cut_name(&self, known: &[&str], findings: &Findings) -> bool {
+        self.table.entries.iter().any(|entry| !known.contains(&entry.key.as_str()) && continues_name(entry, findings))
+    }
+
+    /// Names and keys that cannot be seen as what they are.
+    fn refuse_flawed(&self, findings: &mut Findings) {
+        for field in self.fields() {
+            field.has_fair_key(&self.title, findings);
+        }
+    }
+
+    /// `name` is the section's own, the last of its title; the top has none.
+    fn refuse_unknown(&self, known: &[&str], name: Option<&str>, findings: &mut Findings) {
         for entry in self.table.entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
-            findings.refuse(unknown_key(entry, &self.title, known));
+            if naming::flaw(&entry.key).is_some() {
+                continue;
+            }
+            let cut = name.filter(|_| continues_name(entry, findings));
+            let problem = match cut.and_then(|name| cut_name(entry, &self.title, name, known, findings)) {
+                Some(problem) => problem,
+                None => unknown_key(entry, &self.title, known),
+            };
+            findings.refuse(problem);
         }
     }
 }
@@ -77,13 +104,53 @@ pub(crate) fn written_key(key: &str) -> String {
     if is_bare { key.to_owned() } else { format!("{key:?}") }
 }
 
+/// Whether the file writes a table's key behind a dot: `[services.shop.eu]` has `eu` so.
+fn continues_name(entry: &Entry, findings: &Findings) -> bool {
+    let before = findings.source(&(0..entry.key_span.start)).unwrap_or_default();
+    matches!(entry.node.value, Value::Table(_)) && before.trim_end_matches([' ', '\t']).ends_with('.')
+}
+
+/// A name with dots that was written without quotes; `None` if a known key was meant.
+fn cut_name(entry: &Entry, title: &str, name: &str, known: &[&str], findings: &Findings) -> Option<Problem> {
+    let parent = title.strip_suffix(&format!("{}]", written_key(name)))?.strip_suffix('.')?;
+    if !did_you_mean(&entry.key, known.iter().copied()).is_empty() {
+        return None;
+    }
+    let mut whole = format!("{name}.{}", entry.key);
+    let mut inner = entry;
+    while let Value::Table(table) = &inner.node.value {
+        match table.entries.as_slice() {
+            [only] if continues_name(only, findings) => {
+                whole.push('.');
+                whole.push_str(&only.key);
+                inner = only;
+            }
+            _ => break,
+        }
+    }
+    let message = format!("a dot ends a name: this is read as `{}` within {title}", entry.key);
+    let problem = Problem::error(code::UNKNOWN_KEY, message).at(entry.key_span.clone(), "");
+    Some(problem.help(format!("if the name has dots, put it into quotes: {parent}.{whole:?}]")))
+}
+
 fn unknown_key(entry: &Entry, title: &str, known: &[&str]) -> Problem {
     let label = did_you_mean(&entry.key, known.iter().copied());
     let elsewhere = keys::sections_with(&entry.key);
-    let help = if label.is_empty() && !elsewhere.is_empty() {
-        format!("`{}` belongs in {}; known here: {}", entry.key, elsewhere.join(" or "), listed(known.iter().copied()))
+    let known_here = format!("known here: {}", listed(known.iter().copied()));
+    let help = if !label.is_empty() {
+        known_here
+    } else if keys::TOP.contains(&entry.key.as_str()) && title != TOP {
+        // A key below a heading belongs to that section, however far up it is.
+        format!("`{}` belongs in {TOP}, before the first [section]; {known_here}", entry.key)
+    } else if !elsewhere.is_empty() {
+        format!("`{}` belongs in {}; {known_here}", entry.key, elsewhere.join(" or "))
     } else {
-        format!("known here: {}", listed(known.iter().copied()))
+        known_here
+    };
+    let label = if label.is_empty() && title.starts_with("[backends.") {
+        "a key of the plugin's own stands in `config`".to_owned()
+    } else {
+        label
     };
     let place = if title == TOP { format!("at {title}") } else { format!("in {title}") };
     Problem::error(code::UNKNOWN_KEY, format!("unknown key `{}` {place}", entry.key))

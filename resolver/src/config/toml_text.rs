@@ -9,22 +9,24 @@ use super::code;
 use super::findings::Findings;
 use super::node::{Entry, Node, Table, Text, Value};
 use super::report::Problem;
+use super::syntax;
 
 /// The document's top table; `None` when the text is not TOML, with every syntax error reported.
 pub(crate) fn parse(text: &str, findings: &mut Findings) -> Option<Table> {
     let (document, errors) = DeTable::parse_recoverable(text);
-    let mut seen = Vec::new();
-    for error in &errors {
-        let span = error.span().unwrap_or(text.len()..text.len());
-        // One broken value can be met twice on the way.
-        if seen.contains(&(span.clone(), error.message())) {
-            continue;
+    if !errors.is_empty() {
+        let errors: Vec<_> = errors
+            .iter()
+            .map(|error| (error.span().unwrap_or(text.len()..text.len()), error.message().to_owned()))
+            .collect();
+        let problems = syntax::recognize(text).map_or_else(|| syntax::explain(text, errors), |problem| vec![problem]);
+        for problem in problems {
+            findings.refuse(problem);
         }
-        seen.push((span.clone(), error.message()));
-        findings.refuse(Problem::error(code::SYNTAX, format!("not TOML: {}", error.message())).at(span, ""));
+        // What a recovering parser makes of a broken text would only add errors that nobody wrote.
+        return None;
     }
-    // What a recovering parser makes of a broken text would only add errors that nobody wrote.
-    errors.is_empty().then(|| table(document.get_ref(), findings))
+    Some(table(document.get_ref(), findings))
 }
 
 fn table(source: &DeTable<'_>, findings: &mut Findings) -> Table {

@@ -40,13 +40,17 @@ impl PluginLibrary {
     /// Everything that is wrong with a backend's settings, in the order of its pointers; empty if they would do.
     ///
     /// `config` is what [`PluginLibrary::typed_settings`] returned; `secrets` are JSON pointers to values that must not
-    /// be printed, beside those that the schema marks. The plugin itself is asked only when the schema has no complaint. Calls the plugin, which does no I/O here; any thread.
+    /// be printed, beside those that the schema marks. The plugin itself is asked only when the schema has no complaint
+    /// but of patterns that the plugin explains. Calls the plugin, which does no I/O here; any thread.
     pub(crate) fn check(&self, config: &Value, secrets: &[String]) -> Vec<Complaint> {
         let secrets = Secrets::marked(self.schema(), config).with_values_at(config, secrets);
-        let mut complaints: Vec<_> =
-            self.validator().iter_errors(config).flat_map(|error| complaints(&error, self.schema(), config)).collect();
-        if complaints.is_empty() {
+        let errors: Vec<_> = self.validator().iter_errors(config).collect();
+        let mut complaints = Vec::new();
+        if errors.iter().all(|error| is_explained(error, self.schema(), config)) {
             complaints.extend(self.validate(config));
+        }
+        if complaints.is_empty() {
+            complaints = errors.iter().flat_map(|error| self::complaints(error, self.schema(), config)).collect();
         }
         for complaint in &mut complaints {
             complaint.message = secrets.redact(&complaint.message);
@@ -55,6 +59,16 @@ impl PluginLibrary {
         complaints.dedup();
         complaints
     }
+}
+
+/// Whether the plugin's own words say better what is wrong: a text of another form, where the schema has `x-explained`.
+fn is_explained(error: &ValidationError<'_>, schema: &Value, config: &Value) -> bool {
+    let at = error.instance_path().as_str();
+    let mut explained = false;
+    secrets::visit(schema, config, &mut |schema, _, pointer| {
+        explained |= pointer == at && schema.get("x-explained").and_then(Value::as_bool) == Some(true);
+    });
+    explained && matches!(error.kind(), ValidationErrorKind::Pattern { .. })
 }
 
 /// What the schema says, in words an operator knows.
@@ -68,6 +82,11 @@ fn complaints(error: &ValidationError<'_>, schema: &Value, config: &Value) -> Ve
             unexpected.iter().map(|key| unknown_key(pointer, key, &known)).collect()
         }
         ValidationErrorKind::PropertyNames { error } => here(format!("a key is not allowed: {}", rule(error))),
+        // The rule itself is for programs; what the plugin says of the key is for people.
+        ValidationErrorKind::Pattern { .. } => match description(schema, config, pointer) {
+            Some(description) => here(format!("{}: {description}", rule(error))),
+            None => here(rule(error)),
+        },
         _ => here(rule(error)),
     }
 }
@@ -93,11 +112,12 @@ fn rule(error: &ValidationError<'_>) -> String {
         ValidationErrorKind::MinLength { limit: 1 } => "must not be empty".to_owned(),
         ValidationErrorKind::MinLength { limit } => format!("must have at least {limit} characters"),
         ValidationErrorKind::MaxLength { limit } => format!("must have at most {limit} characters"),
+        ValidationErrorKind::MinItems { limit: 1 } => "must have an entry".to_owned(),
         ValidationErrorKind::MinItems { limit } => format!("must have at least {limit} entries"),
         ValidationErrorKind::MaxItems { limit } => format!("must have at most {limit} entries"),
         ValidationErrorKind::MinProperties { limit } => format!("must have at least {limit} keys"),
         ValidationErrorKind::MaxProperties { limit } => format!("must have at most {limit} keys"),
-        ValidationErrorKind::Pattern { pattern } => format!("must match the pattern {pattern}"),
+        ValidationErrorKind::Pattern { .. } => "does not have the form that the plugin wants".to_owned(),
         ValidationErrorKind::Format { format } => format!("is not a valid {format}"),
         ValidationErrorKind::UniqueItems => "has an entry twice".to_owned(),
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
@@ -107,8 +127,8 @@ fn rule(error: &ValidationError<'_>) -> String {
             "fits several of the forms that exclude each other".to_owned()
         }
         ValidationErrorKind::Not { .. } | ValidationErrorKind::FalseSchema => "is not allowed here".to_owned(),
-        // What is left is rare; the library's words, with the value masked.
-        _ => error.masked_with("the value").to_string(),
+        // What is left is rare, and the library's words for it are those of schemas.
+        _ => "breaks a rule of the plugin's; its documentation says which values it takes".to_owned(),
     }
 }
 
@@ -136,6 +156,17 @@ fn known_keys<'a>(schema: &'a Value, config: &'a Value, at: &str) -> BTreeSet<&'
         }
     });
     known
+}
+
+/// What the plugin says that is wanted at a place.
+fn description<'a>(schema: &'a Value, config: &'a Value, at: &str) -> Option<&'a str> {
+    let mut found = None;
+    secrets::visit(schema, config, &mut |schema, _, pointer| {
+        if pointer == at {
+            found = found.or(schema.get("description").and_then(Value::as_str));
+        }
+    });
+    found.map(|text| text.trim_end_matches('.'))
 }
 
 /// For every place in the configuration, the types some schema allows there.

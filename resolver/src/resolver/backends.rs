@@ -249,9 +249,48 @@ fn one_line(text: &str) -> String {
 
 /// A plugin's complaint, at the line of the setting that it complains about.
 fn complain(backend: &Backend, complaint: &Complaint, report: &mut Report) {
-    let pointer = Some(complaint.pointer.as_str()).filter(|pointer| !pointer.is_empty());
-    let place = pointer.map_or(String::new(), |pointer| format!(" `{pointer}`"));
+    let place = key_path(&backend.config, &complaint.pointer).map_or(String::new(), |path| format!(" `{path}`"));
     let message =
         format!("backend `{}`: plugin `{}` rejects{place}: {}", backend.name, backend.plugin, complaint.message);
     report.push(Problem::error("P107", message).at(backend.place_of(&complaint.pointer), "here"));
+}
+
+/// A JSON pointer into `config` as the file writes keys, `config.headers."x.y"`; an entry of a list has its number.
+fn key_path(config: &Value, pointer: &str) -> Option<String> {
+    let mut path = "config".to_owned();
+    let mut here = Some(config);
+    for token in pointer.strip_prefix('/')?.split('/') {
+        let key = token.replace("~1", "/").replace("~0", "~");
+        let is_bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+        match here {
+            Some(Value::Array(_)) => path.push_str(&format!("[{key}]")),
+            _ if is_bare => path.push_str(&format!(".{key}")),
+            _ => path.push_str(&format!(".{key:?}")),
+        }
+        here = here.and_then(|value| match value {
+            Value::Array(items) => key.parse::<usize>().ok().and_then(|index| items.get(index)),
+            Value::Object(members) => members.get(&key),
+            _ => None,
+        });
+    }
+    Some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_of_a_complaint_is_written_as_the_file_writes_it() {
+        let config = serde_json::json!({ "headers": { "x.y/z": 1 }, "hosts": ["a", { "port": 1 }] });
+        for (pointer, path) in [
+            ("/endpoint", "config.endpoint"),
+            ("/headers/x.y~1z", "config.headers.\"x.y/z\""),
+            ("/hosts/1/port", "config.hosts[1].port"),
+            ("/gone/0/~0", "config.gone.0.\"~\""),
+        ] {
+            assert_eq!(key_path(&config, pointer).as_deref(), Some(path));
+        }
+        assert_eq!(key_path(&config, ""), None);
+    }
 }

@@ -19,6 +19,45 @@ pub(super) fn meet(left: &Pattern, right: &Pattern) -> bool {
     }
 }
 
+/// Whether `wide` certainly matches every name that `narrow` matches. `false` means that nothing is known.
+///
+/// A glob is taken as a name whose wildcards only wildcards match: what then matches, matches all that it stands for.
+pub(super) fn covers(wide: &Pattern, narrow: &Pattern) -> bool {
+    match (wide, narrow) {
+        (Pattern::Regex(regex), Pattern::Exact(name)) => regex.is_match(name),
+        (Pattern::Regex(wide), Pattern::Regex(narrow)) => wide.as_str() == narrow.as_str(),
+        (Pattern::Exact(wide), Pattern::Exact(narrow)) => wide == narrow,
+        (Pattern::Glob(wide), Pattern::Exact(narrow) | Pattern::Glob(narrow)) => {
+            wide.len().max(narrow.len()) <= MAX_COVER && glob_covers(wide, narrow)
+        }
+        // All there is.
+        (Pattern::Glob(wide), Pattern::Regex(_)) => wide.chars().all(|c| c == '*') && !wide.is_empty(),
+        (Pattern::Regex(_), Pattern::Glob(_)) | (Pattern::Exact(_), _) => false,
+    }
+}
+
+/// `row[j]` says whether what was read of `wide` covers the first `j` characters of `narrow`.
+fn glob_covers(wide: &str, narrow: &str) -> bool {
+    let narrow: Vec<char> = narrow.chars().collect();
+    let mut row: Vec<bool> = (0..=narrow.len()).map(|j| j == 0).collect();
+    for w in wide.chars() {
+        let mut next = vec![w == '*' && row.first().copied().unwrap_or(false)];
+        for (j, n) in narrow.iter().enumerate() {
+            let at = |list: &[bool], index: usize| list.get(index).copied().unwrap_or(false);
+            next.push(match w {
+                '*' => at(&row, j + 1) || at(&next, j),
+                '?' => *n != '*' && at(&row, j),
+                w => w == *n && at(&row, j),
+            });
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(false)
+}
+
+/// Longer patterns are not looked at: the work grows with the product of their lengths.
+const MAX_COVER: usize = 512;
+
 /// The number of characters of a glob that stand for themselves.
 pub(super) fn literal_characters(glob: &str) -> usize {
     glob.chars().filter(|c| !matches!(c, '*' | '?')).count()
@@ -59,6 +98,17 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn what_is_certain_to_be_covered_is_known() {
+        let of = |text: &str| crate::config::pattern::from_text(text);
+        for (wide, narrow) in [("*", "a.*"), ("a*", "a.*"), ("a*", "ab"), ("a?c", "a?c"), ("*b", "a*b"), ("**", "*?")] {
+            assert!(covers(&of(wide), &of(narrow)), "{wide} {narrow}");
+        }
+        for (wide, narrow) in [("a*", "*a"), ("?", "*"), ("a", "a*"), ("", "a"), ("a?", "a")] {
+            assert!(!covers(&of(wide), &of(narrow)), "{wide} {narrow}");
+        }
+    }
+
     /// Another way to the same answer: every name of up to four letters is tried.
     fn some_name_matches_both(left: &str, right: &str) -> bool {
         let regex =
@@ -74,6 +124,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_glob_that_covers_another_matches_all_that_the_other_matches(wide in "[ab*?]{0,4}", narrow in "[ab*?]{0,4}") {
+            let regex =
+                |glob: &str| regex::Regex::new(&format!("^{}$", glob.replace('*', ".*").replace('?', "."))).unwrap();
+            if glob_covers(&wide, &narrow) {
+                let (wide, narrow) = (regex(&wide), regex(&narrow));
+                let mut names = vec![String::new()];
+                for _ in 0..6 {
+                    prop_assert!(names.iter().all(|name| !narrow.is_match(name) || wide.is_match(name)));
+                    names = names.iter().flat_map(|name| [format!("{name}a"), format!("{name}b")]).collect();
+                }
+            }
+        }
+
         #[test]
         fn two_globs_meet_exactly_when_some_name_matches_both(left in "[ab*?]{0,4}", right in "[ab*?]{0,4}") {
             // Four letters are enough: each letter of a common name can be made to come from one of the globs.

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::overlap::{literal_characters, meet};
 use crate::config::code;
@@ -18,13 +18,15 @@ pub(super) fn contradictions(draft: &Draft, findings: &mut Findings) {
 }
 
 /// What can be obeyed, but is hardly meant.
-pub(super) fn doubts(draft: &Draft, findings: &mut Findings) {
+///
+/// Of the services at `nothing` it is known that they match nothing at all.
+pub(super) fn doubts(draft: &Draft, nothing: &HashSet<usize>, findings: &mut Findings) {
     if draft.services.is_empty() {
         let problem = Problem::warning(code::NO_SERVICE, "no service is defined: no message is traced").at(0..0, "");
         findings.mention(problem.help("add for example [services.orders] with topics = [\"orders.*\"]"));
     }
-    ties(draft, findings);
-    for (index, service) in draft.services.iter().enumerate() {
+    ties(draft, nothing, findings);
+    for (index, service) in draft.services.iter().enumerate().filter(|(index, _)| !nothing.contains(index)) {
         let is_default = draft.default_service == Some(index);
         empty_service(service, is_default, findings);
         always_excluded(service, findings);
@@ -62,11 +64,16 @@ fn same_topic_twice(draft: &Draft, findings: &mut Findings) {
 /// Two patterns of equal rank that can match the same name: the order of the file decides, which is easily overlooked.
 ///
 /// Looks at a bounded number of pairs, so that a huge file costs no time.
-fn ties(draft: &Draft, findings: &mut Findings) {
+fn ties(draft: &Draft, nothing: &HashSet<usize>, findings: &mut Findings) {
     type Rank<'d> = (&'d str, usize, Constraints);
     let mut groups: HashMap<Rank<'_>, Vec<(&ServiceDraft, &Spotted)>> = HashMap::new();
     let mut pairs = 0;
-    for service in draft.services.iter().filter(|service| service.constraints.is_ok()) {
+    let services = draft
+        .services
+        .iter()
+        .enumerate()
+        .filter(|(index, service)| service.constraints.is_ok() && !nothing.contains(index));
+    for (_, service) in services {
         let constraints = constraints(service);
         for (key, list) in service.sides() {
             for spotted in list {
@@ -154,7 +161,7 @@ fn overrides_without_topic(service: &ServiceDraft, is_default: bool, findings: &
 }
 
 /// What the clients of a service are told apart by, in an order that does not depend on the file's.
-fn constraints(service: &ServiceDraft) -> Constraints {
+pub(super) fn constraints(service: &ServiceDraft) -> Constraints {
     let sorted = |list: &[Spotted]| {
         let mut identities: Vec<_> = list.iter().map(|spotted| identity(&spotted.pattern)).collect();
         identities.sort();
@@ -163,7 +170,7 @@ fn constraints(service: &ServiceDraft) -> Constraints {
     (sorted(&service.client_ids), sorted(&service.group_ids))
 }
 
-type Constraints = (Vec<(Kind, String)>, Vec<(Kind, String)>);
+pub(super) type Constraints = (Vec<(Kind, String)>, Vec<(Kind, String)>);
 
 const MAX_PAIRS: usize = 100_000;
 const MAX_GLOB: usize = 512;

@@ -10,11 +10,13 @@ use crate::config::draft::BackendDraft;
 use crate::config::field::Field;
 use crate::config::findings::{Broken, Findings};
 use crate::config::host_section::HostLayer;
+use crate::config::invisible;
 use crate::config::keys;
 use crate::config::model::Backend;
 use crate::config::node::{Node, Text, Value};
 use crate::config::report::Problem;
 use crate::config::section::{Section, written_key};
+use crate::config::suggestion::{did_you_mean, listed};
 
 /// All backends, in file order: the position is the index that `export` uses.
 pub(super) fn read(section: Option<&Section<'_>>, base: &Base, findings: &mut Findings) -> Vec<BackendDraft> {
@@ -53,16 +55,65 @@ fn backend(field: Field<'_>, base: &Base, findings: &mut Findings) -> Result<Bac
 
 fn plugin(section: &Section<'_>, findings: &mut Findings) -> Result<(String, std::ops::Range<usize>), Broken> {
     let Some(field) = section.field("plugin") else {
+        if section.is_cut_name(keys::BACKEND, findings) {
+            // Reported: this is not the backend's name.
+            return Err(Broken);
+        }
         let problem = Problem::error(code::MISSING_KEY, format!("{} does not say its `plugin`", section.title));
-        let help = "add for example `plugin = \"otlp\"`; shipped: otlp, jaeger, zipkin, file";
+        let shipped = listed(SHIPPED.iter().copied());
+        let help = format!("add for example `plugin = \"otlp\"`; shipped: {shipped}");
         return Err(findings.refuse(problem.at(section.span.clone(), "").help(help)));
     };
-    let name = field.text("the name of a plugin", findings)?;
-    if name.is_empty() {
+    let name = field.name("the name of the plugin", "the name of a plugin", findings)?;
+    if name.trim().is_empty() {
         let problem = Problem::error(code::OUT_OF_RANGE, "the name of the plugin is empty").at(field.span(), "");
         return Err(field.unacceptable(problem, "the name of a plugin", findings));
     }
+    if name.starts_with(['/', '.', '~']) || name.contains('\\') || name.contains(".so") {
+        let file = name.rsplit(['/', '\\']).next().unwrap_or_default();
+        let short = file.strip_prefix("libtracer_plugin_").and_then(|rest| rest.strip_suffix(".so"));
+        let label = short.map_or(String::new(), |short| format!("write \"{short}\""));
+        let message = "`plugin` takes the name of a plugin, and this is the path of a file";
+        let known_as = short.unwrap_or("NAME");
+        let help = format!(
+            "the plugin `{known_as}` is the file libtracer_plugin_{known_as}.so in one of the folders that \
+             [plugins] dirs = [\"/a/folder\"] names; for a file elsewhere, or of another name, write \
+             [plugins.{known_as}] file = \"/the/whole/path.so\" and here plugin = \"{known_as}\""
+        );
+        let problem = Problem::error(code::OUT_OF_RANGE, message).at(field.span(), label).help(help);
+        return Err(field.unacceptable(problem, "the name of a plugin, which is no path", findings));
+    }
+    let is_fair = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-'));
+    if !is_fair {
+        let lower = name.to_ascii_lowercase();
+        let label = match SHIPPED.iter().find(|shipped| lower.starts_with(**shipped)) {
+            Some(shipped) => format!("did you mean `{shipped}`?"),
+            None => did_you_mean(&lower, SHIPPED.iter().copied()),
+        };
+        let message = format!("no plugin has the name {name:?}");
+        let help =
+            format!("a name is in small letters, digits, `_` and `-`; shipped: {}", listed(SHIPPED.iter().copied()));
+        let problem = Problem::error(code::OUT_OF_RANGE, message).at(field.span(), label).help(help);
+        return Err(field.unacceptable(problem, "the name of a plugin, in small letters", findings));
+    }
     Ok((name.to_owned(), field.span()))
+}
+
+/// The plugins of this project.
+const SHIPPED: [&str; 4] = ["otlp", "jaeger", "zipkin", "file"];
+
+/// Free text may have any character; one that nobody sees is mentioned. Says nothing of the value, which may be a secret.
+fn mention_hidden(text: &str, node: &Node, findings: &mut Findings) {
+    let Some(found) = invisible::find(text).filter(|found| !matches!(found.character, '\t' | '\n' | '\r')) else {
+        return;
+    };
+    let message = format!("this value has a character that cannot be seen, {}", invisible::named(found.character));
+    let source = findings.source(&node.span);
+    let place = source.and_then(|source| source.find(found.character)).map(|at| node.span.start + at);
+    let span = place.map_or(node.span.clone(), |at| at..at + found.character.len_utf8());
+    findings
+        .mention(Problem::warning(code::HIDDEN_CHARACTER, message).at(span, "").help("delete it, unless it is meant"));
 }
 
 /// The plugin's own settings, on the way to JSON.
@@ -91,8 +142,12 @@ impl PluginConfig {
     fn json(&mut self, node: &Node, pointer: String, findings: &mut Findings) -> Result<Json, Broken> {
         self.spans.push((pointer.clone(), node.span.clone()));
         match &node.value {
-            Value::Text(Text::Written(text)) => Ok(Json::String(text.clone())),
+            Value::Text(Text::Written(text)) => {
+                mention_hidden(text, node, findings);
+                Ok(Json::String(text.clone()))
+            }
             Value::Text(Text::Referenced { value, whole }) => {
+                mention_hidden(value, node, findings);
                 if *whole {
                     self.references.push(pointer.clone());
                 }

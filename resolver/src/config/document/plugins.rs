@@ -46,7 +46,7 @@ fn directories(field: Field<'_>, folder: &Path, findings: &mut Findings) -> Resu
     let mut dirs = Vec::new();
     let mut outcome = Ok(());
     for item in field.items("a list of directories", findings)? {
-        match item.text("a directory", findings) {
+        match item.name("the name of this directory", "a directory", findings) {
             Ok("") => {
                 let problem = Problem::error(code::OUT_OF_RANGE, "an empty name is no directory").at(item.span(), "");
                 outcome = Err(item.unacceptable(problem, "the name of a directory", findings));
@@ -76,7 +76,7 @@ fn entry(field: Field<'_>, findings: &mut Findings) -> Result<PluginEntry, Broke
 
 fn file(field: Field<'_>, findings: &mut Findings) -> Result<PathBuf, Broken> {
     let wants = "the name of a file in one of the `dirs`, or an absolute path";
-    let path = Path::new(field.text(wants, findings)?);
+    let path = Path::new(field.name("the name of this file", wants, findings)?);
     // `..` ends in no file name either, so a bare name is exactly what it says.
     let is_bare = path.file_name().is_some_and(|name| name == path.as_os_str());
     if is_bare || (path.is_absolute() && path.file_name().is_some()) {

@@ -8,7 +8,8 @@ use crate::config::findings::{Broken, Findings};
 use crate::config::keys;
 use crate::config::layer::Layer;
 use crate::config::layer_section;
-use crate::config::pattern::{self, Spotted};
+use crate::config::naming;
+use crate::config::pattern::{self, Of, Spotted};
 use crate::config::report::Problem;
 use crate::config::section::{Section, written_key};
 use crate::config::{code, node::Text, node::Value};
@@ -39,17 +40,17 @@ fn service(
     let layer = layer_section::read(&section, backends, findings).over(defaults);
     let mut rules = Ok(());
     let mut constraints = Ok(());
-    let list = |key: &str, outcome: &mut Result<(), Broken>, findings: &mut Findings| {
+    let list = |key: &str, of: Of, outcome: &mut Result<(), Broken>, findings: &mut Findings| {
         let Some(field) = section.field(key) else { return Vec::new() };
-        let (patterns, whole) = pattern::read_list(field, findings);
+        let (patterns, whole) = pattern::read_list(field, of, findings);
         *outcome = outcome.and(whole);
         patterns
     };
-    let produces = list("produces", &mut rules, findings);
-    let consumes = list("consumes", &mut rules, findings);
-    let topics = list("topics", &mut rules, findings);
-    let client_ids = list("client_ids", &mut constraints, findings);
-    let group_ids = list("group_ids", &mut constraints, findings);
+    let produces = list("produces", Of::Topics, &mut rules, findings);
+    let consumes = list("consumes", Of::Topics, &mut rules, findings);
+    let topics = list("topics", Of::Topics, &mut rules, findings);
+    let client_ids = list("client_ids", Of::Clients, &mut constraints, findings);
+    let group_ids = list("group_ids", Of::Clients, &mut constraints, findings);
     let overrides = overrides(&section, backends, &layer, findings);
     Ok(ServiceDraft {
         name: field.key.to_owned(),
@@ -98,10 +99,17 @@ fn one_override(
         let problem = Problem::error(code::BAD_PATTERN, "an empty pattern matches nothing");
         return Err(findings.refuse(problem.at(field.key_span.clone(), "")));
     }
-    let spotted = Spotted {
-        pattern: pattern::from_text(field.key),
-        span: field.key_span.clone(),
-        shown: Some(field.key.to_owned()),
-    };
+    let pattern = pattern::from_text(field.key);
+    if naming::flaw(field.key).is_some() {
+        // That has been reported with the other names of the section.
+        return Err(Broken);
+    }
+    if let Some(flaw) = naming::topic_flaw(field.key, &pattern) {
+        let part = flaw.span.clone().unwrap_or(0..field.key.len());
+        let place = naming::within(field.key, &part, field.key_span, findings.source(field.key_span));
+        let label = flaw.label.clone();
+        return Err(findings.refuse(flaw.at(place, label)));
+    }
+    let spotted = Spotted { pattern, span: field.key_span.clone(), shown: Some(field.key.to_owned()) };
     Ok((spotted, layer_section::read(&section, backends, findings).over(layer)))
 }

@@ -14,10 +14,11 @@ use crate::config::host_section::BatchLayer;
 use crate::config::keys;
 use crate::config::layer::Layer;
 use crate::config::layer_section;
-use crate::config::node::{Table, Value};
+use crate::config::naming;
+use crate::config::node::{Entry, Table, Text, Value};
 use crate::config::reference;
 use crate::config::report::Problem;
-use crate::config::section::Section;
+use crate::config::section::{Section, written_key};
 use crate::config::suggestion::{did_you_mean, listed};
 use crate::config::variables::Variables;
 
@@ -36,7 +37,7 @@ pub(crate) fn read(
         reference::replace_all(&mut entry.node, source, variables, findings);
     }
     // Before anything else: the keys of a newer version are not unknown keys.
-    check_version(&table, findings).ok()?;
+    check_version(&mut table, findings).ok()?;
     let top = Section::top(&table, findings);
     let backend_section = map(&top, "backends", findings);
     let names: Vec<&str> = backend_section.iter().flat_map(Section::fields).map(|field| field.key).collect();
@@ -53,12 +54,34 @@ pub(crate) fn read(
     Some(Draft { defaults, services, default_service, backends, plugins, broken_plugins, batch })
 }
 
-fn check_version(table: &Table, findings: &mut Findings) -> Result<(), Broken> {
+fn check_version(table: &mut Table, findings: &mut Findings) -> Result<(), Broken> {
     let Some(entry) = table.entry("version") else {
+        if let Some((heading, entry)) = misplaced_version(table, "") {
+            let message =
+                format!("`version` stands below {heading} and so belongs to it: the file does not say its version");
+            let problem = Problem::error(code::MISSING_KEY, message).at(entry.key_span, "");
+            findings.refuse(problem.help("write `version = 1` at the top of the file, before the first [section]"));
+            return Ok(());
+        }
+        let is_misspelled = |key: &str| !did_you_mean(key, ["version"]).is_empty();
+        if table.entries.iter().any(|entry| is_misspelled(&entry.key) || naming::flaw(&entry.key).is_some()) {
+            // Reported as an unknown key, with the right one named.
+            return Ok(());
+        }
         let problem = Problem::error(code::MISSING_KEY, "the file does not say its version");
-        findings.refuse(problem.at(0..0, "add `version = 1` here"));
+        findings.refuse(problem.at(0..0, "add `version = 1` here").help("it stands before the first [section]"));
         return Ok(());
     };
+    let one = match &entry.node.value {
+        Value::Text(Text::Written(text)) => text.trim() == "1",
+        Value::Float(value) => (*value - 1.0).abs() < f64::EPSILON,
+        _ => false,
+    };
+    if one {
+        let problem = Problem::error(code::WRONG_TYPE, "`version` takes the whole number 1");
+        findings.refuse(problem.at(entry.node.span.clone(), "write 1, without quotes and without a point"));
+        return Ok(());
+    }
     if let Value::Integer(version) = entry.node.value {
         if version > VERSION {
             let message = format!("this file is version {version}, and this library reads version {VERSION}");
@@ -69,6 +92,29 @@ fn check_version(table: &Table, findings: &mut Findings) -> Result<(), Broken> {
     // What is wrong with it is reported; the rest is read as version 1 all the same.
     let _ = Field::of(entry).integer(VERSION..=VERSION, findings).map_err(|Broken| findings.distrust());
     Ok(())
+}
+
+/// The first `version = …` below a heading, taken out, so that it is not an unknown key of that section too.
+fn misplaced_version(table: &mut Table, path: &str) -> Option<(String, Entry)> {
+    let mut found = None;
+    for entry in &mut table.entries {
+        let Value::Table(inner) = &mut entry.node.value else { continue };
+        // A plugin may have a key of that name.
+        if entry.key == "config" || entry.key == "resource" {
+            continue;
+        }
+        let path =
+            if path.is_empty() { written_key(&entry.key) } else { format!("{path}.{}", written_key(&entry.key)) };
+        let here = inner.entries.iter().position(|entry| {
+            entry.key == "version" && matches!(entry.node.value, Value::Integer(_) | Value::Float(_) | Value::Text(_))
+        });
+        let candidate = match here {
+            Some(index) => Some((format!("[{path}]"), inner.entries.remove(index))),
+            None => misplaced_version(inner, &path),
+        };
+        found = found.or(candidate);
+    }
+    found
 }
 
 /// A table whose keys are names that the file makes up.
@@ -86,7 +132,7 @@ fn defaults(top: &Section<'_>, backends: &[&str], findings: &mut Findings) -> La
 }
 
 fn named_service(field: Field<'_>, services: &[&str], findings: &mut Findings) -> Result<usize, Broken> {
-    let name = field.text("the name of a service", findings)?;
+    let name = field.name("this name", "the name of a service", findings)?;
     services.iter().position(|service| *service == name).ok_or_else(|| {
         let defined = listed(services.iter().copied());
         let problem = Problem::error(code::UNKNOWN_SERVICE, format!("there is no service {name:?}"))

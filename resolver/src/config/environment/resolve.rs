@@ -14,6 +14,7 @@ use crate::config::findings::Findings;
 use crate::config::legacy;
 use crate::config::load::Loaded;
 use crate::config::model::{Batch, Origin, Plugins, Trace};
+use crate::config::naming;
 use crate::config::report::Problem;
 use crate::config::variables::{Variable, Variables};
 
@@ -106,6 +107,9 @@ fn identity(reader: &mut Reader<'_>) -> (String, Vec<(String, String)>) {
         }
     }
     let name = reader.text("OTEL_SERVICE_NAME").or(name.filter(|name| !name.is_empty()));
+    if let Some(flaw) = name.as_deref().and_then(naming::flaw) {
+        reader.warn("the name of the service", &format!("has {}", flaw.what()));
+    }
     (name.unwrap_or_else(|| "unknown_service".into()), attributes)
 }
 

@@ -17,9 +17,10 @@ use crate::config::field::Field;
 use crate::config::findings::{Broken, Findings};
 use crate::config::json_text;
 use crate::config::model::{Pattern, Sampler};
+use crate::config::naming;
 use crate::config::node::Node;
-use crate::config::pattern::Spotted;
-use crate::config::report::Problem;
+use crate::config::pattern::{self, Spotted};
+use crate::config::report::{Problem, Severity};
 use crate::config::variables::Variables;
 
 /// Reads the file; `None` when it is not even an object with services.
@@ -68,6 +69,10 @@ fn name<'n>(object: Object<'n>, findings: &mut Findings) -> Result<(&'n str, Fie
         let problem = Problem::error(code::OUT_OF_RANGE, "a service needs a name").at(field.span(), "this is empty");
         return Err(findings.refuse(problem));
     }
+    if let Some(flaw) = naming::flaw(name) {
+        let problem = flaw.problem("the name of this service", name, &field.span(), findings.source(&field.span()));
+        findings.mention(Problem { severity: Severity::Warning, ..problem });
+    }
     Ok((name, field))
 }
 
@@ -86,6 +91,7 @@ fn topics(object: Object<'_>, findings: &mut Findings) -> Result<Vec<Spotted>, B
             Ok(name) => {
                 if seen.insert(name) {
                     let pattern = Pattern::Exact(name.into());
+                    mention_flaws(name, &pattern, item, findings);
                     topics.push(Spotted { pattern, span: item.span(), shown: Some(name.into()) });
                 } else {
                     let problem = Problem::warning(code::REPEATED_ENTRY, "`topics` lists this twice");
@@ -96,6 +102,27 @@ fn topics(object: Object<'_>, findings: &mut Findings) -> Result<Vec<Spotted>, B
         }
     }
     outcome.map(|()| topics)
+}
+
+/// What Kafka cannot have was let pass by the first reader, and never matched: it is told, and harms nothing else.
+fn mention_flaws(name: &str, pattern: &Pattern, item: Field<'_>, findings: &mut Findings) {
+    let source = findings.source(&item.span());
+    let problem = match naming::flaw(name) {
+        Some(flaw) => Some(flaw.problem("this name", name, &item.span(), source)),
+        None => naming::topic_flaw(name, pattern).map(|flaw| {
+            let part = flaw.span.clone().unwrap_or(0..name.len());
+            let place = naming::within(name, &part, &item.span(), source);
+            let label = flaw.label.clone();
+            let help = match pattern::from_text(name) {
+                Pattern::Glob(_) => "this format knows no patterns, only whole names; the TOML format does".to_owned(),
+                _ => flaw.help.clone().unwrap_or_default(),
+            };
+            flaw.at(place, label).help(help)
+        }),
+    };
+    if let Some(problem) = problem {
+        findings.mention(Problem { severity: Severity::Warning, ..problem });
+    }
 }
 
 /// `config`, or `traceConfig`, its earliest form.

@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use super::Problem;
+use crate::config::invisible::is_invisible;
 
 /// The lines from the first to the last place of one problem.
 pub(super) struct Excerpt {
@@ -63,9 +64,9 @@ impl Excerpt {
     }
 }
 
-/// `text` without anything that could move a cursor, change a colour or turn the writing direction.
+/// `text` without anything that could move a cursor, change a colour, turn the writing direction, or not be seen.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|c| if is_printable(c) { c } else { char::REPLACEMENT_CHARACTER }).collect()
+    text.chars().map(|c| if is_invisible(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// One line as it is shown, with the way from its own bytes to the shown ones.
@@ -87,12 +88,10 @@ impl CleanLine {
                 break;
             }
             clean.steps.push((at, clean.text.len()));
-            clean.text.push(if c == '\t' {
-                ' '
-            } else if is_printable(c) {
-                c
-            } else {
-                char::REPLACEMENT_CHARACTER
+            clean.text.push(match c {
+                '\t' => ' ',
+                c if is_invisible(c) => char::REPLACEMENT_CHARACTER,
+                c => c,
             });
             end = at + c.len_utf8();
         }
@@ -129,11 +128,6 @@ fn lines(text: &str) -> Vec<Range<usize>> {
 /// The line that a byte is on; past the end it is the last one.
 fn row(lines: &[Range<usize>], byte: usize) -> usize {
     lines.partition_point(|line| line.start <= byte).saturating_sub(1)
-}
-
-fn is_printable(c: char) -> bool {
-    let turns_direction = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    !c.is_control() && !turns_direction && !matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// What stands further on in a line is not looked at; the renderer shows a window of what is. Bounds the work for a

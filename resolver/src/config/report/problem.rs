@@ -42,7 +42,8 @@ impl Report {
         self.problems.iter().any(|problem| problem.severity == Severity::Error)
     }
 
-    /// All problems as text for people: place, source line, caret, and what would be right; sorted by position.
+    /// All problems as text for people: place, source line, caret, and what would be right; sorted by position, and what
+    /// follows from others after them.
     ///
     /// `color` adds terminal colours. Without it the text has no control characters, whatever the file contains.
     /// After 100 problems the rest is counted only. Ends with a newline unless it is empty.
@@ -68,6 +69,8 @@ pub struct Problem {
     pub help: Option<String>,
     /// Other places that play a part, each with its own words.
     pub also: Vec<(Range<usize>, String)>,
+    /// It follows from another problem of the same report, and is shown after all causes.
+    pub follows: bool,
 }
 
 impl Problem {
@@ -108,8 +111,15 @@ impl Problem {
         self
     }
 
+    /// Marks it as what follows from another problem of the same report.
+    #[must_use]
+    pub fn follows(mut self) -> Self {
+        self.follows = true;
+        self
+    }
+
     fn new(severity: Severity, code: &'static str, message: String) -> Self {
-        Self { severity, code, message, span: None, label: String::new(), help: None, also: Vec::new() }
+        Self { severity, code, message, span: None, label: String::new(), help: None, also: Vec::new(), follows: false }
     }
 }
 

@@ -10,7 +10,10 @@ use super::{Problem, Report, Severity};
 pub(super) fn render(report: &Report, color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let mut problems: Vec<&Problem> = report.problems.iter().collect();
-    problems.sort_by_key(|problem| problem.span.as_ref().map_or((0, 0), |span| (span.start, span.end)));
+    problems.sort_by_key(|problem| {
+        let (start, end) = problem.span.as_ref().map_or((0, 0), |span| (span.start, span.end));
+        (problem.follows, start, end)
+    });
     let mut out = String::new();
     for problem in problems.iter().take(SHOWN) {
         for line in render_one(report, problem, &renderer).trim_end().lines() {
@@ -90,6 +93,17 @@ mod tests {
         report.push(Problem::error("C1", "first").at(0..3, ""));
         let text = report.render(false);
         assert!(text.find("first") < text.find("second"), "{text}");
+    }
+
+    #[test]
+    fn what_follows_from_a_problem_is_shown_after_it_wherever_it_stands() {
+        let mut report = Report::new("f", "one\ntwo\n");
+        report.push(Problem::warning("C9", "so nothing works").follows());
+        report.push(Problem::warning("C9", "so one is off").at(0..3, "").follows());
+        report.push(Problem::error("C1", "the cause").at(4..7, ""));
+        let text = report.render(false);
+        assert!(text.find("the cause") < text.find("so nothing works"), "{text}");
+        assert!(text.find("the cause") < text.find("so one is off"), "{text}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ const SCHEMA: &str = r##"{
     "required": ["endpoint"],
     "$defs": { "secret": { "type": "string", "x-secret": true, "minLength": 12 } },
     "properties": {
-        "endpoint": { "type": "string", "pattern": "^https?://" },
+        "endpoint": { "description": "An address.", "type": "string", "pattern": "^https?://" },
         "compression": { "enum": ["gzip", "none"] },
         "port": { "type": "integer", "minimum": 1, "maximum": 65535 },
         "ratio": { "type": "number", "exclusiveMinimum": 0 },
@@ -61,7 +61,7 @@ fn every_broken_rule_is_told_at_once_with_its_place_and_what_would_be_right() {
             "/endpiont: unknown key `endpiont`; did you mean `endpoint`? (known: `account`, `compression`, `endpoint`, `headers`, \
              `hosts`, `limit`, `port`, `ratio`, `tls`, `token`, `verify`)",
             "/headers/x: must be a string, not an integer",
-            "/hosts: must have at least 1 entries",
+            "/hosts: must have an entry",
             "/limit: fits none of what is allowed: must be \"none\"; or must be an integer, not a string",
             "/port: must be at least 1",
             "/ratio: must be more than 0",
@@ -72,7 +72,11 @@ fn every_broken_rule_is_told_at_once_with_its_place_and_what_would_be_right() {
     );
     assert_eq!(
         said(&library, &json!({ "endpoint": "ftp://x", "port": 65536, "hosts": ["a", "a"] }), &[]),
-        ["/endpoint: must match the pattern ^https?://", "/hosts: has an entry twice", "/port: must be at most 65535",]
+        [
+            "/endpoint: does not have the form that the plugin wants: An address",
+            "/hosts: has an entry twice",
+            "/port: must be at most 65535",
+        ]
     );
     assert_eq!(said(&library, &json!([]), &[]), [": must be a table, not an array"]);
 }
@@ -159,6 +163,23 @@ fn a_plugin_that_points_at_nothing_points_at_what_is_nearest() {
 fn a_plugin_is_not_asked_about_what_its_schema_refuses() {
     let library = library(&complaining("TRACER_ERR_CONFIG", ""));
     assert_eq!(said(&library, &json!({}), &[]), [": lacks the key `endpoint`"]);
+}
+
+#[test]
+fn a_plugin_that_explains_a_pattern_is_asked_in_its_place_and_only_if_nothing_else_is_wrong() {
+    let schema = r#"{ "type": "object", "additionalProperties": false, "properties": {
+        "endpoint": { "description": "An address.", "type": "string", "pattern": "^https?://", "x-explained": true },
+        "port": { "type": "integer" }
+    } }"#;
+    let explaining = library(&CPlugin { schema, ..complaining("TRACER_ERR_CONFIG", "/endpoint") });
+    let config = json!({ "endpoint": "localhost:4318" });
+    assert_eq!(said(&explaining, &config, &[]), ["/endpoint: {\"endpoint\":\"localhost:4318\"}"]);
+    let description = "/endpoint: does not have the form that the plugin wants: An address";
+    let more = json!({ "endpoint": "localhost:4318", "port": "x" });
+    assert_eq!(said(&explaining, &more, &[]), [description, "/port: must be an integer, not a string"]);
+    // What breaks the schema is never right, whatever the plugin says.
+    let silent = library(&CPlugin { schema, ..CPlugin::default() });
+    assert_eq!(said(&silent, &config, &[]), [description]);
 }
 
 #[test]
