@@ -44,6 +44,7 @@ mod report;
 mod resolver;
 pub mod services;
 pub mod tracer;
+mod trusted_path;
 mod zeroed;
 
 pub use bridge::UnknownService;

@@ -170,6 +170,29 @@ fn a_file_that_everyone_may_write_is_not_trusted() {
 }
 
 #[test]
+fn a_folder_that_everyone_may_write_is_warned_about_and_refused_when_strict() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tracing.toml");
+    fs::write(&path, "version = 1\n").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let strict = Variables::of([("INTERCEPTORS_STRICT", "1")]);
+    for (variables, golden, refused) in
+        [(variables(), "path_in_open_folder", false), (strict, "path_in_open_folder_strict", true)]
+    {
+        let loaded = load_with(Source::File(path.clone()), &variables);
+        assert_eq!(loaded.report.has_errors(), refused);
+        assert!(loaded.config.is_some());
+        let rendered = loaded.report.render(false).replace(folder.path().to_str().unwrap(), "FOLDER");
+        assert_golden(golden, &rendered).unwrap();
+    }
+    // Nobody but its owner can take a file out of a folder such as /tmp.
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+    let loaded = load_with(Source::File(path), &variables());
+    assert!(!loaded.report.render(false).contains("C010"), "{}", loaded.report.render(false));
+}
+
+#[test]
 fn a_file_of_ten_megabytes_is_refused_and_one_of_a_megabyte_is_not() {
     assert_bytes_are_refused(&vec![b'#'; 10 << 20], "path_ten_megabytes");
     assert_bytes_are_refused(&vec![b'#'; (1 << 20) + 1], "path_ten_megabytes");

@@ -14,6 +14,7 @@ pub(crate) const TOO_LARGE: &str = "C006";
 pub(crate) const NOT_UTF8: &str = "C007";
 pub(crate) const EMPTY_FILE: &str = "C008";
 pub(crate) const SECURE_EXECUTION: &str = "C009";
+pub(crate) const UNTRUSTED_PATH: &str = "C010";
 
 // C10x: the text, read on its own.
 pub(crate) const SYNTAX: &str = "C100";

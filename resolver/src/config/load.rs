@@ -16,6 +16,7 @@ use super::model::{Backend, Config, Origin, Plugins};
 use super::report::{Problem, Report};
 use super::toml_text;
 use super::variables::{Variable, Variables};
+use crate::trusted_path;
 
 /// Where a configuration is to come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,10 +105,23 @@ fn process(variables: &Variables) -> Loaded {
 
 fn named_file(path: &Path, variables: &Variables) -> Loaded {
     let name = path.display().to_string();
-    match file::read(path) {
-        Ok(text) => read_text(&name, path, text, variables),
-        Err(problem) => without_config(*problem, &name),
+    let text = match file::read(path) {
+        Ok(text) => text,
+        Err(problem) => return without_config(*problem, &name),
+    };
+    // Asked after the file was opened, so that the answer is about what was read.
+    let doubt = trusted_path::doubt(path);
+    let mut loaded = read_text(&name, path, text, variables);
+    if let Some(doubt) = doubt {
+        let message = format!("this file may be changed by somebody who should not: {doubt}");
+        let problem = if strict(variables) {
+            Problem::error(code::UNTRUSTED_PATH, message)
+        } else {
+            Problem::warning(code::UNTRUSTED_PATH, message)
+        };
+        loaded.report.push(problem.help(doubt.help()));
     }
+    loaded
 }
 
 fn read_text(name: &str, path: &Path, text: String, variables: &Variables) -> Loaded {
