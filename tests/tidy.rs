@@ -54,7 +54,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("export", &["config", "quiet_thread", "report"]),
     // A plugin's instance is an exporter.
-    ("plugin", &["config", "export", "report"]),
+    ("plugin", &["config", "export", "report", "trusted_path"]),
     // Puts everything together. Of the interceptor it keeps routes, for messages whose client it does not know.
     (
         "resolver",

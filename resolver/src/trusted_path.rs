@@ -31,15 +31,30 @@ pub(crate) enum Doubt {
 ///
 /// Call it after the file was opened: if the way is without a doubt then, nobody else can have exchanged it before.
 pub(crate) fn doubt(path: &Path) -> Option<Doubt> {
+    first_doubt(path, |_| true)
+}
+
+/// What allows every user of this machine to put a file into `folder`, sticky or not: a place where nothing that is found
+/// says anything about who meant it to be found.
+pub(crate) fn open_to_everyone(folder: &Path) -> Option<Doubt> {
+    first_doubt(folder, |doubt| matches!(doubt, Doubt::Everyone { .. })).or_else(|| {
+        let mode = fs::metadata(folder).ok()?.mode() & 0o7777;
+        let open = mode & 0o002 != 0 && !is_read_only(folder);
+        open.then(|| Doubt::Everyone { path: folder.to_owned(), is_folder: true, mode })
+    })
+}
+
+/// The first doubt that `matters`, on the way from `/` to `path`.
+fn first_doubt(path: &Path, matters: impl Fn(&Doubt) -> bool) -> Option<Doubt> {
     // SAFETY: geteuid() takes nothing, touches no memory of ours, and cannot fail.
     let us = unsafe { libc::geteuid() };
     let mut rest = match std::path::absolute(path) {
         Ok(path) => steps(&path),
-        Err(error) => return Some(Doubt::Unknown { path: path.to_owned(), error }),
+        Err(error) => return Some(Doubt::Unknown { path: path.to_owned(), error }).filter(matters),
     };
     let mut here = PathBuf::from("/");
     let mut links = 0;
-    if let Some(doubt) = doubt_of(&here, us) {
+    if let Some(doubt) = doubt_of(&here, us).filter(&matters) {
         return Some(doubt);
     }
     while let Some(step) = rest.pop() {
@@ -51,7 +66,7 @@ pub(crate) fn doubt(path: &Path) -> Option<Doubt> {
         here.push(&step);
         let link = match fs::symlink_metadata(&here) {
             Ok(metadata) if metadata.is_symlink() => fs::read_link(&here),
-            Ok(_) => match doubt_of(&here, us) {
+            Ok(_) => match doubt_of(&here, us).filter(&matters) {
                 Some(doubt) => return Some(doubt),
                 None => continue,
             },
@@ -60,10 +75,11 @@ pub(crate) fn doubt(path: &Path) -> Option<Doubt> {
         links += 1;
         match link {
             Ok(_) if links > MOST_LINKS => {
-                return Some(Doubt::Unknown { path: here, error: io::Error::from_raw_os_error(libc::ELOOP) });
+                let error = io::Error::from_raw_os_error(libc::ELOOP);
+                return Some(Doubt::Unknown { path: here, error }).filter(matters);
             }
             Ok(target) => {
-                if let Some(doubt) = doubt_of_link(&here, us) {
+                if let Some(doubt) = doubt_of_link(&here, us).filter(&matters) {
                     return Some(doubt);
                 }
                 here.pop();
@@ -72,7 +88,7 @@ pub(crate) fn doubt(path: &Path) -> Option<Doubt> {
                 }
                 rest.extend(steps(&target));
             }
-            Err(error) => return Some(Doubt::Unknown { path: here, error }),
+            Err(error) => return Some(Doubt::Unknown { path: here, error }).filter(matters),
         }
     }
     None
@@ -263,6 +279,34 @@ mod tests {
         symlink("none", folder.path().join("dangling")).unwrap();
         assert!(matches!(doubt(&folder.path().join("loop")), Some(Doubt::Unknown { .. })));
         assert!(matches!(doubt(&folder.path().join("dangling")), Some(Doubt::Unknown { .. })));
+    }
+
+    #[test]
+    fn a_folder_is_open_to_everyone_if_everyone_may_add_to_it_or_exchange_it_sticky_or_not() {
+        let folder = folder();
+        let inner = file(folder.path()).parent().unwrap().to_owned();
+        let link = folder.path().join("link");
+        symlink(&inner, &link).unwrap();
+        let shown = |path: &Path| open_to_everyone(path).map_or("closed".to_owned(), |doubt| doubt.to_string());
+        assert_eq!((shown(&inner), shown(&link)), ("closed".to_owned(), "closed".to_owned()));
+        assert_eq!(shown(&folder.path().join("nowhere")), "closed");
+        for (inner_mode, folder_mode) in [(0o1777, 0o755), (0o777, 0o755), (0o755, 0o777)] {
+            set_mode(&inner, inner_mode);
+            set_mode(folder.path(), folder_mode);
+            for path in [&inner, &link] {
+                assert!(shown(path).contains("can be written by every user"), "{inner_mode:o} {}", shown(path));
+            }
+        }
+        set_mode(folder.path(), 0o1777);
+        assert_eq!(shown(&inner), "closed", "nobody else can take away what is ours there");
+        if chown(folder.path(), Some(STRANGER), None).is_err() {
+            eprintln!("skipped: only root can give a file away");
+            return;
+        }
+        assert_eq!(shown(&inner), "closed", "one stranger is not everyone");
+        set_mode(&inner, 0o777);
+        assert!(shown(&inner).contains("inner can be written by every user"), "{}", shown(&inner));
+        chown(folder.path(), Some(0), None).unwrap();
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::search::{self, Tried};
+use crate::trusted_path::Doubt;
 
 /// A plugin that is not there, or is not what it should be.
 #[derive(Debug)]
@@ -36,8 +37,8 @@ pub(crate) enum LoadFailure {
     Unreadable(PathBuf, io::Error),
     /// There, but a folder, a pipe or the like.
     NotAFile(PathBuf, &'static str),
-    /// Anybody may change it; refused only when strict.
-    WorldWritable(PathBuf),
+    /// Somebody else may change it, or put another file in its place; refused only when strict.
+    Untrusted(PathBuf, Doubt),
     /// Not the bytes that the configuration pins.
     PinMismatch {
         /// The file.
@@ -77,7 +78,7 @@ impl LoadError {
             LoadFailure::PinMismatch { .. } => "P104",
             LoadFailure::Unreadable(..) | LoadFailure::NotAFile(..) | LoadFailure::NotLoadable(..) => "P105",
             LoadFailure::NoSymbol(_) | LoadFailure::Defective(..) => "P106",
-            LoadFailure::WorldWritable(_) => "P108",
+            LoadFailure::Untrusted(..) => "P108",
         }
     }
 
@@ -97,7 +98,9 @@ impl LoadError {
             }
             LoadFailure::Unreadable(path, error) => format!("{} cannot be read: {error}", path.display()),
             LoadFailure::NotAFile(path, what) => format!("{} is {what}, not a file", path.display()),
-            LoadFailure::WorldWritable(path) => format!("anybody may write to {}", path.display()),
+            LoadFailure::Untrusted(path, doubt) => {
+                format!("{} may be changed by somebody who should not: {doubt}", path.display())
+            }
             LoadFailure::PinMismatch { path, expected, found } => format!(
                 "{} does not have the pinned sha256:\n  pinned: {}\n  found:  {}",
                 path.display(),
@@ -139,7 +142,7 @@ impl LoadError {
             LoadFailure::NotFound { file_name, present, .. } => search::hint(plugin, file_name, present),
             LoadFailure::Unreadable(..) => "give the user of this process the right to read it".to_owned(),
             LoadFailure::NotAFile(..) => format!("let `file` in [plugins.{plugin}] name the shared object itself"),
-            LoadFailure::WorldWritable(path) => format!("chmod o-w {}", path.display()),
+            LoadFailure::Untrusted(_, doubt) => doubt.help(),
             LoadFailure::PinMismatch { .. } => format!(
                 "if the file is the right one, write its hash as `sha256` in [plugins.{plugin}]; if not, find out who \
                  replaced it"

@@ -11,16 +11,25 @@ use super::library::{Origin, PluginLibrary};
 use super::load_error::{LoadError, LoadFailure};
 use super::mapping;
 use super::plugin_file::{Identity, PluginFile, SealedCopy, Stamp};
-use super::search::{self, Search, Tried};
-use crate::config::Plugins;
+use super::search::{self, Candidate, Search, Tried};
+use crate::config::{Plugins, Variables};
+use crate::trusted_path;
 
-/// What to do about a plugin that anybody may write to.
+/// What to do about a plugin that somebody else may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trust {
     /// Load it, and warn.
     Lenient,
     /// Refuse it.
     Strict,
+}
+
+impl Trust {
+    /// Strict, whatever was asked for, in a process that has more rights than whoever started it (setuid): nobody with
+    /// fewer rights may choose what code runs there.
+    pub(super) fn in_process_of(self, variables: &Variables) -> Self {
+        if variables.are_withheld() { Self::Strict } else { self }
+    }
 }
 
 /// Finds and loads plugins. All loaders of a process share one list: a file is loaded once, whoever asks.
@@ -35,6 +44,7 @@ pub(crate) struct Loader {
 impl Loader {
     /// A loader that also searches beside the code of ours that runs, and the system's folders.
     pub(crate) fn new(trust: Trust) -> Self {
+        let trust = trust.in_process_of(&Variables::process());
         let default_places = search::default_places(mapping::own_folder().as_deref());
         Self { trust, default_places, seal: PluginFile::sealed_copy }
     }
@@ -62,8 +72,8 @@ impl Loader {
                 return Ok(linked_in);
             }
         }
-        let file = find(&search).map_err(refuse)?;
-        self.check_writers(name, &file)?;
+        let (file, named) = find(name, &search, &mut registry).map_err(refuse)?;
+        self.check_trust(name, &file, &named, &mut registry)?;
         match pin {
             None => {
                 let origin = Origin::File { path: file.path.clone(), sha256: None };
@@ -89,15 +99,23 @@ impl Loader {
         Ok(library)
     }
 
-    fn check_writers(&self, name: &str, file: &PluginFile) -> Result<(), LoadError> {
-        if !file.world_writable {
-            return Ok(());
-        }
-        let problem = LoadError::new(name, LoadFailure::WorldWritable(file.path.clone()));
+    /// Looks at the way by which the file was opened, `named`, after that: found in nobody else's hands, it has been so,
+    /// and the system's loader will open the same file by it.
+    fn check_trust(
+        &self,
+        name: &str,
+        file: &PluginFile,
+        named: &Path,
+        registry: &mut Registry,
+    ) -> Result<(), LoadError> {
+        let folders = [named, &file.path].into_iter().filter_map(Path::parent);
+        let doubt = trusted_path::doubt(named).or_else(|| folders.filter_map(trusted_path::open_to_everyone).next());
+        let Some(doubt) = doubt else { return Ok(()) };
+        let problem = LoadError::new(name, LoadFailure::Untrusted(file.path.clone(), doubt));
         if self.trust == Trust::Strict {
             return Err(problem);
         }
-        crate::report::say(LOG_TARGET, log::Level::Warn, &format!("{}; {}", problem.message(), problem.help()));
+        registry.warn_once(format!("{}; {}", problem.message(), problem.help()));
         Ok(())
     }
 
@@ -166,19 +184,30 @@ impl Loader {
     }
 }
 
-/// The first candidate that exists. One that exists and cannot be used is an error, and not a reason to look further:
-/// what would be found then is not what the operator installed.
-fn find(search: &Search) -> Result<PluginFile, LoadFailure> {
+/// The first candidate that exists, and the path by which it was opened. One that exists and cannot be used is an error,
+/// and not a reason to look further: what would be found then is not what the operator installed. One in a folder that
+/// everybody may write to is passed over: nobody knows who installed it.
+fn find(name: &str, search: &Search, registry: &mut Registry) -> Result<(PluginFile, PathBuf), LoadFailure> {
     let mut tried = Vec::new();
-    for candidate in &search.candidates {
-        match PluginFile::open(candidate)? {
-            Some(file) => return Ok(file),
-            None => {
-                let folder_is_there = candidate.parent().is_some_and(Path::is_dir);
-                let reason = if folder_is_there { "no such file" } else { "no such folder" };
-                tried.push(Tried { path: candidate.clone(), reason: reason.to_owned() });
+    let mut passed_over = Vec::new();
+    for Candidate { path, barred } in &search.candidates {
+        let reason = if let Some(doubt) = barred {
+            if path.exists() {
+                passed_over.push(format!(
+                    "plugin `{name}`: {} is not taken: {doubt}; {}",
+                    path.display(),
+                    doubt.help()
+                ));
             }
-        }
+            format!("never searched: {doubt}")
+        } else if let Some(file) = PluginFile::open(path)? {
+            passed_over.into_iter().for_each(|warning| registry.warn_once(warning));
+            return Ok((file, path.clone()));
+        } else {
+            let folder_is_there = path.parent().is_some_and(Path::is_dir);
+            if folder_is_there { "no such file" } else { "no such folder" }.to_owned()
+        };
+        tried.push(Tried { path: path.clone(), reason });
     }
     Err(LoadFailure::NotFound { file_name: search.file_name.clone(), tried, present: search.present() })
 }
@@ -241,11 +270,13 @@ fn has_type(name: &str, library: Arc<PluginLibrary>) -> Result<Arc<PluginLibrary
 }
 
 /// Everything that this process has loaded. Only ever grows: nothing is unloaded.
-static REGISTRY: Mutex<Registry> = Mutex::new(Registry { loaded: Vec::new() });
+static REGISTRY: Mutex<Registry> = Mutex::new(Registry { loaded: Vec::new(), warned: Vec::new() });
 
 #[derive(Debug)]
 struct Registry {
     loaded: Vec<(Key, Arc<PluginLibrary>)>,
+    /// What was said already: several backends may have one plugin, and each reload asks again.
+    warned: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -275,6 +306,13 @@ impl Registry {
             }
         }
         Ok(None)
+    }
+
+    fn warn_once(&mut self, warning: String) {
+        if !self.warned.contains(&warning) {
+            crate::report::say(LOG_TARGET, log::Level::Warn, &warning);
+            self.warned.push(warning);
+        }
     }
 
     fn linked_in(&self, name: &str) -> Option<Arc<PluginLibrary>> {

@@ -21,7 +21,6 @@ pub(super) struct PluginFile {
     pub(super) identity: Identity,
     /// Tells whether its content changed.
     pub(super) stamp: Stamp,
-    pub(super) world_writable: bool,
     file: File,
 }
 
@@ -63,8 +62,10 @@ impl PluginFile {
             Err(error) if absent(&error) && fs::symlink_metadata(path).is_err() => return Ok(None),
             Err(error) => return Err(unreadable(error)),
         };
-        // Not blocking: the other end of a pipe might never come. `File` adds close-on-exec.
-        let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&canonical).map_err(unreadable)?;
+        // Not blocking: the other end of a pipe might never come. `File` adds close-on-exec. No link: there is none in
+        // what was resolved, and one put there since leads elsewhere.
+        let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(&canonical).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
         let kind = metadata.file_type();
         if !kind.is_file() {
@@ -85,7 +86,6 @@ impl PluginFile {
                 (metadata.mtime(), metadata.mtime_nsec()),
                 (metadata.ctime(), metadata.ctime_nsec()),
             ),
-            world_writable: metadata.mode() & 0o002 != 0,
             file,
         }))
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::load_error::LoadFailure;
 use crate::config::{PluginEntry, Plugins};
+use crate::trusted_path::{self, Doubt};
 
 /// A place where a plugin was looked for in vain.
 #[derive(Clone, Debug)]
@@ -18,11 +19,19 @@ pub(crate) struct Tried {
     pub(crate) reason: String,
 }
 
+/// A file that would be taken, if it is there.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) path: PathBuf,
+    /// Why it is not taken, even if it is there: anybody may have put it into its folder.
+    pub(super) barred: Option<Doubt>,
+}
+
 /// The places to look at, in order.
 #[derive(Debug)]
 pub(super) struct Search {
     pub(super) file_name: String,
-    pub(super) candidates: Vec<PathBuf>,
+    pub(super) candidates: Vec<Candidate>,
     /// True if the configuration names the file itself.
     pub(super) explicit: bool,
 }
@@ -30,24 +39,25 @@ pub(super) struct Search {
 impl Search {
     /// Candidates for a plugin: the file its entry names, or `libtracer_plugin_NAME.so`, in `plugins.dirs` and then in
     /// `default_places`. Never the working directory, never `LD_LIBRARY_PATH`: both belong to whoever starts the
-    /// process, the configuration to whoever answers for it.
+    /// process, the configuration to whoever answers for it. Never a folder that everybody may write to: what lies there
+    /// was put there by anybody, even if its owner is right (a hard link keeps it).
     pub(super) fn new(name: &str, plugins: &Plugins, default_places: &[PathBuf]) -> Result<Self, LoadFailure> {
         let file = entry(name, plugins).and_then(|entry| entry.file.clone());
         let explicit = file.is_some();
         let file = file.unwrap_or_else(|| PathBuf::from(default_file_name(name)));
         let file_name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         if file.is_absolute() {
-            return Ok(Self { file_name, candidates: vec![file], explicit });
+            return Ok(Self { file_name, candidates: vec![Candidate { path: file, barred: None }], explicit });
         }
         // "x/../y", "./y" and "" have other components, or none.
         if file.file_name() != Some(file.as_os_str()) {
             return Err(LoadFailure::RelativeFile(file));
         }
-        let mut candidates: Vec<PathBuf> = Vec::new();
+        let mut candidates: Vec<Candidate> = Vec::new();
         for dir in plugins.dirs.iter().chain(default_places).filter(|dir| dir.is_absolute()) {
-            let candidate = dir.join(&file);
-            if !candidates.contains(&candidate) {
-                candidates.push(candidate);
+            let path = dir.join(&file);
+            if candidates.iter().all(|candidate| candidate.path != path) {
+                candidates.push(Candidate { path, barred: trusted_path::open_to_everyone(dir) });
             }
         }
         Ok(Self { file_name, candidates, explicit })
@@ -58,7 +68,8 @@ impl Search {
         let mut names: Vec<_> = self
             .candidates
             .iter()
-            .filter_map(|candidate| fs::read_dir(candidate.parent()?).ok())
+            .filter(|candidate| candidate.barred.is_none())
+            .filter_map(|candidate| fs::read_dir(candidate.path.parent()?).ok())
             .flat_map(|dir| dir.filter_map(|entry| plugin_name(&entry.ok()?.file_name())).collect::<Vec<_>>())
             .collect();
         names.sort_unstable();
@@ -76,7 +87,7 @@ pub(super) fn entry<'a>(name: &str, plugins: &'a Plugins) -> Option<&'a PluginEn
 /// The places searched after those of the configuration: beside the code of ours that runs, and the system's.
 ///
 /// `deps` is where cargo puts the shared objects a program depends on: in the folder of its binaries, beside the folder
-/// of its examples. Whoever may write beside a folder `examples` may replace that folder too: no trust is added.
+/// of its examples. Both are searched like all others: not if everybody may write to them.
 pub(super) fn default_places(own_folder: Option<&Path>) -> Vec<PathBuf> {
     let beside = own_folder.into_iter().flat_map(|folder| {
         let deps = if folder.ends_with("examples") { folder.with_file_name("deps") } else { folder.join("deps") };

@@ -2,8 +2,9 @@
 //! it; what stands in the way is said, and never stops a program that could run without.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::support::{Files, expect_success};
@@ -122,6 +123,82 @@ fn a_program_of_another_c_library_runs_without_the_library_that_would_break_it()
 }
 
 #[test]
+fn a_program_whose_glibc_is_older_than_the_library_runs_without_it_and_both_versions_are_named() {
+    let files = Files::new();
+    // No machine has this one; to the library every machine is then an old one.
+    let newer = "GLIBC_2.9999 { global: newer; local: *; };";
+    needs(&files, "libc.so.6", &["-Wl,--version-script=/dev/stdin"], newer);
+    let program = compile(files.path(), &[]);
+    let output = run(&files, &[program.as_str()]);
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(said.contains("prints is run without tracing: its C library is glibc 2."), "{said}");
+    assert!(said.contains("the library needs glibc 2.9999: install a package that was built for an older"), "{said}");
+    assert!(said.contains("libc.so.6)") && said.lines().count() == 1, "{said}");
+    assert_eq!(expect_success(output), "nothing\n");
+}
+
+#[test]
+fn a_program_whose_system_lacks_what_the_library_needs_runs_without_it() {
+    let files = Files::new();
+    needs(&files, "libnowhere.so.1", &[], "");
+    let program = compile(files.path(), &[]);
+    let output = run(&files, &[program.as_str()]);
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(said.contains("without tracing: its dynamic linker cannot load the library: "), "{said}");
+    assert!(said.contains("libnowhere.so.1"), "{said}");
+    assert_eq!(expect_success(output), "nothing\n");
+}
+
+#[test]
+fn a_program_that_could_not_start_anyway_is_not_said_to_be_spoilt_by_the_library() {
+    let files = Files::new();
+    let lacking = needs(&files, "libnowhere.so.1", &[], "");
+    fs::copy(Files::new().library(), files.library()).unwrap();
+    let program = compile(files.path(), &["-Wl,--no-as-needed", lacking.to_str().unwrap()]);
+    let output = run(&files, &[program.as_str()]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(127), "{said}");
+    assert!(said.contains("libnowhere.so.1") && !said.contains("without tracing"), "{said}");
+}
+
+#[test]
+fn what_a_script_is_interpreted_by_counts_as_the_program() {
+    let files = Files::new();
+    let loader = files.path().join("ld-musl-x86_64.so.1");
+    symlink("/lib64/ld-linux-x86-64.so.2", &loader).unwrap();
+    compile(files.path(), &[&format!("-Wl,--dynamic-linker={}", loader.display())]);
+    for line in [format!("#!{}", files.path().join("prints").display()), "#!/usr/bin/env prints".to_owned()] {
+        let script = files.path().join("script");
+        fs::write(&script, format!("{line}\n")).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = Command::new(files.tool());
+        command.args(["run", "script"]).env_remove("LD_PRELOAD");
+        let path = format!("{}:{}", files.path().display(), std::env::var("PATH").unwrap());
+        let output = command.env("PATH", path).output().unwrap();
+        let said = String::from_utf8(output.stderr.clone()).unwrap();
+        assert!(
+            said.contains("script is run without tracing") && said.contains("ld-musl-x86_64.so.1"),
+            "{line}: {said}"
+        );
+        assert_eq!(expect_success(output), "nothing\n", "{line}");
+    }
+}
+
+#[test]
+fn a_program_for_another_machine_is_left_alone() {
+    let files = Files::new();
+    let program = files.path().join("strange");
+    let mut header = fs::read(files.tool()).unwrap()[..64].to_vec();
+    // As a 32-bit program of x86 has it; this is not enough of one to run.
+    (header[4], header[18], header[19]) = (1, 3, 0);
+    fs::write(&program, header).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let output = run(&files, &[program.to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("is run without tracing: it is made for x86 (32 bits), and the library for "), "{said}");
+}
+
+#[test]
 fn a_place_that_the_variable_cannot_name_is_refused_with_the_way_out() {
     let files = Files::new();
     let blank = files.path().join("my programs");
@@ -136,6 +213,28 @@ fn a_place_that_the_variable_cannot_name_is_refused_with_the_way_out() {
 
 fn run(files: &Files, words: &[&str]) -> Output {
     Command::new(files.tool()).arg("run").args(words).env_remove("LD_PRELOAD").output().unwrap()
+}
+
+/// Puts a library in place of the real one that needs another, `soname`; the other is linked with `flags` and is
+/// returned, at a place where no dynamic linker looks. `script` is what the linker reads from its standard input.
+fn needs(files: &Files, soname: &str, flags: &[&str], script: &str) -> PathBuf {
+    let folder = files.path().join("elsewhere");
+    fs::create_dir(&folder).unwrap();
+    let (needed, sources) = (folder.join(soname), [folder.join("needed.c"), folder.join("needs.c")]);
+    fs::write(&sources[0], "int newer(void) { return 0; }\n").unwrap();
+    fs::write(&sources[1], "int newer(void); int needs_it(void) { return newer(); }\n").unwrap();
+    let shared = || {
+        let mut command = Command::new("cc");
+        command.args(["-shared", "-fPIC", "-nostdlib"]);
+        command
+    };
+    let mut linking = shared();
+    linking.args(flags).arg(format!("-Wl,-soname,{soname}")).arg(&sources[0]).arg("-o").arg(&needed);
+    let mut linking = linking.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    linking.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    expect_success(linking.wait_with_output().unwrap());
+    expect_success(shared().args([&sources[1], &needed]).arg("-o").arg(files.library()).output().unwrap());
+    needed
 }
 
 /// A program that prints its `LD_PRELOAD`.

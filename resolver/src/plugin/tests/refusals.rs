@@ -2,9 +2,10 @@
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
 use super::*;
+use crate::config::Variables;
 
 /// The text with which `sample` from this folder is refused.
 fn refusal(folder: &Folder) -> String {
@@ -344,21 +345,126 @@ fn a_pin_that_does_not_match_keeps_all_code_of_the_plugin_from_running() {
 }
 
 #[test]
-fn a_file_that_anybody_may_change_is_refused_when_strict_and_warned_about_when_not() {
-    let folder = Folder::new();
-    let path = CPlugin::default().install(&folder);
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o757)).unwrap();
-    let error = loader(Trust::Strict).load("sample", &folder.plugins()).unwrap_err();
-    assert_eq!(
-        folder.hide_in(&error),
-        "P108 plugin `sample`: anybody may write to DIR/libtracer_plugin_sample.so\n\
-         help: chmod o-w DIR/libtracer_plugin_sample.so"
-    );
+fn a_file_that_somebody_else_may_change_is_refused_when_strict_and_warned_about_once_when_not() {
+    type Spoil = fn(&Folder, &Path);
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let cases: [(Spoil, &str); 6] = [
+        (
+            |_, path| fs::set_permissions(path, fs::Permissions::from_mode(0o757)).unwrap(),
+            "LIB can be written by every user of this machine (mode 0757)\nhelp: chmod o-w LIB",
+        ),
+        (
+            |folder, _| fs::set_permissions(folder.join("in"), fs::Permissions::from_mode(0o777)).unwrap(),
+            "the folder DIR/in can be written by every user of this machine (mode 0777)\nhelp: chmod o-w DIR/in",
+        ),
+        (
+            |folder, _| fs::set_permissions(folder.join("in"), fs::Permissions::from_mode(0o1777)).unwrap(),
+            "the folder DIR/in can be written by every user of this machine (mode 1777)\nhelp: chmod o-w DIR/in",
+        ),
+        (
+            |folder, _| fs::set_permissions(&folder.0, fs::Permissions::from_mode(0o757)).unwrap(),
+            "the folder DIR can be written by every user of this machine (mode 0757)\nhelp: chmod o-w DIR",
+        ),
+        (
+            |_, path| chown(path, Some(STRANGER), None).unwrap(),
+            "LIB belongs to user 12345, who is neither root nor the user of this process\n\
+             help: give LIB to root or to the user that runs this process (chown), or put the file elsewhere",
+        ),
+        (
+            |folder, _| chown(&folder.0, Some(STRANGER), None).unwrap(),
+            "the folder DIR belongs to user 12345, who is neither root nor the user of this process\n\
+             help: give DIR and what is in it to root or to the user that runs this process (chown), or put the file \
+             elsewhere",
+        ),
+    ];
+    for (spoil, expected) in cases {
+        let folder = Folder::new();
+        fs::create_dir(folder.join("in")).unwrap();
+        let path = folder.join("in/libtracer_plugin_sample.so");
+        CPlugin::default().compile(&path);
+        mode(&folder.join("in"), 0o755);
+        if expected.contains("12345") && chown(folder.join("in"), Some(0), None).is_err() {
+            eprintln!("skipped: only root can give a file away");
+            continue;
+        }
+        spoil(&folder, &path);
+        // A pin changes nothing, and neither does a link in a folder of ours.
+        let own = Folder::new();
+        symlink(&path, own.join("libtracer_plugin_sample.so")).unwrap();
+        let pins = [pinned(&path, None), pinned(&path, Some(sha256_of(&path))), own.plugins()];
+        for plugins in &pins {
+            let error = loader(Trust::Strict).load("sample", plugins).unwrap_err();
+            assert_eq!(
+                folder.hide_in(&error).replace("DIR/in/libtracer_plugin_sample.so", "LIB"),
+                format!("P108 plugin `sample`: LIB may be changed by somebody who should not: {expected}")
+            );
+        }
+        logged();
+        for plugins in &pins {
+            loader(Trust::Lenient).load("sample", plugins).unwrap();
+        }
+        let lines = logged_about("may be changed by somebody");
+        let ours = lines.iter().filter(|(level, _, text)| {
+            *level == log::Level::Warn && text.contains(&format!("{} may be", path.display()))
+        });
+        assert_eq!(ours.count(), 1, "{lines:?}");
+    }
+}
+
+#[test]
+fn a_privileged_process_is_strict_about_its_plugins_whatever_it_was_asked_for() {
+    let ordinary = Variables::of::<&str, &str>([]);
+    assert_eq!(Trust::Lenient.in_process_of(&ordinary), Trust::Lenient);
+    assert_eq!(Trust::Strict.in_process_of(&ordinary), Trust::Strict);
+    assert_eq!(Trust::Lenient.in_process_of(&ordinary.withheld()), Trust::Strict);
+}
+
+#[test]
+fn a_folder_that_everybody_may_write_to_is_never_searched_and_its_plugins_are_named() {
+    let (open, last) = (Folder::new(), Folder::new());
+    for folder in [&open, &last] {
+        CPlugin::default().install(folder);
+    }
+    for mode in [0o777, 0o1777] {
+        fs::set_permissions(&open.0, fs::Permissions::from_mode(mode)).unwrap();
+        // Configured, or beside the code that runs, or in `deps` there: it is the same.
+        let inner = open.join("deps");
+        fs::create_dir_all(&inner).unwrap();
+        for (dirs, default_places) in [(vec![open.0.clone()], Vec::new()), (Vec::new(), vec![open.0.clone()])] {
+            let plugins = Plugins { dirs, entries: Vec::new() };
+            let loader = Loader::for_test(Trust::Lenient, default_places, PluginFile::sealed_copy);
+            let error = loader.load("sample", &plugins).unwrap_err();
+            assert_eq!(
+                open.hide_in(&error),
+                format!(
+                    "P101 plugin `sample`: libtracer_plugin_sample.so is in none of the places searched:\n  \
+                     DIR/libtracer_plugin_sample.so: never searched: the folder DIR can be written by every user of \
+                     this machine (mode {mode:04o})\n\
+                     help: install libtracer_plugin_sample.so in one of these, or set `file` in [plugins.sample]"
+                )
+            );
+        }
+    }
+    // What lies in a folder below is as good as that one, and sticky it is a good one.
+    fs::set_permissions(&open.0, fs::Permissions::from_mode(0o777)).unwrap();
+    CPlugin::default().compile(&open.join("deps/libtracer_plugin_sample.so"));
+    let below = Plugins { dirs: vec![open.join("deps")], entries: Vec::new() };
+    assert!(refusal_in(&below).contains("never searched"));
+    fs::set_permissions(&open.0, fs::Permissions::from_mode(0o1777)).unwrap();
+    loader(Trust::Strict).load("sample", &below).unwrap();
+
     logged();
-    loader(Trust::Lenient).load("sample", &folder.plugins()).unwrap();
-    let lines = logged_about(path.to_str().unwrap());
+    let plugins = Plugins { dirs: vec![open.0.clone(), last.0.clone()], entries: Vec::new() };
+    loader(Trust::Strict).load("sample", &plugins).unwrap();
+    let lines = logged_about(open.join("libtracer_plugin_sample.so").to_str().unwrap());
     assert!(
-        lines.iter().any(|(level, _, text)| *level == log::Level::Warn && text.contains("anybody may write")),
+        lines.iter().any(|(level, _, text)| *level == log::Level::Warn && text.contains("is not taken: the folder")),
         "{lines:?}"
     );
 }
+
+fn refusal_in(plugins: &Plugins) -> String {
+    loader(Trust::Lenient).load("sample", plugins).unwrap_err().to_string()
+}
+
+const STRANGER: u32 = 12345;

@@ -4,35 +4,52 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use super::versions::Versions;
 
 /// What starts a program's own code.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Loader {
     /// The dynamic linker of glibc, which loads what `LD_PRELOAD` names.
-    Glibc,
+    Glibc(PathBuf),
     /// Another dynamic linker, musl's for example: it cannot load a library that is made for glibc, and would not start.
-    Foreign(String),
+    Foreign(PathBuf),
+    /// Whatever it is, it loads code for another machine.
+    OtherMachine {
+        /// What the program's code is for.
+        program: String,
+        /// What this code is for, and so the library that belongs to it.
+        ours: String,
+    },
     /// None: the program is statically linked, and `LD_PRELOAD` is nothing to it.
     Static,
-    /// Not known from the file itself: a script, whose interpreter is what counts, or something else.
+    /// Not known from the file itself: it cannot be read, or is no program of the kernel's own.
     Unknown,
 }
 
 impl Loader {
     /// Reads it off the program's file.
     pub(super) fn of(program: &Path) -> Self {
-        File::open(program).and_then(|file| read(&file)).unwrap_or(Self::Unknown)
+        File::open(program).and_then(|file| read(&file, program)).unwrap_or(Self::Unknown)
     }
 }
 
-/// Follows the ELF header of a 64-bit little-endian file to the entry that names the loader.
-fn read(file: &File) -> io::Result<Loader> {
-    let header: [u8; 64] = bytes(file, 0)?;
-    if !header.starts_with(b"\x7fELF\x02\x01") {
+/// Follows the ELF header to the entry that names the loader.
+fn read(file: &File, program: &Path) -> io::Result<Loader> {
+    // What both kinds of header begin with: class, byte order, type, machine.
+    let start: [u8; 20] = bytes(file, 0)?;
+    if !start.starts_with(b"\x7fELF") {
         return Ok(Loader::Unknown);
     }
+    let ours: [u8; 20] = bytes(&File::open("/proc/self/exe")?, 0)?;
+    let (program_machine, our_machine) = (machine(&start), machine(&ours));
+    if program_machine != our_machine {
+        return Ok(Loader::OtherMachine { program: program_machine, ours: our_machine });
+    }
+    let header: [u8; 64] = bytes(file, 0)?;
     let table = u64::from_le_bytes(field(&header, 32));
     let entry_bytes = u64::from(u16::from_le_bytes(field(&header, 54)));
     let entries = u64::from(u16::from_le_bytes(field(&header, 56)));
@@ -41,14 +58,39 @@ fn read(file: &File) -> io::Result<Loader> {
         if u32::from_le_bytes(field(&entry, 0)) != PT_INTERP {
             continue;
         }
-        let mut name = [0; 256];
-        let wanted = name.len().min(usize::try_from(u64::from_le_bytes(field(&entry, 32))).unwrap_or(usize::MAX));
-        let name = name.get_mut(..wanted).unwrap_or_default();
-        file.read_exact_at(name, u64::from_le_bytes(field(&entry, 8)))?;
-        let name = String::from_utf8_lossy(name).trim_end_matches('\0').to_owned();
-        return Ok(if name.contains("/ld-linux") { Loader::Glibc } else { Loader::Foreign(name) });
+        let mut name = vec![0; 256.min(usize::try_from(u64::from_le_bytes(field(&entry, 32))).unwrap_or(usize::MAX))];
+        file.read_exact_at(&mut name, u64::from_le_bytes(field(&entry, 8)))?;
+        name.truncate(name.iter().position(|byte| *byte == 0).unwrap_or(name.len()));
+        let linker = PathBuf::from(std::ffi::OsString::from_vec(name));
+        return Ok(if is_of_glibc(&linker) { Loader::Glibc(linker) } else { Loader::Foreign(linker) });
     }
-    Ok(Loader::Static)
+    // The dynamic linker may be run as a program, and names the one to load by an argument.
+    Ok(if Versions::defined_by(program).any_of_glibc() { Loader::Unknown } else { Loader::Static })
+}
+
+/// The name is a convention, and Alpine has a file of glibc's name that is musl in truth: what counts is which versions
+/// the file defines. But what calls itself musl's is believed.
+fn is_of_glibc(linker: &Path) -> bool {
+    let name = linker.file_name().unwrap_or_default().to_string_lossy();
+    !name.starts_with("ld-musl") && Versions::defined_by(linker).any_of_glibc()
+}
+
+/// Class, byte order and machine in words.
+fn machine(header: &[u8; 20]) -> String {
+    let [.., low, high] = *header;
+    let is_big = header.get(5) == Some(&2);
+    let number = if is_big { u16::from_be_bytes([low, high]) } else { u16::from_le_bytes([low, high]) };
+    let bits = if header.get(4) == Some(&1) { 32 } else { 64 };
+    let order = if is_big { ", big-endian" } else { "" };
+    let name = match number {
+        3 | 62 => "x86",
+        20 | 21 => "PowerPC",
+        22 => "s390",
+        40 | 183 => "ARM",
+        243 => "RISC-V",
+        number => return format!("machine {number} ({bits} bits{order})"),
+    };
+    format!("{name} ({bits} bits{order})")
 }
 
 fn bytes<const N: usize>(file: &File, at: u64) -> io::Result<[u8; N]> {
@@ -70,7 +112,9 @@ mod tests {
 
     #[test]
     fn this_test_is_loaded_by_glibc() {
-        assert_eq!(Loader::of(&std::env::current_exe().unwrap()), Loader::Glibc);
+        let Loader::Glibc(linker) = Loader::of(&std::env::current_exe().unwrap()) else { panic!("not by glibc") };
+        assert!(linker.is_file(), "{linker:?}");
+        assert_eq!(Loader::of(&linker), Loader::Unknown, "who loads what the linker is told to load is not known");
     }
 
     #[test]
@@ -81,8 +125,30 @@ mod tests {
     }
 
     #[test]
-    fn a_script_says_nothing_and_neither_does_what_is_not_there() {
+    fn a_text_says_nothing_and_neither_does_what_is_not_there() {
         assert_eq!(Loader::of(Path::new(env!("CARGO_MANIFEST_PATH"))), Loader::Unknown);
         assert_eq!(Loader::of(Path::new("/nowhere/at/all")), Loader::Unknown);
+    }
+
+    #[test]
+    fn a_program_for_another_machine_is_told_by_its_header() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("program");
+        let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        // Class, byte order and machine, as i386, s390x and aarch64 (or, there, x86-64) have them.
+        let other = if cfg!(target_arch = "aarch64") { (62, "x86 (64 bits)") } else { (183, "ARM (64 bits)") };
+        for (class, order, machine, said) in [
+            (1, 1, [3, 0], "x86 (32 bits)"),
+            (2, 2, [0, 22], "s390 (64 bits, big-endian)"),
+            (2, 1, [other.0, 0], other.1),
+        ] {
+            let mut header = own[..64].to_vec();
+            (header[4], header[5]) = (class, order);
+            header[18..20].copy_from_slice(&machine);
+            std::fs::write(&file, header).unwrap();
+            let Loader::OtherMachine { program, ours } = Loader::of(&file) else { panic!("not {said}") };
+            assert_eq!(program, said);
+            assert_ne!(ours, said);
+        }
     }
 }

@@ -4,10 +4,14 @@
 
 #![forbid(unsafe_code)]
 
+mod executed;
 mod library;
 mod loader;
 mod preload;
+mod reach;
 mod run;
+mod trial;
+mod versions;
 
 use std::ffi::OsString;
 use std::io::Write as _;

@@ -2,15 +2,14 @@
 
 #![forbid(unsafe_code)]
 
-use std::ffi::{OsStr, OsString};
+use std::env;
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
 use std::process::Command;
-use std::{env, fs};
 
-use super::loader::Loader;
+use super::reach::Reach;
 use super::{Failure, library, preload};
 
 /// Replaces this process by the program that `words` name, so that its signals, its status and its process id are its
@@ -27,18 +26,18 @@ pub(super) fn run(words: Vec<OsString>) -> Failure {
     let name = program.to_string_lossy();
     let mut command = Command::new(&program);
     command.args(words);
-    match loader(&program) {
-        Loader::Foreign(loader) => note(&format!(
-            "{name} is run without tracing: its dynamic linker is {loader}, and the library is made for glibc"
-        )),
-        loader => {
-            let preloaded =
-                library::find().and_then(|library| preload::with(env::var_os(preload::variable()), &library));
-            match preloaded {
+    let library = match library::find() {
+        Ok(library) => library,
+        Err(failure) => return failure,
+    };
+    match Reach::of(&program, &library) {
+        Reach::Breaks(why) => note(&format!("{name} is run without tracing: {why}")),
+        reach => {
+            match preload::with(env::var_os(preload::variable()), &library) {
                 Ok(value) => command.env(preload::variable(), value),
                 Err(failure) => return failure,
             };
-            if loader == Loader::Static {
+            if reach == Reach::Nowhere {
                 note(&format!(
                     "{name} is statically linked, and so loads no library by itself: give its clients the property \
                      plugin.library.paths instead"
@@ -52,21 +51,6 @@ pub(super) fn run(words: Vec<OsString>) -> Failure {
     let error = command.exec();
     let status = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
     Failure { status, what: format!("cannot run {name}: {error}") }
-}
-
-/// Who loads the file that `execvp` would take.
-fn loader(program: &OsStr) -> Loader {
-    if program.as_bytes().contains(&b'/') {
-        return Loader::of(program.as_ref());
-    }
-    let path = env::var_os("PATH").unwrap_or_default();
-    let mut files = env::split_paths(&path).map(|folder| folder.join(program));
-    files.find(is_executable).map_or(Loader::Unknown, |file| Loader::of(&file))
-}
-
-fn is_executable(file: &PathBuf) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::metadata(file).is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
 /// Whether anything may say what to trace; what it says is the library's business.
