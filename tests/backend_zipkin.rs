@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracer_plugin_api::{Backend, Batch, CreateArgs, ErrorKind};
 use tracer_plugin_zipkin::Zipkin;
-use words::receivers::{ReceivedLink, ZipkinReceiver};
+use words::receivers::{HttpServer, ReceivedLink, Reply, ZipkinReceiver};
 use words::sample_spans::{self, START};
 
 const LONG: Duration = Duration::from_secs(10);
@@ -114,6 +114,25 @@ fn a_span_without_ids_does_not_keep_the_others_back() {
 }
 
 #[test]
+fn a_batch_that_is_too_large_for_the_server_goes_in_parts() {
+    let zipkin = HttpServer::start(|request| Reply::status(if request.body.len() > 16_384 { 413 } else { 202 }));
+    let zipkin = zipkin.unwrap();
+    let backend = backend(&serde_json::json!({"endpoint": format!("http://{}", zipkin.address())}));
+    for round in 1..=2 {
+        export(&backend, &sample_spans::bytes(&sample_spans::many("orders", 300)), 300).unwrap();
+        assert_eq!((backend.stats().spans_sent, backend.stats().spans_rejected), (300 * round, 0));
+    }
+    let requests = zipkin.requests();
+    let taken = requests.iter().filter(|request| request.body.len() <= 16_384);
+    let spans = taken.flat_map(|request| serde_json::from_slice::<Vec<serde_json::Value>>(&request.body).unwrap());
+    let mut ids: Vec<_> = spans.map(|span| span["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(ids.len(), 600);
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 300, "each span is there, twice");
+}
+
+#[test]
 fn the_schema_and_the_plugin_think_alike() {
     let configs = [
         serde_json::json!({}),
@@ -131,7 +150,6 @@ fn the_schema_and_the_plugin_think_alike() {
         serde_json::json!({"headers": "a=b"}),
         serde_json::json!({"proxy": 3128}),
         serde_json::json!({"unknown": 1}),
-        serde_json::json!({"endpoint": "zipkin:9411"}),
         serde_json::json!({"resource_tags": false}),
         serde_json::json!({"resource_tags": "no"}),
     ];

@@ -1,7 +1,7 @@
 //! Backend plugin `zipkin`: JSON v2 to a Zipkin server, or to whatever speaks its API.
 //!
 //! ```text
-//!   OTLP bytes ──▶ decode ──▶ span: one Zipkin span per OTLP span ──▶ JSON array ──▶ POST /api/v2/spans
+//!   OTLP bytes ──▶ decode ──▶ span: one Zipkin span per OTLP span ──▶ JSON array ──▶ POST /api/v2/spans, or several
 //!                             remote: who is at the other end
 //! ```
 
@@ -18,7 +18,7 @@ use std::time::Duration;
 use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, Stats, export_plugin};
 use tracer_plugin_http::HttpClient;
 use tracer_plugin_kit::spans::otlp::ExportTraceServiceRequest;
-use tracer_plugin_kit::{Counters, spans};
+use tracer_plugin_kit::{Counters, Refused, spans};
 
 use crate::settings::{SCHEMA, Settings};
 use crate::span::ZipkinSpan;
@@ -50,10 +50,12 @@ impl Backend for Zipkin {
     fn export(&self, batch: &Batch<'_>, timeout: Duration) -> Result<(), BackendError> {
         self.counters.export(batch, || {
             let sendable = spans::sendable(batch.body)?;
-            if !sendable.request.resource_spans.is_empty() {
-                self.client.post("application/json", &self.body(&sendable.request)?, timeout)?;
+            let mut refused = Refused::default();
+            let zipkin_spans = self.spans(&sendable.request);
+            if !zipkin_spans.is_empty() {
+                self.client.post_in_parts("application/json", &zipkin_spans, timeout, body, &mut refused)?;
             }
-            sendable.taken()
+            refused.into_result(sendable.span_count(), sendable.without_ids)
         })
     }
 
@@ -63,7 +65,7 @@ impl Backend for Zipkin {
 }
 
 impl Zipkin {
-    fn body(&self, request: &ExportTraceServiceRequest) -> Result<Vec<u8>, BackendError> {
+    fn spans<'a>(&self, request: &'a ExportTraceServiceRequest) -> Vec<ZipkinSpan<'a>> {
         let mut zipkin_spans = Vec::new();
         for resource_spans in &request.resource_spans {
             let resource = resource_spans.resource.as_ref();
@@ -78,8 +80,12 @@ impl Zipkin {
                 );
             }
         }
-        serde_json::to_vec(&zipkin_spans).map_err(|error| BackendError::internal(format!("JSON: {error}")))
+        zipkin_spans
     }
+}
+
+fn body(spans: &[ZipkinSpan<'_>]) -> Result<Vec<u8>, BackendError> {
+    serde_json::to_vec(spans).map_err(|error| BackendError::internal(format!("JSON: {error}")))
 }
 
 const USER_AGENT: &str = concat!("tracer-resolver-zipkin/", env!("CARGO_PKG_VERSION"));
