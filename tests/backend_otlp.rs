@@ -479,6 +479,7 @@ fn the_schema_and_the_plugin_think_alike() {
         serde_json::json!({"proxy": 3128}),
         serde_json::json!({"endpoint": "http://[::1]:4318"}),
         serde_json::json!({"unknown": 1}),
+        serde_json::json!({"endpoint": "collector:4318"}),
         serde_json::json!({"traces_endpoint": "http://h/in"}),
         serde_json::json!({"endpoint": "http://h", "traces_endpoint": "http://h/in"}),
     ];

@@ -118,6 +118,15 @@ impl HttpClient {
         self.most_bytes.load(Ordering::Relaxed)
     }
 
+    /// A batch that has to go in parts has not gone wholly in its time.
+    pub(crate) fn out_of_time(&self, limit: Duration, sent: usize, left: usize) -> BackendError {
+        let endpoint = &self.settings.endpoint;
+        BackendError::timeout(format!(
+            "{endpoint}: of a batch in parts {sent} were taken within {limit:?}, and {left} are left (a smaller \
+             `batch.max_bytes` helps)"
+        ))
+    }
+
     /// The server would not read a body of so many bytes.
     pub(crate) fn too_large(&self, bytes: usize) {
         self.most_bytes.fetch_min(bytes / 2, Ordering::Relaxed);

@@ -75,14 +75,17 @@ impl TryFrom<String> for Endpoint {
     }
 }
 
-/// The sentence, with the address as it should be where that can be told from what is there.
+/// The sentence, with the form of an address, or the address itself, where that is what is missing.
 fn unusable(what: &NoAddress, text: &str) -> String {
     let text = text.trim();
-    let example = match what {
-        NoAddress::NoScheme if HostPort::parse(text).is_ok() => format!("\"http://{text}\""),
-        _ => "\"https://collector.example:4318\"".to_owned(),
+    let way_out = match what {
+        NoAddress::NoScheme if HostPort::parse(text).is_ok() => format!("; write \"http://{text}\""),
+        NoAddress::Empty | NoAddress::NoScheme | NoAddress::NoSlashes | NoAddress::OtherScheme => {
+            "; an address is \"http://host:port\", with a path if need be".to_owned()
+        }
+        _ => String::new(),
     };
-    format!("the address cannot be used: {what}; write, for example, {example}")
+    format!("the address cannot be used: {what}{way_out}")
 }
 
 impl fmt::Display for Endpoint {
@@ -170,8 +173,9 @@ mod tests {
     #[test]
     fn an_address_without_its_scheme_is_shown_with_it() {
         let message = |text: &str| Endpoint::try_from(text.to_owned()).unwrap_err();
-        assert!(message("localhost:4318").ends_with("write, for example, \"http://localhost:4318\""));
-        assert!(message("c:4318/s3cret").ends_with("write, for example, \"https://collector.example:4318\""));
+        assert!(message("localhost:4318").ends_with("; write \"http://localhost:4318\""));
+        assert!(message("c:4318/s3cret").ends_with("; an address is \"http://host:port\", with a path if need be"));
+        assert!(message("http://c:4318x").ends_with("its port is no number from 1 to 65535"));
         assert!(message("grpc://c:4317").contains("gRPC") && message("grpc://c:4317").contains("port 4318"));
     }
 }

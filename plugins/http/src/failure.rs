@@ -179,10 +179,14 @@ pub(crate) fn refused(settings: &HttpSettings, head: &Parts, body: &[u8]) -> Fai
     })
 }
 
-/// The status for it, or what a server in Go, such as the OpenTelemetry Collector, says under 400.
+/// The status for it; or that the answer says so under another one: a Collector and other servers in Go under 400, Zipkin
+/// under 500.
 fn is_too_large(status: StatusCode, said: &str) -> bool {
+    const WORDS: [&str; 4] =
+        ["request body too large", "request entity too large", "payload too large", "content too large"];
+    let said = said.to_ascii_lowercase();
     status == StatusCode::PAYLOAD_TOO_LARGE
-        || status == StatusCode::BAD_REQUEST && said.contains("request body too large")
+        || matches!(status.as_u16(), 400 | 500) && WORDS.iter().any(|words| said.contains(words))
 }
 
 /// The way out, where the answer alone tells it.

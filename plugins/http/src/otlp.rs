@@ -50,7 +50,7 @@ impl OtlpSender {
             return self.client.post(CONTENT_TYPE, batch.body, limit.saturating_sub(started.elapsed())).map(drop);
         };
         let limit = limit.min(self.client.timeout()).saturating_sub(started.elapsed());
-        let body_of = |part: &[_]| Ok(frames.put_together(part));
+        let body_of = |part: &[_]| frames.put_together(part);
         let answers = self.client.post_in_parts(CONTENT_TYPE, &spans, limit, body_of, &mut refused)?;
         answers.iter().for_each(|answer| self.read(answer, &mut refused));
         refused.into_result(batch.span_count, 0)

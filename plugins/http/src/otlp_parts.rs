@@ -8,6 +8,12 @@ pub(crate) struct PlacedSpan<'a> {
     span: &'a [u8],
 }
 
+impl AsRef<[u8]> for PlacedSpan<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self.span
+    }
+}
+
 /// The requests around the spans: what is said of their resources and scopes.
 #[derive(Default)]
 pub(crate) struct Frames {

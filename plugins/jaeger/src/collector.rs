@@ -35,7 +35,7 @@ impl Collector {
             let body_of = |part: &[Vec<u8>]| {
                 let mut writer = Binary::default();
                 write_batch(&mut writer, &process, part);
-                Ok(writer.into_bytes())
+                writer.into_bytes()
             };
             let left = limit.saturating_sub(started.elapsed());
             self.client.post_in_parts(CONTENT_TYPE, &encoded(resource_spans), left, body_of, &mut refused)?;

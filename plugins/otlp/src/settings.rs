@@ -67,11 +67,13 @@ pub(crate) const SCHEMA: &str = concat!(
     "endpoint": {
       "description": "Base address of the collector; /v1/traces is added unless the path ends in it.",
       "type": "string",
+      "pattern": "^https?://",
       "default": "http://localhost:4318"
     },
     "traces_endpoint": {
       "description": "The whole address, used as it is. In place of endpoint.",
-      "type": "string"
+      "type": "string",
+      "pattern": "^https?://"
     },"#,
     http_schema_properties!(),
     r#"

@@ -51,7 +51,7 @@ impl Backend for Zipkin {
         self.counters.export(batch, || {
             let sendable = spans::sendable(batch.body)?;
             let mut refused = Refused::default();
-            let zipkin_spans = self.spans(&sendable.request);
+            let zipkin_spans = self.spans(&sendable.request)?;
             if !zipkin_spans.is_empty() {
                 self.client.post_in_parts("application/json", &zipkin_spans, timeout, body, &mut refused)?;
             }
@@ -65,27 +65,34 @@ impl Backend for Zipkin {
 }
 
 impl Zipkin {
-    fn spans<'a>(&self, request: &'a ExportTraceServiceRequest) -> Vec<ZipkinSpan<'a>> {
+    /// Each span as JSON.
+    fn spans(&self, request: &ExportTraceServiceRequest) -> Result<Vec<Vec<u8>>, BackendError> {
         let mut zipkin_spans = Vec::new();
         for resource_spans in &request.resource_spans {
             let resource = resource_spans.resource.as_ref();
             for scope_spans in &resource_spans.scope_spans {
                 let scope = scope_spans.scope.as_ref();
                 let tagged = resource.filter(|_| self.resource_tags);
-                zipkin_spans.extend(
-                    scope_spans
-                        .spans
-                        .iter()
-                        .map(|span| ZipkinSpan::new(spans::service_name(resource), tagged, scope, span)),
-                );
+                for span in &scope_spans.spans {
+                    let span = ZipkinSpan::new(spans::service_name(resource), tagged, scope, span);
+                    let span = serde_json::to_vec(&span);
+                    zipkin_spans.push(span.map_err(|error| BackendError::internal(format!("JSON: {error}")))?);
+                }
             }
         }
-        zipkin_spans
+        Ok(zipkin_spans)
     }
 }
 
-fn body(spans: &[ZipkinSpan<'_>]) -> Result<Vec<u8>, BackendError> {
-    serde_json::to_vec(spans).map_err(|error| BackendError::internal(format!("JSON: {error}")))
+/// The array of some spans.
+fn body(spans: &[Vec<u8>]) -> Vec<u8> {
+    let mut body = Vec::with_capacity(spans.iter().map(|span| span.len() + 1).sum::<usize>() + 1);
+    for (i, span) in spans.iter().enumerate() {
+        body.push(if i == 0 { b'[' } else { b',' });
+        body.extend_from_slice(span);
+    }
+    body.push(b']');
+    body
 }
 
 const USER_AGENT: &str = concat!("tracer-resolver-zipkin/", env!("CARGO_PKG_VERSION"));

@@ -80,6 +80,7 @@ pub(crate) const SCHEMA: &str = concat!(
     "endpoint": {
       "description": "Where to POST. An address without a path gets /api/v2/spans.",
       "type": "string",
+      "pattern": "^https?://",
       "default": "http://localhost:9411/api/v2/spans"
     },
     "resource_tags": {
