@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
 use std::net::UdpSocket;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, ErrorKind};
@@ -68,6 +68,8 @@ fn by_thrift_to_a_collector_spans_arrive_with_all_they_say() {
     let requests = jaeger.server().requests();
     assert_eq!(requests.len(), 2);
     assert!(requests.iter().all(|request| request.header("content-type") == Some("application/x-thrift")));
+    // The collectors of 2017 and 2018 refuse what is not said to be Thrift in this way.
+    assert!(requests.iter().all(|request| request.path == "/api/traces?format=jaeger.thrift"), "{requests:?}");
 }
 
 #[test]
@@ -167,6 +169,46 @@ fn a_collector_that_refuses_one_service_has_taken_the_others() {
     collector.fail_with(Some(Reply::status(503).header("retry-after", "3")));
     let error = export(&backend, &sample_spans::bytes(&sample_spans::order_and_payment()), 2).unwrap_err();
     assert_eq!((error.kind(), error.retry_after()), (ErrorKind::Retryable, Some(Duration::from_secs(3))));
+}
+
+#[test]
+fn a_batch_that_is_too_large_for_the_collector_goes_in_parts() {
+    let collector = HttpServer::start(|request| Reply::status(if request.body.len() > 16_384 { 413 } else { 202 }));
+    let collector = collector.unwrap();
+    let endpoint = format!("http://{}/api/traces", collector.address());
+    let backend = backend(&serde_json::json!({"transport": "thrift_http", "endpoint": endpoint}));
+    export(&backend, &sample_spans::bytes(&sample_spans::many("orders", 300)), 300).unwrap();
+    assert_eq!((backend.stats().spans_sent, backend.stats().spans_rejected), (300, 0));
+    assert!(collector.requests().iter().filter(|request| request.body.len() <= 16_384).count() >= 2);
+}
+
+#[test]
+fn packets_to_an_agent_do_not_leave_all_at_once() {
+    let jaeger = JaegerReceiver::start().unwrap();
+    let backend = udp(&jaeger, 65_000);
+    let started = Instant::now();
+    export(&backend, &sample_spans::bytes(&sample_spans::many("orders", 6_000)), 6_000).unwrap();
+    // At the slowest pace, since nothing came before; a busy machine only makes it longer.
+    let bytes = backend.stats().bytes_sent;
+    assert!((600_000..1_000_000).contains(&bytes), "{bytes}");
+    let least = Duration::from_millis((bytes - 65_000) * 1_000 / (2 << 20));
+    assert!(started.elapsed() >= least, "{bytes} bytes in {:?}", started.elapsed());
+}
+
+#[test]
+fn a_span_that_takes_no_time_takes_a_microsecond() {
+    let jaeger = JaegerReceiver::start().unwrap();
+    let collector = backend(&serde_json::json!({"transport": "thrift_http", "endpoint": jaeger.collector_endpoint()}));
+    let mut batch = sample_spans::many("orders", 3);
+    for (span, nanos) in batch.resource_spans[0].scope_spans[0].spans.iter_mut().zip([0, 999, 2_999]) {
+        span.end_time_unix_nano = span.start_time_unix_nano + nanos;
+    }
+    for backend in [&collector, &udp(&jaeger, 65_000)] {
+        export(backend, &sample_spans::bytes(&batch), 3).unwrap();
+    }
+    let lengths: Vec<_> =
+        jaeger.wait_for(6, LONG).iter().map(|span| span.end_unix_nano - span.start_unix_nano).collect();
+    assert_eq!(lengths, [1_000, 1_000, 2_000, 1_000, 1_000, 2_000]);
 }
 
 #[test]

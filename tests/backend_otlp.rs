@@ -7,11 +7,13 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use prost::Message;
 use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, ErrorKind};
 use tracer_plugin_otlp::Otlp;
-use words::receivers::{HttpServer, OtlpReceiver, Reply};
+use words::receivers::{HttpServer, OtlpReceiver, Reply, Request};
 use words::sample_spans;
 
 const LONG: Duration = Duration::from_secs(10);
@@ -294,6 +296,140 @@ fn a_proxy_of_the_configuration_is_used() {
 }
 
 #[test]
+fn a_proxy_that_is_not_there_is_named_and_not_the_collector_alone() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let through = |proxy: &str| {
+        let config = serde_json::json!({"endpoint": "http://collector.invalid:4318", "proxy": proxy});
+        export(&backend(&config), LONG).unwrap_err()
+    };
+    let error = through(&format!("http://{nobody}"));
+    assert_eq!(error.kind(), ErrorKind::Retryable, "{error}");
+    let named = format!("the proxy {nobody} (`proxy`), on the way to http://collector.invalid:4318/v1/traces: ");
+    assert!(error.message().starts_with(&named), "{error}");
+    let error = through("http://user:s3cret@proxy.invalid:3128");
+    assert!(error.message().starts_with("the proxy proxy.invalid:3128 (`proxy`)"), "{error}");
+    let refusing = collector_that_answers(Reply::status(407));
+    let error = through(&format!("http://{}", refusing.address()));
+    assert!(error.message().contains("407") && error.message().contains("belong into `proxy`"), "{error}");
+    // It lets us through, but nobody is at the other end: that is not the proxy's fault.
+    let open = collector_that_answers(Reply::status(200));
+    let config =
+        serde_json::json!({"endpoint": "https://collector.invalid", "proxy": format!("http://{}", open.address())});
+    let error = export(&backend(&config), LONG).unwrap_err();
+    assert!(error.message().starts_with("https://collector.invalid/v1/traces: "), "{error}");
+}
+
+#[test]
+fn a_connection_through_a_proxy_counts_once() {
+    let proxy = collector_that_answers(Reply::status(200));
+    let config = serde_json::json!({"endpoint": "http://c.invalid", "proxy": format!("http://{}", proxy.address())});
+    let backend = backend(&config);
+    export(&backend, LONG).unwrap();
+    assert_eq!(backend.stats().reconnects, 0);
+}
+
+/// What a backend says of a server that greets every connection with `greeting` and closes it.
+fn met_with(greeting: &'static [u8]) -> BackendError {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let backend = backend_at(&format!("http://{}", listener.local_addr().unwrap()));
+    let server = std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        connection.write_all(greeting).unwrap();
+        // As gRPC servers do: not all of the request is read when it is closed.
+        connection.read_exact(&mut [0; 24]).unwrap();
+    });
+    let error = export(&backend, LONG).unwrap_err();
+    server.join().unwrap();
+    error
+}
+
+#[test]
+fn a_port_that_speaks_something_else_is_told_by_what_it_says() {
+    // The settings of a server for gRPC, an alert of TLS, and a stranger.
+    for (greeting, word) in [
+        (&b"\0\0\x06\x04\0\0\0\0\0\0\x05\0\0\x40\0"[..], "4318"),
+        (b"\x15\x03\x01\0\x02\x02\x46", "https://"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "SSH-2.0-OpenSSH_9.6"),
+    ] {
+        let error = met_with(greeting);
+        assert_eq!(error.kind(), ErrorKind::Retryable, "{error}");
+        assert!(error.message().contains(word), "{error}");
+    }
+}
+
+#[test]
+fn a_server_in_go_that_wants_tls_says_so() {
+    let error = answer(Reply::status(400).body("Client sent an HTTP request to an HTTPS server.\n"));
+    assert!(error.message().ends_with("(https:// in place of http://)"), "{error}");
+}
+
+#[test]
+fn an_answer_in_the_middle_of_the_request_is_heard() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let backend = backend_at(&format!("http://{}", listener.local_addr().unwrap()));
+    // It reads the head and no byte more, whatever is still to come: more than all buffers on the way hold.
+    let server = std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            connection.read_exact(&mut byte).unwrap();
+            head.extend(byte);
+        }
+        connection.write_all(b"HTTP/1.1 401 Unauthorized\r\nconnection: close\r\n\r\nwho are you").unwrap();
+    });
+    let body = vec![0; 32 << 20];
+    let error = backend.export(&Batch { body: &body, span_count: 1, attempt: 1, batch_id: 1 }, LONG).unwrap_err();
+    server.join().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Permanent, "{error}");
+    assert!(error.message().contains("answered 401") && error.message().contains("who are you"), "{error}");
+}
+
+#[test]
+fn a_batch_that_is_too_large_for_the_collector_goes_in_parts() {
+    for (status, word) in [(413, "at most 16 KiB"), (400, "http: request body too large")] {
+        let collector = HttpServer::start(move |request| match request.body.len() {
+            0..=16_384 => Reply::status(200),
+            _ => Reply::status(status).body(word),
+        });
+        let collector = collector.unwrap();
+        let backend = backend_at(&format!("http://{}", collector.address()));
+        let batch = sample_spans::many("orders", 500);
+        let body = sample_spans::bytes(&batch);
+        let send = || backend.export(&Batch { body: &body, span_count: 500, attempt: 1, batch_id: 1 }, LONG);
+        send().unwrap();
+        let requests = collector.requests();
+        let parts = requests.iter().filter(|request| request.body.len() <= 16_384);
+        let parts: Vec<_> =
+            parts.map(|part| ExportTraceServiceRequest::decode(part.body.as_slice()).unwrap()).collect();
+        assert!(parts.iter().all(|part| part.resource_spans[0].resource == batch.resource_spans[0].resource));
+        let spans = |request: &ExportTraceServiceRequest| request.resource_spans[0].scope_spans[0].spans.clone();
+        assert_eq!(parts.iter().flat_map(spans).collect::<Vec<_>>(), spans(&batch), "{status}");
+        // It has learnt: nothing is refused any more.
+        send().unwrap();
+        let refused = |requests: &[Request]| requests.iter().filter(|request| request.body.len() > 16_384).count();
+        assert_eq!(refused(&collector.requests()), refused(&requests), "{status}");
+        assert_eq!((backend.stats().spans_sent, backend.stats().spans_rejected), (1_000, 0));
+    }
+}
+
+#[test]
+fn a_span_that_is_too_large_by_itself_is_lost_and_the_others_are_not() {
+    let collector = HttpServer::start(|request| Reply::status(if request.body.len() > 16_384 { 413 } else { 200 }));
+    let collector = collector.unwrap();
+    let backend = backend_at(&format!("http://{}", collector.address()));
+    let mut batch = sample_spans::many("orders", 9);
+    batch.resource_spans[0].scope_spans[0].spans[4].name = "x".repeat(20_000);
+    let body = sample_spans::bytes(&batch);
+    let error = backend.export(&Batch { body: &body, span_count: 9, attempt: 1, batch_id: 1 }, LONG).unwrap_err();
+    assert_eq!((error.kind(), error.rejected_spans()), (ErrorKind::Partial, 1), "{error}");
+    assert!(error.message().contains("answered 413"), "{error}");
+    let alone = sample_spans::bytes(&batch);
+    let error = backend.export(&Batch { body: &alone, span_count: 1, attempt: 1, batch_id: 2 }, LONG).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Permanent, "what does not hold what it should is not taken apart");
+}
+
+#[test]
 fn the_password_of_a_proxy_that_fails_is_not_in_the_message() {
     let refusing = collector_that_answers(Reply::status(407));
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -314,6 +450,17 @@ fn a_configuration_that_cannot_work_is_refused_before_anything_is_created() {
 }
 
 #[test]
+fn a_port_that_is_none_is_pointed_at_before_anything_is_sent() {
+    for key in ["endpoint", "traces_endpoint", "proxy"] {
+        for port in ["99999", "4318x", "", "-1", "0"] {
+            let error = Otlp::validate(&format!(r#"{{"{key}": "http://127.0.0.1:{port}"}}"#)).unwrap_err();
+            assert_eq!((error.kind(), error.pointer()), (ErrorKind::Config, format!("/{key}").as_str()));
+            assert!(error.message().contains("port"), "{error}");
+        }
+    }
+}
+
+#[test]
 fn the_schema_and_the_plugin_think_alike() {
     let configs = [
         serde_json::json!({}),
@@ -330,6 +477,7 @@ fn the_schema_and_the_plugin_think_alike() {
         serde_json::json!({"headers": {"a": 1}}),
         serde_json::json!({"headers": "a=b"}),
         serde_json::json!({"proxy": 3128}),
+        serde_json::json!({"endpoint": "http://[::1]:4318"}),
         serde_json::json!({"unknown": 1}),
         serde_json::json!({"endpoint": "collector:4318"}),
         serde_json::json!({"traces_endpoint": "http://h/in"}),

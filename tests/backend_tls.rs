@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -128,12 +129,53 @@ fn our_own_certificate_is_shown_to_a_collector_that_asks() {
     let nobody = serde_json::json!({"ca_file": authority.file("ca.pem")});
     let error = export(&config(&collector, "localhost", &nobody)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Retryable, "{error}");
+    assert!(error.message().contains("wants a certificate of ours: see `tls.cert_file`"), "{error}");
+    assert!(!error.message().contains("ca_file"), "{error}");
     assert!(collector.requests().is_empty());
     let us = serde_json::json!({
         "ca_file": authority.file("ca.pem"), "cert_file": authority.file("client.pem"), "key_file": authority.file("client.key"),
     });
     export(&config(&collector, "localhost", &us)).unwrap();
     assert_eq!(collector.requests().len(), 1);
+}
+
+#[test]
+fn a_certificate_of_ours_that_the_collector_does_not_take_is_what_the_message_names() {
+    let authority = Authority::new();
+    let collector = authority.collector(true);
+    let other = Authority::new();
+    let tls = serde_json::json!({
+        "ca_file": authority.file("ca.pem"), "cert_file": other.file("client.pem"), "key_file": other.file("client.key"),
+    });
+    let error = export(&config(&collector, "localhost", &tls)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Retryable, "{error}");
+    assert!(error.message().contains("does not take our certificate: see `tls.cert_file`"), "{error}");
+}
+
+#[test]
+fn http_where_tls_is_spoken_and_tls_where_http_is_are_told_apart() {
+    let authority = Authority::new();
+    let collector = authority.collector(false);
+    let plain = format!(r#"{{"endpoint": "http://localhost:{}"}}"#, collector.address().port());
+    let error = export(&plain).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Retryable, "{error}");
+    assert!(error.message().contains("speaks TLS: https:// in place of http://"), "{error}");
+    // One that says in HTTP that it understands nothing, and one that just closes.
+    for (said, word) in
+        [("HTTP/1.0 400 Bad Request\r\n\r\n", "does not speak TLS: http:// in place of"), ("", "does it speak TLS?")]
+    {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let tls = format!(r#"{{"endpoint": "https://localhost:{}"}}"#, listener.local_addr().unwrap().port());
+        let server = std::thread::spawn(move || {
+            let (mut connection, _) = listener.accept().unwrap();
+            let _hello = connection.read(&mut [0; 4096]).unwrap();
+            connection.write_all(said.as_bytes()).unwrap();
+        });
+        let error = export(&tls).unwrap_err();
+        server.join().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Retryable, "{error}");
+        assert!(error.message().contains(word), "{error}");
+    }
 }
 
 fn complaint(tls: &serde_json::Value) -> (String, String) {

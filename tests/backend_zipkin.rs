@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracer_plugin_api::{Backend, Batch, CreateArgs, ErrorKind};
 use tracer_plugin_zipkin::Zipkin;
-use words::receivers::{ReceivedLink, ZipkinReceiver};
+use words::receivers::{HttpServer, ReceivedLink, Reply, ZipkinReceiver};
 use words::sample_spans::{self, START};
 
 const LONG: Duration = Duration::from_secs(10);
@@ -111,6 +111,29 @@ fn a_span_without_ids_does_not_keep_the_others_back() {
     batch.resource_spans[0].scope_spans[0].spans.retain(|span| span.trace_id == [0; 16]);
     let error = export(&backend, &sample_spans::bytes(&batch), 1).unwrap_err();
     assert_eq!((error.rejected_spans(), zipkin.server().requests().len()), (1, 1), "an empty request was sent");
+}
+
+#[test]
+fn a_batch_that_is_too_large_for_the_server_goes_in_parts() {
+    // As Zipkin 3 says it.
+    let zipkin = HttpServer::start(|request| match request.body.len() {
+        0..=16_384 => Reply::status(202),
+        _ => Reply::status(500).body("413 Request Entity Too Large\n"),
+    });
+    let zipkin = zipkin.unwrap();
+    let backend = backend(&serde_json::json!({"endpoint": format!("http://{}", zipkin.address())}));
+    for round in 1..=2 {
+        export(&backend, &sample_spans::bytes(&sample_spans::many("orders", 300)), 300).unwrap();
+        assert_eq!((backend.stats().spans_sent, backend.stats().spans_rejected), (300 * round, 0));
+    }
+    let requests = zipkin.requests();
+    let taken = requests.iter().filter(|request| request.body.len() <= 16_384);
+    let spans = taken.flat_map(|request| serde_json::from_slice::<Vec<serde_json::Value>>(&request.body).unwrap());
+    let mut ids: Vec<_> = spans.map(|span| span["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(ids.len(), 600);
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 300, "each span is there, twice");
 }
 
 #[test]

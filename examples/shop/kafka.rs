@@ -2,13 +2,12 @@
 
 mod feed;
 mod producer;
+mod topics;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
@@ -21,24 +20,21 @@ use crate::order::Failure;
 pub(crate) struct Kafka {
     bootstrap: String,
     mock: Option<MockCluster<'static, DefaultProducerContext>>,
-    /// Begins every key, so that messages of earlier runs on a real cluster are told apart.
+    /// Begins every key and ends the name of every group, so that runs on a real cluster are told apart.
     run: String,
 }
 
 impl Kafka {
-    /// The cluster at `bootstrap`, or without one librdkafka's mock cluster, in this process and on loopback.
+    /// The cluster at `bootstrap`, with the topics it lacks made there, or without one librdkafka's mock cluster, in this process and on loopback.
     pub(crate) fn start(bootstrap: Option<&str>) -> Result<Self, Failure> {
         let run = format!("{:x}-{:x}", std::process::id(), started_nanos());
         if let Some(bootstrap) = bootstrap {
             let kafka = Kafka { bootstrap: bootstrap.to_owned(), mock: None, run };
-            let probe: BaseConsumer = kafka.config("probe").create()?;
-            let answered = probe.fetch_metadata(None, Duration::from_secs(10));
-            answered
-                .map_err(|error| Failure::new(format!("--bootstrap {bootstrap}: no Kafka answers there: {error}")))?;
+            topics::make(&kafka.config("probe"), bootstrap)?;
             return Ok(kafka);
         }
         let mock = MockCluster::new(1)?;
-        for topic in ["orders", "payments.accepted", "payments.declined", "shipments"] {
+        for topic in topics::TOPICS {
             mock.create_topic(topic, 2, 1)?;
         }
         Ok(Kafka { bootstrap: mock.bootstrap_servers(), mock: Some(mock), run })
@@ -52,10 +48,13 @@ impl Kafka {
         Producer::new(&config, &self.run, board)
     }
 
-    /// A service's consumer, the one member of its group.
+    /// A service's consumer, the one member of its group. The group is this run's own: in another one, a run that was
+    /// killed is a member until Kafka has missed it for 45 seconds.
     pub(crate) fn feed(&self, group: &str, topics: &[&str], board: &Arc<Board>) -> Result<Feed, Failure> {
         let mut config = self.config(group);
-        config.set("group.id", group).set("auto.offset.reset", "earliest").set("fetch.wait.max.ms", "5");
+        config.set("group.id", format!("{group}-{}", self.run)).set("fetch.wait.max.ms", "5");
+        // Nobody goes on where this run ends; and a group without offsets leaves nothing behind.
+        config.set("enable.auto.commit", "false").set("auto.offset.reset", "latest");
         tracer_resolver_rdkafka::instrument(&mut config)?; // And this one.
         Feed::new(&config, topics, &self.run, board)
     }

@@ -119,8 +119,8 @@ and backends of its own, as the file says that INTERCEPTORS_CONFIG_FILE names (u
     --orders FILE         one JSON object a line; - is stdin. Without it: examples/shop/orders.ndjson
     --limit N             no more than N orders
     --rate N              orders per second, 1000 unless said; 0 is as fast as they come
-    --bootstrap HOST:PORT a real Kafka cluster, that creates topics or has them: orders, payments.accepted,
-                          payments.declined, shipments. Without it: librdkafka's embedded mock cluster
+    --bootstrap HOST:PORT a real Kafka cluster; the topics orders, payments.accepted, payments.declined and
+                          shipments are made there. Without it: librdkafka's embedded mock cluster
     --kill BACKEND        stop the built-in jaeger, zipkin or otlp receiver in the middle
     --generate N          print N made-up orders and end; such is examples/shop/orders.ndjson
     --help                this

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance};
 use rdkafka::message::BorrowedMessage;
-use rdkafka::{ClientConfig, ClientContext, Message as _};
+use rdkafka::{ClientConfig, ClientContext, Message as _, Offset, TopicPartitionList};
 
 use crate::board::Board;
 use crate::order::Failure;
@@ -43,13 +43,25 @@ impl Feed {
         None
     }
 
-    /// Waits until the group has taken this member in.
-    pub(crate) fn join(&self) {
-        while !self.board.is_done() && !self.consumer.context().joined.load(Ordering::Relaxed) {
+    /// Waits until the group has taken this member in, and begins where the topics end now: the orders of this run come
+    /// when every consumer has done so.
+    pub(crate) fn join(&self) -> Result<(), Failure> {
+        while !self.consumer.context().joined.load(Ordering::Relaxed) {
+            if self.board.is_done() {
+                return Ok(());
+            }
             // The topics hold nothing of this run yet.
             drop(self.poll());
         }
+        let mut ends = TopicPartitionList::new();
+        for partition in self.consumer.assignment()?.elements() {
+            let (topic, number) = (partition.topic(), partition.partition());
+            let (_, end) = self.consumer.fetch_watermarks(topic, number, Duration::from_secs(10))?;
+            ends.add_partition_offset(topic, number, Offset::Offset(end))?;
+        }
+        self.consumer.assign(&ends)?;
         self.board.ready.add_one();
+        Ok(())
     }
 
     fn poll(&self) -> Option<BorrowedMessage<'_>> {

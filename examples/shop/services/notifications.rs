@@ -21,7 +21,7 @@ impl Notifications {
     }
 
     pub(crate) fn run(self) -> Result<(), Failure> {
-        self.news.join();
+        self.news.join()?;
         while let Some(message) = self.news.next() {
             let _processing = Processing::start(&message);
             let letter = match message.topic() {

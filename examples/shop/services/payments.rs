@@ -40,7 +40,7 @@ impl Payments {
     }
 
     pub(crate) fn run(self) -> Result<(), Failure> {
-        self.orders.join();
+        self.orders.join()?;
         while let Some(message) = self.orders.next() {
             // From here to the end of the block is the message's span, and the parent of all that is sent.
             let mut processing = Processing::start(&message);

@@ -24,7 +24,7 @@ impl Shipping {
     }
 
     pub(crate) fn run(self) -> Result<(), Failure> {
-        self.payments.join();
+        self.payments.join()?;
         while let Some(message) = self.payments.next() {
             let payment: Payment = super::read(&message)?;
             // The message's span lasts as long as the future, and what the future sends continues the trace, on

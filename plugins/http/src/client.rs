@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use flate2::Compression as Level;
@@ -11,9 +12,9 @@ use tracer_plugin_kit::Counters;
 use ureq::Agent;
 use ureq::http::Response;
 use ureq::unversioned::resolver::DefaultResolver;
-use ureq::unversioned::transport::{ConnectionDetails, Connector, DefaultConnector, Transport};
 
-use crate::failure::{refused, unreachable};
+use crate::connection::connector;
+use crate::failure::{Failure, refused, unreachable};
 use crate::tls::tls_config;
 use crate::{Compression, HttpSettings};
 
@@ -24,6 +25,8 @@ pub struct HttpClient {
     agent: Agent,
     settings: HttpSettings,
     counters: Arc<Counters>,
+    /// Before compression; less than the server once found too large. Only ever shrinks.
+    most_bytes: AtomicUsize,
 }
 
 /// What a server answered with a status from 200 to 299.
@@ -60,9 +63,9 @@ impl HttpClient {
             .max_idle_connections_per_host(connections)
             .max_idle_age(LONGEST_IDLE)
             .build();
-        let connector = DefaultConnector::default().chain(ConnectionCount(Arc::clone(&counters)));
+        let connector = connector(settings.proxy.is_some(), Arc::clone(&counters));
         let agent = Agent::with_parts(config, connector, DefaultResolver::default());
-        Ok(HttpClient { agent, settings, counters })
+        Ok(HttpClient { agent, settings, counters, most_bytes: AtomicUsize::new(usize::MAX) })
     }
 
     /// Posts `body`, and waits for the answer no longer than `limit` or the timeout of the settings, whichever is less.
@@ -72,12 +75,17 @@ impl HttpClient {
     /// Retryable, with the server's `Retry-After`: the statuses 429, 502, 503 and 504, and whatever keeps a request from
     /// being answered: name look-up, connection, TLS. A timeout, which the host retries too. Permanent: other statuses.
     pub fn post(&self, content_type: &str, body: &[u8], limit: Duration) -> Result<Answer, BackendError> {
+        self.try_post(content_type, body, limit).map_err(BackendError::from)
+    }
+
+    /// As [`HttpClient::post`], with the one reason told apart that another way of sending may help against.
+    pub(crate) fn try_post(&self, content_type: &str, body: &[u8], limit: Duration) -> Result<Answer, Failure> {
         let endpoint = &self.settings.endpoint;
         let mut request = self.agent.post(endpoint.uri().clone()).header("content-type", content_type);
         for (name, value) in self.settings.headers.iter() {
             request = request.header(name, value.clone());
         }
-        if limit < self.settings.timeout.duration() {
+        if limit < self.timeout() {
             // Only then: ureq builds the TLS configuration anew for a request with a configuration of its own.
             request = request.config().timeout_global(Some(limit)).build();
         }
@@ -86,7 +94,7 @@ impl HttpClient {
             Compression::None => body,
             Compression::Gzip => {
                 request = request.header("content-encoding", "gzip");
-                compressed = gzip(body)?;
+                compressed = gzip(body).map_err(Failure::Other)?;
                 &compressed
             }
         };
@@ -95,11 +103,36 @@ impl HttpClient {
                 self.counters.bytes_sent(bytes.len());
                 self.answer(response)
             }
-            Err(error) => Err(unreachable(endpoint, &error, limit.min(self.settings.timeout.duration()))),
+            Err(error) => Err(Failure::Other(unreachable(&self.settings, &error, limit.min(self.timeout())))),
         }
     }
 
-    fn answer(&self, response: Response<ureq::Body>) -> Result<Answer, BackendError> {
+    /// The most that one call may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.settings.timeout.duration()
+    }
+
+    /// The largest body, before compression, that the server may take.
+    pub(crate) fn most_bytes(&self) -> usize {
+        // Relaxed: a thread that sees it late sends one body in vain.
+        self.most_bytes.load(Ordering::Relaxed)
+    }
+
+    /// A batch that has to go in parts has not gone wholly in its time.
+    pub(crate) fn out_of_time(&self, limit: Duration, sent: usize, left: usize) -> BackendError {
+        let endpoint = &self.settings.endpoint;
+        BackendError::timeout(format!(
+            "{endpoint}: of a batch in parts {sent} were taken within {limit:?}, and {left} are left (a smaller \
+             `batch.max_bytes` helps)"
+        ))
+    }
+
+    /// The server would not read a body of so many bytes.
+    pub(crate) fn too_large(&self, bytes: usize) {
+        self.most_bytes.fetch_min(bytes / 2, Ordering::Relaxed);
+    }
+
+    fn answer(&self, response: Response<ureq::Body>) -> Result<Answer, Failure> {
         let (head, body) = response.into_parts();
         let mut bytes = Vec::new();
         let read = body.into_reader().take(LONGEST_ANSWER).read_to_end(&mut bytes);
@@ -116,21 +149,6 @@ fn gzip(body: &[u8]) -> Result<Vec<u8>, BackendError> {
         .write_all(body)
         .and_then(|()| encoder.finish())
         .map_err(|error| BackendError::internal(format!("gzip failed in memory: {error}")))
-}
-
-/// Passes every connection on as it is, and counts it.
-#[derive(Debug)]
-struct ConnectionCount(Arc<Counters>);
-
-impl<In: Transport> Connector<In> for ConnectionCount {
-    type Out = In;
-
-    fn connect(&self, _details: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<In>, ureq::Error> {
-        if chained.is_some() {
-            self.0.connected();
-        }
-        Ok(chained)
-    }
 }
 
 /// Below what load balancers and collectors commonly wait before they close an idle connection: 60 seconds.

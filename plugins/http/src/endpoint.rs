@@ -3,7 +3,10 @@
 use std::fmt;
 
 use serde::Deserialize;
+use tracer_plugin_kit::HostPort;
 use ureq::http::Uri;
+
+use crate::address::{Address, NoAddress};
 
 /// An `http` or `https` address, with a host and without credentials.
 ///
@@ -23,6 +26,16 @@ impl Endpoint {
         Self::try_from(format!("{}{path}{suffix}{query}", self.origin()))
     }
 
+    /// The address with a parameter in its query, unless one of that name is there already.
+    pub fn with_parameter(&self, name: &str, value: &str) -> Result<Self, String> {
+        let query = self.0.query().unwrap_or_default();
+        if query.split('&').any(|parameter| parameter.split('=').next() == Some(name)) {
+            return Ok(self.clone());
+        }
+        let and = if query.is_empty() { "" } else { "&" };
+        Self::try_from(format!("{}{}?{query}{and}{name}={value}", self.origin(), self.0.path()))
+    }
+
     /// Whether what is sent there is encrypted.
     pub fn is_https(&self) -> bool {
         self.0.scheme_str() == Some("https")
@@ -31,6 +44,10 @@ impl Endpoint {
     /// Whether there is no path to speak of: none, or `/` alone.
     pub fn is_bare(&self) -> bool {
         self.0.path() == "/" || self.0.path().is_empty()
+    }
+
+    pub(crate) fn port(&self) -> Option<u16> {
+        self.0.port_u16()
     }
 
     pub(crate) fn uri(&self) -> &Uri {
@@ -47,22 +64,28 @@ impl Endpoint {
 impl TryFrom<String> for Endpoint {
     type Error = String;
 
-    /// Reads an address. The message of an error does not repeat it.
+    /// Reads an address. The message of an error does not repeat it, but where it is a bare host and port.
     fn try_from(text: String) -> Result<Self, String> {
-        const EXAMPLE: &str = "write, for example, \"https://collector.example:4318\"";
-        let uri: Uri = text.trim().parse().map_err(|_| format!("this is not an address: {EXAMPLE}"))?;
-        if !matches!(uri.scheme_str(), Some("http" | "https")) {
-            return Err(format!("an address begins with http:// or https://: {EXAMPLE}"));
-        }
-        let authority = uri.authority().ok_or_else(|| format!("the address has no host: {EXAMPLE}"))?;
-        if authority.host().is_empty() {
-            return Err(format!("the address has no host: {EXAMPLE}"));
-        }
-        if authority.as_str().contains('@') {
+        let address = Address::parse(&text).map_err(|what| unusable(&what, &text))?;
+        if address.user_info.is_some() {
             return Err("no user or password in an address, it would be printed: use `headers`".to_owned());
         }
-        Ok(Endpoint(uri))
+        let whole = format!("{}://{}{}", address.scheme(), address.host_port, address.path_and_query);
+        whole.parse().map(Endpoint).map_err(|_| "the address cannot be used: its path or its query is none".to_owned())
     }
+}
+
+/// The sentence, with the form of an address, or the address itself, where that is what is missing.
+fn unusable(what: &NoAddress, text: &str) -> String {
+    let text = text.trim();
+    let way_out = match what {
+        NoAddress::NoScheme if HostPort::parse(text).is_ok() => format!("; write \"http://{text}\""),
+        NoAddress::Empty | NoAddress::NoScheme | NoAddress::NoSlashes | NoAddress::OtherScheme => {
+            "; an address is \"http://host:port\", with a path if need be".to_owned()
+        }
+        _ => String::new(),
+    };
+    format!("the address cannot be used: {what}{way_out}")
 }
 
 impl fmt::Display for Endpoint {
@@ -103,6 +126,20 @@ mod tests {
     }
 
     #[test]
+    fn a_parameter_is_added_unless_it_is_there() {
+        for (given, full) in [
+            ("http://c/api/traces", "http://c/api/traces?format=jaeger.thrift"),
+            ("http://c", "http://c/?format=jaeger.thrift"),
+            ("http://c/?a=b", "http://c/?a=b&format=jaeger.thrift"),
+            ("http://c/?", "http://c/?format=jaeger.thrift"),
+            ("http://c/?a=b&format=x", "http://c/?a=b&format=x"),
+            ("http://c/?formats=x", "http://c/?formats=x&format=jaeger.thrift"),
+        ] {
+            assert_eq!(endpoint(given).with_parameter("format", "jaeger.thrift").unwrap().uri().to_string(), full);
+        }
+    }
+
+    #[test]
     fn an_address_is_printed_without_its_query() {
         assert_eq!(endpoint("https://c/a?token=s3cret").to_string(), "https://c/a");
         assert_eq!(format!("{:?}", endpoint("https://c/a?token=s3cret")), "https://c/a");
@@ -119,9 +156,26 @@ mod tests {
             "http://user:s3cret@c/",
             "https://s3cret@c",
             "http://c /x",
+            "http://127.0.0.1:99999",
+            "http://127.0.0.1:4318x",
+            "http://127.0.0.1:",
+            "http://127.0.0.1:-1",
+            "http://127.0.0.1:0",
+            "http://c:s3cret/x",
+            "s3cret@c:4318",
+            "grpc://s3cret:4317",
         ] {
             let message = Endpoint::try_from(bad.to_owned()).unwrap_err();
             assert!(!message.contains("s3cret"), "{message}");
         }
+    }
+
+    #[test]
+    fn an_address_without_its_scheme_is_shown_with_it() {
+        let message = |text: &str| Endpoint::try_from(text.to_owned()).unwrap_err();
+        assert!(message("localhost:4318").ends_with("; write \"http://localhost:4318\""));
+        assert!(message("c:4318/s3cret").ends_with("; an address is \"http://host:port\", with a path if need be"));
+        assert!(message("http://c:4318x").ends_with("its port is no number from 1 to 65535"));
+        assert!(message("grpc://c:4317").contains("gRPC") && message("grpc://c:4317").contains("port 4318"));
     }
 }

@@ -1,66 +1,197 @@
 //! What went wrong with a request, and whether another try may help.
 
+use std::fmt::Display;
 use std::io::ErrorKind;
 use std::time::{Duration, SystemTime};
 
+use rustls::AlertDescription;
 use tracer_plugin_api::BackendError;
 use ureq::http::StatusCode;
 use ureq::http::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
 use ureq::http::response::Parts;
 
+use crate::connection::Trouble;
 use crate::protobuf_fields::{Field, fields};
 use crate::retry_after::retry_after;
 use crate::{Endpoint, HttpSettings};
 
-/// No answer came. All of it may pass, even a certificate that is not trusted (theirs may be renewed), but for what is
-/// wrong with the request itself.
-pub(crate) fn unreachable(endpoint: &Endpoint, error: &ureq::Error, limit: Duration) -> BackendError {
-    match error {
-        ureq::Error::Timeout(phase) => timed_out(endpoint, phase, limit),
-        ureq::Error::Io(error) if error.kind() == ErrorKind::TimedOut => timed_out(endpoint, error, limit),
-        ureq::Error::Rustls(error) => untrusted(endpoint, error),
-        ureq::Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-            Some(error) => untrusted(endpoint, error),
-            None => BackendError::retryable(format!("{endpoint}: {error}")),
-        },
-        ureq::Error::HostNotFound => BackendError::retryable(format!("{endpoint}: the host's name is not known")),
-        ureq::Error::Http(_) | ureq::Error::BadUri(_) | ureq::Error::InvalidProxyUrl => {
-            BackendError::permanent(format!("{endpoint}: the request cannot be made: {error}"))
+/// Why a request came to nothing.
+pub(crate) enum Failure {
+    /// It is too large for the server, whatever is in it.
+    TooLarge(BackendError),
+    /// Anything else.
+    Other(BackendError),
+}
+
+impl From<Failure> for BackendError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::TooLarge(error) | Failure::Other(error) => error,
         }
-        error => BackendError::retryable(format!("{endpoint}: {error}")),
     }
 }
 
-fn timed_out(endpoint: &Endpoint, what: &dyn std::fmt::Display, limit: Duration) -> BackendError {
-    BackendError::timeout(format!("{endpoint}: no answer within {limit:?} ({what})"))
+/// No answer came. All of it may pass, even a certificate that is not trusted (theirs may be renewed), but for what is
+/// wrong with the request itself.
+pub(crate) fn unreachable(settings: &HttpSettings, error: &ureq::Error, limit: Duration) -> BackendError {
+    Unreachable { settings, limit, who: settings.endpoint.to_string(), by_proxy: false }.because(error)
 }
 
-/// The handshake came to nothing. Which half of it is the user's to mend shows in rustls' own words.
-fn untrusted(endpoint: &Endpoint, error: &rustls::Error) -> BackendError {
-    BackendError::retryable(format!(
-        "{endpoint}: no trusted connection: {error} (see `tls.ca_file`, and the name in the certificate)"
-    ))
+/// Whoever did not answer.
+struct Unreachable<'a> {
+    settings: &'a HttpSettings,
+    limit: Duration,
+    /// The server, or the proxy on the way to it.
+    who: String,
+    by_proxy: bool,
+}
+
+impl Unreachable<'_> {
+    fn because(self, error: &ureq::Error) -> BackendError {
+        let who = &self.who;
+        match error {
+            ureq::Error::Timeout(phase) => self.timed_out(phase),
+            ureq::Error::Io(error) if error.kind() == ErrorKind::TimedOut => self.timed_out(error),
+            ureq::Error::Rustls(error) => self.untrusted(error),
+            ureq::Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+                Some(error) => self.untrusted(error),
+                None => BackendError::retryable(format!("{who}: {error}{}", self.broken_off())),
+            },
+            ureq::Error::HostNotFound => BackendError::retryable(format!("{who}: the host's name is not known")),
+            ureq::Error::ConnectProxyFailed(what) => {
+                BackendError::retryable(format!("{who}: {what}{}", ask_proxy(what)))
+            }
+            ureq::Error::Http(_) | ureq::Error::BadUri(_) | ureq::Error::InvalidProxyUrl => {
+                BackendError::permanent(format!("{who}: the request cannot be made: {error}"))
+            }
+            error => match trouble(error) {
+                Some(Trouble::Proxy(error)) => {
+                    let proxy = self.settings.proxy.as_ref().map(|proxy| format!(" {proxy}")).unwrap_or_default();
+                    let who = format!("the proxy{proxy} (`proxy`), on the way to {who}");
+                    Unreachable { who, by_proxy: true, ..self }.because(error)
+                }
+                Some(Trouble::Handshake(error)) => self.in_the_handshake(error),
+                Some(Trouble::NotHttp(said)) => BackendError::retryable(format!("{who}: {}", not_http(said))),
+                _ => BackendError::retryable(format!("{who}: {error}{}", self.broken_off())),
+            },
+        }
+    }
+
+    fn timed_out(&self, what: &dyn Display) -> BackendError {
+        BackendError::timeout(format!("{}: no answer within {:?} ({what})", self.who, self.limit))
+    }
+
+    /// The handshake came to nothing. Which half of it is the user's to mend shows in what was said.
+    fn untrusted(&self, error: &rustls::Error) -> BackendError {
+        use AlertDescription as Alert;
+        let is_known = self.settings.tls.as_ref().is_some_and(|tls| tls.has_identity());
+        let hint = match error {
+            rustls::Error::AlertReceived(Alert::NoApplicationProtocol) => GRPC,
+            rustls::Error::AlertReceived(
+                Alert::CertificateRequired
+                | Alert::NoCertificate
+                | Alert::BadCertificate
+                | Alert::UnsupportedCertificate
+                | Alert::CertificateRevoked
+                | Alert::CertificateExpired
+                | Alert::CertificateUnknown
+                | Alert::UnknownCA
+                | Alert::AccessDenied
+                | Alert::DecryptError,
+            ) if is_known => "the server does not take our certificate: see `tls.cert_file`",
+            rustls::Error::AlertReceived(Alert::HandshakeFailure) if is_known => {
+                "perhaps the server does not take our certificate: see `tls.cert_file`"
+            }
+            rustls::Error::AlertReceived(
+                Alert::CertificateRequired
+                | Alert::NoCertificate
+                | Alert::BadCertificate
+                | Alert::CertificateUnknown
+                | Alert::UnknownCA
+                | Alert::AccessDenied,
+            ) => "the server wants a certificate of ours: see `tls.cert_file` and `tls.key_file`",
+            rustls::Error::AlertReceived(Alert::HandshakeFailure) => {
+                "perhaps the server wants a certificate of ours: see `tls.cert_file` and `tls.key_file`"
+            }
+            rustls::Error::AlertReceived(_) | rustls::Error::PeerIncompatible(_) => "the server broke it off",
+            rustls::Error::InvalidMessage(_) => {
+                "what answers does not speak TLS: http:// in place of https://, or another port"
+            }
+            _ => "see `tls.ca_file`, and the name in the certificate",
+        };
+        BackendError::retryable(format!("{}: no trusted connection: {error} ({hint})", self.who))
+    }
+
+    fn in_the_handshake(&self, error: &std::io::Error) -> BackendError {
+        if error.kind() == ErrorKind::TimedOut {
+            return self.timed_out(error);
+        }
+        let hint = "does it speak TLS? see the scheme and the port of the address";
+        BackendError::retryable(format!("{}: the connection ended in the TLS handshake: {error} ({hint})", self.who))
+    }
+
+    /// gRPC servers close at once when they are spoken to in HTTP/1, and not always with a word.
+    fn broken_off(&self) -> String {
+        if self.by_proxy || self.settings.endpoint.port() != Some(4317) { String::new() } else { format!(" ({GRPC})") }
+    }
+}
+
+fn trouble(error: &ureq::Error) -> Option<&Trouble> {
+    match error {
+        ureq::Error::Other(error) => error.downcast_ref(),
+        _ => None,
+    }
+}
+
+/// A proxy that answers, but not with a way through.
+fn ask_proxy(what: &str) -> &'static str {
+    if what.contains("407") { " (its user and password belong into `proxy`)" } else { "" }
+}
+
+/// Of what answers in something else.
+fn not_http(said: &[u8]) -> String {
+    match said {
+        // An alert, or a handshake.
+        [0x15 | 0x16, 3, ..] => "what answers speaks TLS: https:// in place of http://".to_owned(),
+        // The settings, or the goodbye, of stream 0.
+        [_, _, _, 4 | 7, _, 0, 0, 0, 0, ..] => format!("what answers speaks HTTP/2 alone ({GRPC})"),
+        other => format!("what answers does not speak HTTP, but {:?}", printable(other)),
+    }
 }
 
 /// A status other than 2xx came.
-pub(crate) fn refused(settings: &HttpSettings, head: &Parts, body: &[u8]) -> BackendError {
+pub(crate) fn refused(settings: &HttpSettings, head: &Parts, body: &[u8]) -> Failure {
     let status = head.status;
     let said = settings.headers.strike_out(explanation(&head.headers, body));
     let colon = if said.is_empty() { "" } else { ": " };
-    let hint = hint(status, &head.headers);
+    let hint = hint(status, &head.headers, &said);
     let message = format!("{} answered {status}{colon}{said}{hint}", settings.endpoint);
+    if is_too_large(status, &said) {
+        return Failure::TooLarge(BackendError::permanent(message));
+    }
     if !matches!(status.as_u16(), 429 | 502 | 503 | 504) {
-        return BackendError::permanent(message);
+        return Failure::Other(BackendError::permanent(message));
     }
     let wait = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-    match wait.and_then(|value| retry_after(value, SystemTime::now())) {
+    Failure::Other(match wait.and_then(|value| retry_after(value, SystemTime::now())) {
         Some(wait) => BackendError::retryable(message).with_retry_after(wait),
         None => BackendError::retryable(message),
-    }
+    })
 }
 
-/// The way out, where the status alone tells it.
-fn hint(status: StatusCode, headers: &HeaderMap) -> String {
+/// The status for it; or that the answer says so under another one: a Collector and other servers in Go under 400, Zipkin
+/// under 500.
+fn is_too_large(status: StatusCode, said: &str) -> bool {
+    const WORDS: [&str; 4] =
+        ["request body too large", "request entity too large", "payload too large", "content too large"];
+    let said = said.to_ascii_lowercase();
+    status == StatusCode::PAYLOAD_TOO_LARGE
+        || matches!(status.as_u16(), 400 | 500) && WORDS.iter().any(|words| said.contains(words))
+}
+
+/// The way out, where the answer alone tells it.
+fn hint(status: StatusCode, headers: &HeaderMap, said: &str) -> String {
+    let wants_tls = said.contains("HTTP request to an HTTPS server") || said.contains("sent to HTTPS port");
     match status.as_u16() {
         300..=399 => {
             let target = headers.get(LOCATION).and_then(|value| value.to_str().ok());
@@ -68,6 +199,7 @@ fn hint(status: StatusCode, headers: &HeaderMap) -> String {
             let target = target.map(|target| format!(" to {target}")).unwrap_or_default();
             format!(" (redirects{target} are not followed: put the final address into `endpoint`)")
         }
+        400 if wants_tls => " (https:// in place of http://)".to_owned(),
         401 | 403 | 407 => " (see `headers`)".to_owned(),
         404 | 405 => " (see the path of `endpoint`)".to_owned(),
         _ => String::new(),
@@ -100,6 +232,7 @@ pub(crate) fn printable(bytes: &[u8]) -> String {
 }
 
 const LONGEST_EXPLANATION: usize = 200;
+const GRPC: &str = "it may be the port for OTLP over gRPC: OTLP over HTTP has one of its own, commonly 4318";
 
 #[cfg(test)]
 mod tests {
@@ -109,6 +242,14 @@ mod tests {
     fn what_a_server_says_is_one_short_line() {
         assert_eq!(printable(b"bad\r\n\tspan\x1b[31m \xff"), "bad span [31m \u{fffd}");
         assert_eq!(printable("ä".repeat(500).as_bytes()), "ä".repeat(100));
+    }
+
+    #[test]
+    fn what_speaks_no_http_is_told_by_its_first_bytes() {
+        assert!(not_http(b"\x15\x03\x01\0\x02\x02\x46").contains("https://"));
+        assert!(not_http(b"\0\0\x06\x04\0\0\0\0\0\0\x05\0\0\x40\0").contains("gRPC"));
+        assert!(not_http(b"\0\0\x08\x07\0\0\0\0\0").contains("4318"));
+        assert!(not_http(b"SSH-2.0-OpenSSH_9\r\n").contains("but \"SSH-2.0-OpenSSH_9\""));
     }
 
     #[test]

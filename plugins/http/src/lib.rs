@@ -1,7 +1,7 @@
 //! What the backends of tracer-resolver that speak HTTP share.
 //!
 //! - [`HttpSettings`]: the keys every HTTP backend has, and their JSON Schema ([`http_schema_properties!`]);
-//! - [`HttpClient`]: one POST, told apart as done, worth another try, or refused;
+//! - [`HttpClient`]: one POST, told apart as done, worth another try, or refused; or as many as a batch needs;
 //! - [`OtlpSender`]: OTLP/HTTP on top of it, for `otlp` and `jaeger`.
 //!
 //! What is sent where is decided by the configuration alone: no redirect is followed, no proxy is taken from the
@@ -9,11 +9,15 @@
 
 #![forbid(unsafe_code)]
 
+mod address;
 mod client;
+mod connection;
 mod endpoint;
 mod failure;
 mod headers;
 mod otlp;
+mod otlp_parts;
+mod parts;
 mod protobuf_fields;
 mod proxy;
 mod retry_after;

@@ -1,15 +1,18 @@
 //! OTLP/HTTP: the bytes of a batch as they are, and the answer understood.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tracer_plugin_api::{BackendError, Host, LogLevel};
+use tracer_plugin_api::{BackendError, Batch, Host, LogLevel};
+use tracer_plugin_kit::Refused;
 
 use crate::HttpClient;
-use crate::failure::printable;
+use crate::client::Answer;
+use crate::failure::{Failure, printable};
+use crate::otlp_parts::take_apart;
 use crate::protobuf_fields::{Field, fields};
 
-/// Posts OTLP batches, undecoded.
+/// Posts OTLP batches, undecoded unless they are too large for the server.
 pub struct OtlpSender {
     client: HttpClient,
     host: Host,
@@ -23,21 +26,43 @@ impl OtlpSender {
         OtlpSender { client, host, log_target, last_warning: LastWarning::default() }
     }
 
-    /// Sends one `ExportTraceServiceRequest`.
+    /// Sends the `ExportTraceServiceRequest` of a batch; in several requests if the server will not take it as one.
     ///
     /// # Errors
     ///
     /// Partial if the server says that it refused some of the spans; else those of [`HttpClient::post`].
-    pub fn send(&self, body: &[u8], limit: Duration) -> Result<(), BackendError> {
-        let answer = self.client.post("application/x-protobuf", body, limit)?;
-        let Some(partial) = PartialSuccess::read(&answer.body) else { return Ok(()) };
-        if partial.rejected_spans > 0 {
-            return Err(BackendError::partial(partial.rejected_spans, partial.message));
+    pub fn send(&self, batch: &Batch<'_>, limit: Duration) -> Result<(), BackendError> {
+        let started = Instant::now();
+        let mut refused = Refused::default();
+        if batch.body.len() <= self.client.most_bytes() {
+            match self.client.try_post(CONTENT_TYPE, batch.body, limit) {
+                Ok(answer) => {
+                    self.read(&answer, &mut refused);
+                    return refused.into_result(batch.span_count, 0);
+                }
+                Err(Failure::TooLarge(error)) if batch.span_count < 2 => return Err(error),
+                Err(Failure::TooLarge(_)) => self.client.too_large(batch.body.len()),
+                Err(Failure::Other(error)) => return Err(error),
+            }
         }
-        if self.last_warning.is_news(&partial.message) {
+        let Some((frames, spans)) = take_apart(batch.body, batch.span_count) else {
+            // Not what it seems: whatever the server says of it counts.
+            return self.client.post(CONTENT_TYPE, batch.body, limit.saturating_sub(started.elapsed())).map(drop);
+        };
+        let limit = limit.min(self.client.timeout()).saturating_sub(started.elapsed());
+        let body_of = |part: &[_]| frames.put_together(part);
+        let answers = self.client.post_in_parts(CONTENT_TYPE, &spans, limit, body_of, &mut refused)?;
+        answers.iter().for_each(|answer| self.read(answer, &mut refused));
+        refused.into_result(batch.span_count, 0)
+    }
+
+    fn read(&self, answer: &Answer, refused: &mut Refused) {
+        let Some(partial) = PartialSuccess::read(&answer.body) else { return };
+        if partial.rejected_spans > 0 {
+            refused.add(partial.rejected_spans, BackendError::partial(partial.rejected_spans, partial.message));
+        } else if self.last_warning.is_news(&partial.message) {
             self.host.log(LogLevel::Warn, self.log_target, &format!("the collector says: {}", partial.message));
         }
-        Ok(())
     }
 }
 
@@ -81,6 +106,8 @@ impl PartialSuccess {
         }))
     }
 }
+
+const CONTENT_TYPE: &str = "application/x-protobuf";
 
 #[cfg(test)]
 mod tests {

@@ -20,6 +20,13 @@ pub struct TlsSettings {
     identity: Option<Identity>,
 }
 
+impl TlsSettings {
+    /// Whether we show a certificate to servers that ask for one.
+    pub(crate) fn has_identity(&self) -> bool {
+        self.identity.is_some()
+    }
+}
+
 /// Our certificate and its key: neither is of use without the other.
 #[derive(Clone, Debug)]
 struct Identity {

@@ -2,14 +2,15 @@
 
 use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::{Duration, Instant};
 
 use tracer_plugin_api::BackendError;
 use tracer_plugin_kit::spans::otlp::ResourceSpans;
-use tracer_plugin_kit::{Counters, spans};
+use tracer_plugin_kit::{Counters, Refused, spans};
 
 use crate::jaeger_batch::{process, span, write_batch};
+use crate::pace::Pace;
 use crate::settings::AgentSettings;
 use crate::thrift::{Compact, Kind, Writer};
 
@@ -21,16 +22,23 @@ pub(crate) struct Agent {
     /// error: the name is looked up again then.
     socket: Mutex<Option<Arc<UdpSocket>>>,
     sequence: AtomicU32,
+    pace: Mutex<Pace>,
 }
 
 impl Agent {
     /// Looks nothing up yet.
     pub(crate) fn new(settings: AgentSettings, counters: Arc<Counters>) -> Self {
-        Agent { settings, counters, socket: Mutex::new(None), sequence: AtomicU32::new(0) }
+        Agent {
+            settings,
+            counters,
+            socket: Mutex::new(None),
+            sequence: AtomicU32::new(0),
+            pace: Mutex::new(Pace::new()),
+        }
     }
 
-    /// Sends the spans of a batch in as many packets as they need. Only the look-up of the agent's name can take long: it
-    /// ends after `limit`.
+    /// Sends the spans of a batch in as many packets as they need, at a pace that a socket's buffer bears. It ends by half
+    /// of `limit`, or with it if the agent's name has to be looked up.
     ///
     /// # Errors
     ///
@@ -38,21 +46,29 @@ impl Agent {
     /// span id. Partial if there are spans that are too large for a packet: these are lost.
     pub(crate) fn send(&self, otlp: &[u8], limit: Duration) -> Result<(), BackendError> {
         let sendable = spans::sendable(otlp)?;
-        let mut too_large = 0;
+        let mut refused = Refused::default();
+        let mut packets = Vec::new();
         for resource_spans in &sendable.request.resource_spans {
-            let packets = self.packets(resource_spans);
-            too_large += packets.too_large;
-            for packet in &packets.packets {
-                self.send_packet(packet, limit)?;
+            let of_resource = self.packets(resource_spans);
+            packets.extend(of_resource.packets);
+            if of_resource.too_large > 0 {
+                let limit = self.settings.max_packet_size;
+                let message =
+                    format!("spans larger than a packet of {limit} bytes (`max_packet_size`) cannot go to an agent");
+                refused.add(of_resource.too_large, BackendError::partial(of_resource.too_large, message));
             }
         }
-        if too_large > 0 {
-            let limit = self.settings.max_packet_size;
-            let message =
-                format!("spans larger than a packet of {limit} bytes (`max_packet_size`) cannot go to an agent");
-            return Err(BackendError::partial(too_large + sendable.without_ids, message));
+        let mut errand = self.pace().begin(packets.iter(), Instant::now(), limit);
+        for packet in &packets {
+            let wait = self.pace().next(&mut errand, packet, Instant::now());
+            std::thread::sleep(wait);
+            self.send_packet(packet, limit)?;
         }
-        sendable.taken()
+        refused.into_result(sendable.span_count(), sendable.without_ids)
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn packets(&self, resource_spans: &ResourceSpans) -> Packets {
@@ -172,8 +188,6 @@ const ENVELOPE: usize = 40;
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
 
     #[test]

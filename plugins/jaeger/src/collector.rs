@@ -1,11 +1,11 @@
-//! The collector's Thrift endpoint: one POST for each service in a batch.
+//! The collector's Thrift endpoint: one POST for each service in a batch, or more for one with too many spans.
 
 use std::time::{Duration, Instant};
 
-use tracer_plugin_api::{BackendError, ErrorKind};
+use tracer_plugin_api::BackendError;
 use tracer_plugin_http::HttpClient;
 use tracer_plugin_kit::spans::otlp::ResourceSpans;
-use tracer_plugin_kit::spans::{self, Sendable};
+use tracer_plugin_kit::{Refused, spans};
 
 use crate::jaeger_batch::{process, span, write_batch};
 use crate::thrift::{Binary, Writer};
@@ -25,54 +25,31 @@ impl Collector {
     /// # Errors
     ///
     /// Retryable, or a timeout, as soon as one POST is: the whole batch is sent again, and Jaeger merges what it has
-    /// already by span id. If the collector refuses the spans of some services only, a partial success.
+    /// already by span id. If the collector refuses some spans only, a partial success.
     pub(crate) fn send(&self, otlp: &[u8], limit: Duration) -> Result<(), BackendError> {
         let started = Instant::now();
         let sendable = spans::sendable(otlp)?;
-        let batches = &sendable.request.resource_spans;
         let mut refused = Refused::default();
-        for batch in batches {
+        for resource_spans in &sendable.request.resource_spans {
+            let process = process::<Binary>(resource_spans.resource.as_ref());
+            let body_of = |part: &[Vec<u8>]| {
+                let mut writer = Binary::default();
+                write_batch(&mut writer, &process, part);
+                writer.into_bytes()
+            };
             let left = limit.saturating_sub(started.elapsed());
-            match self.client.post("application/x-thrift", &body(batch), left) {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Permanent => refused.add(spans::span_count(batch), error),
-                Err(error) => return Err(error),
-            }
+            self.client.post_in_parts(CONTENT_TYPE, &encoded(resource_spans), left, body_of, &mut refused)?;
         }
-        refused.into_result(&sendable)
+        refused.into_result(sendable.span_count(), sendable.without_ids)
     }
 }
 
-/// What the collector would not have.
-#[derive(Default)]
-struct Refused {
-    batches: usize,
-    spans: u32,
-    last: Option<BackendError>,
-}
-
-impl Refused {
-    fn add(&mut self, spans: u32, error: BackendError) {
-        self.batches += 1;
-        self.spans = self.spans.saturating_add(spans);
-        self.last = Some(error);
-    }
-
-    fn into_result(self, sendable: &Sendable) -> Result<(), BackendError> {
-        match self.last {
-            None => sendable.taken(),
-            Some(error) if self.batches == sendable.request.resource_spans.len() => Err(error),
-            Some(error) => Err(BackendError::partial(self.spans + sendable.without_ids, error.message())),
-        }
-    }
-}
-
-fn body(resource_spans: &ResourceSpans) -> Vec<u8> {
+fn encoded(resource_spans: &ResourceSpans) -> Vec<Vec<u8>> {
     let spans = resource_spans.scope_spans.iter().flat_map(|scope_spans| {
         let scope = scope_spans.scope.as_ref();
         scope_spans.spans.iter().map(move |otlp| span::<Binary>(scope, otlp))
     });
-    let mut writer = Binary::default();
-    write_batch(&mut writer, &process::<Binary>(resource_spans.resource.as_ref()), &spans.collect::<Vec<_>>());
-    writer.into_bytes()
+    spans.collect()
 }
+
+const CONTENT_TYPE: &str = "application/x-thrift";

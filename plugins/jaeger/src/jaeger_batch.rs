@@ -53,7 +53,8 @@ pub(crate) fn span<W: Writer>(scope: Option<&InstrumentationScope>, span: &Span)
     // Unsampled spans are not exported, and older writers leave the bit out of OTLP's flags.
     writer.i32_field(7, (span.flags & 0xff) as i32 | SAMPLED);
     writer.i64_field(8, micros(span.start_time_unix_nano));
-    writer.i64_field(9, micros(span.end_time_unix_nano.saturating_sub(span.start_time_unix_nano)));
+    // Jaeger warns of a span that takes no time at all.
+    writer.i64_field(9, micros(span.end_time_unix_nano.saturating_sub(span.start_time_unix_nano)).max(1));
     if !tags.is_empty() {
         writer.structs_field(10, &tags, write_tag);
     }

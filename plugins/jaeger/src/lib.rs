@@ -3,7 +3,7 @@
 //! ```text
 //!   OTLP bytes ─┬─ otlp_http ───────────────────────────────────────────▶ POST :4318/v1/traces
 //!               └─ decode ─▶ jaeger_batch ─┬─ thrift::Binary ─▶ collector ▶ POST :14268/api/traces
-//!                                          └─ thrift::Compact ▶ agent ────▶ UDP  :6831
+//!                                          └─ thrift::Compact ▶ agent ────▶ UDP  :6831, at the pace of `pace`
 //! ```
 
 #![forbid(unsafe_code)]
@@ -11,6 +11,7 @@
 mod agent;
 mod collector;
 mod jaeger_batch;
+mod pace;
 mod settings;
 mod tags;
 mod thrift;
@@ -61,7 +62,7 @@ impl Backend for Jaeger {
 
     fn export(&self, batch: &Batch<'_>, timeout: Duration) -> Result<(), BackendError> {
         self.counters.export(batch, || match &self.sender {
-            Sender::Otlp(otlp) => otlp.send(batch.body, timeout),
+            Sender::Otlp(otlp) => otlp.send(batch, timeout),
             Sender::Collector(collector) => collector.send(batch.body, timeout),
             Sender::Agent(agent) => agent.send(batch.body, timeout),
         })

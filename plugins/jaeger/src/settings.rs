@@ -5,7 +5,7 @@ use tracer_plugin_api::BackendError;
 use tracer_plugin_http::{
     Compression, Endpoint, Headers, HttpSettings, ProxyUrl, SECRETS, TlsSettings, http_schema_properties,
 };
-use tracer_plugin_kit::{Timeout, settings};
+use tracer_plugin_kit::{HostPort, Timeout, settings};
 
 /// Checked settings.
 pub(crate) struct Settings {
@@ -65,7 +65,7 @@ impl Settings {
         let table: Table = settings::parse(config_json, SECRETS)?;
         let transport = match table.transport {
             TransportName::OtlpHttp => Transport::OtlpHttp(table.http("http://localhost:4318", OTLP_PATH)?),
-            TransportName::ThriftHttp => Transport::ThriftHttp(table.http("http://localhost:14268", THRIFT_PATH)?),
+            TransportName::ThriftHttp => Transport::ThriftHttp(table.collector()?),
             TransportName::ThriftUdp => Transport::ThriftUdp(table.agent()?),
         };
         Ok(Settings { transport })
@@ -77,7 +77,6 @@ impl Table {
         if self.max_packet_size.is_some() {
             return Err(useless("max_packet_size", "only transport = \"thrift_udp\" has packets"));
         }
-        let at_endpoint = |message| BackendError::config("/endpoint", message);
         let given = self.endpoint.unwrap_or_else(|| default.to_owned());
         let endpoint = Endpoint::try_from(given).map_err(at_endpoint)?;
         // Thrift's path is not always there to be added: behind a gateway an address is used as it is.
@@ -97,6 +96,19 @@ impl Table {
         http.consistent()
     }
 
+    /// The Thrift endpoint of a collector. Jaeger 1 reads gzip as if it were Thrift; its versions of 2017 and 2018 want to be told
+    /// that it is Thrift; to the later ones that says nothing.
+    fn collector(self) -> Result<HttpSettings, BackendError> {
+        if self.compression == Some(Compression::Gzip) {
+            let message = "Jaeger's Thrift endpoint answers 400 to gzip: leave `compression` out, or set \
+                           transport = \"otlp_http\", which takes it";
+            return Err(BackendError::config("/compression", message));
+        }
+        let http = self.http("http://localhost:14268", THRIFT_PATH)?;
+        let endpoint = http.endpoint.with_parameter("format", "jaeger.thrift").map_err(at_endpoint)?;
+        Ok(HttpSettings { endpoint, ..http })
+    }
+
     fn agent(self) -> Result<AgentSettings, BackendError> {
         let given = [
             ("headers", self.headers.is_some()),
@@ -110,7 +122,7 @@ impl Table {
         }
         let address = self.endpoint.unwrap_or_else(|| "localhost:6831".to_owned());
         Ok(AgentSettings {
-            address: AgentAddress::parse(&address).map_err(|message| BackendError::config("/endpoint", message))?,
+            address: AgentAddress::parse(&address).map_err(at_endpoint)?,
             max_packet_size: self.max_packet_size.map_or(DEFAULT_PACKET, |size| size.0 as usize),
         })
     }
@@ -121,15 +133,16 @@ impl AgentAddress {
         &self.0
     }
 
-    fn parse(text: &str) -> Result<Self, &'static str> {
-        const EXPECTED: &str =
-            "with transport = \"thrift_udp\" an address is \"host:port\", for example \"localhost:6831\"";
-        let (host, port) = text.strip_prefix("udp://").unwrap_or(text).rsplit_once(':').ok_or(EXPECTED)?;
-        let is_host =
-            !host.is_empty() && !host.contains(['/', '@', ' ']) && (!host.contains(':') || host.starts_with('['));
-        match port.parse::<u16>() {
-            Ok(1..) if is_host => Ok(AgentAddress(format!("{host}:{port}"))),
-            _ => Err(EXPECTED),
+    fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        let unusable = |what: &str| {
+            let example = "transport = \"thrift_udp\" wants \"host:port\", for example \"localhost:6831\"";
+            format!("the address cannot be used: {what}; {example}")
+        };
+        let host_port = HostPort::parse(text.strip_prefix("udp://").unwrap_or(text)).map_err(unusable)?;
+        match host_port.port() {
+            Some(_) => Ok(AgentAddress(host_port.to_string())),
+            None => Err(unusable("there is no port in it")),
         }
     }
 }
@@ -144,6 +157,10 @@ impl TryFrom<u32> for PacketSize {
             Err("a packet is from 1000 to 65507 bytes")
         }
     }
+}
+
+fn at_endpoint(message: String) -> BackendError {
+    BackendError::config("/endpoint", message)
 }
 
 /// A setting that would have no effect is a mistake somewhere: better said than passed over.
@@ -218,11 +235,22 @@ mod tests {
         assert_eq!(complaint(r#"{"max_packet_size": 9000}"#), "/max_packet_size");
         assert_eq!(complaint(r#"{"transport": "thrift_udp", "compression": "gzip"}"#), "/compression");
         assert_eq!(complaint(r#"{"transport": "thrift_udp", "tls": {}}"#), "/tls");
+        assert_eq!(complaint(r#"{"transport": "thrift_http", "compression": "gzip"}"#), "/compression");
+        Settings::parse(r#"{"transport": "thrift_http", "compression": "none"}"#).map(|_| ()).unwrap();
+        Settings::parse(r#"{"compression": "gzip"}"#).map(|_| ()).unwrap();
     }
 
     #[test]
     fn addresses_and_sizes_that_cannot_be_used_are_pointed_at() {
-        for bad in ["http://localhost:6831", "localhost", "localhost:0", ":6831", "::1:6831", "localhost:99999"] {
+        for bad in [
+            "http://localhost:6831",
+            "localhost",
+            "localhost:0",
+            ":6831",
+            "::1:6831",
+            "localhost:99999",
+            "localhost:+1",
+        ] {
             assert_eq!(
                 complaint(&format!(r#"{{"transport": "thrift_udp", "endpoint": "{bad}"}}"#)),
                 "/endpoint",

@@ -2,7 +2,8 @@
 //!
 //! - [`settings`]: a plugin's `config` read with errors that point at the offending field, values of secrets left out;
 //! - [`Timeout`], [`ByteSize`]: values with units, written as in the rest of the file;
-//! - [`Counters`]: the figures behind `Backend::stats`;
+//! - [`HostPort`]: a host and a port, strictly read;
+//! - [`Counters`]: the figures behind `Backend::stats`; [`Refused`]: what is not taken of one batch;
 //! - `spans` (feature): reading OTLP batches, for the backends that speak another format.
 //!
 //! An author of a plugin outside this workspace needs none of it: the contract is `tracer-plugin-api` alone.
@@ -11,6 +12,8 @@
 
 mod byte_size;
 mod counters;
+mod host_port;
+mod refused;
 pub mod settings;
 #[cfg(feature = "spans")]
 pub mod spans;
@@ -18,4 +21,6 @@ mod timeout;
 
 pub use byte_size::ByteSize;
 pub use counters::Counters;
+pub use host_port::HostPort;
+pub use refused::Refused;
 pub use timeout::Timeout;

@@ -7,7 +7,7 @@ mod ids;
 mod span_notes;
 mod value_text;
 
-pub use decode::{Sendable, decode, sendable, service_name, span_count};
+pub use decode::{Sendable, decode, sendable, service_name};
 pub use ids::{hex, is_set};
 pub use span_notes::{SpanNotes, span_notes};
 pub use value_text::{base64, value_json, value_text};

@@ -1,6 +1,6 @@
 //! Backend plugin `otlp`: OTLP/HTTP with protobuf bodies, to any collector.
 //!
-//! The bytes of a batch pass through undecoded.
+//! The bytes of a batch pass through undecoded, unless they are too many for the collector.
 
 #![forbid(unsafe_code)]
 
@@ -39,7 +39,7 @@ impl Backend for Otlp {
     }
 
     fn export(&self, batch: &Batch<'_>, timeout: Duration) -> Result<(), BackendError> {
-        self.counters.export(batch, || self.sender.send(batch.body, timeout))
+        self.counters.export(batch, || self.sender.send(batch, timeout))
     }
 
     fn stats(&self) -> Stats {

@@ -1,7 +1,7 @@
 //! Backend plugin `zipkin`: JSON v2 to a Zipkin server, or to whatever speaks its API.
 //!
 //! ```text
-//!   OTLP bytes ──▶ decode ──▶ span: one Zipkin span per OTLP span ──▶ JSON array ──▶ POST /api/v2/spans
+//!   OTLP bytes ──▶ decode ──▶ span: one Zipkin span per OTLP span ──▶ JSON array ──▶ POST /api/v2/spans, or several
 //!                             remote: who is at the other end
 //! ```
 
@@ -18,7 +18,7 @@ use std::time::Duration;
 use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, Stats, export_plugin};
 use tracer_plugin_http::HttpClient;
 use tracer_plugin_kit::spans::otlp::ExportTraceServiceRequest;
-use tracer_plugin_kit::{Counters, spans};
+use tracer_plugin_kit::{Counters, Refused, spans};
 
 use crate::settings::{SCHEMA, Settings};
 use crate::span::ZipkinSpan;
@@ -50,10 +50,12 @@ impl Backend for Zipkin {
     fn export(&self, batch: &Batch<'_>, timeout: Duration) -> Result<(), BackendError> {
         self.counters.export(batch, || {
             let sendable = spans::sendable(batch.body)?;
-            if !sendable.request.resource_spans.is_empty() {
-                self.client.post("application/json", &self.body(&sendable.request)?, timeout)?;
+            let mut refused = Refused::default();
+            let zipkin_spans = self.spans(&sendable.request)?;
+            if !zipkin_spans.is_empty() {
+                self.client.post_in_parts("application/json", &zipkin_spans, timeout, body, &mut refused)?;
             }
-            sendable.taken()
+            refused.into_result(sendable.span_count(), sendable.without_ids)
         })
     }
 
@@ -63,23 +65,34 @@ impl Backend for Zipkin {
 }
 
 impl Zipkin {
-    fn body(&self, request: &ExportTraceServiceRequest) -> Result<Vec<u8>, BackendError> {
+    /// Each span as JSON.
+    fn spans(&self, request: &ExportTraceServiceRequest) -> Result<Vec<Vec<u8>>, BackendError> {
         let mut zipkin_spans = Vec::new();
         for resource_spans in &request.resource_spans {
             let resource = resource_spans.resource.as_ref();
             for scope_spans in &resource_spans.scope_spans {
                 let scope = scope_spans.scope.as_ref();
                 let tagged = resource.filter(|_| self.resource_tags);
-                zipkin_spans.extend(
-                    scope_spans
-                        .spans
-                        .iter()
-                        .map(|span| ZipkinSpan::new(spans::service_name(resource), tagged, scope, span)),
-                );
+                for span in &scope_spans.spans {
+                    let span = ZipkinSpan::new(spans::service_name(resource), tagged, scope, span);
+                    let span = serde_json::to_vec(&span);
+                    zipkin_spans.push(span.map_err(|error| BackendError::internal(format!("JSON: {error}")))?);
+                }
             }
         }
-        serde_json::to_vec(&zipkin_spans).map_err(|error| BackendError::internal(format!("JSON: {error}")))
+        Ok(zipkin_spans)
     }
+}
+
+/// The array of some spans.
+fn body(spans: &[Vec<u8>]) -> Vec<u8> {
+    let mut body = Vec::with_capacity(spans.iter().map(|span| span.len() + 1).sum::<usize>() + 1);
+    for (i, span) in spans.iter().enumerate() {
+        body.push(if i == 0 { b'[' } else { b',' });
+        body.extend_from_slice(span);
+    }
+    body.push(b']');
+    body
 }
 
 const USER_AGENT: &str = concat!("tracer-resolver-zipkin/", env!("CARGO_PKG_VERSION"));

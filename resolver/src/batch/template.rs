@@ -50,6 +50,9 @@ const CHILD_HEAD: [u8; 65] = head(true);
 /// The same without a parent.
 const ROOT_HEAD: [u8; 55] = head(false);
 const BODY_AT: usize = 3;
+/// Nanoseconds. A point in time, such as a hand-over, is written as a microsecond: with an end that equals the start,
+/// backends warn of a negative duration, and many have no smaller unit.
+const SHORTEST: u64 = 1_000;
 /// Semantic conventions whose names the spans use.
 ///
 /// The `schema_url` field of `ScopeSpans` and of `ResourceSpans`, which have the same number.
@@ -82,12 +85,13 @@ impl RouteTemplates {
             SpanKind::Process => &self.process,
         };
         let opened = out.len();
+        let end = span.end.max(span.start.saturating_add(SHORTEST)).to_le_bytes();
         if span.parent_span_id == [0; 8] {
             let mut head = ROOT_HEAD;
             head[5..21].copy_from_slice(&span.trace_id);
             head[23..31].copy_from_slice(&span.span_id);
             head[32..40].copy_from_slice(&span.start.to_le_bytes());
-            head[41..49].copy_from_slice(&span.end.to_le_bytes());
+            head[41..49].copy_from_slice(&end);
             head[51..55].copy_from_slice(&flags(span));
             out.extend_from_slice(&head);
         } else {
@@ -96,7 +100,7 @@ impl RouteTemplates {
             head[23..31].copy_from_slice(&span.span_id);
             head[33..41].copy_from_slice(&span.parent_span_id);
             head[42..50].copy_from_slice(&span.start.to_le_bytes());
-            head[51..59].copy_from_slice(&span.end.to_le_bytes());
+            head[51..59].copy_from_slice(&end);
             head[61..65].copy_from_slice(&flags(span));
             out.extend_from_slice(&head);
         }

@@ -1,5 +1,7 @@
 //! The queue with its threads, over a fake exporter.
 
+mod outage;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};

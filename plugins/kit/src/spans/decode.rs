@@ -32,30 +32,26 @@ pub struct Sendable {
 /// Those of [`decode`].
 pub fn sendable(body: &[u8]) -> Result<Sendable, BackendError> {
     let mut request = decode(body)?;
-    let count = |request: &ExportTraceServiceRequest| request.resource_spans.iter().map(span_count).sum::<u32>();
-    let before = count(&request);
+    let before = all_spans(&request);
     for resource_spans in &mut request.resource_spans {
         for scope_spans in &mut resource_spans.scope_spans {
             scope_spans.spans.retain(has_ids);
         }
     }
     request.resource_spans.retain(|resource_spans| span_count(resource_spans) > 0);
-    let without_ids = before - count(&request);
+    let without_ids = before - all_spans(&request);
     Ok(Sendable { request, without_ids })
 }
 
 impl Sendable {
-    /// What became of a batch of which all that could be sent was taken.
-    ///
-    /// # Errors
-    ///
-    /// Partial if spans were left out.
-    pub fn taken(&self) -> Result<(), BackendError> {
-        match self.without_ids {
-            0 => Ok(()),
-            count => Err(BackendError::partial(count, "spans without a valid trace id and span id cannot be sent")),
-        }
+    /// How many spans are left.
+    pub fn span_count(&self) -> u32 {
+        all_spans(&self.request)
     }
+}
+
+fn all_spans(request: &ExportTraceServiceRequest) -> u32 {
+    request.resource_spans.iter().map(span_count).sum()
 }
 
 /// The `service.name` of a resource; `unknown_service`, as OpenTelemetry wants it, if there is none.
@@ -71,7 +67,7 @@ pub fn service_name(resource: Option<&Resource>) -> &str {
 }
 
 /// How many spans one resource brings.
-pub fn span_count(resource_spans: &ResourceSpans) -> u32 {
+fn span_count(resource_spans: &ResourceSpans) -> u32 {
     let count: usize = resource_spans.scope_spans.iter().map(|scope| scope.spans.len()).sum();
     u32::try_from(count).unwrap_or(u32::MAX)
 }

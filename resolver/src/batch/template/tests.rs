@@ -110,6 +110,17 @@ fn a_debug_trace_shows_only_the_flags_that_w3c_knows() {
 }
 
 #[test]
+fn no_span_is_shorter_than_a_microsecond() {
+    for parent_span_id in [[0; 8], [3; 8]] {
+        for (end, length) in [(1_000_000, 1_000), (1_000_999, 1_000), (1_001_001, 1_001), (0, 1_000)] {
+            let span = FinishedSpan { parent_span_id, start: 1_000_000, end, kind: SpanKind::Receive, ..span() };
+            let decoded = decoded(&encoded(&FACTS, &span, &[]));
+            assert_eq!(decoded.end_time_unix_nano - decoded.start_time_unix_nano, length, "{end}");
+        }
+    }
+}
+
+#[test]
 fn a_link_is_one_reference_to_a_remote_span() {
     let linked = FinishedSpan { link_trace_id: [4; 16], link_span_id: [5; 8], ..span() };
     let links = decoded(&encoded(&FACTS, &linked, &[])).links;
@@ -169,7 +180,8 @@ proptest! {
         prop_assert_eq!(&decoded.span_id[..], &ids.1[..]);
         let parent: &[u8] = if ids.2 == [0; 8] { &[] } else { &ids.2 };
         prop_assert_eq!(&decoded.parent_span_id[..], parent);
-        prop_assert_eq!((decoded.start_time_unix_nano, decoded.end_time_unix_nano), times);
+        let end = times.1.max(times.0.saturating_add(1_000));
+        prop_assert_eq!((decoded.start_time_unix_nano, decoded.end_time_unix_nano), (times.0, end));
         prop_assert_eq!(&decoded.trace_state, extra.as_deref().unwrap_or_default());
         let read = attributes(&decoded.attributes);
         prop_assert_eq!(read.get("messaging.destination.name"), Some(&topic));
