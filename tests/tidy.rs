@@ -121,6 +121,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/src/interceptor/callbacks.rs",
     "resolver/src/interceptor/client.rs",
     "resolver/src/interceptor/commits.rs",
+    "resolver/src/interceptor/headers.rs",
     "resolver/src/interceptor/kafka_api.rs",
     "resolver/src/interceptor/message.rs",
     "resolver/src/interceptor/parents.rs",
