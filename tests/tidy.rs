@@ -123,6 +123,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/src/interceptor/client.rs",
     "resolver/src/interceptor/commits.rs",
     "resolver/src/interceptor/event_loops.rs",
+    "resolver/src/interceptor/headers.rs",
     "resolver/src/interceptor/kafka_api.rs",
     "resolver/src/interceptor/message.rs",
     "resolver/src/interceptor/parents.rs",

@@ -2,7 +2,7 @@
 //!
 //! librdkafka checks a message's size before `on_send` and asserts it when it writes the batch. Without the check of the
 //! size in `resolver/src/interceptor/injecting.rs` every test here ends with its child aborted by SIGABRT
-//! (`rd_kafka_msgset_writer_finalize: assert: len <= max_msg_size`).
+//! (`rd_kafka_msgset_writer_finalize: assert: len <= max_msg_size`), and with sizes of C's texts those with a NUL do.
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test may fail loudly")]
 
@@ -15,6 +15,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use words::kafka::Kafka;
+use words::native::NativeProducer;
 use words::{Traced, child};
 
 const PROPAGATORS: &str =
@@ -44,6 +45,53 @@ fn with_a_limit_of_1000_bytes_and_headers_of_the_application() {
 #[test]
 fn with_the_limit_that_librdkafka_has_by_default() {
     alone("with_the_limit_that_librdkafka_has_by_default", || step_through(None, 999_560..=1_000_000, None));
+}
+
+#[test]
+fn with_a_header_whose_name_goes_on_behind_a_nul() {
+    const LONG: &[u8] = &[b'x'; 300];
+    alone("with_a_header_whose_name_goes_on_behind_a_nul", || {
+        let long = [b"a\0", LONG].concat();
+        step_through_natively(&[(&long, Some(b"v"))], Unknown::None);
+        step_through_natively(&[(b"kind", None), (&long, Some(b"")), (b"a", Some(b"v"))], Unknown::None);
+        step_through_natively(&[(b"\0\0\0", Some(b"v")), (b"b", None)], Unknown::None);
+        step_through_natively(&[(&long, None)], Unknown::All);
+        step_through_natively(&[(b"a", None), (&long, None), (b"a", Some(b"v"))], Unknown::All);
+    });
+}
+
+/// Messages whose size cannot be known.
+enum Unknown {
+    None,
+    All,
+}
+
+/// Sends messages of every length around the limit, with headers that only a C program can make.
+fn step_through_natively(headers: &[(&[u8], Option<&[u8]>)], unknown: Unknown) {
+    let traced = Traced::start("");
+    let kafka = Kafka::start(&["orders"]);
+    let mut config = traced.config(kafka.config());
+    config.set("linger.ms", "0").set("batch.num.messages", "1").set("message.max.bytes", "1000");
+    let producer = NativeProducer::new(&config).unwrap();
+    let (mut sent, mut too_large) = (0, 0);
+    for length in 400..=1000_usize {
+        let payload = vec![b'x'; length];
+        match producer.produce_with_headers("orders", &payload, headers) {
+            0 => sent += 1,
+            10 => too_large += 1, // RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
+            other => panic!("{length}: error {other}"),
+        }
+    }
+    assert_eq!(producer.flush(20_000), 0);
+    let not_injected = traced.counters().not_injected as usize;
+    let spans = traced.spans();
+    assert_eq!(spans.len(), sent, "every message that was sent has its span");
+    assert!(spans.iter().all(|span| span.status_code == "unset"), "{spans:?}");
+    match unknown {
+        Unknown::None => assert!((40..120).contains(&not_injected), "{not_injected} of {sent}"),
+        Unknown::All => assert_eq!(not_injected, sent),
+    }
+    assert!(too_large > 0, "the steps must go beyond the limit");
 }
 
 fn alone(test: &str, body: impl FnOnce()) {

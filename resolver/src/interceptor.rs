@@ -16,6 +16,7 @@ mod consumer;
 mod contain_panic;
 mod current_message;
 mod event_loops;
+mod headers;
 mod injecting;
 mod kafka_api;
 mod last_client;
@@ -28,6 +29,7 @@ mod processing;
 mod producer;
 mod route;
 mod route_cache;
+mod size_limit;
 mod slots;
 mod thread_habits;
 

@@ -20,7 +20,7 @@ pub use baggage::{
     BAGGAGE_MAX_BYTES, BAGGAGE_MAX_ENTRIES, BaggageEntries, BaggageEntry, WrittenBaggage, read_baggage, write_baggage,
 };
 pub use extract::{Extracted, RemoteParent, extract};
-pub use inject::{InjectedHeaders, Injection};
+pub use inject::{InjectedHeaders, Injection, concerns};
 pub use trace_state::TraceStateBuffer;
 pub use w3c::{parse_traceparent, write_traceparent};
 

@@ -76,6 +76,38 @@ impl NativeProducer {
         }
     }
 
+    /// Hands a message over whose headers have names of any bytes; librdkafka's error code.
+    pub fn produce_with_headers(&self, topic: &str, payload: &[u8], headers: &[(&[u8], Option<&[u8]>)]) -> i32 {
+        let topic = CString::new(topic).unwrap();
+        // SAFETY: the client, the names and the values are valid for the lengths given; librdkafka copies all of them, and
+        // takes the list over if it takes the message.
+        unsafe {
+            let list = rd_kafka_headers_new(headers.len());
+            for (name, value) in headers {
+                let bytes = value.map_or(ptr::null(), |value| value.as_ptr().cast());
+                let size = value.map_or(0, <[u8]>::len);
+                rd_kafka_header_add(list, name.as_ptr().cast(), name.len() as isize, bytes, size as isize);
+            }
+            let error = rd_kafka_producev(
+                self.client,
+                rd_kafka_vtype_t::RD_KAFKA_VTYPE_TOPIC,
+                topic.as_ptr(),
+                rd_kafka_vtype_t::RD_KAFKA_VTYPE_MSGFLAGS,
+                RD_KAFKA_MSG_F_COPY,
+                rd_kafka_vtype_t::RD_KAFKA_VTYPE_VALUE,
+                payload.as_ptr(),
+                payload.len(),
+                rd_kafka_vtype_t::RD_KAFKA_VTYPE_HEADERS,
+                list,
+                rd_kafka_vtype_t::RD_KAFKA_VTYPE_END,
+            ) as i32;
+            if error != 0 {
+                rd_kafka_headers_destroy(list);
+            }
+            error
+        }
+    }
+
     /// Waits until nothing is in flight; librdkafka's error code.
     pub fn flush(&self, timeout_ms: i32) -> i32 {
         // SAFETY: the client is valid.

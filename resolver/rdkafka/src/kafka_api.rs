@@ -31,11 +31,12 @@ pub(crate) static KAFKA_API: std::sync::LazyLock<KafkaApi> = std::sync::LazyLock
     header_add: function!(rd_kafka_header_add),
     header_remove: function!(rd_kafka_header_remove),
     header_get_last: function!(rd_kafka_header_get_last),
+    header_get: function!(rd_kafka_header_get),
     header_get_all: function!(rd_kafka_header_get_all),
     err2name: function!(rd_kafka_err2name),
-    // As are these: with guards nothing is guessed.
+    interceptor_add_on_response_received: Some(function!(rd_kafka_interceptor_add_on_response_received)),
+    // With guards nothing is guessed.
     interceptor_add_on_commit: None,
-    interceptor_add_on_response_received: None,
 });
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ pub(crate) struct ServiceCounters {
     pub spans: AtomicU64,
     /// Spans lost because the batch thread had fallen behind and the buffer was full.
     pub buffer_full: AtomicU64,
-    /// Messages sent without our header, because it would have made them larger than `message.max.bytes`.
+    /// Messages sent without our header, because it might have made them too large, or because they have too many.
     pub not_injected: AtomicU64,
     /// Spans exported without their parent, because too many messages were in flight.
     pub parents_lost: AtomicU64,

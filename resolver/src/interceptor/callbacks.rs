@@ -87,6 +87,9 @@ unsafe extern "C" fn on_new(
                 Side::Produce => {
                     (api.interceptor_add_on_send)(rk, NAME.as_ptr(), on_send, opaque);
                     (api.interceptor_add_on_acknowledgement)(rk, NAME.as_ptr(), on_acknowledgement, opaque);
+                    if let Some(add_on_response) = api.interceptor_add_on_response_received {
+                        add_on_response(rk, NAME.as_ptr(), on_response_received, opaque);
+                    }
                 }
                 Side::Consume => {
                     (api.interceptor_add_on_consume)(rk, NAME.as_ptr(), on_consume, opaque);
@@ -164,7 +167,8 @@ unsafe extern "C" fn on_consume(_rk: *mut RdKafka, message: *mut RdKafkaMessage,
     NO_ERROR
 }
 
-/// A broker has answered a request: of interest is when a commit of offsets was asked for.
+/// A broker has answered a request: of interest is when a commit of offsets was asked for, and which messages were
+/// produced by one request.
 ///
 /// Runs on: the broker's thread, for each response, and `rdk:main`, for most of them again. Must not block.
 ///

@@ -182,6 +182,12 @@ impl Unmarked {
         if self.count.load(Ordering::Acquire) == 0 { None } else { self.remove(message) }
     }
 
+    /// Whether this message's send was noted.
+    #[cold]
+    pub(super) fn has(&self, message: usize) -> bool {
+        self.spans.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&message)
+    }
+
     #[cold]
     fn remove(&self, message: usize) -> Option<UnmarkedSend> {
         let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 use super::client::Client;
 use super::kafka_api::{RdKafkaError, RdKafkaTopicPartition, RdKafkaTopicPartitionList};
 use super::route::topic_hash;
+use super::size_limit;
 use crate::batch::{EndedBy, Pipeline, Place};
 use crate::clock;
 
@@ -42,6 +43,9 @@ impl Client {
     /// librdkafka tells of one answer twice, with the same round trip: on the broker's thread, when it comes, and on
     /// `rdk:main`, when it is dealt with (`rd_kafka_buf_callback` in rdkafka_buf.c). The first time counts.
     pub(super) fn saw_response(&self, api_key: i16, rtt: i64) {
+        if api_key == size_limit::PRODUCE {
+            return size_limit::answered();
+        }
         let (Some(commits), OFFSET_COMMIT, Ok(micros)) = (&self.commits, api_key, u64::try_from(rtt)) else { return };
         if commits.told_once.swap(rtt, Ordering::Relaxed) == rtt {
             commits.told_once.store(0, Ordering::Relaxed);

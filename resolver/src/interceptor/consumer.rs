@@ -5,8 +5,9 @@
 
 use super::client::Client;
 use super::current_message::{self, CurrentMessage, Poll};
+use super::headers::Headers;
 use super::injecting::inject;
-use super::message::{Headers, Message};
+use super::message::Message;
 use super::parent::{Incoming, from_headers};
 use super::polls::{self, Hands};
 use super::route::{Route, Traced};

@@ -8,7 +8,8 @@ use std::ffi::CStr;
 use opentelemetry::Context;
 use opentelemetry::baggage::BaggageExt as _;
 
-use super::message::{Headers, Message};
+use super::headers::{HEADER_OVERHEAD, Headers};
+use super::message::Message;
 use crate::propagation::{BAGGAGE_MAX_BYTES, InjectedHeaders, write_baggage};
 
 thread_local!(static BAGGAGE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
@@ -16,14 +17,23 @@ thread_local!(static BAGGAGE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()
 /// Bytes of a record that are neither key, value nor headers, at the most (`RD_KAFKAP_MESSAGE_V2_MAX_OVERHEAD` in
 /// rdkafka_proto.h), and of a record batch around it.
 const RECORD_OVERHEAD: usize = 36;
-/// Bytes that a header takes beside its name and value, at the most: two varints.
-const HEADER_OVERHEAD: usize = 10;
+/// Spellings of our names that are cleared from one message: each costs librdkafka a walk through all headers.
+const MAX_SPELLINGS: usize = 24;
+/// Bytes of the longest name that a propagator uses, and its NUL, at the most.
+const MAX_NAME: usize = 32;
 
-/// Writes `injected` into `message`, if the message then still fits into `max_bytes`.
+/// The names that go before ours come, each in a spelling that the message has, NUL-terminated. They are copies:
+/// librdkafka frees a name while it compares.
+struct Spellings {
+    names: [[u8; MAX_NAME]; MAX_SPELLINGS],
+    count: usize,
+}
+
+/// Writes `injected` into `message`, if the message then still fits into `max_bytes` for certain.
 ///
 /// librdkafka checks a message's size before `on_send` and asserts it again when it writes the batch
 /// (rdkafka_msgset_writer.c): a message that has outgrown `message.max.bytes` in between ends the process. `false`:
-/// it would have, and nothing was changed.
+/// it might have, or has more headers than are looked at, and nothing was changed.
 pub(super) fn inject(
     message: &Message<'_>,
     headers: Option<&Headers<'_>>,
@@ -34,25 +44,26 @@ pub(super) fn inject(
     if count == 0 {
         return false;
     }
+    let others = match headers {
+        // Where nobody measures the message any more, nothing need be certain.
+        Some(headers) if max_bytes == usize::MAX => headers.are_few().then_some(0),
+        Some(headers) => headers.size_without(|name| injected.replaces(name)),
+        None => Some(0),
+    };
+    let Some(others) = others else { return false };
     let ours = bytes + count * HEADER_OVERHEAD;
-    let mut others = 0_usize;
-    let mut stale = false;
-    if let Some(headers) = headers {
-        for (name, value) in headers.iter() {
-            if injected.replaces(name) {
-                stale = true;
-            } else {
-                others = others.saturating_add(name.len() + value.map_or(0, <[u8]>::len) + HEADER_OVERHEAD);
-            }
-        }
-    }
     let size = message.size().saturating_add(others).saturating_add(ours).saturating_add(RECORD_OVERHEAD);
     if size > max_bytes {
         return false;
     }
     let fresh;
     let headers = match headers {
-        Some(headers) => headers,
+        Some(headers) => {
+            if headers.iter().any(|(name, _)| injected.replaces(name)) && !clear(headers, injected) {
+                return false;
+            }
+            headers
+        }
         None => {
             fresh = message.add_headers(count);
             match &fresh {
@@ -61,9 +72,6 @@ pub(super) fn inject(
             }
         }
     };
-    if stale {
-        clear(headers, injected);
-    }
     injected.for_each(|name, value| headers.add(name, value));
     true
 }
@@ -93,19 +101,36 @@ pub(super) fn with_current_baggage<T>(with: impl FnOnce(Option<&[u8]>) -> T) -> 
     result
 }
 
+/// Removes what ours replace; `false`, and nothing was removed, if that is spelt in too many ways.
 #[cold]
-fn clear(headers: &Headers<'_>, injected: &InjectedHeaders<'_>) {
-    for name in injected.names_to_clear() {
+fn clear(headers: &Headers<'_>, injected: &InjectedHeaders<'_>) -> bool {
+    let mut spellings = Spellings { names: [[0; MAX_NAME]; MAX_SPELLINGS], count: 0 };
+    let mut stale = headers.iter().map(|(name, _)| name).filter(|name| injected.replaces(name));
+    if !stale.all(|name| spellings.take(name)) {
+        return false;
+    }
+    for name in spellings.all() {
         headers.remove(name);
     }
-    // What is left is spelt in another case. Its name is copied: librdkafka frees it while it compares.
-    let mut spelling = [0; 64];
-    while let Some((name, _)) = headers.iter().find(|(name, _)| injected.replaces(name)) {
-        let Some(copy) = spelling.get_mut(..=name.len()) else { return };
-        let (text, end) = copy.split_at_mut(name.len());
-        text.copy_from_slice(name);
-        end.fill(0);
-        let Ok(name) = CStr::from_bytes_with_nul(copy) else { return };
-        headers.remove(name);
+    true
+}
+
+impl Spellings {
+    /// `false`: there is no room.
+    fn take(&mut self, name: &[u8]) -> bool {
+        if self.all().any(|known| known.to_bytes() == name) {
+            return true;
+        }
+        let Some(place) = self.names.get_mut(self.count).and_then(|place| place.get_mut(..=name.len())) else {
+            return false;
+        };
+        // Its last byte is the NUL already.
+        place.iter_mut().zip(name).for_each(|(to, from)| *to = *from);
+        self.count += 1;
+        true
+    }
+
+    fn all(&self) -> impl Iterator<Item = &CStr> {
+        self.names.iter().take(self.count).filter_map(|name| CStr::from_bytes_until_nul(name).ok())
     }
 }

@@ -174,6 +174,14 @@ pub struct KafkaApi {
     /// `rd_kafka_header_get_last`
     pub header_get_last:
         unsafe extern "C" fn(*const RdKafkaHeaders, *const c_char, *mut *const c_void, *mut usize) -> RdKafkaError,
+    /// `rd_kafka_header_get`: of the headers of this name, and of exactly its length, the one with this number.
+    pub header_get: unsafe extern "C" fn(
+        *const RdKafkaHeaders,
+        usize,
+        *const c_char,
+        *mut *const c_void,
+        *mut usize,
+    ) -> RdKafkaError,
     /// `rd_kafka_header_get_all`: header number `index`, whatever its name.
     pub header_get_all: unsafe extern "C" fn(
         *const RdKafkaHeaders,
@@ -187,7 +195,8 @@ pub struct KafkaApi {
     /// `rd_kafka_interceptor_add_on_commit`; without it no commit ends a processing.
     pub interceptor_add_on_commit:
         Option<unsafe extern "C" fn(*mut RdKafka, *const c_char, OnCommit, *mut c_void) -> RdKafkaError>,
-    /// `rd_kafka_interceptor_add_on_response_received`, since librdkafka 1.7; likewise.
+    /// `rd_kafka_interceptor_add_on_response_received`, since librdkafka 1.7; likewise. And without it
+    /// the messages of a batch that was refused for its size are taken for one batch each.
     pub interceptor_add_on_response_received:
         Option<unsafe extern "C" fn(*mut RdKafka, *const c_char, OnResponseReceived, *mut c_void) -> RdKafkaError>,
 }

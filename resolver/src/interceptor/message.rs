@@ -1,22 +1,15 @@
-//! A message in a callback, and its headers: safe values over librdkafka's pointers.
+//! A message in a callback: a safe value over librdkafka's pointer.
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_int};
-use std::marker::PhantomData;
 
-use super::kafka_api::{KafkaApi, RdKafkaHeaders, RdKafkaMessage};
+use super::headers::Headers;
+use super::kafka_api::{KafkaApi, RdKafkaMessage};
 
 /// A message that librdkafka lends to a callback.
 pub(super) struct Message<'a> {
     api: &'a KafkaApi,
     raw: *mut RdKafkaMessage,
-}
-
-/// The header list of a message: the message's own, changed in place, never replaced.
-pub(super) struct Headers<'a> {
-    api: &'a KafkaApi,
-    raw: *mut RdKafkaHeaders,
-    message: PhantomData<&'a RdKafkaMessage>,
 }
 
 // The address of the message that this thread sent last; 0 on threads that never send, such as librdkafka's own.
@@ -127,7 +120,8 @@ impl<'a> Message<'a> {
         let mut raw = std::ptr::null_mut();
         // SAFETY: a message that librdkafka made (`from_raw`); the list it gives stays the message's.
         let found = unsafe { (self.api.message_headers)(self.raw, &raw mut raw) };
-        (found == 0 && !raw.is_null()).then_some(Headers { api: self.api, raw, message: PhantomData })
+        // SAFETY: the message's own list, for as long as the message is ours.
+        (found == 0 && !raw.is_null()).then(|| unsafe { Headers::from_raw(self.api, raw) })
     }
 
     /// Gives a message that has no headers a list with room for `count`.
@@ -144,77 +138,12 @@ impl<'a> Message<'a> {
             (self.api.message_set_headers)(self.raw, raw);
             raw
         };
-        Some(Headers { api: self.api, raw, message: PhantomData })
+        // SAFETY: as in `headers`.
+        Some(unsafe { Headers::from_raw(self.api, raw) })
     }
 
     fn fields(&self) -> &RdKafkaMessage {
         // SAFETY: valid for `'a`, which outlives `self`.
         unsafe { &*self.raw }
-    }
-}
-
-impl<'a> Headers<'a> {
-    /// Header number `index`, in the order of the record: its name, and its value if it has one.
-    #[inline]
-    pub(super) fn get(&self, index: usize) -> Option<(&'a [u8], Option<&'a [u8]>)> {
-        let (mut name, mut value, mut size) = (std::ptr::null(), std::ptr::null(), 0);
-        // SAFETY: the list is valid for `'a`; the three outputs are written when 0 is returned.
-        let found = unsafe { (self.api.header_get_all)(self.raw, index, &raw mut name, &raw mut value, &raw mut size) };
-        if found != 0 || name.is_null() {
-            return None;
-        }
-        // SAFETY: librdkafka keeps name and value, NUL-terminated and of `size` bytes, until the list changes; callers
-        // do not hold on to them over a change.
-        unsafe {
-            let value = (!value.is_null()).then(|| std::slice::from_raw_parts(value.cast::<u8>(), size));
-            Some((CStr::from_ptr(name).to_bytes(), value))
-        }
-    }
-
-    /// All of them, in the order of the record.
-    #[inline]
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + '_ {
-        (0..).map_while(|index| self.get(index))
-    }
-
-    /// The last header of this name that has a value.
-    #[inline]
-    pub(super) fn last(&self, name: &CStr) -> Option<&'a [u8]> {
-        let (mut value, mut size) = (std::ptr::null(), 0);
-        // SAFETY: as in `get`.
-        unsafe {
-            let found = (self.api.header_get_last)(self.raw, name.as_ptr(), &raw mut value, &raw mut size);
-            (found == 0 && !value.is_null()).then(|| std::slice::from_raw_parts(value.cast::<u8>(), size))
-        }
-    }
-
-    /// The values of its `baggage` headers, in the order of the record.
-    pub(super) fn baggage(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
-        self.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"baggage")).filter_map(|(_, value)| value)
-    }
-
-    /// Whether there is a `baggage` header.
-    pub(super) fn have_baggage(&self) -> bool {
-        self.baggage().next().is_some()
-    }
-
-    /// Removes every header of this name, in this very spelling.
-    pub(super) fn remove(&self, name: &CStr) {
-        // SAFETY: the list is the message's own and not read-only in a callback. `__NOENT` says there was none.
-        unsafe { (self.api.header_remove)(self.raw, name.as_ptr()) };
-    }
-
-    /// Appends a header; librdkafka copies name and value.
-    pub(super) fn add(&self, name: &CStr, value: &[u8]) {
-        // SAFETY: as above; the lengths are those of the slices.
-        unsafe {
-            (self.api.header_add)(
-                self.raw,
-                name.as_ptr(),
-                name.count_bytes() as isize,
-                value.as_ptr().cast(),
-                value.len() as isize,
-            )
-        };
     }
 }

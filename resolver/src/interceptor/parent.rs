@@ -5,7 +5,7 @@
 use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
 
-use super::message::Headers;
+use super::headers::Headers;
 use crate::config::Propagator;
 use crate::propagation::{Extracted, SpanContext, TraceStateBuffer, extract};
 use crate::tracer::sampler::ParentSampling;

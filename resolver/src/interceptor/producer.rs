@@ -9,14 +9,16 @@ use std::sync::atomic::Ordering;
 
 use super::client::{Client, UnmarkedSend};
 use super::current_message::with_ambient;
+use super::headers::Headers;
 use super::injecting::{has_current_baggage, inject, with_current_baggage};
-use super::message::{Headers, Message};
+use super::message::Message;
 use super::parent::{Incoming, from_headers, with_current_span};
 use super::parents::Parent;
 use super::route::{Route, Traced};
 use crate::batch::{FinishedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TimeInQueue, TraceStateField};
 use crate::clock;
 use crate::propagation::{SpanContext, TraceStateBuffer};
+use crate::report;
 use crate::tracer::ids::{new_span_id, new_trace_id};
 
 impl Client {
@@ -55,7 +57,11 @@ impl Client {
     /// The message was delivered or given up: its span ends.
     pub(super) fn finish_send(&self, number: u64, message: &Message<'_>) {
         let Some(route) = self.route(number, message) else { return };
-        let Some(traced) = route.traced().filter(|traced| traced.spans) else { return };
+        let Some(traced) = route.traced() else { return };
+        self.learn_size(traced, message);
+        if !traced.spans {
+            return;
+        }
         let headers = message.headers();
         let send = match self.unmarked.take(message.address()) {
             Some(send) => send,
@@ -104,8 +110,9 @@ impl Client {
     fn start(&self, traced: &Traced, message: &Message<'_>, headers: &Option<Headers<'_>>, incoming: &Incoming<'_>) {
         if !traced.spans {
             // The context passes on as it is.
-            if let Some(context) = incoming.context {
-                self.write(traced, message, headers, &context, incoming);
+            let passed = |context| self.write(traced, message, headers, context, incoming);
+            if incoming.context.as_ref().is_some_and(|context| !passed(context)) && traced.marks {
+                not_injected(traced, message);
             }
             return;
         }
@@ -138,7 +145,7 @@ impl Client {
     #[cold]
     fn start_unmarked(&self, traced: &Traced, message: &Message<'_>, has_headers: bool, send: UnmarkedSend) {
         if traced.marks {
-            traced.counters.not_injected.fetch_add(1, Ordering::Relaxed);
+            not_injected(traced, message);
         }
         // An unsampled one too, if it has headers: they may name another span, sampled, which is not the one to end.
         let recorded = send.trace_flags & SpanContext::SAMPLED != 0;
@@ -156,15 +163,16 @@ impl Client {
         incoming: &Incoming<'_>,
     ) -> bool {
         let injected = traced.injection.headers(context).with_trace_state(incoming.trace_state);
+        let max_bytes = traced.size_limit.of_producer(self.message_max_bytes);
         if traced.injects_baggage && has_current_baggage() {
             with_current_baggage(|baggage| {
-                inject(message, headers.as_ref(), &injected.with_baggage(baggage), self.message_max_bytes)
+                inject(message, headers.as_ref(), &injected.with_baggage(baggage), max_bytes)
             })
         } else {
             // What the application put there itself stays.
             let has_own = || headers.as_ref().is_some_and(Headers::have_baggage);
             let baggage = incoming.baggage.filter(|_| traced.injects_baggage && !has_own());
-            inject(message, headers.as_ref(), &injected.with_baggage(baggage), self.message_max_bytes)
+            inject(message, headers.as_ref(), &injected.with_baggage(baggage), max_bytes)
         }
     }
 
@@ -208,4 +216,18 @@ fn end_and_latency(message: &Message<'_>) -> (u64, u64) {
         before = end;
     }
     (clock::unix_nanos(), u64::try_from(message.latency_micros()).unwrap_or(0).saturating_mul(1000))
+}
+
+/// Counts a message that is sent without our headers; of a service's first one it is told.
+#[cold]
+fn not_injected(traced: &Traced, message: &Message<'_>) {
+    if traced.counters.not_injected.fetch_add(1, Ordering::Relaxed) == 0 {
+        let what = format!(
+            "a message of topic {:?} is sent without a context header, so its trace ends there: with one it might be \
+             larger than message.max.bytes or the topic takes, or its own headers are too many; further ones of this \
+             service are only counted",
+            message.topic().to_string_lossy()
+        );
+        Pipeline::current().tell(log::Level::Warn, what);
+    }
 }

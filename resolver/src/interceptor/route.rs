@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::kafka_api::KafkaApi;
+use super::size_limit::SizeLimit;
 use crate::batch::{Lane, Outcome, RouteFacts, RouteTemplates, ServiceCounters};
 use crate::config::{Ambient, Propagator, Relation, Settings, Trace};
 use crate::propagation::Injection;
@@ -36,6 +37,7 @@ pub(crate) struct Traced {
     /// Whether a message tells at its acknowledgement which span it began.
     pub marks: bool,
     pub injects_baggage: bool,
+    pub size_limit: Arc<SizeLimit>,
     pub extract: Box<[Propagator]>,
     pub sampler: Sampler,
     pub templates: RouteTemplates,
@@ -95,6 +97,10 @@ impl RouteMaker {
             marks: injection.carries_context(),
             injection,
             injects_baggage: settings.inject.contains(&Propagator::Baggage),
+            size_limit: match self.side {
+                Side::Produce => SizeLimit::of(server.map_or("", |(host, _)| host), topic),
+                Side::Consume => Arc::default(),
+            },
             extract: settings.extract.as_slice().into(),
             sampler: resolver.sampler(slot)?.clone(),
             templates: RouteTemplates::new(&RouteFacts { topic, client_id: &self.client_id, group_id, server }),

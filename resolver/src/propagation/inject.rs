@@ -41,6 +41,11 @@ impl Injection {
         InjectedHeaders { injection: self, context: *context, trace_state: None, baggage: None }
     }
 
+    /// Whether a header of this name, in any spelling, may be one of those that are written.
+    pub fn replaces(&self, name: &[u8]) -> bool {
+        self.names_to_clear.iter().any(|ours| ours.to_bytes().eq_ignore_ascii_case(name))
+    }
+
     /// Whether any format names a span, as baggage alone does not: what is written can be read back.
     pub fn carries_context(&self) -> bool {
         self.formats.iter().any(|&format| format != Propagator::Baggage)
@@ -179,6 +184,26 @@ impl<'a> InjectedHeaders<'a> {
     }
 }
 
+/// Whether a header of this name, in any spelling, is one that some format reads or writes.
+///
+/// Most headers are other people's: length and first letter tell nearly all of them apart from ours.
+#[inline]
+pub fn concerns(name: &[u8]) -> bool {
+    let Some(&first) = name.first() else { return false };
+    let known: &[&CStr] = match (name.len(), first.to_ascii_lowercase()) {
+        (11, b't') => &[TRACEPARENT],
+        (10, b't') => &[TRACESTATE],
+        (7, b'b') => &[BAGGAGE],
+        (2, b'b') => &[B3],
+        (10..=17, b'x') => &[B3_TRACE_ID, B3_SPAN_ID, B3_PARENT_SPAN_ID, B3_SAMPLED, B3_FLAGS],
+        (13, b'u') => &[UBER_TRACE_ID],
+        (25, b's') => &[SECOND_SPAN_UBER_TRACE_ID],
+        (15, b'j') => &[JAEGER_DEBUG_ID],
+        _ => &[],
+    };
+    known.iter().any(|known| known.to_bytes().eq_ignore_ascii_case(name))
+}
+
 /// All names that a reader of the format looks at.
 fn names(format: Propagator) -> &'static [&'static CStr] {
     match format {
@@ -201,6 +226,7 @@ const B3_SAMPLED: &CStr = c"X-B3-Sampled";
 const B3_FLAGS: &CStr = c"X-B3-Flags";
 const UBER_TRACE_ID: &CStr = c"uber-trace-id";
 const SECOND_SPAN_UBER_TRACE_ID: &CStr = c"second_span_uber-trace-id";
+const JAEGER_DEBUG_ID: &CStr = c"jaeger-debug-id";
 
 #[cfg(test)]
 mod tests;

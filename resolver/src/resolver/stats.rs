@@ -24,7 +24,8 @@ pub struct ServiceStats {
     pub spans: u64,
     /// Spans lost because the batch thread had fallen behind and the buffer was full.
     pub dropped_buffer_full: u64,
-    /// Messages sent without a context header, because it would have made them larger than `message.max.bytes`.
+    /// Messages sent without a context header: it might have made them larger than `message.max.bytes`, or than their
+    /// topic takes, or their own headers are too many.
     pub not_injected: u64,
     /// Spans exported without their parent, because too many messages were in flight.
     pub parents_lost: u64,

@@ -4,11 +4,16 @@
 #![expect(dead_code, reason = "each of the programs that include this file uses a part of it")]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
+pub(crate) mod fake_headers;
+
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::null_mut;
 use std::sync::LazyLock;
 
+use fake_headers::{
+    FakeHeaders, header_add, header_get, header_get_all, header_get_last, header_remove, headers_new, stand_for,
+};
 use tracer_resolver::Resolver;
 use tracer_resolver::interceptor::{
     Door, KafkaApi, OnCommit, OnConfDestroy, OnDestroy, OnMessage, OnNew, OnResponseReceived, RdKafka, RdKafkaConf,
@@ -41,28 +46,6 @@ pub(crate) struct FakeMessage {
     pub(crate) latency_micros: i64,
     /// What `rd_kafka_message_timestamp` says.
     pub(crate) timestamp_millis: i64,
-}
-
-/// Up to eight headers, in place.
-#[derive(Default)]
-pub(crate) struct FakeHeaders {
-    headers: [FakeHeader; 8],
-    count: usize,
-}
-
-#[derive(Clone, Copy)]
-struct FakeHeader {
-    /// NUL-terminated.
-    name: [u8; 32],
-    name_len: usize,
-    value: [u8; 128],
-    len: usize,
-}
-
-impl Default for FakeHeader {
-    fn default() -> Self {
-        Self { name: [0; 32], name_len: 0, value: [0; 128], len: 0 }
-    }
 }
 
 impl FakeClient {
@@ -202,6 +185,20 @@ impl Drop for FakeClient {
     }
 }
 
+/// Runs `body` on a thread that has sent nothing, as a broker's has not.
+pub(crate) fn on_a_brokers_thread(body: impl FnOnce()) {
+    struct Sent<T>(T);
+    // SAFETY: this thread does nothing until that one has ended.
+    unsafe impl<T> Send for Sent<T> {}
+    let body = Sent(body);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let whole = body;
+            (whole.0)();
+        });
+    });
+}
+
 fn call(callback: &Cell<Option<(OnMessage, *mut c_void)>>, message: &FakeMessage) {
     if let Some((callback, opaque)) = callback.get() {
         // SAFETY: the message outlives the call, and begins with librdkafka's own struct.
@@ -243,7 +240,12 @@ impl FakeMessage {
     /// Forgets all headers.
     pub(crate) fn clear(&self) {
         self.has_headers.set(false);
-        self.headers.borrow_mut().count = 0;
+        self.headers.borrow_mut().clear();
+    }
+
+    /// Gives the message a key and a value of so many bytes together.
+    pub(crate) fn resize(&mut self, bytes: usize) {
+        (self.raw.len, self.raw.key_len) = (bytes, 0);
     }
 
     /// Sets the error and the place in the log.
@@ -254,43 +256,30 @@ impl FakeMessage {
     /// Appends a header as the application would.
     pub(crate) fn add_header(&self, name: &CStr, value: &[u8]) {
         self.has_headers.set(true);
-        self.headers.borrow_mut().add(name.to_bytes(), value);
+        self.headers.borrow_mut().add(name.to_bytes(), Some(value));
+    }
+
+    /// Appends a header whose name is as long as it is given, NULs and all.
+    pub(crate) fn add_raw_header(&self, name: &[u8], value: Option<&[u8]>) {
+        self.has_headers.set(true);
+        self.headers.borrow_mut().add(name, value);
+    }
+
+    /// The names of all headers, in order.
+    pub(crate) fn header_names(&self) -> Vec<Vec<u8>> {
+        self.headers.borrow().iter().map(|(name, _)| name.to_vec()).collect()
     }
 
     /// Whether the application finds a header of this name.
     pub(crate) fn has_header(&self, name: &str) -> bool {
-        self.headers.borrow().iter().any(|header| header.name() == name.as_bytes())
+        self.headers.borrow().iter().any(|(known, _)| known == name.as_bytes())
     }
 
     /// The last header of this name.
     pub(crate) fn header(&self, name: &str) -> Option<Vec<u8>> {
         let headers = self.headers.borrow();
-        headers
-            .iter()
-            .rfind(|header| header.name() == name.as_bytes())
-            .map(|header| header.value[..header.len].to_vec())
-    }
-}
-
-impl FakeHeaders {
-    fn iter(&self) -> impl DoubleEndedIterator<Item = &FakeHeader> {
-        self.headers[..self.count].iter()
-    }
-
-    fn add(&mut self, name: &[u8], value: &[u8]) {
-        let header = &mut self.headers[self.count];
-        header.name[..name.len()].copy_from_slice(name);
-        header.name[name.len()] = 0;
-        header.name_len = name.len();
-        header.value[..value.len()].copy_from_slice(value);
-        header.len = value.len();
-        self.count += 1;
-    }
-}
-
-impl FakeHeader {
-    fn name(&self) -> &[u8] {
-        &self.name[..self.name_len]
+        let (_, value) = headers.iter().rfind(|(known, _)| *known == name.as_bytes())?;
+        value.map(<[u8]>::to_vec)
     }
 }
 
@@ -315,6 +304,7 @@ static API: LazyLock<KafkaApi> = LazyLock::new(|| KafkaApi {
     header_add,
     header_remove,
     header_get_last,
+    header_get,
     header_get_all,
     err2name,
     interceptor_add_on_commit: Some(interceptor_add_on_commit),
@@ -467,30 +457,13 @@ unsafe extern "C" fn message_headers(
     0
 }
 
-thread_local!(static NEW_HEADERS: RefCell<FakeHeaders> = RefCell::default());
-
-unsafe extern "C" fn headers_new(_count: usize) -> *mut RdKafkaHeaders {
-    NEW_HEADERS.with(|new| {
-        new.borrow_mut().count = 0;
-        std::ptr::from_ref(new).cast_mut().cast()
-    })
-}
-
 /// The message's own list is used: what was made by `headers_new` is empty still.
 unsafe extern "C" fn message_set_headers(message: *mut RdKafkaMessage, _headers: *mut RdKafkaHeaders) {
     // SAFETY: see above.
     let message = unsafe { &*message.cast::<FakeMessage>() };
     message.has_headers.set(true);
-    message.headers.borrow_mut().count = 0;
-    SET.with(|set| set.set(std::ptr::from_ref(&message.headers)));
-}
-
-thread_local!(static SET: Cell<*const RefCell<FakeHeaders>> = const { Cell::new(std::ptr::null()) });
-
-/// `headers_new` gave a stand-in; after `message_set_headers` it stands for the message's own list.
-fn resolve(headers: *const RdKafkaHeaders) -> *const RefCell<FakeHeaders> {
-    let stand_in = NEW_HEADERS.with(|new| std::ptr::from_ref(new).cast::<RdKafkaHeaders>());
-    if headers == stand_in { SET.with(Cell::get) } else { headers.cast() }
+    message.headers.borrow_mut().clear();
+    stand_for(&message.headers);
 }
 
 unsafe extern "C" fn message_latency(message: *const RdKafkaMessage) -> i64 {
@@ -504,71 +477,6 @@ unsafe extern "C" fn message_timestamp(message: *const RdKafkaMessage, kind: *mu
         *kind = 1;
         (*message.cast::<FakeMessage>()).timestamp_millis
     }
-}
-
-unsafe extern "C" fn header_add(
-    headers: *mut RdKafkaHeaders,
-    name: *const c_char,
-    name_len: isize,
-    value: *const c_void,
-    len: isize,
-) -> RdKafkaError {
-    // SAFETY: see above; the lengths are those of the texts.
-    unsafe {
-        let name = std::slice::from_raw_parts(name.cast::<u8>(), name_len as usize);
-        let value = std::slice::from_raw_parts(value.cast::<u8>(), len as usize);
-        (*resolve(headers)).borrow_mut().add(name, value);
-    }
-    0
-}
-
-unsafe extern "C" fn header_remove(headers: *mut RdKafkaHeaders, name: *const c_char) -> RdKafkaError {
-    // SAFETY: see above.
-    let (mut headers, name) = unsafe { ((*resolve(headers)).borrow_mut(), CStr::from_ptr(name).to_bytes()) };
-    let mut kept = 0;
-    for index in 0..headers.count {
-        let header = headers.headers[index];
-        if header.name() != name {
-            headers.headers[kept] = header;
-            kept += 1;
-        }
-    }
-    headers.count = kept;
-    0
-}
-
-unsafe extern "C" fn header_get_last(
-    headers: *const RdKafkaHeaders,
-    name: *const c_char,
-    value: *mut *const c_void,
-    size: *mut usize,
-) -> RdKafkaError {
-    // SAFETY: see above.
-    unsafe {
-        let (headers, name) = ((*resolve(headers)).borrow(), CStr::from_ptr(name).to_bytes());
-        let Some(header) = headers.iter().rfind(|header| header.name() == name) else { return NOENT };
-        *value = header.value.as_ptr().cast();
-        *size = header.len;
-    }
-    0
-}
-
-unsafe extern "C" fn header_get_all(
-    headers: *const RdKafkaHeaders,
-    index: usize,
-    name: *mut *const c_char,
-    value: *mut *const c_void,
-    size: *mut usize,
-) -> RdKafkaError {
-    // SAFETY: see above.
-    unsafe {
-        let headers = (*resolve(headers)).borrow();
-        let Some(header) = headers.headers[..headers.count].get(index) else { return NOENT };
-        *name = header.name.as_ptr().cast();
-        *value = header.value.as_ptr().cast();
-        *size = header.len;
-    }
-    0
 }
 
 unsafe extern "C" fn err2name(_code: RdKafkaError) -> *const c_char {

@@ -197,3 +197,16 @@ fn pairs(headers: &InjectedHeaders<'_>) -> Vec<(&'static CStr, Vec<u8>)> {
 fn last<'a>(headers: &'a [(&'static CStr, Vec<u8>)], name: &CStr) -> Option<&'a [u8]> {
     headers.iter().rev().find(|(found, _)| *found == name).map(|(_, value)| value.as_slice())
 }
+
+#[test]
+fn every_name_that_a_format_reads_or_writes_is_known_in_any_spelling_and_no_other() {
+    for name in [TraceContext, B3, B3Multi, Jaeger, Baggage].into_iter().flat_map(names) {
+        assert!(concerns(name.to_bytes()), "{name:?}");
+        assert!(concerns(&name.to_bytes().to_ascii_uppercase()), "{name:?}");
+        assert!(!concerns(&name.to_bytes()[1..]), "{name:?}");
+    }
+    assert!(concerns(b"jaeger-debug-id"));
+    for other in ["", "b", "t", "traceparents", "x-b3-other", "X-Request-ID", "kind"] {
+        assert!(!concerns(other.as_bytes()), "{other}");
+    }
+}

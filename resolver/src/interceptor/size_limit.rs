@@ -1,0 +1,223 @@
+//! What a topic takes, learnt from what it refused: messages that come near are sent without our headers.
+//!
+//! A topic's own `max.message.bytes` may be below the producer's `message.max.bytes`, and no client is told. So a message
+//! that had just fitted may be refused because of our headers: once, for then its size is known.
+
+#![forbid(unsafe_code)]
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::client::Client;
+use super::headers::Headers;
+use super::message::Message;
+use super::route::Traced;
+use crate::per_process::PerProcess;
+use crate::report;
+
+/// Of one topic of one cluster, for all producers of the process.
+#[derive(Debug)]
+pub(crate) struct SizeLimit {
+    /// A message that would have so many bytes with our headers, or more, goes without. Only ever sinks, but while a
+    /// refused batch is told message by message.
+    below: AtomicUsize,
+    batch: Mutex<RefusedBatch>,
+}
+
+/// The batch that is being refused: a broker refuses it as a whole, and librdkafka tells so for each of its messages.
+#[derive(Debug, Default)]
+struct RefusedBatch {
+    /// Number of the answer that refused it, and the partition; an answer may be to several.
+    answer: (u64, i32),
+    /// [`SizeLimit::below`] when it began.
+    before: usize,
+    bytes: usize,
+    largest: Refused,
+}
+
+/// A message that was refused for its size.
+#[derive(Clone, Copy, Debug, Default)]
+struct Refused {
+    /// Bytes that it had.
+    size: usize,
+    /// Bytes that it would have had without our headers; `None`: it had none of ours.
+    without_ours: Option<usize>,
+}
+
+/// By cluster and topic.
+type Limits = HashMap<(String, String), Arc<SizeLimit>>;
+
+/// `RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE`: from a broker, for librdkafka's own check comes before `on_send`.
+const TOO_LARGE: i32 = 10;
+/// `Produce` in the Kafka protocol.
+pub(super) const PRODUCE: i16 = 0;
+/// Topics whose limit is shared by the producers of the process; those of further ones learn alone.
+const MAX_TOPICS: usize = 20_000;
+
+// Which answer to a `Produce` request the calling thread got last; 0 where answers are not seen.
+thread_local!(static ANSWER: Cell<u64> = const { Cell::new(0) });
+
+/// A broker has answered a `Produce` request, on its thread, which acknowledges the messages next.
+pub(super) fn answered() {
+    static ANSWERS: AtomicU64 = AtomicU64::new(1);
+    let _ = ANSWER.try_with(|answer| answer.set(ANSWERS.fetch_add(1, Ordering::Relaxed)));
+}
+
+impl SizeLimit {
+    /// The one of this topic. `cluster` tells equal topics of several clusters apart, as far as is known.
+    pub(super) fn of(cluster: &str, topic: &str) -> Arc<Self> {
+        static LIMITS: PerProcess<Mutex<Limits>> = PerProcess::new();
+        let mut limits = LIMITS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (cluster.to_owned(), topic.to_owned());
+        match limits.get(&key) {
+            Some(limit) => Arc::clone(limit),
+            None if limits.len() < MAX_TOPICS => Arc::clone(limits.entry(key).or_default()),
+            None => Arc::default(),
+        }
+    }
+
+    /// How large a message may be with our headers, of a producer that takes `max_bytes`.
+    #[inline]
+    pub(super) fn of_producer(&self, max_bytes: usize) -> usize {
+        max_bytes.min(self.below.load(Ordering::Relaxed).saturating_sub(1))
+    }
+
+    /// A broker refused this message, alone or in a batch. Whether less will be sent with our headers than before.
+    ///
+    /// Where one message is most of the batch, it was that one: it might have fitted without ours, and what is smaller
+    /// with ours than it was without will fit. Else the batch was too large for the topic, and with every header it
+    /// grows: then none of the topic's messages gets ours any more.
+    fn refused(&self, partition: i32, answer: u64, message: Refused) -> bool {
+        let mut batch = self.batch.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.below.load(Ordering::Relaxed);
+        if answer == 0 || batch.answer != (answer, partition) {
+            *batch = RefusedBatch { answer: (answer, partition), before: known, ..RefusedBatch::default() };
+        }
+        batch.bytes = batch.bytes.saturating_add(message.size);
+        if message.size > batch.largest.size {
+            batch.largest = message;
+        }
+        let learnt = match batch.largest.without_ours {
+            _ if batch.largest.size <= batch.bytes / 2 => 0,
+            Some(size) => size,
+            None => usize::MAX,
+        };
+        let below = batch.before.min(learnt);
+        self.below.store(below, Ordering::Relaxed);
+        known == usize::MAX && below != usize::MAX
+    }
+}
+
+impl Default for SizeLimit {
+    fn default() -> Self {
+        Self { below: AtomicUsize::new(usize::MAX), batch: Mutex::default() }
+    }
+}
+
+impl Client {
+    /// Learns from the message if it was refused for its size. To be called before anything of it is forgotten.
+    #[inline]
+    pub(super) fn learn_size(&self, traced: &Traced, message: &Message<'_>) {
+        if message.error() == TOO_LARGE {
+            self.learn_from_refused(traced, message);
+        }
+    }
+
+    #[cold]
+    fn learn_from_refused(&self, traced: &Traced, message: &Message<'_>) {
+        let headers = message.headers();
+        let has_ours = |headers: &Headers<'_>| {
+            !self.unmarked.has(message.address()) && traced.injection.own_context(|name| headers.last(name)).is_some()
+        };
+        let is_ours = |name: &[u8]| traced.injection.replaces(name);
+        // At the most where it is compared with others of its batch, at the least where others are compared with it.
+        let size = message.size() + headers.as_ref().and_then(|all| all.size_without(|_| false)).unwrap_or(0);
+        let others = |headers: &Headers<'_>| message.size() + headers.least_size_without(is_ours);
+        let without_ours = headers.as_ref().filter(|headers| has_ours(headers)).map(others);
+        let answer = ANSWER.try_with(Cell::get).unwrap_or(0);
+        if traced.size_limit.refused(message.partition(), answer, Refused { size, without_ours }) {
+            report::warn(&format!(
+                "topic {:?} refused a message for its size (MSG_SIZE_TOO_LARGE) to which our context headers had been \
+                 added: messages that come near that size are sent there without them from now on, and counted; to \
+                 have them traced through, set this producer's message.max.bytes and batch.size to the topic's \
+                 max.message.bytes, and send messages 200 bytes below it",
+                message.topic().to_string_lossy()
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX: usize = 1_000_000;
+
+    fn ours(size: usize) -> Refused {
+        Refused { size: size + 80, without_ours: Some(size) }
+    }
+
+    fn not_ours(size: usize) -> Refused {
+        Refused { size, without_ours: None }
+    }
+
+    /// What may be sent after these answers, each with the messages of its batch.
+    fn after(answers: &[&[Refused]]) -> usize {
+        let limit = SizeLimit::default();
+        for (number, batch) in (1..).zip(answers) {
+            for message in *batch {
+                limit.refused(0, number, *message);
+            }
+        }
+        limit.of_producer(MAX)
+    }
+
+    #[test]
+    fn a_message_alone_says_what_fits_for_certain_and_the_smallest_one_counts() {
+        assert_eq!(after(&[]), MAX);
+        assert_eq!(after(&[&[ours(5000)]]), 4999);
+        assert_eq!(after(&[&[ours(5000)], &[ours(900)], &[ours(7000)]]), 899);
+    }
+
+    #[test]
+    fn what_had_none_of_our_headers_says_nothing() {
+        assert_eq!(after(&[&[not_ours(5000)], &[not_ours(100)]]), MAX);
+    }
+
+    #[test]
+    fn a_huge_message_takes_nothing_from_small_ones_in_its_batch() {
+        assert_eq!(after(&[&[ours(100), ours(100), ours(90_000)]]), 89_999);
+        assert_eq!(after(&[&[ours(90_000), ours(100), ours(100)]]), 89_999);
+        assert_eq!(after(&[&[ours(100), not_ours(90_000), ours(100)]]), MAX);
+    }
+
+    #[test]
+    fn a_batch_of_many_that_was_too_large_ends_our_headers_for_the_topic() {
+        assert_eq!(after(&[&[ours(100); 9]]), 0);
+        assert_eq!(after(&[&[ours(100)], &[ours(100)]]), 99, "two batches");
+        let limit = SizeLimit::default();
+        (0..9).for_each(|partition| _ = limit.refused(partition, 1, ours(100)));
+        assert_eq!(limit.of_producer(MAX), 99, "nine batches in one request");
+        let limit = SizeLimit::default();
+        (0..9).for_each(|_| _ = limit.refused(0, 0, ours(100)));
+        assert_eq!(limit.of_producer(MAX), 99, "where answers are not seen each message counts for itself");
+    }
+
+    #[test]
+    fn it_is_told_once() {
+        let limit = SizeLimit::default();
+        assert!(!limit.refused(0, 1, not_ours(100)));
+        assert!(limit.refused(0, 2, ours(5000)));
+        assert!(!limit.refused(0, 3, ours(500)));
+    }
+
+    #[test]
+    fn producers_of_one_cluster_learn_together() {
+        SizeLimit::of("east", "orders").refused(0, 1, ours(500));
+        assert_eq!(SizeLimit::of("east", "orders").of_producer(MAX), 499);
+        assert_eq!(SizeLimit::of("west", "orders").of_producer(MAX), MAX);
+        assert_eq!(SizeLimit::of("east", "payments").of_producer(MAX), MAX);
+    }
+}
