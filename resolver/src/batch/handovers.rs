@@ -14,13 +14,13 @@
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::record::{EndedBy, FinishedSpan, SpanFlags};
 use super::trace_state_field::TraceStateField;
 use crate::interceptor::Route;
-use crate::zeroed::zeroed_slice;
+use crate::zeroed::Zeroed;
 
 /// How long an unclaimed hand-over waits before it leaves as `receive`.
 pub(crate) const CLAIM_WINDOW: Duration = Duration::from_secs(2);
@@ -33,6 +33,7 @@ const EXTRA: usize = TraceStateField::MAX_LEN;
 /// Neighbours that messages of the same place in the log can have, one for each client that read it.
 const NEIGHBOURS: usize = 4;
 const PLACES: usize = 2048;
+const SLOTS: usize = PLACES * NEIGHBOURS;
 
 const EMPTY: u8 = 0;
 const BUSY: u8 = 1;
@@ -40,10 +41,13 @@ const HELD: u8 = 2;
 
 /// All hand-overs of the process that wait.
 pub(crate) struct Handovers {
-    slots: Box<[Slot]>,
+    /// The places of the first neighbours, then those of the second ones, and so on: what few clients use is together.
+    slots: Zeroed<Slot>,
     /// By slot. Apart, so that they cost no memory where no message has a trace state.
-    extras: Box<[Extra]>,
-    held: AtomicUsize,
+    extras: Zeroed<Extra>,
+    /// A bit for every slot: set before it becomes `HELD`, cleared by the sweep that finds it `EMPTY`. So that a sweep
+    /// looks at what is in use only: the pages of the other slots are not there.
+    used: [AtomicU64; SLOTS / 64],
 }
 
 struct Slot {
@@ -96,10 +100,10 @@ pub(crate) struct Place<'a> {
 impl Handovers {
     pub(crate) fn new() -> Self {
         // SAFETY: a zero state is EMPTY, and an empty slot's `held` may be anything.
-        let slots = unsafe { zeroed_slice(PLACES * NEIGHBOURS) }.unwrap_or_default();
+        let slots = unsafe { Zeroed::new(SLOTS) };
         // SAFETY: an extra is bytes.
-        let extras = unsafe { zeroed_slice(PLACES * NEIGHBOURS) }.unwrap_or_default();
-        Self { slots, extras, held: AtomicUsize::new(0) }
+        let extras = unsafe { Zeroed::new(SLOTS) };
+        Self { slots, extras, used: [const { AtomicU64::new(0) }; SLOTS / 64] }
     }
 
     /// Lets `span` wait, and says where. What it displaced, or itself when it cannot wait, is given to `leave`.
@@ -111,7 +115,7 @@ impl Handovers {
         neighbour: usize,
         mut leave: impl FnMut(&FinishedSpan, &[u8]),
     ) -> Option<WaitingPlace> {
-        let index = Self::place(topic_hash, span.partition, span.offset) + neighbour % NEIGHBOURS;
+        let index = Self::slot(Self::place(topic_hash, span.partition, span.offset), neighbour);
         let taken = self.slots.get(index).filter(|_| self.has_room_for(extra));
         let Some((slot, before)) = taken.and_then(|slot| Some((slot, slot.take_over()?))) else {
             leave(span, extra);
@@ -124,14 +128,13 @@ impl Handovers {
             let displaced = unsafe { held.assume_init_ref() };
             // SAFETY: the slot is this thread's, and with it the extra, and was written as long as the span says.
             leave(&displaced.span, unsafe { self.extra(index, &displaced.span) });
-        } else {
-            self.held.fetch_add(1, Ordering::Relaxed);
         }
         held.write(Held { span: FinishedSpan { extra_len: extra.len() as u16, ..*span }, thread: thread_number() });
         if let Some(place) = self.extras.get(index).filter(|_| !extra.is_empty()) {
             // SAFETY: the slot's extra is this thread's with the slot, and `has_room_for` looked at the length.
             unsafe { std::ptr::copy_nonoverlapping(extra.as_ptr(), place.0.get().cast(), extra.len()) };
         }
+        self.mark(index);
         // Release: pairs with the acquire in `take_over`.
         slot.state.store(HELD, Ordering::Release);
         Some(WaitingPlace { index: index as u32, span_id: span.span_id })
@@ -152,7 +155,7 @@ impl Handovers {
 
     /// The same, for the message at `place` that the client of number `neighbour` was handed.
     pub(crate) fn prolong_message(&self, place: &Place<'_>, neighbour: usize, end: u64, by: EndedBy) {
-        let index = Self::place(place.topic_hash, place.partition, place.offset) + neighbour % NEIGHBOURS;
+        let index = Self::slot(Self::place(place.topic_hash, place.partition, place.offset), neighbour);
         let is_it = |span: &FinishedSpan| {
             // SAFETY: a held record's route is alive: its client empties the table before it drops routes.
             let topic = unsafe { &*span.route }.topic();
@@ -199,8 +202,6 @@ impl Handovers {
                 // SAFETY: the slot is this thread's, and with it the extra, and was written as long as the span says.
                 leave(&span, unsafe { self.extra(place.index as usize, &span) });
                 slot.state.store(EMPTY, Ordering::Release);
-                // Release: only now may `sweep` believe that nobody is at a slot.
-                self.held.fetch_sub(1, Ordering::Release);
             },
         );
     }
@@ -229,10 +230,11 @@ impl Handovers {
     /// When several clients of this process read the same place, one handed over on the calling thread is preferred,
     /// among those that `accept` takes.
     pub(crate) fn claim(&self, place: &Place<'_>, accept: impl Fn(&Route) -> bool) -> Option<Claimed> {
-        let first = Self::place(place.topic_hash, place.partition, place.offset);
+        let at = Self::place(place.topic_hash, place.partition, place.offset);
         let this_thread = thread_number();
         for only_this_thread in [true, false] {
-            for (index, slot) in (first..).zip(self.slots.get(first..first + NEIGHBOURS)?) {
+            for index in (0..NEIGHBOURS).map(|neighbour| Self::slot(at, neighbour)) {
+                let slot = self.slots.get(index)?;
                 if !slot.take_held_in_time() {
                     continue;
                 }
@@ -258,8 +260,6 @@ impl Handovers {
                 let extra = unsafe { self.extra(index, &held.span) }.to_vec();
                 let claimed = Claimed { span: held.span, route, extra };
                 slot.state.store(EMPTY, Ordering::Release);
-                // Release: only now may `sweep` believe that nobody is at a slot.
-                self.held.fetch_sub(1, Ordering::Release);
                 return Some(claimed);
             }
         }
@@ -271,26 +271,51 @@ impl Handovers {
     /// A slot that another thread is at is waited for: afterwards no thread follows a route that a hand-over named
     /// before the call and that `leaves` says yes to. Runs on the batch thread only, which may wait.
     pub(crate) fn sweep(&self, leaves: impl Fn(&FinishedSpan) -> bool, mut leave: impl FnMut(&FinishedSpan, &[u8])) {
-        // Acquire: pairs with the release in `claim`.
-        if self.held.load(Ordering::Acquire) == 0 {
+        for (first, word) in (0..).step_by(64).zip(&self.used) {
+            let mut in_use = word.load(Ordering::Relaxed);
+            while in_use != 0 {
+                let index = first + in_use.trailing_zeros() as usize;
+                in_use &= in_use - 1;
+                self.sweep_slot(index, &leaves, &mut leave);
+            }
+        }
+    }
+
+    fn sweep_slot(
+        &self,
+        index: usize,
+        leaves: impl Fn(&FinishedSpan) -> bool,
+        mut leave: impl FnMut(&FinishedSpan, &[u8]),
+    ) {
+        self.unmark(index);
+        let Some(slot) = self.slots.get(index).filter(|slot| slot.take_held_however_long()) else { return };
+        // SAFETY: `take_held` moved the state to BUSY, so this thread owns `held`.
+        let held = unsafe { (*slot.held.get()).assume_init_ref() };
+        if !leaves(&held.span) {
+            self.mark(index);
+            slot.state.store(HELD, Ordering::Release);
             return;
         }
-        for (index, slot) in self.slots.iter().enumerate() {
-            if !slot.take_held_however_long() {
-                continue;
-            }
-            // SAFETY: `take_held` moved the state to BUSY, so this thread owns `held`.
-            let held = unsafe { (*slot.held.get()).assume_init_ref() };
-            if !leaves(&held.span) {
-                slot.state.store(HELD, Ordering::Release);
-                continue;
-            }
-            // Copied, so that a `leave` that fails leaves no slot busy for ever.
-            // SAFETY: the slot is this thread's, and with it the extra, and was written as long as the span says.
-            let (span, extra) = (held.span, unsafe { self.extra(index, &held.span) }.to_vec());
-            slot.state.store(EMPTY, Ordering::Release);
-            self.held.fetch_sub(1, Ordering::Relaxed);
-            leave(&span, &extra);
+        // Copied, so that a `leave` that fails leaves no slot busy for ever.
+        // SAFETY: the slot is this thread's, and with it the extra, and was written as long as the span says.
+        let (span, extra) = (held.span, unsafe { self.extra(index, &held.span) }.to_vec());
+        slot.state.store(EMPTY, Ordering::Release);
+        leave(&span, &extra);
+    }
+
+    /// Tells the next sweep of the slot, which this thread has made BUSY.
+    fn mark(&self, index: usize) {
+        if let Some(word) = self.used.get(index / 64) {
+            // Release: whoever clears this mark sees that the slot is BUSY, or what came after.
+            word.fetch_or(1 << (index % 64), Ordering::Release);
+        }
+    }
+
+    /// To be called before the slot is looked at: a thread that holds a message there afterwards marks it again.
+    fn unmark(&self, index: usize) {
+        if let Some(word) = self.used.get(index / 64) {
+            // Acquire: pairs with the release in `mark`.
+            word.fetch_and(!(1 << (index % 64)), Ordering::Acquire);
         }
     }
 
@@ -319,7 +344,11 @@ impl Handovers {
     fn place(topic_hash: u64, partition: i32, offset: i64) -> usize {
         let partition = (partition as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let place = topic_hash.wrapping_add(partition >> 32).wrapping_add(offset as u64);
-        (place as usize % PLACES) * NEIGHBOURS
+        place as usize % PLACES
+    }
+
+    fn slot(place: usize, neighbour: usize) -> usize {
+        (neighbour % NEIGHBOURS) * PLACES + place
     }
 }
 

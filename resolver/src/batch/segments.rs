@@ -5,14 +5,14 @@
 //! another, once every [`SLOTS`] spans. When no segment is free the span is dropped and counted.
 //!
 //! Memory is the arena and nothing else: [`Segments::new`] reserves it, the system commits a page when it is first
-//! touched, and the free list is last-in-first-out, so that a quiet process touches few.
+//! written to, and a segment that was used before is taken before one that never was, so that a quiet process has few.
 
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::record::FinishedSpan;
-use crate::zeroed::zeroed_slice;
+use crate::zeroed::Zeroed;
 
 /// Records in a segment: 32 KiB, so that handing one over is rare and a thread that went quiet wastes little.
 pub(crate) const SLOTS: usize = 256;
@@ -26,10 +26,13 @@ const MAX_SEGMENTS: usize = 32 * 1024;
 
 /// All segments of the process, the free ones and the full ones.
 pub(crate) struct Segments {
-    headers: Box<[Header]>,
+    headers: Zeroed<Header>,
     /// `SLOTS` for each header, in the same order.
-    slots: Box<[Slot]>,
+    slots: Zeroed<Slot>,
+    /// Those that came back.
     free: Stack,
+    /// From here on no segment was ever used. At most the number of segments.
+    untouched: AtomicU32,
     full: Stack,
     /// Segments handed over since the batch thread last took them.
     waiting: AtomicU32,
@@ -37,7 +40,7 @@ pub(crate) struct Segments {
 
 type Slot = UnsafeCell<MaybeUninit<FinishedSpan>>;
 
-/// A segment's state, apart from its slots so that building the free list touches none of them.
+/// A segment's state, apart from its slots: whoever goes through a list of segments touches none of them.
 #[repr(align(64))]
 struct Header {
     /// Slots published: `Release` by the owner pairs with the `Acquire` of [`Segments::drain`].
@@ -65,28 +68,28 @@ impl Segments {
     /// Reserves room for about `bytes` of records, at least 16 segments; less when the system has less to give.
     pub(crate) fn new(bytes: usize) -> Self {
         let mut count = (bytes / (SLOTS * size_of::<FinishedSpan>())).clamp(16, MAX_SEGMENTS);
-        let slots = loop {
-            // SAFETY: a slot is a `MaybeUninit`, for which any bytes are valid.
-            match unsafe { zeroed_slice::<Slot>(count * SLOTS) } {
-                Some(slots) => break slots,
-                None if count == 1 => break Box::default(),
-                None => count /= 2,
+        loop {
+            // SAFETY: a header is atomic integers, for which zero is valid, and a slot is a `MaybeUninit`.
+            let (headers, slots) = unsafe { (Zeroed::<Header>::new(count), Zeroed::<Slot>::new(count * SLOTS)) };
+            if count == 1 || !(headers.is_empty() || slots.is_empty()) {
+                let (free, full) = (Stack::empty(), Stack::empty());
+                return Self { headers, slots, free, untouched: AtomicU32::new(0), full, waiting: AtomicU32::new(0) };
             }
-        };
-        let headers = (0..count)
-            .map(|index| Header {
-                len: AtomicU32::new(0),
-                drained: AtomicU32::new(0),
-                next: AtomicU32::new(if index + 1 < count { index as u32 + 1 } else { NONE }),
-            })
-            .collect();
-        Self { headers, slots, free: Stack::starting_at(0), full: Stack::starting_at(NONE), waiting: AtomicU32::new(0) }
+            count /= 2;
+        }
     }
 
     /// Takes a free segment for the calling thread; `None` when all are in use.
     pub(crate) fn claim(&self) -> Option<Claim> {
-        let index = self.free.pop(&self.headers)?;
+        let index = self.free.pop(&self.headers).or_else(|| self.touch())?;
         Some(Claim { index, len: 0 })
+    }
+
+    /// The next segment that was never used.
+    #[cold]
+    fn touch(&self) -> Option<u32> {
+        let next = |next: u32| ((next as usize) < self.slots.len() / SLOTS).then_some(next + 1);
+        self.untouched.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()
     }
 
     /// Copies `span`, and the `extra` fields that belong to it, into the thread's segment.
@@ -187,8 +190,8 @@ struct Stack {
 }
 
 impl Stack {
-    fn starting_at(index: u32) -> Self {
-        Self { head: AtomicU64::new(u64::from(index)) }
+    fn empty() -> Self {
+        Self { head: AtomicU64::new(u64::from(NONE)) }
     }
 
     fn push(&self, index: u32, headers: &[Header]) {

@@ -67,8 +67,9 @@ pub(super) struct UnmarkedSend {
 
 /// Topics of one client whose route is kept; the routes of further ones are not, and their messages go untraced.
 const MAX_ROUTES: usize = 20_000;
-/// Unmarked sends of one client that may be in flight; the span of a further one is not made.
-const MAX_UNMARKED: usize = 1 << 20;
+/// Unmarked sends of one client that may be in flight; the span of a further one is not made. As many as there are
+/// parents of sends for.
+const MAX_UNMARKED: usize = 1 << 24;
 
 impl Client {
     /// Reads what the client's configuration says about it.
@@ -83,7 +84,11 @@ impl Client {
         let property = |name: &CStr| unsafe { read_property(&api, conf, name) };
         let number = |name: &CStr, default: usize| property(name).and_then(|v| v.parse().ok()).unwrap_or(default);
         let side = if is_consumer { Side::Consume } else { Side::Produce };
-        let in_flight = if is_consumer { 0 } else { number(c"queue.buffering.max.messages", 100_000) };
+        let in_flight = match number(c"queue.buffering.max.messages", 100_000) {
+            _ if is_consumer => 0,
+            0 => usize::MAX, // "No limit", in librdkafka's words.
+            some => some,
+        };
         let maker = RouteMaker {
             side,
             client_id: property(c"client.id").unwrap_or_default(),

@@ -1,24 +1,32 @@
 //! The one thing about a sent message that cannot be read back from it at its acknowledgement: its span's parent.
 //!
-//! A bounded table, filled round and round: a message that is never acknowledged costs its entry until the table has
-//! gone round once. The place of an entry is part of the span id, so that finding it needs no search. An entry that
-//! was overwritten gives nothing, and then the span is exported without its parent, and counted: one more bit of the id
-//! says whether there was one.
+//! A bounded table that grows with the messages that are in flight. The place of an entry is part of the span id, so
+//! that finding it needs no search. An acknowledgement frees its entry; a message that is never acknowledged keeps its
+//! own until the table has no other left. An entry that was given away so gives nothing, and then the span is exported
+//! without its parent, and counted: one more bit of the id says whether there was one.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::zeroed::zeroed_slice;
+use crate::zeroed::Zeroed;
 
 /// A producer's parents.
 pub(super) struct Parents {
-    entries: Box<[Entry]>,
-    next: AtomicU32,
+    /// The first chunk has room for `1 << FIRST` entries, each further one for as many as all before it together. Made
+    /// when their first entry is needed; empty where the memory could not be had.
+    chunks: [OnceLock<Zeroed<Entry>>; CHUNKS],
+    /// A [`Turn`].
+    turn: AtomicU64,
     /// Bits of a span id that name an entry.
     mask: u64,
 }
 
+/// Which entry is next: the entries that are in use are gone through round and round.
+#[derive(Clone, Copy)]
+struct Turn(u64);
+
 struct Entry {
+    /// 0: free.
     span_id: AtomicU64,
     parent: AtomicU64,
     /// [`REMOTE`] and [`GUESSED`], and around them the [`seal`] of the other two.
@@ -38,13 +46,24 @@ const REMOTE: u64 = 1;
 const GUESSED: u64 = 2;
 const FACTS: u64 = REMOTE | GUESSED;
 
+/// Entries of the first chunk, as a power of two: a page of memory.
+const FIRST: u32 = 7;
+/// Entries of the largest table, as a power of two. Enough for ten million messages in flight, which was librdkafka's
+/// own bound once: today it takes any number, and 0 is "no limit".
+const MOST: u32 = 24;
+const CHUNKS: usize = (MOST - FIRST) as usize + 1;
+/// Entries in use, one beside the other, that make the table grow.
+const CROWD: usize = 8;
+/// Entries that are looked at, all over a table that cannot grow, before one in use is taken. It is twice as large as
+/// the messages that may be in flight, so each of them is free with a chance of a half.
+const TRIES: u64 = 64;
+
 impl Parents {
-    /// Room for `in_flight` messages, rounded up to a power of two; 24 bytes each, committed when first touched.
+    /// For `in_flight` messages at the most; 24 bytes for each that is.
     pub(super) fn new(in_flight: usize) -> Self {
-        let len = in_flight.clamp(1024, 1 << 20).next_power_of_two();
-        // SAFETY: an `Entry` is three atomic integers, for which zero is valid.
-        let entries = unsafe { zeroed_slice(len) }.unwrap_or_default();
-        Self { entries, next: AtomicU32::new(0), mask: len as u64 - 1 }
+        let entries = in_flight.saturating_mul(2).clamp(1024, 1 << MOST).next_power_of_two();
+        let turn = AtomicU64::new(Turn::start(FIRST, 0).0);
+        Self { chunks: [const { OnceLock::new() }; CHUNKS], turn, mask: entries as u64 - 1 }
     }
 
     /// A span id for a span without a parent.
@@ -59,19 +78,96 @@ impl Parents {
     }
 
     /// Keeps `parent` for the span that is about to start, and gives `random` the bits that name its entry.
+    ///
+    /// Asks the system for memory when more messages than ever before are in flight: a few times in a client's life.
     pub(super) fn keep(&self, random: [u8; 8], parent: Parent) -> [u8; 8] {
-        let place = u64::from(self.next.fetch_add(1, Ordering::Relaxed)) & self.mask;
-        let span_id = u64::from_be_bytes(random) & !self.mask | place | self.parented();
-        if let Some(entry) = self.entries.get(place as usize) {
-            entry.set(span_id, parent);
+        let random = u64::from_be_bytes(random);
+        let id_at = |place: u64| random & !self.mask | place | self.parented();
+        let (place, entry) = self.take(id_at);
+        if let Some(entry) = entry {
+            entry.set(id_at(place), parent);
         }
-        span_id.to_be_bytes()
+        id_at(place).to_be_bytes()
     }
 
-    /// The parent of the span that is ending; `None` when its entry was overwritten, or there never was one.
-    pub(super) fn parent_of(&self, span_id: [u8; 8]) -> Option<Parent> {
+    /// The parent of the span that is ending, whose entry is free from now on; `None` when its entry was given away, or
+    /// there never was one.
+    pub(super) fn take_parent_of(&self, span_id: [u8; 8]) -> Option<Parent> {
         let id = u64::from_be_bytes(span_id);
-        self.entries.get((id & self.mask) as usize)?.get(id)
+        let entry = self.entry(id & self.mask)?;
+        let parent = entry.get(id);
+        entry.release(id);
+        parent
+    }
+
+    /// An entry for the span that `id_at` gives an id, and its place.
+    #[inline]
+    fn take(&self, id_at: impl Fn(u64) -> u64) -> (u64, Option<&Entry>) {
+        loop {
+            let mut turn = self.next();
+            for _ in 0..CROWD {
+                let place = turn.place();
+                // Without memory there is no entry; the span then has no parent.
+                let entry = self.entry_to_fill(place);
+                if entry.is_none_or(|entry| entry.take(id_at(place))) {
+                    return (place, entry);
+                }
+                turn = self.next();
+            }
+            if !self.grow(turn) {
+                return self.take_anywhere(turn, id_at);
+            }
+        }
+    }
+
+    fn next(&self) -> Turn {
+        Turn(self.turn.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Whether there are more entries in use than in `turn`.
+    #[cold]
+    fn grow(&self, turn: Turn) -> bool {
+        let bits = turn.bits();
+        if 1 << bits > self.mask || self.entry_to_fill(1 << bits).is_none() {
+            return false;
+        }
+        // It goes on with the entries that came.
+        let (mut now, grown) = (self.turn.load(Ordering::Relaxed), Turn::start(bits + 1, 1 << bits));
+        while Turn(now).bits() == bits {
+            match self.turn.compare_exchange_weak(now, grown.0, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => break,
+                Err(other) => now = other,
+            }
+        }
+        true
+    }
+
+    /// A free entry far from `turn`, where all are in use; if there is none either, the last that was looked at.
+    #[cold]
+    fn take_anywhere(&self, turn: Turn, id_at: impl Fn(u64) -> u64) -> (u64, Option<&Entry>) {
+        let (mut seed, mut last) = (turn.0, (turn.place(), None));
+        for _ in 0..TRIES {
+            seed = scatter(seed);
+            let place = seed & turn.mask();
+            last = (place, self.entry_to_fill(place));
+            if last.1.is_none_or(|entry| entry.take(id_at(place))) {
+                break;
+            }
+        }
+        last
+    }
+
+    fn entry(&self, place: u64) -> Option<&Entry> {
+        let (chunk, index) = chunk_of(place);
+        self.chunks.get(chunk)?.get()?.get(index)
+    }
+
+    /// The same; its chunk is made if it is not there.
+    fn entry_to_fill(&self, place: u64) -> Option<&Entry> {
+        let (chunk, index) = chunk_of(place);
+        let len = if chunk == 0 { 1 << FIRST } else { 1 << (FIRST as usize + chunk - 1) };
+        // SAFETY: an `Entry` is three atomic integers, for which zero is valid.
+        self.chunks.get(chunk)?.get_or_init(|| unsafe { Zeroed::new(len) }).get(index)
     }
 
     /// The bit of a span id that says that there is a parent.
@@ -80,11 +176,48 @@ impl Parents {
     }
 }
 
+impl Turn {
+    const BITS: u32 = 56;
+
+    /// `1 << bits` entries are in use; the next is at `place`.
+    fn start(bits: u32, place: u64) -> Self {
+        Self(u64::from(bits) << Self::BITS | place)
+    }
+
+    fn bits(self) -> u32 {
+        (self.0 >> Self::BITS) as u32
+    }
+
+    fn mask(self) -> u64 {
+        (1 << self.bits()) - 1
+    }
+
+    fn place(self) -> u64 {
+        self.0 & self.mask()
+    }
+}
+
+/// The chunk that has the entry at `place`, and where in it.
+fn chunk_of(place: u64) -> (usize, usize) {
+    match (place >> FIRST).checked_ilog2() {
+        None => (0, place as usize),
+        Some(bits) => (bits as usize + 1, (place - (1 << (FIRST + bits))) as usize),
+    }
+}
+
+/// Some other number, far away (the step of SplitMix64).
+fn scatter(number: u64) -> u64 {
+    let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let number = (number ^ number >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ number >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ number >> 31
+}
+
 /// Sends that failed a while ago, so that sending the returned record again makes a sibling of the failed span, not its
 /// child: the record still carries the failed span's header. The latest of those that fall on the same place counts.
 #[derive(Default)]
 pub(super) struct FailedSends {
-    entries: OnceLock<Box<[Entry]>>,
+    entries: OnceLock<Zeroed<Entry>>,
 }
 
 const FAILED_SENDS: usize = 1024;
@@ -94,7 +227,7 @@ impl FailedSends {
     #[cold]
     pub(super) fn note(&self, span_id: [u8; 8], parent: Option<Parent>) {
         // SAFETY: an `Entry` is three atomic integers, for which zero is valid.
-        let entries = self.entries.get_or_init(|| unsafe { zeroed_slice(FAILED_SENDS) }.unwrap_or_default());
+        let entries = self.entries.get_or_init(|| unsafe { Zeroed::new(FAILED_SENDS) });
         let id = u64::from_be_bytes(span_id);
         if let Some(entry) = entries.get(id as usize % FAILED_SENDS) {
             entry.set(id, parent.unwrap_or(Parent { span_id: [0; 8], remote: false, guessed: false }));
@@ -111,8 +244,22 @@ impl FailedSends {
 }
 
 impl Entry {
-    /// Two threads may be at one entry, when a sender was suspended in here for a whole round of the table: what they
-    /// leave then is a mixture, which `get` knows by its seal. So the order of the stores does not matter.
+    /// Makes a free entry that of the span `id`.
+    fn take(&self, id: u64) -> bool {
+        // The first look leaves the cache line with whoever has it. Acquire: pairs with the release in `release`, so that
+        // what was read there is not what is written next.
+        self.span_id.load(Ordering::Relaxed) == 0
+            && self.span_id.compare_exchange(0, id, Ordering::Acquire, Ordering::Relaxed).is_ok()
+    }
+
+    /// Frees the entry of the span `id`, if it still is that span's.
+    fn release(&self, id: u64) {
+        let _ = self.span_id.compare_exchange(id, 0, Ordering::Release, Ordering::Relaxed);
+    }
+
+    /// Two threads may be at one entry, when one takes it from a span that is in flight while that one's sender was
+    /// suspended in here: what they leave then is a mixture, which `get` knows by its seal. So the order of the stores
+    /// does not matter.
     fn set(&self, id: u64, parent: Parent) {
         let parent_id = u64::from_be_bytes(parent.span_id);
         self.span_id.store(id, Ordering::Relaxed);
@@ -146,25 +293,88 @@ mod tests {
 
     const GUESS: Parent = Parent { span_id: [9; 8], remote: false, guessed: true };
 
-    #[test]
-    fn a_parent_is_found_by_the_span_id_alone() {
-        let parents = Parents::new(10);
-        let span = parents.keep([0xab; 8], PARENT);
-        assert_eq!(parents.parent_of(span), Some(PARENT));
-        let guess = parents.keep([0xac; 8], GUESS);
-        assert_eq!(parents.parent_of(guess), Some(GUESS));
-        assert_eq!(parents.parent_of([0xab; 8]), None, "the id that was not given out");
+    /// A parent, and a span id, of its own for every number.
+    fn numbered(number: u64) -> ([u8; 8], Parent) {
+        let (remote, guessed) = (number % 3 == 0, number % 5 == 0);
+        (scatter(number).to_be_bytes(), Parent { span_id: number.to_be_bytes(), remote, guessed })
+    }
+
+    fn keep(parents: &Parents, number: u64) -> ([u8; 8], Parent) {
+        let (random, parent) = numbered(number);
+        (parents.keep(random, parent), parent)
+    }
+
+    /// Entries that there is memory for.
+    fn room(parents: &Parents) -> usize {
+        parents.chunks.iter().filter_map(OnceLock::get).map(|chunk| chunk.len()).sum()
     }
 
     #[test]
-    fn sends_without_acknowledgement_never_grow_the_table_and_never_give_a_wrong_parent() {
-        let parents = Parents::new(1024);
-        let first = parents.keep([1; 8], PARENT);
-        for i in 0..5000_u64 {
-            parents.keep((i + 1).to_be_bytes().map(|b| b ^ 0x5a), Parent { span_id: i.to_be_bytes(), ..GUESS });
+    fn a_parent_is_found_by_the_span_id_alone_and_once() {
+        let parents = Parents::new(10);
+        assert_eq!(room(&parents), 0, "nothing before the first parent");
+        let span = parents.keep([0xab; 8], PARENT);
+        assert_eq!(parents.take_parent_of([0xab; 8]), None, "the id that was not given out");
+        assert_eq!(parents.take_parent_of(span), Some(PARENT));
+        assert_eq!(parents.take_parent_of(span), None, "its entry is free");
+    }
+
+    #[test]
+    fn sends_without_acknowledgement_have_a_bound_and_never_give_a_wrong_parent() {
+        let parents = Parents::new(500);
+        let kept: Vec<_> = (1..20_000).map(|number| keep(&parents, number)).collect();
+        assert_eq!(room(&parents), 1024);
+        let found = kept.iter().filter(|(span, own)| match parents.take_parent_of(*span) {
+            Some(parent) => parent == *own,
+            None => false,
+        });
+        assert_eq!(found.count(), 1024, "one for each entry, and its own");
+        // What was never acknowledged was given away: there is room again, for as many.
+        let kept: Vec<_> = (30_000..30_500).map(|number| keep(&parents, number)).collect();
+        assert!(kept.iter().all(|(span, own)| parents.take_parent_of(*span) == Some(*own)));
+    }
+
+    #[test]
+    fn all_that_may_be_in_flight_find_their_parents_whatever_else_is_sent_meanwhile() {
+        const IN_FLIGHT: u64 = if cfg!(miri) { 600 } else { 100_000 };
+        let parents = Parents::new(IN_FLIGHT as usize);
+        let in_flight: Vec<_> = (0..IN_FLIGHT - 1).map(|number| keep(&parents, number)).collect();
+        // A full queue: all but one stay where they are, and that one is sent again and again.
+        for number in IN_FLIGHT..3 * IN_FLIGHT {
+            let (span, own) = keep(&parents, number);
+            assert_eq!(parents.take_parent_of(span), Some(own));
         }
-        assert_eq!(parents.parent_of(first), None);
-        assert_eq!(parents.entries.len(), 1024);
+        // Every second one is acknowledged, and its place in the queue taken, all the while the others wait.
+        let (first, second): (Vec<_>, Vec<_>) = in_flight.into_iter().enumerate().partition(|(at, _)| at % 2 == 0);
+        for (_, (span, own)) in first {
+            assert_eq!(parents.take_parent_of(span), Some(own));
+            let (span, own) = keep(&parents, u64::from_be_bytes(own.span_id) + 3 * IN_FLIGHT);
+            assert_eq!(parents.take_parent_of(span), Some(own));
+        }
+        assert!(second.into_iter().all(|(_, (span, own))| parents.take_parent_of(span) == Some(own)));
+    }
+
+    #[test]
+    fn without_a_limit_there_is_room_for_as_many_as_are_in_flight_and_no_more() {
+        let parents = Parents::new(usize::MAX);
+        for number in 0..50_000 {
+            let (span, own) = keep(&parents, number);
+            assert_eq!(parents.take_parent_of(span), Some(own));
+        }
+        assert_eq!(room(&parents), 1 << FIRST, "one at a time");
+        let in_flight = if cfg!(miri) { 1000 } else { 300_000 };
+        let kept: Vec<_> = (0..in_flight).map(|number| keep(&parents, number)).collect();
+        assert!(room(&parents) < 2 * in_flight as usize);
+        assert!(kept.into_iter().all(|(span, own)| parents.take_parent_of(span) == Some(own)));
+    }
+
+    #[test]
+    fn every_place_has_an_entry_of_its_own() {
+        let parents = Parents::new(4096);
+        let mut seen = std::collections::HashSet::new();
+        assert!((0..8192).all(|place| seen.insert(std::ptr::from_ref(parents.entry_to_fill(place).unwrap()))));
+        assert_eq!(room(&parents), 8192);
+        assert_eq!(chunk_of((1 << MOST) - 1), (CHUNKS - 1, (1 << (MOST - 1)) - 1), "the last of the largest table");
     }
 
     #[test]
@@ -191,8 +401,8 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_go_round_the_table_find_their_own_parents_or_none() {
-        let parents = Parents::new(1024);
+    fn threads_that_share_a_table_find_their_own_parents() {
+        let parents = Parents::new(4000);
         let rounds = if cfg!(miri) { 200 } else { 100_000_u64 };
         std::thread::scope(|scope| {
             for thread in 1..=4_u64 {
@@ -200,14 +410,32 @@ mod tests {
                 scope.spawn(move || {
                     let mut kept = std::collections::VecDeque::new();
                     for number in 0..rounds {
-                        let span_id = (thread << 32 | number).to_be_bytes();
-                        let own = Parent { span_id, remote: number % 2 == 0, guessed: number % 3 == 0 };
-                        let random = (thread << 56 | number << 24).to_be_bytes();
-                        kept.push_back((parents.keep(random, own), own));
-                        if kept.len() > 200 {
+                        kept.push_back(keep(parents, thread << 32 | number));
+                        if kept.len() > 1 + number as usize % 900 {
                             let (span, own) = kept.pop_front().unwrap();
                             assert!(parents.has_parent(span));
-                            assert!(parents.parent_of(span).is_none_or(|found| found == own));
+                            assert_eq!(parents.take_parent_of(span), Some(own));
+                        }
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn threads_that_share_a_table_that_is_too_small_find_their_own_parents_or_none() {
+        let parents = Parents::new(10);
+        let rounds = if cfg!(miri) { 200 } else { 50_000_u64 };
+        std::thread::scope(|scope| {
+            for thread in 1..=4_u64 {
+                let parents = &parents;
+                scope.spawn(move || {
+                    let mut kept = std::collections::VecDeque::new();
+                    for number in 0..rounds {
+                        kept.push_back(keep(parents, thread << 32 | number));
+                        if kept.len() > 500 {
+                            let (span, own) = kept.pop_front().unwrap();
+                            assert!(parents.take_parent_of(span).is_none_or(|found| found == own));
                         }
                     }
                 });

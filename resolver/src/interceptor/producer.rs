@@ -18,7 +18,6 @@ use super::route::{Route, Traced};
 use crate::batch::{FinishedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TimeInQueue, TraceStateField};
 use crate::clock;
 use crate::propagation::{SpanContext, TraceStateBuffer};
-use crate::report;
 use crate::tracer::ids::{new_span_id, new_trace_id};
 
 impl Client {
@@ -137,6 +136,8 @@ impl Client {
         let written = self.write(traced, message, headers, &context, incoming);
         if !(written && traced.marks) {
             let send = UnmarkedSend { trace_id, span_id, trace_flags: flags, parent };
+            // It is kept with the send.
+            let _ = self.parents.take_parent_of(span_id);
             self.start_unmarked(traced, message, headers.is_some(), send);
         }
     }
@@ -188,7 +189,7 @@ impl Client {
             });
         }
         let parent = if self.parents.has_parent(context.span_id) {
-            let parent = self.parents.parent_of(context.span_id);
+            let parent = self.parents.take_parent_of(context.span_id);
             if parent.is_none() {
                 traced.counters.parents_lost.fetch_add(1, Ordering::Relaxed);
             }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Instant;
 
 use super::*;
@@ -91,7 +91,8 @@ fn every_hand_over_is_claimed_or_leaves_and_never_both() {
     let seen = seen.into_inner().unwrap();
     assert_eq!(seen.len() as i64, 2 * MESSAGES, "none is lost");
     assert!(seen.values().all(|times| *times == 1), "none is seen twice");
-    assert_eq!(handovers.held.load(Ordering::Relaxed), 0);
+    handovers.sweep(|_| true, |_, _| panic!("none is left"));
+    assert!(handovers.used.iter().all(|word| word.load(Ordering::Relaxed) == 0), "a sweep has nothing to look at");
     drop(handovers);
     assert_eq!(Arc::strong_count(&route), 1, "every claim gave its route back");
 }
