@@ -17,6 +17,7 @@ mod segments;
 mod service_counters;
 mod span_writer;
 mod template;
+mod thread_spans;
 mod trace_state_field;
 
 pub(crate) use handovers::{CLAIM_WINDOW, Claimed, Place, WaitingPlace};
