@@ -103,6 +103,8 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/librdkafka/src/preload_door/last_words.rs",
     "resolver/librdkafka/src/preload_door/polls.rs",
     "resolver/librdkafka/src/preload_door/real.rs",
+    "resolver/librdkafka/src/preload_door/replaced.rs",
+    "resolver/librdkafka/src/preload_door/signals.rs",
     "resolver/librdkafka/src/static_program.rs",
     "resolver/librdkafka/src/room.rs",
     "resolver/librdkafka/src/stderr_log.rs",

@@ -3,7 +3,7 @@
 //! A fork leaves the child without the batch thread, so the child starts a pipeline of its own at its first use; what
 //! the parent had collected stays the parent's, and nothing is sent twice.
 
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::batch_thread::BatchThread;
 use super::handovers::Handovers;
 use super::lane::Lane;
+use super::leaving::{Leave, Leaving, Request};
 use super::record::{FinishedSpan, SpanFlags};
 use super::segments::{MAX_EXTRA, Segments};
 use super::thread_spans::{self, ThreadSpans};
@@ -19,6 +20,8 @@ use crate::per_process;
 
 /// Bytes of finished spans that may wait for the batch thread, for the whole process.
 const BUFFER_BYTES: usize = 32 * 1024 * 1024;
+/// How long the ends of a process may wait, all together.
+pub(crate) const END_BUDGET: Duration = Duration::from_secs(5);
 /// Bytes of the application's own spans that may wait for the batch thread.
 const APPLICATION_BYTES: usize = 16 * 1024 * 1024;
 
@@ -31,17 +34,10 @@ pub(crate) struct Pipeline {
     inbox: Mutex<Inbox>,
     batch_thread: OnceLock<Thread>,
     woken: AtomicBool,
-    /// `RUNNING`, `ENDING` or `ENDED`.
-    ending: AtomicU8,
+    leaving: Leaving,
     /// The process that started it: a `vfork()` child has this very memory, and must not end it.
     process: u32,
 }
-
-const RUNNING: u8 = 0;
-const ENDING: u8 = 1;
-const ENDED: u8 = 2;
-/// What is left to do at the end of the process when everything is sealed.
-static AT_END: OnceLock<fn()> = OnceLock::new();
 
 /// What reaches the batch thread other than by segments.
 #[derive(Default)]
@@ -160,49 +156,44 @@ impl Pipeline {
         self.wake();
     }
 
-    /// Whether this process, not only the one it was forked from, has a pipeline.
-    pub(crate) fn is_running() -> bool {
-        !CURRENT.load(Ordering::Acquire).is_null()
-    }
-
-    /// What the batch thread does, after it has sealed everything, when [`Pipeline::end`] is called. The first call counts.
-    pub(crate) fn at_end(then: fn()) {
-        let _ = AT_END.set(then);
-    }
-
-    /// Lets the batch thread seal everything and do what [`Pipeline::at_end`] was given; waits `patience` at most.
+    /// Lets the batch thread send everything, and waits for it, as long as the time lasts that the process has for that.
     ///
-    /// Takes no lock and allocates nothing: the calling thread may be in a signal handler.
-    pub(crate) fn end(patience: Duration) {
-        // SAFETY: a published pipeline is leaked, never freed.
-        let Some(pipeline) = (unsafe { CURRENT.load(Ordering::Acquire).as_ref() }) else { return };
-        if pipeline.process != std::process::id() {
-            return;
+    /// Takes no lock and allocates nothing: the calling thread may be in a signal handler. Does nothing in a process
+    /// that has no pipeline, nor in a `vfork()` child.
+    pub(crate) fn leave(leave: Leave, at_most: Duration) {
+        if let Some(pipeline) = Self::of_this_process() {
+            pipeline.leaving.ask(leave, at_most, || pipeline.wake());
         }
-        // AcqRel: the first of several threads asks; all wait.
-        if pipeline.ending.compare_exchange(RUNNING, ENDING, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+    }
+
+    /// Lets the batch thread seal what there is, and the export threads begin with it. Waits for nobody.
+    pub(crate) fn seal_soon() {
+        if let Some(pipeline) = Self::of_this_process() {
+            pipeline.leaving.seal_soon();
             pipeline.wake();
         }
-        let started = Instant::now();
-        // Acquire: pairs with the release in `ended`.
-        while pipeline.ending.load(Ordering::Acquire) != ENDED && started.elapsed() < patience {
-            std::thread::sleep(Duration::from_millis(1));
-        }
     }
 
-    /// Whether the process is ending and everything is to leave.
-    pub(crate) fn is_ending(&self) -> bool {
-        // Acquire: pairs with the exchange in `end`.
-        self.ending.load(Ordering::Acquire) == ENDING
+    /// What is asked of the batch thread because the process may end.
+    pub(crate) fn request(&self) -> Option<Request> {
+        self.leaving.request()
     }
 
-    /// Called by the batch thread when everything is sealed.
-    pub(crate) fn ended(&self) {
-        if let Some(then) = AT_END.get() {
-            then();
-        }
-        // Release: pairs with the acquire in `end`.
-        self.ending.store(ENDED, Ordering::Release);
+    /// Called by the batch thread: `request` is met.
+    pub(crate) fn meet(&self, request: Request) {
+        self.leaving.meet(request);
+    }
+
+    /// Called by the batch thread: whether to seal what there is.
+    pub(crate) fn takes_seal(&self) -> bool {
+        self.leaving.takes_seal()
+    }
+
+    /// The one that this very process has started; a `vfork()` child sees its parent's, and a process id of its own.
+    fn of_this_process() -> Option<&'static Self> {
+        // SAFETY: a published pipeline is leaked, never freed.
+        let pipeline = unsafe { CURRENT.load(Ordering::Acquire).as_ref() }?;
+        (pipeline.process == std::process::id()).then_some(pipeline)
     }
 
     /// Takes spans that the application made itself; `false` when too many bytes of them wait already.
@@ -266,7 +257,7 @@ impl Pipeline {
             inbox: Mutex::default(),
             batch_thread: OnceLock::new(),
             woken: AtomicBool::new(false),
-            ending: AtomicU8::new(RUNNING),
+            leaving: Leaving::new(END_BUDGET),
             process: std::process::id(),
         }));
         // AcqRel: publishes the pipeline to the acquire load in `current`.
