@@ -9,6 +9,7 @@
 //!   on_send / on_acknowledgement ─▶ producer.rs      on_consume ─▶ consumer.rs
 //! ```
 
+mod application_context;
 mod callbacks;
 mod client;
 mod commits;

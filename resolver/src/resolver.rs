@@ -12,11 +12,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-pub use at_exit::before_exit;
+pub use at_exit::{before_exit, export_in_hand};
 pub(crate) use shared::Shared;
 pub use stats::{BackendServiceStats, BackendStats, ServiceStats, Stats};
 
-use crate::batch::Pipeline;
+use crate::batch::{END_BUDGET, Pipeline};
 use crate::config::{self, Report, Severity, Source, Variables};
 use crate::error::ResolverError;
 use crate::report;
@@ -80,7 +80,7 @@ impl Resolver {
         if let Some(shared) = &shared {
             shared.announce();
             shared.ensure_running();
-            at_exit::remember(shared);
+            at_exit::watch();
         }
         Ok(Self { id: shared.as_ref().map_or(0, |shared| shared.id()), shared, report: Arc::new(report), strict })
     }
@@ -135,7 +135,6 @@ impl Resolver {
     pub fn shutdown(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let Some(shared) = &self.shared else { return true };
-        at_exit::forget(shared);
         let sealed = Pipeline::current().seal_all(Some(self.id), deadline);
         let ended = shared.backends().shutdown(deadline);
         Pipeline::current().retire_lanes(shared.lane_indices());
@@ -159,8 +158,8 @@ impl fmt::Debug for Resolver {
     }
 }
 
-/// How long the end of the process waits for spans in hand.
-pub const EXIT_DEADLINE: Duration = Duration::from_secs(5);
+/// How long the end of the process waits for spans in hand, in all the places where it is seen together.
+pub const EXIT_DEADLINE: Duration = END_BUDGET;
 
 /// One message for all problems, at the level of the worst: tracing is never silently off, nor a wall of text.
 fn tell(report: &Report, on: bool) {

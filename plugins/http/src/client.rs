@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flate2::Compression as Level;
 use flate2::write::GzEncoder;
@@ -13,14 +13,15 @@ use ureq::Agent;
 use ureq::http::Response;
 use ureq::unversioned::resolver::DefaultResolver;
 
-use crate::connection::connector;
+use crate::connection::{NEW_CONNECTION, connector};
 use crate::failure::{Failure, refused, unreachable};
 use crate::tls::tls_config;
 use crate::{Compression, HttpSettings};
 
 /// Posts to one endpoint over connections that are kept open.
 ///
-/// Used by many threads at once. It never retries and never follows a redirect.
+/// Used by many threads at once. It never follows a redirect, and never tries again, but for one case: a kept connection
+/// that turns out to be closed is no answer, and the next one, in the end a new one, is used at once.
 pub struct HttpClient {
     agent: Agent,
     settings: HttpSettings,
@@ -80,8 +81,39 @@ impl HttpClient {
 
     /// As [`HttpClient::post`], with the one reason told apart that another way of sending may help against.
     pub(crate) fn try_post(&self, content_type: &str, body: &[u8], limit: Duration) -> Result<Answer, Failure> {
-        let endpoint = &self.settings.endpoint;
-        let mut request = self.agent.post(endpoint.uri().clone()).header("content-type", content_type);
+        let limit = limit.min(self.timeout());
+        let compressed;
+        let bytes = match self.settings.compression {
+            Compression::None => body,
+            Compression::Gzip => {
+                compressed = gzip(body).map_err(Failure::Other)?;
+                &compressed
+            }
+        };
+        let (started, mut left) = (Instant::now(), limit);
+        loop {
+            NEW_CONNECTION.set(false);
+            match self.post_once(content_type, bytes, left) {
+                Ok(response) => {
+                    self.counters.bytes_sent(bytes.len());
+                    return self.answer(response);
+                }
+                // Every round takes a kept connection away, so there is an end.
+                Err(error) if was_closed(&error) && !NEW_CONNECTION.get() && started.elapsed() < limit => {
+                    left = limit.saturating_sub(started.elapsed());
+                }
+                Err(error) => return Err(Failure::Other(unreachable(&self.settings, &error, limit))),
+            }
+        }
+    }
+
+    fn post_once(
+        &self,
+        content_type: &str,
+        bytes: &[u8],
+        limit: Duration,
+    ) -> Result<Response<ureq::Body>, ureq::Error> {
+        let mut request = self.agent.post(self.settings.endpoint.uri().clone()).header("content-type", content_type);
         for (name, value) in self.settings.headers.iter() {
             request = request.header(name, value.clone());
         }
@@ -89,22 +121,10 @@ impl HttpClient {
             // Only then: ureq builds the TLS configuration anew for a request with a configuration of its own.
             request = request.config().timeout_global(Some(limit)).build();
         }
-        let compressed;
-        let bytes = match self.settings.compression {
-            Compression::None => body,
-            Compression::Gzip => {
-                request = request.header("content-encoding", "gzip");
-                compressed = gzip(body).map_err(Failure::Other)?;
-                &compressed
-            }
-        };
-        match request.send(bytes) {
-            Ok(response) => {
-                self.counters.bytes_sent(bytes.len());
-                self.answer(response)
-            }
-            Err(error) => Err(Failure::Other(unreachable(&self.settings, &error, limit.min(self.timeout())))),
+        if self.settings.compression == Compression::Gzip {
+            request = request.header("content-encoding", "gzip");
         }
+        request.send(bytes)
     }
 
     /// The most that one call may take.
@@ -149,6 +169,15 @@ fn gzip(body: &[u8]) -> Result<Vec<u8>, BackendError> {
         .write_all(body)
         .and_then(|()| encoder.finish())
         .map_err(|error| BackendError::internal(format!("gzip failed in memory: {error}")))
+}
+
+/// Whether the server had closed the connection, or did so in place of an answer.
+fn was_closed(error: &ureq::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
+    matches!(error, ureq::Error::Io(error) if matches!(
+        error.kind(),
+        BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof
+    ))
 }
 
 /// Below what load balancers and collectors commonly wait before they close an idle connection: 60 seconds.

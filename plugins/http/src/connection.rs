@@ -7,6 +7,7 @@
 //!                    proxy            the last word
 //! ```
 
+use std::cell::Cell;
 use std::fmt;
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -27,6 +28,9 @@ pub(crate) enum Trouble {
     /// What answers does not speak HTTP/1: the first bytes it said.
     NotHttp(Vec<u8>),
 }
+
+// Whether the request that this thread makes has led to a new connection: they are made on the thread that needs them.
+thread_local!(pub(crate) static NEW_CONNECTION: Cell<bool> = const { Cell::new(false) });
 
 /// The way to the server, whose connections are counted; by a proxy if the configuration of the agent has one.
 pub(crate) fn connector(has_proxy: bool, counters: Arc<Counters>) -> impl Connector {
@@ -147,6 +151,7 @@ impl<In: Transport> Connector<In> for ToServer {
         }
         if chained.is_some() {
             self.counters.connected();
+            NEW_CONNECTION.set(true);
         }
         Ok(chained.map(|inner| Either::B(Attentive { inner, awaits_answer: false })))
     }

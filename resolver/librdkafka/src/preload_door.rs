@@ -17,6 +17,8 @@ mod failed_configurations;
 mod last_words;
 mod polls;
 mod real;
+mod replaced;
+mod signals;
 mod waits;
 
 pub use already_traced::GENERATION;
@@ -27,4 +29,6 @@ pub use polls::{
     rd_kafka_consumer_close, rd_kafka_consumer_poll, rd_kafka_destroy, rd_kafka_destroy_flags, rd_kafka_flush,
     rd_kafka_poll,
 };
+pub use replaced::{execv, execve, execvp, execvpe, fexecve};
+pub use signals::{kill, killpg, pthread_kill, raise};
 pub use waits::{epoll_create, epoll_create1, poll, poll_chk, ppoll, ppoll_chk, pselect, select};

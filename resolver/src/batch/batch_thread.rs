@@ -49,9 +49,10 @@ impl BatchThread {
 
     /// Takes everything that was finished before, encodes it, and sends what is due.
     fn round(&mut self) {
+        let (request, sealing) = (self.pipeline.request(), self.pipeline.takes_seal());
+        let all = request.is_some() || sealing;
         let mut inbox = std::mem::take(&mut *self.pipeline.inbox());
         let now = Instant::now();
-        let ending = self.pipeline.is_ending();
         for (level, what) in std::mem::take(&mut inbox.words) {
             crate::report::say(crate::report::TARGET, level, &what);
         }
@@ -76,7 +77,7 @@ impl BatchThread {
                     .is_some_and(|route| inbox.flushes.iter().any(|flush| flush.concerns(route)))
             };
             let leaves = |span: &FinishedSpan| {
-                ending || Handovers::is_over(span, wall_clock) || gone_routes.contains(&span.route) || flushed(span)
+                all || Handovers::is_over(span, wall_clock) || gone_routes.contains(&span.route) || flushed(span)
             };
             handovers.sweep(leaves, |span, extra| {
                 if span.trace_flags & 1 == 1 {
@@ -90,7 +91,7 @@ impl BatchThread {
             buffer.add_application(spans.service, &spans.scope, &spans.spans, spans.count, now);
         }
         for buffer in self.buffers.iter_mut().flatten() {
-            if ending || !inbox.flushes.is_empty() || buffer.due().is_some_and(|due| due <= now) {
+            if all || !inbox.flushes.is_empty() || buffer.due().is_some_and(|due| due <= now) {
                 buffer.seal();
             }
         }
@@ -105,8 +106,11 @@ impl BatchThread {
         for flush in inbox.flushes {
             flush.complete();
         }
-        if ending {
-            self.pipeline.ended();
+        if let Some(request) = request {
+            let destinations = self.destinations();
+            destinations.iter().for_each(|backends| backends.begin_leaving(request.deadline, request.leave));
+            destinations.iter().for_each(|backends| backends.finish_leaving(request.deadline, request.leave));
+            self.pipeline.meet(request);
         }
         // Only now: every record that refers to them was drained above.
         drop(ManuallyDrop::into_inner(gone));
@@ -118,15 +122,19 @@ impl BatchThread {
         }
         self.last_tick = now;
         clock::keep_anchored();
-        let mut told: Vec<*const dyn LaneBackends> = Vec::new();
+        self.destinations().iter().for_each(|backends| backends.tick(now));
+    }
+
+    /// Where the lanes lead that spans were collected for, each once.
+    fn destinations(&self) -> Vec<Arc<dyn LaneBackends>> {
+        let mut all: Vec<Arc<dyn LaneBackends>> = Vec::new();
         for buffer in self.buffers.iter().flatten() {
             let destinations = buffer.lane().destinations();
-            let identity = Arc::as_ptr(destinations);
-            if !told.iter().any(|known| std::ptr::addr_eq(*known, identity)) {
-                told.push(identity);
-                destinations.tick(now);
+            if !all.iter().any(|known| std::ptr::addr_eq(Arc::as_ptr(known), Arc::as_ptr(destinations))) {
+                all.push(Arc::clone(destinations));
             }
         }
+        all
     }
 
     /// Until the next look: short while spans wait for their batch, longer in a quiet process.

@@ -10,6 +10,7 @@ use super::kafka_api::{KafkaApi, RdKafka, RdKafkaConf, RdKafkaError, RdKafkaMess
 use super::last_client;
 use super::message::Message;
 use super::only_try;
+use super::polls;
 use super::slots::{Binding, Door, SlotId};
 use crate::Resolver;
 use crate::services::Side;
@@ -78,7 +79,7 @@ unsafe extern "C" fn on_new(
         let (side, commits) = (client.side, client.commits.is_some());
         let is_first = slot.open(client);
         if is_first && binding.door == Door::Plugin {
-            last_client::opened();
+            last_client::opened(polls::are_seen());
         }
         // SAFETY: in `on_new` these are the functions that may be called on `rk`; the opaque is a number.
         unsafe {
@@ -232,14 +233,20 @@ unsafe extern "C" fn on_destroy(_rk: *mut RdKafka, opaque: *mut c_void) -> RdKaf
         let slot = SlotId::from_opaque(opaque);
         // SAFETY: the client is used inside this expression only.
         let unused = unsafe { slot.client() }.is_some_and(Client::is_unused);
-        let Some(binding) = slot.binding().filter(|_| unused) else { return };
+        let Some(binding) = slot.binding() else { return };
+        if binding.door == Door::Plugin {
+            last_client::closing();
+        }
+        if !unused {
+            return;
+        }
         // A client that met no message has none to be acknowledged. If it could not be created, nobody may ever tell
         // us that its configuration is gone.
         match binding.door {
             Door::Rust => slot.release(),
             Door::Plugin if only_try::is_under_way() => {
                 slot.release();
-                last_client::closed(&binding.resolver);
+                last_client::closed();
             }
             Door::Plugin => {}
         }
@@ -257,12 +264,12 @@ unsafe extern "C" fn on_destroy(_rk: *mut RdKafka, opaque: *mut c_void) -> RdKaf
 unsafe extern "C" fn on_conf_destroy(opaque: *mut c_void) -> RdKafkaError {
     contain_panic(|| {
         let slot = SlotId::from_opaque(opaque);
-        let binding = slot.binding().filter(|binding| binding.door == Door::Plugin);
+        let counted = slot.binding().is_some_and(|binding| binding.door == Door::Plugin);
         // SAFETY: the client is used inside this expression only.
         let is_ours = unsafe { slot.client() }.is_some_and(Client::is_of_this_process);
         slot.release();
-        if let Some(binding) = binding.filter(|_| is_ours) {
-            last_client::closed(&binding.resolver);
+        if counted && is_ours {
+            last_client::closed();
         }
     });
     NO_ERROR

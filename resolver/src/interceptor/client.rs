@@ -24,6 +24,8 @@ pub(crate) struct Client {
     pub(super) side: Side,
     /// Of the `rd_kafka_t`; never followed.
     pub(super) address: usize,
+    /// Whether the application's own OpenTelemetry context can be seen: only by a door that is compiled with it.
+    pub(super) sees_context: bool,
     /// Whether hand-overs wait for a processing guard; else what is seen from below has to do.
     pub(super) guards: bool,
     /// Consumers: whether the application's calls for messages are seen.
@@ -105,6 +107,7 @@ impl Client {
             api,
             side,
             address: rk.addr(),
+            sees_context: binding.door == Door::Rust,
             guards,
             polls_seen: is_consumer && polls::are_seen(),
             max_poll_interval: number(c"max.poll.interval.ms", 300_000) as u64 * 1_000_000,

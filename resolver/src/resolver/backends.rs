@@ -8,7 +8,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use super::stats::{BackendServiceStats, BackendStats};
-use crate::batch::LaneBackends;
+use crate::batch::{LaneBackends, Leave};
 use crate::config::{Backend, Config, Plugins, Problem, Report, Untrusted};
 use crate::export::{BackendQueue, DropReason, FinishedBatch};
 use crate::per_process;
@@ -199,6 +199,18 @@ impl LaneBackends for Backends {
     fn tick(&self, now: Instant) {
         for queue in self.queues().iter().flatten() {
             queue.tick(now);
+        }
+    }
+
+    fn begin_leaving(&self, deadline: Instant, leave: Leave) {
+        for queue in self.queues().iter().flatten() {
+            queue.begin_leaving(deadline, leave != Leave::Unseen);
+        }
+    }
+
+    fn finish_leaving(&self, deadline: Instant, leave: Leave) {
+        for queue in self.queues().iter().flatten() {
+            queue.finish_leaving(deadline, leave == Leave::Last, leave == Leave::OrNot);
         }
     }
 }

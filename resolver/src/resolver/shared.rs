@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Instant;
 
-use super::at_exit;
 use super::backends::Backends;
 use super::stats::{ServiceStats, Stats};
 use crate::batch::{Lane, LaneBackends, LaneService, Pipeline, ServiceCounters, ServiceResource};
@@ -130,11 +129,6 @@ impl Shared {
     /// Sends everything that is finished, and waits until the backends have it, until `deadline` at most.
     pub(crate) fn flush(&self, deadline: Instant) -> bool {
         Pipeline::current().seal_all(Some(self.id), deadline) && self.backends.flush(deadline)
-    }
-
-    /// Exports what is in hand, where the process may end without telling anybody; see [`at_exit`].
-    pub(crate) fn flush_if_the_end_may_be_unseen(&self) {
-        at_exit::flush_if_unseen(self);
     }
 
     pub(crate) fn stats(&self) -> Stats {

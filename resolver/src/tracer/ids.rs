@@ -72,18 +72,16 @@ pub fn reseed() {
 
 #[inline]
 fn draw<T>(from: impl FnOnce(&mut Seeded) -> T) -> T {
-    LOCAL.with(|local| {
-        let mut seeded = local.get();
-        // Relaxed: only the value matters; see `reseed`.
-        let generation = GENERATION.load(Ordering::Relaxed);
-        if seeded.generation != generation {
-            let mut generator = Generator::from_kernel();
-            seeded = Seeded { generation, key: generator.next(), generator };
-        }
-        let drawn = from(&mut seeded);
-        local.set(seeded);
-        drawn
-    })
+    let mut seeded = LOCAL.get();
+    // Relaxed: only the value matters; see `reseed`.
+    let generation = GENERATION.load(Ordering::Relaxed);
+    if seeded.generation != generation {
+        let mut generator = Generator::from_kernel();
+        seeded = Seeded { generation, key: generator.next(), generator };
+    }
+    let drawn = from(&mut seeded);
+    LOCAL.set(seeded);
+    drawn
 }
 
 thread_local! {
