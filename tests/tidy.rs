@@ -108,7 +108,6 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/librdkafka/src/preload_door/polls.rs",
     "resolver/librdkafka/src/preload_door/real.rs",
     "resolver/librdkafka/src/static_program.rs",
-    "resolver/librdkafka/src/stderr_log.rs",
     "resolver/librdkafka/src/tracing.rs",
     "resolver/rdkafka/src/instrument.rs",
     "resolver/rdkafka/src/kafka_api.rs",

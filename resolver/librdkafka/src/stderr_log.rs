@@ -2,6 +2,8 @@
 //!
 //! The levels are `none`, `error`, `warn` (the default), `info` and `debug`.
 
+#![forbid(unsafe_code)]
+
 use std::panic;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +21,8 @@ pub(crate) fn start() {
         if log::set_logger(&STDERR).is_err() {
             return;
         }
-        panic::set_hook(Box::new(|panic| log::error!("a defect of tracer-resolver: {panic}")));
+        // Of this library's own copy of Rust's library: the application's panics are its own.
+        panic::set_hook(Box::new(|panic| log::error!("{}", report(&panic.to_string()))));
         SILENT.store(level == Some(LevelFilter::Off), Ordering::Relaxed);
         // Not `Off`: the engine takes that for the absence of a logger.
         log::set_max_level(level.unwrap_or(DEFAULT).max(LevelFilter::Error));
@@ -69,6 +72,11 @@ fn level(asked: &str) -> Option<LevelFilter> {
     }
 }
 
+/// What is said of a panic, in place of what Rust's library writes, which may wait for a reader.
+fn report(panic: &str) -> String {
+    format!("a defect of tracer-resolver: {}", panic.replace('\n', " "))
+}
+
 fn message(level: Level, text: &str) -> String {
     format!("tracer-resolver: {level}: {}\n", text.trim_end())
 }
@@ -90,6 +98,23 @@ mod tests {
     fn the_engine_this_library_and_the_plugins_are_heard_and_nobody_else() {
         assert!(is_ours("tracer_resolver::plugin") && is_ours(module_path!()) && is_ours("tracer_plugin::otlp"));
         assert!(!is_ours("jsonschema::compiler") && !is_ours(""));
+    }
+
+    #[test]
+    fn a_panic_of_ours_is_a_line_like_any_other() {
+        const CHILD: &str = "PANICS_IN_A_CHILD";
+        if std::env::var_os(CHILD).is_some() {
+            start();
+            assert!(panic::catch_unwind(|| panic!("in two\nlines")).is_err());
+            return;
+        }
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.env(CHILD, "1").env_remove("OTEL_LOG_LEVEL").args(["a_panic_of_ours_is_a_line", "--nocapture"]);
+        let ended = child.output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(ended.status.success() && said.lines().count() == 1, "{said}");
+        assert!(said.starts_with("tracer-resolver: ERROR: a defect of tracer-resolver: panicked at "), "{said}");
+        assert!(said.ends_with(": in two lines\n"), "{said}");
     }
 
     #[test]
