@@ -1,5 +1,5 @@
 //! Promise: the library of the doors speaks on stderr only, as much as `OTEL_LOG_LEVEL` says, and a stderr that nobody
-//! reads any more does not end the application.
+//! reads, or nobody reads any more, neither holds the application up nor ends it.
 
 use std::path::PathBuf;
 
@@ -54,4 +54,27 @@ fn a_reader_of_stderr_that_has_gone_away_does_not_end_the_program() {
     // The pipe's reader, `true`, has ended before the program begins.
     let ended = run(shell.args(["-c", "exec 3>&1; { sleep 0.3; \"$PROGRAM\" 2>&1 >&3; echo status $? >&3; } | true"]));
     assert_eq!(ended.stdout, "orders: a trace\nstatus 0\n", "{ended:?}");
+}
+
+#[test]
+fn a_stderr_that_is_full_and_that_nobody_reads_holds_nothing_up() {
+    let workshop = match Workshop::open() {
+        Ok(workshop) => workshop,
+        Err(reason) => return skip(&reason),
+    };
+    workshop.librdkafka("kafka", &[]);
+    let link = workshop.linked_with("kafka");
+    let program = workshop.build("program", &["full_stderr.c", "run.c", &link[0], &link[1], &link[2]]);
+    // A warning is due at the first client, and more at the end, for nobody takes the spans.
+    let configuration = "[services.shop]\ntopics = [\"*\"]\nexport = [\"dead\"]\n[backends.dead]\nplugin = \"otlp\"\n\
+                         config = { endpoint = \"http://127.0.0.1:1\" }\nunknown = 1";
+    let surroundings = Surroundings::start(&[], 1, configuration);
+    for door in Door::TRACED {
+        for when in ["before", "after"] {
+            let ended = run(surroundings.command(door, &program).arg(when).env("OTEL_LOG_LEVEL", "debug"));
+            ended.expect_success();
+            assert_eq!(ended.stdout.lines().count(), 1, "{door:?} {when}: {}", ended.stdout);
+            assert!(ended.took.as_secs() < 60, "{door:?} {when}: {:?}", ended.took);
+        }
+    }
 }

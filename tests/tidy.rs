@@ -32,6 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "batch",
             "per_process",
             "report",
+            "room",
             "zeroed",
             "resolver::Resolver",
             "resolver::Shared",
@@ -54,7 +55,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("export", &["config", "quiet_thread", "report"]),
     // A plugin's instance is an exporter.
-    ("plugin", &["config", "export", "report", "trusted_path"]),
+    ("plugin", &["config", "export", "quiet_thread", "report", "trusted_path"]),
     // Puts everything together. Of the interceptor it keeps routes, for messages whose client it does not know.
     (
         "resolver",
@@ -68,6 +69,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "per_process",
             "plugin",
             "report",
+            "room",
             "services",
             "tracer::sampler",
         ],
@@ -80,7 +82,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("host", &["per_process", "tracer::ids"]),
     ("per_process", &[]),
     ("quiet_thread", &[]),
-    ("report", &[]),
+    ("report", &["stderr"]),
+    ("room", &["quiet_thread", "stderr"]),
+    ("stderr", &[]),
     ("trusted_path", &[]),
     ("zeroed", &[]),
 ];
@@ -108,8 +112,6 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/librdkafka/src/preload_door/replaced.rs",
     "resolver/librdkafka/src/preload_door/signals.rs",
     "resolver/librdkafka/src/static_program.rs",
-    "resolver/librdkafka/src/room.rs",
-    "resolver/librdkafka/src/stderr_log.rs",
     "resolver/librdkafka/src/tracing.rs",
     "resolver/rdkafka/src/instrument.rs",
     "resolver/rdkafka/src/kafka_api.rs",
@@ -135,6 +137,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/src/interceptor/route_cache.rs",
     "resolver/src/interceptor/slots.rs",
     "resolver/src/plugin/c_text.rs",
+    "resolver/src/plugin/calls.rs",
     "resolver/src/plugin/host_side.rs",
     "resolver/src/plugin/instance.rs",
     "resolver/src/plugin/library.rs",
@@ -142,6 +145,8 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/src/plugin/plugin_file.rs",
     "resolver/src/plugin/table.rs",
     "resolver/src/quiet_thread.rs",
+    "resolver/src/room.rs",
+    "resolver/src/stderr.rs",
     "resolver/src/trusted_path.rs",
     "resolver/src/zeroed.rs",
 ];

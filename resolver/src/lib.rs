@@ -42,7 +42,9 @@ pub mod propagation;
 mod quiet_thread;
 mod report;
 mod resolver;
+mod room;
 pub mod services;
+mod stderr;
 pub mod tracer;
 mod trusted_path;
 mod zeroed;
@@ -51,6 +53,9 @@ pub use bridge::UnknownService;
 pub use error::ResolverError;
 pub use export::{BackendState, DropReason};
 pub use interceptor::{MessagePlace, Processing};
+pub use plugin::{is_code_of_a_plugin, is_in_plugin};
 pub use resolver::{
     BackendServiceStats, BackendStats, EXIT_DEADLINE, Resolver, ServiceStats, Stats, before_exit, export_in_hand,
 };
+pub use room::{Lent, with_room};
+pub use stderr::write_to_stderr;

@@ -10,6 +10,7 @@
 //! What cannot be contained is said in the contract: a plugin that crashes takes the process along.
 
 mod c_text;
+mod calls;
 mod host_side;
 mod instance;
 mod library;
@@ -25,6 +26,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use calls::{is_code_of_a_plugin, is_in_plugin};
 pub(crate) use instance::{Instance, Rebirth};
 pub(crate) use library::PluginLibrary;
 pub(crate) use loader::{Loader, Trust};

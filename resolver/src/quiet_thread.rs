@@ -53,7 +53,7 @@ pub(crate) fn join_until(thread: JoinHandle<()>, deadline: Instant) -> bool {
     false
 }
 
-fn block_signals() -> libc::sigset_t {
+pub(crate) fn block_signals() -> libc::sigset_t {
     let mut blocked = MaybeUninit::uninit();
     let mut before = MaybeUninit::uninit();
     // SAFETY: both point to storage of the right type; `sigfillset` initializes `blocked` before anything reads it, and
@@ -71,7 +71,7 @@ fn block_signals() -> libc::sigset_t {
     }
 }
 
-fn restore_signals(mask: &libc::sigset_t) {
+pub(crate) fn restore_signals(mask: &libc::sigset_t) {
     // SAFETY: `mask` is what `pthread_sigmask` wrote in `block_signals`; a null old-set is allowed.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, std::ptr::null_mut()) };
 }

@@ -3,6 +3,8 @@
 
 #![forbid(unsafe_code)]
 
+use crate::stderr::write_to_stderr;
+
 /// Something of ours does not work; the application goes on.
 pub(crate) fn error(message: &str) {
     say(TARGET, log::Level::Error, message);
@@ -21,9 +23,7 @@ pub(crate) fn info(message: &str) {
 /// The same at any level, for a part of the library that has a target of its own.
 pub(crate) fn say(target: &str, level: log::Level, message: &str) {
     if log::max_level() == log::LevelFilter::Off && level <= log::Level::Warn {
-        use std::io::Write as _;
-        // A closed stderr is the application's choice; there is nobody left to tell.
-        let _ = writeln!(std::io::stderr().lock(), "tracer-resolver: {level}: {message}");
+        write_to_stderr(&format!("tracer-resolver: {level}: {message}\n"));
     }
     log::log!(target: target, level, "{message}");
 }

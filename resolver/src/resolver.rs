@@ -4,12 +4,13 @@
 
 mod at_exit;
 mod backends;
+mod global;
 mod shared;
 mod stats;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use at_exit::{before_exit, export_in_hand};
@@ -38,15 +39,20 @@ impl Resolver {
     /// The resolver of this process: built at the first call, from the file that `INTERCEPTORS_CONFIG_FILE` names, or
     /// without it from the `OTEL_*` variables.
     ///
-    /// Reads files, loads plugins and starts threads; later calls give the same. What it has in hand when the process
+    /// Reads files, loads plugins and starts threads; later calls give the same. A call out of the midst of that, by a plugin
+    /// or the application's logger, gives one that is off, and so does one that has waited half a minute for another thread. What it has in hand when the process
     /// ends normally is exported, within [`EXIT_DEADLINE`].
     ///
     /// # Errors
     ///
     /// As [`Resolver::load`]. A refusal is remembered: later calls refuse again.
     pub fn global() -> Result<&'static Self, ResolverError> {
-        static GLOBAL: OnceLock<Result<Resolver, ResolverError>> = OnceLock::new();
-        GLOBAL.get_or_init(|| Self::load(Source::Process)).as_ref().map_err(Clone::clone)
+        global::global()
+    }
+
+    /// One that traces nothing.
+    fn off() -> Self {
+        Self { shared: None, report: Arc::new(Report::new(String::new(), String::new())), strict: false, id: 0 }
     }
 
     /// A resolver for this file, strict or not as `INTERCEPTORS_STRICT` says.

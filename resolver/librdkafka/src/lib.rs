@@ -18,7 +18,6 @@ mod librdkafka;
 mod module;
 mod plugin_door;
 mod preload_door;
-mod room;
 mod static_program;
 mod stderr_log;
 mod symbols;

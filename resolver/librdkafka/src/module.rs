@@ -38,10 +38,31 @@ impl Module {
     }
 
     fn search(address: Option<usize>) -> Vec<Self> {
-        let mut search = Search { address, found: Vec::new() };
-        // SAFETY: `visit` is given `search`, which is ours alone until the iteration is over.
-        unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
-        search.found
+        let mut search = Search { address, ..Search::default() };
+        loop {
+            // SAFETY: `visit` is given `search`, which is ours alone until the iteration is over.
+            unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
+            if search.fits() {
+                return search.found.iter().filter_map(|found| Self::new(&search, found)).collect();
+            }
+            search.grow();
+        }
+    }
+
+    fn new(search: &Search, found: &Found) -> Option<Self> {
+        let headers = search.headers.get(found.headers.clone())?;
+        let notes = search.notes.get(found.notes.clone())?;
+        let mut name = search.bytes.get(found.name.clone())?.to_vec();
+        name.retain(|byte| *byte != 0);
+        Some(Self {
+            bias: found.bias,
+            name: CString::new(name).ok()?,
+            segments: segments(found.bias, headers).collect(),
+            marks: Marks {
+                headers: headers.iter().map(|h| [u64::from(h.p_type), h.p_offset, h.p_vaddr, h.p_filesz]).collect(),
+                notes: notes.iter().filter_map(|note| search.bytes.get(note.clone())).map(<[u8]>::to_vec).collect(),
+            },
+        })
     }
 
     /// See the field.
@@ -124,17 +145,70 @@ impl Drop for Handle {
     }
 }
 
+/// What [`visit`] fills. The dynamic linker holds a lock meanwhile, for which another thread may wait in the midst of an
+/// allocation: so it only fills what is there, and counts what it would have taken.
+#[derive(Default)]
 struct Search {
     /// `None`: every module is looked for.
     address: Option<usize>,
-    found: Vec<Module>,
+    found: Vec<Found>,
+    headers: Vec<libc::Elf64_Phdr>,
+    /// Ranges of `bytes`.
+    notes: Vec<Range<usize>>,
+    bytes: Vec<u8>,
+    /// How many of each there are.
+    needed: [usize; 4],
+}
+
+/// A module: ranges of what is in [`Search`].
+struct Found {
+    bias: usize,
+    name: Range<usize>,
+    headers: Range<usize>,
+    notes: Range<usize>,
+}
+
+impl Search {
+    fn fits(&self) -> bool {
+        let has = [self.found.len(), self.headers.len(), self.notes.len(), self.bytes.len()];
+        has.iter().zip(&self.needed).all(|(has, needed)| has >= needed)
+    }
+
+    /// Makes room for what was counted, and some more: another thread may be loading.
+    fn grow(&mut self) {
+        let [found, headers, notes, bytes] = std::mem::take(&mut self.needed).map(|needed| needed + needed / 8 + 16);
+        self.found = Vec::with_capacity(found);
+        self.headers = Vec::with_capacity(headers);
+        self.notes = Vec::with_capacity(notes);
+        self.bytes = Vec::with_capacity(bytes);
+    }
+}
+
+/// Appends `items` to `to`, if they fit into what it has, and counts them in any case; where they are.
+fn fill<T: Clone>(to: &mut Vec<T>, needed: &mut usize, items: &[T]) -> Range<usize> {
+    *needed += items.len();
+    let start = to.len();
+    if to.capacity() - start >= items.len() {
+        to.extend_from_slice(items);
+    }
+    start..to.len()
+}
+
+/// Where the loaded parts of a module lie.
+fn segments(bias: usize, headers: &[libc::Elf64_Phdr]) -> impl Iterator<Item = Range<usize>> {
+    headers.iter().filter(|header| header.p_type == libc::PT_LOAD).map(move |header| place(bias, header))
+}
+
+fn place(bias: usize, header: &libc::Elf64_Phdr) -> Range<usize> {
+    let start = bias.wrapping_add(header.p_vaddr as usize);
+    start..start.wrapping_add(header.p_memsz as usize)
 }
 
 /// # Safety
 ///
 /// Called by `dl_iterate_phdr` only, with a [`Search`]. Not 0: the search is over.
 unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _size: usize, search: *mut c_void) -> c_int {
-    // SAFETY: `Module::containing` gave a `Search`, and waits; the dynamic linker gives a valid `info`.
+    // SAFETY: `Module::search` gave a `Search`, and waits; the dynamic linker gives a valid `info`.
     let (info, search) = unsafe { (&*info, &mut *search.cast::<Search>()) };
     let headers = if info.dlpi_phdr.is_null() {
         &[]
@@ -143,34 +217,34 @@ unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _size: usize, search: 
         unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) }
     };
     let bias = info.dlpi_addr as usize;
-    let place = |header: &libc::Elf64_Phdr| {
-        let start = bias.wrapping_add(header.p_vaddr as usize);
-        start..start.wrapping_add(header.p_memsz as usize)
-    };
-    let loaded = headers.iter().filter(|header| header.p_type == libc::PT_LOAD);
-    let segments: Vec<_> = loaded.map(place).collect();
-    if search.address.is_some_and(|address| !segments.iter().any(|segment| segment.contains(&address))) {
+    if search.address.is_some_and(|address| !segments(bias, headers).any(|segment| segment.contains(&address))) {
         return 0;
     }
-    let in_memory = |range: &Range<usize>| {
-        segments.iter().any(|segment| segment.start <= range.start && range.end <= segment.end && !range.is_empty())
-    };
-    let notes = headers.iter().filter(|header| header.p_type == libc::PT_NOTE).map(place).filter(in_memory);
-    // SAFETY: inside a loaded segment of this module; notes are never written to.
-    let bytes = |note: Range<usize>| unsafe {
-        std::slice::from_raw_parts(ptr::with_exposed_provenance::<u8>(note.start), note.len()).to_vec()
-    };
-    let marks = Marks {
-        headers: headers.iter().map(|h| [u64::from(h.p_type), h.p_offset, h.p_vaddr, h.p_filesz]).collect(),
-        notes: notes.map(bytes).collect(),
-    };
     let name = if info.dlpi_name.is_null() {
-        CString::default()
+        c""
     } else {
         // SAFETY: NUL-terminated, the dynamic linker's own.
-        unsafe { CStr::from_ptr(info.dlpi_name) }.to_owned()
+        unsafe { CStr::from_ptr(info.dlpi_name) }
     };
-    search.found.push(Module { bias, name, segments, marks });
+    let [for_found, for_headers, for_notes, for_bytes] = &mut search.needed;
+    let name = fill(&mut search.bytes, for_bytes, name.to_bytes_with_nul());
+    let first_note = search.notes.len();
+    for note in headers.iter().filter(|header| header.p_type == libc::PT_NOTE).map(|header| place(bias, header)) {
+        let is_inside = |segment: Range<usize>| segment.start <= note.start && note.end <= segment.end;
+        if !note.is_empty() && segments(bias, headers).any(is_inside) {
+            // SAFETY: inside a loaded segment of this module; notes are never written to.
+            let bytes =
+                unsafe { std::slice::from_raw_parts(ptr::with_exposed_provenance::<u8>(note.start), note.len()) };
+            let bytes = fill(&mut search.bytes, for_bytes, bytes);
+            fill(&mut search.notes, for_notes, &[bytes]);
+        }
+    }
+    let notes = first_note..search.notes.len();
+    let headers = fill(&mut search.headers, for_headers, headers);
+    *for_found += 1;
+    if search.found.capacity() > search.found.len() {
+        search.found.push(Found { bias, name, headers, notes });
+    }
     search.address.is_some().into()
 }
 

@@ -3,6 +3,7 @@
 use std::ffi::{c_char, c_int, c_void};
 
 use tracer_resolver::interceptor::RdKafkaConf;
+use tracer_resolver::{Lent, is_in_plugin, with_room};
 
 use crate::caller::{Caller, entry};
 use crate::contained::contained;
@@ -33,7 +34,14 @@ entry! {
         if is_static() {
             return NO_ERROR;
         }
-        contained(NO_ERROR, || {
+        // A plugin's own client: nobody is asked, for the answer may be waiting for the plugin.
+        if is_in_plugin() {
+            return NO_ERROR;
+        }
+        // SAFETY: librdkafka lends both until `conf_init` returns, and asks for no thread of its own.
+        let lent = unsafe { Lent::new((conf, errstr)) };
+        let trace = || {
+            let (conf, errstr) = lent.get();
             // SAFETY: librdkafka gives a configuration of its own that is being made.
             match unsafe { trace_clients_of(conf, caller) } {
                 Ok(()) => NO_ERROR,
@@ -43,7 +51,8 @@ entry! {
                     INVALID_ARGUMENT
                 }
             }
-        })
+        };
+        contained(NO_ERROR, || with_room(trace).unwrap_or(NO_ERROR))
     }
 }
 
@@ -51,9 +60,13 @@ entry! {
 ///
 /// As [`conf_init`].
 unsafe fn trace_clients_of(conf: *mut RdKafkaConf, caller: Caller) -> Result<(), Refused> {
-    let Some(resolver) = tracing::resolver()? else { return Ok(()) };
     // librdkafka looks at what `conf_init` returns, so it did not jump here: it is the caller.
-    let Some(module) = caller.module() else {
+    let module = caller.module();
+    if tracing::is_of_a_plugin(module.as_ref()) {
+        return Ok(());
+    }
+    let Some(resolver) = tracing::resolver()? else { return Ok(()) };
+    let Some(module) = module else {
         let why = "a client is not traced: what called conf_init is neither a program nor a shared object";
         log::error!("{why}");
         return if resolver.is_strict() { Err(Refused(why.to_owned())) } else { Ok(()) };

@@ -3,7 +3,7 @@
 use std::slice;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::stderr_log;
+use tracer_resolver::write_to_stderr;
 
 /// Whether the program was started without a dynamic linker; that its clients are not traced is said at the first call.
 ///
@@ -13,7 +13,7 @@ pub(crate) fn is_static() -> bool {
     static TOLD: AtomicBool = AtomicBool::new(false);
     let is = !has_interpreter();
     if is && !TOLD.swap(true, Ordering::Relaxed) {
-        stderr_log::write(NOT_TRACED);
+        write_to_stderr(NOT_TRACED);
     }
     is
 }

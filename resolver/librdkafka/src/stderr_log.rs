@@ -2,10 +2,14 @@
 //!
 //! The levels are `none`, `error`, `warn` (the default), `info` and `debug`.
 
+#![forbid(unsafe_code)]
+
+use std::panic;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use tracer_resolver::write_to_stderr;
 
 /// Begins to speak, at the first call. Not done at load: most processes of a preloaded environment are no Kafka clients.
 pub(crate) fn start() {
@@ -17,6 +21,8 @@ pub(crate) fn start() {
         if log::set_logger(&STDERR).is_err() {
             return;
         }
+        // Of this library's own copy of Rust's library: the application's panics are its own.
+        panic::set_hook(Box::new(|panic| log::error!("{}", report(&panic.to_string()))));
         SILENT.store(level == Some(LevelFilter::Off), Ordering::Relaxed);
         // Not `Off`: the engine takes that for the absence of a logger.
         log::set_max_level(level.unwrap_or(DEFAULT).max(LevelFilter::Error));
@@ -41,7 +47,7 @@ impl Log for Stderr {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            write(&message(record.level(), &record.args().to_string()));
+            write_to_stderr(&message(record.level(), &record.args().to_string()));
         }
     }
 
@@ -66,40 +72,13 @@ fn level(asked: &str) -> Option<LevelFilter> {
     }
 }
 
-fn message(level: Level, text: &str) -> String {
-    format!("tracer-resolver: {level}: {}\n", text.trim_end())
+/// What is said of a panic, in place of what Rust's library writes, which may wait for a reader.
+fn report(panic: &str) -> String {
+    format!("a defect of tracer-resolver: {}", panic.replace('\n', " "))
 }
 
-/// In one call, so that the lines of several threads and processes do not mix. No lock is taken: one that another thread
-/// holds at the moment of a fork would stay held in the child. A reader of stderr that has gone away must not end the
-/// application, so its signal is not let through.
-pub(crate) fn write(message: &str) {
-    let mut rest = message.as_bytes();
-    // SAFETY: sets that live here; masking and waiting concern this thread only, and the mask is put back. `write` is
-    // given a buffer and its length.
-    unsafe {
-        let (mut pipe, mut before, mut pending) = (std::mem::zeroed(), std::mem::zeroed(), std::mem::zeroed());
-        libc::sigemptyset(&raw mut pipe);
-        libc::sigaddset(&raw mut pipe, libc::SIGPIPE);
-        libc::sigpending(&raw mut pending);
-        let was_pending = libc::sigismember(&raw const pending, libc::SIGPIPE) == 1;
-        libc::pthread_sigmask(libc::SIG_BLOCK, &raw const pipe, &raw mut before);
-        while !rest.is_empty() {
-            let written = libc::write(libc::STDERR_FILENO, rest.as_ptr().cast(), rest.len());
-            match usize::try_from(written) {
-                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
-                Err(_) if *libc::__errno_location() == libc::EINTR => {}
-                Err(_) => {
-                    if *libc::__errno_location() == libc::EPIPE && !was_pending {
-                        let no_wait = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-                        libc::sigtimedwait(&raw const pipe, std::ptr::null_mut(), &raw const no_wait);
-                    }
-                    break; // There is nobody left to tell.
-                }
-            }
-        }
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, std::ptr::null_mut());
-    }
+fn message(level: Level, text: &str) -> String {
+    format!("tracer-resolver: {level}: {}\n", text.trim_end())
 }
 
 #[cfg(test)]
@@ -119,6 +98,23 @@ mod tests {
     fn the_engine_this_library_and_the_plugins_are_heard_and_nobody_else() {
         assert!(is_ours("tracer_resolver::plugin") && is_ours(module_path!()) && is_ours("tracer_plugin::otlp"));
         assert!(!is_ours("jsonschema::compiler") && !is_ours(""));
+    }
+
+    #[test]
+    fn a_panic_of_ours_is_a_line_like_any_other() {
+        const CHILD: &str = "PANICS_IN_A_CHILD";
+        if std::env::var_os(CHILD).is_some() {
+            start();
+            assert!(panic::catch_unwind(|| panic!("in two\nlines")).is_err());
+            return;
+        }
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.env(CHILD, "1").env_remove("OTEL_LOG_LEVEL").args(["a_panic_of_ours_is_a_line", "--nocapture"]);
+        let ended = child.output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(ended.status.success() && said.lines().count() == 1, "{said}");
+        assert!(said.starts_with("tracer-resolver: ERROR: a defect of tracer-resolver: panicked at "), "{said}");
+        assert!(said.ends_with(": in two lines\n"), "{said}");
     }
 
     #[test]

@@ -2,25 +2,28 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tracer_resolver::Resolver;
 use tracer_resolver::config::{Report, Severity};
 use tracer_resolver::interceptor::{Door, KafkaApi, RdKafkaConf, conf_init};
+use tracer_resolver::{Resolver, is_code_of_a_plugin, is_in_plugin};
 
 use crate::librdkafka::Librdkafka;
-use crate::room::with_room;
+use crate::module::Module;
 use crate::stderr_log;
 
 /// The client must not be created, and why: only with `INTERCEPTORS_STRICT=1`.
 #[derive(Debug)]
 pub(crate) struct Refused(pub(crate) String);
 
+/// Whether a client that is made by a call from `module`, on this thread, is a plugin's own. Such a client is left to
+/// librdkafka: it may be made while the resolver waits for the plugin, and its messages may be our spans.
+pub(crate) fn is_of_a_plugin(module: Option<&Module>) -> bool {
+    is_in_plugin() || module.is_some_and(|module| is_code_of_a_plugin(|code| module.contains(code)))
+}
+
 /// The resolver of this process; `None` when nothing is traced.
 pub(crate) fn resolver() -> Result<Option<&'static Resolver>, Refused> {
-    static LOADED: AtomicBool = AtomicBool::new(false);
     stderr_log::start();
-    let resolver = if LOADED.load(Ordering::Relaxed) { Resolver::global() } else { with_room(Resolver::global) };
-    LOADED.store(true, Ordering::Relaxed);
-    match resolver {
+    match Resolver::global() {
         Ok(resolver) => Ok(Some(resolver).filter(|resolver| resolver.is_on())),
         Err(error) => {
             static TOLD: AtomicBool = AtomicBool::new(false);

@@ -13,6 +13,7 @@ use super::only_try;
 use super::polls;
 use super::slots::{Binding, Door, SlotId};
 use crate::Resolver;
+use crate::room::{Lent, with_room};
 use crate::services::Side;
 
 /// The interceptors' name in librdkafka's logs.
@@ -36,7 +37,10 @@ pub unsafe fn conf_init(
     service: Option<usize>,
     door: Door,
 ) {
-    contain_panic(|| {
+    // SAFETY: librdkafka lends it until `conf_init` returns, and asks for no thread of its own.
+    let lent = unsafe { Lent::new(conf) };
+    let register = || {
+        let conf = lent.get();
         let Some(resolver) = resolver.shared() else { return };
         let binding = Binding { api, resolver, service, door };
         let Some(slot) = SlotId::take(binding) else {
@@ -52,6 +56,9 @@ pub unsafe fn conf_init(
         }
         // SAFETY: as above. Called once per configuration, since the call above refuses a second time.
         unsafe { (api.conf_interceptor_add_on_conf_destroy)(conf, NAME.as_ptr(), on_conf_destroy, slot.to_opaque()) };
+    };
+    contain_panic(|| {
+        with_room(register);
     });
 }
 
@@ -72,12 +79,17 @@ unsafe extern "C" fn on_new(
     contain_panic(|| {
         let slot = SlotId::from_opaque(opaque);
         let Some(binding) = slot.binding() else { return };
-        let api = binding.api;
-        binding.resolver.ensure_running();
-        // SAFETY: `rk` and `conf` are what librdkafka gave to `on_new`.
-        let client = unsafe { Client::new(*api, rk, conf, &binding) };
-        let (side, commits) = (client.side, client.commits.is_some());
-        let is_first = slot.open(client);
+        let (api, polls_seen) = (binding.api, polls::are_seen());
+        // SAFETY: librdkafka lends both until `on_new` returns, and asks for no thread of its own.
+        let lent = unsafe { Lent::new((rk, conf)) };
+        let made = with_room(|| {
+            let (rk, conf) = lent.get();
+            binding.resolver.ensure_running();
+            // SAFETY: `rk` and `conf` are what librdkafka gave to `on_new`, which waits.
+            let client = unsafe { Client::new(*api, rk, conf, &binding, polls_seen) };
+            (client.side, client.commits.is_some(), slot.open(client))
+        });
+        let Some((side, commits, is_first)) = made else { return };
         if is_first && binding.door == Door::Plugin {
             last_client::opened(polls::are_seen());
         }

@@ -9,13 +9,13 @@ use super::commits::Commits;
 use super::kafka_api::{KafkaApi, RdKafka, RdKafkaConf};
 use super::message::Message;
 use super::parents::{FailedSends, Parent, Parents};
-use super::polls;
 use super::route::{Route, RouteMaker, next_client};
 use super::route_cache;
 use super::slots::{Binding, Door};
 use crate::batch::Pipeline;
 use crate::per_process;
 use crate::resolver::Shared;
+use crate::room::with_room;
 use crate::services::Side;
 
 /// See the module.
@@ -74,12 +74,18 @@ const MAX_ROUTES: usize = 20_000;
 const MAX_UNMARKED: usize = 1 << 24;
 
 impl Client {
-    /// Reads what the client's configuration says about it.
+    /// Reads what the client's configuration says about it. `polls_seen`: whether its creation was.
     ///
     /// # Safety
     ///
-    /// Called in `on_new`, with what librdkafka gave it.
-    pub(super) unsafe fn new(api: KafkaApi, rk: *const RdKafka, conf: *const RdKafkaConf, binding: &Binding) -> Self {
+    /// Called in `on_new`, with what librdkafka gave it, on any thread while that one waits.
+    pub(super) unsafe fn new(
+        api: KafkaApi,
+        rk: *const RdKafka,
+        conf: *const RdKafkaConf,
+        binding: &Binding,
+        polls_seen: bool,
+    ) -> Self {
         // SAFETY: `rd_kafka_type` works in `on_new`: it only reads what `rd_kafka_new` had set before.
         let is_consumer = unsafe { (api.client_type)(rk) == 1 };
         // SAFETY: so does `rd_kafka_conf_get`, on the configuration given to `on_new`.
@@ -109,7 +115,7 @@ impl Client {
             address: rk.addr(),
             sees_context: binding.door == Door::Rust,
             guards,
-            polls_seen: is_consumer && polls::are_seen(),
+            polls_seen: is_consumer && polls_seen,
             max_poll_interval: number(c"max.poll.interval.ms", 300_000) as u64 * 1_000_000,
             ordinal: if is_consumer { next_client() } else { 0 },
             commits: (is_consumer && !guards && property(c"enable.auto.commit").as_deref() == Some("false"))
@@ -131,7 +137,7 @@ impl Client {
         let topic = message.topic_handle()?;
         let name = message.topic();
         // SAFETY: `number` is this client's own, `self` outlives the result, and `find_route` keeps what it returns.
-        unsafe { route_cache::route(number, topic, name, || self.find_route(name)) }
+        unsafe { route_cache::route(number, topic, name, || with_room(|| self.find_route(name)).flatten()) }
     }
 
     /// Whether this very process made it, and not the one that it is a fork of.

@@ -14,6 +14,7 @@ use tracer_plugin_api::abi::{
 };
 
 use super::c_text;
+use super::calls::{self, Failed, inside};
 use super::host_side::HostSide;
 use super::secrets::Secrets;
 use super::{Complaint, PluginLibrary};
@@ -117,7 +118,7 @@ impl Instance {
         let mut stats = tracer_stats::new();
         // SAFETY: the instance is alive: `handle` is borrowed from `life`, whose lock must be taken to end it. It is held
         // across the call because the contract forbids `stats` to block.
-        let code = unsafe { (handle.library.functions().stats)(handle.raw.as_ptr(), &mut stats) };
+        let code = inside(|| unsafe { (handle.library.functions().stats)(handle.raw.as_ptr(), &mut stats) });
         (code == TRACER_OK).then_some(stats)
     }
 
@@ -227,14 +228,14 @@ impl Exporter for Instance {
         let mut error = tracer_error::new();
         // SAFETY: the instance is alive as long as `handle`; `borrowed`, the body and `error` outlive the call; the queue
         // keeps to `concurrency()`, and calls nothing after `shutdown`.
-        let code = unsafe {
+        let code = inside(|| unsafe {
             (self.library.functions().export_batch)(
                 handle.raw.as_ptr(),
                 &borrowed,
                 milliseconds(timeout).max(1),
                 &mut error,
             )
-        };
+        });
         self.outcome(&handle, Reply::new(code, &error))
     }
 
@@ -242,7 +243,9 @@ impl Exporter for Instance {
         let Some(handle) = self.working() else { return true };
         let mut error = tracer_error::new();
         // SAFETY: as in `export`.
-        let code = unsafe { (self.library.functions().flush)(handle.raw.as_ptr(), milliseconds(timeout), &mut error) };
+        let code = inside(|| unsafe {
+            (self.library.functions().flush)(handle.raw.as_ptr(), milliseconds(timeout), &mut error)
+        });
         match self.outcome(&handle, Reply::new(code, &error)) {
             Outcome::Exported => true,
             Outcome::Partial { message, .. }
@@ -264,8 +267,9 @@ impl Exporter for Instance {
         let Stage::Working(handle) = stage else { return true };
         let mut error = tracer_error::new();
         // SAFETY: as in `export`; the stage was `Working`, so it is called once.
-        let code =
-            unsafe { (self.library.functions().shutdown)(handle.raw.as_ptr(), milliseconds(timeout), &mut error) };
+        let code = inside(|| unsafe {
+            (self.library.functions().shutdown)(handle.raw.as_ptr(), milliseconds(timeout), &mut error)
+        });
         // After a time-out, threads of the instance still run: it is never destroyed.
         // Relaxed: read by whoever drops the last `Arc`, which synchronizes.
         handle.may_be_destroyed.store(code != TRACER_ERR_TIMEOUT, Ordering::Relaxed);
@@ -284,7 +288,20 @@ impl Exporter for Instance {
 }
 
 impl Handle {
+    /// On a thread of the host's, for a limited time: the application may be waiting.
     fn create(
+        library: &Arc<PluginLibrary>,
+        host: &'static HostSide,
+        backend: &str,
+        config_json: &str,
+        max_concurrency: u32,
+    ) -> Result<Self, Reply> {
+        let (library, backend, config_json) = (Arc::clone(library), backend.to_owned(), config_json.to_owned());
+        let create = move || Self::create_here(&library, host, &backend, &config_json, max_concurrency);
+        calls::within(calls::PATIENCE, create).unwrap_or_else(|failed| Err(Reply::not_in_time("create", &failed)))
+    }
+
+    fn create_here(
         library: &Arc<PluginLibrary>,
         host: &'static HostSide,
         backend: &str,
@@ -318,7 +335,7 @@ impl Drop for Handle {
         if self.may_be_destroyed.load(Ordering::Relaxed) {
             // SAFETY: the last reference: no call is running and none will come; the contract's condition for it is what
             // `may_be_destroyed` says.
-            unsafe { (self.library.functions().destroy)(self.raw.as_ptr()) };
+            inside(|| unsafe { (self.library.functions().destroy)(self.raw.as_ptr()) });
         }
     }
 }
@@ -358,6 +375,14 @@ impl Reply {
             retry_after: (error.retry_after_ms > 0).then(|| Duration::from_millis(u64::from(error.retry_after_ms))),
             rejected_spans: error.rejected_spans,
         }
+    }
+
+    /// What is told instead of what the plugin would have answered.
+    pub(super) fn not_in_time(function: &str, failed: &Failed) -> Self {
+        Self::internal(&match failed {
+            Failed::Late => format!("its {function} did not return within {:?}", calls::PATIENCE),
+            Failed::NoThread(error) => format!("the system gives no thread for its {function}: {error}"),
+        })
     }
 
     fn internal(message: &str) -> Self {

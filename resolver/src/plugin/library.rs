@@ -6,6 +6,7 @@ use jsonschema::Validator;
 use serde_json::Value;
 use tracer_plugin_api::abi::{TRACER_CAP_CONCURRENT_EXPORT, TRACER_OK, tracer_error, tracer_plugin, tracer_str};
 
+use super::calls;
 use super::instance::Reply;
 use super::load_error::{self, LoadError, LoadFailure};
 use super::settings_check::Complaint;
@@ -108,16 +109,17 @@ impl PluginLibrary {
         &self.table.validator
     }
 
-    /// The plugin's own opinion of settings that fit its schema.
+    /// The plugin's own opinion of settings that fit its schema. On a thread of the host's, for a limited time.
     pub(super) fn validate(&self, config: &Value) -> Option<Complaint> {
-        let text = config.to_string();
-        let mut error = tracer_error::new();
-        // SAFETY: `validate` came with a checked table; `text` and `error` outlive the call. Any thread may call it.
-        let code = unsafe { (self.functions().validate)(tracer_str::new(&text), &mut error) };
-        if code == TRACER_OK {
-            return None;
-        }
-        let reply = Reply::new(code, &error);
+        let (text, validate) = (config.to_string(), self.functions().validate);
+        let asked = calls::within(calls::PATIENCE, move || {
+            let mut error = tracer_error::new();
+            // SAFETY: `validate` came with a checked table, and its library is never unloaded; `text` and `error` outlive
+            // the call. Any thread may call it.
+            let code = unsafe { validate(tracer_str::new(&text), &mut error) };
+            (code != TRACER_OK).then(|| Reply::new(code, &error))
+        });
+        let reply = asked.unwrap_or_else(|failed| Some(Reply::not_in_time("validate", &failed)))?;
         Some(Complaint { pointer: existing(reply.field, config), message: reply.message })
     }
 }

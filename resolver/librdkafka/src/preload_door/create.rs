@@ -5,6 +5,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 
 use tracer_resolver::interceptor::{RdKafka, RdKafkaConf, RdKafkaError, only_try, seen_polling};
+use tracer_resolver::{Lent, is_in_plugin, with_room};
 
 use super::{already_traced, failed_configurations, real};
 use crate::caller::{Caller, entry};
@@ -36,14 +37,15 @@ entry! {
         let _calling = real::calling(address);
         // SAFETY: the address of that function, under the declaration that `rdkafka.h` has of it.
         let new = unsafe { std::mem::transmute::<*const (), New>(ptr::with_exposed_provenance(address)) };
-        // SAFETY: `conf` is null, or a configuration of that librdkafka that is the caller's.
-        let prepared = contained(Ok(None), || unsafe { Prepared::new(conf, caller) });
+        // A plugin's own client: nobody is asked, for the answer may be waiting for the plugin.
+        let prepared = if is_in_plugin() { Ok(None) } else { contained(Ok(None), || prepared(conf, caller)) };
         match prepared {
             // SAFETY: the caller's own arguments.
             Ok(None) => unsafe { new(kind, conf, errstr, errstr_size) },
             Ok(Some(prepared)) => {
                 // SAFETY: the caller's own arguments, but for the configuration, which `Prepared` accounts for.
                 let create = || seen_polling(|| unsafe { new(kind, prepared.used, errstr, errstr_size) });
+                CAME_TO_ON_NEW.set(false);
                 let client = if prepared.fragile { only_try(create) } else { create() };
                 let errno = errno();
                 // SAFETY: `new` has just returned.
@@ -84,6 +86,21 @@ entry! {
     }
 }
 
+/// `conf` is null, or a configuration of the caller's librdkafka that no client uses yet.
+fn prepared(conf: *mut RdKafkaConf, caller: Caller) -> Result<Option<Prepared>, Refused> {
+    // SAFETY: whoever creates a client waits, and librdkafka asks for no thread of its own.
+    let lent = unsafe { Lent::new(conf) };
+    // SAFETY: the caller's configuration.
+    let prepare = || unsafe { Prepared::new(lent.get(), caller) }.map(|prepared| prepared.map(Returned));
+    with_room(prepare).unwrap_or(Ok(None)).map(|prepared| prepared.map(|Returned(prepared)| prepared))
+}
+
+/// On its way back from the thread on which there was room.
+struct Returned(Prepared);
+
+// SAFETY: the configurations in it are the waiting caller's again.
+unsafe impl Send for Returned {}
+
 type New = unsafe extern "C-unwind" fn(c_int, *mut RdKafkaConf, *mut c_char, usize) -> *mut RdKafka;
 type ConfDestroy = unsafe extern "C-unwind" fn(*mut RdKafkaConf);
 
@@ -115,6 +132,9 @@ impl Prepared {
     ///
     /// `conf` is null, or a configuration of the caller's librdkafka that no client uses yet.
     unsafe fn new(conf: *mut RdKafkaConf, caller: Caller) -> Result<Option<Self>, Refused> {
+        if tracing::is_of_a_plugin(caller.module().as_ref()) {
+            return Ok(None);
+        }
         let Some(resolver) = tracing::resolver()? else { return Ok(None) };
         let Some(librdkafka) = real::librdkafka(caller) else { return Ok(None) };
         let Some(api) = tracing::api(resolver, librdkafka)? else { return Ok(None) };
@@ -140,7 +160,6 @@ impl Prepared {
         unsafe {
             tracing::trace(api, used, resolver);
             if fragile {
-                CAME_TO_ON_NEW.set(false);
                 // Refused when it is there already, from an earlier try.
                 (api.conf_interceptor_add_on_new)(used, NAME.as_ptr(), note_on_new, ptr::null_mut());
             }

@@ -4,6 +4,8 @@ use std::cell::Cell;
 use std::ffi::{CStr, c_void};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tracer_resolver::with_room;
+
 use super::already_traced;
 use crate::caller::{Caller, is_ours};
 use crate::contained::contained;
@@ -34,8 +36,10 @@ pub(super) fn reached_often(name: &CStr, caller: Caller, known: &AtomicUsize) ->
 /// is none.
 #[cold]
 pub(super) fn reached(name: &CStr, caller: Caller) -> Option<usize> {
-    contained(None, || {
-        let module = if caller.is_ours() { Module::containing(CALLED.get()) } else { caller.module() };
+    // This thread's own, read here.
+    let called = CALLED.get();
+    let look_up = || {
+        let module = if caller.is_ours() { Module::containing(called) } else { caller.module() };
         let from_there = module.and_then(|module| reached_from(&module, name));
         // Who calls by a jump, as the last thing it does, is not known: it may see what its own caller does not.
         let address = from_there.or_else(|| in_the_only_module(name)).or_else(|| next(name));
@@ -47,7 +51,8 @@ pub(super) fn reached(name: &CStr, caller: Caller) -> Option<usize> {
             );
         }
         address
-    })
+    };
+    contained(None, || with_room(look_up).flatten())
 }
 
 /// The call of the real function at `address` is under way on this thread until what is returned is dropped: should that

@@ -1,0 +1,113 @@
+//! The resolver of the process: loaded once, by the first thread that asks; nobody waits for it for ever.
+
+#![forbid(unsafe_code)]
+
+use std::cell::Cell;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use super::Resolver;
+use crate::config::Source;
+use crate::error::ResolverError;
+use crate::plugin::is_in_plugin;
+use crate::report;
+use crate::room::with_room;
+
+/// See [`Resolver::global`].
+///
+/// Off for whoever asks while it is itself what the load waits for, and for whoever has waited [`PATIENCE`] in vain.
+pub(super) fn global() -> Result<&'static Resolver, ResolverError> {
+    let loaded = match LOADED.get() {
+        Some(loaded) => loaded,
+        None if is_in_plugin() || LOADS.get() => {
+            tell_once(&REENTERED, "a client is made by what runs while tracing is being set up; it is not traced");
+            return Ok(off());
+        }
+        None if claim() => match with_room(load).flatten() {
+            Some(loaded) => loaded,
+            None => return Ok(off()),
+        },
+        None => match wait() {
+            Some(loaded) => loaded,
+            None => {
+                tell_once(&WAITED, "tracing is still being set up by another thread; this client is not traced");
+                return Ok(off());
+            }
+        },
+    };
+    loaded.as_ref().map_err(Clone::clone)
+}
+
+type Loaded = Result<Resolver, ResolverError>;
+
+static LOADED: OnceLock<Loaded> = OnceLock::new();
+/// A thread loads it, or has.
+static CLAIMED: AtomicBool = AtomicBool::new(false);
+static REENTERED: AtomicBool = AtomicBool::new(false);
+/// Somebody has waited in vain: in a process that was forked in the middle of it nobody loads any more.
+static WAITED: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    /// Whether this thread loads it: the application's logger, for one, may come back to us.
+    static LOADS: Cell<bool> = const { Cell::new(false) };
+}
+
+fn claim() -> bool {
+    CLAIMED.compare_exchange(false, true, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+}
+
+/// `None`: the load panicked before; then another may try.
+fn load() -> Option<&'static Loaded> {
+    struct Loading;
+    impl Drop for Loading {
+        fn drop(&mut self) {
+            LOADS.set(false);
+            if LOADED.get().is_none() {
+                CLAIMED.store(false, Ordering::Relaxed);
+            }
+        }
+    }
+    LOADS.set(true);
+    let _loading = Loading;
+    // Whoever has the claim is alone here.
+    let _ = LOADED.set(Resolver::load(Source::Process));
+    LOADED.get()
+}
+
+fn wait() -> Option<&'static Loaded> {
+    let started = Instant::now();
+    while LOADED.get().is_none() && !WAITED.load(Ordering::Relaxed) && started.elapsed() < PATIENCE {
+        sleep(Duration::from_millis(1));
+    }
+    LOADED.get()
+}
+
+/// Longer than any plugin may take to begin.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn off() -> &'static Resolver {
+    static OFF: OnceLock<Resolver> = OnceLock::new();
+    OFF.get_or_init(Resolver::off)
+}
+
+fn tell_once(told: &AtomicBool, what: &str) {
+    if !told.swap(true, Ordering::Relaxed) {
+        report::warn(what);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_while_it_loads_is_off_and_does_not_wait_for_itself() {
+        LOADS.set(true);
+        let started = Instant::now();
+        assert!(!global().unwrap().is_on());
+        LOADS.set(false);
+        assert!(started.elapsed() < PATIENCE && LOADED.get().is_none());
+    }
+}
