@@ -133,11 +133,14 @@ fn a_collector_that_is_gone_delays_none_of_it_for_long_and_what_is_lost_is_told(
         ("raise", terminated(), "5 spans were not taken"),
         ("blocked", exited(), "10 spans were not taken"),
         ("execve", exited(), "5 spans are still on their way"),
+        // A child that has its parent's memory neither waits nor says anything.
+        ("children", exited(), "10 spans were not taken"),
         ("execve in vain", exited(), "10 spans were not taken"),
     ] {
         let ended = run(surroundings.command(Door::Preload, &program).arg(how));
         assert_eq!(ended.status, status, "{how}: {}", ended.stderr);
         assert!(ended.stderr.contains(told), "{how}: {}", ended.stderr);
+        assert_eq!(ended.stderr.contains("on their way"), how.starts_with("execve") || how == "blocked", "{how}");
         assert!(ended.took < Duration::from_secs(20), "{how}: {:?}", ended.took);
     }
 }
