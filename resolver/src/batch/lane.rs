@@ -258,3 +258,50 @@ impl LaneBuffer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Batches(Mutex<Vec<u32>>);
+
+    impl LaneBackends for Batches {
+        fn offer(&self, _backends: &[usize], batch: Arc<FinishedBatch>) {
+            self.0.lock().unwrap().push(batch.span_count);
+        }
+
+        fn tick(&self, _now: Instant) {}
+
+        fn begin_leaving(&self, _deadline: Instant, _leave: Leave) {}
+
+        fn finish_leaving(&self, _deadline: Instant, _leave: Leave) {}
+    }
+
+    #[test]
+    fn what_comes_after_a_quiet_time_leaves_at_once_and_what_follows_waits_for_company() {
+        let delay = Duration::from_millis(200);
+        let resource = || ServiceResource::new([("service.name", "shop")].into_iter(), None);
+        let services = Arc::new([LaneService::new(resource, Arc::default())]);
+        let batches = Arc::new(Batches::default());
+        let destinations = Arc::clone(&batches) as Arc<dyn LaneBackends>;
+        let lane = Lane::new(1, services, destinations, Box::new([0]), Batch { delay, max_bytes: 1 << 20 });
+        let mut buffer = LaneBuffer::new(Arc::new(lane));
+        let mut spans_come = |at: Instant| {
+            (0..3).for_each(|_| buffer.add(0, at, |out| out.push(0)));
+            let due = buffer.due().unwrap();
+            buffer.seal();
+            due
+        };
+        let first = Instant::now();
+        assert_eq!(spans_come(first), first, "nothing came before");
+        let soon = Instant::now();
+        assert_eq!(spans_come(soon), soon + delay);
+        let later = Instant::now() + delay;
+        assert_eq!(spans_come(later), later, "a quiet time came before");
+        assert_eq!(*batches.0.lock().unwrap(), [3, 3, 3]);
+    }
+}
