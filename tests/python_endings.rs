@@ -118,7 +118,7 @@ fn a_collector_that_is_not_there_delays_no_end_for_long() {
             assert_eq!((ended.status, &*ended.stdout), (exited(status), "sent\n"), "{door:?}: {}", ended.stderr);
             assert!(ended.took < Duration::from_secs(20), "{door:?} {how}: {:?}", ended.took);
             // `_exit()` by property is not seen, and what it loses is not either.
-            let told = ended.stderr.contains("110 spans were not taken in the time that is left at the end");
+            let told = ended.stderr.contains("110 of 110 spans of service `shop` were lost: 110 shut_down");
             assert_eq!(told, how != "_exit" || door == Door::Preload, "{door:?} {how}: {}", ended.stderr);
         }
     }

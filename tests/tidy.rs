@@ -19,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // What is decided without I/O.
     ("tracer", &["config", "services::ServiceMap"]),
     ("propagation", &["config::Propagator", "tracer"]),
-    // Per message. `Resolver` and `Shared` are what a client belongs to.
+    // Per message. `Resolver` and `Shared` are what a client belongs to, and is told whose its topics are.
     (
         "interceptor",
         &[
@@ -30,11 +30,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "tracer",
             "propagation",
             "batch",
+            "export::DropReason",
             "per_process",
             "report",
             "zeroed",
             "resolver::Resolver",
             "resolver::Shared",
+            "resolver::Belongs",
+            "resolver::Who",
         ],
     ),
     // A record names the route it belongs to by its address: of the interceptor that is all that batches know.
@@ -44,6 +47,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "clock",
             "config::Batch",
             "export::FinishedBatch",
+            "export::DropReason",
             "interceptor::Route",
             "per_process",
             "quiet_thread",
@@ -73,7 +77,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     // The application's own spans, past the interceptor.
-    ("bridge", &["batch", "clock", "resolver", "tracer::sampler"]),
+    ("bridge", &["batch", "clock", "export::DropReason", "resolver", "tracer::sampler"]),
     // Plain things, which know nobody.
     ("clock", &[]),
     ("error", &["config::Report"]),
@@ -107,6 +111,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/librdkafka/src/room.rs",
     "resolver/librdkafka/src/stderr_log.rs",
     "resolver/librdkafka/src/tracing.rs",
+    "resolver/librdkafka/src/unmet_program.rs",
     "resolver/rdkafka/src/instrument.rs",
     "resolver/rdkafka/src/kafka_api.rs",
     "resolver/rdkafka/src/plugin_stub.rs",

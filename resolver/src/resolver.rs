@@ -4,6 +4,8 @@
 
 mod at_exit;
 mod backends;
+mod losses;
+mod met;
 mod shared;
 mod stats;
 
@@ -13,7 +15,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 pub use at_exit::before_exit;
-pub(crate) use shared::Shared;
+use losses::Moment;
+pub(crate) use shared::{Belongs, Shared, Who};
 pub use stats::{BackendServiceStats, BackendStats, ServiceStats, Stats};
 
 use crate::batch::Pipeline;
@@ -138,6 +141,7 @@ impl Resolver {
         at_exit::forget(shared);
         let sealed = Pipeline::current().seal_all(Some(self.id), deadline);
         let ended = shared.backends().shutdown(deadline);
+        shared.tell_sum(Moment::Seen);
         Pipeline::current().retire_lanes(shared.lane_indices());
         ended && sealed
     }

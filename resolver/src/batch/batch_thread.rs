@@ -92,6 +92,9 @@ impl BatchThread {
             }
         }
         self.tick(now);
+        for errand in inbox.errands {
+            errand();
+        }
         for lane in inbox.retired_lanes {
             if let Some(buffer) = self.buffers.get_mut(lane) {
                 if let Some(mut buffer) = buffer.take() {

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
@@ -9,7 +10,7 @@ use std::time::Instant;
 use super::service_counters::ServiceCounters;
 use super::template::{ServiceResource, own_scope};
 use crate::config::Batch;
-use crate::export::FinishedBatch;
+use crate::export::{DropReason, FinishedBatch};
 use crate::per_process::PerProcess;
 
 /// One distinct list of backends of one resolver. Services that export to the same backends share it, and with it
@@ -22,7 +23,7 @@ pub(crate) struct Lane {
     /// All services of the resolver, by index.
     services: Arc<[LaneService]>,
     destinations: Arc<dyn LaneBackends>,
-    /// Indices into the resolver's backends.
+    /// Indices into the resolver's backends, those that could not be created too: what they do not get is counted.
     backends: Box<[usize]>,
     batch: Batch,
 }
@@ -39,6 +40,9 @@ pub(crate) struct LaneService {
 pub(crate) trait LaneBackends: Send + Sync {
     /// Queues `batch` for each of `backends`. Never blocks.
     fn offer(&self, backends: &[usize], batch: Arc<FinishedBatch>);
+    /// Counts spans of a service that were lost on their way to `backends`, each of which would have got them. Any thread;
+    /// never blocks.
+    fn lost(&self, backends: &[usize], service: u32, reason: DropReason, spans: u64);
     /// Called by the batch thread every [`super::batch_thread::TICK`]: the watchdog's clock.
     fn tick(&self, now: Instant);
 }
@@ -108,6 +112,15 @@ impl Lane {
     pub(crate) fn is_empty(&self) -> bool {
         self.backends.is_empty()
     }
+
+    /// Counts spans of a service that were lost before they came into a batch of this lane. Any thread; never blocks.
+    #[cold]
+    pub(crate) fn lost(&self, service: u32, reason: DropReason, spans: u64) {
+        if let Some(known) = self.services.get(service as usize) {
+            known.counters.lost.fetch_add(spans, Ordering::Relaxed);
+        }
+        self.destinations.lost(&self.backends, service, reason, spans);
+    }
 }
 
 impl ServiceSpans {
@@ -143,7 +156,11 @@ impl LaneBuffer {
             spans.own.resize(room, 0);
         }
         let before = spans.own.len();
-        encode(&mut spans.own);
+        // A span that cannot be encoded takes no other with it, and leaves no half of itself.
+        if catch_unwind(AssertUnwindSafe(|| encode(&mut spans.own))).is_err() {
+            spans.own.truncate(before);
+            return self.lane.lost(service, DropReason::NotEncoded, 1);
+        }
         spans.count += 1;
         let grown = spans.own.len() - before;
         self.grew(grown, now);

@@ -4,7 +4,7 @@
 //! the parent had collected stays the parent's, and nothing is sent twice.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use super::handovers::Handovers;
 use super::lane::Lane;
 use super::record::{FinishedSpan, SpanFlags};
 use super::segments::{Claim, MAX_EXTRA, Segments};
+use crate::export::DropReason;
 use crate::interceptor::Route;
 use crate::per_process;
 
@@ -61,7 +62,12 @@ pub(crate) struct Inbox {
     pub retired_routes: Vec<Arc<Route>>,
     pub application: Vec<ApplicationSpans>,
     pub application_bytes: usize,
+    /// What is to be said in the log, which the batch thread may wait for and an application's thread may not.
+    pub errands: Vec<Errand>,
 }
+
+/// Something that is done on the batch thread.
+pub(crate) type Errand = Box<dyn FnOnce() + Send>;
 
 /// Encoded spans that the application made itself.
 pub(crate) struct ApplicationSpans {
@@ -82,8 +88,6 @@ pub(crate) struct Flush {
 
 /// The pipeline of this process; null before the first use, and again in a fresh child.
 static CURRENT: AtomicPtr<Pipeline> = AtomicPtr::new(std::ptr::null_mut());
-/// Spans dropped on threads whose thread-local state was gone already.
-static LOST_AT_THREAD_END: AtomicU64 = AtomicU64::new(0);
 
 thread_local!(static LOCAL: RefCell<Local> = const { RefCell::new(Local { pipeline: None, claim: None, spans: None }) });
 
@@ -111,8 +115,10 @@ impl Pipeline {
             Ok(mut local) => local.push(Self::current(), span, extra),
             Err(_) => false,
         });
-        if !matches!(pushed, Ok(true)) {
-            Self::count_drop(span);
+        match pushed {
+            Ok(true) => {}
+            Ok(false) => Self::count_drop(span, DropReason::BufferFull),
+            Err(_) => Self::count_drop(span, DropReason::ThreadEnded),
         }
     }
 
@@ -154,6 +160,12 @@ impl Pipeline {
     /// Lets the batch thread forget what it keeps for these lanes.
     pub(crate) fn retire_lanes(&self, lanes: impl IntoIterator<Item = usize>) {
         self.inbox().retired_lanes.extend(lanes);
+        self.wake();
+    }
+
+    /// Lets the batch thread do something, soon: before a flush that is asked for later is complete.
+    pub(crate) fn errand(&self, errand: impl FnOnce() + Send + 'static) {
+        self.inbox().errands.push(Box::new(errand));
         self.wake();
     }
 
@@ -295,11 +307,10 @@ impl Pipeline {
     }
 
     #[cold]
-    fn count_drop(span: &FinishedSpan) {
+    fn count_drop(span: &FinishedSpan, reason: DropReason) {
         // SAFETY: whoever pushes a span holds its route alive until `push` returns.
-        match unsafe { span.route.as_ref() } {
-            Some(route) => route.count_buffer_full(),
-            None => drop(LOST_AT_THREAD_END.fetch_add(1, Ordering::Relaxed)),
+        if let Some(route) = unsafe { span.route.as_ref() } {
+            route.count_lost(reason);
         }
         if span.flags.contains(SpanFlags::OWNS_ROUTE) {
             // SAFETY: the flag says that one strong count travels with the record.

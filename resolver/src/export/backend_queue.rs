@@ -77,9 +77,8 @@ impl BackendQueue {
         if self.is_abandoned() {
             return;
         }
-        let note = self.shared.lock().offer(batch, Instant::now());
+        self.shared.lock().offer(batch, Instant::now());
         self.shared.work.notify_one();
-        self.shared.write(note);
     }
 
     /// Waits until everything offered before was exported or dropped and the exporter has flushed it. False when the
@@ -132,22 +131,23 @@ impl BackendQueue {
             let waited = self.shared.settled.wait_timeout(state, deadline - now);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let loss = state.tell_loss_at_shutdown();
         if !state.all_left() {
             state.abandon_calls();
+            let lost = state.lost_at_shutdown();
             drop(state);
-            self.shared.write(loss);
             self.shared.work.notify_all();
             self.shared.settled.notify_all();
             self.shared.write([Note {
                 level: log::Level::Warn,
-                text: "did not shut down in time; what was left is dropped and counted".to_owned(),
+                text: match lost {
+                    0 => "did not shut down in time".to_owned(),
+                    lost => format!("did not shut down in time; {lost} spans that were left are lost"),
+                },
             }]);
             return false;
         }
-        let clean = state.exporter_stopped() == Some(true) && !state.lost_at_shutdown();
+        let clean = state.exporter_stopped() == Some(true) && state.lost_at_shutdown() == 0;
         drop(state);
-        self.shared.write(loss);
         let threads = mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let joined = threads.into_iter().map(|thread| quiet_thread::join_until(thread, deadline)).fold(true, bool::min);
         clean && joined
@@ -166,6 +166,11 @@ impl BackendQueue {
             return BackendCounters::default();
         }
         self.shared.lock().counters()
+    }
+
+    /// Spans that did not arrive, so far.
+    pub(crate) fn lost(&self) -> u64 {
+        if self.is_abandoned() { 0 } else { self.shared.lock().lost() }
     }
 
     /// The watchdog; called by the batch thread every 100 ms or so.

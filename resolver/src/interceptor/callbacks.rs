@@ -77,8 +77,11 @@ unsafe extern "C" fn on_new(
         let client = unsafe { Client::new(*api, rk, conf, &binding) };
         let (side, commits) = (client.side, client.commits.is_some());
         let is_first = slot.open(client);
-        if is_first && binding.door == Door::Plugin {
-            last_client::opened();
+        if is_first {
+            binding.resolver.client_opened();
+            if binding.door == Door::Plugin {
+                last_client::opened();
+            }
         }
         // SAFETY: in `on_new` these are the functions that may be called on `rk`; the opaque is a number.
         unsafe {
@@ -227,15 +230,19 @@ unsafe extern "C" fn on_destroy(_rk: *mut RdKafka, opaque: *mut c_void) -> RdKaf
     contain_panic(|| {
         let slot = SlotId::from_opaque(opaque);
         // SAFETY: the client is used inside this expression only.
-        let unused = unsafe { slot.client() }.is_some_and(Client::is_unused);
-        let Some(binding) = slot.binding().filter(|_| unused) else { return };
+        let unused = unsafe { slot.client() }.filter(|client| client.is_unused() && client.is_of_this_process());
+        let Some(binding) = slot.binding().filter(|_| unused.is_some()) else { return };
         // A client that met no message has none to be acknowledged. If it could not be created, nobody may ever tell
         // us that its configuration is gone.
         match binding.door {
-            Door::Rust => slot.release(),
+            Door::Rust => {
+                slot.release();
+                binding.resolver.client_closed();
+            }
             Door::Plugin if only_try::is_under_way() => {
                 slot.release();
                 last_client::closed(&binding.resolver);
+                binding.resolver.client_closed();
             }
             Door::Plugin => {}
         }
@@ -253,12 +260,15 @@ unsafe extern "C" fn on_destroy(_rk: *mut RdKafka, opaque: *mut c_void) -> RdKaf
 unsafe extern "C" fn on_conf_destroy(opaque: *mut c_void) -> RdKafkaError {
     contain_panic(|| {
         let slot = SlotId::from_opaque(opaque);
-        let binding = slot.binding().filter(|binding| binding.door == Door::Plugin);
+        let binding = slot.binding();
         // SAFETY: the client is used inside this expression only.
         let is_ours = unsafe { slot.client() }.is_some_and(Client::is_of_this_process);
         slot.release();
         if let Some(binding) = binding.filter(|_| is_ours) {
-            last_client::closed(&binding.resolver);
+            if binding.door == Door::Plugin {
+                last_client::closed(&binding.resolver);
+            }
+            binding.resolver.client_closed();
         }
     });
     NO_ERROR

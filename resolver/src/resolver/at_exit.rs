@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, Once, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::EXIT_DEADLINE;
+use super::losses::Moment;
 use super::shared::Shared;
 use crate::batch::Pipeline;
 use crate::host;
@@ -32,7 +33,7 @@ pub(super) fn remember(shared: &Arc<Shared>) {
 /// this is called, is the last that is seen. All waits of a process together last [`EXIT_DEADLINE`] at most.
 pub(super) fn flush_if_unseen(shared: &Shared) {
     static WAITED: PerProcess<AtomicU64> = PerProcess::new();
-    if !(host::is_fork() || host::has_go_code()) {
+    if !may_be_unseen() {
         return;
     }
     let waited = WAITED.get_or_init(AtomicU64::default);
@@ -43,6 +44,11 @@ pub(super) fn flush_if_unseen(shared: &Shared) {
     let started = Instant::now();
     shared.flush(started + left);
     waited.fetch_add(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+}
+
+/// Whether this process may end without telling anybody.
+pub(super) fn may_be_unseen() -> bool {
+    host::is_fork() || host::has_go_code()
 }
 
 /// Exports what is in hand, as the normal end of the process does, within [`EXIT_DEADLINE`].
@@ -72,6 +78,7 @@ fn flush_all() {
     Pipeline::current().seal_all(None, deadline);
     for resolver in resolvers.iter() {
         resolver.backends().shutdown(deadline);
+        resolver.tell_sum(Moment::Seen);
     }
 }
 
@@ -80,6 +87,7 @@ fn end_backends() {
     let deadline = Instant::now() + EXIT_DEADLINE;
     for resolver in resolvers().map(|resolvers| resolvers.clone()).unwrap_or_default() {
         resolver.backends().shutdown(deadline);
+        resolver.tell_sum(Moment::Seen);
     }
 }
 

@@ -33,6 +33,8 @@ impl QueueState {
         self.phase = Phase::Abandoned;
         self.drop_waiting(DropReason::ShutDown);
         for batch in self.desks.settle_all() {
+            // Not released: the call still borrows its bytes.
+            self.lost_at_shutdown += u64::from(batch.span_count);
             self.ledger.settle(&batch, Settlement::Dropped(DropReason::ShutDown));
         }
     }
@@ -83,17 +85,8 @@ impl QueueState {
         self.exporter_stopped
     }
 
-    /// Whether any span was lost because the time for shutting down was over.
-    pub(in crate::export) fn lost_at_shutdown(&self) -> bool {
-        self.lost_at_shutdown > 0
-    }
-
-    /// How many there were, once.
-    pub(in crate::export) fn tell_loss_at_shutdown(&mut self) -> Option<Note> {
-        let untold = self.lost_at_shutdown - std::mem::replace(&mut self.told_at_shutdown, self.lost_at_shutdown);
-        (untold > 0).then(|| Note {
-            level: Level::Warn,
-            text: format!("{untold} spans were not taken in the time that is left at the end, and are dropped"),
-        })
+    /// Spans lost because the time for shutting down was over.
+    pub(in crate::export) fn lost_at_shutdown(&self) -> u64 {
+        self.lost_at_shutdown
     }
 }
