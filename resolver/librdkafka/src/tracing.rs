@@ -8,7 +8,7 @@ use tracer_resolver::interceptor::{Door, KafkaApi, RdKafkaConf, conf_init};
 
 use crate::librdkafka::Librdkafka;
 use crate::room::with_room;
-use crate::stderr_log;
+use crate::{stderr_log, unmet_program};
 
 /// The client must not be created, and why: only with `INTERCEPTORS_STRICT=1`.
 #[derive(Debug)]
@@ -17,6 +17,7 @@ pub(crate) struct Refused(pub(crate) String);
 /// The resolver of this process; `None` when nothing is traced.
 pub(crate) fn resolver() -> Result<Option<&'static Resolver>, Refused> {
     static LOADED: AtomicBool = AtomicBool::new(false);
+    unmet_program::met();
     stderr_log::start();
     let resolver = if LOADED.load(Ordering::Relaxed) { Resolver::global() } else { with_room(Resolver::global) };
     LOADED.store(true, Ordering::Relaxed);

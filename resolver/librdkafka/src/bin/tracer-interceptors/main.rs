@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod library;
+mod linked_in;
 mod loader;
 mod preload;
 mod run;

@@ -11,7 +11,7 @@ use std::process::Command;
 use std::{env, fs};
 
 use super::loader::Loader;
-use super::{Failure, library, preload};
+use super::{Failure, library, linked_in, preload};
 
 /// Replaces this process by the program that `words` name, so that its signals, its status and its process id are its
 /// own. Returns only if that fails.
@@ -27,7 +27,7 @@ pub(super) fn run(words: Vec<OsString>) -> Failure {
     let name = program.to_string_lossy();
     let mut command = Command::new(&program);
     command.args(words);
-    match loader(&program) {
+    match file(&program).map_or(Loader::Unknown, |file| Loader::of(&file)) {
         Loader::Foreign(loader) => note(&format!(
             "{name} is run without tracing: its dynamic linker is {loader}, and the library is made for glibc"
         )),
@@ -44,7 +44,16 @@ pub(super) fn run(words: Vec<OsString>) -> Failure {
                      plugin.library.paths instead"
                 ));
             }
-            if !is_configured() {
+            if loader == Loader::Glibc && file(&program).is_some_and(|file| linked_in::has_librdkafka(&file)) {
+                note(&format!(
+                    "{name} has librdkafka linked in, where no preloaded library can see its calls: give its clients the \
+                     property plugin.library.paths, with what `tracer-interceptors path` prints"
+                ));
+            }
+            if is_configured() {
+                // This very process becomes the program: at its end the library says so if it met no client.
+                command.env("TRACER_INTERCEPTORS_RUN", std::process::id().to_string());
+            } else {
                 note("nothing will be traced: neither INTERCEPTORS_CONFIG_FILE nor any OTEL_ variable is set");
             }
         }
@@ -54,14 +63,14 @@ pub(super) fn run(words: Vec<OsString>) -> Failure {
     Failure { status, what: format!("cannot run {name}: {error}") }
 }
 
-/// Who loads the file that `execvp` would take.
-fn loader(program: &OsStr) -> Loader {
+/// The file that `execvp` would take.
+fn file(program: &OsStr) -> Option<PathBuf> {
     if program.as_bytes().contains(&b'/') {
-        return Loader::of(program.as_ref());
+        return Some(program.into());
     }
     let path = env::var_os("PATH").unwrap_or_default();
     let mut files = env::split_paths(&path).map(|folder| folder.join(program));
-    files.find(is_executable).map_or(Loader::Unknown, |file| Loader::of(&file))
+    files.find(is_executable)
 }
 
 fn is_executable(file: &PathBuf) -> bool {
