@@ -219,6 +219,38 @@ fn a_connection_that_the_collector_closed_is_replaced_without_an_error() {
 }
 
 #[test]
+fn a_connection_that_the_collector_closes_in_place_of_an_answer_is_replaced_without_an_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let backend = backend_at(&format!("http://{}", listener.local_addr().unwrap()));
+    // Of each connection it answers the first request only, and closes it when the second has come.
+    let server = std::thread::spawn(move || {
+        for answered in [2, 1] {
+            let (mut connection, _) = listener.accept().unwrap();
+            for request in 0..answered {
+                let mut buffer = [0; 65536];
+                assert!(connection.read(&mut buffer).unwrap() > 0);
+                if request == 0 {
+                    connection.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+                }
+            }
+        }
+    });
+    export(&backend, LONG).unwrap();
+    export(&backend, LONG).unwrap();
+    server.join().unwrap();
+    assert_eq!((backend.stats().reconnects, backend.stats().batches_failed), (1, 0));
+}
+
+#[test]
+fn a_new_connection_that_the_collector_closes_in_place_of_an_answer_is_an_error_at_once() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let backend = backend_at(&format!("http://{}", server.local_addr().unwrap()));
+    std::thread::spawn(move || server.incoming().for_each(drop));
+    assert_eq!(export(&backend, LONG).unwrap_err().kind(), ErrorKind::Retryable);
+    assert_eq!(backend.stats().reconnects, 0, "one connection was made");
+}
+
+#[test]
 fn a_long_answer_is_not_read_to_its_end() {
     let server = collector_that_answers(Reply::status(200).body(vec![0; 10 << 20]));
     let backend = backend_at(&format!("http://{}", server.address()));

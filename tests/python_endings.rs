@@ -9,7 +9,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use words::child::Ended;
-use words::foreign::{Door, Surroundings, python, run};
+use words::foreign::{Door, Surroundings, python, python_with, run};
 
 const CONFIGURATION: &str = r#"
     [services.shop]
@@ -79,17 +79,53 @@ fn an_exception_in_a_delivery_callback() {
 
 #[test]
 fn an_abort_in_a_delivery_callback() {
-    ends_as_untraced(&["abort in callback", "late"], ExitStatus::from_raw(ABORTED), 100..=100);
+    ends_as_untraced(&["abort in callback", "late"], ExitStatus::from_raw(ABORTED), 100..=110);
 }
 
 #[test]
 fn a_crash_in_a_delivery_callback() {
-    ends_as_untraced(&["crash in callback", "late"], ExitStatus::from_raw(CRASHED), 100..=100);
+    ends_as_untraced(&["crash in callback", "late"], ExitStatus::from_raw(CRASHED), 100..=110);
 }
 
 #[test]
 fn a_signal_loses_what_is_in_hand_and_nothing_that_has_left() {
-    ends_as_untraced(&["terminated", "late"], ExitStatus::from_raw(TERMINATED), 100..=100);
+    ends_as_untraced(&["terminated", "late"], ExitStatus::from_raw(TERMINATED), 100..=110);
+}
+
+#[test]
+fn a_signal_that_is_sent_again_after_an_orderly_end() {
+    for (how, signal) in [("interrupted", INTERRUPTED), ("raised again", TERMINATED), ("killed again", TERMINATED)] {
+        let Some((untraced, _)) = ended(Door::Closed, &[how]) else { return };
+        assert_eq!(untraced.status, ExitStatus::from_raw(signal), "{how}: {untraced:?}");
+        for (door, spans) in [(Door::Preload, 110..=110), (Door::Property, 0..=110)] {
+            let (traced, arrived) = ended(door, &[how]).unwrap();
+            assert_eq!(traced.status, untraced.status, "{how} {door:?}: {}", traced.stderr);
+            assert_eq!(traced.stderr.contains("tracer-resolver"), false, "{how} {door:?}: {}", traced.stderr);
+            assert!(spans.contains(&arrived), "{how} {door:?}: {arrived} of {spans:?}");
+        }
+    }
+}
+
+#[test]
+fn another_program_in_its_place() {
+    for (door, spans) in [(Door::Preload, 110..=110), (Door::Property, 0..=110)] {
+        let Some((ended, arrived)) = ended(door, &["another program"]) else { return };
+        assert_eq!((ended.status, &*ended.stderr), (exited(6), ""), "{door:?}");
+        assert!(spans.contains(&arrived), "{door:?}: {arrived} of {spans:?}");
+    }
+}
+
+#[test]
+fn a_server_that_is_told_to_end_exports_its_last_requests() {
+    let Some(python) = python_with("uvicorn", "confluent-kafka==2.16.1\nuvicorn==0.54.0") else { return };
+    for (door, spans) in [(Door::Preload, 20..=20), (Door::Property, 0..=20)] {
+        let surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
+        let ended = run(surroundings.command(door, &python).arg("tests/python/server.py"));
+        assert_eq!((ended.status, &*ended.stdout), (ExitStatus::from_raw(TERMINATED), "20\n"), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("tracer-resolver"), "{door:?}: {}", ended.stderr);
+        let arrived = surroundings.spans().len();
+        assert!(spans.contains(&arrived), "{door:?}: {arrived} of {spans:?}");
+    }
 }
 
 #[test]
@@ -137,6 +173,7 @@ fn a_collector_that_never_answers_delays_no_end_for_long() {
     }
 }
 
+const INTERRUPTED: i32 = 2;
 const ABORTED: i32 = 6;
 const CRASHED: i32 = 11;
 const TERMINATED: i32 = 15;

@@ -107,6 +107,8 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/librdkafka/src/preload_door/last_words.rs",
     "resolver/librdkafka/src/preload_door/polls.rs",
     "resolver/librdkafka/src/preload_door/real.rs",
+    "resolver/librdkafka/src/preload_door/replaced.rs",
+    "resolver/librdkafka/src/preload_door/signals.rs",
     "resolver/librdkafka/src/static_program.rs",
     "resolver/librdkafka/src/room.rs",
     "resolver/librdkafka/src/stderr_log.rs",
@@ -119,6 +121,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/src/batch/handovers.rs",
     "resolver/src/batch/pipeline.rs",
     "resolver/src/batch/segments.rs",
+    "resolver/src/batch/thread_spans.rs",
     "resolver/src/clock.rs",
     "resolver/src/config/secure_execution.rs",
     "resolver/src/host.rs",
@@ -358,6 +361,52 @@ fn ancestors<'a>(path: &str, files: &'a [SourceFile]) -> impl Iterator<Item = &'
     }
     paths.push(folder.join("lib.rs").display().to_string());
     files.iter().filter(move |file| paths.contains(&file.path))
+}
+
+/// The thread-locals that a file declares: name and type.
+fn thread_locals(code: &str) -> Vec<(String, String)> {
+    let mut declared = Vec::new();
+    for after in code.split("thread_local!").skip(1) {
+        let block = after.split("\n\n").next().unwrap();
+        for one in block.split("static ").skip(1) {
+            let (name, rest) = one.split_once(": ").unwrap();
+            declared.push((name.to_owned(), rest.split(" = ").next().unwrap().to_owned()));
+        }
+    }
+    declared
+}
+
+/// A thread may send, and with it run our callbacks, when its thread-locals are gone: those panic then. One whose type
+/// has no destructor is there to the thread's end.
+#[test]
+fn no_callback_asks_for_a_thread_local_that_may_be_gone() {
+    let folders = ["resolver/src/", "resolver/librdkafka/src/", "resolver/rdkafka/src/"];
+    let (mut wrong, mut seen) = (Vec::new(), 0);
+    for file in sources() {
+        if file.is_test() || file.path.contains("/bin/") || !folders.iter().any(|folder| file.path.starts_with(folder))
+        {
+            continue;
+        }
+        let code = file.code();
+        if ["Context::current(", "map_current"].iter().any(|word| code.contains(word))
+            && !file.path.ends_with("/application_context.rs")
+        {
+            wrong.push(format!("{} asks OpenTelemetry for the context: that is for application_context.rs", file.path));
+        }
+        for (name, of) in thread_locals(&code) {
+            seen += 1;
+            let keeps = ["Vec", "String", "Box", "Arc", "Rc<", "RefCell"].iter().any(|word| of.contains(word));
+            let plain = of.starts_with("Cell<") && !keeps;
+            for used in code.split(&format!("{name}.")).skip(1) {
+                let how = used.split('(').next().unwrap();
+                if how != "try_with" && !(plain && ["get", "set", "take", "replace"].contains(&how)) {
+                    wrong.push(format!("{}: `{name}.{how}` may panic at the end of a thread", file.path));
+                }
+            }
+        }
+    }
+    assert!(seen > 5, "the thread-locals were not found");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

@@ -1,10 +1,14 @@
-//! Promise: a process that ends normally exports what it has in hand, within a deadline.
+//! Promise: a process that ends normally exports what it has in hand, within a deadline, and what is sent in its last
+//! moments, or in those of a thread, too.
 //!
 //! Without `host::at_exit` in `resolver/src/resolver/at_exit.rs` the first two tests find no span. Without the deadline
-//! there, the last one takes as long as its plugin, and the watchdog of `words::child` ends it.
+//! there, the one with a blocking plugin takes as long as that, and the watchdog of `words::child` ends it. Without
+//! `.fini_array` in `resolver/src/host.rs`, the handler's span is not there.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+use std::cell::RefCell;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
@@ -53,6 +57,74 @@ fn exit_exports_what_is_in_hand() {
     let collector = OtlpReceiver::start().unwrap();
     child::run("exit_exports_what_is_in_hand", "work", &[("ENDPOINT", &collector.endpoint())]).expect_success();
     assert_eq!(draw_traces(&collector.spans()), EXPECTED);
+}
+
+static PRODUCER: OnceLock<BaseProducer> = OnceLock::new();
+
+extern "C" fn send_late() {
+    let producer = PRODUCER.get().unwrap();
+    producer.send(BaseRecord::<str, str>::to("orders").payload("late")).unwrap();
+    producer.flush(Duration::from_secs(20)).unwrap();
+}
+
+fn producer_of(resolver: &Resolver, kafka: &Kafka) -> BaseProducer {
+    let mut config = kafka.config();
+    Instrumentation::new(resolver).apply(&mut config).unwrap();
+    config.create().unwrap()
+}
+
+#[test]
+fn what_a_handler_sends_that_runs_after_ours_is_exported_too() {
+    if child::part().is_some() {
+        // SAFETY: a function of this program. Registered first, it runs last.
+        unsafe { libc::atexit(send_late) };
+        let resolver = resolver_to(&child::given("ENDPOINT"), "");
+        let kafka = Kafka::start(&["orders"]);
+        PRODUCER.get_or_init(|| producer_of(&resolver, &kafka));
+        std::mem::forget((resolver, kafka));
+        std::process::exit(0);
+    }
+    let collector = OtlpReceiver::start().unwrap();
+    let test = "what_a_handler_sends_that_runs_after_ours_is_exported_too";
+    child::run(test, "work", &[("ENDPOINT", &collector.endpoint())]).expect_success();
+    assert_eq!(draw_traces(&collector.spans()), "app: send orders\n");
+}
+
+/// Sends when its thread is ending.
+struct LastWord;
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        PRODUCER.get().unwrap().send(BaseRecord::<str, str>::to("orders").payload("last")).unwrap();
+    }
+}
+
+thread_local!(static LAST_WORD: RefCell<Option<LastWord>> = const { RefCell::new(None) });
+
+#[test]
+fn a_thread_that_sends_when_its_locals_are_gone_has_its_spans() {
+    if child::part().is_some() {
+        let resolver = resolver_to(&child::given("ENDPOINT"), "");
+        let kafka = Kafka::start(&["orders"]);
+        let producer = PRODUCER.get_or_init(|| producer_of(&resolver, &kafka));
+        for _ in 0..10 {
+            let thread = std::thread::spawn(|| {
+                LAST_WORD.with(|last| *last.borrow_mut() = Some(LastWord));
+                drop(opentelemetry::Context::new().attach());
+                PRODUCER.get().unwrap().send(BaseRecord::<str, str>::to("orders").payload("first")).unwrap();
+            });
+            thread.join().unwrap();
+        }
+        producer.flush(Duration::from_secs(20)).unwrap();
+        assert!(resolver.flush(Duration::from_secs(20)));
+        return;
+    }
+    let collector = OtlpReceiver::start().unwrap();
+    let test = "a_thread_that_sends_when_its_locals_are_gone_has_its_spans";
+    let ended = child::run(test, "work", &[("ENDPOINT", &collector.endpoint())]);
+    ended.expect_success();
+    assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+    assert_eq!(draw_traces(&collector.spans()), "app: send orders\n".repeat(20));
 }
 
 #[test]

@@ -11,17 +11,20 @@
 mod batch_thread;
 mod handovers;
 mod lane;
+mod leaving;
 mod pipeline;
 mod record;
 mod segments;
 mod service_counters;
 mod span_writer;
 mod template;
+mod thread_spans;
 mod trace_state_field;
 
 pub(crate) use handovers::{CLAIM_WINDOW, Claimed, Place, WaitingPlace};
 pub(crate) use lane::{Lane, LaneBackends, LaneService};
-pub(crate) use pipeline::{ApplicationSpans, Pipeline};
+pub(crate) use leaving::Leave;
+pub(crate) use pipeline::{ApplicationSpans, END_BUDGET, Pipeline, Speaker};
 pub(crate) use record::{EndedBy, FinishedSpan, Outcome, SpanFlags, SpanKind, TimeInQueue};
 pub(crate) use service_counters::ServiceCounters;
 pub(crate) use span_writer::{Field, SpanWriter};

@@ -9,6 +9,7 @@
 //!   on_send / on_acknowledgement ─▶ producer.rs      on_consume ─▶ consumer.rs
 //! ```
 
+mod application_context;
 mod call_site;
 mod callbacks;
 mod client;

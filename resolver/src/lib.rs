@@ -50,4 +50,6 @@ pub use bridge::UnknownService;
 pub use error::ResolverError;
 pub use export::{BackendState, DropReason};
 pub use interceptor::{MessagePlace, Processing};
-pub use resolver::{BackendServiceStats, BackendStats, EXIT_DEADLINE, Resolver, ServiceStats, Stats, before_exit};
+pub use resolver::{
+    BackendServiceStats, BackendStats, EXIT_DEADLINE, Resolver, ServiceStats, Stats, before_exit, export_in_hand,
+};

@@ -14,12 +14,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-pub use at_exit::before_exit;
-use losses::Moment;
+pub use at_exit::{before_exit, export_in_hand};
+pub(crate) use losses::Moment;
 pub(crate) use shared::{Belongs, Shared, Who};
 pub use stats::{BackendServiceStats, BackendStats, ServiceStats, Stats};
 
-use crate::batch::Pipeline;
+use crate::batch::{END_BUDGET, Pipeline};
 use crate::config::{self, Report, Severity, Source, Variables};
 use crate::error::ResolverError;
 use crate::report;
@@ -83,7 +83,7 @@ impl Resolver {
         if let Some(shared) = &shared {
             shared.announce();
             shared.ensure_running();
-            at_exit::remember(shared);
+            at_exit::watch();
         }
         Ok(Self { id: shared.as_ref().map_or(0, |shared| shared.id()), shared, report: Arc::new(report), strict })
     }
@@ -138,7 +138,6 @@ impl Resolver {
     pub fn shutdown(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let Some(shared) = &self.shared else { return true };
-        at_exit::forget(shared);
         let sealed = Pipeline::current().seal_all(Some(self.id), deadline);
         let ended = shared.backends().shutdown(deadline);
         shared.tell_sum(Moment::Seen);
@@ -163,8 +162,8 @@ impl fmt::Debug for Resolver {
     }
 }
 
-/// How long the end of the process waits for spans in hand.
-pub const EXIT_DEADLINE: Duration = Duration::from_secs(5);
+/// How long the end of the process waits for spans in hand, in all the places where it is seen together.
+pub const EXIT_DEADLINE: Duration = END_BUDGET;
 
 /// One message for all problems, at the level of the worst: tracing is never silently off, nor a wall of text.
 fn tell(report: &Report, on: bool) {

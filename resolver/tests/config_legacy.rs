@@ -360,7 +360,7 @@ fn r_flush_interval_is_the_delay_of_batches() {
         config_in(&one("{}"), &[("JAEGER_REPORTER_FLUSH_INTERVAL", "50")]).batch.delay,
         Duration::from_millis(50)
     );
-    assert_eq!(config(&one("{}")).batch.delay, Duration::from_secs(1));
+    assert_eq!(config(&one("{}")).batch.delay, Duration::from_millis(200));
 }
 
 #[test]

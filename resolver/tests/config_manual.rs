@@ -167,7 +167,7 @@ fn an_empty_file_has_the_defaults_that_the_manual_promises() {
     assert_eq!(backend.retry.initial, Duration::from_millis(500));
     assert_eq!(backend.retry.max, Duration::from_secs(30));
     assert_eq!(backend.retry.max_elapsed, Duration::from_secs(120));
-    assert_eq!((config.batch.delay, config.batch.max_bytes), (Duration::from_secs(1), 512 << 10));
+    assert_eq!((config.batch.delay, config.batch.max_bytes), (Duration::from_millis(200), 512 << 10));
     assert!(config.plugins.dirs.is_empty());
 }
 

@@ -48,6 +48,19 @@ elif how == "exception":
     raise ValueError("on the top level")
 elif how == "terminated":
     os.kill(os.getpid(), signal.SIGTERM)
+elif how == "interrupted":
+    # Not handled: Python ends in order, and then sends itself the signal again.
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    time.sleep(30)
+elif how in ("raised again", "killed again"):
+    # As a server does that has ended in order.
+    del orders
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if how == "raised again":
+        signal.raise_signal(signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGTERM)
+elif how == "another program":
+    os.execv("/bin/sh", ["sh", "-c", "exit 6"])
 elif how == "threads":
     for _ in range(2):
         threading.Thread(target=send_for_ever, daemon=True).start()

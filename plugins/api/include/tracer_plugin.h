@@ -33,7 +33,9 @@
  *   - It checks everything before it uses it: size, version, functions, type name, encoding, schema.
  *   - It queues, batches, samples and retries; a plugin does none of these. Only TRACER_ERR_RETRYABLE and
  *     TRACER_ERR_TIMEOUT are retried, with backoff and jitter, never earlier than `retry_after_ms`, with the same
- *     `batch_id` and a rising `attempt`.
+ *     `batch_id` and a rising `attempt`. At the end of the process there is one more try before it is too late.
+ *   - At the end of the process it calls `flush`, not `shutdown`: destructors of the application may still send. What they
+ *     send comes when the library's own static destructors and atexit handlers have run; nothing else does.
  *   - A watchdog: an `export_batch` that overruns its `timeout_ms` by more than a grace (5 seconds by default) is
  *     declared stuck: its backend's batches are dropped and counted until the call returns. The thread is not killed.
  *   - A library that was loaded is never unloaded: code, static data and thread-local destructors stay valid for ever.
@@ -257,9 +259,10 @@ typedef struct tracer_plugin {
      * [export-thread & created & !shut-down & !poisoned] */
     tracer_code (*flush)(tracer_instance *instance, uint32_t timeout_ms, tracer_error *error);
 
-    /* Ends the work, within timeout_ms: flushes, closes, joins threads. Called once, with no export_batch or flush
-     * running, unless one of these is stuck, when it is not called at all. TIMEOUT says that threads of the instance
-     * still run: the host then never calls destroy. Rationale: a leak is better than a use after free.
+    /* Ends the work, within timeout_ms: flushes, closes, joins threads. Called once, when the program shuts tracing
+     * down, with no export_batch or flush running, unless one of these is stuck, when it is not called at all. TIMEOUT
+     * says that threads of the instance still run: the host then never calls destroy. Rationale: a leak is better than
+     * a use after free.
      * [control-thread & created & !poisoned] */
     tracer_code (*shutdown)(tracer_instance *instance, uint32_t timeout_ms, tracer_error *error);
 

@@ -69,7 +69,7 @@ pub trait Backend: Sized + Send + Sync + 'static {
     }
 
     /// Ends the work within `timeout`: flushes, closes, joins threads. Called at most once, while nothing else runs; no
-    /// export follows. The value is dropped afterwards.
+    /// export follows. The value is dropped afterwards. Not called at the end of a process, where [`flush`](Self::flush) is.
     ///
     /// # Errors
     ///

@@ -1,8 +1,9 @@
 //! One POST.
 
+use std::cell::Cell;
 use std::io::{Read, Write};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flate2::Compression as Level;
 use flate2::write::GzEncoder;
@@ -19,7 +20,8 @@ use crate::{Compression, HttpSettings};
 
 /// Posts to one endpoint over connections that are kept open.
 ///
-/// Used by many threads at once. It never retries and never follows a redirect.
+/// Used by many threads at once. It never follows a redirect, and never tries again, but for one case: a kept connection
+/// that turns out to be closed is no answer, and the next one, in the end a new one, is used at once.
 pub struct HttpClient {
     agent: Agent,
     settings: HttpSettings,
@@ -72,8 +74,39 @@ impl HttpClient {
     /// Retryable, with the server's `Retry-After`: the statuses 429, 502, 503 and 504, and whatever keeps a request from
     /// being answered: name look-up, connection, TLS. A timeout, which the host retries too. Permanent: other statuses.
     pub fn post(&self, content_type: &str, body: &[u8], limit: Duration) -> Result<Answer, BackendError> {
-        let endpoint = &self.settings.endpoint;
-        let mut request = self.agent.post(endpoint.uri().clone()).header("content-type", content_type);
+        let limit = limit.min(self.settings.timeout.duration());
+        let compressed;
+        let bytes = match self.settings.compression {
+            Compression::None => body,
+            Compression::Gzip => {
+                compressed = gzip(body)?;
+                &compressed
+            }
+        };
+        let (started, mut left) = (Instant::now(), limit);
+        loop {
+            NEW_CONNECTION.set(false);
+            match self.post_once(content_type, bytes, left) {
+                Ok(response) => {
+                    self.counters.bytes_sent(bytes.len());
+                    return self.answer(response);
+                }
+                // Every round takes a kept connection away, so there is an end.
+                Err(error) if was_closed(&error) && !NEW_CONNECTION.get() && started.elapsed() < limit => {
+                    left = limit.saturating_sub(started.elapsed());
+                }
+                Err(error) => return Err(unreachable(&self.settings.endpoint, &error, limit)),
+            }
+        }
+    }
+
+    fn post_once(
+        &self,
+        content_type: &str,
+        bytes: &[u8],
+        limit: Duration,
+    ) -> Result<Response<ureq::Body>, ureq::Error> {
+        let mut request = self.agent.post(self.settings.endpoint.uri().clone()).header("content-type", content_type);
         for (name, value) in self.settings.headers.iter() {
             request = request.header(name, value.clone());
         }
@@ -81,22 +114,10 @@ impl HttpClient {
             // Only then: ureq builds the TLS configuration anew for a request with a configuration of its own.
             request = request.config().timeout_global(Some(limit)).build();
         }
-        let compressed;
-        let bytes = match self.settings.compression {
-            Compression::None => body,
-            Compression::Gzip => {
-                request = request.header("content-encoding", "gzip");
-                compressed = gzip(body)?;
-                &compressed
-            }
-        };
-        match request.send(bytes) {
-            Ok(response) => {
-                self.counters.bytes_sent(bytes.len());
-                self.answer(response)
-            }
-            Err(error) => Err(unreachable(endpoint, &error, limit.min(self.settings.timeout.duration()))),
+        if self.settings.compression == Compression::Gzip {
+            request = request.header("content-encoding", "gzip");
         }
+        request.send(bytes)
     }
 
     fn answer(&self, response: Response<ureq::Body>) -> Result<Answer, BackendError> {
@@ -118,6 +139,18 @@ fn gzip(body: &[u8]) -> Result<Vec<u8>, BackendError> {
         .map_err(|error| BackendError::internal(format!("gzip failed in memory: {error}")))
 }
 
+/// Whether the server had closed the connection, or did so in place of an answer.
+fn was_closed(error: &ureq::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
+    matches!(error, ureq::Error::Io(error) if matches!(
+        error.kind(),
+        BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof
+    ))
+}
+
+// Whether the request that this thread makes has led to a new connection: they are made on the thread that needs them.
+thread_local!(static NEW_CONNECTION: Cell<bool> = const { Cell::new(false) });
+
 /// Passes every connection on as it is, and counts it.
 #[derive(Debug)]
 struct ConnectionCount(Arc<Counters>);
@@ -128,6 +161,7 @@ impl<In: Transport> Connector<In> for ConnectionCount {
     fn connect(&self, _details: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<In>, ureq::Error> {
         if chained.is_some() {
             self.0.connected();
+            NEW_CONNECTION.set(true);
         }
         Ok(chained)
     }

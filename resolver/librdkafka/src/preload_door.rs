@@ -17,6 +17,8 @@ mod failed_configurations;
 mod last_words;
 mod polls;
 mod real;
+mod replaced;
+mod signals;
 
 pub use already_traced::GENERATION;
 pub use create::{rd_kafka_conf_destroy, rd_kafka_new};
@@ -25,3 +27,5 @@ pub use polls::{
     RdKafkaQueue, rd_kafka_consume, rd_kafka_consume_batch, rd_kafka_consume_batch_queue, rd_kafka_consume_queue,
     rd_kafka_consumer_close, rd_kafka_consumer_poll, rd_kafka_destroy, rd_kafka_destroy_flags,
 };
+pub use replaced::{execv, execve, execvp, execvpe, fexecve};
+pub use signals::{kill, killpg, pthread_kill, raise};

@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 use std::mem::ManuallyDrop;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use super::handovers::{CLAIM_WINDOW, Handovers};
 use super::lane::{Lane, LaneBackends, LaneBuffer};
-use super::pipeline::Pipeline;
+use super::leaving::Leave;
+use super::pipeline::{Pipeline, Speaker};
 use super::record::{FinishedSpan, SpanFlags};
 use crate::clock;
 use crate::interceptor::Route;
@@ -25,13 +26,21 @@ pub(crate) struct BatchThread {
     /// Routes of clients that are gone, and since when. They stay while a message that such a client handed over may
     /// still be given to a processing guard, whose span would else be a second one.
     retiring: Vec<(Instant, Arc<Route>)>,
+    speakers: Vec<Weak<dyn Speaker>>,
 }
 
 impl BatchThread {
     /// Starts the thread, with every signal blocked: signals are the application's.
     pub(crate) fn spawn(pipeline: &'static Pipeline) -> std::io::Result<Thread> {
         let thread = crate::quiet_thread::spawn("tracer-batch".to_owned(), move || {
-            Self { pipeline, buffers: Vec::new(), last_tick: Instant::now(), retiring: Vec::new() }.run();
+            Self {
+                pipeline,
+                buffers: Vec::new(),
+                last_tick: Instant::now(),
+                retiring: Vec::new(),
+                speakers: Vec::new(),
+            }
+            .run();
         })?;
         Ok(thread.thread().clone())
     }
@@ -49,9 +58,11 @@ impl BatchThread {
 
     /// Takes everything that was finished before, encodes it, and sends what is due.
     fn round(&mut self) {
+        let (request, sealing) = (self.pipeline.request(), self.pipeline.takes_seal());
+        let all = request.is_some() || sealing;
         let mut inbox = std::mem::take(&mut *self.pipeline.inbox());
         let now = Instant::now();
-        let ending = self.pipeline.is_ending();
+        self.speakers.append(&mut inbox.speakers);
         // A client's routes stay for as long as a guard may still claim what it handed over.
         self.retiring.extend(std::mem::take(&mut inbox.retired_routes).into_iter().map(|route| (now, route)));
         let (gone, retiring): (Vec<_>, Vec<_>) = std::mem::take(&mut self.retiring)
@@ -73,7 +84,7 @@ impl BatchThread {
                     .is_some_and(|route| inbox.flushes.iter().any(|flush| flush.concerns(route)))
             };
             let leaves = |span: &FinishedSpan| {
-                ending || Handovers::is_over(span, wall_clock) || gone_routes.contains(&span.route) || flushed(span)
+                all || Handovers::is_over(span, wall_clock) || gone_routes.contains(&span.route) || flushed(span)
             };
             handovers.sweep(leaves, |span, extra| {
                 if span.trace_flags & 1 == 1 {
@@ -87,7 +98,7 @@ impl BatchThread {
             buffer.add_application(spans.service, &spans.scope, &spans.spans, spans.count, now);
         }
         for buffer in self.buffers.iter_mut().flatten() {
-            if ending || !inbox.flushes.is_empty() || buffer.due().is_some_and(|due| due <= now) {
+            if all || !inbox.flushes.is_empty() || buffer.due().is_some_and(|due| due <= now) {
                 buffer.seal();
             }
         }
@@ -105,8 +116,14 @@ impl BatchThread {
         for flush in inbox.flushes {
             flush.complete();
         }
-        if ending {
-            self.pipeline.ended();
+        if let Some(request) = request {
+            let destinations = self.destinations();
+            destinations.iter().for_each(|backends| backends.begin_leaving(request.deadline, request.leave));
+            destinations.iter().for_each(|backends| backends.finish_leaving(request.deadline, request.leave));
+            if matches!(request.leave, Leave::OrNot | Leave::Last) {
+                self.speakers.iter().filter_map(Weak::upgrade).for_each(|speaker| speaker.say_last_words());
+            }
+            self.pipeline.meet(request);
         }
         // Only now: every record that refers to them was drained above.
         drop(ManuallyDrop::into_inner(gone));
@@ -118,15 +135,19 @@ impl BatchThread {
         }
         self.last_tick = now;
         clock::keep_anchored();
-        let mut told: Vec<*const dyn LaneBackends> = Vec::new();
+        self.destinations().iter().for_each(|backends| backends.tick(now));
+    }
+
+    /// Where the lanes lead that spans were collected for, each once.
+    fn destinations(&self) -> Vec<Arc<dyn LaneBackends>> {
+        let mut all: Vec<Arc<dyn LaneBackends>> = Vec::new();
         for buffer in self.buffers.iter().flatten() {
             let destinations = buffer.lane().destinations();
-            let identity = Arc::as_ptr(destinations);
-            if !told.iter().any(|known| std::ptr::addr_eq(*known, identity)) {
-                told.push(identity);
-                destinations.tick(now);
+            if !all.iter().any(|known| std::ptr::addr_eq(Arc::as_ptr(known), Arc::as_ptr(destinations))) {
+                all.push(Arc::clone(destinations));
             }
         }
+        all
     }
 
     /// Until the next look: short while spans wait for their batch, longer in a quiet process.

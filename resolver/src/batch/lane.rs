@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
+use super::leaving::Leave;
 use super::service_counters::ServiceCounters;
 use super::template::{ServiceResource, own_scope};
 use crate::config::Batch;
@@ -45,6 +46,10 @@ pub(crate) trait LaneBackends: Send + Sync {
     fn lost(&self, backends: &[usize], service: u32, reason: DropReason, spans: u64);
     /// Called by the batch thread every [`super::batch_thread::TICK`]: the watchdog's clock.
     fn tick(&self, now: Instant);
+    /// The process may end: what was offered is to be exported before `deadline`. Waits for nothing.
+    fn begin_leaving(&self, deadline: Instant, leave: Leave);
+    /// Waits until that is done, or cannot be.
+    fn finish_leaving(&self, deadline: Instant, leave: Leave);
 }
 
 /// What the batch thread has collected for one lane.
@@ -56,6 +61,8 @@ pub(crate) struct LaneBuffer {
     places: Vec<u32>,
     bytes: usize,
     since: Option<Instant>,
+    /// When the last batch left for being due.
+    left: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -140,7 +147,7 @@ impl std::fmt::Debug for Lane {
 impl LaneBuffer {
     pub(crate) fn new(lane: Arc<Lane>) -> Self {
         let places = vec![0; lane.services.len()];
-        Self { lane, services: Vec::new(), places, bytes: 0, since: None }
+        Self { lane, services: Vec::new(), places, bytes: 0, since: None, left: None }
     }
 
     pub(crate) fn lane(&self) -> &Lane {
@@ -177,9 +184,12 @@ impl LaneBuffer {
         self.grew(spans.len(), now);
     }
 
-    /// When the oldest span in here must leave.
+    /// When the oldest span in here must leave. What comes after a quiet time need not wait: it is alone, and a process
+    /// that sends little and ends unseen has lost little.
     pub(crate) fn due(&self) -> Option<Instant> {
-        self.since.map(|since| since + self.lane.batch.delay)
+        let delay = self.lane.batch.delay;
+        let was_quiet = |since: &Instant| self.left.is_none_or(|left| since.duration_since(left) >= delay);
+        self.since.map(|since| if was_quiet(&since) { since } else { since + delay })
     }
 
     /// Sends what there is.
@@ -188,6 +198,7 @@ impl LaneBuffer {
         if self.since.take().is_none() {
             return;
         }
+        self.left = Some(Instant::now());
         let mut per_service = Vec::with_capacity(self.services.len());
         for spans in self.services.iter().filter(|spans| spans.count > 0) {
             if let Some(service) = self.lane.services.get(spans.service as usize) {

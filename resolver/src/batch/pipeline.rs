@@ -3,26 +3,28 @@
 //! A fork leaves the child without the batch thread, so the child starts a pipeline of its own at its first use; what
 //! the parent had collected stays the parent's, and nothing is sent twice.
 
-use std::cell::RefCell;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, OnceLock, PoisonError, Weak};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use super::batch_thread::BatchThread;
 use super::handovers::Handovers;
 use super::lane::Lane;
+use super::leaving::{Leave, Leaving, Request};
 use super::record::{FinishedSpan, SpanFlags};
-use super::segments::{Claim, MAX_EXTRA, Segments};
+use super::segments::{MAX_EXTRA, Segments};
+use super::thread_spans::{self, ThreadSpans};
 use crate::export::DropReason;
 use crate::interceptor::Route;
 use crate::per_process;
 
 /// Bytes of finished spans that may wait for the batch thread, for the whole process.
 const BUFFER_BYTES: usize = 32 * 1024 * 1024;
+/// How long the ends of a process may wait, all together.
+pub(crate) const END_BUDGET: Duration = Duration::from_secs(5);
 /// Bytes of the application's own spans that may wait for the batch thread.
 const APPLICATION_BYTES: usize = 16 * 1024 * 1024;
-const NO_SEGMENT: u32 = u32::MAX;
 
 /// See the module.
 pub(crate) struct Pipeline {
@@ -33,24 +35,9 @@ pub(crate) struct Pipeline {
     inbox: Mutex<Inbox>,
     batch_thread: OnceLock<Thread>,
     woken: AtomicBool,
-    /// `RUNNING`, `ENDING` or `ENDED`.
-    ending: AtomicU8,
+    leaving: Leaving,
     /// The process that started it: a `vfork()` child has this very memory, and must not end it.
     process: u32,
-}
-
-const RUNNING: u8 = 0;
-const ENDING: u8 = 1;
-const ENDED: u8 = 2;
-/// What is left to do at the end of the process when everything is sealed.
-static AT_END: OnceLock<fn()> = OnceLock::new();
-
-/// The batch thread's view of one thread that finishes spans.
-pub(crate) struct ThreadSpans {
-    /// The segment being filled, `NO_SEGMENT` between two.
-    current: AtomicU32,
-    /// The thread has ended; its last segment was handed over.
-    ended: AtomicBool,
 }
 
 /// What reaches the batch thread other than by segments.
@@ -64,6 +51,13 @@ pub(crate) struct Inbox {
     pub application_bytes: usize,
     /// What is to be said in the log, which the batch thread may wait for and an application's thread may not.
     pub errands: Vec<Errand>,
+    pub speakers: Vec<Weak<dyn Speaker>>,
+}
+
+/// Who has something to say when the process ends.
+pub(crate) trait Speaker: Send + Sync {
+    /// Called by the batch thread, when nothing more can leave.
+    fn say_last_words(&self);
 }
 
 /// Something that is done on the batch thread.
@@ -88,15 +82,6 @@ pub(crate) struct Flush {
 
 /// The pipeline of this process; null before the first use, and again in a fresh child.
 static CURRENT: AtomicPtr<Pipeline> = AtomicPtr::new(std::ptr::null_mut());
-
-thread_local!(static LOCAL: RefCell<Local> = const { RefCell::new(Local { pipeline: None, claim: None, spans: None }) });
-
-struct Local {
-    pipeline: Option<&'static Pipeline>,
-    claim: Option<Claim>,
-    spans: Option<Arc<ThreadSpans>>,
-}
-
 impl Pipeline {
     /// The pipeline of this process; starts it, and its batch thread, at the first call and after a fork.
     pub(crate) fn current() -> &'static Self {
@@ -111,15 +96,36 @@ impl Pipeline {
     /// `extra` are encoded `Span` fields of this span alone. Never blocks; allocates only at a thread's first span.
     /// When there is no room the span is dropped and counted for its service.
     pub(crate) fn push(span: &FinishedSpan, extra: &[u8]) {
-        let pushed = LOCAL.try_with(|local| match local.try_borrow_mut() {
-            Ok(mut local) => local.push(Self::current(), span, extra),
-            Err(_) => false,
-        });
-        match pushed {
-            Ok(true) => {}
-            Ok(false) => Self::count_drop(span, DropReason::BufferFull),
-            Err(_) => Self::count_drop(span, DropReason::ThreadEnded),
+        if !(extra.len() <= MAX_EXTRA && thread_spans::push(Self::current(), span, extra)) {
+            Self::count_drop(span);
         }
+    }
+
+    /// Hands a finished span over in a segment of its own, where the thread can keep none.
+    pub(crate) fn push_alone(&self, span: &FinishedSpan, extra: &[u8]) -> bool {
+        let Some(mut claim) = self.segments.claim() else {
+            self.wake();
+            return false;
+        };
+        let pushed = self.segments.push(&mut claim, span, extra);
+        if self.segments.hand_over(claim) {
+            self.wake();
+        }
+        pushed
+    }
+
+    /// From here on the batch thread reads what `spans` says too.
+    pub(crate) fn add_thread(&self, spans: Arc<ThreadSpans>) {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(spans);
+    }
+
+    pub(crate) fn segments(&self) -> &Segments {
+        &self.segments
+    }
+
+    /// Whether `pipeline` is that of this process still: a fork has another.
+    pub(crate) fn is_current(pipeline: *const Self) -> bool {
+        std::ptr::eq(CURRENT.load(Ordering::Acquire), pipeline)
     }
 
     /// Asks the batch thread to look now.
@@ -169,49 +175,54 @@ impl Pipeline {
         self.wake();
     }
 
+    /// Lets the batch thread ask `speaker` for its last words, if it is still there when the process ends.
+    pub(crate) fn expect_last_words(&self, speaker: Weak<dyn Speaker>) {
+        self.inbox().speakers.push(speaker);
+    }
+
     /// Whether this process, not only the one it was forked from, has a pipeline.
     pub(crate) fn is_running() -> bool {
         !CURRENT.load(Ordering::Acquire).is_null()
     }
 
-    /// What the batch thread does, after it has sealed everything, when [`Pipeline::end`] is called. The first call counts.
-    pub(crate) fn at_end(then: fn()) {
-        let _ = AT_END.set(then);
+    /// Lets the batch thread send everything, and waits for it, as long as the time lasts that the process has for that.
+    ///
+    /// Takes no lock and allocates nothing: the calling thread may be in a signal handler. Does nothing in a process
+    /// that has no pipeline, nor in a `vfork()` child.
+    pub(crate) fn leave(leave: Leave, at_most: Duration) {
+        if let Some(pipeline) = Self::of_this_process() {
+            pipeline.leaving.ask(leave, at_most, || pipeline.wake());
+        }
     }
 
-    /// Lets the batch thread seal everything and do what [`Pipeline::at_end`] was given; waits `patience` at most.
-    ///
-    /// Takes no lock and allocates nothing: the calling thread may be in a signal handler.
-    pub(crate) fn end(patience: Duration) {
-        // SAFETY: a published pipeline is leaked, never freed.
-        let Some(pipeline) = (unsafe { CURRENT.load(Ordering::Acquire).as_ref() }) else { return };
-        if pipeline.process != std::process::id() {
-            return;
-        }
-        // AcqRel: the first of several threads asks; all wait.
-        if pipeline.ending.compare_exchange(RUNNING, ENDING, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+    /// Lets the batch thread seal what there is, and the export threads begin with it. Waits for nobody.
+    pub(crate) fn seal_soon() {
+        if let Some(pipeline) = Self::of_this_process() {
+            pipeline.leaving.seal_soon();
             pipeline.wake();
         }
-        let started = Instant::now();
-        // Acquire: pairs with the release in `ended`.
-        while pipeline.ending.load(Ordering::Acquire) != ENDED && started.elapsed() < patience {
-            std::thread::sleep(Duration::from_millis(1));
-        }
     }
 
-    /// Whether the process is ending and everything is to leave.
-    pub(crate) fn is_ending(&self) -> bool {
-        // Acquire: pairs with the exchange in `end`.
-        self.ending.load(Ordering::Acquire) == ENDING
+    /// What is asked of the batch thread because the process may end.
+    pub(crate) fn request(&self) -> Option<Request> {
+        self.leaving.request()
     }
 
-    /// Called by the batch thread when everything is sealed.
-    pub(crate) fn ended(&self) {
-        if let Some(then) = AT_END.get() {
-            then();
-        }
-        // Release: pairs with the acquire in `end`.
-        self.ending.store(ENDED, Ordering::Release);
+    /// Called by the batch thread: `request` is met.
+    pub(crate) fn meet(&self, request: Request) {
+        self.leaving.meet(request);
+    }
+
+    /// Called by the batch thread: whether to seal what there is.
+    pub(crate) fn takes_seal(&self) -> bool {
+        self.leaving.takes_seal()
+    }
+
+    /// The one that this very process has started; a `vfork()` child sees its parent's, and a process id of its own.
+    fn of_this_process() -> Option<&'static Self> {
+        // SAFETY: a published pipeline is leaked, never freed.
+        let pipeline = unsafe { CURRENT.load(Ordering::Acquire).as_ref() }?;
+        (pipeline.process == std::process::id()).then_some(pipeline)
     }
 
     /// Takes spans that the application made itself; `false` when too many bytes of them wait already.
@@ -244,16 +255,11 @@ impl Pipeline {
     pub(crate) fn drain(&self, mut each: impl FnMut(&FinishedSpan, &[u8])) {
         let threads = {
             let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-            // Acquire: pairs with the release in `Local::drop`, so that the last segment is in the full list.
-            threads.retain(|thread| !thread.ended.load(Ordering::Acquire));
+            threads.retain(|thread| !thread.has_ended());
             threads.clone()
         };
-        for thread in threads {
-            // Acquire: pairs with the release in `Local::rotate`.
-            let current = thread.current.load(Ordering::Acquire);
-            if current != NO_SEGMENT {
-                self.segments.drain(current, &mut each);
-            }
+        for segment in threads.iter().filter_map(|thread| thread.segment()) {
+            self.segments.drain(segment, &mut each);
         }
         // After the current ones: a segment that filled up meanwhile is in here.
         self.segments.drain_full(&mut each);
@@ -272,6 +278,7 @@ impl Pipeline {
     #[cold]
     fn start() -> &'static Self {
         Self::watch_forks();
+        thread_spans::watch_thread_ends();
         let fresh = Box::into_raw(Box::new(Self {
             segments: Segments::new(BUFFER_BYTES),
             handovers: OnceLock::new(),
@@ -279,7 +286,7 @@ impl Pipeline {
             inbox: Mutex::default(),
             batch_thread: OnceLock::new(),
             woken: AtomicBool::new(false),
-            ending: AtomicU8::new(RUNNING),
+            leaving: Leaving::new(END_BUDGET),
             process: std::process::id(),
         }));
         // AcqRel: publishes the pipeline to the acquire load in `current`.
@@ -307,10 +314,10 @@ impl Pipeline {
     }
 
     #[cold]
-    fn count_drop(span: &FinishedSpan, reason: DropReason) {
+    fn count_drop(span: &FinishedSpan) {
         // SAFETY: whoever pushes a span holds its route alive until `push` returns.
         if let Some(route) = unsafe { span.route.as_ref() } {
-            route.count_lost(reason);
+            route.count_lost(DropReason::BufferFull);
         }
         if span.flags.contains(SpanFlags::OWNS_ROUTE) {
             // SAFETY: the flag says that one strong count travels with the record.
@@ -324,62 +331,6 @@ extern "C" fn forget_the_parent() {
     crate::tracer::ids::reseed();
     CURRENT.store(std::ptr::null_mut(), Ordering::Release);
     per_process::forked();
-}
-
-impl Local {
-    fn push(&mut self, pipeline: &'static Pipeline, span: &FinishedSpan, extra: &[u8]) -> bool {
-        if extra.len() > MAX_EXTRA {
-            return false;
-        }
-        if let (Some(own), Some(claim)) = (self.pipeline, &mut self.claim) {
-            if std::ptr::eq(own, pipeline) && pipeline.segments.push(claim, span, extra) {
-                return true;
-            }
-        }
-        self.rotate(pipeline);
-        match &mut self.claim {
-            Some(claim) => pipeline.segments.push(claim, span, extra),
-            None => false,
-        }
-    }
-
-    /// A full segment leaves, a fresh one comes.
-    #[cold]
-    fn rotate(&mut self, pipeline: &'static Pipeline) {
-        if !self.pipeline.is_some_and(|own| std::ptr::eq(own, pipeline)) {
-            // The first span of this thread, or the first after a fork: what the parent's segment holds is the parent's.
-            let spans = Arc::new(ThreadSpans { current: AtomicU32::new(NO_SEGMENT), ended: AtomicBool::new(false) });
-            pipeline.threads.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&spans));
-            *self = Self { pipeline: Some(pipeline), claim: None, spans: Some(spans) };
-        }
-        let many = self.claim.take().is_some_and(|full| pipeline.segments.hand_over(full));
-        self.claim = pipeline.segments.claim();
-        let current = self.claim.as_ref().map_or(NO_SEGMENT, Segments::index_of);
-        if let Some(spans) = &self.spans {
-            // Release: pairs with the acquire in `Pipeline::drain`.
-            spans.current.store(current, Ordering::Release);
-        }
-        if many || self.claim.is_none() {
-            pipeline.wake();
-        }
-    }
-}
-
-impl Drop for Local {
-    fn drop(&mut self) {
-        let (Some(pipeline), Some(spans)) = (self.pipeline, self.spans.take()) else { return };
-        if CURRENT.load(Ordering::Acquire).cast_const() != std::ptr::from_ref(pipeline) {
-            return; // A fork came between: these spans are the parent's.
-        }
-        // Handed over first: a drain finds the segment here, or there, or in both places, but never in none.
-        if let Some(claim) = self.claim.take() {
-            let _ = pipeline.segments.hand_over(claim);
-        }
-        // Release: pairs with the acquire in `Pipeline::drain`.
-        spans.current.store(NO_SEGMENT, Ordering::Release);
-        // Release: pairs with the acquire in `Pipeline::drain`.
-        spans.ended.store(true, Ordering::Release);
-    }
 }
 
 impl Flush {

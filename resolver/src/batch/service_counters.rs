@@ -64,14 +64,16 @@ impl ManyHands {
     }
 }
 
+/// How many threads have a place.
+static TURNS: AtomicUsize = AtomicUsize::new(0);
+
 /// The place of the calling thread; threads take turns at them.
 fn own_place() -> usize {
     thread_local!(static OWN: Cell<usize> = const { Cell::new(PLACES) });
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
     // It has no destructor, so it is there to the thread's last moment.
     OWN.try_with(|own| {
         if own.get() == PLACES {
-            own.set(NEXT.fetch_add(1, Ordering::Relaxed) % PLACES);
+            own.set(TURNS.fetch_add(1, Ordering::Relaxed) % PLACES);
         }
         own.get()
     })

@@ -105,23 +105,53 @@ impl BackendQueue {
         }
     }
 
+    /// The process may end: what waits is to go out, with the pauses of a failing backend cut short, but for a quarter
+    /// of the time, a second at most, which is kept for the exporter's own flush. Waits for nothing.
+    /// [`BackendQueue::finish_leaving`] must follow. Without `insisting` one failure is the end of it.
+    pub(crate) fn begin_leaving(&self, deadline: Instant, insisting: bool) {
+        if self.is_abandoned() {
+            return;
+        }
+        self.shared.lock().hurry(without_reserve(deadline), deadline, insisting);
+        self.shared.work.notify_all();
+    }
+
+    /// Waits until all that was offered is settled and flushed, until the backend is past hope, or until `deadline`.
+    ///
+    /// With `last` what is left is dropped and counted; else it stays on its way.
+    pub(crate) fn finish_leaving(&self, deadline: Instant, last: bool) {
+        if self.is_abandoned() {
+            return;
+        }
+        let mut state = self.shared.lock();
+        while !state.has_left() {
+            let now = Instant::now();
+            if now >= deadline {
+                break;
+            }
+            let waited = self.shared.settled.wait_timeout(state, deadline - now);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.stop_hurrying(last);
+        drop(state);
+        self.shared.settled.notify_all();
+    }
+
     /// Lets what waits go out, ends the exporter and the threads. True when all of that happened before the deadline
     /// and the shutdown itself lost no span.
     ///
-    /// A failing backend gets one last try at once. A quarter of the time, at most a second, is kept for the
+    /// A failing backend gets another try at once, and more of them while that may help. A quarter of the time, at most a second, is kept for the
     /// exporter's own shutdown. At the deadline what is left is dropped and counted, and threads whose calls do not
     /// come back are left behind, with everything these calls may still use. May be called again: the same answer.
     pub(crate) fn shutdown(&self, deadline: Instant) -> bool {
         if self.is_abandoned() {
             return false;
         }
-        let now = Instant::now();
-        let reserve = (deadline.saturating_duration_since(now) / 4).min(Duration::from_secs(1));
         let mut state = self.shared.lock();
         if state.is_abandoned() {
             return false;
         }
-        state.begin_shutdown(deadline.checked_sub(reserve).unwrap_or(deadline), deadline);
+        state.begin_shutdown(without_reserve(deadline), deadline);
         self.shared.work.notify_all();
         while !state.all_left() && !state.only_stuck_calls_remain() {
             let now = Instant::now();
@@ -187,6 +217,12 @@ impl BackendQueue {
     fn is_abandoned(&self) -> bool {
         self.abandoned.load(Ordering::Relaxed)
     }
+}
+
+/// When nothing more is sent, so that the exporter can still end what it does.
+fn without_reserve(deadline: Instant) -> Instant {
+    let left = deadline.saturating_duration_since(Instant::now());
+    deadline.checked_sub((left / 4).min(Duration::from_secs(1))).unwrap_or(deadline)
 }
 
 impl Drop for BackendQueue {

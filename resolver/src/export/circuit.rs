@@ -12,12 +12,35 @@ pub(super) struct Circuit {
     retry: Retry,
     jitter: Jitter,
     open: Option<OpenCircuit>,
+    /// Whether the backend ever gave an answer.
+    answered_once: bool,
+    /// Whether an end has waited for it in vain since.
+    given_up: bool,
+    /// While the queue hurries because the process may end.
+    hurry: Option<Hurry>,
+}
+
+/// How a backend is tried while the process waits for it.
+#[derive(Debug)]
+struct Hurry {
+    /// No try begins later.
+    until: Instant,
+    /// Whether to try again at all.
+    insisting: bool,
+    /// Until when a backend is tried that gives no sign of life; `None` before the first look.
+    hope: Option<Instant>,
+    tries: u32,
+    /// The one before the time is over was made.
+    last_try: bool,
+    hopeless: bool,
 }
 
 #[derive(Debug)]
 struct OpenCircuit {
     since: Instant,
     next_probe: Instant,
+    /// What the server said of it.
+    server_wish: Option<Instant>,
     probing: bool,
     failures: u32,
 }
@@ -35,16 +58,35 @@ pub(super) enum Gate {
 
 impl Circuit {
     pub(super) fn new(retry: Retry) -> Self {
-        Self { retry, jitter: Jitter::seeded(), open: None }
+        Self { retry, jitter: Jitter::seeded(), open: None, answered_once: false, given_up: false, hurry: None }
     }
 
-    /// Asks to export a batch. With `hurry` a pause is over at once: the queue is shutting down.
-    pub(super) fn enter(&mut self, now: Instant, hurry: bool) -> Gate {
+    /// The process may end: a pause is over at once, unless the server wished for it and it is over before `until`; and
+    /// the next ones are short. Until `until` or [`Circuit::relax`].
+    ///
+    /// Without `insisting` there is one try, as for a backend that has failed for long.
+    pub(super) fn hurry(&mut self, until: Instant, insisting: bool) {
+        self.hurry = Some(Hurry { until, insisting, hope: None, tries: 0, last_try: false, hopeless: false });
+    }
+
+    /// The process lives on: back to pauses that spare the backend.
+    pub(super) fn relax(&mut self) {
+        self.hurry = None;
+    }
+
+    /// Whether, in a hurry, no further try is made.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.hurry.as_ref().is_some_and(|hurry| hurry.hopeless)
+    }
+
+    /// Asks to export a batch.
+    pub(super) fn enter(&mut self, now: Instant) -> Gate {
+        self.look_in_a_hurry(now);
         let Some(open) = &mut self.open else { return Gate::Pass };
         if open.probing {
             return Gate::Closed(None);
         }
-        if now < open.next_probe && !hurry {
+        if now < open.next_probe {
             return Gate::Closed(Some(open.next_probe));
         }
         open.probing = true;
@@ -66,7 +108,13 @@ impl Circuit {
         // A server (or what pretends to be one) must not silence a backend for longer than any batch would live.
         let server_wish = server_wish.map(|wish| wish.min(self.retry.max_elapsed.max(self.retry.max)));
         let first = self.open.is_none();
-        let open = self.open.get_or_insert(OpenCircuit { since: now, next_probe: now, probing: false, failures: 0 });
+        let open = self.open.get_or_insert(OpenCircuit {
+            since: now,
+            next_probe: now,
+            server_wish: None,
+            probing: false,
+            failures: 0,
+        });
         let mut next_probe = open.next_probe;
         if first || was_probe {
             next_probe = now + self.jitter.spread(backoff(&self.retry, open.failures));
@@ -74,14 +122,65 @@ impl Circuit {
         }
         if let Some(wish) = server_wish {
             next_probe = next_probe.max(now + wish);
+            open.server_wish = Some(now + wish);
         }
         open.next_probe = next_probe;
+        if first || was_probe {
+            next_probe = self.next_try_in_a_hurry(now, server_wish).unwrap_or(next_probe);
+        }
         (next_probe.saturating_duration_since(now), first)
     }
 
     /// The backend answered. Returns for how long it had not, if it had not.
     pub(super) fn answered(&mut self, now: Instant) -> Option<Duration> {
+        self.answered_once = true;
+        self.given_up = false;
+        if let Some(hurry) = &mut self.hurry {
+            hurry.hopeless = false;
+        }
         self.open.take().map(|open| now.saturating_duration_since(open.since))
+    }
+
+    /// At the first look of a hurry: how long there is hope for the backend, and when it is tried next.
+    fn look_in_a_hurry(&mut self, now: Instant) {
+        let Some(hurry) = self.hurry.as_mut().filter(|hurry| hurry.hope.is_none()) else { return };
+        let mut in_vain = self.given_up || !hurry.insisting;
+        if let Some(open) = &mut self.open {
+            in_vain |= now.saturating_duration_since(open.since) >= SHORT_HOPE;
+            let wish = open.server_wish.filter(|wish| hurry.insisting && *wish < hurry.until);
+            open.next_probe = wish.unwrap_or(now);
+        }
+        hurry.hope = Some(match (in_vain, self.answered_once) {
+            (true, _) => now,
+            (false, true) => hurry.until,
+            (false, false) => hurry.until.min(now + SHORT_HOPE),
+        });
+    }
+
+    /// Sets when a backend that has failed is tried next while the process waits for it; `None` for never, or without a
+    /// hurry.
+    fn next_try_in_a_hurry(&mut self, now: Instant, server_wish: Option<Duration>) -> Option<Instant> {
+        self.look_in_a_hurry(now);
+        let (Some(hurry), Some(open)) = (&mut self.hurry, &mut self.open) else { return None };
+        // A server that says when is alive; one that says too late is as good as not.
+        let in_time = hurry.insisting && server_wish.is_some_and(|wish| now + wish < hurry.until);
+        let limit = if in_time { hurry.until } else { hurry.hope.unwrap_or(now) };
+        let pause = self.jitter.spread(backoff(&IN_A_HURRY, hurry.tries)).max(server_wish.unwrap_or_default());
+        hurry.tries = hurry.tries.saturating_add(1);
+        let mut next = now + pause;
+        if next >= limit {
+            // Too late: rather once more before the time is over, whatever the server wished.
+            let just_before = limit.checked_sub(LAST_TRY).unwrap_or(limit);
+            if hurry.last_try || just_before <= now {
+                hurry.hopeless = true;
+                self.given_up = true;
+                return None;
+            }
+            hurry.last_try = true;
+            next = just_before;
+        }
+        open.next_probe = next;
+        Some(next)
     }
 
     /// Whether the backend is failing.
@@ -89,6 +188,20 @@ impl Circuit {
         self.open.is_some()
     }
 }
+
+/// Pauses while the process waits for its end.
+const IN_A_HURRY: Retry = Retry {
+    initial: Duration::from_millis(50),
+    max: Duration::from_millis(500),
+    max_elapsed: Duration::ZERO, // Not looked at.
+};
+
+/// How long the end of a process waits for a backend that never answered; and how long one must have failed already
+/// that is tried only once.
+const SHORT_HOPE: Duration = Duration::from_secs(1);
+
+/// How long before the time is over the last try begins.
+const LAST_TRY: Duration = Duration::from_millis(250);
 
 /// `initial` doubled with every failure, up to `max`.
 fn backoff(retry: &Retry, failures: u32) -> Duration {
@@ -172,14 +285,117 @@ mod tests {
     fn an_open_circuit_lets_one_probe_through_after_its_pause() {
         let mut circuit = Circuit::new(RETRY);
         let now = Instant::now();
-        assert_eq!(circuit.enter(now, false), Gate::Pass);
+        assert_eq!(circuit.enter(now), Gate::Pass);
         let (pause, _) = circuit.failed(now, None, false);
-        assert_eq!(circuit.enter(now, false), Gate::Closed(Some(now + pause)));
-        assert_eq!(circuit.enter(now + pause, false), Gate::Probe);
-        assert_eq!(circuit.enter(now + pause, false), Gate::Closed(None));
+        assert_eq!(circuit.enter(now), Gate::Closed(Some(now + pause)));
+        assert_eq!(circuit.enter(now + pause), Gate::Probe);
+        assert_eq!(circuit.enter(now + pause), Gate::Closed(None));
         circuit.leave();
-        assert_eq!(circuit.enter(now, true), Gate::Probe, "shutting down: no pause");
+        for (wish, gate) in [(30, Gate::Probe), (1, Gate::Closed(Some(now + SECOND)))] {
+            circuit.failed(now, Some(Duration::from_secs(wish)), true);
+            circuit.leave();
+            circuit.hurry(now + 4 * SECOND, true);
+            assert_eq!(circuit.enter(now), gate, "in a hurry no pause, but what the server wished for");
+        }
         assert!(circuit.answered(now + pause).is_some());
-        assert_eq!(circuit.enter(now, false), Gate::Pass);
+        assert_eq!(circuit.enter(now), Gate::Pass);
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// The moments after `now` at which a backend is tried that never takes anything, in a hurry of four seconds.
+    fn tries_in_a_hurry(circuit: &mut Circuit, mut now: Instant, wish: Option<Duration>) -> Vec<Duration> {
+        let began = now;
+        let mut tries = Vec::new();
+        circuit.hurry(now + 4 * SECOND, true);
+        while !circuit.is_hopeless() {
+            match circuit.enter(now) {
+                Gate::Closed(until) => now = until.unwrap(),
+                gate => {
+                    tries.push(now - began);
+                    circuit.leave();
+                    circuit.failed(now, wish, gate == Gate::Probe);
+                }
+            }
+        }
+        tries
+    }
+
+    #[test]
+    fn in_a_hurry_a_backend_that_was_well_is_tried_to_the_end_of_the_time() {
+        let mut circuit = Circuit::new(RETRY);
+        circuit.answered(Instant::now());
+        let tries = tries_in_a_hurry(&mut circuit, Instant::now(), None);
+        assert!(tries.len() > 6 && tries[1] <= Duration::from_millis(50), "{tries:?}");
+        assert!(tries.last().is_some_and(|last| *last >= 3 * SECOND && *last < 4 * SECOND), "{tries:?}");
+    }
+
+    #[test]
+    fn in_a_hurry_a_backend_that_was_never_met_is_tried_for_a_second() {
+        let tries = tries_in_a_hurry(&mut Circuit::new(RETRY), Instant::now(), None);
+        assert!(tries.len() > 3 && tries.iter().all(|at| *at < SECOND), "{tries:?}");
+    }
+
+    #[test]
+    fn in_a_hurry_that_does_not_insist_one_failure_is_enough() {
+        for wish in [None, Some(Duration::from_millis(100))] {
+            let (mut circuit, now) = (Circuit::new(RETRY), Instant::now());
+            circuit.answered(now);
+            circuit.hurry(now + 4 * SECOND, false);
+            assert_eq!(circuit.enter(now), Gate::Pass);
+            circuit.failed(now, wish, false);
+            assert!(circuit.is_hopeless());
+        }
+    }
+
+    #[test]
+    fn a_second_hurry_tries_what_the_first_has_given_up_once() {
+        let (mut circuit, now) = (Circuit::new(RETRY), Instant::now());
+        assert!(tries_in_a_hurry(&mut circuit, now, None).len() > 3);
+        circuit.relax();
+        assert_eq!(tries_in_a_hurry(&mut circuit, now + SECOND / 2, None), [Duration::ZERO]);
+        circuit.answered(now + SECOND);
+        assert!(tries_in_a_hurry(&mut circuit, now + SECOND, None).len() > 3);
+    }
+
+    #[test]
+    fn in_a_hurry_a_backend_that_has_failed_for_long_is_tried_once() {
+        for was_well in [false, true] {
+            let mut circuit = Circuit::new(RETRY);
+            let now = Instant::now();
+            if was_well {
+                circuit.answered(now);
+            }
+            circuit.failed(now, None, false);
+            assert_eq!(tries_in_a_hurry(&mut circuit, now + SECOND, None), [Duration::ZERO], "{was_well}");
+        }
+    }
+
+    #[test]
+    fn in_a_hurry_a_server_s_wish_is_kept_while_it_fits_and_else_it_is_tried_just_before_the_end() {
+        let wish = Duration::from_millis(1500);
+        let mut circuit = Circuit::new(RETRY);
+        let tries = tries_in_a_hurry(&mut circuit, Instant::now(), Some(wish));
+        assert_eq!(tries, [Duration::ZERO, wish, 2 * wish]);
+        circuit.answered(Instant::now());
+        let tries = tries_in_a_hurry(&mut circuit, Instant::now(), Some(wish));
+        assert_eq!(tries, [Duration::ZERO, wish, 2 * wish, Duration::from_millis(3750)]);
+        let mut circuit = Circuit::new(RETRY);
+        for last in [750, 3750].map(Duration::from_millis) {
+            let tries = tries_in_a_hurry(&mut circuit, Instant::now(), Some(Duration::from_secs(30)));
+            assert_eq!(tries, [Duration::ZERO, last]);
+            circuit.answered(Instant::now());
+        }
+    }
+
+    #[test]
+    fn when_the_process_lives_on_the_pauses_are_as_before() {
+        let mut circuit = Circuit::new(RETRY);
+        let now = Instant::now();
+        tries_in_a_hurry(&mut circuit, now, None);
+        circuit.relax();
+        assert!(!circuit.is_hopeless());
+        let (pause, _) = circuit.failed(now, None, true);
+        assert!(pause >= RETRY.max / 2, "{pause:?}");
     }
 }

@@ -26,8 +26,6 @@ pub enum DropReason {
     ShutDown,
     /// There was no room on its way to the batch thread, which had fallen behind.
     BufferFull,
-    /// It ended on a thread that was itself at its very end, and had no place for it any more.
-    ThreadEnded,
     /// It could not be encoded: a defect of ours.
     NotEncoded,
     /// The backend could not be created in this process.
@@ -36,7 +34,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// All of them, in a fixed order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 9] = [
         Self::QueueFull,
         Self::Rejected,
         Self::RetriesExhausted,
@@ -44,7 +42,6 @@ impl DropReason {
         Self::OutOfService,
         Self::ShutDown,
         Self::BufferFull,
-        Self::ThreadEnded,
         Self::NotEncoded,
         Self::NoBackend,
     ];
@@ -59,7 +56,6 @@ impl DropReason {
             Self::OutOfService => "out_of_service",
             Self::ShutDown => "shut_down",
             Self::BufferFull => "buffer_full",
-            Self::ThreadEnded => "thread_ended",
             Self::NotEncoded => "not_encoded",
             Self::NoBackend => "no_backend",
         }
@@ -75,7 +71,6 @@ impl DropReason {
             Self::OutOfService => "the plugin has broken too often",
             Self::ShutDown => "not taken in the time that there is at the end",
             Self::BufferFull => "they end faster than they can be put into batches",
-            Self::ThreadEnded => "their thread was at its very end",
             Self::NotEncoded => "they could not be encoded",
             Self::NoBackend => "it could not be created",
         }

@@ -83,6 +83,8 @@ pub(super) struct QueueState {
     flush_requests: u64,
     /// Id of the last flush that came back, and whether it succeeded.
     last_flush: (u64, bool),
+    /// The process may end soon, and the flush with this id is what those wait for who know.
+    leaving: Option<u64>,
     exporter_stopped: Option<bool>,
     /// Spans that were dropped because the time for shutting down was over.
     lost_at_shutdown: u64,
@@ -113,6 +115,7 @@ impl QueueState {
             flush_request: None,
             flush_requests: 0,
             last_flush: (0, true),
+            leaving: None,
             exporter_stopped: None,
             lost_at_shutdown: 0,
             trouble: LogGate::default(),
@@ -170,8 +173,8 @@ impl QueueState {
         if self.waiting.is_empty() {
             return Next::Wait(None);
         }
-        let probe = match self.circuit.enter(now, draining_until.is_some()) {
-            Gate::Closed(until) => return Next::Wait(until.or(draining_until)),
+        let probe = match self.circuit.enter(now) {
+            Gate::Closed(until) => return Next::Wait(until.into_iter().chain(draining_until).min()),
             Gate::Probe => true,
             Gate::Pass => false,
         };
@@ -346,6 +349,7 @@ impl QueueState {
         now: Instant,
     ) -> Option<Note> {
         let (pause, first) = self.circuit.failed(now, server_wish, probe);
+        let hopeless = self.circuit.is_hopeless();
         let note = (first && self.trouble.opens(now)).then(|| {
             self.trouble_announced = Some(self.ledger.lost());
             Note {
@@ -358,8 +362,7 @@ impl QueueState {
             Some(DropReason::OutOfService)
         } else if self.desks.any_stuck() {
             Some(DropReason::Stuck)
-        } else if self.phase != Phase::Open {
-            // One failure while shutting down is the last: nobody will wait for this backend's recovery.
+        } else if self.phase != Phase::Open && hopeless {
             self.drop_waiting(DropReason::ShutDown);
             Some(DropReason::ShutDown)
         } else if too_old {

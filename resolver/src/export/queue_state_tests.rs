@@ -13,17 +13,17 @@ use super::*;
 const GRACE: Duration = Duration::from_secs(5);
 
 /// A queue and a clock that moves by hand.
-struct Bench {
-    state: QueueState,
-    now: Instant,
+pub(super) struct Bench {
+    pub(super) state: QueueState,
+    pub(super) now: Instant,
 }
 
 impl Bench {
-    fn new(workers: usize) -> Self {
+    pub(super) fn new(workers: usize) -> Self {
         Self::with_capacity(workers, 1 << 20)
     }
 
-    fn with_capacity(workers: usize, queue_bytes: usize) -> Self {
+    pub(super) fn with_capacity(workers: usize, queue_bytes: usize) -> Self {
         let mut settings = backend("collector");
         settings.queue_bytes = queue_bytes;
         settings.timeout = Duration::from_secs(10);
@@ -35,45 +35,45 @@ impl Bench {
         Self { state: QueueState::new(&settings, Timing { grace: GRACE }, workers, 2), now: Instant::now() }
     }
 
-    fn offer(&mut self, id: u64) {
+    pub(super) fn offer(&mut self, id: u64) {
         self.state.offer(batch_of(id, 100, &[(0, 3), (1, 1)]), self.now);
     }
 
     /// The batch and attempt that `worker` is told to export.
-    fn export(&mut self, worker: usize) -> Option<(u64, u32)> {
+    pub(super) fn export(&mut self, worker: usize) -> Option<(u64, u32)> {
         match self.state.next(worker, self.now) {
             Next::Export { batch, attempt } => Some((batch.id, attempt)),
             _ => None,
         }
     }
 
-    fn returns(&mut self, worker: usize, outcome: Outcome) -> Vec<(Level, String)> {
+    pub(super) fn returns(&mut self, worker: usize, outcome: Outcome) -> Vec<(Level, String)> {
         let notes = self.state.export_returned(worker, outcome, self.now);
         notes.into_iter().map(|note| (note.level, note.text)).collect()
     }
 
-    fn tick(&mut self) -> Vec<(Level, String)> {
+    pub(super) fn tick(&mut self) -> Vec<(Level, String)> {
         self.state.tick(self.now).into_iter().map(|note| (note.level, note.text)).collect()
     }
 
-    fn wait(&mut self, seconds: u64) {
+    pub(super) fn wait(&mut self, seconds: u64) {
         self.now += Duration::from_secs(seconds);
     }
 
-    fn dropped(&self, reason: DropReason) -> u64 {
+    pub(super) fn dropped(&self, reason: DropReason) -> u64 {
         self.state.counters().services.iter().map(|service| service.dropped_for(reason)).sum()
     }
 
-    fn exported(&self) -> u64 {
+    pub(super) fn exported(&self) -> u64 {
         self.state.counters().services.iter().map(|service| service.exported).sum()
     }
 }
 
-fn busy() -> Outcome {
+pub(super) fn busy() -> Outcome {
     Outcome::Retry { after: None, message: "503".to_owned() }
 }
 
-fn assert_adds_up(state: &QueueState, capacity: usize) {
+pub(super) fn assert_adds_up(state: &QueueState, capacity: usize) {
     let counters = state.counters();
     for service in &counters.services {
         assert_eq!(
@@ -386,8 +386,12 @@ fn shutting_down_gives_a_failing_backend_one_last_try_without_a_pause() {
     bench.export(0).unwrap();
     bench.returns(0, busy());
     assert_eq!(bench.export(0), None, "the pause");
-    bench.state.begin_shutdown(bench.now + Duration::from_secs(4), bench.now + Duration::from_secs(5));
+    bench.wait(1);
     assert_eq!(bench.export(0), Some((1, 2)));
+    bench.returns(0, Outcome::Retry { after: Some(Duration::from_secs(20)), message: String::new() });
+    assert_eq!(bench.export(0), None, "the pause that the server wants");
+    bench.state.begin_shutdown(bench.now + Duration::from_secs(4), bench.now + Duration::from_secs(5));
+    assert_eq!(bench.export(0), Some((1, 3)));
     bench.returns(0, busy());
     assert_eq!(bench.dropped(DropReason::ShutDown), 8, "nobody waits for its recovery");
     assert!(matches!(bench.state.next(0, bench.now), Next::ShutDownExporter { timeout } if timeout.as_secs() == 5));
@@ -471,6 +475,8 @@ enum Event {
     Wait(u64),
     Tick,
     Flush,
+    Hurry,
+    StopHurrying { last: bool },
     BeginShutdown,
     Abandon,
 }
@@ -494,6 +500,8 @@ fn any_event() -> impl Strategy<Value = Event> {
         10 => (0..20_u64).prop_map(Event::Wait),
         10 => Just(Event::Tick),
         3 => Just(Event::Flush),
+        2 => Just(Event::Hurry),
+        2 => any::<bool>().prop_map(|last| Event::StopHurrying { last }),
         1 => Just(Event::BeginShutdown),
         1 => Just(Event::Abandon),
     ]
@@ -552,6 +560,11 @@ proptest! {
                 Event::Wait(seconds) => bench.wait(seconds),
                 Event::Tick => drop(bench.state.tick(bench.now)),
                 Event::Flush => drop(bench.state.request_flush(bench.now)),
+                Event::Hurry => {
+ let seconds = Duration::from_secs(1);
+ bench.state.hurry(bench.now + 3 * seconds, bench.now + 4 * seconds, id % 2 == 0);
+ }
+Event::StopHurrying { last } => bench.state.stop_hurrying(last),
                 Event::BeginShutdown => {
                     bench.state.begin_shutdown(bench.now + Duration::from_secs(3), bench.now + Duration::from_secs(4));
                 }

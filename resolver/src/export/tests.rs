@@ -255,7 +255,7 @@ fn a_pause_ends_when_the_queue_is_shut_down() {
     let started = Instant::now();
     assert!(!queue.shutdown(within(10_000)), "a span was lost");
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
-    assert_eq!((seen.exports.lock().unwrap().len(), seen.shutdowns.load(Ordering::SeqCst)), (2, 1));
+    assert_eq!((seen.exports.lock().unwrap().len(), seen.shutdowns.load(Ordering::SeqCst)), (3, 1));
 }
 
 #[test]

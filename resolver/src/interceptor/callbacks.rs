@@ -10,6 +10,7 @@ use super::kafka_api::{KafkaApi, RdKafka, RdKafkaConf, RdKafkaError, RdKafkaMess
 use super::last_client;
 use super::message::Message;
 use super::only_try;
+use super::polls;
 use super::slots::{Binding, Door, SlotId};
 use crate::Resolver;
 use crate::services::Side;
@@ -80,7 +81,7 @@ unsafe extern "C" fn on_new(
         if is_first {
             binding.resolver.client_opened();
             if binding.door == Door::Plugin {
-                last_client::opened();
+                last_client::opened(polls::are_seen());
             }
         }
         // SAFETY: in `on_new` these are the functions that may be called on `rk`; the opaque is a number.
@@ -231,18 +232,24 @@ unsafe extern "C" fn on_destroy(_rk: *mut RdKafka, opaque: *mut c_void) -> RdKaf
         let slot = SlotId::from_opaque(opaque);
         // SAFETY: the client is used inside this expression only.
         let unused = unsafe { slot.client() }.filter(|client| client.is_unused() && client.is_of_this_process());
-        let Some(binding) = slot.binding().filter(|_| unused.is_some()) else { return };
+        let Some(binding) = slot.binding() else { return };
+        if binding.door == Door::Plugin {
+            last_client::closing();
+        }
+        if unused.is_none() {
+            return;
+        }
         // A client that met no message has none to be acknowledged. If it could not be created, nobody may ever tell
         // us that its configuration is gone.
         match binding.door {
             Door::Rust => {
                 slot.release();
-                binding.resolver.client_closed();
+                binding.resolver.client_closed(false);
             }
             Door::Plugin if only_try::is_under_way() => {
                 slot.release();
-                last_client::closed(&binding.resolver);
-                binding.resolver.client_closed();
+                last_client::closed();
+                binding.resolver.client_closed(last_client::is_end_unseen());
             }
             Door::Plugin => {}
         }
@@ -265,10 +272,11 @@ unsafe extern "C" fn on_conf_destroy(opaque: *mut c_void) -> RdKafkaError {
         let is_ours = unsafe { slot.client() }.is_some_and(Client::is_of_this_process);
         slot.release();
         if let Some(binding) = binding.filter(|_| is_ours) {
-            if binding.door == Door::Plugin {
-                last_client::closed(&binding.resolver);
+            let counted = binding.door == Door::Plugin;
+            if counted {
+                last_client::closed();
             }
-            binding.resolver.client_closed();
+            binding.resolver.client_closed(counted && last_client::is_end_unseen());
         }
     });
     NO_ERROR

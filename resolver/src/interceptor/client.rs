@@ -22,6 +22,8 @@ use crate::services::Side;
 pub(crate) struct Client {
     pub(super) api: KafkaApi,
     pub(super) side: Side,
+    /// Whether the application's own OpenTelemetry context can be seen: only by a door that is compiled with it.
+    pub(super) sees_context: bool,
     /// Whether hand-overs wait for a processing guard; else what is seen from below has to do.
     pub(super) guards: bool,
     /// Consumers: whether the application's calls for messages are seen.
@@ -95,6 +97,7 @@ impl Client {
         Self {
             api,
             side,
+            sees_context: binding.door == Door::Rust,
             guards,
             polls_seen: is_consumer && polls::are_seen(),
             ordinal: if is_consumer { next_client() } else { 0 },

@@ -5,9 +5,9 @@
 use std::cell::RefCell;
 use std::ffi::CStr;
 
-use opentelemetry::Context;
 use opentelemetry::baggage::BaggageExt as _;
 
+use super::application_context;
 use super::message::{Headers, Message};
 use crate::propagation::{BAGGAGE_MAX_BYTES, InjectedHeaders, write_baggage};
 
@@ -71,14 +71,14 @@ pub(super) fn inject(
 /// Whether the calling thread's context has baggage.
 #[inline]
 pub(super) fn has_current_baggage() -> bool {
-    Context::map_current(|current| !current.baggage().is_empty())
+    application_context::look(|current| !current.baggage().is_empty()).unwrap_or(false)
 }
 
 /// Calls `with` with the baggage of the calling thread's context, as a header value; `None` without any.
 #[cold]
 pub(super) fn with_current_baggage<T>(with: impl FnOnce(Option<&[u8]>) -> T) -> T {
     let mut value = BAGGAGE.try_with(RefCell::take).unwrap_or_default();
-    let length = Context::map_current(|current| {
+    let length = application_context::look(|current| {
         let baggage = current.baggage();
         if baggage.is_empty() {
             return 0;
@@ -86,7 +86,8 @@ pub(super) fn with_current_baggage<T>(with: impl FnOnce(Option<&[u8]>) -> T) -> 
         value.resize(BAGGAGE_MAX_BYTES, 0);
         let entries = baggage.iter().map(|(key, (value, metadata))| (key.as_str(), value.as_str(), metadata.as_str()));
         write_baggage(entries, &mut value).length
-    });
+    })
+    .unwrap_or(0);
     let result = with(value.get(..length).filter(|written| !written.is_empty()));
     // Kept for the thread's next message; a thread that is ending has none.
     let _ = BAGGAGE.try_with(|kept| kept.replace(value));

@@ -2,9 +2,9 @@
 
 #![forbid(unsafe_code)]
 
-use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
 
+use super::application_context;
 use super::message::Headers;
 use crate::config::Propagator;
 use crate::propagation::{Extracted, SpanContext, TraceStateBuffer, extract};
@@ -29,8 +29,8 @@ impl Incoming<'_> {
 
 /// Calls `with` with the span that is current on this thread, for as long as it can be borrowed; `None` without one.
 pub(super) fn with_current_span<T>(with: impl FnOnce(&Incoming<'_>) -> T) -> Option<T> {
-    // Copied out of `map_current`, which must not run foreign code: the trace state is a string only if there is one.
-    let (context, trace_state) = Context::map_current(|current| {
+    // Copied out of `look`, which must not run foreign code: the trace state is a string only if there is one.
+    let (context, trace_state) = application_context::look(|current| {
         if !current.has_active_span() {
             return None;
         }
@@ -47,7 +47,7 @@ pub(super) fn with_current_span<T>(with: impl FnOnce(&Incoming<'_>) -> T) -> Opt
         let trace_state = span.trace_state();
         let trace_state = (*trace_state != opentelemetry::trace::TraceState::NONE).then(|| trace_state.header());
         Some((context, (trace_state, span.is_remote())))
-    })?;
+    })??;
     let (trace_state, remote) = trace_state;
     Some(with(&Incoming {
         context: Some(context),

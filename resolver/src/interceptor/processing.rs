@@ -10,6 +10,7 @@ use opentelemetry::baggage::BaggageExt as _;
 use opentelemetry::baggage::KeyValueMetadata;
 use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 
+use super::application_context;
 use super::consumer::consumer_span;
 use super::parent::Incoming;
 use super::route::{Route, RouteMaker, topic_hash};
@@ -126,7 +127,7 @@ impl Processing {
 
     /// The processing of a message that nobody traces: does nothing, under the context that is current anyway.
     pub fn untraced() -> Self {
-        Self { span: None, context: Context::current() }
+        Self { span: None, context: current() }
     }
 
     fn of<'a>(claimed: Claimed, headers: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + Clone) -> Self {
@@ -144,7 +145,7 @@ impl Processing {
             false,
             trace_state,
         );
-        let mut context = Context::current().with_remote_span_context(span_context);
+        let mut context = current().with_remote_span_context(span_context);
         let takes_baggage = route.traced().is_some_and(|traced| traced.extract.contains(&Propagator::Baggage));
         if takes_baggage {
             let values =
@@ -172,6 +173,11 @@ impl Processing {
         };
         Self { span: sampled.then_some(open), context }
     }
+}
+
+/// The context that is current; the root on a thread that has none any more.
+fn current() -> Context {
+    application_context::look(Context::clone).unwrap_or_default()
 }
 
 impl Drop for Processing {

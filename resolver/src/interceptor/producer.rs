@@ -29,7 +29,7 @@ impl Client {
         let Some(traced) = self.route(number, message).and_then(Route::traced) else { return };
         let headers = message.headers();
         let start = |incoming: &Incoming<'_>| self.start(traced, message, &headers, incoming);
-        if with_current_span(start).is_some() {
+        if self.sees_context && with_current_span(start).is_some() {
             return;
         }
         if headers.is_none() {
@@ -160,7 +160,7 @@ impl Client {
         incoming: &Incoming<'_>,
     ) -> bool {
         let injected = traced.injection.headers(context).with_trace_state(incoming.trace_state);
-        if traced.injects_baggage && has_current_baggage() {
+        if traced.injects_baggage && self.sees_context && has_current_baggage() {
             with_current_baggage(|baggage| {
                 inject(message, headers.as_ref(), &injected.with_baggage(baggage), self.message_max_bytes)
             })

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::losses::{Account, Moment, Told};
 use super::stats::{BackendServiceStats, BackendStats};
-use crate::batch::LaneBackends;
+use crate::batch::{LaneBackends, Leave};
 use crate::config::{Backend, Config, Plugins, Problem, Report, Untrusted};
 use crate::export::{BackendCounters, BackendQueue, DropReason, EarlyLosses, FinishedBatch, ServiceCounters};
 use crate::per_process::{self, PerProcess};
@@ -255,6 +255,21 @@ impl LaneBackends for Backends {
         }
         for index in 0..self.names.len() {
             self.told.look(now, index, self.lost_in_all(index), || self.account(index));
+        }
+    }
+
+    fn begin_leaving(&self, deadline: Instant, leave: Leave) {
+        for queue in self.queues().iter().flatten() {
+            queue.begin_leaving(deadline, leave != Leave::Unseen);
+        }
+    }
+
+    fn finish_leaving(&self, deadline: Instant, leave: Leave) {
+        for queue in self.queues().iter().flatten() {
+            queue.finish_leaving(deadline, leave == Leave::Last);
+        }
+        if matches!(leave, Leave::OrNot | Leave::Last) {
+            self.tell_sum(Moment::End);
         }
     }
 }

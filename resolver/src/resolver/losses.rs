@@ -22,8 +22,10 @@ pub(super) struct Account<'a> {
 /// When a sum is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
-    /// What waits goes on waiting, or there is nothing that waits.
+    /// What waits goes on waiting.
     Seen,
+    /// The process ends, unless what would end it fails: what waits is lost.
+    End,
     /// The process may end at any moment now, without telling anybody: what waits for a backend that is in trouble is then
     /// lost, and nobody will say so.
     LastSeen,
@@ -46,6 +48,8 @@ struct ToldOf {
     losing_since: Option<Instant>,
     /// What sums had said.
     sums: Vec<Lost>,
+    /// How many spans the last sum called as good as lost, although they still waited.
+    doomed: u64,
     exported: u64,
 }
 
@@ -132,11 +136,14 @@ impl ToldOf {
         let more = exported.saturating_sub(std::mem::replace(&mut self.exported, exported));
         let fresh = since(account, &self.sums);
         let waiting: u64 = account.counters.iter().map(|counters| counters.waiting).sum();
-        let doomed = moment == Moment::LastSeen && waiting > 0 && account.state != BackendState::Healthy;
+        let is_in_trouble = account.state != BackendState::Healthy;
+        let may_be_lost = moment == Moment::End || moment == Moment::LastSeen && is_in_trouble;
+        let said = std::mem::replace(&mut self.doomed, if may_be_lost { waiting } else { 0 });
+        let doomed = may_be_lost && waiting > 0 && waiting != said;
         if fresh.is_empty() && !doomed {
             return (None, more);
         }
-        let word = if self.sums.is_empty() { "" } else { "more " };
+        let word = if self.sums.iter().flatten().all(|spans| *spans == 0) { "" } else { "more " };
         self.sums = lost(account);
         // A sum needs no line between after it.
         self.remember_between(account, Instant::now());
@@ -325,6 +332,16 @@ mod tests {
         assert_eq!(ToldOf::default().sum(Moment::LastSeen, &account).0, None, "it is taken in a moment");
         account.state = BackendState::Retrying;
         assert_eq!(ToldOf::default().sum(Moment::Seen, &account).0, None);
+        account.state = BackendState::Healthy;
+        let mut told = ToldOf::default();
+        assert!(told.sum(Moment::End, &account).0.unwrap().contains("12 spans still wait, and are lost if"));
+        assert_eq!(told.sum(Moment::End, &account).0, None, "said once");
+        account.counters[1] = ServiceCounters { offered: 12, ..ServiceCounters::default() };
+        account.counters[1].dropped[DropReason::ShutDown as usize] = 12;
+        let line = told.sum(Moment::End, &account).0.unwrap();
+        assert_eq!(line, "backend `collector`: 12 of 12 spans of service `billing` were lost: 12 shut_down");
+        account.counters[1] = ServiceCounters { waiting: 12, ..ServiceCounters::default() };
+        account.state = BackendState::Retrying;
         let (line, _) = ToldOf::default().sum(Moment::LastSeen, &account);
         assert_eq!(line.unwrap(), "backend `collector`: 12 spans still wait, and are lost if this process ends now");
     }

@@ -26,6 +26,8 @@ pub(super) struct Met {
 #[derive(Default)]
 struct Here {
     open: AtomicUsize,
+    /// The batch thread will ask for the last words.
+    expected: AtomicBool,
     anything_matched: AtomicBool,
     told_that_nothing_matched: AtomicBool,
     topics_told: AtomicUsize,
@@ -119,6 +121,11 @@ impl Met {
             }
             format!("topic `{topic}` ({}) {whose}", who.describe())
         })
+    }
+
+    /// Whether this process asks for the first time.
+    pub(super) fn is_first_here(&self) -> bool {
+        !self.here().expected.swap(true, Ordering::Relaxed)
     }
 
     pub(super) fn client_opened(&self) {

@@ -7,13 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
-use super::at_exit;
 use super::backends::Backends;
 use super::losses::Moment;
 use super::met::Met;
 pub(crate) use super::met::{Belongs, Who};
 use super::stats::{ServiceStats, Stats};
-use crate::batch::{Lane, LaneBackends, LaneService, Pipeline, ServiceCounters, ServiceResource};
+use crate::batch::{Lane, LaneBackends, LaneService, Pipeline, ServiceCounters, ServiceResource, Speaker};
 use crate::config::{Config, Report, Service, Settings};
 use crate::interceptor::Route;
 use crate::services::ServiceMap;
@@ -147,8 +146,17 @@ impl Shared {
         self.met.tell_if_nothing_matched(&self.config);
     }
 
+    /// Lets the end of the process ask for what is to be said then. Once in each process.
+    pub(crate) fn expect_last_words(self: &Arc<Self>) {
+        if self.met.is_first_here() {
+            let this = Arc::downgrade(self);
+            Pipeline::current().expect_last_words(this);
+        }
+    }
+
     /// A client has met a topic. Any thread; what is to be said is left to the batch thread.
-    pub(crate) fn met_topic(&self, topic: &str, who: &Who, belongs: Belongs) {
+    pub(crate) fn met_topic(self: &Arc<Self>, topic: &str, who: &Who, belongs: Belongs) {
+        self.expect_last_words();
         if let Some(line) = self.met.topic(&self.config, topic, who, belongs) {
             Pipeline::current().errand(move || report::info(&line()));
         }
@@ -161,13 +169,13 @@ impl Shared {
 
     /// A client is gone. Runs on the application's thread: what is to be said is left to the batch thread.
     ///
-    /// Where the end of the process may not be seen, the last of them waits a moment for its words.
-    pub(crate) fn client_closed(self: &Arc<Self>) {
+    /// `unseen`: the process may now end without telling anybody. Then the last client waits a moment for its words.
+    pub(crate) fn client_closed(self: &Arc<Self>, unseen: bool) {
         let is_last = self.met.client_closed();
         if !Pipeline::is_running() {
             return; // It met no message, and neither did any other of this process.
         }
-        let (shared, unseen) = (Arc::clone(self), at_exit::may_be_unseen());
+        let shared = Arc::clone(self);
         Pipeline::current().errand(move || {
             shared.met.tell_if_nothing_matched(&shared.config);
             if is_last {
@@ -177,11 +185,6 @@ impl Shared {
         if is_last && unseen {
             Pipeline::current().seal_all(Some(self.id), Instant::now() + LAST_WORDS);
         }
-    }
-
-    /// Exports what is in hand, where the process may end without telling anybody; see [`at_exit`].
-    pub(crate) fn flush_if_the_end_may_be_unseen(&self) {
-        at_exit::flush_if_unseen(self);
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -212,6 +215,12 @@ impl Shared {
             services.join(", "),
             self.backends.describe()
         ));
+    }
+}
+
+impl Speaker for Shared {
+    fn say_last_words(&self) {
+        self.tell_sum(Moment::End);
     }
 }
 

@@ -4,11 +4,11 @@
 //! They may be called in a signal handler and in a child of `vfork`; [`before_exit`] is made for that, and what else
 //! happens here is a look-up and a call.
 
-use std::ffi::{CStr, c_int};
+use std::ffi::c_int;
 
 use tracer_resolver::before_exit;
 
-use super::real::next;
+use super::real::call_next;
 use crate::contained::contained;
 use crate::unmet_program;
 
@@ -22,7 +22,8 @@ use crate::unmet_program;
 pub unsafe extern "C" fn _exit(status: c_int) -> ! {
     contained((), before_exit);
     unmet_program::tell();
-    end(c"_exit", status)
+    call_next!(_exit(status: c_int) -> (), else ());
+    end(status)
 }
 
 /// As [`_exit`].
@@ -34,18 +35,12 @@ pub unsafe extern "C" fn _exit(status: c_int) -> ! {
 pub unsafe extern "C" fn _exit_of_c(status: c_int) -> ! {
     contained((), before_exit);
     unmet_program::tell();
-    end(c"_Exit", status)
+    call_next!(_Exit(status: c_int) -> (), else ());
+    end(status)
 }
 
-/// Calls the real function, which other libraries may have wrapped too.
-fn end(name: &CStr, status: c_int) -> ! {
-    if let Some(address) = next(name) {
-        let address = std::ptr::with_exposed_provenance::<()>(address);
-        // SAFETY: the address of that function, under the declaration that C has of it.
-        let real = unsafe { std::mem::transmute::<*const (), unsafe extern "C" fn(c_int)>(address) };
-        // SAFETY: the caller's own argument.
-        unsafe { real(status) };
-    }
+/// For where there is no such function.
+fn end(status: c_int) -> ! {
     loop {
         // SAFETY: ends the process; what `_exit` of the C library does.
         unsafe { libc::syscall(libc::SYS_exit_group, status) };

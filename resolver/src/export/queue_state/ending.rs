@@ -17,8 +17,40 @@ impl QueueState {
         vec![Note { level: Level::Warn, text: format!("runs with fewer threads than configured: {reason}") }]
     }
 
+    /// The process may end at `end`: what waits is to go out before `until`. Batches are taken as before.
+    pub(in crate::export) fn hurry(&mut self, until: Instant, end: Instant, insisting: bool) {
+        if self.phase == Phase::Open {
+            self.circuit.hurry(until, insisting);
+            self.leaving = Some(self.request_flush(end));
+        }
+    }
+
+    /// Whether nothing is left to wait for: all is settled and flushed, or the backend is past hope.
+    pub(in crate::export) fn has_left(&self) -> bool {
+        let Some(id) = self.leaving else { return true };
+        self.phase != Phase::Open || self.flush_result(id).is_some() || self.circuit.is_hopeless()
+    }
+
+    /// The hurry is over. What is left is dropped and counted if it was the `last`; else it stays on its way.
+    pub(in crate::export) fn stop_hurrying(&mut self, last: bool) {
+        self.leaving = None;
+        if self.phase != Phase::Open {
+            return;
+        }
+        self.circuit.relax();
+        if last {
+            self.drop_waiting(DropReason::ShutDown);
+            for batch in self.desks.settle_all() {
+                // Not released: the call still borrows its bytes.
+                self.lost_at_shutdown += u64::from(batch.span_count);
+                self.ledger.settle(&batch, Settlement::Dropped(DropReason::ShutDown));
+            }
+        }
+    }
+
     /// Stops taking batches. Of several calls the earliest times count.
     pub(in crate::export) fn begin_shutdown(&mut self, drain_until: Instant, end: Instant) {
+        self.circuit.hurry(drain_until, true);
         self.phase = match self.phase {
             Phase::Open => Phase::Draining { drain_until, end },
             Phase::Draining { drain_until: earlier, end: earlier_end } => {
@@ -90,3 +122,6 @@ impl QueueState {
         self.lost_at_shutdown
     }
 }
+
+#[cfg(test)]
+mod tests;

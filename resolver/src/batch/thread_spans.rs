@@ -1,0 +1,184 @@
+//! What a thread keeps of the spans that it finishes: the segment that it fills.
+//!
+//! A thread may finish spans for as long as it runs any code at all, also in a destructor of `pthread_key_create`, after
+//! Rust's thread-locals are gone. So what it keeps has no destructor, and is given back by a key of our own: the C
+//! library calls the destructors of all keys again for what was set meanwhile. A thread that was called so, or that a
+//! signal handler interrupted in here, takes a segment for each further span.
+
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use super::pipeline::Pipeline;
+use super::record::FinishedSpan;
+use super::segments::{Claim, Segments};
+
+/// The batch thread's view of one thread that finishes spans.
+pub(crate) struct ThreadSpans {
+    /// The segment being filled, `NO_SEGMENT` between two.
+    current: AtomicU32,
+    /// The thread has ended; its last segment was handed over.
+    ended: AtomicBool,
+}
+
+/// The thread's own view.
+struct Local {
+    /// The thread is in here: whoever comes now is its signal handler.
+    busy: Cell<bool>,
+    /// The destructor of our key was called.
+    ended: Cell<bool>,
+    /// Null before the first span; another than the process's after a fork.
+    pipeline: Cell<*const Pipeline>,
+    claim: Cell<Option<Claim>>,
+    /// Owns a strong count; null before the first span.
+    spans: Cell<*const ThreadSpans>,
+}
+
+thread_local!(static LOCAL: Local = const {
+    Local {
+        busy: Cell::new(false),
+        ended: Cell::new(false),
+        pipeline: Cell::new(ptr::null()),
+        claim: Cell::new(None),
+        spans: Cell::new(ptr::null()),
+    }
+});
+const _: () = assert!(!std::mem::needs_drop::<Local>(), "it is there until the thread's last moment");
+
+/// `None` if the process has no key to give: then every span takes a segment.
+static KEY: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
+const NO_SEGMENT: u32 = u32::MAX;
+
+/// Hands a finished span over. `false` when there is no room for it.
+#[inline]
+pub(super) fn push(pipeline: &'static Pipeline, span: &FinishedSpan, extra: &[u8]) -> bool {
+    LOCAL.try_with(|local| local.push(pipeline, span, extra)).unwrap_or(false)
+}
+
+/// To be called before the first span.
+pub(super) fn watch_thread_ends() {
+    KEY.get_or_init(|| {
+        let mut key = 0;
+        // SAFETY: writes `key`; the destructor is a function of this program or of a library that is never unloaded.
+        (unsafe { libc::pthread_key_create(&raw mut key, Some(thread_ends)) } == 0).then_some(key)
+    });
+}
+
+/// Runs on a thread that ends, before, between or after the application's own destructors.
+unsafe extern "C" fn thread_ends(_: *mut c_void) {
+    let _ = LOCAL.try_with(Local::end);
+}
+
+/// Lets [`thread_ends`] be called for the calling thread.
+fn announce() -> bool {
+    let Some(key) = KEY.get().copied().flatten() else { return false };
+    // SAFETY: a key that was created, and any value but null.
+    unsafe { libc::pthread_setspecific(key, ptr::without_provenance(1)) == 0 }
+}
+
+impl Local {
+    #[inline]
+    fn push(&self, pipeline: &'static Pipeline, span: &FinishedSpan, extra: &[u8]) -> bool {
+        if self.busy.replace(true) {
+            return pipeline.push_alone(span, extra);
+        }
+        let pushed = self.push_into_own(pipeline, span, extra);
+        self.busy.set(false);
+        pushed
+    }
+
+    #[inline]
+    fn push_into_own(&self, pipeline: &'static Pipeline, span: &FinishedSpan, extra: &[u8]) -> bool {
+        if ptr::eq(self.pipeline.get(), pipeline) {
+            if let Some(mut claim) = self.claim.take() {
+                let pushed = pipeline.segments().push(&mut claim, span, extra);
+                self.claim.set(Some(claim));
+                if pushed {
+                    return true;
+                }
+            }
+        }
+        if self.ended.get() || !self.rotate(pipeline) {
+            return pipeline.push_alone(span, extra);
+        }
+        let Some(mut claim) = self.claim.take() else { return false };
+        let pushed = pipeline.segments().push(&mut claim, span, extra);
+        self.claim.set(Some(claim));
+        pushed
+    }
+
+    /// A full segment leaves, a fresh one comes. `false` if the thread can have none.
+    #[cold]
+    fn rotate(&self, pipeline: &'static Pipeline) -> bool {
+        if !ptr::eq(self.pipeline.get(), pipeline) {
+            if !announce() {
+                return false;
+            }
+            // The first span of this thread, or the first after a fork: what the parent's segment holds is the parent's.
+            let spans = Arc::new(ThreadSpans { current: AtomicU32::new(NO_SEGMENT), ended: AtomicBool::new(false) });
+            pipeline.add_thread(Arc::clone(&spans));
+            self.claim.set(None);
+            self.pipeline.set(pipeline);
+            release(self.spans.replace(Arc::into_raw(spans)));
+        }
+        let many = self.claim.take().is_some_and(|full| pipeline.segments().hand_over(full));
+        let claim = pipeline.segments().claim();
+        let current = claim.as_ref().map_or(NO_SEGMENT, Segments::index_of);
+        // SAFETY: owned by this thread until `release`.
+        if let Some(spans) = unsafe { self.spans.get().as_ref() } {
+            // Release: pairs with the acquire in `segment`.
+            spans.current.store(current, Ordering::Release);
+        }
+        if many || claim.is_none() {
+            pipeline.wake();
+        }
+        self.claim.set(claim);
+        true
+    }
+
+    fn end(&self) {
+        self.ended.set(true);
+        let pipeline = self.pipeline.replace(ptr::null());
+        let (claim, spans) = (self.claim.take(), self.spans.replace(ptr::null()));
+        // Else a fork came between: these spans are the parent's.
+        if Pipeline::is_current(pipeline) {
+            // SAFETY: the one of this process, which is leaked, never freed; null is none, and then there was no span.
+            if let (Some(pipeline), Some(claim)) = (unsafe { pipeline.as_ref() }, claim) {
+                // Handed over first: a drain finds the segment here, or there, or in both places, but never in none.
+                let _ = pipeline.segments().hand_over(claim);
+            }
+            // SAFETY: owned by this thread until `release`.
+            if let Some(spans) = unsafe { spans.as_ref() } {
+                // Release: pairs with the acquire in `segment`.
+                spans.current.store(NO_SEGMENT, Ordering::Release);
+                // Release: pairs with the acquire in `has_ended`.
+                spans.ended.store(true, Ordering::Release);
+            }
+        }
+        release(spans);
+    }
+}
+
+impl ThreadSpans {
+    /// The segment that its thread fills.
+    pub(super) fn segment(&self) -> Option<u32> {
+        // Acquire: pairs with the releases in `Local`.
+        let current = self.current.load(Ordering::Acquire);
+        (current != NO_SEGMENT).then_some(current)
+    }
+
+    /// Whether its thread has ended: its last segment is among the full ones then.
+    pub(super) fn has_ended(&self) -> bool {
+        // Acquire: pairs with the release in `Local::end`.
+        self.ended.load(Ordering::Acquire)
+    }
+}
+
+fn release(spans: *const ThreadSpans) {
+    if !spans.is_null() {
+        // SAFETY: came from `Arc::into_raw` in `rotate`, and was just taken out.
+        drop(unsafe { Arc::from_raw(spans) });
+    }
+}

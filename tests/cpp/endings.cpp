@@ -1,0 +1,120 @@
+/* Sends five messages and ends, or seems to, in one of many ways. */
+#include "../c/clients.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char *how = "";
+static rd_kafka_t *shop;
+
+static void send_five(void) {
+    for (int number = 0; number < 5; number++) send_to(shop, "orders", "an order");
+    flushed(shop);
+}
+
+/* Made before main, so its destructor runs after all handlers that are registered later. */
+static struct Late {
+    ~Late() {
+        if (strcmp(how, "static") && strcmp(how, "static, exit")) return;
+        send_five();
+        rd_kafka_destroy(shop);
+    }
+} late;
+
+static pthread_key_t key;
+
+static void send_from_destructor(void *) {
+    send_to(shop, "orders", "from a destructor");
+}
+
+static void *send_twice(void *) {
+    MUST(!pthread_setspecific(key, shop));
+    if (strcmp(how, "threads, only then")) send_to(shop, "orders", "from a thread");
+    return NULL;
+}
+
+static void threads(void) {
+    MUST(!pthread_key_create(&key, send_from_destructor));
+    for (int number = 0; number < 10; number++) {
+        pthread_t thread;
+        MUST(!pthread_create(&thread, NULL, send_twice, NULL));
+        MUST(!pthread_join(thread, NULL));
+    }
+    flushed(shop);
+}
+
+static void raise_again(int number) {
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+int main(int count, char **arguments) {
+    MUST(count == 2);
+    how = arguments[1];
+    if (!strcmp(how, "again")) return 3;
+    shop = producer();
+    char again[] = "again";
+    char *const next[] = {arguments[0], again, NULL};
+    if (!strncmp(how, "threads", 7)) {
+        threads();
+        return 3;
+    }
+    send_five();
+    if (!strcmp(how, "raise")) raise(SIGTERM);
+    if (!strcmp(how, "kill")) kill(getpid(), SIGTERM);
+    if (!strcmp(how, "kill, hard")) kill(getpid(), SIGKILL);
+    if (!strcmp(how, "kill the group")) kill(0, SIGTERM);
+    if (!strcmp(how, "kill the named group")) kill(-getpgrp(), SIGTERM);
+    if (!strcmp(how, "killpg")) killpg(getpgrp(), SIGTERM);
+    if (!strcmp(how, "pthread_kill")) pthread_kill(pthread_self(), SIGTERM);
+    if (!strcmp(how, "handler")) {
+        signal(SIGTERM, raise_again);
+        raise(SIGTERM);
+    }
+    if (!strcmp(how, "blocked")) {
+        sigset_t set;
+        sigemptyset(&set);
+        sigaddset(&set, SIGTERM);
+        pthread_sigmask(SIG_BLOCK, &set, NULL);
+        raise(SIGTERM);
+        send_five();
+        return 3;
+    }
+    if (!strcmp(how, "handled")) {
+        signal(SIGTERM, SIG_IGN);
+        raise(SIGTERM);
+        return 3;
+    }
+    if (!strcmp(how, "execve")) execve(arguments[0], next, environ);
+    if (!strcmp(how, "execv")) execv(arguments[0], next);
+    if (!strcmp(how, "execvp")) execvp(arguments[0], next);
+    if (!strcmp(how, "execvpe")) execvpe(arguments[0], next, environ);
+    if (!strcmp(how, "execve in vain")) {
+        MUST(execv("/nowhere/at/all", next) == -1);
+        send_five();
+        return 3;
+    }
+    if (!strcmp(how, "children")) {
+        pid_t forked = fork();
+        if (!forked) execv(arguments[0], next);
+        int status = -1;
+        MUST(waitpid(forked, &status, 0) == forked && WEXITSTATUS(status) == 3);
+        pid_t sharing = vfork();
+        if (!sharing) execv(arguments[0], next);
+        MUST(waitpid(sharing, &status, 0) == sharing && WEXITSTATUS(status) == 3);
+        forked = fork();
+        if (!forked) exit(3);
+        MUST(waitpid(forked, &status, 0) == forked && WEXITSTATUS(status) == 3);
+        forked = fork();
+        if (!forked) raise(SIGTERM);
+        MUST(waitpid(forked, &status, 0) == forked && WTERMSIG(status) == SIGTERM);
+        send_five();
+        return 3;
+    }
+    if (!strcmp(how, "quick_exit")) quick_exit(3);
+    if (!strcmp(how, "static, exit")) exit(3);
+    if (!strcmp(how, "_exit")) _exit(3);
+    return 3;
+}

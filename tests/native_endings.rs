@@ -1,0 +1,130 @@
+//! Promise: however a C or C++ program ends, or tries to, what it has sent until its last moment is a span wherever a door
+//! can see that moment; its status stays, and nothing is said. The table is in `resolver/librdkafka/README.md`.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use words::foreign::{Door, Surroundings, run, skip};
+
+const CONFIGURATION: &str = "[services.shop]\ntopics = [\"*\"]";
+
+/// `tests/cpp/endings.cpp`, compiled; the test is skipped where there is no compiler or no librdkafka.
+#[track_caller]
+fn compiled(folder: &TempDir) -> Option<PathBuf> {
+    let program = folder.path().join("endings");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cpp/endings.cpp");
+    let mut compiler = Command::new("c++");
+    compiler.args(["-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function", "-g", source, "-o"]);
+    compiler.arg(&program).args(["-lrdkafka", "-lpthread"]);
+    if !Command::new("pkg-config").args(["--exists", "rdkafka"]).status().is_ok_and(|status| status.success()) {
+        skip("pkg-config knows no rdkafka (Debian: librdkafka-dev)");
+        return None;
+    }
+    match compiler.output() {
+        Ok(said) => assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr)),
+        Err(error) => {
+            skip(&format!("there is no C++ compiler (c++): {error}"));
+            return None;
+        }
+    }
+    Some(program)
+}
+
+/// Each of `ways` to end, through each of `doors`: so many spans arrive.
+#[track_caller]
+fn ends(doors: &[Door], ways: &[(&str, ExitStatus, usize)]) {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(program) = compiled(&folder) else { return };
+    for door in doors {
+        let surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
+        for (how, status, spans) in ways {
+            let ended = run(surroundings.command(*door, &program).arg(how));
+            assert_eq!((ended.status, &*ended.stdout, &*ended.stderr), (*status, "", ""), "{how} {door:?}");
+            assert_eq!(surroundings.traces(), "shop: send orders\n".repeat(*spans), "{how} {door:?}");
+        }
+    }
+}
+
+fn exited() -> ExitStatus {
+    ExitStatus::from_raw(3 << 8)
+}
+
+fn terminated() -> ExitStatus {
+    ExitStatus::from_raw(libc::SIGTERM)
+}
+
+#[test]
+fn threads_send_to_their_last_destructor() {
+    ends(&Door::TRACED, &[("threads", exited(), 20), ("threads, only then", exited(), 10)]);
+}
+
+#[test]
+fn static_objects_send_to_their_last_destructor() {
+    ends(&Door::TRACED, &[("static", exited(), 10), ("static, exit", exited(), 10)]);
+}
+
+#[test]
+fn ends_with_handlers_are_seen_by_both_doors() {
+    ends(&Door::TRACED, &[("return", exited(), 5), ("quick_exit", exited(), 5)]);
+}
+
+#[test]
+fn a_signal_that_a_program_sends_itself_is_seen_by_preload() {
+    let ways = [
+        ("raise", terminated(), 5),
+        ("kill", terminated(), 5),
+        ("kill, hard", ExitStatus::from_raw(libc::SIGKILL), 5),
+        ("kill the group", terminated(), 5),
+        ("kill the named group", terminated(), 5),
+        ("killpg", terminated(), 5),
+        ("pthread_kill", terminated(), 5),
+        ("handler", terminated(), 5),
+        ("blocked", exited(), 10),
+        ("handled", exited(), 5),
+    ];
+    ends(&[Door::Preload], &ways);
+}
+
+#[test]
+fn another_program_in_its_place_is_seen_by_preload_and_a_failed_try_ends_nothing() {
+    let ways = [
+        ("execve", exited(), 5),
+        ("execv", exited(), 5),
+        ("execvp", exited(), 5),
+        ("execvpe", exited(), 5),
+        ("execve in vain", exited(), 10),
+        ("_exit", exited(), 5),
+    ];
+    ends(&[Door::Preload], &ways);
+}
+
+#[test]
+fn children_end_and_become_other_programs_without_a_part_in_it() {
+    ends(&Door::TRACED, &[("children", exited(), 10)]);
+}
+
+#[test]
+fn a_collector_that_is_gone_delays_none_of_it_for_long_and_what_is_lost_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(program) = compiled(&folder) else { return };
+    let mut surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
+    surroundings.collector.stop();
+    for (how, status, told) in [
+        ("return", exited(), "5 of 5 spans of service `shop` were lost: 5 shut_down"),
+        ("static", exited(), "10 of 10 spans of service `shop` were lost: 10 shut_down"),
+        ("quick_exit", exited(), "5 of 5 spans of service `shop` were lost: 5 shut_down"),
+        ("raise", terminated(), "5 of 5 spans of service `shop` were lost: 5 shut_down"),
+        ("execve", exited(), "5 spans still wait, and are lost if this process ends now"),
+        ("execve in vain", exited(), "10 of 10 spans of service `shop` were lost: 10 shut_down"),
+    ] {
+        let ended = run(surroundings.command(Door::Preload, &program).arg(how));
+        assert_eq!(ended.status, status, "{how}: {}", ended.stderr);
+        assert!(ended.stderr.contains(told), "{how}: {}", ended.stderr);
+        assert!(ended.took < Duration::from_secs(20), "{how}: {:?}", ended.took);
+    }
+}
