@@ -60,7 +60,8 @@ fn terminated() -> ExitStatus {
 
 #[test]
 fn threads_send_to_their_last_destructor() {
-    ends(&Door::TRACED, &[("threads", exited(), 20), ("threads, only then", exited(), 10)]);
+    // More threads than there are segments: each gives back what it took in its last moment.
+    ends(&Door::TRACED, &[("threads", exited(), 20), ("threads, only then", exited(), 1_500)]);
 }
 
 #[test]
@@ -104,6 +105,17 @@ fn another_program_in_its_place_is_seen_by_preload_and_a_failed_try_ends_nothing
 }
 
 #[test]
+fn what_is_in_hand_leaves_when_the_last_client_is_closed_and_nobody_waits_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(program) = compiled(&folder) else { return };
+    // The first five find everything quiet, and do not wait for company.
+    let surroundings = Surroundings::start(&["orders"], 1, &format!("{CONFIGURATION}\n[batch]\ndelay = \"1h\""));
+    let ended = run(surroundings.command(Door::Property, &program).arg("closed"));
+    assert_eq!((ended.status, &*ended.stderr), (exited(), ""));
+    assert_eq!(surroundings.traces(), "shop: send orders\n".repeat(10));
+}
+
+#[test]
 fn children_end_and_become_other_programs_without_a_part_in_it() {
     ends(&Door::TRACED, &[("children", exited(), 10)]);
 }
@@ -119,12 +131,16 @@ fn a_collector_that_is_gone_delays_none_of_it_for_long_and_what_is_lost_is_told(
         ("static", exited(), "10 of 10 spans of service `shop` were lost: 10 shut_down"),
         ("quick_exit", exited(), "5 of 5 spans of service `shop` were lost: 5 shut_down"),
         ("raise", terminated(), "5 of 5 spans of service `shop` were lost: 5 shut_down"),
+        ("blocked", exited(), "10 of 10 spans of service `shop` were lost: 10 shut_down"),
         ("execve", exited(), "5 spans still wait, and are lost if this process ends now"),
+        // A child that has its parent's memory neither waits nor says anything.
+        ("children", exited(), "10 of 10 spans of service `shop` were lost: 10 shut_down"),
         ("execve in vain", exited(), "10 of 10 spans of service `shop` were lost: 10 shut_down"),
     ] {
         let ended = run(surroundings.command(Door::Preload, &program).arg(how));
         assert_eq!(ended.status, status, "{how}: {}", ended.stderr);
         assert!(ended.stderr.contains(told), "{how}: {}", ended.stderr);
+        assert_eq!(ended.stderr.contains("still wait"), how.starts_with("execve") || how == "blocked", "{how}");
         assert!(ended.took < Duration::from_secs(20), "{how}: {:?}", ended.took);
     }
 }

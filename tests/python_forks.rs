@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::net::TcpListener;
+use std::time::Duration;
 
 use words::foreign::{Door, Surroundings, python, run};
 use words::receivers::ReceivedSpan;
@@ -72,6 +73,20 @@ fn a_parent_whose_threads_send_meanwhile_loses_nothing_and_its_children_neither(
     for door in Door::TRACED {
         let Some((sent, spans)) = traced(door, &["busy.py"]) else { return };
         assert_eq!(counts(&spans), (sent.trim().parse().unwrap(), 150, 31), "{door:?}");
+    }
+}
+
+#[test]
+fn closing_a_client_waits_for_no_collector() {
+    for how in ["fork", "here"] {
+        let surroundings = Surroundings::start(&["parent"], 1, CONFIGURATION);
+        surroundings.collector.respond_after(Duration::from_secs(45));
+        let Some(python) = python() else { return };
+        let ended = run(surroundings.command(Door::Property, python).args(["tests/python/closing.py", how]));
+        ended.expect_success();
+        let took: f64 = ended.stdout.trim().parse().unwrap();
+        // 0.3 seconds in a fork, once, and nothing here: less than any deadline, and more than a busy machine needs.
+        assert!(took < 3.0, "{how}: {took} s");
     }
 }
 

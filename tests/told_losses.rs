@@ -303,6 +303,10 @@ fn the_end_of_a_process_says_the_sum_on_stderr_and_so_does_that_of_its_fork() {
         // SAFETY: the child goes on with this thread alone, which is what librdkafka and the allocator of glibc allow.
         let fork = unsafe { libc::fork() };
         if fork == 0 {
+            let before = resolver.stats();
+            let counted =
+                before.services[0].spans + before.backends[0].services.iter().map(|of| of.offered).sum::<u64>();
+            assert_eq!(counted, 0, "a fork begins at zero");
             flow(&config.create().unwrap(), 7);
             // SAFETY: ends the child, with its handlers.
             unsafe { libc::exit(0) };

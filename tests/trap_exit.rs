@@ -16,7 +16,7 @@ use tracer_resolver::config::Source;
 use tracer_resolver::{EXIT_DEADLINE, Resolver};
 use tracer_resolver_rdkafka::Instrumentation;
 use words::kafka::{Kafka, assign, next_message};
-use words::receivers::OtlpReceiver;
+use words::receivers::{OtlpReceiver, Reply};
 use words::{child, draw_traces, resolver_to};
 
 /// Sends a message and consumes it: a span that was pushed, and a hand-over that waits for a guard.
@@ -125,6 +125,71 @@ fn a_thread_that_sends_when_its_locals_are_gone_has_its_spans() {
     ended.expect_success();
     assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
     assert_eq!(draw_traces(&collector.spans()), "app: send orders\n".repeat(20));
+}
+
+/// The end of a process whose collector, at its first request, does what `refuse` makes it, and then is well again.
+fn end_with_a_refusal(test: &str, prepare: impl Fn(&OtlpReceiver), refuse: impl Fn(&OtlpReceiver) + Send + Sync) {
+    let collector = OtlpReceiver::start().unwrap();
+    prepare(&collector);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while collector.server().requests().is_empty() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            refuse(&collector);
+        });
+        child::run(test, "work", &[("ENDPOINT", &collector.endpoint())]).expect_success();
+    });
+    assert!(collector.server().requests().len() > 1, "it refused nothing");
+    assert_eq!(draw_traces(&collector.spans()), EXPECTED);
+}
+
+#[test]
+fn a_collector_that_is_busy_at_the_end_is_asked_again_when_it_said() {
+    if child::part().is_some() {
+        return work(&resolver_to(&child::given("ENDPOINT"), ""));
+    }
+    let busy = |collector: &OtlpReceiver| {
+        collector.server().fail_with(Some(Reply::status(503).header("retry-after", "1")));
+    };
+    let well = |collector: &OtlpReceiver| collector.server().fail_with(None);
+    end_with_a_refusal("a_collector_that_is_busy_at_the_end_is_asked_again_when_it_said", busy, well);
+}
+
+#[test]
+fn a_collector_that_closes_the_connection_at_the_end_is_asked_again() {
+    if child::part().is_some() {
+        return work(&resolver_to(&child::given("ENDPOINT"), ""));
+    }
+    // It takes nothing, and has said nothing when it closes the connection.
+    let slow = |collector: &OtlpReceiver| {
+        collector.server().fail_with(Some(Reply::status(503)));
+        collector.respond_after(Duration::from_millis(300));
+    };
+    let close = |collector: &OtlpReceiver| {
+        collector.server().fail_with(None);
+        collector.respond_after(Duration::ZERO);
+        collector.server().close_connections();
+    };
+    end_with_a_refusal("a_collector_that_closes_the_connection_at_the_end_is_asked_again", slow, close);
+}
+
+#[test]
+fn a_collector_that_was_well_may_be_started_again_during_the_end() {
+    let mut collector = OtlpReceiver::start().unwrap();
+    let port = collector.server().address().port();
+    let resolver = resolver_to(&collector.endpoint(), "");
+    work(&resolver);
+    assert!(resolver.flush(Duration::from_secs(20)));
+    assert_eq!(draw_traces(&collector.spans()), EXPECTED);
+    collector.stop();
+    work(&resolver);
+    let back = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(1_500));
+        OtlpReceiver::start_on(port).unwrap()
+    });
+    assert!(resolver.shutdown(EXIT_DEADLINE * 4));
+    assert_eq!(draw_traces(&back.join().unwrap().spans()), EXPECTED);
 }
 
 #[test]

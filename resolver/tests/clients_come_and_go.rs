@@ -137,3 +137,48 @@ fn tries_that_fail_and_whose_configurations_are_given_up_leave_nothing_behind() 
     assert!(resolver.flush(Duration::from_secs(20)));
     assert_eq!(resolver.stats().services[0].spans, 1);
 }
+
+/// Threads of each kind: more of them than there are segments to fill.
+const ENDING: u64 = 1_200;
+
+/// Sends, and has the acknowledgement, on the calling thread.
+fn send_one(resolver: &Resolver) {
+    let (producer, message) = (FakeClient::producer(resolver), FakeMessage::new("orders"));
+    producer.send(&message);
+    producer.acknowledge(&message);
+}
+
+extern "C" fn send_from_destructor(resolver: *mut libc::c_void) {
+    // SAFETY: the test's resolver, which outlives its threads.
+    send_one(unsafe { &*resolver.cast::<Resolver>() });
+}
+
+#[test]
+fn by_threads_in_their_last_destructor_be_it_their_first_use_or_not() {
+    let _alone = ALONE.lock();
+    let resolver = resolver();
+    for sends_before in [true, false] {
+        let mut key = 0;
+        // SAFETY: a new key, whose destructor is given the values that are set for it.
+        assert_eq!(unsafe { libc::pthread_key_create(&raw mut key, Some(send_from_destructor)) }, 0);
+        for _ in 0..ENDING {
+            let resolver = &resolver;
+            std::thread::scope(|scope| {
+                let thread = scope.spawn(move || {
+                    // SAFETY: the key was created above.
+                    unsafe { libc::pthread_setspecific(key, std::ptr::from_ref(resolver).cast()) };
+                    if sends_before {
+                        send_one(resolver);
+                    }
+                });
+                // The scope alone does not wait for destructors.
+                thread.join().unwrap();
+            });
+        }
+        // SAFETY: no thread has a value for it any more.
+        unsafe { libc::pthread_key_delete(key) };
+    }
+    assert!(resolver.flush(Duration::from_secs(20)));
+    let stats = &resolver.stats().services[0];
+    assert_eq!((stats.spans, stats.dropped_buffer_full), (3 * ENDING, 0));
+}

@@ -37,7 +37,8 @@ static void *send_twice(void *) {
 
 static void threads(void) {
     MUST(!pthread_key_create(&key, send_from_destructor));
-    for (int number = 0; number < 10; number++) {
+    int count = strcmp(how, "threads, only then") ? 10 : 1500;
+    for (int number = 0; number < count; number++) {
         pthread_t thread;
         MUST(!pthread_create(&thread, NULL, send_twice, NULL));
         MUST(!pthread_join(thread, NULL));
@@ -116,5 +117,12 @@ int main(int count, char **arguments) {
     if (!strcmp(how, "quick_exit")) quick_exit(3);
     if (!strcmp(how, "static, exit")) exit(3);
     if (!strcmp(how, "_exit")) _exit(3);
+    if (!strcmp(how, "closed")) {
+        sleep(1);
+        send_five();
+        rd_kafka_destroy(shop);
+        sleep(3);
+        _exit(3);
+    }
     return 3;
 }

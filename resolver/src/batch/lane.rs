@@ -275,3 +275,87 @@ impl LaneBuffer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Keeps what it is offered, and what it is told was lost.
+    #[derive(Default)]
+    struct Batches {
+        batches: Mutex<Vec<Arc<FinishedBatch>>>,
+        lost: Mutex<Vec<(u32, DropReason, u64)>>,
+    }
+
+    impl LaneBackends for Batches {
+        fn offer(&self, _backends: &[usize], batch: Arc<FinishedBatch>) {
+            self.batches.lock().unwrap().push(batch);
+        }
+
+        fn lost(&self, _backends: &[usize], service: u32, reason: DropReason, spans: u64) {
+            self.lost.lock().unwrap().push((service, reason, spans));
+        }
+
+        fn tick(&self, _now: Instant) {}
+
+        fn begin_leaving(&self, _deadline: Instant, _leave: Leave) {}
+
+        fn finish_leaving(&self, _deadline: Instant, _leave: Leave) {}
+    }
+
+    #[test]
+    fn what_comes_after_a_quiet_time_leaves_at_once_and_what_follows_waits_for_company() {
+        let delay = Duration::from_millis(200);
+        let resource = || ServiceResource::new([("service.name", "shop")], None);
+        let services = Arc::new([LaneService::new(resource, Arc::default())]);
+        let batches = Arc::new(Batches::default());
+        let destinations = Arc::clone(&batches) as Arc<dyn LaneBackends>;
+        let lane = Lane::new(1, services, destinations, Box::new([0]), Batch { delay, max_bytes: 1 << 20 });
+        let mut buffer = LaneBuffer::new(Arc::new(lane));
+        let mut spans_come = |at: Instant| {
+            (0..3).for_each(|_| buffer.add(0, at, |out| out.push(0)));
+            let due = buffer.due().unwrap();
+            buffer.seal();
+            due
+        };
+        let first = Instant::now();
+        assert_eq!(spans_come(first), first, "nothing came before");
+        let soon = Instant::now();
+        assert_eq!(spans_come(soon), soon + delay);
+        let later = Instant::now() + delay;
+        assert_eq!(spans_come(later), later, "a quiet time came before");
+        let counts: Vec<_> = batches.batches.lock().unwrap().iter().map(|batch| batch.span_count).collect();
+        assert_eq!(counts, [3, 3, 3]);
+    }
+
+    #[test]
+    fn a_span_that_cannot_be_encoded_is_counted_and_takes_no_other_with_it() {
+        let kept = Arc::new(Batches::default());
+        let describe = || ServiceResource::new([("service.name", "shop")], None);
+        let services: Arc<[LaneService]> =
+            [LaneService::new(describe, Arc::new(ServiceCounters::default()))].into_iter().collect();
+        let batch = Batch { delay: Duration::from_secs(1), max_bytes: 1 << 20 };
+        let destinations = Arc::clone(&kept) as Arc<dyn LaneBackends>;
+        let lane = Arc::new(Lane::new(1, services, destinations, Box::new([0]), batch));
+        let (mut whole, mut broken) = (LaneBuffer::new(Arc::clone(&lane)), LaneBuffer::new(lane));
+        let now = Instant::now();
+        for buffer in [&mut whole, &mut broken] {
+            buffer.add(0, now, |out| out.extend_from_slice(b"one"));
+        }
+        broken.add(0, now, |out| {
+            out.extend_from_slice(b"half of it");
+            panic!("a defect of ours");
+        });
+        for buffer in [&mut whole, &mut broken] {
+            buffer.add(0, now, |out| out.extend_from_slice(b"two"));
+            buffer.seal();
+        }
+        let batches = kept.batches.lock().unwrap();
+        assert_eq!(batches[0].bytes(), batches[1].bytes());
+        assert_eq!((batches[1].span_count, &*batches[1].per_service), (2, &[(0, 2)][..]));
+        assert_eq!(*kept.lost.lock().unwrap(), [(0, DropReason::NotEncoded, 1)]);
+    }
+}

@@ -129,7 +129,8 @@ impl Shared {
     #[cold]
     pub(crate) fn count_topic_over_limit(&self, limit: usize) {
         if !self.told_topic_limit.swap(true, Ordering::Relaxed) {
-            report::warn(&format!("a client has met more than {limit} topics; messages of further ones are untraced"));
+            let text = format!("a client has met more than {limit} topics; messages of further ones are untraced");
+            Pipeline::current().errand(move || report::warn(&text));
         }
     }
 
