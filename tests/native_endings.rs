@@ -127,20 +127,20 @@ fn a_collector_that_is_gone_delays_none_of_it_for_long_and_what_is_lost_is_told(
     let mut surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
     surroundings.collector.stop();
     for (how, status, told) in [
-        ("return", exited(), "5 spans were not taken"),
-        ("static", exited(), "10 spans were not taken"),
-        ("quick_exit", exited(), "5 spans were not taken"),
-        ("raise", terminated(), "5 spans were not taken"),
-        ("blocked", exited(), "10 spans were not taken"),
-        ("execve", exited(), "5 spans are still on their way"),
+        ("return", exited(), "5 of 5 spans of service `shop` were lost: 5 shut_down"),
+        ("static", exited(), "10 of 10 spans of service `shop` were lost: 10 shut_down"),
+        ("quick_exit", exited(), "5 of 5 spans of service `shop` were lost: 5 shut_down"),
+        ("raise", terminated(), "5 of 5 spans of service `shop` were lost: 5 shut_down"),
+        ("blocked", exited(), "10 of 10 spans of service `shop` were lost: 10 shut_down"),
+        ("execve", exited(), "5 spans still wait, and are lost if this process ends now"),
         // A child that has its parent's memory neither waits nor says anything.
-        ("children", exited(), "10 spans were not taken"),
-        ("execve in vain", exited(), "10 spans were not taken"),
+        ("children", exited(), "10 of 10 spans of service `shop` were lost: 10 shut_down"),
+        ("execve in vain", exited(), "10 of 10 spans of service `shop` were lost: 10 shut_down"),
     ] {
         let ended = run(surroundings.command(Door::Preload, &program).arg(how));
         assert_eq!(ended.status, status, "{how}: {}", ended.stderr);
         assert!(ended.stderr.contains(told), "{how}: {}", ended.stderr);
-        assert_eq!(ended.stderr.contains("on their way"), how.starts_with("execve") || how == "blocked", "{how}");
+        assert_eq!(ended.stderr.contains("still wait"), how.starts_with("execve") || how == "blocked", "{how}");
         assert!(ended.took < Duration::from_secs(20), "{how}: {:?}", ended.took);
     }
 }

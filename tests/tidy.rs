@@ -19,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // What is decided without I/O.
     ("tracer", &["config", "services::ServiceMap"]),
     ("propagation", &["config::Propagator", "tracer"]),
-    // Per message. `Resolver` and `Shared` are what a client belongs to.
+    // Per message. `Resolver` and `Shared` are what a client belongs to, and is told whose its topics are.
     (
         "interceptor",
         &[
@@ -30,12 +30,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "tracer",
             "propagation",
             "batch",
+            "export::DropReason",
             "per_process",
             "report",
             "room",
             "zeroed",
             "resolver::Resolver",
             "resolver::Shared",
+            "resolver::Belongs",
+            "resolver::Who",
         ],
     ),
     // A record names the route it belongs to by its address: of the interceptor that is all that batches know.
@@ -45,6 +48,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "clock",
             "config::Batch",
             "export::FinishedBatch",
+            "export::DropReason",
             "interceptor::Route",
             "per_process",
             "quiet_thread",
@@ -75,7 +79,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     // The application's own spans, past the interceptor.
-    ("bridge", &["batch", "clock", "resolver", "tracer::sampler"]),
+    ("bridge", &["batch", "clock", "export::DropReason", "resolver", "tracer::sampler"]),
     // Plain things, which know nobody.
     ("clock", &[]),
     ("error", &["config::Report"]),
@@ -113,6 +117,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/librdkafka/src/preload_door/signals.rs",
     "resolver/librdkafka/src/static_program.rs",
     "resolver/librdkafka/src/tracing.rs",
+    "resolver/librdkafka/src/unmet_program.rs",
     "resolver/rdkafka/src/instrument.rs",
     "resolver/rdkafka/src/kafka_api.rs",
     "resolver/rdkafka/src/plugin_stub.rs",

@@ -24,7 +24,7 @@ mod trace_state_field;
 pub(crate) use handovers::{CLAIM_WINDOW, Claimed, Place, WaitingPlace};
 pub(crate) use lane::{Lane, LaneBackends, LaneService};
 pub(crate) use leaving::Leave;
-pub(crate) use pipeline::{ApplicationSpans, END_BUDGET, Pipeline};
+pub(crate) use pipeline::{ApplicationSpans, END_BUDGET, Pipeline, Speaker};
 pub(crate) use record::{EndedBy, FinishedSpan, Outcome, SpanFlags, SpanKind, TimeInQueue};
 pub(crate) use service_counters::ServiceCounters;
 pub(crate) use span_writer::{Field, SpanWriter};

@@ -5,7 +5,6 @@
 mod encode;
 
 use std::fmt;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,6 +19,7 @@ use opentelemetry_sdk::trace::{
 use crate::Resolver;
 use crate::batch::{ApplicationSpans, Lane, Pipeline, ServiceCounters};
 use crate::clock;
+use crate::export::DropReason;
 use crate::resolver::Shared;
 use crate::tracer::sampler::{Decision, ParentSampling, Sampler};
 
@@ -75,7 +75,6 @@ struct BridgeProcessor {
     resolver: Arc<Shared>,
     service: u32,
     lane: Arc<Lane>,
-    counters: Arc<ServiceCounters>,
     /// Encoded scopes: few, and the same instances again and again.
     scopes: Mutex<Vec<(InstrumentationScope, Arc<[u8]>)>>,
 }
@@ -83,14 +82,16 @@ struct BridgeProcessor {
 impl BridgeProcessor {
     fn new(shared: &Arc<Shared>, service: usize) -> Option<(Self, BridgeSampler)> {
         let slot = shared.service_slot(service)?;
+        shared.expect_last_words();
         let processor = Self {
             resolver: Arc::clone(shared),
             service: u32::try_from(service).ok()?,
             lane: shared.lane(slot)?,
-            counters: shared.service_counters(service)?,
             scopes: Mutex::default(),
         };
-        Some((processor, BridgeSampler(shared.sampler(slot)?.clone())))
+        let sampler =
+            BridgeSampler { sampler: shared.sampler(slot)?.clone(), counters: shared.service_counters(service)? };
+        Some((processor, sampler))
     }
 
     fn scope(&self, scope: &InstrumentationScope) -> Arc<[u8]> {
@@ -121,7 +122,7 @@ impl SpanProcessor for BridgeProcessor {
         let taken =
             Pipeline::current().submit(ApplicationSpans { lane, service: self.service, scope, spans, count: 1 });
         if !taken {
-            self.counters.buffer_full.fetch_add(1, Ordering::Relaxed);
+            self.lane.lost(self.service, DropReason::BufferFull, 1);
         }
     }
 
@@ -152,7 +153,10 @@ impl fmt::Debug for BridgeProcessor {
 
 /// The service's own sampler, as the SDK asks it.
 #[derive(Clone, Debug)]
-struct BridgeSampler(Sampler);
+struct BridgeSampler {
+    sampler: Sampler,
+    counters: Arc<ServiceCounters>,
+}
 
 impl ShouldSample for BridgeSampler {
     fn should_sample(
@@ -171,9 +175,12 @@ impl ShouldSample for BridgeSampler {
             Some(parent) if parent.is_sampled() => ParentSampling::Sampled,
             Some(_) => ParentSampling::NotSampled,
         };
-        let decision = match self.0.decide(sampling, &trace_id.to_bytes(), clock::monotonic_nanos) {
+        let decision = match self.sampler.decide(sampling, &trace_id.to_bytes(), clock::monotonic_nanos) {
             Decision::Keep => SamplingDecision::RecordAndSample,
-            Decision::Drop => SamplingDecision::Drop,
+            Decision::Drop => {
+                self.counters.sampled_out.raise();
+                SamplingDecision::Drop
+            }
         };
         let trace_state = parent.map(|parent| parent.trace_state().clone()).unwrap_or_default();
         SamplingResult { decision, attributes: Vec::new(), trace_state }

@@ -30,7 +30,5 @@ mod tests;
 pub(crate) use backend_queue::{BackendQueue, Timing};
 pub(crate) use exporter::{Exporter, Outcome};
 pub(crate) use finished_batch::FinishedBatch;
-pub(crate) use ledger::BackendCounters;
-#[cfg(test)]
-pub(crate) use ledger::ServiceCounters;
+pub(crate) use ledger::{BackendCounters, EarlyLosses, ServiceCounters};
 pub use ledger::{BackendState, DropReason};

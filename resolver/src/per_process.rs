@@ -30,6 +30,12 @@ pub(crate) struct PerProcess<T> {
 /// Forks of forks that have a value of their own; deeper ones share the last.
 const GENERATIONS: usize = 16;
 
+impl<T> Default for PerProcess<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<T> PerProcess<T> {
     pub(crate) const fn new() -> Self {
         Self { by_generation: [const { OnceLock::new() }; GENERATIONS] }
@@ -37,8 +43,17 @@ impl<T> PerProcess<T> {
 
     /// This process's value; `make` is called when there is none yet.
     pub(crate) fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
+        self.own().get_or_init(make)
+    }
+
+    /// This process's value, if there is one.
+    pub(crate) fn get(&self) -> Option<&T> {
+        self.own().get()
+    }
+
+    fn own(&self) -> &OnceLock<T> {
         let generation = generation().min(GENERATIONS - 1);
         #[expect(clippy::indexing_slicing, reason = "bounded in the line above")]
-        self.by_generation[generation].get_or_init(make)
+        &self.by_generation[generation]
     }
 }

@@ -5,6 +5,8 @@
 mod at_exit;
 mod backends;
 mod global;
+mod losses;
+mod met;
 mod shared;
 mod stats;
 
@@ -14,7 +16,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use at_exit::{before_exit, export_in_hand};
-pub(crate) use shared::Shared;
+pub(crate) use losses::Moment;
+pub(crate) use shared::{Belongs, Shared, Who};
 pub use stats::{BackendServiceStats, BackendStats, ServiceStats, Stats};
 
 use crate::batch::{END_BUDGET, Pipeline};
@@ -143,6 +146,7 @@ impl Resolver {
         let Some(shared) = &self.shared else { return true };
         let sealed = Pipeline::current().seal_all(Some(self.id), deadline);
         let ended = shared.backends().shutdown(deadline);
+        shared.tell_sum(Moment::Seen);
         Pipeline::current().retire_lanes(shared.lane_indices());
         ended && sealed
     }

@@ -22,6 +22,7 @@ mod static_program;
 mod stderr_log;
 mod symbols;
 mod tracing;
+mod unmet_program;
 
 pub use plugin_door::conf_init;
 pub use preload_door::*;

@@ -5,8 +5,8 @@
 //! and the real function its own or that of what it is linked with. What is called by a pointer from `dlsym` (.NET, ctypes),
 //! or in a program that librdkafka is linked into, does not come by here.
 //!
-//! At load some functions of the C library are looked up (`waits`), and nothing else is done before the first
-//! `rd_kafka_new`: `LD_PRELOAD` reaches every child of a shell.
+//! At load one variable is looked for (`unmet_program`), and some functions of the C library are looked up (`waits`); nothing
+//! else is done before the first `rd_kafka_new`: `LD_PRELOAD` reaches every child of a shell.
 //!
 //! They are `extern "C-unwind"`: callbacks of the application run in them, whose C++ exceptions, and the cancellation of
 //! whose threads, pass through.

@@ -8,7 +8,7 @@ use tracer_resolver::{Resolver, is_code_of_a_plugin, is_in_plugin};
 
 use crate::librdkafka::Librdkafka;
 use crate::module::Module;
-use crate::stderr_log;
+use crate::{stderr_log, unmet_program};
 
 /// The client must not be created, and why: only with `INTERCEPTORS_STRICT=1`.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub(crate) fn is_of_a_plugin(module: Option<&Module>) -> bool {
 
 /// The resolver of this process; `None` when nothing is traced.
 pub(crate) fn resolver() -> Result<Option<&'static Resolver>, Refused> {
+    unmet_program::met();
     stderr_log::start();
     match Resolver::global() {
         Ok(resolver) => Ok(Some(resolver).filter(|resolver| resolver.is_on())),

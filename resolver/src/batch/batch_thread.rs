@@ -2,13 +2,14 @@
 
 use std::collections::HashSet;
 use std::mem::ManuallyDrop;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use super::handovers::{CLAIM_WINDOW, Handovers};
 use super::lane::{Lane, LaneBackends, LaneBuffer};
-use super::pipeline::Pipeline;
+use super::leaving::Leave;
+use super::pipeline::{Pipeline, Speaker};
 use super::record::{FinishedSpan, SpanFlags};
 use crate::clock;
 use crate::interceptor::Route;
@@ -25,13 +26,21 @@ pub(crate) struct BatchThread {
     /// Routes of clients that are gone, and since when. They stay while a message that such a client handed over may
     /// still be given to a processing guard, whose span would else be a second one.
     retiring: Vec<(Instant, Arc<Route>)>,
+    speakers: Vec<Weak<dyn Speaker>>,
 }
 
 impl BatchThread {
     /// Starts the thread, with every signal blocked: signals are the application's.
     pub(crate) fn spawn(pipeline: &'static Pipeline) -> std::io::Result<Thread> {
         let thread = crate::quiet_thread::spawn("tracer-batch".to_owned(), move || {
-            Self { pipeline, buffers: Vec::new(), last_tick: Instant::now(), retiring: Vec::new() }.run();
+            Self {
+                pipeline,
+                buffers: Vec::new(),
+                last_tick: Instant::now(),
+                retiring: Vec::new(),
+                speakers: Vec::new(),
+            }
+            .run();
         })?;
         Ok(thread.thread().clone())
     }
@@ -53,9 +62,7 @@ impl BatchThread {
         let all = request.is_some() || sealing;
         let mut inbox = std::mem::take(&mut *self.pipeline.inbox());
         let now = Instant::now();
-        for (level, what) in std::mem::take(&mut inbox.words) {
-            crate::report::say(crate::report::TARGET, level, &what);
-        }
+        self.speakers.append(&mut inbox.speakers);
         // A client's routes stay for as long as a guard may still claim what it handed over.
         self.retiring.extend(std::mem::take(&mut inbox.retired_routes).into_iter().map(|route| (now, route)));
         let (gone, retiring): (Vec<_>, Vec<_>) = std::mem::take(&mut self.retiring)
@@ -96,6 +103,9 @@ impl BatchThread {
             }
         }
         self.tick(now);
+        for errand in inbox.errands {
+            errand();
+        }
         for lane in inbox.retired_lanes {
             if let Some(buffer) = self.buffers.get_mut(lane) {
                 if let Some(mut buffer) = buffer.take() {
@@ -110,6 +120,9 @@ impl BatchThread {
             let destinations = self.destinations();
             destinations.iter().for_each(|backends| backends.begin_leaving(request.deadline, request.leave));
             destinations.iter().for_each(|backends| backends.finish_leaving(request.deadline, request.leave));
+            if matches!(request.leave, Leave::OrNot | Leave::Last) {
+                self.speakers.iter().filter_map(Weak::upgrade).for_each(|speaker| speaker.say_last_words());
+            }
             self.pipeline.meet(request);
         }
         // Only now: every record that refers to them was drained above.

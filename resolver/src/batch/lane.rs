@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
@@ -10,7 +11,7 @@ use super::leaving::Leave;
 use super::service_counters::ServiceCounters;
 use super::template::{ServiceResource, own_scope};
 use crate::config::Batch;
-use crate::export::FinishedBatch;
+use crate::export::{DropReason, FinishedBatch};
 use crate::per_process::PerProcess;
 
 /// One distinct list of backends of one resolver. Services that export to the same backends share it, and with it
@@ -23,7 +24,7 @@ pub(crate) struct Lane {
     /// All services of the resolver, by index.
     services: Arc<[LaneService]>,
     destinations: Arc<dyn LaneBackends>,
-    /// Indices into the resolver's backends.
+    /// Indices into the resolver's backends, those that could not be created too: what they do not get is counted.
     backends: Box<[usize]>,
     batch: Batch,
 }
@@ -40,6 +41,9 @@ pub(crate) struct LaneService {
 pub(crate) trait LaneBackends: Send + Sync {
     /// Queues `batch` for each of `backends`. Never blocks.
     fn offer(&self, backends: &[usize], batch: Arc<FinishedBatch>);
+    /// Counts spans of a service that were lost on their way to `backends`, each of which would have got them. Any thread;
+    /// never blocks.
+    fn lost(&self, backends: &[usize], service: u32, reason: DropReason, spans: u64);
     /// Called by the batch thread every [`super::batch_thread::TICK`]: the watchdog's clock.
     fn tick(&self, now: Instant);
     /// The process may end: what was offered is to be exported before `deadline`. Waits for nothing.
@@ -115,6 +119,15 @@ impl Lane {
     pub(crate) fn is_empty(&self) -> bool {
         self.backends.is_empty()
     }
+
+    /// Counts spans of a service that were lost before they came into a batch of this lane. Any thread; never blocks.
+    #[cold]
+    pub(crate) fn lost(&self, service: u32, reason: DropReason, spans: u64) {
+        if let Some(known) = self.services.get(service as usize) {
+            known.counters.lost.fetch_add(spans, Ordering::Relaxed);
+        }
+        self.destinations.lost(&self.backends, service, reason, spans);
+    }
 }
 
 impl ServiceSpans {
@@ -150,7 +163,11 @@ impl LaneBuffer {
             spans.own.resize(room, 0);
         }
         let before = spans.own.len();
-        encode(&mut spans.own);
+        // A span that cannot be encoded takes no other with it, and leaves no half of itself.
+        if catch_unwind(AssertUnwindSafe(|| encode(&mut spans.own))).is_err() {
+            spans.own.truncate(before);
+            return self.lane.lost(service, DropReason::NotEncoded, 1);
+        }
         spans.count += 1;
         let grown = spans.own.len() - before;
         self.grew(grown, now);
@@ -266,12 +283,20 @@ mod tests {
 
     use super::*;
 
+    /// Keeps what it is offered, and what it is told was lost.
     #[derive(Default)]
-    struct Batches(Mutex<Vec<u32>>);
+    struct Batches {
+        batches: Mutex<Vec<Arc<FinishedBatch>>>,
+        lost: Mutex<Vec<(u32, DropReason, u64)>>,
+    }
 
     impl LaneBackends for Batches {
         fn offer(&self, _backends: &[usize], batch: Arc<FinishedBatch>) {
-            self.0.lock().unwrap().push(batch.span_count);
+            self.batches.lock().unwrap().push(batch);
+        }
+
+        fn lost(&self, _backends: &[usize], service: u32, reason: DropReason, spans: u64) {
+            self.lost.lock().unwrap().push((service, reason, spans));
         }
 
         fn tick(&self, _now: Instant) {}
@@ -284,7 +309,7 @@ mod tests {
     #[test]
     fn what_comes_after_a_quiet_time_leaves_at_once_and_what_follows_waits_for_company() {
         let delay = Duration::from_millis(200);
-        let resource = || ServiceResource::new([("service.name", "shop")].into_iter(), None);
+        let resource = || ServiceResource::new([("service.name", "shop")], None);
         let services = Arc::new([LaneService::new(resource, Arc::default())]);
         let batches = Arc::new(Batches::default());
         let destinations = Arc::clone(&batches) as Arc<dyn LaneBackends>;
@@ -302,6 +327,35 @@ mod tests {
         assert_eq!(spans_come(soon), soon + delay);
         let later = Instant::now() + delay;
         assert_eq!(spans_come(later), later, "a quiet time came before");
-        assert_eq!(*batches.0.lock().unwrap(), [3, 3, 3]);
+        let counts: Vec<_> = batches.batches.lock().unwrap().iter().map(|batch| batch.span_count).collect();
+        assert_eq!(counts, [3, 3, 3]);
+    }
+
+    #[test]
+    fn a_span_that_cannot_be_encoded_is_counted_and_takes_no_other_with_it() {
+        let kept = Arc::new(Batches::default());
+        let describe = || ServiceResource::new([("service.name", "shop")], None);
+        let services: Arc<[LaneService]> =
+            [LaneService::new(describe, Arc::new(ServiceCounters::default()))].into_iter().collect();
+        let batch = Batch { delay: Duration::from_secs(1), max_bytes: 1 << 20 };
+        let destinations = Arc::clone(&kept) as Arc<dyn LaneBackends>;
+        let lane = Arc::new(Lane::new(1, services, destinations, Box::new([0]), batch));
+        let (mut whole, mut broken) = (LaneBuffer::new(Arc::clone(&lane)), LaneBuffer::new(lane));
+        let now = Instant::now();
+        for buffer in [&mut whole, &mut broken] {
+            buffer.add(0, now, |out| out.extend_from_slice(b"one"));
+        }
+        broken.add(0, now, |out| {
+            out.extend_from_slice(b"half of it");
+            panic!("a defect of ours");
+        });
+        for buffer in [&mut whole, &mut broken] {
+            buffer.add(0, now, |out| out.extend_from_slice(b"two"));
+            buffer.seal();
+        }
+        let batches = kept.batches.lock().unwrap();
+        assert_eq!(batches[0].bytes(), batches[1].bytes());
+        assert_eq!((batches[1].span_count, &*batches[1].per_service), (2, &[(0, 2)][..]));
+        assert_eq!(*kept.lost.lock().unwrap(), [(0, DropReason::NotEncoded, 1)]);
     }
 }

@@ -4,7 +4,7 @@
 //! the parent had collected stays the parent's, and nothing is sent twice.
 
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, OnceLock, PoisonError, Weak};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use super::leaving::{Leave, Leaving, Request};
 use super::record::{FinishedSpan, SpanFlags};
 use super::segments::{MAX_EXTRA, Segments};
 use super::thread_spans::{self, ThreadSpans};
+use crate::export::DropReason;
 use crate::interceptor::Route;
 use crate::per_process;
 
@@ -48,9 +49,19 @@ pub(crate) struct Inbox {
     pub retired_routes: Vec<Arc<Route>>,
     pub application: Vec<ApplicationSpans>,
     pub application_bytes: usize,
-    /// What a callback has to say: the log may block.
-    pub words: Vec<(log::Level, String)>,
+    /// What is to be said in the log, which the batch thread may wait for and an application's thread may not.
+    pub errands: Vec<Errand>,
+    pub speakers: Vec<Weak<dyn Speaker>>,
 }
+
+/// Who has something to say when the process ends.
+pub(crate) trait Speaker: Send + Sync {
+    /// Called by the batch thread, when nothing more can leave.
+    fn say_last_words(&self);
+}
+
+/// Something that is done on the batch thread.
+pub(crate) type Errand = Box<dyn FnOnce() + Send>;
 
 /// Encoded spans that the application made itself.
 pub(crate) struct ApplicationSpans {
@@ -149,8 +160,7 @@ impl Pipeline {
     /// Lets the batch thread say `what` in the log. For callbacks, which must not wait for it.
     #[cold]
     pub(crate) fn tell(&self, level: log::Level, what: String) {
-        self.inbox().words.push((level, what));
-        self.wake();
+        self.errand(move || crate::report::say(crate::report::TARGET, level, &what));
     }
 
     /// Lets the batch thread drop `routes` once no record refers to them.
@@ -163,6 +173,22 @@ impl Pipeline {
     pub(crate) fn retire_lanes(&self, lanes: impl IntoIterator<Item = usize>) {
         self.inbox().retired_lanes.extend(lanes);
         self.wake();
+    }
+
+    /// Lets the batch thread do something, soon: before a flush that is asked for later is complete.
+    pub(crate) fn errand(&self, errand: impl FnOnce() + Send + 'static) {
+        self.inbox().errands.push(Box::new(errand));
+        self.wake();
+    }
+
+    /// Lets the batch thread ask `speaker` for its last words, if it is still there when the process ends.
+    pub(crate) fn expect_last_words(&self, speaker: Weak<dyn Speaker>) {
+        self.inbox().speakers.push(speaker);
+    }
+
+    /// Whether this process, not only the one it was forked from, has a pipeline.
+    pub(crate) fn is_running() -> bool {
+        !CURRENT.load(Ordering::Acquire).is_null()
     }
 
     /// Lets the batch thread send everything, and waits for it, as long as the time lasts that the process has for that.
@@ -297,7 +323,7 @@ impl Pipeline {
     fn count_drop(span: &FinishedSpan) {
         // SAFETY: whoever pushes a span holds its route alive until `push` returns.
         if let Some(route) = unsafe { span.route.as_ref() } {
-            route.count_buffer_full();
+            route.count_lost(DropReason::BufferFull);
         }
         if span.flags.contains(SpanFlags::OWNS_ROUTE) {
             // SAFETY: the flag says that one strong count travels with the record.

@@ -1,18 +1,97 @@
-//! What is counted on the way of a service's spans into batches.
+//! What is counted for a service beside what its backends make of its spans.
 
 #![forbid(unsafe_code)]
 
-use std::sync::atomic::AtomicU64;
+use std::cell::Cell;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// What is counted for one service before its spans reach a backend. Every number only ever grows.
+use crate::per_process::PerProcess;
+
+/// What is counted for one service in this process; a fork begins at zero.
+#[derive(Default)]
+pub(crate) struct ServiceCounters(PerProcess<Box<Counts>>);
+
+/// Every number only ever grows.
 #[derive(Debug, Default)]
-pub(crate) struct ServiceCounters {
+pub(crate) struct Counts {
     /// Spans that were put into batches.
     pub spans: AtomicU64,
-    /// Spans lost because the batch thread had fallen behind and the buffer was full.
-    pub buffer_full: AtomicU64,
+    /// Spans lost before they came into a batch. Those of each backend are counted there too, by reason.
+    pub lost: AtomicU64,
     /// Messages sent without our header, because it might have made them too large, or because they have too many.
     pub not_injected: AtomicU64,
     /// Spans exported without their parent, because too many messages were in flight.
     pub parents_lost: AtomicU64,
+    /// Spans that were not recorded, because their trace is not sampled.
+    pub sampled_out: ManyHands,
+}
+
+impl Deref for ServiceCounters {
+    type Target = Counts;
+
+    fn deref(&self) -> &Counts {
+        self.0.get_or_init(Box::default)
+    }
+}
+
+impl std::fmt::Debug for ServiceCounters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+/// A number that many threads raise for every message: each has a place of its own, so that none waits for another's.
+#[derive(Debug, Default)]
+pub(crate) struct ManyHands([Place; PLACES]);
+
+const PLACES: usize = 8;
+
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Place(AtomicU64);
+
+impl ManyHands {
+    #[inline]
+    pub(crate) fn raise(&self) {
+        if let Some(place) = self.0.get(own_place()) {
+            place.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn sum(&self) -> u64 {
+        self.0.iter().map(|place| place.0.load(Ordering::Relaxed)).sum()
+    }
+}
+
+/// How many threads have a place.
+static TURNS: AtomicUsize = AtomicUsize::new(0);
+
+/// The place of the calling thread; threads take turns at them.
+fn own_place() -> usize {
+    thread_local!(static OWN: Cell<usize> = const { Cell::new(PLACES) });
+    // It has no destructor, so it is there to the thread's last moment.
+    OWN.try_with(|own| {
+        if own.get() == PLACES {
+            own.set(TURNS.fetch_add(1, Ordering::Relaxed) % PLACES);
+        }
+        own.get()
+    })
+    .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_many_threads_count_adds_up() {
+        let counters = ServiceCounters::default();
+        std::thread::scope(|scope| {
+            for _ in 0..2 * PLACES {
+                scope.spawn(|| (0..1_000).for_each(|_| counters.sampled_out.raise()));
+            }
+        });
+        assert_eq!(counters.sampled_out.sum(), 16_000);
+    }
 }

@@ -77,9 +77,8 @@ impl BackendQueue {
         if self.is_abandoned() {
             return;
         }
-        let note = self.shared.lock().offer(batch, Instant::now());
+        self.shared.lock().offer(batch, Instant::now());
         self.shared.work.notify_one();
-        self.shared.write(note);
     }
 
     /// Waits until everything offered before was exported or dropped and the exporter has flushed it. False when the
@@ -119,9 +118,8 @@ impl BackendQueue {
 
     /// Waits until all that was offered is settled and flushed, until the backend is past hope, or until `deadline`.
     ///
-    /// With `last` what is left is dropped, counted and told; else it stays on its way, and with `tell` a line says how
-    /// much that is.
-    pub(crate) fn finish_leaving(&self, deadline: Instant, last: bool, tell: bool) {
+    /// With `last` what is left is dropped and counted; else it stays on its way.
+    pub(crate) fn finish_leaving(&self, deadline: Instant, last: bool) {
         if self.is_abandoned() {
             return;
         }
@@ -134,10 +132,9 @@ impl BackendQueue {
             let waited = self.shared.settled.wait_timeout(state, deadline - now);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let note = state.stop_hurrying(last, tell);
+        state.stop_hurrying(last);
         drop(state);
         self.shared.settled.notify_all();
-        self.shared.write(note);
     }
 
     /// Lets what waits go out, ends the exporter and the threads. True when all of that happened before the deadline
@@ -164,22 +161,23 @@ impl BackendQueue {
             let waited = self.shared.settled.wait_timeout(state, deadline - now);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let loss = state.tell_loss_at_shutdown();
         if !state.all_left() {
             state.abandon_calls();
+            let lost = state.lost_at_shutdown();
             drop(state);
-            self.shared.write(loss);
             self.shared.work.notify_all();
             self.shared.settled.notify_all();
             self.shared.write([Note {
                 level: log::Level::Warn,
-                text: "did not shut down in time; what was left is dropped and counted".to_owned(),
+                text: match lost {
+                    0 => "did not shut down in time".to_owned(),
+                    lost => format!("did not shut down in time; {lost} spans that were left are lost"),
+                },
             }]);
             return false;
         }
-        let clean = state.exporter_stopped() == Some(true) && !state.lost_at_shutdown();
+        let clean = state.exporter_stopped() == Some(true) && state.lost_at_shutdown() == 0;
         drop(state);
-        self.shared.write(loss);
         let threads = mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let joined = threads.into_iter().map(|thread| quiet_thread::join_until(thread, deadline)).fold(true, bool::min);
         clean && joined
@@ -198,6 +196,11 @@ impl BackendQueue {
             return BackendCounters::default();
         }
         self.shared.lock().counters()
+    }
+
+    /// Spans that did not arrive, so far.
+    pub(crate) fn lost(&self) -> u64 {
+        if self.is_abandoned() { 0 } else { self.shared.lock().lost() }
     }
 
     /// The watchdog; called by the batch thread every 100 ms or so.

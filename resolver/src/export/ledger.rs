@@ -1,8 +1,13 @@
 //! Where every span of a backend went. For each service: offered = exported + rejected + dropped + waiting.
+//!
+//! Spans that are lost before they are offered are counted by [`EarlyLosses`], under the same reasons, so that the two
+//! together have every span that was to reach the backend in one place each.
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::FinishedBatch;
 
-/// Why spans were lost before the backend took them.
+/// Why spans were lost before the backend took them. Every lost span has one reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 #[non_exhaustive]
@@ -19,12 +24,27 @@ pub enum DropReason {
     OutOfService,
     /// The queue was shut down before the backend took it.
     ShutDown,
+    /// There was no room on its way to the batch thread, which had fallen behind.
+    BufferFull,
+    /// It could not be encoded: a defect of ours.
+    NotEncoded,
+    /// The backend could not be created in this process.
+    NoBackend,
 }
 
 impl DropReason {
     /// All of them, in a fixed order.
-    pub const ALL: [Self; 6] =
-        [Self::QueueFull, Self::Rejected, Self::RetriesExhausted, Self::Stuck, Self::OutOfService, Self::ShutDown];
+    pub const ALL: [Self; 9] = [
+        Self::QueueFull,
+        Self::Rejected,
+        Self::RetriesExhausted,
+        Self::Stuck,
+        Self::OutOfService,
+        Self::ShutDown,
+        Self::BufferFull,
+        Self::NotEncoded,
+        Self::NoBackend,
+    ];
 
     /// The name for metrics and tables.
     pub fn name(self) -> &'static str {
@@ -35,6 +55,24 @@ impl DropReason {
             Self::Stuck => "stuck",
             Self::OutOfService => "out_of_service",
             Self::ShutDown => "shut_down",
+            Self::BufferFull => "buffer_full",
+            Self::NotEncoded => "not_encoded",
+            Self::NoBackend => "no_backend",
+        }
+    }
+
+    /// What it means, for a line in the log.
+    pub(crate) fn meaning(self) -> &'static str {
+        match self {
+            Self::QueueFull => "more waits than `queue_bytes` has room for",
+            Self::Rejected => "the backend refuses them",
+            Self::RetriesExhausted => "not taken within `max_elapsed` of `retry`",
+            Self::Stuck => "a call into the plugin does not come back",
+            Self::OutOfService => "the plugin has broken too often",
+            Self::ShutDown => "not taken in the time that there is at the end",
+            Self::BufferFull => "they end faster than they can be put into batches",
+            Self::NotEncoded => "they could not be encoded",
+            Self::NoBackend => "it could not be created",
         }
     }
 }
@@ -76,10 +114,55 @@ impl ServiceCounters {
         self.dropped.get(reason as usize).copied().unwrap_or_default()
     }
 
+    /// Spans that did not arrive for this reason: as [`ServiceCounters::dropped_for`], and those that the backend refused
+    /// inside batches that it took.
+    pub(crate) fn lost_for(&self, reason: DropReason) -> u64 {
+        self.dropped_for(reason) + if reason == DropReason::Rejected { self.rejected } else { 0 }
+    }
+
     /// Spans lost for any reason.
     #[cfg(test)]
     pub(crate) fn dropped_total(&self) -> u64 {
         self.dropped.iter().sum()
+    }
+}
+
+/// Spans of each service that were lost before they were offered to one backend. Counted by any thread.
+#[derive(Debug)]
+pub(crate) struct EarlyLosses {
+    /// By service index, then by reason.
+    lost: Box<[[AtomicU64; DropReason::ALL.len()]]>,
+    total: AtomicU64,
+}
+
+impl EarlyLosses {
+    pub(crate) fn new(service_count: usize) -> Self {
+        let none = || [const { AtomicU64::new(0) }; DropReason::ALL.len()];
+        Self { lost: (0..service_count).map(|_| none()).collect(), total: AtomicU64::new(0) }
+    }
+
+    /// So many were lost.
+    pub(crate) fn count(&self, service: u32, reason: DropReason, spans: u64) {
+        if let Some(count) = self.lost.get(service as usize).and_then(|of| of.get(reason as usize)) {
+            count.fetch_add(spans, Ordering::Relaxed);
+            self.total.fetch_add(spans, Ordering::Relaxed);
+        }
+    }
+
+    /// How many were lost in all.
+    pub(crate) fn total(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    /// Adds them to what was counted behind the queue's door: they were to be offered, and were dropped.
+    pub(crate) fn add_to(&self, services: &mut [ServiceCounters]) {
+        for (lost, counters) in self.lost.iter().zip(services) {
+            for (lost, dropped) in lost.iter().zip(&mut counters.dropped) {
+                let lost = lost.load(Ordering::Relaxed);
+                counters.offered += lost;
+                *dropped += lost;
+            }
+        }
     }
 }
 
@@ -112,11 +195,22 @@ pub(super) enum Settlement {
 pub(super) struct Ledger {
     services: Vec<ServiceCounters>,
     unattributed: ServiceCounters,
+    /// Spans of all services that were dropped or rejected.
+    lost: u64,
 }
 
 impl Ledger {
     pub(super) fn new(service_count: usize) -> Self {
-        Self { services: vec![ServiceCounters::default(); service_count], unattributed: ServiceCounters::default() }
+        Self {
+            services: vec![ServiceCounters::default(); service_count],
+            unattributed: ServiceCounters::default(),
+            lost: 0,
+        }
+    }
+
+    /// Spans of all services that did not arrive, so far.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost
     }
 
     /// A batch has come in.
@@ -131,6 +225,7 @@ impl Ledger {
         match settlement {
             Settlement::Dropped(reason) => {
                 for &(service, spans) in &batch.per_service {
+                    self.lost += u64::from(spans);
                     if let Some(count) = self.service(service).dropped.get_mut(reason as usize) {
                         *count += u64::from(spans);
                     }
@@ -145,7 +240,7 @@ impl Ledger {
         &self,
         waiting: impl Iterator<Item = &'a FinishedBatch>,
     ) -> (Vec<ServiceCounters>, ServiceCounters) {
-        let mut counted = Self { services: self.services.clone(), unattributed: self.unattributed };
+        let mut counted = Self { services: self.services.clone(), ..*self };
         for batch in waiting {
             for &(service, spans) in &batch.per_service {
                 counted.service(service).waiting += u64::from(spans);
@@ -167,6 +262,7 @@ impl Ledger {
             let up_to_here = (rejected_spans * seen).checked_div(total).unwrap_or_default();
             let rejected = up_to_here - shared_out;
             shared_out = up_to_here;
+            self.lost += rejected;
             let counters = self.service(service);
             counters.rejected += rejected;
             counters.exported += spans - rejected;

@@ -88,13 +88,12 @@ pub(super) struct QueueState {
     exporter_stopped: Option<bool>,
     /// Spans that were dropped because the time for shutting down was over.
     lost_at_shutdown: u64,
-    /// How many of them have been told.
-    told_at_shutdown: u64,
-    full: LogGate,
     trouble: LogGate,
     refusals: LogGate,
-    trouble_announced: bool,
-    stuck_announced: bool,
+    /// While the backend fails, and that was said: what had been lost before.
+    trouble_announced: Option<u64>,
+    /// While a call is stuck: what had been lost before.
+    stuck_announced: Option<u64>,
 }
 
 impl QueueState {
@@ -119,17 +118,15 @@ impl QueueState {
             leaving: None,
             exporter_stopped: None,
             lost_at_shutdown: 0,
-            told_at_shutdown: 0,
-            full: LogGate::default(),
             trouble: LogGate::default(),
             refusals: LogGate::default(),
-            trouble_announced: false,
-            stuck_announced: false,
+            trouble_announced: None,
+            stuck_announced: None,
         }
     }
 
     /// Takes a batch, or drops and counts it.
-    pub(super) fn offer(&mut self, batch: Arc<FinishedBatch>, now: Instant) -> Option<Note> {
+    pub(super) fn offer(&mut self, batch: Arc<FinishedBatch>, now: Instant) {
         self.ledger.offered(&batch);
         let refusal = if self.phase != Phase::Open {
             Some(DropReason::ShutDown)
@@ -143,23 +140,12 @@ impl QueueState {
             None
         };
         if let Some(reason) = refusal {
-            self.ledger.settle(&batch, Settlement::Dropped(reason));
-            if reason != DropReason::QueueFull || !self.full.opens(now) {
-                return None;
-            }
-            return Some(Note {
-                level: Level::Warn,
-                text: format!(
-                    "queue full: {} of its {} bytes (queue_bytes) are taken; new batches are dropped and counted",
-                    self.held_bytes, self.capacity
-                ),
-            });
+            return self.ledger.settle(&batch, Settlement::Dropped(reason));
         }
         self.held_bytes += batch.weight();
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         self.waiting.push_back(Entry { sequence, batch, offered_at: now, attempts: 0 });
-        None
     }
 
     /// What `worker` is to do now.
@@ -226,12 +212,12 @@ impl QueueState {
             }
             Outcome::Partial { rejected_spans, message } => {
                 notes.extend(self.answered(now));
-                notes.extend(self.refused(now, rejected_spans, entry.batch.span_count, &message));
+                notes.extend(self.refused(now, "some spans of a batch", &message));
                 self.settle(&entry.batch, Settlement::Exported { rejected_spans });
             }
             Outcome::Rejected { message } => {
                 notes.extend(self.answered(now));
-                notes.extend(self.refused(now, entry.batch.span_count, entry.batch.span_count, &message));
+                notes.extend(self.refused(now, "a batch", &message));
                 self.settle(&entry.batch, Settlement::Dropped(DropReason::Rejected));
             }
             Outcome::OutOfService { .. } => self.settle(&entry.batch, Settlement::Dropped(DropReason::OutOfService)),
@@ -257,18 +243,20 @@ impl QueueState {
     pub(super) fn tick(&mut self, now: Instant) -> Vec<Note> {
         let mut notes = Vec::new();
         let overruns = self.desks.find_overruns(now, self.export_timeout, self.timing.grace);
+        let lost_before = self.ledger.lost();
         for batch in overruns.iter().filter_map(|overrun| overrun.lost.as_ref()) {
             // Not released: the call still borrows its bytes.
             self.ledger.settle(batch, Settlement::Dropped(DropReason::Stuck));
         }
         if let Some(overrun) = overruns.first() {
             self.drop_waiting(DropReason::Stuck);
-            if !std::mem::replace(&mut self.stuck_announced, true) {
+            if self.stuck_announced.is_none() {
+                self.stuck_announced = Some(lost_before);
                 notes.push(Note {
                     level: Level::Error,
                     text: format!(
                         "stuck: the plugin's {} had {:?} and has not come back {:?} after that; until it does, this \
-                         backend's spans are dropped and counted",
+                         backend's spans are lost",
                         overrun.call, overrun.timeout, self.timing.grace
                     ),
                 });
@@ -276,6 +264,11 @@ impl QueueState {
         }
         self.drop_stale(now);
         notes
+    }
+
+    /// Spans that did not arrive, so far.
+    pub(super) fn lost(&self) -> u64 {
+        self.ledger.lost()
     }
 
     /// One consistent look.
@@ -358,7 +351,7 @@ impl QueueState {
         let (pause, first) = self.circuit.failed(now, server_wish, probe);
         let hopeless = self.circuit.is_hopeless();
         let note = (first && self.trouble.opens(now)).then(|| {
-            self.trouble_announced = true;
+            self.trouble_announced = Some(self.ledger.lost());
             Note {
                 level: Level::Warn,
                 text: format!("export failed, and will be retried for {:?}: {message}", self.max_elapsed),
@@ -390,19 +383,24 @@ impl QueueState {
     /// The backend gave an answer, be it a bad one: it is there.
     fn answered(&mut self, now: Instant) -> Option<Note> {
         let silence = self.circuit.answered(now)?;
-        std::mem::take(&mut self.trouble_announced).then(|| Note {
-            level: Level::Info,
-            text: format!("takes batches again, after {:.1} s", silence.as_secs_f64()),
+        let lost_before = self.trouble_announced.take()?;
+        Some(self.recovered(&format!("takes batches again, after {:.1} s", silence.as_secs_f64()), lost_before))
+    }
+
+    /// How many were refused is said with all that is lost; here, why.
+    fn refused(&mut self, now: Instant, what: &str, message: &str) -> Option<Note> {
+        self.refusals.opens(now).then(|| Note {
+            level: Level::Warn,
+            text: format!("it refused {what}: {message} (reasons are said at most once a minute)"),
         })
     }
 
-    fn refused(&mut self, now: Instant, refused: u32, of: u32, message: &str) -> Option<Note> {
-        self.refusals.opens(now).then(|| Note {
-            level: Level::Warn,
-            text: format!(
-                "{refused} of {of} spans of a batch refused: {message} (said at most once a minute; the counters have all)"
-            ),
-        })
+    /// The end of a time of trouble, with what it has cost.
+    fn recovered(&self, what: &str, lost_before: u64) -> Note {
+        match self.ledger.lost().saturating_sub(lost_before) {
+            0 => Note { level: Level::Info, text: format!("{what}; no span was lost meanwhile") },
+            lost => Note { level: Level::Warn, text: format!("{what}; {lost} spans were lost meanwhile") },
+        }
     }
 
     fn take_out_of_service(&mut self, message: &str) -> Option<Note> {
@@ -410,16 +408,17 @@ impl QueueState {
         let first = !std::mem::replace(&mut self.out_of_service, true);
         first.then(|| Note {
             level: Level::Error,
-            text: format!("out of service until the process restarts; its spans are dropped and counted: {message}"),
+            text: format!("out of service until the process restarts, and its spans are lost: {message}"),
         })
     }
 
     /// A stuck call has returned; with the last of them the backend is back in service.
     fn call_came_back(&mut self) -> Option<Note> {
-        if self.desks.any_stuck() || !std::mem::take(&mut self.stuck_announced) {
+        if self.desks.any_stuck() {
             return None;
         }
-        Some(Note { level: Level::Info, text: "the stuck call has come back; takes batches again".to_owned() })
+        let lost_before = self.stuck_announced.take()?;
+        Some(self.recovered("the stuck call has come back; takes batches again", lost_before))
     }
 
     fn oldest_unsettled(&self) -> Option<u64> {

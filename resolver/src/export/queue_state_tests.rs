@@ -36,8 +36,7 @@ impl Bench {
     }
 
     pub(super) fn offer(&mut self, id: u64) {
-        let note = self.state.offer(batch_of(id, 100, &[(0, 3), (1, 1)]), self.now);
-        assert_eq!(note, None);
+        self.state.offer(batch_of(id, 100, &[(0, 3), (1, 1)]), self.now);
     }
 
     /// The batch and attempt that `worker` is told to export.
@@ -83,6 +82,8 @@ pub(super) fn assert_adds_up(state: &QueueState, capacity: usize) {
             "{counters:?}"
         );
     }
+    let lost: u64 = counters.services.iter().map(|service| service.dropped_total() + service.rejected).sum();
+    assert_eq!(state.lost(), lost, "{counters:?}");
     assert!(counters.held_bytes <= capacity, "{counters:?}");
 }
 
@@ -96,17 +97,13 @@ fn batches_leave_in_the_order_they_came() {
 }
 
 #[test]
-fn a_full_queue_drops_the_new_batch_counts_it_and_says_so_once() {
+fn a_full_queue_drops_the_new_batch_and_counts_it() {
     let one = batch_of(1, 100, &[(0, 3), (1, 1)]);
     let mut bench = Bench::with_capacity(1, one.weight() * 2);
     bench.offer(1);
     bench.offer(2);
-    let note = bench.state.offer(Arc::clone(&one), bench.now).unwrap();
-    assert_eq!(note.level, Level::Warn);
-    assert_eq!(
-        note.text,
-        "queue full: 360 of its 360 bytes (queue_bytes) are taken; new batches are dropped and counted"
-    );
+    bench.state.offer(Arc::clone(&one), bench.now);
+    assert_eq!(bench.state.lost(), 4);
     bench.offer(4);
     assert_eq!(bench.dropped(DropReason::QueueFull), 8);
     // What is in a call still takes its room.
@@ -217,9 +214,23 @@ fn an_outage_is_one_warning_and_one_recovery() {
         notes,
         [
             (Level::Warn, "export failed, and will be retried for 60s: 503".to_owned()),
-            (Level::Info, "takes batches again, after 40.0 s".to_owned()),
+            (Level::Info, "takes batches again, after 40.0 s; no span was lost meanwhile".to_owned()),
         ]
     );
+}
+
+#[test]
+fn a_recovery_says_what_the_outage_has_cost() {
+    let mut bench = Bench::new(1);
+    bench.offer(1);
+    bench.offer(2);
+    bench.export(0).unwrap();
+    bench.returns(0, busy());
+    bench.wait(61);
+    bench.offer(3);
+    bench.export(0).unwrap();
+    let notes = bench.returns(0, Outcome::Exported);
+    assert_eq!(notes, [(Level::Warn, "takes batches again, after 61.0 s; 8 spans were lost meanwhile".to_owned())]);
 }
 
 #[test]
@@ -262,10 +273,7 @@ fn a_rejected_batch_is_dropped_and_the_next_goes_out() {
     bench.offer(2);
     bench.export(0).unwrap();
     let notes = bench.returns(0, Outcome::Rejected { message: "400 bad request".to_owned() });
-    assert_eq!(
-        notes[0].1,
-        "4 of 4 spans of a batch refused: 400 bad request (said at most once a minute; the counters have all)"
-    );
+    assert_eq!(notes[0].1, "it refused a batch: 400 bad request (reasons are said at most once a minute)");
     assert_eq!(bench.dropped(DropReason::Rejected), 4);
     assert_eq!(bench.export(0), Some((2, 1)));
     assert!(bench.returns(0, Outcome::Rejected { message: "400".to_owned() }).is_empty(), "said once a minute");
@@ -287,7 +295,7 @@ fn a_call_that_overruns_its_time_makes_the_backend_stuck_until_it_comes_back() {
         [(
             Level::Error,
             "stuck: the plugin's export_batch had 10s and has not come back 5s after that; until it does, this \
-             backend's spans are dropped and counted"
+             backend's spans are lost"
                 .to_owned()
         )]
     );
@@ -299,7 +307,8 @@ fn a_call_that_overruns_its_time_makes_the_backend_stuck_until_it_comes_back() {
     assert!(bench.state.counters().held_bytes > 0, "the call still borrows its batch");
 
     let notes = bench.returns(0, Outcome::Exported);
-    assert_eq!(notes, [(Level::Info, "the stuck call has come back; takes batches again".to_owned())]);
+    let text = "the stuck call has come back; takes batches again; 12 spans were lost meanwhile";
+    assert_eq!(notes, [(Level::Warn, text.to_owned())]);
     assert_eq!(bench.exported(), 0, "it was counted as lost");
     assert_eq!(bench.state.counters().held_bytes, 0);
     bench.offer(4);
@@ -332,7 +341,7 @@ fn a_backend_out_of_service_drops_everything_and_says_so_once() {
         notes,
         [(
             Level::Error,
-            "out of service until the process restarts; its spans are dropped and counted: panicked 4 times".to_owned()
+            "out of service until the process restarts, and its spans are lost: panicked 4 times".to_owned()
         )]
     );
     assert!(bench.returns(1, broken).is_empty());
@@ -387,10 +396,8 @@ fn shutting_down_gives_a_failing_backend_one_last_try_without_a_pause() {
     assert_eq!(bench.dropped(DropReason::ShutDown), 8, "nobody waits for its recovery");
     assert!(matches!(bench.state.next(0, bench.now), Next::ShutDownExporter { timeout } if timeout.as_secs() == 5));
     bench.state.shutdown_returned(0, true);
-    assert!(bench.state.all_left() && bench.state.lost_at_shutdown());
-    let told = bench.state.tell_loss_at_shutdown().unwrap();
-    assert!(told.level == log::Level::Warn && told.text.starts_with("8 spans were not taken"), "{told:?}");
-    assert!(bench.state.tell_loss_at_shutdown().is_none(), "it is told once");
+    assert!(bench.state.all_left());
+    assert_eq!(bench.state.lost_at_shutdown(), 8);
 }
 
 #[test]
@@ -404,7 +411,7 @@ fn the_last_worker_to_leave_and_only_it_ends_the_exporter() {
     bench.returns(1, Outcome::Exported);
     assert!(matches!(bench.state.next(1, bench.now), Next::ShutDownExporter { .. }));
     bench.state.shutdown_returned(1, true);
-    assert!(bench.state.all_left() && !bench.state.lost_at_shutdown());
+    assert!(bench.state.all_left() && bench.state.lost_at_shutdown() == 0);
 }
 
 #[test]
@@ -557,7 +564,7 @@ proptest! {
  let seconds = Duration::from_secs(1);
  bench.state.hurry(bench.now + 3 * seconds, bench.now + 4 * seconds, id % 2 == 0);
  }
-Event::StopHurrying { last } => drop(bench.state.stop_hurrying(last, true)),
+Event::StopHurrying { last } => bench.state.stop_hurrying(last),
                 Event::BeginShutdown => {
                     bench.state.begin_shutdown(bench.now + Duration::from_secs(3), bench.now + Duration::from_secs(4));
                 }

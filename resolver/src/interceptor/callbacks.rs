@@ -90,8 +90,11 @@ unsafe extern "C" fn on_new(
             (client.side, client.commits.is_some(), slot.open(client))
         });
         let Some((side, commits, is_first)) = made else { return };
-        if is_first && binding.door == Door::Plugin {
-            last_client::opened(polls::are_seen());
+        if is_first {
+            binding.resolver.client_opened();
+            if binding.door == Door::Plugin {
+                last_client::opened(polls_seen);
+            }
         }
         // SAFETY: in `on_new` these are the functions that may be called on `rk`; the opaque is a number.
         unsafe {
@@ -244,21 +247,25 @@ unsafe extern "C" fn on_destroy(_rk: *mut RdKafka, opaque: *mut c_void) -> RdKaf
     contain_panic(|| {
         let slot = SlotId::from_opaque(opaque);
         // SAFETY: the client is used inside this expression only.
-        let unused = unsafe { slot.client() }.is_some_and(Client::is_unused);
+        let unused = unsafe { slot.client() }.filter(|client| client.is_unused() && client.is_of_this_process());
         let Some(binding) = slot.binding() else { return };
         if binding.door == Door::Plugin {
             last_client::closing();
         }
-        if !unused {
+        if unused.is_none() {
             return;
         }
         // A client that met no message has none to be acknowledged. If it could not be created, nobody may ever tell
         // us that its configuration is gone.
         match binding.door {
-            Door::Rust => slot.release(),
+            Door::Rust => {
+                slot.release();
+                binding.resolver.client_closed(false);
+            }
             Door::Plugin if only_try::is_under_way() => {
                 slot.release();
                 last_client::closed();
+                binding.resolver.client_closed(last_client::is_end_unseen());
             }
             Door::Plugin => {}
         }
@@ -276,12 +283,16 @@ unsafe extern "C" fn on_destroy(_rk: *mut RdKafka, opaque: *mut c_void) -> RdKaf
 unsafe extern "C" fn on_conf_destroy(opaque: *mut c_void) -> RdKafkaError {
     contain_panic(|| {
         let slot = SlotId::from_opaque(opaque);
-        let counted = slot.binding().is_some_and(|binding| binding.door == Door::Plugin);
+        let binding = slot.binding();
         // SAFETY: the client is used inside this expression only.
         let is_ours = unsafe { slot.client() }.is_some_and(Client::is_of_this_process);
         slot.release();
-        if counted && is_ours {
-            last_client::closed();
+        if let Some(binding) = binding.filter(|_| is_ours) {
+            let counted = binding.door == Door::Plugin;
+            if counted {
+                last_client::closed();
+            }
+            binding.resolver.client_closed(counted && last_client::is_end_unseen());
         }
     });
     NO_ERROR

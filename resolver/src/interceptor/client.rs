@@ -168,8 +168,14 @@ impl Client {
             self.resolver.count_topic_over_limit(MAX_ROUTES);
             return None;
         }
-        let route = routes.entry(name.to_owned()).or_insert_with(|| Arc::new(self.maker.route(&self.resolver, name)));
-        Some(Arc::clone(route))
+        if let Some(route) = routes.get(name) {
+            return Some(Arc::clone(route));
+        }
+        let route = Arc::new(self.maker.route(&self.resolver, name));
+        routes.insert(name.to_owned(), Arc::clone(&route));
+        drop(routes);
+        self.resolver.met_topic(route.topic(), &self.maker.who(), route.belongs());
+        Some(route)
     }
 }
 

@@ -199,6 +199,9 @@ pub(super) fn consumer_span(route: &Route, traced: &Traced, incoming: &Incoming<
         }
     };
     span.trace_flags = traced.sampler.flags(&span.trace_id, continued, sampling, clock::monotonic_nanos);
+    if span.trace_flags & SpanContext::SAMPLED == 0 {
+        traced.counters.sampled_out.raise();
+    }
     span
 }
 

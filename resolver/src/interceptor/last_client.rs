@@ -42,9 +42,14 @@ pub(super) fn closed() {
     Pipeline::seal_soon();
     if host::has_go_code() {
         wait(PATIENCE_OF_GO);
-    } else if !END_IS_SEEN.load(Ordering::Relaxed) && host::is_fork() {
+    } else if is_end_unseen() {
         wait(PATIENCE_OF_A_FORK);
     }
+}
+
+/// Whether the process may end without telling anybody.
+pub(super) fn is_end_unseen() -> bool {
+    host::has_go_code() || !END_IS_SEEN.load(Ordering::Relaxed) && host::is_fork()
 }
 
 /// Waits for a backend that answers: as long as `patience` lasts, which is one for all of the process's life.

@@ -17,6 +17,7 @@ use super::parents::Parent;
 use super::route::{Route, Traced};
 use crate::batch::{FinishedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TimeInQueue, TraceStateField};
 use crate::clock;
+use crate::export::DropReason;
 use crate::propagation::{SpanContext, TraceStateBuffer};
 use crate::tracer::ids::{new_span_id, new_trace_id};
 
@@ -128,6 +129,9 @@ impl Client {
         let (continued, sampling) = (incoming.context.as_ref(), incoming.sampling);
         let flags = traced.sampler.flags(&trace_id, continued, sampling, clock::monotonic_nanos);
         let recorded = flags & SpanContext::SAMPLED != 0;
+        if !recorded {
+            traced.counters.sampled_out.raise();
+        }
         let span_id = match parent {
             Some(parent) if recorded => self.parents.keep(new_span_id(), parent),
             _ => self.parents.root(new_span_id()),
@@ -151,7 +155,10 @@ impl Client {
         // An unsampled one too, if it has headers: they may name another span, sampled, which is not the one to end.
         let recorded = send.trace_flags & SpanContext::SAMPLED != 0;
         if (recorded || has_headers) && !self.unmarked.note(message.address(), send) {
-            traced.counters.buffer_full.fetch_add(1, Ordering::Relaxed);
+            // One that is not recorded is no loss, only unseen.
+            if recorded {
+                traced.lane.lost(traced.service, DropReason::BufferFull, 1);
+            }
         }
     }
 

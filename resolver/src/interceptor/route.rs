@@ -8,8 +8,9 @@ use super::kafka_api::KafkaApi;
 use super::size_limit::SizeLimit;
 use crate::batch::{Lane, Outcome, RouteFacts, RouteTemplates, ServiceCounters};
 use crate::config::{Ambient, Propagator, Relation, Settings, Trace};
+use crate::export::DropReason;
 use crate::propagation::Injection;
-use crate::resolver::Shared;
+use crate::resolver::{Belongs, Shared, Who};
 use crate::services::{Candidate, Selection, Side};
 use crate::tracer::sampler::Sampler;
 
@@ -20,6 +21,7 @@ pub(crate) struct Route {
     topic_hash: u64,
     /// Names failed outcomes; `None` for routes that no client owns.
     api: Option<KafkaApi>,
+    belongs: Belongs,
     /// `None`: messages are untouched.
     traced: Option<Traced>,
 }
@@ -67,11 +69,20 @@ impl RouteMaker {
             group_id: self.group_id.as_deref(),
             bound: self.bound,
         };
-        let traced = match resolver.services().select(&candidate) {
-            Selection::Service { service, slot, settings } => self.traced(resolver, &name, service, slot, settings),
-            Selection::Excluded | Selection::Unmatched => None,
+        let (belongs, traced) = match resolver.services().select(&candidate) {
+            Selection::Service { service, slot, settings } => {
+                let traced = self.traced(resolver, &name, service, slot, settings);
+                (if traced.is_some() { Belongs::Traced(service) } else { Belongs::Untraced(service) }, traced)
+            }
+            Selection::Excluded => (Belongs::Excluded, None),
+            Selection::Unmatched => (Belongs::Nobody, None),
         };
-        Route { topic: topic.to_owned(), topic_hash: topic_hash(&name), api: self.api, traced }
+        Route { topic: topic.to_owned(), topic_hash: topic_hash(&name), api: self.api, belongs, traced }
+    }
+
+    /// Who meets the topics of these routes.
+    pub(super) fn who(&self) -> Who {
+        Who { side: self.side, client_id: self.client_id.clone(), group_id: self.group_id.clone() }
     }
 
     fn traced(
@@ -123,6 +134,11 @@ impl Route {
         self.topic_hash
     }
 
+    /// Whose its messages are.
+    pub(super) fn belongs(&self) -> Belongs {
+        self.belongs
+    }
+
     pub(crate) fn traced(&self) -> Option<&Traced> {
         self.traced.as_ref()
     }
@@ -135,10 +151,10 @@ impl Route {
         }
     }
 
-    /// A finished span found no room on its way to the batch thread.
-    pub(crate) fn count_buffer_full(&self) {
+    /// A finished span was lost on its way to the batch thread.
+    pub(crate) fn count_lost(&self, reason: DropReason) {
         if let Some(traced) = &self.traced {
-            traced.counters.buffer_full.fetch_add(1, Ordering::Relaxed);
+            traced.lane.lost(traced.service, reason, 1);
         }
     }
 }

@@ -7,11 +7,12 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use super::losses::{Account, Moment, Told};
 use super::stats::{BackendServiceStats, BackendStats};
 use crate::batch::{LaneBackends, Leave};
 use crate::config::{Backend, Config, Plugins, Problem, Report, Untrusted};
-use crate::export::{BackendQueue, DropReason, FinishedBatch};
-use crate::per_process;
+use crate::export::{BackendCounters, BackendQueue, DropReason, EarlyLosses, FinishedBatch, ServiceCounters};
+use crate::per_process::{self, PerProcess};
 use crate::plugin::{Complaint, Instance, Loader, PluginLibrary, Rebirth, Trust};
 use crate::report;
 
@@ -19,7 +20,12 @@ use crate::report;
 pub(crate) struct Backends {
     /// In file order; `None` for a backend that cannot work.
     plans: Vec<Option<Plan>>,
+    /// The names of all backends, in file order, those that cannot work too.
+    names: Vec<String>,
     services: Vec<String>,
+    /// What was lost on its way to each backend, by backend index; made at the first loss of a process.
+    early: PerProcess<Box<[EarlyLosses]>>,
+    told: Told,
     /// What runs, by how often this process was forked since. A child starts its own at its first use; it never takes a
     /// lock of its parent's, which may be held by a thread that is not there.
     running: [OnceLock<Running>; MAX_FORKS],
@@ -50,7 +56,14 @@ impl Backends {
         let services: Vec<_> = config.services.iter().map(|service| service.name.clone()).collect();
         let plans =
             config.backends.iter().map(|backend| Plan::new(&loader, &config.plugins, backend, report)).collect();
-        let mut backends = Self { plans, services, running: [const { OnceLock::new() }; MAX_FORKS] };
+        let mut backends = Self {
+            plans,
+            names: config.backends.iter().map(|backend| backend.name.clone()).collect(),
+            services,
+            early: PerProcess::new(),
+            told: Told::default(),
+            running: [const { OnceLock::new() }; MAX_FORKS],
+        };
         let running = backends.start(&mut |backend, complaint| complain(backend, complaint, report));
         // A backend that could not be created will not be in a fork either.
         for (plan, queue) in backends.plans.iter_mut().zip(&running.queues) {
@@ -63,11 +76,6 @@ impl Backends {
             let _ = place.set(running);
         }
         backends
-    }
-
-    /// Whether the backend of this index exists and works.
-    pub(super) fn works(&self, index: usize) -> bool {
-        self.plans.get(index).is_some_and(Option::is_some)
     }
 
     /// Names and plugins, for one line in the log.
@@ -100,9 +108,13 @@ impl Backends {
         self.queues()
             .iter()
             .zip(&self.plans)
-            .filter_map(|(queue, plan)| {
+            .enumerate()
+            .filter_map(|(index, (queue, plan))| {
                 let (queue, plan) = (queue.as_ref()?, plan.as_ref()?);
-                let counters = queue.counters();
+                let mut counters = queue.counters();
+                if let Some(early) = self.early.get().and_then(|early| early.get(index)) {
+                    early.add_to(&mut counters.services);
+                }
                 let services = self.services.iter().zip(&counters.services).filter(|(_, spans)| spans.offered > 0);
                 Some(BackendStats {
                     name: plan.settings.name.clone(),
@@ -126,6 +138,32 @@ impl Backends {
                 })
             })
             .collect()
+    }
+
+    /// Says in the log what became of the spans of each backend since this was last said. The log may block: not for a
+    /// thread of the application's in a callback.
+    pub(super) fn tell_sum(&self, moment: Moment) {
+        self.told.sum(moment, (0..self.names.len()).map(|index| self.account(index)));
+    }
+
+    /// Where the spans of each service went that were to reach this backend.
+    fn account(&self, index: usize) -> Account<'_> {
+        let queue = self.queues().get(index).and_then(Option::as_ref);
+        let BackendCounters { services: mut counters, state, .. } =
+            queue.map(|queue| queue.counters()).unwrap_or_default();
+        counters.resize(self.services.len(), ServiceCounters::default());
+        if let Some(early) = self.early.get().and_then(|early| early.get(index)) {
+            early.add_to(&mut counters);
+        }
+        let backend = self.names.get(index).map_or("", String::as_str);
+        Account { backend, services: &self.services, counters, state }
+    }
+
+    /// Spans that did not reach this backend, so far.
+    fn lost_in_all(&self, index: usize) -> u64 {
+        let queue = self.queues().get(index).and_then(Option::as_ref);
+        let early = self.early.get().and_then(|early| early.get(index));
+        queue.map_or(0, |queue| queue.lost()) + early.map_or(0, EarlyLosses::total)
     }
 
     /// Every queue at the same time: one slow backend takes nothing of another's deadline.
@@ -191,14 +229,32 @@ impl Backends {
 impl LaneBackends for Backends {
     fn offer(&self, backends: &[usize], batch: Arc<FinishedBatch>) {
         let queues = self.queues();
-        for queue in backends.iter().filter_map(|index| queues.get(*index)?.as_ref()) {
-            queue.offer(Arc::clone(&batch));
+        for index in backends {
+            match queues.get(*index).and_then(Option::as_ref) {
+                Some(queue) => queue.offer(Arc::clone(&batch)),
+                None => {
+                    for (service, spans) in &batch.per_service {
+                        self.lost(&[*index], *service, DropReason::NoBackend, u64::from(*spans));
+                    }
+                }
+            }
+        }
+    }
+
+    fn lost(&self, backends: &[usize], service: u32, reason: DropReason, spans: u64) {
+        let early =
+            self.early.get_or_init(|| self.names.iter().map(|_| EarlyLosses::new(self.services.len())).collect());
+        for early in backends.iter().filter_map(|index| early.get(*index)) {
+            early.count(service, reason, spans);
         }
     }
 
     fn tick(&self, now: Instant) {
         for queue in self.queues().iter().flatten() {
             queue.tick(now);
+        }
+        for index in 0..self.names.len() {
+            self.told.look(now, index, self.lost_in_all(index), || self.account(index));
         }
     }
 
@@ -210,7 +266,10 @@ impl LaneBackends for Backends {
 
     fn finish_leaving(&self, deadline: Instant, leave: Leave) {
         for queue in self.queues().iter().flatten() {
-            queue.finish_leaving(deadline, leave == Leave::Last, leave == Leave::OrNot);
+            queue.finish_leaving(deadline, leave == Leave::Last);
+        }
+        if matches!(leave, Leave::OrNot | Leave::Last) {
+            self.tell_sum(Moment::End);
         }
     }
 }

@@ -5,11 +5,14 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::backends::Backends;
+use super::losses::Moment;
+use super::met::Met;
+pub(crate) use super::met::{Belongs, Who};
 use super::stats::{ServiceStats, Stats};
-use crate::batch::{Lane, LaneBackends, LaneService, Pipeline, ServiceCounters, ServiceResource};
+use crate::batch::{Lane, LaneBackends, LaneService, Pipeline, ServiceCounters, ServiceResource, Speaker};
 use crate::config::{Config, Report, Service, Settings};
 use crate::interceptor::Route;
 use crate::services::ServiceMap;
@@ -29,6 +32,8 @@ pub(crate) struct Shared {
     /// Routes of messages that a processing guard met and no client of ours handed over.
     pub(crate) processing_routes: RwLock<ProcessingRoutes>,
     told_topic_limit: AtomicBool,
+    /// What the clients of this process have met.
+    met: Met,
 }
 
 /// Routes of messages that no client of ours handed over, by topic and by the service that was named.
@@ -40,6 +45,7 @@ impl Shared {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let services = ServiceMap::new(&config);
+        let met = Met::new(&config, report);
         let backends = Arc::new(Backends::load(&config, strict, report));
         let counters: Vec<_> = config.services.iter().map(|_| Arc::new(ServiceCounters::default())).collect();
         let lane_services: Arc<[LaneService]> = config
@@ -55,7 +61,7 @@ impl Shared {
         let lanes = services
             .slots()
             .map(|(_, settings)| {
-                let export = backends_of(settings, &backends);
+                let export = backends_of(settings);
                 let lane = by_export.entry(export).or_insert_with_key(|export| {
                     let destinations = Arc::clone(&backends) as Arc<dyn LaneBackends>;
                     let export = export.clone().into_boxed_slice();
@@ -74,6 +80,7 @@ impl Shared {
             config,
             processing_routes: RwLock::default(),
             told_topic_limit: AtomicBool::new(false),
+            met,
         })
     }
 
@@ -122,13 +129,63 @@ impl Shared {
     #[cold]
     pub(crate) fn count_topic_over_limit(&self, limit: usize) {
         if !self.told_topic_limit.swap(true, Ordering::Relaxed) {
-            report::warn(&format!("a client has met more than {limit} topics; messages of further ones are untraced"));
+            let text = format!("a client has met more than {limit} topics; messages of further ones are untraced");
+            Pipeline::current().errand(move || report::warn(&text));
         }
     }
 
     /// Sends everything that is finished, and waits until the backends have it, until `deadline` at most.
     pub(crate) fn flush(&self, deadline: Instant) -> bool {
         Pipeline::current().seal_all(Some(self.id), deadline) && self.backends.flush(deadline)
+    }
+
+    /// Says in the log what became of all spans, as far as it was not said before: what was lost, as a warning. The log may
+    /// block: not for a thread of the application's in a callback.
+    pub(super) fn tell_sum(&self, moment: Moment) {
+        self.backends.tell_sum(moment);
+        self.met.tell_sum(&self.config, &self.counters);
+        self.met.tell_if_nothing_matched(&self.config);
+    }
+
+    /// Lets the end of the process ask for what is to be said then. Once in each process.
+    pub(crate) fn expect_last_words(self: &Arc<Self>) {
+        if self.met.is_first_here() {
+            let this = Arc::downgrade(self);
+            Pipeline::current().expect_last_words(this);
+        }
+    }
+
+    /// A client has met a topic. Any thread; what is to be said is left to the batch thread.
+    pub(crate) fn met_topic(self: &Arc<Self>, topic: &str, who: &Who, belongs: Belongs) {
+        self.expect_last_words();
+        if let Some(line) = self.met.topic(&self.config, topic, who, belongs) {
+            Pipeline::current().errand(move || report::info(&line()));
+        }
+    }
+
+    /// A client is there.
+    pub(crate) fn client_opened(&self) {
+        self.met.client_opened();
+    }
+
+    /// A client is gone. Runs on the application's thread: what is to be said is left to the batch thread.
+    ///
+    /// `unseen`: the process may now end without telling anybody. Then the last client waits a moment for its words.
+    pub(crate) fn client_closed(self: &Arc<Self>, unseen: bool) {
+        let is_last = self.met.client_closed();
+        if !Pipeline::is_running() {
+            return; // It met no message, and neither did any other of this process.
+        }
+        let shared = Arc::clone(self);
+        Pipeline::current().errand(move || {
+            shared.met.tell_if_nothing_matched(&shared.config);
+            if is_last {
+                shared.tell_sum(if unseen { Moment::LastSeen } else { Moment::Seen });
+            }
+        });
+        if is_last && unseen {
+            Pipeline::current().seal_all(Some(self.id), Instant::now() + LAST_WORDS);
+        }
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -141,7 +198,8 @@ impl Shared {
             .map(|(service, counters)| ServiceStats {
                 name: service.name.clone(),
                 spans: read(&counters.spans),
-                dropped_buffer_full: read(&counters.buffer_full),
+                dropped_buffer_full: read(&counters.lost),
+                sampled_out: counters.sampled_out.sum(),
                 not_injected: read(&counters.not_injected),
                 parents_lost: read(&counters.parents_lost),
             })
@@ -161,9 +219,18 @@ impl Shared {
     }
 }
 
-/// The backends of a slot that work.
-fn backends_of(settings: &Settings, backends: &Backends) -> Vec<usize> {
-    let mut export: Vec<_> = settings.export.iter().copied().filter(|index| backends.works(*index)).collect();
+impl Speaker for Shared {
+    fn say_last_words(&self) {
+        self.tell_sum(Moment::End);
+    }
+}
+
+/// How long the end of the last client waits for what is to be said, where nobody may see the end of the process.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// The backends of a slot.
+fn backends_of(settings: &Settings) -> Vec<usize> {
+    let mut export = settings.export.clone();
     export.sort_unstable();
     export.dedup();
     export

@@ -4,7 +4,7 @@
 
 use crate::export::{BackendState, DropReason};
 
-/// Every counter of a resolver at one moment. All but `waiting` only ever grow.
+/// Every counter of a resolver in this process at one moment. All but `waiting` only ever grow; a fork begins at zero.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
@@ -22,8 +22,11 @@ pub struct ServiceStats {
     pub name: String,
     /// Spans that were put into batches.
     pub spans: u64,
-    /// Spans lost because the batch thread had fallen behind and the buffer was full.
+    /// Spans lost before they came into a batch, because the batch thread had fallen behind and the buffer was full. They
+    /// are also among the dropped of each backend that would have got them.
     pub dropped_buffer_full: u64,
+    /// Spans that were not recorded, because their trace is not sampled.
+    pub sampled_out: u64,
     /// Messages sent without a context header: it might have made them larger than `message.max.bytes`, or than their
     /// topic takes, or their own headers are too many.
     pub not_injected: u64,
@@ -53,7 +56,7 @@ pub struct BackendStats {
 pub struct BackendServiceStats {
     /// `service.name`.
     pub service: String,
-    /// Handed to the backend's queue.
+    /// Meant for the backend.
     pub offered: u64,
     /// Taken by the backend.
     pub exported: u64,

@@ -10,6 +10,7 @@ use tracer_resolver::before_exit;
 
 use super::real::call_next;
 use crate::contained::contained;
+use crate::unmet_program;
 
 /// Ends the process at once, but for what is in hand: that is exported first, within
 /// [`EXIT_DEADLINE`](tracer_resolver::EXIT_DEADLINE).
@@ -20,6 +21,7 @@ use crate::contained::contained;
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn _exit(status: c_int) -> ! {
     contained((), before_exit);
+    unmet_program::tell();
     call_next!(_exit(status: c_int) -> (), else ());
     end(status)
 }
@@ -32,6 +34,7 @@ pub unsafe extern "C" fn _exit(status: c_int) -> ! {
 #[cfg_attr(not(test), unsafe(export_name = "_Exit"))]
 pub unsafe extern "C" fn _exit_of_c(status: c_int) -> ! {
     contained((), before_exit);
+    unmet_program::tell();
     call_next!(_Exit(status: c_int) -> (), else ());
     end(status)
 }

@@ -211,6 +211,49 @@ fn a_place_that_the_variable_cannot_name_is_refused_with_the_way_out() {
     assert!(String::from_utf8(output.stderr).unwrap().contains("plugin.library.paths"));
 }
 
+/// What is said of a program that may be traced, if anything, and makes no client.
+fn remark(files: &Files, words: &[&str], level: &str) -> String {
+    let mut command = Command::new(files.tool());
+    command.arg("run").args(words).env_remove("LD_PRELOAD").env("OTEL_LOG_LEVEL", level);
+    command.env("INTERCEPTORS_CONFIG_FILE", "/etc/tracing.toml");
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{words:?}: {output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_program_that_makes_no_client_is_remarked_on_at_its_end_however_it_ends() {
+    let files = Files::new();
+    // Python ends by `exit()`, and this way by `_exit()`, as dash always does.
+    for words in
+        [&["true"][..], &["sh", "-c", "exec true"], &["sh", "-c", ":"], &["python3", "-c", "import os; os._exit(0)"]]
+    {
+        let said = remark(&files, words, "");
+        assert!(
+            said.starts_with("tracer-resolver: WARN: this process has made no librdkafka client"),
+            "{words:?}: {said}"
+        );
+        assert!(said.contains("plugin.library.paths") && said.lines().count() == 1, "{words:?}: {said}");
+        assert_eq!(remark(&files, words, "error"), "");
+    }
+}
+
+#[test]
+fn a_shell_that_starts_programs_is_not_remarked_on_and_neither_are_they() {
+    let files = Files::new();
+    assert_eq!(remark(&files, &["sh", "-c", "true; /bin/true; /bin/true; exit 0"], ""), "");
+}
+
+#[test]
+fn a_program_with_librdkafka_linked_in_is_told_of_the_property_at_once() {
+    let files = Files::new();
+    let program = compile(files.path(), &["-Wl,--defsym=rd_kafka_new=main"]);
+    let said = remark(&files, &[&program], "none");
+    assert!(said.contains("librdkafka linked in") && said.contains("plugin.library.paths"), "{said}");
+    let undefined = compile(files.path(), &["-Wl,--defsym=rd_kafka_new_topic=main"]);
+    assert_eq!(remark(&files, &[&undefined], "none"), "", "a longer name is another");
+}
+
 fn run(files: &Files, words: &[&str]) -> Output {
     Command::new(files.tool()).arg("run").args(words).env_remove("LD_PRELOAD").output().unwrap()
 }

@@ -32,10 +32,10 @@ impl QueueState {
     }
 
     /// The hurry is over. What is left is dropped and counted if it was the `last`; else it stays on its way.
-    pub(in crate::export) fn stop_hurrying(&mut self, last: bool, tell: bool) -> Option<Note> {
+    pub(in crate::export) fn stop_hurrying(&mut self, last: bool) {
         self.leaving = None;
         if self.phase != Phase::Open {
-            return None;
+            return;
         }
         self.circuit.relax();
         if last {
@@ -45,14 +45,7 @@ impl QueueState {
                 self.lost_at_shutdown += u64::from(batch.span_count);
                 self.ledger.settle(&batch, Settlement::Dropped(DropReason::ShutDown));
             }
-            return self.tell_loss_at_shutdown();
         }
-        let left = self.waiting.iter().chain(self.desks.unsettled());
-        let left: u64 = left.map(|entry| u64::from(entry.batch.span_count)).sum();
-        (tell && left > 0).then(|| Note {
-            level: Level::Warn,
-            text: format!("{left} spans are still on their way, and lost if the process ends here"),
-        })
     }
 
     /// Stops taking batches. Of several calls the earliest times count.
@@ -72,6 +65,8 @@ impl QueueState {
         self.phase = Phase::Abandoned;
         self.drop_waiting(DropReason::ShutDown);
         for batch in self.desks.settle_all() {
+            // Not released: the call still borrows its bytes.
+            self.lost_at_shutdown += u64::from(batch.span_count);
             self.ledger.settle(&batch, Settlement::Dropped(DropReason::ShutDown));
         }
     }
@@ -122,18 +117,9 @@ impl QueueState {
         self.exporter_stopped
     }
 
-    /// Whether any span was lost because the time for shutting down was over.
-    pub(in crate::export) fn lost_at_shutdown(&self) -> bool {
-        self.lost_at_shutdown > 0
-    }
-
-    /// How many there were, once.
-    pub(in crate::export) fn tell_loss_at_shutdown(&mut self) -> Option<Note> {
-        let untold = self.lost_at_shutdown - std::mem::replace(&mut self.told_at_shutdown, self.lost_at_shutdown);
-        (untold > 0).then(|| Note {
-            level: Level::Warn,
-            text: format!("{untold} spans were not taken in the time that is left at the end, and are dropped"),
-        })
+    /// Spans lost because the time for shutting down was over.
+    pub(in crate::export) fn lost_at_shutdown(&self) -> u64 {
+        self.lost_at_shutdown
     }
 }
 

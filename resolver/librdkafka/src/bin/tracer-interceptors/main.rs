@@ -6,6 +6,7 @@
 
 mod executed;
 mod library;
+mod linked_in;
 mod loader;
 mod preload;
 mod reach;

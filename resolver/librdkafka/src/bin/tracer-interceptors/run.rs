@@ -7,10 +7,11 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::Command;
 
 use super::reach::Reach;
-use super::{Failure, library, preload};
+use super::{Failure, executed, library, linked_in, preload};
 
 /// Replaces this process by the program that `words` name, so that its signals, its status and its process id are its
 /// own. Returns only if that fails.
@@ -43,7 +44,17 @@ pub(super) fn run(words: Vec<OsString>) -> Failure {
                      plugin.library.paths instead"
                 ));
             }
-            if !is_configured() {
+            let has_its_own = |file: &PathBuf| linked_in::has_librdkafka(file);
+            if reach == Reach::Loaded && executed::files(&program).last().is_some_and(has_its_own) {
+                note(&format!(
+                    "{name} has librdkafka linked in, where no preloaded library can see its calls: give its clients the \
+                     property plugin.library.paths, with what `tracer-interceptors path` prints"
+                ));
+            }
+            if is_configured() {
+                // This very process becomes the program: at its end the library says so if it met no client.
+                command.env("TRACER_INTERCEPTORS_RUN", std::process::id().to_string());
+            } else {
                 note("nothing will be traced: neither INTERCEPTORS_CONFIG_FILE nor any OTEL_ variable is set");
             }
         }

@@ -1,0 +1,325 @@
+//! What the clients of a process have met: whose each topic is, and whether anything was anybody's.
+//!
+//! Nothing is traced, or left untraced, without a word: each topic is told once for each client, and a file whose services
+//! match nothing is warned about when a client closes.
+
+#![forbid(unsafe_code)]
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::batch::ServiceCounters;
+use crate::config::{Config, Pattern, Report, Service};
+use crate::per_process::PerProcess;
+use crate::report;
+use crate::services::Side;
+
+/// See the module.
+pub(super) struct Met {
+    /// The services and their rules, for whoever has to repair them.
+    services: String,
+    here: PerProcess<Here>,
+}
+
+/// What was met in one process; a fork has met nothing.
+#[derive(Default)]
+struct Here {
+    open: AtomicUsize,
+    /// The batch thread will ask for the last words.
+    expected: AtomicBool,
+    anything_matched: AtomicBool,
+    told_that_nothing_matched: AtomicBool,
+    topics_told: AtomicUsize,
+    /// The first topics that were nobody's.
+    nobodys: Mutex<Vec<String>>,
+    /// What was said of each service's other counters.
+    told: Mutex<Vec<Others>>,
+}
+
+/// What is counted for a service and is no loss of spans.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Others {
+    not_injected: u64,
+    parents_lost: u64,
+    sampled_out: u64,
+}
+
+/// Who met a topic.
+#[derive(Clone, Debug)]
+pub(crate) struct Who {
+    pub(crate) side: Side,
+    pub(crate) client_id: String,
+    pub(crate) group_id: Option<String>,
+}
+
+/// Whose a topic's messages are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Belongs {
+    /// This service's, by its index, which traces them.
+    Traced(usize),
+    /// This service's, which does not (`trace = "off"`).
+    Untraced(usize),
+    /// A service's that excludes them.
+    Excluded,
+    Nobody,
+}
+
+/// Topics that are told; a program that makes up its topics must not fill the log.
+const MOST_TOPICS: usize = 1_000;
+/// Topics that are named when nothing matched.
+const MOST_NAMED: usize = 10;
+/// Patterns that are named then.
+const MOST_PATTERNS: usize = 20;
+
+impl Met {
+    /// `source`: what the patterns were read from. One that does not stand there came from a reference, and is not shown.
+    pub(super) fn new(config: &Config, source: &Report) -> Self {
+        Self { services: describe(&config.services, &source.text), here: PerProcess::new() }
+    }
+
+    /// A client has met a topic: what is to be said about it, to be asked where the log may block.
+    pub(super) fn topic(
+        &self,
+        config: &Config,
+        topic: &str,
+        who: &Who,
+        belongs: Belongs,
+    ) -> Option<impl FnOnce() -> String + Send + use<>> {
+        let here = self.here();
+        if belongs == Belongs::Nobody {
+            if !here.anything_matched.load(Ordering::Relaxed) {
+                let mut nobodys = here.nobodys.lock().unwrap_or_else(PoisonError::into_inner);
+                if nobodys.len() < MOST_NAMED {
+                    nobodys.push(format!("`{topic}` ({})", who.describe()));
+                }
+            }
+        } else {
+            here.anything_matched.store(true, Ordering::Relaxed);
+        }
+        if log::max_level() < log::LevelFilter::Info {
+            return None;
+        }
+        let told = here.topics_told.fetch_add(1, Ordering::Relaxed);
+        if told > MOST_TOPICS {
+            return None;
+        }
+        let name =
+            |service: usize| config.services.get(service).map(|service| service.name.clone()).unwrap_or_default();
+        let (topic, who) = (topic.to_owned(), who.clone());
+        let whose = match belongs {
+            Belongs::Traced(service) => format!("belongs to service `{}`", name(service)),
+            Belongs::Untraced(service) => {
+                format!("belongs to service `{}`, which does not trace it (trace = \"off\")", name(service))
+            }
+            Belongs::Excluded => "is excluded by its service, and not traced".to_owned(),
+            Belongs::Nobody => "belongs to no service, and is not traced".to_owned(),
+        };
+        Some(move || {
+            if told == MOST_TOPICS {
+                return format!("{MOST_TOPICS} topics were told; further ones are not");
+            }
+            format!("topic `{topic}` ({}) {whose}", who.describe())
+        })
+    }
+
+    /// Whether this process asks for the first time.
+    pub(super) fn is_first_here(&self) -> bool {
+        !self.here().expected.swap(true, Ordering::Relaxed)
+    }
+
+    pub(super) fn client_opened(&self) {
+        self.here().open.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether it was the last.
+    pub(super) fn client_closed(&self) -> bool {
+        self.here().open.fetch_sub(1, Ordering::Relaxed) == 1
+    }
+
+    /// Warns, once, when topics were met and none of them was any service's.
+    pub(super) fn tell_if_nothing_matched(&self, config: &Config) {
+        let here = self.here();
+        if here.anything_matched.load(Ordering::Relaxed) {
+            return;
+        }
+        let topics = here.nobodys.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if topics.is_empty() || here.told_that_nothing_matched.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        report::warn(&format!(
+            "nothing was traced: no service of {} matches a topic that its clients have met, which are {}. Its services: \
+             {}. Name the topics under `produces`, `consumes` or `topics` of one, or name a `default_service`",
+            origin(config),
+            topics.join(", "),
+            self.services
+        ));
+    }
+
+    /// Says what was counted for each service beside its spans, as far as it was not said before.
+    pub(super) fn tell_sum(&self, config: &Config, counters: &[Arc<ServiceCounters>]) {
+        let mut told = self.here().told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.resize(counters.len(), Others::default());
+        let lines: Vec<_> = config
+            .services
+            .iter()
+            .zip(counters)
+            .zip(told.iter_mut())
+            .filter_map(|((service, counters), told)| {
+                let now = Others::of(counters);
+                now.since(&std::mem::replace(told, now)).line(&service.name)
+            })
+            .collect();
+        drop(told);
+        for (level, line) in lines {
+            match level {
+                log::Level::Warn => report::warn(&line),
+                _ => report::info(&line),
+            }
+        }
+    }
+
+    fn here(&self) -> &Here {
+        self.here.get_or_init(Here::default)
+    }
+}
+
+impl Who {
+    fn describe(&self) -> String {
+        let mut text = match self.side {
+            Side::Produce => "produced".to_owned(),
+            Side::Consume => "consumed".to_owned(),
+        };
+        // Writing into a `String` cannot fail.
+        let _ = write!(text, " by client `{}`", self.client_id);
+        if let Some(group) = &self.group_id {
+            let _ = write!(text, ", group `{group}`");
+        }
+        text
+    }
+}
+
+impl Others {
+    fn of(counters: &ServiceCounters) -> Self {
+        Self {
+            not_injected: counters.not_injected.load(Ordering::Relaxed),
+            parents_lost: counters.parents_lost.load(Ordering::Relaxed),
+            sampled_out: counters.sampled_out.sum(),
+        }
+    }
+
+    fn since(&self, told: &Self) -> Self {
+        Self {
+            not_injected: self.not_injected.saturating_sub(told.not_injected),
+            parents_lost: self.parents_lost.saturating_sub(told.parents_lost),
+            sampled_out: self.sampled_out.saturating_sub(told.sampled_out),
+        }
+    }
+
+    fn line(&self, service: &str) -> Option<(log::Level, String)> {
+        let mut parts = Vec::new();
+        if self.not_injected > 0 {
+            parts.push(format!(
+                "{} messages went out without a context header, which was too large or could not be written",
+                self.not_injected
+            ));
+        }
+        if self.parents_lost > 0 {
+            parts.push(format!(
+                "{} spans left without their parent, because too many messages were in flight",
+                self.parents_lost
+            ));
+        }
+        let level = if parts.is_empty() { log::Level::Info } else { log::Level::Warn };
+        if self.sampled_out > 0 {
+            parts.push(format!("{} spans were not recorded, because their traces are not sampled", self.sampled_out));
+        }
+        (!parts.is_empty()).then(|| (level, format!("service `{service}`: {}", parts.join("; "))))
+    }
+}
+
+/// What the services are, as the file has it.
+fn describe(services: &[Service], source: &str) -> String {
+    let mut left = MOST_PATTERNS;
+    let mut shown = Vec::new();
+    for service in services {
+        let lists = [
+            ("produces", &service.produces),
+            ("consumes", &service.consumes),
+            ("topics", &service.topics),
+            ("client_ids", &service.client_ids),
+            ("group_ids", &service.group_ids),
+        ];
+        let mut text = format!("`{}`", service.name);
+        for (key, patterns) in lists {
+            let some: Vec<_> = patterns.iter().take(left).map(|pattern| show(pattern, source)).collect();
+            left -= some.len();
+            if !some.is_empty() {
+                let _ = write!(text, " {key} = [{}]", some.join(", "));
+            }
+        }
+        shown.push(text);
+        if left == 0 {
+            shown.push("…".to_owned());
+            break;
+        }
+    }
+    shown.join(", ")
+}
+
+fn show(pattern: &Pattern, source: &str) -> String {
+    let (text, shown) = match pattern {
+        Pattern::Exact(text) | Pattern::Glob(text) => (text.as_str(), format!("\"{text}\"")),
+        Pattern::Regex(regex) => {
+            let anchored = regex.as_str();
+            let text = anchored.strip_prefix("^(?:").and_then(|text| text.strip_suffix(")$")).unwrap_or(anchored);
+            (text, format!("{{ regex = '{text}' }}"))
+        }
+    };
+    if source.contains(text) { shown } else { "(a pattern that is not shown)".to_owned() }
+}
+
+fn origin(config: &Config) -> String {
+    match &config.origin {
+        crate::config::Origin::File(path) | crate::config::Origin::LegacyFile(path) => path.display().to_string(),
+        crate::config::Origin::Environment => "the environment".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Source, load};
+
+    const FILE: &str = r#"
+        version = 1
+        [services.shop]
+        produces = ["order", "pay.*"]
+        [services.mail]
+        consumes = [{ regex = 'mail-\d' }, "${env:PATH}"]
+        group_ids = ["mailers"]
+    "#;
+
+    #[test]
+    fn services_are_shown_as_the_file_has_them_but_for_what_came_from_a_reference() {
+        let loaded = load(Source::Text { name: "t.toml".to_owned(), text: FILE.to_owned() });
+        let met = Met::new(&loaded.config.unwrap(), &loaded.report);
+        assert_eq!(
+            met.services,
+            "`shop` produces = [\"order\", \"pay.*\"], `mail` consumes = [{ regex = 'mail-\\d' }, (a pattern that is not \
+             shown)] group_ids = [\"mailers\"]"
+        );
+    }
+
+    #[test]
+    fn what_is_no_loss_is_told_once_and_as_a_warning_only_if_something_went_wrong() {
+        let of = |not_injected, parents_lost, sampled_out| Others { not_injected, parents_lost, sampled_out };
+        assert_eq!(of(0, 0, 0).line("shop"), None);
+        let (level, line) = of(0, 0, 9).since(&of(0, 0, 2)).line("shop").unwrap();
+        assert_eq!(level, log::Level::Info);
+        assert_eq!(line, "service `shop`: 7 spans were not recorded, because their traces are not sampled");
+        let (level, line) = of(3, 2, 0).line("shop").unwrap();
+        assert_eq!(level, log::Level::Warn);
+        assert!(line.contains("3 messages went out without a context header") && line.contains("2 spans left without"));
+    }
+}
