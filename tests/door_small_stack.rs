@@ -47,7 +47,7 @@ fn a_client_in_a_coroutine_takes_little_of_its_stack() {
     for door in Door::TRACED {
         let traced = used(door);
         println!("{door:?}: {traced} bytes of stack, untraced {untraced}");
-        assert!(traced <= untraced + 8 * 1024, "{door:?}: {traced} bytes, untraced {untraced}");
+        assert!(traced <= untraced + 6 * 1024, "{door:?}: {traced} bytes, untraced {untraced}");
         assert_eq!(surroundings.traces().lines().count(), 2, "{door:?}");
     }
 }

@@ -102,8 +102,8 @@ fn a_plugin_that_never_comes_back_costs_its_backend_only() {
     expect_orders_only(&surroundings.traces(), "forever");
 }
 
-/// The constructor holds the lock that the plugin needs. Without `wait_for_the_linker` in
-/// `resolver/src/plugin/calls.rs` the backend is given up after ten seconds.
+/// The constructor holds the lock that the plugin needs. Without `not_begun` in `resolver/src/plugin/calls.rs` the backend is
+/// given up after ten seconds.
 #[test]
 fn a_backend_that_is_made_in_the_constructor_of_a_library_may_load_a_library_itself() {
     let workshop = match Workshop::open() {

@@ -242,12 +242,14 @@ typedef struct tracer_plugin {
 
     /* Says whether `config_json` would do for create. Pure: no file is written, no thread, no connection. Returns OK or
      * CONFIG with `field`. Called for every backend before the first is created, so that all errors of a configuration
-     * are shown at once, and by tools that never create. [any-thread] */
+     * are shown at once, and by tools that never create. A host may wait for ten seconds, and then do without the
+     * backend. [any-thread] */
     tracer_code (*validate)(tracer_str config_json, tracer_error *error);
 
     /* Makes an instance. `*out` is set if, and only if, it returns OK; it belongs to the plugin and comes back in
      * destroy. May start threads and read files. Must not wait for the network: an unreachable backend is not an error
-     * here but of each export_batch. Returns OK, CONFIG, UNSUPPORTED, INTERNAL or PANIC. [control-thread] */
+     * here but of each export_batch. The application is waiting: a host may do without a backend after ten seconds, as
+     * above. Returns OK, CONFIG, UNSUPPORTED, INTERNAL or PANIC. [control-thread] */
     tracer_code (*create)(const tracer_create_args *args, tracer_instance **out, tracer_error *error);
 
     /* Ships one batch and returns when the backend has answered. `batch` and all it points to is borrowed until it

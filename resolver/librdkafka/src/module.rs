@@ -266,6 +266,20 @@ mod tests {
         assert!(!c.marks().notes.is_empty() && !c.marks().headers.is_empty());
     }
 
+    /// Else the linker's lock is held while the allocator's is waited for.
+    #[test]
+    fn what_does_not_fit_is_counted_and_makes_nothing_grow() {
+        let (mut to, mut needed) = (Vec::<u8>::with_capacity(4), 0);
+        let has = to.capacity();
+        assert_eq!(fill(&mut to, &mut needed, &[1; 3]), 0..3);
+        assert_eq!(fill(&mut to, &mut needed, &vec![2; has]), 3..3);
+        assert_eq!((to.len(), to.capacity(), needed), (3, has, 3 + has));
+        let mut search = Search { needed: [0, 0, 0, needed], bytes: to, ..Search::default() };
+        assert!(!search.fits());
+        search.grow();
+        assert!(search.fits() && search.bytes.capacity() > needed);
+    }
+
     #[test]
     fn memory_that_is_nobody_s_has_no_module() {
         let here = 0;

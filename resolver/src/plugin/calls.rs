@@ -104,7 +104,8 @@ fn take<C>(job: &Mutex<Option<C>>) -> Option<C> {
     job.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-/// Returns when no other thread loads a library.
+/// Returns when no other thread loads a library. Threads of Rust's library wait for that when they begin, to have their
+/// destructors noted; this does not rest on it.
 fn wait_for_the_linker() {
     // SAFETY: asks for a handle of the program itself, which loads nothing, and gives it back.
     unsafe {
@@ -117,6 +118,7 @@ fn wait_for_the_linker() {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::compile;
     use super::*;
 
     #[test]
@@ -144,5 +146,31 @@ mod tests {
         remember(77);
         assert!(is_code_of_a_plugin(|address| address == 77));
         assert_eq!(KNOWN.iter().filter(|place| place.load(Ordering::Relaxed) == 77).count(), 1);
+    }
+
+    static IN_CONSTRUCTOR: Mutex<Option<bool>> = Mutex::new(None);
+
+    extern "C" fn in_constructor() {
+        let here = std::thread::current().id();
+        let load = move || {
+            // SAFETY: loads a library of the system's, and gives it back.
+            let library = unsafe { libc::dlopen(c"libm.so.6".as_ptr(), libc::RTLD_NOW) };
+            !library.is_null() && std::thread::current().id() == here
+        };
+        *IN_CONSTRUCTOR.lock().unwrap() = within(PATIENCE, load).ok();
+    }
+
+    #[test]
+    fn who_holds_the_linker_s_lock_makes_the_call_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let library = folder.path().join("constructing.so");
+        let address = in_constructor as *const () as usize;
+        let source =
+            format!("__attribute__((constructor)) static void construct(void) {{ ((void (*)(void)){address}ul)(); }}");
+        compile(&source, &library);
+        let path = std::ffi::CString::new(library.to_str().unwrap()).unwrap();
+        // SAFETY: its constructor calls a function that is there.
+        assert!(!unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW) }.is_null());
+        assert_eq!(IN_CONSTRUCTOR.lock().unwrap().take(), Some(true));
     }
 }

@@ -144,7 +144,7 @@ TRACER_PLUGIN_EXPORT const tracer_plugin *{entry}(uint32_t host_minor) {{ (void)
     }
 }
 
-fn compile(source: &str, path: &Path) {
+pub(super) fn compile(source: &str, path: &Path) {
     let source_path = path.with_extension("c");
     fs::write(&source_path, source).unwrap();
     let output = Command::new("cc")

@@ -29,7 +29,7 @@ pub(super) fn global() -> Result<&'static Resolver, ResolverError> {
             Some(loaded) => loaded,
             None => return Ok(off()),
         },
-        None => match wait() {
+        None => match wait(PATIENCE) {
             Some(loaded) => loaded,
             None => {
                 tell_once(&WAITED, "tracing is still being set up by another thread; this client is not traced");
@@ -76,9 +76,9 @@ fn load() -> Option<&'static Loaded> {
     LOADED.get()
 }
 
-fn wait() -> Option<&'static Loaded> {
+fn wait(patience: Duration) -> Option<&'static Loaded> {
     let started = Instant::now();
-    while LOADED.get().is_none() && !WAITED.load(Ordering::Relaxed) && started.elapsed() < PATIENCE {
+    while LOADED.get().is_none() && !WAITED.load(Ordering::Relaxed) && started.elapsed() < patience {
         sleep(Duration::from_millis(1));
     }
     LOADED.get()
@@ -109,5 +109,14 @@ mod tests {
         assert!(!global().unwrap().is_on());
         LOADS.set(false);
         assert!(started.elapsed() < PATIENCE && LOADED.get().is_none());
+    }
+
+    #[test]
+    fn who_waits_for_a_thread_that_is_gone_waits_so_long_and_then_no_more() {
+        assert!(wait(Duration::from_millis(20)).is_none());
+        WAITED.store(true, Ordering::Relaxed);
+        let started = Instant::now();
+        assert!(wait(PATIENCE).is_none() && started.elapsed() < PATIENCE);
+        WAITED.store(false, Ordering::Relaxed);
     }
 }
