@@ -6,7 +6,7 @@
 use std::ffi::{CStr, c_char};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use crate::stderr_log;
+use tracer_resolver::write_to_stderr;
 
 /// A client of this process has come to one of the doors.
 pub(crate) fn met() {
@@ -21,7 +21,7 @@ pub(crate) fn tell() {
         return;
     }
     if !TOLD.swap(true, Ordering::Relaxed) {
-        stderr_log::write(UNMET);
+        write_to_stderr(UNMET);
     }
 }
 
