@@ -12,6 +12,22 @@ use tracer_resolver::config::{Loaded, Source, Variables, load_with};
 
 const SECRET: &str = "hunter2";
 
+/// What a parser, a schema or Rust says, and nobody who writes a configuration.
+const WORDS_OF_PROGRAMS: &[&str] = &[
+    "expected one of",
+    "invalid type",
+    "unexpected",
+    "literal",
+    "^https",
+    "u32",
+    "i64",
+    "usize",
+    "struct ",
+    "enum ",
+    "Option",
+    "serde",
+];
+
 fn variables() -> Variables {
     Variables::of([
         ("SECRET", SECRET),
@@ -68,6 +84,11 @@ fn every_bad_file_is_explained_as_expected() {
         assert!(!rendered.contains(SECRET), "{name} shows a secret:\n{rendered}");
 
         assert!(!format!("{:?}", loaded.report.problems).contains(SECRET), "{name} holds a secret");
+        for problem in &loaded.report.problems {
+            let said = format!("{} {} {}", problem.message, problem.label, problem.help.as_deref().unwrap_or_default());
+            let unfit = WORDS_OF_PROGRAMS.iter().find(|word| said.contains(**word));
+            failures.extend(unfit.map(|word| format!("{name} says {word:?}: {said}")));
+        }
         failures.extend(assert_golden(&name, &rendered).err());
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
