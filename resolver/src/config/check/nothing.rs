@@ -48,6 +48,13 @@ fn judge(service: &ServiceDraft, constraints: &Constraints, earlier: &Earlier<'_
         }
     }
     let Some((key, spotted, reason)) = dead.first() else { return false };
+    if alive == 0 && dead.iter().all(|(.., reason)| matches!(reason, Reason::Excluded(_))) {
+        // `exclude` does not hold for what the program itself binds: such a service may be meant for that.
+        let why = reason.what(service, key);
+        let message = format!("service `{}` can match nothing unless the program binds it: {why}", service.name);
+        findings.mention(reason.show(Problem::warning(code::ALWAYS_EXCLUDED, message), service, spotted));
+        return true;
+    }
     if alive == 0 {
         let message = format!("service `{}` can match nothing: {}", service.name, reason.what(service, key));
         findings.refuse(reason.show(Problem::error(code::MATCHES_NOTHING, message), service, spotted));

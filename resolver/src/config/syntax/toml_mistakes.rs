@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
+use super::foreign::template;
 use super::scanner::Scanner;
 use super::typographic::strange_character;
 use crate::config::code;
@@ -158,6 +159,9 @@ fn whole_line_mistake(line: &Range<usize>, whole_line: &str) -> Option<Problem> 
     let trimmed = whole_line.trim();
     let start = line.start + (whole_line.len() - whole_line.trim_start().len());
     let at = |range: Range<usize>, message: &str, label: &str| Problem::error(code::SYNTAX, message).at(range, label);
+    if let Some(problem) = template(whole_line, line.start) {
+        return Some(problem);
+    }
     for mark in ["//", ";", "--", "/*"] {
         if trimmed.starts_with(mark) {
             let message = format!("`{mark}` begins no comment here");
@@ -229,6 +233,10 @@ fn value(span: &Range<usize>, found: &str, whole_line: &str) -> Problem {
     {
         return at("a comma is missing between two entries", String::new())
             .help("commas stand between the entries: [\"a\", \"b\"], { a = 1, b = 2 }");
+    }
+    let in_backticks = word.strip_prefix('`').and_then(|rest| rest.strip_suffix('`'));
+    if let Some(text) = in_backticks {
+        return at("a text stands in \" or in ', and not in `", format!("write \"{text}\""));
     }
     let label = if word.chars().count() <= 60 && !word.contains(['"', '\\', '\n']) {
         format!("write \"{word}\"")
