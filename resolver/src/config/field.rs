@@ -154,7 +154,8 @@ impl<'n> Field<'n> {
             Value::Text(Text::Broken) => Err(Broken),
             Value::Text(Text::Written(text)) => {
                 let message = format!("`{}` takes {wants}", self.key);
-                let label = format!("write [\"{}\"]", text.escape_debug());
+                let entries: Vec<_> = text.split(',').map(|entry| format!("\"{}\"", entry.trim())).collect();
+                let label = format!("write [{}]", entries.join(", "));
                 Err(findings.refuse(Problem::error(code::WRONG_TYPE, message).at(self.span(), label)))
             }
             _ => Err(self.wrong_type(wants, findings)),

@@ -52,6 +52,11 @@ impl<'n> Section<'n> {
                 section.refuse_flawed(findings);
                 Ok(section)
             }
+            Value::Array(_) if findings.source(&field.span()).is_some_and(|source| source.starts_with("[[")) => {
+                let message = format!("`{}` takes a table: {title}", field.key);
+                let label = "this is an array: a heading has single brackets";
+                Err(findings.refuse(Problem::error(code::WRONG_TYPE, message).at(field.span(), label)))
+            }
             _ => Err(field.wrong_type(&format!("a table: {title}"), findings)),
         }
     }

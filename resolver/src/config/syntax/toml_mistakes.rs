@@ -104,7 +104,7 @@ fn mistake(text: &str, span: &Range<usize>, words: &str, line: &Range<usize>, sc
         return at(&format!("this text is not closed: `{quote}` is missing"), "it should end before here");
     }
     if what.ends_with("string") && what.starts_with("invalid") {
-        return if scanner.is_plain() { value(span, "", whole_line) } else { control_character(span, found) };
+        return if scanner.is_plain() { value(span, "", whole_line, false) } else { control_character(span, found) };
     }
     if what.starts_with("unclosed") {
         if let Some(open) = scanner.innermost() {
@@ -125,11 +125,20 @@ fn mistake(text: &str, span: &Range<usize>, words: &str, line: &Range<usize>, sc
             at("a name is missing here", "").help("write a key or the name of a section; an empty one is \"\"")
         }
         "extra comma in array" | "extra comma in inline table" => at("there is a comma too many", "take it out"),
+        "missing comma between array elements" | "missing comma between key-value pairs"
+            if text.get(..span.start).is_some_and(|before| before.ends_with(['"', '\''])) =>
+        {
+            at("the text ended at the quote before this", "")
+                .help("put a text with ' in it into double quotes, and one with \" into single ones: \"it's\"")
+        }
         "missing comma between array elements" | "missing comma between key-value pairs" => {
             at("a comma is missing before this", "")
                 .help("commas stand between the entries: [\"a\", \"b\"], { a = 1, b = 2 }")
         }
         "extra `=`" => at("there is a `=` too many", "take it out"),
+        "unexpected key or value" | "unexpected content" if found.starts_with(',') => {
+            at("a line does not end in a comma", "take it out")
+        }
         "unexpected key or value" | "unexpected content" => {
             at("nothing more can stand on this line", "").help("write one key a line; a comment begins with #")
         }
@@ -139,7 +148,9 @@ fn mistake(text: &str, span: &Range<usize>, words: &str, line: &Range<usize>, sc
         "key with no value" | "missing assignment between key-value pairs" => {
             at("after this name, `=` and a value are missing", "").help(FORM)
         }
-        "string values must be quoted" | "missing value" | "missing value for key" => value(span, found, whole_line),
+        "string values must be quoted" | "missing value" | "missing value for key" => {
+            value(span, found, whole_line, scanner.innermost().is_some())
+        }
         _ if what.contains("boolean")
             || what.contains("float")
             || what.contains("integer")
@@ -148,7 +159,7 @@ fn mistake(text: &str, span: &Range<usize>, words: &str, line: &Range<usize>, sc
             || what.contains("number")
             || what.contains("digit") =>
         {
-            value(span, found, whole_line)
+            value(span, found, whole_line, scanner.innermost().is_some())
         }
         _ => at("this is not TOML", "").help(FORM),
     }
@@ -205,7 +216,9 @@ fn found<'t>(text: &'t str, span: &Range<usize>) -> &'t str {
 }
 
 /// A value that is none: a word without quotes, or nothing.
-fn value(span: &Range<usize>, found: &str, whole_line: &str) -> Problem {
+///
+/// `is_entry`: within brackets, where commas separate.
+fn value(span: &Range<usize>, found: &str, whole_line: &str, is_entry: bool) -> Problem {
     let word = found.trim().trim_end_matches([',', ';']);
     let at = |message: &str, label: String| Problem::error(code::SYNTAX, message).at(span.clone(), label);
     if word.is_empty() {
@@ -228,7 +241,8 @@ fn value(span: &Range<usize>, found: &str, whole_line: &str) -> Problem {
     if word.starts_with('.') && word.get(1..).is_some_and(|digits| digits.chars().all(|c| c.is_ascii_digit())) {
         return at("a number begins with a digit", format!("write 0{word}"));
     }
-    if word.contains(' ')
+    if is_entry
+        && word.contains(' ')
         && word.split(' ').next().is_some_and(|first| first.parse::<f64>().is_ok() || first.ends_with('"'))
     {
         return at("a comma is missing between two entries", String::new())
