@@ -21,6 +21,7 @@ pub(crate) fn explain(text: &str, mut errors: Vec<ParserError>) -> Vec<Problem> 
     let mut scanner = Scanner::new(text);
     let mut brackets = HashSet::new();
     let mut explained_to = None;
+    let mut comma_is_taken = false;
     let mut problems = Vec::new();
     for (index, (span, words)) in errors.iter().enumerate() {
         // Asked first, so that a file of one long line takes no age.
@@ -31,9 +32,15 @@ pub(crate) fn explain(text: &str, mut errors: Vec<ParserError>) -> Vec<Problem> 
         let line = line_around(text, span.start);
         explained_to = Some(line.end);
         let rest: Vec<_> = errors.iter().skip(index).take_while(|(other, _)| other.start <= line.end).collect();
+        // A string that is not closed hides the end of its bracket: then the string is the cause.
+        let string = rest.iter().find(|(_, words)| is_open_string(words)).filter(|_| !scanner.is_plain());
+        // A string took the comma with it, which is missing now on the next line.
+        if std::mem::replace(&mut comma_is_taken, string.is_some()) && words.starts_with("missing comma") {
+            continue;
+        }
         // A bracket that stays open makes errors of lines that are right: it is the one mistake of them all.
         let is_cause = begins_with_a_key(text, &line) || rest.iter().any(|(_, words)| words.starts_with("unclosed"));
-        let open = scanner.innermost().filter(|open| *open < line.start && is_cause);
+        let open = scanner.innermost().filter(|open| *open < line.start && is_cause && string.is_none());
         if open.is_some_and(|open| !brackets.insert(open)) {
             continue;
         }
@@ -41,8 +48,6 @@ pub(crate) fn explain(text: &str, mut errors: Vec<ParserError>) -> Vec<Problem> 
             problems.push(unclosed(text, open));
             continue;
         }
-        // An unclosed string hides its bracket's end: the string is the cause.
-        let string = rest.iter().find(|(_, words)| is_open_string(words)).filter(|_| words.starts_with("unclosed"));
         let (span, words) = string.map_or((span, words), |(span, words)| (span, words));
         let strange = strange_character(text, &(span.start..span.end.max(span.start)));
         problems.push(match strange.filter(|_| scanner.is_plain()) {
@@ -101,7 +106,11 @@ fn mistake(text: &str, span: &Range<usize>, words: &str, line: &Range<usize>, sc
     }
     if is_open_string(words) && !scanner.is_plain() {
         let quote = if expected.contains('"') { '"' } else { '\'' };
-        return at(&format!("this text is not closed: `{quote}` is missing"), "it should end before here");
+        let problem = at(&format!("this text is not closed: `{quote}` is missing"), "it should end before here");
+        return match scanner.text().filter(|begin| *begin < line.start) {
+            Some(begin) => problem.also(begin..begin + 3, "it begins here, and three quotes end it"),
+            None => problem,
+        };
     }
     if what.ends_with("string") && what.starts_with("invalid") {
         return if scanner.is_plain() { value(span, "", whole_line, false) } else { control_character(span, found) };
