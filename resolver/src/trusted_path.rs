@@ -330,13 +330,47 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_can_write_to_is_trusted_whatever_its_mode() {
+    fn what_nobody_can_write_to_is_trusted_whoever_it_belongs_to_and_whatever_its_mode() {
         let folder = folder();
         assert!(!is_read_only(folder.path()));
-        // Of the kernel's own file systems one is read-only in most containers, and none in others.
-        match ["/sys", "/proc/sys", "/sys/fs/cgroup"].map(Path::new).into_iter().find(|path| is_read_only(path)) {
-            Some(path) => assert!(doubt_of(path, STRANGER).is_none()),
-            None => eprintln!("skipped: nothing is mounted read-only here"),
+        // On a thread of its own, whose mounts nobody else sees, and which go with it.
+        let place = folder.path().to_owned();
+        std::thread::spawn(move || {
+            if let Err(error) = mount_for_this_thread(&place) {
+                eprintln!("skipped: nothing can be mounted here: {error}");
+                return;
+            }
+            let file = place.join("file");
+            fs::write(&file, "").unwrap();
+            chown(&file, Some(STRANGER), None).unwrap();
+            set_mode(&file, 0o666);
+            assert!(doubt(&file).is_some(), "the folder is everybody's");
+            mount(&place, libc::MS_REMOUNT | libc::MS_RDONLY).unwrap();
+            assert_eq!(shown(&file), "none");
+        })
+        .join()
+        .unwrap();
+    }
+
+    /// Mounts an empty file system of mode 0777 that only the calling thread sees.
+    fn mount_for_this_thread(place: &Path) -> io::Result<()> {
+        // SAFETY: unshare() takes flags only, and changes what this thread alone sees.
+        if unsafe { libc::unshare(libc::CLONE_NEWNS) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        mount(Path::new("/"), libc::MS_REC | libc::MS_PRIVATE)?;
+        mount(place, 0)?;
+        set_mode(place, 0o777);
+        Ok(())
+    }
+
+    fn mount(place: &Path, flags: libc::c_ulong) -> io::Result<()> {
+        let place = CString::new(place.as_os_str().as_bytes()).unwrap();
+        let none = std::ptr::null();
+        // SAFETY: the texts are NUL-terminated and outlive the call, which wants no data.
+        match unsafe { libc::mount(c"tmpfs".as_ptr(), place.as_ptr(), c"tmpfs".as_ptr(), flags, none) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
         }
     }
 

@@ -19,7 +19,6 @@ const WORDS_OF_PROGRAMS: &[&str] = &[
     "unexpected",
     "literal",
     "^https",
-    "`/",
     "u32",
     "i64",
     "usize",

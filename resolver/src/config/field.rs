@@ -54,6 +54,13 @@ impl<'n> Field<'n> {
 
     /// Whether its key can be a name, which is reported if not. `title` is of the section it stands in.
     pub(crate) fn has_fair_key(self, title: &str, findings: &mut Findings) -> bool {
+        if self.key.contains("${") {
+            let problem =
+                Problem::error(code::MALFORMED_REFERENCE, "a reference can stand in a value, and not in a name");
+            let help = "write the name itself; an attribute such as resource = { \"NAME\" = \"${env:…}\" } can differ by machine";
+            findings.refuse(problem.at(self.key_span.clone(), "this is taken as it stands").help(help));
+            return false;
+        }
         let Some(flaw) = naming::flaw(self.key) else { return true };
         let place = if title.starts_with('[') { format!("in {title}") } else { format!("of {title}") };
         let name = format!("a name {place}");
@@ -147,7 +154,8 @@ impl<'n> Field<'n> {
             Value::Text(Text::Broken) => Err(Broken),
             Value::Text(Text::Written(text)) => {
                 let message = format!("`{}` takes {wants}", self.key);
-                let label = format!("write [\"{}\"]", text.escape_debug());
+                let entries: Vec<_> = text.split(',').map(|entry| format!("\"{}\"", entry.trim())).collect();
+                let label = format!("write [{}]", entries.join(", "));
                 Err(findings.refuse(Problem::error(code::WRONG_TYPE, message).at(self.span(), label)))
             }
             _ => Err(self.wrong_type(wants, findings)),

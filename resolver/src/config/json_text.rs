@@ -21,7 +21,12 @@ pub(crate) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
     });
     let explained = |problem: Box<Problem>| {
         let strange = || syntax::strange_character(text, problem.span.as_ref()?);
-        syntax::damage(text).or_else(strange).unwrap_or(*problem)
+        let first_line = text
+            .lines()
+            .next()
+            .filter(|line| line.trim_start().starts_with("{{") || line.trim_start().starts_with("{%"));
+        let template = || syntax::template(first_line?, 0);
+        syntax::damage(text).or_else(template).or_else(strange).unwrap_or(*problem)
     };
     parsed.map_err(|problem| findings.refuse(explained(problem))).ok()
 }

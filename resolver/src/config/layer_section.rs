@@ -107,7 +107,7 @@ fn sampler_table(field: Field<'_>, findings: &mut Findings) -> Result<Sampler, B
                 Value::Float(value) => Some(*value),
                 _ => None,
             };
-            if let Some(percent) = percent.filter(|percent| *percent > 1.0 && *percent <= 100.0) {
+            if let Some(percent) = percent.filter(|percent| (2.0..=100.0).contains(percent)) {
                 let problem = Problem::error(code::OUT_OF_RANGE, format!("`ratio` takes {wants}"));
                 let label = format!("out of range; {percent} percent is {}", percent / 100.0);
                 return Err(findings.refuse(problem.at(ratio.span(), label)));

@@ -24,13 +24,8 @@ pub(crate) fn flaw(name: &str) -> Option<Flaw> {
     if name.trim().is_empty() {
         return None;
     }
-    if let Some(Invisible { at, character }) = invisible::find(name) {
-        return Some(Flaw {
-            what: format!("a character that cannot be seen, {}", invisible::named(character)),
-            within: at..at + character.len_utf8(),
-            label: place(name, at, character),
-            help: "delete it: names are compared letter by letter, and this one is another than it looks".into(),
-        });
+    if let Some(found) = invisible::find(name) {
+        return Some(hidden(name, found));
     }
     let at = if name.starts_with(' ') {
         0
@@ -45,6 +40,21 @@ pub(crate) fn flaw(name: &str) -> Option<Flaw> {
         label: "take it out".into(),
         help: "names are compared letter by letter, blanks too".into(),
     })
+}
+
+/// What is wrong with a regular expression before it is read as one: blanks and line ends may be meant.
+pub(crate) fn expression_flaw(expression: &str) -> Option<Flaw> {
+    let found = invisible::find(expression).filter(|found| !matches!(found.character, '\t' | '\n' | '\r'))?;
+    Some(hidden(expression, found))
+}
+
+fn hidden(text: &str, Invisible { at, character }: Invisible) -> Flaw {
+    Flaw {
+        what: format!("a character that cannot be seen, {}", invisible::named(character)),
+        within: at..at + character.len_utf8(),
+        label: place(text, at, character),
+        help: "delete it: names are compared letter by letter, and this one is another than it looks".into(),
+    }
 }
 
 /// Why Kafka can have no topic that `pattern`, written as `text`, matches. Of a regular expression nothing is known.
@@ -108,6 +118,12 @@ fn place(name: &str, at: usize, character: char) -> String {
 }
 
 fn way_out(text: &str, c: char) -> String {
+    if text.contains("{{") {
+        return format!("this looks like a template that was not filled in; {TOPIC_NAMES}");
+    }
+    if text.contains("{env:") || text.contains("{file:") {
+        return format!("a reference begins with a dollar sign: ${{env:NAME}}; {TOPIC_NAMES}");
+    }
     let plain = text.trim_start_matches('^').trim_end_matches('$');
     if text.contains(['^', '[', ']', '(', ')', '|', '+', '\\', '{', '}']) || (c == '$' && text.ends_with('$')) {
         if plain.contains('\'') {

@@ -118,6 +118,10 @@ fn read_regex(field: Field<'_>, findings: &mut Findings) -> Result<Spotted, Brok
         return Err(findings.refuse(Problem::error(code::MISSING_KEY, message).at(field.span(), "").help(WANTS)));
     };
     let text = inner.text("a regular expression", findings)?;
+    if let Some(flaw) = naming::expression_flaw(text) {
+        let problem = flaw.problem("this regular expression", text, &inner.span(), findings.source(&inner.span()));
+        return Err(inner.unacceptable(problem, "a regular expression", findings));
+    }
     let compiled = compile(text).map_err(|(what, within)| {
         let problem = Problem::error(code::BAD_PATTERN, format!("not a regular expression: {what}"))
             .at(place(inner, text, within, findings), "")

@@ -23,7 +23,9 @@ pub(crate) fn replace_all(node: &mut Node, source: &str, variables: &Variables, 
         Value::Table(table) => {
             table.entries.iter_mut().for_each(|entry| replace_all(&mut entry.node, source, variables, findings));
         }
-        Value::Text(Text::Written(written)) if written.contains('$') => {
+        Value::Text(Text::Written(written))
+            if written.contains('$') || written.contains("{env:") || written.contains("{file:") =>
+        {
             if let Some(meant) = meant_reference(written) {
                 let problem =
                     Problem::warning(code::MALFORMED_REFERENCE, "this is taken as it stands: it is no reference");
@@ -166,6 +168,16 @@ fn meant_kind(reference: &str) -> Option<String> {
 
 /// For a whole text `$NAME` or `$(NAME)`, as shells and Kubernetes write variables.
 fn meant_reference(written: &str) -> Option<String> {
+    for kind in ["env:", "file:"] {
+        let braces = format!("{{{kind}");
+        if let Some((before, after)) = written.split_once(&braces).filter(|(before, _)| !before.ends_with('$')) {
+            let name = after.split('}').next().unwrap_or_default();
+            return (!before.ends_with('\\')).then(|| format!("${{{kind}{name}}}"));
+        }
+        if let Some(name) = written.trim().strip_prefix('$').and_then(|rest| rest.strip_prefix(kind)) {
+            return Some(format!("${{{kind}{name}}}"));
+        }
+    }
     let name = written.trim().strip_prefix('$')?;
     let name = name.strip_prefix('(').and_then(|name| name.strip_suffix(')')).unwrap_or(name);
     let is_meant = is_variable_name(name) && !name.chars().any(|c| c.is_ascii_lowercase());

@@ -52,6 +52,11 @@ impl<'n> Section<'n> {
                 section.refuse_flawed(findings);
                 Ok(section)
             }
+            Value::Array(_) if findings.source(&field.span()).is_some_and(|source| source.starts_with("[[")) => {
+                let message = format!("`{}` takes a table: {title}", field.key);
+                let label = "this is an array: a heading has single brackets";
+                Err(findings.refuse(Problem::error(code::WRONG_TYPE, message).at(field.span(), label)))
+            }
             _ => Err(field.wrong_type(&format!("a table: {title}"), findings)),
         }
     }
@@ -85,7 +90,8 @@ impl<'n> Section<'n> {
     /// `name` is the section's own, the last of its title; the top has none.
     fn refuse_unknown(&self, known: &[&str], name: Option<&str>, findings: &mut Findings) {
         for entry in self.table.entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
-            if naming::flaw(&entry.key).is_some() {
+            if naming::flaw(&entry.key).is_some() || entry.key.contains("${") {
+                // Reported as what it is.
                 continue;
             }
             let cut = name.filter(|_| continues_name(entry, findings));
@@ -113,14 +119,15 @@ fn continues_name(entry: &Entry, findings: &Findings) -> bool {
 /// A name with dots that was written without quotes; `None` if a known key was meant.
 fn cut_name(entry: &Entry, title: &str, name: &str, known: &[&str], findings: &Findings) -> Option<Problem> {
     let parent = title.strip_suffix(&format!("{}]", written_key(name)))?.strip_suffix('.')?;
-    if !did_you_mean(&entry.key, known.iter().copied()).is_empty() {
+    let is_of_a_plugin = title.starts_with("[backends.") && matches!(entry.key.as_str(), "headers" | "tls");
+    if is_of_a_plugin || !did_you_mean(&entry.key, known.iter().copied()).is_empty() {
         return None;
     }
     let mut whole = format!("{name}.{}", entry.key);
     let mut inner = entry;
     while let Value::Table(table) = &inner.node.value {
         match table.entries.as_slice() {
-            [only] if continues_name(only, findings) => {
+            [only] if continues_name(only, findings) && !known.contains(&only.key.as_str()) => {
                 whole.push('.');
                 whole.push_str(&only.key);
                 inner = only;

@@ -7,6 +7,6 @@ mod scanner;
 mod toml_mistakes;
 mod typographic;
 
-pub(crate) use foreign::{damage, recognize};
+pub(crate) use foreign::{damage, recognize, template};
 pub(crate) use toml_mistakes::explain;
 pub(crate) use typographic::strange_character;

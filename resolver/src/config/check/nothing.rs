@@ -47,7 +47,16 @@ fn judge(service: &ServiceDraft, constraints: &Constraints, earlier: &Earlier<'_
             }
         }
     }
-    let Some((key, spotted, reason)) = dead.first() else { return false };
+    let Some((key, spotted, reason)) = dead.first() else {
+        return service.all_rules().next().is_none() && same_clients(service, constraints, earlier, findings);
+    };
+    if alive == 0 && dead.iter().all(|(.., reason)| matches!(reason, Reason::Excluded(_))) {
+        // `exclude` does not hold for what the program itself binds: such a service may be meant for that.
+        let why = reason.what(service, key);
+        let message = format!("service `{}` can match nothing unless the program binds it: {why}", service.name);
+        findings.mention(reason.show(Problem::warning(code::ALWAYS_EXCLUDED, message), service, spotted));
+        return true;
+    }
     if alive == 0 {
         let message = format!("service `{}` can match nothing: {}", service.name, reason.what(service, key));
         findings.refuse(reason.show(Problem::error(code::MATCHES_NOTHING, message), service, spotted));
@@ -59,6 +68,24 @@ fn judge(service: &ServiceDraft, constraints: &Constraints, earlier: &Earlier<'_
         findings.mention(reason.show(Problem::warning(code::HALF_OF_A_SERVICE, message), service, spotted));
     }
     false
+}
+
+/// Whether a service that names clients or groups and no topic comes after one that names the same, which is reported.
+fn same_clients(
+    service: &ServiceDraft,
+    constraints: &Constraints,
+    earlier: &Earlier<'_>,
+    findings: &mut Findings,
+) -> bool {
+    let Some((name, first)) = earlier.clients.get(constraints) else { return false };
+    let message = format!(
+        "service `{}` can match nothing: service `{name}`, which stands before it, has the same clients and no topics either",
+        service.name
+    );
+    let problem = Problem::error(code::MATCHES_NOTHING, message).at(service.span.clone(), "never reached");
+    let help = "let each client or group stand in one service, or tell the services apart by their topics";
+    findings.refuse(problem.also(first.clone(), "always first").help(help));
+    true
 }
 
 /// Why a pattern never claims a message for its service.
@@ -143,6 +170,8 @@ impl Reason<'_> {
 #[derive(Default)]
 struct Earlier<'d> {
     claims: HashMap<Claim, (&'d str, Range<usize>)>,
+    /// Of the services that name clients or groups, and no topics.
+    clients: HashMap<Constraints, (&'d str, Range<usize>)>,
 }
 
 /// A pattern, of which list, of which clients.
@@ -150,6 +179,10 @@ type Claim = (&'static str, (Kind, String), Constraints);
 
 impl<'d> Earlier<'d> {
     fn add(&mut self, service: &'d ServiceDraft, constraints: &Constraints) {
+        let has_clients = !service.client_ids.is_empty() || !service.group_ids.is_empty();
+        if has_clients && service.all_rules().next().is_none() {
+            self.clients.entry(constraints.clone()).or_insert((&service.name, service.span.clone()));
+        }
         for (key, list) in service.sides() {
             for spotted in list {
                 let claim = (key, identity(&spotted.pattern), constraints.clone());

@@ -119,7 +119,10 @@ fn misplaced_version(table: &mut Table, path: &str) -> Option<(String, Entry)> {
 
 /// A table whose keys are names that the file makes up.
 fn map<'n>(top: &Section<'n>, key: &str, findings: &mut Findings) -> Option<Section<'n>> {
-    top.field(key).and_then(|field| Section::open_map(field, format!("[{key}.NAME]"), findings).ok())
+    // One whose name has a slip is reported, and read all the same: what it defines is not missing elsewhere.
+    let slip = || top.fields().find(|field| field.key != key && !did_you_mean(field.key, [key]).is_empty());
+    let meant = top.field(key).or_else(|| slip().filter(|field| !keys::TOP.contains(&field.key)))?;
+    Section::open_map(meant, format!("[{key}.NAME]"), findings).ok()
 }
 
 fn defaults(top: &Section<'_>, backends: &[&str], findings: &mut Findings) -> Layer {

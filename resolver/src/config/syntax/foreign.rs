@@ -34,15 +34,25 @@ fn merge_conflict(text: &str) -> Option<Problem> {
     let is_mark = |line: &str, mark: &str| {
         line.strip_prefix(mark).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']))
     };
-    let mut marks = lines(text)
-        .filter(|(_, line)| ["<<<<<<<", "|||||||", "=======", ">>>>>>>"].iter().any(|mark| is_mark(line, mark)));
-    let (first, line) = marks.next()?;
-    // Seven equals signs alone are nothing but a strange line.
-    let (second, _) = marks.find(|(_, other)| other.get(..7) != line.get(..7))?;
-    let problem =
-        Problem::error(code::SYNTAX, "two versions of this file were merged, and the conflict is not resolved");
+    let marks = ["<<<<<<<", "|||||||", "=======", ">>>>>>>"];
+    let mut found = lines(text).filter(|(_, line)| marks.iter().any(|mark| is_mark(line, mark)));
+    let (first, line) = found.next()?;
+    let other = found.find(|(_, other)| other.get(..7) != line.get(..7));
+    let message = "two versions of this file were merged, and the conflict is not resolved";
     let help = "keep one of the two versions, and delete the lines that begin with <<<<<<<, ======= and >>>>>>>";
-    Some(problem.at(first, "the conflict begins here").also(second, "the other version").help(help))
+    let problem = Problem::error(code::SYNTAX, message).help(help);
+    Some(match other {
+        Some((other, _)) => problem.at(first, "the conflict begins here").also(other, "the other version"),
+        None => problem.at(first, "a mark of it is left here"),
+    })
+}
+
+/// A template that no tool has filled in, where it stands outside of every text.
+pub(crate) fn template(line: &str, start: usize) -> Option<Problem> {
+    let open = line.find("{{").or_else(|| line.find("{%")).or_else(|| line.find("<%"))?;
+    let message = "this is a template that was not filled in";
+    let help = "let the tool that it is written for (Helm, Ansible, Jinja) make the file first";
+    Some(Problem::error(code::SYNTAX, message).at(start + open..start + open + 2, "").help(help))
 }
 
 /// Carriage returns alone, as Macs had them long ago.

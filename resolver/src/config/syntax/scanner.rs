@@ -7,6 +7,8 @@ pub(super) struct Scanner<'t> {
     /// The brackets that are open, as bytes of the text. A heading's are too.
     open: Vec<usize>,
     state: State,
+    /// Where the last string began.
+    text_began: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,7 +24,7 @@ enum State {
 
 impl<'t> Scanner<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        Self { text, at: 0, open: Vec::new(), state: State::Plain }
+        Self { text, at: 0, open: Vec::new(), state: State::Plain, text_began: 0 }
     }
 
     /// Goes on to `place`. Never back.
@@ -45,6 +47,11 @@ impl<'t> Scanner<'t> {
         self.open.first().copied()
     }
 
+    /// Where the string began that is not at its end yet.
+    pub(super) fn text(&self) -> Option<usize> {
+        matches!(self.state, State::Text { .. }).then_some(self.text_began)
+    }
+
     pub(super) fn is_plain(&self) -> bool {
         self.state == State::Plain
     }
@@ -56,6 +63,7 @@ impl<'t> Scanner<'t> {
             (State::Plain, '"' | '\'') => {
                 let lines = rest.starts_with("\"\"\"") || rest.starts_with("'''");
                 self.state = State::Text { quote: c, lines };
+                self.text_began = self.at;
                 return if lines { 3 } else { 1 };
             }
             (State::Plain, '[' | '{') => self.open.push(self.at),

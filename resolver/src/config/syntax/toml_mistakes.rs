@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
+use super::foreign::template;
 use super::scanner::Scanner;
 use super::typographic::strange_character;
 use crate::config::code;
@@ -20,6 +21,7 @@ pub(crate) fn explain(text: &str, mut errors: Vec<ParserError>) -> Vec<Problem> 
     let mut scanner = Scanner::new(text);
     let mut brackets = HashSet::new();
     let mut explained_to = None;
+    let mut comma_is_taken = false;
     let mut problems = Vec::new();
     for (index, (span, words)) in errors.iter().enumerate() {
         // Asked first, so that a file of one long line takes no age.
@@ -30,9 +32,15 @@ pub(crate) fn explain(text: &str, mut errors: Vec<ParserError>) -> Vec<Problem> 
         let line = line_around(text, span.start);
         explained_to = Some(line.end);
         let rest: Vec<_> = errors.iter().skip(index).take_while(|(other, _)| other.start <= line.end).collect();
+        // A string that is not closed hides the end of its bracket: then the string is the cause.
+        let string = rest.iter().find(|(_, words)| is_open_string(words)).filter(|_| !scanner.is_plain());
+        // A string took the comma with it, which is missing now on the next line.
+        if std::mem::replace(&mut comma_is_taken, string.is_some()) && words.starts_with("missing comma") {
+            continue;
+        }
         // A bracket that stays open makes errors of lines that are right: it is the one mistake of them all.
         let is_cause = begins_with_a_key(text, &line) || rest.iter().any(|(_, words)| words.starts_with("unclosed"));
-        let open = scanner.innermost().filter(|open| *open < line.start && is_cause);
+        let open = scanner.innermost().filter(|open| *open < line.start && is_cause && string.is_none());
         if open.is_some_and(|open| !brackets.insert(open)) {
             continue;
         }
@@ -40,8 +48,6 @@ pub(crate) fn explain(text: &str, mut errors: Vec<ParserError>) -> Vec<Problem> 
             problems.push(unclosed(text, open));
             continue;
         }
-        // An unclosed string hides its bracket's end: the string is the cause.
-        let string = rest.iter().find(|(_, words)| is_open_string(words)).filter(|_| words.starts_with("unclosed"));
         let (span, words) = string.map_or((span, words), |(span, words)| (span, words));
         let strange = strange_character(text, &(span.start..span.end.max(span.start)));
         problems.push(match strange.filter(|_| scanner.is_plain()) {
@@ -100,10 +106,14 @@ fn mistake(text: &str, span: &Range<usize>, words: &str, line: &Range<usize>, sc
     }
     if is_open_string(words) && !scanner.is_plain() {
         let quote = if expected.contains('"') { '"' } else { '\'' };
-        return at(&format!("this text is not closed: `{quote}` is missing"), "it should end before here");
+        let problem = at(&format!("this text is not closed: `{quote}` is missing"), "it should end before here");
+        return match scanner.text().filter(|begin| *begin < line.start) {
+            Some(begin) => problem.also(begin..begin + 3, "it begins here, and three quotes end it"),
+            None => problem,
+        };
     }
     if what.ends_with("string") && what.starts_with("invalid") {
-        return if scanner.is_plain() { value(span, "", whole_line) } else { control_character(span, found) };
+        return if scanner.is_plain() { value(span, "", whole_line, false) } else { control_character(span, found) };
     }
     if what.starts_with("unclosed") {
         if let Some(open) = scanner.innermost() {
@@ -124,11 +134,20 @@ fn mistake(text: &str, span: &Range<usize>, words: &str, line: &Range<usize>, sc
             at("a name is missing here", "").help("write a key or the name of a section; an empty one is \"\"")
         }
         "extra comma in array" | "extra comma in inline table" => at("there is a comma too many", "take it out"),
+        "missing comma between array elements" | "missing comma between key-value pairs"
+            if text.get(..span.start).is_some_and(|before| before.ends_with(['"', '\''])) =>
+        {
+            at("the text ended at the quote before this", "")
+                .help("put a text with ' in it into double quotes, and one with \" into single ones: \"it's\"")
+        }
         "missing comma between array elements" | "missing comma between key-value pairs" => {
             at("a comma is missing before this", "")
                 .help("commas stand between the entries: [\"a\", \"b\"], { a = 1, b = 2 }")
         }
         "extra `=`" => at("there is a `=` too many", "take it out"),
+        "unexpected key or value" | "unexpected content" if found.starts_with(',') => {
+            at("a line does not end in a comma", "take it out")
+        }
         "unexpected key or value" | "unexpected content" => {
             at("nothing more can stand on this line", "").help("write one key a line; a comment begins with #")
         }
@@ -138,7 +157,9 @@ fn mistake(text: &str, span: &Range<usize>, words: &str, line: &Range<usize>, sc
         "key with no value" | "missing assignment between key-value pairs" => {
             at("after this name, `=` and a value are missing", "").help(FORM)
         }
-        "string values must be quoted" | "missing value" | "missing value for key" => value(span, found, whole_line),
+        "string values must be quoted" | "missing value" | "missing value for key" => {
+            value(span, found, whole_line, scanner.innermost().is_some())
+        }
         _ if what.contains("boolean")
             || what.contains("float")
             || what.contains("integer")
@@ -147,7 +168,7 @@ fn mistake(text: &str, span: &Range<usize>, words: &str, line: &Range<usize>, sc
             || what.contains("number")
             || what.contains("digit") =>
         {
-            value(span, found, whole_line)
+            value(span, found, whole_line, scanner.innermost().is_some())
         }
         _ => at("this is not TOML", "").help(FORM),
     }
@@ -158,6 +179,9 @@ fn whole_line_mistake(line: &Range<usize>, whole_line: &str) -> Option<Problem> 
     let trimmed = whole_line.trim();
     let start = line.start + (whole_line.len() - whole_line.trim_start().len());
     let at = |range: Range<usize>, message: &str, label: &str| Problem::error(code::SYNTAX, message).at(range, label);
+    if let Some(problem) = template(whole_line, line.start) {
+        return Some(problem);
+    }
     for mark in ["//", ";", "--", "/*"] {
         if trimmed.starts_with(mark) {
             let message = format!("`{mark}` begins no comment here");
@@ -201,7 +225,9 @@ fn found<'t>(text: &'t str, span: &Range<usize>) -> &'t str {
 }
 
 /// A value that is none: a word without quotes, or nothing.
-fn value(span: &Range<usize>, found: &str, whole_line: &str) -> Problem {
+///
+/// `is_entry`: within brackets, where commas separate.
+fn value(span: &Range<usize>, found: &str, whole_line: &str, is_entry: bool) -> Problem {
     let word = found.trim().trim_end_matches([',', ';']);
     let at = |message: &str, label: String| Problem::error(code::SYNTAX, message).at(span.clone(), label);
     if word.is_empty() {
@@ -224,11 +250,16 @@ fn value(span: &Range<usize>, found: &str, whole_line: &str) -> Problem {
     if word.starts_with('.') && word.get(1..).is_some_and(|digits| digits.chars().all(|c| c.is_ascii_digit())) {
         return at("a number begins with a digit", format!("write 0{word}"));
     }
-    if word.contains(' ')
+    if is_entry
+        && word.contains(' ')
         && word.split(' ').next().is_some_and(|first| first.parse::<f64>().is_ok() || first.ends_with('"'))
     {
         return at("a comma is missing between two entries", String::new())
             .help("commas stand between the entries: [\"a\", \"b\"], { a = 1, b = 2 }");
+    }
+    let in_backticks = word.strip_prefix('`').and_then(|rest| rest.strip_suffix('`'));
+    if let Some(text) = in_backticks {
+        return at("a text stands in \" or in ', and not in `", format!("write \"{text}\""));
     }
     let label = if word.chars().count() <= 60 && !word.contains(['"', '\\', '\n']) {
         format!("write \"{word}\"")

@@ -25,7 +25,27 @@ pub(crate) fn strange_character(text: &str, span: &Range<usize>) -> Option<Probl
 }
 
 fn is_typographic(c: char) -> bool {
-    matches!(c, '“' | '”' | '„' | '‟' | '«' | '»' | '‘' | '’' | '‚' | '‛' | '‹' | '›' | '＂' | '＇' | '「' | '」')
+    matches!(
+        c,
+        '“' | '”'
+            | '„'
+            | '‟'
+            | '«'
+            | '»'
+            | '‘'
+            | '’'
+            | '‚'
+            | '‛'
+            | '‹'
+            | '›'
+            | '＂'
+            | '＇'
+            | '「'
+            | '」'
+            | '′'
+            | '″'
+            | '´'
+    )
 }
 
 fn is_strange_blank(c: char) -> bool {

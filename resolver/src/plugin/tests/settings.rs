@@ -177,6 +177,12 @@ fn a_plugin_that_explains_a_pattern_is_asked_in_its_place_and_only_if_nothing_el
     let description = "/endpoint: does not have the form that the plugin wants: An address";
     let more = json!({ "endpoint": "localhost:4318", "port": "x" });
     assert_eq!(said(&explaining, &more, &[]), [description, "/port: must be an integer, not a string"]);
+    let schema_alone = schema.replace(", \"x-explained\": true", "");
+    let unasked = library(&CPlugin {
+        schema: Box::leak(schema_alone.into_boxed_str()),
+        ..complaining("TRACER_ERR_CONFIG", "/endpoint")
+    });
+    assert_eq!(said(&unasked, &config, &[]), [description]);
     // What breaks the schema is never right, whatever the plugin says.
     let silent = library(&CPlugin { schema, ..CPlugin::default() });
     assert_eq!(said(&silent, &config, &[]), [description]);
