@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
 # Builds the packages by which people get the library: a Python wheel, an npm package and a Debian package.
 #
-#   resolver/librdkafka/package.sh [--only wheel|npm|deb] [--profile release|dev] [--built FOLDER] [--out FOLDER]
+#   resolver/librdkafka/package.sh [--only wheel|npm|deb] [--profile release|dev] [--glibc 2.N|own] [--built FOLDER]
+#                                  [--out FOLDER]
 #
 # --only     one of them; it is then an error (status 3) if this machine lacks what that takes. Without it, what cannot be
 #            built here is skipped with a line that says why.
 # --profile  cargo's; release unless said otherwise.
+# --glibc    the oldest glibc that the files have to run with; it takes cargo-zigbuild (`pip install ziglang cargo-zigbuild`,
+#            and the environment's bin in the PATH), and without that it is an error (status 3). `own` is this machine's,
+#            and takes nothing. Unless said otherwise it is 2.17 where cargo-zigbuild is there, and else `own`.
 # --built    takes the libraries and the tool from that folder, and builds nothing.
 # --out      where the packages go; target/packages unless said otherwise.
 #
-# All of them hold the same files, stripped of debug information. They run where glibc is as new as the one that the
-# files were linked with: the wheel's tag and the Debian package's dependency say which, as read off the files.
+# All of them hold the same files, stripped of debug information. The wheel's tag and the Debian package's dependency say
+# which glibc they need, as read off the files.
 set -euo pipefail
 
 readonly LIBRARIES=(libtracer_interceptors.so libtracer_plugin_{otlp,jaeger,zipkin,file}.so)
@@ -18,10 +22,14 @@ readonly TOOL=tracer-interceptors
 # What a system with glibc has in any case (as in PEP 600), so that the packages need not bring it.
 readonly EVERYWHERE='ld-linux-x86-64\.so\.2|libc\.so\.6|libdl\.so\.2|libgcc_s\.so\.1|libm\.so\.6|libpthread\.so\.0|librt\.so\.1'
 
+# What manylinux2014 stands for: CentOS 7, and all that came after it.
+readonly OLDEST=2.17
+readonly TRIPLE=x86_64-unknown-linux-gnu
+
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}
-only='' profile=release built='' out=$target/packages
+only='' profile=release oldest='' built='' out=$target/packages
 
 main() {
     read_words "$@"
@@ -46,6 +54,7 @@ main() {
             fail 3 "cannot build the $package here: $lack"
         fi
     done
+    choose_glibc
     gather
     for package in "${wanted[@]}"; do "make_$package"; done
 }
@@ -55,15 +64,17 @@ read_words() {
         case $1 in
         --only) only=${2-} ;;
         --profile) profile=${2-} ;;
+        --glibc) oldest=${2-} ;;
         --built) built=${2-} ;;
         --out) out=${2-} ;;
-        *) fail 2 "there is no option $1: --only, --profile, --built, --out" ;;
+        *) fail 2 "there is no option $1: --only, --profile, --glibc, --built, --out" ;;
         esac
         [[ -n ${2-} ]] || fail 2 "$1 needs a value"
         shift 2
     done
     [[ $only =~ ^(|wheel|npm|deb)$ ]] || fail 2 "--only takes wheel, npm or deb"
     [[ $profile =~ ^(release|dev)$ ]] || fail 2 "--profile takes release or dev"
+    [[ $oldest =~ ^(|own|2\.[0-9]+)$ ]] || fail 2 "--glibc takes a version such as 2.17, or own"
 }
 
 # What this machine lacks for a package, in words; nothing if nothing.
@@ -85,14 +96,25 @@ lack_of_deb() {
     command -v dpkg-deb >/dev/null || echo "dpkg-deb is not installed"
 }
 
+lack_of_zig() {
+    command -v cargo-zigbuild >/dev/null || echo "cargo-zigbuild is not in the PATH (pip install ziglang cargo-zigbuild)"
+}
+
+# What nobody chose: an old glibc where that can be done. Nothing is installed for it.
+choose_glibc() {
+    local lack=''
+    if [[ -z $built && $oldest != own ]]; then lack=$(lack_of_zig); fi
+    if [[ -n $lack && -n $oldest ]]; then fail 3 "cannot build for glibc $oldest here: $lack"; fi
+    if [[ -n $lack ]]; then echo "SKIPPED: glibc $OLDEST: $lack: what is built needs a glibc as new as this machine's"; fi
+    if [[ -z $oldest ]]; then
+        oldest=own
+        if [[ -z $built && -z $lack ]]; then oldest=$OLDEST; fi
+    fi
+}
+
 # Puts what all packages hold into $work/lib, and says which glibc it needs.
 gather() {
-    if [[ -z $built ]]; then
-        echo "building the libraries ($profile)"
-        (cd "$root" && cargo build --locked --profile "$profile" -p tracer-resolver-librdkafka \
-            -p tracer-plugin-otlp -p tracer-plugin-jaeger -p tracer-plugin-zipkin -p tracer-plugin-file)
-        built=$target/${profile/dev/debug}
-    fi
+    if [[ -z $built ]]; then build; fi
     mkdir "$work/lib"
     local file strange
     for file in "${LIBRARIES[@]}" "$TOOL"; do
@@ -104,9 +126,33 @@ gather() {
     readelf --wide --dynamic --version-info "$work"/lib/* >"$work/needs"
     strange=$(sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' "$work/needs" | sort -u | sed -E "/^($EVERYWHERE)\$/d")
     [[ -z $strange ]] || fail 1 "the files need what not every system has: $strange"
+    # A linker takes it for granted that whoever loads a library has its functions. One of an old system may not have those
+    # that a newer one has without a version here; what is weak may be missing.
+    strange=$(readelf --wide --dyn-syms "$work"/lib/* |
+        awk '$5 == "GLOBAL" && $7 == "UND" && $8 !~ /@/ { print $8 }' | sort -u | tr '\n' ' ')
+    [[ -z $strange ]] || fail 1 "the files need functions of which nobody says where they are: $strange"
     glibc=$(sed -n 's/.*Name: GLIBC_\([0-9]*\.[0-9]*\).*/\1/p' "$work/needs" | sort -V | tail -n 1)
     [[ $glibc == 2.* ]] || fail 1 "readelf says nothing of the glibc that the files need"
+    if [[ $oldest != own && $(printf '%s\n' "$oldest" "$glibc" | sort -V | tail -n 1) != "$oldest" ]]; then
+        fail 1 "the files need glibc $glibc, and are to run with $oldest"
+    fi
+    echo "the files need glibc $glibc or later"
     (cd "$root" && "$here/third-party.sh") >"$work/THIRD-PARTY.txt"
+}
+
+build() {
+    local words=(--locked --profile "$profile" -p tracer-resolver-librdkafka
+        -p tracer-plugin-otlp -p tracer-plugin-jaeger -p tracer-plugin-zipkin -p tracer-plugin-file)
+    if [[ $oldest == own ]]; then
+        echo "building the libraries ($profile)"
+        (cd "$root" && cargo build "${words[@]}")
+        built=$target/${profile/dev/debug}
+    else
+        echo "building the libraries ($profile) for glibc $oldest"
+        (cd "$root" && OLDEST_GLIBC=$oldest CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER=$here/zig-linker.sh \
+            cargo zigbuild "${words[@]}" --target "$TRIPLE.$oldest")
+        built=$target/$TRIPLE/${profile/dev/debug}
+    fi
 }
 
 make_wheel() {
@@ -118,7 +164,12 @@ make_wheel() {
     cp "$here/docs/python.md" "$stage/README.md"
     cp "$root/LICENSE" "$work/THIRD-PARTY.txt" "$stage/"
     echo "$version" >"$stage/VERSION"
-    echo "manylinux_${glibc/./_}_x86_64" >"$stage/PLATFORM"
+    # pip before 20.3 knows the other name only.
+    if [[ $(printf '%s\n' "$glibc" 2.17 | sort -V | tail -n 1) == 2.17 ]]; then
+        echo "manylinux2014_x86_64.manylinux_${glibc/./_}_x86_64" >"$stage/PLATFORM"
+    else
+        echo "manylinux_${glibc/./_}_x86_64" >"$stage/PLATFORM"
+    fi
     (cd "$stage" && "$out/.python/bin/python" -m pip wheel --quiet --no-build-isolation --no-deps --wheel-dir "$work/wheel" .)
     deliver "$work"/wheel/*.whl
 }

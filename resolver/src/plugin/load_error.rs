@@ -32,6 +32,8 @@ pub(crate) enum LoadFailure {
         tried: Vec<Tried>,
         /// Names of plugins that are there.
         present: Vec<String>,
+        /// How to make the first place one to be searched that has the file, but is none.
+        barred: Option<String>,
     },
     /// There, but it cannot be read.
     Unreadable(PathBuf, io::Error),
@@ -138,6 +140,9 @@ impl LoadError {
         match &self.failure {
             LoadFailure::RelativeFile(_) => {
                 "write an absolute path, or a file name, which is looked for in `plugins.dirs`".to_owned()
+            }
+            LoadFailure::NotFound { barred: Some(help), .. } => {
+                format!("{help}, or set `file` in [plugins.{plugin}] to an absolute path")
             }
             LoadFailure::NotFound { file_name, present, .. } => search::hint(plugin, file_name, present),
             LoadFailure::Unreadable(..) => "give the user of this process the right to read it".to_owned(),

@@ -191,6 +191,7 @@ impl Loader {
 fn find(name: &str, search: &Search, registry: &mut Registry) -> Result<(PluginFile, PathBuf), LoadFailure> {
     let mut tried = Vec::new();
     let mut passed_over = Vec::new();
+    let mut way_out = None;
     for Candidate { path, barred } in &search.candidates {
         let reason = if let Some(doubt) = barred {
             if path.exists() {
@@ -199,6 +200,7 @@ fn find(name: &str, search: &Search, registry: &mut Registry) -> Result<(PluginF
                     path.display(),
                     doubt.help()
                 ));
+                way_out.get_or_insert_with(|| doubt.help());
             }
             format!("never searched: {doubt}")
         } else if let Some(file) = PluginFile::open(path)? {
@@ -210,7 +212,12 @@ fn find(name: &str, search: &Search, registry: &mut Registry) -> Result<(PluginF
         };
         tried.push(Tried { path: path.clone(), reason });
     }
-    Err(LoadFailure::NotFound { file_name: search.file_name.clone(), tried, present: search.present() })
+    Err(LoadFailure::NotFound {
+        file_name: search.file_name.clone(),
+        tried,
+        present: search.present(),
+        barred: way_out,
+    })
 }
 
 /// Loads `file` under the name `loadable`, for ever, and checks what it is. `inode` is what the kernel must say its code was

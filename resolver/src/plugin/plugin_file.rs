@@ -142,8 +142,11 @@ fn memory_file() -> io::Result<OwnedFd> {
     let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
     // Kernels since 6.3 want to be told that it will be executed; older ones do not know the flag.
     for flags in [flags | MFD_EXEC, flags] {
-        // SAFETY: `name` is NUL-terminated and outlives the call.
-        let fd = unsafe { libc::memfd_create(name.as_ptr(), flags) };
+        // By its number: glibc has a function for it since 2.27 only, and where that is missing this library, preloaded,
+        // would keep every program from starting.
+        // SAFETY: `name` is NUL-terminated and outlives the call; the kernel takes it and an unsigned int.
+        let fd = unsafe { libc::syscall(libc::SYS_memfd_create, name.as_ptr(), flags) };
+        let fd = libc::c_int::try_from(fd).unwrap_or(-1);
         if fd >= 0 {
             // SAFETY: just opened, and nobody else knows it.
             return Ok(unsafe { OwnedFd::from_raw_fd(fd) });

@@ -1,11 +1,14 @@
 //! What `package.sh` cannot do, or must not, it says; it never delivers less than was asked for.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Files, expect_success, packaging};
+use words::foreign::build_folder;
+
+use crate::support::{Files, Kind, LIBRARIES, expect_success, out, packaging};
+use crate::wheel::newest_glibc;
 
 #[test]
 fn a_file_that_needs_what_not_every_system_has_is_not_packaged() {
@@ -26,6 +29,105 @@ fn a_file_that_needs_what_not_every_system_has_is_not_packaged() {
     }
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("libstrange.so") && fs::read_dir(out.path()).unwrap().next().is_none(), "{said}");
+}
+
+#[test]
+fn a_function_that_nobody_is_known_to_have_is_not_packaged() {
+    let files = Files::new();
+    let source = files.path().join("plugin.c");
+    fs::write(&source, "int of_newer_systems(void); int plugin(void) { return of_newer_systems(); }\n").unwrap();
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-o"]).arg(files.path().join("libtracer_plugin_file.so")).arg(source);
+    expect_success(cc.output().unwrap());
+
+    let out = tempfile::tempdir().unwrap();
+    let output = packaging("deb", &files, out.path()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    if output.status.code() == Some(3) {
+        return words::foreign::skip(&said);
+    }
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(": of_newer_systems") && fs::read_dir(out.path()).unwrap().next().is_none(), "{said}");
+}
+
+#[test]
+fn files_that_need_a_newer_glibc_than_was_asked_for_are_not_packaged() {
+    let files = Files::new();
+    let out = tempfile::tempdir().unwrap();
+    let output = packaging("deb", &files, out.path()).args(["--glibc", "2.9"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    if output.status.code() == Some(3) {
+        return words::foreign::skip(&said);
+    }
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("the files need glibc 2.") && said.contains("are to run with 2.9"), "{said}");
+    assert!(fs::read_dir(out.path()).unwrap().next().is_none());
+}
+
+#[test]
+fn it_builds_for_an_old_glibc_where_that_can_be_done_and_says_where_it_cannot() {
+    let bare = tempfile::tempdir().unwrap();
+    for tool in ["bash", "date", "dirname", "git", "mkdir", "mktemp", "rm", "sed"] {
+        symlink(which(tool), bare.path().join(tool)).unwrap();
+    }
+    // Nothing is built here: what matters is what would be.
+    let pretended = |name: &str| {
+        let tool = bare.path().join(name);
+        fs::write(&tool, "#!/usr/bin/env bash\necho \"$@\"; exit 9\n").unwrap();
+        fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    pretended("cargo");
+    pretended("dpkg-deb");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/package.sh");
+    let package = |words: &[&str]| {
+        let out = tempfile::tempdir().unwrap();
+        let mut command = Command::new(which("bash"));
+        command.args([script, "--only", "deb", "--out"]).arg(out.path()).args(words).env("PATH", bare.path());
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+
+    let (status, said) = package(&[]);
+    assert!(status == Some(9) && said.contains("\nbuild --locked --profile release "), "{said}");
+    assert!(said.starts_with("SKIPPED: glibc 2.17: cargo-zigbuild is not in the PATH (pip install ziglang"), "{said}");
+    let (status, said) = package(&["--glibc", "2.17"]);
+    assert_eq!(status, Some(3), "{said}");
+    assert!(said.contains("cannot build for glibc 2.17 here: cargo-zigbuild is not in the PATH"), "{said}");
+
+    pretended("cargo-zigbuild");
+    for (words, target) in [(&[][..], ".2.17"), (&["--glibc", "2.28"], ".2.28")] {
+        let (status, said) = package(words);
+        assert!(status == Some(9) && said.contains("\nzigbuild --locked --profile release "), "{said}");
+        assert!(said.trim_end().ends_with(&format!(" --target x86_64-unknown-linux-gnu{target}")), "{said}");
+    }
+    let (status, said) = package(&["--glibc", "own"]);
+    assert!(status == Some(9) && said.contains("\nbuild --locked ") && !said.contains("SKIPPED"), "{said}");
+}
+
+#[test]
+fn what_is_built_for_an_old_glibc_needs_no_newer_one_and_unwinds_as_the_system_does() {
+    if Command::new("cargo-zigbuild").arg("--version").output().is_err() {
+        return words::foreign::skip("cargo-zigbuild is not in the PATH (pip install ziglang cargo-zigbuild)");
+    }
+    let out = out(Kind::Deb);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/package.sh");
+    let mut command = Command::new(script);
+    command.args(["--only", "deb", "--profile", "dev", "--glibc", "2.17", "--out"]).arg(&out);
+    let built = command.env("CARGO_TARGET_DIR", build_folder("zig")).output().unwrap();
+    if built.status.code() == Some(3) {
+        return words::foreign::skip(&String::from_utf8_lossy(&built.stderr));
+    }
+    expect_success(built);
+    let lib = build_folder("zig").join("x86_64-unknown-linux-gnu/debug");
+    assert!(newest_glibc(&lib) <= (2, 17), "{:?}", newest_glibc(&lib));
+    for name in LIBRARIES {
+        // An unwinder of its own, met by an exception of the program's, would read the other's memory as its own.
+        let symbols = expect_success(Command::new("nm").arg(lib.join(name)).output().unwrap());
+        assert!(!symbols.lines().any(|line| line.contains(" t _Unwind_") || line.contains(" T _Unwind_")), "{name}");
+    }
+    let mut run = Command::new(lib.join("tracer-interceptors"));
+    run.args(["run", "cat", "/proc/self/maps"]).env_remove("LD_PRELOAD");
+    assert!(expect_success(run.output().unwrap()).contains("libtracer_interceptors.so"));
 }
 
 #[test]
@@ -64,6 +166,7 @@ fn a_slip_of_the_pen_is_told() {
     for (words, says) in [
         (&["--only", "rpm"][..], "wheel, npm or deb"),
         (&["--profile", "fast"], "release or dev"),
+        (&["--glibc", "old"], "a version such as 2.17"),
         (&["--built"], "needs a value"),
         (&["deb"], "no option deb"),
     ] {

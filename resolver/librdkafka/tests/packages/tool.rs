@@ -185,6 +185,39 @@ fn what_a_script_is_interpreted_by_counts_as_the_program() {
 }
 
 #[test]
+fn a_dynamic_linker_is_not_taken_for_glibc_s_because_of_its_name() {
+    let files = Files::new();
+    let source = files.path().join("linker.c");
+    fs::write(&source, "void _start(void) { for (;;) __builtin_trap(); }\n").unwrap();
+    let loader = files.path().join("ld-linux-x86-64.so.2");
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-nostdlib", "-o"]).args([&loader, &source]);
+    expect_success(cc.output().unwrap());
+    let program = compile(files.path(), &[&format!("-Wl,--dynamic-linker={}", loader.display())]);
+    // It traps, as a linker of nothing does; what was said before is what counts.
+    let said = String::from_utf8(run(&files, &[program.as_str()]).stderr).unwrap();
+    assert!(said.contains("without tracing") && said.contains("the library is made for glibc"), "{said}");
+}
+
+#[test]
+fn a_program_with_a_c_library_of_its_own_is_asked_about_that_one() {
+    let files = Files::new();
+    let own = files.path().join("own");
+    fs::create_dir(&own).unwrap();
+    let system = expect_success(Command::new("ldd").arg(files.tool()).output().unwrap());
+    let libc = system.lines().find_map(|line| line.trim().strip_prefix("libc.so.6 => ")?.split(' ').next()).unwrap();
+    fs::copy(libc, own.join("libc.so.6")).unwrap();
+    let program = compile(files.path(), &[&format!("-Wl,-rpath,{}", own.display())]);
+    assert_eq!(expect_success(run(&files, &[program.as_str()])), format!("{}\n", files.library().display()));
+
+    needs(&files, "libc.so.6", &["-Wl,--version-script=/dev/stdin"], "GLIBC_2.9999 { global: newer; local: *; };");
+    let output = run(&files, &[program.as_str()]);
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(said.contains(&format!("({})", own.join("libc.so.6").display())), "{said}");
+    assert_eq!(expect_success(output), "nothing\n");
+}
+
+#[test]
 fn a_program_for_another_machine_is_left_alone() {
     let files = Files::new();
     let program = files.path().join("strange");

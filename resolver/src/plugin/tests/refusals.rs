@@ -440,7 +440,7 @@ fn a_folder_that_everybody_may_write_to_is_never_searched_and_its_plugins_are_na
                     "P101 plugin `sample`: libtracer_plugin_sample.so is in none of the places searched:\n  \
                      DIR/libtracer_plugin_sample.so: never searched: the folder DIR can be written by every user of \
                      this machine (mode {mode:04o})\n\
-                     help: install libtracer_plugin_sample.so in one of these, or set `file` in [plugins.sample]"
+                     help: chmod o-w DIR, or set `file` in [plugins.sample] to an absolute path"
                 )
             );
         }

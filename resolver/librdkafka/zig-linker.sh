@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Links for an old glibc, as package.sh has cargo do: `zig cc`, with the unwinder of the system in place of one of its own.
+# See RATIONALE.md, "Why does the zig build take the system's libgcc?".
+set -euo pipefail
+
+words=(-target "x86_64-linux-gnu.$OLDEST_GLIBC")
+for word in "$@"; do
+    case $word in
+    # cargo-zigbuild would make -lunwind of it, a copy in each file. This machine's library may need a newer glibc; of that
+    # one, nothing comes into the file that is linked.
+    -lgcc_s) words+=("$(cc -print-file-name=libgcc_s.so.1)" -Wl,--allow-shlib-undefined) ;;
+    *) words+=("$word") ;;
+    esac
+done
+exec cargo-zigbuild zig cc -- "${words[@]}"
