@@ -136,7 +136,7 @@ impl AgentAddress {
     fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let unusable = |what: &str| {
-            let example = "transport = \"thrift_udp\" wants \"host:port\", for example \"localhost:6831\"";
+            let example = "an agent's address is \"host:port\", for example \"localhost:6831\"";
             format!("the address cannot be used: {what}; {example}")
         };
         let host_port = HostPort::parse(text.strip_prefix("udp://").unwrap_or(text)).map_err(unusable)?;
