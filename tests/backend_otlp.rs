@@ -390,6 +390,21 @@ fn a_port_that_speaks_something_else_is_told_by_what_it_says() {
 }
 
 #[test]
+fn a_server_that_closes_without_a_word_is_told_so() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let backend = backend_at(&format!("http://{}", listener.local_addr().unwrap()));
+    let server = std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        connection.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+        while connection.read(&mut [0; 4096]).is_ok() {}
+    });
+    let error = export(&backend, LONG).unwrap_err();
+    server.join().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Retryable, "{error}");
+    assert!(error.message().contains("closed without an answer"), "{error}");
+}
+
+#[test]
 fn a_server_in_go_that_wants_tls_says_so() {
     let error = answer(Reply::status(400).body("Client sent an HTTP request to an HTTPS server.\n"));
     assert!(error.message().ends_with("(https:// in place of http://)"), "{error}");

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly, its helpers too")]
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -118,6 +118,31 @@ fn orders_of_stdin_go_through_a_cluster_and_to_servers_of_the_users_own() {
           notifications: process shipments
 "
     );
+}
+
+#[test]
+fn a_shop_that_is_killed_does_not_hold_up_the_next_on_its_cluster() {
+    let kafka = Kafka::start(&["orders", "payments.accepted", "payments.declined", "shipments"]);
+    let order = r#"{"id":1,"customer":"C1","country":"DE","currency":"EUR","method":"wallet","items":[],"total":5}"#;
+    let on_cluster = || {
+        let mut shop = shop();
+        shop.args(["--orders", "-", "--bootstrap", &kafka.cluster().bootstrap_servers()]);
+        shop
+    };
+    let mut killed = on_cluster().stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    // Stdin stays open: it is at work when it is killed.
+    let mut orders = killed.stdin.take().unwrap();
+    writeln!(orders, "{order}").unwrap();
+    let said = BufReader::new(killed.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let at_work = said.into_iter().any(|line| line.contains("notified 1"));
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert!(at_work);
+    let next = run(&mut on_cluster(), order);
+    assert!(next.succeeded, "{}{}", next.stdout, next.stderr);
+    // What the first one left is not read: an order is a span of its own service and no more.
+    assert_eq!(next.row("orders", "jaeger")[3..6], ["1", "1", "0"]);
+    assert_eq!(next.row("notifications", "otlp")[3..6], ["1", "1", "0"]);
 }
 
 #[test]

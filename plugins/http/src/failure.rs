@@ -53,6 +53,7 @@ impl Unreachable<'_> {
             ureq::Error::Timeout(phase) => self.timed_out(phase),
             ureq::Error::Io(error) if error.kind() == ErrorKind::TimedOut => self.timed_out(error),
             ureq::Error::Rustls(error) => self.untrusted(error),
+            ureq::Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => self.closed(),
             ureq::Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
                 Some(error) => self.untrusted(error),
                 None => BackendError::retryable(format!("{who}: {error}{}", self.broken_off())),
@@ -122,6 +123,15 @@ impl Unreachable<'_> {
         BackendError::retryable(format!("{}: no trusted connection: {error} ({hint})", self.who))
     }
 
+    fn closed(&self) -> BackendError {
+        let hint = match (self.by_proxy, self.settings.endpoint.is_https()) {
+            (true, _) | (_, true) => self.broken_off(),
+            _ if self.settings.endpoint.port() == Some(GRPC_PORT) => self.broken_off(),
+            _ => " (if it always is: does that port speak HTTP, or does it want https://?)".to_owned(),
+        };
+        BackendError::retryable(format!("{}: the connection was closed without an answer{hint}", self.who))
+    }
+
     fn in_the_handshake(&self, error: &std::io::Error) -> BackendError {
         if error.kind() == ErrorKind::TimedOut {
             return self.timed_out(error);
@@ -132,7 +142,11 @@ impl Unreachable<'_> {
 
     /// gRPC servers close at once when they are spoken to in HTTP/1, and not always with a word.
     fn broken_off(&self) -> String {
-        if self.by_proxy || self.settings.endpoint.port() != Some(4317) { String::new() } else { format!(" ({GRPC})") }
+        if self.by_proxy || self.settings.endpoint.port() != Some(GRPC_PORT) {
+            String::new()
+        } else {
+            format!(" ({GRPC})")
+        }
     }
 }
 
@@ -232,6 +246,7 @@ pub(crate) fn printable(bytes: &[u8]) -> String {
 }
 
 const LONGEST_EXPLANATION: usize = 200;
+const GRPC_PORT: u16 = 4317;
 const GRPC: &str = "it may be the port for OTLP over gRPC: OTLP over HTTP has one of its own, commonly 4318";
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 /// Spreads packets over time. Without a clock of its own.
 ///
-/// The pace follows what there is to send: twice what came within the last moments, so that a steady stream never waits
-/// long, within [`SLOWEST`] and [`FASTEST`].
+/// The pace follows what there is to send: half as much again as what came within the last moments, so that a steady
+/// stream never waits long, within [`SLOWEST`] and [`FASTEST`].
 #[derive(Debug)]
 pub(crate) struct Pace {
     /// The earliest moment for the next packet.
@@ -51,7 +51,7 @@ impl Pace {
     pub(crate) fn next(&mut self, errand: &mut Errand, packet: &[u8], now: Instant) -> Duration {
         let bytes = cost(packet.len());
         let at = self.free_at.map_or(now, |free_at| free_at.max(now)).min(errand.until).max(now);
-        let demand = self.in_window.max(self.in_last_window) * 2 / WINDOW.as_secs().max(1);
+        let demand = self.in_window.max(self.in_last_window) * 3 / 2 / WINDOW.as_secs().max(1);
         let time_left = errand.until.saturating_duration_since(at);
         let in_time = u64::try_from(u128::from(errand.bytes_left) * 1_000 / time_left.as_millis().max(1));
         let bytes_per_second = demand.clamp(SLOWEST, FASTEST).max(in_time.unwrap_or(u64::MAX));
@@ -68,9 +68,9 @@ fn cost(bytes: usize) -> u64 {
 
 /// Bytes per second: 32 ms between two packets of 65,000 bytes, of which a buffer holds three.
 const SLOWEST: u64 = 2 << 20;
-/// Bytes per second, some forty thousand spans: no agent reads more. What comes on top waits in the backend's queue, where
-/// it is counted if it is dropped.
-const FASTEST: u64 = 16 << 20;
+/// Bytes per second, some twenty thousand spans: an agent that has other things to do does not read more. What comes on
+/// top waits in the backend's queue, where it is counted if it is dropped.
+const FASTEST: u64 = 8 << 20;
 /// What came is looked at by the second.
 const WINDOW: Duration = Duration::from_secs(1);
 
@@ -125,10 +125,10 @@ mod tests {
     fn the_pace_rises_with_what_there_is_to_send_and_falls_again() {
         let mut pace = Pace::new();
         let start = Instant::now();
-        // 8 MB a second: four times the slowest pace.
-        let batches: Vec<_> = (0..64).map(|batch| (batch * 62, 8)).collect();
+        // 4 MB a second: twice the slowest pace.
+        let batches: Vec<_> = (0..64).map(|batch| (batch * 130, 8)).collect();
         let left = departures(&mut pace, start, &batches, LIMIT);
-        assert!(left.last().unwrap() - 63 * 62 < 200, "behind: {left:?}");
+        assert!(left.last().unwrap() - 63 * 130 < 200, "behind: {left:?}");
         let later = departures(&mut pace, start, &[(20_000, 8)], LIMIT);
         assert!(later.last().unwrap() - 20_000 > 200, "{later:?}");
     }
@@ -138,7 +138,7 @@ mod tests {
         let batches = vec![(0, 8); 400];
         let left = departures(&mut Pace::new(), Instant::now(), &batches, LIMIT);
         let bytes_per_second = left.len() as u64 * cost(65_000) * 1_000 / left.last().unwrap();
-        assert!((8 << 20..=FASTEST).contains(&bytes_per_second), "{bytes_per_second}");
+        assert!((4 << 20..=FASTEST).contains(&bytes_per_second), "{bytes_per_second}");
     }
 
     #[test]

@@ -136,10 +136,14 @@ impl AgentAddress {
     fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let unusable = |what: &str| {
-            let example = "transport = \"thrift_udp\" wants \"host:port\", for example \"localhost:6831\"";
+            let example = "an agent's address is \"host:port\", for example \"localhost:6831\"";
             format!("the address cannot be used: {what}; {example}")
         };
-        let host_port = HostPort::parse(text.strip_prefix("udp://").unwrap_or(text)).map_err(unusable)?;
+        let text = text.strip_prefix("udp://").unwrap_or(text);
+        if text.contains("://") {
+            return Err(unusable("packets do not go by http"));
+        }
+        let host_port = HostPort::parse(text).map_err(unusable)?;
         match host_port.port() {
             Some(_) => Ok(AgentAddress(host_port.to_string())),
             None => Err(unusable("there is no port in it")),
