@@ -43,17 +43,15 @@ pub fn reseed() {
 
 #[inline]
 fn draw<T>(from: impl FnOnce(&mut Generator) -> T) -> T {
-    LOCAL.with(|local| {
-        let mut seeded = local.get();
-        // Relaxed: only the value matters; see `reseed`.
-        let generation = GENERATION.load(Ordering::Relaxed);
-        if seeded.generation != generation {
-            seeded = Seeded { generation, generator: Generator::from_kernel() };
-        }
-        let drawn = from(&mut seeded.generator);
-        local.set(seeded);
-        drawn
-    })
+    let mut seeded = LOCAL.get();
+    // Relaxed: only the value matters; see `reseed`.
+    let generation = GENERATION.load(Ordering::Relaxed);
+    if seeded.generation != generation {
+        seeded = Seeded { generation, generator: Generator::from_kernel() };
+    }
+    let drawn = from(&mut seeded.generator);
+    LOCAL.set(seeded);
+    drawn
 }
 
 thread_local! {
