@@ -278,3 +278,29 @@ fn a_refused_batch_of_many_small_messages_is_not_made_larger_again() {
     assert!(!sent(&producer, "bursts", 10, 0), "for the next one will be as full");
     assert!(sent(&producer, "others", 10, 0));
 }
+
+/// librdkafka gives up a message without acknowledging it where `rd_kafka_produce_batch` finds no partition, and uses its
+/// memory again. Without the line in `Client::start_send` the next message there ends the first one's span.
+#[test]
+fn a_message_is_not_taken_for_one_that_had_its_address_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let spans = folder.path().join("spans.jsonl");
+    let text = format!(
+        "version = 1\ndefault_service = \"shop\"\n[services.shop]\nexport = [\"out\"]\n\
+         [backends.out]\nplugin = \"file\"\nconfig = {{ path = {:?} }}\n",
+        spans.to_str().unwrap()
+    );
+    let resolver = Resolver::load(Source::Text { name: "test.toml".into(), text }).unwrap();
+    let producer = FakeClient::producer(&resolver);
+    let mut message = FakeMessage::new("orders");
+    message.resize(MAX - RECORD);
+    producer.send(&message);
+    assert!(!is_injected(&message), "its span is kept beside it");
+    message.resize(100);
+    producer.send(&message);
+    producer.acknowledge(&message);
+    assert!(resolver.flush(Duration::from_secs(20)));
+    let ids = String::from_utf8(message.header("traceparent").unwrap()).unwrap();
+    let written = std::fs::read_to_string(spans).unwrap();
+    assert!(written.contains(ids.split('-').nth(1).unwrap()), "{ids} {written}");
+}
