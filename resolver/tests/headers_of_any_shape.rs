@@ -23,6 +23,7 @@ const RECORD: usize = 36;
 const OURS: usize = 11 + 55 + 10;
 const PARENT: &[u8] = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const TOO_LARGE: i32 = 10;
+const LARGER_THAN_A_SEGMENT: i32 = 18;
 
 fn resolver(settings: &str) -> Resolver {
     let text = format!("version = 1\ndefault_service = \"shop\"\n[defaults]\n{settings}\n[services.shop]\n");
@@ -239,8 +240,10 @@ fn a_topic_that_takes_less_than_the_client_fails_a_message_because_of_us_once() 
 fn a_huge_record_that_is_refused_takes_nothing_from_the_others_of_its_topic() {
     let resolver = resolver("");
     let producer = FakeClient::producer(&resolver);
-    assert!(sent(&producer, "huge", 900_000, TOO_LARGE));
-    assert!(!sent(&producer, "huge", 900_000, TOO_LARGE));
+    for (topic, error) in [("huge", TOO_LARGE), ("huge-for-a-segment", LARGER_THAN_A_SEGMENT)] {
+        assert!(sent(&producer, topic, 900_000, error));
+        assert!(!sent(&producer, topic, 900_000, error));
+    }
     assert!(!sent(&producer, "huge", 899_990, TOO_LARGE));
     for bytes in [0, 100, 500_000, 899_000] {
         assert!(sent(&producer, "huge", bytes, 0), "{bytes}");

@@ -155,7 +155,9 @@ impl Client {
 
 impl Unmarked {
     fn new(in_flight: usize) -> Self {
-        Self { count: AtomicUsize::new(0), max: in_flight.min(MAX_UNMARKED), spans: Mutex::default() }
+        // `queue.buffering.max.messages = 0` is no limit.
+        let max = if in_flight == 0 { MAX_UNMARKED } else { in_flight.min(MAX_UNMARKED) };
+        Self { count: AtomicUsize::new(0), max, spans: Mutex::default() }
     }
 
     /// Notes a send; `false` when there is no room.
