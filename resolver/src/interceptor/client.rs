@@ -80,11 +80,13 @@ impl Client {
         let number = |name: &CStr, default: usize| property(name).and_then(|v| v.parse().ok()).unwrap_or(default);
         let side = if is_consumer { Side::Consume } else { Side::Produce };
         let in_flight = if is_consumer { 0 } else { number(c"queue.buffering.max.messages", 100_000) };
+        let cluster = property(c"bootstrap.servers").unwrap_or_default();
         let maker = RouteMaker {
             side,
             client_id: property(c"client.id").unwrap_or_default(),
             group_id: property(c"group.id").filter(|group| is_consumer && !group.is_empty()),
-            server: property(c"bootstrap.servers").as_deref().and_then(only_server),
+            server: only_server(&cluster),
+            cluster,
             bound: binding.service,
             api: Some(api),
         };
