@@ -1,7 +1,7 @@
 //! Promise: a message that just fits under `message.max.bytes` is sent, and the process lives.
 //!
 //! librdkafka checks a message's size before `on_send` and asserts it when it writes the batch. Without the check of the
-//! size in `resolver/src/interceptor/injecting.rs` every test here ends with its child aborted by SIGABRT
+//! size in `resolver/src/interceptor/injecting.rs` each test "with a …" ends with its child aborted by SIGABRT
 //! (`rd_kafka_msgset_writer_finalize: assert: len <= max_msg_size`), and with sizes of C's texts those with a NUL do.
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test may fail loudly")]
@@ -14,6 +14,7 @@ use opentelemetry::baggage::BaggageExt as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use words::kafka::Kafka;
 use words::native::NativeProducer;
 use words::{Traced, child};
@@ -92,6 +93,41 @@ fn step_through_natively(headers: &[(&[u8], Option<&[u8]>)], unknown: Unknown) {
         Unknown::All => assert_eq!(not_injected, sent),
     }
     assert!(too_large > 0, "the steps must go beyond the limit");
+}
+
+/// The mock broker refuses whatever comes next; the lengths are those of one batch.
+#[test]
+fn a_topic_that_refuses_a_message_for_its_size_gets_those_that_come_near_without_our_headers() {
+    let traced = Traced::start("");
+    let kafka = Kafka::start(&["orders"]);
+    let mut config = traced.config(kafka.config());
+    config.set("linger.ms", "100").set("retries", "0");
+    let producer: BaseProducer = config.create().unwrap();
+    let send = |lengths: &[usize]| {
+        for length in lengths {
+            producer.send(BaseRecord::<[u8], [u8]>::to("orders").partition(0).payload(&vec![b'x'; *length])).unwrap();
+        }
+        producer.flush(Duration::from_secs(20)).unwrap();
+        traced.counters().not_injected as usize
+    };
+    let refuse = || {
+        let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+        kafka.cluster().request_errors(RDKafkaApiKey::Produce, &[error]);
+    };
+    assert_eq!(send(&[5000, 10]), 0);
+    refuse();
+    assert_eq!(send(&[5000]), 0, "the first one had it");
+    assert_eq!(send(&[5000, 4990, 9000]), 3);
+    assert_eq!(send(&[4800, 10]), 3, "well below");
+    // A batch in which one that is refused anyway has company.
+    refuse();
+    assert_eq!(send(&[10, 20, 9000, 30]), 4);
+    assert_eq!(send(&[10, 20, 30]), 4);
+    // A batch of which none is large.
+    refuse();
+    assert_eq!(send(&[100; 50]), 4);
+    assert_eq!(send(&[10, 20, 30]), 7);
+    assert_eq!(traced.spans().len(), 68, "each has its span all the same");
 }
 
 fn alone(test: &str, body: impl FnOnce()) {

@@ -1,9 +1,11 @@
 //! Time as spans carry it, cheap enough to be read for every message.
 //!
-//! On x86_64 processors whose time-stamp counter runs at one rate in all states and on all cores, wall-clock time is
-//! that counter, scaled, from an anchor that the batch thread renews about once a second: 8 ns instead of 25. The scale
-//! is measured between anchors, so the two clocks differ by what the counter drifts in a second, far below a
-//! microsecond; a step of the system's clock is followed at the next anchor. Everywhere else the system's clock is read.
+//! On x86_64 processors whose time-stamp counter runs at one rate in all states and on all cores, and where the kernel
+//! itself keeps time by it (it tests what the processor claims, and gives the counter up where it finds it wrong, as in
+//! some virtual machines), wall-clock time is that counter, scaled, from an anchor that the batch thread renews about
+//! once a second: 8 ns instead of 25. The scale is measured between anchors, so the two clocks differ by what the counter
+//! drifts in a second, far below a microsecond; a step of the system's clock is followed at the next anchor. Everywhere
+//! else the system's clock is read.
 
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -32,19 +34,25 @@ fn system_nanos() -> u64 {
 #[cfg(target_arch = "x86_64")]
 mod counter {
     use std::arch::x86_64::{__cpuid, _rdtsc};
+    use std::path::Path;
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::system_nanos;
 
-    /// Even: stable. Odd: being changed. Zero: no anchor.
-    static VERSION: AtomicU64 = AtomicU64::new(0);
-    static TICKS: AtomicU64 = AtomicU64::new(0);
-    static NANOS: AtomicU64 = AtomicU64::new(0);
-    /// Nanoseconds per tick, times 2^32.
-    static SCALE: AtomicU64 = AtomicU64::new(0);
-    /// The batch thread's own: the latest two readings of both clocks.
-    static LAST: Mutex<Option<(u64, u64)>> = Mutex::new(None);
+    /// Where the two clocks stood, and how they run.
+    pub(super) struct Anchor {
+        /// Even: stable. Odd: being changed. Zero: no anchor.
+        version: AtomicU64,
+        ticks: AtomicU64,
+        nanos: AtomicU64,
+        /// Nanoseconds per tick, times 2^32.
+        scale: AtomicU64,
+        /// The batch thread's own: the latest reading of both clocks.
+        last: Mutex<Option<(u64, u64)>>,
+    }
+
+    static ANCHOR: Anchor = Anchor::new();
 
     /// An anchor is used for so long; then the system's clock is read until there is a newer one.
     const VALID_NANOS: u64 = 3_000_000_000;
@@ -52,52 +60,81 @@ mod counter {
 
     #[inline]
     pub(super) fn unix_nanos() -> Option<u64> {
-        // Acquire: pairs with the release that ends a change, so that the three values below are of one anchor.
-        let version = VERSION.load(Ordering::Acquire);
-        if version == 0 || version % 2 == 1 {
-            return None;
-        }
-        let (ticks, nanos, scale) =
-            (TICKS.load(Ordering::Relaxed), NANOS.load(Ordering::Relaxed), SCALE.load(Ordering::Relaxed));
-        std::sync::atomic::fence(Ordering::Acquire);
-        if VERSION.load(Ordering::Relaxed) != version {
-            return None;
-        }
-        let passed = now_ticks().wrapping_sub(ticks);
-        let passed = ((u128::from(passed) * u128::from(scale)) >> 32) as u64;
-        (passed < VALID_NANOS).then(|| nanos.wrapping_add(passed))
+        ANCHOR.unix_nanos()
     }
 
     pub(super) fn keep_anchored() {
-        if !is_invariant() {
-            return;
+        ANCHOR.keep(Path::new("/sys/devices/system/clocksource/clocksource0/current_clocksource"));
+    }
+
+    impl Anchor {
+        pub(super) const fn new() -> Self {
+            Self {
+                version: AtomicU64::new(0),
+                ticks: AtomicU64::new(0),
+                nanos: AtomicU64::new(0),
+                scale: AtomicU64::new(0),
+                last: Mutex::new(None),
+            }
         }
-        let Ok(mut last) = LAST.try_lock() else { return };
-        let now = read_both();
-        let Some((last_ticks, last_nanos)) = *last else {
+
+        /// `kernels` is the file in which the kernel says what it keeps time by.
+        pub(super) fn keep(&self, kernels: &Path) {
+            if !is_invariant() {
+                return;
+            }
+            let Ok(mut last) = self.last.try_lock() else { return };
+            let now = read_both();
+            let Some((last_ticks, last_nanos)) = *last else {
+                *last = Some(now);
+                return;
+            };
+            let (ticks, nanos) = (now.0.wrapping_sub(last_ticks), now.1.wrapping_sub(last_nanos));
+            if nanos < RENEW_NANOS && self.version.load(Ordering::Relaxed) != 0 || nanos < 50_000_000 {
+                return;
+            }
             *last = Some(now);
-            return;
-        };
-        let (ticks, nanos) = (now.0.wrapping_sub(last_ticks), now.1.wrapping_sub(last_nanos));
-        if nanos < RENEW_NANOS && VERSION.load(Ordering::Relaxed) != 0 || nanos < 50_000_000 {
-            return;
+            // From 0.1 to 10 GHz, over less than an hour: anything else is a step of the system's clock, or a sleep. And
+            // the kernel may find out later that the counter is wrong.
+            let per_nano = ticks.saturating_mul(10) / nanos.max(1);
+            if ticks == 0 || nanos > 3_600_000_000_000 || !(1..100).contains(&per_nano) || !is_believed(kernels) {
+                self.version.store(0, Ordering::Release);
+                return;
+            }
+            let scale = ((u128::from(nanos) << 32) / u128::from(ticks)) as u64;
+            let version = self.version.load(Ordering::Relaxed);
+            // Release fence: whoever sees one of the new values also sees the odd version.
+            self.version.store(version | 1, Ordering::Relaxed);
+            std::sync::atomic::fence(Ordering::Release);
+            self.ticks.store(now.0, Ordering::Relaxed);
+            self.nanos.store(now.1, Ordering::Relaxed);
+            self.scale.store(scale, Ordering::Relaxed);
+            // Release: pairs with the acquire in `unix_nanos`.
+            self.version.store((version | 1).wrapping_add(1), Ordering::Release);
         }
-        *last = Some(now);
-        // From 0.1 to 10 GHz, over less than an hour: anything else is a step of the system's clock, or a sleep.
-        if ticks == 0 || nanos > 3_600_000_000_000 || !(1..100).contains(&(ticks.saturating_mul(10) / nanos.max(1))) {
-            VERSION.store(0, Ordering::Release);
-            return;
+
+        #[inline]
+        pub(super) fn unix_nanos(&self) -> Option<u64> {
+            // Acquire: pairs with the release that ends a change, so that the three values below are of one anchor.
+            let version = self.version.load(Ordering::Acquire);
+            if version == 0 || version % 2 == 1 {
+                return None;
+            }
+            let ticks = self.ticks.load(Ordering::Relaxed);
+            let (nanos, scale) = (self.nanos.load(Ordering::Relaxed), self.scale.load(Ordering::Relaxed));
+            std::sync::atomic::fence(Ordering::Acquire);
+            if self.version.load(Ordering::Relaxed) != version {
+                return None;
+            }
+            let passed = now_ticks().wrapping_sub(ticks);
+            let passed = ((u128::from(passed) * u128::from(scale)) >> 32) as u64;
+            (passed < VALID_NANOS).then(|| nanos.wrapping_add(passed))
         }
-        let scale = ((u128::from(nanos) << 32) / u128::from(ticks)) as u64;
-        let version = VERSION.load(Ordering::Relaxed);
-        // Release fence: whoever sees one of the new values also sees the odd version.
-        VERSION.store(version | 1, Ordering::Relaxed);
-        std::sync::atomic::fence(Ordering::Release);
-        TICKS.store(now.0, Ordering::Relaxed);
-        NANOS.store(now.1, Ordering::Relaxed);
-        SCALE.store(scale, Ordering::Relaxed);
-        // Release: pairs with the acquire in `unix_nanos`.
-        VERSION.store((version | 1).wrapping_add(1), Ordering::Release);
+    }
+
+    /// Where the kernel does not say, it is not.
+    fn is_believed(kernels: &Path) -> bool {
+        std::fs::read(kernels).is_ok_and(|name| name.trim_ascii() == b"tsc")
     }
 
     /// Both clocks at the same moment, as near as three tries get them.
@@ -154,5 +191,29 @@ mod tests {
             // A preempted thread may see `after` late, never `ours` outside by more than the clocks' own disagreement.
             assert!(ours + 50_000 >= before && ours <= after + 50_000, "{before} {ours} {after}");
         }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn the_counter_is_used_only_while_the_kernel_uses_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let kernels = folder.path().join("current_clocksource");
+        let anchor = counter::Anchor::new();
+        let anchored_by = |name: Option<&str>| {
+            match name {
+                Some(name) => std::fs::write(&kernels, name).unwrap(),
+                None => std::fs::remove_file(&kernels).unwrap(),
+            }
+            for _ in 0..40 {
+                anchor.keep(&kernels);
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            anchor.unix_nanos().is_some()
+        };
+        let trusts = anchored_by(Some("tsc\n"));
+        for other in [Some("kvm-clock\n"), Some("hpet\n"), Some(""), None] {
+            assert!(!anchored_by(other), "{other:?}");
+        }
+        assert_eq!(anchored_by(Some("tsc\n")), trusts, "the kernel may come back to it");
     }
 }

@@ -4,7 +4,10 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::unix::thread::JoinHandleExt;
 use std::thread::{Builder, JoinHandle};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant};
+
+/// Between two looks at a thread that is waited for.
+const LONGEST_PAUSE: Duration = Duration::from_millis(2);
 
 /// Starts a named thread in which no signal handler of the application ever runs.
 ///
@@ -28,29 +31,27 @@ pub(crate) fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> io::R
 /// Waits until the thread is gone, its thread-local destructors run, but not beyond the deadline: then it is left to
 /// itself. False if it was left.
 ///
-/// Rust's own `join` waits for ever, and these threads run foreign code up to their last moment.
+/// Rust's own `join` waits for ever, and these threads run foreign code up to their last moment. The C library's waits
+/// until a time of day, which may be set meanwhile (`pthread_timedjoin_np`), or is new (`pthread_clockjoin_np`, glibc
+/// 2.31): so it is asked again and again, by a clock that only goes forward.
 pub(crate) fn join_until(thread: JoinHandle<()>, deadline: Instant) -> bool {
-    let left = deadline.saturating_duration_since(Instant::now());
-    let Some(until) =
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok().and_then(|now| now.checked_add(left))
-    else {
-        return false;
-    };
-    let until = libc::timespec {
-        tv_sec: libc::time_t::try_from(until.as_secs()).unwrap_or(libc::time_t::MAX),
-        // Below 10^9, which fits wherever there is a `c_long`.
-        tv_nsec: until.subsec_nanos() as libc::c_long,
-    };
     let thread = thread.into_pthread_t();
-    // SAFETY: `into_pthread_t` gave us the only right to join or detach this thread, and it is used once: a join that
-    // succeeds ends it, and one that does not leaves the thread joinable, so that it may be detached.
-    unsafe {
-        if libc::pthread_timedjoin_np(thread, std::ptr::null_mut(), &until) == 0 {
+    let mut pause = Duration::from_micros(20);
+    loop {
+        // SAFETY: `into_pthread_t` gave us the only right to join or detach this thread, and it is used once: a join that
+        // succeeds ends it, and one that does not leaves the thread joinable.
+        if unsafe { libc::pthread_tryjoin_np(thread, std::ptr::null_mut()) } == 0 {
             return true;
         }
-        libc::pthread_detach(thread);
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            // SAFETY: as above; it was not joined.
+            unsafe { libc::pthread_detach(thread) };
+            return false;
+        }
+        std::thread::sleep(pause.min(left));
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
-    false
 }
 
 pub(crate) fn block_signals() -> libc::sigset_t {
@@ -78,8 +79,6 @@ pub(crate) fn restore_signals(mask: &libc::sigset_t) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn blocked_now(signal: libc::c_int) -> bool {

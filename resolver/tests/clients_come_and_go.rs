@@ -10,7 +10,7 @@ mod fake_kafka;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use fake_kafka::{FakeClient, FakeMessage};
+use fake_kafka::{FakeClient, FakeMessage, on_a_brokers_thread};
 use tracer_resolver::config::Source;
 use tracer_resolver::interceptor::{Door, only_try};
 use tracer_resolver::{MessagePlace, Processing, Resolver};
@@ -181,4 +181,32 @@ fn by_threads_in_their_last_destructor_be_it_their_first_use_or_not() {
     assert!(resolver.flush(Duration::from_secs(20)));
     let stats = &resolver.stats().services[0];
     assert_eq!((stats.spans, stats.dropped_buffer_full), (3 * ENDING, 0));
+}
+
+/// librdkafka calls the application's log callback on its own threads, and that may send. Without
+/// `nothing_is_being_sent` (`resolver/src/interceptor/message.rs`) what fails on such a thread has no span ever after.
+#[test]
+fn a_log_callback_that_sends_takes_no_failed_message_its_span() {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let resolver = resolver();
+    let producer = FakeClient::producer(&resolver);
+    let mut messages: Vec<_> = (0..4).map(|_| FakeMessage::new("orders")).collect();
+    messages.iter().for_each(|message| producer.send(message));
+    let logged = FakeMessage::new("logs");
+    on_a_brokers_thread(|| {
+        producer.send(&logged);
+        // _MSG_TIMED_OUT: whoever sent here, it is no partitioner's word.
+        messages[0].place(-192, 0, -1001);
+        producer.acknowledge(&messages[0]);
+        // _UNKNOWN_TOPIC, after the answer to a request for metadata.
+        producer.respond(3, 100);
+        messages[1].place(-188, 0, -1001);
+        producer.acknowledge(&messages[1]);
+        // _UNKNOWN_PARTITION, right after a send: the struct of an application that used `rd_kafka_produce_batch`.
+        producer.send(&logged);
+        messages[2].place(-190, 0, -1001);
+        producer.acknowledge(&messages[2]);
+    });
+    assert!(resolver.flush(Duration::from_secs(20)));
+    assert_eq!(resolver.stats().services[0].spans, 2);
 }

@@ -23,6 +23,7 @@ const RECORD: usize = 36;
 const OURS: usize = 11 + 55 + 10;
 const PARENT: &[u8] = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const TOO_LARGE: i32 = 10;
+const LARGER_THAN_A_SEGMENT: i32 = 18;
 
 fn resolver(settings: &str) -> Resolver {
     let text = format!("version = 1\ndefault_service = \"shop\"\n[defaults]\n{settings}\n[services.shop]\n");
@@ -239,8 +240,10 @@ fn a_topic_that_takes_less_than_the_client_fails_a_message_because_of_us_once() 
 fn a_huge_record_that_is_refused_takes_nothing_from_the_others_of_its_topic() {
     let resolver = resolver("");
     let producer = FakeClient::producer(&resolver);
-    assert!(sent(&producer, "huge", 900_000, TOO_LARGE));
-    assert!(!sent(&producer, "huge", 900_000, TOO_LARGE));
+    for (topic, error) in [("huge", TOO_LARGE), ("huge-for-a-segment", LARGER_THAN_A_SEGMENT)] {
+        assert!(sent(&producer, topic, 900_000, error));
+        assert!(!sent(&producer, topic, 900_000, error));
+    }
     assert!(!sent(&producer, "huge", 899_990, TOO_LARGE));
     for bytes in [0, 100, 500_000, 899_000] {
         assert!(sent(&producer, "huge", bytes, 0), "{bytes}");
@@ -277,4 +280,30 @@ fn a_refused_batch_of_many_small_messages_is_not_made_larger_again() {
     refuse(&producer, &mut batch);
     assert!(!sent(&producer, "bursts", 10, 0), "for the next one will be as full");
     assert!(sent(&producer, "others", 10, 0));
+}
+
+/// librdkafka gives up a message without acknowledging it where `rd_kafka_produce_batch` finds no partition, and uses its
+/// memory again. Without the line in `Client::start_send` the next message there ends the first one's span.
+#[test]
+fn a_message_is_not_taken_for_one_that_had_its_address_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let spans = folder.path().join("spans.jsonl");
+    let text = format!(
+        "version = 1\ndefault_service = \"shop\"\n[services.shop]\nexport = [\"out\"]\n\
+         [backends.out]\nplugin = \"file\"\nconfig = {{ path = {:?} }}\n",
+        spans.to_str().unwrap()
+    );
+    let resolver = Resolver::load(Source::Text { name: "test.toml".into(), text }).unwrap();
+    let producer = FakeClient::producer(&resolver);
+    let mut message = FakeMessage::new("orders");
+    message.resize(MAX - RECORD);
+    producer.send(&message);
+    assert!(!is_injected(&message), "its span is kept beside it");
+    message.resize(100);
+    producer.send(&message);
+    producer.acknowledge(&message);
+    assert!(resolver.flush(Duration::from_secs(20)));
+    let ids = String::from_utf8(message.header("traceparent").unwrap()).unwrap();
+    let written = std::fs::read_to_string(spans).unwrap();
+    assert!(written.contains(ids.split('-').nth(1).unwrap()), "{ids} {written}");
 }

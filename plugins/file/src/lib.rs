@@ -46,11 +46,11 @@ impl Backend for File {
         Ok(File { output: Mutex::new(output), counters })
     }
 
-    fn export(&self, batch: &Batch<'_>, _timeout: Duration) -> Result<(), BackendError> {
+    fn export(&self, batch: &Batch<'_>, timeout: Duration) -> Result<(), BackendError> {
         self.counters.export(batch, || {
             let line = otlp_json::line(&spans::decode(batch.body)?)?;
             let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
-            output.write_line(&line, &self.counters)?;
+            output.write_line(&line, timeout, &self.counters)?;
             self.counters.bytes_sent(line.len());
             Ok(())
         })

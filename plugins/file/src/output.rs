@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use tracer_plugin_api::BackendError;
 use tracer_plugin_kit::Counters;
@@ -43,11 +44,18 @@ impl Output {
     }
 
     /// Writes one line, whole or not at all as far as the system lets us; `line` ends in its newline.
-    pub(crate) fn write_line(&mut self, line: &[u8], counters: &Counters) -> Result<(), BackendError> {
+    ///
+    /// Waits for `patience` at the most where other processes write to the same file.
+    pub(crate) fn write_line(
+        &mut self,
+        line: &[u8],
+        patience: Duration,
+        counters: &Counters,
+    ) -> Result<(), BackendError> {
         match self {
             Output::Stdout => stream("stdout", std::io::stdout().lock(), line),
             Output::Stderr => stream("stderr", std::io::stderr().lock(), line),
-            Output::File(file) => file.write_line(line, counters),
+            Output::File(file) => file.write_line(line, patience, counters),
         }
     }
 

@@ -4,14 +4,19 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use tracer_plugin_api::BackendError;
 use tracer_plugin_kit::Counters;
 
 /// `PATH`, and its older parts `PATH.1` (the newest of them) to `PATH.<max_files - 1>`.
 ///
-/// It belongs to one process: two that rotate at the same moment would throw away each other's lines. If someone else
-/// moves it away (logrotate), a new one is begun at the next line.
+/// Several backends may write to it, of one process or of many (forked workers): each line is written, and each rotation
+/// done, by whoever holds the lock of the file that has the path at that moment. If someone else moves it away
+/// (logrotate), a new one is begun at the next line.
 #[derive(Debug)]
 pub(crate) struct RotatedFile {
     path: PathBuf,
@@ -24,7 +29,7 @@ pub(crate) struct RotatedFile {
 #[derive(Debug)]
 struct OpenFile {
     file: File,
-    /// As of the last look: another backend of this process may write to the same file.
+    /// As of the last look, and nobody else's to change while it is locked.
     length: u64,
     /// Device and inode, to notice that the path has become another file.
     identity: (u64, u64),
@@ -48,18 +53,35 @@ impl RotatedFile {
     ///
     /// # Errors
     ///
-    /// Retryable. What was written of the line is taken back: the file ends with a whole line.
-    pub(crate) fn write_line(&mut self, line: &[u8], counters: &Counters) -> Result<(), BackendError> {
-        let (path, max_bytes) = (self.path.clone(), self.max_bytes);
-        let length = self.current(counters)?.length;
-        if length > 0 && length.saturating_add(line.len() as u64) > max_bytes {
-            self.rotate()?;
+    /// Retryable. What was written of the line is taken back: the file ends with a whole line. So is a lock that others
+    /// hold for as long as `patience`.
+    pub(crate) fn write_line(
+        &mut self,
+        line: &[u8],
+        patience: Duration,
+        counters: &Counters,
+    ) -> Result<(), BackendError> {
+        let give_up = Instant::now() + patience;
+        loop {
+            let (path, max_bytes) = (self.path.clone(), self.max_bytes);
+            let file = self.current(counters)?.file.try_clone().map_err(|error| failed("opened", &path, &error))?;
+            let Some(_lock) = Lock::take(&file, give_up).map_err(|error| failed("locked", &path, &error))? else {
+                return Err(BackendError::retryable(format!("{} is locked by another process", path.display())));
+            };
+            // Whoever had the lock before may have rotated it.
+            let open = self.current(counters)?;
+            if open.identity != identity(&file).map_err(|error| failed("written", &path, &error))? {
+                continue;
+            }
+            if open.length > 0 && open.length.saturating_add(line.len() as u64) > max_bytes {
+                self.rotate()?;
+                continue;
+            }
+            return append(&mut open.file, open.length, line).map_err(|error| {
+                self.open = None;
+                failed("written", &path, &error)
+            });
         }
-        let open = self.current(counters)?;
-        append(&mut open.file, open.length, line).map_err(|error| {
-            self.open = None;
-            failed("written", &path, &error)
-        })
     }
 
     /// Waits until the lines are on the disk.
@@ -104,6 +126,41 @@ impl RotatedFile {
         }
         rename(&self.path, &older(1))
     }
+}
+
+/// The lock of a file, until it is dropped: `flock`, which a crashed process gives back.
+struct Lock<'a>(Option<&'a File>);
+
+impl<'a> Lock<'a> {
+    /// `None`: others hold it until `give_up`.
+    fn take(file: &'a File, give_up: Instant) -> std::io::Result<Option<Self>> {
+        let mut pause = Duration::from_micros(50);
+        loop {
+            match flock(file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Some(Self(Some(file)))),
+                Err(Errno::WOULDBLOCK) if Instant::now() >= give_up => return Ok(None),
+                Err(Errno::WOULDBLOCK) => {
+                    std::thread::sleep(pause);
+                    pause = (pause * 2).min(Duration::from_millis(5));
+                }
+                Err(Errno::INTR) => {}
+                // A file system without locks: one writer at a time is then up to whoever names the file.
+                Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::NOLCK | Errno::INVAL) => return Ok(Some(Self(None))),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+impl Drop for Lock<'_> {
+    fn drop(&mut self) {
+        // Said, not left to the closing: a fork has a copy of the descriptor. It fails for what is not locked only.
+        let _ = self.0.map(|file| flock(file, FlockOperation::Unlock));
+    }
+}
+
+fn identity(file: &File) -> std::io::Result<(u64, u64)> {
+    file.metadata().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 fn open(path: &Path) -> std::io::Result<OpenFile> {
@@ -163,8 +220,10 @@ mod tests {
 
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(60);
+
     fn write(file: &mut RotatedFile, line: &str) {
-        file.write_line(line.as_bytes(), &Counters::default()).unwrap();
+        file.write_line(line.as_bytes(), PATIENCE, &Counters::default()).unwrap();
     }
 
     fn files(directory: &Path) -> Vec<(String, String)> {
@@ -244,9 +303,50 @@ mod tests {
         assert_eq!(files(directory.path()), expected);
     }
 
+    /// Each has the file opened by itself, so each is to the others what another process would be. Without the lock lines
+    /// are lost in rotations that two do at once.
+    #[test]
+    fn many_writers_that_rotate_one_file_lose_no_line_and_tear_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("spans");
+        std::thread::scope(|scope| {
+            for writer in 0..8 {
+                let mut file = RotatedFile::new(path.clone(), 500, 1000);
+                scope.spawn(move || {
+                    for line in 0..500 {
+                        write(&mut file, &format!("writer {writer} line {line}\n"));
+                    }
+                });
+            }
+        });
+        let files = files(directory.path());
+        assert!(files.iter().all(|(_, text)| text.len() <= 500), "each file keeps its size");
+        let mut lines: Vec<_> = files.iter().flat_map(|(_, text)| text.lines()).collect();
+        lines.sort_unstable();
+        let mut expected: Vec<_> =
+            (0..8).flat_map(|writer| (0..500).map(move |line| format!("writer {writer} line {line}"))).collect();
+        expected.sort_unstable();
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn a_file_that_another_process_keeps_locked_is_worth_another_try() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("spans");
+        let mut file = RotatedFile::new(path.clone(), 1000, 2);
+        let other = File::create(&path).unwrap();
+        let lock = Lock::take(&other, Instant::now()).unwrap().unwrap();
+        let error = file.write_line(b"x\n", Duration::from_millis(20), &Counters::default()).unwrap_err();
+        assert_eq!(error.kind(), BackendErrorKind::Retryable);
+        drop(lock);
+        write(&mut file, "x\n");
+    }
+
     #[test]
     fn a_full_disk_is_worth_another_try() {
-        let error = RotatedFile::new("/dev/full".into(), 1000, 2).write_line(b"x\n", &Counters::default()).unwrap_err();
+        let error = RotatedFile::new("/dev/full".into(), 1000, 2)
+            .write_line(b"x\n", PATIENCE, &Counters::default())
+            .unwrap_err();
         assert_eq!(error.kind(), BackendErrorKind::Retryable);
         assert!(error.message().starts_with("/dev/full cannot be written: "), "{error}");
     }
@@ -287,7 +387,7 @@ mod tests {
     fn a_directory_that_went_away_is_worth_another_try() {
         let directory = tempfile::tempdir().unwrap();
         let mut file = RotatedFile::new(directory.path().join("gone/spans"), 1000, 2);
-        let error = file.write_line(b"x\n", &Counters::default()).unwrap_err();
+        let error = file.write_line(b"x\n", PATIENCE, &Counters::default()).unwrap_err();
         assert_eq!(error.kind(), BackendErrorKind::Retryable);
         std::fs::create_dir(directory.path().join("gone")).unwrap();
         write(&mut file, "x\n");

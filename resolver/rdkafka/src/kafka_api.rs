@@ -31,7 +31,7 @@ pub(crate) static KAFKA_API: std::sync::LazyLock<KafkaApi> = std::sync::LazyLock
     header_add: function!(rd_kafka_header_add),
     header_remove: function!(rd_kafka_header_remove),
     header_get_last: function!(rd_kafka_header_get_last),
-    header_get: function!(rd_kafka_header_get),
+    header_get: Some(function!(rd_kafka_header_get)),
     header_get_all: function!(rd_kafka_header_get_all),
     err2name: function!(rd_kafka_err2name),
     interceptor_add_on_response_received: Some(function!(rd_kafka_interceptor_add_on_response_received)),

@@ -13,6 +13,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd as _, FromRawFd as _};
+use std::path::Path;
 
 /// What the stub jumps to: librdkafka's `conf_init` with one more argument.
 pub(crate) type BoundConfInit = unsafe extern "C" fn(
@@ -29,17 +30,55 @@ pub(crate) type BoundConfInit = unsafe extern "C" fn(
 /// make the dynamic linker return another library. 8 KiB for each binding, once per process.
 pub(crate) fn publish(target: BoundConfInit, binding: u64) -> io::Result<String> {
     let image = image(target as usize as u64, binding);
-    memory_file(&image).or_else(|refused| {
-        temporary_file(&image)
-            .map_err(|error| io::Error::other(format!("no memory file ({refused}) and no temporary file ({error})")))
-    })
+    let folders = [std::env::temp_dir(), "/var/tmp".into(), "/dev/shm".into()];
+    let files = folders.iter().map(|folder| Place::Folder(folder));
+    first_loadable(&image, std::iter::once(Place::Memory).chain(files))
 }
 
-fn memory_file(image: &[u8]) -> io::Result<String> {
+/// Where the object can be put.
+enum Place<'a> {
+    Memory,
+    Folder(&'a Path),
+}
+
+/// Puts the object where it can be loaded. Memory files may be forbidden or not executable (`vm.memfd_noexec`, SELinux),
+/// and so may files in folders for temporary ones (`noexec`): whether it can be loaded only loading tells.
+fn first_loadable<'a>(image: &[u8], places: impl Iterator<Item = Place<'a>>) -> io::Result<String> {
+    let mut refused = String::new();
+    for place in places {
+        let file = match &place {
+            Place::Memory => memory_file(image),
+            Place::Folder(folder) => temporary_file(image, folder),
+        };
+        let loaded = file.and_then(|file| {
+            let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+            loadable(&path)?;
+            std::mem::forget(file);
+            Ok(path)
+        });
+        match loaded {
+            Ok(path) => return Ok(path),
+            Err(error) => match place {
+                Place::Memory => refused.push_str(&format!("in memory: {error}")),
+                Place::Folder(folder) => refused.push_str(&format!("; in {}: {error}", folder.display())),
+            },
+        }
+    }
+    Err(io::Error::other(format!(
+        "there is no place from which this process may load the file that leads librdkafka here ({refused}); point TMPDIR \
+         to a folder that is not mounted noexec"
+    )))
+}
+
+fn memory_file(image: &[u8]) -> io::Result<File> {
     // SAFETY: the name is NUL-terminated; the descriptor is checked, and owned by nobody else.
     let mut file = unsafe {
         let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
-        let descriptor = libc::memfd_create(c"tracer-resolver".as_ptr(), flags);
+        // Kernels since 6.3 want to be told that it is to be executed; older ones do not know the word.
+        let mut descriptor = libc::memfd_create(NAME.as_ptr(), flags | MFD_EXEC);
+        if descriptor < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL) {
+            descriptor = libc::memfd_create(NAME.as_ptr(), flags);
+        }
         if descriptor < 0 {
             return Err(io::Error::last_os_error());
         }
@@ -54,16 +93,16 @@ fn memory_file(image: &[u8]) -> io::Result<String> {
     if sealed != 0 {
         return Err(io::Error::last_os_error());
     }
-    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    loadable(&path)?;
-    std::mem::forget(file);
-    Ok(path)
+    Ok(file)
 }
 
-/// Where memory files may not be executed (`vm.memfd_noexec`, SELinux): a file that is unlinked once it is open.
-fn temporary_file(image: &[u8]) -> io::Result<String> {
-    let path = std::env::temp_dir().join("tracer-resolver-XXXXXX");
-    let mut template = path.into_os_string().into_encoded_bytes();
+const NAME: &CStr = c"tracer-resolver";
+/// `MFD_EXEC` of linux/memfd.h.
+const MFD_EXEC: libc::c_uint = 0x10;
+
+/// A file that only this user can open, and nobody by its name once this returns.
+fn temporary_file(image: &[u8], folder: &Path) -> io::Result<File> {
+    let mut template = folder.join("tracer-resolver-XXXXXX").into_os_string().into_encoded_bytes();
     template.push(0);
     // SAFETY: `template` is NUL-terminated and writable, and `mkostemp` keeps its length; the descriptor is checked.
     let mut file = unsafe {
@@ -78,10 +117,7 @@ fn temporary_file(image: &[u8]) -> io::Result<String> {
     // SAFETY: `mkostemp` left a NUL-terminated path.
     unsafe { libc::unlink(template.as_ptr().cast()) };
     written?;
-    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    loadable(&path)?;
-    std::mem::forget(file);
-    Ok(path)
+    Ok(file)
 }
 
 /// Loads the object once, so that a refusal is known now and not when a client is created. It stays loaded.
@@ -231,7 +267,20 @@ mod tests {
 
     #[test]
     fn where_memory_files_are_refused_a_temporary_file_serves() {
-        assert_eq!(call(&temporary_file(&image(answer as *const () as usize as u64, 3)).unwrap()), 10);
+        let image = image(answer as *const () as usize as u64, 3);
+        let folder = std::env::temp_dir();
+        assert_eq!(call(&first_loadable(&image, [Place::Folder(&folder)].into_iter()).unwrap()), 10);
+    }
+
+    #[test]
+    fn a_place_that_takes_the_object_but_does_not_let_it_be_loaded_is_passed_over() {
+        let image = image(answer as *const () as usize as u64, 4);
+        // /proc/self takes no file; what is cut is made, and refused by the dynamic linker.
+        let places = || [Place::Memory, Place::Folder(Path::new("/proc/self"))].into_iter();
+        let error = first_loadable(&image[..100], places()).unwrap_err().to_string();
+        assert!(error.contains("in memory: /proc/self/fd/"), "{error}");
+        assert!(error.contains("; in /proc/self: "), "{error}");
+        assert_eq!(call(&first_loadable(&image, places()).unwrap()), 11);
     }
 
     #[test]

@@ -97,11 +97,13 @@ impl Client {
             0 => usize::MAX, // "No limit", in librdkafka's words.
             some => some,
         };
+        let cluster = property(c"bootstrap.servers").unwrap_or_default();
         let maker = RouteMaker {
             side,
             client_id: property(c"client.id").unwrap_or_default(),
             group_id: property(c"group.id").filter(|group| is_consumer && !group.is_empty()),
-            server: property(c"bootstrap.servers").as_deref().and_then(only_server),
+            server: only_server(&cluster),
+            cluster,
             bound: binding.service,
             api: Some(api),
         };
@@ -181,7 +183,9 @@ impl Client {
 
 impl Unmarked {
     fn new(in_flight: usize) -> Self {
-        Self { count: AtomicUsize::new(0), max: in_flight.min(MAX_UNMARKED), spans: Mutex::default() }
+        // `queue.buffering.max.messages = 0` is no limit.
+        let max = if in_flight == 0 { MAX_UNMARKED } else { in_flight.min(MAX_UNMARKED) };
+        Self { count: AtomicUsize::new(0), max, spans: Mutex::default() }
     }
 
     /// Notes a send; `false` when there is no room.

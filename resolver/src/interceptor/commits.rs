@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
 use super::client::Client;
 use super::kafka_api::{RdKafkaError, RdKafkaTopicPartition, RdKafkaTopicPartitionList};
+use super::message::nothing_is_being_sent;
 use super::route::topic_hash;
 use super::size_limit;
 use crate::batch::{EndedBy, Pipeline, Place};
@@ -43,6 +44,7 @@ impl Client {
     /// librdkafka tells of one answer twice, with the same round trip: on the broker's thread, when it comes, and on
     /// `rdk:main`, when it is dealt with (`rd_kafka_buf_callback` in rdkafka_buf.c). The first time counts.
     pub(super) fn saw_response(&self, api_key: i16, rtt: i64) {
+        nothing_is_being_sent();
         if api_key == size_limit::PRODUCE {
             return size_limit::answered();
         }

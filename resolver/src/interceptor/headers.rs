@@ -209,12 +209,13 @@ impl<'a> Headers<'a> {
     /// How long librdkafka takes the header's name to be, at the most.
     #[cold]
     fn length_of_name(&self, header: &Header<'_>) -> Option<usize> {
+        let Some(header_get) = self.api.header_get else { return header.room };
         let alike = self.all().filter(|other| other.name == header.name).count();
         let (mut value, mut size) = (std::ptr::null(), 0);
         // SAFETY: the list is valid, and so is the name, which is one of its own.
         let found = unsafe {
             let name = header.name.as_ptr();
-            (self.api.header_get)(self.raw, alike.saturating_sub(1), name, &raw mut value, &raw mut size)
+            header_get(self.raw, alike.saturating_sub(1), name, &raw mut value, &raw mut size)
         };
         // This search compares lengths too: it finds all that look alike only if none is longer than it looks.
         if found == 0 { Some(header.name.count_bytes()) } else { header.room }

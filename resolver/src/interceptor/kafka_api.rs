@@ -174,14 +174,17 @@ pub struct KafkaApi {
     /// `rd_kafka_header_get_last`
     pub header_get_last:
         unsafe extern "C" fn(*const RdKafkaHeaders, *const c_char, *mut *const c_void, *mut usize) -> RdKafkaError,
-    /// `rd_kafka_header_get`: of the headers of this name, and of exactly its length, the one with this number.
-    pub header_get: unsafe extern "C" fn(
-        *const RdKafkaHeaders,
-        usize,
-        *const c_char,
-        *mut *const c_void,
-        *mut usize,
-    ) -> RdKafkaError,
+    /// `rd_kafka_header_get`: of the headers of this name, and of exactly its length, the one with this number. Without it
+    /// a message with headers that have no value is sent without ours.
+    pub header_get: Option<
+        unsafe extern "C" fn(
+            *const RdKafkaHeaders,
+            usize,
+            *const c_char,
+            *mut *const c_void,
+            *mut usize,
+        ) -> RdKafkaError,
+    >,
     /// `rd_kafka_header_get_all`: header number `index`, whatever its name.
     pub header_get_all: unsafe extern "C" fn(
         *const RdKafkaHeaders,

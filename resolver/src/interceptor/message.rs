@@ -12,13 +12,21 @@ pub(super) struct Message<'a> {
     raw: *mut RdKafkaMessage,
 }
 
-// The address of the message that this thread sent last; 0 on threads that never send, such as librdkafka's own.
+// The address of the message that this thread sent last; 0 on threads that are not sending, such as librdkafka's own.
+// Const, and without a destructor: it can be used for as long as its thread runs any code at all.
 thread_local!(static LAST_SENT: Cell<usize> = const { Cell::new(0) });
 
-/// `RD_KAFKA_RESP_ERR__PURGE_QUEUE`
-const PURGE_QUEUE: i32 = -152;
-/// `RD_KAFKA_RESP_ERR__PURGE_INFLIGHT`
-const PURGE_INFLIGHT: i32 = -151;
+/// What a partitioner never says of a message: `_DESTROY`, `_MSG_TIMED_OUT`, `_PURGE_QUEUE` and `_PURGE_INFLIGHT`, and of
+/// a broker's errors those that only the answer to a `Produce` request has: `INVALID_MSG`, `REQUEST_TIMED_OUT`,
+/// `MSG_SIZE_TOO_LARGE`, `RECORD_LIST_TOO_LARGE`, `NOT_ENOUGH_REPLICAS`, `NOT_ENOUGH_REPLICAS_AFTER_APPEND`,
+/// `INVALID_TIMESTAMP`, `INVALID_RECORD`.
+const NO_PARTITIONERS: [i32; 12] = [-197, -192, -152, -151, 2, 7, 10, 18, 19, 20, 32, 87];
+
+/// librdkafka is at work on the calling thread, not the application: no message is being sent there, even if one was,
+/// by the application's log callback, which librdkafka calls on its threads too.
+pub(super) fn nothing_is_being_sent() {
+    LAST_SENT.set(0);
+}
 
 impl<'a> Message<'a> {
     /// A message that is being sent on the calling thread.
@@ -36,8 +44,8 @@ impl<'a> Message<'a> {
     ///
     /// `produce_batch`, when the partitioner fails, acknowledges the application's own struct, behind which there are no
     /// headers and no latency (rdkafka_msg.c, `rd_kafka_produce_batch`). It has no topic, unless the application wrote
-    /// one there. But it comes on the very thread that sent the message, right after that, and has not the message's
-    /// address; all else that fails on a sending thread was purged.
+    /// one there. But it comes on the very thread that sent the message, right after that, with what the partitioner said,
+    /// and has not the message's address.
     ///
     /// # Safety
     ///
@@ -45,7 +53,7 @@ impl<'a> Message<'a> {
     pub(super) unsafe fn acknowledged(api: &'a KafkaApi, raw: *mut RdKafkaMessage) -> Option<Self> {
         // SAFETY: as the caller says.
         let message = unsafe { Self::from_raw(api, raw) }?;
-        if matches!(message.error(), 0 | PURGE_QUEUE | PURGE_INFLIGHT) {
+        if message.error() == 0 || NO_PARTITIONERS.contains(&message.error()) {
             return Some(message);
         }
         let last_sent = LAST_SENT.get();

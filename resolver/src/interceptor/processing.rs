@@ -235,6 +235,7 @@ fn processing_route(shared: &Shared, topic: &str, service: Option<usize>) -> Opt
         client_id: String::new(),
         group_id: None,
         server: None,
+        cluster: String::new(),
         bound: service,
         api: None,
     };

@@ -27,6 +27,8 @@ impl Client {
     /// The parent is the span current on this thread; without one, what the message's own headers say; without that, the
     /// message that the thread was handed last, where nobody's code says which one is processed.
     pub(super) fn start_send(&self, number: u64, message: &Message<'_>) {
+        // A message that was given up without a word to us had this address before.
+        self.unmarked.take(message.address());
         let Some(traced) = self.route(number, message).and_then(Route::traced) else { return };
         let headers = message.headers();
         let start = |incoming: &Incoming<'_>| self.start(traced, message, &headers, incoming);

@@ -54,6 +54,8 @@ pub(crate) struct RouteMaker {
     pub client_id: String,
     pub group_id: Option<String>,
     pub server: Option<(String, Option<u16>)>,
+    /// The brokers as the client was told them.
+    pub cluster: String,
     pub bound: Option<usize>,
     pub api: Option<KafkaApi>,
 }
@@ -109,7 +111,7 @@ impl RouteMaker {
             injection,
             injects_baggage: settings.inject.contains(&Propagator::Baggage),
             size_limit: match self.side {
-                Side::Produce => SizeLimit::of(server.map_or("", |(host, _)| host), topic),
+                Side::Produce => SizeLimit::of(&self.cluster, topic),
                 Side::Consume => Arc::default(),
             },
             extract: settings.extract.as_slice().into(),
@@ -209,6 +211,7 @@ pub(crate) fn test_route(resolver: &crate::Resolver, topic: &CStr) -> Arc<Route>
         client_id: String::new(),
         group_id: None,
         server: None,
+        cluster: String::new(),
         bound: None,
         api: None,
     };

@@ -49,8 +49,9 @@ struct Refused {
 /// By cluster and topic.
 type Limits = HashMap<(String, String), Arc<SizeLimit>>;
 
-/// `RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE`: from a broker, for librdkafka's own check comes before `on_send`.
-const TOO_LARGE: i32 = 10;
+/// `RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE` (the topic's `max.message.bytes`) and `…_RECORD_LIST_TOO_LARGE` (its
+/// `segment.bytes`): from a broker, for librdkafka's own check comes before `on_send`.
+const TOO_LARGE: [i32; 2] = [10, 18];
 /// `Produce` in the Kafka protocol.
 pub(super) const PRODUCE: i16 = 0;
 /// Topics whose limit is shared by the producers of the process; those of further ones learn alone.
@@ -120,7 +121,7 @@ impl Client {
     /// Learns from the message if it was refused for its size. To be called before anything of it is forgotten.
     #[inline]
     pub(super) fn learn_size(&self, traced: &Traced, message: &Message<'_>) {
-        if message.error() == TOO_LARGE {
+        if TOO_LARGE.contains(&message.error()) {
             self.learn_from_refused(traced, message);
         }
     }
@@ -139,10 +140,10 @@ impl Client {
         let answer = ANSWER.try_with(Cell::get).unwrap_or(0);
         if traced.size_limit.refused(message.partition(), answer, Refused { size, without_ours }) {
             report::warn(&format!(
-                "topic {:?} refused a message for its size (MSG_SIZE_TOO_LARGE) to which our context headers had been \
-                 added: messages that come near that size are sent there without them from now on, and counted; to \
-                 have them traced through, set this producer's message.max.bytes and batch.size to the topic's \
-                 max.message.bytes, and send messages 200 bytes below it",
+                "topic {:?} refused, for its size, a message to which our context headers had been added: messages that \
+                 come near that size are sent there without them from now on, and counted. To have them traced through, \
+                 set this producer's message.max.bytes and batch.size to the topic's max.message.bytes, and leave 200 \
+                 bytes below it for headers",
                 message.topic().to_string_lossy()
             ));
         }

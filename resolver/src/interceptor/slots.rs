@@ -48,7 +48,7 @@ struct Pool {
 pub(super) struct SlotId(u64);
 
 struct Slot {
-    /// Even: free. Odd: taken. Grows with every take and release.
+    /// Even: free. Odd: taken. Grows with every take and release, under the lock of `binding`.
     generation: AtomicU32,
     /// Owned by the slot while it is taken; null before `on_new`.
     client: AtomicPtr<Client>,
@@ -80,8 +80,8 @@ impl SlotId {
             pool.recent.push_back(id);
             let oldest = if pool.recent.len() > WAITING { pool.recent.pop_front() } else { None };
             drop(pool);
-            if let Some(forgotten) = oldest.filter(|oldest| oldest.has_no_client()) {
-                forgotten.release();
+            if let Some(oldest) = oldest {
+                oldest.release_if(|client| client.is_null());
             }
         }
         Some(id)
@@ -93,9 +93,11 @@ impl SlotId {
             None => new_index()?,
         };
         let slot = slot(index)?;
-        *slot.binding.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(binding));
+        let mut place = slot.binding.lock().unwrap_or_else(PoisonError::into_inner);
+        *place = Some(Arc::new(binding));
         // Release: pairs with the acquire in `live`.
         let generation = slot.generation.fetch_add(1, Ordering::Release) + 1;
+        drop(place);
         Some(Self(u64::from(generation) << 32 | u64::from(index)))
     }
 
@@ -110,7 +112,10 @@ impl SlotId {
 
     /// What `conf_init` left; `None` once released.
     pub(super) fn binding(self) -> Option<Arc<Binding>> {
-        self.live()?.binding.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let binding = self.live()?.binding.lock().unwrap_or_else(PoisonError::into_inner);
+        // Asked under the lock, where no release comes between: the next owner's binding is nobody else's.
+        self.live()?;
+        binding.clone()
     }
 
     /// The client in this slot, if it is still there.
@@ -148,24 +153,27 @@ impl SlotId {
 
     /// Empties the slot. The second of two calls does nothing.
     pub(super) fn release(self) {
-        let Some(slot) = self.live() else { return };
-        let generation = (self.0 >> 32) as u32;
-        // AcqRel: exactly one release wins.
-        if slot
-            .generation
-            .compare_exchange(generation, generation.wrapping_add(1), Ordering::AcqRel, Ordering::Relaxed)
-            .is_err()
-        {
-            return;
-        }
-        let binding = slot.binding.lock().unwrap_or_else(PoisonError::into_inner).take();
-        retire(slot.client.swap(std::ptr::null_mut(), Ordering::AcqRel));
-        drop(binding);
-        pool().free.push(self.0 as u32);
+        self.release_if(|_| true);
     }
 
-    fn has_no_client(self) -> bool {
-        self.live().is_some_and(|slot| slot.client.load(Ordering::Acquire).is_null())
+    /// Empties the slot if `may` says so of its client, which is null before `on_new`.
+    ///
+    /// Asked, decided and done under one lock, which `open` takes too: a client that comes meanwhile is in before, and
+    /// seen, or it comes after, and is not let in.
+    fn release_if(self, may: impl FnOnce(*mut Client) -> bool) {
+        let Some(slot) = slot(self.0 as u32) else { return };
+        let mut binding = slot.binding.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.live().is_none() || !may(slot.client.load(Ordering::Acquire)) {
+            return;
+        }
+        // Release: pairs with the acquire in `live`. Alone in here: generations change under the lock only.
+        slot.generation.fetch_add(1, Ordering::Release);
+        let bound = binding.take();
+        let client = slot.client.swap(std::ptr::null_mut(), Ordering::AcqRel);
+        drop(binding);
+        retire(client);
+        drop(bound);
+        pool().free.push(self.0 as u32);
     }
 
     /// The number itself: differs for every client that lives or has lived.

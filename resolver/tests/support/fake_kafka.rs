@@ -304,7 +304,7 @@ static API: LazyLock<KafkaApi> = LazyLock::new(|| KafkaApi {
     header_add,
     header_remove,
     header_get_last,
-    header_get,
+    header_get: Some(header_get),
     header_get_all,
     err2name,
     interceptor_add_on_commit: Some(interceptor_add_on_commit),

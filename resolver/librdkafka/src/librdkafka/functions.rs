@@ -86,11 +86,11 @@ functions! {
         header_add = rd_kafka_header_add,
         header_remove = rd_kafka_header_remove,
         header_get_last = rd_kafka_header_get_last,
-        header_get = rd_kafka_header_get,
         header_get_all = rd_kafka_header_get_all,
         err2name = rd_kafka_err2name,
     }
     optional {
+        header_get = rd_kafka_header_get,
         interceptor_add_on_commit = rd_kafka_interceptor_add_on_commit,
         interceptor_add_on_response_received = rd_kafka_interceptor_add_on_response_received,
     }
