@@ -9,6 +9,7 @@
 //! hands over is checked before it is used, its errors are bounded, cleaned and redacted, and it is never unloaded.
 //! What cannot be contained is said in the contract: a plugin that crashes takes the process along.
 
+mod broken_rules;
 mod c_text;
 mod calls;
 mod host_side;
@@ -21,6 +22,7 @@ mod plugin_file;
 mod search;
 mod secrets;
 mod settings_check;
+mod settings_schema;
 mod table;
 
 #[cfg(test)]

@@ -68,9 +68,10 @@
  *   - `"type": "object"` and `"additionalProperties": false` at every level: a misspelt key must be an error.
  *   - `"x-secret": true` on every string that is a password, a token or may hold one: the host never prints its value.
  *   - `"description"` on every property: tools print it. `"default"` documents; the host does not fill it in.
- *   - References stay inside the document (`#/$defs/...`); nothing is ever fetched.
  *   - `"x-explained": true` beside a `"pattern"`: `validate` is called although the text does not match, if nothing else
  *     is wrong, and says in its own words what is. Otherwise the user reads the property's description.
+ *   - References stay inside the document (`#/$defs/...`); nothing is ever fetched. `$id`, `$anchor`, `$dynamicRef` and
+ *     `unevaluatedProperties` (or `...Items`) are refused, as are patterns with look-around or back-references.
  *   What a schema cannot say (a file must exist, two keys exclude each other) `validate` says, with `field` set.
  *
  * EXTENSIONS

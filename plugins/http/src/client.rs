@@ -63,6 +63,8 @@ impl HttpClient {
             .max_idle_connections(connections)
             .max_idle_connections_per_host(connections)
             .max_idle_age(LONGEST_IDLE)
+            .input_buffer_size(INPUT)
+            .output_buffer_size(OUTPUT)
             .build();
         let connector = connector(settings.proxy.is_some(), Arc::clone(&counters));
         let agent = Agent::with_parts(config, connector, DefaultResolver::default());
@@ -182,6 +184,11 @@ fn was_closed(error: &ureq::Error) -> bool {
 
 /// Below what load balancers and collectors commonly wait before they close an idle connection: 60 seconds.
 const LONGEST_IDLE: Duration = Duration::from_secs(30);
+
+/// Bytes of a connection's buffers, all of which are written to when it is made: for the head of an answer, and for what
+/// one system call sends. ureq's own are 128 KiB each.
+const INPUT: usize = 32 * 1024;
+const OUTPUT: usize = 16 * 1024;
 
 /// No answer to a batch is longer; what follows is not read, and the connection is closed.
 const LONGEST_ANSWER: u64 = 64 * 1024;

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use jsonschema::Validator;
 use serde_json::Value;
 use tracer_plugin_api::abi::{TRACER_CAP_CONCURRENT_EXPORT, TRACER_OK, tracer_error, tracer_plugin, tracer_str};
 
@@ -10,6 +9,7 @@ use super::calls;
 use super::instance::Reply;
 use super::load_error::{self, LoadError, LoadFailure};
 use super::settings_check::Complaint;
+use super::settings_schema::SettingsSchema;
 use super::table::{Functions, PluginTable};
 
 /// One plugin: its code, and what it says of itself. Shared by all backends that use it; any thread.
@@ -75,7 +75,7 @@ impl PluginLibrary {
 
     /// JSON Schema of a backend's `config`.
     pub(crate) fn schema(&self) -> &Value {
-        &self.table.schema
+        self.table.schema.as_value()
     }
 
     /// Whether several batches may be exported at once.
@@ -105,8 +105,8 @@ impl PluginLibrary {
         &self.table.functions
     }
 
-    pub(super) fn validator(&self) -> &Validator {
-        &self.table.validator
+    pub(super) fn settings_schema(&self) -> &SettingsSchema {
+        &self.table.schema
     }
 
     /// The plugin's own opinion of settings that fit its schema. On a thread of the host's, for a limited time.

@@ -4,11 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jsonschema::ValidationError;
-use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::{Number, Value};
 
 use super::PluginLibrary;
+use super::broken_rules::{Broken, Rule, broken_rules};
 use super::secrets::{self, Secrets};
 
 /// One thing that is wrong with a backend's `config`.
@@ -44,13 +43,13 @@ impl PluginLibrary {
     /// but of patterns that the plugin explains. Calls the plugin, which does no I/O here; any thread.
     pub(crate) fn check(&self, config: &Value, secrets: &[String]) -> Vec<Complaint> {
         let secrets = Secrets::marked(self.schema(), config).with_values_at(config, secrets);
-        let errors: Vec<_> = self.validator().iter_errors(config).collect();
+        let broken = broken_rules(self.settings_schema(), config);
         let mut complaints = Vec::new();
-        if errors.iter().all(|error| is_explained(error, self.schema(), config)) {
+        if broken.iter().all(|broken| is_explained(broken, self.schema(), config)) {
             complaints.extend(self.validate(config));
         }
         if complaints.is_empty() {
-            complaints = errors.iter().flat_map(|error| self::complaints(error, self.schema(), config)).collect();
+            complaints = broken.into_iter().map(|broken| complaint(broken, self.schema(), config)).collect();
         }
         for complaint in &mut complaints {
             complaint.message = secrets.redact(&complaint.message);
@@ -62,73 +61,23 @@ impl PluginLibrary {
 }
 
 /// Whether the plugin's own words say better what is wrong: a text of another form, where the schema has `x-explained`.
-fn is_explained(error: &ValidationError<'_>, schema: &Value, config: &Value) -> bool {
-    let at = error.instance_path().as_str();
+fn is_explained(broken: &Broken, schema: &Value, config: &Value) -> bool {
     let mut explained = false;
     secrets::visit(schema, config, &mut |schema, _, pointer| {
-        explained |= pointer == at && schema.get("x-explained").and_then(Value::as_bool) == Some(true);
+        explained |= pointer == broken.pointer && schema.get("x-explained").and_then(Value::as_bool) == Some(true);
     });
-    explained && matches!(error.kind(), ValidationErrorKind::Pattern { .. })
+    explained && broken.rule == Rule::Form
 }
 
-/// What the schema says, in words an operator knows.
-fn complaints(error: &ValidationError<'_>, schema: &Value, config: &Value) -> Vec<Complaint> {
-    let pointer = error.instance_path().as_str();
-    let here = |message: String| vec![Complaint { pointer: pointer.to_owned(), message }];
-    match error.kind() {
-        ValidationErrorKind::AdditionalProperties { unexpected }
-        | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
-            let known = known_keys(schema, config, pointer);
-            unexpected.iter().map(|key| unknown_key(pointer, key, &known)).collect()
-        }
-        ValidationErrorKind::PropertyNames { error } => here(format!("a key is not allowed: {}", rule(error))),
+fn complaint(Broken { pointer, rule }: Broken, schema: &Value, config: &Value) -> Complaint {
+    match rule {
+        Rule::UnknownKey(key) => unknown_key(&pointer, &key, &known_keys(schema, config, &pointer)),
         // The rule itself is for programs; what the plugin says of the key is for people.
-        ValidationErrorKind::Pattern { .. } => match description(schema, config, pointer) {
-            Some(description) => here(format!("{}: {description}", rule(error))),
-            None => here(rule(error)),
+        Rule::Form => match description(schema, config, &pointer) {
+            Some(description) => Complaint { message: format!("{}: {description}", Rule::Form.words()), pointer },
+            None => Complaint { message: Rule::Form.words(), pointer },
         },
-        _ => here(rule(error)),
-    }
-}
-
-/// One sentence for one broken rule. Never quotes the value: it may be a secret.
-fn rule(error: &ValidationError<'_>) -> String {
-    match error.kind() {
-        ValidationErrorKind::Type { kind } => {
-            format!("must be {}, not {}", types(kind), type_of(error.instance()))
-        }
-        ValidationErrorKind::Required { property } => {
-            format!(
-                "lacks the key {}",
-                property.as_str().map_or_else(|| property.to_string(), |key| format!("`{key}`"))
-            )
-        }
-        ValidationErrorKind::Enum { options } => format!("must be one of {}", listed(options)),
-        ValidationErrorKind::Constant { expected_value } => format!("must be {expected_value}"),
-        ValidationErrorKind::Minimum { limit } => format!("must be at least {limit}"),
-        ValidationErrorKind::Maximum { limit } => format!("must be at most {limit}"),
-        ValidationErrorKind::ExclusiveMinimum { limit } => format!("must be more than {limit}"),
-        ValidationErrorKind::ExclusiveMaximum { limit } => format!("must be less than {limit}"),
-        ValidationErrorKind::MinLength { limit: 1 } => "must not be empty".to_owned(),
-        ValidationErrorKind::MinLength { limit } => format!("must have at least {limit} characters"),
-        ValidationErrorKind::MaxLength { limit } => format!("must have at most {limit} characters"),
-        ValidationErrorKind::MinItems { limit: 1 } => "must have an entry".to_owned(),
-        ValidationErrorKind::MinItems { limit } => format!("must have at least {limit} entries"),
-        ValidationErrorKind::MaxItems { limit } => format!("must have at most {limit} entries"),
-        ValidationErrorKind::MinProperties { limit } => format!("must have at least {limit} keys"),
-        ValidationErrorKind::MaxProperties { limit } => format!("must have at most {limit} keys"),
-        ValidationErrorKind::Pattern { .. } => "does not have the form that the plugin wants".to_owned(),
-        ValidationErrorKind::Format { format } => format!("is not a valid {format}"),
-        ValidationErrorKind::UniqueItems => "has an entry twice".to_owned(),
-        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
-            format!("fits none of what is allowed: {}", alternatives(context))
-        }
-        ValidationErrorKind::OneOfMultipleValid { .. } => {
-            "fits several of the forms that exclude each other".to_owned()
-        }
-        ValidationErrorKind::Not { .. } | ValidationErrorKind::FalseSchema => "is not allowed here".to_owned(),
-        // What is left is rare, and the library's words for it are those of schemas.
-        _ => "breaks a rule of the plugin's; its documentation says which values it takes".to_owned(),
+        Rule::Said(message) => Complaint { pointer, message },
     }
 }
 
@@ -197,50 +146,4 @@ fn converted(text: &str, wanted: &BTreeSet<&str>) -> Option<Value> {
         .flatten()
         .or_else(|| wanted.contains("number").then(as_number).flatten())
         .or_else(|| wanted.contains("boolean").then(as_boolean).flatten())
-}
-
-fn alternatives(context: &[Vec<ValidationError<'_>>]) -> String {
-    let firsts: BTreeSet<_> = context.iter().filter_map(|errors| errors.first()).map(rule).collect();
-    firsts.into_iter().collect::<Vec<_>>().join("; or ")
-}
-
-fn types(kind: &TypeKind) -> String {
-    match kind {
-        TypeKind::Single(one) => with_article(one.as_str()).to_owned(),
-        TypeKind::Multiple(several) => {
-            several.iter().map(|one| with_article(one.as_str())).collect::<Vec<_>>().join(" or ")
-        }
-    }
-}
-
-fn type_of(value: &Value) -> &'static str {
-    with_article(match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(number) if number.is_f64() => "number",
-        Value::Number(_) => "integer",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    })
-}
-
-/// JSON's names, and TOML's where they differ: TOML is what the user writes.
-fn with_article(json_type: &str) -> &'static str {
-    match json_type {
-        "boolean" => "a boolean",
-        "integer" => "an integer",
-        "number" => "a number",
-        "string" => "a string",
-        "array" => "an array",
-        "object" => "a table",
-        _ => "null",
-    }
-}
-
-fn listed(options: &Value) -> String {
-    match options {
-        Value::Array(options) => options.iter().map(Value::to_string).collect::<Vec<_>>().join(", "),
-        other => other.to_string(),
-    }
 }

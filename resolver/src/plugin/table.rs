@@ -2,14 +2,13 @@
 
 use std::ffi::c_void;
 
-use jsonschema::Validator;
-use serde_json::Value;
 use tracer_plugin_api::abi::{
     TRACER_ABI_MAJOR, TRACER_CAP_MUST_UNDERSTAND, TRACER_ENCODING_OTLP_PROTOBUF, TimedCall, tracer_batch, tracer_code,
     tracer_create_args, tracer_error, tracer_instance, tracer_plugin, tracer_stats, tracer_str,
 };
 
 use super::c_text;
+use super::settings_schema::SettingsSchema;
 
 /// A plugin's table with every field checked. Its functions stay callable for as long as the process lives.
 #[derive(Debug)]
@@ -21,8 +20,7 @@ pub(super) struct PluginTable {
     pub(super) build_info: String,
     pub(super) abi_minor: u16,
     pub(super) capabilities: u64,
-    pub(super) schema: Value,
-    pub(super) validator: Validator,
+    pub(super) schema: SettingsSchema,
 }
 
 /// The functions, none of them null. The header says what each may do, and on which thread.
@@ -69,7 +67,7 @@ impl PluginTable {
                 c_text::printable(type_name.as_bytes(), 64)
             ));
         }
-        let schema = match schema(&schema_text) {
+        let schema = match SettingsSchema::parse(&schema_text) {
             Ok(schema) => Some(schema),
             Err(defect) => {
                 if !defects.iter().any(|defect| defect.starts_with("config_schema")) {
@@ -79,7 +77,7 @@ impl PluginTable {
             }
         };
         match (functions, schema) {
-            (Some(functions), Some((schema, validator))) if defects.is_empty() => Ok(Self {
+            (Some(functions), Some(schema)) if defects.is_empty() => Ok(Self {
                 functions,
                 type_name,
                 version: c_text::printable(version.as_bytes(), 64),
@@ -87,7 +85,6 @@ impl PluginTable {
                 abi_minor: raw.abi_minor,
                 capabilities: raw.capabilities,
                 schema,
-                validator,
             }),
             _ => Err(defects),
         }
@@ -162,20 +159,5 @@ fn check_encoding_and_capabilities(raw: &tracer_plugin, defects: &mut Vec<String
     if unknown != 0 {
         let bits: Vec<_> = (32..64).filter(|bit| unknown >> bit & 1 == 1).map(|bit: u32| bit.to_string()).collect();
         defects.push(format!("it demands capabilities that this host does not know: bit {}", bits.join(", ")));
-    }
-}
-
-fn schema(text: &str) -> Result<(Value, Validator), String> {
-    let schema: Value = serde_json::from_str(text).map_err(|error| format!("config_schema is not JSON: {error}"))?;
-    if !schema.is_object() {
-        return Err("config_schema is JSON, but not an object".to_owned());
-    }
-    // Offline whatever features other crates of the program turn on: a reference to elsewhere is an error.
-    match jsonschema::options().with_draft(jsonschema::Draft::Draft202012).offline().build(&schema) {
-        Ok(validator) => Ok((schema, validator)),
-        Err(error) => Err(format!(
-            "config_schema is not a valid JSON Schema: {}",
-            c_text::printable(format!("{error} (at \"{}\")", error.instance_path()).as_bytes(), 300)
-        )),
     }
 }
