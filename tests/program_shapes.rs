@@ -4,8 +4,6 @@
 //! Each program consumes ten orders and sends a payment of each, to the partition with the order's number: so a payment's
 //! parent is seen to be right or wrong. The orders carry no context: what is not guessed begins a trace.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
-
 use std::path::PathBuf;
 
 use words::foreign::{Door, Surroundings, c_program, python_with, run};

@@ -140,7 +140,9 @@ impl<'s> Check<'s> {
     ) {
         let count = |word: &str, default: u64| words.get(word).and_then(Value::as_u64).unwrap_or(default);
         match word {
-            "minItems" if is_below(items.len(), wanted) && wanted == 1 => found.push(said(pointer, "must have an entry")),
+            "minItems" if is_below(items.len(), wanted) && wanted == 1 => {
+                found.push(said(pointer, "must have an entry"))
+            }
             "minItems" if is_below(items.len(), wanted) => {
                 found.push(said(pointer, format!("must have at least {wanted} entries")));
             }
