@@ -22,7 +22,8 @@ pub trait Backend: Sized + Send + Sync + 'static {
     ///
     /// The host checks the user's settings against it before it calls anything. Every object says
     /// `"additionalProperties": false`, every secret string `"x-secret": true`, every property has a `"description"`.
-    /// The host does not fill in a `"default"`.
+    /// The host does not fill in a `"default"`. With `"x-explained": true` beside a `"pattern"`,
+    /// [`validate`](Self::validate) is asked about a text that does not match, and says in its own words what is wrong.
     const CONFIG_SCHEMA: &'static str;
 
     /// Whether [`export`](Self::export) may be called up to [`CreateArgs::max_concurrency`] times at once.

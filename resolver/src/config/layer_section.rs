@@ -8,6 +8,7 @@ use super::findings::{Broken, Findings};
 use super::keys;
 use super::layer::Layer;
 use super::model::{Ambient, ParentDecision, Propagator, Relation, Sampler, Trace};
+use super::naming;
 use super::node::{Text, Value};
 use super::pattern;
 use super::report::Problem;
@@ -196,7 +197,9 @@ fn attribute(entry: Field<'_>, findings: &mut Findings) -> Result<String, Broken
     if let Value::Text(Text::Broken) = entry.node.value {
         return Err(Broken);
     }
-    entry.text("a string: every attribute is one", findings).map(str::to_owned)
+    let text = entry.text("a string: every attribute is one", findings)?;
+    naming::mention_hidden(text, entry.node, findings);
+    Ok(text.to_owned())
 }
 
 fn repeated(item: Field<'_>, findings: &mut Findings) {

@@ -5,8 +5,10 @@
 use std::ops::Range;
 
 use super::code;
+use super::findings::Findings;
 use super::invisible::{self, Invisible};
 use super::model::Pattern;
+use super::node::Node;
 use super::report::Problem;
 
 /// Why a text is no name, and where within it.
@@ -55,6 +57,19 @@ fn hidden(text: &str, Invisible { at, character }: Invisible) -> Flaw {
         label: place(text, at, character),
         help: "delete it: names are compared letter by letter, and this one is another than it looks".into(),
     }
+}
+
+/// Free text may have any character; one that nobody sees is mentioned. Says nothing of the value, which may be a secret.
+pub(crate) fn mention_hidden(text: &str, node: &Node, findings: &mut Findings) {
+    let Some(found) = invisible::find(text).filter(|found| !matches!(found.character, '\t' | '\n' | '\r')) else {
+        return;
+    };
+    let message = format!("this value has a character that cannot be seen, {}", invisible::named(found.character));
+    let source = findings.source(&node.span);
+    let place = source.and_then(|source| source.find(found.character)).map(|at| node.span.start + at);
+    let span = place.map_or(node.span.clone(), |at| at..at + found.character.len_utf8());
+    findings
+        .mention(Problem::warning(code::HIDDEN_CHARACTER, message).at(span, "").help("delete it, unless it is meant"));
 }
 
 /// Why Kafka can have no topic that `pattern`, written as `text`, matches. Of a regular expression nothing is known.

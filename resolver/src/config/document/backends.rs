@@ -10,9 +10,9 @@ use crate::config::draft::BackendDraft;
 use crate::config::field::Field;
 use crate::config::findings::{Broken, Findings};
 use crate::config::host_section::HostLayer;
-use crate::config::invisible;
 use crate::config::keys;
 use crate::config::model::Backend;
+use crate::config::naming;
 use crate::config::node::{Node, Text, Value};
 use crate::config::report::Problem;
 use crate::config::section::{Section, written_key};
@@ -103,19 +103,6 @@ fn plugin(section: &Section<'_>, findings: &mut Findings) -> Result<(String, std
 /// The plugins of this project.
 const SHIPPED: [&str; 4] = ["otlp", "jaeger", "zipkin", "file"];
 
-/// Free text may have any character; one that nobody sees is mentioned. Says nothing of the value, which may be a secret.
-fn mention_hidden(text: &str, node: &Node, findings: &mut Findings) {
-    let Some(found) = invisible::find(text).filter(|found| !matches!(found.character, '\t' | '\n' | '\r')) else {
-        return;
-    };
-    let message = format!("this value has a character that cannot be seen, {}", invisible::named(found.character));
-    let source = findings.source(&node.span);
-    let place = source.and_then(|source| source.find(found.character)).map(|at| node.span.start + at);
-    let span = place.map_or(node.span.clone(), |at| at..at + found.character.len_utf8());
-    findings
-        .mention(Problem::warning(code::HIDDEN_CHARACTER, message).at(span, "").help("delete it, unless it is meant"));
-}
-
 /// The plugin's own settings, on the way to JSON.
 struct PluginConfig {
     json: Json,
@@ -143,11 +130,11 @@ impl PluginConfig {
         self.spans.push((pointer.clone(), node.span.clone()));
         match &node.value {
             Value::Text(Text::Written(text)) => {
-                mention_hidden(text, node, findings);
+                naming::mention_hidden(text, node, findings);
                 Ok(Json::String(text.clone()))
             }
             Value::Text(Text::Referenced { value, whole }) => {
-                mention_hidden(value, node, findings);
+                naming::mention_hidden(value, node, findings);
                 if *whole {
                     self.references.push(pointer.clone());
                 }
