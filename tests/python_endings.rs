@@ -100,7 +100,7 @@ fn a_signal_that_is_sent_again_after_an_orderly_end() {
         for (door, spans) in [(Door::Preload, 110..=110), (Door::Property, 0..=110)] {
             let (traced, arrived) = ended(door, &[how]).unwrap();
             assert_eq!(traced.status, untraced.status, "{how} {door:?}: {}", traced.stderr);
-            assert_eq!(traced.stderr.contains("tracer-resolver"), false, "{how} {door:?}: {}", traced.stderr);
+            assert!(!traced.stderr.contains("tracer-resolver"), "{how} {door:?}: {}", traced.stderr);
             assert!(spans.contains(&arrived), "{how} {door:?}: {arrived} of {spans:?}");
         }
     }

@@ -284,7 +284,7 @@ mod tests {
     #[test]
     fn what_comes_after_a_quiet_time_leaves_at_once_and_what_follows_waits_for_company() {
         let delay = Duration::from_millis(200);
-        let resource = || ServiceResource::new([("service.name", "shop")].into_iter(), None);
+        let resource = || ServiceResource::new([("service.name", "shop")], None);
         let services = Arc::new([LaneService::new(resource, Arc::default())]);
         let batches = Arc::new(Batches::default());
         let destinations = Arc::clone(&batches) as Arc<dyn LaneBackends>;
