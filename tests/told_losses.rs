@@ -12,7 +12,7 @@ use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tracer_resolver::config::Source;
-use tracer_resolver::{Resolver, Stats};
+use tracer_resolver::{BackendState, Resolver, Stats};
 use tracer_resolver_rdkafka::Instrumentation;
 use words::LogLines;
 use words::child;
@@ -60,6 +60,15 @@ impl Shop {
             assert!(Instant::now() < until, "{:?}", self.resolver.stats());
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// The warnings that contain `text`, once there is any: other threads write them.
+    fn said(&self, text: &str) -> Vec<String> {
+        let until = Instant::now() + Duration::from_secs(20);
+        while self.log.with(Level::Warn, text).is_empty() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.log.with(Level::Warn, text)
     }
 
     /// Ends, and gives what sums said of this backend in all, by reason.
@@ -120,12 +129,7 @@ fn what_a_collector_that_is_not_there_loses_is_said_when_it_begins_and_in_the_su
     collector.stop();
     let shop = shop("dead", SOON, &backend);
     shop.send_and_settle(200);
-    let until = Instant::now() + Duration::from_secs(20);
-    let begins = || shop.log.with(Level::Warn, "backend `dead`: spans are being lost: ");
-    while begins().is_empty() && Instant::now() < until {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let begins = begins();
+    let begins = shop.said("backend `dead`: spans are being lost: ");
     assert_eq!(begins.len(), 1, "{begins:?}");
     assert!(begins[0].contains("of service `shop dead` (") && begins[0].contains("`max_elapsed`"), "{begins:?}");
     assert_eq!(shop.end(), only("retries_exhausted", 200));
@@ -141,7 +145,7 @@ fn the_end_of_trouble_says_what_it_has_cost() {
     collector.fail_with(200);
     shop.send(50);
     assert!(shop.resolver.flush(Duration::from_secs(20)));
-    let back = shop.log.with(Level::Warn, "backend `away`: takes batches again");
+    let back = shop.said("backend `away`: takes batches again");
     assert!(back.len() == 1 && back[0].ends_with("; 100 spans were lost meanwhile"), "{back:?}");
     assert_eq!((shop.end(), collector.spans().len()), (only("retries_exhausted", 100), 50));
 }
@@ -262,6 +266,8 @@ fn spans_of_a_service_whose_backend_could_not_be_created_are_in_the_sum() {
     shop.send(25);
     shop.resolver.flush(Duration::from_secs(20));
     assert_eq!(shop.end(), only("no_backend", 25));
+    let backend = shop.resolver.stats().backends[0].clone();
+    assert_eq!((backend.state, backend.services[0].dropped_total()), (BackendState::OutOfService, 25));
 }
 
 #[test]

@@ -137,7 +137,7 @@ impl Summary {
 
     /// Whether the receivers that are built in have got everything that went out.
     fn has_seen_all(&self, exported: u64) -> bool {
-        let received: u64 = self.receivers.places().iter().map(|place| place.received as u64).sum();
+        let received: u64 = self.receivers.places().iter().map(|place| place.received).sum();
         received >= exported
     }
 

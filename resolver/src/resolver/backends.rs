@@ -11,7 +11,9 @@ use super::losses::{Account, Moment, Told};
 use super::stats::{BackendServiceStats, BackendStats};
 use crate::batch::{LaneBackends, Leave};
 use crate::config::{Backend, Config, Plugins, Problem, Report, Untrusted};
-use crate::export::{BackendCounters, BackendQueue, DropReason, EarlyLosses, FinishedBatch, ServiceCounters};
+use crate::export::{
+    BackendCounters, BackendQueue, BackendState, DropReason, EarlyLosses, FinishedBatch, ServiceCounters,
+};
 use crate::per_process::{self, PerProcess};
 use crate::plugin::{Complaint, Instance, Loader, PluginLibrary, Rebirth, Trust};
 use crate::report;
@@ -20,8 +22,8 @@ use crate::report;
 pub(crate) struct Backends {
     /// In file order; `None` for a backend that cannot work.
     plans: Vec<Option<Plan>>,
-    /// The names of all backends, in file order, those that cannot work too.
-    names: Vec<String>,
+    /// All backends, in file order, those that cannot work too: their names and their plugins'.
+    names: Vec<(String, String)>,
     services: Vec<String>,
     /// What was lost on its way to each backend, by backend index; made at the first loss of a process.
     early: PerProcess<Box<[EarlyLosses]>>,
@@ -58,7 +60,7 @@ impl Backends {
             config.backends.iter().map(|backend| Plan::new(&loader, &config.plugins, backend, report)).collect();
         let mut backends = Self {
             plans,
-            names: config.backends.iter().map(|backend| backend.name.clone()).collect(),
+            names: config.backends.iter().map(|backend| (backend.name.clone(), backend.plugin.clone())).collect(),
             services,
             early: PerProcess::new(),
             told: Told::default(),
@@ -104,40 +106,34 @@ impl Backends {
         self.for_all(|queue| queue.shutdown(deadline))
     }
 
+    /// Of each backend that works, or whose spans are lost because it does not.
     pub(super) fn stats(&self) -> Vec<BackendStats> {
-        self.queues()
-            .iter()
-            .zip(&self.plans)
-            .enumerate()
-            .filter_map(|(index, (queue, plan))| {
-                let (queue, plan) = (queue.as_ref()?, plan.as_ref()?);
-                let mut counters = queue.counters();
-                if let Some(early) = self.early.get().and_then(|early| early.get(index)) {
-                    early.add_to(&mut counters.services);
-                }
-                let services = self.services.iter().zip(&counters.services).filter(|(_, spans)| spans.offered > 0);
-                Some(BackendStats {
-                    name: plan.settings.name.clone(),
-                    plugin: plan.settings.plugin.clone(),
-                    state: counters.state,
-                    retries: counters.retries,
-                    services: services
-                        .map(|(service, spans)| BackendServiceStats {
-                            service: service.clone(),
-                            offered: spans.offered,
-                            exported: spans.exported,
-                            rejected: spans.rejected,
-                            dropped: DropReason::ALL
-                                .into_iter()
-                                .map(|reason| (reason, spans.dropped_for(reason)))
-                                .filter(|(_, lost)| *lost > 0)
-                                .collect(),
-                            waiting: spans.waiting,
-                        })
-                        .collect(),
-                })
-            })
-            .collect()
+        let all = self.names.iter().enumerate().map(|(index, (name, plugin))| {
+            let counters = self.counters(index);
+            let services = self.services.iter().zip(&counters.services).filter(|(_, spans)| spans.offered > 0);
+            BackendStats {
+                name: name.clone(),
+                plugin: plugin.clone(),
+                state: counters.state,
+                retries: counters.retries,
+                services: services
+                    .map(|(service, spans)| BackendServiceStats {
+                        service: service.clone(),
+                        offered: spans.offered,
+                        exported: spans.exported,
+                        rejected: spans.rejected,
+                        dropped: DropReason::ALL
+                            .into_iter()
+                            .map(|reason| (reason, spans.dropped_for(reason)))
+                            .filter(|(_, lost)| *lost > 0)
+                            .collect(),
+                        waiting: spans.waiting,
+                    })
+                    .collect(),
+            }
+        });
+        let works = |index: usize| self.queues().get(index).is_some_and(Option::is_some);
+        all.enumerate().filter(|(index, of)| works(*index) || !of.services.is_empty()).map(|(_, of)| of).collect()
     }
 
     /// Says in the log what became of the spans of each backend since this was last said. The log may block: not for a
@@ -146,17 +142,24 @@ impl Backends {
         self.told.sum(moment, (0..self.names.len()).map(|index| self.account(index)));
     }
 
-    /// Where the spans of each service went that were to reach this backend.
     fn account(&self, index: usize) -> Account<'_> {
-        let queue = self.queues().get(index).and_then(Option::as_ref);
-        let BackendCounters { services: mut counters, state, .. } =
-            queue.map(|queue| queue.counters()).unwrap_or_default();
-        counters.resize(self.services.len(), ServiceCounters::default());
-        if let Some(early) = self.early.get().and_then(|early| early.get(index)) {
-            early.add_to(&mut counters);
-        }
-        let backend = self.names.get(index).map_or("", String::as_str);
+        let BackendCounters { services: counters, state, .. } = self.counters(index);
+        let backend = self.names.get(index).map_or("", |(name, _)| name.as_str());
         Account { backend, services: &self.services, counters, state }
+    }
+
+    /// Where the spans of each service went that were to reach this backend.
+    fn counters(&self, index: usize) -> BackendCounters {
+        let queue = self.queues().get(index).and_then(Option::as_ref);
+        let mut counters = queue.map_or_else(
+            || BackendCounters { state: BackendState::OutOfService, ..BackendCounters::default() },
+            |queue| queue.counters(),
+        );
+        counters.services.resize(self.services.len(), ServiceCounters::default());
+        if let Some(early) = self.early.get().and_then(|early| early.get(index)) {
+            early.add_to(&mut counters.services);
+        }
+        counters
     }
 
     /// Spans that did not reach this backend, so far.

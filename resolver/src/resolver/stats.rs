@@ -10,7 +10,7 @@ use crate::export::{BackendState, DropReason};
 pub struct Stats {
     /// In file order.
     pub services: Vec<ServiceStats>,
-    /// In file order, without those that could not be created.
+    /// In file order; of those that could not be created, the ones that spans were meant for.
     pub backends: Vec<BackendStats>,
 }
 
