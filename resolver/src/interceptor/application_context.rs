@@ -76,7 +76,7 @@ mod tests {
     fn last_look(before: fn()) -> bool {
         let (sender, receiver) = channel();
         std::thread::spawn(move || {
-            LAST_LOOK.with(|last| *last.borrow_mut() = Some(LastLook(sender)));
+            let _ = LAST_LOOK.try_with(|last| *last.borrow_mut() = Some(LastLook(sender)));
             before();
         })
         .join()
