@@ -3,37 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use tempfile::TempDir;
 use words::child::Ended;
 use words::draw_traces_with;
-use words::foreign::{Door, PROCESSING, Shop, Surroundings, processing_in_rust, run, run_rounds, skip};
-
-/// The program `tests/c/NAME.c`, compiled into `folder`; the test is skipped where there is no compiler or no librdkafka.
-#[track_caller]
-fn compiled(folder: &TempDir, name: &str) -> Option<PathBuf> {
-    let flags = match Command::new("pkg-config").args(["--cflags", "--libs", "rdkafka"]).output() {
-        Ok(said) if said.status.success() => String::from_utf8(said.stdout).unwrap(),
-        _ => {
-            skip("pkg-config knows no rdkafka (Debian: librdkafka-dev)");
-            return None;
-        }
-    };
-    let program = folder.path().join(name);
-    let source = format!("{}/tests/c/{name}.c", env!("CARGO_MANIFEST_DIR"));
-    let mut compiler = Command::new("cc");
-    compiler.args(["-Wall", "-Wextra", "-Werror", "-g", &source, "-o"]).arg(&program).args(flags.split_whitespace());
-    match compiler.output() {
-        Ok(said) => assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr)),
-        Err(error) => {
-            skip(&format!("there is no C compiler (cc): {error}"));
-            return None;
-        }
-    }
-    Some(program)
-}
+use words::foreign::{Door, PROCESSING, Shop, Surroundings, c_program, processing_in_rust, run, run_rounds, skip};
 
 fn ended(surroundings: &Surroundings, door: Door, program: &Path, how: &[&str]) -> Ended {
     let ended = run(surroundings.command(door, program).args(how));
@@ -44,7 +19,7 @@ fn ended(surroundings: &Surroundings, door: Door, program: &Path, how: &[&str]) 
 #[test]
 fn the_flow_draws_what_the_rust_door_draws() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(flow) = compiled(&folder, "flow") else { return };
+    let Some(flow) = c_program(&folder, "flow") else { return };
     for (door, shop) in [
         (Door::Property, Shop::SaysNothing),
         (Door::Preload, Shop::SaysWhenItIsDone),
@@ -60,7 +35,7 @@ fn the_flow_draws_what_the_rust_door_draws() {
 #[test]
 fn every_way_to_send_is_traced_and_comes_to_what_it_comes_to_untraced() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(sends) = compiled(&folder, "sends") else { return };
+    let Some(sends) = c_program(&folder, "sends") else { return };
     // The last two have messages for a partition that is not there: librdkafka refuses them, tells no interceptor what
     // became of them, and of `nowhere` gives it the application's own structs to read.
     for (how, arrive) in
@@ -80,7 +55,7 @@ fn every_way_to_send_is_traced_and_comes_to_what_it_comes_to_untraced() {
 #[test]
 fn every_way_to_receive_is_traced_and_a_parent_is_guessed_only_where_one_message_was_handed_over() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(receives) = compiled(&folder, "receives") else { return };
+    let Some(receives) = c_program(&folder, "receives") else { return };
     let received = "billing: receive orders\n";
     let many = received.repeat(10) + "billing: send payments\n";
     let by = |ends: [&str; 2]| {
@@ -110,7 +85,7 @@ fn every_way_to_receive_is_traced_and_a_parent_is_guessed_only_where_one_message
 #[test]
 fn memcheck_finds_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let Some((flow, sends)) = compiled(&folder, "flow").zip(compiled(&folder, "sends")) else { return };
+    let Some((flow, sends)) = c_program(&folder, "flow").zip(c_program(&folder, "sends")) else { return };
     if !Command::new("valgrind").arg("--version").output().is_ok_and(|said| said.status.success()) {
         return skip("there is no valgrind");
     }
@@ -138,7 +113,7 @@ const MOST_GROWTH_KIB: i64 = 24_000;
 #[track_caller]
 fn loaded(door: Door, how: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let Some(load) = compiled(&folder, "load") else { return };
+    let Some(load) = c_program(&folder, "load") else { return };
     let roomy = format!("{PROCESSING}\n[backends.otlp]\nqueue_bytes = \"128MiB\"\n");
     let surroundings = Surroundings::start(&["orders"], 8, &roomy);
     let rounds = run_rounds(&surroundings, surroundings.command(door, load).arg(how), 5, 20_000);

@@ -12,6 +12,7 @@
 //!
 //! On a machine without the language such a test is skipped, visibly.
 
+mod c;
 mod forwarding;
 mod go;
 mod library;
@@ -23,6 +24,7 @@ mod rounds;
 mod skip;
 mod surroundings;
 
+pub use c::c_program;
 pub use forwarding::{FORWARDING, forwarding_in_rust};
 pub use go::{GoBuild, go_program};
 pub use library::{build_folder, library};
