@@ -3,19 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use tempfile::TempDir;
 use words::child::Ended;
 use words::draw_traces_with;
 use words::foreign::{Door, PROCESSING, Shop, Surroundings, c_program, processing_in_rust, run, run_rounds, skip};
-
-/// The program `tests/c/NAME.c`, compiled into `folder`.
-#[track_caller]
-fn compiled(folder: &TempDir, name: &str) -> Option<PathBuf> {
-    c_program(folder.path(), &format!("c/{name}.c"), &[])
-}
 
 fn ended(surroundings: &Surroundings, door: Door, program: &Path, how: &[&str]) -> Ended {
     let ended = run(surroundings.command(door, program).args(how));
@@ -26,7 +19,7 @@ fn ended(surroundings: &Surroundings, door: Door, program: &Path, how: &[&str]) 
 #[test]
 fn the_flow_draws_what_the_rust_door_draws() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(flow) = compiled(&folder, "flow") else { return };
+    let Some(flow) = c_program(folder.path(), "c/flow.c", &[]) else { return };
     for (door, shop) in [
         (Door::Property, Shop::SaysNothing),
         (Door::Preload, Shop::SaysWhenItIsDone),
@@ -42,7 +35,7 @@ fn the_flow_draws_what_the_rust_door_draws() {
 #[test]
 fn every_way_to_send_is_traced_and_comes_to_what_it_comes_to_untraced() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(sends) = compiled(&folder, "sends") else { return };
+    let Some(sends) = c_program(folder.path(), "c/sends.c", &[]) else { return };
     // The last two have messages for a partition that is not there: librdkafka refuses them, tells no interceptor what
     // became of them, and of `nowhere` gives it the application's own structs to read.
     for (how, arrive) in
@@ -62,7 +55,7 @@ fn every_way_to_send_is_traced_and_comes_to_what_it_comes_to_untraced() {
 #[test]
 fn every_way_to_receive_is_traced_and_what_is_sent_after_ten_messages_continues_none_of_them() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(receives) = compiled(&folder, "receives") else { return };
+    let Some(receives) = c_program(folder.path(), "c/receives.c", &[]) else { return };
     let received = "billing: receive orders\n";
     let receives_only = received.repeat(10) + "billing: send payments\n";
     let polls = "billing: process orders {end=poll}\n".repeat(9)
@@ -89,7 +82,7 @@ fn every_way_to_receive_is_traced_and_what_is_sent_after_ten_messages_continues_
 #[test]
 fn memcheck_finds_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let Some((flow, sends)) = compiled(&folder, "flow").zip(compiled(&folder, "sends")) else { return };
+    let Some((flow, sends)) = c_program(folder.path(), "c/flow.c", &[]).zip(c_program(folder.path(), "c/sends.c", &[])) else { return };
     if !Command::new("valgrind").arg("--version").output().is_ok_and(|said| said.status.success()) {
         return skip("there is no valgrind");
     }
@@ -117,7 +110,7 @@ const MOST_GROWTH_KIB: i64 = 24_000;
 #[track_caller]
 fn loaded(door: Door, how: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let Some(load) = compiled(&folder, "load") else { return };
+    let Some(load) = c_program(folder.path(), "c/load.c", &[]) else { return };
     let roomy = format!("{PROCESSING}\n[backends.otlp]\nqueue_bytes = \"128MiB\"\n");
     let surroundings = Surroundings::start(&["orders"], 8, &roomy);
     let rounds = run_rounds(&surroundings, surroundings.command(door, load).arg(how), 5, 20_000);

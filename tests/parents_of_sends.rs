@@ -268,3 +268,27 @@ async fn both(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
     })
     .await;
 }
+
+#[test]
+fn all_messages_of_a_queue_without_a_limit_find_their_own_parents() {
+    const SENDS: usize = 3000;
+    let cluster = TracedCluster::start(&["orders"], SHOP);
+    let mut config = cluster.config(None);
+    // 0 is "no limit", in librdkafka's words. None is acknowledged before the last is sent.
+    config.set("queue.buffering.max.messages", "0").set("linger.ms", "1000");
+    let producer: BaseProducer = config.create().unwrap();
+    let parents: Vec<_> = (1..=SENDS).map(|number| format!("{number:016x}")).collect();
+    for parent in &parents {
+        let header = format!("00-{HEADER_TRACE}-{parent}-01");
+        producer.send(sent(&[("traceparent", &header)])).map_err(|(error, _)| error).unwrap();
+    }
+    producer.flush(Duration::from_secs(60)).unwrap();
+    let mut found: Vec<_> = cluster.spans().into_iter().map(|span| span.parent_span_id).collect();
+    found.sort();
+    assert!(
+        found == parents,
+        "{} spans, {} of them with a parent",
+        found.len(),
+        found.iter().filter(|p| !p.is_empty()).count()
+    );
+}
