@@ -61,12 +61,23 @@ fn terminated() -> ExitStatus {
 #[test]
 fn threads_send_to_their_last_destructor() {
     // More threads than there are segments: each gives back what it took in its last moment.
-    ends(&Door::TRACED, &[("threads", exited(), 20), ("threads, only then", exited(), 1_500)]);
+    ends(
+        &Door::TRACED,
+        &[("threads", exited(), 20), ("threads, objects", exited(), 30), ("threads, only then", exited(), 1_500)],
+    );
 }
 
 #[test]
-fn static_objects_send_to_their_last_destructor() {
-    ends(&Door::TRACED, &[("static", exited(), 10), ("static, exit", exited(), 10)]);
+fn static_objects_and_handlers_send_to_the_last_of_them() {
+    ends(
+        &Door::TRACED,
+        &[
+            ("static", exited(), 10),
+            ("static, exit", exited(), 10),
+            ("destructor", exited(), 10),
+            ("atexit", exited(), 10),
+        ],
+    );
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn closing_a_client_waits_for_no_collector() {
         ended.expect_success();
         let took: f64 = ended.stdout.trim().parse().unwrap();
         // 0.3 seconds in a fork, once, and nothing here: less than any deadline, and more than a busy machine needs.
-        assert!(took < 3.0, "{how}: {took} s");
+        assert!(took < 4.0, "{how}: {took} s");
     }
 }
 

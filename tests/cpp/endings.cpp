@@ -23,6 +23,25 @@ static struct Late {
     }
 } late;
 
+/* Called by the dynamic linker, when all handlers have run. */
+__attribute__((destructor)) static void unloaded(void) {
+    if (!strcmp(how, "destructor")) send_five();
+}
+
+/* Registered before any client is there, and so before any handler of ours. */
+static void registered_early(void) {
+    send_five();
+}
+
+/* Its destructor runs before those of keys. */
+struct OfThread {
+    bool sends = false;
+    ~OfThread() {
+        if (sends) send_to(shop, "orders", "from an object of a thread");
+    }
+};
+static thread_local OfThread of_thread;
+
 static pthread_key_t key;
 
 static void send_from_destructor(void *) {
@@ -31,6 +50,7 @@ static void send_from_destructor(void *) {
 
 static void *send_twice(void *) {
     MUST(!pthread_setspecific(key, shop));
+    if (!strcmp(how, "threads, objects")) of_thread.sends = true;
     if (strcmp(how, "threads, only then")) send_to(shop, "orders", "from a thread");
     return NULL;
 }
@@ -55,6 +75,7 @@ int main(int count, char **arguments) {
     MUST(count == 2);
     how = arguments[1];
     if (!strcmp(how, "again")) return 3;
+    if (!strcmp(how, "atexit")) MUST(!atexit(registered_early));
     shop = producer();
     char again[] = "again";
     char *const next[] = {arguments[0], again, NULL};

@@ -5,6 +5,9 @@
 //! and the real function its own or that of what it is linked with. What is called by a pointer from `dlsym` (.NET, ctypes),
 //! or in a program that librdkafka is linked into, does not come by here.
 //!
+//! And the functions of the C library by which a process ends, where nothing else tells of it. They are few; README.md has
+//! the reason of each.
+//!
 //! Nothing is done at load but to look for one variable (`unmet_program`), and nothing before the first `rd_kafka_new`:
 //! `LD_PRELOAD` reaches every child of a shell.
 //!

@@ -143,7 +143,7 @@ mod tests {
         }
         leaving.ask(Leave::Last, Duration::from_secs(1), || ());
         let took = started.elapsed();
-        assert!(took >= Duration::from_millis(900) && took < Duration::from_millis(900 * 3), "{took:?}");
+        assert!(took >= Duration::from_millis(900) && took < Duration::from_secs(15), "{took:?}");
     }
 
     #[test]
