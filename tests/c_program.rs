@@ -82,7 +82,10 @@ fn every_way_to_receive_is_traced_and_what_is_sent_after_ten_messages_continues_
 #[test]
 fn memcheck_finds_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let Some((flow, sends)) = c_program(folder.path(), "c/flow.c", &[]).zip(c_program(folder.path(), "c/sends.c", &[])) else { return };
+    let Some((flow, sends)) = c_program(folder.path(), "c/flow.c", &[]).zip(c_program(folder.path(), "c/sends.c", &[]))
+    else {
+        return;
+    };
     if !Command::new("valgrind").arg("--version").output().is_ok_and(|said| said.status.success()) {
         return skip("there is no valgrind");
     }
