@@ -296,7 +296,7 @@ mod tests {
         [services.shop]
         produces = ["order", "pay.*"]
         [services.mail]
-        consumes = [{ regex = 'mail-\d' }, "${env:PATH}"]
+        consumes = [{ regex = 'mail-\d' }, "${env:CARGO_PKG_NAME}"]
         group_ids = ["mailers"]
     "#;
 

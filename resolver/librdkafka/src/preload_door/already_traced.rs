@@ -6,13 +6,13 @@ use std::path::Path;
 use tracer_resolver::interceptor::{KafkaApi, RdKafkaConf};
 
 use crate::caller::is_ours;
-use crate::module::Handle;
+use crate::module::{Handle, Module};
 
 /// By this symbol one copy of this library knows another.
 #[cfg_attr(not(test), unsafe(export_name = "tracer_interceptors_generation"))]
 pub static GENERATION: i32 = 1;
 /// Its name.
-pub(super) const MARK: &CStr = c"tracer_interceptors_generation";
+const MARK: &CStr = c"tracer_interceptors_generation";
 
 /// Whether the property `plugin.library.paths` of `conf` names another copy of this library, or a way into the program
 /// that the crate tracer-resolver-rdkafka made.
@@ -24,6 +24,11 @@ pub(super) unsafe fn by_another(api: &KafkaApi, conf: *const RdKafkaConf) -> boo
     // SAFETY: as promised by the caller.
     let paths = unsafe { plugin_paths(api, conf) };
     paths.split(';').map(str::trim).filter(|path| !path.is_empty()).any(|path| is_rust_door(path) || is_copy(path))
+}
+
+/// Whether `module` is a copy of this library.
+pub(super) fn is_in_copy(module: &Module) -> bool {
+    module.open().and_then(|handle| handle.symbol(MARK)).is_some_and(|mark| module.contains(mark))
 }
 
 /// Memory and temporary files of the Rust door carry the project's name, and are reached by their descriptor.

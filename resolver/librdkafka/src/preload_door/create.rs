@@ -132,7 +132,9 @@ impl Prepared {
     ///
     /// `conf` is null, or a configuration of the caller's librdkafka that no client uses yet.
     unsafe fn new(conf: *mut RdKafkaConf, caller: Caller) -> Result<Option<Self>, Refused> {
-        if tracing::is_of_a_plugin(caller.module().as_ref()) {
+        let calling = caller.module();
+        // Preloaded twice, the copy that is called first traces.
+        if tracing::is_of_a_plugin(calling.as_ref()) || calling.as_ref().is_some_and(already_traced::is_in_copy) {
             return Ok(None);
         }
         let Some(resolver) = tracing::resolver()? else { return Ok(None) };

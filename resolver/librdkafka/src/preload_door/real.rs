@@ -97,8 +97,7 @@ fn in_the_only_module(name: &CStr) -> Option<usize> {
     let mut found = Module::every().into_iter().filter_map(|module| {
         let handle = module.open()?;
         let address = handle.symbol(name).filter(|address| module.contains(*address) && !is_ours(*address))?;
-        let is_copy = handle.symbol(already_traced::MARK).is_some_and(|mark| module.contains(mark));
-        (!is_copy).then_some(address)
+        (!already_traced::is_in_copy(&module)).then_some(address)
     });
     let only = found.next()?;
     found.next().is_none().then_some(only)
