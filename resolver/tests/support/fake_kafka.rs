@@ -311,20 +311,6 @@ static API: LazyLock<KafkaApi> = LazyLock::new(|| KafkaApi {
     interceptor_add_on_response_received: Some(interceptor_add_on_response_received),
 });
 
-/// `rd_kafka_consumer_poll()` that has this message.
-#[inline(never)]
-pub(crate) fn fake_consumer_poll(consumer: &FakeClient, message: &FakeMessage) {
-    consumer.consume(message);
-    std::hint::black_box(());
-}
-
-/// `rd_kafka_consume_batch_queue()` that has these.
-#[inline(never)]
-pub(crate) fn fake_consume_batch(consumer: &FakeClient, messages: &[&FakeMessage]) {
-    messages.iter().for_each(|message| consumer.consume(message));
-    std::hint::black_box(());
-}
-
 const NOENT: RdKafkaError = -156;
 
 unsafe extern "C" fn conf_interceptor_add_on_new(
