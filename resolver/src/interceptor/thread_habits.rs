@@ -41,7 +41,7 @@ struct Thread {
     waits: Cell<u8>,
     /// Inside a call that calls the application back, for reports of what it sent long ago.
     called_back: Cell<bool>,
-    known: Cell<[Habits; CONSUMERS]>,
+    known: [Cell<Habits>; CONSUMERS],
 }
 
 const NOTHING_KNOWN: Habits = Habits { consumer: 0, accumulates: false, filters: false, longest: 0 };
@@ -55,7 +55,7 @@ thread_local!(static THREAD: Thread = const {
         sent: Cell::new(0),
         waits: Cell::new(0),
         called_back: Cell::new(false),
-        known: Cell::new([NOTHING_KNOWN; CONSUMERS]),
+        known: [const { Cell::new(NOTHING_KNOWN) }; CONSUMERS],
     }
 });
 
@@ -128,17 +128,20 @@ impl Thread {
 
     /// `None` when there are too many consumers.
     fn habits(&self, consumer: u64) -> Option<Habits> {
-        let known = self.known.get();
-        known.into_iter().find(|habits| habits.consumer == consumer || habits.consumer == 0)
+        self.place(consumer).map(Cell::get)
     }
 
     fn change(&self, consumer: u64, change: impl FnOnce(&mut Habits)) {
-        let mut known = self.known.get();
-        if let Some(habits) = known.iter_mut().find(|habits| habits.consumer == consumer || habits.consumer == 0) {
-            habits.consumer = consumer;
-            change(habits);
-            self.known.set(known);
+        if let Some(place) = self.place(consumer) {
+            let mut habits = Habits { consumer, ..place.get() };
+            change(&mut habits);
+            place.set(habits);
         }
+    }
+
+    /// Where this consumer's habits are, or are to be.
+    fn place(&self, consumer: u64) -> Option<&Cell<Habits>> {
+        self.known.iter().find(|place| [consumer, 0].contains(&place.get().consumer))
     }
 }
 
