@@ -14,8 +14,8 @@ use super::client::Client;
 use super::headers::Headers;
 use super::message::Message;
 use super::route::Traced;
+use crate::batch::Pipeline;
 use crate::per_process::PerProcess;
-use crate::report;
 
 /// Of one topic of one cluster, for all producers of the process.
 #[derive(Debug)]
@@ -139,13 +139,15 @@ impl Client {
         let without_ours = headers.as_ref().filter(|headers| has_ours(headers)).map(others);
         let answer = ANSWER.try_with(Cell::get).unwrap_or(0);
         if traced.size_limit.refused(message.partition(), answer, Refused { size, without_ours }) {
-            report::warn(&format!(
+            let what = format!(
                 "topic {:?} refused, for its size, a message to which our context headers had been added: messages that \
                  come near that size are sent there without them from now on, and counted. To have them traced through, \
                  set this producer's message.max.bytes and batch.size to the topic's max.message.bytes, and leave 200 \
                  bytes below it for headers",
                 message.topic().to_string_lossy()
-            ));
+            );
+            // Said by the batch thread: this is a callback.
+            Pipeline::current().tell(log::Level::Warn, what);
         }
     }
 }

@@ -7,6 +7,7 @@ use std::ptr;
 use tracer_resolver::interceptor::{RdKafka, RdKafkaConf, RdKafkaError, only_try, seen_polling};
 use tracer_resolver::{Lent, is_in_plugin, with_room};
 
+use super::real::{errno, set_errno};
 use super::{already_traced, failed_configurations, real};
 use crate::caller::{Caller, entry};
 use crate::contained::contained;
@@ -209,14 +210,4 @@ unsafe extern "C" fn note_on_new(
     // Fails only while the thread's locals are torn down, when no client is created.
     let _ = CAME_TO_ON_NEW.try_with(|came| came.set(true));
     0
-}
-
-fn errno() -> c_int {
-    // SAFETY: this thread's own.
-    unsafe { *libc::__errno_location() }
-}
-
-fn set_errno(errno: c_int) {
-    // SAFETY: this thread's own.
-    unsafe { *libc::__errno_location() = errno };
 }

@@ -1,7 +1,7 @@
 //! Which function the calling code means: what it would have reached without us.
 
 use std::cell::Cell;
-use std::ffi::{CStr, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tracer_resolver::with_room;
@@ -118,12 +118,19 @@ pub(super) fn next_known(name: &CStr, known: &AtomicUsize) -> Option<usize> {
 
 /// Exports what is in hand by `export`, and leaves `errno` as it is.
 pub(super) fn beforehand(export: fn()) {
-    // SAFETY: this thread's own `errno`, which is always there.
-    unsafe {
-        let errno = *libc::__errno_location();
-        contained((), export);
-        *libc::__errno_location() = errno;
-    }
+    let before = errno();
+    contained((), export);
+    set_errno(before);
+}
+
+pub(super) fn errno() -> c_int {
+    // SAFETY: this thread's own, which is always there.
+    unsafe { *libc::__errno_location() }
+}
+
+pub(super) fn set_errno(errno: c_int) {
+    // SAFETY: this thread's own, which is always there.
+    unsafe { *libc::__errno_location() = errno };
 }
 
 /// Calls the next library's function of that name; `$otherwise` if there is none.

@@ -9,7 +9,7 @@ use std::ffi::{c_char, c_int};
 
 use tracer_resolver::export_in_hand;
 
-use super::real::{beforehand, call_next};
+use super::real::{beforehand, call_next, set_errno};
 
 /// A list of texts that ends with a null.
 type Texts = *const *const c_char;
@@ -47,7 +47,6 @@ wrappers! {
 }
 
 fn not_there() -> c_int {
-    // SAFETY: this thread's own `errno`, which is always there.
-    unsafe { *libc::__errno_location() = libc::ENOSYS };
+    set_errno(libc::ENOSYS);
     -1
 }

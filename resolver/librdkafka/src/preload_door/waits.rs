@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tracer_resolver::interceptor::{event_loop_made, waiting_for_anything, waits_are_counted};
 
-use super::real::next;
+use super::real::{errno, next, set_errno};
 use crate::static_program::has_interpreter;
 
 /// Defines the exported functions: each looks at its arguments, and calls the real one.
@@ -182,16 +182,6 @@ fn option(fd: c_int, name: c_int) -> Option<c_int> {
     let result =
         unsafe { libc::getsockopt(fd, libc::SOL_SOCKET, name, (&raw mut value).cast::<c_void>(), &raw mut size) };
     (result == 0).then_some(value)
-}
-
-fn errno() -> c_int {
-    // SAFETY: this thread's own.
-    unsafe { *libc::__errno_location() }
-}
-
-fn set_errno(errno: c_int) {
-    // SAFETY: this thread's own.
-    unsafe { *libc::__errno_location() = errno };
 }
 
 #[cfg(test)]
