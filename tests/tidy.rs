@@ -127,7 +127,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/src/batch/segments.rs",
     "resolver/src/batch/thread_spans.rs",
     "resolver/src/clock.rs",
-    "resolver/src/config/secure_execution.rs",
+    "resolver/src/config/source/secure_execution.rs",
     "resolver/src/host.rs",
     "resolver/src/interceptor/callbacks.rs",
     "resolver/src/interceptor/client.rs",

@@ -1,50 +1,37 @@
-//! What the file says: found, read, checked, and turned into values that are right because they exist.
+//! What the file says, or the environment where no file is named: found, read, checked, and turned into values that are
+//! right because they exist.
 //!
-//! ```text
-//!  load ─▶ file ────▶ toml_text ─▶ document (its sections) ─┐
-//!    │                json_text ─▶ legacy (the JSON of 2019) ─┼─▶ draft ─▶ check ─▶ build ─▶ model
-//!    └───▶ environment (no file: OTEL_*) ─────────────────────┘
-//! ```
+//! The folders are layers. Each uses only those above it in this list, and no two files use each other:
 //!
-//! Every step reports what it finds and goes on, so that one run shows all problems. Only `file` and
-//! `reference` touch files; only `variables` touches the environment.
+//! - `model`: the checked configuration, plain data. It is what comes out at the end.
+//! - `report`: what is wrong: problems with their codes and places, and how they are shown.
+//! - `source`: where words come from: the file, the environment variables.
+//! - `text`: TOML and JSON as nodes, values with the bytes they stand in; and what was meant by a text that is neither.
+//! - `reading`: one node, or one variable, as the value that is wanted there.
+//! - `draft`: all that a source says, with its places, not yet judged as a whole.
+//! - `toml_file`, `legacy` (the JSON of 2019), `environment` (`OTEL_*`): three readers, each from its source to a draft.
+//!   None knows another.
+//! - `check`: what the parts of a draft have to say against each other, and the draft as a model.
+//! - `load`: which source there is, which reader it gets, and what came of it.
+//!
+//! Every step reports what it finds and goes on, so that one run shows all problems. Only `source::file` and
+//! `toml_file::reference` touch files; only `source::variables` touches the environment.
 
-mod backend;
-mod base64;
-mod build;
 mod check;
-mod code;
-mod defaults;
-mod document;
 mod draft;
 mod environment;
-mod field;
-mod file;
-mod findings;
-mod host_section;
-mod invisible;
-mod json_text;
-mod keys;
-mod layer;
-mod layer_section;
 mod legacy;
 mod load;
 mod model;
-mod naming;
-mod node;
-mod notation;
-mod pattern;
-mod reference;
+mod reading;
 mod report;
-mod section;
-mod secure_execution;
-mod suggestion;
-mod syntax;
-mod toml_text;
-mod variables;
+mod source;
+mod text;
+mod toml_file;
 
-pub use defaults::DEFAULT_CONFIG;
-pub use load::{Loaded, Source, Untrusted, load, load_with, strict};
+pub use load::{Loaded, Source, load, load_with};
 pub use model::*;
-pub use report::{Problem, Report, Severity};
-pub use variables::Variables;
+pub use report::problem::{Problem, Report, Severity};
+pub use source::strictness::strict;
+pub use source::variables::Variables;
+pub use toml_file::default_config::DEFAULT_CONFIG;

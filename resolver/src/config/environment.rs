@@ -3,11 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod exporters;
-mod names;
-mod read;
-mod resolve;
+mod percent_encoding;
+pub(super) mod service;
 mod settings;
-
-pub(crate) use names::note_ignored;
-pub(crate) use read::Reader;
-pub(crate) use resolve::resolve;
+pub(super) mod switches;

@@ -5,14 +5,11 @@
 
 #![forbid(unsafe_code)]
 
-mod document;
-mod from_variables;
+pub(super) mod document;
+mod draft_builder;
+pub(super) mod from_variables;
 mod jaeger_variables;
 mod object;
-mod reading;
 mod reporter;
 mod sampler;
 mod sender;
-
-pub(crate) use document::read;
-pub(crate) use from_variables::from_variables;

@@ -4,18 +4,19 @@
 
 use std::path::{Path, PathBuf};
 
-use super::build;
-use super::code;
-use super::defaults;
-use super::document;
-use super::environment;
-use super::file;
-use super::findings::Findings;
+use super::check::build;
+use super::draft::config::ConfigDraft;
+use super::environment::{service, switches};
 use super::legacy;
-use super::model::{Backend, Config, Origin, Plugins};
-use super::report::{Problem, Report};
-use super::toml_text;
-use super::variables::{Variable, Variables};
+use super::model::{Config, Origin, Untrusted};
+use super::reading::variable_reader::VariableReader;
+use super::report::code;
+use super::report::findings::Findings;
+use super::report::problem::{Problem, Report};
+use super::source::file;
+use super::source::strictness::{doubtful_strictness, strict};
+use super::source::variables::Variables;
+use super::toml_file::{default_config, document};
 use crate::trusted_path;
 
 /// Where a configuration is to come from.
@@ -46,21 +47,12 @@ pub struct Loaded {
     pub untrusted: Option<Untrusted>,
 }
 
-/// The backends of a text that is not used.
-#[derive(Clone, Debug)]
-pub struct Untrusted {
-    /// Those that are complete.
-    pub backends: Vec<Backend>,
-    /// Where their plugins would be looked for.
-    pub plugins: Plugins,
-}
-
 /// Loads a configuration with the environment of this process.
 ///
 /// Reads files; call it at start-up, not on Kafka's threads. Never panics and never prints.
 ///
 /// Lenient: what cannot be trusted is left out or switched off, and the report says so. A caller that wants to be
-/// strict (see [`strict`]) refuses when [`Report::has_errors`].
+/// strict (see [`strict`](super::strict)) refuses when [`Report::has_errors`].
 pub fn load(source: Source) -> Loaded {
     load_with(source, &Variables::process())
 }
@@ -78,23 +70,6 @@ pub fn load_with(source: Source, variables: &Variables) -> Loaded {
     }
 }
 
-/// Whether `INTERCEPTORS_STRICT` asks to refuse a configuration that has errors: `1` or `true`, in any case.
-pub fn strict(variables: &Variables) -> bool {
-    matches!(variables.text("INTERCEPTORS_STRICT"), Variable::Text(text) if text == "1" || text.eq_ignore_ascii_case("true"))
-}
-
-/// A value of `INTERCEPTORS_STRICT` that says neither: whoever set it believes to be strict.
-fn doubtful_strictness(variables: &Variables) -> Option<Problem> {
-    let is_known = |text: &str| ["1", "true", "0", "false"].iter().any(|known| text.eq_ignore_ascii_case(known));
-    match variables.text("INTERCEPTORS_STRICT") {
-        Variable::Unset => return None,
-        Variable::Text(text) if is_known(&text) => return None,
-        Variable::Text(_) | Variable::NotText => {}
-    }
-    let message = "INTERCEPTORS_STRICT is neither 1 nor 0: it counts as 0, and errors refuse nothing";
-    Some(Problem::warning(code::BAD_VARIABLE, message).help("set it to 1 to be strict, or unset it"))
-}
-
 fn process(variables: &Variables) -> Loaded {
     if variables.are_withheld() {
         let message = "this process has more rights than whoever started it, so its environment is not used: \
@@ -103,7 +78,7 @@ fn process(variables: &Variables) -> Loaded {
         return without_config(Problem::warning(code::SECURE_EXECUTION, message).help(help), "environment");
     }
     match variables.raw(FILE_VARIABLE) {
-        None => environment::resolve(variables),
+        None => environment(variables),
         Some(path) if path.is_empty() => {
             let message = format!("{FILE_VARIABLE} is set, but names no file: tracing is off");
             let help = format!("name a file, or unset {FILE_VARIABLE} to be configured by OTEL_* variables");
@@ -111,7 +86,7 @@ fn process(variables: &Variables) -> Loaded {
         }
         Some(path) => {
             let mut loaded = named_file(Path::new(&path), variables);
-            if let Some(note) = environment::note_ignored(&loaded.report.text, variables) {
+            if let Some(note) = switches::note_ignored(&loaded.report.text, variables) {
                 loaded.report.push(note);
             }
             loaded
@@ -140,28 +115,52 @@ fn named_file(path: &Path, variables: &Variables) -> Loaded {
     loaded
 }
 
+/// No file is named: what the variables say.
+fn environment(variables: &Variables) -> Loaded {
+    let mut findings = Findings::new("environment", "");
+    let draft = match switches::off(variables) {
+        Some(note) => {
+            findings.mention(note);
+            None
+        }
+        None => default_config::defaults(&mut findings).ok().and_then(|defaults| {
+            let mut reader = VariableReader { variables, findings: &mut findings };
+            if switches::is_on(variables) {
+                Some(service::read(&defaults, &mut reader))
+            } else {
+                legacy::from_variables::read(defaults, &mut reader)
+            }
+        }),
+    };
+    checked(draft, Origin::Environment, findings)
+}
+
 fn read_text(name: &str, path: &Path, text: String, variables: &Variables) -> Loaded {
     // Editors on Windows write a byte order mark, and do not show it.
     let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
     let mut findings = Findings::new(name, text.as_str());
     // Without a working directory the path stays as it is; so do the plugin directories, which then are refused.
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let config = if text.trim_start().starts_with('{') {
-        legacy::read(&text, variables, &mut findings)
-            .and_then(|draft| build::config(draft, Origin::LegacyFile(path), &mut findings))
-    } else {
-        read_toml(&text, &path, variables, &mut findings)
-    };
-    let (report, untrusted) = findings.into_parts();
-    Loaded { config, report, untrusted }
+    let is_legacy = text.trim_start().starts_with('{');
+    let draft = default_config::defaults(&mut findings).ok().and_then(|defaults| {
+        if is_legacy {
+            return legacy::document::read(&text, variables, defaults, &mut findings);
+        }
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        document::read(&text, folder, variables, &defaults, &mut findings)
+    });
+    let origin = if is_legacy { Origin::LegacyFile(path) } else { Origin::File(path) };
+    checked(draft, origin, findings)
 }
 
-fn read_toml(text: &str, path: &Path, variables: &Variables, findings: &mut Findings) -> Option<Config> {
-    let table = toml_text::parse(text, findings)?;
-    let base = defaults::base(findings).ok()?;
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    let draft = document::read(table, text, folder, variables, &base, findings)?;
-    build::config(draft, Origin::File(path.to_owned()), findings)
+/// What comes of a draft, if a reader could make one.
+fn checked(draft: Option<ConfigDraft>, origin: Origin, mut findings: Findings) -> Loaded {
+    let built = draft.ok_or(None).and_then(|draft| build::config(draft, origin, &mut findings));
+    let (config, untrusted) = match built {
+        Ok(config) => (Some(config), None),
+        Err(untrusted) => (None, untrusted),
+    };
+    Loaded { config, report: findings.into_report(), untrusted }
 }
 
 fn without_config(problem: Problem, name: &str) -> Loaded {

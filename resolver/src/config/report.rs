@@ -2,8 +2,11 @@
 
 #![forbid(unsafe_code)]
 
+pub(super) mod code;
 mod excerpt;
-mod problem;
+pub(super) mod findings;
+pub(super) mod invisible_characters;
+pub(super) mod lines;
+pub(super) mod problem;
 mod render;
-
-pub use problem::{Problem, Report, Severity};
+pub(super) mod suggestion;

@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn what_is_certain_to_be_covered_is_known() {
-        let of = |text: &str| crate::config::pattern::from_text(text);
+        let of = |text: &str| crate::config::reading::pattern::from_text(text);
         for (wide, narrow) in [("*", "a.*"), ("a*", "a.*"), ("a*", "ab"), ("a?c", "a?c"), ("*b", "a*b"), ("**", "*?")] {
             assert!(covers(&of(wide), &of(narrow)), "{wide} {narrow}");
         }

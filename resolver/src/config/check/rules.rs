@@ -5,28 +5,29 @@
 use std::collections::{HashMap, HashSet};
 
 use super::overlap::{literal_characters, meet};
-use crate::config::code;
-use crate::config::draft::{Draft, ServiceDraft};
-use crate::config::findings::Findings;
+use crate::config::draft::config::ConfigDraft;
+use crate::config::draft::service::ServiceDraft;
 use crate::config::model::Pattern;
-use crate::config::pattern::{Kind, Spotted, identity, shown_list};
-use crate::config::report::Problem;
+use crate::config::reading::pattern::{Kind, PlacedPattern, identity, shown_list};
+use crate::config::report::code;
+use crate::config::report::findings::Findings;
+use crate::config::report::problem::Problem;
 
 /// What cannot be obeyed.
-pub(super) fn contradictions(draft: &Draft, findings: &mut Findings) {
+pub(super) fn contradictions(draft: &ConfigDraft, findings: &mut Findings) {
     same_topic_twice(draft, findings);
 }
 
 /// What can be obeyed, but is hardly meant.
 ///
-/// Of the services at `nothing` it is known that they match nothing at all.
-pub(super) fn doubts(draft: &Draft, nothing: &HashSet<usize>, findings: &mut Findings) {
+/// Of the services at `unreachable` it is known that they match nothing at all.
+pub(super) fn doubts(draft: &ConfigDraft, unreachable: &HashSet<usize>, findings: &mut Findings) {
     if draft.services.is_empty() {
         let problem = Problem::warning(code::NO_SERVICE, "no service is defined: no message is traced").at(0..0, "");
         findings.mention(problem.help("add for example [services.orders] with topics = [\"orders.*\"]"));
     }
-    ties(draft, nothing, findings);
-    for (index, service) in draft.services.iter().enumerate().filter(|(index, _)| !nothing.contains(index)) {
+    ties(draft, unreachable, findings);
+    for (index, service) in draft.services.iter().enumerate().filter(|(index, _)| !unreachable.contains(index)) {
         let is_default = draft.default_service == Some(index);
         empty_service(service, is_default, findings);
         always_excluded(service, findings);
@@ -35,24 +36,24 @@ pub(super) fn doubts(draft: &Draft, nothing: &HashSet<usize>, findings: &mut Fin
 }
 
 /// The original let the last one win, silently.
-fn same_topic_twice(draft: &Draft, findings: &mut Findings) {
-    let mut first: HashMap<(&str, &str, Constraints), (&ServiceDraft, &Spotted)> = HashMap::new();
+fn same_topic_twice(draft: &ConfigDraft, findings: &mut Findings) {
+    let mut first: HashMap<(&str, &str, Constraints), (&ServiceDraft, &PlacedPattern)> = HashMap::new();
     for service in draft.services.iter().filter(|service| service.constraints.is_ok()) {
         let constraints = constraints(service);
         for (key, list) in service.sides() {
-            for spotted in list {
-                let Pattern::Exact(topic) = &spotted.pattern else { continue };
-                let (other, place) = *first.entry((key, topic, constraints.clone())).or_insert((service, spotted));
+            for placed in list {
+                let Pattern::Exact(topic) = &placed.pattern else { continue };
+                let (other, place) = *first.entry((key, topic, constraints.clone())).or_insert((service, placed));
                 if std::ptr::eq(other, service) {
                     continue;
                 }
-                let name = spotted.shown.as_ref().map_or("this topic".into(), |topic| format!("topic `{topic}`"));
+                let name = placed.shown.as_ref().map_or("this topic".into(), |topic| format!("topic `{topic}`"));
                 let message = format!("{name} is claimed by two services: `{}` and `{}`", other.name, service.name);
                 let help = "a topic belongs to one service on each side; \
                             let it stand in one of them, or tell their clients apart by `client_ids` or `group_ids`";
                 findings.refuse(
                     Problem::error(code::TOPIC_CLAIMED_TWICE, message)
-                        .at(spotted.span.clone(), format!("`{key}` of `{}`", service.name))
+                        .at(placed.span.clone(), format!("`{key}` of `{}`", service.name))
                         .also(place.span.clone(), format!("`{key}` of `{}`", other.name))
                         .help(help),
                 );
@@ -64,20 +65,20 @@ fn same_topic_twice(draft: &Draft, findings: &mut Findings) {
 /// Two patterns of equal rank that can match the same name: the order of the file decides, which is easily overlooked.
 ///
 /// Looks at a bounded number of pairs, so that a huge file costs no time.
-fn ties(draft: &Draft, nothing: &HashSet<usize>, findings: &mut Findings) {
+fn ties(draft: &ConfigDraft, unreachable: &HashSet<usize>, findings: &mut Findings) {
     type Rank<'d> = (&'d str, usize, Constraints);
-    let mut groups: HashMap<Rank<'_>, Vec<(&ServiceDraft, &Spotted)>> = HashMap::new();
+    let mut groups: HashMap<Rank<'_>, Vec<(&ServiceDraft, &PlacedPattern)>> = HashMap::new();
     let mut pairs = 0;
     let services = draft
         .services
         .iter()
         .enumerate()
-        .filter(|(index, service)| service.constraints.is_ok() && !nothing.contains(index));
+        .filter(|(index, service)| service.constraints.is_ok() && !unreachable.contains(index));
     for (_, service) in services {
         let constraints = constraints(service);
         for (key, list) in service.sides() {
-            for spotted in list {
-                let rank = match &spotted.pattern {
+            for placed in list {
+                let rank = match &placed.pattern {
                     Pattern::Exact(_) => continue,
                     Pattern::Glob(glob) => literal_characters(glob),
                     Pattern::Regex(_) => usize::MAX,
@@ -85,7 +86,7 @@ fn ties(draft: &Draft, nothing: &HashSet<usize>, findings: &mut Findings) {
                 let group = groups.entry((key, rank, constraints.clone())).or_default();
                 for (other, place) in group.iter().filter(|(other, _)| !std::ptr::eq(*other, service)) {
                     pairs += 1;
-                    if pairs > MAX_PAIRS || !tie(&spotted.pattern, &place.pattern) {
+                    if pairs > MAX_PAIRS || !tie(&placed.pattern, &place.pattern) {
                         continue;
                     }
                     let message = format!(
@@ -94,12 +95,12 @@ fn ties(draft: &Draft, nothing: &HashSet<usize>, findings: &mut Findings) {
                     );
                     findings.mention(
                         Problem::warning(code::PATTERNS_TIE, message)
-                            .at(spotted.span.clone(), format!("`{key}` of `{}`", service.name))
+                            .at(placed.span.clone(), format!("`{key}` of `{}`", service.name))
                             .also(place.span.clone(), format!("`{key}` of `{}`", other.name))
                             .help("make the one that is meant to win longer, or name its topics exactly"),
                     );
                 }
-                group.push((service, spotted));
+                group.push((service, placed));
             }
         }
     }
@@ -128,11 +129,11 @@ fn empty_service(service: &ServiceDraft, is_default: bool, findings: &mut Findin
 
 fn always_excluded(service: &ServiceDraft, findings: &mut Findings) {
     let Some(Ok(excludes)) = &service.layer.exclude else { return };
-    for spotted in service.all_rules().filter(|spotted| matches!(spotted.pattern, Pattern::Exact(_))) {
-        let Some(exclude) = excludes.iter().find(|exclude| meet(&exclude.pattern, &spotted.pattern)) else { continue };
+    for placed in service.all_rules().filter(|placed| matches!(placed.pattern, Pattern::Exact(_))) {
+        let Some(exclude) = excludes.iter().find(|exclude| meet(&exclude.pattern, &placed.pattern)) else { continue };
         let message = format!("service `{}` names a topic that its `exclude` leaves out", service.name);
         let help = format!("in effect: exclude = [{}]", shown_list(&excludes.iter().collect::<Vec<_>>()));
-        let problem = Problem::warning(code::ALWAYS_EXCLUDED, message).at(spotted.span.clone(), "never traced");
+        let problem = Problem::warning(code::ALWAYS_EXCLUDED, message).at(placed.span.clone(), "never traced");
         // A pattern of the embedded defaults has no place in this text.
         let is_of_this_text = !exclude.span.is_empty();
         let problem = if is_of_this_text { problem.also(exclude.span.clone(), "left out here") } else { problem };
@@ -145,16 +146,16 @@ fn overrides_without_topic(service: &ServiceDraft, is_default: bool, findings: &
     if is_default || service.rules.is_err() || service.all_rules().next().is_none() {
         return;
     }
-    for (spotted, _) in &service.overrides {
-        if service.all_rules().any(|rule| meet(&rule.pattern, &spotted.pattern)) {
+    for (placed, _) in &service.overrides {
+        if service.all_rules().any(|rule| meet(&rule.pattern, &placed.pattern)) {
             continue;
         }
-        let shown = spotted.shown.as_deref().unwrap_or_default();
+        let shown = placed.shown.as_deref().unwrap_or_default();
         let message = format!("no topic of service `{}` matches `{shown}`", service.name);
         let rules = shown_list(&service.all_rules().collect::<Vec<_>>());
         findings.mention(
             Problem::warning(code::OVERRIDE_WITHOUT_TOPIC, message)
-                .at(spotted.span.clone(), "these settings never apply")
+                .at(placed.span.clone(), "these settings never apply")
                 .help(format!("its topics: {rules}")),
         );
     }
@@ -162,8 +163,8 @@ fn overrides_without_topic(service: &ServiceDraft, is_default: bool, findings: &
 
 /// What the clients of a service are told apart by, in an order that does not depend on the file's.
 pub(super) fn constraints(service: &ServiceDraft) -> Constraints {
-    let sorted = |list: &[Spotted]| {
-        let mut identities: Vec<_> = list.iter().map(|spotted| identity(&spotted.pattern)).collect();
+    let sorted = |list: &[PlacedPattern]| {
+        let mut identities: Vec<_> = list.iter().map(|placed| identity(&placed.pattern)).collect();
         identities.sort();
         identities
     };

@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::read::{Reader, percent_decoded};
-use crate::config::base64::basic_authorization;
-use crate::config::findings::Broken;
-use crate::config::host_section::HostSettings;
+use super::percent_encoding::percent_decoded;
+use crate::config::draft::backend::implied;
+use crate::config::draft::sending::SendingSettings;
 use crate::config::model::Backend;
+use crate::config::reading::basic_authorization::basic_authorization;
+use crate::config::reading::variable_reader::VariableReader;
+use crate::config::report::findings::Broken;
 
 /// The backends to export to; empty for `none`.
-pub(super) fn read(host: Result<HostSettings, Broken>, reader: &mut Reader<'_>) -> Vec<Backend> {
-    let Ok(host) = host else { return Vec::new() };
+pub(super) fn read(sending: Result<SendingSettings, Broken>, reader: &mut VariableReader<'_>) -> Vec<Backend> {
+    let Ok(sending) = sending else { return Vec::new() };
     let mut kinds = Vec::new();
     let text = reader.text(EXPORTER).unwrap_or_else(|| "otlp".into());
     for word in text.split(',').filter(|word| !word.trim().is_empty()) {
@@ -34,19 +36,19 @@ pub(super) fn read(host: Result<HostSettings, Broken>, reader: &mut Reader<'_>) 
     kinds
         .into_iter()
         .filter_map(|kind| match kind {
-            Kind::Otlp => Some(otlp(host, reader)),
-            Kind::Zipkin => Some(zipkin(host, reader)),
-            Kind::Jaeger => Some(jaeger(host, reader)),
-            Kind::Console => Some(Backend::named("console", "file", json!({ "path": "stdout" }), host, 0..0)),
+            Kind::Otlp => Some(otlp(sending, reader)),
+            Kind::Zipkin => Some(zipkin(sending, reader)),
+            Kind::Jaeger => Some(jaeger(sending, reader)),
+            Kind::Console => Some(implied("console", "file", json!({ "path": "stdout" }), sending, 0..0)),
             Kind::None => None,
         })
         .collect()
 }
 
-fn otlp(host: HostSettings, reader: &mut Reader<'_>) -> Backend {
+fn otlp(sending: SendingSettings, reader: &mut VariableReader<'_>) -> Backend {
     let mut config = Map::new();
     let of = |suffix: &str| (format!("OTEL_EXPORTER_OTLP_TRACES_{suffix}"), format!("OTEL_EXPORTER_OTLP_{suffix}"));
-    let get = |suffix: &str, reader: &mut Reader<'_>| {
+    let get = |suffix: &str, reader: &mut VariableReader<'_>| {
         let (traces, all) = of(suffix);
         reader.first_text(&[&traces, &all]).map(|(name, text)| (name.to_owned(), text))
     };
@@ -89,20 +91,20 @@ fn otlp(host: HostSettings, reader: &mut Reader<'_>) -> Backend {
     }
     let (traces, all) = of("TIMEOUT");
     let timeout = timeout(&[&traces, &all], reader);
-    with_timeout("otlp", config, timeout, host)
+    with_timeout("otlp", config, timeout, sending)
 }
 
-fn zipkin(host: HostSettings, reader: &mut Reader<'_>) -> Backend {
+fn zipkin(sending: SendingSettings, reader: &mut VariableReader<'_>) -> Backend {
     let mut config = Map::new();
     if let Some(endpoint) = reader.text("OTEL_EXPORTER_ZIPKIN_ENDPOINT") {
         config.insert("endpoint".into(), endpoint.trim().into());
     }
     let timeout = timeout(&["OTEL_EXPORTER_ZIPKIN_TIMEOUT"], reader);
-    with_timeout("zipkin", config, timeout, host)
+    with_timeout("zipkin", config, timeout, sending)
 }
 
 /// Thrift where the old variables ask for it; without them OTLP, which every living Jaeger takes.
-fn jaeger(host: HostSettings, reader: &mut Reader<'_>) -> Backend {
+fn jaeger(sending: SendingSettings, reader: &mut VariableReader<'_>) -> Backend {
     let mut config = Map::new();
     let endpoint = reader.text("OTEL_EXPORTER_JAEGER_ENDPOINT");
     let agent = reader.text("OTEL_EXPORTER_JAEGER_AGENT_HOST");
@@ -122,7 +124,7 @@ fn jaeger(host: HostSettings, reader: &mut Reader<'_>) -> Backend {
         let agent = agent.unwrap_or_else(|| "localhost".into());
         config.insert("endpoint".into(), format!("{}:{}", agent.trim(), port.unwrap_or(6831)).into());
         // A packet has no credentials, and nobody answers it.
-        return with_timeout("jaeger", config, None, host);
+        return with_timeout("jaeger", config, None, sending);
     }
     if let Some(endpoint) = endpoint {
         config.insert("endpoint".into(), endpoint.trim().into());
@@ -132,10 +134,10 @@ fn jaeger(host: HostSettings, reader: &mut Reader<'_>) -> Backend {
         config.insert("headers".into(), json!({ "authorization": basic_authorization(&user, &password) }));
     }
     let timeout = timeout(&["OTEL_EXPORTER_JAEGER_TIMEOUT"], reader);
-    with_timeout("jaeger", config, timeout, host)
+    with_timeout("jaeger", config, timeout, sending)
 }
 
-fn headers(name: &str, text: &str, reader: &mut Reader<'_>) -> Map<String, Json> {
+fn headers(name: &str, text: &str, reader: &mut VariableReader<'_>) -> Map<String, Json> {
     let mut headers = Map::new();
     for (key, value) in reader.pairs(name, text) {
         match percent_decoded(&value) {
@@ -146,18 +148,23 @@ fn headers(name: &str, text: &str, reader: &mut Reader<'_>) -> Map<String, Json>
     headers
 }
 
-fn timeout(names: &[&str], reader: &mut Reader<'_>) -> Option<u64> {
+fn timeout(names: &[&str], reader: &mut VariableReader<'_>) -> Option<u64> {
     let (name, _) = reader.first_text(names)?;
-    reader.number(name, "a number of milliseconds from 1 to 3600000", |ms: &u64| (1..=3_600_000).contains(ms))
+    reader.milliseconds(name)
 }
 
 /// The host's limit and the plugin's own are the same.
-fn with_timeout(plugin: &str, mut config: Map<String, Json>, timeout: Option<u64>, host: HostSettings) -> Backend {
+fn with_timeout(
+    plugin: &str,
+    mut config: Map<String, Json>,
+    timeout: Option<u64>,
+    sending: SendingSettings,
+) -> Backend {
     if let Some(milliseconds) = timeout {
         config.insert("timeout".into(), milliseconds.into());
     }
-    let timeout = timeout.map_or(host.timeout, Duration::from_millis);
-    Backend::named(plugin, plugin, Json::Object(config), HostSettings { timeout, ..host }, 0..0)
+    let timeout = timeout.map_or(sending.timeout, Duration::from_millis);
+    implied(plugin, plugin, Json::Object(config), SendingSettings { timeout, ..sending }, 0..0)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

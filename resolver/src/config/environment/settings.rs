@@ -2,13 +2,13 @@
 
 #![forbid(unsafe_code)]
 
-use super::read::Reader;
-use crate::config::layer::Layer;
-use crate::config::layer_section::PROPAGATORS;
+use crate::config::draft::layer::Layer;
 use crate::config::model::{ParentDecision, Propagator, Sampler};
+use crate::config::reading::propagators::PROPAGATORS;
+use crate::config::reading::variable_reader::VariableReader;
 
 /// What the variables say; where they say nothing, the defaults hold, which are OpenTelemetry's own.
-pub(super) fn read(reader: &mut Reader<'_>) -> Layer {
+pub(super) fn read(reader: &mut VariableReader<'_>) -> Layer {
     let sampler = sampler(reader);
     let formats = propagators(reader);
     Layer {
@@ -20,7 +20,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Layer {
     }
 }
 
-fn sampler(reader: &mut Reader<'_>) -> Option<(Sampler, ParentDecision)> {
+fn sampler(reader: &mut VariableReader<'_>) -> Option<(Sampler, ParentDecision)> {
     let word = reader.text("OTEL_TRACES_SAMPLER")?;
     let (kind, parent) = reader.choice("OTEL_TRACES_SAMPLER", &word, SAMPLERS)?;
     let sampler = match kind {
@@ -37,7 +37,7 @@ fn sampler(reader: &mut Reader<'_>) -> Option<(Sampler, ParentDecision)> {
 }
 
 /// Written and read alike. A list of nothing but unknown names counts as unset.
-fn propagators(reader: &mut Reader<'_>) -> Option<Vec<Propagator>> {
+fn propagators(reader: &mut VariableReader<'_>) -> Option<Vec<Propagator>> {
     let text = reader.text("OTEL_PROPAGATORS")?;
     let words: Vec<&str> = text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
     let known: Vec<Option<Propagator>> =

@@ -4,29 +4,34 @@
 
 use std::collections::HashSet;
 
+use super::draft_builder::DraftBuilder;
 use super::jaeger_variables::JaegerVariables;
 use super::object::Object;
-use super::reading::Reading;
 use super::reporter::Reporter;
 use super::sampler;
-use crate::config::code;
-use crate::config::defaults;
-use crate::config::draft::Draft;
-use crate::config::environment::Reader;
-use crate::config::field::Field;
-use crate::config::findings::{Broken, Findings};
-use crate::config::json_text;
+use crate::config::draft::config::ConfigDraft;
+use crate::config::draft::defaults::Defaults;
 use crate::config::model::{Pattern, Sampler};
-use crate::config::naming;
-use crate::config::node::Node;
-use crate::config::pattern::{self, Spotted};
-use crate::config::report::{Problem, Severity};
-use crate::config::variables::Variables;
+use crate::config::reading::field::Field;
+use crate::config::reading::names;
+use crate::config::reading::pattern::{self, PlacedPattern};
+use crate::config::reading::topic_names;
+use crate::config::reading::variable_reader::VariableReader;
+use crate::config::report::code;
+use crate::config::report::findings::{Broken, Findings};
+use crate::config::report::problem::{Problem, Severity};
+use crate::config::source::variables::Variables;
+use crate::config::text::json_parser;
+use crate::config::text::node::Node;
 
 /// Reads the file; `None` when it is not even an object with services.
-pub(crate) fn read(text: &str, variables: &Variables, findings: &mut Findings) -> Option<Draft> {
-    let root = json_text::parse(text, findings)?;
-    let base = defaults::base(findings).ok()?;
+pub(crate) fn read(
+    text: &str,
+    variables: &Variables,
+    defaults: Defaults,
+    findings: &mut Findings,
+) -> Option<ConfigDraft> {
+    let root = json_parser::parse(text, findings)?;
     let root = Object::open(&root, "the file", &["services"], findings).ok()?;
     let Some(services) = root.field("services") else {
         let problem = Problem::error(code::MISSING_KEY, "the file has no `services`");
@@ -37,24 +42,24 @@ pub(crate) fn read(text: &str, variables: &Variables, findings: &mut Findings) -
     let help = "TOML can do more: topics by pattern and by side, several backends, references; \
                 see default-config.toml";
     findings.mention(note.at(services.key_span.clone(), "").help(help));
-    let environment = JaegerVariables::read(&mut Reader { variables, findings });
-    let mut reading = Reading::new(environment, base)?;
+    let environment = JaegerVariables::read(&mut VariableReader { variables, findings });
+    let mut builder = DraftBuilder::new(environment, defaults)?;
     for item in services.items("an array of services", findings).ok()? {
         // What is wrong is reported; the other services are read for their problems.
-        let _ = service(&mut reading, item.node, findings);
+        let _ = service(&mut builder, item.node, findings);
     }
-    Some(reading.finish(findings))
+    Some(builder.finish(findings))
 }
 
-fn service(reading: &mut Reading, node: &Node, findings: &mut Findings) -> Result<(), Broken> {
+fn service(builder: &mut DraftBuilder, node: &Node, findings: &mut Findings) -> Result<(), Broken> {
     let known = ["service", "config", "traceConfig", "topics"];
     let object = Object::open(node, "a service", &known, findings)?;
     let name = name(object, findings);
     let topics = topics(object, findings);
     let (sampler, reporter) = config(object, findings)?;
     let (name, topics) = (name?, topics?);
-    let layer = reading.layer(sampler, &reporter, &name.1.span());
-    reading.add(name, topics, layer, findings);
+    let layer = builder.layer(sampler, &reporter, &name.1.span());
+    builder.add(name, topics, layer, findings);
     Ok(())
 }
 
@@ -69,17 +74,17 @@ fn name<'n>(object: Object<'n>, findings: &mut Findings) -> Result<(&'n str, Fie
         let problem = Problem::error(code::OUT_OF_RANGE, "a service needs a name").at(field.span(), "this is empty");
         return Err(findings.refuse(problem));
     }
-    if let Some(flaw) = naming::flaw(name) {
-        let problem = flaw.problem("the name of this service", name, &field.span(), findings.source(&field.span()));
+    if let Some(flaw) = names::flaw(name) {
+        let problem = flaw.problem("the name of this service", name, &field.span(), findings);
         findings.mention(Problem { severity: Severity::Warning, ..problem });
     }
     Ok((name, field))
 }
 
 /// Exact names, whatever characters they have: this format knows no patterns.
-fn topics(object: Object<'_>, findings: &mut Findings) -> Result<Vec<Spotted>, Broken> {
+fn topics(object: Object<'_>, findings: &mut Findings) -> Result<Vec<PlacedPattern>, Broken> {
     let Some(field) = object.field("topics") else { return Ok(Vec::new()) };
-    let mut topics: Vec<Spotted> = Vec::new();
+    let mut topics: Vec<PlacedPattern> = Vec::new();
     let mut seen = HashSet::new();
     let mut outcome = Ok(());
     for item in field.items("an array of names of topics", findings)? {
@@ -92,7 +97,7 @@ fn topics(object: Object<'_>, findings: &mut Findings) -> Result<Vec<Spotted>, B
                 if seen.insert(name) {
                     let pattern = Pattern::Exact(name.into());
                     mention_flaws(name, &pattern, item, findings);
-                    topics.push(Spotted { pattern, span: item.span(), shown: Some(name.into()) });
+                    topics.push(PlacedPattern { pattern, span: item.span(), shown: Some(name.into()) });
                 } else {
                     let problem = Problem::warning(code::REPEATED_ENTRY, "`topics` lists this twice");
                     findings.mention(problem.at(item.span(), "again"));
@@ -106,12 +111,11 @@ fn topics(object: Object<'_>, findings: &mut Findings) -> Result<Vec<Spotted>, B
 
 /// What Kafka cannot have was let pass by the first reader, and never matched: it is told, and harms nothing else.
 fn mention_flaws(name: &str, pattern: &Pattern, item: Field<'_>, findings: &mut Findings) {
-    let source = findings.source(&item.span());
-    let problem = match naming::flaw(name) {
-        Some(flaw) => Some(flaw.problem("this name", name, &item.span(), source)),
-        None => naming::topic_flaw(name, pattern).map(|flaw| {
+    let problem = match names::flaw(name) {
+        Some(flaw) => Some(flaw.problem("this name", name, &item.span(), findings)),
+        None => topic_names::flaw(name, pattern).map(|flaw| {
             let part = flaw.span.clone().unwrap_or(0..name.len());
-            let place = naming::within(name, &part, &item.span(), source);
+            let place = findings.place_of(&part, name, &item.span());
             let label = flaw.label.clone();
             let help = match pattern::from_text(name) {
                 Pattern::Glob(_) => "this format knows no patterns, only whole names; the TOML format does".to_owned(),

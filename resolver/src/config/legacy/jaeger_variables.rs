@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::sampler::{KINDS, Kind};
 use super::sender::Sender;
-use crate::config::code;
-use crate::config::environment::Reader;
 use crate::config::model::{Propagator, Sampler};
-use crate::config::report::Problem;
+use crate::config::reading::variable_reader::VariableReader;
+use crate::config::report::code;
+use crate::config::report::problem::Problem;
 
 /// What the variables say; a bad value is a warning and counts as unset.
 pub(super) struct JaegerVariables {
@@ -24,10 +24,9 @@ pub(super) struct JaegerVariables {
 }
 
 impl JaegerVariables {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+    pub(super) fn read(reader: &mut VariableReader<'_>) -> Self {
         let (inject, extract) = propagation(reader);
-        let wants = "a number of milliseconds from 1 to 3600000";
-        let interval = reader.number("JAEGER_REPORTER_FLUSH_INTERVAL", wants, |ms: &u64| (1..=3_600_000).contains(ms));
+        let interval = reader.milliseconds("JAEGER_REPORTER_FLUSH_INTERVAL");
         Self {
             sampler: sampler(reader),
             log_spans: reader.is_true("JAEGER_REPORTER_LOG_SPANS"),
@@ -48,7 +47,7 @@ impl JaegerVariables {
     }
 }
 
-fn sampler(reader: &mut Reader<'_>) -> Option<Sampler> {
+fn sampler(reader: &mut VariableReader<'_>) -> Option<Sampler> {
     let word = reader.text("JAEGER_SAMPLER_TYPE")?;
     let kind = reader.choice("JAEGER_SAMPLER_TYPE", &word, KINDS)?;
     let param = reader.number("JAEGER_SAMPLER_PARAM", "a number", |param: &f64| param.is_finite());
@@ -67,7 +66,7 @@ fn sampler(reader: &mut Reader<'_>) -> Option<Sampler> {
 }
 
 /// The original did not trim, so that `jaeger, b3` lost its second half.
-fn propagation(reader: &mut Reader<'_>) -> (Vec<Propagator>, Vec<Propagator>) {
+fn propagation(reader: &mut VariableReader<'_>) -> (Vec<Propagator>, Vec<Propagator>) {
     let text = reader.text("JAEGER_PROPAGATION").unwrap_or_else(|| "jaeger".into());
     let mut formats: Vec<(Propagator, Propagator)> = Vec::new();
     for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
@@ -83,7 +82,7 @@ fn propagation(reader: &mut Reader<'_>) -> (Vec<Propagator>, Vec<Propagator>) {
 }
 
 /// `name = value,…`, where a value may be `${VARIABLE:default}`.
-fn tags(reader: &mut Reader<'_>) -> Vec<(String, String)> {
+fn tags(reader: &mut VariableReader<'_>) -> Vec<(String, String)> {
     let variable = "JAEGER_TAGS";
     let Some(text) = reader.text(variable) else { return Vec::new() };
     let mut tags = Vec::new();

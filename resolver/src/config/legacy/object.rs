@@ -2,12 +2,12 @@
 
 #![forbid(unsafe_code)]
 
-use crate::config::code;
-use crate::config::field::Field;
-use crate::config::findings::{Broken, Findings};
-use crate::config::node::{Node, Table, Value};
-use crate::config::report::Problem;
-use crate::config::suggestion::{did_you_mean, listed};
+use crate::config::reading::field::Field;
+use crate::config::report::code;
+use crate::config::report::findings::{Broken, Findings};
+use crate::config::report::problem::Problem;
+use crate::config::report::suggestion::{did_you_mean, listed};
+use crate::config::text::node::{Node, Table, Value};
 
 /// An object, opened.
 #[derive(Clone, Copy)]

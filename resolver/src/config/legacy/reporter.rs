@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::object::Object;
 use super::sender::{self, Sender};
-use crate::config::code;
-use crate::config::findings::{Broken, Findings};
-use crate::config::report::Problem;
+use crate::config::report::code;
+use crate::config::report::findings::{Broken, Findings};
+use crate::config::report::problem::Problem;
 
 /// What a service's reporter says.
 #[derive(Default)]

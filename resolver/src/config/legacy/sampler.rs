@@ -3,11 +3,11 @@
 #![forbid(unsafe_code)]
 
 use super::object::Object;
-use crate::config::code;
-use crate::config::field::Field;
-use crate::config::findings::{Broken, Findings};
 use crate::config::model::Sampler;
-use crate::config::report::Problem;
+use crate::config::reading::field::Field;
+use crate::config::report::code;
+use crate::config::report::findings::{Broken, Findings};
+use crate::config::report::problem::Problem;
 
 /// `{"type": "const", "param": 1}`, or with the names of the earliest form.
 pub(super) fn read(

@@ -5,9 +5,9 @@
 use serde_json::{Value as Json, json};
 
 use super::object::Object;
-use crate::config::base64::basic_authorization;
-use crate::config::field::Field;
-use crate::config::findings::{Broken, Findings};
+use crate::config::reading::basic_authorization::basic_authorization;
+use crate::config::reading::field::Field;
+use crate::config::report::findings::{Broken, Findings};
 
 /// What a `sender` object, or the variables, say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

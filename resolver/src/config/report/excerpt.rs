@@ -4,8 +4,9 @@
 
 use std::ops::Range;
 
-use super::Problem;
-use crate::config::invisible::is_invisible;
+use super::invisible_characters::is_invisible;
+use super::lines::lines;
+use super::problem::Problem;
 
 /// The lines from the first to the last place of one problem.
 pub(super) struct Excerpt {
@@ -36,7 +37,7 @@ impl Excerpt {
         }
         let mut places = vec![(span, problem.label.as_str(), true)];
         places.extend(problem.also.iter().map(|(span, label)| (span.clone(), label.as_str(), false)));
-        let lines = lines(text);
+        let lines: Vec<Range<usize>> = lines(text).map(|(span, _)| span).collect();
         let mut excerpt = Self { text: String::new(), first_line: 0, marks: Vec::new(), is_cut: false };
         let rows: Vec<usize> = places.iter().map(|(span, ..)| row(&lines, span.start)).collect();
         let first = rows.iter().copied().min()?;
@@ -111,18 +112,6 @@ impl CleanLine {
     fn after(&self, shown: usize) -> usize {
         self.steps.iter().map(|(_, at)| *at).find(|at| *at > shown).unwrap_or(self.text.len())
     }
-}
-
-/// The byte range of each line, without its line end.
-fn lines(text: &str) -> Vec<Range<usize>> {
-    let mut start = 0;
-    let mut lines = Vec::new();
-    for line in text.split_inclusive('\n') {
-        let bare = line.trim_end_matches(['\n', '\r']).len();
-        lines.push(start..start + bare);
-        start += line.len();
-    }
-    lines
 }
 
 /// The line that a byte is on; past the end it is the last one.

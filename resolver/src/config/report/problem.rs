@@ -4,8 +4,6 @@
 
 use std::ops::Range;
 
-use super::render;
-
 /// Everything found in one configuration, in one run.
 ///
 /// Plain data: any thread may hold it. It never contains a value that came from a reference or from the environment.
@@ -40,15 +38,6 @@ impl Report {
     /// Whether anything is wrong enough to be refused by a strict caller.
     pub fn has_errors(&self) -> bool {
         self.problems.iter().any(|problem| problem.severity == Severity::Error)
-    }
-
-    /// All problems as text for people: place, source line, caret, and what would be right; sorted by position, and what
-    /// follows from others after them.
-    ///
-    /// `color` adds terminal colours. Without it the text has no control characters, whatever the file contains.
-    /// After 100 problems the rest is counted only. Ends with a newline unless it is empty.
-    pub fn render(&self, color: bool) -> String {
-        render::render(self, color)
     }
 }
 

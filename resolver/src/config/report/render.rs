@@ -5,26 +5,33 @@
 use annotate_snippets::{Level, Renderer, Snippet};
 
 use super::excerpt::{Excerpt, printable};
-use super::{Problem, Report, Severity};
+use super::problem::{Problem, Report, Severity};
 
-pub(super) fn render(report: &Report, color: bool) -> String {
-    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
-    let mut problems: Vec<&Problem> = report.problems.iter().collect();
-    problems.sort_by_key(|problem| {
-        let (start, end) = problem.span.as_ref().map_or((0, 0), |span| (span.start, span.end));
-        (problem.follows, start, end)
-    });
-    let mut out = String::new();
-    for problem in problems.iter().take(SHOWN) {
-        for line in render_one(report, problem, &renderer).trim_end().lines() {
-            out.push_str(line.trim_end());
-            out.push('\n');
+impl Report {
+    /// All problems as text for people: place, source line, caret, and what would be right; sorted by position, and what
+    /// follows from others after them.
+    ///
+    /// `color` adds terminal colours. Without it the text has no control characters, whatever the file contains.
+    /// After 100 problems the rest is counted only. Ends with a newline unless it is empty.
+    pub fn render(&self, color: bool) -> String {
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        let mut problems: Vec<&Problem> = self.problems.iter().collect();
+        problems.sort_by_key(|problem| {
+            let (start, end) = problem.span.as_ref().map_or((0, 0), |span| (span.start, span.end));
+            (problem.follows, start, end)
+        });
+        let mut out = String::new();
+        for problem in problems.iter().take(SHOWN) {
+            for line in render_one(self, problem, &renderer).trim_end().lines() {
+                out.push_str(line.trim_end());
+                out.push('\n');
+            }
         }
+        if problems.len() > SHOWN {
+            out.push_str(&format!("… and {} more problems in {}\n", problems.len() - SHOWN, printable(&self.name)));
+        }
+        out
     }
-    if problems.len() > SHOWN {
-        out.push_str(&format!("… and {} more problems in {}\n", problems.len() - SHOWN, printable(&report.name)));
-    }
-    out
 }
 
 fn render_one(report: &Report, problem: &Problem, renderer: &Renderer) -> String {

@@ -1,0 +1,13 @@
+//! What counts where a source says nothing.
+
+#![forbid(unsafe_code)]
+
+use super::layer::Layer;
+use super::sending::{BatchLayer, SendingLayer};
+
+/// The lowest rung of the ladder, whichever source is laid over it.
+pub(crate) struct Defaults {
+    pub(crate) layer: Layer,
+    pub(crate) sending: SendingLayer,
+    pub(crate) batch: BatchLayer,
+}

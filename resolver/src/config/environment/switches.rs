@@ -1,0 +1,92 @@
+//! Whether the variables ask for tracing, and which of them do not count.
+
+#![forbid(unsafe_code)]
+
+use crate::config::report::code;
+use crate::config::report::problem::Problem;
+use crate::config::report::suggestion::listed;
+use crate::config::source::variables::{Variable, Variables};
+
+/// Why there is no tracing, if there is none.
+pub(crate) fn off(variables: &Variables) -> Option<Problem> {
+    let is = |name, words: &[&str]| match variables.text(name) {
+        Variable::Text(text) => words.iter().any(|word| text.trim().eq_ignore_ascii_case(word)),
+        Variable::Unset | Variable::NotText => false,
+    };
+    for (name, words) in [("OTEL_SDK_DISABLED", &["true"][..]), ("TRACERRESOLVER_DISABLED", &["true", "1"][..])] {
+        if is(name, words) {
+            return Some(Problem::note(code::SWITCHED_OFF_BY_VARIABLE, format!("tracing is off: {name} says so")));
+        }
+    }
+    if is_on(variables) || is_any_set(&["JAEGER_SERVICE_NAME"], variables) {
+        return None;
+    }
+    let help = "point INTERCEPTORS_CONFIG_FILE at a file, or set OTEL_SERVICE_NAME or another OTEL_* variable";
+    Some(Problem::note(code::NOTHING_CONFIGURED, "tracing is off: nothing configures it").help(help))
+}
+
+/// Whether an `OTEL_*` variable says that there is to be tracing.
+pub(crate) fn is_on(variables: &Variables) -> bool {
+    is_any_set(SWITCHES_ON, variables)
+}
+
+/// Once a file is named, it alone counts. Whoever set these as well is told so, once.
+pub(crate) fn note_ignored(text: &str, variables: &Variables) -> Option<Problem> {
+    let is_ignored = |name: &&&str| {
+        let is_set = variables.raw(name).is_some_and(|value| !value.is_empty());
+        let is_referenced = ["}", ":-"].iter().any(|end| text.contains(&format!("${{env:{name}{end}")));
+        is_set && !is_referenced
+    };
+    let ignored: Vec<&str> = SWITCHES_ON.iter().chain(OTHERS).filter(is_ignored).copied().collect();
+    if ignored.is_empty() {
+        return None;
+    }
+    let message = format!("set, but not used, because a file is named: {}", listed(ignored));
+    let help = "write ${env:NAME} in the file where one of them is to count";
+    Some(Problem::note(code::VARIABLES_IGNORED, message).help(help))
+}
+
+fn is_any_set(names: &[&str], variables: &Variables) -> bool {
+    names.iter().any(|name| variables.text(name) != Variable::Unset)
+}
+
+/// One of these, not empty, switches tracing on.
+const SWITCHES_ON: &[&str] = &[
+    "OTEL_SERVICE_NAME",
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "OTEL_TRACES_EXPORTER",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
+    "OTEL_EXPORTER_ZIPKIN_ENDPOINT",
+    "OTEL_EXPORTER_JAEGER_ENDPOINT",
+    "OTEL_EXPORTER_JAEGER_AGENT_HOST",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_PROPAGATORS",
+];
+
+/// These say something, but not that there is to be tracing.
+const OTHERS: &[&str] = &[
+    "OTEL_SDK_DISABLED",
+    "OTEL_TRACES_SAMPLER_ARG",
+    "OTEL_BSP_SCHEDULE_DELAY",
+    "OTEL_EXPORTER_OTLP_TIMEOUT",
+    "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
+    "OTEL_EXPORTER_OTLP_COMPRESSION",
+    "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
+    "OTEL_EXPORTER_OTLP_CLIENT_KEY",
+    "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY",
+    "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE",
+    "OTEL_EXPORTER_ZIPKIN_TIMEOUT",
+    "OTEL_EXPORTER_JAEGER_AGENT_PORT",
+    "OTEL_EXPORTER_JAEGER_PROTOCOL",
+    "OTEL_EXPORTER_JAEGER_TIMEOUT",
+    "OTEL_EXPORTER_JAEGER_USER",
+    "OTEL_EXPORTER_JAEGER_PASSWORD",
+];

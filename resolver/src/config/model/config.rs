@@ -1,0 +1,59 @@
+//! The configuration as a whole.
+
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::backend::Backend;
+use super::plugins::Plugins;
+use super::service::Service;
+use super::settings::Settings;
+
+/// Everything a file (or the environment) says, checked, with defaults < service < topic already merged.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it came from; errors and log lines name it.
+    pub origin: Origin,
+    /// In file order, which is the last tie-breaker of the matching rules.
+    pub services: Vec<Service>,
+    /// Index into `services`: receives the messages that no rule claims.
+    pub default_service: Option<usize>,
+    /// The settings of `[defaults]`, for services that exist only in code (`Resolver::tracer_provider`).
+    pub defaults: Settings,
+    /// In file order. `Settings::export` indexes into it.
+    pub backends: Vec<Backend>,
+    /// Where plugins are looked for, and their pins.
+    pub plugins: Plugins,
+    /// When finished spans leave for the backends.
+    pub batch: Batch,
+}
+
+/// Where a configuration came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A TOML file.
+    File(PathBuf),
+    /// The original JSON of 2019.
+    LegacyFile(PathBuf),
+    /// `OTEL_*` variables, because no file was named.
+    Environment,
+}
+
+/// `[batch]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// A finished span leaves at most this long after it ended.
+    pub delay: Duration,
+    /// A batch leaves when it has grown to this many bytes of OTLP.
+    pub max_bytes: usize,
+}
+
+/// The backends of a text that is not used: what is left to check of it.
+#[derive(Clone, Debug)]
+pub struct Untrusted {
+    /// Those that are complete.
+    pub backends: Vec<Backend>,
+    /// Where their plugins would be looked for.
+    pub plugins: Plugins,
+}

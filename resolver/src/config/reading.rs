@@ -1,0 +1,12 @@
+//! One node of a text, or one environment variable, read as the value that is wanted there. Shared by the three readers.
+
+#![forbid(unsafe_code)]
+
+pub(super) mod basic_authorization;
+pub(super) mod field;
+pub(super) mod names;
+pub(super) mod pattern;
+pub(super) mod propagators;
+pub(super) mod topic_names;
+mod units;
+pub(super) mod variable_reader;

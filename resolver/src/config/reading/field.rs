@@ -1,0 +1,244 @@
+//! One value of the file, read as the type that its key wants.
+//!
+//! A string that is one whole reference is read as that type too. Values that came from references are never printed.
+
+#![forbid(unsafe_code)]
+
+use std::ops::{Range, RangeInclusive};
+use std::time::Duration;
+
+use super::names;
+use super::units;
+use crate::config::report::code;
+use crate::config::report::findings::{Broken, Findings};
+use crate::config::report::problem::Problem;
+use crate::config::report::suggestion::{did_you_mean, listed};
+use crate::config::text::node::{Entry, Node, Text, Value};
+
+/// A value with the key it belongs to; the items of an array have the array's key.
+#[derive(Clone, Copy)]
+pub(crate) struct Field<'n> {
+    pub(crate) key: &'n str,
+    pub(crate) key_span: &'n Range<usize>,
+    pub(crate) node: &'n Node,
+}
+
+impl<'n> Field<'n> {
+    pub(crate) fn of(entry: &'n Entry) -> Self {
+        Self { key: &entry.key, key_span: &entry.key_span, node: &entry.node }
+    }
+
+    pub(crate) fn span(self) -> Range<usize> {
+        self.node.span.clone()
+    }
+
+    /// Any string.
+    pub(crate) fn text(self, wants: &str, findings: &mut Findings) -> Result<&'n str, Broken> {
+        match &self.node.value {
+            Value::Text(Text::Written(value) | Text::Referenced { value, .. }) => Ok(value),
+            Value::Text(Text::Broken) => Err(Broken),
+            _ => Err(self.wrong_type(wants, findings)),
+        }
+    }
+
+    /// A string that names something: all of it can be seen, and no blank stands at its ends.
+    pub(crate) fn name(self, title: &str, wants: &str, findings: &mut Findings) -> Result<&'n str, Broken> {
+        let text = self.text(wants, findings)?;
+        let Some(flaw) = names::flaw(text) else { return Ok(text) };
+        if self.is_referenced() {
+            return Err(self.unsuitable_reference(&format!("{wants}: it has {}", flaw.what()), findings));
+        }
+        let problem = flaw.problem(title, text, &self.node.span, findings);
+        Err(findings.refuse(problem))
+    }
+
+    /// Whether its key can be a name, which is reported if not. `title` is of the section it stands in.
+    pub(crate) fn has_fair_key(self, title: &str, findings: &mut Findings) -> bool {
+        if self.key.contains("${") {
+            let problem =
+                Problem::error(code::MALFORMED_REFERENCE, "a reference can stand in a value, and not in a name");
+            let help = "write the name itself; an attribute such as resource = { \"NAME\" = \"${env:…}\" } can differ by machine";
+            findings.refuse(problem.at(self.key_span.clone(), "this is taken as it stands").help(help));
+            return false;
+        }
+        let Some(flaw) = names::flaw(self.key) else { return true };
+        let place = if title.starts_with('[') { format!("in {title}") } else { format!("of {title}") };
+        let name = format!("a name {place}");
+        findings.refuse(flaw.problem(&name, self.key, self.key_span, findings));
+        false
+    }
+
+    /// One of the words in `choices`.
+    pub(crate) fn choice<T: Copy>(self, choices: &[(&str, T)], findings: &mut Findings) -> Result<T, Broken> {
+        let names = || choices.iter().map(|(name, _)| *name);
+        let wants = format!("one of {}", listed(names()));
+        let text = self.text(&wants, findings)?;
+        if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text) {
+            return Ok(*value);
+        }
+        let message = format!("`{}` cannot be {text:?}", self.key);
+        let problem = Problem::error(code::UNKNOWN_VALUE, message).at(self.span(), did_you_mean(text, names()));
+        Err(self.unacceptable(problem.help(format!("known: {}", listed(names()))), &wants, findings))
+    }
+
+    /// `true` or `false`.
+    pub(crate) fn boolean(self, findings: &mut Findings) -> Result<bool, Broken> {
+        let wants = "true or false";
+        match (&self.node.value, self.reference()?) {
+            (Value::Boolean(value), _) => Ok(*value),
+            (_, Some("true")) => Ok(true),
+            (_, Some("false")) => Ok(false),
+            (_, Some(_)) => Err(self.unsuitable_reference(wants, findings)),
+            _ => Err(self.quoted(|text| matches!(text, "true" | "false"), wants, findings)),
+        }
+    }
+
+    /// A whole number within `range`.
+    pub(crate) fn integer(self, range: RangeInclusive<i64>, findings: &mut Findings) -> Result<i64, Broken> {
+        let (least, most) = (range.start(), range.end());
+        let wants = if least == most { format!("{least}") } else { format!("a whole number from {least} to {most}") };
+        let value = match (&self.node.value, self.reference()?) {
+            (Value::Integer(value), _) => *value,
+            (_, Some(text)) => text.parse().map_err(|_| self.unsuitable_reference(&wants, findings))?,
+            _ => return Err(self.quoted(|text| text.parse::<i64>().is_ok(), &wants, findings)),
+        };
+        if range.contains(&value) { Ok(value) } else { Err(self.out_of_range(&wants, findings)) }
+    }
+
+    /// A number, whole or not, that `fits`.
+    pub(crate) fn number(
+        self,
+        wants: &str,
+        fits: impl Fn(f64) -> bool,
+        findings: &mut Findings,
+    ) -> Result<f64, Broken> {
+        let value = match (&self.node.value, self.reference()?) {
+            #[expect(clippy::cast_precision_loss, reason = "no range that is asked for reaches 2^53")]
+            (Value::Integer(value), _) => *value as f64,
+            (Value::Float(value), _) => *value,
+            (_, Some(text)) => text.parse().map_err(|_| self.unsuitable_reference(wants, findings))?,
+            _ => return Err(self.quoted(|text| text.parse::<f64>().is_ok(), wants, findings)),
+        };
+        if value.is_finite() && fits(value) { Ok(value) } else { Err(self.out_of_range(wants, findings)) }
+    }
+
+    /// `"5s"`, `"500ms"`, or an integer of milliseconds, within `range`.
+    pub(crate) fn duration(self, range: RangeInclusive<Duration>, findings: &mut Findings) -> Result<Duration, Broken> {
+        let wants = format!(
+            "a time from {} to {}, such as \"5s\", \"500ms\", or an integer of milliseconds",
+            units::written_duration(*range.start()),
+            units::written_duration(*range.end())
+        );
+        let milliseconds = self.measure(units::duration_ms, "ms, s, m or h", &wants, findings)?;
+        let value = milliseconds.map(Duration::from_millis).filter(|value| range.contains(value));
+        value.ok_or_else(|| self.out_of_range(&wants, findings))
+    }
+
+    /// `"8MiB"`, or an integer of bytes, within `range`.
+    pub(crate) fn bytes(self, range: RangeInclusive<u64>, findings: &mut Findings) -> Result<usize, Broken> {
+        let wants = format!(
+            "a size from {} to {}, such as \"8MiB\", or an integer of bytes",
+            units::written_bytes(*range.start()),
+            units::written_bytes(*range.end())
+        );
+        let bytes = self
+            .measure(units::bytes, "B, KiB, MiB, GiB, kB, MB or GB", &wants, findings)?
+            .filter(|value| range.contains(value));
+        bytes.and_then(|bytes| usize::try_from(bytes).ok()).ok_or_else(|| self.out_of_range(&wants, findings))
+    }
+
+    /// The items of an array.
+    pub(crate) fn items(self, wants: &str, findings: &mut Findings) -> Result<Vec<Field<'n>>, Broken> {
+        match &self.node.value {
+            Value::Array(items) => Ok(items.iter().map(|node| Field { node, ..self }).collect()),
+            Value::Text(Text::Broken) => Err(Broken),
+            Value::Text(Text::Written(text)) => {
+                let message = format!("`{}` takes {wants}", self.key);
+                let entries: Vec<_> = text.split(',').map(|entry| format!("\"{}\"", entry.trim())).collect();
+                let label = format!("write [{}]", entries.join(", "));
+                Err(findings.refuse(Problem::error(code::WRONG_TYPE, message).at(self.span(), label)))
+            }
+            _ => Err(self.wrong_type(wants, findings)),
+        }
+    }
+
+    /// Whether its value, or part of it, is what a reference stands for.
+    pub(crate) fn is_referenced(self) -> bool {
+        matches!(self.node.value, Value::Text(Text::Referenced { .. }))
+    }
+
+    /// Reports the wrong type of a value; a text that `fits` needs only lose its quotes.
+    fn quoted(self, fits: impl Fn(&str) -> bool, wants: &str, findings: &mut Findings) -> Broken {
+        match &self.node.value {
+            Value::Text(Text::Written(text)) if fits(&text.trim().to_ascii_lowercase()) => {
+                let message = format!("`{}` takes {wants}", self.key);
+                let label = format!("write {}, without quotes", text.trim().to_ascii_lowercase());
+                findings.refuse(Problem::error(code::WRONG_TYPE, message).at(self.span(), label))
+            }
+            _ => self.wrong_type(wants, findings),
+        }
+    }
+
+    /// Reports that the key takes something else.
+    pub(crate) fn wrong_type(self, wants: &str, findings: &mut Findings) -> Broken {
+        let message = format!("`{}` takes {wants}", self.key);
+        findings
+            .refuse(Problem::error(code::WRONG_TYPE, message).at(self.span(), format!("this is {}", self.node.kind())))
+    }
+
+    /// Reports `problem`, or, if the value came from a reference, one that does not show it.
+    pub(crate) fn unacceptable(self, problem: Problem, wants: &str, findings: &mut Findings) -> Broken {
+        if self.is_referenced() { self.unsuitable_reference(wants, findings) } else { findings.refuse(problem) }
+    }
+
+    /// A number with a unit in a string, or a bare integer in the smallest unit; `None` when it is negative.
+    fn measure(
+        self,
+        read: fn(&str) -> Option<u64>,
+        units: &str,
+        wants: &str,
+        findings: &mut Findings,
+    ) -> Result<Option<u64>, Broken> {
+        match &self.node.value {
+            Value::Integer(value) => Ok(u64::try_from(*value).ok()),
+            Value::Text(Text::Broken) => Err(Broken),
+            Value::Text(Text::Written(text)) => {
+                read(text).map(Some).ok_or_else(|| self.bad_notation(units, wants, findings))
+            }
+            Value::Text(Text::Referenced { value, whole }) => {
+                let bare = || value.trim().parse().ok().filter(|_| *whole);
+                read(value).or_else(bare).map(Some).ok_or_else(|| self.unsuitable_reference(wants, findings))
+            }
+            _ => Err(self.wrong_type(wants, findings)),
+        }
+    }
+
+    /// The value, if the string is one whole reference.
+    fn reference(self) -> Result<Option<&'n str>, Broken> {
+        match &self.node.value {
+            Value::Text(Text::Broken) => Err(Broken),
+            Value::Text(Text::Referenced { value, whole: true }) => Ok(Some(value.trim())),
+            _ => Ok(None),
+        }
+    }
+
+    fn out_of_range(self, wants: &str, findings: &mut Findings) -> Broken {
+        let message = format!("`{}` takes {wants}", self.key);
+        let problem = Problem::error(code::OUT_OF_RANGE, message).at(self.span(), "out of range");
+        self.unacceptable(problem, wants, findings)
+    }
+
+    fn bad_notation(self, units: &str, wants: &str, findings: &mut Findings) -> Broken {
+        let message = format!("`{}` takes {wants}", self.key);
+        findings
+            .refuse(Problem::error(code::BAD_NOTATION, message).at(self.span(), format!("a whole number and {units}")))
+    }
+
+    fn unsuitable_reference(self, wants: &str, findings: &mut Findings) -> Broken {
+        let message = format!("what this reference stands for does not fit `{}`, which takes {wants}", self.key);
+        findings.break_value(
+            Problem::error(code::UNSUITABLE_REFERENCE, message)
+                .at(self.span(), "the value is not shown: it may be a secret"),
+        )
+    }
+}

@@ -1,0 +1,6 @@
+//! Where the words come from: a file, or the environment variables.
+
+pub(super) mod file;
+mod secure_execution;
+pub(super) mod strictness;
+pub(super) mod variables;

@@ -1,0 +1,16 @@
+//! The TOML file, section by section.
+
+#![forbid(unsafe_code)]
+
+mod backends;
+pub(super) mod default_config;
+pub(super) mod document;
+mod keys;
+mod patterns;
+mod plugins;
+mod reference;
+mod sampler;
+mod section;
+mod sending;
+mod services;
+mod settings;

@@ -1,0 +1,129 @@
+//! The keys of the ladder, as `[defaults]`, `[services.NAME]` and `[services.NAME.topic."PATTERN"]` have them.
+
+#![forbid(unsafe_code)]
+
+use super::keys;
+use super::patterns::{self, PatternsOf};
+use super::sampler;
+use super::section::Section;
+use crate::config::draft::layer::Layer;
+use crate::config::model::{Ambient, ParentDecision, Propagator, Relation, Trace};
+use crate::config::reading::field::Field;
+use crate::config::reading::names;
+use crate::config::reading::propagators::PROPAGATORS;
+use crate::config::report::code;
+use crate::config::report::findings::{Broken, Findings};
+use crate::config::report::problem::Problem;
+use crate::config::report::suggestion::{did_you_mean, listed};
+use crate::config::text::node::{Text, Value};
+use crate::config::text::written_key::written_key;
+
+/// What `section` says. Keys that it may not have are absent, so one reader serves all three.
+pub(crate) fn read(section: &Section<'_>, backends: &[&str], findings: &mut Findings) -> Layer {
+    let mut layer = Layer {
+        trace: section.field("trace").map(|field| field.choice(TRACES, findings)),
+        sampler: section.field("sampler").map(|field| sampler::read(field, findings)),
+        parent: section.field("parent").map(|field| field.choice(PARENTS, findings)),
+        relation: section.field("relation").map(|field| field.choice(RELATIONS, findings)),
+        ambient: section.field("ambient").map(|field| field.choice(AMBIENTS, findings)),
+        reinject: section.field("reinject").map(|field| field.boolean(findings)),
+        export: section.field("export").map(|field| export(field, backends, findings)),
+        exclude: section.field("exclude").map(|field| {
+            let (patterns, whole) = patterns::read_list(field, PatternsOf::Topics, findings);
+            whole.map(|()| patterns)
+        }),
+        ..Layer::default()
+    };
+    if let Some(field) = section.field("propagators") {
+        match Section::open(field, "propagators = { inject, extract }".into(), keys::PROPAGATORS, findings) {
+            Ok(inner) => {
+                layer.inject = inner.field("inject").map(|field| propagators(field, findings));
+                layer.extract = inner.field("extract").map(|field| propagators(field, findings));
+            }
+            Err(broken) => (layer.inject, layer.extract) = (Some(Err(broken)), Some(Err(broken))),
+        }
+    }
+    if let Some(field) = section.field("resource") {
+        layer.resource = resource(field, findings);
+    }
+    layer
+}
+
+fn propagators(field: Field<'_>, findings: &mut Findings) -> Result<Vec<Propagator>, Broken> {
+    let wants = format!("a list of {}", listed(PROPAGATORS.iter().map(|(name, _)| *name)));
+    let mut formats = Vec::new();
+    let mut none = None;
+    for item in field.items(&wants, findings)? {
+        match item.choice(PROPAGATORS, findings)? {
+            None => none = Some(item),
+            Some(format) if formats.contains(&format) => repeated(item, findings),
+            Some(format) => formats.push(format),
+        }
+    }
+    match none {
+        Some(item) if !formats.is_empty() => Err(findings.refuse(
+            Problem::error(code::CONTRADICTION, format!("`{}` says \"none\" and names formats too", field.key))
+                .at(item.span(), "take this out, or the others"),
+        )),
+        _ => Ok(formats),
+    }
+}
+
+fn export(field: Field<'_>, backends: &[&str], findings: &mut Findings) -> Result<Vec<usize>, Broken> {
+    let mut indices = Vec::new();
+    let mut outcome = Ok(());
+    for item in field.items("a list of names of [backends]", findings)? {
+        let Ok(name) = item.name("this name", "a name of [backends]", findings) else {
+            outcome = Err(Broken);
+            continue;
+        };
+        match backends.iter().position(|backend| *backend == name) {
+            Some(index) if indices.contains(&index) => repeated(item, findings),
+            Some(index) => indices.push(index),
+            None => {
+                let defined = listed(backends.iter().copied());
+                let problem = Problem::error(code::UNKNOWN_BACKEND, format!("there is no backend {name:?}"))
+                    .at(item.span(), did_you_mean(name, backends.iter().copied()))
+                    .help(format!("defined: {defined}; or add [backends.{}]", written_key(name)));
+                outcome = Err(item.unacceptable(problem, &format!("the name of a backend ({defined})"), findings));
+            }
+        }
+    }
+    outcome.map(|()| indices)
+}
+
+fn resource(field: Field<'_>, findings: &mut Findings) -> Vec<(String, Result<String, Broken>)> {
+    let Ok(section) = Section::open_map(field, "resource = { \"NAME\" = \"VALUE\" }".into(), findings) else {
+        return Vec::new();
+    };
+    section.fields().map(|entry| (entry.key.to_owned(), attribute(entry, findings))).collect()
+}
+
+fn attribute(entry: Field<'_>, findings: &mut Findings) -> Result<String, Broken> {
+    if entry.key == "service.name" {
+        let problem = Problem::error(code::RESERVED_ATTRIBUTE, "`service.name` is the name of the service's section");
+        let help = "name the section itself: [services.NAME]";
+        return Err(findings.refuse(problem.at(entry.key_span.clone(), "take this out").help(help)));
+    }
+    if let (Value::Table(_), false) = (&entry.node.value, entry.key.is_empty()) {
+        let message = format!("the attribute `{}` takes a string", entry.key);
+        let problem = Problem::error(code::WRONG_TYPE, message).at(entry.key_span.clone(), "this became a table");
+        return Err(findings.refuse(problem.help("put a name with dots into quotes: \"service.version\" = \"1.0\"")));
+    }
+    if let Value::Text(Text::Broken) = entry.node.value {
+        return Err(Broken);
+    }
+    let text = entry.text("a string: every attribute is one", findings)?;
+    names::mention_hidden(text, entry.node, findings);
+    Ok(text.to_owned())
+}
+
+fn repeated(item: Field<'_>, findings: &mut Findings) {
+    let problem = Problem::warning(code::REPEATED_ENTRY, format!("`{}` lists this twice", item.key));
+    findings.mention(problem.at(item.span(), "again"));
+}
+
+const TRACES: &[(&str, Trace)] = &[("spans", Trace::Spans), ("propagate", Trace::Propagate), ("off", Trace::Off)];
+const PARENTS: &[(&str, ParentDecision)] = &[("respect", ParentDecision::Respect), ("ignore", ParentDecision::Ignore)];
+const RELATIONS: &[(&str, Relation)] = &[("parent", Relation::Parent), ("link", Relation::Link)];
+const AMBIENTS: &[(&str, Ambient)] = &[("thread", Ambient::Thread), ("off", Ambient::Off)];
