@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod elf;
 mod executed;
 mod failure;
 mod library;
