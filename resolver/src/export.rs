@@ -18,6 +18,7 @@ mod finished_batch;
 mod ledger;
 mod log_gate;
 mod queue_state;
+mod timing;
 mod worker;
 
 #[cfg(test)]
@@ -27,8 +28,9 @@ pub(crate) mod test_words;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use backend_queue::{BackendQueue, Timing};
+pub(crate) use backend_queue::BackendQueue;
 pub(crate) use exporter::{Exporter, Outcome};
 pub(crate) use finished_batch::FinishedBatch;
 pub(crate) use ledger::{BackendCounters, EarlyLosses, ServiceCounters};
 pub use ledger::{BackendState, DropReason};
+pub(crate) use timing::Timing;

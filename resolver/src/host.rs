@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use crate::loaded_modules::find_loaded_module;
 use crate::per_process::{self, PerProcess};
 
 /// The machine's name; empty when the system does not say.
@@ -51,10 +52,9 @@ pub(crate) fn is_fork() -> bool {
 pub(crate) fn has_go_code() -> bool {
     static HAS: OnceLock<bool> = OnceLock::new();
     *HAS.get_or_init(|| {
-        let mut found = false;
-        // SAFETY: `is_go` is given what `dl_iterate_phdr` documents, and `found`, which outlives the call.
-        unsafe { libc::dl_iterate_phdr(Some(is_go), (&raw mut found).cast()) };
-        found
+        const GO: &[u8] = b"Go\0\0";
+        // A name stands at a multiple of four.
+        find_loaded_module(|module| module.notes().any(|note| note.chunks_exact(GO.len()).any(|name| name == GO)))
     })
 }
 
@@ -68,34 +68,6 @@ pub(crate) fn is_node() -> bool {
     static IS: OnceLock<bool> = OnceLock::new();
     // SAFETY: looks up a NUL-terminated name.
     *IS.get_or_init(|| !unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"napi_create_function".as_ptr()) }.is_null())
-}
-
-/// Sets the `bool` at `found` if the module has a note of Go's linker.
-///
-/// # Safety
-///
-/// Called by `dl_iterate_phdr` only.
-unsafe extern "C" fn is_go(module: *mut libc::dl_phdr_info, _size: usize, found: *mut libc::c_void) -> libc::c_int {
-    const GO: &[u8] = b"Go\0\0";
-    // SAFETY: `module` describes a module that is loaded while this function runs; its program headers are as many as it
-    // says, and a note segment is mapped.
-    unsafe {
-        let module = &*module;
-        if module.dlpi_phdr.is_null() {
-            return 0;
-        }
-        let headers = std::slice::from_raw_parts(module.dlpi_phdr, usize::from(module.dlpi_phnum));
-        for header in headers.iter().filter(|header| header.p_type == libc::PT_NOTE) {
-            let notes = (module.dlpi_addr + header.p_vaddr) as *const u8;
-            let notes = std::slice::from_raw_parts(notes, header.p_memsz as usize);
-            // A name stands at a multiple of four.
-            if notes.chunks_exact(GO.len()).any(|name| name == GO) {
-                *found.cast::<bool>() = true;
-                return 1;
-            }
-        }
-    }
-    0
 }
 
 /// Lets `first` run when the process ends normally: after `main`, or in `exit()`. And `last` when all else has run that was

@@ -10,8 +10,10 @@
 //! ```
 
 mod application_context;
+mod binding;
 mod callbacks;
 mod client;
+mod clientless_routes;
 mod commits;
 mod consumer;
 mod contain_panic;
@@ -25,22 +27,21 @@ mod message;
 mod only_try;
 mod parent;
 mod parents;
+mod poll_counts;
 mod polls;
 mod processing;
 mod producer;
+mod refused_sizes;
 mod route;
 mod route_cache;
 mod size_limit;
 mod slots;
 mod thread_habits;
 
+pub use binding::Door;
 pub use callbacks::conf_init;
 pub use event_loops::event_loop_made;
 pub use kafka_api::*;
 pub use only_try::only_try;
 pub use polls::{Hands, calling_back, closing, polling, seen_polling, waiting_for_anything, waits_are_counted};
 pub use processing::{MessagePlace, Processing};
-pub(crate) use route::Route;
-#[cfg(test)]
-pub(crate) use route::test_route;
-pub use slots::Door;

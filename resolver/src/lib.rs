@@ -36,6 +36,7 @@ mod error;
 mod export;
 mod host;
 pub mod interceptor;
+mod loaded_modules;
 mod per_process;
 mod plugin;
 pub mod propagation;
@@ -53,6 +54,7 @@ pub use bridge::UnknownService;
 pub use error::ResolverError;
 pub use export::{BackendState, DropReason};
 pub use interceptor::{MessagePlace, Processing};
+pub use loaded_modules::{LoadedModule, find_loaded_module};
 pub use plugin::{is_code_of_a_plugin, is_in_plugin};
 pub use resolver::{
     BackendServiceStats, BackendStats, EXIT_DEADLINE, Resolver, ServiceStats, Stats, before_exit, export_in_hand,

@@ -12,6 +12,7 @@
 mod broken_rules;
 mod c_text;
 mod calls;
+mod complaint;
 mod host_side;
 mod instance;
 mod library;
@@ -19,6 +20,7 @@ mod load_error;
 mod loader;
 mod mapping;
 mod plugin_file;
+mod reply;
 mod search;
 mod secrets;
 mod settings_check;
@@ -29,7 +31,7 @@ mod table;
 mod tests;
 
 pub use calls::{is_code_of_a_plugin, is_in_plugin};
+pub(crate) use complaint::Complaint;
 pub(crate) use instance::{Instance, Rebirth};
 pub(crate) use library::PluginLibrary;
 pub(crate) use loader::{Loader, Trust};
-pub(crate) use settings_check::Complaint;

@@ -12,6 +12,7 @@ mod extract;
 mod hex;
 mod inject;
 mod jaeger;
+mod reading;
 mod trace_state;
 mod w3c;
 
@@ -21,18 +22,6 @@ pub use baggage::{
 };
 pub use extract::{Extracted, RemoteParent, extract};
 pub use inject::{InjectedHeaders, Injection, concerns};
+use reading::Reading;
 pub use trace_state::TraceStateBuffer;
 pub use w3c::{parse_traceparent, write_traceparent};
-
-use crate::tracer::sampler::ParentSampling;
-
-/// What one header, or one family of headers, turned out to say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
-    /// Nothing that can be used: absent, malformed, or with an id of zero.
-    Nothing,
-    /// Only whether to keep the trace, of which no ids are given.
-    Hint(ParentSampling),
-    /// A context, with both ids.
-    Context(SpanContext, ParentSampling),
-}

@@ -15,12 +15,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use at_exit::{before_exit, export_in_hand};
+pub use at_exit::{EXIT_DEADLINE, before_exit, export_in_hand};
 pub(crate) use losses::Moment;
 pub(crate) use shared::{Belongs, Shared, Who};
 pub use stats::{BackendServiceStats, BackendStats, ServiceStats, Stats};
 
-use crate::batch::{END_BUDGET, Pipeline};
+use crate::batch::Pipeline;
 use crate::config::{self, Report, Severity, Source, Variables};
 use crate::error::ResolverError;
 use crate::report;
@@ -39,20 +39,6 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// The resolver of this process: built at the first call, from the file that `INTERCEPTORS_CONFIG_FILE` names, or
-    /// without it from the `OTEL_*` variables.
-    ///
-    /// Reads files, loads plugins and starts threads; later calls give the same. A call out of the midst of that, by a plugin
-    /// or the application's logger, gives one that is off, and so does one that has waited half a minute for another thread. What it has in hand when the process
-    /// ends normally is exported, within [`EXIT_DEADLINE`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Resolver::load`]. A refusal is remembered: later calls refuse again.
-    pub fn global() -> Result<&'static Self, ResolverError> {
-        global::global()
-    }
-
     /// One that traces nothing.
     fn off() -> Self {
         Self { shared: None, report: Arc::new(Report::new(String::new(), String::new())), strict: false, id: 0 }
@@ -167,9 +153,6 @@ impl fmt::Debug for Resolver {
         f.debug_struct("Resolver").field("source", &self.report.name).field("on", &self.is_on()).finish_non_exhaustive()
     }
 }
-
-/// How long the end of the process waits for spans in hand, in all the places where it is seen together.
-pub const EXIT_DEADLINE: Duration = END_BUDGET;
 
 /// One message for all problems, at the level of the worst: tracing is never silently off, nor a wall of text.
 fn tell(report: &Report, on: bool) {

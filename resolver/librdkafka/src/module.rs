@@ -1,8 +1,10 @@
 //! The program or a shared object, as the dynamic linker has it in memory.
 
-use std::ffi::{CStr, CString, c_int, c_void};
+use std::ffi::{CStr, CString, c_void};
 use std::ops::Range;
 use std::ptr;
+
+use tracer_resolver::{LoadedModule, find_loaded_module};
 
 /// One of the loaded ones. A description: it does not keep the module loaded; [`Module::pin`] does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,8 +42,7 @@ impl Module {
     fn search(address: Option<usize>) -> Vec<Self> {
         let mut search = Search { address, ..Search::default() };
         loop {
-            // SAFETY: `visit` is given `search`, which is ours alone until the iteration is over.
-            unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut search).cast()) };
+            find_loaded_module(|module| search.visit(module));
             if search.fits() {
                 return search.found.iter().filter_map(|found| Self::new(&search, found)).collect();
             }
@@ -57,7 +58,7 @@ impl Module {
         Some(Self {
             bias: found.bias,
             name: CString::new(name).ok()?,
-            segments: segments(found.bias, headers).collect(),
+            segments: search.segments.get(found.segments.clone())?.to_vec(),
             marks: Marks {
                 headers: headers.iter().map(|h| [u64::from(h.p_type), h.p_offset, h.p_vaddr, h.p_filesz]).collect(),
                 notes: notes.iter().filter_map(|note| search.bytes.get(note.clone())).map(<[u8]>::to_vec).collect(),
@@ -145,7 +146,7 @@ impl Drop for Handle {
     }
 }
 
-/// What [`visit`] fills. The dynamic linker holds a lock meanwhile, for which another thread may wait in the midst of an
+/// What [`Search::visit`] fills. The dynamic linker holds a lock meanwhile, for which another thread may wait in the midst of an
 /// allocation: so it only fills what is there, and counts what it would have taken.
 #[derive(Default)]
 struct Search {
@@ -153,11 +154,12 @@ struct Search {
     address: Option<usize>,
     found: Vec<Found>,
     headers: Vec<libc::Elf64_Phdr>,
+    segments: Vec<Range<usize>>,
     /// Ranges of `bytes`.
     notes: Vec<Range<usize>>,
     bytes: Vec<u8>,
     /// How many of each there are.
-    needed: [usize; 4],
+    needed: [usize; 5],
 }
 
 /// A module: ranges of what is in [`Search`].
@@ -165,20 +167,49 @@ struct Found {
     bias: usize,
     name: Range<usize>,
     headers: Range<usize>,
+    segments: Range<usize>,
     notes: Range<usize>,
 }
 
 impl Search {
+    /// Takes what is known of a module, if it is looked for; whether the search is over.
+    fn visit(&mut self, module: &LoadedModule<'_>) -> bool {
+        if self.address.is_some_and(|address| !module.segments().any(|segment| segment.contains(&address))) {
+            return false;
+        }
+        let [for_found, for_headers, for_segments, for_notes, for_bytes] = &mut self.needed;
+        let name = fill(&mut self.bytes, for_bytes, module.name().to_bytes_with_nul());
+        let first_note = self.notes.len();
+        for note in module.notes() {
+            let bytes = fill(&mut self.bytes, for_bytes, note);
+            fill(&mut self.notes, for_notes, &[bytes]);
+        }
+        let notes = first_note..self.notes.len();
+        let first_segment = self.segments.len();
+        for segment in module.segments() {
+            fill(&mut self.segments, for_segments, &[segment]);
+        }
+        let segments = first_segment..self.segments.len();
+        let headers = fill(&mut self.headers, for_headers, module.headers());
+        *for_found += 1;
+        if self.found.capacity() > self.found.len() {
+            self.found.push(Found { bias: module.bias(), name, headers, segments, notes });
+        }
+        self.address.is_some()
+    }
+
     fn fits(&self) -> bool {
-        let has = [self.found.len(), self.headers.len(), self.notes.len(), self.bytes.len()];
+        let has = [self.found.len(), self.headers.len(), self.segments.len(), self.notes.len(), self.bytes.len()];
         has.iter().zip(&self.needed).all(|(has, needed)| has >= needed)
     }
 
     /// Makes room for what was counted, and some more: another thread may be loading.
     fn grow(&mut self) {
-        let [found, headers, notes, bytes] = std::mem::take(&mut self.needed).map(|needed| needed + needed / 8 + 16);
+        let [found, headers, segments, notes, bytes] =
+            std::mem::take(&mut self.needed).map(|needed| needed + needed / 8 + 16);
         self.found = Vec::with_capacity(found);
         self.headers = Vec::with_capacity(headers);
+        self.segments = Vec::with_capacity(segments);
         self.notes = Vec::with_capacity(notes);
         self.bytes = Vec::with_capacity(bytes);
     }
@@ -192,60 +223,6 @@ fn fill<T: Clone>(to: &mut Vec<T>, needed: &mut usize, items: &[T]) -> Range<usi
         to.extend_from_slice(items);
     }
     start..to.len()
-}
-
-/// Where the loaded parts of a module lie.
-fn segments(bias: usize, headers: &[libc::Elf64_Phdr]) -> impl Iterator<Item = Range<usize>> {
-    headers.iter().filter(|header| header.p_type == libc::PT_LOAD).map(move |header| place(bias, header))
-}
-
-fn place(bias: usize, header: &libc::Elf64_Phdr) -> Range<usize> {
-    let start = bias.wrapping_add(header.p_vaddr as usize);
-    start..start.wrapping_add(header.p_memsz as usize)
-}
-
-/// # Safety
-///
-/// Called by `dl_iterate_phdr` only, with a [`Search`]. Not 0: the search is over.
-unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _size: usize, search: *mut c_void) -> c_int {
-    // SAFETY: `Module::search` gave a `Search`, and waits; the dynamic linker gives a valid `info`.
-    let (info, search) = unsafe { (&*info, &mut *search.cast::<Search>()) };
-    let headers = if info.dlpi_phdr.is_null() {
-        &[]
-    } else {
-        // SAFETY: the dynamic linker's own table of that length, which lies in the module as long as it is loaded.
-        unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) }
-    };
-    let bias = info.dlpi_addr as usize;
-    if search.address.is_some_and(|address| !segments(bias, headers).any(|segment| segment.contains(&address))) {
-        return 0;
-    }
-    let name = if info.dlpi_name.is_null() {
-        c""
-    } else {
-        // SAFETY: NUL-terminated, the dynamic linker's own.
-        unsafe { CStr::from_ptr(info.dlpi_name) }
-    };
-    let [for_found, for_headers, for_notes, for_bytes] = &mut search.needed;
-    let name = fill(&mut search.bytes, for_bytes, name.to_bytes_with_nul());
-    let first_note = search.notes.len();
-    for note in headers.iter().filter(|header| header.p_type == libc::PT_NOTE).map(|header| place(bias, header)) {
-        let is_inside = |segment: Range<usize>| segment.start <= note.start && note.end <= segment.end;
-        if !note.is_empty() && segments(bias, headers).any(is_inside) {
-            // SAFETY: inside a loaded segment of this module; notes are never written to.
-            let bytes =
-                unsafe { std::slice::from_raw_parts(ptr::with_exposed_provenance::<u8>(note.start), note.len()) };
-            let bytes = fill(&mut search.bytes, for_bytes, bytes);
-            fill(&mut search.notes, for_notes, &[bytes]);
-        }
-    }
-    let notes = first_note..search.notes.len();
-    let headers = fill(&mut search.headers, for_headers, headers);
-    *for_found += 1;
-    if search.found.capacity() > search.found.len() {
-        search.found.push(Found { bias, name, headers, notes });
-    }
-    search.address.is_some().into()
 }
 
 #[cfg(test)]
@@ -274,7 +251,7 @@ mod tests {
         assert_eq!(fill(&mut to, &mut needed, &[1; 3]), 0..3);
         assert_eq!(fill(&mut to, &mut needed, &vec![2; has]), 3..3);
         assert_eq!((to.len(), to.capacity(), needed), (3, has, 3 + has));
-        let mut search = Search { needed: [0, 0, 0, needed], bytes: to, ..Search::default() };
+        let mut search = Search { needed: [0, 0, 0, 0, needed], bytes: to, ..Search::default() };
         assert!(!search.fits());
         search.grow();
         assert!(search.fits() && search.bytes.capacity() > needed);

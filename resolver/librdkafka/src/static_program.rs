@@ -20,6 +20,7 @@ pub(crate) fn is_static() -> bool {
 
 /// Whether the program names a dynamic linker; true as well where the system does not show its headers.
 pub(crate) fn has_interpreter() -> bool {
+    // Not by `find_loaded_module`, which asks the dynamic linker: here there may be none.
     // SAFETY: reads what the kernel told the C library at the start: where the program's headers are, and how many.
     let headers = unsafe {
         let (address, count) = (libc::getauxval(libc::AT_PHDR), libc::getauxval(libc::AT_PHNUM));

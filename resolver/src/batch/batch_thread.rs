@@ -11,8 +11,8 @@ use super::lane::{Lane, LaneBackends, LaneBuffer};
 use super::leaving::Leave;
 use super::pipeline::{Pipeline, Speaker};
 use super::record::{FinishedSpan, SpanFlags};
+use super::span_origin::SpanOrigin;
 use crate::clock;
-use crate::interceptor::Route;
 
 /// How often the watchdogs of the backends are looked at while there is work.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
@@ -23,9 +23,9 @@ pub(crate) struct BatchThread {
     /// By lane index; lanes of other resolvers in between.
     buffers: Vec<Option<LaneBuffer>>,
     last_tick: Instant,
-    /// Routes of clients that are gone, and since when. They stay while a message that such a client handed over may
+    /// Origins of clients that are gone, and since when. They stay while a message that such a client handed over may
     /// still be given to a processing guard, whose span would else be a second one.
-    retiring: Vec<(Instant, Arc<Route>)>,
+    retiring: Vec<(Instant, Arc<SpanOrigin>)>,
     speakers: Vec<Weak<dyn Speaker>>,
 }
 
@@ -63,28 +63,28 @@ impl BatchThread {
         let mut inbox = std::mem::take(&mut *self.pipeline.inbox());
         let now = Instant::now();
         self.speakers.append(&mut inbox.speakers);
-        // A client's routes stay for as long as a guard may still claim what it handed over.
-        self.retiring.extend(std::mem::take(&mut inbox.retired_routes).into_iter().map(|route| (now, route)));
+        // A client's origins stay for as long as a guard may still claim what it handed over.
+        self.retiring.extend(std::mem::take(&mut inbox.retired_origins).into_iter().map(|origin| (now, origin)));
         let (gone, retiring): (Vec<_>, Vec<_>) = std::mem::take(&mut self.retiring)
             .into_iter()
             .partition(|(since, _)| now.duration_since(*since) >= CLAIM_WINDOW);
         self.retiring = retiring;
-        let gone_routes: HashSet<*const Route> = gone.iter().map(|(_, route)| Arc::as_ptr(route)).collect();
+        let gone_origins: HashSet<_> = gone.iter().map(|(_, origin)| origin.address()).collect();
         // Leaked rather than dropped if this round panics: a record may still name them.
         let gone = ManuallyDrop::new(gone);
         let (pipeline, buffers) = (self.pipeline, &mut self.buffers);
-        // The sweep comes first: a hand-over of a retired route that another thread is displacing right now ends up in
+        // The sweep comes first: a hand-over of a retired origin that another thread is displacing right now ends up in
         // that thread's segment, which is drained after it.
         if let Some(handovers) = pipeline.handovers() {
             let wall_clock = clock::unix_nanos();
-            // The clock may be set back: what names a route that is about to go, goes too, however young it seems.
+            // The clock may be set back: what names an origin that is about to go, goes too, however young it seems.
             let flushed = |span: &FinishedSpan| {
-                // SAFETY: a waiting hand-over's route is alive: its routes are dropped below, after this sweep.
-                unsafe { span.route.as_ref() }
-                    .is_some_and(|route| inbox.flushes.iter().any(|flush| flush.concerns(route)))
+                // SAFETY: a waiting hand-over's origin is alive: origins are dropped below, after this sweep.
+                unsafe { SpanOrigin::at(span.origin) }
+                    .is_some_and(|origin| inbox.flushes.iter().any(|flush| flush.concerns(origin)))
             };
             let leaves = |span: &FinishedSpan| {
-                all || Handovers::is_over(span, wall_clock) || gone_routes.contains(&span.route) || flushed(span)
+                all || Handovers::is_over(span, wall_clock) || gone_origins.contains(&span.origin) || flushed(span)
             };
             handovers.sweep(leaves, |span, extra| {
                 if span.trace_flags & 1 == 1 {
@@ -159,15 +159,12 @@ impl BatchThread {
 }
 
 fn encode(buffers: &mut Vec<Option<LaneBuffer>>, span: &FinishedSpan, extra: &[u8], now: Instant) {
-    // SAFETY: a record's route is alive until the drain after its retirement, and this is that drain or an earlier one.
-    let Some(route) = (unsafe { span.route.as_ref() }) else { return };
-    if let Some(traced) = route.traced() {
-        let name = |outcome| route.error_name(outcome);
-        buffer(buffers, &traced.lane).add(traced.service, now, |out| traced.templates.encode(out, span, extra, name));
-    }
-    if span.flags.contains(SpanFlags::OWNS_ROUTE) {
+    // SAFETY: a record's origin is alive until the drain after its retirement, and this is that drain or an earlier one.
+    let Some(origin) = (unsafe { SpanOrigin::at(span.origin) }) else { return };
+    buffer(buffers, origin.lane()).add(origin.service(), now, |out| origin.encode(out, span, extra));
+    if span.flags.contains(SpanFlags::OWNS_ORIGIN) {
         // SAFETY: the flag says that one strong count travels with the record.
-        drop(unsafe { Arc::from_raw(span.route) });
+        drop(unsafe { SpanOrigin::from_address(span.origin) });
     }
 }
 

@@ -18,8 +18,8 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::record::{EndedBy, FinishedSpan, SpanFlags};
+use super::span_origin::SpanOrigin;
 use super::trace_state_field::TraceStateField;
-use crate::interceptor::Route;
 use crate::zeroed::Zeroed;
 
 /// How long an unclaimed hand-over waits before it leaves as `receive`.
@@ -68,15 +68,15 @@ struct Extra(UnsafeCell<[u8; EXTRA]>);
 
 // SAFETY: `held`, and the extra of its slot, are touched only by the thread that moved `state` to `BUSY`.
 unsafe impl Sync for Handovers {}
-// SAFETY: the route pointers inside are followed only while the route is alive: a client's hand-overs are emptied
-// before its routes are dropped (see `batch_thread`).
+// SAFETY: the origin pointers inside are followed only while the origin is alive: a client's hand-overs are emptied
+// before its origins are dropped (see `batch_thread`).
 unsafe impl Send for Handovers {}
 
 /// A hand-over that a processing guard took.
 pub(crate) struct Claimed {
     pub span: FinishedSpan,
-    /// Keeps what `span.route` points to alive for the guard.
-    pub route: Arc<Route>,
+    /// Keeps what `span.origin` points to alive for the guard.
+    pub origin: Arc<SpanOrigin>,
     pub extra: Vec<u8>,
 }
 
@@ -157,9 +157,9 @@ impl Handovers {
     pub(crate) fn prolong_message(&self, place: &Place<'_>, neighbour: usize, end: u64, by: EndedBy) {
         let index = Self::slot(Self::place(place.topic_hash, place.partition, place.offset), neighbour);
         let is_it = |span: &FinishedSpan| {
-            // SAFETY: a held record's route is alive: its client empties the table before it drops routes.
-            let topic = unsafe { &*span.route }.topic();
-            (span.partition, span.offset, topic) == (place.partition, place.offset, place.topic)
+            // SAFETY: a held record's origin is alive: the table is emptied of it before it is dropped.
+            let topic = unsafe { SpanOrigin::at(span.origin) }.map(SpanOrigin::topic);
+            (span.partition, span.offset, topic) == (place.partition, place.offset, Some(place.topic))
         };
         self.at(index, is_it, Slot::take_held_soon, |slot, held| {
             held.span.lasts(end, by);
@@ -229,7 +229,7 @@ impl Handovers {
     ///
     /// When several clients of this process read the same place, one handed over on the calling thread is preferred,
     /// among those that `accept` takes.
-    pub(crate) fn claim(&self, place: &Place<'_>, accept: impl Fn(&Route) -> bool) -> Option<Claimed> {
+    pub(crate) fn claim(&self, place: &Place<'_>, accept: impl Fn(&SpanOrigin) -> bool) -> Option<Claimed> {
         let at = Self::place(place.topic_hash, place.partition, place.offset);
         let this_thread = thread_number();
         for only_this_thread in [true, false] {
@@ -240,25 +240,21 @@ impl Handovers {
                 }
                 // SAFETY: `take_held` moved the state to BUSY, so this thread owns `held`.
                 let held = unsafe { (*slot.held.get()).assume_init_ref() };
-                // SAFETY: a held record's route is alive: its client empties the table before it drops routes.
-                let route = unsafe { &*held.span.route };
+                // SAFETY: a held record's origin is alive: the table is emptied of it before it is dropped.
+                let origin = unsafe { SpanOrigin::at(held.span.origin) };
                 let matches = held.span.partition == place.partition
                     && held.span.offset == place.offset
-                    && route.topic() == place.topic
                     && (!only_this_thread || held.thread == this_thread)
-                    && accept(route);
+                    && origin.is_some_and(|origin| origin.topic() == place.topic && accept(origin));
                 if !matches {
                     slot.state.store(HELD, Ordering::Release);
                     continue;
                 }
-                // SAFETY: the pointer comes from `Arc::as_ptr` of a route that its client still holds (as above).
-                let route = unsafe {
-                    Arc::increment_strong_count(held.span.route);
-                    Arc::from_raw(held.span.route)
-                };
+                // SAFETY: alive, as above.
+                let origin = unsafe { SpanOrigin::shared(held.span.origin) };
                 // SAFETY: the extra is this thread's with the slot, and was written as long as the span says.
                 let extra = unsafe { self.extra(index, &held.span) }.to_vec();
-                let claimed = Claimed { span: held.span, route, extra };
+                let claimed = Claimed { span: held.span, origin, extra };
                 slot.state.store(EMPTY, Ordering::Release);
                 return Some(claimed);
             }
@@ -268,7 +264,7 @@ impl Handovers {
 
     /// Gives every hand-over that `leaves` says yes to, to `leave`.
     ///
-    /// A slot that another thread is at is waited for: afterwards no thread follows a route that a hand-over named
+    /// A slot that another thread is at is waited for: afterwards no thread follows an origin that a hand-over named
     /// before the call and that `leaves` says yes to. Runs on the batch thread only, which may wait.
     pub(crate) fn sweep(&self, leaves: impl Fn(&FinishedSpan) -> bool, mut leave: impl FnMut(&FinishedSpan, &[u8])) {
         for (first, word) in (0..).step_by(64).zip(&self.used) {

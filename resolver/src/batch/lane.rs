@@ -276,6 +276,21 @@ impl LaneBuffer {
     }
 }
 
+/// One that leads nowhere.
+#[cfg(test)]
+pub(super) fn test_lane() -> Arc<Lane> {
+    struct Nowhere;
+    impl LaneBackends for Nowhere {
+        fn offer(&self, _backends: &[usize], _batch: Arc<FinishedBatch>) {}
+        fn lost(&self, _backends: &[usize], _service: u32, _reason: DropReason, _spans: u64) {}
+        fn tick(&self, _now: Instant) {}
+        fn begin_leaving(&self, _deadline: Instant, _leave: Leave) {}
+        fn finish_leaving(&self, _deadline: Instant, _leave: Leave) {}
+    }
+    let batch = Batch { delay: std::time::Duration::ZERO, max_bytes: 0 };
+    Arc::new(Lane::new(0, Arc::new([]), Arc::new(Nowhere), Box::new([]), batch))
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;

@@ -1,28 +1,24 @@
-//! The process's one pipeline: where every thread leaves its finished spans, and how the batch thread is reached.
+//! A pipeline: where every thread leaves its finished spans, and how the batch thread is reached.
 //!
-//! A fork leaves the child without the batch thread, so the child starts a pipeline of its own at its first use; what
-//! the parent had collected stays the parent's, and nothing is sent twice.
+//! A process has one, which [`process_pipeline`](super::process_pipeline) starts.
+
+#![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use super::batch_thread::BatchThread;
 use super::handovers::Handovers;
 use super::lane::Lane;
-use super::leaving::{Leave, Leaving, Request};
-use super::record::{FinishedSpan, SpanFlags};
-use super::segments::{MAX_EXTRA, Segments};
-use super::thread_spans::{self, ThreadSpans};
-use crate::export::DropReason;
-use crate::interceptor::Route;
-use crate::per_process;
+use super::leaving::{Leaving, Request};
+use super::record::FinishedSpan;
+use super::segments::Segments;
+use super::span_origin::SpanOrigin;
+use super::thread_segment::ThreadSegment;
 
 /// Bytes of finished spans that may wait for the batch thread, for the whole process.
 const BUFFER_BYTES: usize = 32 * 1024 * 1024;
-/// How long the ends of a process may wait, all together.
-pub(crate) const END_BUDGET: Duration = Duration::from_secs(5);
 /// Bytes of the application's own spans that may wait for the batch thread.
 const APPLICATION_BYTES: usize = 16 * 1024 * 1024;
 
@@ -31,7 +27,7 @@ pub(crate) struct Pipeline {
     segments: Segments,
     /// Made with the first consumer whose hand-overs may be claimed.
     handovers: OnceLock<Handovers>,
-    threads: Mutex<Vec<Arc<ThreadSpans>>>,
+    threads: Mutex<Vec<Arc<ThreadSegment>>>,
     inbox: Mutex<Inbox>,
     batch_thread: OnceLock<Thread>,
     woken: AtomicBool,
@@ -46,7 +42,7 @@ pub(crate) struct Inbox {
     pub flushes: Vec<Arc<Flush>>,
     pub retired_lanes: Vec<usize>,
     /// Dropped after the next complete drain: no record refers to them any more by then.
-    pub retired_routes: Vec<Arc<Route>>,
+    pub retired_origins: Vec<Arc<SpanOrigin>>,
     pub application: Vec<ApplicationSpans>,
     pub application_bytes: usize,
     /// What is to be said in the log, which the batch thread may wait for and an application's thread may not.
@@ -81,24 +77,35 @@ pub(crate) struct Flush {
 }
 
 /// The pipeline of this process; null before the first use, and again in a fresh child.
-static CURRENT: AtomicPtr<Pipeline> = AtomicPtr::new(std::ptr::null_mut());
+pub(super) static CURRENT: AtomicPtr<Pipeline> = AtomicPtr::new(std::ptr::null_mut());
+
 impl Pipeline {
-    /// The pipeline of this process; starts it, and its batch thread, at the first call and after a fork.
-    pub(crate) fn current() -> &'static Self {
-        // Acquire: pairs with the compare-exchange in `start`.
-        let current = CURRENT.load(Ordering::Acquire);
-        // SAFETY: a published pipeline is leaked, never freed.
-        unsafe { current.as_ref() }.unwrap_or_else(Self::start)
+    pub(super) fn new(end_budget: Duration) -> Self {
+        Self {
+            segments: Segments::new(BUFFER_BYTES),
+            handovers: OnceLock::new(),
+            threads: Mutex::default(),
+            inbox: Mutex::default(),
+            batch_thread: OnceLock::new(),
+            woken: AtomicBool::new(false),
+            leaving: Leaving::new(end_budget),
+            process: std::process::id(),
+        }
     }
 
-    /// Hands a finished span over.
-    ///
-    /// `extra` are encoded `Span` fields of this span alone. Never blocks; allocates only at a thread's first span.
-    /// When there is no room the span is dropped and counted for its service.
-    pub(crate) fn push(span: &FinishedSpan, extra: &[u8]) {
-        if !(extra.len() <= MAX_EXTRA && thread_spans::push(Self::current(), span, extra)) {
-            Self::count_drop(span);
-        }
+    /// From here on [`Pipeline::wake`] reaches the batch thread.
+    pub(super) fn has_batch_thread(&self, thread: Thread) {
+        // Set once, by whoever started the pipeline.
+        let _ = self.batch_thread.set(thread);
+    }
+
+    pub(super) fn leaving(&self) -> &Leaving {
+        &self.leaving
+    }
+
+    /// Whether this very process started it; a `vfork()` child sees its parent's, and has a process id of its own.
+    pub(super) fn is_of_this_process(&self) -> bool {
+        self.process == std::process::id()
     }
 
     /// Hands a finished span over in a segment of its own, where the thread can keep none.
@@ -115,7 +122,7 @@ impl Pipeline {
     }
 
     /// From here on the batch thread reads what `spans` says too.
-    pub(crate) fn add_thread(&self, spans: Arc<ThreadSpans>) {
+    pub(crate) fn add_thread(&self, spans: Arc<ThreadSegment>) {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(spans);
     }
 
@@ -163,9 +170,9 @@ impl Pipeline {
         self.errand(move || crate::report::say(crate::report::TARGET, level, &what));
     }
 
-    /// Lets the batch thread drop `routes` once no record refers to them.
-    pub(crate) fn retire(&self, routes: impl IntoIterator<Item = Arc<Route>>) {
-        self.inbox().retired_routes.extend(routes);
+    /// Lets the batch thread drop `origins` once no record refers to them.
+    pub(crate) fn retire(&self, origins: impl IntoIterator<Item = Arc<SpanOrigin>>) {
+        self.inbox().retired_origins.extend(origins);
         self.wake();
     }
 
@@ -186,29 +193,6 @@ impl Pipeline {
         self.inbox().speakers.push(speaker);
     }
 
-    /// Whether this process, not only the one it was forked from, has a pipeline.
-    pub(crate) fn is_running() -> bool {
-        !CURRENT.load(Ordering::Acquire).is_null()
-    }
-
-    /// Lets the batch thread send everything, and waits for it, as long as the time lasts that the process has for that.
-    ///
-    /// Takes no lock and allocates nothing: the calling thread may be in a signal handler. Does nothing in a process
-    /// that has no pipeline, nor in a `vfork()` child.
-    pub(crate) fn leave(leave: Leave, at_most: Duration) {
-        if let Some(pipeline) = Self::of_this_process() {
-            pipeline.leaving.ask(leave, at_most, || pipeline.wake());
-        }
-    }
-
-    /// Lets the batch thread seal what there is, and the export threads begin with it. Waits for nobody.
-    pub(crate) fn seal_soon() {
-        if let Some(pipeline) = Self::of_this_process() {
-            pipeline.leaving.seal_soon();
-            pipeline.wake();
-        }
-    }
-
     /// What is asked of the batch thread because the process may end.
     pub(crate) fn request(&self) -> Option<Request> {
         self.leaving.request()
@@ -222,13 +206,6 @@ impl Pipeline {
     /// Called by the batch thread: whether to seal what there is.
     pub(crate) fn takes_seal(&self) -> bool {
         self.leaving.takes_seal()
-    }
-
-    /// The one that this very process has started; a `vfork()` child sees its parent's, and a process id of its own.
-    fn of_this_process() -> Option<&'static Self> {
-        // SAFETY: a published pipeline is leaked, never freed.
-        let pipeline = unsafe { CURRENT.load(Ordering::Acquire).as_ref() }?;
-        (pipeline.process == std::process::id()).then_some(pipeline)
     }
 
     /// Takes spans that the application made itself; `false` when too many bytes of them wait already.
@@ -270,80 +247,12 @@ impl Pipeline {
         // After the current ones: a segment that filled up meanwhile is in here.
         self.segments.drain_full(&mut each);
     }
-
-    /// From here on a child of this process knows that it is one. To be called before the first thread is started, the
-    /// first lock taken or the first backend created that a child must not take for its own.
-    pub(crate) fn watch_forks() {
-        static AT_FORK: Once = Once::new();
-        AT_FORK.call_once(|| {
-            // SAFETY: the handler only stores to atomics, which is allowed in a fresh child.
-            unsafe { libc::pthread_atfork(None, None, Some(forget_the_parent)) };
-        });
-    }
-
-    #[cold]
-    fn start() -> &'static Self {
-        Self::watch_forks();
-        thread_spans::watch_thread_ends();
-        let fresh = Box::into_raw(Box::new(Self {
-            segments: Segments::new(BUFFER_BYTES),
-            handovers: OnceLock::new(),
-            threads: Mutex::default(),
-            inbox: Mutex::default(),
-            batch_thread: OnceLock::new(),
-            woken: AtomicBool::new(false),
-            leaving: Leaving::new(END_BUDGET),
-            process: std::process::id(),
-        }));
-        // AcqRel: publishes the pipeline to the acquire load in `current`.
-        let won = CURRENT.compare_exchange(std::ptr::null_mut(), fresh, Ordering::AcqRel, Ordering::Acquire);
-        match won {
-            Ok(_) => {
-                // SAFETY: published, so leaked from here on.
-                let pipeline: &'static Self = unsafe { &*fresh };
-                match BatchThread::spawn(pipeline) {
-                    Ok(thread) => drop(pipeline.batch_thread.set(thread)),
-                    Err(error) => crate::report::error(&format!(
-                        "the batch thread could not be started, spans of this process are lost: {error}"
-                    )),
-                }
-                pipeline
-            }
-            Err(winner) => {
-                // SAFETY: `fresh` was never published; `winner` was, and is leaked.
-                unsafe {
-                    drop(Box::from_raw(fresh));
-                    &*winner
-                }
-            }
-        }
-    }
-
-    #[cold]
-    fn count_drop(span: &FinishedSpan) {
-        // SAFETY: whoever pushes a span holds its route alive until `push` returns.
-        if let Some(route) = unsafe { span.route.as_ref() } {
-            route.count_lost(DropReason::BufferFull);
-        }
-        if span.flags.contains(SpanFlags::OWNS_ROUTE) {
-            // SAFETY: the flag says that one strong count travels with the record.
-            drop(unsafe { Arc::from_raw(span.route) });
-        }
-    }
-}
-
-/// Runs in the child of a fork: the batch thread, and all others, are gone.
-extern "C" fn forget_the_parent() {
-    crate::tracer::ids::reseed();
-    CURRENT.store(std::ptr::null_mut(), Ordering::Release);
-    per_process::forked();
 }
 
 impl Flush {
-    /// Whether hand-overs of this route are to leave.
-    pub(crate) fn concerns(&self, route: &Route) -> bool {
-        let owner = || route.traced().map(|traced| traced.lane.resolver());
-        self.resolver.is_none() || self.resolver == owner()
+    /// Whether hand-overs from this origin are to leave.
+    pub(crate) fn concerns(&self, origin: &SpanOrigin) -> bool {
+        self.resolver.is_none_or(|resolver| resolver == origin.lane().resolver())
     }
 
     /// Called by the batch thread.

@@ -2,16 +2,14 @@
 
 #![forbid(unsafe_code)]
 
-use crate::interceptor::Route;
-
-/// A finished span. `route` names everything that is the same for all spans of one client and topic.
+/// A finished span. `origin` names everything that is the same for all spans of one client and topic.
 ///
-/// Copied into a segment on one thread and read on the batch thread; what `route` points to outlives that, because a
-/// client's routes are retired only after the batch thread has seen every record that was pushed before.
+/// Copied into a segment on one thread and read on the batch thread; what `origin` points to outlives that, because a
+/// client's origins are retired only after the batch thread has seen every record that was pushed before.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub(crate) struct FinishedSpan {
-    pub route: *const Route,
+    pub origin: OriginAddress,
     pub trace_id: [u8; 16],
     pub span_id: [u8; 8],
     /// All zero: a root.
@@ -36,6 +34,11 @@ pub(crate) struct FinishedSpan {
     /// Bytes that follow in the next slots: encoded `Span` fields, appended as they are.
     pub extra_len: u16,
 }
+
+/// Where the record's [`SpanOrigin`](super::SpanOrigin) is: only the origin's own file follows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub(crate) struct OriginAddress(pub(super) *const ());
 
 /// How the operation ended: librdkafka's error code, 0 for success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,8 +75,8 @@ pub(crate) struct SpanFlags(pub u8);
 impl SpanFlags {
     /// The parent came from another process (OTLP `Span.flags` bit 9).
     pub(crate) const PARENT_REMOTE: u8 = 1;
-    /// One strong count of `route` travels with the record; the batch thread drops it.
-    pub(crate) const OWNS_ROUTE: u8 = 1 << 2;
+    /// One strong count of `origin` travels with the record; the batch thread drops it.
+    pub(crate) const OWNS_ORIGIN: u8 = 1 << 2;
     /// A key without a value.
     pub(crate) const TOMBSTONE: u8 = 1 << 1;
     /// The hand-over waits for its thread's next poll, however long the processing takes.

@@ -54,7 +54,7 @@ struct Header {
 // SAFETY: a slot at or above its segment's `len` is touched by the owning thread only, one below it by the batch thread
 // only, and ownership moves by the release/acquire pairs on `len` and on the stacks.
 unsafe impl Sync for Segments {}
-// SAFETY: `FinishedSpan::route` is read on the batch thread only while the route is alive (see its documentation).
+// SAFETY: `FinishedSpan::origin` is read on the batch thread only while the origin is alive (see its documentation).
 unsafe impl Send for Segments {}
 
 /// A thread's own segment.

@@ -1,5 +1,5 @@
 //! The OTLP encoder of Kafka spans: everything that two spans of one client and topic have in common is encoded once,
-//! when the route is built; per span the fixed part is copied and the ids, times and offsets are filled in.
+//! when the client meets the topic; per span the fixed part is copied and the ids, times and offsets are filled in.
 
 #![forbid(unsafe_code)]
 
@@ -8,9 +8,9 @@ use std::sync::{LazyLock, OnceLock};
 use super::record::{EndedBy, FinishedSpan, Outcome, SpanFlags, SpanKind};
 use super::span_writer::{Field, SpanWriter, varint};
 
-/// What a route's spans have in common.
+/// What the spans of one client and topic have in common.
 #[derive(Clone, Debug)]
-pub(crate) struct RouteFacts<'a> {
+pub(crate) struct SpanFacts<'a> {
     pub topic: &'a str,
     pub client_id: &'a str,
     /// Consumers only.
@@ -19,9 +19,9 @@ pub(crate) struct RouteFacts<'a> {
     pub server: Option<(&'a str, Option<u16>)>,
 }
 
-/// The three templates of a route.
+/// The templates of one client and topic, one for each kind of span.
 #[derive(Debug)]
-pub(crate) struct RouteTemplates {
+pub(crate) struct SpanTemplates {
     send: Template,
     receive: Template,
     process: Template,
@@ -59,8 +59,8 @@ const SHORTEST: u64 = 1_000;
 const SCHEMA_FIELD: &[u8] = b"\x1a\x27https://opentelemetry.io/schemas/1.44.0";
 const _: () = assert!(SCHEMA_FIELD.len() == 2 + 0x27);
 
-impl RouteTemplates {
-    pub(crate) fn new(facts: &RouteFacts<'_>) -> Self {
+impl SpanTemplates {
+    pub(crate) fn new(facts: &SpanFacts<'_>) -> Self {
         Self {
             send: Template::new(facts, SpanKind::Send),
             receive: Template::new(facts, SpanKind::Receive),
@@ -193,7 +193,7 @@ const fn head<const N: usize>(child: bool) -> [u8; N] {
 }
 
 impl Template {
-    fn new(facts: &RouteFacts<'_>, kind: SpanKind) -> Self {
+    fn new(facts: &SpanFacts<'_>, kind: SpanKind) -> Self {
         let (operation, otlp_kind) = match kind {
             SpanKind::Send => ("send", 4),
             SpanKind::Receive => ("receive", 5),

@@ -8,20 +8,12 @@
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::pipeline::Pipeline;
 use super::record::FinishedSpan;
 use super::segments::{Claim, Segments};
-
-/// The batch thread's view of one thread that finishes spans.
-pub(crate) struct ThreadSpans {
-    /// The segment being filled, `NO_SEGMENT` between two.
-    current: AtomicU32,
-    /// The thread has ended; its last segment was handed over.
-    ended: AtomicBool,
-}
+use super::thread_segment::ThreadSegment;
 
 /// The thread's own view.
 struct Local {
@@ -33,7 +25,7 @@ struct Local {
     pipeline: Cell<*const Pipeline>,
     claim: Cell<Option<Claim>>,
     /// Owns a strong count; null before the first span.
-    spans: Cell<*const ThreadSpans>,
+    spans: Cell<*const ThreadSegment>,
 }
 
 thread_local!(static LOCAL: Local = const {
@@ -49,7 +41,6 @@ const _: () = assert!(!std::mem::needs_drop::<Local>(), "it is there until the t
 
 /// `None` if the process has no key to give: then every span takes a segment.
 static KEY: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
-const NO_SEGMENT: u32 = u32::MAX;
 
 /// Hands a finished span over. `false` when there is no room for it.
 #[inline]
@@ -117,7 +108,7 @@ impl Local {
                 return false;
             }
             // The first span of this thread, or the first after a fork: what the parent's segment holds is the parent's.
-            let spans = Arc::new(ThreadSpans { current: AtomicU32::new(NO_SEGMENT), ended: AtomicBool::new(false) });
+            let spans = Arc::new(ThreadSegment::new());
             pipeline.add_thread(Arc::clone(&spans));
             self.claim.set(None);
             self.pipeline.set(pipeline);
@@ -125,11 +116,9 @@ impl Local {
         }
         let many = self.claim.take().is_some_and(|full| pipeline.segments().hand_over(full));
         let claim = pipeline.segments().claim();
-        let current = claim.as_ref().map_or(NO_SEGMENT, Segments::index_of);
         // SAFETY: owned by this thread until `release`.
         if let Some(spans) = unsafe { self.spans.get().as_ref() } {
-            // Release: pairs with the acquire in `segment`.
-            spans.current.store(current, Ordering::Release);
+            spans.fills(claim.as_ref().map(Segments::index_of));
         }
         if many || claim.is_none() {
             pipeline.wake();
@@ -151,32 +140,14 @@ impl Local {
             }
             // SAFETY: owned by this thread until `release`.
             if let Some(spans) = unsafe { spans.as_ref() } {
-                // Release: pairs with the acquire in `segment`.
-                spans.current.store(NO_SEGMENT, Ordering::Release);
-                // Release: pairs with the acquire in `has_ended`.
-                spans.ended.store(true, Ordering::Release);
+                spans.ends();
             }
         }
         release(spans);
     }
 }
 
-impl ThreadSpans {
-    /// The segment that its thread fills.
-    pub(super) fn segment(&self) -> Option<u32> {
-        // Acquire: pairs with the releases in `Local`.
-        let current = self.current.load(Ordering::Acquire);
-        (current != NO_SEGMENT).then_some(current)
-    }
-
-    /// Whether its thread has ended: its last segment is among the full ones then.
-    pub(super) fn has_ended(&self) -> bool {
-        // Acquire: pairs with the release in `Local::end`.
-        self.ended.load(Ordering::Acquire)
-    }
-}
-
-fn release(spans: *const ThreadSpans) {
+fn release(spans: *const ThreadSegment) {
     if !spans.is_null() {
         // SAFETY: came from `Arc::into_raw` in `rotate`, and was just taken out.
         drop(unsafe { Arc::from_raw(spans) });

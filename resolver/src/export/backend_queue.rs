@@ -8,21 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::queue_state::{Note, QueueState};
 use super::worker::Shared;
-use super::{BackendCounters, Exporter, FinishedBatch};
+use super::{BackendCounters, Exporter, FinishedBatch, Timing};
 use crate::{config, quiet_thread};
-
-/// What is not the user's to set.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Timing {
-    /// How far a call into a plugin may overrun its timeout before it is called stuck.
-    pub(crate) grace: Duration,
-}
-
-impl Default for Timing {
-    fn default() -> Self {
-        Self { grace: Duration::from_secs(5) }
-    }
-}
 
 /// The way out of one backend: a queue bounded in bytes, and the threads that empty it.
 ///

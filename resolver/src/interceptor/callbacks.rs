@@ -3,6 +3,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 
+use super::binding::{Binding, Door};
 use super::client::Client;
 use super::commits::committed;
 use super::contain_panic::contain_panic;
@@ -11,7 +12,7 @@ use super::last_client;
 use super::message::Message;
 use super::only_try;
 use super::polls;
-use super::slots::{Binding, Door, SlotId};
+use super::slots::SlotId;
 use crate::Resolver;
 use crate::room::{Lent, with_room};
 use crate::services::Side;

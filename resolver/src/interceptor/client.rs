@@ -5,13 +5,13 @@ use std::ffi::{CStr, CString};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::commits::Commits;
-use super::kafka_api::{KafkaApi, RdKafka, RdKafkaConf};
-use super::message::Message;
+use super::binding::{Binding, Door};
+use super::commits::{Commits, Committed, OFFSET_COMMIT};
+use super::kafka_api::{KafkaApi, RdKafka, RdKafkaConf, RdKafkaError};
+use super::message::{Message, nothing_is_being_sent};
 use super::parents::{FailedSends, Parent, Parents};
 use super::route::{Route, RouteMaker, next_client};
-use super::route_cache;
-use super::slots::{Binding, Door};
+use super::{route_cache, size_limit};
 use crate::batch::Pipeline;
 use crate::per_process;
 use crate::resolver::Shared;
@@ -142,6 +142,23 @@ impl Client {
         unsafe { route_cache::route(number, topic, name, || with_room(|| self.find_route(name)).flatten()) }
     }
 
+    /// A broker has answered a request; `rtt` in microseconds.
+    pub(super) fn saw_response(&self, api_key: i16, rtt: i64) {
+        nothing_is_being_sent();
+        match (&self.commits, api_key) {
+            (_, size_limit::PRODUCE) => size_limit::answered(),
+            (Some(commits), OFFSET_COMMIT) => commits.answered(rtt),
+            _ => {}
+        }
+    }
+
+    /// Offsets were committed. Runs on `rdk:main`.
+    pub(super) fn saw_commit<'a>(&self, err: RdKafkaError, offsets: impl Iterator<Item = Committed<'a>>) {
+        if let Some(commits) = &self.commits {
+            commits.committed(self.ordinal, err, offsets);
+        }
+    }
+
     /// Whether this very process made it, and not the one that it is a fork of.
     pub(super) fn is_of_this_process(&self) -> bool {
         self.generation == per_process::generation()
@@ -152,11 +169,11 @@ impl Client {
         self.routes.read().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
-    /// The client is gone: its routes go once no finished span refers to them.
+    /// The client is gone: what its finished spans name goes once none of them does.
     pub(super) fn retire(self: Box<Self>) {
         let routes = self.routes.into_inner().unwrap_or_else(PoisonError::into_inner);
         if !routes.is_empty() {
-            Pipeline::current().retire(routes.into_values());
+            Pipeline::current().retire(routes.into_values().filter_map(|route| route.origin()));
         }
     }
 

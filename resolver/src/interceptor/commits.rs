@@ -8,11 +8,8 @@
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
-use super::client::Client;
 use super::kafka_api::{RdKafkaError, RdKafkaTopicPartition, RdKafkaTopicPartitionList};
-use super::message::nothing_is_being_sent;
 use super::route::topic_hash;
-use super::size_limit;
 use crate::batch::{EndedBy, Pipeline, Place};
 use crate::clock;
 
@@ -29,51 +26,49 @@ pub(super) struct Commits {
 }
 
 /// `OffsetCommit` in the Kafka protocol.
-const OFFSET_COMMIT: i16 = 8;
+pub(super) const OFFSET_COMMIT: i16 = 8;
 
 impl Commits {
     /// A message is handed to the application.
     pub(super) fn handed_over(&self) {
         self.handed.fetch_add(1, Ordering::Relaxed);
     }
-}
 
-impl Client {
-    /// A broker has answered a request; `rtt` in microseconds.
+    /// A broker has answered a commit; `rtt` in microseconds.
     ///
     /// librdkafka tells of one answer twice, with the same round trip: on the broker's thread, when it comes, and on
     /// `rdk:main`, when it is dealt with (`rd_kafka_buf_callback` in rdkafka_buf.c). The first time counts.
-    pub(super) fn saw_response(&self, api_key: i16, rtt: i64) {
-        nothing_is_being_sent();
-        if api_key == size_limit::PRODUCE {
-            return size_limit::answered();
-        }
-        let (Some(commits), OFFSET_COMMIT, Ok(micros)) = (&self.commits, api_key, u64::try_from(rtt)) else { return };
-        if commits.told_once.swap(rtt, Ordering::Relaxed) == rtt {
-            commits.told_once.store(0, Ordering::Relaxed);
+    pub(super) fn answered(&self, rtt: i64) {
+        let Ok(micros) = u64::try_from(rtt) else { return };
+        if self.told_once.swap(rtt, Ordering::Relaxed) == rtt {
+            self.told_once.store(0, Ordering::Relaxed);
             return;
         }
-        commits.asked.store(clock::unix_nanos().saturating_sub(micros * 1000), Ordering::Relaxed);
+        self.asked.store(clock::unix_nanos().saturating_sub(micros * 1000), Ordering::Relaxed);
         // Release: pairs with the acquire below.
-        commits.answers.fetch_add(1, Ordering::Release);
+        self.answers.fetch_add(1, Ordering::Release);
     }
 
-    /// Offsets were committed. Runs on `rdk:main`.
-    pub(super) fn saw_commit<'a>(&self, err: RdKafkaError, offsets: impl Iterator<Item = Committed<'a>>) {
-        let Some(commits) = &self.commits else { return };
+    /// Offsets were committed by the client of this number. Runs on `rdk:main`.
+    pub(super) fn committed<'a>(
+        &self,
+        ordinal: usize,
+        err: RdKafkaError,
+        offsets: impl Iterator<Item = Committed<'a>>,
+    ) {
         // A commit after several messages, which one call may have handed over, is none of the last one alone.
-        let handed = commits.handed.swap(0, Ordering::Relaxed);
+        let handed = self.handed.swap(0, Ordering::Relaxed);
         // Acquire: pairs with the release above. After several answers, to retries or to commits that overtake each
         // other, it cannot be said which one this is.
-        if commits.answers.swap(0, Ordering::Acquire) != 1 || err != 0 || handed != 1 {
+        if self.answers.swap(0, Ordering::Acquire) != 1 || err != 0 || handed != 1 {
             return;
         }
-        let (asked, handovers) = (commits.asked.load(Ordering::Relaxed), Pipeline::current().handovers());
+        let (asked, handovers) = (self.asked.load(Ordering::Relaxed), Pipeline::current().handovers());
         for committed in offsets {
             let (Some(handovers), Ok(topic)) = (handovers, committed.topic.to_str()) else { continue };
             let (partition, offset) = (committed.partition, committed.offset - 1);
             let place = Place { topic, topic_hash: topic_hash(topic), partition, offset };
-            handovers.prolong_message(&place, self.ordinal, asked, EndedBy::Commit);
+            handovers.prolong_message(&place, ordinal, asked, EndedBy::Commit);
         }
     }
 }

@@ -4,11 +4,12 @@
 #![forbid(unsafe_code)]
 
 use super::client::Client;
-use super::current_message::{self, CurrentMessage, Poll};
+use super::current_message::{self, CurrentMessage};
 use super::headers::Headers;
 use super::injecting::inject;
 use super::message::Message;
 use super::parent::{Incoming, from_headers};
+use super::poll_counts::Poll;
 use super::polls::{self, Hands};
 use super::route::{Route, Traced};
 use super::{event_loops, thread_habits};
@@ -44,7 +45,7 @@ impl Client {
         if !traced.spans {
             return self.pass_on(number, traced, headers.as_ref(), &incoming);
         }
-        let mut span = consumer_span(route, traced, &incoming);
+        let mut span = consumer_span(traced, &incoming);
         span.partition = message.partition();
         span.offset = message.offset();
         span.flags.set_if(SpanFlags::TOMBSTONE, message.is_tombstone());
@@ -160,10 +161,10 @@ fn baggage_of<'a>(traced: &Traced, headers: Option<&Headers<'a>>) -> impl Iterat
 }
 
 /// The span of a consumed message: a child of the span that sent it, or, by `relation`, a new trace with a link to it.
-pub(super) fn consumer_span(route: &Route, traced: &Traced, incoming: &Incoming<'_>) -> FinishedSpan {
+pub(super) fn consumer_span(traced: &Traced, incoming: &Incoming<'_>) -> FinishedSpan {
     let now = clock::unix_nanos();
     let mut span = FinishedSpan {
-        route,
+        origin: traced.origin.address(),
         trace_id: [0; 16],
         span_id: new_span_id(),
         parent_span_id: [0; 8],

@@ -14,7 +14,8 @@ use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::parent::Incoming;
-use super::{event_loops, polls, slots, thread_habits};
+use super::poll_counts::Poll;
+use super::{event_loops, slots, thread_habits};
 use crate::batch::{CLAIM_WINDOW, EndedBy, FinishedSpan, Pipeline, WaitingPlace};
 use crate::clock;
 use crate::per_process;
@@ -48,15 +49,6 @@ pub(super) struct CurrentMessage {
     pub window: u64,
     /// Of the process: a fork has a copy of what its parent was at.
     pub generation: usize,
-}
-
-/// One call for messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Poll {
-    /// The address of the client, topic or queue that was asked.
-    pub source: usize,
-    /// How many calls for messages there had been, of it and of whatever shares its counter.
-    pub count: u64,
 }
 
 /// What the current message carries beside its context; empty is none.
@@ -101,7 +93,7 @@ impl CurrentMessage {
         // Without polls, or where threads of a pool take turns at them, nothing tells that the thread has gone on to other
         // things, but that it takes long.
         let unseen = CLAIM_WINDOW.as_nanos() as u64;
-        let window = if self.poll.is_some_and(polls::is_latest) { self.window } else { self.window.min(unseen) };
+        let window = if self.poll.is_some_and(Poll::is_latest) { self.window } else { self.window.min(unseen) };
         habitual
             && !self.is_answer
             && !event_loops::at_work()

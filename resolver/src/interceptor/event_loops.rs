@@ -8,11 +8,12 @@
 //! instance is made says nothing by itself: Python makes one when it is started, to see whether it can. No file is opened for a
 //! look: a number that a program counts on getting could be taken.
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::c_int;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 use crate::batch::Pipeline;
 use crate::clock;
+use crate::loaded_modules::find_loaded_module;
 use crate::per_process::PerProcess;
 
 /// What is known of this process; a child of a fork looks for itself.
@@ -110,37 +111,17 @@ fn path(descriptor: c_int) -> [u8; 24] {
 
 /// Whether one of [`MODULES`] is loaded.
 fn has_module() -> bool {
-    let mut found = false;
-    // SAFETY: `is_one` is given what `dl_iterate_phdr` documents, and `found`, which outlives the call.
-    unsafe { libc::dl_iterate_phdr(Some(is_one), (&raw mut found).cast()) };
-    found
-}
-
-/// Sets the `bool` at `found` if the module's file has one of the names. Takes no memory: the dynamic linker's lock is held.
-///
-/// # Safety
-///
-/// Called by `dl_iterate_phdr` only.
-unsafe extern "C" fn is_one(module: *mut libc::dl_phdr_info, _size: usize, found: *mut c_void) -> c_int {
-    // SAFETY: `module` describes a module that is loaded while this function runs; its name is null or ends with a NUL.
-    let name = unsafe {
-        let name = (*module).dlpi_name;
-        if name.is_null() {
-            return 0;
-        }
-        CStr::from_ptr(name).to_bytes()
-    };
-    let file = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
-    let is_one = MODULES.iter().any(|known| file.starts_with(known));
-    if is_one {
-        // SAFETY: `has_module` gave a `bool`, and waits.
-        unsafe { *found.cast::<bool>() = true };
-    }
-    c_int::from(is_one)
+    find_loaded_module(|module| {
+        let name = module.name().to_bytes();
+        let file = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
+        MODULES.iter().any(|known| file.starts_with(known))
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::CStr;
+
     use super::*;
 
     #[test]

@@ -6,11 +6,11 @@
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::LocalKey;
 
 use super::contain_panic::contain_panic;
-use super::current_message::{self, CurrentMessage, Poll};
+use super::current_message::{self, CurrentMessage};
+use super::poll_counts::Poll;
 use super::thread_habits;
 use crate::batch::EndedBy;
 use crate::clock;
@@ -33,7 +33,7 @@ pub enum Hands {
 pub fn polling<T>(source: usize, hands: Hands, poll: impl FnOnce() -> T) -> T {
     contain_panic(|| {
         let Some(message) = current_message::take() else { return };
-        let alone = message.poll.is_some_and(is_latest);
+        let alone = message.poll.is_some_and(Poll::is_latest);
         let now = clock::unix_nanos();
         if alone {
             thread_habits::took(message.consumer, now.saturating_sub(message.since));
@@ -44,9 +44,8 @@ pub fn polling<T>(source: usize, hands: Hands, poll: impl FnOnce() -> T) -> T {
             }
         });
     });
-    let count = count_of(source).fetch_add(1, Ordering::Relaxed) + 1;
     // Polls may be nested: librdkafka calls back into the application while it polls.
-    let _call = Restore { cell: &CALL, before: CALL.replace(Some((Poll { source, count }, hands))) };
+    let _call = Restore { cell: &CALL, before: CALL.replace(Some((Poll::begin(source), hands))) };
     poll()
 }
 
@@ -110,11 +109,6 @@ pub(super) fn under_way() -> Option<(Poll, Hands)> {
     CALL.get()
 }
 
-/// Whether nobody has asked the same source since.
-pub(super) fn is_latest(poll: Poll) -> bool {
-    count_of(poll.source).load(Ordering::Relaxed) == poll.count
-}
-
 /// Puts back what was in `cell` before, when a call ends, in whatever way: callbacks of C++ programs may throw through it.
 struct Restore<T: Copy + 'static> {
     cell: &'static LocalKey<Cell<T>>,
@@ -126,17 +120,6 @@ impl<T: Copy> Drop for Restore<T> {
         self.cell.set(self.before);
     }
 }
-
-fn count_of(source: usize) -> &'static AtomicU64 {
-    #[expect(clippy::indexing_slicing, reason = "the remainder is below the length")]
-    &COUNTS[(source >> 4 ^ source >> 12) % COUNTS.len()]
-}
-
-/// Calls for messages, by the address that was asked. Where two share a counter, each looks like another thread to the
-/// other, and then no end is claimed: of two consumers that happens to one pair in 16,384. Only ever grow. Memory is
-/// taken by the pages that are used.
-static COUNTS: [AtomicU64; COUNTERS] = [const { AtomicU64::new(0) }; COUNTERS];
-const COUNTERS: usize = 16_384;
 
 thread_local!(static CALL: Cell<Option<(Poll, Hands)>> = const { Cell::new(None) });
 thread_local!(static SEEN: Cell<bool> = const { Cell::new(false) });

@@ -1,6 +1,5 @@
 //! The application processes a consumed message: its span gets a length, an outcome, and is current meanwhile.
 
-use std::ffi::CString;
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,17 +10,18 @@ use opentelemetry::baggage::KeyValueMetadata;
 use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 
 use super::application_context;
+use super::clientless_routes;
 use super::consumer::consumer_span;
 use super::parent::Incoming;
-use super::route::{Route, RouteMaker, topic_hash};
+use super::route::topic_hash;
 use crate::Resolver;
-use crate::batch::{Claimed, Field, FinishedSpan, Pipeline, Place, SpanFlags, SpanKind, SpanWriter, TraceStateField};
+use crate::batch::{
+    Claimed, Field, FinishedSpan, Pipeline, Place, SpanFlags, SpanKind, SpanOrigin, SpanWriter, TraceStateField,
+};
 use crate::clock;
-use crate::config::Propagator;
 use crate::per_process;
 use crate::propagation::{SpanContext, TraceStateBuffer, extract, read_baggage};
 use crate::resolver::Shared;
-use crate::services::Side;
 
 /// Which message is processed: its place in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub struct Processing {
 #[derive(Debug)]
 struct Open {
     span: FinishedSpan,
-    route: Arc<Route>,
+    origin: Arc<SpanOrigin>,
     /// The encoded trace state, if there is one.
     trace_state: Vec<u8>,
     /// Encoded fields of a failure.
@@ -60,7 +60,7 @@ struct Open {
     generation: usize,
 }
 
-// SAFETY: `FinishedSpan::route` points into `route`, which is `Send` and `Sync` and kept alive beside it.
+// SAFETY: `FinishedSpan::origin` is the address of `origin`, which is `Send` and `Sync` and kept alive beside it.
 unsafe impl Send for Open {}
 // SAFETY: as above; nothing is changed through a shared reference.
 unsafe impl Sync for Open {}
@@ -77,12 +77,9 @@ impl Processing {
         service: Option<usize>,
     ) -> Self {
         let Some(shared) = resolver.shared() else { return Self::untraced() };
-        let accept = |route: &Route| {
-            let Some(traced) = route.traced() else { return false };
-            let ours = shared.service_counters(traced.service as usize);
-            // A number alone could be that of another resolver's service.
-            ours.is_some_and(|ours| Arc::ptr_eq(&ours, &traced.counters))
-                && service.is_none_or(|service| traced.service == service as u32)
+        let accept = |origin: &SpanOrigin| {
+            // A service's number alone could be that of another resolver's service.
+            origin.lane().resolver() == shared.id() && service.is_none_or(|service| origin.service() == service as u32)
         };
         let place = Place {
             topic: place.topic,
@@ -131,10 +128,10 @@ impl Processing {
     }
 
     fn of<'a>(claimed: Claimed, headers: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + Clone) -> Self {
-        let Claimed { mut span, route, extra } = claimed;
+        let Claimed { mut span, origin, extra } = claimed;
         span.kind = SpanKind::Process;
         span.start = clock::unix_nanos();
-        span.route = Arc::as_ptr(&route);
+        span.origin = origin.address();
         let sampled = span.trace_flags & SpanContext::SAMPLED != 0;
         let trace_state =
             TraceStateField::decode(&extra).and_then(|state| TraceState::from_str(state).ok()).unwrap_or_default();
@@ -146,8 +143,7 @@ impl Processing {
             trace_state,
         );
         let mut context = current().with_remote_span_context(span_context);
-        let takes_baggage = route.traced().is_some_and(|traced| traced.extract.contains(&Propagator::Baggage));
-        if takes_baggage {
+        if origin.takes_baggage() {
             let values =
                 headers.filter(|(name, _)| name.eq_ignore_ascii_case(b"baggage")).filter_map(|(_, value)| value);
             let entries: Vec<_> = read_baggage(values)
@@ -165,7 +161,7 @@ impl Processing {
         }
         let open = Open {
             span,
-            route,
+            origin,
             trace_state: extra,
             failure: Vec::new(),
             started: Instant::now(),
@@ -182,70 +178,44 @@ fn current() -> Context {
 
 impl Drop for Processing {
     fn drop(&mut self) {
-        let Some(Open { mut span, route, trace_state, failure, started, generation }) = self.span.take() else {
+        let Some(Open { mut span, origin, trace_state, failure, started, generation }) = self.span.take() else {
             return;
         };
         if generation != per_process::generation() {
             return;
         }
         span.end = span.start.saturating_add(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
-        span.flags.set_if(SpanFlags::OWNS_ROUTE, true);
-        span.route = Arc::into_raw(route);
+        span.flags.set_if(SpanFlags::OWNS_ORIGIN, true);
+        span.origin = origin.into_address();
         Pipeline::push(&span, &[trace_state, failure].concat());
     }
 }
 
 /// A message that no hand-over of ours waits for: its span begins here, by the rules for its topic.
 fn unclaimed<'a>(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     place: &Place<'_>,
     headers: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
     service: Option<usize>,
     buffer: &'a mut TraceStateBuffer,
 ) -> Option<Claimed> {
-    let route = processing_route(shared, place.topic, service)?;
+    let route = clientless_routes::route(shared, place.topic, service)?;
     let traced = route.traced().filter(|traced| traced.spans)?;
     let extracted = extract(headers, &traced.extract, buffer);
     let incoming = Incoming::of(&extracted);
-    let mut span = consumer_span(&route, traced, &incoming);
+    let mut span = consumer_span(traced, &incoming);
     span.partition = place.partition;
     span.offset = place.offset;
     let extra = match incoming.trace_state.filter(|_| span.link_span_id == [0; 8]) {
         Some(state) => TraceStateField::new(state).as_slice().to_vec(),
         None => Vec::new(),
     };
-    Some(Claimed { span, route, extra })
+    Some(Claimed { span, origin: Arc::clone(&traced.origin), extra })
 }
 
 /// The same header, borrowed for as long as the reader needs it.
 fn shorter<'s, 'a: 's>((name, value): (&'a [u8], Option<&'a [u8]>)) -> (&'s [u8], Option<&'s [u8]>) {
     (name, value)
-}
-
-/// The consumer's route of a topic for which no client is known; kept, up to a number of topics.
-fn processing_route(shared: &Shared, topic: &str, service: Option<usize>) -> Option<Arc<Route>> {
-    let key = (topic.to_owned(), service);
-    // Never waited for: in a fork the lock may be held for ever, by a thread that is not there.
-    let known = shared.processing_routes.try_read().ok().and_then(|routes| routes.get(&key).map(Arc::clone));
-    if known.is_some() {
-        return known;
-    }
-    let maker = RouteMaker {
-        side: Side::Consume,
-        client_id: String::new(),
-        group_id: None,
-        server: None,
-        cluster: String::new(),
-        bound: service,
-        api: None,
-    };
-    let route = Arc::new(maker.route(shared, &CString::new(topic).ok()?));
-    if let Ok(mut routes) = shared.processing_routes.try_write() {
-        if routes.len() < MAX_ROUTES {
-            routes.insert(key, Arc::clone(&route));
-        }
-    }
-    Some(route)
 }
 
 /// The first `max` bytes of `text`, cut where a character ends.
@@ -256,6 +226,3 @@ fn at_most(text: &str, max: usize) -> &str {
     }
     text.get(..end).unwrap_or_default()
 }
-
-/// Topics whose route is kept for messages that no client of ours handed over.
-const MAX_ROUTES: usize = 10_000;

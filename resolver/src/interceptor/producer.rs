@@ -58,8 +58,7 @@ impl Client {
 
     /// The message was delivered or given up: its span ends.
     pub(super) fn finish_send(&self, number: u64, message: &Message<'_>) {
-        let Some(route) = self.route(number, message) else { return };
-        let Some(traced) = route.traced() else { return };
+        let Some(traced) = self.route(number, message).and_then(Route::traced) else { return };
         self.learn_size(traced, message);
         if !traced.spans {
             return;
@@ -84,7 +83,7 @@ impl Client {
         flags.set_if(SpanFlags::PARENT_GUESSED, send.parent.is_some_and(|parent| parent.guessed));
         flags.set_if(SpanFlags::TOMBSTONE, message.is_tombstone());
         let span = FinishedSpan {
-            route,
+            origin: traced.origin.address(),
             trace_id: send.trace_id,
             span_id: send.span_id,
             parent_span_id: send.parent.map_or([0; 8], |parent| parent.span_id),
@@ -159,7 +158,7 @@ impl Client {
         if (recorded || has_headers) && !self.unmarked.note(message.address(), send) {
             // One that is not recorded is no loss, only unseen.
             if recorded {
-                traced.lane.lost(traced.service, DropReason::BufferFull, 1);
+                traced.origin.count_lost(DropReason::BufferFull);
             }
         }
     }

@@ -6,9 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::kafka_api::KafkaApi;
 use super::size_limit::SizeLimit;
-use crate::batch::{Lane, Outcome, RouteFacts, RouteTemplates, ServiceCounters};
+use crate::batch::{Outcome, ServiceCounters, SpanFacts, SpanOrigin};
 use crate::config::{Ambient, Propagator, Relation, Settings, Trace};
-use crate::export::DropReason;
 use crate::propagation::Injection;
 use crate::resolver::{Belongs, Shared, Who};
 use crate::services::{Candidate, Selection, Side};
@@ -19,8 +18,6 @@ use crate::tracer::sampler::Sampler;
 pub(crate) struct Route {
     topic: CString,
     topic_hash: u64,
-    /// Names failed outcomes; `None` for routes that no client owns.
-    api: Option<KafkaApi>,
     belongs: Belongs,
     /// `None`: messages are untouched.
     traced: Option<Traced>,
@@ -29,8 +26,6 @@ pub(crate) struct Route {
 /// How messages of a service are traced.
 #[derive(Debug)]
 pub(crate) struct Traced {
-    /// Index into the configuration's services.
-    pub service: u32,
     pub spans: bool,
     pub relation: Relation,
     pub ambient: Ambient,
@@ -42,8 +37,8 @@ pub(crate) struct Traced {
     pub size_limit: Arc<SizeLimit>,
     pub extract: Box<[Propagator]>,
     pub sampler: Sampler,
-    pub templates: RouteTemplates,
-    pub lane: Arc<Lane>,
+    /// Named by its finished spans.
+    pub origin: Arc<SpanOrigin>,
     pub counters: Arc<ServiceCounters>,
 }
 
@@ -57,6 +52,7 @@ pub(crate) struct RouteMaker {
     /// The brokers as the client was told them.
     pub cluster: String,
     pub bound: Option<usize>,
+    /// Names failed outcomes; `None` for routes that no client owns.
     pub api: Option<KafkaApi>,
 }
 
@@ -79,7 +75,7 @@ impl RouteMaker {
             Selection::Excluded => (Belongs::Excluded, None),
             Selection::Unmatched => (Belongs::Nobody, None),
         };
-        Route { topic: topic.to_owned(), topic_hash: topic_hash(&name), api: self.api, belongs, traced }
+        Route { topic: topic.to_owned(), topic_hash: topic_hash(&name), belongs, traced }
     }
 
     /// Who meets the topics of these routes.
@@ -100,9 +96,15 @@ impl RouteMaker {
         }
         let server = self.server.as_ref().map(|(host, port)| (host.as_str(), *port));
         let group_id = self.group_id.as_deref();
+        let facts = SpanFacts { topic, client_id: &self.client_id, group_id, server };
+        let takes_baggage = settings.extract.contains(&Propagator::Baggage);
+        let api = self.api;
+        let error_type = Box::new(move |outcome: Outcome| match &api {
+            Some(api) => error_name(api, outcome.0),
+            None => OTHER.to_owned(),
+        });
         let injection = Injection::new(&settings.inject);
         Some(Traced {
-            service: service as u32,
             spans: settings.trace == Trace::Spans,
             relation: settings.relation,
             ambient: settings.ambient,
@@ -116,8 +118,7 @@ impl RouteMaker {
             },
             extract: settings.extract.as_slice().into(),
             sampler: resolver.sampler(slot)?.clone(),
-            templates: RouteTemplates::new(&RouteFacts { topic, client_id: &self.client_id, group_id, server }),
-            lane: resolver.lane(slot)?,
+            origin: Arc::new(SpanOrigin::new(&facts, service as u32, resolver.lane(slot)?, takes_baggage, error_type)),
             counters: resolver.service_counters(service)?,
         })
     }
@@ -145,19 +146,9 @@ impl Route {
         self.traced.as_ref()
     }
 
-    /// `error.type` of a failed outcome.
-    pub(crate) fn error_name(&self, outcome: Outcome) -> String {
-        match &self.api {
-            Some(api) => error_name(api, outcome.0),
-            None => OTHER.to_owned(),
-        }
-    }
-
-    /// A finished span was lost on its way to the batch thread.
-    pub(crate) fn count_lost(&self, reason: DropReason) {
-        if let Some(traced) = &self.traced {
-            traced.lane.lost(traced.service, reason, 1);
-        }
+    /// What its finished spans name.
+    pub(super) fn origin(&self) -> Option<Arc<SpanOrigin>> {
+        self.traced.as_ref().map(|traced| Arc::clone(&traced.origin))
     }
 }
 
@@ -201,21 +192,6 @@ fn protocol_name(code: i32, librdkafka_name: &str) -> &str {
         _ if librdkafka_name.starts_with("ERR_") => OTHER,
         _ => librdkafka_name,
     }
-}
-
-/// The route of `topic` for some consumer of `resolver`.
-#[cfg(test)]
-pub(crate) fn test_route(resolver: &crate::Resolver, topic: &CStr) -> Arc<Route> {
-    let maker = RouteMaker {
-        side: Side::Consume,
-        client_id: String::new(),
-        group_id: None,
-        server: None,
-        cluster: String::new(),
-        bound: None,
-        api: None,
-    };
-    Arc::new(maker.route(&resolver.shared().unwrap(), topic))
 }
 
 #[cfg(test)]

@@ -10,11 +10,6 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::client::Client;
-use super::headers::Headers;
-use super::message::Message;
-use super::route::Traced;
-use crate::batch::Pipeline;
 use crate::per_process::PerProcess;
 
 /// Of one topic of one cluster, for all producers of the process.
@@ -39,19 +34,16 @@ struct RefusedBatch {
 
 /// A message that was refused for its size.
 #[derive(Clone, Copy, Debug, Default)]
-struct Refused {
+pub(super) struct Refused {
     /// Bytes that it had.
-    size: usize,
+    pub size: usize,
     /// Bytes that it would have had without our headers; `None`: it had none of ours.
-    without_ours: Option<usize>,
+    pub without_ours: Option<usize>,
 }
 
 /// By cluster and topic.
 type Limits = HashMap<(String, String), Arc<SizeLimit>>;
 
-/// `RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE` (the topic's `max.message.bytes`) and `…_RECORD_LIST_TOO_LARGE` (its
-/// `segment.bytes`): from a broker, for librdkafka's own check comes before `on_send`.
-const TOO_LARGE: [i32; 2] = [10, 18];
 /// `Produce` in the Kafka protocol.
 pub(super) const PRODUCE: i16 = 0;
 /// Topics whose limit is shared by the producers of the process; those of further ones learn alone.
@@ -64,6 +56,11 @@ thread_local!(static ANSWER: Cell<u64> = const { Cell::new(0) });
 pub(super) fn answered() {
     static ANSWERS: AtomicU64 = AtomicU64::new(1);
     let _ = ANSWER.try_with(|answer| answer.set(ANSWERS.fetch_add(1, Ordering::Relaxed)));
+}
+
+/// The answer to a `Produce` request that the calling thread got last; 0 where answers are not seen.
+pub(super) fn last_answer() -> u64 {
+    ANSWER.try_with(Cell::get).unwrap_or(0)
 }
 
 impl SizeLimit {
@@ -90,7 +87,7 @@ impl SizeLimit {
     /// Where one message is most of the batch, it was that one: it might have fitted without ours, and what is smaller
     /// with ours than it was without will fit. Else the batch was too large for the topic, and with every header it
     /// grows: then none of the topic's messages gets ours any more.
-    fn refused(&self, partition: i32, answer: u64, message: Refused) -> bool {
+    pub(super) fn refused(&self, partition: i32, answer: u64, message: Refused) -> bool {
         let mut batch = self.batch.lock().unwrap_or_else(PoisonError::into_inner);
         let known = self.below.load(Ordering::Relaxed);
         if answer == 0 || batch.answer != (answer, partition) {
@@ -114,41 +111,6 @@ impl SizeLimit {
 impl Default for SizeLimit {
     fn default() -> Self {
         Self { below: AtomicUsize::new(usize::MAX), batch: Mutex::default() }
-    }
-}
-
-impl Client {
-    /// Learns from the message if it was refused for its size. To be called before anything of it is forgotten.
-    #[inline]
-    pub(super) fn learn_size(&self, traced: &Traced, message: &Message<'_>) {
-        if TOO_LARGE.contains(&message.error()) {
-            self.learn_from_refused(traced, message);
-        }
-    }
-
-    #[cold]
-    fn learn_from_refused(&self, traced: &Traced, message: &Message<'_>) {
-        let headers = message.headers();
-        let has_ours = |headers: &Headers<'_>| {
-            !self.unmarked.has(message.address()) && traced.injection.own_context(|name| headers.last(name)).is_some()
-        };
-        let is_ours = |name: &[u8]| traced.injection.replaces(name);
-        // At the most where it is compared with others of its batch, at the least where others are compared with it.
-        let size = message.size() + headers.as_ref().and_then(|all| all.size_without(|_| false)).unwrap_or(0);
-        let others = |headers: &Headers<'_>| message.size() + headers.least_size_without(is_ours);
-        let without_ours = headers.as_ref().filter(|headers| has_ours(headers)).map(others);
-        let answer = ANSWER.try_with(Cell::get).unwrap_or(0);
-        if traced.size_limit.refused(message.partition(), answer, Refused { size, without_ours }) {
-            let what = format!(
-                "topic {:?} refused, for its size, a message to which our context headers had been added: messages that \
-                 come near that size are sent there without them from now on, and counted. To have them traced through, \
-                 set this producer's message.max.bytes and batch.size to the topic's max.message.bytes, and leave 200 \
-                 bytes below it for headers",
-                message.topic().to_string_lossy()
-            );
-            // Said by the batch thread: this is a callback.
-            Pipeline::current().tell(log::Level::Warn, what);
-        }
     }
 }
 

@@ -6,9 +6,9 @@ use serde_json::Value;
 use tracer_plugin_api::abi::{TRACER_CAP_CONCURRENT_EXPORT, TRACER_OK, tracer_error, tracer_plugin, tracer_str};
 
 use super::calls;
-use super::instance::Reply;
+use super::complaint::Complaint;
 use super::load_error::{self, LoadError, LoadFailure};
-use super::settings_check::Complaint;
+use super::reply::Reply;
 use super::settings_schema::SettingsSchema;
 use super::table::{Functions, PluginTable};
 

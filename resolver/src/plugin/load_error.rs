@@ -7,7 +7,6 @@ use std::fmt::{self, Display, Formatter, Write};
 use std::io;
 use std::path::PathBuf;
 
-use super::search::{self, Tried};
 use crate::trusted_path::Doubt;
 
 /// A plugin that is not there, or is not what it should be.
@@ -17,6 +16,15 @@ pub(crate) struct LoadError {
     pub(crate) plugin: String,
     /// What is wrong.
     pub(crate) failure: LoadFailure,
+}
+
+/// A place where a plugin was looked for in vain.
+#[derive(Clone, Debug)]
+pub(crate) struct Tried {
+    /// The file that would have been taken.
+    pub(crate) path: PathBuf,
+    /// Why it was not.
+    pub(crate) reason: String,
 }
 
 /// What is wrong with a plugin.
@@ -144,7 +152,7 @@ impl LoadError {
             LoadFailure::NotFound { barred: Some(help), .. } => {
                 format!("{help}, or set `file` in [plugins.{plugin}] to an absolute path")
             }
-            LoadFailure::NotFound { file_name, present, .. } => search::hint(plugin, file_name, present),
+            LoadFailure::NotFound { file_name, present, .. } => hint(plugin, file_name, present),
             LoadFailure::Unreadable(..) => "give the user of this process the right to read it".to_owned(),
             LoadFailure::NotAFile(..) => format!("let `file` in [plugins.{plugin}] name the shared object itself"),
             LoadFailure::Untrusted(_, doubt) => doubt.help(),
@@ -186,3 +194,42 @@ pub(super) fn hex(bytes: &[u8]) -> String {
         text
     })
 }
+
+/// What to do about a plugin that is not there.
+fn hint(name: &str, file_name: &str, present: &[String]) -> String {
+    let install = format!("install {file_name} in one of these, or set `file` in [plugins.{name}]");
+    if let Some((_, ours)) = OTHER_NAMES.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)) {
+        return format!("here it is called `{ours}`: plugin = \"{ours}\"");
+    }
+    if OURS.contains(&name) {
+        return format!("{install}; it is built by the package tracer-plugin-{name}");
+    }
+    let known = OURS.into_iter().chain(present.iter().map(String::as_str));
+    let close = known.filter(|known| strsim::damerau_levenshtein(name, known) <= 2.min(name.len() / 2));
+    if let Some(close) = close.min_by_key(|known| strsim::damerau_levenshtein(name, known)) {
+        return format!("did you mean `{close}`? Otherwise {install}");
+    }
+    if present.is_empty() {
+        return install;
+    }
+    format!("{install}; plugins found there: {}", present.join(", "))
+}
+
+/// The plugins of this project.
+const OURS: [&str; 4] = ["otlp", "jaeger", "zipkin", "file"];
+
+/// What others call the same thing.
+const OTHER_NAMES: [(&str, &str); 12] = [
+    ("console", "file"),
+    ("jaeger-thrift", "jaeger"),
+    ("jaeger_thrift", "jaeger"),
+    ("jaeger_udp", "jaeger"),
+    ("logging", "file"),
+    ("otlp-http", "otlp"),
+    ("otlp/http", "otlp"),
+    ("otlp_http", "otlp"),
+    ("otlphttp", "otlp"),
+    ("stdout", "file"),
+    ("zipkin-v2", "zipkin"),
+    ("zipkin_json", "zipkin"),
+];

@@ -9,10 +9,10 @@ use tracer_plugin_api::abi::{TRACER_ABI_MINOR, TRACER_PLUGIN_SYMBOL, tracer_plug
 
 use super::calls::{self, inside};
 use super::library::{Origin, PluginLibrary};
-use super::load_error::{LoadError, LoadFailure};
+use super::load_error::{LoadError, LoadFailure, Tried};
 use super::mapping;
 use super::plugin_file::{Identity, PluginFile, SealedCopy, Stamp};
-use super::search::{self, Candidate, Search, Tried};
+use super::search::{self, Candidate, Search};
 use crate::config::{Plugins, Variables};
 use crate::trusted_path;
 

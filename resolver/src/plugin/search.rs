@@ -10,15 +10,6 @@ use super::load_error::LoadFailure;
 use crate::config::{PluginEntry, Plugins};
 use crate::trusted_path::{self, Doubt};
 
-/// A place where a plugin was looked for in vain.
-#[derive(Clone, Debug)]
-pub(crate) struct Tried {
-    /// The file that would have been taken.
-    pub(crate) path: PathBuf,
-    /// Why it was not.
-    pub(crate) reason: String,
-}
-
 /// A file that would be taken, if it is there.
 #[derive(Debug)]
 pub(super) struct Candidate {
@@ -96,26 +87,6 @@ pub(super) fn default_places(own_folder: Option<&Path>) -> Vec<PathBuf> {
     beside.chain(["/usr/local/lib/tracer-resolver", "/usr/lib/tracer-resolver"].map(PathBuf::from)).collect()
 }
 
-/// What to do about a plugin that is not there.
-pub(super) fn hint(name: &str, file_name: &str, present: &[String]) -> String {
-    let install = format!("install {file_name} in one of these, or set `file` in [plugins.{name}]");
-    if let Some((_, ours)) = OTHER_NAMES.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)) {
-        return format!("here it is called `{ours}`: plugin = \"{ours}\"");
-    }
-    if OURS.contains(&name) {
-        return format!("{install}; it is built by the package tracer-plugin-{name}");
-    }
-    let known = OURS.into_iter().chain(present.iter().map(String::as_str));
-    let close = known.filter(|known| strsim::damerau_levenshtein(name, known) <= 2.min(name.len() / 2));
-    if let Some(close) = close.min_by_key(|known| strsim::damerau_levenshtein(name, known)) {
-        return format!("did you mean `{close}`? Otherwise {install}");
-    }
-    if present.is_empty() {
-        return install;
-    }
-    format!("{install}; plugins found there: {}", present.join(", "))
-}
-
 fn default_file_name(name: &str) -> String {
     format!("{PREFIX}{name}{SUFFIX}")
 }
@@ -126,25 +97,6 @@ fn plugin_name(file_name: &OsStr) -> Option<String> {
 
 const PREFIX: &str = "libtracer_plugin_";
 const SUFFIX: &str = ".so";
-
-/// The plugins of this project.
-const OURS: [&str; 4] = ["otlp", "jaeger", "zipkin", "file"];
-
-/// What others call the same thing.
-const OTHER_NAMES: [(&str, &str); 12] = [
-    ("console", "file"),
-    ("jaeger-thrift", "jaeger"),
-    ("jaeger_thrift", "jaeger"),
-    ("jaeger_udp", "jaeger"),
-    ("logging", "file"),
-    ("otlp-http", "otlp"),
-    ("otlp/http", "otlp"),
-    ("otlp_http", "otlp"),
-    ("otlphttp", "otlp"),
-    ("stdout", "file"),
-    ("zipkin-v2", "zipkin"),
-    ("zipkin_json", "zipkin"),
-];
 
 #[cfg(test)]
 mod tests {

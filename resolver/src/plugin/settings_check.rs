@@ -6,18 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Number, Value};
 
-use super::PluginLibrary;
 use super::broken_rules::{Broken, Rule, broken_rules};
+use super::complaint::Complaint;
+use super::library::PluginLibrary;
 use super::secrets::{self, Secrets};
-
-/// One thing that is wrong with a backend's `config`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Complaint {
-    /// JSON pointer into the `config`; empty for all of it.
-    pub(crate) pointer: String,
-    /// What is wrong and what would be right. Holds no value of the configuration.
-    pub(crate) message: String,
-}
 
 impl PluginLibrary {
     /// The settings with references turned into what the schema wants: a value that was one whole reference is text,

@@ -3,10 +3,13 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Once;
+use std::time::Duration;
 
-use super::EXIT_DEADLINE;
-use crate::batch::{Leave, Pipeline};
+use crate::batch::{END_BUDGET, Leave, Pipeline};
 use crate::host;
+
+/// How long the end of the process waits for spans in hand, in all the places where it is seen together.
+pub const EXIT_DEADLINE: Duration = END_BUDGET;
 
 /// Lets the end of the process export what is in hand.
 ///

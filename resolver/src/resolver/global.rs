@@ -15,10 +15,26 @@ use crate::plugin::is_in_plugin;
 use crate::report;
 use crate::room::with_room;
 
+impl Resolver {
+    /// The resolver of this process: built at the first call, from the file that `INTERCEPTORS_CONFIG_FILE` names, or
+    /// without it from the `OTEL_*` variables.
+    ///
+    /// Reads files, loads plugins and starts threads; later calls give the same. A call out of the midst of that, by a plugin
+    /// or the application's logger, gives one that is off, and so does one that has waited half a minute for another thread. What it has in hand when the process
+    /// ends normally is exported, within [`EXIT_DEADLINE`](crate::EXIT_DEADLINE).
+    ///
+    /// # Errors
+    ///
+    /// As [`Resolver::load`]. A refusal is remembered: later calls refuse again.
+    pub fn global() -> Result<&'static Self, ResolverError> {
+        global()
+    }
+}
+
 /// See [`Resolver::global`].
 ///
 /// Off for whoever asks while it is itself what the load waits for, and for whoever has waited [`PATIENCE`] in vain.
-pub(super) fn global() -> Result<&'static Resolver, ResolverError> {
+fn global() -> Result<&'static Resolver, ResolverError> {
     let loaded = match LOADED.get() {
         Some(loaded) => loaded,
         None if is_in_plugin() || LOADS.get() => {

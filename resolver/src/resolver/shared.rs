@@ -3,8 +3,8 @@
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use super::backends::Backends;
@@ -14,7 +14,6 @@ pub(crate) use super::met::{Belongs, Who};
 use super::stats::{ServiceStats, Stats};
 use crate::batch::{Lane, LaneBackends, LaneService, Pipeline, ServiceCounters, ServiceResource, Speaker};
 use crate::config::{Config, Report, Service, Settings};
-use crate::interceptor::Route;
 use crate::services::ServiceMap;
 use crate::tracer::sampler::Sampler;
 use crate::{host, report};
@@ -29,15 +28,10 @@ pub(crate) struct Shared {
     lanes: Vec<Arc<Lane>>,
     counters: Vec<Arc<ServiceCounters>>,
     backends: Arc<Backends>,
-    /// Routes of messages that a processing guard met and no client of ours handed over.
-    pub(crate) processing_routes: RwLock<ProcessingRoutes>,
     told_topic_limit: AtomicBool,
     /// What the clients of this process have met.
     met: Met,
 }
-
-/// Routes of messages that no client of ours handed over, by topic and by the service that was named.
-pub(crate) type ProcessingRoutes = HashMap<(String, Option<usize>), Arc<Route>>;
 
 impl Shared {
     /// Builds the tracers, and loads and creates the backends; what fails is off and stands in `report`.
@@ -78,7 +72,6 @@ impl Shared {
             counters,
             backends,
             config,
-            processing_routes: RwLock::default(),
             told_topic_limit: AtomicBool::new(false),
             met,
         })

@@ -6,23 +6,19 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Instant;
 
 use super::*;
-use crate::Resolver;
 use crate::batch::record::{Outcome, SpanFlags, SpanKind, TimeInQueue};
-use crate::config::Source;
-use crate::interceptor::test_route;
+use crate::batch::span_origin::test_origin;
 
 const MESSAGES: i64 = if cfg!(miri) { 300 } else { 40_000 };
 const HASH: u64 = 11;
 
-fn route() -> Arc<Route> {
-    let text = "version = 1\ndefault_service = \"shop\"\n[services.shop]\n";
-    let resolver = Resolver::load(Source::Text { name: "test.toml".into(), text: text.into() }).unwrap();
-    test_route(&resolver, c"orders")
+fn origin() -> Arc<SpanOrigin> {
+    test_origin("orders")
 }
 
-fn span(route: &Arc<Route>, client: u64, offset: i64) -> FinishedSpan {
+fn span(origin: &Arc<SpanOrigin>, client: u64, offset: i64) -> FinishedSpan {
     FinishedSpan {
-        route: Arc::as_ptr(route),
+        origin: origin.address(),
         trace_id: [1; 16],
         span_id: client.to_be_bytes(),
         parent_span_id: [0; 8],
@@ -51,7 +47,7 @@ fn extra(offset: i64) -> Vec<u8> {
 
 #[test]
 fn every_hand_over_is_claimed_or_leaves_and_never_both() {
-    let (handovers, route) = (Handovers::new(), route());
+    let (handovers, origin) = (Handovers::new(), origin());
     let seen = Mutex::new(HashMap::<(u64, i64), u32>::new());
     let see = |span: &FinishedSpan, with: &[u8]| {
         assert_eq!(with, extra(span.offset), "the extra is the span's own");
@@ -60,13 +56,13 @@ fn every_hand_over_is_claimed_or_leaves_and_never_both() {
     };
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let (handovers, route, see, done) = (&handovers, &route, &see, &done);
+        let (handovers, origin, see, done) = (&handovers, &origin, &see, &done);
         // Two clients that read the same messages; each processes every other one at once.
         let clients: Vec<_> = (0..2_u64)
             .map(|client| {
                 scope.spawn(move || {
                     for offset in 0..MESSAGES {
-                        let span = span(route, client, offset);
+                        let span = span(origin, client, offset);
                         handovers.hold(&span, &extra(offset), HASH, client as usize, see);
                         if offset % 2 == 0 {
                             if let Some(claimed) = handovers.claim(&place(offset), |_| true) {
@@ -94,14 +90,14 @@ fn every_hand_over_is_claimed_or_leaves_and_never_both() {
     handovers.sweep(|_| true, |_, _| panic!("none is left"));
     assert!(handovers.used.iter().all(|word| word.load(Ordering::Relaxed) == 0), "a sweep has nothing to look at");
     drop(handovers);
-    assert_eq!(Arc::strong_count(&route), 1, "every claim gave its route back");
+    assert_eq!(Arc::strong_count(&origin), 1, "every claim gave its origin back");
 }
 
 #[test]
 fn a_claim_takes_the_message_it_names_and_only_if_the_route_is_accepted() {
-    let (handovers, route) = (Handovers::new(), route());
+    let (handovers, origin) = (Handovers::new(), origin());
     let never = |_: &FinishedSpan, _: &[u8]| panic!("there is room");
-    handovers.hold(&span(&route, 0, 5), b"state", HASH, 0, never);
+    handovers.hold(&span(&origin, 0, 5), b"state", HASH, 0, never);
     // The same place in the table.
     assert!(handovers.claim(&place(5 + PLACES as i64), |_| true).is_none());
     assert!(handovers.claim(&place(5), |_| false).is_none());
@@ -112,10 +108,11 @@ fn a_claim_takes_the_message_it_names_and_only_if_the_route_is_accepted() {
 
 #[test]
 fn a_hand_over_whose_place_is_needed_leaves() {
-    let (handovers, route) = (Handovers::new(), route());
+    let (handovers, origin) = (Handovers::new(), origin());
     let mut left = Vec::new();
     for offset in [3, 3 + PLACES as i64] {
-        handovers.hold(&span(&route, 0, offset), &[9], HASH, 0, |span, extra| left.push((span.offset, extra.to_vec())));
+        handovers
+            .hold(&span(&origin, 0, offset), &[9], HASH, 0, |span, extra| left.push((span.offset, extra.to_vec())));
     }
     assert_eq!(left, [(3, vec![9])]);
 }
@@ -124,7 +121,7 @@ fn a_hand_over_whose_place_is_needed_leaves() {
 ///
 /// Many tries, since the wait has an end: on a busy machine half of them may miss. Without the wait all do.
 fn taken_from_a_thread_that_only_looks(take: impl Fn(&Handovers, WaitingPlace) -> bool) -> usize {
-    let (handovers, route) = (Handovers::new(), route());
+    let (handovers, origin) = (Handovers::new(), origin());
     let slot = &handovers.slots[Handovers::place(HASH, 0, 1)];
     let (state, begun, mut taken) = (&slot.state, AtomicUsize::new(0), 0);
     std::thread::scope(|scope| {
@@ -142,7 +139,7 @@ fn taken_from_a_thread_that_only_looks(take: impl Fn(&Handovers, WaitingPlace) -
             }
         });
         for attempt in 1..=TRIES {
-            let waits = handovers.hold(&span(&route, 0, 1), &[], HASH, 0, |_, _| {}).unwrap();
+            let waits = handovers.hold(&span(&origin, 0, 1), &[], HASH, 0, |_, _| {}).unwrap();
             assert!(slot.take_held());
             begun.store(attempt, Ordering::Release);
             taken += usize::from(take(&handovers, waits));
@@ -174,8 +171,8 @@ fn so_does_the_end_of_a_processing() {
 
 #[test]
 fn a_leave_that_fails_leaves_no_slot_busy() {
-    let (handovers, route) = (Handovers::new(), route());
-    handovers.hold(&span(&route, 0, 1), &[], HASH, 0, |_, _| panic!("there is room"));
+    let (handovers, origin) = (Handovers::new(), origin());
+    handovers.hold(&span(&origin, 0, 1), &[], HASH, 0, |_, _| panic!("there is room"));
     let swept = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         handovers.sweep(|_| true, |_, _| panic!("as a defect would"));
     }));

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
 
 use super::*;
+use crate::batch::record::OriginAddress;
 use crate::batch::record::{Outcome, SpanFlags, SpanKind, TimeInQueue};
 
 /// Few enough for an interpreter, many enough for the segments to go round.
@@ -13,7 +14,7 @@ const THREADS: u64 = 4;
 
 fn span(thread: u64, number: u64) -> FinishedSpan {
     FinishedSpan {
-        route: std::ptr::null(),
+        origin: OriginAddress(std::ptr::null()),
         trace_id: [7; 16],
         span_id: number.to_be_bytes(),
         parent_span_id: thread.to_be_bytes(),

@@ -10,9 +10,10 @@ use proptest::prelude::*;
 use prost::Message as _;
 
 use super::*;
+use crate::batch::record::OriginAddress;
 use crate::batch::{TimeInQueue, TraceStateField};
 
-const FACTS: RouteFacts<'_> = RouteFacts {
+const FACTS: SpanFacts<'_> = SpanFacts {
     topic: "orders",
     client_id: "checkout-7",
     group_id: Some("payments"),
@@ -21,7 +22,7 @@ const FACTS: RouteFacts<'_> = RouteFacts {
 
 fn span() -> FinishedSpan {
     FinishedSpan {
-        route: std::ptr::null(),
+        origin: OriginAddress(std::ptr::null()),
         trace_id: [0xa1; 16],
         span_id: [0xb2; 8],
         parent_span_id: [0; 8],
@@ -40,9 +41,9 @@ fn span() -> FinishedSpan {
     }
 }
 
-fn encoded(facts: &RouteFacts<'_>, span: &FinishedSpan, extra: &[u8]) -> Vec<u8> {
+fn encoded(facts: &SpanFacts<'_>, span: &FinishedSpan, extra: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    RouteTemplates::new(facts).encode(&mut out, span, extra, |outcome| format!("ERROR_{}", outcome.0));
+    SpanTemplates::new(facts).encode(&mut out, span, extra, |outcome| format!("ERROR_{}", outcome.0));
     out
 }
 
@@ -172,7 +173,7 @@ proptest! {
             kind,
             ..span()
         };
-        let facts = RouteFacts { topic: &topic, client_id: &client_id, group_id: None, server: None };
+        let facts = SpanFacts { topic: &topic, client_id: &client_id, group_id: None, server: None };
         let state = extra.as_deref().map_or(Vec::new(), |state| TraceStateField::new(state.as_bytes()).as_slice().to_vec());
         let field = encoded(&facts, &span, &state);
         let decoded = decoded(&field);

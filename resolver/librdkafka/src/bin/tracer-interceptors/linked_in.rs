@@ -2,23 +2,22 @@
 
 #![forbid(unsafe_code)]
 
-use std::fs::File;
 use std::path::Path;
 
-use object::elf::{FileHeader64, SHN_UNDEF, SHT_DYNSYM, SHT_SYMTAB, Sym64};
+use object::Endianness;
+use object::elf::{SHN_UNDEF, SHT_DYNSYM, SHT_SYMTAB, Sym64};
 use object::read::elf::{FileHeader as _, SectionHeader as _, Sym as _};
-use object::{Endianness, ReadCache};
+
+use super::elf::{self, Elf};
 
 /// Whether the program defines librdkafka's functions itself. `false` as well where it was stripped of their names, or cannot
 /// be read: what happens then is said at its end.
 pub(super) fn has_librdkafka(program: &Path) -> bool {
-    File::open(program).is_ok_and(|file| defines(&ReadCache::new(file), b"rd_kafka_new").unwrap_or(false))
+    elf::read(program, |elf| defines(elf, b"rd_kafka_new")).unwrap_or(false)
 }
 
-fn defines(file: &ReadCache<File>, name: &[u8]) -> object::Result<bool> {
-    let elf = FileHeader64::<Endianness>::parse(file)?;
-    let endian = elf.endian()?;
-    let sections = elf.sections(endian, file)?;
+fn defines(&Elf { file, header, endian }: &Elf<'_>, name: &[u8]) -> object::Result<bool> {
+    let sections = header.sections(endian, file)?;
     for section in sections.iter().filter(|section| [SHT_DYNSYM, SHT_SYMTAB].contains(&section.sh_type(endian))) {
         // Both at once: read name by name they would be a system call each.
         let symbols = section.data_as_array::<Sym64<Endianness>, _>(endian, file)?;

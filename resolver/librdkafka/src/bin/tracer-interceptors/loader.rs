@@ -2,12 +2,16 @@
 
 #![forbid(unsafe_code)]
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use object::read::elf::{FileHeader as _, ProgramHeader as _};
+
+use super::elf::{self, Elf};
 use super::versions::Versions;
 
 /// What starts a program's own code.
@@ -49,23 +53,21 @@ fn read(file: &File, program: &Path) -> io::Result<Loader> {
     if program_machine != our_machine {
         return Ok(Loader::OtherMachine { program: program_machine, ours: our_machine });
     }
-    let header: [u8; 64] = bytes(file, 0)?;
-    let table = u64::from_le_bytes(field(&header, 32));
-    let entry_bytes = u64::from(u16::from_le_bytes(field(&header, 54)));
-    let entries = u64::from(u16::from_le_bytes(field(&header, 56)));
-    for index in 0..entries {
-        let entry: [u8; 56] = bytes(file, table.saturating_add(index * entry_bytes))?;
-        if u32::from_le_bytes(field(&entry, 0)) != PT_INTERP {
-            continue;
-        }
-        let mut name = vec![0; 256.min(usize::try_from(u64::from_le_bytes(field(&entry, 32))).unwrap_or(usize::MAX))];
-        file.read_exact_at(&mut name, u64::from_le_bytes(field(&entry, 8)))?;
-        name.truncate(name.iter().position(|byte| *byte == 0).unwrap_or(name.len()));
-        let linker = PathBuf::from(std::ffi::OsString::from_vec(name));
+    if let Some(linker) = elf::read(program, interpreter).ok_or(io::ErrorKind::InvalidData)? {
         return Ok(if is_of_glibc(&linker) { Loader::Glibc(linker) } else { Loader::Foreign(linker) });
     }
     // The dynamic linker may be run as a program, and names the one to load by an argument.
     Ok(if Versions::defined_by(program).any_of_glibc() { Loader::Unknown } else { Loader::Static })
+}
+
+/// What the program header names that is for the interpreter, as the kernel calls the dynamic linker.
+fn interpreter(&Elf { file, header, endian }: &Elf<'_>) -> object::Result<Option<PathBuf>> {
+    for header in header.program_headers(endian, file)? {
+        if let Some(name) = header.interpreter(endian, file)? {
+            return Ok(Some(PathBuf::from(OsString::from_vec(name.to_vec()))));
+        }
+    }
+    Ok(None)
 }
 
 /// The name is a convention, and Alpine has a file of glibc's name that is musl in truth: what counts is which versions
@@ -98,13 +100,6 @@ fn bytes<const N: usize>(file: &File, at: u64) -> io::Result<[u8; N]> {
     file.read_exact_at(&mut bytes, at)?;
     Ok(bytes)
 }
-
-/// `N` bytes of `of`; zeros where it is shorter.
-fn field<const N: usize>(of: &[u8], at: usize) -> [u8; N] {
-    of.get(at..).and_then(<[u8]>::first_chunk).copied().unwrap_or([0; N])
-}
-
-const PT_INTERP: u32 = 3;
 
 #[cfg(test)]
 mod tests {

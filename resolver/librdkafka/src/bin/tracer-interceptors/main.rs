@@ -4,7 +4,9 @@
 
 #![forbid(unsafe_code)]
 
+mod elf;
 mod executed;
+mod failure;
 mod library;
 mod linked_in;
 mod loader;
@@ -20,6 +22,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
 use std::{env, io};
 
+use failure::Failure;
+
 fn main() -> ExitCode {
     match obey(env::args_os().skip(1).collect()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -27,20 +31,6 @@ fn main() -> ExitCode {
             eprintln!("tracer-interceptors: {}", failure.what);
             ExitCode::from(failure.status)
         }
-    }
-}
-
-/// Why nothing was run.
-struct Failure {
-    /// As `env` and `timeout` have them: 127 for a program that is not there, 126 for one that cannot be started, 125 for
-    /// everything else. A program that was started ends with a status of its own.
-    status: u8,
-    what: String,
-}
-
-impl Failure {
-    fn of_ours(what: impl Into<String>) -> Self {
-        Self { status: 125, what: what.into() }
     }
 }
 

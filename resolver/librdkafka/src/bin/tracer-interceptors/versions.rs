@@ -2,12 +2,12 @@
 
 #![forbid(unsafe_code)]
 
-use std::fs::File;
 use std::path::Path;
 
-use object::elf::{FileHeader64, VER_FLG_BASE};
+use object::elf::VER_FLG_BASE;
 use object::read::elf::FileHeader as _;
-use object::{Endianness, ReadCache};
+
+use super::elf::{self, Elf};
 
 /// Names such as `GLIBC_2.34`, in the order of the file.
 #[derive(Debug, Default)]
@@ -16,7 +16,7 @@ pub(super) struct Versions(Vec<String>);
 impl Versions {
     /// None where the file cannot be read, or defines none.
     pub(super) fn defined_by(file: &Path) -> Self {
-        Self(read(file).unwrap_or_default())
+        Self(elf::read(file, defined).unwrap_or_default())
     }
 
     /// Whether the file is part of glibc.
@@ -40,23 +40,21 @@ pub(super) fn newest<'a>(names: impl Iterator<Item = &'a str>) -> Option<String>
     Some(newest.iter().map(u32::to_string).collect::<Vec<_>>().join("."))
 }
 
-fn read(file: &Path) -> Option<Vec<String>> {
-    let file = ReadCache::new(File::open(file).ok()?);
-    let elf = FileHeader64::<Endianness>::parse(&file).ok()?;
-    let endian = elf.endian().ok()?;
-    let sections = elf.sections(endian, &file).ok()?;
-    let (mut definitions, strings) = sections.gnu_verdef(endian, &file).ok()??;
-    let strings = sections.strings(endian, &file, strings).ok()?;
+fn defined(&Elf { file, header, endian }: &Elf<'_>) -> object::Result<Vec<String>> {
+    let sections = header.sections(endian, file)?;
+    let Some((mut definitions, strings)) = sections.gnu_verdef(endian, file)? else { return Ok(Vec::new()) };
+    let strings = sections.strings(endian, file, strings)?;
     let mut names = Vec::new();
-    while let Some((definition, mut parts)) = definitions.next().ok()? {
+    while let Some((definition, mut parts)) = definitions.next()? {
         // The first is the file's own name.
         if definition.vd_flags.get(endian).contains(VER_FLG_BASE) {
             continue;
         }
-        let name = parts.next().ok()??.name(endian, strings).ok()?;
-        names.push(String::from_utf8_lossy(name).into_owned());
+        if let Some(part) = parts.next()? {
+            names.push(String::from_utf8_lossy(part.name(endian, strings)?).into_owned());
+        }
     }
-    Some(names)
+    Ok(names)
 }
 
 #[cfg(test)]

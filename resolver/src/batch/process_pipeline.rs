@@ -1,0 +1,129 @@
+//! The process's one pipeline: found, started at its first use, and left behind by a fork.
+//!
+//! A fork leaves the child without the batch thread, so the child starts a pipeline of its own at its first use; what
+//! the parent had collected stays the parent's, and nothing is sent twice.
+
+use std::sync::Once;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::batch_thread::BatchThread;
+use super::leaving::Leave;
+use super::pipeline::{CURRENT, Pipeline};
+use super::record::{FinishedSpan, SpanFlags};
+use super::segments::MAX_EXTRA;
+use super::span_origin::SpanOrigin;
+use super::thread_spans;
+use crate::export::DropReason;
+use crate::per_process;
+
+/// How long the ends of a process may wait, all together.
+pub(crate) const END_BUDGET: Duration = Duration::from_secs(5);
+
+impl Pipeline {
+    /// The pipeline of this process; starts it, and its batch thread, at the first call and after a fork.
+    pub(crate) fn current() -> &'static Self {
+        // Acquire: pairs with the compare-exchange in `start`.
+        let current = CURRENT.load(Ordering::Acquire);
+        // SAFETY: a published pipeline is leaked, never freed.
+        unsafe { current.as_ref() }.unwrap_or_else(Self::start)
+    }
+
+    /// Hands a finished span over.
+    ///
+    /// `extra` are encoded `Span` fields of this span alone. Never blocks; allocates only at a thread's first span.
+    /// When there is no room the span is dropped and counted for its service.
+    pub(crate) fn push(span: &FinishedSpan, extra: &[u8]) {
+        if !(extra.len() <= MAX_EXTRA && thread_spans::push(Self::current(), span, extra)) {
+            Self::count_drop(span);
+        }
+    }
+
+    /// Whether this process, not only the one it was forked from, has a pipeline.
+    pub(crate) fn is_running() -> bool {
+        !CURRENT.load(Ordering::Acquire).is_null()
+    }
+
+    /// Lets the batch thread send everything, and waits for it, as long as the time lasts that the process has for that.
+    ///
+    /// Takes no lock and allocates nothing: the calling thread may be in a signal handler. Does nothing in a process
+    /// that has no pipeline, nor in a `vfork()` child.
+    pub(crate) fn leave(leave: Leave, at_most: Duration) {
+        if let Some(pipeline) = Self::of_this_process() {
+            pipeline.leaving().ask(leave, at_most, || pipeline.wake());
+        }
+    }
+
+    /// Lets the batch thread seal what there is, and the export threads begin with it. Waits for nobody.
+    pub(crate) fn seal_soon() {
+        if let Some(pipeline) = Self::of_this_process() {
+            pipeline.leaving().seal_soon();
+            pipeline.wake();
+        }
+    }
+
+    /// The one that this very process has started; a `vfork()` child sees its parent's, and a process id of its own.
+    fn of_this_process() -> Option<&'static Self> {
+        // SAFETY: a published pipeline is leaked, never freed.
+        let pipeline = unsafe { CURRENT.load(Ordering::Acquire).as_ref() }?;
+        pipeline.is_of_this_process().then_some(pipeline)
+    }
+
+    /// From here on a child of this process knows that it is one. To be called before the first thread is started, the
+    /// first lock taken or the first backend created that a child must not take for its own.
+    pub(crate) fn watch_forks() {
+        static AT_FORK: Once = Once::new();
+        AT_FORK.call_once(|| {
+            // SAFETY: the handler only stores to atomics, which is allowed in a fresh child.
+            unsafe { libc::pthread_atfork(None, None, Some(forget_the_parent)) };
+        });
+    }
+
+    #[cold]
+    fn start() -> &'static Self {
+        Self::watch_forks();
+        thread_spans::watch_thread_ends();
+        let fresh = Box::into_raw(Box::new(Self::new(END_BUDGET)));
+        // AcqRel: publishes the pipeline to the acquire load in `current`.
+        let won = CURRENT.compare_exchange(std::ptr::null_mut(), fresh, Ordering::AcqRel, Ordering::Acquire);
+        match won {
+            Ok(_) => {
+                // SAFETY: published, so leaked from here on.
+                let pipeline: &'static Self = unsafe { &*fresh };
+                match BatchThread::spawn(pipeline) {
+                    Ok(thread) => pipeline.has_batch_thread(thread),
+                    Err(error) => crate::report::error(&format!(
+                        "the batch thread could not be started, spans of this process are lost: {error}"
+                    )),
+                }
+                pipeline
+            }
+            Err(winner) => {
+                // SAFETY: `fresh` was never published; `winner` was, and is leaked.
+                unsafe {
+                    drop(Box::from_raw(fresh));
+                    &*winner
+                }
+            }
+        }
+    }
+
+    #[cold]
+    fn count_drop(span: &FinishedSpan) {
+        // SAFETY: whoever pushes a span holds its origin alive until `push` returns.
+        if let Some(origin) = unsafe { SpanOrigin::at(span.origin) } {
+            origin.count_lost(DropReason::BufferFull);
+        }
+        if span.flags.contains(SpanFlags::OWNS_ORIGIN) {
+            // SAFETY: the flag says that one strong count travels with the record.
+            drop(unsafe { SpanOrigin::from_address(span.origin) });
+        }
+    }
+}
+
+/// Runs in the child of a fork: the batch thread, and all others, are gone.
+extern "C" fn forget_the_parent() {
+    crate::tracer::ids::reseed();
+    CURRENT.store(std::ptr::null_mut(), Ordering::Release);
+    per_process::forked();
+}

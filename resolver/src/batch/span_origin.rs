@@ -1,0 +1,123 @@
+//! What a record names: all that the finished spans of one client and topic have in common.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::lane::Lane;
+use super::record::{FinishedSpan, OriginAddress, Outcome};
+use super::template::{SpanFacts, SpanTemplates};
+use crate::export::DropReason;
+
+/// Made when a client meets a topic, and never changed. It knows nothing of clients, messages or resolvers: they know it.
+pub(crate) struct SpanOrigin {
+    topic: Box<str>,
+    /// Index into the configuration's services.
+    service: u32,
+    lane: Arc<Lane>,
+    templates: SpanTemplates,
+    /// Whether a guard that takes over a hand-over from here has the message's baggage current.
+    takes_baggage: bool,
+    error_type: ErrorType,
+}
+
+/// Names a failed outcome. Asked on the batch thread, for failed spans only.
+pub(crate) type ErrorType = Box<dyn Fn(Outcome) -> String + Send + Sync>;
+
+impl SpanOrigin {
+    pub(crate) fn new(
+        facts: &SpanFacts<'_>,
+        service: u32,
+        lane: Arc<Lane>,
+        takes_baggage: bool,
+        error_type: ErrorType,
+    ) -> Self {
+        let templates = SpanTemplates::new(facts);
+        Self { topic: facts.topic.into(), service, lane, templates, takes_baggage, error_type }
+    }
+
+    /// What a record names it by. Counts nothing: whoever pushes the record says who keeps the origin alive.
+    pub(crate) fn address(self: &Arc<Self>) -> OriginAddress {
+        OriginAddress(Arc::as_ptr(self).cast())
+    }
+
+    /// The address, with one strong count that travels with it: see [`SpanOrigin::from_address`].
+    pub(crate) fn into_address(self: Arc<Self>) -> OriginAddress {
+        OriginAddress(Arc::into_raw(self).cast())
+    }
+
+    /// The origin at an address; none at that of a record that names none.
+    ///
+    /// # Safety
+    ///
+    /// The address is null or came from an origin that lives for `'a`.
+    #[inline]
+    pub(super) unsafe fn at<'a>(address: OriginAddress) -> Option<&'a Self> {
+        // SAFETY: as the caller says; only `address` and `into_address` make one that is not null.
+        unsafe { address.0.cast::<Self>().as_ref() }
+    }
+
+    /// One more handle of the origin at an address.
+    ///
+    /// # Safety
+    ///
+    /// The address came from an origin that lives during the call.
+    pub(super) unsafe fn shared(address: OriginAddress) -> Arc<Self> {
+        let origin = address.0.cast::<Self>();
+        // SAFETY: made by `Arc::as_ptr` or `Arc::into_raw`, and alive.
+        unsafe {
+            Arc::increment_strong_count(origin);
+            Arc::from_raw(origin)
+        }
+    }
+
+    /// Takes the strong count that travels with the address back.
+    ///
+    /// # Safety
+    ///
+    /// The address came from [`SpanOrigin::into_address`], and is taken back once.
+    pub(super) unsafe fn from_address(address: OriginAddress) -> Arc<Self> {
+        // SAFETY: as the caller says.
+        unsafe { Arc::from_raw(address.0.cast()) }
+    }
+
+    pub(crate) fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    pub(crate) fn service(&self) -> u32 {
+        self.service
+    }
+
+    pub(crate) fn lane(&self) -> &Arc<Lane> {
+        &self.lane
+    }
+
+    pub(crate) fn takes_baggage(&self) -> bool {
+        self.takes_baggage
+    }
+
+    /// Spans from here were lost before the batch thread had them. Any thread; never blocks.
+    #[cold]
+    pub(crate) fn count_lost(&self, reason: DropReason) {
+        self.lane.lost(self.service, reason, 1);
+    }
+
+    /// Appends one `spans` field of `ScopeSpans`. Allocates only when `out` has to grow, or the span has failed.
+    pub(super) fn encode(&self, out: &mut Vec<u8>, span: &FinishedSpan, extra: &[u8]) {
+        self.templates.encode(out, span, extra, &self.error_type);
+    }
+}
+
+impl fmt::Debug for SpanOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpanOrigin").field("topic", &self.topic).field("lane", &self.lane).finish_non_exhaustive()
+    }
+}
+
+/// An origin whose spans go nowhere.
+#[cfg(test)]
+pub(super) fn test_origin(topic: &str) -> Arc<SpanOrigin> {
+    let facts = SpanFacts { topic, client_id: "", group_id: None, server: None };
+    let lane = super::lane::test_lane();
+    Arc::new(SpanOrigin::new(&facts, 0, lane, false, Box::new(|outcome| format!("ERROR_{}", outcome.0))))
+}

@@ -1,0 +1,12 @@
+//! One thing that is wrong with a backend's `config`.
+
+#![forbid(unsafe_code)]
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Complaint {
+    /// JSON pointer into the `config`; empty for all of it.
+    pub(crate) pointer: String,
+    /// What is wrong and what would be right. Holds no value of the configuration.
+    pub(crate) message: String,
+}
