@@ -191,7 +191,8 @@ make_deb() {
     for file in "${LIBRARIES[@]}"; do cp "$work/lib/$file" "$stage/usr/lib/tracer-resolver/"; done
     cp "$work/lib/$TOOL" "$stage/usr/bin/"
     cp "$root/resolver/default-config.toml" "$stage/usr/share/tracer-resolver/"
-    cp "$root/plugins/api/include/tracer_plugin.h" "$stage/usr/include/tracer-resolver/"
+    cp "$root/plugins/api/include/tracer_plugin.h" "$here/include/tracer_interceptors.h" \
+        "$stage/usr/include/tracer-resolver/"
     cp -r "$here/README.md" "$here/docs" "$doc/"
     cat "$here/debian/copyright" "$work/THIRD-PARTY.txt" >"$doc/copyright"
     gzip -9n <"$here/debian/$TOOL.1" >"$stage/usr/share/man/man1/$TOOL.1.gz"

@@ -16,6 +16,7 @@ mod commits;
 mod consumer;
 mod contain_panic;
 mod current_message;
+pub mod declared;
 mod event_loops;
 mod headers;
 mod injecting;

@@ -53,6 +53,11 @@ impl Resolver {
         global::global()
     }
 
+    /// The same, if it was built already and is on: nothing is read, loaded or waited for.
+    pub fn loaded() -> Option<&'static Self> {
+        global::loaded().filter(|resolver| resolver.is_on())
+    }
+
     /// One that traces nothing.
     fn off() -> Self {
         Self { shared: None, report: Arc::new(Report::new(String::new(), String::new())), strict: false, id: 0 }

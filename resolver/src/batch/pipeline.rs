@@ -209,6 +209,11 @@ impl Pipeline {
         }
     }
 
+    /// Lets the batch thread call `before` first of all when the process ends, or may; the first that is given counts.
+    pub(crate) fn before_leaving(before: fn()) {
+        Leaving::set_before(before);
+    }
+
     /// What is asked of the batch thread because the process may end.
     pub(crate) fn request(&self) -> Option<Request> {
         self.leaving.request()

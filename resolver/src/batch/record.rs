@@ -130,6 +130,34 @@ impl EndedBy {
 }
 
 impl FinishedSpan {
+    /// What waits in place of a span for a message whose topic gets none: the context that the message brought. It is never
+    /// sent: `trace_flags` does not say sampled, what the context says is in `outcome`.
+    pub(crate) fn passing_on(route: *const Route, trace_id: [u8; 16], span_id: [u8; 8], flags: u8) -> Self {
+        Self {
+            route,
+            trace_id,
+            span_id,
+            parent_span_id: [0; 8],
+            link_trace_id: [0; 16],
+            link_span_id: [0; 8],
+            start: crate::clock::unix_nanos(),
+            end: 0,
+            offset: -1,
+            time_in_queue: TimeInQueue::UNKNOWN,
+            partition: -1,
+            outcome: Outcome(i32::from(flags)),
+            kind: SpanKind::Receive,
+            flags: SpanFlags::default(),
+            trace_flags: 0,
+            extra_len: 0,
+        }
+    }
+
+    /// The flags of the context that [`FinishedSpan::passing_on`] was given.
+    pub(crate) fn passed_on_flags(&self) -> u8 {
+        self.outcome.0 as u8
+    }
+
     /// Gives it the length of the processing as far as it is known: until `end` at least.
     pub(crate) fn lasts(&mut self, end: u64, by: EndedBy) {
         if end > self.end {

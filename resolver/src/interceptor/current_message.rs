@@ -118,6 +118,7 @@ impl CurrentMessage {
             guessed,
             trace_state: some(&carried.trace_state),
             baggage: some(&carried.baggage),
+            ..Incoming::NOTHING
         }
     }
 }

@@ -40,6 +40,11 @@ pub(super) fn global() -> Result<&'static Resolver, ResolverError> {
     loaded.as_ref().map_err(Clone::clone)
 }
 
+/// See [`Resolver::loaded`].
+pub(super) fn loaded() -> Option<&'static Resolver> {
+    LOADED.get()?.as_ref().ok()
+}
+
 type Loaded = Result<Resolver, ResolverError>;
 
 static LOADED: OnceLock<Loaded> = OnceLock::new();
