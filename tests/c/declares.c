@@ -26,7 +26,7 @@ static void *work(void *argument) {
     ti_end(processing);
     ti_fail(processing, "x", "y");
     MUST(!ti_context(processing, context) && !*context && ti_make_current(processing) == 0);
-    send_to(by, "alone", value);
+    send_to(by, "orders", value);
     return NULL;
 }
 
@@ -44,10 +44,10 @@ int main(void) {
         MUST(!pthread_create(&thread, NULL, work, orders[i]) && !pthread_join(thread, NULL));
         rd_kafka_message_destroy(orders[i]);
     }
-    send_to(by, "alone", "nobody's");
+    send_to(by, "orders", "nobody's");
     ti_next_send_of("00-0123456789abcdef0123456789abcdef-0123456789abcdef-01", "vendor=1", "tenant=acme");
-    send_to(by, "alone", "the context's");
-    send_to(by, "alone", "nobody's");
+    send_to(by, "orders", "the context's");
+    send_to(by, "orders", "nobody's");
     MUST(!rd_kafka_flush(by, 30000) && !rd_kafka_consumer_close(from));
     rd_kafka_destroy(from);
     rd_kafka_destroy(by);
