@@ -84,6 +84,20 @@ fn every_way_to_receive_is_traced_and_what_is_sent_after_ten_messages_continues_
 }
 
 #[test]
+fn the_header_is_c99_and_cxx11_and_needs_no_librdkafka() {
+    let header = Path::new(env!("CARGO_MANIFEST_DIR")).join("resolver/librdkafka/include/tracer_interceptors.h");
+    for (compiler, language, standard) in
+        [("cc", "c", "c99"), ("cc", "c", "c17"), ("c++", "c++", "c++11"), ("c++", "c++", "c++20")]
+    {
+        let mut command = Command::new(compiler);
+        let flags = ["-D_DEFAULT_SOURCE", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only"];
+        command.args(flags).arg(format!("-std={standard}")).args(["-x", language]).arg(&header);
+        let Ok(said) = command.output() else { return skip("there is no compiler") };
+        assert!(said.status.success(), "{standard}: {}", String::from_utf8_lossy(&said.stderr));
+    }
+}
+
+#[test]
 fn what_a_program_declares_is_each_message_s_length_and_each_send_s_parent() {
     let folder = tempfile::tempdir().unwrap();
     let Some(declares) = c_program(folder.path(), "c/declares.c", &["-std=c99", "-D_DEFAULT_SOURCE"]) else { return };

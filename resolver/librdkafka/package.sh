@@ -160,6 +160,7 @@ make_wheel() {
     cp -r "$here/python" "$stage"
     rm -rf "$package/__pycache__"
     cp -r "$work/lib" "$package/lib"
+    cp -r "$here/include" "$package/include"
     cp "$root/resolver/default-config.toml" "$package/"
     cp "$here/docs/python.md" "$stage/README.md"
     cp "$root/LICENSE" "$work/THIRD-PARTY.txt" "$stage/"
@@ -178,6 +179,7 @@ make_npm() {
     local stage=$work/npm
     cp -r "$here/npm" "$stage"
     cp -r "$work/lib" "$stage/lib"
+    cp -r "$here/include" "$stage/include"
     cp "$root/resolver/default-config.toml" "$root/LICENSE" "$work/THIRD-PARTY.txt" "$stage/"
     cp "$here/docs/node.md" "$stage/README.md"
     (cd "$stage" && npm pkg set version="$version" && npm pack --silent >/dev/null)
