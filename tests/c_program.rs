@@ -5,10 +5,14 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
+use rdkafka::Message as _;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use words::child::Ended;
 use words::draw_traces_with;
 use words::foreign::{Door, PROCESSING, Shop, Surroundings, c_program, processing_in_rust, run, run_rounds, skip};
+use words::kafka::{assign, header_of, next_message, with_headers};
 
 fn ended(surroundings: &Surroundings, door: Door, program: &Path, how: &[&str]) -> Ended {
     let ended = run(surroundings.command(door, program).args(how));
@@ -77,6 +81,97 @@ fn every_way_to_receive_is_traced_and_what_is_sent_after_ten_messages_continues_
             assert_eq!(&drawing, expected, "{how} {door:?}");
         }
     }
+}
+
+#[test]
+fn the_header_is_c99_and_cxx11_and_needs_no_librdkafka() {
+    let header = Path::new(env!("CARGO_MANIFEST_DIR")).join("resolver/librdkafka/include/tracer_interceptors.h");
+    for (compiler, language, standard) in
+        [("cc", "c", "c99"), ("cc", "c", "c17"), ("c++", "c++", "c++11"), ("c++", "c++", "c++20")]
+    {
+        let mut command = Command::new(compiler);
+        let flags = ["-D_DEFAULT_SOURCE", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only"];
+        command.args(flags).arg(format!("-std={standard}")).args(["-x", language]).arg(&header);
+        let Ok(said) = command.output() else { return skip("there is no compiler") };
+        assert!(said.status.success(), "{standard}: {}", String::from_utf8_lossy(&said.stderr));
+    }
+}
+
+#[test]
+fn what_a_program_declares_is_each_message_s_length_and_each_send_s_parent() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(declares) = c_program(folder.path(), "c/declares.c", &["-std=c99", "-D_DEFAULT_SOURCE"]) else { return };
+    for door in Door::TRACED {
+        let surroundings = Surroundings::start(&["orders", "payments"], 1, PROCESSING);
+        surroundings.send_untraced("orders", 5);
+        let ended = ended(&surroundings, door, &declares, &[]);
+        assert_eq!((&*ended.stdout, &*ended.stderr), ("done\n", ""), "{door:?}");
+        let order = |failure: &str| {
+            format!("billing: process orders{failure}\n{}shop: send orders\n", "  billing: send payments\n".repeat(2))
+        };
+        // The fourth that is worked off is the order that was refused.
+        let expected = order("").repeat(3)
+            + &order(" {type=CardDeclined} !CardDeclined")
+            + &order("")
+            + "shop: send orders\n~ shop: send orders\nshop: send orders\n";
+        let spans = surroundings.spans();
+        assert_eq!(draw_traces_with(&spans, &["error.type", "tracer_resolver.parent"]), expected, "{door:?}");
+        let of_context: Vec<_> =
+            spans.iter().filter(|span| span.trace_id == "0123456789abcdef0123456789abcdef").collect();
+        let [span] = &*of_context else { panic!("{of_context:?}") };
+        assert_eq!(span.parent_span_id, "0123456789abcdef");
+        let orders = assign(&surroundings.kafka.consumer_config("test"), "orders");
+        let sent =
+            (0..13).map(|_| next_message(&orders)).find(|order| order.payload() == Some(b"the context's")).unwrap();
+        assert_eq!(header_of(&sent, "tracestate").as_deref(), Some("vendor=1"));
+        assert_eq!(header_of(&sent, "baggage").as_deref(), Some("tenant=acme"));
+    }
+}
+
+#[test]
+fn what_a_program_declares_reaches_its_edges() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(edges) = c_program(folder.path(), "c/declares_edges.c", &[]) else { return };
+    let given = "~ billing: process orders\n  billing: send payments\n";
+    let passed_on = "~ billing: send payments\n";
+    for door in Door::TRACED {
+        for (how, settings, expected) in [
+            ("ended", "", given.to_owned()),
+            // The span of the hand-over has left; the processing is a second one, with the same parent.
+            ("late", "", format!("~ billing: receive orders\n{given}")),
+            ("open", "", given.to_owned()),
+            ("forked", "", given.to_owned()),
+            ("named", "", given.replace("  billing", "~ billing")),
+            ("ended", "[services.billing.topic.orders]\ntrace = \"propagate\"", passed_on.to_owned()),
+            ("ended", "[services.billing.topic.orders]\ntrace = \"off\"", "billing: send payments\n".to_owned()),
+        ] {
+            let surroundings = Surroundings::start(&["orders", "payments"], 1, &format!("{PROCESSING}\n{settings}"));
+            let outside: BaseProducer = surroundings.kafka.config().create().unwrap();
+            let headers = [
+                ("traceparent", "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"),
+                ("baggage", "tenant=acme"),
+            ];
+            outside.send(BaseRecord::<str, str>::to("orders").payload("v").headers(with_headers(&headers))).unwrap();
+            outside.flush(Duration::from_secs(20)).unwrap();
+            let ended = ended(&surroundings, door, &edges, &[how]);
+            assert_eq!((&*ended.stdout, &*ended.stderr), ("done\n", ""), "{how} {door:?}");
+            assert_eq!(surroundings.traces(), expected, "{how} {door:?} {settings}");
+            let payments = assign(&surroundings.kafka.consumer_config("test"), "payments");
+            let baggage = header_of(&next_message(&payments), "baggage");
+            let carried = !["late", "named"].contains(&how) && !settings.contains("off");
+            assert_eq!(baggage.as_deref(), carried.then_some("tenant=acme"), "{how} {door:?} {settings}");
+        }
+    }
+}
+
+#[test]
+fn a_program_that_declares_runs_the_same_where_there_is_no_library() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(declares) = c_program(folder.path(), "c/declares.c", &[]) else { return };
+    let surroundings = Surroundings::start(&["orders", "payments"], 1, PROCESSING);
+    surroundings.send_untraced("orders", 5);
+    let ended = ended(&surroundings, Door::Closed, &declares, &[]);
+    assert_eq!((&*ended.stdout, &*ended.stderr, surroundings.spans().len()), ("done\n", "", 0));
 }
 
 #[test]

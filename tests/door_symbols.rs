@@ -51,6 +51,7 @@ fn it_exports_the_doors_and_nothing_else() {
         "rd_kafka_new",
         "rd_kafka_poll",
         "select",
+        "tracer_interceptors_api",
         "tracer_interceptors_generation",
     ];
     assert_eq!(names, doors);

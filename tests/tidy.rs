@@ -86,6 +86,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "plugins/api/src/export_plugin.rs",
     "plugins/api/src/foreign.rs",
     "plugins/api/src/host.rs",
+    "resolver/librdkafka/src/c_api.rs",
     "resolver/librdkafka/src/caller.rs",
     "resolver/librdkafka/src/errstr.rs",
     "resolver/librdkafka/src/librdkafka.rs",

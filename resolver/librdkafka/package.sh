@@ -160,6 +160,7 @@ make_wheel() {
     cp -r "$here/python" "$stage"
     rm -rf "$package/__pycache__"
     cp -r "$work/lib" "$package/lib"
+    cp -r "$here/include" "$package/include"
     cp "$root/resolver/default-config.toml" "$package/"
     cp "$here/docs/python.md" "$stage/README.md"
     cp "$root/LICENSE" "$work/THIRD-PARTY.txt" "$stage/"
@@ -178,6 +179,7 @@ make_npm() {
     local stage=$work/npm
     cp -r "$here/npm" "$stage"
     cp -r "$work/lib" "$stage/lib"
+    cp -r "$here/include" "$stage/include"
     cp "$root/resolver/default-config.toml" "$root/LICENSE" "$work/THIRD-PARTY.txt" "$stage/"
     cp "$here/docs/node.md" "$stage/README.md"
     (cd "$stage" && npm pkg set version="$version" && npm pack --silent >/dev/null)
@@ -191,7 +193,8 @@ make_deb() {
     for file in "${LIBRARIES[@]}"; do cp "$work/lib/$file" "$stage/usr/lib/tracer-resolver/"; done
     cp "$work/lib/$TOOL" "$stage/usr/bin/"
     cp "$root/resolver/default-config.toml" "$stage/usr/share/tracer-resolver/"
-    cp "$root/plugins/api/include/tracer_plugin.h" "$stage/usr/include/tracer-resolver/"
+    cp "$root/plugins/api/include/tracer_plugin.h" "$here/include/tracer_interceptors.h" \
+        "$stage/usr/include/tracer-resolver/"
     cp -r "$here/README.md" "$here/docs" "$doc/"
     cat "$here/debian/copyright" "$work/THIRD-PARTY.txt" >"$doc/copyright"
     gzip -9n <"$here/debian/$TOOL.1" >"$stage/usr/share/man/man1/$TOOL.1.gz"

@@ -18,6 +18,7 @@ mod commits;
 mod consumer;
 mod contain_panic;
 mod current_message;
+pub mod declared;
 mod event_loops;
 mod headers;
 mod injecting;

@@ -11,6 +11,7 @@
 //! Nothing of librdkafka is linked here, and nothing is looked up by name in the whole process, where there may be
 //! several: `caller` finds the module that called, `symbols` its functions.
 
+mod c_api;
 mod caller;
 mod contained;
 mod errstr;
@@ -24,5 +25,6 @@ mod symbols;
 mod tracing;
 mod unmet_program;
 
+pub use c_api::{Api, tracer_interceptors_api};
 pub use plugin_door::conf_init;
 pub use preload_door::*;

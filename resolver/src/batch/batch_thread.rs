@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::handovers::{CLAIM_WINDOW, Handovers};
 use super::lane::{Lane, LaneBackends, LaneBuffer};
-use super::leaving::Leave;
+use super::leaving::{Leave, Leaving};
 use super::pipeline::{Pipeline, Speaker};
 use super::record::{FinishedSpan, SpanFlags};
 use super::span_origin::SpanOrigin;
@@ -60,6 +60,9 @@ impl BatchThread {
     fn round(&mut self) {
         let (request, sealing) = (self.pipeline.request(), self.pipeline.takes_seal());
         let all = request.is_some() || sealing;
+        if request.is_some_and(|request| request.leave != Leave::Unseen) {
+            Leaving::before();
+        }
         let mut inbox = std::mem::take(&mut *self.pipeline.inbox());
         let now = Instant::now();
         self.speakers.append(&mut inbox.speakers);

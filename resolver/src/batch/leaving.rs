@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,9 @@ pub(crate) struct Leaving {
     /// What is collected is to be sealed, and nobody waits.
     seal: AtomicBool,
 }
+
+/// What is done on the batch thread first of all when the process ends, or may.
+static BEFORE: OnceLock<fn()> = OnceLock::new();
 
 /// Of the time, for what is done when nothing more can leave: counting it, and saying so.
 const TO_TELL: Duration = Duration::from_millis(200);
@@ -112,6 +116,18 @@ impl Leaving {
         let patience = Duration::from_nanos(self.patience.load(Ordering::Relaxed));
         let to_tell = if leave == Leave::Unseen { Duration::ZERO } else { TO_TELL };
         Some(Request { number, leave, deadline: Instant::now() + patience.saturating_sub(to_tell) })
+    }
+
+    /// Lets the batch thread call `before`, once for every request; the first that is given counts.
+    pub(crate) fn set_before(before: fn()) {
+        let _ = BEFORE.set(before);
+    }
+
+    /// Called by the batch thread when it has a request that is to be seen.
+    pub(crate) fn before() {
+        if let Some(before) = BEFORE.get() {
+            before();
+        }
     }
 
     /// Called by the batch thread when all has left that could.

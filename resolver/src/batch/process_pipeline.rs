@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::batch_thread::BatchThread;
-use super::leaving::Leave;
+use super::leaving::{Leave, Leaving};
 use super::pipeline::{CURRENT, Pipeline};
 use super::record::{FinishedSpan, SpanFlags};
 use super::segments::MAX_EXTRA;
@@ -60,6 +60,11 @@ impl Pipeline {
             pipeline.leaving().seal_soon();
             pipeline.wake();
         }
+    }
+
+    /// Lets the batch thread call `before` first of all when the process ends, or may; the first that is given counts.
+    pub(crate) fn before_leaving(before: fn()) {
+        Leaving::set_before(before);
     }
 
     /// The one that this very process has started; a `vfork()` child sees its parent's, and a process id of its own.

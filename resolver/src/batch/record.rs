@@ -66,6 +66,8 @@ pub(crate) enum SpanKind {
     Receive,
     /// The application's own processing of one message.
     Process,
+    /// No span at all: see [`FinishedSpan::passing_on`].
+    PassedOn,
 }
 
 /// Facts of one bit each.
@@ -133,6 +135,34 @@ impl EndedBy {
 }
 
 impl FinishedSpan {
+    /// What waits in place of a span for a message whose topic gets none: the context that the message brought. It is never
+    /// sent: `trace_flags` does not say sampled, what the context says is in `outcome`.
+    pub(crate) fn passing_on(origin: OriginAddress, trace_id: [u8; 16], span_id: [u8; 8], flags: u8) -> Self {
+        Self {
+            origin,
+            trace_id,
+            span_id,
+            parent_span_id: [0; 8],
+            link_trace_id: [0; 16],
+            link_span_id: [0; 8],
+            start: crate::clock::unix_nanos(),
+            end: 0,
+            offset: -1,
+            time_in_queue: TimeInQueue::UNKNOWN,
+            partition: -1,
+            outcome: Outcome(i32::from(flags)),
+            kind: SpanKind::PassedOn,
+            flags: SpanFlags::default(),
+            trace_flags: 0,
+            extra_len: 0,
+        }
+    }
+
+    /// The flags of the context that [`FinishedSpan::passing_on`] was given.
+    pub(crate) fn passed_on_flags(&self) -> u8 {
+        self.outcome.0 as u8
+    }
+
     /// Gives it the length of the processing as far as it is known: until `end` at least.
     pub(crate) fn lasts(&mut self, end: u64, by: EndedBy) {
         if end > self.end {
@@ -142,6 +172,9 @@ impl FinishedSpan {
 
     /// Gives it the length of the processing, which lasted until `end`.
     pub(crate) fn ends(&mut self, end: u64, by: EndedBy) {
+        if self.kind == SpanKind::PassedOn {
+            return;
+        }
         self.kind = SpanKind::Process;
         self.end = end.max(self.start);
         self.flags.set_ended_by(by);

@@ -81,7 +81,7 @@ impl SpanTemplates {
     ) {
         let template = match span.kind {
             SpanKind::Send => &self.send,
-            SpanKind::Receive => &self.receive,
+            SpanKind::Receive | SpanKind::PassedOn => &self.receive,
             SpanKind::Process => &self.process,
         };
         let opened = out.len();
@@ -196,7 +196,7 @@ impl Template {
     fn new(facts: &SpanFacts<'_>, kind: SpanKind) -> Self {
         let (operation, otlp_kind) = match kind {
             SpanKind::Send => ("send", 4),
-            SpanKind::Receive => ("receive", 5),
+            SpanKind::Receive | SpanKind::PassedOn => ("receive", 5),
             SpanKind::Process => ("process", 5),
         };
         let mut rest = Vec::with_capacity(320);

@@ -5,6 +5,7 @@
 
 use super::client::Client;
 use super::current_message::{self, CurrentMessage};
+use super::declared;
 use super::headers::Headers;
 use super::injecting::inject;
 use super::message::Message;
@@ -26,10 +27,13 @@ use crate::tracer::sampler::ParentSampling;
 impl Client {
     /// The application gets the message now.
     pub(super) fn hand_over(&self, number: u64, message: &Message<'_>) {
-        if !self.guards {
+        let claims = self.guards || declared::declares();
+        if !claims {
             // Whatever comes now, the thread has gone on.
             current_message::leave();
             thread_habits::handed_over(number);
+        }
+        if !self.guards {
             if let Some(commits) = &self.commits {
                 commits.handed_over();
             }
@@ -42,6 +46,9 @@ impl Client {
         let headers = message.headers();
         let mut buffer = TraceStateBuffer::new();
         let incoming = from_headers(headers.as_ref(), &traced.extract, &mut buffer);
+        if !traced.spans && claims {
+            return self.hold_passed_on(route, traced, message, &incoming, || baggage_of(traced, headers.as_ref()));
+        }
         if !traced.spans {
             return self.pass_on(number, traced, headers.as_ref(), &incoming);
         }
@@ -54,13 +61,18 @@ impl Client {
         }
         // A new trace has no state of others'.
         let trace_state = incoming.trace_state.filter(|_| span.trace_id == incoming.trace_id());
-        let alone = if self.guards { None } else { self.handed_over_alone() };
+        if claims && !self.guards {
+            declared::keep_baggage(span.span_id, baggage_of(traced, headers.as_ref()));
+        }
+        let alone = if claims { None } else { self.handed_over_alone() };
         if let Some(alone) = &alone {
             span.flags.set_if(SpanFlags::UNTIL_POLL, alone.poll.is_some());
         }
         let waits = match trace_state {
-            None => self.leave_or_hold(route, &span, &[], alone.is_some()),
-            Some(state) => self.leave_or_hold(route, &span, TraceStateField::new(state).as_slice(), alone.is_some()),
+            None => self.leave_or_hold(route, &span, &[], claims || alone.is_some()),
+            Some(state) => {
+                self.leave_or_hold(route, &span, TraceStateField::new(state).as_slice(), claims || alone.is_some())
+            }
         };
         if let Some(alone) = alone {
             let context = SpanContext { trace_id: span.trace_id, span_id: span.span_id, flags: span.trace_flags };
@@ -80,6 +92,28 @@ impl Client {
             let state = trace_state.map(<[u8]>::to_vec);
             reinject(traced, message, headers.as_ref(), &span, state.as_deref());
         }
+    }
+
+    /// A message that gets no span, and whose processing the program may declare: its own context waits for that.
+    fn hold_passed_on<'a, B: Iterator<Item = &'a [u8]>>(
+        &self,
+        route: &Route,
+        traced: &Traced,
+        message: &Message<'_>,
+        incoming: &Incoming<'_>,
+        baggage: impl FnOnce() -> B,
+    ) {
+        let Some(context) = incoming.context else { return };
+        declared::keep_baggage(context.span_id, baggage());
+        let record = FinishedSpan {
+            partition: message.partition(),
+            offset: message.offset(),
+            ..FinishedSpan::passing_on(traced.origin.address(), context.trace_id, context.span_id, context.flags)
+        };
+        match incoming.trace_state {
+            None => self.leave_or_hold(route, &record, &[], true),
+            Some(state) => self.leave_or_hold(route, &record, TraceStateField::new(state).as_slice(), true),
+        };
     }
 
     /// A message that gets no span: what the thread sends continues the message's own context.
@@ -125,14 +159,15 @@ impl Client {
     }
 
     /// Where the span waits, if it does.
-    fn leave_or_hold(&self, route: &Route, span: &FinishedSpan, extra: &[u8], alone: bool) -> Option<WaitingPlace> {
+    fn leave_or_hold(&self, route: &Route, span: &FinishedSpan, extra: &[u8], waits: bool) -> Option<WaitingPlace> {
         let leave = |span: &FinishedSpan, extra: &[u8]| {
             if span.trace_flags & SpanContext::SAMPLED != 0 {
                 Pipeline::push(span, extra);
             }
         };
-        // Without a guard that may want it, what is not recorded need not wait.
-        let waits = self.guards || alone && span.trace_flags & SpanContext::SAMPLED != 0;
+        // Where nobody may claim it, what is not recorded need not wait.
+        let claimed = self.guards || declared::declares();
+        let waits = waits && (claimed || span.trace_flags & SpanContext::SAMPLED != 0);
         match Pipeline::current().handovers().filter(|_| waits) {
             Some(handovers) => handovers.hold(span, extra, route.topic_hash(), self.ordinal, leave),
             None => {

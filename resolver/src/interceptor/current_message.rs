@@ -110,6 +110,7 @@ impl CurrentMessage {
             guessed,
             trace_state: some(&carried.trace_state),
             baggage: some(&carried.baggage),
+            ..Incoming::NOTHING
         }
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Incoming<'a> {
     pub remote: bool,
     /// Nobody said so: it is the message that the thread was handed last.
     pub guessed: bool,
+    /// The number of the train of thought that sends, by which it knows again what it began; 0: the thread is all there is.
+    pub train: u64,
     pub trace_state: Option<&'a [u8]>,
     /// To be passed on with what continues it; what the calling thread's context has comes first.
     pub baggage: Option<&'a [u8]>,
@@ -30,6 +32,7 @@ impl Incoming<'_> {
         sampling: ParentSampling::NoParent,
         remote: false,
         guessed: false,
+        train: 0,
         trace_state: None,
         baggage: None,
     };
@@ -61,9 +64,8 @@ pub(super) fn with_current_span<T>(with: impl FnOnce(&Incoming<'_>) -> T) -> Opt
         context: Some(context),
         sampling: if context.is_sampled() { ParentSampling::Sampled } else { ParentSampling::NotSampled },
         remote,
-        guessed: false,
         trace_state: trace_state.as_deref().map(str::as_bytes).filter(|state| !state.is_empty()),
-        baggage: None,
+        ..Incoming::NOTHING
     }))
 }
 
@@ -86,9 +88,9 @@ impl<'a> Incoming<'a> {
             context: parent.map(|parent| parent.context),
             sampling: extracted.sampling(),
             remote: true,
-            guessed: false,
             trace_state: parent.and_then(|parent| parent.trace_state),
-            baggage: None, // It is in the record's headers already.
+            // Its baggage is in the record's headers already.
+            ..Incoming::NOTHING
         }
     }
 }

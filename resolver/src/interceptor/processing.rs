@@ -43,12 +43,13 @@ pub struct MessagePlace<'a> {
 #[derive(Debug)]
 pub struct Processing {
     /// `None`: not sampled, or not traced.
-    span: Option<Open>,
+    work: Option<Work>,
     context: Context,
 }
 
+/// The span of a processing, which it ends when it is dropped.
 #[derive(Debug)]
-struct Open {
+pub(super) struct Work {
     span: FinishedSpan,
     origin: Arc<SpanOrigin>,
     /// The encoded trace state, if there is one.
@@ -61,9 +62,9 @@ struct Open {
 }
 
 // SAFETY: `FinishedSpan::origin` is the address of `origin`, which is `Send` and `Sync` and kept alive beside it.
-unsafe impl Send for Open {}
+unsafe impl Send for Work {}
 // SAFETY: as above; nothing is changed through a shared reference.
-unsafe impl Sync for Open {}
+unsafe impl Sync for Work {}
 
 impl Processing {
     /// Begins. `headers` are the message's, in order; `service` is looked at when several clients of this process read
@@ -77,26 +78,10 @@ impl Processing {
         service: Option<usize>,
     ) -> Self {
         let Some(shared) = resolver.shared() else { return Self::untraced() };
-        let accept = |origin: &SpanOrigin| {
-            // A service's number alone could be that of another resolver's service.
-            origin.lane().resolver() == shared.id() && service.is_none_or(|service| origin.service() == service as u32)
-        };
-        let place = Place {
-            topic: place.topic,
-            topic_hash: topic_hash(place.topic),
-            partition: place.partition,
-            offset: place.offset,
-        };
-        let claimed = Pipeline::current().handovers().and_then(|handovers| handovers.claim(&place, accept));
-        let mut buffer = TraceStateBuffer::new();
-        let claimed = claimed.or_else(|| {
-            let headers = headers.clone().map(shorter);
-            unclaimed(&shared, &place, headers, service, &mut buffer)
-        });
-        let Some(claimed) = claimed else {
-            return Self::untraced();
-        };
-        Self::of(claimed, headers)
+        match Work::start(&shared, place, headers.clone(), service) {
+            Some(work) => Self::of(work, headers),
+            None => Self::untraced(),
+        }
     }
 
     /// What the processing runs under: the span is current in it, and the message's baggage.
@@ -111,39 +96,28 @@ impl Processing {
     /// `error_type` is a name of low cardinality, an error's type or code; `description` is for people. The last call
     /// counts.
     pub fn fail(&mut self, error_type: &str, description: &str) {
-        let Some(open) = &mut self.span else { return };
-        let mut fields = Vec::new();
-        let mut span = SpanWriter::new(&mut fields);
-        span.string_attribute(Field::ATTRIBUTES, "error.type", at_most(error_type, 256));
-        span.message(Field::STATUS, |status| {
-            status.bytes(Field::STATUS_MESSAGE, at_most(description, 512).as_bytes());
-            status.varint(Field::STATUS_CODE, 2);
-        });
-        open.failure = fields;
+        if let Some(work) = &mut self.work {
+            work.fail(error_type, description);
+        }
     }
 
     /// The processing of a message that nobody traces: does nothing, under the context that is current anyway.
     pub fn untraced() -> Self {
-        Self { span: None, context: current() }
+        Self { work: None, context: current() }
     }
 
-    fn of<'a>(claimed: Claimed, headers: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + Clone) -> Self {
-        let Claimed { mut span, origin, extra } = claimed;
-        span.kind = SpanKind::Process;
-        span.start = clock::unix_nanos();
-        span.origin = origin.address();
-        let sampled = span.trace_flags & SpanContext::SAMPLED != 0;
-        let trace_state =
-            TraceStateField::decode(&extra).and_then(|state| TraceState::from_str(state).ok()).unwrap_or_default();
+    fn of<'a>(work: Work, headers: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + Clone) -> Self {
+        let of_work = work.context();
+        let trace_state = work.trace_state().and_then(|state| TraceState::from_str(state).ok()).unwrap_or_default();
         let span_context = opentelemetry::trace::SpanContext::new(
-            TraceId::from_bytes(span.trace_id),
-            SpanId::from_bytes(span.span_id),
-            TraceFlags::new(span.trace_flags & !SpanContext::DEBUG),
+            TraceId::from_bytes(of_work.trace_id),
+            SpanId::from_bytes(of_work.span_id),
+            TraceFlags::new(of_work.flags & !SpanContext::DEBUG),
             false,
             trace_state,
         );
         let mut context = current().with_remote_span_context(span_context);
-        if origin.takes_baggage() {
+        if work.takes_baggage() {
             let values =
                 headers.filter(|(name, _)| name.eq_ignore_ascii_case(b"baggage")).filter_map(|(_, value)| value);
             let entries: Vec<_> = read_baggage(values)
@@ -159,15 +133,7 @@ impl Processing {
                 context = context.with_baggage(entries);
             }
         }
-        let open = Open {
-            span,
-            origin,
-            trace_state: extra,
-            failure: Vec::new(),
-            started: Instant::now(),
-            generation: per_process::generation(),
-        };
-        Self { span: sampled.then_some(open), context }
+        Self { work: Some(work).filter(Work::is_recorded), context }
     }
 }
 
@@ -176,18 +142,103 @@ fn current() -> Context {
     application_context::look(Context::clone).unwrap_or_default()
 }
 
-impl Drop for Processing {
-    fn drop(&mut self) {
-        let Some(Open { mut span, origin, trace_state, failure, started, generation }) = self.span.take() else {
-            return;
+impl Work {
+    /// Takes the message's hand-over, or begins a span of its own; `None`: it is nobody's, or gets no spans.
+    pub(super) fn start<'a>(
+        shared: &Arc<Shared>,
+        place: MessagePlace<'_>,
+        headers: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
+        service: Option<usize>,
+    ) -> Option<Self> {
+        let accept = |origin: &SpanOrigin| {
+            // A service's number alone could be that of another resolver's service.
+            origin.lane().resolver() == shared.id() && service.is_none_or(|service| origin.service() == service as u32)
         };
-        if generation != per_process::generation() {
+        let place = Place {
+            topic: place.topic,
+            topic_hash: topic_hash(place.topic),
+            partition: place.partition,
+            offset: place.offset,
+        };
+        let claimed = Pipeline::current().handovers().and_then(|handovers| handovers.claim(&place, accept));
+        let mut buffer = TraceStateBuffer::new();
+        let claimed = claimed.or_else(|| unclaimed(shared, &place, headers.map(shorter), service, &mut buffer))?;
+        let Claimed { mut span, origin, extra } = claimed;
+        if span.kind != SpanKind::PassedOn {
+            span.kind = SpanKind::Process;
+        }
+        span.start = clock::unix_nanos();
+        span.origin = origin.address();
+        Some(Self {
+            span,
+            origin,
+            trace_state: extra,
+            failure: Vec::new(),
+            started: Instant::now(),
+            generation: per_process::generation(),
+        })
+    }
+
+    /// What is sent in its course continues this.
+    pub(super) fn context(&self) -> SpanContext {
+        let flags = if self.is_passed_on() { self.span.passed_on_flags() } else { self.span.trace_flags };
+        SpanContext { trace_id: self.span.trace_id, span_id: self.span.span_id, flags }
+    }
+
+    /// Whether there is no span: what is sent continues what the message brought.
+    pub(super) fn is_passed_on(&self) -> bool {
+        self.span.kind == SpanKind::PassedOn
+    }
+
+    /// The context that the message brought, if it brought one.
+    pub(super) fn brought(&self) -> Option<SpanContext> {
+        if self.is_passed_on() {
+            return Some(self.context());
+        }
+        let (trace_id, span_id) = if self.span.link_span_id == [0; 8] {
+            (self.span.trace_id, self.span.parent_span_id)
+        } else {
+            (self.span.link_trace_id, self.span.link_span_id)
+        };
+        (span_id != [0; 8]).then_some(SpanContext { trace_id, span_id, flags: self.span.trace_flags })
+    }
+
+    pub(super) fn trace_state(&self) -> Option<&str> {
+        TraceStateField::decode(&self.trace_state)
+    }
+
+    /// Whether the message's baggage goes on with what is sent.
+    pub(super) fn takes_baggage(&self) -> bool {
+        self.origin.takes_baggage()
+    }
+
+    pub(super) fn is_recorded(&self) -> bool {
+        self.span.trace_flags & SpanContext::SAMPLED != 0
+    }
+
+    /// See [`Processing::fail`].
+    pub(super) fn fail(&mut self, error_type: &str, description: &str) {
+        let mut fields = Vec::new();
+        let mut span = SpanWriter::new(&mut fields);
+        span.string_attribute(Field::ATTRIBUTES, "error.type", at_most(error_type, 256));
+        span.message(Field::STATUS, |status| {
+            status.bytes(Field::STATUS_MESSAGE, at_most(description, 512).as_bytes());
+            status.varint(Field::STATUS_CODE, 2);
+        });
+        self.failure = fields;
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        if !self.is_recorded() || self.generation != per_process::generation() {
             return;
         }
-        span.end = span.start.saturating_add(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        let mut span = self.span;
+        span.end = span.start.saturating_add(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX));
         span.flags.set_if(SpanFlags::OWNS_ORIGIN, true);
-        span.origin = origin.into_address();
-        Pipeline::push(&span, &[trace_state, failure].concat());
+        span.origin = Arc::clone(&self.origin).into_address();
+        Pipeline::push(&span, &[self.trace_state.as_slice(), &self.failure].concat());
     }
 }
 

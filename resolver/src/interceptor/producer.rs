@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 
 use super::client::{Client, UnmarkedSend};
 use super::current_message::with_ambient;
+use super::declared;
 use super::headers::Headers;
 use super::injecting::{has_current_baggage, inject, with_current_baggage};
 use super::message::Message;
@@ -19,16 +20,18 @@ use crate::batch::{FinishedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TimeInQ
 use crate::clock;
 use crate::export::DropReason;
 use crate::propagation::{SpanContext, TraceStateBuffer};
-use crate::tracer::ids::{new_span_id, new_trace_id};
+use crate::tracer::ids::{first_span_id, new_span_id, new_trace_id_of};
 
 impl Client {
     /// Gives the message the context of a span that begins now.
     ///
-    /// The parent is the span current on this thread; without one, what the message's own headers say; without that, the
-    /// message that the thread was handed last, where nobody's code says which one is processed.
+    /// The parent is the span current on this thread; without one, what the program declares; without that, what the message's
+    /// own headers say; without that, the message that the thread was handed last, where nobody's code says which one is
+    /// processed.
     pub(super) fn start_send(&self, number: u64, message: &Message<'_>) {
         // A message that was given up without a word to us had this address before.
         self.unmarked.take(message.address());
+        let declared = declared::of_this_send();
         let Some(traced) = self.route(number, message).and_then(Route::traced) else { return };
         let headers = message.headers();
         let start = |incoming: &Incoming<'_>| self.start(traced, message, &headers, incoming);
@@ -36,15 +39,19 @@ impl Client {
             return;
         }
         if headers.is_none() {
-            if with_ambient(None, message.topic(), start).is_none() && traced.spans {
+            let started = declared.with_parent(None, start).or_else(|| with_ambient(None, message.topic(), start));
+            if started.is_none() && traced.spans {
                 start(&Incoming::NOTHING);
             }
             return;
         }
         let mut buffer = TraceStateBuffer::new();
         let incoming = from_headers(headers.as_ref(), &traced.extract, &mut buffer);
+        let forwarded = incoming.context.as_ref();
+        let started =
+            declared.with_parent(forwarded, start).or_else(|| with_ambient(forwarded, message.topic(), start));
         // Without a span the context that there is, is in the headers already.
-        if with_ambient(incoming.context.as_ref(), message.topic(), start).is_some() || !traced.spans {
+        if started.is_some() || !traced.spans {
             return;
         }
         // The trace state is borrowed from a header that is about to be replaced.
@@ -122,7 +129,7 @@ impl Client {
                 let (remote, guessed) = (incoming.remote, incoming.guessed);
                 (context.trace_id, Some(Parent { span_id: context.span_id, remote, guessed }))
             }
-            None => (new_trace_id(), None),
+            None => (new_trace_id_of(incoming.train), None),
         };
         if let Some(original) = parent.and_then(|parent| self.failed.parent_of(parent.span_id)) {
             parent = original;
@@ -135,7 +142,8 @@ impl Client {
         }
         let span_id = match parent {
             Some(parent) if recorded => self.parents.keep(new_span_id(), parent),
-            _ => self.parents.root(new_span_id()),
+            None => self.parents.root(first_span_id(incoming.train, &trace_id)),
+            Some(_) => self.parents.root(new_span_id()),
         };
         let context = SpanContext { trace_id, span_id, flags };
         let written = self.write(traced, message, headers, &context, incoming);

@@ -29,6 +29,11 @@ impl Resolver {
     pub fn global() -> Result<&'static Self, ResolverError> {
         global()
     }
+
+    /// The same, if it was built already and is on: nothing is read, loaded or waited for.
+    pub fn loaded() -> Option<&'static Self> {
+        LOADED.get()?.as_ref().ok().filter(|resolver| resolver.is_on())
+    }
 }
 
 /// See [`Resolver::global`].

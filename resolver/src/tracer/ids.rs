@@ -24,14 +24,70 @@ pub fn new_trace_id() -> [u8; 16] {
     id
 }
 
+/// The same for a train of thought, which knows its own ids on whatever thread it goes on ([`is_of_train`]); 0 is the calling
+/// thread.
+pub fn new_trace_id_of(train: u64) -> [u8; 16] {
+    if train == 0 {
+        return new_trace_id();
+    }
+    let key = key_of(train);
+    let mut id = [0; 16];
+    while id == [0; 16] {
+        id = sealed(draw(|seeded| [seeded.generator.next(), seeded.generator.next()]), key);
+    }
+    id
+}
+
+/// Whether this train of thought drew this trace id, in this process or one it was forked from.
+pub fn is_of_train(train: u64, trace_id: &[u8; 16]) -> bool {
+    sealed(halves(trace_id), key_of(train)) == *trace_id
+}
+
+/// A span id for the first span of a trace that a train of thought began, by which it is known again
+/// ([`is_first_span`]); for 0 any.
+pub fn first_span_id(train: u64, trace_id: &[u8; 16]) -> [u8; 8] {
+    if train == 0 {
+        return new_span_id();
+    }
+    let [high, low] = halves(trace_id);
+    mixed(high ^ mixed(low ^ key_of(train))).max(1).to_be_bytes()
+}
+
+/// Whether the span id is that of [`first_span_id`]; a client may have changed one bit of it.
+pub fn is_first_span(train: u64, trace_id: &[u8; 16], span_id: &[u8; 8]) -> bool {
+    let first = u64::from_be_bytes(first_span_id(train, trace_id));
+    (first ^ u64::from_be_bytes(*span_id)).count_ones() <= 1
+}
+
+/// The key of a train of thought, from one that the process draws once.
+fn key_of(train: u64) -> u64 {
+    static KEY: AtomicU64 = AtomicU64::new(0);
+    let mut key = KEY.load(Ordering::Relaxed);
+    if key == 0 {
+        let drawn = draw(|seeded| seeded.generator.next()).max(1);
+        // Whoever comes first decides.
+        key = match KEY.compare_exchange(0, drawn, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => drawn,
+            Err(other) => other,
+        };
+    }
+    mixed(key ^ train)
+}
+
+/// The finalizer of SplitMix64: each bit of the result depends on each of the number.
+fn mixed(number: u64) -> u64 {
+    let number = (number ^ number >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ number >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ number >> 31
+}
+
 /// Whether the calling thread drew this trace id, in this process. Once in 2^32 it says so of another's.
 ///
 /// Costs no memory, however many traces the thread has begun and however long they live.
 pub fn is_of_this_thread(trace_id: &[u8; 16]) -> bool {
     let seeded =
         LOCAL.try_with(Cell::get).ok().filter(|seeded| seeded.generation == GENERATION.load(Ordering::Relaxed));
-    let [first, second] = halves(trace_id);
-    seeded.is_some_and(|seeded| sealed([first, second], seeded.key) == *trace_id)
+    seeded.is_some_and(|seeded| sealed(halves(trace_id), seeded.key) == *trace_id)
 }
 
 /// The id of these sixteen bytes, with the seal in place of the first four.
@@ -176,6 +232,31 @@ mod tests {
                 10_450_023_813_501_588_000,
             ]
         );
+    }
+
+    #[test]
+    fn a_train_of_thought_knows_its_own_traces_and_their_first_spans_on_any_thread() {
+        let trace_id = new_trace_id_of(7);
+        let first = first_span_id(7, &trace_id);
+        let other_thread = std::thread::spawn(move || {
+            (
+                is_of_train(7, &trace_id),
+                is_first_span(7, &trace_id, &first),
+                is_first_span(7, &trace_id, &new_span_id()),
+            )
+        });
+        assert_eq!(other_thread.join().unwrap(), (true, true, false));
+        assert!(!is_of_train(8, &trace_id) && !is_of_this_thread(&trace_id));
+        assert!(is_of_this_thread(&new_trace_id_of(0)));
+        assert!(!is_of_train(7, &new_trace_id()));
+    }
+
+    #[test]
+    fn a_client_may_change_one_bit_of_a_first_span() {
+        let trace_id = new_trace_id_of(7);
+        let first = u64::from_be_bytes(first_span_id(7, &trace_id));
+        assert!(is_first_span(7, &trace_id, &(first ^ 1 << 18).to_be_bytes()));
+        assert!(!is_first_span(7, &trace_id, &(first ^ 1 << 18 ^ 1 << 3).to_be_bytes()));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The Debian package puts the library, the plugins, the tool, the manual and the plugin header into the places
+//! The Debian package puts the library, the plugins, the tool, the manual and the headers into the places
 //! where Debian has such things, and depends on the C library that it needs.
 
 use std::path::Path;
@@ -16,6 +16,7 @@ fn it_unpacks_and_works() {
         assert!(root.path().join("usr/lib/tracer-resolver").join(library).is_file(), "{library}");
     }
     for file in [
+        "usr/include/tracer-resolver/tracer_interceptors.h",
         "usr/include/tracer-resolver/tracer_plugin.h",
         "usr/share/doc/tracer-resolver/README.md",
         "usr/share/doc/tracer-resolver/copyright",

@@ -32,7 +32,14 @@ pub(crate) fn installed() -> Option<TempDir> {
 }
 
 fn brings_what_it_promises(installed: &Path) {
-    for name in ["index.d.ts", "default-config.toml", "LICENSE", "THIRD-PARTY.txt", "README.md"] {
+    for name in [
+        "index.d.ts",
+        "default-config.toml",
+        "include/tracer_interceptors.h",
+        "LICENSE",
+        "THIRD-PARTY.txt",
+        "README.md",
+    ] {
         assert!(installed.join(name).is_file(), "{name}");
     }
     for name in LIBRARIES {

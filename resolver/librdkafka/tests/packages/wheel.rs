@@ -51,7 +51,7 @@ pub(crate) fn newest_glibc(lib: &Path) -> (u32, u32) {
 
 fn brings_what_it_promises(site: &Path) {
     let package = site.join("tracer_interceptors");
-    for name in ["py.typed", "default-config.toml"] {
+    for name in ["py.typed", "default-config.toml", "include/tracer_interceptors.h"] {
         assert!(package.join(name).is_file(), "{name}");
     }
     for name in LIBRARIES {

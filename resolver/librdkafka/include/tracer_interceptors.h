@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * tracer_interceptors.h: what a program can tell libtracer_interceptors.so about its Kafka messages. API 1.0.
+ *
+ * The library traces every librdkafka client without this. What it cannot see from below is which message a piece of code
+ * is at work on, where one thread has several in hand: a list of messages, an event loop, a pool of threads, coroutines. A
+ * program that knows says it here, and then each message's span has the true length of its processing, each message that is
+ * sent has the right parent, and nothing is guessed.
+ *
+ *     ti_declare();                                              // once, before messages are consumed
+ *     ...
+ *     ti_processing order = ti_begin_message(message);           // its span begins
+ *     ti_processing before = ti_make_current(order);             // what this thread sends now continues its trace
+ *     ...
+ *     if (failed) ti_fail(order, "CardDeclined", "no funds");    // the span's status and error.type
+ *     ti_make_current(before);
+ *     ti_end(order);                                             // its span ends
+ *
+ * It needs C99 or C++11, and links nothing: the functions are looked up in the process. Where the library is not loaded, or
+ * nothing is traced, each of them does nothing, and a program needs no other build for that. Include <librdkafka/rdkafka.h>
+ * before this file to have ti_begin_message.
+ *
+ * THREADS   Every function may be called on any thread, several at once, and not in a signal handler. None waits for
+ *           a backend or for Kafka. A processing may be begun on one thread and ended on another.
+ * NUMBERS   A ti_processing is a number. 0 is none, and so is one that has ended: using it too late, or twice, is harmless.
+ * MEMORY    Text is borrowed for the call, NUL-terminated, and UTF-8. Nothing is to be freed.
+ * ENDS      What is open when the process ends, in a way that the library sees, ends there with it.
+ * FORKS     A child has none of its parent's processings; what is current on the forking thread stays so.
+ *
+ * Contexts are W3C Trace Context (https://www.w3.org/TR/trace-context/), baggage is W3C Baggage.
+ */
+#ifndef TRACER_INTERCEPTORS_H
+#define TRACER_INTERCEPTORS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The processing of one consumed message; 0 is none. */
+typedef uint64_t ti_processing;
+
+/* The library's functions. Fields are only ever appended: one is there if it lies within `struct_size`. */
+typedef struct ti_api {
+    /* Size of the table that the library has, in bytes. */
+    size_t struct_size;
+    /* See ti_declare and the functions below of the same names. */
+    void (*declare)(void);
+    /* `traceparent` and `tracestate` are those of the message's headers, or NULL: they are looked at when the span of its
+     * hand-over is gone, after two seconds or 2048 messages of its partition. `train` is 0, or see `next_send`. */
+    ti_processing (*begin)(const char *topic, int32_t partition, int64_t offset, const char *traceparent,
+                           const char *tracestate, uint64_t train);
+    ti_processing (*make_current)(ti_processing processing);
+    void (*fail)(ti_processing processing, const char *error_type, const char *description);
+    void (*end)(ti_processing processing);
+    void (*end_all)(void);
+    int (*context)(ti_processing processing, char traceparent[56]);
+    /* `train` numbers a train of thought, such as a task of an event loop, for programs that take a message for current by
+     * the order of their calls only. Given with `begin` and with `next_send`, it keeps the answer to a request from being
+     * taken for the cause of the next request. Else 0. With both 0 nothing is said of the next send. */
+    void (*next_send)(ti_processing processing, uint64_t train);
+    void (*next_send_of)(const char *traceparent, const char *tracestate, const char *baggage);
+} ti_api;
+
+/* The only symbol that the library exports for this. NULL: it cannot work in this program. */
+typedef const ti_api *(*ti_get_api)(void);
+#define TI_GET_API "tracer_interceptors_api"
+#define TI_LIBRARY "libtracer_interceptors.so"
+
+#ifndef TI_NO_LOOKUP
+#include <dlfcn.h>
+
+/* The library's functions; NULL while it is not loaded. It is there from the start when it is preloaded, and from the first
+ * client on that has it in `plugin.library.paths`. Looked up until it is found, 1000 times at most. */
+static inline const ti_api *ti_find(void) {
+    static const ti_api *found;
+    static int looked;
+    void *symbol, *library;
+    ti_get_api get_api;
+    if (found || looked >= 1000) return found;
+    ++looked;
+    symbol = dlsym(RTLD_DEFAULT, TI_GET_API);
+    if (!symbol) {
+        /* librdkafka loads its plugins for itself alone; nothing is loaded here that is not there. */
+        library = dlopen(TI_LIBRARY, RTLD_LAZY | RTLD_NOLOAD);
+        if (library) symbol = dlsym(library, TI_GET_API);
+    }
+    if (!symbol) return NULL;
+    *(void **)&get_api = symbol;
+    return found = get_api();
+}
+
+/* From now on this program says what it processes: no message that it sends is taken to follow from what its thread was
+ * handed last. For the whole process, and for good. */
+static inline void ti_declare(void) {
+    const ti_api *api = ti_find();
+    if (api) api->declare();
+}
+
+/* Begins the processing of a message, by its place in the log. 0: the message is not traced. */
+static inline ti_processing ti_begin(const char *topic, int32_t partition, int64_t offset) {
+    const ti_api *api = ti_find();
+    return api ? api->begin(topic, partition, offset, NULL, NULL, 0) : 0;
+}
+
+#ifdef RD_KAFKA_VERSION
+/* Begins the processing of a message that rd_kafka_consumer_poll() or another function gave. */
+static inline ti_processing ti_begin_message(const rd_kafka_message_t *message) {
+    if (!message || message->err || !message->rkt) return 0;
+    return ti_begin(rd_kafka_topic_name(message->rkt), message->partition, message->offset);
+}
+#endif
+
+/* Makes a processing, or with 0 none, the current one of this thread: what it sends continues that message's trace, unless
+ * the record's own headers carry another context. Gives the one before, to be made current again. */
+static inline ti_processing ti_make_current(ti_processing processing) {
+    const ti_api *api = ti_find();
+    return api ? api->make_current(processing) : 0;
+}
+
+/* The processing failed. `error_type` is a short name of which there are few, `description` is for people. The last call
+ * counts. */
+static inline void ti_fail(ti_processing processing, const char *error_type, const char *description) {
+    const ti_api *api = ti_find();
+    if (api) api->fail(processing, error_type, description);
+}
+
+/* The processing ends, and with it its span. */
+static inline void ti_end(ti_processing processing) {
+    const ti_api *api = ti_find();
+    if (api) api->end(processing);
+}
+
+/* Writes the context of a processing, or for 0 of this thread's current one, as a traceparent with a NUL:
+ * "00-", 32 digits of the trace id, "-", 16 of the span id, "-", 2 of the flags. Gives 1, or 0 and an empty text when there
+ * is none. For log lines, and for requests that are not Kafka's. */
+static inline int ti_context(ti_processing processing, char traceparent[56]) {
+    const ti_api *api = ti_find();
+    traceparent[0] = '\0';
+    return api ? api->context(processing, traceparent) : 0;
+}
+
+/* What this thread sends next, and only that, follows from this processing. */
+static inline void ti_next_send(ti_processing processing) {
+    const ti_api *api = ti_find();
+    if (api) api->next_send(processing, 0);
+}
+
+/* What this thread sends next, and only that, follows from this context, whatever the record's headers say. `tracestate` and
+ * `baggage` may be NULL. A traceparent that is none says nothing. */
+static inline void ti_next_send_of(const char *traceparent, const char *tracestate, const char *baggage) {
+    const ti_api *api = ti_find();
+    if (api) api->next_send_of(traceparent, tracestate, baggage);
+}
+#endif /* TI_NO_LOOKUP */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

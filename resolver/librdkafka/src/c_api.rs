@@ -1,0 +1,148 @@
+//! What `include/tracer_interceptors.h` promises: a program says which message it processes, and what a send follows from.
+//!
+//! One symbol, [`tracer_interceptors_api`], gives the table; the header is the specification. Every function contains its
+//! own panics, takes no pointer that it keeps, and does nothing in a process that has made no traced client.
+
+use std::ffi::{CStr, c_char, c_int};
+
+use tracer_resolver::interceptor::declared;
+use tracer_resolver::propagation::{parse_traceparent, write_traceparent};
+use tracer_resolver::{MessagePlace, Resolver};
+
+use crate::contained::contained;
+use crate::static_program::is_static;
+
+/// `ti_api`.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Api {
+    struct_size: usize,
+    declare: extern "C" fn(),
+    begin: unsafe extern "C" fn(*const c_char, i32, i64, *const c_char, *const c_char, u64) -> u64,
+    make_current: extern "C" fn(u64) -> u64,
+    fail: unsafe extern "C" fn(u64, *const c_char, *const c_char),
+    end: extern "C" fn(u64),
+    end_all: extern "C" fn(),
+    context: unsafe extern "C" fn(u64, *mut c_char) -> c_int,
+    next_send: extern "C" fn(u64, u64),
+    next_send_of: unsafe extern "C" fn(*const c_char, *const c_char, *const c_char),
+}
+
+static API: Api = Api {
+    struct_size: size_of::<Api>(),
+    declare,
+    begin,
+    make_current,
+    fail,
+    end,
+    end_all,
+    context,
+    next_send,
+    next_send_of,
+};
+
+/// The functions that a program may call, which live as long as the process; null in a statically linked one, where
+/// they could not run.
+///
+/// Runs on: any thread. See `include/tracer_interceptors.h`.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub extern "C" fn tracer_interceptors_api() -> *const Api {
+    if is_static() { std::ptr::null() } else { &raw const API }
+}
+
+extern "C" fn declare() {
+    contained((), declared::declare);
+}
+
+/// # Safety
+///
+/// `topic`, `traceparent` and `tracestate` are null or NUL-terminated, and stay so during the call.
+unsafe extern "C" fn begin(
+    topic: *const c_char,
+    partition: i32,
+    offset: i64,
+    traceparent: *const c_char,
+    tracestate: *const c_char,
+    train: u64,
+) -> u64 {
+    // SAFETY: as promised by the caller.
+    let (topic, traceparent, tracestate) = unsafe { (text(topic), text(traceparent), text(tracestate)) };
+    contained(0, || {
+        let (Some(topic), Some(resolver)) = (topic.and_then(as_str), Resolver::loaded()) else { return 0 };
+        let named = [("traceparent", traceparent), ("tracestate", tracestate)];
+        let headers = named.into_iter().filter_map(|(name, value)| Some((name.as_bytes(), Some(value?.to_bytes()))));
+        declared::begin(resolver, MessagePlace { topic, partition, offset }, headers, train)
+    })
+}
+
+extern "C" fn make_current(processing: u64) -> u64 {
+    contained(0, || declared::make_current(processing))
+}
+
+/// # Safety
+///
+/// As [`begin`], for both texts.
+unsafe extern "C" fn fail(processing: u64, error_type: *const c_char, description: *const c_char) {
+    // SAFETY: as promised by the caller.
+    let (error_type, description) = unsafe { (text(error_type), text(description)) };
+    contained((), || {
+        let [error_type, description] =
+            [error_type, description].map(|text| text.map(CStr::to_string_lossy).unwrap_or_default());
+        declared::fail(processing, &error_type, &description);
+    });
+}
+
+extern "C" fn end(processing: u64) {
+    contained((), || declared::end(processing));
+}
+
+extern "C" fn end_all() {
+    contained((), declared::end_all);
+}
+
+/// # Safety
+///
+/// `traceparent` is null or has room for 56 bytes.
+unsafe extern "C" fn context(processing: u64, traceparent: *mut c_char) -> c_int {
+    let Some(context) = contained(None, || declared::context(processing)).filter(|_| !traceparent.is_null()) else {
+        return 0;
+    };
+    let text = write_traceparent(&context);
+    // SAFETY: 55 bytes and a NUL are 56, for which the caller has room; `text` is ours.
+    unsafe {
+        std::ptr::copy_nonoverlapping(text.as_ptr().cast(), traceparent, text.len());
+        traceparent.add(text.len()).write(0);
+    }
+    1
+}
+
+extern "C" fn next_send(processing: u64, train: u64) {
+    contained((), || declared::next_send(processing, train));
+}
+
+/// # Safety
+///
+/// As [`begin`], for all three texts.
+unsafe extern "C" fn next_send_of(traceparent: *const c_char, tracestate: *const c_char, baggage: *const c_char) {
+    // SAFETY: as promised by the caller.
+    let (traceparent, tracestate, baggage) = unsafe { (text(traceparent), text(tracestate), text(baggage)) };
+    contained((), || {
+        let context = traceparent.and_then(|text| parse_traceparent(text.to_bytes().first_chunk()?));
+        if let Some(context) = context {
+            let [tracestate, baggage] = [tracestate, baggage].map(|text| text.map_or(&b""[..], CStr::to_bytes));
+            declared::next_send_of(context, tracestate, baggage);
+        }
+    });
+}
+
+/// # Safety
+///
+/// `text` is null or NUL-terminated and is not used after it is gone: the lifetime is the caller's to keep.
+unsafe fn text<'a>(text: *const c_char) -> Option<&'a CStr> {
+    // SAFETY: as promised by the caller.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })
+}
+
+fn as_str(text: &CStr) -> Option<&str> {
+    text.to_str().ok()
+}
