@@ -19,6 +19,7 @@ mod consumer;
 mod contain_panic;
 mod current_message;
 pub mod declared;
+mod declared_parents;
 mod event_loops;
 mod headers;
 mod injecting;

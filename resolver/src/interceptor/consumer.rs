@@ -5,7 +5,7 @@
 
 use super::client::Client;
 use super::current_message::{self, CurrentMessage};
-use super::declared;
+use super::declared_parents;
 use super::headers::Headers;
 use super::injecting::inject;
 use super::message::Message;
@@ -27,7 +27,7 @@ use crate::tracer::sampler::ParentSampling;
 impl Client {
     /// The application gets the message now.
     pub(super) fn hand_over(&self, number: u64, message: &Message<'_>) {
-        let claims = self.guards || declared::declares();
+        let claims = self.guards || declared_parents::declares();
         if !claims {
             // Whatever comes now, the thread has gone on.
             current_message::leave();
@@ -62,7 +62,7 @@ impl Client {
         // A new trace has no state of others'.
         let trace_state = incoming.trace_state.filter(|_| span.trace_id == incoming.trace_id());
         if claims && !self.guards {
-            declared::keep_baggage(span.span_id, baggage_of(traced, headers.as_ref()));
+            declared_parents::keep_baggage(span.span_id, baggage_of(traced, headers.as_ref()));
         }
         let alone = if claims { None } else { self.handed_over_alone() };
         if let Some(alone) = &alone {
@@ -104,7 +104,7 @@ impl Client {
         baggage: impl FnOnce() -> B,
     ) {
         let Some(context) = incoming.context else { return };
-        declared::keep_baggage(context.span_id, baggage());
+        declared_parents::keep_baggage(context.span_id, baggage());
         let record = FinishedSpan {
             partition: message.partition(),
             offset: message.offset(),
@@ -166,7 +166,7 @@ impl Client {
             }
         };
         // Where nobody may claim it, what is not recorded need not wait.
-        let claimed = self.guards || declared::declares();
+        let claimed = self.guards || declared_parents::declares();
         let waits = waits && (claimed || span.trace_flags & SpanContext::SAMPLED != 0);
         match Pipeline::current().handovers().filter(|_| waits) {
             Some(handovers) => handovers.hold(span, extra, route.topic_hash(), self.ordinal, leave),

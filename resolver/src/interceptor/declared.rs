@@ -8,80 +8,28 @@
 
 #![forbid(unsafe_code)]
 
-use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::contain_panic::contain_panic;
 use super::current_message;
-use super::parent::Incoming;
+use super::declared_parents::{self, Cause, Next, current, set_next, take_baggage};
 use super::processing::{MessagePlace, Work};
 use crate::Resolver;
 use crate::batch::Pipeline;
 use crate::per_process::PerProcess;
-use crate::propagation::{BAGGAGE_MAX_BYTES, SpanContext};
+use crate::propagation::SpanContext;
 use crate::tracer::ids;
-use crate::tracer::sampler::ParentSampling;
 
 /// Processings that may be open at once; the message of a further one keeps its `receive` span.
 const MOST_OPEN: usize = 100_000;
-/// Messages whose baggage waits for their processing to begin.
-const BAGGAGE_PLACES: usize = 1024;
-
-/// How much a program says.
-static DECLARES: AtomicBool = AtomicBool::new(false);
-/// Whether any thread ever said what a send follows from: else no send asks.
-static SAYS_PARENTS: AtomicBool = AtomicBool::new(false);
 static OPEN: PerProcess<Mutex<HashMap<u64, Open>>> = PerProcess::new();
-static BAGGAGE: PerProcess<Mutex<Vec<Kept>>> = PerProcess::new();
-
-/// What a send that follows from a processing, or from a context, has to know of it.
-#[derive(Debug)]
-struct Cause {
-    context: SpanContext,
-    /// No span of this process is between.
-    remote: bool,
-    /// What the message brought: a record with this context in its headers forwards it.
-    brought: Option<SpanContext>,
-    /// It answers what the same train of thought began, and is taken for current by the order of calls only.
-    is_answer: bool,
-    /// The program named the context itself: it counts more than the record's headers.
-    named: bool,
-    trace_state: Vec<u8>,
-    baggage: Vec<u8>,
-}
-
 struct Open {
     work: Work,
     cause: Arc<Cause>,
 }
-
-/// The baggage of a message that was handed over.
-#[derive(Default)]
-struct Kept {
-    span_id: [u8; 8],
-    baggage: Vec<u8>,
-}
-
-/// What the next send of a thread follows from.
-#[derive(Debug, Default)]
-enum Next {
-    /// Nothing was said.
-    #[default]
-    Unsaid,
-    /// `None`: it begins a trace. The number is that of the train of thought.
-    Said(Option<Arc<Cause>>, u64),
-}
-
-/// What was said of one send.
-#[derive(Debug, Default)]
-pub(super) struct Declared(Next);
-
-thread_local!(static CURRENT: RefCell<Option<Arc<Cause>>> = const { RefCell::new(None) });
-thread_local!(static CURRENT_NUMBER: Cell<u64> = const { Cell::new(0) });
-thread_local!(static NEXT: RefCell<Next> = const { RefCell::new(Next::Unsaid) });
 
 /// From now on the program says what it processes: messages that are handed over wait for that, as long as a processing
 /// guard's do, and no send of this process is taken to follow from what its thread was handed last.
@@ -89,15 +37,9 @@ thread_local!(static NEXT: RefCell<Next> = const { RefCell::new(Next::Unsaid) })
 /// For good, and for the children of forks.
 pub fn declare() {
     contain_panic(|| {
-        DECLARES.store(true, Ordering::Relaxed);
+        declared_parents::set_declares();
         current_message::leave();
     });
-}
-
-/// Whether [`declare`] was called.
-#[inline]
-pub(super) fn declares() -> bool {
-    DECLARES.load(Ordering::Relaxed)
 }
 
 /// Begins the processing of the message at `place` and gives its number; 0: nobody traces the message.
@@ -139,9 +81,7 @@ pub fn begin<'a>(
 pub fn make_current(number: u64) -> u64 {
     let cause = cause_of(number);
     let number = if cause.is_some() { number } else { 0 };
-    SAYS_PARENTS.store(true, Ordering::Relaxed);
-    let _ = CURRENT.try_with(|current| current.replace(cause));
-    CURRENT_NUMBER.replace(number)
+    declared_parents::set_current(number, cause)
 }
 
 /// The processing failed: its span gets the status Error, `error.type` and a description. The last call counts.
@@ -209,100 +149,9 @@ pub fn next_send_of(context: SpanContext, trace_state: &[u8], baggage: &[u8]) {
     set_next(Next::Said(Some(Arc::new(cause)), 0));
 }
 
-fn set_next(next: Next) {
-    SAYS_PARENTS.store(true, Ordering::Relaxed);
-    let _ = NEXT.try_with(|cell| cell.replace(next));
-}
-
-/// What was said of the send that is under way. To be asked once for each.
-#[inline]
-pub(super) fn of_this_send() -> Declared {
-    if SAYS_PARENTS.load(Ordering::Relaxed) { said() } else { Declared(Next::Unsaid) }
-}
-
-fn said() -> Declared {
-    let next = NEXT.try_with(RefCell::take).unwrap_or_default();
-    Declared(match next {
-        Next::Unsaid => current().map_or(Next::Unsaid, |cause| Next::Said(Some(cause), 0)),
-        said => said,
-    })
-}
-
-impl Declared {
-    /// Calls `with` with what the send follows from, if that was said. What the record's own headers say, `forwarded`, counts
-    /// more than a processing, unless they only repeat what the processed message brought.
-    pub(super) fn with_parent<T>(
-        &self,
-        forwarded: Option<&SpanContext>,
-        with: impl FnOnce(&Incoming<'_>) -> T,
-    ) -> Option<T> {
-        let Next::Said(cause, train) = &self.0 else { return None };
-        let begins = Incoming { train: *train, ..Incoming::NOTHING };
-        let Some(cause) = cause.as_deref().filter(|cause| !cause.is_answer) else {
-            return forwarded.is_none().then(|| with(&begins));
-        };
-        let same =
-            |one: &SpanContext, other: &SpanContext| (one.trace_id, one.span_id) == (other.trace_id, other.span_id);
-        let is_its_own = |header: &SpanContext| {
-            same(header, &cause.context) || cause.brought.as_ref().is_some_and(|brought| same(header, brought))
-        };
-        if !cause.named && forwarded.is_some_and(|header| !is_its_own(header)) {
-            return None;
-        }
-        Some(with(&Incoming {
-            context: Some(cause.context),
-            sampling: ParentSampling::of(cause.context.flags),
-            remote: cause.remote,
-            trace_state: Some(cause.trace_state.as_slice()).filter(|state| !state.is_empty()),
-            baggage: Some(cause.baggage.as_slice()).filter(|baggage| !baggage.is_empty()),
-            ..Incoming::NOTHING
-        }))
-    }
-}
-
-/// Keeps the baggage of a message that was handed over, and whose span or context has this id, until its processing begins.
-///
-/// Called in a callback: allocates only for messages that have baggage, and keeps none where another thread is at it.
-pub(super) fn keep_baggage<'a>(span_id: [u8; 8], values: impl Iterator<Item = &'a [u8]>) {
-    let mut values = values.peekable();
-    if values.peek().is_none() {
-        return;
-    }
-    let Ok(mut places) = BAGGAGE.get_or_init(Mutex::default).try_lock() else { return };
-    if places.is_empty() {
-        places.resize_with(BAGGAGE_PLACES, Kept::default);
-    }
-    if let Some(place) = places.get_mut(baggage_place(span_id)) {
-        place.span_id = span_id;
-        place.baggage.clear();
-        for value in values {
-            if place.baggage.len() + value.len() < BAGGAGE_MAX_BYTES {
-                let comma: &[u8] = if place.baggage.is_empty() { b"" } else { b"," };
-                place.baggage.extend_from_slice(comma);
-                place.baggage.extend_from_slice(value);
-            }
-        }
-    }
-}
-
-fn take_baggage(span_id: [u8; 8]) -> Vec<u8> {
-    let Some(places) = BAGGAGE.get() else { return Vec::new() };
-    let mut places = places.lock().unwrap_or_else(PoisonError::into_inner);
-    let place = places.get_mut(baggage_place(span_id)).filter(|place| place.span_id == span_id);
-    place.map(|place| std::mem::take(&mut place.baggage)).unwrap_or_default()
-}
-
-fn baggage_place(span_id: [u8; 8]) -> usize {
-    (u64::from_be_bytes(span_id).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % BAGGAGE_PLACES
-}
-
 /// Whether the train of thought with this number began the trace, and what it is handed is not its own first message.
 fn is_answer(brought: &SpanContext, train: u64) -> bool {
     ids::is_of_train(train, &brought.trace_id) && !ids::is_first_span(train, &brought.trace_id, &brought.span_id)
-}
-
-fn current() -> Option<Arc<Cause>> {
-    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }
 
 fn cause_of(number: u64) -> Option<Arc<Cause>> {

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use super::client::{Client, UnmarkedSend};
 use super::current_message::with_ambient;
-use super::declared;
+use super::declared_parents;
 use super::headers::Headers;
 use super::injecting::{has_current_baggage, inject, with_current_baggage};
 use super::message::Message;
@@ -31,7 +31,7 @@ impl Client {
     pub(super) fn start_send(&self, number: u64, message: &Message<'_>) {
         // A message that was given up without a word to us had this address before.
         self.unmarked.take(message.address());
-        let declared = declared::of_this_send();
+        let declared = declared_parents::of_this_send();
         let Some(traced) = self.route(number, message).and_then(Route::traced) else { return };
         let headers = message.headers();
         let start = |incoming: &Incoming<'_>| self.start(traced, message, &headers, incoming);

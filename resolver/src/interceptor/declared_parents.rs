@@ -1,0 +1,171 @@
+//! What the program says of its next sends, as callbacks look at it: `declared` is where it says so.
+
+#![forbid(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::parent::Incoming;
+use crate::per_process::PerProcess;
+use crate::propagation::{BAGGAGE_MAX_BYTES, SpanContext};
+use crate::tracer::sampler::ParentSampling;
+
+/// Messages whose baggage waits for their processing to begin.
+const BAGGAGE_PLACES: usize = 1024;
+
+/// How much a program says.
+static DECLARES: AtomicBool = AtomicBool::new(false);
+/// Whether any thread ever said what a send follows from: else no send asks.
+static SAYS_PARENTS: AtomicBool = AtomicBool::new(false);
+static BAGGAGE: PerProcess<Mutex<Vec<Kept>>> = PerProcess::new();
+
+/// What a send that follows from a processing, or from a context, has to know of it.
+#[derive(Debug)]
+pub(super) struct Cause {
+    pub context: SpanContext,
+    /// No span of this process is between.
+    pub remote: bool,
+    /// What the message brought: a record with this context in its headers forwards it.
+    pub brought: Option<SpanContext>,
+    /// It answers what the same train of thought began, and is taken for current by the order of calls only.
+    pub is_answer: bool,
+    /// The program named the context itself: it counts more than the record's headers.
+    pub named: bool,
+    pub trace_state: Vec<u8>,
+    pub baggage: Vec<u8>,
+}
+
+/// The baggage of a message that was handed over.
+#[derive(Default)]
+struct Kept {
+    span_id: [u8; 8],
+    baggage: Vec<u8>,
+}
+
+/// What the next send of a thread follows from.
+#[derive(Debug, Default)]
+pub(super) enum Next {
+    /// Nothing was said.
+    #[default]
+    Unsaid,
+    /// `None`: it begins a trace. The number is that of the train of thought.
+    Said(Option<Arc<Cause>>, u64),
+}
+
+/// What was said of one send.
+#[derive(Debug, Default)]
+pub(super) struct Declared(Next);
+
+thread_local!(static CURRENT: RefCell<Option<Arc<Cause>>> = const { RefCell::new(None) });
+thread_local!(static CURRENT_NUMBER: Cell<u64> = const { Cell::new(0) });
+thread_local!(static NEXT: RefCell<Next> = const { RefCell::new(Next::Unsaid) });
+
+/// See `declared::declare`.
+pub(super) fn set_declares() {
+    DECLARES.store(true, Ordering::Relaxed);
+}
+
+/// Makes `cause`, with this number, the current one of the calling thread; gives the number of the one before.
+pub(super) fn set_current(number: u64, cause: Option<Arc<Cause>>) -> u64 {
+    SAYS_PARENTS.store(true, Ordering::Relaxed);
+    let _ = CURRENT.try_with(|current| current.replace(cause));
+    CURRENT_NUMBER.replace(number)
+}
+
+/// Whether the program says what it processes.
+#[inline]
+pub(super) fn declares() -> bool {
+    DECLARES.load(Ordering::Relaxed)
+}
+
+pub(super) fn set_next(next: Next) {
+    SAYS_PARENTS.store(true, Ordering::Relaxed);
+    let _ = NEXT.try_with(|cell| cell.replace(next));
+}
+
+/// What was said of the send that is under way. To be asked once for each.
+#[inline]
+pub(super) fn of_this_send() -> Declared {
+    if SAYS_PARENTS.load(Ordering::Relaxed) { said() } else { Declared(Next::Unsaid) }
+}
+
+fn said() -> Declared {
+    let next = NEXT.try_with(RefCell::take).unwrap_or_default();
+    Declared(match next {
+        Next::Unsaid => current().map_or(Next::Unsaid, |cause| Next::Said(Some(cause), 0)),
+        said => said,
+    })
+}
+
+impl Declared {
+    /// Calls `with` with what the send follows from, if that was said. What the record's own headers say, `forwarded`, counts
+    /// more than a processing, unless they only repeat what the processed message brought.
+    pub(super) fn with_parent<T>(
+        &self,
+        forwarded: Option<&SpanContext>,
+        with: impl FnOnce(&Incoming<'_>) -> T,
+    ) -> Option<T> {
+        let Next::Said(cause, train) = &self.0 else { return None };
+        let begins = Incoming { train: *train, ..Incoming::NOTHING };
+        let Some(cause) = cause.as_deref().filter(|cause| !cause.is_answer) else {
+            return forwarded.is_none().then(|| with(&begins));
+        };
+        let same =
+            |one: &SpanContext, other: &SpanContext| (one.trace_id, one.span_id) == (other.trace_id, other.span_id);
+        let is_its_own = |header: &SpanContext| {
+            same(header, &cause.context) || cause.brought.as_ref().is_some_and(|brought| same(header, brought))
+        };
+        if !cause.named && forwarded.is_some_and(|header| !is_its_own(header)) {
+            return None;
+        }
+        Some(with(&Incoming {
+            context: Some(cause.context),
+            sampling: ParentSampling::of(cause.context.flags),
+            remote: cause.remote,
+            trace_state: Some(cause.trace_state.as_slice()).filter(|state| !state.is_empty()),
+            baggage: Some(cause.baggage.as_slice()).filter(|baggage| !baggage.is_empty()),
+            ..Incoming::NOTHING
+        }))
+    }
+}
+
+/// Keeps the baggage of a message that was handed over, and whose span or context has this id, until its processing begins.
+///
+/// Called in a callback: allocates only for messages that have baggage, and keeps none where another thread is at it.
+pub(super) fn keep_baggage<'a>(span_id: [u8; 8], values: impl Iterator<Item = &'a [u8]>) {
+    let mut values = values.peekable();
+    if values.peek().is_none() {
+        return;
+    }
+    let Ok(mut places) = BAGGAGE.get_or_init(Mutex::default).try_lock() else { return };
+    if places.is_empty() {
+        places.resize_with(BAGGAGE_PLACES, Kept::default);
+    }
+    if let Some(place) = places.get_mut(baggage_place(span_id)) {
+        place.span_id = span_id;
+        place.baggage.clear();
+        for value in values {
+            if place.baggage.len() + value.len() < BAGGAGE_MAX_BYTES {
+                let comma: &[u8] = if place.baggage.is_empty() { b"" } else { b"," };
+                place.baggage.extend_from_slice(comma);
+                place.baggage.extend_from_slice(value);
+            }
+        }
+    }
+}
+
+pub(super) fn take_baggage(span_id: [u8; 8]) -> Vec<u8> {
+    let Some(places) = BAGGAGE.get() else { return Vec::new() };
+    let mut places = places.lock().unwrap_or_else(PoisonError::into_inner);
+    let place = places.get_mut(baggage_place(span_id)).filter(|place| place.span_id == span_id);
+    place.map(|place| std::mem::take(&mut place.baggage)).unwrap_or_default()
+}
+
+fn baggage_place(span_id: [u8; 8]) -> usize {
+    (u64::from_be_bytes(span_id).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize % BAGGAGE_PLACES
+}
+
+pub(super) fn current() -> Option<Arc<Cause>> {
+    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+}
