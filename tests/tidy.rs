@@ -110,6 +110,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/librdkafka/src/preload_door/create.rs",
     "resolver/librdkafka/src/preload_door/failed_configurations.rs",
     "resolver/librdkafka/src/preload_door/last_words.rs",
+    "resolver/librdkafka/src/preload_door/next.rs",
     "resolver/librdkafka/src/preload_door/polls.rs",
     "resolver/librdkafka/src/preload_door/real.rs",
     "resolver/librdkafka/src/preload_door/waits.rs",
