@@ -136,6 +136,17 @@ fn what_is_in_hand_leaves_when_the_last_client_is_closed_and_nobody_waits_for_it
     assert_eq!(surroundings.traces(), "shop: send orders\n".repeat(10));
 }
 
+/// Without `uncancelled` in `resolver/librdkafka/src/contained.rs` the wait for the spans is where the thread is cancelled,
+/// and that ends the process by an abort.
+#[test]
+fn a_thread_that_is_about_to_be_cancelled_may_end_the_process() {
+    ends(&Door::TRACED, &[("cancelled, exit", exited(), 5)]);
+    ends(
+        &[Door::Preload],
+        &[("cancelled, _exit", exited(), 5), ("cancelled, raise", terminated(), 5), ("cancelled, execve", exited(), 5)],
+    );
+}
+
 #[test]
 fn children_end_and_become_other_programs_without_a_part_in_it() {
     ends(&Door::TRACED, &[("children", exited(), 10)]);

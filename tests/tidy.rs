@@ -23,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "interceptor",
         &[
+            "cancellation",
             "clock",
             "config",
             "host",
@@ -81,14 +82,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // The application's own spans, past the interceptor.
     ("bridge", &["batch", "clock", "export::DropReason", "resolver", "tracer::sampler"]),
     // Plain things, which know nobody.
+    ("cancellation", &[]),
     ("clock", &[]),
     ("error", &["config::Report"]),
-    ("host", &["per_process", "tracer::ids"]),
+    ("host", &["cancellation", "per_process", "tracer::ids"]),
     ("per_process", &[]),
     ("quiet_thread", &[]),
     ("report", &["stderr"]),
-    ("room", &["quiet_thread", "stderr"]),
-    ("stderr", &[]),
+    ("room", &["cancellation", "quiet_thread", "stderr"]),
+    ("stderr", &["cancellation"]),
     ("trusted_path", &[]),
     ("zeroed", &[]),
 ];
@@ -127,6 +129,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/src/batch/pipeline.rs",
     "resolver/src/batch/segments.rs",
     "resolver/src/batch/thread_spans.rs",
+    "resolver/src/cancellation.rs",
     "resolver/src/clock.rs",
     "resolver/src/config/secure_execution.rs",
     "resolver/src/host.rs",

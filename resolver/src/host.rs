@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use crate::cancellation::uncancelled;
 use crate::per_process::{self, PerProcess};
 
 /// The machine's name; empty when the system does not say.
@@ -126,13 +127,13 @@ unsafe extern "C" {
 extern "C" fn exit_begins() {
     if let Some(Handlers { first, .. }) = HANDLERS.get() {
         // Nothing may unwind into the C library.
-        let _ = std::panic::catch_unwind(first);
+        let _ = uncancelled(|| std::panic::catch_unwind(first));
     }
 }
 
 extern "C" fn exit_ends() {
     if let Some(Handlers { last, .. }) = HANDLERS.get() {
-        let _ = std::panic::catch_unwind(last);
+        let _ = uncancelled(|| std::panic::catch_unwind(last));
     }
 }
 

@@ -83,6 +83,16 @@ static pthread_t other_thread(void) {
     return thread;
 }
 
+static void *end_while_cancelled(void *arguments) {
+    char **next = (char **)arguments;
+    MUST(!pthread_cancel(pthread_self()));
+    if (!strcmp(how, "cancelled, exit")) exit(3);
+    if (!strcmp(how, "cancelled, _exit")) _exit(3);
+    if (!strcmp(how, "cancelled, raise")) raise(SIGTERM);
+    if (!strcmp(how, "cancelled, execve")) execve(next[0], next, environ);
+    return NULL;
+}
+
 /* So many arguments that some are on the stack. */
 #define MANY "again", "1", "2", "3", "4", "5", "6", "7", (char *)NULL
 
@@ -109,6 +119,12 @@ int main(int count, char **arguments) {
     if (!strcmp(how, "kill the named group")) kill(-getpgrp(), SIGTERM);
     if (!strcmp(how, "killpg")) killpg(getpgrp(), SIGTERM);
     if (!strcmp(how, "pthread_kill")) pthread_kill(pthread_self(), SIGTERM);
+    if (!strncmp(how, "cancelled", 9)) {
+        pthread_t thread;
+        MUST(!pthread_create(&thread, NULL, end_while_cancelled, (void *)next));
+        MUST(!pthread_join(thread, NULL));
+        return 4;
+    }
     if (!strcmp(how, "pthread_kill another")) {
         pthread_kill(other_thread(), SIGTERM);
         for (;;) pause();
