@@ -95,6 +95,10 @@ fn a_signal_that_a_program_sends_itself_is_seen_by_preload() {
         ("kill the named group", terminated(), 5),
         ("killpg", terminated(), 5),
         ("pthread_kill", terminated(), 5),
+        ("pthread_kill another", terminated(), 5),
+        ("pthread_sigqueue", terminated(), 5),
+        ("sigqueue", terminated(), 5),
+        ("tgkill", terminated(), 5),
         ("handler", terminated(), 5),
         ("blocked", exited(), 10),
         ("handled", exited(), 5),
@@ -109,6 +113,12 @@ fn another_program_in_its_place_is_seen_by_preload_and_a_failed_try_ends_nothing
         ("execv", exited(), 5),
         ("execvp", exited(), 5),
         ("execvpe", exited(), 5),
+        ("fexecve", exited(), 5),
+        ("execveat", exited(), 5),
+        ("execl", exited(), 5),
+        ("execlp", exited(), 5),
+        ("execle", exited(), 5),
+        ("execl in vain", exited(), 10),
         ("execve in vain", exited(), 10),
         ("_exit", exited(), 5),
     ];
@@ -124,6 +134,17 @@ fn what_is_in_hand_leaves_when_the_last_client_is_closed_and_nobody_waits_for_it
     let ended = run(surroundings.command(Door::Property, &program).arg("closed"));
     assert_eq!((ended.status, &*ended.stderr), (exited(), ""));
     assert_eq!(surroundings.traces(), "shop: send orders\n".repeat(10));
+}
+
+/// Without `uncancelled` in `resolver/librdkafka/src/contained.rs` the wait for the spans is where the thread is cancelled,
+/// and that ends the process by an abort.
+#[test]
+fn a_thread_that_is_about_to_be_cancelled_may_end_the_process() {
+    ends(&Door::TRACED, &[("cancelled, exit", exited(), 5)]);
+    ends(
+        &[Door::Preload],
+        &[("cancelled, _exit", exited(), 5), ("cancelled, raise", terminated(), 5), ("cancelled, execve", exited(), 5)],
+    );
 }
 
 #[test]

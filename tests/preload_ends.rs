@@ -26,6 +26,22 @@ fn whatever_way_a_process_ends_its_spans_arrive_and_its_status_stays() {
     }
 }
 
+/// With the functions of `resolver/librdkafka/src/preload_door/next.rs` looked up at the first call, the child waits for a
+/// thread that it has not got.
+#[test]
+fn a_child_that_is_forked_while_a_library_is_loaded_becomes_another_program_at_once() {
+    let workshop = match Workshop::open() {
+        Ok(workshop) => workshop,
+        Err(reason) => return skip(&reason),
+    };
+    let endless = workshop.build("libendless.so", &["-shared", "-fPIC", "endless.c"]);
+    let program = workshop.build("forking", &["forking.c"]);
+    let mut command = Command::new(program);
+    without_tracing(&mut command).arg(endless).env("LD_PRELOAD", library());
+    let ended = finish(&mut command, std::time::Duration::from_secs(120));
+    assert_eq!((ended.status.code(), &*ended.stderr), (Some(7), ""));
+}
+
 #[test]
 fn a_process_without_clients_says_nothing_and_does_nothing_even_with_a_broken_file() {
     let mut shell = Command::new("sh");

@@ -88,6 +88,13 @@ fn messages_that_are_taken_first_and_worked_off_later_are_nobody_s_parents() {
     python_shape("consume_many", &none(), &none());
 }
 
+/// Without `current_message::sends` in `resolver/src/interceptor/producer.rs` the sends that are under no message are not
+/// counted, and by preload the later ones are taken for children of the wrong message.
+#[test]
+fn a_thread_that_has_worked_messages_off_later_is_not_believed_when_it_takes_them_one_by_one() {
+    python_shape("batch_then_singles", &none(), &none());
+}
+
 #[test]
 fn what_a_pool_sends_begins_traces() {
     python_shape("pool", &none(), &none());

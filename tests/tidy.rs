@@ -48,6 +48,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "interceptor",
         &[
             "batch",
+            "cancellation",
             "clock",
             "config",
             "export",
@@ -66,15 +67,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // The application's own spans, past the interceptor.
     ("bridge", &["batch", "clock", "export", "resolver", "tracer"]),
     // Plain things, which know nobody.
+    ("cancellation", &[]),
     ("clock", &[]),
     ("error", &["config"]),
-    ("host", &["loaded_modules", "per_process", "tracer"]),
+    ("host", &["cancellation", "loaded_modules", "per_process", "tracer"]),
     ("loaded_modules", &[]),
     ("per_process", &[]),
     ("quiet_thread", &[]),
     ("report", &["stderr"]),
-    ("room", &["quiet_thread", "stderr"]),
-    ("stderr", &[]),
+    ("room", &["cancellation", "quiet_thread", "stderr"]),
+    ("stderr", &["cancellation"]),
     ("trusted_path", &[]),
     ("zeroed", &[]),
 ];
@@ -97,6 +99,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/librdkafka/src/preload_door/create.rs",
     "resolver/librdkafka/src/preload_door/failed_configurations.rs",
     "resolver/librdkafka/src/preload_door/last_words.rs",
+    "resolver/librdkafka/src/preload_door/next.rs",
     "resolver/librdkafka/src/preload_door/polls.rs",
     "resolver/librdkafka/src/preload_door/real.rs",
     "resolver/librdkafka/src/preload_door/waits.rs",
@@ -114,6 +117,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/src/batch/segments.rs",
     "resolver/src/batch/span_origin.rs",
     "resolver/src/batch/thread_spans.rs",
+    "resolver/src/cancellation.rs",
     "resolver/src/clock.rs",
     "resolver/src/config/source/secure_execution.rs",
     "resolver/src/host.rs",

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use crate::cancellation::uncancelled;
 use crate::loaded_modules::find_loaded_module;
 use crate::per_process::{self, PerProcess};
 
@@ -98,13 +99,13 @@ unsafe extern "C" {
 extern "C" fn exit_begins() {
     if let Some(Handlers { first, .. }) = HANDLERS.get() {
         // Nothing may unwind into the C library.
-        let _ = std::panic::catch_unwind(first);
+        let _ = uncancelled(|| std::panic::catch_unwind(first));
     }
 }
 
 extern "C" fn exit_ends() {
     if let Some(Handlers { last, .. }) = HANDLERS.get() {
-        let _ = std::panic::catch_unwind(last);
+        let _ = uncancelled(|| std::panic::catch_unwind(last));
     }
 }
 

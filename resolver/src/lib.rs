@@ -30,6 +30,7 @@
 
 mod batch;
 mod bridge;
+mod cancellation;
 mod clock;
 pub mod config;
 mod error;
@@ -51,6 +52,7 @@ mod trusted_path;
 mod zeroed;
 
 pub use bridge::UnknownService;
+pub use cancellation::uncancelled;
 pub use error::ResolverError;
 pub use export::{BackendState, DropReason};
 pub use interceptor::{MessagePlace, Processing};

@@ -11,6 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::cancellation::uncancelled;
 use crate::quiet_thread;
 use crate::stderr::write_to_stderr;
 
@@ -56,8 +57,9 @@ impl<T> Lent<T> {
 #[inline(never)]
 fn elsewhere<T: Send>(work: impl FnOnce() -> T + Send) -> Option<T> {
     let mut job = Job { work: Some(work), result: None };
+    // Nobody may cancel this thread while it waits, for the other one uses what is on its stack.
     // SAFETY: `run` is the function for this very type, and `job` stays where it is until the thread has ended.
-    unsafe { run_on_thread(run_of(&job), (&raw mut job).cast()) };
+    uncancelled(|| unsafe { run_on_thread(run_of(&job), (&raw mut job).cast()) });
     match job.result {
         Some(Ok(result)) => Some(result),
         Some(Err(panic)) => resume_unwind(panic),
@@ -95,11 +97,6 @@ fn run_of<T, W: FnOnce() -> T>(_: &Job<W, T>) -> Run {
     run::<T, W>
 }
 
-unsafe extern "C" {
-    fn pthread_setcancelstate(state: libc::c_int, before: *mut libc::c_int) -> libc::c_int;
-}
-const PTHREAD_CANCEL_DISABLE: libc::c_int = 1;
-
 /// Runs `run` with `job` on a thread, and waits. Does not, if the system gives none. By the C library's functions, which
 /// take less of the caller's stack than those of Rust's library.
 ///
@@ -109,11 +106,9 @@ const PTHREAD_CANCEL_DISABLE: libc::c_int = 1;
 unsafe fn run_on_thread(run: Run, job: *mut c_void) {
     let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
     let mut thread = MaybeUninit::<libc::pthread_t>::uninit();
-    let (mut cancelling, mask) = (0, quiet_thread::block_signals());
+    let mask = quiet_thread::block_signals();
     // SAFETY: the attributes and the thread are written before they are read; the caller vouches for `run` and `job`.
-    // Nobody may cancel this thread while it waits, for the other one uses what is on its stack.
     unsafe {
-        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &raw mut cancelling);
         if libc::pthread_attr_init(attributes.as_mut_ptr()) == 0 {
             libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), STACK);
             let started = libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), run, job) == 0;
@@ -122,7 +117,6 @@ unsafe fn run_on_thread(run: Run, job: *mut c_void) {
                 libc::pthread_join(thread.assume_init(), ptr::null_mut());
             }
         }
-        pthread_setcancelstate(cancelling, ptr::null_mut());
     }
     quiet_thread::restore_signals(&mask);
 }

@@ -13,6 +13,8 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crate::cancellation::uncancelled;
+
 /// Writes `message`, which ends in a newline, to standard error; or counts it, where that would have to wait.
 ///
 /// Any thread, also on a small stack. Takes no lock, which another thread may hold at the moment of a fork, and uses no
@@ -40,6 +42,10 @@ impl Place {
     }
 
     fn write(&self, message: &str) {
+        uncancelled(|| self.write_uncancelled(message));
+    }
+
+    fn write_uncancelled(&self, message: &str) {
         let _signals = SignalsHeldBack::begin();
         // Relaxed, as below: numbers for people.
         let dropped = self.dropped.swap(0, Ordering::Relaxed);
@@ -210,32 +216,28 @@ fn gift(fd: c_int, bytes: &[u8]) -> isize {
     }
 }
 
-/// While a message is written: the signals that writing may raise in this thread are held back, and it cannot be cancelled.
+/// A reader that has gone away; a terminal that is another group's; a file that may not grow.
+const RAISED: [c_int; 3] = [libc::SIGPIPE, libc::SIGTTOU, libc::SIGXFSZ];
+
+/// While a message is written: the signals that writing may raise in this thread are held back.
 struct SignalsHeldBack {
     raised: libc::sigset_t,
     before: libc::sigset_t,
     pending: libc::sigset_t,
-    cancelling: c_int,
 }
-
-unsafe extern "C" {
-    fn pthread_setcancelstate(state: c_int, before: *mut c_int) -> c_int;
-}
-const PTHREAD_CANCEL_DISABLE: c_int = 1;
 
 impl SignalsHeldBack {
     fn begin() -> Self {
-        let mut cancelling = 0;
-        // SAFETY: sets that live here; the mask and the state are this thread's own.
+        // SAFETY: sets that live here; the mask is this thread's own.
         unsafe {
-            pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &raw mut cancelling);
             let (mut raised, mut before, mut pending) = (std::mem::zeroed(), std::mem::zeroed(), std::mem::zeroed());
             libc::sigemptyset(&raw mut raised);
-            libc::sigaddset(&raw mut raised, libc::SIGPIPE);
-            libc::sigaddset(&raw mut raised, libc::SIGTTOU);
+            for signal in RAISED {
+                libc::sigaddset(&raw mut raised, signal);
+            }
             libc::sigpending(&raw mut pending);
             libc::pthread_sigmask(libc::SIG_BLOCK, &raw const raised, &raw mut before);
-            Self { raised, before, pending, cancelling }
+            Self { raised, before, pending }
         }
     }
 }
@@ -245,19 +247,14 @@ impl Drop for SignalsHeldBack {
         // SAFETY: as above; what was pending before is not ours to take.
         unsafe {
             let mut ours = self.raised;
-            for signal in [libc::SIGPIPE, libc::SIGTTOU] {
+            for signal in RAISED {
                 if libc::sigismember(&raw const self.pending, signal) == 1 {
                     libc::sigdelset(&raw mut ours, signal);
                 }
             }
-            let mut raised = std::mem::zeroed();
-            libc::sigpending(&raw mut raised);
-            if libc::sigismember(&raw const raised, libc::SIGPIPE) == 1 {
-                let no_wait = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-                libc::sigtimedwait(&raw const ours, ptr::null_mut(), &raw const no_wait);
-            }
+            let no_wait = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+            while libc::sigtimedwait(&raw const ours, ptr::null_mut(), &raw const no_wait) > 0 {}
             libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, ptr::null_mut());
-            pthread_setcancelstate(self.cancelling, ptr::null_mut::<c_int>());
         }
     }
 }
@@ -421,6 +418,23 @@ mod tests {
         let closed = Place::new(-1);
         closed.write("nobody hears\n");
         assert_eq!(closed.dropped.load(Ordering::Relaxed), 1);
+    }
+
+    /// Every file of the process is limited, so it is a process of its own.
+    #[test]
+    fn a_file_that_may_not_grow_raises_nothing() {
+        const CHILD: &str = "WRITES_TO_A_FULL_FILE";
+        if std::env::var_os(CHILD).is_some() {
+            let file = tempfile::tempfile().unwrap();
+            let limit = libc::rlimit { rlim_cur: 0, rlim_max: libc::RLIM_INFINITY };
+            // SAFETY: a limit and a disposition of this process.
+            unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) };
+            place(&file).write("there is no room\n");
+            return;
+        }
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        let ended = child.env(CHILD, "1").arg("a_file_that_may_not_grow").output().unwrap();
+        assert!(ended.status.success(), "{ended:?}");
     }
 
     #[test]

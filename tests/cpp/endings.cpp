@@ -1,6 +1,8 @@
 /* Sends five messages and ends, or seems to, in one of many ways. */
 #include "../c/clients.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -71,10 +73,36 @@ static void raise_again(int number) {
     raise(number);
 }
 
+static void *wait_for_the_end(void *) {
+    for (;;) pause();
+}
+
+static pthread_t other_thread(void) {
+    pthread_t thread;
+    MUST(!pthread_create(&thread, NULL, wait_for_the_end, NULL));
+    return thread;
+}
+
+static void *end_while_cancelled(void *arguments) {
+    char **next = (char **)arguments;
+    MUST(!pthread_cancel(pthread_self()));
+    if (!strcmp(how, "cancelled, exit")) exit(3);
+    if (!strcmp(how, "cancelled, _exit")) _exit(3);
+    if (!strcmp(how, "cancelled, raise")) raise(SIGTERM);
+    if (!strcmp(how, "cancelled, execve")) execve(next[0], next, environ);
+    return NULL;
+}
+
+/* So many arguments that some are on the stack. */
+#define MANY "again", "1", "2", "3", "4", "5", "6", "7", (char *)NULL
+
 int main(int count, char **arguments) {
-    MUST(count == 2);
+    MUST(count >= 2);
     how = arguments[1];
-    if (!strcmp(how, "again")) return 3;
+    if (!strcmp(how, "again")) {
+        for (int number = 2; number < count; number++) MUST(atoi(arguments[number]) == number - 1);
+        return count == 2 || count == 9 ? 3 : 4;
+    }
     if (!strcmp(how, "atexit")) MUST(!atexit(registered_early));
     shop = producer();
     char again[] = "again";
@@ -91,6 +119,19 @@ int main(int count, char **arguments) {
     if (!strcmp(how, "kill the named group")) kill(-getpgrp(), SIGTERM);
     if (!strcmp(how, "killpg")) killpg(getpgrp(), SIGTERM);
     if (!strcmp(how, "pthread_kill")) pthread_kill(pthread_self(), SIGTERM);
+    if (!strncmp(how, "cancelled", 9)) {
+        pthread_t thread;
+        MUST(!pthread_create(&thread, NULL, end_while_cancelled, (void *)next));
+        MUST(!pthread_join(thread, NULL));
+        return 4;
+    }
+    if (!strcmp(how, "pthread_kill another")) {
+        pthread_kill(other_thread(), SIGTERM);
+        for (;;) pause();
+    }
+    if (!strcmp(how, "sigqueue")) sigqueue(getpid(), SIGTERM, sigval{});
+    if (!strcmp(how, "tgkill")) tgkill(getpid(), gettid(), SIGTERM);
+    if (!strcmp(how, "pthread_sigqueue")) pthread_sigqueue(pthread_self(), SIGTERM, sigval{});
     if (!strcmp(how, "handler")) {
         signal(SIGTERM, raise_again);
         raise(SIGTERM);
@@ -113,6 +154,19 @@ int main(int count, char **arguments) {
     if (!strcmp(how, "execv")) execv(arguments[0], next);
     if (!strcmp(how, "execvp")) execvp(arguments[0], next);
     if (!strcmp(how, "execvpe")) execvpe(arguments[0], next, environ);
+    if (!strcmp(how, "fexecve")) fexecve(open(arguments[0], O_RDONLY), next, environ);
+    if (!strcmp(how, "execveat")) execveat(AT_FDCWD, arguments[0], next, environ, 0);
+    if (!strcmp(how, "execl")) execl(arguments[0], arguments[0], MANY);
+    if (!strcmp(how, "execlp")) execlp(arguments[0], arguments[0], MANY);
+    if (!strcmp(how, "execle")) {
+        char *empty[] = {NULL};
+        execle(arguments[0], arguments[0], MANY, empty);
+    }
+    if (!strcmp(how, "execl in vain")) {
+        MUST(execl("/nowhere/at/all", arguments[0], MANY) == -1 && errno == ENOENT);
+        send_five();
+        return 3;
+    }
     if (!strcmp(how, "execve in vain")) {
         MUST(execv("/nowhere/at/all", next) == -1);
         send_five();
@@ -125,6 +179,9 @@ int main(int count, char **arguments) {
         MUST(waitpid(forked, &status, 0) == forked && WEXITSTATUS(status) == 3);
         pid_t sharing = vfork();
         if (!sharing) execv(arguments[0], next);
+        MUST(waitpid(sharing, &status, 0) == sharing && WEXITSTATUS(status) == 3);
+        sharing = vfork();
+        if (!sharing) execl(arguments[0], arguments[0], MANY);
         MUST(waitpid(sharing, &status, 0) == sharing && WEXITSTATUS(status) == 3);
         forked = fork();
         if (!forked) exit(3);

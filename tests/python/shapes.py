@@ -52,6 +52,18 @@ def consume_many():
         pay(order)
 
 
+def batch_then_singles():
+    """What was taken by one call is worked off while there is no message at hand; the rest comes one by one."""
+    taken = []
+    while len(taken) < ORDERS // 2:
+        taken += [order.offset() for order in orders.consume(ORDERS // 2 - len(taken), 30)]
+    for order in taken:
+        pay(order)
+    while len(taken) < ORDERS:
+        taken.append(next_order())
+        pay(taken[-2])
+
+
 def pool():
     from concurrent.futures import ThreadPoolExecutor
 

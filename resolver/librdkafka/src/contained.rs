@@ -5,11 +5,15 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Runs `work`; a panic in it is told once, and `otherwise` is the result.
+use tracer_resolver::uncancelled;
+
+/// Runs `work`; a panic in it is told once, and `otherwise` is the result. The thread is not cancelled meanwhile.
 pub(crate) fn contained<T>(otherwise: T, work: impl FnOnce() -> T) -> T {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        tell();
-        otherwise
+    uncancelled(|| {
+        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+            tell();
+            otherwise
+        })
     })
 }
 

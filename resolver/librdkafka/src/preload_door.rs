@@ -8,7 +8,7 @@
 //! And some functions of the C library: those by which a process ends where nothing else tells of it, and those by which a
 //! thread waits for several things at once. They are few; README.md has the reason of each.
 //!
-//! At load one variable is looked for (`unmet_program`), and some functions of the C library are looked up (`waits`); nothing
+//! At load one variable is looked for (`unmet_program`), and some functions of the C library are looked up (`next`); nothing
 //! else is done before the first `rd_kafka_new`: `LD_PRELOAD` reaches every child of a shell.
 //!
 //! They are `extern "C-unwind"`: callbacks of the application run in them, whose C++ exceptions, and the cancellation of
@@ -18,6 +18,7 @@ mod already_traced;
 mod create;
 mod failed_configurations;
 mod last_words;
+mod next;
 mod polls;
 mod real;
 mod replaced;
@@ -32,6 +33,6 @@ pub use polls::{
     rd_kafka_consumer_close, rd_kafka_consumer_poll, rd_kafka_destroy, rd_kafka_destroy_flags, rd_kafka_flush,
     rd_kafka_poll,
 };
-pub use replaced::{execv, execve, execvp, execvpe, fexecve};
-pub use signals::{kill, killpg, pthread_kill, raise};
+pub use replaced::{execl, execle, execlp, execv, execve, execveat, execvp, execvpe, fexecve};
+pub use signals::{kill, killpg, pthread_kill, pthread_sigqueue, raise, sigqueue, tgkill};
 pub use waits::{epoll_create, epoll_create1, poll, poll_chk, ppoll, ppoll_chk, pselect, select};

@@ -5,18 +5,22 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::cancellation::uncancelled;
+
 /// Panics of ours that were contained since the process began. Only ever grows.
 static CONTAINED: AtomicU64 = AtomicU64::new(0);
 
-/// Runs `callback`; a panic in it is counted, told once, and over.
+/// Runs `callback`; a panic in it is counted, told once, and over. The thread is not cancelled meanwhile.
 ///
 /// librdkafka only logs an interceptor's error code, so there is none to give: the client goes on as if the callback
 /// had not been there.
 #[inline]
 pub(super) fn contain_panic(callback: impl FnOnce()) {
-    if catch_unwind(AssertUnwindSafe(callback)).is_err() {
-        contained();
-    }
+    uncancelled(|| {
+        if catch_unwind(AssertUnwindSafe(callback)).is_err() {
+            contained();
+        }
+    });
 }
 
 #[cold]

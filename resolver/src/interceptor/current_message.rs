@@ -163,6 +163,11 @@ pub(super) fn waits_for_anything() {
     thread_habits::waits_for_anything();
 }
 
+/// The thread sends a message, whatever becomes of it. To be told before [`with_ambient`] is asked.
+pub(super) fn sends() {
+    thread_habits::sends(|| CURRENT.get().map(|message| message.consumer));
+}
+
 /// Calls `with` with what a send on this thread continues, if that is its current message.
 ///
 /// `forwarded` is what the record's own headers say: they win, unless they only repeat what the current message brought; then
@@ -174,7 +179,7 @@ pub(super) fn with_ambient<T>(
     with: impl FnOnce(&Incoming<'_>) -> T,
 ) -> Option<T> {
     let message = CURRENT.get()?;
-    let habitual = thread_habits::sends(message.consumer, message.poll.is_some());
+    let habitual = thread_habits::is_believed(message.consumer, message.poll.is_some());
     let continues =
         |other: &SpanContext, own: &SpanContext| other.trace_id == own.trace_id && other.span_id == own.span_id;
     let is_its_own = |header: &SpanContext| {

@@ -8,7 +8,7 @@
 use std::sync::atomic::Ordering;
 
 use super::client::{Client, UnmarkedSend};
-use super::current_message::with_ambient;
+use super::current_message::{self, with_ambient};
 use super::declared_parents;
 use super::headers::Headers;
 use super::injecting::{has_current_baggage, inject, with_current_baggage};
@@ -29,6 +29,7 @@ impl Client {
     /// own headers say; without that, the message that the thread was handed last, where nobody's code says which one is
     /// processed.
     pub(super) fn start_send(&self, number: u64, message: &Message<'_>) {
+        current_message::sends();
         // A message that was given up without a word to us had this address before.
         self.unmarked.take(message.address());
         let declared = declared_parents::of_this_send();

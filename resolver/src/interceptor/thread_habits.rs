@@ -29,12 +29,14 @@ struct Habits {
 }
 
 struct Thread {
+    /// The consumer that handed over the last message; 0: none ever did.
+    consumer: Cell<u64>,
     /// Messages handed over since the last send.
     handed: Cell<u32>,
     /// Messages that had been handed over before the first send of the row that is under way.
     handed_before: Cell<u32>,
-    /// The consumer of the last of these.
-    row_of: Cell<u64>,
+    /// The consumer of the message that the first send of the row was under; 0: under none.
+    row_under: Cell<u64>,
     /// Sends since the last hand-over.
     sent: Cell<u32>,
     /// Waits as an event loop has them, up to [`WAITS_OF_A_LOOP`].
@@ -49,9 +51,10 @@ const NOTHING_KNOWN: Habits = Habits { consumer: 0, accumulates: false, filters:
 // Has no destructor, so it can be used for as long as its thread runs any code at all.
 thread_local!(static THREAD: Thread = const {
     Thread {
+        consumer: Cell::new(0),
         handed: Cell::new(0),
         handed_before: Cell::new(0),
-        row_of: Cell::new(0),
+        row_under: Cell::new(0),
         sent: Cell::new(0),
         waits: Cell::new(0),
         called_back: Cell::new(false),
@@ -62,35 +65,42 @@ thread_local!(static THREAD: Thread = const {
 /// The thread is handed a message of the consumer with this number.
 pub(super) fn handed_over(consumer: u64) {
     let _ = THREAD.try_with(|thread| {
-        // One send after several messages, and then the next message: the others were left.
-        if thread.sent.get() == 1 && thread.handed_before.get() > 1 && thread.row_of.get() == consumer {
+        // One send after several messages, under the last of them, and then the next message: the others were left.
+        if thread.sent.get() == 1 && thread.handed_before.get() > 1 && thread.row_under.get() == consumer {
             thread.change(consumer, |habits| habits.filters = true);
         }
+        thread.consumer.set(consumer);
         thread.sent.set(0);
         thread.handed.set(thread.handed.get().saturating_add(1));
     });
 }
 
-/// The thread sends while it was handed a message of this consumer last. Whether that message may be taken for the cause;
-/// `filters_count`: calls for messages are seen, so that a thread which takes several one by one is told from one that takes
-/// them by one call.
-pub(super) fn sends(consumer: u64, filters_count: bool) -> bool {
+/// The thread sends, whatever it is at. `under` says whose message it has, if it has one; asked only on a thread that
+/// consumes.
+///
+/// Every send counts, one to a topic that is not traced too: what shows that a thread works its messages off later is the order
+/// of all it does. On a thread that never consumed it costs one look.
+#[inline]
+pub(super) fn sends(under: impl FnOnce() -> Option<u64>) {
+    let _ = THREAD.try_with(|thread| {
+        let consumer = thread.consumer.get();
+        if consumer != 0 && !thread.called_back.get() {
+            thread.sends(consumer, under);
+        }
+    });
+}
+
+/// Whether the consumer's message that the thread was handed last may be taken for the cause of what was told to [`sends`]
+/// just now; `filters_count`: calls for messages are seen, so that a thread which takes several one by one is told from one
+/// that takes them by one call.
+pub(super) fn is_believed(consumer: u64, filters_count: bool) -> bool {
     let believed = THREAD.try_with(|thread| {
-        if thread.called_back.get() {
-            return false;
-        }
-        let first = thread.sent.get() == 0;
-        if first {
-            thread.handed_before.set(thread.handed.replace(0));
-            thread.row_of.set(consumer);
-        }
-        thread.sent.set(thread.sent.get().saturating_add(1));
-        let many = thread.handed_before.get() > 1;
-        if many && !first {
-            thread.change(consumer, |habits| habits.accumulates = true);
-        }
         let Some(habits) = thread.habits(consumer) else { return false };
-        !habits.accumulates && !thread.is_loop() && (!many || (filters_count && habits.filters))
+        let many = thread.handed_before.get() > 1;
+        !thread.called_back.get()
+            && !habits.accumulates
+            && !thread.is_loop()
+            && (!many || (filters_count && habits.filters))
     });
     believed.unwrap_or(false)
 }
@@ -122,6 +132,18 @@ pub(super) fn set_called_back(called_back: bool) -> bool {
 }
 
 impl Thread {
+    fn sends(&self, consumer: u64, under: impl FnOnce() -> Option<u64>) {
+        let first = self.sent.get() == 0;
+        if first {
+            self.handed_before.set(self.handed.replace(0));
+            self.row_under.set(under().unwrap_or(0));
+        }
+        self.sent.set(self.sent.get().saturating_add(1));
+        if !first && self.handed_before.get() > 1 {
+            self.change(consumer, |habits| habits.accumulates = true);
+        }
+    }
+
     fn is_loop(&self) -> bool {
         self.waits.get() >= WAITS_OF_A_LOOP
     }
@@ -149,8 +171,14 @@ impl Thread {
 mod tests {
     use super::*;
 
-    /// Runs on a thread of its own, whose habits are new: `m` is a message, `s` a send. For each send, whether it is
-    /// believed.
+    /// One send under a message of `consumer`: whether it is believed.
+    fn believed_send(consumer: u64, filters_count: bool) -> bool {
+        sends(|| Some(consumer));
+        is_believed(consumer, filters_count)
+    }
+
+    /// Runs on a thread of its own, whose habits are new: `m` is a message, `s` a send under it, `-` one under none. For each
+    /// send under a message, whether it is believed.
     fn believed(order: &str, filters_count: bool) -> String {
         let order = order.to_owned();
         let run = move || {
@@ -161,7 +189,11 @@ mod tests {
                         handed_over(1);
                         None
                     }
-                    _ => Some(if sends(1, filters_count) { 'y' } else { 'n' }),
+                    '-' => {
+                        sends(|| None);
+                        None
+                    }
+                    _ => Some(if believed_send(1, filters_count) { 'y' } else { 'n' }),
                 })
                 .collect()
         };
@@ -173,6 +205,18 @@ mod tests {
         assert_eq!(believed("msmsms", true), "yyy");
         assert_eq!(believed("msssmss", false), "yyyyy");
         assert_eq!(believed("ss", false), "yy", "there is no message to be taken for the cause");
+    }
+
+    #[test]
+    fn sends_under_no_message_count_as_well() {
+        assert_eq!(believed("mm--msms", true), "nn", "it works them off later");
+        assert_eq!(believed("mm-msms", true), "yy", "what came of the two is out");
+        assert_eq!(believed("mm-mms", true), "n", "no filter: what it sent did not follow the last of them");
+    }
+
+    #[test]
+    fn a_thread_that_never_consumed_is_not_asked_what_it_is_at() {
+        std::thread::spawn(|| sends(|| panic!("there is no message"))).join().unwrap();
     }
 
     #[test]
@@ -193,10 +237,10 @@ mod tests {
             for consumer in 1..=CONSUMERS as u64 {
                 handed_over(consumer);
                 handed_over(consumer);
-                assert!(!sends(consumer, true) && !sends(consumer, true));
+                assert!(!believed_send(consumer, true) && !believed_send(consumer, true));
             }
             handed_over(9);
-            assert!(!sends(9, true), "more consumers than are told apart");
+            assert!(!believed_send(9, true), "more consumers than are told apart");
         };
         std::thread::spawn(run).join().unwrap();
     }
@@ -207,7 +251,7 @@ mod tests {
             for wait in 1..=4 {
                 waits_for_anything();
                 handed_over(1);
-                assert_eq!(sends(1, true), wait < 3);
+                assert_eq!(believed_send(1, true), wait < 3);
             }
             assert!(is_loop());
         };
@@ -220,11 +264,11 @@ mod tests {
             handed_over(1);
             handed_over(1);
             let before = set_called_back(true);
-            assert!(!sends(1, true) && !sends(1, true));
+            assert!(!believed_send(1, true) && !believed_send(1, true));
             set_called_back(before);
-            assert!(!sends(1, true));
+            assert!(!believed_send(1, true));
             handed_over(1);
-            assert!(sends(1, true), "one send after two messages: a filter");
+            assert!(believed_send(1, true), "one send after two messages: a filter");
         };
         std::thread::spawn(run).join().unwrap();
     }

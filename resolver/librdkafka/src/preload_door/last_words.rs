@@ -2,13 +2,13 @@
 //! what it has in hand all the same.
 //!
 //! They may be called in a signal handler and in a child of `vfork`; [`before_exit`] is made for that, and what else
-//! happens here is a look-up and a call.
+//! happens here is a look and a call.
 
 use std::ffi::c_int;
 
 use tracer_resolver::before_exit;
 
-use super::real::call_next;
+use super::next::call_next;
 use crate::contained::contained;
 use crate::unmet_program;
 
@@ -19,7 +19,7 @@ use crate::unmet_program;
 ///
 /// As `_exit` of POSIX.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn _exit(status: c_int) -> ! {
+pub unsafe extern "C-unwind" fn _exit(status: c_int) -> ! {
     contained((), before_exit);
     unmet_program::tell();
     call_next!(_exit(status: c_int) -> (), else ());
@@ -32,7 +32,7 @@ pub unsafe extern "C" fn _exit(status: c_int) -> ! {
 ///
 /// As `_Exit` of C.
 #[cfg_attr(not(test), unsafe(export_name = "_Exit"))]
-pub unsafe extern "C" fn _exit_of_c(status: c_int) -> ! {
+pub unsafe extern "C-unwind" fn _exit_of_c(status: c_int) -> ! {
     contained((), before_exit);
     unmet_program::tell();
     call_next!(_Exit(status: c_int) -> (), else ());

@@ -108,14 +108,6 @@ pub(super) fn next(name: &CStr) -> Option<usize> {
     look_up(libc::RTLD_NEXT, name)
 }
 
-/// [`next`], found once: what is called in a child of `vfork` touches nothing that its parent has not touched before.
-pub(super) fn next_known(name: &CStr, known: &AtomicUsize) -> Option<usize> {
-    match known.load(Ordering::Relaxed) {
-        0 => next(name).inspect(|address| known.store(*address, Ordering::Relaxed)),
-        address => Some(address),
-    }
-}
-
 /// Exports what is in hand by `export`, and leaves `errno` as it is.
 pub(super) fn beforehand(export: fn()) {
     let before = errno();
@@ -133,30 +125,11 @@ pub(super) fn set_errno(errno: c_int) {
     unsafe { *libc::__errno_location() = errno };
 }
 
-/// Calls the next library's function of that name; `$otherwise` if there is none.
-macro_rules! call_next {
-    ($name:ident($($argument:ident: $argument_type:ty),*) -> $result:ty, else $otherwise:expr) => {{
-        static KNOWN: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-        const NAME: &std::ffi::CStr =
-            match std::ffi::CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
-                Ok(name) => name,
-                Err(_) => c"",
-            };
-        match $crate::preload_door::real::next_known(NAME, &KNOWN) {
-            Some(address) => {
-                let address = std::ptr::with_exposed_provenance::<()>(address);
-                // SAFETY: the address of that function, under the declaration that C has of it.
-                let real = unsafe {
-                    std::mem::transmute::<*const (), unsafe extern "C" fn($($argument_type),*) -> $result>(address)
-                };
-                // SAFETY: the caller's own arguments.
-                unsafe { real($($argument),*) }
-            }
-            None => $otherwise,
-        }
-    }};
+/// What a function of the C library gives that is not there.
+pub(super) fn not_there() -> c_int {
+    set_errno(libc::ENOSYS);
+    -1
 }
-pub(super) use call_next;
 
 fn look_up(place: *mut c_void, name: &CStr) -> Option<usize> {
     // SAFETY: a place that `dlsym` knows by itself, and a NUL-terminated name.

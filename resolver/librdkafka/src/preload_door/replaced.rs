@@ -2,14 +2,14 @@
 //!
 //! The call may fail, and then the process lives on: nothing is ended by it. They are also called in every child that is
 //! about to start a program, of `fork` and of `vfork`; such a child has nothing of its own in hand, is told by its process
-//! id, and the call passes through. What takes its arguments one by one (`execl`, `execle`, `execlp`) is not wrapped: no
-//! function of Rust's can pass them on.
+//! id, and the call passes through.
 
 use std::ffi::{c_char, c_int};
 
 use tracer_resolver::export_in_hand;
 
-use super::real::{beforehand, call_next, set_errno};
+use super::next::{self, call_next};
+use super::real::{beforehand, not_there};
 
 /// A list of texts that ends with a null.
 type Texts = *const *const c_char;
@@ -26,7 +26,7 @@ macro_rules! wrappers {
         ///
         /// As the function of this name in unistd.h.
         #[cfg_attr(not(test), unsafe(no_mangle))]
-        pub unsafe extern "C" fn $name($($argument: $argument_type),*) -> c_int {
+        pub unsafe extern "C-unwind" fn $name($($argument: $argument_type),*) -> c_int {
             beforehand(export_in_hand);
             call_next!($name($($argument: $argument_type),*) -> c_int, else not_there())
         }
@@ -44,9 +44,66 @@ wrappers! {
     fn execvpe(file: *const c_char, arguments: Texts, environment: Texts);
     /// Becomes the program that is open as `descriptor`.
     fn fexecve(descriptor: c_int, arguments: Texts, environment: Texts);
+    /// Becomes the program at `path`, seen from the folder that is open as `folder`.
+    fn execveat(folder: c_int, path: *const c_char, arguments: Texts, environment: Texts, flags: c_int);
 }
 
-fn not_there() -> c_int {
-    set_errno(libc::ENOSYS);
-    -1
+/// Defines the exported functions that take their arguments one by one, as many as there are.
+///
+/// No function of Rust's can pass these on. So the entry sets aside the registers that may hold some, and, for a function of any
+/// number of arguments, how many are elsewhere; has `$body` do our part; and jumps to the real function that this gives, which
+/// finds all as it was.
+macro_rules! variadic {
+    ($(
+        $(#[$doc:meta])*
+        fn $name:ident / $body:ident;
+    )*) => {$(
+        $(#[$doc])*
+        ///
+        /// # Safety
+        ///
+        /// As the function of this name in unistd.h, with further arguments.
+        #[unsafe(naked)]
+        #[cfg_attr(not(test), unsafe(no_mangle))]
+        pub unsafe extern "C-unwind" fn $name(program: *const c_char, argument: *const c_char) -> c_int {
+            core::arch::naked_asm!(
+                "push rdi",
+                "push rsi",
+                "push rdx",
+                "push rcx",
+                "push r8",
+                "push r9",
+                "push rax",
+                "call {body}", // The stack is at a multiple of 16: eight words are on it since the call of the caller.
+                "mov r11, rax",
+                "pop rax",
+                "pop r9",
+                "pop r8",
+                "pop rcx",
+                "pop rdx",
+                "pop rsi",
+                "pop rdi",
+                "jmp r11",
+                body = sym $body,
+            )
+        }
+
+        extern "C" fn $body() -> usize {
+            beforehand(export_in_hand);
+            next::$name.address().unwrap_or(nowhere as extern "C" fn() -> c_int as usize)
+        }
+    )*};
+}
+
+variadic! {
+    /// Becomes the program at `path`.
+    fn execl / before_execl;
+    /// Becomes the program called `file`.
+    fn execlp / before_execlp;
+    /// Becomes the program at `path`, with an environment.
+    fn execle / before_execle;
+}
+
+extern "C" fn nowhere() -> c_int {
+    not_there()
 }

@@ -1,4 +1,4 @@
-//! `raise` and `kill`: a process that ends itself by a signal, as Python does after an uncaught Ctrl-C and uvicorn after
+//! `raise`, `kill` and their like: a process that ends itself by a signal, as Python does after an uncaught Ctrl-C and uvicorn after
 //! SIGTERM, when all else is in order, exports what it has in hand before.
 //!
 //! Only where the signal ends the process by its default action, and is none of those that tell of a crash. They may be
@@ -10,7 +10,8 @@ use std::ptr;
 
 use tracer_resolver::{before_exit, export_in_hand};
 
-use super::real::{beforehand, call_next};
+use super::next::call_next;
+use super::real::{beforehand, not_there};
 
 /// Sends `signal` to the calling thread.
 ///
@@ -18,8 +19,8 @@ use super::real::{beforehand, call_next};
 ///
 /// As `raise` of C.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn raise(signal: c_int) -> c_int {
-    before(signal);
+pub unsafe extern "C-unwind" fn raise(signal: c_int) -> c_int {
+    before(signal, Reaches::This);
     call_next!(raise(signal: c_int) -> c_int, else by_system_call(own_process(), signal))
 }
 
@@ -29,9 +30,9 @@ pub unsafe extern "C" fn raise(signal: c_int) -> c_int {
 ///
 /// As `kill` of POSIX.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn kill(process: libc::pid_t, signal: c_int) -> c_int {
+pub unsafe extern "C-unwind" fn kill(process: libc::pid_t, signal: c_int) -> c_int {
     if process == 0 || process == own_process() || process.checked_neg().is_some_and(is_own_group) {
-        before(signal);
+        before(signal, Reaches::This);
     }
     call_next!(kill(process: libc::pid_t, signal: c_int) -> c_int, else by_system_call(process, signal))
 }
@@ -42,11 +43,39 @@ pub unsafe extern "C" fn kill(process: libc::pid_t, signal: c_int) -> c_int {
 ///
 /// As `killpg` of POSIX.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn killpg(group: libc::pid_t, signal: c_int) -> c_int {
+pub unsafe extern "C-unwind" fn killpg(group: libc::pid_t, signal: c_int) -> c_int {
     if group == 0 || is_own_group(group) {
-        before(signal);
+        before(signal, Reaches::This);
     }
     call_next!(killpg(group: libc::pid_t, signal: c_int) -> c_int, else by_system_call(-group, signal))
+}
+
+/// Sends `signal` to a process, with a value.
+///
+/// # Safety
+///
+/// As `sigqueue` of POSIX.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C-unwind" fn sigqueue(process: libc::pid_t, signal: c_int, value: libc::sigval) -> c_int {
+    if process == own_process() {
+        before(signal, Reaches::This);
+    }
+    call_next!(sigqueue(process: libc::pid_t, signal: c_int, value: libc::sigval) -> c_int, else not_there())
+}
+
+/// Sends `signal` to a thread of a process, by the kernel's numbers.
+///
+/// # Safety
+///
+/// As `tgkill` of Linux.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C-unwind" fn tgkill(process: libc::pid_t, thread: libc::pid_t, signal: c_int) -> c_int {
+    if process == own_process() {
+        // SAFETY: cannot fail.
+        let own = unsafe { libc::syscall(libc::SYS_gettid) };
+        before(signal, if own == i64::from(thread) { Reaches::This } else { Reaches::Other });
+    }
+    call_next!(tgkill(process: libc::pid_t, thread: libc::pid_t, signal: c_int) -> c_int, else not_there())
 }
 
 /// Sends `signal` to a thread.
@@ -55,21 +84,44 @@ pub unsafe extern "C" fn killpg(group: libc::pid_t, signal: c_int) -> c_int {
 ///
 /// As `pthread_kill` of POSIX.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn pthread_kill(thread: libc::pthread_t, signal: c_int) -> c_int {
-    // SAFETY: asks for the calling thread's own.
-    if thread == unsafe { libc::pthread_self() } {
-        before(signal);
-    }
+pub unsafe extern "C-unwind" fn pthread_kill(thread: libc::pthread_t, signal: c_int) -> c_int {
+    before(signal, reached(thread));
     call_next!(pthread_kill(thread: libc::pthread_t, signal: c_int) -> c_int, else libc::ENOSYS)
 }
 
+/// Sends `signal` to a thread, with a value.
+///
+/// # Safety
+///
+/// As `pthread_sigqueue` of glibc.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub unsafe extern "C-unwind" fn pthread_sigqueue(thread: libc::pthread_t, signal: c_int, value: libc::sigval) -> c_int {
+    before(signal, reached(thread));
+    call_next!(
+        pthread_sigqueue(thread: libc::pthread_t, signal: c_int, value: libc::sigval) -> c_int, else libc::ENOSYS
+    )
+}
+
+/// Who of this process gets a signal.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reaches {
+    /// This thread, or whichever does not block it.
+    This,
+    Other,
+}
+
+fn reached(thread: libc::pthread_t) -> Reaches {
+    // SAFETY: asks for the calling thread's own.
+    if thread == unsafe { libc::pthread_self() } { Reaches::This } else { Reaches::Other }
+}
+
 /// `signal` is about to be sent to this very process by itself.
-fn before(signal: c_int) {
+fn before(signal: c_int, reaches: Reaches) {
     if !ends_the_process(signal) {
         return;
     }
-    // The first process of a container gets no signal that it does not handle.
-    let for_certain = !is_blocked(signal) && own_process() != 1;
+    // Another thread may block it, and the first process of a container gets no signal that it does not handle.
+    let for_certain = reaches != Reaches::Other && !is_blocked(signal) && own_process() != 1;
     beforehand(if for_certain { before_exit } else { export_in_hand });
 }
 

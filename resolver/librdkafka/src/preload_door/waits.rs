@@ -4,52 +4,30 @@
 //! A wait for the answer on one connection is none of these: database and HTTP clients wait like that in the middle of a
 //! message's processing. All else is left as it is: arguments, results, `errno`, cancellation, signals.
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{c_int, c_void};
 use std::mem;
-use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tracer_resolver::interceptor::{event_loop_made, waiting_for_anything, waits_are_counted};
 
-use super::real::{errno, next, set_errno};
-use crate::static_program::has_interpreter;
+use super::next::call_next;
+use super::real::{errno, not_there, set_errno};
 
 /// Defines the exported functions: each looks at its arguments, and calls the real one.
 macro_rules! wrappers {
     ($(
         $(#[$doc:meta])*
         fn $name:ident / $symbol:literal ($($argument:ident: $type:ty),*) -> c_int = $look:expr;
-    )*) => {
-        $(
-            $(#[$doc])*
-            ///
-            /// # Safety
-            ///
-            /// As the function of this name in the C library.
-            #[cfg_attr(not(test), unsafe(export_name = $symbol))]
-            pub unsafe extern "C-unwind" fn $name($($argument: $type),*) -> c_int {
-                let address = real::$name.address();
-                if address == 0 {
-                    set_errno(libc::ENOSYS);
-                    return -1;
-                }
-                let address = ptr::with_exposed_provenance::<()>(address);
-                // SAFETY: the address of that function, under the declaration that the C library has of it.
-                let real = unsafe {
-                    mem::transmute::<*const (), unsafe extern "C-unwind" fn($($type),*) -> c_int>(address)
-                };
-                // SAFETY: the caller's own arguments.
-                ($look)($($argument,)* || unsafe { real($($argument),*) })
-            }
-        )*
-
-        /// The real functions.
-        mod real {
-            #![expect(non_upper_case_globals, reason = "each has the name of its function")]
-            $(pub(super) static $name: super::Real = super::Real::new($symbol);)*
-            pub(super) static ALL: &[&super::Real] = &[$(&$name),*];
+    )*) => {$(
+        $(#[$doc])*
+        ///
+        /// # Safety
+        ///
+        /// As the function of this name in the C library.
+        #[cfg_attr(not(test), unsafe(export_name = $symbol))]
+        pub unsafe extern "C-unwind" fn $name($($argument: $type),*) -> c_int {
+            ($look)($($argument,)* || call_next!($name($($argument: $type),*) -> c_int, else not_there()))
         }
-    };
+    )*};
 }
 
 wrappers! {
@@ -81,52 +59,6 @@ wrappers! {
         count: c_int, read: *mut libc::fd_set, write: *mut libc::fd_set, except: *mut libc::fd_set,
         timeout: *const libc::timespec, signals: *const libc::sigset_t
     ) -> c_int = |count, read, write, except, _, _, wait| selected(count, [read, write, except], wait);
-}
-
-/// A function of the C library, or of another library that wraps it too.
-struct Real {
-    name: &'static str,
-    address: AtomicUsize,
-}
-
-impl Real {
-    const fn new(name: &'static str) -> Self {
-        Self { name, address: AtomicUsize::new(0) }
-    }
-
-    /// Looked up at load, because a call may come in a signal handler, or in a child whose parent forked while another of
-    /// its threads held the dynamic linker's lock; else, where something calls before that, now.
-    fn address(&self) -> usize {
-        match self.address.load(Ordering::Relaxed) {
-            0 => self.look_up(),
-            address => address,
-        }
-    }
-
-    #[cold]
-    fn look_up(&self) -> usize {
-        let mut name = [0_u8; 16];
-        name.iter_mut().zip(self.name.bytes()).for_each(|(place, byte)| *place = byte);
-        let address = CStr::from_bytes_until_nul(&name).ok().and_then(next).unwrap_or(0);
-        self.address.store(address, Ordering::Relaxed);
-        address
-    }
-}
-
-/// Runs when the library is loaded: half a microsecond for each function.
-#[cfg(not(test))]
-#[used]
-#[unsafe(link_section = ".init_array")]
-static AT_LOAD: extern "C" fn() = at_load;
-
-#[cfg_attr(test, expect(dead_code, reason = "there is no load"))]
-extern "C" fn at_load() {
-    // In a wholly static program the C library that came with this one is not set up.
-    if has_interpreter() {
-        for real in real::ALL {
-            real.look_up();
-        }
-    }
 }
 
 fn made(make: impl FnOnce() -> c_int) -> c_int {
@@ -201,12 +133,5 @@ mod tests {
         assert!(!is_connection(listener.as_raw_fd()) && !is_connection(datagrams.as_raw_fd()));
         assert!(!is_connection(null.as_raw_fd()) && !is_connection(-1));
         assert_eq!(errno(), libc::EINTR);
-    }
-
-    #[test]
-    fn every_real_function_is_found() {
-        for real in real::ALL {
-            assert_ne!(real.address(), 0, "{}", real.name);
-        }
     }
 }
