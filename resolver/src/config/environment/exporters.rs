@@ -37,7 +37,11 @@ pub(super) fn read(host: Result<HostSettings, Broken>, reader: &mut Reader<'_>) 
             Kind::Otlp => Some(otlp(host, reader)),
             Kind::Zipkin => Some(zipkin(host, reader)),
             Kind::Jaeger => Some(jaeger(host, reader)),
-            Kind::Console => Some(Backend::named("console", "file", json!({ "path": "stdout" }), host, 0..0)),
+            // Stdout is the application's, which may print there what another program reads.
+            Kind::Console => {
+                let config = json!({ "path": "stderr", "format": "text" });
+                Some(Backend::named("console", "file", config, host, 0..0))
+            }
             Kind::None => None,
         })
         .collect()
