@@ -121,6 +121,22 @@ fn the_standard_streams_are_written_when_they_are_named() {
 }
 
 #[test]
+fn each_span_is_a_line_for_people_and_they_are_rotated_as_others_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("spans.txt");
+    let config = serde_json::json!({ "path": path, "format": "text", "max_bytes": 100, "max_files": 2 });
+    let backend = backend(&config).unwrap();
+    for _ in 0..2 {
+        export(&backend, &sample_spans::bytes(&sample_spans::order_and_payment()), 2).unwrap();
+    }
+    let (newest, older) = (std::fs::read_to_string(&path).unwrap(), path.with_extension("txt.1"));
+    assert_eq!(newest, std::fs::read_to_string(older).unwrap(), "each batch has a file of its own");
+    assert_eq!(newest.lines().count(), 2, "{newest}");
+    assert!(newest.lines().all(|line| line.starts_with("a0a1a2a3a4a5a6a7a8a9aaabacadaeaf ")), "{newest}");
+    assert!(newest.contains(" send orders ") && newest.contains(" ms"), "{newest}");
+}
+
+#[test]
 fn bytes_that_are_no_batch_are_refused_for_good_and_nothing_is_written() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("spans.jsonl");
@@ -135,6 +151,11 @@ fn the_schema_and_the_plugin_think_alike() {
         serde_json::json!({}),
         serde_json::json!({"path": "/tmp/spans.jsonl", "max_bytes": "1MiB", "max_files": 3}),
         serde_json::json!({"path": "stdout", "max_bytes": 4096}),
+        serde_json::json!({"path": "stdout", "format": "text", "attributes": ["messaging.kafka.offset"]}),
+        serde_json::json!({"format": "otlp_json"}),
+        serde_json::json!({"format": "json"}),
+        serde_json::json!({"format": "text", "attributes": "messaging.kafka.offset"}),
+        serde_json::json!({"format": "text", "attributes": [1]}),
         serde_json::json!({"path": ""}),
         serde_json::json!({"path": 1}),
         serde_json::json!({"max_bytes": "1MB"}),

@@ -64,6 +64,35 @@ fn a_hundred_thousand_messages_in_bursts_of_ten_thousand_are_a_hundred_thousand_
 }
 
 #[test]
+fn what_is_counted_holds_every_span_that_has_ended_although_nobody_has_flushed() {
+    let cluster = TracedCluster::of(
+        Kafka::start_partitioned("orders", PARTITIONS),
+        "[services.shop]\nproduces = [\"*\"]\n[services.billing]\nconsumes = [\"*\"]\n[batch]\ndelay = \"1h\"",
+    );
+    let producer = cluster.producer();
+    for bursts in 1..=3 {
+        burst(&producer, 100);
+        let stats = cluster.resolver.stats();
+        let at_backend = &stats.backends[0].services[0];
+        assert_eq!((stats.services[0].spans, at_backend.offered), (100 * bursts, 100 * bursts));
+        assert_eq!(at_backend.offered, at_backend.exported + at_backend.waiting);
+    }
+    // And a message that waits for its guard is given to it all the same.
+    let consumer = cluster.consumer("orders");
+    let message = words::kafka::next_message(&consumer);
+    cluster.resolver.stats();
+    drop(tracer_resolver_rdkafka::Processing::start_for(&cluster.resolver, None, &message));
+    drop(consumer);
+    let spans = cluster.spans();
+    let of_first = spans.iter().filter(|span| {
+        span.kind == "consumer"
+            && span.attribute("messaging.destination.partition.id").as_deref() == Some("0")
+            && span.attribute("messaging.kafka.offset").as_deref() == Some("0")
+    });
+    assert_eq!(of_first.map(|span| span.name.as_str()).collect::<Vec<_>>(), ["process orders"]);
+}
+
+#[test]
 fn a_burst_that_is_consumed_at_once_keeps_every_message_s_parent() {
     let cluster = cluster();
     burst(&cluster.producer(), BURST);

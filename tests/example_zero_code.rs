@@ -66,6 +66,77 @@ fn the_three_services_of_the_readme_make_one_trace_for_each_order() {
     assert_eq!(last_drawings(&ended.stdout), [trace; 3], "{}", ended.stdout);
 }
 
+/// The consumer of the first run is killed in the midst of its group, and twice before it is in.
+#[test]
+fn a_program_whose_last_run_was_killed_is_run_again_without_waiting_for_that_one() {
+    let Some(python) = python() else { return };
+    let path = format!("{}:{}", python.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let program = "
+import os, sys, time
+from confluent_kafka import Consumer, Producer
+kafka = {'bootstrap.servers': os.environ['KAFKA']}
+producer = Producer(kafka)
+consumer = Consumer(kafka | {'group.id': 'again', 'auto.offset.reset': 'earliest', 'enable.auto.commit': 'false', 'debug': 'cgrp'})
+consumer.subscribe(['orders'])
+producer.produce('orders', 'order')
+producer.flush()
+began = time.monotonic()
+while sys.argv[1] == 'all' or time.monotonic() - began < float(sys.argv[1]):
+    message = consumer.poll(0.1)
+    if message is not None and not message.error():
+        break
+print('got it' if sys.argv[1] == 'all' else 'killed', flush=True)
+os.kill(os.getpid(), 9)
+";
+    let script = "for how in all all 1 1 all; do before=$(date +%s); python3 -c \"$0\" $how; echo took $(($(date +%s) - before)); done";
+    let ended = run(command(playground()).args(["--", "bash", "-c", script, program]).env("PATH", path));
+    let count = |word: &str| ended.stdout.matches(word).count();
+    assert_eq!((count("got it"), count("killed")), (3, 2), "{}\n{}", ended.stdout, ended.stderr);
+    // Who is the first one is told that it leads; it is not, if one that is gone is there still.
+    let mut answers = ended.stderr.lines().filter(|line| line.contains("JoinGroup response: GenerationId "));
+    let leads = |line: Option<&str>| line.unwrap().contains(" (me), ");
+    assert!(leads(answers.next()) && leads(answers.next()), "{}", ended.stderr);
+    let took = |line: &str| line.strip_prefix("took ").map(|seconds| seconds.parse::<u32>().unwrap());
+    let longest = ended.stdout.lines().filter_map(took).max().unwrap();
+    assert!(longest < 35, "a member that is gone is waited for, or was until now:\n{}", ended.stdout);
+}
+
+/// The second span of the trace comes seconds after the first was drawn, from a consumer that is started then.
+#[test]
+fn a_trace_that_is_drawn_again_says_why() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = format!("{}:{}", python.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let program = "
+import os, sys
+from confluent_kafka import Consumer, Producer
+kafka = {'bootstrap.servers': os.environ['KAFKA']}
+if sys.argv[1] == 'send':
+    producer = Producer(kafka)
+    producer.produce('orders', 'order')
+    producer.flush()
+else:
+    consumer = Consumer(kafka | {'group.id': 'late', 'auto.offset.reset': 'earliest'})
+    consumer.subscribe(['orders'])
+    while not (message := consumer.poll(1)) or message.error(): pass
+    consumer.close()
+";
+    // Until the trace has been drawn, however long that takes.
+    let script = "LD_PRELOAD=$1 python3 -c \"$0\" send; until grep -q 'send orders' \"$2\"; do sleep 0.2; done; \
+                  LD_PRELOAD=$1 python3 -c \"$0\" receive";
+    let drawn = folder.path().join("drawn");
+    let mut command = command(playground());
+    command.args(["--", "bash", "-c", script, program]).arg(library()).arg(&drawn).env("PATH", path);
+    command.env("OTEL_SERVICE_NAME", "shop");
+    let status = command.stdout(std::fs::File::create(&drawn).unwrap()).status().unwrap();
+    let drawn = std::fs::read_to_string(&drawn).unwrap();
+    assert!(status.success(), "{drawn}");
+    let (first, again) =
+        drawn.split_once(", drawn again: 1 more of its spans came after the 1 drawn before\n").unwrap();
+    assert!(first.contains("shop: send orders") && !first.contains("process orders"), "{drawn}");
+    assert!(again.contains("shop: send orders") && again.contains("  shop: process orders"), "{drawn}");
+}
+
 #[test]
 fn the_playground_ends_with_its_command_and_as_it_ended() {
     let ended = run(command(playground()).args(["--", "sh", "-c", "echo $KAFKA $OTEL_EXPORTER_OTLP_ENDPOINT; exit 7"]));

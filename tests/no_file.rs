@@ -92,6 +92,19 @@ fn base(endpoint: String) -> String {
 }
 
 #[test]
+fn on_the_console_each_span_is_a_line_and_stdout_stays_the_applications() {
+    for name in ["console", "logging"] {
+        let (stdout, stderr) = run(&[("OTEL_SERVICE_NAME", "shop"), ("OTEL_TRACES_EXPORTER", name)]);
+        let spans: Vec<_> = stderr.lines().filter(|line| line.contains(" ms ")).collect();
+        assert_eq!(spans.len(), 2, "{stderr}");
+        assert!(spans[0].contains(" shop           send orders "), "{stderr}");
+        assert!(spans.iter().all(|line| line.contains(" messaging.kafka.offset=0")), "{stderr}");
+        assert!(spans.iter().all(|line| line.len() < 200), "{stderr}");
+        assert!(stdout.contains("on=true") && !stdout.contains("send orders"), "{stdout}");
+    }
+}
+
+#[test]
 fn without_an_exporter_the_context_passes_on_and_no_span_is_made() {
     let (stdout, _) = run(&[("OTEL_SERVICE_NAME", "shop"), ("OTEL_TRACES_EXPORTER", "none")]);
     assert!(stdout.contains("on=true") && stdout.contains("traceparent=\n"), "nothing began a trace: {stdout}");

@@ -19,15 +19,8 @@ struct Trace {
     spans: Vec<ReceivedSpan>,
     /// When the last of them came.
     last: Instant,
-    state: State,
-}
-
-#[derive(PartialEq)]
-enum State {
-    New,
-    Drawn,
-    /// Spans came after it was drawn.
-    Grown,
+    /// How many of them were drawn.
+    drawn: usize,
 }
 
 impl LiveTraces {
@@ -37,13 +30,10 @@ impl LiveTraces {
         for mut span in spans {
             let took = format!("{:.3} ms", span.duration_nano() as f64 / 1e6);
             span.attributes.insert(TOOK.to_owned(), took.into());
-            let new = || Trace { spans: Vec::new(), last, state: State::New };
+            let new = || Trace { spans: Vec::new(), last, drawn: 0 };
             let trace = self.traces.entry(span.trace_id.clone()).or_insert_with(new);
             trace.spans.push(span);
             trace.last = last;
-            if trace.state == State::Drawn {
-                trace.state = State::Grown;
-            }
         }
     }
 
@@ -58,18 +48,20 @@ impl LiveTraces {
     }
 
     fn take(&mut self, is_complete: impl Fn(Instant) -> bool) -> String {
-        let complete = |(_, trace): &(&String, &mut Trace)| trace.state != State::Drawn && is_complete(trace.last);
+        let complete = |(_, trace): &(&String, &mut Trace)| trace.drawn < trace.spans.len() && is_complete(trace.last);
         let mut complete: Vec<_> = self.traces.iter_mut().filter(complete).collect();
         complete.sort_by_key(|(_, trace)| trace.spans.iter().map(|span| span.start_unix_nano).min());
         let (mut drawing, mut more) = (String::new(), 0);
         for (number, (id, trace)) in complete.into_iter().enumerate() {
-            let again = if trace.state == State::Grown {
-                ", grown"
-            } else {
-                self.drawn.push_back(id.clone());
-                ""
+            let more_spans = trace.spans.len() - trace.drawn;
+            let again = match trace.drawn {
+                0 => {
+                    self.drawn.push_back(id.clone());
+                    String::new()
+                }
+                drawn => format!(", drawn again: {more_spans} more of its spans came after the {drawn} drawn before"),
             };
-            trace.state = State::Drawn;
+            trace.drawn = trace.spans.len();
             if number < MOST {
                 drawing.push_str(&format!("\ntrace {id}{again}\n{}", draw_traces_with(&trace.spans, &SHOWN)));
             } else {

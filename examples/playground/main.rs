@@ -10,6 +10,7 @@
 mod collector;
 mod live_traces;
 mod options;
+mod relay;
 
 use std::io::{self, Write as _};
 use std::process::{Child, Command, ExitCode};
@@ -20,6 +21,7 @@ use words::kafka::Kafka;
 use crate::collector::Collector;
 use crate::live_traces::LiveTraces;
 use crate::options::{Options, Task};
+use crate::relay::Relay;
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -42,8 +44,10 @@ fn run(options: &Options) -> Result<ExitCode, Failure> {
         kafka.cluster().create_topic(topic, *partitions, 1)?;
     }
     let collector = Collector::start(options.quiet)?;
-    let variables =
-        [("KAFKA", kafka.cluster().bootstrap_servers()), ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())];
+    let broker = kafka.cluster().bootstrap_servers();
+    // Counting is for load, between which and the Kafka nothing stands.
+    let address = if options.quiet { broker } else { Relay::start(broker.parse()?)?.address() };
+    let variables = [("KAFKA", address), ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())];
     let mut command = match options.command.split_first() {
         None => {
             let lines = variables.map(|(name, value)| format!("export {name}={value}\n"));

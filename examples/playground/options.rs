@@ -89,5 +89,6 @@ A Kafka and an OpenTelemetry collector on loopback, that draw each trace as it c
     --quiet           only counts spans, and says how many there are each second
     --help            this
 
+A trace is drawn when nothing of it has come for 5 seconds. If more comes later it is drawn again, whole, and a line says so.
 The Kafka is librdkafka's own, for tests: in memory, at most 5 MiB a partition.
 ";

@@ -162,7 +162,7 @@ make_wheel() {
     cp -r "$work/lib" "$package/lib"
     cp -r "$here/include" "$package/include"
     cp "$root/resolver/default-config.toml" "$package/"
-    cp "$here/docs/python.md" "$stage/README.md"
+    page python.md >"$stage/README.md"
     cp "$root/LICENSE" "$work/THIRD-PARTY.txt" "$stage/"
     echo "$version" >"$stage/VERSION"
     # pip before 20.3 knows the other name only.
@@ -181,7 +181,7 @@ make_npm() {
     cp -r "$work/lib" "$stage/lib"
     cp -r "$here/include" "$stage/include"
     cp "$root/resolver/default-config.toml" "$root/LICENSE" "$work/THIRD-PARTY.txt" "$stage/"
-    cp "$here/docs/node.md" "$stage/README.md"
+    page node.md >"$stage/README.md"
     (cd "$stage" && npm pkg set version="$version" && npm pack --silent >/dev/null)
     deliver "$stage"/*.tgz
 }
@@ -206,9 +206,27 @@ make_deb() {
     deliver "$work"/*.deb
 }
 
+# A page of docs/ as it stands alone, on an index of packages: links to files here would lead nowhere there. The
+# configuration that it speaks of comes at its end.
+page() {
+    local file text
+    text=$(<"$here/docs/$1")
+    sed -E -e 's|\[([^]]+)\]\(\.\./README\.md[^)]*\)|\1 (resolver/librdkafka/README.md in the source)|g' \
+        -e 's|\[([^]]+)\]\([^):]+\)|\1|g' <<<"$text"
+    for file in $(grep -oE '\]\([a-z]+\.toml\)' <<<"$text" | tr -d ']()' | sort -u); do
+        printf '\n## %s\n\n```toml\n%s\n```\n' "$file" "$(<"$here/docs/$file")"
+    done
+}
+
 deliver() {
+    local file=$out/${1##*/}
     mv "$1" "$out/"
-    echo "built $out/${1##*/}"
+    echo "built $file"
+    case $file in
+    *.whl) echo "install it with: pip install $file" ;;
+    *.tgz) echo "install it with: npm install $file" ;;
+    *.deb) echo "install it with: sudo apt install $file" ;;
+    esac
 }
 
 fail() {

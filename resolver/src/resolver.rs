@@ -138,8 +138,17 @@ impl Resolver {
     }
 
     /// What was counted so far: spans by service, and where they went by backend.
+    ///
+    /// Every span that had ended is among them, the latest as `waiting`; to know what becomes of those too, call
+    /// [`Resolver::flush`] first. A consumed message's span ends when no guard can be opened for it any more, two
+    /// seconds after the hand-over. Waits for the batch thread, a second at most: not to be called from a Kafka callback.
     pub fn stats(&self) -> Stats {
-        self.shared.as_ref().map(|shared| shared.stats()).unwrap_or_default()
+        let Some(shared) = &self.shared else { return Stats::default() };
+        if Pipeline::is_running() {
+            // What is counted is what is in batches. Nobody's hand-overs are to leave for that.
+            Pipeline::current().seal_all(Some(NOBODY), Instant::now() + COUNTING);
+        }
+        shared.stats()
     }
 
     /// What clients hold.
@@ -147,6 +156,11 @@ impl Resolver {
         self.shared.clone()
     }
 }
+
+/// The number of a resolver that is off, which has no hand-overs.
+const NOBODY: u64 = 0;
+/// How long [`Resolver::stats`] waits for what is on its way into batches.
+const COUNTING: Duration = Duration::from_secs(1);
 
 impl fmt::Debug for Resolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -138,7 +138,7 @@ fn every_exporter_name_has_its_plugin() {
     let backends: Vec<_> = config.backends.iter().map(|b| (b.name.as_str(), b.plugin.as_str())).collect();
     assert_eq!(backends, [("otlp", "otlp"), ("zipkin", "zipkin"), ("jaeger", "jaeger"), ("console", "file")]);
     assert_eq!(config.services[0].settings.export, [0, 1, 2, 3]);
-    assert_eq!(config.backends[3].config, json!({ "path": "stdout" }));
+    assert_eq!(config.backends[3].config, json!({ "path": "stderr", "format": "text" }));
     assert_eq!(config.backends[2].config, json!({}), "a Jaeger of today takes OTLP");
 }
 

@@ -1,13 +1,15 @@
-//! Backend plugin `file`: OTLP/JSON lines, the format of OpenTelemetry's file exporter.
+//! Backend plugin `file`: OTLP/JSON lines, the format of OpenTelemetry's file exporter, or lines for people.
 //!
 //! ```text
-//!   OTLP bytes ──▶ decode ──▶ otlp_json: one line per batch ──▶ output: stdout, stderr, or a rotated file
+//!   OTLP bytes ──▶ decode ─┬▶ otlp_json: one line per batch ─┬▶ output: stdout, stderr, or a rotated file
+//!                          └▶ readable:  one line per span ──┘
 //! ```
 
 #![forbid(unsafe_code)]
 
 mod otlp_json;
 mod output;
+mod readable;
 mod rotated_file;
 mod settings;
 
@@ -18,11 +20,12 @@ use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, LogLevel, Stat
 use tracer_plugin_kit::{Counters, spans};
 
 use crate::output::Output;
-use crate::settings::{SCHEMA, Settings};
+use crate::settings::{Format, SCHEMA, Settings};
 
 /// A file, or one of the standard streams.
 pub struct File {
     output: Mutex<Output>,
+    format: Format,
     counters: Counters,
 }
 
@@ -37,21 +40,26 @@ impl Backend for File {
     }
 
     fn create(args: &CreateArgs<'_>) -> Result<Self, BackendError> {
-        let mut output = Output::new(&Settings::parse(args.config_json)?)?;
+        let settings = Settings::parse(args.config_json)?;
+        let mut output = Output::new(&settings)?;
         let counters = Counters::default();
         if let Err(error) = output.open(&counters) {
             // The disk may be mounted, or the permission given, later: like a server that is not up yet.
             args.host.log(LogLevel::Warn, "file", &format!("{}: {error}", args.backend_name));
         }
-        Ok(File { output: Mutex::new(output), counters })
+        Ok(File { output: Mutex::new(output), format: settings.format, counters })
     }
 
     fn export(&self, batch: &Batch<'_>, timeout: Duration) -> Result<(), BackendError> {
         self.counters.export(batch, || {
-            let line = otlp_json::line(&spans::decode(batch.body)?)?;
+            let request = spans::decode(batch.body)?;
+            let lines = match &self.format {
+                Format::OtlpJson => otlp_json::line(&request)?,
+                Format::Text { attributes } => readable::lines(&request, attributes),
+            };
             let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
-            output.write_line(&line, timeout, &self.counters)?;
-            self.counters.bytes_sent(line.len());
+            output.write_lines(&lines, timeout, &self.counters)?;
+            self.counters.bytes_sent(lines.len());
             Ok(())
         })
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracer_plugin_api::BackendError;
 use tracer_plugin_kit::Counters;
 
-use crate::rotated_file::RotatedFile;
+use crate::rotated_file::{RotatedFile, failed};
 use crate::settings::{Settings, Target};
 
 /// An open output. One thread writes at a time.
@@ -43,19 +43,19 @@ impl Output {
         }
     }
 
-    /// Writes one line, whole or not at all as far as the system lets us; `line` ends in its newline.
+    /// Writes what belongs together, whole or not at all as far as the system lets us; `lines` end in a newline.
     ///
     /// Waits for `patience` at the most where other processes write to the same file.
-    pub(crate) fn write_line(
+    pub(crate) fn write_lines(
         &mut self,
-        line: &[u8],
+        lines: &[u8],
         patience: Duration,
         counters: &Counters,
     ) -> Result<(), BackendError> {
         match self {
-            Output::Stdout => stream("stdout", std::io::stdout().lock(), line),
-            Output::Stderr => stream("stderr", std::io::stderr().lock(), line),
-            Output::File(file) => file.write_line(line, patience, counters),
+            Output::Stdout => stream("stdout", std::io::stdout().lock(), lines),
+            Output::Stderr => stream("stderr", std::io::stderr().lock(), lines),
+            Output::File(file) => file.write_lines(lines, patience, counters),
         }
     }
 
@@ -68,12 +68,9 @@ impl Output {
     }
 }
 
-/// The lock is held for the whole line: lines of the application do not come between.
-fn stream(name: &str, mut stream: impl Write, line: &[u8]) -> Result<(), BackendError> {
-    stream
-        .write_all(line)
-        .and_then(|()| stream.flush())
-        .map_err(|error| BackendError::retryable(format!("{name} cannot be written: {error}")))
+/// The lock is held for all of them: lines of the application do not come between.
+fn stream(name: &str, mut stream: impl Write, lines: &[u8]) -> Result<(), BackendError> {
+    stream.write_all(lines).and_then(|()| stream.flush()).map_err(|error| failed("written", name, &error))
 }
 
 fn check_place(path: &Path) -> Result<(), BackendError> {

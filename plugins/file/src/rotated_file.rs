@@ -1,6 +1,7 @@
 //! A file of lines that is rotated by size.
 
-use std::fs::{File, OpenOptions};
+use std::fmt::Display;
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -49,37 +50,40 @@ impl RotatedFile {
         self.current(counters).map(|_| ())
     }
 
-    /// Appends `line`, after rotation if it would grow beyond its size. A line longer than that has a file of its own.
+    /// Appends `lines`, after rotation if it would grow beyond its size. Lines longer than that have a file of their own.
     ///
     /// # Errors
     ///
-    /// Retryable. What was written of the line is taken back: the file ends with a whole line. So is a lock that others
+    /// Retryable. What was written of them is taken back: the file ends with a whole line. So is a lock that others
     /// hold for as long as `patience`.
-    pub(crate) fn write_line(
+    pub(crate) fn write_lines(
         &mut self,
-        line: &[u8],
+        lines: &[u8],
         patience: Duration,
         counters: &Counters,
     ) -> Result<(), BackendError> {
         let give_up = Instant::now() + patience;
         loop {
             let (path, max_bytes) = (self.path.clone(), self.max_bytes);
-            let file = self.current(counters)?.file.try_clone().map_err(|error| failed("opened", &path, &error))?;
-            let Some(_lock) = Lock::take(&file, give_up).map_err(|error| failed("locked", &path, &error))? else {
+            let file =
+                self.current(counters)?.file.try_clone().map_err(|error| failed("opened", path.display(), &error))?;
+            let Some(_lock) = Lock::take(&file, give_up).map_err(|error| failed("locked", path.display(), &error))?
+            else {
                 return Err(BackendError::retryable(format!("{} is locked by another process", path.display())));
             };
             // Whoever had the lock before may have rotated it.
             let open = self.current(counters)?;
-            if open.identity != identity(&file).map_err(|error| failed("written", &path, &error))? {
+            let locked = file.metadata().map_err(|error| failed("written", path.display(), &error))?;
+            if open.identity != identity(&locked) {
                 continue;
             }
-            if open.length > 0 && open.length.saturating_add(line.len() as u64) > max_bytes {
+            if open.length > 0 && open.length.saturating_add(lines.len() as u64) > max_bytes {
                 self.rotate()?;
                 continue;
             }
-            return append(&mut open.file, open.length, line).map_err(|error| {
+            return append(&mut open.file, open.length, lines).map_err(|error| {
                 self.open = None;
-                failed("written", &path, &error)
+                failed("written", path.display(), &error)
             });
         }
     }
@@ -91,18 +95,17 @@ impl RotatedFile {
             Ok(()) => Ok(()),
             // What cannot be synced (a pipe, /dev/null) holds nothing back.
             Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
-            Err(error) => Err(failed("flushed", &self.path, &error)),
+            Err(error) => Err(failed("flushed", self.path.display(), &error)),
         }
     }
 
     fn current(&mut self, counters: &Counters) -> Result<&mut OpenFile, BackendError> {
         let there = std::fs::metadata(&self.path).ok();
-        let still_ours =
-            self.open.take().zip(there).filter(|(open, there)| open.identity == (there.dev(), there.ino()));
+        let still_ours = self.open.take().zip(there).filter(|(open, there)| open.identity == identity(there));
         let open = match still_ours {
             Some((open, there)) => OpenFile { length: there.len(), ..open },
             None => {
-                let open = open(&self.path).map_err(|error| failed("opened", &self.path, &error))?;
+                let open = open(&self.path).map_err(|error| failed("opened", self.path.display(), &error))?;
                 counters.connected();
                 open
             }
@@ -159,19 +162,19 @@ impl Drop for Lock<'_> {
     }
 }
 
-fn identity(file: &File) -> std::io::Result<(u64, u64)> {
-    file.metadata().map(|metadata| (metadata.dev(), metadata.ino()))
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
 }
 
 fn open(path: &Path) -> std::io::Result<OpenFile> {
     let file = OpenOptions::new().append(true).create(true).mode(FOR_OWNER_AND_GROUP).open(path)?;
     let metadata = file.metadata()?;
-    Ok(OpenFile { length: metadata.len(), identity: (metadata.dev(), metadata.ino()), file })
+    Ok(OpenFile { length: metadata.len(), identity: identity(&metadata), file })
 }
 
 /// Writes at the end, or leaves the file as long as it was.
-fn append(file: &mut impl Tail, length: u64, line: &[u8]) -> std::io::Result<()> {
-    let written = file.write_all(line);
+fn append(file: &mut impl Tail, length: u64, lines: &[u8]) -> std::io::Result<()> {
+    let written = file.write_all(lines);
     if written.is_err() {
         // If this fails too, nothing better is left: the reader of the file will find half a line.
         let _ = file.cut_to(length);
@@ -194,19 +197,20 @@ fn rename(from: &Path, to: &Path) -> Result<(), BackendError> {
     match std::fs::rename(from, to) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(failed("rotated", from, &error)),
+        Err(error) => Err(failed("rotated", from.display(), &error)),
     }
 }
 
 fn remove(path: &Path) -> Result<(), BackendError> {
     match std::fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("rotated", path, &error)),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed("rotated", path.display(), &error)),
         _ => Ok(()),
     }
 }
 
-fn failed(what: &str, path: &Path, error: &std::io::Error) -> BackendError {
-    BackendError::retryable(format!("{} cannot be {what}: {error}", path.display()))
+/// What may work later: `place` could not be opened, locked, written or whatever `what` says.
+pub(crate) fn failed(what: &str, place: impl Display, error: &std::io::Error) -> BackendError {
+    BackendError::retryable(format!("{place} cannot be {what}: {error}"))
 }
 
 /// Spans may hold message keys and the like: not for everyone on the machine.
@@ -223,7 +227,7 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(60);
 
     fn write(file: &mut RotatedFile, line: &str) {
-        file.write_line(line.as_bytes(), PATIENCE, &Counters::default()).unwrap();
+        file.write_lines(line.as_bytes(), PATIENCE, &Counters::default()).unwrap();
     }
 
     fn files(directory: &Path) -> Vec<(String, String)> {
@@ -336,7 +340,7 @@ mod tests {
         let mut file = RotatedFile::new(path.clone(), 1000, 2);
         let other = File::create(&path).unwrap();
         let lock = Lock::take(&other, Instant::now()).unwrap().unwrap();
-        let error = file.write_line(b"x\n", Duration::from_millis(20), &Counters::default()).unwrap_err();
+        let error = file.write_lines(b"x\n", Duration::from_millis(20), &Counters::default()).unwrap_err();
         assert_eq!(error.kind(), BackendErrorKind::Retryable);
         drop(lock);
         write(&mut file, "x\n");
@@ -345,7 +349,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_worth_another_try() {
         let error = RotatedFile::new("/dev/full".into(), 1000, 2)
-            .write_line(b"x\n", PATIENCE, &Counters::default())
+            .write_lines(b"x\n", PATIENCE, &Counters::default())
             .unwrap_err();
         assert_eq!(error.kind(), BackendErrorKind::Retryable);
         assert!(error.message().starts_with("/dev/full cannot be written: "), "{error}");
@@ -387,7 +391,7 @@ mod tests {
     fn a_directory_that_went_away_is_worth_another_try() {
         let directory = tempfile::tempdir().unwrap();
         let mut file = RotatedFile::new(directory.path().join("gone/spans"), 1000, 2);
-        let error = file.write_line(b"x\n", PATIENCE, &Counters::default()).unwrap_err();
+        let error = file.write_lines(b"x\n", PATIENCE, &Counters::default()).unwrap_err();
         assert_eq!(error.kind(), BackendErrorKind::Retryable);
         std::fs::create_dir(directory.path().join("gone")).unwrap();
         write(&mut file, "x\n");

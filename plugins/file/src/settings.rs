@@ -7,13 +7,42 @@ use tracer_plugin_api::BackendError;
 use tracer_plugin_kit::{ByteSize, settings};
 
 /// Checked settings.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) path: Target,
+    pub(crate) format: Format,
     /// A file is rotated before it grows beyond this.
     pub(crate) max_bytes: ByteSize,
     pub(crate) max_files: FileCount,
+}
+
+/// What is written.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// A line per batch, for programs.
+    OtlpJson,
+    /// A line per span, for people.
+    Text {
+        /// Attributes to show, where a span has them.
+        attributes: Vec<String>,
+    },
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Table {
+    path: Target,
+    format: FormatName,
+    attributes: Option<Vec<String>>,
+    max_bytes: ByteSize,
+    max_files: FileCount,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum FormatName {
+    OtlpJson,
+    Text,
 }
 
 /// Where lines go.
@@ -32,13 +61,31 @@ pub(crate) struct FileCount(pub(crate) u32);
 
 impl Settings {
     pub(crate) fn parse(config_json: &str) -> Result<Self, BackendError> {
-        settings::parse(config_json, &[])
+        let Table { path, format, attributes, max_bytes, max_files } = settings::parse(config_json, &[])?;
+        let format = match (format, attributes) {
+            (FormatName::Text, attributes) => {
+                Format::Text { attributes: attributes.unwrap_or_else(|| SHOWN.map(str::to_owned).to_vec()) }
+            }
+            (FormatName::OtlpJson, None) => Format::OtlpJson,
+            (FormatName::OtlpJson, Some(_)) => {
+                let message = "has no effect with format = \"otlp_json\", which holds every attribute; leave it out, or set \
+                               format = \"text\"";
+                return Err(BackendError::config("/attributes", message));
+            }
+        };
+        Ok(Settings { path, format, max_bytes, max_files })
     }
 }
 
-impl Default for Settings {
+impl Default for Table {
     fn default() -> Self {
-        Settings { path: Target::Stdout, max_bytes: ByteSize::mebibytes(100), max_files: FileCount(10) }
+        Table {
+            path: Target::Stderr,
+            format: FormatName::OtlpJson,
+            attributes: None,
+            max_bytes: ByteSize::mebibytes(100),
+            max_files: FileCount(10),
+        }
     }
 }
 
@@ -66,13 +113,16 @@ impl TryFrom<u32> for FileCount {
     }
 }
 
+/// Where the message is in Kafka.
+const SHOWN: [&str; 2] = ["messaging.destination.partition.id", "messaging.kafka.offset"];
+
 /// Replaced in a path, so that processes with one configuration do not write to one file.
 const PROCESS_ID: &str = "{pid}";
 
 pub(crate) const SCHEMA: &str = r#"{
   "$schema": "https://json-schema.org/draft/2020-12/schema",
   "title": "file",
-  "description": "OTLP/JSON lines to a file, stdout or stderr.",
+  "description": "Spans as lines, for programs or for people, to a file, stdout or stderr.",
   "type": "object",
   "additionalProperties": false,
   "properties": {
@@ -80,7 +130,19 @@ pub(crate) const SCHEMA: &str = r#"{
       "description": "A file in a directory that exists, \"stdout\" or \"stderr\". {pid} in it is the process id.",
       "type": "string",
       "minLength": 1,
-      "default": "stdout"
+      "default": "stderr"
+    },
+    "format": {
+      "description": "\"otlp_json\": a line per batch, for programs. \"text\": a line per span, for people.",
+      "type": "string",
+      "enum": ["otlp_json", "text"],
+      "default": "otlp_json"
+    },
+    "attributes": {
+      "description": "With \"text\" only: the attributes to show, where a span has them.",
+      "type": "array",
+      "items": { "type": "string" },
+      "default": ["messaging.destination.partition.id", "messaging.kafka.offset"]
     },
     "max_bytes": {
       "description": "A file is rotated before it grows beyond this: \"100MiB\", or a whole number of bytes.",
@@ -109,9 +171,19 @@ mod tests {
     }
 
     #[test]
-    fn without_settings_lines_go_to_stdout() {
-        assert_eq!(Settings::parse("{}").unwrap().path, Target::Stdout);
-        assert_eq!(Settings::parse(r#"{"path": "stderr"}"#).unwrap().path, Target::Stderr);
+    fn without_settings_lines_go_to_stderr_for_stdout_is_the_applications() {
+        assert_eq!(Settings::parse("{}").unwrap().path, Target::Stderr);
+        assert_eq!(Settings::parse(r#"{"path": "stdout"}"#).unwrap().path, Target::Stdout);
+    }
+
+    #[test]
+    fn attributes_are_chosen_for_people_only() {
+        let format = |json: &str| Settings::parse(json).unwrap().format;
+        assert_eq!(format("{}"), Format::OtlpJson);
+        assert_eq!(format(r#"{"format": "text"}"#), Format::Text { attributes: SHOWN.map(str::to_owned).to_vec() });
+        assert_eq!(format(r#"{"format": "text", "attributes": []}"#), Format::Text { attributes: Vec::new() });
+        assert_eq!(complaint(r#"{"attributes": []}"#), "/attributes");
+        assert_eq!(complaint(r#"{"format": "json"}"#), "/format");
     }
 
     #[test]
@@ -136,8 +208,13 @@ mod tests {
         let properties = schema.pointer("/properties").unwrap().as_object().unwrap();
         let defaults: serde_json::Map<_, _> =
             properties.iter().map(|(name, property)| (name.clone(), property["default"].clone())).collect();
-        let from_schema = Settings::parse(&serde_json::Value::from(defaults).to_string()).unwrap();
-        assert_eq!(format!("{from_schema:?}"), format!("{:?}", Settings::default()));
+        let (mut plain, mut for_people) = (defaults.clone(), defaults);
+        plain.remove("attributes");
+        for_people.insert("format".into(), "text".into());
+        let parsed = |json: serde_json::Map<_, _>| Settings::parse(&serde_json::Value::from(json).to_string()).unwrap();
+        assert_eq!(format!("{:?}", parsed(plain)), format!("{:?}", Settings::parse("{}").unwrap()));
+        let short = Settings::parse(r#"{"format": "text"}"#).unwrap();
+        assert_eq!(format!("{:?}", parsed(for_people)), format!("{short:?}"));
         assert_eq!(
             Settings::parse(r#"{"?": 1}"#).unwrap_err().message().matches('`').count() / 2 - 1,
             properties.len()

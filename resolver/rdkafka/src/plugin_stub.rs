@@ -136,15 +136,10 @@ fn loadable(path: &str) -> io::Result<()> {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
 fn image(target: u64, binding: u64) -> Vec<u8> {
     x86_64::image(target, binding)
 }
 
-#[cfg(not(target_arch = "x86_64"))]
-compile_error!("the rdkafka door knows the machine code of x86_64 only");
-
-#[cfg(target_arch = "x86_64")]
 mod x86_64 {
     const PAGE: u64 = 0x1000;
     const CODE: u64 = 0x200;

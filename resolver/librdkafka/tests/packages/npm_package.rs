@@ -8,7 +8,7 @@ use std::process::Command;
 use tempfile::TempDir;
 use words::foreign::skip;
 
-use crate::support::{Kind, LIBRARIES, expect_success, package};
+use crate::support::{Kind, LIBRARIES, expect_success, package, stands_alone};
 
 #[test]
 fn it_installs_and_works() {
@@ -47,6 +47,10 @@ fn brings_what_it_promises(installed: &Path) {
     }
     let manifest = fs::read_to_string(installed.join("package.json")).unwrap();
     assert!(manifest.contains(concat!("\"version\": \"", env!("CARGO_PKG_VERSION"), "\"")), "{manifest}");
+    let page = fs::read_to_string(installed.join("README.md")).unwrap();
+    let oldest = page.split("works with Node ").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
+    assert!(manifest.contains(&format!("\"node\": \">={oldest}\"")), "the page says {oldest}: {manifest}");
+    stands_alone(&page, "forwarding.toml");
 }
 
 fn says_where_the_library_is(folder: &Path, installed: &Path) {

@@ -94,7 +94,22 @@ fn build(kind: Kind) -> Result<PathBuf, String> {
     let said = expect_success(packaged);
     let built: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("built ")).collect();
     let [built] = built[..] else { panic!("one package, not: {said}") };
+    let by = match kind {
+        Kind::Wheel => "pip",
+        Kind::Npm => "npm",
+        Kind::Deb => "sudo apt",
+    };
+    assert!(said.ends_with(&format!("install it with: {by} install {built}\n")), "{said}");
     Ok(PathBuf::from(built))
+}
+
+/// On an index of packages a page has no files beside it.
+pub(crate) fn stands_alone(page: &str, configuration: &str) {
+    let links = page.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let broken: Vec<_> = links.filter(|to| !to.starts_with("https://")).collect();
+    assert!(broken.is_empty(), "{broken:?}");
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(configuration)).unwrap();
+    assert!(page.contains(&format!("## {configuration}\n\n```toml\n{text}```\n")), "{page}");
 }
 
 /// What a command wrote to stdout; panics with what it wrote to stderr unless it ended well.

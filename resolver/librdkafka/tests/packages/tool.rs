@@ -7,6 +7,8 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use words::foreign::{GoBuild, go_program};
+
 use crate::support::{Files, expect_success};
 
 #[test]
@@ -285,6 +287,27 @@ fn a_program_with_librdkafka_linked_in_is_told_of_the_property_at_once() {
     assert!(said.contains("librdkafka linked in") && said.contains("plugin.library.paths"), "{said}");
     let undefined = compile(files.path(), &["-Wl,--defsym=rd_kafka_new_topic=main"]);
     assert_eq!(remark(&files, &[&undefined], "none"), "", "a longer name is another");
+}
+
+#[test]
+fn a_program_with_librdkafka_linked_in_and_stripped_is_told_what_it_takes() {
+    let files = Files::new();
+    let Some(go) = go_program(GoBuild::Static) else { return };
+    let stripped = files.path().join("stripped");
+    expect_success(Command::new("strip").arg("-o").arg(&stripped).arg(&go).output().unwrap());
+    // It takes no such argument, and ends at once, by a system call of its own.
+    let (with, without) = (remark_of(&files, &go), remark_of(&files, &stripped));
+    assert!(with.contains("librdkafka linked in") && !with.contains("-rdynamic"), "{with}");
+    assert!(without.contains("librdkafka linked in") && without.contains("link it with -rdynamic"), "{without}");
+}
+
+/// The remarks of the tool itself.
+fn remark_of(files: &Files, program: &Path) -> String {
+    let mut command = Command::new(files.tool());
+    command.arg("run").arg(program).arg("nothing").env_remove("LD_PRELOAD").env("OTEL_SDK_DISABLED", "true");
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stderr).unwrap().lines().filter(|line| line.starts_with("tracer-interceptors: ")).collect()
 }
 
 fn run(files: &Files, words: &[&str]) -> Output {

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::support::{Kind, LIBRARIES, expect_success, out, package};
+use crate::support::{Kind, LIBRARIES, expect_success, out, package, stands_alone};
 
 #[test]
 fn it_installs_and_works() {
@@ -57,6 +57,8 @@ fn brings_what_it_promises(site: &Path) {
     for name in LIBRARIES {
         assert!(package.join("lib").join(name).is_file(), "{name}");
     }
+    let about = site.join(format!("tracer_interceptors-{}.dist-info/METADATA", env!("CARGO_PKG_VERSION")));
+    stands_alone(&std::fs::read_to_string(about).unwrap(), "tracing.toml");
     let licences = site.join(format!("tracer_interceptors-{}.dist-info/licenses", env!("CARGO_PKG_VERSION")));
     let notices = std::fs::read_to_string(licences.join("THIRD-PARTY.txt")).unwrap();
     for owed in ["rustls-webpki", "Copyright (c) 2014-2026 Alex Crichton", "webpki-roots"] {

@@ -39,7 +39,10 @@ pub(super) fn read(sending: Result<SendingSettings, Broken>, reader: &mut Variab
             Kind::Otlp => Some(otlp(sending, reader)),
             Kind::Zipkin => Some(zipkin(sending, reader)),
             Kind::Jaeger => Some(jaeger(sending, reader)),
-            Kind::Console => Some(implied("console", "file", json!({ "path": "stdout" }), sending, 0..0)),
+            // Stdout is the application's, which may print there what another program reads.
+            Kind::Console => {
+                Some(implied("console", "file", json!({ "path": "stderr", "format": "text" }), sending, 0..0))
+            }
             Kind::None => None,
         })
         .collect()

@@ -5,15 +5,34 @@
 use std::path::Path;
 
 use object::Endianness;
-use object::elf::{SHN_UNDEF, SHT_DYNSYM, SHT_SYMTAB, Sym64};
+use object::elf::{SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHN_UNDEF, SHT_DYNSYM, SHT_PROGBITS, SHT_SYMTAB, Sym64};
 use object::read::elf::{FileHeader as _, SectionHeader as _, Sym as _};
 
 use super::elf::{self, Elf};
 
-/// Whether the program defines librdkafka's functions itself. `false` as well where it was stripped of their names, or cannot
-/// be read: what happens then is said at its end.
-pub(super) fn has_librdkafka(program: &Path) -> bool {
-    elf::read(program, |elf| defines(elf, b"rd_kafka_new")).unwrap_or(false)
+/// What of librdkafka a program's own file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LinkedIn {
+    /// Nothing, as far as can be seen.
+    Nothing,
+    /// Its functions, with their names: the library finds them, once a client's property has led it there.
+    Functions,
+    /// Its code, without the names of its functions: the library would not find them.
+    Nameless,
+}
+
+impl LinkedIn {
+    /// Read off the program's file; nothing where that cannot be read.
+    pub(super) fn of(program: &Path) -> Self {
+        elf::read(program, look).unwrap_or(Self::Nothing)
+    }
+}
+
+fn look(elf: &Elf<'_>) -> object::Result<LinkedIn> {
+    if defines(elf, b"rd_kafka_new")? {
+        return Ok(LinkedIn::Functions);
+    }
+    Ok(if says(elf, OF_LIBRDKAFKA)? { LinkedIn::Nameless } else { LinkedIn::Nothing })
 }
 
 fn defines(&Elf { file, header, endian }: &Elf<'_>, name: &[u8]) -> object::Result<bool> {
@@ -32,3 +51,20 @@ fn defines(&Elf { file, header, endian }: &Elf<'_>, name: &[u8]) -> object::Resu
     }
     Ok(false)
 }
+
+/// Whether the constants of the program hold these words.
+fn says(&Elf { file, header, endian }: &Elf<'_>, words: &[u8]) -> object::Result<bool> {
+    let sections = header.sections(endian, file)?;
+    for section in sections.iter().filter(|section| section.sh_type(endian) == SHT_PROGBITS) {
+        let flags = section.sh_flags(endian);
+        if flags.contains(SHF_ALLOC) && !flags.contains(SHF_EXECINSTR) && !flags.contains(SHF_WRITE) {
+            if section.data(endian, file)?.windows(words.len()).any(|window| window == words) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// From the description of one of its properties, which no client of it repeats.
+const OF_LIBRDKAFKA: &[u8] = b"Interceptors added through rd_kafka_conf_interceptor_add_";

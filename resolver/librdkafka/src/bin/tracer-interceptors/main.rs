@@ -72,4 +72,7 @@ What is traced, and where spans go, is said by the file that INTERCEPTORS_CONFIG
 variables count. A program that is not dynamically linked takes the library by a property of its clients instead:
 
   plugin.library.paths = what `tracer-interceptors path` prints
+
+`run` becomes the program, so its exit status is the program's; 127 if the program is not found, 126 if it cannot be started,
+125 if anything else fails before that.
 ";

@@ -7,11 +7,11 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
 use std::process::Command;
 
+use super::linked_in::LinkedIn;
 use super::reach::Reach;
-use super::{Failure, executed, library, linked_in, preload};
+use super::{Failure, executed, library, preload};
 
 /// Replaces this process by the program that `words` name, so that its signals, its status and its process id are its
 /// own. Returns only if that fails.
@@ -44,11 +44,14 @@ pub(super) fn run(words: Vec<OsString>) -> Failure {
                      plugin.library.paths instead"
                 ));
             }
-            let has_its_own = |file: &PathBuf| linked_in::has_librdkafka(file);
-            if reach == Reach::Loaded && executed::files(&program).last().is_some_and(has_its_own) {
+            let own = executed::files(&program).last().map_or(LinkedIn::Nothing, |file| LinkedIn::of(file));
+            if let (Reach::Loaded, LinkedIn::Functions | LinkedIn::Nameless) = (&reach, own) {
+                let nameless = "; and link it with -rdynamic, for it was stripped of the names of librdkafka's functions, and \
+                                no library finds them";
                 note(&format!(
                     "{name} has librdkafka linked in, where no preloaded library can see its calls: give its clients the \
-                     property plugin.library.paths, with what `tracer-interceptors path` prints"
+                     property plugin.library.paths, with what `tracer-interceptors path` prints{}",
+                    if own == LinkedIn::Nameless { nameless } else { "" }
                 ));
             }
             if is_configured() {

@@ -1,0 +1,178 @@
+//! The same names where no client can be traced: on anything but Linux with glibc on x86_64.
+//!
+//! A program that is deployed there and developed on a Mac compiles and runs on both, without a line for that in its code. Tracing
+//! is off, one WARN of the process says so, and nothing is read, loaded or started. What is here has the signatures of what it stands
+//! in for, which `tests` below hold it to.
+
+#![forbid(unsafe_code)]
+
+mod config;
+mod instrument;
+mod off;
+mod processing;
+mod stats;
+
+pub use instrument::{InstrumentError, Instrumentation, instrument};
+pub use off::Resolver;
+pub use processing::{Processing, process};
+
+/// What the crate `tracer-resolver` has for a program that is traced: of its `config` what [`Resolver`] takes and gives.
+pub mod resolver {
+    pub use super::off::{EXIT_DEADLINE, Resolver, ResolverError, UnknownService};
+    pub use super::stats::{BackendServiceStats, BackendState, BackendStats, DropReason, ServiceStats, Stats};
+    /// Where a configuration would come from, and what would be said of it.
+    pub mod config {
+        pub use super::super::config::{Report, Source};
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::ClientConfig;
+
+    /// A program that uses everything, compiled with each of the two: what one takes or gives, the other does too.
+    macro_rules! program {
+        ($program:ident, $door:path) => {
+            mod $program {
+                use std::error::Error;
+                use std::fmt::Debug;
+                use std::time::Duration;
+
+                use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
+                use opentelemetry::{Context, ContextGuard};
+                use rdkafka::ClientConfig;
+                use rdkafka::message::{BorrowedMessage, OwnedMessage};
+                use $door as door;
+
+                use door::resolver::config::{Report, Source};
+                use door::resolver::{BackendServiceStats, BackendState, BackendStats, DropReason, EXIT_DEADLINE};
+                use door::resolver::{ServiceStats, Stats, UnknownService};
+                use door::{InstrumentError, Instrumentation, Processing, Resolver};
+
+                fn is_an_error<E: Error + Send + Sync + 'static>() {}
+                fn is_shared<T: Clone + Debug + Send + Sync + 'static>() {}
+
+                pub(super) fn sets_up(config: &mut ClientConfig) -> Result<bool, Box<dyn Error>> {
+                    is_an_error::<InstrumentError>();
+                    is_an_error::<door::resolver::ResolverError>();
+                    is_an_error::<UnknownService>();
+                    is_shared::<Resolver>();
+                    is_shared::<Instrumentation>();
+                    is_shared::<Stats>();
+                    door::instrument(config)?;
+                    let resolver: &'static Resolver = Resolver::global()?;
+                    let bound = Instrumentation::new(resolver).service("shop").service(String::from("shop"));
+                    match bound.apply(config) {
+                        Err(InstrumentError::UnknownService { service, known }) => drop((service, known)),
+                        Err(InstrumentError::NotLoadable(error)) => return Err(error.into()),
+                        Err(InstrumentError::Resolver(error)) => return Err(error.report().render(false).into()),
+                        other => other?,
+                    }
+                    let text = Source::Text {
+                        name: "t.toml".into(),
+                        text: "version = 1\n[services.shop]\nproduces = [\"orders\"]\nexport = []".into(),
+                    };
+                    let own: Resolver = Resolver::load(text)?;
+                    let report: &Report = own.report();
+                    drop((report.has_errors(), report.render(false), own.is_strict(), own.id(), own.service("shop")));
+                    let _ = (own.service_names().next(), own.shutdown(Duration::ZERO), EXIT_DEADLINE);
+                    let _ = (Resolver::from_file("/nowhere").is_ok(), Source::File("a".into()) == Source::Process);
+                    own.report_untraced("a test says so");
+                    let mut span = resolver.tracer_provider("shop")?.tracer("a test").start("a span");
+                    assert!(!span.span_context().is_sampled());
+                    span.end();
+                    assert!(resolver.flush(Duration::from_secs(1)));
+                    let stats: Stats = resolver.stats();
+                    assert!(counted(&stats).is_empty());
+                    Ok(resolver.is_on())
+                }
+
+                fn counted(stats: &Stats) -> Vec<(&str, u64)> {
+                    let of_service = |of: &ServiceStats| {
+                        of.spans + of.dropped_buffer_full + of.sampled_out + of.not_injected + of.parents_lost
+                    };
+                    let of_backend = |of: &BackendServiceStats| {
+                        let dropped: u64 =
+                            of.dropped.iter().filter(|(why, _)| !why.name().is_empty()).map(|(_, n)| n).sum();
+                        let rest = of.offered + of.exported + of.rejected + of.waiting + of.dropped_total();
+                        rest + dropped + of.service.len() as u64
+                    };
+                    let in_all = |of: &BackendStats| {
+                        let bad = matches!(
+                            of.state,
+                            BackendState::Retrying | BackendState::Stuck | BackendState::OutOfService
+                        );
+                        let reasons = DropReason::ALL.len() as u64;
+                        of.services.iter().map(of_backend).sum::<u64>() + of.retries + u64::from(bad) + reasons
+                    };
+                    let services = stats.services.iter().map(|of| (of.name.as_str(), of_service(of)));
+                    let backends = stats.backends.iter().map(|of| (of.plugin.as_str(), in_all(of)));
+                    services.chain(backends).collect()
+                }
+
+                /// Never called: no message without a cluster.
+                #[expect(dead_code, reason = "that it compiles is the test")]
+                async fn works(resolver: &Resolver, message: &BorrowedMessage<'_>, owned: &OwnedMessage) {
+                    let mut processing = Processing::start(message);
+                    processing.fail(&"a reason");
+                    let context: &Context = processing.context();
+                    let _guard: ContextGuard = context.clone().attach();
+                    drop(Processing::start_for(resolver, Some("shop"), owned));
+                    fn is_sent<T: Send>(value: T) -> T {
+                        value
+                    }
+                    let work = async { Ok::<u32, std::io::Error>(1) };
+                    drop(is_sent(door::process(owned, work)).await);
+                }
+            }
+        };
+    }
+
+    program!(traced, crate);
+    program!(elsewhere, crate::elsewhere);
+
+    const CHILD: &str = "INSTRUMENTS_IN_A_CHILD";
+
+    /// What this process becomes for the test below: a program without a logger.
+    fn in_child() {
+        let mut config = ClientConfig::new();
+        config.set("client.id", "as it was");
+        for _ in 0..3 {
+            assert!(!elsewhere::sets_up(&mut config).unwrap(), "it is off");
+        }
+        assert_eq!(config.config_map().len(), 1, "{config:?}");
+        assert_eq!(config.get("client.id"), Some("as it was"));
+    }
+
+    #[test]
+    fn where_nothing_can_be_traced_a_configuration_stays_as_it_is_and_one_warning_of_the_process_says_so() {
+        if std::env::var_os(CHILD).is_some() {
+            return in_child();
+        }
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["where_nothing_can_be_traced", "--nocapture"]).env(CHILD, "1");
+        // A file that is named, and strict: the program runs all the same.
+        child.env("INTERCEPTORS_CONFIG_FILE", "/nowhere/at/all.toml").env("INTERCEPTORS_STRICT", "1");
+        let ended = child.output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(ended.status.success(), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(said.starts_with("tracer-resolver: WARN: Kafka clients are not traced on this platform"), "{said}");
+    }
+
+    /// The one condition: where it is written twice, the two could part.
+    #[test]
+    fn what_is_compiled_and_what_is_linked_depend_on_the_same_condition() {
+        let condition = r#"all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")"#;
+        for (name, text) in [("lib.rs", include_str!("lib.rs")), ("Cargo.toml", include_str!("../Cargo.toml"))] {
+            assert!(text.matches("target_os").count() > 1, "{name}");
+            assert_eq!(text.matches("target_os").count(), text.matches(condition).count(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_same_program_runs_where_clients_can_be_traced() {
+        // Whatever the environment of the tests configures, it is no file of this name.
+        assert!(traced::sets_up(&mut ClientConfig::new()).is_ok());
+    }
+}

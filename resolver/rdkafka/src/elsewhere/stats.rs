@@ -1,0 +1,140 @@
+//! What would be counted.
+
+/// Every counter: none.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Empty.
+    pub services: Vec<ServiceStats>,
+    /// Empty.
+    pub backends: Vec<BackendStats>,
+}
+
+/// One service, before its spans reach a backend.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ServiceStats {
+    /// `service.name`.
+    pub name: String,
+    /// Spans that were put into batches.
+    pub spans: u64,
+    /// Spans lost before they came into a batch.
+    pub dropped_buffer_full: u64,
+    /// Spans that were not recorded, because their trace is not sampled.
+    pub sampled_out: u64,
+    /// Messages sent without a context header.
+    pub not_injected: u64,
+    /// Spans exported without their parent.
+    pub parents_lost: u64,
+}
+
+/// One backend.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct BackendStats {
+    /// Its name under `[backends]`.
+    pub name: String,
+    /// Its plugin's type name.
+    pub plugin: String,
+    /// What it is doing.
+    pub state: BackendState,
+    /// Calls beyond the first for a batch.
+    pub retries: u64,
+    /// Services that sent anything to it.
+    pub services: Vec<BackendServiceStats>,
+}
+
+/// One service's spans at one backend.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct BackendServiceStats {
+    /// `service.name`.
+    pub service: String,
+    /// Meant for the backend.
+    pub offered: u64,
+    /// Taken by the backend.
+    pub exported: u64,
+    /// Refused by the backend inside a batch that it took.
+    pub rejected: u64,
+    /// Lost, by reason.
+    pub dropped: Vec<(DropReason, u64)>,
+    /// Queued, or in a call that has not come back.
+    pub waiting: u64,
+}
+
+impl BackendServiceStats {
+    /// Lost for any reason.
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.iter().map(|(_, spans)| spans).sum()
+    }
+}
+
+/// Why spans were lost before the backend took them. Every lost span has one reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+#[non_exhaustive]
+pub enum DropReason {
+    /// `queue_bytes` were taken when the batch was offered.
+    QueueFull,
+    /// The backend said that it will never take this batch, or broke on it.
+    Rejected,
+    /// The backend did not take it within `retry.max_elapsed`.
+    RetriesExhausted,
+    /// A call into the plugin did not come back.
+    Stuck,
+    /// The plugin broke too often and is not used any more.
+    OutOfService,
+    /// The queue was shut down before the backend took it.
+    ShutDown,
+    /// There was no room on its way to the batch thread, which had fallen behind.
+    BufferFull,
+    /// It could not be encoded: a defect of ours.
+    NotEncoded,
+    /// The backend could not be created in this process.
+    NoBackend,
+}
+
+impl DropReason {
+    /// All of them, in a fixed order.
+    pub const ALL: [Self; 9] = [
+        Self::QueueFull,
+        Self::Rejected,
+        Self::RetriesExhausted,
+        Self::Stuck,
+        Self::OutOfService,
+        Self::ShutDown,
+        Self::BufferFull,
+        Self::NotEncoded,
+        Self::NoBackend,
+    ];
+
+    /// The name for metrics and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::Rejected => "rejected",
+            Self::RetriesExhausted => "retries_exhausted",
+            Self::Stuck => "stuck",
+            Self::OutOfService => "out_of_service",
+            Self::ShutDown => "shut_down",
+            Self::BufferFull => "buffer_full",
+            Self::NotEncoded => "not_encoded",
+            Self::NoBackend => "no_backend",
+        }
+    }
+}
+
+/// What a backend is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BackendState {
+    /// The last call succeeded, or none was made yet.
+    #[default]
+    Healthy,
+    /// It does not take batches at the moment; one probe at a time finds out when it does.
+    Retrying,
+    /// A call did not come back in time; until it does, everything offered is dropped.
+    Stuck,
+    /// Given up for the life of the process.
+    OutOfService,
+}
