@@ -1,4 +1,4 @@
-//! The Rust door of tracer-resolver: one line traces the clients of the [`rdkafka`] crate.
+//! tracer-resolver for programs in Rust: one line traces the clients of the [`rdkafka`] crate.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,3 +23,9 @@ mod processing;
 pub use instrument::{InstrumentError, Instrumentation, instrument};
 pub use processing::{Processing, process};
 pub use tracer_resolver::{self as resolver, Resolver};
+
+/// The examples of the README and of its page for Rust, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../../../docs/rust.md")]
+struct Pages;
