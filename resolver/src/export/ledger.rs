@@ -72,7 +72,7 @@ impl DropReason {
             Self::ShutDown => "the process ended before the backend had taken them",
             Self::BufferFull => "they end faster than they can be put into batches",
             Self::NotEncoded => "they could not be encoded",
-            Self::NoBackend => "it could not be created",
+            Self::NoBackend => "the backend could not be created",
         }
     }
 }
