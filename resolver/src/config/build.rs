@@ -112,8 +112,7 @@ fn overrides(
         .into_iter()
         .map(|(spotted, layer)| {
             let settings = settings(&layer, survivors).unwrap_or_else(|Broken| {
-                let problem =
-                    Problem::warning(code::SWITCHED_OFF, "these topics are not traced: messages pass untouched");
+                let problem = Problem::warning(code::SWITCHED_OFF, "these topics are off: messages pass untouched");
                 findings.mention(problem.at(spotted.span.clone(), "").help(WHY).follows());
                 untouched()
             });

@@ -53,8 +53,7 @@ fn judge(service: &ServiceDraft, constraints: &Constraints, earlier: &Earlier<'_
     if alive == 0 && dead.iter().all(|(.., reason)| matches!(reason, Reason::Excluded(_))) {
         // `exclude` does not hold for what the program itself binds: such a service may be meant for that.
         let why = reason.what(service, key);
-        let message =
-            format!("service `{}` can match nothing unless the program names it in code: {why}", service.name);
+        let message = format!("service `{}` can match nothing unless the program binds it: {why}", service.name);
         findings.mention(reason.show(Problem::warning(code::ALWAYS_EXCLUDED, message), service, spotted));
         return true;
     }

@@ -121,7 +121,7 @@ fn empty_service(service: &ServiceDraft, is_default: bool, findings: &mut Findin
     if has_rules || is_default || !is_complete {
         return;
     }
-    let message = format!("no message belongs to service `{}` unless the program names it in code", service.name);
+    let message = format!("no message belongs to service `{}` unless the program binds it", service.name);
     let help = "give it `produces`, `consumes`, `topics`, `client_ids` or `group_ids`, or make it the default_service";
     findings.mention(Problem::warning(code::EMPTY_SERVICE, message).at(service.span.clone(), "").help(help));
 }
