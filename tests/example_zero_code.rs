@@ -1,5 +1,5 @@
-//! Promise: the README's command, as it stands there, traces three Python programs that know nothing of tracing, as one
-//! trace for each order; and the playground is a place for any program.
+//! Promise: the command of the example's page, as it stands there, traces three Python programs that know nothing of
+//! tracing, as one trace for each order; and the playground is a place for any program.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
 
@@ -10,7 +10,7 @@ use std::process::Command;
 use words::child::without_tracing;
 use words::foreign::{library, python, run};
 
-const README: &str = include_str!("../README.md");
+const PAGE: &str = include_str!("../examples/zero_code/README.md");
 
 fn playground() -> PathBuf {
     let program = library().parent().unwrap().with_file_name("examples").join("playground");
@@ -29,13 +29,13 @@ fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     command
 }
 
-/// The README's command, with what cargo built for tests in place of what it builds for the README. `cargo run` keeps
+/// The page's command, with what cargo built for tests in place of what it builds for a reader. `cargo run` keeps
 /// the `--` for itself.
-fn readme_command() -> String {
-    let start = README.find("cargo run --release --example playground --").unwrap();
-    let end = README[start..].find("```").unwrap();
+fn the_page_s_command() -> String {
+    let start = PAGE.find("cargo run --release --example playground --").unwrap();
+    let end = PAGE[start..].find("```").unwrap();
     let folder = library().parent().unwrap().display().to_string();
-    README[start..start + end]
+    PAGE[start..start + end]
         .replacen("cargo run --release --example playground --", playground().to_str().unwrap(), 1)
         .replacen("$PWD/target/release", &folder, 1)
 }
@@ -53,10 +53,10 @@ fn last_drawings(stdout: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_three_services_of_the_readme_make_one_trace_for_each_order() {
+fn the_three_services_of_the_page_make_one_trace_for_each_order() {
     let Some(python) = python() else { return };
     let path = format!("{}:{}", python.parent().unwrap().display(), std::env::var("PATH").unwrap());
-    let ended = run(command("sh").args(["-c", &readme_command()]).env("PATH", path));
+    let ended = run(command("sh").args(["-c", &the_page_s_command()]).env("PATH", path));
     ended.expect_success();
     assert_eq!(ended.stderr, "");
     for paid in ["two books", "a lamp", "tea"] {

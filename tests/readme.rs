@@ -1,12 +1,54 @@
-//! Promise: what the README shows is true.
+//! Promise: what the README and the other pages show is true, and where they point there is something.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use tracer_resolver::config::{self, Source};
 
 const README: &str = include_str!("../README.md");
+const CONFIGURATION: &str = include_str!("../docs/configuration.md");
+const CONTRIBUTING: &str = include_str!("../CONTRIBUTING.md");
+const CHANGELOG: &str = include_str!("../CHANGELOG.md");
+const TROUBLESHOOTING: &str = include_str!("../docs/troubleshooting.md");
+const MANIFEST: &str = include_str!("../Cargo.toml");
 
-/// The code blocks of a language.
-fn blocks(language: &str) -> impl Iterator<Item = &'static str> {
-    README.split("```").skip(1).step_by(2).filter_map(move |block| block.strip_prefix(language)?.strip_prefix('\n'))
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The files below the workspace whose name ends so, but for what is built.
+fn files(ending: &str) -> Vec<PathBuf> {
+    fn collect(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            if path.is_dir() {
+                if !["target", "node_modules"].contains(&name) && !name.starts_with('.') {
+                    collect(&path, ending, found);
+                }
+            } else if name.ends_with(ending) {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    collect(root(), ending, &mut found);
+    found
+}
+
+/// A page's code blocks of a language.
+fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
+    let blocks = page.split("```").skip(1).step_by(2);
+    blocks.filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n')).collect()
+}
+
+/// A page without its code: in blocks, and in lines.
+fn prose(page: &str) -> String {
+    let lines = page.split("```").step_by(2).collect::<String>();
+    lines.split('`').step_by(2).collect()
 }
 
 fn load(text: &str) -> config::Report {
@@ -14,25 +56,31 @@ fn load(text: &str) -> config::Report {
 }
 
 #[test]
-fn the_configuration_it_shows_is_right() {
-    assert_eq!(blocks("toml").count(), 1);
-    for text in blocks("toml") {
-        let report = load(text);
-        assert!(report.problems.is_empty(), "{}", report.render(false));
+fn the_configurations_they_show_are_right() {
+    let mut shown = 0;
+    for page in files(".md") {
+        let text = fs::read_to_string(&page).unwrap();
+        for text in blocks(&text, "toml").into_iter().filter(|text| text.starts_with("version = 1")) {
+            let report = load(text);
+            assert!(report.problems.is_empty(), "{}: {}", page.display(), report.render(false));
+            shown += 1;
+        }
     }
+    assert!(shown >= 3, "{shown}");
 }
 
 #[test]
-fn the_json_it_shows_is_read() {
-    assert_eq!(blocks("json").count(), 1);
-    for text in blocks("json") {
+fn the_json_they_show_is_read() {
+    let shown = blocks(CONFIGURATION, "json");
+    assert_eq!(shown.len(), 1);
+    for text in shown {
         let report = load(text);
         assert!(!report.has_errors(), "{}", report.render(false));
     }
 }
 
 #[test]
-fn a_mistake_looks_as_it_shows() {
+fn a_mistake_looks_as_they_show() {
     let text = "version = 1
 
 [services.orders]
@@ -44,42 +92,142 @@ sampler  = { ratio = 1.5 }
 plugin = \"jaeger\"
 ";
     let rendered = load(text).render(false);
-    assert!(blocks("text").any(|block| block.trim_end() == rendered.trim_end()), "{rendered}");
+    assert!(blocks(CONFIGURATION, "text").iter().any(|block| block.trim_end() == rendered.trim_end()), "{rendered}");
 }
 
 #[test]
-fn the_links_lead_somewhere() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let targets = README.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-    let broken: Vec<_> = targets.filter(|to| !to.starts_with("https://") && !root.join(to).exists()).collect();
-    assert!(broken.is_empty(), "{broken:?}");
+fn the_crates_they_name_are_those_that_fit() {
+    let shown = blocks(README, "toml").into_iter().find(|block| block.starts_with("[dependencies]")).unwrap();
+    for line in shown.lines().skip(1) {
+        let (name, value) = line.split_once(" = ").unwrap();
+        if let Some((_, path)) = value.split_once("path = \"../tracer-resolver/") {
+            assert!(root().join(path.split('"').next().unwrap()).join("Cargo.toml").exists(), "{line}");
+        } else {
+            let version = value.split('"').nth(1).unwrap();
+            assert!(MANIFEST.contains(&format!("\n{name} = {{ version = \"{version}\",")), "{line}");
+        }
+    }
 }
 
 #[test]
-fn every_rationale_can_be_found_from_it() {
-    fn rationales(folder: &std::path::Path, found: &mut Vec<std::path::PathBuf>) {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() && !path.ends_with("target") && !path.ends_with(".git") {
-                rationales(&path, found);
-            } else if path.ends_with("RATIONALE.md") {
-                found.push(path);
+fn every_link_leads_to_a_file_and_a_heading_that_exist() {
+    let mut broken = Vec::new();
+    let mut followed = 0;
+    for page in files(".md") {
+        let text = fs::read_to_string(&page).unwrap();
+        for to in prose(&text).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if !to.starts_with("https://") {
+                followed += 1;
+                let (file, heading) = to.split_once('#').unwrap_or((to, ""));
+                let file = if file.is_empty() { page.clone() } else { page.with_file_name(file) };
+                if !file.exists() || !heading.is_empty() && !headings(&file).contains(heading) {
+                    broken.push(format!("{}: {to}", page.strip_prefix(root()).unwrap().display()));
+                }
             }
         }
     }
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut found = Vec::new();
-    rationales(root, &mut found);
-    let missing: Vec<_> =
-        found.iter().filter(|path| !README.contains(path.strip_prefix(root).unwrap().to_str().unwrap())).collect();
-    assert!(found.len() > 5 && missing.is_empty(), "{missing:?}");
+    assert!(followed > 100 && broken.is_empty(), "{followed}: {broken:#?}");
+}
+
+/// The anchors of a page's headings, as hosts of Git make them: small letters, no punctuation, dashes for blanks.
+fn headings(page: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(page).unwrap();
+    let lines = text.split("```").step_by(2).flat_map(str::lines).filter(|line| line.starts_with('#'));
+    let anchor = |line: &str| {
+        let title = line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+        title.chars().filter(|letter| letter.is_alphanumeric() || "-_".contains(*letter)).collect()
+    };
+    lines.map(anchor).collect()
+}
+
+#[test]
+fn every_page_can_be_reached_from_the_readme() {
+    let mut reached = BTreeSet::from([root().join("README.md")]);
+    let mut next: Vec<_> = reached.iter().cloned().collect();
+    while let Some(page) = next.pop() {
+        let text = fs::read_to_string(&page).unwrap();
+        for to in prose(&text).split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+            let Ok(file) = page.with_file_name(to).canonicalize() else { continue };
+            if to.ends_with(".md") && reached.insert(file.clone()) {
+                next.push(file);
+            }
+        }
+    }
+    let lost: Vec<_> = files(".md").into_iter().filter(|page| !reached.contains(page)).collect();
+    assert!(lost.is_empty(), "{lost:#?}");
+}
+
+#[test]
+fn every_rationale_stands_beside_what_it_explains_in_the_table_of_the_code() {
+    let rationales = files("RATIONALE.md");
+    let inside = |path: &PathBuf| path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+    let missing: Vec<_> = rationales.iter().map(inside).filter(|path| !CONTRIBUTING.contains(path)).collect();
+    assert!(rationales.len() > 5 && missing.is_empty(), "{missing:?}");
 }
 
 #[test]
 fn the_files_of_the_examples_are_right() {
     for file in ["examples/shop/tracing.toml", "examples/quickstart.toml", "examples/zero_code/tracing.toml"] {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-        let report = config::load(Source::File(path)).report;
+        let report = config::load(Source::File(root().join(file))).report;
         assert!(report.problems.is_empty(), "{}", report.render(false));
     }
+}
+
+#[test]
+fn all_packages_have_the_version_that_the_changelog_begins_with() {
+    let ours = env!("CARGO_PKG_VERSION");
+    let newest = CHANGELOG.split("\n## [").nth(1).unwrap().split(']').next().unwrap();
+    assert_eq!(newest, ours);
+    for line in MANIFEST.lines().filter(|line| line.starts_with("tracer-") && line.contains("version = ")) {
+        assert!(line.contains(&format!("version = \"{ours}\"")), "{line}");
+    }
+    for manifest in files("Cargo.toml") {
+        let text = fs::read_to_string(&manifest).unwrap();
+        assert!(text.contains("\nversion.workspace = true\n"), "{}", manifest.display());
+    }
+    // package.sh takes the version for these out of the workspace: none of them has one of its own.
+    let python = include_str!("../resolver/librdkafka/python/pyproject.toml");
+    let node = include_str!("../resolver/librdkafka/npm/package.json");
+    let debian = include_str!("../resolver/librdkafka/debian/control");
+    assert!(python.contains("dynamic = [\"version\"]") && !python.contains("\nversion = \""));
+    assert!(node.contains("\"version\": \"0.0.0\"") && debian.contains("\nVersion: @VERSION@\n"));
+}
+
+#[test]
+fn the_lines_of_the_troubleshooting_are_lines_that_the_code_says() {
+    let mut code = String::new();
+    for file in files(".rs").iter().filter(|path| path.components().any(|part| part.as_os_str() == "src")) {
+        // A long text is continued by a backslash at the end of its line.
+        let text = fs::read_to_string(file).unwrap();
+        let mut parts = text.split("\\\n");
+        code.push_str(parts.next().unwrap());
+        parts.for_each(|part| code.push_str(part.trim_start()));
+    }
+    let ours = |line: &&str| ["tracer-", "error[", " = help"].iter().any(|start| line.starts_with(start));
+    let mut looked_for = 0;
+    for line in blocks(TROUBLESHOOTING, "text").into_iter().flat_map(str::lines).filter(ours) {
+        for words in fixed_words(line) {
+            looked_for += 1;
+            assert!(is_said(&code, &words), "{words:?} of {line:?} is in no source");
+        }
+    }
+    assert!(looked_for > 20, "{looked_for}");
+}
+
+/// Whether the code has these words as they stand, or as two texts that it puts together.
+fn is_said(code: &str, words: &str) -> bool {
+    let halves = words.match_indices(' ').map(|(at, _)| (&words[..at], &words[at + 1..]));
+    let long = |half: &str| half.contains(' ') && code.contains(half);
+    code.contains(words) || halves.into_iter().any(|(first, second)| long(first) && long(second))
+}
+
+/// What of a line is the same in every run: four words or more without a name, a number or a path among them.
+fn fixed_words(line: &str) -> Vec<String> {
+    let names = line.split('`').enumerate();
+    let without_names = names.map(|(at, part)| if at % 2 == 0 { part } else { "\n" }).collect::<String>();
+    let is_file = |word: &str| word.contains('/') || word.trim_end_matches('.').contains('.');
+    let words = without_names.split(' ').map(|word| if is_file(word) { "\n" } else { word });
+    let text = words.collect::<Vec<_>>().join(" ");
+    let parts = text.split(|letter: char| letter.is_ascii_digit() || "\n:;,()[]{}=\"".contains(letter));
+    parts.map(str::trim).filter(|part| part.split(' ').count() >= 4).map(str::to_owned).collect()
 }

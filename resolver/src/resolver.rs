@@ -175,7 +175,7 @@ fn tell(report: &Report, on: bool) {
     }
     let text = report.render(false);
     let text = text.trim_end();
-    let state = if on { "what they concern is off, the rest is traced" } else { "tracing is off" };
+    let state = if on { "the parts with errors are not used, the rest is traced" } else { "tracing is off" };
     if report.has_errors() {
         report::error(&format!("{} has errors; {state}\n{text}", report.name));
     } else if report.problems.iter().any(|problem| problem.severity == Severity::Warning) {

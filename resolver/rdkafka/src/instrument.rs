@@ -86,7 +86,7 @@ impl Instrumentation {
             Err(error) if self.resolver.is_strict() => return Err(InstrumentError::NotLoadable(error)),
             Err(error) => {
                 self.resolver.report_untraced(&format!(
-                    "this client is not traced: librdkafka cannot be given a way in: {error}. \
+                    "this client is not traced: librdkafka cannot load the tracer: {error}. \
                      Allow executable memory files (sysctl vm.memfd_noexec) or a temporary folder without noexec (TMPDIR)"
                 ));
                 return Ok(());
@@ -109,7 +109,7 @@ impl fmt::Display for InstrumentError {
             Self::UnknownService { service, known } => {
                 write!(f, "the configuration has no service {service:?} (it has: {})", known.join(", "))
             }
-            Self::NotLoadable(error) => write!(f, "librdkafka cannot be given a way in: {error}"),
+            Self::NotLoadable(error) => write!(f, "librdkafka cannot load the tracer: {error}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The Rust door of tracer-resolver: one line traces the clients of the [`rdkafka`] crate.
+//! tracer-resolver for programs in Rust: one line traces the clients of the [`rdkafka`] crate.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -49,3 +49,9 @@ pub use instrument::{InstrumentError, Instrumentation, instrument};
 pub use processing::{Processing, process};
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub use tracer_resolver::{self as resolver, Resolver};
+
+/// The examples of the README and of its page for Rust, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+#[doc = include_str!("../../../docs/rust.md")]
+struct Pages;

@@ -69,10 +69,10 @@ impl DropReason {
             Self::RetriesExhausted => "not taken within `max_elapsed` of `retry`",
             Self::Stuck => "a call into the plugin does not come back",
             Self::OutOfService => "the plugin has broken too often",
-            Self::ShutDown => "not taken in the time that there is at the end",
+            Self::ShutDown => "the process ended before the backend had taken them",
             Self::BufferFull => "they end faster than they can be put into batches",
             Self::NotEncoded => "they could not be encoded",
-            Self::NoBackend => "it could not be created",
+            Self::NoBackend => "the backend could not be created",
         }
     }
 }

@@ -43,7 +43,7 @@ fn global() -> Result<&'static Resolver, ResolverError> {
     let loaded = match LOADED.get() {
         Some(loaded) => loaded,
         None if is_in_plugin() || LOADS.get() => {
-            tell_once(&REENTERED, "a client is made by what runs while tracing is being set up; it is not traced");
+            tell_once(&REENTERED, "a client that a plugin makes while tracing is being set up is not traced");
             return Ok(off());
         }
         None if claim() => match with_room(load).flatten() {

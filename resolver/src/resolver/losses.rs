@@ -88,7 +88,7 @@ impl Told {
             }
         }
         if !well.is_empty() {
-            report::info(&format!("spans were handed over, none was lost on the way there: {}", well.join(", ")));
+            report::info(&format!("spans exported, and none lost: {}", well.join(", ")));
         }
     }
 

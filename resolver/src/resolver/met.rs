@@ -117,7 +117,7 @@ impl Met {
         };
         Some(move || {
             if told == MOST_TOPICS {
-                return format!("{MOST_TOPICS} topics were told; further ones are not");
+                return format!("{MOST_TOPICS} topics have been listed; further ones will not be");
             }
             format!("topic `{topic}` ({}) {whose}", who.describe())
         })

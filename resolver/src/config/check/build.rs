@@ -34,7 +34,7 @@ pub(crate) fn config(draft: ConfigDraft, origin: Origin, findings: &mut Findings
     let defaults = settings(&draft.defaults, &survivors).unwrap_or_else(|Broken| {
         // Where a service of the file is off for the same reason, that says it already.
         if services.iter().all(|service| service.settings != untouched()) {
-            let message = "services that only the program itself names, in code, are off";
+            let message = "services that are not in this file, but only in the program's code, are not traced";
             findings.mention(Problem::warning(code::SWITCHED_OFF, message).help(WHY).follows());
         }
         untouched()
@@ -133,4 +133,4 @@ fn patterns(list: Vec<PlacedPattern>) -> Vec<Pattern> {
     list.into_iter().map(|placed| placed.pattern).collect()
 }
 
-const WHY: &str = "it uses a reference that leads nowhere: see the errors above";
+const WHY: &str = "it uses a reference that could not be resolved: see the errors above";
