@@ -1,4 +1,5 @@
-//! Environment variables read as what they should be. A bad value is a warning and counts as unset, as OpenTelemetry has it.
+//! Environment variables read as what they should be. A bad value is a warning and counts as unset, as OpenTelemetry
+//! has it.
 
 #![forbid(unsafe_code)]
 

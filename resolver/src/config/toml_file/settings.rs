@@ -1,4 +1,4 @@
-//! The keys of the ladder, as `[defaults]`, `[services.NAME]` and `[services.NAME.topic."PATTERN"]` have them.
+//! The keys that all three layers of settings have: `[defaults]`, `[services.NAME]`, `[services.NAME.topic."PATTERN"]`.
 
 #![forbid(unsafe_code)]
 
