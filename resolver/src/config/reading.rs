@@ -1,4 +1,4 @@
-//! One node of a text, or one environment variable, read as the value that is wanted there. Shared by the three readers.
+//! One node of a text, or one environment variable, read as the value that is wanted there; for all three readers.
 
 #![forbid(unsafe_code)]
 

@@ -5,7 +5,7 @@
 use super::layer::Layer;
 use super::sending::{BatchLayer, SendingLayer};
 
-/// The lowest rung of the ladder, whichever source is laid over it.
+/// The lowest layer, whichever source is laid over it.
 pub(crate) struct Defaults {
     pub(crate) layer: Layer,
     pub(crate) sending: SendingLayer,

@@ -1,5 +1,5 @@
-//! One rung of the ladder defaults < service < topic: only what that section says, and how rungs are laid over
-//! each other. Tables merge, arrays and enumerations replace.
+//! One layer of the settings, of defaults < service < topic: only what that section says, and how one is laid over
+//! another. Tables merge, arrays and enumerations replace.
 
 #![forbid(unsafe_code)]
 
@@ -9,7 +9,7 @@ use crate::config::report::findings::Broken;
 
 /// What one section says; `None` where it says nothing, `Broken` where its reference leads nowhere.
 ///
-/// A broken value does harm only where it is in effect: a rung above that says something else hides it.
+/// A broken value does harm only where it is in effect: a layer above that says something else hides it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Layer {
     pub(crate) trace: Said<Trace>,
@@ -30,7 +30,7 @@ pub(crate) struct Layer {
 pub(crate) type Said<T> = Option<Result<T, Broken>>;
 
 impl Layer {
-    /// This rung laid over `below`.
+    /// This layer laid over `below`.
     #[must_use]
     pub(crate) fn over(&self, below: &Self) -> Self {
         let mut resource = below.resource.clone();
@@ -57,7 +57,7 @@ impl Layer {
 
     /// The settings in effect, if every value that is in effect could be had.
     ///
-    /// A value that no rung names counts as broken too; the embedded defaults name them all.
+    /// A value that no layer names counts as broken too; the embedded defaults name them all.
     pub(crate) fn settings(&self) -> Result<Settings, Broken> {
         Ok(Settings {
             trace: said(self.trace)?,
@@ -129,7 +129,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_upper_rung_wins_where_it_speaks_and_the_lower_one_elsewhere(upper in layer(), lower in layer()) {
+        fn the_upper_layer_wins_where_it_speaks_and_the_lower_one_elsewhere(upper in layer(), lower in layer()) {
             let merged = upper.over(&lower);
             prop_assert_eq!(merged.trace, if upper.trace.is_some() { upper.trace } else { lower.trace });
             prop_assert_eq!(&merged.export, if upper.export.is_some() { &upper.export } else { &lower.export });
@@ -142,19 +142,19 @@ mod tests {
         }
 
         #[test]
-        fn three_rungs_come_out_the_same_whichever_two_are_merged_first(a in layer(), b in layer(), c in layer()) {
+        fn three_layers_come_out_the_same_whichever_two_are_merged_first(a in layer(), b in layer(), c in layer()) {
             prop_assert_eq!(view(&a.over(&b).over(&c)), view(&a.over(&b.over(&c))));
         }
 
         #[test]
-        fn an_empty_rung_changes_nothing(a in layer()) {
+        fn an_empty_layer_changes_nothing(a in layer()) {
             prop_assert_eq!(view(&a.over(&Layer::default())), view(&a));
             prop_assert_eq!(view(&Layer::default().over(&a)), view(&a));
         }
     }
 
     #[test]
-    fn a_broken_value_does_no_harm_under_a_rung_that_says_something_else() {
+    fn a_broken_value_does_no_harm_under_a_layer_that_says_something_else() {
         let below = Layer { trace: Some(Err(Broken)), ..Layer::default() };
         let above = Layer { trace: Some(Ok(Trace::Off)), ..Layer::default() };
         assert_eq!(above.over(&below).trace, Some(Ok(Trace::Off)));

@@ -41,7 +41,7 @@ pub(crate) fn note_ignored(text: &str, variables: &Variables) -> Option<Problem>
     if ignored.is_empty() {
         return None;
     }
-    let message = format!("set, but not used, because a file is named: {}", listed(ignored));
+    let message = format!("set, but not used, because a file is named: {}", listed(&ignored));
     let help = "write ${env:NAME} in the file where one of them is to count";
     Some(Problem::note(code::VARIABLES_IGNORED, message).help(help))
 }

@@ -38,8 +38,8 @@ impl DraftBuilder {
         Some(Self { environment, defaults, sending, services: Vec::new(), backends: Vec::new(), delays: Vec::new() })
     }
 
-    /// The settings of one service, which `span` names. The file's sampler counts, else the variables', else every trace is kept: the
-    /// original's 0.001 surprised everyone.
+    /// The settings of one service, which `span` names. The file's sampler counts, else the variables', else every
+    /// trace is kept: the original's 0.001 surprised everyone.
     pub(super) fn layer(&mut self, sampler: Option<Sampler>, reporter: &Reporter, span: &Range<usize>) -> Layer {
         self.delays.extend(reporter.flush_interval);
         let mut export = vec![self.backend(&reporter.sender, span)];

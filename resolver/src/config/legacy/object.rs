@@ -27,8 +27,8 @@ impl<'n> Object<'n> {
             let key = entry.key.as_str();
             if !known.contains(&key) {
                 let problem = Problem::warning(code::OLD_UNKNOWN_KEY, format!("unknown key `{key}` in {title}"));
-                let problem = problem.at(entry.key_span.clone(), did_you_mean(key, known.iter().copied()));
-                findings.mention(problem.help(format!("known here: {}", listed(known.iter().copied()))));
+                let problem = problem.at(entry.key_span.clone(), did_you_mean(key, known));
+                findings.mention(problem.help(format!("known here: {}", listed(known))));
             }
             if let Some(first) = table.entries.iter().take(index).find(|other| other.key == entry.key) {
                 let problem = Problem::warning(code::OLD_REPEATED_KEY, format!("`{key}` stands here twice"));

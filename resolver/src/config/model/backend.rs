@@ -26,8 +26,8 @@ pub struct Backend {
     /// JSON pointer into `config` → bytes of the file, so that a plugin's complaint points at its line; see
     /// [`Backend::place_of`].
     pub config_spans: Vec<(String, Range<usize>)>,
-    /// JSON pointers of the strings in `config` that were one whole reference: where the plugin's schema wants a number or a
-    /// boolean, such a string is to be read as one.
+    /// JSON pointers of the strings in `config` that were one whole reference: where the plugin's schema wants a number
+    /// or a boolean, such a string is to be read as one.
     pub config_references: Vec<String>,
     /// JSON pointers of the strings in `config` that came, wholly or in part, from a reference or from the environment:
     /// never to be printed.

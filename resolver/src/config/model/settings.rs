@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-/// How messages are traced: the ladder's result.
+/// How messages are traced, with defaults < service < topic merged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Whether messages get spans.

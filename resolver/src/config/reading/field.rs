@@ -12,7 +12,7 @@ use super::units;
 use crate::config::report::code;
 use crate::config::report::findings::{Broken, Findings};
 use crate::config::report::problem::Problem;
-use crate::config::report::suggestion::{did_you_mean, listed};
+use crate::config::report::suggestion::{did_you_mean, listed, names_of};
 use crate::config::text::node::{Entry, Node, Text, Value};
 
 /// A value with the key it belongs to; the items of an array have the array's key.
@@ -35,8 +35,7 @@ impl<'n> Field<'n> {
     /// Any string.
     pub(crate) fn text(self, wants: &str, findings: &mut Findings) -> Result<&'n str, Broken> {
         match &self.node.value {
-            Value::Text(Text::Written(value) | Text::Referenced { value, .. }) => Ok(value),
-            Value::Text(Text::Broken) => Err(Broken),
+            Value::Text(text) => text.value().ok_or(Broken),
             _ => Err(self.wrong_type(wants, findings)),
         }
     }
@@ -70,15 +69,25 @@ impl<'n> Field<'n> {
 
     /// One of the words in `choices`.
     pub(crate) fn choice<T: Copy>(self, choices: &[(&str, T)], findings: &mut Findings) -> Result<T, Broken> {
-        let names = || choices.iter().map(|(name, _)| *name);
-        let wants = format!("one of {}", listed(names()));
-        let text = self.text(&wants, findings)?;
-        if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text) {
-            return Ok(*value);
-        }
+        let text = match &self.node.value {
+            Value::Text(text) => text.value(),
+            _ => None,
+        };
+        let found = choices.iter().find(|(word, _)| text == Some(*word));
+        found.map(|(_, value)| *value).ok_or_else(|| self.unknown_word(&names_of(choices), findings))
+    }
+
+    /// Reports that the value is none of `words`.
+    fn unknown_word(self, words: &[&str], findings: &mut Findings) -> Broken {
+        let known = listed(words);
+        let wants = format!("one of {known}");
+        let text = match self.text(&wants, findings) {
+            Ok(text) => text,
+            Err(broken) => return broken,
+        };
         let message = format!("`{}` cannot be {text:?}", self.key);
-        let problem = Problem::error(code::UNKNOWN_VALUE, message).at(self.span(), did_you_mean(text, names()));
-        Err(self.unacceptable(problem.help(format!("known: {}", listed(names()))), &wants, findings))
+        let problem = Problem::error(code::UNKNOWN_VALUE, message).at(self.span(), did_you_mean(text, words));
+        self.unacceptable(problem.help(format!("known: {known}")), &wants, findings)
     }
 
     /// `true` or `false`.
@@ -106,12 +115,7 @@ impl<'n> Field<'n> {
     }
 
     /// A number, whole or not, that `fits`.
-    pub(crate) fn number(
-        self,
-        wants: &str,
-        fits: impl Fn(f64) -> bool,
-        findings: &mut Findings,
-    ) -> Result<f64, Broken> {
+    pub(crate) fn number(self, wants: &str, fits: fn(f64) -> bool, findings: &mut Findings) -> Result<f64, Broken> {
         let value = match (&self.node.value, self.reference()?) {
             #[expect(clippy::cast_precision_loss, reason = "no range that is asked for reaches 2^53")]
             (Value::Integer(value), _) => *value as f64,
@@ -168,7 +172,7 @@ impl<'n> Field<'n> {
     }
 
     /// Reports the wrong type of a value; a text that `fits` needs only lose its quotes.
-    fn quoted(self, fits: impl Fn(&str) -> bool, wants: &str, findings: &mut Findings) -> Broken {
+    fn quoted(self, fits: fn(&str) -> bool, wants: &str, findings: &mut Findings) -> Broken {
         match &self.node.value {
             Value::Text(Text::Written(text)) if fits(&text.trim().to_ascii_lowercase()) => {
                 let message = format!("`{}` takes {wants}", self.key);

@@ -59,7 +59,7 @@ fn hidden(text: &str, Invisible { at, character }: Invisible) -> Flaw {
     }
 }
 
-/// Free text may have any character; one that nobody sees is mentioned. Says nothing of the value, which may be a secret.
+/// Free text may have any character; one that nobody sees is mentioned, without the value, which may be a secret.
 pub(crate) fn mention_hidden(text: &str, node: &Node, findings: &mut Findings) {
     let Some(found) = invisible_characters::find(text).filter(|found| !matches!(found.character, '\t' | '\n' | '\r'))
     else {

@@ -40,7 +40,9 @@ pub(crate) enum Kind {
 
 /// Names for a message, none of them from a reference.
 pub(crate) fn shown_list(patterns: &[&PlacedPattern]) -> String {
-    listed(patterns.iter().map(|placed| placed.shown.as_deref().unwrap_or("(from a reference)")))
+    let shown: Vec<&str> =
+        patterns.iter().map(|placed| placed.shown.as_deref().unwrap_or("(from a reference)")).collect();
+    listed(&shown)
 }
 
 #[cfg(test)]

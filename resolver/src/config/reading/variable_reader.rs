@@ -1,11 +1,12 @@
-//! Environment variables read as what they should be. A bad value is a warning and counts as unset, as OpenTelemetry has it.
+//! Environment variables read as what they should be. A bad value is a warning and counts as unset, as OpenTelemetry
+//! has it.
 
 #![forbid(unsafe_code)]
 
 use crate::config::report::code;
 use crate::config::report::findings::Findings;
 use crate::config::report::problem::Problem;
-use crate::config::report::suggestion::{did_you_mean, listed};
+use crate::config::report::suggestion::{did_you_mean, listed, names_of};
 use crate::config::source::variables::{Variable, Variables};
 
 /// Reads variables and reports the bad ones; their values are never printed.
@@ -38,12 +39,7 @@ impl VariableReader<'_> {
     }
 
     /// A number that `fits`.
-    pub(crate) fn number<T: std::str::FromStr>(
-        &mut self,
-        name: &str,
-        wants: &str,
-        fits: impl Fn(&T) -> bool,
-    ) -> Option<T> {
+    pub(crate) fn number<T: std::str::FromStr>(&mut self, name: &str, wants: &str, fits: fn(&T) -> bool) -> Option<T> {
         let text = self.text(name)?;
         let value = text.trim().parse().ok().filter(fits);
         if value.is_none() {
@@ -61,12 +57,15 @@ impl VariableReader<'_> {
     pub(crate) fn choice<T: Copy>(&mut self, name: &str, word: &str, choices: &[(&str, T)]) -> Option<T> {
         let found = choices.iter().find(|(choice, _)| choice.eq_ignore_ascii_case(word.trim()));
         if found.is_none() {
-            let names = || choices.iter().map(|(choice, _)| *choice);
-            let meant = did_you_mean(word.trim(), names());
-            let separator = if meant.is_empty() { "" } else { "; " };
-            self.warn(name, &format!("has no {word:?}{separator}{meant} (known: {})", listed(names())));
+            self.warn_of_word(name, word, &names_of(choices));
         }
         found.map(|(_, value)| *value)
+    }
+
+    fn warn_of_word(&mut self, name: &str, word: &str, known: &[&str]) {
+        let meant = did_you_mean(word.trim(), known);
+        let separator = if meant.is_empty() { "" } else { "; " };
+        self.warn(name, &format!("has no {word:?}{separator}{meant} (known: {})", listed(known)));
     }
 
     /// `key=value,key2=value2`; an entry without `=` or without a key is reported and left out.

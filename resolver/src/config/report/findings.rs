@@ -23,6 +23,8 @@ impl Findings {
     }
 
     /// Reports an error after which nothing of the text is used.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn refuse(&mut self, problem: Problem) -> Broken {
         self.distrusted = true;
         self.report.push(problem);
@@ -30,12 +32,16 @@ impl Findings {
     }
 
     /// Reports an error that stops only what uses the value: a reference that leads nowhere.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn break_value(&mut self, problem: Problem) -> Broken {
         self.report.push(problem);
         Broken
     }
 
     /// Reports a warning or a note.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn mention(&mut self, problem: Problem) {
         self.report.push(problem);
     }

@@ -62,24 +62,33 @@ pub struct Problem {
     pub follows: bool,
 }
 
+/// Hundreds of places make problems, and hardly any is ever reached: what they call is not copied into each.
 impl Problem {
     /// Something that must be put right.
+    #[cold]
+    #[inline(never)]
     pub fn error(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(Severity::Error, code, message.into())
     }
 
     /// Something that works, but hardly as meant.
+    #[cold]
+    #[inline(never)]
     pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, code, message.into())
     }
 
     /// Something worth knowing.
+    #[cold]
+    #[inline(never)]
     pub fn note(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(Severity::Note, code, message.into())
     }
 
     /// Points at `span` with `label` beside the caret.
     #[must_use]
+    #[cold]
+    #[inline(never)]
     pub fn at(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
         self.span = Some(span);
         self.label = label.into();
@@ -88,6 +97,8 @@ impl Problem {
 
     /// Names the way out.
     #[must_use]
+    #[cold]
+    #[inline(never)]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
@@ -95,6 +106,8 @@ impl Problem {
 
     /// Shows another place that plays a part.
     #[must_use]
+    #[cold]
+    #[inline(never)]
     pub fn also(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
         self.also.push((span, label.into()));
         self
@@ -102,6 +115,8 @@ impl Problem {
 
     /// Marks it as what follows from another problem of the same report.
     #[must_use]
+    #[cold]
+    #[inline(never)]
     pub fn follows(mut self) -> Self {
         self.follows = true;
         self

@@ -71,6 +71,16 @@ impl Node {
     }
 }
 
+impl Text {
+    /// What it stands for; `None` where that could not be had.
+    pub(crate) fn value(&self) -> Option<&str> {
+        match self {
+            Self::Written(value) | Self::Referenced { value, .. } => Some(value),
+            Self::Broken => None,
+        }
+    }
+}
+
 impl Table {
     pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.key == key)

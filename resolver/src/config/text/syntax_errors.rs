@@ -2,7 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+mod missing_value;
 pub(super) mod other_formats;
+mod toml_explanations;
 pub(super) mod toml_mistakes;
+mod toml_repeats;
 mod toml_scanner;
 pub(super) mod typographic;

@@ -61,7 +61,7 @@ fn plugin(section: &Section<'_>, findings: &mut Findings) -> Result<(String, std
             return Err(Broken);
         }
         let problem = Problem::error(code::MISSING_KEY, format!("{} does not say its `plugin`", section.title));
-        let shipped = listed(SHIPPED.iter().copied());
+        let shipped = listed(SHIPPED);
         let help = format!("add for example `plugin = \"otlp\"`; shipped: {shipped}");
         return Err(findings.refuse(problem.at(section.span.clone(), "").help(help)));
     };
@@ -90,11 +90,10 @@ fn plugin(section: &Section<'_>, findings: &mut Findings) -> Result<(String, std
         let lower = name.to_ascii_lowercase();
         let label = match SHIPPED.iter().find(|shipped| lower.starts_with(**shipped)) {
             Some(shipped) => format!("did you mean `{shipped}`?"),
-            None => did_you_mean(&lower, SHIPPED.iter().copied()),
+            None => did_you_mean(&lower, SHIPPED),
         };
         let message = format!("no plugin has the name {name:?}");
-        let help =
-            format!("a name is in small letters, digits, `_` and `-`; shipped: {}", listed(SHIPPED.iter().copied()));
+        let help = format!("a name is in small letters, digits, `_` and `-`; shipped: {}", listed(SHIPPED));
         let problem = Problem::error(code::OUT_OF_RANGE, message).at(field.span(), label).help(help);
         return Err(field.unacceptable(problem, "the name of a plugin, in small letters", findings));
     }
@@ -102,7 +101,7 @@ fn plugin(section: &Section<'_>, findings: &mut Findings) -> Result<(String, std
 }
 
 /// The plugins of this project.
-const SHIPPED: [&str; 4] = ["otlp", "jaeger", "zipkin", "file"];
+const SHIPPED: &[&str] = &["otlp", "jaeger", "zipkin", "file"];
 
 /// The plugin's own settings, on the way to JSON.
 struct PluginConfig {

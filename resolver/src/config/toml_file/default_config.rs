@@ -1,4 +1,4 @@
-//! The embedded `default-config.toml`: the manual of every key, and the lowest rung of the ladder.
+//! The embedded `default-config.toml`: the manual of every key, and what holds where a file says nothing.
 
 #![forbid(unsafe_code)]
 

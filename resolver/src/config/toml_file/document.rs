@@ -67,7 +67,7 @@ fn check_version(table: &mut Table, findings: &mut Findings) -> Result<(), Broke
             findings.refuse(problem.help("write `version = 1` at the top of the file, before the first [section]"));
             return Ok(());
         }
-        let is_misspelled = |key: &str| !did_you_mean(key, ["version"]).is_empty();
+        let is_misspelled = |key: &str| !did_you_mean(key, &["version"]).is_empty();
         if table.entries.iter().any(|entry| is_misspelled(&entry.key) || names::flaw(&entry.key).is_some()) {
             // Reported as an unknown key, with the right one named.
             return Ok(());
@@ -124,7 +124,7 @@ fn misplaced_version(table: &mut Table, path: &str) -> Option<(String, Entry)> {
 /// A table whose keys are names that the file makes up.
 fn map<'n>(top: &Section<'n>, key: &str, findings: &mut Findings) -> Option<Section<'n>> {
     // One whose name has a slip is reported, and read all the same: what it defines is not missing elsewhere.
-    let slip = || top.fields().find(|field| field.key != key && !did_you_mean(field.key, [key]).is_empty());
+    let slip = || top.fields().find(|field| field.key != key && !did_you_mean(field.key, &[key]).is_empty());
     let meant = top.field(key).or_else(|| slip().filter(|field| !keys::TOP.contains(&field.key)))?;
     Section::open_map(meant, format!("[{key}.NAME]"), findings).ok()
 }
@@ -141,9 +141,9 @@ fn defaults(top: &Section<'_>, backends: &[&str], findings: &mut Findings) -> La
 fn named_service(field: Field<'_>, services: &[&str], findings: &mut Findings) -> Result<usize, Broken> {
     let name = field.name("this name", "the name of a service", findings)?;
     services.iter().position(|service| *service == name).ok_or_else(|| {
-        let defined = listed(services.iter().copied());
+        let defined = listed(services);
         let problem = Problem::error(code::UNKNOWN_SERVICE, format!("there is no service {name:?}"))
-            .at(field.span(), did_you_mean(name, services.iter().copied()))
+            .at(field.span(), did_you_mean(name, services))
             .help(format!("defined: {defined}"));
         field.unacceptable(problem, &format!("the name of a service ({defined})"), findings)
     })

@@ -5,7 +5,7 @@
 /// The top of the file.
 pub(crate) const TOP: &[&str] = &["version", "default_service", "defaults", "services", "backends", "batch", "plugins"];
 
-/// `[services.NAME.topic."PATTERN"]`: what the whole ladder has.
+/// `[services.NAME.topic."PATTERN"]`: what each of the three layers has.
 pub(crate) const TOPIC: &[&str] =
     &["trace", "sampler", "parent", "relation", "ambient", "propagators", "reinject", "export"];
 

@@ -34,7 +34,7 @@ pub(super) fn read(top: &Section<'_>, folder: &Path, findings: &mut Findings) ->
             },
             (key, _) => {
                 let problem = Problem::error(code::UNKNOWN_KEY, format!("unknown key `{key}` in [plugins]"));
-                let label = did_you_mean(key, keys::PLUGINS.iter().copied());
+                let label = did_you_mean(key, keys::PLUGINS);
                 let help = "known here: dirs, and one table [plugins.NAME] for each plugin";
                 findings.refuse(problem.at(field.key_span.clone(), label).help(help));
             }

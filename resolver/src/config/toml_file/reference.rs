@@ -148,7 +148,7 @@ fn meant_kind(reference: &str) -> Option<String> {
     }
     let kind = lower.split(':').next().unwrap_or_default();
     let known = ["env", "environment", "environ", "getenv", "var", "vars", "variable", "os", "sys"];
-    let name = if lower.contains(':') && (known.contains(&kind) || nearest(kind, ["env", "environment"]).is_some()) {
+    let name = if lower.contains(':') && (known.contains(&kind) || nearest(kind, &["env", "environment"]).is_some()) {
         inside.split_once(':').map_or(inside, |(_, rest)| rest.trim())
     } else {
         after(&["env.", "env/", "environment."]).unwrap_or(inside)

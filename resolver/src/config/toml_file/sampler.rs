@@ -9,7 +9,7 @@ use crate::config::reading::field::Field;
 use crate::config::report::code;
 use crate::config::report::findings::{Broken, Findings};
 use crate::config::report::problem::Problem;
-use crate::config::report::suggestion::did_you_mean;
+use crate::config::report::suggestion::{did_you_mean, names_of};
 use crate::config::text::node::{Text, Value};
 
 /// A sampler by its name, or a table with its one parameter.
@@ -38,8 +38,7 @@ pub(super) fn read(field: Field<'_>, findings: &mut Findings) -> Result<Sampler,
 /// What others call it: `sampler = "ratio"` names a sampler whose share is missing.
 fn meant_sampler(text: &str) -> Option<String> {
     let word = text.trim().to_ascii_lowercase().replace(['-', ' '], "_");
-    let names = SAMPLERS.iter().map(|(name, _)| *name);
-    if !did_you_mean(text, names).is_empty() {
+    if !did_you_mean(text, &names_of(SAMPLERS)).is_empty() {
         // One of them, or a slip.
         return None;
     }

@@ -115,7 +115,7 @@ fn continues_name(entry: &Entry, findings: &Findings) -> bool {
 fn cut_name(entry: &Entry, title: &str, name: &str, known: &[&str], findings: &Findings) -> Option<Problem> {
     let parent = title.strip_suffix(&format!("{}]", written_key(name)))?.strip_suffix('.')?;
     let is_of_a_plugin = title.starts_with("[backends.") && matches!(entry.key.as_str(), "headers" | "tls");
-    if is_of_a_plugin || !did_you_mean(&entry.key, known.iter().copied()).is_empty() {
+    if is_of_a_plugin || !did_you_mean(&entry.key, known).is_empty() {
         return None;
     }
     let mut whole = format!("{name}.{}", entry.key);
@@ -136,9 +136,9 @@ fn cut_name(entry: &Entry, title: &str, name: &str, known: &[&str], findings: &F
 }
 
 fn unknown_key(entry: &Entry, title: &str, known: &[&str]) -> Problem {
-    let label = did_you_mean(&entry.key, known.iter().copied());
+    let label = did_you_mean(&entry.key, known);
     let elsewhere = keys::sections_with(&entry.key);
-    let known_here = format!("known here: {}", listed(known.iter().copied()));
+    let known_here = format!("known here: {}", listed(known));
     let help = if !label.is_empty() {
         known_here
     } else if keys::TOP.contains(&entry.key.as_str()) && title != TOP {

@@ -1,4 +1,4 @@
-//! The keys of the ladder, as `[defaults]`, `[services.NAME]` and `[services.NAME.topic."PATTERN"]` have them.
+//! The keys that all three layers of settings have: `[defaults]`, `[services.NAME]`, `[services.NAME.topic."PATTERN"]`.
 
 #![forbid(unsafe_code)]
 
@@ -14,7 +14,7 @@ use crate::config::reading::propagators::PROPAGATORS;
 use crate::config::report::code;
 use crate::config::report::findings::{Broken, Findings};
 use crate::config::report::problem::Problem;
-use crate::config::report::suggestion::{did_you_mean, listed};
+use crate::config::report::suggestion::{did_you_mean, listed, names_of};
 use crate::config::text::node::{Text, Value};
 use crate::config::text::written_key::written_key;
 
@@ -50,7 +50,7 @@ pub(crate) fn read(section: &Section<'_>, backends: &[&str], findings: &mut Find
 }
 
 fn propagators(field: Field<'_>, findings: &mut Findings) -> Result<Vec<Propagator>, Broken> {
-    let wants = format!("a list of {}", listed(PROPAGATORS.iter().map(|(name, _)| *name)));
+    let wants = format!("a list of {}", listed(&names_of(PROPAGATORS)));
     let mut formats = Vec::new();
     let mut none = None;
     for item in field.items(&wants, findings)? {
@@ -81,9 +81,9 @@ fn export(field: Field<'_>, backends: &[&str], findings: &mut Findings) -> Resul
             Some(index) if indices.contains(&index) => repeated(item, findings),
             Some(index) => indices.push(index),
             None => {
-                let defined = listed(backends.iter().copied());
+                let defined = listed(backends);
                 let problem = Problem::error(code::UNKNOWN_BACKEND, format!("there is no backend {name:?}"))
-                    .at(item.span(), did_you_mean(name, backends.iter().copied()))
+                    .at(item.span(), did_you_mean(name, backends))
                     .help(format!("defined: {defined}; or add [backends.{}]", written_key(name)));
                 outcome = Err(item.unacceptable(problem, &format!("the name of a backend ({defined})"), findings));
             }
