@@ -11,8 +11,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::diagnostics::write_to_stderr;
 use crate::quiet_thread;
-use crate::stderr::write_to_stderr;
 
 /// Runs `work` where it has room: on this thread, or, where that is not proven, on one that lives as long.
 ///
