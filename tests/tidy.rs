@@ -5,6 +5,8 @@
 
 #[path = "tidy/file_graph.rs"]
 mod file_graph;
+#[path = "tidy/pages.rs"]
+mod pages;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -183,22 +185,22 @@ fn sources() -> Vec<SourceFile> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
     for folder in ["resolver", "plugins", "examples", "tests"] {
-        collect(root, &root.join(folder), &mut files);
+        collect(root, &root.join(folder), ".rs", &mut files);
     }
     files.sort_by(|one, other| one.path.cmp(&other.path));
     assert!(files.len() > 100, "the workspace was not found: {}", files.len());
     files
 }
 
-fn collect(root: &Path, folder: &Path, files: &mut Vec<SourceFile>) {
+fn collect(root: &Path, folder: &Path, ending: &str, files: &mut Vec<SourceFile>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path: PathBuf = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if path.is_dir() {
             if name != "target" && !name.starts_with('.') {
-                collect(root, &path, files);
+                collect(root, &path, ending, files);
             }
-        } else if name.ends_with(".rs") {
+        } else if name.ends_with(ending) {
             let relative = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
             files.push(SourceFile { path: relative, text: fs::read_to_string(&path).unwrap() });
         }

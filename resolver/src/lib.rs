@@ -15,12 +15,15 @@
 //!
 //! # Code map
 //!
+//! `ARCHITECTURE.md`, at the top of the repository, has the rooms, a message's way through the files, and the words.
+//!
 //! - [`config`]: what the file, the environment or the original JSON says, checked. Only here are serde and files known.
 //! - [`services`]: whose a message is. [`tracer`]: whether it is kept, and its ids. [`propagation`]: record headers.
 //! - [`interceptor`]: librdkafka's callbacks. Only here is Kafka known. Links no librdkafka: it works over a table.
 //! - `batch`: finished spans from any thread to encoded batches. `export`: a queue per backend. `plugin`: the backends'
 //!   shared objects. Only there is `dlopen` known.
 //! - [`Resolver`]: all of it, built from one configuration. `bridge`: the application's own spans, the same way out.
+//! - `ends`: what is in hand leaves before the process ends. `status`: what is told. `diagnostics`: to whom.
 //!
 //! # Invariants
 //!
