@@ -1,7 +1,7 @@
 //! Promise: in a program that preloads the library, an end by `_exit()` exports what is in hand first, in whatever place
 //! it is called; and processes that are no Kafka clients notice nothing.
 //!
-//! Without `before_exit` in `resolver/librdkafka/src/preload_door/last_words.rs` the first test finds no span.
+//! Without `before_exit` in `resolver/librdkafka/src/preload_door/ends/exit.rs` the first test finds no span.
 
 use std::process::Command;
 

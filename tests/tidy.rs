@@ -5,6 +5,8 @@
 
 #[path = "tidy/file_graph.rs"]
 mod file_graph;
+#[path = "tidy/pages.rs"]
+mod pages;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -22,24 +24,29 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("tracer", &["config", "services"]),
     ("propagation", &["config", "tracer"]),
     // Finished spans on their way out. What a span's record names is the batches' own (`SpanOrigin`).
-    ("export", &["config", "quiet_thread", "report"]),
-    ("batch", &["clock", "config", "export", "per_process", "quiet_thread", "report", "tracer", "zeroed"]),
+    ("export", &["config", "diagnostics", "quiet_thread"]),
+    ("batch", &["clock", "config", "diagnostics", "export", "per_process", "quiet_thread", "tracer", "zeroed"]),
     // A plugin's instance is an exporter.
-    ("plugin", &["config", "export", "quiet_thread", "report", "trusted_path"]),
+    ("plugin", &["config", "diagnostics", "export", "quiet_thread", "trusted_path"]),
+    // What is said of all that, and done at the end of the process.
+    ("status", &["batch", "config", "diagnostics", "export", "per_process", "services"]),
+    ("ends", &["cancellation", "batch", "host", "per_process"]),
     // Puts everything together that one configuration means.
     (
         "resolver",
         &[
             "batch",
             "config",
+            "diagnostics",
+            "ends",
             "error",
             "export",
             "host",
             "per_process",
             "plugin",
-            "report",
-            "room",
             "services",
+            "stack_room",
+            "status",
             "tracer",
         ],
     ),
@@ -51,32 +58,33 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "cancellation",
             "clock",
             "config",
+            "diagnostics",
+            "ends",
             "export",
             "host",
             "loaded_modules",
             "per_process",
             "propagation",
-            "report",
             "resolver",
-            "room",
             "services",
+            "stack_room",
+            "status",
             "tracer",
             "zeroed",
         ],
     ),
     // The application's own spans, past the interceptor.
-    ("bridge", &["batch", "clock", "export", "resolver", "tracer"]),
+    ("bridge", &["batch", "clock", "ends", "export", "resolver", "tracer"]),
     // Plain things, which know nobody.
     ("cancellation", &[]),
     ("clock", &[]),
     ("error", &["config"]),
-    ("host", &["cancellation", "loaded_modules", "per_process", "tracer"]),
+    ("host", &["loaded_modules", "per_process", "tracer"]),
     ("loaded_modules", &[]),
     ("per_process", &[]),
     ("quiet_thread", &[]),
-    ("report", &["stderr"]),
-    ("room", &["cancellation", "quiet_thread", "stderr"]),
-    ("stderr", &["cancellation"]),
+    ("diagnostics", &["cancellation"]),
+    ("stack_room", &["cancellation", "diagnostics", "quiet_thread"]),
     ("trusted_path", &[]),
     ("zeroed", &[]),
 ];
@@ -84,7 +92,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
 /// Where C is met, and the few tables that several threads share without a lock. Everything else forbids `unsafe`.
 const MAY_BE_UNSAFE: &[&str] = &[
     "plugins/api/src/abi.rs",
-    "plugins/api/src/door.rs",
+    "plugins/api/src/panic_guard.rs",
     "plugins/api/src/export_plugin.rs",
     "plugins/api/src/foreign.rs",
     "plugins/api/src/host.rs",
@@ -98,13 +106,13 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/librdkafka/src/preload_door/already_traced.rs",
     "resolver/librdkafka/src/preload_door/create.rs",
     "resolver/librdkafka/src/preload_door/failed_configurations.rs",
-    "resolver/librdkafka/src/preload_door/last_words.rs",
+    "resolver/librdkafka/src/preload_door/ends/exit.rs",
     "resolver/librdkafka/src/preload_door/next.rs",
     "resolver/librdkafka/src/preload_door/polls.rs",
     "resolver/librdkafka/src/preload_door/real.rs",
     "resolver/librdkafka/src/preload_door/waits.rs",
-    "resolver/librdkafka/src/preload_door/replaced.rs",
-    "resolver/librdkafka/src/preload_door/signals.rs",
+    "resolver/librdkafka/src/preload_door/ends/exec.rs",
+    "resolver/librdkafka/src/preload_door/ends/signals.rs",
     "resolver/librdkafka/src/static_program.rs",
     "resolver/librdkafka/src/tracing.rs",
     "resolver/librdkafka/src/unmet_program.rs",
@@ -112,14 +120,15 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/rdkafka/src/kafka_api.rs",
     "resolver/rdkafka/src/plugin_stub.rs",
     "resolver/src/batch/batch_thread.rs",
-    "resolver/src/batch/handovers.rs",
     "resolver/src/batch/process_pipeline.rs",
+    "resolver/src/batch/received_spans.rs",
     "resolver/src/batch/segments.rs",
     "resolver/src/batch/span_origin.rs",
     "resolver/src/batch/thread_spans.rs",
     "resolver/src/cancellation.rs",
     "resolver/src/clock.rs",
     "resolver/src/config/source/secure_execution.rs",
+    "resolver/src/ends/exit_handlers.rs",
     "resolver/src/host.rs",
     "resolver/src/interceptor/callbacks.rs",
     "resolver/src/interceptor/client.rs",
@@ -128,7 +137,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/src/interceptor/headers.rs",
     "resolver/src/interceptor/kafka_api.rs",
     "resolver/src/interceptor/message.rs",
-    "resolver/src/interceptor/parents.rs",
+    "resolver/src/interceptor/parent_table.rs",
     "resolver/src/interceptor/processing.rs",
     "resolver/src/interceptor/route.rs",
     "resolver/src/interceptor/route_cache.rs",
@@ -143,8 +152,8 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/src/plugin/plugin_file.rs",
     "resolver/src/plugin/table.rs",
     "resolver/src/quiet_thread.rs",
-    "resolver/src/room.rs",
-    "resolver/src/stderr.rs",
+    "resolver/src/stack_room.rs",
+    "resolver/src/diagnostics/stderr.rs",
     "resolver/src/trusted_path.rs",
     "resolver/src/zeroed.rs",
 ];
@@ -181,22 +190,22 @@ fn sources() -> Vec<SourceFile> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
     for folder in ["resolver", "plugins", "examples", "tests"] {
-        collect(root, &root.join(folder), &mut files);
+        collect(root, &root.join(folder), ".rs", &mut files);
     }
     files.sort_by(|one, other| one.path.cmp(&other.path));
     assert!(files.len() > 100, "the workspace was not found: {}", files.len());
     files
 }
 
-fn collect(root: &Path, folder: &Path, files: &mut Vec<SourceFile>) {
+fn collect(root: &Path, folder: &Path, ending: &str, files: &mut Vec<SourceFile>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path: PathBuf = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if path.is_dir() {
             if name != "target" && !name.starts_with('.') {
-                collect(root, &path, files);
+                collect(root, &path, ending, files);
             }
-        } else if name.ends_with(".rs") {
+        } else if name.ends_with(ending) {
             let relative = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
             files.push(SourceFile { path: relative, text: fs::read_to_string(&path).unwrap() });
         }

@@ -1,7 +1,7 @@
 //! Promise: a process that ends normally exports what it has in hand, within a deadline, and what is sent in its last
 //! moments, or in those of a thread, too.
 //!
-//! Without `host::at_exit` in `resolver/src/resolver/at_exit.rs` the first two tests find no span. Without the deadline
+//! Without `exit_handlers::register` in `resolver/src/ends/at_exit.rs` the first two tests find no span. Without the deadline
 //! there, the one with a blocking plugin takes as long as that, and the watchdog of `words::child` ends it. Without
 //! `.fini_array` in `resolver/src/host.rs`, the handler's span is not there.
 

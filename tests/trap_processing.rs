@@ -1,7 +1,7 @@
 //! Promise: the processing of a consumed message is one span, wherever and whenever it happens, and a message that
 //! nobody processes is one span too.
 //!
-//! Without the table of `resolver/src/batch/handovers.rs` every processed message has a `receive` beside its `process`;
+//! Without the table of `resolver/src/batch/received_spans.rs` every processed message has a `receive` beside its `process`;
 //! without the wait in its `take_held_in_time` two groups in one process take each other's.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]

@@ -23,7 +23,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use tracer_resolver::Resolver;
 use tracer_resolver::config::Source;
-use tracer_resolver::interceptor::{Door, Hands, polling, seen_polling};
+use tracer_resolver::interceptor::{Hands, Integration, polling, seen_polling};
 
 /// What is done with each message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,12 +101,12 @@ impl Bench {
         Self {
             producer: FakeClient::producer(&on),
             producer_unanswered: FakeClient::producer(&on),
-            consumer: FakeClient::consumer(&on, Door::Plugin),
-            consumer_polled: seen_polling(|| FakeClient::consumer(&on, Door::Plugin)),
-            consumer_ambient: FakeClient::consumer(&on, Door::Plugin),
-            consumer_rust: FakeClient::consumer(&on, Door::Rust),
+            consumer: FakeClient::consumer(&on, Integration::Plugin),
+            consumer_polled: seen_polling(|| FakeClient::consumer(&on, Integration::Plugin)),
+            consumer_ambient: FakeClient::consumer(&on, Integration::Plugin),
+            consumer_rust: FakeClient::consumer(&on, Integration::Rust),
             producer_off: FakeClient::producer(&off),
-            consumer_off: FakeClient::consumer(&off, Door::Plugin),
+            consumer_off: FakeClient::consumer(&off, Integration::Plugin),
             message: FakeMessage::new("orders"),
             on,
         }

@@ -9,11 +9,11 @@
 //! it has. A *lane* is one distinct list of backends; a batch is encoded once for its lane.
 
 mod batch_thread;
-mod handovers;
 mod lane;
 mod leaving;
 mod pipeline;
 mod process_pipeline;
+mod received_spans;
 mod record;
 mod segments;
 mod service_counters;
@@ -24,11 +24,11 @@ mod thread_segment;
 mod thread_spans;
 mod trace_state_field;
 
-pub(crate) use handovers::{CLAIM_WINDOW, Claimed, Place, WaitingPlace};
 pub(crate) use lane::{Lane, LaneBackends, LaneService};
 pub(crate) use leaving::Leave;
-pub(crate) use pipeline::{ApplicationSpans, Pipeline, Speaker};
+pub(crate) use pipeline::{ApplicationSpans, EndReporter, Pipeline};
 pub(crate) use process_pipeline::END_BUDGET;
+pub(crate) use received_spans::{CLAIM_WINDOW, Claimed, Place, WaitingPlace};
 pub(crate) use record::{EndedBy, FinishedSpan, Outcome, SpanFlags, SpanKind, TimeInQueue};
 pub(crate) use service_counters::ServiceCounters;
 pub(crate) use span_origin::SpanOrigin;

@@ -82,7 +82,7 @@ struct BridgeProcessor {
 impl BridgeProcessor {
     fn new(shared: &Arc<Shared>, service: usize) -> Option<(Self, BridgeSampler)> {
         let slot = shared.service_slot(service)?;
-        shared.expect_last_words();
+        shared.report_at_end();
         let processor = Self {
             resolver: Arc::clone(shared),
             service: u32::try_from(service).ok()?,

@@ -12,14 +12,13 @@
 
 mod backend_queue;
 mod circuit;
-mod desks;
 mod exporter;
 mod finished_batch;
-mod ledger;
-mod log_gate;
 mod queue_state;
+mod span_counts;
 mod timing;
 mod worker;
+mod worker_states;
 
 #[cfg(test)]
 mod queue_state_tests;
@@ -31,6 +30,6 @@ mod tests;
 pub(crate) use backend_queue::BackendQueue;
 pub(crate) use exporter::{Exporter, Outcome};
 pub(crate) use finished_batch::FinishedBatch;
-pub(crate) use ledger::{BackendCounters, EarlyLosses, ServiceCounters};
-pub use ledger::{BackendState, DropReason};
+pub(crate) use span_counts::{BackendCounters, EarlyLosses, ServiceCounters};
+pub use span_counts::{BackendState, DropReason};
 pub(crate) use timing::Timing;

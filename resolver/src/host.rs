@@ -1,8 +1,7 @@
-//! What this process and its machine are called, for the resource of every service; and the end of the process.
+//! What this process and its machine are called, for the resource of every service; and what else runs in it.
 
 use std::sync::OnceLock;
 
-use crate::cancellation::uncancelled;
 use crate::loaded_modules::find_loaded_module;
 use crate::per_process::{self, PerProcess};
 
@@ -70,47 +69,3 @@ pub(crate) fn is_node() -> bool {
     // SAFETY: looks up a NUL-terminated name.
     *IS.get_or_init(|| !unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"napi_create_function".as_ptr()) }.is_null())
 }
-
-/// Lets `first` run when the process ends normally: after `main`, or in `exit()`. And `last` when all else has run that was
-/// registered for that moment, the destructors of static objects too; it alone runs in `quick_exit()`.
-///
-/// `RATIONALE.md`: "Why does a normal end have two handlers?"
-pub(crate) fn at_exit(first: fn(), last: fn()) {
-    if HANDLERS.set(Handlers { first, last }).is_ok() {
-        // SAFETY: functions of this program or of a library that is never unloaded.
-        unsafe {
-            libc::atexit(exit_begins);
-            at_quick_exit(exit_ends);
-        }
-    }
-}
-
-static HANDLERS: OnceLock<Handlers> = OnceLock::new();
-
-struct Handlers {
-    first: fn(),
-    last: fn(),
-}
-
-unsafe extern "C" {
-    fn at_quick_exit(handler: extern "C" fn()) -> libc::c_int;
-}
-
-extern "C" fn exit_begins() {
-    if let Some(Handlers { first, .. }) = HANDLERS.get() {
-        // Nothing may unwind into the C library.
-        let _ = uncancelled(|| std::panic::catch_unwind(first));
-    }
-}
-
-extern "C" fn exit_ends() {
-    if let Some(Handlers { last, .. }) = HANDLERS.get() {
-        let _ = uncancelled(|| std::panic::catch_unwind(last));
-    }
-}
-
-/// What the dynamic linker calls when the process ends, after all handlers; of a library that stays loaded, not before.
-#[used]
-// SAFETY: an array of such functions is what that section is.
-#[unsafe(link_section = ".fini_array")]
-static AT_THE_VERY_END: extern "C" fn() = exit_ends;

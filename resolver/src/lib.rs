@@ -15,12 +15,15 @@
 //!
 //! # Code map
 //!
+//! `ARCHITECTURE.md`, at the top of the repository, has the rooms, a message's way through the files, and the words.
+//!
 //! - [`config`]: what the file, the environment or the original JSON says, checked. Only here are serde and files known.
 //! - [`services`]: whose a message is. [`tracer`]: whether it is kept, and its ids. [`propagation`]: record headers.
 //! - [`interceptor`]: librdkafka's callbacks. Only here is Kafka known. Links no librdkafka: it works over a table.
 //! - `batch`: finished spans from any thread to encoded batches. `export`: a queue per backend. `plugin`: the backends'
 //!   shared objects. Only there is `dlopen` known.
 //! - [`Resolver`]: all of it, built from one configuration. `bridge`: the application's own spans, the same way out.
+//! - `ends`: what is in hand leaves before the process ends. `status`: what is told. `diagnostics`: to whom.
 //!
 //! # Invariants
 //!
@@ -33,6 +36,8 @@ mod bridge;
 mod cancellation;
 mod clock;
 pub mod config;
+mod diagnostics;
+mod ends;
 mod error;
 mod export;
 mod host;
@@ -42,24 +47,23 @@ mod per_process;
 mod plugin;
 pub mod propagation;
 mod quiet_thread;
-mod report;
 mod resolver;
-mod room;
 pub mod services;
-mod stderr;
+mod stack_room;
+mod status;
 pub mod tracer;
 mod trusted_path;
 mod zeroed;
 
 pub use bridge::UnknownService;
 pub use cancellation::uncancelled;
+pub use diagnostics::write_to_stderr;
+pub use ends::{EXIT_DEADLINE, before_exit, export_in_hand};
 pub use error::ResolverError;
 pub use export::{BackendState, DropReason};
 pub use interceptor::{MessagePlace, Processing};
 pub use loaded_modules::{LoadedModule, find_loaded_module};
 pub use plugin::{is_code_of_a_plugin, is_in_plugin};
-pub use resolver::{
-    BackendServiceStats, BackendStats, EXIT_DEADLINE, Resolver, ServiceStats, Stats, before_exit, export_in_hand,
-};
-pub use room::{Lent, with_room};
-pub use stderr::write_to_stderr;
+pub use resolver::Resolver;
+pub use stack_room::{Lent, with_room};
+pub use status::{BackendServiceStats, BackendStats, ServiceStats, Stats};

@@ -2,28 +2,22 @@
 
 #![forbid(unsafe_code)]
 
-mod at_exit;
 mod backends;
 mod global;
-mod losses;
-mod met;
 mod shared;
-mod stats;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use at_exit::{EXIT_DEADLINE, before_exit, export_in_hand};
-pub(crate) use losses::Moment;
-pub(crate) use shared::{Belongs, Shared, Who};
-pub use stats::{BackendServiceStats, BackendStats, ServiceStats, Stats};
+pub(crate) use shared::Shared;
 
 use crate::batch::Pipeline;
 use crate::config::{self, Report, Severity, Source, Variables};
 use crate::error::ResolverError;
-use crate::report;
+use crate::status::{Moment, Stats};
+use crate::{diagnostics, ends};
 
 /// What one configuration means: services, their tracers, their backends.
 ///
@@ -75,7 +69,7 @@ impl Resolver {
         if let Some(shared) = &shared {
             shared.announce();
             shared.ensure_running();
-            at_exit::watch();
+            ends::watch();
         }
         Ok(Self { id: shared.as_ref().map_or(0, |shared| shared.id()), shared, report: Arc::new(report), strict })
     }
@@ -112,7 +106,7 @@ impl Resolver {
 
     /// Says in the log, once for each text, that a client of this resolver is not traced.
     pub fn report_untraced(&self, why: &str) {
-        report::error(why);
+        diagnostics::error(why);
     }
 
     /// Sends everything that is finished, and waits until the backends have it.
@@ -177,10 +171,10 @@ fn tell(report: &Report, on: bool) {
     let text = text.trim_end();
     let state = if on { "the parts with errors are not used, the rest is traced" } else { "tracing is off" };
     if report.has_errors() {
-        report::error(&format!("{} has errors; {state}\n{text}", report.name));
+        diagnostics::error(&format!("{} has errors; {state}\n{text}", report.name));
     } else if report.problems.iter().any(|problem| problem.severity == Severity::Warning) {
-        report::warn(&format!("{}\n{text}", report.name));
+        diagnostics::warn(&format!("{}\n{text}", report.name));
     } else {
-        report::info(&format!("{}\n{text}", report.name));
+        diagnostics::info(&format!("{}\n{text}", report.name));
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use fake_kafka::{FakeClient, FakeMessage, on_a_brokers_thread};
 use tracer_resolver::config::Source;
-use tracer_resolver::interceptor::{Door, only_try};
+use tracer_resolver::interceptor::{Integration, single_use};
 use tracer_resolver::{MessagePlace, Processing, Resolver};
 
 /// A flush lets every hand-over of the process leave: the other test's too, which its guards would then miss.
@@ -36,7 +36,7 @@ fn by_many_threads_at_once() {
                 let mut message = FakeMessage::new("orders");
                 for round in 0..ROUNDS {
                     let producer = FakeClient::producer(resolver);
-                    let consumer = FakeClient::consumer(resolver, Door::Rust);
+                    let consumer = FakeClient::consumer(resolver, Integration::Rust);
                     assert!(producer.is_traced() && consumer.is_traced());
                     let mut open = Vec::new();
                     for offset in 0..10 {
@@ -106,7 +106,7 @@ fn and_callbacks_that_come_after_the_last_one_find_nothing() {
 fn a_message_without_a_topic_is_left_alone() {
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let resolver = resolver();
-    let (producer, consumer) = (FakeClient::producer(&resolver), FakeClient::consumer(&resolver, Door::Rust));
+    let (producer, consumer) = (FakeClient::producer(&resolver), FakeClient::consumer(&resolver, Integration::Rust));
     let mut message = FakeMessage::new("orders");
     message.lose_topic();
     producer.send(&message);
@@ -115,22 +115,22 @@ fn a_message_without_a_topic_is_left_alone() {
     assert!(!message.has_header("traceparent"));
 }
 
-/// Without `only_try::is_under_way` in `on_destroy` (`resolver/src/interceptor/callbacks.rs`) every try keeps a slot, of
+/// Without `single_use::is_under_way` in `on_destroy` (`resolver/src/interceptor/callbacks.rs`) every try keeps a slot, of
 /// which there are 65536.
 #[test]
 fn tries_that_fail_and_whose_configurations_are_given_up_leave_nothing_behind() {
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let resolver = resolver();
     for _ in 0..70_000 {
-        only_try(|| {
-            let client = FakeClient::consumer(&resolver, Door::Plugin);
+        single_use(|| {
+            let client = FakeClient::consumer(&resolver, Integration::Plugin);
             client.fail();
             client.keep_configuration();
         });
     }
-    assert!(FakeClient::consumer(&resolver, Door::Plugin).is_traced());
+    assert!(FakeClient::consumer(&resolver, Integration::Plugin).is_traced());
     // Not given up: it is used again.
-    let again = FakeClient::consumer(&resolver, Door::Plugin);
+    let again = FakeClient::consumer(&resolver, Integration::Plugin);
     again.fail();
     again.create();
     again.consume(&FakeMessage::new("orders"));

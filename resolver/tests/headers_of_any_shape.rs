@@ -14,7 +14,7 @@ use fake_kafka::fake_headers::header_steps;
 use fake_kafka::{FakeClient, FakeMessage, on_a_brokers_thread};
 use tracer_resolver::Resolver;
 use tracer_resolver::config::Source;
-use tracer_resolver::interceptor::Door;
+use tracer_resolver::interceptor::Integration;
 
 /// What a fake client has as `message.max.bytes`.
 const MAX: usize = 1_000_000;
@@ -110,7 +110,7 @@ fn a_message_whose_size_cannot_be_known_is_left_as_it_is() {
 fn thousands_of_headers_in_all_spellings_cost_a_few_steps_each_way() {
     let resolver = resolver("reinject = true");
     let producer = FakeClient::producer(&resolver);
-    let consumer = FakeClient::consumer(&resolver, Door::Plugin);
+    let consumer = FakeClient::consumer(&resolver, Integration::Plugin);
     let names: Vec<_> = ["traceparent", "tracestate", "baggage"].into_iter().flat_map(spellings).collect();
     for count in [8, 64, 100, 1000, 1024, 1025, 5632] {
         let message = FakeMessage::new("orders");

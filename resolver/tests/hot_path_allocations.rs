@@ -16,7 +16,7 @@ use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use tracer_resolver::Resolver;
 use tracer_resolver::config::Source;
-use tracer_resolver::interceptor::Door;
+use tracer_resolver::interceptor::Integration;
 
 struct Counting;
 
@@ -77,7 +77,7 @@ fn a_counted_allocation_is_seen() {
 fn no_message_costs_an_allocation_sampled_or_not() {
     for sampler in ["\"always_on\"", "\"always_off\"", "{ ratio = 0.5 }", "{ rate_limit = 10 }"] {
         let resolver = resolver(sampler);
-        for door in [Door::Rust, Door::Plugin] {
+        for door in [Integration::Rust, Integration::Plugin] {
             let (producer, consumer) = (FakeClient::producer(&resolver), FakeClient::consumer(&resolver, door));
             assert_eq!(allocations(&producer, &consumer, |_| {}), 0, "{sampler}, {door:?}");
         }
@@ -93,7 +93,7 @@ fn no_message_costs_an_allocation_sampled_or_not() {
 #[test]
 fn no_message_with_a_parent_costs_an_allocation() {
     let resolver = resolver("\"always_on\"");
-    let (producer, consumer) = (FakeClient::producer(&resolver), FakeClient::consumer(&resolver, Door::Rust));
+    let (producer, consumer) = (FakeClient::producer(&resolver), FakeClient::consumer(&resolver, Integration::Rust));
     let from_headers = allocations(&producer, &consumer, |message| {
         message.add_header(c"tenant", b"blue");
         message.add_header(c"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");

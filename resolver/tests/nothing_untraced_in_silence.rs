@@ -14,7 +14,7 @@ use fake_kafka::{FakeClient, FakeMessage};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use tracer_resolver::Resolver;
 use tracer_resolver::config::Source;
-use tracer_resolver::interceptor::Door;
+use tracer_resolver::interceptor::Integration;
 
 /// Keeps what is logged; blocks at a line about the topic `stall` for as long as it is told to.
 struct Lines {
@@ -90,7 +90,7 @@ fn each_topic_is_told_once_for_each_client() {
         "[services.shop]\nproduces = [\"orders\", \"secret\", \"heartbeat\"]\nexclude = [\"secret\"]\n\
          [services.shop.topic.heartbeat]\ntrace = \"off\"\n[services.mail]\nconsumes = [\"orders\"]\n",
     );
-    let (producer, consumer) = (FakeClient::producer(&resolver), FakeClient::consumer(&resolver, Door::Plugin));
+    let (producer, consumer) = (FakeClient::producer(&resolver), FakeClient::consumer(&resolver, Integration::Plugin));
     for _ in 0..3 {
         for topic in ["orders", "secret", "heartbeat", "other"] {
             send(&producer, topic);
@@ -120,13 +120,13 @@ fn a_file_that_matches_nothing_is_warned_about_once_when_a_client_closes() {
     let _alone = alone();
     let resolver =
         resolver("[services.shop]\nproduces = [\"order\"]\n[services.mail]\nconsumes = [{ regex = 'm.+l' }]\n");
-    for door in [Door::Plugin, Door::Rust] {
+    for door in [Integration::Plugin, Integration::Rust] {
         let (producer, consumer) = (FakeClient::producer(&resolver), FakeClient::consumer(&resolver, door));
         send(&producer, "orders");
         consumer.consume(&FakeMessage::new("orders"));
         assert!(resolver.flush(Duration::from_secs(20)));
         let before = said(Level::Warn, "nothing was traced");
-        assert_eq!(before.len(), usize::from(door == Door::Rust), "not before the first client closes");
+        assert_eq!(before.len(), usize::from(door == Integration::Rust), "not before the first client closes");
         producer.destroy();
         consumer.destroy();
     }

@@ -18,7 +18,9 @@ use fake_kafka::{FakeClient, FakeMessage};
 use serde_json::Value;
 use tracer_resolver::Resolver;
 use tracer_resolver::config::Source;
-use tracer_resolver::interceptor::{Door, Hands, calling_back, closing, polling, seen_polling, waiting_for_anything};
+use tracer_resolver::interceptor::{
+    Hands, Integration, calling_back, closing, polling, seen_polling, waiting_for_anything,
+};
 
 /// One service with every topic, its clients, and a file with its spans.
 struct Program {
@@ -36,12 +38,12 @@ struct Program {
 impl Program {
     /// A program whose calls nobody sees; `settings` are lines of its service.
     fn unseen(settings: &str) -> Self {
-        Self::new(settings, false, |resolver| FakeClient::consumer(resolver, Door::Plugin))
+        Self::new(settings, false, |resolver| FakeClient::consumer(resolver, Integration::Plugin))
     }
 
     /// A program whose calls are seen.
     fn seen(settings: &str) -> Self {
-        Self::new(settings, true, |resolver| seen_polling(|| FakeClient::consumer(resolver, Door::Plugin)))
+        Self::new(settings, true, |resolver| seen_polling(|| FakeClient::consumer(resolver, Integration::Plugin)))
     }
 
     fn new(settings: &str, seen: bool, consumer: impl FnOnce(&Resolver) -> Box<FakeClient>) -> Self {
@@ -324,7 +326,7 @@ fn what_a_thread_sends_for_ever_after_its_one_message_does_not_follow_from_it() 
     program.send("heartbeats");
     assert_eq!(program.drawing()[1..], ["send bills under process orders, guessed", "send heartbeats a root"]);
     program.poll(Some(&program.incoming(2)));
-    program.consumer = FakeClient::consumer(&program.resolver, Door::Plugin);
+    program.consumer = FakeClient::consumer(&program.resolver, Integration::Plugin);
     program.send("letters");
     assert!(program.drawing().contains(&"send letters a root".to_owned()), "its consumer is gone");
 }
@@ -507,7 +509,7 @@ fn a_client_that_goes_while_its_message_is_processed_leaves_what_is_known() {
     program.poll(Some(&program.incoming(1)));
     work();
     program.send("bills");
-    program.consumer = FakeClient::consumer(&program.resolver, Door::Plugin);
+    program.consumer = FakeClient::consumer(&program.resolver, Integration::Plugin);
     program.send("letters");
     let spans = program.drawing();
     assert_eq!(spans.first().unwrap(), "process orders by send long under the one elsewhere 01");

@@ -135,7 +135,7 @@ impl fmt::Display for BackendError {
 impl std::error::Error for BackendError {}
 
 impl ErrorKind {
-    /// The code of the header. There is none for a panic here: only the door reports one.
+    /// The code of the header. There is none for a panic here: only the panic guard reports one.
     pub(crate) fn code(self) -> tracer_code {
         match self {
             Self::Config => abi::TRACER_ERR_CONFIG,

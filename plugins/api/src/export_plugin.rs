@@ -1,6 +1,6 @@
 //! From a [`Backend`] to the table of C functions, and the one symbol that hands it out.
 //!
-//! Each function does three things: turn raw pointers into safe values, go through the [door](crate::door), make one
+//! Each function does three things: turn raw pointers into safe values, go through the [panic guard](crate::panic_guard), make one
 //! safe call. Arguments that break the header's promises come back as `TRACER_ERR_INTERNAL`, not as a crash.
 
 use std::borrow::Cow;
@@ -13,8 +13,8 @@ use crate::abi::{
     self, tracer_batch, tracer_code, tracer_create_args, tracer_error, tracer_instance, tracer_plugin, tracer_stats,
     tracer_str,
 };
-use crate::door::{self, Poison};
 use crate::foreign::{fill_stats, read_field};
+use crate::panic_guard::{self, Poison};
 use crate::{Backend, BackendError, Batch, CreateArgs, Host, LogLevel};
 
 /// Makes a `cdylib` a plugin: emits its one exported symbol, `tracer_plugin_v1`, and the static table behind it.
@@ -133,7 +133,7 @@ impl<B> Instance<B> {
 /// As `tracer_plugin.h` says of validate.
 unsafe extern "C" fn validate<B: Backend>(config_json: tracer_str, error: *mut tracer_error) -> tracer_code {
     // SAFETY: the host lends both until we return.
-    unsafe { door::pass(None, error, || B::validate(config_text(config_json)?)) }
+    unsafe { panic_guard::pass(None, error, || B::validate(config_text(config_json)?)) }
 }
 
 /// # Safety
@@ -170,7 +170,7 @@ unsafe extern "C" fn create<B: Backend>(
         Ok(())
     };
     // SAFETY: `error` is lent until we return.
-    unsafe { door::pass(None, error, create) }
+    unsafe { panic_guard::pass(None, error, create) }
 }
 
 /// # Safety
@@ -236,7 +236,7 @@ unsafe extern "C" fn destroy<B: Backend>(instance: *mut tracer_instance) {
     // SAFETY: made by `create` of this very box; the host calls nothing on it beside or after this.
     let instance = unsafe { Box::from_raw(instance.cast::<Instance<B>>()) };
     let host = instance.host.clone();
-    if let Err(message) = door::contain_panic(|| drop(instance)) {
+    if let Err(message) = panic_guard::contain_panic(|| drop(instance)) {
         host.log(LogLevel::Error, B::TYPE_NAME, &format!("the plugin panicked while it was destroyed: {message}"));
     }
     host.detach();
@@ -265,11 +265,11 @@ unsafe extern "C" fn get_extension(_id: tracer_str) -> *const c_void {
     std::ptr::null()
 }
 
-/// One call on an instance, through the door.
+/// One call on an instance, through the panic guard.
 ///
 /// # Safety
 ///
-/// `instance` as [`Instance::from_raw`], `error` as [`door::pass`].
+/// `instance` as [`Instance::from_raw`], `error` as [`panic_guard::pass`].
 unsafe fn on_instance<B: Backend>(
     instance: *const tracer_instance,
     error: *mut tracer_error,
@@ -278,8 +278,8 @@ unsafe fn on_instance<B: Backend>(
     // SAFETY: handed down from the caller.
     unsafe {
         match Instance::<B>::from_raw(instance) {
-            Some(instance) => door::pass(Some(&instance.poison), error, || call(instance)),
-            None => door::pass(None, error, || Err(broken("the instance is a null pointer"))),
+            Some(instance) => panic_guard::pass(Some(&instance.poison), error, || call(instance)),
+            None => panic_guard::pass(None, error, || Err(broken("the instance is a null pointer"))),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! [`export_plugin!`]`(MyBackend);` in a `cdylib`: the macro owns everything unsafe.
 //!
 //! ```text
-//!   host ══ C ABI ══▶ export_plugin   ──▶ door          ──▶ Backend
+//!   host ══ C ABI ══▶ export_plugin   ──▶ panic_guard   ──▶ Backend
 //!                     one symbol,         panics stop       yours: safe Rust
 //!                     one static table    here
 //! ```
@@ -17,7 +17,7 @@
 //! | `backend_error` | [`BackendError`]: what went wrong and whether a retry helps |
 //! | `host` | [`Host`]: the way back, for log lines |
 //! | `export_plugin` | [`export_plugin!`], [`plugin_table`]: from a `Backend` to the C table |
-//! | `door`, `foreign` | panics contained; structs of the other side read and written by their `struct_size` |
+//! | `panic_guard`, `foreign` | panics contained; structs of the other side read and written by their `struct_size` |
 //! | `adapter` | any OpenTelemetry `SpanExporter` as a `Backend` (feature `adapter`) |
 //!
 //! Without features this crate depends on nothing but the standard library.
@@ -27,10 +27,10 @@ pub mod abi;
 pub mod adapter;
 mod backend;
 mod backend_error;
-mod door;
 mod export_plugin;
 mod foreign;
 mod host;
+mod panic_guard;
 
 pub use backend::{Backend, Batch, CreateArgs, Stats};
 pub use backend_error::{BackendError, ErrorKind};

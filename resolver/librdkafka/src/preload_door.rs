@@ -16,23 +16,22 @@
 
 mod already_traced;
 mod create;
+mod ends;
 mod failed_configurations;
-mod last_words;
 mod next;
 mod polls;
 mod real;
-mod replaced;
-mod signals;
 mod waits;
 
 pub use already_traced::GENERATION;
 pub use create::{rd_kafka_conf_destroy, rd_kafka_new};
-pub use last_words::{_exit, _exit_of_c};
+pub use ends::{
+    _exit, _exit_of_c, execl, execle, execlp, execv, execve, execveat, execvp, execvpe, fexecve, kill, killpg,
+    pthread_kill, pthread_sigqueue, raise, sigqueue, tgkill,
+};
 pub use polls::{
     RdKafkaQueue, rd_kafka_consume, rd_kafka_consume_batch, rd_kafka_consume_batch_queue, rd_kafka_consume_queue,
     rd_kafka_consumer_close, rd_kafka_consumer_poll, rd_kafka_destroy, rd_kafka_destroy_flags, rd_kafka_flush,
     rd_kafka_poll,
 };
-pub use replaced::{execl, execle, execlp, execv, execve, execveat, execvp, execvpe, fexecve};
-pub use signals::{kill, killpg, pthread_kill, pthread_sigqueue, raise, sigqueue, tgkill};
 pub use waits::{epoll_create, epoll_create1, poll, poll_chk, ppoll, ppoll_chk, pselect, select};

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracer_resolver::config::{Report, Severity};
-use tracer_resolver::interceptor::{Door, KafkaApi, RdKafkaConf, conf_init};
+use tracer_resolver::interceptor::{Integration, KafkaApi, RdKafkaConf, conf_init};
 use tracer_resolver::{Resolver, is_code_of_a_plugin, is_in_plugin};
 
 use crate::librdkafka::Librdkafka;
@@ -56,7 +56,7 @@ pub(crate) fn api(resolver: &Resolver, librdkafka: &'static Librdkafka) -> Resul
 /// `conf` is a valid configuration, not in use by a client, of the librdkafka of `api`.
 pub(crate) unsafe fn trace(api: &'static KafkaApi, conf: *mut RdKafkaConf, resolver: &Resolver) {
     // SAFETY: as promised by the caller. Contains its own panics.
-    unsafe { conf_init(api, conf, resolver, None, Door::Plugin) };
+    unsafe { conf_init(api, conf, resolver, None, Integration::Plugin) };
 }
 
 /// The first error, with its place, for librdkafka's short buffer; all of them are on stderr.

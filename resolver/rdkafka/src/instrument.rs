@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use rdkafka::ClientConfig;
-use tracer_resolver::interceptor::{Door, conf_init};
+use tracer_resolver::interceptor::{Integration, conf_init};
 use tracer_resolver::{Resolver, ResolverError};
 
 use crate::kafka_api::KAFKA_API;
@@ -194,6 +194,6 @@ unsafe extern "C" fn bound_conf_init(
         return 0;
     };
     // SAFETY: `conf` is librdkafka's, and this program has one librdkafka. Contains its own panics.
-    unsafe { conf_init(&KAFKA_API, conf.cast(), &binding.resolver, binding.service, Door::Rust) };
+    unsafe { conf_init(&KAFKA_API, conf.cast(), &binding.resolver, binding.service, Integration::Rust) };
     0
 }

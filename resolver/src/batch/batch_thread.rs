@@ -6,10 +6,10 @@ use std::sync::{Arc, Weak};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use super::handovers::{CLAIM_WINDOW, Handovers};
 use super::lane::{Lane, LaneBackends, LaneBuffer};
 use super::leaving::{Leave, Leaving};
-use super::pipeline::{Pipeline, Speaker};
+use super::pipeline::{EndReporter, Pipeline};
+use super::received_spans::{CLAIM_WINDOW, ReceivedSpans};
 use super::record::{FinishedSpan, SpanFlags};
 use super::span_origin::SpanOrigin;
 use crate::clock;
@@ -26,7 +26,7 @@ pub(crate) struct BatchThread {
     /// Origins of clients that are gone, and since when. They stay while a message that such a client handed over may
     /// still be given to a processing guard, whose span would else be a second one.
     retiring: Vec<(Instant, Arc<SpanOrigin>)>,
-    speakers: Vec<Weak<dyn Speaker>>,
+    end_reporters: Vec<Weak<dyn EndReporter>>,
 }
 
 impl BatchThread {
@@ -38,7 +38,7 @@ impl BatchThread {
                 buffers: Vec::new(),
                 last_tick: Instant::now(),
                 retiring: Vec::new(),
-                speakers: Vec::new(),
+                end_reporters: Vec::new(),
             }
             .run();
         })?;
@@ -51,7 +51,9 @@ impl BatchThread {
             self.pipeline.looking();
             let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.round())).is_err();
             if panicked {
-                crate::report::error("a round of the batch thread failed; its spans are lost, the next round goes on");
+                crate::diagnostics::error(
+                    "a round of the batch thread failed; its spans are lost, the next round goes on",
+                );
             }
         }
     }
@@ -65,7 +67,7 @@ impl BatchThread {
         }
         let mut inbox = std::mem::take(&mut *self.pipeline.inbox());
         let now = Instant::now();
-        self.speakers.append(&mut inbox.speakers);
+        self.end_reporters.append(&mut inbox.end_reporters);
         // A client's origins stay for as long as a guard may still claim what it handed over.
         self.retiring.extend(std::mem::take(&mut inbox.retired_origins).into_iter().map(|origin| (now, origin)));
         let (gone, retiring): (Vec<_>, Vec<_>) = std::mem::take(&mut self.retiring)
@@ -78,7 +80,7 @@ impl BatchThread {
         let (pipeline, buffers) = (self.pipeline, &mut self.buffers);
         // The sweep comes first: a hand-over of a retired origin that another thread is displacing right now ends up in
         // that thread's segment, which is drained after it.
-        if let Some(handovers) = pipeline.handovers() {
+        if let Some(received_spans) = pipeline.received_spans() {
             let wall_clock = clock::unix_nanos();
             // The clock may be set back: what names an origin that is about to go, goes too, however young it seems.
             let flushed = |span: &FinishedSpan| {
@@ -87,9 +89,9 @@ impl BatchThread {
                     .is_some_and(|origin| inbox.flushes.iter().any(|flush| flush.concerns(origin)))
             };
             let leaves = |span: &FinishedSpan| {
-                all || Handovers::is_over(span, wall_clock) || gone_origins.contains(&span.origin) || flushed(span)
+                all || ReceivedSpans::is_over(span, wall_clock) || gone_origins.contains(&span.origin) || flushed(span)
             };
-            handovers.sweep(leaves, |span, extra| {
+            received_spans.sweep(leaves, |span, extra| {
                 if span.trace_flags & 1 == 1 {
                     encode(buffers, span, extra, now);
                 }
@@ -124,7 +126,7 @@ impl BatchThread {
             destinations.iter().for_each(|backends| backends.begin_leaving(request.deadline, request.leave));
             destinations.iter().for_each(|backends| backends.finish_leaving(request.deadline, request.leave));
             if matches!(request.leave, Leave::OrNot | Leave::Last) {
-                self.speakers.iter().filter_map(Weak::upgrade).for_each(|speaker| speaker.say_last_words());
+                self.end_reporters.iter().filter_map(Weak::upgrade).for_each(|reporter| reporter.report_end());
             }
             self.pipeline.meet(request);
         }

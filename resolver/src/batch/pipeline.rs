@@ -9,9 +9,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use super::handovers::Handovers;
 use super::lane::Lane;
 use super::leaving::{Leaving, Request};
+use super::received_spans::ReceivedSpans;
 use super::record::FinishedSpan;
 use super::segments::Segments;
 use super::span_origin::SpanOrigin;
@@ -26,7 +26,7 @@ const APPLICATION_BYTES: usize = 16 * 1024 * 1024;
 pub(crate) struct Pipeline {
     segments: Segments,
     /// Made with the first consumer whose hand-overs may be claimed.
-    handovers: OnceLock<Handovers>,
+    received_spans: OnceLock<ReceivedSpans>,
     threads: Mutex<Vec<Arc<ThreadSegment>>>,
     inbox: Mutex<Inbox>,
     batch_thread: OnceLock<Thread>,
@@ -47,13 +47,13 @@ pub(crate) struct Inbox {
     pub application_bytes: usize,
     /// What is to be said in the log, which the batch thread may wait for and an application's thread may not.
     pub errands: Vec<Errand>,
-    pub speakers: Vec<Weak<dyn Speaker>>,
+    pub end_reporters: Vec<Weak<dyn EndReporter>>,
 }
 
 /// Who has something to say when the process ends.
-pub(crate) trait Speaker: Send + Sync {
+pub(crate) trait EndReporter: Send + Sync {
     /// Called by the batch thread, when nothing more can leave.
-    fn say_last_words(&self);
+    fn report_end(&self);
 }
 
 /// Something that is done on the batch thread.
@@ -83,7 +83,7 @@ impl Pipeline {
     pub(super) fn new(end_budget: Duration) -> Self {
         Self {
             segments: Segments::new(BUFFER_BYTES),
-            handovers: OnceLock::new(),
+            received_spans: OnceLock::new(),
             threads: Mutex::default(),
             inbox: Mutex::default(),
             batch_thread: OnceLock::new(),
@@ -151,13 +151,13 @@ impl Pipeline {
     }
 
     /// The waiting hand-overs; `None` while no consumer can have any.
-    pub(crate) fn handovers(&self) -> Option<&Handovers> {
-        self.handovers.get()
+    pub(crate) fn received_spans(&self) -> Option<&ReceivedSpans> {
+        self.received_spans.get()
     }
 
     /// Prepares for consumers whose hand-overs may be claimed.
-    pub(crate) fn expect_handovers(&self) {
-        self.handovers.get_or_init(Handovers::new);
+    pub(crate) fn expect_received_spans(&self) {
+        self.received_spans.get_or_init(ReceivedSpans::new);
     }
 
     pub(crate) fn inbox(&self) -> MutexGuard<'_, Inbox> {
@@ -167,7 +167,7 @@ impl Pipeline {
     /// Lets the batch thread say `what` in the log. For callbacks, which must not wait for it.
     #[cold]
     pub(crate) fn tell(&self, level: log::Level, what: String) {
-        self.errand(move || crate::report::say(crate::report::TARGET, level, &what));
+        self.errand(move || crate::diagnostics::say(crate::diagnostics::TARGET, level, &what));
     }
 
     /// Lets the batch thread drop `origins` once no record refers to them.
@@ -188,9 +188,9 @@ impl Pipeline {
         self.wake();
     }
 
-    /// Lets the batch thread ask `speaker` for its last words, if it is still there when the process ends.
-    pub(crate) fn expect_last_words(&self, speaker: Weak<dyn Speaker>) {
-        self.inbox().speakers.push(speaker);
+    /// Lets the batch thread ask `reporter` for its last words, if it is still there when the process ends.
+    pub(crate) fn report_at_end(&self, reporter: Weak<dyn EndReporter>) {
+        self.inbox().end_reporters.push(reporter);
     }
 
     /// What is asked of the batch thread because the process may end.

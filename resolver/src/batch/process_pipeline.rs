@@ -97,7 +97,7 @@ impl Pipeline {
                 let pipeline: &'static Self = unsafe { &*fresh };
                 match BatchThread::spawn(pipeline) {
                     Ok(thread) => pipeline.has_batch_thread(thread),
-                    Err(error) => crate::report::error(&format!(
+                    Err(error) => crate::diagnostics::error(&format!(
                         "the batch thread could not be started, spans of this process are lost: {error}"
                     )),
                 }

@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 use log::Level;
 
 use super::circuit::{Circuit, Gate};
-use super::desks::{Desk, Desks, Entry};
 use super::exporter::Outcome;
-use super::ledger::{BackendCounters, BackendState, DropReason, Ledger, Settlement};
-use super::log_gate::LogGate;
+use super::span_counts::{BackendCounters, BackendState, DropReason, Settlement, SpanCounts};
+use super::worker_states::{Entry, WorkerState, WorkerStates};
 use super::{FinishedBatch, Timing};
 use crate::config;
+use crate::diagnostics::OnceAMinute;
 
 /// A log line about the backend; the queue puts its name in front.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,12 +70,12 @@ pub(super) struct QueueState {
     phase: Phase,
     /// In order of `sequence`.
     waiting: VecDeque<Entry>,
-    desks: Desks,
+    workers: WorkerStates,
     next_sequence: u64,
     /// Bytes of `waiting` and of all batches that a call still borrows.
     held_bytes: usize,
     circuit: Circuit,
-    ledger: Ledger,
+    counts: SpanCounts,
     retries: u64,
     out_of_service: bool,
     /// The latest one that no worker has taken up; it covers all before it.
@@ -88,8 +88,8 @@ pub(super) struct QueueState {
     exporter_stopped: Option<bool>,
     /// Spans that were dropped because the time for shutting down was over.
     lost_at_shutdown: u64,
-    trouble: LogGate,
-    refusals: LogGate,
+    trouble: OnceAMinute,
+    refusals: OnceAMinute,
     /// While the backend fails, and that was said: what had been lost before.
     trouble_announced: Option<u64>,
     /// While a call is stuck: what had been lost before.
@@ -105,11 +105,11 @@ impl QueueState {
             timing,
             phase: Phase::Open,
             waiting: VecDeque::new(),
-            desks: Desks::new(workers),
+            workers: WorkerStates::new(workers),
             next_sequence: 0,
             held_bytes: 0,
             circuit: Circuit::new(settings.retry),
-            ledger: Ledger::new(service_count),
+            counts: SpanCounts::new(service_count),
             retries: 0,
             out_of_service: false,
             flush_request: None,
@@ -118,8 +118,8 @@ impl QueueState {
             leaving: None,
             exporter_stopped: None,
             lost_at_shutdown: 0,
-            trouble: LogGate::default(),
-            refusals: LogGate::default(),
+            trouble: OnceAMinute::default(),
+            refusals: OnceAMinute::default(),
             trouble_announced: None,
             stuck_announced: None,
         }
@@ -127,12 +127,12 @@ impl QueueState {
 
     /// Takes a batch, or drops and counts it.
     pub(super) fn offer(&mut self, batch: Arc<FinishedBatch>, now: Instant) {
-        self.ledger.offered(&batch);
+        self.counts.offered(&batch);
         let refusal = if self.phase != Phase::Open {
             Some(DropReason::ShutDown)
         } else if self.out_of_service {
             Some(DropReason::OutOfService)
-        } else if self.desks.any_stuck() {
+        } else if self.workers.any_stuck() {
             Some(DropReason::Stuck)
         } else if self.held_bytes.saturating_add(batch.weight()) > self.capacity {
             Some(DropReason::QueueFull)
@@ -140,7 +140,7 @@ impl QueueState {
             None
         };
         if let Some(reason) = refusal {
-            return self.ledger.settle(&batch, Settlement::Dropped(reason));
+            return self.counts.settle(&batch, Settlement::Dropped(reason));
         }
         self.held_bytes += batch.weight();
         let sequence = self.next_sequence;
@@ -162,7 +162,7 @@ impl QueueState {
                 Some(drain_until)
             }
             Phase::Abandoned => {
-                self.desks.change(worker, Desk::Left);
+                self.workers.change(worker, WorkerState::Left);
                 return Next::Exit;
             }
         };
@@ -182,14 +182,16 @@ impl QueueState {
         entry.attempts = entry.attempts.saturating_add(1);
         let (batch, attempt) = (Arc::clone(&entry.batch), entry.attempts);
         self.retries += u64::from(attempt > 1);
-        self.desks.change(worker, Desk::Exporting { entry, since: now, probe, settled: false, stuck: false });
+        self.workers.change(worker, WorkerState::Exporting { entry, since: now, probe, settled: false, stuck: false });
         Next::Export { batch, attempt }
     }
 
     /// The call that `next` asked for has come back.
     pub(super) fn export_returned(&mut self, worker: usize, outcome: Outcome, now: Instant) -> Vec<Note> {
         let mut notes = Vec::new();
-        let Desk::Exporting { entry, probe, settled, stuck, .. } = self.desks.change(worker, Desk::Idle) else {
+        let WorkerState::Exporting { entry, probe, settled, stuck, .. } =
+            self.workers.change(worker, WorkerState::Idle)
+        else {
             return notes;
         };
         if probe {
@@ -228,25 +230,27 @@ impl QueueState {
 
     /// The flush that `next` asked for has come back.
     pub(super) fn flush_returned(&mut self, worker: usize, succeeded: bool) -> Vec<Note> {
-        let Desk::Flushing { id, stuck, .. } = self.desks.change(worker, Desk::Idle) else { return Vec::new() };
+        let WorkerState::Flushing { id, stuck, .. } = self.workers.change(worker, WorkerState::Idle) else {
+            return Vec::new();
+        };
         self.last_flush = (id, succeeded);
         if stuck { self.call_came_back().into_iter().collect() } else { Vec::new() }
     }
 
     /// The exporter's shutdown has come back; the worker ends.
     pub(super) fn shutdown_returned(&mut self, worker: usize, succeeded: bool) {
-        self.desks.change(worker, Desk::Left);
+        self.workers.change(worker, WorkerState::Left);
         self.exporter_stopped = Some(succeeded);
     }
 
     /// The watchdog: finds calls that should have come back.
     pub(super) fn tick(&mut self, now: Instant) -> Vec<Note> {
         let mut notes = Vec::new();
-        let overruns = self.desks.find_overruns(now, self.export_timeout, self.timing.grace);
-        let lost_before = self.ledger.lost();
+        let overruns = self.workers.find_overruns(now, self.export_timeout, self.timing.grace);
+        let lost_before = self.counts.lost();
         for batch in overruns.iter().filter_map(|overrun| overrun.lost.as_ref()) {
             // Not released: the call still borrows its bytes.
-            self.ledger.settle(batch, Settlement::Dropped(DropReason::Stuck));
+            self.counts.settle(batch, Settlement::Dropped(DropReason::Stuck));
         }
         if let Some(overrun) = overruns.first() {
             self.drop_waiting(DropReason::Stuck);
@@ -268,16 +272,16 @@ impl QueueState {
 
     /// Spans that did not arrive, so far.
     pub(super) fn lost(&self) -> u64 {
-        self.ledger.lost()
+        self.counts.lost()
     }
 
     /// One consistent look.
     pub(super) fn counters(&self) -> BackendCounters {
-        let held = self.waiting.iter().chain(self.desks.unsettled()).map(|entry| &*entry.batch);
-        let (services, unattributed) = self.ledger.snapshot(held);
+        let held = self.waiting.iter().chain(self.workers.unsettled()).map(|entry| &*entry.batch);
+        let (services, unattributed) = self.counts.snapshot(held);
         let state = if self.out_of_service {
             BackendState::OutOfService
-        } else if self.desks.any_stuck() {
+        } else if self.workers.any_stuck() {
             BackendState::Stuck
         } else if self.circuit.is_open() {
             BackendState::Retrying
@@ -316,26 +320,26 @@ impl QueueState {
         let request = self.flush_request?;
         let unsettled_before = self.oldest_unsettled().is_some_and(|sequence| sequence < request.up_to);
         if unsettled_before
-            || self.desks.any_flushing()
+            || self.workers.any_flushing()
             || self.out_of_service
-            || self.desks.any_stuck()
+            || self.workers.any_stuck()
             || self.phase != Phase::Open
         {
             return None;
         }
         self.flush_request = None;
         let timeout = request.deadline.saturating_duration_since(now);
-        self.desks.change(worker, Desk::Flushing { id: request.id, since: now, timeout, stuck: false });
+        self.workers.change(worker, WorkerState::Flushing { id: request.id, since: now, timeout, stuck: false });
         Some(Next::Flush { timeout })
     }
 
     /// A worker goes; the last one ends the exporter.
     fn leave(&mut self, worker: usize, timeout: Duration) -> Next {
-        if self.desks.all_left_but(worker) && self.exporter_stopped.is_none() {
-            self.desks.change(worker, Desk::ShuttingDown);
+        if self.workers.all_left_but(worker) && self.exporter_stopped.is_none() {
+            self.workers.change(worker, WorkerState::ShuttingDown);
             return Next::ShutDownExporter { timeout };
         }
-        self.desks.change(worker, Desk::Left);
+        self.workers.change(worker, WorkerState::Left);
         Next::Exit
     }
 
@@ -351,7 +355,7 @@ impl QueueState {
         let (pause, first) = self.circuit.failed(now, server_wish, probe);
         let hopeless = self.circuit.is_hopeless();
         let note = (first && self.trouble.opens(now)).then(|| {
-            self.trouble_announced = Some(self.ledger.lost());
+            self.trouble_announced = Some(self.counts.lost());
             Note {
                 level: Level::Warn,
                 text: format!("export failed, and will be retried for {:?}: {message}", self.max_elapsed),
@@ -360,7 +364,7 @@ impl QueueState {
         let too_old = now.saturating_duration_since(entry.offered_at).saturating_add(pause) > self.max_elapsed;
         let give_up = if self.out_of_service {
             Some(DropReason::OutOfService)
-        } else if self.desks.any_stuck() {
+        } else if self.workers.any_stuck() {
             Some(DropReason::Stuck)
         } else if self.phase != Phase::Open && hopeless {
             self.drop_waiting(DropReason::ShutDown);
@@ -397,7 +401,7 @@ impl QueueState {
 
     /// The end of a time of trouble, with what it has cost.
     fn recovered(&self, what: &str, lost_before: u64) -> Note {
-        match self.ledger.lost().saturating_sub(lost_before) {
+        match self.counts.lost().saturating_sub(lost_before) {
             0 => Note { level: Level::Info, text: format!("{what}; no span was lost meanwhile") },
             lost => Note { level: Level::Warn, text: format!("{what}; {lost} spans were lost meanwhile") },
         }
@@ -414,7 +418,7 @@ impl QueueState {
 
     /// A stuck call has returned; with the last of them the backend is back in service.
     fn call_came_back(&mut self) -> Option<Note> {
-        if self.desks.any_stuck() {
+        if self.workers.any_stuck() {
             return None;
         }
         let lost_before = self.stuck_announced.take()?;
@@ -422,14 +426,14 @@ impl QueueState {
     }
 
     fn oldest_unsettled(&self) -> Option<u64> {
-        self.waiting.front().into_iter().chain(self.desks.unsettled()).map(|entry| entry.sequence).min()
+        self.waiting.front().into_iter().chain(self.workers.unsettled()).map(|entry| entry.sequence).min()
     }
 
     fn settle(&mut self, batch: &FinishedBatch, settlement: Settlement) {
         if matches!(settlement, Settlement::Dropped(DropReason::ShutDown)) {
             self.lost_at_shutdown += u64::from(batch.span_count);
         }
-        self.ledger.settle(batch, settlement);
+        self.counts.settle(batch, settlement);
         self.release(batch);
     }
 

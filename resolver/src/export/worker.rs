@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::exporter::{Exporter, Outcome};
 use super::queue_state::{Next, Note, QueueState};
-use crate::{config, report};
+use crate::{config, diagnostics};
 
 /// What a queue and its threads share.
 ///
@@ -43,7 +43,7 @@ impl Shared {
     /// Writes notes to the log, or to stderr where there is none. Call it without the lock: the application's logger may block.
     pub(super) fn write(&self, notes: impl IntoIterator<Item = Note>) {
         for note in notes {
-            report::say(LOG_TARGET, note.level, &format!("backend `{}`: {}", self.name, note.text));
+            diagnostics::say(LOG_TARGET, note.level, &format!("backend `{}`: {}", self.name, note.text));
         }
     }
 

@@ -10,7 +10,7 @@ use crate::resolver::Shared;
 /// By which way a client came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Door {
+pub enum Integration {
     /// The `rdkafka` crate: consumed messages may be claimed by [`crate::Processing`], and a configuration whose client
     /// could not be created is never used, nor destroyed, again (`Client::new` in rdkafka's client.rs forgets it).
     Rust,
@@ -24,5 +24,5 @@ pub(super) struct Binding {
     pub resolver: Arc<Shared>,
     /// The service bound in code, as an index into the configuration's.
     pub service: Option<usize>,
-    pub door: Door,
+    pub integration: Integration,
 }

@@ -3,19 +3,19 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 
-use super::binding::{Binding, Door};
+use super::binding::{Binding, Integration};
 use super::client::Client;
 use super::commits::committed;
 use super::contain_panic::contain_panic;
 use super::kafka_api::{KafkaApi, RdKafka, RdKafkaConf, RdKafkaError, RdKafkaMessage, RdKafkaTopicPartitionList};
-use super::last_client;
 use super::message::Message;
-use super::only_try;
 use super::polls;
+use super::single_use;
 use super::slots::SlotId;
 use crate::Resolver;
-use crate::room::{Lent, with_room};
+use crate::ends;
 use crate::services::Side;
+use crate::stack_room::{Lent, with_room};
 
 /// The interceptors' name in librdkafka's logs.
 const NAME: &CStr = c"tracer-resolver";
@@ -23,7 +23,7 @@ const NO_ERROR: RdKafkaError = 0;
 
 /// Registers the interceptors with a client configuration that is being made.
 ///
-/// To be called by a door's `conf_init`, and again for every copy of the configuration: librdkafka copies the property
+/// To be called by an integration's `conf_init`, and again for every copy of the configuration: librdkafka copies the property
 /// `plugin.library.paths`, not the interceptors. Calling it twice for one configuration registers once. `service` binds
 /// the clients of this configuration to a service by its index. Runs on the application's thread. Never fails the
 /// configuration: what cannot be registered is told, and the client goes untraced.
@@ -36,16 +36,16 @@ pub unsafe fn conf_init(
     conf: *mut RdKafkaConf,
     resolver: &Resolver,
     service: Option<usize>,
-    door: Door,
+    integration: Integration,
 ) {
     // SAFETY: librdkafka lends it until `conf_init` returns, and asks for no thread of its own.
     let lent = unsafe { Lent::new(conf) };
     let register = || {
         let conf = lent.get();
         let Some(resolver) = resolver.shared() else { return };
-        let binding = Binding { api, resolver, service, door };
+        let binding = Binding { api, resolver, service, integration };
         let Some(slot) = SlotId::take(binding) else {
-            crate::report::error("65536 traced clients live already; this one is not traced");
+            crate::diagnostics::error("65536 traced clients live already; this one is not traced");
             return;
         };
         // SAFETY: `conf` is valid and being configured; the opaque is a number, which needs no lifetime.
@@ -93,8 +93,8 @@ unsafe extern "C" fn on_new(
         let Some((side, commits, is_first)) = made else { return };
         if is_first {
             binding.resolver.client_opened();
-            if binding.door == Door::Plugin {
-                last_client::opened(polls_seen);
+            if binding.integration == Integration::Plugin {
+                ends::opened(polls_seen);
             }
         }
         // SAFETY: in `on_new` these are the functions that may be called on `rk`; the opaque is a number.
@@ -250,25 +250,25 @@ unsafe extern "C" fn on_destroy(_rk: *mut RdKafka, opaque: *mut c_void) -> RdKaf
         // SAFETY: the client is used inside this expression only.
         let unused = unsafe { slot.client() }.filter(|client| client.is_unused() && client.is_of_this_process());
         let Some(binding) = slot.binding() else { return };
-        if binding.door == Door::Plugin {
-            last_client::closing();
+        if binding.integration == Integration::Plugin {
+            ends::closing();
         }
         if unused.is_none() {
             return;
         }
         // A client that met no message has none to be acknowledged. If it could not be created, nobody may ever tell
         // us that its configuration is gone.
-        match binding.door {
-            Door::Rust => {
+        match binding.integration {
+            Integration::Rust => {
                 slot.release();
                 binding.resolver.client_closed(false);
             }
-            Door::Plugin if only_try::is_under_way() => {
+            Integration::Plugin if single_use::is_under_way() => {
                 slot.release();
-                last_client::closed();
-                binding.resolver.client_closed(last_client::is_end_unseen());
+                ends::closed();
+                binding.resolver.client_closed(ends::is_end_unseen());
             }
-            Door::Plugin => {}
+            Integration::Plugin => {}
         }
     });
     NO_ERROR
@@ -289,11 +289,11 @@ unsafe extern "C" fn on_conf_destroy(opaque: *mut c_void) -> RdKafkaError {
         let is_ours = unsafe { slot.client() }.is_some_and(Client::is_of_this_process);
         slot.release();
         if let Some(binding) = binding.filter(|_| is_ours) {
-            let counted = binding.door == Door::Plugin;
+            let counted = binding.integration == Integration::Plugin;
             if counted {
-                last_client::closed();
+                ends::closed();
             }
-            binding.resolver.client_closed(counted && last_client::is_end_unseen());
+            binding.resolver.client_closed(counted && ends::is_end_unseen());
         }
     });
     NO_ERROR

@@ -5,18 +5,18 @@ use std::ffi::{CStr, CString};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::binding::{Binding, Door};
+use super::binding::{Binding, Integration};
 use super::commits::{Commits, Committed, OFFSET_COMMIT};
 use super::kafka_api::{KafkaApi, RdKafka, RdKafkaConf, RdKafkaError};
 use super::message::{Message, nothing_is_being_sent};
-use super::parents::{FailedSends, Parent, Parents};
+use super::parent_table::{FailedSends, Parent, Parents};
 use super::route::{Route, RouteMaker, next_client};
 use super::{route_cache, size_limit};
 use crate::batch::Pipeline;
 use crate::per_process;
 use crate::resolver::Shared;
-use crate::room::with_room;
 use crate::services::Side;
+use crate::stack_room::with_room;
 
 /// See the module.
 pub(crate) struct Client {
@@ -24,7 +24,7 @@ pub(crate) struct Client {
     pub(super) side: Side,
     /// Of the `rd_kafka_t`; never followed.
     pub(super) address: usize,
-    /// Whether the application's own OpenTelemetry context can be seen: only by a door that is compiled with it.
+    /// Whether the application's own OpenTelemetry context can be seen: only by an integration that is compiled with it.
     pub(super) sees_context: bool,
     /// Whether hand-overs wait for a processing guard; else what is seen from below has to do.
     pub(super) guards: bool,
@@ -107,15 +107,15 @@ impl Client {
             bound: binding.service,
             api: Some(api),
         };
-        let guards = is_consumer && binding.door == Door::Rust;
+        let guards = is_consumer && binding.integration == Integration::Rust;
         if is_consumer {
-            Pipeline::current().expect_handovers();
+            Pipeline::current().expect_received_spans();
         }
         Self {
             api,
             side,
             address: rk.addr(),
-            sees_context: binding.door == Door::Rust,
+            sees_context: binding.integration == Integration::Rust,
             guards,
             polls_seen: is_consumer && polls_seen,
             max_poll_interval: number(c"max.poll.interval.ms", 300_000) as u64 * 1_000_000,

@@ -63,12 +63,12 @@ impl Commits {
         if self.answers.swap(0, Ordering::Acquire) != 1 || err != 0 || handed != 1 {
             return;
         }
-        let (asked, handovers) = (self.asked.load(Ordering::Relaxed), Pipeline::current().handovers());
+        let (asked, received_spans) = (self.asked.load(Ordering::Relaxed), Pipeline::current().received_spans());
         for committed in offsets {
-            let (Some(handovers), Ok(topic)) = (handovers, committed.topic.to_str()) else { continue };
+            let (Some(received_spans), Ok(topic)) = (received_spans, committed.topic.to_str()) else { continue };
             let (partition, offset) = (committed.partition, committed.offset - 1);
             let place = Place { topic, topic_hash: topic_hash(topic), partition, offset };
-            handovers.prolong_message(&place, ordinal, asked, EndedBy::Commit);
+            received_spans.prolong_message(&place, ordinal, asked, EndedBy::Commit);
         }
     }
 }

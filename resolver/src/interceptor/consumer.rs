@@ -7,9 +7,9 @@ use super::client::Client;
 use super::current_message::{self, CurrentMessage};
 use super::declared_parents;
 use super::headers::Headers;
+use super::incoming::{Incoming, from_headers};
 use super::injecting::inject;
 use super::message::Message;
-use super::parent::{Incoming, from_headers};
 use super::poll_counts::Poll;
 use super::polls::{self, Hands};
 use super::route::{Route, Traced};
@@ -168,8 +168,8 @@ impl Client {
         // Where nobody may claim it, what is not recorded need not wait.
         let claimed = self.guards || declared_parents::declares();
         let waits = waits && (claimed || span.trace_flags & SpanContext::SAMPLED != 0);
-        match Pipeline::current().handovers().filter(|_| waits) {
-            Some(handovers) => handovers.hold(span, extra, route.topic_hash(), self.ordinal, leave),
+        match Pipeline::current().received_spans().filter(|_| waits) {
+            Some(received_spans) => received_spans.hold(span, extra, route.topic_hash(), self.ordinal, leave),
             None => {
                 leave(span, extra);
                 None

@@ -1,4 +1,4 @@
-//! The one door through which librdkafka enters: nothing unwinds out of it.
+//! The one way by which librdkafka enters: nothing unwinds out of it.
 
 #![forbid(unsafe_code)]
 
@@ -26,7 +26,7 @@ pub(super) fn contain_panic(callback: impl FnOnce()) {
 #[cold]
 fn contained() {
     if CONTAINED.fetch_add(1, Ordering::Relaxed) == 0 {
-        crate::report::error(
+        crate::diagnostics::error(
             "a callback of the tracer failed and was contained; the client goes on, spans may be missing. \
              This is a defect of tracer-resolver: please report it",
         );

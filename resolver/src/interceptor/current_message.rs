@@ -13,7 +13,7 @@ use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::parent::Incoming;
+use super::incoming::Incoming;
 use super::poll_counts::Poll;
 use super::{event_loops, slots, thread_habits};
 use crate::batch::{CLAIM_WINDOW, EndedBy, FinishedSpan, Pipeline, WaitingPlace};
@@ -83,8 +83,8 @@ impl CurrentMessage {
 
     /// Lets its span leave, as `change` makes it.
     pub(super) fn ends(&self, change: impl FnOnce(&mut FinishedSpan)) {
-        if let (Some(place), Some(handovers)) = (self.waits, Pipeline::current().handovers()) {
-            handovers.end(place, change, Pipeline::push);
+        if let (Some(place), Some(received_spans)) = (self.waits, Pipeline::current().received_spans()) {
+            received_spans.end(place, change, Pipeline::push);
         }
     }
 
@@ -152,8 +152,8 @@ pub(super) fn take() -> Option<CurrentMessage> {
 /// The calling thread is done with its current message, if it has one; nothing shows when it was.
 pub(super) fn leave() {
     let Some(message) = take() else { return };
-    if let (Some(place), Some(handovers)) = (message.waits, Pipeline::current().handovers()) {
-        handovers.let_go(place, Pipeline::push);
+    if let (Some(place), Some(received_spans)) = (message.waits, Pipeline::current().received_spans()) {
+        received_spans.let_go(place, Pipeline::push);
     }
 }
 
@@ -201,8 +201,8 @@ pub(super) fn with_ambient<T>(
         .try_with(|carried| carried.try_borrow().ok().map(|carried| with(&message.incoming(&carried, guessed))))
         .ok()
         .flatten()?;
-    if let (Some(place), Some(handovers), true) = (message.waits, Pipeline::current().handovers(), habitual) {
-        handovers.prolong(place, now, EndedBy::Send);
+    if let (Some(place), Some(received_spans), true) = (message.waits, Pipeline::current().received_spans(), habitual) {
+        received_spans.prolong(place, now, EndedBy::Send);
     }
     if guessed {
         count(topic);

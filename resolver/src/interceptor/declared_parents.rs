@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::parent::Incoming;
+use super::incoming::Incoming;
 use crate::per_process::PerProcess;
 use crate::propagation::{BAGGAGE_MAX_BYTES, SpanContext};
 use crate::tracer::sampler::ParentSampling;

@@ -36,7 +36,7 @@ const DESCRIPTORS: c_int = 256;
 /// What the names of modules contain whose tasks share threads.
 const MODULES: [&[u8]; 2] = [b"_greenlet.", b"libcoreclr."];
 
-/// The process has made an epoll instance, `descriptor`: told by a door that sees it.
+/// The process has made an epoll instance, `descriptor`: told by an integration that sees it.
 pub fn event_loop_made(descriptor: c_int) {
     let known = known();
     known.highest.fetch_max(descriptor, Ordering::Relaxed);

@@ -1,6 +1,6 @@
 //! The functions of librdkafka that the engine uses, as a table.
 //!
-//! The engine links no librdkafka: a door fills the table, from `rdkafka-sys` or from the librdkafka that called it, so
+//! The engine links no librdkafka: an integration fills the table, from `rdkafka-sys` or from the librdkafka that called it, so
 //! that the process never gets a second copy and the engine can be tested without any. Names, signatures and layouts
 //! follow `rdkafka.h`; they have been stable since librdkafka 1.0.
 

@@ -1,4 +1,4 @@
-//! What a door that sees the application's own calls into librdkafka tells the engine: when a message is asked for.
+//! What an integration that sees the application's own calls into librdkafka tells the engine: when a message is asked for.
 //!
 //! The call for the next message is the end of the previous one's processing. Clients whose polls nobody sees
 //! (`plugin.library.paths` alone) do without.

@@ -12,7 +12,7 @@ use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceFlags, TraceId, Tr
 use super::application_context;
 use super::clientless_routes;
 use super::consumer::consumer_span;
-use super::parent::Incoming;
+use super::incoming::Incoming;
 use super::route::topic_hash;
 use crate::Resolver;
 use crate::batch::{
@@ -160,7 +160,8 @@ impl Work {
             partition: place.partition,
             offset: place.offset,
         };
-        let claimed = Pipeline::current().handovers().and_then(|handovers| handovers.claim(&place, accept));
+        let claimed =
+            Pipeline::current().received_spans().and_then(|received_spans| received_spans.claim(&place, accept));
         let mut buffer = TraceStateBuffer::new();
         let claimed = claimed.or_else(|| unclaimed(shared, &place, headers.map(shorter), service, &mut buffer))?;
         let Claimed { mut span, origin, extra } = claimed;

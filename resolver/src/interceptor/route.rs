@@ -9,8 +9,9 @@ use super::size_limit::SizeLimit;
 use crate::batch::{Outcome, ServiceCounters, SpanFacts, SpanOrigin};
 use crate::config::{Ambient, Propagator, Relation, Settings, Trace};
 use crate::propagation::Injection;
-use crate::resolver::{Belongs, Shared, Who};
+use crate::resolver::Shared;
 use crate::services::{Candidate, Selection, Side};
+use crate::status::{Belongs, Who};
 use crate::tracer::sampler::Sampler;
 
 /// See the module.

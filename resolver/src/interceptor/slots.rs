@@ -10,7 +10,7 @@ use std::ffi::c_void;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::binding::{Binding, Door};
+use super::binding::{Binding, Integration};
 use super::client::Client;
 use crate::per_process::PerProcess;
 
@@ -18,7 +18,7 @@ use crate::per_process::PerProcess;
 #[derive(Default)]
 struct Pool {
     free: Vec<u32>,
-    /// The latest slots taken by [`Door::Rust`], oldest first; some have a client, or were released, since.
+    /// The latest slots taken by [`Integration::Rust`], oldest first; some have a client, or were released, since.
     recent: VecDeque<SlotId>,
 }
 
@@ -36,7 +36,7 @@ struct Slot {
 
 const CHUNK: usize = 64;
 const CHUNKS: usize = 1024;
-/// Configurations of [`Door::Rust`] that may wait for their client.
+/// Configurations of [`Integration::Rust`] that may wait for their client.
 const WAITING: usize = 1024;
 
 static CHUNK_TABLE: [AtomicPtr<[Slot; CHUNK]>; CHUNKS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS];
@@ -49,12 +49,12 @@ impl SlotId {
     /// Takes a slot for a configuration. `None` when 65 536 are taken.
     ///
     /// rdkafka forgets, without destroying it, a configuration that `rd_kafka_new` refuses before `on_new`: nobody tells
-    /// of its end. So a configuration of [`Door::Rust`] that 1024 later ones find still without a client loses its
+    /// of its end. So a configuration of [`Integration::Rust`] that 1024 later ones find still without a client loses its
     /// slot; should it be used all the same, its client is not traced.
     pub(super) fn take(binding: Binding) -> Option<Self> {
-        let door = binding.door;
+        let integration = binding.integration;
         let id = Self::take_any(binding)?;
-        if door == Door::Rust {
+        if integration == Integration::Rust {
             let mut pool = pool();
             pool.recent.push_back(id);
             let oldest = if pool.recent.len() > WAITING { pool.recent.pop_front() } else { None };

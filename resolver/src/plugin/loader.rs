@@ -319,7 +319,7 @@ impl Registry {
 
     fn warn_once(&mut self, warning: String) {
         if !self.warned.contains(&warning) {
-            crate::report::say(LOG_TARGET, log::Level::Warn, &warning);
+            crate::diagnostics::say(LOG_TARGET, log::Level::Warn, &warning);
             self.warned.push(warning);
         }
     }

@@ -7,16 +7,15 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use super::losses::{Account, Moment, Told};
-use super::stats::{BackendServiceStats, BackendStats};
 use crate::batch::{LaneBackends, Leave};
 use crate::config::{Backend, Config, Plugins, Problem, Report, Untrusted};
+use crate::diagnostics;
 use crate::export::{
     BackendCounters, BackendQueue, BackendState, DropReason, EarlyLosses, FinishedBatch, ServiceCounters,
 };
 use crate::per_process::{self, PerProcess};
 use crate::plugin::{Complaint, Instance, Loader, PluginLibrary, Rebirth, Trust};
-use crate::report;
+use crate::status::{Account, BackendServiceStats, BackendStats, Moment, Told};
 
 /// See the module.
 pub(crate) struct Backends {
@@ -199,12 +198,12 @@ impl Backends {
             queue.abandon();
         }
         if generation + 1 == MAX_FORKS {
-            report::error(
+            diagnostics::error(
                 "this process is the fork of a fork, and so on, many times over: forks of this one will not be traced",
             );
         }
         self.start(&mut |backend, complaint| {
-            report::error(&format!(
+            diagnostics::error(&format!(
                 "backend `{}` cannot be created in this fork and gets no spans: {}",
                 backend.name, complaint.message
             ));

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use super::Resolver;
 use crate::config::Source;
+use crate::diagnostics;
 use crate::error::ResolverError;
 use crate::plugin::is_in_plugin;
-use crate::report;
-use crate::room::with_room;
+use crate::stack_room::with_room;
 
 impl Resolver {
     /// The resolver of this process: built at the first call, from the file that `INTERCEPTORS_CONFIG_FILE` names, or
@@ -115,7 +115,7 @@ fn off() -> &'static Resolver {
 
 fn tell_once(told: &AtomicBool, what: &str) {
     if !told.swap(true, Ordering::Relaxed) {
-        report::warn(what);
+        diagnostics::warn(what);
     }
 }
 

@@ -8,15 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::backends::Backends;
-use super::losses::Moment;
-use super::met::Met;
-pub(crate) use super::met::{Belongs, Who};
-use super::stats::{ServiceStats, Stats};
-use crate::batch::{Lane, LaneBackends, LaneService, Pipeline, ServiceCounters, ServiceResource, Speaker};
+use crate::batch::{EndReporter, Lane, LaneBackends, LaneService, Pipeline, ServiceCounters, ServiceResource};
 use crate::config::{Config, Report, Service, Settings};
 use crate::services::ServiceMap;
+use crate::status::{Belongs, Moment, ServiceStats, Stats, TopicsSeen, Who};
 use crate::tracer::sampler::Sampler;
-use crate::{host, report};
+use crate::{diagnostics, host};
 
 /// Immutable once built, but for counters and what a fork starts anew.
 pub(crate) struct Shared {
@@ -30,7 +27,7 @@ pub(crate) struct Shared {
     backends: Arc<Backends>,
     told_topic_limit: AtomicBool,
     /// What the clients of this process have met.
-    met: Met,
+    seen: TopicsSeen,
 }
 
 impl Shared {
@@ -39,7 +36,7 @@ impl Shared {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let services = ServiceMap::new(&config);
-        let met = Met::new(&config, report);
+        let seen = TopicsSeen::new(&config, report);
         let backends = Arc::new(Backends::load(&config, strict, report));
         let counters: Vec<_> = config.services.iter().map(|_| Arc::new(ServiceCounters::default())).collect();
         let lane_services: Arc<[LaneService]> = config
@@ -73,7 +70,7 @@ impl Shared {
             backends,
             config,
             told_topic_limit: AtomicBool::new(false),
-            met,
+            seen,
         })
     }
 
@@ -123,7 +120,7 @@ impl Shared {
     pub(crate) fn count_topic_over_limit(&self, limit: usize) {
         if !self.told_topic_limit.swap(true, Ordering::Relaxed) {
             let text = format!("a client has met more than {limit} topics; messages of further ones are untraced");
-            Pipeline::current().errand(move || report::warn(&text));
+            Pipeline::current().errand(move || diagnostics::warn(&text));
         }
     }
 
@@ -136,48 +133,48 @@ impl Shared {
     /// block: not for a thread of the application's in a callback.
     pub(super) fn tell_sum(&self, moment: Moment) {
         self.backends.tell_sum(moment);
-        self.met.tell_sum(&self.config, &self.counters);
-        self.met.tell_if_nothing_matched(&self.config);
+        self.seen.tell_sum(&self.config, &self.counters);
+        self.seen.tell_if_nothing_matched(&self.config);
     }
 
     /// Lets the end of the process ask for what is to be said then. Once in each process.
-    pub(crate) fn expect_last_words(self: &Arc<Self>) {
-        if self.met.is_first_here() {
+    pub(crate) fn report_at_end(self: &Arc<Self>) {
+        if self.seen.is_first_here() {
             let this = Arc::downgrade(self);
-            Pipeline::current().expect_last_words(this);
+            Pipeline::current().report_at_end(this);
         }
     }
 
     /// A client has met a topic. Any thread; what is to be said is left to the batch thread.
     pub(crate) fn met_topic(self: &Arc<Self>, topic: &str, who: &Who, belongs: Belongs) {
-        self.expect_last_words();
-        if let Some(line) = self.met.topic(&self.config, topic, who, belongs) {
-            Pipeline::current().errand(move || report::info(&line()));
+        self.report_at_end();
+        if let Some(line) = self.seen.topic(&self.config, topic, who, belongs) {
+            Pipeline::current().errand(move || diagnostics::info(&line()));
         }
     }
 
     /// A client is there.
     pub(crate) fn client_opened(&self) {
-        self.met.client_opened();
+        self.seen.client_opened();
     }
 
     /// A client is gone. Runs on the application's thread: what is to be said is left to the batch thread.
     ///
     /// `unseen`: the process may now end without telling anybody. Then the last client waits a moment for its words.
     pub(crate) fn client_closed(self: &Arc<Self>, unseen: bool) {
-        let is_last = self.met.client_closed();
+        let is_last = self.seen.client_closed();
         if !Pipeline::is_running() {
             return; // It met no message, and neither did any other of this process.
         }
         let shared = Arc::clone(self);
         Pipeline::current().errand(move || {
-            shared.met.tell_if_nothing_matched(&shared.config);
+            shared.seen.tell_if_nothing_matched(&shared.config);
             if is_last {
                 shared.tell_sum(if unseen { Moment::LastSeen } else { Moment::Seen });
             }
         });
         if is_last && unseen {
-            Pipeline::current().seal_all(Some(self.id), Instant::now() + LAST_WORDS);
+            Pipeline::current().seal_all(Some(self.id), Instant::now() + END_REPORT);
         }
     }
 
@@ -203,7 +200,7 @@ impl Shared {
     /// One line that says what is on.
     pub(super) fn announce(&self) {
         let services: Vec<_> = self.config.services.iter().map(|service| service.name.as_str()).collect();
-        report::info(&format!(
+        diagnostics::info(&format!(
             "tracing {} service(s) ({}) to {}",
             services.len(),
             services.join(", "),
@@ -212,14 +209,14 @@ impl Shared {
     }
 }
 
-impl Speaker for Shared {
-    fn say_last_words(&self) {
+impl EndReporter for Shared {
+    fn report_end(&self) {
         self.tell_sum(Moment::End);
     }
 }
 
 /// How long the end of the last client waits for what is to be said, where nobody may see the end of the process.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+const END_REPORT: Duration = Duration::from_millis(100);
 
 /// The backends of a slot.
 fn backends_of(settings: &Settings) -> Vec<usize> {

@@ -16,9 +16,9 @@ use fake_headers::{
 };
 use tracer_resolver::Resolver;
 use tracer_resolver::interceptor::{
-    Door, KafkaApi, OnCommit, OnConfDestroy, OnDestroy, OnMessage, OnNew, OnResponseReceived, RdKafka, RdKafkaConf,
-    RdKafkaError, RdKafkaHeaders, RdKafkaMessage, RdKafkaTopic, RdKafkaTopicPartition, RdKafkaTopicPartitionList,
-    conf_init,
+    Integration, KafkaApi, OnCommit, OnConfDestroy, OnDestroy, OnMessage, OnNew, OnResponseReceived, RdKafka,
+    RdKafkaConf, RdKafkaError, RdKafkaHeaders, RdKafkaMessage, RdKafkaTopic, RdKafkaTopicPartition,
+    RdKafkaTopicPartitionList, conf_init,
 };
 
 /// A client whose callbacks can be called one by one.
@@ -55,15 +55,15 @@ impl FakeClient {
     }
 
     /// A consumer that `resolver` traces, through this door.
-    pub(crate) fn consumer(resolver: &Resolver, door: Door) -> Box<Self> {
+    pub(crate) fn consumer(resolver: &Resolver, door: Integration) -> Box<Self> {
         Self::with_door(resolver, 1, door)
     }
 
     fn new(resolver: &Resolver, kind: c_int) -> Box<Self> {
-        Self::with_door(resolver, kind, Door::Rust)
+        Self::with_door(resolver, kind, Integration::Rust)
     }
 
-    fn with_door(resolver: &Resolver, kind: c_int, door: Door) -> Box<Self> {
+    fn with_door(resolver: &Resolver, kind: c_int, door: Integration) -> Box<Self> {
         let properties = [
             (c"client.id", c"bench-client"),
             (c"bootstrap.servers", c"broker-1:9092"),

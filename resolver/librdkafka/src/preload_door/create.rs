@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 
-use tracer_resolver::interceptor::{RdKafka, RdKafkaConf, RdKafkaError, only_try, seen_polling};
+use tracer_resolver::interceptor::{RdKafka, RdKafkaConf, RdKafkaError, seen_polling, single_use};
 use tracer_resolver::{Lent, is_in_plugin, with_room};
 
 use super::real::{errno, set_errno};
@@ -47,7 +47,7 @@ entry! {
                 // SAFETY: the caller's own arguments, but for the configuration, which `Prepared` accounts for.
                 let create = || seen_polling(|| unsafe { new(kind, prepared.used, errstr, errstr_size) });
                 CAME_TO_ON_NEW.set(false);
-                let client = if prepared.fragile { only_try(create) } else { create() };
+                let client = if prepared.fragile { single_use(create) } else { create() };
                 let errno = errno();
                 // SAFETY: `new` has just returned.
                 contained((), || unsafe { prepared.finish(client.is_null()) });

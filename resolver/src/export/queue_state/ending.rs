@@ -4,14 +4,14 @@ use std::time::Instant;
 
 use log::Level;
 
+use super::super::worker_states::WorkerState;
 use super::{DropReason, FlushRequest, Note, Phase, QueueState, Settlement};
-use crate::export::desks::Desk;
 
 impl QueueState {
     /// The system gave no thread for this worker. Without any, nothing will ever leave.
     pub(in crate::export) fn worker_missing(&mut self, worker: usize, reason: &str) -> Vec<Note> {
-        self.desks.change(worker, Desk::Left);
-        if self.desks.all_left() {
+        self.workers.change(worker, WorkerState::Left);
+        if self.workers.all_left() {
             return self.take_out_of_service(&format!("no thread could be started: {reason}")).into_iter().collect();
         }
         vec![Note { level: Level::Warn, text: format!("runs with fewer threads than configured: {reason}") }]
@@ -40,10 +40,10 @@ impl QueueState {
         self.circuit.relax();
         if last {
             self.drop_waiting(DropReason::ShutDown);
-            for batch in self.desks.settle_all() {
+            for batch in self.workers.settle_all() {
                 // Not released: the call still borrows its bytes.
                 self.lost_at_shutdown += u64::from(batch.span_count);
-                self.ledger.settle(&batch, Settlement::Dropped(DropReason::ShutDown));
+                self.counts.settle(&batch, Settlement::Dropped(DropReason::ShutDown));
             }
         }
     }
@@ -64,10 +64,10 @@ impl QueueState {
     pub(in crate::export) fn abandon_calls(&mut self) {
         self.phase = Phase::Abandoned;
         self.drop_waiting(DropReason::ShutDown);
-        for batch in self.desks.settle_all() {
+        for batch in self.workers.settle_all() {
             // Not released: the call still borrows its bytes.
             self.lost_at_shutdown += u64::from(batch.span_count);
-            self.ledger.settle(&batch, Settlement::Dropped(DropReason::ShutDown));
+            self.counts.settle(&batch, Settlement::Dropped(DropReason::ShutDown));
         }
     }
 
@@ -89,11 +89,11 @@ impl QueueState {
         if self.phase == Phase::Abandoned {
             return Some(false);
         }
-        if self.desks.all_left() {
+        if self.workers.all_left() {
             return Some(self.exporter_stopped == Some(true));
         }
         // No exporter to flush: all that counts is that no batch is on its way any more.
-        let nothing_left = (self.out_of_service || self.desks.any_stuck()) && self.oldest_unsettled().is_none();
+        let nothing_left = (self.out_of_service || self.workers.any_stuck()) && self.oldest_unsettled().is_none();
         nothing_left.then_some(true)
     }
 
@@ -104,12 +104,12 @@ impl QueueState {
 
     /// Whether every worker has ended.
     pub(in crate::export) fn all_left(&self) -> bool {
-        self.desks.all_left()
+        self.workers.all_left()
     }
 
     /// Whether only calls that do not come back keep the queue from ending.
     pub(in crate::export) fn only_stuck_calls_remain(&self) -> bool {
-        self.waiting.is_empty() && self.desks.all_left_or_stuck()
+        self.waiting.is_empty() && self.workers.all_left_or_stuck()
     }
 
     /// What the exporter's shutdown returned, once it has.

@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::stderr::write_to_stderr;
+use super::stderr::write_to_stderr;
 
 /// Something of ours does not work; the application goes on.
 pub(crate) fn error(message: &str) {

@@ -11,12 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::batch::ServiceCounters;
 use crate::config::{Config, Pattern, Report, Service};
+use crate::diagnostics;
 use crate::per_process::PerProcess;
-use crate::report;
 use crate::services::Side;
 
 /// See the module.
-pub(super) struct Met {
+pub(crate) struct TopicsSeen {
     /// The services and their rules, for whoever has to repair them.
     services: String,
     here: PerProcess<Here>,
@@ -72,14 +72,14 @@ const MOST_NAMED: usize = 10;
 /// Patterns that are named then.
 const MOST_PATTERNS: usize = 20;
 
-impl Met {
+impl TopicsSeen {
     /// `source`: what the patterns were read from. One that does not stand there came from a reference, and is not shown.
-    pub(super) fn new(config: &Config, source: &Report) -> Self {
+    pub(crate) fn new(config: &Config, source: &Report) -> Self {
         Self { services: describe(&config.services, &source.text), here: PerProcess::new() }
     }
 
     /// A client has met a topic: what is to be said about it, to be asked where the log may block.
-    pub(super) fn topic(
+    pub(crate) fn topic(
         &self,
         config: &Config,
         topic: &str,
@@ -124,21 +124,21 @@ impl Met {
     }
 
     /// Whether this process asks for the first time.
-    pub(super) fn is_first_here(&self) -> bool {
+    pub(crate) fn is_first_here(&self) -> bool {
         !self.here().expected.swap(true, Ordering::Relaxed)
     }
 
-    pub(super) fn client_opened(&self) {
+    pub(crate) fn client_opened(&self) {
         self.here().open.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether it was the last.
-    pub(super) fn client_closed(&self) -> bool {
+    pub(crate) fn client_closed(&self) -> bool {
         self.here().open.fetch_sub(1, Ordering::Relaxed) == 1
     }
 
     /// Warns, once, when topics were met and none of them was any service's.
-    pub(super) fn tell_if_nothing_matched(&self, config: &Config) {
+    pub(crate) fn tell_if_nothing_matched(&self, config: &Config) {
         let here = self.here();
         if here.anything_matched.load(Ordering::Relaxed) {
             return;
@@ -147,7 +147,7 @@ impl Met {
         if topics.is_empty() || here.told_that_nothing_matched.swap(true, Ordering::Relaxed) {
             return;
         }
-        report::warn(&format!(
+        diagnostics::warn(&format!(
             "nothing was traced: no service of {} matches a topic that its clients have met, which are {}. Its services: \
              {}. Name the topics under `produces`, `consumes` or `topics` of one, or name a `default_service`",
             origin(config),
@@ -157,7 +157,7 @@ impl Met {
     }
 
     /// Says what was counted for each service beside its spans, as far as it was not said before.
-    pub(super) fn tell_sum(&self, config: &Config, counters: &[Arc<ServiceCounters>]) {
+    pub(crate) fn tell_sum(&self, config: &Config, counters: &[Arc<ServiceCounters>]) {
         let mut told = self.here().told.lock().unwrap_or_else(PoisonError::into_inner);
         told.resize(counters.len(), Others::default());
         let lines: Vec<_> = config
@@ -173,8 +173,8 @@ impl Met {
         drop(told);
         for (level, line) in lines {
             match level {
-                log::Level::Warn => report::warn(&line),
-                _ => report::info(&line),
+                log::Level::Warn => diagnostics::warn(&line),
+                _ => diagnostics::info(&line),
             }
         }
     }
@@ -303,9 +303,9 @@ mod tests {
     #[test]
     fn services_are_shown_as_the_file_has_them_but_for_what_came_from_a_reference() {
         let loaded = load(Source::Text { name: "t.toml".to_owned(), text: FILE.to_owned() });
-        let met = Met::new(&loaded.config.unwrap(), &loaded.report);
+        let seen = TopicsSeen::new(&loaded.config.unwrap(), &loaded.report);
         assert_eq!(
-            met.services,
+            seen.services,
             "`shop` produces = [\"order\", \"pay.*\"], `mail` consumes = [{ regex = 'mail-\\d' }, (a pattern that is not \
              shown)] group_ids = [\"mailers\"]"
         );

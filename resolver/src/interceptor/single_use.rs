@@ -4,11 +4,11 @@
 
 use std::cell::Cell;
 
-/// Runs `create`; should the client that it creates on this thread fail, its configuration is neither used nor destroyed
-/// any more, and what we keep for it is given back at once.
+/// Runs `create`, whose configuration is of single use: should the client that it creates on this thread fail, it is neither used nor destroyed any
+/// more, and what we keep for it is given back at once.
 ///
-/// For a door that keeps broken configurations (librdkafka before 2.13) from being touched again.
-pub fn only_try<T>(create: impl FnOnce() -> T) -> T {
+/// For an integration that keeps broken configurations (librdkafka before 2.13) from being touched again.
+pub fn single_use<T>(create: impl FnOnce() -> T) -> T {
     let _under_way = UnderWay { outer: UNDER_WAY.replace(true) };
     create()
 }

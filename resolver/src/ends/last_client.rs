@@ -20,13 +20,13 @@ const PATIENCE_OF_GO: Duration = Duration::from_secs(1);
 const PATIENCE_OF_A_FORK: Duration = Duration::from_millis(300);
 
 /// A client is there.
-pub(super) fn opened(end_is_seen: bool) {
+pub(crate) fn opened(end_is_seen: bool) {
     open().fetch_add(1, Ordering::Relaxed);
     END_IS_SEEN.fetch_or(end_is_seen, Ordering::Relaxed);
 }
 
 /// A client begins to close. If it is the last, what is in hand leaves while librdkafka takes it apart. Waits for nothing.
-pub(super) fn closing() {
+pub(crate) fn closing() {
     if open().load(Ordering::Relaxed) == 1 {
         Pipeline::seal_soon();
     }
@@ -35,7 +35,7 @@ pub(super) fn closing() {
 /// A client is gone. Runs on the application's thread, in `rd_kafka_destroy()`.
 ///
 /// `RATIONALE.md`: "Why does the end of the last client wait for its spans, in some processes?"
-pub(super) fn closed() {
+pub(crate) fn closed() {
     if open().fetch_sub(1, Ordering::Relaxed) != 1 {
         return;
     }
@@ -48,7 +48,7 @@ pub(super) fn closed() {
 }
 
 /// Whether the process may end without telling anybody.
-pub(super) fn is_end_unseen() -> bool {
+pub(crate) fn is_end_unseen() -> bool {
     host::has_go_code() || !END_IS_SEEN.load(Ordering::Relaxed) && host::is_fork()
 }
 

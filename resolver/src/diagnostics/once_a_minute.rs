@@ -1,16 +1,18 @@
-//! `LogGate`: keeps a backend that keeps failing and recovering from flooding the log.
+//! `OnceAMinute`: keeps a backend that keeps failing and recovering from flooding the log.
+
+#![forbid(unsafe_code)]
 
 use std::time::{Duration, Instant};
 
 /// Lets one log line through a minute.
 #[derive(Debug, Default)]
-pub(super) struct LogGate {
+pub(crate) struct OnceAMinute {
     last: Option<Instant>,
 }
 
-impl LogGate {
+impl OnceAMinute {
     /// Whether this line may be written; the next may a minute after.
-    pub(super) fn opens(&mut self, now: Instant) -> bool {
+    pub(crate) fn opens(&mut self, now: Instant) -> bool {
         let opens = self.last.is_none_or(|last| now.saturating_duration_since(last) >= LOG_INTERVAL);
         if opens {
             self.last = Some(now);
@@ -19,5 +21,5 @@ impl LogGate {
     }
 }
 
-/// See [`LogGate`].
+/// See [`OnceAMinute`].
 const LOG_INTERVAL: Duration = Duration::from_secs(60);

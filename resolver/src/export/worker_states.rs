@@ -18,7 +18,7 @@ pub(super) struct Entry {
 
 /// What one worker is doing.
 #[derive(Debug)]
-pub(super) enum Desk {
+pub(super) enum WorkerState {
     Idle,
     /// `settled` once its batch was counted as lost although the call is still out; the outcome is then ignored.
     Exporting {
@@ -49,20 +49,20 @@ pub(super) struct Overrun {
     pub(super) lost: Option<Arc<FinishedBatch>>,
 }
 
-/// One desk per worker, by worker index.
+/// By worker index.
 #[derive(Debug)]
-pub(super) struct Desks(Vec<Desk>);
+pub(super) struct WorkerStates(Vec<WorkerState>);
 
-impl Desks {
+impl WorkerStates {
     pub(super) fn new(workers: usize) -> Self {
-        Self((0..workers).map(|_| Desk::Idle).collect())
+        Self((0..workers).map(|_| WorkerState::Idle).collect())
     }
 
     /// Changes what a worker is doing; returns what it did.
-    pub(super) fn change(&mut self, worker: usize, desk: Desk) -> Desk {
+    pub(super) fn change(&mut self, worker: usize, state: WorkerState) -> WorkerState {
         match self.0.get_mut(worker) {
-            Some(place) => std::mem::replace(place, desk),
-            None => Desk::Left,
+            Some(place) => std::mem::replace(place, state),
+            None => WorkerState::Left,
         }
     }
 
@@ -70,16 +70,16 @@ impl Desks {
     pub(super) fn find_overruns(&mut self, now: Instant, export_timeout: Duration, grace: Duration) -> Vec<Overrun> {
         let overdue = |since: Instant, timeout: Duration| now.saturating_duration_since(since) > timeout + grace;
         let mut found = Vec::new();
-        for desk in &mut self.0 {
-            match desk {
-                Desk::Exporting { entry, since, settled, stuck: stuck @ false, .. }
+        for state in &mut self.0 {
+            match state {
+                WorkerState::Exporting { entry, since, settled, stuck: stuck @ false, .. }
                     if overdue(*since, export_timeout) =>
                 {
                     *stuck = true;
                     let lost = (!std::mem::replace(settled, true)).then(|| Arc::clone(&entry.batch));
                     found.push(Overrun { call: "export_batch", timeout: export_timeout, lost });
                 }
-                Desk::Flushing { since, timeout, stuck: stuck @ false, .. } if overdue(*since, *timeout) => {
+                WorkerState::Flushing { since, timeout, stuck: stuck @ false, .. } if overdue(*since, *timeout) => {
                     *stuck = true;
                     found.push(Overrun { call: "flush", timeout: *timeout, lost: None });
                 }
@@ -92,8 +92,8 @@ impl Desks {
     /// Gives up on all batches that are in calls; returns those that had not been counted yet.
     pub(super) fn settle_all(&mut self) -> Vec<Arc<FinishedBatch>> {
         let mut lost = Vec::new();
-        for desk in &mut self.0 {
-            if let Desk::Exporting { entry, settled: settled @ false, .. } = desk {
+        for state in &mut self.0 {
+            if let WorkerState::Exporting { entry, settled: settled @ false, .. } = state {
                 *settled = true;
                 lost.push(Arc::clone(&entry.batch));
             }
@@ -103,35 +103,35 @@ impl Desks {
 
     /// Batches in calls whose outcome still counts.
     pub(super) fn unsettled(&self) -> impl Iterator<Item = &Entry> {
-        self.0.iter().filter_map(|desk| match desk {
-            Desk::Exporting { entry, settled: false, .. } => Some(entry),
+        self.0.iter().filter_map(|state| match state {
+            WorkerState::Exporting { entry, settled: false, .. } => Some(entry),
             _ => None,
         })
     }
 
     pub(super) fn any_flushing(&self) -> bool {
-        self.0.iter().any(|desk| matches!(desk, Desk::Flushing { .. }))
+        self.0.iter().any(|state| matches!(state, WorkerState::Flushing { .. }))
     }
 
     /// Whether a call is out that should have come back.
     pub(super) fn any_stuck(&self) -> bool {
-        self.0.iter().any(Desk::is_stuck)
+        self.0.iter().any(WorkerState::is_stuck)
     }
 
     pub(super) fn all_left(&self) -> bool {
-        self.0.iter().all(|desk| matches!(desk, Desk::Left))
+        self.0.iter().all(|state| matches!(state, WorkerState::Left))
     }
 
     pub(super) fn all_left_but(&self, worker: usize) -> bool {
-        self.0.iter().enumerate().all(|(index, desk)| index == worker || matches!(desk, Desk::Left))
+        self.0.iter().enumerate().all(|(index, state)| index == worker || matches!(state, WorkerState::Left))
     }
 
     pub(super) fn all_left_or_stuck(&self) -> bool {
-        self.0.iter().all(|desk| matches!(desk, Desk::Left) || desk.is_stuck())
+        self.0.iter().all(|state| matches!(state, WorkerState::Left) || state.is_stuck())
     }
 }
 
-impl Desk {
+impl WorkerState {
     fn is_stuck(&self) -> bool {
         matches!(self, Self::Exporting { stuck: true, .. } | Self::Flushing { stuck: true, .. })
     }

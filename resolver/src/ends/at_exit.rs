@@ -5,8 +5,8 @@
 use std::sync::Once;
 use std::time::Duration;
 
+use super::exit_handlers;
 use crate::batch::{END_BUDGET, Leave, Pipeline};
-use crate::host;
 
 /// How long the end of the process waits for spans in hand, in all the places where it is seen together.
 pub const EXIT_DEADLINE: Duration = END_BUDGET;
@@ -14,9 +14,9 @@ pub const EXIT_DEADLINE: Duration = END_BUDGET;
 /// Lets the end of the process export what is in hand.
 ///
 /// To be called when the plugins are loaded: handlers run in reverse order, so ours runs before theirs.
-pub(super) fn watch() {
+pub(crate) fn watch() {
     static REGISTERED: Once = Once::new();
-    REGISTERED.call_once(|| host::at_exit(exit_begins, before_exit));
+    REGISTERED.call_once(|| exit_handlers::register(exit_begins, before_exit));
 }
 
 /// Exports what is in hand before an end by `_exit()` or a signal, within what is left of [`EXIT_DEADLINE`]; what has not

@@ -1,12 +1,13 @@
-//! Consumed messages whose span may still get a length.
+//! Spans of received messages that may still get a length.
 //!
-//! A consumer span begins when the message is handed to the application. Whether it is a point (`receive`) or has the
-//! length of the processing (`process`) is known only when the application opens a processing guard, or does not. So
-//! the record waits here: [`Handovers::claim`] takes it for a guard; what nobody claims leaves as `receive` when its
-//! place is needed, when it has waited [`CLAIM_WINDOW`], or at a flush.
+//! A consumer span begins when the message is handed to the application (the *hand-over*, what Kafka's clients call its
+//! delivery). Whether it is a point (`receive`) or has the length of the processing (`process`) is known only when the
+//! application opens a processing guard, or does not. So the record waits here: [`ReceivedSpans::claim`] takes it for a
+//! guard; what nobody claims leaves as `receive` when its place is needed, when it has waited [`CLAIM_WINDOW`], or at a
+//! flush.
 //!
-//! Without guards, in programs of other languages, [`Handovers::hold`] says where the record waits, and what is seen of
-//! the processing reaches it there: [`Handovers::prolong`], and [`Handovers::end`] when its end was seen.
+//! Without guards, in programs of other languages, [`ReceivedSpans::hold`] says where the record waits, and what is seen of
+//! the processing reaches it there: [`ReceivedSpans::prolong`], and [`ReceivedSpans::end`] when its end was seen.
 //!
 //! Nothing here blocks or allocates: a slot that is busy on another thread is passed over, and then the span leaves at
 //! once as `receive`.
@@ -40,7 +41,7 @@ const BUSY: u8 = 1;
 const HELD: u8 = 2;
 
 /// All hand-overs of the process that wait.
-pub(crate) struct Handovers {
+pub(crate) struct ReceivedSpans {
     /// The places of the first neighbours, then those of the second ones, and so on: what few clients use is together.
     slots: Zeroed<Slot>,
     /// By slot. Apart, so that they cost no memory where no message has a trace state.
@@ -67,10 +68,10 @@ struct Held {
 struct Extra(UnsafeCell<[u8; EXTRA]>);
 
 // SAFETY: `held`, and the extra of its slot, are touched only by the thread that moved `state` to `BUSY`.
-unsafe impl Sync for Handovers {}
+unsafe impl Sync for ReceivedSpans {}
 // SAFETY: the origin pointers inside are followed only while the origin is alive: a client's hand-overs are emptied
 // before its origins are dropped (see `batch_thread`).
-unsafe impl Send for Handovers {}
+unsafe impl Send for ReceivedSpans {}
 
 /// A hand-over that a processing guard took.
 pub(crate) struct Claimed {
@@ -97,7 +98,7 @@ pub(crate) struct Place<'a> {
     pub offset: i64,
 }
 
-impl Handovers {
+impl ReceivedSpans {
     pub(crate) fn new() -> Self {
         // SAFETY: a zero state is EMPTY, and an empty slot's `held` may be anything.
         let slots = unsafe { Zeroed::new(SLOTS) };

@@ -12,8 +12,8 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cancellation::uncancelled;
+use crate::diagnostics::write_to_stderr;
 use crate::quiet_thread;
-use crate::stderr::write_to_stderr;
 
 /// Runs `work` where it has room: on this thread, or, where that is not proven, on one that lives as long.
 ///

@@ -47,7 +47,7 @@ fn extra(offset: i64) -> Vec<u8> {
 
 #[test]
 fn every_hand_over_is_claimed_or_leaves_and_never_both() {
-    let (handovers, origin) = (Handovers::new(), origin());
+    let (received_spans, origin) = (ReceivedSpans::new(), origin());
     let seen = Mutex::new(HashMap::<(u64, i64), u32>::new());
     let see = |span: &FinishedSpan, with: &[u8]| {
         assert_eq!(with, extra(span.offset), "the extra is the span's own");
@@ -56,16 +56,16 @@ fn every_hand_over_is_claimed_or_leaves_and_never_both() {
     };
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let (handovers, origin, see, done) = (&handovers, &origin, &see, &done);
+        let (received_spans, origin, see, done) = (&received_spans, &origin, &see, &done);
         // Two clients that read the same messages; each processes every other one at once.
         let clients: Vec<_> = (0..2_u64)
             .map(|client| {
                 scope.spawn(move || {
                     for offset in 0..MESSAGES {
                         let span = span(origin, client, offset);
-                        handovers.hold(&span, &extra(offset), HASH, client as usize, see);
+                        received_spans.hold(&span, &extra(offset), HASH, client as usize, see);
                         if offset % 2 == 0 {
-                            if let Some(claimed) = handovers.claim(&place(offset), |_| true) {
+                            if let Some(claimed) = received_spans.claim(&place(offset), |_| true) {
                                 see(&claimed.span, &claimed.extra);
                             }
                         }
@@ -75,7 +75,7 @@ fn every_hand_over_is_claimed_or_leaves_and_never_both() {
             .collect();
         let sweeper = scope.spawn(move || {
             while !done.load(Ordering::Acquire) {
-                handovers.sweep(|span| span.offset % 7 == 0, see);
+                received_spans.sweep(|span| span.offset % 7 == 0, see);
                 std::thread::yield_now();
             }
         });
@@ -83,35 +83,35 @@ fn every_hand_over_is_claimed_or_leaves_and_never_both() {
         done.store(true, Ordering::Release);
         sweeper.join().unwrap();
     });
-    handovers.sweep(|_| true, &see);
+    received_spans.sweep(|_| true, &see);
     let seen = seen.into_inner().unwrap();
     assert_eq!(seen.len() as i64, 2 * MESSAGES, "none is lost");
     assert!(seen.values().all(|times| *times == 1), "none is seen twice");
-    handovers.sweep(|_| true, |_, _| panic!("none is left"));
-    assert!(handovers.used.iter().all(|word| word.load(Ordering::Relaxed) == 0), "a sweep has nothing to look at");
-    drop(handovers);
+    received_spans.sweep(|_| true, |_, _| panic!("none is left"));
+    assert!(received_spans.used.iter().all(|word| word.load(Ordering::Relaxed) == 0), "a sweep has nothing to look at");
+    drop(received_spans);
     assert_eq!(Arc::strong_count(&origin), 1, "every claim gave its origin back");
 }
 
 #[test]
 fn a_claim_takes_the_message_it_names_and_only_if_the_route_is_accepted() {
-    let (handovers, origin) = (Handovers::new(), origin());
+    let (received_spans, origin) = (ReceivedSpans::new(), origin());
     let never = |_: &FinishedSpan, _: &[u8]| panic!("there is room");
-    handovers.hold(&span(&origin, 0, 5), b"state", HASH, 0, never);
+    received_spans.hold(&span(&origin, 0, 5), b"state", HASH, 0, never);
     // The same place in the table.
-    assert!(handovers.claim(&place(5 + PLACES as i64), |_| true).is_none());
-    assert!(handovers.claim(&place(5), |_| false).is_none());
-    let claimed = handovers.claim(&place(5), |_| true).unwrap();
+    assert!(received_spans.claim(&place(5 + PLACES as i64), |_| true).is_none());
+    assert!(received_spans.claim(&place(5), |_| false).is_none());
+    let claimed = received_spans.claim(&place(5), |_| true).unwrap();
     assert_eq!((claimed.span.offset, claimed.extra), (5, b"state".to_vec()));
-    assert!(handovers.claim(&place(5), |_| true).is_none(), "once");
+    assert!(received_spans.claim(&place(5), |_| true).is_none(), "once");
 }
 
 #[test]
 fn a_hand_over_whose_place_is_needed_leaves() {
-    let (handovers, origin) = (Handovers::new(), origin());
+    let (received_spans, origin) = (ReceivedSpans::new(), origin());
     let mut left = Vec::new();
     for offset in [3, 3 + PLACES as i64] {
-        handovers
+        received_spans
             .hold(&span(&origin, 0, offset), &[9], HASH, 0, |span, extra| left.push((span.offset, extra.to_vec())));
     }
     assert_eq!(left, [(3, vec![9])]);
@@ -120,9 +120,9 @@ fn a_hand_over_whose_place_is_needed_leaves() {
 /// In how many of [`TRIES`] `take` gets the hand-over that it is given the place of, while another thread looks at it.
 ///
 /// Many tries, since the wait has an end: on a busy machine half of them may miss. Without the wait all do.
-fn taken_from_a_thread_that_only_looks(take: impl Fn(&Handovers, WaitingPlace) -> bool) -> usize {
-    let (handovers, origin) = (Handovers::new(), origin());
-    let slot = &handovers.slots[Handovers::place(HASH, 0, 1)];
+fn taken_from_a_thread_that_only_looks(take: impl Fn(&ReceivedSpans, WaitingPlace) -> bool) -> usize {
+    let (received_spans, origin) = (ReceivedSpans::new(), origin());
+    let slot = &received_spans.slots[ReceivedSpans::place(HASH, 0, 1)];
     let (state, begun, mut taken) = (&slot.state, AtomicUsize::new(0), 0);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -139,10 +139,10 @@ fn taken_from_a_thread_that_only_looks(take: impl Fn(&Handovers, WaitingPlace) -
             }
         });
         for attempt in 1..=TRIES {
-            let waits = handovers.hold(&span(&origin, 0, 1), &[], HASH, 0, |_, _| {}).unwrap();
+            let waits = received_spans.hold(&span(&origin, 0, 1), &[], HASH, 0, |_, _| {}).unwrap();
             assert!(slot.take_held());
             begun.store(attempt, Ordering::Release);
-            taken += usize::from(take(&handovers, waits));
+            taken += usize::from(take(&received_spans, waits));
             while state.load(Ordering::Acquire) == BUSY {
                 std::thread::yield_now();
             }
@@ -155,15 +155,16 @@ const TRIES: usize = 200;
 
 #[test]
 fn a_claim_waits_for_a_thread_that_only_looks() {
-    let claimed = taken_from_a_thread_that_only_looks(|handovers, _| handovers.claim(&place(1), |_| true).is_some());
+    let claimed =
+        taken_from_a_thread_that_only_looks(|received_spans, _| received_spans.claim(&place(1), |_| true).is_some());
     assert!(claimed > TRIES / 10, "{claimed} of {TRIES}");
 }
 
 #[test]
 fn so_does_the_end_of_a_processing() {
-    let ended = taken_from_a_thread_that_only_looks(|handovers, waits| {
+    let ended = taken_from_a_thread_that_only_looks(|received_spans, waits| {
         let mut left = false;
-        handovers.end(waits, |span| span.ends(9, EndedBy::Poll), |_, _| left = true);
+        received_spans.end(waits, |span| span.ends(9, EndedBy::Poll), |_, _| left = true);
         left
     });
     assert!(ended > TRIES / 10, "{ended} of {TRIES}");
@@ -171,11 +172,11 @@ fn so_does_the_end_of_a_processing() {
 
 #[test]
 fn a_leave_that_fails_leaves_no_slot_busy() {
-    let (handovers, origin) = (Handovers::new(), origin());
-    handovers.hold(&span(&origin, 0, 1), &[], HASH, 0, |_, _| panic!("there is room"));
+    let (received_spans, origin) = (ReceivedSpans::new(), origin());
+    received_spans.hold(&span(&origin, 0, 1), &[], HASH, 0, |_, _| panic!("there is room"));
     let swept = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        handovers.sweep(|_| true, |_, _| panic!("as a defect would"));
+        received_spans.sweep(|_| true, |_, _| panic!("as a defect would"));
     }));
     assert!(swept.is_err());
-    handovers.sweep(|_| true, |_, _| panic!("it was given away"));
+    received_spans.sweep(|_| true, |_, _| panic!("it was given away"));
 }

@@ -5,18 +5,18 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::diagnostics;
 use crate::export::{BackendState, DropReason, ServiceCounters};
 use crate::per_process::PerProcess;
-use crate::report;
 
 /// What became of the spans that were to reach one backend, at one moment.
-pub(super) struct Account<'a> {
-    pub(super) backend: &'a str,
+pub(crate) struct Account<'a> {
+    pub(crate) backend: &'a str,
     /// Names, by service index.
-    pub(super) services: &'a [String],
+    pub(crate) services: &'a [String],
     /// By service index.
-    pub(super) counters: Vec<ServiceCounters>,
-    pub(super) state: BackendState,
+    pub(crate) counters: Vec<ServiceCounters>,
+    pub(crate) state: BackendState,
 }
 
 /// When a sum is said.
@@ -35,7 +35,7 @@ pub(crate) enum Moment {
 ///
 /// A fork begins anew: with counters, locks and words of its own.
 #[derive(Default)]
-pub(super) struct Told(PerProcess<Mutex<Vec<ToldOf>>>);
+pub(crate) struct Told(PerProcess<Mutex<Vec<ToldOf>>>);
 
 /// What was said of one backend.
 #[derive(Default)]
@@ -62,7 +62,7 @@ const EVERY: Duration = Duration::from_secs(60);
 impl Told {
     /// Looks whether losses have begun or gone on, and says so. Called by the batch thread many times a second: `account` is
     /// asked only when there is something to say.
-    pub(super) fn look<'a>(&self, now: Instant, index: usize, lost: u64, account: impl FnOnce() -> Account<'a>) {
+    pub(crate) fn look<'a>(&self, now: Instant, index: usize, lost: u64, account: impl FnOnce() -> Account<'a>) {
         let line = {
             let mut told = self.lock();
             // Nothing is kept while nothing was ever lost.
@@ -72,23 +72,23 @@ impl Told {
             of(&mut told, index).look(now, lost, account)
         };
         if let Some(line) = line {
-            report::warn(&line);
+            diagnostics::warn(&line);
         }
     }
 
     /// Says what has not been said by an earlier sum: a line for each backend that lost anything, and one for the others.
-    pub(super) fn sum<'a>(&self, moment: Moment, accounts: impl Iterator<Item = Account<'a>>) {
+    pub(crate) fn sum<'a>(&self, moment: Moment, accounts: impl Iterator<Item = Account<'a>>) {
         let mut well = Vec::new();
         for (index, account) in accounts.enumerate() {
             let (line, exported) = of(&mut self.lock(), index).sum(moment, &account);
             if let Some(line) = line {
-                report::warn(&line);
+                diagnostics::warn(&line);
             } else if exported > 0 {
                 well.push(format!("{exported} to backend `{}`", account.backend));
             }
         }
         if !well.is_empty() {
-            report::info(&format!("spans exported, and none lost: {}", well.join(", ")));
+            diagnostics::info(&format!("spans exported, and none lost: {}", well.join(", ")));
         }
     }
 

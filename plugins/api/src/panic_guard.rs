@@ -1,4 +1,4 @@
-//! The one door between foreign code and a backend: every call goes through it, no panic does.
+//! The one way from foreign code into a backend: every call goes through it, no panic comes back.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};

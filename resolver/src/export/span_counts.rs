@@ -192,14 +192,14 @@ pub(super) enum Settlement {
 
 /// The book itself. Not shared: lives behind the queue's lock.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(super) struct SpanCounts {
     services: Vec<ServiceCounters>,
     unattributed: ServiceCounters,
     /// Spans of all services that were dropped or rejected.
     lost: u64,
 }
 
-impl Ledger {
+impl SpanCounts {
     pub(super) fn new(service_count: usize) -> Self {
         Self {
             services: vec![ServiceCounters::default(); service_count],
