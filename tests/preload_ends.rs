@@ -1,8 +1,10 @@
 //! Promise: in a program that preloads the library, an end by `_exit()` exports what is in hand first, in whatever place
-//! it is called; and processes that are no Kafka clients notice nothing.
+//! it is called; what else is taken over of the C library does what it did; and processes that are no Kafka clients notice
+//! nothing.
 //!
 //! Without `before_exit` in `resolver/librdkafka/src/preload_door/ends/exit.rs` the first test finds no span.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 
 use words::child::{finish, without_tracing};
@@ -40,6 +42,40 @@ fn a_child_that_is_forked_while_a_library_is_loaded_becomes_another_program_at_o
     without_tracing(&mut command).arg(endless).env("LD_PRELOAD", library());
     let ended = finish(&mut command, std::time::Duration::from_secs(120));
     assert_eq!((ended.status.code(), &*ended.stderr), (Some(7), ""));
+}
+
+/// Without `is_met` in `resolver/librdkafka/src/preload_door/waits.rs`, or in `signals.rs` there, it is killed.
+#[test]
+fn a_process_without_clients_that_may_use_few_system_calls_uses_no_others() {
+    let workshop = match Workshop::open() {
+        Ok(workshop) => workshop,
+        Err(reason) => return skip(&reason),
+    };
+    let mut command = Command::new(workshop.build("sandboxed", &["sandboxed.c"]));
+    without_tracing(&mut command).env("LD_PRELOAD", library());
+    let ended = finish(&mut command, std::time::Duration::from_secs(60));
+    if ended.status.code() == Some(77) {
+        return skip("the system has no seccomp");
+    }
+    assert_eq!((ended.status.signal(), &*ended.stderr), (Some(libc::SIGTERM), ""), "{:?}", ended.status);
+}
+
+#[test]
+fn arguments_that_the_kernel_refuses_are_refused_by_the_kernel() {
+    let workshop = match Workshop::open() {
+        Ok(workshop) => workshop,
+        Err(reason) => return skip(&reason),
+    };
+    workshop.librdkafka("kafka", &[]);
+    let link = workshop.linked_with("kafka");
+    let program = workshop.build("waiting", &["waiting.c", &link[0], &link[1], &link[2]]);
+    let surroundings = Surroundings::start(&[], 1, "[services.shop]\ntopics = [\"*\"]");
+    let said = [Door::Closed, Door::Preload].map(|door| {
+        let ended = run(&mut surroundings.command(door, &program));
+        ended.expect_success();
+        ended.stdout
+    });
+    assert!(said[0].starts_with("poll, no array: -1, 14\n") && said[0] == said[1], "{said:?}");
 }
 
 #[test]

@@ -11,8 +11,8 @@ use tracer_plugin_api::BackendError;
 use tracer_plugin_kit::Counters;
 use ureq::Agent;
 use ureq::http::Response;
-use ureq::unversioned::resolver::DefaultResolver;
 
+use crate::addresses::AddressesOf;
 use crate::connection::{NEW_CONNECTION, connector};
 use crate::failure::{Failure, refused, unreachable};
 use crate::tls::tls_config;
@@ -67,7 +67,7 @@ impl HttpClient {
             .output_buffer_size(OUTPUT)
             .build();
         let connector = connector(settings.proxy.is_some(), Arc::clone(&counters));
-        let agent = Agent::with_parts(config, connector, DefaultResolver::default());
+        let agent = Agent::with_parts(config, connector, AddressesOf);
         Ok(HttpClient { agent, settings, counters, most_bytes: AtomicUsize::new(usize::MAX) })
     }
 

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod addresses;
 mod client;
 mod connection;
 mod endpoint;

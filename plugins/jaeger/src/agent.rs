@@ -1,13 +1,13 @@
 //! The agent's UDP port: each packet one `emitBatch` call of some spans of one service.
 
-use std::net::{SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::UdpSocket;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracer_plugin_api::BackendError;
 use tracer_plugin_kit::spans::otlp::ResourceSpans;
-use tracer_plugin_kit::{Counters, Refused, spans};
+use tracer_plugin_kit::{Counters, Refused, look_up, spans};
 
 use crate::jaeger_batch::{process, span, write_batch};
 use crate::pace::Pace;
@@ -150,7 +150,7 @@ struct Packets {
 /// A socket of the family of the first address that can be used.
 fn connect(address: &str, limit: Duration) -> std::io::Result<UdpSocket> {
     let mut last = None;
-    for address in within(limit, address, |address| address.to_socket_addrs().map(Iterator::collect::<Vec<_>>))? {
+    for address in look_up(address, limit)? {
         let local = if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         match UdpSocket::bind(local).and_then(|socket| socket.connect(address).map(|()| socket)) {
             Ok(socket) => return Ok(socket),
@@ -158,28 +158,6 @@ fn connect(address: &str, limit: Duration) -> std::io::Result<UdpSocket> {
         }
     }
     Err(last.unwrap_or_else(|| std::io::Error::other("the name has no address")))
-}
-
-/// Looks up a name on a thread of its own, and waits for it no longer than `limit`: the system gives no other way.
-/// (RATIONALE: "Why may a thread of a name look-up live a little longer than its backend?")
-fn within(
-    limit: Duration,
-    address: &str,
-    look_up: impl FnOnce(&str) -> std::io::Result<Vec<SocketAddr>> + Send + 'static,
-) -> std::io::Result<Vec<SocketAddr>> {
-    if let Ok(address) = address.parse() {
-        return Ok(vec![address]);
-    }
-    let (sender, receiver) = mpsc::sync_channel(1);
-    let address = address.to_owned();
-    std::thread::Builder::new().name("tr-look-up".to_owned()).spawn(move || {
-        // Nobody may be waiting any more.
-        let _ = sender.send(look_up(&address));
-    })?;
-    receiver.recv_timeout(limit).unwrap_or_else(|_| {
-        let message = format!("its name was not found within {limit:?}");
-        Err(std::io::Error::new(std::io::ErrorKind::TimedOut, message))
-    })
 }
 
 /// More than what a packet holds beside its process and its spans: two bytes of protocol, up to five of sequence, ten of
@@ -191,21 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_cannot_be_looked_up_in_time_is_given_up() {
-        let started = Instant::now();
-        let slow = |_: &str| {
-            std::thread::sleep(Duration::from_secs(3));
-            Ok(Vec::new())
-        };
-        let error = within(Duration::from_millis(50), "slow.example:6831", slow).unwrap_err();
-        assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
-        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
-    }
-
-    #[test]
-    fn an_address_needs_no_look_up_and_localhost_has_one() {
-        let none = |_: &str| -> std::io::Result<Vec<SocketAddr>> { panic!("looked up") };
-        assert_eq!(within(Duration::ZERO, "[::1]:6831", none).unwrap(), ["[::1]:6831".parse().unwrap()]);
+    fn a_name_is_connected_to() {
         connect("localhost:6831", Duration::from_secs(10)).unwrap();
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! - [`settings`]: a plugin's `config` read with errors that point at the offending field, values of secrets left out;
 //! - [`Timeout`], [`ByteSize`]: values with units, written as in the rest of the file;
-//! - [`HostPort`]: a host and a port, strictly read;
+//! - [`HostPort`]: a host and a port, strictly read; [`look_up`]: its addresses;
 //! - [`Counters`]: the figures behind `Backend::stats`; [`Refused`]: what is not taken of one batch;
 //! - `spans` (feature): reading OTLP batches, for the backends that speak another format.
 //!
@@ -13,6 +13,7 @@
 mod byte_size;
 mod counters;
 mod host_port;
+mod look_up;
 mod refused;
 pub mod settings;
 #[cfg(feature = "spans")]
@@ -22,5 +23,6 @@ mod timeout;
 pub use byte_size::ByteSize;
 pub use counters::Counters;
 pub use host_port::HostPort;
+pub use look_up::look_up;
 pub use refused::Refused;
 pub use timeout::Timeout;

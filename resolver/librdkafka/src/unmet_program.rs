@@ -13,11 +13,17 @@ pub(crate) fn met() {
     MET.store(true, Ordering::Relaxed);
 }
 
+/// Whether one has, in this process or the one it was forked from. What the preload door takes over does nothing before:
+/// most processes of a preloaded environment are no clients, and some are sandboxes, where a system call may be the end.
+pub(crate) fn is_met() -> bool {
+    MET.load(Ordering::Relaxed)
+}
+
 /// Says that none has, if `run` wants to know. Once, and without a lock or an allocation: it may run in a signal handler, and
 /// in a child of `vfork`, which has another process id.
 pub(crate) fn tell() {
     static TOLD: AtomicBool = AtomicBool::new(false);
-    if MET.load(Ordering::Relaxed) || !is_asked() || !says_warnings() || has_had_children() {
+    if is_met() || !is_asked() || !says_warnings() || has_had_children() {
         return;
     }
     if !TOLD.swap(true, Ordering::Relaxed) {

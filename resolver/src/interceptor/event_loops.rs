@@ -23,11 +23,11 @@ struct Known {
     told: AtomicBool,
     /// When it was looked at last, by the clock that never goes back; 0: it is to be looked at now.
     looked: AtomicU64,
-    /// The highest descriptor of an epoll instance whose making was seen.
-    highest: AtomicI32,
 }
 
 static KNOWN: PerProcess<Known> = PerProcess::new();
+/// The highest descriptor of an epoll instance whose making was seen. A child of a fork has its parent's descriptors.
+static HIGHEST: AtomicI32 = AtomicI32::new(0);
 
 /// Nanoseconds from one look to the next.
 const PAUSE: u64 = 1_000_000_000;
@@ -36,12 +36,14 @@ const DESCRIPTORS: c_int = 256;
 /// What the names of modules contain whose tasks share threads.
 const MODULES: [&[u8]; 2] = [b"_greenlet.", b"libcoreclr."];
 
-/// The process has made an epoll instance, `descriptor`: told by an integration that sees it.
+/// The process has made an epoll instance, `descriptor`: told by an integration that sees it. Takes no memory: most processes that
+/// make one are no clients.
 pub fn event_loop_made(descriptor: c_int) {
-    let known = known();
-    known.highest.fetch_max(descriptor, Ordering::Relaxed);
-    // Release: pairs with the acquire below.
-    known.looked.store(0, Ordering::Release);
+    HIGHEST.fetch_max(descriptor, Ordering::Relaxed);
+    if let Some(known) = KNOWN.get() {
+        // Release: pairs with the acquire below.
+        known.looked.store(0, Ordering::Release);
+    }
 }
 
 /// Whether many tasks share a thread here, as far as is known.
@@ -59,8 +61,8 @@ pub(super) fn look() -> bool {
     let is_due = looked == 0 || now.saturating_sub(looked) > PAUSE;
     if !known.at_work.load(Ordering::Relaxed) && is_due {
         known.looked.store(now, Ordering::Relaxed);
-        let descriptors = DESCRIPTORS.max(known.highest.load(Ordering::Relaxed).saturating_add(1));
-        if has_loop(descriptors) || has_module() {
+        let descriptors = DESCRIPTORS.max(HIGHEST.load(Ordering::Relaxed).saturating_add(1));
+        if !can_look() || has_loop(descriptors) || has_module() {
             known.at_work.store(true, Ordering::Relaxed);
         }
     }
@@ -78,6 +80,12 @@ pub(super) fn look() -> bool {
 
 fn known() -> &'static Known {
     KNOWN.get_or_init(Known::default)
+}
+
+/// Whether descriptors can be told apart here. Where `/proc` is not there (a `chroot`), nothing is known, and so nothing guessed.
+fn can_look() -> bool {
+    // SAFETY: a NUL-terminated path.
+    unsafe { libc::access(c"/proc/self/fd".as_ptr(), libc::R_OK | libc::X_OK) == 0 }
 }
 
 /// Whether one of so many first descriptors is that of an event loop.
@@ -141,6 +149,24 @@ mod tests {
             assert!(epoll >= 0 && has_loop(epoll + 1) && !has_loop(epoll));
             libc::close(epoll);
         }
-        assert!(!has_module());
+        assert!(!has_module() && can_look());
+    }
+
+    /// A process of its own, for it does not come back. Only root may do that.
+    #[test]
+    fn where_there_is_no_proc_nothing_can_be_looked_at() {
+        const CHILD: &str = "LOOKS_WITHOUT_PROC";
+        if std::env::var_os(CHILD).is_some() {
+            let empty = tempfile::tempdir().unwrap();
+            let path = std::ffi::CString::new(empty.path().to_str().unwrap()).unwrap();
+            // SAFETY: a path that ends with a NUL.
+            if unsafe { libc::chroot(path.as_ptr()) } == 0 {
+                assert!(!can_look() && look());
+            }
+            std::process::exit(0);
+        }
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        let ended = child.env(CHILD, "1").arg("where_there_is_no_proc").output().unwrap();
+        assert!(ended.status.success(), "{ended:?}");
     }
 }

@@ -11,7 +11,7 @@ use crate::caller::{Caller, is_ours};
 use crate::contained::contained;
 use crate::librdkafka::Librdkafka;
 use crate::module::Module;
-use crate::stderr_log;
+use crate::{stderr_log, unmet_program};
 
 /// [`reached`], for what is called for every message: while one librdkafka was met, all callers mean the same, which is
 /// kept in `known`. Two atomic loads then, else microseconds.
@@ -108,8 +108,11 @@ pub(super) fn next(name: &CStr) -> Option<usize> {
     look_up(libc::RTLD_NEXT, name)
 }
 
-/// Exports what is in hand by `export`, and leaves `errno` as it is.
+/// Exports what is in hand by `export`, if a client was ever there, and leaves `errno` as it is.
 pub(super) fn beforehand(export: fn()) {
+    if !unmet_program::is_met() {
+        return;
+    }
     let before = errno();
     contained((), export);
     set_errno(before);

@@ -11,6 +11,7 @@ use tracer_resolver::interceptor::{event_loop_made, waiting_for_anything, waits_
 
 use super::next::call_next;
 use super::real::{errno, not_there, set_errno};
+use crate::unmet_program::is_met;
 
 /// Defines the exported functions: each looks at its arguments, and calls the real one.
 macro_rules! wrappers {
@@ -67,45 +68,56 @@ fn made(make: impl FnOnce() -> c_int) -> c_int {
     descriptor
 }
 
-/// A thread waits for `count` descriptors.
+/// A thread waits for `count` descriptors. Looked at when the kernel has read them: an array that is none is its to refuse.
 fn polled(fds: *const libc::pollfd, count: libc::nfds_t, wait: impl FnOnce() -> c_int) -> c_int {
-    if waits_are_counted() && !fds.is_null() && count > 0 {
-        // SAFETY: the caller's array of that length, which the real function is about to read.
+    let result = wait();
+    if is_looked_at() && count > 0 && (result >= 0 || errno() == libc::EINTR) {
+        // SAFETY: the caller's array of that length, which the kernel has just read; who waits changes it only afterwards.
         let fds = unsafe { std::slice::from_raw_parts(fds, count as usize) };
         waits_for(fds.iter().map(|fd| fd.fd).filter(|fd| *fd >= 0));
     }
-    wait()
+    result
 }
 
-/// A thread waits for the descriptors below `count` that are in one of `sets`.
+/// A thread waits for the descriptors below `count` that are in one of `sets`. Looked at before: the kernel writes its answer
+/// there. Only as far as a set is sure to reach: the kernel reads none beyond what the process has open, whatever `count` says.
 fn selected(count: c_int, sets: [*const libc::fd_set; 3], wait: impl FnOnce() -> c_int) -> c_int {
     const BITS: usize = mem::size_of::<libc::c_ulong>() * 8;
-    if waits_are_counted() {
-        let is_in = |fd: c_int, set: *const libc::fd_set| {
-            let (word, bit) = (fd as usize / BITS, fd as usize % BITS);
-            // SAFETY: the caller's set, which has room for all descriptors below `count`, as the real function is about to
-            // read it.
-            !set.is_null() && unsafe { set.cast::<libc::c_ulong>().add(word).read() } >> bit & 1 == 1
+    if is_looked_at() {
+        let count = usize::try_from(count).unwrap_or(0).min(libc::FD_SETSIZE);
+        let word_of = |set: &*const libc::fd_set, word: usize| {
+            // SAFETY: the caller's set, which has room for all descriptors below `count`, in words of this size.
+            if set.is_null() { 0 } else { unsafe { set.cast::<libc::c_ulong>().add(word).read() } }
         };
-        waits_for((0..count).filter(|fd| sets.iter().any(|set| is_in(*fd, *set))));
+        let fds = (0..count.div_ceil(BITS)).flat_map(|word| {
+            let bits = sets.iter().fold(0, |bits, set| bits | word_of(set, word));
+            let is_in = move |bit: &usize| bits >> bit & 1 == 1;
+            (0..if bits == 0 { 0 } else { BITS }).filter(is_in).map(move |bit| word * BITS + bit)
+        });
+        waits_for(fds.filter(|fd| *fd < count).map(|fd| fd as c_int));
     }
     wait()
 }
 
-/// Tells the engine of a wait for more than the answer on one connection.
+/// Whether this thread's waits say anything: not in a process without clients, nor once the thread is known for an event loop.
+#[inline]
+fn is_looked_at() -> bool {
+    is_met() && waits_are_counted()
+}
+
+/// Tells the engine of a wait for more than the answer on one connection. Leaves `errno` as it is.
 fn waits_for(mut fds: impl Iterator<Item = c_int>) {
     let Some(first) = fds.next() else { return }; // A pause.
+    let errno = errno();
     if fds.next().is_some() || !is_connection(first) {
         waiting_for_anything();
     }
+    set_errno(errno);
 }
 
 /// Whether it is a stream that somebody may answer on; not one that takes connections.
 fn is_connection(fd: c_int) -> bool {
-    let errno = errno();
-    let is = option(fd, libc::SO_TYPE) == Some(libc::SOCK_STREAM) && option(fd, libc::SO_ACCEPTCONN) == Some(0);
-    set_errno(errno);
-    is
+    option(fd, libc::SO_TYPE) == Some(libc::SOCK_STREAM) && option(fd, libc::SO_ACCEPTCONN) == Some(0)
 }
 
 fn option(fd: c_int, name: c_int) -> Option<c_int> {
@@ -128,10 +140,11 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (datagrams, null) = (UdpSocket::bind("127.0.0.1:0").unwrap(), std::fs::File::open("/dev/null").unwrap());
-        set_errno(libc::EINTR);
         assert!(is_connection(stream.as_raw_fd()));
         assert!(!is_connection(listener.as_raw_fd()) && !is_connection(datagrams.as_raw_fd()));
         assert!(!is_connection(null.as_raw_fd()) && !is_connection(-1));
+        set_errno(libc::EINTR);
+        waits_for([null.as_raw_fd()].into_iter());
         assert_eq!(errno(), libc::EINTR);
     }
 }

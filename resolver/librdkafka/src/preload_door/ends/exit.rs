@@ -9,7 +9,7 @@ use std::ffi::c_int;
 use tracer_resolver::before_exit;
 
 use super::super::next::call_next;
-use crate::contained::contained;
+use super::super::real::beforehand;
 use crate::unmet_program;
 
 /// Ends the process at once, but for what is in hand: that is exported first, within
@@ -20,7 +20,7 @@ use crate::unmet_program;
 /// As `_exit` of POSIX.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C-unwind" fn _exit(status: c_int) -> ! {
-    contained((), before_exit);
+    beforehand(before_exit);
     unmet_program::tell();
     call_next!(_exit(status: c_int) -> (), else ());
     end(status)
@@ -33,7 +33,7 @@ pub unsafe extern "C-unwind" fn _exit(status: c_int) -> ! {
 /// As `_Exit` of C.
 #[cfg_attr(not(test), unsafe(export_name = "_Exit"))]
 pub unsafe extern "C-unwind" fn _exit_of_c(status: c_int) -> ! {
-    contained((), before_exit);
+    beforehand(before_exit);
     unmet_program::tell();
     call_next!(_Exit(status: c_int) -> (), else ());
     end(status)

@@ -12,6 +12,7 @@ use tracer_resolver::{before_exit, export_in_hand};
 
 use super::super::next::call_next;
 use super::super::real::{beforehand, not_there};
+use crate::unmet_program::is_met;
 
 /// Sends `signal` to the calling thread.
 ///
@@ -117,7 +118,7 @@ fn reached(thread: libc::pthread_t) -> Reaches {
 
 /// `signal` is about to be sent to this very process by itself.
 fn before(signal: c_int, reaches: Reaches) {
-    if !ends_the_process(signal) {
+    if !is_met() || !ends_the_process(signal) {
         return;
     }
     // Another thread may block it, and the first process of a container gets no signal that it does not handle.
