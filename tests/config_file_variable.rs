@@ -221,6 +221,7 @@ config = { endpiont = "http://127.0.0.1:9" }
 /// A plugin, its `config`, and what is said of it: with the key as the file writes it, and nothing that only a program reads.
 const REJECTED: &[(&str, &str, &str)] = &[
     ("otlp", r#"endpoint = "localhost:4318""#, "`config.endpoint`: "),
+    ("otlp", r#"endpoint = "localhost:4318""#, "write \"http://localhost:4318\""),
     ("otlp", r#"endpoint = "grpc://collector:4317""#, "`config.endpoint`: "),
     ("otlp", r#"endpoint = "http://c:4318", timeout = "soon""#, "`config.timeout`: takes a time limit such as \"10s\""),
     ("otlp", r#"endpoint = 4318"#, "`config.endpoint`: must be a string, not an integer"),
@@ -228,7 +229,7 @@ const REJECTED: &[(&str, &str, &str)] = &[
     ("otlp", r#"headers = { a = 1 }"#, "`config.headers.a`: must be a string, not an integer"),
     ("otlp", r#"tls = { cafile = "x" }"#, "`config.tls.cafile`: unknown key `cafile`; did you mean `ca_file`?"),
     ("otlp", r#"compression = "zstd""#, "`config.compression`: must be one of \"none\", \"gzip\""),
-    ("zipkin", r#"endpoint = "zipkin:9411""#, "http://"),
+    ("zipkin", r#"endpoint = "zipkin:9411""#, "write \"http://zipkin:9411\""),
     ("jaeger", r#"transport = "grpc""#, "`config.transport`: must be one of "),
     ("jaeger", r#"transport = "thrift_udp", endpoint = "agent""#, "`config.endpoint`: "),
     ("file", r#"max_bytes = "100 megabytes""#, "`config.max_bytes`: "),

@@ -340,6 +340,38 @@ fn the_end_of_a_process_says_the_sum_on_stderr_and_so_does_that_of_its_fork() {
     assert_eq!(said.len(), 2, "{}", ended.stderr);
 }
 
+#[test]
+fn messages_that_nobody_has_acknowledged_at_the_end_are_counted_and_told_there() {
+    let test = "messages_that_nobody_has_acknowledged_at_the_end_are_counted_and_told_there";
+    if child::part().is_some() {
+        let text =
+            "version = 1\n[services.app]\ntopics = [\"*\"]\nexport = [\"far\"]\n[backends.far]\nplugin = \"otlp\"";
+        let resolver = Resolver::load(Source::Text { name: "test.toml".into(), text: text.to_owned() }).unwrap();
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", child::given("KAFKA"));
+        Instrumentation::new(&resolver).apply(&mut config).unwrap();
+        let unacknowledged = || resolver.stats().services[0].unacknowledged;
+        let producer: BaseProducer = config.create().unwrap();
+        flow(&producer, 5);
+        assert_eq!(unacknowledged(), 0, "all five were");
+        config.set("bootstrap.servers", "127.0.0.1:9");
+        let producer: BaseProducer = config.create().unwrap();
+        for _ in 0..3 {
+            assert!(producer.send(BaseRecord::<str, str>::to("orders").payload("p")).is_ok());
+        }
+        assert_eq!(unacknowledged(), 3);
+        // Dropped it would give the messages up, and say so.
+        std::mem::forget(producer);
+        return;
+    }
+    let kafka = Kafka::start(&["orders"]);
+    let servers = kafka.config().get("bootstrap.servers").unwrap().to_owned();
+    let ended = child::run(test, "ends", &[("KAFKA", &servers)]);
+    ended.expect_success();
+    let told = "WARN: service `app`: 3 messages have no span, because librdkafka has not said";
+    assert_eq!(ended.stderr.matches(told).count(), 1, "{}", ended.stderr);
+}
+
 const FOREIGN: &str = "[services.shop]\ntopics = [\"*\"]\n";
 
 /// What `tests/python/PROGRAM` said, whose collector takes nothing.

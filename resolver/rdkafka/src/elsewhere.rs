@@ -89,7 +89,12 @@ mod tests {
 
                 fn counted(stats: &Stats) -> Vec<(&str, u64)> {
                     let of_service = |of: &ServiceStats| {
-                        of.spans + of.dropped_buffer_full + of.sampled_out + of.not_injected + of.parents_lost
+                        of.spans
+                            + of.dropped_buffer_full
+                            + of.sampled_out
+                            + of.unacknowledged
+                            + of.not_injected
+                            + of.parents_lost
                     };
                     let of_backend = |of: &BackendServiceStats| {
                         let dropped: u64 =

@@ -32,7 +32,7 @@ pub(crate) struct BatchThread {
 impl BatchThread {
     /// Starts the thread, with every signal blocked: signals are the application's.
     pub(crate) fn spawn(pipeline: &'static Pipeline) -> std::io::Result<Thread> {
-        let thread = crate::quiet_thread::spawn("tracer-batch".to_owned(), move || {
+        let thread = crate::quiet_thread::spawn("tr-batch".to_owned(), move || {
             Self {
                 pipeline,
                 buffers: Vec::new(),

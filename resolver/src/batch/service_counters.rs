@@ -12,7 +12,7 @@ use crate::per_process::PerProcess;
 #[derive(Default)]
 pub(crate) struct ServiceCounters(PerProcess<Box<Counts>>);
 
-/// Every number only ever grows.
+/// Every number but one only ever grows.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     /// Spans that were put into batches.
@@ -25,6 +25,8 @@ pub(crate) struct Counts {
     pub parents_lost: AtomicU64,
     /// Spans that were not recorded, because their trace is not sampled.
     pub sampled_out: ManyHands,
+    /// Messages that were sent, and of which librdkafka has not said yet what became of them: their spans are still open.
+    pub unacknowledged: ManyHands,
 }
 
 impl Deref for ServiceCounters {
@@ -41,7 +43,8 @@ impl std::fmt::Debug for ServiceCounters {
     }
 }
 
-/// A number that many threads raise for every message: each has a place of its own, so that none waits for another's.
+/// A number that many threads change for every message: each has a place of its own, so that none waits for another's. What one
+/// raises another may lower, so that only the sum means anything.
 #[derive(Debug, Default)]
 pub(crate) struct ManyHands([Place; PLACES]);
 
@@ -59,8 +62,17 @@ impl ManyHands {
         }
     }
 
+    #[inline]
+    pub(crate) fn lower(&self) {
+        if let Some(place) = self.0.get(own_place()) {
+            place.0.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn sum(&self) -> u64 {
-        self.0.iter().map(|place| place.0.load(Ordering::Relaxed)).sum()
+        let sum = self.0.iter().fold(0, |sum: u64, place| sum.wrapping_add(place.0.load(Ordering::Relaxed)));
+        // What was lowered before it was raised, as the reader saw it: an instant ago it was none.
+        if sum > u64::MAX / 2 { 0 } else { sum }
     }
 }
 
@@ -93,5 +105,15 @@ mod tests {
             }
         });
         assert_eq!(counters.sampled_out.sum(), 16_000);
+    }
+
+    #[test]
+    fn what_one_thread_raises_another_may_lower() {
+        let number = ManyHands::default();
+        number.raise();
+        std::thread::scope(|scope| drop(scope.spawn(|| (0..3).for_each(|_| number.lower()))));
+        assert_eq!(number.sum(), 0, "it is seen before what raised it");
+        (0..4).for_each(|_| number.raise());
+        assert_eq!(number.sum(), 2);
     }
 }

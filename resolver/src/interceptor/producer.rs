@@ -71,6 +71,7 @@ impl Client {
         if !traced.spans {
             return;
         }
+        traced.counters.unacknowledged.lower();
         let headers = message.headers();
         let send = match self.unmarked.take(message.address()) {
             Some(send) => send,
@@ -125,6 +126,7 @@ impl Client {
             }
             return;
         }
+        traced.counters.unacknowledged.raise();
         let (trace_id, mut parent) = match incoming.context {
             Some(context) => {
                 let (remote, guessed) = (incoming.remote, incoming.guessed);

@@ -133,7 +133,7 @@ impl Shared {
     /// block: not for a thread of the application's in a callback.
     pub(super) fn tell_sum(&self, moment: Moment) {
         self.backends.tell_sum(moment);
-        self.seen.tell_sum(&self.config, &self.counters);
+        self.seen.tell_sum(&self.config, &self.counters, moment);
         self.seen.tell_if_nothing_matched(&self.config);
     }
 
@@ -190,6 +190,7 @@ impl Shared {
                 spans: read(&counters.spans),
                 dropped_buffer_full: read(&counters.lost),
                 sampled_out: counters.sampled_out.sum(),
+                unacknowledged: counters.unacknowledged.sum(),
                 not_injected: read(&counters.not_injected),
                 parents_lost: read(&counters.parents_lost),
             })

@@ -4,7 +4,8 @@
 
 use crate::export::{BackendState, DropReason};
 
-/// Every counter of a resolver in this process at one moment. All but `waiting` only ever grow; a fork begins at zero.
+/// Every counter of a resolver in this process at one moment. All but `waiting` and `unacknowledged` only ever grow; a fork
+/// begins at zero.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
@@ -27,6 +28,9 @@ pub struct ServiceStats {
     pub dropped_buffer_full: u64,
     /// Spans that were not recorded, because their trace is not sampled.
     pub sampled_out: u64,
+    /// Messages that were sent, and of which Kafka's client has not said yet what became of them: their spans are still open. If the
+    /// process ends now they have none.
+    pub unacknowledged: u64,
     /// Messages sent without a context header: it might have made them larger than `message.max.bytes`, or than their
     /// topic takes, or their own headers are too many.
     pub not_injected: u64,

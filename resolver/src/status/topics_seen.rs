@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::losses::Moment;
 use crate::batch::ServiceCounters;
 use crate::config::{Config, Pattern, Report, Service};
 use crate::diagnostics;
@@ -43,6 +44,8 @@ struct Others {
     not_injected: u64,
     parents_lost: u64,
     sampled_out: u64,
+    /// Of the last time that the process was about to end.
+    unacknowledged: u64,
 }
 
 /// Who met a topic.
@@ -157,7 +160,9 @@ impl TopicsSeen {
     }
 
     /// Says what was counted for each service beside its spans, as far as it was not said before.
-    pub(crate) fn tell_sum(&self, config: &Config, counters: &[Arc<ServiceCounters>]) {
+    ///
+    /// Messages that wait for their acknowledgement are nothing to speak of, unless the process ends.
+    pub(crate) fn tell_sum(&self, config: &Config, counters: &[Arc<ServiceCounters>], moment: Moment) {
         let mut told = self.here().told.lock().unwrap_or_else(PoisonError::into_inner);
         told.resize(counters.len(), Others::default());
         let lines: Vec<_> = config
@@ -166,7 +171,11 @@ impl TopicsSeen {
             .zip(counters)
             .zip(told.iter_mut())
             .filter_map(|((service, counters), told)| {
-                let now = Others::of(counters);
+                let unacknowledged = match moment {
+                    Moment::End => counters.unacknowledged.sum(),
+                    Moment::Seen | Moment::LastSeen => told.unacknowledged,
+                };
+                let now = Others { unacknowledged, ..Others::of(counters) };
                 now.since(&std::mem::replace(told, now)).line(&service.name)
             })
             .collect();
@@ -205,6 +214,7 @@ impl Others {
             not_injected: counters.not_injected.load(Ordering::Relaxed),
             parents_lost: counters.parents_lost.load(Ordering::Relaxed),
             sampled_out: counters.sampled_out.sum(),
+            unacknowledged: 0,
         }
     }
 
@@ -213,6 +223,7 @@ impl Others {
             not_injected: self.not_injected.saturating_sub(told.not_injected),
             parents_lost: self.parents_lost.saturating_sub(told.parents_lost),
             sampled_out: self.sampled_out.saturating_sub(told.sampled_out),
+            unacknowledged: if self.unacknowledged == told.unacknowledged { 0 } else { self.unacknowledged },
         }
     }
 
@@ -228,6 +239,13 @@ impl Others {
             parts.push(format!(
                 "{} spans left without their parent, because too many messages were in flight",
                 self.parents_lost
+            ));
+        }
+        if self.unacknowledged > 0 {
+            parts.push(format!(
+                "{} messages have no span, because librdkafka has not said what became of them: it does where the \
+                 producer is flushed before the end",
+                self.unacknowledged
             ));
         }
         let level = if parts.is_empty() { log::Level::Info } else { log::Level::Warn };
@@ -313,7 +331,12 @@ mod tests {
 
     #[test]
     fn what_is_no_loss_is_told_once_and_as_a_warning_only_if_something_went_wrong() {
-        let of = |not_injected, parents_lost, sampled_out| Others { not_injected, parents_lost, sampled_out };
+        let of = |not_injected, parents_lost, sampled_out| Others {
+            not_injected,
+            parents_lost,
+            sampled_out,
+            unacknowledged: 0,
+        };
         assert_eq!(of(0, 0, 0).line("shop"), None);
         let (level, line) = of(0, 0, 9).since(&of(0, 0, 2)).line("shop").unwrap();
         assert_eq!(level, log::Level::Info);

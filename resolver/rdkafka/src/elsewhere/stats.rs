@@ -22,6 +22,8 @@ pub struct ServiceStats {
     pub dropped_buffer_full: u64,
     /// Spans that were not recorded, because their trace is not sampled.
     pub sampled_out: u64,
+    /// Messages that were sent, and of which Kafka's client has not said yet what became of them.
+    pub unacknowledged: u64,
     /// Messages sent without a context header.
     pub not_injected: u64,
     /// Spans exported without their parent.
