@@ -209,6 +209,28 @@ pub fn next_send_of(context: SpanContext, trace_state: &[u8], baggage: &[u8]) {
     set_next(Next::Said(Some(Arc::new(cause)), 0));
 }
 
+/// What a send follows from although the processing has ended: the message that it was of. For programs that keep what is
+/// current where threads do not see it.
+#[derive(Clone, Debug)]
+pub struct Following(Arc<Cause>);
+
+impl Following {
+    /// That of a processing that is open.
+    pub fn of(number: u64) -> Option<Self> {
+        cause_of(number).map(Self)
+    }
+
+    /// The context of the processing.
+    pub fn context(&self) -> SpanContext {
+        self.0.context
+    }
+
+    /// The next send of the calling thread follows from it, unless the record's headers say otherwise.
+    pub fn next_send(&self) {
+        set_next(Next::Said(Some(Arc::clone(&self.0)), 0));
+    }
+}
+
 fn set_next(next: Next) {
     SAYS_PARENTS.store(true, Ordering::Relaxed);
     let _ = NEXT.try_with(|cell| cell.replace(next));
@@ -241,7 +263,8 @@ impl Declared {
         let Some(cause) = cause.as_deref().filter(|cause| !cause.is_answer) else {
             return forwarded.is_none().then(|| with(&begins));
         };
-        let same = |one: &SpanContext, other: &SpanContext| (one.trace_id, one.span_id) == (other.trace_id, other.span_id);
+        let same =
+            |one: &SpanContext, other: &SpanContext| (one.trace_id, one.span_id) == (other.trace_id, other.span_id);
         let is_its_own = |header: &SpanContext| {
             same(header, &cause.context) || cause.brought.as_ref().is_some_and(|brought| same(header, brought))
         };
