@@ -157,9 +157,10 @@ const SHAPES = {
     });
     const out = kafka.Producer.createWriteStream(clients.properties({}), {}, { objectMode: true, pollInterval: 10 });
     orders.pipe(bills).pipe(out);
+    const closed = new Promise((done) => out.once('close', done));
     await check();
     await end();
-    return new Promise((done) => out.once('close', done).end());
+    return closed;
   },
 
   async pipeline() {
@@ -174,7 +175,7 @@ const SHAPES = {
     return end();
   },
 
-  /** The same buffer each time, kept until the producer is there. */
+  /** What is written before the producer is connected waits in the stream. */
   async 'write stream'() {
     const out = kafka.Producer.createWriteStream(clients.properties({}), {}, { objectMode: true, pollInterval: 10 });
     const { client, end } = await consumer();

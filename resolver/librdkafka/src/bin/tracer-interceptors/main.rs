@@ -8,6 +8,7 @@ mod executed;
 mod library;
 mod linked_in;
 mod loader;
+mod node_layer;
 mod preload;
 mod reach;
 mod run;
