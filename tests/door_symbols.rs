@@ -33,6 +33,7 @@ fn it_exports_the_doors_and_nothing_else() {
         "fexecve",
         "kill",
         "killpg",
+        "napi_register_module_v1",
         "poll",
         "ppoll",
         "pselect",

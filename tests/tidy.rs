@@ -102,6 +102,8 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/librdkafka/src/librdkafka.rs",
     "resolver/librdkafka/src/librdkafka/functions.rs",
     "resolver/librdkafka/src/module.rs",
+    "resolver/librdkafka/src/node_api.rs",
+    "resolver/librdkafka/src/node_api/values.rs",
     "resolver/librdkafka/src/plugin_door.rs",
     "resolver/librdkafka/src/preload_door/already_traced.rs",
     "resolver/librdkafka/src/preload_door/create.rs",

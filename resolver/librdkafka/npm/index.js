@@ -20,4 +20,12 @@ function clientProperties(config = {}) {
   return { [PROPERTY]: plugins.join(';'), ...others };
 }
 
-module.exports = { libraryPath, clientProperties };
+function processing(message, work) {
+  return require('./layer/register').processing(message, work);
+}
+
+function currentContext() {
+  return require('./layer/register').currentContext();
+}
+
+module.exports = { libraryPath, clientProperties, processing, currentContext };

@@ -17,6 +17,7 @@ mod contained;
 mod errstr;
 mod librdkafka;
 mod module;
+mod node_api;
 mod plugin_door;
 mod preload_door;
 mod static_program;
@@ -26,5 +27,6 @@ mod tracing;
 mod unmet_program;
 
 pub use c_api::{Api, tracer_interceptors_api};
+pub use node_api::napi_register_module_v1;
 pub use plugin_door::conf_init;
 pub use preload_door::*;

@@ -149,6 +149,28 @@ pub fn next_send_of(context: SpanContext, trace_state: &[u8], baggage: &[u8]) {
     set_next(Next::Said(Some(Arc::new(cause)), 0));
 }
 
+/// What a send follows from although the processing has ended: the message that it was of. For programs that keep what is
+/// current where threads do not see it.
+#[derive(Clone, Debug)]
+pub struct Following(Arc<Cause>);
+
+impl Following {
+    /// That of a processing that is open.
+    pub fn of(number: u64) -> Option<Self> {
+        cause_of(number).map(Self)
+    }
+
+    /// The context of the processing.
+    pub fn context(&self) -> SpanContext {
+        self.0.context
+    }
+
+    /// The next send of the calling thread follows from it, unless the record's headers say otherwise.
+    pub fn next_send(&self) {
+        set_next(Next::Said(Some(Arc::clone(&self.0)), 0));
+    }
+}
+
 /// Whether the train of thought with this number began the trace, and what it is handed is not its own first message.
 fn is_answer(brought: &SpanContext, train: u64) -> bool {
     ids::is_of_train(train, &brought.trace_id) && !ids::is_first_span(train, &brought.trace_id, &brought.span_id)

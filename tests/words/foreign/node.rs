@@ -13,10 +13,29 @@ use super::skip::or_skip;
 #[track_caller]
 pub fn node_modules() -> Option<PathBuf> {
     static MODULES: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    or_skip(MODULES.get_or_init(compiled).clone())
+    or_skip(MODULES.get_or_init(|| compiled("node", CLIENT)).clone())
 }
 
-fn compiled() -> Result<PathBuf, String> {
+/// The same with `KAFKAJS`, Confluent's client.
+#[track_caller]
+pub fn kafka_javascript() -> Option<PathBuf> {
+    or_skip(compiled("kafka-javascript", KAFKAJS))
+}
+
+/// A folder of these packages, without native parts, `NAME@VERSION` each: in the folder `name` of
+/// [`build_folder`](super::build_folder).
+#[track_caller]
+pub fn node_packages(name: &str, packages: &[&str]) -> Option<PathBuf> {
+    or_skip(made_once(name, &packages.join(" "), |folder| installed(folder, packages)))
+        .map(|made| made.join("node_modules"))
+}
+
+fn installed(folder: &Path, packages: &[&str]) -> Result<(), String> {
+    let install = ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=0", "--loglevel=error"];
+    said(Command::new("npm").args(install).args(packages).current_dir(folder)).map(drop)
+}
+
+fn compiled(name: &str, client: &str) -> Result<PathBuf, String> {
     let node = said(Command::new("node").args(["-p", "process.versions.modules + ' ' + process.execPath"]))?;
     let (binary_interface, node) = node.split_once(' ').ok_or_else(|| format!("node -p says {node:?}"))?;
     let prefix = headers_of(Path::new(node))?;
@@ -24,14 +43,16 @@ fn compiled() -> Result<PathBuf, String> {
     for compiler in ["cc", "c++", "make"] {
         said(Command::new(compiler).arg("--version"))?;
     }
-    let wanted = format!("{CLIENT} for {binary_interface}");
-    let folder = made_once("node", &wanted, |folder| {
-        let install = ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=0"];
-        said(Command::new("npm").args(install).args(["--loglevel=error", CLIENT]).current_dir(folder))?;
+    let wanted = format!("{client} for {binary_interface}");
+    let folder = made_once(name, &wanted, |folder| {
+        installed(folder, &[client])?;
         let mut build = Command::new(node);
         build.arg(&builder).arg("rebuild").arg(format!("--nodedir={}", prefix.display()));
         // One job: its rules do not say that librdkafka is configured before it is compiled.
-        build.current_dir(folder.join("node_modules/node-rdkafka")).env_remove("MAKEFLAGS").env("JOBS", "1");
+        let (package, _version) = client.rsplit_once('@').unwrap_or((client, ""));
+        build.current_dir(folder.join("node_modules").join(package)).env_remove("MAKEFLAGS").env("JOBS", "1");
+        // Confluent's would fetch what its librdkafka is linked with statically.
+        build.env("CKJS_LINKING", "dynamic");
         said(&mut build).map(drop)
     })?;
     Ok(folder.join("node_modules"))
@@ -52,5 +73,6 @@ fn node_gyp() -> Result<PathBuf, String> {
     programs.into_iter().find(|program| program.exists()).ok_or_else(|| "there is no node-gyp".to_owned())
 }
 
-/// The client, with a librdkafka of its own.
+/// The clients, each with a librdkafka of its own.
 const CLIENT: &str = "node-rdkafka@3.6.1";
+const KAFKAJS: &str = "@confluentinc/kafka-javascript@1.10.1";

@@ -253,12 +253,12 @@ fn read_request(stream: &mut impl BufRead) -> io::Result<Option<Request>> {
         let Some((name, value)) = line.trim_end().split_once(':') else { break };
         request.headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let length: u64 = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-    let mut body = Vec::new();
-    stream.take(length).read_to_end(&mut body)?;
-    if (body.len() as u64) < length {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
+    let body = if request.header("transfer-encoding") == Some("chunked") {
+        read_chunks(stream)?
+    } else {
+        let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        read_exactly(stream, length)?
+    };
     request.body = if request.header("content-encoding") == Some("gzip") {
         let mut plain = Vec::new();
         flate2::read::GzDecoder::new(body.as_slice()).read_to_end(&mut plain)?;
@@ -267,6 +267,27 @@ fn read_request(stream: &mut impl BufRead) -> io::Result<Option<Request>> {
         body
     };
     Ok(Some(request))
+}
+
+fn read_exactly(stream: &mut impl BufRead, length: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    stream.take(length).read_to_end(&mut bytes)?;
+    if (bytes.len() as u64) < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(bytes) }
+}
+
+/// The body of a client that does not know its length when it begins, as OpenTelemetry's in JavaScript.
+fn read_chunks(stream: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut size = String::new();
+        stream.read_line(&mut size)?;
+        let size = u64::from_str_radix(size.trim(), 16).map_err(io::Error::other)?;
+        body.extend(read_exactly(stream, size)?);
+        stream.read_line(&mut String::new())?;
+        if size == 0 {
+            return Ok(body);
+        }
+    }
 }
 
 fn write_reply(stream: &mut impl Write, reply: &Reply) -> io::Result<()> {

@@ -10,6 +10,7 @@ mod failure;
 mod library;
 mod linked_in;
 mod loader;
+mod node_layer;
 mod preload;
 mod reach;
 mod run;

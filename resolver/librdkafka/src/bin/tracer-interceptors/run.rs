@@ -11,7 +11,7 @@ use std::process::Command;
 
 use super::linked_in::LinkedIn;
 use super::reach::Reach;
-use super::{Failure, executed, library, preload};
+use super::{Failure, executed, library, node_layer, preload};
 
 /// Replaces this process by the program that `words` name, so that its signals, its status and its process id are its
 /// own. Returns only if that fails.
@@ -38,6 +38,10 @@ pub(super) fn run(words: Vec<OsString>) -> Failure {
                 Ok(value) => command.env(preload::variable(), value),
                 Err(failure) => return failure,
             };
+            if let Some(layer) = node_layer::beside(&library) {
+                let options = node_layer::with(env::var_os(node_layer::VARIABLE), &layer);
+                command.env(node_layer::VARIABLE, options);
+            }
             if reach == Reach::Nowhere {
                 note(&format!(
                     "{name} is statically linked, and so loads no library by itself: give its clients the property \

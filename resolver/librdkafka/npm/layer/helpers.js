@@ -1,0 +1,31 @@
+// What a program may say and ask itself: see `index.d.ts`.
+'use strict';
+
+const { Processing, current, known, processingOf, runIn, settled } = require('./processing');
+const { guarded } = require('./tell');
+
+function processing(message, work) {
+  const processed = guarded(() => {
+    const about = message.message && message.message.offset !== undefined ? message.message : message;
+    const place = about === message ? message : { ...message, offset: about.offset };
+    const present = processingOf(about, place);
+    if (!present.hasEnded) return present;
+    // What was taken for it ended too soon.
+    const { topic, partition } = place;
+    const again = new Processing({
+      topic, partition: Number(partition), offset: Number(place.offset), headers: about.headers,
+    });
+    known.set(about, again);
+    return again;
+  });
+  return processed ? settled(processed, true, () => runIn(processed, work)) : work();
+}
+
+function currentContext() {
+  return guarded(() => {
+    const processed = current.getStore();
+    return processed && processed.traceparent();
+  }) || undefined;
+}
+
+module.exports = { processing, currentContext };

@@ -1,0 +1,67 @@
+// The KafkaJS-like API of @confluentinc/kafka-javascript. What it sends goes through `RdKafka`, on the caller's own path.
+'use strict';
+
+const lists = require('./lists');
+const { NONE, known, processingOf, runIn, runLazilyIn, settled } = require('./processing');
+const { guarded, tell } = require('./tell');
+
+const patched = new WeakSet();
+
+/** `fed` is told of the consumers whose messages go to `eachMessage` and `eachBatch`. */
+function patchKafkaJS({ Kafka }, fed) {
+  const { consumer } = Kafka.prototype;
+  Kafka.prototype.consumer = function madeConsumer(...settings) {
+    const made = consumer.apply(this, settings);
+    guarded(() => {
+      const owner = Object.getPrototypeOf(made);
+      if (patched.has(owner)) return;
+      patched.add(owner);
+      if (typeof owner.run !== 'function' || typeof owner._getInternalClient !== 'function') {
+        tell('@confluentinc/kafka-javascript has another Consumer than expected: causes are not known to eachMessage');
+        return;
+      }
+      owner.run = run(owner.run, fed);
+    });
+    return made;
+  };
+}
+
+/** run({ eachMessage, eachBatch, … }) */
+function run(original, fed) {
+  return function run(config, ...others) {
+    const followed = guarded(() => {
+      const client = this._getInternalClient();
+      if (!client || !config) return config;
+      fed.add(client);
+      const { eachMessage, eachBatch } = config;
+      return {
+        ...config,
+        ...(typeof eachMessage === 'function' && { eachMessage: forMessage(eachMessage) }),
+        ...(typeof eachBatch === 'function' && { eachBatch: forBatch(eachBatch) }),
+      };
+    }, config);
+    // Its loops outlive what this is called for.
+    return runLazilyIn(NONE, () => original.call(this, followed, ...others));
+  };
+}
+
+function forMessage(eachMessage) {
+  return function eachOf(payload, ...others) {
+    const work = () => eachMessage.call(this, payload, ...others);
+    const processing = guarded(() => processingOf(payload.message, placeIn(payload, payload.message)));
+    if (!processing) return work();
+    guarded(() => known.set(payload, processing));
+    return settled(processing, true, () => runIn(processing, work));
+  };
+}
+
+function forBatch(eachBatch) {
+  return function batchOf(payload, ...others) {
+    guarded(() => lists.follow(payload.batch.messages, (message) => placeIn(payload.batch, message)));
+    return runLazilyIn(NONE, () => eachBatch.call(this, payload, ...others));
+  };
+}
+
+function placeIn({ topic, partition }, { offset }) { return { topic, partition, offset }; }
+
+module.exports = { patchKafkaJS };

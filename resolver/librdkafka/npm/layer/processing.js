@@ -1,0 +1,166 @@
+// Which message the code that runs is at work on. It is kept where the runtime follows it: through callbacks, timers and
+// promises.
+'use strict';
+
+const { AsyncLocalStorage } = require('async_hooks');
+const library = require('./library');
+const otel = require('./opentelemetry');
+const { guarded } = require('./tell');
+
+const current = new AsyncLocalStorage();
+/** The processing of each message that the program was handed. */
+const known = new WeakMap();
+
+/** The processing of a message. It begins when something is known to be done for it. */
+class Processing {
+  /** `place` is what `begin` of the library takes. */
+  constructor(place) {
+    this._place = place;
+    /** What the library has of it; undefined before it begins, and for a message that is not traced. */
+    this._began = undefined;
+    this._holds = 0;
+    this._hasEnded = false;
+    this._brought = undefined;
+    this._context = undefined;
+    this._outer = undefined;
+  }
+
+  /** What the library has of it. */
+  begin() {
+    if (this._place) {
+      const { topic, partition, offset, headers } = this._place;
+      this._place = undefined;
+      const { begin } = library.find() || {};
+      if (begin) {
+        this._brought = header(headers, 'traceparent');
+        this._began = begin(topic, partition, offset, this._brought, header(headers, 'tracestate'));
+        const outer = otel.activeSpan();
+        this._outer = outer && outer.spanId;
+        // Begun by what is sent by and by, of which nothing tells the end.
+        if (this._holds === 0) this._end();
+      }
+    }
+    return this._began;
+  }
+
+  get hasBegun() { return this._place === undefined; }
+
+  get hasEnded() { return this._hasEnded; }
+
+  /** Its context, as text. */
+  traceparent() {
+    const began = this.begin();
+    return began && library.find().context(began);
+  }
+
+  /** The program's own spans are children of this one in it. */
+  context() {
+    if (!otel.isThere()) return undefined;
+    if (this._context === undefined) this._context = otel.contextWith(this.traceparent());
+    return this._context;
+  }
+
+  /** Whether the active span of the program was active before this began already. */
+  isWithin(span) { return span.spanId === this._outer; }
+
+  /** Whether headers with this `traceparent` say no more than that the message is passed on. */
+  isPassedOnBy(traceparent) { return traceparent === this._brought || traceparent === this.traceparent(); }
+
+  fail(error) {
+    const began = this.begin();
+    if (!began || this._hasEnded) return;
+    const type = (error && error.name) || (error === null ? 'null' : typeof error);
+    library.find().fail(began, String(type), String(error && error.message !== undefined ? error.message : error));
+  }
+
+  /** It ends when nobody holds it any more. */
+  hold() { this._holds += 1; }
+
+  release() {
+    this._holds -= 1;
+    if (this._holds === 0 && this.hasBegun) this._end();
+  }
+
+  _end() {
+    if (this._hasEnded) return;
+    this._hasEnded = true;
+    if (this._began) library.find().end(this._began);
+  }
+}
+
+/** That of code which is at work on no message, whatever it was called by. */
+const NONE = new Processing(undefined);
+
+/** The value of a header: of a list of objects, as node-rdkafka has them, or of one object. */
+function header(headers, name) {
+  if (!headers) return undefined;
+  for (const some of Array.isArray(headers) ? headers : [headers]) {
+    const value = some && some[name];
+    if (value !== undefined && value !== null) return String(Array.isArray(value) ? value[0] : value);
+  }
+  return undefined;
+}
+
+/** That of a message which the program was handed; the same for as long as the message lives. */
+function processingOf(message, place = message) {
+  let processing = known.get(message);
+  if (!processing) {
+    const { topic, partition, offset } = place;
+    const { headers } = message;
+    processing = new Processing({ topic, partition: Number(partition), offset: Number(offset), headers });
+    known.set(message, processing);
+  }
+  return processing;
+}
+
+/** Calls `work` at work on a message, which has begun. */
+function runIn(processing, work) {
+  const context = guarded(() => (processing.begin() ? processing.context() : undefined));
+  return otel.within(context, () => current.run(processing, work));
+}
+
+/** Calls `work` at work on a message that it may do nothing for. */
+function runLazilyIn(processing, work) {
+  return current.run(processing, work);
+}
+
+/**
+ * Calls what the program has for a message. Its processing ends when that returns; when it is an `async` function, whose
+ * promise nobody but the caller can have, with that promise, which comes back as another one.
+ */
+function handle(processing, handler, work) {
+  return settled(processing, isAsync(handler), () => runIn(processing, work));
+}
+
+/** Calls `work`, whose promise is looked at if `isOurs`. */
+function settled(processing, isOurs, work) {
+  processing.hold();
+  let result;
+  try {
+    result = work();
+  } catch (error) {
+    guarded(() => processing.fail(error));
+    guarded(() => processing.release());
+    throw error;
+  }
+  if (!isOurs || !(result instanceof Promise)) {
+    guarded(() => processing.release());
+    return result;
+  }
+  return result.then((value) => {
+    guarded(() => processing.release());
+    return value;
+  }, (error) => {
+    guarded(() => processing.fail(error));
+    guarded(() => processing.release());
+    throw error;
+  });
+}
+
+const AsyncFunction = (async () => {}).constructor;
+
+function isAsync(handler) { return handler instanceof AsyncFunction; }
+
+module.exports = {
+  NONE, Processing, current, handle, header, isAsync, known, processingOf, runIn, runLazilyIn, settled,
+};

@@ -1,0 +1,34 @@
+// Loaded before the program (`node --require`): tells the library which message each piece of the program's code is at work
+// on, and what each message that it sends follows from.
+//
+// Touches the clients named below when the program loads them, and nothing else. In a process without the library it does
+// nothing, and whatever goes wrong in here the program does not see.
+'use strict';
+
+const Module = require('module');
+const { guarded } = require('./tell');
+const { patchClient } = require('./client');
+const helpers = require('./helpers');
+
+/** Both are one family: the second has its `RdKafka` from the first. By name, or by the file that a program is given. */
+const CLIENT = /(?:^|[\\/])(?:node-rdkafka|@confluentinc[\\/]kafka-javascript)(?:[\\/]lib)?(?:[\\/](?:index|rdkafka)(?:\.js)?)?$/;
+const INSTALLED = Symbol.for('tracer-interceptors.installed');
+
+function install() {
+  Object.defineProperty(Module, INSTALLED, { value: helpers });
+  const load = Module._load;
+  Module._load = function _load(request, ...others) {
+    const exported = load.call(this, request, ...others);
+    // ES modules load one by its file's name.
+    if (typeof request === 'string' && CLIENT.test(request)) guarded(() => patchClient(exported, request));
+    return exported;
+  };
+  for (const [file, loaded] of Object.entries(Module._cache)) {
+    if (CLIENT.test(file) && loaded && loaded.loaded) guarded(() => patchClient(loaded.exports, file));
+  }
+}
+
+// A program may have a second copy of the package, which then uses the first one's.
+if (!Module[INSTALLED]) guarded(install);
+
+module.exports = Module[INSTALLED] || helpers;

@@ -1,0 +1,206 @@
+// Streams: what a chunk is about goes with the chunk, since Node may hand it on much later, and from anywhere.
+'use strict';
+
+const { emitIn } = require('./events');
+const lists = require('./lists');
+const { NONE, current, known, processingOf, runIn, runLazilyIn } = require('./processing');
+const { guarded } = require('./tell');
+
+/** What chunks that are no messages were made for. */
+const origins = new WeakMap();
+const followed = new WeakSet();
+/** What a producer's write stream has in hand for it: `{ chunks, processings, next }`. */
+const batches = new WeakMap();
+
+/** A stream of messages, or of lists of them. */
+function followReadStream(stream) {
+  const push = stream.push;
+  define(stream, 'push', function pushed(chunk, ...others) {
+    guarded(() => {
+      if (isMessage(chunk)) processingOf(chunk);
+      else if (Array.isArray(chunk)) lists.follow(chunk);
+    });
+    return push.call(this, chunk, ...others);
+  });
+  followReading(stream, (processing, emit, emitted) => emitIn(processing, stream, emit, emitted));
+}
+
+/** Of the messages that a stream is fed with only their values go through it. */
+function followValues(messages) {
+  for (const message of messages) {
+    if (typeof message.value === 'object' && message.value !== null) origins.set(message.value, processingOf(message));
+  }
+}
+
+/** A stream whose chunks are about messages; `tell` emits one. */
+function followReading(stream, tell) {
+  const { emit, pipe } = stream;
+  define(stream, 'emit', function emitted(name, chunk) {
+    if (name === 'readable') return runLazilyIn(NONE, () => emit.apply(this, arguments));
+    if (name !== 'data') return emit.apply(this, arguments);
+    const processing = originOf(chunk);
+    if (!processing) return runLazilyIn(NONE, () => emit.apply(this, arguments));
+    return tell(processing, emit, arguments);
+  });
+  define(stream, 'pipe', function piped(target, ...others) {
+    guarded(() => followWriting(target));
+    return pipe.call(this, target, ...others);
+  });
+  const iterator = stream[Symbol.asyncIterator];
+  define(stream, Symbol.asyncIterator, function iterate() { return turns(iterator.call(this)); });
+}
+
+/** A stream that chunks about messages are written to, and that may make others of them. */
+function followWriting(stream) {
+  if (!stream || followed.has(stream) || typeof stream._write !== 'function') return;
+  followed.add(stream);
+  const waiting = followWrites(stream);
+  const { _write, push } = stream;
+  define(stream, '_write', function written(chunk, encoding, done) {
+    const processing = waiting.shift() || NONE;
+    const over = (...results) => {
+      guarded(() => processing.release());
+      return done(...results);
+    };
+    const begin = isMessage(chunk) ? runIn : runLazilyIn;
+    return begin(processing, () => _write.call(this, chunk, encoding, over));
+  });
+  const { _writev } = stream;
+  if (typeof _writev === 'function') {
+    define(stream, '_writev', function written(chunks, done) {
+      const processings = chunks.map(() => waiting.shift() || NONE);
+      return runLazilyIn(NONE, () => _writev.call(this, chunks, (...results) => {
+        guarded(() => processings.forEach((processing) => processing.release()));
+        return done(...results);
+      }));
+    });
+  }
+  if (typeof push !== 'function') return;
+  define(stream, 'push', function pushed(chunk, ...others) {
+    guarded(() => remember(chunk));
+    return push.call(this, chunk, ...others);
+  });
+  followReading(stream, (processing, emit, emitted) => runLazilyIn(processing, () => emit.apply(stream, emitted)));
+}
+
+/** A producer's stream: each record follows from what it was written for. */
+function followWriteStream(stream) {
+  followed.add(stream);
+  const waiting = followWrites(stream);
+  const { _write, _writev } = stream;
+  define(stream, '_write', function written(chunk, encoding, done) {
+    // It calls itself again when the producer's queue is full, or not connected yet.
+    const processing = done.processing || waiting.shift() || NONE;
+    const over = (...results) => {
+      guarded(() => processing.release());
+      return done(...results);
+    };
+    over.processing = processing;
+    return runLazilyIn(processing, () => _write.call(this, chunk, encoding, done.processing ? done : over));
+  });
+  if (typeof _writev !== 'function') return;
+  define(stream, '_writev', function written(chunks, done) {
+    if (done.processing) return _writev.call(this, chunks, done);
+    const batch = { chunks: chunks.map(({ chunk }) => chunk), processings: chunks.map(() => waiting.shift() || NONE), next: 0 };
+    const over = (...results) => {
+      guarded(() => batch.processings.forEach((processing) => processing.release()));
+      batches.delete(this.producer);
+      return done(...results);
+    };
+    over.processing = NONE;
+    batches.set(this.producer, batch);
+    return runLazilyIn(NONE, () => _writev.call(this, chunks, over));
+  });
+}
+
+/** What a record of a batch that a stream writes follows from. The batch is in order; a record may be tried again. */
+function pendingOf(producer, [, , value]) {
+  const batch = batches.get(producer);
+  if (!batch) return undefined;
+  for (const at of [batch.next - 1, batch.next]) {
+    const chunk = batch.chunks[at];
+    if (chunk !== undefined && (chunk === value || chunk.value === value)) {
+      batch.next = at + 1;
+      return batch.processings[at];
+    }
+  }
+  return undefined;
+}
+
+/** Keeps, in their order, what chunks are written for; the list of it, from which it is to be taken. */
+function followWrites(stream) {
+  const waiting = [];
+  const keep = (chunk) => {
+    const processing = originOf(chunk) || current.getStore() || NONE;
+    processing.hold();
+    waiting.push(processing);
+  };
+  const { write, end } = stream;
+  define(stream, 'write', function written(chunk, ...others) {
+    guarded(() => keep(chunk));
+    const before = waiting.length;
+    try {
+      return write.call(this, chunk, ...others);
+    } catch (error) {
+      // It was refused.
+      if (waiting.length === before) waiting.pop().release();
+      throw error;
+    }
+  });
+  define(stream, 'end', function ended(chunk, ...others) {
+    if (chunk !== undefined && chunk !== null && typeof chunk !== 'function') guarded(() => keep(chunk));
+    return end.call(this, chunk, ...others);
+  });
+  return waiting;
+}
+
+/** An asynchronous iterator: a message is current for whoever takes it out of a result, until they ask for the next one. */
+function turns(iterator) {
+  const turn = new lists.Turn();
+  const leave = () => guarded(() => turn.leave());
+  return {
+    next() {
+      leave();
+      return Promise.resolve(iterator.next()).then(({ done, value }) => (done ? { done, value } : {
+        done,
+        // Read where the loop goes on, and nobody else does.
+        get value() {
+          guarded(() => {
+            const processing = originOf(value);
+            leave();
+            if (processing) turn.enter(processing);
+          });
+          return value;
+        },
+      }));
+    },
+    return(value) {
+      leave();
+      return typeof iterator.return === 'function' ? iterator.return(value) : Promise.resolve({ done: true, value });
+    },
+    [Symbol.asyncIterator]() { return this; },
+  };
+}
+
+/** What a chunk is about; undefined where nobody knows. */
+function originOf(chunk) {
+  return typeof chunk === 'object' && chunk !== null ? known.get(chunk) || origins.get(chunk) : undefined;
+}
+
+/** A chunk that is made now is about what is worked on now; one that is made twice, about nobody knows what. */
+function remember(chunk) {
+  if (typeof chunk !== 'object' || chunk === null || known.has(chunk)) return;
+  const processing = current.getStore() || NONE;
+  const before = origins.get(chunk);
+  origins.set(chunk, before === undefined || before === processing ? processing : NONE);
+}
+
+function isMessage(chunk) {
+  return typeof chunk === 'object' && chunk !== null && typeof chunk.topic === 'string' && typeof chunk.offset === 'number';
+}
+
+function define(owner, name, value) {
+  Object.defineProperty(owner, name, { value, configurable: true, writable: true });
+}
+
+module.exports = { followReadStream, followValues, followWriteStream, pendingOf };

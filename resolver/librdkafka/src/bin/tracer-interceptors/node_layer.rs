@@ -1,0 +1,59 @@
+//! The layer for Node, which the npm package brings: every Node that the program is, or starts, loads it first.
+
+#![forbid(unsafe_code)]
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+/// Node's own options for itself.
+pub(super) const VARIABLE: &str = "NODE_OPTIONS";
+
+/// The layer of the package that this library is in.
+pub(super) fn beside(library: &Path) -> Option<PathBuf> {
+    let layer = library.parent()?.parent()?.join("layer/register.js");
+    layer.is_file().then_some(layer)
+}
+
+/// What is in the variable, after the layer: what the program itself has loaded first finds the clients as the layer
+/// leaves them.
+pub(super) fn with(present: Option<OsString>, layer: &Path) -> OsString {
+    let mut options = b"--require \"".to_vec();
+    for byte in layer.as_os_str().as_bytes() {
+        if matches!(byte, b'"' | b'\\') {
+            options.push(b'\\');
+        }
+        options.push(*byte);
+    }
+    options.push(b'"');
+    let present = present.unwrap_or_default();
+    if contains(&present, &options) {
+        return present;
+    }
+    if !present.is_empty() {
+        options.push(b' ');
+        options.extend_from_slice(present.as_bytes());
+    }
+    OsString::from_vec(options)
+}
+
+fn contains(present: &OsStr, options: &[u8]) -> bool {
+    present.as_bytes().windows(options.len()).any(|part| part == options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_there_stays_and_the_layer_comes_first_once() {
+        let once = with(Some("--max-old-space-size=64".into()), Path::new("/a b/register.js"));
+        assert_eq!(once, r#"--require "/a b/register.js" --max-old-space-size=64"#);
+        assert_eq!(with(Some(once.clone()), Path::new("/a b/register.js")), once);
+    }
+
+    #[test]
+    fn what_ends_a_quotation_is_escaped() {
+        assert_eq!(with(None, Path::new(r#"/a"b\c"#)), r#"--require "/a\"b\\c""#);
+    }
+}

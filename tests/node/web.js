@@ -1,0 +1,77 @@
+// A web shop whose own spans are OpenTelemetry's: an order comes by HTTP, is sent, consumed, written down, and billed.
+'use strict';
+
+const { context, propagation, trace } = require('@opentelemetry/api');
+const { OTLPTraceExporter } = require('@opentelemetry/exporter-trace-otlp-proto');
+const { registerInstrumentations } = require('@opentelemetry/instrumentation');
+const { HttpInstrumentation } = require('@opentelemetry/instrumentation-http');
+const { resourceFromAttributes } = require('@opentelemetry/resources');
+const { NodeTracerProvider, SimpleSpanProcessor } = require('@opentelemetry/sdk-trace-node');
+
+const exporter = new OTLPTraceExporter({ url: `${process.env.COLLECTOR}/v1/traces` });
+const provider = new NodeTracerProvider({
+  resource: resourceFromAttributes({ 'service.name': 'web' }),
+  spanProcessors: [new SimpleSpanProcessor(exporter)],
+});
+provider.register();
+registerInstrumentations({ instrumentations: [new HttpInstrumentation()] });
+
+const express = require('express');
+const http = require('http');
+const clients = require('./clients');
+
+const ORDERS = 3;
+const tracer = trace.getTracer('shop');
+const sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+
+/** As an instrumented database client does. */
+const insert = (order) => tracer.startActiveSpan('INSERT orders', async (span) => {
+  await sleep(5);
+  span.end();
+  return order;
+});
+
+async function main() {
+  const producer = await clients.producer({});
+  const consumer = await clients.consumer('billing', 'orders', 1);
+  let left = ORDERS;
+  let over;
+  const allBilled = new Promise((done) => { over = done; });
+  consumer.on('data', async (order) => {
+    await insert(order);
+    await tracer.startActiveSpan('make bill', async (span) => {
+      await sleep(5);
+      // What a program puts into the headers itself is the same.
+      const carrier = {};
+      propagation.inject(context.active(), carrier);
+      const headers = Number(order.value) === 1 ? [carrier] : order.headers;
+      producer.produce('bills', 0, order.value, null, null, null, headers);
+      span.end();
+    });
+    left -= 1;
+    if (left === 0) over();
+  });
+  consumer.consume();
+
+  const app = express();
+  app.post('/orders/:number', async (request, response) => {
+    await sleep(2);
+    producer.produce('orders', 0, Buffer.from(request.params.number));
+    response.status(202).end();
+  });
+  const server = await new Promise((done) => { const made = app.listen(0, '127.0.0.1', () => done(made)); });
+  for (let number = 0; number < ORDERS; number += 1) {
+    await new Promise((done, failed) => {
+      const { port } = server.address();
+      const request = http.request({ port, host: '127.0.0.1', path: `/orders/${number}`, method: 'POST', agent: false });
+      request.on('response', (response) => response.resume().on('end', done)).on('error', failed).end();
+    });
+  }
+  await allBilled;
+  await clients.flushed(producer);
+  server.close();
+  await Promise.all([clients.disconnected(producer), clients.disconnected(consumer)]);
+  await provider.shutdown();
+}
+
+main().catch((error) => { console.error(error); process.exit(1); });

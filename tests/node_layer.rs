@@ -1,0 +1,262 @@
+//! Promise: with the layer of the npm package a program in Node.js has one right trace for each message, whatever its shape:
+//! what is sent follows from the message that the code which sends it is at work on, and from nothing else.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use words::draw_traces;
+use words::foreign::{Door, Surroundings, kafka_javascript, node_modules, node_packages, run};
+use words::receivers::ReceivedSpan;
+
+const BILLING: &str = r#"
+    [services.shop]
+    produces = ["orders"]
+    [services.billing]
+    consumes = ["orders"]
+    produces = ["bills", "drafts"]
+"#;
+const ORDERS: usize = 20;
+
+/// A program of `tests/node`, with the layer where `layer`.
+fn node(surroundings: &Surroundings, door: Door, modules: &[&Path], layer: bool, arguments: &[&str]) -> Command {
+    let mut command = surroundings.command(door, "node");
+    let modules: Vec<OsString> = modules.iter().map(|folder| folder.as_os_str().to_owned()).collect();
+    command.env("NODE_PATH", modules.join(std::ffi::OsStr::new(":")));
+    if layer {
+        command.arg("--require").arg(layer_file());
+    }
+    command.args(arguments);
+    command
+}
+
+fn layer_file() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("resolver/librdkafka/npm/layer/register.js")
+}
+
+/// The shapes that a program knows.
+fn shapes(modules: &Path, program: &str) -> Vec<String> {
+    let output = Command::new("node").env("NODE_PATH", modules).arg(program).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// What a program of that shape says and the spans that came.
+fn run_shape(door: Door, modules: &Path, layer: bool, program: &str, shape: &str) -> (String, Vec<ReceivedSpan>) {
+    let partitions = if program.ends_with("kafkajs.js") { 2 } else { 1 };
+    let surroundings = Surroundings::start(&["orders", "bills", "drafts"], partitions, BILLING);
+    let count = ORDERS.to_string();
+    let ended = run(&mut node(&surroundings, door, &[modules], layer, &[program, shape, &count]));
+    ended.expect_success();
+    assert!(!ended.stderr.contains("tracer-"), "{door:?} {shape}: {}", ended.stderr);
+    let told = ended.stdout.lines().find(|line| line.ends_with(&format!(" of {ORDERS}"))).unwrap_or_default();
+    (told.to_owned(), surroundings.spans())
+}
+
+/// The same for several shapes, some of them at a time: they mostly wait.
+fn run_shapes(
+    modules: &Path,
+    program: &str,
+    shapes: &[String],
+    door: impl Fn(usize) -> Door + Sync,
+) -> Vec<(String, String, Vec<ReceivedSpan>)> {
+    let mut ran = Vec::new();
+    for (chunk, some) in shapes.chunks(AT_A_TIME).enumerate() {
+        std::thread::scope(|scope| {
+            let door = &door;
+            let started: Vec<_> = some
+                .iter()
+                .enumerate()
+                .map(|(at, shape)| {
+                    let door = door(chunk * AT_A_TIME + at);
+                    (shape, scope.spawn(move || run_shape(door, modules, true, program, shape)))
+                })
+                .collect();
+            for (shape, running) in started {
+                let (told, spans) = running.join().unwrap();
+                ran.push((shape.clone(), told, spans));
+            }
+        });
+    }
+    ran
+}
+
+const AT_A_TIME: usize = 4;
+
+/// The traces, each drawn alone, and how often each drawing is there.
+fn drawn(spans: &[ReceivedSpan]) -> Vec<(String, usize)> {
+    let mut traces = std::collections::BTreeMap::<&str, Vec<ReceivedSpan>>::new();
+    for span in spans {
+        traces.entry(&span.trace_id).or_default().push(span.clone());
+    }
+    let mut drawings = std::collections::BTreeMap::new();
+    for trace in traces.values() {
+        *drawings.entry(draw_traces(trace)).or_default() += 1;
+    }
+    drawings.into_iter().collect()
+}
+
+const BILLED: &str = "\
+~ shop: send orders
+  billing: process orders
+    billing: send bills
+";
+
+#[test]
+fn every_shape_of_a_program_has_one_right_trace_for_each_message() {
+    let Some(modules) = node_modules() else { return };
+    let shapes = shapes(&modules, "tests/node/shapes.js");
+    assert!(shapes.len() >= 18, "{shapes:?}");
+    for (shape, told, spans) in run_shapes(&modules, "tests/node/shapes.js", &shapes, |_| Door::Preload) {
+        assert_eq!(told, format!("{ORDERS} of {ORDERS}"), "{shape}");
+        let billed = if shape == "high level" {
+            BILLED.replace("    billing: send bills\n", "    billing: send drafts\n    billing: send bills\n")
+        } else {
+            BILLED.to_owned()
+        };
+        assert_eq!(drawn(&spans), [(billed, ORDERS)], "{shape}");
+    }
+}
+
+#[test]
+fn the_kafkajs_like_api_has_one_right_trace_for_each_message_by_either_door() {
+    let Some(modules) = kafka_javascript() else { return };
+    let shapes = shapes(&modules, "tests/node/kafkajs.js");
+    assert!(shapes.len() >= 9, "{shapes:?}");
+    let ran = run_shapes(&modules, "tests/node/kafkajs.js", &shapes, |at| Door::TRACED[at % 2]);
+    for (shape, told, spans) in ran {
+        assert_eq!(told, format!("{ORDERS} of {ORDERS}"), "{shape}");
+        let sent = |name: &str| spans.iter().filter(|span| span.name == name).count();
+        let drawn = drawn(&spans);
+        let expected = match shape.as_str() {
+            "sendBatch" => {
+                BILLED.replace("    billing: send bills\n", "    billing: send bills\n    billing: send drafts\n")
+            }
+            _ => BILLED.to_owned(),
+        };
+        if shape == "eachMessage, failing" {
+            // How often the client comes back to a message is its business.
+            let failed = spans.iter().filter(|span| span.status_code == "error").collect::<Vec<_>>();
+            assert!(failed.len() >= ORDERS / 4, "{drawn:?}");
+            assert!(failed.iter().all(|span| span.name == "process orders"), "{drawn:?}");
+            assert!(failed.iter().all(|span| span.status_message == "not yet"), "{drawn:?}");
+            assert!(failed.iter().all(|span| span.attributes["error.type"] == "RangeError"), "{drawn:?}");
+            assert_eq!((sent("send orders"), sent("send bills")), (ORDERS, ORDERS));
+        } else if shape == "sendBatch" {
+            let without_order = |text: &str| {
+                let mut lines = text.lines().map(str::to_owned).collect::<Vec<_>>();
+                lines.sort();
+                lines
+            };
+            assert!(drawn.iter().all(|(trace, _)| without_order(trace) == without_order(&expected)), "{drawn:?}");
+        } else {
+            assert_eq!(drawn, [(expected, ORDERS)], "{shape}");
+        }
+    }
+}
+
+#[test]
+fn by_the_property_the_layer_finds_the_library_when_the_first_client_brings_it() {
+    let Some(modules) = node_modules() else { return };
+    for shape in ["events", "for of", "pipe"] {
+        let (told, spans) = run_shape(Door::Property, &modules, true, "tests/node/shapes.js", shape);
+        assert_eq!(told, format!("{ORDERS} of {ORDERS}"), "{shape}");
+        assert_eq!(drawn(&spans), [(BILLED.to_owned(), ORDERS)], "{shape}");
+    }
+}
+
+#[test]
+fn without_the_layer_traces_are_cut_and_none_is_wrong() {
+    let Some(modules) = node_modules() else { return };
+    for shape in ["events", "for of", "stream, data"] {
+        let (told, spans) = run_shape(Door::Preload, &modules, false, "tests/node/shapes.js", shape);
+        assert_eq!(told, format!("0 of {ORDERS}"), "{shape}");
+        let expected = [
+            ("billing: send bills\n".to_owned(), ORDERS),
+            ("~ shop: send orders\n  billing: receive orders\n".to_owned(), ORDERS),
+        ];
+        assert_eq!(drawn(&spans), expected, "{shape}");
+    }
+}
+
+#[test]
+fn without_the_library_the_layer_changes_nothing() {
+    let Some(modules) = node_modules() else { return };
+    for api in ["flowing", "single", "stream"] {
+        let surroundings = Surroundings::start(&["orders", "payments"], 1, BILLING);
+        let arguments = ["tests/node/flow.js", api, "disconnect"];
+        let ended = run(&mut node(&surroundings, Door::Closed, &[&modules], true, &arguments));
+        ended.expect_success();
+        assert_eq!(ended.stdout, "paid: order 0\npaid: order 1\npaid: order 2\n", "{api}");
+        assert_eq!(ended.stderr, "", "{api}");
+        assert_eq!(surroundings.traces(), "");
+    }
+}
+
+#[test]
+fn an_answer_is_not_the_cause_of_the_next_request() {
+    let Some(modules) = node_modules() else { return };
+    let surroundings = Surroundings::start(&["requests", "replies"], 1, "[services.all]\ntopics = [\"*\"]\n");
+    run(&mut node(&surroundings, Door::Preload, &[&modules], true, &["tests/node/replies.js"])).expect_success();
+    let exchange = "all: send requests\n  all: process requests\n    all: send replies\n      all: process replies\n";
+    assert_eq!(drawn(&surroundings.spans()), [(exchange.to_owned(), 6)]);
+}
+
+#[test]
+fn what_fails_says_why_and_the_program_sees_it_as_without_the_layer() {
+    let Some(modules) = node_modules() else { return };
+    let surroundings = Surroundings::start(&["orders"], 1, "[services.all]\ntopics = [\"*\"]\n");
+    run(&mut node(&surroundings, Door::Preload, &[&modules], true, &["tests/node/failing.js"])).expect_success();
+    let spans = surroundings.spans();
+    let mut failed: Vec<_> = spans.iter().filter(|span| span.status_code == "error").collect();
+    failed.sort_by_key(|span| &span.status_message);
+    let told: Vec<_> = failed.iter().map(|span| span.status_message.as_str()).collect();
+    assert_eq!(told, ["order 0", "order 1", "order 2"]);
+    assert!(failed.iter().all(|span| span.attributes["error.type"] == "CardDeclined"), "{failed:#?}");
+    let taken = |span: &ReceivedSpan| span.end_unix_nano - span.start_unix_nano;
+    assert!(failed.iter().any(|span| span.status_message == "order 2" && taken(span) >= 19_000_000), "{failed:#?}");
+}
+
+#[test]
+fn one_trace_leads_through_a_web_server_the_consumer_and_the_spans_of_opentelemetry() {
+    let (Some(modules), Some(packages)) = (node_modules(), node_packages("node-web", WEB)) else { return };
+    let surroundings = Surroundings::start(&["orders", "bills"], 1, BILLING);
+    let mut command = node(&surroundings, Door::Preload, &[&modules, &packages], true, &["tests/node/web.js"]);
+    command.env("COLLECTOR", surroundings.collector.endpoint());
+    let ended = run(&mut command);
+    ended.expect_success();
+    let trace = "\
+web: POST
+  web: POST
+    shop: send orders
+      billing: process orders
+        web: INSERT orders
+        web: make bill
+          billing: send bills
+";
+    assert_eq!(drawn(&surroundings.spans()), [(trace.to_owned(), 3)], "{}", ended.stderr);
+}
+
+#[test]
+fn ten_thousand_messages_at_once_have_no_wrong_parent() {
+    let Some(modules) = node_modules() else { return };
+    for shape in ["events", "for of, not awaited"] {
+        let surroundings = Surroundings::start(&["orders", "bills"], 1, BILLING);
+        let arguments = ["tests/node/shapes.js", shape, "10000"];
+        let ended = run(&mut node(&surroundings, Door::Preload, &[&modules], true, &arguments));
+        ended.expect_success();
+        assert_eq!(ended.stdout, "10000 of 10000\n", "{shape}: {}", ended.stderr);
+    }
+}
+
+/// What `web.js` uses beside the client.
+const WEB: &[&str] = &[
+    "@opentelemetry/api@1.9.1",
+    "@opentelemetry/exporter-trace-otlp-proto@0.223.1",
+    "@opentelemetry/instrumentation@0.223.0",
+    "@opentelemetry/instrumentation-http@0.223.0",
+    "@opentelemetry/resources@2.12.1",
+    "@opentelemetry/sdk-trace-node@2.12.1",
+    "express@4.22.3",
+];
