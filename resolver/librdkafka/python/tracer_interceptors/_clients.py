@@ -29,6 +29,7 @@ def replace(cimpl: Any) -> None:
         ours.__name__, ours.__qualname__, ours.__module__ = name, original.__qualname__, original.__module__
         ours.__doc__ = original.__doc__
         setattr(cimpl, name, ours)
+    cimpl._tracer_interceptors = True
 
 
 def _documented(original: Any, ours: Any) -> Any:

@@ -49,7 +49,7 @@ def of_objects(objects: Iterable[Any]) -> Optional[Any]:
         it = _by_object.get(id(one))
         if it is None:
             continue
-        if one is it.message or is_of(it, (one,)):
+        if is_of(it, (one,)):
             if found is not None and found is not it:
                 return None
             found = it
@@ -57,9 +57,11 @@ def of_objects(objects: Iterable[Any]) -> Optional[Any]:
 
 
 def is_of(it: Any, objects: Iterable[Any]) -> bool:
-    """Whether the message's value or key is among these, and cannot be another's."""
+    """Whether the message is among these, or its value or key, when they cannot be another's."""
     message = it.message
-    return any(_is_its_own(one) and (one is message.value() or one is message.key()) for one in objects)
+    return any(
+        one is message or _is_its_own(one) and (one is message.value() or one is message.key()) for one in objects
+    )
 
 
 def has_of_train(train: int) -> bool:

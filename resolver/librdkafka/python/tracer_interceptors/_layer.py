@@ -25,7 +25,9 @@ def _replace(cimpl: Any) -> None:
     _started.replace()
     when_imported("asyncio.base_events", lambda module: _started.event_loop(module.BaseEventLoop))
     when_imported("uvloop", lambda module: _started.event_loop(module.Loop))
-    when_imported("eventlet.greenthread", _started.eventlet_greenthread)
+    when_imported("gevent", _started.gevent)
+    when_imported("gevent.threadpool", _started.gevent_pool)
+    when_imported("eventlet.greenthread", _started.eventlet)
     for package in ("confluent_kafka.aio", "confluent_kafka.experimental.aio"):
         when_imported(f"{package}._AIOConsumer", _aio.consumers)
         when_imported(f"{package}.producer._producer_batch_processor", _aio.producers)

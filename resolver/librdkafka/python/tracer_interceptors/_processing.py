@@ -15,7 +15,8 @@ import sys
 from contextvars import ContextVar
 from ctypes import create_string_buffer
 from time import monotonic
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Iterable, Optional
+from weakref import WeakSet
 
 from . import _kept, _opentelemetry
 from ._trains import marker, train
@@ -40,7 +41,7 @@ _LOADED = sys.modules
 class Habits:
     """What a consumer's messages have shown so far: one for each consumer."""
 
-    __slots__ = ("longest", "skipped", "is_filter", "is_list", "last")
+    __slots__ = ("longest", "skipped", "is_filter", "is_list", "last", "__weakref__")
 
     def __init__(self) -> None:
         #: Seconds that a message was seen to take at most.
@@ -53,6 +54,10 @@ class Habits:
         self.is_list = False
         #: The processing of the message that it gave last, so that whoever is given that message finds it.
         self.last: Any = None
+        _all_habits.add(self)
+
+
+_all_habits: "WeakSet[Habits]" = WeakSet()
 
 
 class Processing:
@@ -77,7 +82,8 @@ class Processing:
     noted = 0
 
     def __del__(self) -> None:
-        if self.number:
+        # At the end of the interpreter the library ends all that is open.
+        if self.number and api is not None:
             api.end(self.number)
 
     def done(self) -> None:
@@ -106,6 +112,20 @@ class Processing:
         return habits.is_filter and not habits.is_list and not _kept.has_of_train(self.train)
 
 
+class Turn(Processing):
+    """Somebody is given a message that its context has left: it is at work on it as long as this is current."""
+
+    said = True
+
+    def __init__(self, of: Processing) -> None:
+        self.number, self.message, self.habits, self._of = of.number, of.message, of.habits, of
+        api.pause(self.number, 0)
+
+    def __del__(self) -> None:
+        if api is not None and self._of.number and not self._of.firm:
+            api.pause(self.number, 1)
+
+
 class Note:
     """Somebody will send of a processing later, when its context may have gone on."""
 
@@ -122,7 +142,7 @@ class Note:
     def __del__(self) -> None:
         processing = self.processing
         processing.noted -= 1
-        if not processing.noted and not processing.firm and sys.getrefcount(processing) > 3:
+        if not processing.noted and not processing.firm and api is not None and sys.getrefcount(processing) > 3:
             api.pause(self.number, 0)
 
 
@@ -203,6 +223,17 @@ def _references() -> int:
 
 
 _ALONE = _references()
+
+
+def at_hand(objects: Iterable[Any]) -> Optional[Processing]:
+    """The processing whose message, value or key is among these, wherever it is; ``None`` where there is none, or several."""
+    it = _kept.of_objects(objects) if _kept.row else None
+    if it is None and _all_habits:
+        for habits in list(_all_habits):
+            last = habits.last
+            if last is not None and last.number and _kept.is_of(last, objects):
+                return last  # type: ignore[no-any-return]
+    return it
 
 
 def handed(message: Any, habits: Habits) -> None:

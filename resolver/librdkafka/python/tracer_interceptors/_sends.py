@@ -4,7 +4,7 @@ import sys
 from typing import Any, Callable, Dict, List, Tuple
 
 from . import _kept, _opentelemetry, _processing
-from ._processing import Note, Processing, current
+from ._processing import Note, current
 from ._trains import train
 
 _LOADED = sys.modules
@@ -38,25 +38,20 @@ def cause(value: Any, key: Any) -> Any:
     if _kept.row:
         known = _kept.of_objects((value, key))
         if known is not None:
-            sent(known)
+            # The work on it went on until now.
+            _processing.api.pause(known.number, 1)
+            _kept.sweep()
             if it is not None and it is not known:
                 it.sends += 1
             return known
-    if it is None:
-        return None
-    if it.said:
-        it.sends += 1
-        return it
-    if it.is_cause_here():
-        return it
-    # What it passes on is the message's own.
-    return it if it.skipped and _kept.is_of(it, (value, key)) else None
-
-
-def sent(it: Processing) -> None:
-    """A kept one was sent on: the work on it went on until now."""
-    _processing.api.pause(it.number, 1)
-    _kept.sweep()
+    if it is not None:
+        if it.said:
+            it.sends += 1
+            return it
+        if it.is_cause_here():
+            return it
+    # What passes on a message's own value follows from that message, in whatever context.
+    return _processing.at_hand((value, key))
 
 
 def reported(report: Callable[..., Any], it: Any) -> Callable[..., Any]:
@@ -90,7 +85,7 @@ def note() -> Any:
     if parent is not None:
         return OfSpan(parent)
     it = cause(None, None)
-    return it if it is None or it.__class__ is not Processing else Note(it)
+    return it if it is None or it.__class__ is Note else Note(it)
 
 
 class OfSpan:

@@ -1,7 +1,6 @@
 """What is started while a message is current, or is given one, is at work on that message: tasks, threads, jobs of a pool, greenlets.
 
-asyncio's tasks inherit the context by themselves, and gevent's greenlets. Threads, jobs of a pool and eventlet's greenlets are given
-nothing but the one variable.
+asyncio's tasks inherit the context by themselves. Threads, jobs of a pool and greenlets are given nothing but the one variable.
 """
 
 import threading
@@ -11,7 +10,7 @@ from functools import partial, wraps
 from typing import Any, Callable, Iterable
 
 from . import _kept
-from ._processing import Processing, current, enter, forsake
+from ._processing import Note, Processing, Turn, at_hand, current, enter, forsake
 from ._trains import marker, train
 
 _worker = getattr(_pools, "_worker", None)
@@ -19,15 +18,19 @@ _worker = getattr(_pools, "_worker", None)
 
 def given(objects: Iterable[Any]) -> Any:
     """What something is at work on that starts now in the calling context with these arguments."""
-    it = _kept.of_objects(objects) if _kept.row else None
-    if it is None:
-        it = current.get()
-        if it is None or it.__class__ is not Processing:
-            return it
+    it = current.get()
+    if it is not None and it.__class__ is not Note:
         if it.skipped and any(one is it.message for one in objects):
-            # It is not the last of a list, or if it is, it is the one that is meant.
+            # Were it the last of a list, it is the one that is meant.
             it.skipped = 0
-    it.started = True
+        elif _kept.row:
+            other = _kept.of_objects(objects)
+            if other is not None and other is not it:
+                return Turn(other)
+        it.started = True
+    elif it is None and objects:
+        other = at_hand(objects)
+        return None if other is None else Turn(other)
     return it
 
 
@@ -173,7 +176,21 @@ def _run_in_executor_of(original: Callable[..., Any]) -> Callable[..., Any]:
     return run_in_executor
 
 
-def eventlet_greenthread(module: Any) -> None:
+def gevent(module: Any) -> None:
+    """Lets gevent's greenlets, and the jobs of its pools of threads, begin with what they are given."""
+
+    def started(greenlet: Any) -> None:
+        _begin_in(greenlet, getattr(greenlet, "args", ()))
+
+    module.Greenlet.add_spawn_callback(started)
+
+
+def gevent_pool(module: Any) -> None:
+    """The same for the jobs of its pools of threads."""
+    module.ThreadPool.spawn = _submit_of(module.ThreadPool.spawn)
+
+
+def eventlet(module: Any) -> None:
     """Lets eventlet's greenlets begin with what they are given."""
     kind = module.GreenThread
     original = kind.__init__
@@ -181,10 +198,15 @@ def eventlet_greenthread(module: Any) -> None:
     @wraps(original)
     def __init__(self, *args, **kwargs):  # type: ignore[no-untyped-def]
         original(self, *args, **kwargs)
-        it = given(())
-        if it is not None and self.gr_context is None:
-            context = Context()
-            context.run(current.set, it)
-            self.gr_context = context
+        _begin_in(self, ())
 
     kind.__init__ = __init__
+
+
+def _begin_in(greenlet: Any, objects: Iterable[Any]) -> None:
+    """Lets a greenlet that has not begun be at what it is given; one that brings a context of its own keeps that."""
+    it = given(objects)
+    if it is not None and greenlet.gr_context is None:
+        context = Context()
+        context.run(enter, it)
+        greenlet.gr_context = context

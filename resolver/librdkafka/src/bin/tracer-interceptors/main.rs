@@ -9,6 +9,7 @@ mod library;
 mod linked_in;
 mod loader;
 mod preload;
+mod python_layer;
 mod reach;
 mod run;
 mod trial;

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::reach::Reach;
-use super::{Failure, executed, library, linked_in, preload};
+use super::{Failure, executed, library, linked_in, preload, python_layer};
 
 /// Replaces this process by the program that `words` name, so that its signals, its status and its process id are its
 /// own. Returns only if that fails.
@@ -38,6 +38,10 @@ pub(super) fn run(words: Vec<OsString>) -> Failure {
                 Ok(value) => command.env(preload::variable(), value),
                 Err(failure) => return failure,
             };
+            if let Some(folder) = python_layer::folder(&library) {
+                let variable = python_layer::variable();
+                command.env(variable, python_layer::with(env::var_os(variable), &folder));
+            }
             if reach == Reach::Nowhere {
                 note(&format!(
                     "{name} is statically linked, and so loads no library by itself: give its clients the property \
