@@ -42,7 +42,8 @@ def list_passes_values_on():
 
 def list_passes_keys_on():
     for order in taken():
-        payments.produce("payments", b"paid", key=order.key(), partition=number(order))
+        n = number(order)
+        payments.produce("payments", b"paid", key=order.key(), partition=n)
 
 
 def list_with_idle_polls():
@@ -54,6 +55,17 @@ def list_with_idle_polls():
             kept.append(order)
     for order in kept:
         pay(order)
+
+
+def list_in_tasks_of_numbers():
+    async def handle(n):
+        await asyncio.sleep(0.02)
+        payments.produce("payments", b"paid", partition=n)
+
+    async def main():
+        await asyncio.gather(*[handle(n) for n in [number(order) for order in taken()]])
+
+    asyncio.run(main())
 
 
 def list_to_tasks():
@@ -329,7 +341,7 @@ def subclass():
 def batch():
     for _ in range(ORDERS):
         order = next_order()
-        payments.produce_batch("payments", [{"value": b"paid", "partition": number(order)}])
+        payments.produce_batch("payments", [{"value": b"paid"}, {"value": b"receipt"}], partition=number(order))
 
 
 def report_passes_on():

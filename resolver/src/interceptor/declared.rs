@@ -249,7 +249,8 @@ impl Declared {
         let Some(cause) = cause.as_deref().filter(|cause| !cause.is_answer) else {
             return forwarded.is_none().then(|| with(&begins));
         };
-        let same = |one: &SpanContext, other: &SpanContext| (one.trace_id, one.span_id) == (other.trace_id, other.span_id);
+        let same =
+            |one: &SpanContext, other: &SpanContext| (one.trace_id, one.span_id) == (other.trace_id, other.span_id);
         let is_its_own = |header: &SpanContext| {
             same(header, &cause.context) || cause.brought.as_ref().is_some_and(|brought| same(header, brought))
         };

@@ -48,7 +48,8 @@ impl Client {
         let mut buffer = TraceStateBuffer::new();
         let incoming = from_headers(headers.as_ref(), &traced.extract, &mut buffer);
         let forwarded = incoming.context.as_ref();
-        let started = declared.with_parent(forwarded, start).or_else(|| with_ambient(forwarded, message.topic(), start));
+        let started =
+            declared.with_parent(forwarded, start).or_else(|| with_ambient(forwarded, message.topic(), start));
         // Without a span the context that there is, is in the headers already.
         if started.is_some() || !traced.spans {
             return;

@@ -239,7 +239,11 @@ mod tests {
         let trace_id = new_trace_id_of(7);
         let first = first_span_id(7, &trace_id);
         let other_thread = std::thread::spawn(move || {
-            (is_of_train(7, &trace_id), is_first_span(7, &trace_id, &first), is_first_span(7, &trace_id, &new_span_id()))
+            (
+                is_of_train(7, &trace_id),
+                is_first_span(7, &trace_id, &first),
+                is_first_span(7, &trace_id, &new_span_id()),
+            )
         });
         assert_eq!(other_thread.join().unwrap(), (true, true, false));
         assert!(!is_of_train(8, &trace_id) && !is_of_this_thread(&trace_id));
