@@ -8,9 +8,9 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use words::draw_traces_with;
 use words::foreign::{Door, Surroundings, python_with, run};
 use words::receivers::ReceivedSpan;
+use words::{draw_traces, draw_traces_with};
 
 const ORDERS: usize = 10;
 const CONFIGURATION: &str = "
@@ -146,6 +146,80 @@ fn clients_that_are_made_of_the_c_module_s_are_followed_too() {
 fn a_delivery_report_is_at_the_message_that_its_record_was_sent_of() {
     expect("exact.py", &["report_passes_on"], &"yy".repeat(ORDERS));
     expect("shapes.py", &["report"], &"yy".repeat(ORDERS));
+}
+
+#[test]
+fn what_a_program_sent_itself_and_then_works_off_is_a_cause_and_what_answers_it_is_none() {
+    let Some(python) = python() else { return };
+    let one = "shop: send orders\n  billing: process orders\n    billing: send payments\n";
+    assert_eq!(traces(&python, "own_orders"), one.repeat(ORDERS));
+    let one = "a: send requests\n  a: process requests\n    a: send replies\n      a: process replies\n";
+    for name in ["request_reply", "request_reply_in_tasks"] {
+        assert_eq!(traces(&python, name), one.repeat(ORDERS), "{name}");
+    }
+}
+
+/// The drawing of a shape of `exact.py`, without the orders that were there before.
+#[track_caller]
+fn traces(python: &Path, name: &str) -> String {
+    let configuration = format!("{CONFIGURATION}\n[services.a]\ntopics = [\"requests\", \"replies\"]\n");
+    let topics = ["orders", "payments", "requests", "replies"];
+    let surroundings = Surroundings::start(&topics, ORDERS as i32, &configuration);
+    surroundings.send_untraced("orders", ORDERS);
+    let ended = run(surroundings.command(Door::Layer, python).args(["tests/python/exact.py", name]));
+    ended.expect_success();
+    assert_eq!(ended.stderr, "", "{name}");
+    let spans = surroundings.spans();
+    let is_old = |span: &&ReceivedSpan| span.name == "process orders" && span.parent_span_id.is_empty();
+    draw_traces(&spans.iter().filter(|span| !is_old(span)).cloned().collect::<Vec<_>>())
+}
+
+#[test]
+fn a_message_that_was_read_once_is_no_cause_for_ever() {
+    let Some(python) = python() else { return };
+    assert_eq!(payments(&shape(&python, "exact.py", "read_once")), ".".repeat(ORDERS));
+}
+
+#[test]
+fn a_thread_that_began_with_one_message_is_not_at_it_when_it_passes_others_on() {
+    expect("exact.py", &["sender_that_began_with_a_message"], &all());
+}
+
+/// Tasks, jobs of pools and lists at the same time, as many as go.
+#[test]
+fn of_ten_thousand_messages_under_load_none_has_a_wrong_parent() {
+    let Some(python) = python() else { return };
+    const MANY: usize = 10_000;
+    let surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
+    surroundings.kafka.cluster().create_topic("payments", 100, 1).unwrap();
+    surroundings.send_untraced("orders", MANY);
+    let ended = run(surroundings.command(Door::Layer, python).args(["tests/python/crowd.py", &MANY.to_string()]));
+    ended.expect_success();
+    assert_eq!(ended.stderr, "");
+    let spans = surroundings.spans();
+    let orders: HashMap<_, _> =
+        spans.iter().map(|span| (&span.span_id, span.attribute("messaging.kafka.offset"))).collect();
+    let sent: Vec<_> = spans.iter().filter(|span| span.name == "send payments").collect();
+    let is_right = |payment: &&&ReceivedSpan| {
+        let order: Option<usize> = orders.get(&payment.parent_span_id)?.as_deref()?.parse().ok();
+        let partition = payment.attribute("messaging.destination.partition.id")?.parse().ok();
+        Some(order.map(|order| order % 100) == partition)
+    };
+    assert_eq!((sent.len(), sent.iter().filter(|sent| is_right(sent) == Some(true)).count()), (MANY, MANY));
+}
+
+#[test]
+fn a_program_sees_the_same_of_its_clients_with_the_layer_as_without() {
+    let Some(python) = python() else { return };
+    let said = |door| {
+        let surroundings = Surroundings::start(&["orders", "payments"], 1, CONFIGURATION);
+        surroundings.send_untraced("orders", ORDERS);
+        let ended = run(surroundings.command(door, &python).arg("tests/python/same.py"));
+        ended.expect_success();
+        assert_eq!(ended.stderr, "", "{door:?}");
+        ended.stdout
+    };
+    assert_eq!(said(Door::Layer), said(Door::Closed));
 }
 
 #[test]

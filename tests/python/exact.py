@@ -360,6 +360,108 @@ def report_passes_on():
     payments.flush(30)
 
 
+def own_orders():
+    """The orders are the program's own, sent by the very task that works them off."""
+
+    async def handle(order):
+        await asyncio.sleep(0.02)
+        pay(order)
+
+    async def main():
+        # Those that were there before are nobody's business.
+        for _ in range(ORDERS):
+            next_order()
+        for n in range(ORDERS):
+            payments.produce("orders", b"order %d" % n, partition=0)
+        payments.flush(30)
+        tasks = []
+        for _ in range(ORDERS):
+            tasks.append(asyncio.create_task(handle(next_order())))
+            await asyncio.sleep(0)
+        await asyncio.gather(*tasks)
+
+    asyncio.run(main())
+
+
+def request_reply():
+    """Asks a server, by one thread, and waits for the answer, again and again."""
+    ended = threading.Event()
+
+    def serve():
+        requests, answers = consumer("requests"), producer()
+        while not ended.is_set():
+            request = requests.poll(0.1)
+            if request is not None:
+                answers.produce("replies", request.value(), partition=0)
+                answers.flush(30)
+        requests.close()
+
+    server = threading.Thread(target=serve)
+    server.start()
+    replies = consumer("replies")
+    for n in range(ORDERS):
+        payments.produce("requests", b"request %d" % n, partition=0)
+        payments.flush(30)
+        assert replies.poll(30).value() == b"request %d" % n
+    ended.set()
+    server.join()
+    replies.close()
+
+
+def request_reply_in_tasks():
+    """The same by a task, whose calls are made by threads of a pool."""
+    ended = threading.Event()
+
+    def serve():
+        requests, answers = consumer("requests"), producer()
+        while not ended.is_set():
+            request = requests.poll(0.1)
+            if request is not None:
+                answers.produce("replies", request.value(), partition=0)
+                answers.flush(30)
+        requests.close()
+
+    async def main():
+        replies = consumer("replies")
+        for n in range(ORDERS):
+            await asyncio.to_thread(payments.produce, "requests", b"request %d" % n, partition=0)
+            await asyncio.to_thread(payments.flush, 30)
+            assert (await asyncio.to_thread(replies.poll, 30)).value() == b"request %d" % n
+        replies.close()
+
+    server = threading.Thread(target=serve)
+    server.start()
+    asyncio.run(main())
+    ended.set()
+    server.join()
+
+
+def read_once():
+    """One message at the start, then sends for ever: those of the first two seconds may be taken to follow from it."""
+    next_order()
+    time.sleep(2.1)
+    for n in range(ORDERS):
+        payments.produce("payments", b"measured", partition=n)
+
+
+def sender_that_began_with_a_message():
+    """A thread that is started in the course of the first order has an own life, which that order may not be the cause of."""
+    waiting = queue.Queue()
+
+    def send():
+        for order in iter(waiting.get, None):
+            pay(order, order.value())
+
+    sender = threading.Thread(target=send)
+    for _ in range(ORDERS):
+        order = next_order()
+        if not sender.is_alive():
+            sender.start()
+        waiting.put(order)
+    waiting.put(None)
+    sender.join()
+
+
 def after_the_last():
     """Long after the last order the program sends something else, again and again."""
     for _ in range(ORDERS):

@@ -97,11 +97,9 @@ class Processing:
             api.end(number)
 
     def is_cause_here(self) -> bool:
-        """Whether what the calling context sends now, and says nothing of, follows from it."""
-        age = monotonic() - self.since
-        if self.train != train():
-            return not self.skipped and age <= LONGEST
+        """Whether what its own context sends now, and says nothing of, follows from it."""
         self.sends += 1
+        age = monotonic() - self.since
         habits = self.habits
         if age > SHORTEST and age > min(2 * habits.longest, LONGEST):
             return False
@@ -110,6 +108,10 @@ class Processing:
         if self.sends > 1:
             habits.is_list = True
         return habits.is_filter and not habits.is_list and not _kept.has_of_train(self.train)
+
+    def is_cause_elsewhere(self) -> bool:
+        """The same of a context that began while it was current."""
+        return not self.skipped and monotonic() - self.since <= LONGEST
 
 
 class Turn(Processing):

@@ -35,23 +35,28 @@ def cause(value: Any, key: Any) -> Any:
     it = current.get()
     if it is not None and it.firm:
         return it
-    if _kept.row:
-        known = _kept.of_objects((value, key))
-        if known is not None:
-            # The work on it went on until now.
-            _processing.api.pause(known.number, 1)
-            _kept.sweep()
-            if it is not None and it is not known:
-                it.sends += 1
+    here = train()
+    if it is not None and it.train == here and not it.said:
+        # By the order only: of an earlier one of a list, if it passes that one's own value on.
+        known = _kept.of_objects((value, key)) if _kept.row else None
+        if known is None:
+            is_cause = it.is_cause_here()
+            return it if is_cause or it.skipped and _kept.is_of(it, (value, key)) else None
+    else:
+        # What passes a message's own value on follows from that message, in whatever context.
+        known = _processing.at_hand((value, key))
+    if known is None or known is it:
+        if it is None or not it.said and not it.is_cause_elsewhere():
             return known
+        it.sends += 1
+        return it
     if it is not None:
-        if it.said:
-            it.sends += 1
-            return it
-        if it.is_cause_here():
-            return it
-    # What passes on a message's own value follows from that message, in whatever context.
-    return _processing.at_hand((value, key))
+        it.sends += 1
+    if known.number and known.habits.last is not known:
+        # The work on it went on until now.
+        _processing.api.pause(known.number, 1)
+        _kept.sweep()
+    return known
 
 
 def reported(report: Callable[..., Any], it: Any) -> Callable[..., Any]:

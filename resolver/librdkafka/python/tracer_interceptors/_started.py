@@ -107,15 +107,20 @@ class _Awaited:
 def _start_of(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def start(self):  # type: ignore[no-untyped-def]
-        it = None
-        # The threads of a pool are at no message of their own.
-        if getattr(self, "_target", None) is not _worker:
+        if not _is_service(self):
             it = given(getattr(self, "_args", ()))
-        if it is not None:
-            _begin_with(self, it)
+            if it is not None:
+                _begin_with(self, it)
         return original(self)
 
     return start
+
+
+def _is_service(thread: threading.Thread) -> bool:
+    """Whether it is none of the message's work, though it begins in its course: a pool's, or a daemon that is given nothing."""
+    target = getattr(thread, "_target", None)
+    given_something = getattr(thread, "_args", ()) or getattr(thread, "_kwargs", None)
+    return target is _worker or thread.daemon and not given_something
 
 
 def _begin_with(thread: threading.Thread, it: Any) -> None:
