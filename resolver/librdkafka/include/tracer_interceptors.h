@@ -62,6 +62,7 @@ typedef struct ti_api {
      * taken for the cause of the next request. Else 0. With both 0 nothing is said of the next send. */
     void (*next_send)(ti_processing processing, uint64_t train);
     void (*next_send_of)(const char *traceparent, const char *tracestate, const char *baggage);
+    void (*pause)(ti_processing processing, int paused);
 } ti_api;
 
 /* The only symbol that the library exports for this. NULL: it cannot work in this program. */
@@ -131,6 +132,13 @@ static inline void ti_fail(ti_processing processing, const char *error_type, con
 static inline void ti_end(ti_processing processing) {
     const ti_api *api = ti_find();
     if (api) api->end(processing);
+}
+
+/* Nobody is at work on it any more, as far as is known, but it may still be named: when it ends, its span ends where it was paused
+ * last. With 0 somebody is at work on it again. */
+static inline void ti_pause(ti_processing processing, int paused) {
+    const ti_api *api = ti_find();
+    if (api) api->pause(processing, paused);
 }
 
 /* Writes the context of a processing, or for 0 of this thread's current one, as a traceparent with a NUL:

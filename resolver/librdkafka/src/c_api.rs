@@ -26,6 +26,7 @@ pub struct Api {
     context: unsafe extern "C" fn(u64, *mut c_char) -> c_int,
     next_send: extern "C" fn(u64, u64),
     next_send_of: unsafe extern "C" fn(*const c_char, *const c_char, *const c_char),
+    pause: extern "C" fn(u64, c_int),
 }
 
 static API: Api = Api {
@@ -39,6 +40,7 @@ static API: Api = Api {
     context,
     next_send,
     next_send_of,
+    pause,
 };
 
 /// The functions that a program may call, which live as long as the process; null in a statically linked one, where
@@ -133,6 +135,10 @@ unsafe extern "C" fn next_send_of(traceparent: *const c_char, tracestate: *const
             declared::next_send_of(context, tracestate, baggage);
         }
     });
+}
+
+extern "C" fn pause(processing: u64, paused: c_int) {
+    contained((), || declared::pause(processing, paused != 0));
 }
 
 /// # Safety

@@ -98,6 +98,14 @@ pub fn end(number: u64) {
     drop(ended);
 }
 
+/// Nobody is at work on it any more, as far as is known, or somebody is again: while it is paused its span ends at the moment
+/// when it was paused last, whenever the processing itself ends.
+pub fn pause(number: u64, paused: bool) {
+    if let Some(open) = open().get_mut(&number) {
+        open.work.pause(paused);
+    }
+}
+
 /// All that are open end.
 pub fn end_all() {
     let ended = std::mem::take(&mut *open());

@@ -57,6 +57,8 @@ pub(super) struct Work {
     /// Encoded fields of a failure.
     failure: Vec<u8>,
     started: Instant,
+    /// When nobody was at work on it any more, as far as is known.
+    paused: Option<Instant>,
     /// A fork has a copy of every open guard; only the process that opened it ends its span.
     generation: usize,
 }
@@ -176,6 +178,7 @@ impl Work {
             trace_state: extra,
             failure: Vec::new(),
             started: Instant::now(),
+            paused: None,
             generation: per_process::generation(),
         })
     }
@@ -217,6 +220,11 @@ impl Work {
         self.span.trace_flags & SpanContext::SAMPLED != 0
     }
 
+    /// Nobody is at work on it from now on, or somebody is again.
+    pub(super) fn pause(&mut self, paused: bool) {
+        self.paused = paused.then(Instant::now);
+    }
+
     /// See [`Processing::fail`].
     pub(super) fn fail(&mut self, error_type: &str, description: &str) {
         let mut fields = Vec::new();
@@ -236,7 +244,8 @@ impl Drop for Work {
             return;
         }
         let mut span = self.span;
-        span.end = span.start.saturating_add(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        let took = self.paused.unwrap_or_else(Instant::now).saturating_duration_since(self.started);
+        span.end = span.start.saturating_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
         span.flags.set_if(SpanFlags::OWNS_ORIGIN, true);
         span.origin = Arc::clone(&self.origin).into_address();
         Pipeline::push(&span, &[self.trace_state.as_slice(), &self.failure].concat());

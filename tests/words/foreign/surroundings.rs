@@ -27,6 +27,8 @@ pub enum Door {
     Preload,
     /// By both at once.
     Both,
+    /// By `LD_PRELOAD`, and in Python by the layer that `tracer-interceptors run` brings in from a wheel.
+    Layer,
 }
 
 impl Door {
@@ -74,18 +76,22 @@ impl Surroundings {
         if matches!(door, Door::Property | Door::Both) {
             command.env("PLUGIN", library());
         }
-        if matches!(door, Door::Preload | Door::Both) {
+        if matches!(door, Door::Preload | Door::Both | Door::Layer) {
             command.env("LD_PRELOAD", library());
+        }
+        if door == Door::Layer {
+            command.env("PYTHONPATH", Path::new(env!("CARGO_MANIFEST_DIR")).join(LAYER));
         }
         command
     }
 
-    /// Sends so many messages, untraced: `TOPIC 0` and so on, to the first partition.
+    /// Sends so many messages, untraced: `TOPIC 0` and so on, with the keys `key 0` and so on, to the first partition.
     pub fn send_untraced(&self, topic: &str, count: usize) {
         let producer: BaseProducer = self.kafka.config().create().unwrap();
         for number in 0..count {
             let payload = format!("{topic} {number}");
-            producer.send(BaseRecord::<str, str>::to(topic).partition(0).payload(&payload)).unwrap();
+            let key = format!("key {number}");
+            producer.send(BaseRecord::<str, str>::to(topic).partition(0).payload(&payload).key(&key)).unwrap();
         }
         producer.flush(Duration::from_secs(20)).unwrap();
     }
@@ -113,5 +119,8 @@ impl Surroundings {
 pub fn run(command: &mut Command) -> Ended {
     finish(command, LIMIT)
 }
+
+/// The folder that a wheel's `run` puts into `PYTHONPATH`.
+const LAYER: &str = "resolver/librdkafka/python/tracer_interceptors/start";
 
 const LIMIT: Duration = Duration::from_secs(120);

@@ -7,12 +7,30 @@ With no change to the program::
 Or with one property of each client::
 
     producer = Producer(tracer_interceptors.client_properties({"bootstrap.servers": "localhost:9092"}))
+
+A program that takes several messages in hand at once, in a way that cannot be seen from outside, says which one it is at::
+
+    for message in messages:
+        with tracer_interceptors.processing(message):
+            ...
 """
 
 import os
-from typing import Any, Dict, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
 
-__all__ = ["client_properties", "library_path"]
+if TYPE_CHECKING:
+    from ._said import TraceFilter, current_traceparent, processing
+
+__all__ = ["TraceFilter", "client_properties", "current_traceparent", "library_path", "processing"]
+
+
+def __getattr__(name: str) -> Any:
+    # Only programs that say or ask something load what that needs.
+    if name in ("TraceFilter", "current_traceparent", "processing"):
+        from . import _said
+
+        return getattr(_said, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def library_path() -> str:

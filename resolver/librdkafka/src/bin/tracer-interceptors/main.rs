@@ -12,6 +12,7 @@ mod linked_in;
 mod loader;
 mod node_layer;
 mod preload;
+mod python_layer;
 mod reach;
 mod run;
 mod trial;

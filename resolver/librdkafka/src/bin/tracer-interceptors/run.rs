@@ -11,7 +11,7 @@ use std::process::Command;
 
 use super::linked_in::LinkedIn;
 use super::reach::Reach;
-use super::{Failure, executed, library, node_layer, preload};
+use super::{Failure, executed, library, node_layer, preload, python_layer};
 
 /// Replaces this process by the program that `words` name, so that its signals, its status and its process id are its
 /// own. Returns only if that fails.
@@ -41,6 +41,10 @@ pub(super) fn run(words: Vec<OsString>) -> Failure {
             if let Some(layer) = node_layer::beside(&library) {
                 let options = node_layer::with(env::var_os(node_layer::VARIABLE), &layer);
                 command.env(node_layer::VARIABLE, options);
+            }
+            if let Some(folder) = python_layer::folder(&library) {
+                let variable = python_layer::variable();
+                command.env(variable, python_layer::with(env::var_os(variable), &folder));
             }
             if reach == Reach::Nowhere {
                 note(&format!(

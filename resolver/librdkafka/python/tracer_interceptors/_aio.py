@@ -1,0 +1,60 @@
+"""confluent-kafka's clients for asyncio, which work on the threads of a pool on behalf of the task that calls."""
+
+from functools import wraps
+from typing import Any
+
+from . import _sends
+from ._note import note_once
+from ._processing import adopt, current, depart, forsake
+
+
+def consumers(module: Any) -> None:
+    """``AIOConsumer``: the task that awaits a message is at it, whichever thread was handed it."""
+    kind = getattr(module, "AIOConsumer", None)
+    if kind is None:
+        return
+    for name in ("poll", "consume", "close"):
+        original = getattr(kind, name, None)
+        if original is None:
+            note_once(f"this AIOConsumer has no {name}: parents of what is sent are not known exactly")
+            continue
+        setattr(kind, name, _awaited(original))
+
+
+def _awaited(original: Any) -> Any:
+    @wraps(original)
+    async def call(self, *args, **kwargs):  # type: ignore[no-untyped-def]
+        it = current.get()
+        if it is not None and not it.firm:
+            forsake()
+            depart(it)
+        it = None
+        result = await original(self, *args, **kwargs)
+        habits = getattr(getattr(self, "_consumer", None), "_tracer_interceptors", None)
+        last = None if habits is None else habits.last
+        if last is not None and (last.message is result or result.__class__ is list and last.message in result):
+            adopt(last)
+        return result
+
+    return call
+
+
+def producers(module: Any) -> None:
+    """``AIOProducer``: each record in its buffer has with it what it follows from."""
+    kind = getattr(module, "ProducerBatchManager", None)
+    original = getattr(kind, "add_message", None)
+    if kind is None or original is None:
+        note_once("this AIOProducer's buffer is not known: what it sends begins traces")
+        return
+
+    @wraps(original)
+    def add_message(self, msg_data, *args, **kwargs):  # type: ignore[no-untyped-def]
+        try:
+            noted = _sends.note()
+            if noted is not None:
+                msg_data[_sends.NOTED] = noted
+        except Exception as error:
+            note_once(f"a record is sent without its parent, because of a defect of ours: {type(error).__name__}: {error}")
+        return original(self, msg_data, *args, **kwargs)
+
+    kind.add_message = add_message

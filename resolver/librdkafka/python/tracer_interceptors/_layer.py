@@ -1,0 +1,33 @@
+"""Brings all this into a program: ``start/sitecustomize.py`` calls it before the program's first line."""
+
+from typing import Any
+
+from ._hook import when_imported
+
+
+def install() -> None:
+    """Waits for the program to import confluent-kafka; till then nothing is touched."""
+    when_imported("confluent_kafka.cimpl", _replace)
+
+
+def _replace(cimpl: Any) -> None:
+    from . import _library
+
+    api = _library.find()
+    if api is None:
+        # Not preloaded, or an older one: the program is as without us.
+        return
+    from . import _aio, _clients, _processing, _started
+
+    _processing.api = api
+    api.declare()
+    _clients.replace(cimpl)
+    _started.replace()
+    when_imported("asyncio.base_events", lambda module: _started.event_loop(module.BaseEventLoop))
+    when_imported("uvloop", lambda module: _started.event_loop(module.Loop))
+    when_imported("gevent", _started.gevent)
+    when_imported("gevent.threadpool", _started.gevent_pool)
+    when_imported("eventlet.greenthread", _started.eventlet)
+    for package in ("confluent_kafka.aio", "confluent_kafka.experimental.aio"):
+        when_imported(f"{package}._AIOConsumer", _aio.consumers)
+        when_imported(f"{package}.producer._producer_batch_processor", _aio.producers)

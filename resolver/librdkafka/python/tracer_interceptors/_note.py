@@ -1,0 +1,18 @@
+"""What may surprise, said once on standard error; the program runs all the same."""
+
+import sys
+from typing import Set
+
+_noted: Set[str] = set()
+MOST = 100
+
+
+def note_once(text: str) -> None:
+    if text in _noted or len(_noted) >= MOST:
+        return
+    _noted.add(text)
+    try:
+        sys.stderr.write(f"tracer-interceptors: {text}\n")
+    except (OSError, ValueError, AttributeError):
+        # Nobody reads it.
+        return

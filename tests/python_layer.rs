@@ -1,0 +1,228 @@
+//! Promise: with the layer that `tracer-interceptors run` brings into Python, what a send follows from is known in every shape of
+//! program in which it can be, is never wrong, and the program notices nothing. The table of shapes in
+//! resolver/librdkafka/README.md has its column from here.
+//!
+//! As in `program_shapes`, each program consumes ten orders, which carry no context, and sends a payment of each, to the
+//! partition with the order's number.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use words::foreign::{Door, Surroundings, python_with, run};
+use words::receivers::ReceivedSpan;
+use words::{draw_traces, draw_traces_with};
+
+const ORDERS: usize = 10;
+const CONFIGURATION: &str = "
+    [services.shop]
+    produces = [\"orders\"]
+    [services.billing]
+    consumes = [\"orders\"]
+    topics = [\"payments\"]
+";
+
+/// As that of `program_shapes`: made once for both.
+const PYTHON: &str =
+    "confluent-kafka==2.16.1\ngevent==26.9.0\neventlet==0.41.3\ngreenlet==3.5.6\nuvicorn==0.54.0\nuvloop==0.23.0";
+
+#[track_caller]
+fn python() -> Option<PathBuf> {
+    python_with("python-shapes", PYTHON)
+}
+
+/// What became of the payments, in the order of their partition: `y` is under its own order, as a fact, `.` began a trace, `X` is
+/// anything else.
+fn payments(spans: &[ReceivedSpan]) -> String {
+    let mut payments: Vec<_> = spans.iter().filter(|span| span.name == "send payments").collect();
+    payments.sort_by_key(|span| (span.attribute("messaging.destination.partition.id"), span.start_unix_nano));
+    let of = |payment: &&ReceivedSpan| {
+        if payment.attribute("tracer_resolver.parent").is_some() {
+            return 'X';
+        }
+        if payment.parent_span_id.is_empty() {
+            return '.';
+        }
+        let parent = spans.iter().find(|span| span.span_id == payment.parent_span_id);
+        let order = parent.and_then(|parent| parent.attribute("messaging.kafka.offset"));
+        if order.is_some() && order == payment.attribute("messaging.destination.partition.id") { 'y' } else { 'X' }
+    };
+    payments.iter().map(of).collect()
+}
+
+/// Runs the shape of `tests/python/PROGRAM`; its spans.
+#[track_caller]
+fn shape(python: &Path, program: &str, shape: &str) -> Vec<ReceivedSpan> {
+    let surroundings = Surroundings::start(&["orders", "payments"], ORDERS as i32, CONFIGURATION);
+    surroundings.send_untraced("orders", ORDERS);
+    let ended = run(surroundings.command(Door::Layer, python).args([&format!("tests/python/{program}"), shape]));
+    ended.expect_success();
+    assert_eq!(ended.stderr, "", "{shape}");
+    surroundings.spans()
+}
+
+/// Runs shapes; what became of their payments, and that each order has one span.
+#[track_caller]
+fn expect(program: &str, shapes: &[&str], expected: &str) {
+    let Some(python) = python() else { return };
+    for name in shapes {
+        let spans = shape(&python, program, name);
+        assert_eq!(payments(&spans), expected, "{name}: {}", draw_traces_with(&spans, &["messaging.kafka.offset"]));
+        let mut orders: HashMap<_, Vec<_>> = HashMap::new();
+        for span in spans.iter().filter(|span| span.name.ends_with(" orders")) {
+            orders.entry(span.attribute("messaging.kafka.offset")).or_default().push(&*span.name);
+        }
+        assert!(orders.len() == ORDERS && orders.values().all(|names| names.len() == 1), "{name}: {orders:?}");
+    }
+}
+
+fn all() -> String {
+    "y".repeat(ORDERS)
+}
+
+#[test]
+fn what_was_right_as_a_guess_is_a_fact() {
+    expect("shapes.py", &["loop"], &all());
+    expect("shapes.py", &["fan_out"], &"y".repeat(2 * ORDERS));
+    expect("shapes.py", &["filter"], ".yyyy");
+}
+
+#[test]
+fn a_task_is_at_the_message_under_which_it_began() {
+    expect("shapes.py", &["tasks", "to_thread", "uvicorn"], &all());
+    expect("exact.py", &["executor", "consume_to_tasks"], &all());
+    expect("exact.py", &["filter_to_tasks", "quiet_tasks"], &"y".repeat(ORDERS / 2));
+}
+
+#[test]
+fn so_is_a_greenlet() {
+    expect("shapes.py", &["gevent", "eventlet", "greenlets"], &all());
+}
+
+#[test]
+fn so_is_a_job_of_a_pool_and_its_thread_is_at_none_afterwards() {
+    expect("shapes.py", &["pool"], &all());
+    expect("exact.py", &["executor_sends_for_others"], &".".repeat(ORDERS));
+}
+
+#[test]
+fn what_is_given_a_message_of_a_list_is_at_that_one() {
+    expect("exact.py", &["list_to_tasks", "list_to_pool", "list_to_threads", "list_to_greenlets"], &all());
+}
+
+#[test]
+fn what_passes_a_message_s_own_value_or_key_on_follows_from_that_one() {
+    expect("exact.py", &["list_passes_values_on", "list_passes_keys_on", "queue_passes_values_on"], &all());
+}
+
+/// Nothing that is seen says which of them it is.
+#[test]
+fn what_is_made_of_the_messages_of_a_list_begins_traces_and_is_never_under_another() {
+    expect("exact.py", &["list_with_idle_polls", "list_in_tasks_of_numbers"], &".".repeat(ORDERS));
+    expect("shapes.py", &["list_then_work"], &".".repeat(ORDERS));
+}
+
+#[test]
+fn the_program_says_it_in_one_line() {
+    expect("exact.py", &["list_with_the_helper", "list_with_the_async_helper"], &all());
+}
+
+#[test]
+fn a_loop_over_what_one_call_gave_is_at_each_in_its_turn() {
+    expect("exact.py", &["consume_loop", "aio_batches"], &all());
+}
+
+#[test]
+fn asyncio_s_clients_are_followed_through_their_threads_and_their_buffer() {
+    expect("exact.py", &["aio", "aio_loop"], &all());
+}
+
+#[test]
+fn clients_that_are_made_of_the_c_module_s_are_followed_too() {
+    expect("exact.py", &["serializing", "subclass"], &all());
+    expect("exact.py", &["batch"], &"yy".repeat(ORDERS));
+}
+
+#[test]
+fn a_delivery_report_is_at_the_message_that_its_record_was_sent_of() {
+    expect("exact.py", &["report_passes_on"], &"yy".repeat(ORDERS));
+    expect("shapes.py", &["report"], &"yy".repeat(ORDERS));
+}
+
+#[test]
+fn what_a_program_sent_itself_and_then_works_off_is_a_cause_and_what_answers_it_is_none() {
+    let Some(python) = python() else { return };
+    let one = "shop: send orders\n  billing: process orders\n    billing: send payments\n";
+    assert_eq!(traces(&python, "own_orders"), one.repeat(ORDERS));
+    let one = "a: send requests\n  a: process requests\n    a: send replies\n      a: process replies\n";
+    for name in ["request_reply", "request_reply_in_tasks"] {
+        assert_eq!(traces(&python, name), one.repeat(ORDERS), "{name}");
+    }
+}
+
+/// The drawing of a shape of `exact.py`, without the orders that were there before.
+#[track_caller]
+fn traces(python: &Path, name: &str) -> String {
+    let configuration = format!("{CONFIGURATION}\n[services.a]\ntopics = [\"requests\", \"replies\"]\n");
+    let topics = ["orders", "payments", "requests", "replies"];
+    let surroundings = Surroundings::start(&topics, ORDERS as i32, &configuration);
+    surroundings.send_untraced("orders", ORDERS);
+    let ended = run(surroundings.command(Door::Layer, python).args(["tests/python/exact.py", name]));
+    ended.expect_success();
+    assert_eq!(ended.stderr, "", "{name}");
+    let spans = surroundings.spans();
+    let is_old = |span: &&ReceivedSpan| span.name == "process orders" && span.parent_span_id.is_empty();
+    draw_traces(&spans.iter().filter(|span| !is_old(span)).cloned().collect::<Vec<_>>())
+}
+
+#[test]
+fn a_message_that_was_read_once_is_no_cause_for_ever() {
+    let Some(python) = python() else { return };
+    assert_eq!(payments(&shape(&python, "exact.py", "read_once")), ".".repeat(ORDERS));
+}
+
+#[test]
+fn a_thread_that_began_with_one_message_is_not_at_it_when_it_passes_others_on() {
+    expect("exact.py", &["sender_that_began_with_a_message"], &all());
+}
+
+/// Tasks, jobs of pools and lists at the same time, as many as go.
+#[test]
+fn of_ten_thousand_messages_under_load_none_has_a_wrong_parent() {
+    let Some(python) = python() else { return };
+    const MANY: usize = 10_000;
+    let surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
+    surroundings.kafka.cluster().create_topic("payments", 100, 1).unwrap();
+    surroundings.send_untraced("orders", MANY);
+    let ended = run(surroundings.command(Door::Layer, python).args(["tests/python/crowd.py", &MANY.to_string()]));
+    ended.expect_success();
+    assert_eq!(ended.stderr, "");
+    let spans = surroundings.spans();
+    let orders: HashMap<_, _> =
+        spans.iter().map(|span| (&span.span_id, span.attribute("messaging.kafka.offset"))).collect();
+    let sent: Vec<_> = spans.iter().filter(|span| span.name == "send payments").collect();
+    let is_right = |payment: &&&ReceivedSpan| {
+        let order: Option<usize> = orders.get(&payment.parent_span_id)?.as_deref()?.parse().ok();
+        let partition = payment.attribute("messaging.destination.partition.id")?.parse().ok();
+        Some(order.map(|order| order % 100) == partition)
+    };
+    assert_eq!((sent.len(), sent.iter().filter(|sent| is_right(sent) == Some(true)).count()), (MANY, MANY));
+}
+
+#[test]
+fn a_program_sees_the_same_of_its_clients_with_the_layer_as_without() {
+    let Some(python) = python() else { return };
+    let said = |door| {
+        let surroundings = Surroundings::start(&["orders", "payments"], 1, CONFIGURATION);
+        surroundings.send_untraced("orders", ORDERS);
+        let ended = run(surroundings.command(door, &python).arg("tests/python/same.py"));
+        ended.expect_success();
+        assert_eq!(ended.stderr, "", "{door:?}");
+        ended.stdout
+    };
+    assert_eq!(said(Door::Layer), said(Door::Closed));
+}
+
+#[test]
+fn what_is_sent_after_the_last_message_begins_traces() {
+    expect("exact.py", &["after_the_last"], &"y.".repeat(ORDERS));
+}
