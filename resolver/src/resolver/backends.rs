@@ -199,9 +199,7 @@ impl Backends {
             queue.abandon();
         }
         if generation + 1 == MAX_FORKS {
-            report::error(
-                "this process is the fork of a fork, and so on, many times over: forks of this one will not be traced",
-            );
+            report::error("this process is a fork of a fork, and so on, too often: the next one will trace nothing");
         }
         self.start(&mut |backend, complaint| {
             report::error(&format!(
