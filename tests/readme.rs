@@ -146,7 +146,10 @@ fn every_page_can_be_reached_from_the_readme() {
     let mut next: Vec<_> = reached.iter().cloned().collect();
     while let Some(page) = next.pop() {
         let text = fs::read_to_string(&page).unwrap();
-        for to in prose(&text).split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+        let links = prose(&text);
+        let links = links.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        // A page that is named leads there too.
+        for to in links.chain(text.split('`').skip(1).step_by(2)) {
             let Ok(file) = page.with_file_name(to).canonicalize() else { continue };
             if to.ends_with(".md") && reached.insert(file.clone()) {
                 next.push(file);

@@ -199,7 +199,7 @@ impl Backends {
         }
         if generation + 1 == MAX_FORKS {
             diagnostics::error(
-                "this process is the fork of a fork, and so on, many times over: forks of this one will not be traced",
+                "this process is a fork of a fork, and so on, too often: the next one will trace nothing",
             );
         }
         self.start(&mut |backend, complaint| {
