@@ -7,6 +7,7 @@ mod excerpt;
 pub(super) mod findings;
 pub(super) mod invisible_characters;
 pub(super) mod lines;
+pub(super) mod order;
 pub(super) mod problem;
 mod render;
 pub(super) mod suggestion;

@@ -2,8 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeSet;
-
 use crate::config::draft::config::ConfigDraft;
 use crate::config::model::Trace;
 use crate::config::report::code;
@@ -46,13 +44,17 @@ pub(super) fn unused(draft: &ConfigDraft, findings: &mut Findings) {
         .services
         .iter()
         .flat_map(|service| std::iter::once(&service.layer).chain(service.overrides.iter().map(|(_, layer)| layer)));
-    let used: BTreeSet<usize> = layers
+    let mut is_used = vec![false; draft.backends.len()];
+    for index in layers
         .chain(std::iter::once(&draft.defaults))
         .filter_map(|layer| layer.export.as_ref()?.as_ref().ok())
         .flatten()
-        .copied()
-        .collect();
-    for (_, backend) in draft.backends.iter().enumerate().filter(|(index, _)| !used.contains(index)) {
+    {
+        if let Some(is_used) = is_used.get_mut(*index) {
+            *is_used = true;
+        }
+    }
+    for (backend, _) in draft.backends.iter().zip(is_used).filter(|(_, is_used)| !is_used) {
         let problem = Problem::warning(code::UNUSED_BACKEND, format!("no service exports to `{}`", backend.name));
         findings.mention(problem.at(backend.span.clone(), "").help("name it in an `export`, or take it out"));
     }

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::overlap::{literal_characters, meet};
 use crate::config::draft::config::ConfigDraft;
@@ -20,14 +20,14 @@ pub(super) fn contradictions(draft: &ConfigDraft, findings: &mut Findings) {
 
 /// What can be obeyed, but is hardly meant.
 ///
-/// Of the services at `unreachable` it is known that they match nothing at all.
-pub(super) fn doubts(draft: &ConfigDraft, unreachable: &HashSet<usize>, findings: &mut Findings) {
+/// `unreachable` says of each service whether it is known to match nothing at all.
+pub(super) fn doubts(draft: &ConfigDraft, unreachable: &[bool], findings: &mut Findings) {
     if draft.services.is_empty() {
         let problem = Problem::warning(code::NO_SERVICE, "no service is defined: no message is traced").at(0..0, "");
         findings.mention(problem.help("add for example [services.orders] with topics = [\"orders.*\"]"));
     }
     ties(draft, unreachable, findings);
-    for (index, service) in draft.services.iter().enumerate().filter(|(index, _)| !unreachable.contains(index)) {
+    for ((index, service), _) in draft.services.iter().enumerate().zip(unreachable).filter(|(_, is_so)| !**is_so) {
         let is_default = draft.default_service == Some(index);
         empty_service(service, is_default, findings);
         always_excluded(service, findings);
@@ -65,16 +65,13 @@ fn same_topic_twice(draft: &ConfigDraft, findings: &mut Findings) {
 /// Two patterns of equal rank that can match the same name: the order of the file decides, which is easily overlooked.
 ///
 /// Looks at a bounded number of pairs, so that a huge file costs no time.
-fn ties(draft: &ConfigDraft, unreachable: &HashSet<usize>, findings: &mut Findings) {
+fn ties(draft: &ConfigDraft, unreachable: &[bool], findings: &mut Findings) {
     type Rank<'d> = (&'d str, usize, Constraints);
     let mut groups: HashMap<Rank<'_>, Vec<(&ServiceDraft, &PlacedPattern)>> = HashMap::new();
     let mut pairs = 0;
-    let services = draft
-        .services
-        .iter()
-        .enumerate()
-        .filter(|(index, service)| service.constraints.is_ok() && !unreachable.contains(index));
-    for (_, service) in services {
+    let services = draft.services.iter().zip(unreachable);
+    let services = services.filter(|(service, is_unreachable)| service.constraints.is_ok() && !**is_unreachable);
+    for (service, _) in services {
         let constraints = constraints(service);
         for (key, list) in service.sides() {
             for placed in list {
@@ -165,7 +162,7 @@ fn overrides_without_topic(service: &ServiceDraft, is_default: bool, findings: &
 pub(super) fn constraints(service: &ServiceDraft) -> Constraints {
     let sorted = |list: &[PlacedPattern]| {
         let mut identities: Vec<_> = list.iter().map(|placed| identity(&placed.pattern)).collect();
-        identities.sort();
+        identities.sort_unstable();
         identities
     };
     (sorted(&service.client_ids), sorted(&service.group_ids))

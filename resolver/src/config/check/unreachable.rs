@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::overlap::covers;
@@ -19,18 +19,16 @@ use crate::config::report::problem::Problem;
 ///
 /// Not the default service, which takes what nobody claims, nor a service without any rule, which the program may bind.
 ///
-/// The answer is the places of the services that were reported, so that no doubt about them repeats it.
-pub(super) fn find(draft: &ConfigDraft, findings: &mut Findings) -> HashSet<usize> {
-    let mut unreachable = HashSet::new();
+/// The answer says of each service whether it was reported, so that no doubt about it repeats that.
+pub(super) fn find(draft: &ConfigDraft, findings: &mut Findings) -> Vec<bool> {
+    let mut unreachable = vec![false; draft.services.len()];
     let mut earlier = Earlier::default();
-    for (index, service) in draft.services.iter().enumerate() {
+    for ((index, service), is_unreachable) in draft.services.iter().enumerate().zip(&mut unreachable) {
         if service.rules.is_err() || service.constraints.is_err() {
             continue;
         }
         let constraints = constraints(service);
-        if draft.default_service != Some(index) && judge(service, &constraints, &earlier, findings) {
-            unreachable.insert(index);
-        }
+        *is_unreachable = draft.default_service != Some(index) && judge(service, &constraints, &earlier, findings);
         earlier.add(service, &constraints);
     }
     unreachable

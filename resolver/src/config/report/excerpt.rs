@@ -54,13 +54,13 @@ impl Excerpt {
                 let start = clean.position(span.start.saturating_sub(line.start));
                 let end = clean.position(span.end.min(line.end).saturating_sub(line.start)).max(start);
                 let end = if end == start { clean.after(start) } else { end };
-                excerpt.marks.push(Mark { span: base + start..base + end, label: printable(label), main: *main });
+                let mark = Mark { span: base + start..base + end, label: printable(label), main: *main };
+                // The first one gives the line and column of the whole.
+                excerpt.marks.insert(if *main { 0 } else { excerpt.marks.len() }, mark);
             }
             excerpt.text.push_str(&clean.text);
             excerpt.text.push('\n');
         }
-        // The first one gives the line and column of the whole.
-        excerpt.marks.sort_by_key(|mark| !mark.main);
         Some(excerpt)
     }
 }

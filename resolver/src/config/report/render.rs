@@ -5,6 +5,7 @@
 use annotate_snippets::{Level, Renderer, Snippet};
 
 use super::excerpt::{Excerpt, printable};
+use super::order::ordered;
 use super::problem::{Problem, Report, Severity};
 
 impl Report {
@@ -15,8 +16,7 @@ impl Report {
     /// After 100 problems the rest is counted only. Ends with a newline unless it is empty.
     pub fn render(&self, color: bool) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
-        let mut problems: Vec<&Problem> = self.problems.iter().collect();
-        problems.sort_by_key(|problem| {
+        let problems = ordered(self.problems.iter().collect(), |problem: &&Problem| {
             let (start, end) = problem.span.as_ref().map_or((0, 0), |span| (span.start, span.end));
             (problem.follows, start, end)
         });

@@ -9,6 +9,7 @@ use super::node::{Entry, Node, Table, Text, Value};
 use super::syntax_errors::{other_formats, toml_mistakes};
 use crate::config::report::code;
 use crate::config::report::findings::Findings;
+use crate::config::report::order::ordered;
 use crate::config::report::problem::Problem;
 
 /// The document's top table; `None` when the text is not TOML, with every syntax error reported.
@@ -31,13 +32,12 @@ pub(crate) fn parse(text: &str, findings: &mut Findings) -> Option<Table> {
 }
 
 fn table(source: &DeTable<'_>, findings: &mut Findings) -> Table {
-    let mut entries: Vec<Entry> = source
+    let entries: Vec<Entry> = source
         .iter()
         .map(|(key, value)| Entry { key: key.get_ref().to_string(), key_span: key.span(), node: node(value, findings) })
         .collect();
     // The parser sorts by name; rules are tried in the order of the file.
-    entries.sort_by_key(|entry| entry.key_span.start);
-    Table { entries }
+    Table { entries: ordered(entries, |entry| (false, entry.key_span.start, 0)) }
 }
 
 fn node(source: &Spanned<DeValue<'_>>, findings: &mut Findings) -> Node {

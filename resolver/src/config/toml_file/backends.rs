@@ -152,23 +152,24 @@ impl PluginConfig {
                 Problem::error(code::WRONG_TYPE, "no plugin takes a date").at(node.span.clone(), "put it into quotes"),
             )),
             Value::Array(items) => {
-                let items: Vec<_> = items
-                    .iter()
-                    .enumerate()
-                    .map(|(index, item)| self.json(item, format!("{pointer}/{index}"), findings))
-                    .collect();
-                items.into_iter().collect::<Result<Vec<_>, _>>().map(Json::Array)
+                let (mut values, mut whole) = (Vec::with_capacity(items.len()), Ok(()));
+                for (index, item) in items.iter().enumerate() {
+                    match self.json(item, format!("{pointer}/{index}"), findings) {
+                        Ok(value) => values.push(value),
+                        Err(broken) => whole = Err(broken),
+                    }
+                }
+                whole.map(|()| Json::Array(values))
             }
             Value::Table(table) => {
-                let members: Vec<_> = table
-                    .entries
-                    .iter()
-                    .map(|entry| {
-                        let value = self.json(&entry.node, pointer_below(&pointer, &entry.key), findings)?;
-                        Ok((entry.key.clone(), value))
-                    })
-                    .collect();
-                members.into_iter().collect::<Result<Map<_, _>, _>>().map(Json::Object)
+                let (mut members, mut whole) = (Map::new(), Ok(()));
+                for entry in &table.entries {
+                    match self.json(&entry.node, pointer_below(&pointer, &entry.key), findings) {
+                        Ok(value) => drop(members.insert(entry.key.clone(), value)),
+                        Err(broken) => whole = Err(broken),
+                    }
+                }
+                whole.map(|()| Json::Object(members))
             }
         }
     }

@@ -7,6 +7,7 @@ use super::toml_explanations::{explanation, is_open_string, unclosed};
 use super::toml_repeats::heading;
 use super::toml_scanner::Scanner;
 use super::typographic::strange_character;
+use crate::config::report::order::ordered;
 use crate::config::report::problem::Problem;
 
 /// What the parser found: a place, and its own words.
@@ -14,8 +15,8 @@ pub(crate) type ParserError = (Range<usize>, String);
 
 /// One problem for each line that is wrong: what follows on the same line, or from the same open bracket, is the same
 /// mistake once more.
-pub(crate) fn explain(text: &str, mut errors: Vec<ParserError>) -> Vec<Problem> {
-    errors.sort_by_key(|(span, _)| span.start);
+pub(crate) fn explain(text: &str, errors: Vec<ParserError>) -> Vec<Problem> {
+    let errors = ordered(errors, |(span, _)| (false, span.start, 0));
     let mut scanner = Scanner::new(text);
     let mut brackets = HashSet::new();
     let mut explained_to = None;
