@@ -253,6 +253,19 @@ fn what_a_plugin_rejects_is_said_with_the_key_of_the_file_and_without_regular_ex
 }
 
 #[test]
+fn what_a_plugin_warns_of_is_told_a_program_without_a_logger_too() {
+    let folder = tempfile::tempdir().unwrap();
+    // A folder that takes no file, whoever asks.
+    let text = "version = 1\n[services.shop]\ntopics = [\"*\"]\nexport = [\"audit\"]\n[backends.audit]\nplugin = \"file\"\n\
+                config = { path = \"/proc/spans.jsonl\" }\nretry = { max_elapsed = \"1s\" }\n";
+    let finished = run(&mut with_file(file(&folder, text)));
+    let said = |line: &&str| {
+        line.starts_with("tracer-resolver: WARN: backend `audit`: audit: /proc/spans.jsonl cannot be opened")
+    };
+    assert_eq!(finished.stderr.lines().filter(said).count(), 1, "{}", finished.stderr);
+}
+
+#[test]
 fn strict_refuses_a_file_of_which_a_part_could_be_used() {
     let (collector, folder) = (OtlpReceiver::start().unwrap(), tempfile::tempdir().unwrap());
     let finished = run(with_file(file(&folder, &half_broken(&collector.endpoint()))).env("INTERCEPTORS_STRICT", "1"));

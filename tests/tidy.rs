@@ -448,6 +448,16 @@ fn no_callback_asks_for_a_thread_local_that_may_be_gone() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// A program without a logger hears warnings and errors on stderr: `report` sees to that, and `log`'s own macros do not.
+#[test]
+fn the_engine_warns_by_its_report_only() {
+    let warns =
+        |file: &SourceFile| ["log::warn!", "log::error!", "log::log!"].iter().any(|word| file.code().contains(word));
+    let files = sources().into_iter().filter(|file| file.path.starts_with("resolver/src/") && !file.is_test());
+    let warning: Vec<_> = files.filter(warns).map(|file| file.path).collect();
+    assert_eq!(warning, ["resolver/src/report.rs"]);
+}
+
 #[test]
 fn every_file_says_first_what_it_is_and_is_not_too_long() {
     let mut wrong = Vec::new();

@@ -22,10 +22,20 @@ pub(crate) fn info(message: &str) {
 
 /// The same at any level, for a part of the library that has a target of its own.
 pub(crate) fn say(target: &str, level: log::Level, message: &str) {
-    if log::max_level() == log::LevelFilter::Off && level <= log::Level::Warn {
+    if goes_to_stderr(level) {
         write_to_stderr(&format!("tracer-resolver: {level}: {message}\n"));
     }
     log::log!(target: target, level, "{message}");
+}
+
+/// Whether anybody hears what is said at this level: for whoever would make a line in vain.
+pub(crate) fn is_heard(level: log::Level) -> bool {
+    level <= log::max_level() || goes_to_stderr(level)
+}
+
+/// Errors and warnings do, where the application has no logger.
+fn goes_to_stderr(level: log::Level) -> bool {
+    log::max_level() == log::LevelFilter::Off && level <= log::Level::Warn
 }
 
 /// The target of what no part of the library has one of its own for.

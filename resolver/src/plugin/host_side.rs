@@ -14,6 +14,7 @@ use tracer_plugin_api::abi::{
 
 use super::c_text;
 use super::secrets::Secrets;
+use crate::report;
 
 /// The host as one backend's plugin sees it. Never freed: a plugin that keeps its promise badly may still log after
 /// its instance is gone.
@@ -84,16 +85,16 @@ impl HostSide {
         // Not more than fit in: a plugin that logs faster than we write must not keep us here.
         for line in receiver.try_iter().take(LINES) {
             let target = format!("tracer_plugin::{}", line.target);
-            log::log!(target: &target, line.level, "backend `{}`: {}", self.log.backend, self.redact(&line.text));
+            report::say(&target, line.level, &format!("backend `{}`: {}", self.log.backend, self.redact(&line.text)));
         }
         // Relaxed: a number for people.
         let dropped = self.log.dropped.swap(0, Ordering::Relaxed);
         if dropped > 0 {
-            log::warn!(
-                target: "tracer_resolver::plugin",
+            let what = format!(
                 "backend `{}`: {dropped} log lines of its plugin were dropped; they came too fast",
                 self.log.backend
             );
+            report::say("tracer_resolver::plugin", Level::Warn, &what);
         }
     }
 }
@@ -114,7 +115,7 @@ unsafe extern "C" fn log_line(ctx: *mut c_void, level: u32, target: tracer_str, 
         TRACER_LOG_DEBUG => Level::Debug,
         _ => Level::Trace,
     };
-    if level > log::max_level() || ctx.is_null() {
+    if !report::is_heard(level) || ctx.is_null() {
         return;
     }
     // A formatter that fails must not unwind into the plugin; the line is lost then, which logging may do.

@@ -18,6 +18,7 @@ use super::secrets::Secrets;
 use super::{Complaint, PluginLibrary};
 use crate::config;
 use crate::export::{Exporter, FinishedBatch, Outcome};
+use crate::report;
 
 /// When a plugin whose instance panicked gets a new one: after each of these pauses, then never again.
 #[derive(Clone, Copy, Debug)]
@@ -250,7 +251,8 @@ impl Exporter for Instance {
             | Outcome::Retry { message, .. }
             | Outcome::Rejected { message }
             | Outcome::OutOfService { message } => {
-                log::warn!(target: LOG_TARGET, "backend `{}`: flush failed: {message}", self.backend);
+                let what = format!("backend `{}`: flush failed: {message}", self.backend);
+                report::say(LOG_TARGET, log::Level::Warn, &what);
                 false
             }
         }
@@ -275,7 +277,8 @@ impl Exporter for Instance {
         self.host.drain_log();
         if code != TRACER_OK {
             let message = self.host.redact(&Reply::new(code, &error).message);
-            log::warn!(target: LOG_TARGET, "backend `{}`: shutdown failed: {message}", self.backend);
+            let what = format!("backend `{}`: shutdown failed: {message}", self.backend);
+            report::say(LOG_TARGET, log::Level::Warn, &what);
         }
         code == TRACER_OK
     }

@@ -14,6 +14,7 @@ use super::mapping;
 use super::plugin_file::{Identity, PluginFile, SealedCopy, Stamp};
 use super::search::{self, Candidate, Search};
 use crate::config::{Plugins, Variables};
+use crate::report;
 use crate::trusted_path;
 
 /// What to do about a plugin that somebody else may change.
@@ -148,12 +149,12 @@ impl Loader {
             }
             Err(refusal) => {
                 matches_pin(file.sha256().map_err(unreadable)?)?;
-                log::warn!(
-                    target: LOG_TARGET,
+                let what = format!(
                     "plugin `{name}`: the system refuses memory files ({refusal}); {} has the pinned sha256 and is loaded \
                      by its path, which whoever may write there could change in between",
                     file.path.display()
                 );
+                report::say(LOG_TARGET, log::Level::Warn, &what);
                 let library = self.load_by_path(name, file, origin, registry)?;
                 // Too late to keep its constructors from running, but not to keep it from being used.
                 let reopened =
