@@ -34,6 +34,8 @@ pub(crate) struct Pipeline {
     threads: Mutex<Vec<Arc<ThreadSpans>>>,
     inbox: Mutex<Inbox>,
     batch_thread: OnceLock<Thread>,
+    /// Somebody is starting it.
+    starting: AtomicBool,
     woken: AtomicBool,
     leaving: Leaving,
     /// The process that started it: a `vfork()` child has this very memory, and must not end it.
@@ -191,12 +193,35 @@ impl Pipeline {
         !CURRENT.load(Ordering::Acquire).is_null()
     }
 
+    /// Starts the batch thread if there is none yet: the system may have had none to give.
+    pub(crate) fn ensure_batch_thread(&'static self) {
+        self.start_batch_thread(|| BatchThread::spawn(self));
+    }
+
+    fn start_batch_thread(&self, spawn: impl FnOnce() -> std::io::Result<Thread>) {
+        if self.batch_thread.get().is_some() || self.starting.swap(true, Ordering::Acquire) {
+            return;
+        }
+        // Somebody else may have started it in between.
+        if self.batch_thread.get().is_none() {
+            match spawn() {
+                Ok(thread) => drop(self.batch_thread.set(thread)),
+                Err(error) => crate::report::error(&format!(
+                    "the batch thread could not be started, spans are lost until the next client is made, which tries \
+                     again: {error}"
+                )),
+            }
+        }
+        // Release: pairs with the acquire above, for `batch_thread`.
+        self.starting.store(false, Ordering::Release);
+    }
+
     /// Lets the batch thread send everything, and waits for it, as long as the time lasts that the process has for that.
     ///
     /// Takes no lock and allocates nothing: the calling thread may be in a signal handler. Does nothing in a process
-    /// that has no pipeline, nor in a `vfork()` child.
+    /// that has no pipeline, or that the system gave no batch thread, nor in a `vfork()` child.
     pub(crate) fn leave(leave: Leave, at_most: Duration) {
-        if let Some(pipeline) = Self::of_this_process() {
+        if let Some(pipeline) = Self::of_this_process().filter(|pipeline| pipeline.batch_thread.get().is_some()) {
             pipeline.leaving.ask(leave, at_most, || pipeline.wake());
         }
     }
@@ -251,6 +276,9 @@ impl Pipeline {
     ///
     /// Hand-overs that wait for a guard leave too: those of `resolver`, or all if none is named.
     pub(crate) fn seal_all(&self, resolver: Option<u64>, deadline: Instant) -> bool {
+        if self.batch_thread.get().is_none() {
+            return false;
+        }
         let flush = Arc::new(Flush { resolver, ..Flush::default() });
         self.inbox().flushes.push(Arc::clone(&flush));
         self.wake();
@@ -291,6 +319,7 @@ impl Pipeline {
             threads: Mutex::default(),
             inbox: Mutex::default(),
             batch_thread: OnceLock::new(),
+            starting: AtomicBool::new(false),
             woken: AtomicBool::new(false),
             leaving: Leaving::new(END_BUDGET),
             process: std::process::id(),
@@ -301,12 +330,7 @@ impl Pipeline {
             Ok(_) => {
                 // SAFETY: published, so leaked from here on.
                 let pipeline: &'static Self = unsafe { &*fresh };
-                match BatchThread::spawn(pipeline) {
-                    Ok(thread) => drop(pipeline.batch_thread.set(thread)),
-                    Err(error) => crate::report::error(&format!(
-                        "the batch thread could not be started, spans of this process are lost: {error}"
-                    )),
-                }
+                pipeline.ensure_batch_thread();
                 pipeline
             }
             Err(winner) => {
@@ -362,5 +386,30 @@ impl Flush {
             done = self.changed.wait_timeout(done, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In a process whose threads would need more memory than there is.
+    #[test]
+    fn a_process_that_gets_no_batch_thread_does_not_wait_for_it_and_tries_again() {
+        const CHILD: &str = "HAS_NO_BATCH_THREAD";
+        if std::env::var_os(CHILD).is_some() {
+            let pipeline = Pipeline::current();
+            let started = Instant::now();
+            Pipeline::leave(Leave::Last, END_BUDGET);
+            assert!(!pipeline.seal_all(None, Instant::now() + END_BUDGET));
+            assert!(started.elapsed() < END_BUDGET, "{:?}", started.elapsed());
+            pipeline.start_batch_thread(|| Ok(std::thread::current()));
+            assert!(pipeline.batch_thread.get().is_some());
+            return;
+        }
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.env(CHILD, "1").env("RUST_MIN_STACK", (1_u64 << 50).to_string()).env("RUST_TEST_THREADS", "1");
+        let ended = child.arg("a_process_that_gets_no_batch_thread").output().unwrap();
+        assert!(ended.status.success(), "{ended:?}");
     }
 }
