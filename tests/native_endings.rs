@@ -102,6 +102,9 @@ fn a_signal_that_a_program_sends_itself_is_seen_by_preload() {
         ("handler", terminated(), 5),
         ("blocked", exited(), 10),
         ("handled", exited(), 5),
+        // Its handler ends the thread: that unwinds through what called it.
+        ("thread, raise", exited(), 5),
+        ("thread, pthread_kill", exited(), 5),
     ];
     ends(&[Door::Preload], &ways);
 }

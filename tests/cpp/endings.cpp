@@ -93,6 +93,17 @@ static void *end_while_cancelled(void *arguments) {
     return NULL;
 }
 
+static void end_this_thread(int) {
+    pthread_exit(NULL);
+}
+
+static void *end_by_own_signal(void *) {
+    signal(SIGUSR1, end_this_thread);
+    if (!strcmp(how, "thread, raise")) raise(SIGUSR1);
+    if (!strcmp(how, "thread, pthread_kill")) pthread_kill(pthread_self(), SIGUSR1);
+    abort();
+}
+
 /* So many arguments that some are on the stack. */
 #define MANY "again", "1", "2", "3", "4", "5", "6", "7", (char *)NULL
 
@@ -124,6 +135,12 @@ int main(int count, char **arguments) {
         MUST(!pthread_create(&thread, NULL, end_while_cancelled, (void *)next));
         MUST(!pthread_join(thread, NULL));
         return 4;
+    }
+    if (!strncmp(how, "thread, ", 8)) {
+        pthread_t thread;
+        MUST(!pthread_create(&thread, NULL, end_by_own_signal, NULL));
+        MUST(!pthread_join(thread, NULL));
+        return 3;
     }
     if (!strcmp(how, "pthread_kill another")) {
         pthread_kill(other_thread(), SIGTERM);

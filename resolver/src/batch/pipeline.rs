@@ -30,6 +30,8 @@ pub(crate) struct Pipeline {
     threads: Mutex<Vec<Arc<ThreadSegment>>>,
     inbox: Mutex<Inbox>,
     batch_thread: OnceLock<Thread>,
+    /// Somebody is starting it.
+    starting: AtomicBool,
     woken: AtomicBool,
     leaving: Leaving,
     /// The process that started it: a `vfork()` child has this very memory, and must not end it.
@@ -87,16 +89,35 @@ impl Pipeline {
             threads: Mutex::default(),
             inbox: Mutex::default(),
             batch_thread: OnceLock::new(),
+            starting: AtomicBool::new(false),
             woken: AtomicBool::new(false),
             leaving: Leaving::new(end_budget),
             process: std::process::id(),
         }
     }
 
-    /// From here on [`Pipeline::wake`] reaches the batch thread.
-    pub(super) fn has_batch_thread(&self, thread: Thread) {
-        // Set once, by whoever started the pipeline.
-        let _ = self.batch_thread.set(thread);
+    /// Starts the batch thread by `spawn`, if there is none yet. From then on [`Pipeline::wake`] reaches it.
+    pub(super) fn start_batch_thread(&self, spawn: impl FnOnce() -> std::io::Result<Thread>) {
+        if self.has_batch_thread() || self.starting.swap(true, Ordering::Acquire) {
+            return;
+        }
+        // Somebody else may have started it in between.
+        if !self.has_batch_thread() {
+            match spawn() {
+                Ok(thread) => drop(self.batch_thread.set(thread)),
+                Err(error) => crate::diagnostics::error(&format!(
+                    "the batch thread could not be started, spans are lost until the next client is made, which tries \
+                     again: {error}"
+                )),
+            }
+        }
+        // Release: pairs with the acquire above, for `batch_thread`.
+        self.starting.store(false, Ordering::Release);
+    }
+
+    /// Whether the system gave this process its batch thread.
+    pub(super) fn has_batch_thread(&self) -> bool {
+        self.batch_thread.get().is_some()
     }
 
     pub(super) fn leaving(&self) -> &Leaving {
@@ -228,6 +249,9 @@ impl Pipeline {
     ///
     /// Hand-overs that wait for a guard leave too: those of `resolver`, or all if none is named.
     pub(crate) fn seal_all(&self, resolver: Option<u64>, deadline: Instant) -> bool {
+        if !self.has_batch_thread() {
+            return false;
+        }
         let flush = Arc::new(Flush { resolver, ..Flush::default() });
         self.inbox().flushes.push(Arc::clone(&flush));
         self.wake();

@@ -39,6 +39,11 @@ impl Pipeline {
         }
     }
 
+    /// Starts the batch thread if there is none yet: the system may have had none to give.
+    pub(crate) fn ensure_batch_thread(&'static self) {
+        self.start_batch_thread(|| BatchThread::spawn(self));
+    }
+
     /// Whether this process, not only the one it was forked from, has a pipeline.
     pub(crate) fn is_running() -> bool {
         !CURRENT.load(Ordering::Acquire).is_null()
@@ -47,9 +52,9 @@ impl Pipeline {
     /// Lets the batch thread send everything, and waits for it, as long as the time lasts that the process has for that.
     ///
     /// Takes no lock and allocates nothing: the calling thread may be in a signal handler. Does nothing in a process
-    /// that has no pipeline, nor in a `vfork()` child.
+    /// that has no pipeline, or that the system gave no batch thread, nor in a `vfork()` child.
     pub(crate) fn leave(leave: Leave, at_most: Duration) {
-        if let Some(pipeline) = Self::of_this_process() {
+        if let Some(pipeline) = Self::of_this_process().filter(|pipeline| pipeline.has_batch_thread()) {
             pipeline.leaving().ask(leave, at_most, || pipeline.wake());
         }
     }
@@ -95,12 +100,7 @@ impl Pipeline {
             Ok(_) => {
                 // SAFETY: published, so leaked from here on.
                 let pipeline: &'static Self = unsafe { &*fresh };
-                match BatchThread::spawn(pipeline) {
-                    Ok(thread) => pipeline.has_batch_thread(thread),
-                    Err(error) => crate::diagnostics::error(&format!(
-                        "the batch thread could not be started, spans of this process are lost: {error}"
-                    )),
-                }
+                pipeline.ensure_batch_thread();
                 pipeline
             }
             Err(winner) => {
@@ -131,4 +131,31 @@ extern "C" fn forget_the_parent() {
     crate::tracer::ids::reseed();
     CURRENT.store(std::ptr::null_mut(), Ordering::Release);
     per_process::forked();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    /// In a process whose threads would need more memory than there is.
+    #[test]
+    fn a_process_that_gets_no_batch_thread_does_not_wait_for_it_and_tries_again() {
+        const CHILD: &str = "HAS_NO_BATCH_THREAD";
+        if std::env::var_os(CHILD).is_some() {
+            let pipeline = Pipeline::current();
+            let started = Instant::now();
+            Pipeline::leave(Leave::Last, END_BUDGET);
+            assert!(!pipeline.seal_all(None, Instant::now() + END_BUDGET));
+            assert!(started.elapsed() < END_BUDGET, "{:?}", started.elapsed());
+            pipeline.start_batch_thread(|| Ok(std::thread::current()));
+            assert!(pipeline.has_batch_thread());
+            return;
+        }
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.env(CHILD, "1").env("RUST_MIN_STACK", (1_u64 << 50).to_string()).env("RUST_TEST_THREADS", "1");
+        let ended = child.arg("a_process_that_gets_no_batch_thread").output().unwrap();
+        assert!(ended.status.success(), "{ended:?}");
+    }
 }

@@ -113,6 +113,7 @@ impl Shared {
 
     /// Starts the backends of this process if a fork left them behind.
     pub(crate) fn ensure_running(&self) {
+        Pipeline::current().ensure_batch_thread();
         self.backends.ensure_running();
     }
 
