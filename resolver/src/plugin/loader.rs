@@ -91,7 +91,10 @@ impl Loader {
     /// # Safety
     ///
     /// `table` is what the plugin's `tracer_plugin_v1` returns: constant, and its functions callable, for ever.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no door of ours is a program that cannot load libraries yet"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "no integration of ours is a program that cannot load libraries yet")
+    )]
     pub(crate) unsafe fn register(name: &str, table: *const tracer_plugin) -> Result<Arc<PluginLibrary>, LoadError> {
         let mut registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the caller's promise is the one that is asked for.

@@ -5,6 +5,8 @@ mod exec;
 mod exit;
 mod signals;
 
+use super::real;
+
 pub use exec::{execv, execve, execvp, execvpe, fexecve};
 pub use exit::{_exit, _exit_of_c};
 pub use signals::{kill, killpg, pthread_kill, raise};

@@ -9,7 +9,7 @@ use std::ffi::{c_char, c_int};
 
 use tracer_resolver::export_in_hand;
 
-use super::super::real::{beforehand, call_next, set_errno};
+use super::real::{beforehand, call_next, set_errno};
 
 /// A list of texts that ends with a null.
 type Texts = *const *const c_char;

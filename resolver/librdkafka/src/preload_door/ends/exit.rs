@@ -8,7 +8,7 @@ use std::ffi::c_int;
 
 use tracer_resolver::before_exit;
 
-use super::super::real::call_next;
+use super::real::call_next;
 use crate::contained::contained;
 use crate::unmet_program;
 

@@ -10,7 +10,7 @@ use std::ptr;
 
 use tracer_resolver::{before_exit, export_in_hand};
 
-use super::super::real::{beforehand, call_next};
+use super::real::{beforehand, call_next};
 
 /// Sends `signal` to the calling thread.
 ///
