@@ -7,6 +7,6 @@ mod log;
 mod once_a_minute;
 mod stderr;
 
-pub(crate) use log::{TARGET, error, info, say, warn};
+pub(crate) use log::{TARGET, error, info, is_heard, say, warn};
 pub(crate) use once_a_minute::OnceAMinute;
 pub use stderr::write_to_stderr;

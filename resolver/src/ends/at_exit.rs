@@ -22,7 +22,7 @@ pub(crate) fn watch() {
 /// Exports what is in hand before an end by `_exit()` or a signal, within what is left of [`EXIT_DEADLINE`]; what has not
 /// left by then is counted as lost and told.
 ///
-/// For a door that sees the process end without the C library's exit handlers. The work is done on the batch thread,
+/// For an integration that sees the process end without the C library's exit handlers. The work is done on the batch thread,
 /// and this one only waits: it may be called from anywhere, a signal handler too, whatever locks the calling thread holds.
 /// Does nothing in a process that traced nothing, nor in a `vfork()` child, which has its parent's memory.
 pub fn before_exit() {

@@ -11,7 +11,7 @@ use crate::per_process::PerProcess;
 
 /// Clients of this process that live.
 static OPEN: PerProcess<AtomicUsize> = PerProcess::new();
-/// Whether a door sees the process end by `_exit()` too.
+/// Whether an integration sees the process end by `_exit()` too.
 static END_IS_SEEN: AtomicBool = AtomicBool::new(false);
 
 /// How long a Go program waits for its spans when it closes its last client, in all of its life.

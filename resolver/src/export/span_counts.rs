@@ -154,7 +154,7 @@ impl EarlyLosses {
         self.total.load(Ordering::Relaxed)
     }
 
-    /// Adds them to what was counted behind the queue's door: they were to be offered, and were dropped.
+    /// Adds them to what the queue itself has counted: they were to be offered, and were dropped.
     pub(crate) fn add_to(&self, services: &mut [ServiceCounters]) {
         for (lost, counters) in self.lost.iter().zip(services) {
             for (lost, dropped) in lost.iter().zip(&mut counters.dropped) {

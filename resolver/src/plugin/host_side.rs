@@ -14,7 +14,7 @@ use tracer_plugin_api::abi::{
 
 use super::c_text;
 use super::secrets::Secrets;
-use crate::report;
+use crate::diagnostics;
 
 /// The host as one backend's plugin sees it. Never freed: a plugin that keeps its promise badly may still log after
 /// its instance is gone.
@@ -85,7 +85,11 @@ impl HostSide {
         // Not more than fit in: a plugin that logs faster than we write must not keep us here.
         for line in receiver.try_iter().take(LINES) {
             let target = format!("tracer_plugin::{}", line.target);
-            report::say(&target, line.level, &format!("backend `{}`: {}", self.log.backend, self.redact(&line.text)));
+            diagnostics::say(
+                &target,
+                line.level,
+                &format!("backend `{}`: {}", self.log.backend, self.redact(&line.text)),
+            );
         }
         // Relaxed: a number for people.
         let dropped = self.log.dropped.swap(0, Ordering::Relaxed);
@@ -94,7 +98,7 @@ impl HostSide {
                 "backend `{}`: {dropped} log lines of its plugin were dropped; they came too fast",
                 self.log.backend
             );
-            report::say("tracer_resolver::plugin", Level::Warn, &what);
+            diagnostics::say("tracer_resolver::plugin", Level::Warn, &what);
         }
     }
 }
@@ -115,7 +119,7 @@ unsafe extern "C" fn log_line(ctx: *mut c_void, level: u32, target: tracer_str, 
         TRACER_LOG_DEBUG => Level::Debug,
         _ => Level::Trace,
     };
-    if !report::is_heard(level) || ctx.is_null() {
+    if !diagnostics::is_heard(level) || ctx.is_null() {
         return;
     }
     // A formatter that fails must not unwind into the plugin; the line is lost then, which logging may do.

@@ -17,8 +17,8 @@ use super::reply::Reply;
 use super::secrets::Secrets;
 use super::{Complaint, PluginLibrary};
 use crate::config;
+use crate::diagnostics;
 use crate::export::{Exporter, FinishedBatch, Outcome};
-use crate::report;
 
 /// When a plugin whose instance panicked gets a new one: after each of these pauses, then never again.
 #[derive(Clone, Copy, Debug)]
@@ -252,7 +252,7 @@ impl Exporter for Instance {
             | Outcome::Rejected { message }
             | Outcome::OutOfService { message } => {
                 let what = format!("backend `{}`: flush failed: {message}", self.backend);
-                report::say(LOG_TARGET, log::Level::Warn, &what);
+                diagnostics::say(LOG_TARGET, log::Level::Warn, &what);
                 false
             }
         }
@@ -278,7 +278,7 @@ impl Exporter for Instance {
         if code != TRACER_OK {
             let message = self.host.redact(&Reply::new(code, &error).message);
             let what = format!("backend `{}`: shutdown failed: {message}", self.backend);
-            report::say(LOG_TARGET, log::Level::Warn, &what);
+            diagnostics::say(LOG_TARGET, log::Level::Warn, &what);
         }
         code == TRACER_OK
     }

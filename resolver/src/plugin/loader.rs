@@ -14,7 +14,7 @@ use super::mapping;
 use super::plugin_file::{Identity, PluginFile, SealedCopy, Stamp};
 use super::search::{self, Candidate, Search};
 use crate::config::{Plugins, Variables};
-use crate::report;
+use crate::diagnostics;
 use crate::trusted_path;
 
 /// What to do about a plugin that somebody else may change.
@@ -92,7 +92,10 @@ impl Loader {
     /// # Safety
     ///
     /// `table` is what the plugin's `tracer_plugin_v1` returns: constant, and its functions callable, for ever.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no door of ours is a program that cannot load libraries yet"))]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "no integration of ours is a program that cannot load libraries yet")
+    )]
     pub(crate) unsafe fn register(name: &str, table: *const tracer_plugin) -> Result<Arc<PluginLibrary>, LoadError> {
         let mut registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the caller's promise is the one that is asked for.
@@ -154,7 +157,7 @@ impl Loader {
                      by its path, which whoever may write there could change in between",
                     file.path.display()
                 );
-                report::say(LOG_TARGET, log::Level::Warn, &what);
+                diagnostics::say(LOG_TARGET, log::Level::Warn, &what);
                 let library = self.load_by_path(name, file, origin, registry)?;
                 // Too late to keep its constructors from running, but not to keep it from being used.
                 let reopened =

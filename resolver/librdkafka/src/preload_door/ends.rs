@@ -5,6 +5,8 @@ mod exec;
 mod exit;
 mod signals;
 
+use super::{next, real};
+
 pub use exec::{execl, execle, execlp, execv, execve, execveat, execvp, execvpe, fexecve};
 pub use exit::{_exit, _exit_of_c};
 pub use signals::{kill, killpg, pthread_kill, pthread_sigqueue, raise, sigqueue, tgkill};

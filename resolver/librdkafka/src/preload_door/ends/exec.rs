@@ -8,8 +8,8 @@ use std::ffi::{c_char, c_int};
 
 use tracer_resolver::export_in_hand;
 
-use super::super::next::{self, call_next};
-use super::super::real::{beforehand, not_there};
+use super::next::{self, call_next};
+use super::real::{beforehand, not_there};
 
 /// A list of texts that ends with a null.
 type Texts = *const *const c_char;

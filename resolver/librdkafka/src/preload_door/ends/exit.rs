@@ -8,8 +8,8 @@ use std::ffi::c_int;
 
 use tracer_resolver::before_exit;
 
-use super::super::next::call_next;
-use super::super::real::beforehand;
+use super::next::call_next;
+use super::real::beforehand;
 use crate::unmet_program;
 
 /// Ends the process at once, but for what is in hand: that is exported first, within

@@ -10,8 +10,8 @@ use std::ptr;
 
 use tracer_resolver::{before_exit, export_in_hand};
 
-use super::super::next::call_next;
-use super::super::real::{beforehand, not_there};
+use super::next::call_next;
+use super::real::{beforehand, not_there};
 use crate::unmet_program::is_met;
 
 /// Sends `signal` to the calling thread.
