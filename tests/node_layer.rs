@@ -1,7 +1,7 @@
 //! Promise: with the layer of the npm package a program in Node.js has one right trace for each message, whatever its shape:
 //! what is sent follows from the message that the code which sends it is at work on, and from nothing else.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
