@@ -11,6 +11,9 @@ const current = new AsyncLocalStorage();
 /** The processing of each message that the program was handed. */
 const known = new WeakMap();
 
+/** Milliseconds after its end in which what is sent still follows from a message. A timer of its code may go on for ever. */
+const AFTER_END = 60000;
+
 /** The processing of a message. It begins when something is known to be done for it. */
 class Processing {
   /** `place` is what `begin` of the library takes. */
@@ -20,6 +23,7 @@ class Processing {
     this._began = undefined;
     this._holds = 0;
     this._hasEnded = false;
+    this._endedAt = Infinity;
     this._brought = undefined;
     this._context = undefined;
     this._outer = undefined;
@@ -41,6 +45,11 @@ class Processing {
       }
     }
     return this._began;
+  }
+
+  /** The same for a message that is sent now; undefined if this has ended too long ago. */
+  beginForSend() {
+    return this._hasEnded && Date.now() - this._endedAt > AFTER_END ? undefined : this.begin();
   }
 
   get hasBegun() { return this._place === undefined; }
@@ -84,6 +93,7 @@ class Processing {
   _end() {
     if (this._hasEnded) return;
     this._hasEnded = true;
+    this._endedAt = Date.now();
     if (this._began) library.find().end(this._began);
   }
 }
