@@ -38,8 +38,7 @@ class Processing {
       if (begin) {
         this._brought = header(headers, 'traceparent');
         this._began = begin(topic, partition, offset, this._brought, header(headers, 'tracestate'));
-        const outer = otel.activeSpan();
-        this._outer = outer && outer.spanId;
+        this._lookAround();
         // Begun by what is sent by and by, of which nothing tells the end.
         if (this._holds === 0) this._end();
       }
@@ -62,11 +61,19 @@ class Processing {
     return began && library.find().context(began);
   }
 
-  /** The program's own spans are children of this one in it. */
+  /** The program's own spans are children of this one in it. Undefined without OpenTelemetry. */
   context() {
-    if (!otel.isThere()) return undefined;
-    if (this._context === undefined) this._context = otel.contextWith(this.traceparent());
+    if (this._context === undefined && this !== NONE && otel.isThere()) {
+      this._lookAround();
+      this._context = otel.contextWith(this);
+    }
     return this._context;
+  }
+
+  _lookAround() {
+    if (this._context) return;
+    const outer = otel.activeSpan();
+    this._outer = outer && outer.spanId;
   }
 
   /** Whether the active span of the program was active before this began already. */
@@ -125,13 +132,13 @@ function processingOf(message, place = message) {
 
 /** Calls `work` at work on a message, which has begun. */
 function runIn(processing, work) {
-  const context = guarded(() => (processing.begin() ? processing.context() : undefined));
-  return otel.within(context, () => current.run(processing, work));
+  guarded(() => processing.begin());
+  return runLazilyIn(processing, work);
 }
 
 /** Calls `work` at work on a message that it may do nothing for. */
 function runLazilyIn(processing, work) {
-  return current.run(processing, work);
+  return otel.within(guarded(() => processing.context()), () => current.run(processing, work));
 }
 
 /**
@@ -157,6 +164,7 @@ function settled(processing, isOurs, work) {
     guarded(() => processing.release());
     return result;
   }
+  guarded(() => processing.begin());
   return result.then((value) => {
     guarded(() => processing.release());
     return value;
