@@ -1,7 +1,7 @@
 //! Promise: with the layer of the npm package a program in Node.js has one right trace for each message, whatever its shape:
 //! what is sent follows from the message that the code which sends it is at work on, and from nothing else.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -206,7 +206,8 @@ fn an_answer_is_not_the_cause_of_the_next_request() {
 #[test]
 fn what_fails_says_why_and_the_program_sees_it_as_without_the_layer() {
     let Some(modules) = node_modules() else { return };
-    let surroundings = Surroundings::start(&["orders"], 1, "[services.all]\ntopics = [\"*\"]\n");
+    let surroundings =
+        Surroundings::start(&["orders", "audits", "later", "much.later"], 1, "[services.all]\ntopics = [\"*\"]\n");
     run(&mut node(&surroundings, Door::Preload, &[&modules], true, &["tests/node/failing.js"])).expect_success();
     let spans = surroundings.spans();
     let mut failed: Vec<_> = spans.iter().filter(|span| span.status_code == "error").collect();
@@ -216,6 +217,15 @@ fn what_fails_says_why_and_the_program_sees_it_as_without_the_layer() {
     assert!(failed.iter().all(|span| span.attributes["error.type"] == "CardDeclined"), "{failed:#?}");
     let taken = |span: &ReceivedSpan| span.end_unix_nano - span.start_unix_nano;
     assert!(failed.iter().any(|span| span.status_message == "order 2" && taken(span) >= 19_000_000), "{failed:#?}");
+    let traces = drawn(&spans);
+    let alone = |topic: &str| {
+        traces.iter().find(|(trace, _)| *trace == format!("all: send {topic}\n")).map(|(_, times)| *times)
+    };
+    assert_eq!((alone("audits"), alone("much.later"), alone("later")), (Some(2), Some(1), None), "{traces:#?}");
+    assert!(
+        traces.iter().any(|(trace, _)| trace.contains("  all: process orders\n    all: send later\n")),
+        "{traces:#?}"
+    );
 }
 
 #[test]

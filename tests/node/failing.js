@@ -1,4 +1,5 @@
-// Processings that fail, in each way that can be seen, and others that the program says itself; then what it knows of them.
+// Processings that fail, in each way that can be seen, and others that the program says itself; and sends that come after
+// them, or are refused.
 //
 //     node failing.js
 'use strict';
@@ -44,7 +45,25 @@ async function main() {
     await new Promise((done) => setTimeout(done, 20));
     throw new CardDeclined('order 2');
   }), CardDeclined);
-  assert.strictEqual(processing(rest[1], () => 7), 7);
+  let later;
+  assert.strictEqual(processing(rest[1], () => {
+    later = new Promise((done) => setTimeout(done, 10)).then(() => producer.produce('later', 0, null));
+    assert.throws(() => producer.produce('', 0, null), TypeError);
+    return 7;
+  }), 7);
+  producer.produce('audits', 0, null);
+  await later;
+  producer.produce('audits', 0, null);
+  // Not a minute after its end.
+  const { now } = Date;
+  await processing(rest[1], () => {
+    later = new Promise((done) => setTimeout(done, 10)).then(() => {
+      Date.now = () => now() + 61000;
+      producer.produce('much.later', 0, null);
+      Date.now = now;
+    });
+  });
+  await later;
   assert.strictEqual(currentContext(), undefined);
   await Promise.all([consumer, producer].map(clients.disconnected));
 }

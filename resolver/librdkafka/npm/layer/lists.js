@@ -4,36 +4,59 @@
 'use strict';
 
 const otel = require('./opentelemetry');
-const { current, isAsync, processingOf, runIn, settled } = require('./processing');
+const { current, isAsync, processingOf, runIn, runLazilyIn, settled } = require('./processing');
 const { guarded } = require('./tell');
 
-/** Methods that call a function for each message, and whether they give back what it returns, promises too. */
-const METHODS = {
-  forEach: false, map: true, flatMap: false, filter: false, some: false, every: false, find: false, findIndex: false,
-};
+/** How the messages of a list are known. */
+const places = new WeakMap();
 
 /** Lets a list tell which of its messages is worked on. `placeOf` gives a message's topic, partition and offset. */
 function follow(messages, placeOf = (message) => message) {
-  const of = (message) => processingOf(message, placeOf(message));
-  const define = (name, value) => Object.defineProperty(messages, name, { value, configurable: true, writable: true });
-  for (const [name, givesBack] of Object.entries(METHODS)) {
-    const method = messages[name];
-    define(name, function each(work, self) {
-      if (typeof work !== 'function') return method.call(this, work, self);
-      return method.call(this, (message, ...others) => {
-        const processing = message && typeof message === 'object' ? guarded(() => of(message)) : undefined;
-        if (!processing) return work.call(self, message, ...others);
-        const isOurs = givesBack || isAsync(work);
-        return settled(processing, isOurs, () => runIn(processing, () => work.call(self, message, ...others)));
-      });
-    });
-  }
-  const iterator = messages[Symbol.iterator];
-  const iterate = function iterate() { return turns(iterator.call(this), of); };
-  define(Symbol.iterator, iterate);
-  define('values', iterate);
+  if (!places.has(messages)) Object.defineProperties(messages, OWN);
+  places.set(messages, placeOf);
   return messages;
 }
+
+function processingIn(messages, message) {
+  return typeof message === 'object' && message !== null ? processingOf(message, places.get(messages)(message)) : undefined;
+}
+
+/** A method that calls a function for each message; `givesBack` what it returns, promises too. */
+function each(name, givesBack) {
+  const method = Array.prototype[name];
+  return function each(work, self) {
+    if (typeof work !== 'function') return method.call(this, work, self);
+    const isOfAsync = isAsync(work);
+    // A plain function may do nothing for the message: it is begun when something is sent or traced, or waited for.
+    const run = isOfAsync ? runIn : runLazilyIn;
+    return method.call(this, (message, ...others) => {
+      const called = () => work.call(self, message, ...others);
+      const processing = guarded(() => processingIn(this, message));
+      return processing ? settled(processing, givesBack || isOfAsync, () => run(processing, called)) : called();
+    });
+  };
+}
+
+/** A method that gives some of the messages. */
+function some(name) {
+  const method = Array.prototype[name];
+  return function some(...which) {
+    const messages = method.apply(this, which);
+    guarded(() => follow(messages, places.get(this)));
+    return messages;
+  };
+}
+
+function iterate() {
+  return turns(Array.prototype.values.call(this), (message) => processingIn(this, message));
+}
+
+const OWN = {};
+for (const [name, value] of Object.entries({
+  forEach: each('forEach', false), map: each('map', true), flatMap: each('flatMap', false),
+  filter: some('filter'), slice: some('slice'), values: iterate,
+})) OWN[name] = { value, configurable: true, writable: true };
+OWN[Symbol.iterator] = OWN.values;
 
 /** An iterator of messages, each of which is current from its `next` to the following one. */
 function turns(iterator, of) {
@@ -62,10 +85,12 @@ class Turn {
   }
 
   enter(processing) {
+    if (!processing) return;
     this._before = current.getStore();
     this._processing = processing;
     processing.hold();
-    this._contextBefore = processing.begin() && otel.enter(processing.context());
+    processing.begin();
+    this._contextBefore = otel.enter(processing.context());
     current.enterWith(processing);
   }
 

@@ -14,14 +14,23 @@ function manager() {
 /** Whether the program has it. */
 function isThere() { return manager() !== undefined; }
 
-/** The context of the program's active span, if there is a valid one. */
-function activeSpan() {
+/** The active span; undefined where there is none. */
+function activeOfAny() {
   const contexts = manager();
-  if (!contexts) return undefined;
-  const span = contexts.active().getValue(SPAN);
-  const context = span && typeof span.spanContext === 'function' ? span.spanContext() : undefined;
-  return context && /^(?!0{32})[0-9a-f]{32}$/.test(context.traceId) && /^(?!0{16})[0-9a-f]{16}$/.test(context.spanId)
-    ? context : undefined;
+  const span = contexts && contexts.active().getValue(SPAN);
+  return span && typeof span.spanContext === 'function' ? span : undefined;
+}
+
+/** The context of the program's active span, if there is a valid one, and it is the program's own. */
+function activeSpan() {
+  const span = activeOfAny();
+  if (!span || span instanceof ConsumerSpan) return undefined;
+  const context = span.spanContext();
+  return context && isId(context.traceId, 32) && isId(context.spanId, 16) ? context : undefined;
+}
+
+function isId(text, length) {
+  return typeof text === 'string' && text.length === length && /^[0-9a-f]+$/.test(text) && /[^0]/.test(text);
 }
 
 /** A span context as `traceparent`. */
@@ -45,9 +54,9 @@ function activeBaggage() {
   return written.length === 0 ? undefined : written.join(',');
 }
 
-/** The active context with a consumer span of ours in it. */
-function contextWith(traceparent) {
-  return traceparent && manager().active().setValue(SPAN, new ConsumerSpan(traceparent));
+/** The active context with the consumer span of a processing in it. */
+function contextWith(processing) {
+  return manager().active().setValue(SPAN, new ConsumerSpan(processing, activeOfAny()));
 }
 
 /** Calls `work` with that context active. */
@@ -65,14 +74,24 @@ function enter(context) {
   return before;
 }
 
-/** What the program's spans see of ours: where it is. It is recorded elsewhere. */
+/** What the program's spans see of ours: where it is. It is recorded elsewhere, and begins when somebody asks. */
 class ConsumerSpan {
-  constructor(traceparent) {
-    const [, traceId, spanId, flags] = traceparent.split('-');
-    this._context = { traceId, spanId, traceFlags: parseInt(flags, 16) };
+  constructor(processing, outer) {
+    this._processing = processing;
+    this._outer = outer;
+    this._context = undefined;
   }
 
-  spanContext() { return this._context; }
+  spanContext() {
+    if (!this._context) {
+      const traceparent = this._processing.traceparent();
+      const [, traceId, spanId, flags] = (traceparent || '').split('-');
+      if (traceparent) this._context = { traceId, spanId, traceFlags: parseInt(flags, 16) };
+      // The message is not traced: as if there was no span of ours.
+      else this._context = this._outer ? this._outer.spanContext() : NOWHERE;
+    }
+    return this._context;
+  }
 
   isRecording() { return false; }
 
@@ -80,6 +99,9 @@ class ConsumerSpan {
 
   recordException() {}
 }
+/** As OpenTelemetry has it for spans that are none. */
+const NOWHERE = { traceId: '0'.repeat(32), spanId: '0'.repeat(16), traceFlags: 0 };
+
 for (const name of ['setAttribute', 'setAttributes', 'addEvent', 'addLink', 'addLinks', 'setStatus', 'updateName']) {
   ConsumerSpan.prototype[name] = function nothing() { return this; };
 }

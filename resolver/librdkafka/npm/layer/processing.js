@@ -11,6 +11,9 @@ const current = new AsyncLocalStorage();
 /** The processing of each message that the program was handed. */
 const known = new WeakMap();
 
+/** Milliseconds after its end in which what is sent still follows from a message. A timer of its code may go on for ever. */
+const AFTER_END = 60000;
+
 /** The processing of a message. It begins when something is known to be done for it. */
 class Processing {
   /** `place` is what `begin` of the library takes. */
@@ -20,6 +23,7 @@ class Processing {
     this._began = undefined;
     this._holds = 0;
     this._hasEnded = false;
+    this._endedAt = Infinity;
     this._brought = undefined;
     this._context = undefined;
     this._outer = undefined;
@@ -34,13 +38,17 @@ class Processing {
       if (begin) {
         this._brought = header(headers, 'traceparent');
         this._began = begin(topic, partition, offset, this._brought, header(headers, 'tracestate'));
-        const outer = otel.activeSpan();
-        this._outer = outer && outer.spanId;
+        this._lookAround();
         // Begun by what is sent by and by, of which nothing tells the end.
         if (this._holds === 0) this._end();
       }
     }
     return this._began;
+  }
+
+  /** The same for a message that is sent now; undefined if this has ended too long ago. */
+  beginForSend() {
+    return this._hasEnded && Date.now() - this._endedAt > AFTER_END ? undefined : this.begin();
   }
 
   get hasBegun() { return this._place === undefined; }
@@ -53,11 +61,19 @@ class Processing {
     return began && library.find().context(began);
   }
 
-  /** The program's own spans are children of this one in it. */
+  /** The program's own spans are children of this one in it. Undefined without OpenTelemetry. */
   context() {
-    if (!otel.isThere()) return undefined;
-    if (this._context === undefined) this._context = otel.contextWith(this.traceparent());
+    if (this._context === undefined && this !== NONE && otel.isThere()) {
+      this._lookAround();
+      this._context = otel.contextWith(this);
+    }
     return this._context;
+  }
+
+  _lookAround() {
+    if (this._context) return;
+    const outer = otel.activeSpan();
+    this._outer = outer && outer.spanId;
   }
 
   /** Whether the active span of the program was active before this began already. */
@@ -84,6 +100,7 @@ class Processing {
   _end() {
     if (this._hasEnded) return;
     this._hasEnded = true;
+    this._endedAt = Date.now();
     if (this._began) library.find().end(this._began);
   }
 }
@@ -115,13 +132,13 @@ function processingOf(message, place = message) {
 
 /** Calls `work` at work on a message, which has begun. */
 function runIn(processing, work) {
-  const context = guarded(() => (processing.begin() ? processing.context() : undefined));
-  return otel.within(context, () => current.run(processing, work));
+  guarded(() => processing.begin());
+  return runLazilyIn(processing, work);
 }
 
 /** Calls `work` at work on a message that it may do nothing for. */
 function runLazilyIn(processing, work) {
-  return current.run(processing, work);
+  return otel.within(guarded(() => processing.context()), () => current.run(processing, work));
 }
 
 /**
@@ -147,6 +164,7 @@ function settled(processing, isOurs, work) {
     guarded(() => processing.release());
     return result;
   }
+  guarded(() => processing.begin());
   return result.then((value) => {
     guarded(() => processing.release());
     return value;

@@ -21,7 +21,7 @@ function sayParent(headers, processing) {
     functions.nextSendOf(otel.traceparentOf(span), otel.traceStateOf(span), otel.activeBaggage());
     return;
   }
-  const began = processing && processing.begin();
+  const began = processing && processing.beginForSend();
   if (began) {
     isSaid = true;
     functions.nextSend(began);
@@ -43,16 +43,10 @@ function sayNothing(functions) {
   functions.nextSend();
 }
 
-/** Calls `produce`, whose record follows from `processing`. */
+/** Calls `produce`, whose record follows from `processing`. What was said for one that is refused, the next one takes back. */
 function sending(headers, produce, processing = current.getStore()) {
   guarded(() => sayParent(headers, processing));
-  try {
-    return produce();
-  } catch (error) {
-    // It was not sent; the next one may follow from something else.
-    guarded(() => { if (isSaid) sayNothing(library.find()); });
-    throw error;
-  }
+  return produce();
 }
 
 module.exports = { sending };

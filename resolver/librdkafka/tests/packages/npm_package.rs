@@ -17,6 +17,7 @@ fn it_installs_and_works() {
     brings_what_it_promises(&package);
     says_where_the_library_is(folder.path(), &package);
     gives_the_properties_of_a_client(folder.path());
+    runs_every_node_with_the_layer(folder.path(), &package);
 }
 
 /// A program's folder with nothing but the package in its `node_modules`; none where there is no Node.js.
@@ -34,6 +35,7 @@ pub(crate) fn installed() -> Option<TempDir> {
 fn brings_what_it_promises(installed: &Path) {
     for name in [
         "index.d.ts",
+        "layer/register.js",
         "default-config.toml",
         "include/tracer_interceptors.h",
         "LICENSE",
@@ -61,6 +63,20 @@ fn says_where_the_library_is(folder: &Path, installed: &Path) {
     let program = "console.log(require('tracer-interceptors').libraryPath)";
     let mut node = Command::new("node");
     assert_eq!(expect_success(node.args(["-e", program]).current_dir(folder).output().unwrap()), library);
+}
+
+fn runs_every_node_with_the_layer(folder: &Path, installed: &Path) {
+    let program = "\
+const { processing, currentContext } = require('tracer-interceptors');
+console.log(Object.keys(require.cache).includes(process.argv[1]));
+console.log(process.env.NODE_OPTIONS);
+console.log(processing({ topic: 't', partition: 0, offset: 0 }, () => 7), currentContext());
+";
+    let layer = installed.join("layer/register.js");
+    let mut run = Command::new(folder.join("node_modules/.bin/tracer-interceptors"));
+    run.args(["run", "node", "-e", program]).arg(&layer).current_dir(folder).env("NODE_OPTIONS", "--no-deprecation");
+    let options = format!("--require \"{}\" --no-deprecation", layer.display());
+    assert_eq!(expect_success(run.output().unwrap()), format!("true\n{options}\n7 undefined\n"));
 }
 
 fn gives_the_properties_of_a_client(folder: &Path) {
