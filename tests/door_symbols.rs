@@ -53,6 +53,7 @@ fn it_exports_the_doors_and_nothing_else() {
         "select",
         "tracer_interceptors_api",
         "tracer_interceptors_generation",
+        "tracer_interceptors_python",
     ];
     assert_eq!(names, doors);
 }
