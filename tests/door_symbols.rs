@@ -61,6 +61,7 @@ fn it_exports_the_doors_and_nothing_else() {
         "tgkill",
         "tracer_interceptors_api",
         "tracer_interceptors_generation",
+        "tracer_interceptors_python",
     ];
     assert_eq!(names, doors);
 }

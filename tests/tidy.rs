@@ -115,6 +115,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/librdkafka/src/preload_door/waits.rs",
     "resolver/librdkafka/src/preload_door/ends/exec.rs",
     "resolver/librdkafka/src/preload_door/ends/signals.rs",
+    "resolver/librdkafka/src/python.rs",
     "resolver/librdkafka/src/static_program.rs",
     "resolver/librdkafka/src/tracing.rs",
     "resolver/librdkafka/src/unmet_program.rs",

@@ -19,7 +19,7 @@ def _replace(cimpl: Any) -> None:
         return
     from . import _aio, _clients, _processing, _started
 
-    _processing.api = api
+    _processing.use(api)
     api.declare()
     _clients.replace(cimpl)
     _started.replace()

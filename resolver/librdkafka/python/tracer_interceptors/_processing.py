@@ -21,8 +21,10 @@ from weakref import WeakSet
 from . import _kept, _opentelemetry
 from ._trains import marker, train
 
-#: The functions of the library; set once, before anything else here is used.
+#: The functions of the library; set once, by `use`, before anything else here is used.
 api: Any = None
+_begin: Any = None
+_end: Any = None
 
 #: A `Processing`, a `Note`, or nothing.
 current: "ContextVar[Any]" = ContextVar("tracer_interceptors.current", default=None)
@@ -36,6 +38,12 @@ MOST_TOPICS = 10_000
 
 _topics: Dict[str, bytes] = {}
 _LOADED = sys.modules
+
+
+def use(functions: Any) -> None:
+    """Sets the functions of the library."""
+    global api, _begin, _end
+    api, _begin, _end = functions, functions.begin, functions.end
 
 
 class Habits:
@@ -74,8 +82,12 @@ class Processing:
     firm = False
     #: Messages before it under which nothing was sent or started: it may be the last of a list.
     skipped = 0
-    #: Messages sent while it was current by the order only, whether or not that was taken for the cause.
+    #: None of these three: all that is to be asked is how old it is.
+    plain = True
+    #: Messages sent while it was current, whether or not it was taken for the cause.
     sends = 0
+    #: Its age in seconds when the last of them was sent.
+    age = 0.0
     #: Something was started under it, or it was given to something.
     started = False
     #: Somebody will send of it later: so many buffers and delivery reports.
@@ -83,8 +95,8 @@ class Processing:
 
     def __del__(self) -> None:
         # At the end of the interpreter the library ends all that is open.
-        if self.number and api is not None:
-            api.end(self.number)
+        if self.number and _end is not None:
+            _end(self.number)
 
     def done(self) -> None:
         """The work on it ends here, whoever still refers to it."""
@@ -99,7 +111,7 @@ class Processing:
     def is_cause_here(self) -> bool:
         """Whether what its own context sends now, and says nothing of, follows from it."""
         self.sends += 1
-        age = monotonic() - self.since
+        self.age = age = monotonic() - self.since
         habits = self.habits
         if age > SHORTEST and age > min(2 * habits.longest, LONGEST):
             return False
@@ -118,6 +130,7 @@ class Turn(Processing):
     """Somebody is given a message that its context has left: it is at work on it as long as this is current."""
 
     said = True
+    plain = False
 
     def __init__(self, of: Processing) -> None:
         self.number, self.message, self.habits, self._of = of.number, of.message, of.habits, of
@@ -133,6 +146,7 @@ class Note:
 
     __slots__ = ("processing", "number")
     said = firm = True
+    plain = False
 
     def __init__(self, processing: Processing) -> None:
         self.processing = processing
@@ -148,17 +162,30 @@ class Note:
             api.pause(self.number, 0)
 
 
-def begin(message: Any, habits: Habits, of: int, traceparent: Any = None, tracestate: Any = None) -> Optional[Processing]:
-    """Begins the processing of a message, for the train ``of``, 0: the program says so; ``None``: it is not traced."""
-    topic = message.topic()
+def name_of(topic: str) -> bytes:
+    """The topic as the library takes it."""
     name = _topics.get(topic)
     if name is None:
         if len(_topics) >= MOST_TOPICS:
             _topics.clear()
         name = _topics[topic] = topic.encode()
-    number = api.begin(name, message.partition(), message.offset(), traceparent, tracestate, of)
-    if not number:
-        return None
+    return name
+
+
+def begin(message: Any, habits: Habits, of: int) -> Optional[Processing]:
+    """Begins the processing of a message that was handed over just now, for the train ``of``; ``None``: it is not traced."""
+    number = _begin(name_of(message.topic()), message.partition(), message.offset(), of)
+    return _of_number(number, message, habits, of) if number else None
+
+
+def begin_late(message: Any, habits: Habits, of: int, traceparent: Any, tracestate: Any) -> Optional[Processing]:
+    """The same of one whose hand-over may be long ago, with what its headers say; for 0 the program says so."""
+    name = name_of(message.topic())
+    number = api.begin_of(name, message.partition(), message.offset(), traceparent, tracestate, of)
+    return _of_number(number, message, habits, of) if number else None
+
+
+def _of_number(number: int, message: Any, habits: Habits, of: int) -> Processing:
     it = Processing()
     it.number = number
     it.train = of
@@ -196,12 +223,10 @@ def depart(it: Processing) -> None:
         return
     if it.sends or it.started or is_inherited(it):
         habits = it.habits
-        if it.sends:
-            took = monotonic() - it.since
-            if took > habits.longest:
-                habits.longest = took
-            if it.skipped and it.sends == 1:
-                habits.is_filter = True
+        if it.age > habits.longest:
+            habits.longest = it.age
+        if it.skipped and it.sends == 1:
+            habits.is_filter = True
         habits.skipped = 0
         if it.noted:
             api.pause(it.number, 1)
@@ -242,16 +267,28 @@ def handed(message: Any, habits: Habits) -> None:
     """The calling context was handed a message by a call for one."""
     if message.error() is not None:
         return
-    it = begin(message, habits, train())
-    if it is None:
+    of = train()
+    topic = message.topic()
+    number = _begin(_topics.get(topic) or name_of(topic), message.partition(), message.offset(), of)
+    if not number:
         return
-    it.skipped = habits.skipped
-    habits.last = it
-    here = marker()
-    if here.lent:
-        here.handed = it
+    habits.last = it = Processing()
+    it.number = number
+    it.train = of
+    it.since = monotonic()
+    it.message = message
+    it.habits = habits
+    if habits.skipped:
+        it.skipped = habits.skipped
+        it.plain = False
+    if "_asyncio" in _LOADED:
+        here = marker()
+        if here.lent:
+            here.handed = it
     if current.get() is None:
-        enter(it)
+        current.set(it)
+        if "opentelemetry.trace" in _LOADED:
+            _opentelemetry.attach(context_of(it))
 
 
 def enter(it: Any) -> None:

@@ -30,6 +30,7 @@ class processing:  # noqa: N801  (it is used as a statement)
             self._it = it = _found(message)
             if it is not None:
                 it.said = it.firm = True
+                it.plain = False
                 _processing.enter(it)
                 if not _is_layered():
                     # Nobody else tells the library what this thread is at.
@@ -99,7 +100,7 @@ def _ready() -> bool:
         if api is None:
             return False
         api.declare()
-        _processing.api = api
+        _processing.use(api)
     return True
 
 
@@ -119,7 +120,7 @@ def _found(message: Any) -> Any:
         return it
     from ._clients import brought
 
-    return _processing.begin(message, _processing.Habits(), 0, *brought(message))
+    return _processing.begin_late(message, _processing.Habits(), 0, *brought(message))
 
 
 def _fail(it: Any, error_type: str, description: str) -> None:

@@ -21,21 +21,21 @@ def say(value: Any, key: Any) -> Any:
         if parent is not None:
             api.next_send_of(parent[0], parent[1], None)
             return current.get()
-    it = cause(value, key)
+    here = train()
+    it = cause(value, key, here)
+    # With the number of the train, by which the answer to its own request is known.
     if it is None:
-        api.next_send(0, train())
+        api.next_send(0, here)
     else:
-        # With the number of the train, by which the answer to its own request is known.
-        api.next_send(it.number, 0 if it.said else train())
+        api.next_send(it.number, 0 if it.said else here)
     return it
 
 
-def cause(value: Any, key: Any) -> Any:
-    """What a record of this value and key follows from, which the calling context sends."""
+def cause(value: Any, key: Any, here: int) -> Any:
+    """What a record of this value and key follows from, which the train ``here`` sends."""
     it = current.get()
     if it is not None and it.firm:
         return it
-    here = train()
     if it is not None and it.train == here and not it.said:
         # By the order only: of an earlier one of a list, if it passes that one's own value on.
         known = _kept.of_objects((value, key)) if _kept.row else None
@@ -89,7 +89,7 @@ def note() -> Any:
     parent = _opentelemetry.parent() if "opentelemetry.trace" in _LOADED else None
     if parent is not None:
         return OfSpan(parent)
-    it = cause(None, None)
+    it = cause(None, None, train())
     return it if it is None or it.__class__ is Note else Note(it)
 
 

@@ -14,9 +14,10 @@ _LOADED = sys.modules
 class Marker:
     """Stands for a thread, which has no object of its own that is cheap to come by."""
 
-    __slots__ = ("lent", "handed", "__weakref__")
+    __slots__ = ("number", "lent", "handed")
 
     def __init__(self) -> None:
+        self.number = next(_NUMBERS)
         #: The number of the train whose call this thread makes at the moment, as one of a pool; 0: of none.
         self.lent = 0
         #: What the thread was handed during that call.
@@ -38,25 +39,33 @@ def marker() -> Marker:
 
 def train() -> int:
     """The number of the task, the greenlet or the thread that calls. None is given twice."""
-    who: Any = None
+    if "_asyncio" in _LOADED or "greenlet" in _LOADED:
+        who = _task_or_greenlet()
+        if who is not None:
+            known, number = _known.get()
+            if known() is not who:
+                number = next(_NUMBERS)
+                _known.set((weakref.ref(who), number))
+            return number  # type: ignore[no-any-return]
+    try:
+        here = _threads.marker
+    except AttributeError:
+        here = marker()
+    return here.lent or here.number  # type: ignore[no-any-return]
+
+
+def _task_or_greenlet() -> Any:
     events = _LOADED.get("_asyncio")
     if events is not None:
         loop = events._get_running_loop()
         if loop is not None:
-            who = _LOADED["asyncio"].current_task(loop)
-    if who is None:
-        greenlets = _LOADED.get("greenlet")
-        if greenlets is not None:
-            who = greenlets.getcurrent()
-            if who.parent is None:
-                who = None
-    if who is None:
-        who = marker()
-        if who.lent:
-            return who.lent  # type: ignore[no-any-return]
-    known, number = _known.get()
-    if known() is who:
-        return number  # type: ignore[no-any-return]
-    number = next(_NUMBERS)
-    _known.set((weakref.ref(who), number))
-    return number
+            task = _LOADED["asyncio"].current_task(loop)
+            if task is not None:
+                return task
+    greenlets = _LOADED.get("greenlet")
+    if greenlets is not None:
+        greenlet = greenlets.getcurrent()
+        # The one that a thread begins with stands for the thread.
+        if greenlet.parent is not None:
+            return greenlet
+    return None

@@ -1,0 +1,76 @@
+//! Promise: applications on Python's frameworks have whole traces as they are, run with the layer: FastAPI with a consumer in its
+//! lifespan and OpenTelemetry's spans, FastStream, gunicorn with gevent's workers.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use words::draw_traces;
+use words::foreign::{Door, Surroundings, python_with, run};
+
+const CONFIGURATION: &str = "
+    [services.shop]
+    produces = [\"orders\"]
+    [services.billing]
+    consumes = [\"orders\"]
+    topics = [\"payments\"]
+";
+
+const PYTHON: &str = "confluent-kafka==2.16.1\nfaststream[confluent]==0.7.8\nfastapi==0.165.0\nuvicorn==0.54.0\n\
+    opentelemetry-sdk==1.45.2\nopentelemetry-instrumentation-fastapi==0.66b2\n\
+    opentelemetry-exporter-otlp-proto-http==1.45.2\ngunicorn==27.0.1\ngevent==26.9.0";
+
+#[track_caller]
+fn python() -> Option<PathBuf> {
+    python_with("python-frameworks", PYTHON)
+}
+
+/// The traces of a program, drawn, where so many orders wait, of which each has the number of a partition of `payments`.
+#[track_caller]
+fn traces(orders: usize, program: impl FnOnce(&mut Command)) -> Option<String> {
+    let surroundings = Surroundings::start(&["orders", "payments"], 10, CONFIGURATION);
+    surroundings.send_untraced("orders", orders);
+    let mut command = surroundings.command(Door::Layer, python()?);
+    // What the program traces itself goes the same way.
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", surroundings.collector.endpoint());
+    program(&mut command);
+    run(&mut command).expect_success();
+    let mut faults = surroundings.collector.faults();
+    // OpenTelemetry's Python SDK leaves that bit out of what it exports.
+    faults.retain(|fault| !fault.ends_with("exported, but its flags say that it was not sampled"));
+    assert_eq!(faults, Vec::<String>::new());
+    Some(draw_traces(&surroundings.collector.spans()))
+}
+
+#[test]
+fn a_request_its_order_the_consumer_and_the_application_s_own_span_are_one_trace() {
+    let drawn = traces(0, |command| {
+        command.arg("tests/python/fastapi_app.py");
+    });
+    let one = "web: POST /orders\n  shop: send orders\n    billing: process orders\n      web: charge\n        billing: send payments\n";
+    if let Some(drawn) = drawn {
+        assert_eq!(drawn, one.repeat(3));
+    }
+}
+
+const PAID: &str = "billing: process orders\n  billing: send payments\n";
+
+#[test]
+fn a_handler_of_faststream_pays_in_the_trace_of_its_order() {
+    let drawn = traces(10, |command| {
+        command.arg("tests/python/faststream_app.py");
+    });
+    if let Some(drawn) = drawn {
+        assert_eq!(drawn, PAID.repeat(10));
+    }
+}
+
+#[test]
+fn a_greenlet_of_gunicorn_s_gevent_worker_pays_in_the_trace_of_its_order() {
+    let drawn = traces(10, |command| {
+        let gunicorn = "-m gunicorn --log-level error --worker-class gevent --bind 127.0.0.1:0 --chdir tests/python";
+        command.args(gunicorn.split(' ')).arg("gunicorn_gevent:application");
+    });
+    if let Some(drawn) = drawn {
+        assert_eq!(drawn, PAID.repeat(10));
+    }
+}
