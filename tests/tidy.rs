@@ -456,7 +456,7 @@ fn the_engine_warns_by_its_report_only() {
         |file: &SourceFile| ["log::warn!", "log::error!", "log::log!"].iter().any(|word| file.code().contains(word));
     let files = sources().into_iter().filter(|file| file.path.starts_with("resolver/src/") && !file.is_test());
     let warning: Vec<_> = files.filter(warns).map(|file| file.path).collect();
-    assert_eq!(warning, ["resolver/src/report.rs"]);
+    assert_eq!(warning, ["resolver/src/diagnostics/log.rs"]);
 }
 
 #[test]
