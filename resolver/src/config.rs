@@ -35,3 +35,6 @@ pub use report::problem::{Problem, Report, Severity};
 pub use source::strictness::strict;
 pub use source::variables::Variables;
 pub use toml_file::default_config::DEFAULT_CONFIG;
+
+#[cfg(test)]
+mod tests;
