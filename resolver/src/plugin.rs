@@ -21,6 +21,7 @@ mod mapping;
 mod plugin_file;
 mod search;
 mod secrets;
+mod set_up_code;
 mod settings_check;
 mod settings_schema;
 mod table;

@@ -17,6 +17,7 @@ use super::c_text;
 use super::calls::{self, Failed, inside};
 use super::host_side::HostSide;
 use super::secrets::Secrets;
+use super::set_up_code;
 use super::{Complaint, PluginLibrary};
 use crate::config;
 use crate::export::{Exporter, FinishedBatch, Outcome};
@@ -236,6 +237,7 @@ impl Exporter for Instance {
                 &mut error,
             )
         });
+        set_up_code::give_back();
         self.outcome(&handle, Reply::new(code, &error))
     }
 
