@@ -144,27 +144,3 @@ fn bytes_that_are_no_batch_are_refused_for_good_and_nothing_is_written() {
     assert_eq!(export(&backend, b"\xff\xff", 1).unwrap_err().kind(), ErrorKind::Permanent);
     assert!(lines(&path).is_empty());
 }
-
-#[test]
-fn the_schema_and_the_plugin_think_alike() {
-    let configs = [
-        serde_json::json!({}),
-        serde_json::json!({"path": "/tmp/spans.jsonl", "max_bytes": "1MiB", "max_files": 3}),
-        serde_json::json!({"path": "stdout", "max_bytes": 4096}),
-        serde_json::json!({"path": "stdout", "format": "text", "attributes": ["messaging.kafka.offset"]}),
-        serde_json::json!({"format": "otlp_json"}),
-        serde_json::json!({"format": "json"}),
-        serde_json::json!({"format": "text", "attributes": "messaging.kafka.offset"}),
-        serde_json::json!({"format": "text", "attributes": [1]}),
-        serde_json::json!({"path": ""}),
-        serde_json::json!({"path": 1}),
-        serde_json::json!({"max_bytes": "1MB"}),
-        serde_json::json!({"max_bytes": 0}),
-        serde_json::json!({"max_files": 0}),
-        serde_json::json!({"max_files": 1001}),
-        serde_json::json!({"max_files": "3"}),
-        serde_json::json!({"unknown": 1}),
-    ];
-    let differ = words::schema::disagreements(File::CONFIG_SCHEMA, &configs, |config| File::validate(config).is_ok());
-    assert_eq!(differ, Ok(Vec::new()));
-}

@@ -135,30 +135,3 @@ fn a_batch_that_is_too_large_for_the_server_goes_in_parts() {
     ids.dedup();
     assert_eq!(ids.len(), 300, "each span is there, twice");
 }
-
-#[test]
-fn the_schema_and_the_plugin_think_alike() {
-    let configs = [
-        serde_json::json!({}),
-        serde_json::json!({"endpoint": "https://h:1", "tls": {"ca_file": "/ca.pem"}}),
-        serde_json::json!({"endpoint": "https://h:1", "tls": {"cert_file": "/c", "key_file": "/k"}}),
-        serde_json::json!({"endpoint": "https://h:1", "tls": {"cert_file": "/c"}}),
-        serde_json::json!({"endpoint": "https://h:1", "tls": {"insecure": true}}),
-        serde_json::json!({"endpoint": 4318}),
-        serde_json::json!({"compression": "gzip", "timeout": "500ms", "headers": {"a": "b"}, "proxy": "http://p:3128"}),
-        serde_json::json!({"timeout": 10000}),
-        serde_json::json!({"timeout": 0}),
-        serde_json::json!({"timeout": "10 s"}),
-        serde_json::json!({"compression": "zstd"}),
-        serde_json::json!({"headers": {"a": 1}}),
-        serde_json::json!({"headers": "a=b"}),
-        serde_json::json!({"proxy": 3128}),
-        serde_json::json!({"unknown": 1}),
-        serde_json::json!({"endpoint": "zipkin:9411"}),
-        serde_json::json!({"resource_tags": false}),
-        serde_json::json!({"resource_tags": "no"}),
-    ];
-    let differ =
-        words::schema::disagreements(Zipkin::CONFIG_SCHEMA, &configs, |config| Zipkin::validate(config).is_ok());
-    assert_eq!(differ, Ok(Vec::new()));
-}

@@ -40,11 +40,17 @@ enum Kind {
     Time,
 }
 
-const COSTS: [Cost; 5] = [
+const COSTS: [Cost; 6] = [
     Cost {
         what: "memory: one producer, one message",
         arguments: &["producers", "1"],
         messages: 1,
+        kind: Kind::Resident,
+    },
+    Cost {
+        what: "memory: one producer that goes on sending",
+        arguments: &["steady", "20"],
+        messages: 20,
         kind: Kind::Resident,
     },
     Cost {

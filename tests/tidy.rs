@@ -153,6 +153,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/src/plugin/library.rs",
     "resolver/src/plugin/loader.rs",
     "resolver/src/plugin/plugin_file.rs",
+    "resolver/src/plugin/set_up_code.rs",
     "resolver/src/plugin/table.rs",
     "resolver/src/quiet_thread.rs",
     "resolver/src/stack_room.rs",

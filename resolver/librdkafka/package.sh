@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
 # Builds the packages by which people get the library: a Python wheel, an npm package and a Debian package.
 #
-#   resolver/librdkafka/package.sh [--only wheel|npm|deb] [--profile release|dev] [--glibc 2.N|own] [--built FOLDER]
-#                                  [--out FOLDER]
+#   resolver/librdkafka/package.sh [--only wheel|npm|deb] [--profile shipped|release|dev] [--glibc 2.N|own]
+#                                  [--built FOLDER] [--out FOLDER]
 #
 # --only     one of them; it is then an error (status 3) if this machine lacks what that takes. Without it, what cannot be
 #            built here is skipped with a line that says why.
-# --profile  cargo's; release unless said otherwise.
+# --profile  cargo's; `shipped` unless said otherwise, which is `release` with all code of a file optimised together.
 # --glibc    the oldest glibc that the files have to run with; it takes cargo-zigbuild (`pip install ziglang cargo-zigbuild`,
 #            and the environment's bin in the PATH), and without that it is an error (status 3). `own` is this machine's,
 #            and takes nothing. Unless said otherwise it is 2.17 where cargo-zigbuild is there, and else `own`.
 # --built    takes the libraries and the tool from that folder, and builds nothing.
 # --out      where the packages go; target/packages unless said otherwise.
 #
-# All of them hold the same files, stripped of debug information. The wheel's tag and the Debian package's dependency say
-# which glibc they need, as read off the files.
+# All of them hold the same files, stripped. The wheel's tag and the Debian package's dependency say which glibc they need,
+# as read off the files. What was stripped goes into an archive beside the packages: unpack it beside the files, or into a
+# folder of the debugger's, which finds it by the build id.
 set -euo pipefail
 
 readonly LIBRARIES=(libtracer_interceptors.so libtracer_plugin_{otlp,jaeger,zipkin,file}.so)
@@ -29,7 +30,7 @@ readonly TRIPLE=x86_64-unknown-linux-gnu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}
-only='' profile=release oldest='' built='' out=$target/packages
+only='' profile=shipped oldest='' built='' out=$target/packages
 
 main() {
     read_words "$@"
@@ -57,6 +58,7 @@ main() {
     choose_glibc
     gather
     for package in "${wanted[@]}"; do "make_$package"; done
+    deliver_symbols
 }
 
 read_words() {
@@ -73,7 +75,7 @@ read_words() {
         shift 2
     done
     [[ $only =~ ^(|wheel|npm|deb)$ ]] || fail 2 "--only takes wheel, npm or deb"
-    [[ $profile =~ ^(release|dev)$ ]] || fail 2 "--profile takes release or dev"
+    [[ $profile =~ ^(shipped|release|dev)$ ]] || fail 2 "--profile takes shipped, release or dev"
     [[ $oldest =~ ^(|own|2\.[0-9]+)$ ]] || fail 2 "--glibc takes a version such as 2.17, or own"
 }
 
@@ -115,11 +117,12 @@ choose_glibc() {
 # Puts what all packages hold into $work/lib, and says which glibc it needs.
 gather() {
     if [[ -z $built ]]; then build; fi
-    mkdir "$work/lib"
+    mkdir "$work/lib" "$work/symbols"
     local file strange
     for file in "${LIBRARIES[@]}" "$TOOL"; do
-        strip --strip-unneeded -o "$work/lib/$file" "$built/$file"
-        chmod 644 "$work/lib/$file"
+        objcopy --only-keep-debug "$built/$file" "$work/symbols/$file.debug"
+        objcopy --strip-unneeded --add-gnu-debuglink="$work/symbols/$file.debug" "$built/$file" "$work/lib/$file"
+        chmod 644 "$work/lib/$file" "$work/symbols/$file.debug"
     done
     chmod 755 "$work/lib/$TOOL"
 
@@ -141,18 +144,26 @@ gather() {
 }
 
 build() {
-    local words=(--locked --profile "$profile" -p tracer-resolver-librdkafka
-        -p tracer-plugin-otlp -p tracer-plugin-jaeger -p tracer-plugin-zipkin -p tracer-plugin-file)
+    local one folder=$profile
+    local cargo=(cargo) words=(--locked --profile "$profile")
+    if [[ $profile == dev ]]; then folder=debug; fi
+    built=$target/$folder
     if [[ $oldest == own ]]; then
         echo "building the libraries ($profile)"
-        (cd "$root" && cargo build "${words[@]}")
-        built=$target/${profile/dev/debug}
     else
         echo "building the libraries ($profile) for glibc $oldest"
-        (cd "$root" && OLDEST_GLIBC=$oldest CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER=$here/zig-linker.sh \
-            cargo zigbuild "${words[@]}" --target "$TRIPLE.$oldest")
-        built=$target/$TRIPLE/${profile/dev/debug}
+        cargo=(cargo-zigbuild)
+        words+=(--target "$TRIPLE.$oldest")
+        built=$target/$TRIPLE/$folder
+        export OLDEST_GLIBC=$oldest CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER=$here/zig-linker.sh
     fi
+    cd "$root"
+    "${cargo[@]}" build "${words[@]}" -p tracer-resolver-librdkafka --bin "$TOOL"
+    # Each by itself, and as nothing but a shared object: only so is all code of a file optimised together, and in none is
+    # what only another needs. See RATIONALE.md, "Why is each file built by itself?".
+    for one in tracer-resolver-librdkafka tracer-plugin-{otlp,jaeger,zipkin,file}; do
+        "${cargo[@]}" rustc "${words[@]}" -p "$one" --lib --crate-type cdylib
+    done
 }
 
 make_wheel() {
@@ -216,6 +227,14 @@ page() {
     for file in $(grep -oE '\]\([a-z]+\.toml\)' <<<"$text" | tr -d ']()' | sort -u); do
         printf '\n## %s\n\n```toml\n%s\n```\n' "$file" "$(<"$here/docs/$file")"
     done
+}
+
+# What a debugger wants to know of the files, by the same names.
+deliver_symbols() {
+    local archive=tracer-resolver-$version-debug-symbols.tar.gz
+    tar --create --directory="$work/symbols" --sort=name --owner=0 --group=0 --numeric-owner \
+        --mtime="@$SOURCE_DATE_EPOCH" . | gzip -9n >"$out/$archive"
+    echo "debug symbols: $out/$archive"
 }
 
 deliver() {

@@ -31,7 +31,13 @@
 //! - Memory is bounded everywhere, and whatever is dropped is counted by reason: see [`Stats`].
 //! - Data flows from left to right; a module uses only what lies to its left (`tests/tidy.rs` has the table).
 
+#![cfg_attr(
+    not(feature = "application-spans"),
+    expect(dead_code, reason = "the bridge has spans of every kind, and a Kafka message is of few")
+)]
+
 mod batch;
+#[cfg(feature = "application-spans")]
 mod bridge;
 mod cancellation;
 mod clock;
@@ -55,6 +61,7 @@ pub mod tracer;
 mod trusted_path;
 mod zeroed;
 
+#[cfg(feature = "application-spans")]
 pub use bridge::UnknownService;
 pub use cancellation::uncancelled;
 pub use diagnostics::write_to_stderr;

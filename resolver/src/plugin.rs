@@ -23,6 +23,7 @@ mod plugin_file;
 mod reply;
 mod search;
 mod secrets;
+mod set_up_code;
 mod settings_check;
 mod settings_schema;
 mod table;

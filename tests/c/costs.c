@@ -1,6 +1,7 @@
 /* What a program on librdkafka takes: `costs HOW COUNT`, then figures, a line each, in KiB and microseconds.
  *
  *   producers COUNT  so many in one process, a message each: its resident memory
+ *   steady COUNT     one that sends so many, a batch each: the process's resident memory
  *   workers COUNT    so many forked processes, each with a producer and a message: the largest private memory of one
  *   prefork COUNT    the same, forked from a process with a producer of its own
  *   first            the processor time until the first client is there, from the start of the process
@@ -55,6 +56,19 @@ static long producers(int count) {
     return resident;
 }
 
+static long steady(int count) {
+    rd_kafka_t *one = producer();
+    for (int n = 0; n < count; n++) {
+        one_message(one);
+        usleep(150000);
+    }
+    wait_until_done();
+    show_map();
+    long resident = memory("Rss", NULL);
+    rd_kafka_destroy(one);
+    return resident;
+}
+
 static long workers(int count) {
     int says[2], stays[2];
     MUST(!pipe(says) && !pipe(stays));
@@ -94,6 +108,7 @@ int main(int argc, char **argv) {
     MUST(argc > 1);
     int count = argc > 2 ? atoi(argv[2]) : 1;
     if (!strcmp(argv[1], "producers")) printf("%ld\n", producers(count));
+    if (!strcmp(argv[1], "steady")) printf("%ld\n", steady(count));
     if (!strcmp(argv[1], "workers")) printf("%ld\n", workers(count));
     if (!strcmp(argv[1], "prefork")) {
         rd_kafka_t *own = producer();

@@ -13,7 +13,6 @@ pub mod native;
 mod process;
 pub mod receivers;
 pub mod sample_spans;
-pub mod schema;
 mod span_portrait;
 mod trace_tree;
 mod traced;

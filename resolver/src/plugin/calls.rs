@@ -21,9 +21,14 @@ pub fn is_in_plugin() -> bool {
 /// Whether `belongs` says so of the code of any plugin that was loaded: threads of a plugin are known by where they call
 /// from.
 pub fn is_code_of_a_plugin(belongs: impl Fn(usize) -> bool) -> bool {
+    known_code().any(belongs)
+}
+
+/// An address within each plugin that was loaded.
+pub(super) fn known_code() -> impl Iterator<Item = usize> {
     // Acquire: pairs with the release in `remember`.
     let known = KNOWN.iter().map(|place| place.load(Ordering::Acquire));
-    known.take_while(|address| *address != 0).any(belongs)
+    known.take_while(|address| *address != 0)
 }
 
 /// Makes a call into a plugin on this thread.
@@ -42,7 +47,7 @@ pub(super) fn inside<T>(call: impl FnOnce() -> T) -> T {
 /// The address of some function of a plugin. Those beyond 256 plugins are not told from the application's code.
 pub(super) fn remember(code: usize) {
     for place in &KNOWN {
-        // AcqRel: pairs with the acquire in `is_code_of_a_plugin`.
+        // AcqRel: pairs with the acquire in `known_code`.
         match place.compare_exchange(0, code, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => return,
             Err(known) if known == code => return,

@@ -15,6 +15,7 @@ use super::calls::{self, inside};
 use super::host_side::HostSide;
 use super::reply::Reply;
 use super::secrets::Secrets;
+use super::set_up_code;
 use super::{Complaint, PluginLibrary};
 use crate::config;
 use crate::diagnostics;
@@ -235,6 +236,7 @@ impl Exporter for Instance {
                 &mut error,
             )
         });
+        set_up_code::give_back();
         self.outcome(&handle, Reply::new(code, &error))
     }
 

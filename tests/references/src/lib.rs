@@ -1,6 +1,10 @@
 //! The same spans in two forms: as OTLP, for our plugins, and as plain data, from which the tests make what the
 //! reference exporters take.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly, its words too")]
+
+mod schema;
+
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue};
@@ -8,6 +12,8 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::span::{Event, Link, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use prost::Message;
+
+pub use schema::assert_alike;
 
 /// A span as plain data.
 #[derive(Clone, Debug)]

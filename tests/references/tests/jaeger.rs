@@ -125,3 +125,30 @@ fn attribute(value: &SampleValue) -> Value {
 fn time(nanos: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)
 }
+
+#[test]
+fn the_schema_and_the_plugin_think_alike() {
+    tracer_resolver_references::assert_alike::<Jaeger>(&[
+        serde_json::json!({}),
+        serde_json::json!({"endpoint": "https://h:1", "tls": {"ca_file": "/ca.pem"}}),
+        serde_json::json!({"endpoint": "https://h:1", "tls": {"cert_file": "/c", "key_file": "/k"}}),
+        serde_json::json!({"endpoint": "https://h:1", "tls": {"cert_file": "/c"}}),
+        serde_json::json!({"endpoint": "https://h:1", "tls": {"insecure": true}}),
+        serde_json::json!({"endpoint": 4318}),
+        serde_json::json!({"compression": "gzip", "timeout": "500ms", "headers": {"a": "b"}, "proxy": "http://p:3128"}),
+        serde_json::json!({"timeout": 10000}),
+        serde_json::json!({"timeout": 0}),
+        serde_json::json!({"timeout": "10 s"}),
+        serde_json::json!({"compression": "zstd"}),
+        serde_json::json!({"headers": {"a": 1}}),
+        serde_json::json!({"headers": "a=b"}),
+        serde_json::json!({"proxy": 3128}),
+        serde_json::json!({"unknown": 1}),
+        serde_json::json!({"transport": "otlp_http"}),
+        serde_json::json!({"transport": "grpc"}),
+        serde_json::json!({"transport": "thrift_http", "endpoint": "http://h:14268"}),
+        serde_json::json!({"transport": "thrift_udp", "endpoint": "h:6831", "max_packet_size": 9000}),
+        serde_json::json!({"transport": "thrift_udp", "max_packet_size": 999}),
+        serde_json::json!({"transport": "thrift_udp", "max_packet_size": 65508}),
+    ]);
+}

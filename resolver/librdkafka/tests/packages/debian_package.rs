@@ -30,8 +30,30 @@ fn it_unpacks_and_works() {
     let library = root.path().join("usr/lib/tracer-resolver/libtracer_interceptors.so");
     assert_eq!(expect_success(tool.arg("path").output().unwrap()), format!("{}\n", library.display()));
 
+    what_was_stripped_is_beside_the_package(&package, &root.path().join("usr/lib/tracer-resolver"));
     control_is_right(&package);
     everything_belongs_to_root(&package);
+}
+
+/// A debugger finds it by the build id, or by the name and a checksum in the file.
+fn what_was_stripped_is_beside_the_package(package: &Path, lib: &Path) {
+    let symbols = tempfile::tempdir().unwrap();
+    let archive = format!("tracer-resolver-{}-debug-symbols.tar.gz", env!("CARGO_PKG_VERSION"));
+    let archive = package.parent().unwrap().join(archive);
+    expect_success(Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(symbols.path()).output().unwrap());
+    let sections = |file: &Path| {
+        let mut readelf = Command::new("readelf");
+        expect_success(readelf.args(["--wide", "--sections", "--notes"]).arg(file).output().unwrap())
+    };
+    let build_id = |said: &str| said.lines().find(|line| line.contains("Build ID: ")).unwrap().trim().to_owned();
+    for name in LIBRARIES {
+        let shipped = sections(&lib.join(name));
+        assert!(!shipped.contains(" .symtab ") && !shipped.contains(" .debug_"), "{name}: {shipped}");
+        assert!(shipped.contains(" .gnu_debuglink "), "{name}: {shipped}");
+        let stripped = sections(&symbols.path().join(format!("{name}.debug")));
+        assert!(stripped.contains(" .symtab ") && stripped.contains(" .debug_line "), "{name}: {stripped}");
+        assert_eq!(build_id(&shipped), build_id(&stripped), "{name}");
+    }
 }
 
 fn control_is_right(package: &Path) {

@@ -9,5 +9,6 @@ mod page;
 mod pages;
 mod script;
 mod support;
+mod third_party;
 mod tool;
 mod wheel;
