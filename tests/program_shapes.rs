@@ -107,6 +107,14 @@ fn what_tasks_of_an_event_loop_send_begins_traces() {
     }
 }
 
+/// Without the look at the peer's name in `resolver/librdkafka/src/preload_door/waits.rs` the loop's own pair of sockets is taken
+/// for a connection on which an answer is awaited.
+#[test]
+fn what_tasks_of_a_loop_by_select_send_begins_traces_where_calls_are_seen() {
+    let Some(python) = python_with("python-shapes", PYTHON) else { return };
+    assert_eq!(shape(Door::Preload, &python, &["tests/python/shapes.py", "tasks_without_epoll"]), none());
+}
+
 #[test]
 fn what_greenlets_send_begins_traces() {
     for name in ["gevent", "eventlet", "greenlets"] {

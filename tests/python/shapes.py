@@ -95,6 +95,14 @@ def tasks():
     asyncio.run(in_tasks())
 
 
+def tasks_without_epoll():
+    """A loop that waits by select, for a pair of sockets of its own by which other threads wake it."""
+    import asyncio
+    import selectors
+
+    asyncio.SelectorEventLoop(selectors.SelectSelector()).run_until_complete(in_tasks())
+
+
 def to_thread():
     import asyncio
 

@@ -115,9 +115,22 @@ fn waits_for(mut fds: impl Iterator<Item = c_int>) {
     set_errno(errno);
 }
 
-/// Whether it is a stream that somebody may answer on; not one that takes connections.
+/// Whether it is a stream that somebody may answer on; not one that takes connections, nor one of a pair, by which a loop is
+/// woken.
 fn is_connection(fd: c_int) -> bool {
-    option(fd, libc::SO_TYPE) == Some(libc::SOCK_STREAM) && option(fd, libc::SO_ACCEPTCONN) == Some(0)
+    option(fd, libc::SO_TYPE) == Some(libc::SOCK_STREAM)
+        && option(fd, libc::SO_ACCEPTCONN) == Some(0)
+        && !has_nameless_peer(fd)
+}
+
+/// Whether it is connected to a socket of this machine that has no name, and so is no server's. What is about to be connected is
+/// connected to none yet.
+fn has_nameless_peer(fd: c_int) -> bool {
+    let mut peer = mem::MaybeUninit::<libc::sockaddr_storage>::uninit();
+    let mut size = mem::size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+    // SAFETY: `peer` has the size that is said.
+    let known = unsafe { libc::getpeername(fd, peer.as_mut_ptr().cast(), &raw mut size) } == 0;
+    known && size as usize <= mem::size_of::<libc::sa_family_t>()
 }
 
 fn option(fd: c_int, name: c_int) -> Option<c_int> {
@@ -132,6 +145,7 @@ fn option(fd: c_int, name: c_int) -> Option<c_int> {
 mod tests {
     use std::net::{TcpListener, TcpStream, UdpSocket};
     use std::os::fd::AsRawFd as _;
+    use std::os::unix::net::{UnixListener, UnixStream};
 
     use super::*;
 
@@ -143,6 +157,13 @@ mod tests {
         assert!(is_connection(stream.as_raw_fd()));
         assert!(!is_connection(listener.as_raw_fd()) && !is_connection(datagrams.as_raw_fd()));
         assert!(!is_connection(null.as_raw_fd()) && !is_connection(-1));
+        let (one, _other) = UnixStream::pair().unwrap();
+        let path = std::env::temp_dir().join(format!("connection-{}", std::process::id()));
+        let server = UnixListener::bind(&path).unwrap();
+        let by_name = UnixStream::connect(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        assert!(is_connection(by_name.as_raw_fd()));
+        assert!(!is_connection(one.as_raw_fd()) && !is_connection(server.as_raw_fd()));
         set_errno(libc::EINTR);
         waits_for([null.as_raw_fd()].into_iter());
         assert_eq!(errno(), libc::EINTR);
