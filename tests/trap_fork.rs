@@ -1,7 +1,7 @@
 //! Promise: a process may fork at any time; parent and child each export their own spans, once, and nothing hangs.
 //!
-//! Without `forget_the_parent` (`Pipeline::watch_forks` in `resolver/src/batch/process_pipeline.rs`) a child has no batch thread
-//! and no export threads, and its spans never arrive; without its call in `Resolver::load` this happens to servers that
+//! Without `forget_the_parent` (`Pipeline::watch_forks` in `resolver/src/batch/process_pipeline.rs`) a child has no batch
+//! thread and no export threads, and its spans never arrive; without its call in `Resolver::load` this happens to servers that
 //! read the file, then fork their workers. Without `ids::reseed` there, parent and child give out the same ids.
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test may fail loudly")]
