@@ -226,3 +226,113 @@ fn a_program_sees_the_same_of_its_clients_with_the_layer_as_without() {
 fn what_is_sent_after_the_last_message_begins_traces() {
     expect("exact.py", &["after_the_last"], &"y.".repeat(ORDERS));
 }
+
+#[test]
+fn nothing_is_touched_until_the_program_imports_the_client_nor_without_the_library() {
+    let Some(python) = python() else { return };
+    let surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
+    let said = |command: &mut std::process::Command| {
+        let ended = run(command.arg("tests/python/untouched.py"));
+        ended.expect_success();
+        assert_eq!(ended.stderr, "");
+        ended.stdout
+    };
+    let plain = said(&mut surroundings.command(Door::Closed, &python));
+    let files = "['thread.py', 'threading.py', 'base_events.py']";
+    assert_eq!(plain, format!("([], {files})\n"));
+    let waiting = "['tracer_interceptors._hook', 'tracer_interceptors._layer']";
+    assert_eq!(said(&mut surroundings.command(Door::Layer, &python)), format!("({waiting}, {files})\n"));
+
+    let mut command = surroundings.command(Door::Layer, &python);
+    let ended = run(command.env_remove("LD_PRELOAD").args(["tests/python/untouched.py", "import"]));
+    ended.expect_success();
+    let library = "['tracer_interceptors._hook', 'tracer_interceptors._layer', 'tracer_interceptors._library']";
+    let expected = format!("({waiting}, {files})\n0 ({library}, {files})\n");
+    assert_eq!((ended.stdout, ended.stderr), (expected, String::new()));
+}
+
+/// Python imports one `sitecustomize`; whoever has one of their own has it still, and sees no folder of ours.
+#[test]
+fn the_program_s_own_sitecustomize_runs_as_ever() {
+    let Some(python) = python() else { return };
+    let surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = surroundings.command(Door::Layer, &python);
+    let ours = command.get_envs().find(|(name, _)| *name == "PYTHONPATH").unwrap().1.unwrap().to_owned();
+    let mut path = ours.clone();
+    path.push(":");
+    path.push(folder.path());
+    let customize = folder.path().join("sitecustomize.py");
+    std::fs::write(&customize, "print('own')").unwrap();
+    let program = "import sitecustomize, sys; print(sitecustomize.__file__, [p for p in sys.path if 'start' in p])";
+    let ended = run(command.env("PYTHONPATH", &path).args(["-c", program]));
+    ended.expect_success();
+    assert_eq!((&*ended.stdout, &*ended.stderr), (&*format!("own\n{} []\n", customize.display()), ""));
+
+    std::fs::write(&customize, "raise KeyError('its own')").unwrap();
+    let ended = run(surroundings.command(Door::Layer, &python).env("PYTHONPATH", &path).args(["-c", "print(1)"]));
+    assert!(ended.stdout == "1\n" && ended.stderr.contains("its own"), "{ended:?}");
+}
+
+#[test]
+fn what_the_layer_cannot_extend_it_says_once_and_the_program_runs() {
+    let Some(python) = python() else { return };
+    let surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
+    let folder = tempfile::tempdir().unwrap();
+    let package = folder.path().join("confluent_kafka");
+    std::fs::create_dir(&package).unwrap();
+    std::fs::write(package.join("__init__.py"), "from .cimpl import Producer").unwrap();
+    let other = "class Producer:\n    def send(self):\n        return 'sent'\n";
+    std::fs::write(package.join("cimpl.py"), other).unwrap();
+    let mut command = surroundings.command(Door::Layer, &python);
+    let program = "from confluent_kafka import Producer; import confluent_kafka.cimpl; print(Producer().send())";
+    let ended = run(command.current_dir(folder.path()).args(["-c", program]));
+    ended.expect_success();
+    assert_eq!(ended.stdout, "sent\n");
+    let lines: Vec<_> = ended.stderr.lines().collect();
+    assert!(lines.len() == 2 && lines.iter().all(|line| line.starts_with("tracer-interceptors: ")), "{lines:?}");
+}
+
+#[test]
+fn a_program_says_which_message_it_is_at_fails_it_and_logs_its_ids() {
+    let Some(python) = python() else { return };
+    let surroundings = Surroundings::start(&["orders", "payments"], ORDERS as i32, CONFIGURATION);
+    surroundings.send_untraced("orders", 4);
+    let ended = run(surroundings.command(Door::Layer, &python).arg("tests/python/said.py"));
+    ended.expect_success();
+    assert_eq!(ended.stderr, "");
+    let spans = surroundings.spans();
+    let pay = "  billing: send payments\n";
+    let expected = format!(
+        "billing: process orders\n{pay}billing: process orders !KeyError\n{pay}\
+         billing: process orders !CardDeclined\n{pay}billing: process orders\n{pay}billing: send payments\n"
+    );
+    assert_eq!(draw_traces(&spans), expected);
+    let mut lines = vec!["||before".to_owned()];
+    let mut orders: Vec<_> = spans.iter().filter(|span| span.name == "process orders").collect();
+    orders.sort_by_key(|span| span.attribute("messaging.kafka.offset"));
+    lines.extend(orders.iter().map(|span| format!("{}|{}|at", span.trace_id, span.span_id)));
+    lines.push("||after".to_owned());
+    assert_eq!(ended.stdout.lines().collect::<Vec<_>>(), lines);
+}
+
+/// It is known by the length of the spans that a processing ends where its work does, not where it is let go of.
+#[test]
+fn a_span_is_as_long_as_the_work() {
+    let Some(python) = python() else { return };
+    let spans = shape(&python, "lengths.py", "all");
+    let length = |offset: usize| {
+        let is_it = |span: &&ReceivedSpan| {
+            span.name == "process orders" && span.attribute("messaging.kafka.offset") == Some(offset.to_string())
+        };
+        let span = spans.iter().find(is_it).unwrap();
+        std::time::Duration::from_nanos(span.end_unix_nano - span.start_unix_nano)
+    };
+    let ms = std::time::Duration::from_millis;
+    // Worked off for 0.3 s by the loop, by a task, by a job, in the helper; then idly waited for 1 s.
+    for offset in 0..4 {
+        assert!((ms(290)..ms(900)).contains(&length(offset)), "{offset}: {:?}", length(offset));
+    }
+    // Polled into a list; the next poll follows at once.
+    assert!(length(4) < ms(200), "{:?}", length(4));
+}

@@ -8,10 +8,14 @@ import sys
 from time import monotonic
 from typing import Any, Callable, Iterator, List
 
-from . import _kept, _processing, _sends
+from . import _kept, _processing, _sends, _trains
 from ._note import note_once
-from ._processing import Habits, begin, begin_late, current, depart, enter, forsake, handed, leave
+from ._processing import Habits, Processing, begin, begin_late, current, depart, enter, forsake, handed, leave
 from ._trains import train
+
+
+# What makes a thread more than one train, or a send follow from more than a message.
+_greenlets, _spans = "greenlet", "opentelemetry.trace"
 
 
 def replace(cimpl: Any) -> None:
@@ -51,7 +55,8 @@ def habits_of(consumer: Any) -> Habits:
 def consumer_of(original: Any) -> Any:
     base_poll, base_consume, base_close = original.poll, original.consume, original.close
     left, given, quietly, get, put = leave, handed, _quietly, current.get, current.set
-    row, loaded = _kept.row, sys.modules
+    row, loaded, threads, now, topics = _kept.row, sys.modules, _trains.threads, monotonic, _processing.topics
+    begin_here, make, trains = _processing.api.begin, Processing, _trains
 
     class Consumer(original):  # type: ignore[misc]
         __slots__ = ("_tracer_interceptors",)
@@ -61,29 +66,45 @@ def consumer_of(original: Any) -> Any:
                 habits = self._tracer_interceptors
             except AttributeError:
                 habits = habits_of(self)
-            try:
-                it = get()
-                if it is None or not it.plain or not it.sends or it.noted or it is not habits.last or row:
-                    left(habits)
-                elif "opentelemetry.trace" in loaded:
-                    left(habits)
-                else:
-                    # The plain loop, as `leave` has it for all.
-                    habits.last = None
-                    habits.skipped = 0
-                    if it.age > habits.longest:
-                        habits.longest = it.age
-                    put(None)
-                # With this it ends, unless something that it started is still at it.
+            it = get()
+            plain = it is not None and it.plain and it.sends and not it.noted and it is habits.last and not row
+            if not plain or _spans in loaded:
+                # Whoever is at it is counted by the references.
                 it = None
+                _try(left, habits)
+            else:
+                # The plain loop, as `leave` has it for all.
+                habits.last = None
+                habits.skipped = 0
+                if it.age > habits.longest:
+                    habits.longest = it.age
+                put(None)
+            # With this it ends, unless something that it started is still at it.
+            it = None
+            message = base_poll(self, *args, **kwargs)
+            if message is None:
+                return None
+            try:
+                here = threads.marker
+                if here.lent or trains.running() is not None or habits.skipped or _greenlets in loaded or _spans in loaded:
+                    given(message, habits)
+                elif message.error() is None and get() is None:
+                    # The same as `handed`, on a thread that is one train.
+                    of = here.number
+                    number = begin_here(topics[message.topic()], message.partition(), message.offset(), of)
+                    if number:
+                        habits.last = it = make()
+                        it.number = number
+                        it.train = of
+                        it.since = now()
+                        it.message = message
+                        it.habits = habits
+                        put(it)
+            except (AttributeError, KeyError):
+                # The thread's first, or the topic's.
+                _try(given, message, habits)
             except Exception as error:
                 quietly(error)
-            message = base_poll(self, *args, **kwargs)
-            if message is not None:
-                try:
-                    given(message, habits)
-                except Exception as error:
-                    quietly(error)
             return message
 
         def consume(self, *args, **kwargs):  # type: ignore[no-untyped-def]
@@ -138,8 +159,9 @@ def share_consumer_of(original: Any) -> Any:
 
 def producer_of(original: Any) -> Any:
     base_produce, base_poll, base_flush = original.produce, original.poll, original.flush
-    say, quietly, get, row, here = _sends.say, _quietly, current.get, _kept.row, train
+    say, quietly, get, row, threads = _sends.say, _quietly, current.get, _kept.row, _trains.threads
     next_send, loaded, now, shortest = _processing.api.next_send, sys.modules, monotonic, _processing.SHORTEST
+    trains = _trains
 
     class Producer(original):  # type: ignore[misc]
         __slots__ = ()
@@ -148,13 +170,15 @@ def producer_of(original: Any) -> Any:
             count = len(args)
             try:
                 it = get()
-                # The plain loop, as `say` has it for all.
+                # The plain loop of a thread that is one train, as `say` has it for all.
                 if (
                     it is not None
                     and it.plain
                     and not row
-                    and "opentelemetry.trace" not in loaded
-                    and it.train == here()
+                    and it.train == threads.marker.number
+                    and trains.running() is None
+                    and _greenlets not in loaded
+                    and _spans not in loaded
                     and now() - it.since < shortest
                 ):
                     it.sends += 1
@@ -163,6 +187,9 @@ def producer_of(original: Any) -> Any:
                     it = say(args[1] if count > 1 else kwargs.get("value"), args[2] if count > 2 else kwargs.get("key"))
                 if it is not None and (count > 4 or "on_delivery" in kwargs or "callback" in kwargs):
                     args, kwargs = _sends.with_report(args, kwargs, it)
+            except AttributeError:
+                # The thread's first.
+                it = _try(say, args[1] if count > 1 else kwargs.get("value"), args[2] if count > 2 else kwargs.get("key"))
             except Exception as error:
                 quietly(error)
             try:

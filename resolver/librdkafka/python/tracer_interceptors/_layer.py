@@ -17,12 +17,13 @@ def _replace(cimpl: Any) -> None:
     if api is None:
         # Not preloaded, or an older one: the program is as without us.
         return
-    from . import _aio, _clients, _processing, _started
+    from . import _aio, _clients, _processing, _started, _trains
 
     _processing.use(api)
     api.declare()
     _clients.replace(cimpl)
     _started.replace()
+    when_imported("asyncio.events", _trains.event_loops)
     when_imported("asyncio.base_events", lambda module: _started.event_loop(module.BaseEventLoop))
     when_imported("uvloop", lambda module: _started.event_loop(module.Loop))
     when_imported("gevent", _started.gevent)

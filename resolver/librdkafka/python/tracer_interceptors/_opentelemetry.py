@@ -5,6 +5,7 @@ Nothing is imported that the program has not imported.
 
 import sys
 from typing import Any, Optional, Tuple
+from weakref import ref
 
 _LOADED = sys.modules
 _span_class: Any = None
@@ -24,20 +25,26 @@ def parent() -> Optional[Tuple[bytes, Optional[bytes]]]:
     return traceparent, state.encode() if state else None
 
 
-def attach(traceparent: Optional[str]) -> None:
-    """What the program traces itself from now on, in the calling context, are children of this one."""
+def attach(it: Any, traceparent: Optional[str]) -> None:
+    """What the program traces itself from now on, in the calling context, are children of this processing.
+
+    Without a `traceparent` it is not sure that they are: they stay what they were, and only tell that the message is worked on.
+    """
     trace, context = _LOADED.get("opentelemetry.trace"), _LOADED.get("opentelemetry.context")
-    if trace is None or context is None or traceparent is None:
+    if trace is None or context is None:
         return
-    ours = trace.SpanContext(
-        int(traceparent[3:35], 16),
-        int(traceparent[36:52], 16),
-        is_remote=False,
-        trace_flags=trace.TraceFlags(int(traceparent[53:55], 16)),
-    )
     outer = _without_ours(trace, context.get_current())
+    if traceparent is None:
+        ours = trace.get_current_span(outer).get_span_context()
+    else:
+        ours = trace.SpanContext(
+            int(traceparent[3:35], 16),
+            int(traceparent[36:52], 16),
+            is_remote=False,
+            trace_flags=trace.TraceFlags(int(traceparent[53:55], 16)),
+        )
     # Never detached by its token: contexts of the program's own may end in between, in an order that is theirs.
-    context.attach(trace.set_span_in_context(_class(trace)(ours, outer), outer))
+    context.attach(trace.set_span_in_context(_class(trace)(ours, outer, it), outer))
 
 
 def detach() -> None:
@@ -67,9 +74,18 @@ def _class(trace: Any) -> Any:
         class ProcessingSpan(trace.NonRecordingSpan):  # type: ignore[misc]
             """Stands for the consumer span, which the library records."""
 
-            def __init__(self, context: Any, outer: Any) -> None:
+            def __init__(self, context: Any, outer: Any, it: Any) -> None:
                 super().__init__(context)
                 self.outer = outer
+                # Contexts are kept by whoever likes; they are no work on the message.
+                self._it = ref(it)
+
+            def get_span_context(self) -> Any:
+                it = self._it()
+                if it is not None:
+                    # A span is about to begin under it, or its ids are logged.
+                    it.started = True
+                return super().get_span_context()
 
         _span_class = ProcessingSpan
     return _span_class

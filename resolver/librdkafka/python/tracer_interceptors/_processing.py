@@ -36,7 +36,7 @@ SHORTEST = 2.0
 LONGEST = 300.0
 MOST_TOPICS = 10_000
 
-_topics: Dict[str, bytes] = {}
+topics: Dict[str, bytes] = {}
 _LOADED = sys.modules
 
 
@@ -119,7 +119,14 @@ class Processing:
             return True
         if self.sends > 1:
             habits.is_list = True
-        return habits.is_filter and not habits.is_list and not _kept.has_of_train(self.train)
+        return not self.is_unsure()
+
+    def is_unsure(self) -> bool:
+        """Whether it may be the last of a list, and the work on another."""
+        if not self.skipped or self.said:
+            return False
+        habits = self.habits
+        return not habits.is_filter or habits.is_list or _kept.has_of_train(self.train)
 
     def is_cause_elsewhere(self) -> bool:
         """The same of a context that began while it was current."""
@@ -144,7 +151,7 @@ class Turn(Processing):
 class Note:
     """Somebody will send of a processing later, when its context may have gone on."""
 
-    __slots__ = ("processing", "number")
+    __slots__ = ("processing", "number", "started", "__weakref__")
     said = firm = True
     plain = False
 
@@ -155,6 +162,9 @@ class Note:
         # Should this outlive whoever is at work on it, its span ends with the last that is known of that.
         api.pause(self.number, 1)
 
+    def is_unsure(self) -> bool:
+        return False
+
     def __del__(self) -> None:
         processing = self.processing
         processing.noted -= 1
@@ -164,11 +174,11 @@ class Note:
 
 def name_of(topic: str) -> bytes:
     """The topic as the library takes it."""
-    name = _topics.get(topic)
+    name = topics.get(topic)
     if name is None:
-        if len(_topics) >= MOST_TOPICS:
-            _topics.clear()
-        name = _topics[topic] = topic.encode()
+        if len(topics) >= MOST_TOPICS:
+            topics.clear()
+        name = topics[topic] = topic.encode()
     return name
 
 
@@ -225,7 +235,7 @@ def depart(it: Processing) -> None:
         habits = it.habits
         if it.age > habits.longest:
             habits.longest = it.age
-        if it.skipped and it.sends == 1:
+        if it.skipped and it.sends <= 1:
             habits.is_filter = True
         habits.skipped = 0
         if it.noted:
@@ -269,7 +279,7 @@ def handed(message: Any, habits: Habits) -> None:
         return
     of = train()
     topic = message.topic()
-    number = _begin(_topics.get(topic) or name_of(topic), message.partition(), message.offset(), of)
+    number = _begin(topics.get(topic) or name_of(topic), message.partition(), message.offset(), of)
     if not number:
         return
     habits.last = it = Processing()
@@ -281,21 +291,20 @@ def handed(message: Any, habits: Habits) -> None:
     if habits.skipped:
         it.skipped = habits.skipped
         it.plain = False
-    if "_asyncio" in _LOADED:
-        here = marker()
-        if here.lent:
-            here.handed = it
+    here = marker()
+    if here.lent:
+        here.handed = it
     if current.get() is None:
         current.set(it)
         if "opentelemetry.trace" in _LOADED:
-            _opentelemetry.attach(context_of(it))
+            _opentelemetry.attach(it, None if it.is_unsure() else context_of(it))
 
 
 def enter(it: Any) -> None:
     """Makes it the current one of the calling context."""
     current.set(it)
     if "opentelemetry.trace" in _LOADED:
-        _opentelemetry.attach(context_of(it))
+        _opentelemetry.attach(it, None if it.is_unsure() else context_of(it))
 
 
 def forsake() -> None:

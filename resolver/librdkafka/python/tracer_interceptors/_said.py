@@ -76,7 +76,7 @@ class processing:  # noqa: N801  (it is used as a statement)
 def current_traceparent() -> Optional[str]:
     """The context of the message that the calling code is at, as a ``traceparent``; ``None``: it is at none."""
     it = _processing.current.get()
-    return None if it is None else _processing.context_of(it)
+    return None if it is None or it.is_unsure() else _processing.context_of(it)
 
 
 class TraceFilter(logging.Filter):

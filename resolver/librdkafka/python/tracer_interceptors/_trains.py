@@ -5,7 +5,7 @@ import threading
 import weakref
 from contextvars import ContextVar
 from itertools import count
-from typing import Any
+from typing import Any, Callable
 
 _NUMBERS = count(1)
 _LOADED = sys.modules
@@ -24,22 +24,37 @@ class Marker:
         self.handed: Any = None
 
 
-_threads = threading.local()
+#: `marker` of each thread that has asked for one.
+threads = threading.local()
 _known: ContextVar[Any] = ContextVar("tracer_interceptors.train", default=(lambda: None, 0))
 
 
 def marker() -> Marker:
     """The one of the calling thread."""
     try:
-        return _threads.marker  # type: ignore[no-any-return]
+        return threads.marker  # type: ignore[no-any-return]
     except AttributeError:
-        _threads.marker = Marker()
-        return _threads.marker  # type: ignore[no-any-return]
+        threads.marker = Marker()
+        return threads.marker  # type: ignore[no-any-return]
+
+
+def _no_loop() -> None:
+    """There is no asyncio."""
+
+
+#: Gives the event loop that calls, if one does. Set when the program imports asyncio: nothing here does.
+running: Callable[[], Any] = _no_loop
+
+
+def event_loops(module: Any) -> None:
+    """asyncio is there."""
+    global running
+    running = module._get_running_loop
 
 
 def train() -> int:
     """The number of the task, the greenlet or the thread that calls. None is given twice."""
-    if "_asyncio" in _LOADED or "greenlet" in _LOADED:
+    if running() is not None or "greenlet" in _LOADED:
         who = _task_or_greenlet()
         if who is not None:
             known, number = _known.get()
@@ -47,21 +62,16 @@ def train() -> int:
                 number = next(_NUMBERS)
                 _known.set((weakref.ref(who), number))
             return number  # type: ignore[no-any-return]
-    try:
-        here = _threads.marker
-    except AttributeError:
-        here = marker()
-    return here.lent or here.number  # type: ignore[no-any-return]
+    here = marker()
+    return here.lent or here.number
 
 
 def _task_or_greenlet() -> Any:
-    events = _LOADED.get("_asyncio")
-    if events is not None:
-        loop = events._get_running_loop()
-        if loop is not None:
-            task = _LOADED["asyncio"].current_task(loop)
-            if task is not None:
-                return task
+    loop = running()
+    if loop is not None:
+        task = _LOADED["asyncio"].current_task(loop)
+        if task is not None:
+            return task
     greenlets = _LOADED.get("greenlet")
     if greenlets is not None:
         greenlet = greenlets.getcurrent()
