@@ -15,6 +15,7 @@ fn it_installs_and_works() {
     brings_what_it_promises(site.path());
     says_where_the_library_is(site.path());
     becomes_the_program_it_runs(site.path());
+    brings_its_layer_into_python_programs_and_their_children(site.path());
     gives_the_properties_of_a_client(site.path());
 }
 
@@ -51,7 +52,7 @@ pub(crate) fn newest_glibc(lib: &Path) -> (u32, u32) {
 
 fn brings_what_it_promises(site: &Path) {
     let package = site.join("tracer_interceptors");
-    for name in ["py.typed", "default-config.toml", "include/tracer_interceptors.h"] {
+    for name in ["py.typed", "start/sitecustomize.py", "default-config.toml", "include/tracer_interceptors.h"] {
         assert!(package.join(name).is_file(), "{name}");
     }
     for name in LIBRARIES {
@@ -83,6 +84,16 @@ fn becomes_the_program_it_runs(site: &Path) {
     let output = command.env("OTEL_SDK_DISABLED", "true").output().unwrap();
     assert_eq!(output.status.code(), Some(9), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "True\n");
+}
+
+fn brings_its_layer_into_python_programs_and_their_children(site: &Path) {
+    let look = "import sys; print('tracer_interceptors._layer' in sys.modules)";
+    let parent = format!("import subprocess, sys; {look}; subprocess.run([sys.executable, '-c', {look:?}])");
+    let mut command = python(site);
+    // Another Python, in which the package is not installed, finds it where it lies.
+    command.args(["-m", "tracer_interceptors", "run", "env", "-u", "LD_PRELOAD", "python3", "-u", "-c", &parent]);
+    let said = expect_success(command.env("OTEL_SDK_DISABLED", "true").output().unwrap());
+    assert_eq!(said, "True\nTrue\n");
 }
 
 fn gives_the_properties_of_a_client(site: &Path) {
