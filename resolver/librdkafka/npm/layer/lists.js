@@ -7,18 +7,17 @@ const otel = require('./opentelemetry');
 const { current, isAsync, processingOf, runIn, runLazilyIn, settled } = require('./processing');
 const { guarded } = require('./tell');
 
-/** How the messages of a list are known. */
-const places = new WeakMap();
+/** Where a list has what gives the place of a message in it. */
+const PLACES = Symbol('tracer-interceptors.places');
 
 /** Lets a list tell which of its messages is worked on. `placeOf` gives a message's topic, partition and offset. */
 function follow(messages, placeOf = (message) => message) {
-  if (!places.has(messages)) Object.defineProperties(messages, OWN);
-  places.set(messages, placeOf);
+  if (!messages[PLACES]) Object.defineProperties(messages, { ...OWN, [PLACES]: { value: placeOf } });
   return messages;
 }
 
 function processingIn(messages, message) {
-  return typeof message === 'object' && message !== null ? processingOf(message, places.get(messages)(message)) : undefined;
+  return typeof message === 'object' && message !== null ? processingOf(message, messages[PLACES](message)) : undefined;
 }
 
 /** A method that calls a function for each message; `givesBack` what it returns, promises too. */
@@ -42,7 +41,7 @@ function some(name) {
   const method = Array.prototype[name];
   return function some(...which) {
     const messages = method.apply(this, which);
-    guarded(() => follow(messages, places.get(this)));
+    guarded(() => follow(messages, this[PLACES]));
     return messages;
   };
 }

@@ -8,8 +8,8 @@ const otel = require('./opentelemetry');
 const { guarded } = require('./tell');
 
 const current = new AsyncLocalStorage();
-/** The processing of each message that the program was handed. */
-const known = new WeakMap();
+/** Where a message has its processing: a property that the program does not see. A `WeakMap` costs the collector more. */
+const OF = Symbol('tracer-interceptors.processing');
 
 /** Milliseconds after its end in which what is sent still follows from a message. A timer of its code may go on for ever. */
 const AFTER_END = 60000;
@@ -120,14 +120,20 @@ function header(headers, name) {
 
 /** That of a message which the program was handed; the same for as long as the message lives. */
 function processingOf(message, place = message) {
-  let processing = known.get(message);
-  if (!processing) {
-    const { topic, partition, offset } = place;
-    const { headers } = message;
-    processing = new Processing({ topic, partition: Number(partition), offset: Number(offset), headers });
-    known.set(message, processing);
-  }
+  const present = message[OF];
+  if (present) return present;
+  const { topic, partition, offset } = place;
+  const { headers } = message;
+  const processing = new Processing({ topic, partition: Number(partition), offset: Number(offset), headers });
+  setProcessing(message, processing);
   return processing;
+}
+
+function knownProcessing(message) { return message[OF]; }
+
+function setProcessing(message, processing) {
+  // One that cannot be extended has a new processing each time.
+  if (Object.isExtensible(message)) Object.defineProperty(message, OF, { value: processing, configurable: true });
 }
 
 /** Calls `work` at work on a message, which has begun. */
@@ -180,5 +186,6 @@ const AsyncFunction = (async () => {}).constructor;
 function isAsync(handler) { return handler instanceof AsyncFunction; }
 
 module.exports = {
-  NONE, Processing, current, handle, header, isAsync, known, processingOf, runIn, runLazilyIn, settled,
+  NONE, Processing, current, handle, header, isAsync, knownProcessing, processingOf, runIn, runLazilyIn, setProcessing,
+  settled,
 };

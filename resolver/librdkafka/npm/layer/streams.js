@@ -3,7 +3,7 @@
 
 const { emitIn } = require('./events');
 const lists = require('./lists');
-const { NONE, current, known, processingOf, runIn, runLazilyIn } = require('./processing');
+const { NONE, current, knownProcessing, processingOf, runIn, runLazilyIn } = require('./processing');
 const { guarded } = require('./tell');
 
 /** What chunks that are no messages were made for. */
@@ -184,12 +184,12 @@ function turns(iterator) {
 
 /** What a chunk is about; undefined where nobody knows. */
 function originOf(chunk) {
-  return typeof chunk === 'object' && chunk !== null ? known.get(chunk) || origins.get(chunk) : undefined;
+  return typeof chunk === 'object' && chunk !== null ? knownProcessing(chunk) || origins.get(chunk) : undefined;
 }
 
 /** A chunk that is made now is about what is worked on now; one that is made twice, about nobody knows what. */
 function remember(chunk) {
-  if (typeof chunk !== 'object' || chunk === null || known.has(chunk)) return;
+  if (typeof chunk !== 'object' || chunk === null || knownProcessing(chunk)) return;
   const processing = current.getStore() || NONE;
   const before = origins.get(chunk);
   origins.set(chunk, before === undefined || before === processing ? processing : NONE);
