@@ -1,7 +1,7 @@
 // What a program may say and ask itself: see `index.d.ts`.
 'use strict';
 
-const { Processing, current, processingOf, runIn, setProcessing, settled } = require('./processing');
+const { Processing, currentProcessing, processingOf, runIn, setProcessing, settled } = require('./processing');
 const { guarded } = require('./tell');
 
 function processing(message, work) {
@@ -23,7 +23,7 @@ function processing(message, work) {
 
 function currentContext() {
   return guarded(() => {
-    const processed = current.getStore();
+    const processed = currentProcessing();
     return processed && processed.traceparent();
   }) || undefined;
 }

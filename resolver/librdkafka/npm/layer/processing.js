@@ -108,6 +108,31 @@ class Processing {
 /** That of code which is at work on no message, whatever it was called by. */
 const NONE = new Processing(undefined);
 
+/** What the code that runs is at work on; undefined where it is on nothing. */
+function currentProcessing() {
+  const present = entered();
+  return present instanceof Entered ? present.processing : present;
+}
+
+/** What is kept for the code that runs: a processing, or what a loop has entered and not left for good. */
+function entered() {
+  let present = current.getStore();
+  while (present instanceof Entered && present.isLeft) present = present.before;
+  return present;
+}
+
+/** A message that a loop is at. Whoever called the function with the loop may go on in it as well, once it has waited. */
+class Entered {
+  constructor(processing) {
+    this.processing = processing;
+    this.before = entered();
+    /** Whether what goes on in this may be somebody else, and the loop is at the message no more. */
+    this.isLeft = false;
+  }
+
+  traceparent() { return this.isLeft ? undefined : this.processing.traceparent(); }
+}
+
 /** The value of a header: of a list of objects, as node-rdkafka has them, or of one object. */
 function header(headers, name) {
   if (!headers) return undefined;
@@ -186,6 +211,6 @@ const AsyncFunction = (async () => {}).constructor;
 function isAsync(handler) { return handler instanceof AsyncFunction; }
 
 module.exports = {
-  NONE, Processing, current, handle, header, isAsync, knownProcessing, processingOf, runIn, runLazilyIn, setProcessing,
+  Entered, NONE, Processing, current, currentProcessing, handle, header, isAsync, knownProcessing, processingOf, runIn, runLazilyIn, setProcessing,
   settled,
 };
