@@ -5,6 +5,8 @@
 // An order's trace id ends with its number, so a bill tells whether its context is that of its own order.
 'use strict';
 
+const assert = require('assert');
+const Module = require('module');
 const { Transform, Writable, pipeline } = require('stream');
 const clients = require('./clients');
 const { kafka } = clients;
@@ -14,6 +16,12 @@ const count = Number(COUNT);
 
 const sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 const aWhile = () => sleep(Math.random() * 20);
+/** After a loop over messages the code is at work on none of them. */
+function nothingIsCurrent() {
+  const layer = Module[Symbol.for('tracer-interceptors.installed')];
+  if (layer) assert.strictEqual(layer.currentContext(), undefined);
+}
+
 const settings = () => [clients.consumerProperties('billing'), { 'auto.offset.reset': 'earliest' }];
 
 /** Waits until every order was billed. */
@@ -101,9 +109,18 @@ const SHAPES = {
 
   single: () => lists(1, async (orders) => { for (const order of orders) await billLater(order); }),
 
-  'for of': () => lists(7, async (orders) => { for (const order of orders) await billLater(order); }),
+  'for of': () => lists(7, async (orders) => {
+    for (const order of orders) await billLater(order);
+    nothingIsCurrent();
+  }),
 
-  'for of, not awaited': () => lists(7, (orders) => { for (const order of orders) billLater(order); }),
+  'for of, not awaited': () => lists(7, (orders) => {
+    for (const order of orders) billLater(order);
+    nothingIsCurrent();
+    const [first] = orders.slice();
+    assert(first === orders[0]);
+    nothingIsCurrent();
+  }),
 
   map: () => lists(7, (orders) => Promise.all(orders.map((order) => billLater(order)))),
 
@@ -144,6 +161,7 @@ const SHAPES = {
       left -= 1;
       if (left === 0) break;
     }
+    nothingIsCurrent();
   },
 
   /** What is written waits in two streams, and is sent from a third. */

@@ -5,7 +5,7 @@ const { emitIn } = require('./events');
 const { patchKafkaJS } = require('./kafkajs');
 const library = require('./library');
 const lists = require('./lists');
-const { NONE, current, handle, isAsync, processingOf, runLazilyIn, settled } = require('./processing');
+const { NONE, currentProcessing, handle, isAsync, processingOf, runLazilyIn, settled } = require('./processing');
 const { sending } = require('./sends');
 const { followReadStream, followValues, followWriteStream, pendingOf } = require('./streams');
 const { guarded, tell } = require('./tell');
@@ -120,7 +120,7 @@ function produce(original) {
   return function produce(...record) {
     // What a write stream writes follows from what it was given the message for.
     const pending = pendingOf(this, record);
-    return sending(record[6], () => original.apply(this, record), pending || current.getStore());
+    return sending(record[6], () => original.apply(this, record), pending || currentProcessing());
   };
 }
 
@@ -129,7 +129,7 @@ function highLevelProduce(original) {
   return function _modifiedProduce(...record) {
     const last = record.length - 1;
     const callback = record[last];
-    const processing = current.getStore();
+    const processing = currentProcessing();
     if (typeof callback === 'function' && processing) {
       record[last] = function delivered(...report) {
         return runLazilyIn(processing, () => callback.apply(this, report));

@@ -1,7 +1,7 @@
 // What a program may say and ask itself: see `index.d.ts`.
 'use strict';
 
-const { Processing, current, known, processingOf, runIn, settled } = require('./processing');
+const { Processing, currentProcessing, processingOf, runIn, setProcessing, settled } = require('./processing');
 const { guarded } = require('./tell');
 
 function processing(message, work) {
@@ -15,7 +15,7 @@ function processing(message, work) {
     const again = new Processing({
       topic, partition: Number(partition), offset: Number(place.offset), headers: about.headers,
     });
-    known.set(about, again);
+    setProcessing(about, again);
     return again;
   });
   return processed ? settled(processed, true, () => runIn(processed, work)) : work();
@@ -23,7 +23,7 @@ function processing(message, work) {
 
 function currentContext() {
   return guarded(() => {
-    const processed = current.getStore();
+    const processed = currentProcessing();
     return processed && processed.traceparent();
   }) || undefined;
 }

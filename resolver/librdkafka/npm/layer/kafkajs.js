@@ -2,7 +2,7 @@
 'use strict';
 
 const lists = require('./lists');
-const { NONE, known, processingOf, runIn, runLazilyIn, settled } = require('./processing');
+const { NONE, processingOf, runIn, runLazilyIn, setProcessing, settled } = require('./processing');
 const { guarded, tell } = require('./tell');
 
 const patched = new WeakSet();
@@ -50,7 +50,7 @@ function forMessage(eachMessage) {
     const work = () => eachMessage.call(this, payload, ...others);
     const processing = guarded(() => processingOf(payload.message, placeIn(payload, payload.message)));
     if (!processing) return work();
-    guarded(() => known.set(payload, processing));
+    guarded(() => setProcessing(payload, processing));
     return settled(processing, true, () => runIn(processing, work));
   };
 }

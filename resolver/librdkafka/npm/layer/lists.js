@@ -4,21 +4,20 @@
 'use strict';
 
 const otel = require('./opentelemetry');
-const { current, isAsync, processingOf, runIn, runLazilyIn, settled } = require('./processing');
+const { Entered, current, isAsync, processingOf, runIn, runLazilyIn, settled } = require('./processing');
 const { guarded } = require('./tell');
 
-/** How the messages of a list are known. */
-const places = new WeakMap();
+/** Where a list has what gives the place of a message in it. */
+const PLACES = Symbol('tracer-interceptors.places');
 
 /** Lets a list tell which of its messages is worked on. `placeOf` gives a message's topic, partition and offset. */
 function follow(messages, placeOf = (message) => message) {
-  if (!places.has(messages)) Object.defineProperties(messages, OWN);
-  places.set(messages, placeOf);
+  if (!messages[PLACES]) Object.defineProperties(messages, { ...OWN, [PLACES]: { value: placeOf } });
   return messages;
 }
 
 function processingIn(messages, message) {
-  return typeof message === 'object' && message !== null ? processingOf(message, places.get(messages)(message)) : undefined;
+  return typeof message === 'object' && message !== null ? processingOf(message, messages[PLACES](message)) : undefined;
 }
 
 /** A method that calls a function for each message; `givesBack` what it returns, promises too. */
@@ -42,7 +41,7 @@ function some(name) {
   const method = Array.prototype[name];
   return function some(...which) {
     const messages = method.apply(this, which);
-    guarded(() => follow(messages, places.get(this)));
+    guarded(() => follow(messages, this[PLACES]));
     return messages;
   };
 }
@@ -60,7 +59,7 @@ OWN[Symbol.iterator] = OWN.values;
 
 /** An iterator of messages, each of which is current from its `next` to the following one. */
 function turns(iterator, of) {
-  const turn = new Turn();
+  const turn = new Turn(false);
   return {
     next() {
       guarded(() => turn.leave());
@@ -78,29 +77,38 @@ function turns(iterator, of) {
 
 /** What one message after the other is current in, for the code that goes on here. */
 class Turn {
-  constructor() {
-    this._processing = undefined;
-    this._before = undefined;
+  /** `isOwn`: nobody but the loop goes on where a message is entered. */
+  constructor(isOwn) {
+    this._isOwn = isOwn;
+    this._entered = undefined;
     this._contextBefore = undefined;
   }
 
   enter(processing) {
     if (!processing) return;
-    this._before = current.getStore();
-    this._processing = processing;
+    const entered = new Entered(processing);
+    this._entered = entered;
     processing.hold();
     processing.begin();
-    this._contextBefore = otel.enter(processing.context());
-    current.enterWith(processing);
+    if (otel.isThere()) this._contextBefore = otel.enter(otel.contextWith(entered));
+    current.enterWith(entered);
+    if (this._isOwn) return;
+    // When the loop waits at this message, its caller goes on in the same context; from then on the loop has its own.
+    queueMicrotask(() => { if (this._entered === entered) this._isOwn = entered; });
   }
 
   leave() {
-    if (!this._processing) return;
-    const processing = this._processing;
-    this._processing = undefined;
-    current.enterWith(this._before);
+    const entered = this._entered;
+    if (!entered) return;
+    this._entered = undefined;
+    if (this._isOwn === entered) {
+      this._isOwn = true;
+      entered.isLeft = true;
+    }
+    current.enterWith(entered.before);
     otel.enter(this._contextBefore);
-    processing.release();
+    this._contextBefore = undefined;
+    entered.processing.release();
   }
 }
 

@@ -64,7 +64,7 @@ function within(context, work) {
   return context ? manager().with(context, work) : work();
 }
 
-/** Makes a context active for what follows on this path; what was before, if that can be done. */
+/** Makes a context active for what follows on this path; what was before, if that can be done. Undefined does nothing. */
 function enter(context) {
   const contexts = manager();
   const storage = context && contexts && contexts._asyncLocalStorage;
@@ -83,12 +83,12 @@ class ConsumerSpan {
   }
 
   spanContext() {
+    const traceparent = this._processing.traceparent();
+    // The message is not traced, or is not worked on any more: as if there was no span of ours.
+    if (!traceparent) return this._outer ? this._outer.spanContext() : NOWHERE;
     if (!this._context) {
-      const traceparent = this._processing.traceparent();
-      const [, traceId, spanId, flags] = (traceparent || '').split('-');
-      if (traceparent) this._context = { traceId, spanId, traceFlags: parseInt(flags, 16) };
-      // The message is not traced: as if there was no span of ours.
-      else this._context = this._outer ? this._outer.spanContext() : NOWHERE;
+      const [, traceId, spanId, flags] = traceparent.split('-');
+      this._context = { traceId, spanId, traceFlags: parseInt(flags, 16) };
     }
     return this._context;
   }

@@ -8,8 +8,8 @@ const otel = require('./opentelemetry');
 const { guarded } = require('./tell');
 
 const current = new AsyncLocalStorage();
-/** The processing of each message that the program was handed. */
-const known = new WeakMap();
+/** Where a message has its processing: a property that the program does not see. A `WeakMap` costs the collector more. */
+const OF = Symbol('tracer-interceptors.processing');
 
 /** Milliseconds after its end in which what is sent still follows from a message. A timer of its code may go on for ever. */
 const AFTER_END = 60000;
@@ -108,6 +108,31 @@ class Processing {
 /** That of code which is at work on no message, whatever it was called by. */
 const NONE = new Processing(undefined);
 
+/** What the code that runs is at work on; undefined where it is on nothing. */
+function currentProcessing() {
+  const present = entered();
+  return present instanceof Entered ? present.processing : present;
+}
+
+/** What is kept for the code that runs: a processing, or what a loop has entered and not left for good. */
+function entered() {
+  let present = current.getStore();
+  while (present instanceof Entered && present.isLeft) present = present.before;
+  return present;
+}
+
+/** A message that a loop is at. Whoever called the function with the loop may go on in it as well, once it has waited. */
+class Entered {
+  constructor(processing) {
+    this.processing = processing;
+    this.before = entered();
+    /** Whether what goes on in this may be somebody else, and the loop is at the message no more. */
+    this.isLeft = false;
+  }
+
+  traceparent() { return this.isLeft ? undefined : this.processing.traceparent(); }
+}
+
 /** The value of a header: of a list of objects, as node-rdkafka has them, or of one object. */
 function header(headers, name) {
   if (!headers) return undefined;
@@ -120,14 +145,20 @@ function header(headers, name) {
 
 /** That of a message which the program was handed; the same for as long as the message lives. */
 function processingOf(message, place = message) {
-  let processing = known.get(message);
-  if (!processing) {
-    const { topic, partition, offset } = place;
-    const { headers } = message;
-    processing = new Processing({ topic, partition: Number(partition), offset: Number(offset), headers });
-    known.set(message, processing);
-  }
+  const present = message[OF];
+  if (present) return present;
+  const { topic, partition, offset } = place;
+  const { headers } = message;
+  const processing = new Processing({ topic, partition: Number(partition), offset: Number(offset), headers });
+  setProcessing(message, processing);
   return processing;
+}
+
+function knownProcessing(message) { return message[OF]; }
+
+function setProcessing(message, processing) {
+  // One that cannot be extended has a new processing each time.
+  if (Object.isExtensible(message)) Object.defineProperty(message, OF, { value: processing, configurable: true });
 }
 
 /** Calls `work` at work on a message, which has begun. */
@@ -180,5 +211,6 @@ const AsyncFunction = (async () => {}).constructor;
 function isAsync(handler) { return handler instanceof AsyncFunction; }
 
 module.exports = {
-  NONE, Processing, current, handle, header, isAsync, known, processingOf, runIn, runLazilyIn, settled,
+  Entered, NONE, Processing, current, currentProcessing, handle, header, isAsync, knownProcessing, processingOf, runIn, runLazilyIn, setProcessing,
+  settled,
 };

@@ -3,7 +3,7 @@
 
 const library = require('./library');
 const otel = require('./opentelemetry');
-const { current, header } = require('./processing');
+const { currentProcessing, header } = require('./processing');
 const { guarded } = require('./tell');
 
 const FORMATS = ['traceparent', 'b3', 'X-B3-TraceId', 'x-b3-traceid', 'uber-trace-id'];
@@ -44,7 +44,7 @@ function sayNothing(functions) {
 }
 
 /** Calls `produce`, whose record follows from `processing`. What was said for one that is refused, the next one takes back. */
-function sending(headers, produce, processing = current.getStore()) {
+function sending(headers, produce, processing = currentProcessing()) {
   guarded(() => sayParent(headers, processing));
   return produce();
 }

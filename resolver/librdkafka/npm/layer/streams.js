@@ -3,7 +3,7 @@
 
 const { emitIn } = require('./events');
 const lists = require('./lists');
-const { NONE, current, known, processingOf, runIn, runLazilyIn } = require('./processing');
+const { NONE, currentProcessing, knownProcessing, processingOf, runIn, runLazilyIn } = require('./processing');
 const { guarded } = require('./tell');
 
 /** What chunks that are no messages were made for. */
@@ -131,7 +131,7 @@ function pendingOf(producer, [, , value]) {
 function followWrites(stream) {
   const waiting = [];
   const keep = (chunk) => {
-    const processing = originOf(chunk) || current.getStore() || NONE;
+    const processing = originOf(chunk) || currentProcessing() || NONE;
     processing.hold();
     waiting.push(processing);
   };
@@ -156,7 +156,7 @@ function followWrites(stream) {
 
 /** An asynchronous iterator: a message is current for whoever takes it out of a result, until they ask for the next one. */
 function turns(iterator) {
-  const turn = new lists.Turn();
+  const turn = new lists.Turn(true);
   const leave = () => guarded(() => turn.leave());
   return {
     next() {
@@ -184,13 +184,13 @@ function turns(iterator) {
 
 /** What a chunk is about; undefined where nobody knows. */
 function originOf(chunk) {
-  return typeof chunk === 'object' && chunk !== null ? known.get(chunk) || origins.get(chunk) : undefined;
+  return typeof chunk === 'object' && chunk !== null ? knownProcessing(chunk) || origins.get(chunk) : undefined;
 }
 
 /** A chunk that is made now is about what is worked on now; one that is made twice, about nobody knows what. */
 function remember(chunk) {
-  if (typeof chunk !== 'object' || chunk === null || known.has(chunk)) return;
-  const processing = current.getStore() || NONE;
+  if (typeof chunk !== 'object' || chunk === null || knownProcessing(chunk)) return;
+  const processing = currentProcessing() || NONE;
   const before = origins.get(chunk);
   origins.set(chunk, before === undefined || before === processing ? processing : NONE);
 }
