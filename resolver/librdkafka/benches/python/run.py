@@ -74,6 +74,8 @@ def environment(folder):
     python = pathlib.Path(folder) / "bin/python"
     made = pathlib.Path(folder) / "made"
     wanted = (HERE / "requirements.txt").read_text()
+    if pathlib.Path(folder).exists() and not made.exists() and pathlib.Path(folder) != BUILT / "foreign/bench":
+        sys.exit(f"{folder} is somebody else's: name a folder that is not there, or leave the option out")
     if not made.exists() or made.read_text() != wanted:
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]
