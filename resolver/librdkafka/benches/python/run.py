@@ -1,8 +1,8 @@
-"""What tracing costs a Python program: untraced, by libtracer_interceptors.so, and by OpenTelemetry's instrumentation.
+"""What tracing costs a Python program: untraced, by libtracer_interceptors.so, with the layer too, and by OpenTelemetry's instrumentation.
 
     python3 run.py [--messages N] [--rounds N] [--rate N] [--queue SIZE] [--without-opentelemetry] [--quick]
 
-The three take turns. Each has a cluster and a collector of its own, in another process, whose cost is not counted.
+They take turns. Each has a cluster and a collector of its own, in another process, whose cost is not counted.
 Fails when a span of ours does not arrive. README.md says what is measured.
 """
 
@@ -24,12 +24,15 @@ BUILT = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", HERE.parents[3] / "targe
 # A way: its name, and how many spans it makes of a message that is sent and consumed. OpenTelemetry makes `send`,
 # `recv` and `process`.
 UNTRACED, OURS, OPENTELEMETRY = ("untraced", 0), ("tracer-resolver", 2), ("OpenTelemetry", 3)
+# As `tracer-interceptors run` runs it from the wheel.
+FOLLOWED = ("tracer-resolver, the task followed", 2)
+LAYER = HERE.parents[1] / "python/tracer_interceptors/start"
 
 
 def main():
     options = parsed_options()
     python = environment(options.environment)
-    ways = [UNTRACED, OURS] if options.without_opentelemetry else [UNTRACED, OURS, OPENTELEMETRY]
+    ways = [UNTRACED, OURS, FOLLOWED] + ([] if options.without_opentelemetry else [OPENTELEMETRY])
     runs = {way: [] for way in ways}
     for number in range(options.rounds):
         # No way is always the first, when the machine may be cooler.
@@ -39,17 +42,18 @@ def main():
             print(f"round {number + 1}: {way[0]}: {runs[way][-1]}", file=sys.stderr)
     print(table(runs, options.messages))
     expected = OURS[1] * options.messages
-    if any(run["spans"] != expected for run in runs[OURS]):
-        sys.exit(f"of {expected} spans of ours arrived: {[run['spans'] for run in runs[OURS]]}")
+    of_ours = [run["spans"] for way in (OURS, FOLLOWED) for run in runs[way]]
+    if any(spans != expected for spans in of_ours):
+        sys.exit(f"of {expected} spans of ours arrived: {of_ours}")
 
 
 def parsed_options():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--messages", type=int, default=1_000_000, help="whole chunks of 50000, or of a tenth of RATE")
-    options.add_argument("--rounds", type=int, default=5, help="of all three (default: %(default)s)")
+    options.add_argument("--rounds", type=int, default=5, help="of all ways (default: %(default)s)")
     options.add_argument("--rate", type=int, default=0, help="messages to try a second (default: as many as go)")
     options.add_argument("--queue", default="512MiB", help="our queue_bytes (default: %(default)s)")
-    options.add_argument("--without-opentelemetry", action="store_true", help="untraced and ours only")
+    options.add_argument("--without-opentelemetry", action="store_true", help="untraced and ours")
     options.add_argument("--quick", action="store_true", help="one round of 5000 messages, to see that it works")
     options.add_argument("--playground", default=BUILT / "release/examples/playground", help="default: %(default)s")
     options.add_argument("--library", default=BUILT / "release/libtracer_interceptors.so", help="default: %(default)s")
@@ -70,6 +74,8 @@ def environment(folder):
     python = pathlib.Path(folder) / "bin/python"
     made = pathlib.Path(folder) / "made"
     wanted = (HERE / "requirements.txt").read_text()
+    if pathlib.Path(folder).exists() and not made.exists() and pathlib.Path(folder) != BUILT / "foreign/bench":
+        sys.exit(f"{folder} is somebody else's: name a folder that is not there, or leave the option out")
     if not made.exists() or made.read_text() != wanted:
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]
@@ -82,9 +88,11 @@ def measured(way, python, options):
     """One run: messages a second, CPU seconds, wall seconds, peak MiB, and the spans that arrived."""
     program = [HERE / "program.py", str(options.messages), str(options.rate)]
     variables = {}
-    if way == OURS:
+    if way in (OURS, FOLLOWED):
         file = HERE / "tracing.toml"
         variables = {"INTERCEPTORS_CONFIG_FILE": file, "QUEUE": options.queue, "LD_PRELOAD": options.library}
+    if way == FOLLOWED:
+        variables["PYTHONPATH"] = LAYER
     if way == OPENTELEMETRY:
         variables = {"OTEL_SERVICE_NAME": "bench"}
         program = [HERE / "with_opentelemetry.py", *program]

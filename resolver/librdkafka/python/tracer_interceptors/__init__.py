@@ -15,10 +15,15 @@ A program that takes several messages in hand at once, in a way that cannot be s
             ...
 """
 
-import os
-from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional
+from __future__ import annotations
 
+import os
+
+# Every Python that `run` starts imports this: `typing` takes as long as all the rest.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Dict, Mapping, Optional
+
     from ._said import TraceFilter, current_traceparent, processing
 
 __all__ = ["TraceFilter", "client_properties", "current_traceparent", "library_path", "processing"]

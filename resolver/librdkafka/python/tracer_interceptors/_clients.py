@@ -68,7 +68,7 @@ def consumer_of(original: Any) -> Any:
                 habits = habits_of(self)
             it = get()
             plain = it is not None and it.plain and it.sends and not it.noted and it is habits.last and not row
-            if not plain or _spans in loaded:
+            if not plain or habits.before is not None or _spans in loaded:
                 # Whoever is at it is counted by the references.
                 it = None
                 _try(left, habits)

@@ -1,8 +1,13 @@
 """Lets something happen to a module when the program imports it; every other import is as ever."""
 
+from __future__ import annotations
+
 import sys
-from importlib.util import find_spec
-from typing import Any, Callable, Dict
+
+# Every Python that `run` starts imports this: `typing` takes as long as all the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable, Dict
 
 _waiting: Dict[str, Callable[[Any], None]] = {}
 
@@ -25,6 +30,8 @@ class _Finder:
             return None
         if not _waiting:
             sys.meta_path.remove(self)  # type: ignore[arg-type]
+        from importlib.util import find_spec
+
         # This one finds it no more.
         spec = find_spec(name)
         loader = getattr(spec, "loader", None)

@@ -1,8 +1,13 @@
 """Brings all this into a program: ``start/sitecustomize.py`` calls it before the program's first line."""
 
-from typing import Any
+from __future__ import annotations
 
 from ._hook import when_imported
+
+# Every Python that `run` starts imports this: `typing` takes as long as all the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def install() -> None:

@@ -49,7 +49,7 @@ def use(functions: Any) -> None:
 class Habits:
     """What a consumer's messages have shown so far: one for each consumer."""
 
-    __slots__ = ("longest", "skipped", "is_filter", "is_list", "last", "__weakref__")
+    __slots__ = ("longest", "skipped", "is_filter", "is_list", "last", "before", "__weakref__")
 
     def __init__(self) -> None:
         #: Seconds that a message was seen to take at most.
@@ -62,6 +62,8 @@ class Habits:
         self.is_list = False
         #: The processing of the message that it gave last, so that whoever is given that message finds it.
         self.last: Any = None
+        #: That of the last one that was left without a send, until it shows whether the program has it still.
+        self.before: Any = None
         _all_habits.add(self)
 
 
@@ -126,6 +128,9 @@ class Processing:
         if not self.skipped or self.said:
             return False
         habits = self.habits
+        before = habits.before
+        if before is not None and _kept.is_held(before):
+            return True
         return not habits.is_filter or habits.is_list or _kept.has_of_train(self.train)
 
     def is_cause_elsewhere(self) -> bool:
@@ -207,6 +212,10 @@ def _of_number(number: int, message: Any, habits: Habits, of: int) -> Processing
 
 def leave(habits: Habits) -> None:
     """The calling context goes on to the next message of a consumer."""
+    before = habits.before
+    if before is not None and not _kept.is_held(before):
+        habits.before = None
+    before = None
     it = current.get()
     last, habits.last = habits.last, None
     if last is it:
@@ -241,9 +250,18 @@ def depart(it: Processing) -> None:
         if it.noted:
             api.pause(it.number, 1)
         return
-    it.habits.skipped = it.skipped + 1
+    habits = it.habits
+    habits.skipped = it.skipped + 1
     api.pause(it.number, 1)
-    _kept.keep(it)
+    keep_before(habits)
+    habits.before = it
+
+
+def keep_before(habits: Habits) -> None:
+    """Puts the last that was left without a send with the others that are kept."""
+    before, habits.before = habits.before, None
+    if before is not None and _kept.is_held(before):
+        _kept.keep(before)
 
 
 def _references() -> int:
@@ -267,9 +285,9 @@ def at_hand(objects: Iterable[Any]) -> Optional[Processing]:
     it = _kept.of_objects(objects) if _kept.row else None
     if it is None and _all_habits:
         for habits in list(_all_habits):
-            last = habits.last
-            if last is not None and last.number and _kept.is_of(last, objects):
-                return last  # type: ignore[no-any-return]
+            for near in (habits.last, habits.before):
+                if near is not None and near.number and _kept.is_of(near, objects):
+                    return near  # type: ignore[no-any-return]
     return it
 
 

@@ -5,7 +5,7 @@ import sys
 from types import TracebackType
 from typing import Any, Optional, Type
 
-from . import _kept, _processing
+from . import _processing
 
 
 class processing:  # noqa: N801  (it is used as a statement)
@@ -114,7 +114,7 @@ def _found(message: Any) -> Any:
     """The processing of a message: of the one that is at hand, or one that begins here."""
     it = _processing.current.get()
     if it is None or it.__class__ is not _processing.Processing or it.message is not message:
-        it = _kept.of_objects((message,))
+        it = _processing.at_hand((message,))
     if it is not None and it.number and not it.firm:
         _processing.api.pause(it.number, 0)
         return it

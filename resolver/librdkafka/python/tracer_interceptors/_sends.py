@@ -38,6 +38,8 @@ def cause(value: Any, key: Any, here: int) -> Any:
         return it
     if it is not None and it.train == here and not it.said:
         # By the order only: of an earlier one of a list, if it passes that one's own value on.
+        if it.skipped:
+            _processing.keep_before(it.habits)
         known = _kept.of_objects((value, key)) if _kept.row else None
         if known is None:
             is_cause = it.is_cause_here()

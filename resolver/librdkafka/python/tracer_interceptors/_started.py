@@ -23,8 +23,8 @@ def given(objects: Iterable[Any]) -> Any:
         if it.skipped and any(one is it.message for one in objects):
             # Were it the last of a list, it is the one that is meant.
             it.skipped = 0
-        elif _kept.row:
-            other = _kept.of_objects(objects)
+        elif _kept.row or it.skipped:
+            other = at_hand(objects)
             if other is not None and other is not it:
                 return Turn(other)
         it.started = True
@@ -163,7 +163,7 @@ def _create_task_of(original: Callable[..., Any]) -> Callable[..., Any]:
 def _may_be_given() -> bool:
     """Whether it matters what arguments something is started with."""
     it = current.get()
-    return bool(_kept.row) or it is not None and it.__class__ is Processing and it.skipped > 0
+    return bool(_kept.row) or it is None or it.__class__ is Processing and it.skipped > 0
 
 
 def _run_in_executor_of(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,23 +10,12 @@ import sys
 
 def _bring_in(package: str) -> None:
     """The package that this folder lies in: by its place, for this Python may not have it installed."""
-    import importlib.util
-
-    name = "tracer_interceptors"
-    if name not in sys.modules:
-        file = os.path.join(package, "__init__.py")
-        spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=[package])
-        if spec is None or spec.loader is None:
-            return
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[name]
-            raise
-    from tracer_interceptors import _layer
-
+    beside = os.path.dirname(package)
+    sys.path.insert(0, beside)
+    try:
+        from tracer_interceptors import _layer
+    finally:
+        sys.path.remove(beside)
     _layer.install()
 
 
