@@ -52,7 +52,7 @@ fn brings_what_it_promises(installed: &Path) {
     let page = fs::read_to_string(installed.join("README.md")).unwrap();
     let oldest = page.split("works with Node ").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
     assert!(manifest.contains(&format!("\"node\": \">={oldest}\"")), "the page says {oldest}: {manifest}");
-    stands_alone(&page, "forwarding.toml");
+    stands_alone(&page, "tracing.toml");
 }
 
 fn says_where_the_library_is(folder: &Path, installed: &Path) {
