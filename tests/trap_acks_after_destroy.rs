@@ -11,22 +11,29 @@ use words::kafka::Kafka;
 use words::native::NativeProducer;
 use words::{Traced, child};
 
+/// librdkafka gives some of them up without a word when the machine is busy: one in three clients that are destroyed then.
+/// These are counted.
 #[test]
-fn messages_in_flight_when_a_client_is_destroyed_have_failed_spans() {
+fn messages_in_flight_when_a_client_is_destroyed_have_failed_spans_or_are_counted() {
     let kafka = Kafka::start(&["orders"]);
-    let traced = Traced::start("");
-    let mut config = traced.config(kafka.config());
-    config.set("linger.ms", "10000");
-    let producer = NativeProducer::new(&config).unwrap();
-    // One to get the topic's partitions, so that what follows waits on a partition.
-    assert_eq!(producer.produce("orders", 0, b"1"), 0);
-    assert_eq!(producer.flush(20_000), 0);
-    for _ in 0..3 {
-        assert_eq!(producer.produce("orders", 0, b"2"), 0);
-    }
-    drop(producer);
-    let failed = "app: send orders !_DESTROY\n";
-    assert_eq!(traced.drawing(), format!("app: send orders\n{failed}{failed}{failed}"));
+    let all_were_told = (0..50).any(|_| {
+        let traced = Traced::start("");
+        let mut config = traced.config(kafka.config());
+        config.set("linger.ms", "10000");
+        let producer = NativeProducer::new(&config).unwrap();
+        // One to get the topic's partitions, so that what follows waits on a partition.
+        assert_eq!(producer.produce("orders", 0, b"1"), 0);
+        assert_eq!(producer.flush(20_000), 0);
+        for _ in 0..3 {
+            assert_eq!(producer.produce("orders", 0, b"2"), 0);
+        }
+        drop(producer);
+        let untold = traced.counters().unacknowledged as usize;
+        let failed = "app: send orders !_DESTROY\n".repeat(3_usize.saturating_sub(untold));
+        assert_eq!(traced.drawing(), format!("app: send orders\n{failed}"), "{untold} without a word");
+        untold == 0
+    });
+    assert!(all_were_told, "in no round did all three have a span");
 }
 
 #[test]
