@@ -26,7 +26,9 @@ mod trace_state_field;
 
 pub(crate) use lane::{Lane, LaneBackends, LaneService};
 pub(crate) use leaving::Leave;
-pub(crate) use pipeline::{ApplicationSpans, EndReporter, Pipeline};
+#[cfg(feature = "application-spans")]
+pub(crate) use pipeline::ApplicationSpans;
+pub(crate) use pipeline::{EndReporter, Pipeline};
 pub(crate) use process_pipeline::END_BUDGET;
 pub(crate) use received_spans::{CLAIM_WINDOW, Claimed, Place, WaitingPlace};
 pub(crate) use record::{EndedBy, FinishedSpan, Outcome, SpanFlags, SpanKind, TimeInQueue};
