@@ -18,7 +18,8 @@ mod w3c;
 
 pub use crate::tracer::SpanContext;
 pub use baggage::{
-    BAGGAGE_MAX_BYTES, BAGGAGE_MAX_ENTRIES, BaggageEntries, BaggageEntry, WrittenBaggage, read_baggage, write_baggage,
+    BAGGAGE_MAX_BYTES, BAGGAGE_MAX_ENTRIES, BaggageEntries, BaggageEntry, WrittenBaggage, join_baggage, read_baggage,
+    write_baggage,
 };
 pub use extract::{Extracted, RemoteParent, extract};
 pub use inject::{InjectedHeaders, Injection, concerns};

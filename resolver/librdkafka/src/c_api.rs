@@ -5,9 +5,8 @@
 
 use std::ffi::{CStr, c_char, c_int};
 
+use tracer_resolver::MessagePlace;
 use tracer_resolver::interceptor::declared;
-use tracer_resolver::propagation::{parse_traceparent, write_traceparent};
-use tracer_resolver::{MessagePlace, Resolver};
 
 use crate::contained::contained;
 use crate::static_program::is_static;
@@ -70,10 +69,9 @@ unsafe extern "C" fn begin(
     // SAFETY: as promised by the caller.
     let (topic, traceparent, tracestate) = unsafe { (text(topic), text(traceparent), text(tracestate)) };
     contained(0, || {
-        let (Some(topic), Some(resolver)) = (topic.and_then(as_str), Resolver::loaded()) else { return 0 };
-        let named = [("traceparent", traceparent), ("tracestate", tracestate)];
-        let headers = named.into_iter().filter_map(|(name, value)| Some((name.as_bytes(), Some(value?.to_bytes()))));
-        declared::begin(resolver, MessagePlace { topic, partition, offset }, headers, train)
+        let Some(topic) = topic.and_then(|topic| topic.to_str().ok()) else { return 0 };
+        let [traceparent, tracestate] = [traceparent, tracestate].map(|text| text.map(CStr::to_bytes));
+        declared::begin(MessagePlace { topic, partition, offset }, traceparent, tracestate, train)
     })
 }
 
@@ -106,10 +104,9 @@ extern "C" fn end_all() {
 ///
 /// `traceparent` is null or has room for 56 bytes.
 unsafe extern "C" fn context(processing: u64, traceparent: *mut c_char) -> c_int {
-    let Some(context) = contained(None, || declared::context(processing)).filter(|_| !traceparent.is_null()) else {
+    let Some(text) = contained(None, || declared::traceparent(processing)).filter(|_| !traceparent.is_null()) else {
         return 0;
     };
-    let text = write_traceparent(&context);
     // SAFETY: 55 bytes and a NUL are 56, for which the caller has room; `text` is ours.
     unsafe {
         std::ptr::copy_nonoverlapping(text.as_ptr().cast(), traceparent, text.len());
@@ -129,11 +126,9 @@ unsafe extern "C" fn next_send_of(traceparent: *const c_char, tracestate: *const
     // SAFETY: as promised by the caller.
     let (traceparent, tracestate, baggage) = unsafe { (text(traceparent), text(tracestate), text(baggage)) };
     contained((), || {
-        let context = traceparent.and_then(|text| parse_traceparent(text.to_bytes().first_chunk()?));
-        if let Some(context) = context {
-            let [tracestate, baggage] = [tracestate, baggage].map(|text| text.map_or(&b""[..], CStr::to_bytes));
-            declared::next_send_of(context, tracestate, baggage);
-        }
+        let [traceparent, tracestate, baggage] =
+            [traceparent, tracestate, baggage].map(|text| text.map_or(&b""[..], CStr::to_bytes));
+        declared::next_send_of(traceparent, tracestate, baggage);
     });
 }
 
@@ -147,8 +142,4 @@ extern "C" fn pause(processing: u64, paused: c_int) {
 unsafe fn text<'a>(text: *const c_char) -> Option<&'a CStr> {
     // SAFETY: as promised by the caller.
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) })
-}
-
-fn as_str(text: &CStr) -> Option<&str> {
-    text.to_str().ok()
 }

@@ -5,9 +5,8 @@
 
 mod values;
 
+use tracer_resolver::MessagePlace;
 use tracer_resolver::interceptor::declared::{self, Following};
-use tracer_resolver::propagation::{parse_traceparent, write_traceparent};
-use tracer_resolver::{MessagePlace, Resolver};
 
 use self::values::{Call, Callback, Env, Node, Value};
 use crate::contained::contained;
@@ -73,13 +72,10 @@ unsafe extern "C" fn begin(env: Env, call: Call) -> Value {
         let (Some(topic), Some(partition), Some(offset)) = (topic, node.number(partition), node.number(offset)) else {
             return UNDEFINED;
         };
-        let Some(resolver) = Resolver::loaded() else { return UNDEFINED };
         let traceparent = node.text(traceparent, &mut parent_room);
         let tracestate = node.text(tracestate, &mut state_room);
-        let headers = [(&b"traceparent"[..], traceparent), (&b"tracestate"[..], tracestate)];
-        let headers = headers.into_iter().filter(|(_, value)| value.is_some());
         let place = MessagePlace { topic, partition: partition as i32, offset: offset as i64 };
-        let number = declared::begin(resolver, place, headers, 0);
+        let number = declared::begin(place, traceparent, tracestate, 0);
         Following::of(number).map_or(UNDEFINED, |following| node.keep(Processed { number, following }))
     })
 }
@@ -128,7 +124,7 @@ unsafe extern "C" fn context(env: Env, call: Call) -> Value {
     contained(UNDEFINED, || {
         // SAFETY: as in `fail`.
         let (Some(node), [_], Some(processed)) = (unsafe { given(env, call) }) else { return UNDEFINED };
-        let text = write_traceparent(&processed.following.context());
+        let text = processed.following.traceparent();
         std::str::from_utf8(&text).map_or(UNDEFINED, |text| node.new_text(text))
     })
 }
@@ -162,13 +158,10 @@ unsafe extern "C" fn next_send_of(env: Env, call: Call) -> Value {
         };
         let [traceparent, tracestate, baggage] = values;
         let (mut parent_room, mut state_room, mut baggage_room) = ([0; 128], [0; 1024], [0; 8200]);
-        let traceparent =
-            node.text(traceparent, &mut parent_room).and_then(|text| parse_traceparent(text.first_chunk()?));
-        if let Some(context) = traceparent {
-            let tracestate = node.text(tracestate, &mut state_room).unwrap_or_default();
-            let baggage = node.text(baggage, &mut baggage_room).unwrap_or_default();
-            declared::next_send_of(context, tracestate, baggage);
-        }
+        let traceparent = node.text(traceparent, &mut parent_room).unwrap_or_default();
+        let tracestate = node.text(tracestate, &mut state_room).unwrap_or_default();
+        let baggage = node.text(baggage, &mut baggage_room).unwrap_or_default();
+        declared::next_send_of(traceparent, tracestate, baggage);
     });
     UNDEFINED
 }

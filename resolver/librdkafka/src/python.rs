@@ -6,8 +6,8 @@
 use std::ffi::{CStr, c_char, c_longlong, c_ulonglong, c_void};
 use std::sync::OnceLock;
 
+use tracer_resolver::MessagePlace;
 use tracer_resolver::interceptor::declared;
-use tracer_resolver::{MessagePlace, Resolver};
 
 use crate::contained::contained;
 use crate::static_program::is_static;
@@ -56,9 +56,9 @@ unsafe extern "C" fn begin(_: *mut Object, arguments: *const *mut Object, count:
     };
     let number = contained(0, || {
         let (topic, partition) = (python.text(topic), i32::try_from(python.signed(partition)).ok());
-        let (Some(topic), Some(partition), Some(resolver)) = (topic, partition, Resolver::loaded()) else { return 0 };
+        let (Some(topic), Some(partition)) = (topic, partition) else { return 0 };
         let place = MessagePlace { topic, partition, offset: python.signed(offset) };
-        declared::begin(resolver, place, std::iter::empty(), python.signed(train).cast_unsigned())
+        declared::begin(place, None, None, python.signed(train).cast_unsigned())
     });
     python.number(number)
 }

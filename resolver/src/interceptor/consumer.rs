@@ -68,11 +68,11 @@ impl Client {
         if let Some(alone) = &alone {
             span.flags.set_if(SpanFlags::UNTIL_POLL, alone.poll.is_some());
         }
+        // Where nobody may claim it, what is not recorded need not wait.
+        let may_wait = claims || alone.is_some() && span.trace_flags & SpanContext::SAMPLED != 0;
         let waits = match trace_state {
-            None => self.leave_or_hold(route, &span, &[], claims || alone.is_some()),
-            Some(state) => {
-                self.leave_or_hold(route, &span, TraceStateField::new(state).as_slice(), claims || alone.is_some())
-            }
+            None => self.leave_or_hold(route, &span, &[], may_wait),
+            Some(state) => self.leave_or_hold(route, &span, TraceStateField::new(state).as_slice(), may_wait),
         };
         if let Some(alone) = alone {
             let context = SpanContext { trace_id: span.trace_id, span_id: span.span_id, flags: span.trace_flags };
@@ -165,9 +165,6 @@ impl Client {
                 Pipeline::push(span, extra);
             }
         };
-        // Where nobody may claim it, what is not recorded need not wait.
-        let claimed = self.guards || declared_parents::declares();
-        let waits = waits && (claimed || span.trace_flags & SpanContext::SAMPLED != 0);
         match Pipeline::current().received_spans().filter(|_| waits) {
             Some(received_spans) => received_spans.hold(span, extra, route.topic_hash(), self.ordinal, leave),
             None => {

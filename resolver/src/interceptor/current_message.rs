@@ -13,13 +13,13 @@ use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::incoming::Incoming;
+use super::incoming::{Incoming, repeats};
 use super::poll_counts::Poll;
 use super::{event_loops, slots, thread_habits};
 use crate::batch::{CLAIM_WINDOW, EndedBy, FinishedSpan, Pipeline, WaitingPlace};
 use crate::clock;
 use crate::per_process;
-use crate::propagation::{BAGGAGE_MAX_BYTES, SpanContext};
+use crate::propagation::{SpanContext, join_baggage};
 use crate::tracer::sampler::ParentSampling;
 
 /// See the module. Plain data: read and written on one thread only.
@@ -124,14 +124,7 @@ pub(super) fn begin<'a>(message: CurrentMessage, trace_state: Option<&[u8]>, bag
         let mut carried = carried.borrow_mut();
         carried.trace_state.clear();
         carried.trace_state.extend_from_slice(trace_state.unwrap_or_default());
-        carried.baggage.clear();
-        for value in baggage {
-            if carried.baggage.len() + value.len() < BAGGAGE_MAX_BYTES {
-                let comma: &[u8] = if carried.baggage.is_empty() { b"" } else { b"," };
-                carried.baggage.extend_from_slice(comma);
-                carried.baggage.extend_from_slice(value);
-            }
-        }
+        join_baggage(&mut carried.baggage, baggage);
     });
     if kept.is_ok() {
         CURRENT.set(Some(message));
@@ -180,17 +173,12 @@ pub(super) fn with_ambient<T>(
 ) -> Option<T> {
     let message = CURRENT.get()?;
     let habitual = thread_habits::is_believed(message.consumer, message.poll.is_some());
-    let continues =
-        |other: &SpanContext, own: &SpanContext| other.trace_id == own.trace_id && other.span_id == own.span_id;
-    let is_its_own = |header: &SpanContext| {
-        continues(header, &message.context) || message.brought.is_some_and(|brought| continues(header, &brought))
-    };
     if !message.is_ambient || message.generation != per_process::generation() {
         return None;
     }
     let now = clock::unix_nanos();
     let belongs = match forwarded {
-        Some(header) => is_its_own(header),
+        Some(header) => repeats(header, &message.context, message.brought.as_ref()),
         None => message.is_cause(now, habitual),
     };
     if !belongs {

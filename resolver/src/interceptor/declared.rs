@@ -20,7 +20,7 @@ use super::processing::{MessagePlace, Work};
 use crate::Resolver;
 use crate::batch::Pipeline;
 use crate::per_process::PerProcess;
-use crate::propagation::SpanContext;
+use crate::propagation::{SpanContext, parse_traceparent, write_traceparent};
 use crate::tracer::ids;
 
 /// Processings that may be open at once; the message of a further one keeps its `receive` span.
@@ -45,23 +45,22 @@ pub fn declare() {
 /// Begins the processing of the message at `place` and gives its number; 0: nobody traces the message.
 ///
 /// It takes over the span that began when the message was handed over, as a processing guard does; when that is gone it is a
-/// span of its own, with what `headers` say as its parent. `inferred` is 0 where the program names the message itself;
+/// span of its own, with the context of the message's headers, as far as it is given, as its parent. `inferred` is 0 where the program names the message itself;
 /// else the number of a train of thought that is only taken to process it: a message that answers what the same one began is
 /// then not the cause of what it sends next.
-pub fn begin<'a>(
-    resolver: &Resolver,
-    place: MessagePlace<'_>,
-    headers: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
-    inferred: u64,
-) -> u64 {
+pub fn begin(place: MessagePlace<'_>, traceparent: Option<&[u8]>, tracestate: Option<&[u8]>, inferred: u64) -> u64 {
+    let Some(shared) = Resolver::loaded().and_then(Resolver::shared) else { return 0 };
     if open().len() >= MOST_OPEN {
         return 0;
     }
-    let work = resolver.shared().and_then(|shared| Work::start(&shared, place, headers, None));
-    let Some(work) = work else { return 0 };
+    let headers = [(&b"traceparent"[..], traceparent), (&b"tracestate"[..], tracestate)];
+    let headers = headers.into_iter().filter(|(_, value)| value.is_some());
+    let Some(work) = Work::start(&shared, place, headers, None) else { return 0 };
     Pipeline::before_leaving(leave);
     let brought = work.brought();
+    let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
     let cause = Cause {
+        number,
         context: work.context(),
         remote: work.is_passed_on(),
         brought,
@@ -70,7 +69,6 @@ pub fn begin<'a>(
         trace_state: work.trace_state().unwrap_or_default().as_bytes().to_vec(),
         baggage: if work.takes_baggage() { take_baggage(work.context().span_id) } else { Vec::new() },
     };
-    let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
     open().insert(number, Open { work, cause: Arc::new(cause) });
     number
 }
@@ -79,9 +77,7 @@ pub fn begin<'a>(
 ///
 /// What the thread sends then follows from it, unless more is said of a send. A number that means nothing counts as 0.
 pub fn make_current(number: u64) -> u64 {
-    let cause = cause_of(number);
-    let number = if cause.is_some() { number } else { 0 };
-    declared_parents::set_current(number, cause)
+    declared_parents::set_current(cause_of(number))
 }
 
 /// The processing failed: its span gets the status Error, `error.type` and a description. The last call counts.
@@ -128,10 +124,10 @@ fn leave() {
 /// Milliseconds that the end of a process waits for a lock that is held for far shorter, if it is not held for ever.
 const PATIENCE: u32 = 20;
 
-/// The context of a processing that is open, or, for 0, of the calling thread's current one.
-pub fn context(number: u64) -> Option<SpanContext> {
+/// The context, as a `traceparent`, of a processing that is open, or, for 0, of the calling thread's current one.
+pub fn traceparent(number: u64) -> Option<[u8; 55]> {
     let cause = if number == 0 { current() } else { cause_of(number) };
-    cause.map(|cause| cause.context)
+    cause.map(|cause| write_traceparent(&cause.context))
 }
 
 /// The next send of the calling thread follows from this processing; with 0 it begins a trace, unless its headers say
@@ -143,9 +139,12 @@ pub fn next_send(number: u64, train: u64) {
     set_next(next);
 }
 
-/// The next send of the calling thread follows from this context, whatever its headers say.
-pub fn next_send_of(context: SpanContext, trace_state: &[u8], baggage: &[u8]) {
+/// The next send of the calling thread follows from this context, whatever its headers say. A `traceparent` that is none says
+/// nothing.
+pub fn next_send_of(traceparent: &[u8], trace_state: &[u8], baggage: &[u8]) {
+    let Some(context) = traceparent.first_chunk().and_then(parse_traceparent) else { return };
     let cause = Cause {
+        number: 0,
         context,
         remote: false,
         brought: None,
@@ -168,9 +167,9 @@ impl Following {
         cause_of(number).map(Self)
     }
 
-    /// The context of the processing.
-    pub fn context(&self) -> SpanContext {
-        self.0.context
+    /// The context of the processing, as a `traceparent`.
+    pub fn traceparent(&self) -> [u8; 55] {
+        write_traceparent(&self.0.context)
     }
 
     /// The next send of the calling thread follows from it, unless the record's headers say otherwise.

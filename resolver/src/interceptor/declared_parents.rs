@@ -2,13 +2,13 @@
 
 #![forbid(unsafe_code)]
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::incoming::Incoming;
+use super::incoming::{Incoming, repeats};
 use crate::per_process::PerProcess;
-use crate::propagation::{BAGGAGE_MAX_BYTES, SpanContext};
+use crate::propagation::{SpanContext, join_baggage};
 use crate::tracer::sampler::ParentSampling;
 
 /// Messages whose baggage waits for their processing to begin.
@@ -23,6 +23,8 @@ static BAGGAGE: PerProcess<Mutex<Vec<Kept>>> = PerProcess::new();
 /// What a send that follows from a processing, or from a context, has to know of it.
 #[derive(Debug)]
 pub(super) struct Cause {
+    /// Of the processing; 0 where the program named a context.
+    pub number: u64,
     pub context: SpanContext,
     /// No span of this process is between.
     pub remote: bool,
@@ -58,7 +60,6 @@ pub(super) enum Next {
 pub(super) struct Declared(Next);
 
 thread_local!(static CURRENT: RefCell<Option<Arc<Cause>>> = const { RefCell::new(None) });
-thread_local!(static CURRENT_NUMBER: Cell<u64> = const { Cell::new(0) });
 thread_local!(static NEXT: RefCell<Next> = const { RefCell::new(Next::Unsaid) });
 
 /// See `declared::declare`.
@@ -66,11 +67,11 @@ pub(super) fn set_declares() {
     DECLARES.store(true, Ordering::Relaxed);
 }
 
-/// Makes `cause`, with this number, the current one of the calling thread; gives the number of the one before.
-pub(super) fn set_current(number: u64, cause: Option<Arc<Cause>>) -> u64 {
+/// Makes `cause` the current one of the calling thread; gives the number of the one before.
+pub(super) fn set_current(cause: Option<Arc<Cause>>) -> u64 {
     SAYS_PARENTS.store(true, Ordering::Relaxed);
-    let _ = CURRENT.try_with(|current| current.replace(cause));
-    CURRENT_NUMBER.replace(number)
+    let before = CURRENT.try_with(|current| current.replace(cause)).ok().flatten();
+    before.map_or(0, |before| before.number)
 }
 
 /// Whether the program says what it processes.
@@ -111,12 +112,8 @@ impl Declared {
         let Some(cause) = cause.as_deref().filter(|cause| !cause.is_answer) else {
             return forwarded.is_none().then(|| with(&begins));
         };
-        let same =
-            |one: &SpanContext, other: &SpanContext| (one.trace_id, one.span_id) == (other.trace_id, other.span_id);
-        let is_its_own = |header: &SpanContext| {
-            same(header, &cause.context) || cause.brought.as_ref().is_some_and(|brought| same(header, brought))
-        };
-        if !cause.named && forwarded.is_some_and(|header| !is_its_own(header)) {
+        let is_another = |header: &SpanContext| !repeats(header, &cause.context, cause.brought.as_ref());
+        if !cause.named && forwarded.is_some_and(is_another) {
             return None;
         }
         Some(with(&Incoming {
@@ -144,14 +141,7 @@ pub(super) fn keep_baggage<'a>(span_id: [u8; 8], values: impl Iterator<Item = &'
     }
     if let Some(place) = places.get_mut(baggage_place(span_id)) {
         place.span_id = span_id;
-        place.baggage.clear();
-        for value in values {
-            if place.baggage.len() + value.len() < BAGGAGE_MAX_BYTES {
-                let comma: &[u8] = if place.baggage.is_empty() { b"" } else { b"," };
-                place.baggage.extend_from_slice(comma);
-                place.baggage.extend_from_slice(value);
-            }
-        }
+        join_baggage(&mut place.baggage, values);
     }
 }
 

@@ -69,6 +69,12 @@ pub(super) fn with_current_span<T>(with: impl FnOnce(&Incoming<'_>) -> T) -> Opt
     }))
 }
 
+/// Whether a record whose headers say `forwarded` only repeats what the message brought that is processed, or names the processing
+/// itself, `own`: then it is known to follow from that message.
+pub(super) fn repeats(forwarded: &SpanContext, own: &SpanContext, brought: Option<&SpanContext>) -> bool {
+    forwarded.is_same_span(own) || brought.is_some_and(|brought| forwarded.is_same_span(brought))
+}
+
 /// What the headers say; `buffer` is where several `tracestate` are joined.
 pub(super) fn from_headers<'a>(
     headers: Option<&Headers<'a>>,

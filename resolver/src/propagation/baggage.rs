@@ -34,6 +34,19 @@ impl<'a> BaggageEntry<'a> {
     }
 }
 
+/// Joins the values of a message's `baggage` headers, given in order, to what one header holds. One that would exceed
+/// [`BAGGAGE_MAX_BYTES`] is left out. What `joined` holds before is forgotten.
+pub fn join_baggage<'a>(joined: &mut Vec<u8>, values: impl Iterator<Item = &'a [u8]>) {
+    joined.clear();
+    for value in values {
+        if joined.len() + value.len() < BAGGAGE_MAX_BYTES {
+            let comma: &[u8] = if joined.is_empty() { b"" } else { b"," };
+            joined.extend_from_slice(comma);
+            joined.extend_from_slice(value);
+        }
+    }
+}
+
 /// Reads the entries of all `baggage` headers of a message, given in order.
 ///
 /// An entry that is malformed is passed over; at the first that exceeds a limit, reading ends.

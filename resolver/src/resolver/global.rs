@@ -31,7 +31,7 @@ impl Resolver {
     }
 
     /// The same, if it was built already and is on: nothing is read, loaded or waited for.
-    pub fn loaded() -> Option<&'static Self> {
+    pub(crate) fn loaded() -> Option<&'static Self> {
         LOADED.get()?.as_ref().ok().filter(|resolver| resolver.is_on())
     }
 }

@@ -15,25 +15,23 @@ use std::time::SystemTime;
 /// else as good as random. The last seven bytes are random, so that the W3C random flag may be set with it.
 #[inline]
 pub fn new_trace_id() -> [u8; 16] {
-    let mut id = [0; 16];
-    // Zero is no id; once in 2^96 there is a second round.
-    while id == [0; 16] {
-        let (drawn, key) = draw(|seeded| ([seeded.generator.next(), seeded.generator.next()], seeded.key));
-        id = sealed(drawn, key);
-    }
-    id
+    trace_id_by(None)
 }
 
 /// The same for a train of thought, which knows its own ids on whatever thread it goes on ([`is_of_train`]); 0 is the calling
 /// thread.
 pub fn new_trace_id_of(train: u64) -> [u8; 16] {
-    if train == 0 {
-        return new_trace_id();
-    }
-    let key = key_of(train);
+    trace_id_by((train != 0).then(|| key_of(train)))
+}
+
+/// With a seal of this key, or of the calling thread's own.
+#[inline]
+fn trace_id_by(key: Option<u64>) -> [u8; 16] {
     let mut id = [0; 16];
+    // Zero is no id; once in 2^96 there is a second round.
     while id == [0; 16] {
-        id = sealed(draw(|seeded| [seeded.generator.next(), seeded.generator.next()]), key);
+        let (drawn, own) = draw(|seeded| ([seeded.generator.next(), seeded.generator.next()], seeded.key));
+        id = sealed(drawn, key.unwrap_or(own));
     }
     id
 }

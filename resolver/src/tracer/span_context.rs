@@ -26,6 +26,12 @@ impl SpanContext {
         self.trace_id != [0; 16] && self.span_id != [0; 8]
     }
 
+    /// Whether both name one span, whatever their flags.
+    #[inline]
+    pub fn is_same_span(&self, other: &Self) -> bool {
+        (self.trace_id, self.span_id) == (other.trace_id, other.span_id)
+    }
+
     /// Whether the span is recorded.
     #[inline]
     pub fn is_sampled(&self) -> bool {
