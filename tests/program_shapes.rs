@@ -6,17 +6,10 @@
 
 use std::path::PathBuf;
 
-use words::foreign::{Door, Surroundings, c_program, python_with, run};
+use words::foreign::{Door, PAYING, Surroundings, c_program, python_with, run};
 use words::receivers::ReceivedSpan;
 
 const ORDERS: usize = 10;
-const CONFIGURATION: &str = "
-    [services.shop]
-    produces = [\"orders\"]
-    [services.billing]
-    consumes = [\"orders\"]
-    topics = [\"payments\"]
-";
 
 /// What became of the payments, in the order of their start: `.` began a trace, `y` is under its own order, and says that
 /// this was guessed, `X` is anything else.
@@ -42,7 +35,7 @@ fn payments(spans: &[ReceivedSpan]) -> String {
 
 /// Runs the program that `command` starts, and says what became of its payments.
 fn shape(door: Door, program: &PathBuf, words: &[&str]) -> String {
-    let surroundings = Surroundings::start(&["orders", "payments"], ORDERS as i32, CONFIGURATION);
+    let surroundings = Surroundings::start(&["orders", "payments"], ORDERS as i32, PAYING);
     surroundings.send_untraced("orders", ORDERS);
     let ended = run(surroundings.command(door, program).args(words));
     ended.expect_success();

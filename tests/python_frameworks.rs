@@ -5,15 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use words::draw_traces;
-use words::foreign::{Door, Surroundings, python_with, run};
-
-const CONFIGURATION: &str = "
-    [services.shop]
-    produces = [\"orders\"]
-    [services.billing]
-    consumes = [\"orders\"]
-    topics = [\"payments\"]
-";
+use words::foreign::{Door, PAYING, Surroundings, python_with, run};
 
 const PYTHON: &str = "confluent-kafka==2.16.1\nfaststream[confluent]==0.7.8\nfastapi==0.165.0\nuvicorn==0.54.0\n\
     opentelemetry-sdk==1.45.2\nopentelemetry-instrumentation-fastapi==0.66b2\n\
@@ -27,7 +19,7 @@ fn python() -> Option<PathBuf> {
 /// The traces of a program, drawn, where so many orders wait, of which each has the number of a partition of `payments`.
 #[track_caller]
 fn traces(orders: usize, program: impl FnOnce(&mut Command)) -> Option<String> {
-    let surroundings = Surroundings::start(&["orders", "payments"], 10, CONFIGURATION);
+    let surroundings = Surroundings::start(&["orders", "payments"], 10, PAYING);
     surroundings.send_untraced("orders", orders);
     let mut command = surroundings.command(Door::Layer, python()?);
     // What the program traces itself goes the same way.

@@ -8,18 +8,11 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use words::foreign::{Door, Surroundings, python_with, run};
+use words::foreign::{Door, PAYING, Surroundings, python_with, run};
 use words::receivers::ReceivedSpan;
 use words::{draw_traces, draw_traces_with};
 
 const ORDERS: usize = 10;
-const CONFIGURATION: &str = "
-    [services.shop]
-    produces = [\"orders\"]
-    [services.billing]
-    consumes = [\"orders\"]
-    topics = [\"payments\"]
-";
 
 /// As that of `program_shapes`: made once for both.
 const PYTHON: &str =
@@ -52,7 +45,7 @@ fn payments(spans: &[ReceivedSpan]) -> String {
 /// Runs the shape of `tests/python/PROGRAM`; its spans.
 #[track_caller]
 fn shape(python: &Path, program: &str, shape: &str) -> Vec<ReceivedSpan> {
-    let surroundings = Surroundings::start(&["orders", "payments"], ORDERS as i32, CONFIGURATION);
+    let surroundings = Surroundings::start(&["orders", "payments"], ORDERS as i32, PAYING);
     surroundings.send_untraced("orders", ORDERS);
     let ended = run(surroundings.command(Door::Layer, python).args([&format!("tests/python/{program}"), shape]));
     ended.expect_success();
@@ -162,7 +155,7 @@ fn what_a_program_sent_itself_and_then_works_off_is_a_cause_and_what_answers_it_
 /// The drawing of a shape of `exact.py`, without the orders that were there before.
 #[track_caller]
 fn traces(python: &Path, name: &str) -> String {
-    let configuration = format!("{CONFIGURATION}\n[services.a]\ntopics = [\"requests\", \"replies\"]\n");
+    let configuration = format!("{PAYING}\n[services.a]\ntopics = [\"requests\", \"replies\"]\n");
     let topics = ["orders", "payments", "requests", "replies"];
     let surroundings = Surroundings::start(&topics, ORDERS as i32, &configuration);
     surroundings.send_untraced("orders", ORDERS);
@@ -190,7 +183,7 @@ fn a_thread_that_began_with_one_message_is_not_at_it_when_it_passes_others_on() 
 fn of_ten_thousand_messages_under_load_none_has_a_wrong_parent() {
     let Some(python) = python() else { return };
     const MANY: usize = 10_000;
-    let surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
+    let surroundings = Surroundings::start(&["orders"], 1, PAYING);
     surroundings.kafka.cluster().create_topic("payments", 100, 1).unwrap();
     surroundings.send_untraced("orders", MANY);
     let ended = run(surroundings.command(Door::Layer, python).args(["tests/python/crowd.py", &MANY.to_string()]));
@@ -212,7 +205,7 @@ fn of_ten_thousand_messages_under_load_none_has_a_wrong_parent() {
 fn a_program_sees_the_same_of_its_clients_with_the_layer_as_without() {
     let Some(python) = python() else { return };
     let said = |door| {
-        let surroundings = Surroundings::start(&["orders", "payments"], 1, CONFIGURATION);
+        let surroundings = Surroundings::start(&["orders", "payments"], 1, PAYING);
         surroundings.send_untraced("orders", ORDERS);
         let ended = run(surroundings.command(door, &python).arg("tests/python/same.py"));
         ended.expect_success();
@@ -230,7 +223,7 @@ fn what_is_sent_after_the_last_message_begins_traces() {
 #[test]
 fn nothing_is_touched_until_the_program_imports_the_client_nor_without_the_library() {
     let Some(python) = python() else { return };
-    let surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
+    let surroundings = Surroundings::start(&["orders"], 1, PAYING);
     let said = |command: &mut std::process::Command| {
         let ended = run(command.arg("tests/python/untouched.py"));
         ended.expect_success();
@@ -255,7 +248,7 @@ fn nothing_is_touched_until_the_program_imports_the_client_nor_without_the_libra
 #[test]
 fn the_program_s_own_sitecustomize_runs_as_ever() {
     let Some(python) = python() else { return };
-    let surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
+    let surroundings = Surroundings::start(&["orders"], 1, PAYING);
     let folder = tempfile::tempdir().unwrap();
     let mut command = surroundings.command(Door::Layer, &python);
     let ours = command.get_envs().find(|(name, _)| *name == "PYTHONPATH").unwrap().1.unwrap().to_owned();
@@ -277,7 +270,7 @@ fn the_program_s_own_sitecustomize_runs_as_ever() {
 #[test]
 fn what_the_layer_cannot_extend_it_says_once_and_the_program_runs() {
     let Some(python) = python() else { return };
-    let surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
+    let surroundings = Surroundings::start(&["orders"], 1, PAYING);
     let folder = tempfile::tempdir().unwrap();
     let package = folder.path().join("confluent_kafka");
     std::fs::create_dir(&package).unwrap();
@@ -296,7 +289,7 @@ fn what_the_layer_cannot_extend_it_says_once_and_the_program_runs() {
 #[test]
 fn a_program_says_which_message_it_is_at_fails_it_and_logs_its_ids() {
     let Some(python) = python() else { return };
-    let surroundings = Surroundings::start(&["orders", "payments"], ORDERS as i32, CONFIGURATION);
+    let surroundings = Surroundings::start(&["orders", "payments"], ORDERS as i32, PAYING);
     surroundings.send_untraced("orders", 4);
     let ended = run(surroundings.command(Door::Layer, &python).arg("tests/python/said.py"));
     ended.expect_success();

@@ -245,62 +245,60 @@ def consume_to_tasks():
     asyncio.run(main())
 
 
-def aio():
+def with_aio(batch_size, work):
+    """Runs ``work(reader, writer)`` with clients of asyncio's."""
     from confluent_kafka.aio import AIOConsumer, AIOProducer
 
     async def main():
         reader = AIOConsumer(settings(group_id="aio"))
         await reader.assign([TopicPartition("orders", 0, OFFSET_BEGINNING)])
-        writer, tasks = AIOProducer(settings(), batch_size=4), []
-
-        async def handle(order):
-            await asyncio.sleep(0.02)
-            await writer.produce("payments", b"paid " + order.value(), partition=number(order))
-
-        for _ in range(ORDERS):
-            tasks.append(asyncio.create_task(handle(await reader.poll(30))))
-        await asyncio.gather(*tasks)
+        writer = AIOProducer(settings(), batch_size=batch_size)
+        await work(reader, writer)
         await writer.flush()
         await writer.close()
         await reader.close()
 
     asyncio.run(main())
+
+
+async def pay_by(writer, order):
+    await writer.produce("payments", b"paid " + order.value(), partition=number(order))
+
+
+def aio():
+    async def work(reader, writer):
+        async def handle(order):
+            await asyncio.sleep(0.02)
+            await pay_by(writer, order)
+
+        tasks = []
+        for _ in range(ORDERS):
+            tasks.append(asyncio.create_task(handle(await reader.poll(30))))
+        await asyncio.gather(*tasks)
+
+    with_aio(4, work)
 
 
 def aio_loop():
     """One task reads, works and sends; the buffer holds several at a time."""
-    from confluent_kafka.aio import AIOConsumer, AIOProducer
 
-    async def main():
-        reader = AIOConsumer(settings(group_id="aio"))
-        await reader.assign([TopicPartition("orders", 0, OFFSET_BEGINNING)])
-        writer = AIOProducer(settings(), batch_size=100)
+    async def work(reader, writer):
         for _ in range(ORDERS):
             order = await reader.poll(30)
-            await writer.produce("payments", b"paid " + order.value(), partition=number(order))
-        await writer.flush()
-        await writer.close()
-        await reader.close()
+            await pay_by(writer, order)
 
-    asyncio.run(main())
+    with_aio(100, work)
 
 
 def aio_batches():
-    from confluent_kafka.aio import AIOConsumer, AIOProducer
-
-    async def main():
-        reader = AIOConsumer(settings(group_id="aio"))
-        await reader.assign([TopicPartition("orders", 0, OFFSET_BEGINNING)])
-        writer, done = AIOProducer(settings(), batch_size=100), 0
+    async def work(reader, writer):
+        done = 0
         while done < ORDERS:
             for order in await reader.consume(4, 0.5):
                 done += 1
-                await writer.produce("payments", b"paid " + order.value(), partition=number(order))
-        await writer.flush()
-        await writer.close()
-        await reader.close()
+                await pay_by(writer, order)
 
-    asyncio.run(main())
+    with_aio(100, work)
 
 
 def serializing():

@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::trace::v1::span::{Event, Link, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use prost::Message;
 
-pub use schema::assert_alike;
+pub use schema::{assert_alike, assert_alike_by_http};
 
 /// A span as plain data.
 #[derive(Clone, Debug)]

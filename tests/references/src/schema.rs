@@ -22,6 +22,32 @@ pub fn assert_alike<B: Backend>(configs: &[Value]) {
     }
 }
 
+/// The same for a plugin that speaks HTTP: of its own `configs`, and of what all of that kind have.
+///
+/// # Panics
+///
+/// As [`assert_alike`].
+pub fn assert_alike_by_http<B: Backend>(configs: &[Value]) {
+    assert_alike::<B>(&[
+        serde_json::json!({}),
+        serde_json::json!({"endpoint": "https://h:1", "tls": {"ca_file": "/ca.pem"}}),
+        serde_json::json!({"endpoint": "https://h:1", "tls": {"cert_file": "/c", "key_file": "/k"}}),
+        serde_json::json!({"endpoint": "https://h:1", "tls": {"cert_file": "/c"}}),
+        serde_json::json!({"endpoint": "https://h:1", "tls": {"insecure": true}}),
+        serde_json::json!({"endpoint": 4318}),
+        serde_json::json!({"compression": "gzip", "timeout": "500ms", "headers": {"a": "b"}, "proxy": "http://p:3128"}),
+        serde_json::json!({"timeout": 10000}),
+        serde_json::json!({"timeout": 0}),
+        serde_json::json!({"timeout": "10 s"}),
+        serde_json::json!({"compression": "zstd"}),
+        serde_json::json!({"headers": {"a": 1}}),
+        serde_json::json!({"headers": "a=b"}),
+        serde_json::json!({"proxy": 3128}),
+        serde_json::json!({"unknown": 1}),
+    ]);
+    assert_alike::<B>(configs);
+}
+
 fn assert_closed(schema: &Value) {
     let is_object = schema.get("type") == Some(&Value::from("object"));
     assert!(!is_object || schema.get("additionalProperties").is_some(), "an object takes unknown keys: {schema}");

@@ -19,6 +19,16 @@ pub const PROCESSING: &str = r#"
     produces = ["payments"]
 "#;
 
+/// The services of programs that pay for orders in shapes of their own: what they send to `payments`, and what comes from there, is
+/// billing's.
+pub const PAYING: &str = r#"
+    [services.shop]
+    produces = ["orders"]
+    [services.billing]
+    consumes = ["orders"]
+    topics = ["payments"]
+"#;
+
 /// Whether the shop, which sends nothing while it is at a payment, says when it is done with it. A program without code
 /// does so only where its polls are seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
