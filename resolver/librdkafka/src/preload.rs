@@ -1,4 +1,4 @@
-//! The preload door: librdkafka's functions under their own names, for programs that `LD_PRELOAD` this library.
+//! The preloaded library: librdkafka's functions under their own names, for programs that `LD_PRELOAD` this library.
 //!
 //! Each one finds the real function of the librdkafka that its caller means, does its part, and calls it. They are also
 //! reached from inside librdkafka, and from libraries in between, such as librdkafka++: then the caller is that library,
