@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use words::foreign::{Surroundings, WayIn, c_program, run};
 
 const CONFIGURATION: &str = "[services.shop]\ntopics = [\"*\"]\n[batch]\ndelay = \"100ms\"\n";
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/resolver/librdkafka/README.md");
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/resolver/librdkafka/docs/process.md");
 
 /// A row of the table.
 struct Cost {

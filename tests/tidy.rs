@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
+#[path = "tidy/field_words.rs"]
+mod field_words;
 #[path = "tidy/file_graph.rs"]
 mod file_graph;
 #[path = "tidy/pages.rs"]
