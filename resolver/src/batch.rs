@@ -2,14 +2,14 @@
 //!
 //! ```text
 //!   any thread                      the batch thread                                      export threads
-//!   FinishedSpan ─▶ segment ─▶ … ─▶ template ─▶ bytes per (lane, service) ─▶ FinishedBatch ─▶ BackendQueue
+//!   FinishedSpan ─▶ segment ─▶ … ─▶ template ─▶ bytes per (backend set, service) ─▶ FinishedBatch ─▶ BackendQueue
 //! ```
 //!
 //! One set of segments and one batch thread serve the whole process, however many resolvers, services and backends
-//! it has. A *lane* is one distinct list of backends; a batch is encoded once for its lane.
+//! it has. A *backend set* is one distinct list of backends that some service exports to; a batch is encoded once for its set.
 
+mod backend_set;
 mod batch_thread;
-mod lane;
 mod leaving;
 mod pipeline;
 mod process_pipeline;
@@ -24,7 +24,7 @@ mod thread_segment;
 mod thread_spans;
 mod trace_state_field;
 
-pub(crate) use lane::{Lane, LaneBackends, LaneService};
+pub(crate) use backend_set::{BackendSet, BatchedService, Destinations};
 pub(crate) use leaving::Leave;
 #[cfg(feature = "application-spans")]
 pub(crate) use pipeline::ApplicationSpans;

@@ -17,7 +17,7 @@ use opentelemetry_sdk::trace::{
 };
 
 use crate::Resolver;
-use crate::batch::{ApplicationSpans, Lane, Pipeline, ServiceCounters};
+use crate::batch::{ApplicationSpans, BackendSet, Pipeline, ServiceCounters};
 use crate::clock;
 use crate::export::DropReason;
 use crate::resolver::Shared;
@@ -74,7 +74,7 @@ impl std::error::Error for UnknownService {}
 struct BridgeProcessor {
     resolver: Arc<Shared>,
     service: u32,
-    lane: Arc<Lane>,
+    backend_set: Arc<BackendSet>,
     /// Encoded scopes: few, and the same instances again and again.
     scopes: Mutex<Vec<(InstrumentationScope, Arc<[u8]>)>>,
 }
@@ -86,7 +86,7 @@ impl BridgeProcessor {
         let processor = Self {
             resolver: Arc::clone(shared),
             service: u32::try_from(service).ok()?,
-            lane: shared.lane(slot)?,
+            backend_set: shared.backend_set(slot)?,
             scopes: Mutex::default(),
         };
         let sampler =
@@ -111,18 +111,18 @@ impl SpanProcessor for BridgeProcessor {
     fn on_start(&self, _span: &mut Span, _cx: &Context) {}
 
     fn on_end(&self, span: SpanData) {
-        if !span.span_context.is_sampled() || self.lane.is_empty() {
+        if !span.span_context.is_sampled() || self.backend_set.is_empty() {
             return;
         }
         let scope = self.scope(&span.instrumentation_scope);
         let mut spans = Vec::with_capacity(512);
         encode::span(&mut spans, &span);
         self.resolver.ensure_running();
-        let lane = Arc::clone(&self.lane);
+        let backend_set = Arc::clone(&self.backend_set);
         let taken =
-            Pipeline::current().submit(ApplicationSpans { lane, service: self.service, scope, spans, count: 1 });
+            Pipeline::current().submit(ApplicationSpans { backend_set, service: self.service, scope, spans, count: 1 });
         if !taken {
-            self.lane.lost(self.service, DropReason::BufferFull, 1);
+            self.backend_set.lost(self.service, DropReason::BufferFull, 1);
         }
     }
 

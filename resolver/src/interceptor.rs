@@ -4,7 +4,7 @@
 //! it works over [`KafkaApi`], a table of functions, and is tested without Kafka.
 //!
 //! ```text
-//!   conf_init ─▶ slot            per configuration: which resolver, which service is bound
+//!   conf_init ─▶ handle          per configuration: which resolver, which service is bound
 //!   on_new    ─▶ Client          per client: its identity, its routes
 //!   on_send / on_acknowledgement ─▶ producer.rs      on_consume ─▶ consumer.rs
 //! ```
@@ -13,6 +13,7 @@ mod application_context;
 mod binding;
 mod callbacks;
 mod client;
+mod client_handles;
 mod clientless_routes;
 mod commits;
 mod consumer;
@@ -36,7 +37,6 @@ mod route;
 mod route_cache;
 mod single_use;
 mod size_limit;
-mod slots;
 mod thread_habits;
 
 pub use binding::Integration;

@@ -2,7 +2,7 @@
 //! thread sends continues the one message that it was handed last, and a processing has a length only as far as
 //! something showed it.
 //!
-//! The callbacks run over a fake librdkafka; `polling` and `closing` are what a door tells that sees the calls.
+//! The callbacks run over a fake librdkafka; `polling` and `closing` are what an integration tells that sees the calls.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
@@ -476,7 +476,7 @@ fn a_long_processing_waits_for_its_poll_and_is_the_cause_of_sends_for_as_long_as
     let program = Program::seen("");
     for topic in ["bills", "letters"] {
         program.poll(Some(&program.incoming(1)));
-        // Longer than an unclaimed hand-over waits, and than the batch thread takes to look for such.
+        // Longer than an unclaimed delivery waits, and than the batch thread takes to look for such.
         std::thread::sleep(Duration::from_millis(2300));
         program.send(topic);
     }

@@ -26,7 +26,7 @@ pub(crate) struct Client {
     pub(super) address: usize,
     /// Whether the application's own OpenTelemetry context can be seen: only by an integration that is compiled with it.
     pub(super) sees_context: bool,
-    /// Whether hand-overs wait for a processing guard; else what is seen from below has to do.
+    /// Whether deliveries wait for a processing guard; else what is seen from below has to do.
     pub(super) guards: bool,
     /// Consumers: whether the application's calls for messages are seen.
     pub(super) polls_seen: bool,
@@ -133,7 +133,7 @@ impl Client {
         }
     }
 
-    /// The route of a message's topic, for this client under slot number `number`.
+    /// The route of a message's topic, for this client whose handle is `number`.
     #[inline]
     pub(super) fn route(&self, number: u64, message: &Message<'_>) -> Option<&Route> {
         let topic = message.topic_handle()?;

@@ -119,7 +119,13 @@ impl RouteMaker {
             },
             extract: settings.extract.as_slice().into(),
             sampler: resolver.sampler(slot)?.clone(),
-            origin: Arc::new(SpanOrigin::new(&facts, service as u32, resolver.lane(slot)?, takes_baggage, error_type)),
+            origin: Arc::new(SpanOrigin::new(
+                &facts,
+                service as u32,
+                resolver.backend_set(slot)?,
+                takes_baggage,
+                error_type,
+            )),
             counters: resolver.service_counters(service)?,
         })
     }
@@ -153,7 +159,7 @@ impl Route {
     }
 }
 
-/// Spreads topics over the table of hand-overs. FNV-1a.
+/// Spreads topics over the table of deliveries. FNV-1a.
 pub(crate) fn topic_hash(topic: &str) -> u64 {
     topic.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -26,7 +26,7 @@ thread_local!(static ENTRIES_OF_THREAD: [Cell<Entry>; ENTRIES] = const { [const 
 ///
 /// # Safety
 ///
-/// `client` is the slot number of a client that lives for `'a`, and that keeps alive whatever `find` returns.
+/// `client` is the handle (`ClientHandle::number`) of a client that lives for `'a`, and that keeps alive whatever `find` returns.
 #[inline]
 pub(super) unsafe fn route<'a>(
     client: u64,

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::batch::{LaneBackends, Leave};
+use crate::batch::{Destinations, Leave};
 use crate::config::{Backend, Config, Plugins, Problem, Report, Untrusted};
 use crate::diagnostics;
 use crate::export::{
@@ -230,7 +230,7 @@ impl Backends {
     }
 }
 
-impl LaneBackends for Backends {
+impl Destinations for Backends {
     fn offer(&self, backends: &[usize], batch: Arc<FinishedBatch>) {
         let queues = self.queues();
         for index in backends {

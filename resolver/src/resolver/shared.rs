@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::backends::Backends;
-use crate::batch::{EndReporter, Lane, LaneBackends, LaneService, Pipeline, ServiceCounters, ServiceResource};
+use crate::batch::{BackendSet, BatchedService, Destinations, EndReporter, Pipeline, ServiceCounters, ServiceResource};
 use crate::config::{Config, Report, Service, Settings};
 use crate::services::ServiceMap;
 use crate::status::{Belongs, Moment, ServiceStats, Stats, TopicsSeen, Who};
@@ -20,9 +20,9 @@ pub(crate) struct Shared {
     id: u64,
     config: Config,
     services: ServiceMap,
-    /// By slot of the service map, as are `lanes`.
+    /// By slot of the service map, as are `backend_sets`.
     samplers: Vec<Sampler>,
-    lanes: Vec<Arc<Lane>>,
+    backend_sets: Vec<Arc<BackendSet>>,
     counters: Vec<Arc<ServiceCounters>>,
     backends: Arc<Backends>,
     told_topic_limit: AtomicBool,
@@ -39,33 +39,33 @@ impl Shared {
         let seen = TopicsSeen::new(&config, report);
         let backends = Arc::new(Backends::load(&config, strict, report));
         let counters: Vec<_> = config.services.iter().map(|_| Arc::new(ServiceCounters::default())).collect();
-        let lane_services: Arc<[LaneService]> = config
+        let batched_services: Arc<[BatchedService]> = config
             .services
             .iter()
             .zip(&counters)
             .map(|(service, counters)| {
                 let service = service.clone();
-                LaneService::new(move || resource(&service), Arc::clone(counters))
+                BatchedService::new(move || resource(&service), Arc::clone(counters))
             })
             .collect();
-        let mut by_export: HashMap<Vec<usize>, Arc<Lane>> = HashMap::new();
-        let lanes = services
+        let mut by_export: HashMap<Vec<usize>, Arc<BackendSet>> = HashMap::new();
+        let backend_sets = services
             .slots()
             .map(|(_, settings)| {
                 let export = backends_of(settings);
-                let lane = by_export.entry(export).or_insert_with_key(|export| {
-                    let destinations = Arc::clone(&backends) as Arc<dyn LaneBackends>;
+                let backend_set = by_export.entry(export).or_insert_with_key(|export| {
+                    let destinations = Arc::clone(&backends) as Arc<dyn Destinations>;
                     let export = export.clone().into_boxed_slice();
-                    Arc::new(Lane::new(id, Arc::clone(&lane_services), destinations, export, config.batch))
+                    Arc::new(BackendSet::new(id, Arc::clone(&batched_services), destinations, export, config.batch))
                 });
-                Arc::clone(lane)
+                Arc::clone(backend_set)
             })
             .collect();
         Arc::new(Self {
             id,
             samplers: Sampler::for_slots(&services),
             services,
-            lanes,
+            backend_sets,
             counters,
             backends,
             config,
@@ -94,12 +94,12 @@ impl Shared {
         self.samplers.get(slot)
     }
 
-    pub(crate) fn lane(&self, slot: usize) -> Option<Arc<Lane>> {
-        self.lanes.get(slot).map(Arc::clone)
+    pub(crate) fn backend_set(&self, slot: usize) -> Option<Arc<BackendSet>> {
+        self.backend_sets.get(slot).map(Arc::clone)
     }
 
-    pub(crate) fn lane_indices(&self) -> impl Iterator<Item = usize> + '_ {
-        self.lanes.iter().map(|lane| lane.index())
+    pub(crate) fn backend_set_indices(&self) -> impl Iterator<Item = usize> + '_ {
+        self.backend_sets.iter().map(|backend_set| backend_set.index())
     }
 
     /// The slot of a service's own settings, whatever the topic.
