@@ -8,7 +8,7 @@ use rdkafka::producer::BaseRecord;
 use std::str::FromStr as _;
 use tracer_resolver_rdkafka::Processing;
 use words::kafka::{header_of, next_message};
-use words::{TracedCluster, send};
+use words::{Traced, send};
 
 const CHAIN: &str = r#"
 [services.shop]
@@ -32,7 +32,7 @@ fn state_of(members: usize) -> String {
 
 #[test]
 fn the_current_baggage_is_sent_with_or_without_a_current_span() {
-    let cluster = TracedCluster::start(&["orders"], CHAIN);
+    let cluster = Traced::start(&["orders"], CHAIN);
     let attached =
         Context::new().with_baggage([KeyValue::new("customer", "7 & Söhne"), KeyValue::new("tier", "gold")]).attach();
     send(&cluster.producer(), record("orders"));
@@ -47,11 +47,11 @@ fn the_current_baggage_is_sent_with_or_without_a_current_span() {
 
 #[test]
 fn baggage_goes_from_the_message_through_the_processing_into_what_it_sends() {
-    let cluster = TracedCluster::start(&["orders", "bills"], CHAIN);
+    let cluster = Traced::start(&["orders", "bills"], CHAIN);
     cluster.send_untraced("orders", &[("traceparent", PARENT), ("baggage", "customer=7%2C8;p=1 , tier=gold")]);
     let message = next_message(&cluster.consumer("orders"));
     {
-        let processing = Processing::start_for(&cluster.resolver, None, &message);
+        let processing = Processing::start_for(cluster.resolver(), None, &message);
         assert_eq!(processing.context().baggage().get("customer").map(|value| value.as_str()), Some("7,8"));
         send(&cluster.producer(), record("bills"));
     }
@@ -64,19 +64,19 @@ fn baggage_goes_from_the_message_through_the_processing_into_what_it_sends() {
 
 #[test]
 fn without_baggage_there_is_no_header_and_an_application_s_own_header_is_left_alone() {
-    let cluster = TracedCluster::start(&["orders"], CHAIN);
+    let cluster = Traced::start(&["orders"], CHAIN);
     let headers = words::kafka::with_headers(&[("baggage", "mine=1")]);
     send(&cluster.producer(), record("orders").headers(headers));
     assert_eq!(header_of(&cluster.read_untraced("orders"), "baggage").as_deref(), Some("mine=1"));
     drop(cluster);
-    let cluster = TracedCluster::start(&["orders"], CHAIN);
+    let cluster = Traced::start(&["orders"], CHAIN);
     send(&cluster.producer(), record("orders"));
     assert_eq!(header_of(&cluster.read_untraced("orders"), "baggage"), None);
 }
 
 #[test]
 fn a_service_that_does_not_speak_baggage_neither_writes_nor_reads_it() {
-    let cluster = TracedCluster::start(
+    let cluster = Traced::start(
         &["orders"],
         "[services.shop]\ntopics = [\"*\"]\npropagators = { inject = [\"tracecontext\"], extract = [\"tracecontext\"] }\n",
     );
@@ -86,18 +86,18 @@ fn a_service_that_does_not_speak_baggage_neither_writes_nor_reads_it() {
     cluster.send_untraced("orders", &[("baggage", "customer=8")]);
     let consumer = cluster.consumer("orders");
     assert_eq!(header_of(&next_message(&consumer), "baggage"), None);
-    let processing = Processing::start_for(&cluster.resolver, None, &next_message(&consumer));
+    let processing = Processing::start_for(cluster.resolver(), None, &next_message(&consumer));
     assert!(processing.context().baggage().is_empty());
 }
 
 #[test]
 fn the_trace_state_of_a_record_goes_through_every_span_and_message_of_its_trace() {
-    let cluster = TracedCluster::start(&["orders", "bills"], CHAIN);
+    let cluster = Traced::start(&["orders", "bills"], CHAIN);
     let headers = words::kafka::with_headers(&[("traceparent", PARENT), ("tracestate", "vendor=1,other=2")]);
     send(&cluster.producer(), record("orders").headers(headers));
     let message = next_message(&cluster.consumer("orders"));
     {
-        let processing = Processing::start_for(&cluster.resolver, None, &message);
+        let processing = Processing::start_for(cluster.resolver(), None, &message);
         assert_eq!(processing.context().span().span_context().trace_state().header(), "vendor=1,other=2");
         send(&cluster.producer(), record("bills"));
     }
@@ -112,14 +112,14 @@ fn the_trace_state_of_a_record_goes_through_every_span_and_message_of_its_trace(
 
 #[test]
 fn a_long_trace_state_goes_the_same_way_and_makes_no_span_more() {
-    let cluster = TracedCluster::start(&["orders", "bills"], CHAIN);
+    let cluster = Traced::start(&["orders", "bills"], CHAIN);
     let state = state_of(28);
     assert!((500..=512).contains(&state.len()), "nearly as long as W3C wants to see carried");
     let headers = words::kafka::with_headers(&[("traceparent", PARENT), ("tracestate", &state)]);
     send(&cluster.producer(), record("orders").headers(headers));
     let message = next_message(&cluster.consumer("orders"));
     {
-        let _processing = Processing::start_for(&cluster.resolver, None, &message);
+        let _processing = Processing::start_for(cluster.resolver(), None, &message);
         send(&cluster.producer(), record("bills"));
     }
     next_message(&cluster.consumer("bills"));
@@ -133,7 +133,7 @@ fn a_long_trace_state_goes_the_same_way_and_makes_no_span_more() {
 
 #[test]
 fn a_trace_state_beyond_512_bytes_loses_whole_members_from_its_end() {
-    let cluster = TracedCluster::start(&["orders"], CHAIN);
+    let cluster = Traced::start(&["orders"], CHAIN);
     let headers = words::kafka::with_headers(&[("traceparent", PARENT), ("tracestate", &state_of(32))]);
     send(&cluster.producer(), record("orders").headers(headers));
     assert_eq!(header_of(&cluster.read_untraced("orders"), "tracestate"), Some(state_of(28)));
@@ -141,7 +141,7 @@ fn a_trace_state_beyond_512_bytes_loses_whole_members_from_its_end() {
 
 #[test]
 fn the_trace_state_of_the_current_span_is_sent_and_exported() {
-    let cluster = TracedCluster::start(&["orders"], CHAIN);
+    let cluster = Traced::start(&["orders"], CHAIN);
     let state = TraceState::from_str("vendor=1").unwrap();
     let parent = SpanContext::new(TraceId::from(1_u128), SpanId::from(2_u64), TraceFlags::SAMPLED, false, state);
     let attached = Context::new().with_remote_span_context(parent).attach();
@@ -153,7 +153,7 @@ fn the_trace_state_of_the_current_span_is_sent_and_exported() {
 
 #[test]
 fn several_trace_state_headers_are_joined_and_a_broken_one_costs_only_the_state() {
-    let cluster = TracedCluster::start(&["orders"], CHAIN);
+    let cluster = Traced::start(&["orders"], CHAIN);
     cluster.send_untraced("orders", &[("traceparent", PARENT), ("tracestate", "a=1"), ("tracestate", "b=2")]);
     cluster.send_untraced("orders", &[("traceparent", PARENT), ("tracestate", "not a state")]);
     let consumer = cluster.consumer("orders");
@@ -167,7 +167,7 @@ fn several_trace_state_headers_are_joined_and_a_broken_one_costs_only_the_state(
 
 #[test]
 fn a_trace_that_begins_here_has_no_state_even_if_a_stray_header_lies_there() {
-    let cluster = TracedCluster::start(&["orders"], CHAIN);
+    let cluster = Traced::start(&["orders"], CHAIN);
     let headers = words::kafka::with_headers(&[("tracestate", "stray=1")]);
     send(&cluster.producer(), record("orders").headers(headers));
     let message = cluster.read_untraced("orders");

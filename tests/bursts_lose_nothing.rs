@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use words::TracedCluster;
+use words::Traced;
 use words::kafka::{Kafka, assign};
 
 const BURST: usize = 10_000;
 const BURSTS: usize = 10;
 const PARTITIONS: i32 = 4;
 
-fn cluster() -> TracedCluster {
+fn cluster() -> Traced {
     let kafka = Kafka::start_partitioned("orders", PARTITIONS);
     // The collector of the tests takes its time; the queue holds what comes meanwhile.
     let configuration = r#"
@@ -27,7 +27,7 @@ fn cluster() -> TracedCluster {
         [backends.otlp]
         queue_bytes = "128MiB"
     "#;
-    TracedCluster::of(kafka, configuration)
+    Traced::on(kafka, configuration)
 }
 
 fn burst(producer: &BaseProducer, count: usize) {
@@ -46,7 +46,7 @@ fn a_hundred_thousand_messages_in_bursts_of_ten_thousand_are_a_hundred_thousand_
     for _ in 0..BURSTS {
         burst(&producer, BURST);
     }
-    assert!(cluster.resolver.flush(Duration::from_secs(60)));
+    assert!(cluster.resolver().flush(Duration::from_secs(60)));
     let spans = cluster.collector.wait_for(BURST * BURSTS, Duration::from_secs(60));
     let ids: HashSet<_> = spans.iter().map(|span| (&span.trace_id, &span.span_id)).collect();
     assert_eq!((spans.len(), ids.len()), (BURST * BURSTS, BURST * BURSTS));
@@ -56,7 +56,7 @@ fn a_hundred_thousand_messages_in_bursts_of_ten_thousand_are_a_hundred_thousand_
         .collect();
     assert_eq!(places.len(), BURST * BURSTS, "each is one record of the log");
     assert_eq!(cluster.collector.faults(), Vec::<String>::new());
-    let stats = cluster.resolver.stats();
+    let stats = cluster.resolver().stats();
     assert_eq!(stats.services[0].spans, (BURST * BURSTS) as u64);
     assert_eq!((stats.services[0].dropped_buffer_full, stats.services[0].parents_lost), (0, 0));
     let at_backend = &stats.backends[0].services[0];
@@ -65,14 +65,14 @@ fn a_hundred_thousand_messages_in_bursts_of_ten_thousand_are_a_hundred_thousand_
 
 #[test]
 fn what_is_counted_holds_every_span_that_has_ended_although_nobody_has_flushed() {
-    let cluster = TracedCluster::of(
+    let cluster = Traced::on(
         Kafka::start_partitioned("orders", PARTITIONS),
         "[services.shop]\nproduces = [\"*\"]\n[services.billing]\nconsumes = [\"*\"]\n[batch]\ndelay = \"1h\"",
     );
     let producer = cluster.producer();
     for bursts in 1..=3 {
         burst(&producer, 100);
-        let stats = cluster.resolver.stats();
+        let stats = cluster.resolver().stats();
         let at_backend = &stats.backends[0].services[0];
         assert_eq!((stats.services[0].spans, at_backend.offered), (100 * bursts, 100 * bursts));
         assert_eq!(at_backend.offered, at_backend.exported + at_backend.waiting);
@@ -80,8 +80,8 @@ fn what_is_counted_holds_every_span_that_has_ended_although_nobody_has_flushed()
     // And a message that waits for its guard is given to it all the same.
     let consumer = cluster.consumer("orders");
     let message = words::kafka::next_message(&consumer);
-    cluster.resolver.stats();
-    drop(tracer_resolver_rdkafka::Processing::start_for(&cluster.resolver, None, &message));
+    cluster.resolver().stats();
+    drop(tracer_resolver_rdkafka::Processing::start_for(cluster.resolver(), None, &message));
     drop(consumer);
     let spans = cluster.spans();
     let of_first = spans.iter().filter(|span| {

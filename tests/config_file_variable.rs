@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::time::Duration;
 
 use rdkafka::producer::{BaseProducer, BaseRecord};
@@ -13,7 +13,7 @@ use tracer_resolver::config::Source;
 use tracer_resolver_rdkafka::instrument;
 use words::kafka::{Kafka, assign, next_message};
 use words::receivers::OtlpReceiver;
-use words::{LogLines, child, is_child, send};
+use words::{Ended, LogLines, child, is_child, send};
 
 /// What the child does: sends and receives `orders` and `bills`, traced or not.
 #[test]
@@ -46,17 +46,10 @@ fn program() {
     }
 }
 
-struct Finished {
-    stdout: String,
-    stderr: String,
-}
-
-fn run(command: &mut Command) -> Finished {
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    let finished = Finished { stdout: text(stdout), stderr: text(stderr) };
-    assert!(status.success(), "{}\n{}", finished.stdout, finished.stderr);
-    finished
+fn run(command: &mut Command) -> Ended {
+    let ended = words::run(command);
+    ended.expect_success();
+    ended
 }
 
 fn with_file(path: impl AsRef<Path>) -> Command {

@@ -19,7 +19,7 @@ use rdkafka::util::AsyncRuntime;
 use rdkafka::{Offset, TopicPartitionList};
 use tracer_resolver_rdkafka::Instrumentation;
 use words::kafka::{assign, next_message, subscribe};
-use words::{TracedCluster, block_on, send};
+use words::{Traced, block_on, send};
 
 const BOTH: &str = "[services.app]\ntopics = [\"*\"]\n";
 
@@ -77,7 +77,7 @@ impl ProducerContext for Callback {
 #[test]
 fn one_message_through_base_clients_is_exactly_two_spans() {
     // K16, K22: with a null key at that.
-    let cluster = TracedCluster::start(&["messages"], BOTH);
+    let cluster = Traced::start(&["messages"], BOTH);
     send(&cluster.producer(), BaseRecord::<str, str>::to("messages").payload("p"));
     let message = next_message(&cluster.consumer("messages"));
     assert_eq!((message.key(), message.payload()), (None, Some(&b"p"[..])));
@@ -87,7 +87,7 @@ fn one_message_through_base_clients_is_exactly_two_spans() {
 #[test]
 fn delivery_callbacks_come_as_ever_with_the_application_s_own_opaque() {
     // K17: with and without a callback; it sees the topic.
-    let cluster = TracedCluster::start(&["messages"], BOTH);
+    let cluster = Traced::start(&["messages"], BOTH);
     let callback = Callback::default();
     let producer: ThreadedProducer<Callback> = cluster.config(None).create_with_context(callback.clone()).unwrap();
     for opaque in [1, 10] {
@@ -105,7 +105,7 @@ fn delivery_callbacks_come_as_ever_with_the_application_s_own_opaque() {
 
 #[test]
 fn the_future_producer_and_the_stream_consumer_are_traced_across_awaits() {
-    let cluster = TracedCluster::start(&["messages"], BOTH);
+    let cluster = Traced::start(&["messages"], BOTH);
     let producer: FutureProducer<_, Threads> = cluster.config(None).create().unwrap();
     let sent = block_on(producer.send(FutureRecord::to("messages").key("k").payload("p"), Duration::from_secs(10)));
     assert_eq!(sent.map_err(|(error, _)| error).unwrap().offset, 0);
@@ -115,7 +115,7 @@ fn the_future_producer_and_the_stream_consumer_are_traced_across_awaits() {
     consumer.assign(&partitions).unwrap();
     let message = block_on(consumer.recv()).unwrap().detach();
     let worked: Result<u8, std::num::ParseIntError> = block_on(async {
-        let guard = tracer_resolver_rdkafka::Processing::start_for(&cluster.resolver, None, &message);
+        let guard = tracer_resolver_rdkafka::Processing::start_for(cluster.resolver(), None, &message);
         let context = guard.context().clone();
         drop(guard);
         use opentelemetry::context::FutureExt as _;
@@ -134,7 +134,7 @@ fn the_future_producer_and_the_stream_consumer_are_traced_across_awaits() {
 #[test]
 fn an_untraced_producer_s_messages_begin_traces_at_the_traced_consumer() {
     // K19: a span even without a context, which the original gave only later.
-    let cluster = TracedCluster::start(&["messages"], BOTH);
+    let cluster = Traced::start(&["messages"], BOTH);
     cluster.send_untraced("messages", &[]);
     cluster.send_untraced("messages", &[]);
     let consumer = cluster.consumer("messages");
@@ -146,7 +146,7 @@ fn an_untraced_producer_s_messages_begin_traces_at_the_traced_consumer() {
 #[test]
 fn seeking_back_gives_each_hand_over_a_span_of_its_own() {
     // K23: assign, seek, close.
-    let cluster = TracedCluster::start(&["messages"], BOTH);
+    let cluster = Traced::start(&["messages"], BOTH);
     send(&cluster.producer(), BaseRecord::to("messages").key("k").payload("p"));
     let consumer = cluster.consumer("messages");
     next_message(&consumer);
@@ -161,7 +161,7 @@ fn seeking_back_gives_each_hand_over_a_span_of_its_own() {
 
 #[test]
 fn a_group_s_consumer_joins_reads_and_commits_as_ever() {
-    let cluster = TracedCluster::start(&["messages"], BOTH);
+    let cluster = Traced::start(&["messages"], BOTH);
     send(&cluster.producer(), BaseRecord::to("messages").key("k").payload("p"));
     let consumer = subscribe(&cluster.config(Some("g")), "messages");
     next_message(&consumer);
@@ -175,7 +175,7 @@ fn a_group_s_consumer_joins_reads_and_commits_as_ever() {
 
 #[test]
 fn a_transaction_s_messages_are_traced_and_an_aborted_one_fails() {
-    let cluster = TracedCluster::start(&["messages"], BOTH);
+    let cluster = Traced::start(&["messages"], BOTH);
     let mut config = cluster.config(None);
     config.set("transactional.id", "tx").set("linger.ms", "2000");
     // Committing needs deliveries to be polled, which this one does by itself.
@@ -193,15 +193,15 @@ fn a_transaction_s_messages_are_traced_and_an_aborted_one_fails() {
 #[test]
 fn a_configuration_used_for_several_clients_and_instrumented_twice_traces_each_message_once() {
     // D8: both ways at once traced everything twice.
-    let cluster = TracedCluster::start(&["messages"], BOTH);
+    let cluster = Traced::start(&["messages"], BOTH);
     let mut config: ClientConfig = cluster.config(None);
-    Instrumentation::new(&cluster.resolver).apply(&mut config).unwrap();
+    Instrumentation::new(cluster.resolver()).apply(&mut config).unwrap();
     for _ in 0..2 {
         let producer: BaseProducer = config.create().unwrap();
         send(&producer, BaseRecord::to("messages").key("k").payload("p"));
     }
     let mut config = cluster.config(Some("g"));
-    Instrumentation::new(&cluster.resolver).apply(&mut config).unwrap();
+    Instrumentation::new(cluster.resolver()).apply(&mut config).unwrap();
     let consumer: BaseConsumer = assign(&config, "messages");
     next_message(&consumer);
     next_message(&consumer);
@@ -213,9 +213,9 @@ fn a_configuration_used_for_several_clients_and_instrumented_twice_traces_each_m
 
 #[test]
 fn a_client_can_be_created_before_the_topic_exists_and_after_the_resolver_s_handle_is_gone() {
-    let cluster = TracedCluster::start(&[], BOTH);
+    let cluster = Traced::start(&[], BOTH);
     let producer = cluster.producer();
-    let handle = cluster.resolver.clone();
+    let handle = cluster.resolver().clone();
     drop(handle);
     cluster.kafka.cluster().create_topic("late", 1, 1).unwrap();
     send(&producer, BaseRecord::to("late").key("k").payload("p"));

@@ -9,13 +9,13 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use words::kafka::with_headers;
-use words::{TracedCluster, send};
+use words::{Traced, send};
 
 const ORDERS: &str = "[services.shop]\nproduces = [\"*\"]\n";
 
 /// What a send's span says when the broker refuses it for this.
 fn refused(error: RDKafkaRespErr) -> String {
-    let cluster = TracedCluster::start(&["orders"], ORDERS);
+    let cluster = Traced::start(&["orders"], ORDERS);
     let mut config = cluster.config(None);
     config.set("retries", "0");
     let producer: BaseProducer = config.create().unwrap();
@@ -43,7 +43,7 @@ fn the_broker_s_refusal_has_the_protocol_s_name_not_librdkafka_s_abbreviation() 
 
 #[test]
 fn a_retry_that_succeeds_is_one_span_without_an_error() {
-    let cluster = TracedCluster::start(&["orders"], ORDERS);
+    let cluster = Traced::start(&["orders"], ORDERS);
     let mut config = cluster.config(None);
     config.set("retry.backoff.ms", "10");
     cluster
@@ -56,7 +56,7 @@ fn a_retry_that_succeeds_is_one_span_without_an_error() {
 
 #[test]
 fn a_message_that_times_out_is_a_span_that_says_so() {
-    let cluster = TracedCluster::start(&["orders"], ORDERS);
+    let cluster = Traced::start(&["orders"], ORDERS);
     let mut config = cluster.config(None);
     config.set("bootstrap.servers", "127.0.0.1:1").set("message.timeout.ms", "200");
     let producer: BaseProducer = config.create().unwrap();
@@ -67,7 +67,7 @@ fn a_message_that_times_out_is_a_span_that_says_so() {
 
 #[test]
 fn a_message_that_is_purged_or_has_no_partition_is_a_span_that_says_so() {
-    let cluster = TracedCluster::start(&["orders"], ORDERS);
+    let cluster = Traced::start(&["orders"], ORDERS);
     let mut config = cluster.config(None);
     config.set("linger.ms", "60000");
     let producer: BaseProducer = config.create().unwrap();
@@ -88,7 +88,7 @@ fn a_message_that_is_purged_or_has_no_partition_is_a_span_that_says_so() {
 
 #[test]
 fn a_record_that_was_returned_and_is_sent_again_makes_a_sibling_of_the_failed_span() {
-    let cluster = TracedCluster::start(&["orders"], ORDERS);
+    let cluster = Traced::start(&["orders"], ORDERS);
     let producer = cluster.producer();
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     send(&producer, BaseRecord::to("orders").key("k").payload("so that the partitions are known"));

@@ -7,7 +7,7 @@ use rdkafka::producer::BaseRecord;
 use tracer_resolver_rdkafka::Processing;
 use words::kafka::{header_of, headers_of, next_message};
 use words::receivers::ReceivedSpan;
-use words::{TracedCluster, send};
+use words::{Traced, send};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const SPAN: &str = "b7ad6b7169203331";
@@ -23,7 +23,7 @@ fn received(headers: &[(&str, &str)]) -> Vec<ReceivedSpan> {
 }
 
 fn received_by(configuration: &str, headers: &[(&str, &str)]) -> Vec<ReceivedSpan> {
-    let cluster = TracedCluster::start(&["orders"], configuration);
+    let cluster = Traced::start(&["orders"], configuration);
     cluster.send_untraced("orders", headers);
     next_message(&cluster.consumer("orders"));
     cluster.spans()
@@ -107,10 +107,8 @@ fn the_second_span_of_old_clients_is_the_later_hop_and_never_written() {
     // D14: clients of 2017 to 2019 wrote the consumer's context beside the producer's, under another name.
     let first = format!("{TRACE}:00000000000000aa:0:1");
     let second = format!("{TRACE}:00000000000000bb:00000000000000aa:1");
-    let cluster = TracedCluster::start(
-        &["orders"],
-        "[services.shop]\ntopics = [\"*\"]\npropagators = { inject = [\"jaeger\"] }\n",
-    );
+    let cluster =
+        Traced::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\npropagators = { inject = [\"jaeger\"] }\n");
     cluster.send_untraced("orders", &[("uber-trace-id", &first), ("second_span_uber-trace-id", &second)]);
     let message = next_message(&cluster.consumer("orders"));
     send(&cluster.producer(), record("orders").headers(message.headers().unwrap().clone()));
@@ -156,7 +154,7 @@ fn every_format_is_written_and_read_back_by_the_consumer() {
         let configuration = format!(
             "[services.shop]\ntopics = [\"*\"]\npropagators = {{ inject = [\"{format}\"], extract = [\"{extract}\"] }}\n"
         );
-        let cluster = TracedCluster::start(&["orders"], &configuration);
+        let cluster = Traced::start(&["orders"], &configuration);
         send(&cluster.producer(), record("orders"));
         let message = next_message(&cluster.consumer("orders"));
         let written: Vec<_> = headers_of(&message).into_iter().map(|(name, _)| name.to_lowercase()).collect();
@@ -169,7 +167,7 @@ fn every_format_is_written_and_read_back_by_the_consumer() {
 fn several_formats_are_all_written_and_say_the_same() {
     let configuration =
         "[services.shop]\ntopics = [\"*\"]\npropagators = { inject = [\"jaeger\", \"b3\", \"tracecontext\"] }\n";
-    let cluster = TracedCluster::start(&["orders"], configuration);
+    let cluster = Traced::start(&["orders"], configuration);
     send(&cluster.producer(), record("orders"));
     let span = cluster.spans().remove(0);
     let (trace, id) = (span.trace_id, span.span_id);
@@ -182,7 +180,7 @@ fn several_formats_are_all_written_and_say_the_same() {
 #[test]
 fn an_unsampled_context_is_written_too_in_every_format() {
     let configuration = "[services.shop]\ntopics = [\"*\"]\nsampler = \"always_off\"\npropagators = { inject = [\"tracecontext\", \"b3\", \"jaeger\"] }\n";
-    let cluster = TracedCluster::start(&["orders"], configuration);
+    let cluster = Traced::start(&["orders"], configuration);
     send(&cluster.producer(), record("orders"));
     let message = cluster.read_untraced("orders");
     assert!(header_of(&message, "traceparent").unwrap().ends_with("-00"));
@@ -195,7 +193,7 @@ fn an_unsampled_context_is_written_too_in_every_format() {
 fn none_writes_nothing_and_still_makes_spans() {
     // The mode that users of the original asked for (its issue 30): old brokers, no headers.
     let cluster =
-        TracedCluster::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\npropagators = { inject = [\"none\"] }\n");
+        Traced::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\npropagators = { inject = [\"none\"] }\n");
     send(&cluster.producer(), record("orders"));
     send(&cluster.producer(), record("orders").headers(words::kafka::with_headers(&[("mine", "1")])));
     let consumer = words::kafka::assign(&cluster.kafka.consumer_config("untraced"), "orders");
@@ -209,7 +207,7 @@ fn none_writes_nothing_and_still_makes_spans() {
 
 #[test]
 fn with_reinject_the_application_reads_the_consumer_s_context_in_place_of_the_producer_s() {
-    let cluster = TracedCluster::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\nreinject = true\n");
+    let cluster = Traced::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\nreinject = true\n");
     let sent = format!("00-{TRACE}-{SPAN}-01");
     cluster.send_untraced("orders", &[("mine", "1"), ("traceparent", &sent), ("tracestate", "vendor=1")]);
     cluster.send_untraced("orders", &[]);
@@ -228,7 +226,7 @@ fn with_reinject_the_application_reads_the_consumer_s_context_in_place_of_the_pr
 
 #[test]
 fn without_reinject_the_application_reads_what_was_sent() {
-    let cluster = TracedCluster::start(&["orders"], ALL);
+    let cluster = Traced::start(&["orders"], ALL);
     let sent = format!("00-{TRACE}-{SPAN}-01");
     cluster.send_untraced("orders", &[("mine", "1"), ("traceparent", &sent)]);
     let message = next_message(&cluster.consumer("orders"));
@@ -237,9 +235,9 @@ fn without_reinject_the_application_reads_what_was_sent() {
 
 #[test]
 fn with_reinject_a_processing_guard_still_makes_one_span_of_the_hand_over() {
-    let cluster = TracedCluster::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\nreinject = true\n");
+    let cluster = Traced::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\nreinject = true\n");
     send(&cluster.producer(), record("orders"));
     let message = next_message(&cluster.consumer("orders"));
-    drop(Processing::start_for(&cluster.resolver, None, &message));
+    drop(Processing::start_for(cluster.resolver(), None, &message));
     assert_eq!(cluster.traces(), "shop: send orders\n  shop: process orders\n");
 }

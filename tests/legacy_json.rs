@@ -46,12 +46,10 @@ fn run(json: &str, variables: &[(&str, &str)]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("interceptorsConfig.json");
     std::fs::write(&path, json).unwrap();
-    let output =
-        child("program").env("INTERCEPTORS_CONFIG_FILE", &path).envs(variables.iter().copied()).output().unwrap();
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{stdout}\n{stderr}");
-    assert!(!stderr.contains("ERROR"), "{stderr}");
-    stdout.into_owned() + &stderr
+    let ended = words::run(child("program").env("INTERCEPTORS_CONFIG_FILE", &path).envs(variables.iter().copied()));
+    ended.expect_success();
+    assert!(!ended.stderr.contains("ERROR"), "{}", ended.stderr);
+    ended.stdout + &ended.stderr
 }
 
 fn agent_of(jaeger: &JaegerReceiver) -> (String, String) {

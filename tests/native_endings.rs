@@ -9,7 +9,8 @@ use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use words::foreign::{Door, Surroundings, run, skip};
+use words::foreign::skip;
+use words::{Traced, WayIn, run};
 
 const CONFIGURATION: &str = "[services.shop]\ntopics = [\"*\"]";
 
@@ -37,15 +38,15 @@ fn compiled(folder: &TempDir) -> Option<PathBuf> {
 
 /// Each of `ways` to end, through each of `doors`: so many spans arrive.
 #[track_caller]
-fn ends(doors: &[Door], ways: &[(&str, ExitStatus, usize)]) {
+fn ends(doors: &[WayIn], ways: &[(&str, ExitStatus, usize)]) {
     let folder = tempfile::tempdir().unwrap();
     let Some(program) = compiled(&folder) else { return };
     for door in doors {
-        let surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
+        let surroundings = Traced::start(&["orders"], CONFIGURATION);
         for (how, status, spans) in ways {
             let ended = run(surroundings.command(*door, &program).arg(how));
             assert_eq!((ended.status, &*ended.stdout, &*ended.stderr), (*status, "", ""), "{how} {door:?}");
-            assert_eq!(surroundings.traces(), "shop: send orders\n".repeat(*spans), "{how} {door:?}");
+            assert_eq!(surroundings.take_traces(), "shop: send orders\n".repeat(*spans), "{how} {door:?}");
         }
     }
 }
@@ -62,7 +63,7 @@ fn terminated() -> ExitStatus {
 fn threads_send_to_their_last_destructor() {
     // More threads than there are segments: each gives back what it took in its last moment.
     ends(
-        &Door::TRACED,
+        &WayIn::EACH,
         &[("threads", exited(), 20), ("threads, objects", exited(), 30), ("threads, only then", exited(), 1_500)],
     );
 }
@@ -70,7 +71,7 @@ fn threads_send_to_their_last_destructor() {
 #[test]
 fn static_objects_and_handlers_send_to_the_last_of_them() {
     ends(
-        &Door::TRACED,
+        &WayIn::EACH,
         &[
             ("static", exited(), 10),
             ("static, exit", exited(), 10),
@@ -82,7 +83,7 @@ fn static_objects_and_handlers_send_to_the_last_of_them() {
 
 #[test]
 fn ends_with_handlers_are_seen_by_both_doors() {
-    ends(&Door::TRACED, &[("return", exited(), 5), ("quick_exit", exited(), 5)]);
+    ends(&WayIn::EACH, &[("return", exited(), 5), ("quick_exit", exited(), 5)]);
 }
 
 #[test]
@@ -106,7 +107,7 @@ fn a_signal_that_a_program_sends_itself_is_seen_by_preload() {
         ("thread, raise", exited(), 5),
         ("thread, pthread_kill", exited(), 5),
     ];
-    ends(&[Door::Preload], &ways);
+    ends(&[WayIn::Preload], &ways);
 }
 
 #[test]
@@ -125,7 +126,7 @@ fn another_program_in_its_place_is_seen_by_preload_and_a_failed_try_ends_nothing
         ("execve in vain", exited(), 10),
         ("_exit", exited(), 5),
     ];
-    ends(&[Door::Preload], &ways);
+    ends(&[WayIn::Preload], &ways);
 }
 
 #[test]
@@ -133,33 +134,33 @@ fn what_is_in_hand_leaves_when_the_last_client_is_closed_and_nobody_waits_for_it
     let folder = tempfile::tempdir().unwrap();
     let Some(program) = compiled(&folder) else { return };
     // The first five find everything quiet, and do not wait for company.
-    let surroundings = Surroundings::start(&["orders"], 1, &format!("{CONFIGURATION}\n[batch]\ndelay = \"1h\""));
-    let ended = run(surroundings.command(Door::Property, &program).arg("closed"));
+    let surroundings = Traced::start(&["orders"], &format!("{CONFIGURATION}\n[batch]\ndelay = \"1h\""));
+    let ended = run(surroundings.command(WayIn::Property, &program).arg("closed"));
     assert_eq!((ended.status, &*ended.stderr), (exited(), ""));
-    assert_eq!(surroundings.traces(), "shop: send orders\n".repeat(10));
+    assert_eq!(surroundings.take_traces(), "shop: send orders\n".repeat(10));
 }
 
 /// Without `uncancelled` in `resolver/librdkafka/src/contained.rs` the wait for the spans is where the thread is cancelled,
 /// and that ends the process by an abort.
 #[test]
 fn a_thread_that_is_about_to_be_cancelled_may_end_the_process() {
-    ends(&Door::TRACED, &[("cancelled, exit", exited(), 5)]);
+    ends(&WayIn::EACH, &[("cancelled, exit", exited(), 5)]);
     ends(
-        &[Door::Preload],
+        &[WayIn::Preload],
         &[("cancelled, _exit", exited(), 5), ("cancelled, raise", terminated(), 5), ("cancelled, execve", exited(), 5)],
     );
 }
 
 #[test]
 fn children_end_and_become_other_programs_without_a_part_in_it() {
-    ends(&Door::TRACED, &[("children", exited(), 10)]);
+    ends(&WayIn::EACH, &[("children", exited(), 10)]);
 }
 
 #[test]
 fn a_collector_that_is_gone_delays_none_of_it_for_long_and_what_is_lost_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let Some(program) = compiled(&folder) else { return };
-    let mut surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
+    let mut surroundings = Traced::start(&["orders"], CONFIGURATION);
     surroundings.collector.stop();
     for (how, status, told) in [
         ("return", exited(), "5 of 5 spans of service `shop` were lost: 5 shut_down"),
@@ -172,7 +173,7 @@ fn a_collector_that_is_gone_delays_none_of_it_for_long_and_what_is_lost_is_told(
         ("children", exited(), "10 of 10 spans of service `shop` were lost: 10 shut_down"),
         ("execve in vain", exited(), "10 of 10 spans of service `shop` were lost: 10 shut_down"),
     ] {
-        let ended = run(surroundings.command(Door::Preload, &program).arg(how));
+        let ended = run(surroundings.command(WayIn::Preload, &program).arg(how));
         assert_eq!(ended.status, status, "{how}: {}", ended.stderr);
         assert!(ended.stderr.contains(told), "{how}: {}", ended.stderr);
         assert_eq!(ended.stderr.contains("still wait"), how.starts_with("execve") || how == "blocked", "{how}");

@@ -14,7 +14,7 @@ use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use words::kafka::{assign, header_of, headers_of, next_message, with_headers};
 use words::receivers::ReceivedSpan;
-use words::{TracedCluster, block_on, send};
+use words::{Traced, block_on, send};
 
 const SHOP: &str = "[services.shop]\nproduces = [\"*\"]\n";
 const HEADER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -28,7 +28,7 @@ fn current(trace: u128, span: u64) -> Context {
 }
 
 /// The trace and the parent of the only span.
-fn only(cluster: &TracedCluster) -> (String, String) {
+fn only(cluster: &Traced) -> (String, String) {
     let spans = cluster.spans();
     assert_eq!(spans.len(), 1, "{spans:#?}");
     (spans[0].trace_id.clone(), spans[0].parent_span_id.clone())
@@ -40,7 +40,7 @@ fn sent<'a>(record: &'a [(&'a str, &'a str)]) -> BaseRecord<'a, str, str> {
 
 #[test]
 fn the_current_span_wins_over_the_record_s_headers_and_replaces_them() {
-    let cluster = TracedCluster::start(&["orders"], SHOP);
+    let cluster = Traced::start(&["orders"], SHOP);
     let attached = current(0xaa, 0xbb).attach();
     send(&cluster.producer(), sent(&[("traceparent", HEADER), ("tracestate", "old=1"), ("mine", "kept")]));
     drop(attached);
@@ -59,7 +59,7 @@ fn the_current_span_wins_over_the_record_s_headers_and_replaces_them() {
 
 #[test]
 fn the_record_s_headers_are_the_parent_when_no_span_is_current() {
-    let cluster = TracedCluster::start(&["orders"], SHOP);
+    let cluster = Traced::start(&["orders"], SHOP);
     send(&cluster.producer(), sent(&[("traceparent", HEADER)]));
     assert_eq!(only(&cluster), (HEADER_TRACE.to_owned(), HEADER_SPAN.to_owned()));
     let carried = header_of(&cluster.read_untraced("orders"), "traceparent").unwrap();
@@ -68,7 +68,7 @@ fn the_record_s_headers_are_the_parent_when_no_span_is_current() {
 
 #[test]
 fn without_either_a_send_begins_a_trace() {
-    let cluster = TracedCluster::start(&["orders"], SHOP);
+    let cluster = Traced::start(&["orders"], SHOP);
     let producer = cluster.producer();
     send(&producer, sent(&[("mine", "1")]));
     send(&producer, sent(&[]));
@@ -79,7 +79,7 @@ fn without_either_a_send_begins_a_trace() {
 
 #[test]
 fn a_detached_context_is_no_parent_and_an_outer_one_is_again() {
-    let cluster = TracedCluster::start(&["orders"], SHOP);
+    let cluster = Traced::start(&["orders"], SHOP);
     let producer = cluster.producer();
     let outer = current(0xaa, 1).attach();
     let inner = current(0xaa, 2).attach();
@@ -94,7 +94,7 @@ fn a_detached_context_is_no_parent_and_an_outer_one_is_again() {
 
 #[test]
 fn another_thread_s_span_is_no_parent_unless_its_context_is_attached_there() {
-    let cluster = TracedCluster::start(&["orders"], SHOP);
+    let cluster = Traced::start(&["orders"], SHOP);
     let producer = cluster.producer();
     let attached = current(0xaa, 1).attach();
     let context = Context::current();
@@ -116,8 +116,8 @@ fn another_thread_s_span_is_no_parent_unless_its_context_is_attached_there() {
 #[test]
 fn an_explicit_parent_is_a_context_around_the_send() {
     // K18: `send(record, parent)` of old is this.
-    let cluster = TracedCluster::start(&["messages"], "[services.shop]\ntopics = [\"*\"]\n");
-    let provider = cluster.resolver.tracer_provider("shop").unwrap();
+    let cluster = Traced::start(&["messages"], "[services.shop]\ntopics = [\"*\"]\n");
+    let provider = cluster.resolver().tracer_provider("shop").unwrap();
     let tracer = provider.tracer("test");
     let parent = tracer.start("parent");
     let context = Context::new().with_span(parent);
@@ -138,7 +138,7 @@ fn an_explicit_parent_is_a_context_around_the_send() {
 
 #[test]
 fn a_future_with_a_context_gives_it_to_its_sends_at_every_poll_and_to_no_one_else() {
-    let cluster = TracedCluster::start(&["orders"], SHOP);
+    let cluster = Traced::start(&["orders"], SHOP);
     let producer = cluster.producer();
     let work = async {
         producer.send(sent(&[])).map_err(|(error, _)| error).unwrap();
@@ -158,7 +158,7 @@ fn a_future_with_a_context_gives_it_to_its_sends_at_every_poll_and_to_no_one_els
 
 #[test]
 fn a_context_without_a_valid_span_is_no_parent() {
-    let cluster = TracedCluster::start(&["orders"], SHOP);
+    let cluster = Traced::start(&["orders"], SHOP);
     let producer = cluster.producer();
     let nothing = Context::new().with_remote_span_context(SpanContext::NONE).attach();
     send(&producer, sent(&[("traceparent", HEADER)]));
@@ -169,7 +169,7 @@ fn a_context_without_a_valid_span_is_no_parent() {
 #[test]
 fn of_several_headers_of_one_name_the_last_is_the_parent_and_one_is_left() {
     // K4: A is injected, then B, a child of A, beside it.
-    let cluster = TracedCluster::start(&["orders"], SHOP);
+    let cluster = Traced::start(&["orders"], SHOP);
     let older = "00-0af7651916cd43dd8448eb211c80319c-00000000000000aa-01";
     send(&cluster.producer(), sent(&[("traceparent", older), ("Traceparent", older), ("traceparent", HEADER)]));
     assert_eq!(only(&cluster).1, HEADER_SPAN);
@@ -178,13 +178,13 @@ fn of_several_headers_of_one_name_the_last_is_the_parent_and_one_is_left() {
 
 #[test]
 fn headers_do_not_grow_however_many_hops_a_message_makes() {
-    let cluster = TracedCluster::start(&["hops"], "[services.shop]\ntopics = [\"*\"]\n");
+    let cluster = Traced::start(&["hops"], "[services.shop]\ntopics = [\"*\"]\n");
     let producer = cluster.producer();
     let consumer = cluster.consumer("hops");
     send(&producer, BaseRecord::to("hops").key("k").payload("p").headers(with_headers(&[("mine", "1")])));
     for _ in 0..10 {
         let message = next_message(&consumer);
-        let _processing = tracer_resolver_rdkafka::Processing::start_for(&cluster.resolver, None, &message);
+        let _processing = tracer_resolver_rdkafka::Processing::start_for(cluster.resolver(), None, &message);
         // As programs do that pass on what they got.
         let headers = message.headers().unwrap().clone();
         send(&producer, BaseRecord::to("hops").key("k").payload("p").headers(headers));
@@ -200,7 +200,7 @@ fn headers_do_not_grow_however_many_hops_a_message_makes() {
 #[test]
 fn the_same_record_sent_twice_makes_siblings() {
     // D4: the second send of the original was a child of the first.
-    let cluster = TracedCluster::start(&["orders"], SHOP);
+    let cluster = Traced::start(&["orders"], SHOP);
     let producer = cluster.producer();
     let record = || sent(&[("traceparent", HEADER)]);
     send(&producer, record());
@@ -212,7 +212,7 @@ fn the_same_record_sent_twice_makes_siblings() {
 #[test]
 fn a_header_without_a_value_or_with_a_broken_one_is_no_parent_and_no_crash() {
     // K6, D12.
-    let cluster = TracedCluster::start(&["orders"], SHOP);
+    let cluster = Traced::start(&["orders"], SHOP);
     let producer: BaseProducer = cluster.producer();
     let broken = ["", "00", "00-0-0-0", "\u{1}\u{2}", "00-00000000000000000000000000000000-b7ad6b7169203331-01"];
     for value in broken {
@@ -272,7 +272,7 @@ async fn both(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
 #[test]
 fn all_messages_of_a_queue_without_a_limit_find_their_own_parents() {
     const SENDS: usize = 3000;
-    let cluster = TracedCluster::start(&["orders"], SHOP);
+    let cluster = Traced::start(&["orders"], SHOP);
     let mut config = cluster.config(None);
     // 0 is "no limit", in librdkafka's words. None is acknowledged before the last is sent.
     config.set("queue.buffering.max.messages", "0").set("linger.ms", "1000");

@@ -3,7 +3,8 @@
 
 use std::process::Command;
 
-use words::foreign::{Door, Surroundings, run, skip};
+use words::foreign::skip;
+use words::{Traced, WayIn, run};
 
 const CONFIGURATION: &str = r#"
     [services.front]
@@ -26,12 +27,12 @@ fn has_php() -> bool {
 }
 
 /// What the program draws.
-fn flow(door: Door) -> String {
-    let surroundings = Surroundings::start(&["orders", "payments"], 1, CONFIGURATION);
-    let ended = run(surroundings.command(door, "php").arg("tests/php/flow.php"));
+fn flow(way: WayIn) -> String {
+    let traced = Traced::start(&["orders", "payments"], CONFIGURATION);
+    let ended = run(traced.command(way, "php").arg("tests/php/flow.php"));
     ended.expect_success();
-    assert_eq!((&*ended.stdout, &*ended.stderr), ("paid: order 0\npaid: order 1\npaid: order 2\n", ""), "{door:?}");
-    surroundings.traces()
+    assert_eq!((&*ended.stdout, &*ended.stderr), ("paid: order 0\npaid: order 1\npaid: order 2\n", ""), "{way:?}");
+    traced.take_traces()
 }
 
 #[test]
@@ -40,7 +41,7 @@ fn a_message_s_whole_way_is_one_trace_by_property() {
         return;
     }
     let one = "front: send orders\n  back: process orders\n    back: send payments\n      front: receive payments\n";
-    assert_eq!(flow(Door::Property), one.repeat(3));
+    assert_eq!(flow(WayIn::Property), one.repeat(3));
 }
 
 #[test]
@@ -50,7 +51,7 @@ fn a_preloaded_library_does_no_harm() {
     }
     // PHP loads extensions so that they find their own librdkafka before any preloaded function (`RTLD_DEEPBIND`): it is
     // traced through this door only where it was built not to.
-    flow(Door::Preload);
-    let both = flow(Door::Both);
+    flow(WayIn::Preload);
+    let both = flow(WayIn::Both);
     assert_eq!(both.lines().count(), 12, "{both}");
 }

@@ -10,7 +10,7 @@ use rdkafka::message::{Message, OwnedHeaders, OwnedMessage, Timestamp};
 use rdkafka::producer::{BaseProducer, BaseRecord};
 use tracer_resolver_rdkafka::Processing;
 use words::kafka::{assign, next_message};
-use words::{TracedCluster, send};
+use words::{Traced, send};
 
 const CHAIN: &str = r#"
 [services.shop]
@@ -26,17 +26,17 @@ fn bill(producer: &BaseProducer) {
     send(producer, BaseRecord::to("bills").key("k").payload("p"));
 }
 
-fn ordered(cluster: &TracedCluster) -> OwnedMessage {
+fn ordered(cluster: &Traced) -> OwnedMessage {
     send(&cluster.producer(), BaseRecord::to("orders").key("k").payload("p"));
     next_message(&cluster.consumer("orders"))
 }
 
 #[test]
 fn what_is_sent_while_a_message_is_processed_continues_its_trace() {
-    let cluster = TracedCluster::start(&["orders", "bills"], CHAIN);
+    let cluster = Traced::start(&["orders", "bills"], CHAIN);
     let message = ordered(&cluster);
     {
-        let _processing = Processing::start_for(&cluster.resolver, None, &message);
+        let _processing = Processing::start_for(cluster.resolver(), None, &message);
         bill(&cluster.producer());
         bill(&cluster.producer());
     }
@@ -53,7 +53,7 @@ fn what_is_sent_while_a_message_is_processed_continues_its_trace() {
 fn from_a_source_through_a_stream_to_a_sink_are_exactly_three_spans_without_a_guard() {
     // K31, by way of the record's own headers: a program that passes the headers on.
     let cluster =
-        TracedCluster::start(&["orders", "bills"], "[defaults]\nreinject = true\n[services.shop]\ntopics = [\"*\"]\n");
+        Traced::start(&["orders", "bills"], "[defaults]\nreinject = true\n[services.shop]\ntopics = [\"*\"]\n");
     send(&cluster.producer(), BaseRecord::to("orders").key("k").payload("p"));
     let message = next_message(&cluster.consumer("orders"));
     let headers = message.headers().unwrap().clone();
@@ -63,13 +63,13 @@ fn from_a_source_through_a_stream_to_a_sink_are_exactly_three_spans_without_a_gu
 
 #[test]
 fn without_a_guard_a_message_is_received_in_a_point_and_with_one_it_is_processed_only() {
-    let cluster = TracedCluster::start(&["orders", "bills"], CHAIN);
+    let cluster = Traced::start(&["orders", "bills"], CHAIN);
     let producer = cluster.producer();
     send(&producer, BaseRecord::to("orders").key("k").payload("1"));
     send(&producer, BaseRecord::to("orders").key("k").payload("2"));
     let consumer = cluster.consumer("orders");
     next_message(&consumer);
-    drop(Processing::start_for(&cluster.resolver, None, &next_message(&consumer)));
+    drop(Processing::start_for(cluster.resolver(), None, &next_message(&consumer)));
     assert_eq!(
         cluster.traces_with(&["messaging.kafka.offset"]),
         "shop: send orders {offset=0}\n  billing: receive orders {offset=0}\n\
@@ -82,10 +82,10 @@ fn without_a_guard_a_message_is_received_in_a_point_and_with_one_it_is_processed
 
 #[test]
 fn a_message_that_is_processed_twice_has_two_spans_with_one_parent() {
-    let cluster = TracedCluster::start(&["orders", "bills"], CHAIN);
+    let cluster = Traced::start(&["orders", "bills"], CHAIN);
     let message = ordered(&cluster);
-    drop(Processing::start_for(&cluster.resolver, None, &message));
-    drop(Processing::start_for(&cluster.resolver, None, &message));
+    drop(Processing::start_for(cluster.resolver(), None, &message));
+    drop(Processing::start_for(cluster.resolver(), None, &message));
     assert_eq!(
         cluster.traces_with(&["messaging.destination.partition.id"]),
         "shop: send orders {id=0}\n  billing: process orders {id=0}\n  billing: process orders {id=0}\n"
@@ -94,9 +94,9 @@ fn a_message_that_is_processed_twice_has_two_spans_with_one_parent() {
 
 #[test]
 fn the_processing_can_end_on_another_thread_and_its_context_be_used_on_many() {
-    let cluster = TracedCluster::start(&["orders", "bills"], CHAIN);
+    let cluster = Traced::start(&["orders", "bills"], CHAIN);
     let message = ordered(&cluster);
-    let processing = Processing::start_for(&cluster.resolver, None, &message);
+    let processing = Processing::start_for(cluster.resolver(), None, &message);
     let context = processing.context().clone();
     let producer = cluster.producer();
     std::thread::scope(|scope| {
@@ -116,15 +116,15 @@ fn the_processing_can_end_on_another_thread_and_its_context_be_used_on_many() {
 
 #[test]
 fn guards_can_be_nested_and_the_outer_one_is_current_again_afterwards() {
-    let cluster = TracedCluster::start(&["orders", "bills"], CHAIN);
+    let cluster = Traced::start(&["orders", "bills"], CHAIN);
     let producer = cluster.producer();
     send(&producer, BaseRecord::to("orders").key("k").payload("1"));
     send(&producer, BaseRecord::to("orders").key("k").payload("2"));
     let consumer = cluster.consumer("orders");
     let (one, two) = (next_message(&consumer), next_message(&consumer));
-    let outer = Processing::start_for(&cluster.resolver, None, &one);
+    let outer = Processing::start_for(cluster.resolver(), None, &one);
     {
-        let _inner = Processing::start_for(&cluster.resolver, None, &two);
+        let _inner = Processing::start_for(cluster.resolver(), None, &two);
         bill(&producer);
     }
     bill(&producer);
@@ -140,7 +140,7 @@ fn guards_can_be_nested_and_the_outer_one_is_current_again_afterwards() {
 
 #[test]
 fn several_consumers_of_one_partition_have_a_span_each_and_the_guard_takes_that_of_its_service() {
-    let cluster = TracedCluster::start(
+    let cluster = Traced::start(
         &["orders"],
         r#"
         [services.shop]
@@ -158,7 +158,7 @@ fn several_consumers_of_one_partition_have_a_span_each_and_the_guard_takes_that_
     let audit = assign(&cluster.config(Some("audit")), "orders");
     let message = next_message(&billing);
     next_message(&audit);
-    drop(Processing::start_for(&cluster.resolver, Some("billing"), &message));
+    drop(Processing::start_for(cluster.resolver(), Some("billing"), &message));
     assert_eq!(
         cluster.traces_with(&["messaging.consumer.group.name"]),
         "shop: send orders\n  audit: receive orders {name=audit}\n  billing: process orders {name=billing}\n"
@@ -167,15 +167,15 @@ fn several_consumers_of_one_partition_have_a_span_each_and_the_guard_takes_that_
 
 #[test]
 fn a_message_from_elsewhere_is_processed_under_its_headers_and_its_topic_s_service() {
-    let cluster = TracedCluster::start(&["orders", "bills"], CHAIN);
+    let cluster = Traced::start(&["orders", "bills"], CHAIN);
     let headers =
         words::kafka::with_headers(&[("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]);
     let foreign = message("orders", 3, 77, Some(headers));
     {
-        let _processing = Processing::start_for(&cluster.resolver, None, &foreign);
+        let _processing = Processing::start_for(cluster.resolver(), None, &foreign);
         bill(&cluster.producer());
     }
-    drop(Processing::start_for(&cluster.resolver, None, &message("nobody's", 0, 0, None)));
+    drop(Processing::start_for(cluster.resolver(), None, &message("nobody's", 0, 0, None)));
     assert_eq!(
         cluster.traces_with(&["messaging.destination.partition.id", "messaging.kafka.offset"]),
         "~ billing: process orders {id=3, offset=77}\n  billing: send bills {id=0, offset=0}\n"
@@ -186,11 +186,11 @@ fn a_message_from_elsewhere_is_processed_under_its_headers_and_its_topic_s_servi
 
 #[test]
 fn the_processing_of_an_unsampled_message_is_no_span_and_stays_unsampled_downstream() {
-    let cluster = TracedCluster::start(&["orders", "bills"], CHAIN);
+    let cluster = Traced::start(&["orders", "bills"], CHAIN);
     cluster.send_untraced("orders", &[("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00")]);
     let message = next_message(&cluster.consumer("orders"));
     {
-        let processing = Processing::start_for(&cluster.resolver, None, &message);
+        let processing = Processing::start_for(cluster.resolver(), None, &message);
         let span = processing.context().span().span_context().clone();
         assert!(span.is_valid() && !span.is_sampled());
         bill(&cluster.producer());
@@ -205,11 +205,11 @@ fn the_processing_of_an_unsampled_message_is_no_span_and_stays_unsampled_downstr
 
 #[test]
 fn a_message_processed_a_while_later_still_has_its_parent_and_loses_nothing() {
-    let cluster = TracedCluster::start(&["orders", "bills"], CHAIN);
+    let cluster = Traced::start(&["orders", "bills"], CHAIN);
     let message = ordered(&cluster);
     // Longer than a hand-over waits for a guard.
     std::thread::sleep(Duration::from_millis(2_500));
-    drop(Processing::start_for(&cluster.resolver, None, &message));
+    drop(Processing::start_for(cluster.resolver(), None, &message));
     assert_eq!(
         cluster.traces(),
         "shop: send orders\n  billing: receive orders\n  billing: process orders\n",
@@ -219,12 +219,12 @@ fn a_message_processed_a_while_later_still_has_its_parent_and_loses_nothing() {
 
 #[test]
 fn a_message_whose_consumer_is_gone_is_processed_in_one_span_of_the_same_identity() {
-    let cluster = TracedCluster::start(&["orders", "bills"], CHAIN);
+    let cluster = Traced::start(&["orders", "bills"], CHAIN);
     let message = ordered(&cluster);
     // Another client comes and goes, too.
     drop(cluster.producer());
     std::thread::sleep(Duration::from_millis(400));
-    drop(Processing::start_for(&cluster.resolver, None, &message));
+    drop(Processing::start_for(cluster.resolver(), None, &message));
     assert_eq!(
         cluster.traces_with(&["messaging.consumer.group.name"]),
         "shop: send orders\n  billing: process orders {name=test-group}\n"
@@ -233,11 +233,11 @@ fn a_message_whose_consumer_is_gone_is_processed_in_one_span_of_the_same_identit
 
 #[test]
 fn a_consumer_that_goes_while_its_message_is_processed_takes_nothing_along() {
-    let cluster = TracedCluster::start(&["orders", "bills"], CHAIN);
+    let cluster = Traced::start(&["orders", "bills"], CHAIN);
     send(&cluster.producer(), BaseRecord::to("orders").key("k").payload("p"));
     let consumer = cluster.consumer("orders");
     let message = next_message(&consumer);
-    let processing = Processing::start_for(&cluster.resolver, None, &message);
+    let processing = Processing::start_for(cluster.resolver(), None, &message);
     drop(consumer.unassign());
     drop(consumer);
     std::thread::sleep(Duration::from_millis(300));

@@ -6,8 +6,10 @@
 
 use std::path::PathBuf;
 
-use words::foreign::{Door, PAYING, Surroundings, c_program, python_with, run};
+use words::foreign::{PAYING, c_program, python_with};
+use words::kafka::Kafka;
 use words::receivers::ReceivedSpan;
+use words::{Traced, WayIn, run};
 
 const ORDERS: usize = 10;
 
@@ -34,13 +36,13 @@ fn payments(spans: &[ReceivedSpan]) -> String {
 }
 
 /// Runs the program that `command` starts, and says what became of its payments.
-fn shape(door: Door, program: &PathBuf, words: &[&str]) -> String {
-    let surroundings = Surroundings::start(&["orders", "payments"], ORDERS as i32, PAYING);
-    surroundings.send_untraced("orders", ORDERS);
-    let ended = run(surroundings.command(door, program).args(words));
+fn shape(way: WayIn, program: &PathBuf, words: &[&str]) -> String {
+    let traced = Traced::on(Kafka::start_with(&["orders", "payments"], ORDERS as i32), PAYING);
+    traced.send_numbered("orders", ORDERS);
+    let ended = run(traced.command(way, program).args(words));
     ended.expect_success();
-    assert_eq!(ended.stderr, "", "{door:?} {words:?}");
-    payments(&surroundings.spans())
+    assert_eq!(ended.stderr, "", "{way:?} {words:?}");
+    payments(&traced.spans())
 }
 
 const PYTHON: &str =
@@ -50,9 +52,9 @@ const PYTHON: &str =
 #[track_caller]
 fn python_shape(shape_name: &str, by_property: &str, by_preload: &str) {
     let Some(python) = python_with("python-shapes", PYTHON) else { return };
-    for (door, expected) in [(Door::Property, by_property), (Door::Preload, by_preload)] {
-        let found = shape(door, &python, &["tests/python/shapes.py", shape_name]);
-        assert_eq!(found, expected, "{shape_name} {door:?}");
+    for (way, expected) in [(WayIn::Property, by_property), (WayIn::Preload, by_preload)] {
+        let found = shape(way, &python, &["tests/python/shapes.py", shape_name]);
+        assert_eq!(found, expected, "{shape_name} {way:?}");
     }
 }
 
@@ -105,7 +107,7 @@ fn what_tasks_of_an_event_loop_send_begins_traces() {
 #[test]
 fn what_tasks_of_a_loop_by_select_send_begins_traces_where_calls_are_seen() {
     let Some(python) = python_with("python-shapes", PYTHON) else { return };
-    assert_eq!(shape(Door::Preload, &python, &["tests/python/shapes.py", "tasks_without_epoll"]), none());
+    assert_eq!(shape(WayIn::Preload, &python, &["tests/python/shapes.py", "tasks_without_epoll"]), none());
 }
 
 #[test]
@@ -125,16 +127,16 @@ fn each_request_of_a_thread_that_waits_for_the_answer_begins_a_trace() {
 #[test]
 fn what_is_sent_long_after_the_one_message_begins_traces() {
     let Some(python) = python_with("python-shapes", PYTHON) else { return };
-    for door in Door::TRACED {
-        let found = shape(door, &python, &["tests/python/shapes.py", "read_once"]);
-        assert!(found.starts_with("yX") && found.ends_with("....."), "{door:?}: {found}");
+    for way in WayIn::EACH {
+        let found = shape(way, &python, &["tests/python/shapes.py", "read_once"]);
+        assert!(found.starts_with("yX") && found.ends_with("....."), "{way:?}: {found}");
     }
 }
 
 #[test]
 fn what_a_delivery_report_sends_begins_a_trace_where_calls_are_seen() {
     let Some(python) = python_with("python-shapes", PYTHON) else { return };
-    let found = shape(Door::Preload, &python, &["tests/python/shapes.py", "report"]);
+    let found = shape(WayIn::Preload, &python, &["tests/python/shapes.py", "report"]);
     assert_eq!(found.len(), 2 * ORDERS, "{found}");
     assert_eq!(found.matches('y').count(), ORDERS, "{found}");
     assert_eq!(found.matches('.').count(), ORDERS, "{found}");
@@ -144,16 +146,16 @@ fn what_a_delivery_report_sends_begins_a_trace_where_calls_are_seen() {
 fn what_an_event_loop_in_c_sends_begins_traces_and_by_property_none_is_wrong_that_epoll_shows() {
     let folder = tempfile::tempdir().unwrap();
     let Some(program) = c_program(folder.path(), "c/shapes.c", &[]) else { return };
-    assert_eq!(shape(Door::Property, &program, &["epoll"]), none());
-    assert_eq!(shape(Door::Preload, &program, &["epoll"]), none());
-    assert_eq!(shape(Door::Preload, &program, &["poll"]), none());
+    assert_eq!(shape(WayIn::Property, &program, &["epoll"]), none());
+    assert_eq!(shape(WayIn::Preload, &program, &["epoll"]), none());
+    assert_eq!(shape(WayIn::Preload, &program, &["poll"]), none());
 }
 
 #[test]
 fn what_coroutines_send_that_take_turns_on_a_thread_begins_traces() {
     let folder = tempfile::tempdir().unwrap();
     let Some(program) = c_program(folder.path(), "cpp/coroutines.cpp", &["-std=c++20"]) else { return };
-    for door in Door::TRACED {
-        assert_eq!(shape(door, &program, &[]), none(), "{door:?}");
+    for way in WayIn::EACH {
+        assert_eq!(shape(way, &program, &[]), none(), "{way:?}");
     }
 }

@@ -8,9 +8,10 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use words::foreign::{Door, PAYING, Surroundings, python_with, run};
+use words::foreign::{PAYING, python_with};
+use words::kafka::Kafka;
 use words::receivers::ReceivedSpan;
-use words::{draw_traces, draw_traces_with};
+use words::{Traced, WayIn, draw_traces, draw_traces_with, run};
 
 const ORDERS: usize = 10;
 
@@ -45,9 +46,9 @@ fn payments(spans: &[ReceivedSpan]) -> String {
 /// Runs the shape of `tests/python/PROGRAM`; its spans.
 #[track_caller]
 fn shape(python: &Path, program: &str, shape: &str) -> Vec<ReceivedSpan> {
-    let surroundings = Surroundings::start(&["orders", "payments"], ORDERS as i32, PAYING);
-    surroundings.send_untraced("orders", ORDERS);
-    let ended = run(surroundings.command(Door::Layer, python).args([&format!("tests/python/{program}"), shape]));
+    let surroundings = Traced::on(Kafka::start_with(&["orders", "payments"], ORDERS as i32), PAYING);
+    surroundings.send_numbered("orders", ORDERS);
+    let ended = run(surroundings.command(WayIn::Layer, python).args([&format!("tests/python/{program}"), shape]));
     ended.expect_success();
     assert_eq!(ended.stderr, "", "{shape}");
     surroundings.spans()
@@ -157,9 +158,9 @@ fn what_a_program_sent_itself_and_then_works_off_is_a_cause_and_what_answers_it_
 fn traces(python: &Path, name: &str) -> String {
     let configuration = format!("{PAYING}\n[services.a]\ntopics = [\"requests\", \"replies\"]\n");
     let topics = ["orders", "payments", "requests", "replies"];
-    let surroundings = Surroundings::start(&topics, ORDERS as i32, &configuration);
-    surroundings.send_untraced("orders", ORDERS);
-    let ended = run(surroundings.command(Door::Layer, python).args(["tests/python/exact.py", name]));
+    let surroundings = Traced::on(Kafka::start_with(&topics, ORDERS as i32), &configuration);
+    surroundings.send_numbered("orders", ORDERS);
+    let ended = run(surroundings.command(WayIn::Layer, python).args(["tests/python/exact.py", name]));
     ended.expect_success();
     assert_eq!(ended.stderr, "", "{name}");
     let spans = surroundings.spans();
@@ -183,10 +184,10 @@ fn a_thread_that_began_with_one_message_is_not_at_it_when_it_passes_others_on() 
 fn of_ten_thousand_messages_under_load_none_has_a_wrong_parent() {
     let Some(python) = python() else { return };
     const MANY: usize = 10_000;
-    let surroundings = Surroundings::start(&["orders"], 1, PAYING);
+    let surroundings = Traced::start(&["orders"], PAYING);
     surroundings.kafka.cluster().create_topic("payments", 100, 1).unwrap();
-    surroundings.send_untraced("orders", MANY);
-    let ended = run(surroundings.command(Door::Layer, python).args(["tests/python/crowd.py", &MANY.to_string()]));
+    surroundings.send_numbered("orders", MANY);
+    let ended = run(surroundings.command(WayIn::Layer, python).args(["tests/python/crowd.py", &MANY.to_string()]));
     ended.expect_success();
     assert_eq!(ended.stderr, "");
     let spans = surroundings.spans();
@@ -205,14 +206,14 @@ fn of_ten_thousand_messages_under_load_none_has_a_wrong_parent() {
 fn a_program_sees_the_same_of_its_clients_with_the_layer_as_without() {
     let Some(python) = python() else { return };
     let said = |door| {
-        let surroundings = Surroundings::start(&["orders", "payments"], 1, PAYING);
-        surroundings.send_untraced("orders", ORDERS);
+        let surroundings = Traced::start(&["orders", "payments"], PAYING);
+        surroundings.send_numbered("orders", ORDERS);
         let ended = run(surroundings.command(door, &python).arg("tests/python/same.py"));
         ended.expect_success();
         assert_eq!(ended.stderr, "", "{door:?}");
         ended.stdout
     };
-    assert_eq!(said(Door::Layer), said(Door::Closed));
+    assert_eq!(said(WayIn::Layer), said(WayIn::None));
 }
 
 #[test]
@@ -223,20 +224,20 @@ fn what_is_sent_after_the_last_message_begins_traces() {
 #[test]
 fn nothing_is_touched_until_the_program_imports_the_client_nor_without_the_library() {
     let Some(python) = python() else { return };
-    let surroundings = Surroundings::start(&["orders"], 1, PAYING);
+    let surroundings = Traced::start(&["orders"], PAYING);
     let said = |command: &mut std::process::Command| {
         let ended = run(command.arg("tests/python/untouched.py"));
         ended.expect_success();
         assert_eq!(ended.stderr, "");
         ended.stdout
     };
-    let plain = said(&mut surroundings.command(Door::Closed, &python));
+    let plain = said(&mut surroundings.command(WayIn::None, &python));
     let files = "['thread.py', 'threading.py', 'base_events.py']";
     assert_eq!(plain, format!("([], {files})\n"));
     let waiting = "['tracer_interceptors._hook', 'tracer_interceptors._layer']";
-    assert_eq!(said(&mut surroundings.command(Door::Layer, &python)), format!("({waiting}, {files})\n"));
+    assert_eq!(said(&mut surroundings.command(WayIn::Layer, &python)), format!("({waiting}, {files})\n"));
 
-    let mut command = surroundings.command(Door::Layer, &python);
+    let mut command = surroundings.command(WayIn::Layer, &python);
     let ended = run(command.env_remove("LD_PRELOAD").args(["tests/python/untouched.py", "import"]));
     ended.expect_success();
     let library = "['tracer_interceptors._hook', 'tracer_interceptors._layer', 'tracer_interceptors._library']";
@@ -248,9 +249,9 @@ fn nothing_is_touched_until_the_program_imports_the_client_nor_without_the_libra
 #[test]
 fn the_program_s_own_sitecustomize_runs_as_ever() {
     let Some(python) = python() else { return };
-    let surroundings = Surroundings::start(&["orders"], 1, PAYING);
+    let surroundings = Traced::start(&["orders"], PAYING);
     let folder = tempfile::tempdir().unwrap();
-    let mut command = surroundings.command(Door::Layer, &python);
+    let mut command = surroundings.command(WayIn::Layer, &python);
     let ours = command.get_envs().find(|(name, _)| *name == "PYTHONPATH").unwrap().1.unwrap().to_owned();
     let mut path = ours.clone();
     path.push(":");
@@ -263,21 +264,21 @@ fn the_program_s_own_sitecustomize_runs_as_ever() {
     assert_eq!((&*ended.stdout, &*ended.stderr), (&*format!("own\n{} []\n", customize.display()), ""));
 
     std::fs::write(&customize, "raise KeyError('its own')").unwrap();
-    let ended = run(surroundings.command(Door::Layer, &python).env("PYTHONPATH", &path).args(["-c", "print(1)"]));
+    let ended = run(surroundings.command(WayIn::Layer, &python).env("PYTHONPATH", &path).args(["-c", "print(1)"]));
     assert!(ended.stdout == "1\n" && ended.stderr.contains("its own"), "{ended:?}");
 }
 
 #[test]
 fn what_the_layer_cannot_extend_it_says_once_and_the_program_runs() {
     let Some(python) = python() else { return };
-    let surroundings = Surroundings::start(&["orders"], 1, PAYING);
+    let surroundings = Traced::start(&["orders"], PAYING);
     let folder = tempfile::tempdir().unwrap();
     let package = folder.path().join("confluent_kafka");
     std::fs::create_dir(&package).unwrap();
     std::fs::write(package.join("__init__.py"), "from .cimpl import Producer").unwrap();
     let other = "class Producer:\n    def send(self):\n        return 'sent'\n";
     std::fs::write(package.join("cimpl.py"), other).unwrap();
-    let mut command = surroundings.command(Door::Layer, &python);
+    let mut command = surroundings.command(WayIn::Layer, &python);
     let program = "from confluent_kafka import Producer; import confluent_kafka.cimpl; print(Producer().send())";
     let ended = run(command.current_dir(folder.path()).args(["-c", program]));
     ended.expect_success();
@@ -289,9 +290,9 @@ fn what_the_layer_cannot_extend_it_says_once_and_the_program_runs() {
 #[test]
 fn a_program_says_which_message_it_is_at_fails_it_and_logs_its_ids() {
     let Some(python) = python() else { return };
-    let surroundings = Surroundings::start(&["orders", "payments"], ORDERS as i32, PAYING);
-    surroundings.send_untraced("orders", 4);
-    let ended = run(surroundings.command(Door::Layer, &python).arg("tests/python/said.py"));
+    let surroundings = Traced::on(Kafka::start_with(&["orders", "payments"], ORDERS as i32), PAYING);
+    surroundings.send_numbered("orders", 4);
+    let ended = run(surroundings.command(WayIn::Layer, &python).arg("tests/python/said.py"));
     ended.expect_success();
     assert_eq!(ended.stderr, "");
     let spans = surroundings.spans();

@@ -4,7 +4,7 @@
 use rdkafka::producer::BaseRecord;
 use tracer_resolver_rdkafka::Processing;
 use words::kafka::next_message;
-use words::{TracedCluster, send};
+use words::{Traced, send};
 
 const LINKED: &str = r#"
 [services.shop]
@@ -19,7 +19,7 @@ relation = "parent"
 
 #[test]
 fn a_received_message_is_a_trace_of_its_own_that_links_to_the_sender() {
-    let cluster = TracedCluster::start(&["orders.new"], LINKED);
+    let cluster = Traced::start(&["orders.new"], LINKED);
     send(&cluster.producer(), BaseRecord::to("orders.new").key("k").payload("p"));
     next_message(&cluster.consumer("orders.new"));
     assert_eq!(cluster.traces(), "shop: send orders.new\nbilling: receive orders.new -> send orders.new\n");
@@ -32,11 +32,11 @@ fn a_received_message_is_a_trace_of_its_own_that_links_to_the_sender() {
 
 #[test]
 fn a_processed_message_links_too_and_what_it_sends_is_in_the_new_trace() {
-    let cluster = TracedCluster::start(&["orders.new", "bills"], LINKED);
+    let cluster = Traced::start(&["orders.new", "bills"], LINKED);
     send(&cluster.producer(), BaseRecord::to("orders.new").key("k").payload("p"));
     let message = next_message(&cluster.consumer("orders.new"));
     {
-        let _processing = Processing::start_for(&cluster.resolver, None, &message);
+        let _processing = Processing::start_for(cluster.resolver(), None, &message);
         send(&cluster.producer(), BaseRecord::to("bills").key("k").payload("p"));
     }
     assert_eq!(
@@ -47,7 +47,7 @@ fn a_processed_message_links_too_and_what_it_sends_is_in_the_new_trace() {
 
 #[test]
 fn a_topic_of_the_service_can_have_the_other_relation() {
-    let cluster = TracedCluster::start(&["orders.urgent"], LINKED);
+    let cluster = Traced::start(&["orders.urgent"], LINKED);
     send(&cluster.producer(), BaseRecord::to("orders.urgent").key("k").payload("p"));
     next_message(&cluster.consumer("orders.urgent"));
     assert_eq!(cluster.traces(), "shop: send orders.urgent\n  billing: receive orders.urgent\n");
@@ -55,7 +55,7 @@ fn a_topic_of_the_service_can_have_the_other_relation() {
 
 #[test]
 fn a_message_without_a_context_has_nothing_to_link_to() {
-    let cluster = TracedCluster::start(&["orders.new"], LINKED);
+    let cluster = Traced::start(&["orders.new"], LINKED);
     cluster.send_untraced("orders.new", &[("traceparent", "nonsense")]);
     next_message(&cluster.consumer("orders.new"));
     assert_eq!(cluster.traces(), "billing: receive orders.new\n");
@@ -64,10 +64,10 @@ fn a_message_without_a_context_has_nothing_to_link_to() {
 
 #[test]
 fn the_new_trace_is_sampled_by_the_consumer_s_own_sampler_and_has_no_state_of_others() {
-    let cluster = TracedCluster::start(&["orders.new"], LINKED);
+    let cluster = Traced::start(&["orders.new"], LINKED);
     let unsampled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
     cluster.send_untraced("orders.new", &[("traceparent", unsampled), ("tracestate", "vendor=1")]);
     let message = next_message(&cluster.consumer("orders.new"));
-    drop(Processing::start_for(&cluster.resolver, None, &message));
+    drop(Processing::start_for(cluster.resolver(), None, &message));
     assert_eq!(cluster.traces_with(&["trace_state"]), "billing: process orders.new -> ?\n");
 }

@@ -12,7 +12,7 @@ use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use std::time::Duration;
 use words::kafka::{assign, header_of, next_message, with_headers};
-use words::{TracedCluster, send};
+use words::{Traced, send};
 
 const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const UNSAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
@@ -30,7 +30,7 @@ fn send_all(producer: &BaseProducer, topic: &str, count: usize) {
 
 #[test]
 fn each_service_and_each_topic_of_it_has_its_own_sampler() {
-    let cluster = TracedCluster::start(
+    let cluster = Traced::start(
         &["orders", "orders.debug", "noise"],
         r#"
         [defaults]
@@ -58,7 +58,7 @@ fn each_service_and_each_topic_of_it_has_its_own_sampler() {
 
 #[test]
 fn a_parent_s_decision_wins_over_the_sampler_both_ways_and_from_both_places() {
-    let on = TracedCluster::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\nsampler = \"always_on\"\n");
+    let on = Traced::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\nsampler = \"always_on\"\n");
     let producer = on.producer();
     send(&producer, record("orders").headers(with_headers(&[("traceparent", UNSAMPLED)])));
     let unsampled =
@@ -72,7 +72,7 @@ fn a_parent_s_decision_wins_over_the_sampler_both_ways_and_from_both_places() {
     assert!(header_of(&two, "traceparent").unwrap().ends_with("-00"), "the decision passes on");
     assert_eq!(on.traces(), "");
     drop((consumer, producer, on));
-    let off = TracedCluster::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\nsampler = \"always_off\"\n");
+    let off = Traced::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\nsampler = \"always_off\"\n");
     send(&off.producer(), record("orders").headers(with_headers(&[("traceparent", SAMPLED)])));
     next_message(&off.consumer("orders"));
     assert_eq!(off.traces(), "~ shop: send orders\n  shop: receive orders\n");
@@ -80,7 +80,7 @@ fn a_parent_s_decision_wins_over_the_sampler_both_ways_and_from_both_places() {
 
 #[test]
 fn with_parent_ignore_the_sampler_decides_every_span_and_the_trace_goes_on() {
-    let cluster = TracedCluster::start(
+    let cluster = Traced::start(
         &["orders"],
         "[services.shop]\nproduces = [\"*\"]\nsampler = \"always_on\"\nparent = \"ignore\"\n\
          [services.billing]\nconsumes = [\"*\"]\nsampler = \"always_off\"\nparent = \"ignore\"\n",
@@ -93,8 +93,7 @@ fn with_parent_ignore_the_sampler_decides_every_span_and_the_trace_goes_on() {
 
 #[test]
 fn a_ratio_keeps_exactly_the_traces_that_opentelemetry_s_own_sampler_keeps() {
-    let cluster =
-        TracedCluster::start(&["orders"], "[services.shop]\nproduces = [\"*\"]\nsampler = { ratio = 0.25 }\n");
+    let cluster = Traced::start(&["orders"], "[services.shop]\nproduces = [\"*\"]\nsampler = { ratio = 0.25 }\n");
     send_all(&cluster.producer(), "orders", 2_000);
     let kept: Vec<_> = cluster.spans().into_iter().map(|span| span.trace_id).collect();
     let theirs = Sampler::TraceIdRatioBased(0.25);
@@ -115,7 +114,7 @@ fn a_ratio_keeps_exactly_the_traces_that_opentelemetry_s_own_sampler_keeps() {
 
 #[test]
 fn a_ratio_decides_alike_for_every_service_so_that_traces_are_whole() {
-    let cluster = TracedCluster::start(
+    let cluster = Traced::start(
         &["orders"],
         "[defaults]\nsampler = { ratio = 0.5 }\nparent = \"ignore\"\n[services.shop]\nproduces = [\"*\"]\n[services.billing]\nconsumes = [\"*\"]\n",
     );
@@ -134,8 +133,7 @@ fn a_ratio_decides_alike_for_every_service_so_that_traces_are_whole() {
 
 #[test]
 fn a_rate_limit_keeps_so_many_new_traces_a_second_and_the_parent_s_decision_still_wins() {
-    let cluster =
-        TracedCluster::start(&["orders"], "[services.shop]\nproduces = [\"*\"]\nsampler = { rate_limit = 10 }\n");
+    let cluster = Traced::start(&["orders"], "[services.shop]\nproduces = [\"*\"]\nsampler = { rate_limit = 10 }\n");
     let producer = cluster.producer();
     let started = std::time::Instant::now();
     send_all(&producer, "orders", 3_000);
@@ -153,19 +151,19 @@ fn a_rate_limit_keeps_so_many_new_traces_a_second_and_the_parent_s_decision_stil
 
 #[test]
 fn nothing_of_an_unsampled_message_is_recorded_but_its_context_passes_on() {
-    let cluster = TracedCluster::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\nsampler = \"always_off\"\n");
+    let cluster = Traced::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\nsampler = \"always_off\"\n");
     send(&cluster.producer(), record("orders").headers(with_headers(&[("mine", "1")])));
     let message = next_message(&cluster.consumer("orders"));
     assert_eq!(message.headers().map(|_| header_of(&message, "mine")), Some(Some("1".to_owned())));
     assert!(header_of(&message, "traceparent").unwrap().ends_with("-00"));
     assert_eq!(cluster.traces(), "");
-    let stats = cluster.resolver.stats();
+    let stats = cluster.resolver().stats();
     assert_eq!(stats.services[0].spans, 0);
 }
 
 #[test]
 fn the_random_flag_of_a_parent_is_kept() {
-    let cluster = TracedCluster::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\n");
+    let cluster = Traced::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\n");
     let random = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03";
     send(&cluster.producer(), record("orders").headers(with_headers(&[("traceparent", random)])));
     assert!(header_of(&cluster.read_untraced("orders"), "traceparent").unwrap().ends_with("-03"));

@@ -7,7 +7,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord};
 use tracer_resolver_rdkafka::Processing;
 use words::kafka::{assign, next_message};
 use words::receivers::ReceivedSpan;
-use words::{TracedCluster, portrait, send};
+use words::{Traced, portrait, send};
 
 const ORDERS: &str = r#"
 [services.shop]
@@ -28,7 +28,7 @@ fn only(spans: Vec<ReceivedSpan>, name: &str) -> ReceivedSpan {
 
 #[test]
 fn a_send_span_has_exactly_these_attributes() {
-    let cluster = TracedCluster::start(&["orders"], ORDERS);
+    let cluster = Traced::start(&["orders"], ORDERS);
     send(&cluster.producer(), BaseRecord::to("orders").key("k").payload("p"));
     assert_eq!(
         portrait(&only(cluster.spans(), "send orders"), &MASKS),
@@ -48,7 +48,7 @@ fn a_send_span_has_exactly_these_attributes() {
 
 #[test]
 fn a_receive_span_has_exactly_these_attributes() {
-    let cluster = TracedCluster::start(&["orders"], ORDERS);
+    let cluster = Traced::start(&["orders"], ORDERS);
     cluster.send_untraced("orders", &[]);
     next_message(&cluster.consumer("orders"));
     assert_eq!(
@@ -71,11 +71,11 @@ fn a_receive_span_has_exactly_these_attributes() {
 
 #[test]
 fn a_process_span_has_exactly_these_attributes_and_the_length_of_the_processing() {
-    let cluster = TracedCluster::start(&["orders"], ORDERS);
+    let cluster = Traced::start(&["orders"], ORDERS);
     cluster.send_untraced("orders", &[]);
     let message = next_message(&cluster.consumer("orders"));
     {
-        let _processing = Processing::start_for(&cluster.resolver, None, &message);
+        let _processing = Processing::start_for(cluster.resolver(), None, &message);
         std::thread::sleep(Duration::from_millis(30));
     }
     let span = only(cluster.spans(), "process orders");
@@ -101,11 +101,11 @@ fn a_process_span_has_exactly_these_attributes_and_the_length_of_the_processing(
 
 #[test]
 fn a_failed_processing_is_told_with_the_error_s_type_and_text() {
-    let cluster = TracedCluster::start(&["orders"], ORDERS);
+    let cluster = Traced::start(&["orders"], ORDERS);
     cluster.send_untraced("orders", &[]);
     let message = next_message(&cluster.consumer("orders"));
     {
-        let mut processing = Processing::start_for(&cluster.resolver, None, &message);
+        let mut processing = Processing::start_for(cluster.resolver(), None, &message);
         processing.fail(&"x".parse::<i32>().unwrap_err());
         processing.fail(&"12x".parse::<f64>().unwrap_err());
     }
@@ -119,7 +119,7 @@ fn a_failed_processing_is_told_with_the_error_s_type_and_text() {
 
 #[test]
 fn a_key_without_a_value_is_a_tombstone_on_both_sides() {
-    let cluster = TracedCluster::start(&["orders"], ORDERS);
+    let cluster = Traced::start(&["orders"], ORDERS);
     send(&cluster.producer(), BaseRecord::<str, str>::to("orders").key("customer-7"));
     send(&cluster.producer(), BaseRecord::<str, str>::to("orders"));
     let consumer = cluster.consumer("orders");
@@ -136,7 +136,7 @@ fn a_key_without_a_value_is_a_tombstone_on_both_sides() {
 #[test]
 fn partition_and_offset_are_those_of_the_log() {
     let kafka = words::kafka::Kafka::start_partitioned("orders", 4);
-    let cluster = TracedCluster::of(kafka, ORDERS);
+    let cluster = Traced::on(kafka, ORDERS);
     let producer = cluster.producer();
     for partition in [2, 0, 2, 2] {
         send(&producer, BaseRecord::to("orders").key("k").payload("p").partition(partition));
@@ -150,7 +150,7 @@ fn partition_and_offset_are_those_of_the_log() {
 
 #[test]
 fn the_time_in_queue_is_from_the_record_s_timestamp_to_the_hand_over() {
-    let cluster = TracedCluster::start(&["orders"], ORDERS);
+    let cluster = Traced::start(&["orders"], ORDERS);
     let producer: BaseProducer = cluster.kafka.config().create().unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
     send(&producer, BaseRecord::to("orders").key("k").payload("old").timestamp(now - 60_000));
@@ -167,7 +167,7 @@ fn the_time_in_queue_is_from_the_record_s_timestamp_to_the_hand_over() {
 
 #[test]
 fn a_span_from_send_to_acknowledgement_has_that_very_length() {
-    let cluster = TracedCluster::start(&["orders"], ORDERS);
+    let cluster = Traced::start(&["orders"], ORDERS);
     let producer = cluster.producer();
     send(&producer, BaseRecord::to("orders").key("k").payload("warm up"));
     cluster.kafka.cluster().broker_round_trip_time(1, Duration::from_millis(300)).unwrap();
@@ -181,7 +181,7 @@ fn a_span_from_send_to_acknowledgement_has_that_very_length() {
 
 #[test]
 fn the_resource_names_service_process_and_machine_and_the_file_adds_to_it() {
-    let cluster = TracedCluster::start(&["orders"], ORDERS);
+    let cluster = Traced::start(&["orders"], ORDERS);
     send(&cluster.producer(), BaseRecord::to("orders").key("k").payload("p"));
     next_message(&cluster.consumer("orders"));
     let spans = cluster.spans();
@@ -206,7 +206,7 @@ fn the_resource_names_service_process_and_machine_and_the_file_adds_to_it() {
 
 #[test]
 fn what_a_client_does_not_have_is_left_out() {
-    let cluster = TracedCluster::start(&["orders"], ORDERS);
+    let cluster = Traced::start(&["orders"], ORDERS);
     let servers = cluster.config(None).get("bootstrap.servers").unwrap().to_owned();
     let mut config = cluster.config(None);
     config.set("bootstrap.servers", format!("{servers},{servers}")).remove("client.id");
@@ -223,7 +223,7 @@ fn what_a_client_does_not_have_is_left_out() {
 
 #[test]
 fn polling_in_vain_and_reaching_the_end_make_no_span() {
-    let cluster = TracedCluster::start(&["orders"], ORDERS);
+    let cluster = Traced::start(&["orders"], ORDERS);
     let mut config = cluster.config(Some("g"));
     config.set("enable.partition.eof", "true");
     let consumer: BaseConsumer = assign(&config, "orders");

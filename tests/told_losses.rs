@@ -14,11 +14,10 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tracer_resolver::config::Source;
 use tracer_resolver::{BackendState, Resolver, Stats};
 use tracer_resolver_rdkafka::Instrumentation;
-use words::LogLines;
-use words::child;
-use words::foreign::{Door, Surroundings, python, run};
+use words::foreign::python;
 use words::kafka::Kafka;
 use words::receivers::{JaegerReceiver, OtlpReceiver};
+use words::{LogLines, Traced, WayIn, child, run};
 
 /// A service and a backend, whose names no other test of this program has: its log is everybody's.
 struct Shop {
@@ -244,7 +243,7 @@ fn spans_too_large_for_a_packet_are_in_the_sum() {
 
 #[test]
 fn more_spans_of_the_application_s_than_there_is_room_for_are_in_the_sum() {
-    let collector = OtlpReceiver::start_reading_later().unwrap();
+    let collector = OtlpReceiver::start().unwrap();
     let shop = shop("own", "", &otlp(&collector));
     let tracer = shop.resolver.tracer_provider("shop own").unwrap().tracer("test");
     for number in 0..8 {
@@ -295,15 +294,8 @@ fn what_is_sampled_out_is_said_and_is_no_loss() {
 #[test]
 fn the_end_of_a_process_says_the_sum_on_stderr_and_so_does_that_of_its_fork() {
     let test = "the_end_of_a_process_says_the_sum_on_stderr_and_so_does_that_of_its_fork";
-    if child::part().is_some() {
-        let text = format!(
-            "version = 1\ndefault_service = \"app\"\n[services.app]\nexport = [\"far\"]\n[backends.far]\nplugin = \"otlp\"\n\
-             config = {{ endpoint = \"{}\" }}",
-            child::given("ENDPOINT")
-        );
-        let resolver = Resolver::load(Source::Text { name: "test.toml".into(), text }).unwrap();
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", child::given("KAFKA"));
+    if let Some(resolver) = child::resolver() {
+        let mut config = child::kafka();
         Instrumentation::new(&resolver).apply(&mut config).unwrap();
         flow(&config.create().unwrap(), 30);
         // SAFETY: the child goes on with this thread alone, which is what librdkafka and the allocator of glibc allow.
@@ -323,12 +315,9 @@ fn the_end_of_a_process_says_the_sum_on_stderr_and_so_does_that_of_its_fork() {
         assert_eq!(status, 0);
         return;
     }
-    let mut collector = OtlpReceiver::start().unwrap();
-    let endpoint = collector.endpoint();
-    collector.stop();
-    let kafka = Kafka::start(&["orders"]);
-    let servers = kafka.config().get("bootstrap.servers").unwrap().to_owned();
-    let ended = child::run(test, "loses", &[("ENDPOINT", &endpoint), ("KAFKA", &servers)]);
+    let mut traced = Traced::start(&["orders"], "[services.app]\ntopics = [\"*\"]");
+    traced.collector.stop();
+    let ended = run(&mut traced.again(test));
     ended.expect_success();
     let said: Vec<_> = ended
         .stderr
@@ -343,12 +332,8 @@ fn the_end_of_a_process_says_the_sum_on_stderr_and_so_does_that_of_its_fork() {
 #[test]
 fn messages_that_nobody_has_acknowledged_at_the_end_are_counted_and_told_there() {
     let test = "messages_that_nobody_has_acknowledged_at_the_end_are_counted_and_told_there";
-    if child::part().is_some() {
-        let text =
-            "version = 1\n[services.app]\ntopics = [\"*\"]\nexport = [\"far\"]\n[backends.far]\nplugin = \"otlp\"";
-        let resolver = Resolver::load(Source::Text { name: "test.toml".into(), text: text.to_owned() }).unwrap();
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", child::given("KAFKA"));
+    if let Some(resolver) = child::resolver() {
+        let mut config = child::kafka();
         Instrumentation::new(&resolver).apply(&mut config).unwrap();
         let unacknowledged = || resolver.stats().services[0].unacknowledged;
         let producer: BaseProducer = config.create().unwrap();
@@ -364,9 +349,8 @@ fn messages_that_nobody_has_acknowledged_at_the_end_are_counted_and_told_there()
         std::mem::forget(producer);
         return;
     }
-    let kafka = Kafka::start(&["orders"]);
-    let servers = kafka.config().get("bootstrap.servers").unwrap().to_owned();
-    let ended = child::run(test, "ends", &[("KAFKA", &servers)]);
+    let traced = Traced::start(&["orders"], "[services.app]\ntopics = [\"*\"]");
+    let ended = run(&mut traced.again(test));
     ended.expect_success();
     let told = "WARN: service `app`: 3 messages have no span, because librdkafka has not said";
     assert_eq!(ended.stderr.matches(told).count(), 1, "{}", ended.stderr);
@@ -375,8 +359,8 @@ fn messages_that_nobody_has_acknowledged_at_the_end_are_counted_and_told_there()
 const FOREIGN: &str = "[services.shop]\ntopics = [\"*\"]\n";
 
 /// What `tests/python/PROGRAM` said, whose collector takes nothing.
-fn lost(door: Door, program: &[&str]) -> Option<String> {
-    let mut surroundings = Surroundings::start(&["orders", "parent", "child"], 1, FOREIGN);
+fn lost(door: WayIn, program: &[&str]) -> Option<String> {
+    let mut surroundings = Traced::start(&["orders", "parent", "child"], FOREIGN);
     surroundings.collector.stop();
     let mut command: Command = surroundings.command(door, python()?);
     command.arg(format!("tests/python/{}", program[0])).args(&program[1..]);
@@ -386,7 +370,7 @@ fn lost(door: Door, program: &[&str]) -> Option<String> {
 
 #[test]
 fn both_doors_say_the_sum_at_the_end_of_a_program_and_of_each_of_its_workers() {
-    for door in Door::TRACED {
+    for door in WayIn::EACH {
         let Some(stderr) = lost(door, &["endings.py", "close"]) else { return };
         assert_eq!(sums(&stderr, "otlp").values().sum::<u64>(), 110, "{door:?}: {stderr}");
         for way in ["multiprocessing", "fork"] {
@@ -395,8 +379,8 @@ fn both_doors_say_the_sum_at_the_end_of_a_program_and_of_each_of_its_workers() {
             // when the worker closes its client.
             let waits = stderr.matches("10 spans still wait, and are lost if this process ends now").count() as u64;
             let lost = sums(&stderr, "otlp").values().sum::<u64>();
-            assert!(door == Door::Preload || waits == 3, "{door:?} {way}: {stderr}");
-            let told = if door == Door::Preload { lost } else { lost + 10 * waits };
+            assert!(door == WayIn::Preload || waits == 3, "{door:?} {way}: {stderr}");
+            let told = if door == WayIn::Preload { lost } else { lost + 10 * waits };
             assert_eq!(told, 50, "{door:?} {way}: {stderr}");
         }
     }

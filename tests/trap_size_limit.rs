@@ -15,9 +15,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
-use words::kafka::Kafka;
 use words::native::NativeProducer;
-use words::{Traced, child};
+use words::{ONE_SERVICE, Traced, child, is_child, run};
 
 const PROPAGATORS: &str =
     r#"propagators = { inject = ["tracecontext", "baggage", "b3multi"], extract = ["tracecontext"] }"#;
@@ -69,9 +68,8 @@ enum Unknown {
 
 /// Sends messages of every length around the limit, with headers that only a C program can make.
 fn step_through_natively(headers: &[(&[u8], Option<&[u8]>)], unknown: Unknown) {
-    let traced = Traced::start("");
-    let kafka = Kafka::start(&["orders"]);
-    let mut config = traced.config(kafka.config());
+    let traced = Traced::start(&["orders"], ONE_SERVICE);
+    let mut config = traced.config(None);
     config.set("linger.ms", "0").set("batch.num.messages", "1").set("message.max.bytes", "1000");
     let producer = NativeProducer::new(&config).unwrap();
     let (mut sent, mut too_large) = (0, 0);
@@ -98,9 +96,8 @@ fn step_through_natively(headers: &[(&[u8], Option<&[u8]>)], unknown: Unknown) {
 /// The mock broker refuses whatever comes next; the lengths are those of one batch.
 #[test]
 fn a_topic_that_refuses_a_message_for_its_size_gets_those_that_come_near_without_our_headers() {
-    let traced = Traced::start("");
-    let kafka = Kafka::start(&["orders"]);
-    let mut config = traced.config(kafka.config());
+    let traced = Traced::start(&["orders"], ONE_SERVICE);
+    let mut config = traced.config(None);
     config.set("linger.ms", "100").set("retries", "0");
     let producer: BaseProducer = config.create().unwrap();
     let send = |lengths: &[usize]| {
@@ -112,7 +109,7 @@ fn a_topic_that_refuses_a_message_for_its_size_gets_those_that_come_near_without
     };
     let refuse = || {
         let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
-        kafka.cluster().request_errors(RDKafkaApiKey::Produce, &[error]);
+        traced.kafka.cluster().request_errors(RDKafkaApiKey::Produce, &[error]);
     };
     assert_eq!(send(&[5000, 10]), 0);
     refuse();
@@ -131,10 +128,7 @@ fn a_topic_that_refuses_a_message_for_its_size_gets_those_that_come_near_without
 }
 
 fn alone(test: &str, body: impl FnOnce()) {
-    match child::part() {
-        Some(_) => body(),
-        None => child::run(test, "send", &[]).expect_success(),
-    }
+    if is_child() { body() } else { run(&mut child(test)).expect_success() }
 }
 
 /// Sends payloads of every length in `lengths`, each as the first and only message of its batch.
@@ -144,9 +138,8 @@ fn step_through(
     headers: Option<&dyn Fn() -> OwnedHeaders>,
 ) {
     let _baggage = Context::new().with_baggage([KeyValue::new("tenant", "north-west")]).attach();
-    let traced = Traced::start(PROPAGATORS);
-    let kafka = Kafka::start(&["orders"]);
-    let mut config = traced.config(kafka.config());
+    let traced = Traced::start(&["orders"], &format!("{ONE_SERVICE}{PROPAGATORS}"));
+    let mut config = traced.config(None);
     config.set("linger.ms", "0").set("batch.num.messages", "1");
     if let Some(limit) = limit {
         config.set("message.max.bytes", limit.to_string());

@@ -10,7 +10,7 @@ use rdkafka::message::{Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
 use tracer_resolver_rdkafka::Processing;
 use words::kafka::{assign, header_of, next_message, with_headers};
-use words::{TracedCluster, send};
+use words::{Traced, send};
 
 const SETTINGS: &str = r#"
 [services.shop]
@@ -51,7 +51,7 @@ fn bytes_of(message: &impl Message) -> Vec<(String, Option<Vec<u8>>)> {
 #[test]
 fn off_excluded_and_unmatched_topics_keep_their_headers_byte_for_byte_both_ways() {
     for topic in ["off", "excluded", "nobody's"] {
-        let cluster = TracedCluster::start(&[topic], SETTINGS);
+        let cluster = Traced::start(&[topic], SETTINGS);
         let attached = current().attach();
         let producer = cluster.producer();
         send(&producer, BaseRecord::to(topic).key("k").payload("p").headers(delicate()));
@@ -62,7 +62,7 @@ fn off_excluded_and_unmatched_topics_keep_their_headers_byte_for_byte_both_ways(
             let (full, bare) = (next_message(&consumer), next_message(&consumer));
             assert_eq!(bytes_of(&full), sent, "{topic}");
             assert!(bare.headers().is_none(), "{topic}: no headers were sent, none came");
-            let processing = Processing::start_for(&cluster.resolver, None, &full);
+            let processing = Processing::start_for(cluster.resolver(), None, &full);
             assert_eq!(processing.context().span().span_context().span_id(), SpanId::from(0xbb_u64), "still ours");
         }
         drop(attached);
@@ -72,7 +72,7 @@ fn off_excluded_and_unmatched_topics_keep_their_headers_byte_for_byte_both_ways(
 
 #[test]
 fn propagate_passes_the_current_context_on_and_makes_no_span() {
-    let cluster = TracedCluster::start(&["propagate"], SETTINGS);
+    let cluster = Traced::start(&["propagate"], SETTINGS);
     let attached = current().attach();
     send(
         &cluster.producer(),
@@ -87,7 +87,7 @@ fn propagate_passes_the_current_context_on_and_makes_no_span() {
 
 #[test]
 fn propagate_without_a_current_context_leaves_the_record_s_own_as_it_is() {
-    let cluster = TracedCluster::start(&["propagate"], SETTINGS);
+    let cluster = Traced::start(&["propagate"], SETTINGS);
     send(&cluster.producer(), BaseRecord::to("propagate").key("k").payload("p").headers(delicate()));
     send(&cluster.producer(), BaseRecord::to("propagate").key("k").payload("p"));
     let consumer = cluster.consumer("propagate");
@@ -101,7 +101,7 @@ fn propagate_without_a_current_context_leaves_the_record_s_own_as_it_is() {
 #[test]
 fn a_trace_goes_on_across_a_topic_that_is_skipped() {
     // R: an excluded topic's headers stay, so that whoever passes them on bridges it.
-    let cluster = TracedCluster::start(&["orders", "excluded"], SETTINGS);
+    let cluster = Traced::start(&["orders", "excluded"], SETTINGS);
     let producer = cluster.producer();
     send(&producer, BaseRecord::to("orders").key("k").payload("p"));
     let order = next_message(&cluster.consumer("orders"));
@@ -113,7 +113,7 @@ fn a_trace_goes_on_across_a_topic_that_is_skipped() {
 
 #[test]
 fn a_traced_message_keeps_every_foreign_header_in_its_order() {
-    let cluster = TracedCluster::start(&["orders"], "[services.shop]\nproduces = [\"*\"]\n");
+    let cluster = Traced::start(&["orders"], "[services.shop]\nproduces = [\"*\"]\n");
     send(&cluster.producer(), BaseRecord::to("orders").key("k").payload("p").headers(delicate()));
     let headers = bytes_of(&cluster.read_untraced("orders"));
     let foreign: Vec<_> = headers.iter().map(|(name, _)| name.as_str()).collect();
@@ -125,7 +125,7 @@ fn a_traced_message_keeps_every_foreign_header_in_its_order() {
 fn key_payload_timestamp_and_partitioning_are_the_application_s() {
     // K33: tracing must not change where a record goes, nor anything of it but its headers.
     let kafka = words::kafka::Kafka::start_partitioned("orders", 8);
-    let cluster = TracedCluster::of(kafka, "[services.shop]\nproduces = [\"*\"]\n");
+    let cluster = Traced::on(kafka, "[services.shop]\nproduces = [\"*\"]\n");
     let mut places = Vec::new();
     for config in [cluster.kafka.config(), cluster.config(None)] {
         let capture = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));

@@ -9,7 +9,7 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tracer_resolver_rdkafka::{InstrumentError, Instrumentation, Processing};
 use words::kafka::{assign, next_message};
-use words::{TracedCluster, send};
+use words::{Traced, send};
 
 fn record(topic: &str) -> BaseRecord<'_, str, str> {
     BaseRecord::to(topic).key("k").payload("p")
@@ -21,7 +21,7 @@ fn producer(config: &mut ClientConfig, client_id: &str) -> BaseProducer {
 
 #[test]
 fn one_topic_has_two_sides_of_two_services() {
-    let cluster = TracedCluster::start(
+    let cluster = Traced::start(
         &["orders"],
         "[services.shop]\nproduces = [\"orders\"]\n[services.billing]\nconsumes = [\"orders\"]\n",
     );
@@ -32,7 +32,7 @@ fn one_topic_has_two_sides_of_two_services() {
 
 #[test]
 fn exact_wins_over_glob_over_regex_and_the_longer_glob_over_the_shorter() {
-    let cluster = TracedCluster::start(
+    let cluster = Traced::start(
         &["orders", "orders.eu", "orders.eu.de", "orders-17"],
         r#"
         [services.by_regex]
@@ -57,7 +57,7 @@ fn exact_wins_over_glob_over_regex_and_the_longer_glob_over_the_shorter() {
 
 #[test]
 fn a_side_wins_over_both_sides() {
-    let cluster = TracedCluster::start(
+    let cluster = Traced::start(
         &["orders"],
         "[services.both]\ntopics = [\"orders\"]\n[services.side]\nproduces = [\"orders\"]\n",
     );
@@ -68,7 +68,7 @@ fn a_side_wins_over_both_sides() {
 
 #[test]
 fn client_ids_tell_clients_of_one_topic_apart() {
-    let cluster = TracedCluster::start(
+    let cluster = Traced::start(
         &["stock"],
         r#"
         [services.inventory]
@@ -87,7 +87,7 @@ fn client_ids_tell_clients_of_one_topic_apart() {
 
 #[test]
 fn group_ids_tell_consumers_of_one_topic_apart() {
-    let cluster = TracedCluster::start(
+    let cluster = Traced::start(
         &["orders"],
         r#"
         [services.billing]
@@ -107,7 +107,7 @@ fn group_ids_tell_consumers_of_one_topic_apart() {
 
 #[test]
 fn a_client_id_that_matches_wins_over_a_service_without_one() {
-    let cluster = TracedCluster::start(
+    let cluster = Traced::start(
         &["stock"],
         "[services.any]\nproduces = [\"stock\"]\n[services.special]\nproduces = [\"stock\"]\nclient_ids = [\"special\"]\n",
     );
@@ -118,7 +118,7 @@ fn a_client_id_that_matches_wins_over_a_service_without_one() {
 
 #[test]
 fn the_default_service_takes_what_no_rule_claims_but_not_what_is_excluded() {
-    let cluster = TracedCluster::start(
+    let cluster = Traced::start(
         &["orders", "anything", "__internal"],
         "default_service = \"rest\"\n[services.shop]\ntopics = [\"orders\"]\n[services.rest]\n",
     );
@@ -135,7 +135,7 @@ fn the_default_service_takes_what_no_rule_claims_but_not_what_is_excluded() {
 
 #[test]
 fn exclude_beats_every_rule_and_a_binding_in_code_beats_exclude() {
-    let cluster = TracedCluster::start(
+    let cluster = Traced::start(
         &["__internal", "secret"],
         r#"
         [services.shop]
@@ -154,12 +154,12 @@ fn exclude_beats_every_rule_and_a_binding_in_code_beats_exclude() {
 
 #[test]
 fn a_bound_client_is_its_service_s_whatever_the_topic_and_another_client_is_not() {
-    let cluster = TracedCluster::start(&["orders"], "[services.shop]\nproduces = [\"orders\"]\n[services.tool]\n");
+    let cluster = Traced::start(&["orders"], "[services.shop]\nproduces = [\"orders\"]\n[services.tool]\n");
     let bound: BaseProducer = cluster.bound_config("tool", None).create().unwrap();
     send(&bound, record("orders"));
     send(&cluster.producer(), record("orders"));
     let consumer = assign(&cluster.bound_config("tool", Some("g")), "orders");
-    drop(Processing::start_for(&cluster.resolver, Some("tool"), &next_message(&consumer)));
+    drop(Processing::start_for(cluster.resolver(), Some("tool"), &next_message(&consumer)));
     next_message(&consumer);
     assert_eq!(
         cluster.traces(),
@@ -169,8 +169,8 @@ fn a_bound_client_is_its_service_s_whatever_the_topic_and_another_client_is_not(
 
 #[test]
 fn binding_to_a_service_that_is_not_there_is_refused_and_names_those_that_are() {
-    let cluster = TracedCluster::start(&["orders"], "[services.shop]\n[services.tool]\n");
-    let refused = Instrumentation::new(&cluster.resolver).service("shpo").apply(&mut cluster.kafka.config());
+    let cluster = Traced::start(&["orders"], "[services.shop]\n[services.tool]\n");
+    let refused = Instrumentation::new(cluster.resolver()).service("shpo").apply(&mut cluster.kafka.config());
     let Err(InstrumentError::UnknownService { service, known }) = refused else { panic!("{refused:?}") };
     assert_eq!((service.as_str(), known), ("shpo", vec!["shop".to_owned(), "tool".to_owned()]));
 }
@@ -178,11 +178,11 @@ fn binding_to_a_service_that_is_not_there_is_refused_and_names_those_that_are() 
 #[test]
 fn two_clients_in_a_process_share_one_tracer_per_service() {
     // P1: the original built a tracer, with its threads, per client.
-    let cluster = TracedCluster::start(&["orders"], "[services.shop]\nproduces = [\"*\"]\n");
+    let cluster = Traced::start(&["orders"], "[services.shop]\nproduces = [\"*\"]\n");
     let threads = || std::fs::read_dir("/proc/self/task").unwrap().filter(named_ours).count();
     let first = cluster.producer();
     send(&first, record("orders"));
-    assert!(cluster.resolver.flush(Duration::from_secs(10)));
+    assert!(cluster.resolver().flush(Duration::from_secs(10)));
     let before = threads();
     assert!(before > 0, "ours are known by their names");
     let more: Vec<BaseProducer> = (0..10).map(|_| cluster.producer()).collect();

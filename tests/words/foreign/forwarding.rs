@@ -6,7 +6,7 @@ use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseRecord, Producer as _};
 
 use crate::kafka::next_message;
-use crate::{TracedCluster, send};
+use crate::{Traced, send};
 
 /// The two services of the flow: `front` orders and is paid, `back` is paid for orders.
 pub const FORWARDING: &str = r#"
@@ -22,9 +22,9 @@ pub const FORWARDING: &str = r#"
 
 /// So many orders one after the other through the Rust door, drawn.
 pub fn forwarding_in_rust(orders: usize) -> String {
-    let cluster = TracedCluster::start(&["orders", "payments"], FORWARDING);
-    let producer = cluster.producer();
-    let (back, front) = (cluster.consumer("orders"), cluster.consumer("payments"));
+    let traced = Traced::start(&["orders", "payments"], FORWARDING);
+    let producer = traced.producer();
+    let (back, front) = (traced.consumer("orders"), traced.consumer("payments"));
     for _ in 0..orders {
         send(&producer, BaseRecord::<str, str>::to("orders").payload("order"));
         let order = next_message(&back);
@@ -33,5 +33,5 @@ pub fn forwarding_in_rust(orders: usize) -> String {
         next_message(&front);
     }
     producer.flush(Duration::from_secs(20)).unwrap();
-    cluster.traces()
+    traced.traces()
 }
