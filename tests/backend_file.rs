@@ -6,8 +6,8 @@ use std::path::Path;
 
 use tracer_plugin_api::{Backend as _, ErrorKind};
 use tracer_plugin_file::File;
-use words::backend::{LIMIT, create, export, export_bytes};
-use words::{child, is_child, run, sample_spans};
+use words::backend::{create, export, export_bytes};
+use words::{LIMIT, child, is_child, run, sample_spans};
 
 fn lines(file: &Path) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(file).unwrap();

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use tracer_plugin_api::{Backend as _, ErrorKind};
 use tracer_plugin_jaeger::Jaeger;
-use words::backend::{LIMIT, create, export, export_bytes};
+use words::LIMIT;
+use words::backend::{create, export, export_bytes};
 use words::receivers::{HttpServer, JaegerReceiver, ReceivedLink, ReceivedSpan, Reply};
 use words::sample_spans::{self, START};
 
@@ -163,7 +164,7 @@ fn a_collector_that_refuses_one_service_has_taken_the_others() {
         Reply::status(if refused { 400 } else { 202 })
     });
     let collector = collector.unwrap();
-    let endpoint = format!("http://{}/api/traces", collector.address());
+    let endpoint = collector.url() + "/api/traces";
     let backend = by_http(&endpoint);
     let error = export(&backend, &sample_spans::order_and_payment()).unwrap_err();
     assert_eq!((error.kind(), error.rejected_spans()), (ErrorKind::Partial, 1));
@@ -178,7 +179,7 @@ fn a_collector_that_refuses_one_service_has_taken_the_others() {
 fn a_batch_that_is_too_large_for_the_collector_goes_in_parts() {
     let collector = HttpServer::start(|request| Reply::status(if request.body.len() > 16_384 { 413 } else { 202 }));
     let collector = collector.unwrap();
-    let endpoint = format!("http://{}/api/traces", collector.address());
+    let endpoint = collector.url() + "/api/traces";
     let backend = by_http(&endpoint);
     export(&backend, &sample_spans::many("orders", 300)).unwrap();
     assert_eq!((backend.stats().spans_sent, backend.stats().spans_rejected), (300, 0));

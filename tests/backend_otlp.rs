@@ -12,9 +12,9 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use prost::Message;
 use tracer_plugin_api::{Backend, BackendError, CreateArgs, ErrorKind};
 use tracer_plugin_otlp::Otlp;
-use words::backend::{LIMIT, create, export, export_bytes};
+use words::backend::{create, export, export_bytes};
 use words::receivers::{HttpServer, OtlpReceiver, Reply, Request};
-use words::{child, is_child, run, sample_spans};
+use words::{LIMIT, child, is_child, run, sample_spans};
 
 fn backend(config: &serde_json::Value) -> Otlp {
     create(config).unwrap()
@@ -37,9 +37,16 @@ fn collector_that_answers(reply: Reply) -> HttpServer {
     HttpServer::start(move |_| reply.clone()).unwrap()
 }
 
+/// A port whose connections the test serves itself, and a backend that sends there.
+fn raw_collector() -> (TcpListener, Otlp) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let backend = backend_at(&format!("http://{}", listener.local_addr().unwrap()));
+    (listener, backend)
+}
+
 fn answer(reply: Reply) -> BackendError {
     let server = collector_that_answers(reply);
-    export_two(&backend_at(&format!("http://{}", server.address()))).unwrap_err()
+    export_two(&backend_at(&server.url())).unwrap_err()
 }
 
 #[test]
@@ -123,7 +130,7 @@ fn a_partial_success_says_how_many_spans_were_refused() {
     let partial = ExportTracePartialSuccess { rejected_spans: 1, error_message: "too old".to_owned() };
     let response = ExportTraceServiceResponse { partial_success: Some(partial) };
     let server = collector_that_answers(Reply::status(200).body(response.encode_to_vec()));
-    let backend = backend_at(&format!("http://{}", server.address()));
+    let backend = backend_at(&server.url());
     let error = export_two(&backend).unwrap_err();
     assert_eq!((error.kind(), error.rejected_spans(), error.message()), (ErrorKind::Partial, 1, "too old"));
     let stats = backend.stats();
@@ -135,7 +142,7 @@ fn a_warning_of_the_collectors_is_no_failure() {
     let warning = ExportTracePartialSuccess { rejected_spans: 0, error_message: "use gzip".to_owned() };
     let response = ExportTraceServiceResponse { partial_success: Some(warning) };
     let server = collector_that_answers(Reply::status(200).body(response.encode_to_vec()));
-    export_two(&backend_at(&format!("http://{}", server.address()))).unwrap();
+    export_two(&backend_at(&server.url())).unwrap();
 }
 
 #[test]
@@ -224,8 +231,7 @@ fn a_connection_that_the_collector_closed_is_replaced_without_an_error() {
 
 #[test]
 fn a_connection_that_the_collector_closes_in_place_of_an_answer_is_replaced_without_an_error() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let backend = backend_at(&format!("http://{}", listener.local_addr().unwrap()));
+    let (listener, backend) = raw_collector();
     // Of each connection it answers the first request only, and closes it when the second has come.
     let server = std::thread::spawn(move || {
         for answered in [2, 1] {
@@ -247,8 +253,7 @@ fn a_connection_that_the_collector_closes_in_place_of_an_answer_is_replaced_with
 
 #[test]
 fn a_new_connection_that_the_collector_closes_in_place_of_an_answer_is_an_error_at_once() {
-    let server = TcpListener::bind("127.0.0.1:0").unwrap();
-    let backend = backend_at(&format!("http://{}", server.local_addr().unwrap()));
+    let (server, backend) = raw_collector();
     std::thread::spawn(move || server.incoming().for_each(drop));
     assert_eq!(export_two(&backend).unwrap_err().kind(), ErrorKind::Retryable);
     assert_eq!(backend.stats().reconnects, 0, "one connection was made");
@@ -257,7 +262,7 @@ fn a_new_connection_that_the_collector_closes_in_place_of_an_answer_is_an_error_
 #[test]
 fn a_long_answer_is_not_read_to_its_end() {
     let server = collector_that_answers(Reply::status(200).body(vec![0; 10 << 20]));
-    let backend = backend_at(&format!("http://{}", server.address()));
+    let backend = backend_at(&server.url());
     export_two(&backend).unwrap();
     export_two(&backend).unwrap();
     assert_eq!(server.connections(), 2, "a connection with an answer left in it was used again");
@@ -265,8 +270,7 @@ fn a_long_answer_is_not_read_to_its_end() {
 
 #[test]
 fn an_answer_that_breaks_off_after_its_status_is_an_answer() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let backend = backend_at(&format!("http://{}", listener.local_addr().unwrap()));
+    let (listener, backend) = raw_collector();
     let server = std::thread::spawn(move || {
         let (mut connection, _) = listener.accept().unwrap();
         let length = sample_spans::bytes(&sample_spans::order_and_payment()).len();
@@ -308,7 +312,7 @@ fn the_environment_names_no_proxy() {
     let mut again = child("the_environment_names_no_proxy");
     again.env("COLLECTOR", collector.endpoint());
     for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
-        again.env(name, format!("http://{}", proxy.address()));
+        again.env(name, proxy.url());
     }
     run(&mut again).expect_success();
     assert_eq!((collector.spans().len(), proxy.connections()), (2, 0));
@@ -340,12 +344,11 @@ fn a_proxy_that_is_not_there_is_named_and_not_the_collector_alone() {
     let error = through("http://user:s3cret@proxy.invalid:3128");
     assert!(error.message().starts_with("the proxy proxy.invalid:3128 (`proxy`)"), "{error}");
     let refusing = collector_that_answers(Reply::status(407));
-    let error = through(&format!("http://{}", refusing.address()));
+    let error = through(&refusing.url());
     assert!(error.message().contains("407") && error.message().contains("belong into `proxy`"), "{error}");
     // It lets us through, but nobody is at the other end: that is not the proxy's fault.
     let open = collector_that_answers(Reply::status(200));
-    let config =
-        serde_json::json!({"endpoint": "https://collector.invalid", "proxy": format!("http://{}", open.address())});
+    let config = serde_json::json!({"endpoint": "https://collector.invalid", "proxy": open.url()});
     let error = export_two(&backend(&config)).unwrap_err();
     assert!(error.message().starts_with("https://collector.invalid/v1/traces: "), "{error}");
 }
@@ -353,7 +356,7 @@ fn a_proxy_that_is_not_there_is_named_and_not_the_collector_alone() {
 #[test]
 fn a_connection_through_a_proxy_counts_once() {
     let proxy = collector_that_answers(Reply::status(200));
-    let config = serde_json::json!({"endpoint": "http://c.invalid", "proxy": format!("http://{}", proxy.address())});
+    let config = serde_json::json!({"endpoint": "http://c.invalid", "proxy": proxy.url()});
     let backend = backend(&config);
     export_two(&backend).unwrap();
     assert_eq!(backend.stats().reconnects, 0);
@@ -361,8 +364,7 @@ fn a_connection_through_a_proxy_counts_once() {
 
 /// What a backend says of a server that greets every connection with `greeting` and closes it.
 fn met_with(greeting: &'static [u8]) -> BackendError {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let backend = backend_at(&format!("http://{}", listener.local_addr().unwrap()));
+    let (listener, backend) = raw_collector();
     let server = std::thread::spawn(move || {
         let (mut connection, _) = listener.accept().unwrap();
         connection.write_all(greeting).unwrap();
@@ -390,8 +392,7 @@ fn a_port_that_speaks_something_else_is_told_by_what_it_says() {
 
 #[test]
 fn a_server_that_closes_without_a_word_is_told_so() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let backend = backend_at(&format!("http://{}", listener.local_addr().unwrap()));
+    let (listener, backend) = raw_collector();
     let server = std::thread::spawn(move || {
         let (mut connection, _) = listener.accept().unwrap();
         connection.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
@@ -411,8 +412,7 @@ fn a_server_in_go_that_wants_tls_says_so() {
 
 #[test]
 fn an_answer_in_the_middle_of_the_request_is_heard() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let backend = backend_at(&format!("http://{}", listener.local_addr().unwrap()));
+    let (listener, backend) = raw_collector();
     // It reads the head and no byte more, whatever is still to come: more than all buffers on the way hold.
     let server = std::thread::spawn(move || {
         let (mut connection, _) = listener.accept().unwrap();
@@ -439,7 +439,7 @@ fn a_batch_that_is_too_large_for_the_collector_goes_in_parts() {
             _ => Reply::status(status).body(word),
         });
         let collector = collector.unwrap();
-        let backend = backend_at(&format!("http://{}", collector.address()));
+        let backend = backend_at(&collector.url());
         let batch = sample_spans::many("orders", 500);
         let send = || export(&backend, &batch);
         send().unwrap();
@@ -462,7 +462,7 @@ fn a_batch_that_is_too_large_for_the_collector_goes_in_parts() {
 fn a_span_that_is_too_large_by_itself_is_lost_and_the_others_are_not() {
     let collector = HttpServer::start(|request| Reply::status(if request.body.len() > 16_384 { 413 } else { 200 }));
     let collector = collector.unwrap();
-    let backend = backend_at(&format!("http://{}", collector.address()));
+    let backend = backend_at(&collector.url());
     let mut batch = sample_spans::many("orders", 9);
     batch.resource_spans[0].scope_spans[0].spans[4].name = "x".repeat(20_000);
     let error = export(&backend, &batch).unwrap_err();

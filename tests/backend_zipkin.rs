@@ -4,7 +4,8 @@
 
 use tracer_plugin_api::{Backend as _, ErrorKind};
 use tracer_plugin_zipkin::Zipkin;
-use words::backend::{LIMIT, create, export, export_bytes};
+use words::LIMIT;
+use words::backend::{create, export, export_bytes};
 use words::receivers::{HttpServer, ReceivedLink, Reply, ZipkinReceiver};
 use words::sample_spans::{self, START};
 
@@ -113,7 +114,7 @@ fn a_batch_that_is_too_large_for_the_server_goes_in_parts() {
         _ => Reply::status(500).body("413 Request Entity Too Large\n"),
     });
     let zipkin = zipkin.unwrap();
-    let backend: Zipkin = create(&serde_json::json!({"endpoint": format!("http://{}", zipkin.address())})).unwrap();
+    let backend: Zipkin = create(&serde_json::json!({"endpoint": zipkin.url()})).unwrap();
     for round in 1..=2 {
         export(&backend, &sample_spans::many("orders", 300)).unwrap();
         assert_eq!((backend.stats().spans_sent, backend.stats().spans_rejected), (300 * round, 0));

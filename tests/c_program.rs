@@ -5,14 +5,13 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use rdkafka::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use words::child::Ended;
 use words::foreign::{PROCESSING, Shop, c_program, processing_in_rust, run_rounds, skip};
 use words::kafka::{Kafka, assign, header_of, next_message, with_headers};
-use words::{Traced, WayIn, draw_traces_with, run};
+use words::{LIMIT, Traced, WayIn, draw_traces_with, run};
 
 fn ended(traced: &Traced, way: WayIn, program: &Path, how: &[&str]) -> Ended {
     let ended = run(traced.command(way, program).args(how));
@@ -152,7 +151,7 @@ fn what_a_program_declares_reaches_its_edges() {
                 ("baggage", "tenant=acme"),
             ];
             outside.send(BaseRecord::<str, str>::to("orders").payload("v").headers(with_headers(&headers))).unwrap();
-            outside.flush(Duration::from_secs(20)).unwrap();
+            outside.flush(LIMIT).unwrap();
             let ended = ended(&traced, way, &edges, &[how]);
             assert_eq!((&*ended.stdout, &*ended.stderr), ("done\n", ""), "{how} {way:?}");
             assert_eq!(traced.take_traces(), expected, "{how} {way:?} {settings}");

@@ -9,7 +9,7 @@ use tracer_resolver::Resolver;
 use tracer_resolver_rdkafka::instrument;
 use words::kafka::{Kafka, assign, header_of, next_message};
 use words::receivers::{JaegerReceiver, OtlpReceiver, ZipkinReceiver};
-use words::{LogLines, child, draw_traces, is_child, send};
+use words::{LIMIT, LogLines, child, draw_traces, is_child, send};
 
 /// What the child does: the one line of the README, one message out and in, and what it sees of it on stdout.
 #[test]
@@ -47,7 +47,7 @@ fn finished(command: &mut Command) -> (String, String) {
 fn a_service_name_and_an_endpoint_are_enough() {
     let collector = OtlpReceiver::start().unwrap();
     let (stdout, _) = run(&[("OTEL_SERVICE_NAME", "shop"), ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint())]);
-    let spans = collector.wait_for(2, Duration::from_secs(10));
+    let spans = collector.wait_for(2, LIMIT);
     assert_eq!(draw_traces(&spans), "shop: send orders\n  shop: receive orders\n");
     assert!(stdout.contains("on=true"), "{stdout}");
 }
@@ -60,7 +60,7 @@ fn resource_attributes_and_the_endpoint_for_traces_alone_are_taken() {
         ("OTEL_RESOURCE_ATTRIBUTES", "service.name=from-attributes,deployment.environment.name=te%20st"),
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &endpoint),
     ]);
-    let spans = collector.wait_for(2, Duration::from_secs(10));
+    let spans = collector.wait_for(2, LIMIT);
     assert_eq!(draw_traces(&spans), "from-attributes: send orders\n  from-attributes: receive orders\n");
     assert_eq!(spans[0].resource["deployment.environment.name"], "te st");
 }
@@ -75,8 +75,8 @@ fn the_exporter_can_be_any_of_the_backends_or_several() {
         ("OTEL_EXPORTER_JAEGER_ENDPOINT", &jaeger.collector_endpoint()),
     ]);
     let expected = "shop: send orders\n  shop: receive orders\n";
-    assert_eq!(draw_traces(&zipkin.wait_for(2, Duration::from_secs(10))), expected);
-    assert_eq!(draw_traces(&jaeger.wait_for(2, Duration::from_secs(10))), expected);
+    assert_eq!(draw_traces(&zipkin.wait_for(2, LIMIT)), expected);
+    assert_eq!(draw_traces(&jaeger.wait_for(2, LIMIT)), expected);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn sampler_and_propagators_are_taken() {
     assert!(b3(&stdout).ends_with("-0") && stdout.contains("traceparent=\n"), "{stdout}");
     let (stdout, _) = run(&variables("traceidratio", "1.0"));
     assert!(b3(&stdout).ends_with("-1"), "{stdout}");
-    assert_eq!(collector.wait_for(2, Duration::from_secs(10)).len(), 2, "only those of the second run");
+    assert_eq!(collector.wait_for(2, LIMIT).len(), 2, "only those of the second run");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use opentelemetry::trace::TraceContextExt as _;
 use rdkafka::producer::{BaseProducer, BaseRecord};
 use tracer_resolver_rdkafka::{Processing, instrument, process};
 use words::kafka::{assign, next_message};
-use words::{Traced, block_on, child, draw_traces, is_child, run, send};
+use words::{ORDERS_AND_BILLS, Traced, block_on, child, draw_traces, is_child, run, send};
 
 struct Refused {
     by: &'static str,
@@ -90,14 +90,7 @@ async fn pause() {
 
 #[test]
 fn a_future_is_the_processing_of_its_message() {
-    let file = r#"
-        [services.shop]
-        produces = ["orders"]
-        [services.billing]
-        consumes = ["orders"]
-        produces = ["bills"]
-    "#;
-    let traced = Traced::start(&["orders", "bills"], file);
+    let traced = Traced::start(&["orders", "bills"], ORDERS_AND_BILLS);
     run(&mut traced.again("program")).expect_success();
     let spans = traced.spans();
     assert_eq!(

@@ -1,8 +1,6 @@
 //! Promise: one file gives each of several services in one process its own tracer and backend plugin, and a message's
 //! whole way through them is one trace.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
-
 use rdkafka::producer::BaseRecord;
 use tracer_resolver_rdkafka::Processing;
 use words::kafka::{next_message, subscribe};

@@ -17,7 +17,7 @@ use tracer_resolver_rdkafka::Instrumentation;
 use words::foreign::python;
 use words::kafka::Kafka;
 use words::receivers::{JaegerReceiver, OtlpReceiver};
-use words::{LogLines, Traced, WayIn, child, run};
+use words::{LIMIT, LogLines, Traced, WayIn, child, run};
 
 /// A service and a backend, whose names no other test of this program has: its log is everybody's.
 struct Shop {
@@ -83,7 +83,7 @@ fn flow(producer: &BaseProducer, count: usize) {
     for _ in 0..count {
         producer.send(BaseRecord::to("orders").key("k").payload("p")).unwrap();
     }
-    producer.flush(Duration::from_secs(20)).unwrap();
+    producer.flush(LIMIT).unwrap();
 }
 
 /// What the sums in `text` say of this backend, by reason.
@@ -143,7 +143,7 @@ fn the_end_of_trouble_says_what_it_has_cost() {
     shop.send_and_settle(100);
     collector.fail_with(200);
     shop.send(50);
-    assert!(shop.resolver.flush(Duration::from_secs(20)));
+    assert!(shop.resolver.flush(LIMIT));
     let back = shop.said("backend `away`: takes batches again");
     assert!(back.len() == 1 && back[0].ends_with("; 100 spans were lost meanwhile"), "{back:?}");
     assert_eq!((shop.end(), collector.spans().len()), (only("retries_exhausted", 100), 50));
@@ -156,7 +156,7 @@ fn what_a_full_queue_drops_is_in_the_sum() {
     let more = "[batch]\ndelay = \"10ms\"\nmax_bytes = \"16KiB\"";
     let shop = shop("full", more, &(otlp(&collector) + "\nqueue_bytes = \"64KiB\"\nconcurrency = 1"));
     shop.send(3_000);
-    assert!(shop.resolver.flush(Duration::from_secs(60)));
+    assert!(shop.resolver.flush(LIMIT));
     let (sums, arrived) = (shop.end(), collector.spans().len() as u64);
     assert_eq!(sums, only("queue_full", 3_000 - arrived));
     assert!(arrived > 0 && arrived < 3_000, "{arrived}");
@@ -236,8 +236,8 @@ fn spans_too_large_for_a_packet_are_in_the_sum() {
         }
         span.end();
     }
-    assert!(shop.resolver.flush(Duration::from_secs(20)));
-    assert_eq!(jaeger.wait_for(20, Duration::from_secs(20)).len(), 20);
+    assert!(shop.resolver.flush(LIMIT));
+    assert_eq!(jaeger.wait_for(20, LIMIT).len(), 20);
     assert_eq!(shop.end(), only("rejected", 10));
 }
 
@@ -254,7 +254,7 @@ fn more_spans_of_the_application_s_than_there_is_room_for_are_in_the_sum() {
         }
         span.end();
     }
-    assert!(shop.resolver.flush(Duration::from_secs(60)));
+    assert!(shop.resolver.flush(LIMIT));
     assert_eq!((shop.end(), collector.spans().len()), (only("buffer_full", 3), 5));
 }
 
@@ -263,7 +263,7 @@ fn spans_of_a_service_whose_backend_could_not_be_created_are_in_the_sum() {
     let shop = shop("none", SOON, "plugin = \"there-is-no-such-plugin\"\nconfig = {}");
     assert!(shop.resolver.report().has_errors());
     shop.send(25);
-    shop.resolver.flush(Duration::from_secs(20));
+    shop.resolver.flush(LIMIT);
     assert_eq!(shop.end(), only("no_backend", 25));
     let backend = shop.resolver.stats().backends[0].clone();
     assert_eq!((backend.state, backend.services[0].dropped_total()), (BackendState::OutOfService, 25));

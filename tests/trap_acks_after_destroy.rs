@@ -4,21 +4,21 @@
 //! `resolver/src/interceptor/callbacks.rs` releases the client although it has met messages, the first test finds no
 //! span. Where `Parents::keep` grows instead of going round, the last one finds the memory grown.
 
-use std::sync::Arc;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use words::kafka::Kafka;
 use words::native::NativeProducer;
-use words::{ONE_SERVICE, Traced, child, is_child, run};
+use words::{LIMIT, ONE_SERVICE, Traced, child, is_child, run};
 
 /// librdkafka gives some of them up without a word when the machine is busy: one in three clients that are destroyed then.
 /// These are counted.
 #[test]
 fn messages_in_flight_when_a_client_is_destroyed_have_failed_spans_or_are_counted() {
-    let kafka = Arc::new(Kafka::start(&["orders"]));
+    let kafka = Rc::new(Kafka::start(&["orders"]));
     let all_were_told = (0..50).any(|_| {
-        let traced = Traced::on(Arc::clone(&kafka), ONE_SERVICE);
+        let traced = Traced::on(Rc::clone(&kafka), ONE_SERVICE);
         let mut config = traced.config(None);
         config.set("linger.ms", "10000");
         let producer = NativeProducer::new(&config).unwrap();
@@ -60,7 +60,7 @@ fn messages_that_time_out_have_failed_spans() {
     config.set("bootstrap.servers", "127.0.0.1:9").set("message.timeout.ms", "300");
     let producer: BaseProducer = config.create().unwrap();
     producer.send(BaseRecord::<str, str>::to("orders").payload("an order")).unwrap();
-    producer.flush(Duration::from_secs(20)).unwrap();
+    producer.flush(LIMIT).unwrap();
     assert_eq!(traced.traces(), "app: send orders !_MSG_TIMED_OUT\n");
 }
 

@@ -6,20 +6,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
-use std::time::Duration;
-
 use rdkafka::ClientConfig;
 use rdkafka::bindings::*;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use words::native::{NativeProducer, native_conf, set};
-use words::{ONE_SERVICE, Traced, child, is_child, run};
+use words::{LIMIT, ONE_SERVICE, Traced, child, is_child, run};
 
 /// More than there are slots.
 const MANY: usize = 70_000;
 
 fn send_one(producer: &BaseProducer) {
     producer.send(BaseRecord::<str, str>::to("orders").payload("an order")).unwrap();
-    producer.flush(Duration::from_secs(20)).unwrap();
+    producer.flush(LIMIT).unwrap();
 }
 
 #[test]

@@ -14,7 +14,7 @@ use rdkafka::producer::{
 use rdkafka::util::NaiveRuntime;
 use tracer_resolver_rdkafka::Processing;
 use words::kafka::{next_message, subscribe};
-use words::{ONE_SERVICE, Traced};
+use words::{LIMIT, ONE_SERVICE, Traced};
 
 const TREE: &str = "app: send orders\n  app: process orders\n";
 
@@ -28,7 +28,7 @@ fn base_producer_and_base_consumer() {
     let traced = Traced::start(&["orders"], ONE_SERVICE);
     let producer = traced.producer();
     producer.send(BaseRecord::<str, str>::to("orders").payload("an order")).unwrap();
-    producer.flush(Duration::from_secs(20)).unwrap();
+    producer.flush(LIMIT).unwrap();
     consume_with_base_consumer(&traced);
     assert_eq!(traced.traces(), TREE);
 }
@@ -38,7 +38,7 @@ fn threaded_producer_and_stream_consumer() {
     let traced = Traced::start(&["orders"], ONE_SERVICE);
     let producer: ThreadedProducer<DefaultProducerContext> = traced.config(None).create().unwrap();
     producer.send(BaseRecord::<str, str>::to("orders").payload("an order")).unwrap();
-    producer.flush(Duration::from_secs(20)).unwrap();
+    producer.flush(LIMIT).unwrap();
     let consumer: StreamConsumer<DefaultConsumerContext, NaiveRuntime> = traced.config(Some("shop")).create().unwrap();
     consumer.subscribe(&["orders"]).unwrap();
     let message = block_on(consumer.recv()).unwrap();

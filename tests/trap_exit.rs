@@ -16,7 +16,7 @@ use tracer_resolver::{EXIT_DEADLINE, Resolver};
 use tracer_resolver_rdkafka::Instrumentation;
 use words::kafka::{Kafka, assign, next_message};
 use words::receivers::{OtlpReceiver, Reply};
-use words::{Ended, ONE_SERVICE, Traced, child, draw_traces, is_child, run};
+use words::{Ended, LIMIT, ONE_SERVICE, Traced, child, draw_traces, is_child, run};
 
 /// Sends a message and consumes it: a span that was pushed, and a hand-over that waits for a guard.
 fn work(resolver: &Resolver) {
@@ -27,7 +27,7 @@ fn work(resolver: &Resolver) {
     };
     let producer: BaseProducer = traced(kafka.config()).create().unwrap();
     producer.send(BaseRecord::<str, str>::to("orders").payload("an order")).unwrap();
-    producer.flush(Duration::from_secs(20)).unwrap();
+    producer.flush(LIMIT).unwrap();
     let consumer = assign(&traced(kafka.consumer_config("shop")), "orders");
     next_message(&consumer);
     // As in a program that ends without care: nothing is dropped.
@@ -67,7 +67,7 @@ static PRODUCER: OnceLock<BaseProducer> = OnceLock::new();
 extern "C" fn send_late() {
     let producer = PRODUCER.get().unwrap();
     producer.send(BaseRecord::<str, str>::to("orders").payload("late")).unwrap();
-    producer.flush(Duration::from_secs(20)).unwrap();
+    producer.flush(LIMIT).unwrap();
 }
 
 fn producer_of(resolver: &Resolver, kafka: &Kafka) -> BaseProducer {
@@ -114,8 +114,8 @@ fn a_thread_that_sends_when_its_locals_are_gone_has_its_spans() {
             });
             thread.join().unwrap();
         }
-        producer.flush(Duration::from_secs(20)).unwrap();
-        assert!(resolver.flush(Duration::from_secs(20)));
+        producer.flush(LIMIT).unwrap();
+        assert!(resolver.flush(LIMIT));
         return;
     }
     let test = "a_thread_that_sends_when_its_locals_are_gone_has_its_spans";
@@ -258,7 +258,7 @@ extern "C" fn end_in_the_parent_s_memory(_: *mut libc::c_void) -> libc::c_int {
 fn a_child_that_has_its_parent_s_memory_does_not_end_its_parent_s_tracing() {
     let test = "a_child_that_has_its_parent_s_memory_does_not_end_its_parent_s_tracing";
     if let Some(resolver) = child::resolver() {
-        resolver.flush(Duration::from_secs(20)); // Its threads are there.
+        resolver.flush(LIMIT); // Its threads are there.
         let mut stack = vec![0_u8; 256 * 1024];
         // SAFETY: the child runs on a stack of its own, while this thread waits for its end (`CLONE_VFORK`).
         unsafe {

@@ -16,7 +16,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tracer_resolver::Resolver;
 use tracer_resolver_rdkafka::Instrumentation;
 use words::receivers::ReceivedSpan;
-use words::{ONE_SERVICE, Traced, child, run};
+use words::{LIMIT, ONE_SERVICE, Traced, child, run};
 
 /// What a part of a test needs; the cluster and the collector are in the test, where no fork touches them.
 struct Given {
@@ -36,7 +36,7 @@ fn send(producer: &BaseProducer, topic: &str, count: usize) {
     for _ in 0..count {
         producer.send(BaseRecord::<str, str>::to(topic).payload("an order")).unwrap();
     }
-    producer.flush(Duration::from_secs(20)).unwrap();
+    producer.flush(LIMIT).unwrap();
 }
 
 /// Forks; `work` runs in the child, which then ends by `exit()`. The process id of the child.
@@ -96,7 +96,7 @@ fn spans_in_hand_at_a_fork_are_exported_once_and_the_child_exports_its_own() {
         });
         send(&producer, "parent", 10);
         wait(child);
-        assert!(resolver.flush(Duration::from_secs(20)));
+        assert!(resolver.flush(LIMIT));
         return;
     }
     let spans = spans_of("spans_in_hand_at_a_fork_are_exported_once_and_the_child_exports_its_own");
@@ -172,7 +172,7 @@ fn forks_while_other_threads_send_and_instrument_hang_nothing_of_ours() {
             done.store(true, Ordering::Relaxed);
             sender.join().unwrap()
         });
-        assert!(resolver.flush(Duration::from_secs(20)));
+        assert!(resolver.flush(LIMIT));
         println!("sent={sent}");
         // Said by the parent's own count: nothing of it was lost.
         assert_eq!(words::counters(&resolver).spans, sent);

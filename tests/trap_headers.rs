@@ -13,7 +13,7 @@ use opentelemetry::baggage::BaggageExt as _;
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use words::receivers::ReceivedSpan;
-use words::{ONE_SERVICE, Traced, draw_traces};
+use words::{LIMIT, ONE_SERVICE, TRACEPARENT, Traced, draw_traces};
 
 type Pairs = Vec<(String, Option<Vec<u8>>)>;
 
@@ -34,10 +34,8 @@ fn values(message: &OwnedMessage, name: &str) -> Vec<String> {
 
 fn send(producer: &BaseProducer, topic: &str, headers: OwnedHeaders) {
     producer.send(BaseRecord::<str, str>::to(topic).payload("an order").headers(headers)).unwrap();
-    producer.flush(Duration::from_secs(20)).unwrap();
+    producer.flush(LIMIT).unwrap();
 }
-
-const UPSTREAM: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 #[test]
 fn the_applications_headers_keep_their_order_their_bytes_and_their_absence_of_a_value() {
@@ -78,9 +76,9 @@ fn names_in_another_case_and_stale_companions_are_replaced_too() {
     let traced = Traced::start(&["orders"], ONE_SERVICE);
     let producer = traced.producer();
     let headers = OwnedHeaders::new()
-        .insert(Header { key: "TraceParent", value: Some(UPSTREAM) })
+        .insert(Header { key: "TraceParent", value: Some(TRACEPARENT) })
         .insert(Header { key: "kind", value: Some("order") })
-        .insert(Header { key: "TRACEPARENT", value: Some(UPSTREAM) })
+        .insert(Header { key: "TRACEPARENT", value: Some(TRACEPARENT) })
         .insert(Header { key: "Tracestate", value: Some("vendor=1") });
     send(&producer, "orders", headers);
     let message = traced.read_untraced("orders");
@@ -100,7 +98,7 @@ fn a_send_with_baggage_and_no_trace_header_has_its_span_all_the_same() {
     );
     let producer = traced.producer();
     let _baggage = opentelemetry::Context::new().with_baggage([KeyValue::new("tenant", "north")]).attach();
-    send(&producer, "orders", OwnedHeaders::new().insert(Header { key: "traceparent", value: Some(UPSTREAM) }));
+    send(&producer, "orders", OwnedHeaders::new().insert(Header { key: "traceparent", value: Some(TRACEPARENT) }));
     assert_eq!(values(&traced.read_untraced("orders"), "baggage"), ["tenant=north"]);
     assert_eq!(traced.traces(), "~ app: send orders\n");
 }
@@ -125,14 +123,14 @@ fn resend(traced: &Traced, headers: Option<OwnedHeaders>) -> (OwnedMessage, Vec<
     };
     record.partition = Some(0);
     producer.send(record).map_err(|(error, _)| error).unwrap();
-    producer.flush(Duration::from_secs(20)).unwrap();
+    producer.flush(LIMIT).unwrap();
     (traced.read_untraced("orders"), traced.spans())
 }
 
 #[test]
 fn a_record_sent_again_after_it_failed_has_one_header_and_a_sibling_span() {
     let traced = Traced::start(&["orders"], ONE_SERVICE);
-    let upstream = OwnedHeaders::new().insert(Header { key: "traceparent", value: Some(UPSTREAM) });
+    let upstream = OwnedHeaders::new().insert(Header { key: "traceparent", value: Some(TRACEPARENT) });
     let (message, spans) = resend(&traced, Some(upstream));
     assert_eq!(values(&message, "traceparent").len(), 1);
     let failed = "~ app: send orders !_UNKNOWN_PARTITION\n";

@@ -3,12 +3,10 @@
 //! Without `Client::retire` in `SlotId::release` (`resolver/src/interceptor/slots.rs`) each client leaves its table of
 //! parents, 3 MiB reserved, and its routes; the memory grows beyond the bound here.
 
-use std::time::Duration;
-
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tracer_resolver_rdkafka::Instrumentation;
 use words::kafka::{Kafka, assign, next_message};
-use words::{ONE_SERVICE, Traced, child, open_files, reserved_bytes, resident_bytes, run, threads};
+use words::{LIMIT, ONE_SERVICE, Traced, child, open_files, reserved_bytes, resident_bytes, run, threads};
 
 const TEST: &str = "clients_that_come_and_go_leave_nothing_behind";
 
@@ -34,9 +32,9 @@ fn clients_that_come_and_go_leave_nothing_behind() {
             for _ in 0..50 {
                 producer.send(BaseRecord::<str, str>::to("orders").payload("an order")).unwrap();
             }
-            producer.flush(Duration::from_secs(20)).unwrap();
+            producer.flush(LIMIT).unwrap();
         }
-        assert!(resolver.flush(Duration::from_secs(20)));
+        assert!(resolver.flush(LIMIT));
     };
     round(40);
     let (memory, tasks, files) = (resident_bytes(), threads(), open_files());

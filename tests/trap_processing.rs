@@ -7,7 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::rc::Rc;
 use std::time::Duration;
 
 use rdkafka::Message as _;
@@ -15,14 +15,14 @@ use rdkafka::consumer::BaseConsumer;
 use rdkafka::producer::{BaseRecord, Producer as _};
 use tracer_resolver_rdkafka::Processing;
 use words::kafka::{assign, next_message};
-use words::{ONE_SERVICE, Traced, draw_traces};
+use words::{LIMIT, ONE_SERVICE, Traced, draw_traces};
 
 fn send(traced: &Traced, count: usize) {
     let producer = traced.producer();
     for _ in 0..count {
         producer.send(BaseRecord::<str, str>::to("orders").payload("an order")).unwrap();
     }
-    producer.flush(Duration::from_secs(20)).unwrap();
+    producer.flush(LIMIT).unwrap();
 }
 
 fn consumer(traced: &Traced, group: &str) -> BaseConsumer {
@@ -164,7 +164,7 @@ fn is_of_the_service_that_is_asked_for_when_one_thread_reads_for_several() {
 #[test]
 fn is_of_the_resolver_that_is_asked_when_two_trace_the_same_messages() {
     let one = Traced::start(&["orders"], ONE_SERVICE);
-    let other = Traced::on(Arc::clone(&one.kafka), ONE_SERVICE);
+    let other = Traced::on(Rc::clone(&one.kafka), ONE_SERVICE);
     send(&one, 2);
     let (ones, others) = (consumer(&one, "one"), consumer(&other, "other"));
     let (first, second) = (next_message(&ones), next_message(&ones));

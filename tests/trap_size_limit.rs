@@ -6,8 +6,6 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test may fail loudly")]
 
-use std::time::Duration;
-
 use opentelemetry::Context;
 use opentelemetry::KeyValue;
 use opentelemetry::baggage::BaggageExt as _;
@@ -16,7 +14,7 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use words::native::NativeProducer;
-use words::{ONE_SERVICE, Traced, child, is_child, run};
+use words::{LIMIT, ONE_SERVICE, TRACEPARENT, Traced, child, is_child, run};
 
 const PROPAGATORS: &str =
     r#"propagators = { inject = ["tracecontext", "baggage", "b3multi"], extract = ["tracecontext"] }"#;
@@ -31,10 +29,7 @@ fn with_a_limit_of_1000_bytes_and_headers_of_the_application() {
     let headers = || {
         OwnedHeaders::new()
             .insert(Header { key: "kind", value: Some("order") })
-            .insert(Header {
-                key: "traceparent",
-                value: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
-            })
+            .insert(Header { key: "traceparent", value: Some(TRACEPARENT) })
             .insert(Header::<&str> { key: "empty", value: None })
     };
     alone("with_a_limit_of_1000_bytes_and_headers_of_the_application", || {
@@ -104,7 +99,7 @@ fn a_topic_that_refuses_a_message_for_its_size_gets_those_that_come_near_without
         for length in lengths {
             producer.send(BaseRecord::<[u8], [u8]>::to("orders").partition(0).payload(&vec![b'x'; *length])).unwrap();
         }
-        producer.flush(Duration::from_secs(20)).unwrap();
+        producer.flush(LIMIT).unwrap();
         traced.counters().not_injected as usize
     };
     let refuse = || {
@@ -158,10 +153,10 @@ fn step_through(
             Err((error, _)) => panic!("{length}: {error}"),
         }
         if (sent + too_large) % 50 == 0 {
-            producer.flush(Duration::from_secs(20)).unwrap(); // A megabyte each, by default.
+            producer.flush(LIMIT).unwrap(); // A megabyte each, by default.
         }
     }
-    producer.flush(Duration::from_secs(20)).unwrap();
+    producer.flush(LIMIT).unwrap();
     let spans = traced.spans();
     assert_eq!(spans.len(), sent, "every message that was sent has its span");
     assert!(spans.iter().all(|span| span.name == "send orders" && span.status_code == "unset"), "{spans:?}");

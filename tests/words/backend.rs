@@ -6,10 +6,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use serde_json::Value;
 use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs};
 
-use crate::sample_spans;
-
-/// How long an export may take.
-pub const LIMIT: Duration = Duration::from_secs(10);
+use crate::{LIMIT, sample_spans};
 
 /// The backend of this `config` table.
 ///

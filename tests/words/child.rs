@@ -29,7 +29,7 @@ pub struct Ended {
 /// Runs the program to its end, and that of all it started. Panics with what they wrote when they need longer than two
 /// minutes.
 pub fn run(command: &mut Command) -> Ended {
-    finish(command, LIMIT)
+    finish(command, RUN_LIMIT)
 }
 
 /// [`run`] with another limit, after which they are killed.
@@ -136,7 +136,7 @@ pub fn is_child() -> bool {
     std::env::var_os(MARK).is_some()
 }
 
-const LIMIT: Duration = Duration::from_secs(120);
+const RUN_LIMIT: Duration = Duration::from_secs(120);
 const MARK: &str = "TRACER_RESOLVER_TEST_CHILD";
 
 #[cfg(test)]
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_program_gives_its_status_and_what_it_wrote() {
-        let ended = finish(Command::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]), LIMIT);
+        let ended = finish(Command::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]), RUN_LIMIT);
         assert_eq!((ended.status.code(), &*ended.stdout, &*ended.stderr), (Some(3), "out\n", "err\n"));
     }
 

@@ -11,6 +11,17 @@ pub const ONE_SERVICE: &str = r#"
     [services.app]
 "#;
 
+/// A file of three services: the shop orders, billing sends a bill for each order, and the archive takes the bills.
+pub const ORDERS_AND_BILLS: &str = r#"
+    [services.shop]
+    produces = ["orders"]
+    [services.billing]
+    consumes = ["orders"]
+    produces = ["bills"]
+    [services.archive]
+    consumes = ["bills"]
+"#;
+
 /// The resolver of this whole file. Panics when it is not without error.
 pub fn load(text: impl Into<String>) -> Resolver {
     let resolver = Resolver::load(Source::Text { name: "test.toml".into(), text: text.into() }).unwrap();

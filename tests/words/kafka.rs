@@ -9,6 +9,7 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
+use crate::LIMIT;
 use crate::turn::Turn;
 
 /// A cluster of one broker on loopback; ends when dropped.
@@ -72,9 +73,9 @@ pub(crate) fn config_of(servers: String) -> ClientConfig {
     config
 }
 
-/// Polls until a message comes; panics when none does within 20 seconds.
+/// Polls until a message comes; panics when none does.
 pub fn next_message(consumer: &BaseConsumer) -> OwnedMessage {
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + LIMIT;
     while Instant::now() < until {
         if let Some(message) = consumer.poll(Duration::from_millis(100)) {
             return message.unwrap().detach();

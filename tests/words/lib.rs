@@ -46,7 +46,7 @@ mod way_in;
 
 pub use blocking::block_on;
 pub use child::{Ended, child, is_child, run};
-pub use configuration::{ONE_SERVICE, load};
+pub use configuration::{ONE_SERVICE, ORDERS_AND_BILLS, load};
 pub use former_names::TracedCluster;
 pub use log_lines::LogLines;
 pub use process::{open_files, reserved_bytes, resident_bytes, threads};
@@ -54,3 +54,11 @@ pub use span_portrait::portrait;
 pub use trace_tree::{draw_traces, draw_traces_with};
 pub use traced::{Traced, counters, send};
 pub use way_in::WayIn;
+
+use std::time::Duration;
+
+/// How long a test waits for what has to come. Far more than it takes on the slowest machine: nothing is measured by it.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// A `traceparent` of another process, whose trace is kept: that of the W3C's specification.
+pub const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";

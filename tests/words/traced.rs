@@ -5,7 +5,8 @@ use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, OnceLock};
+use std::rc::Rc;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -20,13 +21,13 @@ use crate::child::{child_of, without_tracing};
 use crate::configuration::{completed, load};
 use crate::kafka::{Kafka, assign, next_message, with_headers};
 use crate::receivers::{OtlpReceiver, ReceivedSpan};
-use crate::{WayIn, draw_traces, draw_traces_with};
+use crate::{LIMIT, WayIn, draw_traces, draw_traces_with};
 
 /// See the module. The clients are those of this test ([`producer`](Self::producer), [`consumer`](Self::consumer)), of any
 /// program ([`command`](Self::command)), or of this test in a process of its own ([`again`](Self::again)).
 pub struct Traced {
     /// The cluster.
-    pub kafka: Arc<Kafka>,
+    pub kafka: Rc<Kafka>,
     /// What the backend `otlp` sends to.
     pub collector: OtlpReceiver,
     file: NamedTempFile,
@@ -42,7 +43,7 @@ impl Traced {
     }
 
     /// The same on this cluster, which may be that of another one.
-    pub fn on(kafka: impl Into<Arc<Kafka>>, configuration: &str) -> Self {
+    pub fn on(kafka: impl Into<Rc<Kafka>>, configuration: &str) -> Self {
         let collector = OtlpReceiver::start().unwrap();
         let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
         file.write_all(completed(configuration, &collector.endpoint()).as_bytes()).unwrap();
@@ -128,7 +129,7 @@ impl Traced {
             let key = format!("key {number}");
             producer.send(BaseRecord::<str, str>::to(topic).partition(0).payload(&payload).key(&key)).unwrap();
         }
-        producer.flush(Duration::from_secs(20)).unwrap();
+        producer.flush(LIMIT).unwrap();
     }
 
     /// What an untraced consumer reads: the oldest message of `topic`.
@@ -171,7 +172,7 @@ impl Traced {
 
     fn settle(&self) {
         if let Some(resolver) = self.resolver.get() {
-            assert!(resolver.flush(Duration::from_secs(20)), "not everything was exported: {:?}", resolver.stats());
+            assert!(resolver.flush(LIMIT), "not everything was exported: {:?}", resolver.stats());
         }
         assert_eq!(self.collector.faults(), Vec::<String>::new());
     }
@@ -189,7 +190,7 @@ impl Drop for Traced {
 /// Sends one record and waits for its acknowledgement.
 pub fn send<K: ToBytes + ?Sized, P: ToBytes + ?Sized>(producer: &BaseProducer, record: BaseRecord<'_, K, P>) {
     assert!(producer.send(record).is_ok(), "the record was not taken");
-    producer.flush(Duration::from_secs(20)).unwrap();
+    producer.flush(LIMIT).unwrap();
 }
 
 /// What was counted for the first service.

@@ -16,7 +16,8 @@ use opentelemetry_sdk_023::trace::{Config, SpanLinks};
 use opentelemetry_sdk_023::{InstrumentationLibrary, Resource};
 use tracer_plugin_jaeger::Jaeger;
 use tracer_resolver_references::{SCOPE, SERVICE, Sample, otlp, reference_types, samples};
-use words::backend::{LIMIT, create, export_bytes};
+use words::LIMIT;
+use words::backend::{create, export_bytes};
 use words::receivers::{JaegerReceiver, ReceivedSpan};
 
 reference_types!(opentelemetry_023, opentelemetry_sdk_023);

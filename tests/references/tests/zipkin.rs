@@ -21,7 +21,8 @@ use opentelemetry_sdk::trace::{SpanData, SpanExporter, SpanLinks};
 use opentelemetry_zipkin::ZipkinExporter;
 use tracer_plugin_zipkin::Zipkin;
 use tracer_resolver_references::{SCOPE, SERVICE, Sample, otlp, reference_types, samples};
-use words::backend::{LIMIT, create, export_bytes};
+use words::LIMIT;
+use words::backend::{create, export_bytes};
 use words::receivers::ZipkinReceiver;
 
 reference_types!(opentelemetry, opentelemetry_sdk);

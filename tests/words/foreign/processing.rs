@@ -1,13 +1,11 @@
 //! The flow in which one service processes order by order, sending a payment for each, with nothing of ours in its code.
 
-use std::time::Duration;
-
 use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tracer_resolver_rdkafka::Processing;
 
-use crate::Traced;
 use crate::kafka::{assign, next_message};
+use crate::{LIMIT, Traced};
 
 /// The two services of the flow: the shop orders and is paid, billing is paid for orders.
 pub const PROCESSING: &str = r#"
@@ -46,7 +44,7 @@ pub fn processing_in_rust(orders: usize, shop: Shop) -> String {
     let producer: BaseProducer = traced.config(None).create().unwrap();
     let send = |topic, payload: &str| {
         producer.send(BaseRecord::<str, str>::to(topic).payload(payload)).unwrap();
-        producer.flush(Duration::from_secs(20)).unwrap();
+        producer.flush(LIMIT).unwrap();
     };
     for number in 0..orders {
         send("orders", &format!("order {number}"));

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::{Traced, run};
+use crate::{LIMIT, Traced, run};
 
 /// The file of a program of [`run_rounds`] that needs no services of its own.
 pub const MANY: &str = r#"
@@ -84,6 +84,3 @@ impl Rounds {
         self.resident.last().unwrap() - self.resident.get(1).unwrap()
     }
 }
-
-/// For the spans of one round.
-const LIMIT: Duration = Duration::from_secs(30);

@@ -57,7 +57,7 @@ impl<P: Protocol> Receiver<P> {
 
     /// What a plugin's `endpoint` is to say.
     pub fn endpoint(&self) -> String {
-        format!("http://{}{}", self.server.address(), P::PATH)
+        self.server.url() + P::PATH
     }
 
     /// All spans so far.
