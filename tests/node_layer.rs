@@ -7,9 +7,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use words::draw_traces;
-use words::foreign::{Surroundings, WayIn, kafka_javascript, node_modules, node_packages, run};
+use words::foreign::{kafka_javascript, node_modules, node_packages};
+use words::kafka::Kafka;
 use words::receivers::ReceivedSpan;
+use words::{Traced, WayIn, draw_traces, run};
 
 const BILLING: &str = r#"
     [services.shop]
@@ -21,7 +22,7 @@ const BILLING: &str = r#"
 const ORDERS: usize = 20;
 
 /// A program of `tests/node`, with the layer where `layer`.
-fn node(surroundings: &Surroundings, way_in: WayIn, modules: &[&Path], layer: bool, arguments: &[&str]) -> Command {
+fn node(surroundings: &Traced, way_in: WayIn, modules: &[&Path], layer: bool, arguments: &[&str]) -> Command {
     let mut command = surroundings.command(way_in, "node");
     let modules: Vec<OsString> = modules.iter().map(|folder| folder.as_os_str().to_owned()).collect();
     command.env("NODE_PATH", modules.join(std::ffi::OsStr::new(":")));
@@ -45,7 +46,7 @@ fn shapes(modules: &Path, program: &str) -> Vec<String> {
 /// What a program of that shape says and the spans that came.
 fn run_shape(way_in: WayIn, modules: &Path, layer: bool, program: &str, shape: &str) -> (String, Vec<ReceivedSpan>) {
     let partitions = if program.ends_with("kafkajs.js") { 2 } else { 1 };
-    let surroundings = Surroundings::start(&["orders", "bills", "drafts"], partitions, BILLING);
+    let surroundings = Traced::on(Kafka::start_with(&["orders", "bills", "drafts"], partitions), BILLING);
     let count = ORDERS.to_string();
     let ended = run(&mut node(&surroundings, way_in, &[modules], layer, &[program, shape, &count]));
     ended.expect_success();
@@ -124,7 +125,7 @@ fn the_kafkajs_like_api_has_one_right_trace_for_each_message_by_either_way_in() 
     let Some(modules) = kafka_javascript() else { return };
     let shapes = shapes(&modules, "tests/node/kafkajs.js");
     assert!(shapes.len() >= 9, "{shapes:?}");
-    let ran = run_shapes(&modules, "tests/node/kafkajs.js", &shapes, |at| WayIn::TRACED[at % 2]);
+    let ran = run_shapes(&modules, "tests/node/kafkajs.js", &shapes, |at| WayIn::EACH[at % 2]);
     for (shape, told, spans) in ran {
         assert_eq!(told, format!("{ORDERS} of {ORDERS}"), "{shape}");
         let sent = |name: &str| spans.iter().filter(|span| span.name == name).count();
@@ -184,20 +185,20 @@ fn without_the_layer_traces_are_cut_and_none_is_wrong() {
 fn without_the_library_the_layer_changes_nothing() {
     let Some(modules) = node_modules() else { return };
     for api in ["flowing", "single", "stream"] {
-        let surroundings = Surroundings::start(&["orders", "payments"], 1, BILLING);
+        let surroundings = Traced::start(&["orders", "payments"], BILLING);
         let arguments = ["tests/node/flow.js", api, "disconnect"];
-        let ended = run(&mut node(&surroundings, WayIn::Untraced, &[&modules], true, &arguments));
+        let ended = run(&mut node(&surroundings, WayIn::None, &[&modules], true, &arguments));
         ended.expect_success();
         assert_eq!(ended.stdout, "paid: order 0\npaid: order 1\npaid: order 2\n", "{api}");
         assert_eq!(ended.stderr, "", "{api}");
-        assert_eq!(surroundings.traces(), "");
+        assert_eq!(surroundings.take_traces(), "");
     }
 }
 
 #[test]
 fn an_answer_is_not_the_cause_of_the_next_request() {
     let Some(modules) = node_modules() else { return };
-    let surroundings = Surroundings::start(&["requests", "replies"], 1, "[services.all]\ntopics = [\"*\"]\n");
+    let surroundings = Traced::start(&["requests", "replies"], "[services.all]\ntopics = [\"*\"]\n");
     run(&mut node(&surroundings, WayIn::Preload, &[&modules], true, &["tests/node/replies.js"])).expect_success();
     let exchange = "all: send requests\n  all: process requests\n    all: send replies\n      all: process replies\n";
     assert_eq!(drawn(&surroundings.spans()), [(exchange.to_owned(), 6)]);
@@ -207,7 +208,7 @@ fn an_answer_is_not_the_cause_of_the_next_request() {
 fn what_fails_says_why_and_the_program_sees_it_as_without_the_layer() {
     let Some(modules) = node_modules() else { return };
     let surroundings =
-        Surroundings::start(&["orders", "audits", "later", "much.later"], 1, "[services.all]\ntopics = [\"*\"]\n");
+        Traced::start(&["orders", "audits", "later", "much.later"], "[services.all]\ntopics = [\"*\"]\n");
     run(&mut node(&surroundings, WayIn::Preload, &[&modules], true, &["tests/node/failing.js"])).expect_success();
     let spans = surroundings.spans();
     let mut failed: Vec<_> = spans.iter().filter(|span| span.status_code == "error").collect();
@@ -231,7 +232,7 @@ fn what_fails_says_why_and_the_program_sees_it_as_without_the_layer() {
 #[test]
 fn one_trace_leads_through_a_web_server_the_consumer_and_the_spans_of_opentelemetry() {
     let (Some(modules), Some(packages)) = (node_modules(), node_packages("node-web", WEB)) else { return };
-    let surroundings = Surroundings::start(&["orders", "bills"], 1, BILLING);
+    let surroundings = Traced::start(&["orders", "bills"], BILLING);
     let mut command = node(&surroundings, WayIn::Preload, &[&modules, &packages], true, &["tests/node/web.js"]);
     command.env("COLLECTOR", surroundings.collector.endpoint());
     let ended = run(&mut command);
@@ -252,7 +253,7 @@ web: POST
 fn ten_thousand_messages_at_once_have_no_wrong_parent() {
     let Some(modules) = node_modules() else { return };
     for shape in ["events", "for of, not awaited"] {
-        let surroundings = Surroundings::start(&["orders", "bills"], 1, BILLING);
+        let surroundings = Traced::start(&["orders", "bills"], BILLING);
         let arguments = ["tests/node/shapes.js", shape, "10000"];
         let ended = run(&mut node(&surroundings, WayIn::Preload, &[&modules], true, &arguments));
         ended.expect_success();

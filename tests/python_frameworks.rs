@@ -4,8 +4,9 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use words::draw_traces;
-use words::foreign::{PAYING, Surroundings, WayIn, python_with, run};
+use words::foreign::{PAYING, python_with};
+use words::kafka::Kafka;
+use words::{Traced, WayIn, draw_traces, run};
 
 const PYTHON: &str = "confluent-kafka==2.16.1\nfaststream[confluent]==0.7.8\nfastapi==0.165.0\nuvicorn==0.54.0\n\
     opentelemetry-sdk==1.45.2\nopentelemetry-instrumentation-fastapi==0.66b2\n\
@@ -19,8 +20,8 @@ fn python() -> Option<PathBuf> {
 /// The traces of a program, drawn, where so many orders wait, of which each has the number of a partition of `payments`.
 #[track_caller]
 fn traces(orders: usize, program: impl FnOnce(&mut Command)) -> Option<String> {
-    let surroundings = Surroundings::start(&["orders", "payments"], 10, PAYING);
-    surroundings.send_untraced("orders", orders);
+    let surroundings = Traced::on(Kafka::start_with(&["orders", "payments"], 10), PAYING);
+    surroundings.send_numbered("orders", orders);
     let mut command = surroundings.command(WayIn::Layer, python()?);
     // What the program traces itself goes the same way.
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", surroundings.collector.endpoint());

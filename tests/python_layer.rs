@@ -1,6 +1,6 @@
 //! Promise: with the layer that `tracer-interceptors run` brings into Python, what a send follows from is known in every shape of
 //! program in which it can be, is never wrong, and the program notices nothing. The table of shapes in
-//! resolver/librdkafka/docs/what-works.md has its column from here.
+//! resolver/librdkafka/README.md has its column from here.
 //!
 //! As in `program_shapes`, each program consumes ten orders, which carry no context, and sends a payment of each, to the
 //! partition with the order's number.
@@ -8,9 +8,10 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use words::foreign::{PAYING, Surroundings, WayIn, python_with, run};
+use words::foreign::{PAYING, python_with};
+use words::kafka::Kafka;
 use words::receivers::ReceivedSpan;
-use words::{draw_traces, draw_traces_with};
+use words::{Traced, WayIn, draw_traces, draw_traces_with, run};
 
 const ORDERS: usize = 10;
 
@@ -45,8 +46,8 @@ fn payments(spans: &[ReceivedSpan]) -> String {
 /// Runs the shape of `tests/python/PROGRAM`; its spans.
 #[track_caller]
 fn shape(python: &Path, program: &str, shape: &str) -> Vec<ReceivedSpan> {
-    let surroundings = Surroundings::start(&["orders", "payments"], ORDERS as i32, PAYING);
-    surroundings.send_untraced("orders", ORDERS);
+    let surroundings = Traced::on(Kafka::start_with(&["orders", "payments"], ORDERS as i32), PAYING);
+    surroundings.send_numbered("orders", ORDERS);
     let ended = run(surroundings.command(WayIn::Layer, python).args([&format!("tests/python/{program}"), shape]));
     ended.expect_success();
     assert_eq!(ended.stderr, "", "{shape}");
@@ -157,8 +158,8 @@ fn what_a_program_sent_itself_and_then_works_off_is_a_cause_and_what_answers_it_
 fn traces(python: &Path, name: &str) -> String {
     let configuration = format!("{PAYING}\n[services.a]\ntopics = [\"requests\", \"replies\"]\n");
     let topics = ["orders", "payments", "requests", "replies"];
-    let surroundings = Surroundings::start(&topics, ORDERS as i32, &configuration);
-    surroundings.send_untraced("orders", ORDERS);
+    let surroundings = Traced::on(Kafka::start_with(&topics, ORDERS as i32), &configuration);
+    surroundings.send_numbered("orders", ORDERS);
     let ended = run(surroundings.command(WayIn::Layer, python).args(["tests/python/exact.py", name]));
     ended.expect_success();
     assert_eq!(ended.stderr, "", "{name}");
@@ -183,9 +184,9 @@ fn a_thread_that_began_with_one_message_is_not_at_it_when_it_passes_others_on() 
 fn of_ten_thousand_messages_under_load_none_has_a_wrong_parent() {
     let Some(python) = python() else { return };
     const MANY: usize = 10_000;
-    let surroundings = Surroundings::start(&["orders"], 1, PAYING);
+    let surroundings = Traced::start(&["orders"], PAYING);
     surroundings.kafka.cluster().create_topic("payments", 100, 1).unwrap();
-    surroundings.send_untraced("orders", MANY);
+    surroundings.send_numbered("orders", MANY);
     let ended = run(surroundings.command(WayIn::Layer, python).args(["tests/python/crowd.py", &MANY.to_string()]));
     ended.expect_success();
     assert_eq!(ended.stderr, "");
@@ -205,14 +206,14 @@ fn of_ten_thousand_messages_under_load_none_has_a_wrong_parent() {
 fn a_program_sees_the_same_of_its_clients_with_the_layer_as_without() {
     let Some(python) = python() else { return };
     let said = |way_in| {
-        let surroundings = Surroundings::start(&["orders", "payments"], 1, PAYING);
-        surroundings.send_untraced("orders", ORDERS);
+        let surroundings = Traced::start(&["orders", "payments"], PAYING);
+        surroundings.send_numbered("orders", ORDERS);
         let ended = run(surroundings.command(way_in, &python).arg("tests/python/same.py"));
         ended.expect_success();
         assert_eq!(ended.stderr, "", "{way_in:?}");
         ended.stdout
     };
-    assert_eq!(said(WayIn::Layer), said(WayIn::Untraced));
+    assert_eq!(said(WayIn::Layer), said(WayIn::None));
 }
 
 #[test]
@@ -223,14 +224,14 @@ fn what_is_sent_after_the_last_message_begins_traces() {
 #[test]
 fn nothing_is_touched_until_the_program_imports_the_client_nor_without_the_library() {
     let Some(python) = python() else { return };
-    let surroundings = Surroundings::start(&["orders"], 1, PAYING);
+    let surroundings = Traced::start(&["orders"], PAYING);
     let said = |command: &mut std::process::Command| {
         let ended = run(command.arg("tests/python/untouched.py"));
         ended.expect_success();
         assert_eq!(ended.stderr, "");
         ended.stdout
     };
-    let plain = said(&mut surroundings.command(WayIn::Untraced, &python));
+    let plain = said(&mut surroundings.command(WayIn::None, &python));
     let files = "['thread.py', 'threading.py', 'base_events.py']";
     assert_eq!(plain, format!("([], {files})\n"));
     let waiting = "['tracer_interceptors._hook', 'tracer_interceptors._layer']";
@@ -248,7 +249,7 @@ fn nothing_is_touched_until_the_program_imports_the_client_nor_without_the_libra
 #[test]
 fn the_program_s_own_sitecustomize_runs_as_ever() {
     let Some(python) = python() else { return };
-    let surroundings = Surroundings::start(&["orders"], 1, PAYING);
+    let surroundings = Traced::start(&["orders"], PAYING);
     let folder = tempfile::tempdir().unwrap();
     let mut command = surroundings.command(WayIn::Layer, &python);
     let ours = command.get_envs().find(|(name, _)| *name == "PYTHONPATH").unwrap().1.unwrap().to_owned();
@@ -270,7 +271,7 @@ fn the_program_s_own_sitecustomize_runs_as_ever() {
 #[test]
 fn what_the_layer_cannot_extend_it_says_once_and_the_program_runs() {
     let Some(python) = python() else { return };
-    let surroundings = Surroundings::start(&["orders"], 1, PAYING);
+    let surroundings = Traced::start(&["orders"], PAYING);
     let folder = tempfile::tempdir().unwrap();
     let package = folder.path().join("confluent_kafka");
     std::fs::create_dir(&package).unwrap();
@@ -289,8 +290,8 @@ fn what_the_layer_cannot_extend_it_says_once_and_the_program_runs() {
 #[test]
 fn a_program_says_which_message_it_is_at_fails_it_and_logs_its_ids() {
     let Some(python) = python() else { return };
-    let surroundings = Surroundings::start(&["orders", "payments"], ORDERS as i32, PAYING);
-    surroundings.send_untraced("orders", 4);
+    let surroundings = Traced::on(Kafka::start_with(&["orders", "payments"], ORDERS as i32), PAYING);
+    surroundings.send_numbered("orders", 4);
     let ended = run(surroundings.command(WayIn::Layer, &python).arg("tests/python/said.py"));
     ended.expect_success();
     assert_eq!(ended.stderr, "");

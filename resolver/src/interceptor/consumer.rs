@@ -86,7 +86,7 @@ impl Client {
                 window: self.window(number),
                 ..CurrentMessage::new(context, span.start, number)
             };
-            current_message::begin(current, trace_state, baggage_of(traced, headers.as_ref()));
+            current_message::begin(current, trace_state, &mut baggage_of(traced, headers.as_ref()));
         }
         if traced.reinject {
             let state = trace_state.map(<[u8]>::to_vec);
@@ -128,7 +128,7 @@ impl Client {
             window: self.window(number),
             ..CurrentMessage::new(context, clock::unix_nanos(), number)
         };
-        current_message::begin(current, incoming.trace_state, baggage_of(traced, headers));
+        current_message::begin(current, incoming.trace_state, &mut baggage_of(traced, headers));
     }
 
     /// Whether the message comes, as far as is known, by a call that hands over one, to the thread that processes it.

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
-use words::draw_traces_with;
-use words::foreign::{GoBuild, Surroundings, WayIn, go_program, node_modules, python, run, skip};
+use words::foreign::{GoBuild, go_program, node_modules, python, skip};
+use words::{Traced, WayIn, draw_traces_with, run};
 
 use crate::page::{blocks, changed, docs, without_times};
 use crate::support::Files;
@@ -176,16 +176,16 @@ impl Place {
 
     /// What the commands' clients sent and got, drawn.
     fn run(&self, commands: &str) -> String {
-        let surroundings = Surroundings::start(&["orders", "payments"], 1, "");
-        let mut shell = surroundings.command(WayIn::Untraced, "sh");
+        let traced = Traced::start(&["orders", "payments"], "");
+        let mut shell = traced.command(WayIn::None, "sh");
         shell.args(["-euc", commands]).current_dir(self.folder.path());
-        shell.env("OTEL_EXPORTER_OTLP_ENDPOINT", surroundings.collector.endpoint());
+        shell.env("OTEL_EXPORTER_OTLP_ENDPOINT", traced.collector.endpoint());
         let others = env::var_os("PATH").unwrap();
         let ours = self.path.iter().map(PathBuf::as_path).chain([self.files.path()]);
         let path = ours.map(Path::to_owned).chain(env::split_paths(&others));
         shell.env("PATH", env::join_paths(path).unwrap()).envs(self.variables.iter().cloned());
         let ended = run(&mut shell);
         ended.expect_success();
-        draw_traces_with(&surroundings.take_spans(), &["tracer_resolver.process.end"])
+        draw_traces_with(&traced.take_spans(), &["tracer_resolver.process.end"])
     }
 }
