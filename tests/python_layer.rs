@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use words::foreign::{PAYING, python_with};
 use words::kafka::Kafka;
@@ -171,7 +172,45 @@ fn traces(python: &Path, name: &str) -> String {
 #[test]
 fn a_message_that_was_read_once_is_no_cause_for_ever() {
     let Some(python) = python() else { return };
-    assert_eq!(payments(&shape(&python, "exact.py", "read_once")), ".".repeat(ORDERS));
+    for name in ["read_once", "read_until_there"] {
+        assert_eq!(payments(&shape(&python, "exact.py", name)), ".".repeat(ORDERS), "{name}");
+    }
+}
+
+#[test]
+fn a_loop_is_at_its_message_however_long_that_takes() {
+    expect("exact.py", &["slow_loop", "slow_tasks", "slow_and_then_quick"], &all());
+}
+
+/// Whether a send is in the loop that asks for messages is read from the program's code, whichever Python compiled it.
+#[test]
+fn the_code_says_whether_a_send_is_in_a_loop_that_asks_for_messages() {
+    let Some(python) = python() else { return };
+    let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("resolver/librdkafka/python");
+    let ended = run(Command::new(python).env("PYTHONPATH", package).arg("tests/python/loops.py"));
+    ended.expect_success();
+    let (in_turn, others) = ended.stdout.split_once("--\n").unwrap();
+    let sends = |line: &str| line.split(' ').next_back().unwrap().to_owned();
+    for (lines, expected, count) in [(in_turn, 'y', 10), (others, '.', 9)] {
+        assert_eq!(lines.lines().count(), count, "{lines}");
+        for line in lines.lines() {
+            assert!(!sends(line).is_empty() && sends(line).chars().all(|sent| sent == expected), "{line}");
+        }
+    }
+}
+
+#[test]
+fn nothing_of_what_was_followed_stays() {
+    let Some(python) = python() else { return };
+    let surroundings = Surroundings::start(&["orders", "payments"], 1, PAYING);
+    surroundings.send_untraced("orders", 4_000);
+    let ended = run(surroundings.command(Door::Layer, &python).arg("tests/python/leaks.py"));
+    ended.expect_success();
+    assert_eq!((&*ended.stdout, &*ended.stderr), ("", ""));
+    let spans = surroundings.spans();
+    let taken = spans.iter().filter(|span| span.name == "process orders").count();
+    // One shape takes two each time.
+    assert_eq!(taken, 7 * 400);
 }
 
 #[test]
@@ -225,7 +264,7 @@ fn what_is_sent_after_the_last_message_begins_traces() {
 fn nothing_is_touched_until_the_program_imports_the_client_nor_without_the_library() {
     let Some(python) = python() else { return };
     let surroundings = Traced::start(&["orders"], PAYING);
-    let said = |command: &mut std::process::Command| {
+    let said = |command: &mut Command| {
         let ended = run(command.arg("tests/python/untouched.py"));
         ended.expect_success();
         assert_eq!(ended.stderr, "");

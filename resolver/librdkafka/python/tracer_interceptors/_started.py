@@ -63,7 +63,7 @@ class _Job:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         it, self._processing = self._processing, None
         here, awaited = marker(), self._awaited
-        here.lent, here.handed = 0 if awaited is None else awaited.train, None
+        here.lend(0 if awaited is None else awaited.train)
         if it is not None:
             enter(it)
             if awaited is not None:
@@ -74,7 +74,7 @@ class _Job:
         finally:
             if awaited is not None:
                 awaited.handed = here.handed
-            here.lent, here.handed = 0, None
+            here.lend(0)
             if current.get() is not None:
                 forsake()
 
