@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use words::draw_traces;
-use words::foreign::{Door, Surroundings, kafka_javascript, node_modules, node_packages, run};
+use words::foreign::{Door, Surroundings, kafka_javascript, node_modules, node_packages, run, skip};
 use words::receivers::ReceivedSpan;
 
 const BILLING: &str = r#"
@@ -248,6 +248,42 @@ web: POST
     assert_eq!(drawn(&surroundings.spans()), [(trace.to_owned(), 3)], "{}", ended.stderr);
 }
 
+/// Of these shapes the traces are not looked at, but what the layer says of each send: no Kafka is needed.
+fn says_right_causes(packages: Option<&Path>) {
+    let command = |shape: Option<&str>| {
+        let mut command = Command::new("node");
+        command.env("NODE_PATH", "tests/node/fake").arg("--require").arg(layer_file()).arg("tests/node/causes.js");
+        command.args(shape);
+        if let Some(packages) = packages {
+            command.env("PACKAGES", packages);
+        }
+        command
+    };
+    let listed = String::from_utf8(command(None).output().unwrap().stdout).unwrap();
+    let is_packaged = |shape: &str| PACKAGED.iter().any(|name| shape.starts_with(name));
+    let shapes: Vec<_> = listed.lines().filter(|shape| packages.is_none() || is_packaged(shape)).collect();
+    assert!(shapes.len() >= 7, "{listed}");
+    for shape in shapes {
+        let ended = run(&mut command(Some(shape)));
+        ended.expect_success();
+        assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("right\n", ""), "{shape}");
+    }
+}
+
+#[test]
+fn what_goes_on_beside_a_message_is_not_taken_for_its_work() {
+    if Command::new("node").arg("--version").output().is_err() {
+        return skip("there is no node");
+    }
+    says_right_causes(None);
+}
+
+#[test]
+fn queues_and_pools_that_messages_share_do_not_mix_them_up() {
+    let Some(packages) = node_packages("node-queues", QUEUES) else { return };
+    says_right_causes(Some(&packages));
+}
+
 #[test]
 fn ten_thousand_messages_at_once_have_no_wrong_parent() {
     let Some(modules) = node_modules() else { return };
@@ -259,6 +295,12 @@ fn ten_thousand_messages_at_once_have_no_wrong_parent() {
         assert_eq!(ended.stdout, "10000 of 10000\n", "{shape}: {}", ended.stderr);
     }
 }
+
+/// What programs share among messages.
+const QUEUES: &[&str] =
+    &["async@3.2.6", "dataloader@2.2.3", "fastq@1.20.3", "generic-pool@3.9.0", "p-limit@7.3.3", "p-queue@9.3.5"];
+/// How the shapes of `causes.js` begin that need them.
+const PACKAGED: &[&str] = &["async.", "dataloader", "fastq", "generic-pool", "p-"];
 
 /// What `web.js` uses beside the client.
 const WEB: &[&str] = &[

@@ -9,9 +9,12 @@ const Module = require('module');
 const { guarded } = require('./tell');
 const { patchClient } = require('./client');
 const helpers = require('./helpers');
+const { patchAsync, patchFastq } = require('./queues');
 
 /** Both are one family: the second has its `RdKafka` from the first. By name, or by the file that a program is given. */
 const CLIENT = /(?:^|[\\/])(?:node-rdkafka|@confluentinc[\\/]kafka-javascript)(?:[\\/]lib)?(?:[\\/](?:index|rdkafka)(?:\.js)?)?$/;
+const FASTQ = /(?:^|[\\/])fastq(?:[\\/]queue(?:\.js)?)?$/;
+const ASYNC = /(?:^|[\\/]node_modules[\\/])async(?:[\\/]dist[\\/]async(?:\.js)?)?$/;
 const INSTALLED = Symbol.for('tracer-interceptors.installed');
 
 function install() {
@@ -20,12 +23,24 @@ function install() {
   Module._load = function _load(request, ...others) {
     const exported = load.call(this, request, ...others);
     // ES modules load one by its file's name.
-    if (typeof request === 'string' && CLIENT.test(request)) guarded(() => patchClient(exported, request));
+    if (typeof request !== 'string') return exported;
+    if (CLIENT.test(request)) guarded(() => patchClient(exported, request));
+    if (FASTQ.test(request)) return guarded(() => fastqOf(exported), exported);
+    if (ASYNC.test(request)) guarded(() => patchAsync(exported));
     return exported;
   };
   for (const [file, loaded] of Object.entries(Module._cache)) {
     if (CLIENT.test(file) && loaded && loaded.loaded) guarded(() => patchClient(loaded.exports, file));
   }
+}
+
+const fastqs = new WeakMap();
+
+/** The same for each who loads it. */
+function fastqOf(exported) {
+  if (typeof exported !== 'function') return exported;
+  if (!fastqs.has(exported)) fastqs.set(exported, patchFastq(exported));
+  return fastqs.get(exported);
 }
 
 // A program may have a second copy of the package, which then uses the first one's.
