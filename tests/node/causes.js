@@ -364,6 +364,59 @@ const SHAPES = {
       process.nextTick(() => setImmediate(() => queueMicrotask(() => setTimeout(() => bill(order), 2))));
     });
   },
+  /** One loop works at what all messages put there, in the context of the one that began it. */
+  async 'queue of the program, cut'() {
+    for (const isOfAsync of [false, true]) {
+      const queue = [];
+      let isBusy = false;
+      const work = async () => {
+        isBusy = true;
+        while (queue.length > 0) { const order = queue.shift(); await billLater(order); bill(order); }
+        isBusy = false;
+      };
+      const put = (order) => { queue.push(order); if (!isBusy) work(); };
+      const before = sent.length;
+      await listening(isOfAsync ? async (order) => put(order) : put, before + COUNT * 2);
+      consumer.removeAllListeners();
+      give(COUNT);
+    }
+  },
+  async 'queue of the program, filled by a loop, cut'() {
+    const queue = [];
+    await lists(async (orders) => {
+      for (const order of orders) {
+        queue.push(order);
+        if (queue.length === 1) setTimeout(() => { while (queue.length > 0) bill(queue.shift()); }, 3);
+      }
+      while (queue.length > 0) await sleep(1);
+    });
+  },
+  /** The same, one at a time: then each begins its own. */
+  async 'queue of the program, at leisure'() {
+    const queue = [];
+    const work = async () => { while (queue.length > 0) await billLater(queue.shift()); };
+    for (let order = 0; order < COUNT; order += 1) {
+      if (order > 0) give(1);
+      await new Promise((done) => consumer.consume(1, (error, orders) => { queue.push(...orders); work().then(done); }));
+    }
+  },
+  async 'messages of no interest before'() {
+    for (let order = 0; order < COUNT; order += 1) {
+      await new Promise((done) => consumer.consume(1, (error, [one]) => {
+        if (one.offset % 2 === 0) done(); else billLater(one).then(done);
+      }));
+    }
+  },
+  async 'list that is gone through twice'() {
+    await lists((orders) => {
+      let length = 0;
+      for (const order of orders) length += order.value.length;
+      const all = orders.map((order) => order.value.length);
+      for (const order of orders) billLater(order);
+      return length + all.length;
+    });
+    await sleep(20);
+  },
   /** A batch of the program's own, which a message's wait began. */
   async dataloader() {
     const DataLoader = load('dataloader');

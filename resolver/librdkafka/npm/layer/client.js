@@ -69,6 +69,7 @@ function feeding(consumer, callback) {
 
 /** A callback for one message at a time. */
 function ofOne(callback) {
+  if (!isAsync(callback)) resources.followPromises();
   return function eachOf(error, message) {
     const processing = isMessage(message) ? guarded(() => processingOf(message)) : undefined;
     const work = () => callback.apply(this, arguments);

@@ -3,15 +3,17 @@
 // The list is the client's own array, with some methods of its own that say it. What is reached by its index is not seen.
 'use strict';
 
-const { Turn } = require('./turns');
 const { isAsync, processingOf, runIn, runLazilyIn, settled } = require('./processing');
+const { followPromises } = require('./resources');
 const { guarded } = require('./tell');
+const { Turn } = require('./turns');
 
 /** Where a list has what gives the place of a message in it. */
 const PLACES = Symbol('tracer-interceptors.places');
 
 /** Lets a list tell which of its messages is worked on. `placeOf` gives a message's topic, partition and offset. */
 function follow(messages, placeOf = (message) => message) {
+  followPromises();
   if (!messages[PLACES]) Object.defineProperties(messages, { ...OWN, [PLACES]: { value: placeOf } });
   return messages;
 }

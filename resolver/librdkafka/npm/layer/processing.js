@@ -29,6 +29,9 @@ class Processing {
     this.turn = undefined;
     this._hasEnded = false;
     this._endedAt = Infinity;
+    /** Something was sent for it, or goes on in its context. */
+    this.hasLed = false;
+    this._handledAt = 0;
     /** Its code has waited, and has said then that it is done: what goes on is for nobody knows whom. */
     this._isDone = false;
     this._hasBegunMore = false;
@@ -55,12 +58,16 @@ class Processing {
   }
 
   /** The same for a message that is sent now; undefined if this is over. */
-  beginForSend() { return this.isOver ? undefined : this.begin(); }
+  beginForSend() {
+    this.hasLed = true;
+    return this.isOver ? undefined : this.begin();
+  }
 
   /** Whether nothing follows from it any more. */
   get isOver() {
     if (this.turn !== undefined && this.turn.isLost) return true;
-    return this._hasEnded && (this._isDone || Date.now() - this._endedAt > AFTER_END);
+    if (!this._hasEnded) return false;
+    return this._isDone || Date.now() - this._endedAt > AFTER_END || waiting.hasSince(this._handledAt);
   }
 
   get hasBegun() { return this._place === undefined; }
@@ -109,11 +116,16 @@ class Processing {
   }
 
   /** It ends when nobody holds it any more. */
-  hold() { this._holds += 1; }
+  hold() {
+    if (this._holds === 0) this._handledAt = waiting.now();
+    this._holds += 1;
+  }
 
   release() {
     this._holds -= 1;
-    if (this._holds === 0 && this.hasBegun) this._end();
+    if (this._holds !== 0) return;
+    if (!this.hasLed && this !== NONE) waiting.add(this);
+    if (this.hasBegun) this._end();
   }
 
   _end() {
@@ -123,6 +135,36 @@ class Processing {
     if (this._began) library.find().end(this._began);
   }
 }
+
+/**
+ * Messages that were handled and led to nothing yet. Each was of no interest, or it was put where other code takes it from,
+ * which then works at it in the context of an earlier message: what goes on there after that one's end is for either.
+ */
+const waiting = {
+  _messages: [],
+  _handled: 0,
+
+  /** A point in the order of messages. */
+  now() { return this._handled; },
+
+  add(processing) {
+    this._handled += 1;
+    if (this._messages.length >= MOST_WAITING) this._messages.splice(0, MOST_WAITING / 2);
+    this._messages.push({ processing, order: this._handled, at: Date.now() });
+  },
+
+  /** Whether there is one that was handled after that point, and not too long ago. */
+  hasSince(order) {
+    const messages = this._messages;
+    while (messages.length > 0) {
+      const last = messages[messages.length - 1];
+      if (!last.processing.hasLed && Date.now() - last.at <= AFTER_END) return last.order > order;
+      messages.pop();
+    }
+    return false;
+  },
+};
+const MOST_WAITING = 1000;
 
 /** That of code which is at work on no message, whatever it was called by. */
 const NONE = new Processing(undefined);

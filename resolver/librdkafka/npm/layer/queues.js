@@ -46,6 +46,7 @@ function putting(queue, name) {
   queue[name] = function putIn(task, ...others) {
     guarded(() => {
       const processing = currentProcessing() || NONE;
+      processing.hasLed = true;
       for (const one of Array.isArray(task) ? task : [task]) remember(one);
       others.forEach((other, at) => {
         if (typeof other !== 'function') return;

@@ -4,7 +4,7 @@
 // A request, a look-up or a timer that comes once goes on with what it was begun for.
 'use strict';
 
-const { createHook, executionAsyncResource } = require('async_hooks');
+const { createHook, executionAsyncId, executionAsyncResource } = require('async_hooks');
 const otel = require('./opentelemetry');
 const { NONE, current } = require('./processing');
 const { guarded } = require('./tell');
@@ -18,6 +18,7 @@ const LONG_LIVED = new Set([
 /** Those that were made while a message was current. */
 const made = new WeakSet();
 let isFollowing = false;
+let isFollowingPromises = typeof current._propagate === 'function';
 
 /** From now on they are known. */
 function follow() {
@@ -26,18 +27,38 @@ function follow() {
   making.enable();
 }
 
+/** From now on it is also known for which messages nothing goes on, while their code has not said that they are done. */
+function followPromises() {
+  if (isFollowingPromises) return;
+  isFollowingPromises = true;
+  promises.enable();
+}
+
+// Node 22 and before, which follows what is current by promises' hooks anyway, tells of them here as well.
 const making = createHook({
-  // Later versions of Node need not tell of promises.
   trackPromises: false,
   init(id, type, trigger, resource) {
-    if (type === 'PROMISE') return;
     const processing = current.getStore();
     if (processing === undefined || processing === NONE) return;
+    if (type === 'PROMISE') return continues(processing, trigger);
+    processing.hasLed = true;
     if (!LONG_LIVED.has(type) && !repeats(type, resource)) return;
     made.add(resource);
     calls.enable();
   },
 });
+
+const promises = createHook({
+  init(id, type, trigger) {
+    const processing = type === 'PROMISE' ? current.getStore() : undefined;
+    if (processing !== undefined) continues(processing, trigger);
+  },
+});
+
+/** A promise was made for it, which another one settles; or else it is only what somebody returns. */
+function continues(processing, trigger) {
+  if (trigger !== executionAsyncId()) processing.hasLed = true;
+}
 
 const calls = createHook({
   trackPromises: false,
@@ -56,4 +77,4 @@ function repeats(type, resource) {
   return type === 'Immediate' && resource._onImmediate === executionAsyncResource()._onImmediate;
 }
 
-module.exports = { follow };
+module.exports = { follow, followPromises };
