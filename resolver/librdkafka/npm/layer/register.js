@@ -6,7 +6,7 @@
 'use strict';
 
 const Module = require('module');
-const { guarded } = require('./tell');
+const { guarded, tell } = require('./tell');
 const { patchClient } = require('./client');
 const helpers = require('./helpers');
 const { patchAsync, patchFastq } = require('./queues');
@@ -15,16 +15,24 @@ const { patchAsync, patchFastq } = require('./queues');
 const CLIENT = /(?:^|[\\/])(?:node-rdkafka|@confluentinc[\\/]kafka-javascript)(?:[\\/]lib)?(?:[\\/](?:index|rdkafka)(?:\.js)?)?$/;
 const FASTQ = /(?:^|[\\/])fastq(?:[\\/]queue(?:\.js)?)?$/;
 const ASYNC = /(?:^|[\\/]node_modules[\\/])async(?:[\\/]dist[\\/]async(?:\.js)?)?$/;
+/** The native part of a client. */
+const NATIVE = /(?:^|[\\/])(?:node-librdkafka|confluent-kafka-javascript)\.node$/;
+const BUNDLED = 'the Kafka client is bundled into the program, where it is not recognised: causes are not known; '
+  + 'let the bundler keep the package outside ("external")';
 const INSTALLED = Symbol.for('tracer-interceptors.installed');
 
 function install() {
   Object.defineProperty(Module, INSTALLED, { value: helpers });
   const load = Module._load;
+  let clients = 0;
   Module._load = function _load(request, ...others) {
-    const exported = load.call(this, request, ...others);
     // ES modules load one by its file's name.
-    if (typeof request !== 'string') return exported;
-    if (CLIENT.test(request)) guarded(() => patchClient(exported, request));
+    if (typeof request !== 'string') return load.call(this, request, ...others);
+    const isClient = CLIENT.test(request);
+    if (isClient) clients += 1;
+    else if (clients === 0 && NATIVE.test(request)) tell(BUNDLED);
+    const exported = load.call(this, request, ...others);
+    if (isClient) guarded(() => patchClient(exported, request));
     if (FASTQ.test(request)) return guarded(() => fastqOf(exported), exported);
     if (ASYNC.test(request)) guarded(() => patchAsync(exported));
     return exported;
