@@ -164,6 +164,41 @@ fn what_a_program_declares_reaches_its_edges() {
 }
 
 #[test]
+fn a_pool_of_threads_that_works_off_batches_has_one_right_trace_for_each_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["-std=c++11", "-pthread"];
+    let Some(pool) = c_program(folder.path(), "cpp/pool.cpp", &flags) else { return };
+    for (door, orders) in [(Door::Property, 100), (Door::Preload, 2000), (Door::Closed, 100)] {
+        let configuration = format!("{PROCESSING}\n[services.heart]\nproduces = [\"beats\"]\n");
+        let surroundings = Surroundings::start(&["orders", "payments", "beats"], 1, &configuration);
+        let sender: BaseProducer = surroundings.kafka.config().create().unwrap();
+        for order in 0..orders {
+            let parent = format!("00-{:032x}-{:016x}-01", order + 1, 1);
+            let value = order.to_string();
+            let record = BaseRecord::<str, str>::to("orders").partition(0).payload(&value);
+            sender.send(record.headers(with_headers(&[("traceparent", &parent)]))).unwrap();
+        }
+        sender.flush(Duration::from_secs(20)).unwrap();
+        let ended = ended(&surroundings, door, &pool, &[&orders.to_string()]);
+        let is_traced = door != Door::Closed;
+        // Its log lines had the ids of what it was at.
+        assert_eq!(ended.stdout, format!("{}\n", if is_traced { orders } else { 0 }), "{door:?}: {}", ended.stderr);
+        let payments = assign(&surroundings.kafka.consumer_config("test"), "payments");
+        for _ in 0..if is_traced { orders } else { 0 } {
+            let payment = next_message(&payments);
+            let order: u128 = std::str::from_utf8(payment.payload().unwrap()).unwrap().parse().unwrap();
+            let parent = header_of(&payment, "traceparent").unwrap();
+            assert_eq!(parent.get(3..35), Some(&*format!("{:032x}", order + 1)), "{door:?}");
+        }
+        let spans = surroundings.spans();
+        let of = |name: &str| spans.iter().filter(|span| span.name == name).count();
+        let one = if is_traced { orders as usize } else { 0 };
+        assert_eq!((of("process orders"), of("send payments"), of("receive orders")), (one, one, 0), "{door:?}");
+        assert!(spans.iter().all(|span| span.name != "send beats" || span.parent_span_id.is_empty()), "{door:?}");
+    }
+}
+
+#[test]
 fn a_program_that_declares_runs_the_same_where_there_is_no_library() {
     let folder = tempfile::tempdir().unwrap();
     let Some(declares) = c_program(folder.path(), "c/declares.c", &[]) else { return };

@@ -202,9 +202,9 @@ fn the_code_says_whether_a_send_is_in_a_loop_that_asks_for_messages() {
 #[test]
 fn nothing_of_what_was_followed_stays() {
     let Some(python) = python() else { return };
-    let surroundings = Surroundings::start(&["orders", "payments"], 1, PAYING);
+    let surroundings = Traced::start(&["orders", "payments"], PAYING);
     surroundings.send_untraced("orders", 4_000);
-    let ended = run(surroundings.command(Door::Layer, &python).arg("tests/python/leaks.py"));
+    let ended = run(surroundings.command(WayIn::Layer, &python).arg("tests/python/leaks.py"));
     ended.expect_success();
     assert_eq!((&*ended.stdout, &*ended.stderr), ("", ""));
     let spans = surroundings.spans();

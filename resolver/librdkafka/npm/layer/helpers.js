@@ -24,7 +24,7 @@ function processing(message, work) {
 function currentContext() {
   return guarded(() => {
     const processed = currentProcessing();
-    return processed && processed.traceparent();
+    return processed && !processed.isOver ? processed.traceparent() : undefined;
   }) || undefined;
 }
 
