@@ -5,6 +5,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use rdkafka::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
@@ -168,9 +169,9 @@ fn a_pool_of_threads_that_works_off_batches_has_one_right_trace_for_each_message
     let folder = tempfile::tempdir().unwrap();
     let flags = ["-std=c++11", "-pthread"];
     let Some(pool) = c_program(folder.path(), "cpp/pool.cpp", &flags) else { return };
-    for (door, orders) in [(Door::Property, 100), (Door::Preload, 2000), (Door::Closed, 100)] {
+    for (way_in, orders) in [(WayIn::Property, 100), (WayIn::Preload, 2000), (WayIn::None, 100)] {
         let configuration = format!("{PROCESSING}\n[services.heart]\nproduces = [\"beats\"]\n");
-        let surroundings = Surroundings::start(&["orders", "payments", "beats"], 1, &configuration);
+        let surroundings = Traced::start(&["orders", "payments", "beats"], &configuration);
         let sender: BaseProducer = surroundings.kafka.config().create().unwrap();
         for order in 0..orders {
             let parent = format!("00-{:032x}-{:016x}-01", order + 1, 1);
@@ -179,22 +180,22 @@ fn a_pool_of_threads_that_works_off_batches_has_one_right_trace_for_each_message
             sender.send(record.headers(with_headers(&[("traceparent", &parent)]))).unwrap();
         }
         sender.flush(Duration::from_secs(20)).unwrap();
-        let ended = ended(&surroundings, door, &pool, &[&orders.to_string()]);
-        let is_traced = door != Door::Closed;
+        let ended = ended(&surroundings, way_in, &pool, &[&orders.to_string()]);
+        let is_traced = way_in != WayIn::None;
         // Its log lines had the ids of what it was at.
-        assert_eq!(ended.stdout, format!("{}\n", if is_traced { orders } else { 0 }), "{door:?}: {}", ended.stderr);
+        assert_eq!(ended.stdout, format!("{}\n", if is_traced { orders } else { 0 }), "{way_in:?}: {}", ended.stderr);
         let payments = assign(&surroundings.kafka.consumer_config("test"), "payments");
         for _ in 0..if is_traced { orders } else { 0 } {
             let payment = next_message(&payments);
             let order: u128 = std::str::from_utf8(payment.payload().unwrap()).unwrap().parse().unwrap();
             let parent = header_of(&payment, "traceparent").unwrap();
-            assert_eq!(parent.get(3..35), Some(&*format!("{:032x}", order + 1)), "{door:?}");
+            assert_eq!(parent.get(3..35), Some(&*format!("{:032x}", order + 1)), "{way_in:?}");
         }
         let spans = surroundings.spans();
         let of = |name: &str| spans.iter().filter(|span| span.name == name).count();
         let one = if is_traced { orders as usize } else { 0 };
-        assert_eq!((of("process orders"), of("send payments"), of("receive orders")), (one, one, 0), "{door:?}");
-        assert!(spans.iter().all(|span| span.name != "send beats" || span.parent_span_id.is_empty()), "{door:?}");
+        assert_eq!((of("process orders"), of("send payments"), of("receive orders")), (one, one, 0), "{way_in:?}");
+        assert!(spans.iter().all(|span| span.name != "send beats" || span.parent_span_id.is_empty()), "{way_in:?}");
     }
 }
 

@@ -203,7 +203,7 @@ fn the_code_says_whether_a_send_is_in_a_loop_that_asks_for_messages() {
 fn nothing_of_what_was_followed_stays() {
     let Some(python) = python() else { return };
     let surroundings = Traced::start(&["orders", "payments"], PAYING);
-    surroundings.send_untraced("orders", 4_000);
+    surroundings.send_numbered("orders", 4_000);
     let ended = run(surroundings.command(WayIn::Layer, &python).arg("tests/python/leaks.py"));
     ended.expect_success();
     assert_eq!((&*ended.stdout, &*ended.stderr), ("", ""));
