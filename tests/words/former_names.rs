@@ -2,8 +2,27 @@
 
 use std::ops::Deref;
 
+use tracer_resolver::Resolver;
+
 use crate::kafka::Kafka;
-use crate::{Traced, WayIn};
+use crate::receivers::OtlpReceiver;
+use crate::{Traced, WayIn, load};
+
+/// Now [`load`] of a file.
+pub fn resolver_to(endpoint: &str, settings: &str) -> Resolver {
+    load(crate::configuration::completed(&format!("{}{settings}", crate::ONE_SERVICE), endpoint))
+}
+
+impl OtlpReceiver {
+    /// Now [`OtlpReceiver::start`].
+    ///
+    /// # Errors
+    ///
+    /// That of binding.
+    pub fn start_reading_later() -> std::io::Result<Self> {
+        Self::start()
+    }
+}
 
 /// Now [`Traced`].
 pub type TracedCluster = Traced;

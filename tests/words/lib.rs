@@ -47,7 +47,7 @@ mod way_in;
 pub use blocking::block_on;
 pub use child::{Ended, child, is_child, run};
 pub use configuration::{ONE_SERVICE, ORDERS_AND_BILLS, load};
-pub use former_names::TracedCluster;
+pub use former_names::{TracedCluster, resolver_to};
 pub use log_lines::LogLines;
 pub use process::{open_files, reserved_bytes, resident_bytes, threads};
 pub use span_portrait::portrait;
