@@ -9,10 +9,9 @@ use std::time::Duration;
 
 use rdkafka::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use words::child::Ended;
 use words::foreign::{PROCESSING, Shop, c_program, processing_in_rust, run_rounds, skip};
 use words::kafka::{Kafka, assign, header_of, next_message, with_headers};
-use words::{LIMIT, Traced, WayIn, draw_traces_with, run};
+use words::{Ended, LIMIT, Traced, WayIn, draw_traces_with, run};
 
 fn ended(traced: &Traced, way: WayIn, program: &Path, how: &[&str]) -> Ended {
     let ended = run(traced.command(way, program).args(how));
@@ -237,10 +236,6 @@ fn memcheck_finds_nothing() {
     }
 }
 
-/// What is resident goes up and down by 9 MiB from round to round untraced, and settles only after several rounds. Four
-/// hundred bytes, a message with its headers, that each message left behind would be 24 MB.
-const MOST_GROWTH_KIB: i64 = 24_000;
-
 #[track_caller]
 fn loaded(way: WayIn, how: &str) {
     let folder = tempfile::tempdir().unwrap();
@@ -248,9 +243,9 @@ fn loaded(way: WayIn, how: &str) {
     let roomy = format!("{PROCESSING}\n[backends.otlp]\nqueue_bytes = \"128MiB\"\n");
     let traced = Traced::on(Kafka::start_with(&["orders"], 8), &roomy);
     let rounds = run_rounds(&traced, traced.command(way, load).arg(how), 5, 20_000);
-    assert_eq!((rounds.sends, rounds.receives, rounds.ids), (100_000, 100_000, 200_000));
+    rounds.expect_two_spans_each(100_000);
     assert_eq!(rounds.connected, 100_000);
-    assert!(rounds.grown() < MOST_GROWTH_KIB, "{way:?} {how}: {:?}", rounds.resident);
+    rounds.expect_nothing_left_behind();
 }
 
 #[test]

@@ -9,10 +9,9 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use words::child::Ended;
 use words::fake_librdkafka::Workshop;
 use words::foreign::library;
-use words::{Traced, WayIn, draw_traces, run};
+use words::{Ended, Traced, WayIn, draw_traces, run};
 
 const CONFIGURATION: &str = "[services.shop]\ntopics = [\"*\"]\nambient = \"off\"";
 const TRACED: &str = "shop: send orders\n  shop: receive orders\n";

@@ -3,10 +3,9 @@
 
 use std::path::Path;
 
-use words::child::Ended;
 use words::foreign::{FORWARDING, GoBuild, MANY, forwarding_in_rust, go_program, run_rounds};
 use words::kafka::Kafka;
-use words::{Traced, WayIn, run};
+use words::{Ended, Traced, WayIn, run};
 
 fn flow(program: &Path, way: WayIn, ending: &str) -> (Ended, String) {
     let traced = Traced::start(&["orders", "payments"], FORWARDING);
@@ -76,7 +75,7 @@ fn a_hundred_thousand_messages_are_two_hundred_thousand_spans_in_a_memory_that_d
     let Some(program) = go_program(GoBuild::Static) else { return };
     let traced = Traced::on(Kafka::start_with(&["many"], 8), MANY);
     let rounds = run_rounds(&traced, traced.command(WayIn::Property, program).args(["many", "8"]), 5, 20_000);
-    assert_eq!((rounds.sends, rounds.receives, rounds.ids), (100_000, 100_000, 200_000));
+    rounds.expect_two_spans_each(100_000);
     // Allocators settle over the first rounds; 60,000 messages that each left a header behind would be more.
     assert!(rounds.grown() < 10_000, "{:?}", rounds.resident);
 }

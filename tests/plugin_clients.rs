@@ -3,9 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use words::child::Ended;
 use words::fake_librdkafka::Workshop;
-use words::{Traced, WayIn, run};
+use words::{Ended, Traced, WayIn, run};
 
 const HEADER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/plugins/api/include");
 

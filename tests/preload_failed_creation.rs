@@ -6,10 +6,9 @@
 
 use std::process::Command;
 
-use words::child::Ended;
 use words::fake_librdkafka::Workshop;
 use words::foreign::skip;
-use words::{Traced, WayIn, run};
+use words::{Ended, Traced, WayIn, run};
 
 const OLD: &str = "-DVERSION=0x020c01ff";
 const SOUND: &str = "-DVERSION=0x020d00ff";

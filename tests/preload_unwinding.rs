@@ -3,10 +3,9 @@
 
 use std::process::Command;
 
-use words::child::Ended;
 use words::fake_librdkafka::Workshop;
 use words::foreign::skip;
-use words::{Traced, WayIn, run};
+use words::{Ended, Traced, WayIn, run};
 
 /// A program that is linked with a fake librdkafka whose frames can be unwound, as those of librdkafka are on this
 /// platform.

@@ -3,9 +3,8 @@
 
 #![expect(clippy::indexing_slicing, reason = "a test may fail loudly, its helpers too")]
 
-use words::child::Ended;
 use words::foreign::python;
-use words::{Traced, WayIn, draw_traces_with, run};
+use words::{Ended, Traced, WayIn, draw_traces_with, run};
 
 const CONFIGURATION: &str = r#"
     [services.shop]

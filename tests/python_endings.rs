@@ -8,9 +8,8 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use words::child::Ended;
 use words::foreign::{python, python_with};
-use words::{Traced, WayIn, run};
+use words::{Ended, Traced, WayIn, run};
 
 const CONFIGURATION: &str = r#"
     [services.shop]

@@ -14,20 +14,15 @@ const CONFIGURATION: &str = r#"
     queue_bytes = "128MiB"
 "#;
 
-/// What is resident goes up and down from round to round, as the allocators of Python, of librdkafka and of the library like,
-/// and settles only after several. Four hundred bytes, a message with its headers, that each message left behind would be
-/// 24 MB.
-const MOST_GROWTH_KIB: i64 = 24_000;
-
 #[track_caller]
 fn loaded(way: WayIn, how: &str) {
     let Some(python) = python() else { return };
     let traced = Traced::on(Kafka::start_with(&["orders"], 8), CONFIGURATION);
     let mut command = traced.command(way, python);
     let rounds = run_rounds(&traced, command.args(["tests/python/load.py", how]), 5, 20_000);
-    assert_eq!((rounds.sends, rounds.receives, rounds.ids), (100_000, 100_000, 200_000));
+    rounds.expect_two_spans_each(100_000);
     assert_eq!(rounds.connected, 100_000);
-    assert!(rounds.grown() < MOST_GROWTH_KIB, "{way:?} {how}: {:?}", rounds.resident);
+    rounds.expect_nothing_left_behind();
 }
 
 #[test]

@@ -5,9 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use words::child::Ended;
 use words::fake_librdkafka::Workshop;
-use words::{Traced, WayIn, run};
+use words::{Ended, Traced, WayIn, run};
 
 /// Runs the program with this file.
 fn with_file(way: WayIn, program: &Path, file: &Path, strict: bool) -> Ended {

@@ -33,3 +33,30 @@ impl Drop for Turn {
         GIVEN_BACK.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    /// Both parts in one test, for its turn is that of every test here.
+    #[test]
+    fn a_turn_is_waited_for_by_others_and_a_test_that_would_wait_for_itself_is_told() {
+        let mine = Turn::take();
+        let again = std::panic::catch_unwind(|| drop(Turn::take()));
+        let said = *again.unwrap_err().downcast::<&str>().unwrap();
+        assert!(said.starts_with("a test traces one cluster at a time"), "{said}");
+        let (begun, begins) = channel();
+        let other = thread::spawn(move || {
+            begun.send("waits").unwrap();
+            let _turn = Turn::take();
+            begun.send("has it").unwrap();
+        });
+        assert_eq!(begins.recv(), Ok("waits"));
+        assert!(begins.try_recv().is_err(), "it has not been given back");
+        drop(mine);
+        assert_eq!(begins.recv(), Ok("has it"));
+        other.join().unwrap();
+    }
+}

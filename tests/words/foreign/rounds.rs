@@ -79,8 +79,24 @@ pub fn run_rounds(traced: &Traced, command: &mut Command, rounds: usize, message
 }
 
 impl Rounds {
+    /// Panics unless each of so many messages in all has a span of its sending and one of its receipt, with ids of their own.
+    #[track_caller]
+    pub fn expect_two_spans_each(&self, messages: usize) {
+        assert_eq!((self.sends, self.receives, self.ids), (messages, messages, 2 * messages));
+    }
+
+    /// Panics when each message has left something behind. See tests/RATIONALE.md, "Why may resident memory grow by 24 MB in a
+    /// test that nothing leaks?".
+    #[track_caller]
+    pub fn expect_nothing_left_behind(&self) {
+        assert!(self.grown() < MOST_GROWTH_KIB, "{:?}", self.resident);
+    }
+
     /// KiB that became resident after the second round, by which every buffer has its size.
     pub fn grown(&self) -> i64 {
         self.resident.last().unwrap() - self.resident.get(1).unwrap()
     }
 }
+
+/// 60,000 messages that each leave four hundred bytes behind, a message with its headers.
+const MOST_GROWTH_KIB: i64 = 24_000;

@@ -84,3 +84,30 @@ impl Shelf {
         self.inner.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_unread_is_read_by_whoever_waits_for_it() {
+        let shelf = Shelf::default();
+        let span = |name: &str| ReceivedSpan { name: name.to_owned(), ..Default::default() };
+        shelf.put(vec![span("first")]);
+        let (server, second, fault) = (shelf.clone(), span("second"), "no name".to_owned());
+        let reader = std::thread::current().id();
+        let server = std::thread::spawn(move || {
+            server.put_unread(move || {
+                assert_eq!(std::thread::current().id(), reader, "the server has no time for it");
+                (vec![second], vec![fault])
+            });
+        });
+        let names: Vec<_> = shelf.wait_for(2, crate::LIMIT).into_iter().map(|span| span.name).collect();
+        server.join().unwrap();
+        assert_eq!(
+            (names, shelf.faults()),
+            (vec!["first".to_owned(), "second".to_owned()], vec!["no name".to_owned()])
+        );
+        assert_eq!((shelf.take().len(), shelf.spans().len()), (2, 0));
+    }
+}
