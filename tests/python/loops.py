@@ -23,9 +23,10 @@ class Producer:
         return 0
 
     def produce(self):
-        self.sent += "y" if _loops.is_in_its_turn() else "."
+        self.sent += "y" if _loops.is_in_its_turn(alone) else "."
 
 
+alone = False
 consumer, producer = Consumer(), Producer()
 
 
@@ -167,6 +168,35 @@ def read_once_then_for_ever():
         rounds += 1
 
 
+def settings_of(settings):
+    if not settings:
+        settings = consumer.poll(0)
+    return settings
+
+
+def read_until_there_by_a_function():
+    settings, rounds = None, 0
+    while rounds < 3:
+        settings = settings_of(settings)
+        producer.produce()
+        rounds += 1
+
+
+def some_messages():
+    message = None
+    while True:
+        if not message:
+            message = consumer.poll()
+        yield message
+
+
+def by_a_generator_that_asks_once():
+    for rounds, _ in enumerate(some_messages()):
+        producer.produce()
+        if rounds > 1:
+            break
+
+
 def read_until_there():
     settings = None
     for _ in range(3):
@@ -235,6 +265,8 @@ OTHERS = [
     read_once,
     read_once_then_for_ever,
     read_until_there,
+    read_until_there_by_a_function,
+    by_a_generator_that_asks_once,
     read_until_there_and_several,
     read_again_after_a_while,
     served_again,
@@ -246,3 +278,6 @@ OTHERS = [
 print(*map(told, IN_TURN), sep="\n")
 print("--")
 print(*map(told, OTHERS), sep="\n")
+print("--")
+alone = True
+print(*map(told, [loop, by_functions, fan_out]), sep="\n")

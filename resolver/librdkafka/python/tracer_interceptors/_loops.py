@@ -13,6 +13,8 @@ from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Optional, Set
 _CALLS = frozenset(("poll", "consume"))
 #: Frames up from the send that are looked at.
 DEPTH = 20
+#: Functions that are called by functions that are called.
+LEVELS = 3
 #: Instructions before a loop that may be its head.
 HEAD = 16
 MOST = 1_000
@@ -23,8 +25,8 @@ _Chain = Tuple[str, ...]
 _known: Dict[CodeType, "_Flow"] = {}
 
 
-def is_in_its_turn() -> bool:
-    """Whether the send that is made now is made in a loop of which each round asks for a message."""
+def is_in_its_turn(alone: bool) -> bool:
+    """Whether the send that is made now is made in a loop of which each round asks for a message; if ``alone``, once in a round."""
     frame: Optional[FrameType] = sys._getframe(1)
     for _ in range(DEPTH):
         if frame is None:
@@ -33,9 +35,10 @@ def is_in_its_turn() -> bool:
         place = flow.instruction_at(frame.f_lasti)
         around = flow.round(place, _NONE)
         if around:
-            asks = flow.asking(around, _values_of(frame))
-            if not flow.ends(flow.round(place, asks) if asks else around, asks):
-                # It may go round as long as it likes, and ask for nothing.
+            asks = flow.asking(around, _values_of(frame), LEVELS)
+            rest = flow.round(place, asks) if asks else around
+            if alone and rest or not flow.ends(rest, asks):
+                # It may go round, as long as it likes, and ask for nothing.
                 return False
             if asks:
                 return True
@@ -64,24 +67,24 @@ def _values_in(function: FunctionType, holder: Any) -> Callable[[str], Any]:
     return lambda name: None if name in hidden else own[name] if name in own else module.get(name)
 
 
-def _asks(call: _Chain, values: Callable[[str], Any], flag: Optional[int]) -> bool:
-    """Whether what is called asks a consumer, or is a function of this kind that does; ``None``: of none."""
+def _asks(call: _Chain, values: Callable[[str], Any], flag: int, levels: int) -> bool:
+    """Whether what is called asks a consumer, or is a function of this kind that always does, so many levels deep."""
     *path, last = call
     value = values(path[0]) if path else None
     for name in path[1:]:
         value = _member(value, name)
-    if last in _CALLS:
+    if last in _CALLS and _is_consumer(value):
         # In the head of a loop it is called once only.
-        return flag != _GENERATOR and _is_consumer(value)
-    if flag is None:
+        return flag != _GENERATOR
+    if not levels:
         return False
     holder, function = value, _member(value, last) if path else values(last)
     if isinstance(function, MethodType):
         holder, function = function.__self__, function.__func__
     if not isinstance(function, FunctionType) or function.__code__.co_flags & flag != flag:
         return False
-    inside = _values_in(function, holder if path else None)
-    return any(_asks(one, inside, None) for one in _flow(function.__code__).chains.values())
+    flow, inside = _flow(function.__code__), _values_in(function, holder if path else None)
+    return flow.always_passes(flow.asking(flow.all, inside, levels - 1), flag == _GENERATOR)
 
 
 def _member(value: Any, name: str) -> Any:
@@ -110,6 +113,7 @@ class _Flow:
 
     def __init__(self, code: CodeType) -> None:
         self._instructions = list(dis.get_instructions(code))
+        self.all = frozenset(one.offset for one in self._instructions)
         self._next: Dict[int, List[int]] = {}
         self._before: Dict[int, List[int]] = {}
         #: Where the loops begin that are over something.
@@ -144,13 +148,23 @@ class _Flow:
         ends = [one for one in self._before.get(head, ()) if one >= head]
         return frozenset(ends).union(*(_reached(self._before, one, frozenset((head,))) for one in ends))
 
-    def asking(self, around: FrozenSet[int], values: Callable[[str], Any]) -> FrozenSet[int]:
+    def asking(self, around: FrozenSet[int], values: Callable[[str], Any], levels: int) -> FrozenSet[int]:
         """The places in this part that ask for messages."""
-        asking = {one for one in around if one in self.chains and _asks(self.chains[one], values, 0)}
+        asking = {one for one in around if one in self.chains and _asks(self.chains[one], values, 0, levels)}
         for place, one in enumerate(self._instructions):
-            if one.offset in self._over & around and any(_asks(call, values, _GENERATOR) for call in self._head(place)):
-                asking.add(one.offset)
+            if one.offset in self._over & around:
+                if any(_asks(call, values, _GENERATOR, levels) for call in self._head(place)):
+                    asking.add(one.offset)
         return frozenset(asking)
+
+    def always_passes(self, asks: FrozenSet[int], is_generator: bool) -> bool:
+        """Whether it comes to its end, or gives a value, only by one of these."""
+        if not asks:
+            return False
+        gives = {one.offset for one in self._instructions if is_generator and one.opname == "YIELD_VALUE"}
+        ends = gives or {one.offset for one in self._instructions if one.opname in ("RETURN_VALUE", "RETURN_CONST")}
+        begins = [*gives] if min(self.all) in asks else [min(self.all), *gives]
+        return all(ends.isdisjoint(_reached(self._next, begin, asks)) for begin in begins)
 
     def _head(self, place: int) -> Iterator[_Chain]:
         """What the loop is over that begins here."""

@@ -83,35 +83,40 @@ class Processing(api.Processing):  # type: ignore[misc]
         self.sends += 1
         self.age = age = monotonic() - self.since
         habits = self.habits
-        if age > SHORTEST and age > min(2 * habits.longest, LONGEST) and (self.late or not _is_in_its_turn()):
+        if age > SHORTEST and age > min(2 * habits.longest, LONGEST) and (self.late or not _is_in_its_turn(False)):
             self.late = True
             return False
         if not self.skipped:
             return True
         if self.sends > 1:
             habits.is_list = True
-        return not self.is_unsure()
+        if not self.is_unsure():
+            return True
+        # The first that a filter lets pass, unless others wait. What it has shown by then says so of the next ones.
+        return self.sends == 1 and not habits.is_list and not self._others_wait() and _is_in_its_turn(True)
 
     def is_unsure(self) -> bool:
         """Whether it may be the last of a list, and the work on another."""
         if not self.skipped or self.said:
             return False
         habits = self.habits
-        before = habits.before
-        if before is not None and _kept.is_held(before):
-            return True
-        return not habits.is_filter or habits.is_list or _kept.has_of_train(self.train)
+        return not habits.is_filter or habits.is_list or self._others_wait()
+
+    def _others_wait(self) -> bool:
+        """Whether the program still has one that was left without a send."""
+        before = self.habits.before
+        return before is not None and _kept.is_held(before) or _kept.has_of_train(self.train)
 
     def is_cause_elsewhere(self) -> bool:
         """The same of a context that began while it was current."""
         return not self.skipped and monotonic() - self.since <= LONGEST
 
 
-def _is_in_its_turn() -> bool:
+def _is_in_its_turn(alone: bool) -> bool:
     # Few programs need it, and what it imports takes its time.
     from . import _loops
 
-    return _loops.is_in_its_turn()
+    return _loops.is_in_its_turn(alone)
 
 
 class Turn(Processing):

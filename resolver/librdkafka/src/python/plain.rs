@@ -191,7 +191,8 @@ impl Layer {
             let age = seconds() - (*it).since;
             let is_old = age > self.shortest && age > ((*habits).longest * 2.0).min(self.longest);
             // The code that sends may tell.
-            if is_old && (*it).skipped == 0 && (*it).late == 0 {
+            let may_be_first = (*it).sends == 0 && (*habits).is_filter == 0 && (*habits).is_list == 0;
+            if if (*it).skipped == 0 { is_old && (*it).late == 0 } else { may_be_first } {
                 return None;
             }
             if (*it).skipped != 0 {
