@@ -212,6 +212,23 @@ const SHAPES = {
     const handle = async (orders) => { for await (const order of values(orders)) { await aWhile(); } };
     await lists((orders) => { const done = handle(orders); beat(); return done; });
   },
+  /** It is asked for the next one in the middle of something else. */
+  async 'async generator asked by hand, cut'() {
+    async function* values() {
+      const orders = await take(COUNT);
+      for (const order of orders) yield order;
+    }
+    const iterator = values();
+    for (;;) {
+      const asked = iterator.next();
+      beat();
+      const { done, value } = await asked;
+      if (done) break;
+      bill(value);
+      await null;
+      beat();
+    }
+  },
   async 'stream, for await'() {
     const stream = KafkaConsumer.createReadStream();
     const handle = async () => { for await (const order of stream) await billLater(order); };

@@ -19,9 +19,10 @@ const AFTER_END = 10000;
 
 /** The processing of a message. It begins when something is known to be done for it. */
 class Processing {
-  /** `place` is what `begin` of the library takes. */
-  constructor(place) {
+  /** `place` tells the message's topic, partition and offset. */
+  constructor(place, headers) {
     this._place = place;
+    this._headers = headers;
     /** What the library has of it; undefined before it begins, and for a message that is not traced. */
     this._began = undefined;
     this._holds = 0;
@@ -43,12 +44,14 @@ class Processing {
   /** What the library has of it. */
   begin() {
     if (this._place) {
-      const { topic, partition, offset, headers } = this._place;
+      const { topic, partition, offset } = this._place;
+      const headers = this._headers;
       this._place = undefined;
+      this._headers = undefined;
       const { begin } = library.find() || {};
       if (begin) {
         this._brought = header(headers, 'traceparent');
-        this._began = begin(topic, partition, offset, this._brought, header(headers, 'tracestate'));
+        this._began = begin(topic, Number(partition), Number(offset), this._brought, header(headers, 'tracestate'));
         this._lookAround();
         // Begun by what is sent by and by, of which nothing tells the end.
         if (this._holds === 0) this._end();
@@ -186,9 +189,7 @@ function header(headers, name) {
 function processingOf(message, place = message) {
   const present = message[OF];
   if (present) return present;
-  const { topic, partition, offset } = place;
-  const { headers } = message;
-  const processing = new Processing({ topic, partition: Number(partition), offset: Number(offset), headers });
+  const processing = new Processing(place, message.headers);
   setProcessing(message, processing);
   return processing;
 }

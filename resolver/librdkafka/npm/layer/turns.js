@@ -39,6 +39,10 @@ class Turn {
     this._watched = undefined;
     /** The piece of execution that the frames were looked at in. */
     this._lookedAtIn = undefined;
+    /** Nobody else ran where they were looked at last, and the loop is no generator's. */
+    this._isAlone = false;
+    /** The loop came for the next message in the context of the one before. */
+    this._cameBack = false;
   }
 
   enter(processing) {
@@ -54,10 +58,12 @@ class Turn {
 
   leave() {
     const entered = this._entered;
+    this._cameBack = false;
     if (!entered) return;
     this._entered = undefined;
     const here = current.getStore();
     if (here === entered) {
+      this._cameBack = true;
       this._putBack();
     } else if (here !== undefined && here.turn === this) {
       // Several loops share a generator, and this one comes back with what it entered before others did.
@@ -84,12 +90,15 @@ class Turn {
 
   /** Whether it is known for whom what is entered now is current. */
   _isLookedAt() {
+    // After it has waited, Node calls the function itself.
+    if (this._isAlone && this._cameBack) return true;
     const execution = executionAsyncId();
     if (this._lookedAtIn === execution && (!this._watched || this._watched.isOpen)) return true;
     this._lookedAtIn = undefined;
     const loop = lookAt(stack(MOST_FRAMES));
     if (!loop) return false;
     this._lookedAtIn = loop.isGenerator ? undefined : execution;
+    this._isAlone = loop.isAlone;
     this._watched = loop.isAlone ? undefined : watch(loop, execution, this);
     return true;
   }
@@ -126,10 +135,11 @@ function lookAt(frames) {
   const running = frames.filter((frame) => !frame.isAsync());
   const at = running.findIndex((frame) => !isOurs(frame));
   if (at === -1) return undefined;
-  const isGenerator = isBuiltIn(running[at + 1], 'next');
-  // Who asks a generator with a loop for what it makes of the messages is at work on them.
-  const outer = running.slice(at + (isGenerator ? 3 : 1));
-  const isAlone = outer.length === 0 || isOurs(outer[0]) || outer.every((frame) => CALLERS.has(frame.getFileName()));
+  const isGenerator = isGeneratorAt(running, at);
+  const outer = running.slice(at + 1);
+  // A generator may be asked by anybody, for what it makes of the messages.
+  const isAlone = !isGenerator
+    && (outer.length === 0 || isOurs(outer[0]) || outer.every((frame) => CALLERS.has(frame.getFileName())));
   return { depth: running.length - at, isGenerator, isAlone };
 }
 
@@ -178,23 +188,27 @@ function continued(promise) {
   const depth = at === -1 ? 0 : running.length - at;
   if (depth > deepest) return;
   for (const loop of [...watched].reverse()) {
-    if (!isLeftBy(loop, depth, running[at])) continue;
+    if (!isLeftBy(loop, depth, running, at)) continue;
     unwatch(loop);
     loop.turn.waits(promise);
   }
 }
 
-/** Whether the function with the loop has begun to wait when the frame `top`, at this depth, makes a continuation. */
-function isLeftBy(loop, depth, top) {
+/** Whether the function with the loop has begun to wait when the innermost of these frames makes a continuation. */
+function isLeftBy(loop, depth, running, at) {
   if (!loop.isGenerator || depth < loop.depth - 1) return depth <= loop.depth;
-  // What drives a generator, as compilers do for `async`, goes on by `then`.
-  return depth <= loop.depth && isBuiltIn(top, 'then');
+  // Whoever asks a generator works at what it gives. What drives one, as compilers do for `async`, goes on by `then`; one that
+  // waits itself gives nothing in this turn.
+  return depth <= loop.depth && (isBuiltIn(running[at], 'then') || isGeneratorAt(running, at));
 }
+
+function isGeneratorAt(running, at) { return !isBuiltIn(running[at]) && isBuiltIn(running[at + 1], 'next'); }
 
 function isOurs(frame) { return String(frame.getFileName()).startsWith(LAYER); }
 
 function isBuiltIn(frame, name) {
-  return frame !== undefined && !frame.getFileName() && frame.getFunctionName() === name;
+  if (frame === undefined || frame.getFileName()) return false;
+  return name === undefined || frame.getFunctionName() === name;
 }
 
 /** Whether Node copies what is current to a promise before its hooks are called. Later versions do it after them. */
