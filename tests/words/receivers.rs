@@ -21,6 +21,6 @@ mod zipkin;
 pub use http_server::{HttpServer, Reply, Request, Stream};
 pub use jaeger::JaegerReceiver;
 pub use otlp::OtlpReceiver;
-pub use received_span::{ReceivedLink, ReceivedSpan};
 pub use shelf::Shelf;
+pub use tracer_trace_tree::{ReceivedLink, ReceivedSpan};
 pub use zipkin::ZipkinReceiver;
