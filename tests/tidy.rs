@@ -215,7 +215,7 @@ fn collect(root: &Path, folder: &Path, ending: &str, files: &mut Vec<SourceFile>
         let path: PathBuf = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if path.is_dir() {
-            if name != "target" && !name.starts_with('.') {
+            if name != "target" && name != "node_modules" && !name.starts_with('.') {
                 collect(root, &path, ending, files);
             }
         } else if name.ends_with(ending) {

@@ -22,7 +22,7 @@ mod zipkin;
 pub use http_server::{HttpServer, Reply, Request, Stream};
 pub use jaeger::{Jaeger, JaegerReceiver};
 pub use otlp::{Otlp, OtlpReceiver};
-pub use received_span::{ReceivedLink, ReceivedSpan};
 pub use receiver::{Protocol, Receiver};
 pub use shelf::Shelf;
+pub use tracer_trace_tree::{ReceivedLink, ReceivedSpan};
 pub use zipkin::{Zipkin, ZipkinReceiver};

@@ -33,6 +33,8 @@ pub(crate) enum Command {
         #[arg(value_name = "PROGRAM", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         program: Vec<OsString>,
     },
+    /// Shows traces, from a file of OTLP/JSON lines or by OTLP/HTTP: as trees in the terminal, or as a page.
+    View(crate::view::Options),
 }
 
 /// What the exit status says, for `--help` and the manual page.

@@ -10,6 +10,7 @@ mod failure;
 mod library;
 mod output;
 mod run;
+mod view;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
@@ -42,6 +43,7 @@ fn obey(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Path => output::line(library::find()?.as_os_str().as_bytes()),
         Command::Run { program } => Err(run::run(program)),
+        Command::View(options) => view::view(options),
     }
 }
 
