@@ -75,6 +75,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "zeroed",
         ],
     ),
+    // What a tool asks of all that, while nothing runs.
+    ("inspect", &["config", "plugin", "resolver"]),
     // The application's own spans, past the interceptor.
     ("bridge", &["batch", "clock", "ends", "export", "resolver", "tracer"]),
     // Plain things, which know nobody.

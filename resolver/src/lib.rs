@@ -23,6 +23,7 @@
 //! - `batch`: finished spans from any thread to encoded batches. `export`: a queue per backend. `plugin`: the backends'
 //!   shared objects. Only there is `dlopen` known.
 //! - [`Resolver`]: all of it, built from one configuration. `bridge`: the application's own spans, the same way out.
+//! - [`inspect`]: what the command `tracer-interceptors` asks of backends and plugins.
 //! - `ends`: what is in hand leaves before the process ends. `status`: what is told. `diagnostics`: to whom.
 //!
 //! # Invariants
@@ -47,6 +48,7 @@ mod ends;
 mod error;
 mod export;
 mod host;
+pub mod inspect;
 pub mod interceptor;
 mod loaded_modules;
 mod per_process;

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub(crate) use backends::check_with as check_backends;
 pub(crate) use shared::Shared;
 
 use crate::batch::Pipeline;

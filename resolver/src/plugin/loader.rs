@@ -51,6 +51,22 @@ impl Loader {
         Self { trust, default_places, seal: PluginFile::sealed_copy }
     }
 
+    /// A loader that searches beside the library in `folder`, as that library would: for who asks on its behalf.
+    pub(crate) fn for_library_in(folder: &Path, trust: Trust) -> Self {
+        Self { default_places: search::default_places(Some(folder)), ..Self::new(trust) }
+    }
+
+    /// The names of the plugins that lie in the places searched, or to which `plugins` gives a file.
+    pub(crate) fn present(&self, plugins: &Plugins) -> Vec<String> {
+        // Whatever the name, the places are the same.
+        let search = Search::new("any", &Plugins { entries: Vec::new(), ..plugins.clone() }, &self.default_places);
+        let mut names = search.map_or_else(|_| Vec::new(), |search| search.present());
+        names.extend(plugins.entries.iter().filter(|entry| entry.file.is_some()).map(|entry| entry.name.clone()));
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     #[cfg(test)]
     pub(super) fn for_test(
         trust: Trust,

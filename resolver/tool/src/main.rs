@@ -5,11 +5,26 @@
 
 #![forbid(unsafe_code)]
 
+mod check;
 mod command_line;
+mod completions;
+mod configuration;
+mod effective;
+mod explain;
 mod failure;
 mod library;
+mod manual;
+mod migrate;
+mod near_miss;
 mod output;
+mod place;
+mod plugin_warnings;
+mod plugins;
+mod print_config;
+mod rule_place;
 mod run;
+mod schema;
+mod toml_text;
 mod view;
 
 use std::ffi::OsString;
@@ -41,8 +56,18 @@ fn main() -> ExitCode {
 /// Does what was asked for. What it found decides the exit status: see `command_line::EXIT_STATUS`.
 fn obey(command: Command) -> Result<ExitCode, Failure> {
     match command {
+        Command::Check { file, no_plugins, format } => check::check(file.file.as_deref(), !no_plugins, format.format),
+        Command::Completions { shell } => completions::print(shell),
+        Command::Explain(question) => explain::explain(&question),
+        Command::Manual { folder } => manual::write(&folder),
+        Command::Migrate { file } => migrate::migrate(&file),
         Command::Path => output::line(library::find()?.as_os_str().as_bytes()),
+        Command::Plugins(asked) => plugins::answer(asked),
+        Command::PrintConfig { file, no_plugins, format } => {
+            print_config::print(file.file.as_deref(), !no_plugins, format.format)
+        }
         Command::Run { program } => Err(run::run(program)),
+        Command::Schema { no_plugins } => schema::print(!no_plugins),
         Command::View(options) => view::view(options),
     }
 }

@@ -3,7 +3,8 @@
 #![forbid(unsafe_code)]
 
 /// The top of the file.
-pub(crate) const TOP: &[&str] = &["version", "default_service", "defaults", "services", "backends", "batch", "plugins"];
+pub(crate) const TOP: &[&str] =
+    &["version", "default_service", "defaults", "services", "backends", "batch", "plugins", "test"];
 
 /// `[services.NAME.topic."PATTERN"]`: what each of the three layers has.
 pub(crate) const TOPIC: &[&str] =
@@ -57,7 +58,11 @@ pub(crate) const PLUGINS: &[&str] = &["dirs"];
 /// `[plugins.NAME]`.
 pub(crate) const PLUGIN: &[&str] = &["file", "sha256"];
 
-/// Each section as it is written, with its keys.
+/// `[[test]]`: what the file is to mean, for the command `check`.
+pub(crate) const TEST: &[&str] = &["topic", "side", "client_id", "group_id", "service", "trace", "sampler", "export"];
+
+/// Each section as it is written, with its keys. Not `[[test]]`: its keys have the names of others, and nobody who wrote one
+/// of them elsewhere meant a test.
 pub(crate) const SECTIONS: &[(&str, &[&str])] = &[
     ("the top of the file", TOP),
     ("[defaults]", DEFAULTS),
