@@ -33,7 +33,3 @@ pub use processing::{PAYING, PROCESSING, Shop, processing_in_rust};
 pub use python::{python, python_with};
 pub use rounds::{MANY, Rounds, run_rounds};
 pub use skip::skip;
-
-// Where they were.
-pub use crate::child::run;
-pub use crate::former_names::{Door, Surroundings};
