@@ -97,6 +97,8 @@ mod tests {
         let (server, second, fault) = (shelf.clone(), span("second"), "no name".to_owned());
         let reader = std::thread::current().id();
         let server = std::thread::spawn(move || {
+            // So that it is waited for.
+            std::thread::sleep(Duration::from_millis(200));
             server.put_unread(move || {
                 assert_eq!(std::thread::current().id(), reader, "the server has no time for it");
                 (vec![second], vec![fault])
