@@ -30,6 +30,6 @@ pub use go::{GoBuild, go_program};
 pub use library::{build_folder, library};
 pub use node::{kafka_javascript, node_modules, node_packages};
 pub use processing::{PAYING, PROCESSING, Shop, processing_in_rust};
-pub use python::{python, python_with};
+pub use python::{python, python_of, python_with};
 pub use rounds::{MANY, Rounds, run_rounds};
 pub use skip::skip;
