@@ -158,12 +158,26 @@ build() {
         export OLDEST_GLIBC=$oldest CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER=$here/zig-linker.sh
     fi
     cd "$root"
+    build_page
     "${cargo[@]}" build "${words[@]}" -p "$TOOL" --bin "$TOOL"
     # Each by itself, and as nothing but a shared object: only so is all code of a file optimised together, and in none is
     # what only another needs. See RATIONALE.md, "Why is each file built by itself?".
     for one in tracer-resolver-librdkafka tracer-plugin-{otlp,jaeger,zipkin,file}; do
         "${cargo[@]}" rustc "${words[@]}" -p "$one" --lib --crate-type cdylib
     done
+}
+
+# The page of `tracer-interceptors view --web`, which cargo puts into the tool if it is there. One that was built before
+# may be of other sources.
+build_page() {
+    local said page=$root/resolver/tool/view
+    rm -f "$page"/dist/{index.html,app.js,app.css,THIRD-PARTY.txt}
+    if ! command -v npm >/dev/null; then
+        echo "SKIPPED: the page of view --web: npm is not installed: the tool says so, and draws in the terminal only"
+    elif ! said=$(npm --prefix "$page" run page 2>&1); then
+        rm -f "$page"/dist/{index.html,app.js,app.css,THIRD-PARTY.txt}
+        echo "SKIPPED: the page of view --web: npm cannot build it: ${said##*$'\n'}"
+    fi
 }
 
 make_wheel() {

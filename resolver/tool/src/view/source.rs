@@ -32,6 +32,9 @@ pub(super) struct Intake {
     pub(super) counts: Arc<Counts>,
 }
 
+/// What the thread does.
+type Reading = dyn FnOnce(&Intake) -> Result<(), NobodyLooks> + Send;
+
 /// Nobody shows traces any more.
 pub(super) struct NobodyLooks;
 
@@ -52,7 +55,7 @@ pub(super) fn start(
     let name = if source == "-" { "standard input" } else { source }.to_owned();
     let intake = Intake { name, events, counts };
     let path = Path::new(source);
-    let read: Box<dyn FnOnce(&Intake) -> Result<(), NobodyLooks> + Send> = if source == "-" {
+    let read: Box<Reading> = if source == "-" {
         Box::new(|intake| read_to_the_end(io::stdin(), intake))
     } else if follow && path.metadata().map_or(true, |there| there.is_file()) {
         if !path.exists() {
