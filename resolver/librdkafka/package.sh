@@ -167,16 +167,18 @@ build() {
     done
 }
 
-# The page of `tracer-interceptors view --web`, which cargo puts into the tool if it is there. One that was built before
-# may be of other sources.
+# The page of `tracer-interceptors view --web`, which cargo puts into the tool if it is there.
 build_page() {
-    local said page=$root/resolver/tool/view
-    rm -f "$page"/dist/{index.html,app.js,app.css,THIRD-PARTY.txt}
+    local lack='' said page=$root/resolver/tool/view
     if ! command -v npm >/dev/null; then
-        echo "SKIPPED: the page of view --web: npm is not installed: the tool says so, and draws in the terminal only"
+        lack="npm is not installed"
     elif ! said=$(npm --prefix "$page" run page 2>&1); then
-        rm -f "$page"/dist/{index.html,app.js,app.css,THIRD-PARTY.txt}
-        echo "SKIPPED: the page of view --web: npm cannot build it: ${said##*$'\n'}"
+        lack="npm cannot build it: ${said##*$'\n'}"
+    fi
+    if [[ -n $lack && -e $page/dist/app.js ]]; then
+        echo "SKIPPED: the page of view --web is the one that was built before: $lack"
+    elif [[ -n $lack ]]; then
+        echo "SKIPPED: the page of view --web: $lack: the tool says so when it is asked for"
     fi
 }
 
