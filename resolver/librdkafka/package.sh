@@ -158,12 +158,28 @@ build() {
         export OLDEST_GLIBC=$oldest CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER=$here/zig-linker.sh
     fi
     cd "$root"
+    build_page
     "${cargo[@]}" build "${words[@]}" -p "$TOOL" --bin "$TOOL"
     # Each by itself, and as nothing but a shared object: only so is all code of a file optimised together, and in none is
     # what only another needs. See RATIONALE.md, "Why is each file built by itself?".
     for one in tracer-resolver-librdkafka tracer-plugin-{otlp,jaeger,zipkin,file}; do
         "${cargo[@]}" rustc "${words[@]}" -p "$one" --lib --crate-type cdylib
     done
+}
+
+# The page of `tracer-interceptors view --web`, which cargo puts into the tool if it is there.
+build_page() {
+    local lack='' said page=$root/resolver/tool/view
+    if ! command -v npm >/dev/null; then
+        lack="npm is not installed"
+    elif ! said=$(npm --prefix "$page" run page 2>&1); then
+        lack="npm cannot build it: ${said##*$'\n'}"
+    fi
+    if [[ -n $lack && -e $page/dist/app.js ]]; then
+        echo "SKIPPED: the page of view --web is the one that was built before: $lack"
+    elif [[ -n $lack ]]; then
+        echo "SKIPPED: the page of view --web: $lack: the tool says so when it is asked for"
+    fi
 }
 
 make_wheel() {

@@ -38,3 +38,11 @@ for packages in "$texts"/*.packages; do
     printf '\n%s\n%s\n\n' "------------------------------------------------------------------------" "$(paste -sd, "$packages" | sed 's/,/, /g')"
     cat "${packages%.packages}"
 done
+
+# What the page of `tracer-interceptors view --web` is made of, if it was built: see resolver/tool/view/build.js.
+page=resolver/tool/view/dist/THIRD-PARTY.txt
+if [[ -e $page ]]; then
+    printf '\n%s\n%s\n\n' "------------------------------------------------------------------------" \
+        "In the page of tracer-interceptors view --web, in JavaScript:"
+    cat "$page"
+fi

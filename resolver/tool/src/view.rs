@@ -14,6 +14,7 @@ mod address;
 mod counts;
 mod followed_file;
 mod http;
+mod intake;
 mod interrupt;
 mod lines;
 mod list;
@@ -37,10 +38,10 @@ pub(crate) use options::Options;
 
 use crate::failure::Failure;
 use counts::Counts;
+use intake::Event;
 use options::Asked;
 use page::Page;
 use server::Server;
-use source::Event;
 use store::Store;
 
 /// Shows what was asked for until its sources end, or until Ctrl-C.

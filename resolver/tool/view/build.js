@@ -1,4 +1,4 @@
-// Builds the page into dist/: index.html, app.js, app.css, and the notices of the packages that are in app.js.
+// Builds the page into dist/: index.html, app.js, app.css, and the notices of the packages that are in it.
 //
 // `npm run page` installs what package-lock.json names, checks the types, and runs this. What is built is not kept in the
 // source: `cargo build` puts it into the command if it is there.
@@ -9,7 +9,7 @@ import { copyFile, readFile, readdir, writeFile } from "node:fs/promises";
 const here = new URL(".", import.meta.url).pathname;
 process.chdir(here);
 
-const { metafile } = await build({
+await build({
   entryPoints: { app: "src/app.tsx" },
   outdir: "dist",
   bundle: true,
@@ -19,17 +19,15 @@ const { metafile } = await build({
   jsx: "automatic",
   jsxImportSource: "preact",
   legalComments: "none",
-  metafile: true,
 });
 await copyFile("src/app.css", "dist/app.css");
 await copyFile("src/index.html", "dist/index.html");
 
-/** The packages of which something is in app.js, by their folders. */
-const folders = new Set(
-  Object.keys(metafile.inputs).flatMap((input) => input.match(/^node_modules\/(?:@[^/]+\/)?[^/]+/) ?? []),
-);
+/** The packages that the page is made of: dagre brings graphlib within its own file, so that esbuild does not see it. */
+const { packages } = JSON.parse(await readFile("package-lock.json", "utf8"));
+const folders = Object.keys(packages).filter((folder) => folder && !packages[folder].dev);
 const notices = [];
-for (const folder of [...folders].sort()) {
+for (const folder of folders.sort()) {
   const { name, version, license } = JSON.parse(await readFile(`${folder}/package.json`, "utf8"));
   const files = (await readdir(folder)).filter((file) => /^(licen[sc]e|copying|notice)/i.test(file)).sort();
   if (files.length === 0) throw new Error(`${name} brings no text of its licence`);

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
+use super::intake::{Intake, NobodyLooks};
 use super::lines::Lines;
-use super::source::{Intake, NobodyLooks};
 
 /// A path, and the file that was met there last. Holding it open keeps its inode from being given to another file.
 pub(super) struct FollowedFile {
@@ -191,7 +191,7 @@ mod tests {
 
     use super::*;
     use crate::view::counts::Counts;
-    use crate::view::source::Event;
+    use crate::view::intake::Event;
 
     /// A file that is looked at by hand.
     struct Looked {

@@ -3,7 +3,7 @@
 use std::sync::mpsc::SyncSender;
 use std::thread;
 
-use super::source::Event;
+use super::intake::Event;
 use crate::failure::Failure;
 
 /// Sends `Event::Stop` at the first Ctrl-C. At a second one nobody waits any more, and the process ends.

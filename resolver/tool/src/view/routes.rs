@@ -17,12 +17,12 @@ use tokio::time::timeout;
 
 use super::counts::Counts;
 use super::http::{Answer, answer, is_asked_by_address, is_from_elsewhere, refuse};
+use super::intake::Event;
 use super::list::list;
 use super::map::map;
 use super::otlp;
 use super::page::Page;
 use super::search::Search;
-use super::source::Event;
 use super::store::Store;
 use super::waterfall::waterfall;
 

@@ -4,42 +4,17 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{SendError, SyncSender};
+use std::sync::mpsc::SyncSender;
 use std::thread;
-
-use tracer_trace_tree::ReceivedSpan;
 
 use super::counts::Counts;
 use super::followed_file::FollowedFile;
-use super::lines::{Line, Lines};
-use super::otlp;
+use super::intake::{Event, Intake, NobodyLooks};
+use super::lines::Lines;
 use crate::failure::Failure;
 
-/// What comes from the sources.
-pub(super) enum Event {
-    Spans(Vec<ReceivedSpan>),
-    /// No source has more.
-    End,
-    /// Somebody pressed Ctrl-C.
-    Stop,
-}
-
-/// Where the spans of a file go.
-pub(super) struct Intake {
-    /// For what is said of its lines.
-    pub(super) name: String,
-    pub(super) events: SyncSender<Event>,
-    pub(super) counts: Arc<Counts>,
-}
-
-/// Nobody shows traces any more.
-pub(super) struct NobodyLooks;
-
-impl From<SendError<Event>> for NobodyLooks {
-    fn from(_: SendError<Event>) -> Self {
-        NobodyLooks
-    }
-}
+/// What the thread does.
+type Reading = dyn FnOnce(&Intake) -> Result<(), NobodyLooks> + Send;
 
 /// Reads `source`, a path or `-`. `ends` says whether its end is the end of everything.
 pub(super) fn start(
@@ -52,7 +27,7 @@ pub(super) fn start(
     let name = if source == "-" { "standard input" } else { source }.to_owned();
     let intake = Intake { name, events, counts };
     let path = Path::new(source);
-    let read: Box<dyn FnOnce(&Intake) -> Result<(), NobodyLooks> + Send> = if source == "-" {
+    let read: Box<Reading> = if source == "-" {
         Box::new(|intake| read_to_the_end(io::stdin(), intake))
     } else if follow && path.metadata().map_or(true, |there| there.is_file()) {
         if !path.exists() {
@@ -92,44 +67,4 @@ fn read_to_the_end(mut from: impl Read, intake: &Intake) -> Result<(), NobodyLoo
         }
     }
     intake.finish(&mut lines)
-}
-
-impl Intake {
-    /// Takes more of the file, and hands on what its lines say.
-    pub(super) fn take(&self, lines: &mut Lines, bytes: &[u8]) -> Result<(), NobodyLooks> {
-        let mut batches = Vec::new();
-        lines.push(bytes, |line| batches.extend(self.read(line)));
-        self.send(batches)
-    }
-
-    /// The same for a last line without an end.
-    pub(super) fn finish(&self, lines: &mut Lines) -> Result<(), NobodyLooks> {
-        let mut batches = Vec::new();
-        lines.finish(|line| batches.extend(self.read(line)));
-        self.send(batches)
-    }
-
-    fn send(&self, batches: Vec<Vec<ReceivedSpan>>) -> Result<(), NobodyLooks> {
-        batches
-            .into_iter()
-            .filter(|batch| !batch.is_empty())
-            .try_for_each(|batch| self.events.send(Event::Spans(batch)).map_err(NobodyLooks::from))
-    }
-
-    fn read(&self, line: Line<'_>) -> Option<Vec<ReceivedSpan>> {
-        let (number, read) = match line {
-            Line::Whole(number, line) => (number, otlp::from_json(line)),
-            Line::TooLong(number) => (number, Err("longer than any batch".to_owned())),
-        };
-        match read {
-            Ok(read) => {
-                self.counts.without_ids(read.without_ids);
-                Some(read.spans)
-            }
-            Err(why) => {
-                self.counts.no_otlp(&format!("{}:{number}", self.name), &why);
-                None
-            }
-        }
-    }
 }

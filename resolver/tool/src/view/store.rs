@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tracer_trace_tree::ReceivedSpan;
 
 use super::counts::Counts;
-use super::source::Event;
+use super::intake::Event;
 use super::terminal::Told;
 use crate::failure::Failure;
 

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use tracer_trace_tree::{Drawing, LiveTraces};
 
 use super::counts::Counts;
+use super::intake::Event;
 use super::options::Only;
-use super::source::Event;
 use crate::failure::Failure;
 
 /// Draws each trace as it completes, and what is left at the end.

@@ -102,7 +102,8 @@ fn it_builds_for_an_old_glibc_where_that_can_be_done_and_says_where_it_cannot() 
         assert!(said.contains(&expected), "{said}");
     }
     let (status, said) = package(&["--glibc", "own"]);
-    assert!(status == Some(9) && said.contains("\nbuild --locked ") && !said.contains("SKIPPED"), "{said}");
+    assert!(status == Some(9) && said.contains("\nbuild --locked ") && !said.contains("SKIPPED: glibc"), "{said}");
+    assert!(said.contains("\nSKIPPED: the page of view --web") && said.contains(": npm is not installed"), "{said}");
 }
 
 #[test]

@@ -28,6 +28,21 @@ fn the_page_names_all_code_of_others_in_each_file_and_says_what_it_is_for() {
     }
 }
 
+#[test]
+fn the_page_names_the_packages_of_view_s_page() {
+    let text = include_str!("../../view/package-lock.json");
+    let lock: serde_json::Value = serde_json::from_str(text).unwrap();
+    let packages = lock["packages"].as_object().unwrap().iter();
+    let shipped = packages.filter(|(path, package)| !path.is_empty() && package["dev"] != true);
+    let shipped: Vec<_> = shipped.map(|(path, _)| path.trim_start_matches("node_modules/")).collect();
+    let named = PAGE.lines().filter_map(|line| line.strip_prefix("- `")?.split_once("`: ").map(|(name, _)| name));
+    assert_eq!(named.collect::<Vec<_>>(), shipped);
+    assert!(
+        !text.contains("\"resolved\""),
+        "the lock file names no registry: checksums say what is meant, wherever it comes from"
+    );
+}
+
 fn cells(row: &str) -> Vec<String> {
     row.trim_matches('|').split(" |").map(|cell| cell.replace('`', "").trim().to_owned()).collect()
 }

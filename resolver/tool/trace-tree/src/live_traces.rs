@@ -1,6 +1,6 @@
 //! Traces as they complete.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::drawing::Drawing;
@@ -29,6 +29,8 @@ type Wanted = dyn Fn(&[ReceivedSpan]) -> bool;
 
 struct Trace {
     spans: Vec<ReceivedSpan>,
+    /// Theirs.
+    ids: HashSet<String>,
     /// When the last of them came.
     last: Instant,
     /// How many of them were looked at for a drawing.
@@ -60,14 +62,17 @@ impl LiveTraces {
         Self { most: usize::MAX, ..self }
     }
 
-    /// Spans that came just now.
+    /// Spans that came just now. One that is sent again, by somebody who got no answer, is there once.
     pub fn add(&mut self, spans: Vec<ReceivedSpan>) {
         let last = Instant::now();
         for span in spans {
             let trace = self.traces.entry(span.trace_id.clone()).or_insert_with_key(|id| {
                 self.order.push_back(id.clone());
-                Trace { spans: Vec::new(), last, drawn: 0 }
+                Trace { spans: Vec::new(), ids: HashSet::new(), last, drawn: 0 }
             });
+            if !trace.ids.insert(span.span_id.clone()) {
+                continue;
+            }
             trace.spans.push(span);
             trace.last = last;
             self.spans += 1;
@@ -193,7 +198,8 @@ mod tests {
         traces.add(vec![span(1, 2)]);
         let again = "\ntrace t1, drawn again: 1 more of its spans came after the 1 drawn before\ns: 1\ns: 2\n";
         assert_eq!(traces.take_all(), again);
-        assert_eq!(traces.take_all(), "");
+        traces.add(vec![span(1, 2)]);
+        assert_eq!(traces.take_all(), "", "it came before");
     }
 
     #[test]

@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 
 import { type TraceList, useAnswer } from "./api";
 import { colour, count, counted, duration, moment } from "./format";
-import { toList, toTrace } from "./place";
+import { read, toList, toTrace } from "./place";
 
 interface Props {
   query: URLSearchParams;
@@ -17,7 +17,10 @@ export function List({ query, version, setTitle }: Props) {
   const words = { text: of("text"), service: of("service"), topic: of("topic"), errors: of("errors") };
   const [text, setText] = useState(words.text);
   const go = (change: Partial<typeof words>) => {
-    history.replaceState(null, "", toList({ ...words, text, ...change }));
+    // Of what the address says now: a search that was typed before may be entered there after another choice.
+    const place = read(location.hash);
+    if (place.view !== "list") return;
+    history.replaceState(null, "", toList({ ...Object.fromEntries(place.query), ...change }));
     dispatchEvent(new HashChangeEvent("hashchange"));
   };
   useEffect(() => setTitle("Traces"), []);
@@ -26,14 +29,14 @@ export function List({ query, version, setTitle }: Props) {
     if (text === words.text) return;
     const soon = setTimeout(() => go({ text }), 200);
     return () => clearTimeout(soon);
-  }, [text]);
+  }, [text, words.text]);
   const list = useAnswer<TraceList>(`/api/traces?${new URLSearchParams(words)}`, version);
   // In the order of their names, so that each has its colour before a trace shows some of them.
   list?.services.forEach(colour);
   const choose = (key: "service" | "topic", label: string, values: string[] = []) => (
     <label>
       {label}
-      <select value={words[key]} onChange={(event) => go({ [key]: event.currentTarget.value })}>
+      <select value={words[key]} onChange={(event) => go({ text, [key]: event.currentTarget.value })}>
         <option value="">all</option>
         {[...new Set([...values, ...(words[key] ? [words[key]] : [])])].map((value) => (
           <option key={value} value={value} selected={value === words[key]}>{value}</option>
@@ -59,7 +62,7 @@ export function List({ query, version, setTitle }: Props) {
           <input
             type="checkbox"
             checked={words.errors === "1"}
-            onChange={(event) => go({ errors: event.currentTarget.checked ? "1" : "" })}
+            onChange={(event) => go({ text, errors: event.currentTarget.checked ? "1" : "" })}
           />
           Errors only
         </label>

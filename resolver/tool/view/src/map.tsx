@@ -93,7 +93,7 @@ function layout(map: ServiceMap) {
   for (const way of map.ways) {
     const ends: [string, string] = [`service ${way.service}`, `topic ${way.topic}`];
     const [from, to] = way.direction === "sends" ? ends : [ends[1], ends[0]];
-    graph.setEdge(from, to, { way, width: 110, height: 34, labelpos: "c" }, way.direction);
+    graph.setEdge(from, to, { way, width: 150, height: 34, labelpos: "c" }, way.direction);
   }
   dagre.layout(graph);
   const { width: wide = 0, height: high = 0 } = graph.graph() as { width?: number; height?: number };

@@ -124,6 +124,17 @@ test("errors come first, and the search finds by value, by service and by error"
   await close(page);
 });
 
+test("a choice that is made while a search is typed stays", async () => {
+  const page = await open();
+  await page.getByRole("searchbox").pressSequentially("orders");
+  await page.getByLabel("Errors only").check();
+  await page.waitForTimeout(600);
+  assert.match(page.url(), /#\/\?text=orders&errors=1$/);
+  await page.getByText("2 of 3 traces, 2 with errors.").waitFor();
+  assert.equal(await page.getByLabel("Errors only").isChecked(), true);
+  await close(page);
+});
+
 test("the waterfall shows durations, times in queue, errors, attributes and links", async () => {
   const page = await open();
   await rows(page).last().getByRole("link").click();
