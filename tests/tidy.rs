@@ -36,6 +36,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "resolver",
         &[
             "batch",
+            "clock",
             "config",
             "diagnostics",
             "ends",

@@ -10,4 +10,5 @@ mod glob;
 mod rule;
 mod service_map;
 
+pub(crate) use rule::matches as pattern_matches;
 pub use service_map::{Candidate, Selection, ServiceMap, Side};

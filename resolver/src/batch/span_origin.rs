@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::lane::Lane;
 use super::record::{FinishedSpan, OriginAddress, Outcome};
 use super::template::{SpanFacts, SpanTemplates};
+use super::topic_counters::TopicCounters;
 use crate::export::DropReason;
 
 /// Made when a client meets a topic, and never changed. It knows nothing of clients, messages or resolvers: they know it.
@@ -14,6 +15,7 @@ pub(crate) struct SpanOrigin {
     /// Index into the configuration's services.
     service: u32,
     lane: Arc<Lane>,
+    counters: Arc<TopicCounters>,
     templates: SpanTemplates,
     /// Whether a guard that takes over a hand-over from here has the message's baggage current.
     takes_baggage: bool,
@@ -28,11 +30,12 @@ impl SpanOrigin {
         facts: &SpanFacts<'_>,
         service: u32,
         lane: Arc<Lane>,
+        counters: Arc<TopicCounters>,
         takes_baggage: bool,
         error_type: ErrorType,
     ) -> Self {
         let templates = SpanTemplates::new(facts);
-        Self { topic: facts.topic.into(), service, lane, templates, takes_baggage, error_type }
+        Self { topic: facts.topic.into(), service, lane, counters, templates, takes_baggage, error_type }
     }
 
     /// What a record names it by. Counts nothing: whoever pushes the record says who keeps the origin alive.
@@ -102,8 +105,10 @@ impl SpanOrigin {
         self.lane.lost(self.service, reason, 1);
     }
 
-    /// Appends one `spans` field of `ScopeSpans`. Allocates only when `out` has to grow, or the span has failed.
+    /// Appends one `spans` field of `ScopeSpans`, and counts it for its topic. Allocates only when `out` has to grow, or the
+    /// span has failed. For the batch thread.
     pub(super) fn encode(&self, out: &mut Vec<u8>, span: &FinishedSpan, extra: &[u8]) {
+        self.counters.count_span();
         self.templates.encode(out, span, extra, &self.error_type);
     }
 }
@@ -119,5 +124,12 @@ impl fmt::Debug for SpanOrigin {
 pub(super) fn test_origin(topic: &str) -> Arc<SpanOrigin> {
     let facts = SpanFacts { topic, client_id: "", group_id: None, server: None };
     let lane = super::lane::test_lane();
-    Arc::new(SpanOrigin::new(&facts, 0, lane, false, Box::new(|outcome| format!("ERROR_{}", outcome.0))))
+    Arc::new(SpanOrigin::new(
+        &facts,
+        0,
+        lane,
+        Arc::default(),
+        false,
+        Box::new(|outcome| format!("ERROR_{}", outcome.0)),
+    ))
 }

@@ -6,6 +6,9 @@
 /// are a program's own.
 pub(crate) const OF_OURS: u8 = 125;
 
+/// The exit status when what was looked at is wrong, and standard output says what.
+pub(crate) const WRONG: u8 = 1;
+
 /// The exit status for words that mean nothing.
 pub(crate) const MISUNDERSTOOD: u8 = 2;
 

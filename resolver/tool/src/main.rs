@@ -6,10 +6,12 @@
 #![forbid(unsafe_code)]
 
 mod command_line;
+mod doctor;
 mod failure;
 mod library;
 mod output;
 mod run;
+mod status;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
@@ -40,8 +42,11 @@ fn main() -> ExitCode {
 /// Does what was asked for. What it found decides the exit status: see `command_line::EXIT_STATUS`.
 fn obey(command: Command) -> Result<ExitCode, Failure> {
     match command {
+        Command::Doctor { program, format } => doctor::doctor(&program, format.format),
         Command::Path => output::line(library::find()?.as_os_str().as_bytes()),
         Command::Run { program } => Err(run::run(program)),
+        Command::SendTest { backend, service, format } => doctor::send(&backend, service.as_deref(), format.format),
+        Command::Status { paths, format } => status::status(&paths, format.format),
     }
 }
 
