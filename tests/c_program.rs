@@ -209,6 +209,42 @@ fn a_program_that_declares_runs_the_same_where_there_is_no_library() {
 }
 
 #[test]
+fn a_program_is_told_how_it_is_and_each_process_writes_its_own_status() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(program) = c_program(folder.path(), "c/status.c", &["-std=c99", "-D_DEFAULT_SOURCE"]) else { return };
+    for (door, name) in [(Door::Property, "{pid}.json"), (Door::Preload, "{pid}.json"), (Door::Preload, "one.json")] {
+        let surroundings = Surroundings::start(&["orders", "strange"], 1, PROCESSING);
+        let run_folder = tempfile::tempdir().unwrap();
+        let mut command = surroundings.command(door, &program);
+        command.arg("fork").env("INTERCEPTORS_STATUS", run_folder.path().join(name));
+        let ended = run(&mut command);
+        ended.expect_success();
+        let own: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+        let topic = |of: &serde_json::Value, topic: &str| {
+            of["topics"].as_array().unwrap().iter().find(|known| known["name"] == topic).cloned().unwrap_or_default()
+        };
+        let orders = topic(&own, "orders");
+        assert_eq!((&orders["service"], &orders["spans"]), (&"shop".into(), &3.into()), "{own}");
+        let strange = topic(&own, "strange");
+        assert_eq!((&strange["service"], &strange["without_span"]), (&serde_json::Value::Null, &1.into()), "{own}");
+        assert_eq!(own["clients"][0]["side"], "produce");
+        let mut written: Vec<serde_json::Value> = std::fs::read_dir(run_folder.path())
+            .unwrap()
+            .map(|entry| serde_json::from_str(&std::fs::read_to_string(entry.unwrap().path()).unwrap()).unwrap())
+            .collect();
+        written.sort_by_key(|document| document["process"]["pid"].as_u64());
+        let spans: Vec<_> =
+            written.iter().map(|document| topic(document, "orders")["spans"].as_u64().unwrap()).collect();
+        // A file that names no process is its parent's: the child does not write over it, and says so.
+        let expected: &[u64] = if name == "one.json" { &[3] } else { &[3, 1] };
+        assert_eq!(spans, expected, "{door:?} {name}");
+        assert_eq!(ended.stderr.contains("is the file of the process that this one is a fork of"), name == "one.json");
+        assert!(written.iter().all(|document| document["ended"] == true), "{written:?}");
+        assert_eq!(written[0]["process"]["program"], program.display().to_string());
+    }
+}
+
+#[test]
 fn memcheck_finds_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let Some((flow, sends)) = c_program(folder.path(), "c/flow.c", &[]).zip(c_program(folder.path(), "c/sends.c", &[]))

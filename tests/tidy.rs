@@ -38,6 +38,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "resolver",
         &[
             "batch",
+            "clock",
             "config",
             "diagnostics",
             "ends",

@@ -73,6 +73,6 @@ pub use export::{BackendState, DropReason};
 pub use interceptor::{MessagePlace, Processing};
 pub use loaded_modules::{LoadedModule, find_loaded_module};
 pub use plugin::{is_code_of_a_plugin, is_in_plugin};
-pub use resolver::Resolver;
+pub use resolver::{BackendTrial, Resolver, TrialOutcome, TrialSpan};
 pub use stack_room::{Lent, with_room};
-pub use status::{BackendServiceStats, BackendStats, ServiceStats, Stats};
+pub use status::{BackendServiceStats, BackendStats, ClientStats, ServiceStats, Stats, TopicStats};

@@ -5,6 +5,7 @@
 mod backends;
 mod global;
 mod shared;
+mod trial;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,11 +14,12 @@ use std::time::{Duration, Instant};
 
 pub(crate) use backends::check_with as check_backends;
 pub(crate) use shared::Shared;
+pub use trial::{BackendTrial, TrialOutcome, TrialSpan};
 
 use crate::batch::Pipeline;
 use crate::config::{self, Report, Severity, Source, Variables};
 use crate::error::ResolverError;
-use crate::status::{Moment, Stats};
+use crate::status::{About, Moment, Stats, StatusFile, document};
 use crate::{diagnostics, ends};
 
 /// What one configuration means: services, their tracers, their backends.
@@ -63,16 +65,26 @@ impl Resolver {
         if let Some(untrusted) = &loaded.untrusted {
             backends::check(untrusted, strict, &mut report);
         }
+        let status_file = StatusFile::asked_for(&Variables::process());
         if strict && report.has_errors() {
+            say_off(status_file, Arc::new(report.clone()));
             return Err(ResolverError::new(report));
         }
         tell(&report, shared.is_some());
+        let report = Arc::new(report);
+        match &shared {
+            Some(shared) => {
+                let about = About::new(Arc::clone(&report), Some(shared.config().origin.clone()));
+                shared.describe(about, status_file);
+            }
+            None => say_off(status_file, Arc::clone(&report)),
+        }
         if let Some(shared) = &shared {
             shared.announce();
             shared.ensure_running();
             ends::watch();
         }
-        Ok(Self { id: shared.as_ref().map_or(0, |shared| shared.id()), shared, report: Arc::new(report), strict })
+        Ok(Self { id: shared.as_ref().map_or(0, |shared| shared.id()), shared, report, strict })
     }
 
     /// Whether anything is traced.
@@ -146,10 +158,31 @@ impl Resolver {
         shared.stats()
     }
 
+    /// How it is, as one JSON text: what the file that `INTERCEPTORS_STATUS` names holds, as `docs/status.md` describes it.
+    ///
+    /// Waits for nothing but the moments in which its parts change: not to be called from a Kafka callback.
+    pub fn status(&self) -> String {
+        match &self.shared {
+            Some(shared) => shared.status(false),
+            None => off_status(&self.report),
+        }
+    }
+
     /// What clients hold.
     pub(crate) fn shared(&self) -> Option<Arc<Shared>> {
         self.shared.clone()
     }
+}
+
+/// Nobody will say later how a process is whose tracing is off.
+fn say_off(file: Option<StatusFile>, report: Arc<Report>) {
+    if let Some(file) = file {
+        file.write(|| off_status(&report));
+    }
+}
+
+fn off_status(report: &Arc<Report>) -> String {
+    document(Some(&About::new(Arc::clone(report), None)), &Stats::default(), false)
 }
 
 /// The number of a resolver that is off, which has no deliveries.

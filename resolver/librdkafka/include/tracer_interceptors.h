@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * tracer_interceptors.h: what a program can tell libtracer_interceptors.so about its Kafka messages. API 1.0.
+ * tracer_interceptors.h: what a program can tell libtracer_interceptors.so about its Kafka messages. API 1.1.
  *
  * The library traces every librdkafka client without this. What it cannot see from below is which message a piece of code
  * is at work on, where one thread has several in hand: a list of messages, an event loop, a pool of threads, coroutines. A
@@ -63,6 +63,8 @@ typedef struct ti_api {
     void (*next_send)(ti_processing processing, uint64_t train);
     void (*next_send_of)(const char *traceparent, const char *tracestate, const char *baggage);
     void (*pause)(ti_processing processing, int paused);
+    /* Since 1.1. */
+    size_t (*status)(char *buffer, size_t size);
 } ti_api;
 
 /* The only symbol that the library exports for this. NULL: it cannot work in this program. */
@@ -196,6 +198,16 @@ static inline void ti_next_send(ti_processing processing) {
 static inline void ti_next_send_of(const char *traceparent, const char *tracestate, const char *baggage) {
     const ti_api *api = ti_find();
     if (api) api->next_send_of(traceparent, tracestate, baggage);
+}
+/* Writes how the library is in this process, as the JSON text that docs/status.md describes: which topics it met and whose they
+ * are, how many messages were traced, where the spans went and why they did not. At most `size` bytes with the NUL, and nothing
+ * if `size` is 0. Gives the length of the whole text without the NUL, as snprintf() does: if that is not less than `size`, a part
+ * is missing. 0 and an empty text when no client was made yet, or the library is older. Not in a callback of librdkafka's. */
+static inline size_t ti_status(char *buffer, size_t size) {
+    const ti_api *api = ti_find();
+    if (size) buffer[0] = '\0';
+    if (!api || api->struct_size < offsetof(ti_api, status) + sizeof api->status) return 0;
+    return api->status(buffer, size);
 }
 #endif /* TI_NO_LOOKUP */
 

@@ -5,8 +5,8 @@
 
 use std::ffi::{CStr, c_char, c_int};
 
-use tracer_resolver::MessagePlace;
 use tracer_resolver::interceptor::declared;
+use tracer_resolver::{MessagePlace, Resolver};
 
 use crate::contained::contained;
 use crate::static_program::is_static;
@@ -26,6 +26,7 @@ pub struct Api {
     next_send: extern "C" fn(u64, u64),
     next_send_of: unsafe extern "C" fn(*const c_char, *const c_char, *const c_char),
     pause: extern "C" fn(u64, c_int),
+    status: unsafe extern "C" fn(*mut c_char, usize) -> usize,
 }
 
 static API: Api = Api {
@@ -40,6 +41,7 @@ static API: Api = Api {
     next_send,
     next_send_of,
     pause,
+    status,
 };
 
 /// The functions that a program may call, which live as long as the process; null in a statically linked one, where
@@ -134,6 +136,23 @@ unsafe extern "C" fn next_send_of(traceparent: *const c_char, tracestate: *const
 
 extern "C" fn pause(processing: u64, paused: c_int) {
     contained((), || declared::pause(processing, paused != 0));
+}
+
+/// # Safety
+///
+/// `buffer` has room for `size` bytes, or `size` is 0.
+unsafe extern "C" fn status(buffer: *mut c_char, size: usize) -> usize {
+    let text = contained(None, Resolver::status_of_process).unwrap_or_default();
+    let text = text.trim_end();
+    if let Some(room) = size.checked_sub(1).filter(|_| !buffer.is_null()) {
+        let shown = text.len().min(room);
+        // SAFETY: `shown` bytes and a NUL are at most `size`, for which the caller has room; `text` is ours.
+        unsafe {
+            std::ptr::copy_nonoverlapping(text.as_ptr().cast(), buffer, shown);
+            buffer.add(shown).write(0);
+        }
+    }
+    text.len()
 }
 
 /// # Safety

@@ -4,6 +4,7 @@
 //! together have every span that was to reach the backend in one place each.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use super::FinishedBatch;
 
@@ -92,6 +93,18 @@ pub enum BackendState {
     OutOfService,
 }
 
+impl BackendState {
+    /// The name for metrics and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Retrying => "retrying",
+            Self::Stuck => "stuck",
+            Self::OutOfService => "out_of_service",
+        }
+    }
+}
+
 /// Spans of one service at one backend. All but `waiting` only ever grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ServiceCounters {
@@ -177,8 +190,12 @@ pub(crate) struct BackendCounters {
     pub(crate) retries: u64,
     /// Bytes of batches that wait or are in a call; never above the backend's `queue_bytes`.
     pub(crate) held_bytes: usize,
+    /// How many there may be.
+    pub(crate) queue_bytes: usize,
     /// What the backend is doing.
     pub(crate) state: BackendState,
+    /// What went wrong last, and when.
+    pub(crate) last_error: Option<(String, Instant)>,
 }
 
 /// What became of a batch.

@@ -17,6 +17,7 @@ use crate::per_process;
 use crate::resolver::Shared;
 use crate::services::Side;
 use crate::stack_room::with_room;
+use crate::status::Who;
 
 /// See the module.
 pub(crate) struct Client {
@@ -157,6 +158,11 @@ impl Client {
         if let Some(commits) = &self.commits {
             commits.committed(self.ordinal, err, offsets);
         }
+    }
+
+    /// What it is called.
+    pub(super) fn who(&self) -> Who {
+        self.maker.who()
     }
 
     /// Whether this very process made it, and not the one that it is a fork of.

@@ -39,7 +39,10 @@ impl Client {
             }
         }
         let Some(route) = self.route(number, message) else { return };
-        let Some(traced) = route.traced() else { return };
+        let Some(traced) = route.traced() else { return route.counters().without_span.raise() };
+        if !traced.spans {
+            traced.topic.without_span.raise();
+        }
         if !traced.spans && self.guards {
             return;
         }
@@ -233,7 +236,7 @@ pub(super) fn consumer_span(traced: &Traced, incoming: &Incoming<'_>) -> Finishe
     };
     span.trace_flags = traced.sampler.flags(&span.trace_id, continued, sampling, clock::monotonic_nanos);
     if span.trace_flags & SpanContext::SAMPLED == 0 {
-        traced.counters.sampled_out.raise();
+        traced.topic.sampled_out.raise();
     }
     span
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::kafka_api::KafkaApi;
 use super::size_limit::SizeLimit;
-use crate::batch::{Outcome, ServiceCounters, SpanFacts, SpanOrigin};
+use crate::batch::{Outcome, ServiceCounters, SpanFacts, SpanOrigin, TopicCounters};
 use crate::config::{Ambient, Propagator, Relation, Settings, Trace};
 use crate::propagation::Injection;
 use crate::resolver::Shared;
@@ -20,6 +20,7 @@ pub(crate) struct Route {
     topic: CString,
     topic_hash: u64,
     belongs: Belongs,
+    counters: Arc<TopicCounters>,
     /// `None`: messages are untouched.
     traced: Option<Traced>,
 }
@@ -41,6 +42,7 @@ pub(crate) struct Traced {
     /// Named by its finished spans.
     pub origin: Arc<SpanOrigin>,
     pub counters: Arc<ServiceCounters>,
+    pub topic: Arc<TopicCounters>,
 }
 
 /// What a client tells about itself, for all of its routes.
@@ -68,20 +70,31 @@ impl RouteMaker {
             group_id: self.group_id.as_deref(),
             bound: self.bound,
         };
-        let (belongs, traced) = match resolver.services().select(&candidate) {
-            Selection::Service { service, slot, settings } => {
-                let traced = self.traced(resolver, &name, service, slot, settings);
-                (if traced.is_some() { Belongs::Traced(service) } else { Belongs::Untraced(service) }, traced)
-            }
-            Selection::Excluded => (Belongs::Excluded, None),
-            Selection::Unmatched => (Belongs::Nobody, None),
+        let selection = resolver.services().select(&candidate);
+        let belongs = match selection {
+            Selection::Service { service, settings, .. } if settings.trace == Trace::Off => Belongs::Untraced(service),
+            Selection::Service { service, slot, .. } => Belongs::Traced { service, slot },
+            Selection::Excluded => Belongs::Excluded,
+            Selection::Unmatched => Belongs::Nobody,
         };
-        Route { topic: topic.to_owned(), topic_hash: topic_hash(&name), belongs, traced }
+        let counters = resolver.topic_counters(&name, self.who(), belongs);
+        let traced = match selection {
+            Selection::Service { service, slot, settings } => {
+                self.traced(resolver, &name, service, slot, settings, &counters)
+            }
+            Selection::Excluded | Selection::Unmatched => None,
+        };
+        Route { topic: topic.to_owned(), topic_hash: topic_hash(&name), belongs, counters, traced }
     }
 
     /// Who meets the topics of these routes.
     pub(super) fn who(&self) -> Who {
-        Who { side: self.side, client_id: self.client_id.clone(), group_id: self.group_id.clone() }
+        Who {
+            side: self.side,
+            client_id: self.client_id.clone(),
+            group_id: self.group_id.clone(),
+            is_bound: self.bound.is_some(),
+        }
     }
 
     fn traced(
@@ -91,6 +104,7 @@ impl RouteMaker {
         service: usize,
         slot: usize,
         settings: &Settings,
+        counters: &Arc<TopicCounters>,
     ) -> Option<Traced> {
         if settings.trace == Trace::Off {
             return None;
@@ -123,10 +137,12 @@ impl RouteMaker {
                 &facts,
                 service as u32,
                 resolver.backend_set(slot)?,
+                Arc::clone(counters),
                 takes_baggage,
                 error_type,
             )),
             counters: resolver.service_counters(service)?,
+            topic: Arc::clone(counters),
         })
     }
 }
@@ -147,6 +163,11 @@ impl Route {
     /// Whose its messages are.
     pub(super) fn belongs(&self) -> Belongs {
         self.belongs
+    }
+
+    /// What is counted for its topic.
+    pub(super) fn counters(&self) -> &TopicCounters {
+        &self.counters
     }
 
     pub(crate) fn traced(&self) -> Option<&Traced> {

@@ -36,11 +36,11 @@ pub(crate) struct Backends {
 const MAX_FORKS: usize = 16;
 
 /// What it takes to create a backend, again in every fork.
-struct Plan {
-    settings: Backend,
+pub(super) struct Plan {
+    pub(super) settings: Backend,
     /// The plugin's settings, references read as the types its schema wants.
-    config: Value,
-    library: Arc<PluginLibrary>,
+    pub(super) config: Value,
+    pub(super) library: Arc<PluginLibrary>,
 }
 
 struct Running {
@@ -115,6 +115,9 @@ impl Backends {
                 plugin: plugin.clone(),
                 state: counters.state,
                 retries: counters.retries,
+                held_bytes: counters.held_bytes,
+                queue_bytes: counters.queue_bytes,
+                last_error: counters.last_error.map(|(message, at)| (message, at.elapsed())),
                 services: services
                     .map(|(service, spans)| BackendServiceStats {
                         service: service.clone(),
@@ -291,12 +294,12 @@ pub(crate) fn check_with(loader: &Loader, backends: &[Backend], plugins: &Plugin
     }
 }
 
-fn loader(strict: bool) -> Loader {
+pub(super) fn loader(strict: bool) -> Loader {
     Loader::new(if strict { Trust::Strict } else { Trust::Lenient })
 }
 
 impl Plan {
-    fn new(loader: &Loader, plugins: &Plugins, backend: &Backend, report: &mut Report) -> Option<Self> {
+    pub(super) fn new(loader: &Loader, plugins: &Plugins, backend: &Backend, report: &mut Report) -> Option<Self> {
         let library = match loader.load(&backend.plugin, plugins) {
             Ok(library) => library,
             Err(error) => {

@@ -3,15 +3,19 @@
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::backends::Backends;
-use crate::batch::{BackendSet, BatchedService, Destinations, EndReporter, Pipeline, ServiceCounters, ServiceResource};
+use crate::batch::{
+    BackendSet, BatchedService, Destinations, EndReporter, Pipeline, ServiceCounters, ServiceResource, TopicCounters,
+};
 use crate::config::{Config, Report, Service, Settings};
 use crate::services::ServiceMap;
-use crate::status::{Belongs, Moment, ServiceStats, Stats, TopicsSeen, Who};
+use crate::status::{
+    About, Belongs, ClientsMet, Moment, ServiceStats, Stats, StatusFile, TopicsCounted, TopicsSeen, Who, document,
+};
 use crate::tracer::sampler::Sampler;
 use crate::{diagnostics, host};
 
@@ -28,6 +32,10 @@ pub(crate) struct Shared {
     told_topic_limit: AtomicBool,
     /// What the clients of this process have met.
     seen: TopicsSeen,
+    counted: TopicsCounted,
+    clients: ClientsMet,
+    /// What it was made of, and where it says how it is, if it is to.
+    about: OnceLock<(About, Option<StatusFile>)>,
 }
 
 impl Shared {
@@ -68,9 +76,12 @@ impl Shared {
             backend_sets,
             counters,
             backends,
-            config,
             told_topic_limit: AtomicBool::new(false),
+            counted: TopicsCounted::new(config.services.len()),
             seen,
+            clients: ClientsMet::default(),
+            about: OnceLock::new(),
+            config,
         })
     }
 
@@ -112,8 +123,11 @@ impl Shared {
     }
 
     /// Starts the backends of this process if a fork left them behind.
-    pub(crate) fn ensure_running(&self) {
+    pub(crate) fn ensure_running(self: &Arc<Self>) {
         Pipeline::current().ensure_batch_thread();
+        if self.status_file().is_some() {
+            self.report_at_end();
+        }
         self.backends.ensure_running();
     }
 
@@ -134,7 +148,7 @@ impl Shared {
     /// block: not for a thread of the application's in a callback.
     pub(super) fn tell_sum(&self, moment: Moment) {
         self.backends.tell_sum(moment);
-        self.seen.tell_sum(&self.config, &self.counters, moment);
+        self.seen.tell_sum(&self.config, &self.counters, &self.counted, moment);
         self.seen.tell_if_nothing_matched(&self.config);
     }
 
@@ -149,20 +163,31 @@ impl Shared {
     /// A client has met a topic. Any thread; what is to be said is left to the batch thread.
     pub(crate) fn met_topic(self: &Arc<Self>, topic: &str, who: &Who, belongs: Belongs) {
         self.report_at_end();
-        if let Some(line) = self.seen.topic(&self.config, topic, who, belongs) {
-            Pipeline::current().errand(move || diagnostics::info(&line()));
+        if let Some(told) = self.seen.topic(topic, who, belongs) {
+            let (shared, topic, who) = (Arc::clone(self), topic.to_owned(), who.clone());
+            Pipeline::current().errand(move || {
+                let settings = shared.settings_of(belongs);
+                diagnostics::info(&shared.seen.line(&shared.config, told, &topic, &who, belongs, settings));
+            });
         }
     }
 
+    /// Where the messages of a topic are counted.
+    pub(crate) fn topic_counters(&self, topic: &str, who: Who, belongs: Belongs) -> Arc<TopicCounters> {
+        self.counted.of(topic, who, belongs)
+    }
+
     /// A client is there.
-    pub(crate) fn client_opened(&self) {
+    pub(crate) fn client_opened(&self, number: u64, who: Who) {
+        self.clients.opened(number, who);
         self.seen.client_opened();
     }
 
     /// A client is gone. Runs on the application's thread: what is to be said is left to the batch thread.
     ///
     /// `unseen`: the process may now end without telling anybody. Then the last client waits a moment for its words.
-    pub(crate) fn client_closed(self: &Arc<Self>, unseen: bool) {
+    pub(crate) fn client_closed(self: &Arc<Self>, number: u64, unseen: bool) {
+        self.clients.closed(number);
         let is_last = self.seen.client_closed();
         if !Pipeline::is_running() {
             return; // It met no message, and neither did any other of this process.
@@ -172,6 +197,7 @@ impl Shared {
             shared.seen.tell_if_nothing_matched(&shared.config);
             if is_last {
                 shared.tell_sum(if unseen { Moment::LastSeen } else { Moment::Seen });
+                shared.write_status(false);
             }
         });
         if is_last && unseen {
@@ -186,17 +212,55 @@ impl Shared {
             .services
             .iter()
             .zip(&self.counters)
-            .map(|(service, counters)| ServiceStats {
+            .enumerate()
+            .map(|(index, (service, counters))| ServiceStats {
                 name: service.name.clone(),
                 spans: read(&counters.spans),
                 dropped_buffer_full: read(&counters.lost),
-                sampled_out: counters.sampled_out.sum(),
+                sampled_out: counters.sampled_out.sum() + self.counted.sampled_out(index),
                 unacknowledged: counters.unacknowledged.sum(),
                 not_injected: read(&counters.not_injected),
                 parents_lost: read(&counters.parents_lost),
             })
             .collect();
-        Stats { services, backends: self.backends.stats() }
+        let (clients, clients_beyond, clients_closed) = self.clients.stats();
+        Stats {
+            services,
+            backends: self.backends.stats(),
+            topics: self.counted.stats(&self.seen.rules(&self.config), |belongs| self.settings_of(belongs)),
+            topics_beyond: self.counted.beyond_stats(),
+            clients,
+            clients_beyond,
+            clients_closed,
+        }
+    }
+
+    /// How it is, as `docs/status.md` has it.
+    pub(super) fn status(&self, ended: bool) -> String {
+        document(self.about.get().map(|(about, _)| about), &self.stats(), ended)
+    }
+
+    /// Says what it was made of, and where it is to say how it is. Once, before clients have it.
+    pub(super) fn describe(&self, about: About, file: Option<StatusFile>) {
+        // Nobody else does.
+        let _ = self.about.set((about, file));
+        SPEAKER.store(self.id, Ordering::Relaxed);
+    }
+
+    fn write_status(&self, ended: bool) {
+        if let Some(file) = self.status_file() {
+            file.write(|| self.status(ended));
+        }
+    }
+
+    /// Where it says how it is; the latest resolver of a process speaks for it.
+    fn status_file(&self) -> Option<&StatusFile> {
+        self.about.get()?.1.as_ref().filter(|_| SPEAKER.load(Ordering::Relaxed) == self.id)
+    }
+
+    fn settings_of(&self, belongs: Belongs) -> Option<&Settings> {
+        let Belongs::Traced { slot, .. } = belongs else { return None };
+        self.services.slots().nth(slot).map(|(_, settings)| settings)
     }
 
     /// One line that says what is on.
@@ -214,8 +278,18 @@ impl Shared {
 impl EndReporter for Shared {
     fn report_end(&self) {
         self.tell_sum(Moment::End);
+        self.write_status(true);
+    }
+
+    fn look(&self, now: Instant) {
+        if let Some(file) = self.status_file() {
+            file.keep(now, || self.status(false));
+        }
     }
 }
+
+/// The resolver that says how the process is.
+static SPEAKER: AtomicU64 = AtomicU64::new(0);
 
 /// How long the end of the last client waits for what is to be said, where nobody may see the end of the process.
 const END_REPORT: Duration = Duration::from_millis(100);
@@ -229,7 +303,7 @@ fn backends_of(settings: &Settings) -> Vec<usize> {
 }
 
 /// What identifies a service instance to its backends: OpenTelemetry's resource conventions, and what the file adds.
-fn resource(service: &Service) -> ServiceResource {
+pub(super) fn resource(service: &Service) -> ServiceResource {
     let executable = std::env::current_exe().ok();
     let executable = executable.as_deref().and_then(|path| path.file_name()).map(|name| name.to_string_lossy());
     let detected = [

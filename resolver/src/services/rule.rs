@@ -73,7 +73,7 @@ impl TopicRank {
 }
 
 /// Whether all of `name` matches.
-pub(super) fn matches(pattern: &Pattern, name: &str) -> bool {
+pub(crate) fn matches(pattern: &Pattern, name: &str) -> bool {
     match pattern {
         Pattern::Exact(exact) => exact == name,
         Pattern::Glob(pattern) => glob::matches(pattern, name),

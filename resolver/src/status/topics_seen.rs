@@ -10,16 +10,20 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::losses::Moment;
+use super::topics_counted::TopicsCounted;
+use super::who::{Belongs, Who};
+use super::whose::{Rules, text_of};
 use crate::batch::ServiceCounters;
-use crate::config::{Config, Pattern, Report, Service};
+use crate::config::{Config, Report, Settings};
 use crate::diagnostics;
 use crate::per_process::PerProcess;
-use crate::services::Side;
 
 /// See the module.
 pub(crate) struct TopicsSeen {
     /// The services and their rules, for whoever has to repair them.
     services: String,
+    /// Texts of patterns that do not stand in the source.
+    hidden: Vec<String>,
     here: PerProcess<Here>,
 }
 
@@ -48,26 +52,6 @@ struct Others {
     unacknowledged: u64,
 }
 
-/// Who met a topic.
-#[derive(Clone, Debug)]
-pub(crate) struct Who {
-    pub(crate) side: Side,
-    pub(crate) client_id: String,
-    pub(crate) group_id: Option<String>,
-}
-
-/// Whose a topic's messages are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Belongs {
-    /// This service's, by its index, which traces them.
-    Traced(usize),
-    /// This service's, which does not (`trace = "off"`).
-    Untraced(usize),
-    /// A service's that excludes them.
-    Excluded,
-    Nobody,
-}
-
 /// Topics that are told; a program that makes up its topics must not fill the log.
 const MOST_TOPICS: usize = 1_000;
 /// Topics that are named when nothing matched.
@@ -78,17 +62,17 @@ const MOST_PATTERNS: usize = 20;
 impl TopicsSeen {
     /// `source`: what the patterns were read from. One that does not stand there came from a reference, and is not shown.
     pub(crate) fn new(config: &Config, source: &Report) -> Self {
-        Self { services: describe(&config.services, &source.text), here: PerProcess::new() }
+        let patterns = config.services.iter().flat_map(|service| {
+            [&service.produces, &service.consumes, &service.topics, &service.client_ids, &service.group_ids]
+        });
+        let texts = patterns.flatten().map(|pattern| text_of(pattern).0);
+        let hidden: Vec<_> = texts.filter(|text| !source.text.contains(text)).map(str::to_owned).collect();
+        let services = describe(&Rules { config, hidden: &hidden });
+        Self { services, hidden, here: PerProcess::new() }
     }
 
-    /// A client has met a topic: what is to be said about it, to be asked where the log may block.
-    pub(crate) fn topic(
-        &self,
-        config: &Config,
-        topic: &str,
-        who: &Who,
-        belongs: Belongs,
-    ) -> Option<impl FnOnce() -> String + Send + use<>> {
+    /// A client has met a topic: whether that is to be said, and which of those it is.
+    pub(crate) fn topic(&self, topic: &str, who: &Who, belongs: Belongs) -> Option<usize> {
         let here = self.here();
         if belongs == Belongs::Nobody {
             if !here.anything_matched.load(Ordering::Relaxed) {
@@ -104,26 +88,29 @@ impl TopicsSeen {
             return None;
         }
         let told = here.topics_told.fetch_add(1, Ordering::Relaxed);
-        if told > MOST_TOPICS {
-            return None;
+        (told <= MOST_TOPICS).then_some(told)
+    }
+
+    /// What is said of the topic that is the `told`th. Compares it with every rule: not for an application's thread.
+    pub(crate) fn line(
+        &self,
+        config: &Config,
+        told: usize,
+        topic: &str,
+        who: &Who,
+        belongs: Belongs,
+        settings: Option<&Settings>,
+    ) -> String {
+        if told == MOST_TOPICS {
+            return format!("{MOST_TOPICS} topics have been listed; further ones will not be");
         }
-        let name =
-            |service: usize| config.services.get(service).map(|service| service.name.clone()).unwrap_or_default();
-        let (topic, who) = (topic.to_owned(), who.clone());
-        let whose = match belongs {
-            Belongs::Traced(service) => format!("belongs to service `{}`", name(service)),
-            Belongs::Untraced(service) => {
-                format!("belongs to service `{}`, which does not trace it (trace = \"off\")", name(service))
-            }
-            Belongs::Excluded => "is excluded by its service, and not traced".to_owned(),
-            Belongs::Nobody => "belongs to no service, and is not traced".to_owned(),
-        };
-        Some(move || {
-            if told == MOST_TOPICS {
-                return format!("{MOST_TOPICS} topics have been listed; further ones will not be");
-            }
-            format!("topic `{topic}` ({}) {whose}", who.describe())
-        })
+        let whose = self.rules(config).explain(topic, who, belongs, settings);
+        format!("topic `{topic}` ({}) {whose}", who.describe())
+    }
+
+    /// The rules, as they may be shown.
+    pub(crate) fn rules<'a>(&'a self, config: &'a Config) -> Rules<'a> {
+        Rules { config, hidden: &self.hidden }
     }
 
     /// Whether this process asks for the first time.
@@ -162,7 +149,13 @@ impl TopicsSeen {
     /// Says what was counted for each service beside its spans, as far as it was not said before.
     ///
     /// Messages that wait for their acknowledgement are nothing to speak of, unless the process ends.
-    pub(crate) fn tell_sum(&self, config: &Config, counters: &[Arc<ServiceCounters>], moment: Moment) {
+    pub(crate) fn tell_sum(
+        &self,
+        config: &Config,
+        counters: &[Arc<ServiceCounters>],
+        counted: &TopicsCounted,
+        moment: Moment,
+    ) {
         let mut told = self.here().told.lock().unwrap_or_else(PoisonError::into_inner);
         told.resize(counters.len(), Others::default());
         let lines: Vec<_> = config
@@ -170,12 +163,14 @@ impl TopicsSeen {
             .iter()
             .zip(counters)
             .zip(told.iter_mut())
-            .filter_map(|((service, counters), told)| {
+            .enumerate()
+            .filter_map(|(index, ((service, counters), told))| {
                 let unacknowledged = match moment {
                     Moment::End => counters.unacknowledged.sum(),
                     Moment::Seen | Moment::LastSeen => told.unacknowledged,
                 };
-                let now = Others { unacknowledged, ..Others::of(counters) };
+                let sampled_out = counters.sampled_out.sum() + counted.sampled_out(index);
+                let now = Others { unacknowledged, sampled_out, ..Others::of(counters) };
                 now.since(&std::mem::replace(told, now)).line(&service.name)
             })
             .collect();
@@ -193,27 +188,12 @@ impl TopicsSeen {
     }
 }
 
-impl Who {
-    fn describe(&self) -> String {
-        let mut text = match self.side {
-            Side::Produce => "produced".to_owned(),
-            Side::Consume => "consumed".to_owned(),
-        };
-        // Writing into a `String` cannot fail.
-        let _ = write!(text, " by client `{}`", self.client_id);
-        if let Some(group) = &self.group_id {
-            let _ = write!(text, ", group `{group}`");
-        }
-        text
-    }
-}
-
 impl Others {
     fn of(counters: &ServiceCounters) -> Self {
         Self {
             not_injected: counters.not_injected.load(Ordering::Relaxed),
             parents_lost: counters.parents_lost.load(Ordering::Relaxed),
-            sampled_out: counters.sampled_out.sum(),
+            sampled_out: 0,
             unacknowledged: 0,
         }
     }
@@ -257,10 +237,10 @@ impl Others {
 }
 
 /// What the services are, as the file has it.
-fn describe(services: &[Service], source: &str) -> String {
+fn describe(rules: &Rules<'_>) -> String {
     let mut left = MOST_PATTERNS;
     let mut shown = Vec::new();
-    for service in services {
+    for service in &rules.config.services {
         let lists = [
             ("produces", &service.produces),
             ("consumes", &service.consumes),
@@ -270,7 +250,7 @@ fn describe(services: &[Service], source: &str) -> String {
         ];
         let mut text = format!("`{}`", service.name);
         for (key, patterns) in lists {
-            let some: Vec<_> = patterns.iter().take(left).map(|pattern| show(pattern, source)).collect();
+            let some: Vec<_> = patterns.iter().take(left).map(|pattern| rules.show(pattern)).collect();
             left -= some.len();
             if !some.is_empty() {
                 let _ = write!(text, " {key} = [{}]", some.join(", "));
@@ -283,18 +263,6 @@ fn describe(services: &[Service], source: &str) -> String {
         }
     }
     shown.join(", ")
-}
-
-fn show(pattern: &Pattern, source: &str) -> String {
-    let (text, shown) = match pattern {
-        Pattern::Exact(text) | Pattern::Glob(text) => (text.as_str(), format!("\"{text}\"")),
-        Pattern::Regex(regex) => {
-            let anchored = regex.as_str();
-            let text = anchored.strip_prefix("^(?:").and_then(|text| text.strip_suffix(")$")).unwrap_or(anchored);
-            (text, format!("{{ regex = '{text}' }}"))
-        }
-    };
-    if source.contains(text) { shown } else { "(a pattern that is not shown)".to_owned() }
 }
 
 fn origin(config: &Config) -> String {

@@ -61,6 +61,17 @@ pub(crate) enum Command {
         #[arg(value_name = "OLD.json")]
         file: PathBuf,
     },
+    /// Tries every backend for real, and says of a program what would happen to it.
+    ///
+    /// Each backend of the configuration is looked at step by step: plugin, settings, name, port, and one span of the service
+    /// tracer-interceptors that calls itself a test. Of a program nothing is run. Exit status 1: something failed.
+    Doctor {
+        /// A program and its arguments, after --.
+        #[arg(value_name = "PROGRAM", last = true)]
+        program: Vec<OsString>,
+        #[command(flatten)]
+        format: Output,
+    },
     /// Prints where libtracer_interceptors.so is.
     ///
     /// It is a value for the client property plugin.library.paths, and one for LD_PRELOAD.
@@ -96,6 +107,30 @@ pub(crate) enum Command {
         /// Loads no plugin; the settings of every plugin are then anything.
         #[arg(long)]
         no_plugins: bool,
+    },
+    /// Sends one span to a backend, and prints its trace id.
+    ///
+    /// The span calls itself a test. It goes through the backend's own plugin, as a program's spans do, and is of the first
+    /// service of the configuration unless another is named. Exit status 1: it did not arrive.
+    SendTest {
+        /// The backend's name under [backends].
+        backend: String,
+        /// The service that the span is of.
+        #[arg(long, value_name = "NAME")]
+        service: Option<String>,
+        #[command(flatten)]
+        format: Output,
+    },
+    /// Shows what programs say of themselves: topics, services, backends, losses.
+    ///
+    /// Programs that are started with INTERCEPTORS_STATUS=FILE write it there every other second, and at their end. Exit
+    /// status 1: a process is gone without an end, does not trace, or a backend does not take its spans.
+    Status {
+        /// Status files, or folders of them.
+        #[arg(value_name = "FILE|FOLDER", required = true)]
+        paths: Vec<PathBuf>,
+        #[command(flatten)]
+        format: Output,
     },
     /// Shows traces, from a file of OTLP/JSON lines or by OTLP/HTTP: as trees in the terminal, or as a page.
     View(crate::view::Options),

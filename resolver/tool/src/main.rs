@@ -9,6 +9,7 @@ mod check;
 mod command_line;
 mod completions;
 mod configuration;
+mod doctor;
 mod effective;
 mod explain;
 mod failure;
@@ -24,6 +25,7 @@ mod print_config;
 mod rule_place;
 mod run;
 mod schema;
+mod status;
 mod toml_text;
 mod view;
 
@@ -58,6 +60,7 @@ fn obey(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Check { file, no_plugins, format } => check::check(file.file.as_deref(), !no_plugins, format.format),
         Command::Completions { shell } => completions::print(shell),
+        Command::Doctor { program, format } => doctor::doctor(&program, format.format),
         Command::Explain(question) => explain::explain(&question),
         Command::Manual { folder } => manual::write(&folder),
         Command::Migrate { file } => migrate::migrate(&file),
@@ -68,6 +71,8 @@ fn obey(command: Command) -> Result<ExitCode, Failure> {
         }
         Command::Run { program } => Err(run::run(program)),
         Command::Schema { no_plugins } => schema::print(!no_plugins),
+        Command::SendTest { backend, service, format } => doctor::send(&backend, service.as_deref(), format.format),
+        Command::Status { paths, format } => status::status(&paths, format.format),
         Command::View(options) => view::view(options),
     }
 }

@@ -6,7 +6,9 @@ mod elf;
 mod executed;
 mod linked_in;
 mod loader;
+mod needed;
 mod node_layer;
+mod outlook;
 mod preload;
 mod python_layer;
 mod reach;
@@ -20,8 +22,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use linked_in::LinkedIn;
-use reach::Reach;
+pub(crate) use linked_in::{LinkedIn, mentioned};
+pub(crate) use needed::Needed;
+pub(crate) use outlook::Outlook;
+pub(crate) use reach::Reach;
 
 use crate::failure::Failure;
 use crate::library;
@@ -40,7 +44,8 @@ pub(crate) fn run(words: Vec<OsString>) -> Failure {
         Ok(library) => library,
         Err(failure) => return failure,
     };
-    match Reach::of(&program, &library) {
+    let Outlook { reach, linked_in, .. } = Outlook::of(&program, &library);
+    match reach {
         Reach::Breaks(why) => note(&format!("{name} is run without tracing: {why}")),
         reach => {
             match preload::with(env::var_os(preload::variable()), &library) {
@@ -61,14 +66,13 @@ pub(crate) fn run(words: Vec<OsString>) -> Failure {
                      plugin.library.paths instead"
                 ));
             }
-            let own = executed::files(&program).last().map_or(LinkedIn::Nothing, |file| LinkedIn::of(file));
-            if let (Reach::Loaded, LinkedIn::Functions | LinkedIn::Nameless) = (&reach, own) {
+            if let (Reach::Loaded, LinkedIn::Functions | LinkedIn::Nameless) = (&reach, linked_in) {
                 let nameless = "; and link it with -rdynamic, for it was stripped of the names of librdkafka's functions, and \
                                 no library finds them";
                 note(&format!(
                     "{name} has librdkafka linked in, where no preloaded library can see its calls: give its clients the \
                      property plugin.library.paths, with what `tracer-interceptors path` prints{}",
-                    if own == LinkedIn::Nameless { nameless } else { "" }
+                    if linked_in == LinkedIn::Nameless { nameless } else { "" }
                 ));
             }
             if is_configured() {
@@ -85,7 +89,7 @@ pub(crate) fn run(words: Vec<OsString>) -> Failure {
 }
 
 /// Whether anything may say what to trace; what it says is the library's business.
-fn is_configured() -> bool {
+pub(crate) fn is_configured() -> bool {
     env::vars_os().any(|(name, value)| {
         !value.is_empty() && (name == "INTERCEPTORS_CONFIG_FILE" || name.as_bytes().starts_with(b"OTEL_"))
     })

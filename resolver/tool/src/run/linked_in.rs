@@ -12,7 +12,7 @@ use super::elf::{self, Elf};
 
 /// What of librdkafka a program's own file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LinkedIn {
+pub(crate) enum LinkedIn {
     /// Nothing, as far as can be seen.
     Nothing,
     /// Its functions, with their names: the library finds them, once a client's property has led it there.
@@ -26,6 +26,12 @@ impl LinkedIn {
     pub(super) fn of(program: &Path) -> Self {
         elf::read(program, look).unwrap_or(Self::Nothing)
     }
+}
+
+/// Which of these words the constants of the program's file hold: names of packages, in languages that keep them.
+pub(crate) fn mentioned<'w>(program: &Path, words: &[&'w str]) -> Vec<&'w str> {
+    let mentions = |word: &&&str| elf::read(program, |elf| says(elf, word.as_bytes())).unwrap_or(false);
+    words.iter().filter(mentions).copied().collect()
 }
 
 fn look(elf: &Elf<'_>) -> object::Result<LinkedIn> {

@@ -2,15 +2,14 @@
 
 #![forbid(unsafe_code)]
 
-use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::loader::Loader;
-use super::{executed, trial};
+use super::trial;
 
 /// What `LD_PRELOAD` does to a program.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(crate) enum Reach {
     /// The library is loaded, as far as that can be seen.
     Loaded,
     /// Nothing: the program loads no library. What it starts may.
@@ -20,11 +19,11 @@ pub(super) enum Reach {
 }
 
 impl Reach {
-    /// Of every file that is executed for `program`: one that breaks is enough, and the last one is what matters else.
-    pub(super) fn of(program: &OsStr, library: &Path) -> Self {
+    /// Of every file that is executed: one that breaks is enough, and the last one is what matters else.
+    pub(super) fn of(files: &[PathBuf], library: &Path) -> Self {
         let mut reach = Self::Loaded;
-        for file in executed::files(program) {
-            reach = of_file(&file, library);
+        for file in files {
+            reach = of_file(file, library);
             if let Self::Breaks(_) = reach {
                 break;
             }
