@@ -55,7 +55,7 @@ fn the_settings_of_plugins_are_checked_unless_nobody_wants_it() {
     installed.file("t.toml", "version = 1\n[services.a]\ntopics = [\"a\"]\nexport = [\"b\"]\n[backends.b]\nplugin = \"otlp\"\nconfig = { compresion = \"gzip\" }\n");
     let said = installed.run(&["check", "t.toml"]);
     assert_eq!(said.status, 1);
-    assert!(said.out.contains("t.toml:7:25") && said.out.contains("did you mean `compression`?"), "{}", said.out);
+    assert!(said.out.contains("t.toml:7:12") && said.out.contains("did you mean `compression`?"), "{}", said.out);
     assert!(said.out.ends_with("t.toml: 1 error; 1 service to 1 backend\n"), "{}", said.out);
     let said = installed.run(&["check", "--no-plugins", "t.toml"]);
     assert_eq!(
