@@ -366,10 +366,10 @@ fn what_the_layer_cannot_extend_it_says_once_and_the_program_runs() {
 #[test]
 fn a_program_ends_as_ever_while_its_daemon_threads_poll_and_send() {
     let Some(python) = python() else { return };
-    let surroundings = Surroundings::start(&["orders", "payments"], 1, PAYING);
-    surroundings.send_untraced("orders", ORDERS);
+    let surroundings = Traced::start(&["orders", "payments"], PAYING);
+    surroundings.send_numbered("orders", ORDERS);
     for _ in 0..3 {
-        let ended = run(surroundings.command(Door::Layer, &python).arg("tests/python/daemons.py"));
+        let ended = run(surroundings.command(WayIn::Layer, &python).arg("tests/python/daemons.py"));
         ended.expect_success();
         assert!(!ended.stderr.contains("defect") && !ended.stderr.contains("Fatal"), "{}", ended.stderr);
     }
@@ -378,10 +378,10 @@ fn a_program_ends_as_ever_while_its_daemon_threads_poll_and_send() {
 #[test]
 fn a_python_that_cannot_be_followed_is_told_so_once_and_runs_its_program() {
     let Some(python) = python() else { return };
-    let surroundings = Surroundings::start(&["orders"], 1, PAYING);
+    let surroundings = Traced::start(&["orders"], PAYING);
     for (kind, said) in [("flags", "method_descriptor object\n"), ("second", "method_descriptor Producer\nNone None\n")]
     {
-        let ended = run(surroundings.command(Door::Layer, &python).args(["tests/python/refused.py", kind]));
+        let ended = run(surroundings.command(WayIn::Layer, &python).args(["tests/python/refused.py", kind]));
         ended.expect_success();
         assert_eq!(ended.stdout, said, "{kind}");
         let lines: Vec<_> = ended.stderr.lines().collect();
