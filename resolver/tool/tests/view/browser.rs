@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use words::foreign::skip;
 
-use crate::running::command;
+use crate::running::{Running, ask, command, head};
 
 /// The sources of the page.
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/view");
@@ -38,14 +38,21 @@ fn the_page_does_what_it_promises_in_a_real_browser() {
 }
 
 #[test]
-fn a_command_without_the_page_says_what_builds_it() {
+fn a_command_has_the_page_that_was_built_before_it_and_otherwise_says_what_builds_it() {
     let folder = tempfile::tempdir().unwrap();
     let input = folder.path().join("spans.jsonl");
     fs::write(&input, "").unwrap();
+    let words = ["--web", "127.0.0.1:0", input.to_str().unwrap()];
     if Path::new(SOURCES).join("dist/app.js").exists() {
-        return skip("the page was built before the command, which has it");
+        let running = Running::start(&words);
+        let address = running.address();
+        for (path, holds) in [("/", "app.js"), ("/app.js", "/api/traces?"), ("/app.css", "color-scheme")] {
+            let (status, answer) = ask(&address, &head("GET", path, &[&format!("Host: {address}")]));
+            assert!(status == 200 && answer.contains(holds), "{path}: {status}");
+        }
+        return;
     }
-    let output = command(&["--web", "127.0.0.1:0", input.to_str().unwrap()]).output().unwrap();
+    let output = command(&words).output().unwrap();
     let said = said(&output);
     assert!(output.status.code() == Some(125) && said.contains("npm --prefix resolver/tool/view run page"), "{said}");
 }
