@@ -1,5 +1,5 @@
 //! Promise: however a C or C++ program ends, or tries to, what it has sent until its last moment is a span wherever a way in
-//! can see that moment; its status stays, and nothing is said. The table is in `resolver/librdkafka/README.md`.
+//! can see that moment; its status stays, and nothing is said. The table is in `resolver/librdkafka/docs/process.md`.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
 

@@ -1,6 +1,6 @@
 //! Promise: with the layer that `tracer-interceptors run` brings into Python, what a send follows from is known in every shape of
 //! program in which it can be, is never wrong, and the program notices nothing. The table of shapes in
-//! resolver/librdkafka/README.md has its column from here.
+//! resolver/librdkafka/docs/what-works.md has its column from here.
 //!
 //! As in `program_shapes`, each program consumes ten orders, which carry no context, and sends a payment of each, to the
 //! partition with the order's number.
