@@ -388,8 +388,10 @@ const QUEUES: &[&str] = &[
     "dataloader@2.2.3",
     "fastq@1.20.3",
     "generic-pool@3.9.0",
-    "p-limit@7.3.3",
-    "p-queue@9.3.5",
+    "p-limit@3.1.0",
+    "p-limit-7@npm:p-limit@7.3.3",
+    "p-queue@6.6.2",
+    "p-queue-9@npm:p-queue@9.3.5",
 ];
 /// How the shapes of `causes.js` begin that need them.
 const PACKAGED: &[&str] = &["async-mutex", "async.", "bottleneck", "dataloader", "fastq", "generic-pool", "p-"];

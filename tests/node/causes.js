@@ -577,7 +577,7 @@ const SHAPES = {
       again();
     }
   },
-  async 'bottleneck, cut'() {
+  async bottleneck() {
     const Bottleneck = load('bottleneck');
     for (const settings of [{ maxConcurrent: 1 }, { maxConcurrent: 3 }, { minTime: 2 }]) {
       const limiter = new Bottleneck(settings);
@@ -587,8 +587,8 @@ const SHAPES = {
       }, sent.length + COUNT * 3);
       again();
       await listening((order) => {
-        limiter.schedule(async () => { bill(order); await billLater(order); });
-      }, sent.length + COUNT * 2);
+        limiter.submit((done) => { bill(order); billLater(order).then(done); }, () => bill(order));
+      }, sent.length + COUNT * 3);
       again();
     }
   },
@@ -602,8 +602,8 @@ const SHAPES = {
     }, { cache: false });
     await listening(async (order) => { await aWhile(); await loader.load(order); bill(order); }, COUNT * 3);
   },
-  async 'p-queue, not awaited, cut'() {
-    const { default: PQueue } = await import(path.join(process.env.PACKAGES, 'p-queue/dist/index.js'));
+  async 'p-queue, of modules, not awaited, cut'() {
+    const { default: PQueue } = await import(path.join(process.env.PACKAGES, 'p-queue-9/dist/index.js'));
     for (const concurrency of [1, 4]) {
       const queue = new PQueue({ concurrency });
       const put = (order) => { queue.add(async () => { bill(order); await billLater(order); }); };
@@ -644,13 +644,25 @@ const SHAPES = {
     await listening((order) => { queue.push(order); }, COUNT * 2);
   },
   /** It runs what was put there for one message in the context of another, which is over by then: nothing is said. */
-  async 'p-queue, cut'() {
-    const { default: PQueue } = await import(path.join(process.env.PACKAGES, 'p-queue/dist/index.js'));
+  async 'p-queue, of modules, cut'() {
+    const { default: PQueue } = await import(path.join(process.env.PACKAGES, 'p-queue-9/dist/index.js'));
     const queue = new PQueue({ concurrency: 3 });
     await listening(async (order) => { await queue.add(async () => { bill(order); await billLater(order); }); }, COUNT * 2);
   },
   async 'p-limit'() {
-    const { default: pLimit } = await import(path.join(process.env.PACKAGES, 'p-limit/index.js'));
+    const limit = load('p-limit')(3);
+    await listening(async (order) => { await limit(async () => { bill(order); await billLater(order); }); }, COUNT * 2);
+    again();
+    await listening((order) => { limit(async () => { bill(order); await billLater(order); }); }, COUNT * 4);
+  },
+  async 'p-queue'() {
+    const queue = new (load('p-queue').default)({ concurrency: 3 });
+    await listening(async (order) => { await queue.add(async () => { bill(order); await billLater(order); }); }, COUNT * 2);
+    again();
+    await listening((order) => { queue.add(async () => { bill(order); await billLater(order); }); }, COUNT * 4);
+  },
+  async 'p-limit, of modules'() {
+    const { default: pLimit } = await import(path.join(process.env.PACKAGES, 'p-limit-7/index.js'));
     const limit = pLimit(3);
     await listening(async (order) => { await limit(async () => { bill(order); await billLater(order); }); }, COUNT * 2);
   },
