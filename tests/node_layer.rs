@@ -381,10 +381,20 @@ fn ten_thousand_messages_at_once_have_no_wrong_parent() {
 }
 
 /// What programs share among messages.
-const QUEUES: &[&str] =
-    &["async@3.2.6", "dataloader@2.2.3", "fastq@1.20.3", "generic-pool@3.9.0", "p-limit@7.3.3", "p-queue@9.3.5"];
+const QUEUES: &[&str] = &[
+    "async-mutex@0.5.0",
+    "async@3.2.6",
+    "bottleneck@2.19.5",
+    "dataloader@2.2.3",
+    "fastq@1.20.3",
+    "generic-pool@3.9.0",
+    "p-limit@3.1.0",
+    "p-limit-7@npm:p-limit@7.3.3",
+    "p-queue@6.6.2",
+    "p-queue-9@npm:p-queue@9.3.5",
+];
 /// How the shapes of `causes.js` begin that need them.
-const PACKAGED: &[&str] = &["async.", "dataloader", "fastq", "generic-pool", "p-"];
+const PACKAGED: &[&str] = &["async-mutex", "async.", "bottleneck", "dataloader", "fastq", "generic-pool", "p-"];
 
 /// What `web.js` uses beside the client.
 const WEB: &[&str] = &[

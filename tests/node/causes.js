@@ -47,6 +47,45 @@ async function listening(listener, count = COUNT) {
   while (sent.length < count) await sleep(5);
 }
 
+/** As many messages once more, for another listener. */
+function again() {
+  consumer.removeAllListeners();
+  give(COUNT);
+}
+
+/** Runs as many tasks at a time, and tells of the end of each. */
+function limited(limit) {
+  const tasks = [];
+  let running = 0;
+  const next = async () => {
+    running += 1;
+    const { task, done } = tasks.shift();
+    done(await task());
+    running -= 1;
+    if (tasks.length > 0) next();
+  };
+  return (task) => new Promise((done) => {
+    tasks.push({ task, done });
+    if (running < limit) next();
+  });
+}
+
+/** Bills many orders at once, and tells each of it. */
+function batching(size, later, tellsEach) {
+  let items = [];
+  const flush = () => {
+    const batch = items;
+    items = [];
+    for (const { order, done } of batch) { bill(order); if (tellsEach) done(); }
+    if (!tellsEach) for (const { done } of batch) done();
+  };
+  return (order) => new Promise((done) => {
+    items.push({ order, done });
+    if (items.length >= size) flush();
+    else if (items.length === 1) later(flush);
+  });
+}
+
 async function handleAll(orders) { for (const order of orders) await billLater(order); }
 
 const SHAPES = {
@@ -362,7 +401,7 @@ const SHAPES = {
     }, COUNT * 2);
     await worker.terminate();
   },
-  async 'listener of another message'() {
+  async 'listener of another message, cut'() {
     const emitter = new EventEmitter();
     await listening(async (order) => {
       await aWhile();
@@ -455,6 +494,125 @@ const SHAPES = {
     });
     await sleep(20);
   },
+  // What messages hand to code that runs it later, in the middle of another one's work.
+  /** Whoever has finished runs what is next. */
+  async 'queue with a limit, awaited, cut'() {
+    for (const limit of [1, 4]) {
+      const queue = limited(limit);
+      await listening(async (order) => {
+        await queue(async () => { bill(order); await billLater(order); });
+        bill(order);
+      }, sent.length + COUNT * 3);
+      again();
+    }
+  },
+  async 'queue with a limit, not awaited, cut'() {
+    for (const limit of [1, 4]) {
+      const queue = limited(limit);
+      const put = (order) => { queue(async () => { bill(order); await billLater(order); }); };
+      for (const listener of [put, async (order) => put(order)]) {
+        await listening(listener, sent.length + COUNT * 2);
+        again();
+      }
+    }
+  },
+  async 'queue with a limit, awaited by all, cut'() {
+    const queue = limited(2);
+    await listening(async (order) => {
+      const tasks = [1, 2].map(() => queue(async () => { bill(order); await aWhile(); bill(order); }));
+      await Promise.all(tasks);
+      bill(order);
+    }, COUNT * 5);
+  },
+  async 'batch by a timer, cut'() {
+    for (const resolvesAtOnce of [false, true]) {
+      for (const later of [(work) => setTimeout(work, 3), setImmediate, process.nextTick, queueMicrotask]) {
+        const add = batching(Infinity, later, resolvesAtOnce);
+        await listening(async (order) => { await aWhile(); await add(order); bill(order); }, sent.length + COUNT * 2);
+        again();
+      }
+    }
+  },
+  async 'batch by a timer, not awaited, cut'() {
+    const add = batching(Infinity, (work) => setTimeout(work, 3));
+    await listening((order) => { add(order); });
+  },
+  async 'listener that another message waits for, cut'() {
+    const emitter = new EventEmitter();
+    emitter.setMaxListeners(COUNT);
+    await listening(async (order) => {
+      if (order.offset % 2 === 0) {
+        emitter.once('go', () => bill(order));
+        return;
+      }
+      await aWhile();
+      emitter.emit('go');
+      bill(order);
+    });
+  },
+  async 'event that another message waits for'() {
+    const emitter = new EventEmitter();
+    emitter.setMaxListeners(COUNT);
+    await listening(async (order) => {
+      if (order.offset % 2 === 0) { await EventEmitter.once(emitter, 'go'); bill(order); return; }
+      await aWhile();
+      emitter.emit('go');
+      bill(order);
+    });
+  },
+  async 'async-mutex'() {
+    const { Mutex, Semaphore } = load('async-mutex');
+    for (const lock of [new Mutex(), new Semaphore(3)]) {
+      await listening(async (order) => {
+        await lock.runExclusive(async () => { bill(order); await billLater(order); bill(order); });
+        bill(order);
+      }, sent.length + COUNT * 4);
+      again();
+      await listening(async (order) => {
+        const taken = await lock.acquire();
+        const release = Array.isArray(taken) ? taken[1] : taken;
+        try { bill(order); await billLater(order); } finally { release(); }
+        bill(order);
+      }, sent.length + COUNT * 3);
+      again();
+    }
+  },
+  async bottleneck() {
+    const Bottleneck = load('bottleneck');
+    for (const settings of [{ maxConcurrent: 1 }, { maxConcurrent: 3 }, { minTime: 2 }]) {
+      const limiter = new Bottleneck(settings);
+      await listening(async (order) => {
+        await limiter.schedule(async () => { bill(order); await billLater(order); });
+        bill(order);
+      }, sent.length + COUNT * 3);
+      again();
+      await listening((order) => {
+        limiter.submit((done) => { bill(order); billLater(order).then(done); }, () => bill(order));
+      }, sent.length + COUNT * 3);
+      again();
+    }
+  },
+  async 'dataloader that sends, cut'() {
+    const DataLoader = load('dataloader');
+    const loader = new DataLoader(async (orders) => {
+      orders.forEach(bill);
+      await aWhile();
+      orders.forEach(bill);
+      return orders;
+    }, { cache: false });
+    await listening(async (order) => { await aWhile(); await loader.load(order); bill(order); }, COUNT * 3);
+  },
+  async 'p-queue, of modules, not awaited, cut'() {
+    const { default: PQueue } = await import(path.join(process.env.PACKAGES, 'p-queue-9/dist/index.js'));
+    for (const concurrency of [1, 4]) {
+      const queue = new PQueue({ concurrency });
+      const put = (order) => { queue.add(async () => { bill(order); await billLater(order); }); };
+      for (const listener of [put, async (order) => { put(order); await aWhile(); }]) {
+        await listening(listener, sent.length + COUNT * 2);
+        again();
+      }
+    }
+  },
   /** A batch of the program's own, which a message's wait began. */
   async dataloader() {
     const DataLoader = load('dataloader');
@@ -486,20 +644,32 @@ const SHAPES = {
     await listening((order) => { queue.push(order); }, COUNT * 2);
   },
   /** It runs what was put there for one message in the context of another, which is over by then: nothing is said. */
-  async 'p-queue, cut'() {
-    const { default: PQueue } = await import(path.join(process.env.PACKAGES, 'p-queue/dist/index.js'));
+  async 'p-queue, of modules, cut'() {
+    const { default: PQueue } = await import(path.join(process.env.PACKAGES, 'p-queue-9/dist/index.js'));
     const queue = new PQueue({ concurrency: 3 });
-    await listening(async (order) => { await queue.add(async () => { await billLater(order); bill(order); }); }, COUNT * 2);
+    await listening(async (order) => { await queue.add(async () => { bill(order); await billLater(order); }); }, COUNT * 2);
   },
   async 'p-limit'() {
-    const { default: pLimit } = await import(path.join(process.env.PACKAGES, 'p-limit/index.js'));
+    const limit = load('p-limit')(3);
+    await listening(async (order) => { await limit(async () => { bill(order); await billLater(order); }); }, COUNT * 2);
+    again();
+    await listening((order) => { limit(async () => { bill(order); await billLater(order); }); }, COUNT * 4);
+  },
+  async 'p-queue'() {
+    const queue = new (load('p-queue').default)({ concurrency: 3 });
+    await listening(async (order) => { await queue.add(async () => { bill(order); await billLater(order); }); }, COUNT * 2);
+    again();
+    await listening((order) => { queue.add(async () => { bill(order); await billLater(order); }); }, COUNT * 4);
+  },
+  async 'p-limit, of modules'() {
+    const { default: pLimit } = await import(path.join(process.env.PACKAGES, 'p-limit-7/index.js'));
     const limit = pLimit(3);
     await listening(async (order) => { await limit(async () => { bill(order); await billLater(order); }); }, COUNT * 2);
   },
 };
 
 /** What needs packages. */
-const PACKAGED = /^(?:dataloader|generic-pool|fastq|async\.|p-)/;
+const PACKAGED = /^(?:dataloader|generic-pool|fastq|async\.|async-mutex|bottleneck|p-)/;
 
 async function main() {
   give(COUNT);

@@ -1,7 +1,7 @@
 // node-rdkafka's classes, which are also the `RdKafka` of @confluentinc/kafka-javascript.
 'use strict';
 
-const { emitIn } = require('./events');
+const events = require('./events');
 const { patchKafkaJS } = require('./kafkajs');
 const library = require('./library');
 const lists = require('./lists');
@@ -28,6 +28,8 @@ function patchClient(exported, name) {
   }
   library.find();
   resources.follow();
+  events.follow();
+  events.tells(KafkaConsumer.prototype);
   const patch = (owner, method, by) => {
     if (owner && typeof owner[method] === 'function') owner[method] = by(owner[method]);
     else tell(`${name} has no ${method}(): what goes through it is not known to be caused by anything`);
@@ -69,7 +71,6 @@ function feeding(consumer, callback) {
 
 /** A callback for one message at a time. */
 function ofOne(callback) {
-  if (!isAsync(callback)) resources.followPromises();
   return function eachOf(error, message) {
     const processing = isMessage(message) ? guarded(() => processingOf(message)) : undefined;
     const work = () => callback.apply(this, arguments);
@@ -102,7 +103,7 @@ function emit(original) {
       return original.apply(this, arguments);
     }
     const processing = guarded(() => processingOf(message));
-    return processing ? emitIn(processing, this, original, arguments) : original.apply(this, arguments);
+    return processing ? events.emitIn(processing, this, original, arguments) : original.apply(this, arguments);
   };
 }
 

@@ -39,6 +39,8 @@ class Processing {
     this._handledAt = 0;
     /** Its code has waited, and has said then that it is done: what goes on is for nobody knows whom. */
     this._isDone = false;
+    /** Its code is an `async` function that waits, and says by promises what for. */
+    this.isAwaited = false;
     this._hasBegunMore = false;
     this._brought = undefined;
     this._context = undefined;
@@ -252,6 +254,7 @@ function settled(processing, isOurs, work) {
     return result;
   }
   guarded(() => processing.begin());
+  processing.isAwaited = true;
   let hasWaited = false;
   const outcome = result.then((value) => {
     guarded(() => processing.settle(hasWaited));

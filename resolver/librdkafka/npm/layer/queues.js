@@ -1,5 +1,5 @@
-// Queues of the packages fastq and async: what is put into one is worked at when something before it is done, in the context
-// of that one. So it is worked at in its own: that of the message which it is, or for which it was put there.
+// Queues of the packages fastq, async, p-limit, p-queue and bottleneck: what is put into one is worked at when something before it
+// is done, in the context of that one. So it is worked at in its own: that of the message which it is, or for which it was put there.
 'use strict';
 
 const { NONE, currentProcessing, isAsync, runLazilyIn } = require('./processing');
@@ -39,6 +39,41 @@ function patchAsync(async) {
   return async;
 }
 
+/** pLimit(concurrency), which gives a function that is given functions. Its later versions keep contexts apart themselves. */
+function patchPLimit(pLimit) {
+  if (typeof pLimit !== 'function') return pLimit;
+  return Object.assign(function made(...settings) {
+    const limit = pLimit.apply(this, settings);
+    return Object.defineProperties(handingIn(limit), Object.getOwnPropertyDescriptors(limit));
+  }, pLimit);
+}
+
+/** Classes whose queues are given functions by these methods. */
+function patchClass(Queue, methods) {
+  if (typeof Queue !== 'function' || patched.has(Queue)) return;
+  patched.add(Queue);
+  for (const name of methods) {
+    if (typeof Queue.prototype[name] === 'function') Queue.prototype[name] = handingIn(Queue.prototype[name]);
+  }
+}
+
+/** A function that is given a task as a function, the first one, and may be given a callback, the last one. */
+function handingIn(method) {
+  return function handed(...what) {
+    guarded(() => {
+      const processing = currentProcessing() || NONE;
+      processing.hasLed = true;
+      const task = what.findIndex((one) => typeof one === 'function');
+      for (const at of new Set([task, what.length - 1])) {
+        const work = what[at];
+        if (typeof work !== 'function') continue;
+        what[at] = function worked(...given) { return runLazilyIn(processing, () => work.apply(this, given)); };
+      }
+    });
+    return method.apply(this, what);
+  };
+}
+
 /** A queue's function that puts tasks into it, and may be told of their end. */
 function putting(queue, name) {
   const put = queue[name];
@@ -75,4 +110,4 @@ function originOfAll(task) {
   return first !== undefined && others.every((other) => other === first) ? first : NONE;
 }
 
-module.exports = { patchAsync, patchFastq };
+module.exports = { patchAsync, patchClass, patchFastq, patchPLimit };
