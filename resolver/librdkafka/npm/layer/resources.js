@@ -25,14 +25,15 @@ const SET_ASIDE_BY_ALL = new Set(['Microtask', 'TickObject']);
 /** Frames above the caller of `nextTick` and `queueMicrotask`: those of Node's hooks, and ours. */
 const MAKING_FRAMES = 10;
 const MAKERS = new Set(['node:async_hooks', 'node:internal/async_hooks', 'node:internal/process/task_queues']);
-/** Promises of which it is known at once who waits for them. */
-const MOST_WAITED_FOR = 100000;
+/** Promises of which it is known at once who waits for them; twice as many at most. Some are never settled. */
+const MOST_WAITED_FOR = 5000;
 
 /** Those that were made while a message was current. */
 const longLived = new WeakSet();
 const setAside = new WeakSet();
-/** Whose code waits for a promise, by its number. */
-const waiters = new Map();
+/** Whose code waits for a promise, by its number: those that came last, and those before them. */
+let waiters = new Map();
+let earlierWaiters = new Map();
 let isFollowing = false;
 
 /** From now on they are known. */
@@ -54,7 +55,7 @@ const making = createHook({
     calls.enable();
   },
   promiseResolve(id) {
-    const waiter = waiters.get(id);
+    const waiter = waiters.get(id) || earlierWaiters.get(id);
     if (waiter === undefined) return;
     waiters.delete(id);
     if (waiter === current.getStore()) leave();
@@ -65,8 +66,10 @@ const making = createHook({
 function promised(processing, trigger) {
   if (trigger === executionAsyncId()) return;
   processing.hasLed = true;
-  // One that is never settled.
-  if (waiters.size >= MOST_WAITED_FOR) waiters.delete(waiters.keys().next().value);
+  if (waiters.size >= MOST_WAITED_FOR) {
+    earlierWaiters = waiters;
+    waiters = new Map();
+  }
   waiters.set(trigger, processing);
 }
 
