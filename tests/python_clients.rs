@@ -45,10 +45,10 @@ fn ended(surroundings: &Traced, way: WayIn, program: &[&str]) -> Option<Ended> {
 fn reports_messages_and_errors_are_those_of_the_untraced_program() {
     let Some(untraced) = traced(WayIn::None, 0, &["deliveries.py"]) else { return };
     assert!(untraced.stdout.lines().count() == 13 && untraced.drawing.is_empty(), "{}", untraced.stdout);
-    for (way, hand_over) in [(WayIn::Property, "receive orders"), (WayIn::Preload, "process orders")] {
+    for (way, delivery) in [(WayIn::Property, "receive orders"), (WayIn::Preload, "process orders")] {
         let run = traced(way, 0, &["deliveries.py"]).unwrap();
         assert_eq!(run.stdout, untraced.stdout, "{way:?}");
-        let traces = run.drawing.matches(&format!("shop: send orders\n  billing: {hand_over}")).count();
+        let traces = run.drawing.matches(&format!("shop: send orders\n  billing: {delivery}")).count();
         assert_eq!((traces, run.drawing.lines().count()), (4, 8), "{}", run.drawing);
     }
 }
