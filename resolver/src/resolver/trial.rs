@@ -63,8 +63,7 @@ impl TrialSpan {
         let resource = known.map_or_else(|| ServiceResource::new([("service.name", service)], None), resource);
         let mut bytes = Vec::new();
         resource.wrap(&mut bytes, [(own_scope(), span.as_slice())].into_iter());
-        let trace_id = trace_id.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { trace_id, service: service.to_owned(), bytes }
+        Self { trace_id: hex::encode(trace_id), service: service.to_owned(), bytes }
     }
 
     /// The service that it is of.
