@@ -14,7 +14,8 @@ use crate::batch::{
 use crate::config::{Config, Report, Service, Settings};
 use crate::services::ServiceMap;
 use crate::status::{
-    About, Belongs, ClientsMet, Moment, ServiceStats, Stats, StatusFile, TopicsCounted, TopicsSeen, Who, document,
+    About, Belongs, ClientsMet, Moment, Rules, ServiceStats, Stats, StatusFile, TopicsCounted, TopicsSeen, Who,
+    document,
 };
 use crate::tracer::sampler::Sampler;
 use crate::{diagnostics, host};
@@ -167,7 +168,7 @@ impl Shared {
             let (shared, topic, who) = (Arc::clone(self), topic.to_owned(), who.clone());
             Pipeline::current().errand(move || {
                 let settings = shared.settings_of(belongs);
-                diagnostics::info(&shared.seen.line(&shared.config, told, &topic, &who, belongs, settings));
+                diagnostics::info(&shared.seen.line(&shared.rules(), told, &topic, &who, belongs, settings));
             });
         }
     }
@@ -227,7 +228,7 @@ impl Shared {
         Stats {
             services,
             backends: self.backends.stats(),
-            topics: self.counted.stats(&self.seen.rules(&self.config), |belongs| self.settings_of(belongs)),
+            topics: self.counted.stats(&self.rules(), |belongs| self.settings_of(belongs)),
             topics_beyond: self.counted.beyond_stats(),
             clients,
             clients_beyond,
@@ -256,6 +257,10 @@ impl Shared {
     /// Where it says how it is; the latest resolver of a process speaks for it.
     fn status_file(&self) -> Option<&StatusFile> {
         self.about.get()?.1.as_ref().filter(|_| SPEAKER.load(Ordering::Relaxed) == self.id)
+    }
+
+    fn rules(&self) -> Rules<'_> {
+        self.seen.rules(&self.config, &self.services)
     }
 
     fn settings_of(&self, belongs: Belongs) -> Option<&Settings> {

@@ -12,11 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::losses::Moment;
 use super::topics_counted::TopicsCounted;
 use super::who::{Belongs, Who};
-use super::whose::{Rules, text_of};
+use super::whose::{Rules, as_written};
 use crate::batch::ServiceCounters;
-use crate::config::{Config, Report, Settings};
+use crate::config::{Config, Pattern, Report, Service, Settings};
 use crate::diagnostics;
 use crate::per_process::PerProcess;
+use crate::services::ServiceMap;
 
 /// See the module.
 pub(crate) struct TopicsSeen {
@@ -65,9 +66,9 @@ impl TopicsSeen {
         let patterns = config.services.iter().flat_map(|service| {
             [&service.produces, &service.consumes, &service.topics, &service.client_ids, &service.group_ids]
         });
-        let texts = patterns.flatten().map(|pattern| text_of(pattern).0);
+        let texts = patterns.flatten().map(Pattern::text);
         let hidden: Vec<_> = texts.filter(|text| !source.text.contains(text)).map(str::to_owned).collect();
-        let services = describe(&Rules { config, hidden: &hidden });
+        let services = describe(&config.services, &hidden);
         Self { services, hidden, here: PerProcess::new() }
     }
 
@@ -94,7 +95,7 @@ impl TopicsSeen {
     /// What is said of the topic that is the `told`th. Compares it with every rule: not for an application's thread.
     pub(crate) fn line(
         &self,
-        config: &Config,
+        rules: &Rules<'_>,
         told: usize,
         topic: &str,
         who: &Who,
@@ -104,13 +105,13 @@ impl TopicsSeen {
         if told == MOST_TOPICS {
             return format!("{MOST_TOPICS} topics have been listed; further ones will not be");
         }
-        let whose = self.rules(config).explain(topic, who, belongs, settings);
+        let whose = rules.explain(topic, who, belongs, settings);
         format!("topic `{topic}` ({}) {whose}", who.describe())
     }
 
     /// The rules, as they may be shown.
-    pub(crate) fn rules<'a>(&'a self, config: &'a Config) -> Rules<'a> {
-        Rules { config, hidden: &self.hidden }
+    pub(crate) fn rules<'a>(&'a self, config: &'a Config, services: &'a ServiceMap) -> Rules<'a> {
+        Rules { config, services, hidden: &self.hidden }
     }
 
     /// Whether this process asks for the first time.
@@ -237,10 +238,10 @@ impl Others {
 }
 
 /// What the services are, as the file has it.
-fn describe(rules: &Rules<'_>) -> String {
+fn describe(services: &[Service], hidden: &[String]) -> String {
     let mut left = MOST_PATTERNS;
     let mut shown = Vec::new();
-    for service in &rules.config.services {
+    for service in services {
         let lists = [
             ("produces", &service.produces),
             ("consumes", &service.consumes),
@@ -250,7 +251,7 @@ fn describe(rules: &Rules<'_>) -> String {
         ];
         let mut text = format!("`{}`", service.name);
         for (key, patterns) in lists {
-            let some: Vec<_> = patterns.iter().take(left).map(|pattern| rules.show(pattern)).collect();
+            let some: Vec<_> = patterns.iter().take(left).map(|pattern| as_written(pattern, hidden)).collect();
             left -= some.len();
             if !some.is_empty() {
                 let _ = write!(text, " {key} = [{}]", some.join(", "));

@@ -151,7 +151,7 @@ fn services(configuration: &Configuration, config: &Config, index: usize, sectio
     }
     sections.push(Section { title: format!("[{section}]"), lines });
     for (topic, (pattern, _)) in service.topic_settings.iter().enumerate() {
-        let title = format!("[{section}.topic.{}]", written_key(toml_text::pattern_text(pattern)));
+        let title = format!("[{section}.topic.{}]", written_key(pattern.text()));
         sections.push(Section { title, lines: setting_lines(configuration, config, Layer::Topic(index, topic)) });
     }
 }

@@ -57,19 +57,7 @@ pub(crate) fn list(items: impl Iterator<Item = String>) -> String {
 pub(crate) fn pattern(pattern: &Pattern) -> String {
     match pattern {
         Pattern::Exact(text) | Pattern::Glob(text) => literal(text),
-        Pattern::Regex(_) => format!("{{ regex = {} }}", literal(pattern_text(pattern))),
-    }
-}
-
-/// A pattern's text, as the file has it.
-pub(crate) fn pattern_text(pattern: &Pattern) -> &str {
-    match pattern {
-        Pattern::Exact(text) | Pattern::Glob(text) => text,
-        // The reader anchors at both ends.
-        Pattern::Regex(regex) => {
-            let anchored = regex.as_str();
-            anchored.strip_prefix("^(?:").and_then(|rest| rest.strip_suffix(")$")).unwrap_or(anchored)
-        }
+        Pattern::Regex(_) => format!("{{ regex = {} }}", literal(pattern.text())),
     }
 }
 

@@ -141,8 +141,8 @@ impl Row {
         Self {
             service: service.to_owned(),
             rule: match rule.pattern {
-                Some(pattern) => format!("{} {}", rule_place::key(rule.list), toml_text::pattern(pattern)),
-                None => rule_place::key(rule.list).to_owned(),
+                Some(pattern) => format!("{} {}", rule.list.key(), toml_text::pattern(pattern)),
+                None => rule.list.key().to_owned(),
             },
             place: place.map_or(String::new(), |span| effective::file_and_line(configuration, &span)),
             won: rule.verdict == Verdict::Won,
@@ -156,7 +156,7 @@ fn takes_every_topic(rule: &ExplainedRule<'_>) -> bool {
         None => true,
         Some(Pattern::Exact(_)) => false,
         Some(Pattern::Glob(glob)) => glob.chars().all(|c| c == '*'),
-        Some(pattern @ Pattern::Regex(_)) => matches!(toml_text::pattern_text(pattern), ".*" | ".+"),
+        Some(pattern @ Pattern::Regex(_)) => matches!(pattern.text(), ".*" | ".+"),
     }
 }
 

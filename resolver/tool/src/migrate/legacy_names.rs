@@ -9,7 +9,7 @@ use crate::toml_text;
 /// The pattern of a topic as TOML writes it; `None` for a name that no topic of Kafka's can have, so that it never
 /// matched anything. The engine's own reader of TOML is asked.
 pub(super) fn topic(pattern: &Pattern) -> Option<String> {
-    let text = toml_text::pattern_text(pattern);
+    let text = pattern.text();
     let is_glob = text.contains(['*', '?']);
     let written = toml_text::literal(text);
     (!is_glob && is_taken(&format!("version = 1\n[services.s]\ntopics = [{written}]\n"))).then_some(written)

@@ -88,7 +88,7 @@ fn service(config: &Config, service: &Service, _manual: &Outline, notes: &mut Ve
 fn topic(pattern: &Pattern, service: &str, notes: &mut Vec<String>) -> Option<String> {
     let written = legacy_names::topic(pattern);
     if written.is_none() {
-        let text = toml_text::pattern_text(pattern);
+        let text = pattern.text();
         notes.push(format!(
             "dropped: topic {text:?} of service `{service}`: no topic of Kafka's has such a name, so it never matched"
         ));
