@@ -9,7 +9,6 @@ mod address;
 mod backend;
 mod clients;
 mod configuration;
-mod heard;
 mod imports;
 mod network;
 mod program;

@@ -24,9 +24,7 @@ pub(crate) fn answer(asked: Plugins) -> Result<ExitCode, Failure> {
         Plugins::List { file, format } => list(file.file.as_deref(), format.format),
         Plugins::Pin { file } => pin(file.file.as_deref()),
     };
-    for warning in plugin_warnings::taken() {
-        eprintln!("tracer-interceptors: {warning}");
-    }
+    plugin_warnings::tell();
     answered
 }
 

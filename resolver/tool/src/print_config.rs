@@ -34,9 +34,7 @@ pub(crate) fn print(file: Option<&Path>, with_plugins: bool, format: Format) -> 
         };
     };
     let sections = sections(&configuration, config, with_plugins);
-    for warning in plugin_warnings::taken() {
-        eprintln!("tracer-interceptors: {warning}");
-    }
+    plugin_warnings::tell();
     match format {
         Format::Json => {
             let sections: Vec<Json> = sections.iter().map(Section::as_json).collect();

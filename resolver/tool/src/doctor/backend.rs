@@ -8,8 +8,9 @@ use tracer_resolver::config::{Backend, Config, Problem, Report as Problems, Seve
 use tracer_resolver::{BackendTrial, TrialOutcome, TrialSpan};
 
 use super::address::Addresses;
+use super::network;
 use super::step::Step;
-use super::{heard, network};
+use crate::plugin_warnings;
 
 /// A backend that needs longer for one span is told to be slow.
 const SLOW: Duration = Duration::from_secs(1);
@@ -22,7 +23,7 @@ pub(super) fn steps(config: &Config, source: &Problems, backend: &Backend, span:
     };
     let mut steps = vec![Step::ok("plugin", trial.plugin()), Step::ok("settings", "the plugin takes them")];
     // Beside what the plugin itself may say later, as of a file that others may change.
-    steps.extend(heard::take().into_iter().map(|line| Step::doubtful("plugin", line)));
+    steps.extend(plugin_warnings::taken().into_iter().map(|line| Step::doubtful("plugin", line)));
     let addresses = Addresses::of(&backend.plugin, &backend.config);
     steps.extend(way(&addresses));
     steps.extend(sent(&trial, span, &addresses));
@@ -43,7 +44,7 @@ fn way(addresses: &Addresses) -> Vec<Step> {
 fn sent(trial: &BackendTrial, span: &TrialSpan, addresses: &Addresses) -> Vec<Step> {
     let (outcome, time) = trial.send(span);
     let took = format!("{:.3} s", time.as_secs_f64());
-    let said = heard::take();
+    let said = plugin_warnings::taken();
     let trace = format!("trace {} of service `{}`", span.trace_id, span.service());
     let step = match outcome {
         TrialOutcome::Exported if addresses.endpoint.as_ref().is_some_and(|endpoint| endpoint.is_udp) => {

@@ -8,12 +8,11 @@ use tracer_resolver::TrialSpan;
 use tracer_resolver::config::{self, Config, Loaded, Origin, Report as Problems, Severity, Source};
 
 use super::backend;
-use super::heard;
 use super::report::{Part, Report};
 use super::step::Step;
 use crate::command_line::Format;
 use crate::failure::Failure;
-use crate::{library, output};
+use crate::{library, output, plugin_warnings};
 
 /// The span's name, and the service that it is of unless another is asked for.
 const PURPOSE: &str = "tracer-interceptors doctor";
@@ -31,7 +30,7 @@ pub(super) fn effective() -> Loaded {
 
 /// The configuration, and each backend.
 pub(super) fn parts() -> Vec<Part> {
-    heard::listen();
+    plugin_warnings::collect();
     let loaded = effective();
     let mut parts = vec![Part { title: "configuration".to_owned(), steps: steps(&loaded) }];
     let Some(config) = &loaded.config else { return parts };
@@ -45,7 +44,7 @@ pub(super) fn parts() -> Vec<Part> {
 
 /// One span of `service` to one backend; prints its trace and where it went.
 pub(crate) fn send(name: &str, service: Option<&str>, format: Format) -> Result<ExitCode, Failure> {
-    heard::listen();
+    plugin_warnings::collect();
     let loaded = effective();
     let Some(config) = &loaded.config else {
         let part = Part { title: "configuration".to_owned(), steps: steps(&loaded) };
