@@ -10,6 +10,7 @@ use tracer_resolver::{BackendTrial, TrialOutcome, TrialSpan};
 use super::address::Addresses;
 use super::network;
 use super::step::Step;
+use crate::place::file_and_line;
 use crate::plugin_warnings;
 
 /// A backend that needs longer for one span is told to be slow.
@@ -78,10 +79,7 @@ fn refused(problems: &Problems) -> Vec<Step> {
             Severity::Error => Step::failed(name, placed(problems, problem)),
             _ => Step::doubtful(name, placed(problems, problem)),
         };
-        match &problem.help {
-            Some(help) => step.way_out(help.clone()),
-            None => step,
-        }
+        Step { way_out: problem.help.clone(), ..step }
     };
     let mut steps: Vec<_> = problems.problems.iter().map(of).collect();
     for rest in ["name", "port", "span"] {
@@ -92,10 +90,9 @@ fn refused(problems: &Problems) -> Vec<Step> {
 
 /// A problem with its line.
 pub(super) fn placed(problems: &Problems, problem: &Problem) -> String {
-    let before = problem.span.as_ref().and_then(|span| problems.text.get(..span.start));
-    match before {
-        Some(before) if !problems.text.is_empty() => {
-            format!("{}:{}: {}", problems.name, before.matches('\n').count() + 1, problem.message)
+    match &problem.span {
+        Some(span) if !problems.text.is_empty() => {
+            format!("{}: {}", file_and_line(&problems.name, &problems.text, span), problem.message)
         }
         _ => problem.message.clone(),
     }

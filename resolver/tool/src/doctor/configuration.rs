@@ -12,7 +12,7 @@ use super::report::{Part, Report};
 use super::step::Step;
 use crate::command_line::Format;
 use crate::failure::Failure;
-use crate::{library, output, plugin_warnings};
+use crate::{library, plugin_warnings};
 
 /// The span's name, and the service that it is of unless another is asked for.
 const PURPOSE: &str = "tracer-interceptors doctor";
@@ -48,7 +48,7 @@ pub(crate) fn send(name: &str, service: Option<&str>, format: Format) -> Result<
     let loaded = effective();
     let Some(config) = &loaded.config else {
         let part = Part { title: "configuration".to_owned(), steps: steps(&loaded) };
-        return told(&Report { parts: vec![part] }, format);
+        return Report { parts: vec![part] }.print(format);
     };
     let Some(backend) = config.backends.iter().find(|backend| backend.name == name) else {
         let known: Vec<_> = config.backends.iter().map(|backend| format!("`{}`", backend.name)).collect();
@@ -59,14 +59,7 @@ pub(crate) fn send(name: &str, service: Option<&str>, format: Format) -> Result<
     let service = service.or(config.services.first().map(|service| service.name.as_str())).unwrap_or(SERVICE);
     let span = TrialSpan::new(config, service, "tracer-interceptors send-test");
     let steps = backend::steps(config, &loaded.report, backend, &span);
-    told(&Report { parts: vec![Part { title: format!("backend {name}"), steps }] }, format)
-}
-
-fn told(report: &Report, format: Format) -> Result<ExitCode, Failure> {
-    match format {
-        Format::Text => output::text(&report.text(output::has_colors()), report.is_well()),
-        Format::Json => output::json(&report.json(), report.is_well()),
-    }
+    Report { parts: vec![Part { title: format!("backend {name}"), steps }] }.print(format)
 }
 
 fn steps(loaded: &Loaded) -> Vec<Step> {
@@ -106,10 +99,7 @@ fn problems(report: &Problems, is_off: bool) -> impl Iterator<Item = Step> + '_ 
             _ if is_off => Step::failed("problem", what),
             _ => Step::skipped("note", what),
         };
-        match &problem.help {
-            Some(help) => step.way_out(help.clone()),
-            None => step,
-        }
+        Step { way_out: problem.help.clone(), ..step }
     })
 }
 
