@@ -92,7 +92,7 @@ fn one_as_json(name: &str, plugin: &Result<InstalledPlugin, UnusablePlugin>) -> 
             "name": name,
             "version": plugin.version(),
             "file": plugin.path(),
-            "sha256": plugin.sha256().ok().map(|bytes| hex(&bytes)),
+            "sha256": plugin.sha256().ok().map(hex::encode),
         }),
         Err(error) => json!({ "name": name, "code": error.code, "error": error.message, "help": error.help }),
     }
@@ -122,7 +122,7 @@ fn describe(name: &str, file: Option<&Path>, format: Format) -> Result<ExitCode,
         return output::json(&described, true);
     }
     let mut out = format!("{}\n", plugin.description());
-    let hash = plugin.sha256().map_or_else(|error| format!("cannot be read: {error}"), |bytes| hex(&bytes));
+    let hash = plugin.sha256().map_or_else(|error| format!("cannot be read: {error}"), hex::encode);
     out.push_str(&format!("sha256 {hash}\n"));
     let batches = if plugin.exports_concurrently() { "several batches at once" } else { "one batch at a time" };
     out.push_str(&format!("takes {batches}\n\nsettings, in [backends.NAME.config]:\n"));
@@ -200,11 +200,7 @@ fn pin(file: Option<&Path>) -> Result<ExitCode, Failure> {
             let place = effective::file_and_line(&configuration, &section.key_span);
             out.push_str(&format!("# This section is there already: {place}.\n"));
         }
-        out.push_str(&format!("[plugins.{}]\nsha256 = \"{}\"\n\n", written_key(&name), hex(&hash)));
+        out.push_str(&format!("[plugins.{}]\nsha256 = \"{}\"\n\n", written_key(&name), hex::encode(hash)));
     }
     output::text(&format!("{}\n", out.trim_end()), true)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -198,8 +198,7 @@ fn plugins(configuration: &Configuration, config: &Config) -> Vec<Section> {
             line("file", toml_text::literal(&file.to_string_lossy()));
         }
         if let Some(sha256) = entry.sha256 {
-            let hex: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-            line("sha256", toml_text::string(&hex));
+            line("sha256", toml_text::string(&hex::encode(sha256)));
         }
         sections.push(Section { title: format!("[plugins.{}]", written_key(&entry.name)), lines });
     }

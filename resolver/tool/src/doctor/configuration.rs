@@ -12,6 +12,7 @@ use super::report::{Part, Report};
 use super::step::Step;
 use crate::command_line::Format;
 use crate::failure::Failure;
+use crate::output::counted;
 use crate::{library, plugin_warnings};
 
 /// The span's name, and the service that it is of unless another is asked for.
@@ -101,10 +102,6 @@ fn problems(report: &Problems, is_off: bool) -> impl Iterator<Item = Step> + '_ 
         };
         Step { way_out: problem.help.clone(), ..step }
     })
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn origin(config: &Config) -> String {

@@ -68,14 +68,14 @@ pub(super) fn outcome(asked: &Asked<'_>) -> Outcome {
         (Some(parent), false) => {
             lines.push(format!(
                 "it continues trace {} under span {} (read as {})",
-                hex(&parent.context.trace_id),
-                hex(&parent.context.span_id),
+                hex::encode(parent.context.trace_id),
+                hex::encode(parent.context.span_id),
                 format_name(parent.format)
             ));
             continued(asked, parent, &mut lines)
         }
         (Some(parent), true) => {
-            let (trace, span) = (hex(&parent.context.trace_id), hex(&parent.context.span_id));
+            let (trace, span) = (hex::encode(parent.context.trace_id), hex::encode(parent.context.span_id));
             lines.push(format!(
                 "relation = \"link\": it begins a trace of its own, with a link to span {span} of trace {trace}"
             ));
@@ -228,8 +228,4 @@ fn format_of(name: &str) -> Option<Propagator> {
 
 fn bytes(headers: &[(String, String)]) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
     headers.iter().map(|(name, value)| (name.as_bytes(), Some(value.as_bytes())))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
