@@ -38,7 +38,6 @@ pub use reading::units::{written_bytes, written_duration};
 pub use report::problem::{Problem, Report, Severity};
 pub use source::strictness::strict;
 pub use source::variables::Variables;
-pub use text::written_key::written_key;
 pub use toml_file::default_config::DEFAULT_CONFIG;
 pub use toml_file::expectations::{Expectation, ExpectedSide, Placed, expectations};
 

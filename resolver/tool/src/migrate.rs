@@ -29,7 +29,7 @@ pub(crate) fn migrate(file: &Path) -> Result<ExitCode, Failure> {
     // What the file means without the variables that hold secrets: what differs came from them.
     let secretless = Variables::process().without(CREDENTIALS);
     let without = config::load_with(Source::File(file.to_owned()), &secretless).config;
-    let toml = writer::write(config, without.as_ref(), &configuration.variables, &mut notes);
+    let toml = writer::write(config, without.as_ref(), &configuration.defaults, &configuration.variables, &mut notes);
     let mut out = format!("# Made of {} by `tracer-interceptors migrate`.\n", report.name);
     for note in &notes {
         eprintln!("tracer-interceptors: {note}");

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::{Value as Json, json};
-use tracer_resolver::config::{Plugins as Declared, written_key};
+use tracer_resolver::config::Plugins as Declared;
 use tracer_resolver::inspect::{InstalledPlugin, UnusablePlugin};
 
 use crate::command_line::{Format, Plugins};
@@ -138,7 +138,7 @@ fn settings(root: &Json, schema: &Json, above: &str, out: &mut String) {
     };
     for (key, inner) in schema.get("properties").and_then(Json::as_object).into_iter().flatten() {
         let inner = resolved(root, inner);
-        let path = format!("{above}{}", written_key(key));
+        let path = format!("{above}{}", toml_text::key(key));
         let mut facts = vec![kind(inner)];
         if required(key) {
             facts.push("required".to_owned());
@@ -200,7 +200,7 @@ fn pin(file: Option<&Path>) -> Result<ExitCode, Failure> {
             let place = effective::file_and_line(&configuration, &section.key_span);
             out.push_str(&format!("# This section is there already: {place}.\n"));
         }
-        out.push_str(&format!("[plugins.{}]\nsha256 = \"{}\"\n\n", written_key(&name), hex::encode(hash)));
+        out.push_str(&format!("[plugins.{}]\nsha256 = \"{}\"\n\n", toml_text::key(&name), hex::encode(hash)));
     }
     output::text(&format!("{}\n", out.trim_end()), true)
 }

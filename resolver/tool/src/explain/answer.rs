@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use serde_json::{Value as Json, json};
-use tracer_resolver::config::{Config, Pattern, written_key};
+use tracer_resolver::config::{Config, Pattern};
 use tracer_resolver::services::{Candidate, ExplainedRule, Explanation, Selection, ServiceMap, Side, Verdict};
 
 use super::sampling::{self, Fate};
@@ -206,7 +206,7 @@ fn backends(configuration: &Configuration, config: &Config, selection: Selection
     let row = |backend: &tracer_resolver::config::Backend| {
         let written = configuration.written.at(&["backends", &backend.name]);
         let place = written.map(|written| effective::file_and_line(configuration, &written.key_span));
-        (written_key(&backend.name), backend.plugin.clone(), place.unwrap_or_default())
+        (toml_text::key(&backend.name), backend.plugin.clone(), place.unwrap_or_default())
     };
     backends.map(row).collect()
 }
