@@ -22,6 +22,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
+pub(crate) use executed::located;
 pub(crate) use linked_in::{LinkedIn, mentioned};
 pub(crate) use needed::Needed;
 pub(crate) use outlook::Outlook;
@@ -89,7 +90,7 @@ pub(crate) fn run(words: Vec<OsString>) -> Failure {
 }
 
 /// Whether anything may say what to trace; what it says is the library's business.
-pub(crate) fn is_configured() -> bool {
+fn is_configured() -> bool {
     env::vars_os().any(|(name, value)| {
         !value.is_empty() && (name == "INTERCEPTORS_CONFIG_FILE" || name.as_bytes().starts_with(b"OTEL_"))
     })

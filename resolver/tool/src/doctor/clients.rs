@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use super::imports::{self, Import, Language};
 use super::step::Step;
-use crate::run::mentioned;
+use crate::run::{located, mentioned};
 
 /// What is known of the clients of a program.
 pub(super) struct Clients {
@@ -106,14 +106,6 @@ fn source_of(executed: &Path, words: &[OsString]) -> Source {
 fn names_interpreter(program: &OsStr, executed: &Path) -> bool {
     let same = |path: &Path| path.canonicalize().ok() == executed.canonicalize().ok();
     Path::new(program).file_name() == executed.file_name() || located(program).is_some_and(|path| same(&path))
-}
-
-fn located(program: &OsStr) -> Option<PathBuf> {
-    let path = Path::new(program);
-    if path.components().count() > 1 {
-        return Some(path.to_owned());
-    }
-    std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(path)).find(|file| file.is_file())
 }
 
 /// Asked of the interpreter itself: only it knows where it looks. Nothing of the package is run.
