@@ -110,17 +110,16 @@ fn continued(asked: &Asked<'_>, parent: &RemoteParent<'_>, lines: &mut Vec<Strin
         ParentSampling::Debug => "its sender wants it kept (debug)",
         _ => "its sender left the decision to us",
     };
-    let decides = match (settings.parent, parent.sampling) {
-        (ParentDecision::Respect, ParentSampling::Deferred) | (ParentDecision::Ignore, _) => {
-            let why = if settings.parent == ParentDecision::Ignore { ", and parent = \"ignore\"" } else { "" };
-            let (sampler, place) = (written_sampler(settings.sampler), origin("sampler"));
-            format!("{says}{why}: the sampler decides, {sampler} ({place})")
-        }
-        (ParentDecision::Respect, _) => format!("{says}, and parent = \"respect\" ({})", origin("parent")),
+    let is_ignored = settings.parent == ParentDecision::Ignore;
+    let by_sampler = is_ignored || parent.sampling == ParentSampling::Deferred;
+    let decides = if by_sampler {
+        let why = if is_ignored { ", and parent = \"ignore\"" } else { "" };
+        let (sampler, place) = (written_sampler(settings.sampler), origin("sampler"));
+        format!("{says}{why}: the sampler decides, {sampler} ({place})")
+    } else {
+        format!("{says}, and parent = \"respect\" ({})", origin("parent"))
     };
-    let is_limited = matches!(settings.sampler, SamplerSetting::RateLimit(_));
-    let by_sampler = settings.parent == ParentDecision::Ignore || parent.sampling == ParentSampling::Deferred;
-    if is_limited && by_sampler {
+    if by_sampler && matches!(settings.sampler, SamplerSetting::RateLimit(_)) {
         lines.push(format!("{decides}: kept while there are fewer"));
         return Fate::Sampled;
     }
