@@ -9,6 +9,7 @@ use words::child::without_tracing;
 use words::foreign::{python, skip};
 use words::{Traced, WayIn, run};
 
+use crate::page::{Block, blocks_of};
 use crate::support::Files;
 
 const PAGE: &str = include_str!("../../../../docs/status.md");
@@ -98,16 +99,16 @@ fn the_page_shows_what_one_sees() {
     symlink(python, files.path().join("python3")).unwrap();
     let collector = surroundings.collector.endpoint();
     let collector = collector.strip_prefix("http://").unwrap();
-    let mut blocks = PAGE.split("```").skip(1).step_by(2).map(|block| block.split_once('\n').unwrap()).peekable();
+    let mut blocks = blocks_of(PAGE).into_iter().peekable();
     let mut compared = 0;
-    while let Some((language, text)) = blocks.next() {
-        match language {
+    while let Some(Block { language, text }) = blocks.next() {
+        match language.as_str() {
             "toml" => fs::write(place.path().join("tracing.toml"), text.replace("127.0.0.1:4318", collector)).unwrap(),
             "python" => fs::write(place.path().join("app.py"), text).unwrap(),
             "sh" => {
-                let Some((_, shown)) = blocks.next_if(|(language, _)| *language == "text") else { continue };
+                let Some(shown) = blocks.next_if(|block| block.language == "text") else { continue };
                 let mut shell = surroundings.command(WayIn::None, "sh");
-                without_tracing(&mut shell).args(["-uc", text]).current_dir(place.path());
+                without_tracing(&mut shell).args(["-uc", &text]).current_dir(place.path());
                 let path = std::env::join_paths(
                     [files.path().to_owned()]
                         .into_iter()
@@ -117,7 +118,7 @@ fn the_page_shows_what_one_sees() {
                 let said = run(&mut shell).stdout;
                 let said = said.replace(files.path().to_str().unwrap(), "/usr/lib/tracer-resolver");
                 let said = said.replace(place.path().to_str().unwrap(), "/srv").replace(collector, "127.0.0.1:4318");
-                assert_eq!(constant(&said), constant(shown), "{text}\nsays\n{said}");
+                assert_eq!(constant(&said), constant(&shown.text), "{text}\nsays\n{said}");
                 compared += 1;
             }
             _ => {}
