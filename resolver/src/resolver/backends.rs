@@ -295,7 +295,7 @@ pub(crate) fn check_with(loader: &Loader, backends: &[Backend], plugins: &Plugin
     }
 }
 
-pub(super) fn loader(strict: bool) -> Loader {
+fn loader(strict: bool) -> Loader {
     Loader::new(if strict { Trust::Strict } else { Trust::Lenient })
 }
 

@@ -4,13 +4,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::backends::{Plan, loader};
+use super::backends::Plan;
 use super::shared::resource;
 use crate::batch::{Field, ServiceResource, SpanWriter, own_scope};
 use crate::clock;
-use crate::config::{Backend, Config, Report, Variables, strict};
+use crate::config::{Backend, Config, Report};
 use crate::export::{Exporter as _, FinishedBatch, Outcome};
-use crate::plugin::{Instance, Rebirth};
+use crate::plugin::{Instance, Loader, Rebirth};
 use crate::tracer::ids::{new_span_id, new_trace_id};
 
 /// A backend whose plugin was found and whose settings are right. Its span is sent at once, without the queue, the pauses
@@ -73,11 +73,9 @@ impl TrialSpan {
 }
 
 impl BackendTrial {
-    /// Finds the plugin of `backend` and lets it check its settings. What is wrong is added to `report`, and then there is
-    /// nothing to try. Reads files, and runs code of the plugin.
-    pub fn load(config: &Config, backend: &Backend, report: &mut Report) -> Option<Self> {
-        let loader = loader(strict(&Variables::process()));
-        Plan::new(&loader, &config.plugins, backend, report).map(|plan| Self { plan })
+    /// See `PluginSearch::trial`.
+    pub(crate) fn load(loader: &Loader, config: &Config, backend: &Backend, report: &mut Report) -> Option<Self> {
+        Plan::new(loader, &config.plugins, backend, report).map(|plan| Self { plan })
     }
 
     /// The plugin, its version and its file, in one line.

@@ -10,6 +10,7 @@ use tracer_resolver::{BackendTrial, TrialOutcome, TrialSpan};
 use super::address::Addresses;
 use super::network;
 use super::step::Step;
+use crate::configuration::Configuration;
 use crate::place::file_and_line;
 use crate::plugin_warnings;
 
@@ -17,9 +18,9 @@ use crate::plugin_warnings;
 const SLOW: Duration = Duration::from_secs(1);
 
 /// Its plugin, its settings, the way to it, and one span.
-pub(super) fn steps(config: &Config, source: &Problems, backend: &Backend, span: &TrialSpan) -> Vec<Step> {
-    let mut problems = Problems::new(source.name.clone(), source.text.clone());
-    let Some(trial) = BackendTrial::load(config, backend, &mut problems) else {
+pub(super) fn steps(configuration: &Configuration, config: &Config, backend: &Backend, span: &TrialSpan) -> Vec<Step> {
+    let mut problems = Problems::new(configuration.name(), configuration.text());
+    let Some(trial) = configuration.plugin_search().trial(config, backend, &mut problems) else {
         return refused(&problems);
     };
     let mut steps = vec![Step::ok("plugin", trial.plugin()), Step::ok("settings", "the plugin takes them")];
