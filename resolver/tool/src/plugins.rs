@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -42,10 +43,7 @@ fn configuration(file: Option<&Path>) -> Result<Configuration, Failure> {
     let is_nothing = loaded.config.is_none() && loaded.untrusted.is_none();
     if is_nothing && loaded.report.has_errors() {
         let shown = loaded.report.render(false);
-        return Err(Failure {
-            status: crate::failure::WRONG,
-            what: format!("{} cannot be used\n{shown}", loaded.report.name),
-        });
+        return Err(Failure::wrong(format!("{} cannot be used\n{shown}", loaded.report.name)));
     }
     Ok(configuration)
 }
@@ -190,11 +188,11 @@ fn pin(file: Option<&Path>) -> Result<ExitCode, Failure> {
     }
     let mut out = String::new();
     for name in names {
-        let refuse = |what: String| Failure { status: crate::failure::WRONG, what };
-        let plugin =
-            search.load(&name, &declared).map_err(|error| refuse(format!("{}; {}", error.message, error.help)))?;
-        let hash =
-            plugin.sha256().map_err(|error| refuse(format!("{} cannot be read: {error}", plugin.path().display())))?;
+        let plugin = search.load(&name, &declared);
+        let plugin = plugin.map_err(|error| Failure::wrong(format!("{}; {}", error.message, error.help)))?;
+        let unreadable =
+            |error: io::Error| Failure::wrong(format!("{} cannot be read: {error}", plugin.path().display()));
+        let hash = plugin.sha256().map_err(unreadable)?;
         out.push_str(&format!("# {} {} from {}\n", plugin.name(), plugin.version(), plugin.path().display()));
         if let Some(section) = configuration.written.at(&["plugins", &name]) {
             let place = effective::file_and_line(&configuration, &section.key_span);

@@ -71,8 +71,7 @@ pub(crate) fn run(words: Vec<OsString>) -> Failure {
                 let nameless = "; and link it with -rdynamic, for it was stripped of the names of librdkafka's functions, and \
                                 no library finds them";
                 note(&format!(
-                    "{name} has librdkafka linked in, where no preloaded library can see its calls: give its clients the \
-                     property plugin.library.paths, with what `tracer-interceptors path` prints{}",
+                    "{name} has librdkafka linked in, where no preloaded library can see its calls: {PROPERTY}{}",
                     if linked_in == LinkedIn::Nameless { nameless } else { "" }
                 ));
             }
@@ -95,6 +94,10 @@ fn is_configured() -> bool {
         !value.is_empty() && (name == "INTERCEPTORS_CONFIG_FILE" || name.as_bytes().starts_with(b"OTEL_"))
     })
 }
+
+/// What every client can be given that is on librdkafka.
+pub(crate) const PROPERTY: &str =
+    "give its clients the property plugin.library.paths, with what `tracer-interceptors path` prints";
 
 /// What may surprise; the program runs all the same.
 fn note(what: &str) {

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use super::imports::{self, Import, Language};
 use super::step::Step;
-use crate::run::{located, mentioned};
+use crate::run::{PROPERTY, located, mentioned};
 
 /// What is known of the clients of a program.
 pub(super) struct Clients {
@@ -179,7 +179,3 @@ const GO: &[&str] = &[
 ];
 
 const JAVA: &str = "OpenTelemetry's agent for Java traces them";
-
-/// What every client can be given that is on librdkafka.
-pub(super) const PROPERTY: &str =
-    "give its clients the property plugin.library.paths, with what `tracer-interceptors path` prints";

@@ -4,11 +4,11 @@
 
 use std::ffi::OsString;
 
-use super::clients::{self, PROPERTY};
+use super::clients;
 use super::report::Part;
 use super::step::Step;
 use crate::library;
-use crate::run::{LinkedIn, Needed, Outlook, Reach};
+use crate::run::{LinkedIn, Needed, Outlook, PROPERTY, Reach};
 
 /// `words`: the program and its arguments. Nothing of it is run, but its interpreter is asked where it looks.
 pub(super) fn part(words: &[OsString]) -> Part {
