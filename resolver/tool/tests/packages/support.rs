@@ -116,6 +116,12 @@ pub(crate) fn stands_alone(page: &str, configuration: &str) {
     assert!(page.contains(&format!("## {configuration}\n\n```toml\n{text}```\n")), "{page}");
 }
 
+/// Whether kcat is there. Where it is not, the test is skipped: that is said here.
+#[track_caller]
+pub(crate) fn has_kcat() -> bool {
+    Command::new("kcat").arg("-V").output().map_err(|error| skip(&format!("kcat: {error}"))).is_ok()
+}
+
 /// What a command wrote to stdout; panics with what it wrote to stderr unless it ended well.
 pub(crate) fn expect_success(output: Output) -> String {
     assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
