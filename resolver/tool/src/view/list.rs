@@ -56,15 +56,9 @@ fn row(id: &str, start: u64, errors: usize, trace: &Trace) -> Value {
         "tookNs": end.saturating_sub(start),
         "spans": trace.spans.len(),
         "errors": errors,
-        "error": first_error.map(what_failed),
+        "error": first_error.map(ReceivedSpan::error),
         "services": services,
     })
-}
-
-/// Its type and its reason, as far as they are said.
-pub(super) fn what_failed(span: &ReceivedSpan) -> String {
-    let kind = span.attribute("error.type").unwrap_or_else(|| "error".to_owned());
-    if span.status_message.is_empty() { kind } else { format!("{kind}: {}", span.status_message) }
 }
 
 /// More than anybody looks through; the search finds the others.

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 use tracer_trace_tree::{ReceivedSpan, queued_nano, rows};
 
-use super::list::what_failed;
 use super::store::Traces;
 
 /// The trace of that id, if any of its spans is there.
@@ -48,7 +47,7 @@ pub(super) fn waterfall(traces: &Traces, id: &str) -> Option<Value> {
                 "tookNs": span.duration_nano(),
                 "queuedNs": queued_nano(span, find),
                 "status": span.status_code,
-                "error": span.has_failed().then(|| what_failed(span)),
+                "error": span.has_failed().then(|| span.error()),
                 "attributes": span.attributes,
                 "resource": span.resource,
                 "scope": span.scope,

@@ -71,6 +71,17 @@ impl ReceivedSpan {
         self.status_code == "error"
     }
 
+    /// Of which type its error was, as far as that is said.
+    pub fn error_type(&self) -> String {
+        self.attribute("error.type").unwrap_or_else(|| "error".to_owned())
+    }
+
+    /// The type of its error and the reason, as far as they are said.
+    pub fn error(&self) -> String {
+        let kind = self.error_type();
+        if self.status_message.is_empty() { kind } else { format!("{kind}: {}", self.status_message) }
+    }
+
     /// The topic, or what else a message was sent to; empty for a span that is of no message.
     pub fn topic(&self) -> &str {
         self.attributes.get("messaging.destination.name").and_then(Value::as_str).unwrap_or_default()
