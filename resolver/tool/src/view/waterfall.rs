@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
-use tracer_trace_tree::{ReceivedSpan, queued_nano, rows};
+use tracer_trace_tree::{queued_nano, rows};
 
 use super::store::Traces;
 
 /// The trace of that id, if any of its spans is there.
 pub(super) fn waterfall(traces: &Traces, id: &str) -> Option<Value> {
     let trace = traces.get(id)?;
-    let spans: Vec<ReceivedSpan> = trace.spans.iter().cloned().collect();
+    let spans = &trace.spans;
     let start = spans.iter().map(|span| span.start_unix_nano).min().unwrap_or_default();
     let end = spans.iter().map(|span| span.end_unix_nano).max().unwrap_or_default();
     let own: HashMap<_, _> = spans.iter().map(|span| (span.span_id.as_str(), span)).collect();
@@ -18,7 +18,7 @@ pub(super) fn waterfall(traces: &Traces, id: &str) -> Option<Value> {
         Some(found) if trace == id => Some(*found),
         _ => traces.span(trace, span),
     };
-    let rows = rows(&spans);
+    let rows = rows(spans);
     let shown: Vec<_> = rows
         .iter()
         .take(MOST)
@@ -72,7 +72,7 @@ const MOST: usize = 2000;
 
 #[cfg(test)]
 mod tests {
-    use tracer_trace_tree::ReceivedLink;
+    use tracer_trace_tree::{ReceivedLink, ReceivedSpan};
 
     use super::super::store::Limit;
     use super::*;
