@@ -10,15 +10,13 @@ use super::store::Traces;
 /// The trace of that id, if any of its spans is there.
 pub(super) fn waterfall(traces: &Traces, id: &str) -> Option<Value> {
     let trace = traces.get(id)?;
-    let spans = &trace.spans;
-    let start = spans.iter().map(|span| span.start_unix_nano).min().unwrap_or_default();
-    let end = spans.iter().map(|span| span.end_unix_nano).max().unwrap_or_default();
-    let own: HashMap<_, _> = spans.iter().map(|span| (span.span_id.as_str(), span)).collect();
+    let start = trace.start_unix_nano();
+    let own: HashMap<_, _> = trace.spans.iter().map(|span| (span.span_id.as_str(), span)).collect();
     let find = |trace: &str, span: &str| match own.get(span) {
         Some(found) if trace == id => Some(*found),
         _ => traces.span(trace, span),
     };
-    let rows = rows(spans);
+    let rows = rows(&trace.spans);
     let shown: Vec<_> = rows
         .iter()
         .take(MOST)
@@ -60,9 +58,9 @@ pub(super) fn waterfall(traces: &Traces, id: &str) -> Option<Value> {
     Some(json!({
         "id": id,
         "startMs": start / 1_000_000,
-        "tookNs": end.saturating_sub(start),
+        "tookNs": trace.duration_nano(),
         "spans": shown,
-        "all": spans.len(),
+        "all": trace.spans.len(),
         "forgotten": trace.forgotten,
     }))
 }
