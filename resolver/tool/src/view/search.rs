@@ -1,6 +1,6 @@
 //! What somebody looks for among the traces.
 
-use tracer_trace_tree::ReceivedSpan;
+use tracer_trace_tree::{ReceivedSpan, text};
 
 use super::options::Only;
 use super::store::Trace;
@@ -40,7 +40,7 @@ fn holds(span: &ReceivedSpan, word: &str) -> bool {
     let texts = [&span.service, &span.name, &span.trace_id, &span.span_id, &span.status_message, &span.kind];
     texts.into_iter().any(|text| has(text))
         || span.attributes.iter().chain(&span.resource).any(|(key, value)| {
-            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let value = text(value);
             has(&value) || word.contains('=') && has(&format!("{key}={value}"))
         })
 }

@@ -55,10 +55,9 @@ pub struct ReceivedLink {
 }
 
 impl ReceivedSpan {
-    /// An attribute as text, whatever its type was: texts as they are, anything else as JSON.
+    /// An attribute as text, whatever its type was.
     pub fn attribute(&self, key: &str) -> Option<String> {
-        let value = self.attributes.get(key)?;
-        Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+        self.attributes.get(key).map(text)
     }
 
     /// How long the span was, in nanoseconds.
@@ -98,6 +97,11 @@ impl ReceivedSpan {
             + self.links.len() * 128
             + events
     }
+}
+
+/// A value as text: texts as they are, anything else as JSON.
+pub fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn of_value(value: &Value) -> usize {
