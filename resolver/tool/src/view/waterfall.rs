@@ -40,7 +40,6 @@ pub(super) fn waterfall(traces: &Traces, id: &str) -> Option<Value> {
                 "service": span.service,
                 "name": span.name,
                 "kind": span.kind,
-                "topic": span.topic(),
                 "startNs": span.start_unix_nano.saturating_sub(start),
                 "tookNs": span.duration_nano(),
                 "queuedNs": queued_nano(span, find),
