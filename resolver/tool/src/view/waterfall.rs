@@ -36,7 +36,7 @@ pub(super) fn waterfall(traces: &Traces, id: &str) -> Option<Value> {
                 "id": span.span_id,
                 "depth": row.depth,
                 "parent": span.parent_span_id,
-                "parentIsMissing": row.depth == 0 && !span.parent_span_id.is_empty(),
+                "parentIsMissing": row.is_orphan(),
                 "service": span.service,
                 "name": span.name,
                 "kind": span.kind,

@@ -42,7 +42,7 @@ impl Drawing {
     fn line(&self, row: &Row<'_>, by_id: &HashMap<(&str, &str), &ReceivedSpan>, drawing: &mut String) {
         let span = row.span;
         let find = |trace: &str, id: &str| by_id.get(&(trace, id)).copied();
-        let orphan = if row.depth == 0 && !span.parent_span_id.is_empty() { "~ " } else { "" };
+        let orphan = if row.is_orphan() { "~ " } else { "" };
         // Writing into a `String` cannot fail.
         let _ = write!(
             drawing,

@@ -17,6 +17,13 @@ pub struct Row<'a> {
     pub has_children: bool,
 }
 
+impl Row<'_> {
+    /// Whether it stands as a root although it has a parent.
+    pub fn is_orphan(&self) -> bool {
+        self.depth == 0 && !self.span.parent_span_id.is_empty()
+    }
+}
+
 type Id<'a> = (&'a str, &'a str);
 
 /// The spans of all traces, a parent before its children, and these in the order of their start, then name.
