@@ -16,7 +16,7 @@ use words::{Ended, Traced, WayIn, draw_traces, run};
 const CONFIGURATION: &str = "[services.shop]\ntopics = [\"*\"]\nambient = \"off\"";
 const TRACED: &str = "shop: send orders\n  shop: receive orders\n";
 
-/// Runs a program that is traced through `way_in`; what it wrote, and the traces.
+/// Runs a program that is traced this way; what it wrote, and the traces.
 fn trace(way: WayIn, program: &Path, arguments: &[&OsStr]) -> (Ended, String) {
     let traced = Traced::start(&[], CONFIGURATION);
     let ended = run(traced.command(way, program).args(arguments));

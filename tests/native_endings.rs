@@ -41,12 +41,12 @@ fn compiled(folder: &TempDir) -> Option<PathBuf> {
 fn ends(ways_in: &[WayIn], ways: &[(&str, ExitStatus, usize)]) {
     let folder = tempfile::tempdir().unwrap();
     let Some(program) = compiled(&folder) else { return };
-    for way_in in ways_in {
-        let surroundings = Traced::start(&["orders"], CONFIGURATION);
+    for way in ways_in {
+        let traced = Traced::start(&["orders"], CONFIGURATION);
         for (how, status, spans) in ways {
-            let ended = run(surroundings.command(*way_in, &program).arg(how));
-            assert_eq!((ended.status, &*ended.stdout, &*ended.stderr), (*status, "", ""), "{how} {way_in:?}");
-            assert_eq!(surroundings.take_traces(), "shop: send orders\n".repeat(*spans), "{how} {way_in:?}");
+            let ended = run(traced.command(*way, &program).arg(how));
+            assert_eq!((ended.status, &*ended.stdout, &*ended.stderr), (*status, "", ""), "{how} {way:?}");
+            assert_eq!(traced.take_traces(), "shop: send orders\n".repeat(*spans), "{how} {way:?}");
         }
     }
 }
@@ -134,10 +134,10 @@ fn what_is_in_hand_leaves_when_the_last_client_is_closed_and_nobody_waits_for_it
     let folder = tempfile::tempdir().unwrap();
     let Some(program) = compiled(&folder) else { return };
     // The first five find everything quiet, and do not wait for company.
-    let surroundings = Traced::start(&["orders"], &format!("{CONFIGURATION}\n[batch]\ndelay = \"1h\""));
-    let ended = run(surroundings.command(WayIn::Property, &program).arg("closed"));
+    let traced = Traced::start(&["orders"], &format!("{CONFIGURATION}\n[batch]\ndelay = \"1h\""));
+    let ended = run(traced.command(WayIn::Property, &program).arg("closed"));
     assert_eq!((ended.status, &*ended.stderr), (exited(), ""));
-    assert_eq!(surroundings.take_traces(), "shop: send orders\n".repeat(10));
+    assert_eq!(traced.take_traces(), "shop: send orders\n".repeat(10));
 }
 
 /// Without `uncancelled` in `resolver/librdkafka/src/contained.rs` the wait for the spans is where the thread is cancelled,
@@ -160,8 +160,8 @@ fn children_end_and_become_other_programs_without_a_part_in_it() {
 fn a_collector_that_is_gone_delays_none_of_it_for_long_and_what_is_lost_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let Some(program) = compiled(&folder) else { return };
-    let mut surroundings = Traced::start(&["orders"], CONFIGURATION);
-    surroundings.collector.stop();
+    let mut traced = Traced::start(&["orders"], CONFIGURATION);
+    traced.collector.stop();
     for (how, status, told) in [
         ("return", exited(), "5 of 5 spans of service `shop` were lost: 5 shut_down"),
         ("static", exited(), "10 of 10 spans of service `shop` were lost: 10 shut_down"),
@@ -173,7 +173,7 @@ fn a_collector_that_is_gone_delays_none_of_it_for_long_and_what_is_lost_is_told(
         ("children", exited(), "10 of 10 spans of service `shop` were lost: 10 shut_down"),
         ("execve in vain", exited(), "10 of 10 spans of service `shop` were lost: 10 shut_down"),
     ] {
-        let ended = run(surroundings.command(WayIn::Preload, &program).arg(how));
+        let ended = run(traced.command(WayIn::Preload, &program).arg(how));
         assert_eq!(ended.status, status, "{how}: {}", ended.stderr);
         assert!(ended.stderr.contains(told), "{how}: {}", ended.stderr);
         assert_eq!(ended.stderr.contains("still wait"), how.starts_with("execve") || how == "blocked", "{how}");

@@ -360,9 +360,9 @@ const FOREIGN: &str = "[services.shop]\ntopics = [\"*\"]\n";
 
 /// What `tests/python/PROGRAM` said, whose collector takes nothing.
 fn lost(way_in: WayIn, program: &[&str]) -> Option<String> {
-    let mut surroundings = Traced::start(&["orders", "parent", "child"], FOREIGN);
-    surroundings.collector.stop();
-    let mut command: Command = surroundings.command(way_in, python()?);
+    let mut traced = Traced::start(&["orders", "parent", "child"], FOREIGN);
+    traced.collector.stop();
+    let mut command: Command = traced.command(way_in, python()?);
     command.arg(format!("tests/python/{}", program[0])).args(&program[1..]);
     let ended = run(&mut command);
     Some(ended.stderr)
