@@ -168,7 +168,7 @@ fn a_pool_of_threads_that_works_off_batches_has_one_right_trace_for_each_message
     let folder = tempfile::tempdir().unwrap();
     let flags = ["-std=c++11", "-pthread"];
     let Some(pool) = c_program(folder.path(), "cpp/pool.cpp", &flags) else { return };
-    for (way, orders) in [(WayIn::Property, 100), (WayIn::Preload, 2000), (WayIn::None, 100)] {
+    for (way, orders) in [(WayIn::Property, 100_usize), (WayIn::Preload, 2000), (WayIn::None, 100)] {
         let configuration = format!("{PROCESSING}\n[services.heart]\nproduces = [\"beats\"]\n");
         let traced = Traced::start(&["orders", "payments", "beats"], &configuration);
         let sender: BaseProducer = traced.kafka.config().create().unwrap();
@@ -180,11 +180,11 @@ fn a_pool_of_threads_that_works_off_batches_has_one_right_trace_for_each_message
         }
         sender.flush(Duration::from_secs(20)).unwrap();
         let ended = ended(&traced, way, &pool, &[&orders.to_string()]);
-        let is_traced = way != WayIn::None;
+        let known = if way == WayIn::None { 0 } else { orders };
         // Its log lines had the ids of what it was at.
-        assert_eq!(ended.stdout, format!("{}\n", if is_traced { orders } else { 0 }), "{way:?}: {}", ended.stderr);
+        assert_eq!(ended.stdout, format!("{known}\n"), "{way:?}: {}", ended.stderr);
         let payments = assign(&traced.kafka.consumer_config("test"), "payments");
-        for _ in 0..if is_traced { orders } else { 0 } {
+        for _ in 0..known {
             let payment = next_message(&payments);
             let order: u128 = std::str::from_utf8(payment.payload().unwrap()).unwrap().parse().unwrap();
             let parent = header_of(&payment, "traceparent").unwrap();
@@ -192,8 +192,7 @@ fn a_pool_of_threads_that_works_off_batches_has_one_right_trace_for_each_message
         }
         let spans = traced.spans();
         let of = |name: &str| spans.iter().filter(|span| span.name == name).count();
-        let one = if is_traced { orders as usize } else { 0 };
-        assert_eq!((of("process orders"), of("send payments"), of("receive orders")), (one, one, 0), "{way:?}");
+        assert_eq!((of("process orders"), of("send payments"), of("receive orders")), (known, known, 0), "{way:?}");
         assert!(spans.iter().all(|span| span.name != "send beats" || span.parent_span_id.is_empty()), "{way:?}");
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use words::fake_librdkafka::Workshop;
 use words::foreign::library;
-use words::{Ended, Traced, WayIn, draw_traces, run};
+use words::{Ended, Traced, WayIn, run};
 
 const CONFIGURATION: &str = "[services.shop]\ntopics = [\"*\"]\nambient = \"off\"";
 const TRACED: &str = "shop: send orders\n  shop: receive orders\n";
@@ -21,7 +21,7 @@ fn trace(way: WayIn, program: &Path, arguments: &[&OsStr]) -> (Ended, String) {
     let traced = Traced::start(&[], CONFIGURATION);
     let ended = run(traced.command(way, program).args(arguments));
     ended.expect_success();
-    (ended, draw_traces(&traced.take_spans()))
+    (ended, traced.traces())
 }
 
 fn expect_untraced(ended: &Ended, traces: &str, place: &str) {

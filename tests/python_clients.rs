@@ -57,7 +57,7 @@ fn reports_messages_and_errors_are_those_of_the_untraced_program() {
 fn without_a_file_the_library_does_nothing_and_says_nothing() {
     let traced = Traced::start(&["orders", "payments"], CONFIGURATION);
     let Some(untraced) = ended(&traced, WayIn::None, &["deliveries.py"]) else { return };
-    for way in [WayIn::Property, WayIn::Preload] {
+    for way in WayIn::EACH {
         let traced = Traced::start(&["orders", "payments"], CONFIGURATION);
         let mut command = traced.command(way, python().unwrap());
         let run = run(command.arg("tests/python/deliveries.py").env_remove("INTERCEPTORS_CONFIG_FILE"));
@@ -71,7 +71,7 @@ fn without_a_file_the_library_does_nothing_and_says_nothing() {
 fn a_file_that_cannot_be_used_is_told_and_the_program_runs_as_ever() {
     let traced = Traced::start(&["orders", "payments"], CONFIGURATION);
     let Some(untraced) = ended(&traced, WayIn::None, &["deliveries.py"]) else { return };
-    for way in [WayIn::Property, WayIn::Preload] {
+    for way in WayIn::EACH {
         let traced = Traced::start(&["orders", "payments"], "[services.shop]\nproduce = [\"orders\"]\n");
         let mut command = traced.command(way, python().unwrap());
         command.arg("tests/python/deliveries.py");
