@@ -5,35 +5,19 @@
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use words::foreign::skip;
+use words::foreign::c_program;
 use words::{Traced, WayIn, run};
 
 const CONFIGURATION: &str = "[services.shop]\ntopics = [\"*\"]";
 
-/// `tests/cpp/endings.cpp`, compiled; the test is skipped where there is no compiler or no librdkafka.
+/// `tests/cpp/endings.cpp`, compiled.
 #[track_caller]
 fn compiled(folder: &TempDir) -> Option<PathBuf> {
-    let program = folder.path().join("endings");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cpp/endings.cpp");
-    let mut compiler = Command::new("c++");
-    compiler.args(["-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function", "-g", source, "-o"]);
-    compiler.arg(&program).args(["-lrdkafka", "-lpthread"]);
-    if !Command::new("pkg-config").args(["--exists", "rdkafka"]).status().is_ok_and(|status| status.success()) {
-        skip("pkg-config knows no rdkafka (Debian: librdkafka-dev)");
-        return None;
-    }
-    match compiler.output() {
-        Ok(said) => assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr)),
-        Err(error) => {
-            skip(&format!("there is no C++ compiler (c++): {error}"));
-            return None;
-        }
-    }
-    Some(program)
+    c_program(folder.path(), "cpp/endings.cpp", &["-D_GNU_SOURCE", "-Wno-unused-function", "-pthread"])
 }
 
 /// Each of `ways` to end, through each of `ways_in`: so many spans arrive.
