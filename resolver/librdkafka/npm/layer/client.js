@@ -5,7 +5,9 @@ const events = require('./events');
 const { patchKafkaJS } = require('./kafkajs');
 const library = require('./library');
 const lists = require('./lists');
-const { NONE, currentProcessing, handle, isAsync, processingOf, runLazilyIn, settled } = require('./processing');
+const {
+  NONE, calledIn, currentProcessing, handle, isAsync, processingOf, runLazilyIn, settled,
+} = require('./processing');
 const resources = require('./resources');
 const { sending } = require('./sends');
 const { followReadStream, followValues, followWriteStream, originOf, pendingOf } = require('./streams');
@@ -27,7 +29,6 @@ function patchClient(exported, name) {
     return;
   }
   library.find();
-  resources.follow();
   events.follow();
   events.tells(KafkaConsumer.prototype);
   const patch = (owner, method, by) => {
@@ -52,6 +53,7 @@ function patchClient(exported, name) {
 function consume(original) {
   return function consume(number, callback) {
     library.find();
+    resources.follow();
     if (fed.has(this)) {
       return original.call(this, number, typeof callback === 'function' ? feeding(this, callback) : callback);
     }
@@ -139,11 +141,7 @@ function highLevelProduce(original) {
     const last = record.length - 1;
     const callback = record[last];
     const processing = currentProcessing();
-    if (typeof callback === 'function' && processing) {
-      record[last] = function delivered(...report) {
-        return runLazilyIn(processing, () => callback.apply(this, report));
-      };
-    }
+    if (typeof callback === 'function' && processing) record[last] = calledIn(processing, callback);
     return original.apply(this, record);
   };
 }

@@ -230,6 +230,11 @@ function runLazilyIn(processing, work) {
   }
 }
 
+/** The program's callback, as one that is called at work on that message. */
+function calledIn(processing, callback) {
+  return function called(...what) { return runLazilyIn(processing, () => callback.apply(this, what)); };
+}
+
 /**
  * Calls what the program has for a message. Its processing ends when that returns; when it is an `async` function, whose
  * promise nobody but the caller can have, with that promise, which comes back as another one.
@@ -276,6 +281,6 @@ const AsyncFunction = (async () => {}).constructor;
 function isAsync(handler) { return handler instanceof AsyncFunction; }
 
 module.exports = {
-  NONE, Processing, current, currentProcessing, handle, header, isAsync, knownProcessing, origins, processingOf, runIn,
-  runLazilyIn, setProcessing, settled,
+  NONE, Processing, calledIn, current, currentProcessing, handle, header, isAsync, knownProcessing, origins, processingOf,
+  runIn, runLazilyIn, setProcessing, settled,
 };

@@ -2,7 +2,7 @@
 // is done, in the context of that one. So it is worked at in its own: that of the message which it is, or for which it was put there.
 'use strict';
 
-const { NONE, currentProcessing, isAsync, runLazilyIn } = require('./processing');
+const { NONE, calledIn, currentProcessing, isAsync, runLazilyIn } = require('./processing');
 const { originOf, remember } = require('./streams');
 const { guarded } = require('./tell');
 
@@ -10,12 +10,12 @@ const patched = new WeakSet();
 
 /** fastq([context, ]worker, concurrency), and fastq.promise. */
 function patchFastq(fastq) {
-  if (typeof fastq !== 'function' ) return fastq;
+  if (typeof fastq !== 'function') return fastq;
   const making = (make) => function made(...settings) {
     const at = typeof settings[0] === 'function' ? 0 : 1;
     if (typeof settings[at] === 'function') settings[at] = working(settings[at]);
     const queue = make.apply(this, settings);
-    guarded(() => ['push', 'unshift'].forEach((name) => putting(queue, name)));
+    guarded(() => ['push', 'unshift'].forEach((name) => followPut(queue, name)));
     return queue;
   };
   const all = Object.assign(making(fastq), fastq);
@@ -32,7 +32,7 @@ function patchAsync(async) {
     if (typeof make !== 'function') continue;
     async[name] = function made(worker, ...settings) {
       const queue = make.call(this, typeof worker === 'function' ? working(worker) : worker, ...settings);
-      guarded(() => ['push', 'unshift', 'pushAsync', 'unshiftAsync'].forEach((method) => putting(queue, method)));
+      guarded(() => ['push', 'unshift', 'pushAsync', 'unshiftAsync'].forEach((method) => followPut(queue, method)));
       return queue;
     };
   }
@@ -61,31 +61,33 @@ function patchClass(Queue, methods) {
 function handingIn(method) {
   return function handed(...what) {
     guarded(() => {
-      const processing = currentProcessing() || NONE;
-      processing.hasLed = true;
+      const processing = leading();
       const task = what.findIndex((one) => typeof one === 'function');
       for (const at of new Set([task, what.length - 1])) {
-        const work = what[at];
-        if (typeof work !== 'function') continue;
-        what[at] = function worked(...given) { return runLazilyIn(processing, () => work.apply(this, given)); };
+        if (typeof what[at] === 'function') what[at] = calledIn(processing, what[at]);
       }
     });
     return method.apply(this, what);
   };
 }
 
-/** A queue's function that puts tasks into it, and may be told of their end. */
-function putting(queue, name) {
+/** What the code is at work on that puts something into a queue, and has led to that. */
+function leading() {
+  const processing = currentProcessing() || NONE;
+  processing.hasLed = true;
+  return processing;
+}
+
+/** Follows a queue's function that puts tasks into it, and may be told of their end. */
+function followPut(queue, name) {
   const put = queue[name];
   if (typeof put !== 'function') return;
   queue[name] = function putIn(task, ...others) {
     guarded(() => {
-      const processing = currentProcessing() || NONE;
-      processing.hasLed = true;
+      const processing = leading();
       for (const one of Array.isArray(task) ? task : [task]) remember(one);
       others.forEach((other, at) => {
-        if (typeof other !== 'function') return;
-        others[at] = function told(...what) { return runLazilyIn(processing, () => other.apply(this, what)); };
+        if (typeof other === 'function') others[at] = calledIn(processing, other);
       });
     });
     return put.call(this, task, ...others);

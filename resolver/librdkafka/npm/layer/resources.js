@@ -34,14 +34,9 @@ const setAside = new WeakSet();
 /** Whose code waits for a promise, by its number: those that came last, and those before them. */
 let waiters = new Map();
 let earlierWaiters = new Map();
-let isFollowing = false;
 
-/** From now on they are known. */
-function follow() {
-  if (isFollowing) return;
-  isFollowing = true;
-  making.enable();
-}
+/** From now on they are known. A program that is given no messages does not pay for it: Node then calls us for each promise. */
+function follow() { making.enable(); }
 
 const making = createHook({
   init(id, type, trigger, resource) {
