@@ -3,10 +3,12 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use super::clients;
 use super::report::Part;
-use super::step::Step;
+use super::step::{State, Step};
+use crate::given_file::Kind;
 use crate::library;
 use crate::run::{LinkedIn, Needed, Outlook, PROPERTY, Reach};
 
@@ -21,7 +23,16 @@ pub(super) fn part(words: &[OsString]) -> Part {
     let mut steps = vec![Step::ok("library", library.display().to_string())];
     let outlook = Outlook::of(program, &library);
     let Some(executed) = outlook.files.last().filter(|file| file.exists()) else {
-        steps.push(Step::failed("program", "it is not found").way_out("give its path, or look at PATH"));
+        let file = Path::new(program);
+        let way_out = match Kind::of(file) {
+            Some(kind @ (Kind::Configuration | Kind::OldConfiguration)) => {
+                format!("{} is {}: give it before --", file.display(), kind.name())
+            }
+            Some(kind @ Kind::Status) => format!("{} is {}", file.display(), kind.name()),
+            _ if file.is_file() => format!("it is in this folder, which PATH has not: ./{}", file.display()),
+            _ => "give its path, or look at PATH".to_owned(),
+        };
+        steps.push(Step::failed("program", "it is not found").way_out(way_out));
         return Part { title, steps };
     };
     let way = if executed.as_os_str() == program {
@@ -32,9 +43,12 @@ pub(super) fn part(words: &[OsString]) -> Part {
     };
     steps.push(Step::ok("program", way));
     let (loading, comes_in) = loading(&outlook);
-    steps.push(loading);
     let found = clients::of(executed, words);
-    steps.extend(kafka(outlook.linked_in, &Needed::by(executed), comes_in, found.are_seen, found.steps.is_empty()));
+    let kafka = kafka(outlook.linked_in, &Needed::by(executed), comes_in, found.are_seen, found.steps.is_empty());
+    // What is linked into a static program is found by nobody: that is the finding, and says the way out.
+    let is_told = kafka.iter().any(|step| step.state == State::Failed);
+    steps.push(loading.after(is_told));
+    steps.extend(kafka);
     steps.extend(found.steps);
     Part { title, steps }
 }

@@ -21,6 +21,8 @@ pub(super) enum State {
     /// It works, but hardly as meant.
     Doubtful,
     Failed,
+    /// It fails because of another step that has failed, and is no finding of its own.
+    Follows,
     /// There was nothing to try, or no sense in it.
     Skipped,
 }
@@ -36,6 +38,11 @@ impl Step {
 
     pub(super) fn failed(name: &'static str, what: impl Into<String>) -> Self {
         Self { name, state: State::Failed, what: what.into(), way_out: None }
+    }
+
+    /// It fails where an earlier step has failed already: by that, and not by itself.
+    pub(super) fn after(self, has_failed: bool) -> Self {
+        if has_failed && self.state == State::Failed { Self { state: State::Follows, ..self } } else { self }
     }
 
     pub(super) fn doubtful(name: &'static str, what: impl Into<String>) -> Self {
@@ -54,6 +61,7 @@ impl State {
             Self::Ok => "ok",
             Self::Doubtful => "doubt",
             Self::Failed => "failed",
+            Self::Follows => "follows",
             Self::Skipped => "skipped",
         }
     }

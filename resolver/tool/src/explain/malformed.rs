@@ -34,7 +34,7 @@ fn traceparent(value: &str) -> String {
         }
         if let Some(strange) = part.chars().find(|c| !c.is_ascii_hexdigit()) {
             return format!(
-                "its {name} {} {strange:?}, which is no hexadecimal digit; {FORM}",
+                "its {name} {} {strange:?} in it, which is no hexadecimal digit; {FORM}",
                 if is_plural { "have" } else { "has" }
             );
         }
@@ -67,7 +67,7 @@ mod tests {
         for (value, says) in [
             ("4bf92f35", "1 part instead of four"),
             (&good.replace("4736", "473"), "its trace id has 31 digits instead of 32"),
-            (&good.replace("02b7", "02bx"), "its span id has 'x'"),
+            (&good.replace("02b7", "02bx"), "its span id has 'x' in it"),
             (&good.replace("4bf9", "4BF9"), "capital letters"),
             (&good.replace("-01", "-1"), "its flags have 1 digit instead of 2"),
             (&good.replacen("00", "ff", 1), "version ff"),

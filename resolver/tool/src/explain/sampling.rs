@@ -8,6 +8,7 @@ use tracer_resolver::services::Side;
 use tracer_resolver::tracer::sampler::{Decision, ParentSampling, Sampler};
 
 use super::malformed;
+use crate::output::counted;
 use crate::toml_text::{format_name, formats, sampler as written_sampler};
 
 /// Whether a span of such a message is exported.
@@ -186,7 +187,7 @@ fn unread(settings: &Settings, headers: &[(String, String)], extracted: &Extract
                 .push(format!("`{name}` is not read: propagators.extract = {list} has no \"{}\"", format_name(format)));
         } else if format == Propagator::Baggage {
             let readable = read_baggage([value.as_bytes()]).count();
-            lines.push(format!("`{name}` passes on, with {readable} entries that can be read"));
+            lines.push(format!("`{name}` passes on, with {} that can be read", counted(readable, "entry")));
         } else if name.eq_ignore_ascii_case("tracestate") {
             let has_parent = extracted.parent().is_some_and(|parent| parent.format == Propagator::TraceContext);
             let kept = extracted.parent().is_some_and(|parent| parent.trace_state.is_some());
