@@ -249,7 +249,7 @@ fn header(text: &str) -> Result<(String, String), String> {
         (parted, _) => parted,
     };
     match parted {
-        Some((name, value)) if !name.is_empty() => Ok((name.trim().to_owned(), value.to_owned())),
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("a header is written NAME=VALUE".to_owned()),
     }
 }

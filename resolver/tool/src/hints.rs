@@ -51,7 +51,7 @@ fn unknown(word: &str, rest: &[OsString], invalid: &str) -> Option<String> {
     let is_file_option = ["--config", "--file", "-c", "-f"].iter().any(|option| invalid.starts_with(option));
     match word {
         _ if is_file_option => {
-            let file = invalid.split_once('=').map(|(_, file)| OsString::from(file));
+            let file = before.get(place)?.to_str()?.split_once('=').map(|(_, file)| OsString::from(file));
             let file = file.or_else(|| before.get(place + 1).cloned())?;
             Some(match word {
                 "run" => format!(

@@ -23,7 +23,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-pub(crate) use executed::located;
+pub(crate) use executed::{is_executable, located};
 pub(crate) use linked_in::{LinkedIn, mentioned};
 pub(crate) use needed::Needed;
 pub(crate) use outlook::Outlook;

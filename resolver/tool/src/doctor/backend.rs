@@ -81,12 +81,13 @@ fn refused(problems: &Problems, backend: &str) -> Vec<Step> {
     let said = |problem: &Problem| placed(problems, problem).replacen(&name, "", 1);
     let of = |problem: &Problem| {
         let is_about_settings = problem.code == REJECTED_SETTINGS;
-        let name = if is_about_settings { "settings" } else { "plugin" };
+        let about = if is_about_settings { "settings" } else { "plugin" };
         let step = match problem.severity {
-            Severity::Error => Step::failed(name, said(problem)),
-            _ => Step::doubtful(name, said(problem)),
+            Severity::Error => Step::failed(about, said(problem)),
+            _ => Step::doubtful(about, said(problem)),
         };
-        Step { way_out: problem.help.clone(), ..step }.after(problem.follows)
+        let cause = Some(problem.message.replacen(&name, "", 1));
+        Step { way_out: problem.help.clone(), cause, ..step }.after(problem.follows)
     };
     let mut steps: Vec<_> = problems.problems.iter().map(of).collect();
     for rest in ["name", "port", "span"] {

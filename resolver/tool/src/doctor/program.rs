@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use super::clients;
@@ -10,7 +10,7 @@ use super::report::Part;
 use super::step::{State, Step};
 use crate::given_file::Kind;
 use crate::library;
-use crate::run::{LinkedIn, Needed, Outlook, PROPERTY, Reach};
+use crate::run::{LinkedIn, Needed, Outlook, PROPERTY, Reach, is_executable, located};
 
 /// `words`: the program and its arguments. Nothing of it is run, but its interpreter is asked where it looks.
 pub(super) fn part(words: &[OsString]) -> Part {
@@ -22,17 +22,10 @@ pub(super) fn part(words: &[OsString]) -> Part {
     };
     let mut steps = vec![Step::ok("library", library.display().to_string())];
     let outlook = Outlook::of(program, &library);
-    let Some(executed) = outlook.files.last().filter(|file| file.exists()) else {
-        let file = Path::new(program);
-        let way_out = match Kind::of(file) {
-            Some(kind @ (Kind::Configuration | Kind::OldConfiguration)) => {
-                format!("{} is {}: give it before --", file.display(), kind.name())
-            }
-            Some(kind @ Kind::Status) => format!("{} is {}", file.display(), kind.name()),
-            _ if file.is_file() => format!("it is in this folder, which PATH has not: ./{}", file.display()),
-            _ => "give its path, or look at PATH".to_owned(),
-        };
-        steps.push(Step::failed("program", "it is not found").way_out(way_out));
+    let refusal = refusal(program);
+    let Some(executed) = outlook.files.last().filter(|file| file.exists() && refusal.is_none()) else {
+        let (what, way_out) = refusal.unwrap_or(("it is not found", "give its path, or look at PATH".to_owned()));
+        steps.push(Step::failed("program", what).way_out(way_out));
         return Part { title, steps };
     };
     let way = if executed.as_os_str() == program {
@@ -51,6 +44,28 @@ pub(super) fn part(words: &[OsString]) -> Part {
     steps.extend(kafka);
     steps.extend(found.steps);
     Part { title, steps }
+}
+
+/// Why a word names no program, if that can be seen, and what to do.
+fn refusal(program: &OsStr) -> Option<(&'static str, String)> {
+    let file = Path::new(program);
+    let shown = file.display();
+    match Kind::of(file) {
+        Some(kind @ (Kind::Configuration | Kind::OldConfiguration)) => {
+            return Some(("it is no program", format!("it is {}: give it before --", kind.name())));
+        }
+        Some(kind @ (Kind::Status | Kind::Traces)) => {
+            return Some(("it is no program", format!("it is {}: {}", kind.name(), kind.way_out(file))));
+        }
+        _ => {}
+    }
+    match located(program) {
+        None if file.is_file() => Some(("it is not found", format!("PATH has not this folder: write ./{shown}"))),
+        Some(found) if found.is_file() && !is_executable(&found) => {
+            Some(("it may not be executed", format!("chmod +x {}, or name its interpreter before it", found.display())))
+        }
+        _ => None,
+    }
 }
 
 /// Whether the dynamic linker loads the library into it.

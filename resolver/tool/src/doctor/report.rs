@@ -35,17 +35,18 @@ impl Report {
                 if !matches!(step.state, State::Failed | State::Doubtful) {
                     continue;
                 }
-                match found.iter().find(|(state, what, _)| *state == step.state && *what == step.what) {
+                let cause = step.cause.as_ref().unwrap_or(&step.what);
+                match found.iter().find(|(state, known, _)| *state == step.state && known == cause) {
                     Some((_, _, first)) => {
                         step.state = State::Follows;
                         step.way_out = None;
                         if *first == part.title {
                             step.what = "the same".to_owned();
                         } else {
-                            step.what = format!("the same as in {first}: {}", step.what);
+                            step.what = format!("the same as in {first}: {cause}");
                         }
                     }
-                    None => found.push((step.state, step.what.clone(), part.title.clone())),
+                    None => found.push((step.state, cause.clone(), part.title.clone())),
                 }
             }
         }

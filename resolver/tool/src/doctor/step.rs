@@ -12,6 +12,8 @@ pub(crate) struct Step {
     pub(super) what: String,
     /// What to do.
     pub(super) way_out: Option<String>,
+    /// Where the same cause may be found in several parts, each time at another place: the cause alone.
+    pub(super) cause: Option<String>,
 }
 
 /// How it went.
@@ -29,15 +31,15 @@ pub(super) enum State {
 
 impl Step {
     pub(super) fn ok(name: &'static str, what: impl Into<String>) -> Self {
-        Self { name, state: State::Ok, what: what.into(), way_out: None }
+        Self { name, state: State::Ok, what: what.into(), way_out: None, cause: None }
     }
 
     pub(super) fn skipped(name: &'static str, what: impl Into<String>) -> Self {
-        Self { name, state: State::Skipped, what: what.into(), way_out: None }
+        Self { name, state: State::Skipped, what: what.into(), way_out: None, cause: None }
     }
 
     pub(super) fn failed(name: &'static str, what: impl Into<String>) -> Self {
-        Self { name, state: State::Failed, what: what.into(), way_out: None }
+        Self { name, state: State::Failed, what: what.into(), way_out: None, cause: None }
     }
 
     /// It fails where an earlier step has failed already: by that, and not by itself.
@@ -46,7 +48,7 @@ impl Step {
     }
 
     pub(super) fn doubtful(name: &'static str, what: impl Into<String>) -> Self {
-        Self { name, state: State::Doubtful, what: what.into(), way_out: None }
+        Self { name, state: State::Doubtful, what: what.into(), way_out: None, cause: None }
     }
 
     pub(super) fn way_out(self, way_out: impl Into<String>) -> Self {

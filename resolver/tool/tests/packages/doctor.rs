@@ -211,7 +211,7 @@ fn a_file_is_taken_as_check_takes_it_and_what_is_no_configuration_is_said_to_be_
             2,
             "hint: the file stands by itself: tracer-interceptors doctor tracing.toml",
         ),
-        (&["--", "./tracing.toml"], None, 1, "./tracing.toml is a configuration: give it before --"),
+        (&["--", "./tracing.toml"], None, 1, "it is a configuration: give it before --"),
     ] {
         let (text, code) = said(words, file);
         assert!(text.contains(hint) && code == Some(status), "{words:?}: {code:?} {text}");
