@@ -235,9 +235,9 @@ fn a_misspelt_topic_beside_a_right_one_is_warned_of_once_with_the_rule_and_its_l
     }
     let said = warned(test, SHOP, &["payments", "orders", "orders-dlq", "stock1"]);
     assert_eq!(said.len(), 1, "{said:?}");
-    assert!(said[0].contains("topic `orders` (produced by client `rdkafka`) is not traced"), "{said:?}");
+    assert!(said[0].contains("topic `orders` (produced by client `test-client`) is not traced"), "{said:?}");
     assert!(said[0].contains("produces = \"order\" of service `shop` ("), "{said:?}");
-    assert!(said[0].contains("/tracing.toml:") && said[0].contains("`exclude`"), "{said:?}");
+    assert!(said[0].contains("of service `shop` (test.toml:4)") && said[0].contains("`exclude`"), "{said:?}");
 }
 
 #[test]

@@ -317,38 +317,6 @@ fn a_call_that_overruns_its_time_makes_the_backend_stuck_until_it_comes_back() {
 }
 
 #[test]
-fn the_state_is_what_the_last_answer_said_and_nothing_is_claimed_before_there_is_one() {
-    let mut bench = Bench::new(1);
-    let state = |bench: &Bench| (bench.state.counters().state, bench.state.counters().last_export);
-    assert_eq!(state(&bench), (BackendState::Untried, None));
-    bench.offer(1);
-    bench.export(0).unwrap();
-    assert_eq!(state(&bench), (BackendState::Untried, None), "sent, and not answered");
-    let taken = bench.now;
-    bench.returns(0, Outcome::Exported);
-    bench.wait(3600);
-    assert_eq!(state(&bench), (BackendState::Healthy, Some(taken)), "and how long ago that was");
-    bench.offer(2);
-    bench.export(0).unwrap();
-    bench.returns(0, Outcome::Rejected { message: "401".to_owned() });
-    assert_eq!(state(&bench), (BackendState::Refusing, Some(taken)));
-    for (id, rejected_spans, expected) in [(3, 1, BackendState::Healthy), (4, 4, BackendState::Refusing)] {
-        bench.offer(id);
-        bench.export(0).unwrap();
-        bench.returns(0, Outcome::Partial { rejected_spans, message: "no".to_owned() });
-        assert_eq!(state(&bench).0, expected, "{rejected_spans} of 4 refused");
-    }
-    bench.offer(5);
-    bench.export(0).unwrap();
-    bench.returns(0, Outcome::Retry { after: None, message: "503".to_owned() });
-    assert_eq!(state(&bench).0, BackendState::Retrying);
-    bench.wait(600);
-    bench.export(0).unwrap();
-    bench.returns(0, Outcome::Exported);
-    assert_eq!(state(&bench), (BackendState::Healthy, Some(bench.now)), "recovered");
-}
-
-#[test]
 fn a_stuck_flush_is_found_too() {
     let mut bench = Bench::new(1);
     let id = bench.state.request_flush(bench.now + Duration::from_secs(1));

@@ -35,8 +35,8 @@ pub(crate) struct Meant<'a> {
     /// Its place in the list.
     pub(crate) index: usize,
     pub(crate) pattern: &'a Pattern,
-    /// For a sentence: `by upper and lower case`.
-    pub(super) by: String,
+    /// For a sentence: `differs by upper and lower case`.
+    pub(super) how: String,
 }
 
 /// A topic is judged so long after it was met: what else a program uses it has met by then, most likely.
@@ -95,9 +95,9 @@ impl Rules<'_> {
             })
         });
         for (service, list, index, pattern) in rules {
-            let Some(Respelt { topic, by }) = respelt(pattern, topic) else { continue };
+            let Some(Respelt { topic, how }) = respelt(pattern, topic) else { continue };
             if self.would_trace(service, list, pattern, &topic, who) && !is_met(pattern, met) {
-                return Some(Meant { service, list, index, pattern, by });
+                return Some(Meant { service, list, index, pattern, how });
             }
         }
         None

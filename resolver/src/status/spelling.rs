@@ -14,8 +14,8 @@ use crate::services::pattern_matches as matches;
 pub(super) struct Respelt {
     /// The pattern matches it.
     pub(super) topic: String,
-    /// For a sentence: `by upper and lower case`.
-    pub(super) by: String,
+    /// For a sentence: `differs by upper and lower case`.
+    pub(super) how: String,
 }
 
 /// How `topic` is to be spelt for the pattern to match it, if spelling is all that keeps them apart.
@@ -38,16 +38,16 @@ fn as_a_whole(name: &str, topic: &str) -> Option<Respelt> {
     if name == topic || letters < FEWEST_LETTERS || bare(name) != bare(topic) {
         return None;
     }
-    let by = if name.eq_ignore_ascii_case(topic) {
-        "by upper and lower case".to_owned()
+    let how = if name.eq_ignore_ascii_case(topic) {
+        "differs by upper and lower case".to_owned()
     } else if name.trim() == topic.trim() {
-        "by a blank at its end".to_owned()
+        "differs by a blank at its end".to_owned()
     } else if name.chars().filter(is_letter_or_digit).eq(topic.chars().filter(is_letter_or_digit)) {
-        "by the signs between its words".to_owned()
+        "differs by the signs between its words".to_owned()
     } else {
-        "by upper and lower case, and the signs between its words".to_owned()
+        "differs by upper and lower case, and the signs between its words".to_owned()
     };
-    Some(Respelt { topic: name.to_owned(), by })
+    Some(Respelt { topic: name.to_owned(), how })
 }
 
 /// Letters in lower case and digits. Where a sign parts two numbers it stays: `1.0` is not `10`.
@@ -85,15 +85,15 @@ fn by_words(pattern: &Pattern, topic: &str) -> Option<Respelt> {
         }
     }
     if in_case != topic && matches(pattern, &in_case) {
-        return Some(Respelt { topic: in_case, by: "by upper and lower case".to_owned() });
+        return Some(Respelt { topic: in_case, how: "differs by upper and lower case".to_owned() });
     }
     words(topic).find_map(|range| {
         let word = topic.get(range.clone())?;
         wanted.iter().find_map(|wanted| {
-            let by = slip(wanted, word)?;
+            let how = slip(wanted, word)?;
             let mut respelt = topic.to_owned();
             respelt.replace_range(range.clone(), wanted);
-            matches(pattern, &respelt).then_some(Respelt { topic: respelt, by })
+            matches(pattern, &respelt).then_some(Respelt { topic: respelt, how })
         })
     })
 }
@@ -117,7 +117,7 @@ fn slip(wanted: &str, word: &str) -> Option<String> {
         return None;
     }
     if is_plural_of(wanted, word) || is_plural_of(word, wanted) {
-        return Some(format!("by singular and plural (`{word}`, `{wanted}`)"));
+        return Some(format!("differs by singular and plural (`{word}`, `{wanted}`)"));
     }
     let (ours, theirs) = (word.as_bytes(), wanted.as_bytes());
     let same = ours.iter().zip(theirs).take_while(|(one, other)| one == other).count();
@@ -135,7 +135,7 @@ fn slip(wanted: &str, word: &str) -> Option<String> {
         }
         _ => false,
     };
-    (is_slip || is_british_of(wanted, word)).then(|| format!("by how one word is spelt (`{word}`, `{wanted}`)"))
+    (is_slip || is_british_of(wanted, word)).then(|| format!("differs by how one word is spelt (`{word}`, `{wanted}`)"))
 }
 
 fn is_plural_of(many: &str, one: &str) -> bool {
@@ -201,7 +201,7 @@ mod tests {
         ] {
             let found = respelt(&exact(name), topic);
             assert_eq!(found.as_ref().map(|found| found.topic.as_str()), Some(name), "{name} {topic}");
-            assert!(found.unwrap().by.contains(by), "{name} {topic}");
+            assert!(found.unwrap().how.contains(by), "{name} {topic}");
         }
     }
 

@@ -145,7 +145,7 @@ impl TopicsSeen {
     pub(crate) fn tell_misspelt(&self, look: &Look<'_>, now: Option<Instant>) {
         for (topic, who, slip) in self.slips(look, now) {
             diagnostics::warn(&format!(
-                "topic `{topic}` ({}) is not traced: no rule names it. It differs {slip}, which no topic has met here. If \
+                "topic `{topic}` ({}) is not traced: no rule names it. It {slip}, which no topic has met here. If \
                  they are one, spell it in the file as the program does; if not, put `{topic}` into the service's \
                  `exclude`, and this is not said",
                 who.describe()
@@ -163,7 +163,7 @@ impl TopicsSeen {
         if topics.is_empty() || here.told_that_nothing_matched.swap(true, Ordering::Relaxed) {
             return;
         }
-        let near = self.slips(look, None).into_iter().map(|(topic, _, slip)| format!(" `{topic}` differs {slip}."));
+        let near = self.slips(look, None).into_iter().map(|(topic, _, slip)| format!(" `{topic}` {slip}."));
         let count = topics.len() as u64;
         diagnostics::warn(&format!(
             "nothing was traced: no service of {} matches a topic that its clients have met, which {} {}. Its services: \
@@ -177,7 +177,7 @@ impl TopicsSeen {
         ));
     }
 
-    /// What is nobody's by a slip, and was not told: `by upper and lower case from produces = "order" of service `shop``.
+    /// What is nobody's by a slip, and was not told: `differs by upper and lower case from produces = "order" of service `shop``.
     fn slips(&self, look: &Look<'_>, now: Option<Instant>) -> Vec<(String, Who, String)> {
         let misspelt = &self.here().misspelt;
         let slips = misspelt.due(now).into_iter().filter_map(|(topic, who)| {
@@ -188,7 +188,7 @@ impl TopicsSeen {
             let place = (look.place)(&meant).map_or_else(String::new, |place| format!(" ({place})"));
             let (key, pattern) = (meant.list.key(), as_written(meant.pattern, &self.hidden));
             let service = look.rules.name(meant.service);
-            let slip = format!("{} from {key} = {pattern} of service `{service}`{place}", meant.by);
+            let slip = format!("{} from {key} = {pattern} of service `{service}`{place}", meant.how);
             Some((topic, who, slip))
         });
         slips.collect()
