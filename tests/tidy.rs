@@ -20,18 +20,18 @@ use std::path::{Path, PathBuf};
 /// plugin. No module uses, by whatever way round, one that uses it.
 const MAY_USE: &[(&str, &[&str])] = &[
     // What the file says.
-    ("config", &["trusted_path"]),
+    ("config", &["counted", "trusted_path"]),
     ("services", &["config"]),
     // What is decided without I/O.
     ("tracer", &["config", "services"]),
     ("propagation", &["config", "tracer"]),
     // Finished spans on their way out. What a span's record names is the batches' own (`SpanOrigin`).
-    ("export", &["config", "diagnostics", "quiet_thread"]),
+    ("export", &["config", "counted", "diagnostics", "quiet_thread"]),
     ("batch", &["clock", "config", "diagnostics", "export", "per_process", "quiet_thread", "tracer", "zeroed"]),
     // A plugin's instance is an exporter.
-    ("plugin", &["config", "diagnostics", "export", "quiet_thread", "trusted_path"]),
+    ("plugin", &["config", "counted", "diagnostics", "export", "quiet_thread", "trusted_path"]),
     // What is said of all that, and done at the end of the process.
-    ("status", &["batch", "config", "diagnostics", "export", "per_process", "services"]),
+    ("status", &["batch", "config", "counted", "diagnostics", "export", "per_process", "services"]),
     ("ends", &["cancellation", "batch", "host", "per_process"]),
     // Puts everything together that one configuration means.
     (
@@ -40,6 +40,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "batch",
             "clock",
             "config",
+            "counted",
             "diagnostics",
             "ends",
             "error",
@@ -83,6 +84,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Plain things, which know nobody.
     ("cancellation", &[]),
     ("clock", &[]),
+    ("counted", &[]),
     ("error", &["config"]),
     ("host", &["loaded_modules", "per_process", "tracer"]),
     ("loaded_modules", &[]),

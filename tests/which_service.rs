@@ -1,7 +1,7 @@
 //! Promise: each message belongs to the service that the file says, by side, topic, client and group, through real
 //! clients.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tracer_resolver_rdkafka::{InstrumentError, Instrumentation, Processing};
 use words::kafka::{assign, next_message};
-use words::{LIMIT, TRACEPARENT, Traced, send};
+use words::{LIMIT, TRACEPARENT, Traced, child, run, send, traced_by};
 
 fn record(topic: &str) -> BaseRecord<'_, str, str> {
     BaseRecord::to(topic).key("k").payload("p")
@@ -203,4 +203,60 @@ fn two_clients_in_a_process_share_one_tracer_per_service() {
 fn named_ours(entry: &std::io::Result<std::fs::DirEntry>) -> bool {
     let name = entry.as_ref().ok().and_then(|entry| std::fs::read_to_string(entry.path().join("comm")).ok());
     name.is_some_and(|name| name.starts_with("tr-"))
+}
+
+/// What a process that sends to these topics warns of them at its end, by this file.
+fn warned(test: &str, file: &str, topics: &[&str]) -> Vec<String> {
+    let traced = Traced::start(topics, file);
+    let mut command = traced.again(test);
+    let ended = run(command.env("TOPICS", topics.join(",")));
+    ended.expect_success();
+    let lines = ended.stderr.lines().filter(|line| line.contains(" WARN: "));
+    lines.map(str::to_owned).collect()
+}
+
+/// The part of such a process.
+fn send_to_each() -> bool {
+    let Some(resolver) = child::resolver() else { return false };
+    let producer: BaseProducer = traced_by(&resolver, child::kafka()).create().unwrap();
+    for topic in std::env::var("TOPICS").unwrap().split(',') {
+        send(&producer, record(topic));
+    }
+    true
+}
+
+const SHOP: &str = "[services.shop]\nproduces = [\"order\", \"payments\"]\n";
+
+#[test]
+fn a_misspelt_topic_beside_a_right_one_is_warned_of_once_with_the_rule_and_its_line() {
+    let test = "a_misspelt_topic_beside_a_right_one_is_warned_of_once_with_the_rule_and_its_line";
+    if send_to_each() {
+        return;
+    }
+    let said = warned(test, SHOP, &["payments", "orders", "orders-dlq", "stock1"]);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("topic `orders` (produced by client `test-client`) is not traced"), "{said:?}");
+    assert!(said[0].contains("produces = \"order\" of service `shop` ("), "{said:?}");
+    assert!(said[0].contains("of service `shop` (test.toml:4)") && said[0].contains("`exclude`"), "{said:?}");
+}
+
+#[test]
+fn a_topic_beside_the_one_that_its_rule_is_about_is_not_misspelt() {
+    let test = "a_topic_beside_the_one_that_its_rule_is_about_is_not_misspelt";
+    if send_to_each() {
+        return;
+    }
+    assert_eq!(warned(test, SHOP, &["orders", "payments", "order"]), Vec::<String>::new());
+}
+
+#[test]
+fn where_nothing_is_traced_one_line_says_so_and_names_the_slip() {
+    let test = "where_nothing_is_traced_one_line_says_so_and_names_the_slip";
+    if send_to_each() {
+        return;
+    }
+    let said = warned(test, SHOP, &["orders"]);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("nothing was traced") && said[0].contains("which is `orders` (produced"), "{said:?}");
+    assert!(said[0].contains("`orders` differs by singular and plural (`orders`, `order`) from produces"), "{said:?}");
 }

@@ -148,7 +148,9 @@ impl Summary {
 
 fn state(state: BackendState) -> &'static str {
     match state {
+        BackendState::Untried => "untried",
         BackendState::Healthy => "healthy",
+        BackendState::Refusing => "refusing",
         BackendState::Retrying => "retrying",
         BackendState::Stuck => "stuck",
         BackendState::OutOfService => "out of service",

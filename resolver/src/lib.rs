@@ -43,6 +43,7 @@ mod bridge;
 mod cancellation;
 mod clock;
 pub mod config;
+mod counted;
 mod diagnostics;
 mod ends;
 mod error;
@@ -66,6 +67,7 @@ mod zeroed;
 #[cfg(feature = "application-spans")]
 pub use bridge::UnknownService;
 pub use cancellation::uncancelled;
+pub use counted::counted;
 pub use diagnostics::write_to_stderr;
 pub use ends::{EXIT_DEADLINE, before_exit, export_in_hand};
 pub use error::ResolverError;

@@ -122,10 +122,15 @@ mod tests {
                     let in_all = |of: &BackendStats| {
                         let bad = matches!(
                             of.state,
-                            BackendState::Retrying | BackendState::Stuck | BackendState::OutOfService
+                            BackendState::Refusing
+                                | BackendState::Retrying
+                                | BackendState::Stuck
+                                | BackendState::OutOfService
                         );
                         let reasons = DropReason::ALL.len() as u64;
-                        let held = (of.held_bytes + of.queue_bytes + of.last_error.iter().len()) as u64;
+                        let held =
+                            (of.held_bytes + of.queue_bytes + of.last_error.iter().len() + of.last_export.iter().len())
+                                as u64;
                         let named = held + of.state.name().len() as u64;
                         of.services.iter().map(of_backend).sum::<u64>() + named + of.retries + u64::from(bad) + reasons
                     };

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use serde_json::{Map, Value as Json};
 
+use super::model::{Origin, Pattern};
 use super::report::findings::Findings;
 use super::text::node::{Node, Text, Value};
 use super::text::{json_parser, toml_parser};
@@ -55,6 +56,47 @@ impl Outline {
     /// The value at `path`.
     pub fn at(&self, path: &[&str]) -> Option<&Written> {
         self.written.iter().find(|written| written.path == path)
+    }
+
+    /// Where a rule of a service stands: the entry of the list `key` that says `pattern`, which is the list's `index`th; without
+    /// a pattern the list itself. `None` where no text says it, as of what variables say.
+    pub fn rule(
+        &self,
+        origin: &Origin,
+        service: &str,
+        key: &str,
+        pattern: Option<&Pattern>,
+        index: usize,
+    ) -> Option<Range<usize>> {
+        match origin {
+            Origin::File(_) => {}
+            Origin::LegacyFile(_) => return self.legacy_rule(service, pattern?),
+            Origin::Environment => return None,
+        }
+        let list = self.at(&["services", service, key])?;
+        let entry = pattern.and_then(|pattern| self.entry(list, pattern, index));
+        Some(entry.unwrap_or(list).span.clone())
+    }
+
+    /// The entry of a list that says `pattern`: the first one that has its very text, since of repeated ones the first counts;
+    /// else the one in its place, which has a reference.
+    fn entry(&self, list: &Written, pattern: &Pattern, index: usize) -> Option<&Written> {
+        let text = Json::from(pattern.text());
+        let says = |written: &&Written| written.value == text || written.value.get("regex") == Some(&text);
+        let is_entry =
+            |written: &&Written| written.path.len() == list.path.len() + 1 && written.path.starts_with(&list.path);
+        let entries = || self.written.iter().filter(is_entry);
+        entries().find(says).or_else(|| entries().nth(index))
+    }
+
+    fn legacy_rule(&self, service: &str, pattern: &Pattern) -> Option<Range<usize>> {
+        let text = pattern.text();
+        self.written.iter().find_map(|written| {
+            let [top, index, list, _] = written.path.as_slice() else { return None };
+            let named = self.at(&["services", index, "service"])?;
+            let is_it = top == "services" && list == "topics" && named.value == service && written.value == text;
+            is_it.then(|| written.span.clone())
+        })
     }
 
     fn add(&mut self, node: &Node, key_span: Range<usize>, path: &mut Vec<String>) {

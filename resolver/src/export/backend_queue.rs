@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::queue_state::{Note, QueueState};
 use super::worker::Shared;
 use super::{BackendCounters, Exporter, FinishedBatch, Timing};
+use crate::counted::{counted, verb};
 use crate::{config, quiet_thread};
 
 /// The way out of one backend: a queue bounded in bytes, and the threads that empty it.
@@ -158,7 +159,12 @@ impl BackendQueue {
                 level: log::Level::Warn,
                 text: match lost {
                     0 => "did not shut down in time".to_owned(),
-                    lost => format!("did not shut down in time; {lost} spans that were left are lost"),
+                    lost => format!(
+                        "did not shut down in time; {} that {} left {} lost",
+                        counted(lost, "span"),
+                        verb(lost, "was", "were"),
+                        verb(lost, "is", "are")
+                    ),
                 },
             }]);
             return false;

@@ -17,6 +17,7 @@ use super::span_counts::{BackendCounters, BackendState, DropReason, Settlement, 
 use super::worker_states::{Entry, WorkerState, WorkerStates};
 use super::{FinishedBatch, Timing};
 use crate::config;
+use crate::counted::{counted, verb};
 use crate::diagnostics::OnceAMinute;
 
 /// A log line about the backend; the queue puts its name in front.
@@ -77,6 +78,9 @@ pub(super) struct QueueState {
     circuit: Circuit,
     counts: SpanCounts,
     retries: u64,
+    last_export: Option<Instant>,
+    /// Whether its last answer was that it will never take that batch.
+    is_refusing: bool,
     last_error: Option<(String, Instant)>,
     out_of_service: bool,
     /// The latest one that no worker has taken up; it covers all before it.
@@ -112,6 +116,8 @@ impl QueueState {
             circuit: Circuit::new(settings.retry),
             counts: SpanCounts::new(service_count),
             retries: 0,
+            last_export: None,
+            is_refusing: false,
             last_error: None,
             out_of_service: false,
             flush_request: None,
@@ -202,6 +208,7 @@ impl QueueState {
         if stuck {
             notes.extend(self.call_came_back());
         }
+        self.note_answer(&entry.batch, &outcome, now);
         if let Some(message) = outcome.trouble() {
             self.last_error = Some((message.to_owned(), now));
         }
@@ -292,8 +299,12 @@ impl QueueState {
             BackendState::Stuck
         } else if self.circuit.is_open() {
             BackendState::Retrying
-        } else {
+        } else if self.is_refusing {
+            BackendState::Refusing
+        } else if self.last_export.is_some() {
             BackendState::Healthy
+        } else {
+            BackendState::Untried
         };
         BackendCounters {
             services,
@@ -302,6 +313,7 @@ impl QueueState {
             held_bytes: self.held_bytes,
             queue_bytes: self.capacity,
             state,
+            last_export: self.last_export,
             last_error: self.last_error.clone(),
         }
     }
@@ -399,6 +411,21 @@ impl QueueState {
         note
     }
 
+    /// What an answer says of the backend's state, whatever became of the batch here.
+    fn note_answer(&mut self, batch: &FinishedBatch, outcome: &Outcome, now: Instant) {
+        let is_taken = match outcome {
+            Outcome::Exported => true,
+            Outcome::Partial { rejected_spans, .. } => *rejected_spans < batch.span_count,
+            Outcome::Rejected { .. } => false,
+            // No answer.
+            Outcome::Retry { .. } | Outcome::OutOfService { .. } => return,
+        };
+        self.is_refusing = !is_taken;
+        if is_taken {
+            self.last_export = Some(now);
+        }
+    }
+
     /// The backend gave an answer, be it a bad one: it is there.
     fn answered(&mut self, now: Instant) -> Option<Note> {
         let silence = self.circuit.answered(now)?;
@@ -418,7 +445,10 @@ impl QueueState {
     fn recovered(&self, what: &str, lost_before: u64) -> Note {
         match self.counts.lost().saturating_sub(lost_before) {
             0 => Note { level: Level::Info, text: format!("{what}; no span was lost meanwhile") },
-            lost => Note { level: Level::Warn, text: format!("{what}; {lost} spans were lost meanwhile") },
+            lost => Note {
+                level: Level::Warn,
+                text: format!("{what}; {} {} lost meanwhile", counted(lost, "span"), verb(lost, "was", "were")),
+            },
         }
     }
 

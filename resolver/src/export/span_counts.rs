@@ -82,9 +82,13 @@ impl DropReason {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BackendState {
-    /// The last call succeeded, or none was made yet.
+    /// Nothing was sent to it yet, or it has not answered yet: nobody knows whether it takes batches.
     #[default]
+    Untried,
+    /// It took the last batch that was sent to it; how long ago that was, is beside it.
     Healthy,
+    /// It answers, and refused the last batch: its settings are wrong, or those of whoever is to take it.
+    Refusing,
     /// It does not take batches at the moment; one probe at a time finds out when it does.
     Retrying,
     /// A call did not come back in time; until it does, everything offered is dropped.
@@ -97,11 +101,18 @@ impl BackendState {
     /// The name for metrics and tables.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Untried => "untried",
             Self::Healthy => "healthy",
+            Self::Refusing => "refusing",
             Self::Retrying => "retrying",
             Self::Stuck => "stuck",
             Self::OutOfService => "out_of_service",
         }
+    }
+
+    /// Whether it takes no batch at the moment, as far as is known: what waits may not get there.
+    pub(crate) fn is_in_trouble(self) -> bool {
+        matches!(self, Self::Retrying | Self::Stuck | Self::OutOfService)
     }
 }
 
@@ -194,6 +205,8 @@ pub(crate) struct BackendCounters {
     pub(crate) queue_bytes: usize,
     /// What the backend is doing.
     pub(crate) state: BackendState,
+    /// When it last took a batch.
+    pub(crate) last_export: Option<Instant>,
     /// What went wrong last, and when.
     pub(crate) last_error: Option<(String, Instant)>,
 }

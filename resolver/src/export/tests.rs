@@ -1,6 +1,7 @@
 //! The queue with its threads, over a fake exporter.
 
 mod outage;
+mod states;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};

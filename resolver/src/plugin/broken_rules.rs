@@ -10,6 +10,7 @@ use serde_json::{Map, Number, Value};
 
 use super::secrets;
 use super::settings_schema::{SettingsSchema, target};
+use crate::counted::counted;
 
 /// A rule that is broken, and where: a JSON pointer into the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,10 +145,10 @@ impl<'s> Check<'s> {
                 found.push(said(pointer, "must have an entry"))
             }
             "minItems" if is_below(items.len(), wanted) => {
-                found.push(said(pointer, format!("must have at least {wanted} entries")));
+                found.push(said(pointer, format!("must have at least {}", of(wanted, "entry"))));
             }
             "maxItems" if is_above(items.len(), wanted) => {
-                found.push(said(pointer, format!("must have at most {wanted} entries")));
+                found.push(said(pointer, format!("must have at most {}", of(wanted, "entry"))));
             }
             "uniqueItems" if wanted == true => {
                 let twice = |(at, item): (usize, &Value)| items.iter().take(at).any(|before| same(before, item));
@@ -278,11 +279,16 @@ fn text_rule(word: &str, wanted: &Value, text: &str) -> Option<Rule> {
     let said = |sentence: String| Some(Rule::Said(sentence));
     match word {
         "minLength" if is_below(length(), wanted) && wanted == 1 => said("must not be empty".to_owned()),
-        "minLength" if is_below(length(), wanted) => said(format!("must have at least {wanted} characters")),
-        "maxLength" if is_above(length(), wanted) => said(format!("must have at most {wanted} characters")),
+        "minLength" if is_below(length(), wanted) => said(format!("must have at least {}", of(wanted, "character"))),
+        "maxLength" if is_above(length(), wanted) => said(format!("must have at most {}", of(wanted, "character"))),
         "pattern" => wanted.as_str().is_some_and(|pattern| !matches(pattern, text)).then_some(Rule::Form),
         _ => None,
     }
+}
+
+/// A number that the schema says, with its noun.
+fn of(wanted: &Value, what: &str) -> String {
+    wanted.as_u64().map_or_else(|| format!("{wanted} {what}s"), |count| counted(count, what))
 }
 
 fn said(pointer: &str, rule: impl Into<String>) -> Broken {

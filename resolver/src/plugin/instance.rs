@@ -18,6 +18,7 @@ use super::secrets::Secrets;
 use super::set_up_code;
 use super::{Complaint, PluginLibrary};
 use crate::config;
+use crate::counted::counted;
 use crate::diagnostics;
 use crate::export::{Exporter, FinishedBatch, Outcome};
 
@@ -189,7 +190,7 @@ impl Instance {
     }
 
     fn epitaph(&self, deaths: usize) -> String {
-        format!("its plugin `{}` broke {deaths} times", self.library.type_name())
+        format!("its plugin `{}` broke {}", self.library.type_name(), counted(deaths as u64, "time"))
     }
 
     fn life(&self) -> MutexGuard<'_, Life> {

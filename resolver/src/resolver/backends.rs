@@ -118,6 +118,7 @@ impl Backends {
                 retries: counters.retries,
                 held_bytes: counters.held_bytes,
                 queue_bytes: counters.queue_bytes,
+                last_export: counters.last_export.map(|at| at.elapsed()),
                 last_error: counters.last_error.map(|(message, at)| (message, at.elapsed())),
                 services: services
                     .map(|(service, spans)| BackendServiceStats {

@@ -12,10 +12,11 @@ use crate::batch::{
     BackendSet, BatchedService, Destinations, EndReporter, Pipeline, ServiceCounters, ServiceResource, TopicCounters,
 };
 use crate::config::{Config, Report, Service, Settings};
+use crate::counted::counted;
 use crate::services::ServiceMap;
 use crate::status::{
-    About, Belongs, ClientsMet, Moment, Rules, ServiceStats, Stats, StatusFile, TopicsCounted, TopicsSeen, Who,
-    document,
+    About, Belongs, ClientsMet, Look, Meant, Moment, Rules, ServiceStats, Stats, StatusFile, TopicsCounted, TopicsSeen,
+    Who, document,
 };
 use crate::tracer::sampler::Sampler;
 use crate::{diagnostics, host};
@@ -150,7 +151,16 @@ impl Shared {
     pub(super) fn tell_sum(&self, moment: Moment) {
         self.backends.tell_sum(moment);
         self.seen.tell_sum(&self.config, &self.counters, &self.counted, moment);
-        self.seen.tell_if_nothing_matched(&self.config);
+        self.tell_topics(TopicsSeen::tell_if_nothing_matched);
+        if moment != Moment::Seen {
+            self.tell_topics(|seen, look| seen.tell_misspelt(look, None));
+        }
+    }
+
+    /// Says something of the topics that were met. The log may block, as above.
+    fn tell_topics(&self, tell: impl FnOnce(&TopicsSeen, &Look<'_>)) {
+        let place = |meant: &Meant<'_>| self.about.get()?.0.place_of(&self.config, meant);
+        tell(&self.seen, &Look { rules: self.rules(), counted: &self.counted, place: &place });
     }
 
     /// Lets the end of the process ask for what is to be said then. Once in each process.
@@ -195,7 +205,7 @@ impl Shared {
         }
         let shared = Arc::clone(self);
         Pipeline::current().errand(move || {
-            shared.seen.tell_if_nothing_matched(&shared.config);
+            shared.tell_topics(TopicsSeen::tell_if_nothing_matched);
             if is_last {
                 shared.tell_sum(if unseen { Moment::LastSeen } else { Moment::Seen });
                 shared.write_status(false);
@@ -272,8 +282,8 @@ impl Shared {
     pub(super) fn announce(&self) {
         let services: Vec<_> = self.config.services.iter().map(|service| service.name.as_str()).collect();
         diagnostics::info(&format!(
-            "tracing {} service(s) ({}) to {}",
-            services.len(),
+            "tracing {} ({}) to {}",
+            counted(services.len() as u64, "service"),
             services.join(", "),
             self.backends.describe()
         ));
@@ -287,6 +297,7 @@ impl EndReporter for Shared {
     }
 
     fn look(&self, now: Instant) {
+        self.tell_topics(|seen, look| seen.tell_misspelt(look, Some(now)));
         if let Some(file) = self.status_file() {
             file.keep(now, || self.status(false));
         }

@@ -12,9 +12,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::misspelt::Meant;
 use super::stats::{BackendStats, ServiceStats, Stats, TopicStats};
 use super::status_file::{BEGINNING, INTERVAL};
-use crate::config::{Origin, Report, Severity};
+use crate::config::{Config, Origin, Outline, Report, Severity};
 
 /// What is known once for all of a resolver: what it was made of.
 pub(crate) struct About {
@@ -32,6 +33,15 @@ impl About {
         let is_text = !report.text.is_empty();
         let sha256 = is_text.then(|| hex::encode(Sha256::digest(report.text.as_bytes())));
         Self { report, origin, sha256 }
+    }
+
+    /// Where the rule stands that a misspelt topic was meant for: `tracing.toml:7`.
+    pub(crate) fn place_of(&self, config: &Config, meant: &Meant<'_>) -> Option<String> {
+        let Report { name, text, .. } = &*self.report;
+        let service = config.services.get(meant.service)?;
+        let outline = Outline::of(text);
+        let span = outline.rule(&config.origin, &service.name, meant.list.key(), Some(meant.pattern), meant.index)?;
+        Some(format!("{name}:{}", text.get(..span.start)?.matches('\n').count() + 1))
     }
 
     fn configuration(&self) -> Value {
@@ -155,6 +165,7 @@ fn backend(of: &BackendStats, now: f64) -> Value {
         "state": of.state.name(),
         "queue": { "held_bytes": of.held_bytes, "most_bytes": of.queue_bytes },
         "retries": of.retries,
+        "last_export_at": of.last_export.map(|ago| now - ago.as_secs_f64()),
         "last_error": of.last_error.as_ref().map(|(message, ago)| json!({ "message": message, "at": now - ago.as_secs_f64() })),
         "offered": sum(|service| service.offered),
         "exported": sum(|service| service.exported),

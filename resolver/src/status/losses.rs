@@ -5,6 +5,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::counted::{counted, verb};
 use crate::diagnostics;
 use crate::export::{BackendState, DropReason, ServiceCounters};
 use crate::per_process::PerProcess;
@@ -136,7 +137,7 @@ impl ToldOf {
         let more = exported.saturating_sub(std::mem::replace(&mut self.exported, exported));
         let fresh = since(account, &self.sums);
         let waiting: u64 = account.counters.iter().map(|counters| counters.waiting).sum();
-        let is_in_trouble = account.state != BackendState::Healthy;
+        let is_in_trouble = account.state.is_in_trouble();
         let may_be_lost = moment == Moment::End || moment == Moment::LastSeen && is_in_trouble;
         let said = std::mem::replace(&mut self.doomed, if may_be_lost { waiting } else { 0 });
         let doomed = may_be_lost && waiting > 0 && waiting != said;
@@ -150,19 +151,20 @@ impl ToldOf {
         let mut parts: Vec<_> = fresh
             .iter()
             .map(|loss| {
-                let (total, verb) = (loss.in_all(), if loss.in_all() == 1 { "was" } else { "were" });
+                let total = loss.in_all();
                 format!(
-                    "{total} {word}of {} spans of service `{}` {verb} lost: {}",
-                    loss.offered,
+                    "{total} {word}of {} of service `{}` {} lost: {}",
+                    counted(loss.offered, "span"),
                     loss.service,
+                    verb(total, "was", "were"),
                     loss.by_reason()
                 )
             })
             .collect();
-        match waiting {
-            0 => {}
-            _ if doomed => parts.push(format!("{waiting} spans still wait, and are lost if this process ends now")),
-            _ => parts.push(format!("{waiting} spans still wait")),
+        if waiting > 0 {
+            let wait = format!("{} still {}", counted(waiting, "span"), verb(waiting, "waits", "wait"));
+            let lost = verb(waiting, "is", "are");
+            parts.push(if doomed { format!("{wait}, and {lost} lost if this process ends now") } else { wait });
         }
         (Some(format!("backend `{}`: {}", account.backend, parts.join("; "))), more)
     }

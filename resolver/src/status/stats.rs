@@ -102,6 +102,8 @@ pub struct BackendStats {
     pub held_bytes: usize,
     /// How many there may be: `queue_bytes`.
     pub queue_bytes: usize,
+    /// How long ago it last took a batch.
+    pub last_export: Option<Duration>,
     /// What went wrong last, and how long ago, even if all is well since.
     pub last_error: Option<(String, Duration)>,
     /// Services that sent anything to it, in file order.

@@ -8,13 +8,16 @@
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use super::losses::Moment;
+use super::misspelt::{Meant, Misspelt};
 use super::topics_counted::TopicsCounted;
 use super::who::{Belongs, Who};
 use super::whose::{Rules, as_written};
 use crate::batch::ServiceCounters;
 use crate::config::{Config, Pattern, Report, Service, Settings};
+use crate::counted::{counted, noun, verb};
 use crate::diagnostics;
 use crate::per_process::PerProcess;
 use crate::services::ServiceMap;
@@ -28,6 +31,14 @@ pub(crate) struct TopicsSeen {
     here: PerProcess<Here>,
 }
 
+/// What is known of rules and topics when something is to be said of them.
+pub(crate) struct Look<'a> {
+    pub(crate) rules: Rules<'a>,
+    pub(crate) counted: &'a TopicsCounted,
+    /// Where a rule stands: `tracing.toml:7`.
+    pub(crate) place: &'a dyn Fn(&Meant<'_>) -> Option<String>,
+}
+
 /// What was met in one process; a fork has met nothing.
 #[derive(Default)]
 struct Here {
@@ -39,6 +50,7 @@ struct Here {
     topics_told: AtomicUsize,
     /// The first topics that were nobody's.
     nobodys: Mutex<Vec<String>>,
+    misspelt: Misspelt,
     /// What was said of each service's other counters.
     told: Mutex<Vec<Others>>,
 }
@@ -76,6 +88,7 @@ impl TopicsSeen {
     pub(crate) fn topic(&self, topic: &str, who: &Who, belongs: Belongs) -> Option<usize> {
         let here = self.here();
         if belongs == Belongs::Nobody {
+            here.misspelt.met(topic, who, Instant::now());
             if !here.anything_matched.load(Ordering::Relaxed) {
                 let mut nobodys = here.nobodys.lock().unwrap_or_else(PoisonError::into_inner);
                 if nobodys.len() < MOST_NAMED {
@@ -128,8 +141,20 @@ impl TopicsSeen {
         self.here().open.fetch_sub(1, Ordering::Relaxed) == 1
     }
 
+    /// Warns of each topic, once, that is nobody's by a slip; `now`: only of those that were met long enough ago.
+    pub(crate) fn tell_misspelt(&self, look: &Look<'_>, now: Option<Instant>) {
+        for (topic, who, slip) in self.slips(look, now) {
+            diagnostics::warn(&format!(
+                "topic `{topic}` ({}) is not traced: no rule names it. It {slip}, which no topic has met here. If \
+                 they are one, spell it in the file as the program does; if not, put `{topic}` into the service's \
+                 `exclude`, and this is not said",
+                who.describe()
+            ));
+        }
+    }
+
     /// Warns, once, when topics were met and none of them was any service's.
-    pub(crate) fn tell_if_nothing_matched(&self, config: &Config) {
+    pub(crate) fn tell_if_nothing_matched(&self, look: &Look<'_>) {
         let here = self.here();
         if here.anything_matched.load(Ordering::Relaxed) {
             return;
@@ -138,13 +163,35 @@ impl TopicsSeen {
         if topics.is_empty() || here.told_that_nothing_matched.swap(true, Ordering::Relaxed) {
             return;
         }
+        let near = self.slips(look, None).into_iter().map(|(topic, _, slip)| format!(" `{topic}` {slip}."));
+        let count = topics.len() as u64;
         diagnostics::warn(&format!(
-            "nothing was traced: no service of {} matches a topic that its clients have met, which are {}. Its services: \
-             {}. Name the topics under `produces`, `consumes` or `topics` of one, or name a `default_service`",
-            origin(config),
+            "nothing was traced: no service of {} matches a topic that its clients have met, which {} {}. Its services: \
+             {}.{} Name the {} under `produces`, `consumes` or `topics` of one, or name a `default_service`",
+            origin(look.rules.config),
+            verb(count, "is", "are"),
             topics.join(", "),
-            self.services
+            self.services,
+            near.collect::<String>(),
+            noun(count, "topic"),
         ));
+    }
+
+    /// What is nobody's by a slip, and was not told: `differs by upper and lower case from produces = "order" of service `shop``.
+    fn slips(&self, look: &Look<'_>, now: Option<Instant>) -> Vec<(String, Who, String)> {
+        let misspelt = &self.here().misspelt;
+        let slips = misspelt.due(now).into_iter().filter_map(|(topic, who)| {
+            let meant = look.rules.meant(&topic, &who, look.counted)?;
+            if !misspelt.is_first(&topic) {
+                return None;
+            }
+            let place = (look.place)(&meant).map_or_else(String::new, |place| format!(" ({place})"));
+            let (key, pattern) = (meant.list.key(), as_written(meant.pattern, &self.hidden));
+            let service = look.rules.name(meant.service);
+            let slip = format!("{} from {key} = {pattern} of service `{service}`{place}", meant.how);
+            Some((topic, who, slip))
+        });
+        slips.collect()
     }
 
     /// Says what was counted for each service beside its spans, as far as it was not said before.
@@ -212,26 +259,34 @@ impl Others {
         let mut parts = Vec::new();
         if self.not_injected > 0 {
             parts.push(format!(
-                "{} messages went out without a context header, which was too large or could not be written",
-                self.not_injected
+                "{} went out without a context header, which was too large or could not be written",
+                counted(self.not_injected, "message")
             ));
         }
         if self.parents_lost > 0 {
             parts.push(format!(
-                "{} spans left without their parent, because too many messages were in flight",
-                self.parents_lost
+                "{} left without {} parent, because too many messages were in flight",
+                counted(self.parents_lost, "span"),
+                verb(self.parents_lost, "its", "their")
             ));
         }
         if self.unacknowledged > 0 {
             parts.push(format!(
-                "{} messages have no span, because librdkafka has not said what became of them: it does where the \
-                 producer is flushed before the end",
-                self.unacknowledged
+                "{} {} no span, because librdkafka has not said what became of {}: it does where the producer is \
+                 flushed before the end",
+                counted(self.unacknowledged, "message"),
+                verb(self.unacknowledged, "has", "have"),
+                verb(self.unacknowledged, "it", "them")
             ));
         }
         let level = if parts.is_empty() { log::Level::Info } else { log::Level::Warn };
         if self.sampled_out > 0 {
-            parts.push(format!("{} spans were not recorded, because their traces are not sampled", self.sampled_out));
+            parts.push(format!(
+                "{} {} not recorded, because {} not sampled",
+                counted(self.sampled_out, "span"),
+                verb(self.sampled_out, "was", "were"),
+                verb(self.sampled_out, "its trace is", "their traces are")
+            ));
         }
         (!parts.is_empty()).then(|| (level, format!("service `{service}`: {}", parts.join("; "))))
     }

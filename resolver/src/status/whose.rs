@@ -4,6 +4,7 @@
 
 use super::who::{Belongs, Who};
 use crate::config::{Config, ParentDecision, Pattern, Sampler, Service, Settings, Trace};
+use crate::counted::{counted, verb};
 use crate::services::{Candidate, RuleList, ServiceMap, pattern_matches as matches};
 
 /// The services as whoever wrote the file has to see them.
@@ -120,7 +121,7 @@ impl Rules<'_> {
     }
 }
 
-fn lists_of(service: &Service) -> [(RuleList, &[Pattern]); 3] {
+pub(super) fn lists_of(service: &Service) -> [(RuleList, &[Pattern]); 3] {
     [
         (RuleList::Produces, &service.produces),
         (RuleList::Consumes, &service.consumes),
@@ -172,8 +173,8 @@ fn misspelt(pattern: &Pattern, topic: &str) -> Option<(usize, String)> {
     }
     let distance = strsim::damerau_levenshtein(text, topic);
     let close = distance <= 1.max(text.chars().count().min(topic.chars().count()) / 3);
-    let differ = if distance == 1 { "character differs" } else { "characters differ" };
-    close.then(|| (distance, format!("but {distance} {differ}")))
+    let differ = verb(distance as u64, "differs", "differ");
+    close.then(|| (distance, format!("but {} {differ}", counted(distance as u64, "character"))))
 }
 
 /// Patterns of a constraint that are named.

@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 /// Traces a program's librdkafka clients, whatever language it is written in, and says what is traced and why.
@@ -19,12 +19,34 @@ pub(crate) struct CommandLine {
     pub(crate) command: Command,
 }
 
-/// What can be asked for. In the order of the alphabet.
+/// What can be asked for. What people need first stands first: [`GROUPS`] is how `--help` shows it.
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Checks the configuration: shows all that the library would refuse or doubt, and runs the file's own [[test]] blocks.
+    /// Runs a program with the library loaded (LD_PRELOAD).
     ///
-    /// The plugins of the backends are loaded, and check their settings; nothing is sent. Exit status 1: there is an
+    /// This process becomes the program, so its exit status is the program's. A program that is not dynamically linked
+    /// takes the library by the property plugin.library.paths of its clients instead.
+    Run {
+        /// The program and its arguments.
+        #[arg(value_name = "PROGRAM", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        program: Vec<OsString>,
+    },
+    /// Tries every backend, and says what would happen to a program.
+    ///
+    /// Each backend of the configuration is looked at step by step: plugin, settings, name, port, and one span of the service
+    /// tracer-interceptors that calls itself a test. Of a program nothing is run. Exit status 1: something failed.
+    Doctor {
+        #[command(flatten)]
+        file: File,
+        /// A program and its arguments, behind --.
+        #[arg(value_name = "PROGRAM", last = true)]
+        program: Vec<OsString>,
+        #[command(flatten)]
+        format: Output,
+    },
+    /// Checks the configuration, and runs its own [[test]] blocks.
+    ///
+    /// Shows all that the library would refuse or doubt. The plugins of the backends are loaded, and check their settings; nothing is sent. Exit status 1: there is an
     /// error, or a test failed.
     Check {
         #[command(flatten)]
@@ -35,22 +57,63 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: Output,
     },
-    /// Prints what a shell needs to complete the words of this command.
+    /// Explains what becomes of the messages of a topic.
     ///
-    /// For bash: tracer-interceptors completions bash > ~/.local/share/bash-completion/completions/tracer-interceptors
-    Completions {
-        /// The shell.
-        shell: Shell,
-    },
-    /// Explains what becomes of the messages of one topic: which rule wins, why each other loses, and what holds then.
-    ///
-    /// Exit status 1: no span is made of such a message.
+    /// Says which rule wins, why each other loses, which settings hold then and where they stand, and what becomes of the
+    /// trace that a message's headers name. Exit status 1: no span is made of such a message.
     Explain(Explain),
-    /// Writes the manual pages into a folder.
-    #[command(hide = true)]
-    Manual {
-        /// The folder, which must exist.
-        folder: PathBuf,
+    /// Shows what running programs say: topics, backends, losses.
+    ///
+    /// Programs that are started with INTERCEPTORS_STATUS=FILE write it there every other second, and at their end. Exit
+    /// status 1: a process is gone without an end, does not trace, or a backend does not take its spans.
+    Status {
+        /// Status files, or folders of them; without any, what INTERCEPTORS_STATUS names here. {pid} in a name stands for all.
+        #[arg(value_name = "FILE|FOLDER")]
+        paths: Vec<PathBuf>,
+        #[command(flatten)]
+        format: Output,
+    },
+    /// Shows traces: as trees in the terminal, or as a page.
+    ///
+    /// They come from a file of OTLP/JSON lines, or by OTLP/HTTP.
+    View(crate::view::Options),
+    /// Sends one span to a backend, and prints its trace id.
+    ///
+    /// The span calls itself a test. It goes through the backend's own plugin, as a program's spans do, and is of the first
+    /// service of the configuration unless another is named. Exit status 1: it did not arrive.
+    SendTest {
+        /// The backend's name in the configuration.
+        backend: String,
+        #[command(flatten)]
+        file: File,
+        /// The service that the span is of.
+        #[arg(long, value_name = "NAME")]
+        service: Option<String>,
+        #[command(flatten)]
+        format: Output,
+    },
+    /// Prints all that is in effect, each value with its origin.
+    ///
+    /// It is TOML that means the same. Secrets are never printed: neither what a reference stands for, nor what a plugin calls secret.
+    PrintConfig {
+        #[command(flatten)]
+        file: File,
+        /// Loads no plugin; then no text of a plugin's settings is printed, since any may be secret.
+        #[arg(long)]
+        no_plugins: bool,
+        #[command(flatten)]
+        format: Output,
+    },
+    /// Lists, describes and pins the plugins that are installed.
+    #[command(subcommand)]
+    Plugins(Plugins),
+    /// Prints the JSON Schema of the configuration, for editors.
+    ///
+    /// The schemas of the installed plugins are in it. Write `#:schema ./tracing.schema.json` into the first line of the file.
+    Schema {
+        /// Loads no plugin; the settings of every plugin are then anything.
+        #[arg(long)]
+        no_plugins: bool,
     },
     /// Rewrites the JSON file of 2019 as TOML.
     ///
@@ -61,79 +124,41 @@ pub(crate) enum Command {
         #[arg(value_name = "OLD.json")]
         file: PathBuf,
     },
-    /// Tries every backend for real, and says of a program what would happen to it.
-    ///
-    /// Each backend of the configuration is looked at step by step: plugin, settings, name, port, and one span of the service
-    /// tracer-interceptors that calls itself a test. Of a program nothing is run. Exit status 1: something failed.
-    Doctor {
-        /// A program and its arguments, after --.
-        #[arg(value_name = "PROGRAM", last = true)]
-        program: Vec<OsString>,
-        #[command(flatten)]
-        format: Output,
-    },
     /// Prints where libtracer_interceptors.so is.
     ///
     /// It is a value for the client property plugin.library.paths, and one for LD_PRELOAD.
     Path,
-    /// Lists, describes and pins the plugins that are installed.
-    #[command(subcommand)]
-    Plugins(Plugins),
-    /// Prints all that is in effect, as TOML, each value with where it comes from.
+    /// Prints what a shell needs to complete these words.
     ///
-    /// Secrets are never printed: neither what a reference stands for, nor what a plugin calls secret.
-    PrintConfig {
-        #[command(flatten)]
-        file: File,
-        /// Loads no plugin; then no text of a plugin's settings is printed, since any may be secret.
-        #[arg(long)]
-        no_plugins: bool,
-        #[command(flatten)]
-        format: Output,
+    /// For bash: tracer-interceptors completions bash > ~/.local/share/bash-completion/completions/tracer-interceptors
+    Completions {
+        /// The shell.
+        shell: Shell,
     },
-    /// Runs a program with the library loaded (LD_PRELOAD).
-    ///
-    /// This process becomes the program, so its exit status is the program's. A program that is not dynamically linked
-    /// takes the library by the property plugin.library.paths of its clients instead.
-    Run {
-        /// The program and its arguments.
-        #[arg(value_name = "PROGRAM", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
-        program: Vec<OsString>,
+    /// Writes the manual pages into a folder.
+    #[command(hide = true)]
+    Manual {
+        /// The folder, which must exist.
+        folder: PathBuf,
     },
-    /// Prints the JSON Schema of the configuration file, with the schemas of the installed plugins in it.
-    ///
-    /// For editors: write `#:schema ./tracing.schema.json` into the first line of the file.
-    Schema {
-        /// Loads no plugin; the settings of every plugin are then anything.
-        #[arg(long)]
-        no_plugins: bool,
-    },
-    /// Sends one span to a backend, and prints its trace id.
-    ///
-    /// The span calls itself a test. It goes through the backend's own plugin, as a program's spans do, and is of the first
-    /// service of the configuration unless another is named. Exit status 1: it did not arrive.
-    SendTest {
-        /// The backend's name in the configuration.
-        backend: String,
-        /// The service that the span is of.
-        #[arg(long, value_name = "NAME")]
-        service: Option<String>,
-        #[command(flatten)]
-        format: Output,
-    },
-    /// Shows what programs say of themselves: topics, services, backends, losses.
-    ///
-    /// Programs that are started with INTERCEPTORS_STATUS=FILE write it there every other second, and at their end. Exit
-    /// status 1: a process is gone without an end, does not trace, or a backend does not take its spans.
-    Status {
-        /// Status files, or folders of them.
-        #[arg(value_name = "FILE|FOLDER", required = true)]
-        paths: Vec<PathBuf>,
-        #[command(flatten)]
-        format: Output,
-    },
-    /// Shows traces, from a file of OTLP/JSON lines or by OTLP/HTTP: as trees in the terminal, or as a page.
-    View(crate::view::Options),
+}
+
+/// The command as a whole, with its words in [`GROUPS`].
+pub(crate) fn command() -> clap::Command {
+    let command = CommandLine::command();
+    let about = |word: &str| match command.find_subcommand(word).and_then(clap::Command::get_about) {
+        Some(about) => about.to_string(),
+        // Clap's own, which it adds later.
+        None => "Prints this, or all about one of these words".to_owned(),
+    };
+    let groups = GROUPS.iter().map(|(title, words)| {
+        let lines = words.iter().map(|word| format!("  {word:<12}  {}\n", about(word)));
+        format!("{title}:\n{}", lines.collect::<String>())
+    });
+    let groups = groups.collect::<Vec<_>>().join("\n");
+    let template =
+        format!("{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}\nOptions:\n{{options}}{{after-help}}");
+    command.help_template(template)
 }
 
 /// Which configuration is meant.
@@ -216,8 +241,14 @@ pub(crate) enum Plugins {
     },
 }
 
+/// Also as HTTP writes it, `NAME: VALUE`; a name has neither colon nor blank.
 fn header(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
+    let parted = match (text.split_once('='), text.split_once(": ")) {
+        (Some((name, _)), Some((other, value))) if other.len() < name.len() => Some((other, value)),
+        (None, http) => http,
+        (parted, _) => parted,
+    };
+    match parted {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("a header is written NAME=VALUE".to_owned()),
     }
@@ -230,4 +261,12 @@ Exit status:
   1    what was looked at is wrong, and standard output says what
   2    the words were not understood
   125  the command itself failed
-  run  the program's own; 127 if it is not found, 126 if it cannot be started, 125 if anything else fails before that";
+  run  the program's own; 127: it is not found; 126: it cannot be started";
+
+/// The words in the order of `--help`, under what one wants with them. Each one is in one of them.
+pub(crate) const GROUPS: &[(&str, &[&str])] = &[
+    ("Trace a program", &["run"]),
+    ("Ask why, before and while it runs", &["doctor", "check", "explain", "status", "view", "send-test"]),
+    ("Look into the configuration", &["print-config", "plugins", "schema", "migrate"]),
+    ("Set it up", &["path", "completions", "help"]),
+];

@@ -2,13 +2,14 @@
 
 #![forbid(unsafe_code)]
 
-use std::path::Path;
+use std::env;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tracer_resolver::config::{self, DEFAULT_CONFIG, Loaded, Origin, Outline, Source, Variables};
+use tracer_resolver::config::{self, DEFAULT_CONFIG, Loaded, Origin, Outline, Problem, Source, Variables};
 use tracer_resolver::inspect::PluginSearch;
 
-use crate::library;
+use crate::{given_file, library};
 
 /// See the module.
 pub(crate) struct Configuration {
@@ -35,7 +36,17 @@ impl Configuration {
                 seen.push(name.to_owned());
             }
         });
-        let loaded = config::load_with(source, &variables);
+        let mut loaded = config::load_with(source, &variables);
+        if loaded.config.is_none() {
+            let named = file.map_or_else(|| env::var_os(VARIABLE).map(PathBuf::from), |file| Some(file.to_owned()));
+            // What a reader of TOML says of another kind of file leads nowhere.
+            if let Some((what, way_out)) = named.as_deref().and_then(given_file::no_configuration) {
+                loaded.report.text.clear();
+                loaded.report.problems = vec![Problem::error(NOT_A_FILE, what).help(way_out)];
+            } else if let Some(program) = file.filter(|file| !file.exists()).and_then(given_file::program) {
+                loaded.report.problems.iter_mut().for_each(|problem| problem.help = Some(program.clone()));
+            }
+        }
         let strict = config::strict(&Variables::process());
         // Editors on Windows write a byte order mark; the report's text is without it, as all places are.
         let written = Outline::of(&loaded.report.text);
@@ -61,6 +72,11 @@ impl Configuration {
         plugin_search(self.strict)
     }
 }
+
+/// Names the file where nobody gives one.
+const VARIABLE: &str = "INTERCEPTORS_CONFIG_FILE";
+/// The engine's code for what is no file of its kind.
+const NOT_A_FILE: &str = "C003";
 
 /// The same without a configuration.
 pub(crate) fn plugin_search(strict: bool) -> PluginSearch {

@@ -16,20 +16,24 @@ mod report;
 mod step;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::command_line::Format;
-use crate::failure::Failure;
+use crate::failure::{Failure, MISUNDERSTOOD};
 use report::Report;
 
 pub(crate) use configuration::send;
 
-/// Tries all of it; with a program, that too.
-pub(crate) fn doctor(program: &[OsString], format: Format) -> Result<ExitCode, Failure> {
+/// Tries all of it; with a program, that too. `file`: in place of what this environment names.
+pub(crate) fn doctor(file: Option<&Path>, program: &[OsString], format: Format) -> Result<ExitCode, Failure> {
+    if let Some(hint) = file.filter(|file| !file.exists()).and_then(configuration::backend_in_place_of_a_file) {
+        return Err(Failure { status: MISUNDERSTOOD, what: hint });
+    }
     let mut report = Report::default();
     if !program.is_empty() {
         report.parts.push(program::part(program));
     }
-    report.parts.extend(configuration::parts());
+    report.parts.extend(configuration::parts(file));
     report.print(format)
 }

@@ -13,6 +13,8 @@ mod doctor;
 mod effective;
 mod explain;
 mod failure;
+mod given_file;
+mod hints;
 mod library;
 mod manual;
 mod migrate;
@@ -34,7 +36,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::process::ExitCode;
 use std::{env, io};
 
-use clap::Parser as _;
+use clap::FromArgMatches as _;
 use clap::error::ErrorKind;
 
 use command_line::{Command, CommandLine};
@@ -42,7 +44,7 @@ use failure::Failure;
 
 fn main() -> ExitCode {
     let words: Vec<OsString> = env::args_os().collect();
-    let obeyed = match CommandLine::try_parse_from(&words) {
+    let obeyed = match parsed(&words) {
         Ok(line) => obey(line.command),
         Err(error) => return misunderstood(&words, &error),
     };
@@ -55,12 +57,16 @@ fn main() -> ExitCode {
     }
 }
 
+fn parsed(words: &[OsString]) -> Result<CommandLine, clap::Error> {
+    CommandLine::from_arg_matches(&command_line::command().try_get_matches_from(words)?)
+}
+
 /// Does what was asked for. What it found decides the exit status: see `command_line::EXIT_STATUS`.
 fn obey(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Check { file, no_plugins, format } => check::check(file.file.as_deref(), !no_plugins, format.format),
         Command::Completions { shell } => completions::print(shell),
-        Command::Doctor { program, format } => doctor::doctor(&program, format.format),
+        Command::Doctor { file, program, format } => doctor::doctor(file.file.as_deref(), &program, format.format),
         Command::Explain(question) => explain::explain(&question),
         Command::Manual { folder } => manual::write(&folder),
         Command::Migrate { file } => migrate::migrate(&file),
@@ -71,7 +77,9 @@ fn obey(command: Command) -> Result<ExitCode, Failure> {
         }
         Command::Run { program } => Err(run::run(program)),
         Command::Schema { no_plugins } => schema::print(!no_plugins),
-        Command::SendTest { backend, service, format } => doctor::send(&backend, service.as_deref(), format.format),
+        Command::SendTest { backend, file, service, format } => {
+            doctor::send(file.file.as_deref(), &backend, service.as_deref(), format.format)
+        }
         Command::Status { paths, format } => status::status(&paths, format.format),
         Command::View(options) => view::view(options),
     }
@@ -80,6 +88,9 @@ fn obey(command: Command) -> Result<ExitCode, Failure> {
 /// What `--help` and `--version` print goes to standard output; words that mean nothing are told on standard error.
 fn misunderstood(words: &[OsString], error: &clap::Error) -> ExitCode {
     let told = error.print();
+    if let Some(hint) = hints::of(words, error) {
+        eprintln!("\n  hint: {hint}");
+    }
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match told {
             Ok(()) => ExitCode::SUCCESS,

@@ -87,6 +87,10 @@ const VARIABLES: &[(&str, &str)] = &[
         "if 1, a file with a mistake stops the program's clients from being made; and `check` calls an error what is \
          otherwise a doubt about who may change a file.",
     ),
+    (
+        "INTERCEPTORS_STATUS",
+        "names the file in which a program says how it is, for `status`. {pid} in it is the number of its process.",
+    ),
     ("NO_COLOR", "if set, nothing is printed in colours."),
     ("OTEL_LOG_LEVEL", "how much the library says on standard error: error, warn (the default), info, debug."),
 ];

@@ -5,6 +5,7 @@
 use tracer_resolver::config::{Config, Pattern};
 use tracer_resolver::services::{Candidate, ExplainedRule, Explanation, Side, Verdict};
 
+use crate::output::counted;
 use crate::toml_text;
 
 /// One of them.
@@ -97,8 +98,7 @@ fn difference(pattern: &Pattern, topic: &str) -> Option<(usize, String)> {
                 return Some((1, "capital letters".to_owned()));
             }
             let literals = glob.chars().filter(|c| !matches!(c, '*' | '?')).count();
-            let words = if distance == 1 { "one character".to_owned() } else { format!("{distance} characters") };
-            (distance <= tolerated(literals)).then_some((distance, words))
+            (distance <= tolerated(literals)).then(|| (distance, counted(distance, "character")))
         }
         // What is near to an expression is anybody's guess.
         Pattern::Regex(_) => None,
@@ -113,8 +113,8 @@ fn between(name: &str, topic: &str) -> String {
     let tail = rests.0.iter().rev().zip(rests.1.iter().rev()).take_while(|(one, other)| one == other).count();
     let middle = |rest: &[char]| rest.iter().take(rest.len() - tail).collect::<String>();
     match (middle(rests.0).as_str(), middle(rests.1).as_str()) {
-        ("", more) => format!("the {more:?} that this topic has more"),
-        (less, "") => format!("the {less:?} that this topic has not"),
+        ("", more) => format!("the {more:?} too many in this topic"),
+        (less, "") => format!("the {less:?} missing in this topic"),
         (theirs, ours) => format!("{theirs:?}, where this topic has {ours:?}"),
     }
 }
@@ -172,8 +172,8 @@ mod tests {
     #[test]
     fn a_slip_is_near_and_said_in_words() {
         let of = |name: &str, topic: &str| difference(&exact(name), topic).map(|(_, words)| words);
-        assert_eq!(of("order", "orders").unwrap(), "the \"s\" that this topic has more");
-        assert_eq!(of("orders", "order").unwrap(), "the \"s\" that this topic has not");
+        assert_eq!(of("order", "orders").unwrap(), "the \"s\" too many in this topic");
+        assert_eq!(of("orders", "order").unwrap(), "the \"s\" missing in this topic");
         assert_eq!(of("orders.eu", "orders-eu").unwrap(), "\".\", where this topic has \"-\"");
         assert_eq!(of("Orders", "orders").unwrap(), "capital letters");
         assert_eq!(of("orders", "payments"), None);
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn a_glob_is_near_where_few_characters_are_in_the_way() {
         let of = |glob: &str, topic: &str| difference(&Pattern::Glob(glob.into()), topic).map(|(_, words)| words);
-        assert_eq!(of("payments.*", "payment.card").unwrap(), "one character");
+        assert_eq!(of("payments.*", "payment.card").unwrap(), "1 character");
         assert_eq!(of("Payments.*", "payments.card").unwrap(), "capital letters");
         assert_eq!(of("stock.*", "orders.eu"), None);
     }

@@ -36,7 +36,7 @@ pub(crate) fn has_colors() -> bool {
 
 /// `1 service`, `2 services`.
 pub(crate) fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+    tracer_resolver::counted(count as u64, what)
 }
 
 /// Whether somebody still reads.

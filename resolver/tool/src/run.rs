@@ -16,20 +16,21 @@ mod trial;
 mod versions;
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
 
-pub(crate) use executed::located;
+pub(crate) use executed::{is_executable, located};
 pub(crate) use linked_in::{LinkedIn, mentioned};
 pub(crate) use needed::Needed;
 pub(crate) use outlook::Outlook;
 pub(crate) use reach::Reach;
 
 use crate::failure::Failure;
-use crate::library;
+use crate::{given_file, library};
 
 /// Replaces this process by the program that `words` name, so that its signals, its status and its process id are its
 /// own. Returns only if that fails.
@@ -85,7 +86,22 @@ pub(crate) fn run(words: Vec<OsString>) -> Failure {
     }
     let error = command.exec();
     let status = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
-    Failure { status, what: format!("cannot run {name}: {error}") }
+    Failure { status, what: format!("cannot run {name}: {error}{}", hint(&program)) }
+}
+
+/// What was most likely meant by something that is no program.
+fn hint(program: &OsStr) -> String {
+    let name = program.to_string_lossy();
+    match given_file::Kind::of(Path::new(program)) {
+        Some(kind @ (given_file::Kind::Configuration | given_file::Kind::OldConfiguration)) => {
+            format!("; it is {}: INTERCEPTORS_CONFIG_FILE={name} tracer-interceptors run PROGRAM", kind.name())
+        }
+        Some(kind @ (given_file::Kind::Status | given_file::Kind::Traces)) => {
+            format!("; it is {}: {}", kind.name(), kind.way_out(Path::new(program)))
+        }
+        None if name.contains('=') => "; variables stand before `tracer-interceptors`".to_owned(),
+        _ => String::new(),
+    }
 }
 
 /// Whether anything may say what to trace; what it says is the library's business.

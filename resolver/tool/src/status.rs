@@ -7,18 +7,25 @@ mod liveness;
 mod process;
 mod table;
 
+use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::{Value as Json, json};
 
 use crate::command_line::Format;
-use crate::failure::Failure;
+use crate::failure::{Failure, MISUNDERSTOOD};
 use crate::output;
 use process::Process;
 
 /// Prints the processes of all these files, and of the files in these folders, as one.
 pub(crate) fn status(paths: &[PathBuf], format: Format) -> Result<ExitCode, Failure> {
+    let named = env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let paths = match (paths, named) {
+        ([], None) => return Err(Failure { status: MISUNDERSTOOD, what: NOTHING_NAMED.to_owned() }),
+        ([], Some(named)) => &[named],
+        (paths, _) => paths,
+    };
     let read = files::read(paths)?;
     let processes: Vec<_> = read.into_iter().map(|(path, document)| Process::new(&path, document)).collect();
     if processes.is_empty() {
@@ -38,3 +45,8 @@ pub(crate) fn status(paths: &[PathBuf], format: Format) -> Result<ExitCode, Fail
         }
     }
 }
+
+/// Says to programs where they are to write.
+const VARIABLE: &str = "INTERCEPTORS_STATUS";
+const NOTHING_NAMED: &str = "`status` needs a FILE or FOLDER: the one that INTERCEPTORS_STATUS named where the programs were \
+                             started; it is not set here";

@@ -92,6 +92,8 @@ pub struct BackendStats {
     pub held_bytes: usize,
     /// How many there may be.
     pub queue_bytes: usize,
+    /// How long ago it last took a batch.
+    pub last_export: Option<std::time::Duration>,
     /// What went wrong last, and how long ago.
     pub last_error: Option<(String, std::time::Duration)>,
     /// Services that sent anything to it.
@@ -182,9 +184,13 @@ impl DropReason {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BackendState {
-    /// The last call succeeded, or none was made yet.
+    /// Nothing was sent to it yet, or it has not answered yet: nobody knows whether it takes batches.
     #[default]
+    Untried,
+    /// It took the last batch that was sent to it; how long ago that was, is beside it.
     Healthy,
+    /// It answers, and refused the last batch: its settings are wrong, or those of whoever is to take it.
+    Refusing,
     /// It does not take batches at the moment; one probe at a time finds out when it does.
     Retrying,
     /// A call did not come back in time; until it does, everything offered is dropped.
@@ -197,7 +203,9 @@ impl BackendState {
     /// The name for metrics and tables.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Untried => "untried",
             Self::Healthy => "healthy",
+            Self::Refusing => "refusing",
             Self::Retrying => "retrying",
             Self::Stuck => "stuck",
             Self::OutOfService => "out_of_service",

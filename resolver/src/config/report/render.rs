@@ -7,6 +7,7 @@ use annotate_snippets::{Level, Renderer, Snippet};
 use super::excerpt::{Excerpt, printable};
 use super::order::ordered;
 use super::problem::{Problem, Report, Severity};
+use crate::counted::counted;
 
 impl Report {
     /// All problems as text for people: place, source line, caret, and what would be right; sorted by position, and what
@@ -27,8 +28,9 @@ impl Report {
                 out.push('\n');
             }
         }
-        if problems.len() > SHOWN {
-            out.push_str(&format!("… and {} more problems in {}\n", problems.len() - SHOWN, printable(&self.name)));
+        let more = problems.len().saturating_sub(SHOWN);
+        if more > 0 {
+            out.push_str(&format!("… and {} in {}\n", counted(more as u64, "more problem"), printable(&self.name)));
         }
         out
     }

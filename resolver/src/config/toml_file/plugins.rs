@@ -14,6 +14,7 @@ use crate::config::report::problem::Problem;
 use crate::config::report::suggestion::did_you_mean;
 use crate::config::text::node::Value;
 use crate::config::text::written_key::written_key;
+use crate::counted::counted;
 
 /// Where plugins are, and the names of those whose section is broken by a reference.
 pub(super) fn read(top: &Section<'_>, folder: &Path, findings: &mut Findings) -> (Plugins, Vec<String>) {
@@ -92,7 +93,7 @@ fn sha256(field: Field<'_>, findings: &mut Findings) -> Result<[u8; 32], Broken>
     let text = field.text(wants, findings)?;
     let mut digest = [0; 32];
     hex::decode_to_slice(text, &mut digest).map(|()| digest).map_err(|_| {
-        let label = format!("{} characters", text.chars().count());
+        let label = counted(text.chars().count() as u64, "character");
         let problem = Problem::error(code::BAD_NOTATION, format!("`sha256` takes {wants}")).at(field.span(), label);
         field.unacceptable(problem, wants, findings)
     })

@@ -9,7 +9,7 @@ use tracer_resolver::{BackendTrial, TrialOutcome, TrialSpan};
 
 use super::address::Addresses;
 use super::network;
-use super::step::Step;
+use super::step::{State, Step};
 use crate::configuration::Configuration;
 use crate::place::file_and_line;
 use crate::plugin_warnings;
@@ -21,14 +21,17 @@ const SLOW: Duration = Duration::from_secs(1);
 pub(super) fn steps(configuration: &Configuration, config: &Config, backend: &Backend, span: &TrialSpan) -> Vec<Step> {
     let mut problems = Problems::new(configuration.name(), configuration.text());
     let Some(trial) = configuration.plugin_search().trial(config, backend, &mut problems) else {
-        return refused(&problems);
+        return refused(&problems, &backend.name);
     };
     let mut steps = vec![Step::ok("plugin", trial.plugin()), Step::ok("settings", "the plugin takes them")];
     // Beside what the plugin itself may say later, as of a file that others may change.
     steps.extend(plugin_warnings::taken().into_iter().map(|line| Step::doubtful("plugin", line)));
     let addresses = Addresses::of(&backend.plugin, &backend.config);
-    steps.extend(way(&addresses));
-    steps.extend(sent(&trial, span, &addresses));
+    let way = way(&addresses);
+    // Where nobody is, no span gets to.
+    let is_blocked = way.iter().any(|step| step.state == State::Failed);
+    steps.extend(way);
+    steps.extend(sent(&trial, span, &addresses).into_iter().map(|step| step.after(is_blocked)));
     steps
 }
 
@@ -72,15 +75,19 @@ fn sent(trial: &BackendTrial, span: &TrialSpan, addresses: &Addresses) -> Vec<St
 }
 
 /// The plugin was not found, or does not take its settings.
-fn refused(problems: &Problems) -> Vec<Step> {
+fn refused(problems: &Problems, backend: &str) -> Vec<Step> {
+    // The part is about this backend; and what is wrong with a plugin is wrong for all of its backends.
+    let name = format!("backend `{backend}`: ");
+    let said = |problem: &Problem| placed(problems, problem).replacen(&name, "", 1);
     let of = |problem: &Problem| {
         let is_about_settings = problem.code == REJECTED_SETTINGS;
-        let name = if is_about_settings { "settings" } else { "plugin" };
+        let about = if is_about_settings { "settings" } else { "plugin" };
         let step = match problem.severity {
-            Severity::Error => Step::failed(name, placed(problems, problem)),
-            _ => Step::doubtful(name, placed(problems, problem)),
+            Severity::Error => Step::failed(about, said(problem)),
+            _ => Step::doubtful(about, said(problem)),
         };
-        Step { way_out: problem.help.clone(), ..step }
+        let cause = Some(problem.message.replacen(&name, "", 1));
+        Step { way_out: problem.help.clone(), cause, ..step }.after(problem.follows)
     };
     let mut steps: Vec<_> = problems.problems.iter().map(of).collect();
     for rest in ["name", "port", "span"] {
@@ -112,9 +119,10 @@ mod tests {
     fn a_problem_is_placed_at_its_line() {
         let mut problems = Problems::new("t.toml", "version = 1\nfoo = 2\n");
         problems.push(Problem { span: Some(12..15), ..Problem::error(REJECTED_SETTINGS, "no") });
-        problems.push(Problem::error("P101", "not there").help("install it"));
-        let steps = refused(&problems);
+        problems.push(Problem::error("P101", "backend `b`: not there").help("install it"));
+        let steps = refused(&problems, "b");
         assert_eq!((steps[0].name, steps[0].what.as_str()), ("settings", "t.toml:2: no"));
-        assert_eq!((steps[1].name, steps[1].way_out.as_deref()), ("plugin", Some("install it")));
+        assert_eq!((steps[1].name, steps[1].what.as_str()), ("plugin", "not there"));
+        assert_eq!(steps[1].way_out.as_deref(), Some("install it"));
     }
 }

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use tracer_resolver::TrialSpan;
@@ -9,10 +10,11 @@ use tracer_resolver::config::{Config, Loaded, Origin, Report as Problems, Severi
 
 use super::backend;
 use super::report::{Part, Report};
-use super::step::Step;
+use super::step::{State, Step};
 use crate::command_line::Format;
 use crate::configuration::Configuration;
-use crate::failure::Failure;
+use crate::failure::{Failure, MISUNDERSTOOD};
+use crate::given_file::Kind;
 use crate::output::counted;
 use crate::plugin_warnings;
 
@@ -21,9 +23,9 @@ const PURPOSE: &str = "tracer-interceptors doctor";
 const SERVICE: &str = "tracer-interceptors";
 
 /// The configuration, and each backend.
-pub(super) fn parts() -> Vec<Part> {
+pub(super) fn parts(file: Option<&Path>) -> Vec<Part> {
     plugin_warnings::collect();
-    let configuration = Configuration::of(None);
+    let configuration = Configuration::of(file);
     let loaded = &configuration.loaded;
     let mut parts = vec![Part { title: "configuration".to_owned(), steps: steps(loaded) }];
     let Some(config) = &loaded.config else { return parts };
@@ -36,19 +38,24 @@ pub(super) fn parts() -> Vec<Part> {
 }
 
 /// One span of `service` to one backend; prints its trace and where it went.
-pub(crate) fn send(name: &str, service: Option<&str>, format: Format) -> Result<ExitCode, Failure> {
+pub(crate) fn send(
+    file: Option<&Path>,
+    name: &str,
+    service: Option<&str>,
+    format: Format,
+) -> Result<ExitCode, Failure> {
+    if let Some(what) = file_in_place_of_a_backend(name, file) {
+        return Err(Failure { status: MISUNDERSTOOD, what });
+    }
     plugin_warnings::collect();
-    let configuration = Configuration::of(None);
+    let configuration = Configuration::of(file);
     let loaded = &configuration.loaded;
     let Some(config) = &loaded.config else {
         let part = Part { title: "configuration".to_owned(), steps: steps(loaded) };
         return Report { parts: vec![part] }.print(format);
     };
     let Some(backend) = config.backends.iter().find(|backend| backend.name == name) else {
-        let known: Vec<_> = config.backends.iter().map(|backend| format!("`{}`", backend.name)).collect();
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        let what = format!("there is no backend `{name}` in {} (there are: {known})", origin(config));
-        return Err(Failure { status: crate::failure::MISUNDERSTOOD, what });
+        return Err(Failure { status: MISUNDERSTOOD, what: unknown_backend(config, name) });
     };
     let service = service.or(config.services.first().map(|service| service.name.as_str())).unwrap_or(SERVICE);
     let span = TrialSpan::new(config, service, "tracer-interceptors send-test");
@@ -73,13 +80,15 @@ fn steps(loaded: &Loaded) -> Vec<Step> {
             }
         }
         None => {
-            steps.push(Step::failed(
-                "read",
-                format!("{}: tracing is off, and the next line says why", loaded.report.name),
-            ));
+            steps.extend(problems(&loaded.report, true));
+            let has_failed = steps.iter().any(|step| step.state == State::Failed);
+            return steps
+                .into_iter()
+                .chain([Step::failed("read", format!("{}: tracing is off", loaded.report.name)).after(has_failed)])
+                .collect();
         }
     }
-    steps.extend(problems(&loaded.report, loaded.config.is_none()));
+    steps.extend(problems(&loaded.report, false));
     steps
 }
 
@@ -93,8 +102,46 @@ fn problems(report: &Problems, is_off: bool) -> impl Iterator<Item = Step> + '_ 
             _ if is_off => Step::failed("problem", what),
             _ => Step::skipped("note", what),
         };
-        Step { way_out: problem.help.clone(), ..step }
+        Step { way_out: problem.help.clone(), ..step }.after(problem.follows)
     })
+}
+
+/// `doctor collector`: what was meant, if the environment's configuration has a backend of this name.
+pub(super) fn backend_in_place_of_a_file(name: &Path) -> Option<String> {
+    let name = name.to_str()?;
+    let loaded = Configuration::of(None).loaded;
+    loaded.config?.backends.iter().find(|backend| backend.name == name)?;
+    Some(format!(
+        "{name} is a backend and no file: `tracer-interceptors send-test {name}` tries it alone, `doctor` all"
+    ))
+}
+
+/// `send-test tracing.toml`: what was meant.
+fn file_in_place_of_a_backend(name: &str, file: Option<&Path>) -> Option<String> {
+    let given = Path::new(name);
+    let kind = Kind::of(given)?;
+    if !matches!(kind, Kind::Configuration | Kind::OldConfiguration) {
+        return Some(format!("{name} is {}, and no backend: {}", kind.name(), kind.way_out(given)));
+    }
+    let of_file = Configuration::of(Some(given)).loaded.config;
+    let of_file = of_file.iter().flat_map(|config| &config.backends).map(|backend| backend.name.clone());
+    let backends: Vec<_> = match file.and_then(Path::to_str) {
+        Some(backend) => vec![backend.to_owned()],
+        None => of_file.collect(),
+    };
+    let lines = backends.iter().map(|backend| format!("tracer-interceptors send-test {backend} {name}"));
+    Some(format!("{name} is {}; the backend comes first: {}", kind.name(), lines.collect::<Vec<_>>().join(", or ")))
+}
+
+/// What is said of a name that no backend has.
+fn unknown_backend(config: &Config, name: &str) -> String {
+    let names = || config.backends.iter().map(|backend| backend.name.as_str());
+    let known: Vec<_> = names().map(|known| format!("`{known}`")).collect();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    let near = names().map(|known| (strsim::osa_distance(known, name), known)).min();
+    let near = near.filter(|(distance, _)| *distance <= (name.chars().count() / 3).max(1));
+    let near = near.map_or_else(String::new, |(_, near)| format!("; did you mean `{near}`?"));
+    format!("there is no backend `{name}` in {} (there are: {known}){near}", origin(config))
 }
 
 fn origin(config: &Config) -> String {

@@ -2,13 +2,15 @@
 
 #![forbid(unsafe_code)]
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use super::clients;
 use super::report::Part;
-use super::step::Step;
+use super::step::{State, Step};
+use crate::given_file::Kind;
 use crate::library;
-use crate::run::{LinkedIn, Needed, Outlook, PROPERTY, Reach};
+use crate::run::{LinkedIn, Needed, Outlook, PROPERTY, Reach, is_executable, located};
 
 /// `words`: the program and its arguments. Nothing of it is run, but its interpreter is asked where it looks.
 pub(super) fn part(words: &[OsString]) -> Part {
@@ -20,8 +22,10 @@ pub(super) fn part(words: &[OsString]) -> Part {
     };
     let mut steps = vec![Step::ok("library", library.display().to_string())];
     let outlook = Outlook::of(program, &library);
-    let Some(executed) = outlook.files.last().filter(|file| file.exists()) else {
-        steps.push(Step::failed("program", "it is not found").way_out("give its path, or look at PATH"));
+    let refusal = refusal(program);
+    let Some(executed) = outlook.files.last().filter(|file| file.exists() && refusal.is_none()) else {
+        let (what, way_out) = refusal.unwrap_or(("it is not found", "give its path, or look at PATH".to_owned()));
+        steps.push(Step::failed("program", what).way_out(way_out));
         return Part { title, steps };
     };
     let way = if executed.as_os_str() == program {
@@ -32,11 +36,36 @@ pub(super) fn part(words: &[OsString]) -> Part {
     };
     steps.push(Step::ok("program", way));
     let (loading, comes_in) = loading(&outlook);
-    steps.push(loading);
     let found = clients::of(executed, words);
-    steps.extend(kafka(outlook.linked_in, &Needed::by(executed), comes_in, found.are_seen, found.steps.is_empty()));
+    let kafka = kafka(outlook.linked_in, &Needed::by(executed), comes_in, found.are_seen, found.steps.is_empty());
+    // What is linked into a static program is found by nobody: that is the finding, and says the way out.
+    let is_told = kafka.iter().any(|step| step.state == State::Failed);
+    steps.push(loading.after(is_told));
+    steps.extend(kafka);
     steps.extend(found.steps);
     Part { title, steps }
+}
+
+/// Why a word names no program, if that can be seen, and what to do.
+fn refusal(program: &OsStr) -> Option<(&'static str, String)> {
+    let file = Path::new(program);
+    let shown = file.display();
+    match Kind::of(file) {
+        Some(kind @ (Kind::Configuration | Kind::OldConfiguration)) => {
+            return Some(("it is no program", format!("it is {}: give it before --", kind.name())));
+        }
+        Some(kind @ (Kind::Status | Kind::Traces)) => {
+            return Some(("it is no program", format!("it is {}: {}", kind.name(), kind.way_out(file))));
+        }
+        _ => {}
+    }
+    match located(program) {
+        None if file.is_file() => Some(("it is not found", format!("PATH has not this folder: write ./{shown}"))),
+        Some(found) if found.is_file() && !is_executable(&found) => {
+            Some(("it may not be executed", format!("chmod +x {}, or name its interpreter before it", found.display())))
+        }
+        _ => None,
+    }
 }
 
 /// Whether the dynamic linker loads the library into it.

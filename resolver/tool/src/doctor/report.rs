@@ -27,13 +27,39 @@ pub(super) struct Part {
 }
 
 impl Report {
+    /// Joins what one cause has made in several parts: the first of them is the finding, and the others name it.
+    pub(super) fn join(&mut self) {
+        let mut found: Vec<(State, String, String)> = Vec::new();
+        for part in &mut self.parts {
+            for step in &mut part.steps {
+                if !matches!(step.state, State::Failed | State::Doubtful) {
+                    continue;
+                }
+                let cause = step.cause.as_ref().unwrap_or(&step.what);
+                match found.iter().find(|(state, known, _)| *state == step.state && known == cause) {
+                    Some((_, _, first)) => {
+                        step.state = State::Follows;
+                        step.way_out = None;
+                        if *first == part.title {
+                            step.what = "the same".to_owned();
+                        } else {
+                            step.what = format!("the same as in {first}: {cause}");
+                        }
+                    }
+                    None => found.push((step.state, cause.clone(), part.title.clone())),
+                }
+            }
+        }
+    }
+
     /// Whether nothing failed.
     fn is_well(&self) -> bool {
         self.steps().all(|step| step.state != State::Failed)
     }
 
     /// Prints it, and says by the exit status whether all is well.
-    pub(super) fn print(&self, format: Format) -> Result<ExitCode, Failure> {
+    pub(super) fn print(mut self, format: Format) -> Result<ExitCode, Failure> {
+        self.join();
         match format {
             Format::Text => output::text(&self.text(output::has_colors()), self.is_well()),
             Format::Json => output::json(&self.json(), self.is_well()),
@@ -86,6 +112,6 @@ fn color(state: State) -> u8 {
         State::Ok => 32,
         State::Doubtful => 33,
         State::Failed => 31,
-        State::Skipped => 2,
+        State::Follows | State::Skipped => 2,
     }
 }

@@ -12,6 +12,8 @@ pub(crate) struct Step {
     pub(super) what: String,
     /// What to do.
     pub(super) way_out: Option<String>,
+    /// Where the same cause may be found in several parts, each time at another place: the cause alone.
+    pub(super) cause: Option<String>,
 }
 
 /// How it went.
@@ -21,25 +23,32 @@ pub(super) enum State {
     /// It works, but hardly as meant.
     Doubtful,
     Failed,
+    /// It fails because of another step that has failed, and is no finding of its own.
+    Follows,
     /// There was nothing to try, or no sense in it.
     Skipped,
 }
 
 impl Step {
     pub(super) fn ok(name: &'static str, what: impl Into<String>) -> Self {
-        Self { name, state: State::Ok, what: what.into(), way_out: None }
+        Self { name, state: State::Ok, what: what.into(), way_out: None, cause: None }
     }
 
     pub(super) fn skipped(name: &'static str, what: impl Into<String>) -> Self {
-        Self { name, state: State::Skipped, what: what.into(), way_out: None }
+        Self { name, state: State::Skipped, what: what.into(), way_out: None, cause: None }
     }
 
     pub(super) fn failed(name: &'static str, what: impl Into<String>) -> Self {
-        Self { name, state: State::Failed, what: what.into(), way_out: None }
+        Self { name, state: State::Failed, what: what.into(), way_out: None, cause: None }
+    }
+
+    /// It fails where an earlier step has failed already: by that, and not by itself.
+    pub(super) fn after(self, has_failed: bool) -> Self {
+        if has_failed && self.state == State::Failed { Self { state: State::Follows, ..self } } else { self }
     }
 
     pub(super) fn doubtful(name: &'static str, what: impl Into<String>) -> Self {
-        Self { name, state: State::Doubtful, what: what.into(), way_out: None }
+        Self { name, state: State::Doubtful, what: what.into(), way_out: None, cause: None }
     }
 
     pub(super) fn way_out(self, way_out: impl Into<String>) -> Self {
@@ -54,6 +63,7 @@ impl State {
             Self::Ok => "ok",
             Self::Doubtful => "doubt",
             Self::Failed => "failed",
+            Self::Follows => "follows",
             Self::Skipped => "skipped",
         }
     }

@@ -15,8 +15,22 @@ pub(super) fn why(name: &str, value: &str) -> String {
         "b3" => "it is written TRACE-SPAN, TRACE-SPAN-STATE or TRACE-SPAN-STATE-PARENT, with ids of 32 or 16 and 16 \
                  hexadecimal digits; or it is a state alone: 0, 1 or d"
             .to_owned(),
-        _ => "X-B3-TraceId (32 or 16 hexadecimal digits) and X-B3-SpanId (16) belong together".to_owned(),
+        "x-b3-sampled" => "it is 1 or 0".to_owned(),
+        "x-b3-flags" => "it is 1, for debug, or 0".to_owned(),
+        "x-b3-traceid" => half_of_b3(value, &[32, 16], "X-B3-SpanId"),
+        "x-b3-spanid" => half_of_b3(value, &[16], "X-B3-TraceId"),
+        _ => "its form is another".to_owned(),
     }
+}
+
+/// An id that is nothing without the other one.
+fn half_of_b3(value: &str, lengths: &[usize], other: &str) -> String {
+    let is_id = lengths.contains(&value.len()) && value.chars().all(|c| c.is_ascii_hexdigit());
+    if is_id && value.chars().any(|c| c != '0') {
+        return format!("it is nothing without {other}, which has to be there, and to be right");
+    }
+    let lengths: Vec<_> = lengths.iter().map(usize::to_string).collect();
+    format!("it has {} hexadecimal digits, which are not all zero", lengths.join(" or "))
 }
 
 fn traceparent(value: &str) -> String {
@@ -28,15 +42,16 @@ fn traceparent(value: &str) -> String {
     let named = [("version", *version, 2), ("trace id", *trace, 32), ("span id", *span, 16), ("flags", *flags, 2)];
     for (name, part, length) in named {
         let is_plural = name == "flags";
+        if let Some(strange) = part.chars().find(|c| !c.is_ascii_hexdigit()) {
+            return format!(
+                "its {name} {} {strange:?} in {}, which is no hexadecimal digit; {FORM}",
+                if is_plural { "have" } else { "has" },
+                if is_plural { "them" } else { "it" }
+            );
+        }
         if part.chars().count() != length {
             let have = if is_plural { "have" } else { "has" };
             return format!("its {name} {have} {} instead of {length}; {FORM}", counted(part.chars().count(), "digit"));
-        }
-        if let Some(strange) = part.chars().find(|c| !c.is_ascii_hexdigit()) {
-            return format!(
-                "its {name} {} {strange:?}, which is no hexadecimal digit; {FORM}",
-                if is_plural { "have" } else { "has" }
-            );
         }
         if part.chars().any(|c| c.is_ascii_uppercase()) {
             return format!(
@@ -67,13 +82,15 @@ mod tests {
         for (value, says) in [
             ("4bf92f35", "1 part instead of four"),
             (&good.replace("4736", "473"), "its trace id has 31 digits instead of 32"),
-            (&good.replace("02b7", "02bx"), "its span id has 'x'"),
+            (&good.replace("02b7", "02bx"), "its span id has 'x' in it"),
             (&good.replace("4bf9", "4BF9"), "capital letters"),
             (&good.replace("-01", "-1"), "its flags have 1 digit instead of 2"),
             (&good.replacen("00", "ff", 1), "version ff"),
             (&good.replace("4bf92f3577b34da6a3ce929d0e0e4736", &"0".repeat(32)), "trace id of zeros"),
             (&good.replace("00f067aa0ba902b7", &"0".repeat(16)), "span id of zeros"),
             (&format!("{good}-more"), "here is more"),
+            (&format!("{good} "), "its flags have ' ' in them"),
+            (&format!("\"{good}\""), "its version has '\"' in it"),
         ] {
             let mut buffer = TraceStateBuffer::default();
             let headers = [(b"traceparent".as_slice(), Some(value.as_bytes()))];

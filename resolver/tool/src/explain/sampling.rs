@@ -3,11 +3,14 @@
 #![forbid(unsafe_code)]
 
 use tracer_resolver::config::{ParentDecision, Propagator, Relation, Sampler as SamplerSetting, Settings, Trace};
-use tracer_resolver::propagation::{Extracted, RemoteParent, TraceStateBuffer, extract, read_baggage};
+use tracer_resolver::propagation::{
+    Extracted, Injection, RemoteParent, TraceStateBuffer, concerns, extract, read_baggage,
+};
 use tracer_resolver::services::Side;
 use tracer_resolver::tracer::sampler::{Decision, ParentSampling, Sampler};
 
 use super::malformed;
+use crate::output::counted;
 use crate::toml_text::{format_name, formats, sampler as written_sampler};
 
 /// Whether a span of such a message is exported.
@@ -54,15 +57,14 @@ pub(super) fn outcome(asked: &Asked<'_>) -> Outcome {
             return Outcome { fate: Fate::Dropped, lines };
         }
         Trace::Propagate => {
-            let place = origin("trace");
-            let lines = vec![format!("trace = \"propagate\" ({place}): the context passes on, and no span is made")];
-            return Outcome { fate: Fate::Dropped, lines };
+            return Outcome { fate: Fate::Dropped, lines: passed_on(asked) };
         }
         Trace::Spans => {}
     }
     let mut buffer = TraceStateBuffer::new();
     let extracted = extract(bytes(headers), &settings.extract, &mut buffer);
     let mut lines = unread(settings, headers, &extracted);
+    lines.extend(left(asked, "its own span"));
     let is_linked = side == Side::Consume && settings.relation == Relation::Link;
     let fate = match (extracted.parent(), is_linked) {
         (Some(parent), false) => {
@@ -101,6 +103,58 @@ pub(super) fn outcome(asked: &Asked<'_>) -> Outcome {
     Outcome { fate, lines }
 }
 
+/// No span is made, and the context goes on.
+fn passed_on(asked: &Asked<'_>) -> Vec<String> {
+    let Asked { settings, side, headers, origin } = *asked;
+    let mut buffer = TraceStateBuffer::new();
+    let extracted = extract(bytes(headers), &settings.extract, &mut buffer);
+    let place = origin("trace");
+    let mut lines = vec![format!("trace = \"propagate\" ({place}): the context passes on, and no span is made")];
+    lines.extend(unread(settings, headers, &extracted));
+    let Some(parent) = extracted.parent() else {
+        lines.push(match side {
+            Side::Produce => {
+                "its headers name none: the one that is current where it is sent passes on, if there is one".to_owned()
+            }
+            Side::Consume => "its headers name none".to_owned(),
+        });
+        return lines;
+    };
+    lines.push(format!(
+        "trace {} goes on under span {} (read as {})",
+        hex::encode(parent.context.trace_id),
+        hex::encode(parent.context.span_id),
+        format_name(parent.format)
+    ));
+    lines.extend(left(asked, "what is passed on"));
+    lines
+}
+
+/// What the headers of a message that is sent are when it leaves: those that speak of a trace. `whose`: the context that is
+/// written.
+fn left(asked: &Asked<'_>, whose: &str) -> Vec<String> {
+    let Asked { settings, side, headers, origin } = *asked;
+    if side == Side::Consume {
+        return Vec::new();
+    }
+    let injection = Injection::new(&settings.inject);
+    // The application's own baggage stays.
+    let spoken: Vec<_> = headers.iter().map(|(name, _)| name).filter(|name| format_of(name).is_some()).collect();
+    let spoken = spoken.iter().enumerate().filter(|(at, name)| {
+        let is_known = spoken.iter().take(*at).any(|known| known.eq_ignore_ascii_case(name));
+        !is_known && format_of(name) != Some(Propagator::Baggage)
+    });
+    let line = |name: &str| match injection.replaces(name.as_bytes()) {
+        true => format!("when it leaves, `{name}` is gone, and what propagators.inject asks for is that of {whose}"),
+        false => format!(
+            "when it leaves, `{name}` is as it was, for propagators.inject = {} ({}) does not write it",
+            formats(&settings.inject),
+            origin("propagators.inject")
+        ),
+    };
+    spoken.map(|(_, name)| line(name)).collect()
+}
+
 /// The trace goes on: its id is known, so the sampler can be asked.
 fn continued(asked: &Asked<'_>, parent: &RemoteParent<'_>, lines: &mut Vec<String>) -> Fate {
     let Asked { settings, origin, .. } = *asked;
@@ -120,7 +174,7 @@ fn continued(asked: &Asked<'_>, parent: &RemoteParent<'_>, lines: &mut Vec<Strin
         format!("{says}, and parent = \"respect\" ({})", origin("parent"))
     };
     if by_sampler && matches!(settings.sampler, SamplerSetting::RateLimit(_)) {
-        lines.push(format!("{decides}: kept while there are fewer"));
+        lines.push(format!("{decides}: kept, as long as no more traces than that are kept in a second"));
         return Fate::Sampled;
     }
     match Sampler::new(settings).decide(parent.sampling, &parent.context.trace_id, || 0) {
@@ -174,7 +228,12 @@ fn begun(asked: &Asked<'_>, sampling: ParentSampling, lines: &mut Vec<String>) -
 fn unread(settings: &Settings, headers: &[(String, String)], extracted: &Extracted<'_>) -> Vec<String> {
     let mut lines = Vec::new();
     for (index, (name, value)) in headers.iter().enumerate() {
-        let Some(format) = format_of(name) else { continue };
+        let Some(format) = format_of(name) else {
+            if !concerns(name.as_bytes()) {
+                lines.push(format!("`{name}` is not read: no format of propagators.extract has a header of this name"));
+            }
+            continue;
+        };
         let is_repeated = headers.iter().skip(index + 1).any(|(later, _)| later.eq_ignore_ascii_case(name));
         let is_read = settings.extract.contains(&format)
             || (format == Propagator::B3 && settings.extract.contains(&Propagator::B3Multi));
@@ -186,7 +245,7 @@ fn unread(settings: &Settings, headers: &[(String, String)], extracted: &Extract
                 .push(format!("`{name}` is not read: propagators.extract = {list} has no \"{}\"", format_name(format)));
         } else if format == Propagator::Baggage {
             let readable = read_baggage([value.as_bytes()]).count();
-            lines.push(format!("`{name}` passes on, with {readable} entries that can be read"));
+            lines.push(format!("`{name}` passes on, with {} that can be read", counted(readable, "entry")));
         } else if name.eq_ignore_ascii_case("tracestate") {
             let has_parent = extracted.parent().is_some_and(|parent| parent.format == Propagator::TraceContext);
             let kept = extracted.parent().is_some_and(|parent| parent.trace_state.is_some());

@@ -4,6 +4,7 @@
 
 use super::answer::{Answer, Row};
 use super::sampling::Fate;
+use crate::output::counted;
 
 pub(super) fn render(answers: &[Answer], has_errors: bool, colors: bool) -> String {
     let paint = Paint(colors);
@@ -51,7 +52,7 @@ fn one(answer: &Answer, paint: Paint, out: &mut String) {
         }
     }
     if answer.others > 0 {
-        line(&format!("    and {} about other topics", answer.others));
+        line(&format!("    and {} about other topics", counted(answer.others, "rule")));
     }
     if !answer.trace.is_empty() {
         line("\n  its trace:");

@@ -24,7 +24,7 @@ pub(crate) fn located(program: &OsStr) -> Option<PathBuf> {
     env::split_paths(&path).map(|folder| Path::new(".").join(folder).join(program)).find(|file| is_executable(file))
 }
 
-fn is_executable(file: &Path) -> bool {
+pub(crate) fn is_executable(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     fs::metadata(file).is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }

@@ -33,7 +33,7 @@ impl Process {
         matches!(self.liveness, Liveness::Running | Liveness::Ended)
             && self.is_tracing()
             && (self.list("/topics").is_empty() || self.list("/topics").iter().any(|topic| is_true(topic, "/traced")))
-            && self.list("/backends").iter().all(|backend| word(backend, "/state") == "healthy" && lost(backend) == 0)
+            && self.list("/backends").iter().all(|backend| is_well(backend))
     }
 
     /// What it wrote, and what is known beside.
@@ -103,6 +103,7 @@ pub(super) fn text(processes: &[Process]) -> String {
         "PLUGIN",
         "STATE",
         "EXPORTED",
+        "LAST EXPORT",
         "WAITING",
         "LOST",
         "RETRIES",
@@ -173,11 +174,19 @@ fn backend_row(pid: &str, backend: &Json, now: f64) -> Vec<String> {
         }
     };
     let words = [pid, word(backend, "/name"), word(backend, "/plugin"), word(backend, "/state")].map(str::to_owned);
-    let counts =
-        [number(backend, "/exported"), number(backend, "/waiting"), lost(backend), number(backend, "/retries")];
+    let exported = backend.get("last_export_at").and_then(Json::as_f64);
+    let exported = exported.map_or_else(String::new, |at| ago((now - at).max(0.0)));
+    let counts = [number(backend, "/waiting"), lost(backend), number(backend, "/retries")];
     let fill = if held == 0 { "0".to_owned() } else { format!("{} %", (held * 100).div_ceil(most)) };
     let reasons: Vec<_> = reasons.chain(refused).collect();
-    words.into_iter().chain(counts.map(|count| count.to_string())).chain([fill, reasons.join(", "), error]).collect()
+    let taken = [number(backend, "/exported").to_string(), exported];
+    let counts = counts.map(|count| count.to_string());
+    words.into_iter().chain(taken).chain(counts).chain([fill, reasons.join(", "), error]).collect()
+}
+
+/// One to which nothing was sent is not known to be ill.
+fn is_well(backend: &Json) -> bool {
+    matches!(word(backend, "/state"), "healthy" | "untried") && lost(backend) == 0
 }
 
 fn lost(backend: &Json) -> u64 {

@@ -145,7 +145,13 @@ fn each_header_that_speaks_of_a_trace_is_accounted_for() {
         (&["b3=0"], &["it begins a trace"]),
         (&[&one, &one], &["there is a later one, which counts"]),
         (&["tracestate=a=b"], &["`tracestate` is nothing without a `traceparent`"]),
-        (&["baggage=a=1,b=2"], &["`baggage` passes on, with 2 entries"]),
+        (&["baggage=a=1,b=2"], &["`baggage` passes on, with 2 entries that"]),
+        (&["baggage=a=1"], &["`baggage` passes on, with 1 entry that"]),
+        (&["x-request-id=7"], &["`x-request-id` is not read: no format of propagators.extract"]),
+        (&["traceparent: 00-xyz"], &["`traceparent` is malformed, so ignored: it has 2 parts"]),
+        (&["X-B3-SpanId=zz"], &["`X-B3-SpanId` is malformed, so ignored: it has 16 hexadecimal digits"]),
+        (&["X-B3-SpanId=00f067aa0ba902b7"], &["it is nothing without X-B3-TraceId"]),
+        (&["X-B3-Sampled=maybe"], &["`X-B3-Sampled` is malformed, so ignored: it is 1 or 0"]),
         (
             &["b3=4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7"],
             &["its sender left the decision to us", "parent = \"ignore\""],
@@ -204,6 +210,30 @@ fn of_many_rules_those_about_other_topics_are_counted() {
     let services: String = (0..40).map(|n| format!("[services.s{n}]\ntopics = [\"topic-{n}\"]\n")).collect();
     installed.file("t.toml", &format!("version = 1\n{services}"));
     let said = installed.run(&["explain", "t.toml", "--topic", "topic-7", "--produce"]);
-    assert!(said.out.contains("> s7") && said.out.contains("and 39 about other topics"), "{}", said.out);
+    assert!(said.out.contains("> s7") && said.out.contains("and 39 rules about other topics"), "{}", said.out);
     assert!(said.out.lines().count() < 30, "{}", said.out);
+}
+
+#[test]
+fn what_becomes_of_a_header_is_said_for_each_side_relation_and_way_to_trace() {
+    let one = format!("{PARENT}1");
+    let passes = "trace 4bf92f3577b34da6a3ce929d0e0e4736 goes on under span 00f067aa0ba902b7 (read as tracecontext)";
+    for (topic, side, header, status, parts) in [
+        (
+            "orbit",
+            "--produce",
+            one.as_str(),
+            1,
+            &["(t.toml:17): the context passes on", passes, "that of what is passed on"][..],
+        ),
+        ("orbit", "--consume", &one, 1, &[passes]),
+        ("orbit", "--consume", "traceparent=00-xyz", 1, &["`traceparent` is malformed", "its headers name none"]),
+        ("orbit", "--produce", "other=1", 1, &["the one that is current where it is sent passes on, if there is one"]),
+        ("origin", "--produce", &one, 0, &["when it leaves, `traceparent` is gone", "that of its own span"]),
+        ("origin", "--produce", "uber-trace-id=1:2:0:1", 0, &["when it leaves, `uber-trace-id` is as it was"]),
+    ] {
+        says(&["--topic", topic, side, "--header", header], status, parts);
+    }
+    let consumed = explain(&["--topic", "origin", "--consume", "--header", &one]);
+    assert!(!consumed.out.contains("when it leaves"), "{}", consumed.out);
 }

@@ -7,6 +7,7 @@ mod check;
 mod explain;
 mod installed;
 mod migrate;
+mod mistaken;
 mod page;
 mod plugins;
 mod print_config;

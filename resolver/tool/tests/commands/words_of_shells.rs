@@ -8,7 +8,7 @@ use words::foreign::skip;
 use crate::installed::Installed;
 
 /// Every word of the command, hidden ones left out.
-const WORDS: &[&str] = &[
+pub(crate) const WORDS: &[&str] = &[
     "check",
     "completions",
     "doctor",

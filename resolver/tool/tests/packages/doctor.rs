@@ -123,8 +123,7 @@ fn each_fault_on_the_way_is_told_with_its_way_out() {
     for (config, name, expected) in [
         ("endpoint = \"http://nowhere.invalid:4318\"".to_owned(), "name", "correct the host"),
         (port(closed), "port", "Connection refused"),
-        (proxied.clone(), "port", "`proxy`"),
-        (proxied, "span", "the proxy"),
+        (proxied, "port", "`proxy`"),
         (port(says(b"\0\0\x06\x04\0\0\0\0\0\0\x05\0\0\x40\0")), "span", "commonly 4318"),
         (port(says(b"")), "span", "/v1/traces: "),
         (encrypted, "span", "speak TLS"),
@@ -147,6 +146,76 @@ fn each_fault_on_the_way_is_told_with_its_way_out() {
     let config = format!("transport = \"thrift_http\", endpoint = \"http://{}/api/traces?format=x\"", format.address());
     let (line, _) = step(&doctor(&files, Some(&configured(files.path(), "jaeger", &config)), &[]), "span");
     assert!(line.contains("failed") && line.contains("jaeger.thrift"), "{line}");
+}
+
+/// The last line: how many were found.
+fn verdict(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap().lines().last().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn one_cause_is_one_finding_and_what_follows_is_named_and_not_counted() {
+    let files = Files::new();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let proxied = format!("endpoint = \"http://collector:4318\", proxy = \"http://127.0.0.1:{closed}\"");
+    for config in [
+        format!("endpoint = \"http://127.0.0.1:{closed}\""),
+        "endpoint = \"http://nowhere.invalid:4318\"".to_owned(),
+        proxied,
+    ] {
+        let output = doctor(&files, Some(&configured(files.path(), "otlp", &config)), &[]);
+        assert!(step(&output, "span").0.contains("follows span"), "{config}");
+        assert_eq!((verdict(&output).as_str(), output.status.code()), ("1 failed", Some(1)), "{config}");
+    }
+    // Two backends of one collector that is down, and two of one plugin that is not there.
+    for (plugin, step_of_both) in [("otlp", "port"), ("there-is-none", "plugin")] {
+        let file = configured(files.path(), plugin, &format!("endpoint = \"http://127.0.0.1:{closed}\""));
+        let text = fs::read_to_string(&file).unwrap();
+        let (before, backend) = text.split_once("[backends.collector]").unwrap();
+        let text = format!("{before}[backends.collector]{backend}[backends.second]{backend}");
+        fs::write(&file, text.replace("[\"collector\"]", "[\"collector\", \"second\"]")).unwrap();
+        let output = doctor(&files, Some(&file), &[]);
+        let said = String::from_utf8(output.stdout.clone()).unwrap();
+        let second = said.split("backend second").nth(1).unwrap();
+        assert!(second.contains(&format!("follows {step_of_both}")), "{said}");
+        assert!(second.contains("the same as in backend collector") && verdict(&output) == "1 failed", "{said}");
+    }
+    // A file that turns tracing off, and a program that is wholly static.
+    let file = files.path().join("tracing.toml");
+    fs::write(&file, "version = 1\n[services.shop]\nproduce = [\"orders\"]\n").unwrap();
+    let output = doctor(&files, Some(&file), &[]);
+    assert!(step(&output, "read").0.contains("follows") && verdict(&output) == "1 failed", "{}", verdict(&output));
+}
+
+#[test]
+fn a_file_is_taken_as_check_takes_it_and_what_is_no_configuration_is_said_to_be_what_it_is() {
+    let files = Files::new();
+    let collector = OtlpReceiver::start().unwrap();
+    let file = configured(files.path(), "otlp", &format!("endpoint = \"{}\"", collector.endpoint()));
+    let output = doctor(&files, None, &["tracing.toml"]);
+    assert_eq!((verdict(&output).as_str(), output.status.code()), ("all is well", Some(0)));
+    let output = doctor(&files, None, &["tracing.toml", "--", "true"]);
+    assert!(step(&output, "program").0.contains("true") && step(&output, "read").0.contains("tracing.toml"));
+    let said = |words: &[&str], file: Option<&Path>| {
+        let output = doctor(&files, file, words);
+        let text = [output.stdout, output.stderr].concat();
+        (String::from_utf8(text).unwrap(), output.status.code())
+    };
+    for (words, file, status, hint) in [
+        (&["sh"][..], None, 1, "sh is a program: `tracer-interceptors doctor -- sh`"),
+        (&["collector"], Some(file.as_path()), 2, "`tracer-interceptors send-test collector`"),
+        (&["sh", "app.sh"], None, 2, "hint: a program is put after --: tracer-interceptors doctor -- sh app.sh"),
+        (
+            &["--config", "tracing.toml"],
+            None,
+            2,
+            "hint: the file stands by itself: tracer-interceptors doctor tracing.toml",
+        ),
+        (&["--", "./tracing.toml"], None, 1, "it is a configuration: give it before --"),
+    ] {
+        let (text, code) = said(words, file);
+        assert!(text.contains(hint) && code == Some(status), "{words:?}: {code:?} {text}");
+    }
 }
 
 #[test]
