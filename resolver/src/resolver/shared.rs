@@ -12,6 +12,7 @@ use crate::batch::{
     BackendSet, BatchedService, Destinations, EndReporter, Pipeline, ServiceCounters, ServiceResource, TopicCounters,
 };
 use crate::config::{Config, Report, Service, Settings};
+use crate::metrics::Instruments;
 use crate::services::ServiceMap;
 use crate::status::{
     About, Belongs, ClientsMet, Moment, Rules, ServiceStats, Stats, StatusFile, TopicsCounted, TopicsSeen, Who,
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     backend_sets: Vec<Arc<BackendSet>>,
     counters: Vec<Arc<ServiceCounters>>,
     backends: Arc<Backends>,
+    instruments: Instruments,
     told_topic_limit: AtomicBool,
     /// What the clients of this process have met.
     seen: TopicsSeen,
@@ -77,6 +79,7 @@ impl Shared {
             backend_sets,
             counters,
             backends,
+            instruments: Instruments::default(),
             told_topic_limit: AtomicBool::new(false),
             counted: TopicsCounted::new(config.services.len()),
             seen,
@@ -100,6 +103,11 @@ impl Shared {
 
     pub(crate) fn backends(&self) -> &Backends {
         &self.backends
+    }
+
+    /// What this process has measured.
+    pub(crate) fn instruments(&self) -> &Instruments {
+        &self.instruments
     }
 
     pub(crate) fn sampler(&self, slot: usize) -> Option<&Sampler> {

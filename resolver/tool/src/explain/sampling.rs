@@ -48,14 +48,17 @@ pub(super) struct Asked<'a> {
 
 pub(super) fn outcome(asked: &Asked<'_>) -> Outcome {
     let Asked { settings, side, headers, origin } = *asked;
-    match settings.trace {
+    match settings.trace_in_effect() {
         Trace::Off => {
             let lines = vec![format!("trace = \"off\" ({}): it passes untouched, headers and all", origin("trace"))];
             return Outcome { fate: Fate::Dropped, lines };
         }
         Trace::Propagate => {
-            let place = origin("trace");
-            let lines = vec![format!("trace = \"propagate\" ({place}): the context passes on, and no span is made")];
+            let said = match settings.trace {
+                Trace::Spans => format!("metrics = \"only\" ({})", origin("metrics")),
+                _ => format!("trace = \"propagate\" ({})", origin("trace")),
+            };
+            let lines = vec![format!("{said}: the context passes on, and no span is made")];
             return Outcome { fate: Fate::Dropped, lines };
         }
         Trace::Spans => {}
