@@ -27,9 +27,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("propagation", &["config", "tracer"]),
     // Finished spans on their way out. What a span's record names is the batches' own (`SpanOrigin`).
     ("export", &["config", "counted", "diagnostics", "quiet_thread"]),
-    ("batch", &["clock", "config", "diagnostics", "export", "per_process", "quiet_thread", "tracer", "zeroed"]),
+    (
+        "batch",
+        &["clock", "config", "diagnostics", "export", "metrics", "per_process", "quiet_thread", "tracer", "zeroed"],
+    ),
     // What is measured, as OpenTelemetry has it.
-    ("metrics", &[]),
+    ("metrics", &["per_process"]),
     // A plugin's instance is an exporter.
     ("plugin", &["config", "counted", "diagnostics", "export", "quiet_thread", "trusted_path"]),
     // What is said of all that, and done at the end of the process.
@@ -48,6 +51,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "error",
             "export",
             "host",
+            "metrics",
             "per_process",
             "plugin",
             "services",
@@ -69,6 +73,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "export",
             "host",
             "loaded_modules",
+            "metrics",
             "per_process",
             "propagation",
             "resolver",

@@ -9,8 +9,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use tracer_resolver::config::{
-    Ambient, Batch, Config, Origin, ParentDecision, Pattern, Plugins, Propagator, Relation, Sampler as SamplerSetting,
-    Service, Settings, Trace,
+    Ambient, Batch, Config, Measuring, Origin, ParentDecision, Pattern, Plugins, Propagator, Relation,
+    Sampler as SamplerSetting, Service, Settings, Trace,
 };
 use tracer_resolver::propagation::{Injection, TraceStateBuffer, extract, parse_traceparent, write_traceparent};
 use tracer_resolver::services::{Candidate, ServiceMap, Side};
@@ -151,6 +151,7 @@ fn config(count: usize) -> Config {
 fn settings(sampler: SamplerSetting) -> Settings {
     Settings {
         trace: Trace::Spans,
+        metrics: Measuring::Off,
         sampler,
         parent: ParentDecision::Respect,
         relation: Relation::Parent,

@@ -75,6 +75,7 @@ pub use error::ResolverError;
 pub use export::{BackendState, DropReason};
 pub use interceptor::{MessagePlace, Processing};
 pub use loaded_modules::{LoadedModule, find_loaded_module};
+pub use metrics::{MeasuredIn, Measurement};
 pub use plugin::{is_code_of_a_plugin, is_in_plugin};
 pub use resolver::{BackendTrial, Resolver, TrialOutcome, TrialSpan};
 pub use stack_room::{Lent, with_room};

@@ -2,4 +2,8 @@
 
 #![expect(dead_code, reason = "filled by what is measured, and read by what sends it")]
 
+mod instruments;
 mod model;
+
+pub(crate) use instruments::{InSpan, Instruments, Series, SeriesKey};
+pub use instruments::{MeasuredIn, Measurement};

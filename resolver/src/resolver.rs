@@ -4,6 +4,7 @@
 
 mod backends;
 mod global;
+mod measurements;
 mod shared;
 mod trial;
 

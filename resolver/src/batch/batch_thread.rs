@@ -92,6 +92,10 @@ impl BatchThread {
                 all || ReceivedSpans::is_over(span, wall_clock) || gone_origins.contains(&span.origin) || flushed(span)
             };
             received_spans.sweep(leaves, |span, extra| {
+                // SAFETY: alive, as above.
+                if let Some(origin) = unsafe { SpanOrigin::at(span.origin) } {
+                    origin.measure(span);
+                }
                 if span.trace_flags & 1 == 1 {
                     encode(buffers, span, extra, now);
                 }

@@ -16,6 +16,7 @@ use super::span_origin::SpanOrigin;
 use super::thread_spans;
 use crate::export::DropReason;
 use crate::per_process;
+use crate::tracer::SpanContext;
 
 /// How long the ends of a process may wait, all together.
 pub(crate) const END_BUDGET: Duration = Duration::from_secs(5);
@@ -36,6 +37,17 @@ impl Pipeline {
     pub(crate) fn push(span: &FinishedSpan, extra: &[u8]) {
         if !(extra.len() <= MAX_EXTRA && thread_spans::push(Self::current(), span, extra)) {
             Self::count_drop(span);
+        }
+    }
+
+    /// A received message's span waits no longer: what it was is measured, and it is handed over if it is sampled.
+    pub(crate) fn leave_received(span: &FinishedSpan, extra: &[u8]) {
+        // SAFETY: whoever lets a span leave holds its origin alive until this returns.
+        if let Some(origin) = unsafe { SpanOrigin::at(span.origin) } {
+            origin.measure(span);
+        }
+        if span.trace_flags & SpanContext::SAMPLED != 0 {
+            Self::push(span, extra);
         }
     }
 

@@ -2,6 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+use crate::metrics::InSpan;
+use crate::tracer::SpanContext;
+
 /// A finished span. `origin` names everything that is the same for all spans of one client and topic.
 ///
 /// Copied into a segment on one thread and read on the batch thread; what `origin` points to outlives that, because a
@@ -54,6 +57,12 @@ pub(crate) struct TimeInQueue(pub i64);
 
 impl TimeInQueue {
     pub(crate) const UNKNOWN: Self = Self(-1);
+
+    /// As metrics have it.
+    #[inline]
+    pub(crate) fn nanos(self) -> Option<u64> {
+        u64::try_from(self.0).ok().map(|millis| millis.saturating_mul(1_000_000))
+    }
 }
 
 /// What the span stands for.
@@ -156,6 +165,18 @@ impl FinishedSpan {
             trace_flags: 0,
             extra_len: 0,
         }
+    }
+
+    /// What waits in place of a span for a message whose processing is only measured: nothing is passed on.
+    pub(crate) fn passing_nothing_on(origin: OriginAddress) -> Self {
+        Self::passing_on(origin, [0; 16], [0; 8], 0)
+    }
+
+    /// What an exemplar names; `None` if it is not sampled.
+    #[inline]
+    pub(crate) fn in_span(&self) -> Option<InSpan> {
+        let span = InSpan { trace_id: self.trace_id, span_id: self.span_id, time: self.end };
+        (self.trace_flags & SpanContext::SAMPLED != 0).then_some(span)
     }
 
     /// The flags of the context that [`FinishedSpan::passing_on`] was given.

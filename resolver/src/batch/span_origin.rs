@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::backend_set::BackendSet;
-use super::record::{FinishedSpan, OriginAddress, Outcome};
+use super::record::{FinishedSpan, OriginAddress, Outcome, SpanKind};
 use super::template::{SpanFacts, SpanTemplates};
 use super::topic_counters::TopicCounters;
 use crate::export::DropReason;
+use crate::metrics::Series;
 
 /// Made when a client meets a topic, and never changed. It knows nothing of clients, messages or resolvers: they know it.
 pub(crate) struct SpanOrigin {
@@ -19,6 +20,8 @@ pub(crate) struct SpanOrigin {
     templates: SpanTemplates,
     /// Whether a guard that takes over a delivery from here has the message's baggage current.
     takes_baggage: bool,
+    /// Where processings are measured, if they are.
+    measured: Option<Arc<Series>>,
     error_type: ErrorType,
 }
 
@@ -34,8 +37,13 @@ impl SpanOrigin {
         takes_baggage: bool,
         error_type: ErrorType,
     ) -> Self {
-        let templates = SpanTemplates::new(facts);
-        Self { topic: facts.topic.into(), service, backend_set, counters, templates, takes_baggage, error_type }
+        let (templates, topic) = (SpanTemplates::new(facts), facts.topic.into());
+        Self { topic, service, backend_set, counters, templates, takes_baggage, measured: None, error_type }
+    }
+
+    /// The same, whose processings are measured there.
+    pub(crate) fn measured_by(self, measured: Option<Arc<Series>>) -> Self {
+        Self { measured, ..self }
     }
 
     /// What a record names it by. Counts nothing: whoever pushes the record says who keeps the origin alive.
@@ -97,6 +105,19 @@ impl SpanOrigin {
 
     pub(crate) fn takes_baggage(&self) -> bool {
         self.takes_baggage
+    }
+
+    /// Where processings are measured, if they are.
+    pub(crate) fn measured(&self) -> Option<&Series> {
+        self.measured.as_deref()
+    }
+
+    /// Counts the processing that a received message's span, which leaves, turned out to be.
+    #[inline]
+    pub(super) fn measure(&self, span: &FinishedSpan) {
+        if let (SpanKind::Process, Some(measured)) = (span.kind, self.measured()) {
+            measured.processed(span.end.saturating_sub(span.start), None, span.in_span().as_ref());
+        }
     }
 
     /// Spans from here were lost before the batch thread had them. Any thread; never blocks.

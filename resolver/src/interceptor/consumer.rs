@@ -42,8 +42,11 @@ impl Client {
         let Some(traced) = route.traced() else { return route.counters().without_span.raise() };
         if !traced.spans {
             traced.topic.without_span.raise();
+            if let Some(series) = &traced.measured {
+                series.consumed(time_in_queue(message, clock::unix_nanos()).nanos(), None);
+            }
         }
-        if !traced.spans && self.guards {
+        if !traced.spans && self.guards && traced.measured.is_none() {
             return;
         }
         let headers = message.headers();
@@ -53,14 +56,15 @@ impl Client {
             return self.hold_passed_on(route, traced, message, &incoming, || baggage_of(traced, headers.as_ref()));
         }
         if !traced.spans {
-            return self.pass_on(number, traced, headers.as_ref(), &incoming);
+            return self.pass_on(number, route, traced, message, headers.as_ref(), &incoming);
         }
         let mut span = consumer_span(traced, &incoming);
         span.partition = message.partition();
         span.offset = message.offset();
         span.flags.set_if(SpanFlags::TOMBSTONE, message.is_tombstone());
-        if let Some(sent) = message.timestamp_millis() {
-            span.time_in_queue = TimeInQueue((span.start as i64 / 1_000_000).saturating_sub(sent).max(0));
+        span.time_in_queue = time_in_queue(message, span.start);
+        if let Some(series) = &traced.measured {
+            series.consumed(span.time_in_queue.nanos(), span.in_span().as_ref());
         }
         // A new trace has no state of others'.
         let trace_state = incoming.trace_state.filter(|_| span.trace_id == incoming.trace_id());
@@ -71,8 +75,9 @@ impl Client {
         if let Some(alone) = &alone {
             span.flags.set_if(SpanFlags::UNTIL_POLL, alone.poll.is_some());
         }
-        // Where nobody may claim it, what is not recorded need not wait.
-        let may_wait = claims || alone.is_some() && span.trace_flags & SpanContext::SAMPLED != 0;
+        // Where nobody may claim it, what is neither recorded nor measured need not wait.
+        let is_wanted = span.trace_flags & SpanContext::SAMPLED != 0 || traced.measured.is_some();
+        let may_wait = claims || alone.is_some() && is_wanted;
         let waits = match trace_state {
             None => self.leave_or_hold(route, &span, &[], may_wait),
             Some(state) => self.leave_or_hold(route, &span, TraceStateField::new(state).as_slice(), may_wait),
@@ -106,24 +111,44 @@ impl Client {
         incoming: &Incoming<'_>,
         baggage: impl FnOnce() -> B,
     ) {
-        let Some(context) = incoming.context else { return };
-        declared_parents::keep_baggage(context.span_id, baggage());
-        let record = FinishedSpan {
-            partition: message.partition(),
-            offset: message.offset(),
-            ..FinishedSpan::passing_on(traced.origin.address(), context.trace_id, context.span_id, context.flags)
+        // A guard does not pass on what has no span: it only measures.
+        let context = incoming.context.filter(|_| !self.guards);
+        let record = match context {
+            Some(SpanContext { trace_id, span_id, flags }) => {
+                declared_parents::keep_baggage(span_id, baggage());
+                FinishedSpan::passing_on(traced.origin.address(), trace_id, span_id, flags)
+            }
+            None if traced.measured.is_some() => FinishedSpan::passing_nothing_on(traced.origin.address()),
+            None => return,
         };
-        match incoming.trace_state {
+        let record = FinishedSpan { partition: message.partition(), offset: message.offset(), ..record };
+        match context.and(incoming.trace_state) {
             None => self.leave_or_hold(route, &record, &[], true),
             Some(state) => self.leave_or_hold(route, &record, TraceStateField::new(state).as_slice(), true),
         };
     }
 
     /// A message that gets no span: what the thread sends continues the message's own context.
-    fn pass_on(&self, number: u64, traced: &Traced, headers: Option<&Headers<'_>>, incoming: &Incoming<'_>) {
-        let (Some(context), true) = (incoming.context, self.is_ambient(traced)) else { return };
+    fn pass_on(
+        &self,
+        number: u64,
+        route: &Route,
+        traced: &Traced,
+        message: &Message<'_>,
+        headers: Option<&Headers<'_>>,
+        incoming: &Incoming<'_>,
+    ) {
+        let context = incoming.context.filter(|_| self.is_ambient(traced));
+        if context.is_none() && traced.measured.is_none() {
+            return;
+        }
         let Some(alone) = self.handed_over_alone() else { return };
+        let waits = traced.measured.as_ref().and_then(|_| self.hold_measured(route, traced, message, &alone));
+        let is_ambient = context.is_some();
+        let context = context.unwrap_or(NO_CONTEXT);
         let current = CurrentMessage {
+            waits,
+            is_ambient,
             poll: alone.poll,
             is_remote: true,
             is_answer: is_answer(incoming),
@@ -132,6 +157,28 @@ impl Client {
             ..CurrentMessage::new(context, clock::unix_nanos(), number)
         };
         current_message::begin(current, incoming.trace_state, &mut baggage_of(traced, headers));
+    }
+
+    /// Lets what is measured of a message without a span wait for what is seen of its processing: as a span that is not
+    /// sampled.
+    fn hold_measured(
+        &self,
+        route: &Route,
+        traced: &Traced,
+        message: &Message<'_>,
+        alone: &Alone,
+    ) -> Option<WaitingPlace> {
+        let mut record = FinishedSpan {
+            // Tells it from what waits there later.
+            span_id: new_span_id(),
+            kind: SpanKind::Receive,
+            partition: message.partition(),
+            offset: message.offset(),
+            ..FinishedSpan::passing_nothing_on(traced.origin.address())
+        };
+        record.end = record.start;
+        record.flags.set_if(SpanFlags::UNTIL_POLL, alone.poll.is_some());
+        self.leave_or_hold(route, &record, &[], true)
     }
 
     /// Whether the message comes, as far as is known, by a call that hands over one, to the thread that processes it.
@@ -163,15 +210,12 @@ impl Client {
 
     /// Where the span waits, if it does.
     fn leave_or_hold(&self, route: &Route, span: &FinishedSpan, extra: &[u8], waits: bool) -> Option<WaitingPlace> {
-        let leave = |span: &FinishedSpan, extra: &[u8]| {
-            if span.trace_flags & SpanContext::SAMPLED != 0 {
-                Pipeline::push(span, extra);
-            }
-        };
         match Pipeline::current().received_spans().filter(|_| waits) {
-            Some(received_spans) => received_spans.hold(span, extra, route.topic_hash(), self.ordinal, leave),
+            Some(received_spans) => {
+                received_spans.hold(span, extra, route.topic_hash(), self.ordinal, Pipeline::leave_received)
+            }
             None => {
-                leave(span, extra);
+                Pipeline::leave_received(span, extra);
                 None
             }
         }
@@ -182,6 +226,16 @@ impl Client {
 struct Alone {
     /// By which call, where calls are seen.
     poll: Option<Poll>,
+}
+
+/// Of a message that brings none, or whose own is not passed on.
+const NO_CONTEXT: SpanContext = SpanContext { trace_id: [0; 16], span_id: [0; 8], flags: 0 };
+
+/// How long ago, at `now`, the message got its timestamp: from the producer, or from the broker by `LogAppendTime`. The
+/// clocks of two machines differ: what would be less than nothing is nothing.
+fn time_in_queue(message: &Message<'_>, now: u64) -> TimeInQueue {
+    let Some(sent) = message.timestamp_millis() else { return TimeInQueue::UNKNOWN };
+    TimeInQueue((now as i64 / 1_000_000).saturating_sub(sent).max(0))
 }
 
 /// Whether the message's trace was begun on this very thread.

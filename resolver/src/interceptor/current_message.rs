@@ -84,7 +84,7 @@ impl CurrentMessage {
     /// Lets its span leave, as `change` makes it.
     pub(super) fn ends(&self, change: impl FnOnce(&mut FinishedSpan)) {
         if let (Some(place), Some(received_spans)) = (self.waits, Pipeline::current().received_spans()) {
-            received_spans.end(place, change, Pipeline::push);
+            received_spans.end(place, change, Pipeline::leave_received);
         }
     }
 
@@ -150,7 +150,7 @@ pub(super) fn take() -> Option<CurrentMessage> {
 pub(super) fn leave() {
     let Some(message) = take() else { return };
     if let (Some(place), Some(received_spans)) = (message.waits, Pipeline::current().received_spans()) {
-        received_spans.let_go(place, Pipeline::push);
+        received_spans.let_go(place, Pipeline::leave_received);
     }
 }
 

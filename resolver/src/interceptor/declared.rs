@@ -28,7 +28,8 @@ const MOST_OPEN: usize = 100_000;
 static OPEN: PerProcess<Mutex<HashMap<u64, Open>>> = PerProcess::new();
 struct Open {
     work: Work,
-    cause: Arc<Cause>,
+    /// `None`: it is only measured, and nothing follows from it.
+    cause: Option<Arc<Cause>>,
 }
 
 /// From now on the program says what it processes: messages that are handed over wait for that, as long as a processing
@@ -68,7 +69,8 @@ pub fn begin(place: MessagePlace<'_>, traceparent: Option<&[u8]>, tracestate: Op
         trace_state: work.trace_state().unwrap_or_default().as_bytes().to_vec(),
         baggage: if work.takes_baggage() { take_baggage(work.context().span_id) } else { Vec::new() },
     };
-    open().insert(number, Open { work, cause: Arc::new(cause) });
+    let cause = (!work.is_only_measured()).then(|| Arc::new(cause));
+    open().insert(number, Open { work, cause });
     number
 }
 
@@ -185,7 +187,7 @@ fn cause_of(number: u64) -> Option<Arc<Cause>> {
     if number == 0 {
         return None;
     }
-    open().get(&number).map(|open| Arc::clone(&open.cause))
+    open().get(&number).and_then(|open| open.cause.clone())
 }
 
 /// Those that are open in this process: a fork's child has none of its parent's.

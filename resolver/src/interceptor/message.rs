@@ -109,10 +109,11 @@ impl<'a> Message<'a> {
         fields.payload.is_null() && !fields.key.is_null()
     }
 
-    /// Microseconds since the message was given to `produce()`; negative when not known.
-    pub(super) fn latency_micros(&self) -> i64 {
+    /// Nanoseconds since the message was given to `produce()`; 0 when not known.
+    pub(super) fn latency_nanos(&self) -> u64 {
         // SAFETY: a message that librdkafka made (`from_raw`), in a callback.
-        unsafe { (self.api.message_latency)(self.raw) }
+        let micros = unsafe { (self.api.message_latency)(self.raw) };
+        u64::try_from(micros).unwrap_or(0).saturating_mul(1000)
     }
 
     /// Milliseconds since the epoch that the record carries.

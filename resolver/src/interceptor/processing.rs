@@ -42,7 +42,7 @@ pub struct MessagePlace<'a> {
 /// thread. Dropping never blocks.
 #[derive(Debug)]
 pub struct Processing {
-    /// `None`: not sampled, or not traced.
+    /// `None`: neither sampled nor measured, or not traced.
     work: Option<Work>,
     context: Context,
 }
@@ -56,6 +56,8 @@ pub(super) struct Work {
     trace_state: Vec<u8>,
     /// Encoded fields of a failure.
     failure: Vec<u8>,
+    /// The failure's name; only if it is measured.
+    error_type: Option<String>,
     started: Instant,
     /// When nobody was at work on it any more, as far as is known.
     paused: Option<Instant>,
@@ -81,6 +83,7 @@ impl Processing {
     ) -> Self {
         let Some(shared) = resolver.shared() else { return Self::untraced() };
         match Work::start(&shared, place, headers.clone(), service) {
+            Some(work) if work.is_only_measured() => Self { work: Some(work), ..Self::untraced() },
             Some(work) => Self::of(work, headers),
             None => Self::untraced(),
         }
@@ -135,7 +138,7 @@ impl Processing {
                 context = context.with_baggage(entries);
             }
         }
-        Self { work: Some(work).filter(Work::is_recorded), context }
+        Self { work: Some(work).filter(|work| work.is_recorded() || work.is_measured()), context }
     }
 }
 
@@ -178,6 +181,7 @@ impl Work {
             origin,
             trace_state: extra,
             failure: Vec::new(),
+            error_type: None,
             started: Instant::now(),
             paused: None,
             generation: per_process::generation(),
@@ -195,10 +199,15 @@ impl Work {
         self.span.kind == SpanKind::PassedOn
     }
 
+    /// Whether it has neither a span nor a context to be passed on.
+    pub(super) fn is_only_measured(&self) -> bool {
+        self.is_passed_on() && self.span.span_id == [0; 8]
+    }
+
     /// The context that the message brought, if it brought one.
     pub(super) fn brought(&self) -> Option<SpanContext> {
         if self.is_passed_on() {
-            return Some(self.context());
+            return Some(self.context()).filter(|_| !self.is_only_measured());
         }
         let (trace_id, span_id) = if self.span.link_span_id == [0; 8] {
             (self.span.trace_id, self.span.parent_span_id)
@@ -221,6 +230,10 @@ impl Work {
         self.span.trace_flags & SpanContext::SAMPLED != 0
     }
 
+    pub(super) fn is_measured(&self) -> bool {
+        self.origin.measured().is_some()
+    }
+
     /// Nobody is at work on it from now on, or somebody is again.
     pub(super) fn pause(&mut self, paused: bool) {
         self.paused = paused.then(Instant::now);
@@ -236,17 +249,25 @@ impl Work {
             status.varint(Field::STATUS_CODE, 2);
         });
         self.failure = fields;
+        self.error_type = self.is_measured().then(|| at_most(error_type, 256).to_owned());
     }
 }
 
 impl Drop for Work {
     fn drop(&mut self) {
-        if !self.is_recorded() || self.generation != per_process::generation() {
+        if self.generation != per_process::generation() || !(self.is_recorded() || self.is_measured()) {
             return;
         }
         let mut span = self.span;
         let took = self.paused.unwrap_or_else(Instant::now).saturating_duration_since(self.started);
-        span.end = span.start.saturating_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        span.end = span.start.saturating_add(nanos);
+        if let Some(series) = self.origin.measured() {
+            series.processed(nanos, self.error_type.as_deref(), span.in_span().as_ref());
+        }
+        if !self.is_recorded() {
+            return;
+        }
         span.flags.set_if(SpanFlags::OWNS_ORIGIN, true);
         span.origin = Arc::clone(&self.origin).into_address();
         Pipeline::push(&span, &[self.trace_state.as_slice(), &self.failure].concat());
@@ -262,7 +283,15 @@ fn unclaimed<'a>(
     buffer: &'a mut TraceStateBuffer,
 ) -> Option<Claimed> {
     let route = clientless_routes::route(shared, place.topic, service)?;
-    let traced = route.traced().filter(|traced| traced.spans)?;
+    let traced = route.traced()?;
+    if !traced.spans {
+        let measures = || Claimed {
+            span: FinishedSpan::passing_nothing_on(traced.origin.address()),
+            origin: Arc::clone(&traced.origin),
+            extra: Vec::new(),
+        };
+        return traced.measured.is_some().then(measures);
+    }
     let extracted = extract(headers, &traced.extract, buffer);
     let incoming = Incoming::of(&extracted);
     let mut span = consumer_span(traced, &incoming);

@@ -15,10 +15,11 @@ use super::incoming::{Incoming, from_headers, with_current_span};
 use super::injecting::{has_current_baggage, inject, with_current_baggage};
 use super::message::Message;
 use super::parent_table::Parent;
-use super::route::{Route, Traced};
+use super::route::{Route, Traced, error_name};
 use crate::batch::{FinishedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TimeInQueue, TraceStateField};
 use crate::clock;
 use crate::export::DropReason;
+use crate::metrics::Series;
 use crate::propagation::{SpanContext, TraceStateBuffer};
 use crate::tracer::ids::{first_span_id, new_span_id, new_trace_id_of};
 
@@ -72,23 +73,38 @@ impl Client {
     pub(super) fn finish_send(&self, number: u64, message: &Message<'_>) {
         let Some(traced) = self.route(number, message).and_then(Route::traced) else { return };
         self.learn_size(traced, message);
-        if !traced.spans {
-            return;
+        if let Some(series) = &traced.measured {
+            return self.finish_measured_send(traced, series, message);
         }
+        if traced.spans {
+            self.end_span(traced, message);
+        }
+    }
+
+    /// The same, measured: as long as its span, if it has one.
+    fn finish_measured_send(&self, traced: &Traced, series: &Series, message: &Message<'_>) {
+        let span = if traced.spans { self.end_span(traced, message) } else { None };
+        let (nanos, within) = match &span {
+            Some(span) => (span.end.saturating_sub(span.start), span.in_span()),
+            None => (message.latency_nanos(), None),
+        };
+        series.sent(nanos, message.error(), || error_name(&self.api, message.error()), within.as_ref());
+    }
+
+    /// Ends the span of a message that was delivered or given up, and gives it, if it is sampled.
+    #[inline]
+    fn end_span(&self, traced: &Traced, message: &Message<'_>) -> Option<FinishedSpan> {
         traced.counters.unacknowledged.lower();
         let headers = message.headers();
         let send = match self.unmarked.take(message.address()) {
             Some(send) => send,
-            None => match headers.as_ref().and_then(|headers| self.marked_send(traced, headers)) {
-                Some(send) => send,
-                None => return,
-            },
+            None => headers.as_ref().and_then(|headers| self.marked_send(traced, headers))?,
         };
         if message.error() != 0 {
             self.failed.note(send.span_id, send.parent);
         }
         if send.trace_flags & SpanContext::SAMPLED == 0 {
-            return;
+            return None;
         }
         let (end, latency) = end_and_latency(message);
         let mut flags = SpanFlags::default();
@@ -119,6 +135,7 @@ impl Client {
             None => Pipeline::push(&span, &[]),
             Some(state) => Pipeline::push(&span, TraceStateField::new(state).as_slice()),
         }
+        Some(span)
     }
 
     fn start(&self, traced: &Traced, message: &Message<'_>, headers: &Option<Headers<'_>>, incoming: &Incoming<'_>) {
@@ -232,14 +249,14 @@ fn end_and_latency(message: &Message<'_>) -> (u64, u64) {
     const CLOSE: u64 = 20_000;
     let mut before = clock::unix_nanos();
     for _ in 0..4 {
-        let latency = u64::try_from(message.latency_micros()).unwrap_or(0).saturating_mul(1000);
+        let latency = message.latency_nanos();
         let end = clock::unix_nanos();
         if end.saturating_sub(before) < CLOSE {
             return (end, latency);
         }
         before = end;
     }
-    (clock::unix_nanos(), u64::try_from(message.latency_micros()).unwrap_or(0).saturating_mul(1000))
+    (clock::unix_nanos(), message.latency_nanos())
 }
 
 /// Counts a message that is sent without our headers; of a service's first one it is told.

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::kafka_api::KafkaApi;
 use super::size_limit::SizeLimit;
 use crate::batch::{Outcome, ServiceCounters, SpanFacts, SpanOrigin, TopicCounters};
-use crate::config::{Ambient, Propagator, Relation, Settings, Trace};
+use crate::config::{Ambient, Measuring, Propagator, Relation, Settings, Trace};
+use crate::metrics::{Series, SeriesKey};
 use crate::propagation::Injection;
 use crate::resolver::Shared;
 use crate::services::{Candidate, Selection, Side};
@@ -39,6 +40,8 @@ pub(crate) struct Traced {
     pub size_limit: Arc<SizeLimit>,
     pub extract: Box<[Propagator]>,
     pub sampler: Sampler,
+    /// Where its messages are measured, if they are.
+    pub measured: Option<Arc<Series>>,
     /// Named by its finished spans.
     pub origin: Arc<SpanOrigin>,
     pub counters: Arc<ServiceCounters>,
@@ -119,8 +122,25 @@ impl RouteMaker {
             None => OTHER.to_owned(),
         });
         let injection = Injection::new(&settings.inject);
+        let measured = (settings.metrics != Measuring::Off).then(|| {
+            resolver.instruments().of(&SeriesKey {
+                service,
+                is_consumer: self.side == Side::Consume,
+                topic: topic.to_owned(),
+                group: self.group_id.clone(),
+                server: self.server.clone(),
+            })
+        });
+        let origin = SpanOrigin::new(
+            &facts,
+            service as u32,
+            resolver.backend_set(slot)?,
+            Arc::clone(counters),
+            takes_baggage,
+            error_type,
+        );
         Some(Traced {
-            spans: settings.trace == Trace::Spans,
+            spans: settings.trace_in_effect() == Trace::Spans,
             relation: settings.relation,
             ambient: settings.ambient,
             reinject: settings.reinject,
@@ -133,14 +153,8 @@ impl RouteMaker {
             },
             extract: settings.extract.as_slice().into(),
             sampler: resolver.sampler(slot)?.clone(),
-            origin: Arc::new(SpanOrigin::new(
-                &facts,
-                service as u32,
-                resolver.backend_set(slot)?,
-                Arc::clone(counters),
-                takes_baggage,
-                error_type,
-            )),
+            origin: Arc::new(origin.measured_by(measured.clone())),
+            measured,
             counters: resolver.service_counters(service)?,
             topic: Arc::clone(counters),
         })
@@ -195,7 +209,7 @@ pub(super) fn next_client() -> usize {
 const OTHER: &str = "_OTHER";
 
 /// `error.type` of one of librdkafka's error codes: few values, whatever a broker sends.
-fn error_name(api: &KafkaApi, code: i32) -> String {
+pub(super) fn error_name(api: &KafkaApi, code: i32) -> String {
     // SAFETY: `rd_kafka_err2name` takes any number and returns a static string.
     let name = unsafe { (api.err2name)(code) };
     if name.is_null() {

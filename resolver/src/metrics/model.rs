@@ -36,9 +36,11 @@ pub(crate) enum Points {
 
 pub(crate) type Attributes = Vec<(&'static str, Value)>;
 
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
     Text(Cow<'static, str>),
     Int(i64),
+    Bool(bool),
 }
 
 pub(crate) struct Number {

@@ -13,6 +13,7 @@ use crate::batch::{
 };
 use crate::config::{Config, Report, Service, Settings};
 use crate::counted::counted;
+use crate::metrics::Instruments;
 use crate::services::ServiceMap;
 use crate::status::{
     About, Belongs, ClientsMet, Look, Meant, Moment, Rules, ServiceStats, Stats, StatusFile, TopicsCounted, TopicsSeen,
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     backend_sets: Vec<Arc<BackendSet>>,
     counters: Vec<Arc<ServiceCounters>>,
     backends: Arc<Backends>,
+    instruments: Instruments,
     told_topic_limit: AtomicBool,
     /// What the clients of this process have met.
     seen: TopicsSeen,
@@ -78,6 +80,7 @@ impl Shared {
             backend_sets,
             counters,
             backends,
+            instruments: Instruments::default(),
             told_topic_limit: AtomicBool::new(false),
             counted: TopicsCounted::new(config.services.len()),
             seen,
@@ -101,6 +104,11 @@ impl Shared {
 
     pub(crate) fn backends(&self) -> &Backends {
         &self.backends
+    }
+
+    /// What this process has measured.
+    pub(crate) fn instruments(&self) -> &Instruments {
+        &self.instruments
     }
 
     pub(crate) fn sampler(&self, slot: usize) -> Option<&Sampler> {

@@ -134,6 +134,9 @@ pub(crate) fn treatment(settings: &Settings) -> String {
     if settings.trace == Trace::Propagate {
         return "passed on without spans (trace = \"propagate\")".to_owned();
     }
+    if settings.trace_in_effect() == Trace::Propagate {
+        return "passed on without spans (metrics = \"only\")".to_owned();
+    }
     let sampler = match settings.sampler {
         Sampler::AlwaysOn => "sampler always_on".to_owned(),
         Sampler::AlwaysOff => "sampler always_off".to_owned(),

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use serde_json::Value as Json;
-use tracer_resolver::config::{Ambient, ParentDecision, Pattern, Propagator, Relation, Sampler, Trace};
+use tracer_resolver::config::{Ambient, Measuring, ParentDecision, Pattern, Propagator, Relation, Sampler, Trace};
 
 /// Any value. Null, which TOML has not, is an empty text; no setting is null.
 pub(crate) fn value(value: &Json) -> String {
@@ -81,6 +81,14 @@ pub(crate) fn trace(trace: Trace) -> &'static str {
         Trace::Spans => "\"spans\"",
         Trace::Propagate => "\"propagate\"",
         Trace::Off => "\"off\"",
+    }
+}
+
+pub(crate) fn metrics(metrics: Measuring) -> &'static str {
+    match metrics {
+        Measuring::Off => "\"off\"",
+        Measuring::On => "\"on\"",
+        Measuring::Only => "\"only\"",
     }
 }
 

@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use crate::config::model::{Ambient, ParentDecision, Propagator, Relation, Sampler, Settings, Trace};
+use crate::config::model::{Ambient, Measuring, ParentDecision, Propagator, Relation, Sampler, Settings, Trace};
 use crate::config::reading::pattern::PlacedPattern;
 use crate::config::report::findings::Broken;
 
@@ -13,6 +13,7 @@ use crate::config::report::findings::Broken;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Layer {
     pub(crate) trace: Said<Trace>,
+    pub(crate) metrics: Said<Measuring>,
     pub(crate) sampler: Said<Sampler>,
     pub(crate) parent: Said<ParentDecision>,
     pub(crate) relation: Said<Relation>,
@@ -42,6 +43,7 @@ impl Layer {
         }
         Self {
             trace: self.trace.or(below.trace),
+            metrics: self.metrics.or(below.metrics),
             sampler: self.sampler.or(below.sampler),
             parent: self.parent.or(below.parent),
             relation: self.relation.or(below.relation),
@@ -61,6 +63,7 @@ impl Layer {
     pub(crate) fn settings(&self) -> Result<Settings, Broken> {
         Ok(Settings {
             trace: said(self.trace)?,
+            metrics: said(self.metrics)?,
             sampler: said(self.sampler)?,
             parent: said(self.parent)?,
             relation: said(self.relation)?,
@@ -87,6 +90,7 @@ pub(crate) fn said<T>(value: Said<T>) -> Result<T, Broken> {
 pub(crate) fn untouched() -> Settings {
     Settings {
         trace: Trace::Off,
+        metrics: Measuring::Off,
         sampler: Sampler::AlwaysOff,
         parent: ParentDecision::Respect,
         relation: Relation::Parent,

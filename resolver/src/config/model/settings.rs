@@ -5,8 +5,10 @@
 /// How messages are traced, with defaults < service < topic merged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// Whether messages get spans.
+    /// Whether messages get spans; see also [`Settings::trace_in_effect`].
     pub trace: Trace,
+    /// Whether messages are measured.
+    pub metrics: Measuring,
     /// Decides new traces, and every trace when `parent` is `Ignore`.
     pub sampler: Sampler,
     /// Whether a parent's decision wins.
@@ -25,6 +27,16 @@ pub struct Settings {
     pub export: Vec<usize>,
 }
 
+impl Settings {
+    /// What becomes of messages: as `trace` says, but that `metrics = "only"` leaves no spans.
+    pub fn trace_in_effect(&self) -> Trace {
+        match (self.trace, self.metrics) {
+            (Trace::Spans, Measuring::Only) => Trace::Propagate,
+            (trace, _) => trace,
+        }
+    }
+}
+
 /// `trace = …`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trace {
@@ -34,6 +46,17 @@ pub enum Trace {
     Propagate,
     /// Untouched.
     Off,
+}
+
+/// `metrics = …`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measuring {
+    /// Not.
+    Off,
+    /// Beside whatever `trace` says.
+    On,
+    /// And without spans: what gets spans by `trace` is passed on.
+    Only,
 }
 
 /// `sampler = …`.

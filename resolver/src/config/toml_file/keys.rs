@@ -8,11 +8,22 @@ pub(crate) const TOP: &[&str] =
 
 /// `[services.NAME.topic."PATTERN"]`: what each of the three layers has.
 pub(crate) const TOPIC: &[&str] =
-    &["trace", "sampler", "parent", "relation", "ambient", "propagators", "reinject", "export"];
+    &["trace", "metrics", "sampler", "parent", "relation", "ambient", "propagators", "reinject", "export"];
 
 /// `[defaults]`.
-pub(crate) const DEFAULTS: &[&str] =
-    &["trace", "sampler", "parent", "relation", "ambient", "propagators", "reinject", "export", "exclude", "resource"];
+pub(crate) const DEFAULTS: &[&str] = &[
+    "trace",
+    "metrics",
+    "sampler",
+    "parent",
+    "relation",
+    "ambient",
+    "propagators",
+    "reinject",
+    "export",
+    "exclude",
+    "resource",
+];
 
 /// `[services.NAME]`.
 pub(crate) const SERVICE: &[&str] = &[
@@ -22,6 +33,7 @@ pub(crate) const SERVICE: &[&str] = &[
     "client_ids",
     "group_ids",
     "trace",
+    "metrics",
     "sampler",
     "parent",
     "relation",

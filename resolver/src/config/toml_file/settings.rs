@@ -7,7 +7,7 @@ use super::patterns::{self, PatternsOf};
 use super::sampler;
 use super::section::Section;
 use crate::config::draft::layer::Layer;
-use crate::config::model::{Ambient, ParentDecision, Propagator, Relation, Trace};
+use crate::config::model::{Ambient, Measuring, ParentDecision, Propagator, Relation, Trace};
 use crate::config::reading::field::Field;
 use crate::config::reading::names;
 use crate::config::reading::propagators::PROPAGATORS;
@@ -22,6 +22,7 @@ use crate::config::text::written_key::written_key;
 pub(crate) fn read(section: &Section<'_>, backends: &[&str], findings: &mut Findings) -> Layer {
     let mut layer = Layer {
         trace: section.field("trace").map(|field| field.choice(TRACES, findings)),
+        metrics: section.field("metrics").map(|field| field.choice(METRICS, findings)),
         sampler: section.field("sampler").map(|field| sampler::read(field, findings)),
         parent: section.field("parent").map(|field| field.choice(PARENTS, findings)),
         relation: section.field("relation").map(|field| field.choice(RELATIONS, findings)),
@@ -138,6 +139,7 @@ fn repeated(item: Field<'_>, findings: &mut Findings) {
 /// What `trace` may be.
 pub(super) const TRACES: &[(&str, Trace)] =
     &[("spans", Trace::Spans), ("propagate", Trace::Propagate), ("off", Trace::Off)];
+const METRICS: &[(&str, Measuring)] = &[("off", Measuring::Off), ("on", Measuring::On), ("only", Measuring::Only)];
 const PARENTS: &[(&str, ParentDecision)] = &[("respect", ParentDecision::Respect), ("ignore", ParentDecision::Ignore)];
 const RELATIONS: &[(&str, Relation)] = &[("parent", Relation::Parent), ("link", Relation::Link)];
 const AMBIENTS: &[(&str, Ambient)] = &[("thread", Ambient::Thread), ("off", Ambient::Off)];

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Ambient, Batch, Origin, ParentDecision, Plugins, Propagator, Relation, Sampler, Trace};
+use crate::config::{Ambient, Batch, Measuring, Origin, ParentDecision, Plugins, Propagator, Relation, Sampler, Trace};
 use crate::services::Side;
 
 #[test]
@@ -557,6 +557,7 @@ fn patterns(texts: &[&str]) -> Vec<Pattern> {
 fn settings(mark: f64) -> Settings {
     Settings {
         trace: Trace::Spans,
+        metrics: Measuring::Off,
         sampler: Sampler::RateLimit(mark),
         parent: ParentDecision::Respect,
         relation: Relation::Parent,

@@ -7,7 +7,7 @@ use opentelemetry_sdk::trace::{Sampler as SdkSampler, SamplingDecision, ShouldSa
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Ambient, Propagator, Relation, Trace};
+use crate::config::{Ambient, Measuring, Propagator, Relation, Trace};
 
 #[test]
 fn a_parents_decision_wins_when_it_is_respected() {
@@ -207,6 +207,7 @@ fn decide(sampler: &Sampler, parent: ParentSampling) -> Decision {
 fn settings(sampler: config::Sampler, parent: ParentDecision) -> Settings {
     Settings {
         trace: Trace::Spans,
+        metrics: Measuring::Off,
         sampler,
         parent,
         relation: Relation::Parent,

@@ -101,7 +101,7 @@ impl Asked<'_> {
         };
         if let Some(expected) = &test.trace {
             // What belongs to no service is as good as off.
-            let came = settings.map_or(Trace::Off, |settings| settings.trace);
+            let came = settings.map_or(Trace::Off, Settings::trace_in_effect);
             if came != expected.value {
                 let (expected_text, came) = (toml_text::trace(expected.value), toml_text::trace(came));
                 differ(&expected.span, "trace", expected_text.to_owned(), Some(came.to_owned()));

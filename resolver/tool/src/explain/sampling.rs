@@ -51,7 +51,7 @@ pub(super) struct Asked<'a> {
 
 pub(super) fn outcome(asked: &Asked<'_>) -> Outcome {
     let Asked { settings, side, headers, origin } = *asked;
-    match settings.trace {
+    match settings.trace_in_effect() {
         Trace::Off => {
             let lines = vec![format!("trace = \"off\" ({}): it passes untouched, headers and all", origin("trace"))];
             return Outcome { fate: Fate::Dropped, lines };
@@ -108,8 +108,11 @@ fn passed_on(asked: &Asked<'_>) -> Vec<String> {
     let Asked { settings, side, headers, origin } = *asked;
     let mut buffer = TraceStateBuffer::new();
     let extracted = extract(bytes(headers), &settings.extract, &mut buffer);
-    let place = origin("trace");
-    let mut lines = vec![format!("trace = \"propagate\" ({place}): the context passes on, and no span is made")];
+    let said = match settings.trace {
+        Trace::Spans => format!("metrics = \"only\" ({})", origin("metrics")),
+        _ => format!("trace = \"propagate\" ({})", origin("trace")),
+    };
+    let mut lines = vec![format!("{said}: the context passes on, and no span is made")];
     lines.extend(unread(settings, headers, &extracted));
     let Some(parent) = extracted.parent() else {
         lines.push(match side {

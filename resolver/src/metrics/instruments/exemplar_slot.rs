@@ -1,0 +1,131 @@
+//! The latest exemplar of one bucket.
+
+#![forbid(unsafe_code)]
+
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+use crate::metrics::model::Exemplar;
+
+/// The sampled span in which something is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InSpan {
+    pub trace_id: [u8; 16],
+    pub span_id: [u8; 8],
+    /// Nanoseconds since 1970.
+    pub time: u64,
+}
+
+/// Written by whatever thread measures, read by whoever collects. Nobody waits: a thread that finds another one writing
+/// lets that one's exemplar be the latest.
+#[derive(Debug, Default)]
+pub(super) struct ExemplarSlot {
+    /// Odd: being written. Zero: never was.
+    version: AtomicU64,
+    /// The version that was collected last.
+    collected: AtomicU64,
+    nanos: AtomicU64,
+    time: AtomicU64,
+    trace_high: AtomicU64,
+    trace_low: AtomicU64,
+    span: AtomicU64,
+}
+
+impl ExemplarSlot {
+    #[inline]
+    pub(super) fn note(&self, nanos: u64, within: &InSpan) {
+        let version = self.version.load(Ordering::Relaxed);
+        let odd = version | 1;
+        // Acquire: the stores below come after it.
+        if version == odd || self.version.compare_exchange(version, odd, Ordering::Acquire, Ordering::Relaxed).is_err()
+        {
+            return;
+        }
+        // Release fence: whoever sees one of the new values also sees the odd version.
+        fence(Ordering::Release);
+        let trace = u128::from_ne_bytes(within.trace_id);
+        self.nanos.store(nanos, Ordering::Relaxed);
+        self.time.store(within.time, Ordering::Relaxed);
+        self.trace_high.store((trace >> 64) as u64, Ordering::Relaxed);
+        self.trace_low.store(trace as u64, Ordering::Relaxed);
+        self.span.store(u64::from_ne_bytes(within.span_id), Ordering::Relaxed);
+        // Release: pairs with the acquire in `take`.
+        self.version.store(odd.wrapping_add(1), Ordering::Release);
+    }
+
+    /// The exemplar, if it is whole and was not taken before.
+    pub(super) fn take(&self) -> Option<Exemplar> {
+        // Acquire: pairs with the release that ends `note`.
+        let version = self.version.load(Ordering::Acquire);
+        if version % 2 == 1 || version == self.collected.load(Ordering::Relaxed) {
+            return None;
+        }
+        let read = |value: &AtomicU64| value.load(Ordering::Relaxed);
+        let trace = u128::from(read(&self.trace_high)) << 64 | u128::from(read(&self.trace_low));
+        let exemplar = Exemplar {
+            value: read(&self.nanos) as f64 / 1e9,
+            time: read(&self.time),
+            trace_id: trace.to_ne_bytes(),
+            span_id: read(&self.span).to_ne_bytes(),
+        };
+        fence(Ordering::Acquire);
+        if self.version.load(Ordering::Relaxed) != version {
+            return None; // The next collection has the newer one.
+        }
+        self.collected.store(version, Ordering::Relaxed);
+        Some(exemplar)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+
+    fn span(number: u64) -> InSpan {
+        let trace = u128::from(number) << 64 | u128::from(number);
+        InSpan { trace_id: trace.to_ne_bytes(), span_id: number.to_ne_bytes(), time: number }
+    }
+
+    #[test]
+    fn the_latest_exemplar_is_taken_once() {
+        let slot = ExemplarSlot::default();
+        assert!(slot.take().is_none());
+        slot.note(1_500_000_000, &span(1));
+        slot.note(2_500_000_000, &span(2));
+        let taken = slot.take().unwrap();
+        assert_eq!((taken.value, taken.time, taken.span_id), (2.5, 2, 2_u64.to_ne_bytes()));
+        assert!(slot.take().is_none());
+        slot.note(1, &span(3));
+        assert_eq!(slot.take().unwrap().trace_id, span(3).trace_id);
+    }
+
+    #[test]
+    fn an_exemplar_is_never_put_together_of_two() {
+        let (slot, over) = (ExemplarSlot::default(), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            for first in [1, 2] {
+                let (slot, over) = (&slot, &over);
+                scope.spawn(move || {
+                    let mut number = first;
+                    while !over.load(Ordering::Relaxed) {
+                        slot.note(number, &span(number));
+                        number += 2;
+                    }
+                });
+            }
+            let mut taken = 0;
+            while taken < 2_000 {
+                let Some(exemplar) = slot.take() else {
+                    std::thread::yield_now();
+                    continue;
+                };
+                let expected = span(exemplar.time);
+                assert_eq!((exemplar.trace_id, exemplar.span_id), (expected.trace_id, expected.span_id));
+                assert_eq!(exemplar.value, exemplar.time as f64 / 1e9);
+                taken += 1;
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+    }
+}
