@@ -33,7 +33,7 @@ fn each_batch_is_a_line() {
         (Some("send orders"), Some("a0a1a2a3a4a5a6a7a8a9aaabacadaeaf"))
     );
     let stats = backend.stats();
-    assert_eq!((stats.spans_sent, stats.bytes_sent), (4, std::fs::metadata(&path).unwrap().len()));
+    assert_eq!((stats.items_sent, stats.bytes_sent), (4, std::fs::metadata(&path).unwrap().len()));
 }
 
 #[test]

@@ -110,11 +110,11 @@ fn a_span_larger_than_a_packet_is_lost_and_said_so_and_the_others_arrive() {
     let large = &mut batch.resource_spans[0].scope_spans[0].spans[1];
     large.attributes.push(sample_spans::attribute("body", Value::StringValue("x".repeat(4_000))));
     let error = export(&backend, &batch).unwrap_err();
-    assert_eq!((error.kind(), error.rejected_spans()), (ErrorKind::Partial, 1));
+    assert_eq!((error.kind(), error.rejected_items()), (ErrorKind::Partial, 1));
     assert!(error.message().contains("max_packet_size"), "{error}");
     let ids: Vec<_> = jaeger.wait_for(2, LIMIT).into_iter().map(|span| span.span_id).collect();
     assert_eq!(ids, ["c000000000000001", "c000000000000003"]);
-    assert_eq!((backend.stats().spans_sent, backend.stats().spans_rejected), (2, 1));
+    assert_eq!((backend.stats().items_sent, backend.stats().items_rejected), (2, 1));
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn a_collector_that_refuses_one_service_has_taken_the_others() {
     let endpoint = collector.url() + "/api/traces";
     let backend = by_http(&endpoint);
     let error = export(&backend, &sample_spans::order_and_payment()).unwrap_err();
-    assert_eq!((error.kind(), error.rejected_spans()), (ErrorKind::Partial, 1));
+    assert_eq!((error.kind(), error.rejected_items()), (ErrorKind::Partial, 1));
     let error = export(&backend, &sample_spans::many("payments", 2)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Permanent);
     collector.fail_with(Some(Reply::status(503).header("retry-after", "3")));
@@ -182,7 +182,7 @@ fn a_batch_that_is_too_large_for_the_collector_goes_in_parts() {
     let endpoint = collector.url() + "/api/traces";
     let backend = by_http(&endpoint);
     export(&backend, &sample_spans::many("orders", 300)).unwrap();
-    assert_eq!((backend.stats().spans_sent, backend.stats().spans_rejected), (300, 0));
+    assert_eq!((backend.stats().items_sent, backend.stats().items_rejected), (300, 0));
     assert!(collector.requests().iter().filter(|request| request.body.len() <= 16_384).count() >= 2);
 }
 
@@ -233,7 +233,7 @@ fn a_span_without_ids_does_not_keep_the_others_back() {
     batch.resource_spans[0].scope_spans[0].spans[1].span_id.clear();
     for backend in [&collector, &by_udp(&jaeger, 65_000)] {
         let error = export(backend, &batch).unwrap_err();
-        assert_eq!((error.kind(), error.rejected_spans()), (ErrorKind::Partial, 1));
+        assert_eq!((error.kind(), error.rejected_items()), (ErrorKind::Partial, 1));
     }
     assert_eq!(jaeger.wait_for(4, LIMIT).len(), 4);
 }

@@ -132,9 +132,9 @@ fn a_partial_success_says_how_many_spans_were_refused() {
     let server = collector_that_answers(Reply::status(200).body(response.encode_to_vec()));
     let backend = backend_at(&server.url());
     let error = export_two(&backend).unwrap_err();
-    assert_eq!((error.kind(), error.rejected_spans(), error.message()), (ErrorKind::Partial, 1, "too old"));
+    assert_eq!((error.kind(), error.rejected_items(), error.message()), (ErrorKind::Partial, 1, "too old"));
     let stats = backend.stats();
-    assert_eq!((stats.batches_sent, stats.spans_sent, stats.spans_rejected), (1, 1, 1));
+    assert_eq!((stats.batches_sent, stats.items_sent, stats.items_rejected), (1, 1, 1));
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn connections_are_kept_open_and_counted() {
     }
     assert_eq!(collector.server().connections(), 1);
     let stats = backend.stats();
-    assert_eq!((stats.batches_sent, stats.spans_sent, stats.reconnects, stats.in_flight), (10, 20, 0, 0));
+    assert_eq!((stats.batches_sent, stats.items_sent, stats.reconnects, stats.in_flight), (10, 20, 0, 0));
 }
 
 #[test]
@@ -454,7 +454,7 @@ fn a_batch_that_is_too_large_for_the_collector_goes_in_parts() {
         send().unwrap();
         let refused = |requests: &[Request]| requests.iter().filter(|request| request.body.len() > 16_384).count();
         assert_eq!(refused(&collector.requests()), refused(&requests), "{status}");
-        assert_eq!((backend.stats().spans_sent, backend.stats().spans_rejected), (1_000, 0));
+        assert_eq!((backend.stats().items_sent, backend.stats().items_rejected), (1_000, 0));
     }
 }
 
@@ -466,7 +466,7 @@ fn a_span_that_is_too_large_by_itself_is_lost_and_the_others_are_not() {
     let mut batch = sample_spans::many("orders", 9);
     batch.resource_spans[0].scope_spans[0].spans[4].name = "x".repeat(20_000);
     let error = export(&backend, &batch).unwrap_err();
-    assert_eq!((error.kind(), error.rejected_spans()), (ErrorKind::Partial, 1), "{error}");
+    assert_eq!((error.kind(), error.rejected_items()), (ErrorKind::Partial, 1), "{error}");
     assert!(error.message().contains("answered 413"), "{error}");
     let error = export_bytes(&backend, &sample_spans::bytes(&batch), 1, LIMIT).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Permanent, "what does not hold what it should is not taken apart");

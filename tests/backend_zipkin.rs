@@ -82,7 +82,7 @@ fn a_busy_server_is_tried_again_and_a_refusal_is_not() {
     zipkin.fail_with(200);
     export(&backend, &batch).unwrap();
     let stats = backend.stats();
-    assert_eq!((stats.spans_sent, stats.spans_rejected, stats.batches_failed), (2, 2, 2));
+    assert_eq!((stats.items_sent, stats.items_rejected, stats.batches_failed), (2, 2, 2));
 }
 
 #[test]
@@ -100,10 +100,10 @@ fn a_span_without_ids_does_not_keep_the_others_back() {
     let mut batch = sample_spans::many("orders", 3);
     batch.resource_spans[0].scope_spans[0].spans[1].trace_id = vec![0; 16];
     let error = export(&backend, &batch).unwrap_err();
-    assert_eq!((error.kind(), error.rejected_spans(), zipkin.spans().len()), (ErrorKind::Partial, 1, 2));
+    assert_eq!((error.kind(), error.rejected_items(), zipkin.spans().len()), (ErrorKind::Partial, 1, 2));
     batch.resource_spans[0].scope_spans[0].spans.retain(|span| span.trace_id == [0; 16]);
     let error = export(&backend, &batch).unwrap_err();
-    assert_eq!((error.rejected_spans(), zipkin.server().requests().len()), (1, 1), "an empty request was sent");
+    assert_eq!((error.rejected_items(), zipkin.server().requests().len()), (1, 1), "an empty request was sent");
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn a_batch_that_is_too_large_for_the_server_goes_in_parts() {
     let backend: Zipkin = create(&serde_json::json!({"endpoint": zipkin.url()})).unwrap();
     for round in 1..=2 {
         export(&backend, &sample_spans::many("orders", 300)).unwrap();
-        assert_eq!((backend.stats().spans_sent, backend.stats().spans_rejected), (300 * round, 0));
+        assert_eq!((backend.stats().items_sent, backend.stats().items_rejected), (300 * round, 0));
     }
     let requests = zipkin.requests();
     let taken = requests.iter().filter(|request| request.body.len() <= 16_384);

@@ -28,6 +28,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Finished spans on their way out. What a span's record names is the batches' own (`SpanOrigin`).
     ("export", &["config", "diagnostics", "quiet_thread"]),
     ("batch", &["clock", "config", "diagnostics", "export", "per_process", "quiet_thread", "tracer", "zeroed"]),
+    // What is measured, as OpenTelemetry has it.
+    ("metrics", &[]),
     // A plugin's instance is an exporter.
     ("plugin", &["config", "diagnostics", "export", "quiet_thread", "trusted_path"]),
     // What is said of all that, and done at the end of the process.

@@ -51,6 +51,7 @@ mod host;
 pub mod inspect;
 pub mod interceptor;
 mod loaded_modules;
+mod metrics;
 mod per_process;
 mod plugin;
 pub mod propagation;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use serde_json::Value;
-use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs};
+use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, Signal};
 
 use crate::{LIMIT, sample_spans};
 
@@ -31,6 +31,6 @@ pub fn export(backend: &impl Backend, batch: &ExportTraceServiceRequest) -> Resu
 /// # Errors
 ///
 /// The backend's.
-pub fn export_bytes(backend: &impl Backend, body: &[u8], span_count: u32, limit: Duration) -> Result<(), BackendError> {
-    backend.export(&Batch { body, span_count, attempt: 1, batch_id: 1 }, limit)
+pub fn export_bytes(backend: &impl Backend, body: &[u8], item_count: u32, limit: Duration) -> Result<(), BackendError> {
+    backend.export(&Batch { signal: Signal::Traces, body, item_count, attempt: 1, batch_id: 1 }, limit)
 }

@@ -2,9 +2,9 @@
  *
  * tracer_plugin.h: the backend plugins of tracer-resolver, ABI 1.0.
  *
- * A plugin is an exporter of finished batches: OTLP bytes in, a status out. It is one shared object with one exported
- * symbol, `tracer_plugin_v1`, which returns a static table of functions. This header is the specification: what it
- * does not promise, nobody may rely on. It needs C99 or C++11 and nothing else of this project.
+ * A plugin is an exporter of finished batches, of spans or of metrics: OTLP bytes in, a status out. It is one shared
+ * object with one exported symbol, `tracer_plugin_v1`, which returns a static table of functions. This header is the
+ * specification: what it does not promise, nobody may rely on. It needs C99 or C++11 and nothing else of this project.
  *
  *   dlopen -> tracer_plugin_v1 -> validate -> create -> export_batch ... flush ... stats -> shutdown -> destroy
  *             (checked by the host)           `------- one instance per backend of the configuration --------'
@@ -30,7 +30,7 @@
  *   destroyed  `destroy` was called.
  *
  * WHAT THE HOST PROMISES
- *   - It checks everything before it uses it: size, version, functions, type name, encoding, schema.
+ *   - It checks everything before it uses it: size, version, functions, type name, signals, encodings, schema.
  *   - It queues, batches, samples and retries; a plugin does none of these. Only TRACER_ERR_RETRYABLE and
  *     TRACER_ERR_TIMEOUT are retried, with backoff and jitter, never earlier than `retry_after_ms`, with the same
  *     `batch_id` and a rising `attempt`. At the end of the process there is one more try before it is too late.
@@ -119,7 +119,7 @@ typedef struct tracer_instance tracer_instance;
 /* What became of a call. int32_t and not an enum. Rationale: the size of an enum is the compiler's choice. */
 typedef int32_t tracer_code;
 
-/* Done. For export_batch: the backend has taken every span. */
+/* Done. For export_batch: the backend has taken every item. */
 #define TRACER_OK ((tracer_code)0)
 /* The configuration is wrong; `field` says where. Only from validate and create. Not retried. */
 #define TRACER_ERR_CONFIG ((tracer_code)1)
@@ -127,7 +127,7 @@ typedef int32_t tracer_code;
 #define TRACER_ERR_RETRYABLE ((tracer_code)2)
 /* Trying again with these bytes cannot help: refused, malformed, unauthorised. The batch is dropped and counted. */
 #define TRACER_ERR_PERMANENT ((tracer_code)3)
-/* The batch was taken but for `rejected_spans`, which are counted as rejected. Not retried. */
+/* The batch was taken but for `rejected_items`, which are counted as rejected. Not retried. */
 #define TRACER_ERR_PARTIAL ((tracer_code)4)
 /* Not finished within timeout_ms; whether anything was stored is unknown. From export_batch: retried. */
 #define TRACER_ERR_TIMEOUT ((tracer_code)5)
@@ -142,17 +142,31 @@ typedef int32_t tracer_code;
  * the host makes of a code it does not know. Not retried. */
 #define TRACER_ERR_INTERNAL ((tracer_code)9)
 
-/* What `tracer_batch.body` is: OTLP protobuf, one ExportTraceServiceRequest, uncompressed. Its ResourceSpans may belong
- * to several services: a backend is one instance, shared by every service that names it. */
+/* What a batch is of, and with it what an item is. One batch is of one signal.
+ * Rationale: numbers and not bits, so that a batch names one; the table's sets have bit n for signal n. */
+/* Items are spans. */
+#define TRACER_SIGNAL_TRACES 1u
+/* Items are data points: what OTLP counts in a partial success. */
+#define TRACER_SIGNAL_METRICS 2u
+/* Items are log records. Reserved: a host of ABI 1.0 makes none. */
+#define TRACER_SIGNAL_LOGS 3u
+
+/* How `tracer_batch.body` is written: OTLP protobuf, uncompressed. One ExportTraceServiceRequest for traces, one
+ * ExportMetricsServiceRequest for metrics. Its resources may be several services: a backend is one instance, shared by
+ * every service that names it. */
 #define TRACER_ENCODING_OTLP_PROTOBUF 1u
 
+/* Bits 0..31: a host that does not know one ignores it. */
 /* export_batch may be called up to `max_concurrency` times at once; flush may run beside it. */
 #define TRACER_CAP_CONCURRENT_EXPORT ((uint64_t)1 << 0)
 /* The plugin talks to other machines. For information only: lists of plugins show it. */
-#define TRACER_CAP_NETWORK ((uint64_t)1 << 3)
-/* Bits 1 and 2 are reserved for "owns retry" and "asynchronous export". A host refuses a plugin that sets a bit of
- * this mask which it does not know. */
+#define TRACER_CAP_NETWORK ((uint64_t)1 << 1)
+/* Bits 32..63: a host refuses a plugin that sets one which it does not know. */
 #define TRACER_CAP_MUST_UNDERSTAND ((uint64_t)0xffffffff << 32)
+/* Reserved, and known to no host of ABI 1.0: the plugin keeps and retries by itself what it was given. */
+#define TRACER_CAP_OWNS_RETRY ((uint64_t)1 << 32)
+/* Reserved, and known to no host of ABI 1.0: export_batch returns before the backend has answered. */
+#define TRACER_CAP_ASYNC_EXPORT ((uint64_t)1 << 33)
 
 /* Levels of tracer_host.log. Other values are taken as TRACER_LOG_TRACE. */
 #define TRACER_LOG_ERROR 1u
@@ -168,7 +182,7 @@ typedef struct tracer_error {
     uint32_t struct_size;
     tracer_code code;        /* The code returned, again. Where they differ, the one returned counts. */
     uint32_t retry_after_ms; /* RETRYABLE, TIMEOUT: the earliest retry that the backend asked for; 0: none asked. */
-    uint32_t rejected_spans; /* PARTIAL: how many spans the backend refused. */
+    uint32_t rejected_items; /* PARTIAL: how many items the backend refused. */
     char field[128];         /* CONFIG: JSON pointer (RFC 6901) into the config, "/tls/ca_file"; "" is all of it. */
     char message[384];       /* One line for an operator: what failed and what to do. No secrets. Cut to size between
                                 characters; like field, UTF-8 and always NUL-terminated. */
@@ -177,19 +191,22 @@ typedef struct tracer_error {
 /* One batch. Owned by the host; it and `body` are borrowed until export_batch returns. */
 typedef struct tracer_batch {
     uint32_t struct_size;
+    uint32_t signal;     /* One of TRACER_SIGNAL_*, and one whose bit is in accepted_signals. */
     uint32_t encoding;   /* One of TRACER_ENCODING_*, and one whose bit is in accepted_encodings. */
+    uint32_t item_count; /* Items of that signal in body; at least 1. */
     tracer_bytes body;   /* Never empty. Any alignment. */
-    uint32_t span_count; /* Spans in body; at least 1. */
+    uint64_t batch_id;   /* The same on every retry; unique for the instance, whatever the signal. */
     uint32_t attempt;    /* 1 for the first try, one more for each retry. */
-    uint64_t batch_id;   /* The same on every retry; unique for the instance. */
+    uint32_t reserved;   /* 0 */
 } tracer_batch;
 
-/* Counters since create: all but in_flight only grow. Owned by the host, who zeroes it and sets struct_size. */
+/* Counters since create, of all signals together: all but in_flight only grow. Owned by the host, who zeroes it and
+ * sets struct_size. */
 typedef struct tracer_stats {
     uint32_t struct_size;
     uint32_t in_flight;      /* Batches being exported at this moment. */
-    uint64_t spans_sent;     /* Spans the backend has taken. */
-    uint64_t spans_rejected; /* Spans the backend refused, in partial successes and in permanent errors. */
+    uint64_t items_sent;     /* Items the backend has taken. */
+    uint64_t items_rejected; /* Items the backend refused, in partial successes and in permanent errors. */
     uint64_t batches_sent;   /* Calls of export_batch that returned OK or PARTIAL. */
     uint64_t batches_failed; /* Calls of export_batch that returned anything else. */
     uint64_t bytes_sent;     /* Bytes on the wire, after compression, retries included. */
@@ -222,7 +239,7 @@ typedef struct tracer_create_args {
     uint32_t max_concurrency; /* The most calls of export_batch at once; at least 1, and 1 without
                                  TRACER_CAP_CONCURRENT_EXPORT. */
     const tracer_host *host;  /* Never NULL. Valid until destroy returns. */
-    tracer_str backend_name;  /* The name of the backend in the configuration, for log lines. Which service a span
+    tracer_str backend_name;  /* The name of the backend in the configuration, for log lines. Which service an item
                                  belongs to is said by the resources in each batch. */
     tracer_str config_json;   /* A JSON object: the backend's config table, references replaced, schema checked,
                                  validate passed. Empty text is to be read as "{}". May hold secrets. */
@@ -234,8 +251,11 @@ typedef struct tracer_plugin {
     uint16_t abi_major;          /* TRACER_ABI_MAJOR of the plugin's header. */
     uint16_t abi_minor;          /* TRACER_ABI_MINOR of the plugin's header. */
     uint64_t capabilities;       /* TRACER_CAP_* */
-    uint32_t accepted_encodings; /* Bit n: encoding n. Must contain 1u << TRACER_ENCODING_OTLP_PROTOBUF. */
-    uint32_t reserved;           /* 0 */
+    uint32_t accepted_signals;   /* Bit n: signal n. Batches of others never come. */
+    uint32_t accepted_encodings; /* Bit n: encoding n; each of them goes with each of the signals. At least one pair of
+                                    signal and encoding must be one that the host makes, or it refuses the plugin. A
+                                    host of 1.0 makes traces and metrics, both as OTLP protobuf. Bits that it does not
+                                    know are ignored. */
     tracer_str type_name;        /* What `plugin = "..."` in the configuration must say: [a-z][a-z0-9_-]*, "zipkin". */
     tracer_str version;          /* Of the plugin, "1.4.2". */
     tracer_str build_info;       /* Compiler, target, commit: whatever helps support. May be empty. */
@@ -302,7 +322,7 @@ TRACER_PLUGIN_EXPORT const tracer_plugin *tracer_plugin_v1(uint32_t host_minor);
 typedef char tracer_assert_str[sizeof(tracer_str) == 16 ? 1 : -1];
 typedef char tracer_assert_bytes[sizeof(tracer_bytes) == 16 ? 1 : -1];
 typedef char tracer_assert_error[sizeof(tracer_error) == 528 ? 1 : -1];
-typedef char tracer_assert_batch[sizeof(tracer_batch) == 40 ? 1 : -1];
+typedef char tracer_assert_batch[sizeof(tracer_batch) == 48 ? 1 : -1];
 typedef char tracer_assert_stats[sizeof(tracer_stats) == 56 ? 1 : -1];
 typedef char tracer_assert_host[sizeof(tracer_host) == 64 ? 1 : -1];
 typedef char tracer_assert_create_args[sizeof(tracer_create_args) == 48 ? 1 : -1];

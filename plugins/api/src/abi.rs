@@ -27,7 +27,7 @@ pub const TRACER_ERR_CONFIG: tracer_code = 1;
 pub const TRACER_ERR_RETRYABLE: tracer_code = 2;
 /// Trying again with these bytes cannot help.
 pub const TRACER_ERR_PERMANENT: tracer_code = 3;
-/// The batch was taken but for `rejected_spans`.
+/// The batch was taken but for `rejected_items`.
 pub const TRACER_ERR_PARTIAL: tracer_code = 4;
 /// Not finished within the time-out; whether anything was stored is unknown.
 pub const TRACER_ERR_TIMEOUT: tracer_code = 5;
@@ -40,15 +40,26 @@ pub const TRACER_ERR_UNSUPPORTED: tracer_code = 8;
 /// A defect of one of the two sides; also what an unknown code means.
 pub const TRACER_ERR_INTERNAL: tracer_code = 9;
 
-/// OTLP protobuf, one `ExportTraceServiceRequest`, uncompressed.
+/// Items are spans.
+pub const TRACER_SIGNAL_TRACES: u32 = 1;
+/// Items are data points.
+pub const TRACER_SIGNAL_METRICS: u32 = 2;
+/// Items are log records. Reserved.
+pub const TRACER_SIGNAL_LOGS: u32 = 3;
+
+/// OTLP protobuf, uncompressed: the `Export…ServiceRequest` of the batch's signal.
 pub const TRACER_ENCODING_OTLP_PROTOBUF: u32 = 1;
 
 /// `export_batch` may be called up to `max_concurrency` times at once.
 pub const TRACER_CAP_CONCURRENT_EXPORT: u64 = 1 << 0;
 /// The plugin talks to other machines.
-pub const TRACER_CAP_NETWORK: u64 = 1 << 3;
+pub const TRACER_CAP_NETWORK: u64 = 1 << 1;
 /// A host refuses a plugin that sets a bit of this mask which it does not know.
 pub const TRACER_CAP_MUST_UNDERSTAND: u64 = 0xffff_ffff << 32;
+/// Reserved: the plugin keeps and retries by itself what it was given.
+pub const TRACER_CAP_OWNS_RETRY: u64 = 1 << 32;
+/// Reserved: `export_batch` returns before the backend has answered.
+pub const TRACER_CAP_ASYNC_EXPORT: u64 = 1 << 33;
 
 /// For what needs a person.
 pub const TRACER_LOG_ERROR: u32 = 1;
@@ -99,7 +110,7 @@ pub struct tracer_error {
     /// Milliseconds; 0 is none.
     pub retry_after_ms: u32,
     /// With [`TRACER_ERR_PARTIAL`].
-    pub rejected_spans: u32,
+    pub rejected_items: u32,
     /// A JSON pointer into the configuration; NUL-terminated.
     pub field: [u8; 128],
     /// One line for an operator; NUL-terminated.
@@ -112,16 +123,20 @@ pub struct tracer_error {
 pub struct tracer_batch {
     /// Set by the host.
     pub struct_size: u32,
+    /// One of the `TRACER_SIGNAL_*`.
+    pub signal: u32,
     /// [`TRACER_ENCODING_OTLP_PROTOBUF`].
     pub encoding: u32,
+    /// Items of that signal; at least 1.
+    pub item_count: u32,
     /// Never empty.
     pub body: tracer_bytes,
-    /// At least 1.
-    pub span_count: u32,
-    /// 1 for the first try.
-    pub attempt: u32,
     /// The same on every retry.
     pub batch_id: u64,
+    /// 1 for the first try.
+    pub attempt: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
 /// Counters since `create`; owned by the host.
@@ -132,10 +147,10 @@ pub struct tracer_stats {
     pub struct_size: u32,
     /// Batches being exported at this moment.
     pub in_flight: u32,
-    /// Spans the backend has taken.
-    pub spans_sent: u64,
-    /// Spans the backend refused.
-    pub spans_rejected: u64,
+    /// Items the backend has taken.
+    pub items_sent: u64,
+    /// Items the backend refused.
+    pub items_rejected: u64,
     /// Exports that returned OK or PARTIAL.
     pub batches_sent: u64,
     /// Exports that returned anything else.
@@ -199,10 +214,10 @@ pub struct tracer_plugin {
     pub abi_minor: u16,
     /// `TRACER_CAP_*`.
     pub capabilities: u64,
+    /// Bit n: signal n.
+    pub accepted_signals: u32,
     /// Bit n: encoding n.
     pub accepted_encodings: u32,
-    /// 0.
-    pub reserved: u32,
     /// What `plugin = "…"` must say.
     pub type_name: tracer_str,
     /// Of the plugin.
@@ -301,7 +316,7 @@ impl tracer_error {
             struct_size: size_of::<Self>() as u32,
             code: TRACER_OK,
             retry_after_ms: 0,
-            rejected_spans: 0,
+            rejected_items: 0,
             field: [0; 128],
             message: [0; 384],
         }
@@ -320,8 +335,8 @@ impl tracer_stats {
         Self {
             struct_size: size_of::<Self>() as u32,
             in_flight: 0,
-            spans_sent: 0,
-            spans_rejected: 0,
+            items_sent: 0,
+            items_rejected: 0,
             batches_sent: 0,
             batches_failed: 0,
             bytes_sent: 0,
@@ -370,14 +385,15 @@ mod layout {
 
     frozen!(tracer_str, 16: ptr 0, len 8);
     frozen!(tracer_bytes, 16: ptr 0, len 8);
-    frozen!(tracer_error, 528: struct_size 0, code 4, retry_after_ms 8, rejected_spans 12, field 16, message 144);
-    frozen!(tracer_batch, 40: struct_size 0, encoding 4, body 8, span_count 24, attempt 28, batch_id 32);
-    frozen!(tracer_stats, 56: struct_size 0, in_flight 4, spans_sent 8, spans_rejected 16, batches_sent 24,
+    frozen!(tracer_error, 528: struct_size 0, code 4, retry_after_ms 8, rejected_items 12, field 16, message 144);
+    frozen!(tracer_batch, 48: struct_size 0, signal 4, encoding 8, item_count 12, body 16, batch_id 32, attempt 40,
+        reserved 44);
+    frozen!(tracer_stats, 56: struct_size 0, in_flight 4, items_sent 8, items_rejected 16, batches_sent 24,
         batches_failed 32, bytes_sent 40, reconnects 48);
     frozen!(tracer_host, 64: struct_size 0, abi_major 4, abi_minor 6, name 8, version 24, ctx 40, log 48,
         get_extension 56);
     frozen!(tracer_create_args, 48: struct_size 0, max_concurrency 4, host 8, backend_name 16, config_json 32);
-    frozen!(tracer_plugin, 152: struct_size 0, abi_major 4, abi_minor 6, capabilities 8, accepted_encodings 16,
-        reserved 20, type_name 24, version 40, build_info 56, config_schema 72, validate 88, create 96,
+    frozen!(tracer_plugin, 152: struct_size 0, abi_major 4, abi_minor 6, capabilities 8, accepted_signals 16,
+        accepted_encodings 20, type_name 24, version 40, build_info 56, config_schema 72, validate 88, create 96,
         export_batch 104, flush 112, shutdown 120, destroy 128, stats 136, get_extension 144);
 }

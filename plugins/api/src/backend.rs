@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use crate::{BackendError, Host};
+use crate::{BackendError, Host, abi};
 
-/// A place that spans are sent to: implement it, then write [`export_plugin!`](crate::export_plugin)`(YourType);`.
+/// A place that spans, or metrics, are sent to: implement it, then write [`export_plugin!`](crate::export_plugin)`(YourType);`.
 ///
 /// One value is one backend of the configuration, shared by all services that name it. The host queues, batches,
 /// samples and retries; a backend does none of these. A panic in any method is contained and ends the instance: the
@@ -25,6 +25,9 @@ pub trait Backend: Sized + Send + Sync + 'static {
     /// The host does not fill in a `"default"`. With `"x-explained": true` beside a `"pattern"`,
     /// [`validate`](Self::validate) is asked about a text that does not match, and says in its own words what is wrong.
     const CONFIG_SCHEMA: &'static str;
+
+    /// What batches the backend takes. Those of other signals never come.
+    const SIGNALS: &'static [Signal] = &[Signal::Traces];
 
     /// Whether [`export`](Self::export) may be called up to [`CreateArgs::max_concurrency`] times at once.
     const CONCURRENT_EXPORT: bool = false;
@@ -89,7 +92,7 @@ pub trait Backend: Sized + Send + Sync + 'static {
 /// What an instance is made of.
 #[derive(Debug)]
 pub struct CreateArgs<'a> {
-    /// The backend's name in the configuration, for log lines. Which service a span belongs to is said by the resources
+    /// The backend's name in the configuration, for log lines. Which service an item belongs to is said by the resources
     /// in each batch.
     pub backend_name: &'a str,
     /// A JSON object: references replaced, schema checked, [`Backend::validate`] passed. May hold secrets.
@@ -107,13 +110,35 @@ impl<'a> CreateArgs<'a> {
     }
 }
 
-/// One batch of finished spans.
+/// What a batch is of, and with it what its items are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Signal {
+    /// Items are spans; a body is an `ExportTraceServiceRequest`.
+    Traces,
+    /// Items are data points; a body is an `ExportMetricsServiceRequest`.
+    Metrics,
+}
+
+impl Signal {
+    /// The number of the header.
+    pub(crate) const fn number(self) -> u32 {
+        match self {
+            Self::Traces => abi::TRACER_SIGNAL_TRACES,
+            Self::Metrics => abi::TRACER_SIGNAL_METRICS,
+        }
+    }
+}
+
+/// One batch, of one signal.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a> {
-    /// OTLP protobuf: one `ExportTraceServiceRequest`, uncompressed, never empty. Its resources may be several services.
+    /// What it is of: one of [`Backend::SIGNALS`].
+    pub signal: Signal,
+    /// OTLP protobuf: the request of the signal, uncompressed, never empty. Its resources may be several services.
     pub body: &'a [u8],
-    /// Spans in `body`; at least 1.
-    pub span_count: u32,
+    /// Items in `body`; at least 1.
+    pub item_count: u32,
     /// 1 for the first try, one more for each retry.
     pub attempt: u32,
     /// The same on every retry; unique for the instance.
@@ -125,10 +150,10 @@ pub struct Batch<'a> {
 pub struct Stats {
     /// Batches being exported at this moment.
     pub in_flight: u32,
-    /// Spans the backend has taken.
-    pub spans_sent: u64,
-    /// Spans the backend refused, in partial successes and in permanent errors.
-    pub spans_rejected: u64,
+    /// Items the backend has taken, of all signals.
+    pub items_sent: u64,
+    /// Items the backend refused, in partial successes and in permanent errors.
+    pub items_rejected: u64,
     /// Exports that ended well or in part.
     pub batches_sent: u64,
     /// Exports that failed.

@@ -16,7 +16,7 @@ pub struct BackendError {
     kind: ErrorKind,
     message: String,
     pointer: String,
-    rejected_spans: u32,
+    rejected_items: u32,
     retry_after: Option<Duration>,
 }
 
@@ -30,7 +30,7 @@ pub enum ErrorKind {
     Retryable,
     /// Trying again with these bytes cannot help: refused, malformed, unauthorised. Dropped and counted.
     Permanent,
-    /// The batch was taken but for some spans, which are counted as rejected. Not retried.
+    /// The batch was taken but for some items, which are counted as rejected. Not retried.
     Partial,
     /// Not finished in time; whether anything was stored is unknown. Retried.
     Timeout,
@@ -59,9 +59,9 @@ impl BackendError {
         Self::new(ErrorKind::Permanent, message)
     }
 
-    /// The backend took the batch but for `rejected_spans` of its spans.
-    pub fn partial(rejected_spans: u32, message: impl Into<String>) -> Self {
-        Self { rejected_spans, ..Self::new(ErrorKind::Partial, message) }
+    /// The backend took the batch but for `rejected_items` of its items: spans, or data points.
+    pub fn partial(rejected_items: u32, message: impl Into<String>) -> Self {
+        Self { rejected_items, ..Self::new(ErrorKind::Partial, message) }
     }
 
     /// Not finished in time; whether anything was stored is unknown.
@@ -107,9 +107,9 @@ impl BackendError {
         &self.pointer
     }
 
-    /// How many spans the backend refused; 0 unless [`ErrorKind::Partial`].
-    pub fn rejected_spans(&self) -> u32 {
-        self.rejected_spans
+    /// How many items the backend refused; 0 unless [`ErrorKind::Partial`].
+    pub fn rejected_items(&self) -> u32 {
+        self.rejected_items
     }
 
     /// The earliest time to try again, if the backend named one.
@@ -118,7 +118,7 @@ impl BackendError {
     }
 
     fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), pointer: String::new(), rejected_spans: 0, retry_after: None }
+        Self { kind, message: message.into(), pointer: String::new(), rejected_items: 0, retry_after: None }
     }
 }
 
@@ -126,7 +126,7 @@ impl fmt::Display for BackendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             ErrorKind::Config if !self.pointer.is_empty() => write!(f, "{}: {}", self.pointer, self.message),
-            ErrorKind::Partial => write!(f, "{} spans rejected: {}", self.rejected_spans, self.message),
+            ErrorKind::Partial => write!(f, "{} items rejected: {}", self.rejected_items, self.message),
             _ => f.write_str(&self.message),
         }
     }

@@ -15,7 +15,7 @@ use crate::abi::{
 };
 use crate::foreign::{fill_stats, read_field};
 use crate::panic_guard::{self, Poison};
-use crate::{Backend, BackendError, Batch, CreateArgs, Host, LogLevel};
+use crate::{Backend, BackendError, Batch, CreateArgs, Host, LogLevel, Signal};
 
 /// Makes a `cdylib` a plugin: emits its one exported symbol, `tracer_plugin_v1`, and the static table behind it.
 ///
@@ -81,8 +81,8 @@ pub const fn plugin_table<B: Backend>() -> tracer_plugin {
         abi_major: abi::TRACER_ABI_MAJOR,
         abi_minor: abi::TRACER_ABI_MINOR,
         capabilities: concurrent | network,
+        accepted_signals: signal_bits(B::SIGNALS),
         accepted_encodings: 1 << abi::TRACER_ENCODING_OTLP_PROTOBUF,
-        reserved: 0,
         type_name: tracer_str::new(B::TYPE_NAME),
         version: tracer_str::new(B::VERSION),
         build_info: tracer_str::new(BUILD_INFO),
@@ -186,7 +186,7 @@ unsafe extern "C" fn export_batch<B: Backend>(
     unsafe {
         on_instance::<B>(instance, error, |instance| {
             instance.refuse_after_shutdown()?;
-            instance.backend.export(&safe_batch(batch)?, milliseconds(timeout_ms))
+            instance.backend.export(&safe_batch(batch, B::SIGNALS)?, milliseconds(timeout_ms))
         })
     }
 }
@@ -287,22 +287,26 @@ unsafe fn on_instance<B: Backend>(
 /// # Safety
 ///
 /// `batch` is null or as long as it says; it and its body live for `'a`.
-unsafe fn safe_batch<'a>(batch: *const tracer_batch) -> Result<Batch<'a>, BackendError> {
+unsafe fn safe_batch<'a>(batch: *const tracer_batch, accepted: &[Signal]) -> Result<Batch<'a>, BackendError> {
     if batch.is_null() {
         return Err(broken("export_batch was called without a batch"));
     }
     // SAFETY: not null; the caller vouches for its length.
-    let (encoding, body, span_count, attempt, batch_id) = unsafe {
+    let (signal, encoding, body, item_count, attempt, batch_id) = unsafe {
         (
+            read_field!(batch, tracer_batch, signal),
             read_field!(batch, tracer_batch, encoding),
             read_field!(batch, tracer_batch, body),
-            read_field!(batch, tracer_batch, span_count).unwrap_or(0),
+            read_field!(batch, tracer_batch, item_count).unwrap_or(0),
             read_field!(batch, tracer_batch, attempt).unwrap_or(1),
             read_field!(batch, tracer_batch, batch_id).unwrap_or(0),
         )
     };
-    let (Some(encoding), Some(body)) = (encoding, body) else {
+    let (Some(signal), Some(encoding), Some(body)) = (signal, encoding, body) else {
         return Err(broken("the batch is too short to have a body"));
+    };
+    let Some(signal) = accepted.iter().copied().find(|accepted| accepted.number() == signal) else {
+        return Err(BackendError::unsupported(format!("signal {signal} is not supported by this backend")));
     };
     if encoding != abi::TRACER_ENCODING_OTLP_PROTOBUF {
         return Err(BackendError::unsupported(format!(
@@ -314,7 +318,7 @@ unsafe fn safe_batch<'a>(batch: *const tracer_batch) -> Result<Batch<'a>, Backen
     if body.is_empty() {
         return Err(broken("the batch is empty"));
     }
-    Ok(Batch { body, span_count, attempt, batch_id })
+    Ok(Batch { signal, body, item_count, attempt, batch_id })
 }
 
 /// # Safety
@@ -334,6 +338,15 @@ unsafe fn config_text<'a>(config: tracer_str) -> Result<&'a str, BackendError> {
 unsafe fn text<'a>(name: tracer_str) -> Cow<'a, str> {
     // SAFETY: handed down from the caller.
     String::from_utf8_lossy(unsafe { name.as_bytes() })
+}
+
+/// Bit n: signal n.
+const fn signal_bits(signals: &[Signal]) -> u32 {
+    // `for` cannot be used in a `const fn`.
+    match signals {
+        [] => 0,
+        [first, rest @ ..] => 1 << first.number() | signal_bits(rest),
+    }
 }
 
 fn milliseconds(timeout_ms: u32) -> Duration {

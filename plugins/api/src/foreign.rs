@@ -47,7 +47,7 @@ pub(crate) unsafe fn fill_error(out: *mut tracer_error, code: tracer_code, error
     unsafe {
         write_field!(out, tracer_error, code, code);
         write_field!(out, tracer_error, retry_after_ms, error.retry_after().map_or(0, whole_milliseconds));
-        write_field!(out, tracer_error, rejected_spans, error.rejected_spans());
+        write_field!(out, tracer_error, rejected_items, error.rejected_items());
         write_field!(out, tracer_error, field, fixed_text(error.pointer()));
         write_field!(out, tracer_error, message, fixed_text(error.message()));
     }
@@ -62,8 +62,8 @@ pub(crate) unsafe fn fill_stats(out: *mut tracer_stats, stats: &Stats) {
     // SAFETY: the caller vouches for `out`; each macro stays below its struct_size.
     unsafe {
         write_field!(out, tracer_stats, in_flight, stats.in_flight);
-        write_field!(out, tracer_stats, spans_sent, stats.spans_sent);
-        write_field!(out, tracer_stats, spans_rejected, stats.spans_rejected);
+        write_field!(out, tracer_stats, items_sent, stats.items_sent);
+        write_field!(out, tracer_stats, items_rejected, stats.items_rejected);
         write_field!(out, tracer_stats, batches_sent, stats.batches_sent);
         write_field!(out, tracer_stats, batches_failed, stats.batches_failed);
         write_field!(out, tracer_stats, bytes_sent, stats.bytes_sent);
@@ -154,10 +154,10 @@ mod tests {
 
     #[test]
     fn counters_beyond_a_shorter_struct_are_left_out() {
-        let mut out = tracer_stats { struct_size: 24, reconnects: 77, spans_rejected: 0, ..tracer_stats::new() };
-        let stats = Stats { in_flight: 1, spans_sent: 2, spans_rejected: 3, reconnects: 4, ..Stats::default() };
+        let mut out = tracer_stats { struct_size: 24, reconnects: 77, items_rejected: 0, ..tracer_stats::new() };
+        let stats = Stats { in_flight: 1, items_sent: 2, items_rejected: 3, reconnects: 4, ..Stats::default() };
         // SAFETY: `out` is longer than it says.
         unsafe { fill_stats(&mut out, &stats) };
-        assert_eq!((out.in_flight, out.spans_sent, out.spans_rejected, out.reconnects), (1, 2, 3, 77));
+        assert_eq!((out.in_flight, out.items_sent, out.items_rejected, out.reconnects), (1, 2, 3, 77));
     }
 }

@@ -1,6 +1,6 @@
 //! The contract between tracer-resolver and its backend plugins.
 //!
-//! A plugin takes finished batches of spans, as OTLP bytes, and ships them somewhere. `include/tracer_plugin.h` is the
+//! A plugin takes finished batches of spans, or of metrics, as OTLP bytes, and ships them somewhere. `include/tracer_plugin.h` is the
 //! specification, and enough to write one in C or C++. In Rust, implement [`Backend`] and write
 //! [`export_plugin!`]`(MyBackend);` in a `cdylib`: the macro owns everything unsafe.
 //!
@@ -13,7 +13,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`abi`] | the header, item by item: for hosts |
-//! | `backend` | [`Backend`], [`CreateArgs`], [`Batch`], [`Stats`]: for authors |
+//! | `backend` | [`Backend`], [`CreateArgs`], [`Batch`], [`Signal`], [`Stats`]: for authors |
 //! | `backend_error` | [`BackendError`]: what went wrong and whether a retry helps |
 //! | `host` | [`Host`]: the way back, for log lines |
 //! | `export_plugin` | [`export_plugin!`], [`plugin_table`]: from a `Backend` to the C table |
@@ -32,7 +32,7 @@ mod foreign;
 mod host;
 mod panic_guard;
 
-pub use backend::{Backend, Batch, CreateArgs, Stats};
+pub use backend::{Backend, Batch, CreateArgs, Signal, Stats};
 pub use backend_error::{BackendError, ErrorKind};
 pub use export_plugin::plugin_table;
 pub use host::{Host, LogLevel};

@@ -19,7 +19,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter, SpanLinks};
 use prost::Message;
 use tracer_plugin_api::abi::*;
 use tracer_plugin_api::adapter::{Adapted, ExporterBackend};
-use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, ErrorKind, plugin_table};
+use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, ErrorKind, Signal, plugin_table};
 
 const AMPLE: Duration = Duration::from_secs(60);
 
@@ -140,7 +140,7 @@ fn bytes_that_are_not_otlp_are_a_permanent_error() {
     let why = backend.export(&batch(1, 5, b"\xff\xff\xff"), AMPLE).unwrap_err();
     assert_eq!(why.kind(), ErrorKind::Permanent);
     assert!(why.message().starts_with("the batch is not OTLP: "), "{why}");
-    assert_eq!(backend.stats().spans_rejected, 5);
+    assert_eq!(backend.stats().items_rejected, 5);
 }
 
 #[test]
@@ -155,10 +155,10 @@ fn spans_without_valid_ids_are_rejected_and_the_others_exported() {
     spans[1].span_id = vec![0; 8];
     spans[2].trace_id.clear();
     let why = backend.export(&batch(1, 4, &request.encode_to_vec()), AMPLE).unwrap_err();
-    assert_eq!((why.kind(), why.rejected_spans()), (ErrorKind::Partial, 3));
+    assert_eq!((why.kind(), why.rejected_items()), (ErrorKind::Partial, 3));
     assert_eq!(drawn("malformed"), ["a: 4"]);
     let stats = backend.stats();
-    assert_eq!((stats.spans_sent, stats.spans_rejected, stats.batches_sent, stats.batches_failed), (1, 3, 1, 0));
+    assert_eq!((stats.items_sent, stats.items_rejected, stats.batches_sent, stats.batches_failed), (1, 3, 1, 0));
 }
 
 #[test]
@@ -187,11 +187,13 @@ fn a_panic_in_an_exporter_stops_at_the_plugins_boundary() {
     let body = encode(&[(&resource("panics"), &[bare_span(1)])]);
     let batch = tracer_batch {
         struct_size: size_of::<tracer_batch>() as u32,
+        signal: TRACER_SIGNAL_TRACES,
         encoding: TRACER_ENCODING_OTLP_PROTOBUF,
+        item_count: 1,
         body: tracer_bytes::new(&body),
-        span_count: 1,
-        attempt: 1,
         batch_id: 1,
+        attempt: 1,
+        reserved: 0,
     };
     let args = tracer_create_args {
         struct_size: size_of::<tracer_create_args>() as u32,
@@ -326,8 +328,8 @@ fn export(backend: &impl Backend, batch_id: u64, parts: &[(&Resource, &[SpanData
     backend.export(&batch(batch_id, spans, &encode(parts)), AMPLE)
 }
 
-fn batch(batch_id: u64, span_count: u32, body: &[u8]) -> Batch<'_> {
-    Batch { body, span_count, attempt: 1, batch_id }
+fn batch(batch_id: u64, item_count: u32, body: &[u8]) -> Batch<'_> {
+    Batch { signal: Signal::Traces, body, item_count, attempt: 1, batch_id }
 }
 
 /// What an OTLP exporter of the SDK would send.

@@ -61,7 +61,7 @@ fn the_c_plugin_of_the_readme_lives_its_whole_life() {
         plugin.destroy.unwrap()(instance);
         assert!(plugin.get_extension.unwrap()(tracer_str::new("tracer_plugin.sampler/1")).is_null());
     }
-    assert_eq!(stats.spans_sent, 7);
+    assert_eq!(stats.items_sent, 7);
     assert_eq!((error.code, text(&error.message)), (TRACER_ERR_UNSUPPORTED, "only OTLP protobuf is supported"));
     assert_eq!(*lines.lock().unwrap(), ["3 tally: 7 spans in 4 bytes"]);
 }
@@ -102,7 +102,7 @@ fn an_exception_in_a_cpp_plugin_stops_at_its_boundary() {
         plugin.destroy.unwrap()(instance);
     }
     assert_eq!(text(&error.message), "thirteen is superstitious");
-    assert_eq!(stats.spans_sent, 12);
+    assert_eq!(stats.items_sent, 12);
 }
 
 fn load(path: &Path) -> &'static tracer_plugin {
@@ -119,14 +119,16 @@ fn load(path: &Path) -> &'static tracer_plugin {
     }
 }
 
-fn batch(span_count: u32, encoding: u32) -> tracer_batch {
+fn batch(item_count: u32, encoding: u32) -> tracer_batch {
     tracer_batch {
         struct_size: size_of::<tracer_batch>() as u32,
+        signal: TRACER_SIGNAL_TRACES,
         encoding,
         body: tracer_bytes::new(b"otlp"),
-        span_count,
+        item_count,
         attempt: 1,
         batch_id: 1,
+        reserved: 0,
     }
 }
 

@@ -125,15 +125,15 @@ fn rust_layout() -> BTreeMap<String, (u64, u64)> {
     record! {
         tracer_str { ptr, len }
         tracer_bytes { ptr, len }
-        tracer_error { struct_size, code, retry_after_ms, rejected_spans, field, message }
-        tracer_batch { struct_size, encoding, body, span_count, attempt, batch_id }
+        tracer_error { struct_size, code, retry_after_ms, rejected_items, field, message }
+        tracer_batch { struct_size, signal, encoding, item_count, body, batch_id, attempt, reserved }
         tracer_stats {
-            struct_size, in_flight, spans_sent, spans_rejected, batches_sent, batches_failed, bytes_sent, reconnects
+            struct_size, in_flight, items_sent, items_rejected, batches_sent, batches_failed, bytes_sent, reconnects
         }
         tracer_host { struct_size, abi_major, abi_minor, name, version, ctx, log, get_extension }
         tracer_create_args { struct_size, max_concurrency, host, backend_name, config_json }
         tracer_plugin {
-            struct_size, abi_major, abi_minor, capabilities, accepted_encodings, reserved, type_name, version,
+            struct_size, abi_major, abi_minor, capabilities, accepted_signals, accepted_encodings, type_name, version,
             build_info, config_schema, validate, create, export_batch, flush, shutdown, destroy, stats, get_extension
         }
     }
@@ -154,10 +154,15 @@ fn rust_constants() -> BTreeMap<String, (u64, u64)> {
         ("ERR_PANIC", TRACER_ERR_PANIC as u64),
         ("ERR_UNSUPPORTED", TRACER_ERR_UNSUPPORTED as u64),
         ("ERR_INTERNAL", TRACER_ERR_INTERNAL as u64),
+        ("SIGNAL_TRACES", u64::from(TRACER_SIGNAL_TRACES)),
+        ("SIGNAL_METRICS", u64::from(TRACER_SIGNAL_METRICS)),
+        ("SIGNAL_LOGS", u64::from(TRACER_SIGNAL_LOGS)),
         ("ENCODING_OTLP_PROTOBUF", u64::from(TRACER_ENCODING_OTLP_PROTOBUF)),
         ("CAP_CONCURRENT_EXPORT", TRACER_CAP_CONCURRENT_EXPORT),
         ("CAP_NETWORK", TRACER_CAP_NETWORK),
         ("CAP_MUST_UNDERSTAND", TRACER_CAP_MUST_UNDERSTAND),
+        ("CAP_OWNS_RETRY", TRACER_CAP_OWNS_RETRY),
+        ("CAP_ASYNC_EXPORT", TRACER_CAP_ASYNC_EXPORT),
         ("LOG_ERROR", u64::from(TRACER_LOG_ERROR)),
         ("LOG_WARN", u64::from(TRACER_LOG_WARN)),
         ("LOG_INFO", u64::from(TRACER_LOG_INFO)),

@@ -73,6 +73,17 @@ impl HttpClient {
         Ok(HttpClient { agent, settings, counters, most_bytes: AtomicUsize::new(usize::MAX) })
     }
 
+    /// The same for another endpoint: its connections and counters are shared, what a server found too large is not.
+    #[must_use]
+    pub fn to(&self, endpoint: Endpoint) -> Self {
+        HttpClient {
+            agent: self.agent.clone(),
+            settings: HttpSettings { endpoint, ..self.settings.clone() },
+            counters: Arc::clone(&self.counters),
+            most_bytes: AtomicUsize::new(usize::MAX),
+        }
+    }
+
     /// Posts `body`, and waits for the answer no longer than `limit` or the timeout of the settings, whichever is less.
     ///
     /// # Errors

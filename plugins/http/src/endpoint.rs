@@ -26,6 +26,13 @@ impl Endpoint {
         Self::try_from(format!("{}{path}{suffix}{query}", self.origin()))
     }
 
+    /// The address with `other` at the end of its path, where that ends in `suffix`. The query stays.
+    pub fn with_other_ending(&self, suffix: &str, other: &str) -> Option<Self> {
+        let path = self.0.path().trim_end_matches('/').strip_suffix(suffix)?;
+        let query = self.0.query().map(|query| format!("?{query}")).unwrap_or_default();
+        Self::try_from(format!("{}{path}{other}{query}", self.origin())).ok()
+    }
+
     /// The address with a parameter in its query, unless one of that name is there already.
     pub fn with_parameter(&self, name: &str, value: &str) -> Result<Self, String> {
         let query = self.0.query().unwrap_or_default();
@@ -123,6 +130,14 @@ mod tests {
         }
         let with_query = endpoint("https://c/a?tenant=7").ending_in("/v1/traces").unwrap();
         assert_eq!(with_query.uri().to_string(), "https://c/a/v1/traces?tenant=7");
+    }
+
+    #[test]
+    fn a_known_end_of_the_path_is_changed_and_another_is_not() {
+        let other = |text: &str| endpoint(text).with_other_ending("/v1/traces", "/v1/metrics").map(|it| it.uri().to_string());
+        assert_eq!(other("https://c/otlp/v1/traces?a=b").as_deref(), Some("https://c/otlp/v1/metrics?a=b"));
+        assert_eq!(other("https://c/v1/traces/").as_deref(), Some("https://c/v1/metrics"));
+        assert_eq!(other("https://c/in"), None);
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub use client::{Answer, HttpClient};
 pub use endpoint::Endpoint;
 pub use headers::Headers;
 pub use otlp::OtlpSender;
+pub use parts::Part;
 pub use proxy::ProxyUrl;
 pub use settings::{Compression, HttpSettings, SECRETS};
 pub use tls::TlsSettings;

@@ -26,11 +26,11 @@ impl OtlpSender {
         OtlpSender { client, host, log_target, last_warning: LastWarning::default() }
     }
 
-    /// Sends the `ExportTraceServiceRequest` of a batch; in several requests if the server will not take it as one.
+    /// Sends the request of a batch, of whichever signal; in several requests if the server will not take it as one.
     ///
     /// # Errors
     ///
-    /// Partial if the server says that it refused some of the spans; else those of [`HttpClient::post`].
+    /// Partial if the server says that it refused some of the items; else those of [`HttpClient::post`].
     pub fn send(&self, batch: &Batch<'_>, limit: Duration) -> Result<(), BackendError> {
         let started = Instant::now();
         let mut refused = Refused::default();
@@ -38,22 +38,22 @@ impl OtlpSender {
             match self.client.try_post(CONTENT_TYPE, batch.body, limit) {
                 Ok(answer) => {
                     self.read(&answer, &mut refused);
-                    return refused.into_result(batch.span_count, 0);
+                    return refused.into_result(batch.item_count, 0);
                 }
-                Err(Failure::TooLarge(error)) if batch.span_count < 2 => return Err(error),
+                Err(Failure::TooLarge(error)) if batch.item_count < 2 => return Err(error),
                 Err(Failure::TooLarge(_)) => self.client.too_large(batch.body.len()),
                 Err(Failure::Other(error)) => return Err(error),
             }
         }
-        let Some((frames, spans)) = take_apart(batch.body, batch.span_count) else {
+        let Some((frames, parts)) = take_apart(batch.signal, batch.body, batch.item_count) else {
             // Not what it seems: whatever the server says of it counts.
             return self.client.post(CONTENT_TYPE, batch.body, limit.saturating_sub(started.elapsed())).map(drop);
         };
         let limit = limit.min(self.client.timeout()).saturating_sub(started.elapsed());
         let body_of = |part: &[_]| frames.put_together(part);
-        let answers = self.client.post_in_parts(CONTENT_TYPE, &spans, limit, body_of, &mut refused)?;
+        let answers = self.client.post_in_parts(CONTENT_TYPE, &parts, limit, body_of, &mut refused)?;
         answers.iter().for_each(|answer| self.read(answer, &mut refused));
-        refused.into_result(batch.span_count, 0)
+        refused.into_result(batch.item_count, 0)
     }
 
     fn read(&self, answer: &Answer, refused: &mut Refused) {
@@ -67,8 +67,8 @@ impl OtlpSender {
             return self.warn_once(&warning, &warning);
         }
         let Some(partial) = PartialSuccess::read(&answer.body) else { return };
-        if partial.rejected_spans > 0 {
-            refused.add(partial.rejected_spans, BackendError::partial(partial.rejected_spans, partial.message));
+        if partial.rejected_items > 0 {
+            refused.add(partial.rejected_items, BackendError::partial(partial.rejected_items, partial.message));
         } else {
             self.warn_once(&partial.message, &format!("the collector says: {}", partial.message));
         }
@@ -108,15 +108,16 @@ impl LastWarning {
     }
 }
 
-/// `ExportTracePartialSuccess` of `opentelemetry/proto/collector/trace/v1/trace_service.proto`.
+/// `ExportTracePartialSuccess` of `opentelemetry/proto/collector/trace/v1/trace_service.proto`; that of metrics, which
+/// counts data points, has the same numbers.
 #[derive(Debug, Default, PartialEq)]
 struct PartialSuccess {
-    rejected_spans: u32,
+    rejected_items: u32,
     message: String,
 }
 
 impl PartialSuccess {
-    /// Field 1 of an `ExportTraceServiceResponse`, if it is there.
+    /// Field 1 of an `Export…ServiceResponse`, if it is there.
     fn read(response: &[u8]) -> Option<Self> {
         let partial = fields(response).find_map(|(number, field)| match (number, field) {
             (1, Field::Bytes(partial)) => Some(partial),
@@ -125,8 +126,8 @@ impl PartialSuccess {
         Some(fields(partial).fold(PartialSuccess::default(), |so_far, (number, field)| match (number, field) {
             // An int64: a negative number arrives as a huge one, and means nothing here.
             (1, Field::Varint(count)) => {
-                let rejected_spans = i64::try_from(count).map_or(0, |count| u32::try_from(count).unwrap_or(u32::MAX));
-                PartialSuccess { rejected_spans, ..so_far }
+                let rejected_items = i64::try_from(count).map_or(0, |count| u32::try_from(count).unwrap_or(u32::MAX));
+                PartialSuccess { rejected_items, ..so_far }
             }
             (2, Field::Bytes(message)) => PartialSuccess { message: printable(message), ..so_far },
             _ => so_far,
@@ -145,7 +146,7 @@ mod tests {
         let response = b"\x0a\x0b\x08\x03\x12\x07too old";
         assert_eq!(
             PartialSuccess::read(response),
-            Some(PartialSuccess { rejected_spans: 3, message: "too old".to_owned() })
+            Some(PartialSuccess { rejected_items: 3, message: "too old".to_owned() })
         );
     }
 
@@ -188,6 +189,6 @@ mod tests {
     #[test]
     fn a_negative_count_rejects_nothing() {
         let response = b"\x0a\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01";
-        assert_eq!(PartialSuccess::read(response).unwrap().rejected_spans, 0);
+        assert_eq!(PartialSuccess::read(response).unwrap().rejected_items, 0);
     }
 }

@@ -1,25 +1,36 @@
-//! An OTLP request taken apart into its spans, and put together again from some of them, without a code generator.
+//! An OTLP request taken apart into its spans or metrics, and put together again from some of them, without a code
+//! generator. Both signals are alike but for what is innermost.
 
+use tracer_plugin_api::Signal;
+
+use crate::Part;
 use crate::protobuf_fields::{Field, fields};
 
-/// One encoded span, and where it stands.
-pub(crate) struct PlacedSpan<'a> {
+/// One encoded span or metric, and where it stands.
+pub(crate) struct Placed<'a> {
     place: Place,
-    span: &'a [u8],
+    bytes: &'a [u8],
+    items: u32,
 }
 
-impl AsRef<[u8]> for PlacedSpan<'_> {
+impl AsRef<[u8]> for Placed<'_> {
     fn as_ref(&self) -> &[u8] {
-        self.span
+        self.bytes
     }
 }
 
-/// The requests around the spans: what is said of their resources and scopes.
+impl Part for Placed<'_> {
+    fn items(&self) -> u32 {
+        self.items
+    }
+}
+
+/// The requests around them: what is said of their resources and scopes.
 #[derive(Default)]
 pub(crate) struct Frames {
-    /// All fields of a `ResourceSpans` but its scopes, encoded.
+    /// All fields of a `ResourceSpans` or `ResourceMetrics` but its scopes, encoded.
     resources: Vec<Vec<u8>>,
-    /// All fields of a `ScopeSpans` but its spans, encoded.
+    /// All fields of a `ScopeSpans` or `ScopeMetrics` but its spans or metrics, encoded.
     scopes: Vec<Vec<u8>>,
 }
 
@@ -30,24 +41,40 @@ struct Place {
     scope: usize,
 }
 
-/// The spans of an `ExportTraceServiceRequest`, if there are `span_count` of them: else it is not what it seems.
-pub(crate) fn take_apart(request: &[u8], span_count: u32) -> Option<(Frames, Vec<PlacedSpan<'_>>)> {
+/// The spans or metrics of a request, if they are `item_count` items: else it is not what it seems.
+pub(crate) fn take_apart(signal: Signal, request: &[u8], item_count: u32) -> Option<(Frames, Vec<Placed<'_>>)> {
+    let items_of = match signal {
+        Signal::Traces => |_: &[u8]| 1,
+        Signal::Metrics => data_points,
+        _ => return None,
+    };
     let mut frames = Frames::default();
-    let mut spans = Vec::new();
-    for resource_spans in messages(request, REPEATED_IN_REQUEST) {
-        for scope_spans in messages(resource_spans, REPEATED) {
+    let mut parts = Vec::new();
+    for of_resource in messages(request, REPEATED_IN_REQUEST) {
+        for of_scope in messages(of_resource, REPEATED) {
             let place = Place { resource: frames.resources.len(), scope: frames.scopes.len() };
-            spans.extend(messages(scope_spans, REPEATED).map(|span| PlacedSpan { place, span }));
-            frames.scopes.push(frame(scope_spans));
+            parts.extend(messages(of_scope, REPEATED).map(|bytes| Placed { place, bytes, items: items_of(bytes) }));
+            frames.scopes.push(frame(of_scope));
         }
-        frames.resources.push(frame(resource_spans));
+        frames.resources.push(frame(of_resource));
     }
-    (u32::try_from(spans.len()) == Ok(span_count)).then_some((frames, spans))
+    (parts.iter().map(Part::items).sum::<u32>() == item_count).then_some((frames, parts))
+}
+
+/// The data points of a `Metric`.
+fn data_points(metric: &[u8]) -> u32 {
+    let data = fields(metric).filter_map(|field| match field {
+        (KIND_GAUGE | KIND_SUM | KIND_HISTOGRAM | KIND_EXPONENTIAL_HISTOGRAM | KIND_SUMMARY, Field::Bytes(data)) => {
+            Some(messages(data, DATA_POINTS).count())
+        }
+        _ => None,
+    });
+    u32::try_from(data.sum::<usize>()).unwrap_or(u32::MAX)
 }
 
 impl Frames {
-    /// The request with these spans alone.
-    pub(crate) fn put_together(&self, spans: &[PlacedSpan<'_>]) -> Vec<u8> {
+    /// The request with these alone.
+    pub(crate) fn put_together(&self, spans: &[Placed<'_>]) -> Vec<u8> {
         let mut request = Vec::new();
         for of_resource in spans.chunk_by(|one, next| one.place.resource == next.place.resource) {
             let place = of_resource.first().map(|span| span.place);
@@ -56,7 +83,7 @@ impl Frames {
             for of_scope in of_resource.chunk_by(|one, next| one.place == next.place) {
                 let place = of_scope.first().map(|span| span.place);
                 let mut scope_spans = place.and_then(|place| self.scopes.get(place.scope)).cloned().unwrap_or_default();
-                of_scope.iter().for_each(|span| put(&mut scope_spans, REPEATED, span.span));
+                of_scope.iter().for_each(|span| put(&mut scope_spans, REPEATED, span.bytes));
                 put(&mut resource_spans, REPEATED, &scope_spans);
             }
             put(&mut request, REPEATED_IN_REQUEST, &resource_spans);
@@ -72,7 +99,7 @@ fn messages(message: &[u8], number: u64) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// `ResourceSpans` and `ScopeSpans` alike: what is not repeated in them is bytes, messages and texts.
+/// `ResourceSpans`, `ScopeSpans` and those of metrics alike: what is not repeated in them is bytes, messages and texts.
 fn frame(message: &[u8]) -> Vec<u8> {
     let mut frame = Vec::new();
     for (number, field) in fields(message) {
@@ -98,10 +125,18 @@ fn varint(message: &mut Vec<u8>, mut number: u64) {
     message.push(number as u8);
 }
 
-/// `resource_spans` of a request.
+/// `resource_spans`, `resource_metrics` of a request.
 const REPEATED_IN_REQUEST: u64 = 1;
-/// `scope_spans` of a `ResourceSpans`, `spans` of a `ScopeSpans`.
+/// `scope_spans` of a `ResourceSpans`, `spans` of a `ScopeSpans`; `scope_metrics`, `metrics`.
 const REPEATED: u64 = 2;
+/// What a `Metric` may be.
+const KIND_GAUGE: u64 = 5;
+const KIND_SUM: u64 = 7;
+const KIND_HISTOGRAM: u64 = 9;
+const KIND_EXPONENTIAL_HISTOGRAM: u64 = 10;
+const KIND_SUMMARY: u64 = 11;
+/// `data_points` of each of them.
+const DATA_POINTS: u64 = 1;
 
 #[cfg(test)]
 mod tests {
@@ -126,18 +161,18 @@ mod tests {
     #[test]
     fn all_spans_together_say_what_the_request_said() {
         let request = request();
-        let (frames, spans) = take_apart(&request, 4).unwrap();
+        let (frames, spans) = take_apart(Signal::Traces, &request, 4).unwrap();
         // Of a frame's fields the repeated one comes last now; protobuf leaves that to the writer.
         let again = frames.put_together(&spans);
         assert_eq!(again.len(), request.len());
-        let (frames, spans) = take_apart(&again, 4).unwrap();
+        let (frames, spans) = take_apart(Signal::Traces, &again, 4).unwrap();
         assert_eq!(frames.put_together(&spans), again);
     }
 
     #[test]
     fn a_part_keeps_what_is_around_its_spans() {
         let request = request();
-        let (frames, spans) = take_apart(&request, 4).unwrap();
+        let (frames, spans) = take_apart(Signal::Traces, &request, 4).unwrap();
         let scope = message(&[(1, b"scope 2"), (2, b"c")]);
         let expected = message(&[
             (1, &message(&[(1, b"orders"), (3, b"url"), (2, &scope)])),
@@ -147,8 +182,21 @@ mod tests {
     }
 
     #[test]
+    fn a_metric_is_as_many_items_as_it_has_data_points() {
+        let sum = message(&[(1, b"sent"), (7, &message(&[(1, b"point"), (1, b"point")]))]);
+        let histogram = message(&[(1, b"duration"), (9, &message(&[(1, b"point")]))]);
+        let scope = message(&[(1, b"scope"), (2, &sum), (2, &histogram)]);
+        let request = message(&[(1, &message(&[(1, b"orders"), (2, &scope)]))]);
+        let (frames, metrics) = take_apart(Signal::Metrics, &request, 3).unwrap();
+        assert_eq!(metrics.iter().map(Part::items).collect::<Vec<_>>(), [2, 1]);
+        let second = message(&[(1, b"scope"), (2, &histogram)]);
+        assert_eq!(frames.put_together(&metrics[1..]), message(&[(1, &message(&[(1, b"orders"), (2, &second)]))]));
+        assert!(take_apart(Signal::Metrics, &request, 2).is_none());
+    }
+
+    #[test]
     fn what_does_not_hold_the_spans_it_should_is_not_taken_apart() {
-        assert!(take_apart(&request(), 5).is_none());
-        assert!(take_apart(b"\xff\xff", 1).is_none());
+        assert!(take_apart(Signal::Traces, &request(), 5).is_none());
+        assert!(take_apart(Signal::Traces, b"\xff\xff", 1).is_none());
     }
 }

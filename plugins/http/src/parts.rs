@@ -8,8 +8,18 @@ use tracer_plugin_kit::Refused;
 use crate::client::{Answer, HttpClient};
 use crate::failure::Failure;
 
+/// What a batch is taken apart into, encoded.
+pub trait Part: AsRef<[u8]> {
+    /// How many items it is: one, for a span.
+    fn items(&self) -> u32 {
+        1
+    }
+}
+
+impl Part for Vec<u8> {}
+
 impl HttpClient {
-    /// Posts `spans`, each of them encoded, in one request; in halves, and halves of these, where the server says that it
+    /// Posts `spans`, or what else a batch consists of, in one request; in halves, and halves of these, where the server says that it
     /// is too much at once. All of it within `limit` or the timeout of the settings, whichever is less. What a server
     /// refused to read is remembered: it is not sent so much again.
     ///
@@ -19,7 +29,7 @@ impl HttpClient {
     /// # Errors
     ///
     /// Those of [`HttpClient::post`] that are worth another try, as soon as there is one: the whole batch is sent again.
-    pub fn post_in_parts<T: AsRef<[u8]>>(
+    pub fn post_in_parts<T: Part>(
         &self,
         content_type: &str,
         spans: &[T],
@@ -51,7 +61,7 @@ impl HttpClient {
                 }
                 Err(failure) => match BackendError::from(failure) {
                     error if error.kind() == ErrorKind::Permanent => {
-                        refused.add(u32::try_from(part.len()).unwrap_or(u32::MAX), error);
+                        refused.add(part.iter().map(Part::items).sum(), error);
                     }
                     error => return Err(error),
                 },

@@ -8,8 +8,8 @@ use tracer_plugin_api::{BackendError, Batch, ErrorKind, Stats};
 #[derive(Debug, Default)]
 pub struct Counters {
     in_flight: AtomicU32,
-    spans_sent: AtomicU64,
-    spans_rejected: AtomicU64,
+    items_sent: AtomicU64,
+    items_rejected: AtomicU64,
     batches_sent: AtomicU64,
     batches_failed: AtomicU64,
     bytes_sent: AtomicU64,
@@ -19,8 +19,8 @@ pub struct Counters {
 impl Counters {
     /// Runs `export` and counts what became of `batch`.
     ///
-    /// A partial success counts the batch as sent and only the refused spans as rejected; a permanent error counts all
-    /// its spans as rejected; what will be retried counts as a failed batch and no span.
+    /// A partial success counts the batch as sent and only the refused items as rejected; a permanent error counts all
+    /// its items as rejected; what will be retried counts as a failed batch and no item.
     ///
     /// # Errors
     ///
@@ -32,22 +32,22 @@ impl Counters {
     ) -> Result<(), BackendError> {
         let _in_flight = InFlight::enter(&self.in_flight);
         let result = export();
-        let spans = u64::from(batch.span_count);
+        let items = u64::from(batch.item_count);
         match &result {
             Ok(()) => {
                 self.batches_sent.fetch_add(1, Ordering::Relaxed);
-                self.spans_sent.fetch_add(spans, Ordering::Relaxed);
+                self.items_sent.fetch_add(items, Ordering::Relaxed);
             }
             Err(error) if error.kind() == ErrorKind::Partial => {
-                let rejected = u64::from(error.rejected_spans()).min(spans);
+                let rejected = u64::from(error.rejected_items()).min(items);
                 self.batches_sent.fetch_add(1, Ordering::Relaxed);
-                self.spans_sent.fetch_add(spans - rejected, Ordering::Relaxed);
-                self.spans_rejected.fetch_add(rejected, Ordering::Relaxed);
+                self.items_sent.fetch_add(items - rejected, Ordering::Relaxed);
+                self.items_rejected.fetch_add(rejected, Ordering::Relaxed);
             }
             Err(error) => {
                 self.batches_failed.fetch_add(1, Ordering::Relaxed);
                 if error.kind() == ErrorKind::Permanent {
-                    self.spans_rejected.fetch_add(spans, Ordering::Relaxed);
+                    self.items_rejected.fetch_add(items, Ordering::Relaxed);
                 }
             }
         }
@@ -68,8 +68,8 @@ impl Counters {
     pub fn stats(&self) -> Stats {
         Stats {
             in_flight: self.in_flight.load(Ordering::Relaxed),
-            spans_sent: self.spans_sent.load(Ordering::Relaxed),
-            spans_rejected: self.spans_rejected.load(Ordering::Relaxed),
+            items_sent: self.items_sent.load(Ordering::Relaxed),
+            items_rejected: self.items_rejected.load(Ordering::Relaxed),
             batches_sent: self.batches_sent.load(Ordering::Relaxed),
             batches_failed: self.batches_failed.load(Ordering::Relaxed),
             bytes_sent: self.bytes_sent.load(Ordering::Relaxed),
@@ -97,8 +97,9 @@ impl Drop for InFlight<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tracer_plugin_api::Signal;
 
-    const BATCH: Batch<'_> = Batch { body: b"x", span_count: 10, attempt: 1, batch_id: 1 };
+    const BATCH: Batch<'_> = Batch { signal: Signal::Traces, body: b"x", item_count: 10, attempt: 1, batch_id: 1 };
 
     #[test]
     fn a_success_a_partial_one_a_refusal_and_a_retry_are_told_apart() {
@@ -109,7 +110,7 @@ mod tests {
         counters.export(&BATCH, || Err(BackendError::retryable("busy"))).unwrap_err();
         let stats = counters.stats();
         assert_eq!((stats.batches_sent, stats.batches_failed), (2, 2));
-        assert_eq!((stats.spans_sent, stats.spans_rejected), (17, 13));
+        assert_eq!((stats.items_sent, stats.items_rejected), (17, 13));
     }
 
     #[test]

@@ -2,29 +2,29 @@
 
 use tracer_plugin_api::{BackendError, ErrorKind};
 
-/// Counts the spans of one batch that were refused, while the others went on.
+/// Counts the items of one batch that were refused, while the others went on.
 #[derive(Debug, Default)]
 pub struct Refused {
-    spans: u32,
+    items: u32,
     last: Option<BackendError>,
 }
 
 impl Refused {
-    /// Some `spans` more, for the reason of `error`.
-    pub fn add(&mut self, spans: u32, error: BackendError) {
-        self.spans = self.spans.saturating_add(spans);
+    /// Some `items` more, for the reason of `error`.
+    pub fn add(&mut self, items: u32, error: BackendError) {
+        self.items = self.items.saturating_add(items);
         self.last = Some(error);
     }
 
-    /// What became of a batch of which `sent` spans were sent, and `without_ids` were not: they would spoil the others.
+    /// What became of a batch of which `sent` items were sent, and `without_ids` were not: they would spoil the others.
     ///
     /// # Errors
     ///
     /// If all that were sent were refused for good, the last reason; if some were refused or left out, a partial success.
     pub fn into_result(self, sent: u32, without_ids: u32) -> Result<(), BackendError> {
         match self.last {
-            Some(error) if error.kind() == ErrorKind::Permanent && self.spans >= sent => Err(error),
-            Some(error) => Err(BackendError::partial(self.spans.saturating_add(without_ids), error.message())),
+            Some(error) if error.kind() == ErrorKind::Permanent && self.items >= sent => Err(error),
+            Some(error) => Err(BackendError::partial(self.items.saturating_add(without_ids), error.message())),
             None if without_ids > 0 => {
                 Err(BackendError::partial(without_ids, "spans without a valid trace id and span id cannot be sent"))
             }
@@ -40,7 +40,7 @@ mod tests {
     fn result(refused: &[(u32, BackendError)], sent: u32, without_ids: u32) -> Option<(ErrorKind, u32)> {
         let mut all = Refused::default();
         refused.iter().for_each(|(spans, error)| all.add(*spans, error.clone()));
-        all.into_result(sent, without_ids).err().map(|error| (error.kind(), error.rejected_spans()))
+        all.into_result(sent, without_ids).err().map(|error| (error.kind(), error.rejected_items()))
     }
 
     #[test]

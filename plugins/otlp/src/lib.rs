@@ -9,7 +9,7 @@ mod settings;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, Stats, export_plugin};
+use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, Signal, Stats, export_plugin};
 use tracer_plugin_http::{HttpClient, OtlpSender};
 use tracer_plugin_kit::Counters;
 
@@ -17,7 +17,9 @@ use crate::settings::{SCHEMA, Settings};
 
 /// An OTLP collector.
 pub struct Otlp {
-    sender: OtlpSender,
+    traces: OtlpSender,
+    /// `None`: the settings have no address for metrics.
+    metrics: Option<OtlpSender>,
     counters: Arc<Counters>,
 }
 
@@ -25,6 +27,7 @@ impl Backend for Otlp {
     const TYPE_NAME: &'static str = "otlp";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const CONFIG_SCHEMA: &'static str = SCHEMA;
+    const SIGNALS: &'static [Signal] = &[Signal::Traces, Signal::Metrics];
     const CONCURRENT_EXPORT: bool = true;
 
     fn validate(config_json: &str) -> Result<(), BackendError> {
@@ -34,12 +37,19 @@ impl Backend for Otlp {
     fn create(args: &CreateArgs<'_>) -> Result<Self, BackendError> {
         let settings = Settings::parse(args.config_json)?;
         let counters = Arc::new(Counters::default());
-        let client = HttpClient::new(settings.http, USER_AGENT, args.max_concurrency, Arc::clone(&counters))?;
-        Ok(Otlp { sender: OtlpSender::new(client, args.host.clone(), "otlp"), counters })
+        let client = HttpClient::new(settings.traces, USER_AGENT, args.max_concurrency, Arc::clone(&counters))?;
+        let sender = |client| OtlpSender::new(client, args.host.clone(), "otlp");
+        let metrics = settings.metrics.map(|endpoint| sender(client.to(endpoint)));
+        Ok(Otlp { traces: sender(client), metrics, counters })
     }
 
     fn export(&self, batch: &Batch<'_>, timeout: Duration) -> Result<(), BackendError> {
-        self.counters.export(batch, || self.sender.send(batch, timeout))
+        self.counters.export(batch, || match (batch.signal, &self.metrics) {
+            (Signal::Traces, _) => self.traces.send(batch, timeout),
+            (Signal::Metrics, Some(metrics)) => metrics.send(batch, timeout),
+            (Signal::Metrics, None) => Err(BackendError::unsupported(NO_ADDRESS)),
+            (other, _) => Err(BackendError::unsupported(format!("{other:?} are not sent"))),
+        })
     }
 
     fn stats(&self) -> Stats {
@@ -47,6 +57,8 @@ impl Backend for Otlp {
     }
 }
 
+const NO_ADDRESS: &str =
+    "there is no address for metrics: `traces_endpoint` does not end in /v1/traces; say `metrics_endpoint` too";
 const USER_AGENT: &str = concat!("tracer-resolver-otlp/", env!("CARGO_PKG_VERSION"));
 
 export_plugin!(Otlp);

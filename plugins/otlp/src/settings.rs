@@ -9,7 +9,10 @@ use tracer_plugin_kit::{Timeout, settings};
 
 /// Checked settings.
 pub(crate) struct Settings {
-    pub(crate) http: HttpSettings,
+    /// With the address for traces.
+    pub(crate) traces: HttpSettings,
+    /// The address for metrics, to which all else applies too; `None` if it is not known.
+    pub(crate) metrics: Option<Endpoint>,
 }
 
 #[derive(Default, Deserialize)]
@@ -17,6 +20,7 @@ pub(crate) struct Settings {
 struct Table {
     endpoint: Option<Endpoint>,
     traces_endpoint: Option<Endpoint>,
+    metrics_endpoint: Option<Endpoint>,
     headers: Headers,
     compression: Compression,
     timeout: Timeout,
@@ -27,6 +31,7 @@ struct Table {
 impl Settings {
     pub(crate) fn parse(config_json: &str) -> Result<Self, BackendError> {
         let table: Table = settings::parse(config_json, SECRETS)?;
+        let metrics = metrics_address(&table)?;
         let endpoint = address(table.endpoint, table.traces_endpoint)?;
         let http = HttpSettings {
             endpoint,
@@ -36,7 +41,11 @@ impl Settings {
             tls: table.tls,
             proxy: table.proxy,
         };
-        Ok(Settings { http: http.consistent()? })
+        let traces = http.consistent()?;
+        if let Some(metrics) = &metrics {
+            HttpSettings { endpoint: metrics.clone(), ..traces.clone() }.consistent()?;
+        }
+        Ok(Settings { traces, metrics })
     }
 }
 
@@ -53,7 +62,26 @@ fn address(base: Option<Endpoint>, traces: Option<Endpoint>) -> Result<Endpoint,
     }
 }
 
+/// By the same rule. An address for traces alone, used as it is, says where metrics go only if it ends as all do.
+fn metrics_address(table: &Table) -> Result<Option<Endpoint>, BackendError> {
+    if let Some(metrics) = &table.metrics_endpoint {
+        return Ok(Some(metrics.clone()));
+    }
+    let beside = |traces: &Endpoint| traces.with_other_ending(PATH, METRICS_PATH);
+    match (&table.endpoint, &table.traces_endpoint) {
+        (Some(base), _) => beside(base)
+            .map_or_else(|| base.ending_in(METRICS_PATH), Ok)
+            .map(Some)
+            .map_err(|message| BackendError::config("/endpoint", message)),
+        (None, Some(traces)) => Ok(beside(traces)),
+        (None, None) => {
+            Endpoint::try_from(DEFAULT.to_owned()).map(|traces| beside(&traces)).map_err(BackendError::internal)
+        }
+    }
+}
+
 const PATH: &str = "/v1/traces";
+const METRICS_PATH: &str = "/v1/metrics";
 const DEFAULT: &str = "http://localhost:4318/v1/traces";
 
 pub(crate) const SCHEMA: &str = concat!(
@@ -65,14 +93,20 @@ pub(crate) const SCHEMA: &str = concat!(
   "additionalProperties": false,
   "properties": {
     "endpoint": {
-      "description": "Base address of the collector; /v1/traces is added unless the path ends in it.",
+      "description": "Base address of the collector; /v1/traces, and /v1/metrics for metrics, is added unless the path ends in it.",
       "type": "string",
       "pattern": "^https?://",
       "x-explained": true,
       "default": "http://localhost:4318"
     },
     "traces_endpoint": {
-      "description": "The whole address, used as it is. In place of endpoint.",
+      "description": "The whole address for traces, used as it is. In place of endpoint.",
+      "type": "string",
+      "pattern": "^https?://",
+      "x-explained": true
+    },
+    "metrics_endpoint": {
+      "description": "The whole address for metrics, used as it is.",
       "type": "string",
       "pattern": "^https?://",
       "x-explained": true
@@ -89,7 +123,7 @@ mod tests {
     use super::*;
 
     fn endpoint(json: &str) -> String {
-        Settings::parse(json).unwrap().http.endpoint.to_string()
+        Settings::parse(json).unwrap().traces.endpoint.to_string()
     }
 
     fn complaint(json: &str) -> (String, String) {
@@ -106,6 +140,29 @@ mod tests {
     fn a_base_address_gets_the_path_and_an_address_for_traces_does_not() {
         assert_eq!(endpoint(r#"{"endpoint": "https://c:4318"}"#), "https://c:4318/v1/traces");
         assert_eq!(endpoint(r#"{"traces_endpoint": "https://c/in"}"#), "https://c/in");
+    }
+
+    #[test]
+    fn metrics_go_where_opentelemetry_s_exporters_send_them() {
+        let metrics = |json: &str| Settings::parse(json).unwrap().metrics.map(|endpoint| endpoint.to_string());
+        for (json, address) in [
+            ("{}", Some("http://localhost:4318/v1/metrics")),
+            (r#"{"endpoint": "https://c:4318"}"#, Some("https://c:4318/v1/metrics")),
+            (r#"{"endpoint": "https://c/otlp/"}"#, Some("https://c/otlp/v1/metrics")),
+            // A base that is none: the path of one signal stands in it already.
+            (r#"{"endpoint": "https://c/otlp/v1/traces"}"#, Some("https://c/otlp/v1/metrics")),
+            (r#"{"endpoint": "https://c", "metrics_endpoint": "https://m/in"}"#, Some("https://m/in")),
+            (r#"{"traces_endpoint": "https://c/v1/traces"}"#, Some("https://c/v1/metrics")),
+            (r#"{"traces_endpoint": "https://c/in"}"#, None),
+            (r#"{"traces_endpoint": "https://c/in", "metrics_endpoint": "https://m/in"}"#, Some("https://m/in")),
+        ] {
+            assert_eq!(metrics(json).as_deref(), address, "{json}");
+        }
+        assert_eq!(complaint(r#"{"metrics_endpoint": "c:4318"}"#).0, "/metrics_endpoint");
+        let (field, message) = complaint(
+            r#"{"endpoint": "https://c", "metrics_endpoint": "http://plain/in", "tls": {"ca_file": "/ca.pem"}}"#,
+        );
+        assert!(field == "/tls" && message.contains("http://plain/in"), "{field} {message}");
     }
 
     #[test]

@@ -222,7 +222,7 @@ impl BatchBuffer {
             id: NEXT_BATCH.fetch_add(1, Ordering::Relaxed),
             body,
             start,
-            span_count: per_service.iter().map(|(_, count)| count).sum(),
+            item_count: per_service.iter().map(|(_, count)| count).sum(),
             per_service,
         };
         self.backend_set.destinations.offer(&self.backend_set.backends, Arc::new(batch));
@@ -347,7 +347,7 @@ mod tests {
         assert_eq!(spans_come(soon), soon + delay);
         let later = Instant::now() + delay;
         assert_eq!(spans_come(later), later, "a quiet time came before");
-        let counts: Vec<_> = batches.batches.lock().unwrap().iter().map(|batch| batch.span_count).collect();
+        let counts: Vec<_> = batches.batches.lock().unwrap().iter().map(|batch| batch.item_count).collect();
         assert_eq!(counts, [3, 3, 3]);
     }
 
@@ -375,7 +375,7 @@ mod tests {
         }
         let batches = kept.batches.lock().unwrap();
         assert_eq!(batches[0].bytes(), batches[1].bytes());
-        assert_eq!((batches[1].span_count, &*batches[1].per_service), (2, &[(0, 2)][..]));
+        assert_eq!((batches[1].item_count, &*batches[1].per_service), (2, &[(0, 2)][..]));
         assert_eq!(*kept.lost.lock().unwrap(), [(0, DropReason::NotEncoded, 1)]);
     }
 }

@@ -34,7 +34,7 @@ pub(crate) enum Outcome {
     /// The batch arrived, but the backend refused some of its spans; sending them again would not help.
     Partial {
         /// Refused spans.
-        rejected_spans: u32,
+        rejected_items: u32,
         /// The backend's reason.
         message: String,
     },

@@ -10,7 +10,7 @@ pub(crate) struct FinishedBatch {
     /// Where it begins in `body`: what stands before was room for its head.
     pub(crate) start: usize,
     /// Spans in `body`; the sum over `per_service`.
-    pub(crate) span_count: u32,
+    pub(crate) item_count: u32,
     /// (service index, spans of that service), so that what is lost is counted where it hurts.
     pub(crate) per_service: Vec<(u32, u32)>,
 }
@@ -40,7 +40,7 @@ mod tests {
             id: 1,
             body: b"..request".to_vec(),
             start,
-            span_count: 1,
+            item_count: 1,
             per_service: vec![(0, 1)],
         };
         assert_eq!((batch(2).bytes(), batch(99).bytes()), (&b"request"[..], &b""[..]));

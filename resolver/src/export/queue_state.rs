@@ -215,12 +215,12 @@ impl QueueState {
         match outcome {
             Outcome::Exported => {
                 notes.extend(self.answered(now));
-                self.settle(&entry.batch, Settlement::Exported { rejected_spans: 0 });
+                self.settle(&entry.batch, Settlement::Exported { rejected_items: 0 });
             }
-            Outcome::Partial { rejected_spans, message } => {
+            Outcome::Partial { rejected_items, message } => {
                 notes.extend(self.answered(now));
                 notes.extend(self.refused(now, "some spans of a batch", &message));
-                self.settle(&entry.batch, Settlement::Exported { rejected_spans });
+                self.settle(&entry.batch, Settlement::Exported { rejected_items });
             }
             Outcome::Rejected { message } => {
                 notes.extend(self.answered(now));
@@ -446,7 +446,7 @@ impl QueueState {
 
     fn settle(&mut self, batch: &FinishedBatch, settlement: Settlement) {
         if matches!(settlement, Settlement::Dropped(DropReason::ShutDown)) {
-            self.lost_at_shutdown += u64::from(batch.span_count);
+            self.lost_at_shutdown += u64::from(batch.item_count);
         }
         self.counts.settle(batch, settlement);
         self.release(batch);

@@ -253,14 +253,14 @@ fn a_partial_success_is_shared_out_in_proportion_and_never_over_counted() {
     let mut bench = Bench::new(1);
     bench.state.offer(batch_of(1, 10, &[(0, 3), (1, 1)]), bench.now);
     bench.export(0).unwrap();
-    let notes = bench.returns(0, Outcome::Partial { rejected_spans: 2, message: "too long".to_owned() });
+    let notes = bench.returns(0, Outcome::Partial { rejected_items: 2, message: "too long".to_owned() });
     assert_eq!(notes.len(), 1);
     let counters = bench.state.counters();
     assert_eq!(counters.services.iter().map(|service| service.rejected).collect::<Vec<_>>(), [1, 1]);
     // More than there were: a garbage number.
     bench.offer(2);
     bench.export(0).unwrap();
-    bench.returns(0, Outcome::Partial { rejected_spans: u32::MAX, message: String::new() });
+    bench.returns(0, Outcome::Partial { rejected_items: u32::MAX, message: String::new() });
     let counters = bench.state.counters();
     assert_eq!(counters.services.iter().map(|service| service.rejected).collect::<Vec<_>>(), [4, 2]);
     assert_adds_up(&bench.state, 1 << 20);
@@ -484,7 +484,7 @@ enum Event {
 fn any_outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![
         4 => Just(Outcome::Exported),
-        2 => any::<u32>().prop_map(|rejected_spans| Outcome::Partial { rejected_spans, message: String::new() }),
+        2 => any::<u32>().prop_map(|rejected_items| Outcome::Partial { rejected_items, message: String::new() }),
         4 => prop::option::of((0..100_u64).prop_map(Duration::from_secs))
             .prop_map(|after| Outcome::Retry { after, message: String::new() }),
         2 => Just(Outcome::Rejected { message: String::new() }),

@@ -202,7 +202,7 @@ pub(crate) struct BackendCounters {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Settlement {
     /// Taken, but for so many spans.
-    Exported { rejected_spans: u32 },
+    Exported { rejected_items: u32 },
     /// Lost.
     Dropped(DropReason),
 }
@@ -248,7 +248,7 @@ impl SpanCounts {
                     }
                 }
             }
-            Settlement::Exported { rejected_spans } => self.settle_exported(batch, rejected_spans),
+            Settlement::Exported { rejected_items } => self.settle_exported(batch, rejected_items),
         }
     }
 
@@ -266,17 +266,17 @@ impl SpanCounts {
         (counted.services, counted.unattributed)
     }
 
-    /// Shares `rejected_spans` out so that the parts add up to it: each service's share is the difference between two
+    /// Shares `rejected_items` out so that the parts add up to it: each service's share is the difference between two
     /// roundings of the running sum.
-    fn settle_exported(&mut self, batch: &FinishedBatch, rejected_spans: u32) {
+    fn settle_exported(&mut self, batch: &FinishedBatch, rejected_items: u32) {
         let total: u64 = batch.per_service.iter().map(|&(_, spans)| u64::from(spans)).sum();
-        let rejected_spans = u64::from(rejected_spans).min(total);
+        let rejected_items = u64::from(rejected_items).min(total);
         let mut seen = 0_u64;
         let mut shared_out = 0_u64;
         for &(service, spans) in &batch.per_service {
             let spans = u64::from(spans);
             seen += spans;
-            let up_to_here = (rejected_spans * seen).checked_div(total).unwrap_or_default();
+            let up_to_here = (rejected_items * seen).checked_div(total).unwrap_or_default();
             let rejected = up_to_here - shared_out;
             shared_out = up_to_here;
             self.lost += rejected;

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tracer_plugin_api::abi::{
     TRACER_ENCODING_OTLP_PROTOBUF, TRACER_ERR_PANIC, TRACER_ERR_PARTIAL, TRACER_ERR_RETRYABLE, TRACER_ERR_TIMEOUT,
-    TRACER_OK, tracer_batch, tracer_bytes, tracer_create_args, tracer_error, tracer_instance, tracer_stats, tracer_str,
+    TRACER_OK, TRACER_SIGNAL_TRACES, tracer_batch, tracer_bytes, tracer_create_args, tracer_error, tracer_instance,
+    tracer_stats, tracer_str,
 };
 
 use super::calls::{self, inside};
@@ -200,7 +201,7 @@ impl Instance {
         let message = self.host.redact(&reply.message);
         match reply.code {
             TRACER_OK => Outcome::Exported,
-            TRACER_ERR_PARTIAL => Outcome::Partial { rejected_spans: reply.rejected_spans, message },
+            TRACER_ERR_PARTIAL => Outcome::Partial { rejected_items: reply.rejected_items, message },
             TRACER_ERR_RETRYABLE | TRACER_ERR_TIMEOUT => Outcome::Retry { after: reply.retry_after, message },
             TRACER_ERR_PANIC => self.poisoned(handle, message),
             _ => Outcome::Rejected { message },
@@ -220,11 +221,13 @@ impl Exporter for Instance {
         };
         let borrowed = tracer_batch {
             struct_size: size_of::<tracer_batch>() as u32,
+            signal: TRACER_SIGNAL_TRACES,
             encoding: TRACER_ENCODING_OTLP_PROTOBUF,
+            item_count: batch.item_count,
             body: tracer_bytes::new(batch.bytes()),
-            span_count: batch.span_count,
-            attempt,
             batch_id: batch.id,
+            attempt,
+            reserved: 0,
         };
         let mut error = tracer_error::new();
         // SAFETY: the instance is alive as long as `handle`; `borrowed`, the body and `error` outlive the call; the queue

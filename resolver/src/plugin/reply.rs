@@ -23,7 +23,7 @@ pub(super) struct Reply {
     /// One line, never empty. Not redacted.
     pub(super) message: String,
     pub(super) retry_after: Option<Duration>,
-    pub(super) rejected_spans: u32,
+    pub(super) rejected_items: u32,
 }
 
 impl Reply {
@@ -46,7 +46,7 @@ impl Reply {
             field: c_text::printable(c_text::before_nul(&error.field), error.field.len()),
             message,
             retry_after: (error.retry_after_ms > 0).then(|| Duration::from_millis(u64::from(error.retry_after_ms))),
-            rejected_spans: error.rejected_spans,
+            rejected_items: error.rejected_items,
         }
     }
 
@@ -60,6 +60,6 @@ impl Reply {
 
     pub(super) fn internal(message: &str) -> Self {
         let message = message.to_owned();
-        Self { code: TRACER_ERR_INTERNAL, field: String::new(), message, retry_after: None, rejected_spans: 0 }
+        Self { code: TRACER_ERR_INTERNAL, field: String::new(), message, retry_after: None, rejected_items: 0 }
     }
 }

@@ -3,7 +3,8 @@
 use std::ffi::c_void;
 
 use tracer_plugin_api::abi::{
-    TRACER_ABI_MAJOR, TRACER_CAP_MUST_UNDERSTAND, TRACER_ENCODING_OTLP_PROTOBUF, TimedCall, tracer_batch, tracer_code,
+    TRACER_ABI_MAJOR, TRACER_CAP_ASYNC_EXPORT, TRACER_CAP_MUST_UNDERSTAND, TRACER_CAP_OWNS_RETRY,
+    TRACER_ENCODING_OTLP_PROTOBUF, TRACER_SIGNAL_METRICS, TRACER_SIGNAL_TRACES, TimedCall, tracer_batch, tracer_code,
     tracer_create_args, tracer_error, tracer_instance, tracer_plugin, tracer_stats, tracer_str,
 };
 
@@ -20,6 +21,8 @@ pub(super) struct PluginTable {
     pub(super) build_info: String,
     pub(super) abi_minor: u16,
     pub(super) capabilities: u64,
+    /// Bit n: signal n. Has at least one that the host makes.
+    pub(super) accepted_signals: u32,
     pub(super) schema: SettingsSchema,
 }
 
@@ -49,7 +52,7 @@ impl PluginTable {
         let raw = unsafe { raw_copy(table) }.map_err(|defect| vec![defect])?;
         let mut defects = Vec::new();
         let functions = functions(&raw, &mut defects);
-        check_encoding_and_capabilities(&raw, &mut defects);
+        check_pairs_and_capabilities(&raw, &mut defects);
         let mut text = |what: &str, text: tracer_str, longest: usize| {
             // SAFETY: a table's texts are static; the caller vouches for the table.
             unsafe { c_text::copied(text, longest) }.unwrap_or_else(|defect| {
@@ -84,6 +87,7 @@ impl PluginTable {
                 build_info: c_text::printable(build_info.as_bytes(), 1024),
                 abi_minor: raw.abi_minor,
                 capabilities: raw.capabilities,
+                accepted_signals: raw.accepted_signals,
                 schema,
             }),
             _ => Err(defects),
@@ -141,23 +145,44 @@ fn functions(raw: &tracer_plugin, defects: &mut Vec<String>) -> Option<Functions
     })
 }
 
-fn check_encoding_and_capabilities(raw: &tracer_plugin, defects: &mut Vec<String>) {
+fn check_pairs_and_capabilities(raw: &tracer_plugin, defects: &mut Vec<String>) {
     if raw.abi_major != TRACER_ABI_MAJOR {
         defects.push(format!(
             "its table says ABI {}, but came from the entry point of ABI {TRACER_ABI_MAJOR}",
             raw.abi_major
         ));
     }
+    // Every signal that is made is made in every encoding: a pair is missing only where one of the two sets is.
+    if raw.accepted_signals & MADE_SIGNALS == 0 {
+        defects.push(format!(
+            "it accepts nothing that this host makes: accepted_signals ({:#x}) has neither the bit of traces (bit \
+             {TRACER_SIGNAL_TRACES}) nor of metrics (bit {TRACER_SIGNAL_METRICS})",
+            raw.accepted_signals
+        ));
+    }
     if raw.accepted_encodings & (1 << TRACER_ENCODING_OTLP_PROTOBUF) == 0 {
         defects.push(format!(
-            "accepted_encodings ({:#x}) lacks bit {TRACER_ENCODING_OTLP_PROTOBUF}, OTLP protobuf",
+            "it accepts nothing that this host makes: accepted_encodings ({:#x}) has no bit of OTLP protobuf (bit \
+             {TRACER_ENCODING_OTLP_PROTOBUF})",
             raw.accepted_encodings
         ));
     }
     // ABI 1.0 defines none of these.
     let unknown = raw.capabilities & TRACER_CAP_MUST_UNDERSTAND;
     if unknown != 0 {
-        let bits: Vec<_> = (32..64).filter(|bit| unknown >> bit & 1 == 1).map(|bit: u32| bit.to_string()).collect();
+        let bits: Vec<_> = (32..64).filter(|bit| unknown >> bit & 1 == 1).map(named_bit).collect();
         defects.push(format!("it demands capabilities that this host does not know: bit {}", bits.join(", ")));
     }
 }
+
+/// A capability's bit, with what the header calls it.
+fn named_bit(bit: u32) -> String {
+    match 1_u64 << bit {
+        TRACER_CAP_OWNS_RETRY => format!("{bit} (owns retry)"),
+        TRACER_CAP_ASYNC_EXPORT => format!("{bit} (asynchronous export)"),
+        _ => bit.to_string(),
+    }
+}
+
+/// What the host makes batches of; all of them as OTLP protobuf.
+const MADE_SIGNALS: u32 = 1 << TRACER_SIGNAL_TRACES | 1 << TRACER_SIGNAL_METRICS;

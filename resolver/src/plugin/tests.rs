@@ -56,6 +56,7 @@ struct CPlugin {
     struct_size: &'static str,
     abi_major: &'static str,
     capabilities: &'static str,
+    signals: &'static str,
     encodings: &'static str,
     type_name: &'static str,
     version: &'static str,
@@ -74,6 +75,7 @@ impl Default for CPlugin {
             struct_size: "sizeof(tracer_plugin)",
             abi_major: "1",
             capabilities: "0",
+            signals: "2",
             encodings: "2",
             type_name: "sample",
             version: "1.2.3",
@@ -110,7 +112,7 @@ static tracer_code timed(tracer_instance *it, uint32_t timeout_ms, tracer_error 
 static void destroy(tracer_instance *it) {{ (void)it; }}
 static tracer_code stats(const tracer_instance *it, tracer_stats *out) {{ (void)it; (void)out; return TRACER_ERR_UNSUPPORTED; }}
 static const void *get_extension(tracer_str id) {{ (void)id; return 0; }}
-static const tracer_plugin table = {{ {size}, {major}, 0, {capabilities}, {encodings}, 0,
+static const tracer_plugin table = {{ {size}, {major}, 0, {capabilities}, {signals}, {encodings},
     {type_name}, {version}, {{ 0, 0 }}, {schema}, {functions} }};
 /* Some variants do not use them all. */
 void *tracer_unused[] __attribute__((visibility("hidden"))) = {{ (void *)&table, (void *)validate, (void *)create,
@@ -121,6 +123,7 @@ TRACER_PLUGIN_EXPORT const tracer_plugin *{entry}(uint32_t host_minor) {{ (void)
             size = self.struct_size,
             major = self.abi_major,
             capabilities = self.capabilities,
+            signals = self.signals,
             encodings = self.encodings,
             type_name = text(self.type_name),
             version = text(self.version),

@@ -94,7 +94,7 @@ impl BackendTrial {
             Err(complaint) => return (TrialOutcome::NotCreated(complaint.message), started.elapsed()),
         };
         let batch =
-            FinishedBatch { id: 1, body: span.bytes.clone(), start: 0, span_count: 1, per_service: vec![(0, 1)] };
+            FinishedBatch { id: 1, body: span.bytes.clone(), start: 0, item_count: 1, per_service: vec![(0, 1)] };
         let outcome = match instance.export(&batch, 1, settings.timeout) {
             Outcome::Exported => TrialOutcome::Exported,
             Outcome::Partial { message, .. } => TrialOutcome::Refused(message),

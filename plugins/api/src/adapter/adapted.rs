@@ -21,8 +21,8 @@ pub struct Adapted<T: ExporterBackend> {
     state: Mutex<State<T>>,
     // Beside the lock, so that `stats` never waits for an export.
     in_flight: AtomicU32,
-    spans_sent: AtomicU64,
-    spans_rejected: AtomicU64,
+    items_sent: AtomicU64,
+    items_rejected: AtomicU64,
     batches_sent: AtomicU64,
     batches_failed: AtomicU64,
 }
@@ -48,8 +48,8 @@ impl<T: ExporterBackend> Backend for Adapted<T> {
         Ok(Self {
             state: Mutex::new(State { exporters, unfinished: VecDeque::new() }),
             in_flight: AtomicU32::new(0),
-            spans_sent: AtomicU64::new(0),
-            spans_rejected: AtomicU64::new(0),
+            items_sent: AtomicU64::new(0),
+            items_rejected: AtomicU64::new(0),
             batches_sent: AtomicU64::new(0),
             batches_failed: AtomicU64::new(0),
         })
@@ -60,7 +60,7 @@ impl<T: ExporterBackend> Backend for Adapted<T> {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         let result = self.lock().export(batch, deadline);
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.count(batch.span_count, &result);
+        self.count(batch.item_count, &result);
         result
     }
 
@@ -77,8 +77,8 @@ impl<T: ExporterBackend> Backend for Adapted<T> {
     fn stats(&self) -> Stats {
         Stats {
             in_flight: self.in_flight.load(Ordering::Relaxed),
-            spans_sent: self.spans_sent.load(Ordering::Relaxed),
-            spans_rejected: self.spans_rejected.load(Ordering::Relaxed),
+            items_sent: self.items_sent.load(Ordering::Relaxed),
+            items_rejected: self.items_rejected.load(Ordering::Relaxed),
             batches_sent: self.batches_sent.load(Ordering::Relaxed),
             batches_failed: self.batches_failed.load(Ordering::Relaxed),
             ..Stats::default()
@@ -95,14 +95,14 @@ impl<T: ExporterBackend> Adapted<T> {
     fn count(&self, spans: u32, result: &Result<(), BackendError>) {
         let (batches, rejected) = match result {
             Ok(()) => (&self.batches_sent, Some(0)),
-            Err(why) if why.kind() == crate::ErrorKind::Partial => (&self.batches_sent, Some(why.rejected_spans())),
+            Err(why) if why.kind() == crate::ErrorKind::Partial => (&self.batches_sent, Some(why.rejected_items())),
             Err(why) if why.kind() == crate::ErrorKind::Permanent => (&self.batches_failed, Some(spans)),
             Err(_) => (&self.batches_failed, None),
         };
         batches.fetch_add(1, Ordering::Relaxed);
         if let Some(rejected) = rejected {
-            self.spans_rejected.fetch_add(rejected.into(), Ordering::Relaxed);
-            self.spans_sent.fetch_add(spans.saturating_sub(rejected).into(), Ordering::Relaxed);
+            self.items_rejected.fetch_add(rejected.into(), Ordering::Relaxed);
+            self.items_sent.fetch_add(spans.saturating_sub(rejected).into(), Ordering::Relaxed);
         }
     }
 }

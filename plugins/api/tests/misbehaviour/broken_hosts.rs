@@ -9,10 +9,10 @@ use crate::moody::*;
 #[test]
 fn an_error_struct_shorter_than_ours_gets_what_fits() {
     let instance = Instance::create("retry");
-    let mut error = tracer_error { struct_size: 12, rejected_spans: 99, ..tracer_error::new() };
+    let mut error = tracer_error { struct_size: 12, rejected_items: 99, ..tracer_error::new() };
     error.message[0] = b'?';
     assert_eq!(instance.export_42(&mut error), TRACER_ERR_RETRYABLE);
-    assert_eq!((error.code, error.retry_after_ms, error.rejected_spans), (TRACER_ERR_RETRYABLE, 2, 99));
+    assert_eq!((error.code, error.retry_after_ms, error.rejected_items), (TRACER_ERR_RETRYABLE, 2, 99));
     assert_eq!(error.message[0], b'?');
     instance.destroy();
 }
@@ -89,7 +89,7 @@ fn fields_beyond_struct_size_are_not_read() {
     // SAFETY: `args` is longer than it says; the rest outlives the call.
     assert_eq!(unsafe { PLUGIN.create.unwrap()(&args, &mut out, &mut error) }, TRACER_OK);
 
-    for struct_size in [0, 4, 8, 23] {
+    for struct_size in [0, 4, 8, 31] {
         let body = tracer_bytes { ptr: wild.ptr, len: wild.len };
         let batch = tracer_batch { struct_size, body, ..batch(1) };
         // SAFETY: `batch` is longer than it says.
@@ -101,7 +101,7 @@ fn fields_beyond_struct_size_are_not_read() {
     unsafe { PLUGIN.destroy.unwrap()(out) };
 
     let instance = Instance::create("echo");
-    let short = tracer_batch { struct_size: 24, attempt: 9, batch_id: 9, ..batch(9) };
+    let short = tracer_batch { struct_size: 32, attempt: 9, batch_id: 9, ..batch(9) };
     assert_eq!(instance.export(&short, &mut error), TRACER_ERR_INTERNAL);
     assert_eq!(text(&error.message), "4/1/0");
     instance.destroy();
@@ -116,6 +116,21 @@ fn counters_are_written_up_to_struct_size() {
     assert_eq!((stats.batches_sent, stats.reconnects), (1, 99));
     stats.struct_size = 56;
     assert_eq!((instance.stats(&mut stats), stats.reconnects), (TRACER_OK, 5));
+    instance.destroy();
+}
+
+#[test]
+fn a_signal_that_the_backend_does_not_take_is_unsupported_and_not_exported() {
+    let instance = Instance::create("{}");
+    let mut error = tracer_error::new();
+    for signal in [0, TRACER_SIGNAL_METRICS, TRACER_SIGNAL_LOGS, u32::MAX] {
+        let other = tracer_batch { signal, ..batch(1) };
+        assert_eq!(instance.export(&other, &mut error), TRACER_ERR_UNSUPPORTED);
+        assert_eq!(text(&error.message), format!("signal {signal} is not supported by this backend"));
+    }
+    let mut stats = tracer_stats::new();
+    instance.stats(&mut stats);
+    assert_eq!(stats.batches_sent, 0);
     instance.destroy();
 }
 

@@ -129,7 +129,7 @@ fn the_table_says_what_the_backend_is() {
     assert_eq!(PLUGIN.struct_size as usize, size_of::<tracer_plugin>());
     assert_eq!((PLUGIN.abi_major, PLUGIN.abi_minor), (TRACER_ABI_MAJOR, TRACER_ABI_MINOR));
     assert_eq!(PLUGIN.capabilities, TRACER_CAP_CONCURRENT_EXPORT);
-    assert_eq!(PLUGIN.accepted_encodings, 0b10);
+    assert_eq!((PLUGIN.accepted_signals, PLUGIN.accepted_encodings), (0b10, 0b10));
     // SAFETY: pure.
     assert!(unsafe { PLUGIN.get_extension.unwrap()(tracer_str::new("any/1")) }.is_null());
 }

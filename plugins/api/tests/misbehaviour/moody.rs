@@ -54,7 +54,7 @@ impl Backend for Moody {
         match self.mood.as_str() {
             "panic" => panic!("at export {}", batch.batch_id),
             "retry" => Err(BackendError::retryable("busy").with_retry_after(Duration::from_micros(1_500))),
-            "partial" => Err(BackendError::partial(batch.span_count, "too old")),
+            "partial" => Err(BackendError::partial(batch.item_count, "too old")),
             "long" => Err(BackendError::permanent("é".repeat(1000))),
             "time" => Err(BackendError::timeout(format!("{timeout:?}"))),
             "echo" => Err(BackendError::internal(format!("{}/{}/{}", batch.body.len(), batch.attempt, batch.batch_id))),
@@ -170,11 +170,13 @@ pub(crate) fn create_args(mood: &str) -> tracer_create_args {
 pub(crate) fn batch(batch_id: u64) -> tracer_batch {
     tracer_batch {
         struct_size: size_of::<tracer_batch>() as u32,
+        signal: TRACER_SIGNAL_TRACES,
         encoding: TRACER_ENCODING_OTLP_PROTOBUF,
         body: tracer_bytes::new(b"otlp"),
-        span_count: 3,
+        item_count: 3,
         attempt: 2,
         batch_id,
+        reserved: 0,
     }
 }
 

@@ -73,7 +73,7 @@ fn an_error_carries_every_field_over() {
         let instance = Instance::create(mood);
         let mut error = tracer_error::new();
         assert_eq!((instance.export_42(&mut error), error.code), (code, code), "{mood}");
-        assert_eq!((error.retry_after_ms, error.rejected_spans), (retry_after_ms, rejected), "{mood}");
+        assert_eq!((error.retry_after_ms, error.rejected_items), (retry_after_ms, rejected), "{mood}");
         assert_eq!((text(&error.field), text(&error.message)), ("", message));
         instance.destroy();
     }

@@ -42,7 +42,7 @@ impl QueueState {
             self.drop_waiting(DropReason::ShutDown);
             for batch in self.workers.settle_all() {
                 // Not released: the call still borrows its bytes.
-                self.lost_at_shutdown += u64::from(batch.span_count);
+                self.lost_at_shutdown += u64::from(batch.item_count);
                 self.counts.settle(&batch, Settlement::Dropped(DropReason::ShutDown));
             }
         }
@@ -66,7 +66,7 @@ impl QueueState {
         self.drop_waiting(DropReason::ShutDown);
         for batch in self.workers.settle_all() {
             // Not released: the call still borrows its bytes.
-            self.lost_at_shutdown += u64::from(batch.span_count);
+            self.lost_at_shutdown += u64::from(batch.item_count);
             self.counts.settle(&batch, Settlement::Dropped(DropReason::ShutDown));
         }
     }

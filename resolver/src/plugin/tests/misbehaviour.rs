@@ -356,7 +356,7 @@ fn several_backends_share_a_library_and_nothing_else() {
 #[test]
 fn the_plugins_own_counters_are_read_while_there_is_an_instance() {
     let instance = instance(&settings("counts"), &json!({})).unwrap();
-    assert_eq!(instance.stats().unwrap().spans_sent, 42);
+    assert_eq!(instance.stats().unwrap().items_sent, 42);
     assert!(instance.shutdown(Duration::from_secs(1)));
     assert!(instance.stats().is_none());
     assert!(instance.shutdown(Duration::from_secs(1)), "a second time: nothing to do");

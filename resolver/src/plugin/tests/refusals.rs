@@ -262,7 +262,7 @@ fn a_schema_that_is_no_json_or_no_schema_is_the_plugins_fault_and_not_the_users(
 fn all_that_is_wrong_with_a_table_is_said_at_once() {
     let wrong = CPlugin {
         abi_major: "3",
-        capabilities: "((uint64_t)1 << 33) | ((uint64_t)1 << 63) | 1",
+        capabilities: "TRACER_CAP_OWNS_RETRY | TRACER_CAP_ASYNC_EXPORT | ((uint64_t)1 << 63) | 1",
         encodings: "1",
         functions: "0, create, export_batch, timed, timed, destroy, stats, get_extension",
         type_name: "other",
@@ -274,12 +274,52 @@ fn all_that_is_wrong_with_a_table_is_said_at_once() {
         defective(
             "these functions are null: validate\n  \
              its table says ABI 3, but came from the entry point of ABI 1\n  \
-             accepted_encodings (0x1) lacks bit 1, OTLP protobuf\n  \
-             it demands capabilities that this host does not know: bit 33, 63\n  \
+             it accepts nothing that this host makes: accepted_encodings (0x1) has no bit of OTLP protobuf (bit 1)\n  \
+             it demands capabilities that this host does not know: bit 32 (owns retry), 33 (asynchronous export), 63\n  \
              type_name is \"other\", but the configuration calls it `sample`\n  \
              config_schema is JSON, but not an object"
         )
     );
+}
+
+#[test]
+fn a_plugin_must_accept_a_pair_of_signal_and_encoding_that_the_host_makes() {
+    let with = |signals, encodings| {
+        let folder = Folder::new();
+        CPlugin { signals, encodings, ..CPlugin::default() }.install(&folder);
+        loader(Trust::Strict).load("sample", &folder.plugins()).map(drop).map_err(|error| folder.hide_in(&error))
+    };
+    let no_signal = |bits: &str| {
+        defective(&format!(
+            "it accepts nothing that this host makes: accepted_signals ({bits}) has neither the bit of traces (bit 1) \
+             nor of metrics (bit 2)"
+        ))
+    };
+    // Logs are reserved; what a later header knows is ignored beside what this one does.
+    assert_eq!(with("1u << TRACER_SIGNAL_LOGS", "2"), Err(no_signal("0x8")));
+    assert_eq!(with("0", "2"), Err(no_signal("0x0")));
+    for signals in ["1u << TRACER_SIGNAL_TRACES", "1u << TRACER_SIGNAL_METRICS", "0xffffffff", "2 | 8"] {
+        assert_eq!(with(signals, "2 | 4"), Ok(()), "{signals}");
+    }
+    let no_encoding =
+        "it accepts nothing that this host makes: accepted_encodings (0x4) has no bit of OTLP protobuf (bit 1)";
+    assert_eq!(with("2 | 4", "4"), Err(defective(no_encoding)));
+}
+
+#[test]
+fn a_capability_that_must_be_understood_is_not_in_the_half_that_is_ignored() {
+    let with = |capabilities| {
+        let folder = Folder::new();
+        CPlugin { capabilities, ..CPlugin::default() }.install(&folder);
+        loader(Trust::Strict).load("sample", &folder.plugins()).map(drop).map_err(|error| folder.hide_in(&error))
+    };
+    assert_eq!(with("0xffffffff"), Ok(()));
+    for (capability, named) in
+        [("TRACER_CAP_OWNS_RETRY", "32 (owns retry)"), ("TRACER_CAP_ASYNC_EXPORT", "33 (asynchronous export)")]
+    {
+        let defect = format!("it demands capabilities that this host does not know: bit {named}");
+        assert_eq!(with(capability), Err(defective(&defect)));
+    }
 }
 
 #[test]
