@@ -1,26 +1,29 @@
-//! Batches of spans as the host makes them: OTLP protobuf, one `ExportTraceServiceRequest`.
+//! Batches as the host makes them, of spans and of metrics: OTLP protobuf, one `Export…ServiceRequest`.
 
 #![forbid(unsafe_code)]
 
-/// So many spans of so many services, and the number of the first of them, by which no two batches have the same ids.
-pub(crate) fn spans(count: u32, services: u32, first: u64) -> Vec<u8> {
+use tracer_plugin_api::abi::TRACER_SIGNAL_METRICS;
+
+/// So many items of so many services, and the number of the first of them, by which no two batches have the same ids.
+pub(crate) fn items(signal: u32, count: u32, services: u32, first: u64) -> Vec<u8> {
+    let item = if signal == TRACER_SIGNAL_METRICS { metric } else { span };
     let services = services.clamp(1, count.max(1));
     let mut request = Vec::new();
     for service in 0..services {
         // The first services have one more, where it does not come out even.
         let of_this = count / services + u32::from(service < count % services);
-        let mut scope_spans = field(1, &[field(1, b"tracer-plugin-check"), field(2, b"1")].concat());
-        for span in 0..of_this {
-            let number = first + u64::from(span) * u64::from(services) + u64::from(service);
-            scope_spans.extend(field(2, &span_of(number)));
+        let mut of_scope = field(1, &[field(1, b"tracer-plugin-check"), field(2, b"1")].concat());
+        for at in 0..of_this {
+            let number = first + u64::from(at) * u64::from(services) + u64::from(service);
+            of_scope.extend(field(2, &item(number)));
         }
         let resource = field(1, &attribute("service.name", &format!("service-{}", service + 1)));
-        request.extend(field(1, &[field(1, &resource), field(2, &scope_spans)].concat()));
+        request.extend(field(1, &[field(1, &resource), field(2, &of_scope)].concat()));
     }
     request
 }
 
-fn span_of(number: u64) -> Vec<u8> {
+fn span(number: u64) -> Vec<u8> {
     let start = START + number * 1_000_000;
     let mut span = Vec::new();
     span.extend(field(1, &[1u64.to_be_bytes(), (number + 1).to_be_bytes()].concat()));
@@ -28,13 +31,30 @@ fn span_of(number: u64) -> Vec<u8> {
     span.extend(field(5, b"send orders"));
     // SPAN_KIND_PRODUCER.
     span.extend([tag(6, VARINT), 4]);
-    for (number, time) in [(7, start), (8, start + 1_500_000)] {
-        span.push(tag(number, FIXED64));
-        span.extend(time.to_le_bytes());
-    }
+    span.extend([fixed(7, start), fixed(8, start + 1_500_000)].concat());
     span.extend(field(9, &attribute("messaging.system", "kafka")));
     span.extend(field(9, &attribute("messaging.destination.name", "orders")));
     span
+}
+
+/// A sum with one data point.
+fn metric(number: u64) -> Vec<u8> {
+    let point = [
+        fixed(2, START),
+        fixed(3, START + 1_000_000_000),
+        // As an integer.
+        fixed(6, number + 1),
+        field(7, &attribute("messaging.destination.name", "orders")),
+    ];
+    // Cumulative and monotonic.
+    let sum = [field(1, &point.concat()), vec![tag(2, VARINT), 2, tag(3, VARINT), 1]];
+    [field(1, b"messaging.client.sent.messages"), field(3, b"{message}"), field(7, &sum.concat())].concat()
+}
+
+fn fixed(number: u8, value: u64) -> Vec<u8> {
+    let mut field = vec![tag(number, FIXED64)];
+    field.extend(value.to_le_bytes());
+    field
 }
 
 fn attribute(key: &str, value: &str) -> Vec<u8> {
@@ -66,6 +86,8 @@ const START: u64 = 1_700_000_000_000_000_000;
 
 #[cfg(test)]
 mod tests {
+    use tracer_plugin_api::abi::TRACER_SIGNAL_TRACES;
+
     use super::*;
 
     #[test]
@@ -73,9 +95,9 @@ mod tests {
         let services = |bytes: &[u8]| bytes.windows(8).filter(|bytes| *bytes == b"service-").count();
         let names = |bytes: &[u8]| bytes.windows(11).filter(|bytes| *bytes == b"send orders").count();
         for (count, of, shown) in [(1, 3, 1), (7, 3, 3), (300, 1, 1)] {
-            let bytes = spans(count, of, 100);
+            let bytes = items(TRACER_SIGNAL_TRACES, count, of, 100);
             assert_eq!((services(&bytes), names(&bytes)), (shown, count as usize));
         }
-        assert_ne!(spans(1, 1, 0), spans(1, 1, 1));
+        assert_ne!(items(TRACER_SIGNAL_TRACES, 1, 1, 0), items(TRACER_SIGNAL_TRACES, 1, 1, 1));
     }
 }

@@ -4,10 +4,11 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::Value as Json;
-use tracer_plugin_api::abi::TRACER_OK;
+use tracer_plugin_api::abi::{TRACER_OK, TRACER_SIGNAL_TRACES};
 
 use crate::body;
 use crate::collector::Behaviour;
@@ -23,6 +24,8 @@ pub(crate) struct Case {
     config: Option<Json>,
     places: settings::Places,
     pub(crate) desk: Desk,
+    /// What batches are of: known once the table is.
+    signal: AtomicU32,
 }
 
 /// Who is at the other end of `{endpoint}`.
@@ -44,12 +47,24 @@ impl Case {
             nobody: text("nobody"),
             folder: text("folder"),
         };
-        Self { file: text("file").into(), config: job.get("config").filter(|it| !it.is_null()).cloned(), places, desk }
+        Self {
+            file: text("file").into(),
+            config: job.get("config").filter(|it| !it.is_null()).cloned(),
+            places,
+            desk,
+            signal: AtomicU32::new(TRACER_SIGNAL_TRACES),
+        }
     }
 
     /// The same with other settings.
     pub(crate) fn with(&self, settings: Json) -> Self {
-        Self { file: self.file.clone(), config: Some(settings), places: self.places.clone(), desk: self.desk.clone() }
+        Self {
+            file: self.file.clone(),
+            config: Some(settings),
+            places: self.places.clone(),
+            desk: self.desk.clone(),
+            signal: AtomicU32::new(self.signal()),
+        }
     }
 
     pub(crate) fn broken(&self, what: impl AsRef<str>) {
@@ -63,6 +78,7 @@ impl Case {
     pub(crate) fn table(&self) -> Result<Table, Stop> {
         let plugin = self.plugin()?;
         let table = plugin.table(plugin.table_for(MINOR)).map_err(Stop::Broken)?;
+        self.signal.store(table.signal(), Ordering::Relaxed);
         match table.missing() {
             missing if missing.is_empty() => Ok(table),
             missing => Err(Stop::Broken(format!("these functions are NULL: {}", missing.join(", ")))),
@@ -113,9 +129,17 @@ impl Case {
         })
     }
 
+    pub(crate) fn signal(&self) -> u32 {
+        self.signal.load(Ordering::Relaxed)
+    }
+
     /// The batch of this number.
     pub(crate) fn batch(&self, id: u64) -> Batch {
-        Batch { body: body::spans(ITEMS, 2, id * u64::from(ITEMS)), items: ITEMS, attempt: 1, id }
+        self.batch_of(self.signal(), id)
+    }
+
+    pub(crate) fn batch_of(&self, signal: u32, id: u64) -> Batch {
+        Batch { signal, body: body::items(signal, ITEMS, 2, id * u64::from(ITEMS)), items: ITEMS, attempt: 1, id }
     }
 
     pub(crate) fn collector(&self, behaviour: Behaviour) {

@@ -11,7 +11,8 @@ use std::ptr;
 use std::time::{Duration, Instant};
 
 use tracer_plugin_api::abi::{
-    TRACER_CAP_CONCURRENT_EXPORT, TRACER_ENCODING_OTLP_PROTOBUF, TRACER_OK, TRACER_PLUGIN_SYMBOL, tracer_batch,
+    TRACER_CAP_CONCURRENT_EXPORT, TRACER_ENCODING_OTLP_PROTOBUF, TRACER_OK, TRACER_PLUGIN_SYMBOL, TRACER_SIGNAL_METRICS,
+    TRACER_SIGNAL_TRACES, tracer_batch,
     tracer_bytes, tracer_code, tracer_create_args, tracer_instance, tracer_plugin, tracer_plugin_entry, tracer_stats,
     tracer_str,
 };
@@ -43,7 +44,7 @@ unsafe impl Sync for Table {}
 
 /// One backend at work.
 pub(crate) struct Instance<'a> {
-    table: &'a Table,
+    pub(crate) table: &'a Table,
     raw: *mut tracer_instance,
     pub(crate) host: HostSide,
 }
@@ -80,6 +81,8 @@ pub(crate) enum Lending {
 /// A batch to be exported.
 #[derive(Clone, Debug)]
 pub(crate) struct Batch {
+    /// One of `TRACER_SIGNAL_*`.
+    pub(crate) signal: u32,
     pub(crate) body: Vec<u8>,
     pub(crate) items: u32,
     pub(crate) attempt: u32,
@@ -184,6 +187,17 @@ impl Table {
         text(self.raw.config_schema)
     }
 
+    /// Whether batches of this signal may come.
+    pub(crate) fn accepts(&self, signal: u32) -> bool {
+        self.raw.accepted_signals >> signal & 1 == 1
+    }
+
+    /// The signal that it is tried with: traces, unless it takes metrics only.
+    pub(crate) fn signal(&self) -> u32 {
+        let only_metrics = !self.accepts(TRACER_SIGNAL_TRACES) && self.accepts(TRACER_SIGNAL_METRICS);
+        if only_metrics { TRACER_SIGNAL_METRICS } else { TRACER_SIGNAL_TRACES }
+    }
+
     pub(crate) fn exports_concurrently(&self) -> bool {
         self.raw.capabilities & TRACER_CAP_CONCURRENT_EXPORT != 0
     }
@@ -270,11 +284,13 @@ impl Instance<'_> {
         let body = Lent::sealed(&batch.body)?;
         let raw = tracer_batch {
             struct_size: lending.size_of::<tracer_batch>(),
+            signal: batch.signal,
             encoding: TRACER_ENCODING_OTLP_PROTOBUF,
+            item_count: batch.items,
             body: tracer_bytes { ptr: body.address(), len: batch.body.len() },
-            span_count: batch.items,
-            attempt: batch.attempt,
             batch_id: batch.id,
+            attempt: batch.attempt,
+            reserved: 0,
         };
         // SAFETY: the struct has no padding (frozen in `abi`), so all its bytes are initialized.
         let raw = unsafe { lent_struct(&raw, lending) }?;

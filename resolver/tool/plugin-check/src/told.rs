@@ -59,7 +59,7 @@ impl ErrorRoom {
         Told {
             code: number(offset_of!(tracer_error, code)) as tracer_code,
             retry_after_ms: number(offset_of!(tracer_error, retry_after_ms)),
-            rejected: number(offset_of!(tracer_error, rejected_spans)),
+            rejected: number(offset_of!(tracer_error, rejected_items)),
             field: text(offset_of!(tracer_error, field), 128),
             message: text(offset_of!(tracer_error, message), 384),
             is_overrun: bytes.get(self.size..).is_some_and(|beyond| beyond.iter().any(|byte| *byte != CANARY)),

@@ -5,7 +5,9 @@
 use std::thread;
 use std::time::Duration;
 
-use tracer_plugin_api::abi::{TRACER_ERR_UNSUPPORTED, TRACER_OK, tracer_stats};
+use tracer_plugin_api::abi::{
+    TRACER_ERR_UNSUPPORTED, TRACER_OK, TRACER_SIGNAL_METRICS, TRACER_SIGNAL_TRACES, tracer_stats,
+};
 
 use crate::case::{Case, ITEMS, Peer, TIMEOUT, code_name};
 use crate::collector::Behaviour;
@@ -42,6 +44,13 @@ pub(crate) const RULES: &[Rule] = &[
         help: "return OK when the backend has answered that it took the batch, and not before",
         is_gate: false,
         run: taken,
+    },
+    Rule {
+        name: "signals",
+        sentence: "One of TRACER_SIGNAL_*, and one whose bit is in accepted_signals.",
+        help: "look at batch->signal before the body is read, and set no bit in accepted_signals whose batches are not taken",
+        is_gate: false,
+        run: signals,
     },
     Rule {
         name: "instances",
@@ -137,6 +146,22 @@ fn taken(case: &Case) -> Tried {
     }
     if reply.code == TRACER_OK && case.needs_network(&table).is_ok() && seen.requests == 0 && seen.connections > 0 {
         case.broken("export_batch returns OK, and nothing has arrived");
+    }
+    case.end(instance)
+}
+
+fn signals(case: &Case) -> Tried {
+    let table = case.table()?;
+    let instance = case.created(&table, Peer::Collector)?;
+    skip_if_not_taken(case, &instance)?;
+    for (signal, name) in [(TRACER_SIGNAL_TRACES, "traces"), (TRACER_SIGNAL_METRICS, "metrics")] {
+        if !table.accepts(signal) {
+            continue;
+        }
+        let reply = instance.export(&case.batch_of(signal, 10 + u64::from(signal)), TIMEOUT, Lending::Plain)?;
+        if reply.code != TRACER_OK {
+            case.broken(format!("it accepts {name}, and export_batch of them returns {}", reply.words()));
+        }
     }
     case.end(instance)
 }
