@@ -415,7 +415,7 @@ impl QueueState {
     fn note_answer(&mut self, batch: &FinishedBatch, outcome: &Outcome, now: Instant) {
         let is_taken = match outcome {
             Outcome::Exported => true,
-            Outcome::Partial { rejected_spans, .. } => *rejected_spans < batch.span_count,
+            Outcome::Partial { rejected_items, .. } => *rejected_items < batch.item_count,
             Outcome::Rejected { .. } => false,
             // No answer.
             Outcome::Retry { .. } | Outcome::OutOfService { .. } => return,

@@ -104,8 +104,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: Output,
     },
-    /// Lists, describes and pins the plugins that are installed.
-    #[command(subcommand)]
+    /// Lists, describes and pins the plugins that are installed; checks, runs and begins one of your own.
+    #[command(subcommand, alias = "plugin")]
     Plugins(Plugins),
     /// Prints the JSON Schema of the configuration, for editors.
     ///
@@ -216,6 +216,11 @@ pub(crate) struct Explain {
 /// What can be asked of plugins. In the order of the alphabet.
 #[derive(Subcommand)]
 pub(crate) enum Plugins {
+    /// Checks the file of a plugin against the contract, tracer_plugin.h.
+    ///
+    /// Every rule is tried in a process of its own, against a collector that the check opens itself. Exit status 1: a rule
+    /// is broken.
+    Check(PluginCheck),
     /// Describes one plugin: its file, its version, and every setting.
     Describe {
         /// The plugin's name, `otlp` for example.
@@ -232,6 +237,11 @@ pub(crate) enum Plugins {
         #[command(flatten)]
         format: Output,
     },
+    /// Begins a plugin: a project that builds, passes `check`, and has a test.
+    New(PluginNew),
+    /// Tries one rule in this process.
+    #[command(name = "check-one-rule", hide = true)]
+    OneRule,
     /// Prints the lines that pin the plugins of the configuration to the files that lie there now.
     ///
     /// A plugin that is not the pinned file is not loaded. Where no configuration names any, all that are installed.
@@ -239,6 +249,90 @@ pub(crate) enum Plugins {
         #[command(flatten)]
         file: File,
     },
+    /// Exports batches through the file of a plugin, without Kafka, and prints every call.
+    ///
+    /// Exit status 1: not every span was sent.
+    Run(PluginRun),
+}
+
+/// Which file, and with which settings.
+#[derive(Args)]
+pub(crate) struct PluginFile {
+    /// The plugin's file, libtracer_plugin_NAME.so.
+    pub(crate) file: PathBuf,
+    /// Its settings as a JSON object, or @FILE. {endpoint} in it is the address of the check's own collector, http://IP:PORT;
+    /// {address} the same as IP:PORT; {folder} an empty folder. Without it, keys `endpoint` and `path` of its schema are set.
+    #[arg(long, value_name = "JSON|@FILE")]
+    pub(crate) config: Option<String>,
+}
+
+/// See [`Plugins::Check`].
+#[derive(Args)]
+pub(crate) struct PluginCheck {
+    #[command(flatten)]
+    pub(crate) plugin: PluginFile,
+    /// Only this rule; may be repeated.
+    #[arg(long = "rule", value_name = "NAME")]
+    pub(crate) rules: Vec<String>,
+    #[command(flatten)]
+    pub(crate) format: Output,
+}
+
+/// See [`Plugins::Run`].
+#[derive(Args)]
+pub(crate) struct PluginRun {
+    #[command(flatten)]
+    pub(crate) plugin: PluginFile,
+    /// How many spans, in batches of 100.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(crate) spans: u32,
+    /// Of how many services they are.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) services: u32,
+    /// What goes wrong meanwhile; several are separated by commas.
+    #[arg(long = "fault", value_enum, value_delimiter = ',')]
+    pub(crate) faults: Vec<PluginFault>,
+    #[command(flatten)]
+    pub(crate) format: Output,
+}
+
+/// See [`PluginRun`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PluginFault {
+    /// The backend answers 503 every other time; without the collector, every other batch comes twice.
+    Retry,
+    /// The backend is slow, and every other call has too little time.
+    Slow,
+    /// In the middle the process forks; the child exports a batch of its own.
+    Fork,
+}
+
+/// See [`Plugins::New`].
+#[derive(Args)]
+pub(crate) struct PluginNew {
+    /// What `plugin = "…"` of a configuration will say: [a-z][a-z0-9_-]*.
+    pub(crate) name: String,
+    /// The language.
+    #[arg(long, value_enum)]
+    pub(crate) lang: PluginLanguage,
+    /// The folder, which must not exist yet, or be empty; by default tracer-plugin-NAME.
+    #[arg(long)]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// See [`PluginNew`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PluginLanguage {
+    /// Safe Rust; the crate that it needs is brought along.
+    Rust,
+    /// C99.
+    C,
+    /// C++11.
+    Cpp,
+    /// Go, by cgo.
+    Go,
+    /// Zig.
+    Zig,
 }
 
 /// Also as HTTP writes it, `NAME: VALUE`; a name has neither colon nor blank.

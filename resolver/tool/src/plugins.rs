@@ -1,6 +1,10 @@
-//! `plugins`: which are there, what their settings are, and which file each is.
+//! `plugins`: which are there, what their settings are, and which file each is; and what the author of one asks.
 
 #![forbid(unsafe_code)]
+
+mod author;
+mod check;
+mod run;
 
 use std::io;
 use std::path::Path;
@@ -21,9 +25,13 @@ use crate::toml_text;
 pub(crate) fn answer(asked: Plugins) -> Result<ExitCode, Failure> {
     plugin_warnings::collect();
     let answered = match asked {
+        Plugins::Check(asked) => check::check(&asked),
         Plugins::Describe { name, file, format } => describe(&name, file.file.as_deref(), format.format),
         Plugins::List { file, format } => list(file.file.as_deref(), format.format),
+        Plugins::New(_) => Err(Failure::of_ours("not here")),
+        Plugins::OneRule => check::one_rule(),
         Plugins::Pin { file } => pin(file.file.as_deref()),
+        Plugins::Run(asked) => run::run(&asked),
     };
     plugin_warnings::tell();
     answered

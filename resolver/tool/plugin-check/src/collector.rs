@@ -1,0 +1,220 @@
+//! `Collector`: what a plugin sends to while it is checked. It takes what comes, refuses it, or never answers.
+
+#![forbid(unsafe_code)]
+
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::desk::Seen;
+
+/// What it does with a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Behaviour {
+    /// 200.
+    #[default]
+    Takes,
+    /// 200, after 300 ms.
+    TakesSlowly,
+    /// 503 with `Retry-After: 7`.
+    IsBusy,
+    /// 400.
+    Refuses,
+    /// Reads, and never answers.
+    Stalls,
+    /// Answers, a byte of the header every 100 ms, for ever.
+    Drips,
+    /// Hangs up instead of answering.
+    HangsUp,
+    /// 503 for every other request, 200 for the others.
+    TakesEveryOther,
+}
+
+impl Behaviour {
+    const ALL: [Self; 8] = [
+        Self::Takes,
+        Self::TakesSlowly,
+        Self::IsBusy,
+        Self::Refuses,
+        Self::Stalls,
+        Self::Drips,
+        Self::HangsUp,
+        Self::TakesEveryOther,
+    ];
+
+    /// As it is said to the judge.
+    pub(crate) fn word(self) -> String {
+        format!("{self:?}")
+    }
+
+    /// In a sentence about a backend.
+    pub(crate) fn told(self) -> &'static str {
+        match self {
+            Self::Takes => "takes it",
+            Self::TakesSlowly => "takes it after a while",
+            Self::IsBusy => "answers 503",
+            Self::Refuses => "answers 400",
+            Self::Stalls => "does not answer",
+            Self::Drips => "answers without end",
+            Self::HangsUp => "hangs up",
+            Self::TakesEveryOther => "answers 503 every other time",
+        }
+    }
+
+    pub(crate) fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|behaviour| behaviour.word() == word)
+    }
+}
+
+/// Three addresses on this machine. Its threads end with the process.
+pub(crate) struct Collector {
+    address: SocketAddr,
+    state: Arc<Mutex<State>>,
+    /// Takes connections (the kernel does) and nothing of what comes over them.
+    silent: TcpListener,
+    closed: SocketAddr,
+}
+
+#[derive(Default)]
+struct State {
+    behaviour: Behaviour,
+    seen: Seen,
+}
+
+impl Collector {
+    pub(crate) fn open() -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
+        let state = Arc::new(Mutex::new(State::default()));
+        let shared = Arc::clone(&state);
+        thread::Builder::new().name("check-collector".to_owned()).spawn(move || accept(&listener, &shared))?;
+        // Nobody listens there once this is dropped.
+        let closed = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        Ok(Self { address, state, silent: TcpListener::bind("127.0.0.1:0")?, closed })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn silent(&self) -> io::Result<SocketAddr> {
+        self.silent.local_addr()
+    }
+
+    pub(crate) fn closed(&self) -> SocketAddr {
+        self.closed
+    }
+
+    /// Counts from nothing.
+    pub(crate) fn behave(&self, behaviour: Behaviour) {
+        *lock(&self.state) = State { behaviour, seen: Seen::default() };
+    }
+
+    pub(crate) fn seen(&self) -> Seen {
+        lock(&self.state).seen
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn accept(listener: &TcpListener, state: &Arc<Mutex<State>>) {
+    for connection in listener.incoming() {
+        let Ok(connection) = connection else { return };
+        lock(state).seen.connections += 1;
+        let state = Arc::clone(state);
+        // Without a thread the connection is closed, and the plugin's answer told as it is.
+        let _ = thread::Builder::new().name("check-collector".to_owned()).spawn(move || {
+            // An error is the plugin's hanging up: nothing to be done.
+            let _ = serve(connection, &state);
+        });
+    }
+}
+
+/// Answers the requests of one connection.
+fn serve(mut to: TcpStream, state: &Mutex<State>) -> io::Result<()> {
+    let mut from = BufReader::new(to.try_clone()?);
+    while read_request(&mut from, &mut to, state)? {
+        let behaviour = {
+            let mut state = lock(state);
+            state.seen.requests += 1;
+            match state.behaviour {
+                Behaviour::TakesEveryOther if state.seen.requests % 2 == 1 => Behaviour::IsBusy,
+                Behaviour::TakesEveryOther => Behaviour::Takes,
+                behaviour => behaviour,
+            }
+        };
+        match behaviour {
+            Behaviour::Takes | Behaviour::TakesEveryOther => answer(&mut to, "200 OK", "")?,
+            Behaviour::TakesSlowly => {
+                thread::sleep(Duration::from_millis(300));
+                answer(&mut to, "200 OK", "")?;
+            }
+            Behaviour::IsBusy => answer(&mut to, "503 Service Unavailable", "Retry-After: 7\r\n")?,
+            Behaviour::Refuses => answer(&mut to, "400 Bad Request", "")?,
+            // Until the plugin hangs up.
+            Behaviour::Stalls => return from.read_to_end(&mut Vec::new()).map(drop),
+            Behaviour::Drips => {
+                to.write_all(b"HTTP/1.1 200 OK\r\nX-Drip: ")?;
+                loop {
+                    to.write_all(b"x")?;
+                    thread::sleep(Duration::from_millis(100));
+                }
+            }
+            Behaviour::HangsUp => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// One request, whose body nobody needs. False: there is none any more, or it is none.
+fn read_request(from: &mut BufReader<TcpStream>, to: &mut TcpStream, state: &Mutex<State>) -> io::Result<bool> {
+    let mut line = Vec::new();
+    from.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)?;
+    if line.is_empty() {
+        return Ok(false);
+    }
+    if !line.trim_ascii_end().ends_with(b" HTTP/1.1") {
+        lock(state).seen.is_foreign = true;
+        return Ok(false);
+    }
+    let (mut length, mut is_chunked) = (0, false);
+    loop {
+        let mut line = String::new();
+        from.by_ref().take(LONGEST_LINE).read_line(&mut line)?;
+        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        match name.to_ascii_lowercase().as_str() {
+            "content-length" => length = value.trim().parse().map_err(io::Error::other)?,
+            "transfer-encoding" => is_chunked = value.trim().eq_ignore_ascii_case("chunked"),
+            "expect" => to.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?,
+            _ => {}
+        }
+    }
+    if !is_chunked {
+        io::copy(&mut from.by_ref().take(length), &mut io::sink())?;
+        return Ok(true);
+    }
+    loop {
+        let mut size = String::new();
+        from.by_ref().take(LONGEST_LINE).read_line(&mut size)?;
+        let size = u64::from_str_radix(size.trim_end().split(';').next().unwrap_or_default(), 16);
+        let size = size.map_err(io::Error::other)?;
+        // The line end behind it is read with it; the last chunk has no bytes, and no trailers are expected.
+        io::copy(&mut from.by_ref().take(size + 2), &mut io::sink())?;
+        if size == 0 {
+            return Ok(true);
+        }
+    }
+}
+
+/// No body: an empty OTLP response in protobuf, and nothing that Zipkin or Jaeger would not say.
+fn answer(to: &mut TcpStream, status: &str, header: &str) -> io::Result<()> {
+    let answer =
+        format!("HTTP/1.1 {status}\r\nContent-Type: application/x-protobuf\r\n{header}Content-Length: 0\r\n\r\n");
+    to.write_all(answer.as_bytes())
+}
+
+const LONGEST_LINE: u64 = 64 * 1024;
