@@ -142,6 +142,7 @@ fn config() -> Config {
 
 fn settings() -> Settings {
     Settings {
+        metrics: tracer_resolver::config::Measuring::Off,
         trace: Trace::Spans,
         sampler: SamplerSetting::AlwaysOn,
         parent: ParentDecision::Respect,
