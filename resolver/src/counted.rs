@@ -4,19 +4,14 @@
 
 /// `1 span`, `2 spans`; `1 batch`, `2 batches`; `1 entry`, `2 entries`. `what` is one of them.
 pub fn counted(count: u64, what: &str) -> String {
-    format!("{count} {}", noun(count, what))
-}
-
-/// The word alone, for where something stands between it and its number.
-pub(crate) fn noun(count: u64, what: &str) -> String {
     if count == 1 {
-        return what.to_owned();
+        return format!("1 {what}");
     }
     let before_y = what.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u']));
     match before_y {
-        Some(stem) => format!("{stem}ies"),
-        None if ["s", "x", "ch", "sh"].iter().any(|end| what.ends_with(end)) => format!("{what}es"),
-        None => format!("{what}s"),
+        Some(stem) => format!("{count} {stem}ies"),
+        None if ["s", "x", "ch", "sh"].iter().any(|end| what.ends_with(end)) => format!("{count} {what}es"),
+        None => format!("{count} {what}s"),
     }
 }
 

@@ -17,7 +17,7 @@ use super::who::{Belongs, Who};
 use super::whose::{Rules, as_written};
 use crate::batch::ServiceCounters;
 use crate::config::{Config, Pattern, Report, Service, Settings};
-use crate::counted::{counted, noun, verb};
+use crate::counted::{counted, verb};
 use crate::diagnostics;
 use crate::per_process::PerProcess;
 use crate::services::ServiceMap;
@@ -167,13 +167,13 @@ impl TopicsSeen {
         let count = topics.len() as u64;
         diagnostics::warn(&format!(
             "nothing was traced: no service of {} matches a topic that its clients have met, which {} {}. Its services: \
-             {}.{} Name the {} under `produces`, `consumes` or `topics` of one, or name a `default_service`",
+             {}.{} {} `produces`, `consumes` or `topics` of one, or name a `default_service`",
             origin(look.rules.config),
             verb(count, "is", "are"),
             topics.join(", "),
             self.services,
             near.collect::<String>(),
-            noun(count, "topic"),
+            verb(count, "Name the topic under", "Name the topics under"),
         ));
     }
 

@@ -37,8 +37,7 @@ impl Kind {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             return Some(if name.starts_with("libtracer_plugin_") { Self::Plugin } else { Self::Program });
         }
-        let is_script = ["py", "js", "mjs", "cjs", "rb", "php", "sh"].map(std::ffi::OsStr::new);
-        if start.starts_with(b"#!") || path.extension().is_some_and(|extension| is_script.contains(&extension)) {
+        if start.starts_with(b"#!") || interpreter(path).is_some() {
             return Some(Self::Program);
         }
         let text = String::from_utf8_lossy(&start);
@@ -93,12 +92,27 @@ pub(crate) fn no_configuration(path: &Path) -> Option<(String, String)> {
     Some((format!("{} is {}, and no configuration", path.display(), kind.name()), kind.way_out(path)))
 }
 
+/// What runs a script that is not executable by itself, by the end of its name.
+pub(crate) fn interpreter(script: &Path) -> Option<&'static str> {
+    INTERPRETERS.iter().find(|(ending, _)| script.extension().is_some_and(|of| of == *ending)).map(|(_, by)| *by)
+}
+
 /// What was given in place of a file may be a program, by its name alone: what takes it.
 pub(crate) fn program(name: &Path) -> Option<String> {
     located(name.as_os_str()).filter(|program| program.is_file())?;
     let name = name.display();
     Some(format!("{name} is a program: `tracer-interceptors doctor -- {name}` looks at it"))
 }
+
+const INTERPRETERS: &[(&str, &str)] = &[
+    ("py", "python3"),
+    ("js", "node"),
+    ("mjs", "node"),
+    ("cjs", "node"),
+    ("rb", "ruby"),
+    ("php", "php"),
+    ("sh", "sh"),
+];
 
 /// As much of a file as tells its kind.
 const ENOUGH: u64 = 4096;

@@ -28,6 +28,7 @@ mod rule_place;
 mod run;
 mod schema;
 mod status;
+mod terminal;
 mod toml_text;
 mod view;
 

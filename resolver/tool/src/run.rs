@@ -99,6 +99,10 @@ fn hint(program: &OsStr) -> String {
         Some(kind @ (given_file::Kind::Status | given_file::Kind::Traces)) => {
             format!("; it is {}: {}", kind.name(), kind.way_out(Path::new(program)))
         }
+        Some(given_file::Kind::Program) if given_file::interpreter(Path::new(program)).is_some() => {
+            let by = given_file::interpreter(Path::new(program)).unwrap_or_default();
+            format!("; name what runs it: tracer-interceptors run {by} {name}")
+        }
         None if name.contains('=') => "; variables stand before `tracer-interceptors`".to_owned(),
         _ => String::new(),
     }

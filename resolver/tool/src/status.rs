@@ -16,6 +16,7 @@ use serde_json::{Value as Json, json};
 use crate::command_line::Format;
 use crate::failure::{Failure, MISUNDERSTOOD};
 use crate::output;
+use crate::terminal;
 use process::Process;
 
 /// Prints the processes of all these files, and of the files in these folders, as one.
@@ -38,7 +39,7 @@ pub(crate) fn status(paths: &[PathBuf], format: Format) -> Result<ExitCode, Fail
     }
     let is_well = processes.iter().all(Process::is_well);
     match format {
-        Format::Text => output::text(&process::text(&processes), is_well),
+        Format::Text => output::text(&process::text(&processes, output::has_colors(), terminal::width()), is_well),
         Format::Json => {
             let processes: Vec<Json> = processes.iter().map(Process::json).collect();
             output::json(&json!({ "processes": processes }), is_well)

@@ -22,7 +22,7 @@ use crate::config::report::findings::{Broken, Findings};
 use crate::config::report::problem::{Problem, Severity};
 use crate::config::source::variables::Variables;
 use crate::config::text::json_parser;
-use crate::config::text::node::Node;
+use crate::config::text::node::{Node, Value};
 
 /// Reads the file; `None` when it is not even an object with services.
 pub(crate) fn read(
@@ -32,6 +32,15 @@ pub(crate) fn read(
     findings: &mut Findings,
 ) -> Option<ConfigDraft> {
     let root = json_parser::parse(text, findings)?;
+    if is_of_today(&root) {
+        let message = "a configuration is written in TOML: as JSON only the format of 2019 is read, which this is not";
+        let start = root.span.start;
+        let problem = Problem::error(code::SYNTAX, message).at(start..start + 1, "");
+        let help = "`version = 1`, then a section for each service: [services.NAME] with its keys below; see \
+                    default-config.toml";
+        findings.refuse(problem.help(help));
+        return None;
+    }
     let root = Object::open(&root, "the file", &["services"], findings).ok()?;
     let Some(services) = root.field("services") else {
         let problem = Problem::error(code::MISSING_KEY, "the file has no `services`");
@@ -49,6 +58,13 @@ pub(crate) fn read(
         let _ = service(&mut builder, item.node, findings);
     }
     Some(builder.finish(findings))
+}
+
+/// Whether it has what the format of 2019 has not, and TOML has.
+fn is_of_today(root: &Node) -> bool {
+    let Value::Table(table) = &root.value else { return false };
+    let is_table = |key: &str| table.entry(key).is_some_and(|entry| matches!(entry.node.value, Value::Table(_)));
+    ["services", "backends", "defaults"].into_iter().any(is_table)
 }
 
 fn service(builder: &mut DraftBuilder, node: &Node, findings: &mut Findings) -> Result<(), Broken> {

@@ -81,12 +81,21 @@ impl<'n> Field<'n> {
     fn unknown_word(self, words: &[&str], findings: &mut Findings) -> Broken {
         let known = listed(words);
         let wants = format!("one of {known}");
+        if let (Value::Boolean(false), Some(meant)) = (&self.node.value, by_another_word("false", words)) {
+            let message = format!("`{}` takes {wants}", self.key);
+            let label = format!("write {meant:?}");
+            return findings.refuse(Problem::error(code::WRONG_TYPE, message).at(self.span(), label));
+        }
         let text = match self.text(&wants, findings) {
             Ok(text) => text,
             Err(broken) => return broken,
         };
         let message = format!("`{}` cannot be {text:?}", self.key);
-        let problem = Problem::error(code::UNKNOWN_VALUE, message).at(self.span(), did_you_mean(text, words));
+        let label = match (did_you_mean(text, words), by_another_word(text, words)) {
+            (label, Some(meant)) if label.is_empty() => format!("here it is called {meant:?}"),
+            (label, _) => label,
+        };
+        let problem = Problem::error(code::UNKNOWN_VALUE, message).at(self.span(), label);
         self.unacceptable(problem.help(format!("known: {known}")), &wants, findings)
     }
 
@@ -135,6 +144,13 @@ impl<'n> Field<'n> {
         );
         let milliseconds = self.measure(units::duration_ms, "ms, s, m or h", &wants, findings)?;
         let value = milliseconds.map(Duration::from_millis).filter(|value| range.contains(value));
+        if let (Value::Integer(number @ ..SECONDS_MOST_LIKELY), "timeout" | "max_elapsed", Some(_)) =
+            (&self.node.value, self.key, value)
+        {
+            let message = format!("`{}` is {number} ms here: a number without a unit counts milliseconds", self.key);
+            let label = format!("write \"{number}s\" for seconds, or \"{number}ms\"");
+            findings.mention(Problem::warning(code::OUT_OF_RANGE, message).at(self.span(), label));
+        }
         value.ok_or_else(|| self.out_of_range(&wants, findings))
     }
 
@@ -245,4 +261,17 @@ impl<'n> Field<'n> {
                 .at(self.span(), "the value is not shown: it may be a secret"),
         )
     }
+}
+
+/// A smaller number of milliseconds is no time in which a backend answers.
+const SECONDS_MOST_LIKELY: i64 = 100;
+
+/// What people call on and off elsewhere, where one of `words` says it here.
+fn by_another_word<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
+    let meant = match text.to_ascii_lowercase().as_str() {
+        "false" | "no" | "none" | "never" | "disable" | "disabled" => "off",
+        "true" | "yes" | "on" | "all" | "always" | "full" | "enable" | "enabled" => "spans",
+        _ => return None,
+    };
+    words.iter().find(|word| **word == meant).copied()
 }

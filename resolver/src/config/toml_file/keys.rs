@@ -107,6 +107,7 @@ pub(crate) fn by_another_word(key: &str, known: &[&str]) -> Option<&'static str>
         "propagation" | "formats" => "propagators",
         "settings" | "options" | "plugin_config" => "config",
         "type" | "kind" => "plugin",
+        "enabled" | "enable" | "disabled" | "tracing" | "traced" => "trace",
         "producer" | "publishes" | "sends" => "produces",
         "consumer" | "receives" | "subscribes" => "consumes",
         _ => return None,

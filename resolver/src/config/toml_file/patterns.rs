@@ -24,6 +24,17 @@ pub(crate) fn read_list(
     of: PatternsOf,
     findings: &mut Findings,
 ) -> (Vec<PlacedPattern>, Result<(), Broken>) {
+    if let (Value::Table(table), "topics") = (&field.node.value, field.key) {
+        let is_table = |entry: &crate::config::text::node::Entry| matches!(entry.node.value, Value::Table(_));
+        if table.entries.iter().all(is_table) && table.entry("regex").is_none() {
+            let problem = Problem::error(code::WRONG_TYPE, format!("`topics` takes {WANTS}"));
+            let help = "the settings of one topic stand in [services.NAME.topic.\"TOPIC\"], where `topic` has no s";
+            return (
+                Vec::new(),
+                Err(findings.refuse(problem.at(field.key_span.clone(), "this is a table").help(help))),
+            );
+        }
+    }
     let items = match field.items(WANTS, findings) {
         Ok(items) => items,
         Err(broken) => return (Vec::new(), Err(broken)),
@@ -98,10 +109,19 @@ fn read_regex(field: Field<'_>, findings: &mut Findings) -> Result<PlacedPattern
     let compiled = compile(text).map_err(|(what, within)| {
         let problem = Problem::error(code::BAD_PATTERN, format!("not a regular expression: {what}"))
             .at(place(inner, text, within, findings), "")
-            .help("the syntax is that of Rust's regex crate: no look-around, no back-references");
+            .help(match looks_like_a_glob(text) {
+                true => format!("if it is meant as a glob, in which * stands for any characters, write {text:?} alone"),
+                false => "the syntax is that of Rust's regex crate: no look-around, no back-references".to_owned(),
+            });
         inner.unacceptable(problem, "a regular expression", findings)
     })?;
     Ok(PlacedPattern { pattern: Pattern::Regex(compiled), span: inner.span(), shown: shown(inner, text) })
+}
+
+/// Nothing but what a topic's name and a glob have.
+fn looks_like_a_glob(text: &str) -> bool {
+    let is_fair = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*' | '?');
+    text.contains('*') && text.chars().all(is_fair)
 }
 
 /// Anchored at both ends; or what is wrong, and where within `text`.

@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::imports::{self, Import, Language};
+use super::imports::{self, Client, Import, Language};
 use super::step::Step;
 use crate::run::{PROPERTY, located, mentioned};
 
@@ -135,7 +135,9 @@ fn brought_in(found: &[Import], instead: &str) -> Clients {
         if import.client.is_on_librdkafka {
             return Step::ok("imports", format!("{what}, which is built on librdkafka"));
         }
-        let what = format!("{what} ({}), which is not built on librdkafka: it is not traced", import.client.package);
+        let Client { module, package, .. } = import.client;
+        let package = if module == package { String::new() } else { format!(" ({package})") };
+        let what = format!("{what}{package}, which is not built on librdkafka: it is not traced");
         // Beside one that is traced it may be of another program.
         let step = if are_seen { Step::doubtful("imports", what) } else { Step::failed("imports", what) };
         step.way_out(format!(

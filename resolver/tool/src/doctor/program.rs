@@ -8,7 +8,7 @@ use std::path::Path;
 use super::clients;
 use super::report::Part;
 use super::step::{State, Step};
-use crate::given_file::Kind;
+use crate::given_file::{self, Kind};
 use crate::library;
 use crate::run::{LinkedIn, Needed, Outlook, PROPERTY, Reach, is_executable, located};
 
@@ -59,7 +59,12 @@ fn refusal(program: &OsStr) -> Option<(&'static str, String)> {
         }
         _ => {}
     }
+    let by = || given_file::interpreter(file).map(|by| format!("name what runs it: {by} {shown}"));
     match located(program) {
+        None if file.is_file() && by().is_some() => Some(("it is not found", by()?)),
+        Some(found) if found.is_file() && !is_executable(&found) && by().is_some() => {
+            Some(("it may not be executed", by()?))
+        }
         None if file.is_file() => Some(("it is not found", format!("PATH has not this folder: write ./{shown}"))),
         Some(found) if found.is_file() && !is_executable(&found) => {
             Some(("it may not be executed", format!("chmod +x {}, or name its interpreter before it", found.display())))

@@ -11,6 +11,7 @@ use super::step::{State, Step};
 use crate::command_line::Format;
 use crate::failure::Failure;
 use crate::output;
+use crate::terminal;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -61,12 +62,12 @@ impl Report {
     pub(super) fn print(mut self, format: Format) -> Result<ExitCode, Failure> {
         self.join();
         match format {
-            Format::Text => output::text(&self.text(output::has_colors()), self.is_well()),
+            Format::Text => output::text(&self.text(output::has_colors(), terminal::width()), self.is_well()),
             Format::Json => output::json(&self.json(), self.is_well()),
         }
     }
 
-    fn text(&self, colors: bool) -> String {
+    fn text(&self, colors: bool, width: Option<usize>) -> String {
         let mut text = String::new();
         for part in &self.parts {
             // Writing into a `String` cannot fail.
@@ -74,9 +75,11 @@ impl Report {
             for step in &part.steps {
                 let word = format!("{:<7}", step.state.word());
                 let word = if colors { format!("\x1b[{}m{word}\x1b[0m", color(step.state)) } else { word };
-                let _ = writeln!(text, "  {word} {:<13} {}", step.name, step.what);
+                let line = format!("  {word} {:<13} {}", step.name, step.what);
+                let _ = writeln!(text, "{}", terminal::folded(&line, HANG, width));
                 if let Some(way_out) = &step.way_out {
-                    let _ = writeln!(text, "          {:<13} → {way_out}", "");
+                    let line = format!("{:HANG$}→ {way_out}", "");
+                    let _ = writeln!(text, "{}", terminal::folded(&line, HANG + 2, width));
                 }
             }
             text.push('\n');
@@ -106,6 +109,9 @@ impl Report {
         self.parts.iter().flat_map(|part| &part.steps)
     }
 }
+
+/// The column in which begins what is said of a step.
+const HANG: usize = 24;
 
 fn color(state: State) -> u8 {
     match state {

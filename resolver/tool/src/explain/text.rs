@@ -5,15 +5,17 @@
 use super::answer::{Answer, Row};
 use super::sampling::Fate;
 use crate::output::counted;
+use crate::terminal;
 
 pub(super) fn render(answers: &[Answer], has_errors: bool, colors: bool) -> String {
     let paint = Paint(colors);
+    let width = terminal::width();
     let mut out = String::new();
     for (index, answer) in answers.iter().enumerate() {
         if index > 0 {
             out.push('\n');
         }
-        one(answer, paint, &mut out);
+        one(answer, paint, width, &mut out);
     }
     if has_errors {
         out.push_str("\nthe configuration has errors, and parts of it are off: see `tracer-interceptors check`\n");
@@ -21,9 +23,11 @@ pub(super) fn render(answers: &[Answer], has_errors: bool, colors: bool) -> Stri
     out
 }
 
-fn one(answer: &Answer, paint: Paint, out: &mut String) {
+fn one(answer: &Answer, paint: Paint, columns: Option<usize>, out: &mut String) {
     let mut line = |text: &str| {
-        out.push_str(text.trim_end());
+        let text = text.trim_end();
+        let indent = text.len() - text.trim_start().len();
+        out.push_str(&terminal::folded(text, indent + 2, columns));
         out.push('\n');
     };
     line(&paint.bold(&answer.asked));

@@ -8,7 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value as Json, json};
 
 use super::liveness::Liveness;
-use super::table::Table;
+use super::table::{self, Table};
+use crate::terminal;
 
 /// See the module.
 pub(super) struct Process {
@@ -30,10 +31,27 @@ impl Process {
 
     /// Whether it traces, and a topic that it has met; its end was seen if it has ended, and its backends take what it sends.
     pub(super) fn is_well(&self) -> bool {
-        matches!(self.liveness, Liveness::Running | Liveness::Ended)
-            && self.is_tracing()
-            && (self.list("/topics").is_empty() || self.list("/topics").iter().any(|topic| is_true(topic, "/traced")))
-            && self.list("/backends").iter().all(|backend| is_well(backend))
+        self.troubles().is_empty()
+    }
+
+    /// What is wrong with it, each in a few words.
+    fn troubles(&self) -> Vec<String> {
+        let mut troubles = Vec::new();
+        match self.liveness {
+            Liveness::Running | Liveness::Ended => {}
+            Liveness::Gone => troubles.push("it is gone without an end: killed, or crashed".to_owned()),
+            Liveness::Stale => troubles.push("it has written nothing for long".to_owned()),
+        }
+        let topics = self.list("/topics");
+        if !self.is_tracing() {
+            troubles.push("tracing is off".to_owned());
+        } else if !topics.is_empty() && !topics.iter().any(|topic| is_true(topic, "/traced")) {
+            let only = if topics.len() == 1 { "the topic that it met is" } else { "none of the topics that it met is" };
+            let not = if topics.len() == 1 { " not" } else { "" };
+            troubles.push(format!("{only}{not} traced"));
+        }
+        troubles.extend(self.list("/backends").iter().filter_map(trouble));
+        troubles
     }
 
     /// What it wrote, and what is known beside.
@@ -81,8 +99,8 @@ impl Process {
 /// What is counted of a topic.
 const COUNTS: [&str; 4] = ["/spans", "/sampled_out", "/not_injected", "/without_span"];
 
-/// Tables of all.
-pub(super) fn text(processes: &[Process]) -> String {
+/// Tables of all, and at last what is wrong with whom.
+pub(super) fn text(processes: &[Process], colors: bool, width: Option<usize>) -> String {
     let mut head = Table::new(&["PROCESS", "STATE", "WRITTEN", "LIBRARY", "PROGRAM", "CONFIGURATION"]);
     let mut problems = Table::new(&["PROCESS", "SEVERITY", "LINE", "CODE", "PROBLEM"]);
     let mut clients = Table::new(&["PROCESS", "CLIENT", "SIDE", "GROUP"]);
@@ -145,7 +163,19 @@ pub(super) fn text(processes: &[Process]) -> String {
         }
     }
     let tables = [head, problems, clients, topics, backends];
-    tables.iter().filter(|table| !table.is_empty()).map(Table::text).collect::<Vec<_>>().join("\n")
+    let tables = tables.iter().filter(|table| !table.is_empty()).map(|table| table.text(colors, width));
+    let mut text = tables.collect::<Vec<_>>().join("\n");
+    let ill = processes.iter().map(|process| (process.pid(), process.troubles()));
+    let ill: Vec<_> = ill.filter(|(_, troubles)| !troubles.is_empty()).collect();
+    if !ill.is_empty() {
+        text.push_str("\nnot well:\n");
+    }
+    for (pid, troubles) in ill {
+        let line = format!("{pid:>7}  {}", table::clean(&troubles.join("; ")));
+        text.push_str(&terminal::folded(&line, 9, width));
+        text.push('\n');
+    }
+    text
 }
 
 fn topic_row(pid: &str, name: &str, topic: &Json) -> Vec<String> {
@@ -184,9 +214,17 @@ fn backend_row(pid: &str, backend: &Json, now: f64) -> Vec<String> {
     words.into_iter().chain(taken).chain(counts).chain([fill, reasons.join(", "), error]).collect()
 }
 
-/// One to which nothing was sent is not known to be ill.
-fn is_well(backend: &Json) -> bool {
-    matches!(word(backend, "/state"), "healthy" | "untried") && lost(backend) == 0
+/// What is wrong with a backend. One to which nothing was sent is not known to be ill.
+fn trouble(backend: &Json) -> Option<String> {
+    let (name, state, lost) = (word(backend, "/name"), word(backend, "/state"), lost(backend));
+    let is_ill = !matches!(state, "healthy" | "untried");
+    let lost = (lost > 0).then(|| format!("{} lost", tracer_resolver::counted(lost, "span")));
+    match (is_ill, lost) {
+        (false, None) => None,
+        (false, Some(lost)) => Some(format!("backend `{name}`: {lost}")),
+        (true, None) => Some(format!("backend `{name}` is {state}")),
+        (true, Some(lost)) => Some(format!("backend `{name}` is {state}: {lost}")),
+    }
 }
 
 fn lost(backend: &Json) -> u64 {

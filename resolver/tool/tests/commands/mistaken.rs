@@ -38,6 +38,8 @@ fn each_file_in_place_of_another_is_called_what_it_is_with_the_word_that_takes_i
         (&["send-test", "colector", "t.toml"], 2, "did you mean `collector`?"),
         (&["run", "./t.toml"], 126, "it is a configuration: INTERCEPTORS_CONFIG_FILE=./t.toml tracer-interceptors run"),
         (&["run", "INTERCEPTORS_CONFIG_FILE=t.toml", "true"], 127, "variables stand before `tracer-interceptors`"),
+        (&["run", "app.py"], 127, "name what runs it: tracer-interceptors run python3 app.py"),
+        (&["doctor", "--", "app.py"], 1, "name what runs it: python3 app.py"),
         (&["t.toml"], 2, "t.toml is a configuration: `tracer-interceptors check t.toml` looks at it"),
         (&["sh", "-c", "true"], 2, "to run it with tracing: tracer-interceptors run sh -c true"),
         (&["check", "-c", "t.toml"], 2, "the file stands by itself: tracer-interceptors check t.toml"),
