@@ -29,7 +29,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("export", &["config", "diagnostics", "quiet_thread"]),
     ("batch", &["clock", "config", "diagnostics", "export", "per_process", "quiet_thread", "tracer", "zeroed"]),
     // What is measured, as OpenTelemetry has it.
-    ("metrics", &[]),
+    ("metrics", &["batch", "clock", "config", "diagnostics", "export", "per_process", "quiet_thread", "status"]),
     // A plugin's instance is an exporter.
     ("plugin", &["config", "diagnostics", "export", "quiet_thread", "trusted_path"]),
     // What is said of all that, and done at the end of the process.
@@ -47,6 +47,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "error",
             "export",
             "host",
+            "metrics",
             "per_process",
             "plugin",
             "services",

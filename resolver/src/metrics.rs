@@ -1,5 +1,22 @@
 //! Metrics, as OpenTelemetry has them: what is measured, and how it leaves.
+//!
+//! ```text
+//!   the library itself ─┐                 ┌─▶ encode ─────▶ FinishedBatch ─▶ BackendQueue of each backend that takes metrics
+//!                       ├─▶ Vec<Collected>┤
+//!   a service's topics ─┘   (model)       └─▶ prometheus ─▶ the port, or a file for node_exporter
+//! ```
+//!
+//! `reader` says when; `RATIONALE.md` says why.
 
-#![expect(dead_code, reason = "filled by what is measured, and read by what sends it")]
-
+mod encode;
 mod model;
+mod own;
+mod port;
+mod prometheus;
+mod reader;
+
+pub(crate) use encode::{Span, metric_fields};
+pub(crate) use model::{Collected, Metric};
+pub(crate) use own::{BackendSeen, own};
+pub(crate) use prometheus::{Target, text};
+pub(crate) use reader::Reader;

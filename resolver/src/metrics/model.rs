@@ -36,8 +36,10 @@ pub(crate) enum Points {
 
 pub(crate) type Attributes = Vec<(&'static str, Value)>;
 
+#[derive(Clone)]
 pub(crate) enum Value {
     Text(Cow<'static, str>),
+    #[cfg_attr(not(test), expect(dead_code, reason = "for what services measure"))]
     Int(i64),
 }
 

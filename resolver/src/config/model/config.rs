@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::backend::Backend;
+use super::metrics::Metrics;
 use super::plugins::Plugins;
 use super::service::Service;
 use super::settings::Settings;
@@ -27,6 +28,15 @@ pub struct Config {
     pub plugins: Plugins,
     /// When finished spans leave for the backends.
     pub batch: Batch,
+    /// What is measured beside spans.
+    pub metrics: Metrics,
+}
+
+impl Config {
+    /// Whether anything at all is measured.
+    pub fn measures(&self) -> bool {
+        self.metrics.own
+    }
 }
 
 /// Where a configuration came from.
