@@ -6,7 +6,7 @@ use std::path::Path;
 
 use tracer_plugin_api::{Backend as _, ErrorKind};
 use tracer_plugin_file::File;
-use words::backend::{create, export, export_bytes};
+use words::backend::{create, export, export_bytes, export_metrics};
 use words::{LIMIT, child, is_child, run, sample_spans};
 
 fn lines(file: &Path) -> Vec<serde_json::Value> {
@@ -127,4 +127,29 @@ fn bytes_that_are_no_batch_are_refused_for_good_and_nothing_is_written() {
     let backend: File = create(&serde_json::json!({ "path": path })).unwrap();
     assert_eq!(export_bytes(&backend, b"\xff\xff", 1, LIMIT).unwrap_err().kind(), ErrorKind::Permanent);
     assert!(lines(&path).is_empty());
+}
+
+#[test]
+fn metrics_are_lines_of_the_same_file() {
+    use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+    use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+    use opentelemetry_proto::tonic::metrics::v1::{Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics};
+    use prost::Message as _;
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("spans.jsonl");
+    let backend: File = create(&serde_json::json!({ "path": path })).unwrap();
+    let gauge = Gauge { data_points: vec![NumberDataPoint::default()] };
+    let metric = Metric { name: "queue".to_owned(), data: Some(Data::Gauge(gauge)), ..Default::default() };
+    let scope = ScopeMetrics { metrics: vec![metric], ..Default::default() };
+    let of = ResourceMetrics { scope_metrics: vec![scope], ..Default::default() };
+    let body = ExportMetricsServiceRequest { resource_metrics: vec![of] }.encode_to_vec();
+    export(&backend, &sample_spans::order_and_payment()).unwrap();
+    export_metrics(&backend, &body, 1).unwrap();
+    backend.flush(LIMIT).unwrap();
+    let lines = lines(&path);
+    assert!(lines[0].get("resourceSpans").is_some());
+    assert_eq!(lines[1].pointer("/resourceMetrics/0/scopeMetrics/0/metrics/0/name").unwrap(), "queue");
+    let error = export_metrics(&backend, b"\xff\xff", 1).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Permanent);
 }

@@ -6,13 +6,16 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant, SystemTime};
 
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use prost::Message;
 use tracer_plugin_api::{Backend, BackendError, CreateArgs, ErrorKind};
 use tracer_plugin_otlp::Otlp;
-use words::backend::{create, export, export_bytes};
+use words::backend::{create, export, export_bytes, export_metrics};
 use words::receivers::{HttpServer, OtlpReceiver, Reply, Request};
 use words::{LIMIT, child, is_child, run, sample_spans};
 
@@ -501,4 +504,92 @@ fn a_port_that_is_none_is_pointed_at_before_anything_is_sent() {
             assert!(error.message().contains("port"), "{error}");
         }
     }
+}
+
+/// A request of so many metrics, each of which has two data points.
+fn metrics(count: u32) -> Vec<u8> {
+    use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+    use opentelemetry_proto::tonic::metrics::v1::{Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum};
+    let metric = |number: u32| {
+        let data_points = vec![NumberDataPoint::default(), NumberDataPoint { flags: number, ..Default::default() }];
+        Metric {
+            name: format!("metric.{number}"),
+            data: Some(Data::Sum(Sum { data_points, aggregation_temporality: 2, is_monotonic: true })),
+            ..Default::default()
+        }
+    };
+    let scope = ScopeMetrics { metrics: (0..count).map(metric).collect(), ..Default::default() };
+    let resource_metrics = vec![ResourceMetrics { scope_metrics: vec![scope], ..Default::default() }];
+    ExportMetricsServiceRequest { resource_metrics }.encode_to_vec()
+}
+
+#[test]
+fn metrics_go_to_an_address_of_their_own_as_they_are_and_are_counted_by_their_points() {
+    let collector = OtlpReceiver::start().unwrap();
+    let backend = backend_at(&collector.endpoint());
+    export_metrics(&backend, &metrics(3), 6).unwrap();
+    export_two(&backend).unwrap();
+    let requests = collector.server().requests();
+    assert_eq!((requests[0].path.as_str(), &requests[0].body), ("/v1/metrics", &metrics(3)));
+    assert_eq!(requests[1].path, "/v1/traces");
+    assert_eq!((backend.stats().items_sent, backend.stats().batches_sent), (8, 2));
+}
+
+#[test]
+fn a_partial_success_says_how_many_data_points_were_refused() {
+    let partial = ExportMetricsPartialSuccess { rejected_data_points: 4, error_message: "out of order".to_owned() };
+    let response = ExportMetricsServiceResponse { partial_success: Some(partial) };
+    let server = collector_that_answers(Reply::status(200).body(response.encode_to_vec()));
+    let backend = backend_at(&server.url());
+    let error = export_metrics(&backend, &metrics(3), 6).unwrap_err();
+    assert_eq!((error.kind(), error.rejected_items(), error.message()), (ErrorKind::Partial, 4, "out of order"));
+    assert_eq!((backend.stats().items_sent, backend.stats().items_rejected), (2, 4));
+}
+
+#[test]
+fn metrics_that_are_too_many_at_once_go_in_parts_and_none_is_lost() {
+    let most = metrics(50).len();
+    let server =
+        HttpServer::start(move |request: &Request| Reply::status(if request.body.len() > most { 413 } else { 200 }))
+            .unwrap();
+    let backend = backend_at(&server.url());
+    export_metrics(&backend, &metrics(200), 400).unwrap();
+    let requests = server.requests();
+    let taken = requests.iter().filter(|request| request.body.len() <= most);
+    let names = taken.flat_map(|request| {
+        let read = ExportMetricsServiceRequest::decode(request.body.as_slice()).unwrap();
+        let scopes = read.resource_metrics.into_iter().flat_map(|of| of.scope_metrics);
+        scopes.flat_map(|scope| scope.metrics).map(|metric| metric.name).collect::<Vec<_>>()
+    });
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    names.dedup();
+    assert_eq!((names.len(), backend.stats().items_sent), (200, 400));
+    // What is refused for good by itself is counted by its points, and the others go on.
+    let refuses_one = HttpServer::start(move |request: &Request| {
+        let has_it = request.body.windows(9).any(|part| part == b"metric.7\x3a");
+        Reply::status(if request.body.len() > 300 {
+            413
+        } else if has_it {
+            400
+        } else {
+            200
+        })
+    })
+    .unwrap();
+    let backend = backend_at(&refuses_one.url());
+    let error = export_metrics(&backend, &metrics(40), 80).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Partial);
+    assert_eq!(backend.stats().items_sent + backend.stats().items_rejected, 80);
+    assert!(backend.stats().items_rejected % 2 == 0 && backend.stats().items_rejected > 0);
+}
+
+#[test]
+fn without_an_address_for_metrics_they_are_refused_with_the_key_that_is_missing() {
+    let collector = OtlpReceiver::start().unwrap();
+    let backend = backend(&serde_json::json!({ "traces_endpoint": format!("{}/in", collector.endpoint()) }));
+    let error = export_metrics(&backend, &metrics(1), 2).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.message().contains("`metrics_endpoint`"), "{error}");
+    assert!(collector.server().requests().is_empty());
 }

@@ -32,7 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["clock", "config", "diagnostics", "export", "metrics", "per_process", "quiet_thread", "tracer", "zeroed"],
     ),
     // What is measured, as OpenTelemetry has it.
-    ("metrics", &["per_process"]),
+    ("metrics", &["batch", "clock", "config", "diagnostics", "export", "per_process", "quiet_thread", "status"]),
     // A plugin's instance is an exporter.
     ("plugin", &["config", "counted", "diagnostics", "export", "quiet_thread", "trusted_path"]),
     // What is said of all that, and done at the end of the process.

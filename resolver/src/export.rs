@@ -14,6 +14,8 @@ mod backend_queue;
 mod circuit;
 mod exporter;
 mod finished_batch;
+mod lane;
+mod operations;
 mod queue_state;
 mod span_counts;
 mod timing;
@@ -29,7 +31,8 @@ mod tests;
 
 pub(crate) use backend_queue::BackendQueue;
 pub(crate) use exporter::{Exporter, Outcome};
-pub(crate) use finished_batch::FinishedBatch;
+pub(crate) use finished_batch::{FinishedBatch, Signal};
+pub(crate) use operations::{DURATION_BOUNDS, Operations};
 pub(crate) use span_counts::{BackendCounters, EarlyLosses, ServiceCounters};
 pub use span_counts::{BackendState, DropReason};
 pub(crate) use timing::Timing;

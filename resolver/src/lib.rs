@@ -79,4 +79,4 @@ pub use metrics::{MeasuredIn, Measurement};
 pub use plugin::{is_code_of_a_plugin, is_in_plugin};
 pub use resolver::{BackendTrial, Resolver, TrialOutcome, TrialSpan};
 pub use stack_room::{Lent, with_room};
-pub use status::{BackendServiceStats, BackendStats, ClientStats, ServiceStats, Stats, TopicStats};
+pub use status::{BackendServiceStats, BackendStats, ClientStats, DataPointStats, ServiceStats, Stats, TopicStats};

@@ -4,6 +4,7 @@
 
 mod backends;
 mod global;
+mod measured;
 mod measurements;
 mod shared;
 mod trial;

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use tracer_resolver::config::{
-    Config, Loaded, Origin, ParentDecision, Pattern, Propagator, Sampler, Severity, Source, Trace, Variables, load_with,
+    Config, Loaded, Metrics, Origin, ParentDecision, Pattern, Propagator, Sampler, Severity, Source, Trace, Variables,
+    load_with,
 };
 
 fn load(variables: &[(&str, &str)]) -> Loaded {
@@ -340,4 +341,51 @@ fn otel_variables_win_over_those_of_a_jaeger_tracer() {
     let config = config(&[("JAEGER_SERVICE_NAME", "old"), ("OTEL_SERVICE_NAME", "new")]);
     assert_eq!(config.services[0].name, "new");
     assert_eq!(config.backends[0].plugin, "otlp");
+}
+
+#[test]
+fn metrics_are_off_unless_a_variable_asks_for_them() {
+    let named = ("OTEL_SERVICE_NAME", "shop");
+    assert!(!config(&[named]).measures());
+    assert!(!config(&[named, ("OTEL_METRICS_EXPORTER", "none")]).measures());
+    let sent = config(&[named, ("OTEL_METRICS_EXPORTER", "otlp"), ("OTEL_METRIC_EXPORT_INTERVAL", "5000")]);
+    let expected = Metrics { own: true, interval: Duration::from_secs(5), ..Metrics::default() };
+    assert_eq!(sent.metrics, expected);
+    let asked = config(&[named, ("OTEL_METRICS_EXPORTER", "prometheus")]).metrics;
+    assert_eq!(asked.prometheus, Some("127.0.0.1:9464".parse().unwrap()));
+    assert_eq!(asked.export, Some(Vec::new()), "who asks for them is sent nothing");
+    let both = config(&[
+        named,
+        ("OTEL_METRICS_EXPORTER", "prometheus,otlp"),
+        ("OTEL_EXPORTER_PROMETHEUS_HOST", "0.0.0.0"),
+        ("OTEL_EXPORTER_PROMETHEUS_PORT", "9999"),
+    ]);
+    assert_eq!((both.metrics.prometheus, both.metrics.export), (Some("0.0.0.0:9999".parse().unwrap()), None));
+    for (name, value) in [
+        ("OTEL_METRICS_EXPORTER", "promtheus"),
+        ("OTEL_EXPORTER_PROMETHEUS_HOST", "metrics.example"),
+        ("OTEL_EXPORTER_PROMETHEUS_PORT", "0"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "soon"),
+    ] {
+        let (_, text) = doubtful(&[named, ("OTEL_METRICS_EXPORTER", "prometheus"), (name, value)]);
+        assert!(text.contains(name), "{text}");
+    }
+}
+
+#[test]
+fn the_address_for_metrics_is_opentelemetry_s() {
+    let config_of = |variables: &[(&str, &str)]| {
+        let all = [&[("OTEL_SERVICE_NAME", "shop"), ("OTEL_METRICS_EXPORTER", "otlp")], variables].concat();
+        config(&all).backends[0].config.clone()
+    };
+    let (base, whole) =
+        (("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318/"), ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://m/in"));
+    let traces = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t/in");
+    assert_eq!(config_of(&[base]), json!({ "endpoint": "http://c:4318/" }));
+    assert_eq!(config_of(&[base, whole]), json!({ "endpoint": "http://c:4318/", "metrics_endpoint": "http://m/in" }));
+    let (own, default) = ("http://c:4318/v1/metrics", "http://localhost:4318/v1/metrics");
+    assert_eq!(config_of(&[base, traces]), json!({ "traces_endpoint": "http://t/in", "metrics_endpoint": own }));
+    assert_eq!(config_of(&[traces]), json!({ "traces_endpoint": "http://t/in", "metrics_endpoint": default }));
+    // Nobody sends metrics: what is said of them means nothing.
+    assert_eq!(config(&[("OTEL_SERVICE_NAME", "shop"), whole]).backends[0].config, json!({}));
 }

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use tracer_resolver::config::{
-    Ambient, Config, DEFAULT_CONFIG, Loaded, ParentDecision, Pattern, Propagator, Relation, Sampler, Severity, Source,
-    Trace, Variables, load_with,
+    Ambient, Config, DEFAULT_CONFIG, Loaded, Metrics, ParentDecision, Pattern, Propagator, Relation, Sampler, Severity,
+    Source, Trace, Variables, load_with,
 };
 
 fn load(text: &str) -> Loaded {
@@ -96,6 +96,11 @@ fn every_known_key_appears_in_the_manual_with_its_words() {
         "retry",
         "delay",
         "max_bytes",
+        "self",
+        "interval",
+        "prometheus",
+        "prometheus_open",
+        "textfile",
         "dirs",
         "file",
         "sha256",
@@ -115,7 +120,7 @@ fn every_known_key_appears_in_the_manual_with_its_words() {
 #[test]
 fn the_keys_that_messages_name_as_known_all_appear_in_the_manual() {
     let sections = [
-        ("x = 1\nversion = 1", 8),
+        ("x = 1\nversion = 1", 9),
         ("version = 1\n[defaults]\nx = 1", 10),
         ("version = 1\n[services.a]\nx = 1", 16),
         ("version = 1\n[services.a.topic.b]\nx = 1", 8),
@@ -125,6 +130,7 @@ fn the_keys_that_messages_name_as_known_all_appear_in_the_manual() {
         ("version = 1\n[backends.a]\nplugin = \"p\"\nx = 1", 6),
         ("version = 1\n[backends.a]\nplugin = \"p\"\nretry = { x = 1 }", 3),
         ("version = 1\n[batch]\nx = 1", 2),
+        ("version = 1\n[metrics]\nx = 1", 6),
         ("version = 1\n[plugins.a]\nx = 1", 2),
     ];
     for (text, count) in sections {
@@ -170,6 +176,8 @@ fn an_empty_file_has_the_defaults_that_the_manual_promises() {
     assert_eq!(backend.retry.max_elapsed, Duration::from_secs(120));
     assert_eq!((config.batch.delay, config.batch.max_bytes), (Duration::from_millis(200), 512 << 10));
     assert!(config.plugins.dirs.is_empty());
+    assert_eq!(config.metrics, Metrics::default());
+    assert!(!config.measures());
 }
 
 fn glob(pattern: &Pattern) -> Option<&str> {

@@ -26,6 +26,15 @@ pub fn export(backend: &impl Backend, batch: &ExportTraceServiceRequest) -> Resu
     export_bytes(backend, &sample_spans::bytes(batch), sample_spans::count(batch), LIMIT)
 }
 
+/// Exports a batch of metrics.
+///
+/// # Errors
+///
+/// The backend's.
+pub fn export_metrics(backend: &impl Backend, body: &[u8], item_count: u32) -> Result<(), BackendError> {
+    backend.export(&Batch { signal: Signal::Metrics, body, item_count, attempt: 1, batch_id: 1 }, LIMIT)
+}
+
 /// Exports what may be no batch, or is said to have other spans than it has.
 ///
 /// # Errors

@@ -1,22 +1,27 @@
 //! Backend plugin `file`: OTLP/JSON lines, the format of OpenTelemetry's file exporter, or lines for people.
 //!
 //! ```text
-//!   OTLP bytes ──▶ decode ─┬▶ otlp_json: one line per batch ─┬▶ output: stdout, stderr, or a rotated file
-//!                          └▶ readable:  one line per span ──┘
+//!   OTLP bytes ──▶ decode ─┬▶ otlp_json: one line per batch ───────────────┬▶ output: stdout, stderr, or a rotated file
+//!                          └▶ readable:  one line per span or data point ──┘
+//!
+//! Metrics are lines of the same file, as they are in that of OpenTelemetry's exporter.
 //! ```
 
 #![forbid(unsafe_code)]
 
+mod metrics;
+mod metrics_json;
 mod otlp_json;
 mod output;
 mod readable;
+mod readable_metrics;
 mod rotated_file;
 mod settings;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, LogLevel, Stats, export_plugin};
+use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, LogLevel, Signal, Stats, export_plugin};
 use tracer_plugin_kit::{Counters, spans};
 
 use crate::output::Output;
@@ -33,6 +38,7 @@ impl Backend for File {
     const TYPE_NAME: &'static str = "file";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const CONFIG_SCHEMA: &'static str = SCHEMA;
+    const SIGNALS: &'static [Signal] = &[Signal::Traces, Signal::Metrics];
     const NETWORK: bool = false;
 
     fn validate(config_json: &str) -> Result<(), BackendError> {
@@ -52,11 +58,7 @@ impl Backend for File {
 
     fn export(&self, batch: &Batch<'_>, timeout: Duration) -> Result<(), BackendError> {
         self.counters.export(batch, || {
-            let request = spans::decode(batch.body)?;
-            let lines = match &self.format {
-                Format::OtlpJson => otlp_json::line(&request)?,
-                Format::Text { attributes } => readable::lines(&request, attributes),
-            };
+            let lines = self.lines(batch)?;
             let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
             output.write_lines(&lines, timeout, &self.counters)?;
             self.counters.bytes_sent(lines.len());
@@ -74,6 +76,20 @@ impl Backend for File {
 
     fn stats(&self) -> Stats {
         self.counters.stats()
+    }
+}
+
+impl File {
+    fn lines(&self, batch: &Batch<'_>) -> Result<Vec<u8>, BackendError> {
+        match (batch.signal, &self.format) {
+            (Signal::Traces, Format::OtlpJson) => otlp_json::line(&spans::decode(batch.body)?),
+            (Signal::Traces, Format::Text { attributes }) => {
+                Ok(readable::lines(&spans::decode(batch.body)?, attributes))
+            }
+            (Signal::Metrics, Format::OtlpJson) => metrics_json::line(&metrics::decode(batch.body)?),
+            (Signal::Metrics, Format::Text { .. }) => Ok(readable_metrics::lines(&metrics::decode(batch.body)?)),
+            (other, _) => Err(BackendError::unsupported(format!("{other:?} are not written"))),
+        }
     }
 }
 

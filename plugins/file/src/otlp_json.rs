@@ -12,14 +12,18 @@ use tracer_plugin_kit::spans::{base64, hex};
 
 /// A batch as one line, which ends in a newline.
 pub(crate) fn line(request: &ExportTraceServiceRequest) -> Result<Vec<u8>, BackendError> {
-    let mut line =
-        serde_json::to_vec(&Json(request)).map_err(|error| BackendError::internal(format!("JSON: {error}")))?;
+    line_of(&Json(request))
+}
+
+/// A message as one line, which ends in a newline.
+pub(crate) fn line_of(message: &impl Serialize) -> Result<Vec<u8>, BackendError> {
+    let mut line = serde_json::to_vec(message).map_err(|error| BackendError::internal(format!("JSON: {error}")))?;
     line.push(b'\n');
     Ok(line)
 }
 
 /// A message, or a field with a form of its own, as OTLP/JSON.
-struct Json<'a, T: ?Sized>(&'a T);
+pub(crate) struct Json<'a, T: ?Sized>(pub(crate) &'a T);
 
 /// A list of messages.
 struct List<'a, T>(&'a [T]);
@@ -180,49 +184,68 @@ where
 }
 
 /// An object whose fields are left out when they hold their default.
-struct Object<M>(M);
+pub(crate) struct Object<M>(M);
 
 impl<M: SerializeMap> Object<M> {
-    fn new<S: Serializer<SerializeMap = M>>(serializer: S) -> Result<Self, S::Error> {
+    pub(crate) fn new<S: Serializer<SerializeMap = M>>(serializer: S) -> Result<Self, S::Error> {
         serializer.serialize_map(None).map(Object)
     }
 
-    fn message<T>(&mut self, key: &str, message: Option<&T>) -> Result<(), M::Error>
+    pub(crate) fn message<T>(&mut self, key: &str, message: Option<&T>) -> Result<(), M::Error>
     where
         for<'a> Json<'a, T>: Serialize,
     {
         message.map_or(Ok(()), |message| self.0.serialize_entry(key, &Json(message)))
     }
 
-    fn list<T>(&mut self, key: &str, list: &[T]) -> Result<(), M::Error>
+    pub(crate) fn list<T>(&mut self, key: &str, list: &[T]) -> Result<(), M::Error>
     where
         for<'a> Json<'a, T>: Serialize,
     {
         if list.is_empty() { Ok(()) } else { self.0.serialize_entry(key, &List(list)) }
     }
 
-    fn text(&mut self, key: &str, text: &str) -> Result<(), M::Error> {
+    pub(crate) fn text(&mut self, key: &str, text: &str) -> Result<(), M::Error> {
         if text.is_empty() { Ok(()) } else { self.0.serialize_entry(key, text) }
     }
 
-    fn id(&mut self, key: &str, id: &[u8]) -> Result<(), M::Error> {
+    pub(crate) fn id(&mut self, key: &str, id: &[u8]) -> Result<(), M::Error> {
         if id.is_empty() { Ok(()) } else { self.0.serialize_entry(key, &hex(id)) }
     }
 
-    fn count(&mut self, key: &str, count: u32) -> Result<(), M::Error> {
+    pub(crate) fn count(&mut self, key: &str, count: u32) -> Result<(), M::Error> {
         if count == 0 { Ok(()) } else { self.0.serialize_entry(key, &count) }
     }
 
-    fn number(&mut self, key: &str, number: i32) -> Result<(), M::Error> {
+    pub(crate) fn number(&mut self, key: &str, number: i32) -> Result<(), M::Error> {
         if number == 0 { Ok(()) } else { self.0.serialize_entry(key, &number) }
     }
 
     /// 64-bit integers are text: JSON's numbers are doubles to most readers.
-    fn nanos(&mut self, key: &str, nanos: u64) -> Result<(), M::Error> {
+    pub(crate) fn nanos(&mut self, key: &str, nanos: u64) -> Result<(), M::Error> {
         if nanos == 0 { Ok(()) } else { self.0.serialize_entry(key, &nanos.to_string()) }
     }
 
-    fn double(&mut self, key: &str, number: f64) -> Result<(), M::Error> {
+    pub(crate) fn truth(&mut self, key: &str, truth: bool) -> Result<(), M::Error> {
+        if truth { self.0.serialize_entry(key, &true) } else { Ok(()) }
+    }
+
+    /// Of a choice of fields: said even if it is zero.
+    pub(crate) fn integer(&mut self, key: &str, number: i64) -> Result<(), M::Error> {
+        self.0.serialize_entry(key, &number.to_string())
+    }
+
+    pub(crate) fn integers(&mut self, key: &str, numbers: &[u64]) -> Result<(), M::Error> {
+        let texts: Vec<_> = numbers.iter().map(u64::to_string).collect();
+        if texts.is_empty() { Ok(()) } else { self.0.serialize_entry(key, &texts) }
+    }
+
+    /// Finite ones: the bounds of buckets.
+    pub(crate) fn doubles(&mut self, key: &str, numbers: &[f64]) -> Result<(), M::Error> {
+        if numbers.is_empty() { Ok(()) } else { self.0.serialize_entry(key, numbers) }
+    }
+
+    pub(crate) fn double(&mut self, key: &str, number: f64) -> Result<(), M::Error> {
         if number.is_finite() {
             self.0.serialize_entry(key, &number)
         } else if number.is_nan() {
@@ -232,7 +255,7 @@ impl<M: SerializeMap> Object<M> {
         }
     }
 
-    fn end<Ok>(self) -> Result<Ok, M::Error>
+    pub(crate) fn end<Ok>(self) -> Result<Ok, M::Error>
     where
         M: SerializeMap<Ok = Ok>,
     {

@@ -90,7 +90,7 @@ fn line(text: &mut String, named: &Named<'_>, depth: usize, attributes: &[String
 }
 
 /// Without what would begin a line of its own, or steer a terminal.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for character in text.chars() {
         if character.is_control() {

@@ -133,7 +133,7 @@ pub(crate) const SCHEMA: &str = r#"{
       "default": "stderr"
     },
     "format": {
-      "description": "\"otlp_json\": a line per batch, for programs. \"text\": a line per span, for people.",
+      "description": "\"otlp_json\": a line per batch, for programs. \"text\": a line per span or data point, for people.",
       "type": "string",
       "enum": ["otlp_json", "text"],
       "default": "otlp_json"

@@ -134,7 +134,8 @@ mod tests {
 
     #[test]
     fn a_known_end_of_the_path_is_changed_and_another_is_not() {
-        let other = |text: &str| endpoint(text).with_other_ending("/v1/traces", "/v1/metrics").map(|it| it.uri().to_string());
+        let other =
+            |text: &str| endpoint(text).with_other_ending("/v1/traces", "/v1/metrics").map(|it| it.uri().to_string());
         assert_eq!(other("https://c/otlp/v1/traces?a=b").as_deref(), Some("https://c/otlp/v1/metrics?a=b"));
         assert_eq!(other("https://c/v1/traces/").as_deref(), Some("https://c/v1/metrics"));
         assert_eq!(other("https://c/in"), None);

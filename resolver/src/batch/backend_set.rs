@@ -4,14 +4,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::leaving::Leave;
 use super::service_counters::ServiceCounters;
 use super::template::{ServiceResource, own_scope};
 use crate::config::Batch;
-use crate::export::{DropReason, FinishedBatch};
+use crate::export::{DropReason, FinishedBatch, Signal};
 use crate::per_process::PerProcess;
 
 /// One distinct list of backends of one resolver. Services that export to the same backends share it, and with it
@@ -198,7 +198,6 @@ impl BatchBuffer {
 
     /// Sends what there is.
     pub(crate) fn seal(&mut self) {
-        static NEXT_BATCH: AtomicU64 = AtomicU64::new(1);
         if self.since.take().is_none() {
             return;
         }
@@ -219,7 +218,8 @@ impl BatchBuffer {
         }
         self.bytes = 0;
         let batch = FinishedBatch {
-            id: NEXT_BATCH.fetch_add(1, Ordering::Relaxed),
+            id: FinishedBatch::next_id(),
+            signal: Signal::Traces,
             body,
             start,
             item_count: per_service.iter().map(|(_, count)| count).sum(),

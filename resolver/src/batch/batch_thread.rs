@@ -126,11 +126,13 @@ impl BatchThread {
             flush.complete();
         }
         if let Some(request) = request {
+            // Before the queues are emptied: what is measured is to be among what leaves.
+            self.reporters().for_each(|reporter| reporter.leaving());
             let destinations = self.destinations();
             destinations.iter().for_each(|backends| backends.begin_leaving(request.deadline, request.leave));
             destinations.iter().for_each(|backends| backends.finish_leaving(request.deadline, request.leave));
             if matches!(request.leave, Leave::OrNot | Leave::Last) {
-                self.end_reporters.iter().filter_map(Weak::upgrade).for_each(|reporter| reporter.report_end());
+                self.reporters().for_each(|reporter| reporter.report_end());
             }
             self.pipeline.meet(request);
         }
@@ -145,16 +147,21 @@ impl BatchThread {
         self.last_tick = now;
         clock::keep_anchored();
         self.destinations().iter().for_each(|backends| backends.tick(now));
-        self.end_reporters.iter().filter_map(Weak::upgrade).for_each(|reporter| reporter.look(now));
+        self.reporters().for_each(|reporter| reporter.look(now));
     }
 
-    /// Where the spans go that were collected, each once.
+    fn reporters(&self) -> impl Iterator<Item = Arc<dyn EndReporter>> {
+        self.end_reporters.iter().filter_map(Weak::upgrade)
+    }
+
+    /// Where the spans go that were collected, and the metrics, each once.
     fn destinations(&self) -> Vec<Arc<dyn Destinations>> {
         let mut all: Vec<Arc<dyn Destinations>> = Vec::new();
-        for buffer in self.buffers.iter().flatten() {
-            let destinations = buffer.backend_set().destinations();
-            if !all.iter().any(|known| std::ptr::addr_eq(Arc::as_ptr(known), Arc::as_ptr(destinations))) {
-                all.push(Arc::clone(destinations));
+        let of_spans = self.buffers.iter().flatten().map(|buffer| Arc::clone(buffer.backend_set().destinations()));
+        let of_metrics = self.reporters().filter_map(|reporter| reporter.destinations());
+        for destinations in of_spans.chain(of_metrics) {
+            if !all.iter().any(|known| std::ptr::addr_eq(Arc::as_ptr(known), Arc::as_ptr(&destinations))) {
+                all.push(destinations);
             }
         }
         all

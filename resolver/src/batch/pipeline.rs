@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use super::backend_set::BackendSet;
+use super::backend_set::{BackendSet, Destinations};
 use super::leaving::{Leaving, Request};
 use super::received_spans::ReceivedSpans;
 use super::record::FinishedSpan;
@@ -56,6 +56,12 @@ pub(crate) struct Inbox {
 pub(crate) trait EndReporter: Send + Sync {
     /// Called by the batch thread, when nothing more can leave.
     fn report_end(&self);
+
+    /// Called by the batch thread when the process ends, or may, before the queues are emptied.
+    fn leaving(&self);
+
+    /// Where what it sends by itself goes.
+    fn destinations(&self) -> Option<Arc<dyn Destinations>>;
 
     /// Called by the batch thread many times a second.
     fn look(&self, now: Instant);

@@ -10,13 +10,13 @@
 pub(crate) struct Field(u32);
 
 impl Field {
-    const fn varint(number: u32) -> Self {
+    pub(crate) const fn varint(number: u32) -> Self {
         Self(number << 3)
     }
-    const fn fixed64(number: u32) -> Self {
+    pub(crate) const fn fixed64(number: u32) -> Self {
         Self(number << 3 | 1)
     }
-    const fn bytes(number: u32) -> Self {
+    pub(crate) const fn bytes(number: u32) -> Self {
         Self(number << 3 | 2)
     }
     const fn fixed32(number: u32) -> Self {

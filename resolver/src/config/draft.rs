@@ -6,5 +6,6 @@ pub(super) mod backend;
 pub(super) mod config;
 pub(super) mod defaults;
 pub(super) mod layer;
+pub(super) mod metrics;
 pub(super) mod sending;
 pub(super) mod service;

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod exporters;
+mod metrics;
 mod percent_encoding;
 pub(super) mod service;
 mod settings;

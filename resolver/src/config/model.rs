@@ -4,12 +4,14 @@
 
 mod backend;
 mod config;
+mod metrics;
 mod plugins;
 mod service;
 mod settings;
 
 pub use backend::{Backend, Retry};
 pub use config::{Batch, Config, Origin, Untrusted};
+pub use metrics::Metrics;
 pub use plugins::{PluginEntry, Plugins};
 pub use service::{Pattern, Service};
 pub use settings::{Ambient, Measuring, ParentDecision, Propagator, Relation, Sampler, Settings, Trace};

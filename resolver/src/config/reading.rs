@@ -7,6 +7,7 @@ pub(super) mod field;
 pub(super) mod names;
 pub(super) mod pattern;
 pub(super) mod propagators;
+pub(super) mod socket_address;
 pub(super) mod topic_names;
 pub(super) mod units;
 pub(super) mod variable_reader;

@@ -7,6 +7,7 @@ pub(super) mod default_config;
 pub(super) mod document;
 pub(super) mod expectations;
 mod keys;
+mod metrics;
 mod patterns;
 mod plugins;
 mod reference;

@@ -29,11 +29,11 @@ pub(crate) trait Exporter: Send + Sync + 'static {
 /// What became of one `export` call. Messages are for people; they hold no secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// All spans arrived.
+    /// All items arrived.
     Exported,
-    /// The batch arrived, but the backend refused some of its spans; sending them again would not help.
+    /// The batch arrived, but the backend refused some of its items; sending them again would not help.
     Partial {
-        /// Refused spans.
+        /// Refused items.
         rejected_items: u32,
         /// The backend's reason.
         message: String,

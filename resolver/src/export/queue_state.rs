@@ -5,20 +5,20 @@
 
 mod ending;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use log::Level;
 
-use super::circuit::{Circuit, Gate};
+use super::Timing;
+use super::circuit::Gate;
 use super::exporter::Outcome;
+use super::finished_batch::{FinishedBatch, Signal};
+use super::lane::{Lane, Lanes};
 use super::span_counts::{BackendCounters, BackendState, DropReason, Settlement, SpanCounts};
 use super::worker_states::{Entry, WorkerState, WorkerStates};
-use super::{FinishedBatch, Timing};
 use crate::config;
 use crate::counted::{counted, verb};
-use crate::diagnostics::OnceAMinute;
 
 /// A log line about the backend; the queue puts its name in front.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,13 +69,11 @@ pub(super) struct QueueState {
     max_elapsed: Duration,
     timing: Timing,
     phase: Phase,
-    /// In order of `sequence`.
-    waiting: VecDeque<Entry>,
+    lanes: Lanes,
     workers: WorkerStates,
     next_sequence: u64,
-    /// Bytes of `waiting` and of all batches that a call still borrows.
+    /// Bytes of all that waits and of all batches that a call still borrows.
     held_bytes: usize,
-    circuit: Circuit,
     counts: SpanCounts,
     retries: u64,
     last_export: Option<Instant>,
@@ -93,10 +91,6 @@ pub(super) struct QueueState {
     exporter_stopped: Option<bool>,
     /// Spans that were dropped because the time for shutting down was over.
     lost_at_shutdown: u64,
-    trouble: OnceAMinute,
-    refusals: OnceAMinute,
-    /// While the backend fails, and that was said: what had been lost before.
-    trouble_announced: Option<u64>,
     /// While a call is stuck: what had been lost before.
     stuck_announced: Option<u64>,
 }
@@ -109,11 +103,10 @@ impl QueueState {
             max_elapsed: settings.retry.max_elapsed,
             timing,
             phase: Phase::Open,
-            waiting: VecDeque::new(),
+            lanes: Lanes::new(settings.retry),
             workers: WorkerStates::new(workers),
             next_sequence: 0,
             held_bytes: 0,
-            circuit: Circuit::new(settings.retry),
             counts: SpanCounts::new(service_count),
             retries: 0,
             last_export: None,
@@ -126,9 +119,6 @@ impl QueueState {
             leaving: None,
             exporter_stopped: None,
             lost_at_shutdown: 0,
-            trouble: OnceAMinute::default(),
-            refusals: OnceAMinute::default(),
-            trouble_announced: None,
             stuck_announced: None,
         }
     }
@@ -142,7 +132,7 @@ impl QueueState {
             Some(DropReason::OutOfService)
         } else if self.workers.any_stuck() {
             Some(DropReason::Stuck)
-        } else if self.held_bytes.saturating_add(batch.weight()) > self.capacity {
+        } else if !self.makes_room(&batch) {
             Some(DropReason::QueueFull)
         } else {
             None
@@ -153,7 +143,26 @@ impl QueueState {
         self.held_bytes += batch.weight();
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        self.waiting.push_back(Entry { sequence, batch, offered_at: now, attempts: 0 });
+        let lane = self.lanes.of(batch.signal);
+        lane.waiting.push_back(Entry { sequence, batch, offered_at: now, first_try: None, attempts: 0 });
+    }
+
+    /// Whether there is room for `batch`, or can be made. Spans never make room for metrics, and metrics always for spans: a
+    /// later collection says all that a lost one did, and nothing says again what a span did.
+    fn makes_room(&mut self, batch: &FinishedBatch) -> bool {
+        match batch.signal {
+            Signal::Metrics => {
+                self.drop_lane(Signal::Metrics, DropReason::Superseded);
+                if batch.weight() > self.capacity / METRICS_SHARE {
+                    return false;
+                }
+            }
+            Signal::Traces if self.held_bytes.saturating_add(batch.weight()) > self.capacity => {
+                self.drop_lane(Signal::Metrics, DropReason::QueueFull);
+            }
+            Signal::Traces => {}
+        }
+        self.held_bytes.saturating_add(batch.weight()) <= self.capacity
     }
 
     /// What `worker` is to do now.
@@ -164,7 +173,7 @@ impl QueueState {
                 if now >= drain_until {
                     self.drop_waiting(DropReason::ShutDown);
                 }
-                if self.waiting.is_empty() {
+                if self.lanes.are_empty() {
                     return self.leave(worker, end.saturating_duration_since(now));
                 }
                 Some(drain_until)
@@ -178,20 +187,45 @@ impl QueueState {
         if let Some(flush) = self.next_flush(worker, now) {
             return flush;
         }
-        if self.waiting.is_empty() {
-            return Next::Wait(None);
-        }
-        let probe = match self.circuit.enter(now) {
-            Gate::Closed(until) => return Next::Wait(until.into_iter().chain(draining_until).min()),
-            Gate::Probe => true,
-            Gate::Pass => false,
+        let (mut entry, probe) = match self.take(now) {
+            Ok(taken) => taken,
+            // Without anything that waits there is nothing to wait for.
+            Err(_) if self.lanes.are_empty() => return Next::Wait(None),
+            Err(until) => return Next::Wait(until.into_iter().chain(draining_until).min()),
         };
-        let Some(mut entry) = self.waiting.pop_front() else { return Next::Wait(None) };
+        entry.first_try.get_or_insert(now);
         entry.attempts = entry.attempts.saturating_add(1);
         let (batch, attempt) = (Arc::clone(&entry.batch), entry.attempts);
         self.retries += u64::from(attempt > 1);
         self.workers.change(worker, WorkerState::Exporting { entry, since: now, probe, settled: false, stuck: false });
         Next::Export { batch, attempt }
+    }
+
+    /// The oldest batch that may leave now, and whether it is a probe; else when to look again.
+    ///
+    /// Metrics leave one batch at a time: points that overtake each other are refused by who stores them.
+    fn take(&mut self, now: Instant) -> Result<(Entry, bool), Option<Instant>> {
+        let metrics_are_out = self.workers.any_exporting(Signal::Metrics);
+        let mut lanes = self.lanes.all_mut();
+        lanes.sort_by_key(|lane| lane.waiting.front().map(|entry| entry.sequence));
+        let mut look_again: Option<Instant> = None;
+        for lane in lanes {
+            if lane.waiting.is_empty() || lane.signal == Signal::Metrics && metrics_are_out {
+                continue;
+            }
+            let probe = match lane.circuit.enter(now) {
+                Gate::Closed(until) => {
+                    look_again = look_again.into_iter().chain(until).min();
+                    continue;
+                }
+                Gate::Probe => true,
+                Gate::Pass => false,
+            };
+            if let Some(entry) = lane.waiting.pop_front() {
+                return Ok((entry, probe));
+            }
+        }
+        Err(look_again)
     }
 
     /// The call that `next` asked for has come back.
@@ -202,8 +236,9 @@ impl QueueState {
         else {
             return notes;
         };
+        let signal = entry.batch.signal;
         if probe {
-            self.circuit.leave();
+            self.lanes.of(signal).circuit.leave();
         }
         if stuck {
             notes.extend(self.call_came_back());
@@ -221,20 +256,24 @@ impl QueueState {
         }
         match outcome {
             Outcome::Exported => {
-                notes.extend(self.answered(now));
-                self.settle(&entry.batch, Settlement::Exported { rejected_items: 0 });
+                notes.extend(self.answered(signal, now));
+                self.end(&entry, Settlement::Exported { rejected_items: 0 }, now);
             }
             Outcome::Partial { rejected_items, message } => {
-                notes.extend(self.answered(now));
-                notes.extend(self.refused(now, "some spans of a batch", &message));
-                self.settle(&entry.batch, Settlement::Exported { rejected_items });
+                notes.extend(self.answered(signal, now));
+                let some = match signal {
+                    Signal::Traces => "some spans of a batch",
+                    Signal::Metrics => "some data points of a batch",
+                };
+                notes.extend(self.refused(signal, now, some, &message));
+                self.end(&entry, Settlement::Exported { rejected_items }, now);
             }
             Outcome::Rejected { message } => {
-                notes.extend(self.answered(now));
-                notes.extend(self.refused(now, "a batch", &message));
-                self.settle(&entry.batch, Settlement::Dropped(DropReason::Rejected));
+                notes.extend(self.answered(signal, now));
+                notes.extend(self.refused(signal, now, "a batch", &message));
+                self.end(&entry, Settlement::Dropped(DropReason::Rejected), now);
             }
-            Outcome::OutOfService { .. } => self.settle(&entry.batch, Settlement::Dropped(DropReason::OutOfService)),
+            Outcome::OutOfService { .. } => self.end(&entry, Settlement::Dropped(DropReason::OutOfService), now),
             Outcome::Retry { after, message } => notes.extend(self.retry_later(entry, after, probe, &message, now)),
         }
         notes
@@ -291,13 +330,14 @@ impl QueueState {
 
     /// One consistent look.
     pub(super) fn counters(&self) -> BackendCounters {
-        let held = self.waiting.iter().chain(self.workers.unsettled()).map(|entry| &*entry.batch);
-        let (services, unattributed) = self.counts.snapshot(held);
+        let held = self.lanes.waiting().chain(self.workers.unsettled());
+        let held = held.map(|entry| (&*entry.batch, entry.attempts > 0));
+        let (services, unattributed, data_points) = self.counts.snapshot(held);
         let state = if self.out_of_service {
             BackendState::OutOfService
         } else if self.workers.any_stuck() {
             BackendState::Stuck
-        } else if self.circuit.is_open() {
+        } else if self.lanes.all().iter().any(|lane| lane.circuit.is_open()) {
             BackendState::Retrying
         } else if self.is_refusing {
             BackendState::Refusing
@@ -309,6 +349,8 @@ impl QueueState {
         BackendCounters {
             services,
             unattributed,
+            data_points,
+            operations: self.counts.operations().to_vec(),
             retries: self.retries,
             held_bytes: self.held_bytes,
             queue_bytes: self.capacity,
@@ -320,7 +362,14 @@ impl QueueState {
 
     /// Drops everything that waits.
     fn drop_waiting(&mut self, reason: DropReason) {
-        while let Some(entry) = self.waiting.pop_front() {
+        for signal in [Signal::Traces, Signal::Metrics] {
+            self.drop_lane(signal, reason);
+        }
+    }
+
+    /// Drops everything of a signal that waits.
+    fn drop_lane(&mut self, signal: Signal, reason: DropReason) {
+        while let Some(entry) = self.lanes.of(signal).waiting.pop_front() {
             self.settle(&entry.batch, Settlement::Dropped(reason));
         }
     }
@@ -328,16 +377,11 @@ impl QueueState {
     /// While the backend fails, what has waited longer than `max_elapsed` goes without another try: it would only hold
     /// up younger batches. While the backend is well, age does not matter: a slow backend still gets everything.
     fn drop_stale(&mut self, now: Instant) {
-        if !self.circuit.is_open() {
-            return;
-        }
-        while self
-            .waiting
-            .front()
-            .is_some_and(|entry| now.saturating_duration_since(entry.offered_at) > self.max_elapsed)
-        {
-            if let Some(entry) = self.waiting.pop_front() {
-                self.settle(&entry.batch, Settlement::Dropped(DropReason::RetriesExhausted));
+        let max_elapsed = self.max_elapsed;
+        let is_stale = |entry: &Entry| now.saturating_duration_since(entry.offered_at) > max_elapsed;
+        for signal in [Signal::Traces, Signal::Metrics] {
+            while let Some(entry) = pop_stale(self.lanes.of(signal), is_stale) {
+                self.end(&entry, Settlement::Dropped(DropReason::RetriesExhausted), now);
             }
         }
     }
@@ -379,13 +423,18 @@ impl QueueState {
         message: &str,
         now: Instant,
     ) -> Option<Note> {
-        let (pause, first) = self.circuit.failed(now, server_wish, probe);
-        let hopeless = self.circuit.is_hopeless();
-        let note = (first && self.trouble.opens(now)).then(|| {
-            self.trouble_announced = Some(self.counts.lost());
+        let signal = entry.batch.signal;
+        let lane = self.lanes.of(signal);
+        let (pause, first) = lane.circuit.failed(now, server_wish, probe);
+        let hopeless = lane.circuit.is_hopeless();
+        // What waits says all that this batch does.
+        let superseded = signal == Signal::Metrics && !lane.waiting.is_empty();
+        let note = (first && lane.trouble.opens(now)).then(|| {
+            lane.trouble_announced = Some(self.counts.lost_of(signal));
+            let prefix = lane.prefix();
             Note {
                 level: Level::Warn,
-                text: format!("export failed, and will be retried for {:?}: {message}", self.max_elapsed),
+                text: format!("{prefix}export failed, and will be retried for {:?}: {message}", self.max_elapsed),
             }
         });
         let too_old = now.saturating_duration_since(entry.offered_at).saturating_add(pause) > self.max_elapsed;
@@ -394,18 +443,21 @@ impl QueueState {
         } else if self.workers.any_stuck() {
             Some(DropReason::Stuck)
         } else if self.phase != Phase::Open && hopeless {
-            self.drop_waiting(DropReason::ShutDown);
+            self.drop_lane(signal, DropReason::ShutDown);
             Some(DropReason::ShutDown)
+        } else if superseded {
+            Some(DropReason::Superseded)
         } else if too_old {
             Some(DropReason::RetriesExhausted)
         } else {
             None
         };
         match give_up {
-            Some(reason) => self.settle(&entry.batch, Settlement::Dropped(reason)),
+            Some(reason) => self.end(&entry, Settlement::Dropped(reason), now),
             None => {
-                let place = self.waiting.partition_point(|other| other.sequence < entry.sequence);
-                self.waiting.insert(place, entry);
+                let waiting = &mut self.lanes.of(signal).waiting;
+                let place = waiting.partition_point(|other| other.sequence < entry.sequence);
+                waiting.insert(place, entry);
             }
         }
         note
@@ -427,27 +479,34 @@ impl QueueState {
     }
 
     /// The backend gave an answer, be it a bad one: it is there.
-    fn answered(&mut self, now: Instant) -> Option<Note> {
-        let silence = self.circuit.answered(now)?;
-        let lost_before = self.trouble_announced.take()?;
-        Some(self.recovered(&format!("takes batches again, after {:.1} s", silence.as_secs_f64()), lost_before))
+    fn answered(&mut self, signal: Signal, now: Instant) -> Option<Note> {
+        let lane = self.lanes.of(signal);
+        let silence = lane.circuit.answered(now)?;
+        let lost_before = lane.trouble_announced.take()?;
+        let what = format!("{}takes batches again, after {:.1} s", lane.prefix(), silence.as_secs_f64());
+        Some(self.recovered(signal, &what, lost_before))
     }
 
     /// How many were refused is said with all that is lost; here, why.
-    fn refused(&mut self, now: Instant, what: &str, message: &str) -> Option<Note> {
-        self.refusals.opens(now).then(|| Note {
+    fn refused(&mut self, signal: Signal, now: Instant, what: &str, message: &str) -> Option<Note> {
+        let lane = self.lanes.of(signal);
+        lane.refusals.opens(now).then(|| Note {
             level: Level::Warn,
-            text: format!("it refused {what}: {message} (reasons are said at most once a minute)"),
+            text: format!("{}it refused {what}: {message} (reasons are said at most once a minute)", lane.prefix()),
         })
     }
 
     /// The end of a time of trouble, with what it has cost.
-    fn recovered(&self, what: &str, lost_before: u64) -> Note {
-        match self.counts.lost().saturating_sub(lost_before) {
-            0 => Note { level: Level::Info, text: format!("{what}; no span was lost meanwhile") },
+    fn recovered(&self, signal: Signal, what: &str, lost_before: u64) -> Note {
+        let item = match signal {
+            Signal::Traces => "span",
+            Signal::Metrics => "data point",
+        };
+        match self.counts.lost_of(signal).saturating_sub(lost_before) {
+            0 => Note { level: Level::Info, text: format!("{what}; no {item} was lost meanwhile") },
             lost => Note {
                 level: Level::Warn,
-                text: format!("{what}; {} {} lost meanwhile", counted(lost, "span"), verb(lost, "was", "were")),
+                text: format!("{what}; {} {} lost meanwhile", counted(lost, item), verb(lost, "was", "were")),
             },
         }
     }
@@ -467,15 +526,28 @@ impl QueueState {
             return None;
         }
         let lost_before = self.stuck_announced.take()?;
-        Some(self.recovered("the stuck call has come back; takes batches again", lost_before))
+        Some(self.recovered(Signal::Traces, "the stuck call has come back; takes batches again", lost_before))
     }
 
     fn oldest_unsettled(&self) -> Option<u64> {
-        self.waiting.front().into_iter().chain(self.workers.unsettled()).map(|entry| entry.sequence).min()
+        self.lanes.waiting().chain(self.workers.unsettled()).map(|entry| entry.sequence).min()
+    }
+
+    /// An entry has come to its end, after a try at least.
+    fn end(&mut self, entry: &Entry, settlement: Settlement, now: Instant) {
+        if let Some(first_try) = entry.first_try {
+            let lost = match settlement {
+                Settlement::Exported { .. } => None,
+                Settlement::Dropped(reason) => Some(reason),
+            };
+            self.counts.took(entry.batch.signal, lost, now.saturating_duration_since(first_try));
+        }
+        self.settle(&entry.batch, settlement);
     }
 
     fn settle(&mut self, batch: &FinishedBatch, settlement: Settlement) {
-        if matches!(settlement, Settlement::Dropped(DropReason::ShutDown)) {
+        let is_of_spans = batch.signal == Signal::Traces;
+        if is_of_spans && matches!(settlement, Settlement::Dropped(DropReason::ShutDown)) {
             self.lost_at_shutdown += u64::from(batch.item_count);
         }
         self.counts.settle(batch, settlement);
@@ -486,3 +558,12 @@ impl QueueState {
         self.held_bytes = self.held_bytes.saturating_sub(batch.weight());
     }
 }
+
+/// The oldest entry of a lane whose backend fails, if it has waited for too long.
+fn pop_stale(lane: &mut Lane, is_stale: impl Fn(&Entry) -> bool) -> Option<Entry> {
+    let stale = lane.circuit.is_open() && lane.waiting.front().is_some_and(is_stale);
+    if stale { lane.waiting.pop_front() } else { None }
+}
+
+/// Of the bytes of a queue, metrics take no more than one part in so many.
+const METRICS_SHARE: usize = 4;

@@ -1,12 +1,14 @@
-//! Where every span of a backend went. For each service: offered = exported + rejected + dropped + waiting.
+//! Where every span of a backend went, and every data point. For each service, and for all data points together: offered =
+//! exported + rejected + dropped + waiting.
 //!
 //! Spans that are lost before they are offered are counted by [`EarlyLosses`], under the same reasons, so that the two
 //! together have every span that was to reach the backend in one place each.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::FinishedBatch;
+use super::finished_batch::{FinishedBatch, Signal};
+use super::operations::{OperationDurations, Operations};
 
 /// Why spans were lost before the backend took them. Every lost span has one reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +33,13 @@ pub enum DropReason {
     NotEncoded,
     /// The backend could not be created in this process.
     NoBackend,
+    /// Metrics only: newer values of the same metrics came before these could leave. They say all that these said.
+    Superseded,
 }
 
 impl DropReason {
     /// All of them, in a fixed order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::QueueFull,
         Self::Rejected,
         Self::RetriesExhausted,
@@ -45,6 +49,7 @@ impl DropReason {
         Self::BufferFull,
         Self::NotEncoded,
         Self::NoBackend,
+        Self::Superseded,
     ];
 
     /// The name for metrics and tables.
@@ -59,6 +64,7 @@ impl DropReason {
             Self::BufferFull => "buffer_full",
             Self::NotEncoded => "not_encoded",
             Self::NoBackend => "no_backend",
+            Self::Superseded => "superseded",
         }
     }
 
@@ -74,6 +80,7 @@ impl DropReason {
             Self::BufferFull => "they end faster than they can be put into batches",
             Self::NotEncoded => "they could not be encoded",
             Self::NoBackend => "the backend could not be created",
+            Self::Superseded => "newer values came before they could leave",
         }
     }
 }
@@ -98,6 +105,9 @@ pub enum BackendState {
 }
 
 impl BackendState {
+    /// All of them, in a fixed order.
+    pub(crate) const ALL: [Self; 4] = [Self::Healthy, Self::Retrying, Self::Stuck, Self::OutOfService];
+
     /// The name for metrics and tables.
     pub fn name(self) -> &'static str {
         match self {
@@ -116,7 +126,7 @@ impl BackendState {
     }
 }
 
-/// Spans of one service at one backend. All but `waiting` only ever grow.
+/// Spans of one service at one backend, or all data points there. All but `waiting` only ever grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ServiceCounters {
     /// Handed to the queue.
@@ -130,6 +140,8 @@ pub(crate) struct ServiceCounters {
     pub(crate) dropped: [u64; DropReason::ALL.len()],
     /// Queued, or in a call that has not come back.
     pub(crate) waiting: u64,
+    /// Of those that wait: tried at least once.
+    pub(crate) in_flight: u64,
 }
 
 impl ServiceCounters {
@@ -142,6 +154,33 @@ impl ServiceCounters {
     /// inside batches that it took.
     pub(crate) fn lost_for(&self, reason: DropReason) -> u64 {
         self.dropped_for(reason) + if reason == DropReason::Rejected { self.rejected } else { 0 }
+    }
+
+    /// Data points that nobody will get: the values of those that were superseded went on in others.
+    pub(crate) fn lost_for_good(&self) -> u64 {
+        let superseded = self.dropped_for(DropReason::Superseded);
+        self.rejected + self.dropped.iter().sum::<u64>() - superseded
+    }
+
+    fn waits(&mut self, items: u32, tried: bool) {
+        self.waiting += u64::from(items);
+        self.in_flight += if tried { u64::from(items) } else { 0 };
+    }
+
+    /// A batch of so many items has come to its end.
+    fn settle(&mut self, items: u64, settlement: Settlement) {
+        match settlement {
+            Settlement::Dropped(reason) => {
+                if let Some(count) = self.dropped.get_mut(reason as usize) {
+                    *count += items;
+                }
+            }
+            Settlement::Exported { rejected_items } => {
+                let rejected = u64::from(rejected_items).min(items);
+                self.rejected += rejected;
+                self.exported += items - rejected;
+            }
+        }
     }
 
     /// Spans lost for any reason.
@@ -191,12 +230,16 @@ impl EarlyLosses {
 }
 
 /// One consistent look at a backend's queue.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct BackendCounters {
     /// By service index.
     pub(crate) services: Vec<ServiceCounters>,
     /// Spans whose service index was not known when the queue started. Zero, unless the caller has a defect.
     pub(crate) unattributed: ServiceCounters,
+    /// All data points, of whichever service.
+    pub(crate) data_points: ServiceCounters,
+    /// How long exports took.
+    pub(crate) operations: Vec<Operations>,
     /// Calls of `export` beyond the first for a batch.
     pub(crate) retries: u64,
     /// Bytes of batches that wait or are in a call; never above the backend's `queue_bytes`.
@@ -214,7 +257,7 @@ pub(crate) struct BackendCounters {
 /// What became of a batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Settlement {
-    /// Taken, but for so many spans.
+    /// Taken, but for so many items.
     Exported { rejected_items: u32 },
     /// Lost.
     Dropped(DropReason),
@@ -225,6 +268,8 @@ pub(super) enum Settlement {
 pub(super) struct SpanCounts {
     services: Vec<ServiceCounters>,
     unattributed: ServiceCounters,
+    data_points: ServiceCounters,
+    operations: OperationDurations,
     /// Spans of all services that were dropped or rejected.
     lost: u64,
 }
@@ -234,6 +279,8 @@ impl SpanCounts {
         Self {
             services: vec![ServiceCounters::default(); service_count],
             unattributed: ServiceCounters::default(),
+            data_points: ServiceCounters::default(),
+            operations: OperationDurations::default(),
             lost: 0,
         }
     }
@@ -243,8 +290,29 @@ impl SpanCounts {
         self.lost
     }
 
+    /// Items of a signal that did not arrive, so far.
+    pub(super) fn lost_of(&self, signal: Signal) -> u64 {
+        match signal {
+            Signal::Traces => self.lost,
+            Signal::Metrics => self.data_points.lost_for_good(),
+        }
+    }
+
+    /// An export has come to its end, and took so long from its first try on.
+    pub(super) fn took(&mut self, signal: Signal, lost: Option<DropReason>, took: Duration) {
+        self.operations.ended(signal, lost, took);
+    }
+
+    pub(super) fn operations(&self) -> &[Operations] {
+        self.operations.all()
+    }
+
     /// A batch has come in.
     pub(super) fn offered(&mut self, batch: &FinishedBatch) {
+        if batch.signal == Signal::Metrics {
+            self.data_points.offered += u64::from(batch.item_count);
+            return;
+        }
         for &(service, spans) in &batch.per_service {
             self.service(service).offered += u64::from(spans);
         }
@@ -252,6 +320,9 @@ impl SpanCounts {
 
     /// A batch has come to its end; called exactly once for each that was offered.
     pub(super) fn settle(&mut self, batch: &FinishedBatch, settlement: Settlement) {
+        if batch.signal == Signal::Metrics {
+            return self.data_points.settle(u64::from(batch.item_count), settlement);
+        }
         match settlement {
             Settlement::Dropped(reason) => {
                 for &(service, spans) in &batch.per_service {
@@ -265,18 +336,22 @@ impl SpanCounts {
         }
     }
 
-    /// The counters, with `waiting` counted from the batches that really wait.
+    /// The counters, with `waiting` counted from the batches that really wait, each with whether it was tried.
     pub(super) fn snapshot<'a>(
         &self,
-        waiting: impl Iterator<Item = &'a FinishedBatch>,
-    ) -> (Vec<ServiceCounters>, ServiceCounters) {
-        let mut counted = Self { services: self.services.clone(), ..*self };
-        for batch in waiting {
+        waiting: impl Iterator<Item = (&'a FinishedBatch, bool)>,
+    ) -> (Vec<ServiceCounters>, ServiceCounters, ServiceCounters) {
+        let mut counted = Self { operations: OperationDurations::default(), services: self.services.clone(), ..*self };
+        for (batch, tried) in waiting {
+            if batch.signal == Signal::Metrics {
+                counted.data_points.waits(batch.item_count, tried);
+                continue;
+            }
             for &(service, spans) in &batch.per_service {
-                counted.service(service).waiting += u64::from(spans);
+                counted.service(service).waits(spans, tried);
             }
         }
-        (counted.services, counted.unattributed)
+        (counted.services, counted.unattributed, counted.data_points)
     }
 
     /// Shares `rejected_items` out so that the parts add up to it: each service's share is the difference between two

@@ -34,6 +34,7 @@ pub(crate) fn batch_of(id: u64, bytes: usize, per_service: &[(u32, u32)]) -> Arc
         id,
         body: vec![0; bytes],
         start: 0,
+        signal: super::Signal::Traces,
         item_count: per_service.iter().map(|&(_, spans)| spans).sum(),
         per_service: per_service.to_vec(),
     })

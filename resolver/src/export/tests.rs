@@ -1,5 +1,6 @@
 //! The queue with its threads, over a fake exporter.
 
+mod lanes;
 mod outage;
 mod states;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::FinishedBatch;
+use super::finished_batch::{FinishedBatch, Signal};
 
 /// A batch in the queue or in a call.
 #[derive(Clone, Debug)]
@@ -12,6 +12,8 @@ pub(super) struct Entry {
     pub(super) sequence: u64,
     pub(super) batch: Arc<FinishedBatch>,
     pub(super) offered_at: Instant,
+    /// When the first call began.
+    pub(super) first_try: Option<Instant>,
     /// Calls made so far.
     pub(super) attempts: u32,
 }
@@ -107,6 +109,11 @@ impl WorkerStates {
             WorkerState::Exporting { entry, settled: false, .. } => Some(entry),
             _ => None,
         })
+    }
+
+    /// Whether a batch of this signal is in a call, be it a stuck one.
+    pub(super) fn any_exporting(&self, signal: Signal) -> bool {
+        self.0.iter().any(|state| matches!(state, WorkerState::Exporting { entry, .. } if entry.batch.signal == signal))
     }
 
     pub(super) fn any_flushing(&self) -> bool {

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tracer_plugin_api::abi::{
     TRACER_ENCODING_OTLP_PROTOBUF, TRACER_ERR_PANIC, TRACER_ERR_PARTIAL, TRACER_ERR_RETRYABLE, TRACER_ERR_TIMEOUT,
-    TRACER_OK, TRACER_SIGNAL_TRACES, tracer_batch, tracer_bytes, tracer_create_args, tracer_error, tracer_instance,
-    tracer_stats, tracer_str,
+    TRACER_OK, TRACER_SIGNAL_METRICS, TRACER_SIGNAL_TRACES, tracer_batch, tracer_bytes, tracer_create_args,
+    tracer_error, tracer_instance, tracer_stats, tracer_str,
 };
 
 use super::calls::{self, inside};
@@ -21,7 +21,7 @@ use super::{Complaint, PluginLibrary};
 use crate::config;
 use crate::counted::counted;
 use crate::diagnostics;
-use crate::export::{Exporter, FinishedBatch, Outcome};
+use crate::export::{Exporter, FinishedBatch, Outcome, Signal};
 
 /// When a plugin whose instance panicked gets a new one: after each of these pauses, then never again.
 #[derive(Clone, Copy, Debug)]
@@ -216,13 +216,16 @@ impl Exporter for Instance {
     }
 
     fn export(&self, batch: &FinishedBatch, attempt: u32, timeout: Duration) -> Outcome {
+        if !self.library.accepts(batch.signal) {
+            return Outcome::Rejected { message: format!("its plugin takes no {}", batch.signal.name()) };
+        }
         let handle = match self.handle() {
             Ok(handle) => handle,
             Err(outcome) => return outcome,
         };
         let borrowed = tracer_batch {
             struct_size: size_of::<tracer_batch>() as u32,
-            signal: TRACER_SIGNAL_TRACES,
+            signal: signal_number(batch.signal),
             encoding: TRACER_ENCODING_OTLP_PROTOBUF,
             item_count: batch.item_count,
             body: tracer_bytes::new(batch.bytes()),
@@ -345,6 +348,14 @@ impl Drop for Handle {
             // `may_be_destroyed` says.
             inside(|| unsafe { (self.library.functions().destroy)(self.raw.as_ptr()) });
         }
+    }
+}
+
+/// The number of the header.
+fn signal_number(signal: Signal) -> u32 {
+    match signal {
+        Signal::Traces => TRACER_SIGNAL_TRACES,
+        Signal::Metrics => TRACER_SIGNAL_METRICS,
     }
 }
 

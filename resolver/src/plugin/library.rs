@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
-use tracer_plugin_api::abi::{TRACER_CAP_CONCURRENT_EXPORT, TRACER_OK, tracer_error, tracer_plugin, tracer_str};
+use tracer_plugin_api::abi::{
+    TRACER_CAP_CONCURRENT_EXPORT, TRACER_OK, TRACER_SIGNAL_METRICS, TRACER_SIGNAL_TRACES, tracer_error, tracer_plugin,
+    tracer_str,
+};
 
 use super::calls;
 use super::complaint::Complaint;
@@ -13,6 +16,7 @@ use super::reply::Reply;
 use super::secrets;
 use super::settings_schema::SettingsSchema;
 use super::table::{Functions, PluginTable};
+use crate::export::Signal;
 
 /// One plugin: its code, and what it says of itself. Shared by all backends that use it; any thread.
 #[derive(Debug)]
@@ -102,6 +106,15 @@ impl PluginLibrary {
     /// JSON Schema of a backend's `config`.
     pub(crate) fn schema(&self) -> &Value {
         self.table.schema.as_value()
+    }
+
+    /// Whether it takes batches of this signal.
+    pub(crate) fn accepts(&self, signal: Signal) -> bool {
+        let bit = match signal {
+            Signal::Traces => TRACER_SIGNAL_TRACES,
+            Signal::Metrics => TRACER_SIGNAL_METRICS,
+        };
+        self.table.accepted_signals >> bit & 1 == 1
     }
 
     /// Whether several batches may be exported at once.

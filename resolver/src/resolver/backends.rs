@@ -12,11 +12,12 @@ use crate::batch::{Destinations, Leave};
 use crate::config::{Backend, Config, Plugins, Problem, Report, Untrusted};
 use crate::diagnostics;
 use crate::export::{
-    BackendCounters, BackendQueue, BackendState, DropReason, EarlyLosses, FinishedBatch, ServiceCounters,
+    BackendCounters, BackendQueue, BackendState, DropReason, EarlyLosses, FinishedBatch, ServiceCounters, Signal,
 };
+use crate::metrics::BackendSeen;
 use crate::per_process::{self, PerProcess};
 use crate::plugin::{Complaint, Instance, Loader, PluginLibrary, Rebirth, Trust};
-use crate::status::{Account, BackendServiceStats, BackendStats, Moment, Told};
+use crate::status::{Account, BackendServiceStats, BackendStats, DataPointStats, Moment, Told};
 
 /// See the module.
 pub(crate) struct Backends {
@@ -119,6 +120,7 @@ impl Backends {
                 held_bytes: counters.held_bytes,
                 queue_bytes: counters.queue_bytes,
                 last_export: counters.last_export.map(|at| at.elapsed()),
+                data_points: DataPointStats::of(&counters.data_points),
                 last_error: counters.last_error.map(|(message, at)| (message, at.elapsed())),
                 services: services
                     .map(|(service, spans)| BackendServiceStats {
@@ -140,6 +142,31 @@ impl Backends {
         all.enumerate().filter(|(index, of)| works(*index) || !of.services.is_empty()).map(|(_, of)| of).collect()
     }
 
+    /// Each of them, as its queue sees it.
+    pub(super) fn seen(&self) -> Vec<BackendSeen> {
+        let all = self.names.iter().enumerate().map(|(index, (name, plugin))| {
+            let counters = self.counters(index);
+            BackendSeen {
+                name: name.clone(),
+                plugin: plugin.clone(),
+                state: counters.state,
+                retries: counters.retries,
+                held_bytes: counters.held_bytes,
+                queue_bytes: counters.queue_bytes,
+                services: counters.services,
+                data_points: counters.data_points,
+                operations: counters.operations,
+            }
+        });
+        all.collect()
+    }
+
+    /// The backends whose plugins take a signal, by index.
+    pub(super) fn that_take(&self, signal: Signal) -> impl Iterator<Item = usize> + '_ {
+        let takes = move |plan: &Plan| plan.library.accepts(signal);
+        self.plans.iter().enumerate().filter(move |(_, plan)| plan.as_ref().is_some_and(takes)).map(|(index, _)| index)
+    }
+
     /// Says in the log what became of the spans of each backend since this was last said. The log may block: not for a
     /// thread of the application's in a callback.
     pub(super) fn tell_sum(&self, moment: Moment) {
@@ -147,9 +174,9 @@ impl Backends {
     }
 
     fn account(&self, index: usize) -> Account<'_> {
-        let BackendCounters { services: counters, state, .. } = self.counters(index);
+        let BackendCounters { services: counters, data_points, state, .. } = self.counters(index);
         let backend = self.names.get(index).map_or("", |(name, _)| name.as_str());
-        Account { backend, services: &self.services, counters, state }
+        Account { backend, services: &self.services, counters, data_points, state }
     }
 
     /// Where the spans of each service went that were to reach this backend.

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::Resolver;
-use crate::metrics::Measurement;
+use crate::metrics::{Exemplars, Measurement};
 
 impl Resolver {
     /// The messaging metrics of the services for which `metrics` is on, as `docs/messaging-metrics.md` describes them: what
@@ -14,6 +14,6 @@ impl Resolver {
         let Some(shared) = self.shared() else { return Vec::new() };
         let services = &shared.config().services;
         let name = |service: usize| services.get(service).map_or("", |service| service.name.as_str());
-        Measurement::all(shared.instruments().collect(), name)
+        Measurement::all(shared.instruments().collect(Exemplars::Taken), name)
     }
 }

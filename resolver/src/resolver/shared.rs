@@ -8,19 +8,18 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::backends::Backends;
-use crate::batch::{
-    BackendSet, BatchedService, Destinations, EndReporter, Pipeline, ServiceCounters, ServiceResource, TopicCounters,
-};
-use crate::config::{Config, Report, Service, Settings};
+use super::measured::{Measured, resource};
+use crate::batch::{BackendSet, BatchedService, Destinations, EndReporter, Pipeline, ServiceCounters, TopicCounters};
+use crate::config::{Config, Report, Settings};
 use crate::counted::counted;
-use crate::metrics::Instruments;
+use crate::diagnostics;
+use crate::metrics::{Collected, Exemplars, Instruments, own};
 use crate::services::ServiceMap;
 use crate::status::{
     About, Belongs, ClientsMet, Look, Meant, Moment, Rules, ServiceStats, Stats, StatusFile, TopicsCounted, TopicsSeen,
     Who, document,
 };
 use crate::tracer::sampler::Sampler;
-use crate::{diagnostics, host};
 
 /// Immutable once built, but for counters and what a fork starts anew.
 pub(crate) struct Shared {
@@ -38,6 +37,8 @@ pub(crate) struct Shared {
     seen: TopicsSeen,
     counted: TopicsCounted,
     clients: ClientsMet,
+    /// `None`: nothing is measured.
+    measured: Option<Measured>,
     /// What it was made of, and where it says how it is, if it is to.
     about: OnceLock<(About, Option<StatusFile>)>,
 }
@@ -86,6 +87,7 @@ impl Shared {
             seen,
             clients: ClientsMet::default(),
             about: OnceLock::new(),
+            measured: Measured::new(&config),
             config,
         })
     }
@@ -135,7 +137,7 @@ impl Shared {
     /// Starts the backends of this process if a fork left them behind.
     pub(crate) fn ensure_running(self: &Arc<Self>) {
         Pipeline::current().ensure_batch_thread();
-        if self.status_file().is_some() {
+        if self.status_file().is_some() || self.measured.is_some() {
             self.report_at_end();
         }
         self.backends.ensure_running();
@@ -151,7 +153,9 @@ impl Shared {
 
     /// Sends everything that is finished, and waits until the backends have it, until `deadline` at most.
     pub(crate) fn flush(&self, deadline: Instant) -> bool {
-        Pipeline::current().seal_all(Some(self.id), deadline) && self.backends.flush(deadline)
+        let sealed = Pipeline::current().seal_all(Some(self.id), deadline);
+        self.export_metrics();
+        sealed && self.backends.flush(deadline)
     }
 
     /// Says in the log what became of all spans, as far as it was not said before: what was lost, as a warning. The log may
@@ -175,6 +179,10 @@ impl Shared {
     pub(crate) fn report_at_end(self: &Arc<Self>) {
         if self.seen.is_first_here() {
             let this = Arc::downgrade(self);
+            if let Some(measured) = &self.measured {
+                let asked = this.clone();
+                measured.open_port(move || asked.upgrade().map(|shared| shared.metrics_text()));
+            }
             Pipeline::current().report_at_end(this);
         }
     }
@@ -225,9 +233,21 @@ impl Shared {
     }
 
     pub(crate) fn stats(&self) -> Stats {
+        let (clients, clients_beyond, clients_closed) = self.clients.stats();
+        Stats {
+            services: self.service_stats(),
+            backends: self.backends.stats(),
+            topics: self.counted.stats(&self.rules(), |belongs| self.settings_of(belongs)),
+            topics_beyond: self.counted.beyond_stats(),
+            clients,
+            clients_beyond,
+            clients_closed,
+        }
+    }
+
+    fn service_stats(&self) -> Vec<ServiceStats> {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let services = self
-            .config
+        self.config
             .services
             .iter()
             .zip(&self.counters)
@@ -241,17 +261,29 @@ impl Shared {
                 not_injected: read(&counters.not_injected),
                 parents_lost: read(&counters.parents_lost),
             })
-            .collect();
-        let (clients, clients_beyond, clients_closed) = self.clients.stats();
-        Stats {
-            services,
-            backends: self.backends.stats(),
-            topics: self.counted.stats(&self.rules(), |belongs| self.settings_of(belongs)),
-            topics_beyond: self.counted.beyond_stats(),
-            clients,
-            clients_beyond,
-            clients_closed,
+            .collect()
+    }
+
+    /// All that is measured, now.
+    fn collected(&self, exemplars: Exemplars) -> Vec<Collected> {
+        let mut collected = self.instruments.collect(exemplars);
+        if self.config.metrics.own {
+            collected.extend(own(&self.service_stats(), &self.backends.seen()));
         }
+        collected
+    }
+
+    /// Collects, and lets it leave.
+    fn export_metrics(&self) {
+        if let Some(measured) = &self.measured {
+            measured.leave(&self.config, &self.backends, || self.collected(Exemplars::Taken));
+        }
+    }
+
+    fn metrics_text(&self) -> String {
+        self.measured
+            .as_ref()
+            .map_or_else(String::new, |measured| measured.text(&self.config, || self.collected(Exemplars::Left)))
     }
 
     /// How it is, as `docs/status.md` has it.
@@ -295,6 +327,12 @@ impl Shared {
             services.join(", "),
             self.backends.describe()
         ));
+        if self.measured.as_ref().is_some_and(|measured| measured.leave_nowhere(&self.config, &self.backends)) {
+            diagnostics::warn(
+                "metrics are on, and leave nowhere: no backend that gets them takes metrics (otlp and file do), and neither \
+                 `prometheus` nor `textfile` is set",
+            );
+        }
     }
 }
 
@@ -304,7 +342,18 @@ impl EndReporter for Shared {
         self.write_status(true);
     }
 
+    fn leaving(&self) {
+        self.export_metrics();
+    }
+
+    fn destinations(&self) -> Option<Arc<dyn Destinations>> {
+        self.measured.as_ref().map(|_| Arc::clone(&self.backends) as Arc<dyn Destinations>)
+    }
+
     fn look(&self, now: Instant) {
+        if self.measured.as_ref().is_some_and(|measured| measured.is_due(now)) {
+            self.export_metrics();
+        }
         self.tell_topics(|seen, look| seen.tell_misspelt(look, Some(now)));
         if let Some(file) = self.status_file() {
             file.keep(now, || self.status(false));
@@ -324,24 +373,4 @@ fn backends_of(settings: &Settings) -> Vec<usize> {
     export.sort_unstable();
     export.dedup();
     export
-}
-
-/// What identifies a service instance to its backends: OpenTelemetry's resource conventions, and what the file adds.
-pub(super) fn resource(service: &Service) -> ServiceResource {
-    let executable = std::env::current_exe().ok();
-    let executable = executable.as_deref().and_then(|path| path.file_name()).map(|name| name.to_string_lossy());
-    let detected = [
-        ("service.name", service.name.as_str()),
-        ("service.instance.id", host::instance_id()),
-        ("telemetry.sdk.name", "tracer-resolver"),
-        ("telemetry.sdk.language", "rust"),
-        ("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),
-        ("host.name", host::host_name()),
-        ("process.executable.name", executable.as_deref().unwrap_or_default()),
-    ];
-    let from_file = |key: &str| service.resource.iter().any(|(known, _)| known == key);
-    let detected = detected.into_iter().filter(|(key, value)| !value.is_empty() && !from_file(key));
-    let pid = (!from_file("process.pid")).then(|| ("process.pid", i64::from(std::process::id())));
-    let set = service.resource.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    ServiceResource::new(detected.chain(set), pid)
 }

@@ -5,11 +5,11 @@
 use std::time::{Duration, Instant};
 
 use super::backends::Plan;
-use super::shared::resource;
+use super::measured::resource;
 use crate::batch::{Field, ServiceResource, SpanWriter, own_scope};
 use crate::clock;
 use crate::config::{Backend, Config, Report};
-use crate::export::{Exporter as _, FinishedBatch, Outcome};
+use crate::export::{Exporter as _, FinishedBatch, Outcome, Signal};
 use crate::plugin::{Instance, Loader, Rebirth};
 use crate::tracer::ids::{new_span_id, new_trace_id};
 
@@ -93,8 +93,14 @@ impl BackendTrial {
             Ok(instance) => instance,
             Err(complaint) => return (TrialOutcome::NotCreated(complaint.message), started.elapsed()),
         };
-        let batch =
-            FinishedBatch { id: 1, body: span.bytes.clone(), start: 0, item_count: 1, per_service: vec![(0, 1)] };
+        let batch = FinishedBatch {
+            id: 1,
+            signal: Signal::Traces,
+            body: span.bytes.clone(),
+            start: 0,
+            item_count: 1,
+            per_service: vec![(0, 1)],
+        };
         let outcome = match instance.export(&batch, 1, settings.timeout) {
             Outcome::Exported => TrialOutcome::Exported,
             Outcome::Partial { message, .. } => TrialOutcome::Refused(message),

@@ -172,6 +172,13 @@ fn backend(of: &BackendStats, now: f64) -> Value {
         "rejected": sum(|service| service.rejected),
         "waiting": sum(|service| service.waiting),
         "dropped": dropped,
+        "data_points": json!({
+            "offered": of.data_points.offered,
+            "exported": of.data_points.exported,
+            "rejected": of.data_points.rejected,
+            "waiting": of.data_points.waiting,
+            "dropped": of.data_points.dropped.iter().map(|(reason, points)| (reason.name(), *points)).collect::<std::collections::BTreeMap<_, _>>(),
+        }),
         "services": of.services.iter().map(|service| json!({
             "service": service.service,
             "offered": service.offered,

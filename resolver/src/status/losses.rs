@@ -17,6 +17,8 @@ pub(crate) struct Account<'a> {
     pub(crate) services: &'a [String],
     /// By service index.
     pub(crate) counters: Vec<ServiceCounters>,
+    /// Of all metrics.
+    pub(crate) data_points: ServiceCounters,
     pub(crate) state: BackendState,
 }
 
@@ -52,6 +54,8 @@ struct ToldOf {
     /// How many spans the last sum called as good as lost, although they still waited.
     doomed: u64,
     exported: u64,
+    /// Lost data points that sums had told.
+    lost_data_points: u64,
 }
 
 /// Lost spans of one service, by reason.
@@ -141,7 +145,10 @@ impl ToldOf {
         let may_be_lost = moment == Moment::End || moment == Moment::LastSeen && is_in_trouble;
         let said = std::mem::replace(&mut self.doomed, if may_be_lost { waiting } else { 0 });
         let doomed = may_be_lost && waiting > 0 && waiting != said;
-        if fresh.is_empty() && !doomed {
+        let lost_data_points = account.data_points.lost_for_good();
+        let data_points =
+            lost_data_points.saturating_sub(std::mem::replace(&mut self.lost_data_points, lost_data_points));
+        if fresh.is_empty() && !doomed && data_points == 0 {
             return (None, more);
         }
         let word = if self.sums.iter().flatten().all(|spans| *spans == 0) { "" } else { "more " };
@@ -161,6 +168,19 @@ impl ToldOf {
                 )
             })
             .collect();
+        if data_points > 0 {
+            let reasons = DropReason::ALL.map(|reason| match reason {
+                DropReason::Superseded => 0,
+                reason => account.data_points.lost_for(reason),
+            });
+            let reasons: Vec<_> =
+                named(&reasons).map(|(reason, points)| format!("{points} {}", reason.name())).collect();
+            parts.push(format!(
+                "{data_points} of {} data points of metrics were lost: {}",
+                account.data_points.offered,
+                reasons.join(", ")
+            ));
+        }
         if waiting > 0 {
             let wait = format!("{} still {}", counted(waiting, "span"), verb(waiting, "waits", "wait"));
             let lost = verb(waiting, "is", "are");
@@ -249,7 +269,13 @@ mod tests {
                 ..Default::default()
             }
         });
-        Account { backend: "collector", services, counters: counters.collect(), state: BackendState::Healthy }
+        Account {
+            backend: "collector",
+            services,
+            counters: counters.collect(),
+            data_points: ServiceCounters::default(),
+            state: BackendState::Healthy,
+        }
     }
 
     fn services() -> Vec<String> {
@@ -315,6 +341,24 @@ mod tests {
         account.counters[0].rejected = 7;
         let (line, _) = ToldOf::default().sum(Moment::Seen, &account);
         assert_eq!(line.unwrap(), "backend `collector`: 7 of 1000 spans of service `shop` were lost: 7 rejected");
+    }
+
+    #[test]
+    fn lost_data_points_are_told_once_and_superseded_ones_never() {
+        let services = services();
+        let mut account = account(&services, |_, _| 0);
+        account.data_points.offered = 50;
+        account.data_points.dropped[DropReason::Superseded as usize] = 9;
+        let mut told = ToldOf::default();
+        assert_eq!(told.sum(Moment::Seen, &account).0, None);
+        account.data_points.dropped[DropReason::RetriesExhausted as usize] = 7;
+        account.data_points.rejected = 2;
+        let line = told.sum(Moment::Seen, &account).0.unwrap();
+        assert_eq!(
+            line,
+            "backend `collector`: 9 of 50 data points of metrics were lost: 2 rejected, 7 retries_exhausted"
+        );
+        assert_eq!(told.sum(Moment::End, &account).0, None);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::export::{BackendState, DropReason};
+use crate::export::{BackendState, DropReason, ServiceCounters};
 
 /// Every counter of a resolver in this process at one moment. All but `waiting` and `unacknowledged` only ever grow; a fork
 /// begins at zero.
@@ -106,8 +106,40 @@ pub struct BackendStats {
     pub last_export: Option<Duration>,
     /// What went wrong last, and how long ago, even if all is well since.
     pub last_error: Option<(String, Duration)>,
+    /// Metrics that were sent to it.
+    pub data_points: DataPointStats,
     /// Services that sent anything to it, in file order.
     pub services: Vec<BackendServiceStats>,
+}
+
+/// The data points of all metrics at one backend: `offered = exported + rejected + dropped + waiting`.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct DataPointStats {
+    /// Meant for the backend.
+    pub offered: u64,
+    /// Taken by the backend.
+    pub exported: u64,
+    /// Refused by the backend inside a batch that it took.
+    pub rejected: u64,
+    /// Lost, by reason; reasons with nothing lost are left out. Those `superseded` are no loss: newer values of the same
+    /// metrics went on in their place.
+    pub dropped: Vec<(DropReason, u64)>,
+    /// Queued, or in a call that has not come back.
+    pub waiting: u64,
+}
+
+impl DataPointStats {
+    pub(crate) fn of(counters: &ServiceCounters) -> Self {
+        let dropped = DropReason::ALL.into_iter().map(|reason| (reason, counters.dropped_for(reason)));
+        Self {
+            offered: counters.offered,
+            exported: counters.exported,
+            rejected: counters.rejected,
+            dropped: dropped.filter(|(_, lost)| *lost > 0).collect(),
+            waiting: counters.waiting,
+        }
+    }
 }
 
 /// One service's spans at one backend: `offered = exported + rejected + dropped + waiting`.

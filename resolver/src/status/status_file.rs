@@ -1,4 +1,5 @@
-//! The file that `INTERCEPTORS_STATUS` names: how this process is, written anew every other second and at its end.
+//! The file that `INTERCEPTORS_STATUS` names: how this process is, written anew every other second and at its end. And
+//! that for Prometheus's node_exporter, which `textfile` of `[metrics]` names.
 //!
 //! Whoever reads it sees a whole one, the last or the one before: it is written beside its place and renamed. What cannot
 //! be written is told once, and does no harm.
@@ -21,12 +22,27 @@ use crate::per_process::{self, PerProcess};
 
 /// See the module.
 pub(crate) struct StatusFile {
+    kind: Kind,
     /// Absolute: the process may change its folder. Perhaps with `{pid}` in it.
     path: PathBuf,
     /// Of the process that was told to write it.
     generation: usize,
     here: PerProcess<Mutex<Here>>,
 }
+
+/// What such a file is.
+#[derive(Debug)]
+struct Kind {
+    /// Who names it, for messages.
+    named_by: &'static str,
+    /// What every such file begins with. Another's file is not written over.
+    beginning: &'static str,
+    mode: u32,
+}
+
+const STATUS: Kind = Kind { named_by: VARIABLE, beginning: BEGINNING, mode: 0o600 };
+/// Read by a node_exporter that is another user.
+const PROMETHEUS: Kind = Kind { named_by: "`textfile` of [metrics]", beginning: "# HELP target_info ", mode: 0o644 };
 
 /// What one process has written.
 #[derive(Default)]
@@ -50,7 +66,16 @@ impl StatusFile {
     pub(crate) fn asked_for(variables: &Variables) -> Option<Self> {
         let path = variables.raw(VARIABLE).filter(|path| !path.is_empty())?;
         let path = std::path::absolute(&path).unwrap_or_else(|_| PathBuf::from(path));
-        Some(Self { path, generation: per_process::generation(), here: PerProcess::new() })
+        Some(Self::new(STATUS, path))
+    }
+
+    /// One for node_exporter.
+    pub(crate) fn for_prometheus(path: PathBuf) -> Self {
+        Self::new(PROMETHEUS, path)
+    }
+
+    fn new(kind: Kind, path: PathBuf) -> Self {
+        Self { kind, path, generation: per_process::generation(), here: PerProcess::new() }
     }
 
     /// Writes `text` if it is time to.
@@ -71,7 +96,8 @@ impl StatusFile {
     fn write_here(&self, here: &mut Here, text: impl FnOnce() -> String) {
         let started = Instant::now();
         let written = match self.path_here() {
-            Some(path) => replace(&path, &text()).map_err(|why| format!("{} cannot be written: {why}", path.display())),
+            Some(path) => replace(&self.kind, &path, &text())
+                .map_err(|why| format!("{} cannot be written: {why}", path.display())),
             None => Err(format!(
                 "{} is the file of the process that this one is a fork of; with {{pid}} in its name every process has its own",
                 self.path.display()
@@ -81,7 +107,7 @@ impl StatusFile {
         here.next = Some(Instant::now() + INTERVAL.max(took.saturating_mul(PATIENCE)));
         let Err(why) = written else { return };
         if !std::mem::replace(&mut here.told, true) {
-            diagnostics::warn(&format!("{VARIABLE}: {why}. Nothing else depends on it"));
+            diagnostics::warn(&format!("{}: {why}. Nothing else depends on it", self.kind.named_by));
         }
     }
 
@@ -107,19 +133,19 @@ impl StatusFile {
     }
 }
 
-/// Puts a file with this text where `path` is. It is its owner's alone, and follows no link.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
+/// Puts a file with this text where `path` is, following no link.
+fn replace(kind: &Kind, path: &Path, text: &str) -> io::Result<()> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::Error::other("it names no file"));
     };
-    check(path)?;
+    check(kind, path)?;
     let mut beside = std::ffi::OsString::from(".");
     beside.push(name);
     beside.push(format!(".{}.tmp", std::process::id()));
     let beside = folder.join(beside);
     // One that a process of this number left behind when it was killed. What is not ours to remove, stands in the way.
     let _ = fs::remove_file(&beside);
-    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside).and_then(|mut file| {
+    let written = OpenOptions::new().write(true).create_new(true).mode(kind.mode).open(&beside).and_then(|mut file| {
         file.write_all(text.as_bytes())?;
         drop(file);
         fs::rename(&beside, path)
@@ -131,7 +157,7 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// Whether it may be replaced: nothing is there, or such a file.
-fn check(path: &Path) -> io::Result<()> {
+fn check(kind: &Kind, path: &Path) -> io::Result<()> {
     let there = match fs::symlink_metadata(path) {
         Ok(there) => there,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -145,8 +171,8 @@ fn check(path: &Path) -> io::Result<()> {
     }
     let mut start = Vec::new();
     let file: File = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
-    file.take(BEGINNING.len() as u64).read_to_end(&mut start)?;
-    if start == BEGINNING.as_bytes() { Ok(()) } else { Err(io::Error::other("what is there is another file")) }
+    file.take(kind.beginning.len() as u64).read_to_end(&mut start)?;
+    if start == kind.beginning.as_bytes() { Ok(()) } else { Err(io::Error::other("what is there is another file")) }
 }
 
 #[cfg(test)]
@@ -182,6 +208,21 @@ mod tests {
         let written = folder.path().join(name);
         assert_eq!(fs::read_to_string(&written).unwrap(), text("2"));
         assert_eq!(fs::metadata(written).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn that_for_node_exporter_can_be_read_by_it_and_takes_no_other_s_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app-{pid}.prom");
+        let file = StatusFile::for_prometheus(path);
+        file.write(|| "# HELP target_info 1".to_owned());
+        file.write(|| "# HELP target_info 2".to_owned());
+        let written = folder.path().join(format!("app-{}.prom", std::process::id()));
+        assert_eq!(fs::read_to_string(&written).unwrap(), "# HELP target_info 2");
+        assert_eq!(fs::metadata(&written).unwrap().permissions().mode() & 0o777, 0o644);
+        fs::write(&written, "# HELP node_load1").unwrap();
+        file.write(|| "# HELP target_info 3".to_owned());
+        assert_eq!(fs::read_to_string(&written).unwrap(), "# HELP node_load1");
     }
 
     #[test]

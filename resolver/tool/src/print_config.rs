@@ -78,8 +78,40 @@ fn sections(configuration: &Configuration, config: &Config, with_plugins: bool) 
             batch("max_bytes", toml_text::string(&written_bytes(config.batch.max_bytes as u64))),
         ],
     });
+    sections.push(metrics(configuration, config));
     sections.extend(plugins(configuration, config));
     sections
+}
+
+fn metrics(configuration: &Configuration, config: &Config) -> Section {
+    let line = |key: &str, value: String| {
+        let variables = matches!(config.origin, Source::Environment) && config.metrics.own;
+        let origin = if variables {
+            Origin::Variable("OTEL_METRICS_EXPORTER".to_owned())
+        } else {
+            at(configuration, config, &["metrics", key], "")
+        };
+        (key.to_owned(), value, origin)
+    };
+    let of = &config.metrics;
+    let name = |index: &usize| config.backends.get(*index).map(|backend| toml_text::literal(&backend.name));
+    let mut lines = vec![
+        line("self", toml_text::string(if of.own { "on" } else { "off" })),
+        line("interval", toml_text::string(&written_duration(of.interval))),
+    ];
+    lines.extend(
+        of.export.as_ref().map(|export| {
+            line("export", format!("[{}]", export.iter().filter_map(name).collect::<Vec<_>>().join(", ")))
+        }),
+    );
+    if let Some(address) = of.prometheus {
+        lines.push(line("prometheus", toml_text::string(&address.to_string())));
+        if !address.ip().is_loopback() {
+            lines.push(line("prometheus_open", "true".to_owned()));
+        }
+    }
+    lines.extend(of.textfile.as_ref().map(|path| line("textfile", toml_text::literal(&path.display().to_string()))));
+    Section { title: "[metrics]".to_owned(), lines }
 }
 
 /// Where a key comes from that has one place only; `variable` is what stands for it without a file.

@@ -10,7 +10,7 @@ use crate::config::draft::backend::BackendDraft;
 use crate::config::draft::config::ConfigDraft;
 use crate::config::draft::layer::{Layer, said, untouched};
 use crate::config::draft::service::ServiceDraft;
-use crate::config::model::{Backend, Config, Origin, Pattern, Service, Settings, Untrusted};
+use crate::config::model::{Backend, Config, Metrics, Origin, Pattern, Service, Settings, Untrusted};
 use crate::config::reading::pattern::PlacedPattern;
 use crate::config::report::code;
 use crate::config::report::findings::{Broken, Findings};
@@ -24,11 +24,18 @@ pub(crate) fn config(draft: ConfigDraft, origin: Origin, findings: &mut Findings
         findings.distrust();
         return Err(None);
     };
+    let metrics = draft.metrics.unwrap_or_else(|Broken| {
+        let message = "metrics are off";
+        findings.mention(Problem::warning(code::SWITCHED_OFF, message).help(WHY).follows());
+        Metrics::default()
+    });
     if findings.is_distrusted() {
         let backends = draft.backends.into_iter().filter_map(|draft| draft.backend.ok()).collect();
         return Err(Some(Untrusted { backends, plugins: draft.plugins }));
     }
     let (backends, survivors) = backends(draft.backends, &draft.broken_plugins, findings);
+    let export = metrics.export.as_ref().map(|export| surviving(export, &survivors));
+    let metrics = Metrics { export, ..metrics };
     let services: Vec<Service> =
         draft.services.into_iter().map(|service| self::service(service, &survivors, findings)).collect();
     let defaults = settings(&draft.defaults, &survivors).unwrap_or_else(|Broken| {
@@ -39,7 +46,7 @@ pub(crate) fn config(draft: ConfigDraft, origin: Origin, findings: &mut Findings
         }
         untouched()
     });
-    Ok(Config {
+    let config = Config {
         origin,
         services,
         default_service: draft.default_service,
@@ -47,7 +54,14 @@ pub(crate) fn config(draft: ConfigDraft, origin: Origin, findings: &mut Findings
         backends,
         plugins: draft.plugins,
         batch,
-    })
+        metrics,
+    };
+    let leave = &config.metrics;
+    if !config.measures() && (leave.prometheus.is_some() || leave.textfile.is_some() || leave.export.is_some()) {
+        let message = "[metrics] says where metrics are to go, and nothing is measured";
+        findings.mention(Problem::warning(code::NOTHING_MEASURED, message).help("add `self = \"on\"` there"));
+    }
+    Ok(config)
 }
 
 /// The backends that can be had, and for each declared one its place among them.
@@ -125,8 +139,13 @@ fn overrides(
 fn settings(layer: &Layer, survivors: &[Option<usize>]) -> Result<Settings, Broken> {
     let mut settings = layer.settings()?;
     let asked = settings.export.len();
-    settings.export = settings.export.iter().filter_map(|index| survivors.get(*index).copied().flatten()).collect();
+    settings.export = surviving(&settings.export, survivors);
     if asked > 0 && settings.export.is_empty() { Err(Broken) } else { Ok(settings) }
+}
+
+/// Those of the declared backends that can be had, by their places.
+fn surviving(declared: &[usize], survivors: &[Option<usize>]) -> Vec<usize> {
+    declared.iter().filter_map(|index| survivors.get(*index).copied().flatten()).collect()
 }
 
 fn patterns(list: Vec<PlacedPattern>) -> Vec<Pattern> {

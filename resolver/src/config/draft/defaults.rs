@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::layer::Layer;
+use super::metrics::MetricsLayer;
 use super::sending::{BatchLayer, SendingLayer};
 
 /// The lowest layer, whichever source is laid over it.
@@ -10,4 +11,5 @@ pub(crate) struct Defaults {
     pub(crate) layer: Layer,
     pub(crate) sending: SendingLayer,
     pub(crate) batch: BatchLayer,
+    pub(crate) metrics: MetricsLayer,
 }

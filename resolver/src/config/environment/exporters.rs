@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json, json};
 
+use super::metrics;
 use super::percent_encoding::percent_decoded;
 use crate::config::draft::backend::implied;
 use crate::config::draft::sending::SendingSettings;
@@ -68,6 +69,9 @@ fn otlp(sending: SendingSettings, reader: &mut VariableReader<'_>) -> Backend {
         let key = if name.contains("_TRACES_") { "traces_endpoint" } else { "endpoint" };
         config.insert(key.into(), text.trim().into());
     }
+    if let Some(endpoint) = metrics_endpoint(config.contains_key("traces_endpoint"), reader) {
+        config.insert("metrics_endpoint".into(), endpoint.into());
+    }
     if let Some((name, text)) = get("HEADERS", reader) {
         let headers = headers(&name, &text, reader);
         if !headers.is_empty() {
@@ -95,6 +99,18 @@ fn otlp(sending: SendingSettings, reader: &mut VariableReader<'_>) -> Backend {
     let (traces, all) = of("TIMEOUT");
     let timeout = timeout(&[&traces, &all], reader);
     with_timeout("otlp", config, timeout, sending)
+}
+
+/// Where metrics go, if that is not where the plugin would send them by itself. An address for traces says nothing of it.
+fn metrics_endpoint(has_own_for_traces: bool, reader: &mut VariableReader<'_>) -> Option<String> {
+    if !metrics::are_sent(reader) {
+        return None;
+    }
+    if let Some(whole) = reader.text("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT") {
+        return Some(whole.trim().to_owned());
+    }
+    let base = reader.text("OTEL_EXPORTER_OTLP_ENDPOINT").unwrap_or_else(|| "http://localhost:4318".into());
+    has_own_for_traces.then(|| format!("{}/v1/metrics", base.trim().trim_end_matches('/')))
 }
 
 fn zipkin(sending: SendingSettings, reader: &mut VariableReader<'_>) -> Backend {

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::exporters;
+use super::metrics;
 use super::percent_encoding::percent_decoded;
 use super::settings;
 use crate::config::draft::backend::BackendDraft;
@@ -28,6 +29,7 @@ pub(crate) fn read(defaults: &Defaults, reader: &mut VariableReader<'_>) -> Conf
     layer.resource = resource.into_iter().map(|(key, value)| (key, Ok(value))).collect();
     let layer = layer.over(&defaults.layer);
     let batch = defaults.batch.in_effect().map(|batch| with_delay(batch, reader));
+    let metrics = metrics::read(reader).over(&defaults.metrics).in_effect();
     ConfigDraft {
         defaults: layer.clone(),
         services: vec![ServiceDraft::without_rules(name, 0..0, layer)],
@@ -36,6 +38,7 @@ pub(crate) fn read(defaults: &Defaults, reader: &mut VariableReader<'_>) -> Conf
         plugins: Plugins::default(),
         broken_plugins: Vec::new(),
         batch,
+        metrics,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::config::draft::defaults::Defaults;
 use crate::config::draft::layer::Layer;
 use crate::config::draft::sending::SendingSettings;
 use crate::config::draft::service::ServiceDraft;
-use crate::config::model::{Backend, Batch, ParentDecision, Plugins, Sampler};
+use crate::config::model::{Backend, Batch, Metrics, ParentDecision, Plugins, Sampler};
 use crate::config::reading::field::Field;
 use crate::config::reading::pattern::{self, PlacedPattern, identity};
 use crate::config::report::code;
@@ -135,6 +135,7 @@ impl DraftBuilder {
             plugins: Plugins::default(),
             broken_plugins: Vec::new(),
             batch,
+            metrics: Ok(Metrics::default()),
         }
     }
 }

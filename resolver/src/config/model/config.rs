@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::backend::Backend;
+use super::metrics::Metrics;
 use super::plugins::Plugins;
 use super::service::Service;
-use super::settings::Settings;
+use super::settings::{Measuring, Settings};
 
 /// Everything a file (or the environment) says, checked, with defaults < service < topic already merged.
 #[derive(Clone, Debug)]
@@ -27,6 +28,17 @@ pub struct Config {
     pub plugins: Plugins,
     /// When finished spans leave for the backends.
     pub batch: Batch,
+    /// What is measured beside spans.
+    pub metrics: Metrics,
+}
+
+impl Config {
+    /// Whether anything at all is measured.
+    pub fn measures(&self) -> bool {
+        let measures = |settings: &Settings| settings.metrics != Measuring::Off;
+        let of_topics = |service: &Service| service.topic_settings.iter().any(|(_, settings)| measures(settings));
+        self.metrics.own || self.services.iter().any(|service| measures(&service.settings) || of_topics(service))
+    }
 }
 
 /// Where a configuration came from.

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::keys;
+use super::metrics;
 use super::section::Section;
 use super::sending;
 use super::settings;
@@ -35,13 +36,15 @@ fn read(findings: &mut Findings) -> Option<Defaults> {
     let backends = Section::open_map(top.field("backends")?, "[backends]".into(), findings).ok()?;
     let backend = Section::open(backends.field(EXAMPLE)?, "[backends.NAME]".into(), keys::BACKEND, findings).ok()?;
     let batch = Section::open(top.field("batch")?, "[batch]".into(), keys::BATCH, findings).ok()?;
+    let metrics = Section::open(top.field("metrics")?, "[metrics]".into(), keys::METRICS, findings).ok()?;
+    let metrics = metrics::read(&metrics, &[EXAMPLE], findings);
     let mut layer = settings::read(&defaults, &[EXAMPLE], findings);
     for placed in layer.exclude.iter_mut().flatten().flatten() {
         // Its place is in the manual, not in the text that problems will be about.
         placed.span = 0..0;
     }
     let sending = sending::read(&backend, findings);
-    Some(Defaults { layer, sending, batch: sending::read_batch(&batch, findings) })
+    Some(Defaults { layer, sending, batch: sending::read_batch(&batch, findings), metrics })
 }
 
 /// The name that stands for any in the manual.

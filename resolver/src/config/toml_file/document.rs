@@ -9,12 +9,13 @@ use super::reference;
 use super::section::Section;
 use super::sending;
 use super::settings;
-use super::{backends, plugins, services};
+use super::{backends, metrics, plugins, services};
 use crate::config::draft::config::ConfigDraft;
 use crate::config::draft::defaults::Defaults;
 use crate::config::draft::layer::Layer;
+use crate::config::draft::metrics::MetricsLayer;
 use crate::config::draft::sending::BatchLayer;
-use crate::config::model::Batch;
+use crate::config::model::{Batch, Metrics};
 use crate::config::reading::field::Field;
 use crate::config::reading::names;
 use crate::config::report::code;
@@ -54,9 +55,10 @@ pub(crate) fn read(
         named_service(field, &names, findings).map_err(|Broken| findings.distrust()).ok()
     });
     let batch = batch(&top, below, findings);
+    let metrics = metrics(&top, &names, below, findings);
     let backends = backends::read(backend_section.as_ref(), below, findings);
     let (plugins, broken_plugins) = plugins::read(&top, folder, findings);
-    Some(ConfigDraft { defaults, services, default_service, backends, plugins, broken_plugins, batch })
+    Some(ConfigDraft { defaults, services, default_service, backends, plugins, broken_plugins, batch, metrics })
 }
 
 fn check_version(table: &mut Table, findings: &mut Findings) -> Result<(), Broken> {
@@ -156,6 +158,16 @@ fn batch(top: &Section<'_>, below: &Defaults, findings: &mut Findings) -> Result
         None => BatchLayer::default(),
     };
     layer.over(&below.batch).in_effect()
+}
+
+fn metrics(top: &Section<'_>, backends: &[&str], below: &Defaults, findings: &mut Findings) -> Result<Metrics, Broken> {
+    let layer = match top.field("metrics") {
+        Some(field) => {
+            metrics::read(&Section::open(field, "[metrics]".into(), keys::METRICS, findings)?, backends, findings)
+        }
+        None => MetricsLayer::default(),
+    };
+    layer.over(&below.metrics).in_effect()
 }
 
 /// The one version of the format.

@@ -4,7 +4,7 @@
 
 /// The top of the file.
 pub(crate) const TOP: &[&str] =
-    &["version", "default_service", "defaults", "services", "backends", "batch", "plugins", "test"];
+    &["version", "default_service", "defaults", "services", "backends", "batch", "metrics", "plugins", "test"];
 
 /// `[services.NAME.topic."PATTERN"]`: what each of the three layers has.
 pub(crate) const TOPIC: &[&str] =
@@ -64,6 +64,9 @@ pub(crate) const RETRY: &[&str] = &["initial", "max", "max_elapsed"];
 /// `[batch]`.
 pub(crate) const BATCH: &[&str] = &["delay", "max_bytes"];
 
+/// `[metrics]`.
+pub(crate) const METRICS: &[&str] = &["self", "interval", "export", "prometheus", "prometheus_open", "textfile"];
+
 /// `[plugins]`, beside the tables of single plugins.
 pub(crate) const PLUGINS: &[&str] = &["dirs"];
 
@@ -86,6 +89,7 @@ pub(crate) const SECTIONS: &[(&str, &[&str])] = &[
     ("[backends.NAME]", BACKEND),
     ("retry", RETRY),
     ("[batch]", BATCH),
+    ("[metrics]", METRICS),
     ("[plugins]", PLUGINS),
     ("[plugins.NAME]", PLUGIN),
 ];

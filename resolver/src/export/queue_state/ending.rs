@@ -5,7 +5,7 @@ use std::time::Instant;
 use log::Level;
 
 use super::super::worker_states::WorkerState;
-use super::{DropReason, FlushRequest, Note, Phase, QueueState, Settlement};
+use super::{DropReason, FinishedBatch, FlushRequest, Lane, Note, Phase, QueueState, Settlement, Signal};
 
 impl QueueState {
     /// The system gave no thread for this worker. Without any, nothing will ever leave.
@@ -20,7 +20,9 @@ impl QueueState {
     /// The process may end at `end`: what waits is to go out before `until`. Batches are taken as before.
     pub(in crate::export) fn hurry(&mut self, until: Instant, end: Instant, insisting: bool) {
         if self.phase == Phase::Open {
-            self.circuit.hurry(until, insisting);
+            for lane in self.lanes.all_mut() {
+                lane.circuit.hurry(until, insisting);
+            }
             self.leaving = Some(self.request_flush(end));
         }
     }
@@ -28,7 +30,15 @@ impl QueueState {
     /// Whether nothing is left to wait for: all is settled and flushed, or the backend is past hope.
     pub(in crate::export) fn has_left(&self) -> bool {
         let Some(id) = self.leaving else { return true };
-        self.phase != Phase::Open || self.flush_result(id).is_some() || self.circuit.is_hopeless()
+        self.phase != Phase::Open || self.flush_result(id).is_some() || self.is_past_hope()
+    }
+
+    /// Whether all that has not left is of signals that the backend is not tried with any more.
+    fn is_past_hope(&self) -> bool {
+        let is_hopeless = |lane: &&Lane| lane.circuit.is_hopeless();
+        let is_idle = |lane: &&Lane| lane.waiting.is_empty() && !self.workers.any_exporting(lane.signal);
+        let lanes = self.lanes.all();
+        lanes.iter().any(is_hopeless) && lanes.iter().all(|lane| is_hopeless(lane) || is_idle(lane))
     }
 
     /// The hurry is over. What is left is dropped and counted if it was the `last`; else it stays on its way.
@@ -37,20 +47,23 @@ impl QueueState {
         if self.phase != Phase::Open {
             return;
         }
-        self.circuit.relax();
+        for lane in self.lanes.all_mut() {
+            lane.circuit.relax();
+        }
         if last {
             self.drop_waiting(DropReason::ShutDown);
             for batch in self.workers.settle_all() {
                 // Not released: the call still borrows its bytes.
-                self.lost_at_shutdown += u64::from(batch.item_count);
-                self.counts.settle(&batch, Settlement::Dropped(DropReason::ShutDown));
+                self.lose_at_shutdown(&batch);
             }
         }
     }
 
     /// Stops taking batches. Of several calls the earliest times count.
     pub(in crate::export) fn begin_shutdown(&mut self, drain_until: Instant, end: Instant) {
-        self.circuit.hurry(drain_until, true);
+        for lane in self.lanes.all_mut() {
+            lane.circuit.hurry(drain_until, true);
+        }
         self.phase = match self.phase {
             Phase::Open => Phase::Draining { drain_until, end },
             Phase::Draining { drain_until: earlier, end: earlier_end } => {
@@ -66,9 +79,16 @@ impl QueueState {
         self.drop_waiting(DropReason::ShutDown);
         for batch in self.workers.settle_all() {
             // Not released: the call still borrows its bytes.
-            self.lost_at_shutdown += u64::from(batch.item_count);
-            self.counts.settle(&batch, Settlement::Dropped(DropReason::ShutDown));
+            self.lose_at_shutdown(&batch);
         }
+    }
+
+    /// The call that has this batch still borrows its bytes.
+    fn lose_at_shutdown(&mut self, batch: &FinishedBatch) {
+        if batch.signal == Signal::Traces {
+            self.lost_at_shutdown += u64::from(batch.item_count);
+        }
+        self.counts.settle(batch, Settlement::Dropped(DropReason::ShutDown));
     }
 
     /// Asks the workers to flush the exporter once all that has arrived by now is settled. Returns the id to ask
@@ -109,7 +129,7 @@ impl QueueState {
 
     /// Whether only calls that do not come back keep the queue from ending.
     pub(in crate::export) fn only_stuck_calls_remain(&self) -> bool {
-        self.waiting.is_empty() && self.workers.all_left_or_stuck()
+        self.lanes.are_empty() && self.workers.all_left_or_stuck()
     }
 
     /// What the exporter's shutdown returned, once it has.

@@ -12,10 +12,11 @@ use super::table::Instruments;
 use crate::metrics::model::{Attributes, Collected, Distribution, Metric, Number, Points, Value};
 
 impl Instruments {
-    /// Everything measured in this process until now, by service. Each exemplar is given once. Not for a Kafka thread.
-    pub(crate) fn collect(&self) -> Vec<Collected> {
+    /// Everything measured in this process until now, by service. Not for a Kafka thread.
+    pub(crate) fn collect(&self, exemplars: Exemplars) -> Vec<Collected> {
         let services = self.by_service().into_iter();
-        let all = services.map(|(service, series)| Collected { service: Some(service), metrics: metrics(&series) });
+        let metrics = |series: Vec<Arc<Series>>| metrics(&series, exemplars);
+        let all = services.map(|(service, series)| Collected { service: Some(service), metrics: metrics(series) });
         all.filter(|collected| !collected.metrics.is_empty()).collect()
     }
 }
@@ -30,13 +31,21 @@ struct Found {
     queue: Vec<Distribution>,
 }
 
-fn metrics(series: &[Arc<Series>]) -> Vec<Metric> {
+/// Each exemplar is given once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exemplars {
+    Taken,
+    /// For whoever takes them.
+    Left,
+}
+
+fn metrics(series: &[Arc<Series>], exemplars: Exemplars) -> Vec<Metric> {
     let mut found = Found::default();
     for series in series {
         if series.is_consumer {
-            found.add_consumer(series);
+            found.add_consumer(series, exemplars);
         } else {
-            found.add_producer(series);
+            found.add_producer(series, exemplars);
         }
     }
     let durations = |points| Points::Histogram { bounds: DURATIONS.seconds(), points };
@@ -85,10 +94,10 @@ fn metrics(series: &[Arc<Series>]) -> Vec<Metric> {
 }
 
 impl Found {
-    fn add_producer(&mut self, series: &Series) {
+    fn add_producer(&mut self, series: &Series, exemplars: Exemplars) {
         for (error_type, durations) in series.operations.all() {
             let attributes = attributes(series, "send", Some("send"), error_type);
-            let Some(point) = durations.collect(attributes) else { continue };
+            let Some(point) = durations.collect(attributes, exemplars) else { continue };
             // The two counters are one: each send that ends has a duration.
             let value = point.counts.iter().sum::<u64>() as i64;
             add_number(
@@ -99,8 +108,8 @@ impl Found {
         }
     }
 
-    fn add_consumer(&mut self, series: &Series) {
-        let queue = series.queue.collect(attributes(series, "receive", None, None));
+    fn add_consumer(&mut self, series: &Series, exemplars: Exemplars) {
+        let queue = series.queue.collect(attributes(series, "receive", None, None), exemplars);
         let dated = queue.as_ref().map_or(0, |point| point.counts.iter().sum::<u64>());
         let value = (dated + series.undated.load(Ordering::Relaxed)) as i64;
         if value > 0 {
@@ -108,7 +117,7 @@ impl Found {
         }
         self.queue.extend(queue);
         for (error_type, durations) in series.operations.all() {
-            self.processings.extend(durations.collect(attributes(series, "process", None, error_type)));
+            self.processings.extend(durations.collect(attributes(series, "process", None, error_type), exemplars));
         }
     }
 }

@@ -129,6 +129,7 @@ impl FailureRoom {
 
 #[cfg(test)]
 mod tests {
+    use super::super::collection::Exemplars;
     use super::*;
 
     #[test]
@@ -142,8 +143,10 @@ mod tests {
         }
         assert!(outcomes.of(Failure::Code(99), &room, || "E99".to_owned()).is_none());
         assert_eq!((outcomes.all().count(), room.taken()), (1 + MOST_FAILURES, MOST_FAILURES));
-        let counts: Vec<_> =
-            outcomes.all().map(|(name, all)| (name, all.collect(Vec::new()).map(|all| all.counts[0]))).collect();
+        let counts: Vec<_> = outcomes
+            .all()
+            .map(|(name, all)| (name, all.collect(Vec::new(), Exemplars::Taken).map(|all| all.counts[0])))
+            .collect();
         assert_eq!(counts[..2], [(None, None), (Some("E1"), Some(2))]);
     }
 

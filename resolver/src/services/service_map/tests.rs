@@ -5,7 +5,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::{Ambient, Batch, Measuring, Origin, ParentDecision, Plugins, Propagator, Relation, Sampler, Trace};
+use crate::config::{
+    Ambient, Batch, Measuring, Metrics, Origin, ParentDecision, Plugins, Propagator, Relation, Sampler, Trace,
+};
 use crate::services::Side;
 
 #[test]
@@ -578,5 +580,6 @@ fn config(services: &[&Service], default_service: Option<usize>) -> Config {
         backends: Vec::new(),
         plugins: Plugins::default(),
         batch: Batch { delay: Duration::from_secs(1), max_bytes: 1 << 20 },
+        metrics: Metrics::default(),
     }
 }

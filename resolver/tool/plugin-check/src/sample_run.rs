@@ -118,7 +118,13 @@ pub(crate) fn tried(case: &Case, job: &Json) -> Tried {
     for number in 0..batches {
         let items = PER_BATCH.min(spans - number * PER_BATCH);
         let first = u64::from(number) * u64::from(PER_BATCH);
-        let batch = Batch { signal: case.signal(), body: body::items(case.signal(), items, services, first), items, attempt: 1, id: u64::from(number) + 1 };
+        let batch = Batch {
+            signal: case.signal(),
+            body: body::items(case.signal(), items, services, first),
+            items,
+            attempt: 1,
+            id: u64::from(number) + 1,
+        };
         let is_hit = number % 2 == 0;
         case.collector(match (is_hit && has(Fault::Retry), is_hit && has(Fault::Slow)) {
             (_, true) => Behaviour::TakesSlowly,

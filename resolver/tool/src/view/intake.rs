@@ -59,7 +59,7 @@ impl Intake {
 
     fn read(&self, line: Line<'_>) -> Option<Vec<ReceivedSpan>> {
         let (number, read) = match line {
-            Line::Whole(number, line) => (number, otlp::from_json(line)),
+            Line::Whole(number, line) => (number, otlp::from_line(line)),
             Line::TooLong(number) => (number, Err("longer than any batch".to_owned())),
         };
         match read {

@@ -3,7 +3,7 @@
 mod json;
 mod protobuf;
 
-pub(super) use json::from_json;
+pub(super) use json::{from_json, from_line};
 pub(super) use protobuf::from_protobuf;
 
 use tracer_trace_tree::ReceivedSpan;

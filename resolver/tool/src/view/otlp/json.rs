@@ -41,6 +41,25 @@ pub(crate) fn from_json(text: &[u8]) -> Result<Read, String> {
     Ok(read)
 }
 
+/// Reads a line of a file that the `file` backend writes. Metrics are lines of it too: there is no span in them to show.
+///
+/// # Errors
+///
+/// As [`from_json`].
+pub(crate) fn from_line(text: &[u8]) -> Result<Read, String> {
+    let read = from_json(text);
+    if read.is_ok() {
+        return read;
+    }
+    let is_of_metrics = match serde_json::from_slice(text) {
+        Ok(Value::Object(request)) => {
+            matches!(field(&request, "resourceMetrics", "resource_metrics"), Some(Value::Array(_)))
+        }
+        _ => false,
+    };
+    if is_of_metrics { Ok(Read::default()) } else { read }
+}
+
 fn received(span: &Value) -> ReceivedSpan {
     let status = &span["status"];
     ReceivedSpan {
@@ -216,6 +235,18 @@ mod tests {
             assert!(said.contains(why), "{text:.20}: {said}");
         }
         assert_eq!(from_json(b"{}"), Ok(Read::default()));
+    }
+
+    #[test]
+    fn a_line_of_metrics_is_passed_over_and_no_other_that_has_no_spans() {
+        for metrics in [r#"{"resourceMetrics":[{"scopeMetrics":[]}]}"#, r#"{"resource_metrics":[]}"#] {
+            assert_eq!(from_line(metrics.as_bytes()), Ok(Read::default()));
+            assert!(from_json(metrics.as_bytes()).is_err(), "the address for spans does not take them");
+        }
+        for other in ["", "{\"resourceLogs\":[]}", "{\"resourceMetrics\":7}", "[]", "{\"resourceMetrics\":["] {
+            assert!(from_line(other.as_bytes()).is_err(), "{other}");
+        }
+        assert_eq!(from_line(SPAN.as_bytes()), from_json(SPAN.as_bytes()));
     }
 
     #[test]

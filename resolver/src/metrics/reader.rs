@@ -1,0 +1,111 @@
+//! When metrics are collected, and the port at which they are asked for.
+//!
+//! The batch thread collects, as often as the interval says and when the process ends: it is there already, and in every
+//! fork anew. A thread of its own has only the port for Prometheus. Without metrics none of this is made.
+
+#![forbid(unsafe_code)]
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use super::encode::Span;
+use super::port::Port;
+use crate::clock;
+use crate::config;
+use crate::diagnostics;
+use crate::per_process::PerProcess;
+
+/// The schedule of one resolver.
+pub(crate) struct Reader {
+    settings: config::Metrics,
+    here: PerProcess<Here>,
+}
+
+/// Of one process: a fork begins with an interval, a port and values of its own.
+struct Here {
+    /// When the values began: nanoseconds since 1970.
+    began: u64,
+    next: Mutex<Instant>,
+    port: Mutex<Option<Port>>,
+    /// Held during a collection: what was read later is sent later.
+    collecting: Mutex<()>,
+}
+
+impl Reader {
+    pub(crate) fn new(settings: config::Metrics) -> Self {
+        let reader = Self { settings, here: PerProcess::new() };
+        reader.here();
+        reader
+    }
+
+    /// Opens the port in this process, if there is to be one. To be called once in each.
+    ///
+    /// `text` is all that is known then; `None`: nobody measures any more.
+    pub(crate) fn open_port(&self, text: impl Fn() -> Option<String> + Send + 'static) {
+        let Some(address) = self.settings.prometheus else { return };
+        match Port::open(address, text) {
+            Ok(port) => {
+                diagnostics::info(&format!("metrics for Prometheus are at http://{address}/metrics"));
+                *self.here().port.lock().unwrap_or_else(PoisonError::into_inner) = Some(port);
+            }
+            Err(error) => diagnostics::warn(&format!(
+                "Prometheus cannot ask this process for metrics: {address}: {error} (`prometheus` of [metrics]; several \
+                 processes cannot share one: `textfile` with {{pid}} gives each its own file)"
+            )),
+        }
+    }
+
+    /// Whether it is time to collect. Only the first who asks is told so.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        let mut next = self.here().next.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = now >= *next;
+        if is_due {
+            *next = now + self.settings.interval;
+        }
+        is_due
+    }
+
+    /// Collects, one at a time.
+    pub(crate) fn collect<T>(&self, collect: impl FnOnce(Span) -> T) -> T {
+        let here = self.here();
+        let _one_at_a_time = here.collecting.lock().unwrap_or_else(PoisonError::into_inner);
+        collect(Span { began: here.began, read: clock::unix_nanos() })
+    }
+
+    fn here(&self) -> &Here {
+        self.here.get_or_init(|| Here {
+            began: clock::unix_nanos(),
+            next: Mutex::new(Instant::now() + self.settings.interval),
+            port: Mutex::new(None),
+            collecting: Mutex::new(()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn each_interval_is_told_once() {
+        let interval = Duration::from_secs(60);
+        let reader = Reader::new(config::Metrics { interval, ..config::Metrics::default() });
+        let start = Instant::now();
+        assert!(!reader.is_due(start));
+        let later = start + interval;
+        assert_eq!((reader.is_due(later), reader.is_due(later)), (true, false));
+        // A process that slept does not catch up.
+        let much_later = later + 10 * interval;
+        assert_eq!((reader.is_due(much_later), reader.is_due(much_later)), (true, false));
+    }
+
+    #[test]
+    fn what_is_read_later_has_a_later_time_and_all_began_together() {
+        let reader = Reader::new(config::Metrics::default());
+        let (first, second) = (reader.collect(|time| time), reader.collect(|time| time));
+        assert_eq!(first.began, second.began);
+        assert!(first.began <= first.read && first.read <= second.read);
+    }
+}
