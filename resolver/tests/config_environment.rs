@@ -222,11 +222,21 @@ fn propagators_are_written_and_read_alike() {
     };
     assert_eq!(formats("b3multi, jaeger,b3multi"), [Propagator::B3Multi, Propagator::Jaeger]);
     assert_eq!(formats("tracecontext,baggage,b3").len(), 3);
+    assert_eq!(formats("datadog,xray,elastic"), [Propagator::Datadog, Propagator::XRay, Propagator::Elastic]);
     assert!(formats("none").is_empty());
-    let (config, _) = doubtful(&[("OTEL_PROPAGATORS", "xray,ottrace")]);
+    let (config, _) = doubtful(&[("OTEL_PROPAGATORS", "ottrace,mine")]);
     assert_eq!(config.services[0].settings.inject, [Propagator::TraceContext, Propagator::Baggage]);
-    let (config, _) = doubtful(&[("OTEL_PROPAGATORS", "xray,b3")]);
+    let (config, _) = doubtful(&[("OTEL_PROPAGATORS", "ottrace,b3")]);
     assert_eq!(config.services[0].settings.inject, [Propagator::B3]);
+}
+
+#[test]
+fn a_format_that_is_only_read_is_read_and_said_not_to_be_written() {
+    let (config, text) = doubtful(&[("OTEL_PROPAGATORS", "skywalking,tracecontext")]);
+    let settings = &config.services[0].settings;
+    assert_eq!(settings.extract, [Propagator::SkyWalking, Propagator::TraceContext]);
+    assert_eq!(settings.inject, [Propagator::TraceContext]);
+    assert!(text.contains("`skywalking`, which is only read"), "{text}");
 }
 
 #[test]

@@ -113,6 +113,10 @@ pub(crate) fn format_name(format: Propagator) -> &'static str {
         Propagator::B3 => "b3",
         Propagator::B3Multi => "b3multi",
         Propagator::Jaeger => "jaeger",
+        Propagator::Datadog => "datadog",
+        Propagator::XRay => "xray",
+        Propagator::Elastic => "elastic",
+        Propagator::SkyWalking => "skywalking",
     }
 }
 

@@ -14,7 +14,7 @@ pub(super) fn read(reader: &mut VariableReader<'_>) -> Layer {
     Layer {
         sampler: sampler.map(|(sampler, _)| Ok(sampler)),
         parent: sampler.map(|(_, parent)| Ok(parent)),
-        inject: formats.clone().map(Ok),
+        inject: formats.clone().map(|formats| Ok(formats.into_iter().filter(|format| format.is_written()).collect())),
         extract: formats.map(Ok),
         ..Layer::default()
     }
@@ -36,7 +36,7 @@ fn sampler(reader: &mut VariableReader<'_>) -> Option<(Sampler, ParentDecision)>
     Some((sampler, parent))
 }
 
-/// Written and read alike. A list of nothing but unknown names counts as unset.
+/// Read, and written but for those that are only read. A list of nothing but unknown names counts as unset.
 fn propagators(reader: &mut VariableReader<'_>) -> Option<Vec<Propagator>> {
     let text = reader.text("OTEL_PROPAGATORS")?;
     let words: Vec<&str> = text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
@@ -47,6 +47,9 @@ fn propagators(reader: &mut VariableReader<'_>) -> Option<Vec<Propagator>> {
     }
     if known.len() > 1 && known.contains(&None) {
         reader.warn("OTEL_PROPAGATORS", "says `none` and names formats too: the formats count");
+    }
+    if known.contains(&Some(Propagator::SkyWalking)) {
+        reader.warn("OTEL_PROPAGATORS", "has `skywalking`, which is only read: no `sw8` is written");
     }
     let mut formats = Vec::new();
     for format in known.into_iter().flatten() {

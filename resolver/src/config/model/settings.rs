@@ -89,4 +89,19 @@ pub enum Propagator {
     B3Multi,
     /// `uber-trace-id`.
     Jaeger,
+    /// `x-datadog-trace-id` and its family.
+    Datadog,
+    /// `X-Amzn-Trace-Id`: AWS X-Ray.
+    XRay,
+    /// `elastic-apm-traceparent`; on reading, the binary `elasticapmtraceparent` is taken too.
+    Elastic,
+    /// `sw8`: Apache SkyWalking. Read only.
+    SkyWalking,
+}
+
+impl Propagator {
+    /// Whether it can be written too.
+    pub fn is_written(self) -> bool {
+        self != Self::SkyWalking
+    }
 }

@@ -37,8 +37,8 @@ pub(crate) fn read(section: &Section<'_>, backends: &[&str], findings: &mut Find
     if let Some(field) = section.field("propagators") {
         match propagators_table(field, findings) {
             Ok(inner) => {
-                layer.inject = inner.field("inject").map(|field| propagators(field, findings));
-                layer.extract = inner.field("extract").map(|field| propagators(field, findings));
+                layer.inject = inner.field("inject").map(|field| propagators(field, FormatsTo::Write, findings));
+                layer.extract = inner.field("extract").map(|field| propagators(field, FormatsTo::Read, findings));
             }
             Err(broken) => (layer.inject, layer.extract) = (Some(Err(broken)), Some(Err(broken))),
         }
@@ -60,13 +60,23 @@ fn propagators_table<'n>(field: Field<'n>, findings: &mut Findings) -> Result<Se
     Section::open(field, "propagators = { inject, extract }".into(), keys::PROPAGATORS, findings)
 }
 
-fn propagators(field: Field<'_>, findings: &mut Findings) -> Result<Vec<Propagator>, Broken> {
+/// What formats are listed for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FormatsTo {
+    Write,
+    Read,
+}
+
+fn propagators(field: Field<'_>, to: FormatsTo, findings: &mut Findings) -> Result<Vec<Propagator>, Broken> {
     let wants = format!("a list of {}", listed(&names_of(PROPAGATORS)));
     let mut formats = Vec::new();
     let mut none = None;
     for item in field.items(&wants, findings)? {
         match item.choice(PROPAGATORS, findings)? {
             None => none = Some(item),
+            Some(format) if to == FormatsTo::Write && !format.is_written() => {
+                return Err(only_read(item, findings));
+            }
             Some(format) if formats.contains(&format) => repeated(item, findings),
             Some(format) => formats.push(format),
         }
@@ -78,6 +88,13 @@ fn propagators(field: Field<'_>, findings: &mut Findings) -> Result<Vec<Propagat
         )),
         _ => Ok(formats),
     }
+}
+
+fn only_read(item: Field<'_>, findings: &mut Findings) -> Broken {
+    let message = format!("`{}` names a format that can only be read", item.key);
+    let problem = Problem::error(code::UNKNOWN_VALUE, message).at(item.span(), "take this out");
+    let help = "its header says of the sender what no span of ours has, such as a segment; `extract` may name it";
+    item.unacceptable(problem.help(help), "the name of a format that can be written", findings)
 }
 
 /// The names of backends, as indices.
