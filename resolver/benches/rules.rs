@@ -159,5 +159,6 @@ fn settings(sampler: SamplerSetting) -> Settings {
         extract: Vec::new(),
         reinject: false,
         export: Vec::new(),
+        attributes: Default::default(),
     }
 }

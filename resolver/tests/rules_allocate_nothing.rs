@@ -180,6 +180,7 @@ fn settings() -> Settings {
         extract: Vec::new(),
         reinject: false,
         export: Vec::new(),
+        attributes: Default::default(),
     }
 }
 

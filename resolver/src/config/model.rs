@@ -12,4 +12,6 @@ pub use backend::{Backend, Retry};
 pub use config::{Batch, Config, Origin, Untrusted};
 pub use plugins::{PluginEntry, Plugins};
 pub use service::{Pattern, Service};
-pub use settings::{Ambient, ParentDecision, Propagator, Relation, Sampler, Settings, Trace};
+pub use settings::{
+    Ambient, Conventions, MessageKey, ParentDecision, Propagator, Relation, Sampler, Settings, SpanAttributes, Trace,
+};

@@ -4,10 +4,11 @@ use std::ffi::{CStr, CString};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::captured::Captured;
 use super::kafka_api::KafkaApi;
 use super::size_limit::SizeLimit;
 use crate::batch::{Outcome, ServiceCounters, SpanFacts, SpanOrigin, TopicCounters};
-use crate::config::{Ambient, Propagator, Relation, Settings, Trace};
+use crate::config::{Ambient, Conventions, Propagator, Relation, Settings, Trace};
 use crate::propagation::Injection;
 use crate::resolver::Shared;
 use crate::services::{Candidate, Selection, Side};
@@ -38,6 +39,8 @@ pub(crate) struct Traced {
     pub injects_baggage: bool,
     pub size_limit: Arc<SizeLimit>,
     pub extract: Box<[Propagator]>,
+    /// What spans say beyond the conventions' own, if anything.
+    pub captured: Option<Box<Captured>>,
     pub sampler: Sampler,
     /// Named by its finished spans.
     pub origin: Arc<SpanOrigin>,
@@ -111,7 +114,8 @@ impl RouteMaker {
         }
         let server = self.server.as_ref().map(|(host, port)| (host.as_str(), *port));
         let group_id = self.group_id.as_deref();
-        let facts = SpanFacts { topic, client_id: &self.client_id, group_id, server };
+        let older_names = settings.attributes.conventions == Conventions::MessagingDup;
+        let facts = SpanFacts { topic, client_id: &self.client_id, group_id, server, older_names };
         let takes_baggage = settings.extract.contains(&Propagator::Baggage);
         let api = self.api;
         let error_type = Box::new(move |outcome: Outcome| match &api {
@@ -132,6 +136,7 @@ impl RouteMaker {
                 Side::Consume => Arc::default(),
             },
             extract: settings.extract.as_slice().into(),
+            captured: Captured::of(&settings.attributes),
             sampler: resolver.sampler(slot)?.clone(),
             origin: Arc::new(SpanOrigin::new(
                 &facts,

@@ -3,7 +3,9 @@
 #![forbid(unsafe_code)]
 
 use serde_json::Value as Json;
-use tracer_resolver::config::{Ambient, ParentDecision, Pattern, Propagator, Relation, Sampler, Trace};
+use tracer_resolver::config::{
+    Ambient, Conventions, MessageKey, ParentDecision, Pattern, Propagator, Relation, Sampler, Trace,
+};
 
 /// Any value. Null, which TOML has not, is an empty text; no setting is null.
 pub(crate) fn value(value: &Json) -> String {
@@ -103,6 +105,26 @@ pub(crate) fn ambient(ambient: Ambient) -> &'static str {
         Ambient::Thread => "\"thread\"",
         Ambient::Off => "\"off\"",
     }
+}
+
+pub(crate) fn message_key(key: MessageKey) -> &'static str {
+    match key {
+        MessageKey::Off => "\"off\"",
+        MessageKey::Hash => "\"hash\"",
+        MessageKey::Plain => "\"plain\"",
+    }
+}
+
+pub(crate) fn conventions(conventions: Conventions) -> &'static str {
+    match conventions {
+        Conventions::Messaging => "\"messaging\"",
+        Conventions::MessagingDup => "\"messaging/dup\"",
+    }
+}
+
+/// Texts that are not to be taken for references.
+pub(crate) fn texts(texts: &[String]) -> String {
+    list(texts.iter().map(|text| literal(text)))
 }
 
 /// The word for a format.

@@ -23,6 +23,45 @@ pub struct Settings {
     pub reinject: bool,
     /// Indices into `Config::backends`.
     pub export: Vec<usize>,
+    /// What a span says of its message.
+    pub attributes: SpanAttributes,
+}
+
+/// What a span says of its message, beyond what the conventions ask of every span.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpanAttributes {
+    /// Names of message headers whose values become attributes, as the messages have them.
+    pub capture_headers: Vec<String>,
+    /// Globs of header names, in any case: of those only that they are there is told.
+    pub redact_headers: Vec<String>,
+    /// Globs of values, in any case, that are not told.
+    pub redact_values: Vec<String>,
+    /// Whether the message's key is told.
+    pub message_key: MessageKey,
+    /// By which names.
+    pub conventions: Conventions,
+}
+
+/// `message_key = …`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MessageKey {
+    /// It is not told.
+    #[default]
+    Off,
+    /// Its SHA-256, the first half.
+    Hash,
+    /// As it is, if it is text.
+    Plain,
+}
+
+/// `conventions = …`: words of `OTEL_SEMCONV_STABILITY_OPT_IN`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Conventions {
+    /// `messaging`: the names of today.
+    #[default]
+    Messaging,
+    /// `messaging/dup`: those that other instrumentation had before, too.
+    MessagingDup,
 }
 
 /// `trace = …`.

@@ -57,6 +57,7 @@ pub(crate) const SHARED_PLUGIN_FILE: &str = "C309";
 pub(crate) const NO_SERVICE: &str = "C310";
 pub(crate) const HIDDEN_CHARACTER: &str = "C311";
 pub(crate) const HALF_OF_A_SERVICE: &str = "C312";
+pub(crate) const CAPTURED_SECRET: &str = "C313";
 
 // C4xx: the environment.
 pub(crate) const NOTHING_CONFIGURED: &str = "C400";

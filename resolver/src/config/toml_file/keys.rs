@@ -7,12 +7,40 @@ pub(crate) const TOP: &[&str] =
     &["version", "default_service", "defaults", "services", "backends", "batch", "plugins", "test"];
 
 /// `[services.NAME.topic."PATTERN"]`: what each of the three layers has.
-pub(crate) const TOPIC: &[&str] =
-    &["trace", "sampler", "parent", "relation", "ambient", "propagators", "reinject", "export"];
+pub(crate) const TOPIC: &[&str] = &[
+    "trace",
+    "sampler",
+    "parent",
+    "relation",
+    "ambient",
+    "propagators",
+    "reinject",
+    "export",
+    "capture_headers",
+    "redact_headers",
+    "redact_values",
+    "message_key",
+    "conventions",
+];
 
 /// `[defaults]`.
-pub(crate) const DEFAULTS: &[&str] =
-    &["trace", "sampler", "parent", "relation", "ambient", "propagators", "reinject", "export", "exclude", "resource"];
+pub(crate) const DEFAULTS: &[&str] = &[
+    "trace",
+    "sampler",
+    "parent",
+    "relation",
+    "ambient",
+    "propagators",
+    "reinject",
+    "export",
+    "capture_headers",
+    "redact_headers",
+    "redact_values",
+    "message_key",
+    "conventions",
+    "exclude",
+    "resource",
+];
 
 /// `[services.NAME]`.
 pub(crate) const SERVICE: &[&str] = &[
@@ -29,6 +57,11 @@ pub(crate) const SERVICE: &[&str] = &[
     "propagators",
     "reinject",
     "export",
+    "capture_headers",
+    "redact_headers",
+    "redact_values",
+    "message_key",
+    "conventions",
     "exclude",
     "resource",
     "topic",
@@ -91,6 +124,10 @@ pub(crate) fn by_another_word(key: &str, known: &[&str]) -> Option<&'static str>
             "sampler"
         }
         "attributes" | "labels" | "resource_attributes" | "tags" => "resource",
+        "headers" | "captured_headers" | "header_attributes" => "capture_headers",
+        "key" | "record_key" => "message_key",
+        "redact" | "mask" => "redact_headers",
+        "semconv" | "semconv_stability" => "conventions",
         "ignore" | "ignored" | "excluded" | "exclude_topics" => "exclude",
         "propagation" | "formats" => "propagators",
         "settings" | "options" | "plugin_config" => "config",

@@ -2,12 +2,13 @@
 
 #![forbid(unsafe_code)]
 
+use super::header_names;
 use super::keys;
 use super::patterns::{self, PatternsOf};
 use super::sampler;
 use super::section::Section;
 use crate::config::draft::layer::Layer;
-use crate::config::model::{Ambient, ParentDecision, Propagator, Relation, Trace};
+use crate::config::model::{Ambient, Conventions, MessageKey, ParentDecision, Propagator, Relation, Trace};
 use crate::config::reading::field::Field;
 use crate::config::reading::names;
 use crate::config::reading::propagators::PROPAGATORS;
@@ -28,6 +29,11 @@ pub(crate) fn read(section: &Section<'_>, backends: &[&str], findings: &mut Find
         ambient: section.field("ambient").map(|field| field.choice(AMBIENTS, findings)),
         reinject: section.field("reinject").map(|field| field.boolean(findings)),
         export: section.field("export").map(|field| export(field, backends, findings)),
+        capture_headers: section.field("capture_headers").map(|field| header_names::read(field, findings)),
+        redact_headers: section.field("redact_headers").map(|field| header_names::redactions(field, findings)),
+        redact_values: section.field("redact_values").map(|field| header_names::redactions(field, findings)),
+        message_key: section.field("message_key").map(|field| field.choice(MESSAGE_KEYS, findings)),
+        conventions: section.field("conventions").map(|field| field.choice(CONVENTIONS, findings)),
         exclude: section.field("exclude").map(|field| {
             let (patterns, whole) = patterns::read_list(field, PatternsOf::Topics, findings);
             whole.map(|()| patterns)
@@ -77,7 +83,7 @@ fn propagators(field: Field<'_>, to: FormatsTo, findings: &mut Findings) -> Resu
             Some(format) if to == FormatsTo::Write && !format.is_written() => {
                 return Err(only_read(item, findings));
             }
-            Some(format) if formats.contains(&format) => repeated(item, findings),
+            Some(format) if formats.contains(&format) => item.mention_repeated(findings),
             Some(format) => formats.push(format),
         }
     }
@@ -107,7 +113,7 @@ pub(super) fn export(field: Field<'_>, backends: &[&str], findings: &mut Finding
             continue;
         };
         match backends.iter().position(|backend| *backend == name) {
-            Some(index) if indices.contains(&index) => repeated(item, findings),
+            Some(index) if indices.contains(&index) => item.mention_repeated(findings),
             Some(index) => indices.push(index),
             None => {
                 let defined = listed(backends);
@@ -147,14 +153,13 @@ fn attribute(entry: Field<'_>, findings: &mut Findings) -> Result<String, Broken
     Ok(text.to_owned())
 }
 
-fn repeated(item: Field<'_>, findings: &mut Findings) {
-    let problem = Problem::warning(code::REPEATED_ENTRY, format!("`{}` lists this twice", item.key));
-    findings.mention(problem.at(item.span(), "again"));
-}
-
 /// What `trace` may be.
 pub(super) const TRACES: &[(&str, Trace)] =
     &[("spans", Trace::Spans), ("propagate", Trace::Propagate), ("off", Trace::Off)];
 const PARENTS: &[(&str, ParentDecision)] = &[("respect", ParentDecision::Respect), ("ignore", ParentDecision::Ignore)];
 const RELATIONS: &[(&str, Relation)] = &[("parent", Relation::Parent), ("link", Relation::Link)];
+const MESSAGE_KEYS: &[(&str, MessageKey)] =
+    &[("off", MessageKey::Off), ("hash", MessageKey::Hash), ("plain", MessageKey::Plain)];
+const CONVENTIONS: &[(&str, Conventions)] =
+    &[("messaging", Conventions::Messaging), ("messaging/dup", Conventions::MessagingDup)];
 const AMBIENTS: &[(&str, Ambient)] = &[("thread", Ambient::Thread), ("off", Ambient::Off)];
