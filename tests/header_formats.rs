@@ -59,6 +59,69 @@ fn every_format_is_a_parent() {
     }
 }
 
+/// By the formats that are read if they are named, which is by `OTEL_PROPAGATORS` in programs without a file.
+fn received_as(format: &str, headers: &[(&str, &str)]) -> Vec<ReceivedSpan> {
+    received_by(&format!("[services.shop]\ntopics = [\"*\"]\npropagators.extract = [\"{format}\"]\n"), headers)
+}
+
+#[test]
+fn the_formats_of_other_vendors_are_parents_where_they_are_named() {
+    // As ddtrace 4.16, the OpenTelemetry propagator for X-Ray 1.0 and elastic-apm 6.26 write this context.
+    let datadog = [
+        ("x-datadog-trace-id", "9532127138774266268"),
+        ("x-datadog-parent-id", "13235353014750950193"),
+        ("x-datadog-sampling-priority", "1"),
+        ("x-datadog-tags", "_dd.p.dm=-0,_dd.p.tid=0af7651916cd43dd"),
+    ];
+    let xray = [("X-Amzn-Trace-Id", "Root=1-0af76519-16cd43dd8448eb211c80319c;Parent=b7ad6b7169203331;Sampled=1")];
+    let elastic = [("elastic-apm-traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")];
+    for (format, headers) in [("datadog", &datadog[..]), ("xray", &xray), ("elastic", &elastic)] {
+        assert_eq!(parent(&received_as(format, headers)), (TRACE, SPAN), "{format}");
+        assert_eq!(parent(&received(headers)).1, "", "{format} is not read by default");
+    }
+    let java = "1-NTZhNWUxYzUxOWFlNGM3NmEyYjhiMTFkOTJjZWFkN2YuMTIuMTY1NjM0NzQyOTY0MzAwMDE=-\
+                OWMyZmQ0ZWM2YjVhNGQ0ZjhmM2MwYTdkMWUyYjNjNGQuNDEuMTY1NjM0NzQyOTY0MzAwMDA=-2-\
+                c2hvcA==-c2hvcC0x-b3JkZXJzL1Byb2R1Y2U=-MTI3LjAuMC4xOjkwOTI=";
+    let collector_s = ("56a5e1c515ae4c7613e51e7cf616977f", "a14e71f038a94b02");
+    assert_eq!(parent(&received_as("skywalking", &[("sw8", java)])), collector_s);
+}
+
+#[test]
+fn what_another_vendor_did_not_sample_gets_no_span_and_what_it_left_open_is_ours_to_decide() {
+    let datadog = |priority| {
+        let ids = [("x-datadog-trace-id", "9532127138774266268"), ("x-datadog-parent-id", "13235353014750950193")];
+        received_as("datadog", &[ids[0], ids[1], ("x-datadog-sampling-priority", priority)]).len()
+    };
+    assert_eq!((datadog("1"), datadog("0"), datadog("-1"), datadog("2")), (1, 0, 0, 1));
+    let xray =
+        |rest| received_as("xray", &[("X-Amzn-Trace-Id", &format!("Root=1-0af76519-16cd43dd8448eb211c80319c;{rest}"))]);
+    assert_eq!(xray("Parent=b7ad6b7169203331;Sampled=0").len(), 0);
+    assert_eq!(parent(&xray("Parent=b7ad6b7169203331;Sampled=?")), (TRACE, SPAN));
+    assert_eq!(xray("Sampled=0").len(), 0, "no span is named, but a decision: not kept");
+    assert_eq!(parent(&xray("Sampled=1")).1, "", "no span is named, but a decision: kept");
+}
+
+#[test]
+fn hostile_values_of_other_vendors_are_no_parent() {
+    let long = "1".repeat(10_000);
+    let dashes = "-".repeat(10_000);
+    let cases = [
+        ("datadog", [("x-datadog-trace-id", "18446744073709551616"), ("x-datadog-parent-id", "1")]),
+        ("datadog", [("x-datadog-trace-id", "1"), ("x-datadog-parent-id", long.as_str())]),
+        ("datadog", [("x-datadog-trace-id", "1"), ("x-datadog-tags", long.as_str())]),
+        ("datadog", [("x-datadog-trace-id", "0"), ("x-datadog-parent-id", "1")]),
+        ("xray", [("X-Amzn-Trace-Id", long.as_str()), ("other", "1")]),
+        ("xray", [("X-Amzn-Trace-Id", "Root=1-0-0;Parent=b7ad6b7169203331;Sampled=1"), ("other", "1")]),
+        ("elastic", [("elastic-apm-traceparent", long.as_str()), ("elasticapmtraceparent", "\0\0short")]),
+        ("skywalking", [("sw8", long.as_str()), ("other", "1")]),
+        ("skywalking", [("sw8", dashes.as_str()), ("other", "1")]),
+        ("skywalking", [("sw8", "1-------"), ("other", "1")]),
+    ];
+    for (format, headers) in cases {
+        assert_eq!(parent(&received_as(format, &headers)).1, "", "{format} {}", headers[0].0);
+    }
+}
+
 #[test]
 fn short_ids_are_padded_with_zeroes() {
     let padded = ("0000000000000000a3ce929d0e0e4736", "00000000000000ff");
@@ -148,6 +211,9 @@ fn every_format_is_written_and_read_back_by_the_consumer() {
         ("b3", &["b3"]),
         ("b3multi", &["X-B3-TraceId", "X-B3-SpanId", "X-B3-Sampled"]),
         ("jaeger", &["uber-trace-id"]),
+        ("datadog", &["x-datadog-trace-id", "x-datadog-parent-id", "x-datadog-sampling-priority", "x-datadog-tags"]),
+        ("xray", &["x-amzn-trace-id"]),
+        ("elastic", &["elastic-apm-traceparent"]),
     ];
     for (format, headers) in names {
         let extract = if format == "b3multi" { "b3" } else { format };
@@ -165,8 +231,7 @@ fn every_format_is_written_and_read_back_by_the_consumer() {
 
 #[test]
 fn several_formats_are_all_written_and_say_the_same() {
-    let configuration =
-        "[services.shop]\ntopics = [\"*\"]\npropagators = { inject = [\"jaeger\", \"b3\", \"tracecontext\"] }\n";
+    let configuration = "[services.shop]\ntopics = [\"*\"]\npropagators = { inject = [\"jaeger\", \"b3\", \"tracecontext\", \"datadog\", \"xray\", \"elastic\"] }\n";
     let traced = Traced::start(&["orders"], configuration);
     send(&traced.producer(), record("orders"));
     let span = traced.spans().remove(0);
@@ -175,6 +240,13 @@ fn several_formats_are_all_written_and_say_the_same() {
     assert_eq!(header_of(&message, "traceparent"), Some(format!("00-{trace}-{id}-01")));
     assert_eq!(header_of(&message, "b3"), Some(format!("{trace}-{id}-1")));
     assert_eq!(header_of(&message, "uber-trace-id"), Some(format!("{trace}:{id}:0:1")));
+    assert_eq!(header_of(&message, "elastic-apm-traceparent"), Some(format!("00-{trace}-{id}-01")));
+    let xray = format!("Root=1-{}-{};Parent={id};Sampled=1", &trace[..8], &trace[8..]);
+    assert_eq!(header_of(&message, "X-Amzn-Trace-Id"), Some(xray));
+    let decimal = |digits: &str| Some(u64::from_str_radix(digits, 16).unwrap().to_string());
+    assert_eq!(header_of(&message, "x-datadog-trace-id"), decimal(&trace[16..]));
+    assert_eq!(header_of(&message, "x-datadog-parent-id"), decimal(&id));
+    assert_eq!(header_of(&message, "x-datadog-tags"), Some(format!("_dd.p.tid={}", &trace[..16])));
 }
 
 #[test]

@@ -221,6 +221,157 @@ fn what_a_client_does_not_have_is_left_out() {
     );
 }
 
+const CAPTURING: &str = r#"
+[defaults]
+capture_headers = ["tenant", "x-request-id", "authorization"]
+[services.shop]
+produces = ["orders"]
+message_key = "plain"
+[services.billing]
+consumes = ["orders"]
+message_key = "hash"
+"#;
+const TOLD: [&str; 4] = [
+    "messaging.header.tenant",
+    "messaging.header.x-request-id",
+    "messaging.header.authorization",
+    "messaging.kafka.message.key",
+];
+
+fn told(span: &ReceivedSpan) -> Vec<String> {
+    let of = |key: &str| Some(format!("{} = {}", key.strip_prefix("messaging.")?, span.attributes.get(key)?));
+    TOLD.into_iter().filter_map(of).collect()
+}
+
+#[test]
+fn chosen_headers_and_the_key_are_told_on_both_sides_and_secrets_are_not() {
+    let traced = Traced::start(&["orders"], CAPTURING);
+    let headers = [
+        ("tenant", "acme"),
+        ("other", "x"),
+        ("tenant", "b"),
+        ("authorization", "hunter2"),
+        ("x-request-id", "Bearer s"),
+    ];
+    send(
+        &traced.producer(),
+        BaseRecord::to("orders").key("customer-7").payload("p").headers(words::kafka::with_headers(&headers)),
+    );
+    let message = next_message(&traced.consumer("orders"));
+    drop(Processing::start_for(traced.resolver(), None, &message));
+    let spans = traced.spans();
+    let headers = [
+        r#"header.tenant = ["acme","b"]"#,
+        r#"header.x-request-id = ["REDACTED"]"#,
+        r#"header.authorization = ["REDACTED"]"#,
+    ];
+    let send = told(&only(spans.clone(), "send orders"));
+    assert_eq!(
+        (&send[..3], &send[3..]),
+        (&headers.map(str::to_owned)[..], &[r#"kafka.message.key = "customer-7""#.to_owned()][..])
+    );
+    let process = told(&only(spans, "process orders"));
+    let hash = format!("kafka.message.key = {:?}", "acade5fe58d0b5a805a02b8b3a546d8e");
+    assert_eq!((&process[..3], &process[3..]), (&headers.map(str::to_owned)[..], &[hash][..]));
+}
+
+#[test]
+fn a_receive_span_tells_them_beside_the_trace_state_and_a_message_without_them_has_nothing_to_tell() {
+    let traced = Traced::start(&["orders"], CAPTURING);
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let state = (0..31).map(|index| format!("vendor{index}=value")).collect::<Vec<_>>().join(",");
+    let long = "x".repeat(10_000);
+    let all = [("traceparent", parent), ("tenant", long.as_str()), ("tracestate", state.as_str()), ("tenant", "b")];
+    traced.send_untraced("orders", &all);
+    traced.send_untraced("orders", &[("other", "1")]);
+    traced.send_untraced("orders", &[]);
+    let consumer = traced.consumer("orders");
+    for _ in 0..3 {
+        next_message(&consumer);
+    }
+    let spans = traced.spans();
+    assert_eq!(spans.len(), 3);
+    let tenants = spans[0].attributes["messaging.header.tenant"].as_array().unwrap();
+    assert_eq!(tenants[1], "b");
+    assert_eq!(tenants[0], "REDACTED", "too long to be looked through for secrets");
+    assert_eq!((spans[0].trace_state.as_str(), spans[0].trace_id.as_str()), (state.as_str(), &parent[3..35]));
+    for span in &spans[1..] {
+        assert!(!span.attributes.keys().any(|key| key.starts_with("messaging.header.")), "{:?}", span.attributes);
+    }
+}
+
+#[test]
+fn what_is_captured_is_said_for_each_service_and_topic() {
+    let configuration = r#"
+[services.shop]
+topics = ["orders", "payments", "audit"]
+capture_headers = ["tenant"]
+redact_headers = []
+[services.shop.topic."payments"]
+capture_headers = ["Token"]
+[services.shop.topic."audit"]
+capture_headers = []
+"#;
+    let traced = Traced::start(&["orders", "payments", "audit"], configuration);
+    let producer = traced.producer();
+    for topic in ["orders", "payments", "audit"] {
+        let headers = words::kafka::with_headers(&[("tenant", "acme"), ("Token", "t-1")]);
+        send(&producer, BaseRecord::to(topic).key("k").payload("p").headers(headers));
+    }
+    assert_eq!(
+        traced.traces_with(&["messaging.header.tenant", "messaging.header.Token", "messaging.kafka.message.key"]),
+        "shop: send orders {tenant=[\"acme\"]}\nshop: send payments {Token=[\"t-1\"]}\nshop: send audit\n",
+        "a list replaces the one below, and who empties the list of secrets has meant it"
+    );
+}
+
+#[test]
+fn with_older_names_too_a_span_has_exactly_these_attributes() {
+    let traced = Traced::start(&["orders"], &format!("[defaults]\nconventions = \"messaging/dup\"\n{ORDERS}"));
+    send(&traced.producer(), BaseRecord::to("orders").key("k").payload("p"));
+    next_message(&traced.consumer("orders"));
+    let spans = traced.spans();
+    assert_eq!(
+        portrait(&only(spans.clone(), "send orders"), &MASKS),
+        r#"shop: send orders (producer, unset)
+  messaging.client.id = "test-client"
+  messaging.client_id = "test-client"
+  messaging.destination.name = "orders"
+  messaging.destination.partition.id = "0"
+  messaging.kafka.destination.partition = 0
+  messaging.kafka.message.offset = 0
+  messaging.kafka.offset = 0
+  messaging.operation = "publish"
+  messaging.operation.name = "send"
+  messaging.operation.type = "send"
+  messaging.system = "kafka"
+  server.address = "127.0.0.1"
+  server.port = PORT
+"#
+    );
+    assert_eq!(
+        portrait(&only(spans, "receive orders"), &MASKS),
+        r#"billing: receive orders (consumer, unset)
+  kafka.record.queue_time_ms = TIME
+  messaging.client.id = "test-client"
+  messaging.client_id = "test-client"
+  messaging.consumer.group.name = "test-group"
+  messaging.destination.name = "orders"
+  messaging.destination.partition.id = "0"
+  messaging.kafka.consumer.group = "test-group"
+  messaging.kafka.destination.partition = 0
+  messaging.kafka.message.offset = 0
+  messaging.kafka.offset = 0
+  messaging.operation = "receive"
+  messaging.operation.name = "receive"
+  messaging.operation.type = "receive"
+  messaging.system = "kafka"
+  server.address = "127.0.0.1"
+  server.port = PORT
+"#
+    );
+}
+
 #[test]
 fn polling_in_vain_and_reaching_the_end_make_no_span() {
     let traced = Traced::start(&["orders"], ORDERS);

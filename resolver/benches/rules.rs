@@ -161,5 +161,6 @@ fn settings(sampler: SamplerSetting) -> Settings {
         extract: Vec::new(),
         reinject: false,
         export: Vec::new(),
+        attributes: Default::default(),
     }
 }

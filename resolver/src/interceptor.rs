@@ -12,6 +12,7 @@
 mod application_context;
 mod binding;
 mod callbacks;
+mod captured;
 mod client;
 mod client_handles;
 mod clientless_routes;

@@ -8,13 +8,17 @@
 
 mod b3;
 mod baggage;
+mod datadog;
+mod elastic;
 mod extract;
 mod hex;
 mod inject;
 mod jaeger;
 mod reading;
+mod skywalking;
 mod trace_state;
 mod w3c;
+mod xray;
 
 pub use crate::tracer::SpanContext;
 pub use baggage::{

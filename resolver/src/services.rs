@@ -13,6 +13,7 @@ mod selection;
 mod service_map;
 
 pub use explanation::{ExplainedRule, Explanation, Verdict};
+pub(crate) use glob::matches_in_any_case;
 pub(crate) use rule::matches as pattern_matches;
 pub use rule::{RuleList, Side};
 pub use selection::{Candidate, Selection};

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use tracer_resolver::config::{
-    Config, Loaded, Metrics, Origin, ParentDecision, Pattern, Propagator, Sampler, Severity, Source, Trace, Variables,
-    load_with,
+    Config, Conventions, Loaded, Metrics, Origin, ParentDecision, Pattern, Propagator, Sampler, Severity, Source,
+    Trace, Variables, load_with,
 };
 
 fn load(variables: &[(&str, &str)]) -> Loaded {
@@ -223,11 +223,38 @@ fn propagators_are_written_and_read_alike() {
     };
     assert_eq!(formats("b3multi, jaeger,b3multi"), [Propagator::B3Multi, Propagator::Jaeger]);
     assert_eq!(formats("tracecontext,baggage,b3").len(), 3);
+    assert_eq!(formats("datadog,xray,elastic"), [Propagator::Datadog, Propagator::XRay, Propagator::Elastic]);
     assert!(formats("none").is_empty());
-    let (config, _) = doubtful(&[("OTEL_PROPAGATORS", "xray,ottrace")]);
+    let (config, _) = doubtful(&[("OTEL_PROPAGATORS", "ottrace,mine")]);
     assert_eq!(config.services[0].settings.inject, [Propagator::TraceContext, Propagator::Baggage]);
-    let (config, _) = doubtful(&[("OTEL_PROPAGATORS", "xray,b3")]);
+    let (config, _) = doubtful(&[("OTEL_PROPAGATORS", "ottrace,b3")]);
     assert_eq!(config.services[0].settings.inject, [Propagator::B3]);
+}
+
+#[test]
+fn a_format_that_is_only_read_is_read_and_said_not_to_be_written() {
+    let (config, text) = doubtful(&[("OTEL_PROPAGATORS", "skywalking,tracecontext")]);
+    let settings = &config.services[0].settings;
+    assert_eq!(settings.extract, [Propagator::SkyWalking, Propagator::TraceContext]);
+    assert_eq!(settings.inject, [Propagator::TraceContext]);
+    assert!(text.contains("`skywalking`, which is only read"), "{text}");
+}
+
+#[test]
+fn older_names_of_attributes_are_told_where_the_conventions_variables_ask_for_both() {
+    let conventions = |variables: &[(&str, &str)]| {
+        let variables = [variables, &[("OTEL_SERVICE_NAME", "shop")]].concat();
+        config(&variables).services.remove(0).settings.attributes.conventions
+    };
+    let (opt_in, preview) = ("OTEL_SEMCONV_STABILITY_OPT_IN", "OTEL_SEMCONV_STABILITY_PREVIEW");
+    for today in ["", "messaging", "http/dup,database", "messaging/dupe", "dup", "something/else"] {
+        assert_eq!(conventions(&[(opt_in, today)]), Conventions::Messaging, "{today}");
+    }
+    for both in ["messaging/dup", "http, messaging/dup", "messaging,messaging/dup", "MESSAGING/DUP,"] {
+        assert_eq!(conventions(&[(opt_in, both)]), Conventions::MessagingDup, "{both}");
+        assert_eq!(conventions(&[(preview, both)]), Conventions::MessagingDup, "{both}");
+    }
+    assert_eq!(conventions(&[(opt_in, "messaging/dup"), (preview, "messaging")]), Conventions::MessagingDup);
 }
 
 #[test]

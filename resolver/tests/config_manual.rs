@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use tracer_resolver::config::{
-    Ambient, Config, DEFAULT_CONFIG, Loaded, Metrics, ParentDecision, Pattern, Propagator, Relation, Sampler, Severity,
-    Source, Trace, Variables, load_with,
+    Ambient, Config, Conventions, DEFAULT_CONFIG, Loaded, MessageKey, Metrics, ParentDecision, Pattern, Propagator,
+    Relation, Sampler, Severity, Source, Trace, Variables, load_with,
 };
 
 fn load(text: &str) -> Loaded {
@@ -80,6 +80,11 @@ fn every_known_key_appears_in_the_manual_with_its_words() {
         "ambient",
         "propagators",
         "reinject",
+        "capture_headers",
+        "redact_headers",
+        "redact_values",
+        "message_key",
+        "conventions",
         "export",
         "exclude",
         "resource",
@@ -122,8 +127,8 @@ fn the_keys_that_messages_name_as_known_all_appear_in_the_manual() {
     let sections = [
         ("x = 1\nversion = 1", 9),
         ("version = 1\n[defaults]\nx = 1", 10),
-        ("version = 1\n[services.a]\nx = 1", 16),
-        ("version = 1\n[services.a.topic.b]\nx = 1", 8),
+        ("version = 1\n[services.a]\nx = 1", 21),
+        ("version = 1\n[services.a.topic.b]\nx = 1", 13),
         ("version = 1\n[defaults]\npropagators = { x = 1 }", 2),
         ("version = 1\n[defaults]\nsampler = { x = 1 }", 2),
         ("version = 1\n[defaults]\nexclude = [{ x = 1 }]", 1),
@@ -163,6 +168,13 @@ fn an_empty_file_has_the_defaults_that_the_manual_promises() {
     assert_eq!(settings.ambient, Ambient::Thread);
     assert!(!settings.reinject);
     assert!(settings.export.is_empty());
+    assert!(settings.attributes.capture_headers.is_empty(), "no header is told by itself");
+    assert_eq!(settings.attributes.message_key, MessageKey::Off);
+    assert_eq!(settings.attributes.conventions, Conventions::Messaging);
+    for secret in ["*auth*", "*token*", "*cookie*", "*password*", "*secret*"] {
+        assert!(settings.attributes.redact_headers.iter().any(|glob| glob == secret), "{secret}");
+    }
+    assert_eq!(settings.attributes.redact_values, ["Bearer *", "Basic *", "eyJ*"]);
     assert_eq!(settings.inject, [Propagator::TraceContext, Propagator::Baggage]);
     let extract = [Propagator::TraceContext, Propagator::Baggage, Propagator::B3, Propagator::Jaeger];
     assert_eq!(settings.extract, extract);

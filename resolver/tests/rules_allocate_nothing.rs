@@ -62,7 +62,7 @@ fn sampling_and_ids_allocate_nothing_from_a_threads_first_call_on() {
 
 #[test]
 fn reading_headers_allocates_nothing() {
-    let headers: [(&[u8], Option<&[u8]>); 8] = [
+    let headers: [(&[u8], Option<&[u8]>); 13] = [
         (b"order-id", Some(b"7")),
         (b"tracestate", Some(b"a=1")),
         (b"tracestate", Some(b"b=2")),
@@ -71,9 +71,27 @@ fn reading_headers_allocates_nothing() {
         (b"uber-trace-id", Some(b"4bf9%3Af0%3A0%3A1")),
         (b"baggage", Some(b"a=1,b=2")),
         (b"nothing", None),
+        (b"x-datadog-trace-id", Some(b"11803532876627986230")),
+        (b"x-datadog-parent-id", Some(b"67667974448284343")),
+        (b"X-Amzn-Trace-Id", Some(b"Root=1-4bf92f35-77b34da6a3ce929d0e0e4736;Parent=00f067aa0ba902b7")),
+        (b"elastic-apm-traceparent", Some(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")),
+        (
+            b"sw8",
+            Some(
+                b"1-NjRkOGNkNGE5MmFjNDA2NzhjOWEzOWMyZmE3ZDg2NjU=-ZWRkMGQxN2FiYzk2NDU2Yzk2NTI5NzJkNjZmZDc4ODA=-0-a-b-c-d",
+            ),
+        ),
     ];
     let mut buffer = TraceStateBuffer::new();
-    for format in [Propagator::TraceContext, Propagator::B3, Propagator::Jaeger] {
+    for format in [
+        Propagator::TraceContext,
+        Propagator::B3,
+        Propagator::Jaeger,
+        Propagator::Datadog,
+        Propagator::XRay,
+        Propagator::Elastic,
+        Propagator::SkyWalking,
+    ] {
         let mut found = false;
         let count = allocations(|| found = matches!(extract(headers, &[format], &mut buffer), Extracted::Parent(_)));
         assert_eq!((count, found), (0, true), "{format:?}");
@@ -88,7 +106,16 @@ fn reading_headers_allocates_nothing() {
 
 #[test]
 fn writing_headers_and_reading_our_own_allocates_nothing() {
-    let all = [Propagator::TraceContext, Propagator::Baggage, Propagator::B3, Propagator::B3Multi, Propagator::Jaeger];
+    let all = [
+        Propagator::TraceContext,
+        Propagator::Baggage,
+        Propagator::B3,
+        Propagator::B3Multi,
+        Propagator::Jaeger,
+        Propagator::Datadog,
+        Propagator::XRay,
+        Propagator::Elastic,
+    ];
     let injection = Injection::new(&all);
     let context = SpanContext { trace_id: new_trace_id(), span_id: new_span_id(), flags: SpanContext::SAMPLED };
     let mut room = [0; 128];
@@ -102,7 +129,9 @@ fn writing_headers_and_reading_our_own_allocates_nothing() {
         own = injection.own_context(|_| Some(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
     });
     assert_eq!(count, 0);
-    assert_eq!(written, 55 + 3 + "user=%C3%A9".len() + 51 + 32 + 16 + 1 + 53);
+    let low = u128::from_be_bytes(context.trace_id) as u64;
+    let datadog = format!("{low}{}1_dd.p.tid=0123456789abcdef", u64::from_be_bytes(context.span_id));
+    assert_eq!(written, 55 + 3 + "user=%C3%A9".len() + 51 + 32 + 16 + 1 + 53 + datadog.len() + 74 + 55);
     assert!(own.is_some());
 }
 
@@ -153,6 +182,7 @@ fn settings() -> Settings {
         extract: Vec::new(),
         reinject: false,
         export: Vec::new(),
+        attributes: Default::default(),
     }
 }
 

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::record::{EndedBy, FinishedSpan, SpanFlags};
+use super::span_fields::SpanFields;
 use super::span_origin::SpanOrigin;
 use super::trace_state_field::TraceStateField;
 use crate::zeroed::Zeroed;
@@ -28,9 +29,11 @@ pub(crate) const CLAIM_WINDOW: Duration = Duration::from_secs(2);
 /// How long a delivery waits for its thread's next poll: as long as librdkafka lets a member of a group go without
 /// (the default of `max.poll.interval.ms`), after which it is no member any more.
 const POLL_WINDOW: Duration = Duration::from_secs(300);
-/// Longest `extra` (trace state) that is kept with a waiting record: the longest that there is. A longer one would leave
-/// at once, and its message's processing be a second span.
-const EXTRA: usize = TraceStateField::MAX_LEN;
+/// Longest `extra` that is kept with a waiting record: the longest that there is. A longer one would leave at once, and its
+/// message's processing be a second span.
+const EXTRA: usize = SpanFields::MAX_LEN;
+/// Longest `extra` without attributes of the message: a trace state.
+const SMALL_EXTRA: usize = TraceStateField::MAX_LEN;
 /// Neighbours that messages of the same place in the log can have, one for each client that read it.
 const NEIGHBOURS: usize = 4;
 const PLACES: usize = 2048;
@@ -45,7 +48,9 @@ pub(crate) struct ReceivedSpans {
     /// The places of the first neighbours, then those of the second ones, and so on: what few clients use is together.
     slots: Zeroed<Slot>,
     /// By slot. Apart, so that they cost no memory where no message has a trace state.
-    extras: Zeroed<Extra>,
+    extras: Zeroed<Extra<SMALL_EXTRA>>,
+    /// The same for those that are longer. Apart, so that a trace state alone takes no more memory for them.
+    large_extras: Zeroed<Extra<EXTRA>>,
     /// A bit for every slot: set before it becomes `HELD`, cleared by the sweep that finds it `EMPTY`. So that a sweep
     /// looks at what is in use only: the pages of the other slots are not there.
     used: [AtomicU64; SLOTS / 64],
@@ -65,7 +70,7 @@ struct Held {
 }
 
 /// What belongs to the slot of the same index: its first `span.extra_len` bytes. Owned as the slot's `held` is.
-struct Extra(UnsafeCell<[u8; EXTRA]>);
+struct Extra<const N: usize>(UnsafeCell<[u8; N]>);
 
 // SAFETY: `held`, and the extra of its slot, are touched only by the thread that moved `state` to `BUSY`.
 unsafe impl Sync for ReceivedSpans {}
@@ -103,8 +108,8 @@ impl ReceivedSpans {
         // SAFETY: a zero state is EMPTY, and an empty slot's `held` may be anything.
         let slots = unsafe { Zeroed::new(SLOTS) };
         // SAFETY: an extra is bytes.
-        let extras = unsafe { Zeroed::new(SLOTS) };
-        Self { slots, extras, used: [const { AtomicU64::new(0) }; SLOTS / 64] }
+        let (extras, large_extras) = unsafe { (Zeroed::new(SLOTS), Zeroed::new(SLOTS)) };
+        Self { slots, extras, large_extras, used: [const { AtomicU64::new(0) }; SLOTS / 64] }
     }
 
     /// Lets `span` wait, and says where. What it displaced, or itself when it cannot wait, is given to `leave`.
@@ -131,9 +136,9 @@ impl ReceivedSpans {
             leave(&displaced.span, unsafe { self.extra(index, &displaced.span) });
         }
         held.write(Held { span: FinishedSpan { extra_len: extra.len() as u16, ..*span }, thread: thread_number() });
-        if let Some(place) = self.extras.get(index).filter(|_| !extra.is_empty()) {
-            // SAFETY: the slot's extra is this thread's with the slot, and `has_room_for` looked at the length.
-            unsafe { std::ptr::copy_nonoverlapping(extra.as_ptr(), place.0.get().cast(), extra.len()) };
+        if let Some(place) = self.room(index, extra.len()).filter(|_| !extra.is_empty()) {
+            // SAFETY: the slot's extra is this thread's with the slot, and has room for so many bytes.
+            unsafe { std::ptr::copy_nonoverlapping(extra.as_ptr(), place, extra.len()) };
         }
         self.mark(index);
         // Release: pairs with the acquire in `take_over`.
@@ -317,7 +322,15 @@ impl ReceivedSpans {
     }
 
     fn has_room_for(&self, extra: &[u8]) -> bool {
-        extra.is_empty() || (extra.len() <= EXTRA && !self.extras.is_empty())
+        extra.is_empty() || self.room(0, extra.len()).is_some()
+    }
+
+    /// Where the extra of a slot is, if it has `len` bytes.
+    fn room(&self, index: usize, len: usize) -> Option<*mut u8> {
+        if len <= SMALL_EXTRA {
+            return self.extras.get(index).map(|extra| extra.0.get().cast());
+        }
+        self.large_extras.get(index).filter(|_| len <= EXTRA).map(|extra| extra.0.get().cast())
     }
 
     /// The extra that waits with `span` at `index`.
@@ -326,9 +339,10 @@ impl ReceivedSpans {
     ///
     /// The calling thread owns the slot, and does until it is done with the result; `span` is what the slot holds.
     unsafe fn extra(&self, index: usize, span: &FinishedSpan) -> &[u8] {
-        // SAFETY: the caller's thread owns it; only `hold` writes, which needs to own it too.
-        let extra = self.extras.get(index).map(|extra| unsafe { &*extra.0.get() });
-        extra.and_then(|extra| extra.get(..usize::from(span.extra_len))).unwrap_or(&[])
+        let len = usize::from(span.extra_len);
+        let Some(first) = self.room(index, len) else { return &[] };
+        // SAFETY: the caller's thread owns it, and it has room for so many bytes; only `hold` writes, which needs to own it too.
+        unsafe { std::slice::from_raw_parts(first, len) }
     }
 
     /// Whether a delivery has waited for as long as it may, at `now`, in nanoseconds since the Unix epoch.

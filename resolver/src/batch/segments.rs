@@ -17,7 +17,7 @@ use crate::zeroed::Zeroed;
 /// Records in a segment: 32 KiB, so that handing one over is rare and a thread that went quiet wastes little.
 pub(crate) const SLOTS: usize = 256;
 /// Longest `extra` of one record, in bytes.
-pub(crate) const MAX_EXTRA: usize = 16 * size_of::<FinishedSpan>();
+pub(crate) const MAX_EXTRA: usize = 32 * size_of::<FinishedSpan>();
 const NONE: u32 = u32::MAX;
 /// Full segments at which the batch thread is woken: about 2 ms of a million messages a second, and 3 % of the arena.
 const WAKE_AT: u32 = 32;

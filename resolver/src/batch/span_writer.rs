@@ -23,6 +23,11 @@ impl Field {
         Self(number << 3 | 5)
     }
 
+    /// As protobuf writes them.
+    pub(crate) fn number_and_type(self) -> u32 {
+        self.0
+    }
+
     // TracesData / ExportTraceServiceRequest, ResourceSpans, ScopeSpans.
     pub(crate) const RESOURCE: Self = Self::bytes(1);
     pub(crate) const SCOPE: Self = Self::bytes(1);

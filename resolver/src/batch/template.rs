@@ -17,6 +17,8 @@ pub(crate) struct SpanFacts<'a> {
     pub group_id: Option<&'a str>,
     /// The one broker of `bootstrap.servers`, when there is just one: a list names no server.
     pub server: Option<(&'a str, Option<u16>)>,
+    /// By the older names of the conventions too.
+    pub older_names: bool,
 }
 
 /// The templates of one client and topic, one for each kind of span.
@@ -25,6 +27,7 @@ pub(crate) struct SpanTemplates {
     send: Template,
     receive: Template,
     process: Template,
+    older_names: bool,
 }
 
 /// One kind's fixed bytes: kind, name and the attributes that are always the same.
@@ -65,6 +68,7 @@ impl SpanTemplates {
             send: Template::new(facts, SpanKind::Send),
             receive: Template::new(facts, SpanKind::Receive),
             process: Template::new(facts, SpanKind::Process),
+            older_names: facts.older_names,
         }
     }
 
@@ -116,6 +120,9 @@ impl SpanTemplates {
             tail.integer(&TIME_IN_QUEUE, span.time_in_queue.0 as u64);
         }
         out.extend_from_slice(tail.bytes.get(..tail.len).unwrap_or(&[]));
+        if self.older_names {
+            older_names(out, span);
+        }
         if span.flags.contains(SpanFlags::TOMBSTONE) {
             SpanWriter::new(out).attribute(Field::ATTRIBUTES, "messaging.kafka.message.tombstone", |any| {
                 any.varint(Field::BOOL_VALUE, 1);
@@ -135,6 +142,18 @@ impl SpanTemplates {
         }
         out.extend_from_slice(extra);
         set_length(out, opened);
+    }
+}
+
+/// Place and number by the names that they had.
+#[cold]
+fn older_names(out: &mut Vec<u8>, span: &FinishedSpan) {
+    let mut writer = SpanWriter::new(out);
+    if span.partition >= 0 {
+        writer.int_attribute(Field::ATTRIBUTES, "messaging.kafka.destination.partition", i64::from(span.partition));
+    }
+    if span.offset >= 0 {
+        writer.int_attribute(Field::ATTRIBUTES, "messaging.kafka.message.offset", span.offset);
     }
 }
 
@@ -194,10 +213,10 @@ const fn head<const N: usize>(child: bool) -> [u8; N] {
 
 impl Template {
     fn new(facts: &SpanFacts<'_>, kind: SpanKind) -> Self {
-        let (operation, otlp_kind) = match kind {
-            SpanKind::Send => ("send", 4),
-            SpanKind::Receive | SpanKind::PassedOn => ("receive", 5),
-            SpanKind::Process => ("process", 5),
+        let (operation, older_operation, otlp_kind) = match kind {
+            SpanKind::Send => ("send", "publish", 4),
+            SpanKind::Receive | SpanKind::PassedOn => ("receive", "receive", 5),
+            SpanKind::Process => ("process", "process", 5),
         };
         let mut rest = Vec::with_capacity(320);
         let mut span = SpanWriter::new(&mut rest);
@@ -213,6 +232,15 @@ impl Template {
         }
         if let Some(group) = facts.group_id.filter(|group| !group.is_empty()) {
             attribute("messaging.consumer.group.name", group);
+        }
+        if facts.older_names {
+            attribute("messaging.operation", older_operation);
+            if !facts.client_id.is_empty() {
+                attribute("messaging.client_id", facts.client_id);
+            }
+            if let Some(group) = facts.group_id.filter(|group| !group.is_empty()) {
+                attribute("messaging.kafka.consumer.group", group);
+            }
         }
         if let Some((host, port)) = facts.server {
             attribute("server.address", host);

@@ -14,4 +14,7 @@ pub use config::{Batch, Config, Origin, Untrusted};
 pub use metrics::Metrics;
 pub use plugins::{PluginEntry, Plugins};
 pub use service::{Pattern, Service};
-pub use settings::{Ambient, Measuring, ParentDecision, Propagator, Relation, Sampler, Settings, Trace};
+pub use settings::{
+    Ambient, Conventions, Measuring, MessageKey, ParentDecision, Propagator, Relation, Sampler, Settings,
+    SpanAttributes, Trace,
+};

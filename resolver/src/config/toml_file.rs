@@ -6,6 +6,7 @@ mod backends;
 pub(super) mod default_config;
 pub(super) mod document;
 pub(super) mod expectations;
+mod header_names;
 mod keys;
 mod metrics;
 mod patterns;

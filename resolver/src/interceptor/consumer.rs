@@ -49,7 +49,8 @@ impl Client {
         if !traced.spans && self.guards && traced.measured.is_none() {
             return;
         }
-        let headers = message.headers();
+        let captured = traced.captured.as_deref();
+        let headers = message.headers().map(|headers| headers.telling(captured));
         let mut buffer = TraceStateBuffer::new();
         let incoming = from_headers(headers.as_ref(), &traced.extract, &mut buffer);
         if !traced.spans && claims {
@@ -78,7 +79,13 @@ impl Client {
         // Where nobody may claim it, what is neither recorded nor measured need not wait.
         let is_wanted = span.trace_flags & SpanContext::SAMPLED != 0 || traced.measured.is_some();
         let may_wait = claims || alone.is_some() && is_wanted;
+        let told = captured.filter(|_| span.trace_flags & SpanContext::SAMPLED != 0);
         let waits = match trace_state {
+            _ if told.is_some() => told.and_then(|captured| {
+                let headers = headers.iter().flat_map(Headers::told);
+                let hold = |fields: &[u8]| self.leave_or_hold(route, &span, fields, may_wait);
+                captured.with_fields(trace_state, headers, message.key(), hold)
+            }),
             None => self.leave_or_hold(route, &span, &[], may_wait),
             Some(state) => self.leave_or_hold(route, &span, TraceStateField::new(state).as_slice(), may_wait),
         };

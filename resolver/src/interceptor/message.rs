@@ -103,6 +103,13 @@ impl<'a> Message<'a> {
         fields.len.saturating_add(fields.key_len)
     }
 
+    /// Its key; `None` without one.
+    pub(super) fn key(&self) -> Option<&'a [u8]> {
+        let fields = self.fields();
+        // SAFETY: librdkafka keeps a message's key, of `key_len` bytes, for as long as the message.
+        (!fields.key.is_null()).then(|| unsafe { std::slice::from_raw_parts(fields.key.cast::<u8>(), fields.key_len) })
+    }
+
     /// A key without a value.
     pub(super) fn is_tombstone(&self) -> bool {
         let fields = self.fields();

@@ -52,7 +52,7 @@ pub struct Processing {
 pub(super) struct Work {
     span: FinishedSpan,
     origin: Arc<SpanOrigin>,
-    /// The encoded trace state, if there is one.
+    /// The encoded trace state, if there is one, and what is told of the message.
     trace_state: Vec<u8>,
     /// Encoded fields of a failure.
     failure: Vec<u8>,
@@ -152,7 +152,7 @@ impl Work {
     pub(super) fn start<'a>(
         shared: &Arc<Shared>,
         place: MessagePlace<'_>,
-        headers: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
+        headers: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + Clone,
         service: Option<usize>,
     ) -> Option<Self> {
         let accept = |origin: &SpanOrigin| {
@@ -278,7 +278,7 @@ impl Drop for Work {
 fn unclaimed<'a>(
     shared: &Arc<Shared>,
     place: &Place<'_>,
-    headers: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
+    headers: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + Clone,
     service: Option<usize>,
     buffer: &'a mut TraceStateBuffer,
 ) -> Option<Claimed> {
@@ -292,12 +292,18 @@ fn unclaimed<'a>(
         };
         return traced.measured.is_some().then(measures);
     }
-    let extracted = extract(headers, &traced.extract, buffer);
+    let extracted = extract(headers.clone(), &traced.extract, buffer);
     let incoming = Incoming::of(&extracted);
     let mut span = consumer_span(traced, &incoming);
     span.partition = place.partition;
     span.offset = place.offset;
-    let extra = match incoming.trace_state.filter(|_| span.link_span_id == [0; 8]) {
+    let trace_state = incoming.trace_state.filter(|_| span.link_span_id == [0; 8]);
+    let extra = match trace_state {
+        // Its key is not known here.
+        _ if traced.captured.is_some() => traced
+            .captured
+            .as_deref()
+            .map_or_else(Vec::new, |captured| captured.with_fields(trace_state, headers, None, <[u8]>::to_vec)),
         Some(state) => TraceStateField::new(state).as_slice().to_vec(),
         None => Vec::new(),
     };

@@ -7,6 +7,7 @@
 
 use std::sync::atomic::Ordering;
 
+use super::captured::Captured;
 use super::client::{Client, UnmarkedSend};
 use super::current_message::{self, with_ambient};
 use super::declared_parents;
@@ -130,7 +131,11 @@ impl Client {
             extra_len: 0,
         };
         // Only what has a parent can have a trace state.
-        let trace_state = send.parent.and(headers).and_then(|headers| headers.last(c"tracestate"));
+        let trace_state = send.parent.and(headers.as_ref()).and_then(|headers| headers.last(c"tracestate"));
+        if let Some(captured) = traced.captured.as_deref() {
+            tell(captured, message, headers, trace_state, |fields| Pipeline::push(&span, fields));
+            return Some(span);
+        }
         match trace_state {
             None => Pipeline::push(&span, &[]),
             Some(state) => Pipeline::push(&span, TraceStateField::new(state).as_slice()),
@@ -257,6 +262,19 @@ fn end_and_latency(message: &Message<'_>) -> (u64, u64) {
         before = end;
     }
     (clock::unix_nanos(), message.latency_nanos())
+}
+
+/// Lends `then` what the span of `message` says beyond the conventions' own.
+#[cold]
+fn tell(
+    captured: &Captured,
+    message: &Message<'_>,
+    headers: Option<Headers<'_>>,
+    trace_state: Option<&[u8]>,
+    then: impl FnOnce(&[u8]),
+) {
+    let headers = headers.map(|headers| headers.telling(Some(captured)));
+    captured.with_fields(trace_state, headers.iter().flat_map(Headers::told), message.key(), then);
 }
 
 /// Counts a message that is sent without our headers; of a service's first one it is told.

@@ -4,10 +4,11 @@ use std::ffi::{CStr, CString};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::captured::Captured;
 use super::kafka_api::KafkaApi;
 use super::size_limit::SizeLimit;
 use crate::batch::{Outcome, ServiceCounters, SpanFacts, SpanOrigin, TopicCounters};
-use crate::config::{Ambient, Measuring, Propagator, Relation, Settings, Trace};
+use crate::config::{Ambient, Conventions, Measuring, Propagator, Relation, Settings, Trace};
 use crate::metrics::{Series, SeriesKey};
 use crate::propagation::Injection;
 use crate::resolver::Shared;
@@ -39,6 +40,8 @@ pub(crate) struct Traced {
     pub injects_baggage: bool,
     pub size_limit: Arc<SizeLimit>,
     pub extract: Box<[Propagator]>,
+    /// What spans say beyond the conventions' own, if anything.
+    pub captured: Option<Box<Captured>>,
     pub sampler: Sampler,
     /// Where its messages are measured, if they are.
     pub measured: Option<Arc<Series>>,
@@ -114,7 +117,8 @@ impl RouteMaker {
         }
         let server = self.server.as_ref().map(|(host, port)| (host.as_str(), *port));
         let group_id = self.group_id.as_deref();
-        let facts = SpanFacts { topic, client_id: &self.client_id, group_id, server };
+        let older_names = settings.attributes.conventions == Conventions::MessagingDup;
+        let facts = SpanFacts { topic, client_id: &self.client_id, group_id, server, older_names };
         let takes_baggage = settings.extract.contains(&Propagator::Baggage);
         let api = self.api;
         let error_type = Box::new(move |outcome: Outcome| match &api {
@@ -152,6 +156,7 @@ impl RouteMaker {
                 Side::Consume => Arc::default(),
             },
             extract: settings.extract.as_slice().into(),
+            captured: Captured::of(&settings.attributes),
             sampler: resolver.sampler(slot)?.clone(),
             origin: Arc::new(origin.measured_by(measured.clone())),
             measured,

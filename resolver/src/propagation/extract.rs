@@ -1,7 +1,7 @@
 //! From a message's headers to the context it was sent with.
 
 use super::trace_state::TraceStates;
-use super::{Reading, TraceStateBuffer, b3, jaeger, w3c};
+use super::{Reading, TraceStateBuffer, b3, datadog, elastic, jaeger, skywalking, w3c, xray};
 use crate::config::Propagator;
 use crate::tracer::SpanContext;
 use crate::tracer::sampler::ParentSampling;
@@ -108,6 +108,10 @@ struct Found<'a> {
     /// Written until 2019 for a consumer's span, beside the sender's: the later hop.
     jaeger_second_span: Option<&'a [u8]>,
     jaeger_debug_id: Option<&'a [u8]>,
+    datadog: datadog::Headers<'a>,
+    xray: Option<&'a [u8]>,
+    elastic: elastic::Headers<'a>,
+    skywalking: Option<&'a [u8]>,
 }
 
 impl<'a> Found<'a> {
@@ -128,6 +132,16 @@ impl<'a> Found<'a> {
                 self.jaeger_second_span = Some(value)
             }
             (15, b'j') if name.eq_ignore_ascii_case(b"jaeger-debug-id") => self.jaeger_debug_id = Some(value),
+            (18, b'x') if name.eq_ignore_ascii_case(b"x-datadog-trace-id") => self.datadog.trace_id = Some(value),
+            (19, b'x') if name.eq_ignore_ascii_case(b"x-datadog-parent-id") => self.datadog.parent_id = Some(value),
+            (27, b'x') if name.eq_ignore_ascii_case(b"x-datadog-sampling-priority") => {
+                self.datadog.priority = Some(value)
+            }
+            (14, b'x') if name.eq_ignore_ascii_case(b"x-datadog-tags") => self.datadog.tags = Some(value),
+            (15, b'x') if name.eq_ignore_ascii_case(b"x-amzn-trace-id") => self.xray = Some(value),
+            (23, b'e') if name.eq_ignore_ascii_case(b"elastic-apm-traceparent") => self.elastic.text = Some(value),
+            (21, b'e') if name.eq_ignore_ascii_case(b"elasticapmtraceparent") => self.elastic.binary = Some(value),
+            (3, b's') if name.eq_ignore_ascii_case(b"sw8") => self.skywalking = Some(value),
             _ => {}
         }
     }
@@ -138,6 +152,10 @@ impl<'a> Found<'a> {
             // Both names read both forms, the single header first, as OpenTelemetry's B3 propagator must.
             Propagator::B3 | Propagator::B3Multi => self.read_b3(),
             Propagator::Jaeger => self.read_jaeger(),
+            Propagator::Datadog => datadog::read(&self.datadog),
+            Propagator::XRay => self.xray.map_or(Reading::Nothing, xray::read),
+            Propagator::Elastic => elastic::read(&self.elastic),
+            Propagator::SkyWalking => self.skywalking.map_or(Reading::Nothing, skywalking::read),
             Propagator::Baggage => Reading::Nothing,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use super::{Reading, b3, hex, jaeger, parse_traceparent, write_traceparent};
+use super::{Reading, b3, datadog, hex, jaeger, parse_traceparent, write_traceparent, xray};
 use crate::config::Propagator;
 use crate::tracer::SpanContext;
 
@@ -16,11 +16,11 @@ pub struct Injection {
 }
 
 impl Injection {
-    /// Prepares the formats of a `propagators.inject`. Allocates; once per load or reload.
+    /// Prepares the formats of a `propagators.inject`, but for those that are only read. Allocates; once per load or reload.
     pub fn new(inject: &[Propagator]) -> Self {
         let mut formats = Vec::with_capacity(inject.len());
         for &format in inject {
-            if !formats.contains(&format) {
+            if format.is_written() && !formats.contains(&format) {
                 formats.push(format);
             }
         }
@@ -70,7 +70,15 @@ impl Injection {
                 flags: last_value(B3_FLAGS),
             }),
             Propagator::Jaeger => jaeger::read(last_value(UBER_TRACE_ID)?),
-            Propagator::Baggage => Reading::Nothing,
+            Propagator::Datadog => datadog::read(&datadog::Headers {
+                trace_id: Some(last_value(DATADOG_TRACE_ID)?),
+                parent_id: Some(last_value(DATADOG_PARENT_ID)?),
+                priority: last_value(DATADOG_PRIORITY),
+                tags: last_value(DATADOG_TAGS),
+            }),
+            Propagator::XRay => xray::read(last_value(AMZN_TRACE_ID)?),
+            Propagator::Elastic => return parse_traceparent(last_value(ELASTIC_TRACEPARENT)?.try_into().ok()?),
+            Propagator::Baggage | Propagator::SkyWalking => Reading::Nothing,
         };
         match reading {
             Reading::Context(context, _) => Some(context),
@@ -124,6 +132,10 @@ impl<'a> InjectedHeaders<'a> {
                     }
                 }
                 Propagator::Jaeger => write(UBER_TRACE_ID, &jaeger::write(&self.context)),
+                Propagator::Datadog => self.write_datadog(&mut write),
+                Propagator::XRay => write(AMZN_TRACE_ID, &xray::write(&self.context)),
+                Propagator::Elastic => write(ELASTIC_TRACEPARENT, &write_traceparent(&self.context)),
+                Propagator::SkyWalking => {}
                 Propagator::Baggage => {
                     if let Some(baggage) = self.baggage {
                         write(BAGGAGE, baggage);
@@ -156,6 +168,10 @@ impl<'a> InjectedHeaders<'a> {
                     add(if self.context.is_debug() { B3_FLAGS } else { B3_SAMPLED }, 1);
                 }
                 Propagator::Jaeger => add(UBER_TRACE_ID, 53),
+                Propagator::Datadog => self.write_datadog(|name, value| add(name, value.len())),
+                Propagator::XRay => add(AMZN_TRACE_ID, 74),
+                Propagator::Elastic => add(ELASTIC_TRACEPARENT, 55),
+                Propagator::SkyWalking => {}
                 Propagator::Baggage => {
                     if let Some(baggage) = self.baggage {
                         add(BAGGAGE, baggage.len());
@@ -164,6 +180,16 @@ impl<'a> InjectedHeaders<'a> {
             }
         }
         (count, bytes)
+    }
+
+    #[cold]
+    fn write_datadog(&self, mut write: impl FnMut(&'static CStr, &[u8])) {
+        write(DATADOG_TRACE_ID, datadog::trace_id(&self.context).as_slice());
+        write(DATADOG_PARENT_ID, datadog::parent_id(&self.context).as_slice());
+        write(DATADOG_PRIORITY, datadog::priority(&self.context));
+        if let Some(tags) = datadog::tags(&self.context) {
+            write(DATADOG_TAGS, &tags);
+        }
     }
 
     /// Names whose headers must go before ours are added, in the spelling that we and most others write.
@@ -195,10 +221,13 @@ pub fn concerns(name: &[u8]) -> bool {
         (10, b't') => &[TRACESTATE],
         (7, b'b') => &[BAGGAGE],
         (2, b'b') => &[B3],
-        (10..=17, b'x') => &[B3_TRACE_ID, B3_SPAN_ID, B3_PARENT_SPAN_ID, B3_SAMPLED, B3_FLAGS],
+        (10..=27, b'x') => X_NAMES,
         (13, b'u') => &[UBER_TRACE_ID],
         (25, b's') => &[SECOND_SPAN_UBER_TRACE_ID],
         (15, b'j') => &[JAEGER_DEBUG_ID],
+        (23, b'e') => &[ELASTIC_TRACEPARENT],
+        (21, b'e') => &[ELASTIC_BINARY],
+        (3, b's') => &[SW8],
         _ => &[],
     };
     known.iter().any(|known| known.to_bytes().eq_ignore_ascii_case(name))
@@ -211,9 +240,27 @@ fn names(format: Propagator) -> &'static [&'static CStr] {
         // Whoever reads one form of B3 reads the other too, and might take the stale one.
         Propagator::B3 | Propagator::B3Multi => &[B3, B3_TRACE_ID, B3_SPAN_ID, B3_PARENT_SPAN_ID, B3_SAMPLED, B3_FLAGS],
         Propagator::Jaeger => &[UBER_TRACE_ID, SECOND_SPAN_UBER_TRACE_ID],
+        Propagator::Datadog => &[DATADOG_TRACE_ID, DATADOG_PARENT_ID, DATADOG_PRIORITY, DATADOG_TAGS],
+        Propagator::XRay => &[AMZN_TRACE_ID],
+        Propagator::Elastic => &[ELASTIC_TRACEPARENT, ELASTIC_BINARY],
+        Propagator::SkyWalking => &[SW8],
         Propagator::Baggage => &[BAGGAGE],
     }
 }
+
+/// Those that begin with an `x`.
+const X_NAMES: &[&CStr] = &[
+    B3_TRACE_ID,
+    B3_SPAN_ID,
+    B3_PARENT_SPAN_ID,
+    B3_SAMPLED,
+    B3_FLAGS,
+    DATADOG_TRACE_ID,
+    DATADOG_PARENT_ID,
+    DATADOG_PRIORITY,
+    DATADOG_TAGS,
+    AMZN_TRACE_ID,
+];
 
 const TRACEPARENT: &CStr = c"traceparent";
 const TRACESTATE: &CStr = c"tracestate";
@@ -227,6 +274,14 @@ const B3_FLAGS: &CStr = c"X-B3-Flags";
 const UBER_TRACE_ID: &CStr = c"uber-trace-id";
 const SECOND_SPAN_UBER_TRACE_ID: &CStr = c"second_span_uber-trace-id";
 const JAEGER_DEBUG_ID: &CStr = c"jaeger-debug-id";
+const DATADOG_TRACE_ID: &CStr = c"x-datadog-trace-id";
+const DATADOG_PARENT_ID: &CStr = c"x-datadog-parent-id";
+const DATADOG_PRIORITY: &CStr = c"x-datadog-sampling-priority";
+const DATADOG_TAGS: &CStr = c"x-datadog-tags";
+const AMZN_TRACE_ID: &CStr = c"X-Amzn-Trace-Id";
+const ELASTIC_TRACEPARENT: &CStr = c"elastic-apm-traceparent";
+const ELASTIC_BINARY: &CStr = c"elasticapmtraceparent";
+const SW8: &CStr = c"sw8";
 
 #[cfg(test)]
 mod tests;

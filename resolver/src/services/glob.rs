@@ -1,16 +1,29 @@
 //! Globs over names: `*` is any run of characters, dots too; `?` is one.
 
-use std::str::Chars;
-
 /// Whether all of `name` matches `pattern`.
 ///
 /// Allocates nothing. A character is a Unicode scalar value, and there is no escape: Kafka allows neither `*` nor `?` in
 /// a topic's name. Only the last star is ever tried again, so the cost is bounded by the product of both lengths and
 /// linear for patterns whose pieces between stars are short (why that is enough: `RATIONALE.md`).
 pub(super) fn matches(pattern: &str, name: &str) -> bool {
-    let mut pattern = pattern.chars();
-    let mut name = name.chars();
-    let mut last_star: Option<Star<'_, '_>> = None;
+    matches_characters(pattern.chars(), name.chars())
+}
+
+/// The same of ASCII letters in any case, and of bytes that need not be text.
+pub(crate) fn matches_in_any_case(pattern: &str, bytes: &[u8]) -> bool {
+    let characters = bytes.utf8_chunks().flat_map(|chunk| {
+        chunk.valid().chars().chain((!chunk.invalid().is_empty()).then_some(char::REPLACEMENT_CHARACTER))
+    });
+    let lower = |character: char| character.to_ascii_lowercase();
+    matches_characters(pattern.chars().map(lower), characters.map(lower))
+}
+
+fn matches_characters<P, N>(mut pattern: P, mut name: N) -> bool
+where
+    P: Iterator<Item = char> + Clone,
+    N: Iterator<Item = char> + Clone,
+{
+    let mut last_star: Option<Star<P, N>> = None;
     loop {
         let (wanted, found) = (pattern.clone().next(), name.clone().next());
         match (wanted, found) {
@@ -41,10 +54,10 @@ pub(super) fn literal_characters(pattern: &str) -> usize {
 }
 
 /// Where to go on when what follows a star did not match.
-struct Star<'p, 'n> {
-    pattern_after: Chars<'p>,
+struct Star<P, N> {
+    pattern_after: P,
     /// Where the run that the star stands for ends, so far.
-    run_ends: Chars<'n>,
+    run_ends: N,
 }
 
 #[cfg(test)]
@@ -76,6 +89,15 @@ mod tests {
         assert!(!matches("order?", "my-orders"));
         assert!(!matches("order?", "orders-eu"));
         assert!(!matches("Order?", "orders"));
+    }
+
+    #[test]
+    fn bytes_are_matched_in_any_case_and_what_is_no_text_is_one_character_a_piece() {
+        assert!(matches_in_any_case("*Auth*", b"x-AUTHORIZATION"));
+        assert!(matches_in_any_case("bearer *", b"Bearer \xff\xfe"));
+        assert!(matches_in_any_case("?", b"\xff"));
+        assert!(!matches_in_any_case("*token*", b"to-ken"));
+        assert!(!matches_in_any_case("a", b""));
     }
 
     #[test]

@@ -93,6 +93,11 @@ pub(crate) fn values(settings: &Settings, config: &Config) -> Vec<(&'static str,
         ("ambient", toml_text::ambient(settings.ambient).to_owned()),
         ("reinject", settings.reinject.to_string()),
         ("export", toml_text::list(names.map(|backend| toml_text::literal(&backend.name)))),
+        ("capture_headers", toml_text::texts(&settings.attributes.capture_headers)),
+        ("redact_headers", toml_text::texts(&settings.attributes.redact_headers)),
+        ("redact_values", toml_text::texts(&settings.attributes.redact_values)),
+        ("message_key", toml_text::message_key(settings.attributes.message_key).to_owned()),
+        ("conventions", toml_text::conventions(settings.attributes.conventions).to_owned()),
         ("propagators.inject", toml_text::formats(&settings.inject)),
         ("propagators.extract", toml_text::formats(&settings.extract)),
     ]
@@ -195,6 +200,7 @@ fn by_variable(configuration: &Configuration, key: &str) -> Origin {
         "parent" => &["OTEL_TRACES_SAMPLER"],
         "trace" | "export" => &["OTEL_TRACES_EXPORTER"],
         "propagators.inject" | "propagators.extract" => &["OTEL_PROPAGATORS", "JAEGER_PROPAGATION"],
+        "conventions" => &["OTEL_SEMCONV_STABILITY_PREVIEW", "OTEL_SEMCONV_STABILITY_OPT_IN"],
         "resource" => &["OTEL_RESOURCE_ATTRIBUTES", "JAEGER_TAGS"],
         "name" => &["OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "JAEGER_SERVICE_NAME"],
         "delay" => &["OTEL_BSP_SCHEDULE_DELAY", "JAEGER_REPORTER_FLUSH_INTERVAL"],
@@ -242,7 +248,8 @@ fn legacy(configuration: &Configuration, service: Option<&str>, key: &str) -> Or
         "resource" => variable(&["JAEGER_TAGS"]),
         "exclude" => variable(&["ALLOW_KSQL_INTERNAL_TOPICS"]),
         "delay" => variable(&["JAEGER_REPORTER_FLUSH_INTERVAL"]),
-        "trace" | "metrics" | "relation" | "ambient" => Some(Origin::Default),
+        "trace" | "metrics" | "relation" | "ambient" | "capture_headers" | "redact_headers" | "redact_values"
+        | "message_key" | "conventions" => Some(Origin::Default),
         _ => None,
     };
     said.unwrap_or(Origin::Implied(OLD))

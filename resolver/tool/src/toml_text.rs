@@ -3,7 +3,9 @@
 #![forbid(unsafe_code)]
 
 use serde_json::Value as Json;
-use tracer_resolver::config::{Ambient, Measuring, ParentDecision, Pattern, Propagator, Relation, Sampler, Trace};
+use tracer_resolver::config::{
+    Ambient, Conventions, Measuring, MessageKey, ParentDecision, Pattern, Propagator, Relation, Sampler, Trace,
+};
 
 /// Any value. Null, which TOML has not, is an empty text; no setting is null.
 pub(crate) fn value(value: &Json) -> String {
@@ -113,6 +115,26 @@ pub(crate) fn ambient(ambient: Ambient) -> &'static str {
     }
 }
 
+pub(crate) fn message_key(key: MessageKey) -> &'static str {
+    match key {
+        MessageKey::Off => "\"off\"",
+        MessageKey::Hash => "\"hash\"",
+        MessageKey::Plain => "\"plain\"",
+    }
+}
+
+pub(crate) fn conventions(conventions: Conventions) -> &'static str {
+    match conventions {
+        Conventions::Messaging => "\"messaging\"",
+        Conventions::MessagingDup => "\"messaging/dup\"",
+    }
+}
+
+/// Texts that are not to be taken for references.
+pub(crate) fn texts(texts: &[String]) -> String {
+    list(texts.iter().map(|text| literal(text)))
+}
+
 /// The word for a format.
 pub(crate) fn format_name(format: Propagator) -> &'static str {
     match format {
@@ -121,6 +143,10 @@ pub(crate) fn format_name(format: Propagator) -> &'static str {
         Propagator::B3 => "b3",
         Propagator::B3Multi => "b3multi",
         Propagator::Jaeger => "jaeger",
+        Propagator::Datadog => "datadog",
+        Propagator::XRay => "xray",
+        Propagator::Elastic => "elastic",
+        Propagator::SkyWalking => "skywalking",
     }
 }
 

@@ -42,7 +42,7 @@ fn place(offset: i64) -> Place<'static> {
 }
 
 fn extra(offset: i64) -> Vec<u8> {
-    vec![offset as u8; [0, 1, 40, EXTRA, EXTRA + 1][offset as usize % 5]]
+    vec![offset as u8; [0, 1, SMALL_EXTRA, SMALL_EXTRA + 1, EXTRA, EXTRA + 1][offset as usize % 6]]
 }
 
 #[test]

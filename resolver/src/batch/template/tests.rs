@@ -18,6 +18,7 @@ const FACTS: SpanFacts<'_> = SpanFacts {
     client_id: "checkout-7",
     group_id: Some("payments"),
     server: Some(("broker-1", Some(9092))),
+    older_names: false,
 };
 
 fn span() -> FinishedSpan {
@@ -105,6 +106,32 @@ fn a_processed_message_says_all_that_is_known_of_it() {
 }
 
 #[test]
+fn older_names_stand_beside_those_of_today_and_nothing_else_changes() {
+    for (kind, operation) in
+        [(SpanKind::Send, "publish"), (SpanKind::Receive, "receive"), (SpanKind::Process, "process")]
+    {
+        let span = FinishedSpan { kind, partition: 3, offset: 42, ..span() };
+        let today = decoded(&encoded(&FACTS, &span, &[]));
+        let both = decoded(&encoded(&SpanFacts { older_names: true, ..FACTS }, &span, &[]));
+        let mut expected = attributes(&today.attributes);
+        for (key, value) in [
+            ("messaging.operation", operation),
+            ("messaging.client_id", "checkout-7"),
+            ("messaging.kafka.consumer.group", "payments"),
+            ("messaging.kafka.destination.partition", "3i"),
+            ("messaging.kafka.message.offset", "42i"),
+        ] {
+            expected.insert(key.to_owned(), value.to_owned());
+        }
+        assert_eq!(attributes(&both.attributes), expected);
+        assert_eq!((both.name, both.kind), (today.name, today.kind));
+    }
+    let nowhere = FinishedSpan { partition: -1, offset: -1, ..span() };
+    let both = decoded(&encoded(&SpanFacts { older_names: true, ..FACTS }, &nowhere, &[]));
+    assert!(!attributes(&both.attributes).keys().any(|key| key.ends_with(".partition") || key.ends_with(".offset")));
+}
+
+#[test]
 fn a_debug_trace_shows_only_the_flags_that_w3c_knows() {
     let decoded = decoded(&encoded(&FACTS, &FinishedSpan { trace_flags: 0x81, ..span() }, &[]));
     assert_eq!(decoded.flags, 0x101);
@@ -173,7 +200,7 @@ proptest! {
             kind,
             ..span()
         };
-        let facts = SpanFacts { topic: &topic, client_id: &client_id, group_id: None, server: None };
+        let facts = SpanFacts { topic: &topic, client_id: &client_id, group_id: None, server: None, older_names: false };
         let state = extra.as_deref().map_or(Vec::new(), |state| TraceStateField::new(state.as_bytes()).as_slice().to_vec());
         let field = encoded(&facts, &span, &state);
         let decoded = decoded(&field);

@@ -8,7 +8,7 @@ use super::overlap::{covers, literal_characters, meet};
 use crate::config::draft::config::ConfigDraft;
 use crate::config::draft::service::ServiceDraft;
 use crate::config::model::Pattern;
-use crate::config::reading::pattern::{Kind, PlacedPattern, identity, shown_list};
+use crate::config::reading::pattern::{Kind, PlacedPattern, from_text, identity, shown_list};
 use crate::config::report::code;
 use crate::config::report::findings::Findings;
 use crate::config::report::problem::Problem;
@@ -32,6 +32,7 @@ pub(super) fn doubts(draft: &ConfigDraft, unreachable: &[bool], findings: &mut F
         empty_service(service, is_default, findings);
         always_excluded(service, findings);
         overrides_without_topic(service, is_default, findings);
+        captured_secrets(service, findings);
     }
 }
 
@@ -135,6 +136,25 @@ fn always_excluded(service: &ServiceDraft, findings: &mut Findings) {
         let is_of_this_text = !exclude.span.is_empty();
         let problem = if is_of_this_text { problem.also(exclude.span.clone(), "left out here") } else { problem };
         findings.mention(problem.help(help));
+    }
+}
+
+/// Whoever names such a header wants its value, and does not get it.
+fn captured_secrets(service: &ServiceDraft, findings: &mut Findings) {
+    let own = std::iter::once((&service.span, &service.layer));
+    let mut told: Vec<&str> = Vec::new();
+    for (span, layer) in own.chain(service.overrides.iter().map(|(placed, layer)| (&placed.span, layer))) {
+        let (Some(Ok(names)), Some(Ok(globs))) = (&layer.capture_headers, &layer.redact_headers) else { continue };
+        for name in names {
+            let lower = Pattern::Exact(name.to_ascii_lowercase());
+            let hides = |glob: &&String| meet(&from_text(&glob.to_ascii_lowercase()), &lower);
+            let Some(glob) = globs.iter().find(hides).filter(|_| !told.contains(&name.as_str())) else { continue };
+            told.push(name);
+            let message = format!("the values of the header `{name}` are not told: `redact_headers` has {glob:?}");
+            let problem = Problem::warning(code::CAPTURED_SECRET, message).at(span.clone(), "in `capture_headers`");
+            let help = "spans say \"REDACTED\"; if the header holds no secret, write a list without it: `redact_headers = […]`";
+            findings.mention(problem.help(help));
+        }
     }
 }
 

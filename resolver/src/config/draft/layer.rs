@@ -3,7 +3,10 @@
 
 #![forbid(unsafe_code)]
 
-use crate::config::model::{Ambient, Measuring, ParentDecision, Propagator, Relation, Sampler, Settings, Trace};
+use crate::config::model::{
+    Ambient, Conventions, Measuring, MessageKey, ParentDecision, Propagator, Relation, Sampler, Settings,
+    SpanAttributes, Trace,
+};
 use crate::config::reading::pattern::PlacedPattern;
 use crate::config::report::findings::Broken;
 
@@ -23,6 +26,11 @@ pub(crate) struct Layer {
     pub(crate) reinject: Said<bool>,
     /// Indices of the backends as declared, before any is taken out.
     pub(crate) export: Said<Vec<usize>>,
+    pub(crate) capture_headers: Said<Vec<String>>,
+    pub(crate) redact_headers: Said<Vec<String>>,
+    pub(crate) redact_values: Said<Vec<String>>,
+    pub(crate) message_key: Said<MessageKey>,
+    pub(crate) conventions: Said<Conventions>,
     pub(crate) exclude: Said<Vec<PlacedPattern>>,
     /// By attribute; a later entry replaces an earlier one of the same name.
     pub(crate) resource: Vec<(String, Result<String, Broken>)>,
@@ -52,6 +60,11 @@ impl Layer {
             extract: self.extract.clone().or_else(|| below.extract.clone()),
             reinject: self.reinject.or(below.reinject),
             export: self.export.clone().or_else(|| below.export.clone()),
+            capture_headers: self.capture_headers.clone().or_else(|| below.capture_headers.clone()),
+            redact_headers: self.redact_headers.clone().or_else(|| below.redact_headers.clone()),
+            redact_values: self.redact_values.clone().or_else(|| below.redact_values.clone()),
+            message_key: self.message_key.or(below.message_key),
+            conventions: self.conventions.or(below.conventions),
             exclude: self.exclude.clone().or_else(|| below.exclude.clone()),
             resource,
         }
@@ -72,6 +85,13 @@ impl Layer {
             extract: said(self.extract.clone())?,
             reinject: said(self.reinject)?,
             export: said(self.export.clone())?,
+            attributes: SpanAttributes {
+                capture_headers: said(self.capture_headers.clone())?,
+                redact_headers: said(self.redact_headers.clone())?,
+                redact_values: said(self.redact_values.clone())?,
+                message_key: said(self.message_key)?,
+                conventions: said(self.conventions)?,
+            },
         })
     }
 
@@ -99,6 +119,7 @@ pub(crate) fn untouched() -> Settings {
         extract: Vec::new(),
         reinject: false,
         export: Vec::new(),
+        attributes: SpanAttributes::default(),
     }
 }
 

@@ -1,9 +1,9 @@
-//! `OTEL_TRACES_SAMPLER` and `OTEL_PROPAGATORS`.
+//! `OTEL_TRACES_SAMPLER`, `OTEL_PROPAGATORS`, and `OTEL_SEMCONV_STABILITY_OPT_IN` with its sister.
 
 #![forbid(unsafe_code)]
 
 use crate::config::draft::layer::Layer;
-use crate::config::model::{ParentDecision, Propagator, Sampler};
+use crate::config::model::{Conventions, ParentDecision, Propagator, Sampler};
 use crate::config::reading::propagators::PROPAGATORS;
 use crate::config::reading::variable_reader::VariableReader;
 
@@ -11,13 +11,23 @@ use crate::config::reading::variable_reader::VariableReader;
 pub(super) fn read(reader: &mut VariableReader<'_>) -> Layer {
     let sampler = sampler(reader);
     let formats = propagators(reader);
+    let conventions = conventions(reader);
     Layer {
         sampler: sampler.map(|(sampler, _)| Ok(sampler)),
         parent: sampler.map(|(_, parent)| Ok(parent)),
-        inject: formats.clone().map(Ok),
+        inject: formats.clone().map(|formats| Ok(formats.into_iter().filter(|format| format.is_written()).collect())),
         extract: formats.map(Ok),
+        conventions: conventions.map(Ok),
         ..Layer::default()
     }
+}
+
+/// The second variable is for conventions that are not stable yet. Words for other kinds of instrumentation are not ours to
+/// judge.
+fn conventions(reader: &mut VariableReader<'_>) -> Option<Conventions> {
+    let lists = ["OTEL_SEMCONV_STABILITY_OPT_IN", "OTEL_SEMCONV_STABILITY_PREVIEW"].map(|name| reader.text(name));
+    let mut words = lists.iter().flatten().flat_map(|list| list.split(',')).map(str::trim);
+    words.any(|word| word.eq_ignore_ascii_case("messaging/dup")).then_some(Conventions::MessagingDup)
 }
 
 fn sampler(reader: &mut VariableReader<'_>) -> Option<(Sampler, ParentDecision)> {
@@ -36,7 +46,7 @@ fn sampler(reader: &mut VariableReader<'_>) -> Option<(Sampler, ParentDecision)>
     Some((sampler, parent))
 }
 
-/// Written and read alike. A list of nothing but unknown names counts as unset.
+/// Read, and written but for those that are only read. A list of nothing but unknown names counts as unset.
 fn propagators(reader: &mut VariableReader<'_>) -> Option<Vec<Propagator>> {
     let text = reader.text("OTEL_PROPAGATORS")?;
     let words: Vec<&str> = text.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
@@ -47,6 +57,9 @@ fn propagators(reader: &mut VariableReader<'_>) -> Option<Vec<Propagator>> {
     }
     if known.len() > 1 && known.contains(&None) {
         reader.warn("OTEL_PROPAGATORS", "says `none` and names formats too: the formats count");
+    }
+    if known.contains(&Some(Propagator::SkyWalking)) {
+        reader.warn("OTEL_PROPAGATORS", "has `skywalking`, which is only read: no `sw8` is written");
     }
     let mut formats = Vec::new();
     for format in known.into_iter().flatten() {

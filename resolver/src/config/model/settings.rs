@@ -25,6 +25,45 @@ pub struct Settings {
     pub reinject: bool,
     /// Indices into `Config::backends`.
     pub export: Vec<usize>,
+    /// What a span says of its message.
+    pub attributes: SpanAttributes,
+}
+
+/// What a span says of its message, beyond what the conventions ask of every span.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpanAttributes {
+    /// Names of message headers whose values become attributes, as the messages have them.
+    pub capture_headers: Vec<String>,
+    /// Globs of header names, in any case: of those only that they are there is told.
+    pub redact_headers: Vec<String>,
+    /// Globs of values, in any case, that are not told.
+    pub redact_values: Vec<String>,
+    /// Whether the message's key is told.
+    pub message_key: MessageKey,
+    /// By which names.
+    pub conventions: Conventions,
+}
+
+/// `message_key = …`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MessageKey {
+    /// It is not told.
+    #[default]
+    Off,
+    /// Its SHA-256, the first half.
+    Hash,
+    /// As it is, if it is text.
+    Plain,
+}
+
+/// `conventions = …`: words of `OTEL_SEMCONV_STABILITY_OPT_IN`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Conventions {
+    /// `messaging`: the names of today.
+    #[default]
+    Messaging,
+    /// `messaging/dup`: those that other instrumentation had before, too.
+    MessagingDup,
 }
 
 impl Settings {
@@ -112,4 +151,19 @@ pub enum Propagator {
     B3Multi,
     /// `uber-trace-id`.
     Jaeger,
+    /// `x-datadog-trace-id` and its family.
+    Datadog,
+    /// `X-Amzn-Trace-Id`: AWS X-Ray.
+    XRay,
+    /// `elastic-apm-traceparent`; on reading, the binary `elasticapmtraceparent` is taken too.
+    Elastic,
+    /// `sw8`: Apache SkyWalking. Read only.
+    SkyWalking,
+}
+
+impl Propagator {
+    /// Whether it can be written too.
+    pub fn is_written(self) -> bool {
+        self != Self::SkyWalking
+    }
 }

@@ -182,6 +182,12 @@ impl<'n> Field<'n> {
         }
     }
 
+    /// Mentions an item that the array has already.
+    pub(crate) fn mention_repeated(self, findings: &mut Findings) {
+        let problem = Problem::warning(code::REPEATED_ENTRY, format!("`{}` lists this twice", self.key));
+        findings.mention(problem.at(self.span(), "again"));
+    }
+
     /// Whether its value, or part of it, is what a reference stands for.
     pub(crate) fn is_referenced(self) -> bool {
         matches!(self.node.value, Value::Text(Text::Referenced { .. }))

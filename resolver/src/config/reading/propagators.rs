@@ -11,5 +11,9 @@ pub(crate) const PROPAGATORS: &[(&str, Option<Propagator>)] = &[
     ("b3", Some(Propagator::B3)),
     ("b3multi", Some(Propagator::B3Multi)),
     ("jaeger", Some(Propagator::Jaeger)),
+    ("datadog", Some(Propagator::Datadog)),
+    ("xray", Some(Propagator::XRay)),
+    ("elastic", Some(Propagator::Elastic)),
+    ("skywalking", Some(Propagator::SkyWalking)),
     ("none", None),
 ];

@@ -58,6 +58,7 @@ pub(crate) const NO_SERVICE: &str = "C310";
 pub(crate) const HIDDEN_CHARACTER: &str = "C311";
 pub(crate) const HALF_OF_A_SERVICE: &str = "C312";
 pub(crate) const NOTHING_MEASURED: &str = "C313";
+pub(crate) const CAPTURED_SECRET: &str = "C314";
 
 // C4xx: the environment.
 pub(crate) const NOTHING_CONFIGURED: &str = "C400";

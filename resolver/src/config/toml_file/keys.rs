@@ -7,8 +7,22 @@ pub(crate) const TOP: &[&str] =
     &["version", "default_service", "defaults", "services", "backends", "batch", "metrics", "plugins", "test"];
 
 /// `[services.NAME.topic."PATTERN"]`: what each of the three layers has.
-pub(crate) const TOPIC: &[&str] =
-    &["trace", "metrics", "sampler", "parent", "relation", "ambient", "propagators", "reinject", "export"];
+pub(crate) const TOPIC: &[&str] = &[
+    "trace",
+    "metrics",
+    "sampler",
+    "parent",
+    "relation",
+    "ambient",
+    "propagators",
+    "reinject",
+    "export",
+    "capture_headers",
+    "redact_headers",
+    "redact_values",
+    "message_key",
+    "conventions",
+];
 
 /// `[defaults]`.
 pub(crate) const DEFAULTS: &[&str] = &[
@@ -21,6 +35,11 @@ pub(crate) const DEFAULTS: &[&str] = &[
     "propagators",
     "reinject",
     "export",
+    "capture_headers",
+    "redact_headers",
+    "redact_values",
+    "message_key",
+    "conventions",
     "exclude",
     "resource",
 ];
@@ -41,6 +60,11 @@ pub(crate) const SERVICE: &[&str] = &[
     "propagators",
     "reinject",
     "export",
+    "capture_headers",
+    "redact_headers",
+    "redact_values",
+    "message_key",
+    "conventions",
     "exclude",
     "resource",
     "topic",
@@ -107,6 +131,10 @@ pub(crate) fn by_another_word(key: &str, known: &[&str]) -> Option<&'static str>
             "sampler"
         }
         "attributes" | "labels" | "resource_attributes" | "tags" => "resource",
+        "headers" | "captured_headers" | "header_attributes" => "capture_headers",
+        "key" | "record_key" => "message_key",
+        "redact" | "mask" => "redact_headers",
+        "semconv" | "semconv_stability" => "conventions",
         "ignore" | "ignored" | "excluded" | "exclude_topics" => "exclude",
         "propagation" | "formats" => "propagators",
         "settings" | "options" | "plugin_config" => "config",

@@ -2,12 +2,13 @@
 
 #![forbid(unsafe_code)]
 
+use super::header_names;
 use super::keys;
 use super::patterns::{self, PatternsOf};
 use super::sampler;
 use super::section::Section;
 use crate::config::draft::layer::Layer;
-use crate::config::model::{Ambient, Measuring, ParentDecision, Propagator, Relation, Trace};
+use crate::config::model::{Ambient, Conventions, Measuring, MessageKey, ParentDecision, Propagator, Relation, Trace};
 use crate::config::reading::field::Field;
 use crate::config::reading::names;
 use crate::config::reading::propagators::PROPAGATORS;
@@ -29,6 +30,11 @@ pub(crate) fn read(section: &Section<'_>, backends: &[&str], findings: &mut Find
         ambient: section.field("ambient").map(|field| field.choice(AMBIENTS, findings)),
         reinject: section.field("reinject").map(|field| field.boolean(findings)),
         export: section.field("export").map(|field| export(field, backends, findings)),
+        capture_headers: section.field("capture_headers").map(|field| header_names::read(field, findings)),
+        redact_headers: section.field("redact_headers").map(|field| header_names::redactions(field, findings)),
+        redact_values: section.field("redact_values").map(|field| header_names::redactions(field, findings)),
+        message_key: section.field("message_key").map(|field| field.choice(MESSAGE_KEYS, findings)),
+        conventions: section.field("conventions").map(|field| field.choice(CONVENTIONS, findings)),
         exclude: section.field("exclude").map(|field| {
             let (patterns, whole) = patterns::read_list(field, PatternsOf::Topics, findings);
             whole.map(|()| patterns)
@@ -38,8 +44,8 @@ pub(crate) fn read(section: &Section<'_>, backends: &[&str], findings: &mut Find
     if let Some(field) = section.field("propagators") {
         match propagators_table(field, findings) {
             Ok(inner) => {
-                layer.inject = inner.field("inject").map(|field| propagators(field, findings));
-                layer.extract = inner.field("extract").map(|field| propagators(field, findings));
+                layer.inject = inner.field("inject").map(|field| propagators(field, FormatsTo::Write, findings));
+                layer.extract = inner.field("extract").map(|field| propagators(field, FormatsTo::Read, findings));
             }
             Err(broken) => (layer.inject, layer.extract) = (Some(Err(broken)), Some(Err(broken))),
         }
@@ -61,14 +67,24 @@ fn propagators_table<'n>(field: Field<'n>, findings: &mut Findings) -> Result<Se
     Section::open(field, "propagators = { inject, extract }".into(), keys::PROPAGATORS, findings)
 }
 
-fn propagators(field: Field<'_>, findings: &mut Findings) -> Result<Vec<Propagator>, Broken> {
+/// What formats are listed for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FormatsTo {
+    Write,
+    Read,
+}
+
+fn propagators(field: Field<'_>, to: FormatsTo, findings: &mut Findings) -> Result<Vec<Propagator>, Broken> {
     let wants = format!("a list of {}", listed(&names_of(PROPAGATORS)));
     let mut formats = Vec::new();
     let mut none = None;
     for item in field.items(&wants, findings)? {
         match item.choice(PROPAGATORS, findings)? {
             None => none = Some(item),
-            Some(format) if formats.contains(&format) => repeated(item, findings),
+            Some(format) if to == FormatsTo::Write && !format.is_written() => {
+                return Err(only_read(item, findings));
+            }
+            Some(format) if formats.contains(&format) => item.mention_repeated(findings),
             Some(format) => formats.push(format),
         }
     }
@@ -81,6 +97,13 @@ fn propagators(field: Field<'_>, findings: &mut Findings) -> Result<Vec<Propagat
     }
 }
 
+fn only_read(item: Field<'_>, findings: &mut Findings) -> Broken {
+    let message = format!("`{}` names a format that can only be read", item.key);
+    let problem = Problem::error(code::UNKNOWN_VALUE, message).at(item.span(), "take this out");
+    let help = "its header says of the sender what no span of ours has, such as a segment; `extract` may name it";
+    item.unacceptable(problem.help(help), "the name of a format that can be written", findings)
+}
+
 /// The names of backends, as indices.
 pub(super) fn export(field: Field<'_>, backends: &[&str], findings: &mut Findings) -> Result<Vec<usize>, Broken> {
     let mut indices = Vec::new();
@@ -91,7 +114,7 @@ pub(super) fn export(field: Field<'_>, backends: &[&str], findings: &mut Finding
             continue;
         };
         match backends.iter().position(|backend| *backend == name) {
-            Some(index) if indices.contains(&index) => repeated(item, findings),
+            Some(index) if indices.contains(&index) => item.mention_repeated(findings),
             Some(index) => indices.push(index),
             None => {
                 let defined = listed(backends);
@@ -131,15 +154,14 @@ fn attribute(entry: Field<'_>, findings: &mut Findings) -> Result<String, Broken
     Ok(text.to_owned())
 }
 
-fn repeated(item: Field<'_>, findings: &mut Findings) {
-    let problem = Problem::warning(code::REPEATED_ENTRY, format!("`{}` lists this twice", item.key));
-    findings.mention(problem.at(item.span(), "again"));
-}
-
 /// What `trace` may be.
 pub(super) const TRACES: &[(&str, Trace)] =
     &[("spans", Trace::Spans), ("propagate", Trace::Propagate), ("off", Trace::Off)];
 const METRICS: &[(&str, Measuring)] = &[("off", Measuring::Off), ("on", Measuring::On), ("only", Measuring::Only)];
 const PARENTS: &[(&str, ParentDecision)] = &[("respect", ParentDecision::Respect), ("ignore", ParentDecision::Ignore)];
 const RELATIONS: &[(&str, Relation)] = &[("parent", Relation::Parent), ("link", Relation::Link)];
+const MESSAGE_KEYS: &[(&str, MessageKey)] =
+    &[("off", MessageKey::Off), ("hash", MessageKey::Hash), ("plain", MessageKey::Plain)];
+const CONVENTIONS: &[(&str, Conventions)] =
+    &[("messaging", Conventions::Messaging), ("messaging/dup", Conventions::MessagingDup)];
 const AMBIENTS: &[(&str, Ambient)] = &[("thread", Ambient::Thread), ("off", Ambient::Off)];

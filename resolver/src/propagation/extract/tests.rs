@@ -1,13 +1,15 @@
 //! Every format read, in every order, well-formed and not.
 
-use Propagator::{B3, B3Multi, Baggage, Jaeger, TraceContext};
+use Propagator::{B3, B3Multi, Baggage, Datadog, Elastic, Jaeger, SkyWalking, TraceContext, XRay};
 use proptest::prelude::*;
 
 use super::*;
 
 const W3C: &str = "00-000000000000000000000000000000a1-00000000000000b1-01";
 const W3C_LATER: &str = "00-000000000000000000000000000000a2-00000000000000b2-00";
-const ALL: [Propagator; 5] = [TraceContext, Baggage, B3, B3Multi, Jaeger];
+const ALL: [Propagator; 9] = [TraceContext, Baggage, B3, B3Multi, Jaeger, Datadog, XRay, Elastic, SkyWalking];
+const SW8: &str =
+    "1-MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDY=-MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDc=-0-a-b-c-d";
 
 #[test]
 fn the_last_header_of_a_name_counts() {
@@ -35,7 +37,57 @@ fn names_are_compared_without_regard_to_case() {
         assert_eq!(ids(&[(names[0], &hex(3)), (names[1], &hex(4))]), Some((3, 4)), "{names:?}");
     }
     assert_eq!(ids(&[("Uber-Trace-Id", "5:6:0:1")]), Some((5, 6)));
+    for names in [["x-datadog-trace-id", "x-datadog-parent-id"], ["X-Datadog-Trace-Id", "X-DATADOG-PARENT-ID"]] {
+        assert_eq!(ids(&[(names[0], "10"), (names[1], "11")]), Some((10, 11)), "{names:?}");
+    }
+    let tags = [("X-Datadog-Tags", "_dd.p.tid=0000000000000001"), ("X-Datadog-Sampling-Priority", "-1")];
+    let datadog = [("x-datadog-trace-id", "10"), ("x-datadog-parent-id", "11"), tags[0], tags[1]];
+    assert_eq!(ids(&datadog), Some((1 << 64 | 10, 11)));
+    assert_eq!(read_text(&ALL, &datadog, |found| found.sampling()), ParentSampling::NotSampled);
+    for name in ["X-Amzn-Trace-Id", "x-amzn-trace-id", "X-AMZN-TRACE-ID"] {
+        assert_eq!(ids(&[(name, XRAY)]), Some((8, 9)), "{name}");
+    }
+    assert_eq!(ids(&[("Elastic-Apm-Traceparent", W3C)]), Some((0xa1, 0xb1)));
+    assert_eq!(ids(&[("SW8", SW8)]), Some((6, 7)));
 }
+
+#[test]
+fn every_format_is_read_in_its_turn_and_only_if_it_is_named() {
+    let w3c = W3C_LATER.to_owned();
+    let headers = [
+        ("sw8", SW8),
+        ("elastic-apm-traceparent", &*w3c),
+        ("x-datadog-trace-id", "10"),
+        ("x-datadog-parent-id", "11"),
+        ("X-Amzn-Trace-Id", XRAY),
+        ("uber-trace-id", "1:1:0:1"),
+        ("b3", &*b3(2)),
+        ("traceparent", W3C),
+    ];
+    let each = [
+        (TraceContext, (0xa1, 0xb1)),
+        (B3, (2, 2)),
+        (Jaeger, (1, 1)),
+        (Datadog, (10, 11)),
+        (XRay, (8, 9)),
+        (Elastic, (0xa2, 0xb2)),
+        (SkyWalking, (6, 7)),
+    ];
+    for (format, expected) in each {
+        assert_eq!(ids_by(&[format], &headers), Some(expected), "{format:?}");
+        for (other, _) in each.iter().filter(|(other, _)| *other != format) {
+            assert_eq!(ids_by(&[Baggage, format, *other], &headers), Some(expected), "{format:?} before {other:?}");
+        }
+        let told = read_text(&[format], &headers, |found| found.parent().map(|parent| parent.format));
+        assert_eq!(told, Some(format));
+    }
+    // A word about sampling is worth less than any context.
+    let hints = [("X-Amzn-Trace-Id", "Root=1-00000000-000000000000000000000008;Sampled=0"), ("b3", &*b3(2))];
+    assert_eq!(ids_by(&[XRay, B3], &hints), Some((2, 2)));
+    assert_eq!(read_text(&[XRay], &hints, |found| found.sampling()), ParentSampling::NotSampled);
+}
+
+const XRAY: &str = "Root=1-00000000-000000000000000000000008;Parent=0000000000000009;Sampled=1";
 
 #[test]
 fn a_name_that_only_looks_like_one_of_ours_is_not() {
@@ -48,6 +100,13 @@ fn a_name_that_only_looks_like_one_of_ours_is_not() {
         "b33",
         "x-b3-spanie",
         "uber-trace-ie",
+        "x-datadog-trace-ie",
+        "x-datadog-tagx",
+        "x-amzn-trace-ie",
+        "elastic-apm-traceparens",
+        "elasticapmtraceparens",
+        "sw9",
+        "s",
         " traceparent",
         "traceparent\0",
     ] {
@@ -119,6 +178,13 @@ fn headers_without_a_value_are_as_good_as_absent() {
         "uber-trace-id",
         "jaeger-debug-id",
         "baggage",
+        "x-datadog-trace-id",
+        "x-datadog-parent-id",
+        "x-datadog-tags",
+        "X-Amzn-Trace-Id",
+        "elastic-apm-traceparent",
+        "elasticapmtraceparent",
+        "sw8",
     ] {
         assert!(read(&ALL, &[(name, None)], |found| *found == Extracted::Nothing), "{name}");
     }
@@ -225,7 +291,7 @@ proptest! {
 }
 
 fn any_order() -> impl Strategy<Value = Vec<Propagator>> {
-    prop::sample::subsequence(ALL.to_vec(), 0..=5).prop_shuffle()
+    prop::sample::subsequence(ALL.to_vec(), 0..=9).prop_shuffle()
 }
 
 fn any_name() -> impl Strategy<Value = String> {
@@ -241,6 +307,14 @@ fn any_name() -> impl Strategy<Value = String> {
         "second_span_uber-trace-id",
         "jaeger-debug-id",
         "baggage",
+        "x-datadog-trace-id",
+        "x-datadog-parent-id",
+        "x-datadog-sampling-priority",
+        "x-datadog-tags",
+        "X-Amzn-Trace-Id",
+        "elastic-apm-traceparent",
+        "elasticapmtraceparent",
+        "sw8",
         "other",
     ])
     .prop_map(str::to_owned)
@@ -253,6 +327,10 @@ fn any_value() -> impl Strategy<Value = Vec<u8>> {
         "[0-9a-f]{1,16}:[0-9a-f]{1,16}:0:[0-3]",
         "[0-9a-f]{16}",
         "[01d]",
+        "[0-9]{1,21}",
+        "_dd.p.tid=[0-9a-f]{16}",
+        "Root=1-[0-9a-f]{8}-[0-9a-f]{24}(;Parent=[0-9a-f]{16})?(;Sampled=[01?])?",
+        "[01]-[A-Za-z0-9]{44}-[A-Za-z0-9]{44}-[0-9]-a-b-c-d",
         "[a-z]=[a-z]{1,9}(,[a-z]=1){0,40}",
     ];
     prop_oneof![4 => text.prop_map(String::into_bytes), 1 => prop::collection::vec(any::<u8>(), 0..70)]

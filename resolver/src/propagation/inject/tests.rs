@@ -1,6 +1,6 @@
 //! Every format written, and read back.
 
-use Propagator::{B3, B3Multi, Baggage, Jaeger, TraceContext};
+use Propagator::{B3, B3Multi, Baggage, Datadog, Elastic, Jaeger, SkyWalking, TraceContext, XRay};
 use proptest::prelude::*;
 
 use super::*;
@@ -16,7 +16,7 @@ const CONTEXT: SpanContext = SpanContext {
 /// J: composite, inject to all; B3, inject the several headers.
 #[test]
 fn all_formats_are_written_in_order() {
-    let injection = Injection::new(&[Jaeger, TraceContext, B3Multi, B3, Baggage]);
+    let injection = Injection::new(&[Jaeger, TraceContext, B3Multi, B3, Datadog, XRay, Elastic, SkyWalking, Baggage]);
     let headers = injection.headers(&CONTEXT).with_trace_state(Some(b"a=1")).with_baggage(Some(b"k=v"));
     assert_eq!(
         text(&headers),
@@ -28,6 +28,12 @@ fn all_formats_are_written_in_order() {
             "X-B3-SpanId: 00f067aa0ba902b7",
             "X-B3-Sampled: 1",
             "b3: 4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-1",
+            "x-datadog-trace-id: 11803532876627986230",
+            "x-datadog-parent-id: 67667974448284343",
+            "x-datadog-sampling-priority: 1",
+            "x-datadog-tags: _dd.p.tid=4bf92f3577b34da6",
+            "X-Amzn-Trace-Id: Root=1-4bf92f35-77b34da6a3ce929d0e0e4736;Parent=00f067aa0ba902b7;Sampled=1",
+            "elastic-apm-traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03",
             "baggage: k=v",
         ]
     );
@@ -63,6 +69,14 @@ fn nothing_is_written_for_an_empty_trace_state_or_baggage() {
 }
 
 #[test]
+fn what_is_only_read_is_not_written_and_clears_nothing() {
+    let injection = Injection::new(&[SkyWalking]);
+    assert!(text(&injection.headers(&CONTEXT)).is_empty());
+    assert!(injection.headers(&CONTEXT).names_to_clear().is_empty());
+    assert!(!injection.carries_context());
+}
+
+#[test]
 fn a_format_named_twice_is_written_once() {
     let injection = Injection::new(&[TraceContext, B3, TraceContext]);
     assert_eq!(text(&injection.headers(&CONTEXT)).len(), 2);
@@ -90,6 +104,9 @@ fn every_name_of_a_format_is_cleared_in_any_spelling() {
     let b3 = ["b3", "X-B3-TraceId", "X-B3-SpanId", "X-B3-ParentSpanId", "X-B3-Sampled", "X-B3-Flags"];
     assert_eq!(clears(&[B3]), b3);
     assert_eq!(clears(&[B3, B3Multi]), b3);
+    let datadog = ["x-datadog-trace-id", "x-datadog-parent-id", "x-datadog-sampling-priority", "x-datadog-tags"];
+    assert_eq!(clears(&[Datadog]), datadog);
+    assert_eq!(clears(&[XRay, Elastic]), ["X-Amzn-Trace-Id", "elastic-apm-traceparent", "elasticapmtraceparent"]);
 
     let injection = Injection::new(&[TraceContext, B3]);
     let headers = injection.headers(&CONTEXT);
@@ -169,7 +186,7 @@ proptest! {
     }
 
     #[test]
-    fn the_size_is_known_before_anything_is_written(inject in prop::sample::subsequence(vec![TraceContext, Baggage, B3, B3Multi, Jaeger], 0..=5), flags: u8, trace_state in prop::option::of("[a-z=]{0,40}"), baggage in prop::option::of("[a-z=]{0,40}")) {
+    fn the_size_is_known_before_anything_is_written(inject in prop::sample::subsequence(vec![TraceContext, Baggage, B3, B3Multi, Jaeger, Datadog, XRay, Elastic, SkyWalking], 0..=9), flags: u8, trace_state in prop::option::of("[a-z=]{0,40}"), baggage in prop::option::of("[a-z=]{0,40}")) {
         let injection = Injection::new(&inject);
         let headers = injection
             .headers(&SpanContext { flags, ..CONTEXT })

@@ -568,6 +568,7 @@ fn settings(mark: f64) -> Settings {
         extract: vec![Propagator::TraceContext],
         reinject: false,
         export: Vec::new(),
+        attributes: Default::default(),
     }
 }
 

@@ -217,6 +217,7 @@ fn settings(sampler: config::Sampler, parent: ParentDecision) -> Settings {
         extract: vec![Propagator::TraceContext],
         reinject: false,
         export: Vec::new(),
+        attributes: Default::default(),
     }
 }
 

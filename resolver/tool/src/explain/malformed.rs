@@ -7,7 +7,23 @@ use crate::output::counted;
 /// What is wrong with the value of a header that the engine does not read.
 pub(super) fn why(name: &str, value: &str) -> String {
     match name.to_ascii_lowercase().as_str() {
-        "traceparent" => traceparent(value),
+        "traceparent" | "elastic-apm-traceparent" => traceparent(value),
+        "elasticapmtraceparent" => "it is 29 bytes: 0, 0, trace id, 1, span id, 2, flags".to_owned(),
+        "x-amzn-trace-id" => {
+            "it is written Root=1-DIGITS-DIGITS;Parent=SPAN;Sampled=1, with 8, 24 and 16 hexadecimal digits; \
+                              without Parent it names no span, and Sampled is 0, 1 or ?"
+                .to_owned()
+        }
+        "sw8" => {
+            "it has eight parts between dashes: 0 or 1, trace id and segment in base64, the number of a span, and four \
+                  more; an id is 32 hexadecimal digits, alone or before two numbers, and a trace id may be a UUID"
+                .to_owned()
+        }
+        name if name.starts_with("x-datadog-") => {
+            "x-datadog-trace-id and x-datadog-parent-id belong together, decimal numbers of at most 64 bits; \
+             x-datadog-sampling-priority is a whole number"
+                .to_owned()
+        }
         "uber-trace-id" => {
             "it is written TRACE:SPAN:PARENT:FLAGS, in hexadecimal digits, and neither of the first two is zero"
                 .to_owned()

@@ -283,6 +283,12 @@ fn format_of(name: &str) -> Option<Propagator> {
         "baggage" => Some(Propagator::Baggage),
         "b3" | "x-b3-traceid" | "x-b3-spanid" | "x-b3-sampled" | "x-b3-flags" => Some(Propagator::B3),
         "uber-trace-id" | "jaeger-debug-id" => Some(Propagator::Jaeger),
+        "x-datadog-trace-id" | "x-datadog-parent-id" | "x-datadog-sampling-priority" | "x-datadog-tags" => {
+            Some(Propagator::Datadog)
+        }
+        "x-amzn-trace-id" => Some(Propagator::XRay),
+        "elastic-apm-traceparent" | "elasticapmtraceparent" => Some(Propagator::Elastic),
+        "sw8" => Some(Propagator::SkyWalking),
         _ => None,
     }
 }
