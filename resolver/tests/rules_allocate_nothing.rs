@@ -5,8 +5,8 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use tracer_resolver::config::{
-    Ambient, Batch, Config, Origin, ParentDecision, Pattern, Plugins, Propagator, Relation, Sampler as SamplerSetting,
-    Service, Settings, Trace,
+    Ambient, Batch, Config, Measuring, Origin, ParentDecision, Pattern, Plugins, Propagator, Relation,
+    Sampler as SamplerSetting, Service, Settings, Trace,
 };
 use tracer_resolver::propagation::{Extracted, Injection, TraceStateBuffer, extract, read_baggage, write_baggage};
 use tracer_resolver::services::{Candidate, Selection, ServiceMap, Side};
@@ -143,6 +143,7 @@ fn config() -> Config {
 fn settings() -> Settings {
     Settings {
         trace: Trace::Spans,
+        metrics: Measuring::Off,
         sampler: SamplerSetting::AlwaysOn,
         parent: ParentDecision::Respect,
         relation: Relation::Parent,

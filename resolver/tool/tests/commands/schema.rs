@@ -149,7 +149,7 @@ fn its_defaults_are_those_of_the_manual() {
     let schema = schema(&installed);
     let manual = Outline::of(DEFAULT_CONFIG);
     let default = |pointer: &str| schema.pointer(&format!("{pointer}/default")).cloned().unwrap();
-    for key in ["trace", "sampler", "parent", "relation", "ambient", "reinject", "exclude"] {
+    for key in ["trace", "metrics", "sampler", "parent", "relation", "ambient", "reinject", "exclude"] {
         assert_eq!(default(&format!("/$defs/{key}")), manual.at(&["defaults", key]).unwrap().value, "{key}");
     }
     for key in ["inject", "extract"] {
