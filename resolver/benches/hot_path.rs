@@ -54,9 +54,19 @@ enum Stage {
     WholeAmbient,
     /// Sent, acknowledged and consumed with `always_off`.
     WholeUnsampled,
+    /// `SendAck`, measured.
+    SendAckMeasured,
+    /// `Consume`, measured.
+    ConsumeMeasured,
+    /// `Whole`, measured.
+    WholeMeasured,
+    /// `WholeUnsampled`, measured.
+    WholeUnsampledMeasured,
+    /// The same by a service that is only measured.
+    WholeOnlyMeasured,
 }
 
-const STAGES: [Stage; 13] = [
+const STAGES: [Stage; 18] = [
     Stage::Application,
     Stage::Send,
     Stage::SendChild,
@@ -70,12 +80,17 @@ const STAGES: [Stage; 13] = [
     Stage::WholeRustChild,
     Stage::WholeAmbient,
     Stage::WholeUnsampled,
+    Stage::SendAckMeasured,
+    Stage::ConsumeMeasured,
+    Stage::WholeMeasured,
+    Stage::WholeUnsampledMeasured,
+    Stage::WholeOnlyMeasured,
 ];
 
 impl Stage {
     /// Whether the batch thread's work is part of it.
     fn encodes(self) -> bool {
-        matches!(self, Stage::Whole | Stage::WholeRustChild | Stage::WholeAmbient)
+        matches!(self, Stage::Whole | Stage::WholeRustChild | Stage::WholeAmbient | Stage::WholeMeasured)
     }
 }
 
@@ -92,12 +107,41 @@ struct Bench {
     consumer_rust: Box<FakeClient>,
     producer_off: Box<FakeClient>,
     consumer_off: Box<FakeClient>,
+    /// Of a service that is measured: sampled, sampled out, and without spans.
+    measured: [Measured; 3],
     message: Box<FakeMessage>,
+}
+
+/// The clients of a service that is measured.
+struct Measured {
+    resolver: Resolver,
+    producer: Box<FakeClient>,
+    consumer: Box<FakeClient>,
+    /// Its calls are seen.
+    consumer_polled: Box<FakeClient>,
+}
+
+impl Measured {
+    fn new(sampler: &str, metrics: &str) -> Self {
+        let resolver = resolver(sampler, metrics);
+        Self {
+            producer: FakeClient::producer(&resolver),
+            consumer: FakeClient::consumer(&resolver, Integration::Plugin),
+            consumer_polled: seen_polling(|| FakeClient::consumer(&resolver, Integration::Plugin)),
+            resolver,
+        }
+    }
+
+    fn whole(&self, message: &FakeMessage) {
+        self.producer.send(message);
+        self.producer.acknowledge(message);
+        self.consumer.consume(message);
+    }
 }
 
 impl Bench {
     fn new() -> Self {
-        let (on, off) = (resolver("always_on"), resolver("always_off"));
+        let (on, off) = (resolver("always_on", "off"), resolver("always_off", "off"));
         Self {
             producer: FakeClient::producer(&on),
             producer_unanswered: FakeClient::producer(&on),
@@ -107,6 +151,8 @@ impl Bench {
             consumer_rust: FakeClient::consumer(&on, Integration::Rust),
             producer_off: FakeClient::producer(&off),
             consumer_off: FakeClient::consumer(&off, Integration::Plugin),
+            measured: [("always_on", "on"), ("always_off", "on"), ("always_on", "only")]
+                .map(|(sampler, metrics)| Measured::new(sampler, metrics)),
             message: FakeMessage::new("orders"),
             on,
         }
@@ -126,7 +172,8 @@ impl Bench {
                 self.one(stage, index);
             }
             if stage.encodes() {
-                assert!(self.on.flush(Duration::from_secs(60)));
+                let resolver = if stage == Stage::WholeMeasured { &self.measured[0].resolver } else { &self.on };
+                assert!(resolver.flush(Duration::from_secs(60)));
             }
         }
     }
@@ -183,6 +230,17 @@ impl Bench {
                 self.producer_off.acknowledge(message);
                 self.consumer_off.consume(message);
             }
+            Stage::SendAckMeasured => {
+                self.measured[0].producer.send(message);
+                self.measured[0].producer.acknowledge(message);
+            }
+            Stage::ConsumeMeasured => {
+                message.add_header(c"traceparent", TRACEPARENT);
+                polling(1, Hands::Many, || self.measured[0].consumer_polled.consume(message));
+            }
+            Stage::WholeMeasured => self.measured[0].whole(message),
+            Stage::WholeUnsampledMeasured => self.measured[1].whole(message),
+            Stage::WholeOnlyMeasured => self.measured[2].whole(message),
         }
     }
 }
@@ -269,10 +327,11 @@ fn parent() -> SpanContext {
     SpanContext::new(TraceId::from(trace), SpanId::from(span), TraceFlags::SAMPLED, false, TraceState::NONE)
 }
 
-fn resolver(sampler: &str) -> Resolver {
+fn resolver(sampler: &str, metrics: &str) -> Resolver {
     // No backend: spans are encoded into batches, which go nowhere.
     let text = format!(
-        "version = 1\n[batch]\ndelay = \"1h\"\n[defaults]\nsampler = \"{sampler}\"\n[services.shop]\ntopics = [\"orders\"]\n"
+        "version = 1\n[batch]\ndelay = \"1h\"\n[defaults]\nsampler = \"{sampler}\"\nmetrics = \"{metrics}\"\n\
+         [services.shop]\ntopics = [\"orders\"]\n"
     );
     let resolver = Resolver::load(Source::Text { name: "bench.toml".into(), text }).unwrap();
     assert!(resolver.is_on());

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tracer_resolver::config::{
-    Ambient, Config, Loaded, Origin, ParentDecision, Pattern, Propagator, Relation, Sampler, Source, Trace, Variables,
-    load_with, strict,
+    Ambient, Config, Loaded, Measuring, Origin, ParentDecision, Pattern, Propagator, Relation, Sampler, Source, Trace,
+    Variables, load_with, strict,
 };
 
 /// The example of the design, every key of it, and the keys that it leaves out.
@@ -33,6 +33,7 @@ export   = ["collector", "legacy"]
 resource = { "service.version" = "2.1.0", "team" = "pay" }
 relation = "link"
 ambient = "off"
+metrics = "on"
 reinject = true
 propagators.inject = ["b3"]
 exclude  = []
@@ -130,6 +131,7 @@ fn tables_merge_by_precedence_and_arrays_replace() {
     assert_eq!(payments.settings.sampler, Sampler::Ratio(0.25));
     assert_eq!(payments.settings.relation, Relation::Link);
     assert_eq!(payments.settings.ambient, Ambient::Off);
+    assert_eq!((payments.settings.metrics, checkout.settings.metrics), (Measuring::On, Measuring::Off));
     assert!(payments.settings.reinject);
     assert_eq!(payments.settings.export, [0, 1]);
     assert_eq!(payments.settings.inject, [Propagator::B3]);

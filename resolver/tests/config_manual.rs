@@ -5,8 +5,7 @@
 use std::time::Duration;
 
 use tracer_resolver::config::{
-    Ambient, Config, Conventions, DEFAULT_CONFIG, Loaded, MessageKey, Metrics, ParentDecision, Pattern, Propagator,
-    Relation, Sampler, Severity, Source, Trace, Variables, load_with,
+    Ambient, Config, Conventions, DEFAULT_CONFIG, Loaded, Measuring, MessageKey, Metrics, ParentDecision, Pattern, Propagator, Relation, Sampler, Severity, Source, Trace, Variables, load_with,
 };
 
 fn load(text: &str) -> Loaded {
@@ -74,6 +73,7 @@ fn every_known_key_appears_in_the_manual_with_its_words() {
         "version",
         "default_service",
         "trace",
+        "metrics",
         "sampler",
         "parent",
         "relation",
@@ -126,9 +126,9 @@ fn every_known_key_appears_in_the_manual_with_its_words() {
 fn the_keys_that_messages_name_as_known_all_appear_in_the_manual() {
     let sections = [
         ("x = 1\nversion = 1", 9),
-        ("version = 1\n[defaults]\nx = 1", 10),
-        ("version = 1\n[services.a]\nx = 1", 21),
-        ("version = 1\n[services.a.topic.b]\nx = 1", 13),
+        ("version = 1\n[defaults]\nx = 1", 11),
+        ("version = 1\n[services.a]\nx = 1", 22),
+        ("version = 1\n[services.a.topic.b]\nx = 1", 14),
         ("version = 1\n[defaults]\npropagators = { x = 1 }", 2),
         ("version = 1\n[defaults]\nsampler = { x = 1 }", 2),
         ("version = 1\n[defaults]\nexclude = [{ x = 1 }]", 1),
@@ -162,6 +162,7 @@ fn an_empty_file_has_the_defaults_that_the_manual_promises() {
     let settings = &config.services[0].settings;
     assert_eq!(settings, &config.defaults);
     assert_eq!(settings.trace, Trace::Spans);
+    assert_eq!(settings.metrics, Measuring::Off);
     assert_eq!(settings.sampler, Sampler::AlwaysOn);
     assert_eq!(settings.parent, ParentDecision::Respect);
     assert_eq!(settings.relation, Relation::Parent);

@@ -1,4 +1,4 @@
-//! Promise: no message costs a heap allocation of ours, sampled or not, whatever its parent.
+//! Promise: no message costs a heap allocation of ours, sampled or not, measured or not, whatever its parent.
 //!
 //! The callbacks run on this thread over a fake librdkafka that never allocates; the allocator counts what this thread
 //! asks it for.
@@ -75,7 +75,15 @@ fn a_counted_allocation_is_seen() {
 
 #[test]
 fn no_message_costs_an_allocation_sampled_or_not() {
-    for sampler in ["\"always_on\"", "\"always_off\"", "{ ratio = 0.5 }", "{ rate_limit = 10 }"] {
+    for sampler in [
+        "\"always_on\"",
+        "\"always_off\"",
+        "{ ratio = 0.5 }",
+        "{ rate_limit = 10 }",
+        "\"always_on\"\nmetrics = \"on\"",
+        "\"always_off\"\nmetrics = \"on\"",
+        "\"always_on\"\nmetrics = \"only\"",
+    ] {
         let resolver = resolver(sampler);
         for integration in [Integration::Rust, Integration::Plugin] {
             let (producer, consumer) = (FakeClient::producer(&resolver), FakeClient::consumer(&resolver, integration));

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use tracer_resolver::config::{
-    Ambient, Batch, Config, Metrics, Origin, ParentDecision, Pattern, Plugins, Propagator, Relation,
+    Ambient, Batch, Config, Measuring, Metrics, Origin, ParentDecision, Pattern, Plugins, Propagator, Relation,
     Sampler as SamplerSetting, Service, Settings, Trace,
 };
 use tracer_resolver::propagation::{Extracted, Injection, TraceStateBuffer, extract, read_baggage, write_baggage};
@@ -172,8 +172,8 @@ fn config() -> Config {
 
 fn settings() -> Settings {
     Settings {
-        metrics: tracer_resolver::config::Measuring::Off,
         trace: Trace::Spans,
+        metrics: Measuring::Off,
         sampler: SamplerSetting::AlwaysOn,
         parent: ParentDecision::Respect,
         relation: Relation::Parent,

@@ -8,6 +8,8 @@
 
 #[path = "support/fake_kafka.rs"]
 mod fake_kafka;
+#[path = "without_code/measured.rs"]
+mod measured;
 
 use std::collections::HashMap;
 use std::path::PathBuf;

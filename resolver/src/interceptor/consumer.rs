@@ -20,6 +20,7 @@ use crate::batch::{
 use crate::clock;
 use crate::config::{Ambient, Propagator, Relation};
 use crate::host;
+use crate::metrics::{InSpan, Series};
 use crate::propagation::{SpanContext, TraceStateBuffer};
 use crate::tracer::ids::{is_of_this_thread, new_span_id, new_trace_id};
 use crate::tracer::sampler::ParentSampling;
@@ -43,7 +44,7 @@ impl Client {
         if !traced.spans {
             traced.topic.without_span.raise();
             if let Some(series) = &traced.measured {
-                series.consumed(time_in_queue(message, clock::unix_nanos()).nanos(), None);
+                add_delivery(series, time_in_queue(message, clock::unix_nanos()), None);
             }
         }
         if !traced.spans && self.guards && traced.measured.is_none() {
@@ -65,7 +66,7 @@ impl Client {
         span.flags.set_if(SpanFlags::TOMBSTONE, message.is_tombstone());
         span.time_in_queue = time_in_queue(message, span.start);
         if let Some(series) = &traced.measured {
-            series.consumed(span.time_in_queue.nanos(), span.in_span().as_ref());
+            add_delivery(series, span.time_in_queue, span.in_span());
         }
         // A new trace has no state of others'.
         let trace_state = incoming.trace_state.filter(|_| span.trace_id == incoming.trace_id());
@@ -221,8 +222,11 @@ impl Client {
             Some(received_spans) => {
                 received_spans.hold(span, extra, route.topic_hash(), self.ordinal, Pipeline::leave_received)
             }
+            // What has not waited is no processing: there is nothing to measure.
             None => {
-                Pipeline::leave_received(span, extra);
+                if span.trace_flags & SpanContext::SAMPLED != 0 {
+                    Pipeline::push(span, extra);
+                }
                 None
             }
         }
@@ -237,6 +241,12 @@ struct Alone {
 
 /// Of a message that brings none, or whose own is not passed on.
 const NO_CONTEXT: SpanContext = SpanContext { trace_id: [0; 16], span_id: [0; 8], flags: 0 };
+
+/// Counts a delivery. Apart, so that one that is not measured does not pay for it.
+#[inline(never)]
+fn add_delivery(series: &Series, waited: TimeInQueue, within: Option<InSpan>) {
+    series.consumed(waited.nanos(), within.as_ref());
+}
 
 /// How long ago, at `now`, the message got its timestamp: from the producer, or from the broker by `LogAppendTime`. The
 /// clocks of two machines differ: what would be less than nothing is nothing.

@@ -201,13 +201,16 @@ impl Work {
 
     /// Whether it has neither a span nor a context to be passed on.
     pub(super) fn is_only_measured(&self) -> bool {
-        self.is_passed_on() && self.span.span_id == [0; 8]
+        self.span.trace_id == [0; 16]
     }
 
     /// The context that the message brought, if it brought one.
     pub(super) fn brought(&self) -> Option<SpanContext> {
+        if self.is_only_measured() {
+            return None;
+        }
         if self.is_passed_on() {
-            return Some(self.context()).filter(|_| !self.is_only_measured());
+            return Some(self.context());
         }
         let (trace_id, span_id) = if self.span.link_span_id == [0; 8] {
             (self.span.trace_id, self.span.parent_span_id)

@@ -74,38 +74,21 @@ impl Client {
     pub(super) fn finish_send(&self, number: u64, message: &Message<'_>) {
         let Some(traced) = self.route(number, message).and_then(Route::traced) else { return };
         self.learn_size(traced, message);
-        if let Some(series) = &traced.measured {
-            return self.finish_measured_send(traced, series, message);
+        if !traced.spans {
+            return self.measure_send(traced, message, None);
         }
-        if traced.spans {
-            self.end_span(traced, message);
-        }
-    }
-
-    /// The same, measured: as long as its span, if it has one.
-    fn finish_measured_send(&self, traced: &Traced, series: &Series, message: &Message<'_>) {
-        let span = if traced.spans { self.end_span(traced, message) } else { None };
-        let (nanos, within) = match &span {
-            Some(span) => (span.end.saturating_sub(span.start), span.in_span()),
-            None => (message.latency_nanos(), None),
-        };
-        series.sent(nanos, message.error(), || error_name(&self.api, message.error()), within.as_ref());
-    }
-
-    /// Ends the span of a message that was delivered or given up, and gives it, if it is sampled.
-    #[inline]
-    fn end_span(&self, traced: &Traced, message: &Message<'_>) -> Option<FinishedSpan> {
         traced.counters.unacknowledged.lower();
         let headers = message.headers();
         let send = match self.unmarked.take(message.address()) {
-            Some(send) => send,
-            None => headers.as_ref().and_then(|headers| self.marked_send(traced, headers))?,
+            Some(send) => Some(send),
+            None => headers.as_ref().and_then(|headers| self.marked_send(traced, headers)),
         };
+        let Some(send) = send else { return self.measure_send(traced, message, None) };
         if message.error() != 0 {
             self.failed.note(send.span_id, send.parent);
         }
         if send.trace_flags & SpanContext::SAMPLED == 0 {
-            return None;
+            return self.measure_send(traced, message, None);
         }
         let (end, latency) = end_and_latency(message);
         let mut flags = SpanFlags::default();
@@ -130,6 +113,7 @@ impl Client {
             trace_flags: send.trace_flags,
             extra_len: 0,
         };
+        self.measure_send(traced, message, Some(&span));
         // Only what has a parent can have a trace state.
         let trace_state = send.parent.and(headers.as_ref()).and_then(|headers| headers.last(c"tracestate"));
         if let Some(captured) = traced.captured.as_deref() {
@@ -140,7 +124,23 @@ impl Client {
             None => Pipeline::push(&span, &[]),
             Some(state) => Pipeline::push(&span, TraceStateField::new(state).as_slice()),
         }
-        Some(span)
+    }
+
+    /// Counts a send that has ended, if such are measured: as long as its span, if it has one that is sampled.
+    #[inline]
+    fn measure_send(&self, traced: &Traced, message: &Message<'_>, span: Option<&FinishedSpan>) {
+        if let Some(series) = &traced.measured {
+            self.add_send(series, message, span);
+        }
+    }
+
+    #[inline(never)]
+    fn add_send(&self, series: &Series, message: &Message<'_>, span: Option<&FinishedSpan>) {
+        let (nanos, within) = match span {
+            Some(span) => (span.end.saturating_sub(span.start), span.in_span()),
+            None => (message.latency_nanos(), None),
+        };
+        series.sent(nanos, message.error(), || error_name(&self.api, message.error()), within.as_ref());
     }
 
     fn start(&self, traced: &Traced, message: &Message<'_>, headers: &Option<Headers<'_>>, incoming: &Incoming<'_>) {
