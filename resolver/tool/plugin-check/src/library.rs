@@ -11,10 +11,9 @@ use std::ptr;
 use std::time::{Duration, Instant};
 
 use tracer_plugin_api::abi::{
-    TRACER_CAP_CONCURRENT_EXPORT, TRACER_ENCODING_OTLP_PROTOBUF, TRACER_OK, TRACER_PLUGIN_SYMBOL, TRACER_SIGNAL_METRICS,
-    TRACER_SIGNAL_TRACES, tracer_batch,
-    tracer_bytes, tracer_code, tracer_create_args, tracer_instance, tracer_plugin, tracer_plugin_entry, tracer_stats,
-    tracer_str,
+    TRACER_CAP_CONCURRENT_EXPORT, TRACER_ENCODING_OTLP_PROTOBUF, TRACER_OK, TRACER_PLUGIN_SYMBOL,
+    TRACER_SIGNAL_METRICS, TRACER_SIGNAL_TRACES, tracer_batch, tracer_bytes, tracer_code, tracer_create_args,
+    tracer_instance, tracer_plugin, tracer_plugin_entry, tracer_stats, tracer_str,
 };
 
 use crate::desk::Desk;

@@ -118,16 +118,23 @@ pub(crate) fn tried(case: &Case, job: &Json) -> Tried {
     for number in 0..batches {
         let items = PER_BATCH.min(spans - number * PER_BATCH);
         let first = u64::from(number) * u64::from(PER_BATCH);
-        let batch = Batch { signal: case.signal(), body: body::items(case.signal(), items, services, first), items, attempt: 1, id: u64::from(number) + 1 };
-        let is_hit = number % 2 == 0;
-        case.collector(match (is_hit && has(Fault::Retry), is_hit && has(Fault::Slow)) {
+        let batch = Batch {
+            signal: case.signal(),
+            body: body::items(case.signal(), items, services, first),
+            items,
+            attempt: 1,
+            id: u64::from(number) + 1,
+        };
+        // Every other batch; those of two faults are not the same ones.
+        let is_retried = has(Fault::Retry) && number % 2 == 0;
+        let is_slow = has(Fault::Slow) && number % 2 == u32::from(has(Fault::Retry));
+        case.collector(match (is_retried, is_slow) {
             (_, true) => Behaviour::TakesSlowly,
             (true, false) => Behaviour::TakesEveryOther,
             (false, false) => Behaviour::Takes,
         });
-        let short = is_hit && has(Fault::Slow);
-        let again = is_hit && has(Fault::Retry) && !is_ours;
-        shipped(case, &instance, batch, if short { SHORT } else { TIMEOUT }, again, &mut tally)?;
+        let again = is_retried && !is_ours;
+        shipped(case, &instance, batch, if is_slow { SHORT } else { TIMEOUT }, again, &mut tally)?;
         if has(Fault::Fork) && number == batches / 2 {
             forked(case, &table, &config)?;
         }

@@ -21,6 +21,18 @@ pub(crate) fn dispositions() -> Vec<(i32, usize, i32)> {
     (1..=64).map(action).collect()
 }
 
+/// As in a host: a program's `SIGPIPE` ends it (Rust ignores it), and the threads that call a plugin block it.
+pub(crate) fn as_in_a_host() {
+    let mut pipe = MaybeUninit::uninit();
+    // SAFETY: `pipe` is room of the right type, which is filled before it is read; nothing of ours handles the signal.
+    unsafe {
+        libc::sigemptyset(pipe.as_mut_ptr());
+        libc::sigaddset(pipe.as_mut_ptr(), libc::SIGPIPE);
+        libc::pthread_sigmask(libc::SIG_BLOCK, pipe.as_ptr(), std::ptr::null_mut());
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+    }
+}
+
 /// Runs `body` with all signals blocked, as they are on the host's own threads.
 pub(crate) fn blocked<T>(body: impl FnOnce() -> T) -> T {
     let mut all = MaybeUninit::uninit();

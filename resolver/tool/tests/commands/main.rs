@@ -8,6 +8,8 @@ mod explain;
 mod installed;
 mod migrate;
 mod page;
+mod plugin_check;
+mod plugin_run;
 mod plugins;
 mod print_config;
 mod schema;
