@@ -200,6 +200,7 @@ fn shipped(
 }
 
 fn forked(case: &Case, table: &Table, config: &str) -> Tried {
+    case.collector(Behaviour::Takes);
     let begun = Instant::now();
     let end = signals::in_forked_child(TIMEOUT, || {
         let table = table.quiet();

@@ -16,7 +16,8 @@ pub(crate) fn dispositions() -> Vec<(i32, usize, i32)> {
             libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr());
             action.assume_init()
         };
-        (signal, action.sa_sigaction, action.sa_flags)
+        // The C library sets this flag by itself, when anything is set.
+        (signal, action.sa_sigaction, action.sa_flags & !SA_RESTORER)
     };
     (1..=64).map(action).collect()
 }
@@ -160,5 +161,6 @@ pub(crate) fn name(signal: i32) -> String {
         .map_or_else(|| format!("signal {signal}"), |(_, name)| (*name).to_owned())
 }
 
+const SA_RESTORER: i32 = 0x0400_0000;
 /// Beyond the numbers that a program counts on.
 const FAR: i32 = 500;

@@ -9,6 +9,7 @@ mod installed;
 mod migrate;
 mod page;
 mod plugin_check;
+mod plugin_new;
 mod plugin_run;
 mod plugins;
 mod print_config;
