@@ -40,7 +40,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         name: "taken",
-        sentence: "Done. For export_batch: the backend has taken every",
+        sentence: "Done. For export_batch: the backend has taken every item.",
         help: "return OK when the backend has answered that it took the batch, and not before",
         is_gate: false,
         run: taken,
