@@ -1,7 +1,9 @@
-//! Puts the page of `view --web` into the command, if it was built: see `view/build.js`.
+//! Puts the page of `view --web` into the command, if it was built: see `view/build.js`; and what `plugins new` writes.
 //!
 //! Nothing is built here, and nothing fetched: cargo's own command never asks the network for what Cargo.lock does not name.
 
+use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::Path;
 use std::{env, fs, io};
 
@@ -19,5 +21,38 @@ fn main() -> io::Result<()> {
     } else {
         "None".to_owned()
     };
-    fs::write(Path::new(&out).join("page.rs"), page)
+    fs::write(Path::new(&out).join("page.rs"), page)?;
+    fs::write(Path::new(&out).join("templates.json.z"), templates(Path::new(&root))?)
+}
+
+/// The files that a new plugin begins with, as one JSON object from path to text, deflated: the templates, and from
+/// `plugins/api` the header and the crate, so that neither can be of another version than the command. The crate without its
+/// adapter: it needs nothing then, and builds where no registry can be reached.
+fn templates(root: &Path) -> io::Result<Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for (folder, name) in
+        [("templates", ""), ("../../plugins/api/include", "include/"), ("../../plugins/api/src", "api/src/")]
+    {
+        println!("cargo:rerun-if-changed={folder}");
+        collect(&root.join(folder), name, &mut files)?;
+    }
+    let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    packed.write_all(serde_json::to_string(&files)?.as_bytes())?;
+    packed.finish()
+}
+
+fn collect(folder: &Path, name: &str, files: &mut BTreeMap<String, String>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = format!("{name}{}", entry.file_name().to_string_lossy());
+        if name.starts_with("api/src/adapter") {
+            continue;
+        }
+        if entry.path().is_dir() {
+            collect(&entry.path(), &format!("{name}/"), files)?;
+        } else {
+            files.insert(name, fs::read_to_string(entry.path())?);
+        }
+    }
+    Ok(())
 }

@@ -83,9 +83,10 @@ pub trait Backend: Sized + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Counters since [`create`](Self::create). Any thread; must not block, not even on a lock that an export holds.
-    fn stats(&self) -> Stats {
-        Stats::default()
+    /// Counters since [`create`](Self::create); `None` if the backend does not count. Any thread; must not block, not even on
+    /// a lock that an export holds.
+    fn stats(&self) -> Option<Stats> {
+        None
     }
 }
 

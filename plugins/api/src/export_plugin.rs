@@ -252,7 +252,10 @@ unsafe extern "C" fn stats<B: Backend>(instance: *const tracer_instance, out: *m
             if out.is_null() {
                 return Err(broken("stats was called with a null pointer"));
             }
-            fill_stats(out, &instance.backend.stats());
+            let Some(stats) = instance.backend.stats() else {
+                return Err(BackendError::unsupported("this backend does not count"));
+            };
+            fill_stats(out, &stats);
             Ok(())
         })
     }

@@ -74,8 +74,8 @@ impl Backend for File {
         self.flush(timeout)
     }
 
-    fn stats(&self) -> Stats {
-        self.counters.stats()
+    fn stats(&self) -> Option<Stats> {
+        Some(self.counters.stats())
     }
 }
 

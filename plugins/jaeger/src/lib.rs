@@ -68,8 +68,8 @@ impl Backend for Jaeger {
         })
     }
 
-    fn stats(&self) -> Stats {
-        self.counters.stats()
+    fn stats(&self) -> Option<Stats> {
+        Some(self.counters.stats())
     }
 }
 

@@ -52,8 +52,8 @@ impl Backend for Otlp {
         })
     }
 
-    fn stats(&self) -> Stats {
-        self.counters.stats()
+    fn stats(&self) -> Option<Stats> {
+        Some(self.counters.stats())
     }
 }
 

@@ -59,8 +59,8 @@ impl Backend for Zipkin {
         })
     }
 
-    fn stats(&self) -> Stats {
-        self.counters.stats()
+    fn stats(&self) -> Option<Stats> {
+        Some(self.counters.stats())
     }
 }
 

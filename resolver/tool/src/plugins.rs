@@ -4,6 +4,7 @@
 
 mod author;
 mod check;
+mod new;
 mod run;
 
 use std::io;
@@ -28,7 +29,7 @@ pub(crate) fn answer(asked: Plugins) -> Result<ExitCode, Failure> {
         Plugins::Check(asked) => check::check(&asked),
         Plugins::Describe { name, file, format } => describe(&name, file.file.as_deref(), format.format),
         Plugins::List { file, format } => list(file.file.as_deref(), format.format),
-        Plugins::New(_) => Err(Failure::of_ours("not here")),
+        Plugins::New(asked) => new::begin(&asked),
         Plugins::OneRule => check::one_rule(),
         Plugins::Pin { file } => pin(file.file.as_deref()),
         Plugins::Run(asked) => run::run(&asked),

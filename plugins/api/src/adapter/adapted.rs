@@ -74,15 +74,15 @@ impl<T: ExporterBackend> Backend for Adapted<T> {
         self.lock().exporters.each(deadline, |exporter, left| exporter.shutdown_with_timeout(left))
     }
 
-    fn stats(&self) -> Stats {
-        Stats {
+    fn stats(&self) -> Option<Stats> {
+        Some(Stats {
             in_flight: self.in_flight.load(Ordering::Relaxed),
             items_sent: self.items_sent.load(Ordering::Relaxed),
             items_rejected: self.items_rejected.load(Ordering::Relaxed),
             batches_sent: self.batches_sent.load(Ordering::Relaxed),
             batches_failed: self.batches_failed.load(Ordering::Relaxed),
             ..Stats::default()
-        }
+        })
     }
 }
 

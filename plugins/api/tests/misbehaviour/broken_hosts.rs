@@ -108,6 +108,13 @@ fn fields_beyond_struct_size_are_not_read() {
 }
 
 #[test]
+fn a_backend_that_does_not_count_says_so() {
+    let instance = Instance::create("uncounted");
+    assert_eq!(instance.stats(&mut tracer_stats::new()), TRACER_ERR_UNSUPPORTED);
+    instance.destroy();
+}
+
+#[test]
 fn counters_are_written_up_to_struct_size() {
     let instance = Instance::create("{}");
     instance.export_42(ptr::null_mut());

@@ -70,11 +70,14 @@ impl Backend for Moody {
         if self.mood == "panic at shutdown" { panic!("at shutdown") } else { Ok(()) }
     }
 
-    fn stats(&self) -> Stats {
+    fn stats(&self) -> Option<Stats> {
         if self.mood == "panic at stats" {
             panic!("at stats");
         }
-        Stats { batches_sent: self.exports.load(Ordering::Relaxed).into(), reconnects: 5, ..Stats::default() }
+        if self.mood == "uncounted" {
+            return None;
+        }
+        Some(Stats { batches_sent: self.exports.load(Ordering::Relaxed).into(), reconnects: 5, ..Stats::default() })
     }
 }
 

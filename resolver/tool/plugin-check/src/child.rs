@@ -18,6 +18,7 @@ use crate::{sample_run, signals};
 ///
 /// There is no judge.
 pub fn obey() -> io::Result<std::convert::Infallible> {
+    signals::as_in_a_host();
     let desk = Desk::new(signals::socket_of_stdin()?);
     let job = desk.job()?;
     let wanted = job.get("rule").and_then(Json::as_str).unwrap_or_default().to_owned();

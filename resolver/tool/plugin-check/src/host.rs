@@ -28,11 +28,14 @@ pub(crate) struct HostSide {
     log: Arc<Log>,
 }
 
-/// What a plugin logged: level, target, message, as bytes.
+/// What a plugin logged.
 #[derive(Default)]
 pub(crate) struct Log {
-    lines: Mutex<Vec<(u32, Vec<u8>, Vec<u8>)>>,
+    lines: Mutex<Vec<Line>>,
 }
+
+/// Level, target and message, as they came.
+pub(crate) type Line = (u32, Vec<u8>, Vec<u8>);
 
 impl HostSide {
     pub(crate) fn new(kind: HostKind) -> io::Result<Self> {
@@ -72,7 +75,7 @@ impl HostSide {
 }
 
 impl Log {
-    pub(crate) fn lines(&self) -> Vec<(u32, Vec<u8>, Vec<u8>)> {
+    pub(crate) fn lines(&self) -> Vec<Line> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -89,7 +89,8 @@ pub(crate) fn threads() -> BTreeMap<String, String> {
 pub(crate) fn let_through(thread: &str) -> Vec<i32> {
     let blocked = status_line(&format!("/proc/self/task/{thread}/status"), "SigBlk:");
     let blocked = u64::from_str_radix(&blocked, 16).unwrap_or(u64::MAX);
-    // Without those that a fault of the thread itself raises: of these the kernel lets no thread block any to effect.
+    // Without those that a fault of the thread itself raises, and those that Go's runtime lets through in all its threads,
+    // whatever it was started with (`resolver/tool/RATIONALE.md`).
     let own = [
         libc::SIGKILL,
         libc::SIGSTOP,
@@ -101,6 +102,9 @@ pub(crate) fn let_through(thread: &str) -> Vec<i32> {
         libc::SIGSYS,
         libc::SIGABRT,
         libc::SIGPROF,
+        libc::SIGSTKFLT,
+        libc::SIGCHLD,
+        libc::SIGURG,
         32,
         33,
     ];

@@ -125,15 +125,16 @@ pub(crate) fn tried(case: &Case, job: &Json) -> Tried {
             attempt: 1,
             id: u64::from(number) + 1,
         };
-        let is_hit = number % 2 == 0;
-        case.collector(match (is_hit && has(Fault::Retry), is_hit && has(Fault::Slow)) {
+        // Every other batch; those of two faults are not the same ones.
+        let is_retried = has(Fault::Retry) && number % 2 == 0;
+        let is_slow = has(Fault::Slow) && number % 2 == u32::from(has(Fault::Retry));
+        case.collector(match (is_retried, is_slow) {
             (_, true) => Behaviour::TakesSlowly,
             (true, false) => Behaviour::TakesEveryOther,
             (false, false) => Behaviour::Takes,
         });
-        let short = is_hit && has(Fault::Slow);
-        let again = is_hit && has(Fault::Retry) && !is_ours;
-        shipped(case, &instance, batch, if short { SHORT } else { TIMEOUT }, again, &mut tally)?;
+        let again = is_retried && !is_ours;
+        shipped(case, &instance, batch, if is_slow { SHORT } else { TIMEOUT }, again, &mut tally)?;
         if has(Fault::Fork) && number == batches / 2 {
             forked(case, &table, &config)?;
         }
@@ -199,6 +200,7 @@ fn shipped(
 }
 
 fn forked(case: &Case, table: &Table, config: &str) -> Tried {
+    case.collector(Behaviour::Takes);
     let begun = Instant::now();
     let end = signals::in_forked_child(TIMEOUT, || {
         let table = table.quiet();

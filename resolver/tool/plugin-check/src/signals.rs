@@ -16,9 +16,22 @@ pub(crate) fn dispositions() -> Vec<(i32, usize, i32)> {
             libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr());
             action.assume_init()
         };
-        (signal, action.sa_sigaction, action.sa_flags)
+        // The C library sets this flag by itself, when anything is set.
+        (signal, action.sa_sigaction, action.sa_flags & !SA_RESTORER)
     };
     (1..=64).map(action).collect()
+}
+
+/// As in a host: a program's `SIGPIPE` ends it (Rust ignores it), and the threads that call a plugin block it.
+pub(crate) fn as_in_a_host() {
+    let mut pipe = MaybeUninit::uninit();
+    // SAFETY: `pipe` is room of the right type, which is filled before it is read; nothing of ours handles the signal.
+    unsafe {
+        libc::sigemptyset(pipe.as_mut_ptr());
+        libc::sigaddset(pipe.as_mut_ptr(), libc::SIGPIPE);
+        libc::pthread_sigmask(libc::SIG_BLOCK, pipe.as_ptr(), std::ptr::null_mut());
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+    }
 }
 
 /// Runs `body` with all signals blocked, as they are on the host's own threads.
@@ -148,5 +161,6 @@ pub(crate) fn name(signal: i32) -> String {
         .map_or_else(|| format!("signal {signal}"), |(_, name)| (*name).to_owned())
 }
 
+const SA_RESTORER: i32 = 0x0400_0000;
 /// Beyond the numbers that a program counts on.
 const FAR: i32 = 500;

@@ -10,7 +10,7 @@ use tracer_plugin_check::{Fault, RunWanted};
 use super::author;
 use crate::command_line::{Format, PluginFault, PluginRun};
 use crate::failure::{self, Failure};
-use crate::output::{self, Shown};
+use crate::output::{self, Shown, counted};
 
 pub(super) fn run(asked: &PluginRun) -> Result<ExitCode, Failure> {
     let faults = asked.faults.iter().map(|fault| match fault {
@@ -90,21 +90,26 @@ fn verdict(verdict: &Json) -> String {
         lost => format!(", {lost} given up"),
     };
     let mut out = format!(
-        "{} spans in {} batches: {} sent, {} refused{lost}; {} calls were further tries; {seconds:.1} s\n",
-        count(verdict, "spans"),
-        count(verdict, "batches"),
+        "{} in {}: {} sent, {} refused{lost}; {} further tries; {seconds:.1} s\n",
+        counted(count(verdict, "spans") as usize, "span"),
+        // Not `counted`, which knows no such plural.
+        batches(count(verdict, "batches")),
         count(verdict, "sent"),
         count(verdict, "refused"),
         count(verdict, "retried"),
     );
-    if let Some(counted) = verdict.get("counted_by_the_plugin").filter(|counted| !counted.is_null()) {
+    if let Some(its_own) = verdict.get("counted_by_the_plugin").filter(|it| !it.is_null()) {
         out.push_str(&format!(
-            "the plugin counts {} items sent in {} batches\n",
-            count(counted, "sent"),
-            count(counted, "batches")
+            "the plugin counts {} sent in {}\n",
+            count(its_own, "sent"),
+            batches(count(its_own, "batches"))
         ));
     }
     out
+}
+
+fn batches(count: u64) -> String {
+    if count == 1 { "1 batch".to_owned() } else { format!("{count} batches") }
 }
 
 fn count(of: &Json, key: &str) -> u64 {

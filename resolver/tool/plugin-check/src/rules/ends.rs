@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use tracer_plugin_api::abi::{TRACER_ERR_PANIC, TRACER_ERR_TIMEOUT, TRACER_OK};
+use tracer_plugin_api::abi::{TRACER_ERR_PANIC, TRACER_ERR_TIMEOUT, TRACER_ERR_UNSUPPORTED, TRACER_OK};
 
 use crate::case::{Case, Peer, TIMEOUT, code_name};
 use crate::collector::Behaviour;
@@ -48,7 +48,7 @@ pub(crate) const RULES: &[Rule] = &[
         name: "fork",
         sentence: "After fork(), in the child, it never touches an instance that the parent made.",
         help: "hold no lock across fork() that a new instance needs; a forked child makes instances of its own, exports, and \
-               exits",
+               exits, or its create returns UNSUPPORTED",
         is_gate: false,
         run: fork,
     },
@@ -171,7 +171,11 @@ fn fork(case: &Case) -> Tried {
                 Ok(reply) if reply.code == TRACER_OK => {}
                 _ => return 11,
             }
-            let Ok((Some(own), _, _)) = table.create(config.as_bytes(), 1, host, Lending::Plain) else { return 12 };
+            let own = match table.create(config.as_bytes(), 1, host, Lending::Plain) {
+                Ok((Some(own), _, _)) => own,
+                Ok((None, reply, _)) if reply.code == TRACER_ERR_UNSUPPORTED => return 15,
+                _ => return 12,
+            };
             match own.export(&case.batch(100 + round), TIMEOUT, Lending::Plain) {
                 Ok(reply) if reply.code == TRACER_OK => {}
                 _ => return 13,
@@ -185,6 +189,10 @@ fn fork(case: &Case) -> Tried {
         })?;
         let what = match end {
             ChildEnd::Exit(0) => None,
+            ChildEnd::Exit(15) => {
+                let why = "in a forked child its create returns UNSUPPORTED: what forked workers send is not exported";
+                return Err(Stop::Skipped(why.to_owned()));
+            }
             ChildEnd::Exit(11) => Some("validate fails there".to_owned()),
             ChildEnd::Exit(12) => Some("create makes no instance there".to_owned()),
             ChildEnd::Exit(13) => Some("export_batch of a new instance fails there".to_owned()),

@@ -84,7 +84,7 @@ fn table(case: &Case) -> Tried {
         ));
     }
     let size = table.raw.struct_size as usize;
-    if size > size_of::<tracer_plugin>() && u32::from(table.raw.abi_minor) <= MINOR {
+    if size > size_of::<tracer_plugin>() && u32::from(table.raw.abi_minor) == MINOR {
         case.broken(format!(
             "struct_size is {size}, but the table of ABI 1.{} has {} bytes",
             table.raw.abi_minor,
@@ -131,7 +131,8 @@ fn entry(case: &Case) -> Tried {
     let plugin = case.plugin()?;
     let before = (process_view::threads(), process_view::descriptors(), Belongings::now());
     let first = plugin.table_for(MINOR);
-    let bytes = plugin.table(first).map_err(Stop::Broken)?.bytes();
+    let known = plugin.table(first).map_err(Stop::Broken)?;
+    let (bytes, own_minor) = (known.bytes(), u32::from(known.raw.abi_minor));
     let elsewhere = {
         let plugin = plugin.clone();
         std::thread::spawn(move || plugin.table_for(MINOR) as usize).join().unwrap_or_default()
@@ -141,7 +142,7 @@ fn entry(case: &Case) -> Tried {
     }
     for minor in [0, MINOR + 1, u32::MAX] {
         let table = plugin.table_for(minor);
-        if table != first && !(table.is_null() && minor < MINOR) {
+        if table != first && !(table.is_null() && minor < own_minor) {
             case.broken(format!(
                 "tracer_plugin_v1 refuses a host of ABI 1.{minor}, which is no older than its own header"
             ));
