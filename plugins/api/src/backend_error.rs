@@ -126,7 +126,10 @@ impl fmt::Display for BackendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             ErrorKind::Config if !self.pointer.is_empty() => write!(f, "{}: {}", self.pointer, self.message),
-            ErrorKind::Partial => write!(f, "{} spans rejected: {}", self.rejected_spans, self.message),
+            ErrorKind::Partial => {
+                let spans = if self.rejected_spans == 1 { "span" } else { "spans" };
+                write!(f, "{} {spans} rejected: {}", self.rejected_spans, self.message)
+            }
             _ => f.write_str(&self.message),
         }
     }
