@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
+use tracer_resolver::counted;
 use words::receivers::{HttpServer, OtlpReceiver, ReceivedSpan, Reply};
 
 /// An OTLP collector that keeps spans until they are taken, or only counts them.
@@ -73,7 +74,7 @@ impl Collector {
         if spans == before {
             return String::new();
         }
-        format!("{spans} spans, {:.0}/s\n", (spans - before) as f64 / took.as_secs_f64())
+        format!("{}, {:.0}/s\n", counted(spans, "span"), (spans - before) as f64 / took.as_secs_f64())
     }
 
     /// What came in all, when it was only counted.
@@ -82,7 +83,7 @@ impl Collector {
         if let Collector::Counting(_, count) = self {
             let (spans, time) = (count.spans.load(Ordering::Relaxed), count.started.elapsed().as_secs_f64());
             // Writing into a `String` cannot fail.
-            let _ = writeln!(text, "{spans} spans in {time:.1} s");
+            let _ = writeln!(text, "{} in {time:.1} s", counted(spans, "span"));
         }
         text
     }

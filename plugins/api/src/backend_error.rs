@@ -126,7 +126,10 @@ impl fmt::Display for BackendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             ErrorKind::Config if !self.pointer.is_empty() => write!(f, "{}: {}", self.pointer, self.message),
-            ErrorKind::Partial => write!(f, "{} items rejected: {}", self.rejected_items, self.message),
+            ErrorKind::Partial => {
+                let items = if self.rejected_items == 1 { "item" } else { "items" };
+                write!(f, "{} {items} rejected: {}", self.rejected_items, self.message)
+            }
             _ => f.write_str(&self.message),
         }
     }

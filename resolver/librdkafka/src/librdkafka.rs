@@ -3,7 +3,6 @@
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
-use tracer_resolver::counted;
 use tracer_resolver::interceptor::KafkaApi;
 
 use crate::module::Module;
@@ -96,7 +95,8 @@ impl Librdkafka {
         let first = missing.first().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let more = match missing.len() {
             0 | 1 => String::new(),
-            count => format!(" and {}", counted(count as u64 - 1, "other function")),
+            2 => " and another function".to_owned(),
+            count => format!(" and {} other functions", count - 1),
         };
         format!(
             "clients of the librdkafka in {} are not traced: {first}{more} cannot be found there. Link that program \

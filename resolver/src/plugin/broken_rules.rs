@@ -192,10 +192,10 @@ impl<'s> Check<'s> {
         };
         match word {
             "minProperties" if is_below(keys.len(), wanted) => {
-                found.push(said(pointer, format!("must have at least {wanted} keys")));
+                found.push(said(pointer, format!("must have at least {}", of(wanted, "key"))));
             }
             "maxProperties" if is_above(keys.len(), wanted) => {
-                found.push(said(pointer, format!("must have at most {wanted} keys")));
+                found.push(said(pointer, format!("must have at most {}", of(wanted, "key"))));
             }
             "required" => found.append(&mut lacks(wanted)),
             "dependentRequired" => {

@@ -92,6 +92,13 @@ pub(crate) fn no_configuration(path: &Path) -> Option<(String, String)> {
     Some((format!("{} is {}, and no configuration", path.display(), kind.name()), kind.way_out(path)))
 }
 
+/// A file in which there are no traces and never will be: what it is, and what takes it.
+pub(crate) fn no_traces(path: &str) -> Option<String> {
+    let path = Path::new(path);
+    let kind = Kind::of(path).filter(|kind| *kind != Kind::Traces)?;
+    Some(format!("{} is {}, and no file of traces: {}", path.display(), kind.name(), kind.way_out(path)))
+}
+
 /// What runs a script that is not executable by itself, by the end of its name.
 pub(crate) fn interpreter(script: &Path) -> Option<&'static str> {
     INTERPRETERS.iter().find(|(ending, _)| script.extension().is_some_and(|of| of == *ending)).map(|(_, by)| *by)

@@ -14,6 +14,11 @@ use crate::run::located;
 pub(crate) fn of(words: &[OsString], error: &clap::Error) -> Option<String> {
     let rest = words.get(1..)?;
     let word = rest.first()?.to_str()?;
+    // Clap has found a word that is nearly the one; the first may be a program's all the same.
+    let is_suggested = error.get(ContextKind::SuggestedSubcommand).is_some();
+    if is_suggested && word == "plugins" || error.get(ContextKind::SuggestedArg).is_some() {
+        return None;
+    }
     match (error.kind(), word) {
         (ErrorKind::InvalidSubcommand, "plugins") => {
             let name = rest.get(1)?.to_str()?;
@@ -22,7 +27,8 @@ pub(crate) fn of(words: &[OsString], error: &clap::Error) -> Option<String> {
         (ErrorKind::InvalidSubcommand, _) => first_word(rest),
         (ErrorKind::UnknownArgument, _) => unknown(word, rest, &invalid(error)?),
         (ErrorKind::MissingRequiredArgument, "explain") => {
-            let topic = rest.get(1..)?.iter().find(|word| !is_option(word) && !Path::new(word).exists())?.to_str()?;
+            let is_topic = |word: &&OsString| !is_option(word) && !Path::new(word).exists();
+            let topic = rest.get(1..)?.iter().find(is_topic).and_then(|word| word.to_str()).unwrap_or("NAME");
             Some(about_topic(rest, topic))
         }
         (ErrorKind::MissingRequiredArgument, "send-test") => Some(
@@ -50,6 +56,10 @@ fn unknown(word: &str, rest: &[OsString], invalid: &str) -> Option<String> {
     let place = before.iter().position(|given| given == invalid || given.to_string_lossy().starts_with(invalid))?;
     let is_file_option = ["--config", "--file", "-c", "-f"].iter().any(|option| invalid.starts_with(option));
     match word {
+        _ if invalid == "--json" => Some("for programs: --format json".to_owned()),
+        "explain" if invalid == "--side" => Some("the side is an option of its own: --produce or --consume".to_owned()),
+        "schema" => Some("it is the same for every file: what it prints, the first line of a file can name".to_owned()),
+        "check" | "print-config" | "migrate" if !invalid.starts_with('-') => Some("it takes one file".to_owned()),
         _ if is_file_option => {
             let file = before.get(place)?.to_str()?.split_once('=').map(|(_, file)| OsString::from(file));
             let file = file.or_else(|| before.get(place + 1).cloned())?;

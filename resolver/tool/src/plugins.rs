@@ -18,7 +18,8 @@ use tracer_resolver::inspect::{InstalledPlugin, UnusablePlugin};
 use crate::command_line::{Format, Plugins};
 use crate::configuration::Configuration;
 use crate::effective;
-use crate::failure::Failure;
+use crate::failure::{Failure, MISUNDERSTOOD};
+use crate::given_file::Kind;
 use crate::output;
 use crate::plugin_warnings;
 use crate::toml_text;
@@ -106,6 +107,11 @@ fn one_as_json(name: &str, plugin: &Result<InstalledPlugin, UnusablePlugin>) -> 
 }
 
 fn describe(name: &str, file: Option<&Path>, format: Format) -> Result<ExitCode, Failure> {
+    let given = Path::new(name);
+    if let Some(kind) = Kind::of(given).filter(|_| file.is_none()) {
+        let what = format!("{name} is {}, and no plugin's name: {}", kind.name(), kind.way_out(given));
+        return Err(Failure { status: MISUNDERSTOOD, what });
+    }
     let configuration = configuration(file)?;
     let (search, declared) = (configuration.plugin_search(), declared(&configuration));
     let plugin = match search.load(name, &declared) {

@@ -36,8 +36,8 @@ use std::sync::mpsc::sync_channel;
 
 pub(crate) use options::Options;
 
-use crate::failure::Failure;
-use crate::output;
+use crate::failure::{Failure, MISUNDERSTOOD};
+use crate::{given_file, output};
 use counts::Counts;
 use intake::Event;
 use options::Asked;
@@ -48,6 +48,9 @@ use store::Store;
 /// Shows what was asked for until its sources end, or until Ctrl-C.
 pub(crate) fn view(options: Options) -> Result<ExitCode, Failure> {
     let asked = Asked::from(options)?;
+    if let Some(what) = asked.source.as_deref().and_then(given_file::no_traces) {
+        return Err(Failure { status: MISUNDERSTOOD, what });
+    }
     let counts = Arc::new(Counts::default());
     let (events, received) = sync_channel::<Event>(WAITING);
     let page = asked.web.map(|_| Page::find(asked.page.as_deref())).transpose()?;

@@ -102,9 +102,18 @@ fn problems(report: &Problems, is_off: bool) -> impl Iterator<Item = Step> + '_ 
             _ if is_off => Step::failed("problem", what),
             _ => Step::skipped("note", what),
         };
-        Step { way_out: problem.help.clone(), ..step }.after(problem.follows)
+        let way_out = match problem.code {
+            NOTHING_CONFIGURED => {
+                problem.help.as_ref().map(|help| format!("{help}; or name the file behind this word"))
+            }
+            _ => problem.help.clone(),
+        };
+        Step { way_out, ..step }.after(problem.follows)
     })
 }
+
+/// The engine's code for an environment that says nothing.
+const NOTHING_CONFIGURED: &str = "C400";
 
 /// `doctor collector`: what was meant, if the environment's configuration has a backend of this name.
 pub(super) fn backend_in_place_of_a_file(name: &Path) -> Option<String> {

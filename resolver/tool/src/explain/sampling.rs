@@ -220,7 +220,7 @@ fn begun(asked: &Asked<'_>, sampling: ParentSampling, lines: &mut Vec<String>) -
             (Fate::Sampled, format!("{} % of the traces that begin here are kept, by their ids", ratio * 100.0))
         }
         SamplerSetting::RateLimit(limit) => {
-            (Fate::Sampled, format!("at most {limit} traces that begin here are kept in a second"))
+            (Fate::Sampled, format!("of the traces that begin here, at most {limit} a second may be kept"))
         }
     };
     lines.push(format!("sampler = {sampler} ({}): {words}", origin("sampler")));

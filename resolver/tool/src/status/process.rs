@@ -60,6 +60,7 @@ impl Process {
         if let Some(fields) = document.as_object_mut() {
             fields.insert("file".to_owned(), json!(self.file));
             fields.insert("state".to_owned(), json!(self.liveness.word()));
+            fields.insert("not_well".to_owned(), json!(self.troubles()));
         }
         document
     }

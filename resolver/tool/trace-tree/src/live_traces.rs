@@ -116,7 +116,10 @@ impl LiveTraces {
         }
         let more = number.saturating_sub(self.most);
         if more > 0 {
-            drawing.push_str(&format!("\nand {more} traces more at the same time\n"));
+            drawing.push_str(&format!(
+                "\nand {more} {} more at the same time\n",
+                if more == 1 { "trace" } else { "traces" }
+            ));
         }
         while self.drawn.len() > KEPT {
             self.forget_a_drawn_one();
