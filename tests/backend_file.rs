@@ -131,17 +131,17 @@ fn bytes_that_are_no_batch_are_refused_for_good_and_nothing_is_written() {
 
 #[test]
 fn metrics_are_lines_of_the_same_file() {
-    use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-    use opentelemetry_proto::tonic::metrics::v1::metric::Data;
-    use opentelemetry_proto::tonic::metrics::v1::{Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics};
     use prost::Message as _;
+    use words::metrics_messages::{
+        Data, ExportMetricsServiceRequest, Metric, NumberDataPoint, Numbers, ResourceMetrics, ScopeMetrics,
+    };
 
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("spans.jsonl");
     let backend: File = create(&serde_json::json!({ "path": path })).unwrap();
-    let gauge = Gauge { data_points: vec![NumberDataPoint::default()] };
-    let metric = Metric { name: "queue".to_owned(), data: Some(Data::Gauge(gauge)), ..Default::default() };
-    let scope = ScopeMetrics { metrics: vec![metric], ..Default::default() };
+    let gauge = Numbers { data_points: vec![NumberDataPoint::default()] };
+    let metric = Metric { name: "queue".to_owned(), data: Some(Data::Gauge(gauge)) };
+    let scope = ScopeMetrics { metrics: vec![metric] };
     let of = ResourceMetrics { scope_metrics: vec![scope], ..Default::default() };
     let body = ExportMetricsServiceRequest { resource_metrics: vec![of] }.encode_to_vec();
     export(&backend, &sample_spans::order_and_payment()).unwrap();

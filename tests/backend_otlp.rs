@@ -6,9 +6,6 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant, SystemTime};
 
-use opentelemetry_proto::tonic::collector::metrics::v1::{
-    ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse,
-};
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
@@ -16,6 +13,10 @@ use prost::Message;
 use tracer_plugin_api::{Backend, BackendError, CreateArgs, ErrorKind};
 use tracer_plugin_otlp::Otlp;
 use words::backend::{create, export, export_bytes, export_metrics};
+use words::metrics_messages::{
+    Data, ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse, Metric,
+    NumberDataPoint, Numbers, ResourceMetrics, ScopeMetrics,
+};
 use words::receivers::{HttpServer, OtlpReceiver, Reply, Request};
 use words::{LIMIT, child, is_child, run, sample_spans};
 
@@ -508,17 +509,11 @@ fn a_port_that_is_none_is_pointed_at_before_anything_is_sent() {
 
 /// A request of so many metrics, each of which has two data points.
 fn metrics(count: u32) -> Vec<u8> {
-    use opentelemetry_proto::tonic::metrics::v1::metric::Data;
-    use opentelemetry_proto::tonic::metrics::v1::{Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum};
     let metric = |number: u32| {
         let data_points = vec![NumberDataPoint::default(), NumberDataPoint { flags: number, ..Default::default() }];
-        Metric {
-            name: format!("metric.{number}"),
-            data: Some(Data::Sum(Sum { data_points, aggregation_temporality: 2, is_monotonic: true })),
-            ..Default::default()
-        }
+        Metric { name: format!("metric.{number}"), data: Some(Data::Sum(Numbers { data_points })) }
     };
-    let scope = ScopeMetrics { metrics: (0..count).map(metric).collect(), ..Default::default() };
+    let scope = ScopeMetrics { metrics: (0..count).map(metric).collect() };
     let resource_metrics = vec![ResourceMetrics { scope_metrics: vec![scope], ..Default::default() }];
     ExportMetricsServiceRequest { resource_metrics }.encode_to_vec()
 }

@@ -11,13 +11,11 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::metrics::v1::metric::Data;
-use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Of;
 use prost::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use words::metrics_messages::{Data, ExportMetricsServiceRequest};
 use words::receivers::OtlpReceiver;
 use words::{LIMIT, Traced, child, run};
 
@@ -62,12 +60,11 @@ fn numbers(collection: &ExportMetricsServiceRequest) -> BTreeMap<String, i64> {
             resource.iter().find(|pair| pair.key == "service.name").map(|pair| text(std::slice::from_ref(pair)));
         for metric in of.scope_metrics.iter().flat_map(|scope| &scope.metrics) {
             let points = match metric.data.as_ref().unwrap() {
-                Data::Sum(sum) => &sum.data_points,
-                Data::Gauge(gauge) => &gauge.data_points,
-                _ => continue,
+                Data::Sum(numbers) | Data::Gauge(numbers) => &numbers.data_points,
+                Data::Histogram(_) => continue,
             };
             for point in points {
-                let Some(Of::AsInt(value)) = point.value else { panic!("{metric:?}") };
+                let Some(value) = point.as_int else { panic!("{metric:?}") };
                 let key = format!("{} {} {}", service.as_deref().unwrap(), metric.name, text(&point.attributes));
                 assert_eq!(numbers.insert(key.clone(), value), None, "twice: {key}");
             }
@@ -119,10 +116,8 @@ fn points_of(collection: &ExportMetricsServiceRequest) -> usize {
         collection.resource_metrics.iter().flat_map(|of| of.scope_metrics.iter().flat_map(|scope| &scope.metrics));
     metrics
         .map(|metric| match metric.data.as_ref().unwrap() {
-            Data::Sum(sum) => sum.data_points.len(),
-            Data::Gauge(gauge) => gauge.data_points.len(),
+            Data::Sum(numbers) | Data::Gauge(numbers) => numbers.data_points.len(),
             Data::Histogram(histogram) => histogram.data_points.len(),
-            other => panic!("{other:?}"),
         })
         .sum()
 }
@@ -167,6 +162,40 @@ fn a_process_that_ends_sends_a_last_collection() {
     let started = "service.name=app otel.sdk.span.started otel.span.sampling_result=RECORD_AND_SAMPLE";
     assert_eq!(last.get(started), Some(&2));
     assert_eq!(traced.spans().len(), 2);
+}
+
+#[test]
+fn a_process_that_met_no_message_tells_that_too() {
+    if let Some(resolver) = child::resolver() {
+        let producer: BaseProducer = words::traced_by(&resolver, child::kafka()).create().unwrap();
+        drop(producer);
+        std::process::exit(0);
+    }
+    let traced = Traced::start(&[], &measured("interval = \"1h\""));
+    run(&mut traced.again("a_process_that_met_no_message_tells_that_too")).expect_success();
+    let last = numbers(collections(&traced.collector).last().expect("no collection came"));
+    assert_eq!(last["service.name=app otel.sdk.span.started otel.span.sampling_result=RECORD_AND_SAMPLE"], 0);
+}
+
+#[test]
+fn a_shutdown_sends_a_last_collection_loses_none_and_closes_the_port() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let traced = Traced::start(&["orders"], &measured(&format!("prometheus = \"127.0.0.1:{port}\"")));
+    send(&traced, 2);
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
+    assert!(traced.resolver().shutdown(LIMIT));
+    let last = numbers(collections(&traced.collector).last().unwrap());
+    assert_eq!(last["service.name=app otel.sdk.span.started otel.span.sampling_result=RECORD_AND_SAMPLE"], 2);
+    let sent = collections(&traced.collector).len();
+    let until = Instant::now() + LIMIT;
+    while TcpStream::connect(("127.0.0.1", port)).is_ok() {
+        assert!(Instant::now() < until, "the port is still open");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    traced.resolver().flush(LIMIT);
+    let points = &traced.resolver().stats().backends[0].data_points;
+    assert_eq!((points.offered, points.dropped.as_slice()), (points.exported, &[][..]));
+    assert_eq!(collections(&traced.collector).len(), sent);
 }
 
 #[test]

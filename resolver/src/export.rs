@@ -12,11 +12,12 @@
 
 mod backend_queue;
 mod circuit;
+mod drop_reason;
 mod exporter;
 mod finished_batch;
-mod lane;
 mod operations;
 mod queue_state;
+mod signal_queue;
 mod span_counts;
 mod timing;
 mod worker;
@@ -30,9 +31,10 @@ pub(crate) mod test_words;
 mod tests;
 
 pub(crate) use backend_queue::BackendQueue;
+pub use drop_reason::DropReason;
 pub(crate) use exporter::{Exporter, Outcome};
 pub(crate) use finished_batch::{FinishedBatch, Signal};
 pub(crate) use operations::{DURATION_BOUNDS, Operations};
+pub use span_counts::BackendState;
 pub(crate) use span_counts::{BackendCounters, EarlyLosses, ServiceCounters};
-pub use span_counts::{BackendState, DropReason};
 pub(crate) use timing::Timing;

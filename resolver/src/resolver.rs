@@ -140,6 +140,7 @@ impl Resolver {
         let deadline = Instant::now() + timeout;
         let Some(shared) = &self.shared else { return true };
         let sealed = Pipeline::current().seal_all(Some(self.id), deadline);
+        shared.end_metrics();
         let ended = shared.backends().shutdown(deadline);
         shared.tell_sum(Moment::Seen);
         Pipeline::current().retire_backend_sets(shared.backend_set_indices());

@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use tracer_resolver::config::{
-    Ambient, Config, Conventions, DEFAULT_CONFIG, Loaded, Measuring, MessageKey, Metrics, ParentDecision, Pattern, Propagator, Relation, Sampler, Severity, Source, Trace, Variables, load_with,
+    Ambient, Config, Conventions, DEFAULT_CONFIG, Loaded, Measuring, MessageKey, Metrics, ParentDecision, Pattern,
+    Propagator, Relation, Sampler, Severity, Source, Trace, Variables, load_with,
 };
 
 fn load(text: &str) -> Loaded {

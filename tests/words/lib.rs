@@ -33,6 +33,7 @@ pub mod fake_librdkafka;
 pub mod foreign;
 pub mod kafka;
 mod log_lines;
+pub mod metrics_messages;
 pub mod native;
 mod process;
 pub mod receivers;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::drop_reason::DropReason;
 use super::finished_batch::Signal;
-use super::span_counts::DropReason;
 
 /// Upper bounds, in seconds: OpenTelemetry's for durations of requests.
 pub(crate) const DURATION_BOUNDS: [f64; 14] =

@@ -12,10 +12,11 @@ use log::Level;
 
 use super::Timing;
 use super::circuit::Gate;
+use super::drop_reason::DropReason;
 use super::exporter::Outcome;
 use super::finished_batch::{FinishedBatch, Signal};
-use super::lane::{Lane, Lanes};
-use super::span_counts::{BackendCounters, BackendState, DropReason, Settlement, SpanCounts};
+use super::signal_queue::{BySignal, SignalQueue};
+use super::span_counts::{BackendCounters, BackendState, Settlement, SpanCounts};
 use super::worker_states::{Entry, WorkerState, WorkerStates};
 use crate::config;
 use crate::counted::{counted, verb};
@@ -69,7 +70,7 @@ pub(super) struct QueueState {
     max_elapsed: Duration,
     timing: Timing,
     phase: Phase,
-    lanes: Lanes,
+    signals: BySignal,
     workers: WorkerStates,
     next_sequence: u64,
     /// Bytes of all that waits and of all batches that a call still borrows.
@@ -103,7 +104,7 @@ impl QueueState {
             max_elapsed: settings.retry.max_elapsed,
             timing,
             phase: Phase::Open,
-            lanes: Lanes::new(settings.retry),
+            signals: BySignal::new(settings.retry),
             workers: WorkerStates::new(workers),
             next_sequence: 0,
             held_bytes: 0,
@@ -143,8 +144,8 @@ impl QueueState {
         self.held_bytes += batch.weight();
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        let lane = self.lanes.of(batch.signal);
-        lane.waiting.push_back(Entry { sequence, batch, offered_at: now, first_try: None, attempts: 0 });
+        let queue = self.signals.of(batch.signal);
+        queue.waiting.push_back(Entry { sequence, batch, offered_at: now, first_try: None, attempts: 0 });
     }
 
     /// Whether there is room for `batch`, or can be made. Spans never make room for metrics, and metrics always for spans: a
@@ -152,13 +153,13 @@ impl QueueState {
     fn makes_room(&mut self, batch: &FinishedBatch) -> bool {
         match batch.signal {
             Signal::Metrics => {
-                self.drop_lane(Signal::Metrics, DropReason::Superseded);
+                self.drop_signal(Signal::Metrics, DropReason::Superseded);
                 if batch.weight() > self.capacity / METRICS_SHARE {
                     return false;
                 }
             }
             Signal::Traces if self.held_bytes.saturating_add(batch.weight()) > self.capacity => {
-                self.drop_lane(Signal::Metrics, DropReason::QueueFull);
+                self.drop_signal(Signal::Metrics, DropReason::QueueFull);
             }
             Signal::Traces => {}
         }
@@ -173,7 +174,7 @@ impl QueueState {
                 if now >= drain_until {
                     self.drop_waiting(DropReason::ShutDown);
                 }
-                if self.lanes.are_empty() {
+                if self.signals.are_empty() {
                     return self.leave(worker, end.saturating_duration_since(now));
                 }
                 Some(drain_until)
@@ -190,7 +191,7 @@ impl QueueState {
         let (mut entry, probe) = match self.take(now) {
             Ok(taken) => taken,
             // Without anything that waits there is nothing to wait for.
-            Err(_) if self.lanes.are_empty() => return Next::Wait(None),
+            Err(_) if self.signals.are_empty() => return Next::Wait(None),
             Err(until) => return Next::Wait(until.into_iter().chain(draining_until).min()),
         };
         entry.first_try.get_or_insert(now);
@@ -206,14 +207,14 @@ impl QueueState {
     /// Metrics leave one batch at a time: points that overtake each other are refused by who stores them.
     fn take(&mut self, now: Instant) -> Result<(Entry, bool), Option<Instant>> {
         let metrics_are_out = self.workers.any_exporting(Signal::Metrics);
-        let mut lanes = self.lanes.all_mut();
-        lanes.sort_by_key(|lane| lane.waiting.front().map(|entry| entry.sequence));
+        let mut queues = self.signals.all_mut();
+        queues.sort_by_key(|queue| queue.waiting.front().map(|entry| entry.sequence));
         let mut look_again: Option<Instant> = None;
-        for lane in lanes {
-            if lane.waiting.is_empty() || lane.signal == Signal::Metrics && metrics_are_out {
+        for queue in queues {
+            if queue.waiting.is_empty() || queue.signal == Signal::Metrics && metrics_are_out {
                 continue;
             }
-            let probe = match lane.circuit.enter(now) {
+            let probe = match queue.circuit.enter(now) {
                 Gate::Closed(until) => {
                     look_again = look_again.into_iter().chain(until).min();
                     continue;
@@ -221,7 +222,7 @@ impl QueueState {
                 Gate::Probe => true,
                 Gate::Pass => false,
             };
-            if let Some(entry) = lane.waiting.pop_front() {
+            if let Some(entry) = queue.waiting.pop_front() {
                 return Ok((entry, probe));
             }
         }
@@ -238,7 +239,7 @@ impl QueueState {
         };
         let signal = entry.batch.signal;
         if probe {
-            self.lanes.of(signal).circuit.leave();
+            self.signals.of(signal).circuit.leave();
         }
         if stuck {
             notes.extend(self.call_came_back());
@@ -330,14 +331,14 @@ impl QueueState {
 
     /// One consistent look.
     pub(super) fn counters(&self) -> BackendCounters {
-        let held = self.lanes.waiting().chain(self.workers.unsettled());
+        let held = self.signals.waiting().chain(self.workers.unsettled());
         let held = held.map(|entry| (&*entry.batch, entry.attempts > 0));
         let (services, unattributed, data_points) = self.counts.snapshot(held);
         let state = if self.out_of_service {
             BackendState::OutOfService
         } else if self.workers.any_stuck() {
             BackendState::Stuck
-        } else if self.lanes.all().iter().any(|lane| lane.circuit.is_open()) {
+        } else if self.signals.all().iter().any(|queue| queue.circuit.is_open()) {
             BackendState::Retrying
         } else if self.is_refusing {
             BackendState::Refusing
@@ -363,13 +364,13 @@ impl QueueState {
     /// Drops everything that waits.
     fn drop_waiting(&mut self, reason: DropReason) {
         for signal in [Signal::Traces, Signal::Metrics] {
-            self.drop_lane(signal, reason);
+            self.drop_signal(signal, reason);
         }
     }
 
     /// Drops everything of a signal that waits.
-    fn drop_lane(&mut self, signal: Signal, reason: DropReason) {
-        while let Some(entry) = self.lanes.of(signal).waiting.pop_front() {
+    fn drop_signal(&mut self, signal: Signal, reason: DropReason) {
+        while let Some(entry) = self.signals.of(signal).waiting.pop_front() {
             self.settle(&entry.batch, Settlement::Dropped(reason));
         }
     }
@@ -380,7 +381,7 @@ impl QueueState {
         let max_elapsed = self.max_elapsed;
         let is_stale = |entry: &Entry| now.saturating_duration_since(entry.offered_at) > max_elapsed;
         for signal in [Signal::Traces, Signal::Metrics] {
-            while let Some(entry) = pop_stale(self.lanes.of(signal), is_stale) {
+            while let Some(entry) = pop_stale(self.signals.of(signal), is_stale) {
                 self.end(&entry, Settlement::Dropped(DropReason::RetriesExhausted), now);
             }
         }
@@ -424,14 +425,14 @@ impl QueueState {
         now: Instant,
     ) -> Option<Note> {
         let signal = entry.batch.signal;
-        let lane = self.lanes.of(signal);
-        let (pause, first) = lane.circuit.failed(now, server_wish, probe);
-        let hopeless = lane.circuit.is_hopeless();
+        let queue = self.signals.of(signal);
+        let (pause, first) = queue.circuit.failed(now, server_wish, probe);
+        let hopeless = queue.circuit.is_hopeless();
         // What waits says all that this batch does.
-        let superseded = signal == Signal::Metrics && !lane.waiting.is_empty();
-        let note = (first && lane.trouble.opens(now)).then(|| {
-            lane.trouble_announced = Some(self.counts.lost_of(signal));
-            let prefix = lane.prefix();
+        let superseded = signal == Signal::Metrics && !queue.waiting.is_empty();
+        let note = (first && queue.trouble.opens(now)).then(|| {
+            queue.trouble_announced = Some(self.counts.lost_of(signal));
+            let prefix = queue.prefix();
             Note {
                 level: Level::Warn,
                 text: format!("{prefix}export failed, and will be retried for {:?}: {message}", self.max_elapsed),
@@ -443,7 +444,7 @@ impl QueueState {
         } else if self.workers.any_stuck() {
             Some(DropReason::Stuck)
         } else if self.phase != Phase::Open && hopeless {
-            self.drop_lane(signal, DropReason::ShutDown);
+            self.drop_signal(signal, DropReason::ShutDown);
             Some(DropReason::ShutDown)
         } else if superseded {
             Some(DropReason::Superseded)
@@ -455,7 +456,7 @@ impl QueueState {
         match give_up {
             Some(reason) => self.end(&entry, Settlement::Dropped(reason), now),
             None => {
-                let waiting = &mut self.lanes.of(signal).waiting;
+                let waiting = &mut self.signals.of(signal).waiting;
                 let place = waiting.partition_point(|other| other.sequence < entry.sequence);
                 waiting.insert(place, entry);
             }
@@ -480,19 +481,19 @@ impl QueueState {
 
     /// The backend gave an answer, be it a bad one: it is there.
     fn answered(&mut self, signal: Signal, now: Instant) -> Option<Note> {
-        let lane = self.lanes.of(signal);
-        let silence = lane.circuit.answered(now)?;
-        let lost_before = lane.trouble_announced.take()?;
-        let what = format!("{}takes batches again, after {:.1} s", lane.prefix(), silence.as_secs_f64());
+        let queue = self.signals.of(signal);
+        let silence = queue.circuit.answered(now)?;
+        let lost_before = queue.trouble_announced.take()?;
+        let what = format!("{}takes batches again, after {:.1} s", queue.prefix(), silence.as_secs_f64());
         Some(self.recovered(signal, &what, lost_before))
     }
 
     /// How many were refused is said with all that is lost; here, why.
     fn refused(&mut self, signal: Signal, now: Instant, what: &str, message: &str) -> Option<Note> {
-        let lane = self.lanes.of(signal);
-        lane.refusals.opens(now).then(|| Note {
+        let queue = self.signals.of(signal);
+        queue.refusals.opens(now).then(|| Note {
             level: Level::Warn,
-            text: format!("{}it refused {what}: {message} (reasons are said at most once a minute)", lane.prefix()),
+            text: format!("{}it refused {what}: {message} (reasons are said at most once a minute)", queue.prefix()),
         })
     }
 
@@ -530,7 +531,7 @@ impl QueueState {
     }
 
     fn oldest_unsettled(&self) -> Option<u64> {
-        self.lanes.waiting().chain(self.workers.unsettled()).map(|entry| entry.sequence).min()
+        self.signals.waiting().chain(self.workers.unsettled()).map(|entry| entry.sequence).min()
     }
 
     /// An entry has come to its end, after a try at least.
@@ -559,10 +560,10 @@ impl QueueState {
     }
 }
 
-/// The oldest entry of a lane whose backend fails, if it has waited for too long.
-fn pop_stale(lane: &mut Lane, is_stale: impl Fn(&Entry) -> bool) -> Option<Entry> {
-    let stale = lane.circuit.is_open() && lane.waiting.front().is_some_and(is_stale);
-    if stale { lane.waiting.pop_front() } else { None }
+/// The oldest entry of a queue whose backend fails, if it has waited for too long.
+fn pop_stale(queue: &mut SignalQueue, is_stale: impl Fn(&Entry) -> bool) -> Option<Entry> {
+    let stale = queue.circuit.is_open() && queue.waiting.front().is_some_and(is_stale);
+    if stale { queue.waiting.pop_front() } else { None }
 }
 
 /// Of the bytes of a queue, metrics take no more than one part in so many.

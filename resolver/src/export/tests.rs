@@ -1,7 +1,7 @@
 //! The queue with its threads, over a fake exporter.
 
-mod lanes;
 mod outage;
+mod signals;
 mod states;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -117,8 +117,7 @@ impl Client {
         // Only what has a parent can have a trace state.
         let trace_state = send.parent.and(headers.as_ref()).and_then(|headers| headers.last(c"tracestate"));
         if let Some(captured) = traced.captured.as_deref() {
-            tell(captured, message, headers, trace_state, |fields| Pipeline::push(&span, fields));
-            return Some(span);
+            return tell(captured, message, headers, trace_state, |fields| Pipeline::push(&span, fields));
         }
         match trace_state {
             None => Pipeline::push(&span, &[]),

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -27,6 +28,7 @@ struct Here {
     began: u64,
     next: Mutex<Instant>,
     port: Mutex<Option<Port>>,
+    ended: AtomicBool,
     /// Held during a collection: what was read later is sent later.
     collecting: Mutex<()>,
 }
@@ -65,6 +67,19 @@ impl Reader {
         is_due
     }
 
+    /// Nothing is collected by itself any more in this process, and nobody can ask.
+    pub(crate) fn end(&self) {
+        // Relaxed: nothing is read because of it.
+        self.here().ended.store(true, Ordering::Relaxed);
+        let port = self.here().port.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Without the lock: the port may wait a moment for its thread to be woken.
+        drop(port);
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.here().ended.load(Ordering::Relaxed)
+    }
+
     /// Collects, one at a time.
     pub(crate) fn collect<T>(&self, collect: impl FnOnce(Span) -> T) -> T {
         let here = self.here();
@@ -77,6 +92,7 @@ impl Reader {
             began: clock::unix_nanos(),
             next: Mutex::new(Instant::now() + self.settings.interval),
             port: Mutex::new(None),
+            ended: AtomicBool::new(false),
             collecting: Mutex::new(()),
         })
     }

@@ -50,12 +50,20 @@ impl Measured {
         self.reader.open_port(text);
     }
 
+    /// Nothing leaves any more in this process: the backends take nothing. The port is closed.
+    pub(super) fn end(&self) {
+        self.reader.end();
+    }
+
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.reader.is_due(now)
     }
 
     /// Sends what there is to every backend that is to have it, and writes the file.
     pub(super) fn leave(&self, config: &Config, backends: &Backends, collect: impl FnOnce() -> Vec<Collected>) {
+        if self.reader.has_ended() {
+            return;
+        }
         self.reader.collect(|time| {
             let collected = by_resource(config, collect());
             if let Some(file) = &self.file {

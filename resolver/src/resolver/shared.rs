@@ -280,6 +280,14 @@ impl Shared {
         }
     }
 
+    /// A last collection leaves, and none follows.
+    pub(super) fn end_metrics(&self) {
+        self.export_metrics();
+        if let Some(measured) = &self.measured {
+            measured.end();
+        }
+    }
+
     fn metrics_text(&self) -> String {
         self.measured
             .as_ref()

@@ -24,15 +24,15 @@ pub(crate) fn config(draft: ConfigDraft, origin: Origin, findings: &mut Findings
         findings.distrust();
         return Err(None);
     };
+    if findings.is_distrusted() {
+        let backends = draft.backends.into_iter().filter_map(|draft| draft.backend.ok()).collect();
+        return Err(Some(Untrusted { backends, plugins: draft.plugins }));
+    }
     let metrics = draft.metrics.unwrap_or_else(|Broken| {
         let message = "metrics are off";
         findings.mention(Problem::warning(code::SWITCHED_OFF, message).help(WHY).follows());
         Metrics::default()
     });
-    if findings.is_distrusted() {
-        let backends = draft.backends.into_iter().filter_map(|draft| draft.backend.ok()).collect();
-        return Err(Some(Untrusted { backends, plugins: draft.plugins }));
-    }
     let (backends, survivors) = backends(draft.backends, &draft.broken_plugins, findings);
     let export = metrics.export.as_ref().map(|export| surviving(export, &survivors));
     let metrics = Metrics { export, ..metrics };

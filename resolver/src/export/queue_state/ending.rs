@@ -5,7 +5,7 @@ use std::time::Instant;
 use log::Level;
 
 use super::super::worker_states::WorkerState;
-use super::{DropReason, FinishedBatch, FlushRequest, Lane, Note, Phase, QueueState, Settlement, Signal};
+use super::{DropReason, FinishedBatch, FlushRequest, Note, Phase, QueueState, Settlement, Signal, SignalQueue};
 
 impl QueueState {
     /// The system gave no thread for this worker. Without any, nothing will ever leave.
@@ -20,8 +20,8 @@ impl QueueState {
     /// The process may end at `end`: what waits is to go out before `until`. Batches are taken as before.
     pub(in crate::export) fn hurry(&mut self, until: Instant, end: Instant, insisting: bool) {
         if self.phase == Phase::Open {
-            for lane in self.lanes.all_mut() {
-                lane.circuit.hurry(until, insisting);
+            for queue in self.signals.all_mut() {
+                queue.circuit.hurry(until, insisting);
             }
             self.leaving = Some(self.request_flush(end));
         }
@@ -35,10 +35,10 @@ impl QueueState {
 
     /// Whether all that has not left is of signals that the backend is not tried with any more.
     fn is_past_hope(&self) -> bool {
-        let is_hopeless = |lane: &&Lane| lane.circuit.is_hopeless();
-        let is_idle = |lane: &&Lane| lane.waiting.is_empty() && !self.workers.any_exporting(lane.signal);
-        let lanes = self.lanes.all();
-        lanes.iter().any(is_hopeless) && lanes.iter().all(|lane| is_hopeless(lane) || is_idle(lane))
+        let is_hopeless = |queue: &&SignalQueue| queue.circuit.is_hopeless();
+        let is_idle = |queue: &&SignalQueue| queue.waiting.is_empty() && !self.workers.any_exporting(queue.signal);
+        let queues = self.signals.all();
+        queues.iter().any(is_hopeless) && queues.iter().all(|queue| is_hopeless(queue) || is_idle(queue))
     }
 
     /// The hurry is over. What is left is dropped and counted if it was the `last`; else it stays on its way.
@@ -47,8 +47,8 @@ impl QueueState {
         if self.phase != Phase::Open {
             return;
         }
-        for lane in self.lanes.all_mut() {
-            lane.circuit.relax();
+        for queue in self.signals.all_mut() {
+            queue.circuit.relax();
         }
         if last {
             self.drop_waiting(DropReason::ShutDown);
@@ -61,8 +61,8 @@ impl QueueState {
 
     /// Stops taking batches. Of several calls the earliest times count.
     pub(in crate::export) fn begin_shutdown(&mut self, drain_until: Instant, end: Instant) {
-        for lane in self.lanes.all_mut() {
-            lane.circuit.hurry(drain_until, true);
+        for queue in self.signals.all_mut() {
+            queue.circuit.hurry(drain_until, true);
         }
         self.phase = match self.phase {
             Phase::Open => Phase::Draining { drain_until, end },
@@ -129,7 +129,7 @@ impl QueueState {
 
     /// Whether only calls that do not come back keep the queue from ending.
     pub(in crate::export) fn only_stuck_calls_remain(&self) -> bool {
-        self.lanes.are_empty() && self.workers.all_left_or_stuck()
+        self.signals.are_empty() && self.workers.all_left_or_stuck()
     }
 
     /// What the exporter's shutdown returned, once it has.

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config;
 use crate::export::test_words::{backend, batch_of, eventually, within};
-use crate::export::{BackendQueue, BackendState, DropReason, Exporter, Outcome, ServiceCounters, Timing};
+use crate::export::{
+    BackendQueue, BackendState, DropReason, Exporter, FinishedBatch, Outcome, ServiceCounters, Signal, Timing,
+};
 
 /// A backend of the misbehaving plugin, and its report.
 struct Patient {
@@ -420,4 +422,32 @@ fn a_forked_child_leaves_its_parents_threads_and_instances_alone() {
     assert_eq!(patient.calls("destroy").len() + patient.calls("shutdown").len(), 0);
     patient.unblock();
     assert!(patient.queue.shutdown(within(5000)));
+}
+
+#[test]
+fn a_batch_says_its_signal_and_never_comes_to_a_plugin_that_does_not_take_it() {
+    let folder = Folder::new();
+    let sample = CPlugin {
+        signals: "1u << TRACER_SIGNAL_METRICS",
+        more: "#define OWN_EXPORT
+#include <stdio.h>
+static tracer_code export_batch(tracer_instance *it, const tracer_batch *batch, uint32_t timeout_ms, tracer_error *error)
+{ (void)it; (void)timeout_ms; snprintf(error->message, sizeof error->message, \"signal %u, %u items, attempt %u\",
+    (unsigned)batch->signal, (unsigned)batch->item_count, (unsigned)batch->attempt); return TRACER_ERR_PERMANENT; }"
+            .to_owned(),
+        ..CPlugin::default()
+    };
+    sample.install(&folder);
+    let library = loader(Trust::Strict).load("sample", &folder.plugins()).unwrap();
+    assert!(library.accepts(Signal::Metrics) && !library.accepts(Signal::Traces));
+    let instance = Instance::create(library, &backend("sample"), &json!({}), REBIRTH).unwrap();
+    let said = |signal| {
+        let batch = FinishedBatch { id: 1, signal, body: vec![1], start: 0, item_count: 7, per_service: Vec::new() };
+        match instance.export(&batch, 3, Duration::from_secs(1)) {
+            Outcome::Rejected { message } => message,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(said(Signal::Metrics), "signal 2, 7 items, attempt 3");
+    assert_eq!(said(Signal::Traces), "its plugin takes no traces");
 }

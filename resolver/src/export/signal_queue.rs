@@ -1,6 +1,6 @@
-//! A lane: the batches of one signal that wait for a backend, and how the backend takes that signal.
+//! A signal's queue: the batches of one signal that wait for a backend, and how the backend takes that signal.
 //!
-//! `resolver/RATIONALE.md`: "Why has each signal a lane of its own?"
+//! `resolver/RATIONALE.md`: "Why has each signal a queue of its own within a backend's?"
 
 use std::collections::VecDeque;
 
@@ -12,7 +12,7 @@ use crate::diagnostics::OnceAMinute;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(super) struct SignalQueue {
     pub(super) signal: Signal,
     /// In order of `sequence`.
     pub(super) waiting: VecDeque<Entry>,
@@ -24,14 +24,14 @@ pub(super) struct Lane {
     pub(super) trouble_announced: Option<u64>,
 }
 
-/// One lane for each signal.
+/// One queue for each signal.
 #[derive(Debug)]
-pub(super) struct Lanes {
-    traces: Lane,
-    metrics: Lane,
+pub(super) struct BySignal {
+    traces: SignalQueue,
+    metrics: SignalQueue,
 }
 
-impl Lane {
+impl SignalQueue {
     fn new(signal: Signal, retry: Retry) -> Self {
         Self {
             signal,
@@ -52,23 +52,23 @@ impl Lane {
     }
 }
 
-impl Lanes {
+impl BySignal {
     pub(super) fn new(retry: Retry) -> Self {
-        Self { traces: Lane::new(Signal::Traces, retry), metrics: Lane::new(Signal::Metrics, retry) }
+        Self { traces: SignalQueue::new(Signal::Traces, retry), metrics: SignalQueue::new(Signal::Metrics, retry) }
     }
 
-    pub(super) fn of(&mut self, signal: Signal) -> &mut Lane {
+    pub(super) fn of(&mut self, signal: Signal) -> &mut SignalQueue {
         match signal {
             Signal::Traces => &mut self.traces,
             Signal::Metrics => &mut self.metrics,
         }
     }
 
-    pub(super) fn all(&self) -> [&Lane; 2] {
+    pub(super) fn all(&self) -> [&SignalQueue; 2] {
         [&self.traces, &self.metrics]
     }
 
-    pub(super) fn all_mut(&mut self) -> [&mut Lane; 2] {
+    pub(super) fn all_mut(&mut self) -> [&mut SignalQueue; 2] {
         [&mut self.traces, &mut self.metrics]
     }
 
@@ -77,6 +77,6 @@ impl Lanes {
     }
 
     pub(super) fn are_empty(&self) -> bool {
-        self.all().iter().all(|lane| lane.waiting.is_empty())
+        self.all().iter().all(|queue| queue.waiting.is_empty())
     }
 }
