@@ -34,7 +34,7 @@ module.exports = {
     }, COUNT * 2);
     setImmediate(() => process.exit());
   },
-  async 'timer again and again, not awaited'() {
+  async 'timer again and again, not awaited, learnt'() {
     let isBeating = false;
     // The first of each is what the message began.
     const started = new Set();
@@ -75,7 +75,7 @@ module.exports = {
     fs.rmSync(path.dirname(file), { recursive: true });
     setImmediate(() => process.exit());
   },
-  async socket() {
+  async 'socket, learnt'() {
     const server = net.createServer((peer) => peer.pipe(peer)).listen(0, '127.0.0.1');
     await new Promise((done) => server.once('listening', done));
     let socket;
@@ -91,7 +91,7 @@ module.exports = {
     socket.destroy();
     server.close();
   },
-  async 'web server and requests'() {
+  async 'web server and requests, learnt'() {
     let server;
     const agent = new http.Agent({ keepAlive: true, maxSockets: 2 });
     const post = (order) => new Promise((done) => {
@@ -112,7 +112,7 @@ module.exports = {
     agent.destroy();
     server.close();
   },
-  async worker() {
+  async 'worker, learnt'() {
     let worker;
     const answers = new Map();
     await listening((order) => {

@@ -39,7 +39,7 @@ module.exports = {
       await new Promise((done) => consumer.consume(8, (error, orders) => { handleAll(orders).then(done); beat(); }));
     }
   },
-  async 'loop within a loop'() {
+  async 'loop within a loop, learnt'() {
     await lists(async (orders) => {
       const outer = async () => {
         for (const order of orders.slice(0, 1)) {
@@ -64,13 +64,13 @@ module.exports = {
     const handle = async (orders) => { for (const order of orders) { bill(order); await aWhile(); bill(order); } };
     await lists((orders) => { const done = handle(orders); beat(); return done; });
   },
-  async 'functions for each'() {
+  async 'functions for each, learnt'() {
     await lists((orders) => { orders.forEach(billLater); orders.forEach(bill); beat(); });
     await lists(async (orders) => { const all = orders.map(billLater); beat(); await Promise.all(all); beat(); });
     await sleep(10);
   },
   /** Who asks for the next one by hand may be at work on something else. */
-  async 'iterator asked by hand'() {
+  async 'iterator asked by hand, learnt'() {
     let orders;
     await lists((some) => { orders = orders || some.values(); });
     give(COUNT);
@@ -80,7 +80,7 @@ module.exports = {
       bill(order);
     }, COUNT * 2);
   },
-  async 'loops that share an iterator'() {
+  async 'loops that share an iterator, learnt'() {
     for (const shared of [(orders) => orders.values(), (orders) => orders[Symbol.iterator]()]) {
       give(COUNT);
       await lists(async (orders) => {

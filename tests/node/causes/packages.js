@@ -8,7 +8,7 @@ const { COUNT, aWhile, again, bill, billLater, listening } = require('./words');
 const load = (name) => require(path.join(process.env.PACKAGES, name));
 
 module.exports = {
-  async 'async-mutex'() {
+  async 'async-mutex, learnt'() {
     const { Mutex, Semaphore } = load('async-mutex');
     for (const lock of [new Mutex(), new Semaphore(3)]) {
       await listening(async (order) => {
@@ -25,7 +25,7 @@ module.exports = {
       again();
     }
   },
-  async bottleneck() {
+  async 'bottleneck, learnt'() {
     const Bottleneck = load('bottleneck');
     for (const settings of [{ maxConcurrent: 1 }, { maxConcurrent: 3 }, { minTime: 2 }]) {
       const limiter = new Bottleneck(settings);
@@ -62,12 +62,12 @@ module.exports = {
     }
   },
   /** A batch of the program's own, which a message's wait began. */
-  async dataloader() {
+  async 'dataloader, learnt'() {
     const DataLoader = load('dataloader');
     const loader = new DataLoader(async (keys) => { await aWhile(); return keys; });
     await listening(async (order) => { await loader.load(order.offset); bill(order); });
   },
-  async 'generic-pool'() {
+  async 'generic-pool, learnt'() {
     const pool = load('generic-pool').createPool(
       { create: async () => { await aWhile(); return {}; }, destroy: async () => {} }, { max: 3 });
     await listening(async (order) => {
@@ -79,15 +79,15 @@ module.exports = {
     await pool.drain();
     await pool.clear();
   },
-  async fastq() {
+  async 'fastq, learnt'() {
     const queue = load('fastq')((order, done) => { bill(order); billLater(order).then(() => done(), done); }, 3);
     await listening((order) => { queue.push(order); }, COUNT * 2);
   },
-  async 'fastq, promises'() {
+  async 'fastq, promises, learnt'() {
     const queue = load('fastq').promise(async (order) => { bill(order); await billLater(order); }, 3);
     await listening(async (order) => { await queue.push(order); }, COUNT * 2);
   },
-  async 'async.queue'() {
+  async 'async.queue, learnt'() {
     const queue = load('async').queue((order, done) => { bill(order); billLater(order).then(() => done(), done); }, 3);
     await listening((order) => { queue.push(order); }, COUNT * 2);
   },
@@ -97,19 +97,19 @@ module.exports = {
     const queue = new PQueue({ concurrency: 3 });
     await listening(async (order) => { await queue.add(async () => { bill(order); await billLater(order); }); }, COUNT * 2);
   },
-  async 'p-limit'() {
+  async 'p-limit, learnt'() {
     const limit = load('p-limit')(3);
     await listening(async (order) => { await limit(async () => { bill(order); await billLater(order); }); }, COUNT * 2);
     again();
     await listening((order) => { limit(async () => { bill(order); await billLater(order); }); }, COUNT * 4);
   },
-  async 'p-queue'() {
+  async 'p-queue, learnt'() {
     const queue = new (load('p-queue').default)({ concurrency: 3 });
     await listening(async (order) => { await queue.add(async () => { bill(order); await billLater(order); }); }, COUNT * 2);
     again();
     await listening((order) => { queue.add(async () => { bill(order); await billLater(order); }); }, COUNT * 4);
   },
-  async 'p-limit, of modules'() {
+  async 'p-limit, of modules, learnt'() {
     const { default: pLimit } = await import(path.join(process.env.PACKAGES, 'p-limit-7/index.js'));
     const limit = pLimit(3);
     await listening(async (order) => { await limit(async () => { bill(order); await billLater(order); }); }, COUNT * 2);

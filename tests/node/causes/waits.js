@@ -2,9 +2,35 @@
 'use strict';
 
 const EventEmitter = require('events');
-const { COUNT, aWhile, bill, listening, sleep } = require('./words');
+const { sent } = require('node-rdkafka');
+const { COUNT, aWhile, again, ask, bill, listening, sleep } = require('./words');
 
 module.exports = {
+  /** Others wait for it meanwhile, and might wait for this one. */
+  async 'answers of a database, learnt'() {
+    const late = async (order) => { await ask(); bill(order); };
+    for (const listener of [late, (order) => { late(order); }]) {
+      await listening(listener, sent.length + COUNT);
+      again();
+    }
+  },
+  async 'answers of a database, and several messages each, learnt'() {
+    await listening(async (order) => { await ask(); for (let line = 0; line < 3; line += 1) bill(order); }, COUNT * 3);
+  },
+  async 'of interest or not, learnt'() {
+    await listening((order) => { if (order.offset % 3 === 0) bill(order); }, Math.ceil(COUNT / 3));
+    again();
+    await listening(async (order) => { if (order.offset % 3 === 0) { await aWhile(); bill(order); } }, sent.length + 12);
+  },
+  /** A few are of no interest, and the others send several. */
+  async 'of interest or not, and several messages each, learnt'() {
+    await listening((order) => { for (let line = 0; line < (order.offset % 4) * 2; line += 1) bill(order); }, COUNT * 3);
+  },
+  async 'at once or later, learnt'() {
+    await listening(async (order) => { if (order.offset % 2 === 0) await aWhile(); bill(order); });
+    again();
+    await listening((order) => { if (order.offset % 2 === 0) bill(order); else setTimeout(() => bill(order), 3); }, sent.length + COUNT);
+  },
   async 'listener of another message, cut'() {
     const emitter = new EventEmitter();
     await listening(async (order) => {
@@ -13,7 +39,7 @@ module.exports = {
       emitter.emit('work', order);
     });
   },
-  async 'memoized promise'() {
+  async 'memoized promise, learnt'() {
     let shared;
     await listening(async (order) => {
       shared = shared || sleep(10);
@@ -21,7 +47,7 @@ module.exports = {
       bill(order);
     });
   },
-  async 'promise resolved by another message'() {
+  async 'promise resolved by another message, learnt'() {
     let release;
     let gate = new Promise((done) => { release = done; });
     await listening(async (order) => {
@@ -42,7 +68,7 @@ module.exports = {
       bill(order);
     });
   },
-  async 'event that another message waits for'() {
+  async 'event that another message waits for, learnt'() {
     const emitter = new EventEmitter();
     emitter.setMaxListeners(COUNT);
     await listening(async (order) => {

@@ -9,7 +9,7 @@ const {
   NONE, calledIn, currentProcessing, handle, isAsync, processingOf, runLazilyIn, settled,
 } = require('./processing');
 const resources = require('./resources');
-const { sending } = require('./sends');
+const { sending, sendingFor } = require('./sends');
 const { followReadStream, followValues, followWriteStream, originOf, pendingOf } = require('./streams');
 const { guarded, tell } = require('./tell');
 
@@ -125,13 +125,15 @@ function createReadStream(original) {
 /** produce(topic, partition, message, key, timestamp, opaque, headers) */
 function produce(original) {
   return function produce(...record) {
+    const send = () => original.apply(this, record);
     // What a write stream writes follows from what it was given the message for.
     const pending = pendingOf(this, record);
-    if (pending) return sending(record[6], () => original.apply(this, record), pending);
+    if (pending) return sendingFor(pending, record, send);
     // A message's own value is sent on for that message, whoever does it.
     const origin = guarded(() => originOf(record[2]));
-    const isKnown = origin !== undefined && origin !== NONE;
-    return sending(record[6], () => original.apply(this, record), isKnown ? origin : currentProcessing(), isKnown);
+    if (origin === undefined || origin === NONE) return sending(record, send);
+    guarded(() => origin.sendsInFact(record[0]));
+    return sendingFor(origin, record, send);
   };
 }
 

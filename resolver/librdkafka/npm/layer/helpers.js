@@ -10,12 +10,14 @@ function processing(message, work) {
     resources.follow();
     const about = message.message && message.message.offset !== undefined ? message.message : message;
     const place = about === message ? message : { ...message, offset: about.offset };
-    const present = processingOf(about, place);
-    if (!present.hasEnded) return present;
-    // What was taken for it ended too soon.
-    const again = new Processing(place, about.headers);
-    setProcessing(about, again);
-    return again;
+    let said = processingOf(about, place);
+    if (said.hasEnded) {
+      // What was taken for it ended too soon.
+      said = new Processing(place, about.headers);
+      setProcessing(about, said);
+    }
+    said.account.isSaid = true;
+    return said;
   });
   return processed ? settled(processed, true, () => runIn(processed, work)) : work();
 }

@@ -3,8 +3,10 @@
 'use strict';
 
 const { AsyncLocalStorage } = require('async_hooks');
+const { closed, isForItself, returned } = require('./habits');
 const library = require('./library');
 const otel = require('./opentelemetry');
+const { Account } = require('./others');
 const { guarded } = require('./tell');
 
 const current = new AsyncLocalStorage();
@@ -34,9 +36,7 @@ class Processing {
     this.turn = undefined;
     this._hasEnded = false;
     this._endedAt = Infinity;
-    /** Something was sent for it, or goes on in its context. */
-    this.hasLed = false;
-    this._handledAt = 0;
+    this.account = new Account();
     /** Its code has waited, and has said then that it is done: what goes on is for nobody knows whom. */
     this._isDone = false;
     /** Its code is an `async` function that waits, and says by promises what for. */
@@ -66,17 +66,23 @@ class Processing {
     return this._began;
   }
 
-  /** The same for a message that is sent now; undefined if this is over, and what is sent is not in fact of it. */
-  beginForSend(isFact) {
-    this.hasLed = true;
-    return !isFact && this.isOver ? undefined : this.begin();
+  /** Whether what is sent to `topic` now is for this one, and not for another message or nobody knows which. */
+  sends(topic) {
+    if (this === NONE) return false;
+    const isForThis = isForItself(this.account, topic);
+    return isForThis && !this.isOver;
+  }
+
+  /** What is sent to `topic` now is in fact of it. */
+  sendsInFact(topic) {
+    if (this !== NONE) this.account.sentTo(topic);
   }
 
   /** Whether nothing follows from it any more. */
   get isOver() {
     if (this.turn !== undefined && this.turn.isLost) return true;
     if (!this._hasEnded) return false;
-    return this._isDone || Date.now() - this._endedAt > AFTER_END || waiting.hasSince(this._handledAt);
+    return this._isDone || Date.now() - this._endedAt > AFTER_END;
   }
 
   get hasBegun() { return this._place === undefined; }
@@ -126,18 +132,15 @@ class Processing {
 
   /** It ends when nobody holds it any more. */
   hold() {
-    if (this._holds === 0) this._handledAt = waiting.now();
     this._holds += 1;
   }
 
   release() {
     this._holds -= 1;
-    if (this._holds !== 0) return;
-    if (!this.hasLed && this !== NONE) {
-      waiting.add(this);
-      // Whoever sends that on does it for this message.
-      if (typeof this._value === 'object' && this._value !== null) origins.set(this._value, this);
-    }
+    if (this._holds !== 0 || this === NONE) return;
+    this.account.handed();
+    // Whoever sends that on does it for this message.
+    if (this.account.sends === 0 && typeof this._value === 'object' && this._value !== null) origins.set(this._value, this);
     this._value = undefined;
     if (this.hasBegun) this._end();
   }
@@ -149,36 +152,6 @@ class Processing {
     if (this._began) library.find().end(this._began);
   }
 }
-
-/**
- * Messages that were handled and led to nothing yet. Each was of no interest, or it was put where other code takes it from,
- * which then works at it in the context of an earlier message: what goes on there after that one's end is for either.
- */
-const waiting = {
-  _messages: [],
-  _handled: 0,
-
-  /** A point in the order of messages. */
-  now() { return this._handled; },
-
-  add(processing) {
-    this._handled += 1;
-    if (this._messages.length >= MOST_WAITING) this._messages.splice(0, MOST_WAITING / 2);
-    this._messages.push({ processing, order: this._handled, at: Date.now() });
-  },
-
-  /** Whether there is one that was handled after that point, and not too long ago. */
-  hasSince(order) {
-    const messages = this._messages;
-    while (messages.length > 0) {
-      const last = messages[messages.length - 1];
-      if (!last.processing.hasLed && Date.now() - last.at <= AFTER_END) return last.order > order;
-      messages.pop();
-    }
-    return false;
-  },
-};
-const MOST_WAITING = 1000;
 
 /** That of code which is at work on no message, whatever it was called by. */
 const NONE = new Processing(undefined);
@@ -245,27 +218,36 @@ function handle(processing, handler, work) {
 
 /** Calls `work`, whose promise is looked at if `isOurs`. */
 function settled(processing, isOurs, work) {
+  const { account } = processing;
   processing.hold();
+  account.inCalls += 1;
   let result;
   try {
     result = work();
   } catch (error) {
+    account.inCalls -= 1;
+    guarded(() => returned(account));
     guarded(() => processing.fail(error));
     guarded(() => processing.release());
     throw error;
   }
+  account.inCalls -= 1;
+  guarded(() => returned(account));
   if (!isOurs || !(result instanceof Promise)) {
     guarded(() => processing.settle(false));
     return result;
   }
   guarded(() => processing.begin());
   processing.isAwaited = true;
+  account.handed();
   let hasWaited = false;
   const outcome = result.then((value) => {
+    guarded(() => closed(account, hasWaited));
     guarded(() => processing.settle(hasWaited));
     return value;
   }, (error) => {
     guarded(() => processing.fail(error));
+    guarded(() => closed(account, hasWaited));
     guarded(() => processing.settle(hasWaited));
     throw error;
   });

@@ -74,7 +74,6 @@ function handingIn(method) {
 /** What the code is at work on that puts something into a queue, and has led to that. */
 function leading() {
   const processing = currentProcessing() || NONE;
-  processing.hasLed = true;
   return processing;
 }
 

@@ -4,12 +4,12 @@
 //   A request, a look-up or a timer that comes once goes on with what it was begun for.
 // - What a timer, or its like, calls for an `async` function that waits. Such a function says by promises what it waits for;
 //   what it sets aside beside them may be the batch of all.
-// - What goes on after it has settled a promise that the message's code waits for. It has given its result, and that code goes
-//   on elsewhere; so it is what runs the next one's task, as a queue does.
 'use strict';
 
-const { createHook, executionAsyncId, executionAsyncResource } = require('async_hooks');
+const { createHook, executionAsyncResource } = require('async_hooks');
+const { CALLED } = require('./habits');
 const otel = require('./opentelemetry');
+const { CALL, REQUEST, TIMER } = require('./others');
 const { NONE, current } = require('./processing');
 const { isOurs, stack } = require('./stack');
 const { guarded } = require('./tell');
@@ -25,56 +25,48 @@ const SET_ASIDE_BY_ALL = new Set(['Microtask', 'TickObject']);
 /** Frames above the caller of `nextTick` and `queueMicrotask`: those of Node's hooks, and ours. */
 const MAKING_FRAMES = 10;
 const MAKERS = new Set(['node:async_hooks', 'node:internal/async_hooks', 'node:internal/process/task_queues']);
-/** Promises of which it is known at once who waits for them; twice as many at most. Some are never settled. */
-const MOST_WAITED_FOR = 5000;
+/** Where one has the message that it is to come back to. */
+const TO_COME = Symbol('tracer-interceptors.to-come');
+const KIND = Symbol('tracer-interceptors.kind');
 
 /** Those that were made while a message was current. */
 const longLived = new WeakSet();
 const setAside = new WeakSet();
-/** Whose code waits for a promise, by its number: those that came last, and those before them. */
-let waiters = new Map();
-let earlierWaiters = new Map();
 
-/** From now on they are known. A program that is given no messages does not pay for it: Node then calls us for each promise. */
+/** From now on they are known. A program that is given no messages does not pay for it. */
 function follow() { making.enable(); }
 
 const making = createHook({
+  trackPromises: false,
   init(id, type, trigger, resource) {
+    if (type === 'PROMISE') return;
     const processing = current.getStore();
     if (processing === undefined || processing === NONE) return;
-    if (type === 'PROMISE') return promised(processing, trigger);
-    processing.hasLed = true;
-    if (LONG_LIVED.has(type) || repeats(type, resource)) longLived.add(resource);
-    else if (SET_ASIDE.has(type) || (SET_ASIDE_BY_ALL.has(type) && guarded(isMadeByProgram))) setAside.add(resource);
-    else return;
-    calls.enable();
+    if (LONG_LIVED.has(type) || repeats(type, resource)) {
+      longLived.add(resource);
+      return;
+    }
+    if (SET_ASIDE.has(type) || (SET_ASIDE_BY_ALL.has(type) && guarded(isMadeByProgram))) setAside.add(resource);
+    const kind = !setAside.has(resource) ? REQUEST : settlesPromise(type, resource) ? TIMER : CALL;
+    resource[kind === CALL ? CALLED : TO_COME] = processing.account;
+    resource[KIND] = kind;
+    processing.account.begins(kind, kind === CALL ? resource : undefined);
   },
-  promiseResolve(id) {
-    const waiter = waiters.get(id) || earlierWaiters.get(id);
-    if (waiter === undefined) return;
-    waiters.delete(id);
-    if (waiter === current.getStore()) leave();
-  },
-});
-
-/** A promise was made for a message: one that another one settles, or else one that somebody settles. */
-function promised(processing, trigger) {
-  if (trigger === executionAsyncId()) return;
-  processing.hasLed = true;
-  if (waiters.size >= MOST_WAITED_FOR) {
-    earlierWaiters = waiters;
-    waiters = new Map();
-  }
-  waiters.set(trigger, processing);
-}
-
-const calls = createHook({
-  trackPromises: false,
   before() {
     const resource = executionAsyncResource();
+    const account = resource[TO_COME] || resource[CALLED];
+    if (account !== undefined) account.comes(resource[KIND], resource);
+    if (resource[CALLED] !== undefined) resource[CALLED] = undefined;
+    else if (resource[TO_COME] !== undefined) resource[TO_COME] = undefined;
     if (longLived.has(resource) || (setAside.has(resource) && isOfAwaited(current.getStore()))) leave();
   },
 });
+
+/** Whether all that is to be called is what `new Promise` gave. Such a function has no name, and takes a value that no timer gives. */
+function settlesPromise(type, resource) {
+  const callback = type === 'Timeout' ? resource._onTimeout : resource._onImmediate;
+  return typeof callback === 'function' && callback.name === '' && callback.length === 1;
+}
 
 function isOfAwaited(processing) { return processing !== undefined && processing.isAwaited; }
 

@@ -11,8 +11,8 @@ const FORMATS = ['traceparent', 'b3', 'X-B3-TraceId', 'x-b3-traceid', 'uber-trac
 /** Whether something was said of the next send that no send may have taken up. */
 let isSaid = false;
 
-/** Says what a record with these headers follows from; `isFact`: whatever has ended meanwhile. */
-function sayParent(headers, processing, isFact) {
+/** Says what a record with these headers follows from: from `processing` if `isOfIt`. */
+function sayParent(headers, processing, isOfIt) {
   const functions = library.find();
   if (!functions) return;
   const span = otel.activeSpan();
@@ -21,7 +21,7 @@ function sayParent(headers, processing, isFact) {
     functions.nextSendOf(otel.traceparentOf(span), otel.traceStateOf(span), otel.activeBaggage());
     return;
   }
-  const began = processing && processing.beginForSend(isFact);
+  const began = isOfIt ? processing.begin() : undefined;
   if (began) {
     isSaid = true;
     functions.nextSend(began);
@@ -43,10 +43,19 @@ function sayNothing(functions) {
   functions.nextSend();
 }
 
-/** Calls `produce`, whose record follows from `processing`. What was said for one that is refused, the next one takes back. */
-function sending(headers, produce, processing = currentProcessing(), isFact = false) {
-  guarded(() => sayParent(headers, processing, isFact));
+/** Sends a record, which follows from what the code is at work on, as far as that is known. */
+function sending([topic, , , , , , headers], produce) {
+  guarded(() => {
+    const processing = currentProcessing();
+    sayParent(headers, processing, processing !== undefined && processing.sends(topic));
+  });
   return produce();
 }
 
-module.exports = { sending };
+/** Sends a record that follows from `processing` in any case. */
+function sendingFor(processing, [, , , , , , headers], produce) {
+  guarded(() => sayParent(headers, processing, true));
+  return produce();
+}
+
+module.exports = { sending, sendingFor };

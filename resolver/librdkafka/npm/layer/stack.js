@@ -5,22 +5,22 @@ const path = require('path');
 
 const LAYER = __dirname + path.sep;
 
-/** The frames of the code that runs, innermost first; undefined if they cannot be had. */
-function stack(limit) {
-  const { stackTraceLimit } = Error;
-  const prepare = Object.getOwnPropertyDescriptor(Error, 'prepareStackTrace');
+/** The frames of the code that runs, innermost first, from the one that called `below`; undefined if they cannot be had. */
+function stack(limit, below = stack) {
+  const { stackTraceLimit, prepareStackTrace } = Error;
   const holder = {};
   try {
     Error.stackTraceLimit = limit;
-    Error.prepareStackTrace = (_, frames) => frames;
-    Error.captureStackTrace(holder, stack);
+    Error.prepareStackTrace = framesOf;
+    Error.captureStackTrace(holder, below);
     return Array.isArray(holder.stack) ? holder.stack : undefined;
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
-    if (prepare) Object.defineProperty(Error, 'prepareStackTrace', prepare);
-    else delete Error.prepareStackTrace;
+    Error.prepareStackTrace = prepareStackTrace;
   }
 }
+
+function framesOf(_, frames) { return frames; }
 
 /** Whether a frame is one of the layer's. */
 function isOurs(frame) { return String(frame.getFileName()).startsWith(LAYER); }

@@ -56,7 +56,7 @@ function followReading(stream, tell) {
 function followWriting(stream) {
   if (!stream || followed.has(stream) || typeof stream._write !== 'function') return;
   followed.add(stream);
-  const waiting = followWrites(stream);
+  const waiting = followWrites(stream, (chunk) => originOf(chunk) || currentProcessing() || NONE);
   const { _write, push } = stream;
   define(stream, '_write', function written(chunk, encoding, done) {
     const processing = waiting.shift() || NONE;
@@ -88,7 +88,16 @@ function followWriting(stream) {
 /** A producer's stream: each record follows from what it was written for. */
 function followWriteStream(stream) {
   followed.add(stream);
-  const waiting = followWrites(stream);
+  const waiting = followWrites(stream, (chunk) => {
+    const topic = chunk && chunk.topic;
+    const origin = originOf(chunk);
+    if (origin !== undefined) {
+      origin.sendsInFact(topic);
+      return origin;
+    }
+    const processing = currentProcessing();
+    return processing !== undefined && processing.sends(topic) ? processing : NONE;
+  });
   const { _write, _writev } = stream;
   define(stream, '_write', function written(chunk, encoding, done) {
     // It calls itself again when the producer's queue is full, or not connected yet.
@@ -129,11 +138,11 @@ function pendingOf(producer, [, , value]) {
   return undefined;
 }
 
-/** Keeps, in their order, what chunks are written for; the list of it, from which it is to be taken. */
-function followWrites(stream) {
+/** Keeps, in their order, what `writtenFor` says that chunks are written for; the list of it, from which it is to be taken. */
+function followWrites(stream, writtenFor) {
   const waiting = [];
   const keep = (chunk) => {
-    const processing = originOf(chunk) || currentProcessing() || NONE;
+    const processing = writtenFor(chunk);
     processing.hold();
     waiting.push(processing);
   };

@@ -48,6 +48,7 @@ class Turn {
     if (!processing || !this._isLookedAt()) return;
     this._entered = processing;
     processing.turn = this;
+    processing.account.handed();
     processing.hold();
     processing.begin();
     this._storeBefore = current.getStore();
