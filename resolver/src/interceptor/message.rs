@@ -103,10 +103,14 @@ impl<'a> Message<'a> {
         fields.len.saturating_add(fields.key_len)
     }
 
+    pub(super) fn has_key(&self) -> bool {
+        !self.fields().key.is_null()
+    }
+
     /// A key without a value.
     pub(super) fn is_tombstone(&self) -> bool {
         let fields = self.fields();
-        fields.payload.is_null() && !fields.key.is_null()
+        fields.payload.is_null() && self.has_key()
     }
 
     /// Microseconds since the message was given to `produce()`; negative when not known.

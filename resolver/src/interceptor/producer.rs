@@ -71,7 +71,7 @@ impl Client {
     /// The message was delivered or given up: its span ends.
     pub(super) fn finish_send(&self, number: u64, message: &Message<'_>) {
         let Some(traced) = self.route(number, message).and_then(Route::traced) else { return };
-        self.learn_size(traced, message);
+        self.learn(traced, message);
         if !traced.spans {
             return;
         }
@@ -246,7 +246,9 @@ fn end_and_latency(message: &Message<'_>) -> (u64, u64) {
 #[cold]
 fn not_injected(traced: &Traced, message: &Message<'_>) {
     traced.topic.not_injected.fetch_add(1, Ordering::Relaxed);
-    if traced.counters.not_injected.fetch_add(1, Ordering::Relaxed) == 0 {
+    let is_first = traced.counters.not_injected.fetch_add(1, Ordering::Relaxed) == 0;
+    // Where brokers take no headers it was told when that was learnt.
+    if is_first && !traced.header_refusals.is_stopped() {
         let what = format!(
             "a message of topic {:?} is sent without a context header, so its trace ends there: with one it might be \
              larger than message.max.bytes or the topic takes, or its own headers are too many; further ones of this \

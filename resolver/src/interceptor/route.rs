@@ -4,6 +4,7 @@ use std::ffi::{CStr, CString};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::header_refusals::HeaderRefusals;
 use super::kafka_api::KafkaApi;
 use super::size_limit::SizeLimit;
 use crate::batch::{Outcome, ServiceCounters, SpanFacts, SpanOrigin, TopicCounters};
@@ -37,6 +38,7 @@ pub(crate) struct Traced {
     pub marks: bool,
     pub injects_baggage: bool,
     pub size_limit: Arc<SizeLimit>,
+    pub header_refusals: HeaderRefusals,
     pub extract: Box<[Propagator]>,
     pub sampler: Sampler,
     /// Named by its finished spans.
@@ -119,6 +121,14 @@ impl RouteMaker {
             None => OTHER.to_owned(),
         });
         let injection = Injection::new(&settings.inject);
+        let (size_limit, header_refusals) = match self.side {
+            Side::Produce => {
+                let limit = SizeLimit::of(&self.cluster, topic);
+                let refusals = HeaderRefusals::of(&self.cluster, topic, &limit);
+                (limit, refusals)
+            }
+            Side::Consume => Default::default(),
+        };
         Some(Traced {
             spans: settings.trace == Trace::Spans,
             relation: settings.relation,
@@ -127,10 +137,8 @@ impl RouteMaker {
             marks: injection.carries_context(),
             injection,
             injects_baggage: settings.inject.contains(&Propagator::Baggage),
-            size_limit: match self.side {
-                Side::Produce => SizeLimit::of(&self.cluster, topic),
-                Side::Consume => Arc::default(),
-            },
+            size_limit,
+            header_refusals,
             extract: settings.extract.as_slice().into(),
             sampler: resolver.sampler(slot)?.clone(),
             origin: Arc::new(SpanOrigin::new(
@@ -195,7 +203,7 @@ pub(super) fn next_client() -> usize {
 const OTHER: &str = "_OTHER";
 
 /// `error.type` of one of librdkafka's error codes: few values, whatever a broker sends.
-fn error_name(api: &KafkaApi, code: i32) -> String {
+pub(super) fn error_name(api: &KafkaApi, code: i32) -> String {
     // SAFETY: `rd_kafka_err2name` takes any number and returns a static string.
     let name = unsafe { (api.err2name)(code) };
     if name.is_null() {

@@ -212,7 +212,7 @@ impl Others {
         let mut parts = Vec::new();
         if self.not_injected > 0 {
             parts.push(format!(
-                "{} messages went out without a context header, which was too large or could not be written",
+                "{} messages went out without a context header, which was too large, was refused by brokers or could not be written",
                 self.not_injected
             ));
         }
