@@ -75,7 +75,13 @@ fn a_counted_allocation_is_seen() {
 
 #[test]
 fn no_message_costs_an_allocation_sampled_or_not() {
-    for sampler in ["\"always_on\"", "\"always_off\"", "{ ratio = 0.5 }", "{ rate_limit = 10 }"] {
+    for sampler in [
+        "\"always_on\"",
+        "\"always_off\"",
+        "{ ratio = 0.5 }",
+        "{ consistent_probability = 0.5 }",
+        "{ rate_limit = 10 }",
+    ] {
         let resolver = resolver(sampler);
         for integration in [Integration::Rust, Integration::Plugin] {
             let (producer, consumer) = (FakeClient::producer(&resolver), FakeClient::consumer(&resolver, integration));

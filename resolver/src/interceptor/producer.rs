@@ -19,7 +19,7 @@ use super::route::{Route, Traced};
 use crate::batch::{FinishedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TimeInQueue, TraceStateField};
 use crate::clock;
 use crate::export::DropReason;
-use crate::propagation::{SpanContext, TraceStateBuffer};
+use crate::propagation::{SpanContext, TraceStateBuffer, explicit_randomness, settled_trace_state};
 use crate::tracer::ids::{first_span_id, new_span_id, new_trace_id_of};
 
 impl Client {
@@ -77,10 +77,10 @@ impl Client {
         }
         traced.counters.unacknowledged.lower();
         let headers = message.headers();
-        let send = match self.unmarked.take(message.address()) {
-            Some(send) => send,
+        let (send, is_marked) = match self.unmarked.take(message.address()) {
+            Some(send) => (send, false),
             None => match headers.as_ref().and_then(|headers| self.marked_send(traced, headers)) {
-                Some(send) => send,
+                Some(send) => (send, true),
                 None => return,
             },
         };
@@ -113,8 +113,9 @@ impl Client {
             trace_flags: send.trace_flags,
             extra_len: 0,
         };
-        // Only what has a parent can have a trace state.
-        let trace_state = send.parent.and(headers).and_then(|headers| headers.last(c"tracestate"));
+        // Else only what has a parent can have a trace state.
+        let has_state = send.parent.is_some() || (traced.roots_have_state && is_marked);
+        let trace_state = headers.filter(|_| has_state).and_then(|headers| headers.last(c"tracestate"));
         match trace_state {
             None => Pipeline::push(&span, &[]),
             Some(state) => Pipeline::push(&span, TraceStateField::new(state).as_slice()),
@@ -142,7 +143,8 @@ impl Client {
             parent = original;
         }
         let (continued, sampling) = (incoming.context.as_ref(), incoming.sampling);
-        let flags = traced.sampler.flags(&trace_id, continued, sampling, clock::monotonic_nanos);
+        let randomness = || explicit_randomness(incoming.trace_state);
+        let flags = traced.sampler.flags(&trace_id, continued, sampling, randomness, clock::monotonic_nanos);
         let recorded = flags & SpanContext::SAMPLED != 0;
         if !recorded {
             traced.topic.sampled_out.raise();
@@ -153,7 +155,10 @@ impl Client {
             Some(_) => self.parents.root(new_span_id()),
         };
         let context = SpanContext { trace_id, span_id, flags };
-        let written = self.write(traced, message, headers, &context, incoming);
+        let mut buffer = TraceStateBuffer::new();
+        let kept_by = traced.sampler.kept_by(sampling, flags);
+        let trace_state = settled_trace_state(incoming.trace_state, &trace_id, kept_by, &mut buffer);
+        let written = self.write(traced, message, headers, &context, &Incoming { trace_state, ..*incoming });
         if !(written && traced.marks) {
             let send = UnmarkedSend { trace_id, span_id, trace_flags: flags, parent };
             // It is kept with the send.

@@ -37,6 +37,8 @@ pub(crate) struct Traced {
     /// Whether a message tells at its acknowledgement which span it began.
     pub marks: bool,
     pub injects_baggage: bool,
+    /// Whether a message that begins a trace may be given a `tracestate`.
+    pub roots_have_state: bool,
     pub size_limit: Arc<SizeLimit>,
     pub header_refusals: HeaderRefusals,
     pub extract: Box<[Propagator]>,
@@ -129,6 +131,7 @@ impl RouteMaker {
             }
             Side::Consume => Default::default(),
         };
+        let sampler = resolver.sampler(slot)?.clone();
         Some(Traced {
             spans: settings.trace == Trace::Spans,
             relation: settings.relation,
@@ -140,7 +143,8 @@ impl RouteMaker {
             size_limit,
             header_refusals,
             extract: settings.extract.as_slice().into(),
-            sampler: resolver.sampler(slot)?.clone(),
+            roots_have_state: sampler.writes_thresholds() && settings.inject.contains(&Propagator::TraceContext),
+            sampler,
             origin: Arc::new(SpanOrigin::new(
                 &facts,
                 service as u32,
