@@ -209,3 +209,44 @@ fn a_client_that_is_told_of_brokers_older_than_headers_adds_none() {
     send(&config.create().unwrap(), record());
     assert_eq!(traced.counters().not_injected, 1, "from then on brokers are asked");
 }
+
+#[test]
+fn an_idempotent_producer_that_is_refused_learns_the_same_and_a_batch_is_one_refusal() {
+    let traced = Traced::start(&["orders"], ORDERS);
+    let mut config = traced.config(None);
+    config.set("enable.idempotence", "true").set("linger.ms", "100");
+    let producer: BaseProducer = config.create().unwrap();
+    let send_all = || {
+        (0..5).for_each(|_| assert!(producer.send(record()).is_ok()));
+        producer.flush(LIMIT).unwrap();
+    };
+    refuse(&traced, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT]);
+    send_all();
+    send_all();
+    assert_eq!(traced.counters().not_injected, 5);
+    assert_eq!(sent_headers(&traced, 5), [""; 5]);
+    assert_eq!(traced.spans().len(), 10);
+}
+
+#[test]
+fn what_no_broker_has_answered_and_what_had_none_of_ours_says_nothing_about_headers() {
+    let traced = Traced::start(&["orders"], ORDERS);
+    let mut config = traced.config(None);
+    config.set("message.max.bytes", "1000");
+    let producer: BaseProducer = config.create().unwrap();
+    let payload = "x".repeat(900);
+    refuse(&traced, &[UNKNOWN]);
+    // There is no room for ours, which are longer.
+    let own = with_headers(&[("traceparent", "none")]);
+    send(&producer, BaseRecord::<str, str>::to("orders").partition(0).payload(&payload).headers(own));
+    assert_eq!(traced.counters().not_injected, 1);
+    refuse(&traced, &[UNKNOWN]);
+    send(&producer, record());
+    send(&producer, record());
+    assert_eq!(traced.counters().not_injected, 2, "one was refused with ours");
+    config.set("acks", "0");
+    let unanswered: BaseProducer = config.create().unwrap();
+    send(&unanswered, record().headers(with_headers(&[("kind", "order")])));
+    send(&producer, record());
+    assert_eq!(traced.counters().not_injected, 4, "and it stays so");
+}

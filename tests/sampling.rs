@@ -249,3 +249,42 @@ fn services_of_different_probabilities_decide_by_the_trace_s_one_randomness() {
     assert_eq!(least("send orders"), (32, Some(32)));
     assert_eq!(least("send audit"), (16, Some(48)), "all of which the shop keeps too");
 }
+
+#[test]
+fn a_linked_trace_and_what_the_application_reads_have_the_threshold_of_their_own_span() {
+    let traced = Traced::start(
+        &["orders"],
+        r#"
+        [services.shop]
+        produces = ["orders"]
+        [services.billing]
+        consumes = ["orders"]
+        sampler = { consistent_probability = 1.0 }
+        relation = "link"
+        reinject = true
+        "#,
+    );
+    let headers = with_headers(&[("traceparent", TRACEPARENT), ("tracestate", "a=1,ot=th:4")]);
+    send(&traced.producer(), record("orders").headers(headers));
+    let message = next_message(&traced.consumer("orders"));
+    assert_eq!(header_of(&message, "tracestate").as_deref(), Some("ot=th:0"));
+    let mut states: Vec<_> = traced.spans().into_iter().map(|span| (span.name, span.trace_state)).collect();
+    states.sort();
+    let expected = [("receive orders", "ot=th:0"), ("send orders", "a=1,ot=th:4")];
+    assert_eq!(states, expected.map(|(name, state)| (name.to_owned(), state.to_owned())));
+}
+
+#[test]
+fn the_state_of_a_message_that_took_no_header_is_not_that_of_its_span() {
+    let traced =
+        Traced::start(&["orders"], "[services.shop]\nproduces = [\"*\"]\nsampler = { consistent_probability = 1.0 }\n");
+    let mut config = traced.config(None);
+    config.set("message.max.bytes", "1000");
+    let payload = "x".repeat(900);
+    // Without a parent it means nothing.
+    let headers = with_headers(&[("tracestate", "a=1")]);
+    let record = BaseRecord::<str, str>::to("orders").payload(&payload).headers(headers);
+    send(&config.create().unwrap(), record);
+    assert_eq!(traced.counters().not_injected, 1);
+    assert_eq!(traced.spans().iter().map(|span| span.trace_state.as_str()).collect::<Vec<_>>(), [""]);
+}
