@@ -217,3 +217,27 @@ fn ten_threads_lose_none_of_their_spans() {
     let scopes: std::collections::HashSet<_> = spans.iter().map(|span| &span.scope).collect();
     assert_eq!((spans.len(), ids.len(), scopes.len()), (5_000, 5_000, 10));
 }
+
+#[test]
+fn the_threshold_of_a_consistent_probability_goes_from_the_application_s_spans_to_the_messages_below() {
+    let traced = Traced::start(
+        &["orders"],
+        "[services.shop]\ntopics = [\"*\"]\nsampler = { consistent_probability = 1.0 }\n[services.other]\nproduces = \
+         [\"others\"]\nparent = \"ignore\"\n",
+    );
+    let tracer = traced.resolver().tracer_provider("shop").unwrap().tracer("web");
+    tracer.in_span("POST /orders", |_| send(&traced.producer(), record("orders")));
+    next_message(&traced.consumer("orders"));
+    assert_eq!(
+        traced.traces_with(&["trace_state"]),
+        "shop: POST /orders {trace_state=ot=th:0}\n  shop: send orders {trace_state=ot=th:0}\n    shop: receive orders \
+         {trace_state=ot=th:0}\n"
+    );
+    traced.take_spans();
+    // A sampler of another kind that does not ask the parent.
+    let state: TraceState = "a=1,ot=th:0".parse().unwrap();
+    let parent = SpanContext::new(TraceId::from(7_u128), SpanId::from(9_u64), TraceFlags::SAMPLED, true, state);
+    let tracer = traced.resolver().tracer_provider("other").unwrap().tracer("web");
+    tracer.start_with_context("audit", &Context::new().with_remote_span_context(parent)).end();
+    assert_eq!(traced.spans().iter().map(|span| span.trace_state.as_str()).collect::<Vec<_>>(), ["a=1"]);
+}

@@ -1,12 +1,12 @@
 //! Promise: a send that fails is a failed span with the protocol's name of the error, and sending the same record again
-//! makes a sibling of it.
+//! makes a sibling of it. Brokers that refuse our headers get no more of them.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
-use words::kafka::with_headers;
+use words::kafka::{assign, headers_of, next_message, with_headers};
 use words::{LIMIT, TRACEPARENT, Traced, send};
 
 const ORDERS: &str = "[services.shop]\nproduces = [\"*\"]\n";
@@ -102,4 +102,151 @@ fn a_record_that_was_returned_and_is_sent_again_makes_a_sibling_of_the_failed_sp
     );
     let spans = traced.collector.spans();
     assert!(spans[1..].iter().all(|span| span.parent_span_id == "b7ad6b7169203331"), "{spans:#?}");
+}
+
+/// Brokers of this cluster refuse the next messages with these errors, whatever they have.
+fn refuse(traced: &Traced, errors: &[RDKafkaRespErr]) {
+    traced.kafka.cluster().request_errors(RDKafkaApiKey::Produce, errors);
+}
+
+/// The names of the headers of all messages of `orders`, oldest first.
+fn sent_headers(traced: &Traced, count: usize) -> Vec<String> {
+    let consumer = assign(&traced.kafka.consumer_config("untraced"), "orders");
+    let names = |message| headers_of(&message).into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(" ");
+    (0..count).map(|_| names(next_message(&consumer))).collect()
+}
+
+const UNKNOWN: RDKafkaRespErr = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN;
+
+fn record() -> BaseRecord<'static, str, str> {
+    BaseRecord::to("orders").partition(0).key("k").payload("p")
+}
+
+#[test]
+fn brokers_that_refuse_our_headers_are_sent_none_after_the_first_message() {
+    let traced = Traced::start(&["orders", "payments"], ORDERS);
+    let producer = traced.producer();
+    refuse(&traced, &[UNKNOWN]);
+    send(&producer, record());
+    send(&producer, record());
+    send(&producer, BaseRecord::to("payments").key("k").payload("p"));
+    send(&traced.producer(), record());
+    assert_eq!(traced.counters().not_injected, 3);
+    assert_eq!(sent_headers(&traced, 2), ["", ""]);
+    assert_eq!(
+        traced.traces(),
+        "shop: send orders !UNKNOWN_SERVER_ERROR\nshop: send orders\nshop: send payments\nshop: send orders\n",
+        "each has its span all the same"
+    );
+}
+
+#[test]
+fn the_application_s_own_headers_that_are_taken_bring_ours_back() {
+    let traced = Traced::start(&["orders"], ORDERS);
+    let producer = traced.producer();
+    refuse(&traced, &[UNKNOWN]);
+    send(&producer, record());
+    send(&producer, record());
+    send(&producer, record().headers(with_headers(&[("kind", "order")])));
+    send(&producer, record());
+    assert_eq!(sent_headers(&traced, 3), ["", "kind", "traceparent"]);
+    assert_eq!(traced.counters().not_injected, 2);
+}
+
+#[test]
+fn a_refusal_that_comes_without_headers_too_is_not_theirs() {
+    let traced = Traced::start(&["orders"], ORDERS);
+    let producer = traced.producer();
+    refuse(&traced, &[UNKNOWN; 3]);
+    for _ in 0..4 {
+        send(&producer, record());
+    }
+    // With ours, without, with ours: refused.
+    assert_eq!(sent_headers(&traced, 1), ["traceparent"]);
+    assert_eq!(traced.counters().not_injected, 1);
+}
+
+#[test]
+fn brokers_that_have_taken_our_headers_may_fail_twice_and_messages_with_their_own_headers_at_any_time() {
+    let traced = Traced::start(&["orders"], ORDERS);
+    let producer = traced.producer();
+    refuse(&traced, &[UNKNOWN]);
+    send(&producer, record().headers(with_headers(&[("kind", "order")])));
+    send(&producer, record());
+    refuse(&traced, &[UNKNOWN; 2]);
+    (0..3).for_each(|_| send(&producer, record()));
+    refuse(&traced, &[UNKNOWN; 2]);
+    (0..3).for_each(|_| send(&producer, record()));
+    assert_eq!(traced.counters().not_injected, 0);
+    refuse(&traced, &[UNKNOWN; 3]);
+    (0..4).for_each(|_| send(&producer, record()));
+    assert_eq!(traced.counters().not_injected, 1, "three in a row");
+    assert_eq!(sent_headers(&traced, 4), ["traceparent", "traceparent", "traceparent", ""]);
+}
+
+#[test]
+fn a_compacted_topic_that_wants_a_key_is_none_that_refuses_headers() {
+    let traced = Traced::start(&["orders"], ORDERS);
+    let producer = traced.producer();
+    refuse(&traced, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_RECORD]);
+    send(&producer, BaseRecord::<str, str>::to("orders").partition(0).payload("p"));
+    send(&producer, record());
+    assert_eq!(sent_headers(&traced, 1), ["traceparent"]);
+    refuse(&traced, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION]);
+    send(&producer, record());
+    assert_eq!(traced.counters().not_injected, 0);
+}
+
+#[test]
+fn a_client_that_is_told_of_brokers_older_than_headers_adds_none() {
+    let traced = Traced::start(&["orders"], ORDERS);
+    let mut config = traced.config(None);
+    config.set("api.version.request", "false").set("broker.version.fallback", "0.9.0");
+    send(&config.create().unwrap(), record());
+    // The mock cluster speaks no protocol that old, so the message itself fails here.
+    assert_eq!((traced.counters().not_injected, traced.spans().len()), (1, 1));
+    config.set("broker.version.fallback", "0.10.0");
+    send(&config.create().unwrap(), record());
+    assert_eq!(traced.counters().not_injected, 1, "from then on brokers are asked");
+}
+
+#[test]
+fn an_idempotent_producer_that_is_refused_learns_the_same_and_a_batch_is_one_refusal() {
+    let traced = Traced::start(&["orders"], ORDERS);
+    let mut config = traced.config(None);
+    config.set("enable.idempotence", "true").set("linger.ms", "100");
+    let producer: BaseProducer = config.create().unwrap();
+    let send_all = || {
+        (0..5).for_each(|_| assert!(producer.send(record()).is_ok()));
+        producer.flush(LIMIT).unwrap();
+    };
+    refuse(&traced, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT]);
+    send_all();
+    send_all();
+    assert_eq!(traced.counters().not_injected, 5);
+    assert_eq!(sent_headers(&traced, 5), [""; 5]);
+    assert_eq!(traced.spans().len(), 10);
+}
+
+#[test]
+fn what_no_broker_has_answered_and_what_had_none_of_ours_says_nothing_about_headers() {
+    let traced = Traced::start(&["orders"], ORDERS);
+    let mut config = traced.config(None);
+    config.set("message.max.bytes", "1000");
+    let producer: BaseProducer = config.create().unwrap();
+    let payload = "x".repeat(900);
+    refuse(&traced, &[UNKNOWN]);
+    // There is no room for ours, which are longer.
+    let own = with_headers(&[("traceparent", "none")]);
+    send(&producer, BaseRecord::<str, str>::to("orders").partition(0).payload(&payload).headers(own));
+    assert_eq!(traced.counters().not_injected, 1);
+    refuse(&traced, &[UNKNOWN]);
+    send(&producer, record());
+    send(&producer, record());
+    assert_eq!(traced.counters().not_injected, 2, "one was refused with ours");
+    config.set("acks", "0");
+    let unanswered: BaseProducer = config.create().unwrap();
+    send(&unanswered, record().headers(with_headers(&[("kind", "order")])));
+    send(&producer, record());
+    assert_eq!(traced.counters().not_injected, 4, "and it stays so");
 }

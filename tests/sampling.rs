@@ -168,3 +168,123 @@ fn the_random_flag_of_a_parent_is_kept() {
     assert!(header_of(&traced.read_untraced("orders"), "traceparent").unwrap().ends_with("-03"));
     assert_eq!(traced.spans()[0].flags & 0xff, 3);
 }
+
+/// The last 56 bits of its trace id are `48eb211c80319c`.
+const KEPT: &str = TRACEPARENT;
+
+/// What goes on the wire under this sampler, and in the spans: `tracestate` of each, of a message with these headers.
+fn trace_states(sampler: &str, headers: &[(&str, &str)]) -> (Option<String>, Vec<String>) {
+    let service = format!("[services.shop]\ntopics = [\"*\"]\n{sampler}\n");
+    let traced = Traced::start(&["orders"], &service);
+    let mut record = record("orders");
+    if !headers.is_empty() {
+        record = record.headers(with_headers(headers));
+    }
+    send(&traced.producer(), record);
+    next_message(&traced.consumer("orders"));
+    let mut states: Vec<String> = traced.spans().iter().map(|span| span.trace_state.clone()).collect();
+    states.dedup();
+    (header_of(&traced.read_untraced("orders"), "tracestate"), states)
+}
+
+#[test]
+fn a_trace_that_is_kept_by_consistent_probability_carries_its_threshold_on_the_wire_and_in_every_span() {
+    let all = r#"sampler = { consistent_probability = 1.0 }"#;
+    assert_eq!(trace_states(all, &[]), (Some("ot=th:0".to_owned()), vec!["ot=th:0".to_owned()]));
+    let none = r#"sampler = { consistent_probability = 0.0 }"#;
+    assert_eq!(trace_states(none, &[]), (None, vec![]));
+    assert_eq!(trace_states("", &[]), (None, vec![String::new()]), "no other sampler writes one");
+}
+
+#[test]
+fn a_parent_s_threshold_passes_on_where_it_fits_and_others_members_always() {
+    let tenth = r#"sampler = { consistent_probability = 0.1 }"#;
+    let of = |sampler: &str, state: &str| {
+        let (wire, spans) = trace_states(sampler, &[("traceparent", KEPT), ("tracestate", state)]);
+        assert_eq!(wire.clone().into_iter().collect::<Vec<_>>(), spans, "the spans say what the wire says");
+        wire.unwrap_or_default()
+    };
+    for sampler in [tenth, ""] {
+        assert_eq!(of(sampler, "a=1,ot=th:4;x:y,b=2"), "a=1,ot=th:4;x:y,b=2");
+        assert_eq!(of(sampler, "a=1,ot=th:8;x:y,b=2"), "ot=x:y,a=1,b=2", "48… does not reach it, and yet it is kept");
+        assert_eq!(of(sampler, "a=1,ot=th:8;rv:80000000000000"), "a=1,ot=th:8;rv:80000000000000");
+    }
+    let ignoring = r#"sampler = { consistent_probability = 1.0 }
+        parent = "ignore""#;
+    assert_eq!(of(ignoring, "a=1,ot=th:4;rv:48000000000000"), "ot=rv:48000000000000;th:0,a=1");
+    assert_eq!(of(r#"parent = "ignore""#, "a=1,ot=th:4"), "a=1", "always_on says nothing of probability");
+}
+
+#[test]
+fn services_of_different_probabilities_decide_by_the_trace_s_one_randomness() {
+    let traced = Traced::start(
+        &["orders", "audit"],
+        r#"
+        [defaults]
+        parent = "ignore"
+        [services.shop]
+        produces = ["orders"]
+        sampler = { consistent_probability = 0.5 }
+        [services.auditor]
+        produces = ["audit"]
+        sampler = { consistent_probability = 0.25 }
+        "#,
+    );
+    let producer = traced.producer();
+    for number in 0..64_u64 {
+        let state = format!("ot=rv:{:014x}", number << 50);
+        for topic in ["orders", "audit"] {
+            let headers = with_headers(&[("traceparent", UNSAMPLED), ("tracestate", &state)]);
+            assert!(producer.send(record(topic).headers(headers)).is_ok());
+        }
+    }
+    producer.flush(LIMIT).unwrap();
+    let spans = traced.spans();
+    let least = |name: &str| {
+        let kept: Vec<&str> =
+            spans.iter().filter(|span| span.name == name).map(|span| span.trace_state.as_str()).collect();
+        let numbers = kept.iter().filter_map(|state| u64::from_str_radix(state.get(6..20)?, 16).ok());
+        (kept.len(), numbers.min().map(|least| least >> 50))
+    };
+    assert_eq!(least("send orders"), (32, Some(32)));
+    assert_eq!(least("send audit"), (16, Some(48)), "all of which the shop keeps too");
+}
+
+#[test]
+fn a_linked_trace_and_what_the_application_reads_have_the_threshold_of_their_own_span() {
+    let traced = Traced::start(
+        &["orders"],
+        r#"
+        [services.shop]
+        produces = ["orders"]
+        [services.billing]
+        consumes = ["orders"]
+        sampler = { consistent_probability = 1.0 }
+        relation = "link"
+        reinject = true
+        "#,
+    );
+    let headers = with_headers(&[("traceparent", TRACEPARENT), ("tracestate", "a=1,ot=th:4")]);
+    send(&traced.producer(), record("orders").headers(headers));
+    let message = next_message(&traced.consumer("orders"));
+    assert_eq!(header_of(&message, "tracestate").as_deref(), Some("ot=th:0"));
+    let mut states: Vec<_> = traced.spans().into_iter().map(|span| (span.name, span.trace_state)).collect();
+    states.sort();
+    let expected = [("receive orders", "ot=th:0"), ("send orders", "a=1,ot=th:4")];
+    assert_eq!(states, expected.map(|(name, state)| (name.to_owned(), state.to_owned())));
+}
+
+#[test]
+fn the_state_of_a_message_that_took_no_header_is_not_that_of_its_span() {
+    let traced =
+        Traced::start(&["orders"], "[services.shop]\nproduces = [\"*\"]\nsampler = { consistent_probability = 1.0 }\n");
+    let mut config = traced.config(None);
+    config.set("message.max.bytes", "1000");
+    let payload = "x".repeat(900);
+    // Without a parent it means nothing.
+    let headers = with_headers(&[("tracestate", "a=1")]);
+    let record = BaseRecord::<str, str>::to("orders").payload(&payload).headers(headers);
+    send(&config.create().unwrap(), record);
+    assert_eq!(traced.counters().not_injected, 1);
+    assert_eq!(traced.spans().iter().map(|span| span.trace_state.as_str()).collect::<Vec<_>>(), [""]);
+}

@@ -87,7 +87,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // What a tool asks of all that, while nothing runs.
     ("inspect", &["config", "plugin", "resolver"]),
     // The application's own spans, past the interceptor.
-    ("bridge", &["batch", "clock", "ends", "export", "resolver", "tracer"]),
+    ("bridge", &["batch", "clock", "ends", "export", "propagation", "resolver", "tracer"]),
     // Plain things, which know nobody.
     ("cancellation", &[]),
     ("clock", &[]),

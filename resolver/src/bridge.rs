@@ -5,10 +5,11 @@
 mod encode;
 
 use std::fmt;
+use std::str::FromStr as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use opentelemetry::trace::{Link, TraceContextExt as _, TraceId};
+use opentelemetry::trace::{Link, SpanContext, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
@@ -20,6 +21,7 @@ use crate::Resolver;
 use crate::batch::{ApplicationSpans, BackendSet, Pipeline, ServiceCounters};
 use crate::clock;
 use crate::export::DropReason;
+use crate::propagation::{TraceStateBuffer, explicit_randomness, settled_trace_state};
 use crate::resolver::Shared;
 use crate::tracer::sampler::{Decision, ParentSampling, Sampler};
 
@@ -175,14 +177,27 @@ impl ShouldSample for BridgeSampler {
             Some(parent) if parent.is_sampled() => ParentSampling::Sampled,
             Some(_) => ParentSampling::NotSampled,
         };
-        let decision = match self.sampler.decide(sampling, &trace_id.to_bytes(), clock::monotonic_nanos) {
-            Decision::Keep => SamplingDecision::RecordAndSample,
+        let given = parent.map(SpanContext::trace_state).filter(|state| **state != TraceState::NONE);
+        let header = given.map(TraceState::header);
+        let header = header.as_deref().map(str::as_bytes);
+        let id = trace_id.to_bytes();
+        let randomness = || explicit_randomness(header);
+        let (decision, flags) = match self.sampler.decide_by(sampling, &id, randomness, clock::monotonic_nanos) {
+            Decision::Keep => (SamplingDecision::RecordAndSample, TraceFlags::SAMPLED.to_u8()),
             Decision::Drop => {
                 self.counters.sampled_out.raise();
-                SamplingDecision::Drop
+                (SamplingDecision::Drop, 0)
             }
         };
-        let trace_state = parent.map(|parent| parent.trace_state().clone()).unwrap_or_default();
+        let mut buffer = TraceStateBuffer::new();
+        let settled = settled_trace_state(header, &id, self.sampler.kept_by(sampling, flags), &mut buffer);
+        let trace_state = if settled == header {
+            given.cloned()
+        } else {
+            let text = settled.and_then(|state| std::str::from_utf8(state).ok());
+            text.and_then(|state| TraceState::from_str(state).ok())
+        };
+        let trace_state = trace_state.unwrap_or_default();
         SamplingResult { decision, attributes: Vec::new(), trace_state }
     }
 }

@@ -14,6 +14,7 @@ mod extract;
 mod hex;
 mod inject;
 mod jaeger;
+mod ot_member;
 mod reading;
 mod skywalking;
 mod trace_state;
@@ -27,6 +28,7 @@ pub use baggage::{
 };
 pub use extract::{Extracted, RemoteParent, extract};
 pub use inject::{InjectedHeaders, Injection, concerns};
+pub use ot_member::{explicit_randomness, settled_trace_state};
 use reading::Reading;
 pub use trace_state::TraceStateBuffer;
 pub use w3c::{parse_traceparent, write_traceparent};

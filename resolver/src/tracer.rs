@@ -9,5 +9,6 @@ pub mod ids;
 mod rate_limit;
 pub mod sampler;
 mod span_context;
+pub mod threshold;
 
 pub use span_context::SpanContext;

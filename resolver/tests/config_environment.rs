@@ -201,6 +201,9 @@ fn every_sampler_name_is_known() {
     assert_eq!(decision("parentbased_always_off", ""), (Sampler::AlwaysOff, ParentDecision::Respect));
     assert_eq!(decision("parentbased_traceidratio", "0"), (Sampler::Ratio(0.0), ParentDecision::Respect));
     assert_eq!(decision("traceidratio", ""), (Sampler::Ratio(1.0), ParentDecision::Ignore));
+    let consistent = |argument| decision("parentbased_consistent_probability", argument);
+    assert_eq!(consistent("0.25"), (Sampler::ConsistentProbability(0.25), ParentDecision::Respect));
+    assert_eq!(consistent(""), (Sampler::ConsistentProbability(1.0), ParentDecision::Respect));
 }
 
 #[test]

@@ -117,7 +117,18 @@ fn every_known_key_appears_in_the_manual_with_its_words() {
             .find(|line| line.trim_start_matches("# ").split_once('=').is_some_and(|(name, _)| name.trim() == key));
         assert!(line.is_some(), "`{key}` is missing");
     }
-    for part in ["inject", "extract", "ratio", "rate_limit", "regex", "initial", "max", "max_elapsed", ".topic."] {
+    for part in [
+        "inject",
+        "extract",
+        "ratio",
+        "consistent_probability",
+        "rate_limit",
+        "regex",
+        "initial",
+        "max",
+        "max_elapsed",
+        ".topic.",
+    ] {
         assert!(DEFAULT_CONFIG.contains(part), "`{part}` is missing");
     }
 }
@@ -131,7 +142,7 @@ fn the_keys_that_messages_name_as_known_all_appear_in_the_manual() {
         ("version = 1\n[services.a]\nx = 1", 22),
         ("version = 1\n[services.a.topic.b]\nx = 1", 14),
         ("version = 1\n[defaults]\npropagators = { x = 1 }", 2),
-        ("version = 1\n[defaults]\nsampler = { x = 1 }", 2),
+        ("version = 1\n[defaults]\nsampler = { x = 1 }", 3),
         ("version = 1\n[defaults]\nexclude = [{ x = 1 }]", 1),
         ("version = 1\n[backends.a]\nplugin = \"p\"\nx = 1", 6),
         ("version = 1\n[backends.a]\nplugin = \"p\"\nretry = { x = 1 }", 3),

@@ -79,6 +79,7 @@ fn no_message_costs_an_allocation_sampled_or_not() {
         "\"always_on\"",
         "\"always_off\"",
         "{ ratio = 0.5 }",
+        "{ consistent_probability = 0.5 }",
         "{ rate_limit = 10 }",
         "\"always_on\"\nmetrics = \"on\"",
         "\"always_off\"\nmetrics = \"on\"",

@@ -19,7 +19,8 @@ pub(crate) struct Counts {
     pub spans: AtomicU64,
     /// Spans lost before they came into a batch. Those of each backend are counted there too, by reason.
     pub lost: AtomicU64,
-    /// Messages sent without our header, because it might have made them too large, or because they have too many.
+    /// Messages sent without our header, because it might have made them too large, because they have too many,
+    /// or because brokers refuse headers.
     pub not_injected: AtomicU64,
     /// Spans exported without their parent, because too many messages were in flight.
     pub parents_lost: AtomicU64,

@@ -37,7 +37,7 @@ pub(crate) struct Client {
     pub(super) ordinal: usize,
     /// Consumers whose application commits: what is known of its commits.
     pub(super) commits: Option<Commits>,
-    /// Producers: a message that would grow beyond this is sent without our header.
+    /// Producers: a message that would grow beyond this is sent without our header. 0: headers would come to nothing.
     pub(super) message_max_bytes: usize,
     /// Producers: empty on consumers.
     pub(super) parents: Parents,
@@ -112,6 +112,12 @@ impl Client {
         if is_consumer {
             Pipeline::current().expect_received_spans();
         }
+        let headers_are_dropped = !is_consumer && drops_headers(property);
+        if headers_are_dropped {
+            let what = "a producer is told by api.version.request = false and broker.version.fallback that its brokers are \
+                        older than headers, so Kafka's client leaves them out: its messages take no context along";
+            Pipeline::current().tell(log::Level::Warn, what.to_owned());
+        }
         Self {
             api,
             side,
@@ -123,7 +129,7 @@ impl Client {
             ordinal: if is_consumer { next_client() } else { 0 },
             commits: (is_consumer && !guards && property(c"enable.auto.commit").as_deref() == Some("false"))
                 .then(Commits::default),
-            message_max_bytes: number(c"message.max.bytes", 1_000_000),
+            message_max_bytes: if headers_are_dropped { 0 } else { number(c"message.max.bytes", 1_000_000) },
             parents: Parents::new(in_flight),
             failed: FailedSends::default(),
             unmarked: Unmarked::new(in_flight),
@@ -242,6 +248,15 @@ impl Unmarked {
         self.count.store(spans.len(), Ordering::Release);
         send
     }
+}
+
+/// Whether librdkafka asks no broker for its version, and takes all for older than 0.10: then it writes messages in a format
+/// without headers, and leaves them out in silence (`rd_kafka_msgset_writer_select_MsgVersion`). Of brokers that it asks,
+/// nothing can be known here.
+fn drops_headers(property: impl Fn(&CStr) -> Option<String>) -> bool {
+    let is_old = |version: String| version.starts_with("0.8") || version.starts_with("0.9");
+    property(c"api.version.request").as_deref() == Some("false")
+        && property(c"broker.version.fallback").is_some_and(is_old)
 }
 
 /// # Safety

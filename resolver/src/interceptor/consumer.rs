@@ -21,7 +21,7 @@ use crate::clock;
 use crate::config::{Ambient, Propagator, Relation};
 use crate::host;
 use crate::metrics::{InSpan, Series};
-use crate::propagation::{SpanContext, TraceStateBuffer};
+use crate::propagation::{SpanContext, TraceStateBuffer, explicit_randomness, settled_trace_state};
 use crate::tracer::ids::{is_of_this_thread, new_span_id, new_trace_id};
 use crate::tracer::sampler::ParentSampling;
 
@@ -68,8 +68,8 @@ impl Client {
         if let Some(series) = &traced.measured {
             add_delivery(series, span.time_in_queue, span.in_span());
         }
-        // A new trace has no state of others'.
-        let trace_state = incoming.trace_state.filter(|_| span.trace_id == incoming.trace_id());
+        let mut own = TraceStateBuffer::new();
+        let trace_state = trace_state_of(traced, &span, &incoming, &mut own);
         if claims && !self.guards {
             declared_parents::keep_baggage(span.span_id, baggage_of(traced, headers.as_ref()));
         }
@@ -305,11 +305,28 @@ pub(super) fn consumer_span(traced: &Traced, incoming: &Incoming<'_>) -> Finishe
             (None, incoming.sampling)
         }
     };
-    span.trace_flags = traced.sampler.flags(&span.trace_id, continued, sampling, clock::monotonic_nanos);
+    let randomness = || explicit_randomness(continued.and(incoming.trace_state));
+    span.trace_flags = traced.sampler.flags(&span.trace_id, continued, sampling, randomness, clock::monotonic_nanos);
     if span.trace_flags & SpanContext::SAMPLED == 0 {
         traced.topic.sampled_out.raise();
     }
     span
+}
+
+/// The trace state of a span of [`consumer_span`]. A new trace has none of others'.
+pub(super) fn trace_state_of<'a>(
+    traced: &Traced,
+    span: &FinishedSpan,
+    incoming: &Incoming<'a>,
+    buffer: &'a mut TraceStateBuffer,
+) -> Option<&'a [u8]> {
+    let (given, sampling) = if span.link_span_id == [0; 8] {
+        (incoming.trace_state, incoming.sampling)
+    } else {
+        (None, ParentSampling::NoParent)
+    };
+    let kept_by = traced.sampler.kept_by(sampling, span.trace_flags);
+    settled_trace_state(given, &span.trace_id, kept_by, buffer)
 }
 
 /// Lets the application read the consumer span's context where it would have read the producer's.
@@ -325,10 +342,4 @@ fn reinject(
     let injected = traced.injection.headers(&context).with_trace_state(trace_state);
     // The message is on its way in: nobody measures it any more.
     inject(message, headers, &injected, usize::MAX);
-}
-
-impl Incoming<'_> {
-    fn trace_id(&self) -> [u8; 16] {
-        self.context.map_or([0; 16], |context| context.trace_id)
-    }
 }

@@ -110,10 +110,14 @@ impl<'a> Message<'a> {
         (!fields.key.is_null()).then(|| unsafe { std::slice::from_raw_parts(fields.key.cast::<u8>(), fields.key_len) })
     }
 
+    pub(super) fn has_key(&self) -> bool {
+        !self.fields().key.is_null()
+    }
+
     /// A key without a value.
     pub(super) fn is_tombstone(&self) -> bool {
         let fields = self.fields();
-        fields.payload.is_null() && !fields.key.is_null()
+        fields.payload.is_null() && self.has_key()
     }
 
     /// Nanoseconds since the message was given to `produce()`; 0 when not known.

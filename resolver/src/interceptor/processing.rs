@@ -11,7 +11,7 @@ use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceFlags, TraceId, Tr
 
 use super::application_context;
 use super::clientless_routes;
-use super::consumer::consumer_span;
+use super::consumer::{consumer_span, trace_state_of};
 use super::incoming::Incoming;
 use super::route::topic_hash;
 use crate::Resolver;
@@ -300,7 +300,8 @@ fn unclaimed<'a>(
     let mut span = consumer_span(traced, &incoming);
     span.partition = place.partition;
     span.offset = place.offset;
-    let trace_state = incoming.trace_state.filter(|_| span.link_span_id == [0; 8]);
+    let mut own = TraceStateBuffer::new();
+    let trace_state = trace_state_of(traced, &span, &incoming, &mut own);
     let extra = match trace_state {
         // Its key is not known here.
         _ if traced.captured.is_some() => traced

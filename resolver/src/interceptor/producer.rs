@@ -21,7 +21,7 @@ use crate::batch::{FinishedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TimeInQ
 use crate::clock;
 use crate::export::DropReason;
 use crate::metrics::Series;
-use crate::propagation::{SpanContext, TraceStateBuffer};
+use crate::propagation::{SpanContext, TraceStateBuffer, explicit_randomness, settled_trace_state};
 use crate::tracer::ids::{first_span_id, new_span_id, new_trace_id_of};
 
 impl Client {
@@ -73,17 +73,17 @@ impl Client {
     /// The message was delivered or given up: its span ends.
     pub(super) fn finish_send(&self, number: u64, message: &Message<'_>) {
         let Some(traced) = self.route(number, message).and_then(Route::traced) else { return };
-        self.learn_size(traced, message);
+        self.learn(traced, message);
         if !traced.spans {
             return self.measure_send(traced, message, None);
         }
         traced.counters.unacknowledged.lower();
         let headers = message.headers();
-        let send = match self.unmarked.take(message.address()) {
-            Some(send) => Some(send),
-            None => headers.as_ref().and_then(|headers| self.marked_send(traced, headers)),
+        let sent = match self.unmarked.take(message.address()) {
+            Some(send) => Some((send, false)),
+            None => headers.as_ref().and_then(|headers| self.marked_send(traced, headers)).map(|send| (send, true)),
         };
-        let Some(send) = send else { return self.measure_send(traced, message, None) };
+        let Some((send, is_marked)) = sent else { return self.measure_send(traced, message, None) };
         if message.error() != 0 {
             self.failed.note(send.span_id, send.parent);
         }
@@ -114,8 +114,9 @@ impl Client {
             extra_len: 0,
         };
         self.measure_send(traced, message, Some(&span));
-        // Only what has a parent can have a trace state.
-        let trace_state = send.parent.and(headers.as_ref()).and_then(|headers| headers.last(c"tracestate"));
+        // Else only what has a parent can have a trace state.
+        let has_state = send.parent.is_some() || (traced.roots_have_state && is_marked);
+        let trace_state = headers.as_ref().filter(|_| has_state).and_then(|headers| headers.last(c"tracestate"));
         if let Some(captured) = traced.captured.as_deref() {
             return tell(captured, message, headers, trace_state, |fields| Pipeline::push(&span, fields));
         }
@@ -163,7 +164,8 @@ impl Client {
             parent = original;
         }
         let (continued, sampling) = (incoming.context.as_ref(), incoming.sampling);
-        let flags = traced.sampler.flags(&trace_id, continued, sampling, clock::monotonic_nanos);
+        let randomness = || explicit_randomness(incoming.trace_state);
+        let flags = traced.sampler.flags(&trace_id, continued, sampling, randomness, clock::monotonic_nanos);
         let recorded = flags & SpanContext::SAMPLED != 0;
         if !recorded {
             traced.topic.sampled_out.raise();
@@ -174,7 +176,10 @@ impl Client {
             Some(_) => self.parents.root(new_span_id()),
         };
         let context = SpanContext { trace_id, span_id, flags };
-        let written = self.write(traced, message, headers, &context, incoming);
+        let mut buffer = TraceStateBuffer::new();
+        let kept_by = traced.sampler.kept_by(sampling, flags);
+        let trace_state = settled_trace_state(incoming.trace_state, &trace_id, kept_by, &mut buffer);
+        let written = self.write(traced, message, headers, &context, &Incoming { trace_state, ..*incoming });
         if !(written && traced.marks) {
             let send = UnmarkedSend { trace_id, span_id, trace_flags: flags, parent };
             // It is kept with the send.
@@ -280,7 +285,9 @@ fn tell(
 #[cold]
 fn not_injected(traced: &Traced, message: &Message<'_>) {
     traced.topic.not_injected.fetch_add(1, Ordering::Relaxed);
-    if traced.counters.not_injected.fetch_add(1, Ordering::Relaxed) == 0 {
+    let is_first = traced.counters.not_injected.fetch_add(1, Ordering::Relaxed) == 0;
+    // Where brokers take no headers it was told when that was learnt.
+    if is_first && !traced.header_refusals.is_stopped() {
         let what = format!(
             "a message of topic {:?} is sent without a context header, so its trace ends there: with one it might be \
              larger than message.max.bytes or the topic takes, or its own headers are too many; further ones of this \

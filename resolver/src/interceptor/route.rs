@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::captured::Captured;
+use super::header_refusals::HeaderRefusals;
 use super::kafka_api::KafkaApi;
 use super::size_limit::SizeLimit;
 use crate::batch::{Outcome, ServiceCounters, SpanFacts, SpanOrigin, TopicCounters};
@@ -38,7 +39,10 @@ pub(crate) struct Traced {
     /// Whether a message tells at its acknowledgement which span it began.
     pub marks: bool,
     pub injects_baggage: bool,
+    /// Whether a message that begins a trace may be given a `tracestate`.
+    pub roots_have_state: bool,
     pub size_limit: Arc<SizeLimit>,
+    pub header_refusals: HeaderRefusals,
     pub extract: Box<[Propagator]>,
     /// What spans say beyond the conventions' own, if anything.
     pub captured: Option<Box<Captured>>,
@@ -143,6 +147,15 @@ impl RouteMaker {
             takes_baggage,
             error_type,
         );
+        let (size_limit, header_refusals) = match self.side {
+            Side::Produce => {
+                let limit = SizeLimit::of(&self.cluster, topic);
+                let refusals = HeaderRefusals::of(&self.cluster, topic, &limit);
+                (limit, refusals)
+            }
+            Side::Consume => Default::default(),
+        };
+        let sampler = resolver.sampler(slot)?.clone();
         Some(Traced {
             spans: settings.trace_in_effect() == Trace::Spans,
             relation: settings.relation,
@@ -151,13 +164,12 @@ impl RouteMaker {
             marks: injection.carries_context(),
             injection,
             injects_baggage: settings.inject.contains(&Propagator::Baggage),
-            size_limit: match self.side {
-                Side::Produce => SizeLimit::of(&self.cluster, topic),
-                Side::Consume => Arc::default(),
-            },
+            size_limit,
+            header_refusals,
             extract: settings.extract.as_slice().into(),
             captured: Captured::of(&settings.attributes),
-            sampler: resolver.sampler(slot)?.clone(),
+            roots_have_state: sampler.writes_thresholds() && settings.inject.contains(&Propagator::TraceContext),
+            sampler,
             origin: Arc::new(origin.measured_by(measured.clone())),
             measured,
             counters: resolver.service_counters(service)?,

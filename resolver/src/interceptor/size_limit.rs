@@ -15,18 +15,22 @@ use crate::per_process::PerProcess;
 /// Of one topic of one cluster, for all producers of the process.
 #[derive(Debug)]
 pub(crate) struct SizeLimit {
-    /// A message that would have so many bytes with our headers, or more, goes without. Only ever sinks, but while a
-    /// refused batch is told message by message.
+    /// A message that would have so many bytes with our headers, or more, goes without: what was learnt, or 0 while brokers
+    /// are believed to take no headers at all.
     below: AtomicUsize,
     batch: Mutex<RefusedBatch>,
 }
 
-/// The batch that is being refused: a broker refuses it as a whole, and librdkafka tells so for each of its messages.
-#[derive(Debug, Default)]
+/// What was learnt, and the batch that is being refused: a broker refuses it as a whole, and librdkafka tells so for each of
+/// its messages.
+#[derive(Debug)]
 struct RefusedBatch {
+    /// Only ever sinks, but while a refused batch is told message by message.
+    learnt: usize,
+    is_stopped: bool,
     /// Number of the answer that refused it, and the partition; an answer may be to several.
     answer: (u64, i32),
-    /// [`SizeLimit::below`] when it began.
+    /// [`learnt`](Self::learnt) when it began.
     before: usize,
     bytes: usize,
     largest: Refused,
@@ -89,9 +93,11 @@ impl SizeLimit {
     /// grows: then none of the topic's messages gets ours any more.
     pub(super) fn refused(&self, partition: i32, answer: u64, message: Refused) -> bool {
         let mut batch = self.batch.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = self.below.load(Ordering::Relaxed);
+        let known = batch.learnt;
         if answer == 0 || batch.answer != (answer, partition) {
-            *batch = RefusedBatch { answer: (answer, partition), before: known, ..RefusedBatch::default() };
+            let (learnt, is_stopped) = (batch.learnt, batch.is_stopped);
+            *batch =
+                RefusedBatch { learnt, is_stopped, answer: (answer, partition), before: known, ..Default::default() };
         }
         batch.bytes = batch.bytes.saturating_add(message.size);
         if message.size > batch.largest.size {
@@ -102,15 +108,39 @@ impl SizeLimit {
             Some(size) => size,
             None => usize::MAX,
         };
-        let below = batch.before.min(learnt);
-        self.below.store(below, Ordering::Relaxed);
-        known == usize::MAX && below != usize::MAX
+        batch.learnt = batch.before.min(learnt);
+        self.publish(&batch);
+        known == usize::MAX && batch.learnt != usize::MAX
+    }
+
+    /// From now on no message gets our headers, whatever its size; or again those that are small enough.
+    pub(super) fn stop(&self, is_stopped: bool) {
+        let mut batch = self.batch.lock().unwrap_or_else(PoisonError::into_inner);
+        batch.is_stopped = is_stopped;
+        self.publish(&batch);
+    }
+
+    fn publish(&self, batch: &RefusedBatch) {
+        self.below.store(if batch.is_stopped { 0 } else { batch.learnt }, Ordering::Relaxed);
     }
 }
 
 impl Default for SizeLimit {
     fn default() -> Self {
         Self { below: AtomicUsize::new(usize::MAX), batch: Mutex::default() }
+    }
+}
+
+impl Default for RefusedBatch {
+    fn default() -> Self {
+        Self {
+            learnt: usize::MAX,
+            is_stopped: false,
+            answer: (0, 0),
+            before: usize::MAX,
+            bytes: 0,
+            largest: Refused::default(),
+        }
     }
 }
 
@@ -168,6 +198,18 @@ mod tests {
         let limit = SizeLimit::default();
         (0..9).for_each(|_| _ = limit.refused(0, 0, ours(100)));
         assert_eq!(limit.of_producer(MAX), 99, "where answers are not seen each message counts for itself");
+    }
+
+    #[test]
+    fn what_was_learnt_of_sizes_is_there_again_after_a_stop() {
+        let limit = SizeLimit::default();
+        limit.refused(0, 1, ours(5000));
+        limit.stop(true);
+        assert_eq!(limit.of_producer(MAX), 0);
+        limit.refused(0, 2, ours(900));
+        assert_eq!(limit.of_producer(MAX), 0);
+        limit.stop(false);
+        assert_eq!(limit.of_producer(MAX), 899);
     }
 
     #[test]

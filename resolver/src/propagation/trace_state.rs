@@ -1,4 +1,5 @@
-//! `tracestate`: other systems' notes that travel with a trace, checked and bounded but not understood.
+//! `tracestate`: other systems' notes that travel with a trace, checked and bounded but not understood (`ot_member.rs` is
+//! OpenTelemetry's own).
 
 /// Room for a `tracestate` that has to be put together from several headers. Costs nothing until there are several.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +20,13 @@ impl TraceStateBuffer {
     /// An empty buffer.
     pub const fn new() -> Self {
         Self { joined: None }
+    }
+
+    /// These well-formed members, as far as there is room for them; `None` without any.
+    pub(super) fn fill<'m>(&mut self, members: impl Iterator<Item = &'m [u8]>) -> Option<&[u8]> {
+        let joined = self.clear();
+        members.for_each(|member| joined.append_member(member));
+        self.joined()
     }
 
     fn clear(&mut self) -> &mut Joined {
@@ -116,7 +124,7 @@ impl<'a> TraceStates<'a> {
 }
 
 /// Members without the white space around them. Empty ones are allowed and mean nothing.
-fn members(header: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn members(header: &[u8]) -> impl Iterator<Item = &[u8]> {
     header.split(|&byte| byte == b',').map(trim).filter(|member| !member.is_empty())
 }
 

@@ -80,7 +80,7 @@ pub struct ServiceStats {
     /// process ends now they have none.
     pub unacknowledged: u64,
     /// Messages sent without a context header: it might have made them larger than `message.max.bytes`, or than their
-    /// topic takes, or their own headers are too many.
+    /// topic takes, or their own headers are too many, or brokers refuse headers.
     pub not_injected: u64,
     /// Spans exported without their parent, because too many messages were in flight.
     pub parents_lost: u64,

@@ -259,7 +259,7 @@ impl Others {
         let mut parts = Vec::new();
         if self.not_injected > 0 {
             parts.push(format!(
-                "{} went out without a context header, which was too large or could not be written",
+                "{} went out without a context header, which was too large, was refused by brokers or could not be written",
                 counted(self.not_injected, "message")
             ));
         }

@@ -141,6 +141,7 @@ pub(crate) fn treatment(settings: &Settings) -> String {
         Sampler::AlwaysOn => "sampler always_on".to_owned(),
         Sampler::AlwaysOff => "sampler always_off".to_owned(),
         Sampler::Ratio(ratio) => format!("sampler ratio {ratio}"),
+        Sampler::ConsistentProbability(share) => format!("sampler consistent_probability {share}"),
         Sampler::RateLimit(limit) => format!("sampler rate_limit {limit}"),
     };
     match settings.parent {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::SpanContext;
 use super::rate_limit::RateLimit;
+use super::threshold::{Threshold, randomness_of};
 use crate::config::{self, ParentDecision, Settings};
 use crate::services::ServiceMap;
 
@@ -42,6 +43,20 @@ impl ParentSampling {
     }
 }
 
+/// By what it was decided about a span, as its `tracestate` is to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptBy {
+    /// As its parent was.
+    Parent {
+        /// Whether it is kept.
+        sampled: bool,
+    },
+    /// By its trace's randomness, which reaches this.
+    Threshold(Threshold),
+    /// In another way, or not at all.
+    Unknown,
+}
+
 /// What becomes of a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -58,6 +73,7 @@ impl Sampler {
             config::Sampler::AlwaysOn => Root::Always,
             config::Sampler::AlwaysOff => Root::Never,
             config::Sampler::Ratio(ratio) => Root::ratio(ratio),
+            config::Sampler::ConsistentProbability(share) => Threshold::of(share).map_or(Root::Never, Root::Consistent),
             config::Sampler::RateLimit(per_second) => {
                 Root::RateLimit { per_second, bucket: Arc::new(RateLimit::new(per_second)) }
             }
@@ -105,10 +121,22 @@ impl Sampler {
     /// limit looks at it, so it is read only then.
     #[inline]
     pub fn decide(&self, parent: ParentSampling, trace_id: &[u8; 16], now: impl FnOnce() -> u64) -> Decision {
+        self.decide_by(parent, trace_id, || None, now)
+    }
+
+    /// The same about a trace that may carry a randomness of its own (`rv` in `tracestate`).
+    #[inline]
+    pub fn decide_by(
+        &self,
+        parent: ParentSampling,
+        trace_id: &[u8; 16],
+        randomness: impl FnOnce() -> Option<u64>,
+        now: impl FnOnce() -> u64,
+    ) -> Decision {
         let keep = match (self.parent, parent) {
             (ParentDecision::Respect, ParentSampling::Sampled | ParentSampling::Debug) => true,
             (ParentDecision::Respect, ParentSampling::NotSampled) => false,
-            _ => self.root.keeps(trace_id, now),
+            _ => self.root.keeps(trace_id, randomness, now),
         };
         if keep { Decision::Keep } else { Decision::Drop }
     }
@@ -124,17 +152,38 @@ impl Sampler {
         trace_id: &[u8; 16],
         parent: Option<&SpanContext>,
         sampling: ParentSampling,
+        randomness: impl FnOnce() -> Option<u64>,
         now: impl FnOnce() -> u64,
     ) -> u8 {
         let random = parent.map_or(0, |parent| parent.flags & SpanContext::RANDOM);
         random
-            | match self.decide(sampling, trace_id, now) {
+            | match self.decide_by(sampling, trace_id, randomness, now) {
                 Decision::Drop => 0,
                 Decision::Keep if self.parent == ParentDecision::Respect && sampling == ParentSampling::Debug => {
                     SpanContext::SAMPLED | SpanContext::DEBUG
                 }
                 Decision::Keep => SpanContext::SAMPLED,
             }
+    }
+
+    /// By what it was decided so about a span; `sampling` as in [`Sampler::flags`].
+    #[inline]
+    pub fn kept_by(&self, sampling: ParentSampling, flags: u8) -> KeptBy {
+        let sampled = flags & SpanContext::SAMPLED != 0;
+        match (self.parent, sampling, &self.root) {
+            (
+                ParentDecision::Respect,
+                ParentSampling::Sampled | ParentSampling::NotSampled | ParentSampling::Debug,
+                _,
+            ) => KeptBy::Parent { sampled },
+            (_, _, Root::Consistent(threshold)) if sampled => KeptBy::Threshold(*threshold),
+            _ => KeptBy::Unknown,
+        }
+    }
+
+    /// Whether what begins a trace may have a `tracestate`.
+    pub fn writes_thresholds(&self) -> bool {
+        matches!(self.root, Root::Consistent(_))
     }
 }
 
@@ -144,7 +193,9 @@ enum Root {
     Always,
     Never,
     /// Keeps a trace whose id, in its last 63 bits, is below the threshold.
-    Threshold(u64),
+    Below(u64),
+    /// Keeps a trace whose randomness reaches the threshold.
+    Consistent(Threshold),
     RateLimit {
         per_second: f64,
         bucket: Arc<RateLimit>,
@@ -158,15 +209,16 @@ impl Root {
             return Self::Always;
         }
         // A NaN comes out of `max` as zero: nothing is kept.
-        Self::Threshold((ratio.max(0.0) * (1_u64 << 63) as f64) as u64)
+        Self::Below((ratio.max(0.0) * (1_u64 << 63) as f64) as u64)
     }
 
     #[inline]
-    fn keeps(&self, trace_id: &[u8; 16], now: impl FnOnce() -> u64) -> bool {
+    fn keeps(&self, trace_id: &[u8; 16], randomness: impl FnOnce() -> Option<u64>, now: impl FnOnce() -> u64) -> bool {
         match self {
             Self::Always => true,
             Self::Never => false,
-            Self::Threshold(threshold) => low_63_bits(trace_id) < *threshold,
+            Self::Below(threshold) => low_63_bits(trace_id) < *threshold,
+            Self::Consistent(threshold) => threshold.keeps(randomness().unwrap_or_else(|| randomness_of(trace_id))),
             Self::RateLimit { bucket, .. } => bucket.take(now()),
         }
     }

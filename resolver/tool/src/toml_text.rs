@@ -74,6 +74,7 @@ pub(crate) fn sampler(sampler: Sampler) -> String {
         Sampler::AlwaysOn => "\"always_on\"".to_owned(),
         Sampler::AlwaysOff => "\"always_off\"".to_owned(),
         Sampler::Ratio(ratio) => format!("{{ ratio = {ratio:?} }}"),
+        Sampler::ConsistentProbability(share) => format!("{{ consistent_probability = {share:?} }}"),
         Sampler::RateLimit(limit) => format!("{{ rate_limit = {limit:?} }}"),
     }
 }

@@ -36,11 +36,15 @@ fn sampler(reader: &mut VariableReader<'_>) -> Option<(Sampler, ParentDecision)>
     let sampler = match kind {
         Kind::On => Sampler::AlwaysOn,
         Kind::Off => Sampler::AlwaysOff,
-        Kind::Ratio => {
+        Kind::Ratio | Kind::Consistent => {
             let wants = "a ratio from 0.0 to 1.0";
             let ratio = reader.number("OTEL_TRACES_SAMPLER_ARG", wants, |ratio: &f64| (0.0..=1.0).contains(ratio));
             // The specification's value for an argument that is missing or wrong.
-            Sampler::Ratio(ratio.unwrap_or(1.0))
+            let ratio = ratio.unwrap_or(1.0);
+            match kind {
+                Kind::Consistent => Sampler::ConsistentProbability(ratio),
+                _ => Sampler::Ratio(ratio),
+            }
         }
     };
     Some((sampler, parent))
@@ -75,6 +79,7 @@ enum Kind {
     On,
     Off,
     Ratio,
+    Consistent,
 }
 
 const SAMPLERS: &[(&str, (Kind, ParentDecision))] = &[
@@ -84,4 +89,6 @@ const SAMPLERS: &[(&str, (Kind, ParentDecision))] = &[
     ("parentbased_always_on", (Kind::On, ParentDecision::Respect)),
     ("parentbased_always_off", (Kind::Off, ParentDecision::Respect)),
     ("parentbased_traceidratio", (Kind::Ratio, ParentDecision::Respect)),
+    // OpenTelemetry's contributions to Java have it.
+    ("parentbased_consistent_probability", (Kind::Consistent, ParentDecision::Respect)),
 ];

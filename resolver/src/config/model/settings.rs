@@ -107,6 +107,9 @@ pub enum Sampler {
     AlwaysOff,
     /// Share of traces by trace id, 0.0 to 1.0, as OpenTelemetry's `TraceIdRatioBased`.
     Ratio(f64),
+    /// Share of traces by their randomness, 0.0 to 1.0, with the threshold in `tracestate`: OpenTelemetry's consistent
+    /// probability sampling.
+    ConsistentProbability(f64),
     /// At most this many new traces a second.
     RateLimit(f64),
 }

@@ -74,7 +74,7 @@ pub(crate) const SERVICE: &[&str] = &[
 pub(crate) const PROPAGATORS: &[&str] = &["inject", "extract"];
 
 /// `sampler = { … }`: one of them.
-pub(crate) const SAMPLER: &[&str] = &["ratio", "rate_limit"];
+pub(crate) const SAMPLER: &[&str] = &["ratio", "consistent_probability", "rate_limit"];
 
 /// `{ regex = "…" }` in place of a pattern.
 pub(crate) const PATTERN: &[&str] = &["regex"];

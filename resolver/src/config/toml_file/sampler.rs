@@ -57,6 +57,7 @@ fn meant_sampler(text: &str) -> Option<String> {
         | "trace_id_ratio_based"
         | "probabilistic"
         | "probability" => "{ ratio = 0.25 }".into(),
+        "consistent_probability" | "consistent" => "{ consistent_probability = 0.25 }".into(),
         "rate_limit" | "ratelimit" | "rate_limiting" | "ratelimiting" => "{ rate_limit = 100 }".into(),
         "always_on" | "always" | "on" | "all" => "\"always_on\"".into(),
         "always_off" | "never" | "off" | "none" => "\"always_off\"".into(),
@@ -66,33 +67,38 @@ fn meant_sampler(text: &str) -> Option<String> {
 
 fn sampler_table(field: Field<'_>, findings: &mut Findings) -> Result<Sampler, Broken> {
     let section = Section::open(field, "sampler = { … }".into(), keys::SAMPLER, findings)?;
-    match (section.field("ratio"), section.field("rate_limit")) {
-        (Some(ratio), None) => {
+    let given: Vec<_> = keys::SAMPLER.iter().filter_map(|key| Some((*key, section.field(key)?))).collect();
+    match given.as_slice() {
+        [("rate_limit", limit)] => {
+            let wants = "a number of new traces per second, above 0 and up to 1000000";
+            limit.number(wants, |value| value > 0.0 && value <= 1e6, findings).map(Sampler::RateLimit)
+        }
+        [(key, share)] => {
             let wants = "a share of new traces from 0.0 to 1.0";
-            let percent = match &ratio.node.value {
+            let percent = match &share.node.value {
                 Value::Integer(value) => i32::try_from(*value).ok().map(f64::from),
                 Value::Float(value) => Some(*value),
                 _ => None,
             };
             if let Some(percent) = percent.filter(|percent| (2.0..=100.0).contains(percent)) {
-                let problem = Problem::error(code::OUT_OF_RANGE, format!("`ratio` takes {wants}"));
+                let problem = Problem::error(code::OUT_OF_RANGE, format!("`{key}` takes {wants}"));
                 let label = format!("out of range; {percent} percent is {}", percent / 100.0);
-                return Err(findings.refuse(problem.at(ratio.span(), label)));
+                return Err(findings.refuse(problem.at(share.span(), label)));
             }
-            ratio.number(wants, |value| (0.0..=1.0).contains(&value), findings).map(Sampler::Ratio)
+            let share = share.number(wants, |value| (0.0..=1.0).contains(&value), findings);
+            share.map(if *key == "ratio" { Sampler::Ratio } else { Sampler::ConsistentProbability })
         }
-        (None, Some(limit)) => {
-            let wants = "a number of new traces per second, above 0 and up to 1000000";
-            limit.number(wants, |value| value > 0.0 && value <= 1e6, findings).map(Sampler::RateLimit)
-        }
-        (Some(ratio), Some(limit)) => Err(findings.refuse(
-            Problem::error(code::CONTRADICTION, "a sampler is a ratio or a rate limit, not both")
-                .at(ratio.key_span.clone(), "one")
-                .also(limit.key_span.clone(), "the other"),
+        [(_, one), (_, other), ..] => Err(findings.refuse(
+            Problem::error(
+                code::CONTRADICTION,
+                "a sampler is one of a ratio, a consistent probability and a rate limit",
+            )
+            .at(one.key_span.clone(), "one")
+            .also(other.key_span.clone(), "the other"),
         )),
         // Unknown keys have been reported.
-        (None, None) if !section.is_empty() => Err(Broken),
-        (None, None) => Err(findings.refuse(
+        [] if !section.is_empty() => Err(Broken),
+        [] => Err(findings.refuse(
             Problem::error(code::MISSING_KEY, format!("this sampler says nothing; it is {SAMPLER_WANTS}"))
                 .at(field.span(), ""),
         )),
@@ -100,4 +106,5 @@ fn sampler_table(field: Field<'_>, findings: &mut Findings) -> Result<Sampler, B
 }
 
 const SAMPLERS: &[(&str, Sampler)] = &[("always_on", Sampler::AlwaysOn), ("always_off", Sampler::AlwaysOff)];
-const SAMPLER_WANTS: &str = "\"always_on\", \"always_off\", { ratio = 0.25 } or { rate_limit = 100 }";
+const SAMPLER_WANTS: &str =
+    "\"always_on\", \"always_off\", { ratio = 0.25 }, { consistent_probability = 0.25 } or { rate_limit = 100 }";

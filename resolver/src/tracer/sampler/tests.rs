@@ -111,7 +111,7 @@ fn every_slot_of_the_map_has_its_sampler_and_services_share_nothing() {
 #[test]
 fn the_random_flag_is_kept_from_a_parent_and_not_set_on_a_new_trace() {
     let sampler = Sampler::new(&settings(config::Sampler::AlwaysOff, ParentDecision::Respect));
-    assert_eq!(sampler.flags(&ID, None, ParentSampling::NoParent, || 0), 0);
+    assert_eq!(sampler.flags(&ID, None, ParentSampling::NoParent, || None, || 0), 0);
     for (parent, sampling, expected) in [
         (SpanContext::SAMPLED, ParentSampling::Sampled, SpanContext::SAMPLED),
         (
@@ -123,14 +123,14 @@ fn the_random_flag_is_kept_from_a_parent_and_not_set_on_a_new_trace() {
         (0, ParentSampling::Deferred, 0),
     ] {
         let parent = SpanContext { trace_id: ID, span_id: [9; 8], flags: parent };
-        assert_eq!(sampler.flags(&ID, Some(&parent), sampling, || 0), expected, "{sampling:?}");
+        assert_eq!(sampler.flags(&ID, Some(&parent), sampling, || None, || 0), expected, "{sampling:?}");
     }
 }
 
 #[test]
 fn a_kept_span_says_so_in_its_flags() {
     let sampler = Sampler::new(&settings(config::Sampler::AlwaysOn, ParentDecision::Respect));
-    assert_eq!(sampler.flags(&ID, None, ParentSampling::NoParent, || 0), SpanContext::SAMPLED);
+    assert_eq!(sampler.flags(&ID, None, ParentSampling::NoParent, || None, || 0), SpanContext::SAMPLED);
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn debug_passes_on_only_where_the_parent_is_respected() {
     let debug = SpanContext::SAMPLED | SpanContext::DEBUG;
     let parent = SpanContext { trace_id: ID, span_id: [9; 8], flags: debug };
     let flags = |sampler, decision, parent| {
-        Sampler::new(&settings(sampler, decision)).flags(&ID, parent, ParentSampling::Debug, || 0)
+        Sampler::new(&settings(sampler, decision)).flags(&ID, parent, ParentSampling::Debug, || None, || 0)
     };
     assert_eq!(flags(config::Sampler::AlwaysOff, ParentDecision::Respect, Some(&parent)), debug);
     // Without a context too: a debug id alone.
@@ -229,3 +229,41 @@ const PARENTS: [ParentSampling; 5] = [
     ParentSampling::NotSampled,
     ParentSampling::Debug,
 ];
+
+#[test]
+fn by_consistent_probability_a_trace_is_kept_by_its_last_seven_bytes_or_its_own_randomness() {
+    let sampler = Sampler::new(&settings(config::Sampler::ConsistentProbability(0.25), ParentDecision::Respect));
+    let keeps = |id: u128, randomness: Option<u64>| {
+        let kept = sampler.decide_by(ParentSampling::NoParent, &id.to_be_bytes(), || randomness, || 0);
+        kept == Decision::Keep
+    };
+    let high = u128::MAX << 56;
+    assert!(keeps(0xc0_0000_0000_0000, None) && !keeps(high | 0xbf_ffff_ffff_ffff, None));
+    assert!(keeps(1, Some(0xc0_0000_0000_0000)) && !keeps(u128::MAX, Some(0xbf_ffff_ffff_ffff)));
+    let never = Sampler::new(&settings(config::Sampler::ConsistentProbability(0.0), ParentDecision::Respect));
+    assert_eq!(never.decide(ParentSampling::NoParent, &[0xff; 16], || 0), Decision::Drop);
+}
+
+#[test]
+fn a_span_is_kept_by_its_parent_by_the_threshold_or_by_something_else() {
+    use ParentSampling as P;
+    let sampler = |sampler, decision| Sampler::new(&settings(sampler, decision));
+    let quarter = config::Sampler::ConsistentProbability(0.25);
+    let own = KeptBy::Threshold(Threshold::of(0.25).unwrap());
+    let respects = sampler(quarter, ParentDecision::Respect);
+    for (sampling, flags, kept_by) in [
+        (P::Sampled, 1, KeptBy::Parent { sampled: true }),
+        (P::Debug, 3, KeptBy::Parent { sampled: true }),
+        (P::NotSampled, 0, KeptBy::Parent { sampled: false }),
+        (P::Deferred, 1, own),
+        (P::NoParent, 1, own),
+        (P::NoParent, 0, KeptBy::Unknown),
+    ] {
+        assert_eq!(respects.kept_by(sampling, flags), kept_by, "{sampling:?}");
+    }
+    assert_eq!(sampler(quarter, ParentDecision::Ignore).kept_by(P::NotSampled, 1), own);
+    let ratio = config::Sampler::Ratio(0.25);
+    assert_eq!(sampler(ratio, ParentDecision::Ignore).kept_by(P::Sampled, 1), KeptBy::Unknown);
+    assert_eq!(sampler(ratio, ParentDecision::Respect).kept_by(P::Sampled, 1), KeptBy::Parent { sampled: true });
+    assert_eq!(sampler(ratio, ParentDecision::Respect).kept_by(P::NoParent, 1), KeptBy::Unknown);
+}

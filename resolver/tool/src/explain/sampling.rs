@@ -4,7 +4,7 @@
 
 use tracer_resolver::config::{ParentDecision, Propagator, Relation, Sampler as SamplerSetting, Settings, Trace};
 use tracer_resolver::propagation::{
-    Extracted, Injection, RemoteParent, TraceStateBuffer, concerns, extract, read_baggage,
+    Extracted, Injection, RemoteParent, TraceStateBuffer, concerns, explicit_randomness, extract, read_baggage,
 };
 use tracer_resolver::services::Side;
 use tracer_resolver::tracer::sampler::{Decision, ParentSampling, Sampler};
@@ -180,7 +180,8 @@ fn continued(asked: &Asked<'_>, parent: &RemoteParent<'_>, lines: &mut Vec<Strin
         lines.push(format!("{decides}: kept, as long as no more traces than that are kept in a second"));
         return Fate::Sampled;
     }
-    match Sampler::new(settings).decide(parent.sampling, &parent.context.trace_id, || 0) {
+    let randomness = || explicit_randomness(parent.trace_state);
+    match Sampler::new(settings).decide_by(parent.sampling, &parent.context.trace_id, randomness, || 0) {
         Decision::Keep => {
             lines.push(format!("{decides}: kept"));
             Fate::Kept
@@ -212,13 +213,19 @@ fn begun(asked: &Asked<'_>, sampling: ParentSampling, lines: &mut Vec<String>) -
     let (fate, words) = match settings.sampler {
         SamplerSetting::AlwaysOn => (Fate::Kept, "every trace that begins here is kept".to_owned()),
         SamplerSetting::AlwaysOff => (Fate::Dropped, "no trace that begins here is kept: sampled out".to_owned()),
-        SamplerSetting::Ratio(ratio) if ratio <= 0.0 => {
+        SamplerSetting::Ratio(share) | SamplerSetting::ConsistentProbability(share) if share <= 0.0 => {
             (Fate::Dropped, "no trace that begins here is kept: sampled out".to_owned())
         }
-        SamplerSetting::Ratio(ratio) if ratio >= 1.0 => (Fate::Kept, "every trace that begins here is kept".to_owned()),
+        SamplerSetting::Ratio(share) | SamplerSetting::ConsistentProbability(share) if share >= 1.0 => {
+            (Fate::Kept, "every trace that begins here is kept".to_owned())
+        }
         SamplerSetting::Ratio(ratio) => {
             (Fate::Sampled, format!("{} % of the traces that begin here are kept, by their ids", ratio * 100.0))
         }
+        SamplerSetting::ConsistentProbability(share) => (
+            Fate::Sampled,
+            format!("{} % of the traces that begin here are kept, by the last 56 bits of their ids", share * 100.0),
+        ),
         SamplerSetting::RateLimit(limit) => {
             (Fate::Sampled, format!("of the traces that begin here, at most {limit} a second may be kept"))
         }

@@ -237,3 +237,21 @@ fn what_becomes_of_a_header_is_said_for_each_side_relation_and_way_to_trace() {
     let consumed = explain(&["--topic", "origin", "--consume", "--header", &one]);
     assert!(!consumed.out.contains("when it leaves"), "{}", consumed.out);
 }
+
+#[test]
+fn by_consistent_probability_a_trace_s_own_randomness_is_said_to_decide() {
+    let installed = Installed::new();
+    let sampler = "sampler = { consistent_probability = 0.25 }\nparent = \"ignore\"\n";
+    installed.file("t.toml", &format!("version = 1\n[services.a]\ntopics = [\"a\"]\n{sampler}"));
+    let parent = format!("{PARENT}1");
+    for (state, status, fate) in [("ot=rv:c0000000000000", 0, ": kept"), ("ot=rv:bfffffffffffff", 1, ": not kept")] {
+        let state = format!("tracestate={state}");
+        let said =
+            installed.run(&["explain", "t.toml", "--topic", "a", "--produce", "--header", &parent, "--header", &state]);
+        assert!(said.out.contains(fate) && said.out.contains("consistent_probability = 0.25"), "{}", said.out);
+        // Without a backend even what is kept goes nowhere.
+        assert!(said.status >= status, "{}", said.out);
+    }
+    let said = installed.run(&["explain", "t.toml", "--topic", "a", "--produce"]);
+    assert!(said.out.contains("25 % of the traces that begin here are kept"), "{}", said.out);
+}
