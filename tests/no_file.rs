@@ -158,7 +158,7 @@ fn ten_threads() {
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert!(ids.iter().all(|id| *id == ids[0]) && ids[0] > 0, "{ids:?}");
-    assert_eq!(log.with(log::Level::Info, "tracing 1 service(s) (shop)").len(), 1, "built once, told once");
+    assert_eq!(log.with(log::Level::Info, "tracing 1 service (shop)").len(), 1, "built once, told once");
     println!("all ten got the same");
 }
 
