@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use tracer_plugin_api::abi::{TRACER_ERR_PANIC, TRACER_ERR_TIMEOUT, TRACER_ERR_UNSUPPORTED, TRACER_OK};
 
-use crate::case::{Case, Peer, TIMEOUT, code_name};
+use crate::case::{Case, TIMEOUT, code_name};
 use crate::collector::Behaviour;
 use crate::library::Lending;
 use crate::process_view;
-use crate::rule::{Rule, Stop, Tried};
+use crate::rule::Rule;
 use crate::rules::life;
+use crate::settings::Peer;
 use crate::signals::{self, ChildEnd};
+use crate::stop::{Stop, Tried};
 
 pub(crate) const RULES: &[Rule] = &[
     Rule {

@@ -9,12 +9,14 @@ use tracer_plugin_api::abi::{
     TRACER_ERR_UNSUPPORTED, TRACER_OK, TRACER_SIGNAL_METRICS, TRACER_SIGNAL_TRACES, tracer_stats,
 };
 
-use crate::case::{Case, ITEMS, Peer, TIMEOUT, code_name};
+use crate::case::{Case, ITEMS, TIMEOUT, code_name};
 use crate::collector::Behaviour;
 use crate::host::{HostKind, HostSide};
 use crate::library::Lending;
-use crate::rule::{Rule, Stop, Tried};
+use crate::rule::Rule;
 use crate::rules::answers;
+use crate::settings::Peer;
+use crate::stop::{Stop, Tried};
 
 pub(crate) const RULES: &[Rule] = &[
     Rule {
