@@ -22,7 +22,7 @@ pub(crate) fn write(folder: &Path) -> Result<ExitCode, Failure> {
     page(folder, &command, true)?;
     for word in command.get_subcommands().filter(|word| !word.is_hide_set()) {
         page(folder, word, false)?;
-        for inner in word.get_subcommands() {
+        for inner in word.get_subcommands().filter(|inner| !inner.is_hide_set()) {
             page(folder, inner, false)?;
         }
     }

@@ -11,12 +11,12 @@ use serde_json::Value as Json;
 use tracer_plugin_api::abi::{TRACER_OK, TRACER_SIGNAL_TRACES};
 
 use crate::body;
-use crate::collector::Behaviour;
-use crate::desk::{Desk, Seen};
+use crate::collector::{Behaviour, Seen};
+use crate::desk::Desk;
 use crate::host::{HostKind, HostSide};
 use crate::library::{Batch, Instance, Lending, Plugin, Reply, Table};
-use crate::rule::{Stop, Tried};
-use crate::settings;
+use crate::settings::{self, Peer};
+use crate::stop::{Stop, Tried};
 
 pub(crate) struct Case {
     pub(crate) file: PathBuf,
@@ -26,16 +26,6 @@ pub(crate) struct Case {
     pub(crate) desk: Desk,
     /// What batches are of: known once the table is.
     signal: AtomicU32,
-}
-
-/// Who is at the other end of `{endpoint}`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Peer {
-    Collector,
-    /// Nobody listens.
-    Nobody,
-    /// Somebody who takes connections, and nothing that comes over them.
-    Silence,
 }
 
 impl Case {

@@ -6,9 +6,10 @@ use std::io;
 
 use serde_json::Value as Json;
 
+use crate::all_rules::rules;
 use crate::case::Case;
 use crate::desk::Desk;
-use crate::rule::{Stop, rules};
+use crate::stop::Stop;
 use crate::{sample_run, signals};
 
 /// Does what the judge at standard input says, and ends the process. What is registered for the end of a process is not run:

@@ -8,8 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::desk::Seen;
-
 /// What it does with a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Behaviour {
@@ -66,6 +64,15 @@ impl Behaviour {
     pub(crate) fn of(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|behaviour| behaviour.word() == word)
     }
+}
+
+/// What the collector saw since it was last told how to behave.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) connections: u64,
+    pub(crate) requests: u64,
+    /// Bytes came that are no HTTP/1.1.
+    pub(crate) is_foreign: bool,
 }
 
 /// Three addresses on this machine. Its threads end with the process.

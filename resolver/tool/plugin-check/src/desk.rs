@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value as Json, json};
 
-use crate::collector::Behaviour;
+use crate::collector::{Behaviour, Seen};
 
 /// The child's end. Any thread; a line at a time.
 #[derive(Clone)]
@@ -16,15 +16,6 @@ pub(crate) struct Desk {
     socket: Arc<Mutex<BufReader<UnixStream>>>,
     /// A forked child's: the judge is its parent's, and it tells nothing.
     is_mute: bool,
-}
-
-/// What the collector saw since it was last told how to behave.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Seen {
-    pub(crate) connections: u64,
-    pub(crate) requests: u64,
-    /// Bytes came that are no HTTP/1.1.
-    pub(crate) is_foreign: bool,
 }
 
 impl Desk {

@@ -14,8 +14,9 @@ use std::{env, fs, process, thread};
 
 use serde_json::{Value as Json, json};
 
+use crate::all_rules::rules;
 use crate::collector::{Behaviour, Collector};
-use crate::rule::{Rule, rules};
+use crate::rule::Rule;
 use crate::signals;
 
 /// What is to be checked.

@@ -12,6 +12,7 @@
 //!
 //! `library`, `lent`, `host` and `signals` are where C is met; a rule calls the plugin by their safe words.
 
+mod all_rules;
 mod body;
 mod case;
 mod child;
@@ -27,11 +28,13 @@ mod rules;
 mod sample_run;
 mod settings;
 mod signals;
+mod stop;
 mod told;
 
+pub use all_rules::rules;
 pub use child::obey;
 pub use judge::{Checked, Finding, Outcome, Wanted, check};
-pub use rule::{Rule, rules};
+pub use rule::Rule;
 pub use sample_run::{Fault, Ran, RunWanted, run};
 
 /// The specification, which every rule quotes.

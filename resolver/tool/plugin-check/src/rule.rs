@@ -5,18 +5,7 @@
 use std::time::Duration;
 
 use crate::case::Case;
-use crate::rules::{answers, ends, file, life, memory, process, settings, table};
-
-/// What a rule came to, if it did not simply find what is wrong.
-pub(crate) enum Stop {
-    /// It cannot be tried with this plugin or these settings: why.
-    Skipped(String),
-    /// What goes on from here has no meaning: what is wrong.
-    Broken(String),
-}
-
-/// `Ok`: all was tried; what is wrong was told to the case.
-pub(crate) type Tried = Result<(), Stop>;
+use crate::stop::Tried;
 
 /// One promise of a plugin's.
 pub struct Rule {
@@ -34,19 +23,4 @@ pub struct Rule {
 impl Rule {
     /// How long its process may take.
     pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-}
-
-/// All rules, in the order in which they are tried.
-pub fn rules() -> Vec<Rule> {
-    let all = [
-        file::RULES,
-        table::RULES,
-        settings::RULES,
-        life::RULES,
-        memory::RULES,
-        process::RULES,
-        answers::RULES,
-        ends::RULES,
-    ];
-    all.into_iter().flatten().map(|rule| Rule { ..*rule }).collect()
 }

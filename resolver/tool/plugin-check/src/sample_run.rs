@@ -9,14 +9,15 @@ use serde_json::{Value as Json, json};
 use tracer_plugin_api::abi::{TRACER_ERR_PARTIAL, TRACER_ERR_RETRYABLE, TRACER_ERR_TIMEOUT, TRACER_OK, tracer_stats};
 
 use crate::body;
-use crate::case::{Case, Peer, TIMEOUT, code_name};
+use crate::case::{Case, TIMEOUT, code_name};
 use crate::collector::{Behaviour, Collector};
 use crate::host::{HostKind, HostSide};
 use crate::judge::{Outcome, Wanted, tried as watched};
 use crate::library::{Batch, Instance, Lending, Reply, Table};
-use crate::rule::Tried;
 use crate::settings;
+use crate::settings::Peer;
 use crate::signals::{self, ChildEnd};
+use crate::stop::Tried;
 
 /// What goes wrong while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

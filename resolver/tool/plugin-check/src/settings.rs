@@ -4,7 +4,15 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::case::Peer;
+/// Who is at the other end of `{endpoint}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peer {
+    Collector,
+    /// Nobody listens.
+    Nobody,
+    /// Somebody who takes connections, and nothing that comes over them.
+    Silence,
+}
 
 /// What the words in braces stand for.
 #[derive(Clone)]

@@ -22,7 +22,8 @@ pub(crate) fn dispositions() -> Vec<(i32, usize, i32)> {
     (1..=64).map(action).collect()
 }
 
-/// As in a host: a program's `SIGPIPE` ends it (Rust ignores it), and the threads that call a plugin block it.
+/// As in a host: a program's `SIGPIPE` ends it (Rust ignores it), and the threads that call a plugin block it. And where the
+/// judge is ended (Ctrl-C), this process ends with it, wherever in the plugin it hangs.
 pub(crate) fn as_in_a_host() {
     let mut pipe = MaybeUninit::uninit();
     // SAFETY: `pipe` is room of the right type, which is filled before it is read; nothing of ours handles the signal.
@@ -31,6 +32,7 @@ pub(crate) fn as_in_a_host() {
         libc::sigaddset(pipe.as_mut_ptr(), libc::SIGPIPE);
         libc::pthread_sigmask(libc::SIG_BLOCK, pipe.as_ptr(), std::ptr::null_mut());
         libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
     }
 }
 

@@ -1,11 +1,12 @@
 //! `plugins check` finds each way in which a plugin breaks the contract, and nothing in one that keeps it.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{LazyLock, Mutex};
 use std::thread;
+use std::time::Duration;
 
-use words::foreign::library;
+use words::foreign::{library, skip};
 
 use crate::installed::{Installed, SHIPPED, Said, repository};
 
@@ -32,8 +33,35 @@ fn a_plugin_of_one_s_own_in_rust_or_c_keeps_every_rule() {
     let file = installed.work().join("libtracer_plugin_tally.so");
     cc(&source, &file, &["-std=c99", "-O2", "-fvisibility=hidden"]);
     keeps_every_rule(&installed, &file);
-    let said = check(&installed, &BREAKING, "", &[]);
-    assert_eq!(said.status, 0, "{}", said.out);
+    keeps_every_rule(&installed, &BREAKING);
+}
+
+/// That page names it, and it is what an author in C++ begins with.
+#[test]
+fn the_cpp_plugin_of_the_page_for_authors_keeps_every_rule() {
+    let installed = Installed::new();
+    let file = installed.work().join("libtracer_plugin_throwing.so");
+    let map = format!("-Wl,--version-script={}", repository("plugins/api/include/tracer_plugin.map").display());
+    let mut cpp = Command::new("c++");
+    cpp.args([
+        "-std=c++11",
+        "-shared",
+        "-fPIC",
+        "-fvisibility=hidden",
+        "-static-libstdc++",
+        "-static-libgcc",
+        &map,
+        "-I",
+    ]);
+    cpp.arg(repository("plugins/api/include"))
+        .arg(repository("plugins/api/tests/fixtures/throwing.cc"))
+        .arg("-o")
+        .arg(&file);
+    match cpp.output() {
+        Ok(made) => assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr)),
+        Err(error) => return skip(&format!("c++: {error}")),
+    }
+    keeps_every_rule(&installed, &file);
 }
 
 #[test]
@@ -114,6 +142,31 @@ fn after_a_crash_in_a_plain_life_nothing_is_tried_that_would_crash_again() {
 fn a_plugin_that_hangs_is_ended_and_told_where() {
     let said = check(&Installed::new(), &BREAKING, "export-hangs", &["--rule", "life"]);
     assert!(said.out.contains("error[life]: it hangs in export_batch: the process had to be ended"), "{said:?}");
+}
+
+#[test]
+fn a_check_that_is_ended_leaves_no_process_behind() {
+    let installed = Installed::new();
+    let mut command = installed.command();
+    command.args(["plugins", "check"]).arg(&*BREAKING).args(["--rule", "life"]).env("FAULT", "export-hangs");
+    let mut check = command.stdout(Stdio::null()).spawn().unwrap();
+    let children = format!("/proc/{0}/task/{0}/children", check.id());
+    let state = |process: &str| std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let until = |is_so: &dyn Fn() -> bool| {
+        (0..1000).any(|_| {
+            thread::sleep(Duration::from_millis(10));
+            is_so()
+        })
+    };
+    let child = || std::fs::read_to_string(&children).unwrap_or_default().trim().to_owned();
+    // Hanging: the second thread is the plugin's.
+    let hangs = || std::fs::read_dir(format!("/proc/{}/task", child())).is_ok_and(|threads| threads.count() > 1);
+    assert!(until(&|| !child().is_empty() && hangs()));
+    let child = child();
+    check.kill().unwrap();
+    check.wait().unwrap();
+    // Gone, or nobody has waited for it yet.
+    assert!(until(&|| state(&child).is_empty() || state(&child).contains(") Z ")), "{}", state(&child));
 }
 
 #[test]

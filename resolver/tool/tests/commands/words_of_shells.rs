@@ -52,7 +52,8 @@ fn each_word_has_a_manual_page_that_man_reads_without_a_warning() {
     let folder = installed.work();
     assert_eq!(installed.run(&["manual", folder.to_str().unwrap()]).status, 0);
     let pages = WORDS.iter().map(|word| format!("tracer-interceptors-{word}"));
-    let inner = ["describe", "list", "pin"].map(|word| format!("tracer-interceptors-plugins-{word}"));
+    let inner =
+        ["check", "describe", "list", "new", "pin", "run"].map(|word| format!("tracer-interceptors-plugins-{word}"));
     for name in pages.chain(inner).chain(["tracer-interceptors".to_owned()]) {
         let page = fs::read_to_string(folder.join(format!("{name}.1"))).unwrap();
         assert!(page.contains(".SH NAME") && page.contains(".SH SYNOPSIS"), "{name}: {page}");
@@ -61,7 +62,9 @@ fn each_word_has_a_manual_page_that_man_reads_without_a_warning() {
     for section in ["ENVIRONMENT", "FILES", "EXIT STATUS", "INTERCEPTORS_CONFIG_FILE"] {
         assert!(whole.contains(section), "{section}: {whole}");
     }
-    assert!(!folder.join("tracer-interceptors-manual.1").exists(), "the hidden word has none");
+    for hidden in ["manual", "plugins-check-one-rule"] {
+        assert!(!folder.join(format!("tracer-interceptors-{hidden}.1")).exists(), "the hidden word has none");
+    }
     let mut groff = Command::new("groff");
     groff.args(["-man", "-Tutf8", "-ww"]).arg(folder.join("tracer-interceptors.1"));
     match groff.stderr(Stdio::piped()).output() {

@@ -9,11 +9,13 @@ use tracer_plugin_api::abi::{
     TRACER_ERR_CONFIG, TRACER_ERR_PARTIAL, TRACER_ERR_PERMANENT, TRACER_ERR_RETRYABLE, TRACER_ERR_TIMEOUT, TRACER_OK,
 };
 
-use crate::case::{Case, ITEMS, Peer, TIMEOUT, code_name};
+use crate::case::{Case, ITEMS, TIMEOUT, code_name};
 use crate::collector::Behaviour;
 use crate::host::{HostKind, HostSide};
 use crate::library::{Instance, Lending, Reply, Table};
-use crate::rule::{Rule, Stop, Tried};
+use crate::rule::Rule;
+use crate::settings::Peer;
+use crate::stop::{Stop, Tried};
 
 pub(crate) const RULES: &[Rule] = &[
     Rule {

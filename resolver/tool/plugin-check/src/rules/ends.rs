@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use tracer_plugin_api::abi::{TRACER_ERR_PANIC, TRACER_ERR_TIMEOUT, TRACER_ERR_UNSUPPORTED, TRACER_OK};
 
-use crate::case::{Case, Peer, TIMEOUT, code_name};
+use crate::case::{Case, TIMEOUT, code_name};
 use crate::collector::Behaviour;
 use crate::library::Lending;
 use crate::process_view;
-use crate::rule::{Rule, Stop, Tried};
+use crate::rule::Rule;
 use crate::rules::life;
+use crate::settings::Peer;
 use crate::signals::{self, ChildEnd};
+use crate::stop::{Stop, Tried};
 
 pub(crate) const RULES: &[Rule] = &[
     Rule {
@@ -81,7 +83,7 @@ fn flush(case: &Case) -> Tried {
     }
     case.collector(Behaviour::Stalls);
     let reply = instance.flush(Duration::ZERO, Lending::Plain);
-    if reply.took > Duration::from_secs(1) {
+    if reply.took > Duration::from_secs(2) {
         case.broken(format!("flush took {:.1} s with a timeout_ms of 0", reply.took.as_secs_f64()));
     }
     if ![TRACER_OK, TRACER_ERR_TIMEOUT].contains(&reply.code) {

@@ -8,7 +8,8 @@ use object::elf;
 use object::read::elf::{Dyn as _, FileHeader, ProgramHeader as _, Sym as _};
 
 use crate::case::Case;
-use crate::rule::{Rule, Stop, Tried};
+use crate::rule::Rule;
+use crate::stop::{Stop, Tried};
 
 pub(crate) const RULES: &[Rule] = &[
     Rule {

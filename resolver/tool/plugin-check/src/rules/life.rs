@@ -9,12 +9,14 @@ use tracer_plugin_api::abi::{
     TRACER_ERR_UNSUPPORTED, TRACER_OK, TRACER_SIGNAL_METRICS, TRACER_SIGNAL_TRACES, tracer_stats,
 };
 
-use crate::case::{Case, ITEMS, Peer, TIMEOUT, code_name};
+use crate::case::{Case, ITEMS, TIMEOUT, code_name};
 use crate::collector::Behaviour;
 use crate::host::{HostKind, HostSide};
 use crate::library::Lending;
-use crate::rule::{Rule, Stop, Tried};
+use crate::rule::Rule;
 use crate::rules::answers;
+use crate::settings::Peer;
+use crate::stop::{Stop, Tried};
 
 pub(crate) const RULES: &[Rule] = &[
     Rule {
@@ -276,7 +278,7 @@ fn stats(case: &Case) -> Tried {
     }
     case.collector(Behaviour::Stalls);
     let longest = thread::scope(|scope| {
-        scope.spawn(|| instance.export(&case.batch(2), Duration::from_millis(1500), Lending::Plain));
+        scope.spawn(|| instance.export(&case.batch(2), Duration::from_secs(3), Lending::Plain));
         // Long enough for the batch to be under way; if it is not, nothing is shown, and nothing wrongly told.
         (0..5)
             .map(|_| {
@@ -286,7 +288,7 @@ fn stats(case: &Case) -> Tried {
             .max()
             .unwrap_or_default()
     });
-    if longest > Duration::from_millis(800) {
+    if longest > Duration::from_secs(2) {
         case.broken(format!("stats took {:.1} s while export_batch waited for the backend", longest.as_secs_f64()));
     }
     instance.shutdown(TIMEOUT, Lending::Plain);

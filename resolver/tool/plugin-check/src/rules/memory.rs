@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use tracer_plugin_api::abi::{TRACER_OK, tracer_error, tracer_stats};
 
-use crate::case::{Case, MINOR, Peer, TIMEOUT};
+use crate::case::{Case, MINOR, TIMEOUT};
 use crate::collector::Behaviour;
 use crate::host::{HostKind, HostSide, NEWER};
 use crate::library::{Lending, Reply};
-use crate::rule::{Rule, Stop, Tried};
+use crate::rule::Rule;
 use crate::rules::{life, table};
+use crate::settings::Peer;
+use crate::stop::{Stop, Tried};
 
 pub(crate) const RULES: &[Rule] = &[
     Rule {

@@ -5,12 +5,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::case::{Case, Peer, TIMEOUT};
+use crate::case::{Case, TIMEOUT};
 use crate::collector::Behaviour;
 use crate::library::Lending;
 use crate::process_view::{self, Belongings};
-use crate::rule::{Rule, Tried};
+use crate::rule::Rule;
+use crate::settings::Peer;
 use crate::signals;
+use crate::stop::Tried;
 
 pub(crate) const RULES: &[Rule] = &[
     Rule {

@@ -7,10 +7,12 @@ use std::thread;
 use serde_json::Value as Json;
 use tracer_plugin_api::abi::{TRACER_ERR_CONFIG, TRACER_OK};
 
-use crate::case::{Case, Peer, code_name};
+use crate::case::{Case, code_name};
 use crate::library::Lending;
 use crate::process_view;
-use crate::rule::{Rule, Stop, Tried};
+use crate::rule::Rule;
+use crate::settings::Peer;
+use crate::stop::{Stop, Tried};
 
 pub(crate) const RULES: &[Rule] = &[
     Rule {

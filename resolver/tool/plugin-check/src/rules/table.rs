@@ -8,10 +8,12 @@ use tracer_plugin_api::abi::{TRACER_ABI_MAJOR, tracer_plugin};
 use tracer_resolver::config::{self, Plugins, Severity, Source};
 use tracer_resolver::inspect::PluginSearch;
 
-use crate::case::{Case, MINOR, Peer};
+use crate::case::{Case, MINOR};
 use crate::library::Plugin;
 use crate::process_view::{self, Belongings};
-use crate::rule::{Rule, Stop, Tried};
+use crate::rule::Rule;
+use crate::settings::Peer;
+use crate::stop::{Stop, Tried};
 
 pub(crate) const RULES: &[Rule] = &[
     Rule {

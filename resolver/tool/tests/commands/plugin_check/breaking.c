@@ -313,7 +313,7 @@ static tracer_code export_batch(tracer_instance *me, const tracer_batch *batch, 
 
 static tracer_code flush(tracer_instance *me, uint32_t timeout_ms, tracer_error *error) {
     (void)me, (void)timeout_ms;
-    if (is("flush-waits")) pause_ms(1500);
+    if (is("flush-waits")) pause_ms(3000);
     if (is("flush-fails")) return fail(error, TRACER_ERR_PERMANENT, "", "nothing to flush");
     return TRACER_OK;
 }
