@@ -13,7 +13,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use rdkafka::{Offset, TopicPartitionList};
 use tracer_resolver::{Measurement, Resolver};
 use tracer_resolver_rdkafka::Processing;
-use words::kafka::{assign, header_of, next_message, with_headers};
+use words::kafka::{header_of, next_message, with_headers};
 use words::native::NativeProducer;
 use words::receivers::ReceivedSpan;
 use words::{LIMIT, TRACEPARENT, Traced, block_on, child, run, send, traced_by};
