@@ -101,6 +101,17 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_that_finds_another_one_writing_changes_nothing() {
+        let slot = ExemplarSlot::default();
+        slot.note(1, &span(1));
+        let version = slot.version.fetch_or(1, Ordering::Relaxed);
+        slot.note(2, &span(2));
+        assert!(slot.take().is_none());
+        slot.version.store(version, Ordering::Relaxed);
+        assert_eq!(slot.take().unwrap().trace_id, span(1).trace_id);
+    }
+
+    #[test]
     fn an_exemplar_is_never_put_together_of_two() {
         let (slot, writing) = (ExemplarSlot::default(), AtomicUsize::new(2));
         std::thread::scope(|scope| {
