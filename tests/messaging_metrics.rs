@@ -13,7 +13,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use rdkafka::{Offset, TopicPartitionList};
 use tracer_resolver::{Measurement, Resolver};
 use tracer_resolver_rdkafka::Processing;
-use words::kafka::{assign, header_of, next_message, with_headers};
+use words::kafka::{header_of, next_message, with_headers};
 use words::native::NativeProducer;
 use words::receivers::ReceivedSpan;
 use words::{LIMIT, TRACEPARENT, Traced, block_on, child, run, send, traced_by};
@@ -253,7 +253,9 @@ fn what_is_sampled_out_is_measured_without_a_span_or_an_exemplar() {
     send_orders(&traced.producer(), 4);
     let consumer = traced.consumer("orders");
     for _ in 0..4 {
-        drop(Processing::start_for(traced.resolver(), None, &next_message(&consumer)));
+        let processing = Processing::start_for(traced.resolver(), None, &next_message(&consumer));
+        std::thread::sleep(Duration::from_millis(2));
+        drop(processing);
     }
     assert_eq!(traced.traces(), "");
     let measured = traced.resolver().measurements();
@@ -262,6 +264,7 @@ fn what_is_sampled_out_is_measured_without_a_span_or_an_exemplar() {
     assert!(counts.values().all(|count| *count == 4), "{counts:?}");
     assert!(measured.iter().all(|one| one.exemplars.is_empty()));
     assert!(only(&measured, "messaging.client.operation.duration").sum > 0.0);
+    assert!(only(&measured, "messaging.process.duration").sum >= 0.008, "as long as the guards were open");
 }
 
 #[test]

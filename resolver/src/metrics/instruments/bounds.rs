@@ -5,8 +5,11 @@
 /// The upper bounds of a histogram, each of them part of its bucket.
 #[derive(Debug)]
 pub(super) struct Bounds {
-    /// Filled up with what nothing is above, for a search of four steps.
+    /// Filled up with what nothing is above.
     nanos: [u64; PLACES],
+    /// By the number of bits of a value: how many bounds are below all such values. Of those above, two at most have as
+    /// many bits.
+    below: [u8; 65],
     seconds: [f64; BOUNDS],
 }
 
@@ -35,19 +38,26 @@ impl Bounds {
             seconds[at] = millis[at] as f64 / 1_000.0;
             at += 1;
         }
-        Self { nanos, seconds }
+        let mut below = [0; 65];
+        let (mut bits, mut at) = (1, 0);
+        while bits < below.len() {
+            while nanos[at] < 1 << (bits - 1) {
+                at += 1;
+            }
+            below[bits] = at as u8;
+            assert!(at + 2 >= PLACES || nanos[at + 2] >> (bits - 1) > 1, "two bounds are looked at");
+            bits += 1;
+        }
+        Self { nanos, below, seconds }
     }
 
     /// The place of the bucket that a value falls into.
     #[inline]
     pub(super) fn bucket(&self, nanos: u64) -> usize {
-        let mut at = 0;
-        for step in [8, 4, 2, 1] {
-            if self.nanos.get((at + step - 1) % PLACES).is_some_and(|bound| nanos > *bound) {
-                at += step;
-            }
-        }
-        at
+        let bits = (u64::BITS - nanos.leading_zeros()) as usize;
+        let first = self.below.get(bits).map_or(0, |below| usize::from(*below));
+        let is_above = |place: usize| usize::from(self.nanos.get(place % PLACES).is_some_and(|bound| nanos > *bound));
+        first + is_above(first) + is_above(first + 1)
     }
 
     pub(super) fn seconds(&'static self) -> &'static [f64] {

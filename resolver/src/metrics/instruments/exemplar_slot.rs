@@ -78,7 +78,7 @@ impl ExemplarSlot {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::AtomicUsize;
 
     use super::*;
 
@@ -101,31 +101,45 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_that_finds_another_one_writing_changes_nothing() {
+        let slot = ExemplarSlot::default();
+        slot.note(1, &span(1));
+        let version = slot.version.fetch_or(1, Ordering::Relaxed);
+        slot.note(2, &span(2));
+        assert!(slot.take().is_none());
+        slot.version.store(version, Ordering::Relaxed);
+        assert_eq!(slot.take().unwrap().trace_id, span(1).trace_id);
+    }
+
+    #[test]
     fn an_exemplar_is_never_put_together_of_two() {
-        let (slot, over) = (ExemplarSlot::default(), AtomicBool::new(false));
+        let (slot, writing) = (ExemplarSlot::default(), AtomicUsize::new(2));
         std::thread::scope(|scope| {
             for first in [1, 2] {
-                let (slot, over) = (&slot, &over);
+                let (slot, writing) = (&slot, &writing);
                 scope.spawn(move || {
-                    let mut number = first;
-                    while !over.load(Ordering::Relaxed) {
+                    for number in (first..100_000).step_by(2) {
                         slot.note(number, &span(number));
-                        number += 2;
+                        if number % 16 < 2 {
+                            std::thread::yield_now();
+                        }
                     }
+                    writing.fetch_sub(1, Ordering::Release);
                 });
             }
             let mut taken = 0;
-            while taken < 2_000 {
-                let Some(exemplar) = slot.take() else {
-                    std::thread::yield_now();
-                    continue;
-                };
-                let expected = span(exemplar.time);
-                assert_eq!((exemplar.trace_id, exemplar.span_id), (expected.trace_id, expected.span_id));
-                assert_eq!(exemplar.value, exemplar.time as f64 / 1e9);
-                taken += 1;
+            loop {
+                let is_over = writing.load(Ordering::Acquire) == 0;
+                if let Some(exemplar) = slot.take() {
+                    let expected = span(exemplar.time);
+                    assert_eq!((exemplar.trace_id, exemplar.span_id), (expected.trace_id, expected.span_id));
+                    assert_eq!(exemplar.value, exemplar.time as f64 / 1e9);
+                    taken += 1;
+                } else if is_over {
+                    break;
+                }
             }
-            over.store(true, Ordering::Relaxed);
+            assert!(taken > 0);
         });
     }
 }
