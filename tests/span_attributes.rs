@@ -301,6 +301,18 @@ fn a_receive_span_tells_them_beside_the_trace_state_and_a_message_without_them_h
 }
 
 #[test]
+fn a_processing_of_a_message_that_another_client_received_tells_its_headers_and_not_its_key() {
+    let traced = Traced::start(&["orders"], CAPTURING);
+    traced.send_untraced("orders", &[("tenant", "acme"), ("authorization", "hunter2")]);
+    let message = traced.read_untraced("orders");
+    drop(Processing::start_for(traced.resolver(), None, &message));
+    assert_eq!(
+        told(&only(traced.spans(), "process orders")),
+        [r#"header.tenant = ["acme"]"#, r#"header.authorization = ["REDACTED"]"#]
+    );
+}
+
+#[test]
 fn what_is_captured_is_said_for_each_service_and_topic() {
     let configuration = r#"
 [services.shop]

@@ -148,6 +148,26 @@ fn a_thousand_headers_of_others_are_passed_over_and_their_message_is_traced() {
 }
 
 #[test]
+fn headers_that_are_told_are_found_in_the_pass_that_looks_for_a_context() {
+    let steps = |settings: &str| {
+        let resolver = resolver(settings);
+        let consumer = FakeClient::consumer(&resolver, Integration::Plugin);
+        let message = FakeMessage::new("orders");
+        for index in 0..500 {
+            message.add_raw_header(format!("foreign-{index}").as_bytes(), Some(b"v"));
+        }
+        message.add_raw_header(b"traceparent", Some(PARENT));
+        message.add_raw_header(b"tenant", Some(b"blue"));
+        let before = header_steps();
+        consumer.consume(&message);
+        header_steps() - before
+    };
+    let (off, on) = (steps(""), steps("capture_headers = [\"tenant\", \"other\"]"));
+    assert!(off > 500, "{off}");
+    assert_eq!(on, off + 1, "one more look, for the value");
+}
+
+#[test]
 fn many_headers_without_a_value_cost_a_bounded_number_of_steps() {
     let resolver = resolver("");
     let producer = FakeClient::producer(&resolver);

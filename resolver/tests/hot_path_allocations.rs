@@ -49,6 +49,7 @@ fn resolver(sampler: &str) -> Resolver {
 /// Allocations of this thread while `messages` go their whole way, after as many to warm up.
 fn allocations(producer: &FakeClient, consumer: &FakeClient, prepare: impl Fn(&FakeMessage)) -> usize {
     let mut message = FakeMessage::new("orders");
+    message.set_key(b"customer-7");
     let mut counted = 0;
     for round in 0..2 {
         let before = COUNT.get();
@@ -95,6 +96,28 @@ fn no_message_costs_an_allocation_sampled_or_not() {
             let stats = resolver.stats();
             let spans = stats.services[0].spans + stats.services[0].dropped_buffer_full;
             assert_eq!(spans, 2 * 2 * 2 * MESSAGES as u64, "the messages did go the whole way");
+        }
+    }
+}
+
+#[test]
+fn no_message_whose_headers_and_key_are_told_costs_an_allocation() {
+    for key in ["plain", "hash"] {
+        let text = format!(
+            "version = 1\n[services.shop]\ntopics = [\"orders\"]\ncapture_headers = [\"tenant\", \"auth\", \"note\"]\n\
+             message_key = \"{key}\"\nconventions = \"messaging/dup\"\n"
+        );
+        let resolver = Resolver::load(Source::Text { name: "told.toml".into(), text }).unwrap();
+        for integration in [Integration::Rust, Integration::Plugin] {
+            let (producer, consumer) = (FakeClient::producer(&resolver), FakeClient::consumer(&resolver, integration));
+            let count = allocations(&producer, &consumer, |message| {
+                message.add_header(c"tenant", b"blue");
+                message.add_header(c"tenant", b"\xff\xfe");
+                message.add_header(c"auth", b"secret");
+                message.add_header(c"note", &[b'x'; 240]);
+                message.add_header(c"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+            });
+            assert_eq!(count, 0, "{key}, {integration:?}");
         }
     }
 }

@@ -14,6 +14,7 @@ pub(super) struct Headers<'a> {
 }
 
 /// Reads the family. A trace without a parent, as a synthetic test begins it, is only a hint: a span of ours would need one.
+#[cold]
 pub(super) fn read(headers: &Headers<'_>) -> Reading {
     let (Some(low), Some(sampling)) = (headers.trace_id.and_then(number), sampling(headers.priority)) else {
         return Reading::Nothing;

@@ -14,6 +14,7 @@ pub(super) struct Headers<'a> {
 }
 
 /// Reads the text, and if that is no context, the bytes.
+#[cold]
 pub(super) fn read(headers: &Headers<'_>) -> Reading {
     match headers.text.map_or(Reading::Nothing, w3c::read) {
         Reading::Nothing => headers.binary.map_or(Reading::Nothing, read_binary),

@@ -10,6 +10,7 @@ use crate::tracer::SpanContext;
 use crate::tracer::sampler::ParentSampling;
 
 /// Reads `sw8`: eight fields, of which the first four say whether the trace is kept, its id, the segment and the span in it.
+#[cold]
 pub(super) fn read(text: &[u8]) -> Reading {
     let mut fields = text.split(|byte| *byte == b'-');
     let (Some(sample), Some(trace), Some(segment), Some(span), 4) =

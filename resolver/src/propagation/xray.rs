@@ -20,6 +20,7 @@ pub(super) fn write(context: &SpanContext) -> [u8; 74] {
 /// Reads the fields, which stand in any order, with white space around them or not; others than these three are passed over.
 ///
 /// Without a parent, as load balancers send it, there is only what it says of sampling: a span of ours would need one.
+#[cold]
 pub(super) fn read(text: &[u8]) -> Reading {
     let (mut root, mut parent, mut sampling) = (None, None, ParentSampling::Deferred);
     for field in text.split(|byte| *byte == b';').map(<[u8]>::trim_ascii) {

@@ -248,6 +248,11 @@ impl FakeMessage {
         (self.raw.len, self.raw.key_len) = (bytes, 0);
     }
 
+    /// Gives the message this key.
+    pub(crate) fn set_key(&mut self, key: &'static [u8]) {
+        (self.raw.key, self.raw.key_len) = (key.as_ptr().cast_mut().cast(), key.len());
+    }
+
     /// Sets the error and the place in the log.
     pub(crate) fn place(&mut self, err: i32, partition: i32, offset: i64) {
         (self.raw.err, self.raw.partition, self.raw.offset) = (err, partition, offset);
