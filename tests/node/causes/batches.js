@@ -312,6 +312,12 @@ const shapes = {
     await lists((orders) => { orders.forEach(add); });
   },
 };
+/** The first message has sent and waited more than those whose tasks it runs. */
+shapes['queue that goes on while its message waits, cut'] = async () => {
+  const put = queue(1, ENDS.before);
+  const task = (order) => async () => { bill(order); await sleep(1); bill(order); };
+  await settled(async (order) => { put(task(order)); await sleep(20); }, COUNT * 2);
+};
 for (const [name, ends] of Object.entries(ENDS)) {
   shapes[`queue that goes on: ${name}, cut`] = async () => {
     for (const limit of [1, 3]) {

@@ -3,7 +3,7 @@
 
 const EventEmitter = require('events');
 const { sent } = require('node-rdkafka');
-const { COUNT, aWhile, again, ask, bill, listening, sleep } = require('./words');
+const { COUNT, aWhile, again, ask, bill, consumer, listening, sleep } = require('./words');
 
 module.exports = {
   /** Others wait for it meanwhile, and might wait for this one. */
@@ -16,6 +16,17 @@ module.exports = {
   },
   async 'answers of a database, and several messages each, learnt'() {
     await listening(async (order) => { await ask(); for (let line = 0; line < 3; line += 1) bill(order); }, COUNT * 3);
+  },
+  /** One that has failed has left nothing for others to do. */
+  async 'some that fail'() {
+    process.on('unhandledRejection', () => {});
+    for (let order = 0; order < COUNT; order += 1) {
+      consumer.consume(1, async (error, [one]) => {
+        if (one.offset % 3 === 0) throw new Error('no');
+        bill(one);
+      });
+      await sleep(2);
+    }
   },
   async 'of interest or not, learnt'() {
     await listening((order) => { if (order.offset % 3 === 0) bill(order); }, Math.ceil(COUNT / 3));

@@ -57,38 +57,38 @@ function consume(original) {
     if (fed.has(this)) {
       return original.call(this, number, typeof callback === 'function' ? feeding(this, callback) : callback);
     }
-    if (typeof callback === 'function' && number) return original.call(this, number, ofMany(callback));
+    if (typeof callback === 'function' && number) return original.call(this, number, ofMany(callback, this));
     const each = typeof number === 'function' && callback === undefined ? number : callback;
-    return typeof each === 'function' ? original.call(this, ofOne(each)) : original.apply(this, arguments);
+    return typeof each === 'function' ? original.call(this, ofOne(each, this)) : original.apply(this, arguments);
   };
 }
 
 /** The callback of what a consumer feeds. */
 function feeding(consumer, callback) {
   return function fedWith(error, messages) {
-    if (fedByValue.has(consumer) && Array.isArray(messages)) guarded(() => followValues(messages));
+    if (fedByValue.has(consumer) && Array.isArray(messages)) guarded(() => followValues(messages, undefined, consumer));
     return runLazilyIn(NONE, () => callback.apply(this, arguments));
   };
 }
 
 /** A callback for one message at a time. */
-function ofOne(callback) {
+function ofOne(callback, consumer) {
   return function eachOf(error, message) {
-    const processing = isMessage(message) ? guarded(() => processingOf(message)) : undefined;
+    const processing = isMessage(message) ? guarded(() => processingOf(message, message, consumer)) : undefined;
     const work = () => callback.apply(this, arguments);
     return processing ? handle(processing, callback, work) : runLazilyIn(NONE, work);
   };
 }
 
 /** A callback for a list of messages. */
-function ofMany(callback) {
+function ofMany(callback, consumer) {
   return function allOf(error, messages) {
     const work = () => callback.apply(this, arguments);
     const list = Array.isArray(messages) ? guarded(() => lists.follow(messages)) : undefined;
-    if (list) guarded(() => followValues(list));
+    if (list) guarded(() => followValues(list, undefined, consumer));
     if (!list || list.length !== 1) return runLazilyIn(NONE, work);
     // It may only pass the list on to where it is worked at; an `async` function works at it.
-    const processing = guarded(() => processingOf(list[0]), NONE);
+    const processing = guarded(() => processingOf(list[0], list[0], consumer), NONE);
     if (isAsync(callback)) return handle(processing, callback, work);
     return settled(processing, false, () => runLazilyIn(processing, work));
   };
@@ -104,7 +104,7 @@ function emit(original) {
     if (name !== 'data' || !isMessage(message) || this.listenerCount('data') === 0) {
       return original.apply(this, arguments);
     }
-    const processing = guarded(() => processingOf(message));
+    const processing = guarded(() => processingOf(message, message, this));
     return processing ? events.emitIn(processing, this, original, arguments) : original.apply(this, arguments);
   };
 }

@@ -1,12 +1,11 @@
 // Whether a place in the program sends for the message that is current, where that may be another one: known by its habits.
 //
-// A place is the stack of the code that sends. One that each message passes once sends for each; one that a message passes several
-// times, while others lie still and never pass it, sends for those too: there runs a batch or a queue. Until a place has shown
-// which it is, nothing is said of what it sends.
+// A place is the stack of the code that sends. One that each message passes once sends for each; one that a message passes
+// several times, while others lie still and never pass it, sends for those too: there runs a batch or a queue. Until a place has
+// shown which it is, nothing is said of what it sends.
 'use strict';
 
 const { createHook, executionAsyncId, executionAsyncResource } = require('async_hooks');
-const others = require('./others');
 const { stack } = require('./stack');
 
 /** Frames of a place: its own, and those that called it. */
@@ -15,7 +14,7 @@ const FRAMES = 10;
 const MOST_PLACES = 1000;
 /** Messages that have passed a place once and are done, until it is trusted. */
 const SINGLES = 2;
-/** The same where nobody tells whether they are done: a message counts for more where no older one lies still, or it came since. */
+/** The same where nobody tells whether they are done: one counts for more where no older one lies still, or if it came since. */
 const FIRSTS = 20;
 const OLDEST = 4;
 const SINCE = 2;
@@ -52,12 +51,14 @@ class Place {
     this.singles = 0;
     /** Those of which it is not known yet: `[account, pass]`. */
     this.open = [];
-    /** How many messages had settled before it was known, and how many have since that passed it; of these, how many have waited and passed it several times. */
+    /** How many messages had settled before it was known. */
     this._settledBefore = settled;
+    /** How many have settled that passed it; of these, how many have waited, and have passed it several times. */
     this.settled = 0;
     this.closed = 0;
-    /** Messages that lay still before this number have got what was sent here for others. */
-    this.from = 0;
+    /** Messages of this consumer that lay still before that number have got what was sent here for others. */
+    this._others = undefined;
+    this._from = 0;
   }
 
   /** Whether it is known that what `account` sends here is for its own message. */
@@ -93,20 +94,26 @@ class Place {
 
   _learn(account, pass) {
     // Of several batches that are worked at side by side each may have passed once; but they hold older messages.
-    if (!others.isOlderStill(account)) this.firsts += OLDEST;
+    if (!account.others.hasOlderStill(account)) this.firsts += OLDEST;
     else this.firsts += account.number > this.handed && pass.execution !== this.execution ? SINCE : 1;
-    this.handed = others.handed();
+    this.handed = account.others.handed;
     this.execution = pass.execution;
     if (this.open.length < MOST_OPEN) this.open.push([account, pass]);
     if (account.inCalls > 0) watch(account, pass);
   }
+
+  fromOf(others) { return this._others === others ? this._from : 0; }
 
   _again(account, pass, execution) {
     const isAtOnce = pass.execution === execution;
     pass.execution = execution;
     pass.times += 1;
     bunching.add(this);
-    if (isAtOnce && others.allLieStill()) this.from = others.next(this.from, account) || this.from;
+    const { others } = account;
+    if (isAtOnce && others.allLieStill()) {
+      this._from = others.next(this.fromOf(others), account) || this.fromOf(others);
+      this._others = others;
+    }
     return isAtOnce && this._fansOut();
   }
 
@@ -148,10 +155,10 @@ function isForItself(account, topic) {
     return true;
   }
   const isCalled = CALLED in executionAsyncResource();
-  let isSure = !others.mayBeForAnother(account, topic, isCalled);
+  let isSure = !account.others.mayGet(account, topic, isCalled);
   if ((!isSure && !isUsual(account, topic, isCalled)) || bunching.size > 0) {
     const place = placeOf();
-    isSure = isSure || (bunching.has(place) && !others.mayBeForOneFrom(place.from, account, topic, isCalled));
+    isSure = isSure || (bunching.has(place) && !account.others.mayGet(account, topic, isCalled, place.fromOf(account.others)));
     // It is passed in any case.
     const isTrusted = place.pass(account);
     if (trusted.size >= MOST_PLACES) trusted.clear();
@@ -169,7 +176,7 @@ function isForItself(account, topic) {
  * ever bunched, and the message is older than all that it could be for, as the one that fills a batch is not.
  */
 function isUsual(account, topic, isCalled) {
-  return account.sends === 0 && trusted.get(topic) >= USUAL && !others.isOlderThan(account, isCalled);
+  return account.sends === 0 && trusted.get(topic) >= USUAL && !account.others.hasOlder(account, isCalled);
 }
 
 /** The promise for a message has settled, and not at once if `hasWaited`. */

@@ -37,8 +37,8 @@ function run(original, fed) {
       const { eachMessage, eachBatch } = config;
       return {
         ...config,
-        ...(typeof eachMessage === 'function' && { eachMessage: forMessage(eachMessage) }),
-        ...(typeof eachBatch === 'function' && { eachBatch: forBatch(eachBatch) }),
+        ...(typeof eachMessage === 'function' && { eachMessage: forMessage(eachMessage, client) }),
+        ...(typeof eachBatch === 'function' && { eachBatch: forBatch(eachBatch, client) }),
       };
     }, config);
     // Its loops outlive what this is called for.
@@ -46,22 +46,22 @@ function run(original, fed) {
   };
 }
 
-function forMessage(eachMessage) {
+function forMessage(eachMessage, consumer) {
   return function eachOf(payload, ...others) {
     const work = () => eachMessage.call(this, payload, ...others);
-    const processing = guarded(() => processingOf(payload.message, placeIn(payload, payload.message)));
+    const processing = guarded(() => processingOf(payload.message, placeIn(payload, payload.message), consumer));
     if (!processing) return work();
     guarded(() => setProcessing(payload, processing));
     return settled(processing, true, () => runIn(processing, work));
   };
 }
 
-function forBatch(eachBatch) {
+function forBatch(eachBatch, consumer) {
   return function batchOf(payload, ...others) {
     guarded(() => {
       const { batch } = payload;
       const placeOf = (message) => placeIn(batch, message);
-      followValues(lists.follow(batch.messages, placeOf), placeOf);
+      followValues(lists.follow(batch.messages, placeOf), placeOf, consumer);
     });
     return runLazilyIn(NONE, () => eachBatch.call(this, payload, ...others));
   };

@@ -15,8 +15,10 @@ const MOST_STEPS = 15;
 
 /** What is known of a message while others are looked at: little, since it may outlive the message. */
 class Account {
-  constructor() {
-    /** Its requests that are to come back, its timers that settle a promise, and functions that a timer, or its like, is to call. */
+  constructor(others) {
+    /** The messages of its consumer. */
+    this.others = others;
+    /** Its requests that are to come back, its timers that settle a promise, and functions that a timer is to call. */
     this.toCome = [0, 0, 0];
     /** Those of the last that can be cancelled. */
     this.timers = undefined;
@@ -28,9 +30,11 @@ class Account {
     /** The program was given it, and has returned to Node or waits for a promise. */
     this.isHanded = false;
     /** Its number among those; of one that is called right now, that of the next one. */
-    this.number = handedOut + 1;
+    this.number = others.handed + 1;
     /** What it was handed to has waited, and has settled. */
     this.isClosed = false;
+    /** Its code has failed, so it left nothing behind for others; or it is called once more. */
+    this.hasFailed = false;
     /** The program itself says what is done for it. */
     this.isSaid = false;
     /** How often its code is on the stack as what Node or the client called. */
@@ -51,8 +55,8 @@ class Account {
 
   handed() {
     if (!this.isHanded) {
-      handedOut += 1;
-      this.number = handedOut;
+      this.others.handed += 1;
+      this.number = this.others.handed;
     }
     this.isHanded = true;
     this._changed();
@@ -76,6 +80,13 @@ class Account {
     this._changed();
   }
 
+  /** Its code has failed, or is called again after that. */
+  fails(hasFailed) {
+    if (this.hasFailed === hasFailed) return;
+    this.hasFailed = hasFailed;
+    this._changed();
+  }
+
   sentTo(topic) {
     this.sends += 1;
     if (this.topics === undefined) this.topics = topic;
@@ -91,18 +102,18 @@ class Account {
     const [requests, timers, calls] = this.toCome;
     if (this.sends > 0 && this.isHanded && !this.isServed && requests + timers === 0) {
       this.isServed = true;
-      served[nextServed] = this;
-      nextServed = (nextServed + 1) % MOST_SERVED;
+      this.others.serve(this);
     }
-    const isBusy = this.isHanded && this.sends === 0 && requests + timers + calls > 0;
-    if (isBusy !== this.isBusy) busy += isBusy ? 1 : -1;
+    const isUnsent = this.isHanded && this.sends === 0 && !this.hasFailed;
+    const isBusy = isUnsent && requests + timers + calls > 0;
+    if (isBusy !== this.isBusy) this.others.busy += isBusy ? 1 : -1;
     this.isBusy = isBusy;
-    const isOpen = this.isHanded && this.sends === 0 && requests === 0;
-    sleep(this, isOpen && timers + calls > 0 ? Math.min(this.steps, MOST_STEPS) : undefined);
-    if (isOpen && timers === 0 && calls > 0) called.add(this);
-    else if (calls > 0 || this.steps > 0) called.delete(this);
-    if (isOpen && timers + calls === 0) lie(this);
-    else if (this.stillAt !== undefined) rise(this);
+    const isOpen = isUnsent && requests === 0;
+    this.others.sleep(this, isOpen && timers + calls > 0 ? Math.min(this.steps, MOST_STEPS) : undefined);
+    if (isOpen && timers === 0 && calls > 0) this.others.called.add(this);
+    else if (calls > 0 || this.steps > 0) this.others.called.delete(this);
+    if (isOpen && timers + calls === 0) this.others.lie(this);
+    else if (this.stillAt !== undefined) this.others.rise(this);
   }
 
   waitsForOwn() { return this.toCome.some((some) => some > 0); }
@@ -118,128 +129,135 @@ const REQUEST = 0;
 const TIMER = 1;
 const CALL = 2;
 
-/** Messages that nothing was sent for and that lie still, in the order in which they came to; or undefined. */
-const still = [];
-/** The number of the first one of the list. */
-let first = 0;
-let count = 0;
-/** Messages that nothing was sent for, with functions that are to be called. */
-const called = new Set();
-/** How many sleep, by their steps: nothing was sent for them, and they wait for timers. */
-const sleeping = new Array(MOST_STEPS + 1).fill(0);
-/** Messages that were handed out. */
-let handedOut = 0;
-/** How many there are that nothing was sent for, and that something is to come back to. */
-let busy = 0;
-/** The last ones that something was sent for, and that lay still then. */
-const served = [];
-let nextServed = 0;
+/** The messages of a consumer. */
+class Others {
+  constructor() {
+    /** How many were handed out. */
+    this.handed = 0;
+    /** Those that nothing was sent for and that lie still, in the order in which they came to; or undefined. */
+    this._still = [];
+    /** The number of the first one of these. */
+    this._first = 0;
+    this._count = 0;
+    /** Those that nothing was sent for, with functions that are to be called. */
+    this.called = new Set();
+    /** How many sleep, by their steps: nothing was sent for them, and they wait for timers. */
+    this._sleeping = new Array(MOST_STEPS + 1).fill(0);
+    /** How many there are that nothing was sent for, and that something is to come back to. */
+    this.busy = 0;
+    /** The last ones that something was sent for, and that lay still then. */
+    this._served = [];
+    this._nextServed = 0;
+  }
 
-function lie(account) {
-  if (account.stillAt !== undefined) return;
-  if (still.length >= MOST_STILL) {
-    const oldest = still.shift();
-    first += 1;
-    if (oldest !== undefined) {
-      oldest.stillAt = undefined;
-      count -= 1;
+  lie(account) {
+    if (account.stillAt !== undefined) return;
+    if (this._still.length >= MOST_STILL) {
+      const oldest = this._still.shift();
+      this._first += 1;
+      if (oldest !== undefined) {
+        oldest.stillAt = undefined;
+        this._count -= 1;
+      }
+    }
+    account.stillAt = this._first + this._still.length;
+    this._still.push(account);
+    this._count += 1;
+  }
+
+  rise(account) {
+    this._still[account.stillAt - this._first] = undefined;
+    account.stillAt = undefined;
+    this._count -= 1;
+    if (this._count > 0) return;
+    this._first += this._still.length;
+    this._still.length = 0;
+  }
+
+  sleep(account, steps) {
+    if (account.asleep === steps) return;
+    if (account.asleep !== undefined) this._sleeping[account.asleep] -= 1;
+    if (steps !== undefined) this._sleeping[steps] += 1;
+    account.asleep = steps;
+  }
+
+  serve(account) {
+    this._served[this._nextServed] = account;
+    this._nextServed = (this._nextServed + 1) % MOST_SERVED;
+  }
+
+  /**
+   * Whether what `account`, of this consumer or another one, is about to send to `topic` may be for one of these: of those that
+   * lie still, only for one from that number on. `isCalled`: in a function that Node calls.
+   */
+  mayGet(account, topic, isCalled, from = 0) {
+    if (isCalled) this._lookAtTimers();
+    // A function that Node calls is one of those that messages wait for.
+    else if (this._hasCalled(account)) return true;
+    if (this.next(from, account) !== undefined || this._sleepsAsFar(account)) return true;
+    if (account.sends === 0) return false;
+    // It sends more than that one.
+    if (this.busy > (account.isBusy && account.others === this ? 1 : 0)) return true;
+    return this._served.some((other) => (
+      other !== account && other.sends <= account.sends && !other.hasSentTo(topic)
+      && other.toCome[REQUEST] + other.toCome[TIMER] === 0
+    ));
+  }
+
+  /** Whether there is one, of those that lie still or sleep, that may be older. */
+  hasOlder(account, isCalled) {
+    return this.hasOlderStill(account) || this._sleepsAsFar(account) || (!isCalled && this._hasCalled(account));
+  }
+
+  /** Whether the one that has lain still for longest was handed out before this one. */
+  hasOlderStill(account) {
+    const after = this.next(0, account);
+    return after !== undefined && this._still[after - 1 - this._first].number < account.number;
+  }
+
+  /** Whether all that nothing was sent for lie still. */
+  allLieStill() { return this._sleeping.every((some) => some === 0); }
+
+  /** The first one from that number on that lies still; the number after it, or undefined. */
+  next(number, account) {
+    for (let at = Math.max(number - this._first, 0); at < this._still.length; at += 1) {
+      if (this._still[at] !== undefined && this._still[at] !== account) return this._first + at + 1;
+    }
+    return undefined;
+  }
+
+  /** Whether another one sleeps that has come as far as this one, and had nothing to send there. */
+  _sleepsAsFar(account) {
+    for (let steps = Math.min(account.steps, MOST_STEPS); steps <= MOST_STEPS; steps += 1) {
+      const own = account.asleep === steps && account.others === this ? 1 : 0;
+      if (this._sleeping[steps] > own) return true;
+    }
+    return false;
+  }
+
+  _hasCalled(account) { return this.called.size > (this.called.has(account) ? 1 : 0); }
+
+  _lookAtTimers() {
+    let left = Math.min(LOOKED_AT, this.called.size);
+    for (const account of this.called) {
+      if (left === 0) return;
+      left -= 1;
+      account.look();
+      // The others are next.
+      if (this.called.delete(account)) this.called.add(account);
     }
   }
-  account.stillAt = first + still.length;
-  still.push(account);
-  count += 1;
 }
 
-function sleep(account, steps) {
-  if (account.asleep === steps) return;
-  if (account.asleep !== undefined) sleeping[account.asleep] -= 1;
-  if (steps !== undefined) sleeping[steps] += 1;
-  account.asleep = steps;
+const ofConsumers = new WeakMap();
+/** Those of messages of which nobody knows who gave them. */
+const ofNobody = new Others();
+
+function othersOf(consumer) {
+  if (consumer === undefined) return ofNobody;
+  let others = ofConsumers.get(consumer);
+  if (others === undefined) ofConsumers.set(consumer, others = new Others());
+  return others;
 }
 
-/** Whether another one sleeps that has come as far as this one, and had nothing to send there. */
-function sleepsAsFar(account) {
-  for (let steps = Math.min(account.steps, MOST_STEPS); steps <= MOST_STEPS; steps += 1) {
-    if (sleeping[steps] > (account.asleep === steps ? 1 : 0)) return true;
-  }
-  return false;
-}
-
-function rise(account) {
-  still[account.stillAt - first] = undefined;
-  account.stillAt = undefined;
-  count -= 1;
-  if (count > 0) return;
-  first += still.length;
-  still.length = 0;
-}
-
-/** Whether what `account` is about to send to `topic`, in a function that Node calls if `isCalled`, may be for another one. */
-function mayBeForAnother(account, topic, isCalled) {
-  return count > (account.stillAt === undefined ? 0 : 1) || isForMoved(account, topic, isCalled);
-}
-
-/** The same; of those that lie still, only ones from that number on. */
-function mayBeForOneFrom(number, account, topic, isCalled) {
-  return next(number, account) !== undefined || isForMoved(account, topic, isCalled);
-}
-
-function isForMoved(account, topic, isCalled) {
-  if (isCalled) lookAtTimers();
-  // A function that Node calls is one of those that messages wait for.
-  else if (called.size > (called.has(account) ? 1 : 0)) return true;
-  if (isCalled && count > (account.stillAt === undefined ? 0 : 1)) return true;
-  if (sleepsAsFar(account)) return true;
-  if (account.sends === 0) return false;
-  // It sends more than that one.
-  if (busy > (account.isBusy ? 1 : 0)) return true;
-  return served.some((other) => (
-    other !== account && other.sends <= account.sends && !other.hasSentTo(topic)
-    && other.toCome[REQUEST] + other.toCome[TIMER] === 0
-  ));
-}
-
-function handed() { return handedOut; }
-
-/** Whether the one that has lain still for longest was handed out before this one. */
-function isOlderStill(account) {
-  const oldest = still[oldestAt(account)];
-  return oldest !== undefined && oldest.number < account.number;
-}
-
-function oldestAt(account) {
-  const after = next(first, account);
-  return after === undefined ? -1 : after - 1 - first;
-}
-
-/** Whether there is one, of those that lie still or sleep, that may be older. */
-function isOlderThan(account, isCalled) {
-  return isOlderStill(account) || sleepsAsFar(account) || (!isCalled && called.size > (called.has(account) ? 1 : 0));
-}
-
-/** Whether all that nothing was sent for lie still. */
-function allLieStill() { return sleeping.every((some) => some === 0); }
-
-/** The first one from that number on that lies still; the number after it, or undefined. */
-function next(number, account) {
-  for (let at = Math.max(number - first, 0); at < still.length; at += 1) {
-    if (still[at] !== undefined && still[at] !== account) return first + at + 1;
-  }
-  return undefined;
-}
-
-function lookAtTimers() {
-  let left = Math.min(LOOKED_AT, called.size);
-  for (const account of called) {
-    if (left === 0) return;
-    left -= 1;
-    account.look();
-    // The others are next.
-    if (called.delete(account)) called.add(account);
-  }
-}
-
-module.exports = {
-  Account, CALL, REQUEST, TIMER, allLieStill, handed, isOlderStill, isOlderThan, mayBeForAnother, mayBeForOneFrom, next,
-};
-
+module.exports = { Account, CALL, REQUEST, TIMER, othersOf };

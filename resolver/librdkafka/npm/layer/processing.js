@@ -6,7 +6,7 @@ const { AsyncLocalStorage } = require('async_hooks');
 const { closed, isForItself, returned } = require('./habits');
 const library = require('./library');
 const otel = require('./opentelemetry');
-const { Account } = require('./others');
+const { Account, othersOf } = require('./others');
 const { guarded } = require('./tell');
 
 const current = new AsyncLocalStorage();
@@ -24,8 +24,8 @@ const AFTER_END = 10000;
 
 /** The processing of a message. It begins when something is known to be done for it. */
 class Processing {
-  /** `place` tells the message's topic, partition and offset. */
-  constructor(place, headers, value) {
+  /** `place` tells the message's topic, partition and offset; `consumer` gave it to the program. */
+  constructor(place, headers, value, consumer) {
     this._place = place;
     this._value = value;
     this._headers = headers;
@@ -36,7 +36,7 @@ class Processing {
     this.turn = undefined;
     this._hasEnded = false;
     this._endedAt = Infinity;
-    this.account = new Account();
+    this.account = new Account(othersOf(consumer));
     /** Its code has waited, and has said then that it is done: what goes on is for nobody knows whom. */
     this._isDone = false;
     /** Its code is an `async` function that waits, and says by promises what for. */
@@ -117,6 +117,7 @@ class Processing {
   isPassedOnBy(traceparent) { return traceparent === this._brought || traceparent === this.traceparent(); }
 
   fail(error) {
+    this.account.fails(true);
     const began = this.begin();
     if (!began || this._hasEnded) return;
     const type = (error && error.name) || (error === null ? 'null' : typeof error);
@@ -170,10 +171,10 @@ function header(headers, name) {
 }
 
 /** That of a message which the program was handed; the same for as long as the message lives. */
-function processingOf(message, place = message) {
+function processingOf(message, place = message, consumer = undefined) {
   const present = message[OF];
   if (present) return present;
-  const processing = new Processing(place, message.headers, message.value);
+  const processing = new Processing(place, message.headers, message.value, consumer);
   setProcessing(message, processing);
   return processing;
 }
@@ -220,6 +221,7 @@ function handle(processing, handler, work) {
 function settled(processing, isOurs, work) {
   const { account } = processing;
   processing.hold();
+  account.fails(false);
   account.inCalls += 1;
   let result;
   try {

@@ -62,7 +62,7 @@ const making = createHook({
   },
 });
 
-/** Whether all that is to be called is what `new Promise` gave. Such a function has no name, and takes a value that no timer gives. */
+/** Whether what is to be called is what `new Promise` gave. Such a function has no name, and takes a value that no timer gives. */
 function settlesPromise(type, resource) {
   const callback = type === 'Timeout' ? resource._onTimeout : resource._onImmediate;
   return typeof callback === 'function' && callback.name === '' && callback.length === 1;

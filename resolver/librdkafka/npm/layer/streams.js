@@ -10,26 +10,28 @@ const { Turn } = require('./turns');
 const followed = new WeakSet();
 /** What a producer's write stream has in hand for it: `{ chunks, processings, next }`. */
 const batches = new WeakMap();
+/** The one record that a stream writes right now: `{ producer, processing }`. */
+let writing;
 
 /** A stream of messages, or of lists of them. */
 function followReadStream(stream) {
   const push = stream.push;
   define(stream, 'push', function pushed(chunk, ...others) {
     guarded(() => {
-      if (isMessage(chunk)) processingOf(chunk);
-      else if (Array.isArray(chunk)) lists.follow(chunk);
+      if (isMessage(chunk)) processingOf(chunk, chunk, stream.consumer);
+      else if (Array.isArray(chunk)) followValues(lists.follow(chunk), undefined, stream.consumer);
     });
     return push.call(this, chunk, ...others);
   });
   followReading(stream, (processing, emit, emitted) => emitIn(processing, stream, emit, emitted));
 }
 
-/** Messages of which the values may go through a stream, or be sent on, without them. `placeOf` gives where one is. */
-function followValues(messages, placeOf = (message) => message) {
+/** Messages of `consumer` of which the values may be sent on without them. `placeOf` gives where one is. */
+function followValues(messages, placeOf = (message) => message, consumer = undefined) {
   for (let at = 0; at < messages.length; at += 1) {
     const message = messages[at];
-    if (typeof message.value !== 'object' || message.value === null) continue;
-    origins.set(message.value, processingOf(message, placeOf(message)));
+    const processing = processingOf(message, placeOf(message), consumer);
+    if (typeof message.value === 'object' && message.value !== null) origins.set(message.value, processing);
   }
 }
 
@@ -107,7 +109,13 @@ function followWriteStream(stream) {
       return done(...results);
     };
     over.processing = processing;
-    return runLazilyIn(processing, () => _write.call(this, chunk, encoding, done.processing ? done : over));
+    const before = writing;
+    writing = { producer: this.producer, processing };
+    try {
+      return runLazilyIn(processing, () => _write.call(this, chunk, encoding, done.processing ? done : over));
+    } finally {
+      writing = before;
+    }
   });
   if (typeof _writev !== 'function') return;
   define(stream, '_writev', function written(chunks, done) {
@@ -126,6 +134,7 @@ function followWriteStream(stream) {
 
 /** What a record of a batch that a stream writes follows from. The batch is in order; a record may be tried again. */
 function pendingOf(producer, [, , value]) {
+  if (writing !== undefined && writing.producer === producer) return writing.processing;
   const batch = batches.get(producer);
   if (!batch) return undefined;
   for (const at of [batch.next - 1, batch.next]) {
