@@ -62,8 +62,13 @@ impl Client {
         if let Some(sent) = message.timestamp_millis() {
             span.time_in_queue = TimeInQueue((span.start as i64 / 1_000_000).saturating_sub(sent).max(0));
         }
-        let mut own = TraceStateBuffer::new();
-        let trace_state = trace_state_of(traced, &span, &incoming, &mut own);
+        let mut own;
+        let trace_state = if incoming.trace_state.is_none() && !traced.sampler.writes_thresholds() {
+            None
+        } else {
+            own = TraceStateBuffer::new();
+            trace_state_of(traced, &span, &incoming, &mut own)
+        };
         if claims && !self.guards {
             declared_parents::keep_baggage(span.span_id, baggage_of(traced, headers.as_ref()));
         }
@@ -243,6 +248,7 @@ pub(super) fn consumer_span(traced: &Traced, incoming: &Incoming<'_>) -> Finishe
 }
 
 /// The trace state of a span of [`consumer_span`]. A new trace has none of others'.
+#[inline(never)]
 pub(super) fn trace_state_of<'a>(
     traced: &Traced,
     span: &FinishedSpan,
