@@ -208,6 +208,9 @@ fn a_client_that_is_told_of_brokers_older_than_headers_adds_none() {
     config.set("broker.version.fallback", "0.10.0");
     send(&config.create().unwrap(), record());
     assert_eq!(traced.counters().not_injected, 1, "from then on brokers are asked");
+    config.set("api.version.request", "true").set("broker.version.fallback", "0.9.0");
+    send(&config.create().unwrap(), record());
+    assert_eq!(traced.counters().not_injected, 1, "they are asked first");
 }
 
 #[test]

@@ -68,8 +68,13 @@ impl Client {
         if let Some(series) = &traced.measured {
             add_delivery(series, span.time_in_queue, span.in_span());
         }
-        let mut own = TraceStateBuffer::new();
-        let trace_state = trace_state_of(traced, &span, &incoming, &mut own);
+        let mut own;
+        let trace_state = if incoming.trace_state.is_none() && !traced.sampler.writes_thresholds() {
+            None
+        } else {
+            own = TraceStateBuffer::new();
+            trace_state_of(traced, &span, &incoming, &mut own)
+        };
         if claims && !self.guards {
             declared_parents::keep_baggage(span.span_id, baggage_of(traced, headers.as_ref()));
         }
@@ -314,6 +319,7 @@ pub(super) fn consumer_span(traced: &Traced, incoming: &Incoming<'_>) -> Finishe
 }
 
 /// The trace state of a span of [`consumer_span`]. A new trace has none of others'.
+#[inline(never)]
 pub(super) fn trace_state_of<'a>(
     traced: &Traced,
     span: &FinishedSpan,

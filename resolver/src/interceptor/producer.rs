@@ -146,7 +146,7 @@ impl Client {
     fn start(&self, traced: &Traced, message: &Message<'_>, headers: &Option<Headers<'_>>, incoming: &Incoming<'_>) {
         if !traced.spans {
             // The context passes on as it is.
-            let passed = |context| self.write(traced, message, headers, context, incoming);
+            let passed = |context| self.write(traced, message, headers, context, incoming, incoming.trace_state);
             if incoming.context.as_ref().is_some_and(|context| !passed(context)) && traced.marks {
                 not_injected(traced, message);
             }
@@ -176,10 +176,15 @@ impl Client {
             Some(_) => self.parents.root(new_span_id()),
         };
         let context = SpanContext { trace_id, span_id, flags };
-        let mut buffer = TraceStateBuffer::new();
-        let kept_by = traced.sampler.kept_by(sampling, flags);
-        let trace_state = settled_trace_state(incoming.trace_state, &trace_id, kept_by, &mut buffer);
-        let written = self.write(traced, message, headers, &context, &Incoming { trace_state, ..*incoming });
+        let mut buffer;
+        let trace_state = if incoming.trace_state.is_none() && !traced.sampler.writes_thresholds() {
+            None
+        } else {
+            buffer = TraceStateBuffer::new();
+            let kept_by = traced.sampler.kept_by(sampling, flags);
+            settled_trace_state(incoming.trace_state, &trace_id, kept_by, &mut buffer)
+        };
+        let written = self.write(traced, message, headers, &context, incoming, trace_state);
         if !(written && traced.marks) {
             let send = UnmarkedSend { trace_id, span_id, trace_flags: flags, parent };
             // It is kept with the send.
@@ -211,8 +216,9 @@ impl Client {
         headers: &Option<Headers<'_>>,
         context: &SpanContext,
         incoming: &Incoming<'_>,
+        trace_state: Option<&[u8]>,
     ) -> bool {
-        let injected = traced.injection.headers(context).with_trace_state(incoming.trace_state);
+        let injected = traced.injection.headers(context).with_trace_state(trace_state);
         let max_bytes = traced.size_limit.of_producer(self.message_max_bytes);
         if traced.injects_baggage && self.sees_context && has_current_baggage() {
             with_current_baggage(|baggage| {

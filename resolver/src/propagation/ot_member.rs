@@ -14,21 +14,7 @@ pub fn explicit_randomness(trace_state: Option<&[u8]>) -> Option<u64> {
 ///
 /// One that was the parent's stays if it fits the decision; what a sampler of another kind decided has none. All else stays
 /// as it is, in order, but for the rule that a member that was changed comes first.
-#[inline]
 pub fn settled_trace_state<'a>(
-    given: Option<&'a [u8]>,
-    trace_id: &[u8; 16],
-    kept_by: KeptBy,
-    buffer: &'a mut TraceStateBuffer,
-) -> Option<&'a [u8]> {
-    match (given, kept_by) {
-        (None, KeptBy::Parent { .. } | KeptBy::Unknown) => None,
-        (given, kept_by) => settle(given, trace_id, kept_by, buffer),
-    }
-}
-
-#[cold]
-fn settle<'a>(
     given: Option<&'a [u8]>,
     trace_id: &[u8; 16],
     kept_by: KeptBy,

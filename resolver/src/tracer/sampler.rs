@@ -167,7 +167,6 @@ impl Sampler {
     }
 
     /// By what it was decided so about a span; `sampling` as in [`Sampler::flags`].
-    #[inline]
     pub fn kept_by(&self, sampling: ParentSampling, flags: u8) -> KeptBy {
         let sampled = flags & SpanContext::SAMPLED != 0;
         match (self.parent, sampling, &self.root) {
@@ -182,6 +181,7 @@ impl Sampler {
     }
 
     /// Whether what begins a trace may have a `tracestate`.
+    #[inline]
     pub fn writes_thresholds(&self) -> bool {
         matches!(self.root, Root::Consistent(_))
     }
