@@ -61,10 +61,6 @@ impl Histogram {
         self.nanos.fetch_add(nanos % NANOS_A_SECOND, Ordering::Relaxed);
     }
 
-    pub(super) fn bounds(&self) -> &'static [f64] {
-        self.bounds.seconds()
-    }
-
     /// What it has counted until now; `None` if that is nothing. Exemplars that are taken are the new ones.
     pub(super) fn collect(&self, attributes: Attributes, exemplars: Exemplars) -> Option<Distribution> {
         let counts: Vec<_> = self.counts.iter().take(BUCKETS).map(|count| count.load(Ordering::Relaxed)).collect();

@@ -122,6 +122,7 @@ impl FailureRoom {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 
+    #[cfg(test)]
     pub(super) fn taken(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
