@@ -32,7 +32,7 @@ fn each_batch_is_a_line() {
         (span["name"].as_str(), span["traceId"].as_str()),
         (Some("send orders"), Some("a0a1a2a3a4a5a6a7a8a9aaabacadaeaf"))
     );
-    let stats = backend.stats();
+    let stats = backend.stats().unwrap();
     assert_eq!((stats.items_sent, stats.bytes_sent), (4, std::fs::metadata(&path).unwrap().len()));
 }
 

@@ -83,7 +83,7 @@ fn by_thrift_to_an_agent_spans_arrive_with_all_they_say() {
     let spans = jaeger.wait_for(2, LIMIT);
     assert_order_and_payment(&spans);
     assert_eq!((&spans[1].attributes["error"], spans[1].flags), (&true.into(), 1));
-    assert_eq!((jaeger.packets(), backend.stats().reconnects), (2, 0));
+    assert_eq!((jaeger.packets(), backend.stats().unwrap().reconnects), (2, 0));
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_large_batch_is_split_into_packets_that_are_nearly_full() {
     assert_eq!(ids.len(), 600, "each span arrives once");
     assert!(spans.iter().all(|span| span.service == "orders" && span.resource["host.name"] == "host-1"));
     assert!((3_800..=4_000).contains(&jaeger.largest_packet()), "{}", jaeger.largest_packet());
-    let bytes = backend.stats().bytes_sent;
+    let bytes = backend.stats().unwrap().bytes_sent;
     assert_eq!(jaeger.packets() as u64, bytes.div_ceil(4_000), "{bytes} bytes");
 }
 
@@ -114,7 +114,7 @@ fn a_span_larger_than_a_packet_is_lost_and_said_so_and_the_others_arrive() {
     assert!(error.message().contains("max_packet_size"), "{error}");
     let ids: Vec<_> = jaeger.wait_for(2, LIMIT).into_iter().map(|span| span.span_id).collect();
     assert_eq!(ids, ["c000000000000001", "c000000000000003"]);
-    assert_eq!((backend.stats().items_sent, backend.stats().items_rejected), (2, 1));
+    assert_eq!((backend.stats().unwrap().items_sent, backend.stats().unwrap().items_rejected), (2, 1));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn an_agent_that_is_not_there_is_noticed_and_found_again() {
     export(&backend, &batch).unwrap();
     agent.set_read_timeout(Some(LIMIT)).unwrap();
     assert!(agent.recv(&mut [0; 65_536]).unwrap() > 0);
-    assert_eq!(backend.stats().reconnects, 1);
+    assert_eq!(backend.stats().unwrap().reconnects, 1);
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn a_batch_that_is_too_large_for_the_collector_goes_in_parts() {
     let endpoint = collector.url() + "/api/traces";
     let backend = by_http(&endpoint);
     export(&backend, &sample_spans::many("orders", 300)).unwrap();
-    assert_eq!((backend.stats().items_sent, backend.stats().items_rejected), (300, 0));
+    assert_eq!((backend.stats().unwrap().items_sent, backend.stats().unwrap().items_rejected), (300, 0));
     assert!(collector.requests().iter().filter(|request| request.body.len() <= 16_384).count() >= 2);
 }
 
@@ -193,7 +193,7 @@ fn packets_to_an_agent_do_not_leave_all_at_once() {
     let started = Instant::now();
     export(&backend, &sample_spans::many("orders", 6_000)).unwrap();
     // At the slowest pace, since nothing came before; a busy machine only makes it longer.
-    let bytes = backend.stats().bytes_sent;
+    let bytes = backend.stats().unwrap().bytes_sent;
     assert!((600_000..1_000_000).contains(&bytes), "{bytes}");
     let least = Duration::from_millis((bytes - 65_000) * 1_000 / (2 << 20));
     assert!(started.elapsed() >= least, "{bytes} bytes in {:?}", started.elapsed());

@@ -81,7 +81,7 @@ fn a_busy_server_is_tried_again_and_a_refusal_is_not() {
     assert_eq!(export(&backend, &batch).unwrap_err().kind(), ErrorKind::Permanent);
     zipkin.fail_with(200);
     export(&backend, &batch).unwrap();
-    let stats = backend.stats();
+    let stats = backend.stats().unwrap();
     assert_eq!((stats.items_sent, stats.items_rejected, stats.batches_failed), (2, 2, 2));
 }
 
@@ -117,7 +117,7 @@ fn a_batch_that_is_too_large_for_the_server_goes_in_parts() {
     let backend: Zipkin = create(&serde_json::json!({"endpoint": zipkin.url()})).unwrap();
     for round in 1..=2 {
         export(&backend, &sample_spans::many("orders", 300)).unwrap();
-        assert_eq!((backend.stats().items_sent, backend.stats().items_rejected), (300 * round, 0));
+        assert_eq!((backend.stats().unwrap().items_sent, backend.stats().unwrap().items_rejected), (300 * round, 0));
     }
     let requests = zipkin.requests();
     let taken = requests.iter().filter(|request| request.body.len() <= 16_384);
