@@ -3,6 +3,8 @@
 //! `opentelemetry-proto` has them too, and with them a feature of the crate `opentelemetry` that no program here needs: all that
 //! the README's commands have built would be built again for the tests.
 
+#![expect(missing_docs, reason = "the names are those of the protocol")]
+
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::{Message, Oneof};

@@ -272,6 +272,8 @@ mod tests {
         spans.dropped[DropReason::BufferFull as usize] = 1;
         spans.dropped[DropReason::RetriesExhausted as usize] = 7;
         spans.dropped[DropReason::Rejected as usize] = 4;
+        let mut data_points = ServiceCounters { offered: 13, exported: 9, ..Default::default() };
+        data_points.dropped[DropReason::Superseded as usize] = 4;
         let backend = BackendSeen {
             name: "collector".to_owned(),
             plugin: "otlp".to_owned(),
@@ -280,7 +282,7 @@ mod tests {
             held_bytes: 10,
             queue_bytes: 100,
             services: vec![ServiceCounters::default(), spans],
-            data_points: ServiceCounters { offered: 9, exported: 9, ..Default::default() },
+            data_points,
             operations: Vec::new(),
         };
         let services = [ServiceStats::default(), ServiceStats { spans: 99, sampled_out: 7, ..Default::default() }];
@@ -307,7 +309,7 @@ mod tests {
         );
         assert_eq!(read(&all, Some(0), "otel.sdk.exporter.span.exported"), [], "it sent nothing there");
         let metrics = "otlp_http_metric_exporter";
-        assert_eq!(read(&all, None, "otel.sdk.exporter.metric_data_point.exported"), [(of(metrics, ""), 9)]);
+        assert_eq!(read(&all, None, "otel.sdk.exporter.metric_data_point.exported"), [(of(metrics, ""), 9)], "no loss");
         let states = read(&all, None, "tracer_resolver.backend.state");
         let on: Vec<_> = states.iter().filter(|(_, value)| *value == 1).map(|(name, _)| name.as_str()).collect();
         assert_eq!(on, ["otel.component.name=collector tracer_resolver.backend.state=retrying"]);
