@@ -4,11 +4,11 @@
 // is sent is for the message that is current.
 'use strict';
 
-/** Messages that lie still and are kept; the oldest are forgotten. */
+/** Messages that lie still, or sleep, and are kept; the oldest are forgotten. */
 const MOST_STILL = 1000;
 /** Of those that something was sent for, only so many are looked at. */
 const MOST_SERVED = 32;
-/** Messages whose timers are looked at, at each send from a timer. */
+/** Messages whose timers are looked at, at each send from a timer and with each further message. */
 const LOOKED_AT = 4;
 /** How often something came back to a message is counted up to this. */
 const MOST_STEPS = 15;
@@ -20,7 +20,7 @@ class Account {
     this.others = others;
     /** Its requests that are to come back, its timers that settle a promise, and functions that a timer is to call. */
     this.toCome = [0, 0, 0];
-    /** Those of the last that can be cancelled. */
+    /** Those of them that can be cancelled, with their kind. */
     this.timers = undefined;
     /** How much of it came. */
     this.steps = 0;
@@ -33,7 +33,7 @@ class Account {
     this.number = others.handed + 1;
     /** What it was handed to has waited, and has settled. */
     this.isClosed = false;
-    /** Its code has failed, so it left nothing behind for others; or it is called once more. */
+    /** Its code has failed, so it left nothing behind for others; or it is forgotten. */
     this.hasFailed = false;
     /** The program itself says what is done for it. */
     this.isSaid = false;
@@ -59,13 +59,14 @@ class Account {
       this.number = this.others.handed;
     }
     this.isHanded = true;
+    this.others.lookAtTimers();
     this._changed();
   }
 
   /** Something is to come back to it; `timer` if it can be cancelled. */
   begins(kind, timer) {
     this.toCome[kind] += 1;
-    if (timer !== undefined) (this.timers = this.timers || new Set()).add(timer);
+    if (timer !== undefined) (this.timers = this.timers || new Map()).set(timer, kind);
     this._changed();
   }
 
@@ -111,7 +112,7 @@ class Account {
     const isOpen = isUnsent && requests === 0;
     this.others.sleep(this, isOpen && timers + calls > 0 ? Math.min(this.steps, MOST_STEPS) : undefined);
     if (isOpen && timers === 0 && calls > 0) this.others.called.add(this);
-    else if (calls > 0 || this.steps > 0) this.others.called.delete(this);
+    else this.others.called.delete(this);
     if (isOpen && timers + calls === 0) this.others.lie(this);
     else if (this.stillAt !== undefined) this.others.rise(this);
   }
@@ -121,7 +122,7 @@ class Account {
   /** Some of its timers may have been cancelled without a word. */
   look() {
     if (this.timers === undefined) return;
-    for (const timer of this.timers) if (timer._destroyed) this._isGone(CALL, timer);
+    for (const [timer, kind] of this.timers) if (timer._destroyed) this._isGone(kind, timer);
   }
 }
 
@@ -141,7 +142,8 @@ class Others {
     this._count = 0;
     /** Those that nothing was sent for, with functions that are to be called. */
     this.called = new Set();
-    /** How many sleep, by their steps: nothing was sent for them, and they wait for timers. */
+    /** Those that sleep: nothing was sent for them, and they wait for timers. How many there are of each number of steps. */
+    this._asleep = new Set();
     this._sleeping = new Array(MOST_STEPS + 1).fill(0);
     /** How many there are that nothing was sent for, and that something is to come back to. */
     this.busy = 0;
@@ -179,6 +181,9 @@ class Others {
     if (account.asleep !== undefined) this._sleeping[account.asleep] -= 1;
     if (steps !== undefined) this._sleeping[steps] += 1;
     account.asleep = steps;
+    if (steps === undefined) this._asleep.delete(account);
+    else this._asleep.add(account);
+    if (this._asleep.size > MOST_STILL) this._asleep.values().next().value.fails(true);
   }
 
   serve(account) {
@@ -191,7 +196,7 @@ class Others {
    * lie still, only for one from that number on. `isCalled`: in a function that Node calls.
    */
   mayGet(account, topic, isCalled, from = 0) {
-    if (isCalled) this._lookAtTimers();
+    if (isCalled) this.lookAtTimers();
     // A function that Node calls is one of those that messages wait for.
     else if (this._hasCalled(account)) return true;
     if (this.next(from, account) !== undefined || this._sleepsAsFar(account)) return true;
@@ -202,6 +207,17 @@ class Others {
       other !== account && other.sends <= account.sends && !other.hasSentTo(topic)
       && other.toCome[REQUEST] + other.toCome[TIMER] === 0
     ));
+  }
+
+  /** Looks at some that sleep, at others of them each time. */
+  lookAtTimers() {
+    let left = Math.min(LOOKED_AT, this._asleep.size);
+    for (const account of this._asleep) {
+      if (left === 0) return;
+      left -= 1;
+      account.look();
+      if (this._asleep.delete(account)) this._asleep.add(account);
+    }
   }
 
   /** Whether there is one, of those that lie still or sleep, that may be older. */
@@ -237,16 +253,6 @@ class Others {
 
   _hasCalled(account) { return this.called.size > (this.called.has(account) ? 1 : 0); }
 
-  _lookAtTimers() {
-    let left = Math.min(LOOKED_AT, this.called.size);
-    for (const account of this.called) {
-      if (left === 0) return;
-      left -= 1;
-      account.look();
-      // The others are next.
-      if (this.called.delete(account)) this.called.add(account);
-    }
-  }
 }
 
 const ofConsumers = new WeakMap();

@@ -50,7 +50,7 @@ const making = createHook({
     const kind = !setAside.has(resource) ? REQUEST : settlesPromise(type, resource) ? TIMER : CALL;
     resource[kind === CALL ? CALLED : TO_COME] = processing.account;
     resource[KIND] = kind;
-    processing.account.begins(kind, kind === CALL ? resource : undefined);
+    processing.account.begins(kind, SET_ASIDE.has(type) ? resource : undefined);
   },
   before() {
     const resource = executionAsyncResource();
