@@ -1,7 +1,7 @@
 //! Promise: each message belongs to the service that the file says, by side, topic, client and group, through real
 //! clients.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use std::time::Duration;
 
