@@ -123,6 +123,44 @@ fn points_of(collection: &ExportMetricsServiceRequest) -> usize {
 }
 
 #[test]
+fn what_a_service_measures_of_its_messages_leaves_by_every_way_with_the_ids_of_its_spans() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("metrics.prom");
+    let two = format!(
+        "[metrics]\ntextfile = \"{}\"\n[services.shop]\nproduces = [\"orders\"]\nmetrics = \"on\"\n[services.billing]\n\
+         produces = [\"bills\"]\n",
+        file.display()
+    );
+    let traced = Traced::start(&["orders"], &two);
+    send(&traced, 4);
+    assert!(traced.resolver().flush(LIMIT));
+    let collections = collections(&traced.collector);
+    let numbers = numbers(collections.last().unwrap());
+    assert!(numbers.keys().all(|key| key.starts_with("service.name=shop messaging.")), "{numbers:#?}");
+    let sent: i64 = numbers.iter().filter(|(key, _)| key.contains(".sent.messages ")).map(|(_, count)| count).sum();
+    assert_eq!(sent, 4, "{numbers:#?}");
+
+    let ids: Vec<_> = traced.spans().into_iter().map(|span| (span.trace_id, span.span_id)).collect();
+    let hex = |id: &[u8]| id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let exemplars: Vec<_> = collections
+        .iter()
+        .flat_map(|collection| &collection.resource_metrics[0].scope_metrics[0].metrics)
+        .filter_map(|metric| match metric.data.as_ref().unwrap() {
+            Data::Histogram(histogram) => Some(&histogram.data_points),
+            _ => None,
+        })
+        .flatten()
+        .flat_map(|point| &point.exemplars)
+        .map(|exemplar| (hex(&exemplar.trace_id), hex(&exemplar.span_id)))
+        .collect();
+    assert!(!exemplars.is_empty() && exemplars.iter().all(|ids_of_one| ids.contains(ids_of_one)), "{exemplars:?}");
+
+    let written = std::fs::read_to_string(&file).unwrap();
+    let line = written.lines().find(|line| line.starts_with("messaging_client_sent_messages_total{")).unwrap();
+    assert!(line.contains("service_name=\"shop\"") && line.ends_with("} 4"), "{line}");
+}
+
+#[test]
 fn each_service_is_a_resource_of_its_own_and_the_process_another() {
     let two = "[metrics]\nself = \"on\"\n[services.shop]\nproduces = [\"orders\"]\n[services.billing]\nproduces = [\"bills\"]\n";
     let traced = Traced::start(&["orders"], two);

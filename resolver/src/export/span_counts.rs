@@ -31,8 +31,9 @@ pub enum BackendState {
 }
 
 impl BackendState {
-    /// All of them, in a fixed order.
-    pub(crate) const ALL: [Self; 4] = [Self::Healthy, Self::Retrying, Self::Stuck, Self::OutOfService];
+    /// All of them, in their order. `OutOfService` is the last one.
+    pub(crate) const ALL: [Self; Self::OutOfService as usize + 1] =
+        [Self::Untried, Self::Healthy, Self::Refusing, Self::Retrying, Self::Stuck, Self::OutOfService];
 
     /// The name for metrics and tables.
     pub fn name(self) -> &'static str {
