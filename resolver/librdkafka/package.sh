@@ -240,11 +240,11 @@ make_deb() {
 }
 
 # A page of docs/ as it stands alone, on an index of packages: links to files here would lead nowhere there. The
-# configuration that it speaks of comes at its end.
+# configuration that it speaks of comes at its end. `-z`: the text of a link may go on in the next line.
 page() {
     local file text
     text=$(<"$here/docs/$1")
-    sed -E -e 's|\[([^]]+)\]\(\.\./README\.md[^)]*\)|\1 (resolver/librdkafka/README.md in the source)|g' \
+    sed -z -E -e 's|\[([^]]+)\]\(\.\./README\.md[^)]*\)|\1 (resolver/librdkafka/README.md in the source)|g' \
         -e 's|\[([^]]+)\]\(([a-z-]+\.md)[^)]*\)|\1 (resolver/librdkafka/docs/\2 in the source)|g' \
         -e 's|\[([^]]+)\]\([^):]+\)|\1|g' <<<"$text"
     for file in $(grep -oE '\]\([a-z]+\.toml\)' <<<"$text" | tr -d ']()' | sort -u); do

@@ -138,7 +138,7 @@ fn every_known_key_appears_in_the_manual_with_its_words() {
 fn the_keys_that_messages_name_as_known_all_appear_in_the_manual() {
     let sections = [
         ("x = 1\nversion = 1", 9),
-        ("version = 1\n[defaults]\nx = 1", 11),
+        ("version = 1\n[defaults]\nx = 1", 16),
         ("version = 1\n[services.a]\nx = 1", 22),
         ("version = 1\n[services.a.topic.b]\nx = 1", 14),
         ("version = 1\n[defaults]\npropagators = { x = 1 }", 2),

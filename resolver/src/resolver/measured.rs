@@ -10,7 +10,7 @@ use crate::batch::{Destinations as _, ServiceResource, own_scope};
 use crate::config::{Config, Service};
 use crate::export::{FinishedBatch, Signal};
 use crate::host;
-use crate::metrics::{Collected, Metric, Reader, Span, Target, metric_fields, text};
+use crate::metrics::{Collected, Exemplars, Metric, Reader, Span, Target, metric_fields, text};
 use crate::per_process::PerProcess;
 use crate::status::StatusFile;
 
@@ -40,9 +40,7 @@ impl Measured {
 
     /// Whether nobody will ever see them.
     pub(super) fn leave_nowhere(&self, config: &Config, backends: &Backends) -> bool {
-        let resources = 0..=config.services.len();
-        let gets_any = |backend: usize| resources.clone().any(|resource| gets(config, backend, resource));
-        self.file.is_none() && config.metrics.prometheus.is_none() && !backends.that_take(Signal::Metrics).any(gets_any)
+        self.file.is_none() && config.metrics.prometheus.is_none() && !go_to_backends(config, backends)
     }
 
     /// Lets Prometheus ask in this process. Once in each.
@@ -60,12 +58,19 @@ impl Measured {
     }
 
     /// Sends what there is to every backend that is to have it, and writes the file.
-    pub(super) fn leave(&self, config: &Config, backends: &Backends, collect: impl FnOnce() -> Vec<Collected>) {
+    pub(super) fn leave(
+        &self,
+        config: &Config,
+        backends: &Backends,
+        collect: impl FnOnce(Exemplars) -> Vec<Collected>,
+    ) {
         if self.reader.has_ended() {
             return;
         }
         self.reader.collect(|time| {
-            let collected = by_resource(config, collect());
+            // The text has none: without a backend they are left to the application.
+            let exemplars = if go_to_backends(config, backends) { Exemplars::Taken } else { Exemplars::Left };
+            let collected = by_resource(config, collect(exemplars));
             if let Some(file) = &self.file {
                 file.write(|| self.text_of(config, &collected));
             }
@@ -74,8 +79,8 @@ impl Measured {
     }
 
     /// What there is, as Prometheus reads it.
-    pub(super) fn text(&self, config: &Config, collect: impl FnOnce() -> Vec<Collected>) -> String {
-        self.reader.collect(|_| self.text_of(config, &by_resource(config, collect())))
+    pub(super) fn text(&self, config: &Config, collect: impl FnOnce(Exemplars) -> Vec<Collected>) -> String {
+        self.reader.collect(|_| self.text_of(config, &by_resource(config, collect(Exemplars::Left))))
     }
 
     fn text_of(&self, config: &Config, collected: &[(usize, Vec<Metric>)]) -> String {
@@ -180,6 +185,13 @@ fn by_resource(config: &Config, collected: Vec<Collected>) -> Vec<(usize, Vec<Me
         }
     }
     by_resource
+}
+
+/// Whether any backend gets any of them.
+fn go_to_backends(config: &Config, backends: &Backends) -> bool {
+    let resources = 0..=config.services.len();
+    let gets_any = |backend: usize| resources.clone().any(|resource| gets(config, backend, resource));
+    backends.that_take(Signal::Metrics).any(gets_any)
 }
 
 /// Whether a backend is to have the metrics of a resource: as the file says; else where the spans of the service go, and

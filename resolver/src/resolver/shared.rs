@@ -276,7 +276,7 @@ impl Shared {
     /// Collects, and lets it leave.
     fn export_metrics(&self) {
         if let Some(measured) = &self.measured {
-            measured.leave(&self.config, &self.backends, || self.collected(Exemplars::Taken));
+            measured.leave(&self.config, &self.backends, |exemplars| self.collected(exemplars));
         }
     }
 
@@ -291,7 +291,7 @@ impl Shared {
     fn metrics_text(&self) -> String {
         self.measured
             .as_ref()
-            .map_or_else(String::new, |measured| measured.text(&self.config, || self.collected(Exemplars::Left)))
+            .map_or_else(String::new, |measured| measured.text(&self.config, |exemplars| self.collected(exemplars)))
     }
 
     /// How it is, as `docs/status.md` has it.

@@ -59,7 +59,10 @@ pub(crate) fn config(draft: ConfigDraft, origin: Origin, findings: &mut Findings
     let leave = &config.metrics;
     if !config.measures() && (leave.prometheus.is_some() || leave.textfile.is_some() || leave.export.is_some()) {
         let message = "[metrics] says where metrics are to go, and nothing is measured";
-        findings.mention(Problem::warning(code::NOTHING_MEASURED, message).help("add `self = \"on\"` there, or `metrics = \"on\"` to [defaults] or a service"));
+        findings.mention(
+            Problem::warning(code::NOTHING_MEASURED, message)
+                .help("add `self = \"on\"` there, or `metrics = \"on\"` to [defaults] or a service"),
+        );
     }
     Ok(config)
 }

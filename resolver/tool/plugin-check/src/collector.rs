@@ -6,7 +6,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What it does with a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,6 +88,8 @@ pub(crate) struct Collector {
 struct State {
     behaviour: Behaviour,
     seen: Seen,
+    /// Whence this process connects in [`Collector::seen`], until that is accepted.
+    own: Option<SocketAddr>,
 }
 
 impl Collector {
@@ -116,10 +118,23 @@ impl Collector {
 
     /// Counts from nothing.
     pub(crate) fn behave(&self, behaviour: Behaviour) {
-        *lock(&self.state) = State { behaviour, seen: Seen::default() };
+        *lock(&self.state) = State { behaviour, ..State::default() };
     }
 
+    /// Every connection counts that was made before this is called, also of a plugin that waits for no answer: connections
+    /// are accepted in their order, and so is one of our own.
     pub(crate) fn seen(&self) -> Seen {
+        let own = {
+            // Held, so that it is not accepted before it is known.
+            let mut state = lock(&self.state);
+            let own = TcpStream::connect(self.address);
+            state.own = own.as_ref().ok().and_then(|own| own.local_addr().ok());
+            own
+        };
+        let until = Instant::now() + Duration::from_secs(5);
+        while own.is_ok() && lock(&self.state).own.is_some() && Instant::now() < until {
+            thread::sleep(Duration::from_millis(1));
+        }
         lock(&self.state).seen
     }
 }
@@ -131,7 +146,14 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 fn accept(listener: &TcpListener, state: &Arc<Mutex<State>>) {
     for connection in listener.incoming() {
         let Ok(connection) = connection else { return };
-        lock(state).seen.connections += 1;
+        {
+            let mut state = lock(state);
+            if state.own.is_some() && state.own == connection.peer_addr().ok() {
+                state.own = None;
+                continue;
+            }
+            state.seen.connections += 1;
+        }
         let state = Arc::clone(state);
         // Without a thread the connection is closed, and the plugin's answer told as it is.
         let _ = thread::Builder::new().name("check-collector".to_owned()).spawn(move || {
