@@ -134,7 +134,7 @@ impl<'a> InjectedHeaders<'a> {
                 Propagator::Jaeger => write(UBER_TRACE_ID, &jaeger::write(&self.context)),
                 Propagator::Datadog => self.write_datadog(&mut write),
                 Propagator::XRay => write(AMZN_TRACE_ID, &xray::write(&self.context)),
-                Propagator::Elastic => write(ELASTIC_TRACEPARENT, &write_traceparent(&self.context)),
+                Propagator::Elastic => self.write_elastic(&mut write),
                 Propagator::SkyWalking => {}
                 Propagator::Baggage => {
                     if let Some(baggage) = self.baggage {
@@ -147,6 +147,7 @@ impl<'a> InjectedHeaders<'a> {
 
     /// Number of headers, and the bytes of their names and values together (no NULs): what the message grows by, to be
     /// known before anything is written.
+    #[inline]
     pub fn size(&self) -> (usize, usize) {
         let (mut count, mut bytes) = (0, 0);
         let mut add = |name: &CStr, value: usize| {
@@ -180,6 +181,11 @@ impl<'a> InjectedHeaders<'a> {
             }
         }
         (count, bytes)
+    }
+
+    #[cold]
+    fn write_elastic(&self, mut write: impl FnMut(&'static CStr, &[u8])) {
+        write(ELASTIC_TRACEPARENT, &write_traceparent(&self.context));
     }
 
     #[cold]

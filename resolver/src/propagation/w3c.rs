@@ -7,7 +7,7 @@ use crate::tracer::sampler::ParentSampling;
 /// Writes a `traceparent` of version 00.
 ///
 /// Flags that version does not define are left out. The context should be valid; a reader refuses it otherwise.
-#[inline]
+#[inline(always)]
 pub fn write_traceparent(context: &SpanContext) -> [u8; 55] {
     let mut text = *b"00-................................-................-0.";
     text[3..35].copy_from_slice(&hex::encode_16(&context.trace_id));
