@@ -183,7 +183,10 @@ fn every_page_can_be_reached_from_the_readme() {
             }
         }
     }
-    let lost: Vec<_> = files(".md").into_iter().filter(|page| !reached.contains(page)).collect();
+    // A page of a project that `plugins new` makes is read there.
+    let templates = root().join("resolver/tool/templates");
+    let lost: Vec<_> =
+        files(".md").into_iter().filter(|page| !reached.contains(page) && !page.starts_with(&templates)).collect();
     assert!(lost.is_empty(), "{lost:#?}");
 }
 

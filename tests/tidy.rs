@@ -31,8 +31,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "batch",
         &["clock", "config", "diagnostics", "export", "metrics", "per_process", "quiet_thread", "tracer", "zeroed"],
     ),
-    // What is measured, as OpenTelemetry has it.
-    ("metrics", &["batch", "clock", "config", "diagnostics", "export", "per_process", "quiet_thread", "status"]),
+    // What is measured, as OpenTelemetry has it, and how it leaves.
+    ("metrics", &["per_process"]),
+    (
+        "metric_readers",
+        &["batch", "clock", "config", "diagnostics", "export", "metrics", "per_process", "quiet_thread", "status"],
+    ),
     // A plugin's instance is an exporter.
     ("plugin", &["config", "counted", "diagnostics", "export", "quiet_thread", "trusted_path"]),
     // What is said of all that, and done at the end of the process.
@@ -51,6 +55,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "error",
             "export",
             "host",
+            "metric_readers",
             "metrics",
             "per_process",
             "plugin",

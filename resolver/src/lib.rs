@@ -52,6 +52,7 @@ mod host;
 pub mod inspect;
 pub mod interceptor;
 mod loaded_modules;
+mod metric_readers;
 mod metrics;
 mod per_process;
 mod plugin;

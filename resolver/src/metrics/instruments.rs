@@ -17,8 +17,7 @@ mod outcomes;
 mod series;
 mod table;
 
-pub(crate) use collection::Exemplars;
-pub(crate) use exemplar_slot::InSpan;
+pub(crate) use exemplar_slot::{Exemplars, InSpan};
 pub use measurement::{MeasuredIn, Measurement};
 pub(crate) use series::{Series, SeriesKey};
 pub(crate) use table::Instruments;

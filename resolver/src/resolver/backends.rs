@@ -14,7 +14,7 @@ use crate::diagnostics;
 use crate::export::{
     BackendCounters, BackendQueue, BackendState, DropReason, EarlyLosses, FinishedBatch, ServiceCounters, Signal,
 };
-use crate::metrics::BackendSeen;
+use crate::metric_readers::BackendSeen;
 use crate::per_process::{self, PerProcess};
 use crate::plugin::{Complaint, Instance, Loader, PluginLibrary, Rebirth, Trust};
 use crate::status::{Account, BackendServiceStats, BackendStats, DataPointStats, Moment, Told};

@@ -10,7 +10,8 @@ use crate::batch::{Destinations as _, ServiceResource, own_scope};
 use crate::config::{Config, Service};
 use crate::export::{FinishedBatch, Signal};
 use crate::host;
-use crate::metrics::{Collected, Exemplars, Metric, Reader, Span, Target, metric_fields, text};
+use crate::metric_readers::{Reader, Span, Target, metric_fields, text};
+use crate::metrics::{Collected, Exemplars, Metric};
 use crate::per_process::PerProcess;
 use crate::status::StatusFile;
 

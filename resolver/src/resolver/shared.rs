@@ -13,7 +13,8 @@ use crate::batch::{BackendSet, BatchedService, Destinations, EndReporter, Pipeli
 use crate::config::{Config, Report, Settings};
 use crate::counted::counted;
 use crate::diagnostics;
-use crate::metrics::{Collected, Exemplars, Instruments, own};
+use crate::metric_readers::own;
+use crate::metrics::{Collected, Exemplars, Instruments};
 use crate::services::ServiceMap;
 use crate::status::{
     About, Belongs, ClientsMet, Look, Meant, Moment, Rules, ServiceStats, Stats, StatusFile, TopicsCounted, TopicsSeen,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::bounds::{DURATIONS, TIMES_IN_QUEUE};
+use super::exemplar_slot::Exemplars;
 use super::series::Series;
 use super::table::Instruments;
 use crate::metrics::model::{Attributes, Collected, Distribution, Metric, Number, Points, Value};
@@ -29,14 +30,6 @@ struct Found {
     consumed: Vec<Number>,
     processings: Vec<Distribution>,
     queue: Vec<Distribution>,
-}
-
-/// Each exemplar is given once.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Exemplars {
-    Taken,
-    /// For whoever takes them.
-    Left,
 }
 
 fn metrics(series: &[Arc<Series>], exemplars: Exemplars) -> Vec<Metric> {

@@ -6,6 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use crate::metrics::model::Exemplar;
 
+/// Each exemplar is given once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exemplars {
+    Taken,
+    /// For whoever takes them.
+    Left,
+}
+
 /// The sampled span in which something is measured.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InSpan {

@@ -5,8 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::bounds::{BUCKETS, Bounds, PLACES};
-use super::collection::Exemplars;
-use super::exemplar_slot::{ExemplarSlot, InSpan};
+use super::exemplar_slot::{ExemplarSlot, Exemplars, InSpan};
 use crate::metrics::model::{Attributes, Distribution};
 
 /// Only ever grows; any number of threads add to it, and none waits for another.

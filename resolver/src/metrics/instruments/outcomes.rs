@@ -130,7 +130,7 @@ impl FailureRoom {
 
 #[cfg(test)]
 mod tests {
-    use super::super::collection::Exemplars;
+    use super::super::exemplar_slot::Exemplars;
     use super::*;
 
     #[test]

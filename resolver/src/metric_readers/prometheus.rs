@@ -7,7 +7,7 @@
 
 use std::fmt::Write as _;
 
-use super::model::{Attributes, Metric, Points, Value};
+use crate::metrics::{Attributes, Metric, Points, Value};
 
 /// Version 0.0.4 of the text format.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -3,8 +3,8 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use super::super::model::{Distribution, Number};
 use super::*;
+use crate::metrics::{Distribution, Number};
 
 fn number(attributes: Attributes, value: i64) -> Number {
     Number { attributes, value }

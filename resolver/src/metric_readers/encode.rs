@@ -4,8 +4,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::model::{Attributes, Distribution, Exemplar, Metric, Number, Points, Value};
 use crate::batch::{Field, SpanWriter};
+use crate::metrics::{Attributes, Distribution, Exemplar, Metric, Number, Points, Value};
 
 /// When the values began, and when they were read: nanoseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

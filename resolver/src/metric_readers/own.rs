@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 
-use super::model::{Attributes, Collected, Distribution, Metric, Number, Points, Value};
 use crate::export::{BackendState, DURATION_BOUNDS, DropReason, Operations, ServiceCounters, Signal};
+use crate::metrics::{Attributes, Collected, Distribution, Metric, Number, Points, Value};
 use crate::status::ServiceStats;
 
 /// One backend as its queue sees it.
