@@ -52,7 +52,7 @@ impl Program {
         let folder = tempfile::tempdir().unwrap();
         let spans = folder.path().join("spans.jsonl");
         let text = format!(
-            "version = 1\ndefault_service = \"app\"\n[services.app]\nexport = [\"out\"]\n{settings}\n\
+            "version = 1\ndefault_service = \"app\"\n[metrics]\nexport = []\n[services.app]\nexport = [\"out\"]\n{settings}\n\
              [backends.out]\nplugin = \"file\"\nconfig = {{ path = {:?} }}\n",
             spans.to_str().unwrap()
         );
