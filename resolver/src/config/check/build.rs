@@ -57,7 +57,11 @@ pub(crate) fn config(draft: ConfigDraft, origin: Origin, findings: &mut Findings
         metrics,
     };
     let leave = &config.metrics;
-    if !config.measures() && (leave.prometheus.is_some() || leave.textfile.is_some() || leave.export.is_some()) {
+    if !config.measures()
+        && (leave.prometheus.is_some()
+            || leave.textfile.is_some()
+            || leave.export.as_ref().is_some_and(|to| !to.is_empty()))
+    {
         let message = "[metrics] says where metrics are to go, and nothing is measured";
         findings.mention(
             Problem::warning(code::NOTHING_MEASURED, message)
