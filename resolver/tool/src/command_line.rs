@@ -104,7 +104,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: Output,
     },
-    /// Lists, describes, pins, checks and runs plugins, and begins one of your own.
+    /// Lists, describes, pins, checks, runs and begins plugins.
     #[command(subcommand, alias = "plugin")]
     Plugins(Plugins),
     /// Prints the JSON Schema of the configuration, for editors.
