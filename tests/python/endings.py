@@ -50,6 +50,8 @@ elif how == "terminated":
     os.kill(os.getpid(), signal.SIGTERM)
 elif how == "interrupted":
     # Not handled: Python ends in order, and then sends itself the signal again.
+    # As it is in a terminal; who starts the tests in the background has it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
     time.sleep(30)
 elif how in ("raised again", "killed again"):
