@@ -310,7 +310,7 @@ pub(crate) enum PluginFault {
 /// See [`Plugins::New`].
 #[derive(Args)]
 pub(crate) struct PluginNew {
-    /// What `plugin = "…"` of a configuration will say: [a-z][a-z0-9_-]*.
+    /// What `plugin = "…"` of a configuration will say: a small letter, then small letters, digits, - and _.
     pub(crate) name: String,
     /// The language.
     #[arg(long, value_enum)]
