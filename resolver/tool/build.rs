@@ -36,6 +36,11 @@ fn templates(root: &Path) -> io::Result<Vec<u8>> {
         println!("cargo:rerun-if-changed={folder}");
         collect(&root.join(folder), name, &mut files)?;
     }
+    // One test for every project that make builds: it looks at the built file, whatever the language.
+    let test = files.remove("make/test_plugin.c").ok_or_else(|| io::Error::other("templates/make has no test"))?;
+    for place in ["c/", "cpp/", "go/test/", "zig/test/"] {
+        files.insert(format!("{place}test_plugin.c"), test.clone());
+    }
     let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
     packed.write_all(serde_json::to_string(&files)?.as_bytes())?;
     packed.finish()

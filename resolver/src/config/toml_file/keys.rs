@@ -6,69 +6,39 @@
 pub(crate) const TOP: &[&str] =
     &["version", "default_service", "defaults", "services", "backends", "batch", "metrics", "plugins", "test"];
 
+/// A list of keys with those in it that each of the three layers of settings has.
+macro_rules! with_settings {
+    ([$($before:literal),*], [$($after:literal),*]) => {
+        &[
+            $($before,)*
+            "trace",
+            "metrics",
+            "sampler",
+            "parent",
+            "relation",
+            "ambient",
+            "propagators",
+            "reinject",
+            "export",
+            "capture_headers",
+            "redact_headers",
+            "redact_values",
+            "message_key",
+            "conventions",
+            $($after,)*
+        ]
+    };
+}
+
 /// `[services.NAME.topic."PATTERN"]`: what each of the three layers has.
-pub(crate) const TOPIC: &[&str] = &[
-    "trace",
-    "metrics",
-    "sampler",
-    "parent",
-    "relation",
-    "ambient",
-    "propagators",
-    "reinject",
-    "export",
-    "capture_headers",
-    "redact_headers",
-    "redact_values",
-    "message_key",
-    "conventions",
-];
+pub(crate) const TOPIC: &[&str] = with_settings!([], []);
 
 /// `[defaults]`.
-pub(crate) const DEFAULTS: &[&str] = &[
-    "trace",
-    "metrics",
-    "sampler",
-    "parent",
-    "relation",
-    "ambient",
-    "propagators",
-    "reinject",
-    "export",
-    "capture_headers",
-    "redact_headers",
-    "redact_values",
-    "message_key",
-    "conventions",
-    "exclude",
-    "resource",
-];
+pub(crate) const DEFAULTS: &[&str] = with_settings!([], ["exclude", "resource"]);
 
 /// `[services.NAME]`.
-pub(crate) const SERVICE: &[&str] = &[
-    "produces",
-    "consumes",
-    "topics",
-    "client_ids",
-    "group_ids",
-    "trace",
-    "metrics",
-    "sampler",
-    "parent",
-    "relation",
-    "ambient",
-    "propagators",
-    "reinject",
-    "export",
-    "capture_headers",
-    "redact_headers",
-    "redact_values",
-    "message_key",
-    "conventions",
-    "exclude",
-    "resource",
-    "topic",
-];
+pub(crate) const SERVICE: &[&str] =
+    with_settings!(["produces", "consumes", "topics", "client_ids", "group_ids"], ["exclude", "resource", "topic"]);
 
 /// `propagators = { … }`.
 pub(crate) const PROPAGATORS: &[&str] = &["inject", "extract"];

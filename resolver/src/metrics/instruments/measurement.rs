@@ -99,7 +99,7 @@ fn text(value: Value) -> String {
 
 impl MeasuredIn {
     fn of(exemplar: &Exemplar) -> Self {
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { value: exemplar.value, trace_id: hex(&exemplar.trace_id), span_id: hex(&exemplar.span_id) }
+        let (trace_id, span_id) = (hex::encode(exemplar.trace_id), hex::encode(exemplar.span_id));
+        Self { value: exemplar.value, trace_id, span_id }
     }
 }
