@@ -9,8 +9,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use tracer_resolver::config::{
-    Ambient, Batch, Config, Origin, ParentDecision, Pattern, Plugins, Propagator, Relation, Sampler as SamplerSetting,
-    Service, Settings, Trace,
+    Ambient, Batch, Config, Origin, ParentDecision, Pattern, Plugins, Propagator, Relation, Reload,
+    Sampler as SamplerSetting, Service, Settings, Trace,
 };
 use tracer_resolver::propagation::{Injection, TraceStateBuffer, extract, parse_traceparent, write_traceparent};
 use tracer_resolver::services::{Candidate, ServiceMap, Side};
@@ -145,6 +145,7 @@ fn config(count: usize) -> Config {
         backends: Vec::new(),
         plugins: Plugins::default(),
         batch: Batch { delay: Duration::from_secs(1), max_bytes: 1 << 20 },
+        reload: Reload::OFF,
     }
 }
 

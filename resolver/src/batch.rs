@@ -11,6 +11,7 @@
 mod batch_thread;
 mod lane;
 mod leaving;
+mod outgoing;
 mod pipeline;
 mod process_pipeline;
 mod received_spans;
@@ -24,8 +25,9 @@ mod thread_segment;
 mod thread_spans;
 mod trace_state_field;
 
-pub(crate) use lane::{Lane, LaneBackends, LaneService};
+pub(crate) use lane::{Lane, LaneBackends, LaneService, LaneServices};
 pub(crate) use leaving::Leave;
+pub(crate) use outgoing::Outgoing;
 #[cfg(feature = "application-spans")]
 pub(crate) use pipeline::ApplicationSpans;
 pub(crate) use pipeline::{EndReporter, Pipeline};

@@ -30,11 +30,14 @@ mod text;
 mod toml_file;
 
 pub use load::{Loaded, Source, load, load_with};
+pub(crate) use load::{file_of, file_text, nothing};
 pub use model::*;
 pub use report::problem::{Problem, Report, Severity};
+pub(crate) use source::file::read_once;
 pub use source::strictness::strict;
 pub use source::variables::Variables;
 pub use toml_file::default_config::DEFAULT_CONFIG;
+pub(crate) use toml_file::reference::referenced_files;
 
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ mod application_context;
 mod binding;
 mod callbacks;
 mod client;
+mod client_routes;
 mod clientless_routes;
 mod commits;
 mod consumer;

@@ -3,15 +3,25 @@
 #![forbid(unsafe_code)]
 
 mod backends;
+mod destination;
 mod global;
+mod ledger;
+mod plan;
+mod reload;
+mod rules;
 mod shared;
+mod watch;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use reload::Reloaded;
+pub(crate) use rules::{Rules, epoch};
 pub(crate) use shared::Shared;
+
+use self::reload::Reloading;
 
 use crate::batch::Pipeline;
 use crate::config::{self, Report, Severity, Source, Variables};
@@ -56,18 +66,21 @@ impl Resolver {
     pub fn load(source: Source) -> Result<Self, ResolverError> {
         Pipeline::watch_forks();
         let strict = config::strict(&Variables::process());
-        let loaded = config::load(source);
+        let loaded = config::load(source.clone());
         let mut report = loaded.report;
-        let shared = loaded.config.map(|config| Shared::new(config, strict, &mut report));
+        let shared = loaded.config.map(|config| {
+            let reloading = Reloading::new(source, strict, &report);
+            Shared::new(config, strict, reloading, &mut report)
+        });
         if let Some(untrusted) = &loaded.untrusted {
-            backends::check(untrusted, strict, &mut report);
+            plan::check(untrusted, strict, &mut report);
         }
         if strict && report.has_errors() {
             return Err(ResolverError::new(report));
         }
         tell(&report, shared.is_some());
         if let Some(shared) = &shared {
-            shared.announce();
+            diagnostics::info(&format!("tracing {}", shared.describe()));
             shared.ensure_running();
             ends::watch();
         }
@@ -89,19 +102,22 @@ impl Resolver {
         self.id
     }
 
-    /// Every problem of the configuration and its plugins.
+    /// Every problem of the configuration and its plugins, as they were at the start.
     pub fn report(&self) -> &Report {
         &self.report
     }
 
-    /// The names of the services, in file order.
-    pub fn service_names(&self) -> impl Iterator<Item = &str> {
-        self.shared.iter().flat_map(|shared| shared.config().services.iter().map(|service| service.name.as_str()))
+    /// The names of the services that there are now, in file order.
+    pub fn service_names(&self) -> impl Iterator<Item = String> {
+        let rules = self.shared.as_ref().map(|shared| shared.rules());
+        let names = rules.map(|rules| rules.config().services.iter().map(|service| service.name.clone()).collect());
+        names.into_iter().flat_map(|names: Vec<_>| names)
     }
 
-    /// The number by which a client can be bound to a service in code.
+    /// The number by which a client can be bound to a service in code. It stays the service's whatever a reload brings; a
+    /// client of a service that a reload has taken out is not traced until it is back.
     pub fn service(&self, name: &str) -> Option<usize> {
-        self.shared.as_ref()?.config().services.iter().position(|service| service.name == name)
+        self.shared.as_ref()?.service(name)
     }
 
     /// Says in the log, once for each text, that a client of this resolver is not traced.
@@ -124,10 +140,11 @@ impl Resolver {
     pub fn shutdown(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let Some(shared) = &self.shared else { return true };
+        shared.end();
         let sealed = Pipeline::current().seal_all(Some(self.id), deadline);
         let ended = shared.backends().shutdown(deadline);
         shared.tell_sum(Moment::Seen);
-        Pipeline::current().retire_lanes(shared.lane_indices());
+        Pipeline::current().retire_lanes(shared.rules().lanes().iter().map(|lane| lane.index()));
         ended && sealed
     }
 

@@ -8,5 +8,5 @@ mod stats;
 mod topics_seen;
 
 pub(crate) use losses::{Account, Moment, Told};
-pub use stats::{BackendServiceStats, BackendStats, ServiceStats, Stats};
+pub use stats::{BackendServiceStats, BackendStats, ReloadStats, ServiceStats, Stats};
 pub(crate) use topics_seen::{Belongs, TopicsSeen, Who};

@@ -10,6 +10,40 @@ use tracer_resolver::config::{
     load_with, strict,
 };
 
+/// As `<(…)` of a shell, and as a FIFO that has a name.
+#[test]
+fn a_configuration_comes_through_a_pipe_and_is_read_once() {
+    let text = "version = 1\n[reload]\n[services.shop]\ntopics = [\"orders\"]\n";
+    let variables = Variables::of::<&str, &str>([]);
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let slow = std::thread::spawn(move || {
+        for line in text.lines() {
+            std::thread::sleep(Duration::from_millis(20));
+            std::io::Write::write_all(&mut writer, format!("{line}\n").as_bytes()).unwrap();
+        }
+    });
+    let path = PathBuf::from(format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader)));
+    let loaded = load_with(Source::File(path.clone()), &variables);
+    slow.join().unwrap();
+    let config = loaded.config.unwrap();
+    assert_eq!((config.services.len(), config.origin), (1, Origin::Pipe(path.clone())));
+    assert!(!config.reload.enabled);
+    let codes: Vec<_> = loaded.report.problems.iter().map(|problem| problem.code).collect();
+    assert!(codes.contains(&"C011"), "{}", loaded.report.render(false));
+    // Whoever comes later finds nothing, and does not wait for it.
+    let again = load_with(Source::File(path), &variables);
+    assert!(again.config.is_none() && again.report.problems[0].code == "C008", "{}", again.report.render(false));
+
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").args(["-m", "600"]).arg(&fifo).status().unwrap().success());
+    let named = fifo.clone();
+    let writer = std::thread::spawn(move || std::fs::write(named, text).unwrap());
+    let loaded = load_with(Source::File(fifo), &variables);
+    writer.join().unwrap();
+    assert_eq!(loaded.config.unwrap().services.len(), 1, "{}", loaded.report.render(false));
+}
+
 /// The example of the design, every key of it, and the keys that it leaves out.
 const EVERY_KEY: &str = r#"
 version = 1

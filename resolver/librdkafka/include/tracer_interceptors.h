@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * tracer_interceptors.h: what a program can tell libtracer_interceptors.so about its Kafka messages. API 1.0.
+ * tracer_interceptors.h: what a program can tell libtracer_interceptors.so about its Kafka messages. API 1.1.
  *
  * The library traces every librdkafka client without this. What it cannot see from below is which message a piece of code
  * is at work on, where one thread has several in hand: a list of messages, an event loop, a pool of threads, coroutines. A
@@ -63,6 +63,8 @@ typedef struct ti_api {
     void (*next_send)(ti_processing processing, uint64_t train);
     void (*next_send_of)(const char *traceparent, const char *tracestate, const char *baggage);
     void (*pause)(ti_processing processing, int paused);
+    /* Since API 1.1. */
+    int (*reload)(void);
 } ti_api;
 
 /* The only symbol that the library exports for this. NULL: it cannot work in this program. */
@@ -161,6 +163,16 @@ static inline void ti_next_send(ti_processing processing) {
 static inline void ti_next_send_of(const char *traceparent, const char *tracestate, const char *baggage) {
     const ti_api *api = ti_find();
     if (api) api->next_send_of(traceparent, tracestate, baggage);
+}
+
+/* Reads the configuration file again. What it says takes effect for the next message of every client; a message in flight
+ * ends by the rules that it was sent by. Gives 1 when what the file says now is in effect; 0 when it is refused, and then what
+ * was in effect before stays so, whole, and the log says why, or when nothing is traced. Reads files and may load plugins: not
+ * to be called in a callback of librdkafka. */
+static inline int ti_reload(void) {
+    const ti_api *api = ti_find();
+    if (!api || api->struct_size < offsetof(ti_api, reload) + sizeof api->reload) return 0;
+    return api->reload();
 }
 #endif /* TI_NO_LOOKUP */
 

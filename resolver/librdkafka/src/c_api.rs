@@ -5,8 +5,8 @@
 
 use std::ffi::{CStr, c_char, c_int};
 
-use tracer_resolver::MessagePlace;
 use tracer_resolver::interceptor::declared;
+use tracer_resolver::{MessagePlace, Reloaded, Resolver};
 
 use crate::contained::contained;
 use crate::static_program::is_static;
@@ -26,6 +26,7 @@ pub struct Api {
     next_send: extern "C" fn(u64, u64),
     next_send_of: unsafe extern "C" fn(*const c_char, *const c_char, *const c_char),
     pause: extern "C" fn(u64, c_int),
+    reload: extern "C" fn() -> c_int,
 }
 
 static API: Api = Api {
@@ -40,6 +41,7 @@ static API: Api = Api {
     next_send,
     next_send_of,
     pause,
+    reload,
 };
 
 /// The functions that a program may call, which live as long as the process; null in a statically linked one, where
@@ -134,6 +136,14 @@ unsafe extern "C" fn next_send_of(traceparent: *const c_char, tracestate: *const
 
 extern "C" fn pause(processing: u64, paused: c_int) {
     contained((), || declared::pause(processing, paused != 0));
+}
+
+extern "C" fn reload() -> c_int {
+    let in_effect = || {
+        let reloaded = Resolver::reload_global();
+        c_int::from(matches!(reloaded, Ok(Reloaded::Changed | Reloaded::Unchanged)))
+    };
+    contained(0, in_effect)
 }
 
 /// # Safety

@@ -19,7 +19,9 @@ pub use processing::{Processing, process};
 /// What the crate `tracer-resolver` has for a program that is traced: of its `config` what [`Resolver`] takes and gives.
 pub mod resolver {
     pub use super::off::{EXIT_DEADLINE, Resolver, ResolverError, UnknownService};
-    pub use super::stats::{BackendServiceStats, BackendState, BackendStats, DropReason, ServiceStats, Stats};
+    pub use super::stats::{
+        BackendServiceStats, BackendState, BackendStats, DropReason, ReloadStats, Reloaded, ServiceStats, Stats,
+    };
     /// Where a configuration would come from, and what would be said of it.
     pub mod config {
         pub use super::super::config::{Report, Source};
@@ -46,7 +48,7 @@ mod tests {
 
                 use door::resolver::config::{Report, Source};
                 use door::resolver::{BackendServiceStats, BackendState, BackendStats, DropReason, EXIT_DEADLINE};
-                use door::resolver::{ServiceStats, Stats, UnknownService};
+                use door::resolver::{ReloadStats, Reloaded, ServiceStats, Stats, UnknownService};
                 use door::{InstrumentError, Instrumentation, Processing, Resolver};
 
                 fn is_an_error<E: Error + Send + Sync + 'static>() {}
@@ -77,6 +79,8 @@ mod tests {
                     drop((report.has_errors(), report.render(false), own.is_strict(), own.id(), own.service("shop")));
                     let _ = (own.service_names().next(), own.shutdown(Duration::ZERO), EXIT_DEADLINE);
                     let _ = (Resolver::from_file("/nowhere").is_ok(), Source::File("a".into()) == Source::Process);
+                    let _: (Reloaded, Reloaded) = (own.reload()?, Resolver::reload_global()?);
+                    let _: ReloadStats = own.stats().reloads;
                     own.report_untraced("a test says so");
                     let mut span = resolver.tracer_provider("shop")?.tracer("a test").start("a span");
                     assert!(!span.span_context().is_sampled());

@@ -97,7 +97,7 @@ pub(super) struct QueueState {
 }
 
 impl QueueState {
-    pub(super) fn new(settings: &config::Backend, timing: Timing, workers: usize, service_count: usize) -> Self {
+    pub(super) fn new(settings: &config::Backend, timing: Timing, workers: usize) -> Self {
         Self {
             capacity: settings.queue_bytes,
             export_timeout: settings.timeout,
@@ -109,7 +109,7 @@ impl QueueState {
             next_sequence: 0,
             held_bytes: 0,
             circuit: Circuit::new(settings.retry),
-            counts: SpanCounts::new(service_count),
+            counts: SpanCounts::default(),
             retries: 0,
             out_of_service: false,
             flush_request: None,
@@ -278,7 +278,7 @@ impl QueueState {
     /// One consistent look.
     pub(super) fn counters(&self) -> BackendCounters {
         let held = self.waiting.iter().chain(self.workers.unsettled()).map(|entry| &*entry.batch);
-        let (services, unattributed) = self.counts.snapshot(held);
+        let services = self.counts.snapshot(held);
         let state = if self.out_of_service {
             BackendState::OutOfService
         } else if self.workers.any_stuck() {
@@ -288,7 +288,7 @@ impl QueueState {
         } else {
             BackendState::Healthy
         };
-        BackendCounters { services, unattributed, retries: self.retries, held_bytes: self.held_bytes, state }
+        BackendCounters { services, retries: self.retries, held_bytes: self.held_bytes, state }
     }
 
     /// Drops everything that waits.

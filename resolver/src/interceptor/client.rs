@@ -1,20 +1,21 @@
 //! One intercepted client: who it is, and the routes of the topics it has met.
 
 use std::collections::HashMap;
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::binding::{Binding, Integration};
+use super::client_routes::ClientRoutes;
 use super::commits::{Commits, Committed, OFFSET_COMMIT};
 use super::kafka_api::{KafkaApi, RdKafka, RdKafkaConf, RdKafkaError};
 use super::message::{Message, nothing_is_being_sent};
 use super::parent_table::{FailedSends, Parent, Parents};
-use super::route::{Route, RouteMaker, next_client};
-use super::{route_cache, size_limit};
+use super::route::{RouteMaker, next_client};
+use super::route_cache::{self, Found};
+use super::size_limit;
 use crate::batch::Pipeline;
 use crate::per_process;
-use crate::resolver::Shared;
 use crate::services::Side;
 use crate::stack_room::with_room;
 
@@ -44,9 +45,7 @@ pub(crate) struct Client {
     pub(super) unmarked: Unmarked,
     /// The process that made it: a fork has a copy.
     generation: usize,
-    resolver: Arc<Shared>,
-    maker: RouteMaker,
-    routes: RwLock<HashMap<CString, Arc<Route>>>,
+    pub(super) routes: ClientRoutes,
 }
 
 /// Sends whose message could not take a header, by the message's address: rare, so a lock may guard them.
@@ -65,10 +64,10 @@ pub(super) struct UnmarkedSend {
     pub span_id: [u8; 8],
     pub trace_flags: u8,
     pub parent: Option<Parent>,
+    /// The generation of the rules that it was sent by.
+    pub rules: u64,
 }
 
-/// Topics of one client whose route is kept; the routes of further ones are not, and their messages go untraced.
-const MAX_ROUTES: usize = 20_000;
 /// Unmarked sends of one client that may be in flight; the span of a further one is not made. As many as there are
 /// parents of sends for.
 const MAX_UNMARKED: usize = 1 << 24;
@@ -127,19 +126,16 @@ impl Client {
             failed: FailedSends::default(),
             unmarked: Unmarked::new(in_flight),
             generation: per_process::generation(),
-            resolver: Arc::clone(&binding.resolver),
-            maker,
-            routes: RwLock::default(),
+            routes: ClientRoutes::new(Arc::clone(&binding.resolver), maker),
         }
     }
 
     /// The route of a message's topic, for this client under slot number `number`.
     #[inline]
-    pub(super) fn route(&self, number: u64, message: &Message<'_>) -> Option<&Route> {
+    pub(super) fn route(&self, number: u64, message: &Message<'_>) -> Option<Found<'_>> {
         let topic = message.topic_handle()?;
         let name = message.topic();
-        // SAFETY: `number` is this client's own, `self` outlives the result, and `find_route` keeps what it returns.
-        unsafe { route_cache::route(number, topic, name, || with_room(|| self.find_route(name)).flatten()) }
+        route_cache::route(number, topic, name, || with_room(|| self.routes.find(name)).flatten())
     }
 
     /// A broker has answered a request; `rtt` in microseconds.
@@ -166,35 +162,14 @@ impl Client {
 
     /// Whether it has not met any message.
     pub(super) fn is_unused(&self) -> bool {
-        self.routes.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.routes.is_empty()
     }
 
     /// The client is gone: what its finished spans name goes once none of them does.
     pub(super) fn retire(self: Box<Self>) {
-        let routes = self.routes.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if !routes.is_empty() {
-            Pipeline::current().retire(routes.into_values().filter_map(|route| route.origin()));
+        if !self.is_unused() {
+            Pipeline::current().retire(self.routes.into_all().filter_map(|route| route.origin()));
         }
-    }
-
-    #[cold]
-    fn find_route(&self, name: &CStr) -> Option<Arc<Route>> {
-        if let Some(route) = self.routes.read().unwrap_or_else(PoisonError::into_inner).get(name) {
-            return Some(Arc::clone(route));
-        }
-        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
-        if routes.len() >= MAX_ROUTES && !routes.contains_key(name) {
-            self.resolver.count_topic_over_limit(MAX_ROUTES);
-            return None;
-        }
-        if let Some(route) = routes.get(name) {
-            return Some(Arc::clone(route));
-        }
-        let route = Arc::new(self.maker.route(&self.resolver, name));
-        routes.insert(name.to_owned(), Arc::clone(&route));
-        drop(routes);
-        self.resolver.met_topic(route.topic(), &self.maker.who(), route.belongs());
-        Some(route)
     }
 }
 

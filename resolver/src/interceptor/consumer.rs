@@ -38,7 +38,8 @@ impl Client {
                 commits.handed_over();
             }
         }
-        let Some(route) = self.route(number, message) else { return };
+        let Some(found) = self.route(number, message) else { return };
+        let route = &*found;
         let Some(traced) = route.traced() else { return };
         if !traced.spans && self.guards {
             return;

@@ -172,6 +172,7 @@ impl Work {
         }
         span.start = clock::unix_nanos();
         span.origin = origin.address();
+        origin.lane().work_begins();
         Some(Self {
             span,
             origin,
@@ -240,8 +241,11 @@ impl Work {
 
 impl Drop for Work {
     fn drop(&mut self) {
-        if !self.is_recorded() || self.generation != per_process::generation() {
+        if self.generation != per_process::generation() {
             return;
+        }
+        if !self.is_recorded() {
+            return self.origin.lane().work_ends();
         }
         let mut span = self.span;
         let took = self.paused.unwrap_or_else(Instant::now).saturating_duration_since(self.started);
@@ -249,6 +253,8 @@ impl Drop for Work {
         span.flags.set_if(SpanFlags::OWNS_ORIGIN, true);
         span.origin = Arc::clone(&self.origin).into_address();
         Pipeline::push(&span, &[self.trace_state.as_slice(), &self.failure].concat());
+        // Only now: what is looked at next round, when nothing is under way any more, is drained before.
+        self.origin.lane().work_ends();
     }
 }
 

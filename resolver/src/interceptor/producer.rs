@@ -33,7 +33,8 @@ impl Client {
         // A message that was given up without a word to us had this address before.
         self.unmarked.take(message.address());
         let declared = declared_parents::of_this_send();
-        let Some(traced) = self.route(number, message).and_then(Route::traced) else { return };
+        let Some(route) = self.route(number, message) else { return };
+        let Some(traced) = route.traced() else { return };
         let headers = message.headers();
         let start = |incoming: &Incoming<'_>| self.start(traced, message, &headers, incoming);
         if self.sees_context && with_current_span(start).is_some() {
@@ -66,14 +67,53 @@ impl Client {
 
     /// The message was delivered or given up: its span ends.
     pub(super) fn finish_send(&self, number: u64, message: &Message<'_>) {
-        let Some(traced) = self.route(number, message).and_then(Route::traced) else { return };
+        let Some(route) = self.route(number, message) else { return };
+        if self.routes.have_older() {
+            return self.finish_send_after_reload(&route, message);
+        }
+        let Some(traced) = route.traced() else { return };
         self.learn_size(traced, message);
         if !traced.spans {
             return;
         }
+        let unmarked = self.unmarked.take(message.address());
+        self.finish(traced, message, unmarked);
+    }
+
+    /// The same, where the message may have been sent by rules of before.
+    #[cold]
+    fn finish_send_after_reload(&self, now: &Route, message: &Message<'_>) {
+        if let Some(traced) = now.traced() {
+            self.learn_size(traced, message);
+        }
+        let sent = clock::monotonic_nanos().saturating_sub(micros_to_nanos(message.latency_micros()));
+        let older = self.routes.older(message.topic(), sent);
+        let unmarked = self.unmarked.take(message.address());
+        let headers = message.headers();
+        let is_by = |route: &Route| {
+            let Some(traced) = route.traced().filter(|traced| traced.spans) else { return false };
+            match (unmarked, headers.as_ref()) {
+                (Some(send), _) => send.rules == route.rules(),
+                (None, Some(headers)) => traced
+                    .injection
+                    .own_context(|name| headers.last(name))
+                    .is_some_and(|context| traced.has_stamped(context.span_id)),
+                (None, None) => false,
+            }
+        };
+        // What none of them has stamped was in flight for longer than is kept: it ends by the rules of now.
+        let by = older.iter().map(|route| &**route).chain([now]).find(|route| is_by(route)).unwrap_or(now);
+        if let Some(traced) = by.traced().filter(|traced| traced.spans) {
+            self.finish(traced, message, unmarked);
+        }
+    }
+
+    /// The span that these rules began ends.
+    #[inline]
+    fn finish(&self, traced: &Traced, message: &Message<'_>, unmarked: Option<UnmarkedSend>) {
         traced.counters.unacknowledged.lower();
         let headers = message.headers();
-        let send = match self.unmarked.take(message.address()) {
+        let send = match unmarked {
             Some(send) => send,
             None => match headers.as_ref().and_then(|headers| self.marked_send(traced, headers)) {
                 Some(send) => send,
@@ -144,14 +184,14 @@ impl Client {
             traced.counters.sampled_out.raise();
         }
         let span_id = match parent {
-            Some(parent) if recorded => self.parents.keep(new_span_id(), parent),
-            None => self.parents.root(first_span_id(incoming.train, &trace_id)),
-            Some(_) => self.parents.root(new_span_id()),
+            Some(parent) if recorded => self.parents.keep(traced.stamped(new_span_id()), parent),
+            None => self.parents.root(traced.stamped(first_span_id(incoming.train, &trace_id))),
+            Some(_) => self.parents.root(traced.stamped(new_span_id())),
         };
         let context = SpanContext { trace_id, span_id, flags };
         let written = self.write(traced, message, headers, &context, incoming);
         if !(written && traced.marks) {
-            let send = UnmarkedSend { trace_id, span_id, trace_flags: flags, parent };
+            let send = UnmarkedSend { trace_id, span_id, trace_flags: flags, parent, rules: traced.rules };
             // It is kept with the send.
             let _ = self.parents.take_parent_of(span_id);
             self.start_unmarked(traced, message, headers.is_some(), send);
@@ -205,6 +245,7 @@ impl Client {
                 span_id: context.span_id,
                 trace_flags: context.flags,
                 parent: None,
+                rules: traced.rules,
             });
         }
         let parent = if self.parents.has_parent(context.span_id) {
@@ -216,8 +257,14 @@ impl Client {
         } else {
             None
         };
-        Some(UnmarkedSend { trace_id: context.trace_id, span_id: context.span_id, trace_flags: context.flags, parent })
+        let SpanContext { trace_id, span_id, flags: trace_flags } = context;
+        Some(UnmarkedSend { trace_id, span_id, trace_flags, parent, rules: traced.rules })
     }
+}
+
+/// Negative is none.
+fn micros_to_nanos(micros: i64) -> u64 {
+    u64::try_from(micros).unwrap_or(0).saturating_mul(1000)
 }
 
 /// When the send ended, and how long it took, in nanoseconds.
@@ -228,14 +275,14 @@ fn end_and_latency(message: &Message<'_>) -> (u64, u64) {
     const CLOSE: u64 = 20_000;
     let mut before = clock::unix_nanos();
     for _ in 0..4 {
-        let latency = u64::try_from(message.latency_micros()).unwrap_or(0).saturating_mul(1000);
+        let latency = micros_to_nanos(message.latency_micros());
         let end = clock::unix_nanos();
         if end.saturating_sub(before) < CLOSE {
             return (end, latency);
         }
         before = end;
     }
-    (clock::unix_nanos(), u64::try_from(message.latency_micros()).unwrap_or(0).saturating_mul(1000))
+    (clock::unix_nanos(), micros_to_nanos(message.latency_micros()))
 }
 
 /// Counts a message that is sent without our headers; of a service's first one it is told.

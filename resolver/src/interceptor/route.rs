@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::kafka_api::KafkaApi;
 use super::size_limit::SizeLimit;
-use crate::batch::{Outcome, ServiceCounters, SpanFacts, SpanOrigin};
+use crate::batch::{Outcome, Pipeline, ServiceCounters, SpanFacts, SpanOrigin};
 use crate::config::{Ambient, Propagator, Relation, Settings, Trace};
 use crate::propagation::Injection;
-use crate::resolver::Shared;
+use crate::resolver::Rules;
 use crate::services::{Candidate, Selection, Side};
 use crate::status::{Belongs, Who};
 use crate::tracer::sampler::Sampler;
@@ -19,7 +19,11 @@ use crate::tracer::sampler::Sampler;
 pub(crate) struct Route {
     topic: CString,
     topic_hash: u64,
+    /// The generation of the rules that made it.
+    rules: u64,
     belongs: Belongs,
+    /// The service's number, if it is any service's.
+    service: Option<usize>,
     /// `None`: messages are untouched.
     traced: Option<Traced>,
 }
@@ -34,6 +38,10 @@ pub(crate) struct Traced {
     pub injection: Injection,
     /// Whether a message tells at its acknowledgement which span it began.
     pub marks: bool,
+    /// The generation of the rules that it is of.
+    pub rules: u64,
+    /// By which such a message tells them: see [`Traced::stamped`].
+    stamp: u8,
     pub injects_baggage: bool,
     pub size_limit: Arc<SizeLimit>,
     pub extract: Box<[Propagator]>,
@@ -52,6 +60,7 @@ pub(crate) struct RouteMaker {
     pub server: Option<(String, Option<u16>)>,
     /// The brokers as the client was told them.
     pub cluster: String,
+    /// The number of the service that the program bound the client to.
     pub bound: Option<usize>,
     /// Names failed outcomes; `None` for routes that no client owns.
     pub api: Option<KafkaApi>,
@@ -59,24 +68,27 @@ pub(crate) struct RouteMaker {
 
 impl RouteMaker {
     /// Finds the service of `topic` and prepares everything its messages will need. Microseconds; not per message.
-    pub(crate) fn route(&self, resolver: &Shared, topic: &CStr) -> Route {
+    pub(crate) fn route(&self, rules: &Rules, topic: &CStr) -> Route {
         let name = topic.to_string_lossy();
         let candidate = Candidate {
             side: self.side,
             topic: &name,
             client_id: &self.client_id,
             group_id: self.group_id.as_deref(),
-            bound: self.bound,
+            // A service that there is not any more claims nothing.
+            bound: self.bound.map(|number| rules.service_with(number).unwrap_or(usize::MAX)),
         };
-        let (belongs, traced) = match resolver.services().select(&candidate) {
+        let (belongs, service, traced) = match rules.services().select(&candidate) {
             Selection::Service { service, slot, settings } => {
-                let traced = self.traced(resolver, &name, service, slot, settings);
-                (if traced.is_some() { Belongs::Traced(service) } else { Belongs::Untraced(service) }, traced)
+                let traced = self.traced(rules, &name, service, slot, settings);
+                let belongs = if traced.is_some() { Belongs::Traced(service) } else { Belongs::Untraced(service) };
+                (belongs, rules.number_of(service), traced)
             }
-            Selection::Excluded => (Belongs::Excluded, None),
-            Selection::Unmatched => (Belongs::Nobody, None),
+            Selection::Excluded => (Belongs::Excluded, None, None),
+            Selection::Unmatched => (Belongs::Nobody, None, None),
         };
-        Route { topic: topic.to_owned(), topic_hash: topic_hash(&name), belongs, traced }
+        let (topic, topic_hash) = (topic.to_owned(), topic_hash(&name));
+        Route { topic, topic_hash, rules: rules.generation(), belongs, service, traced }
     }
 
     /// Who meets the topics of these routes.
@@ -84,14 +96,7 @@ impl RouteMaker {
         Who { side: self.side, client_id: self.client_id.clone(), group_id: self.group_id.clone() }
     }
 
-    fn traced(
-        &self,
-        resolver: &Shared,
-        topic: &str,
-        service: usize,
-        slot: usize,
-        settings: &Settings,
-    ) -> Option<Traced> {
+    fn traced(&self, rules: &Rules, topic: &str, service: usize, slot: usize, settings: &Settings) -> Option<Traced> {
         if settings.trace == Trace::Off {
             return None;
         }
@@ -111,6 +116,8 @@ impl RouteMaker {
             ambient: settings.ambient,
             reinject: settings.reinject,
             marks: injection.carries_context(),
+            rules: rules.generation(),
+            stamp: stamp_of(rules.generation()),
             injection,
             injects_baggage: settings.inject.contains(&Propagator::Baggage),
             size_limit: match self.side {
@@ -118,9 +125,15 @@ impl RouteMaker {
                 Side::Consume => Arc::default(),
             },
             extract: settings.extract.as_slice().into(),
-            sampler: resolver.sampler(slot)?.clone(),
-            origin: Arc::new(SpanOrigin::new(&facts, service as u32, resolver.lane(slot)?, takes_baggage, error_type)),
-            counters: resolver.service_counters(service)?,
+            sampler: rules.sampler(slot)?.clone(),
+            origin: Arc::new(SpanOrigin::new(
+                &facts,
+                u32::try_from(rules.number_of(service)?).ok()?,
+                rules.lane(slot)?,
+                takes_baggage,
+                error_type,
+            )),
+            counters: rules.service_counters(service)?,
         })
     }
 }
@@ -147,10 +160,51 @@ impl Route {
         self.traced.as_ref()
     }
 
+    /// The generation of the rules that made it.
+    pub(super) fn rules(&self) -> u64 {
+        self.rules
+    }
+
+    /// Whether messages are whose they were by another.
+    pub(super) fn belongs_as(&self, other: &Self) -> bool {
+        let kind = std::mem::discriminant::<Belongs>;
+        (kind(&self.belongs), self.service) == (kind(&other.belongs), other.service)
+    }
+
     /// What its finished spans name.
     pub(super) fn origin(&self) -> Option<Arc<SpanOrigin>> {
         self.traced.as_ref().map(|traced| Arc::clone(&traced.origin))
     }
+}
+
+impl Drop for Route {
+    /// No thread has it any more, so none makes a record that names its origin; what was made may still be on its way.
+    fn drop(&mut self) {
+        if let Some(origin) = self.origin().filter(|_| Pipeline::is_running()) {
+            Pipeline::current().leave_origin(origin);
+        }
+    }
+}
+
+impl Traced {
+    /// A span id for a message that is sent by these rules, made of a random one: its first byte is the second, and the
+    /// rules' generation in it. At the acknowledgement there may be others, and the message ends by those that it was sent
+    /// by.
+    #[inline]
+    pub(super) fn stamped(&self, mut random: [u8; 8]) -> [u8; 8] {
+        random[0] = random[1] ^ self.stamp;
+        random
+    }
+
+    /// Whether [`Traced::stamped`] of these rules may have given this id out: that of others, 255 times of 256, has not.
+    pub(super) fn has_stamped(&self, span_id: [u8; 8]) -> bool {
+        span_id[0] == span_id[1] ^ self.stamp
+    }
+}
+
+/// The stamp of a generation of rules: they come again after 256.
+fn stamp_of(generation: u64) -> u8 {
+    generation as u8
 }
 
 /// Spreads topics over the table of hand-overs. FNV-1a.

@@ -38,6 +38,8 @@ impl Trust {
 #[derive(Debug)]
 pub(crate) struct Loader {
     trust: Trust,
+    /// The process has more rights than whoever started it: nobody else may write to its plugins, whatever is said.
+    withheld: bool,
     default_places: Vec<PathBuf>,
     /// [`PluginFile::sealed_copy`]; tests put a system in its place that refuses memory files.
     seal: fn(&PluginFile) -> io::Result<SealedCopy>,
@@ -46,9 +48,10 @@ pub(crate) struct Loader {
 impl Loader {
     /// A loader that also searches beside the code of ours that runs, and the system's folders.
     pub(crate) fn new(trust: Trust) -> Self {
-        let trust = trust.in_process_of(&Variables::process());
+        let variables = Variables::process();
+        let (trust, withheld) = (trust.in_process_of(&variables), variables.are_withheld());
         let default_places = search::default_places(mapping::own_folder().as_deref());
-        Self { trust, default_places, seal: PluginFile::sealed_copy }
+        Self { trust, withheld, default_places, seal: PluginFile::sealed_copy }
     }
 
     #[cfg(test)]
@@ -57,7 +60,13 @@ impl Loader {
         default_places: Vec<PathBuf>,
         seal: fn(&PluginFile) -> io::Result<SealedCopy>,
     ) -> Self {
-        Self { trust, default_places, seal }
+        Self { trust, withheld: false, default_places, seal }
+    }
+
+    /// As in a process that has more rights than whoever started it.
+    #[cfg(test)]
+    pub(super) fn withhold(&mut self) {
+        self.withheld = true;
     }
 
     /// The plugin of this name: linked into the program, loaded before, or loaded now. Code of the plugin (its
@@ -68,14 +77,15 @@ impl Loader {
         let mut registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
         let refuse = |failure| LoadError::new(name, failure);
         let pin = search::entry(name, plugins).and_then(|entry| entry.sha256);
-        let search = Search::new(name, plugins, &self.default_places).map_err(refuse)?;
+        let any_writer = plugins.allow_world_writable && !self.withheld;
+        let search = Search::new(name, plugins, &self.default_places, any_writer).map_err(refuse)?;
         if !search.explicit && pin.is_none() {
             if let Some(linked_in) = registry.linked_in(name) {
                 return Ok(linked_in);
             }
         }
         let (file, named) = find(name, &search, &mut registry).map_err(refuse)?;
-        self.check_trust(name, &file, &named, &mut registry)?;
+        self.check_trust(name, &file, &named, plugins.allow_world_writable, &mut registry)?;
         match pin {
             None => {
                 let origin = Origin::File { path: file.path.clone(), sha256: None };
@@ -111,10 +121,12 @@ impl Loader {
         name: &str,
         file: &PluginFile,
         named: &Path,
+        any_writer: bool,
         registry: &mut Registry,
     ) -> Result<(), LoadError> {
-        let folders = [named, &file.path].into_iter().filter_map(Path::parent);
-        let doubt = trusted_path::doubt(named).or_else(|| folders.filter_map(trusted_path::open_to_everyone).next());
+        let any_writer = any_writer && !self.withheld;
+        let mut folders = [named, &file.path].into_iter().filter_map(Path::parent).filter(|_| !any_writer);
+        let doubt = trusted_path::doubt(named, any_writer).or_else(|| folders.find_map(trusted_path::open_to_everyone));
         let Some(doubt) = doubt else { return Ok(()) };
         let problem = LoadError::new(name, LoadFailure::Untrusted(file.path.clone(), doubt));
         if self.trust == Trust::Strict {

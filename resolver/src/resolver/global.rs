@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::Resolver;
+use super::{Reloaded, Resolver};
 use crate::config::Source;
 use crate::diagnostics;
 use crate::error::ResolverError;
@@ -28,6 +28,15 @@ impl Resolver {
     /// As [`Resolver::load`]. A refusal is remembered: later calls refuse again.
     pub fn global() -> Result<&'static Self, ResolverError> {
         global()
+    }
+
+    /// [`Resolver::reload`] of the resolver of this process; where it was not built yet nothing is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Resolver::reload`].
+    pub fn reload_global() -> Result<Reloaded, ResolverError> {
+        Self::loaded().map_or(Ok(Reloaded::Off), Self::reload)
     }
 
     /// The same, if it was built already and is on: nothing is read, loaded or waited for.

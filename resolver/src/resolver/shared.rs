@@ -1,76 +1,63 @@
-//! What all clients of a resolver share.
+//! What all clients of a resolver share, whatever a reload brings.
 
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::backends::Backends;
-use crate::batch::{EndReporter, Lane, LaneBackends, LaneService, Pipeline, ServiceCounters, ServiceResource};
-use crate::config::{Config, Report, Service, Settings};
-use crate::services::ServiceMap;
-use crate::status::{Belongs, Moment, ServiceStats, Stats, TopicsSeen, Who};
-use crate::tracer::sampler::Sampler;
-use crate::{diagnostics, host};
+use super::ledger::Ledger;
+use super::reload::Reloading;
+use super::rules::{Rules, next_epoch};
+use super::watch::Watch;
+use crate::batch::{EndReporter, Lane, Outgoing, Pipeline};
+use crate::config::{Config, Report};
+use crate::diagnostics;
+use crate::per_process::PerProcess;
+use crate::status::{Belongs, Moment, Stats, TopicsSeen, Who};
+use crate::swap::Swap;
 
-/// Immutable once built, but for counters and what a fork starts anew.
+/// See the module.
 pub(crate) struct Shared {
     id: u64,
-    config: Config,
-    services: ServiceMap,
-    /// By slot of the service map, as are `lanes`.
-    samplers: Vec<Sampler>,
-    lanes: Vec<Arc<Lane>>,
-    counters: Vec<Arc<ServiceCounters>>,
+    rules: Swap<Rules>,
+    /// Of `rules`, a little later.
+    generation: AtomicU64,
+    /// Rules that were replaced, and that something follows still, by generation.
+    followed: PerProcess<Mutex<BTreeSet<u64>>>,
+    ledger: Arc<Ledger>,
     backends: Arc<Backends>,
+    pub(super) reloading: Reloading,
+    pub(super) watch: Watch,
+    /// It was shut down.
+    ended: AtomicBool,
     told_topic_limit: AtomicBool,
-    /// What the clients of this process have met.
-    seen: TopicsSeen,
 }
 
 impl Shared {
     /// Builds the tracers, and loads and creates the backends; what fails is off and stands in `report`.
-    pub(super) fn new(config: Config, strict: bool, report: &mut Report) -> Arc<Self> {
+    pub(super) fn new(config: Config, strict: bool, reloading: Reloading, report: &mut Report) -> Arc<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        let services = ServiceMap::new(&config);
+        let ledger = Arc::new(Ledger::new());
+        let backends = Arc::new(Backends::new(Arc::clone(&ledger)));
         let seen = TopicsSeen::new(&config, report);
-        let backends = Arc::new(Backends::load(&config, strict, report));
-        let counters: Vec<_> = config.services.iter().map(|_| Arc::new(ServiceCounters::default())).collect();
-        let lane_services: Arc<[LaneService]> = config
-            .services
-            .iter()
-            .zip(&counters)
-            .map(|(service, counters)| {
-                let service = service.clone();
-                LaneService::new(move || resource(&service), Arc::clone(counters))
-            })
-            .collect();
-        let mut by_export: HashMap<Vec<usize>, Arc<Lane>> = HashMap::new();
-        let lanes = services
-            .slots()
-            .map(|(_, settings)| {
-                let export = backends_of(settings);
-                let lane = by_export.entry(export).or_insert_with_key(|export| {
-                    let destinations = Arc::clone(&backends) as Arc<dyn LaneBackends>;
-                    let export = export.clone().into_boxed_slice();
-                    Arc::new(Lane::new(id, Arc::clone(&lane_services), destinations, export, config.batch))
-                });
-                Arc::clone(lane)
-            })
-            .collect();
+        let prepared = backends.prepare(&config, strict, report);
+        let rules = Rules::new(config, seen, id, &ledger, &backends, &prepared.numbers, None);
+        backends.take_over(prepared, 0);
         Arc::new(Self {
             id,
-            samplers: Sampler::for_slots(&services),
-            services,
-            lanes,
-            counters,
+            rules: Swap::new(Arc::new(rules)),
+            generation: AtomicU64::new(0),
+            followed: PerProcess::new(),
+            ledger,
             backends,
-            config,
+            reloading,
+            watch: Watch::default(),
+            ended: AtomicBool::new(false),
             told_topic_limit: AtomicBool::new(false),
-            seen,
         })
     }
 
@@ -78,43 +65,86 @@ impl Shared {
         self.id
     }
 
-    pub(crate) fn config(&self) -> &Config {
-        &self.config
+    /// Those of now.
+    pub(crate) fn rules(&self) -> Arc<Rules> {
+        self.rules.load()
     }
 
-    pub(crate) fn services(&self) -> &ServiceMap {
-        &self.services
+    /// The generation of the rules of now.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// The generation of the oldest rules that a message of this process may still follow.
+    #[cold]
+    pub(crate) fn oldest_followed(&self) -> u64 {
+        let generation = self.generation();
+        // In a child nothing follows what its parent had replaced.
+        let Some(followed) = self.followed.get() else { return generation };
+        followed.lock().unwrap_or_else(PoisonError::into_inner).first().copied().unwrap_or(generation)
     }
 
     pub(crate) fn backends(&self) -> &Backends {
         &self.backends
     }
 
-    pub(crate) fn sampler(&self, slot: usize) -> Option<&Sampler> {
-        self.samplers.get(slot)
+    /// The number of a service of this name, if there is one now.
+    pub(super) fn service(&self, name: &str) -> Option<usize> {
+        let number = self.ledger.number_of(name)?;
+        self.rules().service_with(number).map(|_| number)
     }
 
-    pub(crate) fn lane(&self, slot: usize) -> Option<Arc<Lane>> {
-        self.lanes.get(slot).map(Arc::clone)
+    /// Other rules are in effect from here on. Gives the names of the backends that are new. One thread at a time.
+    pub(super) fn replace_rules(
+        self: &Arc<Self>,
+        config: Config,
+        strict: bool,
+        report: &mut Report,
+    ) -> Option<Vec<String>> {
+        let before = self.rules();
+        let prepared = self.backends.prepare(&config, strict, report);
+        if report.has_errors() || self.has_ended() {
+            Backends::give_up(prepared);
+            return None;
+        }
+        let seen = before.seen.under(&config, report);
+        let numbers = prepared.numbers.clone();
+        let rules = Rules::new(config, seen, self.id, &self.ledger, &self.backends, &numbers, Some(&before));
+        let generation = rules.generation();
+        let followed = self.followed.get_or_init(Mutex::default);
+        followed.lock().unwrap_or_else(PoisonError::into_inner).insert(before.generation());
+        // New lanes lead to new backends, so these come first.
+        let fresh = self.backends.take_over(prepared, before.generation());
+        self.rules.store(Arc::new(rules));
+        // Release: pairs with the acquire in `generation`.
+        self.generation.store(generation, Ordering::Release);
+        next_epoch();
+        let lanes = before.lanes();
+        Pipeline::current().replaced(Box::new(Replaced { shared: Arc::clone(self), rules: before, lanes }));
+        Some(fresh)
     }
 
-    pub(crate) fn lane_indices(&self) -> impl Iterator<Item = usize> + '_ {
-        self.lanes.iter().map(|lane| lane.index())
-    }
-
-    /// The slot of a service's own settings, whatever the topic.
-    pub(crate) fn service_slot(&self, service: usize) -> Option<usize> {
-        self.services.slots().position(|(of, _)| of == service)
-    }
-
-    pub(crate) fn service_counters(&self, service: usize) -> Option<Arc<ServiceCounters>> {
-        self.counters.get(service).map(Arc::clone)
+    /// Nothing follows these rules any more.
+    fn are_over(&self, generation: u64) {
+        let Some(followed) = self.followed.get() else { return };
+        followed.lock().unwrap_or_else(PoisonError::into_inner).remove(&generation);
+        self.backends.close_before(self.oldest_followed());
     }
 
     /// Starts the backends of this process if a fork left them behind.
-    pub(crate) fn ensure_running(&self) {
+    pub(crate) fn ensure_running(self: &Arc<Self>) {
         Pipeline::current().ensure_batch_thread();
         self.backends.ensure_running();
+        self.watch();
+    }
+
+    /// It was shut down: no reload brings it back.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
     }
 
     #[cold]
@@ -133,43 +163,45 @@ impl Shared {
     /// Says in the log what became of all spans, as far as it was not said before: what was lost, as a warning. The log may
     /// block: not for a thread of the application's in a callback.
     pub(super) fn tell_sum(&self, moment: Moment) {
+        let rules = self.rules();
         self.backends.tell_sum(moment);
-        self.seen.tell_sum(&self.config, &self.counters, moment);
-        self.seen.tell_if_nothing_matched(&self.config);
+        rules.seen.tell_sum(&self.ledger.stats(&rules.numbers()), moment);
+        rules.seen.tell_if_nothing_matched(rules.config());
     }
 
     /// Lets the end of the process ask for what is to be said then. Once in each process.
     pub(crate) fn report_at_end(self: &Arc<Self>) {
-        if self.seen.is_first_here() {
+        if self.rules().seen.is_first_here() {
             let this = Arc::downgrade(self);
             Pipeline::current().report_at_end(this);
         }
     }
 
-    /// A client has met a topic. Any thread; what is to be said is left to the batch thread.
-    pub(crate) fn met_topic(self: &Arc<Self>, topic: &str, who: &Who, belongs: Belongs) {
+    /// A client has met a topic, under these rules. Any thread; what is to be said is left to the batch thread.
+    pub(crate) fn met_topic(self: &Arc<Self>, rules: &Rules, topic: &str, who: &Who, belongs: Belongs) {
         self.report_at_end();
-        if let Some(line) = self.seen.topic(&self.config, topic, who, belongs) {
+        if let Some(line) = rules.seen.topic(rules.config(), topic, who, belongs) {
             Pipeline::current().errand(move || diagnostics::info(&line()));
         }
     }
 
     /// A client is there.
     pub(crate) fn client_opened(&self) {
-        self.seen.client_opened();
+        self.rules().seen.client_opened();
     }
 
     /// A client is gone. Runs on the application's thread: what is to be said is left to the batch thread.
     ///
     /// `unseen`: the process may now end without telling anybody. Then the last client waits a moment for its words.
     pub(crate) fn client_closed(self: &Arc<Self>, unseen: bool) {
-        let is_last = self.seen.client_closed();
+        let is_last = self.rules().seen.client_closed();
         if !Pipeline::is_running() {
             return; // It met no message, and neither did any other of this process.
         }
         let shared = Arc::clone(self);
         Pipeline::current().errand(move || {
-            shared.seen.tell_if_nothing_matched(&shared.config);
+            let rules = shared.rules();
+            rules.seen.tell_if_nothing_matched(rules.config());
             if is_last {
                 shared.tell_sum(if unseen { Moment::LastSeen } else { Moment::Seen });
             }
@@ -180,34 +212,39 @@ impl Shared {
     }
 
     pub(crate) fn stats(&self) -> Stats {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let services = self
-            .config
-            .services
-            .iter()
-            .zip(&self.counters)
-            .map(|(service, counters)| ServiceStats {
-                name: service.name.clone(),
-                spans: read(&counters.spans),
-                dropped_buffer_full: read(&counters.lost),
-                sampled_out: counters.sampled_out.sum(),
-                unacknowledged: counters.unacknowledged.sum(),
-                not_injected: read(&counters.not_injected),
-                parents_lost: read(&counters.parents_lost),
-            })
-            .collect();
-        Stats { services, backends: self.backends.stats() }
+        Stats {
+            services: self.ledger.stats(&self.rules().numbers()),
+            backends: self.backends.stats(),
+            reloads: self.reloading.stats(),
+        }
     }
 
-    /// One line that says what is on.
-    pub(super) fn announce(&self) {
-        let services: Vec<_> = self.config.services.iter().map(|service| service.name.as_str()).collect();
-        diagnostics::info(&format!(
-            "tracing {} service(s) ({}) to {}",
-            services.len(),
-            services.join(", "),
-            self.backends.describe()
-        ));
+    /// What is on, for one line in the log.
+    pub(super) fn describe(&self) -> String {
+        let rules = self.rules();
+        let services: Vec<_> = rules.config().services.iter().map(|service| service.name.as_str()).collect();
+        format!("{} service(s) ({}) to {}", services.len(), services.join(", "), self.backends.describe())
+    }
+}
+
+/// Rules that a reload has replaced, for as long as something follows them.
+struct Replaced {
+    shared: Arc<Shared>,
+    rules: Arc<Rules>,
+    lanes: Vec<Arc<Lane>>,
+}
+
+impl Outgoing for Replaced {
+    fn lanes(&self) -> &[Arc<Lane>] {
+        &self.lanes
+    }
+
+    fn are_awaited(&self) -> bool {
+        self.rules.are_awaited()
+    }
+
+    fn over(self: Box<Self>) {
+        self.shared.are_over(self.rules.generation());
     }
 }
 
@@ -219,31 +256,3 @@ impl EndReporter for Shared {
 
 /// How long the end of the last client waits for what is to be said, where nobody may see the end of the process.
 const END_REPORT: Duration = Duration::from_millis(100);
-
-/// The backends of a slot.
-fn backends_of(settings: &Settings) -> Vec<usize> {
-    let mut export = settings.export.clone();
-    export.sort_unstable();
-    export.dedup();
-    export
-}
-
-/// What identifies a service instance to its backends: OpenTelemetry's resource conventions, and what the file adds.
-fn resource(service: &Service) -> ServiceResource {
-    let executable = std::env::current_exe().ok();
-    let executable = executable.as_deref().and_then(|path| path.file_name()).map(|name| name.to_string_lossy());
-    let detected = [
-        ("service.name", service.name.as_str()),
-        ("service.instance.id", host::instance_id()),
-        ("telemetry.sdk.name", "tracer-resolver"),
-        ("telemetry.sdk.language", "rust"),
-        ("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),
-        ("host.name", host::host_name()),
-        ("process.executable.name", executable.as_deref().unwrap_or_default()),
-    ];
-    let from_file = |key: &str| service.resource.iter().any(|(known, _)| known == key);
-    let detected = detected.into_iter().filter(|(key, value)| !value.is_empty() && !from_file(key));
-    let pid = (!from_file("process.pid")).then(|| ("process.pid", i64::from(std::process::id())));
-    let set = service.resource.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    ServiceResource::new(detected.chain(set), pid)
-}

@@ -9,10 +9,22 @@ use crate::export::{BackendState, DropReason};
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
-    /// In file order.
+    /// In file order; then those that a reload has taken out, as far as they have counted anything.
     pub services: Vec<ServiceStats>,
     /// In file order; of those that could not be created, the ones that spans were meant for.
     pub backends: Vec<BackendStats>,
+    /// How often the configuration was read again.
+    pub reloads: ReloadStats,
+}
+
+/// Reloads, see [`Resolver::reload`](crate::Resolver::reload).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReloadStats {
+    /// Those that brought other rules.
+    pub taken: u64,
+    /// Those that were refused, because of an error: the rules of before went on.
+    pub refused: u64,
 }
 
 /// One service, before its spans reach a backend.

@@ -5,13 +5,14 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::losses::Moment;
-use crate::batch::ServiceCounters;
-use crate::config::{Config, Pattern, Report, Service};
+use super::stats::ServiceStats;
+use crate::config::{Config, Origin, Pattern, Report, Service};
 use crate::diagnostics;
 use crate::per_process::PerProcess;
 use crate::services::Side;
@@ -20,7 +21,7 @@ use crate::services::Side;
 pub(crate) struct TopicsSeen {
     /// The services and their rules, for whoever has to repair them.
     services: String,
-    here: PerProcess<Here>,
+    here: Arc<PerProcess<Here>>,
 }
 
 /// What was met in one process; a fork has met nothing.
@@ -34,8 +35,8 @@ struct Here {
     topics_told: AtomicUsize,
     /// The first topics that were nobody's.
     nobodys: Mutex<Vec<String>>,
-    /// What was said of each service's other counters.
-    told: Mutex<Vec<Others>>,
+    /// What was said of each service's other counters, by its name.
+    told: Mutex<HashMap<String, Others>>,
 }
 
 /// What is counted for a service and is no loss of spans.
@@ -78,7 +79,12 @@ const MOST_PATTERNS: usize = 20;
 impl TopicsSeen {
     /// `source`: what the patterns were read from. One that does not stand there came from a reference, and is not shown.
     pub(crate) fn new(config: &Config, source: &Report) -> Self {
-        Self { services: describe(&config.services, &source.text), here: PerProcess::new() }
+        Self { services: describe(&config.services, &source.text), here: Arc::default() }
+    }
+
+    /// The same clients, which have met what they have met, and other rules.
+    pub(crate) fn under(&self, config: &Config, source: &Report) -> Self {
+        Self { services: describe(&config.services, &source.text), here: Arc::clone(&self.here) }
     }
 
     /// A client has met a topic: what is to be said about it, to be asked where the log may block.
@@ -162,20 +168,17 @@ impl TopicsSeen {
     /// Says what was counted for each service beside its spans, as far as it was not said before.
     ///
     /// Messages that wait for their acknowledgement are nothing to speak of, unless the process ends.
-    pub(crate) fn tell_sum(&self, config: &Config, counters: &[Arc<ServiceCounters>], moment: Moment) {
+    pub(crate) fn tell_sum(&self, services: &[ServiceStats], moment: Moment) {
         let mut told = self.here().told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.resize(counters.len(), Others::default());
-        let lines: Vec<_> = config
-            .services
+        let lines: Vec<_> = services
             .iter()
-            .zip(counters)
-            .zip(told.iter_mut())
-            .filter_map(|((service, counters), told)| {
+            .filter_map(|service| {
+                let told = told.entry(service.name.clone()).or_default();
                 let unacknowledged = match moment {
-                    Moment::End => counters.unacknowledged.sum(),
+                    Moment::End => service.unacknowledged,
                     Moment::Seen | Moment::LastSeen => told.unacknowledged,
                 };
-                let now = Others { unacknowledged, ..Others::of(counters) };
+                let now = Others { unacknowledged, ..Others::of(service) };
                 now.since(&std::mem::replace(told, now)).line(&service.name)
             })
             .collect();
@@ -209,11 +212,11 @@ impl Who {
 }
 
 impl Others {
-    fn of(counters: &ServiceCounters) -> Self {
+    fn of(service: &ServiceStats) -> Self {
         Self {
-            not_injected: counters.not_injected.load(Ordering::Relaxed),
-            parents_lost: counters.parents_lost.load(Ordering::Relaxed),
-            sampled_out: counters.sampled_out.sum(),
+            not_injected: service.not_injected,
+            parents_lost: service.parents_lost,
+            sampled_out: service.sampled_out,
             unacknowledged: 0,
         }
     }
@@ -299,8 +302,8 @@ fn show(pattern: &Pattern, source: &str) -> String {
 
 fn origin(config: &Config) -> String {
     match &config.origin {
-        crate::config::Origin::File(path) | crate::config::Origin::LegacyFile(path) => path.display().to_string(),
-        crate::config::Origin::Environment => "the environment".to_owned(),
+        Origin::File(path) | Origin::LegacyFile(path) | Origin::Pipe(path) => path.display().to_string(),
+        Origin::Environment => "the environment".to_owned(),
     }
 }
 

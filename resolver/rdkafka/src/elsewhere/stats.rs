@@ -8,6 +8,30 @@ pub struct Stats {
     pub services: Vec<ServiceStats>,
     /// Empty.
     pub backends: Vec<BackendStats>,
+    /// None.
+    pub reloads: ReloadStats,
+}
+
+/// What came of a reload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reloaded {
+    /// What the configuration says now is in effect.
+    Changed,
+    /// It says what it said before.
+    Unchanged,
+    /// Always.
+    Off,
+}
+
+/// Reloads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReloadStats {
+    /// Those that brought other rules.
+    pub taken: u64,
+    /// Those that were refused.
+    pub refused: u64,
 }
 
 /// One service, before its spans reach a backend.

@@ -47,6 +47,7 @@ pub(crate) fn config(draft: ConfigDraft, origin: Origin, findings: &mut Findings
         backends,
         plugins: draft.plugins,
         batch,
+        reload: draft.reload,
     })
 }
 

@@ -5,7 +5,7 @@
 use super::backend::BackendDraft;
 use super::layer::Layer;
 use super::service::ServiceDraft;
-use crate::config::model::{Batch, Plugins};
+use crate::config::model::{Batch, Plugins, Reload};
 use crate::config::report::findings::Broken;
 
 /// What a source says, whichever source it is.
@@ -19,4 +19,5 @@ pub(crate) struct ConfigDraft {
     /// Plugins whose section has a reference that leads nowhere: a lost pin must not become no pin.
     pub(crate) broken_plugins: Vec<String>,
     pub(crate) batch: Result<Batch, Broken>,
+    pub(crate) reload: Reload,
 }

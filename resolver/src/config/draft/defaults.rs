@@ -4,10 +4,12 @@
 
 use super::layer::Layer;
 use super::sending::{BatchLayer, SendingLayer};
+use crate::config::model::Reload;
 
 /// The lowest layer, whichever source is laid over it.
 pub(crate) struct Defaults {
     pub(crate) layer: Layer,
     pub(crate) sending: SendingLayer,
     pub(crate) batch: BatchLayer,
+    pub(crate) reload: Reload,
 }

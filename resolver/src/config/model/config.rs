@@ -27,6 +27,8 @@ pub struct Config {
     pub plugins: Plugins,
     /// When finished spans leave for the backends.
     pub batch: Batch,
+    /// Whether the file is looked at again.
+    pub reload: Reload,
 }
 
 /// Where a configuration came from.
@@ -36,6 +38,8 @@ pub enum Origin {
     File(PathBuf),
     /// The original JSON of 2019.
     LegacyFile(PathBuf),
+    /// A pipe by this name: read to its end, and gone.
+    Pipe(PathBuf),
     /// `OTEL_*` variables, because no file was named.
     Environment,
 }
@@ -47,6 +51,20 @@ pub struct Batch {
     pub delay: Duration,
     /// A batch leaves when it has grown to this many bytes of OTLP.
     pub max_bytes: usize,
+}
+
+/// `[reload]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reload {
+    /// Whether the process looks if its file has changed.
+    pub enabled: bool,
+    /// How often.
+    pub interval: Duration,
+}
+
+impl Reload {
+    /// Never.
+    pub const OFF: Self = Self { enabled: false, interval: Duration::from_secs(5) };
 }
 
 /// The backends of a text that is not used: what is left to check of it.

@@ -3,7 +3,8 @@
 #![forbid(unsafe_code)]
 
 /// The top of the file.
-pub(crate) const TOP: &[&str] = &["version", "default_service", "defaults", "services", "backends", "batch", "plugins"];
+pub(crate) const TOP: &[&str] =
+    &["version", "default_service", "defaults", "services", "backends", "batch", "plugins", "reload", "trust"];
 
 /// `[services.NAME.topic."PATTERN"]`: what each of the three layers has.
 pub(crate) const TOPIC: &[&str] =
@@ -57,6 +58,12 @@ pub(crate) const PLUGINS: &[&str] = &["dirs"];
 /// `[plugins.NAME]`.
 pub(crate) const PLUGIN: &[&str] = &["file", "sha256"];
 
+/// `[reload]`.
+pub(crate) const RELOAD: &[&str] = &["enabled", "interval"];
+
+/// `[trust]`.
+pub(crate) const TRUST: &[&str] = &["allow_world_writable"];
+
 /// Each section as it is written, with its keys.
 pub(crate) const SECTIONS: &[(&str, &[&str])] = &[
     ("the top of the file", TOP),
@@ -71,6 +78,8 @@ pub(crate) const SECTIONS: &[(&str, &[&str])] = &[
     ("[batch]", BATCH),
     ("[plugins]", PLUGINS),
     ("[plugins.NAME]", PLUGIN),
+    ("[reload]", RELOAD),
+    ("[trust]", TRUST),
 ];
 
 /// The sections that take `key`, for whoever put it into another.

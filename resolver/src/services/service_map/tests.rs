@@ -510,5 +510,6 @@ fn config(services: &[&Service], default_service: Option<usize>) -> Config {
         backends: Vec::new(),
         plugins: Plugins::default(),
         batch: Batch { delay: Duration::from_secs(1), max_bytes: 1 << 20 },
+        reload: crate::config::Reload::OFF,
     }
 }

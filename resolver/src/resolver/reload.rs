@@ -1,0 +1,242 @@
+//! The configuration read again, while clients go on: all of the new is built and checked first, then one pointer changes.
+
+#![forbid(unsafe_code)]
+
+use std::cell::Cell;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Resolver, Shared, plan};
+use crate::config::{self, Origin, Report, Source, Variables};
+use crate::diagnostics;
+use crate::error::ResolverError;
+use crate::per_process::PerProcess;
+use crate::plugin::is_in_plugin;
+use crate::stack_room::with_room;
+use crate::status::ReloadStats;
+
+/// What came of [`Resolver::reload`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reloaded {
+    /// What the configuration says now is in effect.
+    Changed,
+    /// It says what it said before; nothing was touched.
+    Unchanged,
+    /// Tracing has been off since the process began, or the resolver was shut down: no client is there to be traced.
+    Off,
+}
+
+/// What a resolver's reloads need: where its configuration came from, and what was made of it last.
+pub(super) struct Reloading {
+    source: Source,
+    /// As they were at the start: a program may change its environment, but no thread may look at it meanwhile.
+    variables: Variables,
+    strict: bool,
+    /// The print of what is in effect.
+    applied: AtomicU64,
+    /// Held during a reload.
+    one_at_a_time: PerProcess<Mutex<Refused>>,
+    counted: PerProcess<Counted>,
+}
+
+#[derive(Default)]
+struct Counted {
+    taken: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// Prints of what cannot be used.
+#[derive(Default)]
+struct Refused {
+    /// This was told.
+    told: Option<u64>,
+    /// This was seen once: it may be half written.
+    seen: Option<u64>,
+}
+
+/// Who wants it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// Somebody, who is given the answer.
+    Expressly,
+    /// The look from time to time.
+    ByTheWay,
+}
+
+thread_local! {
+    /// Whether this thread is in a reload: the application's logger, for one, may come back to us.
+    static RELOADS: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Resolver {
+    /// Reads the configuration again, and lets what it says now take effect: for the next message of every client that
+    /// lives, and for those that come.
+    ///
+    /// What a message in flight began under the rules of before ends under them. A backend that is what it was keeps its
+    /// instance, its queue and its counters; one that is not gets what ended before, and closes on a thread of its own.
+    /// Variables (`INTERCEPTORS_CONFIG_FILE` too) are those of the start, and win as they do there.
+    ///
+    /// Reads files, and may run code of plugins; not to be called from a Kafka callback. A call out of the midst of another,
+    /// by a plugin or the application's logger, changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When anything is wrong with it, strict or not: what was in effect stays so, whole. [`ResolverError`] has all problems,
+    /// and the log says them once for each content.
+    pub fn reload(&self) -> Result<Reloaded, ResolverError> {
+        let Some(shared) = self.shared.as_ref().filter(|shared| !shared.has_ended()) else { return Ok(Reloaded::Off) };
+        with_room(|| shared.reload(Asked::Expressly)).unwrap_or(Ok(Reloaded::Unchanged))
+    }
+}
+
+impl Reloading {
+    /// `report`: of the load that was.
+    pub(super) fn new(source: Source, strict: bool, report: &Report) -> Self {
+        let variables = Variables::of_now();
+        // The program may go to another folder.
+        let source = match (source, config::file_of(&variables)) {
+            (Source::Process, Some(path)) | (Source::File(path), _) => {
+                Source::File(std::path::absolute(&path).unwrap_or(path))
+            }
+            (source, _) => source,
+        };
+        let applied = print_of(&Ok(report.text.clone()));
+        Self {
+            source,
+            variables,
+            strict,
+            applied: AtomicU64::new(applied),
+            one_at_a_time: PerProcess::new(),
+            counted: PerProcess::new(),
+        }
+    }
+
+    pub(super) fn stats(&self) -> ReloadStats {
+        let Some(counted) = self.counted.get() else { return ReloadStats::default() };
+        ReloadStats { taken: counted.taken.load(Ordering::Relaxed), refused: counted.refused.load(Ordering::Relaxed) }
+    }
+
+    /// What identifies the content that there is now; `None` where there is nothing to look at.
+    fn print(&self) -> Option<u64> {
+        match &self.source {
+            Source::File(path) => Some(print_of(&config::file_text(path).map_err(|problem| problem.message))),
+            Source::Text { text, .. } => Some(print_of(&Ok(text.clone()))),
+            Source::Process => None,
+        }
+    }
+}
+
+impl Shared {
+    /// Looks whether the file has changed since, and takes over what it says.
+    pub(super) fn look(self: &Arc<Self>) {
+        // What came of it is said and counted.
+        let _ = self.reload(Asked::ByTheWay);
+    }
+
+    /// The same as [`Resolver::reload`], for another process, which is told what came of it: a number of
+    /// `control_page`, and a text.
+    pub(super) fn reload_for_others(self: &Arc<Self>) -> (u32, String) {
+        match self.reload(Asked::Expressly) {
+            Ok(Reloaded::Changed) => (0, format!("reloaded: tracing {}", self.describe())),
+            Ok(Reloaded::Unchanged) => (1, format!("nothing has changed: tracing {}", self.describe())),
+            Err(error) => (2, format!("not reloaded, what was in effect before stays so: {error}")),
+            Ok(Reloaded::Off) => (3, "tracing is off".to_owned()),
+        }
+    }
+
+    fn reload(self: &Arc<Self>, asked: Asked) -> Result<Reloaded, ResolverError> {
+        struct Reloads;
+        impl Drop for Reloads {
+            fn drop(&mut self) {
+                RELOADS.set(false);
+            }
+        }
+        if is_in_plugin() || RELOADS.replace(true) {
+            return Ok(Reloaded::Unchanged);
+        }
+        let _reloads = Reloads;
+        let lock = self.reloading.one_at_a_time.get_or_init(Mutex::default);
+        let mut refused = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let rules = self.rules();
+        if let Origin::Pipe(path) = &rules.config().origin {
+            let mut report = Report::new(path.display().to_string(), String::new());
+            report.push(config::read_once(path));
+            return Err(ResolverError::new(report));
+        }
+        let print = self.reloading.print();
+        if print == Some(self.reloading.applied.load(Ordering::Relaxed)) {
+            *refused = Refused::default();
+            return Ok(Reloaded::Unchanged);
+        }
+        if asked == Asked::ByTheWay && print == refused.told {
+            return Ok(Reloaded::Unchanged);
+        }
+        match self.take(print) {
+            Ok((report, fresh)) => {
+                *refused = Refused::default();
+                self.counted().taken.fetch_add(1, Ordering::Relaxed);
+                let fresh = if fresh.is_empty() { "none".to_owned() } else { fresh.join(", ") };
+                diagnostics::info(&format!("reloaded: tracing {}; backends that are new: {fresh}", self.describe()));
+                super::tell(&report, true);
+                Ok(Reloaded::Changed)
+            }
+            // It may be half written: whoever writes it is through when it is looked at again, or the error is one.
+            Err(_) if asked == Asked::ByTheWay && refused.seen != print => {
+                refused.seen = print;
+                Ok(Reloaded::Unchanged)
+            }
+            Err(error) => {
+                self.counted().refused.fetch_add(1, Ordering::Relaxed);
+                if refused.told.is_none() || refused.told != print {
+                    diagnostics::error(&format!("not reloaded, what was in effect before stays so: {error}"));
+                }
+                refused.told = print;
+                Err(error)
+            }
+        }
+    }
+
+    /// Builds what the configuration says now, and puts it in the place of what was.
+    fn take(self: &Arc<Self>, print: Option<u64>) -> Result<(Report, Vec<String>), ResolverError> {
+        let Reloading { source, variables, strict, applied, .. } = &self.reloading;
+        let loaded = config::load_with(source.clone(), variables);
+        let mut report = loaded.report;
+        let wanted = loaded.config.filter(|config| !matches!(config.origin, Origin::Pipe(_)));
+        let Some(wanted) = wanted.filter(|_| !report.has_errors()) else {
+            if let Some(untrusted) = &loaded.untrusted {
+                plan::check(untrusted, *strict, &mut report);
+            }
+            if !report.has_errors() {
+                report.push(config::nothing());
+            }
+            return Err(ResolverError::new(report));
+        };
+        let Some(fresh) = self.replace_rules(wanted, *strict, &mut report) else {
+            return Err(ResolverError::new(report));
+        };
+        // Of what was read, should it have changed since it was looked at: then the next look finds it changed.
+        let read = print_of(&Ok(report.text.clone()));
+        applied.store(if matches!(source, Source::Process) { print.unwrap_or(read) } else { read }, Ordering::Relaxed);
+        Ok((report, fresh))
+    }
+
+    fn counted(&self) -> &Counted {
+        self.reloading.counted.get_or_init(Counted::default)
+    }
+}
+
+/// What tells one content from another: the text, and that of the files that it refers to; or why there is none.
+fn print_of(content: &Result<String, String>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    match content {
+        Ok(text) => {
+            // A byte order mark is no part of it.
+            text.strip_prefix('\u{feff}').unwrap_or(text).hash(&mut hasher);
+            config::referenced_files(text).for_each(|content| content.hash(&mut hasher));
+        }
+        Err(message) => (0_u8, message).hash(&mut hasher),
+    }
+    hasher.finish()
+}

@@ -1,0 +1,211 @@
+//! What one configuration means: whose a message is, whether it is kept, and where its spans go. A reload makes others.
+
+#![forbid(unsafe_code)]
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::backends::Backends;
+use super::ledger::{Ledger, Listed};
+use crate::batch::{Lane, LaneBackends, LaneService, LaneServices, ServiceCounters, ServiceResource};
+use crate::config::{Config, Service, Settings};
+use crate::host;
+use crate::services::ServiceMap;
+use crate::status::TopicsSeen;
+use crate::tracer::sampler::Sampler;
+
+/// Immutable once built, but for counters. Clients keep what they make of them for each topic; these routes are good for
+/// as long as [`epoch`] says what it said before they were made.
+pub(crate) struct Rules {
+    /// How often the resolver's were replaced before them.
+    generation: u64,
+    config: Config,
+    services: ServiceMap,
+    /// By slot of the service map, as are `lanes`.
+    samplers: Vec<Sampler>,
+    lanes: Vec<Arc<Lane>>,
+    /// By index into the configuration's services.
+    listed: Vec<Listed>,
+    /// What the clients of this process have met.
+    pub(super) seen: TopicsSeen,
+}
+
+/// Grows with every reload of any resolver of this process, when its new rules are in their place. Kafka's threads look at
+/// it for every message.
+static EPOCH: AtomicU64 = AtomicU64::new(0);
+
+/// See [`Rules`].
+#[inline]
+pub(crate) fn epoch() -> u64 {
+    // Acquire: pairs with the release in `next_epoch`; who sees the number finds the rules.
+    EPOCH.load(Ordering::Acquire)
+}
+
+/// From here on nobody goes on with what was made of other rules.
+pub(super) fn next_epoch() {
+    EPOCH.fetch_add(1, Ordering::Release);
+}
+
+impl Rules {
+    /// `destinations`: the numbers of the configuration's backends. `before`: the rules that these replace.
+    pub(super) fn new(
+        config: Config,
+        seen: TopicsSeen,
+        resolver: u64,
+        ledger: &Ledger,
+        backends: &Arc<Backends>,
+        destinations: &[usize],
+        before: Option<&Self>,
+    ) -> Self {
+        let services = ServiceMap::new(&config);
+        let listed = ledger.list(config.services.iter().map(|service| service.name.as_str()));
+        let mut lane_services: Vec<Option<Box<LaneService>>> = Vec::new();
+        for (service, listed) in config.services.iter().zip(&listed) {
+            if lane_services.len() <= listed.number {
+                lane_services.resize_with(listed.number + 1, || None);
+            }
+            if let Some(place) = lane_services.get_mut(listed.number) {
+                let service = service.clone();
+                *place = Some(Box::new(LaneService::new(move || resource(&service), Arc::clone(&listed.counters))));
+            }
+        }
+        let lane_services: LaneServices = lane_services.into();
+        let mut by_export: HashMap<Vec<usize>, Arc<Lane>> = HashMap::new();
+        let lanes = services
+            .slots()
+            .map(|(_, settings)| {
+                let export = backends_of(settings, destinations);
+                let lane = by_export.entry(export).or_insert_with_key(|export| {
+                    let backends = Arc::clone(backends) as Arc<dyn LaneBackends>;
+                    let export = export.clone().into_boxed_slice();
+                    Arc::new(Lane::new(resolver, Arc::clone(&lane_services), backends, export, config.batch))
+                });
+                Arc::clone(lane)
+            })
+            .collect();
+        let samplers = samplers(&services, &config, before);
+        Self {
+            generation: before.map_or(0, |before| before.generation + 1),
+            config,
+            services,
+            samplers,
+            lanes,
+            listed,
+            seen,
+        }
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn services(&self) -> &ServiceMap {
+        &self.services
+    }
+
+    pub(crate) fn sampler(&self, slot: usize) -> Option<&Sampler> {
+        self.samplers.get(slot)
+    }
+
+    pub(crate) fn lane(&self, slot: usize) -> Option<Arc<Lane>> {
+        self.lanes.get(slot).map(Arc::clone)
+    }
+
+    /// Each once.
+    pub(super) fn lanes(&self) -> Vec<Arc<Lane>> {
+        let mut lanes = self.lanes.clone();
+        lanes.sort_unstable_by_key(|lane| lane.index());
+        lanes.dedup_by_key(|lane| lane.index());
+        lanes
+    }
+
+    /// The slot of a service's own settings, whatever the topic.
+    pub(crate) fn service_slot(&self, service: usize) -> Option<usize> {
+        self.services.slots().position(|(of, _)| of == service)
+    }
+
+    pub(crate) fn service_counters(&self, service: usize) -> Option<Arc<ServiceCounters>> {
+        self.listed.get(service).map(|listed| Arc::clone(&listed.counters))
+    }
+
+    /// The number that a service has whatever a reload brings.
+    pub(crate) fn number_of(&self, service: usize) -> Option<usize> {
+        self.listed.get(service).map(|listed| listed.number)
+    }
+
+    /// The index of the service with that number, if these rules have it.
+    pub(crate) fn service_with(&self, number: usize) -> Option<usize> {
+        self.listed.iter().position(|listed| listed.number == number)
+    }
+
+    /// The numbers of all services, in file order.
+    pub(super) fn numbers(&self) -> Vec<usize> {
+        self.listed.iter().map(|listed| listed.number).collect()
+    }
+
+    /// Whether messages are in flight that were sent by these rules, in this process.
+    pub(super) fn are_awaited(&self) -> bool {
+        self.listed.iter().any(|listed| listed.counters.unacknowledged.sum() > 0)
+    }
+}
+
+/// A rate limit that is what it was goes on where it is: a reload gives no second helping.
+fn samplers(services: &ServiceMap, config: &Config, before: Option<&Rules>) -> Vec<Sampler> {
+    let mut samplers = Sampler::for_slots(services);
+    let Some(before) = before else { return samplers };
+    let name = |config: &Config, service: usize| config.services.get(service).map(|service| service.name.clone());
+    for (index, service) in config.services.iter().enumerate() {
+        let of = |services: &ServiceMap, service: usize| -> Vec<usize> {
+            let slots = services.slots().enumerate().filter(|(_, (owner, _))| *owner == service);
+            slots.map(|(slot, _)| slot).collect()
+        };
+        let known = (0..before.config.services.len())
+            .find(|known| name(&before.config, *known).as_deref() == Some(service.name.as_str()));
+        let Some(known) = known else { continue };
+        let (old, new) = (of(&before.services, known), of(services, index));
+        // The first slot is the service's own, the others are its topics', in file order.
+        let own = old.first().and_then(|slot| before.samplers.get(*slot)).cloned();
+        for (place, slot) in new.iter().enumerate() {
+            let Some((_, settings)) = services.slots().nth(*slot) else { continue };
+            let same_place = old.get(place).and_then(|slot| before.samplers.get(*slot));
+            let kept = [own.as_ref(), same_place].into_iter().flatten().find(|sampler| sampler.has_limit_of(settings));
+            if let (Some(kept), Some(sampler)) = (kept, samplers.get_mut(*slot)) {
+                *sampler = kept.for_topic(settings);
+            }
+        }
+    }
+    samplers
+}
+
+/// The backends of a slot.
+fn backends_of(settings: &Settings, destinations: &[usize]) -> Vec<usize> {
+    let mut export: Vec<_> = settings.export.iter().filter_map(|index| destinations.get(*index).copied()).collect();
+    export.sort_unstable();
+    export.dedup();
+    export
+}
+
+/// What identifies a service instance to its backends: OpenTelemetry's resource conventions, and what the file adds.
+fn resource(service: &Service) -> ServiceResource {
+    let executable = std::env::current_exe().ok();
+    let executable = executable.as_deref().and_then(|path| path.file_name()).map(|name| name.to_string_lossy());
+    let detected = [
+        ("service.name", service.name.as_str()),
+        ("service.instance.id", host::instance_id()),
+        ("telemetry.sdk.name", "tracer-resolver"),
+        ("telemetry.sdk.language", "rust"),
+        ("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),
+        ("host.name", host::host_name()),
+        ("process.executable.name", executable.as_deref().unwrap_or_default()),
+    ];
+    let from_file = |key: &str| service.resource.iter().any(|(known, _)| known == key);
+    let detected = detected.into_iter().filter(|(key, value)| !value.is_empty() && !from_file(key));
+    let pid = (!from_file("process.pid")).then(|| ("process.pid", i64::from(std::process::id())));
+    let set = service.resource.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    ServiceResource::new(detected.chain(set), pid)
+}
