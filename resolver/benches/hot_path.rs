@@ -44,7 +44,7 @@ enum Stage {
     ConsumeAlone,
     /// The same through the preload door, which sees the poll: it ends the processing of the message before.
     ConsumePolled,
-    /// `on_consume` through the Rust door, where the hand-over waits for a guard.
+    /// `on_consume` through the Rust door, where the delivery waits for a guard.
     ConsumeRust,
     /// Sent, acknowledged and consumed (C door), both spans encoded into batches.
     Whole,

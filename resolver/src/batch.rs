@@ -2,14 +2,14 @@
 //!
 //! ```text
 //!   any thread                      the batch thread                                      export threads
-//!   FinishedSpan ─▶ segment ─▶ … ─▶ template ─▶ bytes per (lane, service) ─▶ FinishedBatch ─▶ BackendQueue
+//!   FinishedSpan ─▶ segment ─▶ … ─▶ template ─▶ bytes per (backend_set, service) ─▶ FinishedBatch ─▶ BackendQueue
 //! ```
 //!
 //! One set of segments and one batch thread serve the whole process, however many resolvers, services and backends
-//! it has. A *lane* is one distinct list of backends; a batch is encoded once for its lane.
+//! it has. A *backend_set* is one distinct list of backends; a batch is encoded once for its backend_set.
 
+mod backend_set;
 mod batch_thread;
-mod lane;
 mod leaving;
 mod outgoing;
 mod pipeline;
@@ -25,7 +25,7 @@ mod thread_segment;
 mod thread_spans;
 mod trace_state_field;
 
-pub(crate) use lane::{Lane, LaneBackends, LaneService, LaneServices};
+pub(crate) use backend_set::{BackendSet, BatchedService, Destinations, LaneServices};
 pub(crate) use leaving::Leave;
 pub(crate) use outgoing::Outgoing;
 #[cfg(feature = "application-spans")]

@@ -17,7 +17,7 @@ use opentelemetry_sdk::trace::{
 };
 
 use crate::Resolver;
-use crate::batch::{ApplicationSpans, Lane, Pipeline, ServiceCounters};
+use crate::batch::{ApplicationSpans, BackendSet, Pipeline, ServiceCounters};
 use crate::clock;
 use crate::export::DropReason;
 use crate::resolver::{Rules, Shared};
@@ -85,7 +85,7 @@ struct Seat {
 #[derive(Clone)]
 struct There {
     rules: u64,
-    lane: Arc<Lane>,
+    backend_set: Arc<BackendSet>,
     /// `None`: they have no such service.
     sampler: Option<Sampler>,
     counters: Arc<ServiceCounters>,
@@ -118,7 +118,7 @@ impl There {
         let slot = rules.service_slot(index)?;
         Some(Self {
             rules: rules.generation(),
-            lane: rules.lane(slot)?,
+            backend_set: rules.backend_set(slot)?,
             sampler: Some(rules.sampler(slot)?.clone()),
             counters: rules.service_counters(index)?,
         })
@@ -153,17 +153,17 @@ impl SpanProcessor for BridgeProcessor {
         if !span.span_context.is_sampled() {
             return;
         }
-        let There { lane, .. } = self.seat.there();
+        let There { backend_set, .. } = self.seat.there();
         let Ok(service) = u32::try_from(self.seat.service) else { return };
-        if lane.is_empty() {
+        if backend_set.is_empty() {
             return;
         }
         let scope = self.scope(&span.instrumentation_scope);
         let mut spans = Vec::with_capacity(512);
         encode::span(&mut spans, &span);
         self.seat.resolver.ensure_running();
-        let own = Arc::clone(&lane);
-        if !Pipeline::current().submit(ApplicationSpans { lane, service, scope, spans, count: 1 }) {
+        let own = Arc::clone(&backend_set);
+        if !Pipeline::current().submit(ApplicationSpans { backend_set, service, scope, spans, count: 1 }) {
             own.lost(service, DropReason::BufferFull, 1);
         }
     }

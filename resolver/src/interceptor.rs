@@ -13,6 +13,7 @@ mod application_context;
 mod binding;
 mod callbacks;
 mod client;
+mod client_handles;
 mod client_routes;
 mod clientless_routes;
 mod commits;
@@ -37,7 +38,6 @@ mod route;
 mod route_cache;
 mod single_use;
 mod size_limit;
-mod slots;
 mod thread_habits;
 
 pub use binding::Integration;

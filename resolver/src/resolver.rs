@@ -144,7 +144,8 @@ impl Resolver {
         let sealed = Pipeline::current().seal_all(Some(self.id), deadline);
         let ended = shared.backends().shutdown(deadline);
         shared.tell_sum(Moment::Seen);
-        Pipeline::current().retire_lanes(shared.rules().lanes().iter().map(|lane| lane.index()));
+        Pipeline::current()
+            .retire_backend_sets(shared.rules().backend_sets().iter().map(|backend_set| backend_set.index()));
         ended && sealed
     }
 
@@ -152,11 +153,11 @@ impl Resolver {
     ///
     /// Every span that had ended is among them, the latest as `waiting`; to know what becomes of those too, call
     /// [`Resolver::flush`] first. A consumed message's span ends when no guard can be opened for it any more, two
-    /// seconds after the hand-over. Waits for the batch thread, a second at most: not to be called from a Kafka callback.
+    /// seconds after the delivery. Waits for the batch thread, a second at most: not to be called from a Kafka callback.
     pub fn stats(&self) -> Stats {
         let Some(shared) = &self.shared else { return Stats::default() };
         if Pipeline::is_running() {
-            // What is counted is what is in batches. Nobody's hand-overs are to leave for that.
+            // What is counted is what is in batches. Nobody's deliveries are to leave for that.
             Pipeline::current().seal_all(Some(NOBODY), Instant::now() + COUNTING);
         }
         shared.stats()
@@ -168,7 +169,7 @@ impl Resolver {
     }
 }
 
-/// The number of a resolver that is off, which has no hand-overs.
+/// The number of a resolver that is off, which has no deliveries.
 const NOBODY: u64 = 0;
 /// How long [`Resolver::stats`] waits for what is on its way into batches.
 const COUNTING: Duration = Duration::from_secs(1);

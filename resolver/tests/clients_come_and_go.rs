@@ -15,7 +15,7 @@ use tracer_resolver::config::Source;
 use tracer_resolver::interceptor::{Integration, single_use};
 use tracer_resolver::{MessagePlace, Processing, Resolver};
 
-/// A flush lets every hand-over of the process leave: the other test's too, which its guards would then miss.
+/// A flush lets every delivery of the process leave: the other test's too, which its guards would then miss.
 static ALONE: Mutex<()> = Mutex::new(());
 
 const ROUNDS: i64 = 300;
@@ -75,7 +75,7 @@ fn by_many_threads_at_once() {
     assert!(resolver.flush(Duration::from_secs(20)));
     let service = &resolver.stats().services[0];
     // Each message has a send and a consumer span, whether somebody processed it or not; two of the latter if another
-    // thread was suspended just where its hand-over should have waited.
+    // thread was suspended just where its delivery should have waited.
     let expected = (4 * ROUNDS * 20 + ROUNDS) as u64;
     let spans = service.spans + service.dropped_buffer_full;
     assert!((expected..expected + 20).contains(&spans), "{spans} of {expected}");

@@ -19,7 +19,7 @@ use serde_json::Value;
 use tracer_resolver::interceptor::Integration;
 use tracer_resolver::{MessagePlace, Processing, Reloaded, Resolver};
 
-/// A flush lets every hand-over of the process leave: another test's too. And what is counted of the process is one test's.
+/// A flush lets every delivery of the process leave: another test's too. And what is counted of the process is one test's.
 static ALONE: Mutex<()> = Mutex::new(());
 
 /// A file that is changed, its resolver, and where its spans go.

@@ -476,7 +476,7 @@ fn a_long_processing_waits_for_its_poll_and_is_the_cause_of_sends_for_as_long_as
     let program = Program::seen("");
     for topic in ["bills", "letters"] {
         program.poll(Some(&program.incoming(1)));
-        // Longer than an unclaimed hand-over waits, and than the batch thread takes to look for such.
+        // Longer than an unclaimed delivery waits, and than the batch thread takes to look for such.
         std::thread::sleep(Duration::from_millis(2300));
         program.send(topic);
     }

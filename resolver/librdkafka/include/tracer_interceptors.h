@@ -49,7 +49,7 @@ typedef struct ti_api {
     /* See ti_declare and the functions below of the same names. */
     void (*declare)(void);
     /* `traceparent` and `tracestate` are those of the message's headers, or NULL: they are looked at when the span of its
-     * hand-over is gone, after two seconds or 2048 messages of its partition. `train` is 0, or see `next_send`. */
+     * delivery is gone, after two seconds or 2048 messages of its partition. `train` is 0, or see `next_send`. */
     ti_processing (*begin)(const char *topic, int32_t partition, int64_t offset, const char *traceparent,
                            const char *tracestate, uint64_t train);
     ti_processing (*make_current)(ti_processing processing);

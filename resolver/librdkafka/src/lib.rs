@@ -3,9 +3,9 @@
 //!
 //! ```text
 //!   plugin.library.paths ─▶ conf_init ───────┐                  ┌─▶ the engine, which traces the client
-//!                           plugin_door      ├─▶ librdkafka ────┤
+//!                           property      ├─▶ librdkafka ────┤
 //!   LD_PRELOAD ─▶ rd_kafka_new, polls, … ────┘   which one?     └─▶ its own functions, which do the work
-//!                 preload_door                   its functions
+//!                 preload                   its functions
 //! ```
 //!
 //! Nothing of librdkafka is linked here, and nothing is looked up by name in the whole process, where there may be
@@ -18,8 +18,8 @@ mod errstr;
 mod librdkafka;
 mod module;
 mod node_api;
-mod plugin_door;
-mod preload_door;
+mod preload;
+mod property;
 mod python;
 mod static_program;
 mod stderr_log;
@@ -29,6 +29,6 @@ mod unmet_program;
 
 pub use c_api::{Api, tracer_interceptors_api};
 pub use node_api::napi_register_module_v1;
-pub use plugin_door::conf_init;
-pub use preload_door::*;
+pub use preload::*;
+pub use property::conf_init;
 pub use python::{Functions, tracer_interceptors_python};

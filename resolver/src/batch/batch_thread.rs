@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use super::lane::{Lane, LaneBackends, LaneBuffer};
+use super::backend_set::{BackendSet, BatchBuffer, Destinations};
 use super::leaving::{Leave, Leaving};
 use super::outgoing::{Held, OutgoingRules};
 use super::pipeline::{EndReporter, Pipeline};
@@ -21,8 +21,8 @@ pub(crate) const TICK: Duration = Duration::from_millis(100);
 /// See the module.
 pub(crate) struct BatchThread {
     pipeline: &'static Pipeline,
-    /// By lane index; lanes of other resolvers in between.
-    buffers: Vec<Option<LaneBuffer>>,
+    /// By backend_set index; backend_sets of other resolvers in between.
+    buffers: Vec<Option<BatchBuffer>>,
     last_tick: Instant,
     /// Origins of clients that are gone, and since when. They stay while a message that such a client handed over may
     /// still be given to a processing guard, whose span would else be a second one.
@@ -88,13 +88,13 @@ impl BatchThread {
         // What waits for a guard, as far as anybody asks.
         let held = Held::new(!self.left.is_empty() || !self.outgoing.is_empty());
         let (pipeline, buffers) = (self.pipeline, &mut self.buffers);
-        // The sweep comes first: a hand-over of a retired origin that another thread is displacing right now ends up in
+        // The sweep comes first: a delivery of a retired origin that another thread is displacing right now ends up in
         // that thread's segment, which is drained after it.
         if let Some(received_spans) = pipeline.received_spans() {
             let wall_clock = clock::unix_nanos();
             // The clock may be set back: what names an origin that is about to go, goes too, however young it seems.
             let flushed = |span: &FinishedSpan| {
-                // SAFETY: a waiting hand-over's origin is alive: origins are dropped below, after this sweep.
+                // SAFETY: a waiting delivery's origin is alive: origins are dropped below, after this sweep.
                 unsafe { SpanOrigin::at(span.origin) }
                     .is_some_and(|origin| inbox.flushes.iter().any(|flush| flush.concerns(origin)))
             };
@@ -117,7 +117,7 @@ impl BatchThread {
         }
         pipeline.drain(|span, extra| encode(buffers, span, extra, now));
         for spans in &inbox.application {
-            let buffer = buffer(buffers, &spans.lane);
+            let buffer = buffer(buffers, &spans.backend_set);
             buffer.add_application(spans.service, &spans.scope, &spans.spans, spans.count, now);
         }
         for place in &mut self.buffers {
@@ -125,7 +125,7 @@ impl BatchThread {
             if all || !inbox.flushes.is_empty() || buffer.due().is_some_and(|due| due <= now) {
                 buffer.seal();
             }
-            if buffer.lane().is_over() {
+            if buffer.backend_set().is_over() {
                 buffer.seal();
                 *place = None;
             }
@@ -134,8 +134,8 @@ impl BatchThread {
         for errand in inbox.errands {
             errand();
         }
-        for lane in inbox.retired_lanes {
-            if let Some(buffer) = self.buffers.get_mut(lane) {
+        for backend_set in inbox.retired_backend_sets {
+            if let Some(buffer) = self.buffers.get_mut(backend_set) {
                 if let Some(mut buffer) = buffer.take() {
                     buffer.seal();
                 }
@@ -145,8 +145,8 @@ impl BatchThread {
             flush.complete();
         }
         let buffers = &mut self.buffers;
-        self.outgoing.look(now, &held, |lane| {
-            if let Some(mut buffer) = buffers.get_mut(lane).and_then(Option::take) {
+        self.outgoing.look(now, &held, |backend_set| {
+            if let Some(mut buffer) = buffers.get_mut(backend_set).and_then(Option::take) {
                 buffer.seal();
             }
         });
@@ -173,11 +173,11 @@ impl BatchThread {
         self.destinations().iter().for_each(|backends| backends.tick(now));
     }
 
-    /// Where the lanes lead that spans were collected for, each once.
-    fn destinations(&self) -> Vec<Arc<dyn LaneBackends>> {
-        let mut all: Vec<Arc<dyn LaneBackends>> = Vec::new();
+    /// Where the backend_sets lead that spans were collected for, each once.
+    fn destinations(&self) -> Vec<Arc<dyn Destinations>> {
+        let mut all: Vec<Arc<dyn Destinations>> = Vec::new();
         for buffer in self.buffers.iter().flatten() {
-            let destinations = buffer.lane().destinations();
+            let destinations = buffer.backend_set().destinations();
             if !all.iter().any(|known| std::ptr::addr_eq(Arc::as_ptr(known), Arc::as_ptr(destinations))) {
                 all.push(Arc::clone(destinations));
             }
@@ -188,27 +188,27 @@ impl BatchThread {
     /// Until the next look: short while spans wait for their batch, longer in a quiet process.
     fn pause(&self) -> Duration {
         let now = Instant::now();
-        let next = self.buffers.iter().flatten().filter_map(LaneBuffer::due).min();
+        let next = self.buffers.iter().flatten().filter_map(BatchBuffer::due).min();
         next.map_or(TICK, |due| due.saturating_duration_since(now).min(TICK))
     }
 }
 
-fn encode(buffers: &mut Vec<Option<LaneBuffer>>, span: &FinishedSpan, extra: &[u8], now: Instant) {
+fn encode(buffers: &mut Vec<Option<BatchBuffer>>, span: &FinishedSpan, extra: &[u8], now: Instant) {
     // SAFETY: a record's origin is alive until the drain after its retirement, and this is that drain or an earlier one.
     let Some(origin) = (unsafe { SpanOrigin::at(span.origin) }) else { return };
-    buffer(buffers, origin.lane()).add(origin.service(), now, |out| origin.encode(out, span, extra));
+    buffer(buffers, origin.backend_set()).add(origin.service(), now, |out| origin.encode(out, span, extra));
     if span.flags.contains(SpanFlags::OWNS_ORIGIN) {
         // SAFETY: the flag says that one strong count travels with the record.
         drop(unsafe { SpanOrigin::from_address(span.origin) });
     }
 }
 
-/// The lane's buffer, made at its first span.
-fn buffer<'a>(buffers: &'a mut Vec<Option<LaneBuffer>>, lane: &Arc<Lane>) -> &'a mut LaneBuffer {
-    let index = lane.index();
+/// The backend_set's buffer, made at its first span.
+fn buffer<'a>(buffers: &'a mut Vec<Option<BatchBuffer>>, backend_set: &Arc<BackendSet>) -> &'a mut BatchBuffer {
+    let index = backend_set.index();
     if buffers.len() <= index {
         buffers.resize_with(index + 1, || None);
     }
     #[expect(clippy::indexing_slicing, reason = "resized just above")]
-    buffers[index].get_or_insert_with(|| LaneBuffer::new(Arc::clone(lane)))
+    buffers[index].get_or_insert_with(|| BatchBuffer::new(Arc::clone(backend_set)))
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use super::lane::Lane;
+use super::backend_set::BackendSet;
 use super::leaving::{Leaving, Request};
 use super::outgoing::Outgoing;
 use super::received_spans::ReceivedSpans;
@@ -26,7 +26,7 @@ const APPLICATION_BYTES: usize = 16 * 1024 * 1024;
 /// See the module.
 pub(crate) struct Pipeline {
     segments: Segments,
-    /// Made with the first consumer whose hand-overs may be claimed.
+    /// Made with the first consumer whose deliveries may be claimed.
     received_spans: OnceLock<ReceivedSpans>,
     threads: Mutex<Vec<Arc<ThreadSegment>>>,
     inbox: Mutex<Inbox>,
@@ -43,7 +43,7 @@ pub(crate) struct Pipeline {
 #[derive(Default)]
 pub(crate) struct Inbox {
     pub flushes: Vec<Arc<Flush>>,
-    pub retired_lanes: Vec<usize>,
+    pub retired_backend_sets: Vec<usize>,
     /// Their clients are gone: what waits for a guard of theirs leaves soon.
     pub retired_origins: Vec<Arc<SpanOrigin>>,
     /// Nobody can make a record that names them any more. Dropped after a drain that finds none either.
@@ -68,7 +68,7 @@ pub(crate) type Errand = Box<dyn FnOnce() + Send>;
 
 /// Encoded spans that the application made itself.
 pub(crate) struct ApplicationSpans {
-    pub lane: Arc<Lane>,
+    pub backend_set: Arc<BackendSet>,
     pub service: u32,
     pub scope: Arc<[u8]>,
     pub spans: Vec<u8>,
@@ -141,7 +141,7 @@ impl Pipeline {
             return false;
         };
         let pushed = self.segments.push(&mut claim, span, extra);
-        if self.segments.hand_over(claim) {
+        if self.segments.submit(claim) {
             self.wake();
         }
         pushed
@@ -176,12 +176,12 @@ impl Pipeline {
         self.woken.store(false, Ordering::Release);
     }
 
-    /// The waiting hand-overs; `None` while no consumer can have any.
+    /// The waiting deliveries; `None` while no consumer can have any.
     pub(crate) fn received_spans(&self) -> Option<&ReceivedSpans> {
         self.received_spans.get()
     }
 
-    /// Prepares for consumers whose hand-overs may be claimed.
+    /// Prepares for consumers whose deliveries may be claimed.
     pub(crate) fn expect_received_spans(&self) {
         self.received_spans.get_or_init(ReceivedSpans::new);
     }
@@ -215,9 +215,9 @@ impl Pipeline {
         self.wake();
     }
 
-    /// Lets the batch thread forget what it keeps for these lanes.
-    pub(crate) fn retire_lanes(&self, lanes: impl IntoIterator<Item = usize>) {
-        self.inbox().retired_lanes.extend(lanes);
+    /// Lets the batch thread forget what it keeps for these backend_sets.
+    pub(crate) fn retire_backend_sets(&self, backend_sets: impl IntoIterator<Item = usize>) {
+        self.inbox().retired_backend_sets.extend(backend_sets);
         self.wake();
     }
 
@@ -292,9 +292,9 @@ impl Pipeline {
 }
 
 impl Flush {
-    /// Whether hand-overs from this origin are to leave.
+    /// Whether deliveries from this origin are to leave.
     pub(crate) fn concerns(&self, origin: &SpanOrigin) -> bool {
-        self.resolver.is_none_or(|resolver| resolver == origin.lane().resolver())
+        self.resolver.is_none_or(|resolver| resolver == origin.backend_set().resolver())
     }
 
     /// Called by the batch thread.

@@ -1,6 +1,6 @@
 //! Spans of received messages that may still get a length.
 //!
-//! A consumer span begins when the message is handed to the application (the *hand-over*, what Kafka's clients call its
+//! A consumer span begins when the message is handed to the application (the *delivery*, what Kafka's clients call its
 //! delivery). Whether it is a point (`receive`) or has the length of the processing (`process`) is known only when the
 //! application opens a processing guard, or does not. So the record waits here: [`ReceivedSpans::claim`] takes it for a
 //! guard; what nobody claims leaves as `receive` when its place is needed, when it has waited [`CLAIM_WINDOW`], or at a
@@ -23,9 +23,9 @@ use super::span_origin::SpanOrigin;
 use super::trace_state_field::TraceStateField;
 use crate::zeroed::Zeroed;
 
-/// How long an unclaimed hand-over waits before it leaves as `receive`.
+/// How long an unclaimed delivery waits before it leaves as `receive`.
 pub(crate) const CLAIM_WINDOW: Duration = Duration::from_secs(2);
-/// How long a hand-over waits for its thread's next poll: as long as librdkafka lets a member of a group go without
+/// How long a delivery waits for its thread's next poll: as long as librdkafka lets a member of a group go without
 /// (the default of `max.poll.interval.ms`), after which it is no member any more.
 const POLL_WINDOW: Duration = Duration::from_secs(300);
 /// Longest `extra` (trace state) that is kept with a waiting record: the longest that there is. A longer one would leave
@@ -40,7 +40,7 @@ const EMPTY: u8 = 0;
 const BUSY: u8 = 1;
 const HELD: u8 = 2;
 
-/// All hand-overs of the process that wait.
+/// All deliveries of the process that wait.
 pub(crate) struct ReceivedSpans {
     /// The places of the first neighbours, then those of the second ones, and so on: what few clients use is together.
     slots: Zeroed<Slot>,
@@ -69,11 +69,11 @@ struct Extra(UnsafeCell<[u8; EXTRA]>);
 
 // SAFETY: `held`, and the extra of its slot, are touched only by the thread that moved `state` to `BUSY`.
 unsafe impl Sync for ReceivedSpans {}
-// SAFETY: the origin pointers inside are followed only while the origin is alive: a client's hand-overs are emptied
+// SAFETY: the origin pointers inside are followed only while the origin is alive: a client's deliveries are emptied
 // before its origins are dropped (see `batch_thread`).
 unsafe impl Send for ReceivedSpans {}
 
-/// A hand-over that a processing guard took.
+/// A delivery that a processing guard took.
 pub(crate) struct Claimed {
     pub span: FinishedSpan,
     /// Keeps what `span.origin` points to alive for the guard.
@@ -81,7 +81,7 @@ pub(crate) struct Claimed {
     pub extra: Vec<u8>,
 }
 
-/// Where a hand-over waits, for the thread that was handed it.
+/// Where a delivery waits, for the thread that was handed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WaitingPlace {
     index: u32,
@@ -141,7 +141,7 @@ impl ReceivedSpans {
         Some(WaitingPlace { index: index as u32, span_id: span.span_id })
     }
 
-    /// The processing of the hand-over at `place` has lasted until `end` at least.
+    /// The processing of the delivery at `place` has lasted until `end` at least.
     pub(crate) fn prolong(&self, place: WaitingPlace, end: u64, by: EndedBy) {
         self.at(
             place.index as usize,
@@ -168,10 +168,10 @@ impl ReceivedSpans {
         });
     }
 
-    /// The hand-over at `place` waits no longer: it leaves as `change` makes it. One that has left is let alone.
+    /// The delivery at `place` waits no longer: it leaves as `change` makes it. One that has left is let alone.
     ///
     /// For the application's own call, which is not in a callback: the batch thread, should it be at the slot, is waited
-    /// for, since without its end the hand-over would wait for minutes, and leave without a length.
+    /// for, since without its end the delivery would wait for minutes, and leave without a length.
     pub(crate) fn end(
         &self,
         place: WaitingPlace,
@@ -226,7 +226,7 @@ impl ReceivedSpans {
         }
     }
 
-    /// Takes the hand-over of the message at `place`, if it still waits.
+    /// Takes the delivery of the message at `place`, if it still waits.
     ///
     /// When several clients of this process read the same place, one handed over on the calling thread is preferred,
     /// among those that `accept` takes.
@@ -263,9 +263,9 @@ impl ReceivedSpans {
         None
     }
 
-    /// Gives every hand-over that `leaves` says yes to, to `leave`.
+    /// Gives every delivery that `leaves` says yes to, to `leave`.
     ///
-    /// A slot that another thread is at is waited for: afterwards no thread follows an origin that a hand-over named
+    /// A slot that another thread is at is waited for: afterwards no thread follows an origin that a delivery named
     /// before the call and that `leaves` says yes to. Runs on the batch thread only, which may wait.
     pub(crate) fn sweep(&self, leaves: impl Fn(&FinishedSpan) -> bool, mut leave: impl FnMut(&FinishedSpan, &[u8])) {
         for (first, word) in (0..).step_by(64).zip(&self.used) {
@@ -331,7 +331,7 @@ impl ReceivedSpans {
         extra.and_then(|extra| extra.get(..usize::from(span.extra_len))).unwrap_or(&[])
     }
 
-    /// Whether a hand-over has waited for as long as it may, at `now`, in nanoseconds since the Unix epoch.
+    /// Whether a delivery has waited for as long as it may, at `now`, in nanoseconds since the Unix epoch.
     pub(crate) fn is_over(span: &FinishedSpan, now: u64) -> bool {
         let window = if span.flags.contains(SpanFlags::UNTIL_POLL) { POLL_WINDOW } else { CLAIM_WINDOW };
         span.start < now.saturating_sub(window.as_nanos() as u64)

@@ -48,7 +48,7 @@ impl Outcome {
     pub(crate) const OK: Self = Self(0);
 }
 
-/// Milliseconds between the message's timestamp and its hand-over; negative when the message has no timestamp.
+/// Milliseconds between the message's timestamp and its delivery; negative when the message has no timestamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TimeInQueue(pub i64);
 
@@ -62,7 +62,7 @@ impl TimeInQueue {
 pub(crate) enum SpanKind {
     /// From `produce()` to the broker's acknowledgement.
     Send,
-    /// The moment of hand-over to the application.
+    /// The moment of delivery to the application.
     Receive,
     /// The application's own processing of one message.
     Process,
@@ -81,7 +81,7 @@ impl SpanFlags {
     pub(crate) const OWNS_ORIGIN: u8 = 1 << 2;
     /// A key without a value.
     pub(crate) const TOMBSTONE: u8 = 1 << 1;
-    /// The hand-over waits for its thread's next poll, however long the processing takes.
+    /// The delivery waits for its thread's next poll, however long the processing takes.
     pub(crate) const UNTIL_POLL: u8 = 1 << 3;
     /// The parent is only taken to be one: see `interceptor::current_message`.
     pub(crate) const PARENT_GUESSED: u8 = 1 << 7;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::lane::Lane;
+use super::backend_set::BackendSet;
 use super::record::{FinishedSpan, OriginAddress, Outcome};
 use super::template::{SpanFacts, SpanTemplates};
 use crate::export::DropReason;
@@ -13,9 +13,9 @@ pub(crate) struct SpanOrigin {
     topic: Box<str>,
     /// Index into the configuration's services.
     service: u32,
-    lane: Arc<Lane>,
+    backend_set: Arc<BackendSet>,
     templates: SpanTemplates,
-    /// Whether a guard that takes over a hand-over from here has the message's baggage current.
+    /// Whether a guard that takes over a delivery from here has the message's baggage current.
     takes_baggage: bool,
     error_type: ErrorType,
 }
@@ -27,12 +27,12 @@ impl SpanOrigin {
     pub(crate) fn new(
         facts: &SpanFacts<'_>,
         service: u32,
-        lane: Arc<Lane>,
+        backend_set: Arc<BackendSet>,
         takes_baggage: bool,
         error_type: ErrorType,
     ) -> Self {
         let templates = SpanTemplates::new(facts);
-        Self { topic: facts.topic.into(), service, lane, templates, takes_baggage, error_type }
+        Self { topic: facts.topic.into(), service, backend_set, templates, takes_baggage, error_type }
     }
 
     /// What a record names it by. Counts nothing: whoever pushes the record says who keeps the origin alive.
@@ -88,8 +88,8 @@ impl SpanOrigin {
         self.service
     }
 
-    pub(crate) fn lane(&self) -> &Arc<Lane> {
-        &self.lane
+    pub(crate) fn backend_set(&self) -> &Arc<BackendSet> {
+        &self.backend_set
     }
 
     pub(crate) fn takes_baggage(&self) -> bool {
@@ -99,7 +99,7 @@ impl SpanOrigin {
     /// Spans from here were lost before the batch thread had them. Any thread; never blocks.
     #[cold]
     pub(crate) fn count_lost(&self, reason: DropReason) {
-        self.lane.lost(self.service, reason, 1);
+        self.backend_set.lost(self.service, reason, 1);
     }
 
     /// Appends one `spans` field of `ScopeSpans`. Allocates only when `out` has to grow, or the span has failed.
@@ -110,7 +110,10 @@ impl SpanOrigin {
 
 impl fmt::Debug for SpanOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SpanOrigin").field("topic", &self.topic).field("lane", &self.lane).finish_non_exhaustive()
+        f.debug_struct("SpanOrigin")
+            .field("topic", &self.topic)
+            .field("backend_set", &self.backend_set)
+            .finish_non_exhaustive()
     }
 }
 
@@ -118,6 +121,6 @@ impl fmt::Debug for SpanOrigin {
 #[cfg(test)]
 pub(super) fn test_origin(topic: &str) -> Arc<SpanOrigin> {
     let facts = SpanFacts { topic, client_id: "", group_id: None, server: None };
-    let lane = super::lane::test_lane();
-    Arc::new(SpanOrigin::new(&facts, 0, lane, false, Box::new(|outcome| format!("ERROR_{}", outcome.0))))
+    let backend_set = super::backend_set::test_backend_set();
+    Arc::new(SpanOrigin::new(&facts, 0, backend_set, false, Box::new(|outcome| format!("ERROR_{}", outcome.0))))
 }

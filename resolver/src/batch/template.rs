@@ -50,7 +50,7 @@ const CHILD_HEAD: [u8; 65] = head(true);
 /// The same without a parent.
 const ROOT_HEAD: [u8; 55] = head(false);
 const BODY_AT: usize = 3;
-/// Nanoseconds. A point in time, such as a hand-over, is written as a microsecond: with an end that equals the start,
+/// Nanoseconds. A point in time, such as a delivery, is written as a microsecond: with an end that equals the start,
 /// backends warn of a negative duration, and many have no smaller unit.
 const SHORTEST: u64 = 1_000;
 /// Semantic conventions whose names the spans use.

@@ -114,7 +114,7 @@ impl Local {
             self.pipeline.set(pipeline);
             release(self.spans.replace(Arc::into_raw(spans)));
         }
-        let many = self.claim.take().is_some_and(|full| pipeline.segments().hand_over(full));
+        let many = self.claim.take().is_some_and(|full| pipeline.segments().submit(full));
         let claim = pipeline.segments().claim();
         // SAFETY: owned by this thread until `release`.
         if let Some(spans) = unsafe { self.spans.get().as_ref() } {
@@ -136,7 +136,7 @@ impl Local {
             // SAFETY: the one of this process, which is leaked, never freed; null is none, and then there was no span.
             if let (Some(pipeline), Some(claim)) = (unsafe { pipeline.as_ref() }, claim) {
                 // Handed over first: a drain finds the segment here, or there, or in both places, but never in none.
-                let _ = pipeline.segments().hand_over(claim);
+                let _ = pipeline.segments().submit(claim);
             }
             // SAFETY: owned by this thread until `release`.
             if let Some(spans) = unsafe { spans.as_ref() } {

@@ -5,13 +5,13 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 
 use super::binding::{Binding, Integration};
 use super::client::Client;
+use super::client_handles::ClientHandle;
 use super::commits::committed;
 use super::contain_panic::contain_panic;
 use super::kafka_api::{KafkaApi, RdKafka, RdKafkaConf, RdKafkaError, RdKafkaMessage, RdKafkaTopicPartitionList};
 use super::message::Message;
 use super::polls;
 use super::single_use;
-use super::slots::SlotId;
 use crate::Resolver;
 use crate::ends;
 use crate::services::Side;
@@ -44,19 +44,19 @@ pub unsafe fn conf_init(
         let conf = lent.get();
         let Some(resolver) = resolver.shared() else { return };
         let binding = Binding { api, resolver, service, integration };
-        let Some(slot) = SlotId::take(binding) else {
+        let Some(slot) = ClientHandle::take(binding) else {
             crate::diagnostics::error("65536 traced clients live already; this one is not traced");
             return;
         };
         // SAFETY: `conf` is valid and being configured; the opaque is a number, which needs no lifetime.
-        let added = unsafe { (api.conf_interceptor_add_on_new)(conf, NAME.as_ptr(), on_new, slot.to_opaque()) };
+        let added = unsafe { (api.conf_interceptor_add_on_new)(conf, NAME.as_ptr(), on_new, handle.to_opaque()) };
         if added != NO_ERROR {
             // __CONFLICT: this configuration has us already.
-            slot.release();
+            handle.release();
             return;
         }
         // SAFETY: as above. Called once per configuration, since the call above refuses a second time.
-        unsafe { (api.conf_interceptor_add_on_conf_destroy)(conf, NAME.as_ptr(), on_conf_destroy, slot.to_opaque()) };
+        unsafe { (api.conf_interceptor_add_on_conf_destroy)(conf, NAME.as_ptr(), on_conf_destroy, handle.to_opaque()) };
     };
     contain_panic(|| {
         with_room(register);
@@ -78,8 +78,8 @@ unsafe extern "C" fn on_new(
     _errstr_size: usize,
 ) -> RdKafkaError {
     contain_panic(|| {
-        let slot = SlotId::from_opaque(opaque);
-        let Some(binding) = slot.binding() else { return };
+        let handle = ClientHandle::from_opaque(opaque);
+        let Some(binding) = handle.binding() else { return };
         let (api, polls_seen) = (binding.api, polls::are_seen());
         // SAFETY: librdkafka lends both until `on_new` returns, and asks for no thread of its own.
         let lent = unsafe { Lent::new((rk, conf)) };
@@ -88,7 +88,7 @@ unsafe extern "C" fn on_new(
             binding.resolver.ensure_running();
             // SAFETY: `rk` and `conf` are what librdkafka gave to `on_new`, which waits.
             let client = unsafe { Client::new(*api, rk, conf, &binding, polls_seen) };
-            (client.side, client.commits.is_some(), slot.open(client))
+            (client.side, client.commits.is_some(), handle.open(client))
         });
         let Some((side, commits, is_first)) = made else { return };
         if is_first {
@@ -131,12 +131,12 @@ unsafe extern "C" fn on_new(
 /// Called by librdkafka only, with the opaque that `on_new` registered.
 unsafe extern "C" fn on_send(_rk: *mut RdKafka, message: *mut RdKafkaMessage, opaque: *mut c_void) -> RdKafkaError {
     contain_panic(|| {
-        let slot = SlotId::from_opaque(opaque);
+        let handle = ClientHandle::from_opaque(opaque);
         // SAFETY: the client is used inside this callback only.
-        let Some(client) = (unsafe { slot.client() }) else { return };
+        let Some(client) = (unsafe { handle.client() }) else { return };
         // SAFETY: librdkafka keeps `message` alive, and to us alone, until this callback returns.
         let Some(message) = (unsafe { Message::sent(&client.api, message) }) else { return };
-        client.start_send(slot.number(), &message);
+        client.start_send(handle.number(), &message);
     });
     NO_ERROR
 }
@@ -155,12 +155,12 @@ unsafe extern "C" fn on_acknowledgement(
     opaque: *mut c_void,
 ) -> RdKafkaError {
     contain_panic(|| {
-        let slot = SlotId::from_opaque(opaque);
+        let handle = ClientHandle::from_opaque(opaque);
         // SAFETY: the client is used inside this callback only.
-        let Some(client) = (unsafe { slot.client() }) else { return };
+        let Some(client) = (unsafe { handle.client() }) else { return };
         // SAFETY: librdkafka keeps `message` alive until this callback returns.
         let Some(message) = (unsafe { Message::acknowledged(&client.api, message) }) else { return };
-        client.finish_send(slot.number(), &message);
+        client.finish_send(handle.number(), &message);
     });
     NO_ERROR
 }
@@ -174,12 +174,12 @@ unsafe extern "C" fn on_acknowledgement(
 /// Called by librdkafka only, with the opaque that `on_new` registered.
 unsafe extern "C" fn on_consume(_rk: *mut RdKafka, message: *mut RdKafkaMessage, opaque: *mut c_void) -> RdKafkaError {
     contain_panic(|| {
-        let slot = SlotId::from_opaque(opaque);
+        let handle = ClientHandle::from_opaque(opaque);
         // SAFETY: the client is used inside this callback only.
-        let Some(client) = (unsafe { slot.client() }) else { return };
+        let Some(client) = (unsafe { handle.client() }) else { return };
         // SAFETY: librdkafka keeps `message` alive until this callback returns.
         let Some(message) = (unsafe { Message::from_raw(&client.api, message) }) else { return };
-        client.hand_over(slot.number(), &message);
+        client.deliver(handle.number(), &message);
     });
     NO_ERROR
 }
@@ -206,9 +206,9 @@ unsafe extern "C" fn on_response_received(
     opaque: *mut c_void,
 ) -> RdKafkaError {
     contain_panic(|| {
-        let slot = SlotId::from_opaque(opaque);
+        let handle = ClientHandle::from_opaque(opaque);
         // SAFETY: the client is used inside this callback only.
-        let Some(client) = (unsafe { slot.client() }) else { return };
+        let Some(client) = (unsafe { handle.client() }) else { return };
         client.saw_response(api_key, rtt);
     });
     NO_ERROR
@@ -228,9 +228,9 @@ unsafe extern "C" fn on_commit(
     opaque: *mut c_void,
 ) -> RdKafkaError {
     contain_panic(|| {
-        let slot = SlotId::from_opaque(opaque);
+        let handle = ClientHandle::from_opaque(opaque);
         // SAFETY: the client is used inside this callback only.
-        let Some(client) = (unsafe { slot.client() }) else { return };
+        let Some(client) = (unsafe { handle.client() }) else { return };
         // SAFETY: librdkafka keeps `offsets` until this callback returns.
         client.saw_commit(err, unsafe { committed(offsets) });
     });
@@ -246,10 +246,10 @@ unsafe extern "C" fn on_commit(
 /// Called by librdkafka only, with the opaque that `on_new` registered.
 unsafe extern "C" fn on_destroy(_rk: *mut RdKafka, opaque: *mut c_void) -> RdKafkaError {
     contain_panic(|| {
-        let slot = SlotId::from_opaque(opaque);
+        let handle = ClientHandle::from_opaque(opaque);
         // SAFETY: the client is used inside this expression only.
-        let unused = unsafe { slot.client() }.filter(|client| client.is_unused() && client.is_of_this_process());
-        let Some(binding) = slot.binding() else { return };
+        let unused = unsafe { handle.client() }.filter(|client| client.is_unused() && client.is_of_this_process());
+        let Some(binding) = handle.binding() else { return };
         if binding.integration == Integration::Plugin {
             ends::closing();
         }
@@ -260,11 +260,11 @@ unsafe extern "C" fn on_destroy(_rk: *mut RdKafka, opaque: *mut c_void) -> RdKaf
         // us that its configuration is gone.
         match binding.integration {
             Integration::Rust => {
-                slot.release();
+                handle.release();
                 binding.resolver.client_closed(false);
             }
             Integration::Plugin if single_use::is_under_way() => {
-                slot.release();
+                handle.release();
                 ends::closed();
                 binding.resolver.client_closed(ends::is_end_unseen());
             }
@@ -283,11 +283,11 @@ unsafe extern "C" fn on_destroy(_rk: *mut RdKafka, opaque: *mut c_void) -> RdKaf
 /// Called by librdkafka only, with the opaque that `conf_init` registered.
 unsafe extern "C" fn on_conf_destroy(opaque: *mut c_void) -> RdKafkaError {
     contain_panic(|| {
-        let slot = SlotId::from_opaque(opaque);
-        let binding = slot.binding();
+        let handle = ClientHandle::from_opaque(opaque);
+        let binding = handle.binding();
         // SAFETY: the client is used inside this expression only.
-        let is_ours = unsafe { slot.client() }.is_some_and(Client::is_of_this_process);
-        slot.release();
+        let is_ours = unsafe { handle.client() }.is_some_and(Client::is_of_this_process);
+        handle.release();
         if let Some(binding) = binding.filter(|_| is_ours) {
             let counted = binding.integration == Integration::Plugin;
             if counted {

@@ -27,7 +27,7 @@ pub(crate) struct Client {
     pub(super) address: usize,
     /// Whether the application's own OpenTelemetry context can be seen: only by an integration that is compiled with it.
     pub(super) sees_context: bool,
-    /// Whether hand-overs wait for a processing guard; else what is seen from below has to do.
+    /// Whether deliveries wait for a processing guard; else what is seen from below has to do.
     pub(super) guards: bool,
     /// Consumers: whether the application's calls for messages are seen.
     pub(super) polls_seen: bool,

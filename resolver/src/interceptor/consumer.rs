@@ -1,4 +1,4 @@
-//! A message's way in: one span, at the moment of hand-over. A processing guard gives it its true length; without one,
+//! A message's way in: one span, at the moment of delivery. A processing guard gives it its true length; without one,
 //! in programs of other languages, what can be seen from below.
 
 #![forbid(unsafe_code)]
@@ -26,7 +26,7 @@ use crate::tracer::sampler::ParentSampling;
 
 impl Client {
     /// The application gets the message now.
-    pub(super) fn hand_over(&self, number: u64, message: &Message<'_>) {
+    pub(super) fn deliver(&self, number: u64, message: &Message<'_>) {
         let claims = self.guards || declared_parents::declares();
         if !claims {
             // Whatever comes now, the thread has gone on.
@@ -134,7 +134,7 @@ impl Client {
 
     /// Whether the message comes, as far as is known, by a call that hands over one, to the thread that processes it.
     ///
-    /// Where calls are not seen it is not known: then the order of hand-overs and sends has to tell (`thread_habits`).
+    /// Where calls are not seen it is not known: then the order of deliveries and sends has to tell (`thread_habits`).
     fn handed_over_alone(&self) -> Option<Alone> {
         // Many tasks on a thread: the thread's next call says nothing of this message's end.
         if host::is_node() || event_loops::look() || thread_habits::is_loop() {

@@ -1,7 +1,7 @@
 //! The message that the calling thread was handed last, for programs whose code says nothing about processing.
 //!
 //! Two things follow from it: what the thread sends meanwhile may belong to its trace (the *ambient* parent), and, where
-//! something shows it, how long its processing took. A thread has one such message at most: the next hand-over, or the
+//! something shows it, how long its processing took. A thread has one such message at most: the next delivery, or the
 //! thread's next poll where polls are seen, is its end. A message that is known to be handed over together with others is
 //! never the current one: which of them the thread is at cannot be known.
 //!
@@ -98,7 +98,7 @@ impl CurrentMessage {
             && !self.is_answer
             && !event_loops::at_work()
             && now.saturating_sub(self.since) <= window
-            && slots::lives(self.consumer)
+            && client_handles::lives(self.consumer)
     }
 
     fn incoming<'a>(&self, carried: &'a Carried, guessed: bool) -> Incoming<'a> {

@@ -36,7 +36,7 @@ pub struct MessagePlace<'a> {
 
 /// The processing of one consumed message, as a span from [`Processing::start`] to the drop.
 ///
-/// It takes over the span that began at the hand-over, if that was on this process's own consumer, at most two seconds
+/// It takes over the span that began at the delivery, if that was on this process's own consumer, at most two seconds
 /// and 2048 messages of the partition ago; else it is a span of its own, with the same parent. What the application
 /// sends, or traces itself, under [`Processing::context`] continues this span. May be moved to, and dropped on, another
 /// thread. Dropping never blocks.
@@ -145,7 +145,7 @@ fn current() -> Context {
 }
 
 impl Work {
-    /// Takes the message's hand-over, or begins a span of its own; `None`: it is nobody's, or gets no spans.
+    /// Takes the message's delivery, or begins a span of its own; `None`: it is nobody's, or gets no spans.
     pub(super) fn start<'a>(
         shared: &Arc<Shared>,
         place: MessagePlace<'_>,
@@ -154,7 +154,8 @@ impl Work {
     ) -> Option<Self> {
         let accept = |origin: &SpanOrigin| {
             // A service's number alone could be that of another resolver's service.
-            origin.lane().resolver() == shared.id() && service.is_none_or(|service| origin.service() == service as u32)
+            origin.backend_set().resolver() == shared.id()
+                && service.is_none_or(|service| origin.service() == service as u32)
         };
         let place = Place {
             topic: place.topic,
@@ -172,7 +173,7 @@ impl Work {
         }
         span.start = clock::unix_nanos();
         span.origin = origin.address();
-        origin.lane().work_begins();
+        origin.backend_set().work_begins();
         Some(Self {
             span,
             origin,
@@ -245,7 +246,7 @@ impl Drop for Work {
             return;
         }
         if !self.is_recorded() {
-            return self.origin.lane().work_ends();
+            return self.origin.backend_set().work_ends();
         }
         let mut span = self.span;
         let took = self.paused.unwrap_or_else(Instant::now).saturating_duration_since(self.started);
@@ -254,11 +255,11 @@ impl Drop for Work {
         span.origin = Arc::clone(&self.origin).into_address();
         Pipeline::push(&span, &[self.trace_state.as_slice(), &self.failure].concat());
         // Only now: what is looked at next round, when nothing is under way any more, is drained before.
-        self.origin.lane().work_ends();
+        self.origin.backend_set().work_ends();
     }
 }
 
-/// A message that no hand-over of ours waits for: its span begins here, by the rules for its topic.
+/// A message that no delivery of ours waits for: its span begins here, by the rules for its topic.
 fn unclaimed<'a>(
     shared: &Arc<Shared>,
     place: &Place<'_>,

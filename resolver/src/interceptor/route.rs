@@ -129,7 +129,7 @@ impl RouteMaker {
             origin: Arc::new(SpanOrigin::new(
                 &facts,
                 u32::try_from(rules.number_of(service)?).ok()?,
-                rules.lane(slot)?,
+                rules.backend_set(slot)?,
                 takes_baggage,
                 error_type,
             )),
@@ -207,7 +207,7 @@ fn stamp_of(generation: u64) -> u8 {
     generation as u8
 }
 
-/// Spreads topics over the table of hand-overs. FNV-1a.
+/// Spreads topics over the table of deliveries. FNV-1a.
 pub(crate) fn topic_hash(topic: &str) -> u64 {
     topic.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -3,7 +3,7 @@
 //!
 //! One thread is not one train of thought. A thread that takes message after message and works on them later, or that is an
 //! event loop, has many in hand at once, and then no send says which one it belongs to. Such a thread gives itself away by the
-//! order of its hand-overs and sends, or by how it waits; what it has shown once, it is believed of for good.
+//! order of its deliveries and sends, or by how it waits; what it has shown once, it is believed of for good.
 
 #![forbid(unsafe_code)]
 
@@ -37,7 +37,7 @@ struct Thread {
     handed_before: Cell<u32>,
     /// The consumer of the message that the first send of the row was under; 0: under none.
     row_under: Cell<u64>,
-    /// Sends since the last hand-over.
+    /// Sends since the last delivery.
     sent: Cell<u32>,
     /// Waits as an event loop has them, up to [`WAITS_OF_A_LOOP`].
     waits: Cell<u8>,

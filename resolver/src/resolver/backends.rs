@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::destination::{self, Destination};
 use super::ledger::Ledger;
 use super::plan::{self, Plan};
-use crate::batch::{LaneBackends, Leave};
+use crate::batch::{Destinations, Leave};
 use crate::config::{Config, Report};
 use crate::diagnostics;
 use crate::export::{
@@ -56,7 +56,7 @@ struct Closed {
 pub(super) struct Prepared {
     table: Table,
     fresh: Vec<Arc<Destination>>,
-    /// By the configuration's index: what lanes name them by.
+    /// By the configuration's index: what backend_sets name them by.
     pub(super) numbers: Vec<usize>,
 }
 
@@ -375,7 +375,7 @@ fn on_a_thread(name: &str, body: impl FnOnce() + Send + 'static) {
     }
 }
 
-impl LaneBackends for Backends {
+impl Destinations for Backends {
     fn offer(&self, backends: &[usize], batch: Arc<FinishedBatch>) {
         let table = self.table.load();
         for number in backends {

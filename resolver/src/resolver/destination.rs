@@ -33,7 +33,7 @@ pub(super) struct Destination {
 /// A process that was forked from one that was forked, and so on: further ones trace nothing, and say so.
 const MAX_FORKS: usize = 16;
 
-/// What lanes name a backend by: the number of its name, so that another of that name can stand in for it, and its own.
+/// What backend_sets name a backend by: the number of its name, so that another of that name can stand in for it, and its own.
 pub(super) fn number(name: usize, instance: usize) -> usize {
     name << 32 | instance & 0xffff_ffff
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::backends::Backends;
 use super::ledger::{Ledger, Listed};
-use crate::batch::{Lane, LaneBackends, LaneService, LaneServices, ServiceCounters, ServiceResource};
+use crate::batch::{BackendSet, BatchedService, Destinations, LaneServices, ServiceCounters, ServiceResource};
 use crate::config::{Config, Service, Settings};
 use crate::host;
 use crate::services::ServiceMap;
@@ -22,9 +22,9 @@ pub(crate) struct Rules {
     generation: u64,
     config: Config,
     services: ServiceMap,
-    /// By slot of the service map, as are `lanes`.
+    /// By slot of the service map, as are `backend_sets`.
     samplers: Vec<Sampler>,
-    lanes: Vec<Arc<Lane>>,
+    backend_sets: Vec<Arc<BackendSet>>,
     /// By index into the configuration's services.
     listed: Vec<Listed>,
     /// What the clients of this process have met.
@@ -60,28 +60,28 @@ impl Rules {
     ) -> Self {
         let services = ServiceMap::new(&config);
         let listed = ledger.list(config.services.iter().map(|service| service.name.as_str()));
-        let mut lane_services: Vec<Option<Box<LaneService>>> = Vec::new();
+        let mut lane_services: Vec<Option<Box<BatchedService>>> = Vec::new();
         for (service, listed) in config.services.iter().zip(&listed) {
             if lane_services.len() <= listed.number {
                 lane_services.resize_with(listed.number + 1, || None);
             }
             if let Some(place) = lane_services.get_mut(listed.number) {
                 let service = service.clone();
-                *place = Some(Box::new(LaneService::new(move || resource(&service), Arc::clone(&listed.counters))));
+                *place = Some(Box::new(BatchedService::new(move || resource(&service), Arc::clone(&listed.counters))));
             }
         }
         let lane_services: LaneServices = lane_services.into();
-        let mut by_export: HashMap<Vec<usize>, Arc<Lane>> = HashMap::new();
-        let lanes = services
+        let mut by_export: HashMap<Vec<usize>, Arc<BackendSet>> = HashMap::new();
+        let backend_sets = services
             .slots()
             .map(|(_, settings)| {
                 let export = backends_of(settings, destinations);
-                let lane = by_export.entry(export).or_insert_with_key(|export| {
-                    let backends = Arc::clone(backends) as Arc<dyn LaneBackends>;
+                let backend_set = by_export.entry(export).or_insert_with_key(|export| {
+                    let backends = Arc::clone(backends) as Arc<dyn Destinations>;
                     let export = export.clone().into_boxed_slice();
-                    Arc::new(Lane::new(resolver, Arc::clone(&lane_services), backends, export, config.batch))
+                    Arc::new(BackendSet::new(resolver, Arc::clone(&lane_services), backends, export, config.batch))
                 });
-                Arc::clone(lane)
+                Arc::clone(backend_set)
             })
             .collect();
         let samplers = samplers(&services, &config, before);
@@ -90,7 +90,7 @@ impl Rules {
             config,
             services,
             samplers,
-            lanes,
+            backend_sets,
             listed,
             seen,
         }
@@ -112,16 +112,16 @@ impl Rules {
         self.samplers.get(slot)
     }
 
-    pub(crate) fn lane(&self, slot: usize) -> Option<Arc<Lane>> {
-        self.lanes.get(slot).map(Arc::clone)
+    pub(crate) fn backend_set(&self, slot: usize) -> Option<Arc<BackendSet>> {
+        self.backend_sets.get(slot).map(Arc::clone)
     }
 
     /// Each once.
-    pub(super) fn lanes(&self) -> Vec<Arc<Lane>> {
-        let mut lanes = self.lanes.clone();
-        lanes.sort_unstable_by_key(|lane| lane.index());
-        lanes.dedup_by_key(|lane| lane.index());
-        lanes
+    pub(super) fn backend_sets(&self) -> Vec<Arc<BackendSet>> {
+        let mut backend_sets = self.backend_sets.clone();
+        backend_sets.sort_unstable_by_key(|backend_set| backend_set.index());
+        backend_sets.dedup_by_key(|backend_set| backend_set.index());
+        backend_sets
     }
 
     /// The slot of a service's own settings, whatever the topic.

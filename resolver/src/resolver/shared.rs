@@ -12,7 +12,7 @@ use super::ledger::Ledger;
 use super::reload::Reloading;
 use super::rules::{Rules, next_epoch};
 use super::watch::Watch;
-use crate::batch::{EndReporter, Lane, Outgoing, Pipeline};
+use crate::batch::{BackendSet, EndReporter, Outgoing, Pipeline};
 use crate::config::{Config, Report};
 use crate::diagnostics;
 use crate::per_process::PerProcess;
@@ -113,14 +113,14 @@ impl Shared {
         let generation = rules.generation();
         let followed = self.followed.get_or_init(Mutex::default);
         followed.lock().unwrap_or_else(PoisonError::into_inner).insert(before.generation());
-        // New lanes lead to new backends, so these come first.
+        // New backend_sets lead to new backends, so these come first.
         let fresh = self.backends.take_over(prepared, before.generation());
         self.rules.store(Arc::new(rules));
         // Release: pairs with the acquire in `generation`.
         self.generation.store(generation, Ordering::Release);
         next_epoch();
-        let lanes = before.lanes();
-        Pipeline::current().replaced(Box::new(Replaced { shared: Arc::clone(self), rules: before, lanes }));
+        let backend_sets = before.backend_sets();
+        Pipeline::current().replaced(Box::new(Replaced { shared: Arc::clone(self), rules: before, backend_sets }));
         Some(fresh)
     }
 
@@ -231,12 +231,12 @@ impl Shared {
 struct Replaced {
     shared: Arc<Shared>,
     rules: Arc<Rules>,
-    lanes: Vec<Arc<Lane>>,
+    backend_sets: Vec<Arc<BackendSet>>,
 }
 
 impl Outgoing for Replaced {
-    fn lanes(&self) -> &[Arc<Lane>] {
-        &self.lanes
+    fn backend_sets(&self) -> &[Arc<BackendSet>] {
+        &self.backend_sets
     }
 
     fn are_awaited(&self) -> bool {

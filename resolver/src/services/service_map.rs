@@ -50,7 +50,7 @@ pub enum Selection<'m> {
     Service {
         /// Index into `Config::services`.
         service: usize,
-        /// Index into [`ServiceMap::slots`], dense: what is built once per `settings` (a sampler) is looked up by it.
+        /// Index into [`ServiceMap::client_handles`], dense: what is built once per `settings` (a sampler) is looked up by it.
         slot: usize,
         /// The service's settings, or those of the topic within it.
         settings: &'m Settings,

@@ -121,7 +121,7 @@ impl FakeClient {
         call(&self.on_acknowledgement, message);
     }
 
-    /// The hand-over to the application.
+    /// The delivery to the application.
     pub(crate) fn consume(&self, message: &FakeMessage) {
         call(&self.on_consume, message);
     }

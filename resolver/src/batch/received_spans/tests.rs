@@ -1,4 +1,4 @@
-//! The waiting hand-overs: held, claimed and swept by several threads at once.
+//! The waiting deliveries: held, claimed and swept by several threads at once.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -117,7 +117,7 @@ fn a_hand_over_whose_place_is_needed_leaves() {
     assert_eq!(left, [(3, vec![9])]);
 }
 
-/// In how many of [`TRIES`] `take` gets the hand-over that it is given the place of, while another thread looks at it.
+/// In how many of [`TRIES`] `take` gets the delivery that it is given the place of, while another thread looks at it.
 ///
 /// Many tries, since the wait has an end: on a busy machine half of them may miss. Without the wait all do.
 fn taken_from_a_thread_that_only_looks(take: impl Fn(&ReceivedSpans, WaitingPlace) -> bool) -> usize {

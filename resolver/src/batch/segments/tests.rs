@@ -65,7 +65,7 @@ fn every_span_of_every_thread_arrives_once_and_whole() {
                             continue;
                         }
                         if let Some(full) = claim.take() {
-                            let _ = segments.hand_over(full);
+                            let _ = segments.submit(full);
                         }
                         claim = std::iter::from_fn(|| Some(segments.claim())).find_map(|claim| {
                             if claim.is_none() {
@@ -78,7 +78,7 @@ fn every_span_of_every_thread_arrives_once_and_whole() {
                         pushed += u64::from(claim.as_mut().is_some_and(|claim| segments.push(claim, &span, &extra)));
                     }
                     if let Some(last) = claim {
-                        let _ = segments.hand_over(last);
+                        let _ = segments.submit(last);
                     }
                     currents[thread as usize].store(NONE, Ordering::Release);
                     pushed
@@ -121,7 +121,7 @@ fn an_empty_arena_refuses_and_recovers() {
     let mut claim = claims.pop().unwrap();
     assert!((0..SLOTS as u64).all(|number| segments.push(&mut claim, &span(0, number), &[])));
     assert!(!segments.push(&mut claim, &span(0, 0), &[]), "full");
-    let _ = segments.hand_over(claim);
+    let _ = segments.submit(claim);
     let mut read = 0;
     segments.drain_full(|_, _| read += 1);
     assert_eq!(read, SLOTS);

@@ -1,4 +1,4 @@
-//! A lane: one distinct list of backends, and the spans that are on their way to it.
+//! A backend_set: one distinct list of backends, and the spans that are on their way to it.
 
 #![forbid(unsafe_code)]
 
@@ -16,14 +16,14 @@ use crate::per_process::PerProcess;
 
 /// One distinct list of backends of one resolver. Services that export to the same backends share it, and with it
 /// their batches.
-pub(crate) struct Lane {
+pub(crate) struct BackendSet {
     /// Its place in the batch thread's table, its own for as long as it lives.
     index: usize,
     /// The resolver's number.
     resolver: u64,
-    /// By the resolver's number for a service; those that its rules had when the lane was made.
+    /// By the resolver's number for a service; those that its rules had when the backend_set was made.
     services: LaneServices,
-    destinations: Arc<dyn LaneBackends>,
+    destinations: Arc<dyn Destinations>,
     /// The resolver's numbers for its backends, those that could not be created too: what they do not get is counted.
     backends: Box<[usize]>,
     batch: Batch,
@@ -33,19 +33,19 @@ pub(crate) struct Lane {
     is_over: AtomicBool,
 }
 
-/// See [`Lane`].
-pub(crate) type LaneServices = Arc<[Option<Box<LaneService>>]>;
+/// See [`BackendSet`].
+pub(crate) type LaneServices = Arc<[Option<Box<BatchedService>>]>;
 
-/// What a lane needs of a service.
-pub(crate) struct LaneService {
+/// What a backend_set needs of a service.
+pub(crate) struct BatchedService {
     /// Names the process, so a child of a fork has another.
     resource: PerProcess<ServiceResource>,
     describe: Box<dyn Fn() -> ServiceResource + Send + Sync>,
     counters: Arc<ServiceCounters>,
 }
 
-/// Where the batches of a resolver's lanes go.
-pub(crate) trait LaneBackends: Send + Sync {
+/// Where the batches of a resolver's backend_sets go.
+pub(crate) trait Destinations: Send + Sync {
     /// Queues `batch` for each of `backends`. Never blocks.
     fn offer(&self, backends: &[usize], batch: Arc<FinishedBatch>);
     /// Counts spans of a service that were lost on their way to `backends`, each of which would have got them. Any thread;
@@ -59,9 +59,9 @@ pub(crate) trait LaneBackends: Send + Sync {
     fn finish_leaving(&self, deadline: Instant, leave: Leave);
 }
 
-/// What the batch thread has collected for one lane.
-pub(crate) struct LaneBuffer {
-    lane: Arc<Lane>,
+/// What the batch thread has collected for one backend_set.
+pub(crate) struct BatchBuffer {
+    backend_set: Arc<BackendSet>,
     /// In the order in which services first appeared.
     services: Vec<ServiceSpans>,
     /// Service index → place in `services`, plus one.
@@ -84,7 +84,7 @@ struct ServiceSpans {
     count: u32,
 }
 
-impl LaneService {
+impl BatchedService {
     /// `describe` is called once in every process.
     pub(crate) fn new(
         describe: impl Fn() -> ServiceResource + Send + Sync + 'static,
@@ -98,11 +98,11 @@ impl LaneService {
     }
 }
 
-impl Lane {
+impl BackendSet {
     pub(crate) fn new(
         resolver: u64,
         services: LaneServices,
-        destinations: Arc<dyn LaneBackends>,
+        destinations: Arc<dyn Destinations>,
         backends: Box<[usize]>,
         batch: Batch,
     ) -> Self {
@@ -135,7 +135,7 @@ impl Lane {
         self.is_over.load(Ordering::Relaxed)
     }
 
-    fn service(&self, service: u32) -> Option<&LaneService> {
+    fn service(&self, service: u32) -> Option<&BatchedService> {
         self.services.get(service as usize)?.as_deref()
     }
 
@@ -147,7 +147,7 @@ impl Lane {
         self.index
     }
 
-    pub(crate) fn destinations(&self) -> &Arc<dyn LaneBackends> {
+    pub(crate) fn destinations(&self) -> &Arc<dyn Destinations> {
         &self.destinations
     }
 
@@ -155,7 +155,7 @@ impl Lane {
         self.backends.is_empty()
     }
 
-    /// Counts spans of a service that were lost before they came into a batch of this lane. Any thread; never blocks.
+    /// Counts spans of a service that were lost before they came into a batch of this backend_set. Any thread; never blocks.
     #[cold]
     pub(crate) fn lost(&self, service: u32, reason: DropReason, spans: u64) {
         if let Some(known) = self.service(service) {
@@ -165,14 +165,14 @@ impl Lane {
     }
 }
 
-impl Drop for Lane {
-    /// Its batches are gone with it: whoever collects them holds the lane.
+impl Drop for BackendSet {
+    /// Its batches are gone with it: whoever collects them holds the backend_set.
     fn drop(&mut self) {
         free_indices().push(self.index);
     }
 }
 
-/// Places in the batch thread's table that were lanes' which are gone: a thousand reloads do not make it grow.
+/// Places in the batch thread's table that were backend_sets' which are gone: a thousand reloads do not make it grow.
 fn free_indices() -> MutexGuard<'static, Vec<usize>> {
     static FREE: PerProcess<Mutex<Vec<usize>>> = PerProcess::new();
     FREE.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
@@ -186,25 +186,28 @@ impl ServiceSpans {
     }
 }
 
-impl std::fmt::Debug for Lane {
+impl std::fmt::Debug for BackendSet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lane").field("index", &self.index).field("backends", &self.backends).finish_non_exhaustive()
+        f.debug_struct("BackendSet")
+            .field("index", &self.index)
+            .field("backends", &self.backends)
+            .finish_non_exhaustive()
     }
 }
 
-impl LaneBuffer {
-    pub(crate) fn new(lane: Arc<Lane>) -> Self {
-        let places = vec![0; lane.services.len()];
-        Self { lane, services: Vec::new(), places, bytes: 0, since: None, left: None }
+impl BatchBuffer {
+    pub(crate) fn new(backend_set: Arc<BackendSet>) -> Self {
+        let places = vec![0; backend_set.services.len()];
+        Self { backend_set, services: Vec::new(), places, bytes: 0, since: None, left: None }
     }
 
-    pub(crate) fn lane(&self) -> &Lane {
-        &self.lane
+    pub(crate) fn backend_set(&self) -> &BackendSet {
+        &self.backend_set
     }
 
     /// Lets `encode` append one `spans` field of `service`; seals the batch when it has grown to its size.
     pub(crate) fn add(&mut self, service: u32, now: Instant, encode: impl FnOnce(&mut Vec<u8>)) {
-        let room = self.lane.service(service).map_or(0, |known| known.resource().head_room(own_scope()));
+        let room = self.backend_set.service(service).map_or(0, |known| known.resource().head_room(own_scope()));
         let spans = self.spans_of(service);
         if spans.own.is_empty() {
             spans.own.reserve(spans.expected + spans.expected / 8);
@@ -214,7 +217,7 @@ impl LaneBuffer {
         // A span that cannot be encoded takes no other with it, and leaves no half of itself.
         if catch_unwind(AssertUnwindSafe(|| encode(&mut spans.own))).is_err() {
             spans.own.truncate(before);
-            return self.lane.lost(service, DropReason::NotEncoded, 1);
+            return self.backend_set.lost(service, DropReason::NotEncoded, 1);
         }
         spans.count += 1;
         let grown = spans.own.len() - before;
@@ -235,7 +238,7 @@ impl LaneBuffer {
     /// When the oldest span in here must leave. What comes after a quiet time need not wait: it is alone, and a process
     /// that sends little and ends unseen has lost little.
     pub(crate) fn due(&self) -> Option<Instant> {
-        let delay = self.lane.batch.delay;
+        let delay = self.backend_set.batch.delay;
         let was_quiet = |since: &Instant| self.left.is_none_or(|left| since.duration_since(left) >= delay);
         self.since.map(|since| if was_quiet(&since) { since } else { since + delay })
     }
@@ -249,7 +252,7 @@ impl LaneBuffer {
         self.left = Some(Instant::now());
         let mut per_service = Vec::with_capacity(self.services.len());
         for spans in self.services.iter().filter(|spans| spans.count > 0) {
-            if let Some(service) = self.lane.service(spans.service) {
+            if let Some(service) = self.backend_set.service(spans.service) {
                 service.counters.spans.fetch_add(u64::from(spans.count), Ordering::Relaxed);
                 per_service.push((spans.service, spans.count));
             }
@@ -269,13 +272,13 @@ impl LaneBuffer {
             span_count: per_service.iter().map(|(_, count)| count).sum(),
             per_service,
         };
-        self.lane.destinations.offer(&self.lane.backends, Arc::new(batch));
+        self.backend_set.destinations.offer(&self.backend_set.backends, Arc::new(batch));
     }
 
     /// The usual case, one service: its spans stay where they were encoded.
     fn body_of_one(&mut self, service: u32) -> (Vec<u8>, usize) {
-        let lane = Arc::clone(&self.lane);
-        let Some(known) = lane.service(service) else { return (Vec::new(), 0) };
+        let backend_set = Arc::clone(&self.backend_set);
+        let Some(known) = backend_set.service(service) else { return (Vec::new(), 0) };
         let spans = self.spans_of(service);
         if !spans.application.is_empty() {
             return (self.body_of_all(), 0);
@@ -291,7 +294,7 @@ impl LaneBuffer {
     fn body_of_all(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(self.bytes + self.services.len() * 512);
         for spans in self.services.iter().filter(|spans| spans.count > 0) {
-            let Some(service) = self.lane.service(spans.service) else { continue };
+            let Some(service) = self.backend_set.service(spans.service) else { continue };
             let own = spans.own.get(service.resource().head_room(own_scope())..).unwrap_or(&[]);
             let own = std::iter::once((own_scope(), own)).filter(|(_, spans)| !spans.is_empty());
             let application = spans.application.iter().map(|(scope, spans)| (&scope[..], &spans[..]));
@@ -318,7 +321,7 @@ impl LaneBuffer {
     fn grew(&mut self, bytes: usize, now: Instant) {
         self.bytes += bytes;
         self.since.get_or_insert(now);
-        if self.bytes >= self.lane.batch.max_bytes {
+        if self.bytes >= self.backend_set.batch.max_bytes {
             self.seal();
         }
     }
@@ -326,9 +329,9 @@ impl LaneBuffer {
 
 /// One that leads nowhere.
 #[cfg(test)]
-pub(super) fn test_lane() -> Arc<Lane> {
+pub(super) fn test_backend_set() -> Arc<BackendSet> {
     struct Nowhere;
-    impl LaneBackends for Nowhere {
+    impl Destinations for Nowhere {
         fn offer(&self, _backends: &[usize], _batch: Arc<FinishedBatch>) {}
         fn lost(&self, _backends: &[usize], _service: u32, _reason: DropReason, _spans: u64) {}
         fn tick(&self, _now: Instant) {}
@@ -336,7 +339,7 @@ pub(super) fn test_lane() -> Arc<Lane> {
         fn finish_leaving(&self, _deadline: Instant, _leave: Leave) {}
     }
     let batch = Batch { delay: std::time::Duration::ZERO, max_bytes: 0 };
-    Arc::new(Lane::new(0, Arc::new([]), Arc::new(Nowhere), Box::new([]), batch))
+    Arc::new(BackendSet::new(0, Arc::new([]), Arc::new(Nowhere), Box::new([]), batch))
 }
 
 #[cfg(test)]
@@ -353,7 +356,7 @@ mod tests {
         lost: Mutex<Vec<(u32, DropReason, u64)>>,
     }
 
-    impl LaneBackends for Batches {
+    impl Destinations for Batches {
         fn offer(&self, _backends: &[usize], batch: Arc<FinishedBatch>) {
             self.batches.lock().unwrap().push(batch);
         }
@@ -373,11 +376,12 @@ mod tests {
     fn what_comes_after_a_quiet_time_leaves_at_once_and_what_follows_waits_for_company() {
         let delay = Duration::from_millis(200);
         let resource = || ServiceResource::new([("service.name", "shop")], None);
-        let services = Arc::new([Some(Box::new(LaneService::new(resource, Arc::default())))]);
+        let services = Arc::new([Some(Box::new(BatchedService::new(resource, Arc::default())))]);
         let batches = Arc::new(Batches::default());
-        let destinations = Arc::clone(&batches) as Arc<dyn LaneBackends>;
-        let lane = Lane::new(1, services, destinations, Box::new([0]), Batch { delay, max_bytes: 1 << 20 });
-        let mut buffer = LaneBuffer::new(Arc::new(lane));
+        let destinations = Arc::clone(&batches) as Arc<dyn Destinations>;
+        let backend_set =
+            BackendSet::new(1, services, destinations, Box::new([0]), Batch { delay, max_bytes: 1 << 20 });
+        let mut buffer = BatchBuffer::new(Arc::new(backend_set));
         let mut spans_come = |at: Instant| {
             (0..3).for_each(|_| buffer.add(0, at, |out| out.push(0)));
             let due = buffer.due().unwrap();
@@ -399,11 +403,11 @@ mod tests {
         let kept = Arc::new(Batches::default());
         let describe = || ServiceResource::new([("service.name", "shop")], None);
         let services: LaneServices =
-            Arc::new([Some(Box::new(LaneService::new(describe, Arc::new(ServiceCounters::default()))))]);
+            Arc::new([Some(Box::new(BatchedService::new(describe, Arc::new(ServiceCounters::default()))))]);
         let batch = Batch { delay: Duration::from_secs(1), max_bytes: 1 << 20 };
-        let destinations = Arc::clone(&kept) as Arc<dyn LaneBackends>;
-        let lane = Arc::new(Lane::new(1, services, destinations, Box::new([0]), batch));
-        let (mut whole, mut broken) = (LaneBuffer::new(Arc::clone(&lane)), LaneBuffer::new(lane));
+        let destinations = Arc::clone(&kept) as Arc<dyn Destinations>;
+        let backend_set = Arc::new(BackendSet::new(1, services, destinations, Box::new([0]), batch));
+        let (mut whole, mut broken) = (BatchBuffer::new(Arc::clone(&backend_set)), BatchBuffer::new(backend_set));
         let now = Instant::now();
         for buffer in [&mut whole, &mut broken] {
             buffer.add(0, now, |out| out.extend_from_slice(b"one"));

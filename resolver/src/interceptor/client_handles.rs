@@ -19,12 +19,12 @@ use crate::per_process::PerProcess;
 struct Pool {
     free: Vec<u32>,
     /// The latest slots taken by [`Integration::Rust`], oldest first; some have a client, or were released, since.
-    recent: VecDeque<SlotId>,
+    recent: VecDeque<ClientHandle>,
 }
 
 /// The opaque of one configuration and, later, of the client made from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SlotId(u64);
+pub(super) struct ClientHandle(u64);
 
 struct Slot {
     /// Even: free. Odd: taken. Grows with every take and release, under the lock of `binding`.
@@ -45,7 +45,7 @@ static USED: AtomicU32 = AtomicU32::new(0);
 
 const _: () = assert!(size_of::<usize>() == size_of::<u64>(), "an opaque carries a generation and an index");
 
-impl SlotId {
+impl ClientHandle {
     /// Takes a slot for a configuration. `None` when 65 536 are taken.
     ///
     /// rdkafka forgets, without destroying it, a configuration that `rd_kafka_new` refuses before `on_new`: nobody tells
@@ -169,9 +169,9 @@ impl SlotId {
     }
 }
 
-/// Whether the client with this number ([`SlotId::number`]) still lives.
+/// Whether the client with this number ([`ClientHandle::number`]) still lives.
 pub(super) fn lives(number: u64) -> bool {
-    SlotId(number).live().is_some()
+    ClientHandle(number).live().is_some()
 }
 
 #[inline]

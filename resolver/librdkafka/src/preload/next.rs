@@ -64,7 +64,7 @@ extern "C" fn at_load() {
 /// Calls the function that is behind `$name`; `$otherwise` if there is none.
 macro_rules! call_next {
     ($name:ident($($argument:ident: $argument_type:ty),*) -> $result:ty, else $otherwise:expr) => {
-        match $crate::preload_door::next::$name.address() {
+        match $crate::preload::next::$name.address() {
             Some(address) => {
                 let address = std::ptr::with_exposed_provenance::<()>(address);
                 // SAFETY: the address of that function, under the declaration that C has of it. Handlers of signals and the
