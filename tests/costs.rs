@@ -14,10 +14,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use words::foreign::{Door, Surroundings, c_program, run};
+use words::foreign::{Surroundings, WayIn, c_program, run};
 
 const CONFIGURATION: &str = "[services.shop]\ntopics = [\"*\"]\n[batch]\ndelay = \"100ms\"\n";
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/resolver/librdkafka/README.md");
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/resolver/librdkafka/docs/process.md");
 
 /// A row of the table.
 struct Cost {
@@ -85,8 +85,8 @@ fn tracing_costs_no_more_than_the_documentation_says() {
     let Some(program) = c_program(folder.path(), "c/costs.c", &[]) else { return };
     let mut page = std::fs::read_to_string(PAGE).unwrap();
     for cost in &COSTS {
-        let untraced = cost.of(Door::Closed, &program);
-        let added = Door::TRACED.map(|door| cost.of(door, &program) - untraced);
+        let untraced = cost.of(WayIn::Untraced, &program);
+        let added = WayIn::TRACED.map(|way_in| cost.of(way_in, &program) - untraced);
         let added = added.into_iter().max().unwrap();
         let row = page.lines().find(|line| line.starts_with(&format!("| {} |", cost.what)));
         let row = row.unwrap_or_else(|| panic!("the documentation has no row for: {}", cost.what)).to_owned();
@@ -106,21 +106,21 @@ fn tracing_costs_no_more_than_the_documentation_says() {
 impl Cost {
     /// What the program says of itself, in KiB or microseconds: the least of several runs, since whatever else the
     /// machine does only adds to it.
-    fn of(&self, door: Door, program: &Path) -> i64 {
+    fn of(&self, way_in: WayIn, program: &Path) -> i64 {
         let runs = match self.kind {
             Kind::Resident | Kind::Private => 1,
             Kind::Time => 10,
         };
-        (0..runs).map(|_| self.run(door, program)).min().unwrap()
+        (0..runs).map(|_| self.run(way_in, program)).min().unwrap()
     }
 
-    fn run(&self, door: Door, program: &Path) -> i64 {
+    fn run(&self, way_in: WayIn, program: &Path) -> i64 {
         let surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
         let folder = tempfile::tempdir().unwrap();
         let done = folder.path().join("done");
-        let mut command: Command = surroundings.command(door, program);
+        let mut command: Command = surroundings.command(way_in, program);
         command.args(self.arguments).env("DONE", &done);
-        let spans = if door == Door::Closed { 0 } else { self.messages };
+        let spans = if way_in == WayIn::Untraced { 0 } else { self.messages };
         let ended = std::thread::scope(|scope| {
             let program = scope.spawn(|| run(&mut command));
             let until = Instant::now() + Duration::from_secs(30);
@@ -131,8 +131,8 @@ impl Cost {
             program.join().unwrap()
         });
         ended.expect_success();
-        assert_eq!(ended.stderr, "", "{door:?}");
-        assert_eq!(surroundings.spans().len(), spans, "{door:?}");
+        assert_eq!(ended.stderr, "", "{way_in:?}");
+        assert_eq!(surroundings.spans().len(), spans, "{way_in:?}");
         ended.stdout.trim().parse().unwrap()
     }
 }

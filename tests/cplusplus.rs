@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
-use words::foreign::{Door, Surroundings, run, skip};
+use words::foreign::{Surroundings, WayIn, run, skip};
 
 #[test]
-fn both_doors_draw_one_trace_for_each_order() {
+fn both_ways_in_draw_one_trace_for_each_order() {
     let Some((_folder, program)) = built() else { return };
     let one = "shop: send orders\n  payments: process orders\n    payments: send payments\n";
-    for door in [Door::Property, Door::Preload, Door::Both] {
+    for way_in in [WayIn::Property, WayIn::Preload, WayIn::Both] {
         let surroundings = Surroundings::start(&["orders", "payments"], 1, CONFIGURATION);
-        let ended = run(&mut surroundings.command(door, &program));
+        let ended = run(&mut surroundings.command(way_in, &program));
         ended.expect_success();
-        assert_eq!(ended.stdout, "paid: order 0\npaid: order 1\npaid: order 2\n", "{door:?}: {}", ended.stderr);
-        assert_eq!(surroundings.traces(), one.repeat(3), "{door:?}");
+        assert_eq!(ended.stdout, "paid: order 0\npaid: order 1\npaid: order 2\n", "{way_in:?}: {}", ended.stderr);
+        assert_eq!(surroundings.traces(), one.repeat(3), "{way_in:?}");
     }
 }
 

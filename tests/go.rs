@@ -4,40 +4,40 @@
 use std::path::Path;
 
 use words::child::Ended;
-use words::foreign::{Door, FORWARDING, GoBuild, MANY, Surroundings, forwarding_in_rust, go_program, run, run_rounds};
+use words::foreign::{FORWARDING, GoBuild, MANY, Surroundings, WayIn, forwarding_in_rust, go_program, run, run_rounds};
 
-fn flow(program: &Path, door: Door, ending: &str) -> (Ended, String) {
+fn flow(program: &Path, way_in: WayIn, ending: &str) -> (Ended, String) {
     let surroundings = Surroundings::start(&["orders", "payments"], 1, FORWARDING);
-    let ended = run(surroundings.command(door, program).args(["flow", ending]));
+    let ended = run(surroundings.command(way_in, program).args(["flow", ending]));
     ended.expect_success();
-    assert_eq!(ended.stdout, "paid: order 0\npaid: order 1\npaid: order 2\n", "{door:?}");
+    assert_eq!(ended.stdout, "paid: order 0\npaid: order 1\npaid: order 2\n", "{way_in:?}");
     (ended, surroundings.traces())
 }
 
-/// Asserts that the program says nothing, and draws what the Rust door draws.
-fn assert_drawn_as_in_rust(program: &Path, door: Door, in_rust: &str) {
-    let (ended, traces) = flow(program, door, "close");
-    assert_eq!(traces, in_rust, "{door:?} {}: {}", program.display(), ended.stderr);
-    assert_eq!(ended.stderr, "", "{door:?} {}", program.display());
+/// Asserts that the program says nothing, and draws what the Rust crate draws.
+fn assert_drawn_as_in_rust(program: &Path, way_in: WayIn, in_rust: &str) {
+    let (ended, traces) = flow(program, way_in, "close");
+    assert_eq!(traces, in_rust, "{way_in:?} {}: {}", program.display(), ended.stderr);
+    assert_eq!(ended.stderr, "", "{way_in:?} {}", program.display());
 }
 
 #[test]
-fn a_program_that_closes_its_clients_draws_the_traces_that_the_rust_door_draws() {
+fn a_program_that_closes_its_clients_draws_the_traces_that_the_rust_crate_draws() {
     let in_rust = forwarding_in_rust(3);
     for build in [GoBuild::Static, GoBuild::StrippedExporting] {
         let Some(program) = go_program(build) else { continue };
-        assert_drawn_as_in_rust(&program, Door::Property, &in_rust);
+        assert_drawn_as_in_rust(&program, WayIn::Property, &in_rust);
     }
     let Some(program) = go_program(GoBuild::Dynamic) else { return };
-    for door in [Door::Property, Door::Preload, Door::Both] {
-        assert_drawn_as_in_rust(&program, door, &in_rust);
+    for way_in in [WayIn::Property, WayIn::Preload, WayIn::Both] {
+        assert_drawn_as_in_rust(&program, way_in, &in_rust);
     }
 }
 
 #[test]
 fn a_stripped_program_runs_untraced_and_one_line_names_the_way_out() {
     let Some(program) = go_program(GoBuild::Stripped) else { return };
-    let (ended, traces) = flow(&program, Door::Property, "close");
+    let (ended, traces) = flow(&program, WayIn::Property, "close");
     assert_eq!(traces, "");
     let lines: Vec<_> = ended.stderr.lines().collect();
     assert_eq!(lines.len(), 1, "{lines:#?}");
@@ -49,7 +49,7 @@ fn a_stripped_program_runs_untraced_and_one_line_names_the_way_out() {
 #[test]
 fn a_fully_static_program_runs_untraced_and_one_line_says_why() {
     let Some(program) = go_program(GoBuild::FullyStatic) else { return };
-    let (ended, traces) = flow(&program, Door::Property, "close");
+    let (ended, traces) = flow(&program, WayIn::Property, "close");
     assert_eq!((traces.as_str(), ended.stderr.lines().count()), ("", 1), "{}", ended.stderr);
     assert!(ended.stderr.contains("-static"), "{}", ended.stderr);
 }
@@ -58,14 +58,14 @@ fn a_fully_static_program_runs_untraced_and_one_line_says_why() {
 fn a_program_that_leaves_its_clients_open_ends_as_it_says() {
     let Some(program) = go_program(GoBuild::Static) else { return };
     // What it has in hand is lost, be it all: no code of C runs when Go ends a process.
-    let (ended, _) = flow(&program, Door::Property, "exit");
+    let (ended, _) = flow(&program, WayIn::Property, "exit");
     assert_eq!(ended.stderr, "");
 }
 
 #[test]
 fn a_preloaded_library_leaves_a_program_with_its_own_librdkafka_alone() {
     let Some(program) = go_program(GoBuild::Static) else { return };
-    let (ended, traces) = flow(&program, Door::Preload, "close");
+    let (ended, traces) = flow(&program, WayIn::Preload, "close");
     assert_eq!((ended.stderr.as_str(), traces.as_str()), ("", ""));
 }
 
@@ -74,7 +74,7 @@ fn a_hundred_thousand_messages_are_two_hundred_thousand_spans_in_a_memory_that_d
     let Some(program) = go_program(GoBuild::Static) else { return };
     let surroundings = Surroundings::start(&["many"], 8, MANY);
     let rounds =
-        run_rounds(&surroundings, surroundings.command(Door::Property, program).args(["many", "8"]), 5, 20_000);
+        run_rounds(&surroundings, surroundings.command(WayIn::Property, program).args(["many", "8"]), 5, 20_000);
     assert_eq!((rounds.sends, rounds.receives, rounds.ids), (100_000, 100_000, 200_000));
     // Allocators settle over the first rounds; 60,000 messages that each left a header behind would be more.
     assert!(rounds.grown() < 10_000, "{:?}", rounds.resident);

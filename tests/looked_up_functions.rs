@@ -3,35 +3,35 @@
 
 use std::process::Command;
 
-use words::foreign::{Door, Surroundings, run, skip};
+use words::foreign::{Surroundings, WayIn, run, skip};
 
 #[test]
 fn by_property_its_messages_are_traced_as_any_other_program_s() {
     let traces = "shop: send orders\n  payments: process orders\n    payments: send payments\n";
-    for door in [Door::Property, Door::Both] {
-        let Some(drawing) = flow(door) else { return };
-        assert_eq!(drawing, traces, "{door:?}");
+    for way_in in [WayIn::Property, WayIn::Both] {
+        let Some(drawing) = flow(way_in) else { return };
+        assert_eq!(drawing, traces, "{way_in:?}");
     }
 }
 
 #[test]
 fn a_preloaded_library_does_no_harm() {
-    let Some(drawing) = flow(Door::Preload) else { return };
+    let Some(drawing) = flow(WayIn::Preload) else { return };
     assert_eq!(drawing, "");
 }
 
 /// What `tests/python/looked_up.py` draws; none where it cannot run.
 #[track_caller]
-fn flow(door: Door) -> Option<String> {
+fn flow(way_in: WayIn) -> Option<String> {
     let loads = Command::new("python3").args(["-c", "import ctypes; ctypes.CDLL('librdkafka.so.1')"]).output();
     if !loads.is_ok_and(|loads| loads.status.success()) {
         skip("there is no Python, or no librdkafka.so.1 for it to load");
         return None;
     }
     let surroundings = Surroundings::start(&["orders", "payments"], 1, CONFIGURATION);
-    let ended = run(surroundings.command(door, "python3").arg("tests/python/looked_up.py"));
+    let ended = run(surroundings.command(way_in, "python3").arg("tests/python/looked_up.py"));
     ended.expect_success();
-    assert_eq!((&*ended.stdout, &*ended.stderr), ("order 1\n", ""), "{door:?}");
+    assert_eq!((&*ended.stdout, &*ended.stderr), ("order 1\n", ""), "{way_in:?}");
     Some(surroundings.traces())
 }
 

@@ -1,5 +1,5 @@
-//! Promise: however a C or C++ program ends, or tries to, what it has sent until its last moment is a span wherever a door
-//! can see that moment; its status stays, and nothing is said. The table is in `resolver/librdkafka/README.md`.
+//! Promise: however a C or C++ program ends, or tries to, what it has sent until its last moment is a span wherever the library
+//! can see that moment; its status stays, and nothing is said. The table is in `resolver/librdkafka/docs/process.md`.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
 
@@ -9,7 +9,7 @@ use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use words::foreign::{Door, Surroundings, run, skip};
+use words::foreign::{Surroundings, WayIn, run, skip};
 
 const CONFIGURATION: &str = "[services.shop]\ntopics = [\"*\"]";
 
@@ -35,17 +35,17 @@ fn compiled(folder: &TempDir) -> Option<PathBuf> {
     Some(program)
 }
 
-/// Each of `ways` to end, through each of `doors`: so many spans arrive.
+/// Each of `ways` to end, through each of `ways_in`: so many spans arrive.
 #[track_caller]
-fn ends(doors: &[Door], ways: &[(&str, ExitStatus, usize)]) {
+fn ends(ways_in: &[WayIn], ways: &[(&str, ExitStatus, usize)]) {
     let folder = tempfile::tempdir().unwrap();
     let Some(program) = compiled(&folder) else { return };
-    for door in doors {
+    for way_in in ways_in {
         let surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
         for (how, status, spans) in ways {
-            let ended = run(surroundings.command(*door, &program).arg(how));
-            assert_eq!((ended.status, &*ended.stdout, &*ended.stderr), (*status, "", ""), "{how} {door:?}");
-            assert_eq!(surroundings.traces(), "shop: send orders\n".repeat(*spans), "{how} {door:?}");
+            let ended = run(surroundings.command(*way_in, &program).arg(how));
+            assert_eq!((ended.status, &*ended.stdout, &*ended.stderr), (*status, "", ""), "{how} {way_in:?}");
+            assert_eq!(surroundings.traces(), "shop: send orders\n".repeat(*spans), "{how} {way_in:?}");
         }
     }
 }
@@ -62,7 +62,7 @@ fn terminated() -> ExitStatus {
 fn threads_send_to_their_last_destructor() {
     // More threads than there are segments: each gives back what it took in its last moment.
     ends(
-        &Door::TRACED,
+        &WayIn::TRACED,
         &[("threads", exited(), 20), ("threads, objects", exited(), 30), ("threads, only then", exited(), 1_500)],
     );
 }
@@ -70,7 +70,7 @@ fn threads_send_to_their_last_destructor() {
 #[test]
 fn static_objects_and_handlers_send_to_the_last_of_them() {
     ends(
-        &Door::TRACED,
+        &WayIn::TRACED,
         &[
             ("static", exited(), 10),
             ("static, exit", exited(), 10),
@@ -81,8 +81,8 @@ fn static_objects_and_handlers_send_to_the_last_of_them() {
 }
 
 #[test]
-fn ends_with_handlers_are_seen_by_both_doors() {
-    ends(&Door::TRACED, &[("return", exited(), 5), ("quick_exit", exited(), 5)]);
+fn ends_with_handlers_are_seen_by_both_ways_in() {
+    ends(&WayIn::TRACED, &[("return", exited(), 5), ("quick_exit", exited(), 5)]);
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_signal_that_a_program_sends_itself_is_seen_by_preload() {
         ("thread, raise", exited(), 5),
         ("thread, pthread_kill", exited(), 5),
     ];
-    ends(&[Door::Preload], &ways);
+    ends(&[WayIn::Preload], &ways);
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn another_program_in_its_place_is_seen_by_preload_and_a_failed_try_ends_nothing
         ("execve in vain", exited(), 10),
         ("_exit", exited(), 5),
     ];
-    ends(&[Door::Preload], &ways);
+    ends(&[WayIn::Preload], &ways);
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn what_is_in_hand_leaves_when_the_last_client_is_closed_and_nobody_waits_for_it
     let Some(program) = compiled(&folder) else { return };
     // The first five find everything quiet, and do not wait for company.
     let surroundings = Surroundings::start(&["orders"], 1, &format!("{CONFIGURATION}\n[batch]\ndelay = \"1h\""));
-    let ended = run(surroundings.command(Door::Property, &program).arg("closed"));
+    let ended = run(surroundings.command(WayIn::Property, &program).arg("closed"));
     assert_eq!((ended.status, &*ended.stderr), (exited(), ""));
     assert_eq!(surroundings.traces(), "shop: send orders\n".repeat(10));
 }
@@ -143,16 +143,16 @@ fn what_is_in_hand_leaves_when_the_last_client_is_closed_and_nobody_waits_for_it
 /// and that ends the process by an abort.
 #[test]
 fn a_thread_that_is_about_to_be_cancelled_may_end_the_process() {
-    ends(&Door::TRACED, &[("cancelled, exit", exited(), 5)]);
+    ends(&WayIn::TRACED, &[("cancelled, exit", exited(), 5)]);
     ends(
-        &[Door::Preload],
+        &[WayIn::Preload],
         &[("cancelled, _exit", exited(), 5), ("cancelled, raise", terminated(), 5), ("cancelled, execve", exited(), 5)],
     );
 }
 
 #[test]
 fn children_end_and_become_other_programs_without_a_part_in_it() {
-    ends(&Door::TRACED, &[("children", exited(), 10)]);
+    ends(&WayIn::TRACED, &[("children", exited(), 10)]);
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn a_collector_that_is_gone_delays_none_of_it_for_long_and_what_is_lost_is_told(
         ("children", exited(), "10 of 10 spans of service `shop` were lost: 10 shut_down"),
         ("execve in vain", exited(), "10 of 10 spans of service `shop` were lost: 10 shut_down"),
     ] {
-        let ended = run(surroundings.command(Door::Preload, &program).arg(how));
+        let ended = run(surroundings.command(WayIn::Preload, &program).arg(how));
         assert_eq!(ended.status, status, "{how}: {}", ended.stderr);
         assert!(ended.stderr.contains(told), "{how}: {}", ended.stderr);
         assert_eq!(ended.stderr.contains("still wait"), how.starts_with("execve") || how == "blocked", "{how}");

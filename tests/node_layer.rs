@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use words::draw_traces;
-use words::foreign::{Door, Surroundings, kafka_javascript, node_modules, node_packages, run};
+use words::foreign::{Surroundings, WayIn, kafka_javascript, node_modules, node_packages, run};
 use words::receivers::ReceivedSpan;
 
 const BILLING: &str = r#"
@@ -21,8 +21,8 @@ const BILLING: &str = r#"
 const ORDERS: usize = 20;
 
 /// A program of `tests/node`, with the layer where `layer`.
-fn node(surroundings: &Surroundings, door: Door, modules: &[&Path], layer: bool, arguments: &[&str]) -> Command {
-    let mut command = surroundings.command(door, "node");
+fn node(surroundings: &Surroundings, way_in: WayIn, modules: &[&Path], layer: bool, arguments: &[&str]) -> Command {
+    let mut command = surroundings.command(way_in, "node");
     let modules: Vec<OsString> = modules.iter().map(|folder| folder.as_os_str().to_owned()).collect();
     command.env("NODE_PATH", modules.join(std::ffi::OsStr::new(":")));
     if layer {
@@ -43,13 +43,13 @@ fn shapes(modules: &Path, program: &str) -> Vec<String> {
 }
 
 /// What a program of that shape says and the spans that came.
-fn run_shape(door: Door, modules: &Path, layer: bool, program: &str, shape: &str) -> (String, Vec<ReceivedSpan>) {
+fn run_shape(way_in: WayIn, modules: &Path, layer: bool, program: &str, shape: &str) -> (String, Vec<ReceivedSpan>) {
     let partitions = if program.ends_with("kafkajs.js") { 2 } else { 1 };
     let surroundings = Surroundings::start(&["orders", "bills", "drafts"], partitions, BILLING);
     let count = ORDERS.to_string();
-    let ended = run(&mut node(&surroundings, door, &[modules], layer, &[program, shape, &count]));
+    let ended = run(&mut node(&surroundings, way_in, &[modules], layer, &[program, shape, &count]));
     ended.expect_success();
-    assert!(!ended.stderr.contains("tracer-"), "{door:?} {shape}: {}", ended.stderr);
+    assert!(!ended.stderr.contains("tracer-"), "{way_in:?} {shape}: {}", ended.stderr);
     let told = ended.stdout.lines().find(|line| line.ends_with(&format!(" of {ORDERS}"))).unwrap_or_default();
     (told.to_owned(), surroundings.spans())
 }
@@ -59,18 +59,18 @@ fn run_shapes(
     modules: &Path,
     program: &str,
     shapes: &[String],
-    door: impl Fn(usize) -> Door + Sync,
+    way_in: impl Fn(usize) -> WayIn + Sync,
 ) -> Vec<(String, String, Vec<ReceivedSpan>)> {
     let mut ran = Vec::new();
     for (chunk, some) in shapes.chunks(AT_A_TIME).enumerate() {
         std::thread::scope(|scope| {
-            let door = &door;
+            let way_in = &way_in;
             let started: Vec<_> = some
                 .iter()
                 .enumerate()
                 .map(|(at, shape)| {
-                    let door = door(chunk * AT_A_TIME + at);
-                    (shape, scope.spawn(move || run_shape(door, modules, true, program, shape)))
+                    let way_in = way_in(chunk * AT_A_TIME + at);
+                    (shape, scope.spawn(move || run_shape(way_in, modules, true, program, shape)))
                 })
                 .collect();
             for (shape, running) in started {
@@ -108,7 +108,7 @@ fn every_shape_of_a_program_has_one_right_trace_for_each_message() {
     let Some(modules) = node_modules() else { return };
     let shapes = shapes(&modules, "tests/node/shapes.js");
     assert!(shapes.len() >= 18, "{shapes:?}");
-    for (shape, told, spans) in run_shapes(&modules, "tests/node/shapes.js", &shapes, |_| Door::Preload) {
+    for (shape, told, spans) in run_shapes(&modules, "tests/node/shapes.js", &shapes, |_| WayIn::Preload) {
         assert_eq!(told, format!("{ORDERS} of {ORDERS}"), "{shape}");
         let billed = if shape == "high level" {
             BILLED.replace("    billing: send bills\n", "    billing: send drafts\n    billing: send bills\n")
@@ -120,11 +120,11 @@ fn every_shape_of_a_program_has_one_right_trace_for_each_message() {
 }
 
 #[test]
-fn the_kafkajs_like_api_has_one_right_trace_for_each_message_by_either_door() {
+fn the_kafkajs_like_api_has_one_right_trace_for_each_message_by_either_way_in() {
     let Some(modules) = kafka_javascript() else { return };
     let shapes = shapes(&modules, "tests/node/kafkajs.js");
     assert!(shapes.len() >= 9, "{shapes:?}");
-    let ran = run_shapes(&modules, "tests/node/kafkajs.js", &shapes, |at| Door::TRACED[at % 2]);
+    let ran = run_shapes(&modules, "tests/node/kafkajs.js", &shapes, |at| WayIn::TRACED[at % 2]);
     for (shape, told, spans) in ran {
         assert_eq!(told, format!("{ORDERS} of {ORDERS}"), "{shape}");
         let sent = |name: &str| spans.iter().filter(|span| span.name == name).count();
@@ -160,7 +160,7 @@ fn the_kafkajs_like_api_has_one_right_trace_for_each_message_by_either_door() {
 fn by_the_property_the_layer_finds_the_library_when_the_first_client_brings_it() {
     let Some(modules) = node_modules() else { return };
     for shape in ["events", "for of", "pipe"] {
-        let (told, spans) = run_shape(Door::Property, &modules, true, "tests/node/shapes.js", shape);
+        let (told, spans) = run_shape(WayIn::Property, &modules, true, "tests/node/shapes.js", shape);
         assert_eq!(told, format!("{ORDERS} of {ORDERS}"), "{shape}");
         assert_eq!(drawn(&spans), [(BILLED.to_owned(), ORDERS)], "{shape}");
     }
@@ -170,7 +170,7 @@ fn by_the_property_the_layer_finds_the_library_when_the_first_client_brings_it()
 fn without_the_layer_traces_are_cut_and_none_is_wrong() {
     let Some(modules) = node_modules() else { return };
     for shape in ["events", "for of", "stream, data"] {
-        let (told, spans) = run_shape(Door::Preload, &modules, false, "tests/node/shapes.js", shape);
+        let (told, spans) = run_shape(WayIn::Preload, &modules, false, "tests/node/shapes.js", shape);
         assert_eq!(told, format!("0 of {ORDERS}"), "{shape}");
         let expected = [
             ("billing: send bills\n".to_owned(), ORDERS),
@@ -186,7 +186,7 @@ fn without_the_library_the_layer_changes_nothing() {
     for api in ["flowing", "single", "stream"] {
         let surroundings = Surroundings::start(&["orders", "payments"], 1, BILLING);
         let arguments = ["tests/node/flow.js", api, "disconnect"];
-        let ended = run(&mut node(&surroundings, Door::Closed, &[&modules], true, &arguments));
+        let ended = run(&mut node(&surroundings, WayIn::Untraced, &[&modules], true, &arguments));
         ended.expect_success();
         assert_eq!(ended.stdout, "paid: order 0\npaid: order 1\npaid: order 2\n", "{api}");
         assert_eq!(ended.stderr, "", "{api}");
@@ -198,7 +198,7 @@ fn without_the_library_the_layer_changes_nothing() {
 fn an_answer_is_not_the_cause_of_the_next_request() {
     let Some(modules) = node_modules() else { return };
     let surroundings = Surroundings::start(&["requests", "replies"], 1, "[services.all]\ntopics = [\"*\"]\n");
-    run(&mut node(&surroundings, Door::Preload, &[&modules], true, &["tests/node/replies.js"])).expect_success();
+    run(&mut node(&surroundings, WayIn::Preload, &[&modules], true, &["tests/node/replies.js"])).expect_success();
     let exchange = "all: send requests\n  all: process requests\n    all: send replies\n      all: process replies\n";
     assert_eq!(drawn(&surroundings.spans()), [(exchange.to_owned(), 6)]);
 }
@@ -208,7 +208,7 @@ fn what_fails_says_why_and_the_program_sees_it_as_without_the_layer() {
     let Some(modules) = node_modules() else { return };
     let surroundings =
         Surroundings::start(&["orders", "audits", "later", "much.later"], 1, "[services.all]\ntopics = [\"*\"]\n");
-    run(&mut node(&surroundings, Door::Preload, &[&modules], true, &["tests/node/failing.js"])).expect_success();
+    run(&mut node(&surroundings, WayIn::Preload, &[&modules], true, &["tests/node/failing.js"])).expect_success();
     let spans = surroundings.spans();
     let mut failed: Vec<_> = spans.iter().filter(|span| span.status_code == "error").collect();
     failed.sort_by_key(|span| &span.status_message);
@@ -232,7 +232,7 @@ fn what_fails_says_why_and_the_program_sees_it_as_without_the_layer() {
 fn one_trace_leads_through_a_web_server_the_consumer_and_the_spans_of_opentelemetry() {
     let (Some(modules), Some(packages)) = (node_modules(), node_packages("node-web", WEB)) else { return };
     let surroundings = Surroundings::start(&["orders", "bills"], 1, BILLING);
-    let mut command = node(&surroundings, Door::Preload, &[&modules, &packages], true, &["tests/node/web.js"]);
+    let mut command = node(&surroundings, WayIn::Preload, &[&modules, &packages], true, &["tests/node/web.js"]);
     command.env("COLLECTOR", surroundings.collector.endpoint());
     let ended = run(&mut command);
     ended.expect_success();
@@ -254,7 +254,7 @@ fn ten_thousand_messages_at_once_have_no_wrong_parent() {
     for shape in ["events", "for of, not awaited"] {
         let surroundings = Surroundings::start(&["orders", "bills"], 1, BILLING);
         let arguments = ["tests/node/shapes.js", shape, "10000"];
-        let ended = run(&mut node(&surroundings, Door::Preload, &[&modules], true, &arguments));
+        let ended = run(&mut node(&surroundings, WayIn::Preload, &[&modules], true, &arguments));
         ended.expect_success();
         assert_eq!(ended.stdout, "10000 of 10000\n", "{shape}: {}", ended.stderr);
     }

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use words::foreign::{Door, Surroundings, run, skip};
+use words::foreign::{Surroundings, WayIn, run, skip};
 
 const CONFIGURATION: &str = r#"
     [services.front]
@@ -26,11 +26,11 @@ fn has_php() -> bool {
 }
 
 /// What the program draws.
-fn flow(door: Door) -> String {
+fn flow(way_in: WayIn) -> String {
     let surroundings = Surroundings::start(&["orders", "payments"], 1, CONFIGURATION);
-    let ended = run(surroundings.command(door, "php").arg("tests/php/flow.php"));
+    let ended = run(surroundings.command(way_in, "php").arg("tests/php/flow.php"));
     ended.expect_success();
-    assert_eq!((&*ended.stdout, &*ended.stderr), ("paid: order 0\npaid: order 1\npaid: order 2\n", ""), "{door:?}");
+    assert_eq!((&*ended.stdout, &*ended.stderr), ("paid: order 0\npaid: order 1\npaid: order 2\n", ""), "{way_in:?}");
     surroundings.traces()
 }
 
@@ -40,7 +40,7 @@ fn a_message_s_whole_way_is_one_trace_by_property() {
         return;
     }
     let one = "front: send orders\n  back: process orders\n    back: send payments\n      front: receive payments\n";
-    assert_eq!(flow(Door::Property), one.repeat(3));
+    assert_eq!(flow(WayIn::Property), one.repeat(3));
 }
 
 #[test]
@@ -49,8 +49,8 @@ fn a_preloaded_library_does_no_harm() {
         return;
     }
     // PHP loads extensions so that they find their own librdkafka before any preloaded function (`RTLD_DEEPBIND`): it is
-    // traced through this door only where it was built not to.
-    flow(Door::Preload);
-    let both = flow(Door::Both);
+    // traced by preload only where it was built not to.
+    flow(WayIn::Preload);
+    let both = flow(WayIn::Both);
     assert_eq!(both.lines().count(), 12, "{both}");
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use words::child::Ended;
 use words::fake_librdkafka::Workshop;
-use words::foreign::{Door, Surroundings, run, skip};
+use words::foreign::{Surroundings, WayIn, run, skip};
 
 const HEADER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/plugins/api/include");
 
@@ -30,8 +30,8 @@ fn surroundings(workshop: &Workshop) -> Surroundings {
     Surroundings::start(&[], 1, &configuration)
 }
 
-fn run_at(surroundings: &Surroundings, door: Door, program: &Path, place: &str, thread: bool) -> Ended {
-    let mut command = surroundings.command(door, program);
+fn run_at(surroundings: &Surroundings, way_in: WayIn, program: &Path, place: &str, thread: bool) -> Ended {
+    let mut command = surroundings.command(way_in, program);
     command.env("AT", place);
     if thread {
         command.env("THREAD", "1");
@@ -55,15 +55,15 @@ fn a_client_that_a_plugin_makes_is_not_traced_and_nothing_waits_for_itself() {
     };
     let program = program_and_plugin(&workshop);
     let surroundings = surroundings(&workshop);
-    for door in Door::TRACED {
+    for way_in in WayIn::TRACED {
         for place in ["constructor", "validate", "create", "export"] {
-            let ended = run_at(&surroundings, door, &program, place, false);
-            assert_eq!(ended.stderr, "", "{door:?} {place}");
+            let ended = run_at(&surroundings, way_in, &program, place, false);
+            assert_eq!(ended.stderr, "", "{way_in:?} {place}");
             let mut lines: Vec<_> = ended.stdout.lines().collect();
             lines.sort_unstable();
             lines.dedup(); // The spans may leave in two batches.
-            assert_eq!(lines, ["orders: a trace", "spans: no trace"], "{door:?} {place}");
-            expect_orders_only(&surroundings.traces(), &format!("{door:?} {place}"));
+            assert_eq!(lines, ["orders: a trace", "spans: no trace"], "{way_in:?} {place}");
+            expect_orders_only(&surroundings.traces(), &format!("{way_in:?} {place}"));
         }
     }
 }
@@ -78,7 +78,7 @@ fn a_client_on_a_thread_of_a_plugin_is_not_traced_either() {
     let program = program_and_plugin(&workshop);
     let surroundings = surroundings(&workshop);
     for place in ["validate", "create", "export"] {
-        let ended = run_at(&surroundings, Door::Preload, &program, place, true);
+        let ended = run_at(&surroundings, WayIn::Preload, &program, place, true);
         assert_eq!(ended.stderr, "", "{place}");
         let mut lines: Vec<_> = ended.stdout.lines().collect();
         lines.sort_unstable();
@@ -95,7 +95,7 @@ fn a_plugin_that_never_comes_back_costs_its_backend_only() {
     };
     let program = program_and_plugin(&workshop);
     let surroundings = surroundings(&workshop);
-    let ended = run_at(&surroundings, Door::Preload, &program, "forever", false);
+    let ended = run_at(&surroundings, WayIn::Preload, &program, "forever", false);
     assert_eq!(ended.stdout, "orders: a trace\n");
     for words in ["tracer-resolver: ERROR: ", "backend `mine`", "its create did not return within 10s"] {
         assert!(ended.stderr.contains(words), "{words} is not in {}", ended.stderr);
@@ -117,7 +117,7 @@ fn a_backend_that_is_made_in_the_constructor_of_a_library_may_load_a_library_its
     let library = workshop.build("constructing.so", &sources);
     let program = workshop.build("loading", &["loading.c"]);
     let surroundings = surroundings(&workshop);
-    let mut command = surroundings.command(Door::Preload, &program);
+    let mut command = surroundings.command(WayIn::Preload, &program);
     let ended = run(command.env("AT", "library").arg(&library).arg("orders"));
     ended.expect_success();
     assert_eq!((&*ended.stdout, &*ended.stderr), ("early: a trace\norders: a trace\n", ""));

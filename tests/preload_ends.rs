@@ -2,14 +2,14 @@
 //! it is called; what else is taken over of the C library does what it did; and processes that are no Kafka clients notice
 //! nothing.
 //!
-//! Without `before_exit` in `resolver/librdkafka/src/preload_door/ends/exit.rs` the first test finds no span.
+//! Without `before_exit` in `resolver/librdkafka/src/preload/ends/exit.rs` the first test finds no span.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 
 use words::child::{finish, without_tracing};
 use words::fake_librdkafka::Workshop;
-use words::foreign::{Door, Surroundings, library, run, skip};
+use words::foreign::{Surroundings, WayIn, library, run, skip};
 
 #[test]
 fn whatever_way_a_process_ends_its_spans_arrive_and_its_status_stays() {
@@ -22,13 +22,13 @@ fn whatever_way_a_process_ends_its_spans_arrive_and_its_status_stays() {
     let program = workshop.build("ending", &["ending.c", &link[0], &link[1], &link[2]]);
     let surroundings = Surroundings::start(&[], 1, "[services.shop]\ntopics = [\"*\"]");
     for (how, sent) in [("_exit", 1), ("_Exit", 1), ("signal", 1), ("fork", 1), ("vfork", 2), ("untraced fork", 1)] {
-        let ended = run(surroundings.command(Door::Preload, &program).arg(how));
+        let ended = run(surroundings.command(WayIn::Preload, &program).arg(how));
         assert_eq!((ended.status.code(), &*ended.stderr), (Some(7), ""), "{how}");
         assert_eq!(surroundings.traces(), "shop: send orders\n".repeat(sent), "{how}");
     }
 }
 
-/// With the functions of `resolver/librdkafka/src/preload_door/next.rs` looked up at the first call, the child waits for a
+/// With the functions of `resolver/librdkafka/src/preload/next.rs` looked up at the first call, the child waits for a
 /// thread that it has not got.
 #[test]
 fn a_child_that_is_forked_while_a_library_is_loaded_becomes_another_program_at_once() {
@@ -44,7 +44,7 @@ fn a_child_that_is_forked_while_a_library_is_loaded_becomes_another_program_at_o
     assert_eq!((ended.status.code(), &*ended.stderr), (Some(7), ""));
 }
 
-/// Without `is_met` in `resolver/librdkafka/src/preload_door/waits.rs`, or in `signals.rs` there, it is killed.
+/// Without `is_met` in `resolver/librdkafka/src/preload/waits.rs`, or in `signals.rs` there, it is killed.
 #[test]
 fn a_process_without_clients_that_may_use_few_system_calls_uses_no_others() {
     let workshop = match Workshop::open() {
@@ -70,8 +70,8 @@ fn arguments_that_the_kernel_refuses_are_refused_by_the_kernel() {
     let link = workshop.linked_with("kafka");
     let program = workshop.build("waiting", &["waiting.c", &link[0], &link[1], &link[2]]);
     let surroundings = Surroundings::start(&[], 1, "[services.shop]\ntopics = [\"*\"]");
-    let said = [Door::Closed, Door::Preload].map(|door| {
-        let ended = run(&mut surroundings.command(door, &program));
+    let said = [WayIn::Untraced, WayIn::Preload].map(|way_in| {
+        let ended = run(&mut surroundings.command(way_in, &program));
         ended.expect_success();
         ended.stdout
     });

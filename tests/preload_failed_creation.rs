@@ -2,13 +2,13 @@
 //! with its configuration afterwards, works, also with a librdkafka before 2.13, which breaks it.
 //!
 //! The fake librdkafka ends the process when a broken configuration is used. Without `failed_configurations` in
-//! `resolver/librdkafka/src/preload_door/create.rs` the first four programs die.
+//! `resolver/librdkafka/src/preload/create.rs` the first four programs die.
 
 use std::process::Command;
 
 use words::child::Ended;
 use words::fake_librdkafka::Workshop;
-use words::foreign::{Door, Surroundings, run, skip};
+use words::foreign::{Surroundings, WayIn, run, skip};
 
 const OLD: &str = "-DVERSION=0x020c01ff";
 const SOUND: &str = "-DVERSION=0x020d00ff";
@@ -19,7 +19,7 @@ fn fail(workshop: &Workshop, version: &str, scenario: &str) -> (Ended, String) {
     let link = workshop.linked_with("kafka");
     let program = workshop.build("failing", &["failing.c", &link[0], &link[1], &link[2]]);
     let surroundings = Surroundings::start(&[], 1, "[services.shop]\ntopics = [\"*\"]");
-    let mut command = surroundings.command(Door::Preload, program);
+    let mut command = surroundings.command(WayIn::Preload, program);
     if scenario == "none" {
         command.env("CONSUMERS_FAIL", "");
     }
@@ -67,7 +67,7 @@ fn the_system_s_librdkafka_does_no_harm_either() {
     }
     let program = workshop.build("failing_for_real", &["failing_for_real.c", "-lrdkafka"]);
     let surroundings = Surroundings::start(&[], 1, "[services.shop]\ntopics = [\"*\"]");
-    let ended = run(&mut surroundings.command(Door::Preload, program));
+    let ended = run(&mut surroundings.command(WayIn::Preload, program));
     ended.expect_success();
     assert!(ended.stdout.contains("NONSENSE") && ended.stderr.is_empty(), "{ended:?}");
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use words::child::Ended;
 use words::fake_librdkafka::Workshop;
-use words::foreign::{Door, Surroundings, run, skip};
+use words::foreign::{Surroundings, WayIn, run, skip};
 
 /// A program that is linked with a fake librdkafka whose frames can be unwound, as those of librdkafka are on this
 /// platform.
@@ -14,7 +14,7 @@ fn with_unwinding(workshop: &Workshop, sources: &[&str]) -> Ended {
     let link = workshop.linked_with("kafka");
     let program = workshop.build("program", &[sources, &[&link[0], &link[1], &link[2]]].concat());
     let surroundings = Surroundings::start(&[], 1, "[services.shop]\ntopics = [\"*\"]");
-    let ended = run(&mut surroundings.command(Door::Preload, program));
+    let ended = run(&mut surroundings.command(WayIn::Preload, program));
     ended.expect_success();
     assert_eq!(ended.stderr, "");
     ended
@@ -29,7 +29,7 @@ fn a_thread_can_be_cancelled_while_it_waits_for_messages_and_never_in_our_part_o
     assert_eq!(with_unwinding(&workshop, &["cancelling.c"]).stdout, "cancelled\nmade\ncancelled\n");
 }
 
-/// A wrapper in `resolver/librdkafka/src/preload_door/polls.rs` that were `extern "C"` would end the process here.
+/// A wrapper in `resolver/librdkafka/src/preload/polls.rs` that were `extern "C"` would end the process here.
 #[test]
 fn an_exception_that_a_callback_throws_passes_through() {
     let workshop = match Workshop::open() {

@@ -1,4 +1,4 @@
-//! Promise: consume, process, produce is one trace; the processing is one span, of the hand-over's own identity, however
+//! Promise: consume, process, produce is one trace; the processing is one span, of the delivery's own identity, however
 //! and wherever it runs.
 
 use std::time::Duration;
@@ -207,7 +207,7 @@ fn the_processing_of_an_unsampled_message_is_no_span_and_stays_unsampled_downstr
 fn a_message_processed_a_while_later_still_has_its_parent_and_loses_nothing() {
     let cluster = TracedCluster::start(&["orders", "bills"], CHAIN);
     let message = ordered(&cluster);
-    // Longer than a hand-over waits for a guard.
+    // Longer than a delivery waits for a guard.
     std::thread::sleep(Duration::from_millis(2_500));
     drop(Processing::start_for(&cluster.resolver, None, &message));
     assert_eq!(

@@ -1,12 +1,12 @@
 //! Promise: no program is given a wrong parent, whatever its shape, and the plain ones are given the right one: the table of
-//! shapes in resolver/librdkafka/README.md, row by row.
+//! shapes in resolver/librdkafka/docs/what-works.md, row by row.
 //!
 //! Each program consumes ten orders and sends a payment of each, to the partition with the order's number: so a payment's
 //! parent is seen to be right or wrong. The orders carry no context: what is not guessed begins a trace.
 
 use std::path::PathBuf;
 
-use words::foreign::{Door, PAYING, Surroundings, c_program, python_with, run};
+use words::foreign::{PAYING, Surroundings, WayIn, c_program, python_with, run};
 use words::receivers::ReceivedSpan;
 
 const ORDERS: usize = 10;
@@ -34,25 +34,25 @@ fn payments(spans: &[ReceivedSpan]) -> String {
 }
 
 /// Runs the program that `command` starts, and says what became of its payments.
-fn shape(door: Door, program: &PathBuf, words: &[&str]) -> String {
+fn shape(way_in: WayIn, program: &PathBuf, words: &[&str]) -> String {
     let surroundings = Surroundings::start(&["orders", "payments"], ORDERS as i32, PAYING);
     surroundings.send_untraced("orders", ORDERS);
-    let ended = run(surroundings.command(door, program).args(words));
+    let ended = run(surroundings.command(way_in, program).args(words));
     ended.expect_success();
-    assert_eq!(ended.stderr, "", "{door:?} {words:?}");
+    assert_eq!(ended.stderr, "", "{way_in:?} {words:?}");
     payments(&surroundings.spans())
 }
 
 const PYTHON: &str =
     "confluent-kafka==2.16.1\ngevent==26.9.0\neventlet==0.41.3\ngreenlet==3.5.6\nuvicorn==0.54.0\nuvloop==0.23.0";
 
-/// The shape of `tests/python/shapes.py` by both doors.
+/// The shape of `tests/python/shapes.py` by both ways in.
 #[track_caller]
 fn python_shape(shape_name: &str, by_property: &str, by_preload: &str) {
     let Some(python) = python_with("python-shapes", PYTHON) else { return };
-    for (door, expected) in [(Door::Property, by_property), (Door::Preload, by_preload)] {
-        let found = shape(door, &python, &["tests/python/shapes.py", shape_name]);
-        assert_eq!(found, expected, "{shape_name} {door:?}");
+    for (way_in, expected) in [(WayIn::Property, by_property), (WayIn::Preload, by_preload)] {
+        let found = shape(way_in, &python, &["tests/python/shapes.py", shape_name]);
+        assert_eq!(found, expected, "{shape_name} {way_in:?}");
     }
 }
 
@@ -100,12 +100,12 @@ fn what_tasks_of_an_event_loop_send_begins_traces() {
     }
 }
 
-/// Without the look at the peer's name in `resolver/librdkafka/src/preload_door/waits.rs` the loop's own pair of sockets is taken
+/// Without the look at the peer's name in `resolver/librdkafka/src/preload/waits.rs` the loop's own pair of sockets is taken
 /// for a connection on which an answer is awaited.
 #[test]
 fn what_tasks_of_a_loop_by_select_send_begins_traces_where_calls_are_seen() {
     let Some(python) = python_with("python-shapes", PYTHON) else { return };
-    assert_eq!(shape(Door::Preload, &python, &["tests/python/shapes.py", "tasks_without_epoll"]), none());
+    assert_eq!(shape(WayIn::Preload, &python, &["tests/python/shapes.py", "tasks_without_epoll"]), none());
 }
 
 #[test]
@@ -125,16 +125,16 @@ fn each_request_of_a_thread_that_waits_for_the_answer_begins_a_trace() {
 #[test]
 fn what_is_sent_long_after_the_one_message_begins_traces() {
     let Some(python) = python_with("python-shapes", PYTHON) else { return };
-    for door in Door::TRACED {
-        let found = shape(door, &python, &["tests/python/shapes.py", "read_once"]);
-        assert!(found.starts_with("yX") && found.ends_with("....."), "{door:?}: {found}");
+    for way_in in WayIn::TRACED {
+        let found = shape(way_in, &python, &["tests/python/shapes.py", "read_once"]);
+        assert!(found.starts_with("yX") && found.ends_with("....."), "{way_in:?}: {found}");
     }
 }
 
 #[test]
 fn what_a_delivery_report_sends_begins_a_trace_where_calls_are_seen() {
     let Some(python) = python_with("python-shapes", PYTHON) else { return };
-    let found = shape(Door::Preload, &python, &["tests/python/shapes.py", "report"]);
+    let found = shape(WayIn::Preload, &python, &["tests/python/shapes.py", "report"]);
     assert_eq!(found.len(), 2 * ORDERS, "{found}");
     assert_eq!(found.matches('y').count(), ORDERS, "{found}");
     assert_eq!(found.matches('.').count(), ORDERS, "{found}");
@@ -144,16 +144,16 @@ fn what_a_delivery_report_sends_begins_a_trace_where_calls_are_seen() {
 fn what_an_event_loop_in_c_sends_begins_traces_and_by_property_none_is_wrong_that_epoll_shows() {
     let folder = tempfile::tempdir().unwrap();
     let Some(program) = c_program(folder.path(), "c/shapes.c", &[]) else { return };
-    assert_eq!(shape(Door::Property, &program, &["epoll"]), none());
-    assert_eq!(shape(Door::Preload, &program, &["epoll"]), none());
-    assert_eq!(shape(Door::Preload, &program, &["poll"]), none());
+    assert_eq!(shape(WayIn::Property, &program, &["epoll"]), none());
+    assert_eq!(shape(WayIn::Preload, &program, &["epoll"]), none());
+    assert_eq!(shape(WayIn::Preload, &program, &["poll"]), none());
 }
 
 #[test]
 fn what_coroutines_send_that_take_turns_on_a_thread_begins_traces() {
     let folder = tempfile::tempdir().unwrap();
     let Some(program) = c_program(folder.path(), "cpp/coroutines.cpp", &["-std=c++20"]) else { return };
-    for door in Door::TRACED {
-        assert_eq!(shape(door, &program, &[]), none(), "{door:?}");
+    for way_in in WayIn::TRACED {
+        assert_eq!(shape(way_in, &program, &[]), none(), "{way_in:?}");
     }
 }

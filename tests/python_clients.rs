@@ -5,7 +5,7 @@
 
 use words::child::Ended;
 use words::draw_traces_with;
-use words::foreign::{Door, Surroundings, python, run};
+use words::foreign::{Surroundings, WayIn, python, run};
 
 const CONFIGURATION: &str = r#"
     [services.shop]
@@ -25,31 +25,31 @@ struct Run {
 
 /// Runs `tests/python/PROGRAM` where so many orders wait.
 #[track_caller]
-fn traced(door: Door, orders: usize, program: &[&str]) -> Option<Run> {
+fn traced(way_in: WayIn, orders: usize, program: &[&str]) -> Option<Run> {
     let surroundings = Surroundings::start(&["orders", "payments"], 1, CONFIGURATION);
     surroundings.send_untraced("orders", orders);
-    let Ended { stdout, .. } = ended(&surroundings, door, program)?;
+    let Ended { stdout, .. } = ended(&surroundings, way_in, program)?;
     Some(Run { stdout, drawing: draw_traces_with(&surroundings.spans(), &[END]) })
 }
 
 #[track_caller]
-fn ended(surroundings: &Surroundings, door: Door, program: &[&str]) -> Option<Ended> {
-    let mut command = surroundings.command(door, python()?);
+fn ended(surroundings: &Surroundings, way_in: WayIn, program: &[&str]) -> Option<Ended> {
+    let mut command = surroundings.command(way_in, python()?);
     command.arg(format!("tests/python/{}", program[0])).args(&program[1..]);
     let ended = run(&mut command);
     ended.expect_success();
-    assert_eq!(ended.stderr, "", "{door:?}");
+    assert_eq!(ended.stderr, "", "{way_in:?}");
     Some(ended)
 }
 
 #[test]
 fn reports_messages_and_errors_are_those_of_the_untraced_program() {
-    let Some(untraced) = traced(Door::Closed, 0, &["deliveries.py"]) else { return };
+    let Some(untraced) = traced(WayIn::Untraced, 0, &["deliveries.py"]) else { return };
     assert!(untraced.stdout.lines().count() == 13 && untraced.drawing.is_empty(), "{}", untraced.stdout);
-    for (door, hand_over) in [(Door::Property, "receive orders"), (Door::Preload, "process orders")] {
-        let run = traced(door, 0, &["deliveries.py"]).unwrap();
-        assert_eq!(run.stdout, untraced.stdout, "{door:?}");
-        let traces = run.drawing.matches(&format!("shop: send orders\n  billing: {hand_over}")).count();
+    for (way_in, delivery) in [(WayIn::Property, "receive orders"), (WayIn::Preload, "process orders")] {
+        let run = traced(way_in, 0, &["deliveries.py"]).unwrap();
+        assert_eq!(run.stdout, untraced.stdout, "{way_in:?}");
+        let traces = run.drawing.matches(&format!("shop: send orders\n  billing: {delivery}")).count();
         assert_eq!((traces, run.drawing.lines().count()), (4, 8), "{}", run.drawing);
     }
 }
@@ -57,13 +57,13 @@ fn reports_messages_and_errors_are_those_of_the_untraced_program() {
 #[test]
 fn without_a_file_the_library_does_nothing_and_says_nothing() {
     let surroundings = Surroundings::start(&["orders", "payments"], 1, CONFIGURATION);
-    let Some(untraced) = ended(&surroundings, Door::Closed, &["deliveries.py"]) else { return };
-    for door in [Door::Property, Door::Preload] {
+    let Some(untraced) = ended(&surroundings, WayIn::Untraced, &["deliveries.py"]) else { return };
+    for way_in in [WayIn::Property, WayIn::Preload] {
         let surroundings = Surroundings::start(&["orders", "payments"], 1, CONFIGURATION);
-        let mut command = surroundings.command(door, python().unwrap());
+        let mut command = surroundings.command(way_in, python().unwrap());
         let run = run(command.arg("tests/python/deliveries.py").env_remove("INTERCEPTORS_CONFIG_FILE"));
         run.expect_success();
-        assert_eq!((&run.stdout, &*run.stderr), (&untraced.stdout, ""), "{door:?}");
+        assert_eq!((&run.stdout, &*run.stderr), (&untraced.stdout, ""), "{way_in:?}");
         assert_eq!(surroundings.spans(), []);
     }
 }
@@ -71,31 +71,31 @@ fn without_a_file_the_library_does_nothing_and_says_nothing() {
 #[test]
 fn a_file_that_cannot_be_used_is_told_and_the_program_runs_as_ever() {
     let surroundings = Surroundings::start(&["orders", "payments"], 1, CONFIGURATION);
-    let Some(untraced) = ended(&surroundings, Door::Closed, &["deliveries.py"]) else { return };
-    for door in [Door::Property, Door::Preload] {
+    let Some(untraced) = ended(&surroundings, WayIn::Untraced, &["deliveries.py"]) else { return };
+    for way_in in [WayIn::Property, WayIn::Preload] {
         let surroundings = Surroundings::start(&["orders", "payments"], 1, "[services.shop]\nproduce = [\"orders\"]\n");
-        let mut command = surroundings.command(door, python().unwrap());
+        let mut command = surroundings.command(way_in, python().unwrap());
         command.arg("tests/python/deliveries.py");
         let lenient = run(&mut command);
         lenient.expect_success();
-        assert_eq!(lenient.stdout, untraced.stdout, "{door:?}");
-        assert!(lenient.stderr.contains("did you mean `produces`?"), "{door:?}: {}", lenient.stderr);
+        assert_eq!(lenient.stdout, untraced.stdout, "{way_in:?}");
+        assert!(lenient.stderr.contains("did you mean `produces`?"), "{way_in:?}: {}", lenient.stderr);
         let strict = run(command.env("INTERCEPTORS_STRICT", "1"));
-        assert!(!strict.status.success() && strict.stdout.is_empty(), "{door:?}: {strict:?}");
-        assert!(strict.stderr.contains("did you mean `produces`?"), "{door:?}: {}", strict.stderr);
+        assert!(!strict.status.success() && strict.stdout.is_empty(), "{way_in:?}: {strict:?}");
+        assert!(strict.stderr.contains("did you mean `produces`?"), "{way_in:?}: {}", strict.stderr);
     }
 }
 
 #[test]
 fn a_commit_of_just_the_message_shows_by_property_how_long_it_was_processed() {
-    let Some(run) = traced(Door::Property, 3, &["commits.py", "sync"]) else { return };
+    let Some(run) = traced(WayIn::Property, 3, &["commits.py", "sync"]) else { return };
     assert_eq!(run.stdout, "[3]\n");
     assert_eq!(run.drawing, "billing: process orders {end=commit}\n".repeat(3));
 }
 
 #[test]
 fn the_next_poll_shows_it_better_by_preload_and_closing_shows_it_of_the_last() {
-    let Some(run) = traced(Door::Preload, 3, &["commits.py", "sync"]) else { return };
+    let Some(run) = traced(WayIn::Preload, 3, &["commits.py", "sync"]) else { return };
     assert_eq!(run.stdout, "[3]\n");
     let poll = "billing: process orders {end=poll}\n";
     assert_eq!(run.drawing, format!("{}billing: process orders {{end=close}}\n", poll.repeat(2)));
@@ -104,44 +104,44 @@ fn the_next_poll_shows_it_better_by_preload_and_closing_shows_it_of_the_last() {
 #[test]
 fn commits_in_the_background_and_stored_offsets_reach_the_broker() {
     for how in ["async", "store"] {
-        for door in Door::TRACED {
-            let Some(run) = traced(door, 3, &["commits.py", how]) else { return };
-            assert_eq!((&*run.stdout, run.drawing.lines().count()), ("[3]\n", 3), "{how} {door:?}: {}", run.drawing);
+        for way_in in WayIn::TRACED {
+            let Some(run) = traced(way_in, 3, &["commits.py", how]) else { return };
+            assert_eq!((&*run.stdout, run.drawing.lines().count()), ("[3]\n", 3), "{how} {way_in:?}: {}", run.drawing);
         }
     }
 }
 
 #[test]
 fn a_transaction_is_in_the_trace_of_its_message_and_fails_when_it_is_aborted() {
-    for (door, ends) in [(Door::Property, ["send", "send"]), (Door::Preload, ["poll", "close"])] {
-        let Some(run) = traced(door, 2, &["transactions.py"]) else { return };
+    for (way_in, ends) in [(WayIn::Property, ["send", "send"]), (WayIn::Preload, ["poll", "close"])] {
+        let Some(run) = traced(way_in, 2, &["transactions.py"]) else { return };
         let expected = format!(
             "billing: process orders {{end={}}}\n  billing: send payments\n\
              billing: process orders {{end={}}}\n  billing: send payments !_PURGE_QUEUE\n",
             ends[0], ends[1]
         );
-        assert_eq!(run.drawing, expected, "{door:?}");
+        assert_eq!(run.drawing, expected, "{way_in:?}");
     }
 }
 
 #[test]
 fn asyncio_s_clients_work_on_threads_of_their_own_so_that_no_parent_is_guessed() {
-    for door in Door::TRACED {
-        let Some(run) = traced(door, 2, &["asynchronous.py"]) else { return };
+    for way_in in WayIn::TRACED {
+        let Some(run) = traced(way_in, 2, &["asynchronous.py"]) else { return };
         assert_eq!(run.stdout, "payments paid: orders 0\npayments paid: orders 1\n");
         let roots: Vec<_> = run.drawing.lines().map(|line| line.split(" {").next().unwrap()).collect();
         let sends = roots.iter().filter(|root| **root == "billing: send payments").count();
         let orders = roots.iter().filter(|root| root.ends_with(" orders")).count();
-        assert_eq!((sends, orders, roots.len()), (2, 2, 4), "{door:?}: {}", run.drawing);
+        assert_eq!((sends, orders, roots.len()), (2, 2, 4), "{way_in:?}: {}", run.drawing);
     }
 }
 
 #[test]
 fn after_a_hand_over_of_many_messages_no_parent_is_guessed() {
-    for door in Door::TRACED {
-        let Some(run) = traced(door, 10, &["batches.py", "7"]) else { return };
+    for way_in in WayIn::TRACED {
+        let Some(run) = traced(way_in, 10, &["batches.py", "7"]) else { return };
         let expected = "billing: receive orders\n".repeat(10) + "billing: send payments\n";
-        assert_eq!(run.drawing, expected, "{door:?}");
+        assert_eq!(run.drawing, expected, "{way_in:?}");
     }
 }
 
@@ -151,19 +151,19 @@ fn a_call_for_many_that_asks_for_one_hands_over_one() {
     let of_many = "billing: receive orders\n".repeat(10) + "billing: send payments\n";
     let of_one = "billing: process orders {end=poll}\n".repeat(9)
         + "billing: process orders {end=close}\nbilling: send payments\n";
-    for (door, expected) in [(Door::Property, of_many), (Door::Preload, of_one)] {
-        let Some(run) = traced(door, 10, &["batches.py", "1"]) else { return };
-        assert_eq!(run.drawing, expected, "{door:?}");
+    for (way_in, expected) in [(WayIn::Property, of_many), (WayIn::Preload, of_one)] {
+        let Some(run) = traced(way_in, 10, &["batches.py", "1"]) else { return };
+        assert_eq!(run.drawing, expected, "{way_in:?}");
     }
 }
 
 #[test]
 fn a_send_on_another_thread_than_the_message_s_has_no_parent() {
-    for door in Door::TRACED {
-        let Some(run) = traced(door, 3, &["threads.py"]) else { return };
+    for way_in in WayIn::TRACED {
+        let Some(run) = traced(way_in, 3, &["threads.py"]) else { return };
         let roots: Vec<_> = run.drawing.lines().map(|line| line.split(" {").next().unwrap()).collect();
-        assert!(!roots.iter().any(|root| root.starts_with(' ')), "{door:?}: {}", run.drawing);
-        assert_eq!(roots.iter().filter(|root| **root == "billing: send payments").count(), 3, "{door:?}");
-        assert_eq!(roots.iter().filter(|root| root.ends_with(" orders")).count(), 3, "{door:?}");
+        assert!(!roots.iter().any(|root| root.starts_with(' ')), "{way_in:?}: {}", run.drawing);
+        assert_eq!(roots.iter().filter(|root| **root == "billing: send payments").count(), 3, "{way_in:?}");
+        assert_eq!(roots.iter().filter(|root| root.ends_with(" orders")).count(), 3, "{way_in:?}");
     }
 }

@@ -9,31 +9,36 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use words::child::Ended;
-use words::foreign::{Door, Surroundings, python, python_with, run};
+use words::foreign::{Surroundings, WayIn, python, python_with, run};
 
 const CONFIGURATION: &str = r#"
     [services.shop]
     topics = ["*"]
 "#;
 
-/// Runs `endings.py` through `door`: how it ended, and how many spans arrived.
+/// Runs `endings.py` by `way_in`: how it ended, and how many spans arrived.
 #[track_caller]
-fn ended(door: Door, how: &[&str]) -> Option<(Ended, usize)> {
+fn ended(way_in: WayIn, how: &[&str]) -> Option<(Ended, usize)> {
     let surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
-    let ended = run(surroundings.command(door, python()?).arg("tests/python/endings.py").args(how));
+    let ended = run(surroundings.command(way_in, python()?).arg("tests/python/endings.py").args(how));
     Some((ended, surroundings.spans().len()))
 }
 
-/// Runs it through both doors: each time it ends as untraced, and so many spans arrive.
+/// Runs it by both ways in: each time it ends as untraced, and so many spans arrive.
 #[track_caller]
 fn ends_as_untraced(how: &[&str], status: ExitStatus, spans: RangeInclusive<usize>) {
-    let Some((untraced, _)) = ended(Door::Closed, how) else { return };
+    let Some((untraced, _)) = ended(WayIn::Untraced, how) else { return };
     assert_eq!(untraced.status, status, "{untraced:?}");
-    for door in Door::TRACED {
-        let (traced, arrived) = ended(door, how).unwrap();
-        assert_eq!((traced.status, &traced.stdout), (status, &untraced.stdout), "{door:?} {how:?}: {}", traced.stderr);
-        assert_eq!(without_times(&traced.stderr), without_times(&untraced.stderr), "{door:?} {how:?}");
-        assert!(spans.contains(&arrived), "{door:?} {how:?}: {arrived} of {spans:?}");
+    for way_in in WayIn::TRACED {
+        let (traced, arrived) = ended(way_in, how).unwrap();
+        assert_eq!(
+            (traced.status, &traced.stdout),
+            (status, &untraced.stdout),
+            "{way_in:?} {how:?}: {}",
+            traced.stderr
+        );
+        assert_eq!(without_times(&traced.stderr), without_times(&untraced.stderr), "{way_in:?} {how:?}");
+        assert!(spans.contains(&arrived), "{way_in:?} {how:?}: {arrived} of {spans:?}");
     }
 }
 
@@ -95,81 +100,81 @@ fn a_signal_loses_what_is_in_hand_and_nothing_that_has_left() {
 #[test]
 fn a_signal_that_is_sent_again_after_an_orderly_end() {
     for (how, signal) in [("interrupted", INTERRUPTED), ("raised again", TERMINATED), ("killed again", TERMINATED)] {
-        let Some((untraced, _)) = ended(Door::Closed, &[how]) else { return };
+        let Some((untraced, _)) = ended(WayIn::Untraced, &[how]) else { return };
         assert_eq!(untraced.status, ExitStatus::from_raw(signal), "{how}: {untraced:?}");
-        for (door, spans) in [(Door::Preload, 110..=110), (Door::Property, 0..=110)] {
-            let (traced, arrived) = ended(door, &[how]).unwrap();
-            assert_eq!(traced.status, untraced.status, "{how} {door:?}: {}", traced.stderr);
-            assert!(!traced.stderr.contains("tracer-resolver"), "{how} {door:?}: {}", traced.stderr);
-            assert!(spans.contains(&arrived), "{how} {door:?}: {arrived} of {spans:?}");
+        for (way_in, spans) in [(WayIn::Preload, 110..=110), (WayIn::Property, 0..=110)] {
+            let (traced, arrived) = ended(way_in, &[how]).unwrap();
+            assert_eq!(traced.status, untraced.status, "{how} {way_in:?}: {}", traced.stderr);
+            assert!(!traced.stderr.contains("tracer-resolver"), "{how} {way_in:?}: {}", traced.stderr);
+            assert!(spans.contains(&arrived), "{how} {way_in:?}: {arrived} of {spans:?}");
         }
     }
 }
 
 #[test]
 fn another_program_in_its_place() {
-    for (door, spans) in [(Door::Preload, 110..=110), (Door::Property, 0..=110)] {
-        let Some((ended, arrived)) = ended(door, &["another program"]) else { return };
-        assert_eq!((ended.status, &*ended.stderr), (exited(6), ""), "{door:?}");
-        assert!(spans.contains(&arrived), "{door:?}: {arrived} of {spans:?}");
+    for (way_in, spans) in [(WayIn::Preload, 110..=110), (WayIn::Property, 0..=110)] {
+        let Some((ended, arrived)) = ended(way_in, &["another program"]) else { return };
+        assert_eq!((ended.status, &*ended.stderr), (exited(6), ""), "{way_in:?}");
+        assert!(spans.contains(&arrived), "{way_in:?}: {arrived} of {spans:?}");
     }
 }
 
 #[test]
 fn a_server_that_is_told_to_end_exports_its_last_requests() {
     let Some(python) = python_with("uvicorn", "confluent-kafka==2.16.1\nuvicorn==0.54.0") else { return };
-    for (door, spans) in [(Door::Preload, 20..=20), (Door::Property, 0..=20)] {
+    for (way_in, spans) in [(WayIn::Preload, 20..=20), (WayIn::Property, 0..=20)] {
         let surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
-        let ended = run(surroundings.command(door, &python).arg("tests/python/server.py"));
+        let ended = run(surroundings.command(way_in, &python).arg("tests/python/server.py"));
         assert_eq!((ended.status, &*ended.stdout), (ExitStatus::from_raw(TERMINATED), "20\n"), "{}", ended.stderr);
-        assert!(!ended.stderr.contains("tracer-resolver"), "{door:?}: {}", ended.stderr);
+        assert!(!ended.stderr.contains("tracer-resolver"), "{way_in:?}: {}", ended.stderr);
         let arrived = surroundings.spans().len();
-        assert!(spans.contains(&arrived), "{door:?}: {arrived} of {spans:?}");
+        assert!(spans.contains(&arrived), "{way_in:?}: {arrived} of {spans:?}");
     }
 }
 
 #[test]
 fn threads_that_are_still_sending_when_the_program_exits() {
-    for door in Door::TRACED {
-        let Some((ended, arrived)) = ended(door, &["threads"]) else { return };
-        assert_eq!((ended.status, &*ended.stdout, &*ended.stderr), (exited(5), "sent\n", ""), "{door:?}");
-        assert!(arrived > 150 && ended.took < Duration::from_secs(10), "{door:?}: {arrived} {:?}", ended.took);
+    for way_in in WayIn::TRACED {
+        let Some((ended, arrived)) = ended(way_in, &["threads"]) else { return };
+        assert_eq!((ended.status, &*ended.stdout, &*ended.stderr), (exited(5), "sent\n", ""), "{way_in:?}");
+        assert!(arrived > 150 && ended.took < Duration::from_secs(10), "{way_in:?}: {arrived} {:?}", ended.took);
     }
 }
 
 #[test]
 fn by_preload_even_os_exit_exports_what_is_in_hand() {
-    let Some((ended, arrived)) = ended(Door::Preload, &["_exit"]) else { return };
+    let Some((ended, arrived)) = ended(WayIn::Preload, &["_exit"]) else { return };
     assert_eq!((ended.status, arrived), (exited(4), 110), "{}", ended.stderr);
 }
 
 #[test]
 fn a_collector_that_is_not_there_delays_no_end_for_long() {
-    for door in Door::TRACED {
+    for way_in in WayIn::TRACED {
         let mut surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
         surroundings.collector.stop();
         let Some(python) = python() else { return };
         for (how, status) in [("exit", 3), ("close", 0), ("_exit", 4)] {
-            let ended = run(surroundings.command(door, &python).args(["tests/python/endings.py", how]));
-            assert_eq!((ended.status, &*ended.stdout), (exited(status), "sent\n"), "{door:?}: {}", ended.stderr);
-            assert!(ended.took < Duration::from_secs(20), "{door:?} {how}: {:?}", ended.took);
+            let ended = run(surroundings.command(way_in, &python).args(["tests/python/endings.py", how]));
+            assert_eq!((ended.status, &*ended.stdout), (exited(status), "sent\n"), "{way_in:?}: {}", ended.stderr);
+            assert!(ended.took < Duration::from_secs(20), "{way_in:?} {how}: {:?}", ended.took);
             // `_exit()` by property is not seen, and what it loses is not either.
             let told = ended.stderr.contains("110 of 110 spans of service `shop` were lost: 110 shut_down");
-            assert_eq!(told, how != "_exit" || door == Door::Preload, "{door:?} {how}: {}", ended.stderr);
+            assert_eq!(told, how != "_exit" || way_in == WayIn::Preload, "{way_in:?} {how}: {}", ended.stderr);
         }
     }
 }
 
 #[test]
 fn a_collector_that_never_answers_delays_no_end_for_long() {
-    for door in Door::TRACED {
+    for way_in in WayIn::TRACED {
         let surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
         surroundings.collector.respond_after(Duration::from_secs(45));
         let Some(python) = python() else { return };
-        let ended = run(surroundings.command(door, python).args(["tests/python/endings.py", "exit"]));
-        assert_eq!(ended.status, exited(3), "{door:?}: {}", ended.stderr);
-        assert!(ended.took < Duration::from_secs(20), "{door:?}: {:?}", ended.took);
-        assert!(!surroundings.collector.server().requests().is_empty(), "{door:?}: it was tried");
+        let ended = run(surroundings.command(way_in, python).args(["tests/python/endings.py", "exit"]));
+        assert_eq!(ended.status, exited(3), "{way_in:?}: {}", ended.stderr);
+        assert!(ended.took < Duration::from_secs(20), "{way_in:?}: {:?}", ended.took);
+        assert!(!surroundings.collector.server().requests().is_empty(), "{way_in:?}: it was tried");
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use words::draw_traces;
-use words::foreign::{Door, PAYING, Surroundings, python_with, run};
+use words::foreign::{PAYING, Surroundings, WayIn, python_with, run};
 
 const PYTHON: &str = "confluent-kafka==2.16.1\nfaststream[confluent]==0.7.8\nfastapi==0.165.0\nuvicorn==0.54.0\n\
     opentelemetry-sdk==1.45.2\nopentelemetry-instrumentation-fastapi==0.66b2\n\
@@ -21,7 +21,7 @@ fn python() -> Option<PathBuf> {
 fn traces(orders: usize, program: impl FnOnce(&mut Command)) -> Option<String> {
     let surroundings = Surroundings::start(&["orders", "payments"], 10, PAYING);
     surroundings.send_untraced("orders", orders);
-    let mut command = surroundings.command(Door::Layer, python()?);
+    let mut command = surroundings.command(WayIn::Layer, python()?);
     // What the program traces itself goes the same way.
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", surroundings.collector.endpoint());
     program(&mut command);

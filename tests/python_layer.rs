@@ -1,6 +1,6 @@
 //! Promise: with the layer that `tracer-interceptors run` brings into Python, what a send follows from is known in every shape of
 //! program in which it can be, is never wrong, and the program notices nothing. The table of shapes in
-//! resolver/librdkafka/README.md has its column from here.
+//! resolver/librdkafka/docs/what-works.md has its column from here.
 //!
 //! As in `program_shapes`, each program consumes ten orders, which carry no context, and sends a payment of each, to the
 //! partition with the order's number.
@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use words::foreign::{Door, PAYING, Surroundings, python_with, run};
+use words::foreign::{PAYING, Surroundings, WayIn, python_with, run};
 use words::receivers::ReceivedSpan;
 use words::{draw_traces, draw_traces_with};
 
@@ -47,7 +47,7 @@ fn payments(spans: &[ReceivedSpan]) -> String {
 fn shape(python: &Path, program: &str, shape: &str) -> Vec<ReceivedSpan> {
     let surroundings = Surroundings::start(&["orders", "payments"], ORDERS as i32, PAYING);
     surroundings.send_untraced("orders", ORDERS);
-    let ended = run(surroundings.command(Door::Layer, python).args([&format!("tests/python/{program}"), shape]));
+    let ended = run(surroundings.command(WayIn::Layer, python).args([&format!("tests/python/{program}"), shape]));
     ended.expect_success();
     assert_eq!(ended.stderr, "", "{shape}");
     surroundings.spans()
@@ -159,7 +159,7 @@ fn traces(python: &Path, name: &str) -> String {
     let topics = ["orders", "payments", "requests", "replies"];
     let surroundings = Surroundings::start(&topics, ORDERS as i32, &configuration);
     surroundings.send_untraced("orders", ORDERS);
-    let ended = run(surroundings.command(Door::Layer, python).args(["tests/python/exact.py", name]));
+    let ended = run(surroundings.command(WayIn::Layer, python).args(["tests/python/exact.py", name]));
     ended.expect_success();
     assert_eq!(ended.stderr, "", "{name}");
     let spans = surroundings.spans();
@@ -186,7 +186,7 @@ fn of_ten_thousand_messages_under_load_none_has_a_wrong_parent() {
     let surroundings = Surroundings::start(&["orders"], 1, PAYING);
     surroundings.kafka.cluster().create_topic("payments", 100, 1).unwrap();
     surroundings.send_untraced("orders", MANY);
-    let ended = run(surroundings.command(Door::Layer, python).args(["tests/python/crowd.py", &MANY.to_string()]));
+    let ended = run(surroundings.command(WayIn::Layer, python).args(["tests/python/crowd.py", &MANY.to_string()]));
     ended.expect_success();
     assert_eq!(ended.stderr, "");
     let spans = surroundings.spans();
@@ -204,15 +204,15 @@ fn of_ten_thousand_messages_under_load_none_has_a_wrong_parent() {
 #[test]
 fn a_program_sees_the_same_of_its_clients_with_the_layer_as_without() {
     let Some(python) = python() else { return };
-    let said = |door| {
+    let said = |way_in| {
         let surroundings = Surroundings::start(&["orders", "payments"], 1, PAYING);
         surroundings.send_untraced("orders", ORDERS);
-        let ended = run(surroundings.command(door, &python).arg("tests/python/same.py"));
+        let ended = run(surroundings.command(way_in, &python).arg("tests/python/same.py"));
         ended.expect_success();
-        assert_eq!(ended.stderr, "", "{door:?}");
+        assert_eq!(ended.stderr, "", "{way_in:?}");
         ended.stdout
     };
-    assert_eq!(said(Door::Layer), said(Door::Closed));
+    assert_eq!(said(WayIn::Layer), said(WayIn::Untraced));
 }
 
 #[test]
@@ -230,13 +230,13 @@ fn nothing_is_touched_until_the_program_imports_the_client_nor_without_the_libra
         assert_eq!(ended.stderr, "");
         ended.stdout
     };
-    let plain = said(&mut surroundings.command(Door::Closed, &python));
+    let plain = said(&mut surroundings.command(WayIn::Untraced, &python));
     let files = "['thread.py', 'threading.py', 'base_events.py']";
     assert_eq!(plain, format!("([], {files})\n"));
     let waiting = "['tracer_interceptors._hook', 'tracer_interceptors._layer']";
-    assert_eq!(said(&mut surroundings.command(Door::Layer, &python)), format!("({waiting}, {files})\n"));
+    assert_eq!(said(&mut surroundings.command(WayIn::Layer, &python)), format!("({waiting}, {files})\n"));
 
-    let mut command = surroundings.command(Door::Layer, &python);
+    let mut command = surroundings.command(WayIn::Layer, &python);
     let ended = run(command.env_remove("LD_PRELOAD").args(["tests/python/untouched.py", "import"]));
     ended.expect_success();
     let library = "['tracer_interceptors._hook', 'tracer_interceptors._layer', 'tracer_interceptors._library']";
@@ -250,7 +250,7 @@ fn the_program_s_own_sitecustomize_runs_as_ever() {
     let Some(python) = python() else { return };
     let surroundings = Surroundings::start(&["orders"], 1, PAYING);
     let folder = tempfile::tempdir().unwrap();
-    let mut command = surroundings.command(Door::Layer, &python);
+    let mut command = surroundings.command(WayIn::Layer, &python);
     let ours = command.get_envs().find(|(name, _)| *name == "PYTHONPATH").unwrap().1.unwrap().to_owned();
     let mut path = ours.clone();
     path.push(":");
@@ -263,7 +263,7 @@ fn the_program_s_own_sitecustomize_runs_as_ever() {
     assert_eq!((&*ended.stdout, &*ended.stderr), (&*format!("own\n{} []\n", customize.display()), ""));
 
     std::fs::write(&customize, "raise KeyError('its own')").unwrap();
-    let ended = run(surroundings.command(Door::Layer, &python).env("PYTHONPATH", &path).args(["-c", "print(1)"]));
+    let ended = run(surroundings.command(WayIn::Layer, &python).env("PYTHONPATH", &path).args(["-c", "print(1)"]));
     assert!(ended.stdout == "1\n" && ended.stderr.contains("its own"), "{ended:?}");
 }
 
@@ -277,7 +277,7 @@ fn what_the_layer_cannot_extend_it_says_once_and_the_program_runs() {
     std::fs::write(package.join("__init__.py"), "from .cimpl import Producer").unwrap();
     let other = "class Producer:\n    def send(self):\n        return 'sent'\n";
     std::fs::write(package.join("cimpl.py"), other).unwrap();
-    let mut command = surroundings.command(Door::Layer, &python);
+    let mut command = surroundings.command(WayIn::Layer, &python);
     let program = "from confluent_kafka import Producer; import confluent_kafka.cimpl; print(Producer().send())";
     let ended = run(command.current_dir(folder.path()).args(["-c", program]));
     ended.expect_success();
@@ -291,7 +291,7 @@ fn a_program_says_which_message_it_is_at_fails_it_and_logs_its_ids() {
     let Some(python) = python() else { return };
     let surroundings = Surroundings::start(&["orders", "payments"], ORDERS as i32, PAYING);
     surroundings.send_untraced("orders", 4);
-    let ended = run(surroundings.command(Door::Layer, &python).arg("tests/python/said.py"));
+    let ended = run(surroundings.command(WayIn::Layer, &python).arg("tests/python/said.py"));
     ended.expect_success();
     assert_eq!(ended.stderr, "");
     let spans = surroundings.spans();

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tracer_resolver::config::{self, Source};
 
@@ -127,6 +128,32 @@ fn every_link_leads_to_a_file_and_a_heading_that_exist() {
         }
     }
     assert!(followed > 100 && broken.is_empty(), "{followed}: {broken:#?}");
+}
+
+/// What is not ours, with its features, as cargo builds these packages; with what its examples take, if `edges` has `dev`.
+fn code_of_others(packages: &[&str], edges: &str) -> BTreeSet<String> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["tree", "--locked", "--offline", "--edges", edges]);
+    cargo.args(packages.iter().map(|package| format!("--package={package}")));
+    cargo.args(["--target", "x86_64-unknown-linux-gnu", "--prefix", "none", "--format", "{p} [{f}]", "--no-dedupe"]);
+    let output = cargo.current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8(output.stdout).unwrap();
+    let others: BTreeSet<_> =
+        tree.lines().filter(|line| !line.is_empty() && !line.contains("(/")).map(str::to_owned).collect();
+    assert!(others.len() > 20, "cargo said nothing: {tree}");
+    others
+}
+
+/// Without the `[build-dependencies]` of `plugins/kit` and `resolver`, `serde` and what uses it are built again.
+#[test]
+fn the_commands_for_a_plugin_build_nothing_of_others_again_that_the_shop_has_built() {
+    let shop = code_of_others(&["tracer-resolver-contracts"], "normal,build,dev");
+    // In README.md, and in `examples/zero_code/README.md`.
+    for packages in [&["tracer-plugin-otlp"][..], &["tracer-plugin-otlp", "tracer-resolver-librdkafka"]] {
+        let again: Vec<_> = code_of_others(packages, "normal,build").difference(&shop).cloned().collect();
+        assert!(again.is_empty(), "{packages:?}: {again:#?}");
+    }
 }
 
 /// The anchors of a page's headings, as hosts of Git make them: small letters, no punctuation, dashes for blanks.

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
+#[path = "tidy/field_words.rs"]
+mod field_words;
 #[path = "tidy/file_graph.rs"]
 mod file_graph;
 #[path = "tidy/pages.rs"]
@@ -109,17 +111,17 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/librdkafka/src/module.rs",
     "resolver/librdkafka/src/node_api.rs",
     "resolver/librdkafka/src/node_api/values.rs",
-    "resolver/librdkafka/src/plugin_door.rs",
-    "resolver/librdkafka/src/preload_door/already_traced.rs",
-    "resolver/librdkafka/src/preload_door/create.rs",
-    "resolver/librdkafka/src/preload_door/failed_configurations.rs",
-    "resolver/librdkafka/src/preload_door/ends/exit.rs",
-    "resolver/librdkafka/src/preload_door/next.rs",
-    "resolver/librdkafka/src/preload_door/polls.rs",
-    "resolver/librdkafka/src/preload_door/real.rs",
-    "resolver/librdkafka/src/preload_door/waits.rs",
-    "resolver/librdkafka/src/preload_door/ends/exec.rs",
-    "resolver/librdkafka/src/preload_door/ends/signals.rs",
+    "resolver/librdkafka/src/property.rs",
+    "resolver/librdkafka/src/preload/already_traced.rs",
+    "resolver/librdkafka/src/preload/create.rs",
+    "resolver/librdkafka/src/preload/failed_configurations.rs",
+    "resolver/librdkafka/src/preload/ends/exit.rs",
+    "resolver/librdkafka/src/preload/next.rs",
+    "resolver/librdkafka/src/preload/polls.rs",
+    "resolver/librdkafka/src/preload/real.rs",
+    "resolver/librdkafka/src/preload/waits.rs",
+    "resolver/librdkafka/src/preload/ends/exec.rs",
+    "resolver/librdkafka/src/preload/ends/signals.rs",
     "resolver/librdkafka/src/python.rs",
     "resolver/librdkafka/src/static_program.rs",
     "resolver/librdkafka/src/tracing.rs",
@@ -150,7 +152,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/src/interceptor/processing.rs",
     "resolver/src/interceptor/route.rs",
     "resolver/src/interceptor/route_cache.rs",
-    "resolver/src/interceptor/slots.rs",
+    "resolver/src/interceptor/client_handles.rs",
     "resolver/src/loaded_modules.rs",
     "resolver/src/plugin/c_text.rs",
     "resolver/src/plugin/calls.rs",
@@ -224,7 +226,7 @@ fn collect(root: &Path, folder: &Path, ending: &str, files: &mut Vec<SourceFile>
     }
 }
 
-/// The paths after `crate::` in a file, as module and item: `use crate::{batch::{Lane, Pipeline}, clock};` has three.
+/// The paths after `crate::` in a file, as module and item: `use crate::{batch::{BackendSet, Pipeline}, clock};` has three.
 fn used_paths(code: &str) -> BTreeSet<(String, String)> {
     let mut paths = BTreeSet::new();
     for after in code.split("crate::").skip(1) {
@@ -533,7 +535,7 @@ fn every_test_that_the_coverage_names_exists() {
 
 #[test]
 fn the_reader_of_paths_reads_them_all() {
-    let code = "use crate::{batch::{Lane, Pipeline}, clock};\nfn f() { crate::config::load(crate::Source) }\nuse crate::report;";
+    let code = "use crate::{batch::{BackendSet, Pipeline}, clock};\nfn f() { crate::config::load(crate::Source) }\nuse crate::report;";
     let paths: Vec<_> = used_paths(code).into_iter().map(|(module, item)| format!("{module}::{item}")).collect();
-    assert_eq!(paths, ["Source::", "batch::Lane", "batch::Pipeline", "clock::", "config::load", "report::"]);
+    assert_eq!(paths, ["Source::", "batch::BackendSet", "batch::Pipeline", "clock::", "config::load", "report::"]);
 }

@@ -16,7 +16,7 @@ use tracer_resolver::{BackendState, Resolver, Stats};
 use tracer_resolver_rdkafka::Instrumentation;
 use words::LogLines;
 use words::child;
-use words::foreign::{Door, Surroundings, python, run};
+use words::foreign::{Surroundings, WayIn, python, run};
 use words::kafka::Kafka;
 use words::receivers::{JaegerReceiver, OtlpReceiver};
 
@@ -375,29 +375,29 @@ fn messages_that_nobody_has_acknowledged_at_the_end_are_counted_and_told_there()
 const FOREIGN: &str = "[services.shop]\ntopics = [\"*\"]\n";
 
 /// What `tests/python/PROGRAM` said, whose collector takes nothing.
-fn lost(door: Door, program: &[&str]) -> Option<String> {
+fn lost(way_in: WayIn, program: &[&str]) -> Option<String> {
     let mut surroundings = Surroundings::start(&["orders", "parent", "child"], 1, FOREIGN);
     surroundings.collector.stop();
-    let mut command: Command = surroundings.command(door, python()?);
+    let mut command: Command = surroundings.command(way_in, python()?);
     command.arg(format!("tests/python/{}", program[0])).args(&program[1..]);
     let ended = run(&mut command);
     Some(ended.stderr)
 }
 
 #[test]
-fn both_doors_say_the_sum_at_the_end_of_a_program_and_of_each_of_its_workers() {
-    for door in Door::TRACED {
-        let Some(stderr) = lost(door, &["endings.py", "close"]) else { return };
-        assert_eq!(sums(&stderr, "otlp").values().sum::<u64>(), 110, "{door:?}: {stderr}");
+fn both_ways_in_say_the_sum_at_the_end_of_a_program_and_of_each_of_its_workers() {
+    for way_in in WayIn::TRACED {
+        let Some(stderr) = lost(way_in, &["endings.py", "close"]) else { return };
+        assert_eq!(sums(&stderr, "otlp").values().sum::<u64>(), 110, "{way_in:?}: {stderr}");
         for way in ["multiprocessing", "fork"] {
-            let Some(stderr) = lost(door, &["workers.py", way]) else { return };
+            let Some(stderr) = lost(way_in, &["workers.py", way]) else { return };
             // Twenty of the parent's, and ten of each worker's, whose end is not seen by property: what waits there is said
             // when the worker closes its client.
             let waits = stderr.matches("10 spans still wait, and are lost if this process ends now").count() as u64;
             let lost = sums(&stderr, "otlp").values().sum::<u64>();
-            assert!(door == Door::Preload || waits == 3, "{door:?} {way}: {stderr}");
-            let told = if door == Door::Preload { lost } else { lost + 10 * waits };
-            assert_eq!(told, 50, "{door:?} {way}: {stderr}");
+            assert!(way_in == WayIn::Preload || waits == 3, "{way_in:?} {way}: {stderr}");
+            let told = if way_in == WayIn::Preload { lost } else { lost + 10 * waits };
+            assert_eq!(told, 50, "{way_in:?} {way}: {stderr}");
         }
     }
 }

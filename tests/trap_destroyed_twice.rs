@@ -1,7 +1,7 @@
 //! Promise: whatever way a configuration or a client ends, tracing neither crashes nor grows, and registers once.
 //!
-//! Without the generation in `resolver/src/interceptor/slots.rs` the second destruction frees the client twice; without
-//! the reclaiming of slots in `SlotId::take` the failures below exhaust the 65536 slots, and the last client, which
+//! Without the generation in `resolver/src/interceptor/client_handles.rs` the second destruction frees the client twice; without
+//! the reclaiming of slots in `ClientHandle::take` the failures below exhaust the 65536 slots, and the last client, which
 //! could be created, goes untraced.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]

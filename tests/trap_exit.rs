@@ -19,7 +19,7 @@ use words::kafka::{Kafka, assign, next_message};
 use words::receivers::{OtlpReceiver, Reply};
 use words::{child, draw_traces, resolver_to};
 
-/// Sends a message and consumes it: a span that was pushed, and a hand-over that waits for a guard.
+/// Sends a message and consumes it: a span that was pushed, and a delivery that waits for a guard.
 fn work(resolver: &Resolver) {
     let kafka = Kafka::start(&["orders"]);
     let traced = |mut config| {
@@ -245,8 +245,8 @@ fn a_plugin_that_blocks_for_ever_delays_the_end_by_the_deadline_at_most() {
 }
 
 #[test]
-fn an_end_that_runs_no_handlers_exports_what_is_in_hand_where_a_door_sees_it_coming() {
-    let test = "an_end_that_runs_no_handlers_exports_what_is_in_hand_where_a_door_sees_it_coming";
+fn an_end_that_runs_no_handlers_exports_what_is_in_hand_where_the_library_sees_it_coming() {
+    let test = "an_end_that_runs_no_handlers_exports_what_is_in_hand_where_the_library_sees_it_coming";
     if child::part().is_some() {
         work(&resolver_to(&child::given("ENDPOINT"), ""));
         tracer_resolver::before_exit();

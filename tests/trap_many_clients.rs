@@ -1,6 +1,6 @@
 //! Promise: clients that come and go leave no thread, no file and no memory behind.
 //!
-//! Without `Client::retire` in `SlotId::release` (`resolver/src/interceptor/slots.rs`) each client leaves its table of
+//! Without `Client::retire` in `ClientHandle::release` (`resolver/src/interceptor/client_handles.rs`) each client leaves its table of
 //! parents, 3 MiB reserved, and its routes; the memory grows beyond the bound here.
 
 use std::time::Duration;

@@ -17,7 +17,7 @@ use tracer_resolver_rdkafka::{Instrumentation, Processing};
 use words::kafka::{Kafka, assign, next_message};
 use words::{Traced, draw_traces};
 
-/// A flush lets every hand-over of the process leave, and each test here makes flushes.
+/// A flush lets every delivery of the process leave, and each test here makes flushes.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)

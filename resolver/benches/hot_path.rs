@@ -38,19 +38,19 @@ enum Stage {
     SendAck,
     /// The same under a current span.
     SendAckChild,
-    /// `on_consume` through the C door, of a message of many, with a `traceparent`.
+    /// `on_consume` by property, of a message of many, with a `traceparent`.
     Consume,
     /// The same of a message that is handed over alone, by a call that is recognised, and so waits.
     ConsumeAlone,
-    /// The same through the preload door, which sees the poll: it ends the processing of the message before.
+    /// The same through the preloaded library, which sees the poll: it ends the processing of the message before.
     ConsumePolled,
-    /// `on_consume` through the Rust door, where the delivery waits for a guard.
+    /// `on_consume` through the Rust crate, where the delivery waits for a guard.
     ConsumeRust,
-    /// Sent, acknowledged and consumed (C door), both spans encoded into batches.
+    /// Sent, acknowledged and consumed (by property), both spans encoded into batches.
     Whole,
-    /// The same through the Rust door, under a current span.
+    /// The same through the Rust crate, under a current span.
     WholeRustChild,
-    /// Consumed alone through the C door, then sent and acknowledged as what follows from it; both spans encoded.
+    /// Consumed alone by property, then sent and acknowledged as what follows from it; both spans encoded.
     WholeAmbient,
     /// Sent, acknowledged and consumed with `always_off`.
     WholeUnsampled,

@@ -223,6 +223,7 @@ page() {
     local file text
     text=$(<"$here/docs/$1")
     sed -E -e 's|\[([^]]+)\]\(\.\./README\.md[^)]*\)|\1 (resolver/librdkafka/README.md in the source)|g' \
+        -e 's|\[([^]]+)\]\(([a-z-]+\.md)[^)]*\)|\1 (resolver/librdkafka/docs/\2 in the source)|g' \
         -e 's|\[([^]]+)\]\([^):]+\)|\1|g' <<<"$text"
     for file in $(grep -oE '\]\([a-z]+\.toml\)' <<<"$text" | tr -d ']()' | sort -u); do
         printf '\n## %s\n\n```toml\n%s\n```\n' "$file" "$(<"$here/docs/$file")"

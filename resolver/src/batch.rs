@@ -2,11 +2,11 @@
 //!
 //! ```text
 //!   any thread                      the batch thread                                      export threads
-//!   FinishedSpan ─▶ segment ─▶ … ─▶ template ─▶ bytes per (backend_set, service) ─▶ FinishedBatch ─▶ BackendQueue
+//!   FinishedSpan ─▶ segment ─▶ … ─▶ template ─▶ bytes per (backend set, service) ─▶ FinishedBatch ─▶ BackendQueue
 //! ```
 //!
 //! One set of segments and one batch thread serve the whole process, however many resolvers, services and backends
-//! it has. A *backend_set* is one distinct list of backends; a batch is encoded once for its backend_set.
+//! it has. A *backend set* is one distinct list of backends; a batch is encoded once for its backend set.
 
 mod backend_set;
 mod batch_thread;
@@ -25,7 +25,7 @@ mod thread_segment;
 mod thread_spans;
 mod trace_state_field;
 
-pub(crate) use backend_set::{BackendSet, BatchedService, Destinations, LaneServices};
+pub(crate) use backend_set::{BackendSet, BatchedService, BatchedServices, Destinations};
 pub(crate) use leaving::Leave;
 pub(crate) use outgoing::Outgoing;
 #[cfg(feature = "application-spans")]

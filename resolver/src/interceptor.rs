@@ -4,7 +4,7 @@
 //! it works over [`KafkaApi`], a table of functions, and is tested without Kafka.
 //!
 //! ```text
-//!   conf_init ─▶ slot            per configuration: which resolver, which service is bound
+//!   conf_init ─▶ handle          per configuration: which resolver, which service is bound
 //!   on_new    ─▶ Client          per client: its identity, its routes
 //!   on_send / on_acknowledgement ─▶ producer.rs      on_consume ─▶ consumer.rs
 //! ```

@@ -154,7 +154,7 @@ fn services_keep_the_order_of_the_file_and_their_rules() {
 }
 
 #[test]
-fn tables_merge_down_the_ladder_and_arrays_replace() {
+fn tables_merge_by_precedence_and_arrays_replace() {
     let config = loaded(EVERY_KEY);
     let [checkout, payments, inventory] = &config.services[..] else { panic!("three services") };
     assert_eq!(checkout.settings.sampler, Sampler::Ratio(0.25));

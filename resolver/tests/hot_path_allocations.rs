@@ -77,9 +77,9 @@ fn a_counted_allocation_is_seen() {
 fn no_message_costs_an_allocation_sampled_or_not() {
     for sampler in ["\"always_on\"", "\"always_off\"", "{ ratio = 0.5 }", "{ rate_limit = 10 }"] {
         let resolver = resolver(sampler);
-        for door in [Integration::Rust, Integration::Plugin] {
-            let (producer, consumer) = (FakeClient::producer(&resolver), FakeClient::consumer(&resolver, door));
-            assert_eq!(allocations(&producer, &consumer, |_| {}), 0, "{sampler}, {door:?}");
+        for integration in [Integration::Rust, Integration::Plugin] {
+            let (producer, consumer) = (FakeClient::producer(&resolver), FakeClient::consumer(&resolver, integration));
+            assert_eq!(allocations(&producer, &consumer, |_| {}), 0, "{sampler}, {integration:?}");
         }
         resolver.flush(std::time::Duration::from_secs(20));
         if sampler == "\"always_on\"" {

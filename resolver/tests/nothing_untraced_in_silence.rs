@@ -120,13 +120,13 @@ fn a_file_that_matches_nothing_is_warned_about_once_when_a_client_closes() {
     let _alone = alone();
     let resolver =
         resolver("[services.shop]\nproduces = [\"order\"]\n[services.mail]\nconsumes = [{ regex = 'm.+l' }]\n");
-    for door in [Integration::Plugin, Integration::Rust] {
-        let (producer, consumer) = (FakeClient::producer(&resolver), FakeClient::consumer(&resolver, door));
+    for integration in [Integration::Plugin, Integration::Rust] {
+        let (producer, consumer) = (FakeClient::producer(&resolver), FakeClient::consumer(&resolver, integration));
         send(&producer, "orders");
         consumer.consume(&FakeMessage::new("orders"));
         assert!(resolver.flush(Duration::from_secs(20)));
         let before = said(Level::Warn, "nothing was traced");
-        assert_eq!(before.len(), usize::from(door == Integration::Rust), "not before the first client closes");
+        assert_eq!(before.len(), usize::from(integration == Integration::Rust), "not before the first client closes");
         producer.destroy();
         consumer.destroy();
     }

@@ -2,7 +2,7 @@
 //! thread sends continues the one message that it was handed last, and a processing has a length only as far as
 //! something showed it.
 //!
-//! The callbacks run over a fake librdkafka; `polling` and `closing` are what a door tells that sees the calls.
+//! The callbacks run over a fake librdkafka; `polling` and `closing` are what an integration tells that sees the calls.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
 

@@ -1,11 +1,11 @@
 //! Programs in other languages as Kafka clients: what they run with, and what they came to.
 //!
 //! ```no_run
-//! # use words::foreign::{Door, Surroundings, python, run};
+//! # use words::foreign::{WayIn, Surroundings, python, run};
 //! let Some(python) = python() else { return };
 //! let surroundings = Surroundings::start(&["orders"], 1, "[services.shop]\ntopics = [\"*\"]");
-//! for door in Door::TRACED {
-//!     run(surroundings.command(door, &python).arg("tests/python/flow.py")).expect_success();
+//! for way_in in WayIn::TRACED {
+//!     run(surroundings.command(way_in, &python).arg("tests/python/flow.py")).expect_success();
 //! }
 //! assert_eq!(surroundings.traces(), "shop: send orders\n");
 //! ```
@@ -33,4 +33,4 @@ pub use processing::{PAYING, PROCESSING, Shop, processing_in_rust};
 pub use python::{python, python_with};
 pub use rounds::{MANY, Rounds, run_rounds};
 pub use skip::skip;
-pub use surroundings::{Door, Surroundings, run};
+pub use surroundings::{Surroundings, WayIn, run};

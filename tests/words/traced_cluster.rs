@@ -16,7 +16,7 @@ use crate::receivers::{OtlpReceiver, ReceivedSpan};
 use crate::{draw_traces, draw_traces_with};
 
 /// See the module. One at a time in a process: clusters have the same topics and offsets, so their messages would take each
-/// other's place among the hand-overs that wait for a processing guard. A test that wants two drops the first.
+/// other's place among the deliveries that wait for a processing guard. A test that wants two drops the first.
 pub struct TracedCluster {
     /// The cluster.
     pub kafka: Kafka,

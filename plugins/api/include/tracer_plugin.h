@@ -44,7 +44,7 @@
  *   - After fork(), in the child, it never touches an instance that the parent made.
  *
  * WHAT A PLUGIN PROMISES
- *   - Nothing is thrown, unwound or longjmp'ed out of a function; an exception or panic caught at the door is reported
+ *   - Nothing is thrown, unwound or longjmp'ed out of a function; an exception or panic caught at the boundary is reported
  *     as TRACER_ERR_PANIC. Nothing calls exit() or abort(): a fault in a plugin ends the customer's process.
  *   - It leaves alone what belongs to the process: environment, locale, working directory, signal handlers, stdin,
  *     stdout. Threads it starts block all signals.
@@ -133,7 +133,7 @@ typedef int32_t tracer_code;
 #define TRACER_ERR_TIMEOUT ((tracer_code)5)
 /* The instance is shut down. Not retried. */
 #define TRACER_ERR_SHUTDOWN ((tracer_code)6)
-/* A panic or exception was caught at the plugin's door: the instance is poisoned. The host destroys it, makes a new
+/* A panic or exception was caught at the plugin's boundary: the instance is poisoned. The host destroys it, makes a new
  * one after a pause at most 3 times, and then takes the backend out of service. */
 #define TRACER_ERR_PANIC ((tracer_code)7)
 /* The call, the encoding or the ABI version is not supported. Not retried. */

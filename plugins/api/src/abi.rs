@@ -33,7 +33,7 @@ pub const TRACER_ERR_PARTIAL: tracer_code = 4;
 pub const TRACER_ERR_TIMEOUT: tracer_code = 5;
 /// The instance is shut down.
 pub const TRACER_ERR_SHUTDOWN: tracer_code = 6;
-/// A panic was caught at the plugin's door: the instance is poisoned.
+/// A panic was caught at the plugin's boundary: the instance is poisoned.
 pub const TRACER_ERR_PANIC: tracer_code = 7;
 /// The call, the encoding or the ABI version is not supported.
 pub const TRACER_ERR_UNSUPPORTED: tracer_code = 8;

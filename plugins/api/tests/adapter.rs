@@ -182,7 +182,7 @@ fn errors_of_the_sdk_keep_their_meaning() {
 }
 
 #[test]
-fn a_panic_in_an_exporter_stops_at_the_plugins_door() {
+fn a_panic_in_an_exporter_stops_at_the_plugins_boundary() {
     static PLUGIN: tracer_plugin = plugin_table::<Adapted<Recorder>>();
     let body = encode(&[(&resource("panics"), &[bare_span(1)])]);
     let batch = tracer_batch {
@@ -441,7 +441,7 @@ fn full_span() -> SpanData {
         instrumentation_scope: InstrumentationScope::builder("tracer-resolver")
             .with_version("0.1.0")
             .with_schema_url("https://example.com/schema")
-            .with_attributes([KeyValue::new("door", "rust")])
+            .with_attributes([KeyValue::new("language", "rust")])
             .build(),
     }
 }

@@ -72,7 +72,7 @@ fn the_c_plugin_of_the_readme_exports_one_symbol() {
 }
 
 #[test]
-fn an_exception_in_a_cpp_plugin_stops_at_its_door() {
+fn an_exception_in_a_cpp_plugin_stops_at_its_boundary() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/throwing.cc");
     let library = scratch("throwing.so");
     let hidden = ["-static-libstdc++", "-static-libgcc", ONE_SYMBOL];

@@ -1,11 +1,11 @@
-//! The C and preload doors of tracer-resolver: `libtracer_interceptors.so`, which any librdkafka client loads through
-//! the property `plugin.library.paths`, or a dynamically linked one through `LD_PRELOAD`.
+//! The integration of tracer-resolver for any language: `libtracer_interceptors.so`. There are two ways in: any librdkafka
+//! client loads it by the property `plugin.library.paths`, a dynamically linked one also by `LD_PRELOAD`.
 //!
 //! ```text
 //!   plugin.library.paths ─▶ conf_init ───────┐                  ┌─▶ the engine, which traces the client
-//!                           property      ├─▶ librdkafka ────┤
+//!                           property         ├─▶ librdkafka ────┤
 //!   LD_PRELOAD ─▶ rd_kafka_new, polls, … ────┘   which one?     └─▶ its own functions, which do the work
-//!                 preload                   its functions
+//!                 preload                        its functions
 //! ```
 //!
 //! Nothing of librdkafka is linked here, and nothing is looked up by name in the whole process, where there may be

@@ -81,7 +81,7 @@ impl Librdkafka {
         self.functions.engine.as_ref().map_err(|missing| self.why_not(missing))
     }
 
-    /// What the preload door itself calls.
+    /// What the preloaded library itself calls.
     pub(crate) fn own(&self) -> &Own {
         &self.functions.own
     }

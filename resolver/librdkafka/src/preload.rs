@@ -1,4 +1,4 @@
-//! The preload door: librdkafka's functions under their own names, for programs that `LD_PRELOAD` this library.
+//! The preloaded library: librdkafka's functions under their own names, for programs that `LD_PRELOAD` this library.
 //!
 //! Each one finds the real function of the librdkafka that its caller means, does its part, and calls it. They are also
 //! reached from inside librdkafka, and from libraries in between, such as librdkafka++: then the caller is that library,
@@ -6,7 +6,7 @@
 //! or in a program that librdkafka is linked into, does not come by here.
 //!
 //! And some functions of the C library: those by which a process ends where nothing else tells of it, and those by which a
-//! thread waits for several things at once. They are few; README.md has the reason of each.
+//! thread waits for several things at once. They are few; `docs/process.md` has the reason of each.
 //!
 //! At load one variable is looked for (`unmet_program`), and some functions of the C library are looked up (`next`); nothing
 //! else is done before the first `rd_kafka_new`: `LD_PRELOAD` reaches every child of a shell.

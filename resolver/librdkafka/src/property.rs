@@ -1,4 +1,4 @@
-//! The C door: what librdkafka calls in a library that the property `plugin.library.paths` names.
+//! The way in by property: what librdkafka calls in a library that the property `plugin.library.paths` names.
 
 use std::ffi::{c_char, c_int, c_void};
 

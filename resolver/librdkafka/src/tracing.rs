@@ -1,4 +1,4 @@
-//! What both doors do with a client's configuration.
+//! What both ways in do with a client's configuration.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

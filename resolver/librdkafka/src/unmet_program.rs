@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use tracer_resolver::write_to_stderr;
 
-/// A client of this process has come to one of the doors.
+/// A client of this process has come here by one of the ways in.
 pub(crate) fn met() {
     MET.store(true, Ordering::Relaxed);
 }
 
-/// Whether one has, in this process or the one it was forked from. What the preload door takes over does nothing before:
+/// Whether one has, in this process or the one it was forked from. What the preloaded library takes over does nothing before:
 /// most processes of a preloaded environment are no clients, and some are sandboxes, where a system call may be the end.
 pub(crate) fn is_met() -> bool {
     MET.load(Ordering::Relaxed)

@@ -34,7 +34,7 @@ mod tests {
 
     /// A program that uses everything, compiled with each of the two: what one takes or gives, the other does too.
     macro_rules! program {
-        ($program:ident, $door:path) => {
+        ($program:ident, $integration:path) => {
             mod $program {
                 use std::error::Error;
                 use std::fmt::Debug;
@@ -44,24 +44,26 @@ mod tests {
                 use opentelemetry::{Context, ContextGuard};
                 use rdkafka::ClientConfig;
                 use rdkafka::message::{BorrowedMessage, OwnedMessage};
-                use $door as door;
+                use $integration as integration;
 
-                use door::resolver::config::{Report, Source};
-                use door::resolver::{BackendServiceStats, BackendState, BackendStats, DropReason, EXIT_DEADLINE};
-                use door::resolver::{ReloadStats, Reloaded, ServiceStats, Stats, UnknownService};
-                use door::{InstrumentError, Instrumentation, Processing, Resolver};
+                use integration::resolver::config::{Report, Source};
+                use integration::resolver::{
+                    BackendServiceStats, BackendState, BackendStats, DropReason, EXIT_DEADLINE,
+                };
+                use integration::resolver::{ReloadStats, Reloaded, ServiceStats, Stats, UnknownService};
+                use integration::{InstrumentError, Instrumentation, Processing, Resolver};
 
                 fn is_an_error<E: Error + Send + Sync + 'static>() {}
                 fn is_shared<T: Clone + Debug + Send + Sync + 'static>() {}
 
                 pub(super) fn sets_up(config: &mut ClientConfig) -> Result<bool, Box<dyn Error>> {
                     is_an_error::<InstrumentError>();
-                    is_an_error::<door::resolver::ResolverError>();
+                    is_an_error::<integration::resolver::ResolverError>();
                     is_an_error::<UnknownService>();
                     is_shared::<Resolver>();
                     is_shared::<Instrumentation>();
                     is_shared::<Stats>();
-                    door::instrument(config)?;
+                    integration::instrument(config)?;
                     let resolver: &'static Resolver = Resolver::global()?;
                     let bound = Instrumentation::new(resolver).service("shop").service(String::from("shop"));
                     match bound.apply(config) {
@@ -131,7 +133,7 @@ mod tests {
                         value
                     }
                     let work = async { Ok::<u32, std::io::Error>(1) };
-                    drop(is_sent(door::process(owned, work)).await);
+                    drop(is_sent(integration::process(owned, work)).await);
                 }
             }
         };

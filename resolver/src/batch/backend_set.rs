@@ -21,8 +21,8 @@ pub(crate) struct BackendSet {
     index: usize,
     /// The resolver's number.
     resolver: u64,
-    /// By the resolver's number for a service; those that its rules had when the backend_set was made.
-    services: LaneServices,
+    /// By the resolver's number for a service; those that its rules had when the backend set was made.
+    services: BatchedServices,
     destinations: Arc<dyn Destinations>,
     /// The resolver's numbers for its backends, those that could not be created too: what they do not get is counted.
     backends: Box<[usize]>,
@@ -34,9 +34,9 @@ pub(crate) struct BackendSet {
 }
 
 /// See [`BackendSet`].
-pub(crate) type LaneServices = Arc<[Option<Box<BatchedService>>]>;
+pub(crate) type BatchedServices = Arc<[Option<Box<BatchedService>>]>;
 
-/// What a backend_set needs of a service.
+/// What a backend set needs of a service.
 pub(crate) struct BatchedService {
     /// Names the process, so a child of a fork has another.
     resource: PerProcess<ServiceResource>,
@@ -44,7 +44,7 @@ pub(crate) struct BatchedService {
     counters: Arc<ServiceCounters>,
 }
 
-/// Where the batches of a resolver's backend_sets go.
+/// Where the batches of a resolver's backend sets go.
 pub(crate) trait Destinations: Send + Sync {
     /// Queues `batch` for each of `backends`. Never blocks.
     fn offer(&self, backends: &[usize], batch: Arc<FinishedBatch>);
@@ -59,7 +59,7 @@ pub(crate) trait Destinations: Send + Sync {
     fn finish_leaving(&self, deadline: Instant, leave: Leave);
 }
 
-/// What the batch thread has collected for one backend_set.
+/// What the batch thread has collected for one backend set.
 pub(crate) struct BatchBuffer {
     backend_set: Arc<BackendSet>,
     /// In the order in which services first appeared.
@@ -101,7 +101,7 @@ impl BatchedService {
 impl BackendSet {
     pub(crate) fn new(
         resolver: u64,
-        services: LaneServices,
+        services: BatchedServices,
         destinations: Arc<dyn Destinations>,
         backends: Box<[usize]>,
         batch: Batch,
@@ -155,7 +155,7 @@ impl BackendSet {
         self.backends.is_empty()
     }
 
-    /// Counts spans of a service that were lost before they came into a batch of this backend_set. Any thread; never blocks.
+    /// Counts spans of a service that were lost before they came into a batch of this backend set. Any thread; never blocks.
     #[cold]
     pub(crate) fn lost(&self, service: u32, reason: DropReason, spans: u64) {
         if let Some(known) = self.service(service) {
@@ -166,13 +166,13 @@ impl BackendSet {
 }
 
 impl Drop for BackendSet {
-    /// Its batches are gone with it: whoever collects them holds the backend_set.
+    /// Its batches are gone with it: whoever collects them holds the backend set.
     fn drop(&mut self) {
         free_indices().push(self.index);
     }
 }
 
-/// Places in the batch thread's table that were backend_sets' which are gone: a thousand reloads do not make it grow.
+/// Places in the batch thread's table that were backend sets' which are gone: a thousand reloads do not make it grow.
 fn free_indices() -> MutexGuard<'static, Vec<usize>> {
     static FREE: PerProcess<Mutex<Vec<usize>>> = PerProcess::new();
     FREE.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
@@ -402,7 +402,7 @@ mod tests {
     fn a_span_that_cannot_be_encoded_is_counted_and_takes_no_other_with_it() {
         let kept = Arc::new(Batches::default());
         let describe = || ServiceResource::new([("service.name", "shop")], None);
-        let services: LaneServices =
+        let services: BatchedServices =
             Arc::new([Some(Box::new(BatchedService::new(describe, Arc::new(ServiceCounters::default()))))]);
         let batch = Batch { delay: Duration::from_secs(1), max_bytes: 1 << 20 };
         let destinations = Arc::clone(&kept) as Arc<dyn Destinations>;

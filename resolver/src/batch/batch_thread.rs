@@ -21,7 +21,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(100);
 /// See the module.
 pub(crate) struct BatchThread {
     pipeline: &'static Pipeline,
-    /// By backend_set index; backend_sets of other resolvers in between.
+    /// By backend set index; backend sets of other resolvers in between.
     buffers: Vec<Option<BatchBuffer>>,
     last_tick: Instant,
     /// Origins of clients that are gone, and since when. They stay while a message that such a client handed over may
@@ -173,7 +173,7 @@ impl BatchThread {
         self.destinations().iter().for_each(|backends| backends.tick(now));
     }
 
-    /// Where the backend_sets lead that spans were collected for, each once.
+    /// Where the backend sets lead that spans were collected for, each once.
     fn destinations(&self) -> Vec<Arc<dyn Destinations>> {
         let mut all: Vec<Arc<dyn Destinations>> = Vec::new();
         for buffer in self.buffers.iter().flatten() {
@@ -203,7 +203,7 @@ fn encode(buffers: &mut Vec<Option<BatchBuffer>>, span: &FinishedSpan, extra: &[
     }
 }
 
-/// The backend_set's buffer, made at its first span.
+/// The backend set's buffer, made at its first span.
 fn buffer<'a>(buffers: &'a mut Vec<Option<BatchBuffer>>, backend_set: &Arc<BackendSet>) -> &'a mut BatchBuffer {
     let index = backend_set.index();
     if buffers.len() <= index {

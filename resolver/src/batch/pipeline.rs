@@ -215,7 +215,7 @@ impl Pipeline {
         self.wake();
     }
 
-    /// Lets the batch thread forget what it keeps for these backend_sets.
+    /// Lets the batch thread forget what it keeps for these backend sets.
     pub(crate) fn retire_backend_sets(&self, backend_sets: impl IntoIterator<Item = usize>) {
         self.inbox().retired_backend_sets.extend(backend_sets);
         self.wake();
@@ -265,7 +265,7 @@ impl Pipeline {
 
     /// Waits until everything finished before this call is in batches, at most until `deadline`.
     ///
-    /// Hand-overs that wait for a guard leave too: those of `resolver`, or all if none is named.
+    /// Deliveries that wait for a guard leave too: those of `resolver`, or all if none is named.
     pub(crate) fn seal_all(&self, resolver: Option<u64>, deadline: Instant) -> bool {
         if !self.has_batch_thread() {
             return false;

@@ -1,7 +1,7 @@
 //! Spans of received messages that may still get a length.
 //!
-//! A consumer span begins when the message is handed to the application (the *delivery*, what Kafka's clients call its
-//! delivery). Whether it is a point (`receive`) or has the length of the processing (`process`) is known only when the
+//! A consumer span begins when the message is handed to the application (its *delivery*; the report of a
+//! send is called acknowledgement here). Whether it is a point (`receive`) or has the length of the processing (`process`) is known only when the
 //! application opens a processing guard, or does not. So the record waits here: [`ReceivedSpans::claim`] takes it for a
 //! guard; what nobody claims leaves as `receive` when its place is needed, when it has waited [`CLAIM_WINDOW`], or at a
 //! flush.

@@ -116,7 +116,7 @@ impl Segments {
 
     /// Gives a thread's segment to the batch thread, full or not. `true` when so many wait that it should be woken:
     /// a wake-up costs as much as forty spans.
-    pub(crate) fn deliver(&self, claim: Claim) -> bool {
+    pub(crate) fn submit(&self, claim: Claim) -> bool {
         self.full.push(claim.index, &self.headers);
         // Relaxed: a hint; the batch thread looks by itself ten times a second.
         self.waiting.fetch_add(1, Ordering::Relaxed) % WAKE_AT == WAKE_AT - 1

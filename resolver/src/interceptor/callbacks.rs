@@ -44,7 +44,7 @@ pub unsafe fn conf_init(
         let conf = lent.get();
         let Some(resolver) = resolver.shared() else { return };
         let binding = Binding { api, resolver, service, integration };
-        let Some(slot) = ClientHandle::take(binding) else {
+        let Some(handle) = ClientHandle::take(binding) else {
             crate::diagnostics::error("65536 traced clients live already; this one is not traced");
             return;
         };

@@ -130,7 +130,7 @@ impl Client {
         }
     }
 
-    /// The route of a message's topic, for this client under slot number `number`.
+    /// The route of a message's topic, for this client whose handle is `number`.
     #[inline]
     pub(super) fn route(&self, number: u64, message: &Message<'_>) -> Option<Found<'_>> {
         let topic = message.topic_handle()?;

@@ -1,4 +1,4 @@
-//! What librdkafka holds instead of a pointer: a slot number with a generation.
+//! What librdkafka holds instead of a pointer to a client: a handle, which is the number of a slot and a generation.
 //!
 //! Acknowledgements arrive after `on_destroy`, a configuration whose client could not be created may be destroyed twice
 //! (librdkafka before 2.13), and some clients never say good-bye at all. So the opaque that librdkafka gives back is

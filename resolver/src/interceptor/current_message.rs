@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::incoming::{Incoming, repeats};
 use super::poll_counts::Poll;
-use super::{event_loops, slots, thread_habits};
+use super::{client_handles, event_loops, thread_habits};
 use crate::batch::{CLAIM_WINDOW, EndedBy, FinishedSpan, Pipeline, WaitingPlace};
 use crate::clock;
 use crate::per_process;

@@ -1,4 +1,4 @@
-//! A message's way out: a span from `produce()` to the acknowledgement.
+//! A sent message: a span from `produce()` to the acknowledgement.
 //!
 //! Nothing is kept in between but a parent's id: at the acknowledgement the span is built again from the message, which
 //! carries its own context in a header, its topic, partition, offset and error, and how long ago it was produced.

@@ -7,7 +7,7 @@ use tracer_plugin_api::abi::{TRACER_CAP_CONCURRENT_EXPORT, TRACER_OK, tracer_err
 
 use super::calls;
 use super::complaint::Complaint;
-use super::load_error::{self, LoadError, LoadFailure};
+use super::load_error::{LoadError, LoadFailure};
 use super::reply::Reply;
 use super::settings_schema::SettingsSchema;
 use super::table::{Functions, PluginTable};
@@ -93,7 +93,7 @@ impl PluginLibrary {
             self.path().display()
         );
         if let Some(sha256) = self.sha256() {
-            line.push_str(&format!(", sha256 {}", load_error::hex(&sha256)));
+            line.push_str(&format!(", sha256 {}", hex::encode(sha256)));
         }
         if !self.table.build_info.is_empty() {
             line.push_str(&format!(", built by {}", self.table.build_info));

@@ -114,8 +114,8 @@ impl LoadError {
             LoadFailure::PinMismatch { path, expected, found } => format!(
                 "{} does not have the pinned sha256:\n  pinned: {}\n  found:  {}",
                 path.display(),
-                hex(expected),
-                hex(found)
+                hex::encode(expected),
+                hex::encode(found)
             ),
             LoadFailure::ChangedOnDisk(path) => {
                 format!("{} has changed since this process loaded it; loaded code cannot be replaced", path.display())
@@ -186,14 +186,6 @@ impl Display for LoadError {
 }
 
 impl Error for LoadError {}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
 
 /// What to do about a plugin that is not there.
 fn hint(name: &str, file_name: &str, present: &[String]) -> String {

@@ -56,7 +56,7 @@ struct Closed {
 pub(super) struct Prepared {
     table: Table,
     fresh: Vec<Arc<Destination>>,
-    /// By the configuration's index: what backend_sets name them by.
+    /// By the configuration's index: what backend sets name them by.
     pub(super) numbers: Vec<usize>,
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::backends::Backends;
 use super::ledger::{Ledger, Listed};
-use crate::batch::{BackendSet, BatchedService, Destinations, LaneServices, ServiceCounters, ServiceResource};
+use crate::batch::{BackendSet, BatchedService, BatchedServices, Destinations, ServiceCounters, ServiceResource};
 use crate::config::{Config, Service, Settings};
 use crate::host;
 use crate::services::ServiceMap;
@@ -70,7 +70,7 @@ impl Rules {
                 *place = Some(Box::new(BatchedService::new(move || resource(&service), Arc::clone(&listed.counters))));
             }
         }
-        let lane_services: LaneServices = lane_services.into();
+        let lane_services: BatchedServices = lane_services.into();
         let mut by_export: HashMap<Vec<usize>, Arc<BackendSet>> = HashMap::new();
         let backend_sets = services
             .slots()

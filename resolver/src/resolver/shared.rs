@@ -113,7 +113,7 @@ impl Shared {
         let generation = rules.generation();
         let followed = self.followed.get_or_init(Mutex::default);
         followed.lock().unwrap_or_else(PoisonError::into_inner).insert(before.generation());
-        // New backend_sets lead to new backends, so these come first.
+        // New backend sets lead to new backends, so these come first.
         let fresh = self.backends.take_over(prepared, before.generation());
         self.rules.store(Arc::new(rules));
         // Release: pairs with the acquire in `generation`.

@@ -54,16 +54,16 @@ impl FakeClient {
         Self::new(resolver, 0)
     }
 
-    /// A consumer that `resolver` traces, through this door.
-    pub(crate) fn consumer(resolver: &Resolver, door: Integration) -> Box<Self> {
-        Self::with_door(resolver, 1, door)
+    /// A consumer that `resolver` traces, through this integration.
+    pub(crate) fn consumer(resolver: &Resolver, integration: Integration) -> Box<Self> {
+        Self::with_integration(resolver, 1, integration)
     }
 
     fn new(resolver: &Resolver, kind: c_int) -> Box<Self> {
-        Self::with_door(resolver, kind, Integration::Rust)
+        Self::with_integration(resolver, kind, Integration::Rust)
     }
 
-    fn with_door(resolver: &Resolver, kind: c_int, door: Integration) -> Box<Self> {
+    fn with_integration(resolver: &Resolver, kind: c_int, integration: Integration) -> Box<Self> {
         let properties = [
             (c"client.id", c"bench-client"),
             (c"bootstrap.servers", c"broker-1:9092"),
@@ -88,7 +88,7 @@ impl FakeClient {
         let pointer = std::ptr::from_ref(&*client).cast_mut();
         // SAFETY: the table's functions take the configuration and the client for this very struct, which is boxed.
         unsafe {
-            conf_init(&API, pointer.cast(), resolver, None, door);
+            conf_init(&API, pointer.cast(), resolver, None, integration);
         }
         client.create();
         client

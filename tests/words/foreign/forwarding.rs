@@ -20,7 +20,7 @@ pub const FORWARDING: &str = r#"
     reinject = true
 "#;
 
-/// So many orders one after the other through the Rust door, drawn.
+/// So many orders one after the other through the Rust crate, drawn.
 pub fn forwarding_in_rust(orders: usize) -> String {
     let cluster = TracedCluster::start(&["orders", "payments"], FORWARDING);
     let producer = cluster.producer();

@@ -39,7 +39,7 @@ pub enum Shop {
     SaysNothing,
 }
 
-/// So many orders through the Rust door, which opens a guard for each, drawn.
+/// So many orders through the Rust crate, which opens a guard for each, drawn.
 pub fn processing_in_rust(orders: usize, shop: Shop) -> String {
     let cluster = TracedCluster::start(&["orders", "payments"], PROCESSING);
     let resolver = &cluster.resolver;

@@ -18,9 +18,9 @@ use crate::traced_cluster::configuration_to;
 
 /// How a program's clients are traced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
+pub enum WayIn {
     /// Not at all: neither library nor file.
-    Closed,
+    Untraced,
     /// By `plugin.library.paths`: the program sets it to what `PLUGIN` says.
     Property,
     /// By `LD_PRELOAD`: the program knows nothing of it.
@@ -31,9 +31,9 @@ pub enum Door {
     Layer,
 }
 
-impl Door {
+impl WayIn {
     /// Each way on its own that a program can be traced.
-    pub const TRACED: [Door; 2] = [Door::Property, Door::Preload];
+    pub const TRACED: [WayIn; 2] = [WayIn::Property, WayIn::Preload];
 }
 
 /// See the module. The cluster and the collector are in the test's own process, out of reach of what a program does to
@@ -62,24 +62,24 @@ impl Surroundings {
         self.file.path()
     }
 
-    /// A program with the cluster's address in `KAFKA`, traced through `door`, and with nothing else of this process that
+    /// A program with the cluster's address in `KAFKA`, traced by `way_in`, and with nothing else of this process that
     /// could configure tracing. It runs in the workspace's folder.
-    pub fn command(&self, door: Door, program: impl AsRef<OsStr>) -> Command {
+    pub fn command(&self, way_in: WayIn, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         without_tracing(&mut command).env_remove("PLUGIN").env_remove("LD_PRELOAD");
         command.current_dir(env!("CARGO_MANIFEST_DIR")).env("KAFKA", self.kafka.cluster().bootstrap_servers());
         // Python leaves nothing among the sources, and what it wrote is there when it crashes.
         command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONUNBUFFERED", "1");
-        if door != Door::Closed {
+        if way_in != WayIn::Untraced {
             command.env("INTERCEPTORS_CONFIG_FILE", self.file());
         }
-        if matches!(door, Door::Property | Door::Both) {
+        if matches!(way_in, WayIn::Property | WayIn::Both) {
             command.env("PLUGIN", library());
         }
-        if matches!(door, Door::Preload | Door::Both | Door::Layer) {
+        if matches!(way_in, WayIn::Preload | WayIn::Both | WayIn::Layer) {
             command.env("LD_PRELOAD", library());
         }
-        if door == Door::Layer {
+        if way_in == WayIn::Layer {
             command.env("PYTHONPATH", Path::new(env!("CARGO_MANIFEST_DIR")).join(LAYER));
         }
         command

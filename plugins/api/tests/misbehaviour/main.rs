@@ -1,4 +1,4 @@
-//! What `export_plugin!` promises when a backend or a host misbehaves: nothing gets through the door.
+//! What `export_plugin!` promises when a backend or a host misbehaves: nothing gets through the boundary.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
 

@@ -1,4 +1,4 @@
-//! Panics stop at the door; errors carry over whole.
+//! Panics stop at the boundary; errors carry over whole.
 
 use tracer_plugin_api::abi::*;
 

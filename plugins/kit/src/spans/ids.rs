@@ -4,13 +4,7 @@ use super::otlp::Span;
 
 /// The lower-case hexadecimal digits of an id.
 pub fn hex(id: &[u8]) -> String {
-    let mut text = String::with_capacity(id.len() * 2);
-    for byte in id {
-        for nibble in [byte >> 4, byte & 0xf] {
-            text.push(char::from(if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }));
-        }
-    }
-    text
+    hex::encode(id)
 }
 
 /// Whether an id is there: neither empty nor all zeroes.

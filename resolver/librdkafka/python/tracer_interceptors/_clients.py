@@ -334,7 +334,7 @@ class _Turns:
             enter(it)
 
 
-#: Seconds after which the span of a hand-over may be gone.
+#: Seconds after which the span of a delivery may be gone.
 HANDED_OVER = 1.5
 
 

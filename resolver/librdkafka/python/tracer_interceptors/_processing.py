@@ -194,7 +194,7 @@ def begin(message: Any, habits: Habits, of: int) -> Optional[Processing]:
 
 
 def begin_late(message: Any, habits: Habits, of: int, traceparent: Any, tracestate: Any) -> Optional[Processing]:
-    """The same of one whose hand-over may be long ago, with what its headers say; for 0 the program says so."""
+    """The same of one whose delivery may be long ago, with what its headers say; for 0 the program says so."""
     name = name_of(message.topic())
     number = api.begin_of(name, message.partition(), message.offset(), traceparent, tracestate, of)
     return _of_number(number, message, habits, of) if number else None

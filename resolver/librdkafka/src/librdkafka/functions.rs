@@ -15,7 +15,7 @@ pub(super) struct Functions {
 /// Turns names into [`NAMES`] and a `Functions::new` that takes their addresses in that order.
 ///
 /// `engine`: without one of them there is no tracing. `optional`: `None` for one that is not there. `own`: what
-/// the doors call themselves.
+/// the library itself calls.
 macro_rules! functions {
     (
         engine { $($field:ident = $function:ident,)* }
@@ -29,7 +29,7 @@ macro_rules! functions {
             $(name(concat!(stringify!($own_function), "\0")),)*
         ];
 
-        /// What the doors call themselves; `None` for what this librdkafka has not.
+        /// What this library itself calls; `None` for what this librdkafka has not.
         #[derive(Clone, Copy, Debug)]
         pub(crate) struct Own {
             $($(#[$doc])* pub(crate) $own: Option<$own_type>,)*

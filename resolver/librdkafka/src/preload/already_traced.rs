@@ -23,7 +23,7 @@ const MARK: &CStr = c"tracer_interceptors_generation";
 pub(super) unsafe fn by_another(api: &KafkaApi, conf: *const RdKafkaConf) -> bool {
     // SAFETY: as promised by the caller.
     let paths = unsafe { plugin_paths(api, conf) };
-    paths.split(';').map(str::trim).filter(|path| !path.is_empty()).any(|path| is_rust_door(path) || is_copy(path))
+    paths.split(';').map(str::trim).filter(|path| !path.is_empty()).any(|path| is_rust_crate(path) || is_copy(path))
 }
 
 /// Whether `module` is a copy of this library.
@@ -31,8 +31,8 @@ pub(super) fn is_in_copy(module: &Module) -> bool {
     module.open().and_then(|handle| handle.symbol(MARK)).is_some_and(|mark| module.contains(mark))
 }
 
-/// Memory and temporary files of the Rust door carry the project's name, and are reached by their descriptor.
-fn is_rust_door(path: &str) -> bool {
+/// Memory and temporary files of the Rust crate carry the project's name, and are reached by their descriptor.
+fn is_rust_crate(path: &str) -> bool {
     path.starts_with("/proc/self/fd/")
         && std::fs::read_link(path).is_ok_and(|target| {
             let name = target.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

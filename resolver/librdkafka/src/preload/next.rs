@@ -1,4 +1,4 @@
-//! The functions of the C library that stand behind those of this door, or those of another library that wraps them too.
+//! The functions of the C library that stand behind those of this library, or those of another library that wraps them too.
 //!
 //! All are looked up in one way, when the library is loaded: a call may come in a signal handler, in a child of `vfork`, or in
 //! a child whose parent forked while another of its threads held the dynamic linker's lock.

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 use words::draw_traces_with;
-use words::foreign::{Door, GoBuild, Surroundings, go_program, node_modules, python, run, skip};
+use words::foreign::{GoBuild, Surroundings, WayIn, go_program, node_modules, python, run, skip};
 
 use crate::page::{blocks, changed, docs, without_times};
 use crate::support::Files;
@@ -177,7 +177,7 @@ impl Place {
     /// What the commands' clients sent and got, drawn.
     fn run(&self, commands: &str) -> String {
         let surroundings = Surroundings::start(&["orders", "payments"], 1, "");
-        let mut shell = surroundings.command(Door::Closed, "sh");
+        let mut shell = surroundings.command(WayIn::Untraced, "sh");
         shell.args(["-euc", commands]).current_dir(self.folder.path());
         shell.env("OTEL_EXPORTER_OTLP_ENDPOINT", surroundings.collector.endpoint());
         let others = env::var_os("PATH").unwrap();

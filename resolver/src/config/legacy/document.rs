@@ -114,14 +114,13 @@ fn mention_flaws(name: &str, pattern: &Pattern, item: Field<'_>, findings: &mut 
     let problem = match names::flaw(name) {
         Some(flaw) => Some(flaw.problem("this name", name, &item.span(), findings)),
         None => topic_names::flaw(name, pattern).map(|flaw| {
-            let part = flaw.span.clone().unwrap_or(0..name.len());
-            let place = findings.place_of(&part, name, &item.span());
-            let label = flaw.label.clone();
-            let help = match pattern::from_text(name) {
-                Pattern::Glob(_) => "this format knows no patterns, only whole names; the TOML format does".to_owned(),
-                _ => flaw.help.clone().unwrap_or_default(),
-            };
-            flaw.at(place, label).help(help)
+            let problem = flaw.problem(name, &item.span(), findings);
+            match pattern::from_text(name) {
+                Pattern::Glob(_) => {
+                    problem.help("this format knows no patterns, only whole names; the TOML format does")
+                }
+                _ => problem,
+            }
         }),
     };
     if let Some(problem) = problem {

@@ -2,36 +2,56 @@
 
 #![forbid(unsafe_code)]
 
+use std::ops::Range;
+
 use crate::config::model::Pattern;
 use crate::config::report::code;
+use crate::config::report::findings::Findings;
 use crate::config::report::problem::Problem;
 
-/// Why Kafka can have no topic that `pattern`, written as `text`, matches. Of a regular expression nothing is known.
-pub(crate) fn flaw(text: &str, pattern: &Pattern) -> Option<Problem> {
+/// Why Kafka can have no topic that a pattern matches, and where within its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Flaw {
+    message: String,
+    within: Range<usize>,
+    label: String,
+    help: String,
+}
+
+/// What is wrong with `pattern`, written as `text`. Of a regular expression nothing is known.
+pub(crate) fn flaw(text: &str, pattern: &Pattern) -> Option<Flaw> {
     let is_glob = match pattern {
         Pattern::Exact(_) => false,
         Pattern::Glob(_) => true,
         Pattern::Regex(_) => return None,
     };
-    let problem = |message: &str| Some(Problem::error(code::BAD_PATTERN, message));
+    let whole = |message: &str, label: String| {
+        Some(Flaw { message: message.into(), within: 0..text.len(), label, help: TOPIC_NAMES.into() })
+    };
     if !is_glob && matches!(text, "." | "..") {
-        return problem("Kafka has no topic of this name").map(|problem| problem.help(TOPIC_NAMES));
+        return whole("Kafka has no topic of this name", String::new());
     }
     let is_fair = |c: char| is_of_topics(c) || (is_glob && matches!(c, '*' | '?'));
     let wrong = text.char_indices().find(|(_, c)| !is_fair(*c));
     if let Some((at, c)) = wrong {
         let what = if c == ' ' { "a blank".to_owned() } else { format!("`{c}`") };
         let message = format!("no topic of Kafka's has {what} in its name: this matches nothing");
-        let found = Problem::error(code::BAD_PATTERN, message).at(at..at + c.len_utf8(), "");
-        return Some(found.help(way_out(text, c)));
+        return Some(Flaw { message, within: at..at + c.len_utf8(), label: String::new(), help: way_out(text, c) });
     }
     let length = text.chars().filter(|c| *c != '*').count();
     if length > LONGEST_TOPIC {
-        let found = problem("no topic of Kafka's has a name as long as this: this matches nothing")?;
-        let span = 0..text.len();
-        return Some(found.at(span, format!("{length} characters; 249 are the most")).help(TOPIC_NAMES));
+        let label = format!("{length} characters; 249 are the most");
+        return whole("no topic of Kafka's has a name as long as this: this matches nothing", label);
     }
     None
+}
+
+impl Flaw {
+    /// About the pattern `text`, which stands at `span`: points into the string, at what is wrong.
+    pub(crate) fn problem(self, text: &str, span: &Range<usize>, findings: &Findings) -> Problem {
+        let place = findings.place_of(&self.within, text, span);
+        Problem::error(code::BAD_PATTERN, self.message).at(place, self.label).help(self.help)
+    }
 }
 
 fn way_out(text: &str, c: char) -> String {
@@ -72,7 +92,7 @@ mod tests {
     use crate::config::reading::pattern::from_text;
 
     fn topic(text: &str) -> Option<String> {
-        flaw(text, &from_text(text)).map(|problem| problem.message)
+        flaw(text, &from_text(text)).map(|flaw| flaw.message)
     }
 
     #[test]
@@ -100,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_regular_expression_without_its_braces_is_shown_with_them() {
-        let help = |text: &str| flaw(text, &from_text(text)).unwrap().help.unwrap();
+        let help = |text: &str| flaw(text, &from_text(text)).unwrap().help;
         assert!(help("^orders-.*$").starts_with("for a regular expression write { regex = 'orders-.*' };"));
         assert!(help("a,b").starts_with("write one entry for each topic"));
         assert!(help("$TOPIC").starts_with("a variable is written ${env:NAME}"));

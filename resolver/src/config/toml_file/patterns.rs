@@ -65,9 +65,8 @@ fn read(field: Field<'_>, of: PatternsOf, findings: &mut Findings) -> Result<Pla
     }
     let pattern = pattern::from_text(text);
     if let (PatternsOf::Topics, Some(flaw)) = (of, topic_names::flaw(text, &pattern)) {
-        let place = place(field, text, flaw.span.clone(), findings);
-        let label = flaw.label.clone();
-        return Err(field.unacceptable(flaw.at(place, label), "names that a topic of Kafka's can have", findings));
+        let problem = flaw.problem(text, &field.span(), findings);
+        return Err(field.unacceptable(problem, "names that a topic of Kafka's can have", findings));
     }
     Ok(PlacedPattern { pattern, span: field.span(), shown: shown(field, text) })
 }

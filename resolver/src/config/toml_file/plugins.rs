@@ -90,20 +90,10 @@ fn file(field: Field<'_>, findings: &mut Findings) -> Result<PathBuf, Broken> {
 fn sha256(field: Field<'_>, findings: &mut Findings) -> Result<[u8; 32], Broken> {
     let wants = "64 hexadecimal digits, as sha256sum prints them";
     let text = field.text(wants, findings)?;
-    decode_hex(text).ok_or_else(|| {
+    let mut digest = [0; 32];
+    hex::decode_to_slice(text, &mut digest).map(|()| digest).map_err(|_| {
         let label = format!("{} characters", text.chars().count());
         let problem = Problem::error(code::BAD_NOTATION, format!("`sha256` takes {wants}")).at(field.span(), label);
         field.unacceptable(problem, wants, findings)
     })
-}
-
-fn decode_hex(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(bytes)
 }

@@ -109,10 +109,8 @@ fn one_override(
         return Err(Broken);
     }
     if let Some(flaw) = topic_names::flaw(field.key, &pattern) {
-        let part = flaw.span.clone().unwrap_or(0..field.key.len());
-        let place = findings.place_of(&part, field.key, field.key_span);
-        let label = flaw.label.clone();
-        return Err(findings.refuse(flaw.at(place, label)));
+        let problem = flaw.problem(field.key, field.key_span, findings);
+        return Err(findings.refuse(problem));
     }
     let placed = PlacedPattern { pattern, span: field.key_span.clone(), shown: Some(field.key.to_owned()) };
     Ok((placed, settings::read(&section, backends, findings).over(layer)))

@@ -319,7 +319,7 @@ fn a_pin_that_does_not_match_keeps_all_code_of_the_plugin_from_running() {
         ..CPlugin::default()
     };
     let path = plugin.install(&folder);
-    let found = super::super::load_error::hex(&sha256_of(&path));
+    let found = hex::encode(sha256_of(&path));
     for refuse_memory in [false, true] {
         let seal = if refuse_memory {
             |_: &PluginFile| Err(std::io::Error::from_raw_os_error(libc::EACCES))

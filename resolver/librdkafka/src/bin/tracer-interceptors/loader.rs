@@ -114,9 +114,9 @@ mod tests {
 
     #[test]
     fn a_shared_object_names_no_loader_as_a_static_program_does() {
-        // Beside this test cargo put the door itself; that it is a library makes no difference to its header.
-        let door = std::env::current_exe().unwrap().with_file_name("libtracer_interceptors.so");
-        assert_eq!(Loader::of(&door), Loader::Static);
+        // Beside this test cargo put the library itself; that it is a library makes no difference to its header.
+        let library = std::env::current_exe().unwrap().with_file_name("libtracer_interceptors.so");
+        assert_eq!(Loader::of(&library), Loader::Static);
     }
 
     #[test]

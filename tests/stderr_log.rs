@@ -1,10 +1,10 @@
-//! Promise: the library of the doors speaks on stderr only, as much as `OTEL_LOG_LEVEL` says, and a stderr that nobody
+//! Promise: the library speaks on stderr only, as much as `OTEL_LOG_LEVEL` says, and a stderr that nobody
 //! reads, or nobody reads any more, neither holds the application up nor ends it.
 
 use std::path::PathBuf;
 
 use words::fake_librdkafka::Workshop;
-use words::foreign::{Door, Surroundings, run, skip};
+use words::foreign::{Surroundings, WayIn, run, skip};
 
 fn program(workshop: &Workshop) -> PathBuf {
     workshop.librdkafka("kafka", &[]);
@@ -21,7 +21,7 @@ fn the_level_decides_what_is_said() {
     let program = program(&workshop);
     let surroundings = Surroundings::start(&[], 1, "[services.shop]\ntopics = [\"*\"]");
     let said = |level: &str, file: &str| {
-        let mut command = surroundings.command(Door::Preload, &program);
+        let mut command = surroundings.command(WayIn::Preload, &program);
         command.env("OTEL_LOG_LEVEL", level);
         if !file.is_empty() {
             command.env("INTERCEPTORS_CONFIG_FILE", file);
@@ -49,7 +49,7 @@ fn a_reader_of_stderr_that_has_gone_away_does_not_end_the_program() {
     };
     let program = program(&workshop);
     let surroundings = Surroundings::start(&[], 1, "[services.shop]\ntopics = [\"*\"]");
-    let mut shell = surroundings.command(Door::Preload, "sh");
+    let mut shell = surroundings.command(WayIn::Preload, "sh");
     shell.env("OTEL_LOG_LEVEL", "info").env("PROGRAM", &program);
     // The pipe's reader, `true`, has ended before the program begins.
     let ended = run(shell.args(["-c", "exec 3>&1; { sleep 0.3; \"$PROGRAM\" 2>&1 >&3; echo status $? >&3; } | true"]));
@@ -69,12 +69,12 @@ fn a_stderr_that_is_full_and_that_nobody_reads_holds_nothing_up() {
     let configuration = "[services.shop]\ntopics = [\"*\"]\nexport = [\"dead\"]\n[backends.dead]\nplugin = \"otlp\"\n\
                          config = { endpoint = \"http://127.0.0.1:1\" }\nunknown = 1";
     let surroundings = Surroundings::start(&[], 1, configuration);
-    for door in Door::TRACED {
+    for way_in in WayIn::TRACED {
         for when in ["before", "after"] {
-            let ended = run(surroundings.command(door, &program).arg(when).env("OTEL_LOG_LEVEL", "debug"));
+            let ended = run(surroundings.command(way_in, &program).arg(when).env("OTEL_LOG_LEVEL", "debug"));
             ended.expect_success();
-            assert_eq!(ended.stdout.lines().count(), 1, "{door:?} {when}: {}", ended.stdout);
-            assert!(ended.took.as_secs() < 60, "{door:?} {when}: {:?}", ended.took);
+            assert_eq!(ended.stdout.lines().count(), 1, "{way_in:?} {when}: {}", ended.stdout);
+            assert!(ended.took.as_secs() < 60, "{way_in:?} {when}: {:?}", ended.took);
         }
     }
 }

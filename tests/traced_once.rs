@@ -1,6 +1,6 @@
 //! Promise: a client that has several ways into tracing goes one of them: its messages are traced once.
 //!
-//! Without `already_traced::by_another` in `resolver/librdkafka/src/preload_door/create.rs` the copy and the Rust door's
+//! Without `already_traced::by_another` in `resolver/librdkafka/src/preload/create.rs` the copy and the Rust crate's
 //! memory file are not noticed: spans come twice, or a client is traced that is somebody else's.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use words::fake_librdkafka::Workshop;
-use words::foreign::{Door, Surroundings, library, run, skip};
+use words::foreign::{Surroundings, WayIn, library, run, skip};
 
 const ONCE: &str = "shop: send orders\n  shop: process orders\n";
 
@@ -38,7 +38,7 @@ fn the_property_and_the_preload_together_trace_once() {
     // By its path, twice, by the path that librdkafka completes, and by the name of what is loaded already.
     let twice = format!("{plugin};{plugin}");
     for plugin in [&plugin, &twice, plugin.trim_end_matches(".so"), "libtracer_interceptors.so"] {
-        let ended = run(surroundings.command(Door::Both, &program).env("PLUGIN", plugin));
+        let ended = run(surroundings.command(WayIn::Both, &program).env("PLUGIN", plugin));
         assert_eq!((&*surroundings.traces(), &*ended.stderr), (ONCE, ""), "{plugin}");
     }
 }
@@ -53,7 +53,7 @@ fn a_client_that_another_copy_of_the_library_traces_is_left_to_it() {
     let copy = workshop.path("libtracer_interceptors.so");
     std::fs::copy(library(), &copy).unwrap();
     let surroundings = surroundings();
-    let ended = run(surroundings.command(Door::Both, &program).env("PLUGIN", &copy));
+    let ended = run(surroundings.command(WayIn::Both, &program).env("PLUGIN", &copy));
     ended.expect_success();
     let traces = surroundings.traces();
     assert_eq!(traces.lines().count(), 2, "{traces}");
@@ -61,7 +61,7 @@ fn a_client_that_another_copy_of_the_library_traces_is_left_to_it() {
 
     // Both preloaded: each has to find what is behind the other.
     let both = format!("{}:{}", copy.display(), library().display());
-    let ended = run(surroundings.command(Door::Preload, &program).env("LD_PRELOAD", both));
+    let ended = run(surroundings.command(WayIn::Preload, &program).env("LD_PRELOAD", both));
     ended.expect_success();
     assert_eq!((&*ended.stdout, &*ended.stderr), ("orders: a trace\n", ""));
 }
@@ -69,14 +69,14 @@ fn a_client_that_another_copy_of_the_library_traces_is_left_to_it() {
 /// Runs the program with `plugin` in a memory file of this name, and our library preloaded.
 fn with_memory_file(plugin: &Path, program: &Path, name: &str) -> String {
     let surroundings = surroundings();
-    let ended = run(surroundings.command(Door::Preload, program).arg(plugin).arg(name));
+    let ended = run(surroundings.command(WayIn::Preload, program).arg(plugin).arg(name));
     ended.expect_success();
     assert_eq!(ended.stderr, "");
     surroundings.traces()
 }
 
 #[test]
-fn a_client_of_the_rust_door_is_left_to_it_and_one_with_another_s_plugin_is_traced() {
+fn a_client_of_the_rust_crate_is_left_to_it_and_one_with_another_s_plugin_is_traced() {
     let workshop = match Workshop::open() {
         Ok(workshop) => workshop,
         Err(reason) => return skip(&reason),

@@ -1,4 +1,4 @@
-//! Promise: the library of the doors exports what librdkafka and the dynamic linker are to find there and nothing else,
+//! Promise: the library exports what librdkafka and the dynamic linker are to find there and nothing else,
 //! brings no librdkafka along, stays loaded, and walks up no stack.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
@@ -15,10 +15,10 @@ fn said(program: &str, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn it_exports_the_doors_and_nothing_else() {
+fn it_exports_the_ways_in_and_nothing_else() {
     let lines = said("nm", &["-D", "--defined-only"]);
     let names: Vec<_> = lines.lines().filter_map(|line| line.split_whitespace().next_back()).collect();
-    let doors = [
+    let ways_in = [
         "_Exit",
         "__poll_chk",
         "__ppoll_chk",
@@ -63,7 +63,7 @@ fn it_exports_the_doors_and_nothing_else() {
         "tracer_interceptors_generation",
         "tracer_interceptors_python",
     ];
-    assert_eq!(names, doors);
+    assert_eq!(names, ways_in);
 }
 
 #[test]

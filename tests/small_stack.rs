@@ -1,9 +1,9 @@
 //! Promise: a client may be created, used and closed on a thread, or in a coroutine, that has next to no stack.
 //!
-//! Without `with_room` in `resolver/librdkafka/src/plugin_door.rs` the configuration is read there, and the program dies.
+//! Without `with_room` in `resolver/librdkafka/src/property.rs` the configuration is read there, and the program dies.
 
 use words::fake_librdkafka::Workshop;
-use words::foreign::{Door, Surroundings, run, skip};
+use words::foreign::{Surroundings, WayIn, run, skip};
 
 #[test]
 fn the_first_client_of_a_process_may_be_created_on_a_thread_with_a_small_stack() {
@@ -15,11 +15,11 @@ fn the_first_client_of_a_process_may_be_created_on_a_thread_with_a_small_stack()
     let link = workshop.linked_with("kafka");
     let program = workshop.build("program", &["small_stack.c", "run.c", &link[0], &link[1], &link[2]]);
     let surroundings = Surroundings::start(&[], 1, "[services.shop]\ntopics = [\"*\"]");
-    for door in Door::TRACED {
-        let ended = run(surroundings.command(door, &program).arg("48"));
+    for way_in in WayIn::TRACED {
+        let ended = run(surroundings.command(way_in, &program).arg("48"));
         ended.expect_success();
-        assert_eq!((&*ended.stdout, &*ended.stderr), ("orders: a trace\n", ""), "{door:?}");
-        assert_eq!(surroundings.traces().lines().count(), 2, "{door:?}");
+        assert_eq!((&*ended.stdout, &*ended.stderr), ("orders: a trace\n", ""), "{way_in:?}");
+        assert_eq!(surroundings.traces().lines().count(), 2, "{way_in:?}");
     }
 }
 
@@ -35,19 +35,23 @@ fn a_client_in_a_coroutine_takes_little_of_its_stack() {
     let link = workshop.linked_with("kafka");
     let program = workshop.build("program", &["coroutine.c", "run.c", &link[0], &link[1], &link[2]]);
     let surroundings = Surroundings::start(&[], 1, "[services.shop]\ntopics = [\"*\"]");
-    let used = |door| {
-        let ended = run(surroundings.command(door, &program).arg("32"));
+    let used = |way_in| {
+        let ended = run(surroundings.command(way_in, &program).arg("32"));
         ended.expect_success();
-        assert_eq!(ended.stderr, "", "{door:?}");
+        assert_eq!(ended.stderr, "", "{way_in:?}");
         let (said, used) = ended.stdout.split_once("used ").unwrap();
-        assert_eq!(said, if door == Door::Closed { "orders: no trace\n" } else { "orders: a trace\n" }, "{door:?}");
+        assert_eq!(
+            said,
+            if way_in == WayIn::Untraced { "orders: no trace\n" } else { "orders: a trace\n" },
+            "{way_in:?}"
+        );
         used.split(' ').next().unwrap().parse::<usize>().unwrap()
     };
-    let untraced = used(Door::Closed);
-    for door in Door::TRACED {
-        let traced = used(door);
-        println!("{door:?}: {traced} bytes of stack, untraced {untraced}");
-        assert!(traced <= untraced + 6 * 1024, "{door:?}: {traced} bytes, untraced {untraced}");
-        assert_eq!(surroundings.traces().lines().count(), 2, "{door:?}");
+    let untraced = used(WayIn::Untraced);
+    for way_in in WayIn::TRACED {
+        let traced = used(way_in);
+        println!("{way_in:?}: {traced} bytes of stack, untraced {untraced}");
+        assert!(traced <= untraced + 6 * 1024, "{way_in:?}: {traced} bytes, untraced {untraced}");
+        assert_eq!(surroundings.traces().lines().count(), 2, "{way_in:?}");
     }
 }

@@ -12,15 +12,15 @@ use std::path::Path;
 use words::child::Ended;
 use words::draw_traces;
 use words::fake_librdkafka::Workshop;
-use words::foreign::{Door, Surroundings, library, run, skip};
+use words::foreign::{Surroundings, WayIn, library, run, skip};
 
 const CONFIGURATION: &str = "[services.shop]\ntopics = [\"*\"]\nambient = \"off\"";
 const TRACED: &str = "shop: send orders\n  shop: receive orders\n";
 
-/// Runs a program that is traced through `door`; what it wrote, and the traces.
-fn trace(door: Door, program: &Path, arguments: &[&OsStr]) -> (Ended, String) {
+/// Runs a program that is traced by `way_in`; what it wrote, and the traces.
+fn trace(way_in: WayIn, program: &Path, arguments: &[&OsStr]) -> (Ended, String) {
     let surroundings = Surroundings::start(&[], 1, CONFIGURATION);
-    let ended = run(surroundings.command(door, program).args(arguments));
+    let ended = run(surroundings.command(way_in, program).args(arguments));
     ended.expect_success();
     (ended, draw_traces(&surroundings.take_spans()))
 }
@@ -43,7 +43,7 @@ fn a_program_that_exports_its_functions_is_traced_even_when_it_is_stripped() {
     if !workshop.strip(&program) {
         return skip("there is no `strip` (binutils) on this machine");
     }
-    let (ended, traces) = trace(Door::Property, &program, &[]);
+    let (ended, traces) = trace(WayIn::Property, &program, &[]);
     assert_eq!((&*traces, &*ended.stderr), (TRACED, ""));
 }
 
@@ -56,7 +56,7 @@ fn a_program_that_exports_nothing_is_traced_by_its_symbol_table() {
     let sources = ["program.c", "run.c", "librdkafka.c", "-Wl,--no-export-dynamic"];
     for (name, kind) in [("pie", "-pie"), ("fixed", "-no-pie")] {
         let flags = [&sources[..], &[kind, if kind == "-pie" { "-fPIE" } else { "-fno-pie" }]].concat();
-        let (ended, traces) = trace(Door::Property, &workshop.build(name, &flags), &[]);
+        let (ended, traces) = trace(WayIn::Property, &workshop.build(name, &flags), &[]);
         assert_eq!((&*traces, &*ended.stderr), (TRACED, ""), "{name}");
     }
 }
@@ -72,14 +72,14 @@ fn a_program_that_exports_nothing_is_not_served_by_another_librdkafka_in_its_pro
     let program = workshop.build("alone", &sources);
     let surroundings = Surroundings::start(&[], 1, CONFIGURATION);
     // The preloaded one is what a look-up by name in the whole process finds.
-    let mut command = surroundings.command(Door::Property, &program);
+    let mut command = surroundings.command(WayIn::Property, &program);
     let ended = run(command.env("LD_PRELOAD", &other));
     ended.expect_success();
     assert_eq!((&*surroundings.traces(), &*ended.stderr), (TRACED, ""));
     if !workshop.strip(&program) {
         return skip("there is no `strip` (binutils) on this machine");
     }
-    let mut command = surroundings.command(Door::Property, &program);
+    let mut command = surroundings.command(WayIn::Property, &program);
     let ended = run(command.env("LD_PRELOAD", &other));
     ended.expect_success();
     expect_untraced(&ended, &surroundings.traces(), "/alone ");
@@ -95,7 +95,7 @@ fn a_stripped_program_runs_untraced_and_one_line_names_the_ways_out() {
     if !workshop.strip(&program) {
         return skip("there is no `strip` (binutils) on this machine");
     }
-    let (ended, traces) = trace(Door::Property, &program, &[]);
+    let (ended, traces) = trace(WayIn::Property, &program, &[]);
     expect_untraced(&ended, &traces, "/stripped ");
 }
 
@@ -108,8 +108,8 @@ fn a_librdkafka_that_lacks_functions_runs_untraced_and_one_line_names_the_first(
     workshop.librdkafka("old", &["-DWITHOUT_HEADERS"]);
     let link = workshop.linked_with("old");
     let program = workshop.build("program", &["program.c", "run.c", &link[0], &link[1], &link[2]]);
-    for door in Door::TRACED {
-        let (ended, traces) = trace(door, &program, &[]);
+    for way_in in WayIn::TRACED {
+        let (ended, traces) = trace(way_in, &program, &[]);
         expect_untraced(&ended, &traces, "/libold.so ");
         assert!(ended.stderr.contains("rd_kafka_headers_new cannot be found"), "{}", ended.stderr);
     }
@@ -135,13 +135,13 @@ fn two_librdkafkas_in_one_process_are_each_served_by_their_own() {
     let [program, orders, payments] = two(&workshop);
     let arguments = [orders.as_os_str(), "orders".as_ref(), payments.as_os_str(), "payments".as_ref()];
     let arguments = [arguments, arguments].concat();
-    for door in [Door::Property, Door::Preload, Door::Both] {
-        let (ended, traces) = trace(door, &program, &arguments);
-        assert_eq!(ended.stderr, "", "{door:?}");
-        assert_eq!(ended.stdout, "orders: a trace\npayments: a trace\n".repeat(2), "{door:?}");
-        let how = if door == Door::Property { "receive" } else { "process" };
+    for way_in in [WayIn::Property, WayIn::Preload, WayIn::Both] {
+        let (ended, traces) = trace(way_in, &program, &arguments);
+        assert_eq!(ended.stderr, "", "{way_in:?}");
+        assert_eq!(ended.stdout, "orders: a trace\npayments: a trace\n".repeat(2), "{way_in:?}");
+        let how = if way_in == WayIn::Property { "receive" } else { "process" };
         let one = |topic: &str| format!("shop: send {topic}\n  shop: {how} {topic}\n");
-        assert_eq!(traces, (one("orders") + &one("payments")).repeat(2), "{door:?}");
+        assert_eq!(traces, (one("orders") + &one("payments")).repeat(2), "{way_in:?}");
     }
 }
 
@@ -154,13 +154,13 @@ fn a_library_with_a_hidden_librdkafka_is_traced_by_its_symbol_table_unless_its_f
     let program = workshop.build("loading", &["loading.c"]);
     let hidden = ["-shared", "-fPIC", "-fvisibility=hidden", "run.c", "librdkafka.c"];
     let library = workshop.build("hidden.so", &hidden);
-    let (ended, traces) = trace(Door::Property, &program, &[library.as_os_str(), "orders".as_ref()]);
+    let (ended, traces) = trace(WayIn::Property, &program, &[library.as_os_str(), "orders".as_ref()]);
     assert_eq!((&*traces, &*ended.stderr), (TRACED, ""));
 
     // As an upgrade does it: the old file is in use still, and under its name there is a new one.
     let replacing = workshop.build("replacing", &["replacing.c"]);
     let other = workshop.build("other.so", &[&hidden[..], &["-O0", "-DVERSION=0x020e00ff"]].concat());
-    let (ended, traces) = trace(Door::Property, &replacing, &[library.as_os_str(), other.as_os_str()]);
+    let (ended, traces) = trace(WayIn::Property, &replacing, &[library.as_os_str(), other.as_os_str()]);
     expect_untraced(&ended, &traces, "/hidden.so ");
 }
 
@@ -174,7 +174,7 @@ fn a_client_that_is_created_by_a_jump_to_rd_kafka_new_is_traced_and_above_all_cr
     let link = workshop.linked_with("kafka");
     let jumping = workshop.build("jumping.so", &["-shared", "-fPIC", "jumping.c", &link[0], &link[1], &link[2]]);
     let program = workshop.build("calling_jumping", &["calling_jumping.c"]);
-    let (ended, traces) = trace(Door::Preload, &program, &[jumping.as_os_str()]);
+    let (ended, traces) = trace(WayIn::Preload, &program, &[jumping.as_os_str()]);
     assert_eq!((&*traces, &*ended.stdout, &*ended.stderr), ("shop: send orders\n", "", ""));
 }
 
@@ -187,10 +187,10 @@ fn a_client_may_be_made_and_used_on_a_stack_that_nobody_can_walk_up() {
     workshop.librdkafka("kafka", &[]);
     let link = workshop.linked_with("kafka");
     let program = workshop.build("program", &["foreign_stack.c", "run.c", &link[0], &link[1], &link[2]]);
-    for door in Door::TRACED {
-        let (ended, traces) = trace(door, &program, &[]);
-        assert_eq!((&*ended.stdout, &*ended.stderr), ("orders: a trace\n", ""), "{door:?}");
-        assert_eq!(traces.lines().count(), 2, "{door:?}: {traces}");
+    for way_in in WayIn::TRACED {
+        let (ended, traces) = trace(way_in, &program, &[]);
+        assert_eq!((&*ended.stdout, &*ended.stderr), ("orders: a trace\n", ""), "{way_in:?}");
+        assert_eq!(traces.lines().count(), 2, "{way_in:?}: {traces}");
     }
 }
 
@@ -206,9 +206,9 @@ fn another_library_that_wraps_the_same_functions_is_called_whichever_is_preloade
     let shim = workshop.build("shim.so", &["-shared", "-fPIC", "shim.c"]).display().to_string();
     let ours = library().display().to_string();
     let surroundings = Surroundings::start(&[], 1, CONFIGURATION);
-    // Without `passed_it_on` in `resolver/librdkafka/src/preload_door/real.rs` the second calls itself for ever.
+    // Without `passed_it_on` in `resolver/librdkafka/src/preload/real.rs` the second calls itself for ever.
     for both in [format!("{ours}:{shim}"), format!("{shim}:{ours}")] {
-        let ended = run(surroundings.command(Door::Preload, &program).env("LD_PRELOAD", &both));
+        let ended = run(surroundings.command(WayIn::Preload, &program).env("LD_PRELOAD", &both));
         ended.expect_success();
         assert_eq!((&*ended.stdout, &*ended.stderr), ("orders: a trace\n2 clients, 1 polls\n", ""), "{both}");
         assert_eq!(surroundings.traces(), "shop: send orders\n  shop: process orders\n", "{both}");
