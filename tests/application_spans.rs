@@ -11,7 +11,7 @@ use opentelemetry::{Array, Context, InstrumentationScope, KeyValue, StringValue,
 use rdkafka::producer::BaseRecord;
 use tracer_resolver_rdkafka::Processing;
 use words::kafka::next_message;
-use words::{TracedCluster, portrait, send};
+use words::{Traced, portrait, send};
 
 const CHAIN: &str = r#"
 [services.shop]
@@ -28,23 +28,23 @@ fn record(topic: &str) -> BaseRecord<'_, str, str> {
 
 #[test]
 fn spans_between_consuming_and_producing_are_in_the_message_s_trace() {
-    let cluster = TracedCluster::start(&["orders", "bills"], CHAIN);
-    send(&cluster.producer(), record("orders"));
-    let tracer = cluster.resolver.tracer_provider("billing").unwrap().tracer("billing-code");
-    let message = next_message(&cluster.consumer("orders"));
+    let traced = Traced::start(&["orders", "bills"], CHAIN);
+    send(&traced.producer(), record("orders"));
+    let tracer = traced.resolver().tracer_provider("billing").unwrap().tracer("billing-code");
+    let message = next_message(&traced.consumer("orders"));
     {
-        let _processing = Processing::start_for(&cluster.resolver, None, &message);
+        let _processing = Processing::start_for(traced.resolver(), None, &message);
         tracer.in_span("charge the card", |_| {
             tracer.in_span("ask the bank", |_| ());
-            send(&cluster.producer(), record("bills"));
+            send(&traced.producer(), record("bills"));
         });
     }
     assert_eq!(
-        cluster.traces(),
+        traced.traces(),
         "shop: send orders\n  billing: process orders\n    billing: charge the card\n      billing: ask the bank\n      \
          billing: send bills\n"
     );
-    let spans = cluster.collector.spans();
+    let spans = traced.collector.spans();
     let of = |name: &str| spans.iter().find(|span| span.name == name).unwrap().clone();
     assert_eq!(of("charge the card").resource, of("process orders").resource, "one resource, the file's part included");
     assert_eq!(
@@ -55,17 +55,17 @@ fn spans_between_consuming_and_producing_are_in_the_message_s_trace() {
 
 #[test]
 fn a_span_of_the_application_s_is_the_parent_of_what_is_sent_under_it() {
-    let cluster = TracedCluster::start(&["orders"], CHAIN);
-    let tracer = cluster.resolver.tracer_provider("shop").unwrap().tracer("web");
-    tracer.in_span("POST /orders", |_| send(&cluster.producer(), record("orders")));
-    next_message(&cluster.consumer("orders"));
-    assert_eq!(cluster.traces(), "shop: POST /orders\n  shop: send orders\n    billing: receive orders\n");
+    let traced = Traced::start(&["orders"], CHAIN);
+    let tracer = traced.resolver().tracer_provider("shop").unwrap().tracer("web");
+    tracer.in_span("POST /orders", |_| send(&traced.producer(), record("orders")));
+    next_message(&traced.consumer("orders"));
+    assert_eq!(traced.traces(), "shop: POST /orders\n  shop: send orders\n    billing: receive orders\n");
 }
 
 #[test]
 fn everything_that_a_span_can_say_arrives() {
-    let cluster = TracedCluster::start(&[], CHAIN);
-    let provider = cluster.resolver.tracer_provider("billing").unwrap();
+    let traced = Traced::start(&[], CHAIN);
+    let provider = traced.resolver().tracer_provider("billing").unwrap();
     let scope = InstrumentationScope::builder("billing-code")
         .with_version("3.1")
         .with_attributes([KeyValue::new("library", "x")])
@@ -99,7 +99,7 @@ fn everything_that_a_span_can_say_arrives() {
     span.add_event("answered", vec![KeyValue::new("code", 51)]);
     span.set_status(Status::error("card refused"));
     span.end();
-    let spans = cluster.spans();
+    let spans = traced.spans();
     assert_eq!(
         portrait(&spans[0], &[]),
         r#"billing: charge (client, error)
@@ -125,23 +125,23 @@ fn everything_that_a_span_can_say_arrives() {
 
 #[test]
 fn repeated_attributes_arrive_once_with_the_last_value() {
-    let cluster = TracedCluster::start(&[], CHAIN);
-    let tracer = cluster.resolver.tracer_provider("billing").unwrap().tracer("t");
+    let traced = Traced::start(&[], CHAIN);
+    let tracer = traced.resolver().tracer_provider("billing").unwrap().tracer("t");
     let mut span = tracer.start("work");
     span.set_attribute(KeyValue::new("step", "one"));
     span.set_attribute(KeyValue::new("step", "two"));
     span.end();
     // `spans` refuses an attribute that repeats: OTLP wants keys to be unique.
-    assert_eq!(cluster.spans()[0].attribute("step").as_deref(), Some("two"));
+    assert_eq!(traced.spans()[0].attribute("step").as_deref(), Some("two"));
 }
 
 #[test]
 fn they_are_sampled_as_the_service_s_messages_are() {
-    let cluster = TracedCluster::start(
+    let traced = Traced::start(
         &[],
         "[services.on]\nsampler = \"always_on\"\n[services.off]\nsampler = \"always_off\"\n[services.half]\nsampler = { ratio = 0.5 }\n",
     );
-    let tracer = |service: &str| cluster.resolver.tracer_provider(service).unwrap().tracer("t");
+    let tracer = |service: &str| traced.resolver().tracer_provider(service).unwrap().tracer("t");
     tracer("on").start("kept").end();
     tracer("off").start("not kept").end();
     let parent = |flags| {
@@ -154,7 +154,7 @@ fn they_are_sampled_as_the_service_s_messages_are() {
     for _ in 0..200 {
         half.in_span("root", |_| half.start("child").end());
     }
-    let spans = cluster.spans();
+    let spans = traced.spans();
     let count = |name: &str| spans.iter().filter(|span| span.name == name).count();
     assert_eq!((count("kept"), count("kept for its parent's sake")), (1, 1));
     assert_eq!(spans.iter().filter(|span| span.name.starts_with("not kept")).count(), 0);
@@ -164,30 +164,30 @@ fn they_are_sampled_as_the_service_s_messages_are() {
 
 #[test]
 fn force_flush_brings_them_to_the_backend() {
-    let cluster = TracedCluster::start(&[], CHAIN);
-    let provider = cluster.resolver.tracer_provider("billing").unwrap();
+    let traced = Traced::start(&[], CHAIN);
+    let provider = traced.resolver().tracer_provider("billing").unwrap();
     provider.tracer("t").start("work").end();
     provider.force_flush().unwrap();
-    assert_eq!(cluster.collector.spans().len(), 1, "without waiting for the batch's delay");
+    assert_eq!(traced.collector.spans().len(), 1, "without waiting for the batch's delay");
 }
 
 #[test]
 fn the_end_of_a_provider_is_not_the_end_of_the_resolver() {
-    let cluster = TracedCluster::start(&["orders"], CHAIN);
-    let provider = cluster.resolver.tracer_provider("shop").unwrap();
+    let traced = Traced::start(&["orders"], CHAIN);
+    let provider = traced.resolver().tracer_provider("shop").unwrap();
     provider.tracer("t").start("before").end();
     provider.shutdown().unwrap();
     provider.tracer("t").start("after the end").end();
-    send(&cluster.producer(), record("orders"));
-    cluster.resolver.tracer_provider("shop").unwrap().tracer("t").start("of another provider").end();
-    assert_eq!(cluster.traces(), "shop: before\nshop: send orders\nshop: of another provider\n");
+    send(&traced.producer(), record("orders"));
+    traced.resolver().tracer_provider("shop").unwrap().tracer("t").start("of another provider").end();
+    assert_eq!(traced.traces(), "shop: before\nshop: send orders\nshop: of another provider\n");
 }
 
 #[test]
 fn force_flush_says_so_when_the_backend_cannot_be_reached_and_does_not_wait_for_ever() {
-    let mut cluster = TracedCluster::start(&[], CHAIN);
-    let provider = cluster.resolver.tracer_provider("billing").unwrap();
-    cluster.collector.stop();
+    let mut traced = Traced::start(&[], CHAIN);
+    let provider = traced.resolver().tracer_provider("billing").unwrap();
+    traced.collector.stop();
     provider.tracer("t").start("work").end();
     let started = Instant::now();
     assert!(provider.force_flush().is_err());
@@ -196,23 +196,23 @@ fn force_flush_says_so_when_the_backend_cannot_be_reached_and_does_not_wait_for_
 
 #[test]
 fn a_service_that_is_not_there_is_refused_with_those_that_are() {
-    let cluster = TracedCluster::start(&[], CHAIN);
-    let unknown = cluster.resolver.tracer_provider("bililng").unwrap_err();
+    let traced = Traced::start(&[], CHAIN);
+    let unknown = traced.resolver().tracer_provider("bililng").unwrap_err();
     assert_eq!(unknown.known, ["shop", "billing"]);
     assert!(unknown.to_string().contains("bililng"), "{unknown}");
 }
 
 #[test]
 fn ten_threads_lose_none_of_their_spans() {
-    let cluster = TracedCluster::start(&[], CHAIN);
-    let provider = cluster.resolver.tracer_provider("shop").unwrap();
+    let traced = Traced::start(&[], CHAIN);
+    let provider = traced.resolver().tracer_provider("shop").unwrap();
     std::thread::scope(|scope| {
         for thread in 0..10 {
             let tracer = provider.tracer(format!("scope-{thread}"));
             scope.spawn(move || (0..500).for_each(|_| tracer.start("work").end()));
         }
     });
-    let spans = cluster.spans();
+    let spans = traced.spans();
     let ids: std::collections::HashSet<_> = spans.iter().map(|span| &span.span_id).collect();
     let scopes: std::collections::HashSet<_> = spans.iter().map(|span| &span.scope).collect();
     assert_eq!((spans.len(), ids.len(), scopes.len()), (5_000, 5_000, 10));

@@ -3,22 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
 
-use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, ErrorKind};
+use tracer_plugin_api::{Backend as _, ErrorKind};
 use tracer_plugin_file::File;
-use words::sample_spans;
-
-const LONG: Duration = Duration::from_secs(10);
-
-fn backend(config: &serde_json::Value) -> Result<File, BackendError> {
-    File::create(&CreateArgs::detached("audit", &config.to_string()))
-}
-
-fn export(backend: &File, body: &[u8], span_count: u32) -> Result<(), BackendError> {
-    backend.export(&Batch { body, span_count, attempt: 1, batch_id: 1 }, LONG)
-}
+use words::backend::{create, export, export_bytes};
+use words::{LIMIT, child, is_child, run, sample_spans};
 
 fn lines(file: &Path) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(file).unwrap();
@@ -30,12 +19,12 @@ fn lines(file: &Path) -> Vec<serde_json::Value> {
 fn each_batch_is_a_line() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("spans.jsonl");
-    let backend = backend(&serde_json::json!({ "path": path })).unwrap();
-    let batch = sample_spans::bytes(&sample_spans::order_and_payment());
-    export(&backend, &batch, 2).unwrap();
-    export(&backend, &batch, 2).unwrap();
-    backend.flush(LONG).unwrap();
-    backend.shutdown(LONG).unwrap();
+    let backend: File = create(&serde_json::json!({ "path": path })).unwrap();
+    let batch = sample_spans::order_and_payment();
+    export(&backend, &batch).unwrap();
+    export(&backend, &batch).unwrap();
+    backend.flush(LIMIT).unwrap();
+    backend.shutdown(LIMIT).unwrap();
     let lines = lines(&path);
     assert_eq!(lines.len(), 2);
     let span = lines[0].pointer("/resourceSpans/0/scopeSpans/0/spans/0").unwrap();
@@ -52,9 +41,9 @@ fn every_line_is_in_exactly_one_of_the_rotated_files() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("spans.jsonl");
     let config = serde_json::json!({"path": path, "max_bytes": "2KiB", "max_files": 100});
-    let backend = backend(&config).unwrap();
+    let backend: File = create(&config).unwrap();
     for i in 0..40 {
-        export(&backend, &sample_spans::bytes(&sample_spans::many(&format!("service-{i}"), 1)), 1).unwrap();
+        export(&backend, &sample_spans::many(&format!("service-{i}"), 1)).unwrap();
     }
     let mut names = Vec::new();
     let files = std::fs::read_dir(directory.path()).unwrap();
@@ -78,7 +67,7 @@ fn every_line_is_in_exactly_one_of_the_rotated_files() {
 fn a_path_that_cannot_become_a_file_is_a_mistake_in_the_configuration() {
     let directory = tempfile::tempdir().unwrap();
     for path in [directory.path().join("none/spans.jsonl"), directory.path().to_owned()] {
-        let error = backend(&serde_json::json!({ "path": path })).map(|_| ()).unwrap_err();
+        let error = create::<File>(&serde_json::json!({ "path": path })).map(|_| ()).unwrap_err();
         assert_eq!((error.kind(), error.pointer()), (ErrorKind::Config, "/path"));
     }
 }
@@ -88,34 +77,29 @@ fn a_directory_that_goes_away_is_waited_for() {
     let directory = tempfile::tempdir().unwrap();
     let inner = directory.path().join("mount");
     std::fs::create_dir(&inner).unwrap();
-    let backend = backend(&serde_json::json!({"path": inner.join("spans.jsonl")})).unwrap();
+    let backend: File = create(&serde_json::json!({"path": inner.join("spans.jsonl")})).unwrap();
     std::fs::remove_dir_all(&inner).unwrap();
-    let batch = sample_spans::bytes(&sample_spans::many("orders", 1));
-    assert_eq!(export(&backend, &batch, 1).unwrap_err().kind(), ErrorKind::Retryable);
+    let batch = sample_spans::many("orders", 1);
+    assert_eq!(export(&backend, &batch).unwrap_err().kind(), ErrorKind::Retryable);
     std::fs::create_dir(&inner).unwrap();
-    export(&backend, &batch, 1).unwrap();
+    export(&backend, &batch).unwrap();
     assert_eq!(lines(&inner.join("spans.jsonl")).len(), 1);
 }
 
 #[test]
 fn the_standard_streams_are_written_when_they_are_named() {
-    const INNER: &str = "BACKEND_FILE_STREAM";
-    if let Ok(stream) = std::env::var(INNER) {
-        let backend = backend(&serde_json::json!({ "path": stream })).unwrap();
-        export(&backend, &sample_spans::bytes(&sample_spans::many("to-a-stream", 1)), 1).unwrap();
+    if is_child() {
+        let stream = child::given("STREAM");
+        let backend: File = create(&serde_json::json!({ "path": stream })).unwrap();
+        export(&backend, &sample_spans::many("to-a-stream", 1)).unwrap();
         return;
     }
     for stream in ["stdout", "stderr"] {
-        let mut again = Command::new(std::env::current_exe().unwrap());
-        again
-            .args(["--exact", "the_standard_streams_are_written_when_they_are_named", "--nocapture"])
-            .env(INNER, stream);
-        let output = again.output().unwrap();
-        assert!(output.status.success());
+        let ended = run(child("the_standard_streams_are_written_when_they_are_named").env("STREAM", stream));
+        ended.expect_success();
         let (named, other) =
-            if stream == "stdout" { (output.stdout, output.stderr) } else { (output.stderr, output.stdout) };
-        let has_line =
-            |bytes: &[u8]| String::from_utf8_lossy(bytes).lines().any(|line| line.contains(r#"{"resourceSpans":"#));
+            if stream == "stdout" { (ended.stdout, ended.stderr) } else { (ended.stderr, ended.stdout) };
+        let has_line = |text: &str| text.lines().any(|line| line.contains(r#"{"resourceSpans":"#));
         assert!(has_line(&named) && !has_line(&other), "{stream}");
     }
 }
@@ -125,9 +109,9 @@ fn each_span_is_a_line_for_people_and_they_are_rotated_as_others_are() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("spans.txt");
     let config = serde_json::json!({ "path": path, "format": "text", "max_bytes": 100, "max_files": 2 });
-    let backend = backend(&config).unwrap();
+    let backend: File = create(&config).unwrap();
     for _ in 0..2 {
-        export(&backend, &sample_spans::bytes(&sample_spans::order_and_payment()), 2).unwrap();
+        export(&backend, &sample_spans::order_and_payment()).unwrap();
     }
     let (newest, older) = (std::fs::read_to_string(&path).unwrap(), path.with_extension("txt.1"));
     assert_eq!(newest, std::fs::read_to_string(older).unwrap(), "each batch has a file of its own");
@@ -140,7 +124,7 @@ fn each_span_is_a_line_for_people_and_they_are_rotated_as_others_are() {
 fn bytes_that_are_no_batch_are_refused_for_good_and_nothing_is_written() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("spans.jsonl");
-    let backend = backend(&serde_json::json!({ "path": path })).unwrap();
-    assert_eq!(export(&backend, b"\xff\xff", 1).unwrap_err().kind(), ErrorKind::Permanent);
+    let backend: File = create(&serde_json::json!({ "path": path })).unwrap();
+    assert_eq!(export_bytes(&backend, b"\xff\xff", 1, LIMIT).unwrap_err().kind(), ErrorKind::Permanent);
     assert!(lines(&path).is_empty());
 }

@@ -6,24 +6,27 @@ use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, ErrorKind};
+use tracer_plugin_api::{Backend as _, ErrorKind};
 use tracer_plugin_jaeger::Jaeger;
+use words::LIMIT;
+use words::backend::{create, export, export_bytes};
 use words::receivers::{HttpServer, JaegerReceiver, ReceivedLink, ReceivedSpan, Reply};
 use words::sample_spans::{self, START};
 
-const LONG: Duration = Duration::from_secs(10);
-
-fn backend(config: &serde_json::Value) -> Jaeger {
-    Jaeger::create(&CreateArgs::detached("jaeger", &config.to_string())).unwrap()
+/// Backends that send there, by each of the three transports.
+fn by_otlp(jaeger: &JaegerReceiver) -> Jaeger {
+    create(&serde_json::json!({"endpoint": jaeger.endpoint()})).unwrap()
 }
 
-fn udp(jaeger: &JaegerReceiver, max_packet_size: u32) -> Jaeger {
+fn by_http(collector_endpoint: &str) -> Jaeger {
+    create(&serde_json::json!({"transport": "thrift_http", "endpoint": collector_endpoint})).unwrap()
+}
+
+fn by_udp(jaeger: &JaegerReceiver, max_packet_size: u32) -> Jaeger {
     let endpoint = jaeger.agent_endpoint();
-    backend(&serde_json::json!({"transport": "thrift_udp", "endpoint": endpoint, "max_packet_size": max_packet_size}))
-}
-
-fn export(backend: &Jaeger, body: &[u8], span_count: u32) -> Result<(), BackendError> {
-    backend.export(&Batch { body, span_count, attempt: 1, batch_id: 1 }, LONG)
+    let config =
+        serde_json::json!({"transport": "thrift_udp", "endpoint": endpoint, "max_packet_size": max_packet_size});
+    create(&config).unwrap()
 }
 
 fn assert_order_and_payment(spans: &[ReceivedSpan]) {
@@ -50,17 +53,17 @@ fn assert_order_and_payment(spans: &[ReceivedSpan]) {
 #[test]
 fn by_otlp_spans_arrive_with_all_they_say() {
     let jaeger = JaegerReceiver::start().unwrap();
-    let batch = sample_spans::bytes(&sample_spans::order_and_payment());
-    export(&backend(&serde_json::json!({"endpoint": jaeger.endpoint()})), &batch, 2).unwrap();
+    let batch = sample_spans::order_and_payment();
+    export(&by_otlp(&jaeger), &batch).unwrap();
     assert_order_and_payment(&jaeger.spans());
-    assert_eq!(jaeger.server().requests()[0].body, batch);
+    assert_eq!(jaeger.server().requests()[0].body, sample_spans::bytes(&batch));
 }
 
 #[test]
 fn by_thrift_to_a_collector_spans_arrive_with_all_they_say() {
     let jaeger = JaegerReceiver::start().unwrap();
-    let backend = backend(&serde_json::json!({"transport": "thrift_http", "endpoint": jaeger.collector_endpoint()}));
-    export(&backend, &sample_spans::bytes(&sample_spans::order_and_payment()), 2).unwrap();
+    let backend = by_http(&jaeger.collector_endpoint());
+    export(&backend, &sample_spans::order_and_payment()).unwrap();
     let spans = jaeger.spans();
     assert_order_and_payment(&spans);
     assert_eq!((&spans[1].attributes["error"], spans[1].flags), (&true.into(), 1));
@@ -75,9 +78,9 @@ fn by_thrift_to_a_collector_spans_arrive_with_all_they_say() {
 #[test]
 fn by_thrift_to_an_agent_spans_arrive_with_all_they_say() {
     let jaeger = JaegerReceiver::start().unwrap();
-    let backend = udp(&jaeger, 65_000);
-    export(&backend, &sample_spans::bytes(&sample_spans::order_and_payment()), 2).unwrap();
-    let spans = jaeger.wait_for(2, LONG);
+    let backend = by_udp(&jaeger, 65_000);
+    export(&backend, &sample_spans::order_and_payment()).unwrap();
+    let spans = jaeger.wait_for(2, LIMIT);
     assert_order_and_payment(&spans);
     assert_eq!((&spans[1].attributes["error"], spans[1].flags), (&true.into(), 1));
     assert_eq!((jaeger.packets(), backend.stats().reconnects), (2, 0));
@@ -86,9 +89,9 @@ fn by_thrift_to_an_agent_spans_arrive_with_all_they_say() {
 #[test]
 fn a_large_batch_is_split_into_packets_that_are_nearly_full() {
     let jaeger = JaegerReceiver::start().unwrap();
-    let backend = udp(&jaeger, 4_000);
-    export(&backend, &sample_spans::bytes(&sample_spans::many("orders", 600)), 600).unwrap();
-    let spans = jaeger.wait_for(600, LONG);
+    let backend = by_udp(&jaeger, 4_000);
+    export(&backend, &sample_spans::many("orders", 600)).unwrap();
+    let spans = jaeger.wait_for(600, LIMIT);
     let mut ids: Vec<_> = spans.iter().map(|span| span.span_id.clone()).collect();
     ids.sort();
     ids.dedup();
@@ -102,14 +105,14 @@ fn a_large_batch_is_split_into_packets_that_are_nearly_full() {
 #[test]
 fn a_span_larger_than_a_packet_is_lost_and_said_so_and_the_others_arrive() {
     let jaeger = JaegerReceiver::start().unwrap();
-    let backend = udp(&jaeger, 4_000);
+    let backend = by_udp(&jaeger, 4_000);
     let mut batch = sample_spans::many("orders", 3);
     let large = &mut batch.resource_spans[0].scope_spans[0].spans[1];
     large.attributes.push(sample_spans::attribute("body", Value::StringValue("x".repeat(4_000))));
-    let error = export(&backend, &sample_spans::bytes(&batch), 3).unwrap_err();
+    let error = export(&backend, &batch).unwrap_err();
     assert_eq!((error.kind(), error.rejected_spans()), (ErrorKind::Partial, 1));
     assert!(error.message().contains("max_packet_size"), "{error}");
-    let ids: Vec<_> = jaeger.wait_for(2, LONG).into_iter().map(|span| span.span_id).collect();
+    let ids: Vec<_> = jaeger.wait_for(2, LIMIT).into_iter().map(|span| span.span_id).collect();
     assert_eq!(ids, ["c000000000000001", "c000000000000003"]);
     assert_eq!((backend.stats().spans_sent, backend.stats().spans_rejected), (2, 1));
 }
@@ -117,17 +120,18 @@ fn a_span_larger_than_a_packet_is_lost_and_said_so_and_the_others_arrive() {
 #[test]
 fn an_agent_that_is_not_there_is_noticed_and_found_again() {
     let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let backend = backend(&serde_json::json!({"transport": "thrift_udp", "endpoint": format!("127.0.0.1:{port}")}));
-    let batch = sample_spans::bytes(&sample_spans::many("orders", 1));
+    let config = serde_json::json!({"transport": "thrift_udp", "endpoint": format!("127.0.0.1:{port}")});
+    let backend: Jaeger = create(&config).unwrap();
+    let batch = sample_spans::many("orders", 1);
     // The first packet goes nowhere; the answer to it, that nobody listens, meets the second.
     let error = (0..100).find_map(|_| {
         std::thread::sleep(Duration::from_millis(5));
-        export(&backend, &batch, 1).err()
+        export(&backend, &batch).err()
     });
     assert_eq!(error.unwrap().kind(), ErrorKind::Retryable);
     let agent = UdpSocket::bind(("127.0.0.1", port)).unwrap();
-    export(&backend, &batch, 1).unwrap();
-    agent.set_read_timeout(Some(LONG)).unwrap();
+    export(&backend, &batch).unwrap();
+    agent.set_read_timeout(Some(LIMIT)).unwrap();
     assert!(agent.recv(&mut [0; 65_536]).unwrap() > 0);
     assert_eq!(backend.stats().reconnects, 1);
 }
@@ -135,12 +139,12 @@ fn an_agent_that_is_not_there_is_noticed_and_found_again() {
 #[test]
 fn a_parent_that_is_also_linked_stays_the_parent() {
     let jaeger = JaegerReceiver::start().unwrap();
-    let backend = backend(&serde_json::json!({"transport": "thrift_http", "endpoint": jaeger.collector_endpoint()}));
+    let backend = by_http(&jaeger.collector_endpoint());
     let mut batch = sample_spans::order_and_payment();
     let received = &mut batch.resource_spans[1].scope_spans[0].spans[0];
     received.links[0].trace_id = received.trace_id.clone();
     received.links[0].span_id = received.parent_span_id.clone();
-    export(&backend, &sample_spans::bytes(&batch), 2).unwrap();
+    export(&backend, &batch).unwrap();
     // Field 6 of a span, the references: CHILD_OF (0) is the first of the two, then FOLLOWS_FROM (1), both to one span.
     let body = jaeger.server().requests()[1].body.clone();
     let reference = |kind: u8| {
@@ -160,14 +164,14 @@ fn a_collector_that_refuses_one_service_has_taken_the_others() {
         Reply::status(if refused { 400 } else { 202 })
     });
     let collector = collector.unwrap();
-    let endpoint = format!("http://{}/api/traces", collector.address());
-    let backend = backend(&serde_json::json!({"transport": "thrift_http", "endpoint": endpoint}));
-    let error = export(&backend, &sample_spans::bytes(&sample_spans::order_and_payment()), 2).unwrap_err();
+    let endpoint = collector.url() + "/api/traces";
+    let backend = by_http(&endpoint);
+    let error = export(&backend, &sample_spans::order_and_payment()).unwrap_err();
     assert_eq!((error.kind(), error.rejected_spans()), (ErrorKind::Partial, 1));
-    let error = export(&backend, &sample_spans::bytes(&sample_spans::many("payments", 2)), 2).unwrap_err();
+    let error = export(&backend, &sample_spans::many("payments", 2)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Permanent);
     collector.fail_with(Some(Reply::status(503).header("retry-after", "3")));
-    let error = export(&backend, &sample_spans::bytes(&sample_spans::order_and_payment()), 2).unwrap_err();
+    let error = export(&backend, &sample_spans::order_and_payment()).unwrap_err();
     assert_eq!((error.kind(), error.retry_after()), (ErrorKind::Retryable, Some(Duration::from_secs(3))));
 }
 
@@ -175,9 +179,9 @@ fn a_collector_that_refuses_one_service_has_taken_the_others() {
 fn a_batch_that_is_too_large_for_the_collector_goes_in_parts() {
     let collector = HttpServer::start(|request| Reply::status(if request.body.len() > 16_384 { 413 } else { 202 }));
     let collector = collector.unwrap();
-    let endpoint = format!("http://{}/api/traces", collector.address());
-    let backend = backend(&serde_json::json!({"transport": "thrift_http", "endpoint": endpoint}));
-    export(&backend, &sample_spans::bytes(&sample_spans::many("orders", 300)), 300).unwrap();
+    let endpoint = collector.url() + "/api/traces";
+    let backend = by_http(&endpoint);
+    export(&backend, &sample_spans::many("orders", 300)).unwrap();
     assert_eq!((backend.stats().spans_sent, backend.stats().spans_rejected), (300, 0));
     assert!(collector.requests().iter().filter(|request| request.body.len() <= 16_384).count() >= 2);
 }
@@ -185,9 +189,9 @@ fn a_batch_that_is_too_large_for_the_collector_goes_in_parts() {
 #[test]
 fn packets_to_an_agent_do_not_leave_all_at_once() {
     let jaeger = JaegerReceiver::start().unwrap();
-    let backend = udp(&jaeger, 65_000);
+    let backend = by_udp(&jaeger, 65_000);
     let started = Instant::now();
-    export(&backend, &sample_spans::bytes(&sample_spans::many("orders", 6_000)), 6_000).unwrap();
+    export(&backend, &sample_spans::many("orders", 6_000)).unwrap();
     // At the slowest pace, since nothing came before; a busy machine only makes it longer.
     let bytes = backend.stats().bytes_sent;
     assert!((600_000..1_000_000).contains(&bytes), "{bytes}");
@@ -198,25 +202,25 @@ fn packets_to_an_agent_do_not_leave_all_at_once() {
 #[test]
 fn a_span_that_takes_no_time_takes_a_microsecond() {
     let jaeger = JaegerReceiver::start().unwrap();
-    let collector = backend(&serde_json::json!({"transport": "thrift_http", "endpoint": jaeger.collector_endpoint()}));
+    let collector = by_http(&jaeger.collector_endpoint());
     let mut batch = sample_spans::many("orders", 3);
     for (span, nanos) in batch.resource_spans[0].scope_spans[0].spans.iter_mut().zip([0, 999, 2_999]) {
         span.end_time_unix_nano = span.start_time_unix_nano + nanos;
     }
-    for backend in [&collector, &udp(&jaeger, 65_000)] {
-        export(backend, &sample_spans::bytes(&batch), 3).unwrap();
+    for backend in [&collector, &by_udp(&jaeger, 65_000)] {
+        export(backend, &batch).unwrap();
     }
     let lengths: Vec<_> =
-        jaeger.wait_for(6, LONG).iter().map(|span| span.end_unix_nano - span.start_unix_nano).collect();
+        jaeger.wait_for(6, LIMIT).iter().map(|span| span.end_unix_nano - span.start_unix_nano).collect();
     assert_eq!(lengths, [1_000, 1_000, 2_000, 1_000, 1_000, 2_000]);
 }
 
 #[test]
 fn bytes_that_are_no_batch_are_refused_for_good() {
     let jaeger = JaegerReceiver::start().unwrap();
-    let collector = backend(&serde_json::json!({"transport": "thrift_http", "endpoint": jaeger.collector_endpoint()}));
-    for backend in [&collector, &udp(&jaeger, 65_000)] {
-        assert_eq!(export(backend, b"\xff\xff", 1).unwrap_err().kind(), ErrorKind::Permanent);
+    let collector = by_http(&jaeger.collector_endpoint());
+    for backend in [&collector, &by_udp(&jaeger, 65_000)] {
+        assert_eq!(export_bytes(backend, b"\xff\xff", 1, LIMIT).unwrap_err().kind(), ErrorKind::Permanent);
     }
     assert!(jaeger.server().requests().is_empty() && jaeger.packets() == 0);
 }
@@ -224,12 +228,12 @@ fn bytes_that_are_no_batch_are_refused_for_good() {
 #[test]
 fn a_span_without_ids_does_not_keep_the_others_back() {
     let jaeger = JaegerReceiver::start().unwrap();
-    let collector = backend(&serde_json::json!({"transport": "thrift_http", "endpoint": jaeger.collector_endpoint()}));
+    let collector = by_http(&jaeger.collector_endpoint());
     let mut batch = sample_spans::many("orders", 3);
     batch.resource_spans[0].scope_spans[0].spans[1].span_id.clear();
-    for backend in [&collector, &udp(&jaeger, 65_000)] {
-        let error = export(backend, &sample_spans::bytes(&batch), 3).unwrap_err();
+    for backend in [&collector, &by_udp(&jaeger, 65_000)] {
+        let error = export(backend, &batch).unwrap_err();
         assert_eq!((error.kind(), error.rejected_spans()), (ErrorKind::Partial, 1));
     }
-    assert_eq!(jaeger.wait_for(4, LONG).len(), 4);
+    assert_eq!(jaeger.wait_for(4, LIMIT).len(), 4);
 }

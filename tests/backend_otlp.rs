@@ -4,46 +4,55 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use prost::Message;
-use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, ErrorKind};
+use tracer_plugin_api::{Backend, BackendError, CreateArgs, ErrorKind};
 use tracer_plugin_otlp::Otlp;
+use words::backend::{create, export, export_bytes};
 use words::receivers::{HttpServer, OtlpReceiver, Reply, Request};
-use words::sample_spans;
-
-const LONG: Duration = Duration::from_secs(10);
+use words::{LIMIT, child, is_child, run, sample_spans};
 
 fn backend(config: &serde_json::Value) -> Otlp {
-    Otlp::create(&CreateArgs::detached("collector", &config.to_string())).unwrap()
+    create(config).unwrap()
 }
 
 fn backend_at(endpoint: &str) -> Otlp {
     backend(&serde_json::json!({ "endpoint": endpoint }))
 }
 
-fn export(backend: &Otlp, limit: Duration) -> Result<(), BackendError> {
-    let body = sample_spans::bytes(&sample_spans::order_and_payment());
-    backend.export(&Batch { body: &body, span_count: 2, attempt: 1, batch_id: 7 }, limit)
+/// Exports two spans within this limit.
+fn export_within(backend: &Otlp, limit: Duration) -> Result<(), BackendError> {
+    export_bytes(backend, &sample_spans::bytes(&sample_spans::order_and_payment()), 2, limit)
+}
+
+fn export_two(backend: &Otlp) -> Result<(), BackendError> {
+    export_within(backend, LIMIT)
 }
 
 fn collector_that_answers(reply: Reply) -> HttpServer {
     HttpServer::start(move |_| reply.clone()).unwrap()
 }
 
+/// A port whose connections the test serves itself, and a backend that sends there.
+fn raw_collector() -> (TcpListener, Otlp) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let backend = backend_at(&format!("http://{}", listener.local_addr().unwrap()));
+    (listener, backend)
+}
+
 fn answer(reply: Reply) -> BackendError {
     let server = collector_that_answers(reply);
-    export(&backend_at(&format!("http://{}", server.address())), LONG).unwrap_err()
+    export_two(&backend_at(&server.url())).unwrap_err()
 }
 
 #[test]
 fn a_batch_arrives_byte_for_byte() {
     let collector = OtlpReceiver::start().unwrap();
-    export(&backend_at(&collector.endpoint()), LONG).unwrap();
+    export_two(&backend_at(&collector.endpoint())).unwrap();
     let requests = collector.server().requests();
     assert_eq!(requests.len(), 1);
     assert_eq!(requests[0].body, sample_spans::bytes(&sample_spans::order_and_payment()));
@@ -56,7 +65,7 @@ fn a_batch_arrives_byte_for_byte() {
 fn the_users_headers_and_our_own_are_sent() {
     let collector = OtlpReceiver::start().unwrap();
     let headers = serde_json::json!({"Authorization": "Bearer token-1", "x-tenant": "bank"});
-    export(&backend(&serde_json::json!({"endpoint": collector.endpoint(), "headers": headers})), LONG).unwrap();
+    export_two(&backend(&serde_json::json!({"endpoint": collector.endpoint(), "headers": headers}))).unwrap();
     let request = &collector.server().requests()[0];
     assert_eq!(request.header("authorization"), Some("Bearer token-1"));
     assert_eq!(request.header("x-tenant"), Some("bank"));
@@ -69,7 +78,7 @@ fn gzip_makes_fewer_bytes_of_the_same_spans() {
     let collector = OtlpReceiver::start().unwrap();
     let backend = backend(&serde_json::json!({"endpoint": collector.endpoint(), "compression": "gzip"}));
     let body = sample_spans::bytes(&sample_spans::many("orders", 500));
-    backend.export(&Batch { body: &body, span_count: 500, attempt: 1, batch_id: 1 }, LONG).unwrap();
+    export_bytes(&backend, &body, 500, LIMIT).unwrap();
     let request = &collector.server().requests()[0];
     assert_eq!(request.header("content-encoding"), Some("gzip"));
     assert_eq!(request.body, body);
@@ -111,7 +120,7 @@ fn a_token_that_the_collector_repeats_is_not_in_the_message() {
     let server = collector_that_answers(Reply::status(401).body("unknown token s3cret-token\r\nINFO all is well"));
     let endpoint = format!("http://{}/?key=s3cret-key", server.address());
     let headers = serde_json::json!({"authorization": "Bearer s3cret-token"});
-    let error = export(&backend(&serde_json::json!({"endpoint": endpoint, "headers": headers})), LONG).unwrap_err();
+    let error = export_two(&backend(&serde_json::json!({"endpoint": endpoint, "headers": headers}))).unwrap_err();
     assert!(error.message().contains("unknown token *** INFO all is well"), "{error}");
     assert!(!error.message().contains("s3cret"), "{error}");
 }
@@ -121,8 +130,8 @@ fn a_partial_success_says_how_many_spans_were_refused() {
     let partial = ExportTracePartialSuccess { rejected_spans: 1, error_message: "too old".to_owned() };
     let response = ExportTraceServiceResponse { partial_success: Some(partial) };
     let server = collector_that_answers(Reply::status(200).body(response.encode_to_vec()));
-    let backend = backend_at(&format!("http://{}", server.address()));
-    let error = export(&backend, LONG).unwrap_err();
+    let backend = backend_at(&server.url());
+    let error = export_two(&backend).unwrap_err();
     assert_eq!((error.kind(), error.rejected_spans(), error.message()), (ErrorKind::Partial, 1, "too old"));
     let stats = backend.stats();
     assert_eq!((stats.batches_sent, stats.spans_sent, stats.spans_rejected), (1, 1, 1));
@@ -133,7 +142,7 @@ fn a_warning_of_the_collectors_is_no_failure() {
     let warning = ExportTracePartialSuccess { rejected_spans: 0, error_message: "use gzip".to_owned() };
     let response = ExportTraceServiceResponse { partial_success: Some(warning) };
     let server = collector_that_answers(Reply::status(200).body(response.encode_to_vec()));
-    export(&backend_at(&format!("http://{}", server.address())), LONG).unwrap();
+    export_two(&backend_at(&server.url())).unwrap();
 }
 
 #[test]
@@ -142,13 +151,13 @@ fn a_slow_collector_is_waited_for_no_longer_than_the_host_or_the_user_says() {
     collector.respond_after(Duration::from_secs(3));
     let by_host = backend_at(&collector.endpoint());
     let by_user = backend(&serde_json::json!({"endpoint": collector.endpoint(), "timeout": "200ms"}));
-    for (backend, limit) in [(&by_host, Duration::from_millis(200)), (&by_user, LONG)] {
+    for (backend, limit) in [(&by_host, Duration::from_millis(200)), (&by_user, LIMIT)] {
         let started = Instant::now();
-        let error = export(backend, limit).unwrap_err();
+        let error = export_within(backend, limit).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
         assert!((150..2000).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
     }
-    assert_eq!(export(&by_host, Duration::ZERO).unwrap_err().kind(), ErrorKind::Timeout);
+    assert_eq!(export_within(&by_host, Duration::ZERO).unwrap_err().kind(), ErrorKind::Timeout);
 }
 
 #[test]
@@ -156,7 +165,7 @@ fn connections_are_kept_open_and_counted() {
     let collector = OtlpReceiver::start().unwrap();
     let backend = backend_at(&collector.endpoint());
     for _ in 0..10 {
-        export(&backend, LONG).unwrap();
+        export_two(&backend).unwrap();
     }
     assert_eq!(collector.server().connections(), 1);
     let stats = backend.stats();
@@ -173,7 +182,7 @@ fn several_threads_export_at_once_over_connections_of_their_own() {
     let started = Instant::now();
     for _ in 0..2 {
         std::thread::scope(|scope| {
-            let exports: Vec<_> = (0..4).map(|_| scope.spawn(|| export(&backend, LONG))).collect();
+            let exports: Vec<_> = (0..4).map(|_| scope.spawn(|| export_two(&backend))).collect();
             exports.into_iter().for_each(|export| export.join().unwrap().unwrap());
         });
     }
@@ -189,7 +198,7 @@ fn a_collector_that_dies_in_the_middle_is_worth_another_try_and_is_found_again()
     let backend = backend_at(&collector.endpoint());
     collector.respond_after(Duration::from_secs(5));
     let error = std::thread::scope(|scope| {
-        let export = scope.spawn(|| export(&backend, LONG));
+        let export = scope.spawn(|| export_two(&backend));
         while collector.server().requests().is_empty() {
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -197,10 +206,10 @@ fn a_collector_that_dies_in_the_middle_is_worth_another_try_and_is_found_again()
         export.join().unwrap().unwrap_err()
     });
     assert_eq!(error.kind(), ErrorKind::Retryable, "{error}");
-    let error = export(&backend, LONG).unwrap_err();
+    let error = export_two(&backend).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Retryable, "{error}");
     let back = OtlpReceiver::start_on(port).unwrap();
-    export(&backend, LONG).unwrap();
+    export_two(&backend).unwrap();
     assert_eq!(back.spans().len(), 2);
     let stats = backend.stats();
     assert_eq!(
@@ -213,17 +222,16 @@ fn a_collector_that_dies_in_the_middle_is_worth_another_try_and_is_found_again()
 fn a_connection_that_the_collector_closed_is_replaced_without_an_error() {
     let collector = OtlpReceiver::start().unwrap();
     let backend = backend_at(&collector.endpoint());
-    export(&backend, LONG).unwrap();
+    export_two(&backend).unwrap();
     collector.server().close_connections();
     std::thread::sleep(Duration::from_millis(50));
-    export(&backend, LONG).unwrap();
+    export_two(&backend).unwrap();
     assert_eq!((collector.server().connections(), backend.stats().reconnects), (2, 1));
 }
 
 #[test]
 fn a_connection_that_the_collector_closes_in_place_of_an_answer_is_replaced_without_an_error() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let backend = backend_at(&format!("http://{}", listener.local_addr().unwrap()));
+    let (listener, backend) = raw_collector();
     // Of each connection it answers the first request only, and closes it when the second has come.
     let server = std::thread::spawn(move || {
         for answered in [2, 1] {
@@ -237,34 +245,32 @@ fn a_connection_that_the_collector_closes_in_place_of_an_answer_is_replaced_with
             }
         }
     });
-    export(&backend, LONG).unwrap();
-    export(&backend, LONG).unwrap();
+    export_two(&backend).unwrap();
+    export_two(&backend).unwrap();
     server.join().unwrap();
     assert_eq!((backend.stats().reconnects, backend.stats().batches_failed), (1, 0));
 }
 
 #[test]
 fn a_new_connection_that_the_collector_closes_in_place_of_an_answer_is_an_error_at_once() {
-    let server = TcpListener::bind("127.0.0.1:0").unwrap();
-    let backend = backend_at(&format!("http://{}", server.local_addr().unwrap()));
+    let (server, backend) = raw_collector();
     std::thread::spawn(move || server.incoming().for_each(drop));
-    assert_eq!(export(&backend, LONG).unwrap_err().kind(), ErrorKind::Retryable);
+    assert_eq!(export_two(&backend).unwrap_err().kind(), ErrorKind::Retryable);
     assert_eq!(backend.stats().reconnects, 0, "one connection was made");
 }
 
 #[test]
 fn a_long_answer_is_not_read_to_its_end() {
     let server = collector_that_answers(Reply::status(200).body(vec![0; 10 << 20]));
-    let backend = backend_at(&format!("http://{}", server.address()));
-    export(&backend, LONG).unwrap();
-    export(&backend, LONG).unwrap();
+    let backend = backend_at(&server.url());
+    export_two(&backend).unwrap();
+    export_two(&backend).unwrap();
     assert_eq!(server.connections(), 2, "a connection with an answer left in it was used again");
 }
 
 #[test]
 fn an_answer_that_breaks_off_after_its_status_is_an_answer() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let backend = backend_at(&format!("http://{}", listener.local_addr().unwrap()));
+    let (listener, backend) = raw_collector();
     let server = std::thread::spawn(move || {
         let (mut connection, _) = listener.accept().unwrap();
         let length = sample_spans::bytes(&sample_spans::order_and_payment()).len();
@@ -280,7 +286,7 @@ fn an_answer_that_breaks_off_after_its_status_is_an_answer() {
         }
         connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").unwrap();
     });
-    export(&backend, LONG).unwrap();
+    export_two(&backend).unwrap();
     server.join().unwrap();
 }
 
@@ -298,20 +304,17 @@ fn a_redirect_is_not_followed() {
 
 #[test]
 fn the_environment_names_no_proxy() {
-    const INNER: &str = "BACKEND_OTLP_COLLECTOR";
-    if let Ok(endpoint) = std::env::var(INNER) {
-        export(&backend_at(&endpoint), LONG).unwrap();
-        return;
+    if is_child() {
+        return export_two(&backend_at(&child::given("COLLECTOR"))).unwrap();
     }
     let collector = OtlpReceiver::start().unwrap();
     let proxy = collector_that_answers(Reply::status(502));
-    let mut again = Command::new(std::env::current_exe().unwrap());
-    again.args(["--exact", "the_environment_names_no_proxy"]).env(INNER, collector.endpoint());
+    let mut again = child("the_environment_names_no_proxy");
+    again.env("COLLECTOR", collector.endpoint());
     for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
-        again.env(name, format!("http://{}", proxy.address()));
+        again.env(name, proxy.url());
     }
-    let output = again.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    run(&mut again).expect_success();
     assert_eq!((collector.spans().len(), proxy.connections()), (2, 0));
 }
 
@@ -321,7 +324,7 @@ fn a_proxy_of_the_configuration_is_used() {
     let proxy = collector_that_answers(Reply::status(200));
     let address = format!("http://user:s3cret@{}", proxy.address());
     let config = serde_json::json!({"endpoint": "http://collector.invalid:4318", "proxy": address});
-    export(&backend(&config), LONG).unwrap();
+    export_two(&backend(&config)).unwrap();
     let requests = proxy.requests();
     assert!(requests.iter().any(|request| request.header("proxy-authorization").is_some()), "{requests:?}");
     assert!(requests.last().unwrap().path.ends_with("/v1/traces"), "{requests:?}");
@@ -332,7 +335,7 @@ fn a_proxy_that_is_not_there_is_named_and_not_the_collector_alone() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let through = |proxy: &str| {
         let config = serde_json::json!({"endpoint": "http://collector.invalid:4318", "proxy": proxy});
-        export(&backend(&config), LONG).unwrap_err()
+        export_two(&backend(&config)).unwrap_err()
     };
     let error = through(&format!("http://{nobody}"));
     assert_eq!(error.kind(), ErrorKind::Retryable, "{error}");
@@ -341,36 +344,34 @@ fn a_proxy_that_is_not_there_is_named_and_not_the_collector_alone() {
     let error = through("http://user:s3cret@proxy.invalid:3128");
     assert!(error.message().starts_with("the proxy proxy.invalid:3128 (`proxy`)"), "{error}");
     let refusing = collector_that_answers(Reply::status(407));
-    let error = through(&format!("http://{}", refusing.address()));
+    let error = through(&refusing.url());
     assert!(error.message().contains("407") && error.message().contains("belong into `proxy`"), "{error}");
     // It lets us through, but nobody is at the other end: that is not the proxy's fault.
     let open = collector_that_answers(Reply::status(200));
-    let config =
-        serde_json::json!({"endpoint": "https://collector.invalid", "proxy": format!("http://{}", open.address())});
-    let error = export(&backend(&config), LONG).unwrap_err();
+    let config = serde_json::json!({"endpoint": "https://collector.invalid", "proxy": open.url()});
+    let error = export_two(&backend(&config)).unwrap_err();
     assert!(error.message().starts_with("https://collector.invalid/v1/traces: "), "{error}");
 }
 
 #[test]
 fn a_connection_through_a_proxy_counts_once() {
     let proxy = collector_that_answers(Reply::status(200));
-    let config = serde_json::json!({"endpoint": "http://c.invalid", "proxy": format!("http://{}", proxy.address())});
+    let config = serde_json::json!({"endpoint": "http://c.invalid", "proxy": proxy.url()});
     let backend = backend(&config);
-    export(&backend, LONG).unwrap();
+    export_two(&backend).unwrap();
     assert_eq!(backend.stats().reconnects, 0);
 }
 
 /// What a backend says of a server that greets every connection with `greeting` and closes it.
 fn met_with(greeting: &'static [u8]) -> BackendError {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let backend = backend_at(&format!("http://{}", listener.local_addr().unwrap()));
+    let (listener, backend) = raw_collector();
     let server = std::thread::spawn(move || {
         let (mut connection, _) = listener.accept().unwrap();
         connection.write_all(greeting).unwrap();
         // As gRPC servers do: not all of the request is read when it is closed.
         connection.read_exact(&mut [0; 24]).unwrap();
     });
-    let error = export(&backend, LONG).unwrap_err();
+    let error = export_two(&backend).unwrap_err();
     server.join().unwrap();
     error
 }
@@ -391,14 +392,13 @@ fn a_port_that_speaks_something_else_is_told_by_what_it_says() {
 
 #[test]
 fn a_server_that_closes_without_a_word_is_told_so() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let backend = backend_at(&format!("http://{}", listener.local_addr().unwrap()));
+    let (listener, backend) = raw_collector();
     let server = std::thread::spawn(move || {
         let (mut connection, _) = listener.accept().unwrap();
         connection.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
         while connection.read(&mut [0; 4096]).is_ok() {}
     });
-    let error = export(&backend, LONG).unwrap_err();
+    let error = export_two(&backend).unwrap_err();
     server.join().unwrap();
     assert_eq!(error.kind(), ErrorKind::Retryable, "{error}");
     assert!(error.message().contains("closed without an answer"), "{error}");
@@ -412,8 +412,7 @@ fn a_server_in_go_that_wants_tls_says_so() {
 
 #[test]
 fn an_answer_in_the_middle_of_the_request_is_heard() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let backend = backend_at(&format!("http://{}", listener.local_addr().unwrap()));
+    let (listener, backend) = raw_collector();
     // It reads the head and no byte more, whatever is still to come: more than all buffers on the way hold.
     let server = std::thread::spawn(move || {
         let (mut connection, _) = listener.accept().unwrap();
@@ -426,7 +425,7 @@ fn an_answer_in_the_middle_of_the_request_is_heard() {
         connection.write_all(b"HTTP/1.1 401 Unauthorized\r\nconnection: close\r\n\r\nwho are you").unwrap();
     });
     let body = vec![0; 32 << 20];
-    let error = backend.export(&Batch { body: &body, span_count: 1, attempt: 1, batch_id: 1 }, LONG).unwrap_err();
+    let error = export_bytes(&backend, &body, 1, LIMIT).unwrap_err();
     server.join().unwrap();
     assert_eq!(error.kind(), ErrorKind::Permanent, "{error}");
     assert!(error.message().contains("answered 401") && error.message().contains("who are you"), "{error}");
@@ -440,10 +439,9 @@ fn a_batch_that_is_too_large_for_the_collector_goes_in_parts() {
             _ => Reply::status(status).body(word),
         });
         let collector = collector.unwrap();
-        let backend = backend_at(&format!("http://{}", collector.address()));
+        let backend = backend_at(&collector.url());
         let batch = sample_spans::many("orders", 500);
-        let body = sample_spans::bytes(&batch);
-        let send = || backend.export(&Batch { body: &body, span_count: 500, attempt: 1, batch_id: 1 }, LONG);
+        let send = || export(&backend, &batch);
         send().unwrap();
         let requests = collector.requests();
         let parts = requests.iter().filter(|request| request.body.len() <= 16_384);
@@ -464,15 +462,13 @@ fn a_batch_that_is_too_large_for_the_collector_goes_in_parts() {
 fn a_span_that_is_too_large_by_itself_is_lost_and_the_others_are_not() {
     let collector = HttpServer::start(|request| Reply::status(if request.body.len() > 16_384 { 413 } else { 200 }));
     let collector = collector.unwrap();
-    let backend = backend_at(&format!("http://{}", collector.address()));
+    let backend = backend_at(&collector.url());
     let mut batch = sample_spans::many("orders", 9);
     batch.resource_spans[0].scope_spans[0].spans[4].name = "x".repeat(20_000);
-    let body = sample_spans::bytes(&batch);
-    let error = backend.export(&Batch { body: &body, span_count: 9, attempt: 1, batch_id: 1 }, LONG).unwrap_err();
+    let error = export(&backend, &batch).unwrap_err();
     assert_eq!((error.kind(), error.rejected_spans()), (ErrorKind::Partial, 1), "{error}");
     assert!(error.message().contains("answered 413"), "{error}");
-    let alone = sample_spans::bytes(&batch);
-    let error = backend.export(&Batch { body: &alone, span_count: 1, attempt: 1, batch_id: 2 }, LONG).unwrap_err();
+    let error = export_bytes(&backend, &sample_spans::bytes(&batch), 1, LIMIT).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Permanent, "what does not hold what it should is not taken apart");
 }
 
@@ -483,7 +479,7 @@ fn the_password_of_a_proxy_that_fails_is_not_in_the_message() {
     for address in [refusing.address(), nobody] {
         let proxy = format!("http://user:s3cret@{address}");
         let error =
-            export(&backend(&serde_json::json!({"endpoint": "http://c.invalid", "proxy": proxy})), LONG).unwrap_err();
+            export_two(&backend(&serde_json::json!({"endpoint": "http://c.invalid", "proxy": proxy}))).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Retryable, "{error}");
         assert!(!error.message().contains("s3cret"), "{error}");
     }

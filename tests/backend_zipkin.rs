@@ -2,28 +2,22 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
-use std::time::Duration;
-
-use tracer_plugin_api::{Backend, Batch, CreateArgs, ErrorKind};
+use tracer_plugin_api::{Backend as _, ErrorKind};
 use tracer_plugin_zipkin::Zipkin;
+use words::LIMIT;
+use words::backend::{create, export, export_bytes};
 use words::receivers::{HttpServer, ReceivedLink, Reply, ZipkinReceiver};
 use words::sample_spans::{self, START};
 
-const LONG: Duration = Duration::from_secs(10);
-
-fn backend(config: &serde_json::Value) -> Zipkin {
-    Zipkin::create(&CreateArgs::detached("zipkin", &config.to_string())).unwrap()
-}
-
-fn export(backend: &Zipkin, body: &[u8], span_count: u32) -> Result<(), tracer_plugin_api::BackendError> {
-    backend.export(&Batch { body, span_count, attempt: 1, batch_id: 1 }, LONG)
+/// A backend that sends there.
+fn to(zipkin: &ZipkinReceiver) -> Zipkin {
+    create(&serde_json::json!({"endpoint": zipkin.endpoint()})).unwrap()
 }
 
 #[test]
 fn spans_of_several_services_arrive_with_all_they_say() {
     let zipkin = ZipkinReceiver::start().unwrap();
-    let batch = sample_spans::bytes(&sample_spans::order_and_payment());
-    export(&backend(&serde_json::json!({"endpoint": zipkin.endpoint()})), &batch, 2).unwrap();
+    export(&to(&zipkin), &sample_spans::order_and_payment()).unwrap();
     assert_eq!(zipkin.server().requests()[0].header("content-type"), Some("application/json"));
     let spans = zipkin.spans();
     let [sent, received] = spans.as_slice() else { panic!("{spans:?}") };
@@ -52,8 +46,7 @@ fn spans_of_several_services_arrive_with_all_they_say() {
 #[test]
 fn the_broker_joins_the_producer_and_the_consumer_in_the_graph() {
     let zipkin = ZipkinReceiver::start().unwrap();
-    let batch = sample_spans::bytes(&sample_spans::order_and_payment());
-    export(&backend(&serde_json::json!({"endpoint": zipkin.endpoint()})), &batch, 2).unwrap();
+    export(&to(&zipkin), &sample_spans::order_and_payment()).unwrap();
     // The rule of Zipkin's DependencyLinker for messaging spans.
     let edges: Vec<_> = zipkin
         .spans()
@@ -71,7 +64,7 @@ fn the_broker_joins_the_producer_and_the_consumer_in_the_graph() {
 fn tags_of_the_resource_can_be_left_out_and_bodies_compressed() {
     let zipkin = ZipkinReceiver::start().unwrap();
     let config = serde_json::json!({"endpoint": zipkin.endpoint(), "resource_tags": false, "compression": "gzip"});
-    export(&backend(&config), &sample_spans::bytes(&sample_spans::many("orders", 3)), 3).unwrap();
+    export(&create::<Zipkin>(&config).unwrap(), &sample_spans::many("orders", 3)).unwrap();
     assert_eq!(zipkin.spans().len(), 3);
     assert!(zipkin.spans().iter().all(|span| span.attribute("host.name").is_none()));
     assert_eq!(zipkin.server().requests()[0].header("content-encoding"), Some("gzip"));
@@ -80,14 +73,14 @@ fn tags_of_the_resource_can_be_left_out_and_bodies_compressed() {
 #[test]
 fn a_busy_server_is_tried_again_and_a_refusal_is_not() {
     let zipkin = ZipkinReceiver::start().unwrap();
-    let backend = backend(&serde_json::json!({"endpoint": zipkin.endpoint()}));
-    let batch = sample_spans::bytes(&sample_spans::many("orders", 2));
+    let backend = to(&zipkin);
+    let batch = sample_spans::many("orders", 2);
     zipkin.fail_with(503);
-    assert_eq!(export(&backend, &batch, 2).unwrap_err().kind(), ErrorKind::Retryable);
+    assert_eq!(export(&backend, &batch).unwrap_err().kind(), ErrorKind::Retryable);
     zipkin.fail_with(400);
-    assert_eq!(export(&backend, &batch, 2).unwrap_err().kind(), ErrorKind::Permanent);
+    assert_eq!(export(&backend, &batch).unwrap_err().kind(), ErrorKind::Permanent);
     zipkin.fail_with(200);
-    export(&backend, &batch, 2).unwrap();
+    export(&backend, &batch).unwrap();
     let stats = backend.stats();
     assert_eq!((stats.spans_sent, stats.spans_rejected, stats.batches_failed), (2, 2, 2));
 }
@@ -95,21 +88,21 @@ fn a_busy_server_is_tried_again_and_a_refusal_is_not() {
 #[test]
 fn bytes_that_are_no_batch_are_refused_for_good_and_nothing_is_sent() {
     let zipkin = ZipkinReceiver::start().unwrap();
-    let backend = backend(&serde_json::json!({"endpoint": zipkin.endpoint()}));
-    assert_eq!(export(&backend, b"\xff\xff", 1).unwrap_err().kind(), ErrorKind::Permanent);
+    let backend = to(&zipkin);
+    assert_eq!(export_bytes(&backend, b"\xff\xff", 1, LIMIT).unwrap_err().kind(), ErrorKind::Permanent);
     assert!(zipkin.server().requests().is_empty());
 }
 
 #[test]
 fn a_span_without_ids_does_not_keep_the_others_back() {
     let zipkin = ZipkinReceiver::start().unwrap();
-    let backend = backend(&serde_json::json!({"endpoint": zipkin.endpoint()}));
+    let backend = to(&zipkin);
     let mut batch = sample_spans::many("orders", 3);
     batch.resource_spans[0].scope_spans[0].spans[1].trace_id = vec![0; 16];
-    let error = export(&backend, &sample_spans::bytes(&batch), 3).unwrap_err();
+    let error = export(&backend, &batch).unwrap_err();
     assert_eq!((error.kind(), error.rejected_spans(), zipkin.spans().len()), (ErrorKind::Partial, 1, 2));
     batch.resource_spans[0].scope_spans[0].spans.retain(|span| span.trace_id == [0; 16]);
-    let error = export(&backend, &sample_spans::bytes(&batch), 1).unwrap_err();
+    let error = export(&backend, &batch).unwrap_err();
     assert_eq!((error.rejected_spans(), zipkin.server().requests().len()), (1, 1), "an empty request was sent");
 }
 
@@ -121,9 +114,9 @@ fn a_batch_that_is_too_large_for_the_server_goes_in_parts() {
         _ => Reply::status(500).body("413 Request Entity Too Large\n"),
     });
     let zipkin = zipkin.unwrap();
-    let backend = backend(&serde_json::json!({"endpoint": format!("http://{}", zipkin.address())}));
+    let backend: Zipkin = create(&serde_json::json!({"endpoint": zipkin.url()})).unwrap();
     for round in 1..=2 {
-        export(&backend, &sample_spans::bytes(&sample_spans::many("orders", 300)), 300).unwrap();
+        export(&backend, &sample_spans::many("orders", 300)).unwrap();
         assert_eq!((backend.stats().spans_sent, backend.stats().spans_rejected), (300 * round, 0));
     }
     let requests = zipkin.requests();

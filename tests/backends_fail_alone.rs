@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tracer_resolver::{BackendServiceStats, BackendState, DropReason, Resolver};
-use words::TracedCluster;
 use words::receivers::{OtlpReceiver, Reply};
+use words::{LIMIT, Traced};
 
 /// Two backends for one service: `otlp`, which stays well, and `other`, which does not.
-fn cluster(other: &str) -> TracedCluster {
-    cluster_with("other", other)
+fn traced(other: &str) -> Traced {
+    traced_with("other", other)
 }
 
 /// The same, with another name: the plugin that misbehaves remembers what each backend has done.
-fn cluster_with(name: &str, other: &str) -> TracedCluster {
-    TracedCluster::start(
+fn traced_with(name: &str, other: &str) -> Traced {
+    Traced::start(
         &["orders"],
         &format!(
             r#"
@@ -44,7 +44,7 @@ fn flow(producer: &BaseProducer, count: usize) -> Duration {
     for _ in 0..count {
         assert!(producer.send(BaseRecord::to("orders").key("k").payload("p")).is_ok());
     }
-    producer.flush(Duration::from_secs(20)).unwrap();
+    producer.flush(LIMIT).unwrap();
     assert_eq!(producer.in_flight_count(), 0, "all acknowledged");
     started.elapsed()
 }
@@ -75,28 +75,28 @@ fn settled(resolver: &Resolver, backend: &str) -> (BackendServiceStats, BackendS
 }
 
 /// The healthy backend has all of them, each once.
-fn all_arrived(cluster: &TracedCluster, count: usize) {
-    let spans = cluster.collector.wait_for(count, Duration::from_secs(20));
+fn all_arrived(traced: &Traced, count: usize) {
+    let spans = traced.collector.wait_for(count, LIMIT);
     let ids: std::collections::HashSet<_> = spans.iter().map(|span| &span.span_id).collect();
     assert_eq!((spans.len(), ids.len()), (count, count));
-    let (spans, state) = settled(&cluster.resolver, "otlp");
+    let (spans, state) = settled(traced.resolver(), "otlp");
     assert_eq!((spans.offered, spans.exported, state), (count as u64, count as u64, BackendState::Healthy));
 }
 
 #[test]
 fn a_receiver_that_is_killed_in_the_middle_slows_nothing_and_is_seen_in_the_counters() {
     let mut other = OtlpReceiver::start().unwrap();
-    let cluster = cluster(&otlp(&other));
-    let producer = cluster.producer();
+    let traced = traced(&otlp(&other));
+    let producer = traced.producer();
     let before = flow(&producer, 1_000);
-    assert!(cluster.resolver.flush(Duration::from_secs(20)), "the answer has come too");
+    assert!(traced.resolver().flush(LIMIT), "the answer has come too");
     assert_eq!(other.spans().len(), 1_000);
     other.stop();
     let after = flow(&producer, 1_000);
     assert!(after < before * 5 + Duration::from_secs(1), "{before:?}, and then {after:?}");
-    all_arrived(&cluster, 2_000);
+    all_arrived(&traced, 2_000);
     std::thread::sleep(Duration::from_millis(700));
-    let (spans, state) = settled(&cluster.resolver, "other");
+    let (spans, state) = settled(traced.resolver(), "other");
     assert_eq!((spans.offered, spans.exported), (2_000, 1_000), "{spans:?}");
     assert_eq!(spans.dropped, [(DropReason::RetriesExhausted, 1_000)]);
     assert_eq!(state, BackendState::Retrying);
@@ -107,39 +107,39 @@ fn a_receiver_that_comes_back_gets_what_still_waits_and_what_comes() {
     let mut other = OtlpReceiver::start().unwrap();
     let port = other.server().address().port();
     let settings = otlp(&other);
-    let cluster = TracedCluster::start(
+    let traced = Traced::start(
         &["orders"],
         &format!(
             "[services.shop]\nproduces = [\"*\"]\nexport = [\"other\"]\n[batch]\ndelay = \"20ms\"\n[backends.other]\n{settings}\n\
              retry = {{ initial = \"20ms\", max = \"100ms\", max_elapsed = \"1m\" }}\n"
         ),
     );
-    let producer = cluster.producer();
+    let producer = traced.producer();
     flow(&producer, 100);
-    assert!(cluster.resolver.flush(Duration::from_secs(20)), "the answer has come too");
+    assert!(traced.resolver().flush(LIMIT), "the answer has come too");
     assert_eq!(other.spans().len(), 100);
     other.stop();
     flow(&producer, 100);
     std::thread::sleep(Duration::from_millis(200));
     let back = OtlpReceiver::start_on(port).unwrap();
     flow(&producer, 100);
-    assert_eq!(back.wait_for(200, Duration::from_secs(20)).len(), 200, "nothing was lost meanwhile");
-    let (spans, state) = settled(&cluster.resolver, "other");
+    assert_eq!(back.wait_for(200, LIMIT).len(), 200, "nothing was lost meanwhile");
+    let (spans, state) = settled(traced.resolver(), "other");
     assert_eq!((spans.exported, spans.dropped_total(), state), (300, 0, BackendState::Healthy));
-    assert!(cluster.resolver.stats().backends.iter().any(|of| of.retries > 0));
+    assert!(traced.resolver().stats().backends.iter().any(|of| of.retries > 0));
 }
 
 #[test]
 fn a_slow_receiver_keeps_nobody_waiting_but_its_own_queue() {
     let other = OtlpReceiver::start().unwrap();
     other.respond_after(Duration::from_millis(400));
-    let cluster = cluster(&otlp(&other));
-    let producer = cluster.producer();
+    let traced = traced(&otlp(&other));
+    let producer = traced.producer();
     let took = flow(&producer, 2_000);
     let started = Instant::now();
-    all_arrived(&cluster, 2_000);
+    all_arrived(&traced, 2_000);
     assert!(took + started.elapsed() < Duration::from_secs(8), "{took:?}, {:?}", started.elapsed());
-    let (spans, _) = settled(&cluster.resolver, "other");
+    let (spans, _) = settled(traced.resolver(), "other");
     assert_eq!(spans.exported + spans.dropped_total(), 2_000, "{spans:?}");
 }
 
@@ -148,32 +148,32 @@ fn a_server_s_retry_after_is_respected_and_the_batch_arrives_once() {
     let other = OtlpReceiver::start().unwrap();
     other.server().fail_with(Some(Reply::status(503).header("retry-after", "1")));
     let settings = otlp(&other);
-    let cluster = TracedCluster::start(
+    let traced = Traced::start(
         &["orders"],
         &format!(
             "[services.shop]\nproduces = [\"*\"]\nexport = [\"other\"]\n[backends.other]\n{settings}\nretry = {{ initial = \"1ms\", max = \"5ms\" }}\n"
         ),
     );
-    let producer = cluster.producer();
+    let producer = traced.producer();
     flow(&producer, 100);
-    assert!(!cluster.resolver.flush(Duration::from_millis(500)), "it has not taken them yet");
+    assert!(!traced.resolver().flush(Duration::from_millis(500)), "it has not taken them yet");
     let asked = other.server().requests().len();
     assert!((1..=2).contains(&asked), "not every 5 ms, as our own pauses would be: {asked}");
     other.fail_with(200);
-    assert_eq!(other.wait_for(100, Duration::from_secs(20)).len(), 100);
-    assert_eq!(settled(&cluster.resolver, "other").0.exported, 100);
+    assert_eq!(other.wait_for(100, LIMIT).len(), 100);
+    assert_eq!(settled(traced.resolver(), "other").0.exported, 100);
 }
 
 #[test]
 fn a_server_that_refuses_for_good_is_not_asked_again() {
     let other = OtlpReceiver::start().unwrap();
     other.fail_with(400);
-    let cluster = cluster(&otlp(&other));
-    flow(&cluster.producer(), 100);
-    all_arrived(&cluster, 100);
-    let (spans, _) = settled(&cluster.resolver, "other");
+    let traced = traced(&otlp(&other));
+    flow(&traced.producer(), 100);
+    all_arrived(&traced, 100);
+    let (spans, _) = settled(traced.resolver(), "other");
     assert_eq!((spans.exported, spans.dropped.as_slice()), (0, &[(DropReason::Rejected, 100)][..]));
-    let stats = cluster.resolver.stats();
+    let stats = traced.resolver().stats();
     assert_eq!(stats.backends.iter().map(|of| of.retries).sum::<u64>(), 0);
 }
 
@@ -185,17 +185,17 @@ fn misbehaving(mode: &str) -> String {
 #[test]
 fn a_plugin_that_panics_fails_for_ever_or_talks_nonsense_harms_no_one_else() {
     for mode in ["panic", "fail", "garbage", "reject", "panic_in_create"] {
-        let cluster = cluster_with(mode, &misbehaving(&format!("mode = \"{mode}\"")));
-        let producer = cluster.producer();
+        let traced = traced_with(mode, &misbehaving(&format!("mode = \"{mode}\"")));
+        let producer = traced.producer();
         for _ in 0..5 {
             flow(&producer, 200);
             std::thread::sleep(Duration::from_millis(30));
         }
-        all_arrived(&cluster, 1_000);
-        let (spans, _) = settled(&cluster.resolver, mode);
+        all_arrived(&traced, 1_000);
+        let (spans, _) = settled(traced.resolver(), mode);
         assert_eq!((spans.offered, spans.exported, spans.dropped_total()), (1_000, 0, 1_000), "{mode}: {spans:?}");
         let started = Instant::now();
-        cluster.resolver.shutdown(Duration::from_secs(3));
+        traced.resolver().shutdown(Duration::from_secs(3));
         assert!(started.elapsed() < Duration::from_secs(4), "{mode}: {:?}", started.elapsed());
     }
 }
@@ -204,21 +204,21 @@ fn a_plugin_that_panics_fails_for_ever_or_talks_nonsense_harms_no_one_else() {
 fn a_plugin_that_blocks_for_ever_is_called_stuck_and_everything_else_goes_on_and_ends_in_time() {
     let folder = tempfile::tempdir().unwrap();
     let until = folder.path().join("enough");
-    let cluster = cluster(&misbehaving(&format!("mode = \"block\", until = {:?}", until.to_str().unwrap())));
-    let producer = cluster.producer();
+    let traced = traced(&misbehaving(&format!("mode = \"block\", until = {:?}", until.to_str().unwrap())));
+    let producer = traced.producer();
     flow(&producer, 500);
-    all_arrived(&cluster, 500);
+    all_arrived(&traced, 500);
     let waited = Instant::now();
-    while counted(&cluster.resolver, "other").1 != BackendState::Stuck {
+    while counted(traced.resolver(), "other").1 != BackendState::Stuck {
         assert!(waited.elapsed() < Duration::from_secs(30), "never called stuck");
         std::thread::sleep(Duration::from_millis(50));
     }
     flow(&producer, 500);
-    all_arrived(&cluster, 1_000);
+    all_arrived(&traced, 1_000);
     let started = Instant::now();
-    assert!(!cluster.resolver.shutdown(Duration::from_secs(2)), "not everything ended");
+    assert!(!traced.resolver().shutdown(Duration::from_secs(2)), "not everything ended");
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
-    let (spans, _) = counted(&cluster.resolver, "other");
+    let (spans, _) = counted(traced.resolver(), "other");
     assert_eq!(spans.exported, 0);
     assert!(spans.dropped.iter().any(|(reason, lost)| *reason == DropReason::Stuck && *lost > 0), "{spans:?}");
     std::fs::write(until, "").unwrap();
@@ -226,10 +226,10 @@ fn a_plugin_that_blocks_for_ever_is_called_stuck_and_everything_else_goes_on_and
 
 #[test]
 fn a_plugin_that_takes_all_but_some_is_counted_so() {
-    let cluster = cluster(&misbehaving("mode = \"partial\""));
-    flow(&cluster.producer(), 100);
-    all_arrived(&cluster, 100);
-    let (spans, _) = settled(&cluster.resolver, "other");
+    let traced = traced(&misbehaving("mode = \"partial\""));
+    flow(&traced.producer(), 100);
+    all_arrived(&traced, 100);
+    let (spans, _) = settled(traced.resolver(), "other");
     assert!(spans.rejected > 0 && spans.exported + spans.rejected == 100, "{spans:?}");
 }
 
@@ -238,37 +238,37 @@ fn a_queue_that_is_full_drops_what_comes_and_says_so() {
     let other = OtlpReceiver::start().unwrap();
     other.fail_with(503);
     let settings = otlp(&other);
-    let cluster = TracedCluster::start(
+    let traced = Traced::start(
         &["orders"],
         &format!(
             "[services.shop]\nproduces = [\"*\"]\nexport = [\"otlp\", \"other\"]\n[batch]\ndelay = \"10ms\"\nmax_bytes = \"16KiB\"\n\
              [backends.other]\n{settings}\nqueue_bytes = \"64KiB\"\n"
         ),
     );
-    flow(&cluster.producer(), 3_000);
-    all_arrived(&cluster, 3_000);
-    let (spans, state) = counted(&cluster.resolver, "other");
+    flow(&traced.producer(), 3_000);
+    all_arrived(&traced, 3_000);
+    let (spans, state) = counted(traced.resolver(), "other");
     let full = spans.dropped.iter().find(|(reason, _)| *reason == DropReason::QueueFull).map_or(0, |(_, lost)| *lost);
     assert!(full > 1_000 && spans.waiting > 0 && spans.exported == 0, "{spans:?}");
     assert_eq!(state, BackendState::Retrying);
     let started = Instant::now();
-    cluster.resolver.shutdown(Duration::from_secs(2));
+    traced.resolver().shutdown(Duration::from_secs(2));
     assert!(started.elapsed() < Duration::from_secs(4));
-    let (spans, _) = counted(&cluster.resolver, "other");
+    let (spans, _) = counted(traced.resolver(), "other");
     assert_eq!((spans.waiting, spans.offered), (0, spans.dropped_total()), "{spans:?}");
 }
 
 #[test]
 fn after_the_shutdown_messages_still_flow_and_their_spans_are_counted_as_dropped() {
-    let cluster = cluster("plugin = \"misbehaving\"\nconfig = {}");
-    let producer = cluster.producer();
+    let traced = traced("plugin = \"misbehaving\"\nconfig = {}");
+    let producer = traced.producer();
     flow(&producer, 100);
-    assert!(cluster.resolver.shutdown(Duration::from_secs(10)));
-    all_arrived(&cluster, 100);
+    assert!(traced.resolver().shutdown(Duration::from_secs(10)));
+    all_arrived(&traced, 100);
     flow(&producer, 100);
     std::thread::sleep(Duration::from_millis(500));
-    assert_eq!(cluster.collector.spans().len(), 100);
-    let (spans, _) = counted(&cluster.resolver, "otlp");
+    assert_eq!(traced.collector.spans().len(), 100);
+    let (spans, _) = counted(traced.resolver(), "otlp");
     assert_eq!((spans.offered, spans.dropped.as_slice()), (200, &[(DropReason::ShutDown, 100)][..]), "{spans:?}");
-    assert!(cluster.resolver.shutdown(Duration::from_secs(5)), "the second call does nothing");
+    assert!(traced.resolver().shutdown(Duration::from_secs(5)), "the second call does nothing");
 }

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use words::TracedCluster;
 use words::kafka::{Kafka, assign};
+use words::{LIMIT, Traced};
 
 const BURST: usize = 10_000;
 const BURSTS: usize = 10;
 const PARTITIONS: i32 = 4;
 
-fn cluster() -> TracedCluster {
+fn traced() -> Traced {
     let kafka = Kafka::start_partitioned("orders", PARTITIONS);
     // The collector of the tests takes its time; the queue holds what comes meanwhile.
     let configuration = r#"
@@ -27,7 +27,7 @@ fn cluster() -> TracedCluster {
         [backends.otlp]
         queue_bytes = "128MiB"
     "#;
-    TracedCluster::of(kafka, configuration)
+    Traced::on(kafka, configuration)
 }
 
 fn burst(producer: &BaseProducer, count: usize) {
@@ -36,18 +36,18 @@ fn burst(producer: &BaseProducer, count: usize) {
         let record = BaseRecord::<str, str>::to("orders").payload("p").partition(partition);
         assert!(producer.send(record).is_ok(), "the producer's own queue was full");
     }
-    producer.flush(Duration::from_secs(60)).unwrap();
+    producer.flush(LIMIT).unwrap();
 }
 
 #[test]
 fn a_hundred_thousand_messages_in_bursts_of_ten_thousand_are_a_hundred_thousand_spans() {
-    let cluster = cluster();
-    let producer = cluster.producer();
+    let traced = traced();
+    let producer = traced.producer();
     for _ in 0..BURSTS {
         burst(&producer, BURST);
     }
-    assert!(cluster.resolver.flush(Duration::from_secs(60)));
-    let spans = cluster.collector.wait_for(BURST * BURSTS, Duration::from_secs(60));
+    assert!(traced.resolver().flush(LIMIT));
+    let spans = traced.collector.wait_for(BURST * BURSTS, LIMIT);
     let ids: HashSet<_> = spans.iter().map(|span| (&span.trace_id, &span.span_id)).collect();
     assert_eq!((spans.len(), ids.len()), (BURST * BURSTS, BURST * BURSTS));
     let places: HashSet<_> = spans
@@ -55,8 +55,8 @@ fn a_hundred_thousand_messages_in_bursts_of_ten_thousand_are_a_hundred_thousand_
         .map(|span| (span.attribute("messaging.destination.partition.id"), span.attribute("messaging.kafka.offset")))
         .collect();
     assert_eq!(places.len(), BURST * BURSTS, "each is one record of the log");
-    assert_eq!(cluster.collector.faults(), Vec::<String>::new());
-    let stats = cluster.resolver.stats();
+    assert_eq!(traced.collector.faults(), Vec::<String>::new());
+    let stats = traced.resolver().stats();
     assert_eq!(stats.services[0].spans, (BURST * BURSTS) as u64);
     assert_eq!((stats.services[0].dropped_buffer_full, stats.services[0].parents_lost), (0, 0));
     let at_backend = &stats.backends[0].services[0];
@@ -65,25 +65,25 @@ fn a_hundred_thousand_messages_in_bursts_of_ten_thousand_are_a_hundred_thousand_
 
 #[test]
 fn what_is_counted_holds_every_span_that_has_ended_although_nobody_has_flushed() {
-    let cluster = TracedCluster::of(
+    let traced = Traced::on(
         Kafka::start_partitioned("orders", PARTITIONS),
         "[services.shop]\nproduces = [\"*\"]\n[services.billing]\nconsumes = [\"*\"]\n[batch]\ndelay = \"1h\"",
     );
-    let producer = cluster.producer();
+    let producer = traced.producer();
     for bursts in 1..=3 {
         burst(&producer, 100);
-        let stats = cluster.resolver.stats();
+        let stats = traced.resolver().stats();
         let at_backend = &stats.backends[0].services[0];
         assert_eq!((stats.services[0].spans, at_backend.offered), (100 * bursts, 100 * bursts));
         assert_eq!(at_backend.offered, at_backend.exported + at_backend.waiting);
     }
     // And a message that waits for its guard is given to it all the same.
-    let consumer = cluster.consumer("orders");
+    let consumer = traced.consumer("orders");
     let message = words::kafka::next_message(&consumer);
-    cluster.resolver.stats();
-    drop(tracer_resolver_rdkafka::Processing::start_for(&cluster.resolver, None, &message));
+    traced.resolver().stats();
+    drop(tracer_resolver_rdkafka::Processing::start_for(traced.resolver(), None, &message));
     drop(consumer);
-    let spans = cluster.spans();
+    let spans = traced.spans();
     let of_first = spans.iter().filter(|span| {
         span.kind == "consumer"
             && span.attribute("messaging.destination.partition.id").as_deref() == Some("0")
@@ -94,9 +94,9 @@ fn what_is_counted_holds_every_span_that_has_ended_although_nobody_has_flushed()
 
 #[test]
 fn a_burst_that_is_consumed_at_once_keeps_every_message_s_parent() {
-    let cluster = cluster();
-    burst(&cluster.producer(), BURST);
-    let consumer = assign(&cluster.config(Some("g")), "orders");
+    let traced = traced();
+    burst(&traced.producer(), BURST);
+    let consumer = assign(&traced.config(Some("g")), "orders");
     let mut partitions = rdkafka::TopicPartitionList::new();
     for partition in 0..PARTITIONS {
         partitions.add_partition_offset("orders", partition, rdkafka::Offset::Beginning).unwrap();
@@ -110,7 +110,7 @@ fn a_burst_that_is_consumed_at_once_keeps_every_message_s_parent() {
             received += 1;
         }
     }
-    let spans = cluster.spans();
+    let spans = traced.spans();
     let sends: HashMap<_, _> =
         spans.iter().filter(|span| span.kind == "producer").map(|span| (&span.span_id, span)).collect();
     let receives: Vec<_> = spans.iter().filter(|span| span.kind == "consumer").collect();
@@ -127,14 +127,14 @@ fn a_burst_that_is_consumed_at_once_keeps_every_message_s_parent() {
 
 #[test]
 fn several_threads_and_producers_at_once_lose_nothing() {
-    let cluster = cluster();
+    let traced = traced();
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            let producer = cluster.producer();
+            let producer = traced.producer();
             scope.spawn(move || burst(&producer, 5_000));
         }
     });
-    let spans = cluster.spans();
+    let spans = traced.spans();
     let ids: HashSet<_> = spans.iter().map(|span| &span.span_id).collect();
     assert_eq!((spans.len(), ids.len()), (20_000, 20_000));
 }

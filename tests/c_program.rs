@@ -1,4 +1,4 @@
-//! Promise: programs in C on the system's librdkafka, be it as old as 2.0.2, are traced by both ways in: every way to
+//! Promise: programs in C on the system's librdkafka, be it as old as 2.0.2, are traced through both ways in: every way to
 //! send, every way to receive, and a hundred thousand messages in a memory that stays as it is.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
@@ -9,13 +9,12 @@ use std::time::Duration;
 
 use rdkafka::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use words::child::Ended;
-use words::draw_traces_with;
-use words::foreign::{PROCESSING, Shop, Surroundings, WayIn, c_program, processing_in_rust, run, run_rounds, skip};
-use words::kafka::{assign, header_of, next_message, with_headers};
+use words::foreign::{PROCESSING, Shop, c_program, processing_in_rust, run_rounds, skip};
+use words::kafka::{Kafka, assign, header_of, next_message, with_headers};
+use words::{Ended, LIMIT, Traced, WayIn, draw_traces_with, run};
 
-fn ended(surroundings: &Surroundings, way_in: WayIn, program: &Path, how: &[&str]) -> Ended {
-    let ended = run(surroundings.command(way_in, program).args(how));
+fn ended(traced: &Traced, way: WayIn, program: &Path, how: &[&str]) -> Ended {
+    let ended = run(traced.command(way, program).args(how));
     ended.expect_success();
     ended
 }
@@ -24,15 +23,15 @@ fn ended(surroundings: &Surroundings, way_in: WayIn, program: &Path, how: &[&str
 fn the_flow_draws_what_the_rust_crate_draws() {
     let folder = tempfile::tempdir().unwrap();
     let Some(flow) = c_program(folder.path(), "c/flow.c", &[]) else { return };
-    for (way_in, shop) in [
+    for (way, shop) in [
         (WayIn::Property, Shop::SaysNothing),
         (WayIn::Preload, Shop::SaysWhenItIsDone),
         (WayIn::Both, Shop::SaysWhenItIsDone),
     ] {
-        let surroundings = Surroundings::start(&["orders", "payments"], 1, PROCESSING);
-        let ended = ended(&surroundings, way_in, &flow, &[]);
+        let traced = Traced::start(&["orders", "payments"], PROCESSING);
+        let ended = ended(&traced, way, &flow, &[]);
         assert_eq!((&*ended.stdout, &*ended.stderr), ("paid: order 0\npaid: order 1\npaid: order 2\n", ""));
-        assert_eq!(surroundings.traces(), processing_in_rust(3, shop), "{way_in:?}");
+        assert_eq!(traced.take_traces(), processing_in_rust(3, shop), "{way:?}");
     }
 }
 
@@ -45,13 +44,13 @@ fn every_way_to_send_is_traced_and_comes_to_what_it_comes_to_untraced() {
     for (how, arrive) in
         [("produce", 5), ("producev", 5), ("produceva", 5), ("batch", 5), ("partitions", 4), ("nowhere", 1)]
     {
-        let untraced = Surroundings::start(&["orders"], 1, PROCESSING);
-        let said = ended(&untraced, WayIn::Untraced, &sends, &[how]).stdout;
+        let untraced = Traced::start(&["orders"], PROCESSING);
+        let said = ended(&untraced, WayIn::None, &sends, &[how]).stdout;
         assert!(said.starts_with("taken ") && untraced.spans().is_empty(), "{how}: {said}");
-        for way_in in WayIn::TRACED {
-            let surroundings = Surroundings::start(&["orders"], 1, PROCESSING);
-            assert_eq!(ended(&surroundings, way_in, &sends, &[how]).stdout, said, "{how} {way_in:?}");
-            assert_eq!(surroundings.traces(), "shop: send orders\n".repeat(arrive), "{how} {way_in:?}");
+        for way in WayIn::EACH {
+            let traced = Traced::start(&["orders"], PROCESSING);
+            assert_eq!(ended(&traced, way, &sends, &[how]).stdout, said, "{how} {way:?}");
+            assert_eq!(traced.take_traces(), "shop: send orders\n".repeat(arrive), "{how} {way:?}");
         }
     }
 }
@@ -72,13 +71,13 @@ fn every_way_to_receive_is_traced_and_what_is_sent_after_ten_messages_continues_
         ("batch", &receives_only),
         ("callback", &receives_only),
     ] {
-        for (way_in, expected) in [(WayIn::Property, &receives_only), (WayIn::Preload, by_preload)] {
-            let surroundings = Surroundings::start(&["orders", "payments"], 1, PROCESSING);
-            surroundings.send_untraced("orders", 10);
-            let ended = ended(&surroundings, way_in, &receives, &[how]);
-            assert_eq!((&*ended.stdout, &*ended.stderr), ("10\n", ""), "{how} {way_in:?}");
-            let drawing = draw_traces_with(&surroundings.spans(), &["tracer_resolver.process.end"]);
-            assert_eq!(&drawing, expected, "{how} {way_in:?}");
+        for (way, expected) in [(WayIn::Property, &receives_only), (WayIn::Preload, by_preload)] {
+            let traced = Traced::start(&["orders", "payments"], PROCESSING);
+            traced.send_numbered("orders", 10);
+            let ended = ended(&traced, way, &receives, &[how]);
+            assert_eq!((&*ended.stdout, &*ended.stderr), ("10\n", ""), "{how} {way:?}");
+            let drawing = draw_traces_with(&traced.spans(), &["tracer_resolver.process.end"]);
+            assert_eq!(&drawing, expected, "{how} {way:?}");
         }
     }
 }
@@ -101,11 +100,11 @@ fn the_header_is_c99_and_cxx11_and_needs_no_librdkafka() {
 fn what_a_program_declares_is_each_message_s_length_and_each_send_s_parent() {
     let folder = tempfile::tempdir().unwrap();
     let Some(declares) = c_program(folder.path(), "c/declares.c", &["-std=c99", "-D_DEFAULT_SOURCE"]) else { return };
-    for way_in in WayIn::TRACED {
-        let surroundings = Surroundings::start(&["orders", "payments"], 1, PROCESSING);
-        surroundings.send_untraced("orders", 5);
-        let ended = ended(&surroundings, way_in, &declares, &[]);
-        assert_eq!((&*ended.stdout, &*ended.stderr), ("done\n", ""), "{way_in:?}");
+    for way in WayIn::EACH {
+        let traced = Traced::start(&["orders", "payments"], PROCESSING);
+        traced.send_numbered("orders", 5);
+        let ended = ended(&traced, way, &declares, &[]);
+        assert_eq!((&*ended.stdout, &*ended.stderr), ("done\n", ""), "{way:?}");
         let order = |failure: &str| {
             format!("billing: process orders{failure}\n{}shop: send orders\n", "  billing: send payments\n".repeat(2))
         };
@@ -114,13 +113,13 @@ fn what_a_program_declares_is_each_message_s_length_and_each_send_s_parent() {
             + &order(" {type=CardDeclined} !CardDeclined")
             + &order("")
             + "shop: send orders\n~ shop: send orders\nshop: send orders\n";
-        let spans = surroundings.spans();
-        assert_eq!(draw_traces_with(&spans, &["error.type", "tracer_resolver.parent"]), expected, "{way_in:?}");
+        let spans = traced.spans();
+        assert_eq!(draw_traces_with(&spans, &["error.type", "tracer_resolver.parent"]), expected, "{way:?}");
         let of_context: Vec<_> =
             spans.iter().filter(|span| span.trace_id == "0123456789abcdef0123456789abcdef").collect();
         let [span] = &*of_context else { panic!("{of_context:?}") };
         assert_eq!(span.parent_span_id, "0123456789abcdef");
-        let orders = assign(&surroundings.kafka.consumer_config("test"), "orders");
+        let orders = assign(&traced.kafka.consumer_config("test"), "orders");
         let sent =
             (0..13).map(|_| next_message(&orders)).find(|order| order.payload() == Some(b"the context's")).unwrap();
         assert_eq!(header_of(&sent, "tracestate").as_deref(), Some("vendor=1"));
@@ -134,7 +133,7 @@ fn what_a_program_declares_reaches_its_edges() {
     let Some(edges) = c_program(folder.path(), "c/declares_edges.c", &[]) else { return };
     let given = "~ billing: process orders\n  billing: send payments\n";
     let passed_on = "~ billing: send payments\n";
-    for way_in in WayIn::TRACED {
+    for way in WayIn::EACH {
         for (how, settings, expected) in [
             ("ended", "", given.to_owned()),
             // The span of the delivery has left; the processing is a second one, with the same parent.
@@ -145,22 +144,57 @@ fn what_a_program_declares_reaches_its_edges() {
             ("ended", "[services.billing.topic.orders]\ntrace = \"propagate\"", passed_on.to_owned()),
             ("ended", "[services.billing.topic.orders]\ntrace = \"off\"", "billing: send payments\n".to_owned()),
         ] {
-            let surroundings = Surroundings::start(&["orders", "payments"], 1, &format!("{PROCESSING}\n{settings}"));
-            let outside: BaseProducer = surroundings.kafka.config().create().unwrap();
+            let traced = Traced::start(&["orders", "payments"], &format!("{PROCESSING}\n{settings}"));
+            let outside: BaseProducer = traced.kafka.config().create().unwrap();
             let headers = [
                 ("traceparent", "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"),
                 ("baggage", "tenant=acme"),
             ];
             outside.send(BaseRecord::<str, str>::to("orders").payload("v").headers(with_headers(&headers))).unwrap();
-            outside.flush(Duration::from_secs(20)).unwrap();
-            let ended = ended(&surroundings, way_in, &edges, &[how]);
-            assert_eq!((&*ended.stdout, &*ended.stderr), ("done\n", ""), "{how} {way_in:?}");
-            assert_eq!(surroundings.traces(), expected, "{how} {way_in:?} {settings}");
-            let payments = assign(&surroundings.kafka.consumer_config("test"), "payments");
+            outside.flush(LIMIT).unwrap();
+            let ended = ended(&traced, way, &edges, &[how]);
+            assert_eq!((&*ended.stdout, &*ended.stderr), ("done\n", ""), "{how} {way:?}");
+            assert_eq!(traced.take_traces(), expected, "{how} {way:?} {settings}");
+            let payments = assign(&traced.kafka.consumer_config("test"), "payments");
             let baggage = header_of(&next_message(&payments), "baggage");
             let carried = !["late", "named"].contains(&how) && !settings.contains("off");
-            assert_eq!(baggage.as_deref(), carried.then_some("tenant=acme"), "{how} {way_in:?} {settings}");
+            assert_eq!(baggage.as_deref(), carried.then_some("tenant=acme"), "{how} {way:?} {settings}");
         }
+    }
+}
+
+#[test]
+fn a_pool_of_threads_that_works_off_batches_has_one_right_trace_for_each_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["-std=c++11", "-pthread"];
+    let Some(pool) = c_program(folder.path(), "cpp/pool.cpp", &flags) else { return };
+    for (way_in, orders) in [(WayIn::Property, 100), (WayIn::Preload, 2000), (WayIn::None, 100)] {
+        let configuration = format!("{PROCESSING}\n[services.heart]\nproduces = [\"beats\"]\n");
+        let surroundings = Traced::start(&["orders", "payments", "beats"], &configuration);
+        let sender: BaseProducer = surroundings.kafka.config().create().unwrap();
+        for order in 0..orders {
+            let parent = format!("00-{:032x}-{:016x}-01", order + 1, 1);
+            let value = order.to_string();
+            let record = BaseRecord::<str, str>::to("orders").partition(0).payload(&value);
+            sender.send(record.headers(with_headers(&[("traceparent", &parent)]))).unwrap();
+        }
+        sender.flush(Duration::from_secs(20)).unwrap();
+        let ended = ended(&surroundings, way_in, &pool, &[&orders.to_string()]);
+        let is_traced = way_in != WayIn::None;
+        // Its log lines had the ids of what it was at.
+        assert_eq!(ended.stdout, format!("{}\n", if is_traced { orders } else { 0 }), "{way_in:?}: {}", ended.stderr);
+        let payments = assign(&surroundings.kafka.consumer_config("test"), "payments");
+        for _ in 0..if is_traced { orders } else { 0 } {
+            let payment = next_message(&payments);
+            let order: u128 = std::str::from_utf8(payment.payload().unwrap()).unwrap().parse().unwrap();
+            let parent = header_of(&payment, "traceparent").unwrap();
+            assert_eq!(parent.get(3..35), Some(&*format!("{:032x}", order + 1)), "{way_in:?}");
+        }
+        let spans = surroundings.spans();
+        let of = |name: &str| spans.iter().filter(|span| span.name == name).count();
+        let one = if is_traced { orders as usize } else { 0 };
+        assert_eq!((of("process orders"), of("send payments"), of("receive orders")), (one, one, 0), "{way_in:?}");
+        assert!(spans.iter().all(|span| span.name != "send beats" || span.parent_span_id.is_empty()), "{way_in:?}");
     }
 }
 
@@ -168,10 +202,46 @@ fn what_a_program_declares_reaches_its_edges() {
 fn a_program_that_declares_runs_the_same_where_there_is_no_library() {
     let folder = tempfile::tempdir().unwrap();
     let Some(declares) = c_program(folder.path(), "c/declares.c", &[]) else { return };
-    let surroundings = Surroundings::start(&["orders", "payments"], 1, PROCESSING);
-    surroundings.send_untraced("orders", 5);
-    let ended = ended(&surroundings, WayIn::Untraced, &declares, &[]);
-    assert_eq!((&*ended.stdout, &*ended.stderr, surroundings.spans().len()), ("done\n", "", 0));
+    let traced = Traced::start(&["orders", "payments"], PROCESSING);
+    traced.send_numbered("orders", 5);
+    let ended = ended(&traced, WayIn::None, &declares, &[]);
+    assert_eq!((&*ended.stdout, &*ended.stderr, traced.spans().len()), ("done\n", "", 0));
+}
+
+#[test]
+fn a_program_is_told_how_it_is_and_each_process_writes_its_own_status() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(program) = c_program(folder.path(), "c/status.c", &["-std=c99", "-D_DEFAULT_SOURCE"]) else { return };
+    for (door, name) in [(Door::Property, "{pid}.json"), (Door::Preload, "{pid}.json"), (Door::Preload, "one.json")] {
+        let surroundings = Surroundings::start(&["orders", "strange"], 1, PROCESSING);
+        let run_folder = tempfile::tempdir().unwrap();
+        let mut command = surroundings.command(door, &program);
+        command.arg("fork").env("INTERCEPTORS_STATUS", run_folder.path().join(name));
+        let ended = run(&mut command);
+        ended.expect_success();
+        let own: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+        let topic = |of: &serde_json::Value, topic: &str| {
+            of["topics"].as_array().unwrap().iter().find(|known| known["name"] == topic).cloned().unwrap_or_default()
+        };
+        let orders = topic(&own, "orders");
+        assert_eq!((&orders["service"], &orders["spans"]), (&"shop".into(), &3.into()), "{own}");
+        let strange = topic(&own, "strange");
+        assert_eq!((&strange["service"], &strange["without_span"]), (&serde_json::Value::Null, &1.into()), "{own}");
+        assert_eq!(own["clients"][0]["side"], "produce");
+        let mut written: Vec<serde_json::Value> = std::fs::read_dir(run_folder.path())
+            .unwrap()
+            .map(|entry| serde_json::from_str(&std::fs::read_to_string(entry.unwrap().path()).unwrap()).unwrap())
+            .collect();
+        written.sort_by_key(|document| document["process"]["pid"].as_u64());
+        let spans: Vec<_> =
+            written.iter().map(|document| topic(document, "orders")["spans"].as_u64().unwrap()).collect();
+        // A file that names no process is its parent's: the child does not write over it, and says so.
+        let expected: &[u64] = if name == "one.json" { &[3] } else { &[3, 1] };
+        assert_eq!(spans, expected, "{door:?} {name}");
+        assert_eq!(ended.stderr.contains("is the file of the process that this one is a fork of"), name == "one.json");
+        assert!(written.iter().all(|document| document["ended"] == true), "{written:?}");
+        assert_eq!(written[0]["process"]["program"], program.display().to_string());
+    }
 }
 
 #[test]
@@ -192,31 +262,26 @@ fn memcheck_finds_nothing() {
         "--errors-for-leak-kinds=definite",
         "--error-exitcode=99",
     ];
-    for (way_in, program, how, arrive) in
-        [(WayIn::Preload, flow, None, 12), (WayIn::Property, sends, Some("nowhere"), 1)]
+    for (way, program, how, arrive) in [(WayIn::Preload, flow, None, 12), (WayIn::Property, sends, Some("nowhere"), 1)]
     {
-        let surroundings = Surroundings::start(&["orders", "payments"], 1, PROCESSING);
-        let mut command = surroundings.command(way_in, "valgrind");
+        let traced = Traced::start(&["orders", "payments"], PROCESSING);
+        let mut command = traced.command(way, "valgrind");
         let ended = run(command.args(options).arg(program).args(how));
-        assert!(ended.status.success() && ended.stderr.is_empty(), "{way_in:?}: {}", ended.stderr);
-        assert_eq!(surroundings.spans().len(), arrive, "{way_in:?}");
+        assert!(ended.status.success() && ended.stderr.is_empty(), "{way:?}: {}", ended.stderr);
+        assert_eq!(traced.spans().len(), arrive, "{way:?}");
     }
 }
 
-/// What is resident goes up and down by 9 MiB from round to round untraced, and settles only after several rounds. Four
-/// hundred bytes, a message with its headers, that each message left behind would be 24 MB.
-const MOST_GROWTH_KIB: i64 = 24_000;
-
 #[track_caller]
-fn loaded(way_in: WayIn, how: &str) {
+fn loaded(way: WayIn, how: &str) {
     let folder = tempfile::tempdir().unwrap();
     let Some(load) = c_program(folder.path(), "c/load.c", &[]) else { return };
     let roomy = format!("{PROCESSING}\n[backends.otlp]\nqueue_bytes = \"128MiB\"\n");
-    let surroundings = Surroundings::start(&["orders"], 8, &roomy);
-    let rounds = run_rounds(&surroundings, surroundings.command(way_in, load).arg(how), 5, 20_000);
-    assert_eq!((rounds.sends, rounds.receives, rounds.ids), (100_000, 100_000, 200_000));
+    let traced = Traced::on(Kafka::start_with(&["orders"], 8), &roomy);
+    let rounds = run_rounds(&traced, traced.command(way, load).arg(how), 5, 20_000);
+    rounds.expect_two_spans_each(100_000);
     assert_eq!(rounds.connected, 100_000);
-    assert!(rounds.grown() < MOST_GROWTH_KIB, "{way_in:?} {how}: {:?}", rounds.resident);
+    rounds.expect_nothing_left_behind();
 }
 
 #[test]

@@ -4,8 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use std::path::Path;
-use std::process::{Command, Output};
-use std::time::Duration;
+use std::process::Command;
 
 use rdkafka::producer::{BaseProducer, BaseRecord};
 use tracer_resolver::Resolver;
@@ -13,7 +12,7 @@ use tracer_resolver::config::Source;
 use tracer_resolver_rdkafka::instrument;
 use words::kafka::{Kafka, assign, next_message};
 use words::receivers::OtlpReceiver;
-use words::{LogLines, child, is_child, send};
+use words::{Ended, LIMIT, LogLines, child, is_child, send};
 
 /// What the child does: sends and receives `orders` and `bills`, traced or not.
 #[test]
@@ -46,17 +45,10 @@ fn program() {
     }
 }
 
-struct Finished {
-    stdout: String,
-    stderr: String,
-}
-
-fn run(command: &mut Command) -> Finished {
-    let Output { status, stdout, stderr } = command.output().unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    let finished = Finished { stdout: text(stdout), stderr: text(stderr) };
-    assert!(status.success(), "{}\n{}", finished.stdout, finished.stderr);
-    finished
+fn run(command: &mut Command) -> Ended {
+    let ended = words::run(command);
+    ended.expect_success();
+    ended
 }
 
 fn with_file(path: impl AsRef<Path>) -> Command {
@@ -85,7 +77,7 @@ fn the_file_is_found_and_its_services_are_traced_until_the_program_s_end() {
     let (collector, folder) = (OtlpReceiver::start().unwrap(), tempfile::tempdir().unwrap());
     let finished = run(&mut with_file(file(&folder, &services(&collector.endpoint(), ""))));
     assert!(finished.stdout.contains("messages flowed; on=true"));
-    assert_eq!(words::draw_traces(&collector.wait_for(4, Duration::from_secs(10))), BOTH);
+    assert_eq!(words::draw_traces(&collector.wait_for(4, LIMIT)), BOTH);
     assert_eq!(collector.faults(), Vec::<String>::new());
 }
 
@@ -94,7 +86,7 @@ fn a_relative_path_is_relative_to_the_working_directory_and_references_are_the_p
     let (collector, folder) = (OtlpReceiver::start().unwrap(), tempfile::tempdir().unwrap());
     file(&folder, &services("${env:COLLECTOR:-http://127.0.0.1:1}", ""));
     run(with_file("tracing.toml").current_dir(folder.path()).env("COLLECTOR", collector.endpoint()));
-    assert_eq!(words::draw_traces(&collector.wait_for(4, Duration::from_secs(10))), BOTH);
+    assert_eq!(words::draw_traces(&collector.wait_for(4, LIMIT)), BOTH);
 }
 
 #[test]
@@ -103,7 +95,7 @@ fn otel_variables_do_not_mix_into_a_file() {
     let (collector, folder) = (OtlpReceiver::start().unwrap(), tempfile::tempdir().unwrap());
     let mut command = with_file(file(&folder, &services(&collector.endpoint(), "")));
     run(command.env("OTEL_SERVICE_NAME", "other").env("OTEL_TRACES_SAMPLER", "always_off"));
-    assert_eq!(words::draw_traces(&collector.wait_for(4, Duration::from_secs(10))), BOTH);
+    assert_eq!(words::draw_traces(&collector.wait_for(4, LIMIT)), BOTH);
 }
 
 /// Every way in which a file cannot be read at all, and a word of what is said of it.
@@ -157,7 +149,7 @@ fn strict_takes_a_file_without_errors() {
     let (collector, folder) = (OtlpReceiver::start().unwrap(), tempfile::tempdir().unwrap());
     let finished = run(with_file(file(&folder, &services(&collector.endpoint(), ""))).env("INTERCEPTORS_STRICT", "1"));
     assert!(finished.stdout.contains("messages flowed; on=true"), "{}", finished.stdout);
-    assert_eq!(collector.wait_for(4, Duration::from_secs(10)).len(), 4);
+    assert_eq!(collector.wait_for(4, LIMIT).len(), 4);
 }
 
 /// One service needs what is not there, its topic is `bills`; and so does a backend that only it exports to.
@@ -191,7 +183,7 @@ fn what_can_be_trusted_of_a_file_with_errors_is_traced_and_one_error_names_all_o
         assert!(finished.stdout.contains(word), "{word}: {}", finished.stdout);
     }
     assert!(!finished.stderr.contains("tracer-resolver"), "a program with a logger is told through it only");
-    let traces = words::draw_traces(&collector.wait_for(2, Duration::from_secs(10)));
+    let traces = words::draw_traces(&collector.wait_for(2, LIMIT));
     assert_eq!(traces, "shop: send orders\n  shop: receive orders\n", "and `bills` are untouched");
 }
 
@@ -282,5 +274,5 @@ fn a_setting_that_the_plugin_rejects_is_pointed_at_in_the_file_and_turns_off_tha
     let finished = run(&mut with_file(file(&folder, &services(&collector.endpoint(), more))));
     assert!(finished.stderr.contains("endpiont"), "{}", finished.stderr);
     assert!(finished.stderr.contains("tracing.toml:11:"), "{}", finished.stderr);
-    assert_eq!(words::draw_traces(&collector.wait_for(4, Duration::from_secs(10))), BOTH);
+    assert_eq!(words::draw_traces(&collector.wait_for(4, LIMIT)), BOTH);
 }

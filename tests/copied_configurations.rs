@@ -3,31 +3,27 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
-use rdkafka::ClientConfig;
 use rdkafka::bindings::*;
-use words::child;
-use words::foreign::{Surroundings, library};
+use words::foreign::library;
 use words::native::{NativeProducer, native_conf, set};
+use words::{Traced, child, is_child, run};
 
 const TEST: &str = "every_copy_of_a_configuration_is_traced_once";
 
 #[test]
 fn every_copy_of_a_configuration_is_traced_once() {
-    if child::part().is_some() {
+    if is_child() {
         return work();
     }
-    let surroundings = Surroundings::start(&["orders"], 1, "[services.shop]\ntopics = [\"*\"]");
-    let file = surroundings.file().display().to_string();
-    let kafka = surroundings.kafka.config();
-    let given = [("INTERCEPTORS_CONFIG_FILE", &*file), ("SERVERS", kafka.get("bootstrap.servers").unwrap())];
-    child::run(TEST, "work", &given).expect_success();
-    assert_eq!(surroundings.traces(), "shop: send orders\n".repeat(4));
+    let traced = Traced::start(&["orders"], "[services.shop]\ntopics = [\"*\"]");
+    run(&mut traced.again(TEST)).expect_success();
+    assert_eq!(traced.take_traces(), "shop: send orders\n".repeat(4));
 }
 
 fn work() {
     let path = library().display().to_string();
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", child::given("SERVERS")).set("plugin.library.paths", &path);
+    let mut config = child::kafka();
+    config.set("plugin.library.paths", &path);
     let original = native_conf(&config);
     // SAFETY: a valid configuration; the copy is a new one.
     let copy = unsafe { rd_kafka_conf_dup(original) };

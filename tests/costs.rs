@@ -14,10 +14,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use words::foreign::{Surroundings, WayIn, c_program, run};
+use words::foreign::c_program;
+use words::{Traced, WayIn, run};
 
 const CONFIGURATION: &str = "[services.shop]\ntopics = [\"*\"]\n[batch]\ndelay = \"100ms\"\n";
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/resolver/librdkafka/docs/process.md");
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/resolver/librdkafka/README.md");
 
 /// A row of the table.
 struct Cost {
@@ -85,8 +86,8 @@ fn tracing_costs_no_more_than_the_documentation_says() {
     let Some(program) = c_program(folder.path(), "c/costs.c", &[]) else { return };
     let mut page = std::fs::read_to_string(PAGE).unwrap();
     for cost in &COSTS {
-        let untraced = cost.of(WayIn::Untraced, &program);
-        let added = WayIn::TRACED.map(|way_in| cost.of(way_in, &program) - untraced);
+        let untraced = cost.of(WayIn::None, &program);
+        let added = WayIn::EACH.map(|way| cost.of(way, &program) - untraced);
         let added = added.into_iter().max().unwrap();
         let row = page.lines().find(|line| line.starts_with(&format!("| {} |", cost.what)));
         let row = row.unwrap_or_else(|| panic!("the documentation has no row for: {}", cost.what)).to_owned();
@@ -106,33 +107,33 @@ fn tracing_costs_no_more_than_the_documentation_says() {
 impl Cost {
     /// What the program says of itself, in KiB or microseconds: the least of several runs, since whatever else the
     /// machine does only adds to it.
-    fn of(&self, way_in: WayIn, program: &Path) -> i64 {
+    fn of(&self, way: WayIn, program: &Path) -> i64 {
         let runs = match self.kind {
             Kind::Resident | Kind::Private => 1,
             Kind::Time => 10,
         };
-        (0..runs).map(|_| self.run(way_in, program)).min().unwrap()
+        (0..runs).map(|_| self.run(way, program)).min().unwrap()
     }
 
-    fn run(&self, way_in: WayIn, program: &Path) -> i64 {
-        let surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
+    fn run(&self, way: WayIn, program: &Path) -> i64 {
+        let traced = Traced::start(&["orders"], CONFIGURATION);
         let folder = tempfile::tempdir().unwrap();
         let done = folder.path().join("done");
-        let mut command: Command = surroundings.command(way_in, program);
+        let mut command: Command = traced.command(way, program);
         command.args(self.arguments).env("DONE", &done);
-        let spans = if way_in == WayIn::Untraced { 0 } else { self.messages };
+        let spans = if way == WayIn::None { 0 } else { self.messages };
         let ended = std::thread::scope(|scope| {
             let program = scope.spawn(|| run(&mut command));
             let until = Instant::now() + Duration::from_secs(30);
-            while surroundings.collector.spans().len() < spans && Instant::now() < until && !program.is_finished() {
+            while traced.collector.spans().len() < spans && Instant::now() < until && !program.is_finished() {
                 std::thread::sleep(Duration::from_millis(10));
             }
             std::fs::write(&done, "").unwrap();
             program.join().unwrap()
         });
         ended.expect_success();
-        assert_eq!(ended.stderr, "", "{way_in:?}");
-        assert_eq!(surroundings.spans().len(), spans, "{way_in:?}");
+        assert_eq!(ended.stderr, "", "{way:?}");
+        assert_eq!(traced.spans().len(), spans, "{way:?}");
         ended.stdout.trim().parse().unwrap()
     }
 }

@@ -7,18 +7,19 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
-use words::foreign::{Surroundings, WayIn, run, skip};
+use words::foreign::skip;
+use words::{Traced, WayIn, run};
 
 #[test]
 fn both_ways_in_draw_one_trace_for_each_order() {
     let Some((_folder, program)) = built() else { return };
     let one = "shop: send orders\n  payments: process orders\n    payments: send payments\n";
-    for way_in in [WayIn::Property, WayIn::Preload, WayIn::Both] {
-        let surroundings = Surroundings::start(&["orders", "payments"], 1, CONFIGURATION);
-        let ended = run(&mut surroundings.command(way_in, &program));
+    for way in [WayIn::Property, WayIn::Preload, WayIn::Both] {
+        let traced = Traced::start(&["orders", "payments"], CONFIGURATION);
+        let ended = run(&mut traced.command(way, &program));
         ended.expect_success();
-        assert_eq!(ended.stdout, "paid: order 0\npaid: order 1\npaid: order 2\n", "{way_in:?}: {}", ended.stderr);
-        assert_eq!(surroundings.traces(), one.repeat(3), "{way_in:?}");
+        assert_eq!(ended.stdout, "paid: order 0\npaid: order 1\npaid: order 2\n", "{way:?}: {}", ended.stderr);
+        assert_eq!(traced.take_traces(), one.repeat(3), "{way:?}");
     }
 }
 

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use words::child::without_tracing;
-use words::foreign::{library, python, run};
+use words::foreign::{library, python};
+use words::run;
 
 const PAGE: &str = include_str!("../examples/zero_code/README.md");
 

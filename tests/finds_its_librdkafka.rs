@@ -9,20 +9,19 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use words::child::Ended;
-use words::draw_traces;
 use words::fake_librdkafka::Workshop;
-use words::foreign::{Surroundings, WayIn, library, run, skip};
+use words::foreign::library;
+use words::{Ended, Traced, WayIn, draw_traces, run};
 
 const CONFIGURATION: &str = "[services.shop]\ntopics = [\"*\"]\nambient = \"off\"";
 const TRACED: &str = "shop: send orders\n  shop: receive orders\n";
 
-/// Runs a program that is traced by `way_in`; what it wrote, and the traces.
-fn trace(way_in: WayIn, program: &Path, arguments: &[&OsStr]) -> (Ended, String) {
-    let surroundings = Surroundings::start(&[], 1, CONFIGURATION);
-    let ended = run(surroundings.command(way_in, program).args(arguments));
+/// Runs a program that is traced through `way_in`; what it wrote, and the traces.
+fn trace(way: WayIn, program: &Path, arguments: &[&OsStr]) -> (Ended, String) {
+    let traced = Traced::start(&[], CONFIGURATION);
+    let ended = run(traced.command(way, program).args(arguments));
     ended.expect_success();
-    (ended, draw_traces(&surroundings.take_spans()))
+    (ended, draw_traces(&traced.take_spans()))
 }
 
 fn expect_untraced(ended: &Ended, traces: &str, place: &str) {
@@ -35,13 +34,10 @@ fn expect_untraced(ended: &Ended, traces: &str, place: &str) {
 
 #[test]
 fn a_program_that_exports_its_functions_is_traced_even_when_it_is_stripped() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
+    let Some(workshop) = Workshop::open() else { return };
     let program = workshop.build("exports", &["program.c", "run.c", "librdkafka.c", "-rdynamic"]);
     if !workshop.strip(&program) {
-        return skip("there is no `strip` (binutils) on this machine");
+        return;
     }
     let (ended, traces) = trace(WayIn::Property, &program, &[]);
     assert_eq!((&*traces, &*ended.stderr), (TRACED, ""));
@@ -49,10 +45,7 @@ fn a_program_that_exports_its_functions_is_traced_even_when_it_is_stripped() {
 
 #[test]
 fn a_program_that_exports_nothing_is_traced_by_its_symbol_table() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
+    let Some(workshop) = Workshop::open() else { return };
     let sources = ["program.c", "run.c", "librdkafka.c", "-Wl,--no-export-dynamic"];
     for (name, kind) in [("pie", "-pie"), ("fixed", "-no-pie")] {
         let flags = [&sources[..], &[kind, if kind == "-pie" { "-fPIE" } else { "-fno-pie" }]].concat();
@@ -63,37 +56,31 @@ fn a_program_that_exports_nothing_is_traced_by_its_symbol_table() {
 
 #[test]
 fn a_program_that_exports_nothing_is_not_served_by_another_librdkafka_in_its_process() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
+    let Some(workshop) = Workshop::open() else { return };
     let other = workshop.librdkafka("other", &[]);
     let sources = ["program.c", "run.c", "librdkafka.c", "-Wl,--no-export-dynamic"];
     let program = workshop.build("alone", &sources);
-    let surroundings = Surroundings::start(&[], 1, CONFIGURATION);
+    let traced = Traced::start(&[], CONFIGURATION);
     // The preloaded one is what a look-up by name in the whole process finds.
-    let mut command = surroundings.command(WayIn::Property, &program);
+    let mut command = traced.command(WayIn::Property, &program);
     let ended = run(command.env("LD_PRELOAD", &other));
     ended.expect_success();
-    assert_eq!((&*surroundings.traces(), &*ended.stderr), (TRACED, ""));
+    assert_eq!((&*traced.take_traces(), &*ended.stderr), (TRACED, ""));
     if !workshop.strip(&program) {
-        return skip("there is no `strip` (binutils) on this machine");
+        return;
     }
-    let mut command = surroundings.command(WayIn::Property, &program);
+    let mut command = traced.command(WayIn::Property, &program);
     let ended = run(command.env("LD_PRELOAD", &other));
     ended.expect_success();
-    expect_untraced(&ended, &surroundings.traces(), "/alone ");
+    expect_untraced(&ended, &traced.take_traces(), "/alone ");
 }
 
 #[test]
 fn a_stripped_program_runs_untraced_and_one_line_names_the_ways_out() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
+    let Some(workshop) = Workshop::open() else { return };
     let program = workshop.build("stripped", &["program.c", "run.c", "librdkafka.c", "-Wl,--no-export-dynamic"]);
     if !workshop.strip(&program) {
-        return skip("there is no `strip` (binutils) on this machine");
+        return;
     }
     let (ended, traces) = trace(WayIn::Property, &program, &[]);
     expect_untraced(&ended, &traces, "/stripped ");
@@ -101,15 +88,12 @@ fn a_stripped_program_runs_untraced_and_one_line_names_the_ways_out() {
 
 #[test]
 fn a_librdkafka_that_lacks_functions_runs_untraced_and_one_line_names_the_first() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
+    let Some(workshop) = Workshop::open() else { return };
     workshop.librdkafka("old", &["-DWITHOUT_HEADERS"]);
     let link = workshop.linked_with("old");
     let program = workshop.build("program", &["program.c", "run.c", &link[0], &link[1], &link[2]]);
-    for way_in in WayIn::TRACED {
-        let (ended, traces) = trace(way_in, &program, &[]);
+    for way in WayIn::EACH {
+        let (ended, traces) = trace(way, &program, &[]);
         expect_untraced(&ended, &traces, "/libold.so ");
         assert!(ended.stderr.contains("rd_kafka_headers_new cannot be found"), "{}", ended.stderr);
     }
@@ -128,29 +112,23 @@ fn two(workshop: &Workshop) -> [std::path::PathBuf; 3] {
 
 #[test]
 fn two_librdkafkas_in_one_process_are_each_served_by_their_own() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
+    let Some(workshop) = Workshop::open() else { return };
     let [program, orders, payments] = two(&workshop);
     let arguments = [orders.as_os_str(), "orders".as_ref(), payments.as_os_str(), "payments".as_ref()];
     let arguments = [arguments, arguments].concat();
-    for way_in in [WayIn::Property, WayIn::Preload, WayIn::Both] {
-        let (ended, traces) = trace(way_in, &program, &arguments);
-        assert_eq!(ended.stderr, "", "{way_in:?}");
-        assert_eq!(ended.stdout, "orders: a trace\npayments: a trace\n".repeat(2), "{way_in:?}");
-        let how = if way_in == WayIn::Property { "receive" } else { "process" };
+    for way in [WayIn::Property, WayIn::Preload, WayIn::Both] {
+        let (ended, traces) = trace(way, &program, &arguments);
+        assert_eq!(ended.stderr, "", "{way:?}");
+        assert_eq!(ended.stdout, "orders: a trace\npayments: a trace\n".repeat(2), "{way:?}");
+        let how = if way == WayIn::Property { "receive" } else { "process" };
         let one = |topic: &str| format!("shop: send {topic}\n  shop: {how} {topic}\n");
-        assert_eq!(traces, (one("orders") + &one("payments")).repeat(2), "{way_in:?}");
+        assert_eq!(traces, (one("orders") + &one("payments")).repeat(2), "{way:?}");
     }
 }
 
 #[test]
 fn a_library_with_a_hidden_librdkafka_is_traced_by_its_symbol_table_unless_its_file_was_replaced() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
+    let Some(workshop) = Workshop::open() else { return };
     let program = workshop.build("loading", &["loading.c"]);
     let hidden = ["-shared", "-fPIC", "-fvisibility=hidden", "run.c", "librdkafka.c"];
     let library = workshop.build("hidden.so", &hidden);
@@ -166,13 +144,8 @@ fn a_library_with_a_hidden_librdkafka_is_traced_by_its_symbol_table_unless_its_f
 
 #[test]
 fn a_client_that_is_created_by_a_jump_to_rd_kafka_new_is_traced_and_above_all_created() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
-    workshop.librdkafka("kafka", &[]);
-    let link = workshop.linked_with("kafka");
-    let jumping = workshop.build("jumping.so", &["-shared", "-fPIC", "jumping.c", &link[0], &link[1], &link[2]]);
+    let Some(workshop) = Workshop::open() else { return };
+    let jumping = workshop.build_linked("jumping.so", &["-shared", "-fPIC", "jumping.c"]);
     let program = workshop.build("calling_jumping", &["calling_jumping.c"]);
     let (ended, traces) = trace(WayIn::Preload, &program, &[jumping.as_os_str()]);
     assert_eq!((&*traces, &*ended.stdout, &*ended.stderr), ("shop: send orders\n", "", ""));
@@ -180,37 +153,27 @@ fn a_client_that_is_created_by_a_jump_to_rd_kafka_new_is_traced_and_above_all_cr
 
 #[test]
 fn a_client_may_be_made_and_used_on_a_stack_that_nobody_can_walk_up() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
-    workshop.librdkafka("kafka", &[]);
-    let link = workshop.linked_with("kafka");
-    let program = workshop.build("program", &["foreign_stack.c", "run.c", &link[0], &link[1], &link[2]]);
-    for way_in in WayIn::TRACED {
-        let (ended, traces) = trace(way_in, &program, &[]);
-        assert_eq!((&*ended.stdout, &*ended.stderr), ("orders: a trace\n", ""), "{way_in:?}");
-        assert_eq!(traces.lines().count(), 2, "{way_in:?}: {traces}");
+    let Some(workshop) = Workshop::open() else { return };
+    let program = workshop.build_linked("program", &["foreign_stack.c", "run.c"]);
+    for way in WayIn::EACH {
+        let (ended, traces) = trace(way, &program, &[]);
+        assert_eq!((&*ended.stdout, &*ended.stderr), ("orders: a trace\n", ""), "{way:?}");
+        assert_eq!(traces.lines().count(), 2, "{way:?}: {traces}");
     }
 }
 
 #[test]
 fn another_library_that_wraps_the_same_functions_is_called_whichever_is_preloaded_first() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
-    workshop.librdkafka("kafka", &[]);
-    let link = workshop.linked_with("kafka");
-    let program = workshop.build("program", &["program.c", "run.c", &link[0], &link[1], &link[2]]);
+    let Some(workshop) = Workshop::open() else { return };
+    let program = workshop.build_linked("program", &["program.c", "run.c"]);
     let shim = workshop.build("shim.so", &["-shared", "-fPIC", "shim.c"]).display().to_string();
     let ours = library().display().to_string();
-    let surroundings = Surroundings::start(&[], 1, CONFIGURATION);
+    let traced = Traced::start(&[], CONFIGURATION);
     // Without `passed_it_on` in `resolver/librdkafka/src/preload/real.rs` the second calls itself for ever.
     for both in [format!("{ours}:{shim}"), format!("{shim}:{ours}")] {
-        let ended = run(surroundings.command(WayIn::Preload, &program).env("LD_PRELOAD", &both));
+        let ended = run(traced.command(WayIn::Preload, &program).env("LD_PRELOAD", &both));
         ended.expect_success();
         assert_eq!((&*ended.stdout, &*ended.stderr), ("orders: a trace\n2 clients, 1 polls\n", ""), "{both}");
-        assert_eq!(surroundings.traces(), "shop: send orders\n  shop: process orders\n", "{both}");
+        assert_eq!(traced.take_traces(), "shop: send orders\n  shop: process orders\n", "{both}");
     }
 }

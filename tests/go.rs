@@ -3,22 +3,23 @@
 
 use std::path::Path;
 
-use words::child::Ended;
-use words::foreign::{FORWARDING, GoBuild, MANY, Surroundings, WayIn, forwarding_in_rust, go_program, run, run_rounds};
+use words::foreign::{FORWARDING, GoBuild, MANY, forwarding_in_rust, go_program, run_rounds};
+use words::kafka::Kafka;
+use words::{Ended, Traced, WayIn, run};
 
-fn flow(program: &Path, way_in: WayIn, ending: &str) -> (Ended, String) {
-    let surroundings = Surroundings::start(&["orders", "payments"], 1, FORWARDING);
-    let ended = run(surroundings.command(way_in, program).args(["flow", ending]));
+fn flow(program: &Path, way: WayIn, ending: &str) -> (Ended, String) {
+    let traced = Traced::start(&["orders", "payments"], FORWARDING);
+    let ended = run(traced.command(way, program).args(["flow", ending]));
     ended.expect_success();
-    assert_eq!(ended.stdout, "paid: order 0\npaid: order 1\npaid: order 2\n", "{way_in:?}");
-    (ended, surroundings.traces())
+    assert_eq!(ended.stdout, "paid: order 0\npaid: order 1\npaid: order 2\n", "{way:?}");
+    (ended, traced.take_traces())
 }
 
 /// Asserts that the program says nothing, and draws what the Rust crate draws.
-fn assert_drawn_as_in_rust(program: &Path, way_in: WayIn, in_rust: &str) {
-    let (ended, traces) = flow(program, way_in, "close");
-    assert_eq!(traces, in_rust, "{way_in:?} {}: {}", program.display(), ended.stderr);
-    assert_eq!(ended.stderr, "", "{way_in:?} {}", program.display());
+fn assert_drawn_as_in_rust(program: &Path, way: WayIn, in_rust: &str) {
+    let (ended, traces) = flow(program, way, "close");
+    assert_eq!(traces, in_rust, "{way:?} {}: {}", program.display(), ended.stderr);
+    assert_eq!(ended.stderr, "", "{way:?} {}", program.display());
 }
 
 #[test]
@@ -29,8 +30,8 @@ fn a_program_that_closes_its_clients_draws_the_traces_that_the_rust_crate_draws(
         assert_drawn_as_in_rust(&program, WayIn::Property, &in_rust);
     }
     let Some(program) = go_program(GoBuild::Dynamic) else { return };
-    for way_in in [WayIn::Property, WayIn::Preload, WayIn::Both] {
-        assert_drawn_as_in_rust(&program, way_in, &in_rust);
+    for way in [WayIn::Property, WayIn::Preload, WayIn::Both] {
+        assert_drawn_as_in_rust(&program, way, &in_rust);
     }
 }
 
@@ -72,10 +73,9 @@ fn a_preloaded_library_leaves_a_program_with_its_own_librdkafka_alone() {
 #[test]
 fn a_hundred_thousand_messages_are_two_hundred_thousand_spans_in_a_memory_that_does_not_grow() {
     let Some(program) = go_program(GoBuild::Static) else { return };
-    let surroundings = Surroundings::start(&["many"], 8, MANY);
-    let rounds =
-        run_rounds(&surroundings, surroundings.command(WayIn::Property, program).args(["many", "8"]), 5, 20_000);
-    assert_eq!((rounds.sends, rounds.receives, rounds.ids), (100_000, 100_000, 200_000));
+    let traced = Traced::on(Kafka::start_with(&["many"], 8), MANY);
+    let rounds = run_rounds(&traced, traced.command(WayIn::Property, program).args(["many", "8"]), 5, 20_000);
+    rounds.expect_two_spans_each(100_000);
     // Allocators settle over the first rounds; 60,000 messages that each left a header behind would be more.
     assert!(rounds.grown() < 10_000, "{:?}", rounds.resident);
 }

@@ -7,7 +7,7 @@ use rdkafka::producer::BaseRecord;
 use tracer_resolver_rdkafka::Processing;
 use words::kafka::{header_of, headers_of, next_message};
 use words::receivers::ReceivedSpan;
-use words::{TracedCluster, send};
+use words::{Traced, send};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const SPAN: &str = "b7ad6b7169203331";
@@ -23,10 +23,10 @@ fn received(headers: &[(&str, &str)]) -> Vec<ReceivedSpan> {
 }
 
 fn received_by(configuration: &str, headers: &[(&str, &str)]) -> Vec<ReceivedSpan> {
-    let cluster = TracedCluster::start(&["orders"], configuration);
-    cluster.send_untraced("orders", headers);
-    next_message(&cluster.consumer("orders"));
-    cluster.spans()
+    let traced = Traced::start(&["orders"], configuration);
+    traced.send_untraced("orders", headers);
+    next_message(&traced.consumer("orders"));
+    traced.spans()
 }
 
 fn parent(spans: &[ReceivedSpan]) -> (&str, &str) {
@@ -107,18 +107,16 @@ fn the_second_span_of_old_clients_is_the_later_hop_and_never_written() {
     // D14: clients of 2017 to 2019 wrote the consumer's context beside the producer's, under another name.
     let first = format!("{TRACE}:00000000000000aa:0:1");
     let second = format!("{TRACE}:00000000000000bb:00000000000000aa:1");
-    let cluster = TracedCluster::start(
-        &["orders"],
-        "[services.shop]\ntopics = [\"*\"]\npropagators = { inject = [\"jaeger\"] }\n",
-    );
-    cluster.send_untraced("orders", &[("uber-trace-id", &first), ("second_span_uber-trace-id", &second)]);
-    let message = next_message(&cluster.consumer("orders"));
-    send(&cluster.producer(), record("orders").headers(message.headers().unwrap().clone()));
-    let spans = cluster.spans();
+    let traced =
+        Traced::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\npropagators = { inject = [\"jaeger\"] }\n");
+    traced.send_untraced("orders", &[("uber-trace-id", &first), ("second_span_uber-trace-id", &second)]);
+    let message = next_message(&traced.consumer("orders"));
+    send(&traced.producer(), record("orders").headers(message.headers().unwrap().clone()));
+    let spans = traced.spans();
     let receive = spans.iter().find(|span| span.name == "receive orders").unwrap();
     assert_eq!((receive.trace_id.as_str(), receive.parent_span_id.as_str()), (TRACE, "00000000000000bb"));
     let passed_on = next_message(&{
-        let consumer = cluster.kafka.consumer_config("untraced");
+        let consumer = traced.kafka.consumer_config("untraced");
         let consumer = words::kafka::assign(&consumer, "orders");
         next_message(&consumer);
         consumer
@@ -156,12 +154,12 @@ fn every_format_is_written_and_read_back_by_the_consumer() {
         let configuration = format!(
             "[services.shop]\ntopics = [\"*\"]\npropagators = {{ inject = [\"{format}\"], extract = [\"{extract}\"] }}\n"
         );
-        let cluster = TracedCluster::start(&["orders"], &configuration);
-        send(&cluster.producer(), record("orders"));
-        let message = next_message(&cluster.consumer("orders"));
+        let traced = Traced::start(&["orders"], &configuration);
+        send(&traced.producer(), record("orders"));
+        let message = next_message(&traced.consumer("orders"));
         let written: Vec<_> = headers_of(&message).into_iter().map(|(name, _)| name.to_lowercase()).collect();
         assert_eq!(written, headers.iter().map(|name| name.to_lowercase()).collect::<Vec<_>>(), "{format}");
-        assert_eq!(cluster.traces(), "shop: send orders\n  shop: receive orders\n", "{format}");
+        assert_eq!(traced.traces(), "shop: send orders\n  shop: receive orders\n", "{format}");
     }
 }
 
@@ -169,11 +167,11 @@ fn every_format_is_written_and_read_back_by_the_consumer() {
 fn several_formats_are_all_written_and_say_the_same() {
     let configuration =
         "[services.shop]\ntopics = [\"*\"]\npropagators = { inject = [\"jaeger\", \"b3\", \"tracecontext\"] }\n";
-    let cluster = TracedCluster::start(&["orders"], configuration);
-    send(&cluster.producer(), record("orders"));
-    let span = cluster.spans().remove(0);
+    let traced = Traced::start(&["orders"], configuration);
+    send(&traced.producer(), record("orders"));
+    let span = traced.spans().remove(0);
     let (trace, id) = (span.trace_id, span.span_id);
-    let message = cluster.read_untraced("orders");
+    let message = traced.read_untraced("orders");
     assert_eq!(header_of(&message, "traceparent"), Some(format!("00-{trace}-{id}-01")));
     assert_eq!(header_of(&message, "b3"), Some(format!("{trace}-{id}-1")));
     assert_eq!(header_of(&message, "uber-trace-id"), Some(format!("{trace}:{id}:0:1")));
@@ -182,40 +180,40 @@ fn several_formats_are_all_written_and_say_the_same() {
 #[test]
 fn an_unsampled_context_is_written_too_in_every_format() {
     let configuration = "[services.shop]\ntopics = [\"*\"]\nsampler = \"always_off\"\npropagators = { inject = [\"tracecontext\", \"b3\", \"jaeger\"] }\n";
-    let cluster = TracedCluster::start(&["orders"], configuration);
-    send(&cluster.producer(), record("orders"));
-    let message = cluster.read_untraced("orders");
+    let traced = Traced::start(&["orders"], configuration);
+    send(&traced.producer(), record("orders"));
+    let message = traced.read_untraced("orders");
     assert!(header_of(&message, "traceparent").unwrap().ends_with("-00"));
     assert!(header_of(&message, "b3").unwrap().ends_with("-0"));
     assert!(header_of(&message, "uber-trace-id").unwrap().ends_with(":0:0"));
-    assert_eq!(cluster.traces(), "");
+    assert_eq!(traced.traces(), "");
 }
 
 #[test]
 fn none_writes_nothing_and_still_makes_spans() {
     // The mode that users of the original asked for (its issue 30): old brokers, no headers.
-    let cluster =
-        TracedCluster::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\npropagators = { inject = [\"none\"] }\n");
-    send(&cluster.producer(), record("orders"));
-    send(&cluster.producer(), record("orders").headers(words::kafka::with_headers(&[("mine", "1")])));
-    let consumer = words::kafka::assign(&cluster.kafka.consumer_config("untraced"), "orders");
+    let traced =
+        Traced::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\npropagators = { inject = [\"none\"] }\n");
+    send(&traced.producer(), record("orders"));
+    send(&traced.producer(), record("orders").headers(words::kafka::with_headers(&[("mine", "1")])));
+    let consumer = words::kafka::assign(&traced.kafka.consumer_config("untraced"), "orders");
     assert!(next_message(&consumer).headers().is_none());
     assert_eq!(headers_of(&next_message(&consumer)), [("mine".to_owned(), "1".to_owned())]);
     assert_eq!(
-        cluster.traces_with(&["messaging.kafka.offset"]),
+        traced.traces_with(&["messaging.kafka.offset"]),
         "shop: send orders {offset=0}\nshop: send orders {offset=1}\n"
     );
 }
 
 #[test]
 fn with_reinject_the_application_reads_the_consumer_s_context_in_place_of_the_producer_s() {
-    let cluster = TracedCluster::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\nreinject = true\n");
+    let traced = Traced::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\nreinject = true\n");
     let sent = format!("00-{TRACE}-{SPAN}-01");
-    cluster.send_untraced("orders", &[("mine", "1"), ("traceparent", &sent), ("tracestate", "vendor=1")]);
-    cluster.send_untraced("orders", &[]);
-    let consumer = cluster.consumer("orders");
+    traced.send_untraced("orders", &[("mine", "1"), ("traceparent", &sent), ("tracestate", "vendor=1")]);
+    traced.send_untraced("orders", &[]);
+    let consumer = traced.consumer("orders");
     let (message, bare) = (next_message(&consumer), next_message(&consumer));
-    let spans = cluster.spans();
+    let spans = traced.spans();
     assert_eq!(header_of(&message, "traceparent"), Some(format!("00-{TRACE}-{}-01", spans[0].span_id)));
     assert_eq!(header_of(&message, "tracestate").as_deref(), Some("vendor=1"));
     assert_eq!(header_of(&message, "mine").as_deref(), Some("1"));
@@ -228,18 +226,18 @@ fn with_reinject_the_application_reads_the_consumer_s_context_in_place_of_the_pr
 
 #[test]
 fn without_reinject_the_application_reads_what_was_sent() {
-    let cluster = TracedCluster::start(&["orders"], ALL);
+    let traced = Traced::start(&["orders"], ALL);
     let sent = format!("00-{TRACE}-{SPAN}-01");
-    cluster.send_untraced("orders", &[("mine", "1"), ("traceparent", &sent)]);
-    let message = next_message(&cluster.consumer("orders"));
+    traced.send_untraced("orders", &[("mine", "1"), ("traceparent", &sent)]);
+    let message = next_message(&traced.consumer("orders"));
     assert_eq!(headers_of(&message), [("mine".to_owned(), "1".to_owned()), ("traceparent".to_owned(), sent)]);
 }
 
 #[test]
-fn with_reinject_a_processing_guard_still_makes_one_span_of_the_delivery() {
-    let cluster = TracedCluster::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\nreinject = true\n");
-    send(&cluster.producer(), record("orders"));
-    let message = next_message(&cluster.consumer("orders"));
-    drop(Processing::start_for(&cluster.resolver, None, &message));
-    assert_eq!(cluster.traces(), "shop: send orders\n  shop: process orders\n");
+fn with_reinject_a_processing_guard_still_makes_one_span_of_the_hand_over() {
+    let traced = Traced::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\nreinject = true\n");
+    send(&traced.producer(), record("orders"));
+    let message = next_message(&traced.consumer("orders"));
+    drop(Processing::start_for(traced.resolver(), None, &message));
+    assert_eq!(traced.traces(), "shop: send orders\n  shop: process orders\n");
 }

@@ -7,7 +7,9 @@ use std::collections::HashSet;
 use std::io::Write as _;
 use std::process::{Command, Output};
 
-use words::foreign::{Surroundings, WayIn, library, run, skip};
+use words::foreign::{library, skip};
+use words::kafka::Kafka;
+use words::{Traced, WayIn, run};
 
 const CONFIGURATION: &str = r#"
     [services.shop]
@@ -30,16 +32,16 @@ fn kcat_is_here() -> bool {
 }
 
 /// Runs kcat, which ends well; what it wrote to stdout.
-fn kcat(surroundings: &Surroundings, way_in: WayIn, arguments: &[&str]) -> String {
-    let mut command = surroundings.command(way_in, "kcat");
-    command.args(["-q", "-b", &surroundings.kafka.cluster().bootstrap_servers()]);
-    if way_in == WayIn::Property {
+fn kcat(traced: &Traced, way: WayIn, arguments: &[&str]) -> String {
+    let mut command = traced.command(way, "kcat");
+    command.args(["-q", "-b", &traced.kafka.cluster().bootstrap_servers()]);
+    if way == WayIn::Property {
         command.arg("-X").arg(format!("plugin.library.paths={}", library().display()));
     }
     let ended = run(command.args(arguments));
     ended.expect_success();
     // kcat itself warns of its own configuration.
-    assert!(!ended.stderr.contains("tracer"), "{way_in:?} {arguments:?}: {}", ended.stderr);
+    assert!(!ended.stderr.contains("tracer"), "{way:?} {arguments:?}: {}", ended.stderr);
     ended.stdout
 }
 
@@ -60,19 +62,19 @@ fn what_is_sent_and_read_is_one_trace_and_looks_as_ever() {
     let path = file.path().to_str().unwrap();
     // As a group's member kcat asks for one message at a time, and so says when it is done with the one before.
     let (simple, member) = (["-C", "-t", "orders", "-e"], ["-G", "readers", "orders", "-e"]);
-    for (way_in, reader, delivery) in [
+    for (way, reader, hand_over) in [
         (WayIn::Property, simple, "receive"),
         (WayIn::Preload, simple, "receive"),
         (WayIn::Property, member, "receive"),
         (WayIn::Preload, member, "process"),
     ] {
-        let surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
-        kcat(&surroundings, way_in, &["-P", "-t", "orders", "-H", "shop=books", "-l", path]);
-        let read = kcat(&surroundings, way_in, &[&["-o", "beginning", "-f", "%s %h\n"], &reader[..]].concat());
+        let traced = Traced::start(&["orders"], CONFIGURATION);
+        kcat(&traced, way, &["-P", "-t", "orders", "-H", "shop=books", "-l", path]);
+        let read = kcat(&traced, way, &[&["-o", "beginning", "-f", "%s %h\n"], &reader[..]].concat());
         let messages: Vec<_> = read.lines().map(|line| line.split_once(",traceparent=00-").unwrap()).collect();
         assert_eq!([messages[0].0, messages[1].0], ["order 0 shop=books", "order 1 shop=books"]);
-        let one = format!("shop: send orders\n  billing: {delivery} orders\n");
-        assert_eq!(surroundings.traces(), one.repeat(2), "{way_in:?} {reader:?}");
+        let one = format!("shop: send orders\n  billing: {hand_over} orders\n");
+        assert_eq!(traced.take_traces(), one.repeat(2), "{way:?} {reader:?}");
     }
 }
 
@@ -82,15 +84,15 @@ fn without_a_file_nothing_is_added_and_nothing_said() {
         return;
     }
     let file = lines(1);
-    let surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
-    let mut command = surroundings.command(WayIn::Preload, "kcat");
+    let traced = Traced::start(&["orders"], CONFIGURATION);
+    let mut command = traced.command(WayIn::Preload, "kcat");
     command.env_remove("INTERCEPTORS_CONFIG_FILE").args(["-P", "-t", "orders", "-l"]).arg(file.path());
-    let ended = run(command.args(["-b", &surroundings.kafka.cluster().bootstrap_servers()]));
+    let ended = run(command.args(["-b", &traced.kafka.cluster().bootstrap_servers()]));
     ended.expect_success();
     assert_eq!((&*ended.stdout, &*ended.stderr), ("", ""));
-    let read = kcat(&surroundings, WayIn::Untraced, &["-C", "-t", "orders", "-e", "-o", "beginning", "-f", "%s %h\n"]);
+    let read = kcat(&traced, WayIn::None, &["-C", "-t", "orders", "-e", "-o", "beginning", "-f", "%s %h\n"]);
     assert_eq!(read, "order 0 \n");
-    assert_eq!(surroundings.spans(), []);
+    assert_eq!(traced.spans(), []);
 }
 
 #[test]
@@ -100,15 +102,15 @@ fn a_hundred_thousand_messages_are_a_hundred_thousand_traces() {
     }
     const COUNT: usize = 100_000;
     let file = lines(COUNT);
-    let surroundings = Surroundings::start(&["orders"], 8, CONFIGURATION);
+    let traced = Traced::on(Kafka::start_with(&["orders"], 8), CONFIGURATION);
     // Spread evenly: the cluster of the tests keeps 5 MiB of a partition.
     let spread = ["-X", "sticky.partitioning.linger.ms=0"];
     let send = ["-P", "-t", "orders", "-l", file.path().to_str().unwrap()];
-    kcat(&surroundings, WayIn::Property, &[&spread[..], &send[..]].concat());
-    let read = kcat(&surroundings, WayIn::Preload, &["-C", "-t", "orders", "-e", "-o", "beginning"]);
+    kcat(&traced, WayIn::Property, &[&spread[..], &send[..]].concat());
+    let read = kcat(&traced, WayIn::Preload, &["-C", "-t", "orders", "-e", "-o", "beginning"]);
     assert_eq!(read.lines().collect::<HashSet<_>>().len(), COUNT);
     let (mut sends, mut parents) = (HashSet::new(), HashSet::new());
-    for span in surroundings.take_spans() {
+    for span in traced.take_spans() {
         match span.kind.as_str() {
             "producer" => assert!(sends.insert(span.span_id)),
             _ => assert!(parents.insert(span.parent_span_id)),

@@ -2,14 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
-use std::time::Duration;
-
 use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord};
 use tracer_resolver_rdkafka::instrument;
 use words::kafka::{Kafka, assign, header_of, headers_of, next_message};
 use words::receivers::{JaegerReceiver, ReceivedSpan};
-use words::{child, draw_traces, is_child, send};
+use words::{LIMIT, child, draw_traces, is_child, send};
 
 const TOPICS: [&str; 4] = ["Topic-1", "Topic-4", "unmapped", "_confluent-ksql-default_query"];
 
@@ -46,12 +44,10 @@ fn run(json: &str, variables: &[(&str, &str)]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("interceptorsConfig.json");
     std::fs::write(&path, json).unwrap();
-    let output =
-        child("program").env("INTERCEPTORS_CONFIG_FILE", &path).envs(variables.iter().copied()).output().unwrap();
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{stdout}\n{stderr}");
-    assert!(!stderr.contains("ERROR"), "{stderr}");
-    stdout.into_owned() + &stderr
+    let ended = words::run(child("program").env("INTERCEPTORS_CONFIG_FILE", &path).envs(variables.iter().copied()));
+    ended.expect_success();
+    assert!(!ended.stderr.contains("ERROR"), "{}", ended.stderr);
+    ended.stdout + &ended.stderr
 }
 
 fn agent_of(jaeger: &JaegerReceiver) -> (String, String) {
@@ -85,7 +81,7 @@ fn readme_sample(jaeger: &JaegerReceiver) -> String {
 fn the_original_s_own_sample_traces_each_topic_by_its_service_through_the_agent() {
     let jaeger = JaegerReceiver::start().unwrap();
     let printed = run(&readme_sample(&jaeger), &[]);
-    let spans = jaeger.wait_for(6, Duration::from_secs(10));
+    let spans = jaeger.wait_for(6, LIMIT);
     for (topic, service) in [("Topic-1", "CustomerService"), ("Topic-4", "ProductService")] {
         assert_eq!(
             draw_traces(&of_topic(&spans, topic)),
@@ -114,7 +110,7 @@ fn the_agent_of_the_environment_is_used_where_the_file_names_none_and_tags_come_
             ("REGION", "us"),
         ],
     );
-    let spans = jaeger.wait_for(3, Duration::from_secs(10));
+    let spans = jaeger.wait_for(3, LIMIT);
     assert_eq!(draw_traces(&spans).lines().next(), Some("REST Proxy: send Topic-1"));
     let tag = |key: &str| spans[0].resource.get(key).and_then(|value| value.as_str().map(str::to_owned));
     assert_eq!(
@@ -129,13 +125,13 @@ fn ksql_s_own_topics_are_traced_when_that_is_asked_for_in_any_case() {
         let jaeger = JaegerReceiver::start().unwrap();
         let json = readme_sample(&jaeger).replace("\"Topic-5\"", "\"_confluent-ksql-default_query\"");
         run(&json, &[("ALLOW_KSQL_INTERNAL_TOPICS", value)]);
-        let spans = jaeger.wait_for(9, Duration::from_secs(10));
+        let spans = jaeger.wait_for(9, LIMIT);
         assert_eq!(of_topic(&spans, "_confluent-ksql-default_query").len(), 3, "{value}");
     }
     let jaeger = JaegerReceiver::start().unwrap();
     let json = readme_sample(&jaeger).replace("\"Topic-5\"", "\"_confluent-ksql-default_query\"");
     run(&json, &[("ALLOW_KSQL_INTERNAL_TOPICS", "yes")]);
-    assert_eq!(jaeger.wait_for(6, Duration::from_secs(10)).len(), 6, "and nothing else but true is true");
+    assert_eq!(jaeger.wait_for(6, LIMIT).len(), 6, "and nothing else but true is true");
 }
 
 #[test]
@@ -148,7 +144,7 @@ fn the_collector_is_used_by_http_when_the_sender_names_it_where_the_documentatio
         jaeger.collector_endpoint()
     );
     run(&json, &[]);
-    assert_eq!(jaeger.wait_for(3, Duration::from_secs(10)).len(), 3);
+    assert_eq!(jaeger.wait_for(3, LIMIT).len(), 3);
     let requests = jaeger.server().requests();
     assert_eq!(requests[0].header("authorization"), Some("Basic amRvZTpwYXNzd29yZA=="));
     assert_eq!(jaeger.packets(), 0);
@@ -160,7 +156,7 @@ fn the_form_of_the_very_first_version_is_read_too() {
     let (host, port) = agent_of(&jaeger);
     let json = r#"{"services":[{"service":"Old","traceConfig":{"samplerType":"const","samplerParam":1,"logSpans":false},"topics":["Topic-1"]}]}"#;
     run(json, &[("JAEGER_AGENT_HOST", &host), ("JAEGER_AGENT_PORT", &port)]);
-    assert_eq!(jaeger.wait_for(3, Duration::from_secs(10)).len(), 3);
+    assert_eq!(jaeger.wait_for(3, LIMIT).len(), 3);
 }
 
 #[test]
@@ -181,7 +177,7 @@ fn const_zero_keeps_nothing_and_passes_the_context_on() {
     let jaeger = JaegerReceiver::start().unwrap();
     let json = readme_sample(&jaeger).replace("\"param\":1", "\"param\":0");
     let printed = run(&json, &[]);
-    let spans = jaeger.wait_for(3, Duration::from_secs(10));
+    let spans = jaeger.wait_for(3, LIMIT);
     assert!(of_topic(&spans, "Topic-1").is_empty(), "{spans:#?}");
     let carried = printed.lines().find_map(|line| line.strip_prefix("Topic-1 carries ")).unwrap();
     assert!(carried.ends_with(":0"), "{carried}");
@@ -192,5 +188,5 @@ fn log_spans_writes_them_to_stderr_as_well() {
     let jaeger = JaegerReceiver::start().unwrap();
     let printed = run(&readme_sample(&jaeger).replacen("\"logSpans\":false", "\"logSpans\":true", 1), &[]);
     assert!(printed.contains("\"send Topic-1\"") && !printed.contains("\"send Topic-4\""), "{printed}");
-    assert_eq!(jaeger.wait_for(6, Duration::from_secs(10)).len(), 6);
+    assert_eq!(jaeger.wait_for(6, LIMIT).len(), 6);
 }

@@ -3,14 +3,15 @@
 
 use std::process::Command;
 
-use words::foreign::{Surroundings, WayIn, run, skip};
+use words::foreign::skip;
+use words::{Traced, WayIn, run};
 
 #[test]
 fn by_property_its_messages_are_traced_as_any_other_program_s() {
     let traces = "shop: send orders\n  payments: process orders\n    payments: send payments\n";
-    for way_in in [WayIn::Property, WayIn::Both] {
-        let Some(drawing) = flow(way_in) else { return };
-        assert_eq!(drawing, traces, "{way_in:?}");
+    for way in [WayIn::Property, WayIn::Both] {
+        let Some(drawing) = flow(way) else { return };
+        assert_eq!(drawing, traces, "{way:?}");
     }
 }
 
@@ -22,17 +23,17 @@ fn a_preloaded_library_does_no_harm() {
 
 /// What `tests/python/looked_up.py` draws; none where it cannot run.
 #[track_caller]
-fn flow(way_in: WayIn) -> Option<String> {
+fn flow(way: WayIn) -> Option<String> {
     let loads = Command::new("python3").args(["-c", "import ctypes; ctypes.CDLL('librdkafka.so.1')"]).output();
     if !loads.is_ok_and(|loads| loads.status.success()) {
         skip("there is no Python, or no librdkafka.so.1 for it to load");
         return None;
     }
-    let surroundings = Surroundings::start(&["orders", "payments"], 1, CONFIGURATION);
-    let ended = run(surroundings.command(way_in, "python3").arg("tests/python/looked_up.py"));
+    let traced = Traced::start(&["orders", "payments"], CONFIGURATION);
+    let ended = run(traced.command(way, "python3").arg("tests/python/looked_up.py"));
     ended.expect_success();
-    assert_eq!((&*ended.stdout, &*ended.stderr), ("order 1\n", ""), "{way_in:?}");
-    Some(surroundings.traces())
+    assert_eq!((&*ended.stdout, &*ended.stderr), ("order 1\n", ""), "{way:?}");
+    Some(traced.take_traces())
 }
 
 const CONFIGURATION: &str = r#"

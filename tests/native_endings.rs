@@ -1,5 +1,5 @@
-//! Promise: however a C or C++ program ends, or tries to, what it has sent until its last moment is a span wherever the library
-//! can see that moment; its status stays, and nothing is said. The table is in `resolver/librdkafka/docs/process.md`.
+//! Promise: however a C or C++ program ends, or tries to, what it has sent until its last moment is a span wherever a way in
+//! can see that moment; its status stays, and nothing is said. The table is in `resolver/librdkafka/README.md`.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
 
@@ -9,7 +9,8 @@ use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use words::foreign::{Surroundings, WayIn, run, skip};
+use words::foreign::skip;
+use words::{Traced, WayIn, run};
 
 const CONFIGURATION: &str = "[services.shop]\ntopics = [\"*\"]";
 
@@ -41,11 +42,11 @@ fn ends(ways_in: &[WayIn], ways: &[(&str, ExitStatus, usize)]) {
     let folder = tempfile::tempdir().unwrap();
     let Some(program) = compiled(&folder) else { return };
     for way_in in ways_in {
-        let surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
+        let surroundings = Traced::start(&["orders"], CONFIGURATION);
         for (how, status, spans) in ways {
             let ended = run(surroundings.command(*way_in, &program).arg(how));
             assert_eq!((ended.status, &*ended.stdout, &*ended.stderr), (*status, "", ""), "{how} {way_in:?}");
-            assert_eq!(surroundings.traces(), "shop: send orders\n".repeat(*spans), "{how} {way_in:?}");
+            assert_eq!(surroundings.take_traces(), "shop: send orders\n".repeat(*spans), "{how} {way_in:?}");
         }
     }
 }
@@ -62,7 +63,7 @@ fn terminated() -> ExitStatus {
 fn threads_send_to_their_last_destructor() {
     // More threads than there are segments: each gives back what it took in its last moment.
     ends(
-        &WayIn::TRACED,
+        &WayIn::EACH,
         &[("threads", exited(), 20), ("threads, objects", exited(), 30), ("threads, only then", exited(), 1_500)],
     );
 }
@@ -70,7 +71,7 @@ fn threads_send_to_their_last_destructor() {
 #[test]
 fn static_objects_and_handlers_send_to_the_last_of_them() {
     ends(
-        &WayIn::TRACED,
+        &WayIn::EACH,
         &[
             ("static", exited(), 10),
             ("static, exit", exited(), 10),
@@ -82,7 +83,7 @@ fn static_objects_and_handlers_send_to_the_last_of_them() {
 
 #[test]
 fn ends_with_handlers_are_seen_by_both_ways_in() {
-    ends(&WayIn::TRACED, &[("return", exited(), 5), ("quick_exit", exited(), 5)]);
+    ends(&WayIn::EACH, &[("return", exited(), 5), ("quick_exit", exited(), 5)]);
 }
 
 #[test]
@@ -133,17 +134,17 @@ fn what_is_in_hand_leaves_when_the_last_client_is_closed_and_nobody_waits_for_it
     let folder = tempfile::tempdir().unwrap();
     let Some(program) = compiled(&folder) else { return };
     // The first five find everything quiet, and do not wait for company.
-    let surroundings = Surroundings::start(&["orders"], 1, &format!("{CONFIGURATION}\n[batch]\ndelay = \"1h\""));
+    let surroundings = Traced::start(&["orders"], &format!("{CONFIGURATION}\n[batch]\ndelay = \"1h\""));
     let ended = run(surroundings.command(WayIn::Property, &program).arg("closed"));
     assert_eq!((ended.status, &*ended.stderr), (exited(), ""));
-    assert_eq!(surroundings.traces(), "shop: send orders\n".repeat(10));
+    assert_eq!(surroundings.take_traces(), "shop: send orders\n".repeat(10));
 }
 
 /// Without `uncancelled` in `resolver/librdkafka/src/contained.rs` the wait for the spans is where the thread is cancelled,
 /// and that ends the process by an abort.
 #[test]
 fn a_thread_that_is_about_to_be_cancelled_may_end_the_process() {
-    ends(&WayIn::TRACED, &[("cancelled, exit", exited(), 5)]);
+    ends(&WayIn::EACH, &[("cancelled, exit", exited(), 5)]);
     ends(
         &[WayIn::Preload],
         &[("cancelled, _exit", exited(), 5), ("cancelled, raise", terminated(), 5), ("cancelled, execve", exited(), 5)],
@@ -152,14 +153,14 @@ fn a_thread_that_is_about_to_be_cancelled_may_end_the_process() {
 
 #[test]
 fn children_end_and_become_other_programs_without_a_part_in_it() {
-    ends(&WayIn::TRACED, &[("children", exited(), 10)]);
+    ends(&WayIn::EACH, &[("children", exited(), 10)]);
 }
 
 #[test]
 fn a_collector_that_is_gone_delays_none_of_it_for_long_and_what_is_lost_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let Some(program) = compiled(&folder) else { return };
-    let mut surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
+    let mut surroundings = Traced::start(&["orders"], CONFIGURATION);
     surroundings.collector.stop();
     for (how, status, told) in [
         ("return", exited(), "5 of 5 spans of service `shop` were lost: 5 shut_down"),

@@ -1,8 +1,6 @@
 //! Promise: without a file the `OTEL_*` variables configure one service for everything; with nothing, tracing is off and
 //! says so once; and a program asks for its resolver only once, from any thread.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
-
 use std::process::Command;
 use std::time::Duration;
 
@@ -10,8 +8,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord};
 use tracer_resolver::Resolver;
 use tracer_resolver_rdkafka::instrument;
 use words::kafka::{Kafka, assign, header_of, next_message};
-use words::receivers::{JaegerReceiver, OtlpReceiver, ReceivedSpan, ZipkinReceiver};
-use words::{LogLines, child, is_child, send};
+use words::receivers::{JaegerReceiver, OtlpReceiver, ZipkinReceiver};
+use words::{LIMIT, LogLines, child, draw_traces, is_child, send};
 
 /// What the child does: the one line of the README, one message out and in, and what it sees of it on stdout.
 #[test]
@@ -40,23 +38,17 @@ fn run(variables: &[(&str, &str)]) -> (String, String) {
 }
 
 fn finished(command: &mut Command) -> (String, String) {
-    let output = command.output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-    assert!(output.status.success(), "{stdout}\n{stderr}");
-    (stdout, stderr)
-}
-
-fn drawn(spans: &[ReceivedSpan]) -> String {
-    words::draw_traces(spans)
+    let ended = words::run(command);
+    ended.expect_success();
+    (ended.stdout, ended.stderr)
 }
 
 #[test]
 fn a_service_name_and_an_endpoint_are_enough() {
     let collector = OtlpReceiver::start().unwrap();
     let (stdout, _) = run(&[("OTEL_SERVICE_NAME", "shop"), ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint())]);
-    let spans = collector.wait_for(2, Duration::from_secs(10));
-    assert_eq!(drawn(&spans), "shop: send orders\n  shop: receive orders\n");
+    let spans = collector.wait_for(2, LIMIT);
+    assert_eq!(draw_traces(&spans), "shop: send orders\n  shop: receive orders\n");
     assert!(stdout.contains("on=true"), "{stdout}");
 }
 
@@ -68,8 +60,8 @@ fn resource_attributes_and_the_endpoint_for_traces_alone_are_taken() {
         ("OTEL_RESOURCE_ATTRIBUTES", "service.name=from-attributes,deployment.environment.name=te%20st"),
         ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &endpoint),
     ]);
-    let spans = collector.wait_for(2, Duration::from_secs(10));
-    assert_eq!(drawn(&spans), "from-attributes: send orders\n  from-attributes: receive orders\n");
+    let spans = collector.wait_for(2, LIMIT);
+    assert_eq!(draw_traces(&spans), "from-attributes: send orders\n  from-attributes: receive orders\n");
     assert_eq!(spans[0].resource["deployment.environment.name"], "te st");
 }
 
@@ -79,16 +71,12 @@ fn the_exporter_can_be_any_of_the_backends_or_several() {
     run(&[
         ("OTEL_SERVICE_NAME", "shop"),
         ("OTEL_TRACES_EXPORTER", "zipkin,jaeger"),
-        ("OTEL_EXPORTER_ZIPKIN_ENDPOINT", &format!("{}/api/v2/spans", base(zipkin.endpoint()))),
-        ("OTEL_EXPORTER_JAEGER_ENDPOINT", &format!("http://{}/api/traces", jaeger.server().address())),
+        ("OTEL_EXPORTER_ZIPKIN_ENDPOINT", &zipkin.endpoint()),
+        ("OTEL_EXPORTER_JAEGER_ENDPOINT", &jaeger.collector_endpoint()),
     ]);
     let expected = "shop: send orders\n  shop: receive orders\n";
-    assert_eq!(drawn(&zipkin.wait_for(2, Duration::from_secs(10))), expected);
-    assert_eq!(drawn(&jaeger.wait_for(2, Duration::from_secs(10))), expected);
-}
-
-fn base(endpoint: String) -> String {
-    endpoint.trim_end_matches("/api/v2/spans").to_owned()
+    assert_eq!(draw_traces(&zipkin.wait_for(2, LIMIT)), expected);
+    assert_eq!(draw_traces(&jaeger.wait_for(2, LIMIT)), expected);
 }
 
 #[test]
@@ -128,7 +116,7 @@ fn sampler_and_propagators_are_taken() {
     assert!(b3(&stdout).ends_with("-0") && stdout.contains("traceparent=\n"), "{stdout}");
     let (stdout, _) = run(&variables("traceidratio", "1.0"));
     assert!(b3(&stdout).ends_with("-1"), "{stdout}");
-    assert_eq!(collector.wait_for(2, Duration::from_secs(10)).len(), 2, "only those of the second run");
+    assert_eq!(collector.wait_for(2, LIMIT).len(), 2, "only those of the second run");
 }
 
 #[test]

@@ -7,9 +7,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use words::draw_traces;
-use words::foreign::{Surroundings, WayIn, kafka_javascript, node_modules, node_packages, run};
+use words::foreign::{kafka_javascript, node_modules, node_packages, skip};
+use words::kafka::Kafka;
 use words::receivers::ReceivedSpan;
+use words::{Traced, WayIn, draw_traces, run};
 
 const BILLING: &str = r#"
     [services.shop]
@@ -21,7 +22,7 @@ const BILLING: &str = r#"
 const ORDERS: usize = 20;
 
 /// A program of `tests/node`, with the layer where `layer`.
-fn node(surroundings: &Surroundings, way_in: WayIn, modules: &[&Path], layer: bool, arguments: &[&str]) -> Command {
+fn node(surroundings: &Traced, way_in: WayIn, modules: &[&Path], layer: bool, arguments: &[&str]) -> Command {
     let mut command = surroundings.command(way_in, "node");
     let modules: Vec<OsString> = modules.iter().map(|folder| folder.as_os_str().to_owned()).collect();
     command.env("NODE_PATH", modules.join(std::ffi::OsStr::new(":")));
@@ -45,7 +46,7 @@ fn shapes(modules: &Path, program: &str) -> Vec<String> {
 /// What a program of that shape says and the spans that came.
 fn run_shape(way_in: WayIn, modules: &Path, layer: bool, program: &str, shape: &str) -> (String, Vec<ReceivedSpan>) {
     let partitions = if program.ends_with("kafkajs.js") { 2 } else { 1 };
-    let surroundings = Surroundings::start(&["orders", "bills", "drafts"], partitions, BILLING);
+    let surroundings = Traced::on(Kafka::start_with(&["orders", "bills", "drafts"], partitions), BILLING);
     let count = ORDERS.to_string();
     let ended = run(&mut node(&surroundings, way_in, &[modules], layer, &[program, shape, &count]));
     ended.expect_success();
@@ -124,7 +125,7 @@ fn the_kafkajs_like_api_has_one_right_trace_for_each_message_by_either_way_in() 
     let Some(modules) = kafka_javascript() else { return };
     let shapes = shapes(&modules, "tests/node/kafkajs.js");
     assert!(shapes.len() >= 9, "{shapes:?}");
-    let ran = run_shapes(&modules, "tests/node/kafkajs.js", &shapes, |at| WayIn::TRACED[at % 2]);
+    let ran = run_shapes(&modules, "tests/node/kafkajs.js", &shapes, |at| WayIn::EACH[at % 2]);
     for (shape, told, spans) in ran {
         assert_eq!(told, format!("{ORDERS} of {ORDERS}"), "{shape}");
         let sent = |name: &str| spans.iter().filter(|span| span.name == name).count();
@@ -184,20 +185,20 @@ fn without_the_layer_traces_are_cut_and_none_is_wrong() {
 fn without_the_library_the_layer_changes_nothing() {
     let Some(modules) = node_modules() else { return };
     for api in ["flowing", "single", "stream"] {
-        let surroundings = Surroundings::start(&["orders", "payments"], 1, BILLING);
+        let surroundings = Traced::start(&["orders", "payments"], BILLING);
         let arguments = ["tests/node/flow.js", api, "disconnect"];
-        let ended = run(&mut node(&surroundings, WayIn::Untraced, &[&modules], true, &arguments));
+        let ended = run(&mut node(&surroundings, WayIn::None, &[&modules], true, &arguments));
         ended.expect_success();
         assert_eq!(ended.stdout, "paid: order 0\npaid: order 1\npaid: order 2\n", "{api}");
         assert_eq!(ended.stderr, "", "{api}");
-        assert_eq!(surroundings.traces(), "");
+        assert_eq!(surroundings.take_traces(), "");
     }
 }
 
 #[test]
 fn an_answer_is_not_the_cause_of_the_next_request() {
     let Some(modules) = node_modules() else { return };
-    let surroundings = Surroundings::start(&["requests", "replies"], 1, "[services.all]\ntopics = [\"*\"]\n");
+    let surroundings = Traced::start(&["requests", "replies"], "[services.all]\ntopics = [\"*\"]\n");
     run(&mut node(&surroundings, WayIn::Preload, &[&modules], true, &["tests/node/replies.js"])).expect_success();
     let exchange = "all: send requests\n  all: process requests\n    all: send replies\n      all: process replies\n";
     assert_eq!(drawn(&surroundings.spans()), [(exchange.to_owned(), 6)]);
@@ -207,7 +208,7 @@ fn an_answer_is_not_the_cause_of_the_next_request() {
 fn what_fails_says_why_and_the_program_sees_it_as_without_the_layer() {
     let Some(modules) = node_modules() else { return };
     let surroundings =
-        Surroundings::start(&["orders", "audits", "later", "much.later"], 1, "[services.all]\ntopics = [\"*\"]\n");
+        Traced::start(&["orders", "audits", "later", "much.later"], "[services.all]\ntopics = [\"*\"]\n");
     run(&mut node(&surroundings, WayIn::Preload, &[&modules], true, &["tests/node/failing.js"])).expect_success();
     let spans = surroundings.spans();
     let mut failed: Vec<_> = spans.iter().filter(|span| span.status_code == "error").collect();
@@ -231,12 +232,14 @@ fn what_fails_says_why_and_the_program_sees_it_as_without_the_layer() {
 #[test]
 fn one_trace_leads_through_a_web_server_the_consumer_and_the_spans_of_opentelemetry() {
     let (Some(modules), Some(packages)) = (node_modules(), node_packages("node-web", WEB)) else { return };
-    let surroundings = Surroundings::start(&["orders", "bills"], 1, BILLING);
-    let mut command = node(&surroundings, WayIn::Preload, &[&modules, &packages], true, &["tests/node/web.js"]);
-    command.env("COLLECTOR", surroundings.collector.endpoint());
-    let ended = run(&mut command);
-    ended.expect_success();
-    let trace = "\
+    for framework in ["express", "fastify"] {
+        let surroundings = Traced::start(&["orders", "bills"], BILLING);
+        let arguments = ["tests/node/web.js", framework];
+        let mut command = node(&surroundings, WayIn::Preload, &[&modules, &packages], true, &arguments);
+        command.env("COLLECTOR", surroundings.collector.endpoint());
+        let ended = run(&mut command);
+        ended.expect_success();
+        let trace = "\
 web: POST
   web: POST
     shop: send orders
@@ -245,20 +248,143 @@ web: POST
         web: make bill
           billing: send bills
 ";
-    assert_eq!(drawn(&surroundings.spans()), [(trace.to_owned(), 3)], "{}", ended.stderr);
+        assert_eq!(drawn(&surroundings.spans()), [(trace.to_owned(), 3)], "{framework}: {}", ended.stderr);
+    }
+}
+
+/// Also what a compiler makes of TypeScript for engines without `async`.
+#[test]
+fn a_microservice_in_nestjs_has_one_right_trace_for_each_message() {
+    let (Some(modules), Some(packages)) = (kafka_javascript(), node_packages("node-nest", NEST)) else { return };
+    for target in ["es2016", "es2022"] {
+        let folder = tempfile::tempdir().unwrap();
+        let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/node/nest.ts");
+        std::fs::copy(here, folder.path().join("nest.ts")).unwrap();
+        let linked = folder.path().join("node_modules");
+        std::fs::create_dir_all(linked.join("@confluentinc")).unwrap();
+        let client = "@confluentinc/kafka-javascript";
+        std::os::unix::fs::symlink(modules.join(client), linked.join(client)).unwrap();
+        for package in ["@nestjs", "@types", "reflect-metadata", "rxjs"] {
+            std::os::unix::fs::symlink(packages.join(package), linked.join(package)).unwrap();
+        }
+        let mut compiler = Command::new(packages.join(".bin/tsc"));
+        compiler.current_dir(folder.path()).args(["--target", target, "--module", "commonjs", "--strict"]);
+        compiler.args(["--experimentalDecorators", "--emitDecoratorMetadata", "--skipLibCheck", "nest.ts"]);
+        let compiled = compiler.output().unwrap();
+        assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stdout));
+        let program = folder.path().join("nest.js");
+        let surroundings = Traced::start(&["orders", "bills"], BILLING);
+        let ended = run(&mut node(&surroundings, WayIn::Preload, &[], true, &[program.to_str().unwrap()]));
+        ended.expect_success();
+        let billed = BILLED.replace("~ ", "");
+        assert_eq!(drawn(&surroundings.spans()), [(billed, 6)], "{target}: {}", ended.stderr);
+    }
+}
+
+/// The folder of a program that finds this client as its own.
+fn beside_client(modules: &Path, program: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(modules, folder.path().join("node_modules")).unwrap();
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/node").join(program);
+    std::fs::copy(here, folder.path().join(program)).unwrap();
+    folder
+}
+
+#[test]
+fn a_program_of_es_modules_has_one_right_trace_for_each_message() {
+    let Some(modules) = node_modules() else { return };
+    let folder = beside_client(&modules, "esm.mjs");
+    let program = folder.path().join("esm.mjs");
+    let surroundings = Traced::start(&["orders", "bills"], BILLING);
+    let ended = run(&mut node(&surroundings, WayIn::Preload, &[], true, &[program.to_str().unwrap()]));
+    ended.expect_success();
+    assert_eq!(drawn(&surroundings.spans()), [(BILLED.replace("~ ", ""), 6)], "{}", ended.stderr);
+}
+
+#[test]
+fn a_client_in_a_bundle_is_said_not_to_be_recognised_and_one_outside_it_is() {
+    let (Some(modules), Some(packages)) = (node_modules(), node_packages("node-esbuild", ESBUILD)) else { return };
+    for (external, told) in [(None, true), (Some("--external:node-rdkafka"), false)] {
+        let folder = beside_client(&modules, "esm.mjs");
+        let mut bundler = Command::new(packages.join(".bin/esbuild"));
+        let file = "--outfile=bundle.mjs";
+        bundler.current_dir(folder.path()).args(["esm.mjs", "--bundle", "--platform=node", "--format=esm", file]);
+        // As bundlers of programs with CommonJS in them are told to.
+        bundler.arg("--banner:js=import { createRequire as make } from 'module'; const require = make(import.meta.url); const __filename = import.meta.filename;");
+        let bundled = bundler.args(external).output().unwrap();
+        assert!(bundled.status.success(), "{}", String::from_utf8_lossy(&bundled.stderr));
+        // Where the bundled client looks for its native part.
+        let release = folder.path().join("build/Release");
+        std::fs::create_dir_all(&release).unwrap();
+        std::fs::write(folder.path().join("package.json"), "{}").unwrap();
+        let native = "node-librdkafka.node";
+        std::fs::copy(modules.join("node-rdkafka/build/Release").join(native), release.join(native)).unwrap();
+        let surroundings = Traced::start(&["orders", "bills"], BILLING);
+        let program = folder.path().join("bundle.mjs");
+        let ended = run(&mut node(&surroundings, WayIn::Preload, &[], true, &[program.to_str().unwrap()]));
+        ended.expect_success();
+        assert_eq!(ended.stderr.matches("the Kafka client is bundled").count(), usize::from(told), "{}", ended.stderr);
+        let billed = [(BILLED.replace("~ ", ""), 6)];
+        let cut =
+            [("billing: send bills\n".to_owned(), 6), ("shop: send orders\n  billing: receive orders\n".to_owned(), 6)];
+        let drawn = drawn(&surroundings.spans());
+        assert_eq!(drawn, if told { cut.to_vec() } else { billed.to_vec() }, "{}", ended.stderr);
+    }
+}
+
+/// Of these shapes the traces are not looked at, but what the layer says of each send: no Kafka is needed.
+fn says_right_causes(packages: Option<&Path>) {
+    let command = |shape: Option<&str>| {
+        let mut command = Command::new("node");
+        command.env("NODE_PATH", "tests/node/fake").arg("--require").arg(layer_file()).arg("tests/node/causes.js");
+        command.args(shape);
+        if let Some(packages) = packages {
+            command.env("PACKAGES", packages);
+        }
+        command
+    };
+    let listed = String::from_utf8(command(None).output().unwrap().stdout).unwrap();
+    let is_packaged = |shape: &str| PACKAGED.iter().any(|name| shape.starts_with(name));
+    let shapes: Vec<_> = listed.lines().filter(|shape| packages.is_none() || is_packaged(shape)).collect();
+    assert!(shapes.len() >= 7, "{listed}");
+    for shape in shapes {
+        let ended = run(&mut command(Some(shape)));
+        ended.expect_success();
+        assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("right\n", ""), "{shape}");
+    }
+}
+
+#[test]
+fn what_goes_on_beside_a_message_is_not_taken_for_its_work() {
+    if Command::new("node").arg("--version").output().is_err() {
+        return skip("there is no node");
+    }
+    says_right_causes(None);
+}
+
+#[test]
+fn queues_and_pools_that_messages_share_do_not_mix_them_up() {
+    let Some(packages) = node_packages("node-queues", QUEUES) else { return };
+    says_right_causes(Some(&packages));
 }
 
 #[test]
 fn ten_thousand_messages_at_once_have_no_wrong_parent() {
     let Some(modules) = node_modules() else { return };
     for shape in ["events", "for of, not awaited"] {
-        let surroundings = Surroundings::start(&["orders", "bills"], 1, BILLING);
+        let surroundings = Traced::start(&["orders", "bills"], BILLING);
         let arguments = ["tests/node/shapes.js", shape, "10000"];
         let ended = run(&mut node(&surroundings, WayIn::Preload, &[&modules], true, &arguments));
         ended.expect_success();
         assert_eq!(ended.stdout, "10000 of 10000\n", "{shape}: {}", ended.stderr);
     }
 }
+
+/// What programs share among messages.
+const QUEUES: &[&str] =
+    &["async@3.2.6", "dataloader@2.2.3", "fastq@1.20.3", "generic-pool@3.9.0", "p-limit@7.3.3", "p-queue@9.3.5"];
+/// How the shapes of `causes.js` begin that need them.
+const PACKAGED: &[&str] = &["async.", "dataloader", "fastq", "generic-pool", "p-"];
 
 /// What `web.js` uses beside the client.
 const WEB: &[&str] = &[
@@ -269,4 +395,16 @@ const WEB: &[&str] = &[
     "@opentelemetry/resources@2.12.1",
     "@opentelemetry/sdk-trace-node@2.12.1",
     "express@4.22.3",
+    "fastify@5.12.8",
 ];
+/// What `nest.ts` uses beside the client, and what compiles it.
+const NEST: &[&str] = &[
+    "@nestjs/common@11.2.10",
+    "@nestjs/core@11.2.10",
+    "@nestjs/microservices@11.2.6",
+    "@types/node@20.19.43",
+    "reflect-metadata@0.2.2",
+    "rxjs@7.8.2",
+    "typescript@5.9.3",
+];
+const ESBUILD: &[&str] = &["esbuild@0.28.2"];

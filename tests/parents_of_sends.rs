@@ -3,8 +3,6 @@
 
 #![expect(clippy::indexing_slicing, reason = "a test may fail loudly")]
 
-use std::time::Duration;
-
 use opentelemetry::Context;
 use opentelemetry::trace::{
     FutureExt as _, SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState, Tracer as _,
@@ -14,10 +12,10 @@ use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use words::kafka::{assign, header_of, headers_of, next_message, with_headers};
 use words::receivers::ReceivedSpan;
-use words::{TracedCluster, block_on, send};
+use words::{LIMIT, TRACEPARENT, Traced, block_on, send};
 
 const SHOP: &str = "[services.shop]\nproduces = [\"*\"]\n";
-const HEADER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const HEADER: &str = TRACEPARENT;
 const HEADER_TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const HEADER_SPAN: &str = "b7ad6b7169203331";
 
@@ -28,8 +26,8 @@ fn current(trace: u128, span: u64) -> Context {
 }
 
 /// The trace and the parent of the only span.
-fn only(cluster: &TracedCluster) -> (String, String) {
-    let spans = cluster.spans();
+fn only(traced: &Traced) -> (String, String) {
+    let spans = traced.spans();
     assert_eq!(spans.len(), 1, "{spans:#?}");
     (spans[0].trace_id.clone(), spans[0].parent_span_id.clone())
 }
@@ -40,13 +38,13 @@ fn sent<'a>(record: &'a [(&'a str, &'a str)]) -> BaseRecord<'a, str, str> {
 
 #[test]
 fn the_current_span_wins_over_the_record_s_headers_and_replaces_them() {
-    let cluster = TracedCluster::start(&["orders"], SHOP);
+    let traced = Traced::start(&["orders"], SHOP);
     let attached = current(0xaa, 0xbb).attach();
-    send(&cluster.producer(), sent(&[("traceparent", HEADER), ("tracestate", "old=1"), ("mine", "kept")]));
+    send(&traced.producer(), sent(&[("traceparent", HEADER), ("tracestate", "old=1"), ("mine", "kept")]));
     drop(attached);
-    assert_eq!(only(&cluster), (format!("{:032x}", 0xaa), format!("{:016x}", 0xbb)));
-    let message = cluster.read_untraced("orders");
-    let span = cluster.collector.spans().remove(0);
+    assert_eq!(only(&traced), (format!("{:032x}", 0xaa), format!("{:016x}", 0xbb)));
+    let message = traced.read_untraced("orders");
+    let span = traced.collector.spans().remove(0);
     assert_eq!(
         headers_of(&message),
         [
@@ -59,28 +57,28 @@ fn the_current_span_wins_over_the_record_s_headers_and_replaces_them() {
 
 #[test]
 fn the_record_s_headers_are_the_parent_when_no_span_is_current() {
-    let cluster = TracedCluster::start(&["orders"], SHOP);
-    send(&cluster.producer(), sent(&[("traceparent", HEADER)]));
-    assert_eq!(only(&cluster), (HEADER_TRACE.to_owned(), HEADER_SPAN.to_owned()));
-    let carried = header_of(&cluster.read_untraced("orders"), "traceparent").unwrap();
-    assert_eq!(carried, format!("00-{HEADER_TRACE}-{}-01", cluster.collector.spans()[0].span_id));
+    let traced = Traced::start(&["orders"], SHOP);
+    send(&traced.producer(), sent(&[("traceparent", HEADER)]));
+    assert_eq!(only(&traced), (HEADER_TRACE.to_owned(), HEADER_SPAN.to_owned()));
+    let carried = header_of(&traced.read_untraced("orders"), "traceparent").unwrap();
+    assert_eq!(carried, format!("00-{HEADER_TRACE}-{}-01", traced.collector.spans()[0].span_id));
 }
 
 #[test]
 fn without_either_a_send_begins_a_trace() {
-    let cluster = TracedCluster::start(&["orders"], SHOP);
-    let producer = cluster.producer();
+    let traced = Traced::start(&["orders"], SHOP);
+    let producer = traced.producer();
     send(&producer, sent(&[("mine", "1")]));
     send(&producer, sent(&[]));
-    let spans = cluster.spans();
+    let spans = traced.spans();
     assert!(spans.iter().all(|span| span.parent_span_id.is_empty()));
     assert_ne!(spans[0].trace_id, spans[1].trace_id);
 }
 
 #[test]
 fn a_detached_context_is_no_parent_and_an_outer_one_is_again() {
-    let cluster = TracedCluster::start(&["orders"], SHOP);
-    let producer = cluster.producer();
+    let traced = Traced::start(&["orders"], SHOP);
+    let producer = traced.producer();
     let outer = current(0xaa, 1).attach();
     let inner = current(0xaa, 2).attach();
     send(&producer, sent(&[]));
@@ -88,14 +86,14 @@ fn a_detached_context_is_no_parent_and_an_outer_one_is_again() {
     send(&producer, sent(&[]));
     drop(outer);
     send(&producer, sent(&[]));
-    let parents: Vec<_> = cluster.spans().into_iter().map(|span| span.parent_span_id).collect();
+    let parents: Vec<_> = traced.spans().into_iter().map(|span| span.parent_span_id).collect();
     assert_eq!(parents, [format!("{:016x}", 2), format!("{:016x}", 1), String::new()]);
 }
 
 #[test]
 fn another_thread_s_span_is_no_parent_unless_its_context_is_attached_there() {
-    let cluster = TracedCluster::start(&["orders"], SHOP);
-    let producer = cluster.producer();
+    let traced = Traced::start(&["orders"], SHOP);
+    let producer = traced.producer();
     let attached = current(0xaa, 1).attach();
     let context = Context::current();
     std::thread::scope(|scope| {
@@ -109,37 +107,37 @@ fn another_thread_s_span_is_no_parent_unless_its_context_is_attached_there() {
             .unwrap();
     });
     drop(attached);
-    let parents: Vec<_> = cluster.spans().into_iter().map(|span| span.parent_span_id).collect();
+    let parents: Vec<_> = traced.spans().into_iter().map(|span| span.parent_span_id).collect();
     assert_eq!(parents, [String::new(), format!("{:016x}", 1)]);
 }
 
 #[test]
 fn an_explicit_parent_is_a_context_around_the_send() {
     // K18: `send(record, parent)` of old is this.
-    let cluster = TracedCluster::start(&["messages"], "[services.shop]\ntopics = [\"*\"]\n");
-    let provider = cluster.resolver.tracer_provider("shop").unwrap();
+    let traced = Traced::start(&["messages"], "[services.shop]\ntopics = [\"*\"]\n");
+    let provider = traced.resolver().tracer_provider("shop").unwrap();
     let tracer = provider.tracer("test");
     let parent = tracer.start("parent");
     let context = Context::new().with_span(parent);
-    let producer = cluster.producer();
+    let producer = traced.producer();
     for _ in 0..2 {
         let _explicit = context.clone().attach();
         send(&producer, BaseRecord::to("messages").key("k").payload("p"));
     }
     context.span().end();
-    let consumer = cluster.consumer("messages");
+    let consumer = traced.consumer("messages");
     next_message(&consumer);
     next_message(&consumer);
     assert_eq!(
-        cluster.traces(),
+        traced.traces(),
         "shop: parent\n  shop: send messages\n    shop: receive messages\n  shop: send messages\n    shop: receive messages\n"
     );
 }
 
 #[test]
 fn a_future_with_a_context_gives_it_to_its_sends_at_every_poll_and_to_no_one_else() {
-    let cluster = TracedCluster::start(&["orders"], SHOP);
-    let producer = cluster.producer();
+    let traced = Traced::start(&["orders"], SHOP);
+    let producer = traced.producer();
     let work = async {
         producer.send(sent(&[])).map_err(|(error, _)| error).unwrap();
         yield_once().await;
@@ -150,48 +148,48 @@ fn a_future_with_a_context_gives_it_to_its_sends_at_every_poll_and_to_no_one_els
         producer.send(sent(&[])).map_err(|(error, _)| error).unwrap();
     };
     block_on(both(work.with_context(current(0xaa, 7)), interleaved));
-    producer.flush(Duration::from_secs(20)).unwrap();
-    let mut parents: Vec<_> = cluster.spans().into_iter().map(|span| span.parent_span_id).collect();
+    producer.flush(LIMIT).unwrap();
+    let mut parents: Vec<_> = traced.spans().into_iter().map(|span| span.parent_span_id).collect();
     parents.sort();
     assert_eq!(parents, [String::new(), format!("{:016x}", 7), format!("{:016x}", 7)]);
 }
 
 #[test]
 fn a_context_without_a_valid_span_is_no_parent() {
-    let cluster = TracedCluster::start(&["orders"], SHOP);
-    let producer = cluster.producer();
+    let traced = Traced::start(&["orders"], SHOP);
+    let producer = traced.producer();
     let nothing = Context::new().with_remote_span_context(SpanContext::NONE).attach();
     send(&producer, sent(&[("traceparent", HEADER)]));
     drop(nothing);
-    assert_eq!(only(&cluster).1, HEADER_SPAN, "the headers are asked");
+    assert_eq!(only(&traced).1, HEADER_SPAN, "the headers are asked");
 }
 
 #[test]
 fn of_several_headers_of_one_name_the_last_is_the_parent_and_one_is_left() {
     // K4: A is injected, then B, a child of A, beside it.
-    let cluster = TracedCluster::start(&["orders"], SHOP);
+    let traced = Traced::start(&["orders"], SHOP);
     let older = "00-0af7651916cd43dd8448eb211c80319c-00000000000000aa-01";
-    send(&cluster.producer(), sent(&[("traceparent", older), ("Traceparent", older), ("traceparent", HEADER)]));
-    assert_eq!(only(&cluster).1, HEADER_SPAN);
-    assert_eq!(headers_of(&cluster.read_untraced("orders")).len(), 1);
+    send(&traced.producer(), sent(&[("traceparent", older), ("Traceparent", older), ("traceparent", HEADER)]));
+    assert_eq!(only(&traced).1, HEADER_SPAN);
+    assert_eq!(headers_of(&traced.read_untraced("orders")).len(), 1);
 }
 
 #[test]
 fn headers_do_not_grow_however_many_hops_a_message_makes() {
-    let cluster = TracedCluster::start(&["hops"], "[services.shop]\ntopics = [\"*\"]\n");
-    let producer = cluster.producer();
-    let consumer = cluster.consumer("hops");
+    let traced = Traced::start(&["hops"], "[services.shop]\ntopics = [\"*\"]\n");
+    let producer = traced.producer();
+    let consumer = traced.consumer("hops");
     send(&producer, BaseRecord::to("hops").key("k").payload("p").headers(with_headers(&[("mine", "1")])));
     for _ in 0..10 {
         let message = next_message(&consumer);
-        let _processing = tracer_resolver_rdkafka::Processing::start_for(&cluster.resolver, None, &message);
+        let _processing = tracer_resolver_rdkafka::Processing::start_for(traced.resolver(), None, &message);
         // As programs do that pass on what they got.
         let headers = message.headers().unwrap().clone();
         send(&producer, BaseRecord::to("hops").key("k").payload("p").headers(headers));
     }
     let last = next_message(&consumer);
     assert_eq!(headers_of(&last).iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["mine", "traceparent"]);
-    let spans = cluster.spans();
+    let spans = traced.spans();
     let traces: std::collections::HashSet<_> = spans.iter().map(|span| &span.trace_id).collect();
     assert_eq!((spans.len(), traces.len()), (22, 1), "{spans:#?}");
     assert_eq!(depth(&spans), 22, "each hop is a child of the one before");
@@ -200,20 +198,20 @@ fn headers_do_not_grow_however_many_hops_a_message_makes() {
 #[test]
 fn the_same_record_sent_twice_makes_siblings() {
     // D4: the second send of the original was a child of the first.
-    let cluster = TracedCluster::start(&["orders"], SHOP);
-    let producer = cluster.producer();
+    let traced = Traced::start(&["orders"], SHOP);
+    let producer = traced.producer();
     let record = || sent(&[("traceparent", HEADER)]);
     send(&producer, record());
     send(&producer, record());
-    let parents: Vec<_> = cluster.spans().into_iter().map(|span| span.parent_span_id).collect();
+    let parents: Vec<_> = traced.spans().into_iter().map(|span| span.parent_span_id).collect();
     assert_eq!(parents, [HEADER_SPAN, HEADER_SPAN]);
 }
 
 #[test]
 fn a_header_without_a_value_or_with_a_broken_one_is_no_parent_and_no_crash() {
     // K6, D12.
-    let cluster = TracedCluster::start(&["orders"], SHOP);
-    let producer: BaseProducer = cluster.producer();
+    let traced = Traced::start(&["orders"], SHOP);
+    let producer: BaseProducer = traced.producer();
     let broken = ["", "00", "00-0-0-0", "\u{1}\u{2}", "00-00000000000000000000000000000000-b7ad6b7169203331-01"];
     for value in broken {
         send(&producer, sent(&[("traceparent", value)]));
@@ -222,10 +220,10 @@ fn a_header_without_a_value_or_with_a_broken_one_is_no_parent_and_no_crash() {
         .insert(rdkafka::message::Header { key: "traceparent", value: None::<&str> })
         .insert(rdkafka::message::Header { key: "mine", value: None::<&str> });
     send(&producer, BaseRecord::to("orders").key("k").payload("p").headers(null));
-    let spans = cluster.spans();
+    let spans = traced.spans();
     assert_eq!(spans.len(), broken.len() + 1);
     assert!(spans.iter().all(|span| span.parent_span_id.is_empty()), "{spans:#?}");
-    let consumer = assign(&cluster.kafka.consumer_config("untraced"), "orders");
+    let consumer = assign(&traced.kafka.consumer_config("untraced"), "orders");
     let last = (0..spans.len()).map(|_| next_message(&consumer)).reduce(|_, later| later).unwrap();
     assert_eq!(headers_of(&last)[0], ("mine".to_owned(), "NULL".to_owned()), "a null stays a null");
     assert!(header_of(&last, "traceparent").is_some_and(|value| value.contains(&spans.last().unwrap().span_id)));
@@ -272,8 +270,8 @@ async fn both(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
 #[test]
 fn all_messages_of_a_queue_without_a_limit_find_their_own_parents() {
     const SENDS: usize = 3000;
-    let cluster = TracedCluster::start(&["orders"], SHOP);
-    let mut config = cluster.config(None);
+    let traced = Traced::start(&["orders"], SHOP);
+    let mut config = traced.config(None);
     // 0 is "no limit", in librdkafka's words. None is acknowledged before the last is sent.
     config.set("queue.buffering.max.messages", "0").set("linger.ms", "1000");
     let producer: BaseProducer = config.create().unwrap();
@@ -282,8 +280,8 @@ fn all_messages_of_a_queue_without_a_limit_find_their_own_parents() {
         let header = format!("00-{HEADER_TRACE}-{parent}-01");
         producer.send(sent(&[("traceparent", &header)])).map_err(|(error, _)| error).unwrap();
     }
-    producer.flush(Duration::from_secs(60)).unwrap();
-    let mut found: Vec<_> = cluster.spans().into_iter().map(|span| span.parent_span_id).collect();
+    producer.flush(LIMIT).unwrap();
+    let mut found: Vec<_> = traced.spans().into_iter().map(|span| span.parent_span_id).collect();
     found.sort();
     assert!(
         found == parents,

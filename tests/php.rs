@@ -3,7 +3,8 @@
 
 use std::process::Command;
 
-use words::foreign::{Surroundings, WayIn, run, skip};
+use words::foreign::skip;
+use words::{Traced, WayIn, run};
 
 const CONFIGURATION: &str = r#"
     [services.front]
@@ -26,12 +27,12 @@ fn has_php() -> bool {
 }
 
 /// What the program draws.
-fn flow(way_in: WayIn) -> String {
-    let surroundings = Surroundings::start(&["orders", "payments"], 1, CONFIGURATION);
-    let ended = run(surroundings.command(way_in, "php").arg("tests/php/flow.php"));
+fn flow(way: WayIn) -> String {
+    let traced = Traced::start(&["orders", "payments"], CONFIGURATION);
+    let ended = run(traced.command(way, "php").arg("tests/php/flow.php"));
     ended.expect_success();
-    assert_eq!((&*ended.stdout, &*ended.stderr), ("paid: order 0\npaid: order 1\npaid: order 2\n", ""), "{way_in:?}");
-    surroundings.traces()
+    assert_eq!((&*ended.stdout, &*ended.stderr), ("paid: order 0\npaid: order 1\npaid: order 2\n", ""), "{way:?}");
+    traced.take_traces()
 }
 
 #[test]
@@ -49,7 +50,7 @@ fn a_preloaded_library_does_no_harm() {
         return;
     }
     // PHP loads extensions so that they find their own librdkafka before any preloaded function (`RTLD_DEEPBIND`): it is
-    // traced by preload only where it was built not to.
+    // traced through this way in only where it was built not to.
     flow(WayIn::Preload);
     let both = flow(WayIn::Both);
     assert_eq!(both.lines().count(), 12, "{both}");

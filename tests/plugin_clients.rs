@@ -3,9 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use words::child::Ended;
 use words::fake_librdkafka::Workshop;
-use words::foreign::{Surroundings, WayIn, run, skip};
+use words::{Ended, Traced, WayIn, run};
 
 const HEADER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/plugins/api/include");
 
@@ -20,18 +19,18 @@ fn program_and_plugin(workshop: &Workshop) -> PathBuf {
     workshop.build("program", &[&["program.c", "run.c"], &link[..]].concat())
 }
 
-fn surroundings(workshop: &Workshop) -> Surroundings {
+fn traced(workshop: &Workshop) -> Traced {
     let folder = workshop.path("");
     let folder = folder.display();
     let configuration = format!(
         "[plugins]\ndirs = [\"{folder}\"]\n[services.shop]\ntopics = [\"*\"]\nambient = \"off\"\nexport = [\"otlp\", \
          \"mine\"]\n[backends.mine]\nplugin = \"kafka\"\n"
     );
-    Surroundings::start(&[], 1, &configuration)
+    Traced::start(&[], &configuration)
 }
 
-fn run_at(surroundings: &Surroundings, way_in: WayIn, program: &Path, place: &str, thread: bool) -> Ended {
-    let mut command = surroundings.command(way_in, program);
+fn run_at(traced: &Traced, way: WayIn, program: &Path, place: &str, thread: bool) -> Ended {
+    let mut command = traced.command(way, program);
     command.env("AT", place);
     if thread {
         command.env("THREAD", "1");
@@ -49,21 +48,18 @@ fn expect_orders_only(traces: &str, what: &str) {
 
 #[test]
 fn a_client_that_a_plugin_makes_is_not_traced_and_nothing_waits_for_itself() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
+    let Some(workshop) = Workshop::open() else { return };
     let program = program_and_plugin(&workshop);
-    let surroundings = surroundings(&workshop);
-    for way_in in WayIn::TRACED {
+    let traced = traced(&workshop);
+    for way in WayIn::EACH {
         for place in ["constructor", "validate", "create", "export"] {
-            let ended = run_at(&surroundings, way_in, &program, place, false);
-            assert_eq!(ended.stderr, "", "{way_in:?} {place}");
+            let ended = run_at(&traced, way, &program, place, false);
+            assert_eq!(ended.stderr, "", "{way:?} {place}");
             let mut lines: Vec<_> = ended.stdout.lines().collect();
             lines.sort_unstable();
             lines.dedup(); // The spans may leave in two batches.
-            assert_eq!(lines, ["orders: a trace", "spans: no trace"], "{way_in:?} {place}");
-            expect_orders_only(&surroundings.traces(), &format!("{way_in:?} {place}"));
+            assert_eq!(lines, ["orders: a trace", "spans: no trace"], "{way:?} {place}");
+            expect_orders_only(&traced.take_traces(), &format!("{way:?} {place}"));
         }
     }
 }
@@ -71,53 +67,44 @@ fn a_client_that_a_plugin_makes_is_not_traced_and_nothing_waits_for_itself() {
 /// By the property nobody can know whose thread it is; preloaded, the call comes from the plugin's code.
 #[test]
 fn a_client_on_a_thread_of_a_plugin_is_not_traced_either() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
+    let Some(workshop) = Workshop::open() else { return };
     let program = program_and_plugin(&workshop);
-    let surroundings = surroundings(&workshop);
+    let traced = traced(&workshop);
     for place in ["validate", "create", "export"] {
-        let ended = run_at(&surroundings, WayIn::Preload, &program, place, true);
+        let ended = run_at(&traced, WayIn::Preload, &program, place, true);
         assert_eq!(ended.stderr, "", "{place}");
         let mut lines: Vec<_> = ended.stdout.lines().collect();
         lines.sort_unstable();
         assert_eq!(lines, ["orders: a trace", "spans: no trace"], "{place}");
-        expect_orders_only(&surroundings.traces(), place);
+        expect_orders_only(&traced.take_traces(), place);
     }
 }
 
 #[test]
 fn a_plugin_that_never_comes_back_costs_its_backend_only() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
+    let Some(workshop) = Workshop::open() else { return };
     let program = program_and_plugin(&workshop);
-    let surroundings = surroundings(&workshop);
-    let ended = run_at(&surroundings, WayIn::Preload, &program, "forever", false);
+    let traced = traced(&workshop);
+    let ended = run_at(&traced, WayIn::Preload, &program, "forever", false);
     assert_eq!(ended.stdout, "orders: a trace\n");
     for words in ["tracer-resolver: ERROR: ", "backend `mine`", "its create did not return within 10s"] {
         assert!(ended.stderr.contains(words), "{words} is not in {}", ended.stderr);
     }
-    expect_orders_only(&surroundings.traces(), "forever");
+    expect_orders_only(&traced.take_traces(), "forever");
 }
 
 /// The constructor holds the lock that the plugin needs. Without `not_begun` in `resolver/src/plugin/calls.rs` the backend is
 /// given up after ten seconds.
 #[test]
 fn a_backend_that_is_made_in_the_constructor_of_a_library_may_load_a_library_itself() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
+    let Some(workshop) = Workshop::open() else { return };
     program_and_plugin(&workshop);
     let link = workshop.linked_with("kafka");
     let sources = ["-shared", "-fPIC", "constructing.c", "run.c", &link[0], &link[1], &link[2]];
     let library = workshop.build("constructing.so", &sources);
     let program = workshop.build("loading", &["loading.c"]);
-    let surroundings = surroundings(&workshop);
-    let mut command = surroundings.command(WayIn::Preload, &program);
+    let traced = traced(&workshop);
+    let mut command = traced.command(WayIn::Preload, &program);
     let ended = run(command.env("AT", "library").arg(&library).arg("orders"));
     ended.expect_success();
     assert_eq!((&*ended.stdout, &*ended.stderr), ("early: a trace\norders: a trace\n", ""));

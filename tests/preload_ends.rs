@@ -9,22 +9,18 @@ use std::process::Command;
 
 use words::child::{finish, without_tracing};
 use words::fake_librdkafka::Workshop;
-use words::foreign::{Surroundings, WayIn, library, run, skip};
+use words::foreign::{library, skip};
+use words::{Traced, WayIn, run};
 
 #[test]
 fn whatever_way_a_process_ends_its_spans_arrive_and_its_status_stays() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
-    workshop.librdkafka("kafka", &[]);
-    let link = workshop.linked_with("kafka");
-    let program = workshop.build("ending", &["ending.c", &link[0], &link[1], &link[2]]);
-    let surroundings = Surroundings::start(&[], 1, "[services.shop]\ntopics = [\"*\"]");
+    let Some(workshop) = Workshop::open() else { return };
+    let program = workshop.build_linked("ending", &["ending.c"]);
+    let traced = Traced::start(&[], "[services.shop]\ntopics = [\"*\"]");
     for (how, sent) in [("_exit", 1), ("_Exit", 1), ("signal", 1), ("fork", 1), ("vfork", 2), ("untraced fork", 1)] {
-        let ended = run(surroundings.command(WayIn::Preload, &program).arg(how));
+        let ended = run(traced.command(WayIn::Preload, &program).arg(how));
         assert_eq!((ended.status.code(), &*ended.stderr), (Some(7), ""), "{how}");
-        assert_eq!(surroundings.traces(), "shop: send orders\n".repeat(sent), "{how}");
+        assert_eq!(traced.take_traces(), "shop: send orders\n".repeat(sent), "{how}");
     }
 }
 
@@ -32,10 +28,7 @@ fn whatever_way_a_process_ends_its_spans_arrive_and_its_status_stays() {
 /// thread that it has not got.
 #[test]
 fn a_child_that_is_forked_while_a_library_is_loaded_becomes_another_program_at_once() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
+    let Some(workshop) = Workshop::open() else { return };
     let endless = workshop.build("libendless.so", &["-shared", "-fPIC", "endless.c"]);
     let program = workshop.build("forking", &["forking.c"]);
     let mut command = Command::new(program);
@@ -47,10 +40,7 @@ fn a_child_that_is_forked_while_a_library_is_loaded_becomes_another_program_at_o
 /// Without `is_met` in `resolver/librdkafka/src/preload/waits.rs`, or in `signals.rs` there, it is killed.
 #[test]
 fn a_process_without_clients_that_may_use_few_system_calls_uses_no_others() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
+    let Some(workshop) = Workshop::open() else { return };
     let mut command = Command::new(workshop.build("sandboxed", &["sandboxed.c"]));
     without_tracing(&mut command).env("LD_PRELOAD", library());
     let ended = finish(&mut command, std::time::Duration::from_secs(60));
@@ -62,16 +52,11 @@ fn a_process_without_clients_that_may_use_few_system_calls_uses_no_others() {
 
 #[test]
 fn arguments_that_the_kernel_refuses_are_refused_by_the_kernel() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
-    workshop.librdkafka("kafka", &[]);
-    let link = workshop.linked_with("kafka");
-    let program = workshop.build("waiting", &["waiting.c", &link[0], &link[1], &link[2]]);
-    let surroundings = Surroundings::start(&[], 1, "[services.shop]\ntopics = [\"*\"]");
-    let said = [WayIn::Untraced, WayIn::Preload].map(|way_in| {
-        let ended = run(&mut surroundings.command(way_in, &program));
+    let Some(workshop) = Workshop::open() else { return };
+    let program = workshop.build_linked("waiting", &["waiting.c"]);
+    let traced = Traced::start(&[], "[services.shop]\ntopics = [\"*\"]");
+    let said = [WayIn::None, WayIn::Preload].map(|way| {
+        let ended = run(&mut traced.command(way, &program));
         ended.expect_success();
         ended.stdout
     });

@@ -6,9 +6,9 @@
 
 use std::process::Command;
 
-use words::child::Ended;
 use words::fake_librdkafka::Workshop;
-use words::foreign::{Surroundings, WayIn, run, skip};
+use words::foreign::skip;
+use words::{Ended, Traced, WayIn, run};
 
 const OLD: &str = "-DVERSION=0x020c01ff";
 const SOUND: &str = "-DVERSION=0x020d00ff";
@@ -18,23 +18,20 @@ fn fail(workshop: &Workshop, version: &str, scenario: &str) -> (Ended, String) {
     workshop.librdkafka("kafka", &[version]);
     let link = workshop.linked_with("kafka");
     let program = workshop.build("failing", &["failing.c", &link[0], &link[1], &link[2]]);
-    let surroundings = Surroundings::start(&[], 1, "[services.shop]\ntopics = [\"*\"]");
-    let mut command = surroundings.command(WayIn::Preload, program);
+    let traced = Traced::start(&[], "[services.shop]\ntopics = [\"*\"]");
+    let mut command = traced.command(WayIn::Preload, program);
     if scenario == "none" {
         command.env("CONSUMERS_FAIL", "");
     }
     let ended = run(command.arg(scenario));
     ended.expect_success();
     assert_eq!(ended.stderr, "");
-    (ended, surroundings.traces())
+    (ended, traced.take_traces())
 }
 
 #[test]
 fn a_configuration_that_librdkafka_broke_can_be_destroyed_and_used_again() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
+    let Some(workshop) = Workshop::open() else { return };
     let late = "errno 22: refused late\n";
     let early = "errno 22: refused early\n";
     let sent = "shop: send orders\n";
@@ -58,16 +55,13 @@ fn a_configuration_that_librdkafka_broke_can_be_destroyed_and_used_again() {
 /// With Debian's librdkafka 2.0.2 this program dies when its client is traced by `plugin.library.paths`.
 #[test]
 fn the_system_s_librdkafka_does_no_harm_either() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
+    let Some(workshop) = Workshop::open() else { return };
     if !Command::new("pkg-config").args(["--exists", "rdkafka"]).status().is_ok_and(|status| status.success()) {
         return skip("pkg-config knows no librdkafka (librdkafka-dev) on this machine");
     }
     let program = workshop.build("failing_for_real", &["failing_for_real.c", "-lrdkafka"]);
-    let surroundings = Surroundings::start(&[], 1, "[services.shop]\ntopics = [\"*\"]");
-    let ended = run(&mut surroundings.command(WayIn::Preload, program));
+    let traced = Traced::start(&[], "[services.shop]\ntopics = [\"*\"]");
+    let ended = run(&mut traced.command(WayIn::Preload, program));
     ended.expect_success();
     assert!(ended.stdout.contains("NONSENSE") && ended.stderr.is_empty(), "{ended:?}");
 }

@@ -3,9 +3,9 @@
 
 use std::process::Command;
 
-use words::child::Ended;
 use words::fake_librdkafka::Workshop;
-use words::foreign::{Surroundings, WayIn, run, skip};
+use words::foreign::skip;
+use words::{Ended, Traced, WayIn, run};
 
 /// A program that is linked with a fake librdkafka whose frames can be unwound, as those of librdkafka are on this
 /// platform.
@@ -13,8 +13,8 @@ fn with_unwinding(workshop: &Workshop, sources: &[&str]) -> Ended {
     workshop.librdkafka("kafka", &["-fexceptions"]);
     let link = workshop.linked_with("kafka");
     let program = workshop.build("program", &[sources, &[&link[0], &link[1], &link[2]]].concat());
-    let surroundings = Surroundings::start(&[], 1, "[services.shop]\ntopics = [\"*\"]");
-    let ended = run(&mut surroundings.command(WayIn::Preload, program));
+    let traced = Traced::start(&[], "[services.shop]\ntopics = [\"*\"]");
+    let ended = run(&mut traced.command(WayIn::Preload, program));
     ended.expect_success();
     assert_eq!(ended.stderr, "");
     ended
@@ -22,20 +22,14 @@ fn with_unwinding(workshop: &Workshop, sources: &[&str]) -> Ended {
 
 #[test]
 fn a_thread_can_be_cancelled_while_it_waits_for_messages_and_never_in_our_part_of_it() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
+    let Some(workshop) = Workshop::open() else { return };
     assert_eq!(with_unwinding(&workshop, &["cancelling.c"]).stdout, "cancelled\nmade\ncancelled\n");
 }
 
 /// A wrapper in `resolver/librdkafka/src/preload/polls.rs` that were `extern "C"` would end the process here.
 #[test]
 fn an_exception_that_a_callback_throws_passes_through() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
+    let Some(workshop) = Workshop::open() else { return };
     if !Command::new("c++").arg("--version").output().is_ok_and(|said| said.status.success()) {
         return skip("there is no C++ compiler (c++) on this machine");
     }

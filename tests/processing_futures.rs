@@ -9,9 +9,8 @@ use opentelemetry::Context;
 use opentelemetry::trace::TraceContextExt as _;
 use rdkafka::producer::{BaseProducer, BaseRecord};
 use tracer_resolver_rdkafka::{Processing, instrument, process};
-use words::kafka::{Kafka, assign, next_message};
-use words::receivers::OtlpReceiver;
-use words::{block_on, child, draw_traces, is_child, send};
+use words::kafka::{assign, next_message};
+use words::{ORDERS_AND_BILLS, Traced, block_on, child, draw_traces, is_child, run, send};
 
 struct Refused {
     by: &'static str,
@@ -29,10 +28,10 @@ fn program() {
     if !is_child() {
         return;
     }
-    let kafka = Kafka::start(&["orders", "bills"]);
-    let (mut out, mut back) = (kafka.config(), kafka.consumer_config("g"));
+    let mut out = child::kafka();
     instrument(&mut out).unwrap();
-    instrument(&mut back).unwrap();
+    let mut back = out.clone();
+    back.set("group.id", "g");
     let producer: BaseProducer = out.create().unwrap();
     for _ in 0..4 {
         send(&producer, BaseRecord::to("orders").key("k").payload("p"));
@@ -91,17 +90,9 @@ async fn pause() {
 
 #[test]
 fn a_future_is_the_processing_of_its_message() {
-    let (collector, folder) = (OtlpReceiver::start().unwrap(), tempfile::tempdir().unwrap());
-    let path = folder.path().join("tracing.toml");
-    let text = format!(
-        "version = 1\n[defaults]\nexport = [\"otlp\"]\n[services.shop]\nproduces = [\"orders\"]\n[services.billing]\n\
-         consumes = [\"orders\"]\nproduces = [\"bills\"]\n[backends.otlp]\nplugin = \"otlp\"\nconfig = {{ endpoint = \"{}\" }}\n",
-        collector.endpoint()
-    );
-    std::fs::write(&path, text).unwrap();
-    let output = child("program").env("INTERCEPTORS_CONFIG_FILE", &path).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let spans = collector.wait_for(12, Duration::from_secs(10));
+    let traced = Traced::start(&["orders", "bills"], ORDERS_AND_BILLS);
+    run(&mut traced.again("program")).expect_success();
+    let spans = traced.spans();
     assert_eq!(
         draw_traces(&spans),
         "shop: send orders\n  billing: process orders\n    billing: send bills\n    billing: send bills\n\
@@ -112,5 +103,4 @@ fn a_future_is_the_processing_of_its_message() {
     let processed: Vec<_> = spans.iter().filter(|span| span.name == "process orders").collect();
     assert!(processed.iter().any(|span| span.duration_nano() >= 30_000_000), "as long as the work");
     assert!(processed.iter().any(|span| span.status_message == "refused by the bank"));
-    assert_eq!(collector.faults(), Vec::<String>::new());
 }

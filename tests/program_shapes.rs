@@ -1,13 +1,15 @@
 //! Promise: no program is given a wrong parent, whatever its shape, and the plain ones are given the right one: the table of
-//! shapes in resolver/librdkafka/docs/what-works.md, row by row.
+//! shapes in resolver/librdkafka/README.md, row by row.
 //!
 //! Each program consumes ten orders and sends a payment of each, to the partition with the order's number: so a payment's
 //! parent is seen to be right or wrong. The orders carry no context: what is not guessed begins a trace.
 
 use std::path::PathBuf;
 
-use words::foreign::{PAYING, Surroundings, WayIn, c_program, python_with, run};
+use words::foreign::{PAYING, c_program, python_with};
+use words::kafka::Kafka;
 use words::receivers::ReceivedSpan;
+use words::{Traced, WayIn, run};
 
 const ORDERS: usize = 10;
 
@@ -34,13 +36,13 @@ fn payments(spans: &[ReceivedSpan]) -> String {
 }
 
 /// Runs the program that `command` starts, and says what became of its payments.
-fn shape(way_in: WayIn, program: &PathBuf, words: &[&str]) -> String {
-    let surroundings = Surroundings::start(&["orders", "payments"], ORDERS as i32, PAYING);
-    surroundings.send_untraced("orders", ORDERS);
-    let ended = run(surroundings.command(way_in, program).args(words));
+fn shape(way: WayIn, program: &PathBuf, words: &[&str]) -> String {
+    let traced = Traced::on(Kafka::start_with(&["orders", "payments"], ORDERS as i32), PAYING);
+    traced.send_numbered("orders", ORDERS);
+    let ended = run(traced.command(way, program).args(words));
     ended.expect_success();
-    assert_eq!(ended.stderr, "", "{way_in:?} {words:?}");
-    payments(&surroundings.spans())
+    assert_eq!(ended.stderr, "", "{way:?} {words:?}");
+    payments(&traced.spans())
 }
 
 const PYTHON: &str =
@@ -50,9 +52,9 @@ const PYTHON: &str =
 #[track_caller]
 fn python_shape(shape_name: &str, by_property: &str, by_preload: &str) {
     let Some(python) = python_with("python-shapes", PYTHON) else { return };
-    for (way_in, expected) in [(WayIn::Property, by_property), (WayIn::Preload, by_preload)] {
-        let found = shape(way_in, &python, &["tests/python/shapes.py", shape_name]);
-        assert_eq!(found, expected, "{shape_name} {way_in:?}");
+    for (way, expected) in [(WayIn::Property, by_property), (WayIn::Preload, by_preload)] {
+        let found = shape(way, &python, &["tests/python/shapes.py", shape_name]);
+        assert_eq!(found, expected, "{shape_name} {way:?}");
     }
 }
 
@@ -125,9 +127,9 @@ fn each_request_of_a_thread_that_waits_for_the_answer_begins_a_trace() {
 #[test]
 fn what_is_sent_long_after_the_one_message_begins_traces() {
     let Some(python) = python_with("python-shapes", PYTHON) else { return };
-    for way_in in WayIn::TRACED {
-        let found = shape(way_in, &python, &["tests/python/shapes.py", "read_once"]);
-        assert!(found.starts_with("yX") && found.ends_with("....."), "{way_in:?}: {found}");
+    for way in WayIn::EACH {
+        let found = shape(way, &python, &["tests/python/shapes.py", "read_once"]);
+        assert!(found.starts_with("yX") && found.ends_with("....."), "{way:?}: {found}");
     }
 }
 
@@ -153,7 +155,7 @@ fn what_an_event_loop_in_c_sends_begins_traces_and_by_property_none_is_wrong_tha
 fn what_coroutines_send_that_take_turns_on_a_thread_begins_traces() {
     let folder = tempfile::tempdir().unwrap();
     let Some(program) = c_program(folder.path(), "cpp/coroutines.cpp", &["-std=c++20"]) else { return };
-    for way_in in WayIn::TRACED {
-        assert_eq!(shape(way_in, &program, &[]), none(), "{way_in:?}");
+    for way in WayIn::EACH {
+        assert_eq!(shape(way, &program, &[]), none(), "{way:?}");
     }
 }

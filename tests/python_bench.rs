@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 use words::child::without_tracing;
-use words::foreign::{library, python_with, run};
+use words::foreign::{library, python_with};
+use words::run;
 
 #[test]
 fn a_few_thousand_messages_go_every_way() {

@@ -3,9 +3,8 @@
 
 #![expect(clippy::indexing_slicing, reason = "a test may fail loudly, its helpers too")]
 
-use words::child::Ended;
-use words::draw_traces_with;
-use words::foreign::{Surroundings, WayIn, python, run};
+use words::foreign::python;
+use words::{Ended, Traced, WayIn, draw_traces_with, run};
 
 const CONFIGURATION: &str = r#"
     [services.shop]
@@ -25,64 +24,64 @@ struct Run {
 
 /// Runs `tests/python/PROGRAM` where so many orders wait.
 #[track_caller]
-fn traced(way_in: WayIn, orders: usize, program: &[&str]) -> Option<Run> {
-    let surroundings = Surroundings::start(&["orders", "payments"], 1, CONFIGURATION);
-    surroundings.send_untraced("orders", orders);
-    let Ended { stdout, .. } = ended(&surroundings, way_in, program)?;
+fn traced(way: WayIn, orders: usize, program: &[&str]) -> Option<Run> {
+    let surroundings = Traced::start(&["orders", "payments"], CONFIGURATION);
+    surroundings.send_numbered("orders", orders);
+    let Ended { stdout, .. } = ended(&surroundings, way, program)?;
     Some(Run { stdout, drawing: draw_traces_with(&surroundings.spans(), &[END]) })
 }
 
 #[track_caller]
-fn ended(surroundings: &Surroundings, way_in: WayIn, program: &[&str]) -> Option<Ended> {
-    let mut command = surroundings.command(way_in, python()?);
+fn ended(surroundings: &Traced, way: WayIn, program: &[&str]) -> Option<Ended> {
+    let mut command = surroundings.command(way, python()?);
     command.arg(format!("tests/python/{}", program[0])).args(&program[1..]);
     let ended = run(&mut command);
     ended.expect_success();
-    assert_eq!(ended.stderr, "", "{way_in:?}");
+    assert_eq!(ended.stderr, "", "{way:?}");
     Some(ended)
 }
 
 #[test]
 fn reports_messages_and_errors_are_those_of_the_untraced_program() {
-    let Some(untraced) = traced(WayIn::Untraced, 0, &["deliveries.py"]) else { return };
+    let Some(untraced) = traced(WayIn::None, 0, &["deliveries.py"]) else { return };
     assert!(untraced.stdout.lines().count() == 13 && untraced.drawing.is_empty(), "{}", untraced.stdout);
-    for (way_in, delivery) in [(WayIn::Property, "receive orders"), (WayIn::Preload, "process orders")] {
-        let run = traced(way_in, 0, &["deliveries.py"]).unwrap();
-        assert_eq!(run.stdout, untraced.stdout, "{way_in:?}");
-        let traces = run.drawing.matches(&format!("shop: send orders\n  billing: {delivery}")).count();
+    for (way, hand_over) in [(WayIn::Property, "receive orders"), (WayIn::Preload, "process orders")] {
+        let run = traced(way, 0, &["deliveries.py"]).unwrap();
+        assert_eq!(run.stdout, untraced.stdout, "{way:?}");
+        let traces = run.drawing.matches(&format!("shop: send orders\n  billing: {hand_over}")).count();
         assert_eq!((traces, run.drawing.lines().count()), (4, 8), "{}", run.drawing);
     }
 }
 
 #[test]
 fn without_a_file_the_library_does_nothing_and_says_nothing() {
-    let surroundings = Surroundings::start(&["orders", "payments"], 1, CONFIGURATION);
-    let Some(untraced) = ended(&surroundings, WayIn::Untraced, &["deliveries.py"]) else { return };
-    for way_in in [WayIn::Property, WayIn::Preload] {
-        let surroundings = Surroundings::start(&["orders", "payments"], 1, CONFIGURATION);
-        let mut command = surroundings.command(way_in, python().unwrap());
+    let surroundings = Traced::start(&["orders", "payments"], CONFIGURATION);
+    let Some(untraced) = ended(&surroundings, WayIn::None, &["deliveries.py"]) else { return };
+    for way in [WayIn::Property, WayIn::Preload] {
+        let surroundings = Traced::start(&["orders", "payments"], CONFIGURATION);
+        let mut command = surroundings.command(way, python().unwrap());
         let run = run(command.arg("tests/python/deliveries.py").env_remove("INTERCEPTORS_CONFIG_FILE"));
         run.expect_success();
-        assert_eq!((&run.stdout, &*run.stderr), (&untraced.stdout, ""), "{way_in:?}");
+        assert_eq!((&run.stdout, &*run.stderr), (&untraced.stdout, ""), "{way:?}");
         assert_eq!(surroundings.spans(), []);
     }
 }
 
 #[test]
 fn a_file_that_cannot_be_used_is_told_and_the_program_runs_as_ever() {
-    let surroundings = Surroundings::start(&["orders", "payments"], 1, CONFIGURATION);
-    let Some(untraced) = ended(&surroundings, WayIn::Untraced, &["deliveries.py"]) else { return };
-    for way_in in [WayIn::Property, WayIn::Preload] {
-        let surroundings = Surroundings::start(&["orders", "payments"], 1, "[services.shop]\nproduce = [\"orders\"]\n");
-        let mut command = surroundings.command(way_in, python().unwrap());
+    let surroundings = Traced::start(&["orders", "payments"], CONFIGURATION);
+    let Some(untraced) = ended(&surroundings, WayIn::None, &["deliveries.py"]) else { return };
+    for way in [WayIn::Property, WayIn::Preload] {
+        let surroundings = Traced::start(&["orders", "payments"], "[services.shop]\nproduce = [\"orders\"]\n");
+        let mut command = surroundings.command(way, python().unwrap());
         command.arg("tests/python/deliveries.py");
         let lenient = run(&mut command);
         lenient.expect_success();
-        assert_eq!(lenient.stdout, untraced.stdout, "{way_in:?}");
-        assert!(lenient.stderr.contains("did you mean `produces`?"), "{way_in:?}: {}", lenient.stderr);
+        assert_eq!(lenient.stdout, untraced.stdout, "{way:?}");
+        assert!(lenient.stderr.contains("did you mean `produces`?"), "{way:?}: {}", lenient.stderr);
         let strict = run(command.env("INTERCEPTORS_STRICT", "1"));
-        assert!(!strict.status.success() && strict.stdout.is_empty(), "{way_in:?}: {strict:?}");
-        assert!(strict.stderr.contains("did you mean `produces`?"), "{way_in:?}: {}", strict.stderr);
+        assert!(!strict.status.success() && strict.stdout.is_empty(), "{way:?}: {strict:?}");
+        assert!(strict.stderr.contains("did you mean `produces`?"), "{way:?}: {}", strict.stderr);
     }
 }
 
@@ -104,44 +103,44 @@ fn the_next_poll_shows_it_better_by_preload_and_closing_shows_it_of_the_last() {
 #[test]
 fn commits_in_the_background_and_stored_offsets_reach_the_broker() {
     for how in ["async", "store"] {
-        for way_in in WayIn::TRACED {
-            let Some(run) = traced(way_in, 3, &["commits.py", how]) else { return };
-            assert_eq!((&*run.stdout, run.drawing.lines().count()), ("[3]\n", 3), "{how} {way_in:?}: {}", run.drawing);
+        for way in WayIn::EACH {
+            let Some(run) = traced(way, 3, &["commits.py", how]) else { return };
+            assert_eq!((&*run.stdout, run.drawing.lines().count()), ("[3]\n", 3), "{how} {way:?}: {}", run.drawing);
         }
     }
 }
 
 #[test]
 fn a_transaction_is_in_the_trace_of_its_message_and_fails_when_it_is_aborted() {
-    for (way_in, ends) in [(WayIn::Property, ["send", "send"]), (WayIn::Preload, ["poll", "close"])] {
-        let Some(run) = traced(way_in, 2, &["transactions.py"]) else { return };
+    for (way, ends) in [(WayIn::Property, ["send", "send"]), (WayIn::Preload, ["poll", "close"])] {
+        let Some(run) = traced(way, 2, &["transactions.py"]) else { return };
         let expected = format!(
             "billing: process orders {{end={}}}\n  billing: send payments\n\
              billing: process orders {{end={}}}\n  billing: send payments !_PURGE_QUEUE\n",
             ends[0], ends[1]
         );
-        assert_eq!(run.drawing, expected, "{way_in:?}");
+        assert_eq!(run.drawing, expected, "{way:?}");
     }
 }
 
 #[test]
 fn asyncio_s_clients_work_on_threads_of_their_own_so_that_no_parent_is_guessed() {
-    for way_in in WayIn::TRACED {
-        let Some(run) = traced(way_in, 2, &["asynchronous.py"]) else { return };
+    for way in WayIn::EACH {
+        let Some(run) = traced(way, 2, &["asynchronous.py"]) else { return };
         assert_eq!(run.stdout, "payments paid: orders 0\npayments paid: orders 1\n");
         let roots: Vec<_> = run.drawing.lines().map(|line| line.split(" {").next().unwrap()).collect();
         let sends = roots.iter().filter(|root| **root == "billing: send payments").count();
         let orders = roots.iter().filter(|root| root.ends_with(" orders")).count();
-        assert_eq!((sends, orders, roots.len()), (2, 2, 4), "{way_in:?}: {}", run.drawing);
+        assert_eq!((sends, orders, roots.len()), (2, 2, 4), "{way:?}: {}", run.drawing);
     }
 }
 
 #[test]
-fn after_a_hand_over_of_many_messages_no_parent_is_guessed() {
-    for way_in in WayIn::TRACED {
-        let Some(run) = traced(way_in, 10, &["batches.py", "7"]) else { return };
+fn after_a_delivery_of_many_messages_no_parent_is_guessed() {
+    for way in WayIn::EACH {
+        let Some(run) = traced(way, 10, &["batches.py", "7"]) else { return };
         let expected = "billing: receive orders\n".repeat(10) + "billing: send payments\n";
-        assert_eq!(run.drawing, expected, "{way_in:?}");
+        assert_eq!(run.drawing, expected, "{way:?}");
     }
 }
 
@@ -151,19 +150,19 @@ fn a_call_for_many_that_asks_for_one_hands_over_one() {
     let of_many = "billing: receive orders\n".repeat(10) + "billing: send payments\n";
     let of_one = "billing: process orders {end=poll}\n".repeat(9)
         + "billing: process orders {end=close}\nbilling: send payments\n";
-    for (way_in, expected) in [(WayIn::Property, of_many), (WayIn::Preload, of_one)] {
-        let Some(run) = traced(way_in, 10, &["batches.py", "1"]) else { return };
-        assert_eq!(run.drawing, expected, "{way_in:?}");
+    for (way, expected) in [(WayIn::Property, of_many), (WayIn::Preload, of_one)] {
+        let Some(run) = traced(way, 10, &["batches.py", "1"]) else { return };
+        assert_eq!(run.drawing, expected, "{way:?}");
     }
 }
 
 #[test]
 fn a_send_on_another_thread_than_the_message_s_has_no_parent() {
-    for way_in in WayIn::TRACED {
-        let Some(run) = traced(way_in, 3, &["threads.py"]) else { return };
+    for way in WayIn::EACH {
+        let Some(run) = traced(way, 3, &["threads.py"]) else { return };
         let roots: Vec<_> = run.drawing.lines().map(|line| line.split(" {").next().unwrap()).collect();
-        assert!(!roots.iter().any(|root| root.starts_with(' ')), "{way_in:?}: {}", run.drawing);
-        assert_eq!(roots.iter().filter(|root| **root == "billing: send payments").count(), 3, "{way_in:?}");
-        assert_eq!(roots.iter().filter(|root| root.ends_with(" orders")).count(), 3, "{way_in:?}");
+        assert!(!roots.iter().any(|root| root.starts_with(' ')), "{way:?}: {}", run.drawing);
+        assert_eq!(roots.iter().filter(|root| **root == "billing: send payments").count(), 3, "{way:?}");
+        assert_eq!(roots.iter().filter(|root| root.ends_with(" orders")).count(), 3, "{way:?}");
     }
 }

@@ -8,28 +8,28 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use words::child::Ended;
-use words::foreign::{Surroundings, WayIn, python, python_with, run};
+use words::foreign::{python, python_with};
+use words::{Ended, Traced, WayIn, run};
 
 const CONFIGURATION: &str = r#"
     [services.shop]
     topics = ["*"]
 "#;
 
-/// Runs `endings.py` by `way_in`: how it ended, and how many spans arrived.
+/// Runs `endings.py` through `way_in`: how it ended, and how many spans arrived.
 #[track_caller]
 fn ended(way_in: WayIn, how: &[&str]) -> Option<(Ended, usize)> {
-    let surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
+    let surroundings = Traced::start(&["orders"], CONFIGURATION);
     let ended = run(surroundings.command(way_in, python()?).arg("tests/python/endings.py").args(how));
     Some((ended, surroundings.spans().len()))
 }
 
-/// Runs it by both ways in: each time it ends as untraced, and so many spans arrive.
+/// Runs it through both ways in: each time it ends as untraced, and so many spans arrive.
 #[track_caller]
 fn ends_as_untraced(how: &[&str], status: ExitStatus, spans: RangeInclusive<usize>) {
-    let Some((untraced, _)) = ended(WayIn::Untraced, how) else { return };
+    let Some((untraced, _)) = ended(WayIn::None, how) else { return };
     assert_eq!(untraced.status, status, "{untraced:?}");
-    for way_in in WayIn::TRACED {
+    for way_in in WayIn::EACH {
         let (traced, arrived) = ended(way_in, how).unwrap();
         assert_eq!(
             (traced.status, &traced.stdout),
@@ -100,7 +100,7 @@ fn a_signal_loses_what_is_in_hand_and_nothing_that_has_left() {
 #[test]
 fn a_signal_that_is_sent_again_after_an_orderly_end() {
     for (how, signal) in [("interrupted", INTERRUPTED), ("raised again", TERMINATED), ("killed again", TERMINATED)] {
-        let Some((untraced, _)) = ended(WayIn::Untraced, &[how]) else { return };
+        let Some((untraced, _)) = ended(WayIn::None, &[how]) else { return };
         assert_eq!(untraced.status, ExitStatus::from_raw(signal), "{how}: {untraced:?}");
         for (way_in, spans) in [(WayIn::Preload, 110..=110), (WayIn::Property, 0..=110)] {
             let (traced, arrived) = ended(way_in, &[how]).unwrap();
@@ -124,7 +124,7 @@ fn another_program_in_its_place() {
 fn a_server_that_is_told_to_end_exports_its_last_requests() {
     let Some(python) = python_with("uvicorn", "confluent-kafka==2.16.1\nuvicorn==0.54.0") else { return };
     for (way_in, spans) in [(WayIn::Preload, 20..=20), (WayIn::Property, 0..=20)] {
-        let surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
+        let surroundings = Traced::start(&["orders"], CONFIGURATION);
         let ended = run(surroundings.command(way_in, &python).arg("tests/python/server.py"));
         assert_eq!((ended.status, &*ended.stdout), (ExitStatus::from_raw(TERMINATED), "20\n"), "{}", ended.stderr);
         assert!(!ended.stderr.contains("tracer-resolver"), "{way_in:?}: {}", ended.stderr);
@@ -135,7 +135,7 @@ fn a_server_that_is_told_to_end_exports_its_last_requests() {
 
 #[test]
 fn threads_that_are_still_sending_when_the_program_exits() {
-    for way_in in WayIn::TRACED {
+    for way_in in WayIn::EACH {
         let Some((ended, arrived)) = ended(way_in, &["threads"]) else { return };
         assert_eq!((ended.status, &*ended.stdout, &*ended.stderr), (exited(5), "sent\n", ""), "{way_in:?}");
         assert!(arrived > 150 && ended.took < Duration::from_secs(10), "{way_in:?}: {arrived} {:?}", ended.took);
@@ -150,8 +150,8 @@ fn by_preload_even_os_exit_exports_what_is_in_hand() {
 
 #[test]
 fn a_collector_that_is_not_there_delays_no_end_for_long() {
-    for way_in in WayIn::TRACED {
-        let mut surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
+    for way_in in WayIn::EACH {
+        let mut surroundings = Traced::start(&["orders"], CONFIGURATION);
         surroundings.collector.stop();
         let Some(python) = python() else { return };
         for (how, status) in [("exit", 3), ("close", 0), ("_exit", 4)] {
@@ -167,8 +167,8 @@ fn a_collector_that_is_not_there_delays_no_end_for_long() {
 
 #[test]
 fn a_collector_that_never_answers_delays_no_end_for_long() {
-    for way_in in WayIn::TRACED {
-        let surroundings = Surroundings::start(&["orders"], 1, CONFIGURATION);
+    for way_in in WayIn::EACH {
+        let surroundings = Traced::start(&["orders"], CONFIGURATION);
         surroundings.collector.respond_after(Duration::from_secs(45));
         let Some(python) = python() else { return };
         let ended = run(surroundings.command(way_in, python).args(["tests/python/endings.py", "exit"]));

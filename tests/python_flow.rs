@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use words::foreign::{PROCESSING, Shop, Surroundings, WayIn, processing_in_rust, python, run};
+use words::foreign::{PROCESSING, Shop, processing_in_rust, python};
+use words::{Traced, WayIn, run};
 
 /// The drawing of `flow.py`.
-fn python_program(python: &Path, way_in: WayIn) -> String {
-    let surroundings = Surroundings::start(&["orders", "payments"], 1, PROCESSING);
-    let ended = run(surroundings.command(way_in, python).arg("tests/python/flow.py"));
+fn python_program(python: &Path, way: WayIn) -> String {
+    let traced = Traced::start(&["orders", "payments"], PROCESSING);
+    let ended = run(traced.command(way, python).arg("tests/python/flow.py"));
     ended.expect_success();
     assert_eq!((&*ended.stdout, &*ended.stderr), ("paid: order 0\npaid: order 1\npaid: order 2\n", ""));
-    surroundings.traces()
+    traced.take_traces()
 }
 
 #[test]
@@ -27,7 +28,7 @@ fn by_property_the_drawing_is_the_rust_crate_s() {
 fn by_preload_and_by_both_the_drawing_is_the_rust_crate_s() {
     let Some(python) = python() else { return };
     let drawing = processing_in_rust(3, Shop::SaysWhenItIsDone);
-    for way_in in [WayIn::Preload, WayIn::Both] {
-        assert_eq!(python_program(&python, way_in), drawing, "{way_in:?}");
+    for way in [WayIn::Preload, WayIn::Both] {
+        assert_eq!(python_program(&python, way), drawing, "{way:?}");
     }
 }

@@ -1,16 +1,18 @@
 //! Promise: with the layer that `tracer-interceptors run` brings into Python, what a send follows from is known in every shape of
 //! program in which it can be, is never wrong, and the program notices nothing. The table of shapes in
-//! resolver/librdkafka/docs/what-works.md has its column from here.
+//! resolver/librdkafka/README.md has its column from here.
 //!
 //! As in `program_shapes`, each program consumes ten orders, which carry no context, and sends a payment of each, to the
 //! partition with the order's number.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use words::foreign::{PAYING, Surroundings, WayIn, python_with, run};
+use words::foreign::{PAYING, python_of, python_with};
+use words::kafka::Kafka;
 use words::receivers::ReceivedSpan;
-use words::{draw_traces, draw_traces_with};
+use words::{Traced, WayIn, draw_traces, draw_traces_with, run};
 
 const ORDERS: usize = 10;
 
@@ -45,8 +47,8 @@ fn payments(spans: &[ReceivedSpan]) -> String {
 /// Runs the shape of `tests/python/PROGRAM`; its spans.
 #[track_caller]
 fn shape(python: &Path, program: &str, shape: &str) -> Vec<ReceivedSpan> {
-    let surroundings = Surroundings::start(&["orders", "payments"], ORDERS as i32, PAYING);
-    surroundings.send_untraced("orders", ORDERS);
+    let surroundings = Traced::on(Kafka::start_with(&["orders", "payments"], ORDERS as i32), PAYING);
+    surroundings.send_numbered("orders", ORDERS);
     let ended = run(surroundings.command(WayIn::Layer, python).args([&format!("tests/python/{program}"), shape]));
     ended.expect_success();
     assert_eq!(ended.stderr, "", "{shape}");
@@ -57,8 +59,13 @@ fn shape(python: &Path, program: &str, shape: &str) -> Vec<ReceivedSpan> {
 #[track_caller]
 fn expect(program: &str, shapes: &[&str], expected: &str) {
     let Some(python) = python() else { return };
+    expect_by(&python, program, shapes, expected);
+}
+
+#[track_caller]
+fn expect_by(python: &Path, program: &str, shapes: &[&str], expected: &str) {
     for name in shapes {
-        let spans = shape(&python, program, name);
+        let spans = shape(python, program, name);
         assert_eq!(payments(&spans), expected, "{name}: {}", draw_traces_with(&spans, &["messaging.kafka.offset"]));
         let mut orders: HashMap<_, Vec<_>> = HashMap::new();
         for span in spans.iter().filter(|span| span.name.ends_with(" orders")) {
@@ -76,7 +83,7 @@ fn all() -> String {
 fn what_was_right_as_a_guess_is_a_fact() {
     expect("shapes.py", &["loop"], &all());
     expect("shapes.py", &["fan_out"], &"y".repeat(2 * ORDERS));
-    expect("shapes.py", &["filter"], ".yyyy");
+    expect("shapes.py", &["filter"], "yyyyy");
 }
 
 #[test]
@@ -157,8 +164,8 @@ fn what_a_program_sent_itself_and_then_works_off_is_a_cause_and_what_answers_it_
 fn traces(python: &Path, name: &str) -> String {
     let configuration = format!("{PAYING}\n[services.a]\ntopics = [\"requests\", \"replies\"]\n");
     let topics = ["orders", "payments", "requests", "replies"];
-    let surroundings = Surroundings::start(&topics, ORDERS as i32, &configuration);
-    surroundings.send_untraced("orders", ORDERS);
+    let surroundings = Traced::on(Kafka::start_with(&topics, ORDERS as i32), &configuration);
+    surroundings.send_numbered("orders", ORDERS);
     let ended = run(surroundings.command(WayIn::Layer, python).args(["tests/python/exact.py", name]));
     ended.expect_success();
     assert_eq!(ended.stderr, "", "{name}");
@@ -170,7 +177,51 @@ fn traces(python: &Path, name: &str) -> String {
 #[test]
 fn a_message_that_was_read_once_is_no_cause_for_ever() {
     let Some(python) = python() else { return };
-    assert_eq!(payments(&shape(&python, "exact.py", "read_once")), ".".repeat(ORDERS));
+    for name in ["read_once", "read_until_there"] {
+        assert_eq!(payments(&shape(&python, "exact.py", name)), ".".repeat(ORDERS), "{name}");
+    }
+}
+
+#[test]
+fn a_loop_is_at_its_message_however_long_that_takes() {
+    expect("exact.py", &["slow_loop", "slow_tasks", "slow_and_then_quick"], &all());
+}
+
+/// Whether a send is in the loop that asks for messages is read from the program's code, whichever Python compiled it.
+#[test]
+fn the_code_says_whether_a_send_is_in_a_loop_that_asks_for_messages() {
+    let Some(python) = python() else { return };
+    let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("resolver/librdkafka/python");
+    let ended = run(Command::new(python).env("PYTHONPATH", package).arg("tests/python/loops.py"));
+    ended.expect_success();
+    let [in_turn, others, alone] = ended.stdout.split("--\n").collect::<Vec<_>>().try_into().unwrap();
+    assert_eq!(alone, "loop yy\nby_functions yy\nfan_out ......\n");
+    let sends = |line: &str| line.split(' ').next_back().unwrap().to_owned();
+    for (lines, expected, count) in [(in_turn, 'y', 10), (others, '.', 11)] {
+        assert_eq!(lines.lines().count(), count, "{lines}");
+        for line in lines.lines() {
+            assert!(!sends(line).is_empty() && sends(line).chars().all(|sent| sent == expected), "{line}");
+        }
+    }
+}
+
+#[test]
+fn nothing_of_what_was_followed_stays() {
+    let Some(python) = python() else { return };
+    leaves_nothing(&python);
+}
+
+#[track_caller]
+fn leaves_nothing(python: &Path) {
+    let surroundings = Traced::start(&["orders", "payments"], PAYING);
+    surroundings.send_numbered("orders", 4_000);
+    let ended = run(surroundings.command(WayIn::Layer, python).arg("tests/python/leaks.py"));
+    ended.expect_success();
+    assert_eq!((&*ended.stdout, &*ended.stderr), ("", ""));
+    let spans = surroundings.spans();
+    let taken = spans.iter().filter(|span| span.name == "process orders").count();
+    // One shape takes two each time.
+    assert_eq!(taken, 7 * 400);
 }
 
 #[test]
@@ -183,9 +234,9 @@ fn a_thread_that_began_with_one_message_is_not_at_it_when_it_passes_others_on() 
 fn of_ten_thousand_messages_under_load_none_has_a_wrong_parent() {
     let Some(python) = python() else { return };
     const MANY: usize = 10_000;
-    let surroundings = Surroundings::start(&["orders"], 1, PAYING);
+    let surroundings = Traced::start(&["orders"], PAYING);
     surroundings.kafka.cluster().create_topic("payments", 100, 1).unwrap();
-    surroundings.send_untraced("orders", MANY);
+    surroundings.send_numbered("orders", MANY);
     let ended = run(surroundings.command(WayIn::Layer, python).args(["tests/python/crowd.py", &MANY.to_string()]));
     ended.expect_success();
     assert_eq!(ended.stderr, "");
@@ -205,14 +256,39 @@ fn of_ten_thousand_messages_under_load_none_has_a_wrong_parent() {
 fn a_program_sees_the_same_of_its_clients_with_the_layer_as_without() {
     let Some(python) = python() else { return };
     let said = |way_in| {
-        let surroundings = Surroundings::start(&["orders", "payments"], 1, PAYING);
-        surroundings.send_untraced("orders", ORDERS);
+        let surroundings = Traced::start(&["orders", "payments"], PAYING);
+        surroundings.send_numbered("orders", ORDERS);
         let ended = run(surroundings.command(way_in, &python).arg("tests/python/same.py"));
         ended.expect_success();
         assert_eq!(ended.stderr, "", "{way_in:?}");
         ended.stdout
     };
-    assert_eq!(said(WayIn::Layer), said(WayIn::Untraced));
+    assert_eq!(said(WayIn::Layer), said(WayIn::None));
+}
+
+/// The oldest that has a wheel for the Python of the tests, and two in between.
+#[test]
+fn older_releases_of_the_client_are_followed_the_same() {
+    for version in ["2.0.2", "2.5.3", "2.10.1"] {
+        let requirement = format!("confluent-kafka=={version}");
+        let Some(python) = python_with(&format!("python-client-{version}"), &requirement) else { return };
+        expect_by(&python, "shapes.py", &["loop", "tasks", "to_thread", "pool"], &all());
+        let shapes = ["consume_loop", "list_to_pool", "list_with_the_helper", "list_passes_values_on", "slow_loop"];
+        expect_by(&python, "exact.py", &shapes, &all());
+        expect_by(&python, "exact.py", &["serializing", "subclass"], &all());
+        expect_by(&python, "exact.py", &["report_passes_on"], &"yy".repeat(ORDERS));
+    }
+}
+
+/// The oldest that the package is for, and the newest that it was tried on: what is in C differs between them.
+#[test]
+fn older_and_newer_pythons_are_followed_the_same() {
+    for version in ["3.8", "3.13"] {
+        let Some(python) = python_of(version, "confluent-kafka==2.16.1") else { continue };
+        expect_by(&python, "shapes.py", &["loop", "pool"], &all());
+        expect_by(&python, "exact.py", &["list_to_pool", "list_with_the_helper", "slow_loop", "executor"], &all());
+        leaves_nothing(&python);
+    }
 }
 
 #[test]
@@ -223,14 +299,14 @@ fn what_is_sent_after_the_last_message_begins_traces() {
 #[test]
 fn nothing_is_touched_until_the_program_imports_the_client_nor_without_the_library() {
     let Some(python) = python() else { return };
-    let surroundings = Surroundings::start(&["orders"], 1, PAYING);
-    let said = |command: &mut std::process::Command| {
+    let surroundings = Traced::start(&["orders"], PAYING);
+    let said = |command: &mut Command| {
         let ended = run(command.arg("tests/python/untouched.py"));
         ended.expect_success();
         assert_eq!(ended.stderr, "");
         ended.stdout
     };
-    let plain = said(&mut surroundings.command(WayIn::Untraced, &python));
+    let plain = said(&mut surroundings.command(WayIn::None, &python));
     let files = "['thread.py', 'threading.py', 'base_events.py']";
     assert_eq!(plain, format!("([], {files})\n"));
     let waiting = "['tracer_interceptors._hook', 'tracer_interceptors._layer']";
@@ -248,7 +324,7 @@ fn nothing_is_touched_until_the_program_imports_the_client_nor_without_the_libra
 #[test]
 fn the_program_s_own_sitecustomize_runs_as_ever() {
     let Some(python) = python() else { return };
-    let surroundings = Surroundings::start(&["orders"], 1, PAYING);
+    let surroundings = Traced::start(&["orders"], PAYING);
     let folder = tempfile::tempdir().unwrap();
     let mut command = surroundings.command(WayIn::Layer, &python);
     let ours = command.get_envs().find(|(name, _)| *name == "PYTHONPATH").unwrap().1.unwrap().to_owned();
@@ -270,7 +346,7 @@ fn the_program_s_own_sitecustomize_runs_as_ever() {
 #[test]
 fn what_the_layer_cannot_extend_it_says_once_and_the_program_runs() {
     let Some(python) = python() else { return };
-    let surroundings = Surroundings::start(&["orders"], 1, PAYING);
+    let surroundings = Traced::start(&["orders"], PAYING);
     let folder = tempfile::tempdir().unwrap();
     let package = folder.path().join("confluent_kafka");
     std::fs::create_dir(&package).unwrap();
@@ -289,8 +365,8 @@ fn what_the_layer_cannot_extend_it_says_once_and_the_program_runs() {
 #[test]
 fn a_program_says_which_message_it_is_at_fails_it_and_logs_its_ids() {
     let Some(python) = python() else { return };
-    let surroundings = Surroundings::start(&["orders", "payments"], ORDERS as i32, PAYING);
-    surroundings.send_untraced("orders", 4);
+    let surroundings = Traced::on(Kafka::start_with(&["orders", "payments"], ORDERS as i32), PAYING);
+    surroundings.send_numbered("orders", 4);
     let ended = run(surroundings.command(WayIn::Layer, &python).arg("tests/python/said.py"));
     ended.expect_success();
     assert_eq!(ended.stderr, "");

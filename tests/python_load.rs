@@ -1,7 +1,9 @@
 //! Promise: a hundred thousand messages through a Python program are a hundred thousand spans of sends and as many of
 //! deliveries, each the child of its send, while the program's memory stays as it is.
 
-use words::foreign::{Surroundings, WayIn, python, run_rounds};
+use words::foreign::{python, run_rounds};
+use words::kafka::Kafka;
+use words::{Traced, WayIn};
 
 const CONFIGURATION: &str = r#"
     [services.shop]
@@ -12,20 +14,15 @@ const CONFIGURATION: &str = r#"
     queue_bytes = "128MiB"
 "#;
 
-/// What is resident goes up and down from round to round, as the allocators of Python, of librdkafka and of the library like,
-/// and settles only after several. Four hundred bytes, a message with its headers, that each message left behind would be
-/// 24 MB.
-const MOST_GROWTH_KIB: i64 = 24_000;
-
 #[track_caller]
-fn loaded(way_in: WayIn, how: &str) {
+fn loaded(way: WayIn, how: &str) {
     let Some(python) = python() else { return };
-    let surroundings = Surroundings::start(&["orders"], 8, CONFIGURATION);
-    let mut command = surroundings.command(way_in, python);
-    let rounds = run_rounds(&surroundings, command.args(["tests/python/load.py", how]), 5, 20_000);
-    assert_eq!((rounds.sends, rounds.receives, rounds.ids), (100_000, 100_000, 200_000));
+    let traced = Traced::on(Kafka::start_with(&["orders"], 8), CONFIGURATION);
+    let mut command = traced.command(way, python);
+    let rounds = run_rounds(&traced, command.args(["tests/python/load.py", how]), 5, 20_000);
+    rounds.expect_two_spans_each(100_000);
     assert_eq!(rounds.connected, 100_000);
-    assert!(rounds.grown() < MOST_GROWTH_KIB, "{way_in:?} {how}: {:?}", rounds.resident);
+    rounds.expect_nothing_left_behind();
 }
 
 #[test]

@@ -196,6 +196,11 @@ fn every_rationale_stands_beside_what_it_explains_in_the_table_of_the_code() {
 }
 
 #[test]
+fn the_example_of_a_test_is_one() {
+    assert_eq!(blocks(CONTRIBUTING, "rust"), [include_str!("example_of_a_test.rs")]);
+}
+
+#[test]
 fn the_files_of_the_examples_are_right() {
     for file in ["examples/shop/tracing.toml", "examples/quickstart.toml", "examples/zero_code/tracing.toml"] {
         let report = config::load(Source::File(root().join(file))).report;

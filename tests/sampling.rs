@@ -10,11 +10,9 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags
 use opentelemetry_sdk::trace::{Sampler, SamplingDecision, ShouldSample as _};
 use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use std::time::Duration;
 use words::kafka::{assign, header_of, next_message, with_headers};
-use words::{TracedCluster, send};
+use words::{LIMIT, TRACEPARENT, Traced, send};
 
-const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const UNSAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
 
 fn record(topic: &str) -> BaseRecord<'_, str, str> {
@@ -25,12 +23,12 @@ fn send_all(producer: &BaseProducer, topic: &str, count: usize) {
     for _ in 0..count {
         assert!(producer.send(record(topic)).is_ok());
     }
-    producer.flush(Duration::from_secs(20)).unwrap();
+    producer.flush(LIMIT).unwrap();
 }
 
 #[test]
 fn each_service_and_each_topic_of_it_has_its_own_sampler() {
-    let cluster = TracedCluster::start(
+    let traced = Traced::start(
         &["orders", "orders.debug", "noise"],
         r#"
         [defaults]
@@ -48,17 +46,17 @@ fn each_service_and_each_topic_of_it_has_its_own_sampler() {
         produces = ["noise"]
         "#,
     );
-    let producer = cluster.producer();
+    let producer = traced.producer();
     for topic in ["orders", "orders.debug", "noise"] {
         send(&producer, record(topic));
     }
-    next_message(&cluster.consumer("orders"));
-    assert_eq!(cluster.traces(), "shop: send orders.debug\n~ billing: receive orders\n");
+    next_message(&traced.consumer("orders"));
+    assert_eq!(traced.traces(), "shop: send orders.debug\n~ billing: receive orders\n");
 }
 
 #[test]
 fn a_parent_s_decision_wins_over_the_sampler_both_ways_and_from_both_places() {
-    let on = TracedCluster::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\nsampler = \"always_on\"\n");
+    let on = Traced::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\nsampler = \"always_on\"\n");
     let producer = on.producer();
     send(&producer, record("orders").headers(with_headers(&[("traceparent", UNSAMPLED)])));
     let unsampled =
@@ -72,33 +70,32 @@ fn a_parent_s_decision_wins_over_the_sampler_both_ways_and_from_both_places() {
     assert!(header_of(&two, "traceparent").unwrap().ends_with("-00"), "the decision passes on");
     assert_eq!(on.traces(), "");
     drop((consumer, producer, on));
-    let off = TracedCluster::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\nsampler = \"always_off\"\n");
-    send(&off.producer(), record("orders").headers(with_headers(&[("traceparent", SAMPLED)])));
+    let off = Traced::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\nsampler = \"always_off\"\n");
+    send(&off.producer(), record("orders").headers(with_headers(&[("traceparent", TRACEPARENT)])));
     next_message(&off.consumer("orders"));
     assert_eq!(off.traces(), "~ shop: send orders\n  shop: receive orders\n");
 }
 
 #[test]
 fn with_parent_ignore_the_sampler_decides_every_span_and_the_trace_goes_on() {
-    let cluster = TracedCluster::start(
+    let traced = Traced::start(
         &["orders"],
         "[services.shop]\nproduces = [\"*\"]\nsampler = \"always_on\"\nparent = \"ignore\"\n\
          [services.billing]\nconsumes = [\"*\"]\nsampler = \"always_off\"\nparent = \"ignore\"\n",
     );
-    send(&cluster.producer(), record("orders").headers(with_headers(&[("traceparent", UNSAMPLED)])));
-    next_message(&cluster.consumer("orders"));
-    assert_eq!(cluster.traces(), "~ shop: send orders\n");
-    assert_eq!(cluster.collector.spans()[0].parent_span_id, "b7ad6b7169203331");
+    send(&traced.producer(), record("orders").headers(with_headers(&[("traceparent", UNSAMPLED)])));
+    next_message(&traced.consumer("orders"));
+    assert_eq!(traced.traces(), "~ shop: send orders\n");
+    assert_eq!(traced.collector.spans()[0].parent_span_id, "b7ad6b7169203331");
 }
 
 #[test]
 fn a_ratio_keeps_exactly_the_traces_that_opentelemetry_s_own_sampler_keeps() {
-    let cluster =
-        TracedCluster::start(&["orders"], "[services.shop]\nproduces = [\"*\"]\nsampler = { ratio = 0.25 }\n");
-    send_all(&cluster.producer(), "orders", 2_000);
-    let kept: Vec<_> = cluster.spans().into_iter().map(|span| span.trace_id).collect();
+    let traced = Traced::start(&["orders"], "[services.shop]\nproduces = [\"*\"]\nsampler = { ratio = 0.25 }\n");
+    send_all(&traced.producer(), "orders", 2_000);
+    let kept: Vec<_> = traced.spans().into_iter().map(|span| span.trace_id).collect();
     let theirs = Sampler::TraceIdRatioBased(0.25);
-    let consumer = assign(&cluster.kafka.consumer_config("untraced"), "orders");
+    let consumer = assign(&traced.kafka.consumer_config("untraced"), "orders");
     let mut agreed = HashMap::new();
     for _ in 0..2_000 {
         let traceparent = header_of(&next_message(&consumer), "traceparent").unwrap();
@@ -115,17 +112,17 @@ fn a_ratio_keeps_exactly_the_traces_that_opentelemetry_s_own_sampler_keeps() {
 
 #[test]
 fn a_ratio_decides_alike_for_every_service_so_that_traces_are_whole() {
-    let cluster = TracedCluster::start(
+    let traced = Traced::start(
         &["orders"],
         "[defaults]\nsampler = { ratio = 0.5 }\nparent = \"ignore\"\n[services.shop]\nproduces = [\"*\"]\n[services.billing]\nconsumes = [\"*\"]\n",
     );
-    send_all(&cluster.producer(), "orders", 200);
-    let consumer = cluster.consumer("orders");
+    send_all(&traced.producer(), "orders", 200);
+    let consumer = traced.consumer("orders");
     for _ in 0..200 {
         next_message(&consumer);
     }
     let mut by_trace: HashMap<String, usize> = HashMap::new();
-    for span in cluster.spans() {
+    for span in traced.spans() {
         *by_trace.entry(span.trace_id).or_default() += 1;
     }
     assert!((50..150).contains(&by_trace.len()), "{}", by_trace.len());
@@ -134,17 +131,17 @@ fn a_ratio_decides_alike_for_every_service_so_that_traces_are_whole() {
 
 #[test]
 fn a_rate_limit_keeps_so_many_new_traces_a_second_and_the_parent_s_decision_still_wins() {
-    let cluster =
-        TracedCluster::start(&["orders"], "[services.shop]\nproduces = [\"*\"]\nsampler = { rate_limit = 10 }\n");
-    let producer = cluster.producer();
+    let traced = Traced::start(&["orders"], "[services.shop]\nproduces = [\"*\"]\nsampler = { rate_limit = 10 }\n");
+    let producer = traced.producer();
     let started = std::time::Instant::now();
     send_all(&producer, "orders", 3_000);
     let seconds = started.elapsed().as_secs_f64();
-    let sampled: Vec<_> = (0..5).map(|_| record("orders").headers(with_headers(&[("traceparent", SAMPLED)]))).collect();
+    let sampled: Vec<_> =
+        (0..5).map(|_| record("orders").headers(with_headers(&[("traceparent", TRACEPARENT)]))).collect();
     for record in sampled {
         send(&producer, record);
     }
-    let spans = cluster.spans();
+    let spans = traced.spans();
     let (children, roots): (Vec<_>, Vec<_>) = spans.iter().partition(|span| !span.parent_span_id.is_empty());
     assert_eq!(children.len(), 5);
     let most = 10.0 + 10.0 * (seconds + 0.1);
@@ -153,21 +150,21 @@ fn a_rate_limit_keeps_so_many_new_traces_a_second_and_the_parent_s_decision_stil
 
 #[test]
 fn nothing_of_an_unsampled_message_is_recorded_but_its_context_passes_on() {
-    let cluster = TracedCluster::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\nsampler = \"always_off\"\n");
-    send(&cluster.producer(), record("orders").headers(with_headers(&[("mine", "1")])));
-    let message = next_message(&cluster.consumer("orders"));
+    let traced = Traced::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\nsampler = \"always_off\"\n");
+    send(&traced.producer(), record("orders").headers(with_headers(&[("mine", "1")])));
+    let message = next_message(&traced.consumer("orders"));
     assert_eq!(message.headers().map(|_| header_of(&message, "mine")), Some(Some("1".to_owned())));
     assert!(header_of(&message, "traceparent").unwrap().ends_with("-00"));
-    assert_eq!(cluster.traces(), "");
-    let stats = cluster.resolver.stats();
+    assert_eq!(traced.traces(), "");
+    let stats = traced.resolver().stats();
     assert_eq!(stats.services[0].spans, 0);
 }
 
 #[test]
 fn the_random_flag_of_a_parent_is_kept() {
-    let cluster = TracedCluster::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\n");
+    let traced = Traced::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\n");
     let random = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03";
-    send(&cluster.producer(), record("orders").headers(with_headers(&[("traceparent", random)])));
-    assert!(header_of(&cluster.read_untraced("orders"), "traceparent").unwrap().ends_with("-03"));
-    assert_eq!(cluster.spans()[0].flags & 0xff, 3);
+    send(&traced.producer(), record("orders").headers(with_headers(&[("traceparent", random)])));
+    assert!(header_of(&traced.read_untraced("orders"), "traceparent").unwrap().ends_with("-03"));
+    assert_eq!(traced.spans()[0].flags & 0xff, 3);
 }

@@ -7,7 +7,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord};
 use tracer_resolver_rdkafka::Processing;
 use words::kafka::{assign, next_message};
 use words::receivers::ReceivedSpan;
-use words::{TracedCluster, portrait, send};
+use words::{Traced, portrait, send};
 
 const ORDERS: &str = r#"
 [services.shop]
@@ -28,10 +28,10 @@ fn only(spans: Vec<ReceivedSpan>, name: &str) -> ReceivedSpan {
 
 #[test]
 fn a_send_span_has_exactly_these_attributes() {
-    let cluster = TracedCluster::start(&["orders"], ORDERS);
-    send(&cluster.producer(), BaseRecord::to("orders").key("k").payload("p"));
+    let traced = Traced::start(&["orders"], ORDERS);
+    send(&traced.producer(), BaseRecord::to("orders").key("k").payload("p"));
     assert_eq!(
-        portrait(&only(cluster.spans(), "send orders"), &MASKS),
+        portrait(&only(traced.spans(), "send orders"), &MASKS),
         r#"shop: send orders (producer, unset)
   messaging.client.id = "test-client"
   messaging.destination.name = "orders"
@@ -48,11 +48,11 @@ fn a_send_span_has_exactly_these_attributes() {
 
 #[test]
 fn a_receive_span_has_exactly_these_attributes() {
-    let cluster = TracedCluster::start(&["orders"], ORDERS);
-    cluster.send_untraced("orders", &[]);
-    next_message(&cluster.consumer("orders"));
+    let traced = Traced::start(&["orders"], ORDERS);
+    traced.send_untraced("orders", &[]);
+    next_message(&traced.consumer("orders"));
     assert_eq!(
-        portrait(&only(cluster.spans(), "receive orders"), &MASKS),
+        portrait(&only(traced.spans(), "receive orders"), &MASKS),
         r#"billing: receive orders (consumer, unset)
   kafka.record.queue_time_ms = TIME
   messaging.client.id = "test-client"
@@ -71,14 +71,14 @@ fn a_receive_span_has_exactly_these_attributes() {
 
 #[test]
 fn a_process_span_has_exactly_these_attributes_and_the_length_of_the_processing() {
-    let cluster = TracedCluster::start(&["orders"], ORDERS);
-    cluster.send_untraced("orders", &[]);
-    let message = next_message(&cluster.consumer("orders"));
+    let traced = Traced::start(&["orders"], ORDERS);
+    traced.send_untraced("orders", &[]);
+    let message = next_message(&traced.consumer("orders"));
     {
-        let _processing = Processing::start_for(&cluster.resolver, None, &message);
+        let _processing = Processing::start_for(traced.resolver(), None, &message);
         std::thread::sleep(Duration::from_millis(30));
     }
-    let span = only(cluster.spans(), "process orders");
+    let span = only(traced.spans(), "process orders");
     assert_eq!(
         portrait(&span, &MASKS),
         r#"billing: process orders (consumer, unset)
@@ -101,15 +101,15 @@ fn a_process_span_has_exactly_these_attributes_and_the_length_of_the_processing(
 
 #[test]
 fn a_failed_processing_is_told_with_the_error_s_type_and_text() {
-    let cluster = TracedCluster::start(&["orders"], ORDERS);
-    cluster.send_untraced("orders", &[]);
-    let message = next_message(&cluster.consumer("orders"));
+    let traced = Traced::start(&["orders"], ORDERS);
+    traced.send_untraced("orders", &[]);
+    let message = next_message(&traced.consumer("orders"));
     {
-        let mut processing = Processing::start_for(&cluster.resolver, None, &message);
+        let mut processing = Processing::start_for(traced.resolver(), None, &message);
         processing.fail(&"x".parse::<i32>().unwrap_err());
         processing.fail(&"12x".parse::<f64>().unwrap_err());
     }
-    let span = only(cluster.spans(), "process orders");
+    let span = only(traced.spans(), "process orders");
     assert_eq!(
         (span.status_code.as_str(), span.status_message.as_str(), span.attribute("error.type").as_deref()),
         ("error", "invalid float literal", Some("ParseFloatError")),
@@ -119,14 +119,14 @@ fn a_failed_processing_is_told_with_the_error_s_type_and_text() {
 
 #[test]
 fn a_key_without_a_value_is_a_tombstone_on_both_sides() {
-    let cluster = TracedCluster::start(&["orders"], ORDERS);
-    send(&cluster.producer(), BaseRecord::<str, str>::to("orders").key("customer-7"));
-    send(&cluster.producer(), BaseRecord::<str, str>::to("orders"));
-    let consumer = cluster.consumer("orders");
+    let traced = Traced::start(&["orders"], ORDERS);
+    send(&traced.producer(), BaseRecord::<str, str>::to("orders").key("customer-7"));
+    send(&traced.producer(), BaseRecord::<str, str>::to("orders"));
+    let consumer = traced.consumer("orders");
     next_message(&consumer);
     next_message(&consumer);
     assert_eq!(
-        cluster.traces_with(&["messaging.kafka.message.tombstone"]),
+        traced.traces_with(&["messaging.kafka.message.tombstone"]),
         "shop: send orders {tombstone=true}\n  billing: receive orders {tombstone=true}\n\
          shop: send orders\n  billing: receive orders\n",
         "only a key without a value is one; neither key nor value is nothing"
@@ -136,29 +136,29 @@ fn a_key_without_a_value_is_a_tombstone_on_both_sides() {
 #[test]
 fn partition_and_offset_are_those_of_the_log() {
     let kafka = words::kafka::Kafka::start_partitioned("orders", 4);
-    let cluster = TracedCluster::of(kafka, ORDERS);
-    let producer = cluster.producer();
+    let traced = Traced::on(kafka, ORDERS);
+    let producer = traced.producer();
     for partition in [2, 0, 2, 2] {
         send(&producer, BaseRecord::to("orders").key("k").payload("p").partition(partition));
     }
     assert_eq!(
-        cluster.traces_with(&["messaging.destination.partition.id", "messaging.kafka.offset"]),
+        traced.traces_with(&["messaging.destination.partition.id", "messaging.kafka.offset"]),
         "shop: send orders {id=2, offset=0}\nshop: send orders {id=0, offset=0}\n\
          shop: send orders {id=2, offset=1}\nshop: send orders {id=2, offset=2}\n"
     );
 }
 
 #[test]
-fn the_time_in_queue_is_from_the_record_s_timestamp_to_the_delivery() {
-    let cluster = TracedCluster::start(&["orders"], ORDERS);
-    let producer: BaseProducer = cluster.kafka.config().create().unwrap();
+fn the_time_in_queue_is_from_the_record_s_timestamp_to_the_hand_over() {
+    let traced = Traced::start(&["orders"], ORDERS);
+    let producer: BaseProducer = traced.kafka.config().create().unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
     send(&producer, BaseRecord::to("orders").key("k").payload("old").timestamp(now - 60_000));
     send(&producer, BaseRecord::to("orders").key("k").payload("from a clock that is ahead").timestamp(now + 3_600_000));
-    let consumer = cluster.consumer("orders");
+    let consumer = traced.consumer("orders");
     next_message(&consumer);
     next_message(&consumer);
-    let spans = cluster.spans();
+    let spans = traced.spans();
     let times: Vec<i64> =
         spans.iter().map(|span| span.attributes["kafka.record.queue_time_ms"].as_i64().unwrap()).collect();
     assert!((60_000..90_000).contains(&times[0]), "{times:?}");
@@ -167,24 +167,24 @@ fn the_time_in_queue_is_from_the_record_s_timestamp_to_the_delivery() {
 
 #[test]
 fn a_span_from_send_to_acknowledgement_has_that_very_length() {
-    let cluster = TracedCluster::start(&["orders"], ORDERS);
-    let producer = cluster.producer();
+    let traced = Traced::start(&["orders"], ORDERS);
+    let producer = traced.producer();
     send(&producer, BaseRecord::to("orders").key("k").payload("warm up"));
-    cluster.kafka.cluster().broker_round_trip_time(1, Duration::from_millis(300)).unwrap();
+    traced.kafka.cluster().broker_round_trip_time(1, Duration::from_millis(300)).unwrap();
     let started = std::time::Instant::now();
     send(&producer, BaseRecord::to("orders").key("k").payload("p"));
     let took = started.elapsed();
-    let spans = cluster.spans();
+    let spans = traced.spans();
     let length = Duration::from_nanos(spans[1].duration_nano());
     assert!(length >= Duration::from_millis(290) && length <= took, "{length:?} of {took:?}");
 }
 
 #[test]
 fn the_resource_names_service_process_and_machine_and_the_file_adds_to_it() {
-    let cluster = TracedCluster::start(&["orders"], ORDERS);
-    send(&cluster.producer(), BaseRecord::to("orders").key("k").payload("p"));
-    next_message(&cluster.consumer("orders"));
-    let spans = cluster.spans();
+    let traced = Traced::start(&["orders"], ORDERS);
+    send(&traced.producer(), BaseRecord::to("orders").key("k").payload("p"));
+    next_message(&traced.consumer("orders"));
+    let spans = traced.spans();
     let keys = |span: &ReceivedSpan| span.resource.keys().cloned().collect::<Vec<_>>().join(" ");
     let send = only(spans.clone(), "send orders");
     let receive = only(spans, "receive orders");
@@ -206,16 +206,16 @@ fn the_resource_names_service_process_and_machine_and_the_file_adds_to_it() {
 
 #[test]
 fn what_a_client_does_not_have_is_left_out() {
-    let cluster = TracedCluster::start(&["orders"], ORDERS);
-    let servers = cluster.config(None).get("bootstrap.servers").unwrap().to_owned();
-    let mut config = cluster.config(None);
+    let traced = Traced::start(&["orders"], ORDERS);
+    let servers = traced.config(None).get("bootstrap.servers").unwrap().to_owned();
+    let mut config = traced.config(None);
     config.set("bootstrap.servers", format!("{servers},{servers}")).remove("client.id");
     send(&config.create().unwrap(), BaseRecord::to("orders").key("k").payload("p"));
-    let mut config = cluster.config(Some("g"));
+    let mut config = traced.config(Some("g"));
     config.set("bootstrap.servers", format!("{servers},{servers}"));
     next_message(&assign(&config, "orders"));
     assert_eq!(
-        cluster.traces_with(&["messaging.client.id", "messaging.consumer.group.name", "server.address"]),
+        traced.traces_with(&["messaging.client.id", "messaging.consumer.group.name", "server.address"]),
         "shop: send orders {id=rdkafka}\n  billing: receive orders {id=test-client, name=g}\n",
         "librdkafka's default client id is one; a list of servers names no server"
     );
@@ -223,13 +223,13 @@ fn what_a_client_does_not_have_is_left_out() {
 
 #[test]
 fn polling_in_vain_and_reaching_the_end_make_no_span() {
-    let cluster = TracedCluster::start(&["orders"], ORDERS);
-    let mut config = cluster.config(Some("g"));
+    let traced = Traced::start(&["orders"], ORDERS);
+    let mut config = traced.config(Some("g"));
     config.set("enable.partition.eof", "true");
     let consumer: BaseConsumer = assign(&config, "orders");
     for _ in 0..10 {
         assert!(!matches!(consumer.poll(Duration::from_millis(50)), Some(Ok(_))));
     }
     drop(consumer.unassign());
-    assert_eq!(cluster.traces(), "");
+    assert_eq!(traced.traces(), "");
 }

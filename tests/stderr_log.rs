@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use words::fake_librdkafka::Workshop;
-use words::foreign::{Surroundings, WayIn, run, skip};
+use words::{Traced, WayIn, run};
 
 fn program(workshop: &Workshop) -> PathBuf {
     workshop.librdkafka("kafka", &[]);
@@ -14,14 +14,11 @@ fn program(workshop: &Workshop) -> PathBuf {
 
 #[test]
 fn the_level_decides_what_is_said() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
+    let Some(workshop) = Workshop::open() else { return };
     let program = program(&workshop);
-    let surroundings = Surroundings::start(&[], 1, "[services.shop]\ntopics = [\"*\"]");
+    let traced = Traced::start(&[], "[services.shop]\ntopics = [\"*\"]");
     let said = |level: &str, file: &str| {
-        let mut command = surroundings.command(WayIn::Preload, &program);
+        let mut command = traced.command(WayIn::Preload, &program);
         command.env("OTEL_LOG_LEVEL", level);
         if !file.is_empty() {
             command.env("INTERCEPTORS_CONFIG_FILE", file);
@@ -43,13 +40,10 @@ fn the_level_decides_what_is_said() {
 
 #[test]
 fn a_reader_of_stderr_that_has_gone_away_does_not_end_the_program() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
+    let Some(workshop) = Workshop::open() else { return };
     let program = program(&workshop);
-    let surroundings = Surroundings::start(&[], 1, "[services.shop]\ntopics = [\"*\"]");
-    let mut shell = surroundings.command(WayIn::Preload, "sh");
+    let traced = Traced::start(&[], "[services.shop]\ntopics = [\"*\"]");
+    let mut shell = traced.command(WayIn::Preload, "sh");
     shell.env("OTEL_LOG_LEVEL", "info").env("PROGRAM", &program);
     // The pipe's reader, `true`, has ended before the program begins.
     let ended = run(shell.args(["-c", "exec 3>&1; { sleep 0.3; \"$PROGRAM\" 2>&1 >&3; echo status $? >&3; } | true"]));
@@ -58,23 +52,18 @@ fn a_reader_of_stderr_that_has_gone_away_does_not_end_the_program() {
 
 #[test]
 fn a_stderr_that_is_full_and_that_nobody_reads_holds_nothing_up() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
-    workshop.librdkafka("kafka", &[]);
-    let link = workshop.linked_with("kafka");
-    let program = workshop.build("program", &["full_stderr.c", "run.c", &link[0], &link[1], &link[2]]);
+    let Some(workshop) = Workshop::open() else { return };
+    let program = workshop.build_linked("program", &["full_stderr.c", "run.c"]);
     // A warning is due at the first client, and more at the end, for nobody takes the spans.
     let configuration = "[services.shop]\ntopics = [\"*\"]\nexport = [\"dead\"]\n[backends.dead]\nplugin = \"otlp\"\n\
                          config = { endpoint = \"http://127.0.0.1:1\" }\nunknown = 1";
-    let surroundings = Surroundings::start(&[], 1, configuration);
-    for way_in in WayIn::TRACED {
+    let traced = Traced::start(&[], configuration);
+    for way in WayIn::EACH {
         for when in ["before", "after"] {
-            let ended = run(surroundings.command(way_in, &program).arg(when).env("OTEL_LOG_LEVEL", "debug"));
+            let ended = run(traced.command(way, &program).arg(when).env("OTEL_LOG_LEVEL", "debug"));
             ended.expect_success();
-            assert_eq!(ended.stdout.lines().count(), 1, "{way_in:?} {when}: {}", ended.stdout);
-            assert!(ended.took.as_secs() < 60, "{way_in:?} {when}: {:?}", ended.took);
+            assert_eq!(ended.stdout.lines().count(), 1, "{way:?} {when}: {}", ended.stdout);
+            assert!(ended.took.as_secs() < 60, "{way:?} {when}: {:?}", ended.took);
         }
     }
 }

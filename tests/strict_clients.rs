@@ -5,14 +5,13 @@
 
 use std::path::{Path, PathBuf};
 
-use words::child::Ended;
 use words::fake_librdkafka::Workshop;
-use words::foreign::{Surroundings, WayIn, run, skip};
+use words::{Ended, Traced, WayIn, run};
 
 /// Runs the program with this file.
-fn with_file(way_in: WayIn, program: &Path, file: &Path, strict: bool) -> Ended {
-    let surroundings = Surroundings::start(&[], 1, "");
-    let mut command = surroundings.command(way_in, program);
+fn with_file(way: WayIn, program: &Path, file: &Path, strict: bool) -> Ended {
+    let traced = Traced::start(&[], "");
+    let mut command = traced.command(way, program);
     command.env("INTERCEPTORS_CONFIG_FILE", file);
     if strict {
         command.env("INTERCEPTORS_STRICT", "1");
@@ -31,15 +30,12 @@ fn program_and_file(workshop: &Workshop, flags: &[&str]) -> (PathBuf, PathBuf) {
 
 #[test]
 fn a_file_with_errors_turns_tracing_off_and_says_why_on_stderr() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
+    let Some(workshop) = Workshop::open() else { return };
     let (program, file) = program_and_file(&workshop, &[]);
-    for way_in in WayIn::TRACED {
-        let ended = with_file(way_in, &program, &file, false);
+    for way in WayIn::EACH {
+        let ended = with_file(way, &program, &file, false);
         ended.expect_success();
-        assert_eq!(ended.stdout, "orders: no trace\n", "{way_in:?}");
+        assert_eq!(ended.stdout, "orders: no trace\n", "{way:?}");
         // Two clients, and one report.
         assert_eq!(ended.stderr.matches("tracer-resolver: ERROR: ").count(), 1, "{}", ended.stderr);
         assert!(ended.stderr.contains("tracing.toml:2:1") && ended.stderr.contains("tracing.toml:4:9"), "{ended:?}");
@@ -48,17 +44,14 @@ fn a_file_with_errors_turns_tracing_off_and_says_why_on_stderr() {
 
 #[test]
 fn strict_refuses_the_client_with_the_first_error_and_tells_all_of_them_on_stderr_once() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
+    let Some(workshop) = Workshop::open() else { return };
     let (program, file) = program_and_file(&workshop, &[]);
-    for way_in in WayIn::TRACED {
-        let ended = with_file(way_in, &program, &file, true);
-        assert_eq!(ended.status.code(), Some(1), "{way_in:?}: {ended:?}");
+    for way in WayIn::EACH {
+        let ended = with_file(way, &program, &file, true);
+        assert_eq!(ended.status.code(), Some(1), "{way:?}: {ended:?}");
         let reason = format!("no client: tracer-resolver: {}:2: ", file.display());
         let lines: Vec<_> = ended.stdout.lines().collect();
-        assert!(lines.len() == 2 && lines.iter().all(|line| line.starts_with(&reason)), "{way_in:?}: {lines:?}");
+        assert!(lines.len() == 2 && lines.iter().all(|line| line.starts_with(&reason)), "{way:?}: {lines:?}");
         assert!(lines[0].contains("surprise") && lines[0].ends_with("(and 1 more: see stderr)"), "{}", lines[0]);
         assert_eq!(ended.stderr.matches("tracer-resolver: ERROR: ").count(), 1, "{}", ended.stderr);
         assert!(ended.stderr.contains("tracing.toml:2:1") && ended.stderr.contains("tracing.toml:4:9"), "{ended:?}");
@@ -67,16 +60,13 @@ fn strict_refuses_the_client_with_the_first_error_and_tells_all_of_them_on_stder
 
 #[test]
 fn strict_refuses_a_client_whose_librdkafka_lacks_functions() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
+    let Some(workshop) = Workshop::open() else { return };
     let (program, file) = program_and_file(&workshop, &["-DWITHOUT_HEADERS"]);
     std::fs::write(&file, "version = 1\n[services.shop]\ntopics = [\"*\"]\ntrace = \"propagate\"\n").unwrap();
-    for way_in in WayIn::TRACED {
-        let ended = with_file(way_in, &program, &file, true);
-        assert_eq!(ended.status.code(), Some(1), "{way_in:?}: {ended:?}");
-        assert!(ended.stdout.contains("rd_kafka_headers_new cannot be found"), "{way_in:?}: {}", ended.stdout);
-        with_file(way_in, &program, &file, false).expect_success();
+    for way in WayIn::EACH {
+        let ended = with_file(way, &program, &file, true);
+        assert_eq!(ended.status.code(), Some(1), "{way:?}: {ended:?}");
+        assert!(ended.stdout.contains("rd_kafka_headers_new cannot be found"), "{way:?}: {}", ended.stdout);
+        with_file(way, &program, &file, false).expect_success();
     }
 }

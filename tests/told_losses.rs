@@ -14,11 +14,10 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tracer_resolver::config::Source;
 use tracer_resolver::{BackendState, Resolver, Stats};
 use tracer_resolver_rdkafka::Instrumentation;
-use words::LogLines;
-use words::child;
-use words::foreign::{Surroundings, WayIn, python, run};
+use words::foreign::python;
 use words::kafka::Kafka;
 use words::receivers::{JaegerReceiver, OtlpReceiver};
+use words::{LIMIT, LogLines, Traced, WayIn, child, run};
 
 /// A service and a backend, whose names no other test of this program has: its log is everybody's.
 struct Shop {
@@ -84,7 +83,7 @@ fn flow(producer: &BaseProducer, count: usize) {
     for _ in 0..count {
         producer.send(BaseRecord::to("orders").key("k").payload("p")).unwrap();
     }
-    producer.flush(Duration::from_secs(20)).unwrap();
+    producer.flush(LIMIT).unwrap();
 }
 
 /// What the sums in `text` say of this backend, by reason.
@@ -144,7 +143,7 @@ fn the_end_of_trouble_says_what_it_has_cost() {
     shop.send_and_settle(100);
     collector.fail_with(200);
     shop.send(50);
-    assert!(shop.resolver.flush(Duration::from_secs(20)));
+    assert!(shop.resolver.flush(LIMIT));
     let back = shop.said("backend `away`: takes batches again");
     assert!(back.len() == 1 && back[0].ends_with("; 100 spans were lost meanwhile"), "{back:?}");
     assert_eq!((shop.end(), collector.spans().len()), (only("retries_exhausted", 100), 50));
@@ -157,7 +156,7 @@ fn what_a_full_queue_drops_is_in_the_sum() {
     let more = "[batch]\ndelay = \"10ms\"\nmax_bytes = \"16KiB\"";
     let shop = shop("full", more, &(otlp(&collector) + "\nqueue_bytes = \"64KiB\"\nconcurrency = 1"));
     shop.send(3_000);
-    assert!(shop.resolver.flush(Duration::from_secs(60)));
+    assert!(shop.resolver.flush(LIMIT));
     let (sums, arrived) = (shop.end(), collector.spans().len() as u64);
     assert_eq!(sums, only("queue_full", 3_000 - arrived));
     assert!(arrived > 0 && arrived < 3_000, "{arrived}");
@@ -237,14 +236,14 @@ fn spans_too_large_for_a_packet_are_in_the_sum() {
         }
         span.end();
     }
-    assert!(shop.resolver.flush(Duration::from_secs(20)));
-    assert_eq!(jaeger.wait_for(20, Duration::from_secs(20)).len(), 20);
+    assert!(shop.resolver.flush(LIMIT));
+    assert_eq!(jaeger.wait_for(20, LIMIT).len(), 20);
     assert_eq!(shop.end(), only("rejected", 10));
 }
 
 #[test]
 fn more_spans_of_the_application_s_than_there_is_room_for_are_in_the_sum() {
-    let collector = OtlpReceiver::start_reading_later().unwrap();
+    let collector = OtlpReceiver::start().unwrap();
     let shop = shop("own", "", &otlp(&collector));
     let tracer = shop.resolver.tracer_provider("shop own").unwrap().tracer("test");
     for number in 0..8 {
@@ -255,7 +254,7 @@ fn more_spans_of_the_application_s_than_there_is_room_for_are_in_the_sum() {
         }
         span.end();
     }
-    assert!(shop.resolver.flush(Duration::from_secs(60)));
+    assert!(shop.resolver.flush(LIMIT));
     assert_eq!((shop.end(), collector.spans().len()), (only("buffer_full", 3), 5));
 }
 
@@ -264,7 +263,7 @@ fn spans_of_a_service_whose_backend_could_not_be_created_are_in_the_sum() {
     let shop = shop("none", SOON, "plugin = \"there-is-no-such-plugin\"\nconfig = {}");
     assert!(shop.resolver.report().has_errors());
     shop.send(25);
-    shop.resolver.flush(Duration::from_secs(20));
+    shop.resolver.flush(LIMIT);
     assert_eq!(shop.end(), only("no_backend", 25));
     let backend = shop.resolver.stats().backends[0].clone();
     assert_eq!((backend.state, backend.services[0].dropped_total()), (BackendState::OutOfService, 25));
@@ -295,15 +294,8 @@ fn what_is_sampled_out_is_said_and_is_no_loss() {
 #[test]
 fn the_end_of_a_process_says_the_sum_on_stderr_and_so_does_that_of_its_fork() {
     let test = "the_end_of_a_process_says_the_sum_on_stderr_and_so_does_that_of_its_fork";
-    if child::part().is_some() {
-        let text = format!(
-            "version = 1\ndefault_service = \"app\"\n[services.app]\nexport = [\"far\"]\n[backends.far]\nplugin = \"otlp\"\n\
-             config = {{ endpoint = \"{}\" }}",
-            child::given("ENDPOINT")
-        );
-        let resolver = Resolver::load(Source::Text { name: "test.toml".into(), text }).unwrap();
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", child::given("KAFKA"));
+    if let Some(resolver) = child::resolver() {
+        let mut config = child::kafka();
         Instrumentation::new(&resolver).apply(&mut config).unwrap();
         flow(&config.create().unwrap(), 30);
         // SAFETY: the child goes on with this thread alone, which is what librdkafka and the allocator of glibc allow.
@@ -323,12 +315,9 @@ fn the_end_of_a_process_says_the_sum_on_stderr_and_so_does_that_of_its_fork() {
         assert_eq!(status, 0);
         return;
     }
-    let mut collector = OtlpReceiver::start().unwrap();
-    let endpoint = collector.endpoint();
-    collector.stop();
-    let kafka = Kafka::start(&["orders"]);
-    let servers = kafka.config().get("bootstrap.servers").unwrap().to_owned();
-    let ended = child::run(test, "loses", &[("ENDPOINT", &endpoint), ("KAFKA", &servers)]);
+    let mut traced = Traced::start(&["orders"], "[services.app]\ntopics = [\"*\"]");
+    traced.collector.stop();
+    let ended = run(&mut traced.again(test));
     ended.expect_success();
     let said: Vec<_> = ended
         .stderr
@@ -343,12 +332,8 @@ fn the_end_of_a_process_says_the_sum_on_stderr_and_so_does_that_of_its_fork() {
 #[test]
 fn messages_that_nobody_has_acknowledged_at_the_end_are_counted_and_told_there() {
     let test = "messages_that_nobody_has_acknowledged_at_the_end_are_counted_and_told_there";
-    if child::part().is_some() {
-        let text =
-            "version = 1\n[services.app]\ntopics = [\"*\"]\nexport = [\"far\"]\n[backends.far]\nplugin = \"otlp\"";
-        let resolver = Resolver::load(Source::Text { name: "test.toml".into(), text: text.to_owned() }).unwrap();
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", child::given("KAFKA"));
+    if let Some(resolver) = child::resolver() {
+        let mut config = child::kafka();
         Instrumentation::new(&resolver).apply(&mut config).unwrap();
         let unacknowledged = || resolver.stats().services[0].unacknowledged;
         let producer: BaseProducer = config.create().unwrap();
@@ -364,9 +349,8 @@ fn messages_that_nobody_has_acknowledged_at_the_end_are_counted_and_told_there()
         std::mem::forget(producer);
         return;
     }
-    let kafka = Kafka::start(&["orders"]);
-    let servers = kafka.config().get("bootstrap.servers").unwrap().to_owned();
-    let ended = child::run(test, "ends", &[("KAFKA", &servers)]);
+    let traced = Traced::start(&["orders"], "[services.app]\ntopics = [\"*\"]");
+    let ended = run(&mut traced.again(test));
     ended.expect_success();
     let told = "WARN: service `app`: 3 messages have no span, because librdkafka has not said";
     assert_eq!(ended.stderr.matches(told).count(), 1, "{}", ended.stderr);
@@ -376,7 +360,7 @@ const FOREIGN: &str = "[services.shop]\ntopics = [\"*\"]\n";
 
 /// What `tests/python/PROGRAM` said, whose collector takes nothing.
 fn lost(way_in: WayIn, program: &[&str]) -> Option<String> {
-    let mut surroundings = Surroundings::start(&["orders", "parent", "child"], 1, FOREIGN);
+    let mut surroundings = Traced::start(&["orders", "parent", "child"], FOREIGN);
     surroundings.collector.stop();
     let mut command: Command = surroundings.command(way_in, python()?);
     command.arg(format!("tests/python/{}", program[0])).args(&program[1..]);
@@ -386,7 +370,7 @@ fn lost(way_in: WayIn, program: &[&str]) -> Option<String> {
 
 #[test]
 fn both_ways_in_say_the_sum_at_the_end_of_a_program_and_of_each_of_its_workers() {
-    for way_in in WayIn::TRACED {
+    for way_in in WayIn::EACH {
         let Some(stderr) = lost(way_in, &["endings.py", "close"]) else { return };
         assert_eq!(sums(&stderr, "otlp").values().sum::<u64>(), 110, "{way_in:?}: {stderr}");
         for way in ["multiprocessing", "fork"] {

@@ -8,7 +8,8 @@
 use std::path::{Path, PathBuf};
 
 use words::fake_librdkafka::Workshop;
-use words::foreign::{Surroundings, WayIn, library, run, skip};
+use words::foreign::library;
+use words::{Traced, WayIn, run};
 
 const ONCE: &str = "shop: send orders\n  shop: process orders\n";
 
@@ -20,67 +21,58 @@ fn program(workshop: &Workshop, sources: &[&str]) -> PathBuf {
 }
 
 /// A file that finds its plugins wherever the library is.
-fn surroundings() -> Surroundings {
+fn traced() -> Traced {
     let plugins = library().parent().unwrap().display().to_string();
     let configuration = format!("[services.shop]\ntopics = [\"*\"]\n[plugins]\ndirs = [{plugins:?}]");
-    Surroundings::start(&[], 1, &configuration)
+    Traced::start(&[], &configuration)
 }
 
 #[test]
 fn the_property_and_the_preload_together_trace_once() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
+    let Some(workshop) = Workshop::open() else { return };
     let program = program(&workshop, &["program.c", "run.c"]);
-    let surroundings = surroundings();
+    let traced = traced();
     let plugin = library().display().to_string();
     // By its path, twice, by the path that librdkafka completes, and by the name of what is loaded already.
     let twice = format!("{plugin};{plugin}");
     for plugin in [&plugin, &twice, plugin.trim_end_matches(".so"), "libtracer_interceptors.so"] {
-        let ended = run(surroundings.command(WayIn::Both, &program).env("PLUGIN", plugin));
-        assert_eq!((&*surroundings.traces(), &*ended.stderr), (ONCE, ""), "{plugin}");
+        let ended = run(traced.command(WayIn::Both, &program).env("PLUGIN", plugin));
+        assert_eq!((&*traced.take_traces(), &*ended.stderr), (ONCE, ""), "{plugin}");
     }
 }
 
 #[test]
 fn a_client_that_another_copy_of_the_library_traces_is_left_to_it() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
+    let Some(workshop) = Workshop::open() else { return };
     let program = program(&workshop, &["program.c", "run.c"]);
     let copy = workshop.path("libtracer_interceptors.so");
     std::fs::copy(library(), &copy).unwrap();
-    let surroundings = surroundings();
-    let ended = run(surroundings.command(WayIn::Both, &program).env("PLUGIN", &copy));
+    let traced = traced();
+    let ended = run(traced.command(WayIn::Both, &program).env("PLUGIN", &copy));
     ended.expect_success();
-    let traces = surroundings.traces();
+    let traces = traced.take_traces();
     assert_eq!(traces.lines().count(), 2, "{traces}");
     assert_eq!((&*ended.stdout, &*ended.stderr), ("orders: a trace\n", ""));
 
     // Both preloaded: each has to find what is behind the other.
     let both = format!("{}:{}", copy.display(), library().display());
-    let ended = run(surroundings.command(WayIn::Preload, &program).env("LD_PRELOAD", both));
+    let ended = run(traced.command(WayIn::Preload, &program).env("LD_PRELOAD", both));
     ended.expect_success();
     assert_eq!((&*ended.stdout, &*ended.stderr), ("orders: a trace\n", ""));
 }
 
 /// Runs the program with `plugin` in a memory file of this name, and our library preloaded.
 fn with_memory_file(plugin: &Path, program: &Path, name: &str) -> String {
-    let surroundings = surroundings();
-    let ended = run(surroundings.command(WayIn::Preload, program).arg(plugin).arg(name));
+    let traced = traced();
+    let ended = run(traced.command(WayIn::Preload, program).arg(plugin).arg(name));
     ended.expect_success();
     assert_eq!(ended.stderr, "");
-    surroundings.traces()
+    traced.take_traces()
 }
 
 #[test]
 fn a_client_of_the_rust_crate_is_left_to_it_and_one_with_another_s_plugin_is_traced() {
-    let workshop = match Workshop::open() {
-        Ok(workshop) => workshop,
-        Err(reason) => return skip(&reason),
-    };
+    let Some(workshop) = Workshop::open() else { return };
     let program = program(&workshop, &["memory_file.c", "run.c"]);
     let plugin = workshop.build("other_plugin.so", &["-shared", "-fPIC", "other_plugin.c"]);
     assert_eq!(with_memory_file(&plugin, &program, "tracer-resolver"), "");

@@ -6,36 +6,32 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
-use std::time::Duration;
-
 use rdkafka::ClientConfig;
 use rdkafka::bindings::*;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use words::kafka::Kafka;
 use words::native::{NativeProducer, native_conf, set};
-use words::{Traced, child};
+use words::{LIMIT, ONE_SERVICE, Traced, child, is_child, run};
 
 /// More than there are slots.
 const MANY: usize = 70_000;
 
 fn send_one(producer: &BaseProducer) {
     producer.send(BaseRecord::<str, str>::to("orders").payload("an order")).unwrap();
-    producer.flush(Duration::from_secs(20)).unwrap();
+    producer.flush(LIMIT).unwrap();
 }
 
 #[test]
 fn clients_that_cannot_be_created_leave_nothing_behind() {
-    let kafka = Kafka::start(&["orders"]);
-    let traced = Traced::start("");
+    let traced = Traced::start(&["orders"], ONE_SERVICE);
     // Refused before `on_new`, by the check of the configuration as a whole: no callback tells of its end.
-    let mut refused_early = traced.config(kafka.config());
+    let mut refused_early = traced.config(None);
     refused_early.set("enable.idempotence", "true").set("retries", "0").set("acks", "1");
     assert!(refused_early.create::<BaseProducer>().is_err());
     // Refused after `on_new`.
     for _ in 0..200 {
         assert!(refused_early.create::<BaseProducer>().is_err());
     }
-    let mut refused_late = traced.config(kafka.config());
+    let mut refused_late = traced.config(None);
     refused_late.set("security.protocol", "sasl_plaintext").set("sasl.mechanism", "NONSENSE");
     assert!(refused_late.create::<BaseProducer>().is_err());
     for _ in 0..200 {
@@ -47,29 +43,27 @@ fn clients_that_cannot_be_created_leave_nothing_behind() {
         let conf = unsafe { rd_kafka_conf_new() };
         set(conf, "plugin.library.paths", refused_early.get("plugin.library.paths").unwrap());
     }
-    send_one(&traced.config(kafka.config()).create().unwrap());
-    assert_eq!(traced.drawing(), "app: send orders\n");
+    send_one(&traced.producer());
+    assert_eq!(traced.traces(), "app: send orders\n");
 }
 
 #[test]
 fn configurations_that_come_and_go_leave_nothing_behind() {
-    let kafka = Kafka::start(&["orders"]);
-    let traced = Traced::start("");
-    let config = traced.config(ClientConfig::new());
+    let traced = Traced::start(&["orders"], ONE_SERVICE);
+    let config = traced.apply(ClientConfig::new());
     for _ in 0..MANY {
         let conf = native_conf(&config);
         // SAFETY: made here, destroyed once.
         unsafe { rd_kafka_conf_destroy(conf) };
     }
-    send_one(&traced.config(kafka.config()).create().unwrap());
-    assert_eq!(traced.drawing(), "app: send orders\n");
+    send_one(&traced.producer());
+    assert_eq!(traced.traces(), "app: send orders\n");
 }
 
 #[test]
 fn a_copy_of_a_configuration_is_traced_once_and_so_is_one_that_names_the_plugin_twice() {
-    let kafka = Kafka::start(&["orders"]);
-    let traced = Traced::start("");
-    let config = traced.config(kafka.config());
+    let traced = Traced::start(&["orders"], ONE_SERVICE);
+    let config = traced.config(None);
     let path = config.get("plugin.library.paths").unwrap().to_owned();
     let original = native_conf(&config);
     // SAFETY: a valid configuration; the copy is a new one.
@@ -84,9 +78,9 @@ fn a_copy_of_a_configuration_is_traced_once_and_so_is_one_that_names_the_plugin_
         assert_eq!(producer.produce("orders", 0, b"an order"), 0);
         assert_eq!(producer.flush(20_000), 0);
     }
-    assert_eq!(traced.drawing(), "app: send orders\napp: send orders\n");
+    assert_eq!(traced.traces(), "app: send orders\napp: send orders\n");
 
-    let twice = traced.config(config.clone());
+    let twice = traced.apply(config.clone());
     assert_eq!(twice.get("plugin.library.paths"), Some(path.as_str()));
     let mut by_hand = config;
     by_hand.set("plugin.library.paths", format!("{path};{path}"));
@@ -98,17 +92,16 @@ fn a_copy_of_a_configuration_is_traced_once_and_so_is_one_that_names_the_plugin_
 /// not be created, out of memory that it has freed before: what can be shown is that our side bears it.
 #[test]
 fn a_configuration_destroyed_after_its_client_failed_does_no_harm() {
-    if child::part().is_none() {
+    if !is_child() {
         let test = "a_configuration_destroyed_after_its_client_failed_does_no_harm";
-        return child::run(test, "destroy", &[]).expect_success();
+        return run(&mut child(test)).expect_success();
     }
-    let kafka = Kafka::start(&["orders"]);
-    let traced = Traced::start("");
+    let traced = Traced::start(&["orders"], ONE_SERVICE);
     for _ in 0..50 {
-        let mut config = traced.config(kafka.config());
+        let mut config = traced.config(None);
         config.set("security.protocol", "sasl_plaintext").set("sasl.mechanism", "NONSENSE");
         assert!(NativeProducer::new(&config).is_err());
     }
-    send_one(&traced.config(kafka.config()).create().unwrap());
-    assert_eq!(traced.drawing(), "app: send orders\n");
+    send_one(&traced.producer());
+    assert_eq!(traced.traces(), "app: send orders\n");
 }

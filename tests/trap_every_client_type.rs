@@ -9,51 +9,50 @@ use rdkafka::Message;
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, DefaultConsumerContext, StreamConsumer};
 use rdkafka::producer::{
-    BaseProducer, BaseRecord, DefaultProducerContext, FutureProducer, FutureRecord, Producer as _, ThreadedProducer,
+    BaseRecord, DefaultProducerContext, FutureProducer, FutureRecord, Producer as _, ThreadedProducer,
 };
 use rdkafka::util::NaiveRuntime;
 use tracer_resolver_rdkafka::Processing;
-use words::Traced;
-use words::kafka::{Kafka, next_message, subscribe};
+use words::kafka::{next_message, subscribe};
+use words::{LIMIT, ONE_SERVICE, Traced};
 
 const TREE: &str = "app: send orders\n  app: process orders\n";
 
-fn consume_with_base_consumer(kafka: &Kafka, traced: &Traced) {
-    let consumer: BaseConsumer = subscribe(&traced.config(kafka.consumer_config("shop")), "orders");
-    drop(Processing::start_for(&traced.resolver, None, &next_message(&consumer)));
+fn consume_with_base_consumer(traced: &Traced) {
+    let consumer: BaseConsumer = subscribe(&traced.config(Some("shop")), "orders");
+    drop(Processing::start_for(traced.resolver(), None, &next_message(&consumer)));
 }
 
 #[test]
 fn base_producer_and_base_consumer() {
-    let (kafka, traced) = (Kafka::start(&["orders"]), Traced::start(""));
-    let producer: BaseProducer = traced.config(kafka.config()).create().unwrap();
+    let traced = Traced::start(&["orders"], ONE_SERVICE);
+    let producer = traced.producer();
     producer.send(BaseRecord::<str, str>::to("orders").payload("an order")).unwrap();
-    producer.flush(Duration::from_secs(20)).unwrap();
-    consume_with_base_consumer(&kafka, &traced);
-    assert_eq!(traced.drawing(), TREE);
+    producer.flush(LIMIT).unwrap();
+    consume_with_base_consumer(&traced);
+    assert_eq!(traced.traces(), TREE);
 }
 
 #[test]
 fn threaded_producer_and_stream_consumer() {
-    let (kafka, traced) = (Kafka::start(&["orders"]), Traced::start(""));
-    let producer: ThreadedProducer<DefaultProducerContext> = traced.config(kafka.config()).create().unwrap();
+    let traced = Traced::start(&["orders"], ONE_SERVICE);
+    let producer: ThreadedProducer<DefaultProducerContext> = traced.config(None).create().unwrap();
     producer.send(BaseRecord::<str, str>::to("orders").payload("an order")).unwrap();
-    producer.flush(Duration::from_secs(20)).unwrap();
-    let consumer: StreamConsumer<DefaultConsumerContext, NaiveRuntime> =
-        traced.config(kafka.consumer_config("shop")).create().unwrap();
+    producer.flush(LIMIT).unwrap();
+    let consumer: StreamConsumer<DefaultConsumerContext, NaiveRuntime> = traced.config(Some("shop")).create().unwrap();
     consumer.subscribe(&["orders"]).unwrap();
     let message = block_on(consumer.recv()).unwrap();
     assert_eq!(message.payload(), Some(&b"an order"[..]));
-    drop(Processing::start_for(&traced.resolver, None, &message));
-    assert_eq!(traced.drawing(), TREE);
+    drop(Processing::start_for(traced.resolver(), None, &message));
+    assert_eq!(traced.traces(), TREE);
 }
 
 #[test]
 fn future_producer() {
-    let (kafka, traced) = (Kafka::start(&["orders"]), Traced::start(""));
-    let producer: FutureProducer<DefaultClientContext, NaiveRuntime> = traced.config(kafka.config()).create().unwrap();
+    let traced = Traced::start(&["orders"], ONE_SERVICE);
+    let producer: FutureProducer<DefaultClientContext, NaiveRuntime> = traced.config(None).create().unwrap();
     let record = FutureRecord::<str, str>::to("orders").payload("an order");
     block_on(producer.send(record, Duration::from_secs(10))).unwrap();
-    consume_with_base_consumer(&kafka, &traced);
-    assert_eq!(traced.drawing(), TREE);
+    consume_with_base_consumer(&traced);
+    assert_eq!(traced.traces(), TREE);
 }

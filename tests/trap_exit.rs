@@ -12,12 +12,11 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use tracer_resolver::config::Source;
 use tracer_resolver::{EXIT_DEADLINE, Resolver};
 use tracer_resolver_rdkafka::Instrumentation;
 use words::kafka::{Kafka, assign, next_message};
 use words::receivers::{OtlpReceiver, Reply};
-use words::{child, draw_traces, resolver_to};
+use words::{Ended, LIMIT, ONE_SERVICE, Traced, child, draw_traces, is_child, run};
 
 /// Sends a message and consumes it: a span that was pushed, and a delivery that waits for a guard.
 fn work(resolver: &Resolver) {
@@ -28,7 +27,7 @@ fn work(resolver: &Resolver) {
     };
     let producer: BaseProducer = traced(kafka.config()).create().unwrap();
     producer.send(BaseRecord::<str, str>::to("orders").payload("an order")).unwrap();
-    producer.flush(Duration::from_secs(20)).unwrap();
+    producer.flush(LIMIT).unwrap();
     let consumer = assign(&traced(kafka.consumer_config("shop")), "orders");
     next_message(&consumer);
     // As in a program that ends without care: nothing is dropped.
@@ -37,26 +36,30 @@ fn work(resolver: &Resolver) {
 
 const EXPECTED: &str = "app: send orders\n  app: receive orders\n";
 
+/// Runs this test as a process that ends; what it exported is `traces`.
+fn expect_traces(test: &str, traces: &str) -> Ended {
+    let traced = Traced::start(&[], ONE_SERVICE);
+    let ended = run(&mut traced.again(test));
+    ended.expect_success();
+    assert_eq!(traced.traces(), traces);
+    ended
+}
+
 #[test]
 fn returning_from_main_exports_what_is_in_hand() {
-    if child::part().is_some() {
-        return work(&resolver_to(&child::given("ENDPOINT"), ""));
+    if let Some(resolver) = child::resolver() {
+        return work(&resolver);
     }
-    let collector = OtlpReceiver::start().unwrap();
-    child::run("returning_from_main_exports_what_is_in_hand", "work", &[("ENDPOINT", &collector.endpoint())])
-        .expect_success();
-    assert_eq!(draw_traces(&collector.spans()), EXPECTED);
+    expect_traces("returning_from_main_exports_what_is_in_hand", EXPECTED);
 }
 
 #[test]
 fn exit_exports_what_is_in_hand() {
-    if child::part().is_some() {
-        work(&resolver_to(&child::given("ENDPOINT"), ""));
+    if let Some(resolver) = child::resolver() {
+        work(&resolver);
         std::process::exit(0);
     }
-    let collector = OtlpReceiver::start().unwrap();
-    child::run("exit_exports_what_is_in_hand", "work", &[("ENDPOINT", &collector.endpoint())]).expect_success();
-    assert_eq!(draw_traces(&collector.spans()), EXPECTED);
+    expect_traces("exit_exports_what_is_in_hand", EXPECTED);
 }
 
 static PRODUCER: OnceLock<BaseProducer> = OnceLock::new();
@@ -64,7 +67,7 @@ static PRODUCER: OnceLock<BaseProducer> = OnceLock::new();
 extern "C" fn send_late() {
     let producer = PRODUCER.get().unwrap();
     producer.send(BaseRecord::<str, str>::to("orders").payload("late")).unwrap();
-    producer.flush(Duration::from_secs(20)).unwrap();
+    producer.flush(LIMIT).unwrap();
 }
 
 fn producer_of(resolver: &Resolver, kafka: &Kafka) -> BaseProducer {
@@ -75,19 +78,16 @@ fn producer_of(resolver: &Resolver, kafka: &Kafka) -> BaseProducer {
 
 #[test]
 fn what_a_handler_sends_that_runs_after_ours_is_exported_too() {
-    if child::part().is_some() {
+    if is_child() {
         // SAFETY: a function of this program. Registered first, it runs last.
         unsafe { libc::atexit(send_late) };
-        let resolver = resolver_to(&child::given("ENDPOINT"), "");
+        let resolver = child::resolver().unwrap();
         let kafka = Kafka::start(&["orders"]);
         PRODUCER.get_or_init(|| producer_of(&resolver, &kafka));
         std::mem::forget((resolver, kafka));
         std::process::exit(0);
     }
-    let collector = OtlpReceiver::start().unwrap();
-    let test = "what_a_handler_sends_that_runs_after_ours_is_exported_too";
-    child::run(test, "work", &[("ENDPOINT", &collector.endpoint())]).expect_success();
-    assert_eq!(draw_traces(&collector.spans()), "app: send orders\n");
+    expect_traces("what_a_handler_sends_that_runs_after_ours_is_exported_too", "app: send orders\n");
 }
 
 /// Sends when its thread is ending.
@@ -103,8 +103,7 @@ thread_local!(static LAST_WORD: RefCell<Option<LastWord>> = const { RefCell::new
 
 #[test]
 fn a_thread_that_sends_when_its_locals_are_gone_has_its_spans() {
-    if child::part().is_some() {
-        let resolver = resolver_to(&child::given("ENDPOINT"), "");
+    if let Some(resolver) = child::resolver() {
         let kafka = Kafka::start(&["orders"]);
         let producer = PRODUCER.get_or_init(|| producer_of(&resolver, &kafka));
         for _ in 0..10 {
@@ -115,39 +114,37 @@ fn a_thread_that_sends_when_its_locals_are_gone_has_its_spans() {
             });
             thread.join().unwrap();
         }
-        producer.flush(Duration::from_secs(20)).unwrap();
-        assert!(resolver.flush(Duration::from_secs(20)));
+        producer.flush(LIMIT).unwrap();
+        assert!(resolver.flush(LIMIT));
         return;
     }
-    let collector = OtlpReceiver::start().unwrap();
     let test = "a_thread_that_sends_when_its_locals_are_gone_has_its_spans";
-    let ended = child::run(test, "work", &[("ENDPOINT", &collector.endpoint())]);
-    ended.expect_success();
+    let ended = expect_traces(test, &"app: send orders\n".repeat(20));
     assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
-    assert_eq!(draw_traces(&collector.spans()), "app: send orders\n".repeat(20));
 }
 
 /// The end of a process whose collector, at its first request, does what `refuse` makes it, and then is well again.
 fn end_with_a_refusal(test: &str, prepare: impl Fn(&OtlpReceiver), refuse: impl Fn(&OtlpReceiver) + Send + Sync) {
-    let collector = OtlpReceiver::start().unwrap();
-    prepare(&collector);
+    let traced = Traced::start(&[], ONE_SERVICE);
+    let collector = &traced.collector;
+    prepare(collector);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while collector.server().requests().is_empty() {
                 std::thread::sleep(Duration::from_millis(5));
             }
-            refuse(&collector);
+            refuse(collector);
         });
-        child::run(test, "work", &[("ENDPOINT", &collector.endpoint())]).expect_success();
+        run(&mut traced.again(test)).expect_success();
     });
     assert!(collector.server().requests().len() > 1, "it refused nothing");
-    assert_eq!(draw_traces(&collector.spans()), EXPECTED);
+    assert_eq!(traced.traces(), EXPECTED);
 }
 
 #[test]
 fn a_collector_that_is_busy_at_the_end_is_asked_again_when_it_said() {
-    if child::part().is_some() {
-        return work(&resolver_to(&child::given("ENDPOINT"), ""));
+    if let Some(resolver) = child::resolver() {
+        return work(&resolver);
     }
     let busy = |collector: &OtlpReceiver| {
         collector.server().fail_with(Some(Reply::status(503).header("retry-after", "1")));
@@ -158,8 +155,8 @@ fn a_collector_that_is_busy_at_the_end_is_asked_again_when_it_said() {
 
 #[test]
 fn a_collector_that_closes_the_connection_at_the_end_is_asked_again() {
-    if child::part().is_some() {
-        return work(&resolver_to(&child::given("ENDPOINT"), ""));
+    if let Some(resolver) = child::resolver() {
+        return work(&resolver);
     }
     // It takes nothing, and has said nothing when it closes the connection.
     let slow = |collector: &OtlpReceiver| {
@@ -176,86 +173,79 @@ fn a_collector_that_closes_the_connection_at_the_end_is_asked_again() {
 
 #[test]
 fn a_collector_that_was_well_may_be_started_again_during_the_end() {
-    let mut collector = OtlpReceiver::start().unwrap();
-    let port = collector.server().address().port();
-    let resolver = resolver_to(&collector.endpoint(), "");
-    work(&resolver);
-    assert!(resolver.flush(Duration::from_secs(20)));
-    assert_eq!(draw_traces(&collector.spans()), EXPECTED);
-    collector.stop();
-    work(&resolver);
+    let mut traced = Traced::start(&[], ONE_SERVICE);
+    let port = traced.collector.server().address().port();
+    work(traced.resolver());
+    assert_eq!(traced.traces(), EXPECTED);
+    traced.collector.stop();
+    work(traced.resolver());
     let back = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(1_500));
         OtlpReceiver::start_on(port).unwrap()
     });
-    assert!(resolver.shutdown(EXIT_DEADLINE * 4));
+    assert!(traced.resolver().shutdown(EXIT_DEADLINE * 4));
     assert_eq!(draw_traces(&back.join().unwrap().spans()), EXPECTED);
 }
 
 #[test]
 fn a_backend_that_is_not_there_delays_the_end_by_the_deadline_at_most() {
-    if child::part().is_some() {
-        work(&resolver_to(&child::given("ENDPOINT"), ""));
+    if let Some(resolver) = child::resolver() {
+        work(&resolver);
         std::process::exit(0);
     }
-    // Nobody listens on the discard port of loopback.
-    let test = "a_backend_that_is_not_there_delays_the_end_by_the_deadline_at_most";
-    let ended = child::run(test, "work", &[("ENDPOINT", "http://127.0.0.1:9")]);
+    let mut traced = Traced::start(&[], ONE_SERVICE);
+    traced.collector.stop();
+    let ended = run(&mut traced.again("a_backend_that_is_not_there_delays_the_end_by_the_deadline_at_most"));
     ended.expect_success();
     assert!(ended.took < EXIT_DEADLINE * 4, "{:?}", ended.took);
 }
 
 #[test]
 fn a_backend_that_never_answers_delays_the_end_by_the_deadline_at_most() {
-    if child::part().is_some() {
-        work(&resolver_to(&child::given("ENDPOINT"), ""));
+    if let Some(resolver) = child::resolver() {
+        work(&resolver);
         std::process::exit(0);
     }
-    let collector = OtlpReceiver::start().unwrap();
-    collector.respond_after(Duration::from_secs(45));
-    let test = "a_backend_that_never_answers_delays_the_end_by_the_deadline_at_most";
-    let ended = child::run(test, "work", &[("ENDPOINT", &collector.endpoint())]);
+    let traced = Traced::start(&[], ONE_SERVICE);
+    traced.collector.respond_after(Duration::from_secs(45));
+    let ended = run(&mut traced.again("a_backend_that_never_answers_delays_the_end_by_the_deadline_at_most"));
     ended.expect_success();
     assert!(ended.took < EXIT_DEADLINE * 4, "{:?}", ended.took);
-    assert!(!collector.server().requests().is_empty(), "it was tried");
+    assert!(!traced.collector.server().requests().is_empty(), "it was tried");
 }
 
 #[test]
 fn a_plugin_that_blocks_for_ever_delays_the_end_by_the_deadline_at_most() {
-    let test = "a_plugin_that_blocks_for_ever_delays_the_end_by_the_deadline_at_most";
-    if child::part().is_none() {
-        let ended = child::run(test, "work", &[]);
-        ended.expect_success();
-        assert!(ended.took < EXIT_DEADLINE * 4, "{:?}", ended.took);
-        return;
+    if let Some(resolver) = child::resolver() {
+        return work(&resolver);
     }
-    let text = r#"
-        version = 1
-        default_service = "app"
+    let traced = Traced::start(
+        &[],
+        r#"
         [services.app]
+        topics = ["*"]
         export = ["bad"]
         [backends.bad]
         plugin = "misbehaving"
         timeout = "1h"
         config = { mode = "block", until = "/nowhere/at/all" }
-    "#;
-    let resolver = Resolver::load(Source::Text { name: "test.toml".into(), text: text.into() }).unwrap();
-    assert!(!resolver.report().has_errors(), "{}", resolver.report().render(false));
-    work(&resolver);
+        "#,
+    );
+    let ended = run(&mut traced.again("a_plugin_that_blocks_for_ever_delays_the_end_by_the_deadline_at_most"));
+    ended.expect_success();
+    assert!(ended.took < EXIT_DEADLINE * 4, "{:?}", ended.took);
 }
 
 #[test]
-fn an_end_that_runs_no_handlers_exports_what_is_in_hand_where_the_library_sees_it_coming() {
-    let test = "an_end_that_runs_no_handlers_exports_what_is_in_hand_where_the_library_sees_it_coming";
-    if child::part().is_some() {
-        work(&resolver_to(&child::given("ENDPOINT"), ""));
+fn an_end_that_runs_no_handlers_exports_what_is_in_hand_where_a_way_in_sees_it_coming() {
+    let test = "an_end_that_runs_no_handlers_exports_what_is_in_hand_where_a_way_in_sees_it_coming";
+    if let Some(resolver) = child::resolver() {
+        work(&resolver);
         tracer_resolver::before_exit();
         // SAFETY: ends the process.
         unsafe { libc::_exit(0) };
     }
-    let collector = OtlpReceiver::start().unwrap();
-    child::run(test, "work", &[("ENDPOINT", &collector.endpoint())]).expect_success();
-    assert_eq!(draw_traces(&collector.spans()), EXPECTED);
+    expect_traces(test, EXPECTED);
 }
 
 /// Ends a process that has its parent's memory, as `vfork()` makes it: what launches programs does when it finds none.
@@ -267,9 +257,8 @@ extern "C" fn end_in_the_parent_s_memory(_: *mut libc::c_void) -> libc::c_int {
 #[test]
 fn a_child_that_has_its_parent_s_memory_does_not_end_its_parent_s_tracing() {
     let test = "a_child_that_has_its_parent_s_memory_does_not_end_its_parent_s_tracing";
-    if child::part().is_some() {
-        let resolver = resolver_to(&child::given("ENDPOINT"), "");
-        resolver.flush(Duration::from_secs(20)); // Its threads are there.
+    if let Some(resolver) = child::resolver() {
+        resolver.flush(LIMIT); // Its threads are there.
         let mut stack = vec![0_u8; 256 * 1024];
         // SAFETY: the child runs on a stack of its own, while this thread waits for its end (`CLONE_VFORK`).
         unsafe {
@@ -282,7 +271,5 @@ fn a_child_that_has_its_parent_s_memory_does_not_end_its_parent_s_tracing() {
         work(&resolver);
         std::process::exit(0);
     }
-    let collector = OtlpReceiver::start().unwrap();
-    child::run(test, "work", &[("ENDPOINT", &collector.endpoint())]).expect_success();
-    assert_eq!(draw_traces(&collector.spans()), EXPECTED);
+    expect_traces(test, EXPECTED);
 }

@@ -15,10 +15,8 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tracer_resolver::Resolver;
 use tracer_resolver_rdkafka::Instrumentation;
-use words::child;
-use words::kafka::Kafka;
-use words::receivers::{OtlpReceiver, ReceivedSpan};
-use words::resolver_to;
+use words::receivers::ReceivedSpan;
+use words::{LIMIT, ONE_SERVICE, Traced, child, run};
 
 /// What a part of a test needs; the cluster and the collector are in the test, where no fork touches them.
 struct Given {
@@ -26,19 +24,19 @@ struct Given {
     config: ClientConfig,
 }
 
-fn given() -> Given {
-    let resolver = resolver_to(&child::given("ENDPOINT"), "");
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", child::given("KAFKA"));
+/// `None` in the test itself.
+fn given() -> Option<Given> {
+    let resolver = child::resolver()?;
+    let mut config = child::kafka();
     Instrumentation::new(&resolver).apply(&mut config).unwrap();
-    Given { resolver, config }
+    Some(Given { resolver, config })
 }
 
 fn send(producer: &BaseProducer, topic: &str, count: usize) {
     for _ in 0..count {
         producer.send(BaseRecord::<str, str>::to(topic).payload("an order")).unwrap();
     }
-    producer.flush(Duration::from_secs(20)).unwrap();
+    producer.flush(LIMIT).unwrap();
 }
 
 /// Forks; `work` runs in the child, which then ends by `exit()`. The process id of the child.
@@ -73,11 +71,9 @@ fn wait(child: libc::pid_t) {
 
 /// Runs `test` as a part of its own, and gives the spans that arrived.
 fn spans_of(test: &str) -> Vec<ReceivedSpan> {
-    let kafka = Kafka::start(&["parent", "child", "grandchild"]);
-    let collector = OtlpReceiver::start().unwrap();
-    let servers = kafka.config().get("bootstrap.servers").unwrap().to_owned();
-    child::run(test, "fork", &[("ENDPOINT", &collector.endpoint()), ("KAFKA", &servers)]).expect_success();
-    let spans = collector.spans();
+    let traced = Traced::start(&["parent", "child", "grandchild"], ONE_SERVICE);
+    run(&mut traced.again(test)).expect_success();
+    let spans = traced.spans();
     let ids: HashSet<_> = spans.iter().map(|span| (&span.trace_id, &span.span_id)).collect();
     let traces: HashSet<_> = spans.iter().map(|span| &span.trace_id).collect();
     assert_eq!((ids.len(), traces.len()), (spans.len(), spans.len()), "no id twice");
@@ -90,8 +86,7 @@ fn count(spans: &[ReceivedSpan], topic: &str) -> usize {
 
 #[test]
 fn spans_in_hand_at_a_fork_are_exported_once_and_the_child_exports_its_own() {
-    if child::part().is_some() {
-        let Given { resolver, config } = given();
+    if let Some(Given { resolver, config }) = given() {
         let producer: BaseProducer = config.create().unwrap();
         send(&producer, "parent", 10);
         let child = fork(|| {
@@ -101,7 +96,7 @@ fn spans_in_hand_at_a_fork_are_exported_once_and_the_child_exports_its_own() {
         });
         send(&producer, "parent", 10);
         wait(child);
-        assert!(resolver.flush(Duration::from_secs(20)));
+        assert!(resolver.flush(LIMIT));
         return;
     }
     let spans = spans_of("spans_in_hand_at_a_fork_are_exported_once_and_the_child_exports_its_own");
@@ -114,8 +109,7 @@ fn spans_in_hand_at_a_fork_are_exported_once_and_the_child_exports_its_own() {
 
 #[test]
 fn a_server_that_reads_the_file_and_then_forks_its_workers_traces_in_each() {
-    if child::part().is_some() {
-        let Given { config, .. } = given();
+    if let Some(Given { config, .. }) = given() {
         let workers: Vec<_> = (0..3).map(|_| fork(|| send(&config.create().unwrap(), "child", 5))).collect();
         workers.into_iter().for_each(wait);
         return;
@@ -126,8 +120,7 @@ fn a_server_that_reads_the_file_and_then_forks_its_workers_traces_in_each() {
 
 #[test]
 fn a_child_that_traces_nothing_ends_at_once() {
-    if child::part().is_some() {
-        let Given { config, .. } = given();
+    if let Some(Given { config, .. }) = given() {
         let producer: BaseProducer = config.create().unwrap();
         send(&producer, "parent", 10);
         let started = Instant::now();
@@ -144,8 +137,7 @@ fn a_child_that_traces_nothing_ends_at_once() {
 
 #[test]
 fn forks_while_other_threads_send_and_instrument_hang_nothing_of_ours() {
-    if child::part().is_some() {
-        let Given { resolver, config } = given();
+    if let Some(Given { resolver, config }) = given() {
         let producer: BaseProducer = config.create().unwrap();
         let done = AtomicBool::new(false);
         let sent = std::thread::scope(|scope| {
@@ -180,7 +172,7 @@ fn forks_while_other_threads_send_and_instrument_hang_nothing_of_ours() {
             done.store(true, Ordering::Relaxed);
             sender.join().unwrap()
         });
-        assert!(resolver.flush(Duration::from_secs(20)));
+        assert!(resolver.flush(LIMIT));
         println!("sent={sent}");
         // Said by the parent's own count: nothing of it was lost.
         assert_eq!(words::counters(&resolver).spans, sent);

@@ -12,9 +12,8 @@ use opentelemetry::KeyValue;
 use opentelemetry::baggage::BaggageExt as _;
 use rdkafka::message::{Header, Headers, Message, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use words::kafka::{Kafka, assign, next_message};
 use words::receivers::ReceivedSpan;
-use words::{Traced, draw_traces};
+use words::{LIMIT, ONE_SERVICE, TRACEPARENT, Traced, draw_traces};
 
 type Pairs = Vec<(String, Option<Vec<u8>>)>;
 
@@ -33,23 +32,15 @@ fn values(message: &OwnedMessage, name: &str) -> Vec<String> {
         .collect()
 }
 
-/// What an untraced consumer reads of `topic`.
-fn read(kafka: &Kafka, topic: &str) -> OwnedMessage {
-    next_message(&assign(&kafka.consumer_config("reader"), topic))
-}
-
 fn send(producer: &BaseProducer, topic: &str, headers: OwnedHeaders) {
     producer.send(BaseRecord::<str, str>::to(topic).payload("an order").headers(headers)).unwrap();
-    producer.flush(Duration::from_secs(20)).unwrap();
+    producer.flush(LIMIT).unwrap();
 }
-
-const UPSTREAM: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 #[test]
 fn the_applications_headers_keep_their_order_their_bytes_and_their_absence_of_a_value() {
-    let kafka = Kafka::start(&["orders"]);
-    let traced = Traced::start("");
-    let producer: BaseProducer = traced.config(kafka.config()).create().unwrap();
+    let traced = Traced::start(&["orders"], ONE_SERVICE);
+    let producer = traced.producer();
     let headers = OwnedHeaders::new()
         .insert(Header { key: "first", value: Some(&[0xff_u8, 0x00, 0xfe][..]) })
         .insert(Header { key: "null", value: None::<&[u8]> })
@@ -58,7 +49,7 @@ fn the_applications_headers_keep_their_order_their_bytes_and_their_absence_of_a_
         .insert(Header { key: "twice", value: Some(&b"2"[..]) });
     let given = pairs(Some(&headers));
     send(&producer, "orders", headers);
-    let mut arrived = pairs(read(&kafka, "orders").headers());
+    let mut arrived = pairs(traced.read_untraced("orders").headers());
     let ours: Vec<_> = arrived.iter().filter(|(name, _)| name == "traceparent").cloned().collect();
     assert_eq!(ours.len(), 1);
     arrived.retain(|(name, _)| name != "traceparent");
@@ -68,31 +59,29 @@ fn the_applications_headers_keep_their_order_their_bytes_and_their_absence_of_a_
 
 #[test]
 fn a_consumed_record_that_is_forwarded_as_it_is_has_one_traceparent_and_continues_the_trace() {
-    let kafka = Kafka::start(&["orders", "copies"]);
-    let traced = Traced::start("");
-    let producer: BaseProducer = traced.config(kafka.config()).create().unwrap();
+    let traced = Traced::start(&["orders", "copies"], ONE_SERVICE);
+    let producer = traced.producer();
     send(&producer, "orders", OwnedHeaders::new().insert(Header { key: "kind", value: Some("order") }));
-    let message = read(&kafka, "orders");
+    let message = traced.read_untraced("orders");
     send(&producer, "copies", message.headers().unwrap().clone());
-    let copy = read(&kafka, "copies");
+    let copy = traced.read_untraced("copies");
     assert_eq!(values(&copy, "traceparent").len(), 1);
     assert_ne!(values(&copy, "traceparent"), values(&message, "traceparent"));
     assert_eq!(values(&copy, "kind"), ["order"]);
-    assert_eq!(traced.drawing(), "app: send orders\n  app: send copies\n");
+    assert_eq!(traced.traces(), "app: send orders\n  app: send copies\n");
 }
 
 #[test]
 fn names_in_another_case_and_stale_companions_are_replaced_too() {
-    let kafka = Kafka::start(&["orders"]);
-    let traced = Traced::start("");
-    let producer: BaseProducer = traced.config(kafka.config()).create().unwrap();
+    let traced = Traced::start(&["orders"], ONE_SERVICE);
+    let producer = traced.producer();
     let headers = OwnedHeaders::new()
-        .insert(Header { key: "TraceParent", value: Some(UPSTREAM) })
+        .insert(Header { key: "TraceParent", value: Some(TRACEPARENT) })
         .insert(Header { key: "kind", value: Some("order") })
-        .insert(Header { key: "TRACEPARENT", value: Some(UPSTREAM) })
+        .insert(Header { key: "TRACEPARENT", value: Some(TRACEPARENT) })
         .insert(Header { key: "Tracestate", value: Some("vendor=1") });
     send(&producer, "orders", headers);
-    let message = read(&kafka, "orders");
+    let message = traced.read_untraced("orders");
     assert_eq!(values(&message, "traceparent").len(), 1);
     assert_eq!(values(&message, "tracestate"), ["vendor=1"]);
     let names: Vec<_> = pairs(message.headers()).into_iter().map(|(name, _)| name).collect();
@@ -103,18 +92,20 @@ fn names_in_another_case_and_stale_companions_are_replaced_too() {
 
 #[test]
 fn a_send_with_baggage_and_no_trace_header_has_its_span_all_the_same() {
-    let kafka = Kafka::start(&["orders"]);
-    let traced = Traced::start(r#"propagators = { inject = ["baggage"], extract = ["tracecontext"] }"#);
-    let producer: BaseProducer = traced.config(kafka.config()).create().unwrap();
+    let traced = Traced::start(
+        &["orders"],
+        &(ONE_SERVICE.to_owned() + r#"propagators = { inject = ["baggage"], extract = ["tracecontext"] }"#),
+    );
+    let producer = traced.producer();
     let _baggage = opentelemetry::Context::new().with_baggage([KeyValue::new("tenant", "north")]).attach();
-    send(&producer, "orders", OwnedHeaders::new().insert(Header { key: "traceparent", value: Some(UPSTREAM) }));
-    assert_eq!(values(&read(&kafka, "orders"), "baggage"), ["tenant=north"]);
-    assert_eq!(traced.drawing(), "~ app: send orders\n");
+    send(&producer, "orders", OwnedHeaders::new().insert(Header { key: "traceparent", value: Some(TRACEPARENT) }));
+    assert_eq!(values(&traced.read_untraced("orders"), "baggage"), ["tenant=north"]);
+    assert_eq!(traced.traces(), "~ app: send orders\n");
 }
 
 /// Sends to a partition that is not there, and again with the record that came back; then to one that is.
-fn resend(traced: &Traced, kafka: &Kafka, headers: Option<OwnedHeaders>) -> (OwnedMessage, Vec<ReceivedSpan>) {
-    let producer: BaseProducer = traced.config(kafka.config()).create().unwrap();
+fn resend(traced: &Traced, headers: Option<OwnedHeaders>) -> (OwnedMessage, Vec<ReceivedSpan>) {
+    let producer = traced.producer();
     // The topic's partitions get known: there is one.
     producer.client().fetch_metadata(Some("orders"), Duration::from_secs(10)).unwrap();
     let mut record = BaseRecord::<str, str>::to("orders").payload("an order").partition(7);
@@ -132,25 +123,24 @@ fn resend(traced: &Traced, kafka: &Kafka, headers: Option<OwnedHeaders>) -> (Own
     };
     record.partition = Some(0);
     producer.send(record).map_err(|(error, _)| error).unwrap();
-    producer.flush(Duration::from_secs(20)).unwrap();
-    (read(kafka, "orders"), traced.spans())
+    producer.flush(LIMIT).unwrap();
+    (traced.read_untraced("orders"), traced.spans())
 }
 
 #[test]
 fn a_record_sent_again_after_it_failed_has_one_header_and_a_sibling_span() {
-    let kafka = Kafka::start(&["orders"]);
-    let traced = Traced::start("");
-    let upstream = OwnedHeaders::new().insert(Header { key: "traceparent", value: Some(UPSTREAM) });
-    let (message, spans) = resend(&traced, &kafka, Some(upstream));
+    let traced = Traced::start(&["orders"], ONE_SERVICE);
+    let upstream = OwnedHeaders::new().insert(Header { key: "traceparent", value: Some(TRACEPARENT) });
+    let (message, spans) = resend(&traced, Some(upstream));
     assert_eq!(values(&message, "traceparent").len(), 1);
     let failed = "~ app: send orders !_UNKNOWN_PARTITION\n";
     assert_eq!(draw_traces(&spans), format!("{failed}{failed}{failed}~ app: send orders\n"));
     assert!(spans.iter().all(|span| span.parent_span_id == "b7ad6b7169203331"), "{spans:?}");
 
     // Without a parent they are roots of one trace.
-    let kafka = Kafka::start(&["orders"]);
-    let traced = Traced::start("");
-    let (message, spans) = resend(&traced, &kafka, Some(OwnedHeaders::new()));
+    drop(traced);
+    let traced = Traced::start(&["orders"], ONE_SERVICE);
+    let (message, spans) = resend(&traced, Some(OwnedHeaders::new()));
     assert_eq!(values(&message, "traceparent").len(), 1);
     let failed = "app: send orders !_UNKNOWN_PARTITION\n";
     assert_eq!(draw_traces(&spans), format!("{failed}{failed}{failed}app: send orders\n"));

@@ -3,28 +3,24 @@
 //! Without `Client::retire` in `ClientHandle::release` (`resolver/src/interceptor/client_handles.rs`) each client leaves its table of
 //! parents, 3 MiB reserved, and its routes; the memory grows beyond the bound here.
 
-use std::time::Duration;
-
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tracer_resolver_rdkafka::Instrumentation;
 use words::kafka::{Kafka, assign, next_message};
-use words::receivers::OtlpReceiver;
-use words::{child, open_files, reserved_bytes, resident_bytes, resolver_to, threads};
+use words::{LIMIT, ONE_SERVICE, Traced, child, open_files, reserved_bytes, resident_bytes, run, threads};
 
 const TEST: &str = "clients_that_come_and_go_leave_nothing_behind";
 
 #[test]
 fn clients_that_come_and_go_leave_nothing_behind() {
-    if child::part().is_none() {
+    let Some(resolver) = child::resolver() else {
         // Alone: what a process uses is everybody's.
-        let collector = OtlpReceiver::start().unwrap();
-        child::run(TEST, "measure", &[("ENDPOINT", &collector.endpoint())]).expect_success();
-        let sent = collector.spans().iter().filter(|span| span.name == "send orders").count();
+        let traced = Traced::start(&[], ONE_SERVICE);
+        run(&mut traced.again(TEST)).expect_success();
+        let sent = traced.spans().iter().filter(|span| span.name == "send orders").count();
         assert_eq!(sent, 240 * 50);
         return;
-    }
+    };
     let kafka = Kafka::start(&["orders"]);
-    let resolver = resolver_to(&child::given("ENDPOINT"), "");
     let traced = |mut config| {
         Instrumentation::new(&resolver).apply(&mut config).unwrap();
         config
@@ -36,9 +32,9 @@ fn clients_that_come_and_go_leave_nothing_behind() {
             for _ in 0..50 {
                 producer.send(BaseRecord::<str, str>::to("orders").payload("an order")).unwrap();
             }
-            producer.flush(Duration::from_secs(20)).unwrap();
+            producer.flush(LIMIT).unwrap();
         }
-        assert!(resolver.flush(Duration::from_secs(20)));
+        assert!(resolver.flush(LIMIT));
     };
     round(40);
     let (memory, tasks, files) = (resident_bytes(), threads(), open_files());

@@ -7,63 +7,56 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use std::collections::HashSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::rc::Rc;
 use std::time::Duration;
 
 use rdkafka::Message as _;
 use rdkafka::consumer::BaseConsumer;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use tracer_resolver_rdkafka::{Instrumentation, Processing};
-use words::kafka::{Kafka, assign, next_message};
-use words::{Traced, draw_traces};
+use rdkafka::producer::{BaseRecord, Producer as _};
+use tracer_resolver_rdkafka::Processing;
+use words::kafka::{assign, next_message};
+use words::{LIMIT, ONE_SERVICE, Traced, draw_traces};
 
-/// A flush lets every delivery of the process leave, and each test here makes flushes.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn send(kafka: &Kafka, traced: &Traced, count: usize) {
-    let producer: BaseProducer = traced.config(kafka.config()).create().unwrap();
+fn send(traced: &Traced, count: usize) {
+    let producer = traced.producer();
     for _ in 0..count {
         producer.send(BaseRecord::<str, str>::to("orders").payload("an order")).unwrap();
     }
-    producer.flush(Duration::from_secs(20)).unwrap();
+    producer.flush(LIMIT).unwrap();
 }
 
-fn consumer(kafka: &Kafka, traced: &Traced, group: &str) -> BaseConsumer {
-    assign(&traced.config(kafka.consumer_config(group)), "orders")
+fn consumer(traced: &Traced, group: &str) -> BaseConsumer {
+    assign(&traced.config(Some(group)), "orders")
 }
 
 const PROCESSED: &str = "app: send orders\n  app: process orders\n";
 
 #[test]
 fn on_another_thread_than_the_one_that_polled() {
-    let _alone = alone();
-    let (kafka, traced) = (Kafka::start(&["orders"]), Traced::start(""));
-    send(&kafka, &traced, 1);
-    let consumer = consumer(&kafka, &traced, "shop");
+    let traced = Traced::start(&["orders"], ONE_SERVICE);
+    send(&traced, 1);
+    let consumer = consumer(&traced, "shop");
     let message = next_message(&consumer);
+    let resolver = traced.resolver();
     std::thread::scope(|scope| {
-        scope.spawn(|| drop(Processing::start_for(&traced.resolver, None, &message)));
+        scope.spawn(|| drop(Processing::start_for(resolver, None, &message)));
     });
-    assert_eq!(traced.drawing(), PROCESSED);
+    assert_eq!(traced.traces(), PROCESSED);
 }
 
 #[test]
 fn that_ends_after_its_consumer_is_gone() {
-    let _alone = alone();
-    let (kafka, traced) = (Kafka::start(&["orders"]), Traced::start(""));
-    send(&kafka, &traced, 2);
-    let consumer = consumer(&kafka, &traced, "shop");
+    let traced = Traced::start(&["orders"], ONE_SERVICE);
+    send(&traced, 2);
+    let consumer = consumer(&traced, "shop");
     let (first, second) = (next_message(&consumer), next_message(&consumer));
-    let before = Processing::start_for(&traced.resolver, None, &first);
+    let before = Processing::start_for(traced.resolver(), None, &first);
     drop(consumer);
     // The batch thread drops the routes of the consumer meanwhile; one more client makes it look.
-    send(&kafka, &traced, 0);
+    send(&traced, 0);
     traced.spans();
     drop(before);
-    let after = Processing::start_for(&traced.resolver, None, &second);
+    let after = Processing::start_for(traced.resolver(), None, &second);
     drop(after);
     let spans = traced.spans();
     assert_eq!(spans.iter().filter(|span| span.name == "process orders").count(), 2, "{}", draw_traces(&spans));
@@ -71,33 +64,31 @@ fn that_ends_after_its_consumer_is_gone() {
 
 #[test]
 fn that_never_comes_leaves_a_receive_span_and_one_that_comes_twice_two() {
-    let _alone = alone();
-    let (kafka, traced) = (Kafka::start(&["orders"]), Traced::start(""));
-    send(&kafka, &traced, 1);
-    let consumer = consumer(&kafka, &traced, "shop");
+    let traced = Traced::start(&["orders"], ONE_SERVICE);
+    send(&traced, 1);
+    let consumer = consumer(&traced, "shop");
     let message = next_message(&consumer);
-    assert_eq!(traced.drawing(), "app: send orders\n  app: receive orders\n");
+    assert_eq!(traced.traces(), "app: send orders\n  app: receive orders\n");
     for _ in 0..2 {
-        drop(Processing::start_for(&traced.resolver, None, &message));
+        drop(Processing::start_for(traced.resolver(), None, &message));
     }
     let again = "  app: process orders\n";
-    assert_eq!(traced.drawing(), format!("app: send orders\n  app: receive orders\n{again}{again}"));
+    assert_eq!(traced.traces(), format!("app: send orders\n  app: receive orders\n{again}{again}"));
     let ids: HashSet<_> = traced.spans().into_iter().map(|span| span.span_id).collect();
     assert_eq!(ids.len(), 4, "no span twice");
 }
 
 #[test]
-fn of_a_message_whose_hand_over_waited_while_other_clients_came_and_went() {
-    let _alone = alone();
-    let (kafka, traced) = (Kafka::start(&["orders", "others"]), Traced::start(""));
-    send(&kafka, &traced, 1);
-    let consumer = consumer(&kafka, &traced, "shop");
+fn of_a_message_whose_delivery_waited_while_other_clients_came_and_went() {
+    let traced = Traced::start(&["orders", "others"], ONE_SERVICE);
+    send(&traced, 1);
+    let consumer = consumer(&traced, "shop");
     let message = next_message(&consumer);
     for _ in 0..5 {
-        send(&kafka, &traced, 1);
+        send(&traced, 1);
         std::thread::sleep(Duration::from_millis(20));
     }
-    drop(Processing::start_for(&traced.resolver, None, &message));
+    drop(Processing::start_for(traced.resolver(), None, &message));
     let spans = traced.spans();
     let first = spans.iter().find(|span| span.name == "process orders").unwrap();
     let same: Vec<_> = spans.iter().filter(|span| span.trace_id == first.trace_id).cloned().collect();
@@ -106,19 +97,18 @@ fn of_a_message_whose_hand_over_waited_while_other_clients_came_and_went() {
 
 #[test]
 fn of_two_groups_that_read_the_same_messages_in_one_process() {
-    let _alone = alone();
-    let (kafka, traced) = (Kafka::start(&["orders"]), Traced::start(""));
+    let traced = Traced::start(&["orders"], ONE_SERVICE);
     const COUNT: usize = 400;
-    send(&kafka, &traced, COUNT);
+    send(&traced, COUNT);
     std::thread::scope(|scope| {
         for group in ["first", "second"] {
-            let (config, traced) = (traced.config(kafka.consumer_config(group)), &traced);
+            let (config, resolver) = (traced.config(Some(group)), traced.resolver());
             scope.spawn(move || {
                 let consumer = assign(&config, "orders");
                 for offset in 0..COUNT {
                     let message = next_message(&consumer);
                     assert_eq!(message.offset(), offset as i64);
-                    drop(Processing::start_for(&traced.resolver, None, &message));
+                    drop(Processing::start_for(resolver, None, &message));
                 }
             });
         }
@@ -138,15 +128,14 @@ fn of_two_groups_that_read_the_same_messages_in_one_process() {
 }
 
 #[test]
-fn long_after_the_hand_over_of_thousands_is_a_span_of_its_own() {
-    let _alone = alone();
-    let (kafka, traced) = (Kafka::start(&["orders"]), Traced::start(""));
+fn long_after_the_delivery_of_thousands_is_a_span_of_its_own() {
+    let traced = Traced::start(&["orders"], ONE_SERVICE);
     const COUNT: usize = 5000;
-    send(&kafka, &traced, COUNT);
-    let consumer = consumer(&kafka, &traced, "shop");
+    send(&traced, COUNT);
+    let consumer = consumer(&traced, "shop");
     let messages: Vec<_> = (0..COUNT).map(|_| next_message(&consumer)).collect();
     for message in &messages {
-        drop(Processing::start_for(&traced.resolver, None, message));
+        drop(Processing::start_for(traced.resolver(), None, message));
     }
     let spans = traced.spans();
     let named = |name: &str| spans.iter().filter(|span| span.name == name).count();
@@ -162,32 +151,27 @@ fn long_after_the_hand_over_of_thousands_is_a_span_of_its_own() {
 
 #[test]
 fn is_of_the_service_that_is_asked_for_when_one_thread_reads_for_several() {
-    let _alone = alone();
-    let (kafka, traced) = (Kafka::start(&["orders"]), Traced::start("[services.other]\nexport = [\"collector\"]"));
-    send(&kafka, &traced, 1);
-    let of_service = |service: &str| {
-        let mut config = kafka.consumer_config(service);
-        Instrumentation::new(&traced.resolver).service(service).apply(&mut config).unwrap();
-        assign(&config, "orders")
-    };
+    let traced = Traced::start(&["orders"], &format!("{ONE_SERVICE}[services.other]"));
+    send(&traced, 1);
+    let of_service = |service: &str| assign(&traced.bound_config(service, Some(service)), "orders");
     let (app, other) = (of_service("app"), of_service("other"));
     let (for_app, for_other) = (next_message(&app), next_message(&other));
-    drop(Processing::start_for(&traced.resolver, Some("other"), &for_other));
-    drop(Processing::start_for(&traced.resolver, Some("app"), &for_app));
-    assert_eq!(traced.drawing(), "app: send orders\n  other: process orders\n  app: process orders\n");
+    drop(Processing::start_for(traced.resolver(), Some("other"), &for_other));
+    drop(Processing::start_for(traced.resolver(), Some("app"), &for_app));
+    assert_eq!(traced.traces(), "app: send orders\n  other: process orders\n  app: process orders\n");
 }
 
 #[test]
 fn is_of_the_resolver_that_is_asked_when_two_trace_the_same_messages() {
-    let _alone = alone();
-    let (kafka, one, other) = (Kafka::start(&["orders"]), Traced::start(""), Traced::start(""));
-    send(&kafka, &one, 2);
-    let (ones, others) = (consumer(&kafka, &one, "one"), consumer(&kafka, &other, "other"));
+    let one = Traced::start(&["orders"], ONE_SERVICE);
+    let other = Traced::on(Rc::clone(&one.kafka), ONE_SERVICE);
+    send(&one, 2);
+    let (ones, others) = (consumer(&one, "one"), consumer(&other, "other"));
     let (first, second) = (next_message(&ones), next_message(&ones));
     (0..2).for_each(|_| drop(next_message(&others)));
-    drop(Processing::start_for(&other.resolver, None, &first));
-    drop(Processing::start_for(&one.resolver, None, &second));
-    assert_eq!(one.drawing(), format!("app: send orders\n  app: receive orders\n{PROCESSED}"));
+    drop(Processing::start_for(other.resolver(), None, &first));
+    drop(Processing::start_for(one.resolver(), None, &second));
+    assert_eq!(one.traces(), format!("app: send orders\n  app: receive orders\n{PROCESSED}"));
     let mut names: Vec<_> = other.spans().into_iter().map(|span| span.name).collect();
     names.sort();
     assert_eq!(names, ["process orders", "receive orders"]);

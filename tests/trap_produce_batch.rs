@@ -8,9 +8,8 @@ use std::ffi::c_void;
 use std::ptr;
 
 use rdkafka::bindings::*;
-use words::Traced;
-use words::kafka::Kafka;
 use words::native::NativeProducer;
+use words::{ONE_SERVICE, Traced};
 
 /// `RD_KAFKA_PARTITION_UA`: the partitioner decides.
 const UNASSIGNED: i32 = -1;
@@ -58,9 +57,8 @@ unsafe extern "C" fn into_nowhere(
 
 #[test]
 fn messages_that_the_partitioner_sends_into_nowhere_do_no_harm() {
-    let kafka = Kafka::start(&["orders"]);
-    let traced = Traced::start("");
-    let producer = NativeProducer::new(&traced.config(kafka.config())).unwrap();
+    let traced = Traced::start(&["orders"], ONE_SERVICE);
+    let producer = NativeProducer::new(&traced.config(None)).unwrap();
     // SAFETY: client, topic and messages are valid; payloads are copied; the topic takes its configuration over.
     unsafe {
         let conf = rd_kafka_topic_conf_new();
@@ -82,7 +80,7 @@ fn messages_that_the_partitioner_sends_into_nowhere_do_no_harm() {
     }
     assert_eq!(producer.produce("orders", 0, b"last"), 0);
     assert_eq!(producer.flush(20_000), 0);
-    assert_eq!(traced.drawing(), "app: send orders\napp: send orders\n");
+    assert_eq!(traced.traces(), "app: send orders\napp: send orders\n");
 }
 
 fn produce(producer: &NativeProducer, partition: i32, flags: i32, partitions: &[i32]) -> Vec<i32> {
@@ -106,9 +104,8 @@ fn produce(producer: &NativeProducer, partition: i32, flags: i32, partitions: &[
 
 #[test]
 fn messages_for_known_partitions_are_traced_and_one_for_an_unknown_one_does_no_harm() {
-    let kafka = Kafka::start(&["orders"]);
-    let traced = Traced::start("");
-    let producer = NativeProducer::new(&traced.config(kafka.config())).unwrap();
+    let traced = Traced::start(&["orders"], ONE_SERVICE);
+    let producer = NativeProducer::new(&traced.config(None)).unwrap();
     // The topic's partitions get known: there is one.
     assert_eq!(producer.produce("orders", 0, b"first"), 0);
     assert_eq!(producer.flush(20_000), 0);
@@ -123,7 +120,7 @@ fn messages_for_known_partitions_are_traced_and_one_for_an_unknown_one_does_no_h
     assert_eq!(producer.flush(20_000), 0);
     assert_eq!(produce(&producer, 77, 0, &[0]), [unknown]);
     let traced_well = traced.spans().iter().filter(|span| span.status_code == "unset").count();
-    assert_eq!(traced_well, 6, "{}", traced.drawing());
+    assert_eq!(traced_well, 6, "{}", traced.traces());
 
     // One of them has a partition of its own that is not there.
     let errors = produce(&producer, UNASSIGNED, RD_KAFKA_MSG_F_PARTITION, &[0, 77, 0]);
@@ -131,5 +128,5 @@ fn messages_for_known_partitions_are_traced_and_one_for_an_unknown_one_does_no_h
     // librdkafka never takes back the one it refused, so a flush would wait for it.
     producer.flush(500);
     let traced_well = traced.spans().iter().filter(|span| span.status_code == "unset").count();
-    assert_eq!(traced_well, 8, "{}", traced.drawing());
+    assert_eq!(traced_well, 8, "{}", traced.traces());
 }

@@ -6,8 +6,6 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test may fail loudly")]
 
-use std::time::Duration;
-
 use opentelemetry::Context;
 use opentelemetry::KeyValue;
 use opentelemetry::baggage::BaggageExt as _;
@@ -15,9 +13,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
-use words::kafka::Kafka;
 use words::native::NativeProducer;
-use words::{Traced, child};
+use words::{LIMIT, ONE_SERVICE, TRACEPARENT, Traced, child, is_child, run};
 
 const PROPAGATORS: &str =
     r#"propagators = { inject = ["tracecontext", "baggage", "b3multi"], extract = ["tracecontext"] }"#;
@@ -32,10 +29,7 @@ fn with_a_limit_of_1000_bytes_and_headers_of_the_application() {
     let headers = || {
         OwnedHeaders::new()
             .insert(Header { key: "kind", value: Some("order") })
-            .insert(Header {
-                key: "traceparent",
-                value: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
-            })
+            .insert(Header { key: "traceparent", value: Some(TRACEPARENT) })
             .insert(Header::<&str> { key: "empty", value: None })
     };
     alone("with_a_limit_of_1000_bytes_and_headers_of_the_application", || {
@@ -69,9 +63,8 @@ enum Unknown {
 
 /// Sends messages of every length around the limit, with headers that only a C program can make.
 fn step_through_natively(headers: &[(&[u8], Option<&[u8]>)], unknown: Unknown) {
-    let traced = Traced::start("");
-    let kafka = Kafka::start(&["orders"]);
-    let mut config = traced.config(kafka.config());
+    let traced = Traced::start(&["orders"], ONE_SERVICE);
+    let mut config = traced.config(None);
     config.set("linger.ms", "0").set("batch.num.messages", "1").set("message.max.bytes", "1000");
     let producer = NativeProducer::new(&config).unwrap();
     let (mut sent, mut too_large) = (0, 0);
@@ -98,21 +91,20 @@ fn step_through_natively(headers: &[(&[u8], Option<&[u8]>)], unknown: Unknown) {
 /// The mock broker refuses whatever comes next; the lengths are those of one batch.
 #[test]
 fn a_topic_that_refuses_a_message_for_its_size_gets_those_that_come_near_without_our_headers() {
-    let traced = Traced::start("");
-    let kafka = Kafka::start(&["orders"]);
-    let mut config = traced.config(kafka.config());
+    let traced = Traced::start(&["orders"], ONE_SERVICE);
+    let mut config = traced.config(None);
     config.set("linger.ms", "100").set("retries", "0");
     let producer: BaseProducer = config.create().unwrap();
     let send = |lengths: &[usize]| {
         for length in lengths {
             producer.send(BaseRecord::<[u8], [u8]>::to("orders").partition(0).payload(&vec![b'x'; *length])).unwrap();
         }
-        producer.flush(Duration::from_secs(20)).unwrap();
+        producer.flush(LIMIT).unwrap();
         traced.counters().not_injected as usize
     };
     let refuse = || {
         let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
-        kafka.cluster().request_errors(RDKafkaApiKey::Produce, &[error]);
+        traced.kafka.cluster().request_errors(RDKafkaApiKey::Produce, &[error]);
     };
     assert_eq!(send(&[5000, 10]), 0);
     refuse();
@@ -131,10 +123,7 @@ fn a_topic_that_refuses_a_message_for_its_size_gets_those_that_come_near_without
 }
 
 fn alone(test: &str, body: impl FnOnce()) {
-    match child::part() {
-        Some(_) => body(),
-        None => child::run(test, "send", &[]).expect_success(),
-    }
+    if is_child() { body() } else { run(&mut child(test)).expect_success() }
 }
 
 /// Sends payloads of every length in `lengths`, each as the first and only message of its batch.
@@ -144,9 +133,8 @@ fn step_through(
     headers: Option<&dyn Fn() -> OwnedHeaders>,
 ) {
     let _baggage = Context::new().with_baggage([KeyValue::new("tenant", "north-west")]).attach();
-    let traced = Traced::start(PROPAGATORS);
-    let kafka = Kafka::start(&["orders"]);
-    let mut config = traced.config(kafka.config());
+    let traced = Traced::start(&["orders"], &format!("{ONE_SERVICE}{PROPAGATORS}"));
+    let mut config = traced.config(None);
     config.set("linger.ms", "0").set("batch.num.messages", "1");
     if let Some(limit) = limit {
         config.set("message.max.bytes", limit.to_string());
@@ -165,10 +153,10 @@ fn step_through(
             Err((error, _)) => panic!("{length}: {error}"),
         }
         if (sent + too_large) % 50 == 0 {
-            producer.flush(Duration::from_secs(20)).unwrap(); // A megabyte each, by default.
+            producer.flush(LIMIT).unwrap(); // A megabyte each, by default.
         }
     }
-    producer.flush(Duration::from_secs(20)).unwrap();
+    producer.flush(LIMIT).unwrap();
     let spans = traced.spans();
     assert_eq!(spans.len(), sent, "every message that was sent has its span");
     assert!(spans.iter().all(|span| span.name == "send orders" && span.status_code == "unset"), "{spans:?}");

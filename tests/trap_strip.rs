@@ -4,29 +4,23 @@
 //! for a symbol of the executable, the stripped copy would send without a span.
 
 use std::process::Command;
-use std::time::Duration;
 
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use words::kafka::Kafka;
-use words::receivers::OtlpReceiver;
-use words::{Traced, child, draw_traces, resolver_to};
+use rdkafka::producer::BaseRecord;
+use tracer_resolver_rdkafka::Instrumentation;
+use words::foreign::skip;
+use words::{ONE_SERVICE, Traced, child, run, send};
 
 const TEST: &str = "a_stripped_executable_traces_its_clients";
 
 #[test]
 fn a_stripped_executable_traces_its_clients() {
-    if child::part().is_some() {
-        let collector = OtlpReceiver::start().unwrap();
-        let traced = Traced { resolver: resolver_to(&child::given("ENDPOINT"), ""), collector };
-        let kafka = Kafka::start(&["orders"]);
-        let producer: BaseProducer = traced.config(kafka.config()).create().unwrap();
-        producer.send(BaseRecord::<str, str>::to("orders").payload("an order")).unwrap();
-        producer.flush(Duration::from_secs(20)).unwrap();
-        return;
+    if let Some(resolver) = child::resolver() {
+        let mut config = child::kafka();
+        Instrumentation::new(&resolver).apply(&mut config).unwrap();
+        return send(&config.create().unwrap(), BaseRecord::<str, str>::to("orders").payload("an order"));
     }
     let Ok(version) = Command::new("strip").arg("--version").output() else {
-        println!("SKIPPED: there is no `strip` (binutils) on this machine");
-        return;
+        return skip("there is no `strip` (binutils) on this machine");
     };
     assert!(version.status.success());
     // Beside the original, because that is where plugins are searched.
@@ -37,7 +31,7 @@ fn a_stripped_executable_traces_its_clients() {
     let symbols = Command::new("nm").arg(&*stripped).output().unwrap();
     assert!(symbols.stdout.is_empty(), "{}", String::from_utf8_lossy(&symbols.stdout));
 
-    let collector = OtlpReceiver::start().unwrap();
-    child::run_executable(&stripped, TEST, "send", &[("ENDPOINT", &collector.endpoint())]).expect_success();
-    assert_eq!(draw_traces(&collector.spans()), "app: send orders\n");
+    let traced = Traced::start(&["orders"], ONE_SERVICE);
+    run(&mut traced.again_as(&stripped, TEST)).expect_success();
+    assert_eq!(traced.traces(), "app: send orders\n");
 }

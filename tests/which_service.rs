@@ -9,7 +9,7 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tracer_resolver_rdkafka::{InstrumentError, Instrumentation, Processing};
 use words::kafka::{assign, next_message};
-use words::{TracedCluster, send};
+use words::{LIMIT, TRACEPARENT, Traced, send};
 
 fn record(topic: &str) -> BaseRecord<'_, str, str> {
     BaseRecord::to(topic).key("k").payload("p")
@@ -21,18 +21,18 @@ fn producer(config: &mut ClientConfig, client_id: &str) -> BaseProducer {
 
 #[test]
 fn one_topic_has_two_sides_of_two_services() {
-    let cluster = TracedCluster::start(
+    let traced = Traced::start(
         &["orders"],
         "[services.shop]\nproduces = [\"orders\"]\n[services.billing]\nconsumes = [\"orders\"]\n",
     );
-    send(&cluster.producer(), record("orders"));
-    next_message(&cluster.consumer("orders"));
-    assert_eq!(cluster.traces(), "shop: send orders\n  billing: receive orders\n");
+    send(&traced.producer(), record("orders"));
+    next_message(&traced.consumer("orders"));
+    assert_eq!(traced.traces(), "shop: send orders\n  billing: receive orders\n");
 }
 
 #[test]
 fn exact_wins_over_glob_over_regex_and_the_longer_glob_over_the_shorter() {
-    let cluster = TracedCluster::start(
+    let traced = Traced::start(
         &["orders", "orders.eu", "orders.eu.de", "orders-17"],
         r#"
         [services.by_regex]
@@ -45,30 +45,30 @@ fn exact_wins_over_glob_over_regex_and_the_longer_glob_over_the_shorter() {
         produces = ["orders"]
         "#,
     );
-    let producer = cluster.producer();
+    let producer = traced.producer();
     for topic in ["orders", "orders.eu", "orders.eu.de", "orders-17"] {
         send(&producer, record(topic));
     }
     assert_eq!(
-        cluster.traces(),
+        traced.traces(),
         "exact: send orders\nby_glob: send orders.eu\nby_longer_glob: send orders.eu.de\nby_regex: send orders-17\n"
     );
 }
 
 #[test]
 fn a_side_wins_over_both_sides() {
-    let cluster = TracedCluster::start(
+    let traced = Traced::start(
         &["orders"],
         "[services.both]\ntopics = [\"orders\"]\n[services.side]\nproduces = [\"orders\"]\n",
     );
-    send(&cluster.producer(), record("orders"));
-    next_message(&cluster.consumer("orders"));
-    assert_eq!(cluster.traces(), "side: send orders\n  both: receive orders\n");
+    send(&traced.producer(), record("orders"));
+    next_message(&traced.consumer("orders"));
+    assert_eq!(traced.traces(), "side: send orders\n  both: receive orders\n");
 }
 
 #[test]
 fn client_ids_tell_clients_of_one_topic_apart() {
-    let cluster = TracedCluster::start(
+    let traced = Traced::start(
         &["stock"],
         r#"
         [services.inventory]
@@ -80,14 +80,14 @@ fn client_ids_tell_clients_of_one_topic_apart() {
         "#,
     );
     for client_id in ["inventory-7", "returns-2", "returns-3"] {
-        send(&producer(&mut cluster.config(None), client_id), record("stock"));
+        send(&producer(&mut traced.config(None), client_id), record("stock"));
     }
-    assert_eq!(cluster.traces(), "inventory: send stock\nreturns: send stock\n", "and the third is nobody's");
+    assert_eq!(traced.traces(), "inventory: send stock\nreturns: send stock\n", "and the third is nobody's");
 }
 
 #[test]
 fn group_ids_tell_consumers_of_one_topic_apart() {
-    let cluster = TracedCluster::start(
+    let traced = Traced::start(
         &["orders"],
         r#"
         [services.billing]
@@ -98,44 +98,44 @@ fn group_ids_tell_consumers_of_one_topic_apart() {
         group_ids = ["audit-*"]
         "#,
     );
-    cluster.send_untraced("orders", &[("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")]);
+    traced.send_untraced("orders", &[("traceparent", TRACEPARENT)]);
     for group in ["billing", "audit-eu", "nobody"] {
-        next_message(&assign(&cluster.config(Some(group)), "orders"));
+        next_message(&assign(&traced.config(Some(group)), "orders"));
     }
-    assert_eq!(cluster.traces(), "~ billing: receive orders\n~ audit: receive orders\n");
+    assert_eq!(traced.traces(), "~ billing: receive orders\n~ audit: receive orders\n");
 }
 
 #[test]
 fn a_client_id_that_matches_wins_over_a_service_without_one() {
-    let cluster = TracedCluster::start(
+    let traced = Traced::start(
         &["stock"],
         "[services.any]\nproduces = [\"stock\"]\n[services.special]\nproduces = [\"stock\"]\nclient_ids = [\"special\"]\n",
     );
-    send(&producer(&mut cluster.config(None), "special"), record("stock"));
-    send(&producer(&mut cluster.config(None), "other"), record("stock"));
-    assert_eq!(cluster.traces(), "special: send stock\nany: send stock\n");
+    send(&producer(&mut traced.config(None), "special"), record("stock"));
+    send(&producer(&mut traced.config(None), "other"), record("stock"));
+    assert_eq!(traced.traces(), "special: send stock\nany: send stock\n");
 }
 
 #[test]
 fn the_default_service_takes_what_no_rule_claims_but_not_what_is_excluded() {
-    let cluster = TracedCluster::start(
+    let traced = Traced::start(
         &["orders", "anything", "__internal"],
         "default_service = \"rest\"\n[services.shop]\ntopics = [\"orders\"]\n[services.rest]\n",
     );
-    let producer = cluster.producer();
+    let producer = traced.producer();
     for topic in ["orders", "anything", "__internal"] {
         send(&producer, record(topic));
-        next_message(&cluster.consumer(topic));
+        next_message(&traced.consumer(topic));
     }
     assert_eq!(
-        cluster.traces(),
+        traced.traces(),
         "shop: send orders\n  shop: receive orders\nrest: send anything\n  rest: receive anything\n"
     );
 }
 
 #[test]
 fn exclude_beats_every_rule_and_a_binding_in_code_beats_exclude() {
-    let cluster = TracedCluster::start(
+    let traced = Traced::start(
         &["__internal", "secret"],
         r#"
         [services.shop]
@@ -143,34 +143,34 @@ fn exclude_beats_every_rule_and_a_binding_in_code_beats_exclude() {
         exclude = ["__*", "secret"]
         "#,
     );
-    let producer = cluster.producer();
+    let producer = traced.producer();
     send(&producer, record("__internal"));
     send(&producer, record("secret"));
-    let bound: BaseProducer = cluster.bound_config("shop", None).create().unwrap();
+    let bound: BaseProducer = traced.bound_config("shop", None).create().unwrap();
     send(&bound, record("__internal"));
-    next_message(&assign(&cluster.bound_config("shop", Some("g")), "secret"));
-    assert_eq!(cluster.traces(), "shop: send __internal\nshop: receive secret\n");
+    next_message(&assign(&traced.bound_config("shop", Some("g")), "secret"));
+    assert_eq!(traced.traces(), "shop: send __internal\nshop: receive secret\n");
 }
 
 #[test]
 fn a_bound_client_is_its_service_s_whatever_the_topic_and_another_client_is_not() {
-    let cluster = TracedCluster::start(&["orders"], "[services.shop]\nproduces = [\"orders\"]\n[services.tool]\n");
-    let bound: BaseProducer = cluster.bound_config("tool", None).create().unwrap();
+    let traced = Traced::start(&["orders"], "[services.shop]\nproduces = [\"orders\"]\n[services.tool]\n");
+    let bound: BaseProducer = traced.bound_config("tool", None).create().unwrap();
     send(&bound, record("orders"));
-    send(&cluster.producer(), record("orders"));
-    let consumer = assign(&cluster.bound_config("tool", Some("g")), "orders");
-    drop(Processing::start_for(&cluster.resolver, Some("tool"), &next_message(&consumer)));
+    send(&traced.producer(), record("orders"));
+    let consumer = assign(&traced.bound_config("tool", Some("g")), "orders");
+    drop(Processing::start_for(traced.resolver(), Some("tool"), &next_message(&consumer)));
     next_message(&consumer);
     assert_eq!(
-        cluster.traces(),
+        traced.traces(),
         "tool: send orders\n  tool: process orders\nshop: send orders\n  tool: receive orders\n"
     );
 }
 
 #[test]
 fn binding_to_a_service_that_is_not_there_is_refused_and_names_those_that_are() {
-    let cluster = TracedCluster::start(&["orders"], "[services.shop]\n[services.tool]\n");
-    let refused = Instrumentation::new(&cluster.resolver).service("shpo").apply(&mut cluster.kafka.config());
+    let traced = Traced::start(&["orders"], "[services.shop]\n[services.tool]\n");
+    let refused = Instrumentation::new(traced.resolver()).service("shpo").apply(&mut traced.kafka.config());
     let Err(InstrumentError::UnknownService { service, known }) = refused else { panic!("{refused:?}") };
     assert_eq!((service.as_str(), known), ("shpo", vec!["shop".to_owned(), "tool".to_owned()]));
 }
@@ -178,18 +178,18 @@ fn binding_to_a_service_that_is_not_there_is_refused_and_names_those_that_are() 
 #[test]
 fn two_clients_in_a_process_share_one_tracer_per_service() {
     // P1: the original built a tracer, with its threads, per client.
-    let cluster = TracedCluster::start(&["orders"], "[services.shop]\nproduces = [\"*\"]\n");
+    let traced = Traced::start(&["orders"], "[services.shop]\nproduces = [\"*\"]\n");
     let threads = || std::fs::read_dir("/proc/self/task").unwrap().filter(named_ours).count();
-    let first = cluster.producer();
+    let first = traced.producer();
     send(&first, record("orders"));
-    assert!(cluster.resolver.flush(Duration::from_secs(10)));
+    assert!(traced.resolver().flush(LIMIT));
     let before = threads();
     assert!(before > 0, "ours are known by their names");
-    let more: Vec<BaseProducer> = (0..10).map(|_| cluster.producer()).collect();
+    let more: Vec<BaseProducer> = (0..10).map(|_| traced.producer()).collect();
     for producer in &more {
         send(producer, record("orders"));
     }
-    let spans = cluster.spans();
+    let spans = traced.spans();
     assert_eq!(threads(), before, "no thread of ours came with them");
     let instances: std::collections::HashSet<_> =
         spans.iter().map(|span| span.resource["service.instance.id"].to_string()).collect();

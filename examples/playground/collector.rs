@@ -48,7 +48,7 @@ impl Collector {
     pub(crate) fn endpoint(&self) -> String {
         match self {
             Collector::Keeping(receiver) => receiver.endpoint(),
-            Collector::Counting(server, _) => format!("http://{}", server.address()),
+            Collector::Counting(server, _) => server.url(),
         }
     }
 

@@ -8,7 +8,6 @@
 //! `-- COMMAND…` runs a command with the two variables set, and ends with it. `--help` says the rest.
 
 mod collector;
-mod live_traces;
 mod options;
 mod relay;
 
@@ -16,10 +15,10 @@ use std::io::{self, Write as _};
 use std::process::{Child, Command, ExitCode};
 use std::time::{Duration, Instant};
 
+use tracer_trace_tree::{Drawing, LiveTraces};
 use words::kafka::Kafka;
 
 use crate::collector::Collector;
-use crate::live_traces::LiveTraces;
 use crate::options::{Options, Task};
 use crate::relay::Relay;
 
@@ -75,7 +74,11 @@ fn watch(
     mut command: Option<&mut Child>,
 ) -> Result<Option<ExitCode>, Failure> {
     let started = Instant::now();
-    let mut traces = LiveTraces::default();
+    let mut traces = LiveTraces::new(Drawing {
+        attributes: vec!["tracer_resolver.process.end".to_owned()],
+        times: true,
+        ..Default::default()
+    });
     let code = loop {
         if let Some(status) = command.as_mut().map_or(Ok(None), |child| child.try_wait())? {
             // One that a signal ended has none.

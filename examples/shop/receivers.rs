@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use words::receivers::{JaegerReceiver, OtlpReceiver, ReceivedSpan, ZipkinReceiver};
+use words::receivers::{JaegerReceiver, OtlpReceiver, Protocol, ReceivedSpan, Receiver, ZipkinReceiver};
 
 use crate::kind::Kind;
 use crate::order::Failure;
@@ -32,11 +32,11 @@ pub(crate) struct Place {
     /// Spans that a built-in receiver got.
     pub(crate) received: u64,
     /// `None`: the user's own server.
-    built_in: Option<Box<dyn Receiver>>,
+    built_in: Option<Box<dyn BuiltIn>>,
 }
 
-/// What the three receivers have in common.
-trait Receiver {
+/// A receiver, whatever it speaks.
+trait BuiltIn {
     fn take_spans(&self) -> Vec<ReceivedSpan>;
     fn stop(&mut self);
 }
@@ -118,8 +118,8 @@ impl fmt::Display for Receivers {
     }
 }
 
-fn listen(kind: Kind, port: u16) -> Result<Box<dyn Receiver>, Failure> {
-    let receiver: std::io::Result<Box<dyn Receiver>> = match kind {
+fn listen(kind: Kind, port: u16) -> Result<Box<dyn BuiltIn>, Failure> {
+    let receiver: std::io::Result<Box<dyn BuiltIn>> = match kind {
         Kind::Jaeger => JaegerReceiver::start_on(port).map(|receiver| Box::new(receiver) as _),
         Kind::Zipkin => ZipkinReceiver::start_on(port).map(|receiver| Box::new(receiver) as _),
         Kind::Otlp => OtlpReceiver::start_on(port).map(|receiver| Box::new(receiver) as _),
@@ -131,22 +131,14 @@ fn listen(kind: Kind, port: u16) -> Result<Box<dyn Receiver>, Failure> {
     })
 }
 
-macro_rules! receiver {
-    ($type:ty) => {
-        impl Receiver for $type {
-            fn take_spans(&self) -> Vec<ReceivedSpan> {
-                self.take_spans()
-            }
+impl<P: Protocol> BuiltIn for Receiver<P> {
+    fn take_spans(&self) -> Vec<ReceivedSpan> {
+        self.take_spans()
+    }
 
-            fn stop(&mut self) {
-                self.stop();
-            }
-        }
-    };
+    fn stop(&mut self) {
+        self.stop();
+    }
 }
-
-receiver!(JaegerReceiver);
-receiver!(ZipkinReceiver);
-receiver!(OtlpReceiver);
 
 const KEPT_TRACES: usize = 1_000;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use tracer_trace_tree::rows;
 use words::receivers::ReceivedSpan;
 
 use crate::kind::Kind;
@@ -68,17 +69,13 @@ impl Trace {
     }
 
     fn drawing(&self, paint: Paint) -> String {
-        let mut rows = Vec::new();
-        for root in self.roots() {
-            self.walk(root, "", "", &mut rows);
-        }
         let trace_id = self.spans.first().map_or("", |span| span.trace_id.as_str());
         let title = format!("one order's whole way: trace {trace_id}, {} ms", millis(self.end - self.start));
         let (service, name, kind) = (fit("service", SERVICE), fit("span", NAME), fit("kind", KIND));
         let head = format!("{service}{name}{kind}{:>9}{:>9}  {:<BAR$} backend", "start ms", "took ms", "");
         let mut drawing = format!("{}\n\n{}\n", paint.bold(&title), paint.dim(&head));
-        for row in &rows {
-            self.line(row, paint, &mut drawing);
+        for row in self.rows() {
+            self.line(&row, paint, &mut drawing);
         }
         drawing
     }
@@ -116,14 +113,23 @@ impl Trace {
         fit(&format!("{}{}", " ".repeat(first), "█".repeat(last - first)), BAR)
     }
 
-    fn walk<'a>(&'a self, span: &'a ReceivedSpan, own: &str, below: &str, rows: &mut Vec<Row<'a>>) {
-        let children: Vec<_> = self.spans.iter().filter(|child| child.parent_span_id == span.span_id).collect();
-        let below_it = if children.is_empty() { format!("{below}  ") } else { format!("{below}│ ") };
-        rows.push(Row { span, branch: own.to_owned(), below: below_it });
-        for (index, child) in children.iter().enumerate() {
-            let (branch, trunk) = if index + 1 == children.len() { ("└ ", "  ") } else { ("├ ", "│ ") };
-            self.walk(child, &format!("{below}{branch}"), &format!("{below}{trunk}"), rows);
+    fn rows(&self) -> Vec<Row<'_>> {
+        let mut lasts = Vec::new();
+        let mut drawn = Vec::new();
+        for row in rows(&self.spans) {
+            lasts.truncate(row.depth);
+            // What goes on beside a span's own branch; a root has no branch.
+            let trunk: String = lasts.iter().skip(1).map(|is_last| if *is_last { "  " } else { "│ " }).collect();
+            let (branch, beside) = match (row.depth, row.is_last) {
+                (0, _) => ("", ""),
+                (_, true) => ("└ ", "  "),
+                (_, false) => ("├ ", "│ "),
+            };
+            lasts.push(row.is_last);
+            let below = format!("{trunk}{beside}{}", if row.has_children { "│ " } else { "  " });
+            drawn.push(Row { span: row.span, branch: format!("{trunk}{branch}"), below });
         }
+        drawn
     }
 
     fn roots(&self) -> impl Iterator<Item = &ReceivedSpan> {

@@ -3,7 +3,7 @@
 # those licences ask for wherever the code goes, compiled or not. Run in the workspace; needs its dependencies fetched.
 set -euo pipefail
 
-readonly SHIPPED=(tracer-resolver-librdkafka tracer-plugin-{otlp,jaeger,zipkin,file})
+readonly SHIPPED=(tracer-resolver-librdkafka tracer-plugin-{otlp,jaeger,zipkin,file} tracer-interceptors)
 
 sources=${CARGO_HOME:-$HOME/.cargo}/registry/src
 texts=$(mktemp -d)
@@ -38,3 +38,11 @@ for packages in "$texts"/*.packages; do
     printf '\n%s\n%s\n\n' "------------------------------------------------------------------------" "$(paste -sd, "$packages" | sed 's/,/, /g')"
     cat "${packages%.packages}"
 done
+
+# What the page of `tracer-interceptors view --web` is made of, if it was built: see resolver/tool/view/build.js.
+page=resolver/tool/view/dist/THIRD-PARTY.txt
+if [[ -e $page ]]; then
+    printf '\n%s\n%s\n\n' "------------------------------------------------------------------------" \
+        "In the page of tracer-interceptors view --web, in JavaScript:"
+    cat "$page"
+fi

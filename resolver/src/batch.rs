@@ -23,6 +23,7 @@ mod span_writer;
 mod template;
 mod thread_segment;
 mod thread_spans;
+mod topic_counters;
 mod trace_state_field;
 
 pub(crate) use backend_set::{BackendSet, BatchedService, BatchedServices, Destinations};
@@ -37,5 +38,6 @@ pub(crate) use record::{EndedBy, FinishedSpan, Outcome, SpanFlags, SpanKind, Tim
 pub(crate) use service_counters::ServiceCounters;
 pub(crate) use span_origin::SpanOrigin;
 pub(crate) use span_writer::{Field, SpanWriter};
-pub(crate) use template::{ServiceResource, SpanFacts};
+pub(crate) use template::{ServiceResource, SpanFacts, own_scope};
+pub(crate) use topic_counters::{TopicCounters, TopicCounts};
 pub(crate) use trace_state_field::TraceStateField;

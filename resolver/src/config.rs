@@ -11,6 +11,7 @@
 //! - `draft`: all that a source says, with its places, not yet judged as a whole.
 //! - `toml_file`, `legacy` (the JSON of 2019), `environment` (`OTEL_*`): three readers, each from its source to a draft.
 //!   None knows another.
+//! - `outline`: the values of a text as they are written, for whoever explains them.
 //! - `check`: what the parts of a draft have to say against each other, and the draft as a model.
 //! - `load`: which source there is, which reader it gets, and what came of it.
 //!
@@ -23,6 +24,7 @@ mod environment;
 mod legacy;
 mod load;
 mod model;
+mod outline;
 mod reading;
 mod report;
 mod source;
@@ -32,11 +34,15 @@ mod toml_file;
 pub use load::{Loaded, Source, load, load_with};
 pub(crate) use load::{file_of, file_text, nothing};
 pub use model::*;
+pub use outline::{Outline, Written};
+pub use reading::units::{written_bytes, written_duration};
 pub use report::problem::{Problem, Report, Severity};
 pub(crate) use source::file::read_once;
 pub use source::strictness::strict;
 pub use source::variables::Variables;
+pub use text::written_key::written_key;
 pub use toml_file::default_config::DEFAULT_CONFIG;
+pub use toml_file::expectations::{Expectation, ExpectedSide, Placed, expectations};
 pub(crate) use toml_file::reference::referenced_files;
 
 #[cfg(test)]

@@ -23,6 +23,7 @@
 //! - `batch`: finished spans from any thread to encoded batches. `export`: a queue per backend. `plugin`: the backends'
 //!   shared objects. Only there is `dlopen` known.
 //! - [`Resolver`]: all of it, built from one configuration. `bridge`: the application's own spans, the same way out.
+//! - [`inspect`]: what the command `tracer-interceptors` asks of backends and plugins.
 //! - `ends`: what is in hand leaves before the process ends. `status`: what is told. `diagnostics`: to whom.
 //!
 //! # Invariants
@@ -48,6 +49,7 @@ mod ends;
 mod error;
 mod export;
 mod host;
+pub mod inspect;
 pub mod interceptor;
 mod loaded_modules;
 mod per_process;
@@ -73,6 +75,6 @@ pub use export::{BackendState, DropReason};
 pub use interceptor::{MessagePlace, Processing};
 pub use loaded_modules::{LoadedModule, find_loaded_module};
 pub use plugin::{is_code_of_a_plugin, is_in_plugin};
-pub use resolver::{Reloaded, Resolver};
+pub use resolver::{BackendTrial, Reloaded, Resolver, TrialOutcome, TrialSpan};
 pub use stack_room::{Lent, with_room};
-pub use status::{BackendServiceStats, BackendStats, ReloadStats, ServiceStats, Stats};
+pub use status::{BackendServiceStats, BackendStats, ClientStats, ReloadStats, ServiceStats, Stats, TopicStats};

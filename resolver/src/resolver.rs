@@ -10,6 +10,7 @@ mod plan;
 mod reload;
 mod rules;
 mod shared;
+mod trial;
 mod watch;
 
 use std::fmt;
@@ -17,16 +18,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub(crate) use plan::check_with as check_backends;
 pub use reload::Reloaded;
 pub(crate) use rules::{Rules, epoch};
 pub(crate) use shared::Shared;
+pub use trial::{BackendTrial, TrialOutcome, TrialSpan};
 
 use self::reload::Reloading;
 
 use crate::batch::Pipeline;
 use crate::config::{self, Report, Severity, Source, Variables};
 use crate::error::ResolverError;
-use crate::status::{Moment, Stats};
+use crate::status::{About, Moment, Stats, StatusFile, document};
 use crate::{diagnostics, ends};
 
 /// What one configuration means: services, their tracers, their backends.
@@ -75,16 +78,26 @@ impl Resolver {
         if let Some(untrusted) = &loaded.untrusted {
             plan::check(untrusted, strict, &mut report);
         }
+        let status_file = StatusFile::asked_for(&Variables::process());
         if strict && report.has_errors() {
+            say_off(status_file, Arc::new(report.clone()));
             return Err(ResolverError::new(report));
         }
         tell(&report, shared.is_some());
+        let report = Arc::new(report);
+        match &shared {
+            Some(shared) => {
+                shared.is_made_of(Arc::clone(&report));
+                shared.writes_status(status_file);
+            }
+            None => say_off(status_file, Arc::clone(&report)),
+        }
         if let Some(shared) = &shared {
             diagnostics::info(&format!("tracing {}", shared.describe()));
             shared.ensure_running();
             ends::watch();
         }
-        Ok(Self { id: shared.as_ref().map_or(0, |shared| shared.id()), shared, report: Arc::new(report), strict })
+        Ok(Self { id: shared.as_ref().map_or(0, |shared| shared.id()), shared, report, strict })
     }
 
     /// Whether anything is traced.
@@ -163,10 +176,31 @@ impl Resolver {
         shared.stats()
     }
 
+    /// How it is, as one JSON text: what the file that `INTERCEPTORS_STATUS` names holds, as `docs/status.md` describes it.
+    ///
+    /// Waits for nothing but the moments in which its parts change: not to be called from a Kafka callback.
+    pub fn status(&self) -> String {
+        match &self.shared {
+            Some(shared) => shared.status(false),
+            None => off_status(&self.report),
+        }
+    }
+
     /// What clients hold.
     pub(crate) fn shared(&self) -> Option<Arc<Shared>> {
         self.shared.clone()
     }
+}
+
+/// Nobody will say later how a process is whose tracing is off.
+fn say_off(file: Option<StatusFile>, report: Arc<Report>) {
+    if let Some(file) = file {
+        file.write(|| off_status(&report));
+    }
+}
+
+fn off_status(report: &Arc<Report>) -> String {
+    document(Some(&About::new(Arc::clone(report), None)), &Stats::default(), false)
 }
 
 /// The number of a resolver that is off, which has no deliveries.

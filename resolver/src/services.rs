@@ -6,8 +6,14 @@
 
 #![forbid(unsafe_code)]
 
+mod explanation;
 mod glob;
 mod rule;
+mod selection;
 mod service_map;
 
-pub use service_map::{Candidate, Selection, ServiceMap, Side};
+pub use explanation::{ExplainedRule, Explanation, Verdict};
+pub(crate) use rule::matches as pattern_matches;
+pub use rule::{RuleList, Side};
+pub use selection::{Candidate, Selection};
+pub use service_map::ServiceMap;

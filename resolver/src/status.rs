@@ -3,10 +3,21 @@
 //!
 //! Nothing is traced, left untraced or lost without a word. How it is said, and to whom, is `diagnostics`.
 
+mod clients_met;
+mod document;
 mod losses;
 mod stats;
+mod status_file;
+mod topics_counted;
 mod topics_seen;
+mod who;
+mod whose;
 
+pub(crate) use clients_met::ClientsMet;
+pub(crate) use document::{About, document};
 pub(crate) use losses::{Account, Moment, Told};
-pub use stats::{BackendServiceStats, BackendStats, ReloadStats, ServiceStats, Stats};
-pub(crate) use topics_seen::{Belongs, TopicsSeen, Who};
+pub use stats::{BackendServiceStats, BackendStats, ClientStats, ReloadStats, ServiceStats, Stats, TopicStats};
+pub(crate) use status_file::StatusFile;
+pub(crate) use topics_counted::CountedTopic;
+pub(crate) use topics_seen::TopicsSeen;
+pub(crate) use who::{Belongs, Owner, Who};

@@ -101,12 +101,15 @@ fn each_topic_is_told_once_for_each_client() {
     assert_eq!(
         said(Level::Info, "topic `"),
         [
-            "topic `orders` (produced by client `bench-client`) belongs to service `shop`",
+            "topic `orders` (produced by client `bench-client`) belongs to service `shop`: produces = \"orders\", sampler \
+             always_on, to no backend",
             "topic `secret` (produced by client `bench-client`) is excluded by its service, and not traced",
             "topic `heartbeat` (produced by client `bench-client`) belongs to service `shop`, which does not trace it \
              (trace = \"off\")",
-            "topic `other` (produced by client `bench-client`) belongs to no service, and is not traced",
-            "topic `orders` (consumed by client `bench-client`, group `bench-group`) belongs to service `mail`",
+            "topic `other` (produced by client `bench-client`) belongs to no service, and is not traced; no rule is like \
+             it",
+            "topic `orders` (consumed by client `bench-client`, group `bench-group`) belongs to service `mail`: consumes = \
+             \"orders\", sampler always_on, to no backend",
         ]
     );
     producer.destroy();

@@ -19,7 +19,10 @@ int main(int count, char **words) {
     ti_declare();
     rd_kafka_message_t *order = next_message(from);
     if (!strcmp(how, "late")) sleep(4);
-    ti_processing processing = ti_find() ? ti_find()->begin("orders", order->partition, order->offset, PARENT, NULL, 0) : 0;
+    /* By its place, its context must be given to it; it is in the message's headers. */
+    ti_processing processing = strcmp(how, "late") && ti_find()
+                                   ? ti_find()->begin("orders", order->partition, order->offset, PARENT, NULL, 0)
+                                   : ti_begin_message(order);
     ti_make_current(processing);
     if (!strcmp(how, "named")) {
         with_header(by, "payments", OTHER);

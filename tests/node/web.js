@@ -1,4 +1,6 @@
 // A web shop whose own spans are OpenTelemetry's: an order comes by HTTP, is sent, consumed, written down, and billed.
+//
+//     node web.js express|fastify
 'use strict';
 
 const { context, propagation, trace } = require('@opentelemetry/api');
@@ -16,7 +18,6 @@ const provider = new NodeTracerProvider({
 provider.register();
 registerInstrumentations({ instrumentations: [new HttpInstrumentation()] });
 
-const express = require('express');
 const http = require('http');
 const clients = require('./clients');
 
@@ -30,6 +31,29 @@ const insert = (order) => tracer.startActiveSpan('INSERT orders', async (span) =
   span.end();
   return order;
 });
+
+/** Each calls `taken` with the number of an order. */
+const SERVERS = {
+  async express(taken) {
+    const app = require('express')();
+    app.post('/orders/:number', async (request, response) => {
+      await taken(request.params.number);
+      response.status(202).end();
+    });
+    const server = await new Promise((done) => { const made = app.listen(0, '127.0.0.1', () => done(made)); });
+    return { server, close: () => server.close() };
+  },
+
+  async fastify(taken) {
+    const app = require('fastify')();
+    app.post('/orders/:number', async (request, reply) => {
+      await taken(request.params.number);
+      return reply.code(202).send();
+    });
+    await app.listen({ port: 0, host: '127.0.0.1' });
+    return { server: app.server, close: () => app.close() };
+  },
+};
 
 async function main() {
   const producer = await clients.producer({});
@@ -53,13 +77,11 @@ async function main() {
   });
   consumer.consume();
 
-  const app = express();
-  app.post('/orders/:number', async (request, response) => {
+  const taken = async (number) => {
     await sleep(2);
-    producer.produce('orders', 0, Buffer.from(request.params.number));
-    response.status(202).end();
-  });
-  const server = await new Promise((done) => { const made = app.listen(0, '127.0.0.1', () => done(made)); });
+    producer.produce('orders', 0, Buffer.from(number));
+  };
+  const { server, close } = await SERVERS[process.argv[2]](taken);
   for (let number = 0; number < ORDERS; number += 1) {
     await new Promise((done, failed) => {
       const { port } = server.address();
@@ -69,7 +91,7 @@ async function main() {
   }
   await allBilled;
   await clients.flushed(producer);
-  server.close();
+  await close();
   await Promise.all([clients.disconnected(producer), clients.disconnected(consumer)]);
   await provider.shutdown();
 }

@@ -11,7 +11,7 @@ def settings(**more):
     known = {"bootstrap.servers": os.environ["KAFKA"]}
     if "PLUGIN" in os.environ:
         known["plugin.library.paths"] = os.environ["PLUGIN"]
-    return known | {name.replace("_", "."): value for name, value in more.items()}
+    return {**known, **{name.replace("_", "."): value for name, value in more.items()}}
 
 
 def producer(**more):
@@ -20,14 +20,14 @@ def producer(**more):
 
 def consumer(topic, partitions=1, **more):
     """A consumer of these partitions from their beginning, without its group's ceremony."""
-    made = Consumer(settings(**({"group_id": f"readers of {topic}"} | more)))
+    made = Consumer(settings(**{"group_id": f"readers of {topic}", **more}))
     made.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in range(partitions)])
     return made
 
 
 def subscribed(topic, **more):
     """A consumer of the topic as the one member of its group, from the oldest message on."""
-    made = Consumer(settings(**({"group_id": f"readers of {topic}", "auto_offset_reset": "earliest"} | more)))
+    made = Consumer(settings(**{"group_id": f"readers of {topic}", "auto_offset_reset": "earliest", **more}))
     made.subscribe([topic])
     return made
 

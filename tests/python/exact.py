@@ -442,6 +442,54 @@ def read_once():
         payments.produce("payments", b"measured", partition=n)
 
 
+def slow_loop():
+    """Each order takes as long as a consumer may take."""
+    for _ in range(ORDERS):
+        order = next_order()
+        made_old(290)
+        pay(order)
+
+
+def slow_tasks():
+    """The same in tasks that ask by a pool's thread."""
+
+    async def main():
+        for _ in range(ORDERS):
+            order = await asyncio.to_thread(next_order)
+            made_old(70)
+            await asyncio.sleep(0)
+            pay(order)
+
+    asyncio.run(main())
+
+
+def slow_and_then_quick():
+    """Only one takes long, and others before it did not."""
+    for n in range(ORDERS):
+        order = next_order()
+        made_old(70 if n == 5 else 0.1)
+        pay(order)
+
+
+def made_old(seconds):
+    """As if the order had been at work on for so long."""
+    from tracer_interceptors import _processing
+
+    _processing.current.get().since -= seconds
+
+
+def read_until_there():
+    """Settings that are asked for until they are there, and sends in the same loop for ever."""
+    settings, n = None, 0
+    while n < ORDERS:
+        if settings is None:
+            settings = next_order()
+            made_old(3)
+        payments.produce("payments", b"measured", partition=n)
+        payments.poll(0)
+        n += 1
+
+
 def sender_that_began_with_a_message():
     """A thread that is started in the course of the first order has an own life, which that order may not be the cause of."""
     waiting = queue.Queue()

@@ -2,9 +2,16 @@
 
 use std::io::Read;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use tracer_resolver::Resolver;
+
+use crate::configuration::load;
+use crate::kafka;
 
 /// How a child ended.
 #[derive(Debug)]
@@ -19,29 +26,13 @@ pub struct Ended {
     pub took: Duration,
 }
 
-/// The part that this process is to play; `None` in the test itself.
-pub fn part() -> Option<String> {
-    std::env::var(PART).ok()
+/// Runs the program to its end, and that of all it started. Panics with what they wrote when they need longer than two
+/// minutes.
+pub fn run(command: &mut Command) -> Ended {
+    finish(command, RUN_LIMIT)
 }
 
-/// What the test gave to this part under `name`.
-pub fn given(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("the test gives {name}"))
-}
-
-/// Runs the test called `test` of this executable again, as `part`; panics when it has not ended after a minute.
-pub fn run(test: &str, part: &str, gives: &[(&str, &str)]) -> Ended {
-    run_executable(&std::env::current_exe().unwrap(), test, part, gives)
-}
-
-/// [`run`], of another executable with the same tests.
-pub fn run_executable(executable: &std::path::Path, test: &str, part: &str, gives: &[(&str, &str)]) -> Ended {
-    let mut command = Command::new(executable);
-    command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(PART, part).envs(gives.iter().copied());
-    finish(&mut command, LIMIT)
-}
-
-/// Runs a program to its end, and that of all it started; after `limit` kills them and panics with what was written.
+/// [`run`] with another limit, after which they are killed.
 pub fn finish(command: &mut Command, limit: Duration) -> Ended {
     let started = Instant::now();
     // In a group of its own, so that a program that hangs is killed with its children.
@@ -101,12 +92,32 @@ fn rest(pipe: &Receiver<String>) -> String {
 
 /// This test program again, running only the test of this name, without the variables that configure tracing.
 ///
-/// That test does its work when [`is_child`], and returns at once when it is not.
+/// That test does its work when [`is_child`], and returns at once, or begins such a child, when it is not.
 pub fn child(test: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    child_of(&std::env::current_exe().unwrap(), test)
+}
+
+/// [`child`] of another executable with the same tests.
+pub(crate) fn child_of(executable: &Path, test: &str) -> Command {
+    let mut command = Command::new(executable);
     command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
     without_tracing(&mut command).env(MARK, test);
     command
+}
+
+/// In a child with a file, its resolver, and `None` in the test itself. Panics when the file is not without error.
+pub fn resolver() -> Option<Resolver> {
+    is_child().then(|| load(std::fs::read_to_string(given("INTERCEPTORS_CONFIG_FILE")).unwrap()))
+}
+
+/// In a child that `Traced::again` started: an untraced configuration of clients of the test's cluster.
+pub fn kafka() -> ClientConfig {
+    kafka::config_of(given("KAFKA"))
+}
+
+/// What the test gave to this child under `name`.
+pub fn given(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("the test gives {name}"))
 }
 
 /// The command, without the variables of this process that configure tracing: to be called before others are set.
@@ -120,13 +131,12 @@ pub fn without_tracing(command: &mut Command) -> &mut Command {
     command
 }
 
-/// Whether this process was started by [`child`].
+/// Whether this process is a [`child`].
 pub fn is_child() -> bool {
     std::env::var_os(MARK).is_some()
 }
 
-const PART: &str = "TRACER_TEST_PART";
-const LIMIT: Duration = Duration::from_secs(60);
+const RUN_LIMIT: Duration = Duration::from_secs(120);
 const MARK: &str = "TRACER_RESOLVER_TEST_CHILD";
 
 #[cfg(test)]
@@ -135,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_program_gives_its_status_and_what_it_wrote() {
-        let ended = finish(Command::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]), LIMIT);
+        let ended = finish(Command::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]), RUN_LIMIT);
         assert_eq!((ended.status.code(), &*ended.stdout, &*ended.stderr), (Some(3), "out\n", "err\n"));
     }
 

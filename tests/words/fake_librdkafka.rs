@@ -5,23 +5,23 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
+use crate::foreign::skip;
+
 /// Where programs and libraries are built; gone when dropped.
 pub struct Workshop {
     folder: TempDir,
 }
 
 impl Workshop {
-    /// A new one.
-    ///
-    /// # Errors
-    ///
-    /// There is no C compiler.
-    pub fn open() -> Result<Self, String> {
+    /// A new one; the test is skipped where there is no C compiler.
+    #[track_caller]
+    pub fn open() -> Option<Self> {
         match Command::new("cc").arg("--version").output() {
-            Ok(said) if said.status.success() => Ok(Self { folder: tempfile::tempdir().unwrap() }),
-            Ok(said) => Err(format!("cc does not work: {}", String::from_utf8_lossy(&said.stderr))),
-            Err(error) => Err(format!("there is no C compiler (cc): {error}")),
+            Ok(said) if said.status.success() => return Some(Self { folder: tempfile::tempdir().unwrap() }),
+            Ok(said) => skip(&format!("cc does not work: {}", String::from_utf8_lossy(&said.stderr))),
+            Err(error) => skip(&format!("there is no C compiler (cc): {error}")),
         }
+        None
     }
 
     /// The path of a file there, which may not exist yet.
@@ -48,9 +48,21 @@ impl Workshop {
         built
     }
 
-    /// Removes every symbol of a file that a program can do without; `false` where there is no `strip`.
+    /// A program or library out of these sources and flags, linked with a fake librdkafka that lies beside it.
+    pub fn build_linked(&self, name: &str, sources_and_flags: &[&str]) -> PathBuf {
+        self.librdkafka("kafka", &[]);
+        let link = self.linked_with("kafka");
+        self.build(name, &[sources_and_flags, &link.each_ref().map(String::as_str)].concat())
+    }
+
+    /// Removes every symbol of a file that a program can do without. `false`: there is no `strip`, and the test is skipped.
+    #[track_caller]
     pub fn strip(&self, file: &Path) -> bool {
-        Command::new("strip").arg("--strip-all").arg(file).status().is_ok_and(|status| status.success())
+        let stripped = Command::new("strip").arg("--strip-all").arg(file).status().is_ok_and(|status| status.success());
+        if !stripped {
+            skip("there is no `strip` (binutils) on this machine");
+        }
+        stripped
     }
 
     /// The flags that link a fake librdkafka of this name, and let it be found in this folder.

@@ -1,13 +1,14 @@
-//! Programs in other languages as Kafka clients: what they run with, and what they came to.
+//! Programs in other languages, and what they came to.
 //!
 //! ```no_run
-//! # use words::foreign::{WayIn, Surroundings, python, run};
+//! # use words::foreign::python;
+//! # use words::{Traced, WayIn, run};
 //! let Some(python) = python() else { return };
-//! let surroundings = Surroundings::start(&["orders"], 1, "[services.shop]\ntopics = [\"*\"]");
-//! for way_in in WayIn::TRACED {
-//!     run(surroundings.command(way_in, &python).arg("tests/python/flow.py")).expect_success();
+//! let traced = Traced::start(&["orders"], "[services.shop]\ntopics = [\"*\"]");
+//! for way in WayIn::EACH {
+//!     run(traced.command(way, &python).arg("tests/python/flow.py")).expect_success();
+//!     assert_eq!(traced.take_traces(), "shop: send orders\n");
 //! }
-//! assert_eq!(surroundings.traces(), "shop: send orders\n");
 //! ```
 //!
 //! On a machine without the language such a test is skipped, visibly.
@@ -22,7 +23,6 @@ mod processing;
 mod python;
 mod rounds;
 mod skip;
-mod surroundings;
 
 pub use c::c_program;
 pub use forwarding::{FORWARDING, forwarding_in_rust};
@@ -30,7 +30,6 @@ pub use go::{GoBuild, go_program};
 pub use library::{build_folder, library};
 pub use node::{kafka_javascript, node_modules, node_packages};
 pub use processing::{PAYING, PROCESSING, Shop, processing_in_rust};
-pub use python::{python, python_with};
+pub use python::{python, python_of, python_with};
 pub use rounds::{MANY, Rounds, run_rounds};
 pub use skip::skip;
-pub use surroundings::{Surroundings, WayIn, run};

@@ -1,5 +1,6 @@
 //! librdkafka's embedded mock cluster, and clients of it.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -8,9 +9,13 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
+use crate::LIMIT;
+use crate::turn::Turn;
+
 /// A cluster of one broker on loopback; ends when dropped.
 pub struct Kafka {
     cluster: MockCluster<'static, DefaultProducerContext>,
+    turn: OnceLock<Turn>,
 }
 
 impl Kafka {
@@ -30,7 +35,7 @@ impl Kafka {
         for topic in topics {
             cluster.create_topic(topic, partitions, 1).unwrap();
         }
-        Self { cluster }
+        Self { cluster, turn: OnceLock::new() }
     }
 
     /// The cluster itself, to provoke errors.
@@ -38,11 +43,14 @@ impl Kafka {
         &self.cluster
     }
 
+    /// Its address.
+    pub fn servers(&self) -> String {
+        self.cluster.bootstrap_servers()
+    }
+
     /// A configuration for any client, not traced.
     pub fn config(&self) -> ClientConfig {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", self.cluster.bootstrap_servers()).set("client.id", "test-client");
-        config
+        config_of(self.servers())
     }
 
     /// A configuration for a consumer of `group` that begins at the oldest message, not traced.
@@ -51,11 +59,23 @@ impl Kafka {
         config.set("group.id", group).set("auto.offset.reset", "earliest").set("enable.partition.eof", "false");
         config
     }
+
+    /// Clients of this cluster are traced in this process from now on, and those of no other one until it ends.
+    pub(crate) fn take_turn(&self) {
+        self.turn.get_or_init(Turn::take);
+    }
 }
 
-/// Polls until a message comes; panics when none does within 20 seconds.
+/// A configuration for any client of the cluster at this address.
+pub(crate) fn config_of(servers: String) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", servers).set("client.id", "test-client");
+    config
+}
+
+/// Polls until a message comes; panics when none does.
 pub fn next_message(consumer: &BaseConsumer) -> OwnedMessage {
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + LIMIT;
     while Instant::now() < until {
         if let Some(message) = consumer.poll(Duration::from_millis(100)) {
             return message.unwrap().detach();

@@ -6,7 +6,7 @@
 //!   JaegerReceiver  HTTP: OTLP, Thrift binary; UDP: Thrift compact   ┘
 //! ```
 //!
-//! Each listens on a free port of 127.0.0.1, answers by itself, can be told to misbehave, and stops when it is dropped.
+//! Each is a [`Receiver`], and a [`Protocol`] is all that another one would need.
 //! They share no code with the plugins: what they decode, they decode with other crates or with readers of their own.
 
 mod http_server;
@@ -14,13 +14,15 @@ mod jaeger;
 mod otlp;
 mod otlp_faults;
 mod received_span;
+mod receiver;
 mod shelf;
 mod thrift_reader;
 mod zipkin;
 
 pub use http_server::{HttpServer, Reply, Request, Stream};
-pub use jaeger::JaegerReceiver;
-pub use otlp::OtlpReceiver;
-pub use received_span::{ReceivedLink, ReceivedSpan};
+pub use jaeger::{Jaeger, JaegerReceiver};
+pub use otlp::{Otlp, OtlpReceiver};
+pub use receiver::{Protocol, Receiver};
 pub use shelf::Shelf;
-pub use zipkin::ZipkinReceiver;
+pub use tracer_trace_tree::{ReceivedLink, ReceivedSpan};
+pub use zipkin::{Zipkin, ZipkinReceiver};

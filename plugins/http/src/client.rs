@@ -14,9 +14,9 @@ use ureq::http::Response;
 
 use crate::addresses::AddressesOf;
 use crate::connection::{NEW_CONNECTION, connector};
-use crate::failure::{Failure, refused, unreachable};
+use crate::failure::{Failure, content_type, no_answer, refused, unreachable};
 use crate::tls::tls_config;
-use crate::{Compression, HttpSettings};
+use crate::{Compression, Endpoint, HttpSettings};
 
 /// Posts to one endpoint over connections that are kept open.
 ///
@@ -35,6 +35,8 @@ pub struct HttpClient {
 pub struct Answer {
     /// The body, or its first 64 KiB. Empty if it broke off: the status alone says that the server has taken the batch.
     pub body: Vec<u8>,
+    /// What the server says the body is, in lower case.
+    pub(crate) content_type: String,
 }
 
 impl HttpClient {
@@ -129,6 +131,11 @@ impl HttpClient {
         request.send(bytes)
     }
 
+    /// Where it posts to, for messages; and without what a server repeats of the headers.
+    pub(crate) fn said_by_server(&self, text: String) -> (&Endpoint, String) {
+        (&self.settings.endpoint, self.settings.headers.strike_out(text))
+    }
+
     /// The most that one call may take.
     pub(crate) fn timeout(&self) -> Duration {
         self.settings.timeout.duration()
@@ -159,7 +166,11 @@ impl HttpClient {
         let mut bytes = Vec::new();
         let read = body.into_reader().take(LONGEST_ANSWER).read_to_end(&mut bytes);
         if head.status.is_success() {
-            return Ok(Answer { body: if read.is_ok() { bytes } else { Vec::new() } });
+            if let Some(error) = no_answer(&self.settings, &head, &bytes) {
+                return Err(Failure::Other(error));
+            }
+            let content_type = content_type(&head.headers);
+            return Ok(Answer { body: if read.is_ok() { bytes } else { Vec::new() }, content_type });
         }
         Err(refused(&self.settings, &head, &bytes))
     }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::ErrorKind;
 use std::time::{Duration, SystemTime};
 
-use rustls::AlertDescription;
+use rustls::{AlertDescription, CertificateError};
 use tracer_plugin_api::BackendError;
 use ureq::http::StatusCode;
 use ureq::http::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
@@ -118,6 +118,7 @@ impl Unreachable<'_> {
             rustls::Error::InvalidMessage(_) => {
                 "what answers does not speak TLS: http:// in place of https://, or another port"
             }
+            rustls::Error::InvalidCertificate(certificate) => certificate_hint(certificate),
             _ => "see `tls.ca_file`, and the name in the certificate",
         };
         BackendError::retryable(format!("{}: no trusted connection: {error} ({hint})", self.who))
@@ -150,6 +151,26 @@ impl Unreachable<'_> {
     }
 }
 
+/// What is wrong with the server's certificate, and who can mend it.
+fn certificate_hint(error: &CertificateError) -> &'static str {
+    match error {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "the server's certificate has expired: renew it there; or is this machine's clock wrong?"
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "the server's certificate is not valid yet: is this machine's clock wrong?"
+        }
+        CertificateError::UnknownIssuer => {
+            "the authority that signed the server's certificate is not known here: name its certificate as `tls.ca_file`"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "the server's certificate is for another name: write one of its names into `endpoint`"
+        }
+        CertificateError::Revoked => "the server's certificate was revoked: it needs a new one",
+        _ => "see `tls.ca_file`, and the name in the certificate",
+    }
+}
+
 fn trouble(error: &ureq::Error) -> Option<&Trouble> {
     match error {
         ureq::Error::Other(error) => error.downcast_ref(),
@@ -178,7 +199,7 @@ pub(crate) fn refused(settings: &HttpSettings, head: &Parts, body: &[u8]) -> Fai
     let status = head.status;
     let said = settings.headers.strike_out(explanation(&head.headers, body));
     let colon = if said.is_empty() { "" } else { ": " };
-    let hint = hint(status, &head.headers, &said);
+    let hint = hint(status, &head.headers, &said, settings.endpoint.uri().path());
     let message = format!("{} answered {status}{colon}{said}{hint}", settings.endpoint);
     if is_too_large(status, &said) {
         return Failure::TooLarge(BackendError::permanent(message));
@@ -204,7 +225,7 @@ fn is_too_large(status: StatusCode, said: &str) -> bool {
 }
 
 /// The way out, where the answer alone tells it.
-fn hint(status: StatusCode, headers: &HeaderMap, said: &str) -> String {
+fn hint(status: StatusCode, headers: &HeaderMap, said: &str, path: &str) -> String {
     let wants_tls = said.contains("HTTP request to an HTTPS server") || said.contains("sent to HTTPS port");
     match status.as_u16() {
         300..=399 => {
@@ -215,15 +236,50 @@ fn hint(status: StatusCode, headers: &HeaderMap, said: &str) -> String {
         }
         400 if wants_tls => " (https:// in place of http://)".to_owned(),
         401 | 403 | 407 => " (see `headers`)".to_owned(),
-        404 | 405 => " (see the path of `endpoint`)".to_owned(),
+        404 | 405 => format!(" (see the path of `endpoint`: {})", usual_path(path)),
+        400 if said.to_ascii_lowercase().contains("format") && path.contains("/api/traces") => {
+            " (see the parameter `format` of `endpoint`: Jaeger takes jaeger.thrift)".to_owned()
+        }
         _ => String::new(),
     }
 }
 
+/// Where such servers take spans as a rule.
+fn usual_path(path: &str) -> &'static str {
+    match path {
+        path if path.ends_with("/v1/traces") => {
+            "/v1/traces is OTLP's, so perhaps it is another server, or another port"
+        }
+        _ => "as a rule it is /v1/traces for OTLP, /api/v2/spans for Zipkin, /api/traces for Jaeger's Thrift",
+    }
+}
+
+/// Why an answer is none of a backend's, although its status is a good one: no backend answers with a page for people.
+pub(crate) fn no_answer(settings: &HttpSettings, head: &Parts, body: &[u8]) -> Option<BackendError> {
+    let start = body.trim_ascii_start().get(..HTML.len()).unwrap_or_default().to_ascii_lowercase();
+    let is_page = content_type(&head.headers).starts_with("text/html") && !body.is_empty() || start == HTML;
+    is_page.then(|| {
+        let said = settings.headers.strike_out(printable(body));
+        let said: String = said.chars().take(60).collect();
+        let (who, status) = (&settings.endpoint, head.status);
+        BackendError::permanent(format!(
+            "{who} answered {status} with a web page, which is no answer of a backend: see the host, port and path of \
+             `endpoint`, or who answers in its place ({said:?})"
+        ))
+    })
+}
+
+/// What the server says its answer is, in lower case.
+pub(crate) fn content_type(headers: &HeaderMap) -> String {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+const HTML: &[u8] = b"<!doctype html";
+
 /// What the body says, on one line: the message of a protobuf status, as OTLP servers send it, or the text.
 fn explanation(headers: &HeaderMap, body: &[u8]) -> String {
-    let content_type = headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
-    if !content_type.starts_with(b"application/x-protobuf") {
+    if !content_type(headers).starts_with("application/x-protobuf") {
         return printable(body);
     }
     let message = fields(body).find_map(|(number, field)| match (number, field) {
@@ -257,6 +313,30 @@ mod tests {
     fn what_a_server_says_is_one_short_line() {
         assert_eq!(printable(b"bad\r\n\tspan\x1b[31m \xff"), "bad span [31m \u{fffd}");
         assert_eq!(printable("ä".repeat(500).as_bytes()), "ä".repeat(100));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_certificate_is_told_apart() {
+        for (error, expected) in [
+            (CertificateError::Expired, "has expired"),
+            (CertificateError::NotValidYet, "clock"),
+            (CertificateError::UnknownIssuer, "tls.ca_file"),
+            (CertificateError::NotValidForName, "another name"),
+            (CertificateError::BadSignature, "see `tls.ca_file`"),
+        ] {
+            assert!(certificate_hint(&error).contains(expected), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_path_or_format_is_told_with_what_is_usual() {
+        let hint = |status: u16, said: &str, path: &str| {
+            hint(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), said, path)
+        };
+        assert!(hint(404, "", "/v1/trace").contains("as a rule it is /v1/traces"));
+        assert!(hint(404, "", "/otlp/v1/traces").contains("another server"));
+        assert!(hint(400, "Unsupported format type", "/api/traces").contains("jaeger.thrift"));
+        assert_eq!(hint(400, "bad format", "/v1/traces"), "");
     }
 
     #[test]

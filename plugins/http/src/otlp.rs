@@ -57,13 +57,40 @@ impl OtlpSender {
     }
 
     fn read(&self, answer: &Answer, refused: &mut Refused) {
+        if is_of_another_service(answer) {
+            let (endpoint, said) = self.client.said_by_server(printable(&answer.body));
+            let kind = &answer.content_type;
+            let warning = format!(
+                "{endpoint} took a batch with {kind} {said:?}, which is no answer of a backend for OTLP: is it one? see \
+                 `endpoint`"
+            );
+            return self.warn_once(&warning, &warning);
+        }
         let Some(partial) = PartialSuccess::read(&answer.body) else { return };
         if partial.rejected_spans > 0 {
             refused.add(partial.rejected_spans, BackendError::partial(partial.rejected_spans, partial.message));
-        } else if self.last_warning.is_news(&partial.message) {
-            self.host.log(LogLevel::Warn, self.log_target, &format!("the collector says: {}", partial.message));
+        } else {
+            self.warn_once(&partial.message, &format!("the collector says: {}", partial.message));
         }
     }
+
+    fn warn_once(&self, news: &str, warning: &str) {
+        if self.last_warning.is_news(news) {
+            self.host.log(LogLevel::Warn, self.log_target, warning);
+        }
+    }
+}
+
+/// Whether an answer with a good status shows that whoever gave it does not know OTLP: it is neither protobuf, nor what
+/// OTLP answers in JSON. Spans may have arrived all the same, for not every backend keeps to that.
+fn is_of_another_service(answer: &Answer) -> bool {
+    let kind = answer.content_type.split(';').next().unwrap_or_default().trim();
+    if answer.body.is_empty() || matches!(kind, "" | "application/octet-stream") || kind.ends_with("protobuf") {
+        return false;
+    }
+    let text = String::from_utf8_lossy(&answer.body);
+    let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    text != "{}" && !["\"partialSuccess\"", "\"partial_success\""].iter().any(|key| text.contains(key))
 }
 
 /// What a collector warned of last: it says so with every batch, the log says it once.
@@ -120,6 +147,27 @@ mod tests {
             PartialSuccess::read(response),
             Some(PartialSuccess { rejected_spans: 3, message: "too old".to_owned() })
         );
+    }
+
+    #[test]
+    fn an_answer_of_another_service_is_told_from_those_of_otlp() {
+        let is_strange = |kind: &str, body: &str| {
+            is_of_another_service(&Answer { body: body.as_bytes().to_vec(), content_type: kind.to_owned() })
+        };
+        for (kind, body) in [
+            ("application/x-protobuf", "\n\0"),
+            ("application/json", ""),
+            ("application/json; charset=utf-8", "{ }"),
+            ("application/json", "{\"partialSuccess\": {}}"),
+            ("", "anything"),
+        ] {
+            assert!(!is_strange(kind, body), "{kind} {body}");
+        }
+        for (kind, body) in
+            [("application/json", "{\"status\":\"up\"}"), ("text/plain", "hello"), ("application/json", "[]")]
+        {
+            assert!(is_strange(kind, body), "{kind} {body}");
+        }
     }
 
     #[test]

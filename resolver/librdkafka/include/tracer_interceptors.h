@@ -63,7 +63,8 @@ typedef struct ti_api {
     void (*next_send)(ti_processing processing, uint64_t train);
     void (*next_send_of)(const char *traceparent, const char *tracestate, const char *baggage);
     void (*pause)(ti_processing processing, int paused);
-    /* Since API 1.1. */
+    /* Since 1.1. */
+    size_t (*status)(char *buffer, size_t size);
     int (*reload)(void);
 } ti_api;
 
@@ -75,15 +76,17 @@ typedef const ti_api *(*ti_get_api)(void);
 #ifndef TI_NO_LOOKUP
 #include <dlfcn.h>
 
-/* The library's functions; NULL while it is not loaded. It is there from the start when it is preloaded, and from the first
- * client on that has it in `plugin.library.paths`. Looked up until it is found, 1000 times at most. */
+/* The library's functions; NULL while it is not loaded, or where it is older than this header. It is there from the start when
+ * it is preloaded, and from the first client on that has it in `plugin.library.paths`. Looked up until it is found, about 1000
+ * times at most, on any thread. */
 static inline const ti_api *ti_find(void) {
     static const ti_api *found;
     static int looked;
+    const ti_api *api = __atomic_load_n(&found, __ATOMIC_ACQUIRE);
     void *symbol, *library;
     ti_get_api get_api;
-    if (found || looked >= 1000) return found;
-    ++looked;
+    if (api || __atomic_load_n(&looked, __ATOMIC_RELAXED) >= 1000) return api;
+    __atomic_add_fetch(&looked, 1, __ATOMIC_RELAXED);
     symbol = dlsym(RTLD_DEFAULT, TI_GET_API);
     if (!symbol) {
         /* librdkafka loads its plugins for itself alone; nothing is loaded here that is not there. */
@@ -92,7 +95,10 @@ static inline const ti_api *ti_find(void) {
     }
     if (!symbol) return NULL;
     *(void **)&get_api = symbol;
-    return found = get_api();
+    api = get_api();
+    if (!api || api->struct_size < sizeof(ti_api)) return NULL;
+    __atomic_store_n(&found, api, __ATOMIC_RELEASE);
+    return api;
 }
 
 /* From now on this program says what it processes: no message that it sends is taken to follow from what its thread was
@@ -109,15 +115,33 @@ static inline ti_processing ti_begin(const char *topic, int32_t partition, int64
 }
 
 #ifdef RD_KAFKA_VERSION
-/* Begins the processing of a message that rd_kafka_consumer_poll() or another function gave. */
+/* Begins the processing of a message that rd_kafka_consumer_poll(), rd_kafka_consume_batch_queue() or another function gave, and
+ * that is not destroyed yet. In C++: of `message->c_ptr()`. */
 static inline ti_processing ti_begin_message(const rd_kafka_message_t *message) {
-    if (!message || message->err || !message->rkt) return 0;
-    return ti_begin(rd_kafka_topic_name(message->rkt), message->partition, message->offset);
+    const ti_api *api = ti_find();
+    rd_kafka_headers_t *headers;
+    char texts[2][1024];
+    const char *found[2] = {NULL, NULL};
+    const char *const names[2] = {"traceparent", "tracestate"};
+    int at;
+    if (!api || !message || message->err || !message->rkt) return 0;
+    if (rd_kafka_message_headers(message, &headers) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        for (at = 0; at < 2; ++at) {
+            const void *value;
+            size_t size, byte;
+            if (rd_kafka_header_get_last(headers, names[at], &value, &size) != RD_KAFKA_RESP_ERR_NO_ERROR) continue;
+            if (!value || size >= sizeof texts[at]) continue;
+            for (byte = 0; byte < size; ++byte) texts[at][byte] = ((const char *)value)[byte];
+            texts[at][size] = '\0';
+            found[at] = texts[at];
+        }
+    }
+    return api->begin(rd_kafka_topic_name(message->rkt), message->partition, message->offset, found[0], found[1], 0);
 }
 #endif
 
 /* Makes a processing, or with 0 none, the current one of this thread: what it sends continues that message's trace, unless
- * the record's own headers carry another context. Gives the one before, to be made current again. */
+ * the record's own headers carry another context. Gives the one before, to be made current again: so a thread leaves it. */
 static inline ti_processing ti_make_current(ti_processing processing) {
     const ti_api *api = ti_find();
     return api ? api->make_current(processing) : 0;
@@ -152,6 +176,18 @@ static inline int ti_context(ti_processing processing, char traceparent[56]) {
     return api ? api->context(processing, traceparent) : 0;
 }
 
+/* The same as two texts with a NUL, the trace id and the span id, for log lines. Gives 0 and empty texts when there is none. */
+static inline int ti_ids(ti_processing processing, char trace_id[33], char span_id[17]) {
+    char traceparent[56];
+    int at;
+    trace_id[0] = span_id[0] = '\0';
+    if (!ti_context(processing, traceparent)) return 0;
+    for (at = 0; at < 32; ++at) trace_id[at] = traceparent[3 + at];
+    for (at = 0; at < 16; ++at) span_id[at] = traceparent[36 + at];
+    trace_id[32] = span_id[16] = '\0';
+    return 1;
+}
+
 /* What this thread sends next, and only that, follows from this processing. */
 static inline void ti_next_send(ti_processing processing) {
     const ti_api *api = ti_find();
@@ -163,6 +199,16 @@ static inline void ti_next_send(ti_processing processing) {
 static inline void ti_next_send_of(const char *traceparent, const char *tracestate, const char *baggage) {
     const ti_api *api = ti_find();
     if (api) api->next_send_of(traceparent, tracestate, baggage);
+}
+/* Writes how the library is in this process, as the JSON text that docs/status.md describes: which topics it met and whose they
+ * are, how many messages were traced, where the spans went and why they did not. At most `size` bytes with the NUL, and nothing
+ * if `size` is 0. Gives the length of the whole text without the NUL, as snprintf() does: if that is not less than `size`, a part
+ * is missing. 0 and an empty text when no client was made yet, or the library is older. Not in a callback of librdkafka's. */
+static inline size_t ti_status(char *buffer, size_t size) {
+    const ti_api *api = ti_find();
+    if (size) buffer[0] = '\0';
+    if (!api || api->struct_size < offsetof(ti_api, status) + sizeof api->status) return 0;
+    return api->status(buffer, size);
 }
 
 /* Reads the configuration file again. What it says takes effect for the next message of every client; a message in flight

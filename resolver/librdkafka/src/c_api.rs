@@ -26,6 +26,7 @@ pub struct Api {
     next_send: extern "C" fn(u64, u64),
     next_send_of: unsafe extern "C" fn(*const c_char, *const c_char, *const c_char),
     pause: extern "C" fn(u64, c_int),
+    status: unsafe extern "C" fn(*mut c_char, usize) -> usize,
     reload: extern "C" fn() -> c_int,
 }
 
@@ -41,6 +42,7 @@ static API: Api = Api {
     next_send,
     next_send_of,
     pause,
+    status,
     reload,
 };
 
@@ -144,6 +146,23 @@ extern "C" fn reload() -> c_int {
         c_int::from(matches!(reloaded, Ok(Reloaded::Changed | Reloaded::Unchanged)))
     };
     contained(0, in_effect)
+}
+
+/// # Safety
+///
+/// `buffer` has room for `size` bytes, or `size` is 0.
+unsafe extern "C" fn status(buffer: *mut c_char, size: usize) -> usize {
+    let text = contained(None, Resolver::status_of_process).unwrap_or_default();
+    let text = text.trim_end();
+    if let Some(room) = size.checked_sub(1).filter(|_| !buffer.is_null()) {
+        let shown = text.len().min(room);
+        // SAFETY: `shown` bytes and a NUL are at most `size`, for which the caller has room; `text` is ours.
+        unsafe {
+            std::ptr::copy_nonoverlapping(text.as_ptr().cast(), buffer, shown);
+            buffer.add(shown).write(0);
+        }
+    }
+    text.len()
 }
 
 /// # Safety

@@ -31,4 +31,4 @@ pub use c_api::{Api, tracer_interceptors_api};
 pub use node_api::napi_register_module_v1;
 pub use preload::*;
 pub use property::conf_init;
-pub use python::{Functions, tracer_interceptors_python};
+pub use python::tracer_interceptors_python;

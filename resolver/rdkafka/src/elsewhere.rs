@@ -19,9 +19,8 @@ pub use processing::{Processing, process};
 /// What the crate `tracer-resolver` has for a program that is traced: of its `config` what [`Resolver`] takes and gives.
 pub mod resolver {
     pub use super::off::{EXIT_DEADLINE, Resolver, ResolverError, UnknownService};
-    pub use super::stats::{
-        BackendServiceStats, BackendState, BackendStats, DropReason, ReloadStats, Reloaded, ServiceStats, Stats,
-    };
+    pub use super::stats::{BackendServiceStats, BackendState, BackendStats, ClientStats, DropReason};
+    pub use super::stats::{ReloadStats, Reloaded, ServiceStats, Stats, TopicStats};
     /// Where a configuration would come from, and what would be said of it.
     pub mod config {
         pub use super::super::config::{Report, Source};
@@ -46,11 +45,12 @@ mod tests {
                 use rdkafka::message::{BorrowedMessage, OwnedMessage};
                 use $integration as integration;
 
+                use integration::resolver::UnknownService;
                 use integration::resolver::config::{Report, Source};
                 use integration::resolver::{
                     BackendServiceStats, BackendState, BackendStats, DropReason, EXIT_DEADLINE,
                 };
-                use integration::resolver::{ReloadStats, Reloaded, ServiceStats, Stats, UnknownService};
+                use integration::resolver::{ClientStats, ReloadStats, Reloaded, ServiceStats, Stats, TopicStats};
                 use integration::{InstrumentError, Instrumentation, Processing, Resolver};
 
                 fn is_an_error<E: Error + Send + Sync + 'static>() {}
@@ -89,8 +89,22 @@ mod tests {
                     span.end();
                     assert!(resolver.flush(Duration::from_secs(1)));
                     let stats: Stats = resolver.stats();
-                    assert!(counted(&stats).is_empty());
+                    assert!(counted(&stats).is_empty() && met(&stats) == 0);
+                    assert!(resolver.status().starts_with("{\"interceptors_status\":1,"));
                     Ok(resolver.is_on())
+                }
+
+                fn met(stats: &Stats) -> usize {
+                    let of_topic = |of: &TopicStats| {
+                        let counts = of.spans + of.sampled_out + of.not_injected + of.without_span;
+                        let words = of.name.len() + of.side.len() + of.why.len() + of.service.iter().len();
+                        words + usize::from(of.is_traced) + counts as usize
+                    };
+                    let of_client = |of: &ClientStats| of.side.len() + of.client_id.len() + of.group_id.iter().len();
+                    let clients = stats.clients.iter().map(of_client).sum::<usize>();
+                    let others = stats.clients_beyond + stats.clients_closed;
+                    let topics = stats.topics.iter().chain([&stats.topics_beyond]).map(of_topic).sum::<usize>();
+                    clients + topics + others as usize
                 }
 
                 fn counted(stats: &Stats) -> Vec<(&str, u64)> {
@@ -114,7 +128,9 @@ mod tests {
                             BackendState::Retrying | BackendState::Stuck | BackendState::OutOfService
                         );
                         let reasons = DropReason::ALL.len() as u64;
-                        of.services.iter().map(of_backend).sum::<u64>() + of.retries + u64::from(bad) + reasons
+                        let held = (of.held_bytes + of.queue_bytes + of.last_error.iter().len()) as u64;
+                        let named = held + of.state.name().len() as u64;
+                        of.services.iter().map(of_backend).sum::<u64>() + named + of.retries + u64::from(bad) + reasons
                     };
                     let services = stats.services.iter().map(|of| (of.name.as_str(), of_service(of)));
                     let backends = stats.backends.iter().map(|of| (of.plugin.as_str(), in_all(of)));

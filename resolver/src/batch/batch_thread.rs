@@ -171,6 +171,7 @@ impl BatchThread {
         self.last_tick = now;
         clock::keep_anchored();
         self.destinations().iter().for_each(|backends| backends.tick(now));
+        self.end_reporters.iter().filter_map(Weak::upgrade).for_each(|reporter| reporter.look(now));
     }
 
     /// Where the backend sets lead that spans were collected for, each once.

@@ -57,10 +57,13 @@ pub(crate) struct Inbox {
     pub end_reporters: Vec<Weak<dyn EndReporter>>,
 }
 
-/// Who has something to say when the process ends.
+/// Who has something to say from time to time, and when the process ends.
 pub(crate) trait EndReporter: Send + Sync {
     /// Called by the batch thread, when nothing more can leave.
     fn report_end(&self);
+
+    /// Called by the batch thread many times a second.
+    fn look(&self, now: Instant);
 }
 
 /// Something that is done on the batch thread.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::backend_set::BackendSet;
 use super::record::{FinishedSpan, OriginAddress, Outcome};
 use super::template::{SpanFacts, SpanTemplates};
+use super::topic_counters::TopicCounters;
 use crate::export::DropReason;
 
 /// Made when a client meets a topic, and never changed. It knows nothing of clients, messages or resolvers: they know it.
@@ -14,6 +15,7 @@ pub(crate) struct SpanOrigin {
     /// Index into the configuration's services.
     service: u32,
     backend_set: Arc<BackendSet>,
+    counters: Arc<TopicCounters>,
     templates: SpanTemplates,
     /// Whether a guard that takes over a delivery from here has the message's baggage current.
     takes_baggage: bool,
@@ -28,11 +30,12 @@ impl SpanOrigin {
         facts: &SpanFacts<'_>,
         service: u32,
         backend_set: Arc<BackendSet>,
+        counters: Arc<TopicCounters>,
         takes_baggage: bool,
         error_type: ErrorType,
     ) -> Self {
         let templates = SpanTemplates::new(facts);
-        Self { topic: facts.topic.into(), service, backend_set, templates, takes_baggage, error_type }
+        Self { topic: facts.topic.into(), service, backend_set, counters, templates, takes_baggage, error_type }
     }
 
     /// What a record names it by. Counts nothing: whoever pushes the record says who keeps the origin alive.
@@ -102,8 +105,10 @@ impl SpanOrigin {
         self.backend_set.lost(self.service, reason, 1);
     }
 
-    /// Appends one `spans` field of `ScopeSpans`. Allocates only when `out` has to grow, or the span has failed.
+    /// Appends one `spans` field of `ScopeSpans`, and counts it for its topic. Allocates only when `out` has to grow, or the
+    /// span has failed. For the batch thread.
     pub(super) fn encode(&self, out: &mut Vec<u8>, span: &FinishedSpan, extra: &[u8]) {
+        self.counters.count_span();
         self.templates.encode(out, span, extra, &self.error_type);
     }
 }
@@ -122,5 +127,12 @@ impl fmt::Debug for SpanOrigin {
 pub(super) fn test_origin(topic: &str) -> Arc<SpanOrigin> {
     let facts = SpanFacts { topic, client_id: "", group_id: None, server: None };
     let backend_set = super::backend_set::test_backend_set();
-    Arc::new(SpanOrigin::new(&facts, 0, backend_set, false, Box::new(|outcome| format!("ERROR_{}", outcome.0))))
+    Arc::new(SpanOrigin::new(
+        &facts,
+        0,
+        backend_set,
+        Arc::default(),
+        false,
+        Box::new(|outcome| format!("ERROR_{}", outcome.0)),
+    ))
 }

@@ -86,6 +86,12 @@ fn process(variables: &Variables) -> Loaded {
         }
         Some(path) => {
             let mut loaded = named_file(Path::new(&path), variables);
+            for problem in &mut loaded.report.problems {
+                if problem.code == code::NOT_FOUND && problem.help.is_none() {
+                    problem.help =
+                        Some(format!("correct {FILE_VARIABLE}, or unset it to be configured by OTEL_* variables"));
+                }
+            }
             if let Some(note) = switches::note_ignored(&loaded.report.text, variables) {
                 loaded.report.push(note);
             }

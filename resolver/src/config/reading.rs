@@ -8,5 +8,5 @@ pub(super) mod names;
 pub(super) mod pattern;
 pub(super) mod propagators;
 pub(super) mod topic_names;
-mod units;
+pub(super) mod units;
 pub(super) mod variable_reader;

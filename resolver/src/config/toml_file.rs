@@ -5,6 +5,7 @@
 mod backends;
 pub(super) mod default_config;
 pub(super) mod document;
+pub(super) mod expectations;
 mod keys;
 mod patterns;
 mod plugins;

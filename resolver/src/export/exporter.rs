@@ -56,3 +56,16 @@ pub(crate) enum Outcome {
         message: String,
     },
 }
+
+impl Outcome {
+    /// What went wrong, if anything did.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        match self {
+            Self::Exported => None,
+            Self::Partial { message, .. }
+            | Self::Retry { message, .. }
+            | Self::Rejected { message }
+            | Self::OutOfService { message } => Some(message),
+        }
+    }
+}

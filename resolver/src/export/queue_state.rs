@@ -77,6 +77,7 @@ pub(super) struct QueueState {
     circuit: Circuit,
     counts: SpanCounts,
     retries: u64,
+    last_error: Option<(String, Instant)>,
     out_of_service: bool,
     /// The latest one that no worker has taken up; it covers all before it.
     flush_request: Option<FlushRequest>,
@@ -111,6 +112,7 @@ impl QueueState {
             circuit: Circuit::new(settings.retry),
             counts: SpanCounts::default(),
             retries: 0,
+            last_error: None,
             out_of_service: false,
             flush_request: None,
             flush_requests: 0,
@@ -200,6 +202,9 @@ impl QueueState {
         if stuck {
             notes.extend(self.call_came_back());
         }
+        if let Some(message) = outcome.trouble() {
+            self.last_error = Some((message.to_owned(), now));
+        }
         if let Outcome::OutOfService { message } = &outcome {
             notes.extend(self.take_out_of_service(message));
         }
@@ -254,6 +259,8 @@ impl QueueState {
         }
         if let Some(overrun) = overruns.first() {
             self.drop_waiting(DropReason::Stuck);
+            let text = format!("a call of the plugin's {} does not come back", overrun.call);
+            self.last_error = Some((text, now));
             if self.stuck_announced.is_none() {
                 self.stuck_announced = Some(lost_before);
                 notes.push(Note {
@@ -288,7 +295,14 @@ impl QueueState {
         } else {
             BackendState::Healthy
         };
-        BackendCounters { services, retries: self.retries, held_bytes: self.held_bytes, state }
+        BackendCounters {
+            services,
+            retries: self.retries,
+            held_bytes: self.held_bytes,
+            queue_bytes: self.capacity,
+            state,
+            last_error: self.last_error.clone(),
+        }
     }
 
     /// Drops everything that waits.

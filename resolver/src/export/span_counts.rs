@@ -5,6 +5,7 @@
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use super::FinishedBatch;
 
@@ -91,6 +92,18 @@ pub enum BackendState {
     Stuck,
     /// Given up for the life of the process.
     OutOfService,
+}
+
+impl BackendState {
+    /// The name for metrics and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Retrying => "retrying",
+            Self::Stuck => "stuck",
+            Self::OutOfService => "out_of_service",
+        }
+    }
 }
 
 /// Spans of one service at one backend. All but `waiting` only ever grow.
@@ -212,8 +225,12 @@ pub(crate) struct BackendCounters {
     pub(crate) retries: u64,
     /// Bytes of batches that wait or are in a call; never above the backend's `queue_bytes`.
     pub(crate) held_bytes: usize,
+    /// How many there may be.
+    pub(crate) queue_bytes: usize,
     /// What the backend is doing.
     pub(crate) state: BackendState,
+    /// What went wrong last, and when.
+    pub(crate) last_error: Option<(String, Instant)>,
 }
 
 impl BackendCounters {
@@ -224,6 +241,11 @@ impl BackendCounters {
         }
         self.retries += other.retries;
         self.held_bytes += other.held_bytes;
+        self.queue_bytes += other.queue_bytes;
+        let at = |error: &Option<(String, Instant)>| error.as_ref().map(|(_, at)| *at);
+        if at(&other.last_error) > at(&self.last_error) {
+            self.last_error.clone_from(&other.last_error);
+        }
     }
 
     /// Spans came when there was no queue any more.

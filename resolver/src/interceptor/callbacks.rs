@@ -88,11 +88,12 @@ unsafe extern "C" fn on_new(
             binding.resolver.ensure_running();
             // SAFETY: `rk` and `conf` are what librdkafka gave to `on_new`, which waits.
             let client = unsafe { Client::new(*api, rk, conf, &binding, polls_seen) };
-            (client.side, client.commits.is_some(), handle.open(client))
+            let (side, commits, who) = (client.side, client.commits.is_some(), client.who());
+            (side, commits, who, handle.open(client))
         });
-        let Some((side, commits, is_first)) = made else { return };
+        let Some((side, commits, who, is_first)) = made else { return };
         if is_first {
-            binding.resolver.client_opened();
+            binding.resolver.client_opened(handle.number(), who);
             if binding.integration == Integration::Plugin {
                 ends::opened(polls_seen);
             }
@@ -261,12 +262,12 @@ unsafe extern "C" fn on_destroy(_rk: *mut RdKafka, opaque: *mut c_void) -> RdKaf
         match binding.integration {
             Integration::Rust => {
                 handle.release();
-                binding.resolver.client_closed(false);
+                binding.resolver.client_closed(handle.number(), false);
             }
             Integration::Plugin if single_use::is_under_way() => {
                 handle.release();
                 ends::closed();
-                binding.resolver.client_closed(ends::is_end_unseen());
+                binding.resolver.client_closed(handle.number(), ends::is_end_unseen());
             }
             Integration::Plugin => {}
         }
@@ -293,7 +294,7 @@ unsafe extern "C" fn on_conf_destroy(opaque: *mut c_void) -> RdKafkaError {
             if counted {
                 ends::closed();
             }
-            binding.resolver.client_closed(counted && ends::is_end_unseen());
+            binding.resolver.client_closed(handle.number(), counted && ends::is_end_unseen());
         }
     });
     NO_ERROR

@@ -18,6 +18,7 @@ use crate::batch::Pipeline;
 use crate::per_process;
 use crate::services::Side;
 use crate::stack_room::with_room;
+use crate::status::Who;
 
 /// See the module.
 pub(crate) struct Client {
@@ -153,6 +154,11 @@ impl Client {
         if let Some(commits) = &self.commits {
             commits.committed(self.ordinal, err, offsets);
         }
+    }
+
+    /// What it is called.
+    pub(super) fn who(&self) -> Who {
+        self.routes.who()
     }
 
     /// Whether this very process made it, and not the one that it is a fork of.

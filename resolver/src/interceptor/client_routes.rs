@@ -11,6 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use super::route::{Route, RouteMaker};
 use crate::clock;
 use crate::resolver::Shared;
+use crate::status::Who;
 
 /// See the module.
 pub(super) struct ClientRoutes {
@@ -52,6 +53,11 @@ impl ClientRoutes {
         Self { resolver, maker, tables: RwLock::new(tables), has_older: AtomicBool::new(false) }
     }
 
+    /// Whose they are.
+    pub(super) fn who(&self) -> Who {
+        self.maker.who()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
         tables.current.is_empty() && tables.older.is_empty()
@@ -87,11 +93,9 @@ impl ClientRoutes {
         }
         let route = Arc::new(self.maker.route(&rules, topic));
         tables.current.insert(topic.to_owned(), Arc::clone(&route));
-        let before = tables.older.last().and_then(|older| older.routes.get(topic)).cloned();
+        let again = tables.older.iter().any(|older| older.routes.contains_key(topic));
         drop(tables);
-        if !before.is_some_and(|before| before.belongs_as(&route)) {
-            self.resolver.met_topic(&rules, route.topic(), &self.maker.who(), route.belongs());
-        }
+        self.resolver.met_topic(&rules, route.topic(), &self.maker.who(), route.belongs(), again);
         Some(route)
     }
 

@@ -40,7 +40,10 @@ impl Client {
         }
         let Some(found) = self.route(number, message) else { return };
         let route = &*found;
-        let Some(traced) = route.traced() else { return };
+        let Some(traced) = route.traced() else { return route.counters().without_span.raise() };
+        if !traced.spans {
+            traced.topic.without_span.raise();
+        }
         if !traced.spans && self.guards {
             return;
         }
@@ -87,7 +90,7 @@ impl Client {
                 window: self.window(number),
                 ..CurrentMessage::new(context, span.start, number)
             };
-            current_message::begin(current, trace_state, baggage_of(traced, headers.as_ref()));
+            current_message::begin(current, trace_state, &mut baggage_of(traced, headers.as_ref()));
         }
         if traced.reinject {
             let state = trace_state.map(<[u8]>::to_vec);
@@ -129,7 +132,7 @@ impl Client {
             window: self.window(number),
             ..CurrentMessage::new(context, clock::unix_nanos(), number)
         };
-        current_message::begin(current, incoming.trace_state, baggage_of(traced, headers));
+        current_message::begin(current, incoming.trace_state, &mut baggage_of(traced, headers));
     }
 
     /// Whether the message comes, as far as is known, by a call that hands over one, to the thread that processes it.
@@ -234,7 +237,7 @@ pub(super) fn consumer_span(traced: &Traced, incoming: &Incoming<'_>) -> Finishe
     };
     span.trace_flags = traced.sampler.flags(&span.trace_id, continued, sampling, clock::monotonic_nanos);
     if span.trace_flags & SpanContext::SAMPLED == 0 {
-        traced.counters.sampled_out.raise();
+        traced.topic.sampled_out.raise();
     }
     span
 }

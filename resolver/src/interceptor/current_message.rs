@@ -119,7 +119,11 @@ impl CurrentMessage {
 ///
 /// `carried` are its trace state and the values of its `baggage` headers. Allocates only where a message carries more
 /// of these than any before on this thread.
-pub(super) fn begin<'a>(message: CurrentMessage, trace_state: Option<&[u8]>, baggage: impl Iterator<Item = &'a [u8]>) {
+pub(super) fn begin<'a>(
+    message: CurrentMessage,
+    trace_state: Option<&[u8]>,
+    baggage: &mut impl Iterator<Item = &'a [u8]>,
+) {
     let kept = CARRIED.try_with(|carried| {
         let mut carried = carried.borrow_mut();
         carried.trace_state.clear();

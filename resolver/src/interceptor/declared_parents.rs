@@ -141,7 +141,7 @@ pub(super) fn keep_baggage<'a>(span_id: [u8; 8], values: impl Iterator<Item = &'
     }
     if let Some(place) = places.get_mut(baggage_place(span_id)) {
         place.span_id = span_id;
-        join_baggage(&mut place.baggage, values);
+        join_baggage(&mut place.baggage, &mut values);
     }
 }
 

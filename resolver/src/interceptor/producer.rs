@@ -34,7 +34,10 @@ impl Client {
         self.unmarked.take(message.address());
         let declared = declared_parents::of_this_send();
         let Some(route) = self.route(number, message) else { return };
-        let Some(traced) = route.traced() else { return };
+        let Some(traced) = route.traced() else { return route.counters().without_span.raise() };
+        if !traced.spans {
+            traced.topic.without_span.raise();
+        }
         let headers = message.headers();
         let start = |incoming: &Incoming<'_>| self.start(traced, message, &headers, incoming);
         if self.sees_context && with_current_span(start).is_some() {
@@ -181,7 +184,7 @@ impl Client {
         let flags = traced.sampler.flags(&trace_id, continued, sampling, clock::monotonic_nanos);
         let recorded = flags & SpanContext::SAMPLED != 0;
         if !recorded {
-            traced.counters.sampled_out.raise();
+            traced.topic.sampled_out.raise();
         }
         let span_id = match parent {
             Some(parent) if recorded => self.parents.keep(traced.stamped(new_span_id()), parent),
@@ -288,6 +291,7 @@ fn end_and_latency(message: &Message<'_>) -> (u64, u64) {
 /// Counts a message that is sent without our headers; of a service's first one it is told.
 #[cold]
 fn not_injected(traced: &Traced, message: &Message<'_>) {
+    traced.topic.not_injected.fetch_add(1, Ordering::Relaxed);
     if traced.counters.not_injected.fetch_add(1, Ordering::Relaxed) == 0 {
         let what = format!(
             "a message of topic {:?} is sent without a context header, so its trace ends there: with one it might be \

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::kafka_api::KafkaApi;
 use super::size_limit::SizeLimit;
-use crate::batch::{Outcome, Pipeline, ServiceCounters, SpanFacts, SpanOrigin};
-use crate::config::{Ambient, Propagator, Relation, Settings, Trace};
+use crate::batch::{Outcome, Pipeline, ServiceCounters, SpanFacts, SpanOrigin, TopicCounters};
+use crate::config::{Ambient, Propagator, Relation, Trace};
 use crate::propagation::Injection;
 use crate::resolver::Rules;
-use crate::services::{Candidate, Selection, Side};
+use crate::services::Side;
 use crate::status::{Belongs, Who};
 use crate::tracer::sampler::Sampler;
 
@@ -22,8 +22,7 @@ pub(crate) struct Route {
     /// The generation of the rules that made it.
     rules: u64,
     belongs: Belongs,
-    /// The service's number, if it is any service's.
-    service: Option<usize>,
+    counters: Arc<TopicCounters>,
     /// `None`: messages are untouched.
     traced: Option<Traced>,
 }
@@ -49,6 +48,7 @@ pub(crate) struct Traced {
     /// Named by its finished spans.
     pub origin: Arc<SpanOrigin>,
     pub counters: Arc<ServiceCounters>,
+    pub topic: Arc<TopicCounters>,
 }
 
 /// What a client tells about itself, for all of its routes.
@@ -70,36 +70,22 @@ impl RouteMaker {
     /// Finds the service of `topic` and prepares everything its messages will need. Microseconds; not per message.
     pub(crate) fn route(&self, rules: &Rules, topic: &CStr) -> Route {
         let name = topic.to_string_lossy();
-        let candidate = Candidate {
-            side: self.side,
-            topic: &name,
-            client_id: &self.client_id,
-            group_id: self.group_id.as_deref(),
-            // A service that there is not any more claims nothing.
-            bound: self.bound.map(|number| rules.service_with(number).unwrap_or(usize::MAX)),
-        };
-        let (belongs, service, traced) = match rules.services().select(&candidate) {
-            Selection::Service { service, slot, settings } => {
-                let traced = self.traced(rules, &name, service, slot, settings);
-                let belongs = if traced.is_some() { Belongs::Traced(service) } else { Belongs::Untraced(service) };
-                (belongs, rules.number_of(service), traced)
-            }
-            Selection::Excluded => (Belongs::Excluded, None, None),
-            Selection::Unmatched => (Belongs::Nobody, None, None),
-        };
+        let who = self.who();
+        let belongs = rules.belongs(&name, &who);
+        let counters = rules.topic_counters(&name, &who, belongs);
+        let traced = self.traced(rules, &name, belongs, &counters);
         let (topic, topic_hash) = (topic.to_owned(), topic_hash(&name));
-        Route { topic, topic_hash, rules: rules.generation(), belongs, service, traced }
+        Route { topic, topic_hash, rules: rules.generation(), belongs, counters, traced }
     }
 
     /// Who meets the topics of these routes.
     pub(super) fn who(&self) -> Who {
-        Who { side: self.side, client_id: self.client_id.clone(), group_id: self.group_id.clone() }
+        Who { side: self.side, client_id: self.client_id.clone(), group_id: self.group_id.clone(), bound: self.bound }
     }
 
-    fn traced(&self, rules: &Rules, topic: &str, service: usize, slot: usize, settings: &Settings) -> Option<Traced> {
-        if settings.trace == Trace::Off {
-            return None;
-        }
+    fn traced(&self, rules: &Rules, topic: &str, belongs: Belongs, counters: &Arc<TopicCounters>) -> Option<Traced> {
+        let Belongs::Traced { service, slot } = belongs else { return None };
+        let settings = rules.settings_of(belongs)?;
         let server = self.server.as_ref().map(|(host, port)| (host.as_str(), *port));
         let group_id = self.group_id.as_deref();
         let facts = SpanFacts { topic, client_id: &self.client_id, group_id, server };
@@ -130,10 +116,12 @@ impl RouteMaker {
                 &facts,
                 u32::try_from(rules.number_of(service)?).ok()?,
                 rules.backend_set(slot)?,
+                Arc::clone(counters),
                 takes_baggage,
                 error_type,
             )),
             counters: rules.service_counters(service)?,
+            topic: Arc::clone(counters),
         })
     }
 }
@@ -156,6 +144,11 @@ impl Route {
         self.belongs
     }
 
+    /// What is counted for its topic.
+    pub(super) fn counters(&self) -> &TopicCounters {
+        &self.counters
+    }
+
     pub(crate) fn traced(&self) -> Option<&Traced> {
         self.traced.as_ref()
     }
@@ -163,12 +156,6 @@ impl Route {
     /// The generation of the rules that made it.
     pub(super) fn rules(&self) -> u64 {
         self.rules
-    }
-
-    /// Whether messages are whose they were by another.
-    pub(super) fn belongs_as(&self, other: &Self) -> bool {
-        let kind = std::mem::discriminant::<Belongs>;
-        (kind(&self.belongs), self.service) == (kind(&other.belongs), other.service)
     }
 
     /// What its finished spans name.

@@ -8,7 +8,9 @@ use tracer_plugin_api::abi::{TRACER_CAP_CONCURRENT_EXPORT, TRACER_OK, tracer_err
 use super::calls;
 use super::complaint::Complaint;
 use super::load_error::{LoadError, LoadFailure};
+use super::plugin_file::PluginFile;
 use super::reply::Reply;
+use super::secrets;
 use super::settings_schema::SettingsSchema;
 use super::table::{Functions, PluginTable};
 
@@ -71,6 +73,30 @@ impl PluginLibrary {
             Origin::File { sha256, .. } => sha256,
             Origin::Program => None,
         }
+    }
+
+    /// SHA-256 of the file as it lies there now, which a pin would have to be.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be read, or is part of the program.
+    pub(crate) fn sha256_of_file(&self) -> std::io::Result<[u8; 32]> {
+        match PluginFile::open(&self.path()) {
+            Ok(Some(file)) => file.sha256(),
+            Ok(None) => Err(std::io::ErrorKind::NotFound.into()),
+            Err(_) => Err(std::io::ErrorKind::InvalidInput.into()),
+        }
+    }
+
+    /// JSON pointers to the values in `config` that the schema marks with `"x-secret": true`.
+    pub(crate) fn secret_pointers(&self, config: &Value) -> Vec<String> {
+        let mut pointers = Vec::new();
+        secrets::visit(self.schema(), config, &mut |schema, _, pointer| {
+            if schema.get("x-secret") == Some(&Value::Bool(true)) {
+                pointers.push(pointer.to_owned());
+            }
+        });
+        pointers
     }
 
     /// JSON Schema of a backend's `config`.

@@ -54,6 +54,23 @@ impl Loader {
         Self { trust, withheld, default_places, seal: PluginFile::sealed_copy }
     }
 
+    /// A loader that searches beside the library in `folder`, as that library would: for who asks on its behalf.
+    pub(crate) fn for_library_in(folder: &Path, trust: Trust) -> Self {
+        Self { default_places: search::default_places(Some(folder)), ..Self::new(trust) }
+    }
+
+    /// The names of the plugins that lie in the places searched, or to which `plugins` gives a file.
+    pub(crate) fn present(&self, plugins: &Plugins) -> Vec<String> {
+        // Whatever the name, the places are the same.
+        let unnamed = Plugins { entries: Vec::new(), ..plugins.clone() };
+        let search = Search::new("any", &unnamed, &self.default_places, self.trusts_any_writer(plugins));
+        let mut names = search.map_or_else(|_| Vec::new(), |search| search.present());
+        names.extend(plugins.entries.iter().filter(|entry| entry.file.is_some()).map(|entry| entry.name.clone()));
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     #[cfg(test)]
     pub(super) fn for_test(
         trust: Trust,
@@ -77,15 +94,15 @@ impl Loader {
         let mut registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
         let refuse = |failure| LoadError::new(name, failure);
         let pin = search::entry(name, plugins).and_then(|entry| entry.sha256);
-        let any_writer = plugins.allow_world_writable && !self.withheld;
-        let search = Search::new(name, plugins, &self.default_places, any_writer).map_err(refuse)?;
+        let search =
+            Search::new(name, plugins, &self.default_places, self.trusts_any_writer(plugins)).map_err(refuse)?;
         if !search.explicit && pin.is_none() {
             if let Some(linked_in) = registry.linked_in(name) {
                 return Ok(linked_in);
             }
         }
         let (file, named) = find(name, &search, &mut registry).map_err(refuse)?;
-        self.check_trust(name, &file, &named, plugins.allow_world_writable, &mut registry)?;
+        self.check_trust(name, &file, &named, self.trusts_any_writer(plugins), &mut registry)?;
         match pin {
             None => {
                 let origin = Origin::File { path: file.path.clone(), sha256: None };
@@ -114,6 +131,11 @@ impl Loader {
         Ok(library)
     }
 
+    /// Whether what everybody may write to is trusted all the same.
+    fn trusts_any_writer(&self, plugins: &Plugins) -> bool {
+        plugins.allow_world_writable && !self.withheld
+    }
+
     /// Looks at the way by which the file was opened, `named`, after that: found in nobody else's hands, it has been so,
     /// and the system's loader will open the same file by it.
     fn check_trust(
@@ -124,7 +146,6 @@ impl Loader {
         any_writer: bool,
         registry: &mut Registry,
     ) -> Result<(), LoadError> {
-        let any_writer = any_writer && !self.withheld;
         let mut folders = [named, &file.path].into_iter().filter_map(Path::parent).filter(|_| !any_writer);
         let doubt = trusted_path::doubt(named, any_writer).or_else(|| folders.find_map(trusted_path::open_to_everyone));
         let Some(doubt) = doubt else { return Ok(()) };

@@ -36,7 +36,10 @@ impl<'a> BaggageEntry<'a> {
 
 /// Joins the values of a message's `baggage` headers, given in order, to what one header holds. One that would exceed
 /// [`BAGGAGE_MAX_BYTES`] is left out. What `joined` holds before is forgotten.
-pub fn join_baggage<'a>(joined: &mut Vec<u8>, values: impl Iterator<Item = &'a [u8]>) {
+///
+/// The values are lent: what reads them off a record's headers is hundreds of bytes, which a build without optimization copies,
+/// on the application's stack, each time it is handed on.
+pub fn join_baggage<'a>(joined: &mut Vec<u8>, values: &mut impl Iterator<Item = &'a [u8]>) {
     joined.clear();
     for value in values {
         if joined.len() + value.len() < BAGGAGE_MAX_BYTES {

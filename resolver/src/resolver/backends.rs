@@ -174,6 +174,8 @@ impl Backends {
         let place = of_name(&mut closed, destination::name_of(destination.number));
         place.counters.add(&destination.counters());
         place.counters.state = destination.counters().state;
+        // There is no queue any more.
+        (place.counters.held_bytes, place.counters.queue_bytes) = (0, 0);
         place.lost += destination.lost();
         self.table.store(Arc::new(table));
     }
@@ -214,6 +216,9 @@ impl Backends {
                 plugin: plugin.to_owned(),
                 state: counters.state,
                 retries: counters.retries,
+                held_bytes: counters.held_bytes,
+                queue_bytes: counters.queue_bytes,
+                last_error: counters.last_error.map(|(message, at)| (message, at.elapsed())),
                 services: services
                     .map(|(service, spans)| BackendServiceStats {
                         service: service.clone(),

@@ -3,12 +3,12 @@
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::{Reloaded, Resolver};
+use super::{Reloaded, Resolver, off_status};
 use crate::config::Source;
 use crate::diagnostics;
 use crate::error::ResolverError;
@@ -28,6 +28,11 @@ impl Resolver {
     /// As [`Resolver::load`]. A refusal is remembered: later calls refuse again.
     pub fn global() -> Result<&'static Self, ResolverError> {
         global()
+    }
+
+    /// How the resolver of this process is, if it was built already: see [`Resolver::status`]. Builds none.
+    pub fn status_of_process() -> Option<String> {
+        Some(LOADED.get()?.as_ref().map_or_else(|error| off_status(&Arc::new(error.report().clone())), Self::status))
     }
 
     /// [`Resolver::reload`] of the resolver of this process; where it was not built yet nothing is.

@@ -74,12 +74,16 @@ impl Ledger {
     }
 
     /// What was counted for each: those with these numbers first, and then those that rules before them had, as far as
-    /// anything was counted for them.
-    pub(super) fn stats(&self, first: &[usize]) -> Vec<ServiceStats> {
+    /// anything was counted for them. `sampled_out`: what was counted for a service by its topics.
+    pub(super) fn stats(&self, first: &[usize], sampled_out: impl Fn(usize) -> u64) -> Vec<ServiceStats> {
         let entries = self.entries.load();
         let _moving = self.moving();
         let others = (0..entries.len()).filter(|number| !first.contains(number));
-        let of = |number: usize| entries.get(number).map(|entry| entry.stats());
+        let of = |number: usize| {
+            let mut stats = entries.get(number)?.stats();
+            stats.sampled_out += sampled_out(number);
+            Some(stats)
+        };
         let is_counted = |stats: &ServiceStats| {
             stats.spans + stats.dropped_buffer_full + stats.sampled_out + stats.unacknowledged + stats.not_injected > 0
         };
@@ -142,7 +146,7 @@ mod tests {
             let next = ledger.list(["letters", "billing"].into_iter());
             assert_eq!(next.iter().map(|listed| listed.number).collect::<Vec<_>>(), [2, 1]);
             next[1].counters.spans.fetch_add(1, Ordering::Relaxed);
-            let stats = ledger.stats(&[2, 1]);
+            let stats = ledger.stats(&[2, 1], |_| 0);
             assert_eq!(stats.iter().map(|stats| &stats.name[..]).collect::<Vec<_>>(), ["letters", "billing"]);
             assert_eq!((stats[1].spans, stats[1].unacknowledged), (5 + round, 1));
         }
@@ -151,7 +155,7 @@ mod tests {
         first[1].counters.unacknowledged.lower();
         drop(first);
         drop(ledger.list(["shop"].into_iter()));
-        assert_eq!(ledger.stats(&[0])[1].unacknowledged, 0);
-        assert_eq!((ledger.stats(&[0])[1].spans, ledger.number_of("billing")), (104, Some(1)));
+        assert_eq!(ledger.stats(&[0], |_| 0)[1].unacknowledged, 0);
+        assert_eq!((ledger.stats(&[0], |_| 0)[1].spans, ledger.number_of("billing")), (104, Some(1)));
     }
 }

@@ -13,16 +13,20 @@ use crate::plugin::{Complaint, Instance, Loader, PluginLibrary, Rebirth, Trust};
 pub(super) struct Plan {
     pub(super) settings: Backend,
     /// The plugin's settings, references read as the types its schema wants.
-    config: Value,
-    library: Arc<PluginLibrary>,
+    pub(super) config: Value,
+    pub(super) library: Arc<PluginLibrary>,
 }
 
 /// Looks for the plugins of a configuration that is not used, and lets them check their settings: all problems are told
 /// in one run. Creates nothing.
 pub(super) fn check(untrusted: &Untrusted, strict: bool, report: &mut Report) {
-    let loader = loader(strict);
-    for backend in &untrusted.backends {
-        Plan::new(&loader, &untrusted.plugins, backend, report);
+    check_with(&loader(strict), &untrusted.backends, &untrusted.plugins, report);
+}
+
+/// The same of any backends.
+pub(crate) fn check_with(loader: &Loader, backends: &[Backend], plugins: &Plugins, report: &mut Report) {
+    for backend in backends {
+        Plan::new(loader, plugins, backend, report);
     }
 }
 

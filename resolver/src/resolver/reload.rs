@@ -180,6 +180,7 @@ impl Shared {
                 let fresh = if fresh.is_empty() { "none".to_owned() } else { fresh.join(", ") };
                 diagnostics::info(&format!("reloaded: tracing {}; backends that are new: {fresh}", self.describe()));
                 super::tell(&report, true);
+                self.is_made_of(Arc::new(report));
                 Ok(Reloaded::Changed)
             }
             // It may be half written: whoever writes it is through when it is looked at again, or the error is one.

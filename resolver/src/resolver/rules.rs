@@ -8,11 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::backends::Backends;
 use super::ledger::{Ledger, Listed};
-use crate::batch::{BackendSet, BatchedService, BatchedServices, Destinations, ServiceCounters, ServiceResource};
-use crate::config::{Config, Service, Settings};
+use crate::batch::{
+    BackendSet, BatchedService, BatchedServices, Destinations, ServiceCounters, ServiceResource, TopicCounters,
+};
+use crate::config::{Config, Service, Settings, Trace};
 use crate::host;
-use crate::services::ServiceMap;
-use crate::status::TopicsSeen;
+use crate::services::{Candidate, Selection, ServiceMap};
+use crate::status::{Belongs, CountedTopic, Owner, TopicsSeen, Who};
 use crate::tracer::sampler::Sampler;
 
 /// Immutable once built, but for counters. Clients keep what they make of them for each topic; these routes are good for
@@ -60,17 +62,17 @@ impl Rules {
     ) -> Self {
         let services = ServiceMap::new(&config);
         let listed = ledger.list(config.services.iter().map(|service| service.name.as_str()));
-        let mut lane_services: Vec<Option<Box<BatchedService>>> = Vec::new();
+        let mut batched_services: Vec<Option<Box<BatchedService>>> = Vec::new();
         for (service, listed) in config.services.iter().zip(&listed) {
-            if lane_services.len() <= listed.number {
-                lane_services.resize_with(listed.number + 1, || None);
+            if batched_services.len() <= listed.number {
+                batched_services.resize_with(listed.number + 1, || None);
             }
-            if let Some(place) = lane_services.get_mut(listed.number) {
+            if let Some(place) = batched_services.get_mut(listed.number) {
                 let service = service.clone();
                 *place = Some(Box::new(BatchedService::new(move || resource(&service), Arc::clone(&listed.counters))));
             }
         }
-        let lane_services: BatchedServices = lane_services.into();
+        let batched_services: BatchedServices = batched_services.into();
         let mut by_export: HashMap<Vec<usize>, Arc<BackendSet>> = HashMap::new();
         let backend_sets = services
             .slots()
@@ -79,11 +81,12 @@ impl Rules {
                 let backend_set = by_export.entry(export).or_insert_with_key(|export| {
                     let backends = Arc::clone(backends) as Arc<dyn Destinations>;
                     let export = export.clone().into_boxed_slice();
-                    Arc::new(BackendSet::new(resolver, Arc::clone(&lane_services), backends, export, config.batch))
+                    Arc::new(BackendSet::new(resolver, Arc::clone(&batched_services), backends, export, config.batch))
                 });
                 Arc::clone(backend_set)
             })
             .collect();
+        seen.counted().make_room(batched_services.len());
         let samplers = samplers(&services, &config, before);
         Self {
             generation: before.map_or(0, |before| before.generation + 1),
@@ -104,8 +107,54 @@ impl Rules {
         &self.config
     }
 
-    pub(crate) fn services(&self) -> &ServiceMap {
-        &self.services
+    /// Whose a topic's messages are.
+    pub(crate) fn belongs(&self, topic: &str, who: &Who) -> Belongs {
+        let candidate = Candidate {
+            side: who.side,
+            topic,
+            client_id: &who.client_id,
+            group_id: who.group_id.as_deref(),
+            // A service that there is not any more claims nothing.
+            bound: who.bound.map(|number| self.service_with(number).unwrap_or(usize::MAX)),
+        };
+        match self.services.select(&candidate) {
+            Selection::Service { service, settings, .. } if settings.trace == Trace::Off => Belongs::Untraced(service),
+            Selection::Service { service, slot, .. } => Belongs::Traced { service, slot },
+            Selection::Excluded => Belongs::Excluded,
+            Selection::Unmatched => Belongs::Nobody,
+        }
+    }
+
+    /// The same, in the words of all rules.
+    pub(crate) fn owner(&self, belongs: Belongs) -> Owner {
+        let number = |service| self.number_of(service).unwrap_or(usize::MAX);
+        match belongs {
+            Belongs::Traced { service, .. } => Owner::Traced(number(service)),
+            Belongs::Untraced(service) => Owner::Untraced(number(service)),
+            Belongs::Excluded => Owner::Excluded,
+            Belongs::Nobody => Owner::Nobody,
+        }
+    }
+
+    /// What the messages of a topic are traced with, if they are.
+    pub(crate) fn settings_of(&self, belongs: Belongs) -> Option<&Settings> {
+        let Belongs::Traced { slot, .. } = belongs else { return None };
+        self.services.slots().nth(slot).map(|(_, settings)| settings)
+    }
+
+    /// Where the messages of a topic are counted: by these rules and by those before and after, while it is the same one's.
+    pub(crate) fn topic_counters(&self, topic: &str, who: &Who, belongs: Belongs) -> Arc<TopicCounters> {
+        self.seen.counted().of(topic, who, self.owner(belongs), self.generation)
+    }
+
+    /// Why a topic is whose it is; of one that these rules give to another, that it was so.
+    pub(super) fn reason(&self, topic: &CountedTopic) -> String {
+        let who = topic.who();
+        let belongs = self.belongs(&topic.name, &who);
+        if self.owner(belongs) != topic.owner {
+            return "by rules that a reload has replaced".to_owned();
+        }
+        self.seen.rules(&self.config).reason(&topic.name, &who, belongs, self.settings_of(belongs))
     }
 
     pub(crate) fn sampler(&self, slot: usize) -> Option<&Sampler> {
@@ -191,7 +240,7 @@ fn backends_of(settings: &Settings, destinations: &[usize]) -> Vec<usize> {
 }
 
 /// What identifies a service instance to its backends: OpenTelemetry's resource conventions, and what the file adds.
-fn resource(service: &Service) -> ServiceResource {
+pub(super) fn resource(service: &Service) -> ServiceResource {
     let executable = std::env::current_exe().ok();
     let executable = executable.as_deref().and_then(|path| path.file_name()).map(|name| name.to_string_lossy());
     let detected = [

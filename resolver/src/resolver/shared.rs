@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::backends::Backends;
@@ -16,7 +16,7 @@ use crate::batch::{BackendSet, EndReporter, Outgoing, Pipeline};
 use crate::config::{Config, Report};
 use crate::diagnostics;
 use crate::per_process::PerProcess;
-use crate::status::{Belongs, Moment, Stats, TopicsSeen, Who};
+use crate::status::{About, Belongs, ClientsMet, Moment, ServiceStats, Stats, StatusFile, TopicsSeen, Who, document};
 use crate::swap::Swap;
 
 /// See the module.
@@ -34,6 +34,11 @@ pub(crate) struct Shared {
     /// It was shut down.
     ended: AtomicBool,
     told_topic_limit: AtomicBool,
+    clients: ClientsMet,
+    /// What the rules of now were made of.
+    about: Swap<Option<About>>,
+    /// Where it says how it is, if it is to.
+    status_file: OnceLock<StatusFile>,
 }
 
 impl Shared {
@@ -58,6 +63,9 @@ impl Shared {
             watch: Watch::default(),
             ended: AtomicBool::new(false),
             told_topic_limit: AtomicBool::new(false),
+            clients: ClientsMet::default(),
+            about: Swap::new(Arc::new(None)),
+            status_file: OnceLock::new(),
         })
     }
 
@@ -134,6 +142,9 @@ impl Shared {
     /// Starts the backends of this process if a fork left them behind.
     pub(crate) fn ensure_running(self: &Arc<Self>) {
         Pipeline::current().ensure_batch_thread();
+        if self.status_file().is_some() {
+            self.report_at_end();
+        }
         self.backends.ensure_running();
         self.watch();
     }
@@ -165,7 +176,7 @@ impl Shared {
     pub(super) fn tell_sum(&self, moment: Moment) {
         let rules = self.rules();
         self.backends.tell_sum(moment);
-        rules.seen.tell_sum(&self.ledger.stats(&rules.numbers()), moment);
+        rules.seen.tell_sum(&self.service_stats(&rules), moment);
         rules.seen.tell_if_nothing_matched(rules.config());
     }
 
@@ -177,23 +188,40 @@ impl Shared {
         }
     }
 
-    /// A client has met a topic, under these rules. Any thread; what is to be said is left to the batch thread.
-    pub(crate) fn met_topic(self: &Arc<Self>, rules: &Rules, topic: &str, who: &Who, belongs: Belongs) {
+    /// A client has met a topic, under these rules; `again`: not for the first time. Any thread; what is to be said is left to
+    /// the batch thread.
+    pub(crate) fn met_topic(
+        self: &Arc<Self>,
+        rules: &Arc<Rules>,
+        topic: &str,
+        who: &Who,
+        belongs: Belongs,
+        again: bool,
+    ) {
         self.report_at_end();
-        if let Some(line) = rules.seen.topic(rules.config(), topic, who, belongs) {
-            Pipeline::current().errand(move || diagnostics::info(&line()));
+        if !rules.seen.topic(topic, who, belongs) {
+            return;
         }
+        let (rules, topic, who) = (Arc::clone(rules), topic.to_owned(), who.clone());
+        Pipeline::current().errand(move || {
+            let treated = (belongs, rules.settings_of(belongs));
+            if let Some(line) = rules.seen.line(rules.config(), &topic, &who, treated, again) {
+                diagnostics::info(&line);
+            }
+        });
     }
 
     /// A client is there.
-    pub(crate) fn client_opened(&self) {
+    pub(crate) fn client_opened(&self, number: u64, who: Who) {
+        self.clients.opened(number, who);
         self.rules().seen.client_opened();
     }
 
     /// A client is gone. Runs on the application's thread: what is to be said is left to the batch thread.
     ///
     /// `unseen`: the process may now end without telling anybody. Then the last client waits a moment for its words.
-    pub(crate) fn client_closed(self: &Arc<Self>, unseen: bool) {
+    pub(crate) fn client_closed(self: &Arc<Self>, number: u64, unseen: bool) {
+        self.clients.closed(number);
         let is_last = self.rules().seen.client_closed();
         if !Pipeline::is_running() {
             return; // It met no message, and neither did any other of this process.
@@ -204,6 +232,7 @@ impl Shared {
             rules.seen.tell_if_nothing_matched(rules.config());
             if is_last {
                 shared.tell_sum(if unseen { Moment::LastSeen } else { Moment::Seen });
+                shared.write_status(false);
             }
         });
         if is_last && unseen {
@@ -212,11 +241,55 @@ impl Shared {
     }
 
     pub(crate) fn stats(&self) -> Stats {
+        let rules = self.rules();
+        let counted = rules.seen.counted();
+        let (clients, clients_beyond, clients_closed) = self.clients.stats();
         Stats {
-            services: self.ledger.stats(&self.rules().numbers()),
+            services: self.service_stats(&rules),
             backends: self.backends.stats(),
+            topics: counted.stats(&self.ledger.names(), |topic| rules.reason(topic)),
+            topics_beyond: counted.beyond_stats(),
+            clients,
+            clients_beyond,
+            clients_closed,
             reloads: self.reloading.stats(),
         }
+    }
+
+    fn service_stats(&self, rules: &Rules) -> Vec<ServiceStats> {
+        let counted = rules.seen.counted();
+        self.ledger.stats(&rules.numbers(), |service| counted.sampled_out(service))
+    }
+
+    /// How it is, as `docs/status.md` has it.
+    pub(super) fn status(&self, ended: bool) -> String {
+        document(self.about.load().as_ref().as_ref(), &self.stats(), ended)
+    }
+
+    /// Says where it is to say how it is. Once, before clients have it.
+    pub(super) fn writes_status(&self, file: Option<StatusFile>) {
+        if let Some(file) = file {
+            // Nobody else does.
+            let _ = self.status_file.set(file);
+        }
+        SPEAKER.store(self.id, Ordering::Relaxed);
+    }
+
+    /// Says what the rules of now were made of.
+    pub(super) fn is_made_of(&self, report: Arc<Report>) {
+        let origin = self.rules().config().origin.clone();
+        self.about.store(Arc::new(Some(About::new(report, Some(origin)))));
+    }
+
+    fn write_status(&self, ended: bool) {
+        if let Some(file) = self.status_file() {
+            file.write(|| self.status(ended));
+        }
+    }
+
+    /// Where it says how it is; the latest resolver of a process speaks for it.
+    fn status_file(&self) -> Option<&StatusFile> {
+        self.status_file.get().filter(|_| SPEAKER.load(Ordering::Relaxed) == self.id)
     }
 
     /// What is on, for one line in the log.
@@ -251,8 +324,18 @@ impl Outgoing for Replaced {
 impl EndReporter for Shared {
     fn report_end(&self) {
         self.tell_sum(Moment::End);
+        self.write_status(true);
+    }
+
+    fn look(&self, now: Instant) {
+        if let Some(file) = self.status_file() {
+            file.keep(now, || self.status(false));
+        }
     }
 }
+
+/// The resolver that says how the process is.
+static SPEAKER: AtomicU64 = AtomicU64::new(0);
 
 /// How long the end of the last client waits for what is to be said, where nobody may see the end of the process.
 const END_REPORT: Duration = Duration::from_millis(100);

@@ -3,6 +3,39 @@
 use super::glob;
 use crate::config::Pattern;
 
+/// A message's side: the client sends it or receives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// A producer is about to send it.
+    Produce,
+    /// A consumer hands it over.
+    Consume,
+}
+
+/// The list of a service's section that a rule stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleList {
+    /// `produces`.
+    Produces,
+    /// `consumes`.
+    Consumes,
+    /// `topics`.
+    Topics,
+    /// None: the service names only clients or groups.
+    NoTopics,
+}
+
+impl RuleList {
+    /// The only side that its rules are about; `None` is both.
+    pub fn side(self) -> Option<Side> {
+        match self {
+            Self::Produces => Some(Side::Produce),
+            Self::Consumes => Some(Side::Consume),
+            Self::Topics | Self::NoTopics => None,
+        }
+    }
+}
+
 /// How specific a topic rule is. Greater is more specific, field by field from the top.
 ///
 /// It depends on the rule alone, never on the message, so rules are sorted once and the first that matches wins.
@@ -40,7 +73,7 @@ impl TopicRank {
 }
 
 /// Whether all of `name` matches.
-pub(super) fn matches(pattern: &Pattern, name: &str) -> bool {
+pub(crate) fn matches(pattern: &Pattern, name: &str) -> bool {
     match pattern {
         Pattern::Exact(exact) => exact == name,
         Pattern::Glob(pattern) => glob::matches(pattern, name),

@@ -2,7 +2,9 @@
 
 use std::cmp::Reverse;
 
-use super::rule::{PatternKind, TopicRank, any_matches, constraint_kind, matches};
+use super::explanation::{ExplainedRule, Explanation, Verdict};
+use super::rule::{PatternKind, RuleList, TopicRank, any_matches, constraint_kind, matches};
+use super::selection::{Candidate, Selection};
 use crate::config::{Config, Pattern, Service, Settings};
 
 /// Gives each message to the service it belongs to.
@@ -17,48 +19,6 @@ pub struct ServiceMap {
     default_service: Option<usize>,
     /// Every settings value a message can get: of each service its own, then its topics'.
     slots: Vec<Slot>,
-}
-
-/// A message's side: the client sends it or receives it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Side {
-    /// A producer is about to send it.
-    Produce,
-    /// A consumer hands it over.
-    Consume,
-}
-
-/// What is known about a message when its service is sought. None of it changes while a client lives, apart from the topic.
-#[derive(Clone, Copy, Debug)]
-pub struct Candidate<'a> {
-    /// Which client has it in hand.
-    pub side: Side,
-    /// The topic's name, as the broker knows it.
-    pub topic: &'a str,
-    /// The client's `client.id`.
-    pub client_id: &'a str,
-    /// The consumer's `group.id`; a producer has none, and then no `group_ids` constraint is met.
-    pub group_id: Option<&'a str>,
-    /// The service that the program bound this client to, as an index into `Config::services`. Beats every rule.
-    pub bound: Option<usize>,
-}
-
-/// Whose a message is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Selection<'m> {
-    /// It belongs to a service.
-    Service {
-        /// Index into `Config::services`.
-        service: usize,
-        /// Index into [`ServiceMap::client_handles`], dense: what is built once per `settings` (a sampler) is looked up by it.
-        slot: usize,
-        /// The service's settings, or those of the topic within it.
-        settings: &'m Settings,
-    },
-    /// The service it would belong to never touches this topic: no span, headers as they are.
-    Excluded,
-    /// No rule claims it and there is no default service: its context passes through untouched.
-    Unmatched,
 }
 
 impl ServiceMap {
@@ -92,12 +52,58 @@ impl ServiceMap {
         if let Some(bound) = candidate.bound {
             return self.selection(bound, candidate.topic);
         }
-        let Some(service) = self.claimant(candidate).or(self.default_service) else { return Selection::Unmatched };
+        let claimant = self.claimant(candidate).map(|rule| rule.service);
+        let Some(service) = claimant.or(self.default_service) else { return Selection::Unmatched };
         let Some(rules) = self.services.get(service) else { return Selection::Unmatched };
         if any_matches(&rules.exclude, candidate.topic) {
             return Selection::Excluded;
         }
         self.selection(service, candidate.topic)
+    }
+
+    /// What [`ServiceMap::select`] answers, and why: what became of every rule, in the order in which they are asked, and
+    /// which of the winner's other entries decided.
+    ///
+    /// For people who ask; allocates.
+    pub fn explain(&self, candidate: &Candidate<'_>) -> Explanation<'_> {
+        let selection = self.select(candidate);
+        let winner = if candidate.bound.is_some() { None } else { self.claimant(candidate) };
+        let rules = self.rules.iter().map(|rule| {
+            let verdict = match (winner, self.judge(rule, candidate)) {
+                (Some(winner), Ok(_)) if std::ptr::eq(winner, rule) => Verdict::Won,
+                // The side is asked first, since that costs least; a reader wants to know of the topic first.
+                (_, Err(Verdict::OtherSide)) if !rule.is_about(candidate.topic) => Verdict::OtherTopic,
+                (_, Err(verdict)) => verdict,
+                (Some(winner), Ok(constraints)) => self.outranked(rule, constraints, winner, candidate),
+                // The program bound the client.
+                (None, Ok(_)) => Verdict::Bound,
+            };
+            ExplainedRule {
+                service: rule.service,
+                list: rule.list,
+                index: rule.index,
+                pattern: rule.topic.as_ref(),
+                verdict,
+            }
+        });
+        let of = winner.map(|rule| rule.service).or(candidate.bound).or(self.default_service);
+        let of = of.and_then(|service| self.services.get(service));
+        let excluded_by = of
+            .filter(|_| selection == Selection::Excluded)
+            .and_then(|service| service.exclude.iter().position(|pattern| matches(pattern, candidate.topic)));
+        let topic_settings = match selection {
+            Selection::Service { .. } => {
+                of.and_then(|service| service.topic_rule(candidate.topic)).map(|rule| rule.index)
+            }
+            Selection::Excluded | Selection::Unmatched => None,
+        };
+        Explanation {
+            selection,
+            rules: rules.collect(),
+            default_service: self.default_service,
+            excluded_by,
+            topic_settings,
+        }
     }
 
     /// Every settings value that a [`Selection`] can carry, with the service (an index into `Config::services`) it is of.
@@ -107,32 +113,59 @@ impl ServiceMap {
         self.slots.iter().map(|slot| (slot.service, &slot.settings))
     }
 
-    /// The service whose rules claim the message.
-    fn claimant(&self, candidate: &Candidate<'_>) -> Option<usize> {
+    /// The rule that claims the message.
+    fn claimant(&self, candidate: &Candidate<'_>) -> Option<&Rule> {
         let mut best: Option<(&Rule, ConstraintRank)> = None;
         for rule in &self.rules {
             // Client and group decide only between topic rules of equal rank.
             if best.is_some_and(|(best, _)| rule.rank < best.rank) {
                 break;
             }
-            if !rule.claims(candidate) {
-                continue;
-            }
-            let Some(constraints) = self.services.get(rule.service).and_then(|service| service.constraints(candidate))
-            else {
-                continue;
-            };
+            let Ok(constraints) = self.judge(rule, candidate) else { continue };
             if best.is_none_or(|(_, best)| constraints > best) {
                 best = Some((rule, constraints));
             }
         }
-        best.map(|(rule, _)| rule.service)
+        best.map(|(rule, _)| rule)
+    }
+
+    /// How specific a rule's clients and group are for a message that it claims; or why it does not claim it.
+    fn judge(&self, rule: &Rule, candidate: &Candidate<'_>) -> Result<ConstraintRank, Verdict> {
+        if rule.list.side().is_some_and(|side| side != candidate.side) {
+            return Err(Verdict::OtherSide);
+        }
+        if !rule.is_about(candidate.topic) {
+            return Err(Verdict::OtherTopic);
+        }
+        let Some(service) = self.services.get(rule.service) else { return Err(Verdict::OtherTopic) };
+        let client = constraint_kind(&service.client_ids, Some(candidate.client_id)).ok_or(Verdict::OtherClient)?;
+        let group = constraint_kind(&service.group_ids, candidate.group_id).ok_or(Verdict::OtherGroup)?;
+        Ok((client, group))
+    }
+
+    /// What the winner has over a rule that claims the message too; the fields are compared as the order of `rules` and
+    /// `claimant` do.
+    fn outranked(&self, rule: &Rule, constraints: ConstraintRank, winner: &Rule, candidate: &Candidate<'_>) -> Verdict {
+        let (ours, theirs) = (rule.rank, winner.rank);
+        let winning = self.judge(winner, candidate).unwrap_or((PatternKind::None, PatternKind::None));
+        if ours.kind != theirs.kind {
+            Verdict::LessExactPattern
+        } else if ours.names_a_side != theirs.names_a_side {
+            Verdict::NoSide
+        } else if ours.literal_characters != theirs.literal_characters {
+            Verdict::FewerLiteralCharacters
+        } else if constraints.0 != winning.0 {
+            Verdict::LessExactClient
+        } else if constraints.1 != winning.1 {
+            Verdict::LessExactGroup
+        } else {
+            Verdict::Later
+        }
     }
 
     fn selection(&self, service: usize, topic: &str) -> Selection<'_> {
         let Some(rules) = self.services.get(service) else { return Selection::Unmatched };
-        let topic_rule = rules.topics.iter().find(|rule| matches(&rule.pattern, topic));
-        let slot = topic_rule.map_or(rules.own_slot, |rule| rule.slot);
+        let slot = rules.topic_rule(topic).map_or(rules.own_slot, |rule| rule.slot);
         match self.slots.get(slot) {
             Some(Slot { settings, .. }) => Selection::Service { service, slot, settings },
             None => Selection::Unmatched,
@@ -144,17 +177,17 @@ impl ServiceMap {
 #[derive(Clone, Debug)]
 struct Rule {
     rank: TopicRank,
-    /// The only side it is about; `None` is both.
-    side: Option<Side>,
+    /// Where it stands in the file: a list, and the place in it.
+    list: RuleList,
+    index: usize,
     /// `None` is any topic.
     topic: Option<Pattern>,
     service: usize,
 }
 
 impl Rule {
-    fn claims(&self, candidate: &Candidate<'_>) -> bool {
-        self.side.is_none_or(|side| side == candidate.side)
-            && self.topic.as_ref().is_none_or(|topic| matches(topic, candidate.topic))
+    fn is_about(&self, topic: &str) -> bool {
+        self.topic.as_ref().is_none_or(|pattern| matches(pattern, topic))
     }
 }
 
@@ -173,6 +206,8 @@ struct ServiceRules {
 #[derive(Clone, Debug)]
 struct TopicRule {
     pattern: Pattern,
+    /// Among `Service::topic_settings`.
+    index: usize,
     slot: usize,
 }
 
@@ -190,8 +225,8 @@ impl ServiceRules {
         let own_slot = slots.len();
         slots.push(Slot { service: index, settings: service.settings.clone() });
         let mut topics = Vec::with_capacity(service.topic_settings.len());
-        for (pattern, settings) in &service.topic_settings {
-            topics.push(TopicRule { pattern: pattern.clone(), slot: slots.len() });
+        for (of, (pattern, settings)) in service.topic_settings.iter().enumerate() {
+            topics.push(TopicRule { pattern: pattern.clone(), index: of, slot: slots.len() });
             slots.push(Slot { service: index, settings: settings.clone() });
         }
         // Stable: what ranks equal stays in file order.
@@ -205,30 +240,29 @@ impl ServiceRules {
         }
     }
 
-    /// `None` when a constraint is not met.
-    fn constraints(&self, candidate: &Candidate<'_>) -> Option<ConstraintRank> {
-        let client = constraint_kind(&self.client_ids, Some(candidate.client_id))?;
-        let group = constraint_kind(&self.group_ids, candidate.group_id)?;
-        Some((client, group))
+    /// The settings of one topic, if it has its own.
+    fn topic_rule(&self, topic: &str) -> Option<&TopicRule> {
+        self.topics.iter().find(|rule| matches(&rule.pattern, topic))
     }
 }
 
-fn rules_of(index: usize, service: &Service) -> Vec<Rule> {
-    let of = |side: Option<Side>, patterns: &[Pattern]| -> Vec<Rule> {
-        let rule = |pattern: &Pattern| Rule {
-            rank: TopicRank::of(pattern, side.is_some()),
-            side,
+fn rules_of(service: usize, says: &Service) -> Vec<Rule> {
+    let of = |list: RuleList, patterns: &[Pattern]| -> Vec<Rule> {
+        let rule = |(index, pattern): (usize, &Pattern)| Rule {
+            rank: TopicRank::of(pattern, list.side().is_some()),
+            list,
+            index,
             topic: Some(pattern.clone()),
-            service: index,
+            service,
         };
-        patterns.iter().map(rule).collect()
+        patterns.iter().enumerate().map(rule).collect()
     };
-    let mut rules = of(Some(Side::Produce), &service.produces);
-    rules.extend(of(Some(Side::Consume), &service.consumes));
-    rules.extend(of(None, &service.topics));
-    let names_clients = !service.client_ids.is_empty() || !service.group_ids.is_empty();
+    let mut rules = of(RuleList::Produces, &says.produces);
+    rules.extend(of(RuleList::Consumes, &says.consumes));
+    rules.extend(of(RuleList::Topics, &says.topics));
+    let names_clients = !says.client_ids.is_empty() || !says.group_ids.is_empty();
     if rules.is_empty() && names_clients {
-        rules.push(Rule { rank: TopicRank::ANY_TOPIC, side: None, topic: None, service: index });
+        rules.push(Rule { rank: TopicRank::ANY_TOPIC, list: RuleList::NoTopics, index: 0, topic: None, service });
     }
     rules
 }

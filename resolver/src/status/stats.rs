@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::time::Duration;
+
 use crate::export::{BackendState, DropReason};
 
 /// Every counter of a resolver in this process at one moment. All but `waiting` and `unacknowledged` only ever grow; a fork
@@ -13,8 +15,54 @@ pub struct Stats {
     pub services: Vec<ServiceStats>,
     /// In file order; of those that could not be created, the ones that spans were meant for.
     pub backends: Vec<BackendStats>,
+    /// Topics that clients have met, in that order; 512 at most.
+    pub topics: Vec<TopicStats>,
+    /// The sums of all further topics. Its name is empty.
+    pub topics_beyond: TopicStats,
+    /// Clients that are open now, oldest first; 200 at most.
+    pub clients: Vec<ClientStats>,
+    /// How many more are open.
+    pub clients_beyond: u64,
+    /// How many were closed.
+    pub clients_closed: u64,
     /// How often the configuration was read again.
     pub reloads: ReloadStats,
+}
+
+/// One topic on one side.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct TopicStats {
+    /// As the broker knows it.
+    pub name: String,
+    /// `produce` or `consume`.
+    pub side: &'static str,
+    /// The service that its messages belong to.
+    pub service: Option<String>,
+    /// Whether its messages are traced, or at least pass a context on.
+    pub is_traced: bool,
+    /// By which rule it is the service's and what becomes of it; or why it is nobody's, with the rule that came nearest.
+    pub why: String,
+    /// Spans that were put into batches.
+    pub spans: u64,
+    /// Spans that were not recorded, because their trace is not sampled.
+    pub sampled_out: u64,
+    /// Messages sent without a context header: see [`ServiceStats::not_injected`].
+    pub not_injected: u64,
+    /// Messages that get no span by what the file says: nobody's, excluded, `trace = "off"` or `"propagate"`.
+    pub without_span: u64,
+}
+
+/// One open client.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ClientStats {
+    /// `produce` or `consume`.
+    pub side: &'static str,
+    /// `client.id`.
+    pub client_id: String,
+    /// A consumer's `group.id`.
+    pub group_id: Option<String>,
 }
 
 /// Reloads, see [`Resolver::reload`](crate::Resolver::reload).
@@ -62,6 +110,12 @@ pub struct BackendStats {
     pub state: BackendState,
     /// Calls beyond the first for a batch.
     pub retries: u64,
+    /// Bytes of batches that wait or are on their way.
+    pub held_bytes: usize,
+    /// How many there may be: `queue_bytes`.
+    pub queue_bytes: usize,
+    /// What went wrong last, and how long ago, even if all is well since.
+    pub last_error: Option<(String, Duration)>,
     /// Services that sent anything to it, in file order.
     pub services: Vec<BackendServiceStats>,
 }

@@ -12,16 +12,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::losses::Moment;
 use super::stats::ServiceStats;
-use crate::config::{Config, Origin, Pattern, Report, Service};
+use super::topics_counted::TopicsCounted;
+use super::who::{Belongs, Who};
+use super::whose::{Rules, text_of};
+use crate::config::{Config, Origin, Report, Settings};
 use crate::diagnostics;
 use crate::per_process::PerProcess;
-use crate::services::Side;
 
 /// See the module.
 pub(crate) struct TopicsSeen {
     /// The services and their rules, for whoever has to repair them.
     services: String,
+    /// Texts of patterns that do not stand in the source.
+    hidden: Vec<String>,
     here: Arc<PerProcess<Here>>,
+    counted: Arc<TopicsCounted>,
 }
 
 /// What was met in one process; a fork has met nothing.
@@ -35,6 +40,8 @@ struct Here {
     topics_told: AtomicUsize,
     /// The first topics that were nobody's.
     nobodys: Mutex<Vec<String>>,
+    /// What was said last of the topics that were told, by the topic and who met it.
+    lines: Mutex<HashMap<String, String>>,
     /// What was said of each service's other counters, by its name.
     told: Mutex<HashMap<String, Others>>,
 }
@@ -49,26 +56,6 @@ struct Others {
     unacknowledged: u64,
 }
 
-/// Who met a topic.
-#[derive(Clone, Debug)]
-pub(crate) struct Who {
-    pub(crate) side: Side,
-    pub(crate) client_id: String,
-    pub(crate) group_id: Option<String>,
-}
-
-/// Whose a topic's messages are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Belongs {
-    /// This service's, by its index, which traces them.
-    Traced(usize),
-    /// This service's, which does not (`trace = "off"`).
-    Untraced(usize),
-    /// A service's that excludes them.
-    Excluded,
-    Nobody,
-}
-
 /// Topics that are told; a program that makes up its topics must not fill the log.
 const MOST_TOPICS: usize = 1_000;
 /// Topics that are named when nothing matched.
@@ -79,57 +66,78 @@ const MOST_PATTERNS: usize = 20;
 impl TopicsSeen {
     /// `source`: what the patterns were read from. One that does not stand there came from a reference, and is not shown.
     pub(crate) fn new(config: &Config, source: &Report) -> Self {
-        Self { services: describe(&config.services, &source.text), here: Arc::default() }
+        Self::with(config, source, Arc::default(), Arc::new(TopicsCounted::new()))
     }
 
     /// The same clients, which have met what they have met, and other rules.
     pub(crate) fn under(&self, config: &Config, source: &Report) -> Self {
-        Self { services: describe(&config.services, &source.text), here: Arc::clone(&self.here) }
+        Self::with(config, source, Arc::clone(&self.here), Arc::clone(&self.counted))
     }
 
-    /// A client has met a topic: what is to be said about it, to be asked where the log may block.
-    pub(crate) fn topic(
-        &self,
-        config: &Config,
-        topic: &str,
-        who: &Who,
-        belongs: Belongs,
-    ) -> Option<impl FnOnce() -> String + Send + use<>> {
+    fn with(config: &Config, source: &Report, here: Arc<PerProcess<Here>>, counted: Arc<TopicsCounted>) -> Self {
+        let patterns = config.services.iter().flat_map(|service| {
+            [&service.produces, &service.consumes, &service.topics, &service.client_ids, &service.group_ids]
+        });
+        let texts = patterns.flatten().map(|pattern| text_of(pattern).0);
+        let hidden: Vec<_> = texts.filter(|text| !source.text.contains(text)).map(str::to_owned).collect();
+        let services = describe(&Rules { config, hidden: &hidden });
+        Self { services, hidden, here, counted }
+    }
+
+    /// What of them is counted.
+    pub(crate) fn counted(&self) -> &TopicsCounted {
+        &self.counted
+    }
+
+    /// A client has met a topic: whether something may have to be said of that.
+    pub(crate) fn topic(&self, topic: &str, who: &Who, belongs: Belongs) -> bool {
         let here = self.here();
         if belongs == Belongs::Nobody {
             if !here.anything_matched.load(Ordering::Relaxed) {
                 let mut nobodys = here.nobodys.lock().unwrap_or_else(PoisonError::into_inner);
-                if nobodys.len() < MOST_NAMED {
-                    nobodys.push(format!("`{topic}` ({})", who.describe()));
+                let name = format!("`{topic}` ({})", who.describe());
+                if nobodys.len() < MOST_NAMED && !nobodys.contains(&name) {
+                    nobodys.push(name);
                 }
             }
         } else {
             here.anything_matched.store(true, Ordering::Relaxed);
         }
-        if log::max_level() < log::LevelFilter::Info {
+        log::max_level() >= log::LevelFilter::Info && here.topics_told.load(Ordering::Relaxed) <= MOST_TOPICS
+    }
+
+    /// What is to be said of a topic. Compares it with every rule: not for an application's thread.
+    ///
+    /// `again`: the client has met it by other rules before, and nothing is said if that is still true.
+    pub(crate) fn line(
+        &self,
+        config: &Config,
+        topic: &str,
+        who: &Who,
+        (belongs, settings): (Belongs, Option<&Settings>),
+        again: bool,
+    ) -> Option<String> {
+        let here = self.here();
+        let whose = self.rules(config).explain(topic, who, belongs, settings);
+        let topic = format!("topic `{topic}` ({})", who.describe());
+        let line = format!("{topic} {whose}");
+        let mut lines = here.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if again && lines.get(&topic) == Some(&whose) {
             return None;
         }
-        let told = here.topics_told.fetch_add(1, Ordering::Relaxed);
-        if told > MOST_TOPICS {
-            return None;
+        match here.topics_told.fetch_add(1, Ordering::Relaxed) {
+            told if told < MOST_TOPICS => {
+                lines.insert(topic, whose);
+                Some(line)
+            }
+            MOST_TOPICS => Some(format!("{MOST_TOPICS} topics have been listed; further ones will not be")),
+            _ => None,
         }
-        let name =
-            |service: usize| config.services.get(service).map(|service| service.name.clone()).unwrap_or_default();
-        let (topic, who) = (topic.to_owned(), who.clone());
-        let whose = match belongs {
-            Belongs::Traced(service) => format!("belongs to service `{}`", name(service)),
-            Belongs::Untraced(service) => {
-                format!("belongs to service `{}`, which does not trace it (trace = \"off\")", name(service))
-            }
-            Belongs::Excluded => "is excluded by its service, and not traced".to_owned(),
-            Belongs::Nobody => "belongs to no service, and is not traced".to_owned(),
-        };
-        Some(move || {
-            if told == MOST_TOPICS {
-                return format!("{MOST_TOPICS} topics have been listed; further ones will not be");
-            }
-            format!("topic `{topic}` ({}) {whose}", who.describe())
-        })
+    }
+
+    /// The rules, as they may be shown.
+    pub(crate) fn rules<'a>(&'a self, config: &'a Config) -> Rules<'a> {
+        Rules { config, hidden: &self.hidden }
     }
 
     /// Whether this process asks for the first time.
@@ -196,21 +204,6 @@ impl TopicsSeen {
     }
 }
 
-impl Who {
-    fn describe(&self) -> String {
-        let mut text = match self.side {
-            Side::Produce => "produced".to_owned(),
-            Side::Consume => "consumed".to_owned(),
-        };
-        // Writing into a `String` cannot fail.
-        let _ = write!(text, " by client `{}`", self.client_id);
-        if let Some(group) = &self.group_id {
-            let _ = write!(text, ", group `{group}`");
-        }
-        text
-    }
-}
-
 impl Others {
     fn of(service: &ServiceStats) -> Self {
         Self {
@@ -260,10 +253,10 @@ impl Others {
 }
 
 /// What the services are, as the file has it.
-fn describe(services: &[Service], source: &str) -> String {
+fn describe(rules: &Rules<'_>) -> String {
     let mut left = MOST_PATTERNS;
     let mut shown = Vec::new();
-    for service in services {
+    for service in &rules.config.services {
         let lists = [
             ("produces", &service.produces),
             ("consumes", &service.consumes),
@@ -273,7 +266,7 @@ fn describe(services: &[Service], source: &str) -> String {
         ];
         let mut text = format!("`{}`", service.name);
         for (key, patterns) in lists {
-            let some: Vec<_> = patterns.iter().take(left).map(|pattern| show(pattern, source)).collect();
+            let some: Vec<_> = patterns.iter().take(left).map(|pattern| rules.show(pattern)).collect();
             left -= some.len();
             if !some.is_empty() {
                 let _ = write!(text, " {key} = [{}]", some.join(", "));
@@ -286,18 +279,6 @@ fn describe(services: &[Service], source: &str) -> String {
         }
     }
     shown.join(", ")
-}
-
-fn show(pattern: &Pattern, source: &str) -> String {
-    let (text, shown) = match pattern {
-        Pattern::Exact(text) | Pattern::Glob(text) => (text.as_str(), format!("\"{text}\"")),
-        Pattern::Regex(regex) => {
-            let anchored = regex.as_str();
-            let text = anchored.strip_prefix("^(?:").and_then(|text| text.strip_suffix(")$")).unwrap_or(anchored);
-            (text, format!("{{ regex = '{text}' }}"))
-        }
-    };
-    if source.contains(text) { shown } else { "(a pattern that is not shown)".to_owned() }
 }
 
 fn origin(config: &Config) -> String {

@@ -1,8 +1,12 @@
 //! The same spans in two forms: as OTLP, for our plugins, and as plain data, from which the tests make what the
 //! reference exporters take.
+//!
+//! The references are built on two versions of OpenTelemetry, whose types have the same names: [`reference_types`] makes what
+//! is the same for both.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly, its words too")]
 
+mod reference_types;
 mod schema;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;

@@ -8,17 +8,19 @@
 #![expect(deprecated, reason = "the reference is deprecated: that is why it is one")]
 
 use std::borrow::Cow;
-use std::time::{Duration, SystemTime};
 
-use opentelemetry_023::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
-use opentelemetry_023::{Array, KeyValue, StringValue, Value};
+use opentelemetry_023::KeyValue;
+use opentelemetry_023::trace::Link;
 use opentelemetry_sdk_023::export::trace::{SpanData, SpanExporter};
-use opentelemetry_sdk_023::trace::{Config, SpanEvents, SpanLinks};
+use opentelemetry_sdk_023::trace::{Config, SpanLinks};
 use opentelemetry_sdk_023::{InstrumentationLibrary, Resource};
-use tracer_plugin_api::{Backend, Batch, CreateArgs};
 use tracer_plugin_jaeger::Jaeger;
-use tracer_resolver_references::{SCOPE, SERVICE, Sample, SampleValue, otlp, samples};
+use tracer_resolver_references::{SCOPE, SERVICE, Sample, otlp, reference_types, samples};
+use words::LIMIT;
+use words::backend::{create, export_bytes};
 use words::receivers::{JaegerReceiver, ReceivedSpan};
+
+reference_types!(opentelemetry_023, opentelemetry_sdk_023);
 
 #[test]
 fn the_same_spans_mean_the_same_to_an_agent_as_from_the_reference() {
@@ -41,11 +43,9 @@ fn the_same_spans_mean_the_same_to_a_collector_as_to_an_agent() {
 }
 
 fn from_our_plugin(jaeger: &JaegerReceiver, transport: &str, endpoint: &str, samples: &[Sample]) -> Vec<ReceivedSpan> {
-    let config = serde_json::json!({"transport": transport, "endpoint": endpoint}).to_string();
-    let backend = Jaeger::create(&CreateArgs::detached("jaeger", &config)).unwrap();
-    let batch = Batch { body: &otlp(samples), span_count: samples.len() as u32, attempt: 1, batch_id: 1 };
-    backend.export(&batch, Duration::from_secs(10)).unwrap();
-    jaeger.wait_for(samples.len(), Duration::from_secs(10))
+    let backend: Jaeger = create(&serde_json::json!({"transport": transport, "endpoint": endpoint})).unwrap();
+    export_bytes(&backend, &otlp(samples), samples.len() as u32, LIMIT).unwrap();
+    jaeger.wait_for(samples.len(), LIMIT)
 }
 
 fn from_the_reference(samples: &[Sample]) -> Vec<ReceivedSpan> {
@@ -59,7 +59,7 @@ fn from_the_reference(samples: &[Sample]) -> Vec<ReceivedSpan> {
         .unwrap();
     let spans = samples.iter().map(span_data).collect();
     futures_executor::block_on(exporter.export(spans)).unwrap();
-    jaeger.wait_for(samples.len(), Duration::from_secs(10))
+    jaeger.wait_for(samples.len(), LIMIT)
 }
 
 fn with_our_improvements(mut reference: ReceivedSpan) -> ReceivedSpan {
@@ -75,55 +75,23 @@ fn with_our_improvements(mut reference: ReceivedSpan) -> ReceivedSpan {
 }
 
 fn span_data(sample: &Sample) -> SpanData {
-    let context = |trace: u128, span: u64| {
-        SpanContext::new(TraceId::from(trace), SpanId::from(span), TraceFlags::SAMPLED, false, TraceState::NONE)
-    };
-    let mut events = SpanEvents::default();
-    events.events = sample.events.iter().map(|(name, at)| Event::new(*name, time(*at), Vec::new(), 0)).collect();
     let mut links = SpanLinks::default();
     links.links = sample.links.iter().map(|(trace, span)| Link::new(context(*trace, *span), Vec::new(), 0)).collect();
     SpanData {
         span_context: context(sample.trace_id, sample.span_id),
         parent_span_id: SpanId::from(sample.parent_span_id),
-        span_kind: match sample.kind {
-            2 => SpanKind::Server,
-            3 => SpanKind::Client,
-            4 => SpanKind::Producer,
-            5 => SpanKind::Consumer,
-            _ => SpanKind::Internal,
-        },
+        span_kind: kind(sample),
         name: sample.name.clone().into(),
         start_time: time(sample.start),
         end_time: time(sample.end),
-        attributes: sample.attributes.iter().map(|(key, value)| KeyValue::new(*key, attribute(value))).collect(),
+        attributes: attributes(sample),
         dropped_attributes_count: 0,
-        events,
+        events: events(sample),
         links,
-        status: match sample.status {
-            (1, _) => Status::Ok,
-            (2, description) => Status::error(description),
-            _ => Status::Unset,
-        },
+        status: status(sample),
         resource: Cow::Owned(Resource::empty()),
         instrumentation_lib: InstrumentationLibrary::builder(SCOPE.0).with_version(SCOPE.1).build(),
     }
-}
-
-fn attribute(value: &SampleValue) -> Value {
-    match value {
-        SampleValue::Text(text) => (*text).into(),
-        SampleValue::Int(number) => (*number).into(),
-        SampleValue::Double(number) => (*number).into(),
-        SampleValue::Bool(truth) => (*truth).into(),
-        SampleValue::Ints(numbers) => Value::Array(Array::I64(numbers.clone())),
-        SampleValue::Texts(texts) => {
-            Value::Array(Array::String(texts.iter().map(|text| StringValue::from(*text)).collect()))
-        }
-    }
-}
-
-fn time(nanos: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)
 }
 
 #[test]

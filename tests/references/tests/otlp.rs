@@ -5,7 +5,6 @@
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject;
@@ -13,10 +12,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use tempfile::TempDir;
-use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, ErrorKind};
+use tracer_plugin_api::{BackendError, ErrorKind};
 use tracer_plugin_otlp::Otlp;
 use words::receivers::{HttpServer, Reply};
-use words::sample_spans;
+use words::{backend, sample_spans};
 
 /// An authority with one certificate for a server at `localhost` and one for a client, all as files.
 struct Authority {
@@ -72,15 +71,13 @@ impl Authority {
     }
 }
 
-fn config(collector: &HttpServer, host: &str, tls: &serde_json::Value) -> String {
+fn config(collector: &HttpServer, host: &str, tls: &serde_json::Value) -> serde_json::Value {
     let endpoint = format!("https://{host}:{}", collector.address().port());
-    serde_json::json!({"endpoint": endpoint, "tls": tls}).to_string()
+    serde_json::json!({"endpoint": endpoint, "tls": tls})
 }
 
-fn export(config: &str) -> Result<(), BackendError> {
-    let body = sample_spans::bytes(&sample_spans::many("orders", 1));
-    let batch = Batch { body: &body, span_count: 1, attempt: 1, batch_id: 1 };
-    Otlp::create(&CreateArgs::detached("secure", config))?.export(&batch, Duration::from_secs(10))
+fn export(config: &serde_json::Value) -> Result<(), BackendError> {
+    backend::export(&backend::create::<Otlp>(config)?, &sample_spans::many("orders", 1))
 }
 
 fn assert_not_trusted(result: Result<(), BackendError>, collector: &HttpServer) {
@@ -156,7 +153,7 @@ fn a_certificate_of_ours_that_the_collector_does_not_take_is_what_the_message_na
 fn http_where_tls_is_spoken_and_tls_where_http_is_are_told_apart() {
     let authority = Authority::new();
     let collector = authority.collector(false);
-    let plain = format!(r#"{{"endpoint": "http://localhost:{}"}}"#, collector.address().port());
+    let plain = serde_json::json!({"endpoint": format!("http://localhost:{}", collector.address().port())});
     let error = export(&plain).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Retryable, "{error}");
     assert!(error.message().contains("speaks TLS: https:// in place of http://"), "{error}");
@@ -165,7 +162,8 @@ fn http_where_tls_is_spoken_and_tls_where_http_is_are_told_apart() {
         [("HTTP/1.0 400 Bad Request\r\n\r\n", "does not speak TLS: http:// in place of"), ("", "does it speak TLS?")]
     {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let tls = format!(r#"{{"endpoint": "https://localhost:{}"}}"#, listener.local_addr().unwrap().port());
+        let port = listener.local_addr().unwrap().port();
+        let tls = serde_json::json!({"endpoint": format!("https://localhost:{port}")});
         let server = std::thread::spawn(move || {
             let (mut connection, _) = listener.accept().unwrap();
             let _hello = connection.read(&mut [0; 4096]).unwrap();
@@ -179,8 +177,8 @@ fn http_where_tls_is_spoken_and_tls_where_http_is_are_told_apart() {
 }
 
 fn complaint(tls: &serde_json::Value) -> (String, String) {
-    let config = serde_json::json!({"endpoint": "https://localhost", "tls": tls}).to_string();
-    let error = Otlp::create(&CreateArgs::detached("secure", &config)).map(|_| ()).unwrap_err();
+    let config = serde_json::json!({"endpoint": "https://localhost", "tls": tls});
+    let error = backend::create::<Otlp>(&config).map(drop).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     (error.pointer().to_owned(), error.message().to_owned())
 }

@@ -11,19 +11,21 @@
 #![expect(deprecated, reason = "the reference is deprecated: that is why it is one")]
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use opentelemetry::trace::{Event, Link, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
-use opentelemetry::{Array, InstrumentationScope, KeyValue, StringValue, Value};
+use opentelemetry::InstrumentationScope;
+use opentelemetry::trace::Link;
 use opentelemetry_http::{HttpClient, HttpError};
-use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter, SpanLinks};
+use opentelemetry_sdk::trace::{SpanData, SpanExporter, SpanLinks};
 use opentelemetry_zipkin::ZipkinExporter;
-use tracer_plugin_api::{Backend, Batch, CreateArgs};
 use tracer_plugin_zipkin::Zipkin;
-use tracer_resolver_references::{SCOPE, SERVICE, Sample, SampleValue, otlp, samples};
+use tracer_resolver_references::{SCOPE, SERVICE, Sample, otlp, reference_types, samples};
+use words::LIMIT;
+use words::backend::{create, export_bytes};
 use words::receivers::ZipkinReceiver;
+
+reference_types!(opentelemetry, opentelemetry_sdk);
 
 #[test]
 fn the_same_spans_mean_the_same_as_from_the_reference() {
@@ -38,10 +40,8 @@ fn the_same_spans_mean_the_same_as_from_the_reference() {
 
 fn from_our_plugin(samples: &[Sample]) -> Vec<serde_json::Value> {
     let zipkin = ZipkinReceiver::start().unwrap();
-    let config = serde_json::json!({"endpoint": zipkin.endpoint()}).to_string();
-    let backend = Zipkin::create(&CreateArgs::detached("zipkin", &config)).unwrap();
-    let batch = Batch { body: &otlp(samples), span_count: samples.len() as u32, attempt: 1, batch_id: 1 };
-    backend.export(&batch, Duration::from_secs(10)).unwrap();
+    let backend: Zipkin = create(&serde_json::json!({"endpoint": zipkin.endpoint()})).unwrap();
+    export_bytes(&backend, &otlp(samples), samples.len() as u32, LIMIT).unwrap();
     serde_json::from_slice(&zipkin.server().requests().first().unwrap().body).unwrap()
 }
 
@@ -72,55 +72,23 @@ fn with_our_improvements(mut reference: serde_json::Value, sample: &Sample) -> s
 }
 
 fn span_data(sample: &Sample) -> SpanData {
-    let context = |trace: u128, span: u64| {
-        SpanContext::new(TraceId::from(trace), SpanId::from(span), TraceFlags::SAMPLED, false, TraceState::NONE)
-    };
-    let mut events = SpanEvents::default();
-    events.events = sample.events.iter().map(|(name, at)| Event::new(*name, time(*at), Vec::new(), 0)).collect();
     let mut links = SpanLinks::default();
     links.links = sample.links.iter().map(|(trace, span)| Link::with_context(context(*trace, *span))).collect();
     SpanData {
         span_context: context(sample.trace_id, sample.span_id),
         parent_span_id: SpanId::from(sample.parent_span_id),
         parent_span_is_remote: false,
-        span_kind: match sample.kind {
-            2 => SpanKind::Server,
-            3 => SpanKind::Client,
-            4 => SpanKind::Producer,
-            5 => SpanKind::Consumer,
-            _ => SpanKind::Internal,
-        },
+        span_kind: kind(sample),
         name: sample.name.clone().into(),
         start_time: time(sample.start),
         end_time: time(sample.end),
-        attributes: sample.attributes.iter().map(|(key, value)| KeyValue::new(*key, attribute(value))).collect(),
+        attributes: attributes(sample),
         dropped_attributes_count: 0,
-        events,
+        events: events(sample),
         links,
-        status: match sample.status {
-            (1, _) => Status::Ok,
-            (2, description) => Status::error(description),
-            _ => Status::Unset,
-        },
+        status: status(sample),
         instrumentation_scope: InstrumentationScope::builder(SCOPE.0).with_version(SCOPE.1).build(),
     }
-}
-
-fn attribute(value: &SampleValue) -> Value {
-    match value {
-        SampleValue::Text(text) => (*text).into(),
-        SampleValue::Int(number) => (*number).into(),
-        SampleValue::Double(number) => (*number).into(),
-        SampleValue::Bool(truth) => (*truth).into(),
-        SampleValue::Ints(numbers) => Value::Array(Array::I64(numbers.clone())),
-        SampleValue::Texts(texts) => {
-            Value::Array(Array::String(texts.iter().map(|text| StringValue::from(*text)).collect()))
-        }
-    }
-}
-
-fn time(nanos: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)
 }
 
 /// Keeps the last body it was to send.

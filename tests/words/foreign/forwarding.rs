@@ -1,12 +1,10 @@
 //! The flow in which each service passes on the headers that it got, with nothing of ours in its code.
 
-use std::time::Duration;
-
 use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseRecord, Producer as _};
 
 use crate::kafka::next_message;
-use crate::{TracedCluster, send};
+use crate::{LIMIT, Traced, send};
 
 /// The two services of the flow: `front` orders and is paid, `back` is paid for orders.
 pub const FORWARDING: &str = r#"
@@ -22,9 +20,9 @@ pub const FORWARDING: &str = r#"
 
 /// So many orders one after the other through the Rust crate, drawn.
 pub fn forwarding_in_rust(orders: usize) -> String {
-    let cluster = TracedCluster::start(&["orders", "payments"], FORWARDING);
-    let producer = cluster.producer();
-    let (back, front) = (cluster.consumer("orders"), cluster.consumer("payments"));
+    let traced = Traced::start(&["orders", "payments"], FORWARDING);
+    let producer = traced.producer();
+    let (back, front) = (traced.consumer("orders"), traced.consumer("payments"));
     for _ in 0..orders {
         send(&producer, BaseRecord::<str, str>::to("orders").payload("order"));
         let order = next_message(&back);
@@ -32,6 +30,6 @@ pub fn forwarding_in_rust(orders: usize) -> String {
         send(&producer, BaseRecord::<str, str>::to("payments").payload("paid").headers(headers));
         next_message(&front);
     }
-    producer.flush(Duration::from_secs(20)).unwrap();
-    cluster.traces()
+    producer.flush(LIMIT).unwrap();
+    traced.traces()
 }

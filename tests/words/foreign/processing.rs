@@ -1,13 +1,11 @@
 //! The flow in which one service processes order by order, sending a payment for each, with nothing of ours in its code.
 
-use std::time::Duration;
-
 use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tracer_resolver_rdkafka::Processing;
 
-use crate::TracedCluster;
 use crate::kafka::{assign, next_message};
+use crate::{LIMIT, Traced};
 
 /// The two services of the flow: the shop orders and is paid, billing is paid for orders.
 pub const PROCESSING: &str = r#"
@@ -41,28 +39,28 @@ pub enum Shop {
 
 /// So many orders through the Rust crate, which opens a guard for each, drawn.
 pub fn processing_in_rust(orders: usize, shop: Shop) -> String {
-    let cluster = TracedCluster::start(&["orders", "payments"], PROCESSING);
-    let resolver = &cluster.resolver;
-    let producer: BaseProducer = cluster.config(None).create().unwrap();
+    let traced = Traced::start(&["orders", "payments"], PROCESSING);
+    let resolver = traced.resolver();
+    let producer: BaseProducer = traced.config(None).create().unwrap();
     let send = |topic, payload: &str| {
         producer.send(BaseRecord::<str, str>::to(topic).payload(payload)).unwrap();
-        producer.flush(Duration::from_secs(20)).unwrap();
+        producer.flush(LIMIT).unwrap();
     };
     for number in 0..orders {
         send("orders", &format!("order {number}"));
     }
-    let to_pay = assign(&cluster.config(Some("billing")), "orders");
+    let to_pay = assign(&traced.config(Some("billing")), "orders");
     for _ in 0..orders {
         let order = next_message(&to_pay);
         let _processing = Processing::start_for(resolver, None, &order);
         send("payments", &format!("paid: {}", String::from_utf8_lossy(order.payload().unwrap())));
     }
-    let paid = assign(&cluster.config(Some("shop")), "payments");
+    let paid = assign(&traced.config(Some("shop")), "payments");
     for _ in 0..orders {
         let payment = next_message(&paid);
         if shop == Shop::SaysWhenItIsDone {
             drop(Processing::start_for(resolver, None, &payment));
         }
     }
-    cluster.traces()
+    traced.traces()
 }

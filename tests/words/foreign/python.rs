@@ -21,13 +21,34 @@ pub fn python_with(name: &str, requirements: &str) -> Option<PathBuf> {
     or_skip(made(name, requirements))
 }
 
+/// The same for a Python of another version, such as `3.8`, where one is installed beside the machine's own.
+#[track_caller]
+pub fn python_of(version: &str, requirements: &str) -> Option<PathBuf> {
+    let python = format!("python{version}");
+    let installed = pyenv(version).unwrap_or_else(|| python.clone().into());
+    or_skip(made_by(&installed, &python, requirements))
+}
+
+/// One of that version that pyenv has installed, if there is pyenv.
+fn pyenv(version: &str) -> Option<PathBuf> {
+    let versions = Path::new(&std::env::var_os("HOME")?).join(".pyenv/versions");
+    let start = format!("{version}.");
+    let folders = std::fs::read_dir(versions).ok()?.flatten();
+    let mut of_it = folders.filter(|folder| folder.file_name().to_string_lossy().starts_with(&start));
+    Some(of_it.next()?.path().join("bin/python"))
+}
+
 fn made(name: &str, requirements: &str) -> Result<PathBuf, String> {
-    let folder = made_once(name, requirements, |folder| environment(folder, requirements))?;
+    made_by(Path::new("python3"), name, requirements)
+}
+
+fn made_by(python: &Path, name: &str, requirements: &str) -> Result<PathBuf, String> {
+    let folder = made_once(name, requirements, |folder| environment(python, folder, requirements))?;
     Ok(folder.join("bin/python"))
 }
 
-fn environment(folder: &Path, requirements: &str) -> Result<(), String> {
-    said(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
+fn environment(python: &Path, folder: &Path, requirements: &str) -> Result<(), String> {
+    said(Command::new(python).args(["-m", "venv"]).arg(folder))?;
     let pip = ["-m", "pip", "--no-input", "--disable-pip-version-check", "install", "--quiet"];
     // Only wheels: nothing is compiled, and a registry that is not there is not waited for.
     let hurry = ["--only-binary", ":all:", "--retries", "1", "--timeout", "20"];

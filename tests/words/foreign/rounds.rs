@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::{Surroundings, run};
+use crate::{LIMIT, Traced, run};
 
 /// The file of a program of [`run_rounds`] that needs no services of its own.
 pub const MANY: &str = r#"
@@ -36,13 +36,13 @@ pub struct Rounds {
 /// all spans of the round have arrived, so that what is resident does not depend on the speed of a test's collector.
 ///
 /// Panics when the program fails, or writes anything to stderr.
-pub fn run_rounds(surroundings: &Surroundings, command: &mut Command, rounds: usize, messages: usize) -> Rounds {
+pub fn run_rounds(traced: &Traced, command: &mut Command, rounds: usize, messages: usize) -> Rounds {
     let folder = tempfile::tempdir().unwrap();
     let done = |round: usize| folder.path().join(round.to_string());
     command.env("ROUND_DONE", format!("{}/", folder.path().display()));
     let (mut sends, mut receives, mut ids, mut parents) = (HashSet::new(), 0, HashSet::new(), HashSet::new());
     let mut take = || {
-        for span in surroundings.take_spans() {
+        for span in traced.take_spans() {
             match span.kind.as_str() {
                 "producer" => drop(sends.insert(span.span_id.clone())),
                 "consumer" => {
@@ -79,11 +79,24 @@ pub fn run_rounds(surroundings: &Surroundings, command: &mut Command, rounds: us
 }
 
 impl Rounds {
+    /// Panics unless each of so many messages in all has a span of its sending and one of its receipt, with ids of their own.
+    #[track_caller]
+    pub fn expect_two_spans_each(&self, messages: usize) {
+        assert_eq!((self.sends, self.receives, self.ids), (messages, messages, 2 * messages));
+    }
+
+    /// Panics when each message has left something behind. See tests/RATIONALE.md, "Why may resident memory grow by 24 MB in a
+    /// test that nothing leaks?".
+    #[track_caller]
+    pub fn expect_nothing_left_behind(&self) {
+        assert!(self.grown() < MOST_GROWTH_KIB, "{:?}", self.resident);
+    }
+
     /// KiB that became resident after the second round, by which every buffer has its size.
     pub fn grown(&self) -> i64 {
         self.resident.last().unwrap() - self.resident.get(1).unwrap()
     }
 }
 
-/// For the spans of one round.
-const LIMIT: Duration = Duration::from_secs(30);
+/// 60,000 messages that each leave four hundred bytes behind, a message with its headers.
+const MOST_GROWTH_KIB: i64 = 24_000;

@@ -129,6 +129,11 @@ impl HttpServer {
         self.address
     }
 
+    /// The same as `http://127.0.0.1:port`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// The requests that were read wholly, those that were failed among them; the last 256 of them.
     pub fn requests(&self) -> Vec<Request> {
         self.state.mood().requests.clone()

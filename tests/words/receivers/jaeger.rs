@@ -11,14 +11,15 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::received_span::{hex, text};
-use super::thrift_reader::{Protocol, Thrift};
-use super::{HttpServer, ReceivedLink, ReceivedSpan, Reply, Request, Shelf, otlp};
+use super::thrift_reader::{Encoding, Thrift};
+use super::{Otlp, Protocol, ReceivedLink, ReceivedSpan, Receiver, Reply, Request, Shelf};
 
 /// Takes `POST /v1/traces` and `POST /api/traces` on one port, and `emitBatch` packets on another.
-pub struct JaegerReceiver {
-    server: HttpServer,
+pub type JaegerReceiver = Receiver<Jaeger>;
+
+/// See [`JaegerReceiver`].
+pub struct Jaeger {
     agent: Agent,
-    shelf: Shelf,
 }
 
 struct Agent {
@@ -29,89 +30,54 @@ struct Agent {
     thread: Option<JoinHandle<()>>,
 }
 
+impl Protocol for Jaeger {
+    /// That of OTLP.
+    const PATH: &'static str = "";
+
+    fn start(shelf: &Shelf) -> io::Result<Self> {
+        Ok(Self { agent: Agent::start(shelf.clone())? })
+    }
+
+    fn answer(request: &Request, shelf: &Shelf) -> Reply {
+        if request.path.split('?').next() != Some("/api/traces") {
+            return Otlp::answer(request, shelf);
+        }
+        if request.header("content-type") != Some("application/x-thrift") {
+            return Reply::status(415);
+        }
+        match Thrift::read(&request.body, Encoding::Binary) {
+            Ok(batch) => {
+                shelf.put(received(&batch));
+                Reply::status(202)
+            }
+            Err(message) => Reply::status(400).body(format!("Unable to process request body: {message}")),
+        }
+    }
+
+    fn stop(&mut self) {
+        self.agent.stop();
+    }
+}
+
 impl JaegerReceiver {
-    /// Starts on free ports of 127.0.0.1.
-    ///
-    /// # Errors
-    ///
-    /// That of binding.
-    pub fn start() -> io::Result<Self> {
-        Self::start_on(0)
-    }
-
-    /// Starts HTTP on `port`: to come back where another one was stopped.
-    ///
-    /// # Errors
-    ///
-    /// That of binding.
-    pub fn start_on(port: u16) -> io::Result<Self> {
-        let shelf = Shelf::default();
-        let spans = shelf.clone();
-        let server =
-            HttpServer::start_with(port, |stream| Ok(Box::new(stream)), move |request| receive(request, &spans))?;
-        let agent = Agent::start(shelf.clone())?;
-        Ok(JaegerReceiver { server, agent, shelf })
-    }
-
-    /// Its base address for OTLP, `http://127.0.0.1:port`.
-    pub fn endpoint(&self) -> String {
-        format!("http://{}", self.server.address())
-    }
-
     /// The collector's address for Thrift, `http://127.0.0.1:port/api/traces`.
     pub fn collector_endpoint(&self) -> String {
-        format!("http://{}/api/traces", self.server.address())
+        format!("{}/api/traces", self.endpoint())
     }
 
     /// The agent's address, `127.0.0.1:port`.
     pub fn agent_endpoint(&self) -> String {
-        format!("127.0.0.1:{}", self.agent.port)
+        format!("127.0.0.1:{}", self.protocol.agent.port)
     }
 
-    /// All spans so far.
-    pub fn spans(&self) -> Vec<ReceivedSpan> {
-        self.shelf.spans()
-    }
-
-    /// All spans so far, which are then forgotten here.
-    pub fn take_spans(&self) -> Vec<ReceivedSpan> {
-        self.shelf.take()
-    }
-
-    /// Waits for `count` spans in all, at most `limit`; then returns what there is.
-    pub fn wait_for(&self, count: usize, limit: Duration) -> Vec<ReceivedSpan> {
-        self.shelf.wait_for(count, limit)
-    }
-
-    /// How many packets came to the agent.
+    /// How many packets came to the agent. UDP has no answers: it cannot be made to fail.
     pub fn packets(&self) -> usize {
-        self.agent.packets.load(Ordering::SeqCst)
+        self.protocol.agent.packets.load(Ordering::SeqCst)
     }
 
     /// The size of the largest of them, in bytes.
     pub fn largest_packet(&self) -> usize {
-        self.agent.largest_packet.load(Ordering::SeqCst)
-    }
-
-    /// Answers every request from now on with this status; 200 ends it. UDP has no answers.
-    pub fn fail_with(&self, status: u16) {
-        self.server.fail_with((status != 200).then(|| Reply::status(status)));
-    }
-
-    /// Waits that long before each answer from now on.
-    pub fn respond_after(&self, delay: Duration) {
-        self.server.respond_after(delay);
-    }
-
-    /// Closes the ports and every connection at once.
-    pub fn stop(&mut self) {
-        self.server.stop();
-        self.agent.stop();
-    }
-
-    /// The HTTP server below.
-    pub fn server(&self) -> &HttpServer {
-        &self.server
+        self.protocol.agent.largest_packet.load(Ordering::SeqCst)
     }
 }
 
@@ -148,22 +114,6 @@ impl Agent {
 impl Drop for Agent {
     fn drop(&mut self) {
         self.stop();
-    }
-}
-
-fn receive(request: &Request, shelf: &Shelf) -> Reply {
-    if request.path.split('?').next() != Some("/api/traces") {
-        return otlp::receive(request, shelf);
-    }
-    if request.header("content-type") != Some("application/x-thrift") {
-        return Reply::status(415);
-    }
-    match Thrift::read(&request.body, Protocol::Binary) {
-        Ok(batch) => {
-            shelf.put(received(&batch));
-            Reply::status(202)
-        }
-        Err(message) => Reply::status(400).body(format!("Unable to process request body: {message}")),
     }
 }
 

@@ -11,24 +11,24 @@ pub(crate) enum Thrift {
     List(Vec<Thrift>),
 }
 
-/// Which protocol the bytes are in.
+/// Which of Thrift's protocols the bytes are in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
+pub(crate) enum Encoding {
     Binary,
     Compact,
 }
 
 impl Thrift {
     /// Reads one struct, which must be all there is.
-    pub(crate) fn read(bytes: &[u8], protocol: Protocol) -> Result<Self, String> {
-        let mut reader = Reader { bytes, protocol };
+    pub(crate) fn read(bytes: &[u8], encoding: Encoding) -> Result<Self, String> {
+        let mut reader = Reader { bytes, encoding };
         let value = reader.structure(0)?;
         if reader.bytes.is_empty() { Ok(value) } else { Err(format!("{} bytes are left over", reader.bytes.len())) }
     }
 
     /// Reads a message in the compact protocol: the name of the method and its arguments.
     pub(crate) fn read_call(bytes: &[u8]) -> Result<(String, Self), String> {
-        let mut reader = Reader { bytes, protocol: Protocol::Compact };
+        let mut reader = Reader { bytes, encoding: Encoding::Compact };
         let (id, version) = (reader.byte()?, reader.byte()?);
         if (id, version & 0x1f) != (0x82, 1) {
             return Err(format!("no compact message: {id:#x} {version:#x}"));
@@ -76,7 +76,7 @@ impl Thrift {
 
 struct Reader<'a> {
     bytes: &'a [u8],
-    protocol: Protocol,
+    encoding: Encoding,
 }
 
 impl Reader<'_> {
@@ -91,17 +91,17 @@ impl Reader<'_> {
             if head == 0 {
                 return Ok(Thrift::Struct(fields));
             }
-            let (field_type, id) = match self.protocol {
-                Protocol::Binary => (head, i16::from_be_bytes(self.array()?)),
-                Protocol::Compact => match head >> 4 {
+            let (field_type, id) = match self.encoding {
+                Encoding::Binary => (head, i16::from_be_bytes(self.array()?)),
+                Encoding::Compact => match head >> 4 {
                     0 => (head & 0xf, i16::try_from(self.zigzag()?).map_err(|_| "field id".to_owned())?),
                     delta => (head & 0xf, last.wrapping_add(i16::from(delta))),
                 },
             };
             last = id;
-            let value = match (self.protocol, field_type) {
-                (Protocol::Compact, 1) => Thrift::Bool(true),
-                (Protocol::Compact, 2) => Thrift::Bool(false),
+            let value = match (self.encoding, field_type) {
+                (Encoding::Compact, 1) => Thrift::Bool(true),
+                (Encoding::Compact, 2) => Thrift::Bool(false),
                 _ => self.value(field_type, depth)?,
             };
             fields.push((id, value));
@@ -109,26 +109,26 @@ impl Reader<'_> {
     }
 
     fn value(&mut self, field_type: u8, depth: usize) -> Result<Thrift, String> {
-        Ok(match (self.protocol, field_type) {
-            (Protocol::Binary, 2) => Thrift::Bool(self.byte()? == 1),
-            (Protocol::Binary, 4) => Thrift::Double(f64::from_be_bytes(self.array()?)),
-            (Protocol::Binary, 8) => Thrift::Int(i64::from(i32::from_be_bytes(self.array()?))),
-            (Protocol::Binary, 10) => Thrift::Int(i64::from_be_bytes(self.array()?)),
-            (Protocol::Compact, 5 | 6) => Thrift::Int(self.zigzag()?),
-            (Protocol::Compact, 7) => Thrift::Double(f64::from_le_bytes(self.array()?)),
-            (Protocol::Binary, 11) | (Protocol::Compact, 8) => Thrift::Bytes(self.bytes_value()?),
+        Ok(match (self.encoding, field_type) {
+            (Encoding::Binary, 2) => Thrift::Bool(self.byte()? == 1),
+            (Encoding::Binary, 4) => Thrift::Double(f64::from_be_bytes(self.array()?)),
+            (Encoding::Binary, 8) => Thrift::Int(i64::from(i32::from_be_bytes(self.array()?))),
+            (Encoding::Binary, 10) => Thrift::Int(i64::from_be_bytes(self.array()?)),
+            (Encoding::Compact, 5 | 6) => Thrift::Int(self.zigzag()?),
+            (Encoding::Compact, 7) => Thrift::Double(f64::from_le_bytes(self.array()?)),
+            (Encoding::Binary, 11) | (Encoding::Compact, 8) => Thrift::Bytes(self.bytes_value()?),
             (_, 12) => self.structure(depth + 1)?,
-            (Protocol::Binary, 15) | (Protocol::Compact, 9) => self.items(depth + 1)?,
+            (Encoding::Binary, 15) | (Encoding::Compact, 9) => self.items(depth + 1)?,
             (_, other) => return Err(format!("unexpected type {other}")),
         })
     }
 
     fn items(&mut self, depth: usize) -> Result<Thrift, String> {
         let head = self.byte()?;
-        let (item_type, count) = match self.protocol {
-            Protocol::Binary => (head, u64::from(u32::from_be_bytes(self.array()?))),
-            Protocol::Compact if head >> 4 == 15 => (head & 0xf, self.varint()?),
-            Protocol::Compact => (head & 0xf, u64::from(head >> 4)),
+        let (item_type, count) = match self.encoding {
+            Encoding::Binary => (head, u64::from(u32::from_be_bytes(self.array()?))),
+            Encoding::Compact if head >> 4 == 15 => (head & 0xf, self.varint()?),
+            Encoding::Compact => (head & 0xf, u64::from(head >> 4)),
         };
         if count > self.bytes.len() as u64 {
             return Err(format!("a list of {count} items in {} bytes", self.bytes.len()));
@@ -137,9 +137,9 @@ impl Reader<'_> {
     }
 
     fn bytes_value(&mut self) -> Result<Vec<u8>, String> {
-        let length = match self.protocol {
-            Protocol::Binary => u64::from(u32::from_be_bytes(self.array()?)),
-            Protocol::Compact => self.varint()?,
+        let length = match self.encoding {
+            Encoding::Binary => u64::from(u32::from_be_bytes(self.array()?)),
+            Encoding::Compact => self.varint()?,
         };
         let length = usize::try_from(length).map_err(|error| error.to_string())?;
         self.take(length).map(<[u8]>::to_vec)

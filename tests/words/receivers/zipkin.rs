@@ -2,96 +2,39 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::time::Duration;
 
 use serde_json::Value;
 
 use super::received_span::text;
-use super::{HttpServer, ReceivedLink, ReceivedSpan, Reply, Request, Shelf};
+use super::{Protocol, ReceivedLink, ReceivedSpan, Receiver, Reply, Request, Shelf};
 
 /// Takes `POST /api/v2/spans`; answers 202, as Zipkin does.
-pub struct ZipkinReceiver {
-    server: HttpServer,
-    shelf: Shelf,
-}
+pub type ZipkinReceiver = Receiver<Zipkin>;
 
-impl ZipkinReceiver {
-    /// Starts on a free port of 127.0.0.1.
-    ///
-    /// # Errors
-    ///
-    /// That of binding.
-    pub fn start() -> io::Result<Self> {
-        Self::start_on(0)
+/// See [`ZipkinReceiver`].
+pub struct Zipkin;
+
+impl Protocol for Zipkin {
+    const PATH: &'static str = "/api/v2/spans";
+
+    fn start(_: &Shelf) -> io::Result<Self> {
+        Ok(Self)
     }
 
-    /// Starts on `port`: to come back where another one was stopped.
-    ///
-    /// # Errors
-    ///
-    /// That of binding.
-    pub fn start_on(port: u16) -> io::Result<Self> {
-        let shelf = Shelf::default();
-        let spans = shelf.clone();
-        let server =
-            HttpServer::start_with(port, |stream| Ok(Box::new(stream)), move |request| receive(request, &spans))?;
-        Ok(ZipkinReceiver { server, shelf })
-    }
-
-    /// The whole address, `http://127.0.0.1:port/api/v2/spans`.
-    pub fn endpoint(&self) -> String {
-        format!("http://{}/api/v2/spans", self.server.address())
-    }
-
-    /// All spans so far.
-    pub fn spans(&self) -> Vec<ReceivedSpan> {
-        self.shelf.spans()
-    }
-
-    /// All spans so far, which are then forgotten here.
-    pub fn take_spans(&self) -> Vec<ReceivedSpan> {
-        self.shelf.take()
-    }
-
-    /// Waits for `count` spans in all, at most `limit`; then returns what there is.
-    pub fn wait_for(&self, count: usize, limit: Duration) -> Vec<ReceivedSpan> {
-        self.shelf.wait_for(count, limit)
-    }
-
-    /// Answers every request from now on with this status; 200 ends it.
-    pub fn fail_with(&self, status: u16) {
-        self.server.fail_with((status != 200).then(|| Reply::status(status)));
-    }
-
-    /// Waits that long before each answer from now on.
-    pub fn respond_after(&self, delay: Duration) {
-        self.server.respond_after(delay);
-    }
-
-    /// Closes the port and every connection at once.
-    pub fn stop(&mut self) {
-        self.server.stop();
-    }
-
-    /// The server below.
-    pub fn server(&self) -> &HttpServer {
-        &self.server
-    }
-}
-
-fn receive(request: &Request, shelf: &Shelf) -> Reply {
-    if request.path != "/api/v2/spans" {
-        return Reply::status(404);
-    }
-    let Ok(Value::Array(spans)) = serde_json::from_slice(&request.body) else {
-        return Reply::status(400).body("Expected a JSON array of spans");
-    };
-    match spans.iter().map(received_span).collect() {
-        Ok(spans) => {
-            shelf.put(spans);
-            Reply::status(202)
+    fn answer(request: &Request, shelf: &Shelf) -> Reply {
+        if request.path != Self::PATH {
+            return Reply::status(404);
         }
-        Err(message) => Reply::status(400).body(message),
+        let Ok(Value::Array(spans)) = serde_json::from_slice(&request.body) else {
+            return Reply::status(400).body("Expected a JSON array of spans");
+        };
+        match spans.iter().map(received_span).collect() {
+            Ok(spans) => {
+                shelf.put(spans);
+                Reply::status(202)
+            }
+            Err(message) => Reply::status(400).body(message),
+        }
     }
 }
 

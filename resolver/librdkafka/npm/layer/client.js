@@ -6,6 +6,7 @@ const { patchKafkaJS } = require('./kafkajs');
 const library = require('./library');
 const lists = require('./lists');
 const { NONE, currentProcessing, handle, isAsync, processingOf, runLazilyIn, settled } = require('./processing');
+const resources = require('./resources');
 const { sending } = require('./sends');
 const { followReadStream, followValues, followWriteStream, pendingOf } = require('./streams');
 const { guarded, tell } = require('./tell');
@@ -26,6 +27,7 @@ function patchClient(exported, name) {
     return;
   }
   library.find();
+  resources.follow();
   const patch = (owner, method, by) => {
     if (owner && typeof owner[method] === 'function') owner[method] = by(owner[method]);
     else tell(`${name} has no ${method}(): what goes through it is not known to be caused by anything`);
@@ -67,6 +69,7 @@ function feeding(consumer, callback) {
 
 /** A callback for one message at a time. */
 function ofOne(callback) {
+  if (!isAsync(callback)) resources.followPromises();
   return function eachOf(error, message) {
     const processing = isMessage(message) ? guarded(() => processingOf(message)) : undefined;
     const work = () => callback.apply(this, arguments);

@@ -3,6 +3,7 @@
 
 const EventEmitter = require('events');
 const { handle, isAsync } = require('./processing');
+const { followPromises } = require('./resources');
 const { guarded } = require('./tell');
 
 /** Emits an event about what `processing` is at work on; `original` is the emitter's own `emit`, `what` its arguments. */
@@ -10,6 +11,7 @@ function emitIn(processing, emitter, original, what) {
   const [name, ...values] = what;
   const listeners = emitter.rawListeners(name);
   const isOfAsync = listeners.some((listener) => isAsync(listener.listener || listener));
+  if (!isOfAsync) followPromises();
   if (!isOfAsync || capturesRejections(emitter)) return handle(processing, original, () => original.apply(emitter, what));
   // Called as `emit` calls them, for their promises.
   processing.hold();

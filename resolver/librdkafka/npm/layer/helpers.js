@@ -11,10 +11,7 @@ function processing(message, work) {
     const present = processingOf(about, place);
     if (!present.hasEnded) return present;
     // What was taken for it ended too soon.
-    const { topic, partition } = place;
-    const again = new Processing({
-      topic, partition: Number(partition), offset: Number(place.offset), headers: about.headers,
-    });
+    const again = new Processing(place, about.headers);
     setProcessing(about, again);
     return again;
   });
@@ -24,7 +21,7 @@ function processing(message, work) {
 function currentContext() {
   return guarded(() => {
     const processed = currentProcessing();
-    return processed && processed.traceparent();
+    return processed && !processed.isOver ? processed.traceparent() : undefined;
   }) || undefined;
 }
 

@@ -3,15 +3,17 @@
 // The list is the client's own array, with some methods of its own that say it. What is reached by its index is not seen.
 'use strict';
 
-const otel = require('./opentelemetry');
-const { Entered, current, isAsync, processingOf, runIn, runLazilyIn, settled } = require('./processing');
+const { isAsync, processingOf, runIn, runLazilyIn, settled } = require('./processing');
+const { followPromises } = require('./resources');
 const { guarded } = require('./tell');
+const { Turn } = require('./turns');
 
 /** Where a list has what gives the place of a message in it. */
 const PLACES = Symbol('tracer-interceptors.places');
 
 /** Lets a list tell which of its messages is worked on. `placeOf` gives a message's topic, partition and offset. */
 function follow(messages, placeOf = (message) => message) {
+  followPromises();
   if (!messages[PLACES]) Object.defineProperties(messages, { ...OWN, [PLACES]: { value: placeOf } });
   return messages;
 }
@@ -46,70 +48,47 @@ function some(name) {
   };
 }
 
-function iterate() {
-  return turns(Array.prototype.values.call(this), (message) => processingIn(this, message));
+/** A method that gives an iterator; `messageOf` what it gives. */
+function iterate(name, messageOf) {
+  const method = Array.prototype[name];
+  return function iterate() {
+    const iterator = method.call(this);
+    // Whoever asks it by hand for the next one may do so in the middle of something else.
+    return {
+      next: () => iterator.next(),
+      [Symbol.iterator]: () => turns(iterator, (value) => processingIn(this, messageOf(value))),
+    };
+  };
 }
 
 const OWN = {};
 for (const [name, value] of Object.entries({
   forEach: each('forEach', false), map: each('map', true), flatMap: each('flatMap', false),
-  filter: some('filter'), slice: some('slice'), values: iterate,
+  filter: some('filter'), slice: some('slice'),
+  values: iterate('values', (message) => message), entries: iterate('entries', ([, message]) => message),
 })) OWN[name] = { value, configurable: true, writable: true };
-OWN[Symbol.iterator] = OWN.values;
+OWN[Symbol.iterator] = {
+  value: function iterate() { return OWN.values.value.call(this)[Symbol.iterator](); }, configurable: true, writable: true,
+};
 
 /** An iterator of messages, each of which is current from its `next` to the following one. */
 function turns(iterator, of) {
-  const turn = new Turn(false);
+  const turn = new Turn();
   return {
     next() {
       guarded(() => turn.leave());
       const result = iterator.next();
-      if (!result.done) guarded(() => turn.enter(of(result.value)));
+      if (result.done) guarded(() => turn.isOver());
+      else guarded(() => turn.enter(of(result.value)));
       return result;
     },
     return(value) {
-      guarded(() => turn.leave());
+      guarded(() => turn.isOver());
       return { done: true, value };
     },
-    [Symbol.iterator]() { return this; },
+    // Several loops may share one.
+    [Symbol.iterator]: () => turns(iterator, of),
   };
 }
 
-/** What one message after the other is current in, for the code that goes on here. */
-class Turn {
-  /** `isOwn`: nobody but the loop goes on where a message is entered. */
-  constructor(isOwn) {
-    this._isOwn = isOwn;
-    this._entered = undefined;
-    this._contextBefore = undefined;
-  }
-
-  enter(processing) {
-    if (!processing) return;
-    const entered = new Entered(processing);
-    this._entered = entered;
-    processing.hold();
-    processing.begin();
-    if (otel.isThere()) this._contextBefore = otel.enter(otel.contextWith(entered));
-    current.enterWith(entered);
-    if (this._isOwn) return;
-    // When the loop waits at this message, its caller goes on in the same context; from then on the loop has its own.
-    queueMicrotask(() => { if (this._entered === entered) this._isOwn = entered; });
-  }
-
-  leave() {
-    const entered = this._entered;
-    if (!entered) return;
-    this._entered = undefined;
-    if (this._isOwn === entered) {
-      this._isOwn = true;
-      entered.isLeft = true;
-    }
-    current.enterWith(entered.before);
-    otel.enter(this._contextBefore);
-    this._contextBefore = undefined;
-    entered.processing.release();
-  }
-}
-
-module.exports = { follow, Turn };
+module.exports = { follow };

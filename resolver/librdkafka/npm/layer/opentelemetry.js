@@ -59,9 +59,27 @@ function contextWith(processing) {
   return manager().active().setValue(SPAN, new ConsumerSpan(processing, activeOfAny()));
 }
 
-/** Calls `work` with that context active. */
+/** Calls `work` with that context active; undefined leaves the one that is. Whatever it enters is left after it. */
 function within(context, work) {
-  return context ? manager().with(context, work) : work();
+  const contexts = manager();
+  if (context) return contexts.with(context, work);
+  if (!contexts) return work();
+  const before = contexts.active();
+  try {
+    return work();
+  } finally {
+    enter(before);
+  }
+}
+
+function active() { return manager().active(); }
+
+/** Makes the context active that was there without a consumer span of ours. */
+function leaveOurs() {
+  const span = activeOfAny();
+  if (!(span instanceof ConsumerSpan)) return;
+  const { outer } = span;
+  enter(outer ? active().setValue(SPAN, outer) : active().deleteValue(SPAN));
 }
 
 /** Makes a context active for what follows on this path; what was before, if that can be done. Undefined does nothing. */
@@ -78,14 +96,14 @@ function enter(context) {
 class ConsumerSpan {
   constructor(processing, outer) {
     this._processing = processing;
-    this._outer = outer;
+    this.outer = outer;
     this._context = undefined;
   }
 
   spanContext() {
     const traceparent = this._processing.traceparent();
     // The message is not traced, or is not worked on any more: as if there was no span of ours.
-    if (!traceparent) return this._outer ? this._outer.spanContext() : NOWHERE;
+    if (!traceparent) return this.outer ? this.outer.spanContext() : NOWHERE;
     if (!this._context) {
       const [, traceId, spanId, flags] = traceparent.split('-');
       this._context = { traceId, spanId, traceFlags: parseInt(flags, 16) };
@@ -106,4 +124,4 @@ for (const name of ['setAttribute', 'setAttributes', 'addEvent', 'addLink', 'add
   ConsumerSpan.prototype[name] = function nothing() { return this; };
 }
 
-module.exports = { isThere, activeSpan, traceparentOf, traceStateOf, activeBaggage, contextWith, within, enter };
+module.exports = { isThere, activeSpan, traceparentOf, traceStateOf, activeBaggage, contextWith, active, leaveOurs, within, enter };

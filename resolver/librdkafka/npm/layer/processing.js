@@ -11,19 +11,31 @@ const current = new AsyncLocalStorage();
 /** Where a message has its processing: a property that the program does not see. A `WeakMap` costs the collector more. */
 const OF = Symbol('tracer-interceptors.processing');
 
-/** Milliseconds after its end in which what is sent still follows from a message. A timer of its code may go on for ever. */
-const AFTER_END = 60000;
+/**
+ * Milliseconds after its end in which what is sent still follows from a message whose code has not said that it is done. A
+ * loop of timers and promises that is begun for one message may go on for ever, and for all.
+ */
+const AFTER_END = 10000;
 
 /** The processing of a message. It begins when something is known to be done for it. */
 class Processing {
-  /** `place` is what `begin` of the library takes. */
-  constructor(place) {
+  /** `place` tells the message's topic, partition and offset. */
+  constructor(place, headers) {
     this._place = place;
+    this._headers = headers;
     /** What the library has of it; undefined before it begins, and for a message that is not traced. */
     this._began = undefined;
     this._holds = 0;
+    /** That of the loop which has last come to it. */
+    this.turn = undefined;
     this._hasEnded = false;
     this._endedAt = Infinity;
+    /** Something was sent for it, or goes on in its context. */
+    this.hasLed = false;
+    this._handledAt = 0;
+    /** Its code has waited, and has said then that it is done: what goes on is for nobody knows whom. */
+    this._isDone = false;
+    this._hasBegunMore = false;
     this._brought = undefined;
     this._context = undefined;
     this._outer = undefined;
@@ -32,12 +44,14 @@ class Processing {
   /** What the library has of it. */
   begin() {
     if (this._place) {
-      const { topic, partition, offset, headers } = this._place;
+      const { topic, partition, offset } = this._place;
+      const headers = this._headers;
       this._place = undefined;
+      this._headers = undefined;
       const { begin } = library.find() || {};
       if (begin) {
         this._brought = header(headers, 'traceparent');
-        this._began = begin(topic, partition, offset, this._brought, header(headers, 'tracestate'));
+        this._began = begin(topic, Number(partition), Number(offset), this._brought, header(headers, 'tracestate'));
         this._lookAround();
         // Begun by what is sent by and by, of which nothing tells the end.
         if (this._holds === 0) this._end();
@@ -46,9 +60,17 @@ class Processing {
     return this._began;
   }
 
-  /** The same for a message that is sent now; undefined if this has ended too long ago. */
+  /** The same for a message that is sent now; undefined if this is over. */
   beginForSend() {
-    return this._hasEnded && Date.now() - this._endedAt > AFTER_END ? undefined : this.begin();
+    this.hasLed = true;
+    return this.isOver ? undefined : this.begin();
+  }
+
+  /** Whether nothing follows from it any more. */
+  get isOver() {
+    if (this.turn !== undefined && this.turn.isLost) return true;
+    if (!this._hasEnded) return false;
+    return this._isDone || Date.now() - this._endedAt > AFTER_END || waiting.hasSince(this._handledAt);
   }
 
   get hasBegun() { return this._place === undefined; }
@@ -89,12 +111,24 @@ class Processing {
     library.find().fail(began, String(type), String(error && error.message !== undefined ? error.message : error));
   }
 
+  /** What its code returned has settled; `hasWaited`: not at once. Code that did not wait has only begun what is to be done. */
+  settle(hasWaited) {
+    if (!hasWaited) this._hasBegunMore = true;
+    this._isDone = !this._hasBegunMore;
+    this.release();
+  }
+
   /** It ends when nobody holds it any more. */
-  hold() { this._holds += 1; }
+  hold() {
+    if (this._holds === 0) this._handledAt = waiting.now();
+    this._holds += 1;
+  }
 
   release() {
     this._holds -= 1;
-    if (this._holds === 0 && this.hasBegun) this._end();
+    if (this._holds !== 0) return;
+    if (!this.hasLed && this !== NONE) waiting.add(this);
+    if (this.hasBegun) this._end();
   }
 
   _end() {
@@ -105,33 +139,41 @@ class Processing {
   }
 }
 
+/**
+ * Messages that were handled and led to nothing yet. Each was of no interest, or it was put where other code takes it from,
+ * which then works at it in the context of an earlier message: what goes on there after that one's end is for either.
+ */
+const waiting = {
+  _messages: [],
+  _handled: 0,
+
+  /** A point in the order of messages. */
+  now() { return this._handled; },
+
+  add(processing) {
+    this._handled += 1;
+    if (this._messages.length >= MOST_WAITING) this._messages.splice(0, MOST_WAITING / 2);
+    this._messages.push({ processing, order: this._handled, at: Date.now() });
+  },
+
+  /** Whether there is one that was handled after that point, and not too long ago. */
+  hasSince(order) {
+    const messages = this._messages;
+    while (messages.length > 0) {
+      const last = messages[messages.length - 1];
+      if (!last.processing.hasLed && Date.now() - last.at <= AFTER_END) return last.order > order;
+      messages.pop();
+    }
+    return false;
+  },
+};
+const MOST_WAITING = 1000;
+
 /** That of code which is at work on no message, whatever it was called by. */
 const NONE = new Processing(undefined);
 
 /** What the code that runs is at work on; undefined where it is on nothing. */
-function currentProcessing() {
-  const present = entered();
-  return present instanceof Entered ? present.processing : present;
-}
-
-/** What is kept for the code that runs: a processing, or what a loop has entered and not left for good. */
-function entered() {
-  let present = current.getStore();
-  while (present instanceof Entered && present.isLeft) present = present.before;
-  return present;
-}
-
-/** A message that a loop is at. Whoever called the function with the loop may go on in it as well, once it has waited. */
-class Entered {
-  constructor(processing) {
-    this.processing = processing;
-    this.before = entered();
-    /** Whether what goes on in this may be somebody else, and the loop is at the message no more. */
-    this.isLeft = false;
-  }
-
-  traceparent() { return this.isLeft ? undefined : this.processing.traceparent(); }
-}
+function currentProcessing() { return current.getStore(); }
 
 /** The value of a header: of a list of objects, as node-rdkafka has them, or of one object. */
 function header(headers, name) {
@@ -147,9 +189,7 @@ function header(headers, name) {
 function processingOf(message, place = message) {
   const present = message[OF];
   if (present) return present;
-  const { topic, partition, offset } = place;
-  const { headers } = message;
-  const processing = new Processing({ topic, partition: Number(partition), offset: Number(offset), headers });
+  const processing = new Processing(place, message.headers);
   setProcessing(message, processing);
   return processing;
 }
@@ -167,9 +207,16 @@ function runIn(processing, work) {
   return runLazilyIn(processing, work);
 }
 
-/** Calls `work` at work on a message that it may do nothing for. */
+/** Calls `work` at work on a message that it may do nothing for. Whatever it enters itself, what was before is current after it. */
 function runLazilyIn(processing, work) {
-  return otel.within(guarded(() => processing.context()), () => current.run(processing, work));
+  const before = current.getStore();
+  const context = guarded(() => processing.context());
+  current.enterWith(processing);
+  try {
+    return otel.within(context, work);
+  } finally {
+    current.enterWith(before);
+  }
 }
 
 /**
@@ -192,25 +239,31 @@ function settled(processing, isOurs, work) {
     throw error;
   }
   if (!isOurs || !(result instanceof Promise)) {
-    guarded(() => processing.release());
+    guarded(() => processing.settle(false));
     return result;
   }
   guarded(() => processing.begin());
-  return result.then((value) => {
-    guarded(() => processing.release());
+  let hasWaited = false;
+  const outcome = result.then((value) => {
+    guarded(() => processing.settle(hasWaited));
     return value;
   }, (error) => {
     guarded(() => processing.fail(error));
-    guarded(() => processing.release());
+    guarded(() => processing.settle(hasWaited));
     throw error;
   });
+  // Comes right after the above if that has settled already.
+  SETTLED.then(() => { hasWaited = true; });
+  return outcome;
 }
+
+const SETTLED = Promise.resolve();
 
 const AsyncFunction = (async () => {}).constructor;
 
 function isAsync(handler) { return handler instanceof AsyncFunction; }
 
 module.exports = {
-  Entered, NONE, Processing, current, currentProcessing, handle, header, isAsync, knownProcessing, processingOf, runIn, runLazilyIn, setProcessing,
-  settled,
+  NONE, Processing, current, currentProcessing, handle, header, isAsync, knownProcessing, processingOf, runIn, runLazilyIn,
+  setProcessing, settled,
 };

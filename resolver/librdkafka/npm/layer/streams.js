@@ -5,6 +5,7 @@ const { emitIn } = require('./events');
 const lists = require('./lists');
 const { NONE, currentProcessing, knownProcessing, processingOf, runIn, runLazilyIn } = require('./processing');
 const { guarded } = require('./tell');
+const { Turn } = require('./turns');
 
 /** What chunks that are no messages were made for. */
 const origins = new WeakMap();
@@ -156,7 +157,7 @@ function followWrites(stream) {
 
 /** An asynchronous iterator: a message is current for whoever takes it out of a result, until they ask for the next one. */
 function turns(iterator) {
-  const turn = new lists.Turn(true);
+  const turn = new Turn();
   const leave = () => guarded(() => turn.leave());
   return {
     next() {
@@ -175,7 +176,7 @@ function turns(iterator) {
       }));
     },
     return(value) {
-      leave();
+      guarded(() => turn.isOver());
       return typeof iterator.return === 'function' ? iterator.return(value) : Promise.resolve({ done: true, value });
     },
     [Symbol.asyncIterator]() { return this; },
@@ -203,4 +204,4 @@ function define(owner, name, value) {
   Object.defineProperty(owner, name, { value, configurable: true, writable: true });
 }
 
-module.exports = { followReadStream, followValues, followWriteStream, pendingOf };
+module.exports = { followReadStream, followValues, followWriteStream, originOf, pendingOf, remember };

@@ -50,7 +50,7 @@ def producers(module: Any) -> None:
     @wraps(original)
     def add_message(self, msg_data, *args, **kwargs):  # type: ignore[no-untyped-def]
         try:
-            noted = _sends.note()
+            noted = _sends.note(msg_data.get("value"), msg_data.get("key"))
             if noted is not None:
                 msg_data[_sends.NOTED] = noted
         except Exception as error:

@@ -14,12 +14,10 @@ from ._processing import Habits, Processing, begin, begin_late, current, depart,
 from ._trains import train
 
 
-# What makes a thread more than one train, or a send follow from more than a message.
-_greenlets, _spans = "greenlet", "opentelemetry.trace"
-
 
 def replace(cimpl: Any) -> None:
     """Puts ours in the place of what the module has."""
+    _connect(cimpl)
     for name, make in (("Consumer", consumer_of), ("Producer", producer_of), ("ShareConsumer", share_consumer_of)):
         original = getattr(cimpl, name, None)
         if original is None:
@@ -52,60 +50,39 @@ def habits_of(consumer: Any) -> Habits:
         return habits
 
 
+def _connect(cimpl: Any) -> None:
+    """Tells the library what is Python's, for its `poll` and `produce`: it does what is plain itself, and leaves the rest to these."""
+    _processing.api.connect(
+        current=current,
+        modules=sys.modules,
+        row=_kept.row,
+        processing=Processing,
+        habits=Habits,
+        message=getattr(cimpl, "Message", None),
+        trains=vars(_trains),
+        shortest_ms=int(_processing.SHORTEST * 1000),
+        longest_ms=int(_processing.LONGEST * 1000),
+        habits_of=habits_of,
+        left=lambda habits: _try(leave, habits),
+        given=lambda message, habits: _try(handed, message, habits),
+        said=lambda value, key: _try(_sends.say, value, key),
+        with_report=lambda args, kwargs, it: _try(_sends.with_report, args, kwargs, it) or (args, kwargs),
+    )
+
+
+def _followed(ours: Any, name: str, original: Any) -> None:
+    """Gives a class the library's method of this name."""
+    method = _processing.api.method(ours, name, getattr(original, name))
+    if method is None:
+        raise TypeError(f"its {name} is followed already")
+    setattr(ours, name, method)
+
+
 def consumer_of(original: Any) -> Any:
-    base_poll, base_consume, base_close = original.poll, original.consume, original.close
-    left, given, quietly, get, put = leave, handed, _quietly, current.get, current.set
-    row, loaded, threads, now, topics = _kept.row, sys.modules, _trains.threads, monotonic, _processing.topics
-    begin_here, make, trains = _processing.api.begin, Processing, _trains
+    base_consume, base_close = original.consume, original.close
 
     class Consumer(original):  # type: ignore[misc]
         __slots__ = ("_tracer_interceptors",)
-
-        def poll(self, *args, **kwargs):  # type: ignore[no-untyped-def]
-            try:
-                habits = self._tracer_interceptors
-            except AttributeError:
-                habits = habits_of(self)
-            it = get()
-            plain = it is not None and it.plain and it.sends and not it.noted and it is habits.last and not row
-            if not plain or habits.before is not None or _spans in loaded:
-                # Whoever is at it is counted by the references.
-                it = None
-                _try(left, habits)
-            else:
-                # The plain loop, as `leave` has it for all.
-                habits.last = None
-                habits.skipped = 0
-                if it.age > habits.longest:
-                    habits.longest = it.age
-                put(None)
-            # With this it ends, unless something that it started is still at it.
-            it = None
-            message = base_poll(self, *args, **kwargs)
-            if message is None:
-                return None
-            try:
-                here = threads.marker
-                if here.lent or trains.running() is not None or habits.skipped or _greenlets in loaded or _spans in loaded:
-                    given(message, habits)
-                elif message.error() is None and get() is None:
-                    # The same as `handed`, on a thread that is one train.
-                    of = here.number
-                    number = begin_here(topics[message.topic()], message.partition(), message.offset(), of)
-                    if number:
-                        habits.last = it = make()
-                        it.number = number
-                        it.train = of
-                        it.since = now()
-                        it.message = message
-                        it.habits = habits
-                        put(it)
-            except (AttributeError, KeyError):
-                # The thread's first, or the topic's.
-                _try(given, message, habits)
-            except Exception as error:
-                quietly(error)
-            return message
 
         def consume(self, *args, **kwargs):  # type: ignore[no-untyped-def]
             habits = habits_of(self)
@@ -119,7 +96,8 @@ def consumer_of(original: Any) -> Any:
             _try(leave, habits_of(self))
             return base_close(self, *args, **kwargs)
 
-    for name in ("poll", "consume", "close"):
+    _followed(Consumer, "poll", original)
+    for name in ("consume", "close"):
         _documented(getattr(original, name), getattr(Consumer, name))
     if hasattr(original, "__exit__"):
         base_exit = original.__exit__
@@ -158,46 +136,10 @@ def share_consumer_of(original: Any) -> Any:
 
 
 def producer_of(original: Any) -> Any:
-    base_produce, base_poll, base_flush = original.produce, original.poll, original.flush
-    say, quietly, get, row, threads = _sends.say, _quietly, current.get, _kept.row, _trains.threads
-    next_send, loaded, now, shortest = _processing.api.next_send, sys.modules, monotonic, _processing.SHORTEST
-    trains = _trains
+    base_poll, base_flush = original.poll, original.flush
 
     class Producer(original):  # type: ignore[misc]
         __slots__ = ()
-
-        def produce(self, *args, **kwargs):  # type: ignore[no-untyped-def]
-            count = len(args)
-            try:
-                it = get()
-                # The plain loop of a thread that is one train, as `say` has it for all.
-                if (
-                    it is not None
-                    and it.plain
-                    and not row
-                    and it.train == threads.marker.number
-                    and trains.running() is None
-                    and _greenlets not in loaded
-                    and _spans not in loaded
-                    and now() - it.since < shortest
-                ):
-                    it.sends += 1
-                    next_send(it.number, it.train)
-                else:
-                    it = say(args[1] if count > 1 else kwargs.get("value"), args[2] if count > 2 else kwargs.get("key"))
-                if it is not None and (count > 4 or "on_delivery" in kwargs or "callback" in kwargs):
-                    args, kwargs = _sends.with_report(args, kwargs, it)
-            except AttributeError:
-                # The thread's first.
-                it = _try(say, args[1] if count > 1 else kwargs.get("value"), args[2] if count > 2 else kwargs.get("key"))
-            except Exception as error:
-                quietly(error)
-            try:
-                return base_produce(self, *args, **kwargs)
-            except BaseException:
-                # It may not have come so far that what was said of it was taken.
-                next_send(0, 0)
-                raise
 
         def poll(self, *args, **kwargs):  # type: ignore[no-untyped-def]
             return _without_message(base_poll, self, args, kwargs)
@@ -205,7 +147,8 @@ def producer_of(original: Any) -> Any:
         def flush(self, *args, **kwargs):  # type: ignore[no-untyped-def]
             return _without_message(base_flush, self, args, kwargs)
 
-    for name in ("produce", "poll", "flush"):
+    _followed(Producer, "produce", original)
+    for name in ("poll", "flush"):
         _documented(getattr(original, name), getattr(Producer, name))
     base_batch = getattr(original, "produce_batch", None)
     if base_batch is not None:
@@ -329,7 +272,7 @@ class _Turns:
             habits, of = batch._habits, train()
             it = begin_late(message, habits, of, *brought(message)) if late else begin(message, habits, of)
         if it is not None:
-            it.said, it.plain = True, False
+            it.said = True
             self._last = it
             enter(it)
 

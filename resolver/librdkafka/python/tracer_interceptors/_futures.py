@@ -22,7 +22,7 @@ class Adopting(asyncio.Future):  # type: ignore[type-arg]
     def __await__(self) -> Generator[Any, None, Any]:
         result = yield from super().__await__()
         awaited, self._awaited = self._awaited, None
-        it = None if awaited is None else awaited.handed
+        it = None if awaited is None else awaited.taken()
         # Unless its consumer was asked for the next one meanwhile.
         if it is not None and it.habits.last is it:
             adopt(it)

@@ -22,9 +22,8 @@ def _replace(cimpl: Any) -> None:
     if api is None:
         # Not preloaded, or an older one: the program is as without us.
         return
-    from . import _aio, _clients, _processing, _started, _trains
+    from . import _aio, _clients, _started, _trains
 
-    _processing.use(api)
     api.declare()
     _clients.replace(cimpl)
     _started.replace()

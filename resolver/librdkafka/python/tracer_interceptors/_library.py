@@ -5,7 +5,8 @@ They are called with the GIL held: none of them waits for anything.
 
 import ctypes
 import os
-from typing import Any, List, Optional
+import sys
+from typing import Any, Dict, List, Optional
 
 _U64, _TEXT, _CALL = ctypes.c_uint64, ctypes.c_char_p, ctypes.PYFUNCTYPE
 
@@ -31,70 +32,53 @@ class Api(ctypes.Structure):
 class Functions:
     """The library's functions, as Python calls them."""
 
-    def __init__(self, table: Api) -> None:
+    def __init__(self, table: Api, native: Dict[str, Any]) -> None:
         self.declare, self.make_current, self.fail = table.declare, table.make_current, table.fail
         self.end, self.context, self.pause = table.end, table.context, table.pause
-        self.next_send, self.next_send_of = table.next_send, table.next_send_of
+        self.next_send_of = table.next_send_of
         #: With the message's ``traceparent`` and ``tracestate``.
-        self.begin_of = begin = table.begin
-
-        def begin_here(topic: bytes, partition: int, offset: int, train: int) -> int:
-            return begin(topic, partition, offset, None, None, train)  # type: ignore[no-any-return]
-
-        self.begin: Any = begin_here
-
-
-class _Quick(ctypes.Structure):
-    """The same for every message, without ctypes: see the library's ``python.rs``."""
-
-    _fields_ = [(name, ctypes.c_size_t) for name in ("struct_size", "begin", "end", "next_send")]
-
-
-class _Method(ctypes.Structure):
-    """``PyMethodDef``."""
-
-    _fields_ = [("name", _TEXT), ("function", ctypes.c_void_p), ("flags", ctypes.c_int), ("doc", _TEXT)]
-
-
-#: ``METH_FASTCALL``.
-_FASTCALL = 0x80
-
-#: Python refers to these as long as their functions live.
-_methods: List[_Method] = []
+        self.begin_of = table.begin
+        #: What the library does itself for every message: see its ``python.rs``.
+        self.begin, self.next_send = native["begin"], native["next_send"]
+        self.new_train, self.train_of_thread, self.lend = native["new_train"], native["train_of_thread"], native["lend"]
+        self.all_habits, self.method, self.connect = native["all_habits"], native["method"], native["connect"]
+        self.Processing, self.Habits = native["Processing"], native["Habits"]
 
 
 def find() -> Optional[Functions]:
     """The functions; ``None``: the library is not in this process, cannot work in it, or is older than this package."""
+    if not _found:
+        _found.append(_look_up())
+    return _found[0]
+
+
+#: What `find` has found.
+_found: List[Optional[Functions]] = []
+
+
+def _look_up() -> Optional[Functions]:
     for name, mode in ((None, ctypes.DEFAULT_MODE), (LIBRARY, os.RTLD_NOLOAD | os.RTLD_LAZY)):
         try:
-            library = ctypes.CDLL(name, mode)
-            get = library.tracer_interceptors_api
+            get = ctypes.CDLL(name, mode).tracer_interceptors_api
+            of_python = ctypes.PyDLL(name, mode).tracer_interceptors_python
         except (OSError, AttributeError):
             continue
-        get.restype = ctypes.POINTER(Api)
+        get.restype, of_python.restype = ctypes.POINTER(Api), ctypes.py_object
         table = get()
         if table and table.contents.struct_size >= ctypes.sizeof(Api):
-            functions = Functions(table.contents)
-            _quicken(functions, library)
-            return functions
+            return _of(table.contents, of_python)
     return None
 
 
-def _quicken(functions: Functions, library: ctypes.CDLL) -> None:
-    try:
-        get, make = library.tracer_interceptors_python, ctypes.pythonapi.PyCFunction_NewEx
-    except AttributeError:
-        # ctypes does it too, at its price.
-        return
-    get.restype = ctypes.POINTER(_Quick)
-    quick = get()
-    if not quick or quick.contents.struct_size < ctypes.sizeof(_Quick):
-        return
-    make.restype, make.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
-    for name in ("begin", "end", "next_send"):
-        method = _Method(name.encode(), getattr(quick.contents, name), _FASTCALL, None)
-        _methods.append(method)
-        setattr(functions, name, make(ctypes.addressof(method), None, None))
+def _of(table: Api, of_python: Any) -> Optional[Functions]:
+    # One without a GIL says so in its flags; the library looks at the rest itself.
+    native = None if "t" in getattr(sys, "abiflags", "") else of_python()
+    if native is None:
+        from ._note import note_once
+
+        note_once("parents of what is sent are not known exactly in this kind of Python, or in a second interpreter of a process")
+        return None
+    return Functions(table, native)
 
 
 LIBRARY = "libtracer_interceptors.so"

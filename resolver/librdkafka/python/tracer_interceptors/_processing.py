@@ -16,15 +16,13 @@ from contextvars import ContextVar
 from ctypes import create_string_buffer
 from time import monotonic
 from typing import Any, Dict, Iterable, Optional
-from weakref import WeakSet
 
-from . import _kept, _opentelemetry
+from . import _kept, _library, _opentelemetry
 from ._trains import marker, train
 
-#: The functions of the library; set once, by `use`, before anything else here is used.
-api: Any = None
-_begin: Any = None
-_end: Any = None
+#: The functions of the library: nobody imports this who has not found it.
+api: Any = _library.find()
+_begin = api.begin
 
 #: A `Processing`, a `Note`, or nothing.
 current: "ContextVar[Any]" = ContextVar("tracer_interceptors.current", default=None)
@@ -40,65 +38,35 @@ topics: Dict[str, bytes] = {}
 _LOADED = sys.modules
 
 
-def use(functions: Any) -> None:
-    """Sets the functions of the library."""
-    global api, _begin, _end
-    api, _begin, _end = functions, functions.begin, functions.end
+class Habits(api.Habits):  # type: ignore[misc]
+    """What a consumer's messages have shown so far: one for each consumer.
+
+    - ``longest``: seconds that a message was seen to take at most.
+    - ``skipped``: messages under which nothing was sent or started, since the last for which it was.
+    - ``is_filter``: after several messages without a send there was one send, and then the next message.
+    - ``is_list``: after several messages without a send there were several sends.
+    - ``last``: the processing of the message that it gave last, so that whoever is given that message finds it.
+    - ``before``: that of the last one that was left without a send, until it shows whether the program has it still.
+    """
+
+    __slots__ = ()
 
 
-class Habits:
-    """What a consumer's messages have shown so far: one for each consumer."""
+class Processing(api.Processing):  # type: ignore[misc]
+    """The processing of one message, which ends with it if it ``owns`` it.
 
-    __slots__ = ("longest", "skipped", "is_filter", "is_list", "last", "before", "__weakref__")
+    - ``number``, ``train``, ``since``, ``message``, ``habits``: what it is of.
+    - ``said``: a loop over messages says so, or the program: no guess.
+    - ``firm``: the program says so itself: only the program ends it.
+    - ``skipped``: messages before it under which nothing was sent or started: it may be the last of a list.
+    - ``late``: it has been current for too long to be the cause of more.
+    - ``sends``: messages sent while it was current, whether or not it was taken for the cause.
+    - ``age``: its age in seconds when the last of them was sent.
+    - ``started``: something was started under it, or it was given to something.
+    - ``noted``: somebody will send of it later: so many buffers and delivery reports.
+    """
 
-    def __init__(self) -> None:
-        #: Seconds that a message was seen to take at most.
-        self.longest = 0.0
-        #: Messages under which nothing was sent or started, since the last for which it was.
-        self.skipped = 0
-        #: After several messages without a send there was one send, and then the next message.
-        self.is_filter = False
-        #: After several messages without a send there were several sends.
-        self.is_list = False
-        #: The processing of the message that it gave last, so that whoever is given that message finds it.
-        self.last: Any = None
-        #: That of the last one that was left without a send, until it shows whether the program has it still.
-        self.before: Any = None
-        _all_habits.add(self)
-
-
-_all_habits: "WeakSet[Habits]" = WeakSet()
-
-
-class Processing:
-    """The processing of one message."""
-
-    number = 0
-    train = 0
-    since = 0.0
-    message: Any = None
-    habits: Any = None
-    #: A loop over messages says so, or the program: no guess.
-    said = False
-    #: The program says so itself: only the program ends it.
-    firm = False
-    #: Messages before it under which nothing was sent or started: it may be the last of a list.
-    skipped = 0
-    #: None of these three: all that is to be asked is how old it is.
-    plain = True
-    #: Messages sent while it was current, whether or not it was taken for the cause.
-    sends = 0
-    #: Its age in seconds when the last of them was sent.
-    age = 0.0
-    #: Something was started under it, or it was given to something.
-    started = False
-    #: Somebody will send of it later: so many buffers and delivery reports.
-    noted = 0
-
-    def __del__(self) -> None:
-        # At the end of the interpreter the library ends all that is open.
-        if self.number and _end is not None:
-            _end(self.number)
+    __slots__ = ("__weakref__",)
 
     def done(self) -> None:
         """The work on it ends here, whoever still refers to it."""
@@ -115,37 +83,49 @@ class Processing:
         self.sends += 1
         self.age = age = monotonic() - self.since
         habits = self.habits
-        if age > SHORTEST and age > min(2 * habits.longest, LONGEST):
+        if age > SHORTEST and age > min(2 * habits.longest, LONGEST) and (self.late or not _is_in_its_turn(False)):
+            self.late = True
             return False
         if not self.skipped:
             return True
         if self.sends > 1:
             habits.is_list = True
-        return not self.is_unsure()
+        if not self.is_unsure():
+            return True
+        # The first that a filter lets pass, unless others wait. What it has shown by then says so of the next ones.
+        return self.sends == 1 and not habits.is_list and not self._others_wait() and _is_in_its_turn(True)
 
     def is_unsure(self) -> bool:
         """Whether it may be the last of a list, and the work on another."""
         if not self.skipped or self.said:
             return False
         habits = self.habits
-        before = habits.before
-        if before is not None and _kept.is_held(before):
-            return True
-        return not habits.is_filter or habits.is_list or _kept.has_of_train(self.train)
+        return not habits.is_filter or habits.is_list or self._others_wait()
+
+    def _others_wait(self) -> bool:
+        """Whether the program still has one that was left without a send."""
+        before = self.habits.before
+        return before is not None and _kept.is_held(before) or _kept.has_of_train(self.train)
 
     def is_cause_elsewhere(self) -> bool:
         """The same of a context that began while it was current."""
         return not self.skipped and monotonic() - self.since <= LONGEST
 
 
+def _is_in_its_turn(alone: bool) -> bool:
+    # Few programs need it, and what it imports takes its time.
+    from . import _loops
+
+    return _loops.is_in_its_turn(alone)
+
+
 class Turn(Processing):
     """Somebody is given a message that its context has left: it is at work on it as long as this is current."""
 
-    said = True
-    plain = False
+    __slots__ = ("_of",)
 
     def __init__(self, of: Processing) -> None:
-        self.number, self.message, self.habits, self._of = of.number, of.message, of.habits, of
+        self.number, self.message, self.habits, self._of, self.said = of.number, of.message, of.habits, of, True
         api.pause(self.number, 0)
 
     def __del__(self) -> None:
@@ -158,7 +138,6 @@ class Note:
 
     __slots__ = ("processing", "number", "started", "__weakref__")
     said = firm = True
-    plain = False
 
     def __init__(self, processing: Processing) -> None:
         self.processing = processing
@@ -202,7 +181,7 @@ def begin_late(message: Any, habits: Habits, of: int, traceparent: Any, tracesta
 
 def _of_number(number: int, message: Any, habits: Habits, of: int) -> Processing:
     it = Processing()
-    it.number = number
+    it.number, it.owns = number, True
     it.train = of
     it.since = monotonic()
     it.message = message
@@ -283,8 +262,8 @@ _ALONE = _references()
 def at_hand(objects: Iterable[Any]) -> Optional[Processing]:
     """The processing whose message, value or key is among these, wherever it is; ``None`` where there is none, or several."""
     it = _kept.of_objects(objects) if _kept.row else None
-    if it is None and _all_habits:
-        for habits in list(_all_habits):
+    if it is None:
+        for habits in api.all_habits():
             for near in (habits.last, habits.before):
                 if near is not None and near.number and _kept.is_of(near, objects):
                     return near  # type: ignore[no-any-return]
@@ -300,15 +279,8 @@ def handed(message: Any, habits: Habits) -> None:
     number = _begin(topics.get(topic) or name_of(topic), message.partition(), message.offset(), of)
     if not number:
         return
-    habits.last = it = Processing()
-    it.number = number
-    it.train = of
-    it.since = monotonic()
-    it.message = message
-    it.habits = habits
-    if habits.skipped:
-        it.skipped = habits.skipped
-        it.plain = False
+    habits.last = it = _of_number(number, message, habits, of)
+    it.skipped = habits.skipped
     here = marker()
     if here.lent:
         here.handed = it

@@ -5,7 +5,8 @@ import sys
 from types import TracebackType
 from typing import Any, Optional, Type
 
-from . import _processing
+#: The module of that name, once the library was found, with which alone it is one.
+_processing: Any = None
 
 
 class processing:  # noqa: N801  (it is used as a statement)
@@ -30,7 +31,6 @@ class processing:  # noqa: N801  (it is used as a statement)
             self._it = it = _found(message)
             if it is not None:
                 it.said = it.firm = True
-                it.plain = False
                 _processing.enter(it)
                 if not _is_layered():
                     # Nobody else tells the library what this thread is at.
@@ -75,8 +75,10 @@ class processing:  # noqa: N801  (it is used as a statement)
 
 def current_traceparent() -> Optional[str]:
     """The context of the message that the calling code is at, as a ``traceparent``; ``None``: it is at none."""
-    it = _processing.current.get()
-    return None if it is None or it.is_unsure() else _processing.context_of(it)
+    # Asking is saying nothing: where nobody has found the library yet, nothing is current.
+    found = sys.modules.get(f"{__package__}._processing")
+    it = None if found is None else found.current.get()
+    return None if it is None or it.is_unsure() else found.context_of(it)
 
 
 class TraceFilter(logging.Filter):
@@ -93,14 +95,17 @@ class TraceFilter(logging.Filter):
 
 def _ready() -> bool:
     """Whether the library is there, with which nothing is guessed from now on."""
-    if _processing.api is None:
+    global _processing
+    if _processing is None:
         from . import _library
 
         api = _library.find()
         if api is None:
             return False
+        from . import _processing as found
+
         api.declare()
-        _processing.use(api)
+        _processing = found
     return True
 
 

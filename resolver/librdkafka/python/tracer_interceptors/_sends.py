@@ -86,12 +86,12 @@ def with_report(args: Tuple[Any, ...], kwargs: Dict[str, Any], it: Any) -> Tuple
     return args, kwargs
 
 
-def note() -> Any:
-    """What a record follows from that the calling context gives away to be sent later."""
+def note(value: Any, key: Any) -> Any:
+    """What a record of this value and key follows from that the calling context gives away to be sent later."""
     parent = _opentelemetry.parent() if "opentelemetry.trace" in _LOADED else None
     if parent is not None:
         return OfSpan(parent)
-    it = cause(None, None, train())
+    it = cause(value, key, train())
     return it if it is None or it.__class__ is Note else Note(it)
 
 

@@ -8,6 +8,7 @@ from concurrent.futures import thread as _pools
 from contextvars import Context
 from functools import partial, wraps
 from typing import Any, Callable, Iterable
+from weakref import ref
 
 from . import _kept
 from ._processing import Note, Processing, Turn, at_hand, current, enter, forsake
@@ -63,7 +64,7 @@ class _Job:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         it, self._processing = self._processing, None
         here, awaited = marker(), self._awaited
-        here.lent, here.handed = 0 if awaited is None else awaited.train, None
+        here.lend(0 if awaited is None else awaited.train)
         if it is not None:
             enter(it)
             if awaited is not None:
@@ -72,9 +73,9 @@ class _Job:
         try:
             return self._function(*args, **kwargs)
         finally:
-            if awaited is not None:
-                awaited.handed = here.handed
-            here.lent, here.handed = 0, None
+            if awaited is not None and here.handed is not None:
+                awaited.handed = ref(here.handed)
+            here.lend(0)
             if current.get() is not None:
                 forsake()
 
@@ -87,11 +88,15 @@ class _Awaited:
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
         self.train = train()
-        #: The processing of the message that the pool's thread was handed meanwhile.
+        #: The processing of the message that the pool's thread was handed meanwhile; weakly, for this is no work on it.
         self.handed: Any = None
 
     def __call__(self, *args: Any) -> Any:
         return self._function(*args)
+
+    def taken(self) -> Any:
+        """What was handed, for the task that awaits it."""
+        return None if self.handed is None else self.handed()
 
     def args(self) -> Any:
         """What it is given by ``asyncio.to_thread()``."""

@@ -4,10 +4,12 @@ import sys
 import threading
 import weakref
 from contextvars import ContextVar
-from itertools import count
 from typing import Any, Callable
 
-_NUMBERS = count(1)
+from . import _library
+
+_new: Callable[[], int] = _library.find().new_train  # type: ignore[union-attr]
+_lend: Callable[[int], None] = _library.find().lend  # type: ignore[union-attr]
 _LOADED = sys.modules
 
 
@@ -17,11 +19,16 @@ class Marker:
     __slots__ = ("number", "lent", "handed")
 
     def __init__(self) -> None:
-        self.number = next(_NUMBERS)
+        self.number = _library.find().train_of_thread()  # type: ignore[union-attr]
         #: The number of the train whose call this thread makes at the moment, as one of a pool; 0: of none.
         self.lent = 0
         #: What the thread was handed during that call.
         self.handed: Any = None
+
+    def lend(self, train: int) -> None:
+        """The thread makes a call for another train from now on; 0: for none."""
+        self.lent, self.handed = train, None
+        _lend(train)
 
 
 #: `marker` of each thread that has asked for one.
@@ -59,7 +66,7 @@ def train() -> int:
         if who is not None:
             known, number = _known.get()
             if known() is not who:
-                number = next(_NUMBERS)
+                number = _new()
                 _known.set((weakref.ref(who), number))
             return number  # type: ignore[no-any-return]
     here = marker()

@@ -8,8 +8,54 @@ pub struct Stats {
     pub services: Vec<ServiceStats>,
     /// Empty.
     pub backends: Vec<BackendStats>,
+    /// Empty.
+    pub topics: Vec<TopicStats>,
+    /// Nothing.
+    pub topics_beyond: TopicStats,
+    /// Empty.
+    pub clients: Vec<ClientStats>,
+    /// None.
+    pub clients_beyond: u64,
+    /// None.
+    pub clients_closed: u64,
     /// None.
     pub reloads: ReloadStats,
+}
+
+/// One topic on one side.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct TopicStats {
+    /// As the broker knows it.
+    pub name: String,
+    /// `produce` or `consume`.
+    pub side: &'static str,
+    /// The service that its messages belong to.
+    pub service: Option<String>,
+    /// Whether its messages are traced.
+    pub is_traced: bool,
+    /// Why.
+    pub why: String,
+    /// Spans that were put into batches.
+    pub spans: u64,
+    /// Spans that were not recorded, because their trace is not sampled.
+    pub sampled_out: u64,
+    /// Messages sent without a context header.
+    pub not_injected: u64,
+    /// Messages that get no span.
+    pub without_span: u64,
+}
+
+/// One open client.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ClientStats {
+    /// `produce` or `consume`.
+    pub side: &'static str,
+    /// `client.id`.
+    pub client_id: String,
+    /// A consumer's `group.id`.
+    pub group_id: Option<String>,
 }
 
 /// What came of a reload.
@@ -66,6 +112,12 @@ pub struct BackendStats {
     pub state: BackendState,
     /// Calls beyond the first for a batch.
     pub retries: u64,
+    /// Bytes of batches that wait or are on their way.
+    pub held_bytes: usize,
+    /// How many there may be.
+    pub queue_bytes: usize,
+    /// What went wrong last, and how long ago.
+    pub last_error: Option<(String, std::time::Duration)>,
     /// Services that sent anything to it.
     pub services: Vec<BackendServiceStats>,
 }
@@ -163,4 +215,16 @@ pub enum BackendState {
     Stuck,
     /// Given up for the life of the process.
     OutOfService,
+}
+
+impl BackendState {
+    /// The name for metrics and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Retrying => "retrying",
+            Self::Stuck => "stuck",
+            Self::OutOfService => "out_of_service",
+        }
+    }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use super::overlap::{literal_characters, meet};
+use super::overlap::{covers, literal_characters, meet};
 use crate::config::draft::config::ConfigDraft;
 use crate::config::draft::service::ServiceDraft;
 use crate::config::model::Pattern;
@@ -127,7 +127,7 @@ fn empty_service(service: &ServiceDraft, is_default: bool, findings: &mut Findin
 fn always_excluded(service: &ServiceDraft, findings: &mut Findings) {
     let Some(Ok(excludes)) = &service.layer.exclude else { return };
     for placed in service.all_rules().filter(|placed| matches!(placed.pattern, Pattern::Exact(_))) {
-        let Some(exclude) = excludes.iter().find(|exclude| meet(&exclude.pattern, &placed.pattern)) else { continue };
+        let Some(exclude) = excludes.iter().find(|exclude| covers(&exclude.pattern, &placed.pattern)) else { continue };
         let message = format!("service `{}` names a topic that its `exclude` leaves out", service.name);
         let help = format!("in effect: exclude = [{}]", shown_list(&excludes.iter().collect::<Vec<_>>()));
         let problem = Problem::warning(code::ALWAYS_EXCLUDED, message).at(placed.span.clone(), "never traced");

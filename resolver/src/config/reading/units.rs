@@ -34,7 +34,7 @@ pub(crate) fn bytes(text: &str) -> Option<u64> {
 }
 
 /// The way to write `value` that a person would choose.
-pub(crate) fn written_duration(value: Duration) -> String {
+pub fn written_duration(value: Duration) -> String {
     let milliseconds = value.as_millis();
     match [(3_600_000, "h"), (60_000, "m"), (1_000, "s")].iter().find(|(unit, _)| milliseconds % unit == 0) {
         Some((unit, name)) if milliseconds > 0 => format!("{}{name}", milliseconds / unit),
@@ -43,7 +43,7 @@ pub(crate) fn written_duration(value: Duration) -> String {
 }
 
 /// The way to write `value` that a person would choose.
-pub(crate) fn written_bytes(value: u64) -> String {
+pub fn written_bytes(value: u64) -> String {
     match [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")].iter().find(|(unit, _)| value % unit == 0) {
         Some((unit, name)) if value > 0 => format!("{}{name}", value / unit),
         _ => format!("{value}B"),

@@ -157,9 +157,12 @@ fn cannot_open(path: &Path, error: &io::Error) -> Box<Problem> {
             }
             _ => format!("{} does not exist", path.display()),
         };
-        let help = mistaken_path(&path.to_string_lossy())
-            .unwrap_or("correct INTERCEPTORS_CONFIG_FILE, or unset it to be configured by OTEL_* variables");
-        return Box::new(Problem::error(code::NOT_FOUND, message).help(help));
+        let problem = Problem::error(code::NOT_FOUND, message);
+        // Without a hint, the way out depends on who named the file: `load` knows.
+        return Box::new(match mistaken_path(&path.to_string_lossy()) {
+            Some(help) => problem.help(help),
+            None => problem,
+        });
     }
     unreadable(path, error)
 }

@@ -41,6 +41,23 @@ impl Variables {
         Self { lookup: Box::new(move |name| map.get(name).cloned()), withheld: false }
     }
 
+    /// The same, each look-up of a variable that is set told to `seen`, by its name: for whoever explains what came from
+    /// where.
+    #[must_use]
+    pub fn watched(self, seen: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        let lookup = self.lookup;
+        let watched = move |name: &str| lookup(name).inspect(|_| seen(name));
+        Self { lookup: Box::new(watched), withheld: self.withheld }
+    }
+
+    /// The same, but for these, which count as unset.
+    #[must_use]
+    pub fn without(self, names: &'static [&'static str]) -> Self {
+        let lookup = self.lookup;
+        let rest = move |name: &str| if names.contains(&name) { None } else { lookup(name) };
+        Self { lookup: Box::new(rest), withheld: self.withheld }
+    }
+
     /// The same as a privileged process would see them: not at all.
     #[must_use]
     pub fn withheld(self) -> Self {

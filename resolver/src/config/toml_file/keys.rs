@@ -4,7 +4,7 @@
 
 /// The top of the file.
 pub(crate) const TOP: &[&str] =
-    &["version", "default_service", "defaults", "services", "backends", "batch", "plugins", "reload", "trust"];
+    &["version", "default_service", "defaults", "services", "backends", "batch", "plugins", "reload", "trust", "test"];
 
 /// `[services.NAME.topic."PATTERN"]`: what each of the three layers has.
 pub(crate) const TOPIC: &[&str] =
@@ -64,7 +64,11 @@ pub(crate) const RELOAD: &[&str] = &["enabled", "interval"];
 /// `[trust]`.
 pub(crate) const TRUST: &[&str] = &["allow_world_writable"];
 
-/// Each section as it is written, with its keys.
+/// `[[test]]`: what the file is to mean, for the command `check`.
+pub(crate) const TEST: &[&str] = &["topic", "side", "client_id", "group_id", "service", "trace", "sampler", "export"];
+
+/// Each section as it is written, with its keys. Not `[[test]]`: its keys have the names of others, and nobody who wrote one
+/// of them elsewhere meant a test.
 pub(crate) const SECTIONS: &[(&str, &[&str])] = &[
     ("the top of the file", TOP),
     ("[defaults]", DEFAULTS),

@@ -69,7 +69,8 @@ fn propagators(field: Field<'_>, findings: &mut Findings) -> Result<Vec<Propagat
     }
 }
 
-fn export(field: Field<'_>, backends: &[&str], findings: &mut Findings) -> Result<Vec<usize>, Broken> {
+/// The names of backends, as indices.
+pub(super) fn export(field: Field<'_>, backends: &[&str], findings: &mut Findings) -> Result<Vec<usize>, Broken> {
     let mut indices = Vec::new();
     let mut outcome = Ok(());
     for item in field.items("a list of names of [backends]", findings)? {
@@ -123,7 +124,9 @@ fn repeated(item: Field<'_>, findings: &mut Findings) {
     findings.mention(problem.at(item.span(), "again"));
 }
 
-const TRACES: &[(&str, Trace)] = &[("spans", Trace::Spans), ("propagate", Trace::Propagate), ("off", Trace::Off)];
+/// What `trace` may be.
+pub(super) const TRACES: &[(&str, Trace)] =
+    &[("spans", Trace::Spans), ("propagate", Trace::Propagate), ("off", Trace::Off)];
 const PARENTS: &[(&str, ParentDecision)] = &[("respect", ParentDecision::Respect), ("ignore", ParentDecision::Ignore)];
 const RELATIONS: &[(&str, Relation)] = &[("parent", Relation::Parent), ("link", Relation::Link)];
 const AMBIENTS: &[(&str, Ambient)] = &[("thread", Ambient::Thread), ("off", Ambient::Off)];

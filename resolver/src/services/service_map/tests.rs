@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::{Ambient, Batch, Origin, ParentDecision, Plugins, Propagator, Relation, Sampler, Trace};
+use crate::services::Side;
 
 #[test]
 fn an_exact_topic_beats_a_glob_beats_a_regex_beats_no_topic_at_all() {
@@ -194,6 +195,52 @@ fn topic_settings_that_rank_equal_are_taken_in_file_order() {
     assert_eq!(settings.sampler, Sampler::RateLimit(1.0));
 }
 
+#[test]
+fn every_rule_that_loses_says_what_the_winner_has_over_it() {
+    let services = [
+        service("exact").topics(&["orders"]),
+        service("side").produces(&["orders"]),
+        service("other side").consumes(&["orders"]),
+        service("glob").produces(&["order*"]),
+        service("long").produces(&["orders*"]),
+        service("regex").produces(&["/orders?/"]),
+        service("client").produces(&["orders"]).client("web"),
+        service("other client").produces(&["orders"]).client("batch"),
+        service("group").produces(&["orders"]).group("g"),
+        service("later").produces(&["orders"]),
+        service("misspelt").produces(&["order"]),
+    ];
+    let all: Vec<_> = services.iter().collect();
+    let verdicts = |message: Candidate<'_>| -> Vec<(String, Verdict)> {
+        let map = ServiceMap::new(&config(&all, None));
+        let named =
+            map.explain(&message).rules.into_iter().map(|rule| (services[rule.service].name.clone(), rule.verdict));
+        named.collect()
+    };
+    let of = |verdicts: &[(String, Verdict)], name: &str| verdicts.iter().find(|(of, _)| of == name).unwrap().1;
+    let web = verdicts(Candidate { client_id: "web", ..send("orders") });
+    for (name, verdict) in [
+        ("client", Verdict::Won),
+        ("side", Verdict::LessExactClient),
+        ("later", Verdict::LessExactClient),
+        ("exact", Verdict::NoSide),
+        ("other side", Verdict::OtherSide),
+        ("glob", Verdict::LessExactPattern),
+        ("regex", Verdict::LessExactPattern),
+        ("other client", Verdict::OtherClient),
+        ("group", Verdict::OtherGroup),
+        ("misspelt", Verdict::OtherTopic),
+    ] {
+        assert_eq!(of(&web, name), verdict, "{name}");
+    }
+    let other = verdicts(send("orders"));
+    assert_eq!((of(&other, "side"), of(&other, "later")), (Verdict::Won, Verdict::Later));
+    let globbed = verdicts(send("orders-eu"));
+    assert_eq!((of(&globbed, "long"), of(&globbed, "glob")), (Verdict::Won, Verdict::FewerLiteralCharacters));
+    let bound = verdicts(Candidate { bound: Some(0), ..send("orders") });
+    assert_eq!(of(&bound, "side"), Verdict::Bound);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
@@ -202,6 +249,26 @@ proptest! {
         let config = config(&services.iter().collect::<Vec<_>>(), (default && !services.is_empty()).then_some(0));
         let map = ServiceMap::new(&config);
         prop_assert_eq!(outcome(map.select(&message.candidate())), oracle(&config, &message.candidate()));
+    }
+
+    #[test]
+    fn the_explanation_is_of_the_choice(services in services(), message in message(), default in any::<bool>()) {
+        let services: Vec<_> = services.iter().collect();
+        let config = config(&services, default.then_some(0).filter(|_| !services.is_empty()));
+        let map = ServiceMap::new(&config);
+        let (candidate, explanation) = (message.candidate(), map.explain(&message.candidate()));
+        prop_assert_eq!(outcome(explanation.selection), oracle(&config, &candidate));
+        let winners: Vec<_> = explanation.rules.iter().filter(|rule| rule.verdict == Verdict::Won).collect();
+        let scores = config.services.iter().any(|service| score(service, &candidate).is_some());
+        prop_assert_eq!(winners.len(), usize::from(scores && candidate.bound.is_none()));
+        if let (Some(winner), Selection::Service { service, .. }) = (winners.first(), explanation.selection) {
+            prop_assert_eq!(winner.service, service);
+        }
+        prop_assert_eq!(explanation.excluded_by.is_some(), explanation.selection == Selection::Excluded);
+        for rule in &explanation.rules {
+            let fits = rule.pattern.is_none_or(|pattern| fits(pattern, candidate.topic));
+            prop_assert_eq!(rule.verdict == Verdict::OtherTopic, !fits);
+        }
     }
 
     #[test]

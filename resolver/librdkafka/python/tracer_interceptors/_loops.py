@@ -1,0 +1,210 @@
+"""Whether code that sends will come to a call for messages again: then it is in the loop of the message that it was handed last.
+
+That is read from the code, when a message has been current for so long that the order of the calls alone says too little: a program
+that read one message at its start sends for ever, and comes to that call no more.
+"""
+
+import dis
+import sys
+from types import CodeType, FrameType, FunctionType, MethodType
+from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Optional, Set, Tuple
+
+#: Calls for messages, by their names.
+_CALLS = frozenset(("poll", "consume"))
+#: Frames up from the send that are looked at.
+DEPTH = 20
+#: Functions that are called by functions that are called.
+LEVELS = 3
+#: Instructions before a loop that may be its head.
+HEAD = 16
+MOST = 1_000
+_GENERATOR = 0x20
+
+#: Names that code loads one from the other: ``self.consumer.poll``.
+_Chain = Tuple[str, ...]
+_known: Dict[CodeType, "_Flow"] = {}
+
+
+def is_in_its_turn(alone: bool) -> bool:
+    """Whether the send that is made now is made in a loop of which each round asks for a message; if ``alone``, once in a round."""
+    frame: Optional[FrameType] = sys._getframe(1)
+    for _ in range(DEPTH):
+        if frame is None:
+            return False
+        flow = _flow(frame.f_code)
+        place = flow.instruction_at(frame.f_lasti)
+        around = flow.round(place, _NONE)
+        if around:
+            asks = flow.asking(around, _values_of(frame), LEVELS)
+            rest = flow.round(place, asks) if asks else around
+            if alone and rest or not flow.ends(rest, asks):
+                # It may go round, as long as it likes, and ask for nothing.
+                return False
+            if asks:
+                return True
+        frame = frame.f_back
+    return False
+
+
+def _values_of(frame: FrameType) -> Callable[[str], Any]:
+    own, module = frame.f_locals, frame.f_globals
+    return lambda name: own[name] if name in own else module.get(name)
+
+
+def _values_in(function: FunctionType, holder: Any) -> Callable[[str], Any]:
+    """What names mean in a function that is not running, as far as that is known before."""
+    code = function.__code__
+    own: Dict[str, Any] = {}
+    for name, cell in zip(code.co_freevars, function.__closure__ or ()):
+        try:
+            own[name] = cell.cell_contents
+        except ValueError:  # Nothing is in it yet.
+            continue
+    if holder is not None:
+        own.update(zip(code.co_varnames[:1], (holder,)))
+    hidden = set(code.co_varnames) - set(own)
+    module = function.__globals__
+    return lambda name: None if name in hidden else own[name] if name in own else module.get(name)
+
+
+def _asks(call: _Chain, values: Callable[[str], Any], flag: int, levels: int) -> bool:
+    """Whether what is called asks a consumer, or is a function of this kind that always does, so many levels deep."""
+    *path, last = call
+    value = values(path[0]) if path else None
+    for name in path[1:]:
+        value = _member(value, name)
+    if last in _CALLS and _is_consumer(value):
+        # In the head of a loop it is called once only.
+        return flag != _GENERATOR
+    if not levels:
+        return False
+    holder, function = value, _member(value, last) if path else values(last)
+    if isinstance(function, MethodType):
+        holder, function = function.__self__, function.__func__
+    if not isinstance(function, FunctionType) or function.__code__.co_flags & flag != flag:
+        return False
+    flow, inside = _flow(function.__code__), _values_in(function, holder if path else None)
+    return flow.always_passes(flow.asking(flow.all, inside, levels - 1), flag == _GENERATOR)
+
+
+def _member(value: Any, name: str) -> Any:
+    """What it has of this name, without a call of anything of the program's."""
+    for holder in (value, *type(value).__mro__):
+        own = getattr(holder, "__dict__", None)
+        if own is not None and name in own:
+            return own[name]
+    return None
+
+
+def _is_consumer(value: Any) -> bool:
+    return any("consume" in kind.__dict__ or "_tracer_interceptors" in kind.__dict__ for kind in type(value).__mro__)
+
+
+def _flow(code: CodeType) -> "_Flow":
+    if code not in _known:
+        if len(_known) >= MOST:
+            _known.clear()
+        _known[code] = _Flow(code)
+    return _known[code]
+
+
+class _Flow:
+    """Which instruction of some code follows which, exceptions left aside."""
+
+    def __init__(self, code: CodeType) -> None:
+        self._instructions = list(dis.get_instructions(code))
+        self.all = frozenset(one.offset for one in self._instructions)
+        self._next: Dict[int, List[int]] = {}
+        self._before: Dict[int, List[int]] = {}
+        #: Where the loops begin that are over something.
+        self._over = {one.offset for one in self._instructions if one.opname == "FOR_ITER"}
+        #: What is loaded that may be called, by the place.
+        self.chains = self._all_chains()
+        jumps = {*dis.hasjrel, *dis.hasjabs}
+        for place, one in enumerate(self._instructions):
+            follows = [] if one.opname in _ENDS or one.opname in _JUMPS else self._offset(place + 1)
+            # The place that a block's exceptions go to is none that it jumps to.
+            if one.opcode in jumps and not one.opname.startswith("SETUP_"):
+                follows = [*follows, one.argval]
+            self._next[one.offset] = follows
+            for target in follows:
+                self._before.setdefault(target, []).append(one.offset)
+
+    def instruction_at(self, place: int) -> int:
+        """What follows an instruction for Python's own use belongs to it."""
+        return max((offset for offset in self._next if offset <= place), default=0)
+
+    def round(self, place: int, without: FrozenSet[int]) -> FrozenSet[int]:
+        """All that the code may pass from this place until it is there again."""
+        return _reached(self._next, place, without) & _reached(self._before, place, without)
+
+    def ends(self, around: FrozenSet[int], asks: FrozenSet[int]) -> bool:
+        """Whether all loops in this part have an end by themselves: they are over something, and none of them passes by a call that
+        it has for messages."""
+        heads = {target for one in around for target in self._next[one] if target <= one and target in around}
+        return heads <= self._over and all(asks.isdisjoint(self._loop_of(head)) for head in heads)
+
+    def _loop_of(self, head: int) -> FrozenSet[int]:
+        ends = [one for one in self._before.get(head, ()) if one >= head]
+        return frozenset(ends).union(*(_reached(self._before, one, frozenset((head,))) for one in ends))
+
+    def asking(self, around: FrozenSet[int], values: Callable[[str], Any], levels: int) -> FrozenSet[int]:
+        """The places in this part that ask for messages."""
+        asking = {one for one in around if one in self.chains and _asks(self.chains[one], values, 0, levels)}
+        for place, one in enumerate(self._instructions):
+            if one.offset in self._over & around:
+                if any(_asks(call, values, _GENERATOR, levels) for call in self._head(place)):
+                    asking.add(one.offset)
+        return frozenset(asking)
+
+    def always_passes(self, asks: FrozenSet[int], is_generator: bool) -> bool:
+        """Whether it comes to its end, or gives a value, only by one of these."""
+        if not asks:
+            return False
+        gives = {one.offset for one in self._instructions if is_generator and one.opname == "YIELD_VALUE"}
+        ends = gives or {one.offset for one in self._instructions if one.opname in ("RETURN_VALUE", "RETURN_CONST")}
+        begins = [*gives] if min(self.all) in asks else [min(self.all), *gives]
+        return all(ends.isdisjoint(_reached(self._next, begin, asks)) for begin in begins)
+
+    def _head(self, place: int) -> Iterator[_Chain]:
+        """What the loop is over that begins here."""
+        for before in reversed(self._instructions[max(0, place - HEAD) : place]):
+            if before.opname.startswith(("STORE_", "POP_")):
+                return
+            if before.offset in self.chains:
+                yield self.chains[before.offset]
+
+    def _offset(self, place: int) -> List[int]:
+        return [self._instructions[place].offset] if place < len(self._instructions) else []
+
+    def _all_chains(self) -> Dict[int, _Chain]:
+        chains: Dict[int, _Chain] = {}
+        chain: _Chain = ()
+        for one in self._instructions:
+            name = one.argval[-1] if isinstance(one.argval, tuple) and one.argval else one.argval
+            if not isinstance(name, str) or not one.opname.startswith("LOAD_") or one.opname == "LOAD_CONST":
+                chain = ()
+                continue
+            chain = (*chain, name) if one.opname in ("LOAD_ATTR", "LOAD_METHOD") and chain else (name,)
+            chains[one.offset] = chain
+        return chains
+
+
+def _reached(graph: Dict[int, List[int]], start: int, without: FrozenSet[int]) -> FrozenSet[int]:
+    """What can be reached from there, itself only by a way round."""
+    reached: Set[int] = set()
+    waiting = [*graph.get(start, ())]
+    while waiting:
+        place = waiting.pop()
+        if place not in reached and place not in without:
+            reached.add(place)
+            waiting.extend(graph.get(place, ()))
+    return frozenset(reached)
+
+
+_NONE: FrozenSet[int] = frozenset()
+#: What is followed by nothing, and what by its target only.
+_ENDS = frozenset(("RETURN_VALUE", "RETURN_CONST", "RAISE_VARARGS", "RERAISE", "INTERPRETER_EXIT"))
+_JUMPS = frozenset(
+    ("JUMP_FORWARD", "JUMP_ABSOLUTE", "JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT", "JUMP_NO_INTERRUPT", "JUMP")
+)

@@ -1,0 +1,229 @@
+//! What the library knows of the layer's Python, and what it asks of it.
+
+use std::ffi::CStr;
+use std::ptr;
+use std::sync::OnceLock;
+
+use super::c_methods::OfMessage;
+use super::cpython::{Object, Owned, Python};
+use super::trains;
+
+/// What is known of the layer's Python, for good.
+pub(super) struct Layer {
+    pub python: &'static Python,
+    /// The context variable.
+    pub current: *mut Object,
+    /// `sys.modules`.
+    pub modules: *mut Object,
+    /// The messages that are kept.
+    pub row: *mut Object,
+    /// The classes that Python makes of ours.
+    pub processing: *mut Object,
+    pub habits: *mut Object,
+    /// confluent-kafka's `Message`.
+    pub message: *mut Object,
+    /// What is in the layer's `_trains.py`.
+    pub trains: *mut Object,
+    /// Seconds that a message may be taken for a cause for without more ado.
+    pub shortest: f64,
+    /// Seconds that it may at most, however long others took.
+    pub longest: f64,
+    pub names: Names,
+    pub slow: Slow,
+    pub of_message: Option<OfMessage>,
+}
+
+/// Names that Python has made ready for look-ups.
+pub(super) struct Names {
+    pub greenlets: *mut Object,
+    pub spans: *mut Object,
+    pub habits: *mut Object,
+    /// Gives the event loop that runs on the calling thread, once asyncio is there.
+    pub running: *mut Object,
+    pub value: *mut Object,
+    pub key: *mut Object,
+    pub on_delivery: *mut Object,
+    pub callback: *mut Object,
+}
+
+/// The same in Python, for what is not plain. None of them raises what is an `Exception`.
+pub(super) struct Slow {
+    pub habits_of: *mut Object,
+    pub left: *mut Object,
+    pub given: *mut Object,
+    pub said: *mut Object,
+    pub with_report: *mut Object,
+}
+
+// SAFETY: objects that are never let go of; used with the GIL held.
+unsafe impl Send for Layer {}
+// SAFETY: as above.
+unsafe impl Sync for Layer {}
+
+static LAYER: OnceLock<Layer> = OnceLock::new();
+
+impl Layer {
+    pub(super) fn get() -> Option<&'static Self> {
+        LAYER.get()
+    }
+
+    /// Learns what the layer's Python is made of, from the keyword arguments of `connect()`.
+    ///
+    /// # Safety
+    ///
+    /// `more` is a `dict` that lives, of what its names say.
+    pub(super) unsafe fn connect(python: &'static Python, more: *mut Object) {
+        // SAFETY: as promised by the caller.
+        if let Some(layer) = unsafe { Self::of(python, more) } {
+            let _ = LAYER.set(layer);
+        }
+    }
+
+    /// # Safety
+    ///
+    /// See [`Layer::connect`].
+    unsafe fn of(python: &'static Python, more: *mut Object) -> Option<Self> {
+        let given = |name: &'static CStr| {
+            let name = python.name(name)?;
+            // SAFETY: as promised by the caller; a reference is kept for good.
+            let object = unsafe { (python.dict_get)(more, name) };
+            (!object.is_null()).then(|| python.refer(object).into_raw())
+        };
+        let message = given(c"message")?;
+        Some(Self {
+            python,
+            current: given(c"current")?,
+            modules: given(c"modules")?,
+            row: given(c"row")?,
+            processing: given(c"processing")?,
+            habits: given(c"habits")?,
+            message,
+            trains: given(c"trains")?,
+            shortest: python.signed(given(c"shortest_ms")?) as f64 / 1000.0,
+            longest: python.signed(given(c"longest_ms")?) as f64 / 1000.0,
+            names: Names {
+                greenlets: python.name(c"greenlet")?,
+                spans: python.name(c"opentelemetry.trace")?,
+                habits: python.name(c"_tracer_interceptors")?,
+                running: python.name(c"running")?,
+                value: python.name(c"value")?,
+                key: python.name(c"key")?,
+                on_delivery: python.name(c"on_delivery")?,
+                callback: python.name(c"callback")?,
+            },
+            slow: Slow {
+                habits_of: given(c"habits_of")?,
+                left: given(c"left")?,
+                given: given(c"given")?,
+                said: given(c"said")?,
+                with_report: given(c"with_report")?,
+            },
+            // SAFETY: a type of a C module, or what has no such methods.
+            of_message: unsafe { OfMessage::of(python, message) },
+        })
+    }
+
+    /// What `consumer`'s messages have shown; `None`, and an error, where Python was interrupted.
+    ///
+    /// # Safety
+    ///
+    /// `consumer` lives, and the GIL is held, as in all below.
+    pub(super) unsafe fn habits_of(&self, consumer: *mut Object) -> Option<Owned> {
+        self.python.attribute(consumer, self.names.habits).or_else(|| {
+            // SAFETY: as promised by the caller.
+            unsafe { self.called(self.slow.habits_of, [consumer]) }
+        })
+    }
+
+    /// Whether the object can be one message's alone: Python has one of a kind of the empty and of single bytes.
+    ///
+    /// # Safety
+    ///
+    /// See [`Layer::habits_of`]; it lives.
+    pub(super) unsafe fn is_its_own(&self, object: *mut Object) -> bool {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            let kind = (*object).kind();
+            let is_bytes =
+                kind == self.python.bytes_type || (self.python.is_subtype)(kind, self.python.bytes_type) != 0;
+            is_bytes && (self.python.bytes_size)(object) > 1
+        }
+    }
+
+    /// # Safety
+    ///
+    /// See [`Layer::habits_of`]; it lives.
+    pub(super) unsafe fn is_processing(&self, object: *mut Object) -> bool {
+        // SAFETY: as promised by the caller.
+        unsafe { (*object).kind() == self.processing }
+    }
+
+    pub(super) fn keeps_messages(&self) -> bool {
+        // SAFETY: a `deque`, and the GIL is held.
+        unsafe { (self.python.size)(self.row) != 0 }
+    }
+
+    pub(super) fn is_loaded(&self, name: *mut Object) -> bool {
+        // SAFETY: a `dict` and a name, and the GIL is held.
+        unsafe { !(self.python.dict_get)(self.modules, name).is_null() }
+    }
+
+    /// Whether what the calling thread does is one train's, and no span of the program's own can be a cause.
+    pub(super) fn is_one_train(&self) -> bool {
+        if trains::is_lent() || self.is_loaded(self.names.greenlets) || self.is_loaded(self.names.spans) {
+            return false;
+        }
+        // SAFETY: a `dict`, a name, and a function without arguments; the GIL is held.
+        let running = unsafe {
+            let running = (self.python.dict_get)(self.trains, self.names.running);
+            if running.is_null() { None } else { self.called(running, []) }
+        };
+        match running {
+            Some(running) => self.python.is_none(running.raw()),
+            None => {
+                self.python.clear_error();
+                false
+            }
+        }
+    }
+
+    /// What is current in the calling context; `None`: that cannot be had.
+    pub(super) fn current(&self) -> Option<Owned> {
+        let mut it = ptr::null_mut();
+        // SAFETY: a context variable, and the GIL is held.
+        if unsafe { (self.python.var_get)(self.current, self.python.none, &raw mut it) } != 0 {
+            self.python.clear_error();
+        }
+        self.python.owned(it)
+    }
+
+    /// Whether it is so now.
+    ///
+    /// # Safety
+    ///
+    /// The object lives.
+    pub(super) unsafe fn set_current(&self, it: *mut Object) -> bool {
+        // SAFETY: as promised by the caller; a context variable, and the GIL is held.
+        let token = self.python.owned(unsafe { (self.python.var_set)(self.current, it) });
+        if token.is_none() {
+            self.python.clear_error();
+        }
+        token.is_some()
+    }
+
+    /// Calls a function of Python's.
+    ///
+    /// # Safety
+    ///
+    /// All live, and the GIL is held.
+    pub(super) unsafe fn called<const COUNT: usize>(
+        &self,
+        function: *mut Object,
+        arguments: [*mut Object; COUNT],
+    ) -> Option<Owned> {
+        let end = ptr::null_mut::<Object>();
+        let [first, second, third] = [0, 1, 2].map(|place| arguments.get(place).copied().unwrap_or(end));
+        // SAFETY: as promised by the caller; the first null ends the arguments, of which there are three at most.
+        self.python.owned(unsafe { (self.python.call_with)(function, first, second, third, end) })
+    }
+}

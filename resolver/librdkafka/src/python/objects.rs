@@ -1,0 +1,289 @@
+//! The two types whose objects are there for every message: what `_processing.py` makes its `Processing` and its `Habits` of.
+
+use std::ffi::{CStr, c_int, c_uint, c_void};
+use std::mem::{offset_of, replace};
+use std::ptr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tracer_resolver::interceptor::declared;
+
+use super::cpython::{Member, Object, Owned, Python, Slot, Spec};
+use crate::contained::contained;
+
+/// The processing of a message.
+#[repr(C)]
+pub(super) struct Processing {
+    head: Object,
+    /// Of the library; 0: none, or it has ended.
+    pub number: u64,
+    pub train: u64,
+    pub since: f64,
+    /// Its age in seconds when the last message was sent of it.
+    pub age: f64,
+    pub message: *mut Object,
+    pub habits: *mut Object,
+    pub skipped: i64,
+    pub sends: i64,
+    pub noted: i64,
+    pub said: u8,
+    pub firm: u8,
+    /// It has been current for too long to be the cause of more.
+    pub late: u8,
+    pub started: u8,
+    /// It ends when nothing refers to this any more.
+    pub owns: u8,
+}
+
+/// What a consumer's messages have shown.
+#[repr(C)]
+pub(super) struct Habits {
+    head: Object,
+    pub longest: f64,
+    pub skipped: i64,
+    /// A `Processing`, or nothing; so is `before`.
+    pub last: *mut Object,
+    pub before: *mut Object,
+    pub is_filter: u8,
+    pub is_list: u8,
+}
+
+impl Processing {
+    /// The type, new.
+    pub(super) fn kind(python: &Python) -> Option<Owned> {
+        let members = leaked([
+            member(c"number", UNSIGNED, offset_of!(Self, number)),
+            member(c"train", UNSIGNED, offset_of!(Self, train)),
+            member(c"since", FLOAT, offset_of!(Self, since)),
+            member(c"age", FLOAT, offset_of!(Self, age)),
+            member(c"message", OBJECT, offset_of!(Self, message)),
+            member(c"habits", OBJECT, offset_of!(Self, habits)),
+            member(c"late", BOOL, offset_of!(Self, late)),
+            member(c"skipped", SIGNED, offset_of!(Self, skipped)),
+            member(c"sends", SIGNED, offset_of!(Self, sends)),
+            member(c"noted", SIGNED, offset_of!(Self, noted)),
+            member(c"said", BOOL, offset_of!(Self, said)),
+            member(c"firm", BOOL, offset_of!(Self, firm)),
+            member(c"started", BOOL, offset_of!(Self, started)),
+            member(c"owns", BOOL, offset_of!(Self, owns)),
+            END,
+        ]);
+        let slots = leaked([
+            Slot { slot: MEMBERS, function: members.cast() },
+            Slot { slot: DEALLOC, function: deallocate_processing as *const c_void },
+            Slot { slot: TRAVERSE, function: traverse_processing as *const c_void },
+            Slot { slot: CLEAR, function: clear_processing as *const c_void },
+            Slot { slot: 0, function: ptr::null() },
+        ]);
+        new_type(python, c"tracer_interceptors._native.Processing", size_of::<Self>(), slots)
+    }
+}
+
+impl Habits {
+    /// The type, new.
+    pub(super) fn kind(python: &Python) -> Option<Owned> {
+        let members = leaked([
+            member(c"longest", FLOAT, offset_of!(Self, longest)),
+            member(c"skipped", SIGNED, offset_of!(Self, skipped)),
+            member(c"last", OBJECT, offset_of!(Self, last)),
+            member(c"before", OBJECT, offset_of!(Self, before)),
+            member(c"is_filter", BOOL, offset_of!(Self, is_filter)),
+            member(c"is_list", BOOL, offset_of!(Self, is_list)),
+            END,
+        ]);
+        let slots = leaked([
+            Slot { slot: MEMBERS, function: members.cast() },
+            Slot { slot: NEW, function: new_habits as *const c_void },
+            Slot { slot: DEALLOC, function: deallocate_habits as *const c_void },
+            Slot { slot: TRAVERSE, function: traverse_habits as *const c_void },
+            Slot { slot: CLEAR, function: clear_habits as *const c_void },
+            Slot { slot: 0, function: ptr::null() },
+        ]);
+        new_type(python, c"tracer_interceptors._native.Habits", size_of::<Self>(), slots)
+    }
+
+    /// All that live.
+    pub(super) fn all(python: &Python) -> Vec<Owned> {
+        (0..).map_while(|place| Self::at(python, place)).collect()
+    }
+
+    /// The one at this place among those that live.
+    pub(super) fn at(python: &Python, place: usize) -> Option<Owned> {
+        all().get(place).map(|Address(habits)| python.refer(*habits))
+    }
+}
+
+/// # Safety
+///
+/// As Python calls a type's `tp_new`.
+unsafe extern "C" fn new_habits(kind: *mut Object, _: *mut Object, _: *mut Object) -> *mut Object {
+    let Some(python) = Python::get() else { return ptr::null_mut() };
+    // SAFETY: `kind` is a type that has this one's as its base, and the GIL is held.
+    let habits = unsafe { (python.type_alloc)(kind, 0) };
+    if !habits.is_null() {
+        all().push(Address(habits));
+    }
+    habits
+}
+
+/// # Safety
+///
+/// As Python calls a type's `tp_dealloc`, of an object of that type, as is so for all below.
+unsafe extern "C" fn deallocate_habits(habits: *mut Object) {
+    all().retain(|Address(one)| *one != habits);
+    // SAFETY: as promised by the caller.
+    unsafe { deallocate(habits, clear_habits) };
+}
+
+/// # Safety
+///
+/// See [`deallocate_habits`].
+unsafe extern "C" fn traverse_habits(habits: *mut Object, visit: Visit, more: *mut c_void) -> c_int {
+    let habits: *mut Habits = habits.cast();
+    // SAFETY: as promised by the caller.
+    unsafe { visited([(*habits).last, (*habits).before], visit, more) }
+}
+
+/// # Safety
+///
+/// See [`deallocate_habits`].
+unsafe extern "C" fn clear_habits(habits: *mut Object) -> c_int {
+    let habits: *mut Habits = habits.cast();
+    // SAFETY: as promised by the caller.
+    unsafe { cleared([&raw mut (*habits).last, &raw mut (*habits).before]) }
+}
+
+/// # Safety
+///
+/// See [`deallocate_habits`].
+unsafe extern "C" fn deallocate_processing(processing: *mut Object) {
+    let it: *mut Processing = processing.cast();
+    // SAFETY: as promised by the caller; nobody else refers to it any more.
+    let ends = unsafe { if (*it).owns != 0 { replace(&mut (*it).number, 0) } else { 0 } };
+    if ends != 0 {
+        contained((), || declared::end(ends));
+    }
+    // SAFETY: as promised by the caller.
+    unsafe { deallocate(processing, clear_processing) };
+}
+
+/// # Safety
+///
+/// See [`deallocate_habits`].
+unsafe extern "C" fn traverse_processing(processing: *mut Object, visit: Visit, more: *mut c_void) -> c_int {
+    let it: *mut Processing = processing.cast();
+    // SAFETY: as promised by the caller.
+    unsafe { visited([(*it).message, (*it).habits], visit, more) }
+}
+
+/// # Safety
+///
+/// See [`deallocate_habits`].
+unsafe extern "C" fn clear_processing(processing: *mut Object) -> c_int {
+    let it: *mut Processing = processing.cast();
+    // SAFETY: as promised by the caller.
+    unsafe { cleared([&raw mut (*it).message, &raw mut (*it).habits]) }
+}
+
+/// # Safety
+///
+/// See [`deallocate_habits`]; `clear` is that of its type.
+unsafe fn deallocate(object: *mut Object, clear: unsafe extern "C" fn(*mut Object) -> c_int) {
+    let Some(python) = Python::get() else { return };
+    // SAFETY: as promised by the caller. Its type is one of ours, or made of one: it is Python's garbage collector's, which has a
+    // `tp_free`, and each object of it has a reference to it, which goes last.
+    unsafe {
+        (python.untrack)(object);
+        clear(object);
+        let kind = (*object).kind();
+        let free = (python.type_slot)(kind, FREE);
+        if !free.is_null() {
+            std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut Object)>(free)(object);
+        }
+        (python.dec_ref)(kind);
+    }
+}
+
+/// # Safety
+///
+/// As Python calls a type's `tp_traverse`. The type itself is not visited: it is never garbage.
+unsafe fn visited(objects: [*mut Object; 2], visit: Visit, more: *mut c_void) -> c_int {
+    for object in objects {
+        // SAFETY: the object lives, as long as it is a member.
+        let stop = if object.is_null() { 0 } else { unsafe { visit(object, more) } };
+        if stop != 0 {
+            return stop;
+        }
+    }
+    0
+}
+
+/// # Safety
+///
+/// The places are members of an object that lives.
+unsafe fn cleared(places: [*mut *mut Object; 2]) -> c_int {
+    for place in places {
+        // SAFETY: as promised by the caller.
+        unsafe { set(place, ptr::null_mut()) };
+    }
+    0
+}
+
+/// Puts an object, whose reference it takes over, or none, into a member. What was there goes afterwards: its end may lead here.
+///
+/// # Safety
+///
+/// The place is a member of an object that lives.
+pub(super) unsafe fn set(place: *mut *mut Object, object: *mut Object) {
+    // SAFETY: as promised by the caller.
+    let before = unsafe { replace(&mut *place, object) };
+    drop(Python::get().and_then(|python| python.owned(before)));
+}
+
+fn new_type(python: &Python, name: &'static CStr, size: usize, slots: *mut Slot) -> Option<Owned> {
+    let basic_size = c_int::try_from(size).ok()?;
+    let mut spec = Spec { name: name.as_ptr(), basic_size, item_size: 0, flags: FLAGS, slots };
+    // SAFETY: the specification is whole, what it points to is never freed, and the GIL is held.
+    python.owned(unsafe { (python.type_from)(&raw mut spec) })
+}
+
+const fn member(name: &'static CStr, kind: c_int, offset: usize) -> Member {
+    Member { name: name.as_ptr(), kind, offset: offset as isize, flags: 0, doc: ptr::null() }
+}
+
+/// Python refers to it as long as the type lives, which is for good.
+fn leaked<T, const COUNT: usize>(items: [T; COUNT]) -> *mut T {
+    Box::leak(Box::new(items)).as_mut_ptr()
+}
+
+/// `visitproc`.
+type Visit = unsafe extern "C" fn(*mut Object, *mut c_void) -> c_int;
+
+/// Of an object that lives: who is being freed takes it out first.
+struct Address(*mut Object);
+
+// SAFETY: used with the GIL held, whichever thread has it.
+unsafe impl Send for Address {}
+
+/// All `Habits` that live. Used with the GIL held, so that nobody ever waits for it.
+static ALL_HABITS: Mutex<Vec<Address>> = Mutex::new(Vec::new());
+
+fn all() -> MutexGuard<'static, Vec<Address>> {
+    ALL_HABITS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const END: Member = Member { name: ptr::null(), kind: 0, offset: 0, flags: 0, doc: ptr::null() };
+
+// `structmember.h` and `typeslots.h`.
+const FLOAT: c_int = 4;
+const OBJECT: c_int = 6;
+const BOOL: c_int = 14;
+const SIGNED: c_int = 17;
+const UNSIGNED: c_int = 18;
+const CLEAR: c_int = 51;
+const DEALLOC: c_int = 52;
+const NEW: c_int = 65;
+const TRAVERSE: c_int = 71;
+const MEMBERS: c_int = 72;
+const FREE: c_int = 74;
+/// `Py_TPFLAGS_BASETYPE`, `Py_TPFLAGS_HAVE_GC`, and `Py_TPFLAGS_DEFAULT`.
+const FLAGS: c_uint = 1 << 10 | 1 << 14 | 1 << 18;

@@ -1,0 +1,326 @@
+//! The plain loop over messages, as `_processing.py` and `_sends.py` have it for all: what is not plain is left to them.
+//!
+//! Plain is a thread that is one train, without spans of OpenTelemetry's, where nothing is kept for later.
+
+use std::ptr;
+use std::time::Duration;
+
+use tracer_resolver::MessagePlace;
+use tracer_resolver::interceptor::declared;
+
+use super::cpython::{NoArguments, Object, Owned};
+use super::layer::Layer;
+use super::objects::{Habits, Processing, set};
+use super::trains;
+use crate::contained::contained;
+
+impl Layer {
+    /// The calling context goes on to the next message. Whether Python was not interrupted.
+    ///
+    /// # Safety
+    ///
+    /// See [`Layer::habits_of`].
+    pub(super) unsafe fn leave(&self, habits: &Owned) -> bool {
+        // SAFETY: as promised by the caller.
+        unsafe { self.leaves_plainly(habits) || self.called(self.slow.left, [habits.raw()]).is_some() }
+    }
+
+    /// # Safety
+    ///
+    /// See [`Layer::habits_of`].
+    unsafe fn leaves_plainly(&self, habits: &Owned) -> bool {
+        // SAFETY: as promised by the caller; the kinds say what the objects are.
+        unsafe {
+            if habits.kind() != self.habits || self.keeps_messages() || self.is_loaded(self.names.spans) {
+                return false;
+            }
+            let habits: *mut Habits = habits.raw().cast();
+            if !self.is_let_go((*habits).before) {
+                return false;
+            }
+            let Some(it) = self.current() else { return false };
+            if self.python.is_none(it.raw()) && self.python.is_none((*habits).last) {
+                set(&raw mut (*habits).before, ptr::null_mut());
+                return true;
+            }
+            let at: *mut Processing = it.raw().cast();
+            if it.raw() != (*habits).last || !self.is_processing(it.raw()) {
+                return false;
+            }
+            if (*at).said != 0 || (*at).firm != 0 || (*at).noted != 0 || !self.set_current(self.python.none) {
+                return false;
+            }
+            set(&raw mut (*habits).before, ptr::null_mut());
+            set(&raw mut (*habits).last, ptr::null_mut());
+            // Whoever else is at it has a reference.
+            if (*at).sends != 0 || (*at).started != 0 || it.references() > 1 {
+                (*habits).longest = (*habits).longest.max((*at).age);
+                if (*at).skipped != 0 && (*at).sends <= 1 {
+                    (*habits).is_filter = 1;
+                }
+                (*habits).skipped = 0;
+            } else {
+                (*habits).skipped = (*at).skipped.saturating_add(1);
+                let number = (*at).number;
+                contained((), || declared::pause(number, true));
+                set(&raw mut (*habits).before, it.into_raw());
+            }
+            true
+        }
+    }
+
+    /// The calling context was handed a message. Whether Python was not interrupted.
+    ///
+    /// # Safety
+    ///
+    /// See [`Layer::habits_of`].
+    pub(super) unsafe fn handed(&self, habits: &Owned, message: *mut Object) -> bool {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            self.begins_plainly(habits, message) || self.called(self.slow.given, [message, habits.raw()]).is_some()
+        }
+    }
+
+    /// # Safety
+    ///
+    /// See [`Layer::habits_of`].
+    unsafe fn begins_plainly(&self, habits: &Owned, message: *mut Object) -> bool {
+        let Some(of_message) = &self.of_message else { return false };
+        // SAFETY: as promised by the caller; the kinds say what the objects are.
+        unsafe {
+            if habits.kind() != self.habits || (*message).kind() != self.message || !self.is_one_train() {
+                return false;
+            }
+            if self.current().is_none_or(|it| !self.python.is_none(it.raw())) {
+                return false;
+            }
+            let of = |get: NoArguments| self.python.owned(get(message, ptr::null_mut()));
+            let parts = (of(of_message.error), of(of_message.topic), of(of_message.partition), of(of_message.offset));
+            let (Some(error), Some(topic), Some(partition), Some(offset)) = parts else {
+                self.python.clear_error();
+                return false;
+            };
+            if !self.python.is_none(error.raw()) {
+                return true;
+            }
+            let (Some(topic), Ok(partition)) =
+                (self.python.text(&topic), i32::try_from(self.python.signed(partition.raw())))
+            else {
+                return false;
+            };
+            let place = MessagePlace { topic, partition, offset: self.python.signed(offset.raw()) };
+            let train = trains::of_this_thread();
+            let number = contained(0, || declared::begin(place, None, None, train));
+            if number == 0 {
+                return true;
+            }
+            let Some(it) = self.python.owned((self.python.type_alloc)(self.processing, 0)) else {
+                contained((), || declared::end(number));
+                self.python.clear_error();
+                return true;
+            };
+            let at: *mut Processing = it.raw().cast();
+            let habits_of_it: *mut Habits = habits.raw().cast();
+            (*at).number = number;
+            (*at).owns = 1;
+            (*at).train = train;
+            (*at).since = seconds();
+            (*at).message = self.python.refer(message).into_raw();
+            (*at).habits = self.python.refer(habits.raw()).into_raw();
+            (*at).skipped = (*habits_of_it).skipped;
+            set(&raw mut (*habits_of_it).last, self.python.refer(it.raw()).into_raw());
+            self.set_current(it.raw());
+            true
+        }
+    }
+
+    /// Says what the next send of this thread follows from, a record of this value and key; gives what is current, for its delivery
+    /// report. `None`, and an error, where Python was interrupted.
+    ///
+    /// # Safety
+    ///
+    /// See [`Layer::habits_of`]; `value` and `key` live.
+    pub(super) unsafe fn say(&self, value: *mut Object, key: *mut Object) -> Option<Owned> {
+        // SAFETY: as promised by the caller.
+        unsafe { self.says_plainly(value, key).or_else(|| self.called(self.slow.said, [value, key])) }
+    }
+
+    /// # Safety
+    ///
+    /// See [`Layer::say`].
+    unsafe fn says_plainly(&self, value: *mut Object, key: *mut Object) -> Option<Owned> {
+        // SAFETY: as promised by the caller; the kinds say what the objects are.
+        unsafe {
+            if self.keeps_messages() || !self.is_one_train() {
+                return None;
+            }
+            let (it, here) = (self.current()?, trains::of_this_thread());
+            let cause = if self.python.is_none(it.raw()) {
+                if self.is_at_hand([value, key]) {
+                    return None;
+                }
+                it
+            } else if !self.is_processing(it.raw()) {
+                return None;
+            } else if self.is_cause_here(it.raw().cast(), here, [value, key])? {
+                it
+            } else {
+                self.python.refer(self.python.none)
+            };
+            let of_none = self.python.is_none(cause.raw());
+            let number = if of_none { 0 } else { (*cause.raw().cast::<Processing>()).number };
+            contained((), || declared::next_send(number, here));
+            Some(cause)
+        }
+    }
+
+    /// Whether what its own context sends now follows from it, as `cause` decides; `None`, and nothing is changed: that has to.
+    ///
+    /// # Safety
+    ///
+    /// See [`Layer::is_at_hand`].
+    unsafe fn is_cause_here(&self, it: *mut Processing, here: u64, objects: [*mut Object; 2]) -> Option<bool> {
+        // SAFETY: as promised by the caller; the kinds say what the objects are.
+        unsafe {
+            let of = (*it).habits;
+            if (*it).said != 0 || (*it).firm != 0 || (*it).train != here || of.is_null() || (*of).kind() != self.habits
+            {
+                return None;
+            }
+            let habits: *mut Habits = of.cast();
+            let age = seconds() - (*it).since;
+            let is_old = age > self.shortest && age > ((*habits).longest * 2.0).min(self.longest);
+            // The code that sends may tell.
+            let may_be_first = (*it).sends == 0 && (*habits).is_filter == 0 && (*habits).is_list == 0;
+            if if (*it).skipped == 0 { is_old && (*it).late == 0 } else { may_be_first } {
+                return None;
+            }
+            if (*it).skipped != 0 {
+                if !self.is_let_go((*habits).before) {
+                    return None;
+                }
+                set(&raw mut (*habits).before, ptr::null_mut());
+            }
+            (*it).sends = (*it).sends.saturating_add(1);
+            (*it).age = age;
+            if is_old {
+                return Some((*it).skipped != 0 && self.has(it, objects));
+            }
+            if (*it).skipped == 0 {
+                return Some(true);
+            }
+            if (*it).sends > 1 {
+                (*habits).is_list = 1;
+            }
+            Some((*habits).is_filter != 0 && (*habits).is_list == 0 || self.has(it, objects))
+        }
+    }
+
+    /// Nothing is said of the next send any more.
+    pub(super) fn unsay(&self) {
+        contained((), || declared::next_send(0, 0));
+    }
+
+    /// The arguments of `produce()` with a delivery report that knows what its record followed from.
+    ///
+    /// # Safety
+    ///
+    /// See [`Layer::habits_of`]; all three live.
+    pub(super) unsafe fn with_report(&self, args: *mut Object, kwargs: *mut Object, it: &Owned) -> Option<Owned> {
+        let kwargs = if kwargs.is_null() { self.python.none } else { kwargs };
+        // SAFETY: as promised by the caller.
+        unsafe { self.called(self.slow.with_report, [args, kwargs, it.raw()]) }
+    }
+
+    /// Whether one of these is the value or the key of a message that its consumer's program may have yet, as `at_hand` looks.
+    ///
+    /// # Safety
+    ///
+    /// See [`Layer::habits_of`]; the objects live.
+    unsafe fn is_at_hand(&self, objects: [*mut Object; 2]) -> bool {
+        // SAFETY: as promised by the caller; the kinds say what the objects are.
+        unsafe {
+            if !objects.iter().any(|object| self.is_its_own(*object)) {
+                return false;
+            }
+            for habits in (0..).map_while(|place| Habits::at(self.python, place)) {
+                let habits: *mut Habits = habits.raw().cast();
+                for near in [(*habits).last, (*habits).before] {
+                    if self.python.is_none(near) {
+                        continue;
+                    }
+                    // Kept for as long as it is looked at.
+                    let near = self.python.refer(near);
+                    if !self.is_processing(near.raw()) || self.has(near.raw().cast(), objects) {
+                        return true;
+                    }
+                }
+            }
+            false
+        }
+    }
+
+    /// Whether the processing's message has one of these as its value or key.
+    ///
+    /// # Safety
+    ///
+    /// See [`Layer::is_at_hand`].
+    unsafe fn has(&self, it: *mut Processing, objects: [*mut Object; 2]) -> bool {
+        // SAFETY: as promised by the caller.
+        unsafe {
+            let Some([value, key]) = self.parts_of((*it).message) else { return true };
+            objects.into_iter().any(|one| (one == value.raw() || one == key.raw()) && self.is_its_own(one))
+        }
+    }
+
+    /// Whether the program has let go of what was left without a send, and of its parts, as `is_held` looks.
+    ///
+    /// # Safety
+    ///
+    /// See [`Layer::habits_of`]; `it` is a member of an object that lives.
+    unsafe fn is_let_go(&self, it: *mut Object) -> bool {
+        // SAFETY: as promised by the caller; the kinds say what the objects are.
+        unsafe {
+            if self.python.is_none(it) {
+                return true;
+            }
+            if !self.is_processing(it) {
+                return false;
+            }
+            let message = (*it.cast::<Processing>()).message;
+            let Some(parts) = self.parts_of(message) else { return false };
+            // The processing has one of the message, the message and `parts` one each of a part.
+            (*message).references() == 1
+                && parts.iter().all(|part| !self.is_its_own(part.raw()) || part.references() <= 2)
+        }
+    }
+
+    /// The value and the key of a message; `None` if it is no message that is known.
+    ///
+    /// # Safety
+    ///
+    /// See [`Layer::habits_of`]; `message` is a member of an object that lives.
+    unsafe fn parts_of(&self, message: *mut Object) -> Option<[Owned; 2]> {
+        let of_message = self.of_message.as_ref()?;
+        // SAFETY: as promised by the caller; the kind says that the functions are for it.
+        unsafe {
+            if message.is_null() || (*message).kind() != self.message {
+                return None;
+            }
+            let [value, key] =
+                [of_message.value, of_message.key].map(|get| self.python.owned(get(message, ptr::null_mut())));
+            if value.is_none() || key.is_none() {
+                self.python.clear_error();
+            }
+            Some([value?, key?])
+        }
+    }
+}
+
+/// As `time.monotonic()`.
+fn seconds() -> f64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: there is room for the time.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec.unsigned_abs() as u32).as_secs_f64()
+}

@@ -1,0 +1,128 @@
+//! One backend of a configuration tried by itself, for whoever wants to know whether it works before programs depend on it.
+
+#![forbid(unsafe_code)]
+
+use std::time::{Duration, Instant};
+
+use super::plan::{Plan, loader};
+use super::rules::resource;
+use crate::batch::{Field, ServiceResource, SpanWriter, own_scope};
+use crate::clock;
+use crate::config::{Backend, Config, Report, Variables, strict};
+use crate::export::{Exporter as _, FinishedBatch, Outcome};
+use crate::plugin::{Instance, Rebirth};
+use crate::tracer::ids::{new_span_id, new_trace_id};
+
+/// A backend whose plugin was found and whose settings are right. Its span is sent at once, without the queue, the pauses
+/// and the repetitions that a program has.
+pub struct BackendTrial {
+    plan: Plan,
+}
+
+/// A span that says of itself that it is a test.
+#[derive(Clone, Debug)]
+pub struct TrialSpan {
+    /// Its trace, in 32 digits: by this it is found.
+    pub trace_id: String,
+    service: String,
+    bytes: Vec<u8>,
+}
+
+/// What came of a try. Messages hold no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TrialOutcome {
+    /// The plugin could not begin: why.
+    NotCreated(String),
+    /// The backend has the span.
+    Exported,
+    /// The backend took the request and refused the span in it: why.
+    Refused(String),
+    /// It did not work now and may work later: why.
+    Failed(String),
+    /// It does not work: why.
+    Rejected(String),
+}
+
+impl TrialSpan {
+    /// A span of `service`, with what the configuration says of that service's resource. `purpose` is its name.
+    pub fn new(config: &Config, service: &str, purpose: &str) -> Self {
+        let (trace_id, span_id, now) = (new_trace_id(), new_span_id(), clock::unix_nanos());
+        let mut span = Vec::new();
+        SpanWriter::new(&mut span).message(Field::SPANS, |span| {
+            span.bytes(Field::TRACE_ID, &trace_id);
+            span.bytes(Field::SPAN_ID, &span_id);
+            span.bytes(Field::NAME, purpose.as_bytes());
+            span.varint(Field::KIND, INTERNAL);
+            span.fixed64(Field::START, now);
+            span.fixed64(Field::END, now + 1_000_000);
+            span.string_attribute(Field::ATTRIBUTES, "tracer_resolver.test", purpose);
+            span.fixed32(Field::FLAGS, SAMPLED);
+        });
+        let known = config.services.iter().find(|known| known.name == service);
+        let resource = known.map_or_else(|| ServiceResource::new([("service.name", service)], None), resource);
+        let mut bytes = Vec::new();
+        resource.wrap(&mut bytes, [(own_scope(), span.as_slice())].into_iter());
+        let trace_id = trace_id.iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { trace_id, service: service.to_owned(), bytes }
+    }
+
+    /// The service that it is of.
+    pub fn service(&self) -> &str {
+        &self.service
+    }
+}
+
+impl BackendTrial {
+    /// Finds the plugin of `backend` and lets it check its settings. What is wrong is added to `report`, and then there is
+    /// nothing to try. Reads files, and runs code of the plugin.
+    pub fn load(config: &Config, backend: &Backend, report: &mut Report) -> Option<Self> {
+        let loader = loader(strict(&Variables::process()));
+        Plan::new(&loader, &config.plugins, backend, report).map(|plan| Self { plan })
+    }
+
+    /// The plugin, its version and its file, in one line.
+    pub fn plugin(&self) -> String {
+        let library = &self.plan.library;
+        format!("`{}` {} from {}", library.type_name(), library.version(), library.path().display())
+    }
+
+    /// Sends the span, and says what came of it and how long it took. Waits for the backend's `timeout` at most.
+    pub fn send(&self, span: &TrialSpan) -> (TrialOutcome, Duration) {
+        let started = Instant::now();
+        let settings = &self.plan.settings;
+        let library = std::sync::Arc::clone(&self.plan.library);
+        let instance = match Instance::create(library, settings, &self.plan.config, Rebirth::default()) {
+            Ok(instance) => instance,
+            Err(complaint) => return (TrialOutcome::NotCreated(complaint.message), started.elapsed()),
+        };
+        let batch =
+            FinishedBatch { id: 1, body: span.bytes.clone(), start: 0, span_count: 1, per_service: vec![(0, 1)] };
+        let outcome = match instance.export(&batch, 1, settings.timeout) {
+            Outcome::Exported => TrialOutcome::Exported,
+            Outcome::Partial { message, .. } => TrialOutcome::Refused(message),
+            Outcome::Retry { message, .. } => TrialOutcome::Failed(message),
+            Outcome::Rejected { message } | Outcome::OutOfService { message } => TrialOutcome::Rejected(message),
+        };
+        let took = started.elapsed();
+        let flushed = instance.flush(settings.timeout);
+        instance.shutdown(settings.timeout);
+        match outcome {
+            TrialOutcome::Exported if !flushed => {
+                (TrialOutcome::Failed("it took the span, and could not pass it on".to_owned()), took)
+            }
+            outcome => (outcome, took),
+        }
+    }
+}
+
+impl std::fmt::Debug for BackendTrial {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BackendTrial").field("backend", &self.plan.settings).finish_non_exhaustive()
+    }
+}
+
+/// OTLP's `SPAN_KIND_INTERNAL`.
+const INTERNAL: u64 = 1;
+/// The flags of a sampled span, whose parent is not remote.
+const SAMPLED: u32 = 0x101;

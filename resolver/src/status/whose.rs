@@ -1,0 +1,268 @@
+//! Whose a topic's messages are and why, in words: the rule that won, or the one that came nearest.
+
+#![forbid(unsafe_code)]
+
+use super::who::{Belongs, Who};
+use crate::config::{Config, ParentDecision, Pattern, Sampler, Service, Settings, Trace};
+use crate::services::{Side, pattern_matches};
+
+/// The services as whoever wrote the file has to see them.
+pub(crate) struct Rules<'a> {
+    pub(crate) config: &'a Config,
+    /// Texts of patterns that came from a reference: they are not shown.
+    pub(crate) hidden: &'a [String],
+}
+
+impl Rules<'_> {
+    /// What is true of a topic, in half a sentence.
+    pub(crate) fn explain(&self, topic: &str, who: &Who, belongs: Belongs, settings: Option<&Settings>) -> String {
+        let reason = self.reason(topic, who, belongs, settings);
+        match belongs {
+            Belongs::Traced { service, .. } => format!("belongs to service `{}`: {reason}", self.name(service)),
+            Belongs::Untraced(service) => {
+                format!("belongs to service `{}`, which does not trace it ({reason})", self.name(service))
+            }
+            Belongs::Excluded => "is excluded by its service, and not traced".to_owned(),
+            Belongs::Nobody => format!("belongs to no service, and is not traced; {reason}"),
+        }
+    }
+
+    /// Why that is so: the rule that won and what it leads to, or what stood against it.
+    pub(crate) fn reason(&self, topic: &str, who: &Who, belongs: Belongs, settings: Option<&Settings>) -> String {
+        match (belongs, settings) {
+            (Belongs::Traced { service, .. }, None) => self.rule(topic, who, service),
+            (Belongs::Traced { service, .. }, Some(settings)) => {
+                let rule = self.rule(topic, who, service);
+                format!("{rule}, {}, to {}", treatment(settings), self.backends(settings))
+            }
+            (Belongs::Untraced(_), _) => "trace = \"off\"".to_owned(),
+            (Belongs::Excluded, _) => "excluded by its service".to_owned(),
+            (Belongs::Nobody, _) => self.nearest(topic, who).unwrap_or_else(|| "no rule is like it".to_owned()),
+        }
+    }
+
+    pub(crate) fn name(&self, service: usize) -> &str {
+        self.config.services.get(service).map_or("", |service| service.name.as_str())
+    }
+
+    /// The rule by which a service got the topic.
+    pub(crate) fn rule(&self, topic: &str, who: &Who, service: usize) -> String {
+        if who.bound.is_some() {
+            return "bound by the program".to_owned();
+        }
+        let Some(rules) = self.config.services.get(service) else { return String::new() };
+        let lists = lists_of(rules).filter(|list| list.side.is_none_or(|side| side == who.side));
+        // As the rules are ranked: the kind of the pattern before the side.
+        let won = lists.enumerate().flat_map(|(place, list)| {
+            let of_list = list.patterns.iter().filter(|pattern| matches(pattern, topic));
+            of_list.map(move |pattern| ((kind(pattern), place), list.key, pattern))
+        });
+        match won.min_by_key(|(rank, ..)| *rank) {
+            Some((_, key, pattern)) => format!("{key} = {}", self.show(pattern)),
+            None if !(rules.client_ids.is_empty() && rules.group_ids.is_empty()) => {
+                "its client_ids or group_ids".to_owned()
+            }
+            None => "default_service".to_owned(),
+        }
+    }
+
+    /// The rule that would have to be changed least, and how.
+    pub(crate) fn nearest(&self, topic: &str, who: &Who) -> Option<String> {
+        let services = &self.config.services;
+        let all = services.iter().flat_map(|service| {
+            lists_of(service).flat_map(move |list| list.patterns.iter().map(move |pattern| (service, list, pattern)))
+        });
+        let near = all.filter_map(|(service, list, pattern)| {
+            let right_side = list.side.is_none_or(|side| side == who.side);
+            let (distance, why) = match (matches(pattern, topic), right_side) {
+                // The constraints were not met, or it would be the service's.
+                (true, true) => (0, format!("but only for its {}", self.constraints(service, who))),
+                (true, false) => (1, "but that is the other side".to_owned()),
+                (false, _) => {
+                    let (distance, why) = misspelt(pattern, topic)?;
+                    (distance + 2 * usize::from(!right_side) + 1, why)
+                }
+            };
+            Some((distance, service, list.key, pattern, why))
+        });
+        let (_, service, key, pattern, why) = near.min_by_key(|(distance, ..)| *distance)?;
+        Some(format!("nearest: service `{}` has {key} = {}, {why}", service.name, self.show(pattern)))
+    }
+
+    /// A pattern as the file has it.
+    pub(crate) fn show(&self, pattern: &Pattern) -> String {
+        let (text, shown) = text_of(pattern);
+        if self.hidden.iter().any(|hidden| hidden == text) { "(a pattern that is not shown)".to_owned() } else { shown }
+    }
+
+    fn backends(&self, settings: &Settings) -> String {
+        let names: Vec<_> = settings.export.iter().filter_map(|index| self.config.backends.get(*index)).collect();
+        let names: Vec<_> = names.iter().map(|backend| format!("`{}`", backend.name)).collect();
+        if names.is_empty() { "no backend".to_owned() } else { names.join(", ") }
+    }
+
+    fn constraints(&self, service: &Service, who: &Who) -> String {
+        let unmet = |patterns: &[Pattern], name: Option<&str>| {
+            !patterns.is_empty() && !name.is_some_and(|name| patterns.iter().any(|pattern| matches(pattern, name)))
+        };
+        let shown = |key: &str, patterns: &[Pattern]| {
+            let patterns: Vec<_> = patterns.iter().take(MOST_SHOWN).map(|pattern| self.show(pattern)).collect();
+            format!("{key} = [{}]", patterns.join(", "))
+        };
+        let mut parts = Vec::new();
+        if unmet(&service.client_ids, Some(&who.client_id)) {
+            parts.push(shown("client_ids", &service.client_ids));
+        }
+        if unmet(&service.group_ids, who.group_id.as_deref()) {
+            parts.push(shown("group_ids", &service.group_ids));
+        }
+        parts.join(" and ")
+    }
+}
+
+/// One list of patterns of a service.
+#[derive(Clone, Copy)]
+struct List<'a> {
+    key: &'static str,
+    /// `None`: both.
+    side: Option<Side>,
+    patterns: &'a [Pattern],
+}
+
+fn lists_of(service: &Service) -> impl Iterator<Item = List<'_>> {
+    [
+        List { key: "produces", side: Some(Side::Produce), patterns: &service.produces },
+        List { key: "consumes", side: Some(Side::Consume), patterns: &service.consumes },
+        List { key: "topics", side: None, patterns: &service.topics },
+    ]
+    .into_iter()
+}
+
+/// How the messages of such settings are treated.
+pub(crate) fn treatment(settings: &Settings) -> String {
+    if settings.trace == Trace::Propagate {
+        return "passed on without spans (trace = \"propagate\")".to_owned();
+    }
+    let sampler = match settings.sampler {
+        Sampler::AlwaysOn => "sampler always_on".to_owned(),
+        Sampler::AlwaysOff => "sampler always_off".to_owned(),
+        Sampler::Ratio(ratio) => format!("sampler ratio {ratio}"),
+        Sampler::RateLimit(limit) => format!("sampler rate_limit {limit}"),
+    };
+    match settings.parent {
+        ParentDecision::Respect => sampler,
+        ParentDecision::Ignore => format!("{sampler} (parent ignored)"),
+    }
+}
+
+/// A pattern's own text, and the pattern as a file has it.
+pub(super) fn text_of(pattern: &Pattern) -> (&str, String) {
+    match pattern {
+        Pattern::Exact(text) | Pattern::Glob(text) => (text.as_str(), format!("\"{text}\"")),
+        Pattern::Regex(regex) => {
+            let anchored = regex.as_str();
+            let text = anchored.strip_prefix("^(?:").and_then(|text| text.strip_suffix(")$")).unwrap_or(anchored);
+            (text, format!("{{ regex = '{text}' }}"))
+        }
+    }
+}
+
+/// How far a pattern is from a name that it does not match; nothing where they have little in common.
+fn misspelt(pattern: &Pattern, topic: &str) -> Option<(usize, String)> {
+    let (Pattern::Exact(text) | Pattern::Glob(text)) = pattern else { return None };
+    if text.to_lowercase() == topic.to_lowercase() {
+        return Some((1, "but upper and lower case differ".to_owned()));
+    }
+    if text.trim() == topic.trim() {
+        return Some((1, "but a blank at an end is one too many".to_owned()));
+    }
+    // Of long names a part is enough to tell them apart; reading all of them is not worth its time.
+    if text.len().max(topic.len()) > LONGEST_COMPARED {
+        return None;
+    }
+    let distance = strsim::damerau_levenshtein(text, topic);
+    let close = distance <= 1.max(text.chars().count().min(topic.chars().count()) / 3);
+    let differ = if distance == 1 { "character differs" } else { "characters differ" };
+    close.then(|| (distance, format!("but {distance} {differ}")))
+}
+
+fn matches(pattern: &Pattern, name: &str) -> bool {
+    pattern_matches(pattern, name)
+}
+
+/// From the most specific.
+fn kind(pattern: &Pattern) -> u8 {
+    match pattern {
+        Pattern::Exact(_) => 0,
+        Pattern::Glob(_) => 1,
+        Pattern::Regex(_) => 2,
+    }
+}
+
+/// Patterns of a constraint that are named.
+const MOST_SHOWN: usize = 5;
+/// Names longer than this are compared only for being the same.
+const LONGEST_COMPARED: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Source, load};
+
+    const FILE: &str = r#"
+        version = 1
+        [services.shop]
+        produces = ["order", "pay.*"]
+        topics = [{ regex = 'stock-\d+' }]
+        [services.mail]
+        consumes = ["Welcome"]
+        group_ids = ["mailers"]
+        [services.bill]
+        topics = ["bills"]
+        client_ids = ["biller-*"]
+    "#;
+
+    fn nearest(topic: &str, side: Side) -> Option<String> {
+        let config = load(Source::Text { name: "t.toml".to_owned(), text: FILE.to_owned() }).config.unwrap();
+        let who = Who { side, client_id: "c".to_owned(), group_id: Some("g".to_owned()), bound: None };
+        Rules { config: &config, hidden: &[] }.nearest(topic, &who)
+    }
+
+    #[test]
+    fn the_nearest_rule_is_named_with_what_is_wrong() {
+        for (topic, side, expected) in [
+            ("orders", Side::Produce, "nearest: service `shop` has produces = \"order\", but 1 character differs"),
+            ("order", Side::Consume, "nearest: service `shop` has produces = \"order\", but that is the other side"),
+            (
+                "ORDER",
+                Side::Produce,
+                "nearest: service `shop` has produces = \"order\", but upper and lower case differ",
+            ),
+            ("welcome", Side::Consume, "nearest: service `mail` has consumes = \"Welcome\", but upper and lower case"),
+            (
+                "Welcome",
+                Side::Consume,
+                "service `mail` has consumes = \"Welcome\", but only for its group_ids = [\"mailers\"]",
+            ),
+            ("bills", Side::Produce, "but only for its client_ids = [\"biller-*\"]"),
+        ] {
+            let found = nearest(topic, side).unwrap_or_default();
+            assert!(found.contains(expected), "{topic}: {found}");
+        }
+        assert_eq!(nearest("something-else-altogether", Side::Produce), None);
+        assert_eq!(nearest(&"order".repeat(60), Side::Produce), None);
+    }
+
+    #[test]
+    fn the_rule_that_won_is_named_as_the_file_has_it() {
+        let config = load(Source::Text { name: "t.toml".to_owned(), text: FILE.to_owned() }).config.unwrap();
+        let hidden = ["bills".to_owned()];
+        let rules = Rules { config: &config, hidden: &hidden };
+        let who = Who { side: Side::Produce, client_id: "c".to_owned(), group_id: None, bound: None };
+        assert_eq!(rules.rule("pay.in", &who, 0), "produces = \"pay.*\"");
+        assert_eq!(rules.rule("stock-7", &who, 0), "topics = { regex = 'stock-\\d+' }");
+        assert_eq!(rules.rule("bills", &who, 2), "topics = (a pattern that is not shown)");
+        assert_eq!(rules.rule("others", &who, 0), "default_service");
+        assert_eq!(rules.rule("others", &Who { bound: Some(0), ..who }, 0), "bound by the program");
+    }
+}

@@ -1,0 +1,69 @@
+//! The configuration that a command is about, and what it was made of.
+
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracer_resolver::config::{self, DEFAULT_CONFIG, Loaded, Origin, Outline, Source, Variables};
+use tracer_resolver::inspect::PluginSearch;
+
+use crate::library;
+
+/// See the module.
+pub(crate) struct Configuration {
+    pub(crate) loaded: Loaded,
+    /// What the file says, as it is written; empty without a file.
+    pub(crate) written: Outline,
+    /// The same of the manual, whose values are the defaults.
+    pub(crate) defaults: Outline,
+    /// The variables that were asked for, and are set.
+    pub(crate) variables: Vec<String>,
+    /// Whether what is doubtful counts as wrong.
+    pub(crate) strict: bool,
+}
+
+impl Configuration {
+    /// Of this file, else what the library would take in this environment.
+    pub(crate) fn of(file: Option<&Path>) -> Self {
+        let source = file.map_or(Source::Process, |path| Source::File(path.to_owned()));
+        let seen = Arc::new(Mutex::new(Vec::<String>::new()));
+        let notes = Arc::clone(&seen);
+        let variables = Variables::process().watched(move |name| {
+            let mut seen = notes.lock().unwrap_or_else(PoisonError::into_inner);
+            if !seen.iter().any(|known| known == name) {
+                seen.push(name.to_owned());
+            }
+        });
+        let loaded = config::load_with(source, &variables);
+        let strict = config::strict(&Variables::process());
+        // Editors on Windows write a byte order mark; the report's text is without it, as all places are.
+        let written = Outline::of(&loaded.report.text);
+        let variables = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Self { loaded, written, defaults: Outline::of(DEFAULT_CONFIG), variables, strict }
+    }
+
+    /// As messages call it: the path as it was given, or `environment`.
+    pub(crate) fn name(&self) -> &str {
+        &self.loaded.report.name
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.loaded.report.text
+    }
+
+    pub(crate) fn is_toml(&self) -> bool {
+        matches!(self.loaded.config.as_ref().map(|config| &config.origin), Some(Origin::File(_)))
+    }
+
+    /// Where the library would look for plugins. Without a library, where this program itself would.
+    pub(crate) fn plugin_search(&self) -> PluginSearch {
+        plugin_search(self.strict)
+    }
+}
+
+/// The same without a configuration.
+pub(crate) fn plugin_search(strict: bool) -> PluginSearch {
+    let library = library::find().ok();
+    PluginSearch::new(library.as_deref().and_then(Path::parent), strict)
+}

@@ -1,0 +1,235 @@
+//! What becomes of the trace that a message's headers name: the engine's own reading and its own sampler, asked.
+
+#![forbid(unsafe_code)]
+
+use tracer_resolver::config::{ParentDecision, Propagator, Relation, Sampler as SamplerSetting, Settings, Trace};
+use tracer_resolver::propagation::{Extracted, RemoteParent, TraceStateBuffer, extract, read_baggage};
+use tracer_resolver::services::Side;
+use tracer_resolver::tracer::sampler::{Decision, ParentSampling, Sampler};
+
+use super::malformed;
+use crate::toml_text::{format_name, formats, sampler as written_sampler};
+
+/// Whether a span of such a message is exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Each one.
+    Kept,
+    /// Some, by the sampler.
+    Sampled,
+    /// None.
+    Dropped,
+}
+
+impl Fate {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Kept => "kept",
+            Self::Sampled => "sampled",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
+/// The fate of a message's span, and why.
+pub(super) struct Outcome {
+    pub(super) fate: Fate,
+    pub(super) lines: Vec<String>,
+}
+
+/// What is asked, and where a setting comes from.
+pub(super) struct Asked<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) side: Side,
+    pub(super) headers: &'a [(String, String)],
+    /// By key.
+    pub(super) origin: &'a dyn Fn(&str) -> String,
+}
+
+pub(super) fn outcome(asked: &Asked<'_>) -> Outcome {
+    let Asked { settings, side, headers, origin } = *asked;
+    match settings.trace {
+        Trace::Off => {
+            let lines = vec![format!("trace = \"off\" ({}): it passes untouched, headers and all", origin("trace"))];
+            return Outcome { fate: Fate::Dropped, lines };
+        }
+        Trace::Propagate => {
+            let place = origin("trace");
+            let lines = vec![format!("trace = \"propagate\" ({place}): the context passes on, and no span is made")];
+            return Outcome { fate: Fate::Dropped, lines };
+        }
+        Trace::Spans => {}
+    }
+    let mut buffer = TraceStateBuffer::new();
+    let extracted = extract(bytes(headers), &settings.extract, &mut buffer);
+    let mut lines = unread(settings, headers, &extracted);
+    let is_linked = side == Side::Consume && settings.relation == Relation::Link;
+    let fate = match (extracted.parent(), is_linked) {
+        (Some(parent), false) => {
+            lines.push(format!(
+                "it continues trace {} under span {} (read as {})",
+                hex(&parent.context.trace_id),
+                hex(&parent.context.span_id),
+                format_name(parent.format)
+            ));
+            continued(asked, parent, &mut lines)
+        }
+        (Some(parent), true) => {
+            let (trace, span) = (hex(&parent.context.trace_id), hex(&parent.context.span_id));
+            lines.push(format!(
+                "relation = \"link\": it begins a trace of its own, with a link to span {span} of trace {trace}"
+            ));
+            begun(asked, ParentSampling::NoParent, &mut lines)
+        }
+        (None, _) => {
+            let begins = match side {
+                Side::Produce => {
+                    "it continues the context that is current where it is sent, if there is one; else it begins a trace"
+                }
+                Side::Consume => "it begins a trace",
+            };
+            lines.push(begins.to_owned());
+            begun(asked, extracted.sampling(), &mut lines)
+        }
+    };
+    let fate = if settings.export.is_empty() && fate != Fate::Dropped {
+        lines.push(format!("but `export` ({}) names no backend: its span goes nowhere", origin("export")));
+        Fate::Dropped
+    } else {
+        fate
+    };
+    Outcome { fate, lines }
+}
+
+/// The trace goes on: its id is known, so the sampler can be asked.
+fn continued(asked: &Asked<'_>, parent: &RemoteParent<'_>, lines: &mut Vec<String>) -> Fate {
+    let Asked { settings, origin, .. } = *asked;
+    let says = match parent.sampling {
+        ParentSampling::Sampled => "its sender kept it",
+        ParentSampling::NotSampled => "its sender did not keep it",
+        ParentSampling::Debug => "its sender wants it kept (debug)",
+        _ => "its sender left the decision to us",
+    };
+    let decides = match (settings.parent, parent.sampling) {
+        (ParentDecision::Respect, ParentSampling::Deferred) | (ParentDecision::Ignore, _) => {
+            let why = if settings.parent == ParentDecision::Ignore { ", and parent = \"ignore\"" } else { "" };
+            let (sampler, place) = (written_sampler(settings.sampler), origin("sampler"));
+            format!("{says}{why}: the sampler decides, {sampler} ({place})")
+        }
+        (ParentDecision::Respect, _) => format!("{says}, and parent = \"respect\" ({})", origin("parent")),
+    };
+    let is_limited = matches!(settings.sampler, SamplerSetting::RateLimit(_));
+    let by_sampler = settings.parent == ParentDecision::Ignore || parent.sampling == ParentSampling::Deferred;
+    if is_limited && by_sampler {
+        lines.push(format!("{decides}: kept while there are fewer"));
+        return Fate::Sampled;
+    }
+    match Sampler::new(settings).decide(parent.sampling, &parent.context.trace_id, || 0) {
+        Decision::Keep => {
+            lines.push(format!("{decides}: kept"));
+            Fate::Kept
+        }
+        Decision::Drop => {
+            lines.push(format!("{decides}: not kept, so nothing is exported"));
+            Fate::Dropped
+        }
+    }
+}
+
+/// A new trace, whose id nobody knows yet.
+fn begun(asked: &Asked<'_>, sampling: ParentSampling, lines: &mut Vec<String>) -> Fate {
+    let Asked { settings, origin, .. } = *asked;
+    if settings.parent == ParentDecision::Respect {
+        match sampling {
+            ParentSampling::Sampled | ParentSampling::Debug => {
+                lines.push("its headers want it kept: kept".to_owned());
+                return Fate::Kept;
+            }
+            ParentSampling::NotSampled => {
+                lines.push("its headers want it not kept: nothing is exported".to_owned());
+                return Fate::Dropped;
+            }
+            _ => {}
+        }
+    }
+    let sampler = written_sampler(settings.sampler);
+    let (fate, words) = match settings.sampler {
+        SamplerSetting::AlwaysOn => (Fate::Kept, "every trace that begins here is kept".to_owned()),
+        SamplerSetting::AlwaysOff => (Fate::Dropped, "no trace that begins here is kept: sampled out".to_owned()),
+        SamplerSetting::Ratio(ratio) if ratio <= 0.0 => {
+            (Fate::Dropped, "no trace that begins here is kept: sampled out".to_owned())
+        }
+        SamplerSetting::Ratio(ratio) if ratio >= 1.0 => (Fate::Kept, "every trace that begins here is kept".to_owned()),
+        SamplerSetting::Ratio(ratio) => {
+            (Fate::Sampled, format!("{} % of the traces that begin here are kept, by their ids", ratio * 100.0))
+        }
+        SamplerSetting::RateLimit(limit) => {
+            (Fate::Sampled, format!("at most {limit} traces that begin here are kept in a second"))
+        }
+    };
+    lines.push(format!("sampler = {sampler} ({}): {words}", origin("sampler")));
+    fate
+}
+
+/// The headers that speak of a trace, and are not what it was taken from: why not.
+fn unread(settings: &Settings, headers: &[(String, String)], extracted: &Extracted<'_>) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (index, (name, value)) in headers.iter().enumerate() {
+        let Some(format) = format_of(name) else { continue };
+        let is_repeated = headers.iter().skip(index + 1).any(|(later, _)| later.eq_ignore_ascii_case(name));
+        let is_read = settings.extract.contains(&format)
+            || (format == Propagator::B3 && settings.extract.contains(&Propagator::B3Multi));
+        if is_repeated && !name.eq_ignore_ascii_case("tracestate") {
+            lines.push(format!("`{name}` = {value}: there is a later one, which counts"));
+        } else if !is_read {
+            let list = formats(&settings.extract);
+            lines
+                .push(format!("`{name}` is not read: propagators.extract = {list} has no \"{}\"", format_name(format)));
+        } else if format == Propagator::Baggage {
+            let readable = read_baggage([value.as_bytes()]).count();
+            lines.push(format!("`{name}` passes on, with {readable} entries that can be read"));
+        } else if name.eq_ignore_ascii_case("tracestate") {
+            let has_parent = extracted.parent().is_some_and(|parent| parent.format == Propagator::TraceContext);
+            let kept = extracted.parent().is_some_and(|parent| parent.trace_state.is_some());
+            if !has_parent {
+                lines.push(format!("`{name}` is nothing without a `traceparent` that is read"));
+            } else if !kept {
+                lines.push(format!("`{name}` is malformed, so ignored"));
+            }
+        } else if extracted.parent().is_none_or(|parent| parent.format != format) {
+            let mut buffer = TraceStateBuffer::new();
+            match (extract(bytes(headers), &[format], &mut buffer), extracted.parent()) {
+                (Extracted::Nothing, _) => {
+                    lines.push(format!("`{name}` is malformed, so ignored: {}", malformed::why(name, value)));
+                }
+                (_, Some(taken)) => lines.push(format!(
+                    "`{name}` is not taken: \"{}\" stands before \"{}\" in propagators.extract",
+                    format_name(taken.format),
+                    format_name(format)
+                )),
+                // It says only whether to keep a trace.
+                (_, None) => {}
+            }
+        }
+    }
+    lines
+}
+
+/// The format that a header is of.
+fn format_of(name: &str) -> Option<Propagator> {
+    match name.to_ascii_lowercase().as_str() {
+        "traceparent" | "tracestate" => Some(Propagator::TraceContext),
+        "baggage" => Some(Propagator::Baggage),
+        "b3" | "x-b3-traceid" | "x-b3-spanid" | "x-b3-sampled" | "x-b3-flags" => Some(Propagator::B3),
+        "uber-trace-id" | "jaeger-debug-id" => Some(Propagator::Jaeger),
+        _ => None,
+    }
+}
+
+fn bytes(headers: &[(String, String)]) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+    headers.iter().map(|(name, value)| (name.as_bytes(), Some(value.as_bytes())))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,46 @@
+//! What the command prints on standard output, for a person or another program to read.
+
+#![forbid(unsafe_code)]
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use serde_json::Value as Json;
+
+use crate::failure::{self, Failure};
+
+/// One line, and all is well.
+pub(crate) fn line(line: &[u8]) -> Result<ExitCode, Failure> {
+    let mut text = line.to_vec();
+    text.push(b'\n');
+    write(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Text as it stands; how it is with what was looked at, as the exit status.
+pub(crate) fn text(text: &str, is_well: bool) -> Result<ExitCode, Failure> {
+    write(text.as_bytes())?;
+    Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::from(failure::WRONG) })
+}
+
+/// The same, as JSON.
+pub(crate) fn json(value: &Json, is_well: bool) -> Result<ExitCode, Failure> {
+    text(&format!("{value:#}\n"), is_well)
+}
+
+/// Whether standard output takes colours: a terminal that shows them, and nobody who wants none (no-color.org).
+pub(crate) fn has_colors() -> bool {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    io::stdout().is_terminal() && !is_set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+fn write(text: &[u8]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        // Whoever reads has read enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::of_ours(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}

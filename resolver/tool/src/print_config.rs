@@ -1,0 +1,209 @@
+//! `print-config`: all that is in effect, as a file that would mean the same, each value with where it comes from.
+
+#![forbid(unsafe_code)]
+
+mod backends;
+mod section;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde_json::{Value as Json, json};
+use tracer_resolver::config::{Config, Origin as Source, Pattern, written_bytes, written_duration, written_key};
+
+use crate::command_line::Format;
+use crate::configuration::Configuration;
+use crate::effective::{self, Layer, Origin};
+use crate::failure::Failure;
+use crate::output;
+use crate::plugin_warnings;
+use crate::toml_text;
+use section::Section;
+
+pub(crate) fn print(file: Option<&Path>, with_plugins: bool, format: Format) -> Result<ExitCode, Failure> {
+    plugin_warnings::collect();
+    let configuration = Configuration::of(file);
+    let Some(config) = &configuration.loaded.config else {
+        let report = &configuration.loaded.report;
+        return match format {
+            Format::Json => output::json(&json!({ "source": report.name, "sections": null }), false),
+            Format::Text => {
+                let shown = report.render(output::has_colors());
+                output::text(&format!("{shown}{}: nothing is traced\n", report.name), false)
+            }
+        };
+    };
+    let sections = sections(&configuration, config, with_plugins);
+    for warning in plugin_warnings::taken() {
+        eprintln!("tracer-interceptors: {warning}");
+    }
+    match format {
+        Format::Json => {
+            let sections: Vec<Json> = sections.iter().map(Section::as_json).collect();
+            output::json(&json!({ "source": configuration.name(), "sections": sections }), true)
+        }
+        Format::Text => output::text(&text(&configuration, &sections), true),
+    }
+}
+
+fn text(configuration: &Configuration, sections: &[Section]) -> String {
+    let mut out = format!("# All that is in effect by {}.\n", configuration.name());
+    if configuration.loaded.report.has_errors() {
+        out.push_str("# It has errors, and parts of it are off: see `tracer-interceptors check`.\n");
+    }
+    for section in sections {
+        out.push('\n');
+        if !section.title.is_empty() {
+            out.push_str(&format!("{}\n", section.title));
+        }
+        let lines: Vec<_> = section.lines.iter().map(|(key, value, _)| format!("{key} = {value}")).collect();
+        let width =
+            lines.iter().map(|line| line.chars().count()).filter(|width| *width <= 60).max().unwrap_or_default();
+        for (line, (.., origin)) in lines.iter().zip(&section.lines) {
+            out.push_str(&format!("{line:width$}  # {origin}\n"));
+        }
+    }
+    out
+}
+
+fn sections(configuration: &Configuration, config: &Config, with_plugins: bool) -> Vec<Section> {
+    let mut sections = vec![top(configuration, config), defaults(configuration, config)];
+    for index in 0..config.services.len() {
+        services(configuration, config, index, &mut sections);
+    }
+    backends::sections(configuration, config, with_plugins, &mut sections);
+    let batch = |key: &str, value: String| (key.to_owned(), value, at(configuration, config, &["batch", key], "delay"));
+    sections.push(Section {
+        title: "[batch]".to_owned(),
+        lines: vec![
+            batch("delay", toml_text::string(&written_duration(config.batch.delay))),
+            batch("max_bytes", toml_text::string(&written_bytes(config.batch.max_bytes as u64))),
+        ],
+    });
+    sections.extend(plugins(configuration, config));
+    sections
+}
+
+/// Where a key comes from that has one place only; `variable` is what stands for it without a file.
+fn at(configuration: &Configuration, config: &Config, path: &[&str], variable: &str) -> Origin {
+    match (&config.origin, configuration.written.at(path)) {
+        (Source::File(_), Some(written)) => effective::said(configuration, written).0,
+        (Source::File(_), None) => Origin::Default,
+        _ if path.last() == Some(&variable) => effective::origin(configuration, config, Layer::Defaults, variable).0,
+        _ => Origin::Default,
+    }
+}
+
+fn top(configuration: &Configuration, config: &Config) -> Section {
+    let version = match configuration.written.at(&["version"]) {
+        Some(written) => effective::said(configuration, written).0,
+        None => Origin::Default,
+    };
+    let mut lines = vec![("version".to_owned(), "1".to_owned(), version)];
+    if let Some(service) = config.default_service.and_then(|index| config.services.get(index)) {
+        let origin = match configuration.written.at(&["default_service"]) {
+            Some(written) => effective::said(configuration, written).0,
+            None => Origin::Implied("the only service there is"),
+        };
+        lines.push(("default_service".to_owned(), toml_text::literal(&service.name), origin));
+    }
+    Section { title: String::new(), lines }
+}
+
+fn defaults(configuration: &Configuration, config: &Config) -> Section {
+    let mut lines = setting_lines(configuration, config, Layer::Defaults);
+    let path = ["defaults", "exclude"];
+    let (written, origin) = match (configuration.written.at(&path), configuration.defaults.at(&path)) {
+        (Some(written), _) if configuration.is_toml() => (Some(written), effective::said(configuration, written).0),
+        (_, default) => (default, Origin::Default),
+    };
+    if let (Some(written), true) = (written, configuration.is_toml()) {
+        lines.push(("exclude".to_owned(), toml_text::value(&written.value), origin));
+    }
+    Section { title: "[defaults]".to_owned(), lines }
+}
+
+fn services(configuration: &Configuration, config: &Config, index: usize, sections: &mut Vec<Section>) {
+    let Some(service) = config.services.get(index) else { return };
+    let section = format!("services.{}", written_key(&service.name));
+    let mut lines = Vec::new();
+    let lists = [
+        ("produces", &service.produces),
+        ("consumes", &service.consumes),
+        ("topics", &service.topics),
+        ("client_ids", &service.client_ids),
+        ("group_ids", &service.group_ids),
+        ("exclude", &service.exclude),
+    ];
+    for (key, patterns) in lists {
+        lines.push(patterns_line(configuration, config, index, key, patterns));
+    }
+    lines.extend(setting_lines(configuration, config, Layer::Service(index)));
+    for (name, value) in &service.resource {
+        let places = [&["services", service.name.as_str(), "resource", name][..], &["defaults", "resource", name]];
+        let written = places.into_iter().find_map(|path| configuration.written.at(path));
+        let (origin, reference) = match (&config.origin, written) {
+            (Source::File(_), Some(written)) => effective::said(configuration, written),
+            _ => (effective::origin(configuration, config, Layer::Service(index), "resource").0, None),
+        };
+        let key = format!("resource.{}", written_key(name));
+        lines.push((key, reference.unwrap_or_else(|| toml_text::literal(value)), origin));
+    }
+    sections.push(Section { title: format!("[{section}]"), lines });
+    for (topic, (pattern, _)) in service.topic_settings.iter().enumerate() {
+        let title = format!("[{section}.topic.{}]", written_key(toml_text::pattern_text(pattern)));
+        sections.push(Section { title, lines: setting_lines(configuration, config, Layer::Topic(index, topic)) });
+    }
+}
+
+fn patterns_line(
+    configuration: &Configuration,
+    config: &Config,
+    index: usize,
+    key: &str,
+    patterns: &[Pattern],
+) -> (String, String, Origin) {
+    let (origin, reference) = match &config.origin {
+        Source::LegacyFile(_) if key != "exclude" && patterns.is_empty() => (Origin::Default, None),
+        Source::Environment if key != "exclude" => (Origin::Default, None),
+        _ => effective::origin(configuration, config, Layer::Service(index), key),
+    };
+    let value = reference.unwrap_or_else(|| toml_text::list(patterns.iter().map(toml_text::pattern)));
+    (key.to_owned(), value, origin)
+}
+
+fn setting_lines(configuration: &Configuration, config: &Config, layer: Layer) -> Vec<(String, String, Origin)> {
+    let settings = effective::settings(configuration, config, layer);
+    settings.into_iter().map(|setting| (setting.key.to_owned(), setting.value, setting.origin)).collect()
+}
+
+fn plugins(configuration: &Configuration, config: &Config) -> Vec<Section> {
+    let origin = |path: &[&str]| at(configuration, config, path, "");
+    let dirs = config.plugins.dirs.iter().map(|dir| toml_text::literal(&dir.to_string_lossy()));
+    let dirs = match configuration.written.at(&["plugins", "dirs"]) {
+        Some(written) if effective::has_reference(&written.value) => toml_text::value(&written.value),
+        _ => toml_text::list(dirs),
+    };
+    let mut sections = vec![Section {
+        title: "[plugins]".to_owned(),
+        lines: vec![("dirs".to_owned(), dirs, origin(&["plugins", "dirs"]))],
+    }];
+    for entry in &config.plugins.entries {
+        let mut lines = Vec::new();
+        let mut line = |key: &str, value: String| {
+            let path = ["plugins", entry.name.as_str(), key];
+            let written = configuration.written.at(&path);
+            let reference = written.and_then(|written| effective::said(configuration, written).1);
+            lines.push((key.to_owned(), reference.unwrap_or(value), origin(&path)));
+        };
+        if let Some(file) = &entry.file {
+            line("file", toml_text::literal(&file.to_string_lossy()));
+        }
+        if let Some(sha256) = entry.sha256 {
+            let hex: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+            line("sha256", toml_text::string(&hex));
+        }
+        sections.push(Section { title: format!("[plugins.{}]", written_key(&entry.name)), lines });
+    }
+    sections
+}

@@ -1,0 +1,101 @@
+//! Becomes another program, with the library in it.
+
+#![forbid(unsafe_code)]
+
+mod elf;
+mod executed;
+mod linked_in;
+mod loader;
+mod needed;
+mod node_layer;
+mod outlook;
+mod preload;
+mod python_layer;
+mod reach;
+mod trial;
+mod versions;
+
+use std::env;
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+pub(crate) use linked_in::{LinkedIn, mentioned};
+pub(crate) use needed::Needed;
+pub(crate) use outlook::Outlook;
+pub(crate) use reach::Reach;
+
+use crate::failure::Failure;
+use crate::library;
+
+/// Replaces this process by the program that `words` name, so that its signals, its status and its process id are its
+/// own. Returns only if that fails.
+pub(crate) fn run(words: Vec<OsString>) -> Failure {
+    let mut words = words.into_iter();
+    let Some(program) = words.next() else {
+        return Failure::of_ours("`run` needs a program");
+    };
+    let name = program.to_string_lossy();
+    let mut command = Command::new(&program);
+    command.args(words);
+    let library = match library::find() {
+        Ok(library) => library,
+        Err(failure) => return failure,
+    };
+    let Outlook { reach, linked_in, .. } = Outlook::of(&program, &library);
+    match reach {
+        Reach::Breaks(why) => note(&format!("{name} is run without tracing: {why}")),
+        reach => {
+            match preload::with(env::var_os(preload::variable()), &library) {
+                Ok(value) => command.env(preload::variable(), value),
+                Err(failure) => return failure,
+            };
+            if let Some(layer) = node_layer::beside(&library) {
+                let options = node_layer::with(env::var_os(node_layer::VARIABLE), &layer);
+                command.env(node_layer::VARIABLE, options);
+            }
+            if let Some(folder) = python_layer::folder(&library) {
+                let variable = python_layer::variable();
+                command.env(variable, python_layer::with(env::var_os(variable), &folder));
+            }
+            if reach == Reach::Nowhere {
+                note(&format!(
+                    "{name} is statically linked, and so loads no library by itself: give its clients the property \
+                     plugin.library.paths instead"
+                ));
+            }
+            if let (Reach::Loaded, LinkedIn::Functions | LinkedIn::Nameless) = (&reach, linked_in) {
+                let nameless = "; and link it with -rdynamic, for it was stripped of the names of librdkafka's functions, and \
+                                no library finds them";
+                note(&format!(
+                    "{name} has librdkafka linked in, where no preloaded library can see its calls: give its clients the \
+                     property plugin.library.paths, with what `tracer-interceptors path` prints{}",
+                    if linked_in == LinkedIn::Nameless { nameless } else { "" }
+                ));
+            }
+            if is_configured() {
+                // This very process becomes the program: at its end the library says so if it met no client.
+                command.env("TRACER_INTERCEPTORS_RUN", std::process::id().to_string());
+            } else {
+                note("nothing will be traced: neither INTERCEPTORS_CONFIG_FILE nor any OTEL_ variable is set");
+            }
+        }
+    }
+    let error = command.exec();
+    let status = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
+    Failure { status, what: format!("cannot run {name}: {error}") }
+}
+
+/// Whether anything may say what to trace; what it says is the library's business.
+pub(crate) fn is_configured() -> bool {
+    env::vars_os().any(|(name, value)| {
+        !value.is_empty() && (name == "INTERCEPTORS_CONFIG_FILE" || name.as_bytes().starts_with(b"OTEL_"))
+    })
+}
+
+/// What may surprise; the program runs all the same.
+fn note(what: &str) {
+    eprintln!("tracer-interceptors: {what}");
+}

@@ -1,0 +1,213 @@
+//! One process, as its status file has it, and several as tables.
+
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value as Json, json};
+
+use super::liveness::Liveness;
+use super::table::Table;
+
+/// See the module.
+pub(super) struct Process {
+    file: String,
+    document: Json,
+    liveness: Liveness,
+    /// Seconds since it was written.
+    age: f64,
+    now: f64,
+}
+
+impl Process {
+    pub(super) fn new(path: &Path, document: Json) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let written = document.get("written_at").and_then(Json::as_f64).unwrap_or_default();
+        let liveness = Liveness::of(&document, now);
+        Self { file: path.display().to_string(), liveness, age: (now - written).max(0.0), now, document }
+    }
+
+    /// Whether it traces, and a topic that it has met; its end was seen if it has ended, and its backends take what it sends.
+    pub(super) fn is_well(&self) -> bool {
+        matches!(self.liveness, Liveness::Running | Liveness::Ended)
+            && self.document.get("tracing").and_then(Json::as_bool) == Some(true)
+            && (self.list("topics").is_empty() || self.list("topics").iter().any(is_traced))
+            && self.list("backends").iter().all(|backend| word(backend, "/state") == "healthy" && lost(backend) == 0)
+    }
+
+    /// What it wrote, and what is known beside.
+    pub(super) fn json(&self) -> Json {
+        let mut document = self.document.clone();
+        if let Some(fields) = document.as_object_mut() {
+            fields.insert("file".to_owned(), json!(self.file));
+            fields.insert("state".to_owned(), json!(self.liveness.word()));
+        }
+        document
+    }
+
+    fn pid(&self) -> String {
+        number(&self.document, "/process/pid").to_string()
+    }
+
+    /// What runs: the script of an interpreter, else the program.
+    fn program(&self) -> String {
+        let script = word(&self.document, "/process/script");
+        let program = word(&self.document, "/process/program");
+        let program = program.rsplit('/').next().unwrap_or(program);
+        if script.is_empty() { program.to_owned() } else { format!("{program} {script}") }
+    }
+
+    fn configuration(&self) -> String {
+        let file = word(&self.document, "/configuration/file");
+        let hash: String = word(&self.document, "/configuration/sha256").chars().take(8).collect();
+        let tracing = self.document.get("tracing").and_then(Json::as_bool) == Some(true);
+        let off = if tracing { "" } else { "OFF: " };
+        match word(&self.document, "/configuration/from") {
+            "environment" => "the environment".to_owned(),
+            _ if hash.is_empty() => format!("{off}{file}"),
+            _ => format!("{off}{file} (sha256 {hash}…)"),
+        }
+    }
+
+    fn list(&self, key: &str) -> &[Json] {
+        self.document.get(key).and_then(Json::as_array).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Tables of all.
+pub(super) fn text(processes: &[Process]) -> String {
+    let mut head = Table::new(&["PROCESS", "STATE", "WRITTEN", "LIBRARY", "PROGRAM", "CONFIGURATION"]);
+    let mut problems = Table::new(&["PROCESS", "SEVERITY", "LINE", "CODE", "PROBLEM"]);
+    let mut clients = Table::new(&["PROCESS", "CLIENT", "SIDE", "GROUP"]);
+    let mut topics = Table::new(&[
+        "PROCESS",
+        "TOPIC",
+        "SIDE",
+        "SPANS",
+        "SAMPLED OUT",
+        "NO HEADER",
+        "WITHOUT SPAN",
+        "SERVICE",
+        "WHY",
+    ]);
+    let mut backends = Table::new(&[
+        "PROCESS",
+        "BACKEND",
+        "PLUGIN",
+        "STATE",
+        "EXPORTED",
+        "WAITING",
+        "LOST",
+        "RETRIES",
+        "QUEUE",
+        "REASONS",
+        "LAST ERROR",
+    ]);
+    for process in processes {
+        let pid = process.pid();
+        head.row([
+            pid.clone(),
+            process.liveness.word().to_owned(),
+            ago(process.age),
+            word(&process.document, "/library/version").to_owned(),
+            process.program(),
+            process.configuration(),
+        ]);
+        for problem in list(&process.document, "/configuration/problems") {
+            problems.row([
+                pid.clone(),
+                word(problem, "/severity").to_owned(),
+                number_or_nothing(problem, "/line"),
+                word(problem, "/code").to_owned(),
+                word(problem, "/message").to_owned(),
+            ]);
+        }
+        for client in process.list("clients") {
+            let cells = ["/client_id", "/side", "/group_id"].map(|key| word(client, key).to_owned());
+            clients.row([pid.clone()].into_iter().chain(cells));
+        }
+        for topic in process.list("topics") {
+            topics.row(topic_row(&pid, word(topic, "/name"), topic));
+        }
+        if let Some(beyond) = process.document.get("topics_beyond").filter(|beyond| seen(beyond) > 0) {
+            topics.row(topic_row(&pid, "(all further ones)", beyond));
+        }
+        for backend in process.list("backends") {
+            backends.row(backend_row(&pid, backend, process.now));
+        }
+    }
+    let tables = [head, problems, clients, topics, backends];
+    tables.iter().filter(|table| !table.is_empty()).map(Table::text).collect::<Vec<_>>().join("\n")
+}
+
+fn topic_row(pid: &str, name: &str, topic: &Json) -> Vec<String> {
+    let counts = ["/spans", "/sampled_out", "/not_injected", "/without_span"].map(|key| number(topic, key).to_string());
+    let words = [pid, name, word(topic, "/side")].map(str::to_owned);
+    let service = match word(topic, "/service") {
+        "" => "-",
+        service => service,
+    };
+    let rest = [service, word(topic, "/why")].map(str::to_owned);
+    words.into_iter().chain(counts).chain(rest).collect()
+}
+
+fn backend_row(pid: &str, backend: &Json, now: f64) -> Vec<String> {
+    let held = number(backend, "/queue/held_bytes");
+    let most = number(backend, "/queue/most_bytes").max(1);
+    let reasons = backend.get("dropped").and_then(Json::as_object);
+    let reasons = reasons.into_iter().flatten().map(|(reason, spans)| format!("{spans} {reason}"));
+    let refused = number(backend, "/rejected");
+    let refused = (refused > 0).then(|| format!("{refused} refused in batches that were taken"));
+    let error = match word(backend, "/last_error/message") {
+        "" => String::new(),
+        message => {
+            let at = backend.pointer("/last_error/at").and_then(Json::as_f64).unwrap_or(now);
+            format!("{}: {message}", ago((now - at).max(0.0)))
+        }
+    };
+    let words = [pid, word(backend, "/name"), word(backend, "/plugin"), word(backend, "/state")].map(str::to_owned);
+    let counts =
+        [number(backend, "/exported"), number(backend, "/waiting"), lost(backend), number(backend, "/retries")];
+    let fill = if held == 0 { "0".to_owned() } else { format!("{} %", (held * 100).div_ceil(most)) };
+    let reasons: Vec<_> = reasons.chain(refused).collect();
+    words.into_iter().chain(counts.map(|count| count.to_string())).chain([fill, reasons.join(", "), error]).collect()
+}
+
+fn lost(backend: &Json) -> u64 {
+    let dropped = backend.get("dropped").and_then(Json::as_object);
+    let dropped: u64 = dropped.into_iter().flatten().filter_map(|(_, spans)| spans.as_u64()).sum();
+    dropped + number(backend, "/rejected")
+}
+
+fn is_traced(topic: &Json) -> bool {
+    topic.get("traced").and_then(Json::as_bool) == Some(true)
+}
+
+fn seen(topic: &Json) -> u64 {
+    ["/spans", "/sampled_out", "/not_injected", "/without_span"].iter().map(|key| number(topic, key)).sum()
+}
+
+fn list<'a>(value: &'a Json, pointer: &str) -> &'a [Json] {
+    value.pointer(pointer).and_then(Json::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn word<'a>(value: &'a Json, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Json::as_str).unwrap_or_default()
+}
+
+fn number(value: &Json, pointer: &str) -> u64 {
+    value.pointer(pointer).and_then(Json::as_u64).unwrap_or_default()
+}
+
+fn number_or_nothing(value: &Json, pointer: &str) -> String {
+    value.pointer(pointer).and_then(Json::as_u64).map(|number| number.to_string()).unwrap_or_default()
+}
+
+fn ago(seconds: f64) -> String {
+    match seconds as u64 {
+        seconds @ 0..120 => format!("{seconds} s ago"),
+        seconds @ 120..7200 => format!("{} min ago", seconds / 60),
+        seconds => format!("{} h ago", seconds / 3600),
+    }
+}

@@ -1,0 +1,82 @@
+//! Trees in the terminal.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use tracer_trace_tree::{Drawing, LiveTraces};
+
+use super::counts::Counts;
+use super::intake::Event;
+use super::options::Only;
+use crate::failure::Failure;
+
+/// Draws each trace as it completes, and what is left at the end.
+pub(super) fn draw(received: &Receiver<Event>, only: Only, counts: &Counts) -> Result<ExitCode, Failure> {
+    let colours = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let drawing = Drawing { attributes: Vec::new(), times: true, queued: true, reasons: true, colours };
+    let mut traces = LiveTraces::new(drawing).without_a_limit().only(move |spans| only.wants(spans));
+    let mut told = Told::new();
+    loop {
+        match received.recv_timeout(TICK) {
+            Ok(Event::Spans(spans)) => traces.add(spans),
+            Ok(Event::End | Event::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if let Shown::Enough = print(&traces.take_complete())? {
+            return Ok(ExitCode::SUCCESS);
+        }
+        told.now_and_then(counts);
+    }
+    print(&traces.take_all())?;
+    told.at_the_end(counts);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether somebody still reads.
+pub(super) enum Shown {
+    All,
+    Enough,
+}
+
+/// To standard output at once.
+pub(super) fn print(text: &str) -> Result<Shown, Failure> {
+    if text.is_empty() {
+        return Ok(Shown::All);
+    }
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(Shown::All),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Shown::Enough),
+        Err(error) => Err(Failure::of_ours(format!("cannot write to standard output: {error}"))),
+    }
+}
+
+/// What cannot be shown is said on standard error: at once, and then not more often than a person reads.
+pub(super) struct Told {
+    last: Option<(Instant, String)>,
+}
+
+impl Told {
+    pub(super) fn new() -> Self {
+        Self { last: None }
+    }
+
+    pub(super) fn now_and_then(&mut self, counts: &Counts) {
+        if self.last.as_ref().is_none_or(|(when, _)| when.elapsed() > BETWEEN) {
+            self.at_the_end(counts);
+        }
+    }
+
+    pub(super) fn at_the_end(&mut self, counts: &Counts) {
+        let Some(sentence) = counts.sentence() else { return };
+        if self.last.as_ref().is_none_or(|(_, last)| *last != sentence) {
+            eprintln!("tracer-interceptors: {sentence}");
+            self.last = Some((Instant::now(), sentence));
+        }
+    }
+}
+
+const TICK: Duration = Duration::from_millis(100);
+const BETWEEN: Duration = Duration::from_secs(10);

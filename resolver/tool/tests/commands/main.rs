@@ -1,0 +1,14 @@
+//! Promise: the command answers what it is asked about a configuration truly, because it asks the library's own code, and
+//! prints no secret.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+
+mod check;
+mod explain;
+mod installed;
+mod migrate;
+mod page;
+mod plugins;
+mod print_config;
+mod schema;
+mod words_of_shells;

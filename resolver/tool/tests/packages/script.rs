@@ -1,0 +1,187 @@
+//! What `package.sh` cannot do, or must not, it says; it never delivers less than was asked for.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use words::foreign::build_folder;
+
+use crate::support::{Files, Kind, LIBRARIES, expect_success, out, packaging};
+use crate::wheel::newest_glibc;
+
+#[test]
+fn a_file_that_needs_what_not_every_system_has_is_not_packaged() {
+    let files = Files::new();
+    let strange = files.path().join("libstrange.so");
+    let cc =
+        |words: &[&str]| expect_success(Command::new("cc").args(words).current_dir(files.path()).output().unwrap());
+    fs::write(files.path().join("strange.c"), "int strange(void) { return 1; }\n").unwrap();
+    fs::write(files.path().join("plugin.c"), "int strange(void); int plugin(void) { return strange(); }\n").unwrap();
+    cc(&["-shared", "-fPIC", "strange.c", "-o", strange.to_str().unwrap()]);
+    cc(&["-shared", "-fPIC", "plugin.c", "-o", "libtracer_plugin_file.so", "-L.", "-lstrange"]);
+
+    let out = tempfile::tempdir().unwrap();
+    let output = packaging("deb", &files, out.path()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    if output.status.code() == Some(3) {
+        return words::foreign::skip(&said);
+    }
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("libstrange.so") && fs::read_dir(out.path()).unwrap().next().is_none(), "{said}");
+}
+
+#[test]
+fn a_function_that_nobody_is_known_to_have_is_not_packaged() {
+    let files = Files::new();
+    let source = files.path().join("plugin.c");
+    fs::write(&source, "int of_newer_systems(void); int plugin(void) { return of_newer_systems(); }\n").unwrap();
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-o"]).arg(files.path().join("libtracer_plugin_file.so")).arg(source);
+    expect_success(cc.output().unwrap());
+
+    let out = tempfile::tempdir().unwrap();
+    let output = packaging("deb", &files, out.path()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    if output.status.code() == Some(3) {
+        return words::foreign::skip(&said);
+    }
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(": of_newer_systems") && fs::read_dir(out.path()).unwrap().next().is_none(), "{said}");
+}
+
+#[test]
+fn files_that_need_a_newer_glibc_than_was_asked_for_are_not_packaged() {
+    let files = Files::new();
+    let out = tempfile::tempdir().unwrap();
+    let output = packaging("deb", &files, out.path()).args(["--glibc", "2.9"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    if output.status.code() == Some(3) {
+        return words::foreign::skip(&said);
+    }
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("the files need glibc 2.") && said.contains("are to run with 2.9"), "{said}");
+    assert!(fs::read_dir(out.path()).unwrap().next().is_none());
+}
+
+#[test]
+fn it_builds_for_an_old_glibc_where_that_can_be_done_and_says_where_it_cannot() {
+    let bare = tempfile::tempdir().unwrap();
+    for tool in ["bash", "date", "dirname", "git", "mkdir", "mktemp", "rm", "sed"] {
+        symlink(which(tool), bare.path().join(tool)).unwrap();
+    }
+    // Nothing is built here: what matters is what would be.
+    let pretended = |name: &str| {
+        let tool = bare.path().join(name);
+        fs::write(&tool, "#!/usr/bin/env bash\necho \"$@\"; exit 9\n").unwrap();
+        fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    pretended("cargo");
+    pretended("dpkg-deb");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../librdkafka/package.sh");
+    let package = |words: &[&str]| {
+        let out = tempfile::tempdir().unwrap();
+        let mut command = Command::new(which("bash"));
+        command.args([script, "--only", "deb", "--out"]).arg(out.path()).args(words).env("PATH", bare.path());
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+
+    let (status, said) = package(&[]);
+    assert!(status == Some(9) && said.contains("\nbuild --locked --profile shipped "), "{said}");
+    assert!(said.starts_with("SKIPPED: glibc 2.17: cargo-zigbuild is not in the PATH (pip install ziglang"), "{said}");
+    let (status, said) = package(&["--glibc", "2.17"]);
+    assert_eq!(status, Some(3), "{said}");
+    assert!(said.contains("cannot build for glibc 2.17 here: cargo-zigbuild is not in the PATH"), "{said}");
+
+    pretended("cargo-zigbuild");
+    for (words, target) in [(&[][..], ".2.17"), (&["--glibc", "2.28"], ".2.28")] {
+        let (status, said) = package(words);
+        assert_eq!(status, Some(9), "{said}");
+        let expected = format!("\nbuild --locked --profile shipped --target x86_64-unknown-linux-gnu{target} ");
+        assert!(said.contains(&expected), "{said}");
+    }
+    let (status, said) = package(&["--glibc", "own"]);
+    assert!(status == Some(9) && said.contains("\nbuild --locked ") && !said.contains("SKIPPED: glibc"), "{said}");
+    assert!(said.contains("\nSKIPPED: the page of view --web") && said.contains(": npm is not installed"), "{said}");
+}
+
+#[test]
+fn what_is_built_for_an_old_glibc_needs_no_newer_one_and_unwinds_as_the_system_does() {
+    if Command::new("cargo-zigbuild").arg("--version").output().is_err() {
+        return words::foreign::skip("cargo-zigbuild is not in the PATH (pip install ziglang cargo-zigbuild)");
+    }
+    let out = out(Kind::Deb);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../librdkafka/package.sh");
+    let mut command = Command::new(script);
+    command.args(["--only", "deb", "--profile", "dev", "--glibc", "2.17", "--out"]).arg(&out);
+    let built = command.env("CARGO_TARGET_DIR", build_folder("zig")).output().unwrap();
+    if built.status.code() == Some(3) {
+        return words::foreign::skip(&String::from_utf8_lossy(&built.stderr));
+    }
+    expect_success(built);
+    let lib = build_folder("zig").join("x86_64-unknown-linux-gnu/debug");
+    assert!(newest_glibc(&lib) <= (2, 17), "{:?}", newest_glibc(&lib));
+    for name in LIBRARIES {
+        // An unwinder of its own, met by an exception of the program's, would read the other's memory as its own.
+        let symbols = expect_success(Command::new("nm").arg(lib.join(name)).output().unwrap());
+        assert!(!symbols.lines().any(|line| line.contains(" t _Unwind_") || line.contains(" T _Unwind_")), "{name}");
+    }
+    let mut run = Command::new(lib.join("tracer-interceptors"));
+    run.args(["run", "cat", "/proc/self/maps"]).env_remove("LD_PRELOAD");
+    assert!(expect_success(run.output().unwrap()).contains("libtracer_interceptors.so"));
+}
+
+#[test]
+fn a_missing_file_is_not_left_out_in_silence() {
+    let files = Files::new();
+    fs::remove_file(files.path().join("libtracer_plugin_zipkin.so")).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let output = packaging("deb", &files, out.path()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    if output.status.code() == Some(3) {
+        return words::foreign::skip(&said);
+    }
+    assert!(!output.status.success() && said.contains("libtracer_plugin_zipkin.so"), "{said}");
+    assert!(fs::read_dir(out.path()).unwrap().next().is_none());
+}
+
+#[test]
+fn what_the_machine_lacks_is_said_and_is_an_error_for_what_was_asked_for() {
+    let bare = tempfile::tempdir().unwrap();
+    for tool in ["bash", "date", "dirname", "git", "mkdir", "mktemp", "rm", "sed"] {
+        symlink(which(tool), bare.path().join(tool)).unwrap();
+    }
+    let files = Files::new();
+    let out = tempfile::tempdir().unwrap();
+    for (kind, lacks) in [("wheel", "python3"), ("npm", "npm"), ("deb", "dpkg-deb")] {
+        let output = packaging(kind, &files, out.path()).env("PATH", bare.path()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{said}");
+        assert!(said.contains(&format!("{lacks} is not installed")), "{said}");
+    }
+}
+
+#[test]
+fn a_slip_of_the_pen_is_told() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../librdkafka/package.sh");
+    for (words, says) in [
+        (&["--only", "rpm"][..], "wheel, npm or deb"),
+        (&["--profile", "fast"], "shipped, release or dev"),
+        (&["--glibc", "old"], "a version such as 2.17"),
+        (&["--built"], "needs a value"),
+        (&["deb"], "no option deb"),
+    ] {
+        let output = Command::new(script).args(words).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && said.contains(says), "{words:?}: {said}");
+    }
+}
+
+fn which(tool: &str) -> std::path::PathBuf {
+    let path = std::env::var_os("PATH").unwrap();
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(tool))
+        .find(|file: &std::path::PathBuf| Path::exists(file))
+        .unwrap()
+}

@@ -1,0 +1,131 @@
+//! What is packaged, and the script that packages it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use tempfile::TempDir;
+use words::foreign::{library, skip};
+
+/// Copies of the files that a package holds, as cargo built them for this test.
+pub(crate) struct Files {
+    folder: TempDir,
+}
+
+impl Files {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let built = library().parent().unwrap().to_owned();
+        for name in LIBRARIES {
+            fs::copy(built.join(name), folder.path().join(name)).unwrap();
+        }
+        fs::copy(env!("CARGO_BIN_EXE_tracer-interceptors"), folder.path().join(TOOL)).unwrap();
+        Self { folder }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn tool(&self) -> PathBuf {
+        self.path().join(TOOL)
+    }
+
+    pub(crate) fn library(&self) -> PathBuf {
+        self.path().join("libtracer_interceptors.so")
+    }
+}
+
+/// `package.sh`, which packages `files` into `out`.
+pub(crate) fn packaging(kind: &str, files: &Files, out: &Path) -> Command {
+    let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../librdkafka/package.sh"));
+    command.args(["--only", kind, "--built"]).arg(files.path()).arg("--out").arg(out);
+    command
+}
+
+/// The package of that kind, built once. A machine that cannot build it has none, and the test is skipped: that is said
+/// here.
+#[track_caller]
+pub(crate) fn package(kind: Kind) -> Option<PathBuf> {
+    static WHEEL: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    static NPM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    static DEB: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = match kind {
+        Kind::Wheel => &WHEEL,
+        Kind::Npm => &NPM,
+        Kind::Deb => &DEB,
+    };
+    built.get_or_init(|| build(kind)).clone().map_err(|reason| skip(&reason)).ok()
+}
+
+/// A kind of package.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Wheel,
+    Npm,
+    Deb,
+}
+
+/// Where packages of that kind are built. Kept from run to run, as it holds what `pip` had to get for the wheel.
+pub(crate) fn out(kind: Kind) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(word(kind))
+}
+
+fn word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Wheel => "wheel",
+        Kind::Npm => "npm",
+        Kind::Deb => "deb",
+    }
+}
+
+fn build(kind: Kind) -> Result<PathBuf, String> {
+    let out = out(kind);
+    if out.exists() {
+        for old in fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+            fs::remove_file(old).unwrap();
+        }
+    }
+    let packaged = packaging(word(kind), &Files::new(), &out).output().unwrap();
+    if packaged.status.code() == Some(3) {
+        return Err(String::from_utf8_lossy(&packaged.stderr).into_owned());
+    }
+    let said = expect_success(packaged);
+    let built: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("built ")).collect();
+    let [built] = built[..] else { panic!("one package, not: {said}") };
+    let by = match kind {
+        Kind::Wheel => "pip",
+        Kind::Npm => "npm",
+        Kind::Deb => "sudo apt",
+    };
+    assert!(said.contains(&format!("install it with: {by} install {built}\n")), "{said}");
+    Ok(PathBuf::from(built))
+}
+
+/// On an index of packages a page has no files beside it.
+pub(crate) fn stands_alone(page: &str, configuration: &str) {
+    let links = page.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let broken: Vec<_> = links.filter(|to| !to.starts_with("https://")).collect();
+    assert!(broken.is_empty(), "{broken:?}");
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../librdkafka/docs").join(configuration))
+        .unwrap();
+    assert!(page.contains(&format!("## {configuration}\n\n```toml\n{text}```\n")), "{page}");
+}
+
+/// What a command wrote to stdout; panics with what it wrote to stderr unless it ended well.
+pub(crate) fn expect_success(output: Output) -> String {
+    assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The command, in all packages.
+pub(crate) const TOOL: &str = "tracer-interceptors";
+
+pub(crate) const LIBRARIES: [&str; 5] = [
+    "libtracer_interceptors.so",
+    "libtracer_plugin_file.so",
+    "libtracer_plugin_jaeger.so",
+    "libtracer_plugin_otlp.so",
+    "libtracer_plugin_zipkin.so",
+];

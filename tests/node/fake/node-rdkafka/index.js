@@ -1,0 +1,78 @@
+// A client without a Kafka: what the layer is given by node-rdkafka, and what it says of each send.
+//
+// A consumer gives the messages that `give` was told, a producer keeps what the layer said in `sent`.
+'use strict';
+
+const EventEmitter = require('events');
+const path = require('path');
+const { Readable } = require('stream');
+
+const layer = path.join(__dirname, '../../../../resolver/librdkafka/npm/layer');
+/** Each send as `{ topic, about, cause }`: the number of the message that it is about, and of the one it follows from. */
+const sent = [];
+/** The processings, by the number of their message: how often each began and ended. */
+const begun = new Map();
+const ended = new Map();
+let waiting = [];
+let next;
+
+/** Stands for the library. */
+const functions = {
+  begin(topic, partition, offset) {
+    begun.set(offset, (begun.get(offset) || 0) + 1);
+    return { offset };
+  },
+  end({ offset }) { ended.set(offset, (ended.get(offset) || 0) + 1); },
+  fail() {},
+  context({ offset }) { return `00-${String(offset + 1).padStart(32, '0')}-${'b'.repeat(16)}-01`; },
+  nextSend(processed) { next = processed; },
+  nextSendOf() { next = undefined; },
+};
+require(path.join(layer, 'library')).find = () => functions;
+
+/** `count` further messages. */
+function give(count) {
+  const first = give.given;
+  give.given += count;
+  waiting.push(...Array.from({ length: count }, (_, at) => ({
+    topic: 'orders', partition: 0, offset: first + at, value: Buffer.from(String(first + at)), headers: [],
+  })));
+}
+give.given = 0;
+
+class KafkaConsumer extends EventEmitter {
+  consume(number, callback) {
+    if (typeof number === 'number') {
+      setImmediate(() => callback(null, waiting.splice(0, number)));
+      return;
+    }
+    // As a thread of the client's does, all in one turn.
+    setImmediate(() => {
+      const messages = waiting;
+      waiting = [];
+      for (const message of messages) {
+        this.emit('data', message);
+        if (typeof number === 'function') number(null, message);
+      }
+    });
+  }
+
+  static createReadStream() {
+    const stream = new Readable({ objectMode: true, read() {
+      setImmediate(() => stream.push(waiting.length > 0 ? waiting.shift() : null));
+    } });
+    return Object.assign(stream, { consumer: new KafkaConsumer() });
+  }
+}
+
+class Producer extends EventEmitter {
+  produce(topic, partition, value) {
+    const cause = next && next.offset;
+    next = undefined;
+    sent.push({ topic, about: value === null ? undefined : Number(value), cause });
+  }
+
+  static createWriteStream() { throw new Error('there is none'); }
+}
+
+module.exports = { KafkaConsumer, Producer, give, sent, begun, ended };

