@@ -212,10 +212,12 @@ fn a_program_that_declares_runs_the_same_where_there_is_no_library() {
 fn a_program_is_told_how_it_is_and_each_process_writes_its_own_status() {
     let folder = tempfile::tempdir().unwrap();
     let Some(program) = c_program(folder.path(), "c/status.c", &["-std=c99", "-D_DEFAULT_SOURCE"]) else { return };
-    for (door, name) in [(Door::Property, "{pid}.json"), (Door::Preload, "{pid}.json"), (Door::Preload, "one.json")] {
-        let surroundings = Surroundings::start(&["orders", "strange"], 1, PROCESSING);
+    for (way_in, name) in
+        [(WayIn::Property, "{pid}.json"), (WayIn::Preload, "{pid}.json"), (WayIn::Preload, "one.json")]
+    {
+        let surroundings = Traced::start(&["orders", "strange"], PROCESSING);
         let run_folder = tempfile::tempdir().unwrap();
-        let mut command = surroundings.command(door, &program);
+        let mut command = surroundings.command(way_in, &program);
         command.arg("fork").env("INTERCEPTORS_STATUS", run_folder.path().join(name));
         let ended = run(&mut command);
         ended.expect_success();
@@ -237,7 +239,7 @@ fn a_program_is_told_how_it_is_and_each_process_writes_its_own_status() {
             written.iter().map(|document| topic(document, "orders")["spans"].as_u64().unwrap()).collect();
         // A file that names no process is its parent's: the child does not write over it, and says so.
         let expected: &[u64] = if name == "one.json" { &[3] } else { &[3, 1] };
-        assert_eq!(spans, expected, "{door:?} {name}");
+        assert_eq!(spans, expected, "{way_in:?} {name}");
         assert_eq!(ended.stderr.contains("is the file of the process that this one is a fork of"), name == "one.json");
         assert!(written.iter().all(|document| document["ended"] == true), "{written:?}");
         assert_eq!(written[0]["process"]["program"], program.display().to_string());

@@ -362,6 +362,33 @@ fn what_the_layer_cannot_extend_it_says_once_and_the_program_runs() {
     assert!(lines.len() == 2 && lines.iter().all(|line| line.starts_with("tracer-interceptors: ")), "{lines:?}");
 }
 
+/// Before 3.14 Python ends them by `pthread_exit`, which goes through whatever is on their stacks.
+#[test]
+fn a_program_ends_as_ever_while_its_daemon_threads_poll_and_send() {
+    let Some(python) = python() else { return };
+    let surroundings = Traced::start(&["orders", "payments"], PAYING);
+    surroundings.send_numbered("orders", ORDERS);
+    for _ in 0..3 {
+        let ended = run(surroundings.command(WayIn::Layer, &python).arg("tests/python/daemons.py"));
+        ended.expect_success();
+        assert!(!ended.stderr.contains("defect") && !ended.stderr.contains("Fatal"), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_python_that_cannot_be_followed_is_told_so_once_and_runs_its_program() {
+    let Some(python) = python() else { return };
+    let surroundings = Traced::start(&["orders"], PAYING);
+    for (kind, said) in [("flags", "method_descriptor object\n"), ("second", "method_descriptor Producer\nNone None\n")]
+    {
+        let ended = run(surroundings.command(WayIn::Layer, &python).args(["tests/python/refused.py", kind]));
+        ended.expect_success();
+        assert_eq!(ended.stdout, said, "{kind}");
+        let lines: Vec<_> = ended.stderr.lines().collect();
+        assert!(lines.len() == 1 && lines[0].contains("not known exactly in this kind of Python"), "{kind}: {lines:?}");
+    }
+}
+
 #[test]
 fn a_program_says_which_message_it_is_at_fails_it_and_logs_its_ids() {
     let Some(python) = python() else { return };

@@ -216,7 +216,8 @@ make_npm() {
 make_deb() {
     local stage=$work/deb doc=$work/deb/usr/share/doc/tracer-resolver file
     mkdir -p "$stage"/{DEBIAN,usr/bin,usr/lib/tracer-resolver,usr/include/tracer-resolver}
-    mkdir -p "$stage"/usr/share/{man/man1,tracer-resolver} "$doc"
+    mkdir -p "$stage"/usr/share/{man/man1,tracer-resolver,bash-completion/completions} "$doc"
+    mkdir -p "$stage"/usr/share/{zsh/vendor-completions,fish/vendor_completions.d}
     for file in "${LIBRARIES[@]}"; do cp "$work/lib/$file" "$stage/usr/lib/tracer-resolver/"; done
     cp "$work/lib/$TOOL" "$stage/usr/bin/"
     cp "$root/resolver/default-config.toml" "$stage/usr/share/tracer-resolver/"
@@ -224,7 +225,12 @@ make_deb() {
         "$stage/usr/include/tracer-resolver/"
     cp -r "$here/README.md" "$here/docs" "$doc/"
     cat "$here/debian/copyright" "$work/THIRD-PARTY.txt" >"$doc/copyright"
-    gzip -9n <"$root/resolver/tool/$TOOL.1" >"$stage/usr/share/man/man1/$TOOL.1.gz"
+    # The command writes its own manual pages and completions: what `--help` says is said once.
+    "$work/lib/$TOOL" manual "$stage/usr/share/man/man1"
+    gzip -9n "$stage"/usr/share/man/man1/*.1
+    "$work/lib/$TOOL" completions bash >"$stage/usr/share/bash-completion/completions/$TOOL"
+    "$work/lib/$TOOL" completions zsh >"$stage/usr/share/zsh/vendor-completions/_$TOOL"
+    "$work/lib/$TOOL" completions fish >"$stage/usr/share/fish/vendor_completions.d/$TOOL.fish"
     # A version such as 1.0.0-rc.1 comes before 1.0.0 for dpkg too if its dash is a tilde.
     sed -e "s/@VERSION@/${version/-/\~}/" -e "s/@GLIBC@/$glibc/" \
         -e "s/@SIZE@/$(du -sk --apparent-size "$stage/usr" | cut -f1)/" "$here/debian/control" >"$stage/DEBIAN/control"

@@ -24,7 +24,8 @@ const sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseco
 const aWhile = () => sleep(Math.random() * 5);
 const producer = new Producer();
 /** What is sent for a message. */
-const bill = ({ value }) => producer.produce('bills', 0, value);
+const bill = ({ value }) => producer.produce('bills', 0, Buffer.from(value));
+const forward = ({ value }) => producer.produce('bills', 0, value);
 /** What is sent for no message. */
 const beat = () => producer.produce('beats', 0, null);
 const billLater = async (order) => { await aWhile(); bill(order); };
@@ -166,6 +167,15 @@ const SHAPES = {
     const waiting = async (orders) => { for (const order of orders) { await billLater(order); return; } };
     await lists((orders) => { handle(orders); beat(); const done = waiting(orders); beat(); return done; });
   },
+  /** Their own values are sent on. */
+  async 'by index'() {
+    await lists(async (orders) => {
+      for (let at = 0; at < orders.length; at += 1) { const order = orders[at]; await aWhile(); forward(order); beat(); }
+      const last = orders.pop();
+      setTimeout(() => forward(last), 2);
+    });
+    await sleep(10);
+  },
   async entries() {
     const handle = async (orders) => { for (const [, order] of orders.entries()) await billLater(order); };
     await lists((orders) => { const done = handle(orders); beat(); return done; });
@@ -263,14 +273,14 @@ const SHAPES = {
   },
   async 'timer again and again, not awaited'() {
     let isBeating = false;
-    const again = () => { beat(); setTimeout(again, 1); };
-    const atOnce = () => { beat(); setImmediate(atOnce); };
+    // The first of each is what the message began.
+    const started = new Set();
+    const again = () => { if (started.has(again)) beat(); started.add(again); setTimeout(again, 1); };
+    const atOnce = () => { if (started.has(atOnce)) beat(); started.add(atOnce); setImmediate(atOnce); };
     await listening((order) => {
       if (!isBeating) { isBeating = true; setTimeout(again, 1); setImmediate(atOnce); }
       billLater(order);
     }, COUNT * 2);
-    // Only the first of each is what the message began.
-    sent.filter(({ topic }) => topic === 'beats').slice(0, 2).forEach((first) => { first.cause = undefined; });
     setImmediate(() => process.exit());
   },
   async 'signals, files, pipes and datagrams'() {
@@ -407,6 +417,17 @@ const SHAPES = {
       }
       while (queue.length > 0) await sleep(1);
     });
+  },
+  /** The messages' own values are sent on. */
+  async 'queue of the program, that passes on'() {
+    const queue = [];
+    let isBusy = false;
+    const work = async () => {
+      isBusy = true;
+      while (queue.length > 0) { forward(queue.shift()); await aWhile(); }
+      isBusy = false;
+    };
+    await listening((order) => { queue.push(order); if (!isBusy) work(); });
   },
   /** The same, one at a time: then each begins its own. */
   async 'queue of the program, at leisure'() {

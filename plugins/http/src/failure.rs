@@ -167,6 +167,11 @@ fn certificate_hint(error: &CertificateError) -> &'static str {
             "the server's certificate is for another name: write one of its names into `endpoint`"
         }
         CertificateError::Revoked => "the server's certificate was revoked: it needs a new one",
+        // Named so by the crate that verifies, whose own type is not at hand here.
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "the server shows an authority's certificate as its own, as self-signed ones often are: give it one with \
+             basicConstraints CA:FALSE"
+        }
         _ => "see `tls.ca_file`, and the name in the certificate",
     }
 }

@@ -21,7 +21,7 @@ use crate::static_program::is_static;
 ///
 /// Runs on: a thread of Python's, with the GIL held.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub extern "C" fn tracer_interceptors_python() -> *mut Object {
+pub extern "C-unwind" fn tracer_interceptors_python() -> *mut Object {
     let python = contained(None, || if is_static() { None } else { Python::get() });
     let Some(python) = python else { return std::ptr::null_mut() };
     functions::all(python).map_or_else(|| python.new_none(), |all| all.into_raw())

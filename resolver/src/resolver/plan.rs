@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -92,7 +93,19 @@ pub(super) fn complain(backend: &Backend, complaint: &Complaint, report: &mut Re
     let place = key_path(&backend.config, &complaint.pointer).map_or(String::new(), |path| format!(" `{path}`"));
     let message =
         format!("backend `{}`: plugin `{}` rejects{place}: {}", backend.name, backend.plugin, complaint.message);
-    report.push(Problem::error("P107", message).at(backend.place_of(&complaint.pointer), "here"));
+    let value = backend.place_of(&complaint.pointer);
+    // An unknown key is wrong itself, and not its value.
+    let key =
+        complaint.message.starts_with("unknown key").then(|| key_before(&report.text, &value, &complaint.pointer));
+    report.push(Problem::error("P107", message).at(key.flatten().unwrap_or(value), "here"));
+}
+
+/// The bytes of the key whose value stands at `value`, if the text has it before an equals sign.
+fn key_before(text: &str, value: &Range<usize>, pointer: &str) -> Option<Range<usize>> {
+    let key = pointer.rsplit('/').next()?.replace("~1", "/").replace("~0", "~");
+    let before = text.get(..value.start)?.trim_end().strip_suffix('=')?.trim_end();
+    let bare = before.trim_end_matches(['"', '\'']);
+    bare.ends_with(&key).then(|| bare.len() - key.len()..bare.len())
 }
 
 /// A JSON pointer into `config` as the file writes keys, `config.headers."x.y"`; an entry of a list has its number.
@@ -132,5 +145,18 @@ mod tests {
             assert_eq!(key_path(&config, pointer).as_deref(), Some(path));
         }
         assert_eq!(key_path(&config, ""), None);
+    }
+
+    #[test]
+    fn an_unknown_key_is_shown_itself_where_it_is_written_before_its_value() {
+        for (text, pointer, shown) in [
+            ("config = { compresion = 1 }", "/compresion", Some("compresion")),
+            ("config.tls.\"c/a\" =  1", "/tls/c~1a", Some("c/a")),
+            ("[backends.b.config.tsl]\nx = 1", "/tsl", None),
+        ] {
+            let at = text.find('1').unwrap();
+            let value = if shown.is_some() { at..at + 1 } else { 0..23 };
+            assert_eq!(key_before(text, &value, pointer).map(|span| &text[span]), shown, "{text}");
+        }
     }
 }

@@ -72,14 +72,16 @@ impl StatusFile {
         let started = Instant::now();
         let written = match self.path_here() {
             Some(path) => replace(&path, &text()).map_err(|why| format!("{} cannot be written: {why}", path.display())),
-            None => Err(format!("{} is the file of the process that this one is a fork of", self.path.display())),
+            None => Err(format!(
+                "{} is the file of the process that this one is a fork of; with {{pid}} in its name every process has its own",
+                self.path.display()
+            )),
         };
         let took = started.elapsed();
         here.next = Some(Instant::now() + INTERVAL.max(took.saturating_mul(PATIENCE)));
         let Err(why) = written else { return };
         if !std::mem::replace(&mut here.told, true) {
-            let way_out = if self.has_pid() { "" } else { "; with {pid} in its name every process has its own" };
-            diagnostics::warn(&format!("{VARIABLE}: {why}{way_out}. Nothing else depends on it"));
+            diagnostics::warn(&format!("{VARIABLE}: {why}. Nothing else depends on it"));
         }
     }
 

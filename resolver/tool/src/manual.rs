@@ -16,12 +16,13 @@ use crate::failure::Failure;
 
 /// Writes `NAME.1` for the command, and `NAME-WORD.1` for each word.
 pub(crate) fn write(folder: &Path) -> Result<ExitCode, Failure> {
-    let mut command = CommandLine::command().after_long_help("");
+    let mut command = CommandLine::command().after_long_help("").disable_help_subcommand(true);
+    command = command.mut_subcommand("plugins", |plugins| plugins.disable_help_subcommand(true));
     command.build();
     page(folder, &command, true)?;
-    for word in command.get_subcommands().filter(|word| !word.is_hide_set() && word.get_name() != "help") {
+    for word in command.get_subcommands().filter(|word| !word.is_hide_set()) {
         page(folder, word, false)?;
-        for inner in word.get_subcommands().filter(|inner| inner.get_name() != "help") {
+        for inner in word.get_subcommands() {
             page(folder, inner, false)?;
         }
     }
@@ -40,7 +41,6 @@ fn page(folder: &Path, command: &Command, is_whole: bool) -> Result<(), Failure>
 }
 
 fn render(command: &Command, is_whole: bool, page: &mut Vec<u8>) -> io::Result<()> {
-    let command = command.clone().disable_help_flag(true);
     let man = Man::new(command.clone()).manual("User Commands").source("tracer-resolver");
     man.render_title(page)?;
     man.render_name_section(page)?;

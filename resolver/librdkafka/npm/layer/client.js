@@ -8,7 +8,7 @@ const lists = require('./lists');
 const { NONE, currentProcessing, handle, isAsync, processingOf, runLazilyIn, settled } = require('./processing');
 const resources = require('./resources');
 const { sending } = require('./sends');
-const { followReadStream, followValues, followWriteStream, pendingOf } = require('./streams');
+const { followReadStream, followValues, followWriteStream, originOf, pendingOf } = require('./streams');
 const { guarded, tell } = require('./tell');
 
 /** Consumers that hand their messages to a stream, or to the KafkaJS-like API, where it is known what becomes of them. */
@@ -82,6 +82,7 @@ function ofMany(callback) {
   return function allOf(error, messages) {
     const work = () => callback.apply(this, arguments);
     const list = Array.isArray(messages) ? guarded(() => lists.follow(messages)) : undefined;
+    if (list) guarded(() => followValues(list));
     if (!list || list.length !== 1) return runLazilyIn(NONE, work);
     // It may only pass the list on to where it is worked at; an `async` function works at it.
     const processing = guarded(() => processingOf(list[0]), NONE);
@@ -123,7 +124,11 @@ function produce(original) {
   return function produce(...record) {
     // What a write stream writes follows from what it was given the message for.
     const pending = pendingOf(this, record);
-    return sending(record[6], () => original.apply(this, record), pending || currentProcessing());
+    if (pending) return sending(record[6], () => original.apply(this, record), pending);
+    // A message's own value is sent on for that message, whoever does it.
+    const origin = guarded(() => originOf(record[2]));
+    const isKnown = origin !== undefined && origin !== NONE;
+    return sending(record[6], () => original.apply(this, record), isKnown ? origin : currentProcessing(), isKnown);
   };
 }
 

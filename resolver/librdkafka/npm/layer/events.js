@@ -8,11 +8,12 @@ const { guarded } = require('./tell');
 
 /** Emits an event about what `processing` is at work on; `original` is the emitter's own `emit`, `what` its arguments. */
 function emitIn(processing, emitter, original, what) {
-  const [name, ...values] = what;
-  const listeners = emitter.rawListeners(name);
-  const isOfAsync = listeners.some((listener) => isAsync(listener.listener || listener));
+  const listeners = emitter.rawListeners(what[0]);
+  let isOfAsync = false;
+  for (const listener of listeners) isOfAsync = isOfAsync || isAsync(listener.listener || listener);
   if (!isOfAsync) followPromises();
   if (!isOfAsync || capturesRejections(emitter)) return handle(processing, original, () => original.apply(emitter, what));
+  const values = Array.prototype.slice.call(what, 1);
   // Called as `emit` calls them, for their promises.
   processing.hold();
   try {

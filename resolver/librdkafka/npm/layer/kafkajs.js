@@ -3,6 +3,7 @@
 
 const lists = require('./lists');
 const { NONE, processingOf, runIn, runLazilyIn, setProcessing, settled } = require('./processing');
+const { followValues } = require('./streams');
 const { guarded, tell } = require('./tell');
 
 const patched = new WeakSet();
@@ -57,7 +58,10 @@ function forMessage(eachMessage) {
 
 function forBatch(eachBatch) {
   return function batchOf(payload, ...others) {
-    guarded(() => lists.follow(payload.batch.messages, (message) => placeIn(payload.batch, message)));
+    guarded(() => {
+      const { batch } = payload;
+      followValues(lists.follow(batch.messages, (message) => placeIn(batch, message)), (message) => placeIn(batch, message));
+    });
     return runLazilyIn(NONE, () => eachBatch.call(this, payload, ...others));
   };
 }

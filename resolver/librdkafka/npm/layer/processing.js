@@ -11,6 +11,9 @@ const current = new AsyncLocalStorage();
 /** Where a message has its processing: a property that the program does not see. A `WeakMap` costs the collector more. */
 const OF = Symbol('tracer-interceptors.processing');
 
+/** What the values of messages, and chunks of streams, are of. */
+const origins = new WeakMap();
+
 /**
  * Milliseconds after its end in which what is sent still follows from a message whose code has not said that it is done. A
  * loop of timers and promises that is begun for one message may go on for ever, and for all.
@@ -20,8 +23,9 @@ const AFTER_END = 10000;
 /** The processing of a message. It begins when something is known to be done for it. */
 class Processing {
   /** `place` tells the message's topic, partition and offset. */
-  constructor(place, headers) {
+  constructor(place, headers, value) {
     this._place = place;
+    this._value = value;
     this._headers = headers;
     /** What the library has of it; undefined before it begins, and for a message that is not traced. */
     this._began = undefined;
@@ -60,10 +64,10 @@ class Processing {
     return this._began;
   }
 
-  /** The same for a message that is sent now; undefined if this is over. */
-  beginForSend() {
+  /** The same for a message that is sent now; undefined if this is over, and what is sent is not in fact of it. */
+  beginForSend(isFact) {
     this.hasLed = true;
-    return this.isOver ? undefined : this.begin();
+    return !isFact && this.isOver ? undefined : this.begin();
   }
 
   /** Whether nothing follows from it any more. */
@@ -127,7 +131,12 @@ class Processing {
   release() {
     this._holds -= 1;
     if (this._holds !== 0) return;
-    if (!this.hasLed && this !== NONE) waiting.add(this);
+    if (!this.hasLed && this !== NONE) {
+      waiting.add(this);
+      // Whoever sends that on does it for this message.
+      if (typeof this._value === 'object' && this._value !== null) origins.set(this._value, this);
+    }
+    this._value = undefined;
     if (this.hasBegun) this._end();
   }
 
@@ -189,7 +198,7 @@ function header(headers, name) {
 function processingOf(message, place = message) {
   const present = message[OF];
   if (present) return present;
-  const processing = new Processing(place, message.headers);
+  const processing = new Processing(place, message.headers, message.value);
   setProcessing(message, processing);
   return processing;
 }
@@ -264,6 +273,6 @@ const AsyncFunction = (async () => {}).constructor;
 function isAsync(handler) { return handler instanceof AsyncFunction; }
 
 module.exports = {
-  NONE, Processing, current, currentProcessing, handle, header, isAsync, knownProcessing, processingOf, runIn, runLazilyIn,
-  setProcessing, settled,
+  NONE, Processing, current, currentProcessing, handle, header, isAsync, knownProcessing, origins, processingOf, runIn,
+  runLazilyIn, setProcessing, settled,
 };

@@ -11,8 +11,8 @@ const FORMATS = ['traceparent', 'b3', 'X-B3-TraceId', 'x-b3-traceid', 'uber-trac
 /** Whether something was said of the next send that no send may have taken up. */
 let isSaid = false;
 
-/** Says what a record with these headers follows from. */
-function sayParent(headers, processing) {
+/** Says what a record with these headers follows from; `isFact`: whatever has ended meanwhile. */
+function sayParent(headers, processing, isFact) {
   const functions = library.find();
   if (!functions) return;
   const span = otel.activeSpan();
@@ -21,7 +21,7 @@ function sayParent(headers, processing) {
     functions.nextSendOf(otel.traceparentOf(span), otel.traceStateOf(span), otel.activeBaggage());
     return;
   }
-  const began = processing && processing.beginForSend();
+  const began = processing && processing.beginForSend(isFact);
   if (began) {
     isSaid = true;
     functions.nextSend(began);
@@ -44,8 +44,8 @@ function sayNothing(functions) {
 }
 
 /** Calls `produce`, whose record follows from `processing`. What was said for one that is refused, the next one takes back. */
-function sending(headers, produce, processing = currentProcessing()) {
-  guarded(() => sayParent(headers, processing));
+function sending(headers, produce, processing = currentProcessing(), isFact = false) {
+  guarded(() => sayParent(headers, processing, isFact));
   return produce();
 }
 

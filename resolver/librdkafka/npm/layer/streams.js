@@ -3,12 +3,10 @@
 
 const { emitIn } = require('./events');
 const lists = require('./lists');
-const { NONE, currentProcessing, knownProcessing, processingOf, runIn, runLazilyIn } = require('./processing');
+const { NONE, currentProcessing, knownProcessing, origins, processingOf, runIn, runLazilyIn } = require('./processing');
 const { guarded } = require('./tell');
 const { Turn } = require('./turns');
 
-/** What chunks that are no messages were made for. */
-const origins = new WeakMap();
 const followed = new WeakSet();
 /** What a producer's write stream has in hand for it: `{ chunks, processings, next }`. */
 const batches = new WeakMap();
@@ -26,10 +24,12 @@ function followReadStream(stream) {
   followReading(stream, (processing, emit, emitted) => emitIn(processing, stream, emit, emitted));
 }
 
-/** Of the messages that a stream is fed with only their values go through it. */
-function followValues(messages) {
-  for (const message of messages) {
-    if (typeof message.value === 'object' && message.value !== null) origins.set(message.value, processingOf(message));
+/** Messages of which the values may go through a stream, or be sent on, without them. `placeOf` gives where one is. */
+function followValues(messages, placeOf = (message) => message) {
+  for (let at = 0; at < messages.length; at += 1) {
+    const message = messages[at];
+    if (typeof message.value !== 'object' || message.value === null) continue;
+    origins.set(message.value, processingOf(message, placeOf(message)));
   }
 }
 

@@ -90,7 +90,7 @@ def consumer_of(original: Any) -> Any:
             messages = base_consume(self, *args, **kwargs)
             if len(messages) == 1:
                 _try(handed, messages[0], habits)
-            return Batch(messages, habits) if len(messages) > 1 else messages
+            return Batch(messages, habits, monotonic()) if len(messages) > 1 else messages
 
         def close(self, *args, **kwargs):  # type: ignore[no-untyped-def]
             _try(leave, habits_of(self))
@@ -123,7 +123,8 @@ def share_consumer_of(original: Any) -> Any:
             messages = base_poll(self, *args, **kwargs)
             records = getattr(messages, "_records", None)
             if records.__class__ is list and records:
-                messages._records = Batch(records, habits)
+                # librdkafka calls no interceptor for these: what they follow from is in their headers.
+                messages._records = Batch(records, habits, 0.0)
             return messages
 
         def close(self, *args, **kwargs):  # type: ignore[no-untyped-def]
@@ -205,11 +206,11 @@ class Batch(list):  # type: ignore[type-arg]
     # What a list has no room for: it stays one in everything else, its equality too.
     __slots__ = ("_habits", "_begun", "_since")
 
-    def __init__(self, messages: List[Any], habits: Habits) -> None:
+    def __init__(self, messages: List[Any], habits: Habits, since: float) -> None:
         super().__init__(messages)
         self._habits = habits
         self._begun: Any = set()
-        self._since = monotonic()
+        self._since = since
 
     def __iter__(self) -> Iterator[Any]:
         return _Turns(self, super().__iter__())

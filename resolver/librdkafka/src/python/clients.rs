@@ -130,7 +130,7 @@ impl Original {
 /// # Safety
 ///
 /// Called by Python, as [`WithKeywords`].
-unsafe extern "C" fn poll(consumer: *mut Object, args: *mut Object, kwargs: *mut Object) -> *mut Object {
+unsafe extern "C-unwind" fn poll(consumer: *mut Object, args: *mut Object, kwargs: *mut Object) -> *mut Object {
     let (Some(layer), Some(original)) = (Layer::get(), POLL.get()) else { return ptr::null_mut() };
     // SAFETY: as promised by the caller.
     unsafe {
@@ -151,7 +151,7 @@ unsafe extern "C" fn poll(consumer: *mut Object, args: *mut Object, kwargs: *mut
 /// # Safety
 ///
 /// Called by Python, as [`WithKeywords`].
-unsafe extern "C" fn produce(producer: *mut Object, args: *mut Object, kwargs: *mut Object) -> *mut Object {
+unsafe extern "C-unwind" fn produce(producer: *mut Object, args: *mut Object, kwargs: *mut Object) -> *mut Object {
     let (Some(layer), Some(original)) = (Layer::get(), PRODUCE.get()) else { return ptr::null_mut() };
     // SAFETY: as promised by the caller.
     unsafe {

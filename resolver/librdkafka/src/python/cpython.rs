@@ -1,4 +1,7 @@
 //! What is used of CPython, and its objects as Rust holds them.
+//!
+//! All of it may unwind: before 3.14, CPython ends a daemon thread that comes back from a wait when the interpreter is at its end by
+//! `pthread_exit`, which goes through every frame on the thread's stack.
 
 use std::ffi::{CStr, c_char, c_int, c_longlong, c_uint, c_ulonglong, c_void};
 use std::mem::transmute;
@@ -62,63 +65,70 @@ pub(super) const FAST: c_int = 0x80;
 pub(super) const NO_ARGUMENTS: c_int = 0x4;
 
 /// A function of the kind [`WITH_KEYWORDS`].
-pub(super) type WithKeywords = unsafe extern "C" fn(*mut Object, *mut Object, *mut Object) -> *mut Object;
+pub(super) type WithKeywords = unsafe extern "C-unwind" fn(*mut Object, *mut Object, *mut Object) -> *mut Object;
 /// One of the kind [`NO_ARGUMENTS`].
-pub(super) type NoArguments = unsafe extern "C" fn(*mut Object, *mut Object) -> *mut Object;
+pub(super) type NoArguments = unsafe extern "C-unwind" fn(*mut Object, *mut Object) -> *mut Object;
 
-type One = unsafe extern "C" fn(*mut Object) -> *mut Object;
-type Two = unsafe extern "C" fn(*mut Object, *mut Object) -> *mut Object;
+type One = unsafe extern "C-unwind" fn(*mut Object) -> *mut Object;
+type Two = unsafe extern "C-unwind" fn(*mut Object, *mut Object) -> *mut Object;
 
 macro_rules! python {
     ($($(#[$about:meta])* $field:ident: $symbol:literal as $kind:ty,)*) => {
         /// The functions and objects of this process's Python.
         pub(super) struct Python {
+            is_ending: unsafe extern "C-unwind" fn() -> c_int,
             $($(#[$about])* pub $field: $kind,)*
         }
 
         impl Python {
             fn find() -> Option<Self> {
+                let is_ending = symbol(c"Py_IsFinalizing").or_else(|| symbol(c"_Py_IsFinalizing"))?;
                 // SAFETY: these symbols have these types in every CPython since 3.8; none is null.
-                Some(unsafe { Self { $($field: transmute::<*mut c_void, $kind>(symbol($symbol)?),)* } })
+                Some(unsafe {
+                    Self {
+                        is_ending: transmute::<*mut c_void, unsafe extern "C-unwind" fn() -> c_int>(is_ending),
+                        $($field: transmute::<*mut c_void, $kind>(symbol($symbol)?),)*
+                    }
+                })
             }
         }
     };
 }
 
 python! {
-    inc_ref: c"Py_IncRef" as unsafe extern "C" fn(*mut Object),
-    dec_ref: c"Py_DecRef" as unsafe extern "C" fn(*mut Object),
-    err_clear: c"PyErr_Clear" as unsafe extern "C" fn(),
+    inc_ref: c"Py_IncRef" as unsafe extern "C-unwind" fn(*mut Object),
+    dec_ref: c"Py_DecRef" as unsafe extern "C-unwind" fn(*mut Object),
+    err_clear: c"PyErr_Clear" as unsafe extern "C-unwind" fn(),
     type_of: c"PyObject_Type" as One,
     call: c"PyObject_Call" as WithKeywords,
-    call_with: c"PyObject_CallFunctionObjArgs" as unsafe extern "C" fn(*mut Object, ...) -> *mut Object,
+    call_with: c"PyObject_CallFunctionObjArgs" as unsafe extern "C-unwind" fn(*mut Object, ...) -> *mut Object,
     get_attr: c"PyObject_GetAttr" as Two,
-    size: c"PyObject_Size" as unsafe extern "C" fn(*mut Object) -> isize,
-    dict_new: c"PyDict_New" as unsafe extern "C" fn() -> *mut Object,
-    dict_set: c"PyDict_SetItemString" as unsafe extern "C" fn(*mut Object, *const c_char, *mut Object) -> c_int,
+    size: c"PyObject_Size" as unsafe extern "C-unwind" fn(*mut Object) -> isize,
+    dict_new: c"PyDict_New" as unsafe extern "C-unwind" fn() -> *mut Object,
+    dict_set: c"PyDict_SetItemString" as unsafe extern "C-unwind" fn(*mut Object, *const c_char, *mut Object) -> c_int,
     /// Borrowed, and no error if it is not there.
     dict_get: c"PyDict_GetItemWithError" as Two,
-    tuple_new: c"PyTuple_New" as unsafe extern "C" fn(isize) -> *mut Object,
-    tuple_size: c"PyTuple_Size" as unsafe extern "C" fn(*mut Object) -> isize,
+    tuple_new: c"PyTuple_New" as unsafe extern "C-unwind" fn(isize) -> *mut Object,
+    tuple_size: c"PyTuple_Size" as unsafe extern "C-unwind" fn(*mut Object) -> isize,
     /// Borrowed.
-    tuple_get: c"PyTuple_GetItem" as unsafe extern "C" fn(*mut Object, isize) -> *mut Object,
+    tuple_get: c"PyTuple_GetItem" as unsafe extern "C-unwind" fn(*mut Object, isize) -> *mut Object,
     /// Takes the reference.
-    tuple_set: c"PyTuple_SetItem" as unsafe extern "C" fn(*mut Object, isize, *mut Object) -> c_int,
-    var_get: c"PyContextVar_Get" as unsafe extern "C" fn(*mut Object, *mut Object, *mut *mut Object) -> c_int,
+    tuple_set: c"PyTuple_SetItem" as unsafe extern "C-unwind" fn(*mut Object, isize, *mut Object) -> c_int,
+    var_get: c"PyContextVar_Get" as unsafe extern "C-unwind" fn(*mut Object, *mut Object, *mut *mut Object) -> c_int,
     var_set: c"PyContextVar_Set" as Two,
-    type_from: c"PyType_FromSpec" as unsafe extern "C" fn(*mut Spec) -> *mut Object,
-    type_slot: c"PyType_GetSlot" as unsafe extern "C" fn(*mut Object, c_int) -> *mut c_void,
-    type_alloc: c"PyType_GenericAlloc" as unsafe extern "C" fn(*mut Object, isize) -> *mut Object,
-    is_subtype: c"PyType_IsSubtype" as unsafe extern "C" fn(*mut Object, *mut Object) -> c_int,
-    untrack: c"PyObject_GC_UnTrack" as unsafe extern "C" fn(*mut Object),
-    new_method: c"PyDescr_NewMethod" as unsafe extern "C" fn(*mut Object, *mut Method) -> *mut Object,
-    new_function: c"PyCFunction_NewEx" as unsafe extern "C" fn(*mut Method, *mut Object, *mut Object) -> *mut Object,
-    as_long: c"PyLong_AsLongLong" as unsafe extern "C" fn(*mut Object) -> c_longlong,
-    new_unsigned: c"PyLong_FromUnsignedLongLong" as unsafe extern "C" fn(c_ulonglong) -> *mut Object,
-    intern: c"PyUnicode_InternFromString" as unsafe extern "C" fn(*const c_char) -> *mut Object,
-    text: c"PyUnicode_AsUTF8AndSize" as unsafe extern "C" fn(*mut Object, *mut isize) -> *const c_char,
-    bytes: c"PyBytes_AsString" as unsafe extern "C" fn(*mut Object) -> *const c_char,
-    bytes_size: c"PyBytes_Size" as unsafe extern "C" fn(*mut Object) -> isize,
+    type_from: c"PyType_FromSpec" as unsafe extern "C-unwind" fn(*mut Spec) -> *mut Object,
+    type_slot: c"PyType_GetSlot" as unsafe extern "C-unwind" fn(*mut Object, c_int) -> *mut c_void,
+    type_alloc: c"PyType_GenericAlloc" as unsafe extern "C-unwind" fn(*mut Object, isize) -> *mut Object,
+    is_subtype: c"PyType_IsSubtype" as unsafe extern "C-unwind" fn(*mut Object, *mut Object) -> c_int,
+    untrack: c"PyObject_GC_UnTrack" as unsafe extern "C-unwind" fn(*mut Object),
+    new_method: c"PyDescr_NewMethod" as unsafe extern "C-unwind" fn(*mut Object, *mut Method) -> *mut Object,
+    new_function: c"PyCFunction_NewEx" as unsafe extern "C-unwind" fn(*mut Method, *mut Object, *mut Object) -> *mut Object,
+    as_long: c"PyLong_AsLongLong" as unsafe extern "C-unwind" fn(*mut Object) -> c_longlong,
+    new_unsigned: c"PyLong_FromUnsignedLongLong" as unsafe extern "C-unwind" fn(c_ulonglong) -> *mut Object,
+    intern: c"PyUnicode_InternFromString" as unsafe extern "C-unwind" fn(*const c_char) -> *mut Object,
+    text: c"PyUnicode_AsUTF8AndSize" as unsafe extern "C-unwind" fn(*mut Object, *mut isize) -> *const c_char,
+    bytes: c"PyBytes_AsString" as unsafe extern "C-unwind" fn(*mut Object) -> *const c_char,
+    bytes_size: c"PyBytes_Size" as unsafe extern "C-unwind" fn(*mut Object) -> isize,
     none: c"_Py_NoneStruct" as *mut Object,
     bytes_type: c"PyBytes_Type" as *mut Object,
     type_type: c"PyType_Type" as *mut Object,
@@ -258,8 +268,13 @@ impl Deref for Owned {
 impl Drop for Owned {
     fn drop(&mut self) {
         if let Some(python) = Python::get() {
-            // SAFETY: the reference is ours, and the GIL is held by whoever calls anything here.
-            unsafe { (python.dec_ref)(self.0) };
+            // SAFETY: it reads a flag. The reference is ours, and the GIL is held by whoever calls anything here, but for a thread that
+            // is ended at the end of the interpreter: then everything stays as it is.
+            unsafe {
+                if (python.is_ending)() == 0 {
+                    (python.dec_ref)(self.0);
+                }
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use super::trains;
 use crate::contained::contained;
 
 /// `_PyCFunctionFast`: borrows its arguments, and gives a new reference.
-type Fast = unsafe extern "C" fn(*mut Object, *const *mut Object, isize) -> *mut Object;
+type Fast = unsafe extern "C-unwind" fn(*mut Object, *const *mut Object, isize) -> *mut Object;
 
 /// For the first interpreter that asks, if its objects are of the known layout.
 pub(super) fn all(python: &'static Python) -> Option<Owned> {
@@ -67,7 +67,7 @@ fn new_function(python: &Python, name: &'static CStr, function: *const c_void, f
 /// # Safety
 ///
 /// Called by Python, as [`Fast`], as are all below.
-unsafe extern "C" fn begin(_: *mut Object, arguments: *const *mut Object, count: isize) -> *mut Object {
+unsafe extern "C-unwind" fn begin(_: *mut Object, arguments: *const *mut Object, count: isize) -> *mut Object {
     // SAFETY: as promised by the caller.
     let Some((python, [topic, partition, offset, train])) = (unsafe { called(arguments, count) }) else {
         return none();
@@ -91,7 +91,7 @@ unsafe extern "C" fn begin(_: *mut Object, arguments: *const *mut Object, count:
 /// # Safety
 ///
 /// See [`begin`].
-unsafe extern "C" fn next_send(_: *mut Object, arguments: *const *mut Object, count: isize) -> *mut Object {
+unsafe extern "C-unwind" fn next_send(_: *mut Object, arguments: *const *mut Object, count: isize) -> *mut Object {
     // SAFETY: as promised by the caller.
     if let Some((python, numbers)) = unsafe { called(arguments, count) } {
         let [processing, train] = numbers.map(|number| python.signed(number).cast_unsigned());
@@ -105,7 +105,7 @@ unsafe extern "C" fn next_send(_: *mut Object, arguments: *const *mut Object, co
 /// # Safety
 ///
 /// See [`begin`].
-unsafe extern "C" fn new_train(_: *mut Object, _: *const *mut Object, _: isize) -> *mut Object {
+unsafe extern "C-unwind" fn new_train(_: *mut Object, _: *const *mut Object, _: isize) -> *mut Object {
     Python::get().map_or(ptr::null_mut(), |python| number(python, trains::new()))
 }
 
@@ -114,7 +114,7 @@ unsafe extern "C" fn new_train(_: *mut Object, _: *const *mut Object, _: isize) 
 /// # Safety
 ///
 /// See [`begin`].
-unsafe extern "C" fn train_of_thread(_: *mut Object, _: *const *mut Object, _: isize) -> *mut Object {
+unsafe extern "C-unwind" fn train_of_thread(_: *mut Object, _: *const *mut Object, _: isize) -> *mut Object {
     Python::get().map_or(ptr::null_mut(), |python| number(python, trains::of_this_thread()))
 }
 
@@ -123,7 +123,7 @@ unsafe extern "C" fn train_of_thread(_: *mut Object, _: *const *mut Object, _: i
 /// # Safety
 ///
 /// See [`begin`].
-unsafe extern "C" fn lend(_: *mut Object, arguments: *const *mut Object, count: isize) -> *mut Object {
+unsafe extern "C-unwind" fn lend(_: *mut Object, arguments: *const *mut Object, count: isize) -> *mut Object {
     // SAFETY: as promised by the caller.
     if let Some((python, [train])) = unsafe { called(arguments, count) } {
         trains::lend(python.signed(train) != 0);
@@ -136,7 +136,7 @@ unsafe extern "C" fn lend(_: *mut Object, arguments: *const *mut Object, count: 
 /// # Safety
 ///
 /// See [`begin`].
-unsafe extern "C" fn all_habits(_: *mut Object, _: *const *mut Object, _: isize) -> *mut Object {
+unsafe extern "C-unwind" fn all_habits(_: *mut Object, _: *const *mut Object, _: isize) -> *mut Object {
     let Some(python) = Python::get() else { return ptr::null_mut() };
     let all = Habits::all(python);
     // SAFETY: the GIL is held; each place of the new tuple is filled once, by a reference that it takes over.
@@ -154,7 +154,7 @@ unsafe extern "C" fn all_habits(_: *mut Object, _: *const *mut Object, _: isize)
 /// # Safety
 ///
 /// As [`super::cpython::WithKeywords`].
-unsafe extern "C" fn connect(_: *mut Object, _: *mut Object, more: *mut Object) -> *mut Object {
+unsafe extern "C-unwind" fn connect(_: *mut Object, _: *mut Object, more: *mut Object) -> *mut Object {
     if let Some(python) = Python::get().filter(|_| !more.is_null()) {
         // SAFETY: as promised by the caller.
         unsafe { Layer::connect(python, more) };
@@ -168,7 +168,7 @@ unsafe extern "C" fn connect(_: *mut Object, _: *mut Object, more: *mut Object) 
 /// # Safety
 ///
 /// See [`begin`].
-unsafe extern "C" fn method(_: *mut Object, arguments: *const *mut Object, count: isize) -> *mut Object {
+unsafe extern "C-unwind" fn method(_: *mut Object, arguments: *const *mut Object, count: isize) -> *mut Object {
     // SAFETY: as promised by the caller.
     let Some((python, [kind, name, original])) = (unsafe { called(arguments, count) }) else { return none() };
     // SAFETY: an argument lives during the call.

@@ -115,7 +115,7 @@ impl Habits {
 /// # Safety
 ///
 /// As Python calls a type's `tp_new`.
-unsafe extern "C" fn new_habits(kind: *mut Object, _: *mut Object, _: *mut Object) -> *mut Object {
+unsafe extern "C-unwind" fn new_habits(kind: *mut Object, _: *mut Object, _: *mut Object) -> *mut Object {
     let Some(python) = Python::get() else { return ptr::null_mut() };
     // SAFETY: `kind` is a type that has this one's as its base, and the GIL is held.
     let habits = unsafe { (python.type_alloc)(kind, 0) };
@@ -128,7 +128,7 @@ unsafe extern "C" fn new_habits(kind: *mut Object, _: *mut Object, _: *mut Objec
 /// # Safety
 ///
 /// As Python calls a type's `tp_dealloc`, of an object of that type, as is so for all below.
-unsafe extern "C" fn deallocate_habits(habits: *mut Object) {
+unsafe extern "C-unwind" fn deallocate_habits(habits: *mut Object) {
     all().retain(|Address(one)| *one != habits);
     // SAFETY: as promised by the caller.
     unsafe { deallocate(habits, clear_habits) };
@@ -137,7 +137,7 @@ unsafe extern "C" fn deallocate_habits(habits: *mut Object) {
 /// # Safety
 ///
 /// See [`deallocate_habits`].
-unsafe extern "C" fn traverse_habits(habits: *mut Object, visit: Visit, more: *mut c_void) -> c_int {
+unsafe extern "C-unwind" fn traverse_habits(habits: *mut Object, visit: Visit, more: *mut c_void) -> c_int {
     let habits: *mut Habits = habits.cast();
     // SAFETY: as promised by the caller.
     unsafe { visited([(*habits).last, (*habits).before], visit, more) }
@@ -146,7 +146,7 @@ unsafe extern "C" fn traverse_habits(habits: *mut Object, visit: Visit, more: *m
 /// # Safety
 ///
 /// See [`deallocate_habits`].
-unsafe extern "C" fn clear_habits(habits: *mut Object) -> c_int {
+unsafe extern "C-unwind" fn clear_habits(habits: *mut Object) -> c_int {
     let habits: *mut Habits = habits.cast();
     // SAFETY: as promised by the caller.
     unsafe { cleared([&raw mut (*habits).last, &raw mut (*habits).before]) }
@@ -155,7 +155,7 @@ unsafe extern "C" fn clear_habits(habits: *mut Object) -> c_int {
 /// # Safety
 ///
 /// See [`deallocate_habits`].
-unsafe extern "C" fn deallocate_processing(processing: *mut Object) {
+unsafe extern "C-unwind" fn deallocate_processing(processing: *mut Object) {
     let it: *mut Processing = processing.cast();
     // SAFETY: as promised by the caller; nobody else refers to it any more.
     let ends = unsafe { if (*it).owns != 0 { replace(&mut (*it).number, 0) } else { 0 } };
@@ -169,7 +169,7 @@ unsafe extern "C" fn deallocate_processing(processing: *mut Object) {
 /// # Safety
 ///
 /// See [`deallocate_habits`].
-unsafe extern "C" fn traverse_processing(processing: *mut Object, visit: Visit, more: *mut c_void) -> c_int {
+unsafe extern "C-unwind" fn traverse_processing(processing: *mut Object, visit: Visit, more: *mut c_void) -> c_int {
     let it: *mut Processing = processing.cast();
     // SAFETY: as promised by the caller.
     unsafe { visited([(*it).message, (*it).habits], visit, more) }
@@ -178,7 +178,7 @@ unsafe extern "C" fn traverse_processing(processing: *mut Object, visit: Visit, 
 /// # Safety
 ///
 /// See [`deallocate_habits`].
-unsafe extern "C" fn clear_processing(processing: *mut Object) -> c_int {
+unsafe extern "C-unwind" fn clear_processing(processing: *mut Object) -> c_int {
     let it: *mut Processing = processing.cast();
     // SAFETY: as promised by the caller.
     unsafe { cleared([&raw mut (*it).message, &raw mut (*it).habits]) }
@@ -187,7 +187,7 @@ unsafe extern "C" fn clear_processing(processing: *mut Object) -> c_int {
 /// # Safety
 ///
 /// See [`deallocate_habits`]; `clear` is that of its type.
-unsafe fn deallocate(object: *mut Object, clear: unsafe extern "C" fn(*mut Object) -> c_int) {
+unsafe fn deallocate(object: *mut Object, clear: unsafe extern "C-unwind" fn(*mut Object) -> c_int) {
     let Some(python) = Python::get() else { return };
     // SAFETY: as promised by the caller. Its type is one of ours, or made of one: it is Python's garbage collector's, which has a
     // `tp_free`, and each object of it has a reference to it, which goes last.
@@ -197,7 +197,7 @@ unsafe fn deallocate(object: *mut Object, clear: unsafe extern "C" fn(*mut Objec
         let kind = (*object).kind();
         let free = (python.type_slot)(kind, FREE);
         if !free.is_null() {
-            std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut Object)>(free)(object);
+            std::mem::transmute::<*mut c_void, unsafe extern "C-unwind" fn(*mut Object)>(free)(object);
         }
         (python.dec_ref)(kind);
     }
@@ -256,7 +256,7 @@ fn leaked<T, const COUNT: usize>(items: [T; COUNT]) -> *mut T {
 }
 
 /// `visitproc`.
-type Visit = unsafe extern "C" fn(*mut Object, *mut c_void) -> c_int;
+type Visit = unsafe extern "C-unwind" fn(*mut Object, *mut c_void) -> c_int;
 
 /// Of an object that lives: who is being freed takes it out first.
 struct Address(*mut Object);

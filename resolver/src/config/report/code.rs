@@ -74,3 +74,5 @@ pub(crate) const OLD_MISPLACED_SENDER: &str = "C503";
 pub(crate) const OLD_QUEUE_SIZE: &str = "C504";
 pub(crate) const OLD_FLUSH_INTERVALS: &str = "C505";
 pub(crate) const OLD_REPEATED_KEY: &str = "C506";
+
+// C600: a `[[test]]` of the file failed. Only the command `check` asks (resolver/tool/src/check/tests_of_file.rs).

@@ -8,7 +8,7 @@ use super::keys;
 use super::sampler;
 use super::section::Section;
 use super::settings::{self, TRACES};
-use crate::config::model::{Config, Sampler, Trace};
+use crate::config::model::{Sampler, Trace};
 use crate::config::reading::field::Field;
 use crate::config::report::code;
 use crate::config::report::findings::{Broken, Findings};
@@ -56,17 +56,25 @@ pub enum ExpectedSide {
     Consume,
 }
 
-/// The `[[test]]` blocks of a TOML file that `config` was read from, and what is wrong with them themselves.
-pub fn expectations(text: &str, config: &Config) -> (Vec<Expectation>, Vec<Problem>) {
+/// The `[[test]]` blocks of a TOML file, and what is wrong with them themselves. `services` and `backends` are the names
+/// that the file defines.
+pub fn expectations(text: &str, services: &[&str], backends: &[&str]) -> (Vec<Expectation>, Vec<Problem>) {
+    let names = Names { services, backends };
     let mut findings = Findings::new("", text);
-    // What is no TOML was refused when `config` was read.
+    // What is no TOML was refused when the file was read.
     let table = toml_parser::parse(text, &mut Findings::new("", text));
     let tests = table.as_ref().and_then(|table| table.entry("test")).map(Field::of);
-    let read = tests.map_or_else(Vec::new, |field| all(field, config, &mut findings));
+    let read = tests.map_or_else(Vec::new, |field| all(field, &names, &mut findings));
     (read, findings.into_report().problems)
 }
 
-fn all(field: Field<'_>, config: &Config, findings: &mut Findings) -> Vec<Expectation> {
+/// What the file defines.
+struct Names<'a> {
+    services: &'a [&'a str],
+    backends: &'a [&'a str],
+}
+
+fn all(field: Field<'_>, names: &Names<'_>, findings: &mut Findings) -> Vec<Expectation> {
     if let Value::Table(_) = field.node.value {
         let problem = Problem::error(code::WRONG_TYPE, "`test` holds an array of tables, one for each test");
         findings.refuse(problem.at(field.key_span.clone(), "write [[test]], with double brackets"));
@@ -74,10 +82,10 @@ fn all(field: Field<'_>, config: &Config, findings: &mut Findings) -> Vec<Expect
     }
     let Ok(items) = field.items("an array of tables: [[test]]", findings) else { return Vec::new() };
     // Each is read for its problems, whatever the others have.
-    items.into_iter().filter_map(|item| one(item, config, findings).ok()).collect()
+    items.into_iter().filter_map(|item| one(item, names, findings).ok()).collect()
 }
 
-fn one(item: Field<'_>, config: &Config, findings: &mut Findings) -> Result<Expectation, Broken> {
+fn one(item: Field<'_>, names: &Names<'_>, findings: &mut Findings) -> Result<Expectation, Broken> {
     let section = Section::open(item, "[[test]]".into(), keys::TEST, findings)?;
     let name = |key: &str, wants: &str, findings: &mut Findings| -> Result<Option<Placed<String>>, Broken> {
         let Some(field) = section.field(key) else { return Ok(None) };
@@ -89,7 +97,7 @@ fn one(item: Field<'_>, config: &Config, findings: &mut Findings) -> Result<Expe
     let client_id = name("client_id", "a client id", findings);
     let group_id = name("group_id", "the name of a group", findings);
     let service = name("service", "the name of a service, or \"none\"", findings);
-    let service = service.and_then(|named| named.map(|named| expected_service(named, config, findings)).transpose());
+    let service = service.and_then(|named| named.map(|named| expected_service(named, names, findings)).transpose());
     let placed = |field: Field<'_>| field.span();
     let trace = section.field("trace");
     let trace =
@@ -97,10 +105,9 @@ fn one(item: Field<'_>, config: &Config, findings: &mut Findings) -> Result<Expe
     let sampler = section.field("sampler");
     let sampler =
         sampler.map(|field| Ok(Placed { value: sampler::read(field, findings)?, span: placed(field) })).transpose();
-    let backends: Vec<&str> = config.backends.iter().map(|backend| backend.name.as_str()).collect();
     let export = section.field("export").map(|field| {
-        let indices = settings::export(field, &backends, findings)?;
-        let names = indices.into_iter().filter_map(|index| backends.get(index).map(|name| (*name).to_owned()));
+        let indices = settings::export(field, names.backends, findings)?;
+        let names = indices.into_iter().filter_map(|index| names.backends.get(index).map(|name| (*name).to_owned()));
         Ok(Placed { value: names.collect(), span: placed(field) })
     });
     let export = export.transpose();
@@ -141,10 +148,10 @@ impl Expectation {
 /// A name that the file does not define is a mistake of the test.
 fn expected_service(
     named: Placed<String>,
-    config: &Config,
+    names: &Names<'_>,
     findings: &mut Findings,
 ) -> Result<Placed<Option<String>>, Broken> {
-    let names: Vec<&str> = config.services.iter().map(|service| service.name.as_str()).collect();
+    let names = names.services;
     let Placed { value, span } = named;
     if names.contains(&value.as_str()) {
         return Ok(Placed { value: Some(value), span });
@@ -153,8 +160,8 @@ fn expected_service(
         return Ok(Placed { value: None, span });
     }
     let problem = Problem::error(code::UNKNOWN_SERVICE, format!("there is no service {value:?}"));
-    let help = format!("defined: {}; for a message that is to belong to no service write \"none\"", listed(&names));
-    Err(findings.refuse(problem.at(span, did_you_mean(&value, &names)).help(help)))
+    let help = format!("defined: {}; for a message that is to belong to no service write \"none\"", listed(names));
+    Err(findings.refuse(problem.at(span, did_you_mean(&value, names)).help(help)))
 }
 
 const SIDES: &[(&str, ExpectedSide)] = &[("produce", ExpectedSide::Produce), ("consume", ExpectedSide::Consume)];

@@ -90,3 +90,22 @@ pub(crate) const SECTIONS: &[(&str, &[&str])] = &[
 pub(crate) fn sections_with(key: &str) -> Vec<&'static str> {
     SECTIONS.iter().filter(|(_, keys)| keys.contains(&key)).map(|(section, _)| *section).collect()
 }
+
+/// The key that is called otherwise elsewhere, if it is one of `known`: no slip leads from one word to the other.
+pub(crate) fn by_another_word(key: &str, known: &[&str]) -> Option<&'static str> {
+    let meant = match key.to_ascii_lowercase().replace('-', "_").as_str() {
+        "backend" | "backends" | "exporter" | "exporters" | "exports_to" => "export",
+        "sampling" | "sample" | "sample_rate" | "sample_ratio" | "sampling_rate" | "sampling_ratio" | "ratio" => {
+            "sampler"
+        }
+        "attributes" | "labels" | "resource_attributes" | "tags" => "resource",
+        "ignore" | "ignored" | "excluded" | "exclude_topics" => "exclude",
+        "propagation" | "formats" => "propagators",
+        "settings" | "options" | "plugin_config" => "config",
+        "type" | "kind" => "plugin",
+        "producer" | "publishes" | "sends" => "produces",
+        "consumer" | "receives" | "subscribes" => "consumes",
+        _ => return None,
+    };
+    known.contains(&meant).then_some(meant)
+}

@@ -136,7 +136,11 @@ fn cut_name(entry: &Entry, title: &str, name: &str, known: &[&str], findings: &F
 }
 
 fn unknown_key(entry: &Entry, title: &str, known: &[&str]) -> Problem {
-    let label = did_you_mean(&entry.key, known);
+    let label = match did_you_mean(&entry.key, known) {
+        slip if !slip.is_empty() => slip,
+        _ => keys::by_another_word(&entry.key, known)
+            .map_or(String::new(), |meant| format!("here it is called `{meant}`")),
+    };
     let elsewhere = keys::sections_with(&entry.key);
     let known_here = format!("known here: {}", listed(known));
     let help = if !label.is_empty() {

@@ -35,7 +35,7 @@ pub(crate) fn read(section: &Section<'_>, backends: &[&str], findings: &mut Find
         ..Layer::default()
     };
     if let Some(field) = section.field("propagators") {
-        match Section::open(field, "propagators = { inject, extract }".into(), keys::PROPAGATORS, findings) {
+        match propagators_table(field, findings) {
             Ok(inner) => {
                 layer.inject = inner.field("inject").map(|field| propagators(field, findings));
                 layer.extract = inner.field("extract").map(|field| propagators(field, findings));
@@ -47,6 +47,17 @@ pub(crate) fn read(section: &Section<'_>, backends: &[&str], findings: &mut Find
         layer.resource = resource(field, findings);
     }
     layer
+}
+
+/// Who writes one list means both.
+fn propagators_table<'n>(field: Field<'n>, findings: &mut Findings) -> Result<Section<'n>, Broken> {
+    if let Value::Array(_) = field.node.value {
+        let list = findings.source(&field.span()).unwrap_or("[]").to_owned();
+        let problem = Problem::error(code::WRONG_TYPE, "`propagators` says what is written and what is read");
+        let label = format!("write {{ inject = {list}, extract = {list} }}");
+        return Err(findings.refuse(problem.at(field.span(), label)));
+    }
+    Section::open(field, "propagators = { inject, extract }".into(), keys::PROPAGATORS, findings)
 }
 
 fn propagators(field: Field<'_>, findings: &mut Findings) -> Result<Vec<Propagator>, Broken> {

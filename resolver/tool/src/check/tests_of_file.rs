@@ -22,12 +22,22 @@ pub(crate) struct Tally {
 /// Runs every test, and adds those that fail to the report.
 pub(crate) fn run(configuration: &mut Configuration) -> Tally {
     let mut tally = Tally::default();
-    // Of a file that is not to be used at all, the errors come first.
-    let Some(config) = &configuration.loaded.config else { return tally };
-    if !configuration.is_toml() {
+    // Read whatever else is wrong, so that all mistakes are told in one run.
+    let names = |section: &str| -> Vec<&str> {
+        let written = configuration.written.written.iter();
+        let names = written.filter_map(|written| match written.path.as_slice() {
+            [top, name] if top == section => Some(name.as_str()),
+            _ => None,
+        });
+        names.collect()
+    };
+    let (tests, mut problems) = config::expectations(configuration.text(), &names("services"), &names("backends"));
+    // Of a file that is not to be used at all, nothing can be asked.
+    let config = configuration.loaded.config.as_ref().filter(|_| configuration.is_toml());
+    let Some(config) = config else {
+        configuration.loaded.report.problems.extend(problems);
         return tally;
-    }
-    let (tests, mut problems) = config::expectations(configuration.text(), config);
+    };
     let map = ServiceMap::new(config);
     for test in &tests {
         let before = problems.len();

@@ -46,6 +46,8 @@ fn python(executed: &Path, words: &[OsString]) -> Clients {
         }
         Source::Unknown => Vec::new(),
     };
+    // A command such as gunicorn is told by its words what to import, and finds it where it is started.
+    let found = if found.is_empty() { imports::below(Path::new(""), Language::Python) } else { found };
     let mut clients = brought_in(&found, "confluent-kafka");
     if clients.are_seen == Some(false) {
         return clients;

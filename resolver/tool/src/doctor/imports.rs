@@ -63,10 +63,13 @@ pub(super) fn of(program: &Path, language: Language) -> Vec<Import> {
     if !own.is_empty() {
         return own;
     }
+    program.parent().map_or_else(Vec::new, |folder| below(folder, language))
+}
+
+/// What the sources in a folder and below it bring in, those of others left out; the empty path is the current folder.
+pub(super) fn below(folder: &Path, language: Language) -> Vec<Import> {
     let mut files = Vec::new();
-    if let Some(folder) = program.parent() {
-        collect(folder, language, DEEPEST, &mut files);
-    }
+    collect(folder, language, DEEPEST, &mut files);
     let mut found: Vec<Import> = Vec::new();
     for file in files {
         for import in in_file(&file, language) {

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use serde_json::{Value as Json, json};
-use tracer_resolver::config::{Config, written_key};
+use tracer_resolver::config::{Config, Pattern, written_key};
 use tracer_resolver::services::{Candidate, ExplainedRule, Explanation, Selection, ServiceMap, Side, Verdict};
 
 use super::sampling::{self, Fate};
@@ -86,8 +86,9 @@ impl Answer {
             Selection::Excluded | Selection::Unmatched => sampling::Outcome { fate: Fate::Dropped, lines: Vec::new() },
         };
         let near = near_miss::nearest(config, candidate, &explanation);
-        // Who is content with the winner does not want to hear of slips.
-        let near = near.iter().filter(|_| !explanation.rules.iter().any(|rule| rule.verdict == Verdict::Won));
+        // Who is content with the winner does not want to hear of slips; one that takes everything hides them.
+        let is_meant = explanation.rules.iter().any(|rule| rule.verdict == Verdict::Won && !takes_every_topic(rule));
+        let near = near.iter().filter(|_| !is_meant);
         Self {
             asked: asked(configuration, candidate),
             side: candidate.side,
@@ -147,6 +148,15 @@ impl Row {
             won: rule.verdict == Verdict::Won,
             why: why(rule.verdict).to_owned(),
         }
+    }
+}
+
+fn takes_every_topic(rule: &ExplainedRule<'_>) -> bool {
+    match rule.pattern {
+        None => true,
+        Some(Pattern::Exact(_)) => false,
+        Some(Pattern::Glob(glob)) => glob.chars().all(|c| c == '*'),
+        Some(pattern @ Pattern::Regex(_)) => matches!(toml_text::pattern_text(pattern), ".*" | ".+"),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ use super::lines::Lines;
 pub(super) struct FollowedFile {
     path: PathBuf,
     open: Option<OpenFile>,
+    /// If the file was not there at first: its newest older part of then, if any.
+    before: Option<Option<Identity>>,
     lines: Lines,
 }
 
@@ -27,7 +29,11 @@ struct OpenFile {
 
 impl FollowedFile {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, open: None, lines: Lines::default() }
+        let mut file = Self { path, open: None, before: None, lines: Lines::default() };
+        if !file.path.exists() {
+            file.before = Some(fs::metadata(file.part(1)).ok().as_ref().map(identity));
+        }
+        file
     }
 
     /// Reads what there is and what comes, for ever.
@@ -54,25 +60,33 @@ impl FollowedFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        let Some(open) = &mut self.open else {
-            if there.is_none() {
-                return Ok(Ok(()));
+        let newer = match &self.open {
+            Some(open) => {
+                let own = identity(&open.file.metadata()?);
+                let is_other = there.is_some_and(|there| identity(&there) != own);
+                // Whoever moved it away may have written to it between the last look and that.
+                let read = self.read(intake)?;
+                if read.is_err() || !is_other {
+                    return Ok(read);
+                }
+                self.newer_than(Some(own))?
             }
-            self.begin(File::open(&self.path)?);
-            return self.read(intake);
+            None if there.is_none() => return Ok(Ok(())),
+            // Between two looks it may have been rotated several times.
+            None => match self.before {
+                Some(before) => self.newer_than(before)?,
+                None => Some(open_if_there(&self.path)?.into_iter().collect()),
+            },
         };
-        let own = identity(&open.file.metadata()?);
-        let is_other = there.is_some_and(|there| identity(&there) != own);
-        // Whoever moved it away may have written to it between the last look and that.
-        let read = self.read(intake)?;
-        if read.is_err() || !is_other {
-            return Ok(read);
-        }
-        let newer = self.newer_than(own)?;
-        if newer.is_none() {
-            intake.counts.gap();
-        }
-        for file in newer.unwrap_or(vec![File::open(&self.path)?]) {
+        let files = match newer {
+            Some(files) => files,
+            None => {
+                let Some(file) = open_if_there(&self.path)? else { return Ok(Ok(())) };
+                intake.counts.gap();
+                vec![file]
+            }
+        };
+        for file in files {
             if let Err(nobody) = self.end_of_file(intake) {
                 return Ok(Err(nobody));
             }
@@ -85,32 +99,45 @@ impl FollowedFile {
         Ok(Ok(()))
     }
 
-    /// The files that came after the one that was read, oldest first: those of a rotation are `PATH.1`, the newest of them,
-    /// `PATH.2` and so on. None if that one is not among them: then it cannot be said what came between.
-    fn newer_than(&self, own: (u64, u64)) -> io::Result<Option<Vec<File>>> {
-        let mut files: Vec<(File, (u64, u64))> = Vec::new();
+    /// The files that came after `own`, oldest first: those of a rotation are `PATH.1`, the newest of them, `PATH.2` and so
+    /// on. None if that one is not among them: then it cannot be said what came between. After nothing came all of them.
+    fn newer_than(&self, own: Option<Identity>) -> io::Result<Option<Vec<File>>> {
+        let mut files: Vec<(File, Identity)> = Vec::new();
+        let (mut part, mut patience) = (0, PATIENCE);
         // From the newest on: if it is rotated meanwhile, a file is met again, and none is missed.
-        for part in 0..MOST_PARTS {
-            let mut name = self.path.clone().into_os_string();
-            if part > 0 {
-                name.push(format!(".{part}"));
-            }
-            let file = match File::open(PathBuf::from(name)) {
-                Ok(file) => file,
-                // Between two steps of a rotation there is no file at the path.
-                Err(error) if error.kind() == io::ErrorKind::NotFound && part == 0 => continue,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                Err(error) => return Err(error),
+        while part < MOST_PARTS {
+            let Some(file) = open_if_there(&self.part(part))? else {
+                // Between two steps of a rotation there is no file of this number.
+                let is_moving = part > 0 && self.part(part + 1).exists();
+                if is_moving && patience > 0 {
+                    patience -= 1;
+                    thread::sleep(Duration::from_millis(1));
+                } else if part == 0 {
+                    part = 1;
+                } else {
+                    break;
+                }
+                continue;
             };
             let identity = identity(&file.metadata()?);
-            if identity == own {
+            if Some(identity) == own {
                 return Ok(Some(files.into_iter().rev().map(|(file, _)| file).collect()));
             }
             if files.iter().all(|(_, met)| *met != identity) {
                 files.push((file, identity));
             }
+            part += 1;
         }
-        Ok(None)
+        Ok(own.is_none().then(|| files.into_iter().rev().map(|(file, _)| file).collect()))
+    }
+
+    /// `PATH` for 0, else `PATH.1` and so on.
+    fn part(&self, number: u32) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        if number > 0 {
+            name.push(format!(".{number}"));
+        }
+        PathBuf::from(name)
     }
 
     fn begin(&mut self, file: File) {
@@ -167,12 +194,27 @@ impl OpenFile {
     }
 }
 
-fn identity(of: &Metadata) -> (u64, u64) {
+/// Device and inode.
+type Identity = (u64, u64);
+
+fn identity(of: &Metadata) -> Identity {
     (of.dev(), of.ino())
+}
+
+/// A file may be gone between one look and the next.
+fn open_if_there(path: &Path) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// A person does not see less.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// A rotation renames a file in far less time than so many steps take.
+const PATIENCE: u32 = 50;
 
 /// More older parts than anybody keeps.
 const MOST_PARTS: u32 = 1000;
@@ -203,7 +245,10 @@ mod tests {
 
     impl Looked {
         fn new() -> Self {
-            let folder = tempfile::tempdir().unwrap();
+            Self::within(tempfile::tempdir().unwrap())
+        }
+
+        fn within(folder: TempDir) -> Self {
             let (events, received) = sync_channel(1000);
             let intake = Intake { name: "spans".into(), events, counts: Arc::new(Counts::default()) };
             Self { file: FollowedFile::new(folder.path().join("spans")), folder, intake, received }
@@ -275,6 +320,42 @@ mod tests {
             assert_eq!(looked.look(), expected.join(" "), "{rotations} rotations");
             assert_eq!(looked.said(), "");
         }
+    }
+
+    #[test]
+    fn what_was_rotated_away_before_the_first_look_is_read_and_what_is_older_is_not() {
+        for older in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            if older {
+                fs::write(folder.path().join("spans.1"), line("old")).unwrap();
+            }
+            let mut looked = Looked::within(folder);
+            for name in ["a", "b", "c"] {
+                looked.write(&line(name));
+                looked.rotate();
+            }
+            looked.write(&line("d"));
+            assert_eq!((looked.look(), looked.said()), ("a b c d".into(), String::new()), "{older}");
+        }
+    }
+
+    #[test]
+    fn a_hole_in_the_middle_of_a_rotation_is_waited_for() {
+        let mut looked = Looked::new();
+        looked.write(&line("a"));
+        assert_eq!(looked.look(), "a");
+        looked.rotate();
+        looked.write(&line("b"));
+        looked.rotate();
+        looked.write(&line("c"));
+        let (from, to) = (looked.path("spans.1"), looked.path("hidden"));
+        fs::rename(&from, &to).unwrap();
+        let mover = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(5));
+            fs::rename(to, from).unwrap();
+        });
+        assert_eq!((looked.look(), looked.said()), ("b c".into(), String::new()));
+        mover.join().unwrap();
     }
 
     #[test]

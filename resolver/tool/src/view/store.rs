@@ -6,7 +6,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::sync::watch;
 use tracer_trace_tree::ReceivedSpan;
 
@@ -95,11 +94,11 @@ impl Traces {
 
     /// A span that came before is replaced: whoever sends one again has got no answer.
     pub(super) fn add(&mut self, span: ReceivedSpan) {
-        let size = size(&span);
+        let size = span.size();
         let trace = self.traces.entry(span.trace_id.clone()).or_default();
         if !trace.ids.insert(span.span_id.clone()) {
             if let Some(before) = trace.spans.iter_mut().find(|before| before.span_id == span.span_id) {
-                self.bytes = self.bytes + size - self::size(before);
+                self.bytes = self.bytes + size - before.size();
                 *before = span;
             }
         } else {
@@ -143,7 +142,7 @@ impl Traces {
         let Some(trace) = self.traces.get_mut(&id) else { return };
         // Its own spans came in the same order.
         if let Some(span) = trace.spans.pop_front() {
-            self.bytes = self.bytes.saturating_sub(size(&span));
+            self.bytes = self.bytes.saturating_sub(span.size());
             trace.ids.remove(&span.span_id);
             trace.forgotten += 1;
             self.forgotten += 1;
@@ -154,32 +153,8 @@ impl Traces {
     }
 }
 
-/// About how much memory a span takes.
-fn size(span: &ReceivedSpan) -> usize {
-    let texts = [&span.service, &span.scope, &span.name, &span.status_message, &span.trace_state];
-    let pairs = span.attributes.iter().chain(&span.resource);
-    let events: usize = span.events.iter().map(|(name, _)| name.len() + 32).sum();
-    A_SPAN
-        + texts.iter().map(|text| text.len()).sum::<usize>()
-        + pairs.map(|(key, value)| key.len() + of_value(value)).sum::<usize>()
-        + span.links.len() * 128
-        + events
-}
-
-fn of_value(value: &Value) -> usize {
-    64 + match value {
-        Value::String(text) => text.len(),
-        Value::Array(values) => values.iter().map(of_value).sum(),
-        Value::Object(pairs) => pairs.iter().map(|(key, value)| key.len() + of_value(value)).sum(),
-        _ => 0,
-    }
-}
-
 /// What the page says: the newest 50,000 spans, as long as they are not uncommonly large.
 const LIMIT: Limit = Limit { spans: 50_000, bytes: 256 << 20 };
-
-/// The structure itself, its ids, and its places in the tables.
-const A_SPAN: usize = 900;
 
 const TICK: Duration = Duration::from_millis(250);
 
@@ -236,6 +211,6 @@ mod tests {
         traces.add(span(1, 1));
         traces.add(ReceivedSpan { name: "again".into(), ..span(1, 1) });
         assert_eq!((traces.spans(), traces.span("t1", "1").map(|span| span.name.as_str())), (1, Some("again")));
-        assert_eq!(traces.bytes, size(traces.span("t1", "1").unwrap()));
+        assert_eq!(traces.bytes, traces.span("t1", "1").unwrap().size());
     }
 }

@@ -18,12 +18,20 @@ pub(super) fn draw(received: &Receiver<Event>, only: Only, counts: &Counts) -> R
     let drawing = Drawing { attributes: Vec::new(), times: true, queued: true, reasons: true, colours };
     let mut traces = LiveTraces::new(drawing).without_a_limit().only(move |spans| only.wants(spans));
     let mut told = Told::new();
+    let mut looked = Instant::now();
     loop {
         match received.recv_timeout(TICK) {
-            Ok(Event::Spans(spans)) => traces.add(spans),
+            // All traces are looked at for those that are complete: not for every batch.
+            Ok(Event::Spans(spans)) => {
+                traces.add(spans);
+                if looked.elapsed() < TICK {
+                    continue;
+                }
+            }
             Ok(Event::End | Event::Stop) | Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {}
         }
+        looked = Instant::now();
         if let Shown::Enough = print(&traces.take_complete())? {
             return Ok(ExitCode::SUCCESS);
         }

@@ -55,7 +55,7 @@ fn the_settings_of_plugins_are_checked_unless_nobody_wants_it() {
     installed.file("t.toml", "version = 1\n[services.a]\ntopics = [\"a\"]\nexport = [\"b\"]\n[backends.b]\nplugin = \"otlp\"\nconfig = { compresion = \"gzip\" }\n");
     let said = installed.run(&["check", "t.toml"]);
     assert_eq!(said.status, 1);
-    assert!(said.out.contains("t.toml:7:25") && said.out.contains("did you mean `compression`?"), "{}", said.out);
+    assert!(said.out.contains("t.toml:7:12") && said.out.contains("did you mean `compression`?"), "{}", said.out);
     assert!(said.out.ends_with("t.toml: 1 error; 1 service to 1 backend\n"), "{}", said.out);
     let said = installed.run(&["check", "--no-plugins", "t.toml"]);
     assert_eq!(
@@ -83,12 +83,12 @@ fn a_plugin_is_looked_for_where_the_library_would_and_a_missing_one_is_shown_at_
 
 #[test]
 fn what_somebody_else_may_change_is_a_doubt_and_an_error_for_the_strict() {
-    let installed = Installed::new();
+    let installed = Installed::apart();
     let file = installed.file(
         "t.toml",
         "version = 1\n[services.a]\ntopics = [\"a\"]\nexport = [\"b\"]\n[backends.b]\nplugin = \"otlp\"\n",
     );
-    let plugin = installed.own("libtracer_plugin_otlp.so");
+    let plugin = installed.bin().join("libtracer_plugin_otlp.so");
     fs::set_permissions(&plugin, fs::Permissions::from_mode(0o777)).unwrap();
     let said = installed.run(&["check", "t.toml"]);
     assert_eq!((said.status, said.err.as_str()), (0, ""), "{}", said.out);
@@ -201,6 +201,7 @@ fn what_is_wrong_with_a_test_itself_is_told_and_whoever_traces_passes_it_over() 
             "[[test]]\ntopic = \"orders\"\nside = \"produce\"\ngroup_id = \"g\"\nservice = \"shop\"",
             "a producer has no group",
         ),
+        ("[[test]]\ntopic = \"${env:NOT_SET}\"\nservice = \"shop\"", "belongs to no service"),
         ("[test]\ntopic = \"orders\"\nservice = \"shop\"", "write [[test]], with double brackets"),
     ] {
         let installed = Installed::new();
@@ -211,6 +212,16 @@ fn what_is_wrong_with_a_test_itself_is_told_and_whoever_traces_passes_it_over() 
         assert!(said.out.contains(says), "{test}: {says}\n{}", said.out);
         let source = tracer_resolver::config::Source::Text { name: "t.toml".into(), text };
         assert!(!tracer_resolver::config::load(source).report.has_errors(), "{test}");
+    }
+}
+
+#[test]
+fn mistakes_in_tests_are_told_in_the_same_run_as_all_others() {
+    let installed = Installed::new();
+    installed.file("t.toml", &with_tests("[[test]]\ntopic = \"orders\"\n[servces.x]\n"));
+    let said = installed.run(&["check", "t.toml"]);
+    for says in ["this test expects nothing", "did you mean `services`?"] {
+        assert!(said.status == 1 && said.out.contains(says), "{says}\n{}", said.out);
     }
 }
 

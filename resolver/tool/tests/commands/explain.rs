@@ -56,6 +56,22 @@ fn a_topic_that_is_misspelt_is_diagnosed() {
 }
 
 #[test]
+fn a_slip_is_told_too_where_something_takes_every_topic() {
+    let installed = Installed::new();
+    for catch_all in [
+        "[services.rest]\ntopics = [\"*\"]",
+        "[services.rest]\nclient_ids = [\"*\"]",
+        "[services.rest]\ntopics = [{ regex = '.*' }]",
+    ] {
+        installed.file("t.toml", &format!("version = 1\n[services.shop]\nproduces = [\"orders\"]\n{catch_all}\n"));
+        let said = installed.run(&["explain", "t.toml", "--topic", "order", "--produce"]);
+        assert!(said.out.contains("> rest") && said.out.contains("but for the \"s\""), "{catch_all}: {}", said.out);
+        let said = installed.run(&["explain", "t.toml", "--topic", "orders", "--produce"]);
+        assert!(said.out.contains("> shop") && !said.out.contains("but for"), "{catch_all}: {}", said.out);
+    }
+}
+
+#[test]
 fn a_message_that_is_sampled_out_is_diagnosed() {
     says(
         &["--topic", "orders", "--produce"],

@@ -8,35 +8,44 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 use words::foreign::library;
 
-/// Copies of the files, and a folder to work in. Gone with it.
+/// The installed files, and a folder to work in, which is gone with it.
 pub(crate) struct Installed {
+    bin: PathBuf,
     folder: TempDir,
 }
 
 impl Installed {
+    /// The files are those of all tests: nobody changes them.
     pub(crate) fn new() -> Self {
-        // On the file system of the copies, so that they need only be linked.
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        fs::create_dir(folder.path().join("bin")).unwrap();
-        fs::create_dir(folder.path().join("work")).unwrap();
-        let installed = Self { folder };
+        Self::with(copies().to_owned())
+    }
+
+    /// The files are this test's own.
+    pub(crate) fn apart() -> Self {
+        let mut apart = Self::with(PathBuf::new());
+        apart.bin = apart.folder.path().join("bin");
+        fs::create_dir(&apart.bin).unwrap();
         for file in fs::read_dir(copies()).unwrap().map(|entry| entry.unwrap()) {
-            fs::hard_link(file.path(), installed.bin().join(file.file_name())).unwrap();
+            let to = apart.bin.join(file.file_name());
+            // A program that is being written cannot be run, and whoever forks meanwhile keeps it open.
+            if file.file_name() == TOOL {
+                fs::hard_link(file.path(), to).unwrap();
+            } else {
+                fs::copy(file.path(), to).unwrap();
+            }
         }
-        installed
+        apart
     }
 
-    /// A file of its own in the place of one that all tests share.
-    pub(crate) fn own(&self, name: &str) -> PathBuf {
-        let path = self.bin().join(name);
-        let bytes = fs::read(&path).unwrap();
-        fs::remove_file(&path).unwrap();
-        fs::write(&path, bytes).unwrap();
-        path
+    fn with(bin: PathBuf) -> Self {
+        // On the file system of the copies, so that the program need only be linked.
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        fs::create_dir(folder.path().join("work")).unwrap();
+        Self { bin, folder }
     }
 
-    pub(crate) fn bin(&self) -> PathBuf {
-        self.folder.path().join("bin")
+    pub(crate) fn bin(&self) -> &Path {
+        &self.bin
     }
 
     /// Where commands run, and files are.
@@ -52,7 +61,7 @@ impl Installed {
 
     /// The command, in an environment that says nothing.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(self.bin().join("tracer-interceptors"));
+        let mut command = Command::new(self.bin().join(TOOL));
         command.env_clear().env("PATH", "/usr/bin:/bin").current_dir(self.work());
         command
     }
@@ -122,6 +131,9 @@ fn copies() -> &'static Path {
 fn file_name(plugin: &str) -> String {
     format!("libtracer_plugin_{plugin}.so")
 }
+
+/// The command.
+const TOOL: &str = "tracer-interceptors";
 
 /// The plugins of the packages.
 pub(crate) const SHIPPED: [&str; 4] = ["file", "jaeger", "otlp", "zipkin"];

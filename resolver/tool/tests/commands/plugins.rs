@@ -6,7 +6,7 @@ use crate::installed::{Installed, SHIPPED};
 
 #[test]
 fn the_list_has_what_is_installed_and_why_one_of_it_cannot_be_used() {
-    let installed = Installed::new();
+    let installed = Installed::apart();
     let said = installed.run(&["plugins", "list", "--format", "json"]);
     let json = said.json();
     let names: Vec<_> =

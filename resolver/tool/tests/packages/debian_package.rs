@@ -21,8 +21,13 @@ fn it_unpacks_and_works() {
         "usr/share/doc/tracer-resolver/README.md",
         "usr/share/doc/tracer-resolver/copyright",
         "usr/share/doc/tracer-resolver/docs/python.md",
+        "usr/share/bash-completion/completions/tracer-interceptors",
+        "usr/share/fish/vendor_completions.d/tracer-interceptors.fish",
         "usr/share/man/man1/tracer-interceptors.1.gz",
+        "usr/share/man/man1/tracer-interceptors-check.1.gz",
+        "usr/share/man/man1/tracer-interceptors-plugins-pin.1.gz",
         "usr/share/tracer-resolver/default-config.toml",
+        "usr/share/zsh/vendor-completions/_tracer-interceptors",
     ] {
         assert!(root.path().join(file).is_file(), "{file}");
     }

@@ -6,15 +6,16 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use words::child::without_tracing;
-use words::foreign::{Door, Surroundings, python, run, skip};
+use words::foreign::{python, skip};
+use words::{Traced, WayIn, run};
 
 use crate::support::Files;
 
 const PAGE: &str = include_str!("../../../../docs/status.md");
 
 /// Sends one message to `topic` by kcat, preloaded, with this file, and says where its status is to be.
-fn kcat(files: &Files, surroundings: &Surroundings, topic: &str, status: &Path) -> bool {
-    let mut command = surroundings.command(Door::Closed, "sh");
+fn kcat(files: &Files, surroundings: &Traced, topic: &str, status: &Path) -> bool {
+    let mut command = surroundings.command(WayIn::None, "sh");
     command.args(["-c", "echo hello | \"$TOOL\" run kcat -P -b $KAFKA -t \"$TOPIC\""]);
     command.env("TOOL", files.tool()).env("TOPIC", topic).env("INTERCEPTORS_STATUS", status);
     command.env("INTERCEPTORS_CONFIG_FILE", surroundings.file());
@@ -39,7 +40,7 @@ fn a_topic_that_is_nobodys_and_one_that_is_sampled_out_are_told_by_one_command()
     fs::create_dir(&folder).unwrap();
     let settings = "[services.shop]\nproduces = [\"order\"]\n\
                     [services.pay]\nproduces = [\"pay*\"]\nsampler = \"always_off\"";
-    let surroundings = Surroundings::start(&["orders", "payments"], 1, settings);
+    let surroundings = Traced::start(&["orders", "payments"], settings);
     for topic in ["orders", "payments"] {
         if !kcat(&files, &surroundings, topic, &folder.join("{pid}.json")) {
             return;
@@ -92,7 +93,7 @@ fn the_page_shows_what_one_sees() {
     if Command::new("kcat").arg("-V").output().is_err() {
         return skip("kcat is not there");
     }
-    let surroundings = Surroundings::start(&["order", "orders"], 1, "");
+    let surroundings = Traced::start(&["order", "orders"], "");
     let place = tempfile::tempdir().unwrap();
     symlink(python, files.path().join("python3")).unwrap();
     let collector = surroundings.collector.endpoint();
@@ -105,7 +106,7 @@ fn the_page_shows_what_one_sees() {
             "python" => fs::write(place.path().join("app.py"), text).unwrap(),
             "sh" => {
                 let Some((_, shown)) = blocks.next_if(|(language, _)| *language == "text") else { continue };
-                let mut shell = surroundings.command(Door::Closed, "sh");
+                let mut shell = surroundings.command(WayIn::None, "sh");
                 without_tracing(&mut shell).args(["-uc", text]).current_dir(place.path());
                 let path = std::env::join_paths(
                     [files.path().to_owned()]

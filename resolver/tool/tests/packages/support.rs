@@ -20,7 +20,9 @@ impl Files {
         for name in LIBRARIES {
             fs::copy(built.join(name), folder.path().join(name)).unwrap();
         }
-        fs::copy(env!("CARGO_BIN_EXE_tracer-interceptors"), folder.path().join(TOOL)).unwrap();
+        // A link, where it can be one: a copy that is still open in what another test forks meanwhile could not be executed.
+        let (tool, built) = (folder.path().join(TOOL), env!("CARGO_BIN_EXE_tracer-interceptors"));
+        fs::hard_link(built, &tool).or_else(|_| fs::copy(built, &tool).map(drop)).unwrap();
         Self { folder }
     }
 

@@ -19,8 +19,9 @@ pub struct LiveTraces {
     drawn: VecDeque<String>,
     /// Of those, all of them, as they first came.
     order: VecDeque<String>,
-    /// How many spans they have.
+    /// How many spans they have, and how much memory these take.
     spans: usize,
+    bytes: usize,
     /// Of traces that had to go before they were complete.
     early: String,
 }
@@ -48,6 +49,7 @@ impl LiveTraces {
             drawn: VecDeque::new(),
             order: VecDeque::new(),
             spans: 0,
+            bytes: 0,
             early: String::new(),
         }
     }
@@ -73,10 +75,11 @@ impl LiveTraces {
             if !trace.ids.insert(span.span_id.clone()) {
                 continue;
             }
+            self.bytes += span.size();
+            self.spans += 1;
             trace.spans.push(span);
             trace.last = last;
-            self.spans += 1;
-            if self.spans > KEPT_SPANS {
+            while self.spans > KEPT_SPANS || self.bytes > KEPT_BYTES {
                 self.make_room();
             }
         }
@@ -129,16 +132,21 @@ impl LiveTraces {
         }
         let Some(oldest) = self.order.pop_front() else { return };
         let Some(trace) = self.traces.remove(&oldest) else { return };
-        self.spans -= trace.spans.len();
+        self.forget(&trace);
         if (self.wanted)(&trace.spans) {
             self.early.push_str(&trace.drawing(&oldest, 0, &self.drawing));
         }
     }
 
+    fn forget(&mut self, trace: &Trace) {
+        self.spans -= trace.spans.len();
+        self.bytes -= trace.size();
+    }
+
     fn forget_a_drawn_one(&mut self) -> bool {
         let Some(oldest) = self.drawn.pop_front() else { return false };
         if let Some(trace) = self.traces.remove(&oldest) {
-            self.spans -= trace.spans.len();
+            self.forget(&trace);
             // Near the front, as it is among the oldest.
             if let Some(place) = self.order.iter().position(|id| *id == oldest) {
                 self.order.remove(place);
@@ -149,6 +157,10 @@ impl LiveTraces {
 }
 
 impl Trace {
+    fn size(&self) -> usize {
+        self.spans.iter().map(ReceivedSpan::size).sum()
+    }
+
     fn drawing(&self, id: &str, before: usize, drawing: &Drawing) -> String {
         let again = match before {
             0 => String::new(),
@@ -171,8 +183,9 @@ const MOST: usize = 20;
 /// So many that were drawn are kept, to be drawn again whole when they grow.
 const KEPT: usize = 1000;
 
-/// So many spans are kept at the most.
+/// So many spans are kept at the most, and not more than that of them.
 const KEPT_SPANS: usize = 50_000;
+const KEPT_BYTES: usize = 256 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -224,7 +237,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_no_span_goes_undrawn() {
-        let all = KEPT_SPANS as u64 * 2 + 10;
+        let all = KEPT_SPANS as u64 + 20_000;
         let mut traces = LiveTraces::new(Drawing::default()).without_a_limit();
         let mut drawn = 0;
         for trace in 0..all {
@@ -237,5 +250,12 @@ mod tests {
         drawn += traces.take_all().matches("\ntrace ").count();
         assert_eq!(drawn as u64, all);
         assert!(traces.spans <= KEPT && traces.order.len() == traces.traces.len());
+        for trace in 0..40 {
+            let attributes = [("large".to_owned(), "x".repeat(16 << 20).into())].into();
+            traces.add(vec![ReceivedSpan { attributes, ..span(all + trace, 1) }]);
+            assert!(traces.bytes <= KEPT_BYTES);
+        }
+        let in_all: usize = traces.traces.values().map(Trace::size).sum();
+        assert_eq!(traces.bytes, in_all, "what went is given back");
     }
 }
