@@ -5,8 +5,8 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use tracer_resolver::config::{
-    Ambient, Batch, Config, Origin, ParentDecision, Pattern, Plugins, Propagator, Relation, Sampler as SamplerSetting,
-    Service, Settings, Trace,
+    Ambient, Batch, Config, Origin, ParentDecision, Pattern, Plugins, Propagator, Relation, Reload,
+    Sampler as SamplerSetting, Service, Settings, Trace,
 };
 use tracer_resolver::propagation::{Extracted, Injection, TraceStateBuffer, extract, read_baggage, write_baggage};
 use tracer_resolver::services::{Candidate, Selection, ServiceMap, Side};
@@ -137,6 +137,7 @@ fn config() -> Config {
         backends: Vec::new(),
         plugins: Plugins::default(),
         batch: Batch { delay: Duration::from_secs(1), max_bytes: 1 << 20 },
+        reload: Reload::OFF,
     }
 }
 
