@@ -158,7 +158,7 @@ build() {
         export OLDEST_GLIBC=$oldest CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER=$here/zig-linker.sh
     fi
     cd "$root"
-    "${cargo[@]}" build "${words[@]}" -p tracer-resolver-librdkafka --bin "$TOOL"
+    "${cargo[@]}" build "${words[@]}" -p "$TOOL" --bin "$TOOL"
     # Each by itself, and as nothing but a shared object: only so is all code of a file optimised together, and in none is
     # what only another needs. See RATIONALE.md, "Why is each file built by itself?".
     for one in tracer-resolver-librdkafka tracer-plugin-{otlp,jaeger,zipkin,file}; do
@@ -208,7 +208,7 @@ make_deb() {
         "$stage/usr/include/tracer-resolver/"
     cp -r "$here/README.md" "$here/docs" "$doc/"
     cat "$here/debian/copyright" "$work/THIRD-PARTY.txt" >"$doc/copyright"
-    gzip -9n <"$here/debian/$TOOL.1" >"$stage/usr/share/man/man1/$TOOL.1.gz"
+    gzip -9n <"$root/resolver/tool/$TOOL.1" >"$stage/usr/share/man/man1/$TOOL.1.gz"
     # A version such as 1.0.0-rc.1 comes before 1.0.0 for dpkg too if its dash is a tilde.
     sed -e "s/@VERSION@/${version/-/\~}/" -e "s/@GLIBC@/$glibc/" \
         -e "s/@SIZE@/$(du -sk --apparent-size "$stage/usr" | cut -f1)/" "$here/debian/control" >"$stage/DEBIAN/control"

@@ -5,13 +5,13 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use super::Failure;
+use crate::failure::Failure;
 
 /// The library that belongs to this tool.
 ///
 /// In a wheel, an npm package and a folder of cargo it lies beside the tool; installed in `PREFIX/bin`, in
 /// `PREFIX/lib/tracer-resolver`.
-pub(super) fn find() -> Result<PathBuf, Failure> {
+pub(crate) fn find() -> Result<PathBuf, Failure> {
     let tool = env::current_exe().map_err(|error| Failure::of_ours(format!("cannot find myself: {error}")))?;
     let candidates = candidates(&tool);
     candidates.iter().find(|candidate| candidate.is_file()).cloned().ok_or_else(|| {

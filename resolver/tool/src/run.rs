@@ -2,6 +2,17 @@
 
 #![forbid(unsafe_code)]
 
+mod elf;
+mod executed;
+mod linked_in;
+mod loader;
+mod node_layer;
+mod preload;
+mod python_layer;
+mod reach;
+mod trial;
+mod versions;
+
 use std::env;
 use std::ffi::OsString;
 use std::io;
@@ -9,20 +20,18 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use super::linked_in::LinkedIn;
-use super::reach::Reach;
-use super::{Failure, executed, library, node_layer, preload, python_layer};
+use linked_in::LinkedIn;
+use reach::Reach;
+
+use crate::failure::Failure;
+use crate::library;
 
 /// Replaces this process by the program that `words` name, so that its signals, its status and its process id are its
 /// own. Returns only if that fails.
-pub(super) fn run(words: Vec<OsString>) -> Failure {
+pub(crate) fn run(words: Vec<OsString>) -> Failure {
     let mut words = words.into_iter();
-    let named = match words.next() {
-        Some(word) if word == "--" => words.next(),
-        first => first,
-    };
-    let Some(program) = named else {
-        return Failure::of_ours("`run` needs a program: tracer-interceptors run [--] PROGRAM [ARG…]");
+    let Some(program) = words.next() else {
+        return Failure::of_ours("`run` needs a program");
     };
     let name = program.to_string_lossy();
     let mut command = Command::new(&program);

@@ -20,7 +20,7 @@ impl Files {
         for name in LIBRARIES {
             fs::copy(built.join(name), folder.path().join(name)).unwrap();
         }
-        fs::copy(env!("CARGO_BIN_EXE_tracer-interceptors"), folder.path().join("tracer-interceptors")).unwrap();
+        fs::copy(env!("CARGO_BIN_EXE_tracer-interceptors"), folder.path().join(TOOL)).unwrap();
         Self { folder }
     }
 
@@ -29,7 +29,7 @@ impl Files {
     }
 
     pub(crate) fn tool(&self) -> PathBuf {
-        self.path().join("tracer-interceptors")
+        self.path().join(TOOL)
     }
 
     pub(crate) fn library(&self) -> PathBuf {
@@ -39,7 +39,7 @@ impl Files {
 
 /// `package.sh`, which packages `files` into `out`.
 pub(crate) fn packaging(kind: &str, files: &Files, out: &Path) -> Command {
-    let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/package.sh"));
+    let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../librdkafka/package.sh"));
     command.args(["--only", kind, "--built"]).arg(files.path()).arg("--out").arg(out);
     command
 }
@@ -108,7 +108,8 @@ pub(crate) fn stands_alone(page: &str, configuration: &str) {
     let links = page.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let broken: Vec<_> = links.filter(|to| !to.starts_with("https://")).collect();
     assert!(broken.is_empty(), "{broken:?}");
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(configuration)).unwrap();
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../librdkafka/docs").join(configuration))
+        .unwrap();
     assert!(page.contains(&format!("## {configuration}\n\n```toml\n{text}```\n")), "{page}");
 }
 
@@ -117,6 +118,9 @@ pub(crate) fn expect_success(output: Output) -> String {
     assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
+
+/// The command, in all packages.
+pub(crate) const TOOL: &str = "tracer-interceptors";
 
 pub(crate) const LIBRARIES: [&str; 5] = [
     "libtracer_interceptors.so",

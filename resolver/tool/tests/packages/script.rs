@@ -78,7 +78,7 @@ fn it_builds_for_an_old_glibc_where_that_can_be_done_and_says_where_it_cannot() 
     };
     pretended("cargo");
     pretended("dpkg-deb");
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/package.sh");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../librdkafka/package.sh");
     let package = |words: &[&str]| {
         let out = tempfile::tempdir().unwrap();
         let mut command = Command::new(which("bash"));
@@ -111,7 +111,7 @@ fn what_is_built_for_an_old_glibc_needs_no_newer_one_and_unwinds_as_the_system_d
         return words::foreign::skip("cargo-zigbuild is not in the PATH (pip install ziglang cargo-zigbuild)");
     }
     let out = out(Kind::Deb);
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/package.sh");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../librdkafka/package.sh");
     let mut command = Command::new(script);
     command.args(["--only", "deb", "--profile", "dev", "--glibc", "2.17", "--out"]).arg(&out);
     let built = command.env("CARGO_TARGET_DIR", build_folder("zig")).output().unwrap();
@@ -163,7 +163,7 @@ fn what_the_machine_lacks_is_said_and_is_an_error_for_what_was_asked_for() {
 
 #[test]
 fn a_slip_of_the_pen_is_told() {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/package.sh");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../librdkafka/package.sh");
     for (words, says) in [
         (&["--only", "rpm"][..], "wheel, npm or deb"),
         (&["--profile", "fast"], "shipped, release or dev"),

@@ -20,7 +20,7 @@ impl Block {
 
 /// The folder with the pages and their programs.
 pub(crate) fn docs() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../librdkafka/docs")
 }
 
 /// The blocks of a page.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use crate::support::{LIBRARIES, expect_success};
+use crate::support::{LIBRARIES, TOOL, expect_success};
 
 const PAGE: &str = include_str!("../../../../docs/third-party.md");
 
@@ -11,14 +11,15 @@ const PAGE: &str = include_str!("../../../../docs/third-party.md");
 fn the_page_names_all_code_of_others_in_each_file_and_says_what_it_is_for() {
     let mut rows = PAGE.lines().filter(|line| line.starts_with('|')).map(cells);
     let header = rows.next().unwrap();
-    assert_eq!(&header[2..], LIBRARIES, "a column for each file that is shipped");
+    let shipped: Vec<_> = LIBRARIES.iter().copied().chain([TOOL]).collect();
+    assert_eq!(&header[2..], shipped, "a column for each file that is shipped");
     let rows: Vec<_> = rows.skip(1).collect();
     assert!(rows.is_sorted_by(|one, other| one[0] < other[0]), "in the order of the alphabet, each once");
     for row in &rows {
         assert!(!row[1].is_empty(), "{} is there for something", row[0]);
         assert!(row[2..].contains(&"x".to_owned()), "{} is in none of them", row[0]);
     }
-    for (column, file) in LIBRARIES.iter().enumerate() {
+    for (column, file) in shipped.iter().enumerate() {
         let listed: BTreeSet<_> = rows.iter().filter(|row| row[2 + column] == "x").map(|row| row[0].clone()).collect();
         let built = code_of_others(file);
         let missing: Vec<_> = built.difference(&listed).collect();
@@ -35,6 +36,7 @@ fn cells(row: &str) -> Vec<String> {
 fn code_of_others(file: &str) -> BTreeSet<String> {
     let package = match file.strip_prefix("libtracer_plugin_").and_then(|rest| rest.strip_suffix(".so")) {
         Some(plugin) => format!("tracer-plugin-{plugin}"),
+        None if file == TOOL => TOOL.to_owned(),
         None => "tracer-resolver-librdkafka".to_owned(),
     };
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 
-use super::Failure;
+use crate::failure::Failure;
 
 /// The variable with `library` in it: after what is there, which stays; once only.
 ///

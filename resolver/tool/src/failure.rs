@@ -1,0 +1,24 @@
+//! Why a command did nothing, in words and as an exit status.
+
+#![forbid(unsafe_code)]
+
+/// The exit status when the command itself failed. As `env` and `timeout` have it, and for the same reason: smaller ones
+/// are a program's own.
+pub(crate) const OF_OURS: u8 = 125;
+
+/// The exit status for words that mean nothing.
+pub(crate) const MISUNDERSTOOD: u8 = 2;
+
+/// Why nothing was done.
+pub(crate) struct Failure {
+    /// As `env` and `timeout` have them: 127 for a program that is not there, 126 for one that cannot be started, 125 for
+    /// everything else. A program that was started ends with a status of its own.
+    pub(crate) status: u8,
+    pub(crate) what: String,
+}
+
+impl Failure {
+    pub(crate) fn of_ours(what: impl Into<String>) -> Self {
+        Self { status: OF_OURS, what: what.into() }
+    }
+}

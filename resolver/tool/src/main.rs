@@ -1,0 +1,61 @@
+//! `tracer-interceptors`: runs a program with the library, and answers what is traced, where it goes and why.
+//!
+//! The Python and the npm package bring this very file and start it, so that the words are the same everywhere.
+//! `command_line` has the words that it takes; each command is a module of its own, with one function that obeys it.
+
+#![forbid(unsafe_code)]
+
+mod command_line;
+mod failure;
+mod library;
+mod output;
+mod run;
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::ExitCode;
+use std::{env, io};
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use command_line::{Command, CommandLine};
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let words: Vec<OsString> = env::args_os().collect();
+    let obeyed = match CommandLine::try_parse_from(&words) {
+        Ok(line) => obey(line.command),
+        Err(error) => return misunderstood(&words, &error),
+    };
+    match obeyed {
+        Ok(status) => status,
+        Err(failure) => {
+            eprintln!("tracer-interceptors: {}", failure.what);
+            ExitCode::from(failure.status)
+        }
+    }
+}
+
+/// Does what was asked for. What it found decides the exit status: see `command_line::EXIT_STATUS`.
+fn obey(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Path => output::line(library::find()?.as_os_str().as_bytes()),
+        Command::Run { program } => Err(run::run(program)),
+    }
+}
+
+/// What `--help` and `--version` print goes to standard output; words that mean nothing are told on standard error.
+fn misunderstood(words: &[OsString], error: &clap::Error) -> ExitCode {
+    let told = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match told {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            Err(_) => ExitCode::from(failure::OF_OURS),
+        },
+        // A status of 2 could be the program's own.
+        _ if words.get(1).is_some_and(|word| word == "run") => ExitCode::from(failure::OF_OURS),
+        _ => ExitCode::from(failure::MISUNDERSTOOD),
+    }
+}
