@@ -29,7 +29,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // A plugin's instance is an exporter.
     ("plugin", &["config", "diagnostics", "export", "quiet_thread", "trusted_path"]),
     // What is said of all that, and done at the end of the process.
-    ("status", &["batch", "config", "diagnostics", "export", "per_process", "services"]),
+    ("status", &["config", "diagnostics", "export", "per_process", "services"]),
     ("ends", &["cancellation", "batch", "host", "per_process"]),
     // Puts everything together that one configuration means.
     (

@@ -8,6 +8,7 @@ mod global;
 mod ledger;
 mod plan;
 mod reload;
+mod reloading;
 mod rules;
 mod shared;
 mod watch;
@@ -17,11 +18,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use reload::Reloaded;
+pub use reloading::Reloaded;
 pub(crate) use rules::{Rules, epoch};
 pub(crate) use shared::Shared;
 
-use self::reload::Reloading;
+use self::reloading::Reloading;
 
 use crate::batch::Pipeline;
 use crate::config::{self, Report, Severity, Source, Variables};

@@ -9,6 +9,7 @@ mod command_line;
 mod failure;
 mod library;
 mod output;
+mod reload;
 mod run;
 
 use std::ffi::OsString;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
 fn obey(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Path => output::line(library::find()?.as_os_str().as_bytes()),
+        Command::Reload { process } => reload::reload(process),
         Command::Run { program } => Err(run::run(program)),
     }
 }
