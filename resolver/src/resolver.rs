@@ -8,6 +8,7 @@ mod global;
 mod ledger;
 mod plan;
 mod reload;
+mod reloading;
 mod rules;
 mod shared;
 mod trial;
@@ -19,12 +20,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) use plan::check_with as check_backends;
-pub use reload::Reloaded;
+pub use reloading::Reloaded;
 pub(crate) use rules::{Rules, epoch};
 pub(crate) use shared::Shared;
 pub use trial::{BackendTrial, TrialOutcome, TrialSpan};
 
-use self::reload::Reloading;
+use self::reloading::Reloading;
 
 use crate::batch::Pipeline;
 use crate::config::{self, Report, Severity, Source, Variables};

@@ -362,6 +362,63 @@ fn what_a_file_refers_to_is_looked_at_too() {
     wait_for("another team", || site.resolver.stats().reloads.taken == 1);
 }
 
+/// What `tracer-interceptors reload PID` does: see `resolver/src/control_page.rs`.
+#[test]
+fn a_wish_from_outside_is_granted_and_answered() {
+    use std::os::unix::fs::FileExt as _;
+    let hourly = |more: &str| shop(more).replace("version = 1", "version = 1\n[reload]\ninterval = \"1h\"");
+    let site = Site::new(&hourly(""));
+    let producer = FakeClient::producer(&site.resolver);
+    let number = |file: &std::fs::File, at: u64| {
+        let mut bytes = [0; 4];
+        file.read_exact_at(&mut bytes, at).unwrap();
+        u32::from_ne_bytes(bytes)
+    };
+    // Other tests of this process have left pages too, whose resolvers are gone, and which answer nobody.
+    let pages = || {
+        let open = |path: &Path| std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+        let name = "/memfd:tracer-interceptors-reload (deleted)";
+        let files = std::fs::read_dir("/proc/self/fd").unwrap().flatten().map(|file| file.path());
+        let named = files.filter(move |path| std::fs::read_link(path).is_ok_and(|to| to.as_os_str() == name));
+        named.map(move |path| open(&path))
+    };
+    let ask = || {
+        let mut asked = Vec::new();
+        let answer = std::cell::RefCell::new(None);
+        let asked_here = std::cell::RefCell::new(&mut asked);
+        wait_for("it answers", || {
+            let mut asked = asked_here.borrow_mut();
+            if let Some(page) = asked.iter().position(|(page, wish)| number(page, 20) == *wish) {
+                *answer.borrow_mut() = Some(asked.swap_remove(page).0);
+                return true;
+            }
+            for page in pages().filter(|page| number(page, 16) == number(page, 20)) {
+                let wish: u32 = number(&page, 16) + 1;
+                page.write_all_at(&wish.to_ne_bytes(), 16).unwrap();
+                asked.push((page, wish));
+            }
+            false
+        });
+        let page = answer.take().unwrap();
+        assert_eq!((number(&page, 8), number(&page, 12)), (1, std::process::id()));
+        let mut text = vec![0; number(&page, 28) as usize];
+        page.read_exact_at(&mut text, 32).unwrap();
+        // Nobody can take its memory away.
+        assert!(page.set_len(0).is_err());
+        (number(&page, 24), String::from_utf8(text).unwrap())
+    };
+    assert_eq!(ask().0, 1);
+    site.write(&hourly("trace = \"off\""));
+    let (outcome, text) = ask();
+    assert!(outcome == 0 && text.starts_with("reloaded: tracing 1 service(s) (shop)"), "{text}");
+    let message = FakeMessage::new("orders");
+    producer.send(&message);
+    assert!(!message.has_header("traceparent"));
+    site.write(&hourly("trace = \"of\""));
+    let (outcome, text) = ask();
+    assert!(outcome == 2 && text.contains("tracing.toml:7"), "{text}");
+}
+
 /// Without `[reload]` nobody looks.
 #[test]
 fn a_file_that_does_not_ask_for_it_is_read_once() {

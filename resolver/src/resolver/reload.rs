@@ -3,58 +3,16 @@
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::reloading::{Refused, Reloaded, Reloading, print_of};
 use super::{Resolver, Shared, plan};
-use crate::config::{self, Origin, Report, Source, Variables};
+use crate::config::{self, Origin, Report, Source};
 use crate::diagnostics;
 use crate::error::ResolverError;
-use crate::per_process::PerProcess;
 use crate::plugin::is_in_plugin;
 use crate::stack_room::with_room;
-use crate::status::ReloadStats;
-
-/// What came of [`Resolver::reload`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Reloaded {
-    /// What the configuration says now is in effect.
-    Changed,
-    /// It says what it said before; nothing was touched.
-    Unchanged,
-    /// Tracing has been off since the process began, or the resolver was shut down: no client is there to be traced.
-    Off,
-}
-
-/// What a resolver's reloads need: where its configuration came from, and what was made of it last.
-pub(super) struct Reloading {
-    source: Source,
-    /// As they were at the start: a program may change its environment, but no thread may look at it meanwhile.
-    variables: Variables,
-    strict: bool,
-    /// The print of what is in effect.
-    applied: AtomicU64,
-    /// Held during a reload.
-    one_at_a_time: PerProcess<Mutex<Refused>>,
-    counted: PerProcess<Counted>,
-}
-
-#[derive(Default)]
-struct Counted {
-    taken: AtomicU64,
-    refused: AtomicU64,
-}
-
-/// Prints of what cannot be used.
-#[derive(Default)]
-struct Refused {
-    /// This was told.
-    told: Option<u64>,
-    /// This was seen once: it may be half written.
-    seen: Option<u64>,
-}
 
 /// Who wants it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -88,43 +46,6 @@ impl Resolver {
     pub fn reload(&self) -> Result<Reloaded, ResolverError> {
         let Some(shared) = self.shared.as_ref().filter(|shared| !shared.has_ended()) else { return Ok(Reloaded::Off) };
         with_room(|| shared.reload(Asked::Expressly)).unwrap_or(Ok(Reloaded::Unchanged))
-    }
-}
-
-impl Reloading {
-    /// `report`: of the load that was.
-    pub(super) fn new(source: Source, strict: bool, report: &Report) -> Self {
-        let variables = Variables::of_now();
-        // The program may go to another folder.
-        let source = match (source, config::file_of(&variables)) {
-            (Source::Process, Some(path)) | (Source::File(path), _) => {
-                Source::File(std::path::absolute(&path).unwrap_or(path))
-            }
-            (source, _) => source,
-        };
-        let applied = print_of(&Ok(report.text.clone()));
-        Self {
-            source,
-            variables,
-            strict,
-            applied: AtomicU64::new(applied),
-            one_at_a_time: PerProcess::new(),
-            counted: PerProcess::new(),
-        }
-    }
-
-    pub(super) fn stats(&self) -> ReloadStats {
-        let Some(counted) = self.counted.get() else { return ReloadStats::default() };
-        ReloadStats { taken: counted.taken.load(Ordering::Relaxed), refused: counted.refused.load(Ordering::Relaxed) }
-    }
-
-    /// What identifies the content that there is now; `None` where there is nothing to look at.
-    fn print(&self) -> Option<u64> {
-        match &self.source {
-            Source::File(path) => Some(print_of(&config::file_text(path).map_err(|problem| problem.message))),
-            Source::Text { text, .. } => Some(print_of(&Ok(text.clone()))),
-            Source::Process => None,
-        }
     }
 }
 
@@ -176,7 +97,7 @@ impl Shared {
         match self.take(print) {
             Ok((report, fresh)) => {
                 *refused = Refused::default();
-                self.counted().taken.fetch_add(1, Ordering::Relaxed);
+                self.reloading.counted().taken.fetch_add(1, Ordering::Relaxed);
                 let fresh = if fresh.is_empty() { "none".to_owned() } else { fresh.join(", ") };
                 diagnostics::info(&format!("reloaded: tracing {}; backends that are new: {fresh}", self.describe()));
                 super::tell(&report, true);
@@ -189,7 +110,7 @@ impl Shared {
                 Ok(Reloaded::Unchanged)
             }
             Err(error) => {
-                self.counted().refused.fetch_add(1, Ordering::Relaxed);
+                self.reloading.counted().refused.fetch_add(1, Ordering::Relaxed);
                 if refused.told.is_none() || refused.told != print {
                     diagnostics::error(&format!("not reloaded, what was in effect before stays so: {error}"));
                 }
@@ -222,22 +143,4 @@ impl Shared {
         applied.store(if matches!(source, Source::Process) { print.unwrap_or(read) } else { read }, Ordering::Relaxed);
         Ok((report, fresh))
     }
-
-    fn counted(&self) -> &Counted {
-        self.reloading.counted.get_or_init(Counted::default)
-    }
-}
-
-/// What tells one content from another: the text, and that of the files that it refers to; or why there is none.
-fn print_of(content: &Result<String, String>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    match content {
-        Ok(text) => {
-            // A byte order mark is no part of it.
-            text.strip_prefix('\u{feff}').unwrap_or(text).hash(&mut hasher);
-            config::referenced_files(text).for_each(|content| content.hash(&mut hasher));
-        }
-        Err(message) => (0_u8, message).hash(&mut hasher),
-    }
-    hasher.finish()
 }

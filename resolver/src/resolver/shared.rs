@@ -9,9 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::backends::Backends;
 use super::ledger::Ledger;
-use super::reload::Reloading;
+use super::reloading::Reloading;
 use super::rules::{Rules, next_epoch};
-use super::watch::Watch;
 use crate::batch::{BackendSet, EndReporter, Outgoing, Pipeline};
 use crate::config::{Config, Report};
 use crate::diagnostics;
@@ -30,7 +29,6 @@ pub(crate) struct Shared {
     ledger: Arc<Ledger>,
     backends: Arc<Backends>,
     pub(super) reloading: Reloading,
-    pub(super) watch: Watch,
     /// It was shut down.
     ended: AtomicBool,
     told_topic_limit: AtomicBool,
@@ -60,7 +58,6 @@ impl Shared {
             ledger,
             backends,
             reloading,
-            watch: Watch::default(),
             ended: AtomicBool::new(false),
             told_topic_limit: AtomicBool::new(false),
             clients: ClientsMet::default(),

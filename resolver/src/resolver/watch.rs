@@ -9,23 +9,19 @@ use std::time::{Duration, Instant};
 
 use super::Shared;
 use crate::control_page::ControlPage;
-use crate::per_process::PerProcess;
 use crate::{diagnostics, quiet_thread};
-
-/// Whether this process has the thread; a child of a fork starts its own with its first client.
-#[derive(Default)]
-pub(super) struct Watch(PerProcess<AtomicBool>);
 
 /// How soon a request is seen.
 const STEP: Duration = Duration::from_millis(250);
 
 impl Shared {
-    /// Starts the thread, if the configuration wants it and there is none. A few atomic loads otherwise.
+    /// Starts the thread, if the configuration wants it and this process has none: a child of a fork starts its own with its
+    /// first client. A few atomic loads otherwise.
     pub(super) fn watch(self: &Arc<Self>) {
         if !self.rules().config().reload.enabled {
             return;
         }
-        let started = self.watch.0.get_or_init(AtomicBool::default);
+        let started = self.reloading.watched.get_or_init(AtomicBool::default);
         if started.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -52,7 +48,7 @@ fn look(shared: &Weak<Shared>) {
         let Some(there) = shared.upgrade().filter(|shared| !shared.has_ended()) else { return };
         let wanted = there.rules().config().reload;
         if !wanted.enabled {
-            there.watch.0.get_or_init(AtomicBool::default).store(false, Ordering::Relaxed);
+            there.reloading.watched.get_or_init(AtomicBool::default).store(false, Ordering::Relaxed);
             return;
         }
         let due = last + wanted.interval;

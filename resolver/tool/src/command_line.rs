@@ -91,6 +91,15 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: Output,
     },
+    /// Lets a running program read its configuration again.
+    ///
+    /// The program's file has the section [reload]; whoever asks is the program's user, or root. What takes effect, or why
+    /// it does not, is printed.
+    Reload {
+        /// The program's number, as ps shows it.
+        #[arg(value_name = "PID")]
+        process: u32,
+    },
     /// Runs a program with the library loaded (LD_PRELOAD).
     ///
     /// This process becomes the program, so its exit status is the program's. A program that is not dynamically linked

@@ -35,10 +35,13 @@ impl Configuration {
                 seen.push(name.to_owned());
             }
         });
-        let loaded = config::load_with(source, &variables);
+        let mut loaded = config::load_with(source, &variables);
         let strict = config::strict(&Variables::process());
         // Editors on Windows write a byte order mark; the report's text is without it, as all places are.
         let written = Outline::of(&loaded.report.text);
+        if let Some(config) = &mut loaded.config {
+            config.origin = as_a_file(config.origin.clone(), &loaded.report.text);
+        }
         let variables = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Self { loaded, written, defaults: Outline::of(DEFAULT_CONFIG), variables, strict }
     }
@@ -59,6 +62,15 @@ impl Configuration {
     /// Where the library would look for plugins. Without a library, where this program itself would.
     pub(crate) fn plugin_search(&self) -> PluginSearch {
         plugin_search(self.strict)
+    }
+}
+
+/// What came out of a pipe is shown as what a file of the same text says.
+fn as_a_file(origin: Origin, text: &str) -> Origin {
+    match origin {
+        Origin::Pipe(path) if text.trim_start().starts_with('{') => Origin::LegacyFile(path),
+        Origin::Pipe(path) => Origin::File(path),
+        other => other,
     }
 }
 

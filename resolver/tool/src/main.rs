@@ -22,6 +22,7 @@ mod place;
 mod plugin_warnings;
 mod plugins;
 mod print_config;
+mod reload;
 mod rule_place;
 mod run;
 mod schema;
@@ -69,6 +70,7 @@ fn obey(command: Command) -> Result<ExitCode, Failure> {
         Command::PrintConfig { file, no_plugins, format } => {
             print_config::print(file.file.as_deref(), !no_plugins, format.format)
         }
+        Command::Reload { process } => reload::reload(process),
         Command::Run { program } => Err(run::run(program)),
         Command::Schema { no_plugins } => schema::print(!no_plugins),
         Command::SendTest { backend, service, format } => doctor::send(&backend, service.as_deref(), format.format),

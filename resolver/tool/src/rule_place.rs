@@ -25,7 +25,7 @@ pub(crate) fn key(list: RuleList) -> &'static str {
 pub(crate) fn of(configuration: &Configuration, config: &Config, rule: &ExplainedRule<'_>) -> Option<Range<usize>> {
     let service = config.services.get(rule.service)?;
     let section = match &config.origin {
-        Origin::File(_) => vec!["services".to_owned(), service.name.clone()],
+        Origin::File(_) | Origin::Pipe(_) => vec!["services".to_owned(), service.name.clone()],
         Origin::LegacyFile(_) => return in_legacy(configuration, &service.name, rule.pattern?),
         Origin::Environment => return None,
     };

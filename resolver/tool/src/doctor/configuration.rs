@@ -120,7 +120,7 @@ fn counted(count: usize, what: &str) -> String {
 
 fn origin(config: &Config) -> String {
     match &config.origin {
-        Origin::File(path) | Origin::LegacyFile(path) => path.display().to_string(),
+        Origin::File(path) | Origin::LegacyFile(path) | Origin::Pipe(path) => path.display().to_string(),
         Origin::Environment => "the environment".to_owned(),
     }
 }
