@@ -147,14 +147,14 @@ impl Rules {
         self.seen.counted().of(topic, who, self.owner(belongs), self.generation)
     }
 
-    /// Why a topic is whose it is; of one that these rules give to another, that it was so.
-    pub(super) fn reason(&self, topic: &CountedTopic) -> String {
+    /// Why a topic is whose it is; nothing of one that these rules give to another.
+    pub(super) fn reason(&self, topic: &CountedTopic) -> Option<String> {
         let who = topic.who();
         let belongs = self.belongs(&topic.name, &who);
         if self.owner(belongs) != topic.owner {
-            return "by rules that a reload has replaced".to_owned();
+            return None;
         }
-        self.seen.rules(&self.config).reason(&topic.name, &who, belongs, self.settings_of(belongs))
+        Some(self.seen.rules(&self.config).reason(&topic.name, &who, belongs, self.settings_of(belongs)))
     }
 
     pub(crate) fn sampler(&self, slot: usize) -> Option<&Sampler> {

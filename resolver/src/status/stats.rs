@@ -41,7 +41,9 @@ pub struct TopicStats {
     pub service: Option<String>,
     /// Whether its messages are traced, or at least pass a context on.
     pub is_traced: bool,
-    /// By which rule it is the service's and what becomes of it; or why it is nobody's, with the rule that came nearest.
+    /// By which rule it is the service's and what becomes of it; or why it is nobody's, with the rule that came nearest. By the
+    /// rules that are in effect: where a reload gave the topic to another, what was counted before stands by itself, and this
+    /// says so.
     pub why: String,
     /// Spans that were put into batches.
     pub spans: u64,

@@ -33,6 +33,8 @@ pub(crate) struct CountedTopic {
     pub(crate) counters: Arc<TopicCounters>,
 }
 
+/// Why a topic was whose it was before a reload.
+const REPLACED: &str = "by rules that a reload has replaced";
 /// Topics that are counted each by itself.
 pub(crate) const MOST_COUNTED: usize = 512;
 
@@ -84,8 +86,13 @@ impl TopicsCounted {
         self.topics.iter().filter_map(OnceLock::get).map(|topic| &**topic)
     }
 
-    /// As they are shown: each topic once. `services`: their names, by number.
-    pub(crate) fn stats(&self, services: &[String], reason: impl Fn(&CountedTopic) -> String) -> Vec<TopicStats> {
+    /// As they are shown: each topic once. `services`: their names, by number. `reason`: why the answer is so; `None` where by
+    /// the rules of now it is another.
+    pub(crate) fn stats(
+        &self,
+        services: &[String],
+        reason: impl Fn(&CountedTopic) -> Option<String>,
+    ) -> Vec<TopicStats> {
         let mut shown: Vec<(&CountedTopic, TopicStats)> = Vec::new();
         for topic in self.topics() {
             // A fork counts for itself; what only its parent has met is not its own.
@@ -95,12 +102,13 @@ impl TopicsCounted {
                 add(stats, counts);
                 continue;
             }
+            let why = reason(topic);
             let mut stats = TopicStats {
                 name: topic.name.clone(),
                 side: word(topic.side),
                 service: topic.owner.service().and_then(|service| services.get(service).cloned()),
-                is_traced: matches!(topic.owner, Owner::Traced(_)),
-                why: reason(topic),
+                is_traced: why.is_some() && matches!(topic.owner, Owner::Traced(_)),
+                why: why.unwrap_or_else(|| REPLACED.to_owned()),
                 ..TopicStats::default()
             };
             add(&mut stats, counts);
@@ -178,10 +186,10 @@ mod tests {
         counted.of("orders", &who(Side::Produce), Owner::Traced(0), 0);
         assert_eq!(counted.topics().next().unwrap().who().client_id, "d", "rules of before bring nobody back");
         before.sampled_out.raise();
-        let stats = counted.stats(&["shop".to_owned(), "mail".to_owned()], |_| String::new());
+        let stats = counted.stats(&["shop".to_owned(), "mail".to_owned()], |_| Some(String::new()));
         assert_eq!(stats.iter().map(|of| of.service.as_deref()).collect::<Vec<_>>(), [Some("shop")]);
         taken.without_span.raise();
-        let stats = counted.stats(&["shop".to_owned(), "mail".to_owned()], |_| String::new());
+        let stats = counted.stats(&["shop".to_owned(), "mail".to_owned()], |_| Some(String::new()));
         assert_eq!((stats.len(), stats[1].service.as_deref(), stats[1].without_span), (2, Some("mail"), 1));
     }
 

@@ -70,6 +70,15 @@ impl Process {
         }
     }
 
+    /// How often the configuration was read again while it ran; nothing if it never was.
+    fn reloads(&self) -> String {
+        match (number(&self.document, "/reloads/taken"), number(&self.document, "/reloads/refused")) {
+            (0, 0) => String::new(),
+            (taken, 0) => taken.to_string(),
+            (taken, refused) => format!("{taken}, {refused} refused"),
+        }
+    }
+
     fn list(&self, key: &str) -> &[Json] {
         self.document.get(key).and_then(Json::as_array).map_or(&[], Vec::as_slice)
     }
@@ -77,7 +86,7 @@ impl Process {
 
 /// Tables of all.
 pub(super) fn text(processes: &[Process]) -> String {
-    let mut head = Table::new(&["PROCESS", "STATE", "WRITTEN", "LIBRARY", "PROGRAM", "CONFIGURATION"]);
+    let mut head = Table::new(&["PROCESS", "STATE", "WRITTEN", "LIBRARY", "PROGRAM", "CONFIGURATION", "RELOADS"]);
     let mut problems = Table::new(&["PROCESS", "SEVERITY", "LINE", "CODE", "PROBLEM"]);
     let mut clients = Table::new(&["PROCESS", "CLIENT", "SIDE", "GROUP"]);
     let mut topics = Table::new(&[
@@ -113,6 +122,7 @@ pub(super) fn text(processes: &[Process]) -> String {
             word(&process.document, "/library/version").to_owned(),
             process.program(),
             process.configuration(),
+            process.reloads(),
         ]);
         for problem in list(&process.document, "/configuration/problems") {
             problems.row([
