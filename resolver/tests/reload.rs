@@ -7,6 +7,8 @@
 
 #[path = "support/fake_kafka.rs"]
 mod fake_kafka;
+#[path = "reload/status.rs"]
+mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -282,61 +284,6 @@ fn a_topic_that_moves_a_sampler_that_changes_and_a_client_that_is_bound_follow_a
     let number = site.resolver.service("mail");
     site.reload(&format!("version = 1\n[services.mail]\ntopics = [\"x\"]\n{OUT}"));
     assert_eq!((site.resolver.service("mail"), site.resolver.service("shop")), (number, None));
-}
-
-/// Whose a topic is and why is said by the rules in effect; what was counted stays its service's, which is known by its name.
-#[test]
-fn the_status_is_of_the_rules_in_effect_and_goes_on_counting() {
-    let text = |services: &str| format!("version = 1\n{services}\n{OUT}");
-    let site = Site::new(&text("[services.shop]\ntopics = [\"orders\"]\nexport = [\"out\"]"));
-    let status = || {
-        assert!(site.resolver.flush(Duration::from_secs(20)));
-        serde_json::from_str::<Value>(&site.resolver.status()).unwrap()
-    };
-    let rows = |status: &Value| -> Vec<String> {
-        let topics = status["topics"].as_array().unwrap().iter();
-        let row = |of: &Value| {
-            let keys = ["service", "traced", "spans", "sampled_out", "without_span", "why"];
-            keys.map(|key| of[key].to_string()).join(" ")
-        };
-        topics.map(row).collect()
-    };
-    let producer = FakeClient::producer(&site.resolver);
-    send(&producer, "orders");
-    send(&producer, "orders");
-    let first = status();
-    assert_eq!(first["reloads"], serde_json::json!({ "taken": 0, "refused": 0 }));
-
-    // Another place in the file, and other settings.
-    let second = "[services.mail]\ntopics = [\"mails\"]\nexport = [\"out\"]\n[services.shop]\nproduces = [\"orders\"]\n\
-                  sampler = \"always_off\"\nexport = [\"out\"]";
-    site.reload(&text(second));
-    send(&producer, "orders");
-    let after = status();
-    assert_ne!(after["configuration"]["sha256"], first["configuration"]["sha256"]);
-    let why = "produces = \\\"orders\\\", sampler always_off, to `out`";
-    assert_eq!(rows(&after), [format!("\"shop\" true 2 1 0 \"{why}\"")]);
-    let services: BTreeMap<_, _> =
-        after["services"].as_array().unwrap().iter().map(|of| (of["name"].as_str().unwrap(), of)).collect();
-    assert_eq!((&services["shop"]["spans"], &services["shop"]["sampled_out"]), (&Value::from(2), &Value::from(1)));
-    assert_eq!(services["mail"]["sampled_out"], 0);
-
-    // Another service, which does not trace it; the one of before is gone, and what was counted for it is not.
-    site.reload(&text("[services.mail]\ntopics = [\"orders\"]\ntrace = \"off\"\nexport = [\"out\"]"));
-    send(&producer, "orders");
-    let last = status();
-    let replaced = "\"shop\" false 2 1 0 \"by rules that a reload has replaced\"";
-    assert_eq!(rows(&last), [replaced, "\"mail\" false 0 0 1 \"trace = \\\"off\\\"\""]);
-    let shop = last["services"].as_array().unwrap().iter().find(|of| of["name"] == "shop").unwrap().clone();
-    assert_eq!((&shop["spans"], &shop["sampled_out"]), (&Value::from(2), &Value::from(1)));
-    assert_eq!(last["clients"].as_array().unwrap().len(), 1);
-
-    site.write("version = 1\n[services.x]\ntopic = 1\n");
-    site.resolver.reload().unwrap_err();
-    let refused = status();
-    assert_eq!(refused["reloads"], serde_json::json!({ "taken": 2, "refused": 1 }));
-    assert_eq!(refused["configuration"], last["configuration"]);
-    assert_eq!(rows(&refused), rows(&last));
 }
 
 /// A rate limit would else give a whole second's worth again with each reload.
@@ -631,5 +578,6 @@ fn a_thousand_reloads_do_not_make_the_process_grow() {
     let before = resident();
     rounds(RELOADS);
     let grown = resident().saturating_sub(before);
-    assert!(grown < 6 << 20, "{grown} bytes more than {before}");
+    // Of each backend that was changed a table stays that its plugin may still call: about 5 KiB (plugin/host_side.rs).
+    assert!(grown < 8 << 20, "{grown} bytes more than {before}");
 }
