@@ -168,10 +168,10 @@ fn a_pool_of_threads_that_works_off_batches_has_one_right_trace_for_each_message
     let folder = tempfile::tempdir().unwrap();
     let flags = ["-std=c++11", "-pthread"];
     let Some(pool) = c_program(folder.path(), "cpp/pool.cpp", &flags) else { return };
-    for (way_in, orders) in [(WayIn::Property, 100), (WayIn::Preload, 2000), (WayIn::None, 100)] {
+    for (way, orders) in [(WayIn::Property, 100_usize), (WayIn::Preload, 2000), (WayIn::None, 100)] {
         let configuration = format!("{PROCESSING}\n[services.heart]\nproduces = [\"beats\"]\n");
-        let surroundings = Traced::start(&["orders", "payments", "beats"], &configuration);
-        let sender: BaseProducer = surroundings.kafka.config().create().unwrap();
+        let traced = Traced::start(&["orders", "payments", "beats"], &configuration);
+        let sender: BaseProducer = traced.kafka.config().create().unwrap();
         for order in 0..orders {
             let parent = format!("00-{:032x}-{:016x}-01", order + 1, 1);
             let value = order.to_string();
@@ -179,22 +179,21 @@ fn a_pool_of_threads_that_works_off_batches_has_one_right_trace_for_each_message
             sender.send(record.headers(with_headers(&[("traceparent", &parent)]))).unwrap();
         }
         sender.flush(Duration::from_secs(20)).unwrap();
-        let ended = ended(&surroundings, way_in, &pool, &[&orders.to_string()]);
-        let is_traced = way_in != WayIn::None;
+        let ended = ended(&traced, way, &pool, &[&orders.to_string()]);
+        let known = if way == WayIn::None { 0 } else { orders };
         // Its log lines had the ids of what it was at.
-        assert_eq!(ended.stdout, format!("{}\n", if is_traced { orders } else { 0 }), "{way_in:?}: {}", ended.stderr);
-        let payments = assign(&surroundings.kafka.consumer_config("test"), "payments");
-        for _ in 0..if is_traced { orders } else { 0 } {
+        assert_eq!(ended.stdout, format!("{known}\n"), "{way:?}: {}", ended.stderr);
+        let payments = assign(&traced.kafka.consumer_config("test"), "payments");
+        for _ in 0..known {
             let payment = next_message(&payments);
             let order: u128 = std::str::from_utf8(payment.payload().unwrap()).unwrap().parse().unwrap();
             let parent = header_of(&payment, "traceparent").unwrap();
-            assert_eq!(parent.get(3..35), Some(&*format!("{:032x}", order + 1)), "{way_in:?}");
+            assert_eq!(parent.get(3..35), Some(&*format!("{:032x}", order + 1)), "{way:?}");
         }
-        let spans = surroundings.spans();
+        let spans = traced.spans();
         let of = |name: &str| spans.iter().filter(|span| span.name == name).count();
-        let one = if is_traced { orders as usize } else { 0 };
-        assert_eq!((of("process orders"), of("send payments"), of("receive orders")), (one, one, 0), "{way_in:?}");
-        assert!(spans.iter().all(|span| span.name != "send beats" || span.parent_span_id.is_empty()), "{way_in:?}");
+        assert_eq!((of("process orders"), of("send payments"), of("receive orders")), (known, known, 0), "{way:?}");
+        assert!(spans.iter().all(|span| span.name != "send beats" || span.parent_span_id.is_empty()), "{way:?}");
     }
 }
 
@@ -212,12 +211,10 @@ fn a_program_that_declares_runs_the_same_where_there_is_no_library() {
 fn a_program_is_told_how_it_is_and_each_process_writes_its_own_status() {
     let folder = tempfile::tempdir().unwrap();
     let Some(program) = c_program(folder.path(), "c/status.c", &["-std=c99", "-D_DEFAULT_SOURCE"]) else { return };
-    for (way_in, name) in
-        [(WayIn::Property, "{pid}.json"), (WayIn::Preload, "{pid}.json"), (WayIn::Preload, "one.json")]
-    {
-        let surroundings = Traced::start(&["orders", "strange"], PROCESSING);
+    for (way, name) in [(WayIn::Property, "{pid}.json"), (WayIn::Preload, "{pid}.json"), (WayIn::Preload, "one.json")] {
+        let traced = Traced::start(&["orders", "strange"], PROCESSING);
         let run_folder = tempfile::tempdir().unwrap();
-        let mut command = surroundings.command(way_in, &program);
+        let mut command = traced.command(way, &program);
         command.arg("fork").env("INTERCEPTORS_STATUS", run_folder.path().join(name));
         let ended = run(&mut command);
         ended.expect_success();
@@ -239,7 +236,7 @@ fn a_program_is_told_how_it_is_and_each_process_writes_its_own_status() {
             written.iter().map(|document| topic(document, "orders")["spans"].as_u64().unwrap()).collect();
         // A file that names no process is its parent's: the child does not write over it, and says so.
         let expected: &[u64] = if name == "one.json" { &[3] } else { &[3, 1] };
-        assert_eq!(spans, expected, "{way_in:?} {name}");
+        assert_eq!(spans, expected, "{way:?} {name}");
         assert_eq!(ended.stderr.contains("is the file of the process that this one is a fork of"), name == "one.json");
         assert!(written.iter().all(|document| document["ended"] == true), "{written:?}");
         assert_eq!(written[0]["process"]["program"], program.display().to_string());

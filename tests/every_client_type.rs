@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
-use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, StreamConsumer};
 use rdkafka::message::Message;
 use rdkafka::producer::{
@@ -17,7 +16,6 @@ use rdkafka::producer::{
 };
 use rdkafka::util::AsyncRuntime;
 use rdkafka::{Offset, TopicPartitionList};
-use tracer_resolver_rdkafka::Instrumentation;
 use words::kafka::{assign, next_message, subscribe};
 use words::{LIMIT, Traced, block_on, send};
 
@@ -194,15 +192,12 @@ fn a_transaction_s_messages_are_traced_and_an_aborted_one_fails() {
 fn a_configuration_used_for_several_clients_and_instrumented_twice_traces_each_message_once() {
     // D8: both ways at once traced everything twice.
     let traced = Traced::start(&["messages"], BOTH);
-    let mut config: ClientConfig = traced.config(None);
-    Instrumentation::new(traced.resolver()).apply(&mut config).unwrap();
+    let config = traced.apply(traced.config(None));
     for _ in 0..2 {
         let producer: BaseProducer = config.create().unwrap();
         send(&producer, BaseRecord::to("messages").key("k").payload("p"));
     }
-    let mut config = traced.config(Some("g"));
-    Instrumentation::new(traced.resolver()).apply(&mut config).unwrap();
-    let consumer: BaseConsumer = assign(&config, "messages");
+    let consumer: BaseConsumer = assign(&traced.apply(traced.config(Some("g"))), "messages");
     next_message(&consumer);
     next_message(&consumer);
     assert_eq!(

@@ -11,17 +11,17 @@ use std::path::Path;
 
 use words::fake_librdkafka::Workshop;
 use words::foreign::library;
-use words::{Ended, Traced, WayIn, draw_traces, run};
+use words::{Ended, Traced, WayIn, run};
 
 const CONFIGURATION: &str = "[services.shop]\ntopics = [\"*\"]\nambient = \"off\"";
 const TRACED: &str = "shop: send orders\n  shop: receive orders\n";
 
-/// Runs a program that is traced through `way_in`; what it wrote, and the traces.
+/// Runs a program that is traced this way; what it wrote, and the traces.
 fn trace(way: WayIn, program: &Path, arguments: &[&OsStr]) -> (Ended, String) {
     let traced = Traced::start(&[], CONFIGURATION);
     let ended = run(traced.command(way, program).args(arguments));
     ended.expect_success();
-    (ended, draw_traces(&traced.take_spans()))
+    (ended, traced.traces())
 }
 
 fn expect_untraced(ended: &Ended, traces: &str, place: &str) {
@@ -90,8 +90,7 @@ fn a_stripped_program_runs_untraced_and_one_line_names_the_ways_out() {
 fn a_librdkafka_that_lacks_functions_runs_untraced_and_one_line_names_the_first() {
     let Some(workshop) = Workshop::open() else { return };
     workshop.librdkafka("old", &["-DWITHOUT_HEADERS"]);
-    let link = workshop.linked_with("old");
-    let program = workshop.build("program", &["program.c", "run.c", &link[0], &link[1], &link[2]]);
+    let program = workshop.build_linked_with("old", "program", &["program.c", "run.c"]);
     for way in WayIn::EACH {
         let (ended, traces) = trace(way, &program, &[]);
         expect_untraced(&ended, &traces, "/libold.so ");
@@ -102,9 +101,9 @@ fn a_librdkafka_that_lacks_functions_runs_untraced_and_one_line_names_the_first(
 /// The two libraries, each with a librdkafka of its own, of [`two_in_one_process`] and the program that loads them.
 fn two(workshop: &Workshop) -> [std::path::PathBuf; 3] {
     let users = ["orders", "payments"].map(|topic| {
-        workshop.librdkafka(&format!("kafka_{topic}"), &[]);
-        let link = workshop.linked_with(&format!("kafka_{topic}"));
-        workshop.build(&format!("{topic}.so"), &["-shared", "-fPIC", "run.c", &link[0], &link[1], &link[2]])
+        let librdkafka = format!("kafka_{topic}");
+        workshop.librdkafka(&librdkafka, &[]);
+        workshop.build_linked_with(&librdkafka, &format!("{topic}.so"), &["-shared", "-fPIC", "run.c"])
     });
     let [orders, payments] = users;
     [workshop.build("loading", &["loading.c"]), orders, payments]

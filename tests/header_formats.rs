@@ -234,7 +234,7 @@ fn without_reinject_the_application_reads_what_was_sent() {
 }
 
 #[test]
-fn with_reinject_a_processing_guard_still_makes_one_span_of_the_hand_over() {
+fn with_reinject_a_processing_guard_still_makes_one_span_of_the_delivery() {
     let traced = Traced::start(&["orders"], "[services.shop]\ntopics = [\"*\"]\nreinject = true\n");
     send(&traced.producer(), record("orders"));
     let message = next_message(&traced.consumer("orders"));

@@ -62,7 +62,7 @@ fn what_is_sent_and_read_is_one_trace_and_looks_as_ever() {
     let path = file.path().to_str().unwrap();
     // As a group's member kcat asks for one message at a time, and so says when it is done with the one before.
     let (simple, member) = (["-C", "-t", "orders", "-e"], ["-G", "readers", "orders", "-e"]);
-    for (way, reader, hand_over) in [
+    for (way, reader, delivery) in [
         (WayIn::Property, simple, "receive"),
         (WayIn::Preload, simple, "receive"),
         (WayIn::Property, member, "receive"),
@@ -73,7 +73,7 @@ fn what_is_sent_and_read_is_one_trace_and_looks_as_ever() {
         let read = kcat(&traced, way, &[&["-o", "beginning", "-f", "%s %h\n"], &reader[..]].concat());
         let messages: Vec<_> = read.lines().map(|line| line.split_once(",traceparent=00-").unwrap()).collect();
         assert_eq!([messages[0].0, messages[1].0], ["order 0 shop=books", "order 1 shop=books"]);
-        let one = format!("shop: send orders\n  billing: {hand_over} orders\n");
+        let one = format!("shop: send orders\n  billing: {delivery} orders\n");
         assert_eq!(traced.take_traces(), one.repeat(2), "{way:?} {reader:?}");
     }
 }

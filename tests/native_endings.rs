@@ -1,39 +1,23 @@
 //! Promise: however a C or C++ program ends, or tries to, what it has sent until its last moment is a span wherever a way in
-//! can see that moment; its status stays, and nothing is said. The table is in `resolver/librdkafka/README.md`.
+//! can see that moment; its status stays, and nothing is said. The table is in `resolver/librdkafka/docs/process.md`.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use words::foreign::skip;
+use words::foreign::c_program;
 use words::{Traced, WayIn, run};
 
 const CONFIGURATION: &str = "[services.shop]\ntopics = [\"*\"]";
 
-/// `tests/cpp/endings.cpp`, compiled; the test is skipped where there is no compiler or no librdkafka.
+/// `tests/cpp/endings.cpp`, compiled.
 #[track_caller]
 fn compiled(folder: &TempDir) -> Option<PathBuf> {
-    let program = folder.path().join("endings");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cpp/endings.cpp");
-    let mut compiler = Command::new("c++");
-    compiler.args(["-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function", "-g", source, "-o"]);
-    compiler.arg(&program).args(["-lrdkafka", "-lpthread"]);
-    if !Command::new("pkg-config").args(["--exists", "rdkafka"]).status().is_ok_and(|status| status.success()) {
-        skip("pkg-config knows no rdkafka (Debian: librdkafka-dev)");
-        return None;
-    }
-    match compiler.output() {
-        Ok(said) => assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr)),
-        Err(error) => {
-            skip(&format!("there is no C++ compiler (c++): {error}"));
-            return None;
-        }
-    }
-    Some(program)
+    c_program(folder.path(), "cpp/endings.cpp", &["-D_GNU_SOURCE", "-Wno-unused-function", "-pthread"])
 }
 
 /// Each of `ways` to end, through each of `ways_in`: so many spans arrive.
@@ -41,12 +25,12 @@ fn compiled(folder: &TempDir) -> Option<PathBuf> {
 fn ends(ways_in: &[WayIn], ways: &[(&str, ExitStatus, usize)]) {
     let folder = tempfile::tempdir().unwrap();
     let Some(program) = compiled(&folder) else { return };
-    for way_in in ways_in {
-        let surroundings = Traced::start(&["orders"], CONFIGURATION);
+    for way in ways_in {
+        let traced = Traced::start(&["orders"], CONFIGURATION);
         for (how, status, spans) in ways {
-            let ended = run(surroundings.command(*way_in, &program).arg(how));
-            assert_eq!((ended.status, &*ended.stdout, &*ended.stderr), (*status, "", ""), "{how} {way_in:?}");
-            assert_eq!(surroundings.take_traces(), "shop: send orders\n".repeat(*spans), "{how} {way_in:?}");
+            let ended = run(traced.command(*way, &program).arg(how));
+            assert_eq!((ended.status, &*ended.stdout, &*ended.stderr), (*status, "", ""), "{how} {way:?}");
+            assert_eq!(traced.take_traces(), "shop: send orders\n".repeat(*spans), "{how} {way:?}");
         }
     }
 }
@@ -134,10 +118,10 @@ fn what_is_in_hand_leaves_when_the_last_client_is_closed_and_nobody_waits_for_it
     let folder = tempfile::tempdir().unwrap();
     let Some(program) = compiled(&folder) else { return };
     // The first five find everything quiet, and do not wait for company.
-    let surroundings = Traced::start(&["orders"], &format!("{CONFIGURATION}\n[batch]\ndelay = \"1h\""));
-    let ended = run(surroundings.command(WayIn::Property, &program).arg("closed"));
+    let traced = Traced::start(&["orders"], &format!("{CONFIGURATION}\n[batch]\ndelay = \"1h\""));
+    let ended = run(traced.command(WayIn::Property, &program).arg("closed"));
     assert_eq!((ended.status, &*ended.stderr), (exited(), ""));
-    assert_eq!(surroundings.take_traces(), "shop: send orders\n".repeat(10));
+    assert_eq!(traced.take_traces(), "shop: send orders\n".repeat(10));
 }
 
 /// Without `uncancelled` in `resolver/librdkafka/src/contained.rs` the wait for the spans is where the thread is cancelled,
@@ -160,8 +144,8 @@ fn children_end_and_become_other_programs_without_a_part_in_it() {
 fn a_collector_that_is_gone_delays_none_of_it_for_long_and_what_is_lost_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let Some(program) = compiled(&folder) else { return };
-    let mut surroundings = Traced::start(&["orders"], CONFIGURATION);
-    surroundings.collector.stop();
+    let mut traced = Traced::start(&["orders"], CONFIGURATION);
+    traced.collector.stop();
     for (how, status, told) in [
         ("return", exited(), "5 of 5 spans of service `shop` were lost: 5 shut_down"),
         ("static", exited(), "10 of 10 spans of service `shop` were lost: 10 shut_down"),
@@ -173,7 +157,7 @@ fn a_collector_that_is_gone_delays_none_of_it_for_long_and_what_is_lost_is_told(
         ("children", exited(), "10 of 10 spans of service `shop` were lost: 10 shut_down"),
         ("execve in vain", exited(), "10 of 10 spans of service `shop` were lost: 10 shut_down"),
     ] {
-        let ended = run(surroundings.command(WayIn::Preload, &program).arg(how));
+        let ended = run(traced.command(WayIn::Preload, &program).arg(how));
         assert_eq!(ended.status, status, "{how}: {}", ended.stderr);
         assert!(ended.stderr.contains(told), "{how}: {}", ended.stderr);
         assert_eq!(ended.stderr.contains("still wait"), how.starts_with("execve") || how == "blocked", "{how}");

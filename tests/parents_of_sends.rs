@@ -15,7 +15,6 @@ use words::receivers::ReceivedSpan;
 use words::{LIMIT, TRACEPARENT, Traced, block_on, send};
 
 const SHOP: &str = "[services.shop]\nproduces = [\"*\"]\n";
-const HEADER: &str = TRACEPARENT;
 const HEADER_TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const HEADER_SPAN: &str = "b7ad6b7169203331";
 
@@ -40,7 +39,7 @@ fn sent<'a>(record: &'a [(&'a str, &'a str)]) -> BaseRecord<'a, str, str> {
 fn the_current_span_wins_over_the_record_s_headers_and_replaces_them() {
     let traced = Traced::start(&["orders"], SHOP);
     let attached = current(0xaa, 0xbb).attach();
-    send(&traced.producer(), sent(&[("traceparent", HEADER), ("tracestate", "old=1"), ("mine", "kept")]));
+    send(&traced.producer(), sent(&[("traceparent", TRACEPARENT), ("tracestate", "old=1"), ("mine", "kept")]));
     drop(attached);
     assert_eq!(only(&traced), (format!("{:032x}", 0xaa), format!("{:016x}", 0xbb)));
     let message = traced.read_untraced("orders");
@@ -58,7 +57,7 @@ fn the_current_span_wins_over_the_record_s_headers_and_replaces_them() {
 #[test]
 fn the_record_s_headers_are_the_parent_when_no_span_is_current() {
     let traced = Traced::start(&["orders"], SHOP);
-    send(&traced.producer(), sent(&[("traceparent", HEADER)]));
+    send(&traced.producer(), sent(&[("traceparent", TRACEPARENT)]));
     assert_eq!(only(&traced), (HEADER_TRACE.to_owned(), HEADER_SPAN.to_owned()));
     let carried = header_of(&traced.read_untraced("orders"), "traceparent").unwrap();
     assert_eq!(carried, format!("00-{HEADER_TRACE}-{}-01", traced.collector.spans()[0].span_id));
@@ -159,7 +158,7 @@ fn a_context_without_a_valid_span_is_no_parent() {
     let traced = Traced::start(&["orders"], SHOP);
     let producer = traced.producer();
     let nothing = Context::new().with_remote_span_context(SpanContext::NONE).attach();
-    send(&producer, sent(&[("traceparent", HEADER)]));
+    send(&producer, sent(&[("traceparent", TRACEPARENT)]));
     drop(nothing);
     assert_eq!(only(&traced).1, HEADER_SPAN, "the headers are asked");
 }
@@ -169,7 +168,7 @@ fn of_several_headers_of_one_name_the_last_is_the_parent_and_one_is_left() {
     // K4: A is injected, then B, a child of A, beside it.
     let traced = Traced::start(&["orders"], SHOP);
     let older = "00-0af7651916cd43dd8448eb211c80319c-00000000000000aa-01";
-    send(&traced.producer(), sent(&[("traceparent", older), ("Traceparent", older), ("traceparent", HEADER)]));
+    send(&traced.producer(), sent(&[("traceparent", older), ("Traceparent", older), ("traceparent", TRACEPARENT)]));
     assert_eq!(only(&traced).1, HEADER_SPAN);
     assert_eq!(headers_of(&traced.read_untraced("orders")).len(), 1);
 }
@@ -200,7 +199,7 @@ fn the_same_record_sent_twice_makes_siblings() {
     // D4: the second send of the original was a child of the first.
     let traced = Traced::start(&["orders"], SHOP);
     let producer = traced.producer();
-    let record = || sent(&[("traceparent", HEADER)]);
+    let record = || sent(&[("traceparent", TRACEPARENT)]);
     send(&producer, record());
     send(&producer, record());
     let parents: Vec<_> = traced.spans().into_iter().map(|span| span.parent_span_id).collect();

@@ -10,13 +10,10 @@ const HEADER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/plugins/api/include")
 
 /// A program, and beside it the plugin `kafka`, both with one librdkafka.
 fn program_and_plugin(workshop: &Workshop) -> PathBuf {
-    workshop.librdkafka("kafka", &[]);
-    let link = workshop.linked_with("kafka");
-    let link: [&str; 3] = [&link[0], &link[1], &link[2]];
     let include = format!("-I{HEADER}");
     let plugin = ["-shared", "-fPIC", "-fvisibility=hidden", &include, "plugin.c", "run.c"];
-    workshop.build("libtracer_plugin_kafka.so", &[&plugin[..], &link[..]].concat());
-    workshop.build("program", &[&["program.c", "run.c"], &link[..]].concat())
+    workshop.build_linked("libtracer_plugin_kafka.so", &plugin);
+    workshop.build_linked_with("kafka", "program", &["program.c", "run.c"])
 }
 
 fn traced(workshop: &Workshop) -> Traced {
@@ -99,9 +96,8 @@ fn a_plugin_that_never_comes_back_costs_its_backend_only() {
 fn a_backend_that_is_made_in_the_constructor_of_a_library_may_load_a_library_itself() {
     let Some(workshop) = Workshop::open() else { return };
     program_and_plugin(&workshop);
-    let link = workshop.linked_with("kafka");
-    let sources = ["-shared", "-fPIC", "constructing.c", "run.c", &link[0], &link[1], &link[2]];
-    let library = workshop.build("constructing.so", &sources);
+    let sources = ["-shared", "-fPIC", "constructing.c", "run.c"];
+    let library = workshop.build_linked_with("kafka", "constructing.so", &sources);
     let program = workshop.build("loading", &["loading.c"]);
     let traced = traced(&workshop);
     let mut command = traced.command(WayIn::Preload, &program);

@@ -16,8 +16,7 @@ const SOUND: &str = "-DVERSION=0x020d00ff";
 /// Runs the program of this scenario with a librdkafka of this version; what it wrote, and the traces.
 fn fail(workshop: &Workshop, version: &str, scenario: &str) -> (Ended, String) {
     workshop.librdkafka("kafka", &[version]);
-    let link = workshop.linked_with("kafka");
-    let program = workshop.build("failing", &["failing.c", &link[0], &link[1], &link[2]]);
+    let program = workshop.build_linked_with("kafka", "failing", &["failing.c"]);
     let traced = Traced::start(&[], "[services.shop]\ntopics = [\"*\"]");
     let mut command = traced.command(WayIn::Preload, program);
     if scenario == "none" {

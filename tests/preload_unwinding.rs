@@ -11,8 +11,7 @@ use words::{Ended, Traced, WayIn, run};
 /// platform.
 fn with_unwinding(workshop: &Workshop, sources: &[&str]) -> Ended {
     workshop.librdkafka("kafka", &["-fexceptions"]);
-    let link = workshop.linked_with("kafka");
-    let program = workshop.build("program", &[sources, &[&link[0], &link[1], &link[2]]].concat());
+    let program = workshop.build_linked_with("kafka", "program", sources);
     let traced = Traced::start(&[], "[services.shop]\ntopics = [\"*\"]");
     let ended = run(&mut traced.command(WayIn::Preload, program));
     ended.expect_success();

@@ -1,5 +1,5 @@
 //! Promise: no program is given a wrong parent, whatever its shape, and the plain ones are given the right one: the table of
-//! shapes in resolver/librdkafka/README.md, row by row.
+//! shapes in resolver/librdkafka/docs/what-works.md, row by row.
 //!
 //! Each program consumes ten orders and sends a payment of each, to the partition with the order's number: so a payment's
 //! parent is seen to be right or wrong. The orders carry no context: what is not guessed begins a trace.

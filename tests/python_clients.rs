@@ -25,15 +25,15 @@ struct Run {
 /// Runs `tests/python/PROGRAM` where so many orders wait.
 #[track_caller]
 fn traced(way: WayIn, orders: usize, program: &[&str]) -> Option<Run> {
-    let surroundings = Traced::start(&["orders", "payments"], CONFIGURATION);
-    surroundings.send_numbered("orders", orders);
-    let Ended { stdout, .. } = ended(&surroundings, way, program)?;
-    Some(Run { stdout, drawing: draw_traces_with(&surroundings.spans(), &[END]) })
+    let traced = Traced::start(&["orders", "payments"], CONFIGURATION);
+    traced.send_numbered("orders", orders);
+    let Ended { stdout, .. } = ended(&traced, way, program)?;
+    Some(Run { stdout, drawing: draw_traces_with(&traced.spans(), &[END]) })
 }
 
 #[track_caller]
-fn ended(surroundings: &Traced, way: WayIn, program: &[&str]) -> Option<Ended> {
-    let mut command = surroundings.command(way, python()?);
+fn ended(traced: &Traced, way: WayIn, program: &[&str]) -> Option<Ended> {
+    let mut command = traced.command(way, python()?);
     command.arg(format!("tests/python/{}", program[0])).args(&program[1..]);
     let ended = run(&mut command);
     ended.expect_success();
@@ -45,35 +45,35 @@ fn ended(surroundings: &Traced, way: WayIn, program: &[&str]) -> Option<Ended> {
 fn reports_messages_and_errors_are_those_of_the_untraced_program() {
     let Some(untraced) = traced(WayIn::None, 0, &["deliveries.py"]) else { return };
     assert!(untraced.stdout.lines().count() == 13 && untraced.drawing.is_empty(), "{}", untraced.stdout);
-    for (way, hand_over) in [(WayIn::Property, "receive orders"), (WayIn::Preload, "process orders")] {
+    for (way, delivery) in [(WayIn::Property, "receive orders"), (WayIn::Preload, "process orders")] {
         let run = traced(way, 0, &["deliveries.py"]).unwrap();
         assert_eq!(run.stdout, untraced.stdout, "{way:?}");
-        let traces = run.drawing.matches(&format!("shop: send orders\n  billing: {hand_over}")).count();
+        let traces = run.drawing.matches(&format!("shop: send orders\n  billing: {delivery}")).count();
         assert_eq!((traces, run.drawing.lines().count()), (4, 8), "{}", run.drawing);
     }
 }
 
 #[test]
 fn without_a_file_the_library_does_nothing_and_says_nothing() {
-    let surroundings = Traced::start(&["orders", "payments"], CONFIGURATION);
-    let Some(untraced) = ended(&surroundings, WayIn::None, &["deliveries.py"]) else { return };
-    for way in [WayIn::Property, WayIn::Preload] {
-        let surroundings = Traced::start(&["orders", "payments"], CONFIGURATION);
-        let mut command = surroundings.command(way, python().unwrap());
+    let traced = Traced::start(&["orders", "payments"], CONFIGURATION);
+    let Some(untraced) = ended(&traced, WayIn::None, &["deliveries.py"]) else { return };
+    for way in WayIn::EACH {
+        let traced = Traced::start(&["orders", "payments"], CONFIGURATION);
+        let mut command = traced.command(way, python().unwrap());
         let run = run(command.arg("tests/python/deliveries.py").env_remove("INTERCEPTORS_CONFIG_FILE"));
         run.expect_success();
         assert_eq!((&run.stdout, &*run.stderr), (&untraced.stdout, ""), "{way:?}");
-        assert_eq!(surroundings.spans(), []);
+        assert_eq!(traced.spans(), []);
     }
 }
 
 #[test]
 fn a_file_that_cannot_be_used_is_told_and_the_program_runs_as_ever() {
-    let surroundings = Traced::start(&["orders", "payments"], CONFIGURATION);
-    let Some(untraced) = ended(&surroundings, WayIn::None, &["deliveries.py"]) else { return };
-    for way in [WayIn::Property, WayIn::Preload] {
-        let surroundings = Traced::start(&["orders", "payments"], "[services.shop]\nproduce = [\"orders\"]\n");
-        let mut command = surroundings.command(way, python().unwrap());
+    let traced = Traced::start(&["orders", "payments"], CONFIGURATION);
+    let Some(untraced) = ended(&traced, WayIn::None, &["deliveries.py"]) else { return };
+    for way in WayIn::EACH {
+        let traced = Traced::start(&["orders", "payments"], "[services.shop]\nproduce = [\"orders\"]\n");
+        let mut command = traced.command(way, python().unwrap());
         command.arg("tests/python/deliveries.py");
         let lenient = run(&mut command);
         lenient.expect_success();

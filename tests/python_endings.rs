@@ -16,12 +16,12 @@ const CONFIGURATION: &str = r#"
     topics = ["*"]
 "#;
 
-/// Runs `endings.py` through `way_in`: how it ended, and how many spans arrived.
+/// Runs `endings.py` through `way`: how it ended, and how many spans arrived.
 #[track_caller]
-fn ended(way_in: WayIn, how: &[&str]) -> Option<(Ended, usize)> {
-    let surroundings = Traced::start(&["orders"], CONFIGURATION);
-    let ended = run(surroundings.command(way_in, python()?).arg("tests/python/endings.py").args(how));
-    Some((ended, surroundings.spans().len()))
+fn ended(way: WayIn, how: &[&str]) -> Option<(Ended, usize)> {
+    let traced = Traced::start(&["orders"], CONFIGURATION);
+    let ended = run(traced.command(way, python()?).arg("tests/python/endings.py").args(how));
+    Some((ended, traced.spans().len()))
 }
 
 /// Runs it through both ways in: each time it ends as untraced, and so many spans arrive.
@@ -29,16 +29,11 @@ fn ended(way_in: WayIn, how: &[&str]) -> Option<(Ended, usize)> {
 fn ends_as_untraced(how: &[&str], status: ExitStatus, spans: RangeInclusive<usize>) {
     let Some((untraced, _)) = ended(WayIn::None, how) else { return };
     assert_eq!(untraced.status, status, "{untraced:?}");
-    for way_in in WayIn::EACH {
-        let (traced, arrived) = ended(way_in, how).unwrap();
-        assert_eq!(
-            (traced.status, &traced.stdout),
-            (status, &untraced.stdout),
-            "{way_in:?} {how:?}: {}",
-            traced.stderr
-        );
-        assert_eq!(without_times(&traced.stderr), without_times(&untraced.stderr), "{way_in:?} {how:?}");
-        assert!(spans.contains(&arrived), "{way_in:?} {how:?}: {arrived} of {spans:?}");
+    for way in WayIn::EACH {
+        let (traced, arrived) = ended(way, how).unwrap();
+        assert_eq!((traced.status, &traced.stdout), (status, &untraced.stdout), "{way:?} {how:?}: {}", traced.stderr);
+        assert_eq!(without_times(&traced.stderr), without_times(&untraced.stderr), "{way:?} {how:?}");
+        assert!(spans.contains(&arrived), "{way:?} {how:?}: {arrived} of {spans:?}");
     }
 }
 
@@ -102,43 +97,43 @@ fn a_signal_that_is_sent_again_after_an_orderly_end() {
     for (how, signal) in [("interrupted", INTERRUPTED), ("raised again", TERMINATED), ("killed again", TERMINATED)] {
         let Some((untraced, _)) = ended(WayIn::None, &[how]) else { return };
         assert_eq!(untraced.status, ExitStatus::from_raw(signal), "{how}: {untraced:?}");
-        for (way_in, spans) in [(WayIn::Preload, 110..=110), (WayIn::Property, 0..=110)] {
-            let (traced, arrived) = ended(way_in, &[how]).unwrap();
-            assert_eq!(traced.status, untraced.status, "{how} {way_in:?}: {}", traced.stderr);
-            assert!(!traced.stderr.contains("tracer-resolver"), "{how} {way_in:?}: {}", traced.stderr);
-            assert!(spans.contains(&arrived), "{how} {way_in:?}: {arrived} of {spans:?}");
+        for (way, spans) in [(WayIn::Preload, 110..=110), (WayIn::Property, 0..=110)] {
+            let (traced, arrived) = ended(way, &[how]).unwrap();
+            assert_eq!(traced.status, untraced.status, "{how} {way:?}: {}", traced.stderr);
+            assert!(!traced.stderr.contains("tracer-resolver"), "{how} {way:?}: {}", traced.stderr);
+            assert!(spans.contains(&arrived), "{how} {way:?}: {arrived} of {spans:?}");
         }
     }
 }
 
 #[test]
 fn another_program_in_its_place() {
-    for (way_in, spans) in [(WayIn::Preload, 110..=110), (WayIn::Property, 0..=110)] {
-        let Some((ended, arrived)) = ended(way_in, &["another program"]) else { return };
-        assert_eq!((ended.status, &*ended.stderr), (exited(6), ""), "{way_in:?}");
-        assert!(spans.contains(&arrived), "{way_in:?}: {arrived} of {spans:?}");
+    for (way, spans) in [(WayIn::Preload, 110..=110), (WayIn::Property, 0..=110)] {
+        let Some((ended, arrived)) = ended(way, &["another program"]) else { return };
+        assert_eq!((ended.status, &*ended.stderr), (exited(6), ""), "{way:?}");
+        assert!(spans.contains(&arrived), "{way:?}: {arrived} of {spans:?}");
     }
 }
 
 #[test]
 fn a_server_that_is_told_to_end_exports_its_last_requests() {
     let Some(python) = python_with("uvicorn", "confluent-kafka==2.16.1\nuvicorn==0.54.0") else { return };
-    for (way_in, spans) in [(WayIn::Preload, 20..=20), (WayIn::Property, 0..=20)] {
-        let surroundings = Traced::start(&["orders"], CONFIGURATION);
-        let ended = run(surroundings.command(way_in, &python).arg("tests/python/server.py"));
+    for (way, spans) in [(WayIn::Preload, 20..=20), (WayIn::Property, 0..=20)] {
+        let traced = Traced::start(&["orders"], CONFIGURATION);
+        let ended = run(traced.command(way, &python).arg("tests/python/server.py"));
         assert_eq!((ended.status, &*ended.stdout), (ExitStatus::from_raw(TERMINATED), "20\n"), "{}", ended.stderr);
-        assert!(!ended.stderr.contains("tracer-resolver"), "{way_in:?}: {}", ended.stderr);
-        let arrived = surroundings.spans().len();
-        assert!(spans.contains(&arrived), "{way_in:?}: {arrived} of {spans:?}");
+        assert!(!ended.stderr.contains("tracer-resolver"), "{way:?}: {}", ended.stderr);
+        let arrived = traced.spans().len();
+        assert!(spans.contains(&arrived), "{way:?}: {arrived} of {spans:?}");
     }
 }
 
 #[test]
 fn threads_that_are_still_sending_when_the_program_exits() {
-    for way_in in WayIn::EACH {
-        let Some((ended, arrived)) = ended(way_in, &["threads"]) else { return };
-        assert_eq!((ended.status, &*ended.stdout, &*ended.stderr), (exited(5), "sent\n", ""), "{way_in:?}");
-        assert!(arrived > 150 && ended.took < Duration::from_secs(10), "{way_in:?}: {arrived} {:?}", ended.took);
+    for way in WayIn::EACH {
+        let Some((ended, arrived)) = ended(way, &["threads"]) else { return };
+        assert_eq!((ended.status, &*ended.stdout, &*ended.stderr), (exited(5), "sent\n", ""), "{way:?}");
+        assert!(arrived > 150 && ended.took < Duration::from_secs(10), "{way:?}: {arrived} {:?}", ended.took);
     }
 }
 
@@ -150,31 +145,31 @@ fn by_preload_even_os_exit_exports_what_is_in_hand() {
 
 #[test]
 fn a_collector_that_is_not_there_delays_no_end_for_long() {
-    for way_in in WayIn::EACH {
-        let mut surroundings = Traced::start(&["orders"], CONFIGURATION);
-        surroundings.collector.stop();
+    for way in WayIn::EACH {
+        let mut traced = Traced::start(&["orders"], CONFIGURATION);
+        traced.collector.stop();
         let Some(python) = python() else { return };
         for (how, status) in [("exit", 3), ("close", 0), ("_exit", 4)] {
-            let ended = run(surroundings.command(way_in, &python).args(["tests/python/endings.py", how]));
-            assert_eq!((ended.status, &*ended.stdout), (exited(status), "sent\n"), "{way_in:?}: {}", ended.stderr);
-            assert!(ended.took < Duration::from_secs(20), "{way_in:?} {how}: {:?}", ended.took);
+            let ended = run(traced.command(way, &python).args(["tests/python/endings.py", how]));
+            assert_eq!((ended.status, &*ended.stdout), (exited(status), "sent\n"), "{way:?}: {}", ended.stderr);
+            assert!(ended.took < Duration::from_secs(20), "{way:?} {how}: {:?}", ended.took);
             // `_exit()` by property is not seen, and what it loses is not either.
             let told = ended.stderr.contains("110 of 110 spans of service `shop` were lost: 110 shut_down");
-            assert_eq!(told, how != "_exit" || way_in == WayIn::Preload, "{way_in:?} {how}: {}", ended.stderr);
+            assert_eq!(told, how != "_exit" || way == WayIn::Preload, "{way:?} {how}: {}", ended.stderr);
         }
     }
 }
 
 #[test]
 fn a_collector_that_never_answers_delays_no_end_for_long() {
-    for way_in in WayIn::EACH {
-        let surroundings = Traced::start(&["orders"], CONFIGURATION);
-        surroundings.collector.respond_after(Duration::from_secs(45));
+    for way in WayIn::EACH {
+        let traced = Traced::start(&["orders"], CONFIGURATION);
+        traced.collector.respond_after(Duration::from_secs(45));
         let Some(python) = python() else { return };
-        let ended = run(surroundings.command(way_in, python).args(["tests/python/endings.py", "exit"]));
-        assert_eq!(ended.status, exited(3), "{way_in:?}: {}", ended.stderr);
-        assert!(ended.took < Duration::from_secs(20), "{way_in:?}: {:?}", ended.took);
-        assert!(!surroundings.collector.server().requests().is_empty(), "{way_in:?}: it was tried");
+        let ended = run(traced.command(way, python).args(["tests/python/endings.py", "exit"]));
+        assert_eq!(ended.status, exited(3), "{way:?}: {}", ended.stderr);
+        assert!(ended.took < Duration::from_secs(20), "{way:?}: {:?}", ended.took);
+        assert!(!traced.collector.server().requests().is_empty(), "{way:?}: it was tried");
     }
 }
 

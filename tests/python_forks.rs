@@ -19,13 +19,13 @@ const CONFIGURATION: &str = r#"
 /// What `tests/python/PROGRAM` printed, and its spans; it has ended well, without a word on stderr.
 #[track_caller]
 fn traced(way: WayIn, program: &[&str]) -> Option<(String, Vec<ReceivedSpan>)> {
-    let surroundings = Traced::start(&["parent", "child"], CONFIGURATION);
-    let mut command = surroundings.command(way, python()?);
+    let traced = Traced::start(&["parent", "child"], CONFIGURATION);
+    let mut command = traced.command(way, python()?);
     command.arg(format!("tests/python/{}", program[0])).args(&program[1..]);
     let ended = run(&mut command);
     ended.expect_success();
     assert_eq!(ended.stderr, "", "{way:?} {program:?}");
-    let spans = surroundings.spans();
+    let spans = traced.spans();
     let ids: HashSet<_> = spans.iter().map(|span| (&span.trace_id, &span.span_id)).collect();
     let traces: HashSet<_> = spans.iter().map(|span| &span.trace_id).collect();
     assert_eq!((ids.len(), traces.len()), (spans.len(), spans.len()), "no id twice");
@@ -80,10 +80,10 @@ fn a_parent_whose_threads_send_meanwhile_loses_nothing_and_its_children_neither(
 #[test]
 fn closing_a_client_waits_for_no_collector() {
     for how in ["fork", "here"] {
-        let surroundings = Traced::start(&["parent"], CONFIGURATION);
-        surroundings.collector.respond_after(Duration::from_secs(45));
+        let traced = Traced::start(&["parent"], CONFIGURATION);
+        traced.collector.respond_after(Duration::from_secs(45));
         let Some(python) = python() else { return };
-        let ended = run(surroundings.command(WayIn::Property, python).args(["tests/python/closing.py", how]));
+        let ended = run(traced.command(WayIn::Property, python).args(["tests/python/closing.py", how]));
         ended.expect_success();
         let took: f64 = ended.stdout.trim().parse().unwrap();
         // 0.3 seconds in a fork, once, and nothing here: less than any deadline, and more than a busy machine needs.

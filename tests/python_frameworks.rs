@@ -26,18 +26,18 @@ fn traces(orders: usize, program: impl FnOnce(&mut Command)) -> Option<String> {
 
 #[track_caller]
 fn traces_by(python: PathBuf, orders: usize, program: impl FnOnce(&mut Command)) -> Option<String> {
-    let surroundings = Traced::on(Kafka::start_with(&["orders", "payments"], 10), PAYING);
-    surroundings.send_numbered("orders", orders);
-    let mut command = surroundings.command(WayIn::Layer, python);
+    let traced = Traced::on(Kafka::start_with(&["orders", "payments"], 10), PAYING);
+    traced.send_numbered("orders", orders);
+    let mut command = traced.command(WayIn::Layer, python);
     // What the program traces itself goes the same way.
-    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", surroundings.collector.endpoint());
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", traced.collector.endpoint());
     program(&mut command);
     run(&mut command).expect_success();
-    let mut faults = surroundings.collector.faults();
+    let mut faults = traced.collector.faults();
     // OpenTelemetry's Python SDK leaves that bit out of what it exports.
     faults.retain(|fault| !fault.ends_with("exported, but its flags say that it was not sampled"));
     assert_eq!(faults, Vec::<String>::new());
-    Some(draw_traces(&surroundings.collector.spans()))
+    Some(draw_traces(&traced.collector.spans()))
 }
 
 #[test]

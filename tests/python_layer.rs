@@ -1,6 +1,6 @@
 //! Promise: with the layer that `tracer-interceptors run` brings into Python, what a send follows from is known in every shape of
 //! program in which it can be, is never wrong, and the program notices nothing. The table of shapes in
-//! resolver/librdkafka/README.md has its column from here.
+//! resolver/librdkafka/docs/what-works.md has its column from here.
 //!
 //! As in `program_shapes`, each program consumes ten orders, which carry no context, and sends a payment of each, to the
 //! partition with the order's number.
@@ -47,12 +47,12 @@ fn payments(spans: &[ReceivedSpan]) -> String {
 /// Runs the shape of `tests/python/PROGRAM`; its spans.
 #[track_caller]
 fn shape(python: &Path, program: &str, shape: &str) -> Vec<ReceivedSpan> {
-    let surroundings = Traced::on(Kafka::start_with(&["orders", "payments"], ORDERS as i32), PAYING);
-    surroundings.send_numbered("orders", ORDERS);
-    let ended = run(surroundings.command(WayIn::Layer, python).args([&format!("tests/python/{program}"), shape]));
+    let traced = Traced::on(Kafka::start_with(&["orders", "payments"], ORDERS as i32), PAYING);
+    traced.send_numbered("orders", ORDERS);
+    let ended = run(traced.command(WayIn::Layer, python).args([&format!("tests/python/{program}"), shape]));
     ended.expect_success();
     assert_eq!(ended.stderr, "", "{shape}");
-    surroundings.spans()
+    traced.spans()
 }
 
 /// Runs shapes; what became of their payments, and that each order has one span.
@@ -164,12 +164,12 @@ fn what_a_program_sent_itself_and_then_works_off_is_a_cause_and_what_answers_it_
 fn traces(python: &Path, name: &str) -> String {
     let configuration = format!("{PAYING}\n[services.a]\ntopics = [\"requests\", \"replies\"]\n");
     let topics = ["orders", "payments", "requests", "replies"];
-    let surroundings = Traced::on(Kafka::start_with(&topics, ORDERS as i32), &configuration);
-    surroundings.send_numbered("orders", ORDERS);
-    let ended = run(surroundings.command(WayIn::Layer, python).args(["tests/python/exact.py", name]));
+    let traced = Traced::on(Kafka::start_with(&topics, ORDERS as i32), &configuration);
+    traced.send_numbered("orders", ORDERS);
+    let ended = run(traced.command(WayIn::Layer, python).args(["tests/python/exact.py", name]));
     ended.expect_success();
     assert_eq!(ended.stderr, "", "{name}");
-    let spans = surroundings.spans();
+    let spans = traced.spans();
     let is_old = |span: &&ReceivedSpan| span.name == "process orders" && span.parent_span_id.is_empty();
     draw_traces(&spans.iter().filter(|span| !is_old(span)).cloned().collect::<Vec<_>>())
 }
@@ -213,12 +213,12 @@ fn nothing_of_what_was_followed_stays() {
 
 #[track_caller]
 fn leaves_nothing(python: &Path) {
-    let surroundings = Traced::start(&["orders", "payments"], PAYING);
-    surroundings.send_numbered("orders", 4_000);
-    let ended = run(surroundings.command(WayIn::Layer, python).arg("tests/python/leaks.py"));
+    let traced = Traced::start(&["orders", "payments"], PAYING);
+    traced.send_numbered("orders", 4_000);
+    let ended = run(traced.command(WayIn::Layer, python).arg("tests/python/leaks.py"));
     ended.expect_success();
     assert_eq!((&*ended.stdout, &*ended.stderr), ("", ""));
-    let spans = surroundings.spans();
+    let spans = traced.spans();
     let taken = spans.iter().filter(|span| span.name == "process orders").count();
     // One shape takes two each time.
     assert_eq!(taken, 7 * 400);
@@ -234,13 +234,13 @@ fn a_thread_that_began_with_one_message_is_not_at_it_when_it_passes_others_on() 
 fn of_ten_thousand_messages_under_load_none_has_a_wrong_parent() {
     let Some(python) = python() else { return };
     const MANY: usize = 10_000;
-    let surroundings = Traced::start(&["orders"], PAYING);
-    surroundings.kafka.cluster().create_topic("payments", 100, 1).unwrap();
-    surroundings.send_numbered("orders", MANY);
-    let ended = run(surroundings.command(WayIn::Layer, python).args(["tests/python/crowd.py", &MANY.to_string()]));
+    let traced = Traced::start(&["orders"], PAYING);
+    traced.kafka.cluster().create_topic("payments", 100, 1).unwrap();
+    traced.send_numbered("orders", MANY);
+    let ended = run(traced.command(WayIn::Layer, python).args(["tests/python/crowd.py", &MANY.to_string()]));
     ended.expect_success();
     assert_eq!(ended.stderr, "");
-    let spans = surroundings.spans();
+    let spans = traced.spans();
     let orders: HashMap<_, _> =
         spans.iter().map(|span| (&span.span_id, span.attribute("messaging.kafka.offset"))).collect();
     let sent: Vec<_> = spans.iter().filter(|span| span.name == "send payments").collect();
@@ -255,12 +255,12 @@ fn of_ten_thousand_messages_under_load_none_has_a_wrong_parent() {
 #[test]
 fn a_program_sees_the_same_of_its_clients_with_the_layer_as_without() {
     let Some(python) = python() else { return };
-    let said = |way_in| {
-        let surroundings = Traced::start(&["orders", "payments"], PAYING);
-        surroundings.send_numbered("orders", ORDERS);
-        let ended = run(surroundings.command(way_in, &python).arg("tests/python/same.py"));
+    let said = |way| {
+        let traced = Traced::start(&["orders", "payments"], PAYING);
+        traced.send_numbered("orders", ORDERS);
+        let ended = run(traced.command(way, &python).arg("tests/python/same.py"));
         ended.expect_success();
-        assert_eq!(ended.stderr, "", "{way_in:?}");
+        assert_eq!(ended.stderr, "", "{way:?}");
         ended.stdout
     };
     assert_eq!(said(WayIn::Layer), said(WayIn::None));
@@ -299,20 +299,20 @@ fn what_is_sent_after_the_last_message_begins_traces() {
 #[test]
 fn nothing_is_touched_until_the_program_imports_the_client_nor_without_the_library() {
     let Some(python) = python() else { return };
-    let surroundings = Traced::start(&["orders"], PAYING);
+    let traced = Traced::start(&["orders"], PAYING);
     let said = |command: &mut Command| {
         let ended = run(command.arg("tests/python/untouched.py"));
         ended.expect_success();
         assert_eq!(ended.stderr, "");
         ended.stdout
     };
-    let plain = said(&mut surroundings.command(WayIn::None, &python));
+    let plain = said(&mut traced.command(WayIn::None, &python));
     let files = "['thread.py', 'threading.py', 'base_events.py']";
     assert_eq!(plain, format!("([], {files})\n"));
     let waiting = "['tracer_interceptors._hook', 'tracer_interceptors._layer']";
-    assert_eq!(said(&mut surroundings.command(WayIn::Layer, &python)), format!("({waiting}, {files})\n"));
+    assert_eq!(said(&mut traced.command(WayIn::Layer, &python)), format!("({waiting}, {files})\n"));
 
-    let mut command = surroundings.command(WayIn::Layer, &python);
+    let mut command = traced.command(WayIn::Layer, &python);
     let ended = run(command.env_remove("LD_PRELOAD").args(["tests/python/untouched.py", "import"]));
     ended.expect_success();
     let library = "['tracer_interceptors._hook', 'tracer_interceptors._layer', 'tracer_interceptors._library']";
@@ -324,9 +324,9 @@ fn nothing_is_touched_until_the_program_imports_the_client_nor_without_the_libra
 #[test]
 fn the_program_s_own_sitecustomize_runs_as_ever() {
     let Some(python) = python() else { return };
-    let surroundings = Traced::start(&["orders"], PAYING);
+    let traced = Traced::start(&["orders"], PAYING);
     let folder = tempfile::tempdir().unwrap();
-    let mut command = surroundings.command(WayIn::Layer, &python);
+    let mut command = traced.command(WayIn::Layer, &python);
     let ours = command.get_envs().find(|(name, _)| *name == "PYTHONPATH").unwrap().1.unwrap().to_owned();
     let mut path = ours.clone();
     path.push(":");
@@ -339,21 +339,21 @@ fn the_program_s_own_sitecustomize_runs_as_ever() {
     assert_eq!((&*ended.stdout, &*ended.stderr), (&*format!("own\n{} []\n", customize.display()), ""));
 
     std::fs::write(&customize, "raise KeyError('its own')").unwrap();
-    let ended = run(surroundings.command(WayIn::Layer, &python).env("PYTHONPATH", &path).args(["-c", "print(1)"]));
+    let ended = run(traced.command(WayIn::Layer, &python).env("PYTHONPATH", &path).args(["-c", "print(1)"]));
     assert!(ended.stdout == "1\n" && ended.stderr.contains("its own"), "{ended:?}");
 }
 
 #[test]
 fn what_the_layer_cannot_extend_it_says_once_and_the_program_runs() {
     let Some(python) = python() else { return };
-    let surroundings = Traced::start(&["orders"], PAYING);
+    let traced = Traced::start(&["orders"], PAYING);
     let folder = tempfile::tempdir().unwrap();
     let package = folder.path().join("confluent_kafka");
     std::fs::create_dir(&package).unwrap();
     std::fs::write(package.join("__init__.py"), "from .cimpl import Producer").unwrap();
     let other = "class Producer:\n    def send(self):\n        return 'sent'\n";
     std::fs::write(package.join("cimpl.py"), other).unwrap();
-    let mut command = surroundings.command(WayIn::Layer, &python);
+    let mut command = traced.command(WayIn::Layer, &python);
     let program = "from confluent_kafka import Producer; import confluent_kafka.cimpl; print(Producer().send())";
     let ended = run(command.current_dir(folder.path()).args(["-c", program]));
     ended.expect_success();
@@ -366,10 +366,10 @@ fn what_the_layer_cannot_extend_it_says_once_and_the_program_runs() {
 #[test]
 fn a_program_ends_as_ever_while_its_daemon_threads_poll_and_send() {
     let Some(python) = python() else { return };
-    let surroundings = Traced::start(&["orders", "payments"], PAYING);
-    surroundings.send_numbered("orders", ORDERS);
+    let traced = Traced::start(&["orders", "payments"], PAYING);
+    traced.send_numbered("orders", ORDERS);
     for _ in 0..3 {
-        let ended = run(surroundings.command(WayIn::Layer, &python).arg("tests/python/daemons.py"));
+        let ended = run(traced.command(WayIn::Layer, &python).arg("tests/python/daemons.py"));
         ended.expect_success();
         assert!(!ended.stderr.contains("defect") && !ended.stderr.contains("Fatal"), "{}", ended.stderr);
     }
@@ -378,10 +378,10 @@ fn a_program_ends_as_ever_while_its_daemon_threads_poll_and_send() {
 #[test]
 fn a_python_that_cannot_be_followed_is_told_so_once_and_runs_its_program() {
     let Some(python) = python() else { return };
-    let surroundings = Traced::start(&["orders"], PAYING);
+    let traced = Traced::start(&["orders"], PAYING);
     for (kind, said) in [("flags", "method_descriptor object\n"), ("second", "method_descriptor Producer\nNone None\n")]
     {
-        let ended = run(surroundings.command(WayIn::Layer, &python).args(["tests/python/refused.py", kind]));
+        let ended = run(traced.command(WayIn::Layer, &python).args(["tests/python/refused.py", kind]));
         ended.expect_success();
         assert_eq!(ended.stdout, said, "{kind}");
         let lines: Vec<_> = ended.stderr.lines().collect();
@@ -392,12 +392,12 @@ fn a_python_that_cannot_be_followed_is_told_so_once_and_runs_its_program() {
 #[test]
 fn a_program_says_which_message_it_is_at_fails_it_and_logs_its_ids() {
     let Some(python) = python() else { return };
-    let surroundings = Traced::on(Kafka::start_with(&["orders", "payments"], ORDERS as i32), PAYING);
-    surroundings.send_numbered("orders", 4);
-    let ended = run(surroundings.command(WayIn::Layer, &python).arg("tests/python/said.py"));
+    let traced = Traced::on(Kafka::start_with(&["orders", "payments"], ORDERS as i32), PAYING);
+    traced.send_numbered("orders", 4);
+    let ended = run(traced.command(WayIn::Layer, &python).arg("tests/python/said.py"));
     ended.expect_success();
     assert_eq!(ended.stderr, "");
-    let spans = surroundings.spans();
+    let spans = traced.spans();
     let pay = "  billing: send payments\n";
     let expected = format!(
         "billing: process orders\n{pay}billing: process orders !KeyError\n{pay}\

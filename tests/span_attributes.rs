@@ -149,7 +149,7 @@ fn partition_and_offset_are_those_of_the_log() {
 }
 
 #[test]
-fn the_time_in_queue_is_from_the_record_s_timestamp_to_the_hand_over() {
+fn the_time_in_queue_is_from_the_record_s_timestamp_to_the_delivery() {
     let traced = Traced::start(&["orders"], ORDERS);
     let producer: BaseProducer = traced.kafka.config().create().unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;

@@ -1,21 +1,13 @@
 //! Promise: the library speaks on stderr only, as much as `OTEL_LOG_LEVEL` says, and a stderr that nobody
 //! reads, or nobody reads any more, neither holds the application up nor ends it.
 
-use std::path::PathBuf;
-
 use words::fake_librdkafka::Workshop;
 use words::{Traced, WayIn, run};
-
-fn program(workshop: &Workshop) -> PathBuf {
-    workshop.librdkafka("kafka", &[]);
-    let link = workshop.linked_with("kafka");
-    workshop.build("program", &["program.c", "run.c", &link[0], &link[1], &link[2]])
-}
 
 #[test]
 fn the_level_decides_what_is_said() {
     let Some(workshop) = Workshop::open() else { return };
-    let program = program(&workshop);
+    let program = workshop.build_linked("program", &["program.c", "run.c"]);
     let traced = Traced::start(&[], "[services.shop]\ntopics = [\"*\"]");
     let said = |level: &str, file: &str| {
         let mut command = traced.command(WayIn::Preload, &program);
@@ -41,7 +33,7 @@ fn the_level_decides_what_is_said() {
 #[test]
 fn a_reader_of_stderr_that_has_gone_away_does_not_end_the_program() {
     let Some(workshop) = Workshop::open() else { return };
-    let program = program(&workshop);
+    let program = workshop.build_linked("program", &["program.c", "run.c"]);
     let traced = Traced::start(&[], "[services.shop]\ntopics = [\"*\"]");
     let mut shell = traced.command(WayIn::Preload, "sh");
     shell.env("OTEL_LOG_LEVEL", "info").env("PROGRAM", &program);

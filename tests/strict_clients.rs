@@ -22,10 +22,9 @@ fn with_file(way: WayIn, program: &Path, file: &Path, strict: bool) -> Ended {
 /// A program that is linked with a fake librdkafka of these flags, and a file with two errors.
 fn program_and_file(workshop: &Workshop, flags: &[&str]) -> (PathBuf, PathBuf) {
     workshop.librdkafka("kafka", flags);
-    let link = workshop.linked_with("kafka");
     let file = workshop.path("tracing.toml");
     std::fs::write(&file, "version = 1\nsurprise = 2\n[services.shop]\ntopic = 3\n").unwrap();
-    (workshop.build("program", &["program.c", "run.c", &link[0], &link[1], &link[2]]), file)
+    (workshop.build_linked_with("kafka", "program", &["program.c", "run.c"]), file)
 }
 
 #[test]

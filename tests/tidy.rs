@@ -221,6 +221,19 @@ fn sources() -> Vec<SourceFile> {
     files
 }
 
+/// Every page of the workspace.
+fn markdown_pages() -> Vec<SourceFile> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = Vec::new();
+    for folder in ["docs", "resolver", "plugins", "examples", "tests"] {
+        collect(root, &root.join(folder), ".md", &mut pages);
+    }
+    for name in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"] {
+        pages.push(SourceFile { path: name.to_owned(), text: fs::read_to_string(root.join(name)).unwrap() });
+    }
+    pages
+}
+
 fn collect(root: &Path, folder: &Path, ending: &str, files: &mut Vec<SourceFile>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path: PathBuf = entry.unwrap().path();

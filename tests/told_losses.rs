@@ -13,11 +13,10 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tracer_resolver::config::Source;
 use tracer_resolver::{BackendState, Resolver, Stats};
-use tracer_resolver_rdkafka::Instrumentation;
 use words::foreign::python;
 use words::kafka::Kafka;
 use words::receivers::{JaegerReceiver, OtlpReceiver};
-use words::{LIMIT, LogLines, Traced, WayIn, child, run};
+use words::{LIMIT, LogLines, Traced, WayIn, child, run, traced_by};
 
 /// A service and a backend, whose names no other test of this program has: its log is everybody's.
 struct Shop {
@@ -39,9 +38,7 @@ fn shop(name: &str, more: &str, backend: &str) -> Shop {
 
 impl Shop {
     fn config(&self) -> ClientConfig {
-        let mut config = self.kafka.config();
-        Instrumentation::new(&self.resolver).apply(&mut config).unwrap();
-        config
+        traced_by(&self.resolver, self.kafka.config())
     }
 
     fn send(&self, count: usize) {
@@ -295,8 +292,7 @@ fn what_is_sampled_out_is_said_and_is_no_loss() {
 fn the_end_of_a_process_says_the_sum_on_stderr_and_so_does_that_of_its_fork() {
     let test = "the_end_of_a_process_says_the_sum_on_stderr_and_so_does_that_of_its_fork";
     if let Some(resolver) = child::resolver() {
-        let mut config = child::kafka();
-        Instrumentation::new(&resolver).apply(&mut config).unwrap();
+        let config = traced_by(&resolver, child::kafka());
         flow(&config.create().unwrap(), 30);
         // SAFETY: the child goes on with this thread alone, which is what librdkafka and the allocator of glibc allow.
         let fork = unsafe { libc::fork() };
@@ -333,8 +329,7 @@ fn the_end_of_a_process_says_the_sum_on_stderr_and_so_does_that_of_its_fork() {
 fn messages_that_nobody_has_acknowledged_at_the_end_are_counted_and_told_there() {
     let test = "messages_that_nobody_has_acknowledged_at_the_end_are_counted_and_told_there";
     if let Some(resolver) = child::resolver() {
-        let mut config = child::kafka();
-        Instrumentation::new(&resolver).apply(&mut config).unwrap();
+        let mut config = traced_by(&resolver, child::kafka());
         let unacknowledged = || resolver.stats().services[0].unacknowledged;
         let producer: BaseProducer = config.create().unwrap();
         flow(&producer, 5);
@@ -360,9 +355,9 @@ const FOREIGN: &str = "[services.shop]\ntopics = [\"*\"]\n";
 
 /// What `tests/python/PROGRAM` said, whose collector takes nothing.
 fn lost(way_in: WayIn, program: &[&str]) -> Option<String> {
-    let mut surroundings = Traced::start(&["orders", "parent", "child"], FOREIGN);
-    surroundings.collector.stop();
-    let mut command: Command = surroundings.command(way_in, python()?);
+    let mut traced = Traced::start(&["orders", "parent", "child"], FOREIGN);
+    traced.collector.stop();
+    let mut command: Command = traced.command(way_in, python()?);
     command.arg(format!("tests/python/{}", program[0])).args(&program[1..]);
     let ended = run(&mut command);
     Some(ended.stderr)

@@ -5,20 +5,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use words::fake_librdkafka::Workshop;
 use words::foreign::library;
 use words::{Traced, WayIn, run};
 
 const ONCE: &str = "shop: send orders\n  shop: process orders\n";
-
-/// A program of these sources that is linked with a fake librdkafka.
-fn program(workshop: &Workshop, sources: &[&str]) -> PathBuf {
-    workshop.librdkafka("kafka", &[]);
-    let link = workshop.linked_with("kafka");
-    workshop.build("program", &[sources, &[&link[0], &link[1], &link[2]]].concat())
-}
 
 /// A file that finds its plugins wherever the library is.
 fn traced() -> Traced {
@@ -30,7 +23,7 @@ fn traced() -> Traced {
 #[test]
 fn the_property_and_the_preload_together_trace_once() {
     let Some(workshop) = Workshop::open() else { return };
-    let program = program(&workshop, &["program.c", "run.c"]);
+    let program = workshop.build_linked("program", &["program.c", "run.c"]);
     let traced = traced();
     let plugin = library().display().to_string();
     // By its path, twice, by the path that librdkafka completes, and by the name of what is loaded already.
@@ -44,7 +37,7 @@ fn the_property_and_the_preload_together_trace_once() {
 #[test]
 fn a_client_that_another_copy_of_the_library_traces_is_left_to_it() {
     let Some(workshop) = Workshop::open() else { return };
-    let program = program(&workshop, &["program.c", "run.c"]);
+    let program = workshop.build_linked("program", &["program.c", "run.c"]);
     let copy = workshop.path("libtracer_interceptors.so");
     std::fs::copy(library(), &copy).unwrap();
     let traced = traced();
@@ -73,7 +66,7 @@ fn with_memory_file(plugin: &Path, program: &Path, name: &str) -> String {
 #[test]
 fn a_client_of_the_rust_crate_is_left_to_it_and_one_with_another_s_plugin_is_traced() {
     let Some(workshop) = Workshop::open() else { return };
-    let program = program(&workshop, &["memory_file.c", "run.c"]);
+    let program = workshop.build_linked("program", &["memory_file.c", "run.c"]);
     let plugin = workshop.build("other_plugin.so", &["-shared", "-fPIC", "other_plugin.c"]);
     assert_eq!(with_memory_file(&plugin, &program, "tracer-resolver"), "");
     assert_eq!(with_memory_file(&plugin, &program, "something-else"), ONCE);

@@ -13,22 +13,17 @@ use std::time::Duration;
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tracer_resolver::{EXIT_DEADLINE, Resolver};
-use tracer_resolver_rdkafka::Instrumentation;
 use words::kafka::{Kafka, assign, next_message};
 use words::receivers::{OtlpReceiver, Reply};
-use words::{Ended, LIMIT, ONE_SERVICE, Traced, child, draw_traces, is_child, run};
+use words::{Ended, LIMIT, ONE_SERVICE, Traced, child, draw_traces, is_child, run, traced_by};
 
 /// Sends a message and consumes it: a span that was pushed, and a delivery that waits for a guard.
 fn work(resolver: &Resolver) {
     let kafka = Kafka::start(&["orders"]);
-    let traced = |mut config| {
-        Instrumentation::new(resolver).apply(&mut config).unwrap();
-        config
-    };
-    let producer: BaseProducer = traced(kafka.config()).create().unwrap();
+    let producer = producer_of(resolver, &kafka);
     producer.send(BaseRecord::<str, str>::to("orders").payload("an order")).unwrap();
     producer.flush(LIMIT).unwrap();
-    let consumer = assign(&traced(kafka.consumer_config("shop")), "orders");
+    let consumer = assign(&traced_by(resolver, kafka.consumer_config("shop")), "orders");
     next_message(&consumer);
     // As in a program that ends without care: nothing is dropped.
     std::mem::forget((producer, consumer, kafka));
@@ -71,9 +66,7 @@ extern "C" fn send_late() {
 }
 
 fn producer_of(resolver: &Resolver, kafka: &Kafka) -> BaseProducer {
-    let mut config = kafka.config();
-    Instrumentation::new(resolver).apply(&mut config).unwrap();
-    config.create().unwrap()
+    traced_by(resolver, kafka.config()).create().unwrap()
 }
 
 #[test]

@@ -14,9 +14,8 @@ use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tracer_resolver::Resolver;
-use tracer_resolver_rdkafka::Instrumentation;
 use words::receivers::ReceivedSpan;
-use words::{LIMIT, ONE_SERVICE, Traced, child, run};
+use words::{LIMIT, ONE_SERVICE, Traced, child, run, traced_by};
 
 /// What a part of a test needs; the cluster and the collector are in the test, where no fork touches them.
 struct Given {
@@ -27,8 +26,7 @@ struct Given {
 /// `None` in the test itself.
 fn given() -> Option<Given> {
     let resolver = child::resolver()?;
-    let mut config = child::kafka();
-    Instrumentation::new(&resolver).apply(&mut config).unwrap();
+    let config = traced_by(&resolver, child::kafka());
     Some(Given { resolver, config })
 }
 
@@ -152,17 +150,14 @@ fn forks_while_other_threads_send_and_instrument_hang_nothing_of_ours() {
             scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) {
                     drop(config.create_native_config().unwrap());
-                    let mut fresh = ClientConfig::new();
-                    Instrumentation::new(&resolver).apply(&mut fresh).unwrap();
+                    drop(traced_by(&resolver, ClientConfig::new()));
                 }
             });
             for _ in 0..20 {
                 // Only what is ours: librdkafka and the C library's look-up of host names, whose locks a fork may leave
                 // locked in its child, make no promise about forks of programs with threads.
                 wait(fork(|| {
-                    let mut config = ClientConfig::new();
-                    Instrumentation::new(&resolver).apply(&mut config).unwrap();
-                    drop(config.create_native_config().unwrap());
+                    drop(traced_by(&resolver, ClientConfig::new()).create_native_config().unwrap());
                     let provider = resolver.tracer_provider("app").unwrap();
                     for _ in 0..3 {
                         provider.tracer("shop").start("send child").end();

@@ -4,9 +4,8 @@
 //! parents, 3 MiB reserved, and its routes; the memory grows beyond the bound here.
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use tracer_resolver_rdkafka::Instrumentation;
 use words::kafka::{Kafka, assign, next_message};
-use words::{LIMIT, ONE_SERVICE, Traced, child, open_files, reserved_bytes, resident_bytes, run, threads};
+use words::{LIMIT, ONE_SERVICE, Traced, child, open_files, reserved_bytes, resident_bytes, run, threads, traced_by};
 
 const TEST: &str = "clients_that_come_and_go_leave_nothing_behind";
 
@@ -21,11 +20,7 @@ fn clients_that_come_and_go_leave_nothing_behind() {
         return;
     };
     let kafka = Kafka::start(&["orders"]);
-    let traced = |mut config| {
-        Instrumentation::new(&resolver).apply(&mut config).unwrap();
-        config
-    };
-    let config = traced(kafka.config());
+    let config = traced_by(&resolver, kafka.config());
     let round = |count: usize| {
         for _ in 0..count {
             let producer: BaseProducer = config.create().unwrap();
@@ -51,7 +46,7 @@ fn clients_that_come_and_go_leave_nothing_behind() {
 
     let consumers = || {
         for _ in 0..20 {
-            next_message(&assign(&traced(kafka.consumer_config("shop")), "orders"));
+            next_message(&assign(&traced_by(&resolver, kafka.consumer_config("shop")), "orders"));
         }
     };
     consumers();

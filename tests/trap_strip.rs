@@ -6,18 +6,16 @@
 use std::process::Command;
 
 use rdkafka::producer::BaseRecord;
-use tracer_resolver_rdkafka::Instrumentation;
 use words::foreign::skip;
-use words::{ONE_SERVICE, Traced, child, run, send};
+use words::{ONE_SERVICE, Traced, child, run, send, traced_by};
 
 const TEST: &str = "a_stripped_executable_traces_its_clients";
 
 #[test]
 fn a_stripped_executable_traces_its_clients() {
     if let Some(resolver) = child::resolver() {
-        let mut config = child::kafka();
-        Instrumentation::new(&resolver).apply(&mut config).unwrap();
-        return send(&config.create().unwrap(), BaseRecord::<str, str>::to("orders").payload("an order"));
+        let producer = traced_by(&resolver, child::kafka()).create().unwrap();
+        return send(&producer, BaseRecord::<str, str>::to("orders").payload("an order"));
     }
     let Ok(version) = Command::new("strip").arg("--version").output() else {
         return skip("there is no `strip` (binutils) on this machine");

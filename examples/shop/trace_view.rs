@@ -83,8 +83,7 @@ impl Trace {
     fn line(&self, row: &Row<'_>, paint: Paint, drawing: &mut String) {
         let span = row.span;
         let name = fit(&format!("{}{}", row.branch, span.name), NAME - 1) + " ";
-        let failed = span.status_code == "error";
-        let name = if failed { paint.red(&name) } else { name };
+        let name = if span.has_failed() { paint.red(&name) } else { name };
         let backends = self.backends.get(&span.span_id).into_iter().flatten().map(|kind| kind.name());
         // Writing into a `String` cannot fail.
         let _ = writeln!(
@@ -97,9 +96,8 @@ impl Trace {
             self.bar(span),
             backends.collect::<Vec<_>>().join("+"),
         );
-        if failed {
-            let kind = span.attribute("error.type").unwrap_or_else(|| "error".to_owned());
-            let what = paint.red(&format!("! {kind}: {}", span.status_message));
+        if span.has_failed() {
+            let what = paint.red(&format!("! {}: {}", span.error_type(), span.status_message));
             let _ = writeln!(drawing, "{}{}{what}", " ".repeat(SERVICE), row.below);
         }
     }

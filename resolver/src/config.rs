@@ -40,7 +40,6 @@ pub use report::problem::{Problem, Report, Severity};
 pub(crate) use source::file::read_once;
 pub use source::strictness::strict;
 pub use source::variables::Variables;
-pub use text::written_key::written_key;
 pub use toml_file::default_config::DEFAULT_CONFIG;
 pub use toml_file::expectations::{Expectation, ExpectedSide, Placed, expectations};
 pub(crate) use toml_file::reference::referenced_files;

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use crate::config::{Loaded, Plugins};
+use crate::config::{Backend, Config, Loaded, Plugins, Report};
 use crate::plugin::{Loader, PluginLibrary, Trust};
-use crate::resolver::check_backends;
+use crate::resolver::{BackendTrial, check_backends};
 
 /// The places and rules by which the library finds plugins.
 pub struct PluginSearch {
@@ -56,6 +56,12 @@ impl PluginSearch {
         if let Some(untrusted) = &loaded.untrusted {
             check_backends(&self.loader, &untrusted.backends, &untrusted.plugins, report);
         }
+    }
+
+    /// Finds the plugin of `backend` and lets it check its settings. What is wrong is added to `report`, and then there is
+    /// nothing to try. Reads files, and runs code of the plugin.
+    pub fn trial(&self, config: &Config, backend: &Backend, report: &mut Report) -> Option<BackendTrial> {
+        BackendTrial::load(&self.loader, config, backend, report)
     }
 
     /// The names of the plugins that are there.

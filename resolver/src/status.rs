@@ -21,3 +21,4 @@ pub(crate) use status_file::StatusFile;
 pub(crate) use topics_counted::CountedTopic;
 pub(crate) use topics_seen::TopicsSeen;
 pub(crate) use who::{Belongs, Owner, Who};
+pub(crate) use whose::Rules;

@@ -13,11 +13,7 @@ fn main() -> io::Result<()> {
     };
     let dist = Path::new(&root).join("view/dist");
     let files = ["index.html", "app.js", "app.css"].map(|name| dist.join(name));
-    let built = files.iter().all(|file| file.is_file());
-    let page = if built {
-        for file in &files {
-            println!("cargo:rerun-if-changed={}", file.display());
-        }
+    let page = if files.iter().all(|file| file.is_file()) {
         let [html, js, css] = files.map(|file| format!("include_bytes!({file:?})"));
         format!("Some([{html}.as_slice(), {js}.as_slice(), {css}.as_slice()])")
     } else {

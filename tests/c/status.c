@@ -30,7 +30,7 @@ int main(int count, char **words) {
     MUST(ti_reload() == 1);
     memset(part, 'x', sizeof part);
     MUST(ti_status(part, sizeof part) >= sizeof part && strlen(part) == sizeof part - 1);
-    MUST(ti_status(NULL, 0) == strlen(text) || ti_status(NULL, 0) > 0);
+    MUST(ti_status(NULL, 0) > 0);
     puts(text);
     fflush(stdout);
     if (count > 1 && !strcmp(words[1], "fork")) {

@@ -1,9 +1,6 @@
 //! Where the field has a word, no file has a picture of its own.
 
-use std::fs;
-use std::path::Path;
-
-use super::{SourceFile, collect, sources};
+use super::{markdown_pages, sources};
 
 /// Pictures that once stood here, with the words in their place. Written in halves, so that this file does not hold them.
 const PICTURES: [(&str, &str); 4] = [
@@ -15,16 +12,8 @@ const PICTURES: [(&str, &str); 4] = [
 
 #[test]
 fn no_file_has_a_picture_where_the_field_has_a_word() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut pages = Vec::new();
-    for folder in ["docs", "resolver", "plugins", "examples", "tests"] {
-        collect(root, &root.join(folder), ".md", &mut pages);
-    }
-    for name in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"] {
-        pages.push(SourceFile { path: name.to_owned(), text: fs::read_to_string(root.join(name)).unwrap() });
-    }
     let mut wrong = Vec::new();
-    for file in sources().into_iter().chain(pages) {
+    for file in sources().into_iter().chain(markdown_pages()) {
         for (number, line) in file.text.lines().enumerate() {
             let line = line.to_lowercase();
             // An underscore parts the words of a name, as a blank those of a sentence.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{collect, sources};
+use super::{markdown_pages, sources};
 
 /// What stands in backticks in the Markdown `text`, outside of its blocks of code.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
@@ -43,12 +43,8 @@ fn every_file_that_the_architecture_names_is_there_and_about_as_long_as_it_says(
 #[test]
 fn every_file_that_a_comment_or_a_page_names_by_its_path_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut pages = Vec::new();
-    for folder in ["resolver", "plugins", "examples", "tests"] {
-        collect(root, &root.join(folder), ".md", &mut pages);
-    }
     let mut wrong = Vec::new();
-    for file in sources().into_iter().chain(pages) {
+    for file in sources().into_iter().chain(markdown_pages()) {
         let comments: Vec<_> = file.text.lines().filter_map(|line| line.split("//").nth(1)).collect();
         let prose = if file.path.ends_with(".md") { file.text.clone() } else { comments.join("\n") };
         let is_ours = |name: &&str| {

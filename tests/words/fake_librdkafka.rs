@@ -51,7 +51,13 @@ impl Workshop {
     /// A program or library out of these sources and flags, linked with a fake librdkafka that lies beside it.
     pub fn build_linked(&self, name: &str, sources_and_flags: &[&str]) -> PathBuf {
         self.librdkafka("kafka", &[]);
-        let link = self.linked_with("kafka");
+        self.build_linked_with("kafka", name, sources_and_flags)
+    }
+
+    /// The same, with the fake librdkafka that was built under this name.
+    pub fn build_linked_with(&self, librdkafka: &str, name: &str, sources_and_flags: &[&str]) -> PathBuf {
+        let folder = self.folder.path().display();
+        let link = [format!("-l{librdkafka}"), format!("-Wl,-rpath,{folder}")];
         self.build(name, &[sources_and_flags, &link.each_ref().map(String::as_str)].concat())
     }
 
@@ -63,12 +69,6 @@ impl Workshop {
             skip("there is no `strip` (binutils) on this machine");
         }
         stripped
-    }
-
-    /// The flags that link a fake librdkafka of this name, and let it be found in this folder.
-    pub fn linked_with(&self, name: &str) -> [String; 3] {
-        let folder = self.folder.path().display();
-        [format!("-L{folder}"), format!("-l{name}"), format!("-Wl,-rpath,{folder}")]
     }
 }
 

@@ -28,6 +28,7 @@ pub use c::c_program;
 pub use forwarding::{FORWARDING, forwarding_in_rust};
 pub use go::{GoBuild, go_program};
 pub use library::{build_folder, library};
+pub use made_once::made_once;
 pub use node::{kafka_javascript, node_modules, node_packages};
 pub use processing::{PAYING, PROCESSING, Shop, processing_in_rust};
 pub use python::{python, python_of, python_with};

@@ -17,7 +17,7 @@
 //! | clients in the test itself | [`Traced::producer`], [`Traced::consumer`], [`Traced::config`] for any client type |
 //! | a program in any language | [`run`] of [`Traced::command`], for each [`WayIn`]; how to get one: [`foreign`] |
 //! | a program with a librdkafka without Kafka | the same, built by [`fake_librdkafka`] |
-//! | this test in a process of its own | [`run`] of [`Traced::again`], or of [`child()`] without a file |
+//! | this test in a process of its own | [`run`] of [`Traced::again`], or of [`child()`] without a file; there, [`traced_by`] |
 //! | another backend than OTLP, or a sick one | [`receivers`] |
 //! | a plugin by itself | [`backend`], with [`sample_spans`] |
 //! | spans one by one | [`Traced::spans`], [`portrait`] |
@@ -50,7 +50,7 @@ pub use log_lines::LogLines;
 pub use process::{open_files, reserved_bytes, resident_bytes, threads};
 pub use span_portrait::portrait;
 pub use trace_tree::{draw_traces, draw_traces_with};
-pub use traced::{Traced, counters, send};
+pub use traced::{Traced, counters, send, traced_by};
 pub use way_in::WayIn;
 
 use std::time::Duration;

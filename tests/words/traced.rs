@@ -65,20 +65,19 @@ impl Traced {
 
     /// A configuration of traced clients: `group` makes it one for consumers from the oldest message on.
     pub fn config(&self, group: Option<&str>) -> ClientConfig {
-        self.apply(group.map_or_else(|| self.kafka.config(), |group| self.kafka.consumer_config(group)))
+        self.apply(self.untraced(group))
     }
 
     /// A configuration of clients bound to `service` in code.
     pub fn bound_config(&self, service: &str, group: Option<&str>) -> ClientConfig {
-        let mut config = group.map_or_else(|| self.kafka.config(), |group| self.kafka.consumer_config(group));
+        let mut config = self.untraced(group);
         Instrumentation::new(self.resolver()).service(service).apply(&mut config).unwrap();
         config
     }
 
     /// `config`, traced.
-    pub fn apply(&self, mut config: ClientConfig) -> ClientConfig {
-        Instrumentation::new(self.resolver()).apply(&mut config).unwrap();
-        config
+    pub fn apply(&self, config: ClientConfig) -> ClientConfig {
+        traced_by(self.resolver(), config)
     }
 
     /// A traced producer.
@@ -170,6 +169,10 @@ impl Traced {
         counters(self.resolver())
     }
 
+    fn untraced(&self, group: Option<&str>) -> ClientConfig {
+        group.map_or_else(|| self.kafka.config(), |group| self.kafka.consumer_config(group))
+    }
+
     fn settle(&self) {
         if let Some(resolver) = self.resolver.get() {
             assert!(resolver.flush(LIMIT), "not everything was exported: {:?}", resolver.stats());
@@ -185,6 +188,12 @@ impl Drop for Traced {
             resolver.shutdown(Duration::from_secs(2));
         }
     }
+}
+
+/// `config`, of clients that this resolver traces.
+pub fn traced_by(resolver: &Resolver, mut config: ClientConfig) -> ClientConfig {
+    Instrumentation::new(resolver).apply(&mut config).unwrap();
+    config
 }
 
 /// Sends one record and waits for its acknowledgement.

@@ -45,9 +45,9 @@ pub fn declare() {
 /// Begins the processing of the message at `place` and gives its number; 0: nobody traces the message.
 ///
 /// It takes over the span that began when the message was handed over, as a processing guard does; when that is gone it is a
-/// span of its own, with the context of the message's headers, as far as it is given, as its parent. `inferred` is 0 where the program names the message itself;
-/// else the number of a train of thought that is only taken to process it: a message that answers what the same one began is
-/// then not the cause of what it sends next.
+/// span of its own, with the context of the message's headers, as far as it is given, as its parent. `inferred` is 0 where the
+/// program names the message itself; else the number of a train of thought that is only taken to process it: a message that
+/// answers what the same one began is then not the cause of what it sends next.
 pub fn begin(place: MessagePlace<'_>, traceparent: Option<&[u8]>, tracestate: Option<&[u8]>, inferred: u64) -> u64 {
     let Some(shared) = Resolver::loaded().and_then(Resolver::shared) else { return 0 };
     if open().len() >= MOST_OPEN {
@@ -65,7 +65,6 @@ pub fn begin(place: MessagePlace<'_>, traceparent: Option<&[u8]>, tracestate: Op
         remote: work.is_passed_on(),
         brought,
         is_answer: inferred != 0 && brought.is_some_and(|context| is_answer(&context, inferred)),
-        named: false,
         trace_state: work.trace_state().unwrap_or_default().as_bytes().to_vec(),
         baggage: if work.takes_baggage() { take_baggage(work.context().span_id) } else { Vec::new() },
     };
@@ -149,7 +148,6 @@ pub fn next_send_of(traceparent: &[u8], trace_state: &[u8], baggage: &[u8]) {
         remote: false,
         brought: None,
         is_answer: false,
-        named: true,
         trace_state: trace_state.to_vec(),
         baggage: baggage.to_vec(),
     };

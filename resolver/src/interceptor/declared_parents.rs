@@ -32,10 +32,15 @@ pub(super) struct Cause {
     pub brought: Option<SpanContext>,
     /// It answers what the same train of thought began, and is taken for current by the order of calls only.
     pub is_answer: bool,
-    /// The program named the context itself: it counts more than the record's headers.
-    pub named: bool,
     pub trace_state: Vec<u8>,
     pub baggage: Vec<u8>,
+}
+
+impl Cause {
+    /// Whether the program named the context itself: it counts more than the record's headers.
+    fn is_named(&self) -> bool {
+        self.number == 0
+    }
 }
 
 /// The baggage of a message that was handed over.
@@ -113,7 +118,7 @@ impl Declared {
             return forwarded.is_none().then(|| with(&begins));
         };
         let is_another = |header: &SpanContext| !repeats(header, &cause.context, cause.brought.as_ref());
-        if !cause.named && forwarded.is_some_and(is_another) {
+        if !cause.is_named() && forwarded.is_some_and(is_another) {
             return None;
         }
         Some(with(&Incoming {

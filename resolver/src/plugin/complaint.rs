@@ -9,4 +9,13 @@ pub(crate) struct Complaint {
     pub(crate) pointer: String,
     /// What is wrong and what would be right. Holds no value of the configuration.
     pub(crate) message: String,
+    /// Whether the key is what is wrong, and not its value.
+    pub(crate) is_of_key: bool,
+}
+
+impl Complaint {
+    /// About a value, or about all of it.
+    pub(super) fn of_value(pointer: String, message: String) -> Self {
+        Self { pointer, message, is_of_key: false }
+    }
 }

@@ -96,9 +96,10 @@ impl Instance {
         let config_json = settings.to_string();
         let handle = Handle::create(&library, host, &backend.name, &config_json, max_concurrency);
         host.drain_log();
-        let handle = handle.map_err(|reply| Complaint {
-            pointer: if settings.pointer(&reply.field).is_some() { reply.field } else { String::new() },
-            message: host.redact(&reply.message),
+        let handle = handle.map_err(|reply| {
+            let message = host.redact(&reply.message);
+            let pointer = if settings.pointer(&reply.field).is_some() { reply.field } else { String::new() };
+            Complaint::of_value(pointer, message)
         })?;
         Ok(Self {
             library,

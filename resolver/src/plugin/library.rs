@@ -146,7 +146,7 @@ impl PluginLibrary {
             (code != TRACER_OK).then(|| Reply::new(code, &error))
         });
         let reply = asked.unwrap_or_else(|failed| Some(Reply::not_in_time("validate", &failed)))?;
-        Some(Complaint { pointer: existing(reply.field, config), message: reply.message })
+        Some(Complaint::of_value(existing(reply.field, config), reply.message))
     }
 }
 

@@ -66,10 +66,10 @@ fn complaint(Broken { pointer, rule }: Broken, schema: &Value, config: &Value) -
         Rule::UnknownKey(key) => unknown_key(&pointer, &key, &known_keys(schema, config, &pointer)),
         // The rule itself is for programs; what the plugin says of the key is for people.
         Rule::Form => match description(schema, config, &pointer) {
-            Some(description) => Complaint { message: format!("{}: {description}", Rule::Form.words()), pointer },
-            None => Complaint { message: Rule::Form.words(), pointer },
+            Some(description) => Complaint::of_value(pointer, format!("{}: {description}", Rule::Form.words())),
+            None => Complaint::of_value(pointer, Rule::Form.words()),
         },
-        Rule::Said(message) => Complaint { pointer, message },
+        Rule::Said(message) => Complaint::of_value(pointer, message),
     }
 }
 
@@ -84,7 +84,7 @@ fn unknown_key(parent: &str, key: &str, known: &BTreeSet<&str>) -> Complaint {
         None if known.is_empty() => format!("unknown key `{key}`; no key is allowed here"),
         None => format!("unknown key `{key}`; known: {list}"),
     };
-    Complaint { pointer, message }
+    Complaint { pointer, message, is_of_key: true }
 }
 
 fn known_keys<'a>(schema: &'a Value, config: &'a Value, at: &str) -> BTreeSet<&'a str> {

@@ -95,8 +95,7 @@ pub(super) fn complain(backend: &Backend, complaint: &Complaint, report: &mut Re
         format!("backend `{}`: plugin `{}` rejects{place}: {}", backend.name, backend.plugin, complaint.message);
     let value = backend.place_of(&complaint.pointer);
     // An unknown key is wrong itself, and not its value.
-    let key =
-        complaint.message.starts_with("unknown key").then(|| key_before(&report.text, &value, &complaint.pointer));
+    let key = complaint.is_of_key.then(|| key_before(&report.text, &value, &complaint.pointer));
     report.push(Problem::error("P107", message).at(key.flatten().unwrap_or(value), "here"));
 }
 

@@ -14,7 +14,7 @@ use crate::batch::{
 use crate::config::{Config, Service, Settings, Trace};
 use crate::host;
 use crate::services::{Candidate, Selection, ServiceMap};
-use crate::status::{Belongs, CountedTopic, Owner, TopicsSeen, Who};
+use crate::status::{self, Belongs, CountedTopic, Owner, TopicsSeen, Who};
 use crate::tracer::sampler::Sampler;
 
 /// Immutable once built, but for counters. Clients keep what they make of them for each topic; these routes are good for
@@ -154,7 +154,12 @@ impl Rules {
         if self.owner(belongs) != topic.owner {
             return None;
         }
-        Some(self.seen.rules(&self.config).reason(&topic.name, &who, belongs, self.settings_of(belongs)))
+        Some(self.in_words().reason(&topic.name, &who, belongs, self.settings_of(belongs)))
+    }
+
+    /// As whoever wrote the file has to see them.
+    pub(super) fn in_words(&self) -> status::Rules<'_> {
+        self.seen.rules(&self.config, &self.services)
     }
 
     pub(crate) fn sampler(&self, slot: usize) -> Option<&Sampler> {

@@ -202,7 +202,7 @@ impl Shared {
         let (rules, topic, who) = (Arc::clone(rules), topic.to_owned(), who.clone());
         Pipeline::current().errand(move || {
             let treated = (belongs, rules.settings_of(belongs));
-            if let Some(line) = rules.seen.line(rules.config(), &topic, &who, treated, again) {
+            if let Some(line) = rules.seen.line(&rules.in_words(), &topic, &who, treated, again) {
                 diagnostics::info(&line);
             }
         });

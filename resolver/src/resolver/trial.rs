@@ -4,13 +4,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::plan::{Plan, loader};
+use super::plan::Plan;
 use super::rules::resource;
 use crate::batch::{Field, ServiceResource, SpanWriter, own_scope};
 use crate::clock;
-use crate::config::{Backend, Config, Report, Variables, strict};
+use crate::config::{Backend, Config, Report};
 use crate::export::{Exporter as _, FinishedBatch, Outcome};
-use crate::plugin::{Instance, Rebirth};
+use crate::plugin::{Instance, Loader, Rebirth};
 use crate::tracer::ids::{new_span_id, new_trace_id};
 
 /// A backend whose plugin was found and whose settings are right. Its span is sent at once, without the queue, the pauses
@@ -63,8 +63,7 @@ impl TrialSpan {
         let resource = known.map_or_else(|| ServiceResource::new([("service.name", service)], None), resource);
         let mut bytes = Vec::new();
         resource.wrap(&mut bytes, [(own_scope(), span.as_slice())].into_iter());
-        let trace_id = trace_id.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { trace_id, service: service.to_owned(), bytes }
+        Self { trace_id: hex::encode(trace_id), service: service.to_owned(), bytes }
     }
 
     /// The service that it is of.
@@ -74,11 +73,9 @@ impl TrialSpan {
 }
 
 impl BackendTrial {
-    /// Finds the plugin of `backend` and lets it check its settings. What is wrong is added to `report`, and then there is
-    /// nothing to try. Reads files, and runs code of the plugin.
-    pub fn load(config: &Config, backend: &Backend, report: &mut Report) -> Option<Self> {
-        let loader = loader(strict(&Variables::process()));
-        Plan::new(&loader, &config.plugins, backend, report).map(|plan| Self { plan })
+    /// See `PluginSearch::trial`.
+    pub(crate) fn load(loader: &Loader, config: &Config, backend: &Backend, report: &mut Report) -> Option<Self> {
+        Plan::new(loader, &config.plugins, backend, report).map(|plan| Self { plan })
     }
 
     /// The plugin, its version and its file, in one line.

@@ -26,6 +26,16 @@ pub enum RuleList {
 }
 
 impl RuleList {
+    /// How the file calls it; what has no list is about any topic.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Produces => "produces",
+            Self::Consumes => "consumes",
+            Self::Topics => "topics",
+            Self::NoTopics => "any topic",
+        }
+    }
+
     /// The only side that its rules are about; `None` is both.
     pub fn side(self) -> Option<Side> {
         match self {

@@ -106,6 +106,11 @@ impl ServiceMap {
         }
     }
 
+    /// The rule that claims the message, where one does: the one of [`ServiceMap::explain`] that won.
+    pub(crate) fn winner(&self, candidate: &Candidate<'_>) -> Option<(RuleList, Option<&Pattern>)> {
+        self.claimant(candidate).map(|rule| (rule.list, rule.topic.as_ref()))
+    }
+
     /// Every settings value that a [`Selection`] can carry, with the service (an index into `Config::services`) it is of.
     ///
     /// A service's own settings come first, its topics' directly after, and services follow each other in file order.

@@ -30,8 +30,7 @@ const MOST_PROBLEMS: usize = 50;
 impl About {
     pub(crate) fn new(report: Arc<Report>, origin: Option<Origin>) -> Self {
         let is_text = !report.text.is_empty();
-        let sha256 = is_text.then(|| Sha256::digest(report.text.as_bytes()));
-        let sha256 = sha256.map(|hash| hash.iter().map(|byte| format!("{byte:02x}")).collect());
+        let sha256 = is_text.then(|| hex::encode(Sha256::digest(report.text.as_bytes())));
         Self { report, origin, sha256 }
     }
 

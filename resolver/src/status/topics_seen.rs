@@ -14,10 +14,11 @@ use super::losses::Moment;
 use super::stats::ServiceStats;
 use super::topics_counted::TopicsCounted;
 use super::who::{Belongs, Who};
-use super::whose::{Rules, text_of};
-use crate::config::{Config, Origin, Report, Settings};
+use super::whose::{Rules, as_written};
+use crate::config::{Config, Origin, Pattern, Report, Service, Settings};
 use crate::diagnostics;
 use crate::per_process::PerProcess;
+use crate::services::ServiceMap;
 
 /// See the module.
 pub(crate) struct TopicsSeen {
@@ -78,9 +79,9 @@ impl TopicsSeen {
         let patterns = config.services.iter().flat_map(|service| {
             [&service.produces, &service.consumes, &service.topics, &service.client_ids, &service.group_ids]
         });
-        let texts = patterns.flatten().map(|pattern| text_of(pattern).0);
+        let texts = patterns.flatten().map(Pattern::text);
         let hidden: Vec<_> = texts.filter(|text| !source.text.contains(text)).map(str::to_owned).collect();
-        let services = describe(&Rules { config, hidden: &hidden });
+        let services = describe(&config.services, &hidden);
         Self { services, hidden, here, counted }
     }
 
@@ -111,14 +112,14 @@ impl TopicsSeen {
     /// `again`: the client has met it by other rules before, and nothing is said if that is still true.
     pub(crate) fn line(
         &self,
-        config: &Config,
+        rules: &Rules<'_>,
         topic: &str,
         who: &Who,
         (belongs, settings): (Belongs, Option<&Settings>),
         again: bool,
     ) -> Option<String> {
         let here = self.here();
-        let whose = self.rules(config).explain(topic, who, belongs, settings);
+        let whose = rules.explain(topic, who, belongs, settings);
         let topic = format!("topic `{topic}` ({})", who.describe());
         let line = format!("{topic} {whose}");
         let mut lines = here.lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -136,8 +137,8 @@ impl TopicsSeen {
     }
 
     /// The rules, as they may be shown.
-    pub(crate) fn rules<'a>(&'a self, config: &'a Config) -> Rules<'a> {
-        Rules { config, hidden: &self.hidden }
+    pub(crate) fn rules<'a>(&'a self, config: &'a Config, services: &'a ServiceMap) -> Rules<'a> {
+        Rules { config, services, hidden: &self.hidden }
     }
 
     /// Whether this process asks for the first time.
@@ -253,10 +254,10 @@ impl Others {
 }
 
 /// What the services are, as the file has it.
-fn describe(rules: &Rules<'_>) -> String {
+fn describe(services: &[Service], hidden: &[String]) -> String {
     let mut left = MOST_PATTERNS;
     let mut shown = Vec::new();
-    for service in &rules.config.services {
+    for service in services {
         let lists = [
             ("produces", &service.produces),
             ("consumes", &service.consumes),
@@ -266,7 +267,7 @@ fn describe(rules: &Rules<'_>) -> String {
         ];
         let mut text = format!("`{}`", service.name);
         for (key, patterns) in lists {
-            let some: Vec<_> = patterns.iter().take(left).map(|pattern| rules.show(pattern)).collect();
+            let some: Vec<_> = patterns.iter().take(left).map(|pattern| as_written(pattern, hidden)).collect();
             left -= some.len();
             if !some.is_empty() {
                 let _ = write!(text, " {key} = [{}]", some.join(", "));

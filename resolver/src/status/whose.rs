@@ -4,11 +4,13 @@
 
 use super::who::{Belongs, Who};
 use crate::config::{Config, ParentDecision, Pattern, Sampler, Service, Settings, Trace};
-use crate::services::{Side, pattern_matches};
+use crate::services::{Candidate, RuleList, ServiceMap, pattern_matches as matches};
 
 /// The services as whoever wrote the file has to see them.
 pub(crate) struct Rules<'a> {
     pub(crate) config: &'a Config,
+    /// The same, as it decides whose a message is.
+    pub(crate) services: &'a ServiceMap,
     /// Texts of patterns that came from a reference: they are not shown.
     pub(crate) hidden: &'a [String],
 }
@@ -30,9 +32,9 @@ impl Rules<'_> {
     /// Why that is so: the rule that won and what it leads to, or what stood against it.
     pub(crate) fn reason(&self, topic: &str, who: &Who, belongs: Belongs, settings: Option<&Settings>) -> String {
         match (belongs, settings) {
-            (Belongs::Traced { service, .. }, None) => self.rule(topic, who, service),
-            (Belongs::Traced { service, .. }, Some(settings)) => {
-                let rule = self.rule(topic, who, service);
+            (Belongs::Traced { .. }, None) => self.rule(topic, who),
+            (Belongs::Traced { .. }, Some(settings)) => {
+                let rule = self.rule(topic, who);
                 format!("{rule}, {}, to {}", treatment(settings), self.backends(settings))
             }
             (Belongs::Untraced(_), _) => "trace = \"off\"".to_owned(),
@@ -46,22 +48,20 @@ impl Rules<'_> {
     }
 
     /// The rule by which a service got the topic.
-    pub(crate) fn rule(&self, topic: &str, who: &Who, service: usize) -> String {
+    pub(crate) fn rule(&self, topic: &str, who: &Who) -> String {
         if who.bound.is_some() {
             return "bound by the program".to_owned();
         }
-        let Some(rules) = self.config.services.get(service) else { return String::new() };
-        let lists = lists_of(rules).filter(|list| list.side.is_none_or(|side| side == who.side));
-        // As the rules are ranked: the kind of the pattern before the side.
-        let won = lists.enumerate().flat_map(|(place, list)| {
-            let of_list = list.patterns.iter().filter(|pattern| matches(pattern, topic));
-            of_list.map(move |pattern| ((kind(pattern), place), list.key, pattern))
-        });
-        match won.min_by_key(|(rank, ..)| *rank) {
-            Some((_, key, pattern)) => format!("{key} = {}", self.show(pattern)),
-            None if !(rules.client_ids.is_empty() && rules.group_ids.is_empty()) => {
-                "its client_ids or group_ids".to_owned()
-            }
+        let candidate = Candidate {
+            side: who.side,
+            topic,
+            client_id: &who.client_id,
+            group_id: who.group_id.as_deref(),
+            bound: None,
+        };
+        match self.services.winner(&candidate) {
+            Some((list, Some(pattern))) => format!("{} = {}", list.key(), self.show(pattern)),
+            Some((_, None)) => "its client_ids or group_ids".to_owned(),
             None => "default_service".to_owned(),
         }
     }
@@ -70,10 +70,12 @@ impl Rules<'_> {
     pub(crate) fn nearest(&self, topic: &str, who: &Who) -> Option<String> {
         let services = &self.config.services;
         let all = services.iter().flat_map(|service| {
-            lists_of(service).flat_map(move |list| list.patterns.iter().map(move |pattern| (service, list, pattern)))
+            lists_of(service)
+                .into_iter()
+                .flat_map(move |(list, all)| all.iter().map(move |pattern| (service, list, pattern)))
         });
         let near = all.filter_map(|(service, list, pattern)| {
-            let right_side = list.side.is_none_or(|side| side == who.side);
+            let right_side = list.side().is_none_or(|side| side == who.side);
             let (distance, why) = match (matches(pattern, topic), right_side) {
                 // The constraints were not met, or it would be the service's.
                 (true, true) => (0, format!("but only for its {}", self.constraints(service, who))),
@@ -83,16 +85,14 @@ impl Rules<'_> {
                     (distance + 2 * usize::from(!right_side) + 1, why)
                 }
             };
-            Some((distance, service, list.key, pattern, why))
+            Some((distance, service, list.key(), pattern, why))
         });
         let (_, service, key, pattern, why) = near.min_by_key(|(distance, ..)| *distance)?;
         Some(format!("nearest: service `{}` has {key} = {}, {why}", service.name, self.show(pattern)))
     }
 
-    /// A pattern as the file has it.
-    pub(crate) fn show(&self, pattern: &Pattern) -> String {
-        let (text, shown) = text_of(pattern);
-        if self.hidden.iter().any(|hidden| hidden == text) { "(a pattern that is not shown)".to_owned() } else { shown }
+    fn show(&self, pattern: &Pattern) -> String {
+        as_written(pattern, self.hidden)
     }
 
     fn backends(&self, settings: &Settings) -> String {
@@ -120,22 +120,12 @@ impl Rules<'_> {
     }
 }
 
-/// One list of patterns of a service.
-#[derive(Clone, Copy)]
-struct List<'a> {
-    key: &'static str,
-    /// `None`: both.
-    side: Option<Side>,
-    patterns: &'a [Pattern],
-}
-
-fn lists_of(service: &Service) -> impl Iterator<Item = List<'_>> {
+fn lists_of(service: &Service) -> [(RuleList, &[Pattern]); 3] {
     [
-        List { key: "produces", side: Some(Side::Produce), patterns: &service.produces },
-        List { key: "consumes", side: Some(Side::Consume), patterns: &service.consumes },
-        List { key: "topics", side: None, patterns: &service.topics },
+        (RuleList::Produces, &service.produces),
+        (RuleList::Consumes, &service.consumes),
+        (RuleList::Topics, &service.topics),
     ]
-    .into_iter()
 }
 
 /// How the messages of such settings are treated.
@@ -155,15 +145,15 @@ pub(crate) fn treatment(settings: &Settings) -> String {
     }
 }
 
-/// A pattern's own text, and the pattern as a file has it.
-pub(super) fn text_of(pattern: &Pattern) -> (&str, String) {
+/// A pattern as the file has it, unless its text is one of the hidden ones.
+pub(super) fn as_written(pattern: &Pattern, hidden: &[String]) -> String {
+    let text = pattern.text();
+    if hidden.iter().any(|hidden| hidden == text) {
+        return "(a pattern that is not shown)".to_owned();
+    }
     match pattern {
-        Pattern::Exact(text) | Pattern::Glob(text) => (text.as_str(), format!("\"{text}\"")),
-        Pattern::Regex(regex) => {
-            let anchored = regex.as_str();
-            let text = anchored.strip_prefix("^(?:").and_then(|text| text.strip_suffix(")$")).unwrap_or(anchored);
-            (text, format!("{{ regex = '{text}' }}"))
-        }
+        Pattern::Exact(_) | Pattern::Glob(_) => format!("\"{text}\""),
+        Pattern::Regex(_) => format!("{{ regex = '{text}' }}"),
     }
 }
 
@@ -186,19 +176,6 @@ fn misspelt(pattern: &Pattern, topic: &str) -> Option<(usize, String)> {
     close.then(|| (distance, format!("but {distance} {differ}")))
 }
 
-fn matches(pattern: &Pattern, name: &str) -> bool {
-    pattern_matches(pattern, name)
-}
-
-/// From the most specific.
-fn kind(pattern: &Pattern) -> u8 {
-    match pattern {
-        Pattern::Exact(_) => 0,
-        Pattern::Glob(_) => 1,
-        Pattern::Regex(_) => 2,
-    }
-}
-
 /// Patterns of a constraint that are named.
 const MOST_SHOWN: usize = 5;
 /// Names longer than this are compared only for being the same.
@@ -208,11 +185,12 @@ const LONGEST_COMPARED: usize = 128;
 mod tests {
     use super::*;
     use crate::config::{Source, load};
+    use crate::services::Side;
 
     const FILE: &str = r#"
         version = 1
         [services.shop]
-        produces = ["order", "pay.*"]
+        produces = ["order", "pay.*", "pay.in.*"]
         topics = [{ regex = 'stock-\d+' }]
         [services.mail]
         consumes = ["Welcome"]
@@ -225,7 +203,7 @@ mod tests {
     fn nearest(topic: &str, side: Side) -> Option<String> {
         let config = load(Source::Text { name: "t.toml".to_owned(), text: FILE.to_owned() }).config.unwrap();
         let who = Who { side, client_id: "c".to_owned(), group_id: Some("g".to_owned()), bound: None };
-        Rules { config: &config, hidden: &[] }.nearest(topic, &who)
+        Rules { config: &config, services: &ServiceMap::new(&config), hidden: &[] }.nearest(topic, &who)
     }
 
     #[test]
@@ -257,12 +235,14 @@ mod tests {
     fn the_rule_that_won_is_named_as_the_file_has_it() {
         let config = load(Source::Text { name: "t.toml".to_owned(), text: FILE.to_owned() }).config.unwrap();
         let hidden = ["bills".to_owned()];
-        let rules = Rules { config: &config, hidden: &hidden };
-        let who = Who { side: Side::Produce, client_id: "c".to_owned(), group_id: None, bound: None };
-        assert_eq!(rules.rule("pay.in", &who, 0), "produces = \"pay.*\"");
-        assert_eq!(rules.rule("stock-7", &who, 0), "topics = { regex = 'stock-\\d+' }");
-        assert_eq!(rules.rule("bills", &who, 2), "topics = (a pattern that is not shown)");
-        assert_eq!(rules.rule("others", &who, 0), "default_service");
-        assert_eq!(rules.rule("others", &Who { bound: Some(0), ..who }, 0), "bound by the program");
+        let services = ServiceMap::new(&config);
+        let rules = Rules { config: &config, services: &services, hidden: &hidden };
+        let who = Who { side: Side::Produce, client_id: "biller-1".to_owned(), group_id: None, bound: None };
+        assert_eq!(rules.rule("pay.in", &who), "produces = \"pay.*\"");
+        assert_eq!(rules.rule("pay.in.eu", &who), "produces = \"pay.in.*\"", "as the rules are ranked");
+        assert_eq!(rules.rule("stock-7", &who), "topics = { regex = 'stock-\\d+' }");
+        assert_eq!(rules.rule("bills", &who), "topics = (a pattern that is not shown)");
+        assert_eq!(rules.rule("others", &who), "default_service");
+        assert_eq!(rules.rule("others", &Who { bound: Some(0), ..who }), "bound by the program");
     }
 }

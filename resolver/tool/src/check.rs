@@ -13,7 +13,7 @@ use tracer_resolver::config::{Problem, Report, Severity};
 use crate::command_line::Format;
 use crate::configuration::Configuration;
 use crate::failure::Failure;
-use crate::output;
+use crate::output::{self, counted};
 use crate::place::line_and_column;
 use crate::plugin_warnings;
 use tests_of_file::Tally;
@@ -65,10 +65,6 @@ fn verdict(configuration: &Configuration, tally: &Tally, with_plugins: bool) -> 
         Tally { passed, failed } => format!("; {failed} of {} failed", counted(passed + failed, "test")),
     };
     format!("{name}: {found}{means}{plugins}{tests}")
-}
-
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 fn as_json(configuration: &Configuration, tally: &Tally) -> Json {

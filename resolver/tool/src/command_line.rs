@@ -122,7 +122,7 @@ pub(crate) enum Command {
     /// The span calls itself a test. It goes through the backend's own plugin, as a program's spans do, and is of the first
     /// service of the configuration unless another is named. Exit status 1: it did not arrive.
     SendTest {
-        /// The backend's name under [backends].
+        /// The backend's name in the configuration.
         backend: String,
         /// The service that the span is of.
         #[arg(long, value_name = "NAME")]

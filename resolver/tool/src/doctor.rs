@@ -9,7 +9,6 @@ mod address;
 mod backend;
 mod clients;
 mod configuration;
-mod heard;
 mod imports;
 mod network;
 mod program;
@@ -21,7 +20,6 @@ use std::process::ExitCode;
 
 use crate::command_line::Format;
 use crate::failure::Failure;
-use crate::output;
 use report::Report;
 
 pub(crate) use configuration::send;
@@ -33,9 +31,5 @@ pub(crate) fn doctor(program: &[OsString], format: Format) -> Result<ExitCode, F
         report.parts.push(program::part(program));
     }
     report.parts.extend(configuration::parts());
-    let is_well = report.is_well();
-    match format {
-        Format::Text => output::text(&report.text(output::has_colors()), is_well),
-        Format::Json => output::json(&report.json(), is_well),
-    }
+    report.print(format)
 }

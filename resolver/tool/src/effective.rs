@@ -163,7 +163,7 @@ fn sections(config: &Config, layer: Layer) -> Vec<Vec<String>> {
             let pattern = config.services.get(index).and_then(|service| service.topic_settings.get(topic));
             let mut section = of(index);
             section.push("topic".to_owned());
-            section.push(pattern.map_or(String::new(), |(pattern, _)| toml_text::pattern_text(pattern).to_owned()));
+            section.push(pattern.map_or(String::new(), |(pattern, _)| pattern.text().to_owned()));
             vec![section, of(index), defaults]
         }
     }

@@ -21,6 +21,11 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    /// What was looked at is wrong, and there is nothing to answer.
+    pub(crate) fn wrong(what: impl Into<String>) -> Self {
+        Self { status: WRONG, what: what.into() }
+    }
+
     pub(crate) fn of_ours(what: impl Into<String>) -> Self {
         Self { status: OF_OURS, what: what.into() }
     }

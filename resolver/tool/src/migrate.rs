@@ -11,25 +11,24 @@ use std::process::ExitCode;
 use tracer_resolver::config::{self, Origin, Severity, Source, Variables};
 
 use crate::configuration::Configuration;
-use crate::failure::{self, Failure};
+use crate::failure::Failure;
 use crate::output;
 use crate::place::line_and_column;
 
 pub(crate) fn migrate(file: &Path) -> Result<ExitCode, Failure> {
     let configuration = Configuration::of(Some(file));
     let report = &configuration.loaded.report;
-    let refuse = |what: String| Failure { status: failure::WRONG, what };
     let Some(config) = &configuration.loaded.config else {
-        return Err(refuse(format!("{} cannot be used\n{}", report.name, report.render(false).trim_end())));
+        return Err(Failure::wrong(format!("{} cannot be used\n{}", report.name, report.render(false).trim_end())));
     };
     if !matches!(config.origin, Origin::LegacyFile(_)) {
-        return Err(refuse(format!("{} is not the JSON of 2019: it is TOML already", report.name)));
+        return Err(Failure::wrong(format!("{} is not the JSON of 2019: it is TOML already", report.name)));
     }
     let mut notes = read_notes(&configuration);
     // What the file means without the variables that hold secrets: what differs came from them.
     let secretless = Variables::process().without(CREDENTIALS);
     let without = config::load_with(Source::File(file.to_owned()), &secretless).config;
-    let toml = writer::write(config, without.as_ref(), &configuration.variables, &mut notes);
+    let toml = writer::write(config, without.as_ref(), &configuration.defaults, &configuration.variables, &mut notes);
     let mut out = format!("# Made of {} by `tracer-interceptors migrate`.\n", report.name);
     for note in &notes {
         eprintln!("tracer-interceptors: {note}");

@@ -5,7 +5,6 @@
 use tracer_resolver::config::{Config, Pattern};
 use tracer_resolver::services::{Candidate, ExplainedRule, Explanation, Side, Verdict};
 
-use crate::rule_place;
 use crate::toml_text;
 
 /// One of them.
@@ -24,7 +23,7 @@ impl NearMiss<'_> {
         let service = config.services.get(self.rule.service).map_or("", |service| service.name.as_str());
         let rule = match self.rule.pattern {
             Some(pattern) => {
-                format!("{} in `{}` of service `{service}`", shown(pattern), rule_place::key(self.rule.list))
+                format!("{} in `{}` of service `{service}`", shown(pattern), self.rule.list.key())
             }
             None => format!("service `{service}`"),
         };

@@ -34,13 +34,23 @@ pub(crate) fn has_colors() -> bool {
     io::stdout().is_terminal() && !is_set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-fn write(text: &[u8]) -> Result<(), Failure> {
+/// `1 service`, `2 services`.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+/// Whether somebody still reads.
+pub(crate) enum Shown {
+    All,
+    Enough,
+}
+
+/// At once.
+pub(crate) fn write(text: &[u8]) -> Result<Shown, Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text).and_then(|()| out.flush()) {
-        // Whoever reads has read enough.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::of_ours(format!("cannot write to standard output: {error}")))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(Shown::All),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Shown::Enough),
+        Err(error) => Err(Failure::of_ours(format!("cannot write to standard output: {error}"))),
     }
 }

@@ -1,4 +1,4 @@
-//! What the engine warns of while it looks for plugins: collected for the report, so that it stands with all the rest.
+//! What the engine and the plugins warn of: collected for the report, so that it stands with all the rest.
 
 #![forbid(unsafe_code)]
 
@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
-/// Takes the engine's warnings from now on, which would go to standard error.
+/// Takes their warnings from now on, which would go to standard error.
 pub(crate) fn collect() {
     // Fails only if somebody collects already.
     if log::set_logger(&COLLECTOR).is_ok() {
@@ -17,6 +17,13 @@ pub(crate) fn collect() {
 /// Those of the time since this was last asked.
 pub(crate) fn taken() -> Vec<String> {
     std::mem::take(&mut *COLLECTOR.0.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Tells them on standard error, where the answer itself has no place for them.
+pub(crate) fn tell() {
+    for warning in taken() {
+        eprintln!("tracer-interceptors: {warning}");
+    }
 }
 
 struct Collector(Mutex<Vec<String>>);

@@ -2,11 +2,12 @@
 
 #![forbid(unsafe_code)]
 
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::{Value as Json, json};
-use tracer_resolver::config::{Plugins as Declared, written_key};
+use tracer_resolver::config::Plugins as Declared;
 use tracer_resolver::inspect::{InstalledPlugin, UnusablePlugin};
 
 use crate::command_line::{Format, Plugins};
@@ -24,9 +25,7 @@ pub(crate) fn answer(asked: Plugins) -> Result<ExitCode, Failure> {
         Plugins::List { file, format } => list(file.file.as_deref(), format.format),
         Plugins::Pin { file } => pin(file.file.as_deref()),
     };
-    for warning in plugin_warnings::taken() {
-        eprintln!("tracer-interceptors: {warning}");
-    }
+    plugin_warnings::tell();
     answered
 }
 
@@ -44,10 +43,7 @@ fn configuration(file: Option<&Path>) -> Result<Configuration, Failure> {
     let is_nothing = loaded.config.is_none() && loaded.untrusted.is_none();
     if is_nothing && loaded.report.has_errors() {
         let shown = loaded.report.render(false);
-        return Err(Failure {
-            status: crate::failure::WRONG,
-            what: format!("{} cannot be used\n{shown}", loaded.report.name),
-        });
+        return Err(Failure::wrong(format!("{} cannot be used\n{shown}", loaded.report.name)));
     }
     Ok(configuration)
 }
@@ -94,7 +90,7 @@ fn one_as_json(name: &str, plugin: &Result<InstalledPlugin, UnusablePlugin>) -> 
             "name": name,
             "version": plugin.version(),
             "file": plugin.path(),
-            "sha256": plugin.sha256().ok().map(|bytes| hex(&bytes)),
+            "sha256": plugin.sha256().ok().map(hex::encode),
         }),
         Err(error) => json!({ "name": name, "code": error.code, "error": error.message, "help": error.help }),
     }
@@ -124,7 +120,7 @@ fn describe(name: &str, file: Option<&Path>, format: Format) -> Result<ExitCode,
         return output::json(&described, true);
     }
     let mut out = format!("{}\n", plugin.description());
-    let hash = plugin.sha256().map_or_else(|error| format!("cannot be read: {error}"), |bytes| hex(&bytes));
+    let hash = plugin.sha256().map_or_else(|error| format!("cannot be read: {error}"), hex::encode);
     out.push_str(&format!("sha256 {hash}\n"));
     let batches = if plugin.exports_concurrently() { "several batches at once" } else { "one batch at a time" };
     out.push_str(&format!("takes {batches}\n\nsettings, in [backends.NAME.config]:\n"));
@@ -140,7 +136,7 @@ fn settings(root: &Json, schema: &Json, above: &str, out: &mut String) {
     };
     for (key, inner) in schema.get("properties").and_then(Json::as_object).into_iter().flatten() {
         let inner = resolved(root, inner);
-        let path = format!("{above}{}", written_key(key));
+        let path = format!("{above}{}", toml_text::key(key));
         let mut facts = vec![kind(inner)];
         if required(key) {
             facts.push("required".to_owned());
@@ -192,21 +188,17 @@ fn pin(file: Option<&Path>) -> Result<ExitCode, Failure> {
     }
     let mut out = String::new();
     for name in names {
-        let refuse = |what: String| Failure { status: crate::failure::WRONG, what };
-        let plugin =
-            search.load(&name, &declared).map_err(|error| refuse(format!("{}; {}", error.message, error.help)))?;
-        let hash =
-            plugin.sha256().map_err(|error| refuse(format!("{} cannot be read: {error}", plugin.path().display())))?;
+        let plugin = search.load(&name, &declared);
+        let plugin = plugin.map_err(|error| Failure::wrong(format!("{}; {}", error.message, error.help)))?;
+        let unreadable =
+            |error: io::Error| Failure::wrong(format!("{} cannot be read: {error}", plugin.path().display()));
+        let hash = plugin.sha256().map_err(unreadable)?;
         out.push_str(&format!("# {} {} from {}\n", plugin.name(), plugin.version(), plugin.path().display()));
         if let Some(section) = configuration.written.at(&["plugins", &name]) {
             let place = effective::file_and_line(&configuration, &section.key_span);
             out.push_str(&format!("# This section is there already: {place}.\n"));
         }
-        out.push_str(&format!("[plugins.{}]\nsha256 = \"{}\"\n\n", written_key(&name), hex(&hash)));
+        out.push_str(&format!("[plugins.{}]\nsha256 = \"{}\"\n\n", toml_text::key(&name), hex::encode(hash)));
     }
     output::text(&format!("{}\n", out.trim_end()), true)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

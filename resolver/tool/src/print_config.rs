@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::{Value as Json, json};
-use tracer_resolver::config::{Config, Origin as Source, Pattern, written_bytes, written_duration, written_key};
+use tracer_resolver::config::{Config, Origin as Source, Pattern, written_bytes, written_duration};
 
 use crate::command_line::Format;
 use crate::configuration::Configuration;
@@ -34,9 +34,7 @@ pub(crate) fn print(file: Option<&Path>, with_plugins: bool, format: Format) -> 
         };
     };
     let sections = sections(&configuration, config, with_plugins);
-    for warning in plugin_warnings::taken() {
-        eprintln!("tracer-interceptors: {warning}");
-    }
+    plugin_warnings::tell();
     match format {
         Format::Json => {
             let sections: Vec<Json> = sections.iter().map(Section::as_json).collect();
@@ -126,7 +124,7 @@ fn defaults(configuration: &Configuration, config: &Config) -> Section {
 
 fn services(configuration: &Configuration, config: &Config, index: usize, sections: &mut Vec<Section>) {
     let Some(service) = config.services.get(index) else { return };
-    let section = format!("services.{}", written_key(&service.name));
+    let section = format!("services.{}", toml_text::key(&service.name));
     let mut lines = Vec::new();
     let lists = [
         ("produces", &service.produces),
@@ -147,12 +145,12 @@ fn services(configuration: &Configuration, config: &Config, index: usize, sectio
             (Source::File(_), Some(written)) => effective::said(configuration, written),
             _ => (effective::origin(configuration, config, Layer::Service(index), "resource").0, None),
         };
-        let key = format!("resource.{}", written_key(name));
+        let key = format!("resource.{}", toml_text::key(name));
         lines.push((key, reference.unwrap_or_else(|| toml_text::literal(value)), origin));
     }
     sections.push(Section { title: format!("[{section}]"), lines });
     for (topic, (pattern, _)) in service.topic_settings.iter().enumerate() {
-        let title = format!("[{section}.topic.{}]", written_key(toml_text::pattern_text(pattern)));
+        let title = format!("[{section}.topic.{}]", toml_text::key(pattern.text()));
         sections.push(Section { title, lines: setting_lines(configuration, config, Layer::Topic(index, topic)) });
     }
 }
@@ -233,10 +231,9 @@ fn plugins(configuration: &Configuration, config: &Config) -> Vec<Section> {
             line("file", toml_text::literal(&file.to_string_lossy()));
         }
         if let Some(sha256) = entry.sha256 {
-            let hex: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-            line("sha256", toml_text::string(&hex));
+            line("sha256", toml_text::string(&hex::encode(sha256)));
         }
-        sections.push(Section { title: format!("[plugins.{}]", written_key(&entry.name)), lines });
+        sections.push(Section { title: format!("[plugins.{}]", toml_text::key(&entry.name)), lines });
     }
     sections
 }

@@ -6,20 +6,9 @@ use std::ops::Range;
 
 use serde_json::Value as Json;
 use tracer_resolver::config::{Config, Origin, Pattern, Written};
-use tracer_resolver::services::{ExplainedRule, RuleList};
+use tracer_resolver::services::ExplainedRule;
 
 use crate::configuration::Configuration;
-use crate::toml_text;
-
-/// How a list is called in the file.
-pub(crate) fn key(list: RuleList) -> &'static str {
-    match list {
-        RuleList::Produces => "produces",
-        RuleList::Consumes => "consumes",
-        RuleList::Topics => "topics",
-        RuleList::NoTopics => "any topic",
-    }
-}
 
 /// The bytes of the file that make a rule; `None` where no file does.
 pub(crate) fn of(configuration: &Configuration, config: &Config, rule: &ExplainedRule<'_>) -> Option<Range<usize>> {
@@ -36,7 +25,7 @@ pub(crate) fn of(configuration: &Configuration, config: &Config, rule: &Explaine
     let Some(pattern) = rule.pattern else {
         return at("client_ids").or_else(|| at("group_ids")).map(|list| list.span.clone());
     };
-    let list = at(key(rule.list))?;
+    let list = at(rule.list.key())?;
     let entry = entry(configuration, list, pattern, rule.index);
     Some(entry.map_or(list.span.clone(), |entry| entry.span.clone()))
 }
@@ -44,7 +33,7 @@ pub(crate) fn of(configuration: &Configuration, config: &Config, rule: &Explaine
 /// The entry of a list that says `pattern`: the first one that has its very text, since of repeated ones the first counts;
 /// else the one in its place, which has a reference.
 fn entry<'c>(configuration: &'c Configuration, list: &Written, pattern: &Pattern, index: usize) -> Option<&'c Written> {
-    let text = Json::from(toml_text::pattern_text(pattern));
+    let text = Json::from(pattern.text());
     let says = |written: &&Written| written.value == text || written.value.get("regex") == Some(&text);
     let is_entry =
         |written: &&Written| written.path.len() == list.path.len() + 1 && written.path.starts_with(&list.path);
@@ -53,7 +42,7 @@ fn entry<'c>(configuration: &'c Configuration, list: &Written, pattern: &Pattern
 }
 
 fn in_legacy(configuration: &Configuration, service: &str, pattern: &Pattern) -> Option<Range<usize>> {
-    let text = toml_text::pattern_text(pattern);
+    let text = pattern.text();
     configuration.written.written.iter().find_map(|written| {
         let [top, index, list, _] = written.path.as_slice() else { return None };
         let named = configuration.written.at(&["services", index, "service"])?;

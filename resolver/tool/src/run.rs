@@ -22,6 +22,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
+pub(crate) use executed::located;
 pub(crate) use linked_in::{LinkedIn, mentioned};
 pub(crate) use needed::Needed;
 pub(crate) use outlook::Outlook;
@@ -70,8 +71,7 @@ pub(crate) fn run(words: Vec<OsString>) -> Failure {
                 let nameless = "; and link it with -rdynamic, for it was stripped of the names of librdkafka's functions, and \
                                 no library finds them";
                 note(&format!(
-                    "{name} has librdkafka linked in, where no preloaded library can see its calls: give its clients the \
-                     property plugin.library.paths, with what `tracer-interceptors path` prints{}",
+                    "{name} has librdkafka linked in, where no preloaded library can see its calls: {PROPERTY}{}",
                     if linked_in == LinkedIn::Nameless { nameless } else { "" }
                 ));
             }
@@ -89,11 +89,15 @@ pub(crate) fn run(words: Vec<OsString>) -> Failure {
 }
 
 /// Whether anything may say what to trace; what it says is the library's business.
-pub(crate) fn is_configured() -> bool {
+fn is_configured() -> bool {
     env::vars_os().any(|(name, value)| {
         !value.is_empty() && (name == "INTERCEPTORS_CONFIG_FILE" || name.as_bytes().starts_with(b"OTEL_"))
     })
 }
+
+/// What every client can be given that is on librdkafka.
+pub(crate) const PROPERTY: &str =
+    "give its clients the property plugin.library.paths, with what `tracer-interceptors path` prints";
 
 /// What may surprise; the program runs all the same.
 fn note(what: &str) {

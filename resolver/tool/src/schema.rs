@@ -28,9 +28,7 @@ pub(crate) fn print(with_plugins: bool) -> Result<ExitCode, Failure> {
                 Err(error) => eprintln!("tracer-interceptors: not in the schema: {}", error.message),
             }
         }
-        for warning in plugin_warnings::taken() {
-            eprintln!("tracer-interceptors: {warning}");
-        }
+        plugin_warnings::tell();
     }
     output::json(&schema, true)
 }

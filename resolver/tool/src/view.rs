@@ -37,6 +37,7 @@ use std::sync::mpsc::sync_channel;
 pub(crate) use options::Options;
 
 use crate::failure::Failure;
+use crate::output;
 use counts::Counts;
 use intake::Event;
 use options::Asked;
@@ -54,12 +55,13 @@ pub(crate) fn view(options: Options) -> Result<ExitCode, Failure> {
     if let Some(address) = asked.listen {
         let server = Server::bind(address, "--listen")?;
         eprintln!("tracer-interceptors: takes OTLP/HTTP at http://{}/v1/traces", server.address());
-        server.start(routes::collector(events.clone(), Arc::clone(&counts)))?;
+        server.start(routes::collector(events.clone(), Arc::clone(&counts)), Arc::clone(&counts))?;
     }
     if let (Some(address), Some(page)) = (asked.web, page) {
         let server = Server::bind(address, "--web")?;
-        terminal::print(&format!("the page is at http://{}/{}\n", server.address(), asked.only.fragment()))?;
-        server.start(routes::page(page, Arc::clone(&store), Arc::clone(&counts)))?;
+        let said = format!("the page is at http://{}/{}\n", server.address(), asked.only.fragment());
+        output::write(said.as_bytes())?;
+        server.start(routes::page(page, Arc::clone(&store), Arc::clone(&counts)), Arc::clone(&counts))?;
     }
     interrupt::start(events.clone())?;
     if let Some(source) = &asked.source {

@@ -1,10 +1,10 @@
 //! The flow in which each service passes on the headers that it got, with nothing of ours in its code.
 
 use rdkafka::message::Message as _;
-use rdkafka::producer::{BaseRecord, Producer as _};
+use rdkafka::producer::BaseRecord;
 
 use crate::kafka::next_message;
-use crate::{LIMIT, Traced, send};
+use crate::{Traced, send};
 
 /// The two services of the flow: `front` orders and is paid, `back` is paid for orders.
 pub const FORWARDING: &str = r#"
@@ -30,6 +30,5 @@ pub fn forwarding_in_rust(orders: usize) -> String {
         send(&producer, BaseRecord::<str, str>::to("payments").payload("paid").headers(headers));
         next_message(&front);
     }
-    producer.flush(LIMIT).unwrap();
     traced.traces()
 }

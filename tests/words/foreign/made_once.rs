@@ -13,11 +13,7 @@ use super::build_folder;
 /// # Errors
 ///
 /// Those of `make`, which is then tried again by the next who asks.
-pub(crate) fn made_once(
-    name: &str,
-    wanted: &str,
-    make: impl FnOnce(&Path) -> Result<(), String>,
-) -> Result<PathBuf, String> {
+pub fn made_once(name: &str, wanted: &str, make: impl FnOnce(&Path) -> Result<(), String>) -> Result<PathBuf, String> {
     let folder = build_folder(name);
     let _lock = lock(&folder);
     let made = folder.join("made");

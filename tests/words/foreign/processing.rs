@@ -1,11 +1,11 @@
 //! The flow in which one service processes order by order, sending a payment for each, with nothing of ours in its code.
 
 use rdkafka::message::Message as _;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::producer::BaseRecord;
 use tracer_resolver_rdkafka::Processing;
 
 use crate::kafka::{assign, next_message};
-use crate::{LIMIT, Traced};
+use crate::{Traced, send};
 
 /// The two services of the flow: the shop orders and is paid, billing is paid for orders.
 pub const PROCESSING: &str = r#"
@@ -41,19 +41,16 @@ pub enum Shop {
 pub fn processing_in_rust(orders: usize, shop: Shop) -> String {
     let traced = Traced::start(&["orders", "payments"], PROCESSING);
     let resolver = traced.resolver();
-    let producer: BaseProducer = traced.config(None).create().unwrap();
-    let send = |topic, payload: &str| {
-        producer.send(BaseRecord::<str, str>::to(topic).payload(payload)).unwrap();
-        producer.flush(LIMIT).unwrap();
-    };
+    let producer = traced.producer();
     for number in 0..orders {
-        send("orders", &format!("order {number}"));
+        send(&producer, BaseRecord::<str, str>::to("orders").payload(&format!("order {number}")));
     }
     let to_pay = assign(&traced.config(Some("billing")), "orders");
     for _ in 0..orders {
         let order = next_message(&to_pay);
         let _processing = Processing::start_for(resolver, None, &order);
-        send("payments", &format!("paid: {}", String::from_utf8_lossy(order.payload().unwrap())));
+        let payment = format!("paid: {}", String::from_utf8_lossy(order.payload().unwrap()));
+        send(&producer, BaseRecord::<str, str>::to("payments").payload(&payment));
     }
     let paid = assign(&traced.config(Some("shop")), "payments");
     for _ in 0..orders {

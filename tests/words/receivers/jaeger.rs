@@ -9,8 +9,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::Value;
+use tracer_trace_tree::text;
 
-use super::received_span::{hex, text};
+use super::received_span::hex;
 use super::thrift_reader::{Encoding, Thrift};
 use super::{Otlp, Protocol, ReceivedLink, ReceivedSpan, Receiver, Reply, Request, Shelf};
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io;
 
 use serde_json::Value;
+use tracer_trace_tree::text;
 
-use super::received_span::text;
 use super::{Protocol, ReceivedLink, ReceivedSpan, Receiver, Reply, Request, Shelf};
 
 /// Takes `POST /api/v2/spans`; answers 202, as Zipkin does.

@@ -1,11 +1,13 @@
 // node-rdkafka's classes, which are also the `RdKafka` of @confluentinc/kafka-javascript.
 'use strict';
 
-const { emitIn } = require('./events');
+const events = require('./events');
 const { patchKafkaJS } = require('./kafkajs');
 const library = require('./library');
 const lists = require('./lists');
-const { NONE, currentProcessing, handle, isAsync, processingOf, runLazilyIn, settled } = require('./processing');
+const {
+  NONE, calledIn, currentProcessing, handle, isAsync, processingOf, runLazilyIn, settled,
+} = require('./processing');
 const resources = require('./resources');
 const { sending } = require('./sends');
 const { followReadStream, followValues, followWriteStream, originOf, pendingOf } = require('./streams');
@@ -27,7 +29,8 @@ function patchClient(exported, name) {
     return;
   }
   library.find();
-  resources.follow();
+  events.follow();
+  events.tells(KafkaConsumer.prototype);
   const patch = (owner, method, by) => {
     if (owner && typeof owner[method] === 'function') owner[method] = by(owner[method]);
     else tell(`${name} has no ${method}(): what goes through it is not known to be caused by anything`);
@@ -50,6 +53,7 @@ function patchClient(exported, name) {
 function consume(original) {
   return function consume(number, callback) {
     library.find();
+    resources.follow();
     if (fed.has(this)) {
       return original.call(this, number, typeof callback === 'function' ? feeding(this, callback) : callback);
     }
@@ -69,7 +73,6 @@ function feeding(consumer, callback) {
 
 /** A callback for one message at a time. */
 function ofOne(callback) {
-  if (!isAsync(callback)) resources.followPromises();
   return function eachOf(error, message) {
     const processing = isMessage(message) ? guarded(() => processingOf(message)) : undefined;
     const work = () => callback.apply(this, arguments);
@@ -102,7 +105,7 @@ function emit(original) {
       return original.apply(this, arguments);
     }
     const processing = guarded(() => processingOf(message));
-    return processing ? emitIn(processing, this, original, arguments) : original.apply(this, arguments);
+    return processing ? events.emitIn(processing, this, original, arguments) : original.apply(this, arguments);
   };
 }
 
@@ -138,11 +141,7 @@ function highLevelProduce(original) {
     const last = record.length - 1;
     const callback = record[last];
     const processing = currentProcessing();
-    if (typeof callback === 'function' && processing) {
-      record[last] = function delivered(...report) {
-        return runLazilyIn(processing, () => callback.apply(this, report));
-      };
-    }
+    if (typeof callback === 'function' && processing) record[last] = calledIn(processing, callback);
     return original.apply(this, record);
   };
 }

@@ -2,10 +2,12 @@
 'use strict';
 
 const { Processing, currentProcessing, processingOf, runIn, setProcessing, settled } = require('./processing');
+const resources = require('./resources');
 const { guarded } = require('./tell');
 
 function processing(message, work) {
   const processed = guarded(() => {
+    resources.follow();
     const about = message.message && message.message.offset !== undefined ? message.message : message;
     const place = about === message ? message : { ...message, offset: about.offset };
     const present = processingOf(about, place);

@@ -60,7 +60,8 @@ function forBatch(eachBatch) {
   return function batchOf(payload, ...others) {
     guarded(() => {
       const { batch } = payload;
-      followValues(lists.follow(batch.messages, (message) => placeIn(batch, message)), (message) => placeIn(batch, message));
+      const placeOf = (message) => placeIn(batch, message);
+      followValues(lists.follow(batch.messages, placeOf), placeOf);
     });
     return runLazilyIn(NONE, () => eachBatch.call(this, payload, ...others));
   };

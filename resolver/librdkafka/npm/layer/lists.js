@@ -4,7 +4,6 @@
 'use strict';
 
 const { isAsync, processingOf, runIn, runLazilyIn, settled } = require('./processing');
-const { followPromises } = require('./resources');
 const { guarded } = require('./tell');
 const { Turn } = require('./turns');
 
@@ -13,7 +12,6 @@ const PLACES = Symbol('tracer-interceptors.places');
 
 /** Lets a list tell which of its messages is worked on. `placeOf` gives a message's topic, partition and offset. */
 function follow(messages, placeOf = (message) => message) {
-  followPromises();
   if (!messages[PLACES]) Object.defineProperties(messages, { ...OWN, [PLACES]: { value: placeOf } });
   return messages;
 }

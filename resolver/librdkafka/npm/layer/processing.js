@@ -39,6 +39,8 @@ class Processing {
     this._handledAt = 0;
     /** Its code has waited, and has said then that it is done: what goes on is for nobody knows whom. */
     this._isDone = false;
+    /** Its code is an `async` function that waits, and says by promises what for. */
+    this.isAwaited = false;
     this._hasBegunMore = false;
     this._brought = undefined;
     this._context = undefined;
@@ -228,6 +230,11 @@ function runLazilyIn(processing, work) {
   }
 }
 
+/** The program's callback, as one that is called at work on that message. */
+function calledIn(processing, callback) {
+  return function called(...what) { return runLazilyIn(processing, () => callback.apply(this, what)); };
+}
+
 /**
  * Calls what the program has for a message. Its processing ends when that returns; when it is an `async` function, whose
  * promise nobody but the caller can have, with that promise, which comes back as another one.
@@ -252,6 +259,7 @@ function settled(processing, isOurs, work) {
     return result;
   }
   guarded(() => processing.begin());
+  processing.isAwaited = true;
   let hasWaited = false;
   const outcome = result.then((value) => {
     guarded(() => processing.settle(hasWaited));
@@ -273,6 +281,6 @@ const AsyncFunction = (async () => {}).constructor;
 function isAsync(handler) { return handler instanceof AsyncFunction; }
 
 module.exports = {
-  NONE, Processing, current, currentProcessing, handle, header, isAsync, knownProcessing, origins, processingOf, runIn,
-  runLazilyIn, setProcessing, settled,
+  NONE, Processing, calledIn, current, currentProcessing, handle, header, isAsync, knownProcessing, origins, processingOf,
+  runIn, runLazilyIn, setProcessing, settled,
 };

@@ -1,8 +1,8 @@
-// Queues of the packages fastq and async: what is put into one is worked at when something before it is done, in the context
-// of that one. So it is worked at in its own: that of the message which it is, or for which it was put there.
+// Queues of the packages fastq, async, p-limit, p-queue and bottleneck: what is put into one is worked at when something before it
+// is done, in the context of that one. So it is worked at in its own: that of the message which it is, or for which it was put there.
 'use strict';
 
-const { NONE, currentProcessing, isAsync, runLazilyIn } = require('./processing');
+const { NONE, calledIn, currentProcessing, isAsync, runLazilyIn } = require('./processing');
 const { originOf, remember } = require('./streams');
 const { guarded } = require('./tell');
 
@@ -10,12 +10,12 @@ const patched = new WeakSet();
 
 /** fastq([context, ]worker, concurrency), and fastq.promise. */
 function patchFastq(fastq) {
-  if (typeof fastq !== 'function' ) return fastq;
+  if (typeof fastq !== 'function') return fastq;
   const making = (make) => function made(...settings) {
     const at = typeof settings[0] === 'function' ? 0 : 1;
     if (typeof settings[at] === 'function') settings[at] = working(settings[at]);
     const queue = make.apply(this, settings);
-    guarded(() => ['push', 'unshift'].forEach((name) => putting(queue, name)));
+    guarded(() => ['push', 'unshift'].forEach((name) => followPut(queue, name)));
     return queue;
   };
   const all = Object.assign(making(fastq), fastq);
@@ -32,25 +32,62 @@ function patchAsync(async) {
     if (typeof make !== 'function') continue;
     async[name] = function made(worker, ...settings) {
       const queue = make.call(this, typeof worker === 'function' ? working(worker) : worker, ...settings);
-      guarded(() => ['push', 'unshift', 'pushAsync', 'unshiftAsync'].forEach((method) => putting(queue, method)));
+      guarded(() => ['push', 'unshift', 'pushAsync', 'unshiftAsync'].forEach((method) => followPut(queue, method)));
       return queue;
     };
   }
   return async;
 }
 
-/** A queue's function that puts tasks into it, and may be told of their end. */
-function putting(queue, name) {
+/** pLimit(concurrency), which gives a function that is given functions. Its later versions keep contexts apart themselves. */
+function patchPLimit(pLimit) {
+  if (typeof pLimit !== 'function') return pLimit;
+  return Object.assign(function made(...settings) {
+    const limit = pLimit.apply(this, settings);
+    return Object.defineProperties(handingIn(limit), Object.getOwnPropertyDescriptors(limit));
+  }, pLimit);
+}
+
+/** Classes whose queues are given functions by these methods. */
+function patchClass(Queue, methods) {
+  if (typeof Queue !== 'function' || patched.has(Queue)) return;
+  patched.add(Queue);
+  for (const name of methods) {
+    if (typeof Queue.prototype[name] === 'function') Queue.prototype[name] = handingIn(Queue.prototype[name]);
+  }
+}
+
+/** A function that is given a task as a function, the first one, and may be given a callback, the last one. */
+function handingIn(method) {
+  return function handed(...what) {
+    guarded(() => {
+      const processing = leading();
+      const task = what.findIndex((one) => typeof one === 'function');
+      for (const at of new Set([task, what.length - 1])) {
+        if (typeof what[at] === 'function') what[at] = calledIn(processing, what[at]);
+      }
+    });
+    return method.apply(this, what);
+  };
+}
+
+/** What the code is at work on that puts something into a queue, and has led to that. */
+function leading() {
+  const processing = currentProcessing() || NONE;
+  processing.hasLed = true;
+  return processing;
+}
+
+/** Follows a queue's function that puts tasks into it, and may be told of their end. */
+function followPut(queue, name) {
   const put = queue[name];
   if (typeof put !== 'function') return;
   queue[name] = function putIn(task, ...others) {
     guarded(() => {
-      const processing = currentProcessing() || NONE;
-      processing.hasLed = true;
+      const processing = leading();
       for (const one of Array.isArray(task) ? task : [task]) remember(one);
       others.forEach((other, at) => {
-        if (typeof other !== 'function') return;
-        others[at] = function told(...what) { return runLazilyIn(processing, () => other.apply(this, what)); };
+        if (typeof other === 'function') others[at] = calledIn(processing, other);
       });
     });
     return put.call(this, task, ...others);
@@ -75,4 +112,4 @@ function originOfAll(task) {
   return first !== undefined && others.every((other) => other === first) ? first : NONE;
 }
 
-module.exports = { patchAsync, patchFastq };
+module.exports = { patchAsync, patchClass, patchFastq, patchPLimit };

@@ -9,12 +9,15 @@ const Module = require('module');
 const { guarded, tell } = require('./tell');
 const { patchClient } = require('./client');
 const helpers = require('./helpers');
-const { patchAsync, patchFastq } = require('./queues');
+const { patchAsync, patchClass, patchFastq, patchPLimit } = require('./queues');
 
 /** Both are one family: the second has its `RdKafka` from the first. By name, or by the file that a program is given. */
 const CLIENT = /(?:^|[\\/])(?:node-rdkafka|@confluentinc[\\/]kafka-javascript)(?:[\\/]lib)?(?:[\\/](?:index|rdkafka)(?:\.js)?)?$/;
 const FASTQ = /(?:^|[\\/])fastq(?:[\\/]queue(?:\.js)?)?$/;
 const ASYNC = /(?:^|[\\/]node_modules[\\/])async(?:[\\/]dist[\\/]async(?:\.js)?)?$/;
+const P_LIMIT = /(?:^|[\\/])p-limit(?:[\\/]index(?:\.js)?)?$/;
+const P_QUEUE = /(?:^|[\\/])p-queue(?:[\\/]dist(?:[\\/]index(?:\.js)?)?)?$/;
+const BOTTLENECK = /(?:^|[\\/])bottleneck(?:[\\/](?:light|es5|lib[\\/](?:index|Bottleneck))(?:\.js)?)?$/;
 /** The native part of a client. */
 const NATIVE = /(?:^|[\\/])(?:node-librdkafka|confluent-kafka-javascript)\.node$/;
 const BUNDLED = 'the Kafka client is bundled into the program, where it is not recognised: causes are not known; '
@@ -33,22 +36,30 @@ function install() {
     else if (clients === 0 && NATIVE.test(request)) tell(BUNDLED);
     const exported = load.call(this, request, ...others);
     if (isClient) guarded(() => patchClient(exported, request));
-    if (FASTQ.test(request)) return guarded(() => fastqOf(exported), exported);
-    if (ASYNC.test(request)) guarded(() => patchAsync(exported));
-    return exported;
+    return guarded(() => queuesOf(exported, request), exported);
   };
   for (const [file, loaded] of Object.entries(Module._cache)) {
     if (CLIENT.test(file) && loaded && loaded.loaded) guarded(() => patchClient(loaded.exports, file));
   }
 }
 
-const fastqs = new WeakMap();
+/** What the program gets of a package with queues; of any other, what it is. */
+function queuesOf(exported, request) {
+  if (FASTQ.test(request)) return replaced(exported, patchFastq);
+  if (P_LIMIT.test(request)) return replaced(exported, patchPLimit);
+  if (ASYNC.test(request)) patchAsync(exported);
+  else if (P_QUEUE.test(request)) patchClass(exported && exported.default, ['add']);
+  else if (BOTTLENECK.test(request)) patchClass(exported, ['schedule', 'submit']);
+  return exported;
+}
+
+const replacements = new WeakMap();
 
 /** The same for each who loads it. */
-function fastqOf(exported) {
+function replaced(exported, patch) {
   if (typeof exported !== 'function') return exported;
-  if (!fastqs.has(exported)) fastqs.set(exported, patchFastq(exported));
-  return fastqs.get(exported);
+  if (!replacements.has(exported)) replacements.set(exported, patch(exported));
+  return replacements.get(exported);
 }
 
 // A program may have a second copy of the package, which then uses the first one's.

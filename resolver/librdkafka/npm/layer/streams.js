@@ -1,7 +1,7 @@
 // Streams: what a chunk is about goes with the chunk, since Node may hand it on much later, and from anywhere.
 'use strict';
 
-const { emitIn } = require('./events');
+const { emitIn, tells } = require('./events');
 const lists = require('./lists');
 const { NONE, currentProcessing, knownProcessing, origins, processingOf, runIn, runLazilyIn } = require('./processing');
 const { guarded } = require('./tell');
@@ -36,6 +36,7 @@ function followValues(messages, placeOf = (message) => message) {
 /** A stream whose chunks are about messages; `tell` emits one. */
 function followReading(stream, tell) {
   const { emit, pipe } = stream;
+  tells(stream);
   define(stream, 'emit', function emitted(name, chunk) {
     if (name === 'readable') return runLazilyIn(NONE, () => emit.apply(this, arguments));
     if (name !== 'data') return emit.apply(this, arguments);

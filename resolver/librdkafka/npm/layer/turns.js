@@ -9,9 +9,9 @@
 'use strict';
 
 const { createHook, executionAsyncId } = require('async_hooks');
-const path = require('path');
 const otel = require('./opentelemetry');
 const { NONE, current } = require('./processing');
+const { isOurs, stack } = require('./stack');
 const { guarded } = require('./tell');
 
 /** Frames of a stack that is looked at; in a deeper one nothing is current. */
@@ -21,7 +21,6 @@ const HOOK_FRAMES = 12;
 /** Continuations that are waited for at once. */
 const MOST_AWAITED = 10000;
 
-const LAYER = __dirname + path.sep;
 const HOOKS = 'node:internal/async_hooks';
 /** From here Node calls what has come up, each with a context of its own. */
 const CALLERS = new Set(['node:internal/timers', 'node:internal/process/task_queues']);
@@ -112,23 +111,6 @@ class Turn {
   }
 }
 
-/** The frames of the code that runs, innermost first; undefined if they cannot be had. */
-function stack(limit) {
-  const { stackTraceLimit } = Error;
-  const prepare = Object.getOwnPropertyDescriptor(Error, 'prepareStackTrace');
-  const holder = {};
-  try {
-    Error.stackTraceLimit = limit;
-    Error.prepareStackTrace = (_, frames) => frames;
-    Error.captureStackTrace(holder, stack);
-    return Array.isArray(holder.stack) ? holder.stack : undefined;
-  } finally {
-    Error.stackTraceLimit = stackTraceLimit;
-    if (prepare) Object.defineProperty(Error, 'prepareStackTrace', prepare);
-    else delete Error.prepareStackTrace;
-  }
-}
-
 /** Where in the program a loop is that asks for its next message; undefined where that cannot be known. */
 function lookAt(frames) {
   if (!frames || frames.length >= MOST_FRAMES) return undefined;
@@ -203,8 +185,6 @@ function isLeftBy(loop, depth, running, at) {
 }
 
 function isGeneratorAt(running, at) { return !isBuiltIn(running[at]) && isBuiltIn(running[at + 1], 'next'); }
-
-function isOurs(frame) { return String(frame.getFileName()).startsWith(LAYER); }
 
 function isBuiltIn(frame, name) {
   if (frame === undefined || frame.getFileName()) return false;

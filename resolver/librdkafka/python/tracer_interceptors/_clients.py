@@ -14,7 +14,6 @@ from ._processing import Habits, Processing, begin, begin_late, current, depart,
 from ._trains import train
 
 
-
 def replace(cimpl: Any) -> None:
     """Puts ours in the place of what the module has."""
     _connect(cimpl)

@@ -59,8 +59,8 @@ _found: List[Optional[Functions]] = []
 def _look_up() -> Optional[Functions]:
     for name, mode in ((None, ctypes.DEFAULT_MODE), (LIBRARY, os.RTLD_NOLOAD | os.RTLD_LAZY)):
         try:
-            get = ctypes.CDLL(name, mode).tracer_interceptors_api
-            of_python = ctypes.PyDLL(name, mode).tracer_interceptors_python
+            library = ctypes.PyDLL(name, mode)
+            get, of_python = library.tracer_interceptors_api, library.tracer_interceptors_python
         except (OSError, AttributeError):
             continue
         get.restype, of_python.restype = ctypes.POINTER(Api), ctypes.py_object

@@ -22,7 +22,6 @@ from ._trains import marker, train
 
 #: The functions of the library: nobody imports this who has not found it.
 api: Any = _library.find()
-_begin = api.begin
 
 #: A `Processing`, a `Note`, or nothing.
 current: "ContextVar[Any]" = ContextVar("tracer_interceptors.current", default=None)
@@ -168,7 +167,7 @@ def name_of(topic: str) -> bytes:
 
 def begin(message: Any, habits: Habits, of: int) -> Optional[Processing]:
     """Begins the processing of a message that was handed over just now, for the train ``of``; ``None``: it is not traced."""
-    number = _begin(name_of(message.topic()), message.partition(), message.offset(), of)
+    number = api.begin(name_of(message.topic()), message.partition(), message.offset(), of)
     return _of_number(number, message, habits, of) if number else None
 
 
@@ -274,20 +273,16 @@ def handed(message: Any, habits: Habits) -> None:
     """The calling context was handed a message by a call for one."""
     if message.error() is not None:
         return
-    of = train()
-    topic = message.topic()
-    number = _begin(topics.get(topic) or name_of(topic), message.partition(), message.offset(), of)
-    if not number:
+    it = begin(message, habits, train())
+    if it is None:
         return
-    habits.last = it = _of_number(number, message, habits, of)
+    habits.last = it
     it.skipped = habits.skipped
     here = marker()
     if here.lent:
         here.handed = it
     if current.get() is None:
-        current.set(it)
-        if "opentelemetry.trace" in _LOADED:
-            _opentelemetry.attach(it, None if it.is_unsure() else context_of(it))
+        enter(it)
 
 
 def enter(it: Any) -> None:

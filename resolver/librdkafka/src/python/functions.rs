@@ -138,7 +138,7 @@ unsafe extern "C-unwind" fn lend(_: *mut Object, arguments: *const *mut Object, 
 /// See [`begin`].
 unsafe extern "C-unwind" fn all_habits(_: *mut Object, _: *const *mut Object, _: isize) -> *mut Object {
     let Some(python) = Python::get() else { return ptr::null_mut() };
-    let all = Habits::all(python);
+    let all: Vec<_> = Habits::all(python).collect();
     // SAFETY: the GIL is held; each place of the new tuple is filled once, by a reference that it takes over.
     unsafe {
         let Some(tuple) = python.owned((python.tuple_new)(all.len() as isize)) else { return ptr::null_mut() };

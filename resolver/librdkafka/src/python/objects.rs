@@ -47,10 +47,50 @@ pub(super) struct Habits {
     pub is_list: u8,
 }
 
+/// A type of ours, whose objects refer to two others: what Python's garbage collector has to know of it.
+///
+/// Its functions are called by Python, of an object of that type.
+trait Collected: Sized {
+    /// The members that refer to others.
+    ///
+    /// # Safety
+    ///
+    /// The object lives, as in all below.
+    unsafe fn others(it: *mut Self) -> [*mut *mut Object; 2];
+
+    /// Nobody refers to it any more.
+    ///
+    /// # Safety
+    ///
+    /// See [`Collected::others`].
+    unsafe fn ends(it: *mut Self);
+
+    /// The type, new; `more` is one slot that it has beside those of all.
+    fn new_kind<const COUNT: usize>(
+        python: &Python,
+        name: &'static CStr,
+        members: [Member; COUNT],
+        more: Slot,
+    ) -> Option<Owned> {
+        let slots = leaked([
+            Slot { slot: MEMBERS, function: leaked(members).cast() },
+            Slot { slot: DEALLOC, function: deallocate::<Self> as *const c_void },
+            Slot { slot: TRAVERSE, function: traverse::<Self> as *const c_void },
+            Slot { slot: CLEAR, function: clear::<Self> as *const c_void },
+            more,
+            LAST,
+        ]);
+        let basic_size = c_int::try_from(size_of::<Self>()).ok()?;
+        let mut spec = Spec { name: name.as_ptr(), basic_size, item_size: 0, flags: FLAGS, slots };
+        // SAFETY: the specification is whole, what it points to is never freed, and the GIL is held.
+        python.owned(unsafe { (python.type_from)(&raw mut spec) })
+    }
+}
+
 impl Processing {
     /// The type, new.
     pub(super) fn kind(python: &Python) -> Option<Owned> {
-        let members = leaked([
+        let members = [
             member(c"number", UNSIGNED, offset_of!(Self, number)),
             member(c"train", UNSIGNED, offset_of!(Self, train)),
             member(c"since", FLOAT, offset_of!(Self, since)),
@@ -66,22 +106,30 @@ impl Processing {
             member(c"started", BOOL, offset_of!(Self, started)),
             member(c"owns", BOOL, offset_of!(Self, owns)),
             END,
-        ]);
-        let slots = leaked([
-            Slot { slot: MEMBERS, function: members.cast() },
-            Slot { slot: DEALLOC, function: deallocate_processing as *const c_void },
-            Slot { slot: TRAVERSE, function: traverse_processing as *const c_void },
-            Slot { slot: CLEAR, function: clear_processing as *const c_void },
-            Slot { slot: 0, function: ptr::null() },
-        ]);
-        new_type(python, c"tracer_interceptors._native.Processing", size_of::<Self>(), slots)
+        ];
+        Self::new_kind(python, c"tracer_interceptors._native.Processing", members, LAST)
+    }
+}
+
+impl Collected for Processing {
+    unsafe fn others(it: *mut Self) -> [*mut *mut Object; 2] {
+        // SAFETY: as promised by the caller.
+        unsafe { [&raw mut (*it).message, &raw mut (*it).habits] }
+    }
+
+    unsafe fn ends(it: *mut Self) {
+        // SAFETY: as promised by the caller.
+        let number = unsafe { if (*it).owns != 0 { replace(&mut (*it).number, 0) } else { 0 } };
+        if number != 0 {
+            contained((), || declared::end(number));
+        }
     }
 }
 
 impl Habits {
     /// The type, new.
     pub(super) fn kind(python: &Python) -> Option<Owned> {
-        let members = leaked([
+        let members = [
             member(c"longest", FLOAT, offset_of!(Self, longest)),
             member(c"skipped", SIGNED, offset_of!(Self, skipped)),
             member(c"last", OBJECT, offset_of!(Self, last)),
@@ -89,26 +137,26 @@ impl Habits {
             member(c"is_filter", BOOL, offset_of!(Self, is_filter)),
             member(c"is_list", BOOL, offset_of!(Self, is_list)),
             END,
-        ]);
-        let slots = leaked([
-            Slot { slot: MEMBERS, function: members.cast() },
-            Slot { slot: NEW, function: new_habits as *const c_void },
-            Slot { slot: DEALLOC, function: deallocate_habits as *const c_void },
-            Slot { slot: TRAVERSE, function: traverse_habits as *const c_void },
-            Slot { slot: CLEAR, function: clear_habits as *const c_void },
-            Slot { slot: 0, function: ptr::null() },
-        ]);
-        new_type(python, c"tracer_interceptors._native.Habits", size_of::<Self>(), slots)
+        ];
+        let new = Slot { slot: NEW, function: new_habits as *const c_void };
+        Self::new_kind(python, c"tracer_interceptors._native.Habits", members, new)
     }
 
-    /// All that live.
-    pub(super) fn all(python: &Python) -> Vec<Owned> {
-        (0..).map_while(|place| Self::at(python, place)).collect()
+    /// All that live, each looked for when it is asked for: nothing is locked in between.
+    pub(super) fn all(python: &Python) -> impl Iterator<Item = Owned> {
+        (0..).map_while(|place| all().get(place).map(|Address(habits)| python.refer(*habits)))
+    }
+}
+
+impl Collected for Habits {
+    unsafe fn others(it: *mut Self) -> [*mut *mut Object; 2] {
+        // SAFETY: as promised by the caller.
+        unsafe { [&raw mut (*it).last, &raw mut (*it).before] }
     }
 
-    /// The one at this place among those that live.
-    pub(super) fn at(python: &Python, place: usize) -> Option<Owned> {
-        all().get(place).map(|Address(habits)| python.refer(*habits))
+    unsafe fn ends(it: *mut Self) {
+        let habits: *mut Object = it.cast();
+        all().retain(|Address(one)| *one != habits);
     }
 }
 
@@ -127,73 +175,16 @@ unsafe extern "C-unwind" fn new_habits(kind: *mut Object, _: *mut Object, _: *mu
 
 /// # Safety
 ///
-/// As Python calls a type's `tp_dealloc`, of an object of that type, as is so for all below.
-unsafe extern "C-unwind" fn deallocate_habits(habits: *mut Object) {
-    all().retain(|Address(one)| *one != habits);
+/// As Python calls a type's `tp_dealloc`, of an object of type `T`, as is so for all below.
+unsafe extern "C-unwind" fn deallocate<T: Collected>(object: *mut Object) {
     // SAFETY: as promised by the caller.
-    unsafe { deallocate(habits, clear_habits) };
-}
-
-/// # Safety
-///
-/// See [`deallocate_habits`].
-unsafe extern "C-unwind" fn traverse_habits(habits: *mut Object, visit: Visit, more: *mut c_void) -> c_int {
-    let habits: *mut Habits = habits.cast();
-    // SAFETY: as promised by the caller.
-    unsafe { visited([(*habits).last, (*habits).before], visit, more) }
-}
-
-/// # Safety
-///
-/// See [`deallocate_habits`].
-unsafe extern "C-unwind" fn clear_habits(habits: *mut Object) -> c_int {
-    let habits: *mut Habits = habits.cast();
-    // SAFETY: as promised by the caller.
-    unsafe { cleared([&raw mut (*habits).last, &raw mut (*habits).before]) }
-}
-
-/// # Safety
-///
-/// See [`deallocate_habits`].
-unsafe extern "C-unwind" fn deallocate_processing(processing: *mut Object) {
-    let it: *mut Processing = processing.cast();
-    // SAFETY: as promised by the caller; nobody else refers to it any more.
-    let ends = unsafe { if (*it).owns != 0 { replace(&mut (*it).number, 0) } else { 0 } };
-    if ends != 0 {
-        contained((), || declared::end(ends));
-    }
-    // SAFETY: as promised by the caller.
-    unsafe { deallocate(processing, clear_processing) };
-}
-
-/// # Safety
-///
-/// See [`deallocate_habits`].
-unsafe extern "C-unwind" fn traverse_processing(processing: *mut Object, visit: Visit, more: *mut c_void) -> c_int {
-    let it: *mut Processing = processing.cast();
-    // SAFETY: as promised by the caller.
-    unsafe { visited([(*it).message, (*it).habits], visit, more) }
-}
-
-/// # Safety
-///
-/// See [`deallocate_habits`].
-unsafe extern "C-unwind" fn clear_processing(processing: *mut Object) -> c_int {
-    let it: *mut Processing = processing.cast();
-    // SAFETY: as promised by the caller.
-    unsafe { cleared([&raw mut (*it).message, &raw mut (*it).habits]) }
-}
-
-/// # Safety
-///
-/// See [`deallocate_habits`]; `clear` is that of its type.
-unsafe fn deallocate(object: *mut Object, clear: unsafe extern "C-unwind" fn(*mut Object) -> c_int) {
+    unsafe { T::ends(object.cast()) };
     let Some(python) = Python::get() else { return };
     // SAFETY: as promised by the caller. Its type is one of ours, or made of one: it is Python's garbage collector's, which has a
     // `tp_free`, and each object of it has a reference to it, which goes last.
     unsafe {
         (python.untrack)(object);
-        clear(object);
+        clear::<T>(object);
         let kind = (*object).kind();
         let free = (python.type_slot)(kind, FREE);
         if !free.is_null() {
@@ -203,13 +194,16 @@ unsafe fn deallocate(object: *mut Object, clear: unsafe extern "C-unwind" fn(*mu
     }
 }
 
+/// The type itself is not visited: it is never garbage.
+///
 /// # Safety
 ///
-/// As Python calls a type's `tp_traverse`. The type itself is not visited: it is never garbage.
-unsafe fn visited(objects: [*mut Object; 2], visit: Visit, more: *mut c_void) -> c_int {
-    for object in objects {
-        // SAFETY: the object lives, as long as it is a member.
-        let stop = if object.is_null() { 0 } else { unsafe { visit(object, more) } };
+/// See [`deallocate`].
+unsafe extern "C-unwind" fn traverse<T: Collected>(object: *mut Object, visit: Visit, more: *mut c_void) -> c_int {
+    // SAFETY: as promised by the caller.
+    for place in unsafe { T::others(object.cast()) } {
+        // SAFETY: as above; what is a member lives.
+        let stop = unsafe { if (*place).is_null() { 0 } else { visit(*place, more) } };
         if stop != 0 {
             return stop;
         }
@@ -219,10 +213,11 @@ unsafe fn visited(objects: [*mut Object; 2], visit: Visit, more: *mut c_void) ->
 
 /// # Safety
 ///
-/// The places are members of an object that lives.
-unsafe fn cleared(places: [*mut *mut Object; 2]) -> c_int {
-    for place in places {
-        // SAFETY: as promised by the caller.
+/// See [`deallocate`].
+unsafe extern "C-unwind" fn clear<T: Collected>(object: *mut Object) -> c_int {
+    // SAFETY: as promised by the caller.
+    for place in unsafe { T::others(object.cast()) } {
+        // SAFETY: as above.
         unsafe { set(place, ptr::null_mut()) };
     }
     0
@@ -237,13 +232,6 @@ pub(super) unsafe fn set(place: *mut *mut Object, object: *mut Object) {
     // SAFETY: as promised by the caller.
     let before = unsafe { replace(&mut *place, object) };
     drop(Python::get().and_then(|python| python.owned(before)));
-}
-
-fn new_type(python: &Python, name: &'static CStr, size: usize, slots: *mut Slot) -> Option<Owned> {
-    let basic_size = c_int::try_from(size).ok()?;
-    let mut spec = Spec { name: name.as_ptr(), basic_size, item_size: 0, flags: FLAGS, slots };
-    // SAFETY: the specification is whole, what it points to is never freed, and the GIL is held.
-    python.owned(unsafe { (python.type_from)(&raw mut spec) })
 }
 
 const fn member(name: &'static CStr, kind: c_int, offset: usize) -> Member {
@@ -272,6 +260,7 @@ fn all() -> MutexGuard<'static, Vec<Address>> {
 }
 
 const END: Member = Member { name: ptr::null(), kind: 0, offset: 0, flags: 0, doc: ptr::null() };
+const LAST: Slot = Slot { slot: 0, function: ptr::null() };
 
 // `structmember.h` and `typeslots.h`.
 const FLOAT: c_int = 4;

@@ -243,7 +243,7 @@ impl Layer {
             if !objects.iter().any(|object| self.is_its_own(*object)) {
                 return false;
             }
-            for habits in (0..).map_while(|place| Habits::at(self.python, place)) {
+            for habits in Habits::all(self.python) {
                 let habits: *mut Habits = habits.raw().cast();
                 for near in [(*habits).last, (*habits).before] {
                     if self.python.is_none(near) {

@@ -46,7 +46,7 @@ fn extra(offset: i64) -> Vec<u8> {
 }
 
 #[test]
-fn every_hand_over_is_claimed_or_leaves_and_never_both() {
+fn every_delivery_is_claimed_or_leaves_and_never_both() {
     let (received_spans, origin) = (ReceivedSpans::new(), origin());
     let seen = Mutex::new(HashMap::<(u64, i64), u32>::new());
     let see = |span: &FinishedSpan, with: &[u8]| {
@@ -107,7 +107,7 @@ fn a_claim_takes_the_message_it_names_and_only_if_the_route_is_accepted() {
 }
 
 #[test]
-fn a_hand_over_whose_place_is_needed_leaves() {
+fn a_delivery_whose_place_is_needed_leaves() {
     let (received_spans, origin) = (ReceivedSpans::new(), origin());
     let mut left = Vec::new();
     for offset in [3, 3 + PLACES as i64] {

@@ -43,3 +43,17 @@ pub enum Pattern {
     /// `{ regex = "…" }`, compiled, and anchored at both ends by the reader.
     Regex(regex::Regex),
 }
+
+impl Pattern {
+    /// The text of it, as the file has it: of a regular expression what stands in `regex`.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Exact(text) | Self::Glob(text) => text,
+            // What the reader put around it.
+            Self::Regex(regex) => {
+                let anchored = regex.as_str();
+                anchored.strip_prefix("^(?:").and_then(|text| text.strip_suffix(")$")).unwrap_or(anchored)
+            }
+        }
+    }
+}

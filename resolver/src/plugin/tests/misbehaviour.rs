@@ -382,7 +382,7 @@ fn a_create_that_fails_or_lies_is_an_error_with_a_place() {
         "strcpy(error->field, \"/tls\"); strcpy(error->message, \"no such CA\"); return TRACER_ERR_CONFIG;",
         MINE,
     );
-    assert_eq!(refused, Complaint { pointer: "/tls".to_owned(), message: "no such CA".to_owned() });
+    assert_eq!(refused, Complaint::of_value("/tls".to_owned(), "no such CA".to_owned()));
     let lied = with_create("return TRACER_OK;", MINE);
     assert_eq!(lied.message, "create returned OK, but no instance");
     let silent = with_create("return TRACER_ERR_UNSUPPORTED;", MINE);

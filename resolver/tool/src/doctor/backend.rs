@@ -8,21 +8,24 @@ use tracer_resolver::config::{Backend, Config, Problem, Report as Problems, Seve
 use tracer_resolver::{BackendTrial, TrialOutcome, TrialSpan};
 
 use super::address::Addresses;
+use super::network;
 use super::step::Step;
-use super::{heard, network};
+use crate::configuration::Configuration;
+use crate::place::file_and_line;
+use crate::plugin_warnings;
 
 /// A backend that needs longer for one span is told to be slow.
 const SLOW: Duration = Duration::from_secs(1);
 
 /// Its plugin, its settings, the way to it, and one span.
-pub(super) fn steps(config: &Config, source: &Problems, backend: &Backend, span: &TrialSpan) -> Vec<Step> {
-    let mut problems = Problems::new(source.name.clone(), source.text.clone());
-    let Some(trial) = BackendTrial::load(config, backend, &mut problems) else {
+pub(super) fn steps(configuration: &Configuration, config: &Config, backend: &Backend, span: &TrialSpan) -> Vec<Step> {
+    let mut problems = Problems::new(configuration.name(), configuration.text());
+    let Some(trial) = configuration.plugin_search().trial(config, backend, &mut problems) else {
         return refused(&problems);
     };
     let mut steps = vec![Step::ok("plugin", trial.plugin()), Step::ok("settings", "the plugin takes them")];
     // Beside what the plugin itself may say later, as of a file that others may change.
-    steps.extend(heard::take().into_iter().map(|line| Step::doubtful("plugin", line)));
+    steps.extend(plugin_warnings::taken().into_iter().map(|line| Step::doubtful("plugin", line)));
     let addresses = Addresses::of(&backend.plugin, &backend.config);
     steps.extend(way(&addresses));
     steps.extend(sent(&trial, span, &addresses));
@@ -43,7 +46,7 @@ fn way(addresses: &Addresses) -> Vec<Step> {
 fn sent(trial: &BackendTrial, span: &TrialSpan, addresses: &Addresses) -> Vec<Step> {
     let (outcome, time) = trial.send(span);
     let took = format!("{:.3} s", time.as_secs_f64());
-    let said = heard::take();
+    let said = plugin_warnings::taken();
     let trace = format!("trace {} of service `{}`", span.trace_id, span.service());
     let step = match outcome {
         TrialOutcome::Exported if addresses.endpoint.as_ref().is_some_and(|endpoint| endpoint.is_udp) => {
@@ -77,10 +80,7 @@ fn refused(problems: &Problems) -> Vec<Step> {
             Severity::Error => Step::failed(name, placed(problems, problem)),
             _ => Step::doubtful(name, placed(problems, problem)),
         };
-        match &problem.help {
-            Some(help) => step.way_out(help.clone()),
-            None => step,
-        }
+        Step { way_out: problem.help.clone(), ..step }
     };
     let mut steps: Vec<_> = problems.problems.iter().map(of).collect();
     for rest in ["name", "port", "span"] {
@@ -91,10 +91,9 @@ fn refused(problems: &Problems) -> Vec<Step> {
 
 /// A problem with its line.
 pub(super) fn placed(problems: &Problems, problem: &Problem) -> String {
-    let before = problem.span.as_ref().and_then(|span| problems.text.get(..span.start));
-    match before {
-        Some(before) if !problems.text.is_empty() => {
-            format!("{}:{}: {}", problems.name, before.matches('\n').count() + 1, problem.message)
+    match &problem.span {
+        Some(span) if !problems.text.is_empty() => {
+            format!("{}: {}", file_and_line(&problems.name, &problems.text, span), problem.message)
         }
         _ => problem.message.clone(),
     }

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use super::imports::{self, Import, Language};
 use super::step::Step;
-use crate::run::mentioned;
+use crate::run::{PROPERTY, located, mentioned};
 
 /// What is known of the clients of a program.
 pub(super) struct Clients {
@@ -108,14 +108,6 @@ fn names_interpreter(program: &OsStr, executed: &Path) -> bool {
     Path::new(program).file_name() == executed.file_name() || located(program).is_some_and(|path| same(&path))
 }
 
-fn located(program: &OsStr) -> Option<PathBuf> {
-    let path = Path::new(program);
-    if path.components().count() > 1 {
-        return Some(path.to_owned());
-    }
-    std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(path)).find(|file| file.is_file())
-}
-
 /// Asked of the interpreter itself: only it knows where it looks. Nothing of the package is run.
 fn version(python: &Path, package: &str) -> Option<String> {
     let code = format!("import importlib.metadata as m; print(m.version({package:?}))");
@@ -187,7 +179,3 @@ const GO: &[&str] = &[
 ];
 
 const JAVA: &str = "OpenTelemetry's agent for Java traces them";
-
-/// What every client can be given that is on librdkafka.
-pub(super) const PROPERTY: &str =
-    "give its clients the property plugin.library.paths, with what `tracer-interceptors path` prints";

@@ -5,39 +5,31 @@
 use std::process::ExitCode;
 
 use tracer_resolver::TrialSpan;
-use tracer_resolver::config::{self, Config, Loaded, Origin, Report as Problems, Severity, Source};
+use tracer_resolver::config::{Config, Loaded, Origin, Report as Problems, Severity};
 
 use super::backend;
-use super::heard;
 use super::report::{Part, Report};
 use super::step::Step;
 use crate::command_line::Format;
+use crate::configuration::Configuration;
 use crate::failure::Failure;
-use crate::{library, output};
+use crate::output::counted;
+use crate::plugin_warnings;
 
 /// The span's name, and the service that it is of unless another is asked for.
 const PURPOSE: &str = "tracer-interceptors doctor";
 const SERVICE: &str = "tracer-interceptors";
 
-/// What the library would read in a program with this environment. Plugins are looked for beside the library too, for there
-/// they lie.
-pub(super) fn effective() -> Loaded {
-    let mut loaded = config::load(Source::Process);
-    if let (Some(config), Ok(library)) = (&mut loaded.config, library::find()) {
-        config.plugins.dirs.extend(library.parent().map(std::path::Path::to_owned));
-    }
-    loaded
-}
-
 /// The configuration, and each backend.
 pub(super) fn parts() -> Vec<Part> {
-    heard::listen();
-    let loaded = effective();
-    let mut parts = vec![Part { title: "configuration".to_owned(), steps: steps(&loaded) }];
+    plugin_warnings::collect();
+    let configuration = Configuration::of(None);
+    let loaded = &configuration.loaded;
+    let mut parts = vec![Part { title: "configuration".to_owned(), steps: steps(loaded) }];
     let Some(config) = &loaded.config else { return parts };
     for backend in &config.backends {
         let span = TrialSpan::new(config, SERVICE, PURPOSE);
-        let steps = backend::steps(config, &loaded.report, backend, &span);
+        let steps = backend::steps(&configuration, config, backend, &span);
         parts.push(Part { title: format!("backend {}", backend.name), steps });
     }
     parts
@@ -45,11 +37,12 @@ pub(super) fn parts() -> Vec<Part> {
 
 /// One span of `service` to one backend; prints its trace and where it went.
 pub(crate) fn send(name: &str, service: Option<&str>, format: Format) -> Result<ExitCode, Failure> {
-    heard::listen();
-    let loaded = effective();
+    plugin_warnings::collect();
+    let configuration = Configuration::of(None);
+    let loaded = &configuration.loaded;
     let Some(config) = &loaded.config else {
-        let part = Part { title: "configuration".to_owned(), steps: steps(&loaded) };
-        return told(&Report { parts: vec![part] }, format);
+        let part = Part { title: "configuration".to_owned(), steps: steps(loaded) };
+        return Report { parts: vec![part] }.print(format);
     };
     let Some(backend) = config.backends.iter().find(|backend| backend.name == name) else {
         let known: Vec<_> = config.backends.iter().map(|backend| format!("`{}`", backend.name)).collect();
@@ -59,15 +52,8 @@ pub(crate) fn send(name: &str, service: Option<&str>, format: Format) -> Result<
     };
     let service = service.or(config.services.first().map(|service| service.name.as_str())).unwrap_or(SERVICE);
     let span = TrialSpan::new(config, service, "tracer-interceptors send-test");
-    let steps = backend::steps(config, &loaded.report, backend, &span);
-    told(&Report { parts: vec![Part { title: format!("backend {name}"), steps }] }, format)
-}
-
-fn told(report: &Report, format: Format) -> Result<ExitCode, Failure> {
-    match format {
-        Format::Text => output::text(&report.text(output::has_colors()), report.is_well()),
-        Format::Json => output::json(&report.json(), report.is_well()),
-    }
+    let steps = backend::steps(&configuration, config, backend, &span);
+    Report { parts: vec![Part { title: format!("backend {name}"), steps }] }.print(format)
 }
 
 fn steps(loaded: &Loaded) -> Vec<Step> {
@@ -107,15 +93,8 @@ fn problems(report: &Problems, is_off: bool) -> impl Iterator<Item = Step> + '_ 
             _ if is_off => Step::failed("problem", what),
             _ => Step::skipped("note", what),
         };
-        match &problem.help {
-            Some(help) => step.way_out(help.clone()),
-            None => step,
-        }
+        Step { way_out: problem.help.clone(), ..step }
     })
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn origin(config: &Config) -> String {

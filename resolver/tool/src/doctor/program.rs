@@ -4,11 +4,11 @@
 
 use std::ffi::OsString;
 
-use super::clients::{self, PROPERTY};
+use super::clients;
 use super::report::Part;
 use super::step::Step;
 use crate::library;
-use crate::run::{LinkedIn, Needed, Outlook, Reach};
+use crate::run::{LinkedIn, Needed, Outlook, PROPERTY, Reach};
 
 /// `words`: the program and its arguments. Nothing of it is run, but its interpreter is asked where it looks.
 pub(super) fn part(words: &[OsString]) -> Part {
@@ -34,7 +34,7 @@ pub(super) fn part(words: &[OsString]) -> Part {
     let (loading, comes_in) = loading(&outlook);
     steps.push(loading);
     let found = clients::of(executed, words);
-    steps.extend(kafka(&outlook, comes_in, found.are_seen, found.steps.is_empty()));
+    steps.extend(kafka(outlook.linked_in, &Needed::by(executed), comes_in, found.are_seen, found.steps.is_empty()));
     steps.extend(found.steps);
     Part { title, steps }
 }
@@ -54,8 +54,8 @@ fn loading(outlook: &Outlook) -> (Step, bool) {
 }
 
 /// Where its librdkafka is, and by which way it is traced. `seen`: what the program's sources say of that.
-fn kafka(outlook: &Outlook, comes_in: bool, seen: Option<bool>, is_alone: bool) -> Vec<Step> {
-    let step = match (outlook.linked_in, &outlook.needed) {
+fn kafka(linked_in: LinkedIn, needed: &Needed, comes_in: bool, seen: Option<bool>, is_alone: bool) -> Vec<Step> {
+    let step = match (linked_in, needed) {
         (LinkedIn::Functions, _) if !comes_in => Step::failed(
             "librdkafka",
             "it is linked into a program that is wholly static, and can load no library: it is not traced",

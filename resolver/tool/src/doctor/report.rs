@@ -3,10 +3,14 @@
 #![forbid(unsafe_code)]
 
 use std::fmt::Write as _;
+use std::process::ExitCode;
 
 use serde_json::{Value as Json, json};
 
 use super::step::{State, Step};
+use crate::command_line::Format;
+use crate::failure::Failure;
+use crate::output;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -24,11 +28,19 @@ pub(super) struct Part {
 
 impl Report {
     /// Whether nothing failed.
-    pub(super) fn is_well(&self) -> bool {
+    fn is_well(&self) -> bool {
         self.steps().all(|step| step.state != State::Failed)
     }
 
-    pub(super) fn text(&self, colors: bool) -> String {
+    /// Prints it, and says by the exit status whether all is well.
+    pub(super) fn print(&self, format: Format) -> Result<ExitCode, Failure> {
+        match format {
+            Format::Text => output::text(&self.text(output::has_colors()), self.is_well()),
+            Format::Json => output::json(&self.json(), self.is_well()),
+        }
+    }
+
+    fn text(&self, colors: bool) -> String {
         let mut text = String::new();
         for part in &self.parts {
             // Writing into a `String` cannot fail.
@@ -54,7 +66,7 @@ impl Report {
         text
     }
 
-    pub(super) fn json(&self) -> Json {
+    fn json(&self) -> Json {
         let steps = |part: &Part| -> Vec<Json> {
             let of_step = |step: &Step| json!({ "step": step.name, "state": step.state.word(), "what": step.what, "way_out": step.way_out });
             part.steps.iter().map(of_step).collect()

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use serde_json::{Value as Json, json};
-use tracer_resolver::config::{Config, Pattern, written_key};
+use tracer_resolver::config::{Config, Pattern};
 use tracer_resolver::services::{Candidate, ExplainedRule, Explanation, Selection, ServiceMap, Side, Verdict};
 
 use super::sampling::{self, Fate};
@@ -141,8 +141,8 @@ impl Row {
         Self {
             service: service.to_owned(),
             rule: match rule.pattern {
-                Some(pattern) => format!("{} {}", rule_place::key(rule.list), toml_text::pattern(pattern)),
-                None => rule_place::key(rule.list).to_owned(),
+                Some(pattern) => format!("{} {}", rule.list.key(), toml_text::pattern(pattern)),
+                None => rule.list.key().to_owned(),
             },
             place: place.map_or(String::new(), |span| effective::file_and_line(configuration, &span)),
             won: rule.verdict == Verdict::Won,
@@ -156,7 +156,7 @@ fn takes_every_topic(rule: &ExplainedRule<'_>) -> bool {
         None => true,
         Some(Pattern::Exact(_)) => false,
         Some(Pattern::Glob(glob)) => glob.chars().all(|c| c == '*'),
-        Some(pattern @ Pattern::Regex(_)) => matches!(toml_text::pattern_text(pattern), ".*" | ".+"),
+        Some(pattern @ Pattern::Regex(_)) => matches!(pattern.text(), ".*" | ".+"),
     }
 }
 
@@ -206,7 +206,7 @@ fn backends(configuration: &Configuration, config: &Config, selection: Selection
     let row = |backend: &tracer_resolver::config::Backend| {
         let written = configuration.written.at(&["backends", &backend.name]);
         let place = written.map(|written| effective::file_and_line(configuration, &written.key_span));
-        (written_key(&backend.name), backend.plugin.clone(), place.unwrap_or_default())
+        (toml_text::key(&backend.name), backend.plugin.clone(), place.unwrap_or_default())
     };
     backends.map(row).collect()
 }

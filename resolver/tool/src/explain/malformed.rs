@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+use crate::output::counted;
+
 /// What is wrong with the value of a header that the engine does not read.
 pub(super) fn why(name: &str, value: &str) -> String {
     match name.to_ascii_lowercase().as_str() {
@@ -50,10 +52,6 @@ fn traceparent(value: &str) -> String {
         () if *version == "00" && !rest.is_empty() => "version 00 ends with its flags, and here is more".to_owned(),
         () => FORM.to_owned(),
     }
-}
-
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 #[cfg(test)]

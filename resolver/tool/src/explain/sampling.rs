@@ -68,14 +68,14 @@ pub(super) fn outcome(asked: &Asked<'_>) -> Outcome {
         (Some(parent), false) => {
             lines.push(format!(
                 "it continues trace {} under span {} (read as {})",
-                hex(&parent.context.trace_id),
-                hex(&parent.context.span_id),
+                hex::encode(parent.context.trace_id),
+                hex::encode(parent.context.span_id),
                 format_name(parent.format)
             ));
             continued(asked, parent, &mut lines)
         }
         (Some(parent), true) => {
-            let (trace, span) = (hex(&parent.context.trace_id), hex(&parent.context.span_id));
+            let (trace, span) = (hex::encode(parent.context.trace_id), hex::encode(parent.context.span_id));
             lines.push(format!(
                 "relation = \"link\": it begins a trace of its own, with a link to span {span} of trace {trace}"
             ));
@@ -110,17 +110,16 @@ fn continued(asked: &Asked<'_>, parent: &RemoteParent<'_>, lines: &mut Vec<Strin
         ParentSampling::Debug => "its sender wants it kept (debug)",
         _ => "its sender left the decision to us",
     };
-    let decides = match (settings.parent, parent.sampling) {
-        (ParentDecision::Respect, ParentSampling::Deferred) | (ParentDecision::Ignore, _) => {
-            let why = if settings.parent == ParentDecision::Ignore { ", and parent = \"ignore\"" } else { "" };
-            let (sampler, place) = (written_sampler(settings.sampler), origin("sampler"));
-            format!("{says}{why}: the sampler decides, {sampler} ({place})")
-        }
-        (ParentDecision::Respect, _) => format!("{says}, and parent = \"respect\" ({})", origin("parent")),
+    let is_ignored = settings.parent == ParentDecision::Ignore;
+    let by_sampler = is_ignored || parent.sampling == ParentSampling::Deferred;
+    let decides = if by_sampler {
+        let why = if is_ignored { ", and parent = \"ignore\"" } else { "" };
+        let (sampler, place) = (written_sampler(settings.sampler), origin("sampler"));
+        format!("{says}{why}: the sampler decides, {sampler} ({place})")
+    } else {
+        format!("{says}, and parent = \"respect\" ({})", origin("parent"))
     };
-    let is_limited = matches!(settings.sampler, SamplerSetting::RateLimit(_));
-    let by_sampler = settings.parent == ParentDecision::Ignore || parent.sampling == ParentSampling::Deferred;
-    if is_limited && by_sampler {
+    if by_sampler && matches!(settings.sampler, SamplerSetting::RateLimit(_)) {
         lines.push(format!("{decides}: kept while there are fewer"));
         return Fate::Sampled;
     }
@@ -228,8 +227,4 @@ fn format_of(name: &str) -> Option<Propagator> {
 
 fn bytes(headers: &[(String, String)]) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
     headers.iter().map(|(name, value)| (name.as_bytes(), Some(value.as_bytes())))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -27,8 +27,8 @@ fn one(answer: &Answer, paint: Paint, out: &mut String) {
     };
     line(&paint.bold(&answer.asked));
     line(&format!("  {}", answer.whose));
-    if let (Some(_), word) = (&answer.service, answer.fate) {
-        let text = match word {
+    if answer.service.is_some() {
+        let text = match answer.fate {
             Fate::Kept => paint.green("a span is made of it, and exported"),
             Fate::Sampled => paint.green("a span is made of it, and exported if its trace is kept"),
             Fate::Dropped => paint.red("no span of it is exported"),
@@ -59,9 +59,8 @@ fn one(answer: &Answer, paint: Paint, out: &mut String) {
     }
     if !answer.settings.is_empty() {
         line("\n  settings:");
-        let longest = |of: &dyn Fn(usize) -> usize| (0..answer.settings.len()).map(of).max().unwrap_or_default();
-        let keys = longest(&|at| answer.settings.get(at).map_or(0, |setting| setting.key.chars().count()));
-        let values = longest(&|at| answer.settings.get(at).map_or(0, |setting| setting.value.chars().count())).min(40);
+        let keys = width(&answer.settings, |setting| setting.key);
+        let values = width(&answer.settings, |setting| &setting.value).min(40);
         for setting in &answer.settings {
             line(&format!("    {:keys$} = {:values$}  # {}", setting.key, setting.value, setting.origin));
         }
@@ -75,7 +74,7 @@ fn one(answer: &Answer, paint: Paint, out: &mut String) {
     }
 }
 
-fn width(rows: &[Row], of: fn(&Row) -> &String) -> usize {
+fn width<T>(rows: &[T], of: fn(&T) -> &str) -> usize {
     rows.iter().map(|row| of(row).chars().count()).max().unwrap_or_default()
 }
 

@@ -3,37 +3,39 @@
 #![forbid(unsafe_code)]
 
 use serde_json::Value as Json;
-use tracer_resolver::config::{Backend, Config, DEFAULT_CONFIG, Outline, Pattern, Service, Settings, written_duration};
+use tracer_resolver::config::{Backend, Config, Outline, Pattern, Service, Settings, written_duration};
 
-use super::legacy_names::{self, config_key};
+use super::legacy_names;
 use crate::effective;
 use crate::toml_text;
 
-/// `config` as TOML. `secretless` is the same without the variables that hold secrets; `variables` are those that are set.
+/// `config` as TOML. `secretless` is the same without the variables that hold secrets; `manual` says the defaults, and
+/// `variables` are those that are set.
 pub(super) fn write(
     config: &Config,
     secretless: Option<&Config>,
+    manual: &Outline,
     variables: &[String],
     notes: &mut Vec<String>,
 ) -> String {
-    let manual = Outline::of(DEFAULT_CONFIG);
     let mut out = "version = 1\n".to_owned();
-    section(&mut out, "[defaults]", &defaults(config, &manual));
+    section(&mut out, "[defaults]", &defaults(config, manual));
     for service in &config.services {
-        self::service(config, service, &manual, notes, &mut out);
+        self::service(config, service, notes, &mut out);
     }
     for (index, backend) in config.backends.iter().enumerate() {
         let other = secretless.and_then(|config| config.backends.get(index));
         self::backend(backend, other, variables, notes, &mut out);
     }
     let delay = toml_text::string(&written_duration(config.batch.delay));
-    if is_other(&manual, &["batch", "delay"], &delay) {
+    if is_other(manual, &["batch", "delay"], &delay) {
         section(&mut out, "[batch]", &[("delay".to_owned(), delay)]);
     }
-    if variables.iter().any(|name| name.starts_with("JAEGER_")) {
+    let old: Vec<_> = variables.iter().map(String::as_str).filter(|name| name.starts_with("JAEGER_")).collect();
+    if !old.is_empty() {
         notes.push(format!(
             "kept: what these variables say here and now is in the TOML, which does not read them: {}",
-            variables.iter().filter(|name| name.starts_with("JAEGER_")).cloned().collect::<Vec<_>>().join(", ")
+            old.join(", ")
         ));
     }
     notes
@@ -54,14 +56,15 @@ fn defaults(config: &Config, manual: &Outline) -> Vec<(String, String)> {
     if let Some(first) = config.services.first() {
         let exclude = toml_text::list(first.exclude.iter().map(toml_text::pattern));
         lines.push(("exclude".to_owned(), exclude));
-        let attribute =
-            |(name, value): &(String, String)| (format!("resource.{}", config_key(name)), toml_text::literal(value));
+        let attribute = |(name, value): &(String, String)| {
+            (format!("resource.{}", toml_text::key(name)), toml_text::literal(value))
+        };
         lines.extend(first.resource.iter().map(attribute));
     }
     lines
 }
 
-fn service(config: &Config, service: &Service, _manual: &Outline, notes: &mut Vec<String>, out: &mut String) {
+fn service(config: &Config, service: &Service, notes: &mut Vec<String>, out: &mut String) {
     let name = legacy_names::service(&service.name);
     if name != service.name {
         notes.push(format!(
@@ -69,7 +72,7 @@ fn service(config: &Config, service: &Service, _manual: &Outline, notes: &mut Ve
             service.name
         ));
     }
-    let title = format!("services.{}", config_key(&name));
+    let title = format!("services.{}", toml_text::key(&name));
     let mut lines = Vec::new();
     let topics: Vec<String> = service.topics.iter().filter_map(|topic| self::topic(topic, &name, notes)).collect();
     if !topics.is_empty() {
@@ -88,7 +91,7 @@ fn service(config: &Config, service: &Service, _manual: &Outline, notes: &mut Ve
 fn topic(pattern: &Pattern, service: &str, notes: &mut Vec<String>) -> Option<String> {
     let written = legacy_names::topic(pattern);
     if written.is_none() {
-        let text = toml_text::pattern_text(pattern);
+        let text = pattern.text();
         notes.push(format!(
             "dropped: topic {text:?} of service `{service}`: no topic of Kafka's has such a name, so it never matched"
         ));
@@ -136,11 +139,11 @@ fn backend(
         .as_object()
         .into_iter()
         .flatten()
-        .map(|(key, value)| (format!("config.{}", config_key(key)), toml_text::value(&literal(value))))
+        .map(|(key, value)| (format!("config.{}", toml_text::key(key)), toml_text::value(&literal(value))))
         .collect();
     let mut all = vec![("plugin".to_owned(), toml_text::string(&backend.plugin))];
     all.extend(lines);
-    section(out, &format!("[backends.{}]", config_key(&backend.name)), &all);
+    section(out, &format!("[backends.{}]", toml_text::key(&backend.name)), &all);
 }
 
 /// Texts as they are not taken for references, but for the one that is meant as one.

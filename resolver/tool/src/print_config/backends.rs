@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use serde_json::Value as Json;
-use tracer_resolver::config::{Backend, Config, Origin as Source, written_bytes, written_duration, written_key};
+use tracer_resolver::config::{Backend, Config, Origin as Source, written_bytes, written_duration};
 
 use super::section::Section;
 use crate::configuration::Configuration;
@@ -20,13 +20,13 @@ pub(super) fn sections(
     for backend in &config.backends {
         let plugin = search.as_ref().and_then(|search| search.load(&backend.plugin, &config.plugins).ok());
         let secrets = plugin.map(|plugin| plugin.secrets(&backend.config));
-        let name = written_key(&backend.name);
+        let name = toml_text::key(&backend.name);
         sections
             .push(Section { title: format!("[backends.{name}]"), lines: host_lines(configuration, config, backend) });
         let shown = shown(configuration, config, backend, secrets.as_deref());
         let lines = shown.as_object().into_iter().flatten().map(|(key, value)| {
             let origin = origin(configuration, config, backend, &["config", key]);
-            (written_key(key), toml_text::value(value), origin)
+            (toml_text::key(key), toml_text::value(value), origin)
         });
         sections.push(Section { title: format!("[backends.{name}.config]"), lines: lines.collect() });
     }

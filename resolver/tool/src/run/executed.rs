@@ -16,7 +16,7 @@ pub(super) fn files(program: &OsStr) -> Vec<PathBuf> {
 }
 
 /// What `execvp` takes: the path itself, or the first executable file of this name in `PATH`.
-fn located(program: &OsStr) -> Option<PathBuf> {
+pub(crate) fn located(program: &OsStr) -> Option<PathBuf> {
     if program.as_bytes().contains(&b'/') {
         return Some(PathBuf::from(program));
     }

@@ -30,8 +30,11 @@ impl LinkedIn {
 
 /// Which of these words the constants of the program's file hold: names of packages, in languages that keep them.
 pub(crate) fn mentioned<'w>(program: &Path, words: &[&'w str]) -> Vec<&'w str> {
-    let mentions = |word: &&&str| elf::read(program, |elf| says(elf, word.as_bytes())).unwrap_or(false);
-    words.iter().filter(mentions).copied().collect()
+    let look = |elf: &Elf<'_>| {
+        let said = words.iter().map(|word| Ok(says(elf, word.as_bytes())?.then_some(*word)));
+        said.filter_map(Result::transpose).collect()
+    };
+    elf::read(program, look).unwrap_or_default()
 }
 
 fn look(elf: &Elf<'_>) -> object::Result<LinkedIn> {

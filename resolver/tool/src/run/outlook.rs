@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use super::executed;
 use super::linked_in::LinkedIn;
-use super::needed::Needed;
 use super::reach::Reach;
 
 /// See the module.
@@ -19,8 +18,6 @@ pub(crate) struct Outlook {
     pub(crate) reach: Reach,
     /// What of librdkafka is in the last of them.
     pub(crate) linked_in: LinkedIn,
-    /// Which librdkafka the last of them asks for when it starts.
-    pub(crate) needed: Needed,
 }
 
 impl Outlook {
@@ -28,9 +25,7 @@ impl Outlook {
     pub(crate) fn of(program: &OsStr, library: &Path) -> Self {
         let files = executed::files(program);
         let reach = Reach::of(&files, library);
-        let own = files.last();
-        let linked_in = own.map_or(LinkedIn::Nothing, |file| LinkedIn::of(file));
-        let needed = own.map_or(Needed::Nothing, |file| Needed::by(file));
-        Self { files, reach, linked_in, needed }
+        let linked_in = files.last().map_or(LinkedIn::Nothing, |file| LinkedIn::of(file));
+        Self { files, reach, linked_in }
     }
 }

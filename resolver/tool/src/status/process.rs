@@ -31,9 +31,9 @@ impl Process {
     /// Whether it traces, and a topic that it has met; its end was seen if it has ended, and its backends take what it sends.
     pub(super) fn is_well(&self) -> bool {
         matches!(self.liveness, Liveness::Running | Liveness::Ended)
-            && self.document.get("tracing").and_then(Json::as_bool) == Some(true)
-            && (self.list("topics").is_empty() || self.list("topics").iter().any(is_traced))
-            && self.list("backends").iter().all(|backend| word(backend, "/state") == "healthy" && lost(backend) == 0)
+            && self.is_tracing()
+            && (self.list("/topics").is_empty() || self.list("/topics").iter().any(|topic| is_true(topic, "/traced")))
+            && self.list("/backends").iter().all(|backend| word(backend, "/state") == "healthy" && lost(backend) == 0)
     }
 
     /// What it wrote, and what is known beside.
@@ -61,8 +61,7 @@ impl Process {
     fn configuration(&self) -> String {
         let file = word(&self.document, "/configuration/file");
         let hash: String = word(&self.document, "/configuration/sha256").chars().take(8).collect();
-        let tracing = self.document.get("tracing").and_then(Json::as_bool) == Some(true);
-        let off = if tracing { "" } else { "OFF: " };
+        let off = if self.is_tracing() { "" } else { "OFF: " };
         match word(&self.document, "/configuration/from") {
             "environment" => "the environment".to_owned(),
             _ if hash.is_empty() => format!("{off}{file}"),
@@ -79,10 +78,17 @@ impl Process {
         }
     }
 
-    fn list(&self, key: &str) -> &[Json] {
-        self.document.get(key).and_then(Json::as_array).map_or(&[], Vec::as_slice)
+    fn is_tracing(&self) -> bool {
+        is_true(&self.document, "/tracing")
+    }
+
+    fn list(&self, pointer: &str) -> &[Json] {
+        self.document.pointer(pointer).and_then(Json::as_array).map_or(&[], Vec::as_slice)
     }
 }
+
+/// What is counted of a topic.
+const COUNTS: [&str; 4] = ["/spans", "/sampled_out", "/not_injected", "/without_span"];
 
 /// Tables of all.
 pub(super) fn text(processes: &[Process]) -> String {
@@ -124,7 +130,7 @@ pub(super) fn text(processes: &[Process]) -> String {
             process.configuration(),
             process.reloads(),
         ]);
-        for problem in list(&process.document, "/configuration/problems") {
+        for problem in process.list("/configuration/problems") {
             problems.row([
                 pid.clone(),
                 word(problem, "/severity").to_owned(),
@@ -133,17 +139,17 @@ pub(super) fn text(processes: &[Process]) -> String {
                 word(problem, "/message").to_owned(),
             ]);
         }
-        for client in process.list("clients") {
+        for client in process.list("/clients") {
             let cells = ["/client_id", "/side", "/group_id"].map(|key| word(client, key).to_owned());
             clients.row([pid.clone()].into_iter().chain(cells));
         }
-        for topic in process.list("topics") {
+        for topic in process.list("/topics") {
             topics.row(topic_row(&pid, word(topic, "/name"), topic));
         }
         if let Some(beyond) = process.document.get("topics_beyond").filter(|beyond| seen(beyond) > 0) {
             topics.row(topic_row(&pid, "(all further ones)", beyond));
         }
-        for backend in process.list("backends") {
+        for backend in process.list("/backends") {
             backends.row(backend_row(&pid, backend, process.now));
         }
     }
@@ -152,7 +158,7 @@ pub(super) fn text(processes: &[Process]) -> String {
 }
 
 fn topic_row(pid: &str, name: &str, topic: &Json) -> Vec<String> {
-    let counts = ["/spans", "/sampled_out", "/not_injected", "/without_span"].map(|key| number(topic, key).to_string());
+    let counts = COUNTS.map(|key| number(topic, key).to_string());
     let words = [pid, name, word(topic, "/side")].map(str::to_owned);
     let service = match word(topic, "/service") {
         "" => "-",
@@ -190,16 +196,12 @@ fn lost(backend: &Json) -> u64 {
     dropped + number(backend, "/rejected")
 }
 
-fn is_traced(topic: &Json) -> bool {
-    topic.get("traced").and_then(Json::as_bool) == Some(true)
-}
-
 fn seen(topic: &Json) -> u64 {
-    ["/spans", "/sampled_out", "/not_injected", "/without_span"].iter().map(|key| number(topic, key)).sum()
+    COUNTS.iter().map(|key| number(topic, key)).sum()
 }
 
-fn list<'a>(value: &'a Json, pointer: &str) -> &'a [Json] {
-    value.pointer(pointer).and_then(Json::as_array).map_or(&[], Vec::as_slice)
+fn is_true(value: &Json, pointer: &str) -> bool {
+    value.pointer(pointer).and_then(Json::as_bool) == Some(true)
 }
 
 fn word<'a>(value: &'a Json, pointer: &str) -> &'a str {

@@ -19,6 +19,24 @@ pub(super) struct FollowedFile {
     lines: Lines,
 }
 
+/// Why a look ended before its end.
+enum Halt {
+    NobodyLooks,
+    Unreadable(io::Error),
+}
+
+impl From<NobodyLooks> for Halt {
+    fn from(_: NobodyLooks) -> Self {
+        Halt::NobodyLooks
+    }
+}
+
+impl From<io::Error> for Halt {
+    fn from(error: io::Error) -> Self {
+        Halt::Unreadable(error)
+    }
+}
+
 struct OpenFile {
     file: File,
     /// How much of it was read.
@@ -41,8 +59,9 @@ impl FollowedFile {
         let mut said = None;
         loop {
             match self.look(intake) {
-                Ok(looked) => looked?,
-                Err(error) => {
+                Ok(()) => {}
+                Err(Halt::NobodyLooks) => return Err(NobodyLooks),
+                Err(Halt::Unreadable(error)) => {
                     // Once for each kind of error: a permission may be given later.
                     if said.replace(error.kind()) != Some(error.kind()) {
                         intake.counts.no_otlp(&intake.name, &format!("cannot be read: {error}"));
@@ -54,24 +73,24 @@ impl FollowedFile {
     }
 
     /// Reads what has come since the last look.
-    pub(super) fn look(&mut self, intake: &Intake) -> io::Result<Result<(), NobodyLooks>> {
+    fn look(&mut self, intake: &Intake) -> Result<(), Halt> {
         let there = match fs::metadata(&self.path) {
             Ok(there) => Some(there),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         let newer = match &self.open {
             Some(open) => {
                 let own = identity(&open.file.metadata()?);
                 let is_other = there.is_some_and(|there| identity(&there) != own);
                 // Whoever moved it away may have written to it between the last look and that.
-                let read = self.read(intake)?;
-                if read.is_err() || !is_other {
-                    return Ok(read);
+                self.read(intake)?;
+                if !is_other {
+                    return Ok(());
                 }
                 self.newer_than(Some(own))?
             }
-            None if there.is_none() => return Ok(Ok(())),
+            None if there.is_none() => return Ok(()),
             // Between two looks it may have been rotated several times.
             None => match self.before {
                 Some(before) => self.newer_than(before)?,
@@ -81,22 +100,17 @@ impl FollowedFile {
         let files = match newer {
             Some(files) => files,
             None => {
-                let Some(file) = open_if_there(&self.path)? else { return Ok(Ok(())) };
+                let Some(file) = open_if_there(&self.path)? else { return Ok(()) };
                 intake.counts.gap();
                 vec![file]
             }
         };
         for file in files {
-            if let Err(nobody) = self.end_of_file(intake) {
-                return Ok(Err(nobody));
-            }
+            self.end_of_file(intake)?;
             self.begin(file);
-            let read = self.read(intake)?;
-            if read.is_err() {
-                return Ok(read);
-            }
+            self.read(intake)?;
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// The files that came after `own`, oldest first: those of a rotation are `PATH.1`, the newest of them, `PATH.2` and so
@@ -150,8 +164,8 @@ impl FollowedFile {
         intake.finish(&mut self.lines)
     }
 
-    fn read(&mut self, intake: &Intake) -> io::Result<Result<(), NobodyLooks>> {
-        let Some(open) = &mut self.open else { return Ok(Ok(())) };
+    fn read(&mut self, intake: &Intake) -> Result<(), Halt> {
+        let Some(open) = &mut self.open else { return Ok(()) };
         if open.was_cut()? {
             if self.lines.has_half() {
                 intake.counts.no_otlp(&intake.name, "it was cut within a line");
@@ -162,19 +176,17 @@ impl FollowedFile {
         let mut bytes = vec![0; 256 << 10];
         loop {
             let length = match open.file.read_at(&mut bytes, open.read) {
-                Ok(0) => return Ok(Ok(())),
+                Ok(0) => return Ok(()),
                 Ok(length) => length,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             };
             let new = bytes.get(..length).unwrap_or_default();
             open.read += length as u64;
             open.tail.extend_from_slice(new);
             let older = open.tail.len().saturating_sub(TAIL);
             open.tail.drain(..older);
-            if let Err(nobody) = intake.take(&mut self.lines, new) {
-                return Ok(Err(nobody));
-            }
+            intake.take(&mut self.lines, new)?;
         }
     }
 }
@@ -272,7 +284,7 @@ mod tests {
 
         /// The names of the spans that a look brings.
         fn look(&mut self) -> String {
-            assert!(self.file.look(&self.intake).unwrap().is_ok());
+            assert!(self.file.look(&self.intake).is_ok());
             let spans = self.received.try_iter().flat_map(|event| match event {
                 Event::Spans(spans) => spans,
                 _ => Vec::new(),

@@ -1,5 +1,7 @@
 //! What every answer of the server has, and what is refused before anything is looked at.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{HeaderMap, HeaderValue, ORIGIN};
@@ -48,20 +50,14 @@ pub(super) fn is_from_elsewhere(headers: &HeaderMap) -> bool {
 }
 
 fn is_address(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => match rest.split_once(']') {
-            Some((address, port)) if is_port(port) => return address.parse::<std::net::Ipv6Addr>().is_ok(),
-            _ => return false,
-        },
-        None => match host.split_once(':') {
-            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-            Some(_) => return false,
-            None => host,
-        },
-    };
-    name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::Ipv4Addr>().is_ok()
+    if let Some((address, port)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return is_port(port) && address.parse::<Ipv6Addr>().is_ok();
+    }
+    let (name, port) = host.split_at(host.find(':').unwrap_or(host.len()));
+    is_port(port) && (name.eq_ignore_ascii_case("localhost") || name.parse::<Ipv4Addr>().is_ok())
 }
 
+/// Nothing, or a number behind a colon.
 fn is_port(text: &str) -> bool {
     text.is_empty() || text.strip_prefix(':').is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
 }

@@ -1,5 +1,6 @@
 //! The list of traces, for the page: those with errors first, then the newest.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
@@ -19,9 +20,8 @@ pub(super) fn list(traces: &Traces, search: &Search, counts: &Counts) -> Value {
         services.extend(trace.spans.iter().map(|span| span.service.as_str()));
         topics.extend(trace.spans.iter().map(ReceivedSpan::topic).filter(|topic| !topic.is_empty()));
         if search.finds(trace) {
-            let start = trace.spans.iter().map(|span| span.start_unix_nano).min().unwrap_or_default();
             let errors = trace.spans.iter().filter(|span| span.has_failed()).count();
-            found.push((errors == 0, std::cmp::Reverse(start), id, errors, trace));
+            found.push((errors == 0, Reverse(trace.start_unix_nano()), id, errors, trace));
         }
     }
     found.sort_by_key(|(is_good, start, id, ..)| (*is_good, *start, *id));
@@ -42,9 +42,7 @@ pub(super) fn list(traces: &Traces, search: &Search, counts: &Counts) -> Value {
 }
 
 fn row(id: &str, start: u64, errors: usize, trace: &Trace) -> Value {
-    let end = trace.spans.iter().map(|span| span.end_unix_nano).max().unwrap_or_default();
-    let ids: BTreeSet<_> = trace.spans.iter().map(|span| span.span_id.as_str()).collect();
-    let roots = trace.spans.iter().filter(|span| !ids.contains(span.parent_span_id.as_str()));
+    let roots = trace.spans.iter().filter(|span| !trace.has(&span.parent_span_id));
     let root = roots.min_by_key(|span| span.start_unix_nano).or(trace.spans.front());
     let services: BTreeSet<_> = trace.spans.iter().map(|span| span.service.as_str()).collect();
     let first_error = trace.spans.iter().find(|span| span.has_failed());
@@ -53,18 +51,12 @@ fn row(id: &str, start: u64, errors: usize, trace: &Trace) -> Value {
         "service": root.map(|span| &span.service),
         "name": root.map(|span| &span.name),
         "startMs": start / 1_000_000,
-        "tookNs": end.saturating_sub(start),
+        "tookNs": trace.duration_nano(),
         "spans": trace.spans.len(),
         "errors": errors,
-        "error": first_error.map(what_failed),
+        "error": first_error.map(ReceivedSpan::error),
         "services": services,
     })
-}
-
-/// Its type and its reason, as far as they are said.
-pub(super) fn what_failed(span: &ReceivedSpan) -> String {
-    let kind = span.attribute("error.type").unwrap_or_else(|| "error".to_owned());
-    if span.status_message.is_empty() { kind } else { format!("{kind}: {}", span.status_message) }
 }
 
 /// More than anybody looks through; the search finds the others.

@@ -52,6 +52,7 @@ pub(super) struct Asked {
 }
 
 /// Which traces are shown.
+#[derive(Default)]
 pub(super) struct Only {
     pub(super) errors: bool,
     pub(super) topic: Option<String>,
@@ -84,8 +85,8 @@ impl Asked {
 
 impl Only {
     /// Whether a trace of these spans is shown.
-    pub(super) fn wants(&self, spans: &[ReceivedSpan]) -> bool {
-        let any = |of: &dyn Fn(&ReceivedSpan) -> bool| spans.iter().any(of);
+    pub(super) fn wants<'a>(&self, spans: impl IntoIterator<Item = &'a ReceivedSpan> + Copy) -> bool {
+        let any = |of: &dyn Fn(&ReceivedSpan) -> bool| spans.into_iter().any(of);
         (!self.errors || any(&ReceivedSpan::has_failed))
             && self.topic.as_ref().is_none_or(|topic| any(&|span| span.topic() == topic))
             && self.service.as_ref().is_none_or(|service| any(&|span| span.service == *service))

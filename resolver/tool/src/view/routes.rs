@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use flate2::read::MultiGzDecoder;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Method, Request, StatusCode};
 use serde_json::{Value, json};
@@ -120,7 +120,7 @@ async fn of_the_collector(
         Ok(Err(error)) => return refuse(StatusCode::BAD_REQUEST, format!("the body did not come: {error}")),
         Ok(Ok(body)) => body.to_bytes(),
     };
-    let body = match if is_gzip { unzipped(&body) } else { Ok(body.to_vec()) } {
+    let body = match if is_gzip { unzipped(&body) } else { Ok(body) } {
         Ok(body) if body.len() > MOST_UNZIPPED => return too_large(),
         Ok(body) => body,
         Err(error) => return bad(counts, &format!("no gzip: {error}")),
@@ -177,10 +177,10 @@ fn partial_success(rejected: u64) -> Vec<u8> {
 }
 
 /// Never more than is looked at, however little it was before.
-fn unzipped(body: &[u8]) -> std::io::Result<Vec<u8>> {
+fn unzipped(body: &[u8]) -> std::io::Result<Bytes> {
     let mut text = Vec::new();
     MultiGzDecoder::new(body).take(MOST_UNZIPPED as u64 + 1).read_to_end(&mut text)?;
-    Ok(text)
+    Ok(text.into())
 }
 
 fn as_json(value: &Value) -> Answer {

@@ -1,7 +1,8 @@
 //! What somebody looks for among the traces.
 
-use tracer_trace_tree::ReceivedSpan;
+use tracer_trace_tree::{ReceivedSpan, text};
 
+use super::options::Only;
 use super::store::Trace;
 
 /// A trace is found if it has all of this.
@@ -9,10 +10,8 @@ use super::store::Trace;
 pub(super) struct Search {
     /// In lower case. Each stands somewhere in one of its spans: in a name, a service, an id, a value, or, with a `=`, in a
     /// pair of key and value.
-    pub(super) words: Vec<String>,
-    pub(super) service: String,
-    pub(super) topic: String,
-    pub(super) errors: bool,
+    words: Vec<String>,
+    only: Only,
 }
 
 impl Search {
@@ -22,9 +21,9 @@ impl Search {
         for (key, value) in form_urlencoded::parse(query.as_bytes()) {
             match key.as_ref() {
                 "text" => search.words = value.split_whitespace().map(str::to_lowercase).collect(),
-                "service" => search.service = value.into_owned(),
-                "topic" => search.topic = value.into_owned(),
-                "errors" => search.errors = value == "1",
+                "service" => search.only.service = Some(value.into_owned()).filter(|service| !service.is_empty()),
+                "topic" => search.only.topic = Some(value.into_owned()).filter(|topic| !topic.is_empty()),
+                "errors" => search.only.errors = value == "1",
                 _ => {}
             }
         }
@@ -32,11 +31,7 @@ impl Search {
     }
 
     pub(super) fn finds(&self, trace: &Trace) -> bool {
-        let any = |of: &dyn Fn(&ReceivedSpan) -> bool| trace.spans.iter().any(of);
-        (!self.errors || any(&ReceivedSpan::has_failed))
-            && (self.service.is_empty() || any(&|span| span.service == self.service))
-            && (self.topic.is_empty() || any(&|span| span.topic() == self.topic))
-            && self.words.iter().all(|word| any(&|span| holds(span, word)))
+        self.only.wants(&trace.spans) && self.words.iter().all(|word| trace.spans.iter().any(|span| holds(span, word)))
     }
 }
 
@@ -45,7 +40,7 @@ fn holds(span: &ReceivedSpan, word: &str) -> bool {
     let texts = [&span.service, &span.name, &span.trace_id, &span.span_id, &span.status_message, &span.kind];
     texts.into_iter().any(|text| has(text))
         || span.attributes.iter().chain(&span.resource).any(|(key, value)| {
-            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let value = text(value);
             has(&value) || word.contains('=') && has(&format!("{key}={value}"))
         })
 }

@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::task::JoinHandle;
 
 use super::address::Address;
+use super::counts::Counts;
 use super::routes::Routes;
 use crate::failure::Failure;
 
@@ -51,19 +52,19 @@ impl Server {
     }
 
     /// Answers from now on, on a thread of its own, to the end of the process.
-    pub(super) fn start(self, routes: Routes) -> Result<(), Failure> {
+    pub(super) fn start(self, routes: Routes, counts: Arc<Counts>) -> Result<(), Failure> {
         let failed = |error: io::Error| Failure::of_ours(format!("cannot serve {}: {error}", self.address));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let listener = {
             let _inside = runtime.enter();
             tokio::net::TcpListener::from_std(self.listener).map_err(failed)?
         };
-        let serve = move || runtime.block_on(serve(listener, routes));
+        let serve = move || runtime.block_on(serve(listener, routes, counts));
         thread::Builder::new().name("server".into()).spawn(serve).map(drop).map_err(failed)
     }
 }
 
-async fn serve(listener: tokio::net::TcpListener, routes: Routes) {
+async fn serve(listener: tokio::net::TcpListener, routes: Routes, counts: Arc<Counts>) {
     let routes = Arc::new(routes);
     let mut open: VecDeque<JoinHandle<()>> = VecDeque::new();
     loop {
@@ -82,7 +83,7 @@ async fn serve(listener: tokio::net::TcpListener, routes: Routes) {
                 oldest.abort();
             }
         }
-        let routes = Arc::clone(&routes);
+        let (routes, counts) = (Arc::clone(&routes), Arc::clone(&counts));
         open.push_back(tokio::spawn(async move {
             let answer = service_fn(move |request| {
                 let answering = routes(request);
@@ -90,11 +91,18 @@ async fn serve(listener: tokio::net::TcpListener, routes: Routes) {
             });
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(SLOWEST_HEAD).max_buf_size(LARGEST_HEAD);
-            // A connection that fails is the other side's to tell.
-            let _ = http.serve_connection(TokioIo::new(stream), answer).await;
+            match http.serve_connection(TokioIo::new(stream), answer).await {
+                // Nobody would tell: the exporter hears no answer that it understands.
+                Err(error) if error.is_parse_version_h2() => counts.no_otlp("a connection", GRPC),
+                // Any other that fails is the other side's to tell.
+                _ => {}
+            }
         }));
     }
 }
+
+const GRPC: &str = "it speaks HTTP/2, as OTLP/gRPC does: let the exporter speak OTLP/HTTP \
+                    (OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf)";
 
 /// A browser has six for a page, an exporter one.
 const MOST_CONNECTIONS: usize = 128;

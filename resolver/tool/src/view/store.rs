@@ -87,6 +87,23 @@ impl Store {
     }
 }
 
+impl Trace {
+    /// When the first of its spans began.
+    pub(super) fn start_unix_nano(&self) -> u64 {
+        self.spans.iter().map(|span| span.start_unix_nano).min().unwrap_or_default()
+    }
+
+    /// How long it was from there to the end of its last span, in nanoseconds.
+    pub(super) fn duration_nano(&self) -> u64 {
+        let end = self.spans.iter().map(|span| span.end_unix_nano).max().unwrap_or_default();
+        end.saturating_sub(self.start_unix_nano())
+    }
+
+    pub(super) fn has(&self, span: &str) -> bool {
+        self.ids.contains(span)
+    }
+}
+
 impl Traces {
     pub(super) fn new(limit: Limit) -> Self {
         Self { traces: HashMap::new(), order: VecDeque::new(), bytes: 0, forgotten: 0, limit }
@@ -121,7 +138,7 @@ impl Traces {
 
     /// A span, wherever it is.
     pub(super) fn span(&self, trace: &str, id: &str) -> Option<&ReceivedSpan> {
-        let trace = self.traces.get(trace).filter(|trace| trace.ids.contains(id))?;
+        let trace = self.traces.get(trace).filter(|trace| trace.has(id))?;
         trace.spans.iter().find(|span| span.span_id == id)
     }
 

@@ -1,6 +1,5 @@
 //! Trees in the terminal.
 
-use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -11,10 +10,11 @@ use super::counts::Counts;
 use super::intake::Event;
 use super::options::Only;
 use crate::failure::Failure;
+use crate::output::{self, Shown};
 
 /// Draws each trace as it completes, and what is left at the end.
 pub(super) fn draw(received: &Receiver<Event>, only: Only, counts: &Counts) -> Result<ExitCode, Failure> {
-    let colours = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let colours = output::has_colors();
     let drawing = Drawing { attributes: Vec::new(), times: true, queued: true, reasons: true, colours };
     let mut traces = LiveTraces::new(drawing).without_a_limit().only(move |spans| only.wants(spans));
     let mut told = Told::new();
@@ -32,33 +32,14 @@ pub(super) fn draw(received: &Receiver<Event>, only: Only, counts: &Counts) -> R
             Err(RecvTimeoutError::Timeout) => {}
         }
         looked = Instant::now();
-        if let Shown::Enough = print(&traces.take_complete())? {
+        if let Shown::Enough = output::write(traces.take_complete().as_bytes())? {
             return Ok(ExitCode::SUCCESS);
         }
         told.now_and_then(counts);
     }
-    print(&traces.take_all())?;
+    output::write(traces.take_all().as_bytes())?;
     told.at_the_end(counts);
     Ok(ExitCode::SUCCESS)
-}
-
-/// Whether somebody still reads.
-pub(super) enum Shown {
-    All,
-    Enough,
-}
-
-/// To standard output at once.
-pub(super) fn print(text: &str) -> Result<Shown, Failure> {
-    if text.is_empty() {
-        return Ok(Shown::All);
-    }
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => Ok(Shown::All),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Shown::Enough),
-        Err(error) => Err(Failure::of_ours(format!("cannot write to standard output: {error}"))),
-    }
 }
 
 /// What cannot be shown is said on standard error: at once, and then not more often than a person reads.

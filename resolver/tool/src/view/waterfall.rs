@@ -3,23 +3,20 @@
 use std::collections::HashMap;
 
 use serde_json::{Value, json};
-use tracer_trace_tree::{ReceivedSpan, queued_nano, rows};
+use tracer_trace_tree::{queued_nano, rows};
 
-use super::list::what_failed;
 use super::store::Traces;
 
 /// The trace of that id, if any of its spans is there.
 pub(super) fn waterfall(traces: &Traces, id: &str) -> Option<Value> {
     let trace = traces.get(id)?;
-    let spans: Vec<ReceivedSpan> = trace.spans.iter().cloned().collect();
-    let start = spans.iter().map(|span| span.start_unix_nano).min().unwrap_or_default();
-    let end = spans.iter().map(|span| span.end_unix_nano).max().unwrap_or_default();
-    let own: HashMap<_, _> = spans.iter().map(|span| (span.span_id.as_str(), span)).collect();
+    let start = trace.start_unix_nano();
+    let own: HashMap<_, _> = trace.spans.iter().map(|span| (span.span_id.as_str(), span)).collect();
     let find = |trace: &str, span: &str| match own.get(span) {
         Some(found) if trace == id => Some(*found),
         _ => traces.span(trace, span),
     };
-    let rows = rows(&spans);
+    let rows = rows(&trace.spans);
     let shown: Vec<_> = rows
         .iter()
         .take(MOST)
@@ -39,16 +36,15 @@ pub(super) fn waterfall(traces: &Traces, id: &str) -> Option<Value> {
                 "id": span.span_id,
                 "depth": row.depth,
                 "parent": span.parent_span_id,
-                "parentIsMissing": row.depth == 0 && !span.parent_span_id.is_empty(),
+                "parentIsMissing": row.is_orphan(),
                 "service": span.service,
                 "name": span.name,
                 "kind": span.kind,
-                "topic": span.topic(),
                 "startNs": span.start_unix_nano.saturating_sub(start),
                 "tookNs": span.duration_nano(),
                 "queuedNs": queued_nano(span, find),
                 "status": span.status_code,
-                "error": span.has_failed().then(|| what_failed(span)),
+                "error": span.has_failed().then(|| span.error()),
                 "attributes": span.attributes,
                 "resource": span.resource,
                 "scope": span.scope,
@@ -61,9 +57,9 @@ pub(super) fn waterfall(traces: &Traces, id: &str) -> Option<Value> {
     Some(json!({
         "id": id,
         "startMs": start / 1_000_000,
-        "tookNs": end.saturating_sub(start),
+        "tookNs": trace.duration_nano(),
         "spans": shown,
-        "all": spans.len(),
+        "all": trace.spans.len(),
         "forgotten": trace.forgotten,
     }))
 }
@@ -73,7 +69,7 @@ const MOST: usize = 2000;
 
 #[cfg(test)]
 mod tests {
-    use tracer_trace_tree::ReceivedLink;
+    use tracer_trace_tree::{ReceivedLink, ReceivedSpan};
 
     use super::super::store::Limit;
     use super::*;

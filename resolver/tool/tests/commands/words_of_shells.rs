@@ -8,8 +8,21 @@ use words::foreign::skip;
 use crate::installed::Installed;
 
 /// Every word of the command, hidden ones left out.
-const WORDS: &[&str] =
-    &["check", "completions", "explain", "migrate", "path", "plugins", "print-config", "run", "schema"];
+const WORDS: &[&str] = &[
+    "check",
+    "completions",
+    "doctor",
+    "explain",
+    "migrate",
+    "path",
+    "plugins",
+    "print-config",
+    "run",
+    "schema",
+    "send-test",
+    "status",
+    "view",
+];
 
 #[test]
 fn each_shell_completes_every_word() {

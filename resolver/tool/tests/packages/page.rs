@@ -23,10 +23,14 @@ pub(crate) fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../librdkafka/docs")
 }
 
-/// The blocks of a page.
+/// The blocks of a page of a language.
 pub(crate) fn blocks(page: &str) -> Vec<Block> {
-    let text = fs::read_to_string(docs().join(page)).unwrap();
-    let blocks = text.split("```").skip(1).step_by(2);
+    blocks_of(&fs::read_to_string(docs().join(page)).unwrap())
+}
+
+/// The blocks of a page with this text.
+pub(crate) fn blocks_of(page: &str) -> Vec<Block> {
+    let blocks = page.split("```").skip(1).step_by(2);
     blocks
         .map(|block| {
             let (language, text) = block.split_once('\n').unwrap();

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 
-use words::foreign::build_folder;
+use tempfile::TempDir;
+use words::foreign::{build_folder, skip};
 
-use crate::support::{Files, Kind, LIBRARIES, expect_success, out, packaging};
+use crate::support::{Files, Kind, LIBRARIES, SCRIPT, expect_success, out, packaging};
 use crate::wheel::newest_glibc;
 
 #[test]
@@ -21,14 +22,8 @@ fn a_file_that_needs_what_not_every_system_has_is_not_packaged() {
     cc(&["-shared", "-fPIC", "strange.c", "-o", strange.to_str().unwrap()]);
     cc(&["-shared", "-fPIC", "plugin.c", "-o", "libtracer_plugin_file.so", "-L.", "-lstrange"]);
 
-    let out = tempfile::tempdir().unwrap();
-    let output = packaging("deb", &files, out.path()).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    if output.status.code() == Some(3) {
-        return words::foreign::skip(&said);
-    }
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("libstrange.so") && fs::read_dir(out.path()).unwrap().next().is_none(), "{said}");
+    let Some((status, said)) = refused(&files, &[]) else { return };
+    assert!(status == Some(1) && said.contains("libstrange.so"), "{status:?}: {said}");
 }
 
 #[test]
@@ -40,36 +35,20 @@ fn a_function_that_nobody_is_known_to_have_is_not_packaged() {
     cc.args(["-shared", "-fPIC", "-o"]).arg(files.path().join("libtracer_plugin_file.so")).arg(source);
     expect_success(cc.output().unwrap());
 
-    let out = tempfile::tempdir().unwrap();
-    let output = packaging("deb", &files, out.path()).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    if output.status.code() == Some(3) {
-        return words::foreign::skip(&said);
-    }
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains(": of_newer_systems") && fs::read_dir(out.path()).unwrap().next().is_none(), "{said}");
+    let Some((status, said)) = refused(&files, &[]) else { return };
+    assert!(status == Some(1) && said.contains(": of_newer_systems"), "{status:?}: {said}");
 }
 
 #[test]
 fn files_that_need_a_newer_glibc_than_was_asked_for_are_not_packaged() {
-    let files = Files::new();
-    let out = tempfile::tempdir().unwrap();
-    let output = packaging("deb", &files, out.path()).args(["--glibc", "2.9"]).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    if output.status.code() == Some(3) {
-        return words::foreign::skip(&said);
-    }
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    let Some((status, said)) = refused(&Files::new(), &["--glibc", "2.9"]) else { return };
+    assert_eq!(status, Some(1), "{said}");
     assert!(said.contains("the files need glibc 2.") && said.contains("are to run with 2.9"), "{said}");
-    assert!(fs::read_dir(out.path()).unwrap().next().is_none());
 }
 
 #[test]
 fn it_builds_for_an_old_glibc_where_that_can_be_done_and_says_where_it_cannot() {
-    let bare = tempfile::tempdir().unwrap();
-    for tool in ["bash", "date", "dirname", "git", "mkdir", "mktemp", "rm", "sed"] {
-        symlink(which(tool), bare.path().join(tool)).unwrap();
-    }
+    let bare = bare();
     // Nothing is built here: what matters is what would be.
     let pretended = |name: &str| {
         let tool = bare.path().join(name);
@@ -78,11 +57,10 @@ fn it_builds_for_an_old_glibc_where_that_can_be_done_and_says_where_it_cannot() 
     };
     pretended("cargo");
     pretended("dpkg-deb");
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../librdkafka/package.sh");
     let package = |words: &[&str]| {
         let out = tempfile::tempdir().unwrap();
         let mut command = Command::new(which("bash"));
-        command.args([script, "--only", "deb", "--out"]).arg(out.path()).args(words).env("PATH", bare.path());
+        command.args([SCRIPT, "--only", "deb", "--out"]).arg(out.path()).args(words).env("PATH", bare.path());
         let output = command.output().unwrap();
         (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
     };
@@ -109,15 +87,14 @@ fn it_builds_for_an_old_glibc_where_that_can_be_done_and_says_where_it_cannot() 
 #[test]
 fn what_is_built_for_an_old_glibc_needs_no_newer_one_and_unwinds_as_the_system_does() {
     if Command::new("cargo-zigbuild").arg("--version").output().is_err() {
-        return words::foreign::skip("cargo-zigbuild is not in the PATH (pip install ziglang cargo-zigbuild)");
+        return skip("cargo-zigbuild is not in the PATH (pip install ziglang cargo-zigbuild)");
     }
     let out = out(Kind::Deb);
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../librdkafka/package.sh");
-    let mut command = Command::new(script);
+    let mut command = Command::new(SCRIPT);
     command.args(["--only", "deb", "--profile", "dev", "--glibc", "2.17", "--out"]).arg(&out);
     let built = command.env("CARGO_TARGET_DIR", build_folder("zig")).output().unwrap();
     if built.status.code() == Some(3) {
-        return words::foreign::skip(&String::from_utf8_lossy(&built.stderr));
+        return skip(&String::from_utf8_lossy(&built.stderr));
     }
     expect_success(built);
     let lib = build_folder("zig").join("x86_64-unknown-linux-gnu/debug");
@@ -136,22 +113,13 @@ fn what_is_built_for_an_old_glibc_needs_no_newer_one_and_unwinds_as_the_system_d
 fn a_missing_file_is_not_left_out_in_silence() {
     let files = Files::new();
     fs::remove_file(files.path().join("libtracer_plugin_zipkin.so")).unwrap();
-    let out = tempfile::tempdir().unwrap();
-    let output = packaging("deb", &files, out.path()).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    if output.status.code() == Some(3) {
-        return words::foreign::skip(&said);
-    }
-    assert!(!output.status.success() && said.contains("libtracer_plugin_zipkin.so"), "{said}");
-    assert!(fs::read_dir(out.path()).unwrap().next().is_none());
+    let Some((_, said)) = refused(&files, &[]) else { return };
+    assert!(said.contains("libtracer_plugin_zipkin.so"), "{said}");
 }
 
 #[test]
 fn what_the_machine_lacks_is_said_and_is_an_error_for_what_was_asked_for() {
-    let bare = tempfile::tempdir().unwrap();
-    for tool in ["bash", "date", "dirname", "git", "mkdir", "mktemp", "rm", "sed"] {
-        symlink(which(tool), bare.path().join(tool)).unwrap();
-    }
+    let bare = bare();
     let files = Files::new();
     let out = tempfile::tempdir().unwrap();
     for (kind, lacks) in [("wheel", "python3"), ("npm", "npm"), ("deb", "dpkg-deb")] {
@@ -164,7 +132,6 @@ fn what_the_machine_lacks_is_said_and_is_an_error_for_what_was_asked_for() {
 
 #[test]
 fn a_slip_of_the_pen_is_told() {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../librdkafka/package.sh");
     for (words, says) in [
         (&["--only", "rpm"][..], "wheel, npm or deb"),
         (&["--profile", "fast"], "shipped, release or dev"),
@@ -172,16 +139,37 @@ fn a_slip_of_the_pen_is_told() {
         (&["--built"], "needs a value"),
         (&["deb"], "no option deb"),
     ] {
-        let output = Command::new(script).args(words).output().unwrap();
+        let output = Command::new(SCRIPT).args(words).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.code() == Some(2) && said.contains(says), "{words:?}: {said}");
     }
 }
 
-fn which(tool: &str) -> std::path::PathBuf {
+/// How the script refuses to package `files`: its status, and what it says. It leaves nothing behind. `None` where this machine
+/// could not package them anyway: that is said here.
+#[track_caller]
+fn refused(files: &Files, words: &[&str]) -> Option<(Option<i32>, String)> {
+    let out = tempfile::tempdir().unwrap();
+    let output = packaging("deb", files, out.path()).args(words).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    if output.status.code() == Some(3) {
+        skip(&said);
+        return None;
+    }
+    assert!(!output.status.success() && fs::read_dir(out.path()).unwrap().next().is_none(), "{said}");
+    Some((output.status.code(), said))
+}
+
+/// A `PATH` with no more than the script needs to say what it lacks.
+fn bare() -> TempDir {
+    let bare = tempfile::tempdir().unwrap();
+    for tool in ["bash", "date", "dirname", "git", "mkdir", "mktemp", "rm", "sed"] {
+        symlink(which(tool), bare.path().join(tool)).unwrap();
+    }
+    bare
+}
+
+fn which(tool: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap();
-    std::env::split_paths(&path)
-        .map(|folder| folder.join(tool))
-        .find(|file: &std::path::PathBuf| Path::exists(file))
-        .unwrap()
+    std::env::split_paths(&path).map(|folder| folder.join(tool)).find(|file| file.exists()).unwrap()
 }

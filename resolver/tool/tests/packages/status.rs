@@ -3,28 +3,24 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use words::child::without_tracing;
-use words::foreign::{python, skip};
+use words::foreign::python;
 use words::{Traced, WayIn, run};
 
-use crate::support::Files;
+use crate::page::{Block, blocks_of};
+use crate::support::{Files, has_kcat};
 
 const PAGE: &str = include_str!("../../../../docs/status.md");
 
 /// Sends one message to `topic` by kcat, preloaded, with this file, and says where its status is to be.
-fn kcat(files: &Files, surroundings: &Traced, topic: &str, status: &Path) -> bool {
+fn kcat(files: &Files, surroundings: &Traced, topic: &str, status: &Path) {
     let mut command = surroundings.command(WayIn::None, "sh");
     command.args(["-c", "echo hello | \"$TOOL\" run kcat -P -b $KAFKA -t \"$TOPIC\""]);
     command.env("TOOL", files.tool()).env("TOPIC", topic).env("INTERCEPTORS_STATUS", status);
     command.env("INTERCEPTORS_CONFIG_FILE", surroundings.file());
-    if let Err(error) = Command::new("kcat").arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status() {
-        skip(&format!("kcat: {error}"));
-        return false;
-    }
     run(&mut command).expect_success();
-    true
 }
 
 fn status(files: &Files, words: &[&str]) -> (String, Option<i32>) {
@@ -35,6 +31,9 @@ fn status(files: &Files, words: &[&str]) -> (String, Option<i32>) {
 
 #[test]
 fn a_topic_that_is_nobodys_and_one_that_is_sampled_out_are_told_by_one_command() {
+    if !has_kcat() {
+        return;
+    }
     let files = Files::new();
     let folder = files.path().join("run");
     fs::create_dir(&folder).unwrap();
@@ -42,9 +41,7 @@ fn a_topic_that_is_nobodys_and_one_that_is_sampled_out_are_told_by_one_command()
                     [services.pay]\nproduces = [\"pay*\"]\nsampler = \"always_off\"";
     let surroundings = Traced::start(&["orders", "payments"], settings);
     for topic in ["orders", "payments"] {
-        if !kcat(&files, &surroundings, topic, &folder.join("{pid}.json")) {
-            return;
-        }
+        kcat(&files, &surroundings, topic, &folder.join("{pid}.json"));
     }
     let (text, status_code) = status(&files, &[folder.to_str().unwrap()]);
     let row =
@@ -90,24 +87,24 @@ fn what_is_no_status_file_and_a_process_that_is_gone_are_told() {
 fn the_page_shows_what_one_sees() {
     let files = Files::new();
     let Some(python) = python() else { return };
-    if Command::new("kcat").arg("-V").output().is_err() {
-        return skip("kcat is not there");
+    if !has_kcat() {
+        return;
     }
     let surroundings = Traced::start(&["order", "orders"], "");
     let place = tempfile::tempdir().unwrap();
     symlink(python, files.path().join("python3")).unwrap();
     let collector = surroundings.collector.endpoint();
     let collector = collector.strip_prefix("http://").unwrap();
-    let mut blocks = PAGE.split("```").skip(1).step_by(2).map(|block| block.split_once('\n').unwrap()).peekable();
+    let mut blocks = blocks_of(PAGE).into_iter().peekable();
     let mut compared = 0;
-    while let Some((language, text)) = blocks.next() {
-        match language {
+    while let Some(Block { language, text }) = blocks.next() {
+        match language.as_str() {
             "toml" => fs::write(place.path().join("tracing.toml"), text.replace("127.0.0.1:4318", collector)).unwrap(),
             "python" => fs::write(place.path().join("app.py"), text).unwrap(),
             "sh" => {
-                let Some((_, shown)) = blocks.next_if(|(language, _)| *language == "text") else { continue };
+                let Some(shown) = blocks.next_if(|block| block.language == "text") else { continue };
                 let mut shell = surroundings.command(WayIn::None, "sh");
-                without_tracing(&mut shell).args(["-uc", text]).current_dir(place.path());
+                without_tracing(&mut shell).args(["-uc", &text]).current_dir(place.path());
                 let path = std::env::join_paths(
                     [files.path().to_owned()]
                         .into_iter()
@@ -117,7 +114,7 @@ fn the_page_shows_what_one_sees() {
                 let said = run(&mut shell).stdout;
                 let said = said.replace(files.path().to_str().unwrap(), "/usr/lib/tracer-resolver");
                 let said = said.replace(place.path().to_str().unwrap(), "/srv").replace(collector, "127.0.0.1:4318");
-                assert_eq!(constant(&said), constant(shown), "{text}\nsays\n{said}");
+                assert_eq!(constant(&said), constant(&shown.text), "{text}\nsays\n{said}");
                 compared += 1;
             }
             _ => {}

@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 use words::foreign::{library, skip};
 
+use crate::page::docs;
+
 /// Copies of the files that a package holds, as cargo built them for this test.
 pub(crate) struct Files {
     folder: TempDir,
@@ -41,7 +43,7 @@ impl Files {
 
 /// `package.sh`, which packages `files` into `out`.
 pub(crate) fn packaging(kind: &str, files: &Files, out: &Path) -> Command {
-    let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../librdkafka/package.sh"));
+    let mut command = Command::new(SCRIPT);
     command.args(["--only", kind, "--built"]).arg(files.path()).arg("--out").arg(out);
     command
 }
@@ -110,9 +112,14 @@ pub(crate) fn stands_alone(page: &str, configuration: &str) {
     let links = page.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let broken: Vec<_> = links.filter(|to| !to.starts_with("https://")).collect();
     assert!(broken.is_empty(), "{broken:?}");
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../librdkafka/docs").join(configuration))
-        .unwrap();
+    let text = fs::read_to_string(docs().join(configuration)).unwrap();
     assert!(page.contains(&format!("## {configuration}\n\n```toml\n{text}```\n")), "{page}");
+}
+
+/// Whether kcat is there. Where it is not, the test is skipped: that is said here.
+#[track_caller]
+pub(crate) fn has_kcat() -> bool {
+    Command::new("kcat").arg("-V").output().map_err(|error| skip(&format!("kcat: {error}"))).is_ok()
 }
 
 /// What a command wrote to stdout; panics with what it wrote to stderr unless it ended well.
@@ -120,6 +127,9 @@ pub(crate) fn expect_success(output: Output) -> String {
     assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
+
+/// What packages them.
+pub(crate) const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../librdkafka/package.sh");
 
 /// The command, in all packages.
 pub(crate) const TOOL: &str = "tracer-interceptors";

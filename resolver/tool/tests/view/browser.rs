@@ -2,12 +2,13 @@
 
 use std::env;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use words::foreign::skip;
+use words::foreign::{made_once, skip};
 
-use crate::running::command;
+use crate::running::{Running, ask, command, head};
 
 /// The sources of the page.
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/view");
@@ -38,14 +39,21 @@ fn the_page_does_what_it_promises_in_a_real_browser() {
 }
 
 #[test]
-fn a_command_without_the_page_says_what_builds_it() {
+fn a_command_has_the_page_that_was_built_before_it_and_otherwise_says_what_builds_it() {
     let folder = tempfile::tempdir().unwrap();
     let input = folder.path().join("spans.jsonl");
     fs::write(&input, "").unwrap();
+    let words = ["--web", "127.0.0.1:0", input.to_str().unwrap()];
     if Path::new(SOURCES).join("dist/app.js").exists() {
-        return skip("the page was built before the command, which has it");
+        let running = Running::start(&words);
+        let address = running.address();
+        for (path, holds) in [("/", "app.js"), ("/app.js", "/api/traces?"), ("/app.css", "color-scheme")] {
+            let (status, answer) = ask(&address, &head("GET", path, &[&format!("Host: {address}")]));
+            assert!(status == 200 && answer.contains(holds), "{path}: {status}");
+        }
+        return;
     }
-    let output = command(&["--web", "127.0.0.1:0", input.to_str().unwrap()]).output().unwrap();
+    let output = command(&words).output().unwrap();
     let said = said(&output);
     assert!(output.status.code() == Some(125) && said.contains("npm --prefix resolver/tool/view run page"), "{said}");
 }
@@ -59,33 +67,27 @@ fn chromium() -> Option<PathBuf> {
 /// The page, with the packages that its lock file names: in cargo's folder, and not among the sources. The packages are
 /// kept from run to run.
 fn built() -> Result<PathBuf, String> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("view");
-    fs::create_dir_all(&folder).unwrap();
     let lock = fs::read_to_string(Path::new(SOURCES).join("package-lock.json")).unwrap();
-    let is_installed = fs::read_to_string(folder.join("installed")).is_ok_and(|installed| installed == lock);
-    let mut copy = Command::new("cp");
-    copy.arg("-r").args([
-        "package.json",
-        "package-lock.json",
-        ".npmrc",
-        "tsconfig.json",
-        "build.js",
-        "src",
-        "test",
-        "dist",
-    ]);
-    assert!(copy.arg(&folder).current_dir(SOURCES).status().unwrap().success());
-    let npm = |words: &[&str]| Command::new("npm").args(words).current_dir(&folder).output();
-    if !is_installed {
-        let output = npm(&["ci", "--fetch-retries=0", "--loglevel=error"]).map_err(|error| format!("npm: {error}"))?;
-        if !output.status.success() {
-            return Err(format!("npm ci: {}", said(&output)));
-        }
-        fs::write(folder.join("installed"), lock).unwrap();
-    }
-    let output = npm(&["run", "build"]).unwrap();
+    let folder = made_once("view", &lock, |folder| {
+        copy(&["package.json", "package-lock.json", ".npmrc"], folder);
+        let output = npm(folder, &["ci", "--fetch-retries=0", "--loglevel=error"]);
+        let output = output.map_err(|error| format!("npm: {error}"))?;
+        if output.status.success() { Ok(()) } else { Err(format!("npm ci: {}", said(&output))) }
+    })?;
+    copy(&["package.json", "tsconfig.json", "build.js", "src", "test", "dist"], &folder);
+    let output = npm(&folder, &["run", "build"]).unwrap();
     assert!(output.status.success(), "{}", said(&output));
     Ok(folder)
+}
+
+fn copy(sources: &[&str], folder: &Path) {
+    let mut copy = Command::new("cp");
+    copy.arg("-r").args(sources).arg(folder).current_dir(SOURCES);
+    assert!(copy.status().unwrap().success());
+}
+
+fn npm(folder: &Path, words: &[&str]) -> io::Result<Output> {
+    Command::new("npm").args(words).current_dir(folder).output()
 }
 
 fn said(output: &Output) -> String {

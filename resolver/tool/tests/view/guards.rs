@@ -93,6 +93,13 @@ fn what_is_no_batch_is_refused_with_the_reason_and_the_port_goes_on() {
 }
 
 #[test]
+fn an_exporter_that_speaks_grpc_is_told_of() {
+    let running = Running::start(&["--listen", "127.0.0.1:0"]);
+    ask(&running.address(), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    running.says("as OTLP/gRPC does: let the exporter speak OTLP/HTTP (OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf)");
+}
+
+#[test]
 fn the_page_is_for_whoever_asks_by_an_address_and_no_name_leads_to_it() {
     let (running, _folder) = with_page(&[SPANS]);
     let address = running.address();

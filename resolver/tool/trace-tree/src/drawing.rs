@@ -42,7 +42,7 @@ impl Drawing {
     fn line(&self, row: &Row<'_>, by_id: &HashMap<(&str, &str), &ReceivedSpan>, drawing: &mut String) {
         let span = row.span;
         let find = |trace: &str, id: &str| by_id.get(&(trace, id)).copied();
-        let orphan = if row.depth == 0 && !span.parent_span_id.is_empty() { "~ " } else { "" };
+        let orphan = if row.is_orphan() { "~ " } else { "" };
         // Writing into a `String` cannot fail.
         let _ = write!(
             drawing,
@@ -70,11 +70,9 @@ impl Drawing {
             let _ = write!(drawing, " {{{}}}", notes.join(", "));
         }
         if span.has_failed() {
-            let what = span.attribute("error.type").unwrap_or_else(|| "error".to_owned());
-            let reason = if self.reasons && !span.status_message.is_empty() { ": " } else { "" };
-            let message = if reason.is_empty() { "" } else { &span.status_message };
+            let what = if self.reasons { span.error() } else { span.error_type() };
             let (red, end) = if self.colours { ("\x1b[31m", "\x1b[0m") } else { ("", "") };
-            let _ = write!(drawing, " {red}!{}{reason}{}{end}", plain(&what), plain(message));
+            let _ = write!(drawing, " {red}!{}{end}", plain(&what));
         }
         for link in &span.links {
             let name = find(&link.trace_id, &link.span_id).map_or_else(|| "?".to_owned(), |to| plain(&to.name));

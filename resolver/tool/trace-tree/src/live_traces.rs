@@ -100,7 +100,7 @@ impl LiveTraces {
         let complete = |(_, trace): &(&String, &mut Trace)| trace.drawn < trace.spans.len() && is_complete(trace.last);
         let mut complete: Vec<_> = self.traces.iter_mut().filter(complete).collect();
         complete.sort_by_key(|(_, trace)| trace.spans.iter().map(|span| span.start_unix_nano).min());
-        let (mut number, mut more) = (0, 0);
+        let mut number = 0;
         for (id, trace) in complete {
             if trace.drawn == 0 {
                 self.drawn.push_back(id.clone());
@@ -111,11 +111,10 @@ impl LiveTraces {
             }
             if number < self.most {
                 drawing.push_str(&trace.drawing(id, before, &self.drawing));
-            } else {
-                more += 1;
             }
             number += 1;
         }
+        let more = number.saturating_sub(self.most);
         if more > 0 {
             drawing.push_str(&format!("\nand {more} traces more at the same time\n"));
         }

@@ -55,10 +55,9 @@ pub struct ReceivedLink {
 }
 
 impl ReceivedSpan {
-    /// An attribute as text, whatever its type was: texts as they are, anything else as JSON.
+    /// An attribute as text, whatever its type was.
     pub fn attribute(&self, key: &str) -> Option<String> {
-        let value = self.attributes.get(key)?;
-        Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+        self.attributes.get(key).map(text)
     }
 
     /// How long the span was, in nanoseconds.
@@ -69,6 +68,17 @@ impl ReceivedSpan {
     /// Whether what it stands for went wrong.
     pub fn has_failed(&self) -> bool {
         self.status_code == "error"
+    }
+
+    /// Of which type its error was, as far as that is said.
+    pub fn error_type(&self) -> String {
+        self.attribute("error.type").unwrap_or_else(|| "error".to_owned())
+    }
+
+    /// The type of its error and the reason, as far as they are said.
+    pub fn error(&self) -> String {
+        let kind = self.error_type();
+        if self.status_message.is_empty() { kind } else { format!("{kind}: {}", self.status_message) }
     }
 
     /// The topic, or what else a message was sent to; empty for a span that is of no message.
@@ -87,6 +97,11 @@ impl ReceivedSpan {
             + self.links.len() * 128
             + events
     }
+}
+
+/// A value as text: texts as they are, anything else as JSON.
+pub fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn of_value(value: &Value) -> usize {

@@ -17,18 +17,26 @@ pub struct Row<'a> {
     pub has_children: bool,
 }
 
+impl Row<'_> {
+    /// Whether it stands as a root although it has a parent.
+    pub fn is_orphan(&self) -> bool {
+        self.depth == 0 && !self.span.parent_span_id.is_empty()
+    }
+}
+
 type Id<'a> = (&'a str, &'a str);
 
 /// The spans of all traces, a parent before its children, and these in the order of their start, then name.
 ///
 /// A span whose parent is not among them is a root, and so is the first of several that go round in a ring. Each span is
 /// there once; one that came twice, twice, and its children below the first.
-pub fn rows(spans: &[ReceivedSpan]) -> Vec<Row<'_>> {
-    let mut sorted: Vec<_> = spans.iter().collect();
+pub fn rows<'a>(spans: impl IntoIterator<Item = &'a ReceivedSpan>) -> Vec<Row<'a>> {
+    let mut sorted: Vec<_> = spans.into_iter().collect();
     sorted.sort_by(|one, other| (one.start_unix_nano, &one.name).cmp(&(other.start_unix_nano, &other.name)));
-    let ids: HashSet<_> = spans.iter().map(own_id).collect();
+    let ids: HashSet<_> = sorted.iter().copied().map(own_id).collect();
     let mut children: HashMap<Id<'_>, Vec<&ReceivedSpan>> = HashMap::new();
     let mut roots = Vec::new();
+    let mut rows = Vec::with_capacity(sorted.len());
     for span in sorted {
         let parent = parent_id(span);
         if span.parent_span_id.is_empty() || !ids.contains(&parent) {
@@ -37,7 +45,6 @@ pub fn rows(spans: &[ReceivedSpan]) -> Vec<Row<'_>> {
             children.entry(parent).or_default().push(span);
         }
     }
-    let mut rows = Vec::with_capacity(spans.len());
     for root in roots {
         walk(root, &mut children, &mut rows);
     }

@@ -37,7 +37,6 @@ export interface Span {
   service: string;
   name: string;
   kind: string;
-  topic: string;
   startNs: number;
   tookNs: number;
   queuedNs: number | null;

@@ -1,6 +1,6 @@
 // The list of traces, with a search: those with errors first, then the newest.
 
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 import { type TraceList, useAnswer } from "./api";
 import { colour, count, counted, duration, moment } from "./format";
@@ -15,21 +15,31 @@ interface Props {
 export function List({ query, version, setTitle }: Props) {
   const of = (key: string) => query.get(key) ?? "";
   const words = { text: of("text"), service: of("service"), topic: of("topic"), errors: of("errors") };
-  const [text, setText] = useState(words.text);
-  const go = (change: Partial<typeof words>) => {
-    // Of what the address says now: a search that was typed before may be entered there after another choice.
+  // What is typed counts until it stands in the address, or another search does.
+  const [typed, setTyped] = useState<{ text: string; after: string }>();
+  const text = typed?.after === words.text ? typed.text : words.text;
+  const soon = useRef<ReturnType<typeof setTimeout>>(undefined);
+  // Of what the address says now: a search that was typed before may be entered there after another choice.
+  const address = () => {
     const place = read(location.hash);
-    if (place.view !== "list") return;
-    history.replaceState(null, "", toList({ ...Object.fromEntries(place.query), ...change }));
+    return place.view === "list" ? place.query : undefined;
+  };
+  const go = (change: Partial<typeof words>) => {
+    clearTimeout(soon.current);
+    const query = address();
+    if (!query) return;
+    setTyped(undefined);
+    history.replaceState(null, "", toList({ ...Object.fromEntries(query), ...change }));
     dispatchEvent(new HashChangeEvent("hashchange"));
   };
+  const type = (text: string) => {
+    const after = address()?.get("text") ?? "";
+    setTyped({ text, after });
+    clearTimeout(soon.current);
+    soon.current = setTimeout(() => (address()?.get("text") ?? "") === after && go({ text }), 200);
+  };
   useEffect(() => setTitle("Traces"), []);
-  useEffect(() => setText(words.text), [words.text]);
-  useEffect(() => {
-    if (text === words.text) return;
-    const soon = setTimeout(() => go({ text }), 200);
-    return () => clearTimeout(soon);
-  }, [text, words.text]);
+  useEffect(() => () => clearTimeout(soon.current), []);
   const list = useAnswer<TraceList>(`/api/traces?${new URLSearchParams(words)}`, version);
   // In the order of their names, so that each has its colour before a trace shows some of them.
   list?.services.forEach(colour);
@@ -53,7 +63,7 @@ export function List({ query, version, setTitle }: Props) {
             type="search"
             value={text}
             placeholder="a name, an id, a value, or key=value"
-            onInput={(event) => setText(event.currentTarget.value)}
+            onInput={(event) => type(event.currentTarget.value)}
           />
         </label>
         {choose("service", "Service", list?.services)}

@@ -39,7 +39,7 @@ export function MapOfServices({ version, setTitle }: Props) {
           </thead>
           <tbody>
             {map.ways.map((way) => (
-              <tr key={`${way.service} ${way.direction} ${way.topic}`} class={way.errors ? "failed" : ""}>
+              <tr key={keyOf(way)} class={way.errors ? "failed" : ""}>
                 <th scope="row"><a href={toList({ service: way.service })}>{way.service}</a></th>
                 <td>{way.direction}</td>
                 <td><a href={toList({ topic: way.topic })}>{way.topic}</a></td>
@@ -58,6 +58,8 @@ export function MapOfServices({ version, setTitle }: Props) {
     </>
   );
 }
+
+const keyOf = (way: Way) => `${way.service} ${way.direction} ${way.topic}`;
 
 const Time = ({ ns }: { ns: number | null }) => <td class="number">{ns === null ? "" : duration(ns)}</td>;
 
@@ -118,14 +120,14 @@ function Picture({ map }: { map: ServiceMap }) {
         <g aria-hidden="true">
           {edges.map(({ way, points }) => (
             <path
-              key={`${way.service} ${way.direction} ${way.topic}`}
+              key={keyOf(way)}
               class={`edge${way.errors ? " failed" : ""}`}
               d={`M${points.map((point) => `${point.x} ${point.y}`).join("L")}`}
               marker-end="url(#arrow)"
             />
           ))}
           {edges.map(({ way, x, y }) => (
-            <g key={`${way.service} ${way.direction} ${way.topic}`} class="figures">
+            <g key={keyOf(way)} class="figures">
               <text x={x} y={y - 6}>{rate(way.perSecond)}, p99 {duration(way.tookP99Ns ?? 0)}</text>
               {way.queuedP99Ns !== null && <text x={x} y={y + 14}>in queue {duration(way.queuedP99Ns)}</text>}
             </g>

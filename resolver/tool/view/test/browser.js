@@ -135,6 +135,37 @@ test("a choice that is made while a search is typed stays", async () => {
   await close(page);
 });
 
+test("what is typed as soon as the list is there is searched for, and so is every letter that follows", async () => {
+  const page = await open();
+  for (let times = 0; times < 20; times += 1) {
+    await page.getByRole("link", { name: "Map" }).click();
+    // In one turn of the page: the list is drawn, and a letter is typed before the browser has painted it.
+    const shown = await page.evaluate(async () => {
+      const drawn = new Promise((resolve) => {
+        new MutationObserver((_, self) => {
+          const box = document.querySelector("input[type=search]");
+          if (!box) return;
+          self.disconnect();
+          box.value = "nothing";
+          box.dispatchEvent(new InputEvent("input", { bubbles: true }));
+          resolve(box);
+        }).observe(document.body, { childList: true, subtree: true });
+      });
+      location.hash = "#/";
+      const box = await drawn;
+      await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve, 50)));
+      return box.value;
+    });
+    assert.equal(shown, "nothing");
+  }
+  await page.getByText("0 of 3 traces").waitFor();
+  await page.getByRole("searchbox").fill("");
+  await page.getByRole("searchbox").pressSequentially("messaging.kafka.offset=6", { delay: 97 });
+  await page.getByText("1 of 3 traces, 0 with errors.").waitFor();
+  assert.match(page.url(), /#\/\?text=messaging.kafka.offset%3D6$/);
+  await close(page);
+});
+
 test("the waterfall shows durations, times in queue, errors, attributes and links", async () => {
   const page = await open();
   await rows(page).last().getByRole("link").click();

@@ -1,0 +1,117 @@
+// Queues, pools and locks of packages, which messages share.
+'use strict';
+
+const path = require('path');
+const { sent } = require('node-rdkafka');
+const { COUNT, aWhile, again, bill, billLater, listening } = require('./words');
+
+const load = (name) => require(path.join(process.env.PACKAGES, name));
+
+module.exports = {
+  async 'async-mutex'() {
+    const { Mutex, Semaphore } = load('async-mutex');
+    for (const lock of [new Mutex(), new Semaphore(3)]) {
+      await listening(async (order) => {
+        await lock.runExclusive(async () => { bill(order); await billLater(order); bill(order); });
+        bill(order);
+      }, sent.length + COUNT * 4);
+      again();
+      await listening(async (order) => {
+        const taken = await lock.acquire();
+        const release = Array.isArray(taken) ? taken[1] : taken;
+        try { bill(order); await billLater(order); } finally { release(); }
+        bill(order);
+      }, sent.length + COUNT * 3);
+      again();
+    }
+  },
+  async bottleneck() {
+    const Bottleneck = load('bottleneck');
+    for (const settings of [{ maxConcurrent: 1 }, { maxConcurrent: 3 }, { minTime: 2 }]) {
+      const limiter = new Bottleneck(settings);
+      await listening(async (order) => {
+        await limiter.schedule(async () => { bill(order); await billLater(order); });
+        bill(order);
+      }, sent.length + COUNT * 3);
+      again();
+      await listening((order) => {
+        limiter.submit((done) => { bill(order); billLater(order).then(done); }, () => bill(order));
+      }, sent.length + COUNT * 3);
+      again();
+    }
+  },
+  async 'dataloader that sends, cut'() {
+    const DataLoader = load('dataloader');
+    const loader = new DataLoader(async (orders) => {
+      orders.forEach(bill);
+      await aWhile();
+      orders.forEach(bill);
+      return orders;
+    }, { cache: false });
+    await listening(async (order) => { await aWhile(); await loader.load(order); bill(order); }, COUNT * 3);
+  },
+  async 'p-queue, of modules, not awaited, cut'() {
+    const { default: PQueue } = await import(path.join(process.env.PACKAGES, 'p-queue-9/dist/index.js'));
+    for (const concurrency of [1, 4]) {
+      const queue = new PQueue({ concurrency });
+      const put = (order) => { queue.add(async () => { bill(order); await billLater(order); }); };
+      for (const listener of [put, async (order) => { put(order); await aWhile(); }]) {
+        await listening(listener, sent.length + COUNT * 2);
+        again();
+      }
+    }
+  },
+  /** A batch of the program's own, which a message's wait began. */
+  async dataloader() {
+    const DataLoader = load('dataloader');
+    const loader = new DataLoader(async (keys) => { await aWhile(); return keys; });
+    await listening(async (order) => { await loader.load(order.offset); bill(order); });
+  },
+  async 'generic-pool'() {
+    const pool = load('generic-pool').createPool(
+      { create: async () => { await aWhile(); return {}; }, destroy: async () => {} }, { max: 3 });
+    await listening(async (order) => {
+      const one = await pool.acquire();
+      await billLater(order);
+      await pool.release(one);
+      bill(order);
+    }, COUNT * 2);
+    await pool.drain();
+    await pool.clear();
+  },
+  async fastq() {
+    const queue = load('fastq')((order, done) => { bill(order); billLater(order).then(() => done(), done); }, 3);
+    await listening((order) => { queue.push(order); }, COUNT * 2);
+  },
+  async 'fastq, promises'() {
+    const queue = load('fastq').promise(async (order) => { bill(order); await billLater(order); }, 3);
+    await listening(async (order) => { await queue.push(order); }, COUNT * 2);
+  },
+  async 'async.queue'() {
+    const queue = load('async').queue((order, done) => { bill(order); billLater(order).then(() => done(), done); }, 3);
+    await listening((order) => { queue.push(order); }, COUNT * 2);
+  },
+  /** It runs what was put there for one message in the context of another, which is over by then: nothing is said. */
+  async 'p-queue, of modules, cut'() {
+    const { default: PQueue } = await import(path.join(process.env.PACKAGES, 'p-queue-9/dist/index.js'));
+    const queue = new PQueue({ concurrency: 3 });
+    await listening(async (order) => { await queue.add(async () => { bill(order); await billLater(order); }); }, COUNT * 2);
+  },
+  async 'p-limit'() {
+    const limit = load('p-limit')(3);
+    await listening(async (order) => { await limit(async () => { bill(order); await billLater(order); }); }, COUNT * 2);
+    again();
+    await listening((order) => { limit(async () => { bill(order); await billLater(order); }); }, COUNT * 4);
+  },
+  async 'p-queue'() {
+    const queue = new (load('p-queue').default)({ concurrency: 3 });
+    await listening(async (order) => { await queue.add(async () => { bill(order); await billLater(order); }); }, COUNT * 2);
+    again();
+    await listening((order) => { queue.add(async () => { bill(order); await billLater(order); }); }, COUNT * 4);
+  },
+  async 'p-limit, of modules'() {
+    const { default: pLimit } = await import(path.join(process.env.PACKAGES, 'p-limit-7/index.js'));
+    const limit = pLimit(3);
+    await listening(async (order) => { await limit(async () => { bill(order); await billLater(order); }); }, COUNT * 2);
+  },
+};

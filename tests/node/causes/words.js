@@ -1,0 +1,43 @@
+// What the shapes of `causes.js` are made of.
+'use strict';
+
+const { KafkaConsumer, Producer, give, sent } = require('node-rdkafka');
+
+const COUNT = 40;
+
+const sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+const aWhile = () => sleep(Math.random() * 5);
+const producer = new Producer();
+
+/** What is sent for a message. */
+const bill = ({ value }) => producer.produce('bills', 0, Buffer.from(value));
+const forward = ({ value }) => producer.produce('bills', 0, value);
+/** What is sent for no message. */
+const beat = () => producer.produce('beats', 0, null);
+const billLater = async (order) => { await aWhile(); bill(order); };
+
+const consumer = new KafkaConsumer();
+const take = (number) => new Promise((done) => consumer.consume(number, (error, messages) => done(messages)));
+
+/** Goes on with `work` for lists of seven. */
+async function lists(work) {
+  for (;;) {
+    const messages = await take(7);
+    if (messages.length === 0) return;
+    await work(messages);
+  }
+}
+
+/** Lets `listener` listen, and waits until so much is sent. */
+async function listening(listener, count = COUNT) {
+  consumer.on('data', listener).consume();
+  while (sent.length < count) await sleep(5);
+}
+
+/** As many messages once more, for another listener. */
+function again() {
+  consumer.removeAllListeners();
+  give(COUNT);
+}
+
+module.exports = { COUNT, aWhile, again, beat, bill, billLater, consumer, forward, listening, lists, sleep, take };
