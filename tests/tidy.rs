@@ -29,7 +29,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("export", &["config", "diagnostics", "quiet_thread"]),
     ("batch", &["clock", "config", "diagnostics", "export", "per_process", "quiet_thread", "tracer", "zeroed"]),
     // A plugin's instance is an exporter.
-    ("plugin", &["config", "diagnostics", "export", "quiet_thread", "trusted_path"]),
+    ("plugin", &["config", "diagnostics", "export", "per_process", "quiet_thread", "swap", "trusted_path"]),
     // What is said of all that, and done at the end of the process.
     ("status", &["batch", "config", "diagnostics", "export", "per_process", "services", "swap"]),
     ("ends", &["cancellation", "batch", "host", "per_process"]),

@@ -70,12 +70,11 @@ impl Resolver {
     pub fn load(source: Source) -> Result<Self, ResolverError> {
         Pipeline::watch_forks();
         let strict = config::strict(&Variables::process());
-        let loaded = config::load(source.clone());
+        let (reloading, before) = Reloading::new(source.clone(), strict);
+        let loaded = config::load(source);
         let mut report = loaded.report;
-        let shared = loaded.config.map(|config| {
-            let reloading = Reloading::new(source, strict, &report);
-            Shared::new(config, strict, reloading, &mut report)
-        });
+        reloading.has_read(before, &report);
+        let shared = loaded.config.map(|config| Shared::new(config, strict, reloading, &mut report));
         if let Some(untrusted) = &loaded.untrusted {
             plan::check(untrusted, strict, &mut report);
         }

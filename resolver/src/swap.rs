@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use crate::per_process;
 
@@ -62,8 +63,13 @@ impl<T> Swap<T> {
             if is_free && self.locked.compare_exchange(holder, own, Ordering::Acquire, Ordering::Relaxed).is_ok() {
                 return;
             }
-            tries += 1;
-            if tries < 100 { std::hint::spin_loop() } else { std::thread::yield_now() }
+            tries = tries.saturating_add(1);
+            match tries {
+                ..100 => std::hint::spin_loop(),
+                100..200 => std::thread::yield_now(),
+                // Whoever has it may be of a lower priority, and gets a processor only if we sleep.
+                _ => std::thread::sleep(Duration::from_micros(50)),
+            }
         }
     }
 

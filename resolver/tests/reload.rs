@@ -7,13 +7,14 @@
 
 #[path = "support/fake_kafka.rs"]
 mod fake_kafka;
+#[path = "reload/load.rs"]
+mod load;
 #[path = "reload/status.rs"]
 mod status;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use fake_kafka::{FakeClient, FakeMessage};
@@ -302,6 +303,28 @@ fn a_rate_limit_goes_on_where_it_was() {
     assert!(spans as f64 <= most, "{spans} of {most}");
 }
 
+/// By its topic, wherever that stands.
+#[test]
+fn the_rate_limit_of_a_topic_goes_on_where_it_was() {
+    let topic = |name: &str| format!("[services.shop.topic.{name}]\nsampler = {{ rate_limit = 5 }}\n");
+    let ordered = |first: &str, second: &str| {
+        format!(
+            "version = 1\n[services.shop]\ntopics = [\"a\", \"b\"]\nexport = [\"out\"]\n{}{}{OUT}",
+            topic(first),
+            topic(second)
+        )
+    };
+    let site = Site::new(&ordered("a", "b"));
+    let producer = FakeClient::producer(&site.resolver);
+    let started = Instant::now();
+    (0..20).for_each(|_| send(&producer, "a"));
+    site.reload(&ordered("b", "a"));
+    (0..20).for_each(|_| send(&producer, "a"));
+    let most = 5.0 + 5.0 * started.elapsed().as_secs_f64() + 1.0;
+    let spans = site.drawn("out").len();
+    assert!(spans as f64 <= most, "{spans} of {most}");
+}
+
 #[test]
 fn the_file_is_looked_at_from_time_to_time_where_it_says_so_half_written_ones_and_links_too() {
     let timed = |service: &str| {
@@ -347,6 +370,33 @@ fn the_file_is_looked_at_from_time_to_time_where_it_says_so_half_written_ones_an
     write(&root, &timed("five").replace("[reload]\ninterval = \"100ms\"", "[reload]\nenabled = false"));
     wait_for("the last one", || is_traced_as("five"));
     wait_for("the thread ends", || threads("tr-reload").is_empty());
+}
+
+/// A plugin that is installed after the file which names it, or a mode that is mended: the file's text is what it was.
+#[test]
+fn what_was_refused_is_tried_again_without_a_change_of_the_file() {
+    let shop = shop("").replace("version = 1\n", "");
+    let timed = |more: &str| format!("version = 1\n[reload]\ninterval = \"100ms\"\n{more}{shop}");
+    let site = Site::new(&timed(""));
+    let later = site.folder.path().join("later.so");
+    site.write(&timed(&format!("[plugins.file]\nfile = {later:?}\n")));
+    wait_for("it is refused", || site.resolver.stats().reloads.refused == 1);
+    let built = std::env::current_exe().unwrap().with_file_name("libtracer_plugin_file.so");
+    // Nobody sees half of it.
+    std::fs::copy(built, later.with_extension("half")).unwrap();
+    std::fs::rename(later.with_extension("half"), later).unwrap();
+    wait_for("it is taken", || site.resolver.stats().reloads.taken == 1);
+    let reloads = site.resolver.stats().reloads;
+    assert_eq!((reloads.refused, reloads.last_error), (1, None));
+}
+
+#[test]
+fn a_reload_that_brings_the_looks_begins_with_them_at_once() {
+    let site = Site::new(&shop(""));
+    let timed = |more: &str| shop(more).replace("version = 1", "version = 1\n[reload]\ninterval = \"100ms\"");
+    site.reload(&timed(""));
+    site.write(&timed("sampler = \"always_off\""));
+    wait_for("it is looked at", || site.resolver.stats().reloads.taken == 2);
 }
 
 #[test]
@@ -469,115 +519,4 @@ fn what_was_shut_down_stays_so() {
     site.write(&shop("sampler = \"always_off\""));
     assert_eq!(site.resolver.reload().unwrap(), Reloaded::Off);
     assert!(threads("tr-out").is_empty());
-}
-
-const RELOADS: usize = 1_000;
-
-/// Variants that differ in all that can: names, topics, formats, a backend that is always another, batches.
-fn variant(number: usize) -> String {
-    let name = ["shop", "store", "kiosk"][number % 3];
-    let inject = ["tracecontext", "b3", "jaeger", "b3multi"][number / 3 % 4];
-    let extra = if number % 5 == 0 { "[services.extra]\ntopics = [\"extra\"]\nexport = [\"out\"]\n" } else { "" };
-    format!(
-        "version = 1\n{extra}[batch]\ndelay = \"{}ms\"\n[services.{name}]\ntopics = [\"orders\"]\nexport = [\"out\", \"other\"]\n\
-         propagators = {{ inject = [\"{inject}\"] }}\n[services.rest]\ntopics = [\"*\"]\nexport = [\"other\", \"out\"]\n{OUT}\
-         [backends.other]\nplugin = \"file\"\nconfig = {{ path = \"OUT/other-{}\" }}\n",
-        10 + number % 7,
-        number % 4
-    )
-}
-
-#[test]
-fn a_thousand_reloads_under_load_lose_no_span_and_double_none() {
-    let site = Site::new(&variant(0));
-    let (over, expected) = (AtomicBool::new(false), AtomicU64::new(0));
-    std::thread::scope(|scope| {
-        for thread in 0..3 {
-            let (resolver, over, expected) = (&site.resolver, &over, &expected);
-            scope.spawn(move || {
-                let producer = FakeClient::producer(resolver);
-                let consumer = FakeClient::consumer(resolver, Integration::Plugin);
-                // Half of them stay in flight for a while, over several reloads.
-                let mut waiting = std::collections::VecDeque::new();
-                let mut offset = 0;
-                while !over.load(Ordering::Relaxed) {
-                    for topic in ["orders", "extra", "orders", "letters"] {
-                        let mut sent = FakeMessage::new(topic);
-                        producer.send(&sent);
-                        sent.latency_micros = 600_000_000;
-                        waiting.push_back(sent);
-                        let mut received = FakeMessage::new(topic);
-                        received.place(0, thread, offset);
-                        offset += 1;
-                        consumer.consume(&received);
-                        expected.fetch_add(2, Ordering::Relaxed);
-                    }
-                    while waiting.len() > 40 {
-                        producer.acknowledge(&waiting.pop_front().unwrap());
-                    }
-                    std::thread::sleep(Duration::from_millis(10));
-                }
-                waiting.iter().for_each(|message| producer.acknowledge(message));
-            });
-        }
-        for number in 1..=RELOADS {
-            site.reload(&variant(number));
-        }
-        over.store(true, Ordering::Relaxed);
-    });
-    assert!(site.resolver.flush(Duration::from_secs(40)));
-    let expected = expected.load(Ordering::Relaxed);
-    let mut by_name = BTreeMap::<&str, Vec<Written>>::new();
-    by_name.insert("out", site.spans("out"));
-    let other = (0..4).flat_map(|place| site.spans(&format!("other-{place}"))).collect();
-    by_name.insert("other", other);
-    for (backend, spans) in &by_name {
-        let ids: BTreeSet<_> = spans.iter().map(|span| &span.id).collect();
-        assert_eq!(ids.len(), spans.len(), "{backend}: none twice");
-    }
-    // What belonged to `extra` went to one backend only.
-    let extra = by_name["out"].iter().filter(|span| span.service == "extra").count();
-    assert_eq!(by_name["out"].len() as u64, expected);
-    assert_eq!(by_name["other"].len() as u64, expected - extra as u64);
-    let stats = site.resolver.stats();
-    let counted: u64 = stats.services.iter().map(|of| of.spans).sum();
-    assert_eq!((counted, stats.services.iter().map(|of| of.unacknowledged).sum::<u64>()), (expected, 0));
-    for backend in &stats.backends {
-        let sums = backend.services.iter().fold((0, 0, 0), |(offered, exported, lost), of| {
-            (offered + of.offered, exported + of.exported, lost + of.rejected + of.dropped_total() + of.waiting)
-        });
-        let all = by_name[&backend.name[..]].len() as u64;
-        assert_eq!(sums, (all, all, 0), "{}", backend.name);
-    }
-    assert_eq!((stats.reloads.taken, stats.reloads.refused), (RELOADS as u64, 0));
-    wait_for("those of before close", || threads("tr-other").len() == 1);
-}
-
-/// Bytes of this process in memory.
-fn resident() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
-}
-
-#[test]
-fn a_thousand_reloads_do_not_make_the_process_grow() {
-    let site = Site::new(&variant(0));
-    let producer = FakeClient::producer(&site.resolver);
-    let idle = FakeClient::producer(&site.resolver);
-    send(&idle, "orders");
-    let rounds = |count: usize| {
-        for number in 1..=count {
-            site.reload(&variant(number));
-            ["orders", "extra", "letters"].into_iter().for_each(|topic| send(&producer, topic));
-        }
-        assert!(site.resolver.flush(Duration::from_secs(20)));
-        wait_for("those of before close", || threads("tr-other").len() == 1);
-    };
-    rounds(RELOADS / 4);
-    let before = resident();
-    rounds(RELOADS);
-    let grown = resident().saturating_sub(before);
-    // Of each backend that was changed a table stays that its plugin may still call: about 5 KiB (plugin/host_side.rs).
-    assert!(grown < 8 << 20, "{grown} bytes more than {before}");
 }

@@ -103,18 +103,18 @@ fn process(variables: &Variables) -> Loaded {
 fn named_file(path: &Path, variables: &Variables) -> Loaded {
     let name = path.display().to_string();
     let any_writer = allows_world_writable(variables);
-    let FileText { text, is_pipe, is_anonymous } = match file::read(path, any_writer) {
+    let FileText { text, is_once, is_anonymous } = match file::read(path, any_writer) {
         Ok(read) => read,
         Err(problem) => return without_config(*problem, &name),
     };
     // Asked after the file was opened, so that the answer is about what was read.
     let doubt = if is_anonymous { None } else { trusted_path::doubt(path, any_writer) };
     let mut loaded = read_text(&name, path, text, variables);
-    if let Some(config) = loaded.config.as_mut().filter(|_| is_pipe) {
+    if let Some(config) = loaded.config.as_mut().filter(|_| is_once) {
         if config.reload.enabled {
             loaded.report.push(Problem { severity: Severity::Warning, ..file::read_once(path) });
         }
-        config.origin = Origin::Pipe(path.to_owned());
+        config.origin = Origin::Once(path.to_owned());
         config.reload = Reload::OFF;
     }
     if let Some(doubt) = doubt {

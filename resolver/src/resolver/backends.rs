@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use std::cell::OnceCell;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,7 @@ pub(crate) struct Backends {
     table: Swap<Table>,
     services: Arc<Ledger>,
     told: Told,
+    ended: AtomicBool,
     /// By name's number: what those had counted that are closed. Held while one of them moves from the table to here, and
     /// while they are added up.
     closed: PerProcess<Mutex<Vec<Closed>>>,
@@ -68,7 +69,13 @@ const CLOSING: Duration = Duration::from_secs(5);
 
 impl Backends {
     pub(super) fn new(services: Arc<Ledger>) -> Self {
-        Self { table: Swap::new(Arc::default()), services, told: Told::default(), closed: PerProcess::new() }
+        Self {
+            table: Swap::new(Arc::default()),
+            services,
+            told: Told::default(),
+            ended: AtomicBool::new(false),
+            closed: PerProcess::new(),
+        }
     }
 
     /// Loads, checks and creates every backend of `config` that does not run already. What fails stands in `report`, at its
@@ -102,23 +109,44 @@ impl Backends {
         Prepared { table, fresh, numbers }
     }
 
-    /// The new ones take the place of those of now, which only `rules` and those before it still lead to. Gives the names
-    /// of those that are new.
-    pub(super) fn take_over(&self, prepared: Prepared, rules: u64) -> Vec<String> {
-        let Prepared { mut table, fresh, .. } = prepared;
+    /// The new ones take the place of those of now, which only rules of before will lead to. Gives the names of those that
+    /// are new; nothing where all have ended meanwhile.
+    pub(super) fn take_over(&self, prepared: Prepared) -> Option<Vec<String>> {
         let closed = self.closed();
+        if self.have_ended() {
+            drop(closed);
+            Self::give_up(prepared);
+            return None;
+        }
+        let Prepared { mut table, fresh, .. } = prepared;
         let before = self.table.load();
         table.leaving.clone_from(&before.leaving);
         table.closing.clone_from(&before.closing);
         for destination in &before.current {
             if !table.current.iter().any(|kept| Arc::ptr_eq(kept, destination)) {
-                destination.is_replaced_after(rules);
                 table.leaving.push(Arc::clone(destination));
             }
         }
         self.table.store(Arc::new(table));
         drop(closed);
-        fresh.iter().map(|destination| destination.name.clone()).collect()
+        Some(fresh.iter().map(|destination| destination.name.clone()).collect())
+    }
+
+    /// Those of now lead to others than `rules` and the ones before it did. A fork that came in between has them leaving, and
+    /// says so with its own next reload.
+    pub(super) fn are_replaced_after(&self, rules: u64) {
+        self.table.load().leaving.iter().for_each(|destination| destination.is_replaced_after(rules));
+    }
+
+    /// All of them end: no others come. To be called before `shutdown`.
+    pub(super) fn end(&self) {
+        // Held, so that those of a reload are among them, or are not at all.
+        let _closed = self.closed();
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn have_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
     }
 
     /// The rules that they were made for are not used after all.
@@ -437,5 +465,69 @@ impl Destinations for Backends {
         if matches!(leave, Leave::OrNot | Leave::Last) {
             self.tell_sum(Moment::End);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Source, load};
+    use crate::plugin::child_is_well;
+
+    /// Of one backend, which reports into `folder`.
+    fn config(folder: &tempfile::TempDir, report: &str) -> Config {
+        let path = folder.path().join(report);
+        let text = format!(
+            "version = 1\n[services.s]\ntopics = [\"t\"]\nexport = [\"b\"]\n[backends.b]\nplugin = \"misbehaving\"\n\
+             config = {{ report = {path:?} }}\n"
+        );
+        load(Source::Text { name: "t.toml".to_owned(), text }).config.unwrap()
+    }
+
+    fn prepared(backends: &Backends, config: &Config) -> Prepared {
+        let mut report = Report::new(String::new(), String::new());
+        let prepared = backends.prepare(config, false, &mut report);
+        assert!(!report.has_errors(), "{}", report.render(false));
+        prepared
+    }
+
+    #[test]
+    fn what_a_reload_brings_after_the_end_is_ended_and_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let backends = Backends::new(Arc::new(Ledger::new()));
+        assert!(backends.take_over(prepared(&backends, &config(&folder, "first"))).is_some());
+        let late = prepared(&backends, &config(&folder, "late"));
+        backends.end();
+        assert!(backends.take_over(late).is_none());
+        assert!(backends.shutdown(Instant::now() + CLOSING));
+        let path = folder.path().join("late");
+        let started = Instant::now();
+        while !std::fs::read_to_string(&path).is_ok_and(|report| report.contains("destroy")) {
+            assert!(started.elapsed() < Duration::from_secs(40), "it is ended on a thread of its own");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(backends.table.load().all().count(), 1);
+    }
+
+    /// Between the moment in which the new ones are there and the one in which rules lead to them.
+    #[test]
+    fn a_child_that_is_forked_in_the_midst_of_a_reload_goes_on_with_the_backends_of_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let backends = Arc::new(Backends::new(Arc::new(Ledger::new())));
+        let first = prepared(&backends, &config(&folder, "first"));
+        let number = first.numbers[0];
+        backends.take_over(first).unwrap();
+        backends.take_over(prepared(&backends, &config(&folder, "second"))).unwrap();
+        assert!(child_is_well(|| {
+            let works = backends.table.load().open(number).is_some_and(|known| known.queue().is_some());
+            // Its own next reload says that it is replaced.
+            backends.are_replaced_after(0);
+            backends.close_before(1);
+            works && backends.table.load().leaving.is_empty()
+        }));
+        backends.are_replaced_after(0);
+        backends.close_before(1);
+        backends.end();
+        assert!(backends.shutdown(Instant::now() + CLOSING));
     }
 }

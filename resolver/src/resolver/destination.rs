@@ -76,9 +76,9 @@ impl Destination {
         destination
     }
 
-    /// No rules name it any more but these, and those before.
+    /// No rules name it any more but these, and those before. Said again later it changes nothing.
     pub(super) fn is_replaced_after(&self, rules: u64) {
-        self.last_rules.store(rules, Ordering::Relaxed);
+        let _ = self.last_rules.compare_exchange(u64::MAX, rules, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     pub(super) fn last_rules(&self) -> u64 {

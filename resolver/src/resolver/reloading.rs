@@ -3,8 +3,9 @@
 #![forbid(unsafe_code)]
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use crate::config::{self, Report, Source, Variables};
 use crate::per_process::PerProcess;
@@ -28,33 +29,52 @@ pub(super) struct Reloading {
     /// As they were at the start: a program may change its environment, but no thread may look at it meanwhile.
     pub(super) variables: Variables,
     pub(super) strict: bool,
-    /// The print of what is in effect.
+    /// The print of what is in effect; 0 where that is not known, and so is no content's.
     pub(super) applied: AtomicU64,
     /// Held during a reload.
-    pub(super) one_at_a_time: PerProcess<Mutex<Refused>>,
+    pub(super) one_at_a_time: PerProcess<Mutex<Looks>>,
     /// Whether this process has the thread that looks.
-    pub(super) watched: PerProcess<AtomicBool>,
+    watched: PerProcess<AtomicBool>,
     counted: PerProcess<Counted>,
+}
+
+/// What the looks of a process have seen that is not in effect.
+#[derive(Default)]
+pub(super) struct Looks {
+    /// This was seen once: it may be half written.
+    pub(super) settling: Option<u64>,
+    /// This cannot be used.
+    pub(super) refused: Option<Refusal>,
+}
+
+pub(super) struct Refusal {
+    pub(super) print: u64,
+    /// What was said of it.
+    pub(super) told: String,
+    /// What it wants may be there by then: a plugin, a folder, another mode of the file.
+    pub(super) again_at: Instant,
 }
 
 #[derive(Default)]
 pub(super) struct Counted {
     pub(super) taken: AtomicU64,
     pub(super) refused: AtomicU64,
+    /// Of what the file says now. A lock of its own: the status does not wait for a reload.
+    last_error: Mutex<Option<(String, Instant)>>,
 }
 
-/// Prints of what cannot be used.
-#[derive(Default)]
-pub(super) struct Refused {
-    /// This was told.
-    pub(super) told: Option<u64>,
-    /// This was seen once: it may be half written.
-    pub(super) seen: Option<u64>,
+/// What tells one content from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Print {
+    /// Of the text alone.
+    text: u64,
+    /// With the files that it refers to. Never 0.
+    pub(super) whole: u64,
 }
 
 impl Reloading {
-    /// `report`: of the load that was.
-    pub(super) fn new(source: Source, strict: bool, report: &Report) -> Self {
+    /// To be made before the configuration is read: what changes after that is found changed.
+    pub(super) fn new(source: Source, strict: bool) -> (Self, Print) {
         let variables = Variables::of_now();
         // The program may go to another folder.
         let source = match (source, config::file_of(&variables)) {
@@ -63,47 +83,77 @@ impl Reloading {
             }
             (source, _) => source,
         };
-        let applied = print_of(&Ok(report.text.clone()));
-        Self {
+        let reloading = Self {
             source,
             variables,
             strict,
-            applied: AtomicU64::new(applied),
+            applied: AtomicU64::new(0),
             one_at_a_time: PerProcess::new(),
             watched: PerProcess::new(),
             counted: PerProcess::new(),
-        }
+        };
+        let print = reloading.print();
+        (reloading, print)
     }
 
-    pub(super) fn stats(&self) -> ReloadStats {
-        let Some(counted) = self.counted.get() else { return ReloadStats::default() };
-        ReloadStats { taken: counted.taken.load(Ordering::Relaxed), refused: counted.refused.load(Ordering::Relaxed) }
+    /// Says what was read in the end, after `before` was looked at. If that is something else nobody knows to which of both
+    /// the files belong that were read with it: it is looked at again.
+    pub(super) fn has_read(&self, before: Print, report: &Report) {
+        let same = before.text == Print::of(&Ok(report.text.clone())).text;
+        self.applied.store(if same { before.whole } else { 0 }, Ordering::Relaxed);
+    }
+
+    pub(super) fn stats(&self, generation: u64) -> ReloadStats {
+        let Some(counted) = self.counted.get() else { return ReloadStats { generation, ..ReloadStats::default() } };
+        let last_error = counted.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        ReloadStats {
+            taken: counted.taken.load(Ordering::Relaxed),
+            refused: counted.refused.load(Ordering::Relaxed),
+            generation,
+            last_error: last_error.map(|(message, at)| (message, at.elapsed())),
+        }
     }
 
     pub(super) fn counted(&self) -> &Counted {
         self.counted.get_or_init(Counted::default)
     }
 
-    /// What identifies the content that there is now; `None` where there is nothing to look at.
-    pub(super) fn print(&self) -> Option<u64> {
-        match &self.source {
-            Source::File(path) => Some(print_of(&config::file_text(path).map_err(|problem| problem.message))),
-            Source::Text { text, .. } => Some(print_of(&Ok(text.clone()))),
-            Source::Process => None,
-        }
+    pub(super) fn watched(&self) -> &AtomicBool {
+        self.watched.get_or_init(AtomicBool::default)
+    }
+
+    /// What identifies the content that there is now.
+    pub(super) fn print(&self) -> Print {
+        Print::of(&match &self.source {
+            Source::File(path) => config::file_text(path).map_err(|problem| problem.message),
+            Source::Text { text, .. } => Ok(text.clone()),
+            // Variables are those of the start.
+            Source::Process => Ok(String::new()),
+        })
     }
 }
 
-/// What tells one content from another: the text, and that of the files that it refers to; or why there is none.
-pub(super) fn print_of(content: &Result<String, String>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    match content {
-        Ok(text) => {
-            // A byte order mark is no part of it.
-            text.strip_prefix('\u{feff}').unwrap_or(text).hash(&mut hasher);
-            config::referenced_files(text).for_each(|content| content.hash(&mut hasher));
-        }
-        Err(message) => (0_u8, message).hash(&mut hasher),
+impl Counted {
+    pub(super) fn fails(&self, error: Option<String>) {
+        let error = error.map(|error| (error, Instant::now()));
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
     }
-    hasher.finish()
+}
+
+impl Print {
+    /// Of a text, and of the files that it refers to; or of why there is none.
+    fn of(content: &Result<String, String>) -> Self {
+        let mut hasher = DefaultHasher::new();
+        let mut text_hash = 0;
+        match content {
+            Ok(text) => {
+                // A byte order mark is no part of it.
+                text.strip_prefix('\u{feff}').unwrap_or(text).hash(&mut hasher);
+                text_hash = hasher.finish();
+                config::referenced_files(text).for_each(|content| content.hash(&mut hasher));
+            }
+            Err(message) => (0_u8, message).hash(&mut hasher),
+        }
+        Self { text: text_hash, whole: hasher.finish().max(1) }
+    }
 }

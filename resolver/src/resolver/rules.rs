@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
+use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +12,7 @@ use super::ledger::{Ledger, Listed};
 use crate::batch::{
     BackendSet, BatchedService, BatchedServices, Destinations, ServiceCounters, ServiceResource, TopicCounters,
 };
-use crate::config::{Config, Service, Settings, Trace};
+use crate::config::{Config, Pattern, Service, Settings, Trace};
 use crate::host;
 use crate::services::{Candidate, Selection, ServiceMap};
 use crate::status::{self, Belongs, CountedTopic, Owner, TopicsSeen, Who};
@@ -208,32 +209,33 @@ impl Rules {
     }
 }
 
-/// A rate limit that is what it was goes on where it is: a reload gives no second helping.
+/// A rate limit that is what it was goes on where it is, wherever it stands in the file: a reload gives no second helping.
 fn samplers(services: &ServiceMap, config: &Config, before: Option<&Rules>) -> Vec<Sampler> {
     let mut samplers = Sampler::for_slots(services);
     let Some(before) = before else { return samplers };
-    let name = |config: &Config, service: usize| config.services.get(service).map(|service| service.name.clone());
-    for (index, service) in config.services.iter().enumerate() {
-        let of = |services: &ServiceMap, service: usize| -> Vec<usize> {
-            let slots = services.slots().enumerate().filter(|(_, (owner, _))| *owner == service);
-            slots.map(|(slot, _)| slot).collect()
-        };
-        let known = (0..before.config.services.len())
-            .find(|known| name(&before.config, *known).as_deref() == Some(service.name.as_str()));
-        let Some(known) = known else { continue };
-        let (old, new) = (of(&before.services, known), of(services, index));
-        // The first slot is the service's own, the others are its topics', in file order.
-        let own = old.first().and_then(|slot| before.samplers.get(*slot)).cloned();
-        for (place, slot) in new.iter().enumerate() {
-            let Some((_, settings)) = services.slots().nth(*slot) else { continue };
-            let same_place = old.get(place).and_then(|slot| before.samplers.get(*slot));
-            let kept = [own.as_ref(), same_place].into_iter().flatten().find(|sampler| sampler.has_limit_of(settings));
-            if let (Some(kept), Some(sampler)) = (kept, samplers.get_mut(*slot)) {
-                *sampler = kept.for_topic(settings);
-            }
+    let slots_before: HashMap<_, _> = named_slots(&before.config).zip(&before.samplers).collect();
+    let mut own: Option<Sampler> = None;
+    for (((service, topic), sampler), (_, settings)) in named_slots(config).zip(&mut samplers).zip(services.slots()) {
+        let limited = |known: &&Sampler| known.has_limit_of(settings);
+        // A topic that is limited as its service is draws from the service's bucket: `Sampler::for_topic`.
+        let of_service = own.as_ref().filter(|_| topic.is_some()).filter(limited);
+        let kept = of_service.or_else(|| slots_before.get(&(service, topic)).copied().filter(limited));
+        if let Some(kept) = kept {
+            *sampler = kept.for_topic(settings);
+        }
+        if topic.is_none() {
+            own = Some(sampler.clone());
         }
     }
     samplers
+}
+
+/// What each slot of the service map is about, in their order: a service, and one of its topics if it is that one's.
+fn named_slots(config: &Config) -> impl Iterator<Item = (&str, Option<(Discriminant<Pattern>, &str)>)> {
+    config.services.iter().flat_map(|service| {
+        let topics = service.topic_settings.iter().map(|(pattern, _)| Some((discriminant(pattern), pattern.text())));
+        std::iter::once(None).chain(topics).map(|topic| (service.name.as_str(), topic))
+    })
 }
 
 /// The backends of a slot.

@@ -29,8 +29,6 @@ pub(crate) struct Shared {
     ledger: Arc<Ledger>,
     backends: Arc<Backends>,
     pub(super) reloading: Reloading,
-    /// It was shut down.
-    ended: AtomicBool,
     told_topic_limit: AtomicBool,
     clients: ClientsMet,
     /// What the rules of now were made of.
@@ -49,7 +47,8 @@ impl Shared {
         let seen = TopicsSeen::new(&config, report);
         let prepared = backends.prepare(&config, strict, report);
         let rules = Rules::new(config, seen, id, &ledger, &backends, &prepared.numbers, None);
-        backends.take_over(prepared, 0);
+        // Nobody can have ended it yet.
+        let _ = backends.take_over(prepared);
         Arc::new(Self {
             id,
             rules: Swap::new(Arc::new(rules)),
@@ -58,7 +57,6 @@ impl Shared {
             ledger,
             backends,
             reloading,
-            ended: AtomicBool::new(false),
             told_topic_limit: AtomicBool::new(false),
             clients: ClientsMet::default(),
             about: Swap::new(Arc::new(None)),
@@ -108,7 +106,7 @@ impl Shared {
     ) -> Option<Vec<String>> {
         let before = self.rules();
         let prepared = self.backends.prepare(&config, strict, report);
-        if report.has_errors() || self.has_ended() {
+        if report.has_errors() {
             Backends::give_up(prepared);
             return None;
         }
@@ -119,10 +117,12 @@ impl Shared {
         let followed = self.followed.get_or_init(Mutex::default);
         followed.lock().unwrap_or_else(PoisonError::into_inner).insert(before.generation());
         // New backend sets lead to new backends, so these come first.
-        let fresh = self.backends.take_over(prepared, before.generation());
+        let fresh = self.backends.take_over(prepared)?;
         self.rules.store(Arc::new(rules));
         // Release: pairs with the acquire in `generation`.
         self.generation.store(generation, Ordering::Release);
+        // Only now: a fork before this goes on with the rules and the backends of before.
+        self.backends.are_replaced_after(before.generation());
         next_epoch();
         let backend_sets = before.backend_sets();
         Pipeline::current().replaced(Box::new(Replaced { shared: Arc::clone(self), rules: before, backend_sets }));
@@ -148,11 +148,11 @@ impl Shared {
 
     /// It was shut down: no reload brings it back.
     pub(super) fn end(&self) {
-        self.ended.store(true, Ordering::Relaxed);
+        self.backends.end();
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Relaxed)
+        self.backends.have_ended()
     }
 
     #[cold]
@@ -249,7 +249,7 @@ impl Shared {
             clients,
             clients_beyond,
             clients_closed,
-            reloads: self.reloading.stats(),
+            reloads: self.reloading.stats(rules.generation()),
         }
     }
 

@@ -2,7 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -13,6 +14,8 @@ use crate::{diagnostics, quiet_thread};
 
 /// How soon a request is seen.
 const STEP: Duration = Duration::from_millis(250);
+/// How soon what was found changed is looked at again: whoever writes it is through by then.
+const SETTLING: Duration = Duration::from_secs(1);
 
 impl Shared {
     /// Starts the thread, if the configuration wants it and this process has none: a child of a fork starts its own with its
@@ -21,18 +24,31 @@ impl Shared {
         if !self.rules().config().reload.enabled {
             return;
         }
-        let started = self.reloading.watched.get_or_init(AtomicBool::default);
-        if started.swap(true, Ordering::Relaxed) {
+        let watched = self.reloading.watched();
+        if watched.swap(true, Ordering::SeqCst) {
             return;
         }
         let shared = Arc::downgrade(self);
         if let Err(error) = quiet_thread::spawn("tr-reload".to_owned(), move || look(&shared)) {
-            started.store(false, Ordering::Relaxed);
+            watched.store(false, Ordering::SeqCst);
             diagnostics::error(&format!(
                 "the configuration is not looked at again, because the system gives no thread: {error}; the next client \
                  tries again"
             ));
         }
+    }
+}
+
+impl Shared {
+    /// Whether its rules want no looks, and nobody has changed that meanwhile: whoever has found it watched.
+    fn stops_watching(&self) -> bool {
+        let wants_none = || !self.rules().config().reload.enabled;
+        if !wants_none() {
+            return false;
+        }
+        let watched = self.reloading.watched();
+        watched.store(false, Ordering::SeqCst);
+        wants_none() || watched.swap(true, Ordering::SeqCst)
     }
 }
 
@@ -44,16 +60,19 @@ fn look(shared: &Weak<Shared>) {
             "`tracer-interceptors reload` does not reach this process, because the system refuses memory files: {error}"
         ));
     });
+    let mut is_new = false;
     loop {
         let Some(there) = shared.upgrade().filter(|shared| !shared.has_ended()) else { return };
-        let wanted = there.rules().config().reload;
-        if !wanted.enabled {
-            there.reloading.watched.get_or_init(AtomicBool::default).store(false, Ordering::Relaxed);
+        if there.stops_watching() {
             return;
         }
-        let due = last + wanted.interval;
+        let interval = there.rules().config().reload.interval;
+        let due = last + if is_new { interval.min(SETTLING) } else { interval };
         if due <= Instant::now() {
-            there.look();
+            is_new = catch_unwind(AssertUnwindSafe(|| there.look())).unwrap_or_else(|_| {
+                diagnostics::error("a look at the configuration has failed, and what was in effect before stays so");
+                false
+            });
             last = Instant::now();
         }
         if let Some((page, asked)) = page.as_ref().ok().and_then(|page| page.asked().map(|asked| (page, asked))) {

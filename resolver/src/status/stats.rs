@@ -68,13 +68,17 @@ pub struct ClientStats {
 }
 
 /// Reloads, see [`Resolver::reload`](crate::Resolver::reload).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReloadStats {
     /// Those that brought other rules.
     pub taken: u64,
     /// Those that were refused, because of an error: the rules of before went on.
     pub refused: u64,
+    /// Of the rules in effect: 0 for those of the start, one more with each reload, the parent's too in a child of a fork.
+    pub generation: u64,
+    /// Why what the file says now is not in effect, and how long ago that was found.
+    pub last_error: Option<(String, Duration)>,
 }
 
 /// One service, before its spans reach a backend.

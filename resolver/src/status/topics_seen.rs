@@ -284,7 +284,7 @@ fn describe(services: &[Service], hidden: &[String]) -> String {
 
 fn origin(config: &Config) -> String {
     match &config.origin {
-        Origin::File(path) | Origin::LegacyFile(path) | Origin::Pipe(path) => path.display().to_string(),
+        Origin::File(path) | Origin::LegacyFile(path) | Origin::Once(path) => path.display().to_string(),
         Origin::Environment => "the environment".to_owned(),
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use tracer_resolver::Reloaded;
 
 use super::fake_kafka::FakeClient;
 use super::{OUT, Site, send};
@@ -29,7 +30,9 @@ fn the_status_is_of_the_rules_in_effect_and_goes_on_counting() {
     send(&producer, "orders");
     send(&producer, "orders");
     let first = status();
-    assert_eq!(first["reloads"], serde_json::json!({ "taken": 0, "refused": 0 }));
+    let reloads =
+        |taken: u64, last_error| json!({ "taken": taken, "refused": 0, "generation": taken, "last_error": last_error });
+    assert_eq!(first["reloads"], reloads(0, Value::Null));
 
     // Another place in the file, and other settings.
     let second = "[services.mail]\ntopics = [\"mails\"]\nexport = [\"out\"]\n[services.shop]\nproduces = [\"orders\"]\n\
@@ -58,7 +61,14 @@ fn the_status_is_of_the_rules_in_effect_and_goes_on_counting() {
     site.write("version = 1\n[services.x]\ntopic = 1\n");
     site.resolver.reload().unwrap_err();
     let refused = status();
-    assert_eq!(refused["reloads"], serde_json::json!({ "taken": 2, "refused": 1 }));
+    let error = &refused["reloads"]["last_error"];
+    assert!(error["message"].as_str().unwrap().contains("tracing.toml:3"), "{error}");
+    assert!(error["at"].as_f64().unwrap() > 1_700_000_000.0, "{error}");
+    assert_eq!(refused["reloads"], json!({ "taken": 2, "refused": 1, "generation": 2, "last_error": error }));
     assert_eq!(refused["configuration"], last["configuration"]);
     assert_eq!(rows(&refused), rows(&last));
+    // What is wrong is told for as long as it is.
+    site.write(&text("[services.mail]\ntopics = [\"orders\"]\ntrace = \"off\"\nexport = [\"out\"]"));
+    assert_eq!(site.resolver.reload().unwrap(), Reloaded::Unchanged);
+    assert_eq!(status()["reloads"], json!({ "taken": 2, "refused": 1, "generation": 2, "last_error": null }));
 }

@@ -91,14 +91,15 @@ pub(crate) enum Command {
         #[command(flatten)]
         format: Output,
     },
-    /// Lets a running program read its configuration again.
+    /// Lets running programs read their configuration again.
     ///
     /// The program's file has the section [reload]; whoever asks is the program's user, or root. What takes effect, or why
-    /// it does not, is printed.
+    /// it does not, is printed. The exit status is 1 if a program refuses what its file says.
     Reload {
-        /// The program's number, as ps shows it.
-        #[arg(value_name = "PID")]
-        process: u32,
+        /// A program's number, as ps shows it; or a status file (INTERCEPTORS_STATUS) or a folder of them: all programs
+        /// that run and wrote one.
+        #[arg(value_name = "PID|FILE", required = true)]
+        programs: Vec<PathBuf>,
     },
     /// Runs a program with the library loaded (LD_PRELOAD).
     ///

@@ -68,8 +68,8 @@ impl Configuration {
 /// What came out of a pipe is shown as what a file of the same text says.
 fn as_a_file(origin: Origin, text: &str) -> Origin {
     match origin {
-        Origin::Pipe(path) if text.trim_start().starts_with('{') => Origin::LegacyFile(path),
-        Origin::Pipe(path) => Origin::File(path),
+        Origin::Once(path) if text.trim_start().starts_with('{') => Origin::LegacyFile(path),
+        Origin::Once(path) => Origin::File(path),
         other => other,
     }
 }

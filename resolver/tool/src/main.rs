@@ -70,7 +70,7 @@ fn obey(command: Command) -> Result<ExitCode, Failure> {
         Command::PrintConfig { file, no_plugins, format } => {
             print_config::print(file.file.as_deref(), !no_plugins, format.format)
         }
-        Command::Reload { process } => reload::reload(process),
+        Command::Reload { programs } => reload::reload(&programs),
         Command::Run { program } => Err(run::run(program)),
         Command::Schema { no_plugins } => schema::print(!no_plugins),
         Command::SendTest { backend, service, format } => doctor::send(&backend, service.as_deref(), format.format),

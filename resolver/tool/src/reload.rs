@@ -1,4 +1,4 @@
-//! `tracer-interceptors reload PID`: a running program reads its configuration again.
+//! `tracer-interceptors reload PID|FILE…`: running programs read their configuration again.
 //!
 //! The program's library holds a file in memory open; the wish is left there, and the answer found
 //! (`resolver/src/control_page.rs` has the table). The kernel lets the program's user and root do that, and nobody else.
@@ -14,7 +14,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
-use crate::output;
+use crate::{output, status};
 
 /// How the file shows among those that a process has open.
 const FILE: &str = "/memfd:tracer-interceptors-reload (deleted)";
@@ -25,8 +25,39 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The longest text that fits.
 const MOST_TEXT: u32 = (64 << 10) - 32;
 
-/// Asks the process, and prints its answer. The status is 1 when it refuses what its file says.
-pub(crate) fn reload(process: u32) -> Result<ExitCode, Failure> {
+/// Asks the programs one after the other, and prints what they answer. The status is 1 when one refuses what its file says.
+pub(crate) fn reload(programs: &[PathBuf]) -> Result<ExitCode, Failure> {
+    let (mut processes, mut files) = (Vec::new(), Vec::new());
+    for program in programs {
+        match program.to_str().and_then(|number| number.parse::<u32>().ok()) {
+            Some(process) => processes.push(process),
+            None => files.push(program.clone()),
+        }
+    }
+    if !files.is_empty() {
+        processes.extend(status::running(&files)?);
+    }
+    if processes.is_empty() {
+        return Err(Failure::of_ours("no program runs that wrote these files".to_owned()));
+    }
+    let (mut text, mut is_well, mut failure) = (String::new(), true, None);
+    for process in &processes {
+        match ask(*process) {
+            Ok((outcome, answer)) => {
+                is_well &= outcome < 2;
+                let whose = if processes.len() > 1 { format!("{process}: ") } else { String::new() };
+                text.push_str(&format!("{whose}{}\n", answer.trim_end()));
+            }
+            // The others are asked all the same.
+            Err(failed) => failure = Some(failed),
+        }
+    }
+    let printed = output::text(&text, is_well)?;
+    failure.map_or(Ok(printed), Err)
+}
+
+/// What the process answers: a number of the table, and a text.
+fn ask(process: u32) -> Result<(u32, String), Failure> {
     let file = find(process)?;
     let failed = |error: io::Error| Failure::of_ours(format!("process {process} cannot be asked: {error}"));
     // Two who ask at once ask the same, and have the same answer.
@@ -46,8 +77,7 @@ pub(crate) fn reload(process: u32) -> Result<ExitCode, Failure> {
     let outcome = number(&file, 24).map_err(failed)?;
     let mut text = vec![0; number(&file, 28).map_err(failed)?.min(MOST_TEXT) as usize];
     file.read_exact_at(&mut text, 32).map_err(failed)?;
-    let printed = output::line(&text)?;
-    Ok(if outcome < 2 { printed } else { ExitCode::from(1) })
+    Ok((outcome, String::from_utf8_lossy(&text).into_owned()))
 }
 
 /// The file that this very process waits at.

@@ -14,7 +14,7 @@ use crate::configuration::Configuration;
 pub(crate) fn of(configuration: &Configuration, config: &Config, rule: &ExplainedRule<'_>) -> Option<Range<usize>> {
     let service = config.services.get(rule.service)?;
     let section = match &config.origin {
-        Origin::File(_) | Origin::Pipe(_) => vec!["services".to_owned(), service.name.clone()],
+        Origin::File(_) | Origin::Once(_) => vec!["services".to_owned(), service.name.clone()],
         Origin::LegacyFile(_) => return in_legacy(configuration, &service.name, rule.pattern?),
         Origin::Environment => return None,
     };

@@ -38,8 +38,9 @@ pub enum Origin {
     File(PathBuf),
     /// The original JSON of 2019.
     LegacyFile(PathBuf),
-    /// A pipe by this name: read to its end, and gone.
-    Pipe(PathBuf),
+    /// A pipe by this name, which is read to its end and gone; or what the process had open by a number that may be another
+    /// file's by now.
+    Once(PathBuf),
     /// `OTEL_*` variables, because no file was named.
     Environment,
 }

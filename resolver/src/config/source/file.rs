@@ -18,8 +18,8 @@ use crate::trusted_path;
 #[derive(Debug)]
 pub(crate) struct FileText {
     pub(crate) text: String,
-    /// It came through a pipe, which has given it away with that.
-    pub(crate) is_pipe: bool,
+    /// It came through a pipe, which has given it away with that, or a descriptor.
+    pub(crate) is_once: bool,
     /// A pipe that no path leads to, but those below `/proc`.
     pub(crate) is_anonymous: bool,
 }
@@ -49,7 +49,8 @@ pub(crate) fn read(path: &Path, any_writer: bool) -> Result<FileText, Box<Proble
     check_size(path, bytes.len() as u64)?;
     // One that has a name can be found by it.
     let is_anonymous = is_pipe && std::fs::canonicalize(path).is_err();
-    Ok(FileText { text: text(path, bytes)?, is_pipe, is_anonymous })
+    let is_once = is_pipe || is_descriptor(path);
+    Ok(FileText { text: text(path, bytes)?, is_once, is_anonymous })
 }
 
 /// Does not wait for a writer if `path` is a FIFO, and leaks into no child process: std opens with `O_CLOEXEC`.
@@ -112,13 +113,27 @@ fn no_end(path: &Path, error: &io::Error) -> Box<Problem> {
     )
 }
 
+/// Whether a path leads, by whatever links, to what a process has open under a number: `/dev/stdin`, `/dev/fd/3`. Once the
+/// program has closed it the number may be any other file's, which is none of ours to read.
+fn is_descriptor(path: &Path) -> bool {
+    let Ok(mut path) = std::path::absolute(path) else { return false };
+    for _ in 0..MOST_LINKS {
+        let Some(folder) = path.parent() else { return false };
+        if std::fs::canonicalize(folder).is_ok_and(|folder| folder.starts_with("/proc") && folder.ends_with("fd")) {
+            return true;
+        }
+        let Ok(target) = std::fs::read_link(&path) else { return false };
+        path = folder.join(target);
+    }
+    false
+}
+
 /// What is said of a configuration that cannot be read a second time.
 pub(crate) fn read_once(path: &Path) -> Problem {
-    let message = format!(
-        "the configuration came through {}, a pipe, which can be read once: it is not reloaded",
-        path.display()
-    );
-    Problem::error(code::READ_ONCE, message).help("name a regular file, to change it while the program runs")
+    let way = if is_descriptor(path) { "a descriptor" } else { "a pipe" };
+    let message =
+        format!("the configuration came through {}, {way}, which can be read once: it is not reloaded", path.display());
+    Problem::error(code::READ_ONCE, message).help("name the file itself, to change it while the program runs")
 }
 
 fn check_size(path: &Path, bytes: u64) -> Result<(), Box<Problem>> {
@@ -192,6 +207,8 @@ fn unreadable(path: &Path, error: &io::Error) -> Box<Problem> {
     Box::new(problem.help("let the user that runs this process read it"))
 }
 
+/// Links that one path may lead along, as for the kernel.
+const MOST_LINKS: usize = 40;
 /// How long the program waits for whoever writes to a pipe.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The largest file that is read.

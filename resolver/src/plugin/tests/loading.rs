@@ -291,3 +291,14 @@ fn a_plugin_linked_into_the_program_needs_no_file_but_a_configured_file_wins() {
     plugins.entries[0].name = "linked-in".to_owned();
     assert!(loader(Trust::Strict).load("linked-in", &plugins).is_err());
 }
+
+/// A prefork server whose parent looks at its file while it forks: without a lock of its own the child waits for ever for a
+/// thread that is not there.
+#[test]
+fn a_child_that_is_forked_while_a_plugin_is_loaded_loads_for_itself() {
+    let loader = Loader::new(Trust::Lenient);
+    loader.load("misbehaving", &Plugins::default()).unwrap();
+    let loading = super::super::loader::changing();
+    assert!(child_is_well(|| loader.load("misbehaving", &Plugins::default()).is_ok()));
+    drop(loading);
+}

@@ -99,7 +99,7 @@ fn problems(report: &Problems, is_off: bool) -> impl Iterator<Item = Step> + '_ 
 
 fn origin(config: &Config) -> String {
     match &config.origin {
-        Origin::File(path) | Origin::LegacyFile(path) | Origin::Pipe(path) => path.display().to_string(),
+        Origin::File(path) | Origin::LegacyFile(path) | Origin::Once(path) => path.display().to_string(),
         Origin::Environment => "the environment".to_owned(),
     }
 }

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value as Json, json};
 
-use super::liveness::Liveness;
+use super::liveness::{self, Liveness};
 use super::table::Table;
 
 /// See the module.
@@ -28,10 +28,12 @@ impl Process {
         Self { file: path.display().to_string(), liveness, age: (now - written).max(0.0), now, document }
     }
 
-    /// Whether it traces, and a topic that it has met; its end was seen if it has ended, and its backends take what it sends.
+    /// Whether it traces, and a topic that it has met, by what its file says now; its end was seen if it has ended, and its
+    /// backends take what it sends.
     pub(super) fn is_well(&self) -> bool {
         matches!(self.liveness, Liveness::Running | Liveness::Ended)
             && self.is_tracing()
+            && self.refused().is_none()
             && (self.list("/topics").is_empty() || self.list("/topics").iter().any(|topic| is_true(topic, "/traced")))
             && self.list("/backends").iter().all(|backend| word(backend, "/state") == "healthy" && lost(backend) == 0)
     }
@@ -44,6 +46,12 @@ impl Process {
             fields.insert("state".to_owned(), json!(self.liveness.word()));
         }
         document
+    }
+
+    /// Its number, while it runs and is seen from here: in another container a number is another process's.
+    pub(super) fn running(&self) -> Option<u32> {
+        let runs = self.liveness == Liveness::Running && liveness::is_seen(&self.document);
+        u32::try_from(number(&self.document, "/process/pid")).ok().filter(|_| runs)
     }
 
     fn pid(&self) -> String {
@@ -76,6 +84,12 @@ impl Process {
             (taken, 0) => taken.to_string(),
             (taken, refused) => format!("{taken}, {refused} refused"),
         }
+    }
+
+    /// Why what its file says now is not in effect: the first line that says so.
+    fn refused(&self) -> Option<&str> {
+        let message = self.document.pointer("/reloads/last_error/message").and_then(Json::as_str)?;
+        message.lines().find(|line| line.starts_with("error")).or_else(|| message.lines().next())
     }
 
     fn is_tracing(&self) -> bool {
@@ -138,6 +152,10 @@ pub(super) fn text(processes: &[Process]) -> String {
                 word(problem, "/code").to_owned(),
                 word(problem, "/message").to_owned(),
             ]);
+        }
+        if let Some(refused) = process.refused() {
+            let cells = ["error", "", "", &format!("not reloaded: {refused}")].map(str::to_owned);
+            problems.row([pid.clone()].into_iter().chain(cells));
         }
         for client in process.list("/clients") {
             let cells = ["/client_id", "/side", "/group_id"].map(|key| word(client, key).to_owned());
