@@ -55,7 +55,8 @@ pub(super) struct Unmarked {
     count: AtomicUsize,
     /// As many as messages can be in flight, up to a bound.
     max: usize,
-    spans: Mutex<HashMap<usize, UnmarkedSend>>,
+    /// With the generation of the rules that each was sent by.
+    spans: Mutex<HashMap<usize, (UnmarkedSend, u64)>>,
 }
 
 /// What an acknowledgement reads from the message's header, where the message has none.
@@ -65,8 +66,6 @@ pub(super) struct UnmarkedSend {
     pub span_id: [u8; 8],
     pub trace_flags: u8,
     pub parent: Option<Parent>,
-    /// The generation of the rules that it was sent by.
-    pub rules: u64,
 }
 
 /// Unmarked sends of one client that may be in flight; the span of a further one is not made. As many as there are
@@ -188,11 +187,11 @@ impl Unmarked {
 
     /// Notes a send; `false` when there is no room.
     #[cold]
-    pub(super) fn note(&self, message: usize, send: UnmarkedSend) -> bool {
+    pub(super) fn note(&self, message: usize, send: UnmarkedSend, rules: u64) -> bool {
         let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
         let room = spans.len() < self.max || spans.contains_key(&message);
         if room {
-            spans.insert(message, send);
+            spans.insert(message, (send, rules));
             self.count.store(spans.len(), Ordering::Release);
         }
         room
@@ -210,12 +209,19 @@ impl Unmarked {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&message)
     }
 
+    /// The rules that this message was sent by, if its send was noted.
+    #[cold]
+    pub(super) fn rules_of(&self, message: usize) -> Option<u64> {
+        let spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        spans.get(&message).map(|(_, rules)| *rules)
+    }
+
     #[cold]
     fn remove(&self, message: usize) -> Option<UnmarkedSend> {
         let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
         let send = spans.remove(&message);
         self.count.store(spans.len(), Ordering::Release);
-        send
+        send.map(|(send, _)| send)
     }
 }
 

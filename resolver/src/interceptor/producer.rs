@@ -79,8 +79,7 @@ impl Client {
         if !traced.spans {
             return;
         }
-        let unmarked = self.unmarked.take(message.address());
-        self.finish(traced, message, unmarked);
+        self.finish(traced, message);
     }
 
     /// The same, where the message may have been sent by rules of before.
@@ -91,12 +90,12 @@ impl Client {
         }
         let sent = clock::monotonic_nanos().saturating_sub(micros_to_nanos(message.latency_micros()));
         let older = self.routes.older(message.topic(), sent);
-        let unmarked = self.unmarked.take(message.address());
+        let unmarked = self.unmarked.rules_of(message.address());
         let headers = message.headers();
         let is_by = |route: &Route| {
             let Some(traced) = route.traced().filter(|traced| traced.spans) else { return false };
             match (unmarked, headers.as_ref()) {
-                (Some(send), _) => send.rules == route.rules(),
+                (Some(rules), _) => rules == route.rules(),
                 (None, Some(headers)) => traced
                     .injection
                     .own_context(|name| headers.last(name))
@@ -107,16 +106,16 @@ impl Client {
         // What none of them has stamped was in flight for longer than is kept: it ends by the rules of now.
         let by = older.iter().map(|route| &**route).chain([now]).find(|route| is_by(route)).unwrap_or(now);
         if let Some(traced) = by.traced().filter(|traced| traced.spans) {
-            self.finish(traced, message, unmarked);
+            self.finish(traced, message);
         }
     }
 
     /// The span that these rules began ends.
     #[inline]
-    fn finish(&self, traced: &Traced, message: &Message<'_>, unmarked: Option<UnmarkedSend>) {
+    fn finish(&self, traced: &Traced, message: &Message<'_>) {
         traced.counters.unacknowledged.lower();
         let headers = message.headers();
-        let send = match unmarked {
+        let send = match self.unmarked.take(message.address()) {
             Some(send) => send,
             None => match headers.as_ref().and_then(|headers| self.marked_send(traced, headers)) {
                 Some(send) => send,
@@ -194,7 +193,7 @@ impl Client {
         let context = SpanContext { trace_id, span_id, flags };
         let written = self.write(traced, message, headers, &context, incoming);
         if !(written && traced.marks) {
-            let send = UnmarkedSend { trace_id, span_id, trace_flags: flags, parent, rules: traced.rules };
+            let send = UnmarkedSend { trace_id, span_id, trace_flags: flags, parent };
             // It is kept with the send.
             let _ = self.parents.take_parent_of(span_id);
             self.start_unmarked(traced, message, headers.is_some(), send);
@@ -209,7 +208,7 @@ impl Client {
         }
         // An unsampled one too, if it has headers: they may name another span, sampled, which is not the one to end.
         let recorded = send.trace_flags & SpanContext::SAMPLED != 0;
-        if (recorded || has_headers) && !self.unmarked.note(message.address(), send) {
+        if (recorded || has_headers) && !self.unmarked.note(message.address(), send, traced.rules) {
             // One that is not recorded is no loss, only unseen.
             if recorded {
                 traced.origin.count_lost(DropReason::BufferFull);
@@ -248,7 +247,6 @@ impl Client {
                 span_id: context.span_id,
                 trace_flags: context.flags,
                 parent: None,
-                rules: traced.rules,
             });
         }
         let parent = if self.parents.has_parent(context.span_id) {
@@ -261,7 +259,7 @@ impl Client {
             None
         };
         let SpanContext { trace_id, span_id, flags: trace_flags } = context;
-        Some(UnmarkedSend { trace_id, span_id, trace_flags, parent, rules: traced.rules })
+        Some(UnmarkedSend { trace_id, span_id, trace_flags, parent })
     }
 }
 

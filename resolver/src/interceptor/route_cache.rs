@@ -16,19 +16,20 @@ use crate::resolver;
 
 /// One of a thread's most recent routes.
 struct Entry {
-    /// [`EMPTY`], [`BUSY`], or the number of the client, which no other has.
+    /// [`EMPTY`], or the number of the client, which no other has.
     client: Cell<u64>,
     topic_handle: Cell<usize>,
     /// The route is good for as long as this is the process's.
     epoch: Cell<u64>,
     /// Owns a strong count unless it is null.
     route: Cell<*const Route>,
+    /// How many on this very thread's stack follow the route: more than one if a signal handler came in between. It stays
+    /// what it is as long as any does.
+    followed: Cell<usize>,
 }
 
 const ENTRIES: usize = 64;
 const EMPTY: u64 = 0;
-/// Its route is in use further up on this very thread's stack: whoever comes now is a signal handler.
-const BUSY: u64 = 1;
 
 thread_local! {
     /// Without a destructor: it is there to the thread's last moment.
@@ -41,10 +42,8 @@ const _: () = assert!(!std::mem::needs_drop::<[Entry; ENTRIES]>());
 /// A route that stays where it is until this goes: not beyond the callback in which it was found.
 pub(super) struct Found<'a> {
     route: *const Route,
-    /// Where it is kept, and whose it is there; null: it is held by `_own`.
+    /// Where it is kept; null: this owns a strong count of its own.
     entry: *const Entry,
-    client: u64,
-    _own: Option<Arc<Route>>,
     /// Not beyond the client, and not on another thread.
     of: PhantomData<(&'a (), *const ())>,
 }
@@ -67,10 +66,10 @@ pub(super) fn route<'a>(
     let entry = unsafe { &*place };
     if entry.client.get() == client && entry.topic_handle.get() == topic_handle && entry.epoch.get() == epoch {
         let route = entry.route.get();
-        // SAFETY: the entry owns it, and is not BUSY: whoever changes it is this thread.
+        // SAFETY: the entry owns it: whoever changes it is this thread.
         if unsafe { &*route }.topic_name() == name {
-            entry.client.set(BUSY);
-            return Some(Found { route, entry, client, _own: None, of: PhantomData });
+            entry.followed.set(entry.followed.get() + 1);
+            return Some(Found { route, entry, of: PhantomData });
         }
     }
     missed(entry, client, topic_handle, epoch, find()?)
@@ -79,23 +78,26 @@ pub(super) fn route<'a>(
 /// Keeps a route that had to be looked for, if its place is free.
 #[cold]
 fn missed<'a>(entry: &Entry, client: u64, topic_handle: usize, epoch: u64, route: Arc<Route>) -> Option<Found<'a>> {
-    let pointer = Arc::as_ptr(&route);
-    if entry.client.get() == BUSY || AT_THE_END.try_with(|_| ()).is_err() {
-        return Some(Found { route: pointer, entry: ptr::null(), client, _own: Some(route), of: PhantomData });
+    if entry.followed.get() > 0 || AT_THE_END.try_with(|_| ()).is_err() {
+        return Some(Found { route: Arc::into_raw(route), entry: ptr::null(), of: PhantomData });
     }
-    // BUSY from here on: what goes may call us, by way of a lock or the log, and find the place taken.
-    entry.client.set(BUSY);
+    // From here on: what goes may call us, by way of a lock or the log, and find the place taken.
+    entry.followed.set(1);
+    entry.client.set(EMPTY);
     entry.topic_handle.set(topic_handle);
     entry.epoch.set(epoch);
-    let before = entry.route.replace(Arc::into_raw(route));
+    let route = Arc::into_raw(route);
+    let before = entry.route.replace(route);
+    entry.client.set(client);
     // SAFETY: it was the entry's, which has another now.
     unsafe { release(before) };
-    Some(Found { route: pointer, entry, client, _own: None, of: PhantomData })
+    Some(Found { route, entry, of: PhantomData })
 }
 
 /// # Safety
 ///
 /// `route` is null, or came from `Arc::into_raw`, and its count is nobody else's.
+#[cold]
 unsafe fn release(route: *const Route) {
     if !route.is_null() {
         // SAFETY: as the caller says.
@@ -108,7 +110,7 @@ impl Deref for Found<'_> {
 
     #[inline]
     fn deref(&self) -> &Route {
-        // SAFETY: owned by `_own`, or by the entry, which is BUSY until this goes.
+        // SAFETY: owned by this, or by the entry, which does not change it before this goes.
         unsafe { &*self.route }
     }
 }
@@ -117,8 +119,10 @@ impl Drop for Found<'_> {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: null, or an entry of this thread's table: `Found` stays on its thread.
-        if let Some(entry) = unsafe { self.entry.as_ref() } {
-            entry.client.set(self.client);
+        match unsafe { self.entry.as_ref() } {
+            Some(entry) => entry.followed.set(entry.followed.get() - 1),
+            // SAFETY: the count is this one's.
+            None => unsafe { release(self.route) },
         }
     }
 }
@@ -130,6 +134,7 @@ impl Entry {
             topic_handle: Cell::new(0),
             epoch: Cell::new(0),
             route: Cell::new(ptr::null()),
+            followed: Cell::new(0),
         }
     }
 }
@@ -140,11 +145,81 @@ struct AtTheEnd;
 impl Drop for AtTheEnd {
     fn drop(&mut self) {
         let _ = ENTRIES_OF_THREAD.try_with(|entries| {
-            for entry in entries.iter().filter(|entry| entry.client.get() != BUSY) {
+            for entry in entries.iter().filter(|entry| entry.followed.get() == 0) {
                 entry.client.set(EMPTY);
                 // SAFETY: the entry owned it, and has none now.
                 unsafe { release(entry.route.replace(ptr::null())) };
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::sync::Weak;
+
+    use super::super::route::RouteMaker;
+    use super::*;
+    use crate::Resolver;
+    use crate::config::Source;
+    use crate::services::Side;
+
+    /// The route of a topic, and what tells whether it is there still.
+    fn made(topic: &CStr) -> (Arc<Route>, Weak<Route>) {
+        let text = "version = 1\n[services.shop]\ntopics = [\"*\"]\n".to_owned();
+        let resolver = Resolver::load(Source::Text { name: "t.toml".to_owned(), text }).unwrap();
+        let maker = RouteMaker {
+            side: Side::Produce,
+            client_id: String::new(),
+            group_id: None,
+            server: None,
+            cluster: String::new(),
+            bound: None,
+            api: None,
+        };
+        let route = Arc::new(maker.route(&resolver.shared().unwrap().rules(), topic));
+        let watched = Arc::downgrade(&route);
+        (route, watched)
+    }
+
+    fn is_there(watched: &Weak<Route>) -> bool {
+        watched.strong_count() > 0
+    }
+
+    #[test]
+    fn a_route_that_is_followed_stays_while_another_would_take_its_place() {
+        let ((orders, first), (mails, second)) = (made(c"orders"), made(c"mails"));
+        let following = route(7, 64, c"orders", || Some(orders)).unwrap();
+        // As a signal handler that sends by a topic of the same address.
+        let nested = route(7, 64, c"mails", || Some(mails)).unwrap();
+        assert_eq!((following.topic(), nested.topic()), ("orders", "mails"));
+        drop(nested);
+        assert!(is_there(&first) && !is_there(&second), "what is not kept goes with whoever followed it");
+        // Twice, and the one in the middle of which the other came goes on.
+        drop(route(7, 64, c"orders", || None).unwrap());
+        assert!(route(7, 64, c"mails", || Some(made(c"mails").0)).is_some() && is_there(&first));
+        drop(following);
+        drop(route(7, 64, c"mails", || Some(made(c"mails").0)).unwrap());
+        assert!(!is_there(&first), "now its place is another's");
+    }
+
+    #[test]
+    fn nothing_is_kept_beyond_the_end_of_a_thread() {
+        struct Late(RefCell<Option<Arc<Route>>>);
+        impl Drop for Late {
+            fn drop(&mut self) {
+                assert!(route(9, 128, c"late", || self.0.take()).is_some());
+            }
+        }
+        thread_local!(static LATE: Late = const { Late(RefCell::new(None)) });
+        let ((orders, first), (late, second)) = (made(c"orders"), made(c"late"));
+        let thread = std::thread::spawn(|| {
+            // Made first, so it goes last.
+            LATE.with(|late_route| late_route.0.replace(Some(late)));
+            drop(route(7, 64, c"orders", || Some(orders)));
+        });
+        thread.join().unwrap();
+        assert!(!is_there(&first) && !is_there(&second));
     }
 }
