@@ -153,6 +153,21 @@ fn a_client_that_lives_follows_the_new_rules_and_its_message_in_flight_ends_by_t
     assert_eq!((&out.name[..], sent), ("out", vec![("shop", 2), ("store", 1)]));
 }
 
+/// Its thread was in the midst of the send when another met the new rules.
+#[test]
+fn a_message_that_is_sent_while_the_rules_change_ends_by_those_that_it_was_sent_by() {
+    let site = Site::new(&shop(""));
+    let producer = FakeClient::producer(&site.resolver);
+    // Its time of sending is that of its acknowledgement, and so after the change.
+    let late = FakeMessage::new("orders");
+    producer.send(&late);
+    site.reload(&shop("").replace("services.shop", "services.store"));
+    send(&producer, "orders");
+    producer.acknowledge(&late);
+    assert_eq!(site.drawn("out"), ["shop: send orders", "store: send orders"]);
+    assert!(site.resolver.stats().services.iter().all(|service| service.unacknowledged == 0));
+}
+
 /// The threads of this process with this name.
 fn threads(name: &str) -> BTreeSet<String> {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
@@ -510,6 +525,38 @@ fn the_child_of_a_fork_reloads_for_itself() {
     let drawn = site.drawn("out");
     let of = |service: &str| drawn.iter().filter(|line| line.starts_with(service)).count();
     assert_eq!((of("shop"), of("child")), (3, 2), "{drawn:?}");
+}
+
+/// The application's logger is told of a reload in the midst of it.
+#[test]
+fn a_reload_that_is_asked_for_in_the_midst_of_one_changes_nothing_and_waits_for_nobody() {
+    struct Asks;
+    static RESOLVER: Mutex<Option<Resolver>> = Mutex::new(None);
+    static ANSWERS: Mutex<Vec<Reloaded>> = Mutex::new(Vec::new());
+    impl log::Log for Asks {
+        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+            true
+        }
+        fn log(&self, record: &log::Record<'_>) {
+            let resolver = RESOLVER.lock().unwrap().clone();
+            if let Some(resolver) = resolver.filter(|_| record.args().to_string().starts_with("reloaded: ")) {
+                ANSWERS.lock().unwrap().push(resolver.reload().unwrap());
+            }
+        }
+        fn flush(&self) {}
+    }
+    let site = Site::new(&shop(""));
+    site.write(&shop("sampler = \"always_off\""));
+    *RESOLVER.lock().unwrap() = Some(site.resolver.clone());
+    log::set_logger(&Asks).unwrap();
+    log::set_max_level(log::LevelFilter::Info);
+    let resolver = site.resolver.clone();
+    let asked = std::thread::spawn(move || resolver.reload());
+    wait_for("it waits for itself", || asked.is_finished());
+    *RESOLVER.lock().unwrap() = None;
+    log::set_max_level(log::LevelFilter::Off);
+    assert_eq!(asked.join().unwrap().unwrap(), Reloaded::Changed);
+    assert_eq!(*ANSWERS.lock().unwrap(), [Reloaded::Unchanged]);
 }
 
 #[test]

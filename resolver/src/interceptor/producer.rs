@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::client::{Client, UnmarkedSend};
@@ -89,7 +90,6 @@ impl Client {
             self.learn_size(traced, message);
         }
         let sent = clock::monotonic_nanos().saturating_sub(micros_to_nanos(message.latency_micros()));
-        let older = self.routes.older(message.topic(), sent);
         let unmarked = self.unmarked.rules_of(message.address());
         let headers = message.headers();
         let is_by = |route: &Route| {
@@ -103,8 +103,13 @@ impl Client {
                 (None, None) => false,
             }
         };
+        let of = |older: &[Arc<Route>]| older.iter().find(|route| is_by(route)).cloned();
+        let by = of(&self.routes.older(message.topic(), sent)).or_else(|| {
+            // A thread may have been in the midst of a send when another came by with rules that were new.
+            if is_by(now) { None } else { of(&self.routes.older(message.topic(), 0)) }
+        });
         // What none of them has stamped was in flight for longer than is kept: it ends by the rules of now.
-        let by = older.iter().map(|route| &**route).chain([now]).find(|route| is_by(route)).unwrap_or(now);
+        let by = by.as_deref().unwrap_or(now);
         if let Some(traced) = by.traced().filter(|traced| traced.spans) {
             self.finish(traced, message);
         }
