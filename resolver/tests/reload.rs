@@ -159,8 +159,9 @@ fn a_message_that_is_sent_while_the_rules_change_ends_by_those_that_it_was_sent_
     let site = Site::new(&shop(""));
     let producer = FakeClient::producer(&site.resolver);
     // Its time of sending is that of its acknowledgement, and so after the change.
-    let late = FakeMessage::new("orders");
+    let mut late = FakeMessage::new("orders");
     producer.send(&late);
+    late.latency_micros = 0;
     site.reload(&shop("").replace("services.shop", "services.store"));
     send(&producer, "orders");
     producer.acknowledge(&late);

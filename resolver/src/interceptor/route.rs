@@ -1,8 +1,8 @@
 //! What is done with the messages of one client and topic: decided once, looked up per message.
 
 use std::ffi::{CStr, CString};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::kafka_api::KafkaApi;
 use super::size_limit::SizeLimit;
@@ -12,6 +12,7 @@ use crate::propagation::Injection;
 use crate::resolver::Rules;
 use crate::services::Side;
 use crate::status::{Belongs, Who};
+use crate::tracer::ids::new_span_id;
 use crate::tracer::sampler::Sampler;
 
 /// See the module.
@@ -174,24 +175,24 @@ impl Drop for Route {
 }
 
 impl Traced {
-    /// A span id for a message that is sent by these rules, made of a random one: its first byte is the second, and the
-    /// rules' generation in it. At the acknowledgement there may be others, and the message ends by those that it was sent
-    /// by.
+    /// A span id for a message that is sent by these rules, made of a random one: its first byte tells the rules' generation.
+    /// At the acknowledgement there may be others, and the message ends by those that it was sent by.
     #[inline]
     pub(super) fn stamped(&self, mut random: [u8; 8]) -> [u8; 8] {
-        random[0] = random[1] ^ self.stamp;
+        random[0] = self.stamp;
         random
     }
 
-    /// Whether [`Traced::stamped`] of these rules may have given this id out: that of others, 255 times of 256, has not.
+    /// Whether [`Traced::stamped`] of these rules may have given this id out; that of others has not.
     pub(super) fn has_stamped(&self, span_id: [u8; 8]) -> bool {
-        span_id[0] == span_id[1] ^ self.stamp
+        span_id[0] == self.stamp
     }
 }
 
-/// The stamp of a generation of rules: they come again after 256.
+/// The stamp of a generation of rules: they come again after 256. In another process they are others.
 fn stamp_of(generation: u64) -> u8 {
-    generation as u8
+    static FIRST: OnceLock<u8> = OnceLock::new();
+    (generation as u8).wrapping_add(*FIRST.get_or_init(|| new_span_id()[0]))
 }
 
 /// Spreads topics over the table of deliveries. FNV-1a.

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
 use super::route::Route;
@@ -41,7 +41,7 @@ const _: () = assert!(!std::mem::needs_drop::<[Entry; ENTRIES]>());
 
 /// A route that stays where it is until this goes: not beyond the callback in which it was found.
 pub(super) struct Found<'a> {
-    route: *const Route,
+    route: NonNull<Route>,
     /// Where it is kept; null: this owns a strong count of its own.
     entry: *const Entry,
     /// Not beyond the client, and not on another thread.
@@ -65,9 +65,10 @@ pub(super) fn route<'a>(
     // SAFETY: the table lives as long as its thread, which is the calling one.
     let entry = unsafe { &*place };
     if entry.client.get() == client && entry.topic_handle.get() == topic_handle && entry.epoch.get() == epoch {
-        let route = entry.route.get();
-        // SAFETY: the entry owns it: whoever changes it is this thread.
-        if unsafe { &*route }.topic_name() == name {
+        // SAFETY: an entry with a client has a route, and owns it: whoever changes it is this thread.
+        let route = unsafe { NonNull::new_unchecked(entry.route.get().cast_mut()) };
+        // SAFETY: as above.
+        if unsafe { route.as_ref() }.topic_name() == name {
             entry.followed.set(entry.followed.get() + 1);
             return Some(Found { route, entry, of: PhantomData });
         }
@@ -79,19 +80,24 @@ pub(super) fn route<'a>(
 #[cold]
 fn missed<'a>(entry: &Entry, client: u64, topic_handle: usize, epoch: u64, route: Arc<Route>) -> Option<Found<'a>> {
     if entry.followed.get() > 0 || AT_THE_END.try_with(|_| ()).is_err() {
-        return Some(Found { route: Arc::into_raw(route), entry: ptr::null(), of: PhantomData });
+        return Some(Found { route: into_raw(route), entry: ptr::null(), of: PhantomData });
     }
     // From here on: what goes may call us, by way of a lock or the log, and find the place taken.
     entry.followed.set(1);
     entry.client.set(EMPTY);
     entry.topic_handle.set(topic_handle);
     entry.epoch.set(epoch);
-    let route = Arc::into_raw(route);
-    let before = entry.route.replace(route);
+    let route = into_raw(route);
+    let before = entry.route.replace(route.as_ptr());
     entry.client.set(client);
     // SAFETY: it was the entry's, which has another now.
     unsafe { release(before) };
     Some(Found { route, entry, of: PhantomData })
+}
+
+fn into_raw(route: Arc<Route>) -> NonNull<Route> {
+    // SAFETY: an `Arc`'s pointer is not null.
+    unsafe { NonNull::new_unchecked(Arc::into_raw(route).cast_mut()) }
 }
 
 /// # Safety
@@ -111,7 +117,7 @@ impl Deref for Found<'_> {
     #[inline]
     fn deref(&self) -> &Route {
         // SAFETY: owned by this, or by the entry, which does not change it before this goes.
-        unsafe { &*self.route }
+        unsafe { self.route.as_ref() }
     }
 }
 
@@ -122,7 +128,7 @@ impl Drop for Found<'_> {
         match unsafe { self.entry.as_ref() } {
             Some(entry) => entry.followed.set(entry.followed.get() - 1),
             // SAFETY: the count is this one's.
-            None => unsafe { release(self.route) },
+            None => unsafe { release(self.route.as_ptr()) },
         }
     }
 }
