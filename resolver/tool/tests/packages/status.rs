@@ -125,7 +125,8 @@ fn compare(files: &Files, page: &str, topics: &[&str]) -> usize {
                         .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
                 );
                 shell.env("PATH", path.unwrap()).env("INTERCEPTORS_CONFIG_FILE", place.path().join("tracing.toml"));
-                let said = run(&mut shell).stdout;
+                // What is built for tests says so.
+                let said = run(&mut shell).stdout.replace(", debug)", ")");
                 let said = said.replace(files.path().to_str().unwrap(), "/usr/lib/tracer-resolver");
                 let said = said.replace(place.path().to_str().unwrap(), "/srv").replace(collector, "127.0.0.1:4318");
                 assert_eq!(constant(&said), constant(&shown.text), "{text}\nsays\n{said}");
