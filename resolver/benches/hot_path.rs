@@ -2,7 +2,8 @@
 //! thread's encoding. See `README.md` beside this file.
 //!
 //! Without arguments: times every stage, all interleaved in one run. `--instructions`: counts instructions of all
-//! threads with valgrind's callgrind, which repeats on a noisy machine. `--quick`: less of both, to see that it works.
+//! threads with valgrind's callgrind, which repeats on a noisy machine, and fails where a stage takes more than was recorded;
+//! `--record` records. `--quick`: less of both, to see that it works.
 
 #![expect(
     clippy::unwrap_used,
@@ -253,7 +254,7 @@ fn main() {
         return Bench::new().run(stage, arguments[position + 2].parse().unwrap());
     }
     if has("--instructions") {
-        instructions(if has("--quick") { 2_000 } else { 20_000 })
+        instructions(if has("--quick") { 2_000 } else { 20_000 }, has("--record"))
     } else {
         times(has("--quick"))
     }
@@ -284,11 +285,19 @@ fn times(quick: bool) {
     }
 }
 
-/// The difference between twice as many messages and as many: start and end fall out.
-fn instructions(messages: usize) {
+/// What each stage took when it was last recorded, in the order of `STAGES`: `STAGE COUNT` a line.
+const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.txt");
+/// How much more a stage may take than was recorded, in percent.
+const ALLOWED: f64 = 5.0;
+
+/// Two runs of each stage, of which one does twice as much: what the start takes falls out. Compares with what was recorded, or
+/// records it.
+fn instructions(messages: usize, record: bool) {
     println!("instructions a message, all threads, by callgrind ({messages} messages)");
-    println!("{:<16} {:>8}   over the application's own header", "stage", "count");
-    let mut base = 0.0;
+    println!("{:<22} {:>8} {:>10} {:>9} {:>7}", "stage", "count", "over own", "recorded", "change");
+    let before = std::fs::read_to_string(RECORDED).unwrap_or_default();
+    let before = |name: &str| before.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
+    let (mut base, mut text, mut grown) = (0.0, String::new(), Vec::new());
     for (index, stage) in STAGES.into_iter().enumerate() {
         let count = |messages: usize| {
             let output = Command::new("valgrind")
@@ -306,7 +315,22 @@ fn instructions(messages: usize) {
         if stage == Stage::Application {
             base = each;
         }
-        println!("{:<16} {each:>8.1} {:>+10.1}", format!("{stage:?}"), each - base);
+        let name = format!("{stage:?}");
+        // One that was never recorded is above what was.
+        let recorded = before(&format!("{name} ")).unwrap_or(0.0);
+        let change = (each / recorded - 1.0) * 100.0;
+        if change > ALLOWED {
+            grown.push(name.clone());
+        }
+        println!("{name:<22} {each:>8.1} {:>+10.1} {recorded:>9.1} {change:>+6.1}%", each - base);
+        text += &format!("{name} {each:.1}\n");
+    }
+    if record {
+        std::fs::write(RECORDED, text).unwrap();
+    } else if !grown.is_empty() {
+        println!("more than {ALLOWED} % above what was recorded: {}", grown.join(", "));
+        println!("if it is worth it, say why in the commit, and record it: add --record");
+        std::process::exit(1);
     }
 }
 
