@@ -141,10 +141,21 @@ fn what_a_service_measures_of_its_messages_leaves_by_every_way_with_the_ids_of_i
     assert_eq!(sent, 4, "{numbers:#?}");
 
     let ids: Vec<_> = traced.spans().into_iter().map(|span| (span.trace_id, span.span_id)).collect();
+    let exemplars = exemplars(&collections);
+    assert!(!exemplars.is_empty() && exemplars.iter().all(|ids_of_one| ids.contains(ids_of_one)), "{exemplars:?}");
+
+    let written = std::fs::read_to_string(&file).unwrap();
+    let line = written.lines().find(|line| line.starts_with("messaging_client_sent_messages_total{")).unwrap();
+    assert!(line.contains("service_name=\"shop\"") && line.ends_with("} 4"), "{line}");
+}
+
+/// The trace and the span of every exemplar that came.
+fn exemplars(collections: &[ExportMetricsServiceRequest]) -> Vec<(String, String)> {
     let hex = |id: &[u8]| id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let exemplars: Vec<_> = collections
+    collections
         .iter()
-        .flat_map(|collection| &collection.resource_metrics[0].scope_metrics[0].metrics)
+        .flat_map(|collection| &collection.resource_metrics)
+        .flat_map(|of| of.scope_metrics.iter().flat_map(|scope| &scope.metrics))
         .filter_map(|metric| match metric.data.as_ref().unwrap() {
             Data::Histogram(histogram) => Some(&histogram.data_points),
             _ => None,
@@ -152,12 +163,38 @@ fn what_a_service_measures_of_its_messages_leaves_by_every_way_with_the_ids_of_i
         .flatten()
         .flat_map(|point| &point.exemplars)
         .map(|exemplar| (hex(&exemplar.trace_id), hex(&exemplar.span_id)))
-        .collect();
-    assert!(!exemplars.is_empty() && exemplars.iter().all(|ids_of_one| ids.contains(ids_of_one)), "{exemplars:?}");
+        .collect()
+}
 
-    let written = std::fs::read_to_string(&file).unwrap();
-    let line = written.lines().find(|line| line.starts_with("messaging_client_sent_messages_total{")).unwrap();
-    assert!(line.contains("service_name=\"shop\"") && line.ends_with("} 4"), "{line}");
+#[test]
+fn every_backend_has_each_exemplar_once_whoever_else_reads_the_metrics() {
+    let (other, folder) = (OtlpReceiver::start().unwrap(), tempfile::tempdir().unwrap());
+    let two_backends = format!(
+        "[services.shop]\nproduces = [\"orders\"]\nexport = [\"otlp\", \"other\"]\nmetrics = \"on\"\n\
+         [metrics]\ntextfile = \"{}\"\n[backends.other]\nplugin = \"otlp\"\nconfig = {{ endpoint = \"{}\" }}\n",
+        folder.path().join("metrics.prom").display(),
+        other.endpoint()
+    );
+    let traced = Traced::start(&["orders"], &two_backends);
+    let mut sent = Vec::new();
+    for _ in 0..2 {
+        send(&traced, 1);
+        let of_the_program = |resolver: &tracer_resolver::Resolver| {
+            let measured = resolver.measurements();
+            let found: Vec<_> = measured.iter().flat_map(|one| one.exemplars.iter()).cloned().collect();
+            found.into_iter().map(|one| (one.trace_id, one.span_id)).collect::<Vec<_>>()
+        };
+        // One before the backends, one after them.
+        let before = of_the_program(traced.resolver());
+        assert!(traced.resolver().flush(LIMIT) && traced.resolver().flush(LIMIT));
+        assert_eq!(before, of_the_program(traced.resolver()));
+        sent = traced.spans().into_iter().map(|span| (span.trace_id, span.span_id)).collect();
+        assert!(before.contains(sent.last().unwrap()), "{before:?} {sent:?}");
+        for collector in [&traced.collector, &other] {
+            assert_eq!(exemplars(&collections(collector)), sent);
+        }
+    }
+    assert_eq!(sent.len(), 2);
 }
 
 #[test]

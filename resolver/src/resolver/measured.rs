@@ -69,9 +69,7 @@ impl Measured {
             return;
         }
         self.reader.collect(|time| {
-            // The text has none: without a backend they are left to the application.
-            let exemplars = if go_to_backends(config, backends) { Exemplars::Taken } else { Exemplars::Left };
-            let collected = by_resource(config, collect(exemplars));
+            let collected = by_resource(config, collect(Exemplars::New));
             if let Some(file) = &self.file {
                 file.write(|| self.text_of(config, &collected));
             }
@@ -81,7 +79,7 @@ impl Measured {
 
     /// What there is, as Prometheus reads it.
     pub(super) fn text(&self, config: &Config, collect: impl FnOnce(Exemplars) -> Vec<Collected>) -> String {
-        self.reader.collect(|_| self.text_of(config, &by_resource(config, collect(Exemplars::Left))))
+        self.reader.collect(|_| self.text_of(config, &by_resource(config, collect(Exemplars::Unread))))
     }
 
     fn text_of(&self, config: &Config, collected: &[(usize, Vec<Metric>)]) -> String {

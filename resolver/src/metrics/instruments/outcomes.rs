@@ -146,7 +146,7 @@ mod tests {
         assert_eq!((outcomes.all().count(), room.taken()), (1 + MOST_FAILURES, MOST_FAILURES));
         let counts: Vec<_> = outcomes
             .all()
-            .map(|(name, all)| (name, all.collect(Vec::new(), Exemplars::Taken).map(|all| all.counts[0])))
+            .map(|(name, all)| (name, all.collect(Vec::new(), Exemplars::New).map(|all| all.counts[0])))
             .collect();
         assert_eq!(counts[..2], [(None, None), (Some("E1"), Some(2))]);
     }
