@@ -253,6 +253,29 @@ fn a_process_that_met_no_message_tells_that_too() {
 }
 
 #[test]
+fn metrics_that_nobody_sees_are_told_of_once_and_not_where_the_program_reads_them() {
+    const READS: &str = "THE_PROGRAM_READS_THEM";
+    if let Some(resolver) = child::resolver() {
+        if std::env::var_os(READS).is_some() {
+            let _ = resolver.measurements();
+        }
+        assert!(resolver.flush(LIMIT) && resolver.shutdown(LIMIT));
+        std::process::exit(0);
+    }
+    let traced = Traced::start(&[], &measured("export = []"));
+    for (reads, told) in [(false, 1), (true, 0)] {
+        let mut child = traced.again("metrics_that_nobody_sees_are_told_of_once_and_not_where_the_program_reads_them");
+        if reads {
+            child.env(READS, "1");
+        }
+        let ended = run(&mut child);
+        ended.expect_success();
+        let lines = ended.stderr.lines().filter(|line| line.contains("metrics are on, and leave nowhere"));
+        assert_eq!(lines.count(), told, "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn a_shutdown_sends_a_last_collection_loses_none_and_closes_the_port() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let traced = Traced::start(&["orders"], &measured(&format!("prometheus = \"127.0.0.1:{port}\"")));

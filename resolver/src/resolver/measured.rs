@@ -3,11 +3,13 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::backends::Backends;
 use crate::batch::{Destinations as _, ServiceResource, own_scope};
 use crate::config::{Config, Service};
+use crate::diagnostics;
 use crate::export::{FinishedBatch, Signal};
 use crate::host;
 use crate::metric_readers::{Reader, Span, Target, metric_fields, text};
@@ -21,6 +23,9 @@ pub(super) struct Measured {
     /// By service index; then, if no service stands for the process, its own. They name the process, so a fork has others.
     resources: PerProcess<Vec<Resource>>,
     file: Option<StatusFile>,
+    /// Whether the program itself has asked for them.
+    is_read: AtomicBool,
+    told_that_they_leave_nowhere: AtomicBool,
 }
 
 /// Whom metrics are of.
@@ -36,12 +41,31 @@ impl Measured {
             return None;
         }
         let file = config.metrics.textfile.clone().map(StatusFile::for_prometheus);
-        Some(Self { reader: Reader::new(config.metrics.clone()), resources: PerProcess::new(), file })
+        Some(Self {
+            reader: Reader::new(config.metrics.clone()),
+            resources: PerProcess::new(),
+            file,
+            is_read: AtomicBool::new(false),
+            told_that_they_leave_nowhere: AtomicBool::new(false),
+        })
     }
 
-    /// Whether nobody will ever see them.
-    pub(super) fn leave_nowhere(&self, config: &Config, backends: &Backends) -> bool {
-        self.file.is_none() && config.metrics.prometheus.is_none() && !go_to_backends(config, backends)
+    /// The program itself reads them, or has its own provider do so.
+    pub(super) fn is_read_by_the_program(&self) {
+        // Relaxed: nothing is read because of it.
+        self.is_read.store(true, Ordering::Relaxed);
+    }
+
+    /// Says so once if nobody sees them: at a collection, for until then the program may ask for them.
+    fn tell_if_they_leave_nowhere(&self, config: &Config, backends: &Backends) {
+        let has_a_way = self.file.is_some() || config.metrics.prometheus.is_some() || go_to_backends(config, backends);
+        let is_read = has_a_way || self.is_read.load(Ordering::Relaxed);
+        if !is_read && !self.told_that_they_leave_nowhere.swap(true, Ordering::Relaxed) {
+            diagnostics::warn(
+                "metrics are on, and leave nowhere: no backend that gets them takes metrics (otlp and file do), and neither \
+                 `prometheus` nor `textfile` is set",
+            );
+        }
     }
 
     /// Lets Prometheus ask in this process. Once in each.
@@ -68,6 +92,7 @@ impl Measured {
         if self.reader.has_ended() {
             return;
         }
+        self.tell_if_they_leave_nowhere(config, backends);
         self.reader.collect(|time| {
             let collected = by_resource(config, collect(Exemplars::New));
             if let Some(file) = &self.file {

@@ -12,6 +12,7 @@ impl Resolver {
     /// Asking changes nothing: whoever else asks, and the backends, have the same exemplars. Not to be called from a Kafka callback.
     pub fn measurements(&self) -> Vec<Measurement> {
         let Some(shared) = self.shared() else { return Vec::new() };
+        shared.is_read_by_the_program();
         let services = &shared.config().services;
         let name = |service: usize| services.get(service).map_or("", |service| service.name.as_str());
         Measurement::all(shared.instruments().collect(Exemplars::Latest), name)

@@ -265,8 +265,13 @@ impl Shared {
             .collect()
     }
 
+    /// The program itself has what is measured, or its own provider has. `false`: nothing is.
+    pub(crate) fn is_read_by_the_program(&self) -> bool {
+        self.measured.as_ref().map(Measured::is_read_by_the_program).is_some()
+    }
+
     /// All that is measured, now.
-    fn collected(&self, exemplars: Exemplars) -> Vec<Collected> {
+    pub(crate) fn collected(&self, exemplars: Exemplars) -> Vec<Collected> {
         let mut collected = self.instruments.collect(exemplars);
         if self.config.metrics.own {
             collected.extend(own(&self.service_stats(), &self.backends.seen()));
@@ -336,12 +341,6 @@ impl Shared {
             services.join(", "),
             self.backends.describe()
         ));
-        if self.measured.as_ref().is_some_and(|measured| measured.leave_nowhere(&self.config, &self.backends)) {
-            diagnostics::warn(
-                "metrics are on, and leave nowhere: no backend that gets them takes metrics (otlp and file do), and neither \
-                 `prometheus` nor `textfile` is set",
-            );
-        }
     }
 }
 
