@@ -1,7 +1,7 @@
 //! What is measured, through the application's own OpenTelemetry `MeterProvider`.
 //!
 //! ```text
-//!   the application's reader collects ─▶ a callback of ours ─▶ Shared::collected ─┬─▶ observed: counters, gauges
+//!   the application's reader collects ─▶ a callback of ours ─▶ all that is there ─┬─▶ observed: counters, gauges
 //!                                                                                 └─▶ recorded anew: histograms
 //! ```
 //!
@@ -21,7 +21,7 @@ use opentelemetry::metrics::{Histogram, Meter, MeterProvider};
 use self::stand_ins::stand_ins;
 use crate::diagnostics;
 use crate::metric_readers::own_kinds;
-use crate::metrics::{Attributes, Collected, Distribution, Exemplars, Instruments, Metric, Points, Value};
+use crate::metrics::{Attributes, Collected, Distribution, Instruments, Metric, Points, Value};
 use crate::per_process::PerProcess;
 use crate::resolver::{Resolver, Shared};
 
@@ -34,17 +34,15 @@ impl Resolver {
     /// provider: one that is given twice has histograms that count twice. A resolver that is dropped tells nothing more.
     pub fn export_metrics_to(&self, provider: &dyn MeterProvider) {
         let Some(shared) = self.shared() else { return };
-        if !shared.is_read_by_the_program() {
-            return diagnostics::warn(
+        if !shared.measures() {
+            diagnostics::warn(
                 "an OpenTelemetry MeterProvider is to have metrics, and nothing is measured: `metrics` of a service or \
                  `self` of [metrics] turns them on",
             );
         }
         let meter = provider.meter("tracer-resolver");
-        let mut kinds = Instruments::kinds();
-        if shared.config().metrics.own {
-            kinds.extend(own_kinds());
-        }
+        // All of them: a reload may turn on what is off.
+        let kinds: Vec<_> = Instruments::kinds().into_iter().chain(own_kinds()).collect();
         let fed = Arc::new(Fed {
             resolver: Arc::downgrade(&shared),
             histograms: kinds.iter().filter_map(|kind| Some((kind.name, histogram(&meter, kind)?))).collect(),
@@ -118,19 +116,19 @@ impl Fed {
     /// have left out any of them.
     fn tell(&self, name: &str, mut observe: impl FnMut(i64, &[KeyValue])) {
         let Some(shared) = self.resolver.upgrade() else { return };
-        let collected = shared.collected(Exemplars::Unread);
-        self.catch_up(&shared, &collected);
+        let (collected, services) = shared.collected_for_the_program();
+        self.catch_up(&collected, &services);
         for of in &collected {
             for metric in of.metrics.iter().filter(|metric| metric.name == name) {
                 if let Points::Sum(points) | Points::UpDown(points) | Points::Gauge(points) = &metric.points {
-                    points.iter().for_each(|point| observe(point.value, &attributes(&shared, of, &point.attributes)));
+                    points.iter().for_each(|point| observe(point.value, &attributes(of, &services, &point.attributes)));
                 }
             }
         }
     }
 
     /// Records what the provider's histograms have not got yet. One reader at a time.
-    fn catch_up(&self, shared: &Shared, collected: &[Collected]) {
+    fn catch_up(&self, collected: &[Collected], services: &[String]) {
         let mut all = self.recorded.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
         for of in collected {
             for metric in &of.metrics {
@@ -142,7 +140,7 @@ impl Fed {
                     if fresh.iter().all(|count| *count == 0) {
                         continue;
                     }
-                    let attributes = attributes(shared, of, &point.attributes);
+                    let attributes = attributes(of, services, &point.attributes);
                     for (value, times) in stand_ins(bounds, &fresh, point.sum - recorded.sum) {
                         (0..times).for_each(|_| histogram.record(value, &attributes));
                         recorded.sum += value * times as f64;
@@ -170,9 +168,9 @@ fn histogram(meter: &Meter, kind: &Metric) -> Option<Histogram<f64>> {
 }
 
 /// A provider has one resource, and we may be several services: so a point says itself whose it is.
-fn attributes(shared: &Shared, of: &Collected, own: &Attributes) -> Vec<KeyValue> {
-    let service = of.service.and_then(|index| shared.config().services.get(index));
-    let service = service.map(|service| KeyValue::new("service.name", service.name.clone()));
+fn attributes(of: &Collected, services: &[String], own: &Attributes) -> Vec<KeyValue> {
+    let service = of.service.and_then(|number| services.get(number));
+    let service = service.map(|name| KeyValue::new("service.name", name.clone()));
     let own = own.iter().map(|(key, value)| match value {
         Value::Text(text) => KeyValue::new(*key, text.clone().into_owned()),
         Value::Int(number) => KeyValue::new(*key, *number),

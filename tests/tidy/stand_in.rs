@@ -86,22 +86,39 @@ fn given_out(code: &str) -> BTreeSet<String> {
     names
 }
 
-/// By type or function, its public parts as they are written: fields, variants, constants and functions.
+/// By type, its public parts as they are written: fields, variants, constants, functions, and what it implements.
 fn public(files: &[SourceFile], is_of_it: impl Fn(&str) -> bool) -> BTreeMap<String, BTreeSet<String>> {
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for file in files.iter().filter(|file| is_of_it(&file.path) && !file.is_test()) {
         let code = file.code();
         let mut lines = code.lines();
+        let mut marks: Vec<String> = Vec::new();
         while let Some(line) = lines.next() {
+            let derived = line.strip_prefix("#[derive(").and_then(|rest| rest.strip_suffix(")]"));
+            if let Some(derived) = derived {
+                marks.extend(derived.split(", ").map(|name| format!("derive({name})")));
+            } else if line == "#[non_exhaustive]" {
+                marks.push(line.to_owned());
+            } else if !line.starts_with("pub ") {
+                marks.clear();
+            }
             let words: Vec<_> = line.split([' ', '(', '<', ':', ';']).filter(|word| !word.is_empty()).collect();
             match words[..] {
                 ["pub", "struct" | "enum", name, ..] if line.ends_with('{') => {
                     let is_enum = words[1] == "enum";
                     let parts = body(&mut lines).into_iter().filter(|part| !part.starts_with("     "));
                     let parts = parts.filter(|part| is_enum || part.starts_with("    pub "));
-                    found.entry(name.to_owned()).or_default().extend(parts.filter_map(plain));
+                    let parts = parts.filter_map(plain).chain(std::mem::take(&mut marks));
+                    found.entry(name.to_owned()).or_default().extend(parts);
                 }
-                ["pub", "struct", name, ..] => drop(found.entry(name.to_owned()).or_default()),
+                ["pub", "struct", name, ..] => {
+                    found.entry(name.to_owned()).or_default().extend(std::mem::take(&mut marks));
+                }
+                // By hand or derived: it is there.
+                ["impl", .., "for", name, "{"] => {
+                    let what = line.split(' ').nth(1).and_then(|path| path.rsplit("::").next()).unwrap();
+                    found.entry(name.to_owned()).or_default().insert(format!("derive({what})"));
+                }
                 ["impl", name, ..] if !line.contains(" for ") && line.ends_with('{') => {
                     let all = body(&mut lines).join("\n");
                     let heads = all.split("\n    pub ").skip(1).chain(all.strip_prefix("    pub "));
@@ -134,13 +151,22 @@ fn plain(part: &str) -> Option<String> {
 
 #[test]
 fn the_reader_of_public_names_reads_them() {
-    let text = "pub struct One {\n    pub field: std::time::Duration,\n    own: u8,\n}\nimpl One {\n    pub fn act(&self, _now: u64) \
+    let text = "#[derive(Clone)]\n#[non_exhaustive]\npub struct One {\n    pub field: std::time::Duration,\n    own: u8,\n}\nimpl One {\n    pub fn act(&self, _now: u64) \
                 -> bool {\n        true\n    }\n\n    fn own(&self) {}\n\n    pub const ALL: [Self; 2] = [];\n}\npub enum Two {\n    \
                 A,\n    B(u8),\n}\n";
     let file = SourceFile { path: "x/src/a.rs".to_owned(), text: text.to_owned() };
     let found = public(&[file], |_| true);
     let parts = |name: &str| found[name].iter().map(String::as_str).collect::<Vec<_>>();
-    assert_eq!(parts("One"), ["const ALL: [Self; 2]", "field: Duration", "fn act(&self, now: u64) -> bool"]);
+    assert_eq!(
+        parts("One"),
+        [
+            "#[non_exhaustive]",
+            "const ALL: [Self; 2]",
+            "derive(Clone)",
+            "field: Duration",
+            "fn act(&self, now: u64) -> bool"
+        ]
+    );
     assert_eq!(parts("Two"), ["A", "B(u8)"]);
     let used = given_out("pub use a::b::{C, D};\npub use e::F;\npub use g::*;\n");
     assert_eq!(used.into_iter().collect::<Vec<_>>(), ["C", "D", "F"]);

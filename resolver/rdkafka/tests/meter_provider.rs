@@ -209,7 +209,7 @@ fn a_reader_of_differences_has_each_value_once() {
 }
 
 #[test]
-fn where_nothing_is_measured_there_is_no_instrument_and_a_resolver_that_is_gone_tells_nothing() {
+fn where_nothing_is_measured_and_of_a_resolver_that_is_gone_nothing_is_told() {
     let kept = Kept::new(Temporality::Cumulative);
     let provider = SdkMeterProvider::builder().with_periodic_exporter(kept.clone()).build();
     loaded("[services.checkout]\ntopics = [\"*\"]\nexport = []\n").export_metrics_to(&provider);
