@@ -6,9 +6,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -324,6 +325,50 @@ fn prometheus_asks_at_the_port_and_finds_the_same_in_the_file() {
     }
     assert_eq!(collections(&traced.collector).len(), 0, "`export = []`: no backend gets them");
     traced.resolver().shutdown(LIMIT);
+}
+
+/// Whether Prometheus's own tool is content; `None`: it is not there, which is said.
+fn promtool_is_content(text: &str) -> Option<bool> {
+    let child = Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).spawn();
+    let Ok(mut child) = child else {
+        eprintln!("SKIPPED: there is no promtool (Debian: prometheus)");
+        return None;
+    };
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    Some(child.wait().unwrap().success())
+}
+
+#[test]
+fn the_files_of_two_processes_of_one_service_have_no_sample_in_common_and_prometheus_s_own_tool_is_content() {
+    const TEST: &str =
+        "the_files_of_two_processes_of_one_service_have_no_sample_in_common_and_prometheus_s_own_tool_is_content";
+    if let Some(resolver) = child::resolver() {
+        let producer: BaseProducer = words::traced_by(&resolver, child::kafka()).create().unwrap();
+        send_by(&producer, 2);
+        std::process::exit(0);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // What tells processes apart by itself is set to one text for all.
+    let file = format!(
+        "default_service = \"app\"\n[metrics]\nself = \"on\"\ntextfile = \"{}/app-{{pid}}.prom\"\n[services.app]\n\
+         metrics = \"on\"\nresource = {{ \"service.instance.id\" = \"one\", \"process.pid\" = \"7\" }}\n",
+        folder.path().display()
+    );
+    let traced = Traced::start(&["orders"], &file);
+    for _ in 0..2 {
+        run(&mut traced.again(TEST)).expect_success();
+    }
+    let files = std::fs::read_dir(folder.path()).unwrap();
+    let texts: Vec<_> = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+    assert_eq!(texts.len(), 2);
+    let samples = |text: &str| {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines.map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect::<BTreeSet<_>>()
+    };
+    let (one, other) = (samples(&texts[0]), samples(&texts[1]));
+    assert!(one.len() > 20 && one.iter().any(|line| line.starts_with("messaging_client_sent_messages_total{")));
+    assert_eq!(one.intersection(&other).collect::<Vec<_>>(), Vec::<&String>::new());
+    assert!(texts.iter().all(|text| promtool_is_content(text) != Some(false)));
 }
 
 #[test]

@@ -124,7 +124,9 @@ impl Measured {
         self.reader.collect(|time| {
             let collected = self.by_resource(rules, collect(Exemplars::New));
             if let Some(text) = self.file.load().as_ref() {
-                text.file.write(|| text_of(&collected));
+                // Files of several processes are read as one.
+                let process = text.file.is_of_one_process().then(std::process::id);
+                text.file.write(|| text_of(&collected, process));
             }
             send(rules, backends, &collected, time);
         });
@@ -132,7 +134,7 @@ impl Measured {
 
     /// What there is, as Prometheus reads it.
     pub(super) fn text(&self, rules: &Rules, collect: impl FnOnce(Exemplars) -> Vec<Collected>) -> String {
-        self.reader.collect(|_| text_of(&self.by_resource(rules, collect(Exemplars::Unread))))
+        self.reader.collect(|_| text_of(&self.by_resource(rules, collect(Exemplars::Unread)), None))
     }
 
     /// What belongs to one resource together, each with the number of its service. The process itself is its one service, or,
@@ -156,10 +158,12 @@ impl Measured {
     }
 }
 
-fn text_of(collected: &[(usize, Resource, Vec<Metric>)]) -> String {
-    let targets = collected
-        .iter()
-        .map(|(_, resource, metrics)| Target { resource: &resource.attributes, metrics: metrics.iter().collect() });
+fn text_of(collected: &[(usize, Resource, Vec<Metric>)], process: Option<u32>) -> String {
+    let targets = collected.iter().map(|(_, resource, metrics)| Target {
+        resource: &resource.attributes,
+        process,
+        metrics: metrics.iter().collect(),
+    });
     text(&targets.collect::<Vec<_>>())
 }
 
