@@ -344,7 +344,7 @@ impl Shared {
     /// What the messages of services have measured, for the program itself; and the services' names, by number.
     pub(super) fn measurements(&self) -> (Vec<Collected>, Vec<String>) {
         self.measured.is_read_by_the_program();
-        (self.instruments.collect(Exemplars::Latest), self.ledger.names())
+        (self.instruments.collect(Exemplars::Kept), self.ledger.names())
     }
 
     /// Lets Prometheus ask this process, if it is to; nothing where it can already.

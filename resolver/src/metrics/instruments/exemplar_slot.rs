@@ -1,4 +1,4 @@
-//! The latest exemplar of one bucket.
+//! The exemplar of one bucket.
 
 #![forbid(unsafe_code)]
 
@@ -11,8 +11,8 @@ use crate::metrics::model::Exemplar;
 pub(crate) enum Exemplars {
     /// Those that no scheduled collection had before. It goes to all backends, so each of them has each exemplar once.
     New,
-    /// The latest of each bucket, however often it was read: for whoever asks when it likes.
-    Latest,
+    /// Those that are kept, however often they were read: for whoever asks when it likes.
+    Kept,
     /// None: the reader's format has no place for them.
     Unread,
 }
@@ -27,7 +27,9 @@ pub(crate) struct InSpan {
 }
 
 /// Written by whatever thread measures, read by whoever collects. Nobody waits: a thread that finds another one writing
-/// lets that one's exemplar be the latest.
+/// lets that one's exemplar be it.
+///
+/// The first since the last scheduled collection stays: all others cost two loads.
 #[derive(Debug, Default)]
 pub(super) struct ExemplarSlot {
     /// Odd: being written. Zero: never was.
@@ -42,7 +44,13 @@ pub(super) struct ExemplarSlot {
 }
 
 impl ExemplarSlot {
+    /// Whether the one that is kept was in a scheduled collection, or there is none.
     #[inline]
+    pub(super) fn is_wanted(&self) -> bool {
+        self.version.load(Ordering::Relaxed) == self.collected.load(Ordering::Relaxed)
+    }
+
+    /// Once it is wanted. Two threads that found that at the same time may both write, one after the other.
     pub(super) fn note(&self, nanos: u64, within: &InSpan) {
         let version = self.version.load(Ordering::Relaxed);
         let odd = version | 1;
@@ -72,7 +80,7 @@ impl ExemplarSlot {
                 self.collected.store(version, Ordering::Relaxed);
                 Some(exemplar)
             }
-            Exemplars::Latest => self.read(NEVER).map(|(_, exemplar)| exemplar),
+            Exemplars::Kept => self.read(NEVER).map(|(_, exemplar)| exemplar),
             Exemplars::Unread => None,
         }
     }
@@ -114,22 +122,31 @@ mod tests {
         InSpan { trace_id: trace.to_ne_bytes(), span_id: number.to_ne_bytes(), time: number }
     }
 
+    impl ExemplarSlot {
+        /// As a histogram does it.
+        fn offer(&self, nanos: u64, within: &InSpan) {
+            if self.is_wanted() {
+                self.note(nanos, within);
+            }
+        }
+    }
+
     #[test]
-    fn a_schedule_has_the_latest_exemplar_once_and_every_other_reader_as_often_as_it_reads() {
+    fn a_schedule_has_the_first_exemplar_since_the_last_one_and_every_other_reader_as_often_as_it_reads() {
         let slot = ExemplarSlot::default();
         let read = |which| slot.collect(which).map(|found| (found.value, found.time, found.trace_id, found.span_id));
         let expected = |value, number| Some((value, number, span(number).trace_id, span(number).span_id));
-        assert_eq!((read(Exemplars::New), read(Exemplars::Latest)), (None, None));
-        slot.note(1_500_000_000, &span(1));
-        slot.note(2_500_000_000, &span(2));
+        assert_eq!((read(Exemplars::New), read(Exemplars::Kept)), (None, None));
+        slot.offer(1_500_000_000, &span(1));
+        slot.offer(2_500_000_000, &span(2));
         for _ in 0..2 {
-            assert_eq!(read(Exemplars::Latest), expected(2.5, 2));
+            assert_eq!(read(Exemplars::Kept), expected(1.5, 1));
             assert_eq!(read(Exemplars::Unread), None);
         }
-        assert_eq!(read(Exemplars::New), expected(2.5, 2));
-        assert_eq!((read(Exemplars::New), read(Exemplars::Latest)), (None, expected(2.5, 2)));
-        slot.note(1_000_000_000, &span(3));
-        assert_eq!((read(Exemplars::Latest), read(Exemplars::New)), (expected(1.0, 3), expected(1.0, 3)));
+        assert_eq!(read(Exemplars::New), expected(1.5, 1));
+        assert_eq!((read(Exemplars::New), read(Exemplars::Kept)), (None, expected(1.5, 1)));
+        slot.offer(1_000_000_000, &span(3));
+        assert_eq!((read(Exemplars::Kept), read(Exemplars::New)), (expected(1.0, 3), expected(1.0, 3)));
     }
 
     #[test]

@@ -139,7 +139,7 @@ mod tests {
         for round in 0..2 {
             for code in 1..=MOST_FAILURES as i32 {
                 let name = || if round == 0 { format!("E{code}") } else { unreachable!("it is known") };
-                outcomes.of(Failure::Code(code), &room, name).unwrap().record(1, None);
+                outcomes.of(Failure::Code(code), &room, name).unwrap().record(1, || None);
             }
         }
         assert!(outcomes.of(Failure::Code(99), &room, || "E99".to_owned()).is_none());
@@ -174,7 +174,7 @@ mod tests {
                 for _ in 0..2 {
                     scope.spawn(|| {
                         for name in ["a", "b"] {
-                            outcomes.of(Failure::Named(name), &room, || name.to_owned()).unwrap().record(1, None);
+                            outcomes.of(Failure::Named(name), &room, || name.to_owned()).unwrap().record(1, || None);
                         }
                     });
                 }
