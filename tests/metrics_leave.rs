@@ -6,9 +6,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -141,10 +142,21 @@ fn what_a_service_measures_of_its_messages_leaves_by_every_way_with_the_ids_of_i
     assert_eq!(sent, 4, "{numbers:#?}");
 
     let ids: Vec<_> = traced.spans().into_iter().map(|span| (span.trace_id, span.span_id)).collect();
+    let exemplars = exemplars(&collections);
+    assert!(!exemplars.is_empty() && exemplars.iter().all(|ids_of_one| ids.contains(ids_of_one)), "{exemplars:?}");
+
+    let written = std::fs::read_to_string(&file).unwrap();
+    let line = written.lines().find(|line| line.starts_with("messaging_client_sent_messages_total{")).unwrap();
+    assert!(line.contains("service_name=\"shop\"") && line.ends_with("} 4"), "{line}");
+}
+
+/// The trace and the span of every exemplar that came.
+fn exemplars(collections: &[ExportMetricsServiceRequest]) -> Vec<(String, String)> {
     let hex = |id: &[u8]| id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let exemplars: Vec<_> = collections
+    collections
         .iter()
-        .flat_map(|collection| &collection.resource_metrics[0].scope_metrics[0].metrics)
+        .flat_map(|collection| &collection.resource_metrics)
+        .flat_map(|of| of.scope_metrics.iter().flat_map(|scope| &scope.metrics))
         .filter_map(|metric| match metric.data.as_ref().unwrap() {
             Data::Histogram(histogram) => Some(&histogram.data_points),
             _ => None,
@@ -152,12 +164,38 @@ fn what_a_service_measures_of_its_messages_leaves_by_every_way_with_the_ids_of_i
         .flatten()
         .flat_map(|point| &point.exemplars)
         .map(|exemplar| (hex(&exemplar.trace_id), hex(&exemplar.span_id)))
-        .collect();
-    assert!(!exemplars.is_empty() && exemplars.iter().all(|ids_of_one| ids.contains(ids_of_one)), "{exemplars:?}");
+        .collect()
+}
 
-    let written = std::fs::read_to_string(&file).unwrap();
-    let line = written.lines().find(|line| line.starts_with("messaging_client_sent_messages_total{")).unwrap();
-    assert!(line.contains("service_name=\"shop\"") && line.ends_with("} 4"), "{line}");
+#[test]
+fn every_backend_has_each_exemplar_once_whoever_else_reads_the_metrics() {
+    let (other, folder) = (OtlpReceiver::start().unwrap(), tempfile::tempdir().unwrap());
+    let two_backends = format!(
+        "[services.shop]\nproduces = [\"orders\"]\nexport = [\"otlp\", \"other\"]\nmetrics = \"on\"\n\
+         [metrics]\ntextfile = \"{}\"\n[backends.other]\nplugin = \"otlp\"\nconfig = {{ endpoint = \"{}\" }}\n",
+        folder.path().join("metrics.prom").display(),
+        other.endpoint()
+    );
+    let traced = Traced::start(&["orders"], &two_backends);
+    let mut sent = Vec::new();
+    for _ in 0..2 {
+        send(&traced, 1);
+        let of_the_program = |resolver: &tracer_resolver::Resolver| {
+            let measured = resolver.measurements();
+            let found: Vec<_> = measured.iter().flat_map(|one| one.exemplars.iter()).cloned().collect();
+            found.into_iter().map(|one| (one.trace_id, one.span_id)).collect::<Vec<_>>()
+        };
+        // One before the backends, one after them.
+        let before = of_the_program(traced.resolver());
+        assert!(traced.resolver().flush(LIMIT) && traced.resolver().flush(LIMIT));
+        assert_eq!(before, of_the_program(traced.resolver()));
+        sent = traced.spans().into_iter().map(|span| (span.trace_id, span.span_id)).collect();
+        assert!(before.contains(sent.last().unwrap()), "{before:?} {sent:?}");
+        for collector in [&traced.collector, &other] {
+            assert_eq!(exemplars(&collections(collector)), sent);
+        }
+    }
+    assert_eq!(sent.len(), 2);
 }
 
 #[test]
@@ -216,6 +254,29 @@ fn a_process_that_met_no_message_tells_that_too() {
 }
 
 #[test]
+fn metrics_that_nobody_sees_are_told_of_once_and_not_where_the_program_reads_them() {
+    const READS: &str = "THE_PROGRAM_READS_THEM";
+    if let Some(resolver) = child::resolver() {
+        if std::env::var_os(READS).is_some() {
+            let _ = resolver.measurements();
+        }
+        assert!(resolver.flush(LIMIT) && resolver.shutdown(LIMIT));
+        std::process::exit(0);
+    }
+    let traced = Traced::start(&[], &measured("export = []"));
+    for (reads, told) in [(false, 1), (true, 0)] {
+        let mut child = traced.again("metrics_that_nobody_sees_are_told_of_once_and_not_where_the_program_reads_them");
+        if reads {
+            child.env(READS, "1");
+        }
+        let ended = run(&mut child);
+        ended.expect_success();
+        let lines = ended.stderr.lines().filter(|line| line.contains("metrics are on, and leave nowhere"));
+        assert_eq!(lines.count(), told, "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn a_shutdown_sends_a_last_collection_loses_none_and_closes_the_port() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let traced = Traced::start(&["orders"], &measured(&format!("prometheus = \"127.0.0.1:{port}\"")));
@@ -264,6 +325,50 @@ fn prometheus_asks_at_the_port_and_finds_the_same_in_the_file() {
     }
     assert_eq!(collections(&traced.collector).len(), 0, "`export = []`: no backend gets them");
     traced.resolver().shutdown(LIMIT);
+}
+
+/// Whether Prometheus's own tool is content; `None`: it is not there, which is said.
+fn promtool_is_content(text: &str) -> Option<bool> {
+    let child = Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).spawn();
+    let Ok(mut child) = child else {
+        eprintln!("SKIPPED: there is no promtool (Debian: prometheus)");
+        return None;
+    };
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    Some(child.wait().unwrap().success())
+}
+
+#[test]
+fn the_files_of_two_processes_of_one_service_have_no_sample_in_common_and_prometheus_s_own_tool_is_content() {
+    const TEST: &str =
+        "the_files_of_two_processes_of_one_service_have_no_sample_in_common_and_prometheus_s_own_tool_is_content";
+    if let Some(resolver) = child::resolver() {
+        let producer: BaseProducer = words::traced_by(&resolver, child::kafka()).create().unwrap();
+        send_by(&producer, 2);
+        std::process::exit(0);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // What tells processes apart by itself is set to one text for all.
+    let file = format!(
+        "default_service = \"app\"\n[metrics]\nself = \"on\"\ntextfile = \"{}/app-{{pid}}.prom\"\n[services.app]\n\
+         metrics = \"on\"\nresource = {{ \"service.instance.id\" = \"one\", \"process.pid\" = \"7\" }}\n",
+        folder.path().display()
+    );
+    let traced = Traced::start(&["orders"], &file);
+    for _ in 0..2 {
+        run(&mut traced.again(TEST)).expect_success();
+    }
+    let files = std::fs::read_dir(folder.path()).unwrap();
+    let texts: Vec<_> = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+    assert_eq!(texts.len(), 2);
+    let samples = |text: &str| {
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines.map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect::<BTreeSet<_>>()
+    };
+    let (one, other) = (samples(&texts[0]), samples(&texts[1]));
+    assert!(one.len() > 20 && one.iter().any(|line| line.starts_with("messaging_client_sent_messages_total{")));
+    assert_eq!(one.intersection(&other).collect::<Vec<_>>(), Vec::<&String>::new());
+    assert!(texts.iter().all(|text| promtool_is_content(text) != Some(false)));
 }
 
 #[test]

@@ -9,6 +9,8 @@ mod field_words;
 mod file_graph;
 #[path = "tidy/pages.rs"]
 mod pages;
+#[path = "tidy/stand_in.rs"]
+mod stand_in;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -107,6 +109,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("inspect", &["config", "plugin", "resolver"]),
     // The application's own spans, past the interceptor.
     ("bridge", &["batch", "clock", "ends", "export", "propagation", "resolver", "tracer"]),
+    // What is measured, for the application's own provider.
+    ("application_meter", &["diagnostics", "metric_readers", "metrics", "per_process", "resolver"]),
     // Plain things, which know nobody.
     ("cancellation", &[]),
     ("clock", &[]),

@@ -23,6 +23,7 @@
 //! - `batch`: finished spans from any thread to encoded batches. `export`: a queue per backend. `plugin`: the backends'
 //!   shared objects. Only there is `dlopen` known.
 //! - [`Resolver`]: all of it, built from one configuration. `bridge`: the application's own spans, the same way out.
+//!   `application_meter`: the other way round, what the library measures for the application's own provider.
 //! - [`inspect`]: what the command `tracer-interceptors` asks of backends and plugins.
 //! - `ends`: what is in hand leaves before the process ends. `status`: what is told. `diagnostics`: to whom.
 //!
@@ -37,6 +38,8 @@
     expect(dead_code, reason = "the bridge has spans of every kind, and a Kafka message is of few")
 )]
 
+#[cfg(feature = "application-metrics")]
+mod application_meter;
 mod batch;
 #[cfg(feature = "application-spans")]
 mod bridge;

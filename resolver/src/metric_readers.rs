@@ -15,6 +15,8 @@ mod prometheus;
 mod reader;
 
 pub(crate) use encode::{Span, metric_fields};
+#[cfg(feature = "application-metrics")]
+pub(crate) use own::own_kinds;
 pub(crate) use own::{BackendSeen, own};
 pub(crate) use prometheus::{Target, text};
 pub(crate) use reader::Reader;

@@ -97,7 +97,6 @@ impl Resolver {
         }
         if let Some(shared) = &shared {
             diagnostics::info(&format!("tracing {}", shared.describe()));
-            shared.tell_lost_metrics();
             shared.ensure_running();
             ends::watch();
         }

@@ -8,6 +8,7 @@
 
 mod config;
 mod instrument;
+mod measurement;
 mod off;
 mod processing;
 mod stats;
@@ -18,8 +19,9 @@ pub use processing::{Processing, process};
 
 /// What the crate `tracer-resolver` has for a program that is traced: of its `config` what [`Resolver`] takes and gives.
 pub mod resolver {
+    pub use super::measurement::{MeasuredIn, Measurement};
     pub use super::off::{EXIT_DEADLINE, Resolver, ResolverError, UnknownService};
-    pub use super::stats::{BackendServiceStats, BackendState, BackendStats, ClientStats, DropReason};
+    pub use super::stats::{BackendServiceStats, BackendState, BackendStats, ClientStats, DataPointStats, DropReason};
     pub use super::stats::{ReloadStats, Reloaded, ServiceStats, Stats, TopicStats};
     /// Where a configuration would come from, and what would be said of it.
     pub mod config {
@@ -45,12 +47,12 @@ mod tests {
                 use rdkafka::message::{BorrowedMessage, OwnedMessage};
                 use $integration as integration;
 
-                use integration::resolver::UnknownService;
                 use integration::resolver::config::{Report, Source};
                 use integration::resolver::{
                     BackendServiceStats, BackendState, BackendStats, DropReason, EXIT_DEADLINE,
                 };
-                use integration::resolver::{ClientStats, ReloadStats, Reloaded, ServiceStats, Stats, TopicStats};
+                use integration::resolver::{ClientStats, DataPointStats, MeasuredIn, Measurement, ReloadStats};
+                use integration::resolver::{Reloaded, ServiceStats, Stats, TopicStats, UnknownService};
                 use integration::{InstrumentError, Instrumentation, Processing, Resolver};
 
                 fn is_an_error<E: Error + Send + Sync + 'static>() {}
@@ -90,8 +92,22 @@ mod tests {
                     assert!(resolver.flush(Duration::from_secs(1)));
                     let stats: Stats = resolver.stats();
                     assert!(counted(&stats).is_empty() && met(&stats) == 0);
+                    assert_eq!(measured(&resolver.measurements()), 0.0);
+                    #[cfg(feature = "application-metrics")]
+                    resolver.export_metrics_to(&*opentelemetry::global::meter_provider());
                     assert!(resolver.status().starts_with("{\"interceptors_status\":1,"));
                     Ok(resolver.is_on())
+                }
+
+                fn measured(all: &[Measurement]) -> f64 {
+                    let of_exemplar = |of: &MeasuredIn| of.value + (of.trace_id.len() + of.span_id.len()) as f64;
+                    let of_one = |of: &Measurement| {
+                        let words = of.service.len() + of.instrument.len() + of.unit.len() + of.attributes.len();
+                        let words = words + of.attribute("error.type").iter().len() + of.bounds.len();
+                        let counted = of.count + of.buckets.iter().sum::<u64>();
+                        of.sum + (words as u64 + counted) as f64 + of.exemplars.iter().map(of_exemplar).sum::<f64>()
+                    };
+                    all.iter().map(of_one).sum()
                 }
 
                 fn met(stats: &Stats) -> usize {
@@ -122,6 +138,11 @@ mod tests {
                         let rest = of.offered + of.exported + of.rejected + of.waiting + of.dropped_total();
                         rest + dropped + of.service.len() as u64
                     };
+                    let of_points = |of: &DataPointStats| {
+                        let superseded = of.dropped.iter().filter(|(why, _)| *why == DropReason::Superseded);
+                        let rest = of.offered + of.exported + of.rejected + of.waiting;
+                        rest + superseded.map(|(_, n)| n).sum::<u64>()
+                    };
                     let in_all = |of: &BackendStats| {
                         let bad = matches!(
                             of.state,
@@ -134,7 +155,7 @@ mod tests {
                         let held =
                             (of.held_bytes + of.queue_bytes + of.last_error.iter().len() + of.last_export.iter().len())
                                 as u64;
-                        let named = held + of.state.name().len() as u64;
+                        let named = held + of.state.name().len() as u64 + of_points(&of.data_points);
                         of.services.iter().map(of_backend).sum::<u64>() + named + of.retries + u64::from(bad) + reasons
                     };
                     let services = stats.services.iter().map(|of| (of.name.as_str(), of_service(of)));

@@ -116,7 +116,7 @@ impl SpanOrigin {
     #[inline]
     pub(super) fn measure(&self, span: &FinishedSpan) {
         if let (SpanKind::Process, Some(measured)) = (span.kind, self.measured()) {
-            measured.processed(span.end.saturating_sub(span.start), None, span.in_span().as_ref());
+            measured.processed(span.end.saturating_sub(span.start), None, || span.in_span());
         }
     }
 

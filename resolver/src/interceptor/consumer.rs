@@ -20,7 +20,7 @@ use crate::batch::{
 use crate::clock;
 use crate::config::{Ambient, Propagator, Relation};
 use crate::host;
-use crate::metrics::{InSpan, Series};
+use crate::metrics::Series;
 use crate::propagation::{SpanContext, TraceStateBuffer, explicit_randomness, settled_trace_state};
 use crate::tracer::ids::{is_of_this_thread, new_span_id, new_trace_id};
 use crate::tracer::sampler::ParentSampling;
@@ -67,7 +67,7 @@ impl Client {
         span.flags.set_if(SpanFlags::TOMBSTONE, message.is_tombstone());
         span.time_in_queue = time_in_queue(message, span.start);
         if let Some(series) = &traced.measured {
-            add_delivery(series, span.time_in_queue, span.in_span());
+            add_delivery(series, span.time_in_queue, Some(&span));
         }
         let mut own;
         let trace_state = if incoming.trace_state.is_none() && !traced.sampler.writes_thresholds() {
@@ -250,8 +250,8 @@ const NO_CONTEXT: SpanContext = SpanContext { trace_id: [0; 16], span_id: [0; 8]
 
 /// Counts a delivery. Apart, so that one that is not measured does not pay for it.
 #[inline(never)]
-fn add_delivery(series: &Series, waited: TimeInQueue, within: Option<InSpan>) {
-    series.consumed(waited.nanos(), within.as_ref());
+fn add_delivery(series: &Series, waited: TimeInQueue, span: Option<&FinishedSpan>) {
+    series.consumed(waited.nanos(), || span.and_then(FinishedSpan::in_span));
 }
 
 /// How long ago, at `now`, the message got its timestamp: from the producer, or from the broker by `LogAppendTime`. The

@@ -277,7 +277,7 @@ impl Work {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         span.end = span.start.saturating_add(nanos);
         if let Some(series) = self.origin.measured() {
-            series.processed(nanos, self.error_type.as_deref(), span.in_span().as_ref());
+            series.processed(nanos, self.error_type.as_deref(), || span.in_span());
         }
         if !self.is_recorded() {
             return;

@@ -194,11 +194,12 @@ impl Client {
 
     #[inline(never)]
     fn add_send(&self, series: &Series, message: &Message<'_>, span: Option<&FinishedSpan>) {
-        let (nanos, within) = match span {
-            Some(span) => (span.end.saturating_sub(span.start), span.in_span()),
-            None => (message.latency_nanos(), None),
+        let nanos = match span {
+            Some(span) => span.end.saturating_sub(span.start),
+            None => message.latency_nanos(),
         };
-        series.sent(nanos, message.error(), || error_name(&self.api, message.error()), within.as_ref());
+        let name = || error_name(&self.api, message.error());
+        series.sent(nanos, message.error(), name, || span.and_then(FinishedSpan::in_span));
     }
 
     fn start(&self, traced: &Traced, message: &Message<'_>, headers: &Option<Headers<'_>>, incoming: &Incoming<'_>) {

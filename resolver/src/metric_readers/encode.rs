@@ -29,16 +29,6 @@ pub(crate) fn metric_fields(metrics: &[Metric], time: Span) -> Vec<u8> {
     out
 }
 
-impl Points {
-    /// How many data points there are.
-    pub(crate) fn count(&self) -> usize {
-        match self {
-            Self::Sum(points) | Self::UpDown(points) | Self::Gauge(points) => points.len(),
-            Self::Histogram { points, .. } => points.len(),
-        }
-    }
-}
-
 fn data(metric: &mut SpanWriter<'_>, points: &Points, time: Span) {
     match points {
         Points::Sum(points) => metric.message(SUM, |sum| {

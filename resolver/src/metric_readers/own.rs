@@ -33,6 +33,12 @@ pub(crate) fn own(services: &[(usize, ServiceStats)], backends: &[BackendSeen]) 
     of_services.chain(std::iter::once(of_process)).collect()
 }
 
+/// All of these metrics, with nothing counted.
+#[cfg(feature = "application-metrics")]
+pub(crate) fn own_kinds() -> Vec<Metric> {
+    own(&[(0, ServiceStats::default())], &[]).into_iter().flat_map(|of| of.metrics).collect()
+}
+
 fn spans_of(stats: &ServiceStats) -> Vec<Metric> {
     let result = |word: &'static str| vec![("otel.span.sampling_result", Value::Text(Cow::Borrowed(word)))];
     vec![

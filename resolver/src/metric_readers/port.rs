@@ -21,10 +21,16 @@ pub(crate) struct Port {
     ended: Arc<AtomicBool>,
 }
 
-/// All that one request may take, from its first byte to the last of the answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// What one request may take.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// From its first byte to the last of the answer.
+    patience: Duration,
+    longest_head: usize,
+}
+
 /// No scraper's head is longer.
-const LONGEST_HEAD: usize = 8 * 1024;
+const LIMITS: Limits = Limits { patience: Duration::from_secs(5), longest_head: 8 * 1024 };
 
 impl Port {
     /// Opens it. `text` is asked for each answer, on the port's thread; `None`: there is nobody any more who measures, and
@@ -34,11 +40,19 @@ impl Port {
     ///
     /// What the system says: the port is taken, or not ours to take; or there is no thread.
     pub(crate) fn open(address: SocketAddr, text: impl Fn() -> Option<String> + Send + 'static) -> io::Result<Self> {
+        Self::open_within(LIMITS, address, text)
+    }
+
+    fn open_within(
+        limits: Limits,
+        address: SocketAddr,
+        text: impl Fn() -> Option<String> + Send + 'static,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let ended = Arc::new(AtomicBool::new(false));
         let port = Self { address, ended: Arc::clone(&ended) };
-        quiet_thread::spawn("tr-prometheus".to_owned(), move || serve(&listener, address.ip(), &ended, &text))?;
+        quiet_thread::spawn("tr-prometheus".to_owned(), move || serve(&listener, address.ip(), limits, &ended, &text))?;
         Ok(port)
     }
 
@@ -61,7 +75,13 @@ impl Drop for Port {
     }
 }
 
-fn serve(listener: &TcpListener, bound_to: IpAddr, ended: &AtomicBool, text: &dyn Fn() -> Option<String>) {
+fn serve(
+    listener: &TcpListener,
+    bound_to: IpAddr,
+    limits: Limits,
+    ended: &AtomicBool,
+    text: &dyn Fn() -> Option<String>,
+) {
     loop {
         let accepted = listener.accept();
         if ended.load(Ordering::Relaxed) {
@@ -72,9 +92,9 @@ fn serve(listener: &TcpListener, bound_to: IpAddr, ended: &AtomicBool, text: &dy
             std::thread::sleep(Duration::from_millis(100));
             continue;
         };
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + limits.patience;
         // Who goes away, or is too slow, gets no answer.
-        let Ok(head) = read_head(&stream, deadline) else { continue };
+        let Ok(head) = read_head(&stream, limits.longest_head, deadline) else { continue };
         let answer = match judge(&head, bound_to) {
             Err(refusal) => refusal.text(),
             Ok(()) => match catch_unwind(AssertUnwindSafe(text)) {
@@ -88,11 +108,11 @@ fn serve(listener: &TcpListener, bound_to: IpAddr, ended: &AtomicBool, text: &dy
 }
 
 /// Everything up to the empty line.
-fn read_head(mut stream: &TcpStream, deadline: Instant) -> io::Result<Vec<u8>> {
+fn read_head(mut stream: &TcpStream, longest: usize, deadline: Instant) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     let mut part = [0; 1024];
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
-        if head.len() > LONGEST_HEAD {
+        if head.len() > longest {
             return Err(ErrorKind::InvalidData.into());
         }
         stream.set_read_timeout(Some(left_until(deadline)?))?;
@@ -188,6 +208,8 @@ fn is_address(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
     use super::*;
 
     const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -230,15 +252,91 @@ mod tests {
         assert!(answer.contains("content-type: text/plain; version=0.0.4"), "{answer}");
     }
 
+    const GOOD: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    /// Nothing is to end by time.
+    const HOUR: Duration = Duration::from_secs(3_600);
+    /// How long a test waits for what must come.
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    /// A port that ends what takes longer than half a second, and answers at first with so much.
+    fn impatient(bytes: usize) -> Port {
+        let limits = Limits { patience: Duration::from_millis(500), ..LIMITS };
+        let first = AtomicUsize::new(bytes);
+        let text = move || Some("x".repeat(first.swap(1, Ordering::Relaxed)));
+        Port::open_within(limits, SocketAddr::new(LOCAL, 0), text).unwrap()
+    }
+
+    fn connected(port: &Port) -> TcpStream {
+        let stream = TcpStream::connect(port.address()).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream
+    }
+
+    /// Whether one that asks as it should is answered, while another one is at it.
+    fn answers(port: &Port) -> bool {
+        let mut stream = connected(port);
+        stream.write_all(GOOD).unwrap();
+        let mut status = [0; 15];
+        stream.read_exact(&mut status).is_ok() && status == *b"HTTP/1.1 200 OK"
+    }
+
     #[test]
-    fn a_head_without_an_end_is_not_read_for_ever() {
-        let port = open();
-        assert_eq!(ask(&port, &[b'x'; 3 * LONGEST_HEAD]), "");
-        // Who says nothing is waited for, but not for ever: the next is answered.
-        let silent = TcpStream::connect(port.address()).unwrap();
-        let answer = ask(&port, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    fn a_head_without_an_end_is_read_up_to_its_limit_however_much_time_there_is() {
+        let limits = Limits { patience: HOUR, ..LIMITS };
+        let port = Port::open_within(limits, SocketAddr::new(LOCAL, 0), || Some(String::new())).unwrap();
+        let mut stream = connected(&port);
+        stream.write_all(&vec![b'x'; 3 * LIMITS.longest_head]).unwrap();
+        // Closed, be it with bytes of ours unread; not waited for.
+        let end = stream.read(&mut [0; 1]).map_err(|error| error.kind());
+        assert!(matches!(end, Ok(0) | Err(ErrorKind::ConnectionReset)), "{end:?}");
+        assert!(answers(&port));
+    }
+
+    #[test]
+    fn who_says_nothing_is_not_waited_for() {
+        let port = impatient(1);
+        let silent = connected(&port);
+        assert!(answers(&port));
         drop(silent);
+    }
+
+    #[test]
+    fn who_says_a_byte_now_and_then_has_no_more_time_for_that() {
+        let port = impatient(1);
+        let mut slow = connected(&port);
+        let ended = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ended.load(Ordering::Relaxed) && slow.write_all(b"x").is_ok() {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+            });
+            let is_answered = answers(&port);
+            ended.store(true, Ordering::Relaxed);
+            assert!(is_answered);
+        });
+    }
+
+    #[test]
+    fn who_does_not_read_its_answer_is_not_waited_for() {
+        // More than any buffer between the two.
+        let port = impatient(16 << 20);
+        let mut deaf = connected(&port);
+        deaf.write_all(GOOD).unwrap();
+        assert!(answers(&port));
+        drop(deaf);
+    }
+
+    #[test]
+    fn a_collection_that_panics_is_told_and_the_port_goes_on() {
+        let is_first = AtomicBool::new(true);
+        let text = move || {
+            assert!(!is_first.swap(false, Ordering::Relaxed), "a panic that the test wants");
+            Some("metric 1\n".to_owned())
+        };
+        let port = Port::open(SocketAddr::new(LOCAL, 0), text).unwrap();
+        assert!(ask(&port, GOOD).starts_with("HTTP/1.1 500 "));
+        assert!(ask(&port, GOOD).ends_with("\r\n\r\nmetric 1\n"));
     }
 
     #[test]

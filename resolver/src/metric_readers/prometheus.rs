@@ -16,6 +16,8 @@ pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 pub(crate) struct Target<'a> {
     /// `service.name` is among them.
     pub resource: &'a [(String, String)],
+    /// The process's number, where several processes are read as one: then each sample says whose it is.
+    pub process: Option<u32>,
     pub metrics: Vec<&'a Metric>,
 }
 
@@ -40,7 +42,9 @@ fn target_info(out: &mut String, targets: &[Target<'_>]) {
     }
     out.push_str("# HELP target_info Target metadata\n# TYPE target_info gauge\n");
     for target in targets {
+        let own = |key: &str| target.process.is_none() || key != PROCESS;
         let labels = target.resource.iter().map(|(key, value)| (key.as_str(), value.clone()));
+        let labels = labels.filter(|(key, _)| own(key)).chain(process_of(target));
         sample(out, "target_info", &labels_of(labels), "", "1");
     }
 }
@@ -58,21 +62,21 @@ fn family(out: &mut String, like: &Metric, targets: &[Target<'_>]) {
     let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
     for target in targets {
         for metric in target.metrics.iter().filter(|metric| metric.name == like.name) {
-            samples(out, &name, &metric.points, target.resource);
+            samples(out, &name, &metric.points, target);
         }
     }
 }
 
-fn samples(out: &mut String, name: &str, points: &Points, resource: &[(String, String)]) {
+fn samples(out: &mut String, name: &str, points: &Points, target: &Target<'_>) {
     match points {
         Points::Sum(points) | Points::UpDown(points) | Points::Gauge(points) => {
             for point in points {
-                sample(out, name, &point_labels(&point.attributes, resource), "", &point.value.to_string());
+                sample(out, name, &point_labels(&point.attributes, target), "", &point.value.to_string());
             }
         }
         Points::Histogram { bounds, points } => {
             for point in points {
-                let labels = point_labels(&point.attributes, resource);
+                let labels = point_labels(&point.attributes, target);
                 let mut up_to_here = 0_u64;
                 let bounds = bounds.iter().map(f64::to_string).chain(std::iter::once("+Inf".to_owned()));
                 for (bound, count) in bounds.zip(&point.counts) {
@@ -102,8 +106,8 @@ fn sample(out: &mut String, name: &str, labels: &[(String, String)], le: &str, v
     out.push('\n');
 }
 
-fn point_labels(attributes: &Attributes, resource: &[(String, String)]) -> Vec<(String, String)> {
-    let service = resource.iter().filter(|(key, _)| key == "service.name");
+fn point_labels(attributes: &Attributes, target: &Target<'_>) -> Vec<(String, String)> {
+    let service = target.resource.iter().filter(|(key, _)| key == "service.name");
     let service = service.map(|(key, value)| (key.as_str(), value.clone()));
     let scope = [("otel.scope.name", SCOPE.to_owned()), ("otel.scope.version", env!("CARGO_PKG_VERSION").to_owned())];
     let own = attributes.iter().map(|(key, value)| {
@@ -114,7 +118,11 @@ fn point_labels(attributes: &Attributes, resource: &[(String, String)]) -> Vec<(
         };
         (*key, value)
     });
-    labels_of(service.chain(scope).chain(own))
+    labels_of(service.chain(process_of(target)).chain(scope).chain(own))
+}
+
+fn process_of(target: &Target<'_>) -> Option<(&'static str, String)> {
+    target.process.map(|process| (PROCESS, process.to_string()))
 }
 
 /// Names that labels can have. Values of keys that become one label are joined, in the order of the keys.
@@ -199,6 +207,7 @@ fn squeezed(text: &str, may_stand: impl Fn(char) -> bool) -> String {
 }
 
 const SCOPE: &str = "tracer-resolver";
+const PROCESS: &str = "process.pid";
 
 const UNITS: &[(&str, &str)] = &[
     ("d", "days"),

@@ -34,9 +34,19 @@ pub(crate) enum Points {
     },
 }
 
+impl Points {
+    /// How many data points there are.
+    pub(crate) fn count(&self) -> usize {
+        match self {
+            Self::Sum(points) | Self::UpDown(points) | Self::Gauge(points) => points.len(),
+            Self::Histogram { points, .. } => points.len(),
+        }
+    }
+}
+
 pub(crate) type Attributes = Vec<(&'static str, Value)>;
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Value {
     Text(Cow<'static, str>),
     Int(i64),

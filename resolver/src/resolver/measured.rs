@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use super::backends::Backends;
@@ -11,6 +12,7 @@ use super::resource::Resource;
 use super::rules::Rules;
 use crate::batch::{Destinations as _, own_scope};
 use crate::config::Service;
+use crate::diagnostics;
 use crate::export::{FinishedBatch, Signal};
 use crate::metric_readers::{Reader, Span, Target, metric_fields, text};
 use crate::metrics::{Collected, Exemplars, Metric};
@@ -23,6 +25,10 @@ pub(super) struct Measured {
     /// By number, all services that there ever were: what was measured for one goes on being told.
     services: Swap<Vec<Described>>,
     file: Swap<Option<TextFile>>,
+    /// Whether the program itself has asked for them.
+    is_read: AtomicBool,
+    /// Of the rules of now.
+    told_that_they_leave_nowhere: AtomicBool,
 }
 
 /// A service, as the latest rules that have it describe it: its name and the attributes of its resource.
@@ -42,6 +48,8 @@ impl Measured {
             reader: Reader::new(rules.config().metrics.clone()),
             services: Swap::new(Arc::default()),
             file: Swap::new(Arc::default()),
+            is_read: AtomicBool::new(false),
+            told_that_they_leave_nowhere: AtomicBool::new(false),
         };
         measured.follow(rules);
         measured
@@ -64,6 +72,7 @@ impl Measured {
             // The rules of before tell what they measured last, and where they said.
             return;
         }
+        self.told_that_they_leave_nowhere.store(false, Ordering::Relaxed);
         self.reader.follow(&config.metrics);
         let wanted = config.metrics.textfile.as_ref();
         if self.file.load().as_ref().as_ref().map(|known| &known.path) != wanted {
@@ -73,10 +82,23 @@ impl Measured {
         }
     }
 
-    /// Whether nobody will ever see them.
-    pub(super) fn leave_nowhere(&self, rules: &Rules, backends: &Backends) -> bool {
+    /// The program itself reads them, or has its own provider do so.
+    pub(super) fn is_read_by_the_program(&self) {
+        // Relaxed: nothing is read because of it.
+        self.is_read.store(true, Ordering::Relaxed);
+    }
+
+    /// Says so once if nobody sees them: at a collection, for until then the program may ask for them.
+    fn tell_if_they_leave_nowhere(&self, rules: &Rules, backends: &Backends) {
         let metrics = &rules.config().metrics;
-        metrics.textfile.is_none() && metrics.prometheus.is_none() && !go_to_backends(rules, backends)
+        let has_a_way = metrics.textfile.is_some() || metrics.prometheus.is_some() || go_to_backends(rules, backends);
+        let is_read = has_a_way || self.is_read.load(Ordering::Relaxed);
+        if !is_read && !self.told_that_they_leave_nowhere.swap(true, Ordering::Relaxed) {
+            diagnostics::warn(
+                "metrics are on, and leave nowhere: no backend that gets them takes metrics (otlp and file do), and neither \
+                 `prometheus` nor `textfile` is set",
+            );
+        }
     }
 
     /// Lets Prometheus ask in this process, if it is to; nobody can ask any more where nothing is measured.
@@ -98,12 +120,13 @@ impl Measured {
         if self.reader.has_ended() {
             return;
         }
+        self.tell_if_they_leave_nowhere(rules, backends);
         self.reader.collect(|time| {
-            // The text has none: without a backend they are left to the application.
-            let exemplars = if go_to_backends(rules, backends) { Exemplars::Taken } else { Exemplars::Left };
-            let collected = self.by_resource(rules, collect(exemplars));
+            let collected = self.by_resource(rules, collect(Exemplars::New));
             if let Some(text) = self.file.load().as_ref() {
-                text.file.write(|| text_of(&collected));
+                // Files of several processes are read as one.
+                let process = text.file.is_of_one_process().then(std::process::id);
+                text.file.write(|| text_of(&collected, process));
             }
             send(rules, backends, &collected, time);
         });
@@ -111,7 +134,7 @@ impl Measured {
 
     /// What there is, as Prometheus reads it.
     pub(super) fn text(&self, rules: &Rules, collect: impl FnOnce(Exemplars) -> Vec<Collected>) -> String {
-        self.reader.collect(|_| text_of(&self.by_resource(rules, collect(Exemplars::Left))))
+        self.reader.collect(|_| text_of(&self.by_resource(rules, collect(Exemplars::Unread)), None))
     }
 
     /// What belongs to one resource together, each with the number of its service. The process itself is its one service, or,
@@ -135,10 +158,12 @@ impl Measured {
     }
 }
 
-fn text_of(collected: &[(usize, Resource, Vec<Metric>)]) -> String {
-    let targets = collected
-        .iter()
-        .map(|(_, resource, metrics)| Target { resource: &resource.attributes, metrics: metrics.iter().collect() });
+fn text_of(collected: &[(usize, Resource, Vec<Metric>)], process: Option<u32>) -> String {
+    let targets = collected.iter().map(|(_, resource, metrics)| Target {
+        resource: &resource.attributes,
+        process,
+        metrics: metrics.iter().collect(),
+    });
     text(&targets.collect::<Vec<_>>())
 }
 

@@ -159,7 +159,6 @@ impl Shared {
         let fresh = if fresh.is_empty() { "none".to_owned() } else { fresh.join(", ") };
         diagnostics::info(&format!("reloaded: tracing {}; backends that are new: {fresh}", self.describe()));
         super::tell(&report, true);
-        self.tell_lost_metrics();
         self.is_made_of(Arc::new(report));
         Ok(Reloaded::Changed)
     }

@@ -293,6 +293,19 @@ impl Shared {
         self.ledger.stats(rules.numbers(), |service| counted.sampled_out(service))
     }
 
+    /// Whether anything is measured, now.
+    #[cfg(feature = "application-metrics")]
+    pub(crate) fn measures(&self) -> bool {
+        self.rules().measures()
+    }
+
+    /// All that is measured, now, for the program's own provider; and the services' names, by number.
+    #[cfg(feature = "application-metrics")]
+    pub(crate) fn collected_for_the_program(&self) -> (Vec<Collected>, Vec<String>) {
+        self.measured.is_read_by_the_program();
+        (self.collected(&self.rules(), Exemplars::Unread), self.ledger.names())
+    }
+
     /// All that is measured, now.
     fn collected(&self, rules: &Rules, exemplars: Exemplars) -> Vec<Collected> {
         let mut collected = self.instruments.collect(exemplars);
@@ -330,7 +343,8 @@ impl Shared {
 
     /// What the messages of services have measured, for the program itself; and the services' names, by number.
     pub(super) fn measurements(&self) -> (Vec<Collected>, Vec<String>) {
-        (self.instruments.collect(Exemplars::Taken), self.ledger.names())
+        self.measured.is_read_by_the_program();
+        (self.instruments.collect(Exemplars::Kept), self.ledger.names())
     }
 
     /// Lets Prometheus ask this process, if it is to; nothing where it can already.
@@ -376,17 +390,6 @@ impl Shared {
         let services: Vec<_> = rules.config().services.iter().map(|service| service.name.as_str()).collect();
         let count = counted(services.len() as u64, "service");
         format!("{count} ({}) to {}", services.join(", "), self.backends.describe())
-    }
-
-    /// Warns of metrics that nobody will ever see.
-    pub(super) fn tell_lost_metrics(&self) {
-        let rules = self.rules();
-        if rules.measures() && self.measured.leave_nowhere(&rules, &self.backends) {
-            diagnostics::warn(
-                "metrics are on, and leave nowhere: no backend that gets them takes metrics (otlp and file do), and neither \
-                 `prometheus` nor `textfile` is set",
-            );
-        }
     }
 }
 

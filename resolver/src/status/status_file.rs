@@ -113,7 +113,7 @@ impl StatusFile {
 
     /// Where this process writes. A fork does not write over its parent's.
     fn path_here(&self) -> Option<PathBuf> {
-        if !self.has_pid() {
+        if !self.is_of_one_process() {
             return (per_process::generation() == self.generation).then(|| self.path.clone());
         }
         let pid = std::process::id().to_string();
@@ -128,7 +128,8 @@ impl StatusFile {
         Some(PathBuf::from(std::ffi::OsString::from_vec(path)))
     }
 
-    fn has_pid(&self) -> bool {
+    /// Whether each process has one of its own: the path has `{pid}`.
+    pub(crate) fn is_of_one_process(&self) -> bool {
         self.path.as_os_str().as_bytes().windows(PID.len()).any(|part| part == PID)
     }
 }

@@ -19,7 +19,7 @@ pub enum Source {
 }
 
 /// The problems of a configuration: none, for none is looked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Report(());
 
 impl Report {

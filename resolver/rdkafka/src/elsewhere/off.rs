@@ -8,6 +8,7 @@ use std::time::Duration;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 
 use super::config::{Report, Source};
+use super::measurement::Measurement;
 use super::stats::{Reloaded, Stats};
 
 /// A resolver that traces nothing.
@@ -132,6 +133,15 @@ impl Resolver {
     pub fn status(&self) -> String {
         "{\"interceptors_status\":1,\"tracing\":false}\n".to_owned()
     }
+
+    /// Nothing was measured.
+    pub fn measurements(&self) -> Vec<Measurement> {
+        Vec::new()
+    }
+
+    /// Does nothing: there are no metrics.
+    #[cfg(feature = "application-metrics")]
+    pub fn export_metrics_to(&self, _provider: &dyn opentelemetry::metrics::MeterProvider) {}
 
     /// A provider that records nothing.
     ///

@@ -71,13 +71,17 @@ pub enum Reloaded {
 }
 
 /// Reloads.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReloadStats {
     /// Those that brought other rules.
     pub taken: u64,
     /// Those that were refused.
     pub refused: u64,
+    /// Of the rules in effect.
+    pub generation: u64,
+    /// Why what the file says now is not in effect, and how long ago that was found.
+    pub last_error: Option<(String, std::time::Duration)>,
 }
 
 /// One service, before its spans reach a backend.
@@ -120,8 +124,26 @@ pub struct BackendStats {
     pub last_export: Option<std::time::Duration>,
     /// What went wrong last, and how long ago.
     pub last_error: Option<(String, std::time::Duration)>,
+    /// Metrics that were sent to it.
+    pub data_points: DataPointStats,
     /// Services that sent anything to it.
     pub services: Vec<BackendServiceStats>,
+}
+
+/// The data points of all metrics at one backend.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct DataPointStats {
+    /// Meant for the backend.
+    pub offered: u64,
+    /// Taken by the backend.
+    pub exported: u64,
+    /// Refused by the backend inside a batch that it took.
+    pub rejected: u64,
+    /// Lost, by reason.
+    pub dropped: Vec<(DropReason, u64)>,
+    /// Queued, or in a call that has not come back.
+    pub waiting: u64,
 }
 
 /// One service's spans at one backend.
@@ -172,11 +194,13 @@ pub enum DropReason {
     NotEncoded,
     /// The backend could not be created in this process.
     NoBackend,
+    /// Metrics only: newer values of the same metrics came before these could leave.
+    Superseded,
 }
 
 impl DropReason {
     /// All of them, in a fixed order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::QueueFull,
         Self::Rejected,
         Self::RetriesExhausted,
@@ -186,6 +210,7 @@ impl DropReason {
         Self::BufferFull,
         Self::NotEncoded,
         Self::NoBackend,
+        Self::Superseded,
     ];
 
     /// The name for metrics and tables.
@@ -200,6 +225,7 @@ impl DropReason {
             Self::BufferFull => "buffer_full",
             Self::NotEncoded => "not_encoded",
             Self::NoBackend => "no_backend",
+            Self::Superseded => "superseded",
         }
     }
 }

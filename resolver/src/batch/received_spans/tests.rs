@@ -107,6 +107,30 @@ fn a_claim_takes_the_message_it_names_and_only_if_the_route_is_accepted() {
 }
 
 #[test]
+fn what_waits_with_a_delivery_is_whole_beside_its_neighbours_and_what_is_too_long_leaves_at_once() {
+    let lengths = [1, SMALL_EXTRA - 1, SMALL_EXTRA, SMALL_EXTRA + 1, EXTRA - 1, EXTRA];
+    for (len, small) in lengths.into_iter().flat_map(|len| [(len, 0), (len, 1)]) {
+        let (received_spans, origin) = (ReceivedSpans::new(), origin());
+        let mut left = Vec::new();
+        let mut hold = |offset: i64, extra: &[u8]| {
+            let leave = |span: &FinishedSpan, extra: &[u8]| left.push((span.offset, extra.to_vec()));
+            received_spans.hold(&span(&origin, 0, offset), extra, HASH, 0, leave)
+        };
+        // The next one is in this table or in that, so that a byte too many is seen in one of them.
+        let neighbour = |offset: i64| vec![0xee; if offset % 2 == small { SMALL_EXTRA } else { EXTRA }];
+        let around = [4, 5, 7, 8];
+        around.iter().for_each(|offset| assert!(hold(*offset, &neighbour(*offset)).is_some()));
+        let waits = vec![7; len];
+        assert!(hold(6, &waits).is_some(), "{len}");
+        let too_long = vec![9; EXTRA + 1];
+        assert!(hold(9, &too_long).is_none());
+        assert_eq!(left, [(9, too_long)]);
+        let extra = |offset: i64| received_spans.claim(&place(offset), |_| true).unwrap().extra;
+        assert!(extra(6) == waits && around.iter().all(|offset| extra(*offset) == neighbour(*offset)), "{len}");
+    }
+}
+
+#[test]
 fn a_delivery_whose_place_is_needed_leaves() {
     let (received_spans, origin) = (ReceivedSpans::new(), origin());
     let mut left = Vec::new();

@@ -82,6 +82,20 @@ fn what_does_not_fit_is_left_out_whole_and_counted() {
     assert_eq!(kept.last().unwrap(), "small = still fits");
 }
 
+#[test]
+fn however_full_it_is_what_was_left_out_is_counted() {
+    // One after the other of all lengths that the last one that fits can have.
+    for last in 0..=255 {
+        let mut fields = SpanFields::new(None);
+        (0..20).for_each(|_| fields.text("k", &[b'x'; 90]));
+        (0..9).for_each(|_| fields.text("k", &vec![b'y'; last]));
+        (0..300).for_each(|_| fields.text("k", b"z"));
+        let span = span(&mut fields);
+        let given = 20 + 9 + 300;
+        assert_eq!(span.attributes.len() + span.dropped_attributes_count as usize, given, "{last}");
+    }
+}
+
 proptest! {
     #[test]
     fn whatever_is_put_in_reads_back_and_stays_within_its_bounds(

@@ -56,8 +56,8 @@ fn sample_text() -> String {
     let (shop, billing) = (resource("shop"), resource("billing"));
     let metrics = sample_metrics();
     text(&[
-        Target { resource: &shop, metrics: metrics.iter().collect() },
-        Target { resource: &billing, metrics: metrics.iter().take(1).collect() },
+        Target { resource: &shop, process: None, metrics: metrics.iter().collect() },
+        Target { resource: &billing, process: None, metrics: metrics.iter().take(1).collect() },
     ])
 }
 
@@ -143,11 +143,11 @@ for family in read(sys.stdin.read()):
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
         .spawn();
-    let Ok(mut child) = child else { return eprintln!("skipped: there is no {python}") };
+    let Ok(mut child) = child else { return eprintln!("SKIPPED: there is no {python}") };
     child.stdin.take().unwrap().write_all(sample_text().as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     if output.status.code() == Some(77) {
-        return eprintln!("skipped: {python} has no prometheus_client");
+        return eprintln!("SKIPPED: {python} has no prometheus_client");
     }
     assert!(output.status.success());
     let read = String::from_utf8(output.stdout).unwrap();

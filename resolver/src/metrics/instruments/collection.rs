@@ -16,9 +16,18 @@ impl Instruments {
     /// Everything measured in this process until now, by service. Not for a Kafka thread.
     pub(crate) fn collect(&self, exemplars: Exemplars) -> Vec<Collected> {
         let services = self.by_service().into_iter();
-        let metrics = |series: Vec<Arc<Series>>| metrics(&series, exemplars);
+        let metrics = |series: Vec<Arc<Series>>| {
+            let all = Found::of(&series, exemplars).metrics().into_iter();
+            all.filter(|metric| metric.points.count() > 0).collect::<Vec<_>>()
+        };
         let all = services.map(|(service, series)| Collected { service: Some(service), metrics: metrics(series) });
         all.filter(|collected| !collected.metrics.is_empty()).collect()
+    }
+
+    /// All metrics that there may be, with nothing measured.
+    #[cfg(feature = "application-metrics")]
+    pub(crate) fn kinds() -> Vec<Metric> {
+        Found::default().metrics()
     }
 }
 
@@ -32,61 +41,52 @@ struct Found {
     queue: Vec<Distribution>,
 }
 
-fn metrics(series: &[Arc<Series>], exemplars: Exemplars) -> Vec<Metric> {
-    let mut found = Found::default();
-    for series in series {
-        if series.is_consumer {
-            found.add_consumer(series, exemplars);
-        } else {
-            found.add_producer(series, exemplars);
-        }
-    }
-    let durations = |points| Points::Histogram { bounds: DURATIONS.seconds(), points };
-    let mut metrics = Vec::new();
-    let mut add = |is_there: bool, name, description, unit, points| {
-        if is_there {
-            metrics.push(Metric { name, description, unit, points });
-        }
-    };
-    add(
-        !found.operations.is_empty(),
-        "messaging.client.operation.duration",
-        "Duration of messaging operation initiated by a producer or consumer client.",
-        "s",
-        durations(found.operations),
-    );
-    add(
-        !found.sent.is_empty(),
-        "messaging.client.sent.messages",
-        "Number of messages producer attempted to send to the broker.",
-        "{message}",
-        Points::Sum(found.sent),
-    );
-    add(
-        !found.consumed.is_empty(),
-        "messaging.client.consumed.messages",
-        "Number of messages that were delivered to the application.",
-        "{message}",
-        Points::Sum(found.consumed),
-    );
-    add(
-        !found.processings.is_empty(),
-        "messaging.process.duration",
-        "Duration of processing operation.",
-        "s",
-        durations(found.processings),
-    );
-    add(
-        !found.queue.is_empty(),
-        "tracer_resolver.queue.duration",
-        "Time from a message's timestamp to its delivery to the application.",
-        "s",
-        Points::Histogram { bounds: TIMES_IN_QUEUE.seconds(), points: found.queue },
-    );
-    metrics
-}
-
 impl Found {
+    fn of(series: &[Arc<Series>], exemplars: Exemplars) -> Self {
+        let mut found = Self::default();
+        for series in series {
+            if series.is_consumer {
+                found.add_consumer(series, exemplars);
+            } else {
+                found.add_producer(series, exemplars);
+            }
+        }
+        found
+    }
+
+    /// Each metric, also those of which nothing was found.
+    fn metrics(self) -> Vec<Metric> {
+        let durations = |points| Points::Histogram { bounds: DURATIONS.seconds(), points };
+        let metric = |name, description, unit, points| Metric { name, description, unit, points };
+        vec![
+            metric(
+                "messaging.client.operation.duration",
+                "Duration of messaging operation initiated by a producer or consumer client.",
+                "s",
+                durations(self.operations),
+            ),
+            metric(
+                "messaging.client.sent.messages",
+                "Number of messages producer attempted to send to the broker.",
+                "{message}",
+                Points::Sum(self.sent),
+            ),
+            metric(
+                "messaging.client.consumed.messages",
+                "Number of messages that were delivered to the application.",
+                "{message}",
+                Points::Sum(self.consumed),
+            ),
+            metric("messaging.process.duration", "Duration of processing operation.", "s", durations(self.processings)),
+            metric(
+                "tracer_resolver.queue.duration",
+                "Time from a message's timestamp to its delivery to the application.",
+                "s",
+                Points::Histogram { bounds: TIMES_IN_QUEUE.seconds(), points: self.queue },
+            ),
+        ]
+    }
+
     fn add_producer(&mut self, series: &Series, exemplars: Exemplars) {
         for (error_type, durations) in series.operations.all() {
             let attributes = attributes(series, "send", Some("send"), error_type);

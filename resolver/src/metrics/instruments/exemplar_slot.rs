@@ -1,4 +1,4 @@
-//! The latest exemplar of one bucket.
+//! The exemplar of one bucket.
 
 #![forbid(unsafe_code)]
 
@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use crate::metrics::model::Exemplar;
 
-/// Each exemplar is given once.
+/// Which exemplars a collection has. Only the scheduled one changes what is kept: whoever else reads takes nothing away.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exemplars {
-    Taken,
-    /// For whoever takes them.
-    Left,
+    /// Those that no scheduled collection had before. It goes to all backends, so each of them has each exemplar once.
+    New,
+    /// Those that are kept, however often they were read: for whoever asks when it likes.
+    Kept,
+    /// None: the reader's format has no place for them.
+    Unread,
 }
 
 /// The sampled span in which something is measured.
@@ -24,12 +27,14 @@ pub(crate) struct InSpan {
 }
 
 /// Written by whatever thread measures, read by whoever collects. Nobody waits: a thread that finds another one writing
-/// lets that one's exemplar be the latest.
+/// lets that one's exemplar be it.
+///
+/// The first since the last scheduled collection stays: all others cost two loads.
 #[derive(Debug, Default)]
 pub(super) struct ExemplarSlot {
     /// Odd: being written. Zero: never was.
     version: AtomicU64,
-    /// The version that was collected last.
+    /// The version that a scheduled collection had last.
     collected: AtomicU64,
     nanos: AtomicU64,
     time: AtomicU64,
@@ -39,7 +44,13 @@ pub(super) struct ExemplarSlot {
 }
 
 impl ExemplarSlot {
+    /// Whether the one that is kept was in a scheduled collection, or there is none.
     #[inline]
+    pub(super) fn is_wanted(&self) -> bool {
+        self.version.load(Ordering::Relaxed) == self.collected.load(Ordering::Relaxed)
+    }
+
+    /// Once it is wanted. Two threads that found that at the same time may both write, one after the other.
     pub(super) fn note(&self, nanos: u64, within: &InSpan) {
         let version = self.version.load(Ordering::Relaxed);
         let odd = version | 1;
@@ -56,15 +67,29 @@ impl ExemplarSlot {
         self.trace_high.store((trace >> 64) as u64, Ordering::Relaxed);
         self.trace_low.store(trace as u64, Ordering::Relaxed);
         self.span.store(u64::from_ne_bytes(within.span_id), Ordering::Relaxed);
-        // Release: pairs with the acquire in `take`.
+        // Release: pairs with the acquire in `read`.
         self.version.store(odd.wrapping_add(1), Ordering::Release);
     }
 
-    /// The exemplar, if it is whole and was not taken before.
-    pub(super) fn take(&self) -> Option<Exemplar> {
+    /// The exemplar, as far as it is asked for; `None`, too, while it is being written.
+    pub(super) fn collect(&self, which: Exemplars) -> Option<Exemplar> {
+        match which {
+            Exemplars::New => {
+                let (version, exemplar) = self.read(self.collected.load(Ordering::Relaxed))?;
+                // One scheduled collection runs at a time.
+                self.collected.store(version, Ordering::Relaxed);
+                Some(exemplar)
+            }
+            Exemplars::Kept => self.read(NEVER).map(|(_, exemplar)| exemplar),
+            Exemplars::Unread => None,
+        }
+    }
+
+    /// What is there, whole, with its version; nothing if that is the version that is known.
+    fn read(&self, known: u64) -> Option<(u64, Exemplar)> {
         // Acquire: pairs with the release that ends `note`.
         let version = self.version.load(Ordering::Acquire);
-        if version % 2 == 1 || version == self.collected.load(Ordering::Relaxed) {
+        if version % 2 == 1 || version == NEVER || version == known {
             return None;
         }
         let read = |value: &AtomicU64| value.load(Ordering::Relaxed);
@@ -79,10 +104,12 @@ impl ExemplarSlot {
         if self.version.load(Ordering::Relaxed) != version {
             return None; // The next collection has the newer one.
         }
-        self.collected.store(version, Ordering::Relaxed);
-        Some(exemplar)
+        Some((version, exemplar))
     }
 }
+
+/// The version of a slot that nothing was written to.
+const NEVER: u64 = 0;
 
 #[cfg(test)]
 mod tests {
@@ -95,17 +122,31 @@ mod tests {
         InSpan { trace_id: trace.to_ne_bytes(), span_id: number.to_ne_bytes(), time: number }
     }
 
+    impl ExemplarSlot {
+        /// As a histogram does it.
+        fn offer(&self, nanos: u64, within: &InSpan) {
+            if self.is_wanted() {
+                self.note(nanos, within);
+            }
+        }
+    }
+
     #[test]
-    fn the_latest_exemplar_is_taken_once() {
+    fn a_schedule_has_the_first_exemplar_since_the_last_one_and_every_other_reader_as_often_as_it_reads() {
         let slot = ExemplarSlot::default();
-        assert!(slot.take().is_none());
-        slot.note(1_500_000_000, &span(1));
-        slot.note(2_500_000_000, &span(2));
-        let taken = slot.take().unwrap();
-        assert_eq!((taken.value, taken.time, taken.span_id), (2.5, 2, 2_u64.to_ne_bytes()));
-        assert!(slot.take().is_none());
-        slot.note(1, &span(3));
-        assert_eq!(slot.take().unwrap().trace_id, span(3).trace_id);
+        let read = |which| slot.collect(which).map(|found| (found.value, found.time, found.trace_id, found.span_id));
+        let expected = |value, number| Some((value, number, span(number).trace_id, span(number).span_id));
+        assert_eq!((read(Exemplars::New), read(Exemplars::Kept)), (None, None));
+        slot.offer(1_500_000_000, &span(1));
+        slot.offer(2_500_000_000, &span(2));
+        for _ in 0..2 {
+            assert_eq!(read(Exemplars::Kept), expected(1.5, 1));
+            assert_eq!(read(Exemplars::Unread), None);
+        }
+        assert_eq!(read(Exemplars::New), expected(1.5, 1));
+        assert_eq!((read(Exemplars::New), read(Exemplars::Kept)), (None, expected(1.5, 1)));
+        slot.offer(1_000_000_000, &span(3));
+        assert_eq!((read(Exemplars::Kept), read(Exemplars::New)), (expected(1.0, 3), expected(1.0, 3)));
     }
 
     #[test]
@@ -114,9 +155,9 @@ mod tests {
         slot.note(1, &span(1));
         let version = slot.version.fetch_or(1, Ordering::Relaxed);
         slot.note(2, &span(2));
-        assert!(slot.take().is_none());
+        assert!(slot.collect(Exemplars::New).is_none());
         slot.version.store(version, Ordering::Relaxed);
-        assert_eq!(slot.take().unwrap().trace_id, span(1).trace_id);
+        assert_eq!(slot.collect(Exemplars::New).unwrap().trace_id, span(1).trace_id);
     }
 
     #[test]
@@ -138,7 +179,7 @@ mod tests {
             let mut taken = 0;
             loop {
                 let is_over = writing.load(Ordering::Acquire) == 0;
-                if let Some(exemplar) = slot.take() {
+                if let Some(exemplar) = slot.collect(Exemplars::New) {
                     let expected = span(exemplar.time);
                     assert_eq!((exemplar.trace_id, exemplar.span_id), (expected.trace_id, expected.span_id));
                     assert_eq!(exemplar.value, exemplar.time as f64 / 1e9);

@@ -38,8 +38,9 @@ impl Histogram {
         }
     }
 
+    /// `within` is asked for only where an exemplar is wanted.
     #[inline]
-    pub(super) fn record(&self, nanos: u64, within: Option<&InSpan>) {
+    pub(super) fn record(&self, nanos: u64, within: impl FnOnce() -> Option<InSpan>) {
         let bucket = self.bounds.bucket(nanos);
         if let Some(count) = self.counts.get(bucket % PLACES) {
             count.fetch_add(1, Ordering::Relaxed);
@@ -49,8 +50,10 @@ impl Histogram {
         } else {
             self.add_large(nanos);
         }
-        if let Some((within, slot)) = within.and_then(|within| Some((within, self.exemplars.get(bucket)?))) {
-            slot.note(nanos, within);
+        if let Some(slot) = self.exemplars.get(bucket).filter(|slot| slot.is_wanted()) {
+            if let Some(within) = within() {
+                slot.note(nanos, &within);
+            }
         }
     }
 
@@ -60,7 +63,7 @@ impl Histogram {
         self.nanos.fetch_add(nanos % NANOS_A_SECOND, Ordering::Relaxed);
     }
 
-    /// What it has counted until now; `None` if that is nothing. Exemplars that are taken are the new ones.
+    /// What it has counted until now; `None` if that is nothing.
     pub(super) fn collect(&self, attributes: Attributes, exemplars: Exemplars) -> Option<Distribution> {
         let counts: Vec<_> = self.counts.iter().take(BUCKETS).map(|count| count.load(Ordering::Relaxed)).collect();
         if counts.iter().all(|count| *count == 0) {
@@ -71,10 +74,7 @@ impl Histogram {
             attributes,
             counts,
             sum: seconds as f64 + nanos as f64 / NANOS_A_SECOND as f64,
-            exemplars: match exemplars {
-                Exemplars::Taken => self.exemplars.iter().filter_map(ExemplarSlot::take).collect(),
-                Exemplars::Left => Vec::new(),
-            },
+            exemplars: self.exemplars.iter().filter_map(|slot| slot.collect(exemplars)).collect(),
         })
     }
 }
@@ -87,14 +87,14 @@ mod tests {
     #[test]
     fn counts_and_sum_are_those_of_what_many_threads_measured() {
         let histogram = Histogram::new(&DURATIONS);
-        assert!(histogram.collect(Vec::new(), Exemplars::Taken).is_none());
+        assert!(histogram.collect(Vec::new(), Exemplars::New).is_none());
         std::thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| (0..1_000).for_each(|_| histogram.record(5_000_000, None)));
+                scope.spawn(|| (0..1_000).for_each(|_| histogram.record(5_000_000, || None)));
             }
         });
-        histogram.record(5_000_001, None);
-        let found = histogram.collect(Vec::new(), Exemplars::Taken).unwrap();
+        histogram.record(5_000_001, || None);
+        let found = histogram.collect(Vec::new(), Exemplars::New).unwrap();
         assert_eq!((found.counts[0], found.counts[1], found.counts.iter().sum::<u64>()), (4_000, 1, 4_001));
         assert!((found.sum - 20.005_000_001).abs() < 1e-9, "{}", found.sum);
         assert!(found.exemplars.is_empty());
@@ -104,8 +104,8 @@ mod tests {
     fn a_sum_of_decades_does_not_overflow() {
         let histogram = Histogram::new(&DURATIONS);
         let decades = 50 * 365 * 86_400 * NANOS_A_SECOND + 7;
-        (0..1_000).for_each(|_| histogram.record(decades, None));
-        let found = histogram.collect(Vec::new(), Exemplars::Taken).unwrap();
+        (0..1_000).for_each(|_| histogram.record(decades, || None));
+        let found = histogram.collect(Vec::new(), Exemplars::New).unwrap();
         assert_eq!(found.counts.last(), Some(&1_000));
         let expected = 1_000.0 * 50.0 * 365.0 * 86_400.0;
         assert!((found.sum - expected).abs() < 1e-3 * expected, "{}", found.sum);

@@ -139,14 +139,14 @@ mod tests {
         for round in 0..2 {
             for code in 1..=MOST_FAILURES as i32 {
                 let name = || if round == 0 { format!("E{code}") } else { unreachable!("it is known") };
-                outcomes.of(Failure::Code(code), &room, name).unwrap().record(1, None);
+                outcomes.of(Failure::Code(code), &room, name).unwrap().record(1, || None);
             }
         }
         assert!(outcomes.of(Failure::Code(99), &room, || "E99".to_owned()).is_none());
         assert_eq!((outcomes.all().count(), room.taken()), (1 + MOST_FAILURES, MOST_FAILURES));
         let counts: Vec<_> = outcomes
             .all()
-            .map(|(name, all)| (name, all.collect(Vec::new(), Exemplars::Taken).map(|all| all.counts[0])))
+            .map(|(name, all)| (name, all.collect(Vec::new(), Exemplars::New).map(|all| all.counts[0])))
             .collect();
         assert_eq!(counts[..2], [(None, None), (Some("E1"), Some(2))]);
     }
@@ -174,7 +174,7 @@ mod tests {
                 for _ in 0..2 {
                     scope.spawn(|| {
                         for name in ["a", "b"] {
-                            outcomes.of(Failure::Named(name), &room, || name.to_owned()).unwrap().record(1, None);
+                            outcomes.of(Failure::Named(name), &room, || name.to_owned()).unwrap().record(1, || None);
                         }
                     });
                 }

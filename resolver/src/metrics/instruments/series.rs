@@ -62,7 +62,13 @@ impl Series {
 
     /// A message was acknowledged, or given up with this error code, so long after it was produced; `name` names the error.
     #[inline]
-    pub(crate) fn sent(&self, nanos: u64, code: i32, name: impl FnOnce() -> String, within: Option<&InSpan>) {
+    pub(crate) fn sent(
+        &self,
+        nanos: u64,
+        code: i32,
+        name: impl FnOnce() -> String,
+        within: impl FnOnce() -> Option<InSpan>,
+    ) {
         if code == 0 {
             self.operations.fine().record(nanos, within);
         } else {
@@ -72,7 +78,7 @@ impl Series {
 
     /// A message was handed to the application, so long after the time that it carries.
     #[inline]
-    pub(crate) fn consumed(&self, since: Option<u64>, within: Option<&InSpan>) {
+    pub(crate) fn consumed(&self, since: Option<u64>, within: impl FnOnce() -> Option<InSpan>) {
         match since {
             Some(nanos) => self.queue.record(nanos, within),
             None => drop(self.undated.fetch_add(1, Ordering::Relaxed)),
@@ -80,7 +86,7 @@ impl Series {
     }
 
     /// The application has processed a message, for so long; the error is its own word.
-    pub(crate) fn processed(&self, nanos: u64, error_type: Option<&str>, within: Option<&InSpan>) {
+    pub(crate) fn processed(&self, nanos: u64, error_type: Option<&str>, within: impl FnOnce() -> Option<InSpan>) {
         match error_type {
             None => self.operations.fine().record(nanos, within),
             Some(error) => self.failed(Failure::Named(error), || error.to_owned(), nanos, within),
@@ -88,7 +94,13 @@ impl Series {
     }
 
     #[cold]
-    fn failed(&self, failure: Failure<'_>, name: impl FnOnce() -> String, nanos: u64, within: Option<&InSpan>) {
+    fn failed(
+        &self,
+        failure: Failure<'_>,
+        name: impl FnOnce() -> String,
+        nanos: u64,
+        within: impl FnOnce() -> Option<InSpan>,
+    ) {
         let own = self.key.as_ref().and_then(|_| self.operations.of(failure, &self.room, name));
         let beyond = || self.overflow.as_ref().map_or(self.operations.fine(), |overflow| overflow.operations.fine());
         own.unwrap_or_else(beyond).record(nanos, within);
