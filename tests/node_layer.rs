@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use words::foreign::{kafka_javascript, node_modules, node_packages, skip};
+use words::foreign::{kafka_javascript, kafka_javascript_in_one, node_modules, node_packages, skip};
 use words::kafka::Kafka;
 use words::receivers::ReceivedSpan;
 use words::{Traced, WayIn, draw_traces, run};
@@ -123,9 +123,21 @@ fn every_shape_of_a_program_has_one_right_trace_for_each_message() {
 #[test]
 fn the_kafkajs_like_api_has_one_right_trace_for_each_message_by_either_way_in() {
     let Some(modules) = kafka_javascript() else { return };
-    let shapes = shapes(&modules, "tests/node/kafkajs.js");
+    kafkajs_shapes_are_right(&modules, 0);
+}
+
+/// By the other way in than above.
+#[test]
+fn the_same_with_librdkafka_in_the_add_on_itself_as_confluent_builds_it() {
+    let Some(modules) = kafka_javascript_in_one() else { return };
+    kafkajs_shapes_are_right(&modules, 1);
+}
+
+fn kafkajs_shapes_are_right(modules: &Path, first_way: usize) {
+    let shapes = shapes(modules, "tests/node/kafkajs.js");
     assert!(shapes.len() >= 9, "{shapes:?}");
-    let ran = run_shapes(&modules, "tests/node/kafkajs.js", &shapes, |at| WayIn::EACH[at % 2]);
+    let way = |at: usize| WayIn::EACH[(at + first_way) % 2];
+    let ran = run_shapes(modules, "tests/node/kafkajs.js", &shapes, way);
     for (shape, told, spans) in ran {
         assert_eq!(told, format!("{ORDERS} of {ORDERS}"), "{shape}");
         let sent = |name: &str| spans.iter().filter(|span| span.name == name).count();
