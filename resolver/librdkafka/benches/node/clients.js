@@ -21,7 +21,7 @@ async function nodeRdkafka(count, handle, started, done) {
       if (left === 0) all();
     });
   });
-  consumer.consume();
+  if (consumer.listenerCount('data') > 0) consumer.consume();
   await over;
   await new Promise((flushed, failed) => producer.flush(60000, (error) => (error ? failed(error) : flushed())));
   done();
@@ -69,6 +69,15 @@ module.exports = {
   'node-rdkafka, an async listener with a timer': (count, ...told) => nodeRdkafka(count, (consumer, send, next) => {
     const later = () => new Promise((done) => setTimeout(done, 1));
     consumer.on('data', async (message) => { await later(); send(message); next(); });
+  }, ...told),
+  'node-rdkafka, lists': (count, ...told) => nodeRdkafka(count, async (consumer, send, next) => {
+    for (let left = count; left > 0;) {
+      const messages = await new Promise((done, failed) => {
+        consumer.consume(500, (error, some) => (error ? failed(error) : done(some)));
+      });
+      for (const message of messages) { send(message); next(); }
+      left -= messages.length;
+    }
   }, ...told),
   'kafka-javascript, eachMessage': (count, ...told) => kafkaJavascript(count, false, ...told),
   'kafka-javascript, eachBatch': (count, ...told) => kafkaJavascript(count, true, ...told),
