@@ -243,10 +243,14 @@ fn what_fails_says_why_and_the_program_sees_it_as_without_the_layer() {
 #[test]
 fn one_trace_leads_through_a_web_server_the_consumer_and_the_spans_of_opentelemetry() {
     let (Some(modules), Some(packages)) = (node_modules(), node_packages("node-web", WEB)) else { return };
-    for framework in ["express", "fastify"] {
+    let Some(kafkajs) = kafka_javascript() else { return };
+    for (framework, client) in
+        [("express", "node-rdkafka"), ("fastify", "node-rdkafka"), ("express", "kafkajs"), ("fastify", "kafkajs")]
+    {
+        let modules = if client == "kafkajs" { &kafkajs } else { &modules };
         let traced = Traced::start(&["orders", "bills"], BILLING);
-        let arguments = ["tests/node/web.js", framework];
-        let mut command = node(&traced, WayIn::Preload, &[&modules, &packages], true, &arguments);
+        let arguments = ["tests/node/web.js", framework, client];
+        let mut command = node(&traced, WayIn::Preload, &[modules, &packages], true, &arguments);
         command.env("COLLECTOR", traced.collector.endpoint());
         let ended = run(&mut command);
         ended.expect_success();
@@ -259,7 +263,7 @@ web: POST
         web: make bill
           billing: send bills
 ";
-        assert_eq!(drawn(&traced.spans()), [(trace.to_owned(), 3)], "{framework}: {}", ended.stderr);
+        assert_eq!(drawn(&traced.spans()), [(trace.to_owned(), 3)], "{framework}, {client}: {}", ended.stderr);
     }
 }
 
