@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use words::foreign::{kafka_javascript, node_modules, node_packages, skip};
+use words::foreign::{kafka_javascript, kafka_javascript_in_one, node_modules, node_packages, skip};
 use words::kafka::Kafka;
 use words::receivers::ReceivedSpan;
 use words::{Traced, WayIn, draw_traces, run};
@@ -123,9 +123,21 @@ fn every_shape_of_a_program_has_one_right_trace_for_each_message() {
 #[test]
 fn the_kafkajs_like_api_has_one_right_trace_for_each_message_by_either_way_in() {
     let Some(modules) = kafka_javascript() else { return };
-    let shapes = shapes(&modules, "tests/node/kafkajs.js");
+    kafkajs_shapes_are_right(&modules, 0);
+}
+
+/// By the other way in than above.
+#[test]
+fn the_same_with_librdkafka_in_the_add_on_itself_as_confluent_builds_it() {
+    let Some(modules) = kafka_javascript_in_one() else { return };
+    kafkajs_shapes_are_right(&modules, 1);
+}
+
+fn kafkajs_shapes_are_right(modules: &Path, first_way: usize) {
+    let shapes = shapes(modules, "tests/node/kafkajs.js");
     assert!(shapes.len() >= 9, "{shapes:?}");
-    let ran = run_shapes(&modules, "tests/node/kafkajs.js", &shapes, |at| WayIn::EACH[at % 2]);
+    let way = |at: usize| WayIn::EACH[(at + first_way) % 2];
+    let ran = run_shapes(modules, "tests/node/kafkajs.js", &shapes, way);
     for (shape, told, spans) in ran {
         assert_eq!(told, format!("{ORDERS} of {ORDERS}"), "{shape}");
         let sent = |name: &str| spans.iter().filter(|span| span.name == name).count();
@@ -231,10 +243,14 @@ fn what_fails_says_why_and_the_program_sees_it_as_without_the_layer() {
 #[test]
 fn one_trace_leads_through_a_web_server_the_consumer_and_the_spans_of_opentelemetry() {
     let (Some(modules), Some(packages)) = (node_modules(), node_packages("node-web", WEB)) else { return };
-    for framework in ["express", "fastify"] {
+    let Some(kafkajs) = kafka_javascript() else { return };
+    for (framework, client) in
+        [("express", "node-rdkafka"), ("fastify", "node-rdkafka"), ("express", "kafkajs"), ("fastify", "kafkajs")]
+    {
+        let modules = if client == "kafkajs" { &kafkajs } else { &modules };
         let traced = Traced::start(&["orders", "bills"], BILLING);
-        let arguments = ["tests/node/web.js", framework];
-        let mut command = node(&traced, WayIn::Preload, &[&modules, &packages], true, &arguments);
+        let arguments = ["tests/node/web.js", framework, client];
+        let mut command = node(&traced, WayIn::Preload, &[modules, &packages], true, &arguments);
         command.env("COLLECTOR", traced.collector.endpoint());
         let ended = run(&mut command);
         ended.expect_success();
@@ -247,7 +263,7 @@ web: POST
         web: make bill
           billing: send bills
 ";
-        assert_eq!(drawn(&traced.spans()), [(trace.to_owned(), 3)], "{framework}: {}", ended.stderr);
+        assert_eq!(drawn(&traced.spans()), [(trace.to_owned(), 3)], "{framework}, {client}: {}", ended.stderr);
     }
 }
 

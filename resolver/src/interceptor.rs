@@ -23,6 +23,7 @@ mod contain_panic;
 mod current_message;
 pub mod declared;
 mod declared_parents;
+mod ended_causes;
 mod event_loops;
 mod header_refusals;
 mod headers;

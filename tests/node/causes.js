@@ -15,6 +15,8 @@ const [, , SHAPE] = process.argv;
 /** Where it is not clear whom a place sends for, so much of what is sent has no cause until it is known, or this share of it. */
 const MOST_LEARNT = 12;
 const LEARNT_SHARE = 0.3;
+/** The same where a queue tells the end of each task. */
+const MOST_LEARNT_SOON = 8;
 const SHAPES = {
   ...require('./causes/loops'), ...require('./causes/lasting'), ...require('./causes/waits'), ...require('./causes/queues'),
   ...require('./causes/batches'),
@@ -26,7 +28,8 @@ async function main() {
   const bills = sent.filter(({ topic }) => topic === 'bills');
   const wrong = sent.filter(({ about, cause }) => cause !== undefined && cause !== about);
   const cut = bills.filter(({ cause }) => cause === undefined);
-  const mostCut = SHAPE.endsWith('learnt') ? Math.max(MOST_LEARNT, bills.length * LEARNT_SHARE) : 0;
+  const learnt = SHAPE.endsWith('learnt') ? Math.max(MOST_LEARNT, bills.length * LEARNT_SHARE) : 0;
+  const mostCut = SHAPE.endsWith('learnt soon') ? MOST_LEARNT_SOON : learnt;
   const isCut = SHAPE.endsWith('cut') ? cut.length > 0 : cut.length <= mostCut;
   const isRight = wrong.length === 0 && bills.length > 0 && isCut;
   console.log(isRight ? 'right' : `${bills.length} bills, of which ${cut.length} have no cause; ${wrong.length} wrong causes of ${sent.length}`);

@@ -1,6 +1,8 @@
 // A web shop whose own spans are OpenTelemetry's: an order comes by HTTP, is sent, consumed, written down, and billed.
 //
-//     node web.js express|fastify
+//     node web.js express|fastify [kafkajs]
+//
+// by node-rdkafka, or by the KafkaJS-like API of @confluentinc/kafka-javascript.
 'use strict';
 
 const { context, propagation, trace } = require('@opentelemetry/api');
@@ -19,7 +21,6 @@ provider.register();
 registerInstrumentations({ instrumentations: [new HttpInstrumentation()] });
 
 const http = require('http');
-const clients = require('./clients');
 
 const ORDERS = 3;
 const tracer = trace.getTracer('shop');
@@ -55,31 +56,64 @@ const SERVERS = {
   },
 };
 
+/** Each gives `send`, and calls `handle` with the value and the headers of an order until `over` is called. */
+const CLIENTS = {
+  async 'node-rdkafka'(handle) {
+    const clients = require('./clients');
+    const producer = await clients.producer({});
+    const consumer = await clients.consumer('billing', 'orders', 1);
+    consumer.on('data', async ({ value, headers }) => { await handle(value, headers); });
+    consumer.consume();
+    return {
+      send: (topic, value, headers) => producer.produce(topic, 0, value, null, null, null, headers && [].concat(headers)),
+      async over() {
+        await clients.flushed(producer);
+        await Promise.all([clients.disconnected(producer), clients.disconnected(consumer)]);
+      },
+    };
+  },
+
+  async kafkajs(handle) {
+    const { KafkaJS } = require('@confluentinc/kafka-javascript');
+    const common = { 'bootstrap.servers': process.env.KAFKA, log_level: 3 };
+    const kafka = new KafkaJS.Kafka({});
+    const producer = kafka.producer({ ...common, 'linger.ms': 1 });
+    await producer.connect();
+    const consumer = kafka.consumer({ ...common, 'group.id': 'billing', 'auto.offset.reset': 'earliest' });
+    await consumer.connect();
+    await consumer.subscribe({ topic: 'orders' });
+    await consumer.run({ eachMessage: ({ message: { value, headers } }) => handle(value, headers) });
+    return {
+      send: (topic, value, headers) => producer.send({ topic, messages: [{ value, headers, partition: 0 }] }),
+      async over() {
+        await consumer.disconnect();
+        await producer.disconnect();
+      },
+    };
+  },
+};
+
 async function main() {
-  const producer = await clients.producer({});
-  const consumer = await clients.consumer('billing', 'orders', 1);
   let left = ORDERS;
-  let over;
-  const allBilled = new Promise((done) => { over = done; });
-  consumer.on('data', async (order) => {
+  let done;
+  const allBilled = new Promise((resolve) => { done = resolve; });
+  const client = await CLIENTS[process.argv[3] || 'node-rdkafka'](async (order, headers) => {
     await insert(order);
     await tracer.startActiveSpan('make bill', async (span) => {
       await sleep(5);
       // What a program puts into the headers itself is the same.
       const carrier = {};
       propagation.inject(context.active(), carrier);
-      const headers = Number(order.value) === 1 ? [carrier] : order.headers;
-      producer.produce('bills', 0, order.value, null, null, null, headers);
+      await client.send('bills', order, Number(order) === 1 ? carrier : headers);
       span.end();
     });
     left -= 1;
-    if (left === 0) over();
+    if (left === 0) done();
   });
-  consumer.consume();
 
   const taken = async (number) => {
     await sleep(2);
-    producer.produce('orders', 0, Buffer.from(number));
+    await client.send('orders', Buffer.from(number));
   };
   const { server, close } = await SERVERS[process.argv[2]](taken);
   for (let number = 0; number < ORDERS; number += 1) {
@@ -90,9 +124,8 @@ async function main() {
     });
   }
   await allBilled;
-  await clients.flushed(producer);
   await close();
-  await Promise.all([clients.disconnected(producer), clients.disconnected(consumer)]);
+  await client.over();
   await provider.shutdown();
 }
 

@@ -1,21 +1,15 @@
 //! The library as an add-on of Node: what `tracer_interceptors_api` is to C, for the layer in `npm/`, which alone loads it.
 //!
-//! A processing is a value that JavaScript keeps. Once it has ended, what is sent may still follow from it, for as long as
-//! something there refers to it.
+//! A processing is a number in JavaScript, which costs Node less than an object of ours would: that had to be told of its end by
+//! the garbage collector. Once it has ended, what is sent may still follow from it, until thousands of others have ended.
 
 mod values;
 
 use tracer_resolver::MessagePlace;
-use tracer_resolver::interceptor::declared::{self, Following};
+use tracer_resolver::interceptor::declared;
 
 use self::values::{Call, Callback, Env, Node, Value};
 use crate::contained::contained;
-
-/// What JavaScript keeps of a message that it processes.
-struct Processed {
-    number: u64,
-    following: Following,
-}
 
 /// Fills the add-on's `exports`; called for each thread of Node that loads it.
 ///
@@ -75,8 +69,11 @@ unsafe extern "C" fn begin(env: Env, call: Call) -> Value {
         let traceparent = node.text(traceparent, &mut parent_room);
         let tracestate = node.text(tracestate, &mut state_room);
         let place = MessagePlace { topic, partition: partition as i32, offset: offset as i64 };
-        let number = declared::begin(place, traceparent, tracestate, 0);
-        Following::of(number).map_or(UNDEFINED, |following| node.keep(Processed { number, following }))
+        match declared::begin(place, traceparent, tracestate, 0) {
+            0 => UNDEFINED,
+            // Exact up to 2^53.
+            number => node.new_number(number as f64),
+        }
     })
 }
 
@@ -87,15 +84,12 @@ unsafe extern "C" fn begin(env: Env, call: Call) -> Value {
 /// See [`declare`].
 unsafe extern "C" fn fail(env: Env, call: Call) -> Value {
     contained((), || {
-        // SAFETY: Node gave both to this call; nothing else that it is given is kept in JavaScript.
-        let (node, [_, error_type, description], processed) = match unsafe { given(env, call) } {
-            (Some(node), values, Some(processed)) => (node, values, processed),
-            _ => return,
-        };
+        // SAFETY: Node gave both to this call.
+        let (Some((node, [_, error_type, description])), number) = (unsafe { given(env, call) }) else { return };
         let (mut type_room, mut description_room) = ([0; 1024], [0; 4096]);
         let error_type = String::from_utf8_lossy(node.text(error_type, &mut type_room).unwrap_or_default());
         let description = String::from_utf8_lossy(node.text(description, &mut description_room).unwrap_or_default());
-        declared::fail(processed.number, &error_type, &description);
+        declared::fail(number, &error_type, &description);
     });
     UNDEFINED
 }
@@ -107,10 +101,9 @@ unsafe extern "C" fn fail(env: Env, call: Call) -> Value {
 /// See [`declare`].
 unsafe extern "C" fn end(env: Env, call: Call) -> Value {
     contained((), || {
-        // SAFETY: as in `fail`.
-        if let (_, [_], Some(processed)) = unsafe { given(env, call) } {
-            declared::end(processed.number);
-        }
+        // SAFETY: Node gave both to this call.
+        let (_, number) = unsafe { given::<1>(env, call) };
+        declared::end_followed(number);
     });
     UNDEFINED
 }
@@ -122,25 +115,23 @@ unsafe extern "C" fn end(env: Env, call: Call) -> Value {
 /// See [`declare`].
 unsafe extern "C" fn context(env: Env, call: Call) -> Value {
     contained(UNDEFINED, || {
-        // SAFETY: as in `fail`.
-        let (Some(node), [_], Some(processed)) = (unsafe { given(env, call) }) else { return UNDEFINED };
-        let text = processed.following.traceparent();
+        // SAFETY: Node gave both to this call.
+        let (Some((node, [_])), number) = (unsafe { given(env, call) }) else { return UNDEFINED };
+        let Some(text) = declared::traceparent_of_any(number) else { return UNDEFINED };
         std::str::from_utf8(&text).map_or(UNDEFINED, |text| node.new_text(text))
     })
 }
 
-/// `nextSend(processing)`: what this thread sends next follows from it. Undefined: nothing is said.
+/// `nextSend(processing)`: what this thread sends next follows from it. Undefined, or one that is long over: nothing is said.
 ///
 /// # Safety
 ///
 /// See [`declare`].
 unsafe extern "C" fn next_send(env: Env, call: Call) -> Value {
     contained((), || {
-        // SAFETY: as in `fail`.
-        match unsafe { given::<1>(env, call) } {
-            (_, _, Some(processed)) => processed.following.next_send(),
-            _ => declared::next_send(0, 0),
-        }
+        // SAFETY: Node gave both to this call.
+        let (_, number) = unsafe { given::<1>(env, call) };
+        declared::next_send_of_any(number);
     });
     UNDEFINED
 }
@@ -166,19 +157,18 @@ unsafe extern "C" fn next_send_of(env: Env, call: Call) -> Value {
     UNDEFINED
 }
 
-/// This call's arguments, of which the first is a processing, if it is one.
+/// This call's arguments, and the number of the processing that the first one is; 0, which is none's, if it is something else.
 ///
 /// # Safety
 ///
 /// Node gave both to this call.
-unsafe fn given<'a, const COUNT: usize>(env: Env, call: Call) -> (Option<Node>, [Value; COUNT], Option<&'a Processed>) {
-    // SAFETY: as promised by the caller. The layer gives these functions nothing of that kind but what `begin` made.
-    unsafe {
-        let Some(node) = Node::of(env) else { return (None, [UNDEFINED; COUNT], None) };
-        let values = node.arguments::<COUNT>(call);
-        let processed = values.first().and_then(|value| node.kept(*value));
-        (Some(node), values, processed)
-    }
+unsafe fn given<const COUNT: usize>(env: Env, call: Call) -> (Option<(Node, [Value; COUNT])>, u64) {
+    // SAFETY: as promised by the caller.
+    let Some((node, values)) = (unsafe { Node::of(env).map(|node| (node, node.arguments::<COUNT>(call))) }) else {
+        return (None, 0);
+    };
+    let number = values.first().and_then(|value| node.number(*value)).unwrap_or(0.0);
+    (Some((node, values)), number as u64)
 }
 
 const UNDEFINED: Value = std::ptr::null_mut();

@@ -34,7 +34,8 @@ const POLL_WINDOW: Duration = Duration::from_secs(300);
 const EXTRA: usize = SpanFields::MAX_LEN;
 /// Longest `extra` without attributes of the message: a trace state.
 const SMALL_EXTRA: usize = TraceStateField::MAX_LEN;
-/// Neighbours that messages of the same place in the log can have, one for each client that read it.
+/// Slots of a place: for the messages of several clients that read the same one, and for others that fall upon it, of another
+/// partition or 2048 messages before.
 const NEIGHBOURS: usize = 4;
 const PLACES: usize = 2048;
 const SLOTS: usize = PLACES * NEIGHBOURS;
@@ -67,6 +68,8 @@ struct Slot {
 struct Held {
     span: FinishedSpan,
     thread: u64,
+    /// The number of the client that was handed it.
+    neighbour: usize,
 }
 
 /// What belongs to the slot of the same index: its first `span.extra_len` bytes. Owned as the slot's `held` is.
@@ -121,7 +124,7 @@ impl ReceivedSpans {
         neighbour: usize,
         mut leave: impl FnMut(&FinishedSpan, &[u8]),
     ) -> Option<WaitingPlace> {
-        let index = Self::slot(Self::place(topic_hash, span.partition, span.offset), neighbour);
+        let index = self.roomiest(Self::place(topic_hash, span.partition, span.offset), neighbour);
         let taken = self.slots.get(index).filter(|_| self.has_room_for(extra));
         let Some((slot, before)) = taken.and_then(|slot| Some((slot, slot.take_over()?))) else {
             leave(span, extra);
@@ -135,7 +138,8 @@ impl ReceivedSpans {
             // SAFETY: the slot is this thread's, and with it the extra, and was written as long as the span says.
             leave(&displaced.span, unsafe { self.extra(index, &displaced.span) });
         }
-        held.write(Held { span: FinishedSpan { extra_len: extra.len() as u16, ..*span }, thread: thread_number() });
+        let span = FinishedSpan { extra_len: extra.len() as u16, ..*span };
+        held.write(Held { span, thread: thread_number(), neighbour });
         if let Some(place) = self.room(index, extra.len()).filter(|_| !extra.is_empty()) {
             // SAFETY: the slot's extra is this thread's with the slot, and has room for so many bytes.
             unsafe { std::ptr::copy_nonoverlapping(extra.as_ptr(), place, extra.len()) };
@@ -146,11 +150,19 @@ impl ReceivedSpans {
         Some(WaitingPlace { index: index as u32, span_id: span.span_id })
     }
 
+    /// A slot of that place where nothing waits, if there is one: that of `neighbour` first, and that else.
+    fn roomiest(&self, place: usize, neighbour: usize) -> usize {
+        let first = Self::slot(place, neighbour);
+        let is_empty =
+            |index: &usize| self.slots.get(*index).is_some_and(|slot| slot.state.load(Ordering::Relaxed) == EMPTY);
+        (0..NEIGHBOURS).map(|next| Self::slot(place, neighbour.wrapping_add(next))).find(is_empty).unwrap_or(first)
+    }
+
     /// The processing of the delivery at `place` has lasted until `end` at least.
     pub(crate) fn prolong(&self, place: WaitingPlace, end: u64, by: EndedBy) {
         self.at(
             place.index as usize,
-            |span| place.is_of(span),
+            |held| place.is_of(&held.span),
             Slot::take_held_soon,
             |slot, held| {
                 held.span.lasts(end, by);
@@ -161,16 +173,24 @@ impl ReceivedSpans {
 
     /// The same, for the message at `place` that the client of number `neighbour` was handed.
     pub(crate) fn prolong_message(&self, place: &Place<'_>, neighbour: usize, end: u64, by: EndedBy) {
-        let index = Self::slot(Self::place(place.topic_hash, place.partition, place.offset), neighbour);
-        let is_it = |span: &FinishedSpan| {
+        let is_it = |held: &Held| {
             // SAFETY: a held record's origin is alive: the table is emptied of it before it is dropped.
-            let topic = unsafe { SpanOrigin::at(span.origin) }.map(SpanOrigin::topic);
-            (span.partition, span.offset, topic) == (place.partition, place.offset, Some(place.topic))
+            let topic = unsafe { SpanOrigin::at(held.span.origin) }.map(SpanOrigin::topic);
+            let found = (held.span.partition, held.span.offset, topic);
+            held.neighbour == neighbour && found == (place.partition, place.offset, Some(place.topic))
         };
-        self.at(index, is_it, Slot::take_held_soon, |slot, held| {
-            held.span.lasts(end, by);
-            slot.state.store(HELD, Ordering::Release);
-        });
+        let at = Self::place(place.topic_hash, place.partition, place.offset);
+        for index in (0..NEIGHBOURS).map(|next| Self::slot(at, neighbour.wrapping_add(next))) {
+            let mut is_done = false;
+            self.at(index, is_it, Slot::take_held_soon, |slot, held| {
+                held.span.lasts(end, by);
+                slot.state.store(HELD, Ordering::Release);
+                is_done = true;
+            });
+            if is_done {
+                return;
+            }
+        }
     }
 
     /// The delivery at `place` waits no longer: it leaves as `change` makes it. One that has left is let alone.
@@ -200,7 +220,7 @@ impl ReceivedSpans {
     ) {
         self.at(
             place.index as usize,
-            |span| place.is_of(span),
+            |held| place.is_of(&held.span),
             take,
             |slot, held| {
                 let mut span = held.span;
@@ -217,14 +237,14 @@ impl ReceivedSpans {
     fn at(
         &self,
         index: usize,
-        is_it: impl FnOnce(&FinishedSpan) -> bool,
+        is_it: impl FnOnce(&Held) -> bool,
         take: impl FnOnce(&Slot) -> bool,
         then: impl FnOnce(&Slot, &mut Held),
     ) {
         let Some(slot) = self.slots.get(index).filter(|slot| take(slot)) else { return };
         // SAFETY: `take` moved the state to BUSY, so this thread owns `held`, which a HELD slot has written.
         let held = unsafe { (*slot.held.get()).assume_init_mut() };
-        if is_it(&held.span) {
+        if is_it(held) {
             then(slot, held);
         } else {
             slot.state.store(HELD, Ordering::Release);
@@ -351,7 +371,7 @@ impl ReceivedSpans {
         span.start < now.saturating_sub(window.as_nanos() as u64)
     }
 
-    /// Consecutive offsets of a partition get consecutive places, so that a displaced message is `PLACES` behind.
+    /// Consecutive offsets of a partition get consecutive places, so that a displaced message is `PLACES` behind at least.
     fn place(topic_hash: u64, partition: i32, offset: i64) -> usize {
         let partition = (partition as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let place = topic_hash.wrapping_add(partition >> 32).wrapping_add(offset as u64);

@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::contain_panic::contain_panic;
 use super::current_message;
 use super::declared_parents::{self, Cause, Next, current, set_next, take_baggage};
+use super::ended_causes::EndedCauses;
 use super::processing::{MessagePlace, Work};
 use crate::Resolver;
 use crate::batch::Pipeline;
@@ -156,25 +157,22 @@ pub fn next_send_of(traceparent: &[u8], trace_state: &[u8], baggage: &[u8]) {
     set_next(Next::Said(Some(Arc::new(cause)), 0));
 }
 
-/// What a send follows from although the processing has ended: the message that it was of. For programs that keep what is
-/// current where threads do not see it.
-#[derive(Clone, Debug)]
-pub struct Following(Arc<Cause>);
+/// The same for what follows from a processing that may have ended: for programs that keep what is current where threads do
+/// not see it. One that so many others have ended after says nothing.
+pub fn next_send_of_any(number: u64) {
+    set_next(cause_of_any(number).map_or(Next::Unsaid, |cause| Next::Said(Some(cause), 0)));
+}
 
-impl Following {
-    /// That of a processing that is open.
-    pub fn of(number: u64) -> Option<Self> {
-        cause_of(number).map(Self)
-    }
+/// The context, as a `traceparent`, of a processing that may have ended.
+pub fn traceparent_of_any(number: u64) -> Option<[u8; 55]> {
+    cause_of_any(number).map(|cause| write_traceparent(&cause.context))
+}
 
-    /// The context of the processing, as a `traceparent`.
-    pub fn traceparent(&self) -> [u8; 55] {
-        write_traceparent(&self.0.context)
-    }
-
-    /// The next send of the calling thread follows from it, unless the record's headers say otherwise.
-    pub fn next_send(&self) {
-        set_next(Next::Said(Some(Arc::clone(&self.0)), 0));
+/// The processing ends, as by [`end`], and what is sent may still follow from it: see [`next_send_of_any`].
+pub fn end_followed(number: u64) {
+    let ended = open().remove(&number);
+    if let Some(cause) = ended.as_ref().and_then(|ended| ended.cause.clone()) {
+        ended_causes().keep(cause);
     }
 }
 
@@ -188,6 +186,15 @@ fn cause_of(number: u64) -> Option<Arc<Cause>> {
         return None;
     }
     open().get(&number).and_then(|open| open.cause.clone())
+}
+
+fn cause_of_any(number: u64) -> Option<Arc<Cause>> {
+    cause_of(number).or_else(|| ended_causes().of(number))
+}
+
+fn ended_causes() -> MutexGuard<'static, EndedCauses> {
+    static ENDED: PerProcess<Mutex<EndedCauses>> = PerProcess::new();
+    ENDED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Those that are open in this process: a fork's child has none of its parent's.

@@ -37,7 +37,7 @@ pub struct MessagePlace<'a> {
 /// The processing of one consumed message, as a span from [`Processing::start`] to the drop.
 ///
 /// It takes over the span that began at the delivery, if that was on this process's own consumer, at most two seconds
-/// and 2048 messages of the partition ago; else it is a span of its own, with the same parent. What the application
+/// and 8192 messages of the partition ago; else it is a span of its own, with the same parent. What the application
 /// sends, or traces itself, under [`Processing::context`] continues this span. May be moved to, and dropped on, another
 /// thread. Dropping never blocks.
 #[derive(Debug)]

@@ -7,6 +7,18 @@ const { COUNT, aWhile, again, bill, billLater, listening } = require('./words');
 
 const load = (name) => require(path.join(process.env.PACKAGES, name));
 
+/** Bills five at a time. */
+function batch() {
+  let orders = [];
+  return (order) => {
+    orders.push(order);
+    if (orders.length < 5) return;
+    const some = orders;
+    orders = [];
+    some.forEach(bill);
+  };
+}
+
 module.exports = {
   async 'async-mutex, learnt'() {
     const { Mutex, Semaphore } = load('async-mutex');
@@ -79,17 +91,48 @@ module.exports = {
     await pool.drain();
     await pool.clear();
   },
-  async 'fastq, learnt'() {
+  async 'fastq, learnt soon'() {
     const queue = load('fastq')((order, done) => { bill(order); billLater(order).then(() => done(), done); }, 3);
     await listening((order) => { queue.push(order); }, COUNT * 2);
   },
-  async 'fastq, promises, learnt'() {
+  async 'fastq, promises, learnt soon'() {
     const queue = load('fastq').promise(async (order) => { bill(order); await billLater(order); }, 3);
     await listening(async (order) => { await queue.push(order); }, COUNT * 2);
   },
-  async 'async.queue, learnt'() {
+  async 'async.queue, learnt soon'() {
     const queue = load('async').queue((order, done) => { bill(order); billLater(order).then(() => done(), done); }, 3);
     await listening((order) => { queue.push(order); }, COUNT * 2);
+  },
+  /** The end of each task is known, and so soon what its place does. */
+  async 'fastq, one after the other, learnt soon'() {
+    const second = load('fastq')((order, done) => { bill(order); aWhile().then(() => done()); }, 2);
+    const first = load('fastq')((order, done) => { aWhile().then(() => { second.push(order); done(); }); }, 2);
+    await listening((order) => { first.push(order); });
+  },
+  async 'batch of a queue, cut'() {
+    const making = [
+      () => { const add = batch(); return load('fastq')((order, done) => { add(order); aWhile().then(() => done()); }, 2); },
+      () => { const add = batch(); return load('fastq').promise(async (order) => { await aWhile(); add(order); }, 3); },
+      () => { const add = batch(); const limit = load('p-limit')(3); return { push: (order) => limit(async () => { await aWhile(); add(order); }) }; },
+    ];
+    for (const make of making) {
+      const queue = make();
+      await listening((order) => { queue.push(order); }, sent.length + COUNT);
+      again();
+    }
+  },
+  async 'list that a queue empties, cut'() {
+    let orders = [];
+    const queue = load('fastq')((order, done) => {
+      const some = orders;
+      orders = [];
+      some.forEach(bill);
+      aWhile().then(() => done());
+    }, 1);
+    for (let round = 0; round < 3; round += 1) {
+      await listening((order) => { orders.push(order); queue.push(order); }, sent.length + COUNT);
+      again();
+    }
   },
   /** It runs what was put there for one message in the context of another, which is over by then: nothing is said. */
   async 'p-queue, of modules, cut'() {

@@ -22,6 +22,41 @@ pub fn kafka_javascript() -> Option<PathBuf> {
     or_skip(compiled("kafka-javascript", KAFKAJS))
 }
 
+/// The same as Confluent's own build of it is, which `npm install` brings where it reaches GitHub: librdkafka is in the add-on
+/// itself, and nothing but the exported names is left of its symbols. Linked anew from what [`kafka_javascript`] has compiled.
+#[track_caller]
+pub fn kafka_javascript_in_one() -> Option<PathBuf> {
+    or_skip(compiled("kafka-javascript", KAFKAJS).and_then(|from| in_one(&from)))
+}
+
+fn in_one(from: &Path) -> Result<PathBuf, String> {
+    let folder = made_once("kafka-javascript-in-one", &format!("{KAFKAJS} from {}", from.display()), |folder| {
+        said(Command::new("cp").arg("-r").arg(from).arg(folder))?;
+        let name = "@confluentinc/kafka-javascript";
+        let (compiled, package) = (from.join(name), folder.join("node_modules").join(name));
+        let objects = compiled.join("build/Release/obj.target/confluent-kafka-javascript/src");
+        let objects = std::fs::read_dir(&objects).map_err(|error| format!("{}: {error}", objects.display()))?;
+        let objects = objects.flatten().map(|object| object.path());
+        let objects: Vec<_> = objects.filter(|object| object.extension().is_some_and(|kind| kind == "o")).collect();
+        let addon = package.join("build/Release/confluent-kafka-javascript.node");
+        let mut linker = Command::new("c++");
+        linker
+            .args(["-shared", "-pthread", "-rdynamic", "-s", "-o"])
+            .arg(&addon)
+            .arg("-Wl,--start-group")
+            .args(objects);
+        linker.args(["librdkafka++.a", "librdkafka-static.a"].map(|archive| compiled.join("build/deps").join(archive)));
+        // What librdkafka itself uses is a library here: its own build names those.
+        let build = compiled.join("deps/librdkafka/Makefile.config");
+        let build = std::fs::read_to_string(&build).map_err(|error| format!("{}: {error}", build.display()))?;
+        let used = build.lines().filter_map(|line| line.strip_prefix("LIBS+=")).flat_map(str::split_whitespace);
+        linker.arg("-Wl,--end-group").args(used);
+        said(&mut linker)?;
+        std::fs::remove_dir_all(package.join("build/deps")).map_err(|error| error.to_string())
+    })?;
+    Ok(folder.join("node_modules"))
+}
+
 /// A folder of these packages, without native parts, `NAME@VERSION` each: in the folder `name` of
 /// [`build_folder`](super::build_folder).
 #[track_caller]

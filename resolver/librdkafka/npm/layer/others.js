@@ -20,7 +20,7 @@ class Account {
     this.others = others;
     /** Its requests that are to come back, its timers that settle a promise, and functions that a timer is to call. */
     this.toCome = [0, 0, 0];
-    /** Those of them that can be cancelled, with their kind. */
+    /** Those of them that can be cancelled, each before its kind. */
     this.timers = undefined;
     /** How much of it came. */
     this.steps = 0;
@@ -49,8 +49,9 @@ class Account {
     this.isServed = false;
     /** Its number among those that lie still. */
     this.stillAt = undefined;
-    /** The steps that it is counted with among those that sleep. */
+    /** The steps that it is counted with among those that sleep, and its number there. */
     this.asleep = undefined;
+    this.asleepAt = 0;
   }
 
   handed() {
@@ -66,7 +67,7 @@ class Account {
   /** Something is to come back to it; `timer` if it can be cancelled. */
   begins(kind, timer) {
     this.toCome[kind] += 1;
-    if (timer !== undefined) (this.timers = this.timers || new Map()).set(timer, kind);
+    if (timer !== undefined) (this.timers = this.timers || []).push(timer, kind);
     this._changed();
   }
 
@@ -77,7 +78,8 @@ class Account {
 
   _isGone(kind, timer) {
     this.toCome[kind] -= 1;
-    if (this.timers !== undefined) this.timers.delete(timer);
+    const at = this.timers === undefined ? -1 : this.timers.indexOf(timer);
+    if (at !== -1) this.timers.splice(at, 2);
     this._changed();
   }
 
@@ -122,7 +124,9 @@ class Account {
   /** Some of its timers may have been cancelled without a word. */
   look() {
     if (this.timers === undefined) return;
-    for (const [timer, kind] of this.timers) if (timer._destroyed) this._isGone(kind, timer);
+    for (let at = this.timers.length - 2; at >= 0; at -= 2) {
+      if (this.timers[at]._destroyed) this._isGone(this.timers[at + 1], this.timers[at]);
+    }
   }
 }
 
@@ -143,7 +147,9 @@ class Others {
     /** Those that nothing was sent for, with functions that are to be called. */
     this.called = new Set();
     /** Those that sleep: nothing was sent for them, and they wait for timers. How many there are of each number of steps. */
-    this._asleep = new Set();
+    this._asleep = [];
+    /** The next one of them whose timers are looked at. */
+    this._nextAsleep = 0;
     this._sleeping = new Array(MOST_STEPS + 1).fill(0);
     /** How many there are that nothing was sent for, and that something is to come back to. */
     this.busy = 0;
@@ -180,10 +186,18 @@ class Others {
     if (account.asleep === steps) return;
     if (account.asleep !== undefined) this._sleeping[account.asleep] -= 1;
     if (steps !== undefined) this._sleeping[steps] += 1;
+    if (account.asleep === undefined) account.asleepAt = this._asleep.push(account) - 1;
     account.asleep = steps;
-    if (steps === undefined) this._asleep.delete(account);
-    else this._asleep.add(account);
-    if (this._asleep.size > MOST_STILL) this._asleep.values().next().value.fails(true);
+    if (steps === undefined) this._wakes(account);
+    else if (this._asleep.length > MOST_STILL) this._asleep[0].fails(true);
+  }
+
+  /** The last one comes to where it was. */
+  _wakes(account) {
+    const last = this._asleep.pop();
+    if (last === account) return;
+    this._asleep[account.asleepAt] = last;
+    last.asleepAt = account.asleepAt;
   }
 
   serve(account) {
@@ -211,12 +225,10 @@ class Others {
 
   /** Looks at some that sleep, at others of them each time. */
   lookAtTimers() {
-    let left = Math.min(LOOKED_AT, this._asleep.size);
-    for (const account of this._asleep) {
-      if (left === 0) return;
-      left -= 1;
-      account.look();
-      if (this._asleep.delete(account)) this._asleep.add(account);
+    for (let left = Math.min(LOOKED_AT, this._asleep.length); left > 0; left -= 1) {
+      this._nextAsleep = this._nextAsleep >= this._asleep.length - 1 ? 0 : this._nextAsleep + 1;
+      // The one before may have been the last.
+      if (this._asleep.length > 0) this._asleep[this._nextAsleep % this._asleep.length].look();
     }
   }
 

@@ -57,6 +57,33 @@ function patchClass(Queue, methods) {
   }
 }
 
+/** A worker, or a task, whose end is known: what it was worked at for is closed then, and goes on later at most elsewhere. */
+function ending(work, processing) {
+  return function worked(...what) {
+    const last = what.length - 1;
+    if (typeof what[last] === 'function') what[last] = closing(what[last], processing);
+    const result = work.apply(this, what);
+    if (!(result instanceof Promise)) return result;
+    // Nobody but the queue has this promise.
+    return result.then((value) => {
+      closeTask(processing);
+      return value;
+    }, (error) => {
+      closeTask(processing);
+      throw error;
+    });
+  };
+}
+
+function closing(done, processing) {
+  return function over(...what) {
+    closeTask(processing);
+    return done.apply(this, what);
+  };
+}
+
+function closeTask(processing) { if (processing !== NONE) processing.account.isClosed = true; }
+
 /** A function that is given a task as a function, the first one, and may be given a callback, the last one. */
 function handingIn(method) {
   return function handed(...what) {
@@ -66,6 +93,7 @@ function handingIn(method) {
       for (const at of new Set([task, what.length - 1])) {
         if (typeof what[at] === 'function') what[at] = calledIn(processing, what[at]);
       }
+      if (task !== -1) what[task] = ending(what[task], processing);
     });
     return method.apply(this, what);
   };
@@ -97,7 +125,7 @@ function followPut(queue, name) {
 function working(worker) {
   const within = (self, [task, ...others]) => {
     const processing = guarded(() => originOfAll(task), NONE);
-    return runLazilyIn(processing, () => worker.call(self, task, ...others));
+    return runLazilyIn(processing, () => ending(worker, processing).call(self, task, ...others));
   };
   // Both packages tell by this how to call it.
   return isAsync(worker)

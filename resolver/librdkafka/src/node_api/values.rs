@@ -16,7 +16,6 @@ pub(super) type Call = *mut c_void;
 /// `napi_callback`.
 pub(super) type Callback = unsafe extern "C" fn(Env, Call) -> Value;
 
-type Finalize = unsafe extern "C" fn(Env, *mut c_void, *mut c_void);
 /// `napi_status`; 0 is `napi_ok`.
 type Status = c_int;
 
@@ -85,34 +84,12 @@ impl Node {
         if status == 0 { value } else { ptr::null_mut() }
     }
 
-    /// Something of ours that JavaScript keeps, and that is dropped with its last reference to it.
-    pub(super) fn keep<T: Send + 'static>(self, kept: T) -> Value {
+    /// A number of ours.
+    pub(super) fn new_number(self, number: f64) -> Value {
         let mut value = ptr::null_mut();
-        let kept: *mut T = Box::into_raw(Box::new(kept));
-        // SAFETY: `let_go` frees what this box holds, once, and only if Node has taken it.
-        let status = unsafe {
-            (self.functions.create_external)(self.env, kept.cast(), let_go::<T>, ptr::null_mut(), &raw mut value)
-        };
-        if status != 0 {
-            // SAFETY: it was not taken.
-            drop(unsafe { Box::from_raw(kept) });
-            return ptr::null_mut();
-        }
-        value
-    }
-
-    /// What [`Self::keep`] was given; `None` if `value` is no such thing.
-    ///
-    /// # Safety
-    ///
-    /// Whatever of that kind reaches this function was made by [`Self::keep`] with the same `T`.
-    pub(super) unsafe fn kept<'a, T>(self, value: Value) -> Option<&'a T> {
-        let mut kept = ptr::null_mut();
-        // SAFETY: as above; it lives as long as `value`, which is as long as the call.
-        unsafe {
-            let status = (self.functions.get_value_external)(self.env, value, &raw mut kept);
-            if status == 0 { kept.cast::<T>().as_ref() } else { None }
-        }
+        // SAFETY: there is room for one value.
+        let status = unsafe { (self.functions.create_double)(self.env, number, &raw mut value) };
+        if status == 0 { value } else { ptr::null_mut() }
     }
 
     /// Gives `object` a function.
@@ -132,23 +109,13 @@ impl Node {
     }
 }
 
-/// # Safety
-///
-/// Called by Node only, once, with the box that `keep` gave it.
-unsafe extern "C" fn let_go<T>(_env: Env, kept: *mut c_void, _hint: *mut c_void) {
-    // SAFETY: as promised by the caller.
-    let kept = unsafe { Box::from_raw(kept.cast::<T>()) };
-    crate::contained::contained((), || drop(kept));
-}
-
 /// Node's own, under the declarations of its `js_native_api.h`.
 struct Functions {
-    create_external: unsafe extern "C" fn(Env, *mut c_void, Finalize, *mut c_void, *mut Value) -> Status,
+    create_double: unsafe extern "C" fn(Env, f64, *mut Value) -> Status,
     create_function: unsafe extern "C" fn(Env, *const c_char, usize, Callback, *mut c_void, *mut Value) -> Status,
     create_string_utf8: unsafe extern "C" fn(Env, *const c_char, usize, *mut Value) -> Status,
     get_cb_info: unsafe extern "C" fn(Env, Call, *mut usize, *mut Value, *mut Value, *mut *mut c_void) -> Status,
     get_value_double: unsafe extern "C" fn(Env, Value, *mut f64) -> Status,
-    get_value_external: unsafe extern "C" fn(Env, Value, *mut *mut c_void) -> Status,
     get_value_string_utf8: unsafe extern "C" fn(Env, Value, *mut c_char, usize, *mut usize) -> Status,
     set_named_property: unsafe extern "C" fn(Env, Value, *const c_char, Value) -> Status,
 }
@@ -164,12 +131,11 @@ impl Functions {
         // SAFETY: these names are Node's, and their types are its stable ABI's.
         unsafe {
             Some(Self {
-                create_external: transmute::<*mut c_void, _>(find(c"napi_create_external")?),
+                create_double: transmute::<*mut c_void, _>(find(c"napi_create_double")?),
                 create_function: transmute::<*mut c_void, _>(find(c"napi_create_function")?),
                 create_string_utf8: transmute::<*mut c_void, _>(find(c"napi_create_string_utf8")?),
                 get_cb_info: transmute::<*mut c_void, _>(find(c"napi_get_cb_info")?),
                 get_value_double: transmute::<*mut c_void, _>(find(c"napi_get_value_double")?),
-                get_value_external: transmute::<*mut c_void, _>(find(c"napi_get_value_external")?),
                 get_value_string_utf8: transmute::<*mut c_void, _>(find(c"napi_get_value_string_utf8")?),
                 set_named_property: transmute::<*mut c_void, _>(find(c"napi_set_named_property")?),
             })

@@ -134,11 +134,28 @@ fn what_waits_with_a_delivery_is_whole_beside_its_neighbours_and_what_is_too_lon
 fn a_delivery_whose_place_is_needed_leaves() {
     let (received_spans, origin) = (ReceivedSpans::new(), origin());
     let mut left = Vec::new();
-    for offset in [3, 3 + PLACES as i64] {
+    for lap in 0..=NEIGHBOURS {
+        let offset = 3 + (lap * PLACES) as i64;
         received_spans
             .hold(&span(&origin, 0, offset), &[9], HASH, 0, |span, extra| left.push((span.offset, extra.to_vec())));
     }
     assert_eq!(left, [(3, vec![9])]);
+}
+
+/// Where no other client takes them, the slots of a place are for messages that fall upon it from elsewhere in the log.
+#[test]
+fn of_messages_that_share_a_place_none_leaves_while_there_are_slots_of_it() {
+    let (received_spans, origin) = (ReceivedSpans::new(), origin());
+    let offsets = [3, 3 + PLACES as i64, 3 + 2 * PLACES as i64];
+    for (client, offset) in [(1, offsets[0]), (0, offsets[1]), (0, offsets[2])] {
+        let never = |_: &FinishedSpan, _: &[u8]| panic!("there is room");
+        received_spans.hold(&span(&origin, client, offset), &[9], HASH, client as usize, never);
+    }
+    // Each is known by its client, wherever it waits; the same message of another client is another one.
+    received_spans.prolong_message(&place(offsets[2]), 0, 1 << 40, EndedBy::Commit);
+    received_spans.prolong_message(&place(offsets[0]), 0, 1 << 40, EndedBy::Commit);
+    let ends = offsets.map(|offset| received_spans.claim(&place(offset), |_| true).unwrap().span.end);
+    assert_eq!(ends, [offsets[0] as u64, offsets[1] as u64, 1 << 40]);
 }
 
 /// In how many of [`TRIES`] `take` gets the delivery that it is given the place of, while another thread looks at it.
