@@ -70,7 +70,8 @@ fn base64(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let triple = |three: &[u8]| {
         let word = three.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
-        let letters = (0..=three.len()).map(move |i| char::from(LETTERS[(word >> (18 - 6 * i) & 63) as usize]));
+        let letters =
+            (0..=three.len()).map(move |i| char::from(*LETTERS.get((word >> (18 - 6 * i) & 63) as usize).unwrap()));
         letters.collect::<String>()
     };
     // gRPC leaves the padding out.

@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly, its words too")]
 
+mod authority;
 mod reference_types;
 mod schema;
 
@@ -17,6 +18,7 @@ use opentelemetry_proto::tonic::trace::v1::span::{Event, Link, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use prost::Message;
 
+pub use authority::Authority;
 pub use schema::{assert_alike, assert_alike_by_http};
 
 /// A span as plain data.
