@@ -6,12 +6,9 @@
 //!   JaegerReceiver  HTTP: OTLP, Thrift binary; UDP: Thrift compact   ┘
 //! ```
 //!
-//! [`GrpcServer`] is one by itself: HTTP/2, OTLP over gRPC.
-//!
-//! Each of the others is a [`Receiver`], and a [`Protocol`] is all that another one would need.
+//! Each is a [`Receiver`], and a [`Protocol`] is all that another one would need.
 //! They share no code with the plugins: what they decode, they decode with other crates or with readers of their own.
 
-mod grpc_server;
 mod http_server;
 mod jaeger;
 mod otlp;
@@ -22,7 +19,6 @@ mod shelf;
 mod thrift_reader;
 mod zipkin;
 
-pub use grpc_server::{Accepting, Call, Duplex, GrpcReply, GrpcServer, Outcome};
 pub use http_server::{HttpServer, Reply, Request, Stream};
 pub use jaeger::{Jaeger, JaegerReceiver};
 pub use otlp::{Otlp, OtlpReceiver};

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly, its words too")]
 
 mod authority;
+mod grpc_server;
 mod reference_types;
 mod schema;
 
@@ -19,6 +20,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Sta
 use prost::Message;
 
 pub use authority::Authority;
+pub use grpc_server::{Accepting, Call, Duplex, GrpcReply, GrpcServer, Outcome};
 pub use schema::{assert_alike, assert_alike_by_http};
 
 /// A span as plain data.

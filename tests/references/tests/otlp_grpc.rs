@@ -8,8 +8,8 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tokio_rustls::TlsAcceptor;
 use tracer_plugin_api::{BackendError, ErrorKind};
 use tracer_plugin_otlp_grpc::OtlpGrpc;
-use tracer_resolver_references::Authority;
-use words::receivers::{Accepting, Duplex, GrpcServer, HttpServer, Outcome, Reply};
+use tracer_resolver_references::{Accepting, Authority, Duplex, GrpcServer, Outcome};
+use words::receivers::{HttpServer, Reply};
 use words::{backend, sample_spans};
 
 /// A collector that agrees in the handshake on one of these protocols, if there are any.

@@ -16,8 +16,9 @@ use prost::Message;
 use serde_json::{Value, json};
 use tracer_plugin_api::{Backend, BackendError, CreateArgs, ErrorKind};
 use tracer_plugin_otlp_grpc::OtlpGrpc;
+use tracer_resolver_references::{Call, GrpcReply, GrpcServer, Outcome};
 use words::backend::{create, export, export_bytes, export_metrics};
-use words::receivers::{Call, GrpcReply, GrpcServer, HttpServer, Outcome, Reply};
+use words::receivers::{HttpServer, Reply};
 use words::{LIMIT, child, is_child, run, sample_spans};
 
 fn backend_at(endpoint: &str) -> OtlpGrpc {
