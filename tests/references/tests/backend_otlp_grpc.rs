@@ -506,3 +506,13 @@ fn a_forked_child_connects_by_itself() {
         }
     }
 }
+
+#[test]
+fn the_plugin_exports_its_entry_point_and_nothing_else() {
+    let library = std::env::current_exe().unwrap().with_file_name("libtracer_plugin_otlp_grpc.so");
+    let output = std::process::Command::new("nm").args(["-D", "--defined-only"]).arg(&library).output().unwrap();
+    assert!(output.status.success(), "{}: {}", library.display(), String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let names: Vec<_> = lines.lines().filter_map(|line| line.split_whitespace().next_back()).collect();
+    assert_eq!(names, ["tracer_plugin_v1"]);
+}
