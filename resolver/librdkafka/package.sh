@@ -18,7 +18,7 @@
 # folder of the debugger's, which finds it by the build id.
 set -euo pipefail
 
-readonly LIBRARIES=(libtracer_interceptors.so libtracer_plugin_{otlp,jaeger,zipkin,file}.so)
+readonly LIBRARIES=(libtracer_interceptors.so libtracer_plugin_{otlp,otlp_grpc,jaeger,zipkin,file}.so)
 readonly TOOL=tracer-interceptors
 # What a system with glibc has in any case (as in PEP 600), so that the packages need not bring it.
 readonly EVERYWHERE='ld-linux-x86-64\.so\.2|libc\.so\.6|libdl\.so\.2|libgcc_s\.so\.1|libm\.so\.6|libpthread\.so\.0|librt\.so\.1'
@@ -162,7 +162,7 @@ build() {
     "${cargo[@]}" build "${words[@]}" -p "$TOOL" --bin "$TOOL"
     # Each by itself, and as nothing but a shared object: only so is all code of a file optimised together, and in none is
     # what only another needs. See RATIONALE.md, "Why is each file built by itself?".
-    for one in tracer-resolver-librdkafka tracer-plugin-{otlp,jaeger,zipkin,file}; do
+    for one in tracer-resolver-librdkafka tracer-plugin-{otlp,otlp-grpc,jaeger,zipkin,file}; do
         "${cargo[@]}" rustc "${words[@]}" -p "$one" --lib --crate-type cdylib
     done
 }

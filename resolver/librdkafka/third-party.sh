@@ -3,7 +3,7 @@
 # those licences ask for wherever the code goes, compiled or not. Run in the workspace; needs its dependencies fetched.
 set -euo pipefail
 
-readonly SHIPPED=(tracer-resolver-librdkafka tracer-plugin-{otlp,jaeger,zipkin,file} tracer-interceptors)
+readonly SHIPPED=(tracer-resolver-librdkafka tracer-plugin-{otlp,otlp-grpc,jaeger,zipkin,file} tracer-interceptors)
 
 sources=${CARGO_HOME:-$HOME/.cargo}/registry/src
 texts=$(mktemp -d)

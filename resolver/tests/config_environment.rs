@@ -123,7 +123,7 @@ fn the_variables_for_traces_win_and_their_endpoint_is_used_as_it_stands() {
 #[test]
 fn other_protocols_and_useless_certificates_are_warned_about() {
     let (config, text) = doubtful(&[
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/etc/ca.pem"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "a=%q,b=2"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
@@ -131,6 +131,79 @@ fn other_protocols_and_useless_certificates_are_warned_about() {
     ]);
     assert_eq!(config.backends[0].config, json!({ "headers": { "b": "2" } }));
     assert_eq!(text.matches("warning[C402]").count(), 5, "{text}");
+}
+
+#[test]
+fn the_protocol_grpc_is_the_plugin_for_it() {
+    let of = |variables: &[(&str, &str)]| {
+        let backend = config(&[&[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")], variables].concat()).backends.remove(0);
+        (backend.name.clone(), backend.plugin.clone(), backend.config.clone())
+    };
+    let is = |config: serde_json::Value| ("otlp".to_owned(), "otlp_grpc".to_owned(), config);
+    assert_eq!(of(&[]), is(json!({})));
+    let all = ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://c:4317/");
+    let (traces, own) = (("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t:4317"), ("OTEL_METRICS_EXPORTER", "otlp"));
+    assert_eq!(of(&[all]), is(json!({ "endpoint": "https://c:4317/" })));
+    assert_eq!(of(&[all, own]), is(json!({ "endpoint": "https://c:4317/" })));
+    assert_eq!(of(&[all, traces]), is(json!({ "endpoint": "http://t:4317" })));
+    assert_eq!(of(&[all, traces, own]).2["metrics_endpoint"], "https://c:4317/");
+    assert_eq!(of(&[traces, own]).2["metrics_endpoint"], "http://localhost:4317");
+    let metrics = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://m:4317");
+    assert_eq!(of(&[all, metrics, own]).2["metrics_endpoint"], "http://m:4317");
+    let more = [
+        all,
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20x"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/etc/ca.pem"),
+    ];
+    let expected = json!({
+        "endpoint": "https://c:4317/", "headers": { "authorization": "Bearer x" }, "compression": "gzip", "timeout": 2500,
+        "tls": { "ca_file": "/etc/ca.pem" },
+    });
+    assert_eq!(of(&more), is(expected));
+    // The protocol of traces wins, in either direction.
+    let http = [("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")];
+    assert_eq!(of(&http).1, "otlp");
+    assert_eq!(config(&[("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc")]).backends[0].plugin, "otlp_grpc");
+}
+
+#[test]
+fn an_address_of_grpc_without_a_scheme_is_encrypted_unless_a_variable_says_that_it_is_not() {
+    let endpoint = |endpoint: &str, more: &[(&str, &str)]| {
+        let grpc = [("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)];
+        config(&[&grpc, more].concat()).backends.remove(0).config["endpoint"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(endpoint("c:4317", &[]), "https://c:4317");
+    assert_eq!(endpoint(" c:4317 ", &[("OTEL_EXPORTER_OTLP_INSECURE", "TRUE")]), "http://c:4317");
+    assert_eq!(endpoint("c:4317", &[("OTEL_EXPORTER_OTLP_INSECURE", "false")]), "https://c:4317");
+    let for_traces = [("OTEL_EXPORTER_OTLP_INSECURE", "true"), ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "false")];
+    assert_eq!(endpoint("c:4317", &for_traces), "https://c:4317");
+    assert_eq!(endpoint("https://c:4317", &[("OTEL_EXPORTER_OTLP_INSECURE", "true")]), "https://c:4317");
+    assert_eq!(endpoint("unix:///run/o", &[]), "unix:///run/o");
+}
+
+#[test]
+fn port_4317_without_a_protocol_is_warned_about_with_the_way_out() {
+    let (all, grpc) = (("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4317/"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"));
+    for variables in [all, ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://c:4317")] {
+        let (config, text) = doubtful(&[variables]);
+        assert_eq!(text.matches("warning[C402]").count(), 1, "{text}");
+        assert!(text.contains("set OTEL_EXPORTER_OTLP_PROTOCOL=grpc"), "{text}");
+        assert_eq!(config.backends[0].plugin, "otlp", "nothing is guessed");
+    }
+    // None of these is warned about.
+    config(&[all, grpc]);
+    config(&[all, ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")]);
+    config(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318")]);
+}
+
+#[test]
+fn a_protocol_for_metrics_that_is_not_that_of_the_spans_has_no_effect_and_says_so() {
+    let (metrics, grpc) = (("OTEL_METRICS_EXPORTER", "otlp"), ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc"));
+    let (_, text) = doubtful(&[metrics, grpc, ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318")]);
+    assert!(text.contains("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL has no effect"), "{text}");
+    config(&[metrics, grpc, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]);
 }
 
 #[test]

@@ -109,8 +109,8 @@ impl fmt::Display for NoAddress {
             NoAddress::Empty => "it is empty",
             NoAddress::NoScheme => "it does not begin with http:// or https://",
             NoAddress::Grpc => {
-                "grpc:// is OTLP over gRPC, which is not spoken here: every collector takes OTLP over HTTP as well, \
-                 by http:// and, unless it is set up otherwise, on port 4318"
+                "grpc:// is no scheme of OpenTelemetry's: OTLP over gRPC has the backend `plugin = \"otlp_grpc\"`, whose \
+                 address begins with http:// or, for TLS, https://"
             }
             NoAddress::OtherScheme => {
                 "it begins neither with http:// nor with https://, and nothing else is spoken here"

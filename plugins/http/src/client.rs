@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use flate2::Compression as Level;
@@ -13,6 +12,7 @@ use ureq::Agent;
 use ureq::http::Response;
 
 use crate::addresses::AddressesOf;
+use crate::carrier::{Answer, Largest};
 use crate::connection::{NEW_CONNECTION, connector};
 use crate::failure::{Failure, content_type, no_answer, refused, unreachable};
 use crate::tls::tls_config;
@@ -26,17 +26,7 @@ pub struct HttpClient {
     agent: Agent,
     settings: HttpSettings,
     counters: Arc<Counters>,
-    /// Before compression; less than the server once found too large. Only ever shrinks.
-    most_bytes: AtomicUsize,
-}
-
-/// What a server answered with a status from 200 to 299.
-#[derive(Debug)]
-pub struct Answer {
-    /// The body, or its first 64 KiB. Empty if it broke off: the status alone says that the server has taken the batch.
-    pub body: Vec<u8>,
-    /// What the server says the body is, in lower case.
-    pub(crate) content_type: String,
+    largest: Largest,
 }
 
 impl HttpClient {
@@ -70,7 +60,7 @@ impl HttpClient {
             .build();
         let connector = connector(settings.proxy.is_some(), Arc::clone(&counters));
         let agent = Agent::with_parts(config, connector, AddressesOf);
-        Ok(HttpClient { agent, settings, counters, most_bytes: AtomicUsize::new(usize::MAX) })
+        Ok(HttpClient { agent, settings, counters, largest: Largest::default() })
     }
 
     /// The same for another endpoint: its connections and counters are shared, what a server found too large is not.
@@ -80,7 +70,7 @@ impl HttpClient {
             agent: self.agent.clone(),
             settings: HttpSettings { endpoint, ..self.settings.clone() },
             counters: Arc::clone(&self.counters),
-            most_bytes: AtomicUsize::new(usize::MAX),
+            largest: Largest::default(),
         }
     }
 
@@ -142,9 +132,8 @@ impl HttpClient {
         request.send(bytes)
     }
 
-    /// Where it posts to, for messages; and without what a server repeats of the headers.
-    pub(crate) fn said_by_server(&self, text: String) -> (&Endpoint, String) {
-        (&self.settings.endpoint, self.settings.headers.strike_out(text))
+    pub(crate) fn settings(&self) -> &HttpSettings {
+        &self.settings
     }
 
     /// The most that one call may take.
@@ -152,24 +141,8 @@ impl HttpClient {
         self.settings.timeout.duration()
     }
 
-    /// The largest body, before compression, that the server may take.
-    pub(crate) fn most_bytes(&self) -> usize {
-        // Relaxed: a thread that sees it late sends one body in vain.
-        self.most_bytes.load(Ordering::Relaxed)
-    }
-
-    /// A batch that has to go in parts has not gone wholly in its time.
-    pub(crate) fn out_of_time(&self, limit: Duration, sent: usize, left: usize) -> BackendError {
-        let endpoint = &self.settings.endpoint;
-        BackendError::timeout(format!(
-            "{endpoint}: of a batch in parts {sent} were taken within {limit:?}, and {left} are left (a smaller \
-             `batch.max_bytes` helps)"
-        ))
-    }
-
-    /// The server would not read a body of so many bytes.
-    pub(crate) fn too_large(&self, bytes: usize) {
-        self.most_bytes.fetch_min(bytes / 2, Ordering::Relaxed);
+    pub(crate) fn largest(&self) -> &Largest {
+        &self.largest
     }
 
     fn answer(&self, response: Response<ureq::Body>) -> Result<Answer, Failure> {
@@ -187,7 +160,18 @@ impl HttpClient {
     }
 }
 
-fn gzip(body: &[u8]) -> Result<Vec<u8>, BackendError> {
+impl AsRef<HttpClient> for HttpClient {
+    fn as_ref(&self) -> &HttpClient {
+        self
+    }
+}
+
+/// `body` as gzip, at its fastest level.
+///
+/// # Errors
+///
+/// None that is known: it is done in memory.
+pub fn gzip(body: &[u8]) -> Result<Vec<u8>, BackendError> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Level::fast());
     encoder
         .write_all(body)

@@ -53,8 +53,24 @@ impl Endpoint {
         self.0.path() == "/" || self.0.path().is_empty()
     }
 
-    pub(crate) fn port(&self) -> Option<u16> {
+    /// The host, an IPv6 address in brackets.
+    pub fn host(&self) -> &str {
+        self.0.host().unwrap_or_default()
+    }
+
+    /// The port, if one is written.
+    pub fn port(&self) -> Option<u16> {
         self.0.port_u16()
+    }
+
+    /// Whether a query follows the path.
+    pub fn has_query(&self) -> bool {
+        self.0.query().is_some()
+    }
+
+    /// Host and port as they are written.
+    pub fn authority(&self) -> &str {
+        self.0.authority().map(|authority| authority.as_str()).unwrap_or_default()
     }
 
     pub(crate) fn uri(&self) -> &Uri {
@@ -63,8 +79,7 @@ impl Endpoint {
 
     fn origin(&self) -> String {
         let scheme = self.0.scheme_str().unwrap_or_default();
-        let authority = self.0.authority().map(|authority| authority.as_str()).unwrap_or_default();
-        format!("{scheme}://{authority}")
+        format!("{scheme}://{}", self.authority())
     }
 }
 
@@ -192,6 +207,6 @@ mod tests {
         assert!(message("localhost:4318").ends_with("; write \"http://localhost:4318\""));
         assert!(message("c:4318/s3cret").ends_with("; an address is \"http://host:port\", with a path if need be"));
         assert!(message("http://c:4318x").ends_with("its port is no number from 1 to 65535"));
-        assert!(message("grpc://c:4317").contains("gRPC") && message("grpc://c:4317").contains("port 4318"));
+        assert!(message("grpc://c:4317").contains("plugin = \"otlp_grpc\""));
     }
 }

@@ -4,7 +4,6 @@ use std::fmt::Display;
 use std::io::ErrorKind;
 use std::time::{Duration, SystemTime};
 
-use rustls::{AlertDescription, CertificateError};
 use tracer_plugin_api::BackendError;
 use ureq::http::StatusCode;
 use ureq::http::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
@@ -13,10 +12,12 @@ use ureq::http::response::Parts;
 use crate::connection::Trouble;
 use crate::protobuf_fields::{Field, fields};
 use crate::retry_after::retry_after;
+use crate::tls_failure::untrusted;
 use crate::{Endpoint, HttpSettings};
 
 /// Why a request came to nothing.
-pub(crate) enum Failure {
+#[derive(Debug)]
+pub enum Failure {
     /// It is too large for the server, whatever is in it.
     TooLarge(BackendError),
     /// Anything else.
@@ -82,46 +83,8 @@ impl Unreachable<'_> {
         BackendError::timeout(format!("{}: no answer within {:?} ({what})", self.who, self.limit))
     }
 
-    /// The handshake came to nothing. Which half of it is the user's to mend shows in what was said.
     fn untrusted(&self, error: &rustls::Error) -> BackendError {
-        use AlertDescription as Alert;
-        let is_known = self.settings.tls.as_ref().is_some_and(|tls| tls.has_identity());
-        let hint = match error {
-            rustls::Error::AlertReceived(Alert::NoApplicationProtocol) => GRPC,
-            rustls::Error::AlertReceived(
-                Alert::CertificateRequired
-                | Alert::NoCertificate
-                | Alert::BadCertificate
-                | Alert::UnsupportedCertificate
-                | Alert::CertificateRevoked
-                | Alert::CertificateExpired
-                | Alert::CertificateUnknown
-                | Alert::UnknownCA
-                | Alert::AccessDenied
-                | Alert::DecryptError,
-            ) if is_known => "the server does not take our certificate: see `tls.cert_file`",
-            rustls::Error::AlertReceived(Alert::HandshakeFailure) if is_known => {
-                "perhaps the server does not take our certificate: see `tls.cert_file`"
-            }
-            rustls::Error::AlertReceived(
-                Alert::CertificateRequired
-                | Alert::NoCertificate
-                | Alert::BadCertificate
-                | Alert::CertificateUnknown
-                | Alert::UnknownCA
-                | Alert::AccessDenied,
-            ) => "the server wants a certificate of ours: see `tls.cert_file` and `tls.key_file`",
-            rustls::Error::AlertReceived(Alert::HandshakeFailure) => {
-                "perhaps the server wants a certificate of ours: see `tls.cert_file` and `tls.key_file`"
-            }
-            rustls::Error::AlertReceived(_) | rustls::Error::PeerIncompatible(_) => "the server broke it off",
-            rustls::Error::InvalidMessage(_) => {
-                "what answers does not speak TLS: http:// in place of https://, or another port"
-            }
-            rustls::Error::InvalidCertificate(certificate) => certificate_hint(certificate),
-            _ => "see `tls.ca_file`, and the name in the certificate",
-        };
-        BackendError::retryable(format!("{}: no trusted connection: {error} ({hint})", self.who))
+        untrusted(&self.who, self.settings.tls.as_ref(), error, GRPC)
     }
 
     fn closed(&self) -> BackendError {
@@ -148,31 +111,6 @@ impl Unreachable<'_> {
         } else {
             format!(" ({GRPC})")
         }
-    }
-}
-
-/// What is wrong with the server's certificate, and who can mend it.
-fn certificate_hint(error: &CertificateError) -> &'static str {
-    match error {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "the server's certificate has expired: renew it there; or is this machine's clock wrong?"
-        }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "the server's certificate is not valid yet: is this machine's clock wrong?"
-        }
-        CertificateError::UnknownIssuer => {
-            "the authority that signed the server's certificate is not known here: name its certificate as `tls.ca_file`"
-        }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "the server's certificate is for another name: write one of its names into `endpoint`"
-        }
-        CertificateError::Revoked => "the server's certificate was revoked: it needs a new one",
-        // Named so by the crate that verifies, whose own type is not at hand here.
-        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            "the server shows an authority's certificate as its own, as self-signed ones often are: give it one with \
-             basicConstraints CA:FALSE"
-        }
-        _ => "see `tls.ca_file`, and the name in the certificate",
     }
 }
 
@@ -295,7 +233,7 @@ fn explanation(headers: &HeaderMap, body: &[u8]) -> String {
 }
 
 /// At most [`LONGEST_EXPLANATION`] bytes of text, without anything that could forge a line of a log.
-pub(crate) fn printable(bytes: &[u8]) -> String {
+pub fn printable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes.get(..LONGEST_EXPLANATION * 4).unwrap_or(bytes)).into_owned();
     let words: Vec<&str> =
         text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
@@ -308,7 +246,8 @@ pub(crate) fn printable(bytes: &[u8]) -> String {
 
 const LONGEST_EXPLANATION: usize = 200;
 const GRPC_PORT: u16 = 4317;
-const GRPC: &str = "it may be the port for OTLP over gRPC: OTLP over HTTP has one of its own, commonly 4318";
+const GRPC: &str = "it may be the port for OTLP over gRPC: that is `plugin = \"otlp_grpc\"`, without a file OTEL_EXPORTER_OTLP_PROTOCOL=grpc; \
+                    OTLP over HTTP has a port of its own, commonly 4318";
 
 #[cfg(test)]
 mod tests {
@@ -318,19 +257,6 @@ mod tests {
     fn what_a_server_says_is_one_short_line() {
         assert_eq!(printable(b"bad\r\n\tspan\x1b[31m \xff"), "bad span [31m \u{fffd}");
         assert_eq!(printable("ä".repeat(500).as_bytes()), "ä".repeat(100));
-    }
-
-    #[test]
-    fn what_is_wrong_with_a_certificate_is_told_apart() {
-        for (error, expected) in [
-            (CertificateError::Expired, "has expired"),
-            (CertificateError::NotValidYet, "clock"),
-            (CertificateError::UnknownIssuer, "tls.ca_file"),
-            (CertificateError::NotValidForName, "another name"),
-            (CertificateError::BadSignature, "see `tls.ca_file`"),
-        ] {
-            assert!(certificate_hint(&error).contains(expected), "{error:?}");
-        }
     }
 
     #[test]

@@ -13,12 +13,12 @@ pub struct Headers(BTreeMap<Name, Secret>);
 
 impl Headers {
     /// The names, in lower case, and the values, marked as sensitive.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &HeaderValue)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &HeaderValue)> {
         self.0.iter().map(|(name, value)| (name.0.as_str(), &value.0))
     }
 
     /// `text` with every header value in it struck out.
-    pub(crate) fn strike_out(&self, text: String) -> String {
+    pub fn strike_out(&self, text: String) -> String {
         let values = self.0.values().filter_map(|value| value.0.to_str().ok());
         values
             .flat_map(str::split_whitespace)

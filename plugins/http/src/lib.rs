@@ -2,7 +2,8 @@
 //!
 //! - [`HttpSettings`]: the keys every HTTP backend has, and their JSON Schema ([`http_schema_properties!`]);
 //! - [`HttpClient`]: one POST, told apart as done, worth another try, or refused; or as many as a batch needs;
-//! - [`OtlpSender`]: OTLP/HTTP on top of it, for `otlp` and `jaeger`.
+//! - [`OtlpSender`]: OTLP on top of it, for `otlp` and `jaeger`, or on top of another [`Carrier`], for `otlp_grpc`;
+//! - for that one, which makes its connections itself: [`client_config`], [`untrusted`], [`gzip`], [`fields`].
 //!
 //! What is sent where is decided by the configuration alone: no redirect is followed, no proxy is taken from the
 //! environment, no credential is accepted in an address, and no header value is ever printed.
@@ -11,6 +12,7 @@
 
 mod address;
 mod addresses;
+mod carrier;
 mod client;
 mod connection;
 mod endpoint;
@@ -25,12 +27,16 @@ mod retry_after;
 mod schema;
 mod settings;
 mod tls;
+mod tls_failure;
 
-pub use client::{Answer, HttpClient};
+pub use carrier::{Answer, Carrier, Largest, Part};
+pub use client::{HttpClient, gzip};
 pub use endpoint::Endpoint;
+pub use failure::{Failure, printable};
 pub use headers::Headers;
 pub use otlp::OtlpSender;
-pub use parts::Part;
+pub use protobuf_fields::{Field, fields};
 pub use proxy::ProxyUrl;
 pub use settings::{Compression, HttpSettings, SECRETS};
-pub use tls::TlsSettings;
+pub use tls::{TlsSettings, client_config};
+pub use tls_failure::untrusted;

@@ -1,4 +1,4 @@
-//! OTLP/HTTP: the bytes of a batch as they are, and the answer understood.
+//! OTLP: the bytes of a batch as they are, and the answer understood.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,58 +7,66 @@ use tracer_plugin_api::{BackendError, Batch, Host, LogLevel};
 use tracer_plugin_kit::Refused;
 
 use crate::HttpClient;
-use crate::client::Answer;
+use crate::carrier::{Answer, Carrier, carry_in_parts};
 use crate::failure::{Failure, printable};
 use crate::otlp_parts::take_apart;
+use crate::parts::Posts;
 use crate::protobuf_fields::{Field, fields};
 
-/// Posts OTLP batches, undecoded unless they are too large for the server.
+/// Sends OTLP batches, undecoded unless they are too large for the server.
 pub struct OtlpSender {
-    client: HttpClient,
+    carrier: Box<dyn Carrier>,
     host: Host,
     log_target: &'static str,
     last_warning: LastWarning,
 }
 
 impl OtlpSender {
-    /// Sends through `client`; a server's warnings go to the log of `host`, under `log_target`.
+    /// Sends by OTLP/HTTP; a server's warnings go to the log of `host`, under `log_target`.
     pub fn new(client: HttpClient, host: Host, log_target: &'static str) -> Self {
-        OtlpSender { client, host, log_target, last_warning: LastWarning::default() }
+        Self::over(Box::new(Posts { client, content_type: CONTENT_TYPE }), host, log_target)
+    }
+
+    /// The same over another way to a server.
+    pub fn over(carrier: Box<dyn Carrier>, host: Host, log_target: &'static str) -> Self {
+        OtlpSender { carrier, host, log_target, last_warning: LastWarning::default() }
     }
 
     /// Sends the request of a batch, of whichever signal; in several requests if the server will not take it as one.
     ///
     /// # Errors
     ///
-    /// Partial if the server says that it refused some of the items; else those of [`HttpClient::post`].
+    /// Partial if the server says that it refused some of the items; else those of [`Carrier::carry`].
     pub fn send(&self, batch: &Batch<'_>, limit: Duration) -> Result<(), BackendError> {
         let started = Instant::now();
         let mut refused = Refused::default();
-        if batch.body.len() <= self.client.most_bytes() {
-            match self.client.try_post(CONTENT_TYPE, batch.body, limit) {
+        let largest = self.carrier.largest();
+        if batch.body.len() <= largest.bytes() {
+            match self.carrier.carry(batch.body, limit) {
                 Ok(answer) => {
                     self.read(&answer, &mut refused);
                     return refused.into_result(batch.item_count, 0);
                 }
                 Err(Failure::TooLarge(error)) if batch.item_count < 2 => return Err(error),
-                Err(Failure::TooLarge(_)) => self.client.too_large(batch.body.len()),
+                Err(Failure::TooLarge(_)) => largest.less_than(batch.body.len()),
                 Err(Failure::Other(error)) => return Err(error),
             }
         }
         let Some((frames, parts)) = take_apart(batch.signal, batch.body, batch.item_count) else {
             // Not what it seems: whatever the server says of it counts.
-            return self.client.post(CONTENT_TYPE, batch.body, limit.saturating_sub(started.elapsed())).map(drop);
+            let left = limit.saturating_sub(started.elapsed());
+            return self.carrier.carry(batch.body, left).map(drop).map_err(BackendError::from);
         };
-        let limit = limit.min(self.client.timeout()).saturating_sub(started.elapsed());
+        let limit = limit.min(self.carrier.timeout()).saturating_sub(started.elapsed());
         let body_of = |part: &[_]| frames.put_together(part);
-        let answers = self.client.post_in_parts(CONTENT_TYPE, &parts, limit, body_of, &mut refused)?;
+        let answers = carry_in_parts(&*self.carrier, &parts, limit, body_of, &mut refused)?;
         answers.iter().for_each(|answer| self.read(answer, &mut refused));
         refused.into_result(batch.item_count, 0)
     }
 
     fn read(&self, answer: &Answer, refused: &mut Refused) {
         if is_of_another_service(answer) {
-            let (endpoint, said) = self.client.said_by_server(printable(&answer.body));
+            let (endpoint, said) = (self.carrier.who(), self.carrier.strike_out(printable(&answer.body)));
             let kind = &answer.content_type;
             let warning = format!(
                 "{endpoint} took a batch with {kind} {said:?}, which is no answer of a backend for OTLP: is it one? see \

@@ -1,22 +1,13 @@
-//! A batch in as many requests as the server takes.
+//! A batch in as many POSTs as the server takes.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tracer_plugin_api::{BackendError, ErrorKind};
+use tracer_plugin_api::BackendError;
 use tracer_plugin_kit::Refused;
 
-use crate::client::{Answer, HttpClient};
+use crate::carrier::{Answer, Carrier, Largest, Part, carry_in_parts};
+use crate::client::HttpClient;
 use crate::failure::Failure;
-
-/// What a batch is taken apart into, encoded.
-pub trait Part: AsRef<[u8]> {
-    /// How many items it is: one, for a span.
-    fn items(&self) -> u32 {
-        1
-    }
-}
-
-impl Part for Vec<u8> {}
 
 impl HttpClient {
     /// Posts `spans`, or what else a batch consists of, in one request; in halves, and halves of these, where the server says that it
@@ -37,36 +28,34 @@ impl HttpClient {
         body_of: impl Fn(&[T]) -> Vec<u8>,
         refused: &mut Refused,
     ) -> Result<Vec<Answer>, BackendError> {
-        let started = Instant::now();
-        let limit = limit.min(self.timeout());
-        let mut answers = Vec::new();
-        // The next one is the last.
-        let mut parts = vec![spans];
-        while let Some(part) = parts.pop() {
-            let (head, tail) = part.split_at(part.len() / 2);
-            let bytes = || part.iter().map(|span| span.as_ref().len()).sum::<usize>();
-            if !head.is_empty() && bytes() > self.most_bytes() {
-                parts.extend([tail, head]);
-                continue;
-            }
-            let left = limit.saturating_sub(started.elapsed());
-            if left.is_zero() && !answers.is_empty() {
-                return Err(self.out_of_time(limit, answers.len(), parts.len() + 1));
-            }
-            match self.try_post(content_type, &body_of(part), left) {
-                Ok(answer) => answers.push(answer),
-                Err(Failure::TooLarge(_)) if !head.is_empty() => {
-                    self.too_large(bytes());
-                    parts.extend([tail, head]);
-                }
-                Err(failure) => match BackendError::from(failure) {
-                    error if error.kind() == ErrorKind::Permanent => {
-                        refused.add(part.iter().map(Part::items).sum(), error);
-                    }
-                    error => return Err(error),
-                },
-            }
-        }
-        Ok(answers)
+        carry_in_parts(&Posts { client: self, content_type }, spans, limit, body_of, refused)
+    }
+}
+
+/// Posts to the endpoint of a client, all with one content type.
+pub(crate) struct Posts<C, T> {
+    pub(crate) client: C,
+    pub(crate) content_type: T,
+}
+
+impl<C: AsRef<HttpClient> + Send + Sync, T: AsRef<str> + Send + Sync> Carrier for Posts<C, T> {
+    fn carry(&self, body: &[u8], limit: Duration) -> Result<Answer, Failure> {
+        self.client.as_ref().try_post(self.content_type.as_ref(), body, limit)
+    }
+
+    fn timeout(&self) -> Duration {
+        self.client.as_ref().timeout()
+    }
+
+    fn largest(&self) -> &Largest {
+        self.client.as_ref().largest()
+    }
+
+    fn who(&self) -> String {
+        self.client.as_ref().settings().endpoint.to_string()
+    }
+
+    fn strike_out(&self, said: String) -> String {
+        self.client.as_ref().settings().headers.strike_out(said)
     }
 }

@@ -1,8 +1,8 @@
-//! Reading the few fields we need of two tiny protobuf messages, without a code generator.
+//! Reading the few fields we need of some tiny protobuf messages, without a code generator.
 
 /// One field of a message.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Field<'a> {
+pub enum Field<'a> {
     /// A varint: integers and booleans.
     Varint(u64),
     /// Bytes, text, or a message.
@@ -13,7 +13,7 @@ pub(crate) enum Field<'a> {
 
 /// The fields of `message` in their order, by number. Ends early, and silently, where the bytes are no protobuf: what
 /// is read here explains an answer, it does not decide about it.
-pub(crate) fn fields(message: &[u8]) -> impl Iterator<Item = (u64, Field<'_>)> {
+pub fn fields(message: &[u8]) -> impl Iterator<Item = (u64, Field<'_>)> {
     let mut rest = message;
     std::iter::from_fn(move || {
         let key = varint(&mut rest)?;

@@ -19,6 +19,21 @@ impl ProxyUrl {
     pub(crate) fn proxy(&self) -> ureq::Proxy {
         self.proxy.clone()
     }
+
+    /// Whether it is itself spoken to by TLS.
+    pub fn is_encrypted(&self) -> bool {
+        self.proxy.protocol() == ureq::ProxyProtocol::Https
+    }
+
+    /// Where it listens: `host:port`, an IPv6 address in brackets.
+    pub fn address(&self) -> String {
+        format!("{}:{}", self.proxy.host(), self.proxy.port())
+    }
+
+    /// User and password, if there are any.
+    pub fn credentials(&self) -> Option<(&str, &str)> {
+        self.proxy.username().map(|user| (user, self.proxy.password().unwrap_or_default()))
+    }
 }
 
 impl TryFrom<String> for ProxyUrl {

@@ -226,6 +226,8 @@ fn exporter_type(plugin: &str, signal: Signal) -> Cow<'static, str> {
     match (plugin, signal) {
         ("otlp", Signal::Traces) => "otlp_http_span_exporter".into(),
         ("otlp", Signal::Metrics) => "otlp_http_metric_exporter".into(),
+        ("otlp_grpc", Signal::Traces) => "otlp_grpc_span_exporter".into(),
+        ("otlp_grpc", Signal::Metrics) => "otlp_grpc_metric_exporter".into(),
         ("zipkin", Signal::Traces) => "zipkin_http_span_exporter".into(),
         (other, Signal::Traces) => format!("{other}_span_exporter").into(),
         (other, Signal::Metrics) => format!("{other}_metric_exporter").into(),

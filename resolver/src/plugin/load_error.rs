@@ -194,7 +194,7 @@ fn hint(name: &str, file_name: &str, present: &[String]) -> String {
         return format!("here it is called `{ours}`: plugin = \"{ours}\"");
     }
     if OURS.contains(&name) {
-        return format!("{install}; it is built by the package tracer-plugin-{name}");
+        return format!("{install}; it is built by the package tracer-plugin-{}", name.replace('_', "-"));
     }
     let known = OURS.into_iter().chain(present.iter().map(String::as_str));
     let close = known.filter(|known| strsim::damerau_levenshtein(name, known) <= 2.min(name.len() / 2));
@@ -208,18 +208,22 @@ fn hint(name: &str, file_name: &str, present: &[String]) -> String {
 }
 
 /// The plugins of this project.
-const OURS: [&str; 4] = ["otlp", "jaeger", "zipkin", "file"];
+const OURS: [&str; 5] = ["otlp", "otlp_grpc", "jaeger", "zipkin", "file"];
 
 /// What others call the same thing.
-const OTHER_NAMES: [(&str, &str); 12] = [
+const OTHER_NAMES: [(&str, &str); 16] = [
     ("console", "file"),
+    ("grpc", "otlp_grpc"),
     ("jaeger-thrift", "jaeger"),
     ("jaeger_thrift", "jaeger"),
     ("jaeger_udp", "jaeger"),
     ("logging", "file"),
+    ("otlp-grpc", "otlp_grpc"),
     ("otlp-http", "otlp"),
+    ("otlp/grpc", "otlp_grpc"),
     ("otlp/http", "otlp"),
     ("otlp_http", "otlp"),
+    ("otlpgrpc", "otlp_grpc"),
     ("otlphttp", "otlp"),
     ("stdout", "file"),
     ("zipkin-v2", "zipkin"),

@@ -6,6 +6,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly, its words too")]
 
+mod authority;
+mod grpc_server;
 mod reference_types;
 mod schema;
 
@@ -17,6 +19,8 @@ use opentelemetry_proto::tonic::trace::v1::span::{Event, Link, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use prost::Message;
 
+pub use authority::Authority;
+pub use grpc_server::{Accepting, Call, Duplex, GrpcReply, GrpcServer, Outcome};
 pub use schema::{assert_alike, assert_alike_by_http};
 
 /// A span as plain data.

@@ -3,72 +3,24 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use std::io::{Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
-use tempfile::TempDir;
+use rustls::{ServerConnection, StreamOwned};
 use tracer_plugin_api::{BackendError, ErrorKind};
 use tracer_plugin_otlp::Otlp;
+use tracer_resolver_references::Authority;
 use words::receivers::{HttpServer, Reply};
 use words::{backend, sample_spans};
 
-/// An authority with one certificate for a server at `localhost` and one for a client, all as files.
-struct Authority {
-    directory: TempDir,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        std::fs::write(directory.path().join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
-        let issuer = Issuer::new(params, key);
-        for (name, usage) in
-            [("server", ExtendedKeyUsagePurpose::ServerAuth), ("client", ExtendedKeyUsagePurpose::ClientAuth)]
-        {
-            let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-            params.extended_key_usages = vec![usage];
-            let key = KeyPair::generate().unwrap();
-            let certificate = params.signed_by(&key, &issuer).unwrap();
-            std::fs::write(directory.path().join(format!("{name}.pem")), certificate.pem()).unwrap();
-            std::fs::write(directory.path().join(format!("{name}.key")), key.serialize_pem()).unwrap();
-        }
-        Authority { directory }
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    /// A collector with our certificate; it wants one of ours in return if `clients_too`.
-    fn collector(&self, clients_too: bool) -> HttpServer {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder =
-            ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().unwrap();
-        let builder = if clients_too {
-            let mut roots = RootCertStore::empty();
-            roots.add(CertificateDer::from_pem_file(self.file("ca.pem")).unwrap()).unwrap();
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
-            builder.with_client_cert_verifier(verifier)
-        } else {
-            builder.with_no_client_auth()
-        };
-        let chain = vec![CertificateDer::from_pem_file(self.file("server.pem")).unwrap()];
-        let key = PrivateKeyDer::from_pem_file(self.file("server.key")).unwrap();
-        let config = Arc::new(builder.with_single_cert(chain, key).unwrap());
-        let accept = move |stream| {
-            let connection = ServerConnection::new(Arc::clone(&config)).map_err(std::io::Error::other)?;
-            Ok(Box::new(StreamOwned::new(connection, stream)) as Box<_>)
-        };
-        HttpServer::start_with(0, accept, |_| Reply::status(200)).unwrap()
-    }
+/// A collector with our certificate; it wants one of ours in return if `clients_too`.
+fn collector(authority: &Authority, clients_too: bool) -> HttpServer {
+    let config = authority.server(clients_too);
+    let accept = move |stream| {
+        let connection = ServerConnection::new(Arc::clone(&config)).map_err(std::io::Error::other)?;
+        Ok(Box::new(StreamOwned::new(connection, stream)) as Box<_>)
+    };
+    HttpServer::start_with(0, accept, |_| Reply::status(200)).unwrap()
 }
 
 fn config(collector: &HttpServer, host: &str, tls: &serde_json::Value) -> serde_json::Value {
@@ -90,7 +42,7 @@ fn assert_not_trusted(result: Result<(), BackendError>, collector: &HttpServer, 
 #[test]
 fn a_collector_of_the_named_authority_is_trusted() {
     let authority = Authority::new();
-    let collector = authority.collector(false);
+    let collector = collector(&authority, false);
     export(&config(&collector, "localhost", &serde_json::json!({"ca_file": authority.file("ca.pem")}))).unwrap();
     assert_eq!(collector.requests().len(), 1);
 }
@@ -98,7 +50,7 @@ fn a_collector_of_the_named_authority_is_trusted() {
 #[test]
 fn a_collector_of_another_authority_is_not() {
     let authority = Authority::new();
-    let collector = authority.collector(false);
+    let collector = collector(&authority, false);
     let other = Authority::new();
     let result = export(&config(&collector, "localhost", &serde_json::json!({"ca_file": other.file("ca.pem")})));
     assert_not_trusted(result, &collector, "tls.ca_file");
@@ -107,7 +59,7 @@ fn a_collector_of_another_authority_is_not() {
 #[test]
 fn without_a_named_authority_only_public_ones_are_trusted() {
     let authority = Authority::new();
-    let collector = authority.collector(false);
+    let collector = collector(&authority, false);
     let result = export(&config(&collector, "localhost", &serde_json::json!({})));
     assert_not_trusted(result, &collector, "tls.ca_file");
 }
@@ -115,7 +67,7 @@ fn without_a_named_authority_only_public_ones_are_trusted() {
 #[test]
 fn a_collector_under_another_name_than_its_certificates_is_not_trusted() {
     let authority = Authority::new();
-    let collector = authority.collector(false);
+    let collector = collector(&authority, false);
     let result = export(&config(&collector, "127.0.0.1", &serde_json::json!({"ca_file": authority.file("ca.pem")})));
     assert_not_trusted(result, &collector, "write one of its names into `endpoint`");
 }
@@ -123,7 +75,7 @@ fn a_collector_under_another_name_than_its_certificates_is_not_trusted() {
 #[test]
 fn our_own_certificate_is_shown_to_a_collector_that_asks() {
     let authority = Authority::new();
-    let collector = authority.collector(true);
+    let collector = collector(&authority, true);
     let nobody = serde_json::json!({"ca_file": authority.file("ca.pem")});
     let error = export(&config(&collector, "localhost", &nobody)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Retryable, "{error}");
@@ -140,7 +92,7 @@ fn our_own_certificate_is_shown_to_a_collector_that_asks() {
 #[test]
 fn a_certificate_of_ours_that_the_collector_does_not_take_is_what_the_message_names() {
     let authority = Authority::new();
-    let collector = authority.collector(true);
+    let collector = collector(&authority, true);
     let other = Authority::new();
     let tls = serde_json::json!({
         "ca_file": authority.file("ca.pem"), "cert_file": other.file("client.pem"), "key_file": other.file("client.key"),
@@ -153,7 +105,7 @@ fn a_certificate_of_ours_that_the_collector_does_not_take_is_what_the_message_na
 #[test]
 fn http_where_tls_is_spoken_and_tls_where_http_is_are_told_apart() {
     let authority = Authority::new();
-    let collector = authority.collector(false);
+    let collector = collector(&authority, false);
     let plain = serde_json::json!({"endpoint": format!("http://localhost:{}", collector.address().port())});
     let error = export(&plain).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Retryable, "{error}");

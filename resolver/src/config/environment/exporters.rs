@@ -56,20 +56,24 @@ fn otlp(sending: SendingSettings, reader: &mut VariableReader<'_>) -> Backend {
         let (traces, all) = of(suffix);
         reader.first_text(&[&traces, &all]).map(|(name, text)| (name.to_owned(), text))
     };
-    if let Some((name, protocol)) = get("PROTOCOL", reader) {
-        if protocol.trim() != "http/protobuf" {
-            let what = format!("is {protocol:?}; the otlp plugin speaks http/protobuf only, so that is used");
-            reader.warn(&name, &what);
+    let asked = get("PROTOCOL", reader);
+    let protocol = asked.as_ref().and_then(|(name, word)| reader.choice(name, word, PROTOCOLS));
+    let protocol = protocol.unwrap_or(Protocol::Http);
+    let endpoint = get("ENDPOINT", reader).map(|(name, text)| (name, protocol.address(&text, reader)));
+    if let (Protocol::Http, None, Some((name, text))) = (protocol, &asked, &endpoint) {
+        if text.trim_end_matches('/').ends_with(":4317") {
+            reader.warn(
+                name,
+                "has port 4317, which is OTLP over gRPC as a rule: if it is, set OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
+            );
         }
     }
-    // The one for all signals is a base that the plugin adds its path to; the one for traces is used as it stands.
-    let endpoint = get("ENDPOINT", reader);
-    let is_encrypted = endpoint.as_ref().is_some_and(|(_, text)| text.trim().starts_with("https:"));
-    if let Some((name, text)) = endpoint {
-        let key = if name.contains("_TRACES_") { "traces_endpoint" } else { "endpoint" };
-        config.insert(key.into(), text.trim().into());
+    let is_encrypted = endpoint.as_ref().is_some_and(|(_, text)| text.starts_with("https:"));
+    let is_for_traces = endpoint.as_ref().is_some_and(|(name, _)| name.contains("_TRACES_"));
+    if let Some((_, text)) = endpoint {
+        config.insert(protocol.endpoint_key(is_for_traces).into(), text.into());
     }
-    if let Some(endpoint) = metrics_endpoint(config.contains_key("traces_endpoint"), reader) {
+    if let Some(endpoint) = metrics_endpoint(protocol, is_for_traces, reader) {
         config.insert("metrics_endpoint".into(), endpoint.into());
     }
     if let Some((name, text)) = get("HEADERS", reader) {
@@ -98,19 +102,67 @@ fn otlp(sending: SendingSettings, reader: &mut VariableReader<'_>) -> Backend {
     }
     let (traces, all) = of("TIMEOUT");
     let timeout = timeout(&[&traces, &all], reader);
-    with_timeout("otlp", config, timeout, sending)
+    named_with_timeout("otlp", protocol.plugin(), config, timeout, sending)
+}
+
+/// How OTLP is spoken, and with it which plugin.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Http,
+    Grpc,
+}
+
+impl Protocol {
+    fn plugin(self) -> &'static str {
+        match self {
+            Protocol::Http => "otlp",
+            Protocol::Grpc => "otlp_grpc",
+        }
+    }
+
+    /// Over HTTP the address for all signals is a base that the plugin adds its path to, and the one for traces is used as
+    /// it stands. gRPC has no paths.
+    fn endpoint_key(self, is_for_traces: bool) -> &'static str {
+        if self == Protocol::Http && is_for_traces { "traces_endpoint" } else { "endpoint" }
+    }
+
+    /// For gRPC an address may be a host and a port alone; whether that is encrypted a variable of its own says.
+    fn address(self, text: &str, reader: &mut VariableReader<'_>) -> String {
+        let text = text.trim();
+        if self == Protocol::Http || text.is_empty() || text.contains("://") || text.starts_with("unix:") {
+            return text.to_owned();
+        }
+        let insecure = reader.first_text(&["OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"]);
+        let is_insecure = insecure.is_some_and(|(_, word)| word.trim().eq_ignore_ascii_case("true"));
+        format!("{}://{text}", if is_insecure { "http" } else { "https" })
+    }
 }
 
 /// Where metrics go, if that is not where the plugin would send them by itself. An address for traces says nothing of it.
-fn metrics_endpoint(has_own_for_traces: bool, reader: &mut VariableReader<'_>) -> Option<String> {
+fn metrics_endpoint(protocol: Protocol, is_for_traces: bool, reader: &mut VariableReader<'_>) -> Option<String> {
     if !metrics::are_sent(reader) {
         return None;
     }
-    if let Some(whole) = reader.text("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT") {
-        return Some(whole.trim().to_owned());
+    let own = reader.text(METRICS_PROTOCOL);
+    if own
+        .as_deref()
+        .and_then(|word| reader.choice(METRICS_PROTOCOL, word, PROTOCOLS))
+        .is_some_and(|own| own != protocol)
+    {
+        reader.warn(METRICS_PROTOCOL, "has no effect: metrics go by the same backend as spans, and in its protocol");
     }
-    let base = reader.text("OTEL_EXPORTER_OTLP_ENDPOINT").unwrap_or_else(|| "http://localhost:4318".into());
-    has_own_for_traces.then(|| format!("{}/v1/metrics", base.trim().trim_end_matches('/')))
+    if let Some(whole) = reader.text("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT") {
+        return Some(protocol.address(&whole, reader));
+    }
+    let base = reader.text("OTEL_EXPORTER_OTLP_ENDPOINT");
+    is_for_traces.then(|| match (protocol, base) {
+        (Protocol::Http, base) => {
+            let base = base.unwrap_or_else(|| "http://localhost:4318".into());
+            format!("{}/v1/metrics", base.trim().trim_end_matches('/'))
+        }
+        (Protocol::Grpc, Some(base)) => protocol.address(&base, reader),
+        (Protocol::Grpc, None) => "http://localhost:4317".to_owned(),
+    })
 }
 
 fn zipkin(sending: SendingSettings, reader: &mut VariableReader<'_>) -> Backend {
@@ -172,8 +224,13 @@ fn timeout(names: &[&str], reader: &mut VariableReader<'_>) -> Option<u64> {
     reader.milliseconds(name)
 }
 
+fn with_timeout(plugin: &str, config: Map<String, Json>, timeout: Option<u64>, sending: SendingSettings) -> Backend {
+    named_with_timeout(plugin, plugin, config, timeout, sending)
+}
+
 /// The host's limit and the plugin's own are the same.
-fn with_timeout(
+fn named_with_timeout(
+    name: &str,
     plugin: &str,
     mut config: Map<String, Json>,
     timeout: Option<u64>,
@@ -183,7 +240,7 @@ fn with_timeout(
         config.insert("timeout".into(), milliseconds.into());
     }
     let timeout = timeout.map_or(sending.timeout, Duration::from_millis);
-    implied(plugin, plugin, Json::Object(config), SendingSettings { timeout, ..sending }, 0..0)
+    implied(name, plugin, Json::Object(config), SendingSettings { timeout, ..sending }, 0..0)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -204,5 +261,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("logging", Kind::Console),
     ("none", Kind::None),
 ];
+const METRICS_PROTOCOL: &str = "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL";
+const PROTOCOLS: &[(&str, Protocol)] = &[("http/protobuf", Protocol::Http), ("grpc", Protocol::Grpc)];
 const JAEGER_PROTOCOLS: &[(&str, &str)] =
     &[("http/thrift.binary", "thrift_http"), ("udp/thrift.compact", "thrift_udp")];

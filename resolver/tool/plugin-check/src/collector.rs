@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::grpc;
+
 /// What it does with a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Behaviour {
@@ -16,9 +18,9 @@ pub(crate) enum Behaviour {
     Takes,
     /// 200, after 300 ms.
     TakesSlowly,
-    /// 503 with `Retry-After: 7`.
+    /// 503 with `Retry-After: 7`; by gRPC UNAVAILABLE, which says the same.
     IsBusy,
-    /// 400.
+    /// 400; by gRPC INVALID_ARGUMENT.
     Refuses,
     /// Reads, and never answers.
     Stalls,
@@ -71,7 +73,7 @@ impl Behaviour {
 pub(crate) struct Seen {
     pub(crate) connections: u64,
     pub(crate) requests: u64,
-    /// Bytes came that are no HTTP/1.1.
+    /// Bytes came that are neither HTTP/1.1 nor gRPC.
     pub(crate) is_foreign: bool,
 }
 
@@ -166,7 +168,8 @@ fn accept(listener: &TcpListener, state: &Arc<Mutex<State>>) {
 /// Answers the requests of one connection.
 fn serve(mut to: TcpStream, state: &Mutex<State>) -> io::Result<()> {
     let mut from = BufReader::new(to.try_clone()?);
-    while read_request(&mut from, &mut to, state)? {
+    let mut is_grpc = false;
+    while let Some(asked) = next_request(&mut from, &mut to, state, &mut is_grpc)? {
         let behaviour = {
             let mut state = lock(state);
             state.seen.requests += 1;
@@ -177,19 +180,25 @@ fn serve(mut to: TcpStream, state: &Mutex<State>) -> io::Result<()> {
             }
         };
         match behaviour {
-            Behaviour::Takes | Behaviour::TakesEveryOther => answer(&mut to, "200 OK", "")?,
+            Behaviour::Takes | Behaviour::TakesEveryOther => answer(&mut to, asked, Answer::Taken)?,
             Behaviour::TakesSlowly => {
                 thread::sleep(Duration::from_millis(300));
-                answer(&mut to, "200 OK", "")?;
+                answer(&mut to, asked, Answer::Taken)?;
             }
-            Behaviour::IsBusy => answer(&mut to, "503 Service Unavailable", "Retry-After: 7\r\n")?,
-            Behaviour::Refuses => answer(&mut to, "400 Bad Request", "")?,
+            Behaviour::IsBusy => answer(&mut to, asked, Answer::Busy)?,
+            Behaviour::Refuses => answer(&mut to, asked, Answer::Refused)?,
             // Until the plugin hangs up.
             Behaviour::Stalls => return from.read_to_end(&mut Vec::new()).map(drop),
             Behaviour::Drips => {
-                to.write_all(b"HTTP/1.1 200 OK\r\nX-Drip: ")?;
+                match asked {
+                    Asked::Http => to.write_all(b"HTTP/1.1 200 OK\r\nX-Drip: ")?,
+                    Asked::Grpc(stream) => grpc::start(&mut to, stream)?,
+                }
                 loop {
-                    to.write_all(b"x")?;
+                    match asked {
+                        Asked::Http => to.write_all(b"x")?,
+                        Asked::Grpc(stream) => grpc::drip(&mut to, stream)?,
+                    }
                     thread::sleep(Duration::from_millis(100));
                 }
             }
@@ -199,10 +208,48 @@ fn serve(mut to: TcpStream, state: &Mutex<State>) -> io::Result<()> {
     Ok(())
 }
 
-/// One request, whose body nobody needs. False: there is none any more, or it is none.
-fn read_request(from: &mut BufReader<TcpStream>, to: &mut TcpStream, state: &Mutex<State>) -> io::Result<bool> {
+/// How a request came.
+#[derive(Clone, Copy)]
+enum Asked {
+    Http,
+    Grpc(grpc::Stream),
+}
+
+/// What becomes of it.
+enum Answer {
+    Taken,
+    Busy,
+    Refused,
+}
+
+/// One request, whose body nobody needs, by HTTP/1.1 or by gRPC: a connection begins as the one or the other.
+fn next_request(
+    from: &mut BufReader<TcpStream>,
+    to: &mut TcpStream,
+    state: &Mutex<State>,
+    is_grpc: &mut bool,
+) -> io::Result<Option<Asked>> {
     let mut line = Vec::new();
-    from.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)?;
+    if !*is_grpc {
+        from.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)?;
+    }
+    if grpc::is_begun_by(&line) {
+        *is_grpc = true;
+        grpc::begin(from, to)?;
+    }
+    match *is_grpc {
+        true => Ok(grpc::next_call(from, to)?.map(Asked::Grpc)),
+        false => Ok(read_request(&line, from, to, state)?.then_some(Asked::Http)),
+    }
+}
+
+/// What follows the first line of a request. False: there is none any more, or it is none.
+fn read_request(
+    line: &[u8],
+    from: &mut BufReader<TcpStream>,
+    to: &mut TcpStream,
+    state: &Mutex<State>,
+) -> io::Result<bool> {
     if line.is_empty() {
         return Ok(false);
     }
@@ -240,7 +287,19 @@ fn read_request(from: &mut BufReader<TcpStream>, to: &mut TcpStream, state: &Mut
 }
 
 /// No body: an empty OTLP response in protobuf, and nothing that Zipkin or Jaeger would not say.
-fn answer(to: &mut TcpStream, status: &str, header: &str) -> io::Result<()> {
+fn answer(to: &mut TcpStream, asked: Asked, answer: Answer) -> io::Result<()> {
+    if let Asked::Grpc(stream) = asked {
+        return match answer {
+            Answer::Taken => grpc::answer(to, stream, 0, None),
+            Answer::Busy => grpc::answer(to, stream, 14, Some(grpc::SEVEN_SECONDS)),
+            Answer::Refused => grpc::answer(to, stream, 3, None),
+        };
+    }
+    let (status, header) = match answer {
+        Answer::Taken => ("200 OK", ""),
+        Answer::Busy => ("503 Service Unavailable", "Retry-After: 7\r\n"),
+        Answer::Refused => ("400 Bad Request", ""),
+    };
     let answer =
         format!("HTTP/1.1 {status}\r\nContent-Type: application/x-protobuf\r\n{header}Content-Length: 0\r\n\r\n");
     to.write_all(answer.as_bytes())

@@ -18,6 +18,7 @@ mod case;
 mod child;
 mod collector;
 mod desk;
+mod grpc;
 mod host;
 mod judge;
 mod lent;

@@ -31,6 +31,7 @@ impl Addresses {
         let transport = text("transport").unwrap_or_default();
         let default = match (plugin, transport) {
             ("otlp", _) | ("jaeger", "" | "otlp_http") => Some("http://localhost:4318"),
+            ("otlp_grpc", _) => Some("http://localhost:4317"),
             ("jaeger", "thrift_http") => Some("http://localhost:14268"),
             ("jaeger", "thrift_udp") => Some("localhost:6831"),
             ("zipkin", _) => Some("http://localhost:9411"),
@@ -106,6 +107,8 @@ mod tests {
     #[test]
     fn without_an_endpoint_it_is_the_plugins_own() {
         assert_eq!(endpoint("otlp", &json!({})).as_deref(), Some("localhost:4318"));
+        assert_eq!(endpoint("otlp_grpc", &json!({})).as_deref(), Some("localhost:4317"));
+        assert_eq!(endpoint("otlp_grpc", &json!({ "endpoint": "unix:///run/otel.sock" })), None);
         assert_eq!(endpoint("jaeger", &json!({ "transport": "thrift_udp" })).as_deref(), Some("localhost:6831"));
         assert_eq!(endpoint("file", &json!({ "path": "/a" })), None);
         let both = json!({ "endpoint": "http://a:1", "traces_endpoint": "https://b:2/in" });

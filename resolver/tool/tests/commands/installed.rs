@@ -136,4 +136,4 @@ fn file_name(plugin: &str) -> String {
 const TOOL: &str = "tracer-interceptors";
 
 /// The plugins of the packages.
-pub(crate) const SHIPPED: [&str; 4] = ["file", "jaeger", "otlp", "zipkin"];
+pub(crate) const SHIPPED: [&str; 5] = ["file", "jaeger", "otlp", "otlp_grpc", "zipkin"];

@@ -50,7 +50,7 @@ fn cells(row: &str) -> Vec<String> {
 /// Of the packages that cargo makes the file of: those that are not the workspace's, and are no macros.
 fn code_of_others(file: &str) -> BTreeSet<String> {
     let package = match file.strip_prefix("libtracer_plugin_").and_then(|rest| rest.strip_suffix(".so")) {
-        Some(plugin) => format!("tracer-plugin-{plugin}"),
+        Some(plugin) => format!("tracer-plugin-{}", plugin.replace('_', "-")),
         None if file == TOOL => TOOL.to_owned(),
         None => "tracer-resolver-librdkafka".to_owned(),
     };
