@@ -250,7 +250,13 @@ impl Backends {
                 let plan = plan.as_ref()?;
                 let library = Arc::clone(&plan.library);
                 match Instance::create(library, &plan.settings, &plan.config, Rebirth::default()) {
-                    Ok(instance) => Some(BackendQueue::start(&plan.settings, instance, self.services.len())),
+                    Ok(instance) => Some(BackendQueue::start(
+                        &plan.settings,
+                        self.services.len(),
+                        crate::export::Timing::default(),
+                        std::time::Duration::ZERO,
+                        || Ok(Box::new(instance)),
+                    )),
                     Err(complaint) => {
                         fail(&plan.settings, &complaint);
                         None

@@ -19,7 +19,11 @@ struct Patient {
     name: String,
 }
 
-const TIMING: Timing = Timing { grace: Duration::from_millis(100) };
+const TIMING: Timing = Timing {
+    grace: Duration::from_millis(100),
+    patience: Duration::from_secs(10),
+    first_words: Duration::from_secs(1),
+};
 const REBIRTH: Rebirth = Rebirth { pauses: [Duration::from_millis(20); 3] };
 
 /// Found beside the test program, as the default search does it.
