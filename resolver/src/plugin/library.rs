@@ -8,7 +8,7 @@ use tracer_plugin_api::abi::{
     tracer_str,
 };
 
-use super::calls;
+use super::calls::{MayThrow as _, inside};
 use super::complaint::Complaint;
 use super::load_error::{LoadError, LoadFailure};
 use super::plugin_file::PluginFile;
@@ -148,17 +148,17 @@ impl PluginLibrary {
         &self.table.schema
     }
 
-    /// The plugin's own opinion of settings that fit its schema. On a thread of the host's, for a limited time.
+    /// The plugin's own opinion of settings that fit its schema. On a thread of the host's: nobody knows how long it takes.
     pub(super) fn validate(&self, config: &Value) -> Option<Complaint> {
-        let (text, validate) = (config.to_string(), self.functions().validate);
-        let asked = calls::within(calls::PATIENCE, move || {
-            let mut error = tracer_error::new();
-            // SAFETY: `validate` came with a checked table, and its library is never unloaded; `text` and `error` outlive
-            // the call. Any thread may call it.
-            let code = unsafe { validate(tracer_str::new(&text), &mut error) };
-            (code != TRACER_OK).then(|| Reply::new(code, &error))
-        });
-        let reply = asked.unwrap_or_else(|failed| Some(Reply::not_in_time("validate", &failed)))?;
+        let (text, validate) = (config.to_string(), self.functions().validate.may_throw());
+        let mut error = tracer_error::new();
+        // SAFETY: `validate` came with a checked table, and its library is never unloaded; `text` and `error` outlive the
+        // call. Any thread may call it.
+        let code = inside(self.type_name(), "validate", || unsafe { validate(tracer_str::new(&text), &mut error) });
+        if code == TRACER_OK {
+            return None;
+        }
+        let reply = Reply::new(code, &error);
         Some(Complaint::of_value(existing(reply.field, config), reply.message))
     }
 }

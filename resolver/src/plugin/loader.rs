@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use tracer_plugin_api::abi::{TRACER_ABI_MINOR, TRACER_PLUGIN_SYMBOL, tracer_plugin, tracer_plugin_entry};
 
-use super::calls::{self, inside};
+use super::calls::{self, MayThrow as _, inside};
 use super::library::{Origin, PluginLibrary};
 use super::load_error::{LoadError, LoadFailure, Tried};
 use super::mapping;
@@ -255,7 +255,7 @@ pub(super) fn open(
     let flags = RTLD_NOW | RTLD_LOCAL | libc::RTLD_NODELETE;
     // SAFETY: constructors of the library run here. That is what loading a plugin means; who may be loaded was decided by
     // the configuration, its folders and its pins.
-    let library = inside(|| unsafe { Library::open(Some(loadable), flags) })
+    let library = inside(name, "constructors", || unsafe { Library::open(Some(loadable), flags) })
         .map_err(|error| refuse(LoadFailure::NotLoadable(file.to_owned(), error.to_string())))?;
     let entry = find_entry(&library, file).map_err(refuse)?;
     // The handle is not needed any more, and must never be closed.
@@ -267,7 +267,7 @@ pub(super) fn open(
     }
     calls::remember(entry as usize);
     // SAFETY: `find_entry` found it under the name for which the contract fixes this type; pure, any thread.
-    let table = inside(|| unsafe { entry(u32::from(TRACER_ABI_MINOR)) });
+    let table = inside(name, "entry point", || unsafe { entry.may_throw()(u32::from(TRACER_ABI_MINOR)) });
     // SAFETY: an entry point returned it, and its library is never unloaded.
     let library = unsafe { PluginLibrary::from_table(table, name, origin) }?;
     log::info!(target: LOG_TARGET, "loaded {}", library.description());
