@@ -41,7 +41,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("plugin", &["config", "counted", "diagnostics", "export", "quiet_thread", "trusted_path"]),
     // What is said of all that, and done at the end of the process.
     ("status", &["batch", "config", "counted", "diagnostics", "export", "per_process", "services"]),
-    ("ends", &["cancellation", "batch", "host", "per_process"]),
+    ("ends", &["cancellation", "batch", "diagnostics", "host", "per_process", "plugin"]),
     // Puts everything together that one configuration means.
     (
         "resolver",

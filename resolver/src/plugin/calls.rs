@@ -17,8 +17,12 @@ pub fn is_in_plugin() -> bool {
     DEPTH.get() > 0 || thread_mark::is_marked()
 }
 
-/// In which call of which plugin this thread is, for a line about what it does there.
+/// In which call of which plugin this thread is, for a line about what it does there. Nothing in a child that a plugin has
+/// forked: that is a process of its own.
 pub(crate) fn place() -> Option<String> {
+    if !thread_mark::is_of_this_process() {
+        return None;
+    }
     match CURRENT.get() {
         // SAFETY: the call that put it there is under way on this thread, and has lent it.
         Some(call) => Some(unsafe { call.as_ref() }.to_string()),

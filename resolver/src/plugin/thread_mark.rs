@@ -4,12 +4,17 @@
 //! `RATIONALE.md`: "How is a thread known that a plugin started?"
 
 use std::ffi::{c_int, c_ulong};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Whether this thread was started in a call into a plugin, by a thread that was, and so on. Asks the kernel.
 pub(super) fn is_marked() -> bool {
     let mark = MARK.load(Ordering::Relaxed);
     mark != NONE && slack() == Some(mark)
+}
+
+/// Whether this very process has called a plugin, and not only one that it was forked from.
+pub(super) fn is_of_this_process() -> bool {
+    PROCESS.load(Ordering::Relaxed) == std::process::id()
 }
 
 /// The thread is in a plugin until this is dropped.
@@ -20,6 +25,7 @@ pub(super) struct Marked {
 
 impl Marked {
     pub(super) fn begin() -> Self {
+        PROCESS.store(std::process::id(), Ordering::Relaxed);
         // A thread of a real-time policy has none, and so cannot be marked.
         let Some(own) = slack().filter(|own| *own != 0) else { return Self { before: None } };
         // The first one decides. One nanosecond is no difference, but that nobody has such a slack.
@@ -58,6 +64,8 @@ const NONE: u64 = 0;
 /// Of this process, and of those that were forked from it: one more than that of the first thread that called a plugin. So
 /// it is not that of a program which a plugin's thread has started.
 static MARK: AtomicU64 = AtomicU64::new(NONE);
+/// The process that called a plugin last.
+static PROCESS: AtomicU32 = AtomicU32::new(0);
 
 #[cfg(test)]
 mod tests {
