@@ -31,11 +31,15 @@ mod table;
 mod thread_mark;
 
 #[cfg(test)]
+mod forked;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use calls::place;
 pub use calls::{is_code_of_a_plugin, is_in_plugin};
 pub(crate) use complaint::Complaint;
+#[cfg(test)]
+pub(crate) use forked::child_is_well;
 pub(crate) use host_thread::{Failed, PATIENCE, within};
 pub(crate) use instance::{Instance, Rebirth};
 pub(crate) use library::PluginLibrary;

@@ -33,12 +33,11 @@ impl BackendQueue {
     /// If the system gives no thread at all, the backend is out of service from the start, and an ERROR says so.
     pub(crate) fn start(
         settings: &config::Backend,
-        service_count: usize,
         timing: Timing,
         pause: Duration,
         begin: impl FnOnce() -> Result<Box<dyn Exporter>, String> + Send + 'static,
     ) -> Arc<Self> {
-        let state = QueueState::starting(settings, timing, service_count, Instant::now(), pause);
+        let state = QueueState::starting(settings, timing, Instant::now(), pause);
         let shared = Arc::new(Shared::new(settings, Box::new(begin), state));
         shared.spawn(0);
         Arc::new(Self { shared, abandoned: AtomicBool::new(false) })
@@ -82,13 +81,8 @@ impl BackendQueue {
 
     /// Of an exporter that is there; tests look at the queue at once.
     #[cfg(test)]
-    pub(crate) fn start_with(
-        settings: &config::Backend,
-        exporter: impl Exporter,
-        service_count: usize,
-        timing: Timing,
-    ) -> Arc<Self> {
-        let queue = Self::start(settings, service_count, timing, Duration::ZERO, || Ok(Box::new(exporter)));
+    pub(crate) fn start_with(settings: &config::Backend, exporter: impl Exporter, timing: Timing) -> Arc<Self> {
+        let queue = Self::start(settings, timing, Duration::ZERO, || Ok(Box::new(exporter)));
         assert!(queue.wait_for_start(Instant::now() + Duration::from_secs(60)));
         queue
     }

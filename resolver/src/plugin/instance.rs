@@ -1,5 +1,6 @@
 //! `Instance`: one backend at work, called safely.
 
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,7 +49,7 @@ impl Default for Rebirth {
 /// run, and a leak is better than a use after free.
 pub(crate) struct Instance {
     library: Arc<PluginLibrary>,
-    host: &'static HostSide,
+    host: Arc<HostSide>,
     backend: String,
     /// Settings, for successors. May hold secrets.
     config_json: String,
@@ -79,6 +80,8 @@ enum Stage {
 struct Handle {
     raw: NonNull<tracer_instance>,
     library: Arc<PluginLibrary>,
+    /// The plugin may use it until it is destroyed; with one that never is it stays.
+    host: ManuallyDrop<Arc<HostSide>>,
     /// Set once the contract allows `destroy`: after a shutdown that was no time-out, or when poisoned.
     may_be_destroyed: AtomicBool,
 }
@@ -101,10 +104,10 @@ impl Instance {
         rebirth: Rebirth,
     ) -> Result<Self, Complaint> {
         let wished = if library.exports_concurrently() { backend.concurrency.max(1) } else { 1 };
-        let host = HostSide::leaked(&backend.name, Secrets::marked(library.schema(), settings));
+        let host = HostSide::new(&backend.name, Secrets::marked(library.schema(), settings));
         let max_concurrency = u32::try_from(wished).unwrap_or(u32::MAX);
         let config_json = settings.to_string();
-        let handle = Handle::create(&library, host, &backend.name, &config_json, max_concurrency);
+        let handle = Handle::create(&library, &host, &backend.name, &config_json, max_concurrency);
         host.drain_log();
         let handle = handle.map_err(|reply| {
             let message = host.redact(&reply.message);
@@ -164,7 +167,7 @@ impl Instance {
         life.stage = Stage::Reviving;
         // Whoever asks how it is does not wait for a create.
         drop(life);
-        let created = Handle::create(&self.library, self.host, &self.backend, &self.config_json, self.max_concurrency);
+        let created = Handle::create(&self.library, &self.host, &self.backend, &self.config_json, self.max_concurrency);
         let mut life = self.life();
         if !matches!(life.stage, Stage::Reviving) {
             return Err(Outcome::Rejected { message: "the backend is shut down".to_owned() });
@@ -323,7 +326,7 @@ impl Handle {
     /// On a thread of the host's.
     fn create(
         library: &Arc<PluginLibrary>,
-        host: &'static HostSide,
+        host: &Arc<HostSide>,
         backend: &str,
         config_json: &str,
         max_concurrency: u32,
@@ -338,7 +341,8 @@ impl Handle {
         let mut raw = std::ptr::null_mut();
         let mut error = tracer_error::new();
         let create = library.functions().create.may_throw();
-        // SAFETY: `args` and all it points to, `raw` and `error` outlive the call; the host's table is never freed.
+        // SAFETY: `args` and all it points to, `raw` and `error` outlive the call; the host's table is the handle's, if there is
+        // one.
         let code = inside(library.type_name(), "create", || unsafe { create(&args, &mut raw, &mut error) });
         if code != TRACER_OK {
             return Err(Reply::new(code, &error));
@@ -346,7 +350,8 @@ impl Handle {
         let Some(raw) = NonNull::new(raw) else {
             return Err(Reply::internal("create returned OK, but no instance"));
         };
-        Ok(Self { raw, library: Arc::clone(library), may_be_destroyed: AtomicBool::new(false) })
+        let (library, host) = (Arc::clone(library), ManuallyDrop::new(Arc::clone(host)));
+        Ok(Self { raw, library, host, may_be_destroyed: AtomicBool::new(false) })
     }
 }
 
@@ -358,6 +363,8 @@ impl Drop for Handle {
             // `may_be_destroyed` says.
             let destroy = self.library.functions().destroy.may_throw();
             inside(self.library.type_name(), "destroy", || unsafe { destroy(self.raw.as_ptr()) });
+            // SAFETY: once, and not used afterwards.
+            unsafe { ManuallyDrop::drop(&mut self.host) };
         }
     }
 }

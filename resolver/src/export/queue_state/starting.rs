@@ -30,12 +30,11 @@ impl QueueState {
     pub(in crate::export) fn starting(
         settings: &config::Backend,
         timing: Timing,
-        service_count: usize,
         now: Instant,
         pause: Duration,
     ) -> Self {
         let start = Start::UnderWay { since: now, not_before: now + pause, told: None };
-        Self { start, ..Self::new(settings, timing, 1, service_count) }
+        Self { start, ..Self::new(settings, timing, 1) }
     }
 
     pub(in crate::export) fn is_starting(&self) -> bool {

@@ -24,7 +24,7 @@ fn late(queue_bytes: usize, pause: Duration) -> Late {
     let seen = Arc::new(Seen::default());
     let fake = Fake { seen: Arc::clone(&seen), concurrency: 4, behave: Box::new(|_, _| Outcome::Exported) };
     let settings = config::Backend { queue_bytes, ..backend("late") };
-    let queue = BackendQueue::start(&settings, 1, TIMING, pause, move || {
+    let queue = BackendQueue::start(&settings, TIMING, pause, move || {
         comes.recv().map_err(|_| "nobody answers".to_owned())?.map(|()| Box::new(fake) as Box<dyn Exporter>)
     });
     Late { queue, answer, seen }
@@ -77,7 +77,7 @@ fn a_backend_that_cannot_start_loses_its_spans_and_holds_nobody_up() {
 
 #[test]
 fn a_start_that_panics_on_our_side_is_one_that_failed() {
-    let queue = BackendQueue::start(&backend("panics"), 1, TIMING, Duration::ZERO, || panic!("a defect"));
+    let queue = BackendQueue::start(&backend("panics"), TIMING, Duration::ZERO, || panic!("a defect"));
     assert!(queue.wait_for_start(within(10_000)) && queue.has_failed_to_start());
 }
 
@@ -124,7 +124,7 @@ fn who_waits_for_a_start_does_not_wait_for_its_pause() {
 
 #[test]
 fn a_start_that_takes_long_is_told_once_and_so_is_its_end() {
-    let mut state = QueueState::starting(&backend("slow"), TIMING, 1, Instant::now(), Duration::ZERO);
+    let mut state = QueueState::starting(&backend("slow"), TIMING, Instant::now(), Duration::ZERO);
     let (begun, later) = (Instant::now(), Instant::now() + Duration::from_secs(60));
     assert!(state.tick(begun).is_empty());
     let told: Vec<_> = state.tick(later).into_iter().chain(state.tick(later)).collect();

@@ -50,7 +50,7 @@ impl Patient {
             config["until"] = json!(folder.join("until"));
         }
         let settings = settings(name);
-        let queue = BackendQueue::start_with(&settings, instance(&settings, &config).unwrap(), 1, TIMING);
+        let queue = BackendQueue::start_with(&settings, instance(&settings, &config).unwrap(), TIMING);
         Self { queue, folder, name: name.to_owned() }
     }
 
@@ -482,7 +482,7 @@ static tracer_code export_batch(tracer_instance *it, const tracer_batch *batch, 
 fn what_is_thrown_out_of_a_plugin_ends_the_process_and_the_plugin_is_named_before() {
     const FOLDER: &str = "PLUGIN_THAT_THROWS";
     if let Some(folder) = std::env::var_os(FOLDER) {
-        let plugins = Plugins { dirs: vec![folder.into()], entries: Vec::new() };
+        let plugins = Plugins { dirs: vec![folder.into()], entries: Vec::new(), allow_world_writable: false };
         let library = loader(Trust::Lenient).load("sample", &plugins).unwrap();
         let instance = Instance::create(library, &backend("throws"), &json!({}), REBIRTH).unwrap();
         instance.export(&batch_of(1, 1, &[(0, 1)]), 1, Duration::from_secs(1));
