@@ -74,6 +74,11 @@ impl BackendQueue {
         true
     }
 
+    /// Whether its exporter is still to come.
+    pub(crate) fn is_starting(&self) -> bool {
+        !self.is_abandoned() && self.shared.lock().is_starting()
+    }
+
     /// Whether there is no exporter, and will be none.
     pub(crate) fn has_failed_to_start(&self) -> bool {
         !self.is_abandoned() && self.shared.lock().has_failed_to_start()

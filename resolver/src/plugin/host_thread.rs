@@ -1,5 +1,6 @@
 //! Work of plugins for somebody who waits for it: on a thread of the host's, and for a limited time.
 
+use std::fmt;
 use std::io;
 use std::ptr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -18,6 +19,15 @@ pub(crate) enum Failed {
     Late,
     /// The system gives no thread for it.
     NoThread(io::Error),
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Late => write!(f, "its plugin has not come back within {PATIENCE:?}"),
+            Self::NoThread(error) => write!(f, "the system gives no thread for its plugin: {error}"),
+        }
+    }
 }
 
 /// Does the work on a thread of the host's, and waits for it up to `patience`.

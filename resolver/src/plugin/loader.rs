@@ -39,7 +39,7 @@ impl Trust {
 }
 
 /// Finds and loads plugins. All loaders of a process share one list: a file is loaded once, whoever asks.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Loader {
     trust: Trust,
     /// The process has more rights than whoever started it: nobody else may write to its plugins, whatever is said.
