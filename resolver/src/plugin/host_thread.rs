@@ -24,8 +24,8 @@ pub(crate) enum Failed {
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Late => write!(f, "its plugin has not come back within {PATIENCE:?}"),
-            Self::NoThread(error) => write!(f, "the system gives no thread for its plugin: {error}"),
+            Self::Late => write!(f, "it has not come back within {PATIENCE:?}"),
+            Self::NoThread(error) => write!(f, "the system gives no thread for it: {error}"),
         }
     }
 }
