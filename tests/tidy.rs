@@ -49,7 +49,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     // A plugin's instance is an exporter.
-    ("plugin", &["config", "counted", "diagnostics", "export", "per_process", "quiet_thread", "swap", "trusted_path"]),
+    (
+        "plugin",
+        &["config", "counted", "diagnostics", "export", "host", "per_process", "quiet_thread", "swap", "trusted_path"],
+    ),
     // What is said of all that, and done at the end of the process.
     ("status", &["batch", "config", "counted", "diagnostics", "export", "per_process", "services", "swap"]),
     ("ends", &["cancellation", "batch", "diagnostics", "host", "per_process", "plugin"]),
@@ -195,6 +198,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/src/loaded_modules.rs",
     "resolver/src/plugin/c_text.rs",
     "resolver/src/plugin/calls.rs",
+    "resolver/src/plugin/forks.rs",
     "resolver/src/plugin/host_side.rs",
     "resolver/src/plugin/host_thread.rs",
     "resolver/src/plugin/instance.rs",

@@ -41,7 +41,10 @@
  *   - A library that was loaded is never unloaded: code, static data and thread-local destructors stay valid for ever.
  *     Rationale: unloading breaks thread-local destructors and every thread the plugin forgot. The price is that a
  *     new version of a plugin needs a new process.
- *   - After fork(), in the child, it never touches an instance that the parent made.
+ *   - After fork(), in the child, it never touches an instance that the parent made: it makes new ones. It makes none
+ *     there, and calls nothing, if the plugin says TRACER_CAP_NOT_IN_FORKED_CHILDREN, or if it is seen to be written in
+ *     Go, and the parent had loaded it. A plugin that keeps more than constants in static data should say so, or have
+ *     the extension TRACER_EXT_AFTER_FORK.
  *
  * WHAT A PLUGIN PROMISES
  *   - Nothing is thrown, unwound or longjmp'ed out of a function; an exception or panic caught at the boundary is reported
@@ -76,7 +79,7 @@
  *
  * EXTENSIONS
  *   Optional things are looked up by id with `get_extension`; an id names its version and its struct. ABI 1.0 defines
- *   none. Ids that begin with "tracer_plugin." are reserved, among them "tracer_plugin.async-export/1",
+ *   one, of the plugin's: TRACER_EXT_AFTER_FORK. Ids that begin with "tracer_plugin." are reserved, among them "tracer_plugin.async-export/1",
  *   "tracer_plugin.sampler/1" and "tracer_plugin.propagator/1". Others are free: use a domain name you own.
  *   Rationale: export is synchronous because an asynchronous one needs a lifetime for the bytes, a callback that comes
  *   exactly once and a barrier at shutdown. TRACER_CAP_CONCURRENT_EXPORT gives the same throughput without them.
@@ -161,6 +164,9 @@ typedef int32_t tracer_code;
 #define TRACER_CAP_CONCURRENT_EXPORT ((uint64_t)1 << 0)
 /* The plugin talks to other machines. For information only: lists of plugins show it. */
 #define TRACER_CAP_NETWORK ((uint64_t)1 << 1)
+/* The plugin does not work in a forked child of the process that loaded it: its static data holds threads, a runtime,
+ * connections. Its spans are counted as lost there. */
+#define TRACER_CAP_NOT_IN_FORKED_CHILDREN ((uint64_t)1 << 2)
 /* Bits 32..63: a host refuses a plugin that sets one which it does not know. */
 #define TRACER_CAP_MUST_UNDERSTAND ((uint64_t)0xffffffff << 32)
 /* Reserved, and known to no host of ABI 1.0: the plugin keeps and retries by itself what it was given. */
@@ -305,6 +311,18 @@ typedef struct tracer_plugin {
      * for ever. Pure. [any-thread] */
     const void *(*get_extension)(tracer_str id);
 } tracer_plugin;
+
+/* An extension of the plugin's: what it does in a forked child. Static and constant. */
+#define TRACER_EXT_AFTER_FORK "tracer_plugin.after-fork/1"
+typedef struct tracer_after_fork {
+    uint32_t struct_size;
+    uint32_t reserved; /* 0 */
+    /* Forgets what is the parent's: threads that are not there, locks that they may have held, connections that are
+     * shared with it. Instances of the parent's are gone without a word and are to be left alone. Called once in each
+     * child of a process that had loaded the plugin, before anything else is asked of it there; not in the handler of
+     * the fork but later, on a thread of the host's. May be NULL. [control-thread] */
+    void (*after_fork)(void);
+} tracer_after_fork;
 
 #if defined(__GNUC__) || defined(__clang__)
 #define TRACER_PLUGIN_EXPORT __attribute__((visibility("default")))

@@ -111,7 +111,7 @@ pub(super) trait MayThrow {
 
 macro_rules! may_throw {
     ($($argument:ident),*) => {
-        impl<R, $($argument),*> MayThrow for unsafe extern "C" fn($($argument),*) -> R {
+        impl<R $(, $argument)*> MayThrow for unsafe extern "C" fn($($argument),*) -> R {
             type Throwing = unsafe extern "C-unwind" fn($($argument),*) -> R;
             fn may_throw(self) -> Self::Throwing {
                 // SAFETY: the two differ only in what the caller is ready for.
@@ -121,6 +121,7 @@ macro_rules! may_throw {
     };
 }
 
+may_throw!();
 may_throw!(A);
 may_throw!(A, B);
 may_throw!(A, B, C);

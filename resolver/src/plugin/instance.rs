@@ -14,6 +14,7 @@ use tracer_plugin_api::abi::{
 };
 
 use super::calls::{MayThrow as _, inside};
+use super::forks::undisturbed;
 use super::host_side::HostSide;
 use super::reply::Reply;
 use super::secrets::Secrets;
@@ -331,6 +332,7 @@ impl Handle {
         config_json: &str,
         max_concurrency: u32,
     ) -> Result<Self, Reply> {
+        library.is_ready().map_err(Reply::internal)?;
         let args = tracer_create_args {
             struct_size: size_of::<tracer_create_args>() as u32,
             max_concurrency,
@@ -343,7 +345,8 @@ impl Handle {
         let create = library.functions().create.may_throw();
         // SAFETY: `args` and all it points to, `raw` and `error` outlive the call; the host's table is the handle's, if there is
         // one.
-        let code = inside(library.type_name(), "create", || unsafe { create(&args, &mut raw, &mut error) });
+        let code =
+            undisturbed(|| inside(library.type_name(), "create", || unsafe { create(&args, &mut raw, &mut error) }));
         if code != TRACER_OK {
             return Err(Reply::new(code, &error));
         }

@@ -38,6 +38,7 @@ pub(super) struct Functions {
     pub(super) shutdown: TimedCall,
     pub(super) destroy: unsafe extern "C" fn(*mut tracer_instance),
     pub(super) stats: unsafe extern "C" fn(*const tracer_instance, *mut tracer_stats) -> tracer_code,
+    pub(super) get_extension: unsafe extern "C" fn(tracer_str) -> *const c_void,
 }
 
 impl PluginTable {
@@ -132,8 +133,6 @@ fn functions(raw: &tracer_plugin, defects: &mut Vec<String>) -> Option<Functions
     if !missing.is_empty() {
         defects.push(format!("these functions are null: {}", missing.join(", ")));
     }
-    // Asked for by nobody in ABI 1.0, but a plugin without it breaks the contract all the same.
-    let _: unsafe extern "C" fn(tracer_str) -> *const c_void = raw.get_extension?;
     Some(Functions {
         validate: raw.validate?,
         create: raw.create?,
@@ -142,6 +141,7 @@ fn functions(raw: &tracer_plugin, defects: &mut Vec<String>) -> Option<Functions
         shutdown: raw.shutdown?,
         destroy: raw.destroy?,
         stats: raw.stats?,
+        get_extension: raw.get_extension?,
     })
 }
 

@@ -219,6 +219,7 @@ fn planned(wanted: &Wanted, known: &Swap<Known>) -> Result<(Arc<Known>, Instance
         now = Arc::new(Known::Plan(wanted.plan()?));
     }
     let Known::Plan(plan) = &*now else { return Err(Vec::new()) };
+    wanted.is_ready(&plan.library)?;
     let instance = plan.create().map_err(|complaint| vec![wanted.complaint(&complaint)])?;
     Ok((Arc::clone(&now), instance))
 }

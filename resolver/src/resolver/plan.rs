@@ -83,6 +83,7 @@ impl Wanted {
             let problem = Problem::error(error.code(), message).at(backend.plugin_span.clone(), "named here");
             vec![problem.help(error.help())]
         })?;
+        self.is_ready(&library)?;
         let settings = library.typed_settings(&backend.config, &backend.config_references);
         let complaints = library.check(&settings, &backend.config_secrets);
         if !complaints.is_empty() {
@@ -99,9 +100,18 @@ impl Wanted {
 
     /// It has not answered in time.
     pub(super) fn late(&self, failed: &Failed) -> Problem {
-        let Backend { name, plugin, plugin_span, .. } = &self.settings;
-        let message = format!("backend `{name}`: plugin `{plugin}` cannot start: {failed}");
         let help = "the plugin hangs in its constructors, its validate or its create: tell its author";
+        self.cannot_start(&failed.to_string(), help)
+    }
+
+    /// Whether the plugin may be used in this process.
+    pub(super) fn is_ready(&self, library: &PluginLibrary) -> Result<(), Vec<Problem>> {
+        library.is_ready().map_err(|why| vec![self.cannot_start(why, "create the first client after the fork")])
+    }
+
+    fn cannot_start(&self, why: &str, help: &str) -> Problem {
+        let Backend { name, plugin, plugin_span, .. } = &self.settings;
+        let message = format!("backend `{name}`: plugin `{plugin}` cannot start: {why}");
         Problem::error("P109", message).at(plugin_span.clone(), "named here").help(help)
     }
 
