@@ -14,10 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What a module of the engine may use of the others, each of them whole.
-///
-/// This table *is* the architecture. Data flows down: config, services, tracer, propagation, interceptor, batch, export,
-/// plugin. No module uses, by whatever way round, one that uses it.
+/// What a module of the engine may use of the others, each of them whole. This table *is* the architecture: no module uses, by
+/// whatever way round, one that uses it.
 const MAY_USE: &[(&str, &[&str])] = &[
     // What the file says.
     ("config", &["counted", "trusted_path"]),

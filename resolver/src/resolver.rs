@@ -15,6 +15,7 @@ mod resource;
 mod rules;
 mod shared;
 mod starts;
+mod tell;
 mod trial;
 mod watch;
 
@@ -31,10 +32,11 @@ pub use trial::{BackendTrial, TrialOutcome, TrialSpan};
 
 use self::reloading::Reloading;
 use self::starts::Waits;
+use self::tell::tell;
 use crate::plugin::PATIENCE;
 
 use crate::batch::Pipeline;
-use crate::config::{self, Report, Severity, Source, Variables};
+use crate::config::{self, Report, Source, Variables};
 use crate::error::ResolverError;
 use crate::status::{About, Moment, Stats, StatusFile, document};
 use crate::{diagnostics, ends};
@@ -237,22 +239,5 @@ const COUNTING: Duration = Duration::from_secs(1);
 impl fmt::Debug for Resolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Resolver").field("source", &self.report.name).field("on", &self.is_on()).finish_non_exhaustive()
-    }
-}
-
-/// One message for all problems, at the level of the worst: tracing is never silently off, nor a wall of text.
-fn tell(report: &Report, on: bool) {
-    if report.problems.is_empty() {
-        return;
-    }
-    let text = report.render(false);
-    let text = text.trim_end();
-    let state = if on { "the parts with errors are not used, the rest is traced" } else { "tracing is off" };
-    if report.has_errors() {
-        diagnostics::error(&format!("{} has errors; {state}\n{text}", report.name));
-    } else if report.problems.iter().any(|problem| problem.severity == Severity::Warning) {
-        diagnostics::warn(&format!("{}\n{text}", report.name));
-    } else {
-        diagnostics::info(&format!("{}\n{text}", report.name));
     }
 }

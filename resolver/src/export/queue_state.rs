@@ -4,6 +4,7 @@
 //! from outside. Everything that is worth a log line is returned as a [`Note`], to be written after the lock is gone.
 
 mod ending;
+mod start;
 mod starting;
 
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use log::Level;
 
-use self::starting::Start;
+use self::start::Start;
 use super::Timing;
 use super::circuit::Gate;
 use super::drop_reason::DropReason;

@@ -17,6 +17,7 @@ use super::load_error::{LoadError, LoadFailure, Tried};
 use super::mapping;
 use super::plugin_file::{Identity, PluginFile, SealedCopy, Stamp};
 use super::search::{self, Candidate, Search};
+use super::table::is_called;
 use crate::config::{Plugins, Variables};
 use crate::diagnostics;
 use crate::per_process::{self, PerProcess};
@@ -305,7 +306,7 @@ fn find_entry(library: &Library, file: &Path) -> Result<tracer_plugin_entry, Loa
 
 /// A file may be configured under two names; the plugin in it has one.
 fn has_type(name: &str, library: Arc<PluginLibrary>) -> Result<Arc<PluginLibrary>, LoadError> {
-    if library.type_name() == name {
+    if is_called(library.type_name(), name) {
         return Ok(library);
     }
     let defect = format!("type_name is \"{}\", but the configuration calls it `{name}`", library.type_name());

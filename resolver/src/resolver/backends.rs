@@ -21,7 +21,6 @@ use crate::export::{
 };
 use crate::metric_readers::BackendSeen;
 use crate::per_process::PerProcess;
-use crate::plugin::Failed;
 use crate::quiet_thread;
 use crate::status::{Account, BackendServiceStats, BackendStats, DataPointStats, Moment, Told};
 use crate::swap::Swap;
@@ -122,7 +121,7 @@ impl Backends {
             }
             table.current.push(destination);
         }
-        wait(&fresh, waits, report);
+        destination::wait(&fresh, waits, report);
         report.problems.extend(starts.problems());
         let numbers = table.current.iter().map(|destination| destination.number).collect();
         Prepared { table, fresh, starts, numbers }
@@ -358,18 +357,6 @@ impl Backends {
                 let ended: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap_or(false)).collect();
                 ended.into_iter().all(|ended| ended)
             }),
-        }
-    }
-}
-
-/// Waits for backends that start; who has not answered then goes on by itself, or is an error.
-fn wait(fresh: &[Arc<Destination>], waits: Waits, report: &mut Report) {
-    let (Waits::For(patience) | Waits::ForAll(patience)) = waits else { return };
-    let deadline = Instant::now() + patience;
-    for destination in fresh {
-        let has_answered = destination.running().is_none_or(|queue| queue.wait_for_start(deadline));
-        if !has_answered && matches!(waits, Waits::ForAll(_)) {
-            report.push(destination.wanted.late(&Failed::Late));
         }
     }
 }

@@ -7,15 +7,15 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::plan::{Plan, Wanted};
-use super::starts::Answer;
-use crate::config::Problem;
+use super::starts::{Answer, Waits};
+use crate::config::{Problem, Report};
 use crate::diagnostics;
 use crate::export::{BackendCounters, BackendQueue, BackendState, EarlyLosses, Exporter, Timing};
 use crate::per_process::{self, PerProcess};
-use crate::plugin::Instance;
+use crate::plugin::{Failed, Instance};
 use crate::swap::Swap;
 
 /// See the module.
@@ -222,4 +222,16 @@ fn planned(wanted: &Wanted, known: &Swap<Known>) -> Result<(Arc<Known>, Instance
     wanted.is_ready(&plan.library)?;
     let instance = plan.create().map_err(|complaint| vec![wanted.complaint(&complaint)])?;
     Ok((Arc::clone(&now), instance))
+}
+
+/// Waits for backends that start; who has not answered then goes on by itself, or is an error.
+pub(super) fn wait(fresh: &[Arc<Destination>], waits: Waits, report: &mut Report) {
+    let (Waits::For(patience) | Waits::ForAll(patience)) = waits else { return };
+    let deadline = Instant::now() + patience;
+    for destination in fresh {
+        let has_answered = destination.running().is_none_or(|queue| queue.wait_for_start(deadline));
+        if !has_answered && matches!(waits, Waits::ForAll(_)) {
+            report.push(destination.wanted.late(&Failed::Late));
+        }
+    }
 }

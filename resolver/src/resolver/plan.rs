@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::tell;
 use crate::config::{Backend, Plugins, Problem, Report, Untrusted};
 use crate::diagnostics;
 use crate::plugin::{self, Complaint, Failed, Instance, Loader, PluginLibrary, Rebirth, Trust};
@@ -42,7 +43,7 @@ pub(super) fn check_later(untrusted: Untrusted, report: &Report) {
     let mut later = Report::new(report.name.clone(), report.text.clone());
     let body = move || {
         check(&untrusted, false, &mut later);
-        super::tell(&later, false);
+        tell::tell(&later, false);
     };
     if let Err(error) = quiet_thread::spawn("tr-check".to_owned(), body) {
         diagnostics::warn(&format!("the plugins were not asked for their opinion: {error}"));

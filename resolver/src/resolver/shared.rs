@@ -13,6 +13,7 @@ use super::measured::Measured;
 use super::reloading::Reloading;
 use super::rules::{Lasting, Rules, next_epoch};
 use super::starts::{Starts, Waits};
+use super::tell;
 use crate::batch::{BackendSet, Destinations, EndReporter, Outgoing, Pipeline};
 use crate::config::{Config, Problem, Report};
 use crate::counted::counted;
@@ -389,7 +390,7 @@ impl Shared {
                 all.problems.extend(problems.iter().cloned());
                 let only_new = Report { problems, ..Report::clone(made_of) };
                 self.is_made_of(Arc::new(all));
-                super::tell(&only_new, true);
+                tell::tell(&only_new, true);
             }
         }
         if are_all {

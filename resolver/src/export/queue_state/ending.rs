@@ -5,7 +5,7 @@ use std::time::Instant;
 use log::Level;
 
 use super::super::worker_states::WorkerState;
-use super::starting::Start;
+use super::start::Start;
 use super::{DropReason, FinishedBatch, FlushRequest, Note, Phase, QueueState, Settlement, Signal, SignalQueue};
 
 impl QueueState {

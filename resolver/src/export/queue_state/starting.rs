@@ -5,25 +5,10 @@ use std::time::{Duration, Instant};
 use log::Level;
 
 use super::super::worker_states::WorkerState;
+use super::start::Start;
 use super::{DropReason, Note, Phase, QueueState, Timing};
 use crate::config;
 use crate::counted::{counted, verb};
-
-/// How far the backend is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Start {
-    /// Asked for, and not before `not_before` unless somebody waits for it.
-    UnderWay {
-        since: Instant,
-        not_before: Instant,
-        /// That it takes long was told; what had been lost before.
-        told: Option<u64>,
-    },
-    /// There is an exporter.
-    Done,
-    /// There will be none.
-    Failed,
-}
 
 impl QueueState {
     /// A queue whose exporter is to come, by the only worker.

@@ -395,3 +395,31 @@ fn a_plugin_that_says_so_is_left_alone_in_a_child_of_who_loaded_it() {
     let other = Folder::new();
     assert!(child_is_well(|| of_forks(&other, "TRACER_CAP_NOT_IN_FORKED_CHILDREN").is_ready().is_ok()));
 }
+
+/// What a plugin calls by a name that another has too is its own.
+#[test]
+fn two_versions_of_a_plugin_stand_side_by_side_under_two_names() {
+    let versions = ["old", "new"].map(|which| {
+        let folder = Folder::new();
+        let more = format!(
+            "#define OWN_VALIDATE\n#include <string.h>
+__attribute__((visibility(\"default\"))) const char *which(void) {{ return \"{which}\"; }}
+static tracer_code validate(tracer_str config, tracer_error *error)
+{{ (void)config; strcpy(error->message, which()); return TRACER_ERR_CONFIG; }}"
+        );
+        let path = CPlugin { more, ..CPlugin::default() }.install(&folder);
+        (folder, path)
+    });
+    let [(_old, old), (_new, new)] = &versions;
+    let named = |name: &str, file: &Path| PluginEntry { name: name.to_owned(), ..entry(Some(file), None) };
+    let plugins = Plugins { entries: vec![named("sample-old", old), named("sample", new)], ..Plugins::default() };
+    let said = |name: &str| {
+        let library = loader(Trust::Lenient).load(name, &plugins).unwrap();
+        library.check(&serde_json::json!({}), &[])[0].message.clone()
+    };
+    assert_eq!(["sample-old", "sample", "sample-old"].map(said), ["old", "new", "old"]);
+    let wrong = Plugins { entries: vec![named("sampler", old), named("sample-", old)], ..Plugins::default() };
+    for name in ["sampler", "sample-"] {
+        assert!(loader(Trust::Lenient).load(name, &wrong).is_err(), "{name}");
+    }
+}
