@@ -478,7 +478,7 @@ fn a_wish_from_outside_is_granted_and_answered() {
     assert_eq!(ask().0, 1);
     site.write(&hourly("trace = \"off\""));
     let (outcome, text) = ask();
-    assert!(outcome == 0 && text.starts_with("reloaded: tracing 1 service(s) (shop)"), "{text}");
+    assert!(outcome == 0 && text.starts_with("reloaded: tracing 1 service (shop)"), "{text}");
     let message = FakeMessage::new("orders");
     producer.send(&message);
     assert!(!message.has_header("traceparent"));
