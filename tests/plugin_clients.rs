@@ -61,19 +61,70 @@ fn a_client_that_a_plugin_makes_is_not_traced_and_nothing_waits_for_itself() {
     }
 }
 
-/// By the property nobody can know whose thread it is; preloaded, the call comes from the plugin's code.
+/// Without `thread_mark` in `resolver/src/plugin` nobody knows by the property whose thread it is, nor preloaded whose a library
+/// is that the plugin has loaded: there the clients are traced.
 #[test]
 fn a_client_on_a_thread_of_a_plugin_is_not_traced_either() {
     let Some(workshop) = Workshop::open() else { return };
     let program = program_and_plugin(&workshop);
     let traced = traced(&workshop);
-    for place in ["validate", "create", "export"] {
-        let ended = run_at(&traced, WayIn::Preload, &program, place, true);
-        assert_eq!(ended.stderr, "", "{place}");
-        let mut lines: Vec<_> = ended.stdout.lines().collect();
-        lines.sort_unstable();
-        assert_eq!(lines, ["orders: a trace", "spans: no trace"], "{place}");
+    let helper = workshop.build_linked("helper.so", &["-shared", "-fPIC", "run.c"]);
+    for (way, place) in
+        WayIn::EACH.into_iter().flat_map(|way| ["validate", "create", "export"].map(|place| (way, place)))
+    {
+        for helper in [None, Some(&helper)] {
+            let mut command = traced.command(way, &program);
+            command.env("AT", place).env("THREAD", "1");
+            if let Some(helper) = helper {
+                command.env("HELPER", helper);
+            }
+            let ended = run(&mut command);
+            ended.expect_success();
+            assert_eq!(ended.stderr, "", "{way:?} {place}");
+            let mut lines: Vec<_> = ended.stdout.lines().collect();
+            lines.sort_unstable();
+            lines.dedup();
+            assert_eq!(lines, ["orders: a trace", "spans: no trace"], "{way:?} {place} {helper:?}");
+            expect_orders_only(&traced.take_traces(), place);
+        }
+    }
+}
+
+/// It comes back only when the program has created its clients and used them, and does not end before that either.
+#[test]
+fn a_plugin_that_takes_its_time_delays_no_client_and_gets_the_spans_that_waited() {
+    let Some(workshop) = Workshop::open() else { return };
+    let program = program_and_plugin(&workshop);
+    let traced = traced(&workshop);
+    for (way, place) in
+        WayIn::EACH.into_iter().flat_map(|way| ["constructor", "entry", "validate", "create"].map(|place| (way, place)))
+    {
+        let (until, report) = (workshop.path("until"), workshop.path("report"));
+        let _ = (std::fs::remove_file(&until), std::fs::remove_file(&report));
+        let mut command = traced.command(way, &program);
+        let ended = run(command.env("HOLD", place).env("UNTIL", &until).env("REPORT", &report));
+        ended.expect_success();
+        assert_eq!((&*ended.stdout, &*ended.stderr), ("orders: a trace\n", ""), "{way:?} {place}");
+        let report = std::fs::read_to_string(&report).unwrap();
+        let mut lines: Vec<_> = report.lines().collect();
+        let spans: u32 =
+            lines.split_off(4).iter().map(|line| line.trim_end_matches(" spans").parse::<u32>().unwrap()).sum();
+        // On threads of the host's, which no signal of the program's interrupts.
+        assert_eq!((lines, spans), (vec!["constructor", "entry", "validate", "create"], 2), "{way:?} {place}");
         expect_orders_only(&traced.take_traces(), place);
+    }
+}
+
+#[test]
+fn a_plugin_that_ends_the_process_is_named() {
+    let Some(workshop) = Workshop::open() else { return };
+    let program = program_and_plugin(&workshop);
+    let traced = traced(&workshop);
+    for way in WayIn::EACH {
+        let ended = run(traced.command(way, &program).env("AT", "exit"));
+        let said = "tracer-resolver: ERROR: the create of plugin `kafka` ends the process: it has called exit()";
+        assert!(ended.stderr.contains(said), "{way:?} {}", ended.stderr);
+        traced.take_traces();
     }
 }
 
@@ -84,10 +135,21 @@ fn a_plugin_that_never_comes_back_costs_its_backend_only() {
     let traced = traced(&workshop);
     let ended = run_at(&traced, WayIn::Preload, &program, "forever", false);
     assert_eq!(ended.stdout, "orders: a trace\n");
-    for words in ["tracer-resolver: ERROR: ", "backend `mine`", "its create did not return within 10s"] {
-        assert!(ended.stderr.contains(words), "{words} is not in {}", ended.stderr);
-    }
+    let lost = "backend `mine`: 2 of 2 spans of service `shop` were lost: 2 not_started";
+    assert!(ended.stderr.contains(lost), "{}", ended.stderr);
     expect_orders_only(&traced.take_traces(), "forever");
+}
+
+/// Where errors refuse, whoever creates a client wants to know that the plugin works.
+#[test]
+fn where_errors_refuse_a_plugin_that_never_comes_back_is_one() {
+    let Some(workshop) = Workshop::open() else { return };
+    let program = program_and_plugin(&workshop);
+    let traced = traced(&workshop);
+    let mut command = traced.command(WayIn::Preload, &program);
+    let ended = run(command.env("AT", "forever").env("INTERCEPTORS_STRICT", "1"));
+    let said = "backend `mine`: plugin `kafka` cannot start: it has not come back within 10s";
+    assert!(ended.stdout.contains(said) && ended.stderr.contains(said), "{} {}", ended.stdout, ended.stderr);
 }
 
 /// The constructor holds the lock that the plugin needs. Without `not_begun` in `resolver/src/plugin/calls.rs` the backend is

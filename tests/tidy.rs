@@ -16,10 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What a module of the engine may use of the others, each of them whole.
-///
-/// This table *is* the architecture. Data flows down: config, services, tracer, propagation, interceptor, batch, export,
-/// plugin. No module uses, by whatever way round, one that uses it.
+/// What a module of the engine may use of the others, each of them whole. This table *is* the architecture: no module uses, by
+/// whatever way round, one that uses it.
 const MAY_USE: &[(&str, &[&str])] = &[
     // What the file says.
     ("config", &["counted", "trusted_path"]),
@@ -51,10 +49,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     // A plugin's instance is an exporter.
-    ("plugin", &["config", "counted", "diagnostics", "export", "per_process", "quiet_thread", "swap", "trusted_path"]),
+    (
+        "plugin",
+        &["config", "counted", "diagnostics", "export", "host", "per_process", "quiet_thread", "swap", "trusted_path"],
+    ),
     // What is said of all that, and done at the end of the process.
     ("status", &["batch", "config", "counted", "diagnostics", "export", "per_process", "services", "swap"]),
-    ("ends", &["cancellation", "batch", "host", "per_process"]),
+    ("ends", &["cancellation", "batch", "diagnostics", "host", "per_process", "plugin"]),
     // Puts everything together that one configuration means.
     (
         "resolver",
@@ -199,7 +200,9 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/src/loaded_modules.rs",
     "resolver/src/plugin/c_text.rs",
     "resolver/src/plugin/calls.rs",
+    "resolver/src/plugin/forks.rs",
     "resolver/src/plugin/host_side.rs",
+    "resolver/src/plugin/host_thread.rs",
     "resolver/src/plugin/instance.rs",
     "resolver/src/plugin/library.rs",
     "resolver/src/plugin/loader.rs",
@@ -207,6 +210,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/src/plugin/forked.rs",
     "resolver/src/plugin/set_up_code.rs",
     "resolver/src/plugin/table.rs",
+    "resolver/src/plugin/thread_mark.rs",
     "resolver/src/quiet_thread.rs",
     "resolver/src/control_page.rs",
     "resolver/src/stack_room.rs",

@@ -14,6 +14,7 @@ use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tracer_resolver::Resolver;
+use words::foreign::plugin_in_go;
 use words::receivers::ReceivedSpan;
 use words::{LIMIT, ONE_SERVICE, Traced, child, run, traced_by};
 
@@ -176,4 +177,42 @@ fn forks_while_other_threads_send_and_instrument_hang_nothing_of_ours() {
     let spans = spans_of("forks_while_other_threads_send_and_instrument_hang_nothing_of_ours");
     assert_eq!(count(&spans, "child"), 60);
     assert_eq!(count(&spans, "parent") + 60, spans.len());
+}
+
+/// The host sees what it is written in. Without `PluginLibrary::is_go` a child waits for ever for an instance, whose runtime's
+/// threads are its parent's.
+#[test]
+fn a_plugin_in_go_that_says_nothing_of_forks_is_left_alone_in_every_child() {
+    if let Some(Given { resolver, config }) = given() {
+        let producer: BaseProducer = config.create().unwrap();
+        send(&producer, "parent", 10);
+        assert!(resolver.flush(LIMIT));
+        let children: Vec<_> = (0..4)
+            .map(|_| {
+                fork(|| {
+                    send(&config.create().unwrap(), "child", 5);
+                    assert!(resolver.flush(LIMIT), "nothing waits for it");
+                    let stats = resolver.stats();
+                    let go = stats.backends.iter().find(|backend| backend.name == "go").unwrap();
+                    assert_eq!(go.services[0].dropped, [(tracer_resolver::DropReason::NoBackend, 5)]);
+                })
+            })
+            .collect();
+        children.into_iter().for_each(wait);
+        let exported = resolver.stats().backends.iter().map(|backend| backend.services[0].exported).collect::<Vec<_>>();
+        assert_eq!(exported, [10, 10]);
+        return;
+    }
+    let Some(folder) = plugin_in_go("mine") else { return };
+    let configuration = format!(
+        "[plugins]\ndirs = [{folder:?}]\n[services.shop]\ntopics = [\"*\"]\nexport = [\"otlp\", \"go\"]\n\
+         [backends.go]\nplugin = \"mine\"\n"
+    );
+    let traced = Traced::start(&["parent", "child"], &configuration);
+    let ended = run(&mut traced.again("a_plugin_in_go_that_says_nothing_of_forks_is_left_alone_in_every_child"));
+    ended.expect_success();
+    let spans = traced.spans();
+    assert_eq!((count(&spans, "parent"), count(&spans, "child")), (10, 20));
+    let said = "backend `go`: plugin `mine` cannot start: it is written in Go";
+    assert_eq!(ended.stderr.matches(said).count(), 4, "{}", ended.stderr);
 }

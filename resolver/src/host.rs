@@ -1,8 +1,9 @@
 //! What this process and its machine are called, for the resource of every service; and what else runs in it.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
-use crate::loaded_modules::find_loaded_module;
+use crate::loaded_modules::{LoadedModule, find_loaded_module};
 use crate::per_process::{self, PerProcess};
 
 /// The machine's name; empty when the system does not say.
@@ -51,11 +52,18 @@ pub(crate) fn is_fork() -> bool {
 /// Go's linker leaves a note in what it links. Looked up once, at the first call.
 pub(crate) fn has_go_code() -> bool {
     static HAS: OnceLock<bool> = OnceLock::new();
-    *HAS.get_or_init(|| {
-        const GO: &[u8] = b"Go\0\0";
-        // A name stands at a multiple of four.
-        find_loaded_module(|module| module.notes().any(|note| note.chunks_exact(GO.len()).any(|name| name == GO)))
-    })
+    *HAS.get_or_init(|| find_loaded_module(is_go))
+}
+
+/// Whether what holds this code is of Go: `belongs` says of a loaded segment whether the code lies there.
+pub(crate) fn is_go_code(belongs: impl Fn(&Range<usize>) -> bool) -> bool {
+    find_loaded_module(|module| module.segments().any(|segment| belongs(&segment)) && is_go(module))
+}
+
+fn is_go(module: &LoadedModule<'_>) -> bool {
+    const GO: &[u8] = b"Go\0\0";
+    // A name stands at a multiple of four.
+    module.notes().any(|note| note.chunks_exact(GO.len()).any(|name| name == GO))
 }
 
 /// Whether this is Node.js or one of its like: threads of a pool are handed the messages, and JavaScript processes them on

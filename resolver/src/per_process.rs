@@ -23,6 +23,7 @@ static GENERATION: AtomicU32 = AtomicU32::new(0);
 /// Beside what is true of one process only, such as its id, this is for locks: one that another thread holds at the
 /// moment of a fork stays held in the child for ever, because that thread does not exist there. What the parent's value
 /// holds is neither used nor dropped in the child.
+#[derive(Debug)]
 pub(crate) struct PerProcess<T> {
     by_generation: [OnceLock<T>; GENERATIONS],
 }

@@ -13,7 +13,9 @@ mod broken_rules;
 mod c_text;
 mod calls;
 mod complaint;
+mod forks;
 mod host_side;
+mod host_thread;
 mod instance;
 mod library;
 mod load_error;
@@ -27,16 +29,19 @@ mod set_up_code;
 mod settings_check;
 mod settings_schema;
 mod table;
+mod thread_mark;
 
 #[cfg(test)]
 mod forked;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use calls::place;
 pub use calls::{is_code_of_a_plugin, is_in_plugin};
 pub(crate) use complaint::Complaint;
 #[cfg(test)]
 pub(crate) use forked::child_is_well;
+pub(crate) use host_thread::{Failed, PATIENCE, within};
 pub(crate) use instance::{Instance, Rebirth};
 pub(crate) use library::PluginLibrary;
 pub(crate) use loader::{Loader, Trust};

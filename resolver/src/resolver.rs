@@ -14,6 +14,8 @@ mod reloading;
 mod resource;
 mod rules;
 mod shared;
+mod starts;
+mod tell;
 mod trial;
 mod watch;
 
@@ -29,9 +31,12 @@ pub(crate) use shared::Shared;
 pub use trial::{BackendTrial, TrialOutcome, TrialSpan};
 
 use self::reloading::Reloading;
+use self::starts::Waits;
+use self::tell::tell;
+use crate::plugin::PATIENCE;
 
 use crate::batch::Pipeline;
-use crate::config::{self, Report, Severity, Source, Variables};
+use crate::config::{self, Report, Source, Variables};
 use crate::error::ResolverError;
 use crate::status::{About, Moment, Stats, StatusFile, document};
 use crate::{diagnostics, ends};
@@ -70,16 +75,28 @@ impl Resolver {
     ///
     /// With `INTERCEPTORS_STRICT=1`, when the configuration or a plugin has an error: [`ResolverError`] has them all.
     /// Otherwise never: what cannot be trusted is off, and one ERROR in the log says so.
+    ///
+    /// Waits for the plugins, ten seconds at most: the report says what is wrong with them. A backend whose plugin has not
+    /// come back by then goes on starting by itself, and its spans wait, unless errors refuse.
     pub fn load(source: Source) -> Result<Self, ResolverError> {
+        Self::load_with(source, Waits::For(PATIENCE))
+    }
+
+    /// As [`Resolver::load`]; where errors refuse, the plugins are waited for whatever `waits` says.
+    fn load_with(source: Source, waits: Waits) -> Result<Self, ResolverError> {
         Pipeline::watch_forks();
         let strict = config::strict(&Variables::process());
+        let waits = if strict { Waits::ForAll(PATIENCE) } else { waits };
         let (reloading, before) = Reloading::new(source.clone(), strict);
         let loaded = config::load(source);
         let mut report = loaded.report;
         reloading.has_read(before, &report);
-        let shared = loaded.config.map(|config| Shared::new(config, strict, reloading, &mut report));
-        if let Some(untrusted) = &loaded.untrusted {
-            plan::check(untrusted, strict, &mut report);
+        let made = loaded.config.map(|config| Shared::new(config, strict, waits, reloading, &mut report));
+        let (shared, starts) = made.unzip();
+        match loaded.untrusted {
+            Some(untrusted) if waits == Waits::No => plan::check_later(untrusted, &report),
+            Some(untrusted) => plan::check(&untrusted, strict, &mut report),
+            None => {}
         }
         let status_file = StatusFile::asked_for(&Variables::process());
         if strict && report.has_errors() {
@@ -96,9 +113,16 @@ impl Resolver {
             None => say_off(status_file, Arc::clone(&report)),
         }
         if let Some(shared) = &shared {
-            diagnostics::info(&format!("tracing {}", shared.describe()));
             shared.ensure_running();
             ends::watch();
+        }
+        if let Some((shared, starts)) = shared.as_ref().zip(starts) {
+            let shared = Arc::downgrade(shared);
+            starts.tell(move |problems, are_all| {
+                if let Some(shared) = shared.upgrade() {
+                    shared.have_answered(problems, are_all);
+                }
+            });
         }
         Ok(Self { id: shared.as_ref().map_or(0, |shared| shared.id()), shared, report, strict })
     }
@@ -215,22 +239,5 @@ const COUNTING: Duration = Duration::from_secs(1);
 impl fmt::Debug for Resolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Resolver").field("source", &self.report.name).field("on", &self.is_on()).finish_non_exhaustive()
-    }
-}
-
-/// One message for all problems, at the level of the worst: tracing is never silently off, nor a wall of text.
-fn tell(report: &Report, on: bool) {
-    if report.problems.is_empty() {
-        return;
-    }
-    let text = report.render(false);
-    let text = text.trim_end();
-    let state = if on { "the parts with errors are not used, the rest is traced" } else { "tracing is off" };
-    if report.has_errors() {
-        diagnostics::error(&format!("{} has errors; {state}\n{text}", report.name));
-    } else if report.problems.iter().any(|problem| problem.severity == Severity::Warning) {
-        diagnostics::warn(&format!("{}\n{text}", report.name));
-    } else {
-        diagnostics::info(&format!("{}\n{text}", report.name));
     }
 }

@@ -26,7 +26,7 @@ mod skip;
 
 pub use c::c_program;
 pub use forwarding::{FORWARDING, forwarding_in_rust};
-pub use go::{GoBuild, go_program};
+pub use go::{GoBuild, go_program, plugin_in_go};
 pub use library::{build_folder, library};
 pub use made_once::made_once;
 pub use node::{kafka_javascript, kafka_javascript_in_one, node_modules, node_packages};

@@ -36,12 +36,23 @@
  *     `batch_id` and a rising `attempt`. At the end of the process there is one more try before it is too late.
  *   - At the end of the process it calls `flush`, not `shutdown`: destructors of the application may still send. What they
  *     send comes when the library's own static destructors and atexit handlers have run; nothing else does.
+ *   - The library's constructors, its entry, validate and create run on threads of the host's on which all signals are
+ *     blocked. No application thread waits for them, unless its user wants errors to refuse: clients are created
+ *     meanwhile, and items wait. One exception: constructors run under the dynamic linker's lock, for which whatever
+ *     else loads a library waits. They should do nothing.
+ *   - Inside of a plugin nothing is traced: Kafka clients that are made in its functions, on its threads and in the
+ *     libraries that it loads are left alone.
+ *   - An exception that comes out of a function all the same, or a call of exit(), ends the process; the host names the
+ *     plugin before, on standard error.
  *   - A watchdog: an `export_batch` that overruns its `timeout_ms` by more than a grace (5 seconds by default) is
  *     declared stuck: its backend's batches are dropped and counted until the call returns. The thread is not killed.
  *   - A library that was loaded is never unloaded: code, static data and thread-local destructors stay valid for ever.
  *     Rationale: unloading breaks thread-local destructors and every thread the plugin forgot. The price is that a
  *     new version of a plugin needs a new process.
- *   - After fork(), in the child, it never touches an instance that the parent made.
+ *   - After fork(), in the child, it never touches an instance that the parent made: it makes new ones. It makes none
+ *     there, and calls nothing, if the plugin says TRACER_CAP_NOT_IN_FORKED_CHILDREN, or if it is seen to be written in
+ *     Go, and the parent had loaded it. A plugin that keeps more than constants in static data should say so, or have
+ *     the extension TRACER_EXT_AFTER_FORK.
  *
  * WHAT A PLUGIN PROMISES
  *   - Nothing is thrown, unwound or longjmp'ed out of a function; an exception or panic caught at the boundary is reported
@@ -76,8 +87,8 @@
  *
  * EXTENSIONS
  *   Optional things are looked up by id with `get_extension`; an id names its version and its struct. ABI 1.0 defines
- *   none. Ids that begin with "tracer_plugin." are reserved, among them "tracer_plugin.async-export/1",
- *   "tracer_plugin.sampler/1" and "tracer_plugin.propagator/1". Others are free: use a domain name you own.
+ *   one, of the plugin's: TRACER_EXT_AFTER_FORK. Ids that begin with "tracer_plugin." are reserved, among them
+ *   "tracer_plugin.async-export/1", "tracer_plugin.sampler/1" and "tracer_plugin.propagator/1". Others are free: use a domain name you own.
  *   Rationale: export is synchronous because an asynchronous one needs a lifetime for the bytes, a callback that comes
  *   exactly once and a barrier at shutdown. TRACER_CAP_CONCURRENT_EXPORT gives the same throughput without them.
  */
@@ -134,7 +145,7 @@ typedef int32_t tracer_code;
 /* The instance is shut down. Not retried. */
 #define TRACER_ERR_SHUTDOWN ((tracer_code)6)
 /* A panic or exception was caught at the plugin's boundary: the instance is poisoned. The host destroys it, makes a new
- * one after a pause at most 3 times, and then takes the backend out of service. */
+ * one after a pause, at most 3 times within ten minutes, and then takes the backend out of service. */
 #define TRACER_ERR_PANIC ((tracer_code)7)
 /* The call, the encoding or the ABI version is not supported. Not retried. */
 #define TRACER_ERR_UNSUPPORTED ((tracer_code)8)
@@ -161,6 +172,9 @@ typedef int32_t tracer_code;
 #define TRACER_CAP_CONCURRENT_EXPORT ((uint64_t)1 << 0)
 /* The plugin talks to other machines. For information only: lists of plugins show it. */
 #define TRACER_CAP_NETWORK ((uint64_t)1 << 1)
+/* The plugin does not work in a forked child of the process that loaded it: its static data holds threads, a runtime,
+ * connections. Its spans are counted as lost there. */
+#define TRACER_CAP_NOT_IN_FORKED_CHILDREN ((uint64_t)1 << 2)
 /* Bits 32..63: a host refuses a plugin that sets one which it does not know. */
 #define TRACER_CAP_MUST_UNDERSTAND ((uint64_t)0xffffffff << 32)
 /* Reserved, and known to no host of ABI 1.0: the plugin keeps and retries by itself what it was given. */
@@ -263,14 +277,15 @@ typedef struct tracer_plugin {
 
     /* Says whether `config_json` would do for create. Pure: no file is written, no thread, no connection. Returns OK or
      * CONFIG with `field`. Called for every backend before the first is created, so that all errors of a configuration
-     * are shown at once, and by tools that never create. A host may wait for ten seconds, and then do without the
-     * backend. [any-thread] */
+     * are shown at once, and by tools that never create. Whoever waits for it, a tool or a host whose user wants errors
+     * to refuse, does so for ten seconds, and then takes it for an error. [any-thread] */
     tracer_code (*validate)(tracer_str config_json, tracer_error *error);
 
     /* Makes an instance. `*out` is set if, and only if, it returns OK; it belongs to the plugin and comes back in
      * destroy. May start threads and read files. Must not wait for the network: an unreachable backend is not an error
-     * here but of each export_batch. The application is waiting: a host may do without a backend after ten seconds, as
-     * above. Returns OK, CONFIG, UNSUPPORTED, INTERNAL or PANIC. [control-thread] */
+     * here but of each export_batch. The application does not wait: its items wait for this to come back, within the
+     * bounds of the host's queue. Whoever waits all the same does so as above. Returns OK, CONFIG, UNSUPPORTED, INTERNAL
+     * or PANIC. [control-thread] */
     tracer_code (*create)(const tracer_create_args *args, tracer_instance **out, tracer_error *error);
 
     /* Ships one batch and returns when the backend has answered. `batch` and all it points to is borrowed until it
@@ -305,6 +320,18 @@ typedef struct tracer_plugin {
      * for ever. Pure. [any-thread] */
     const void *(*get_extension)(tracer_str id);
 } tracer_plugin;
+
+/* An extension of the plugin's: what it does in a forked child. Static and constant. */
+#define TRACER_EXT_AFTER_FORK "tracer_plugin.after-fork/1"
+typedef struct tracer_after_fork {
+    uint32_t struct_size;
+    uint32_t reserved; /* 0 */
+    /* Forgets what is the parent's: threads that are not there, locks that they may have held, connections that are
+     * shared with it. Instances of the parent's are gone without a word and are to be left alone. Called once in each
+     * child of a process that had loaded the plugin, before anything else is asked of it there; not in the handler of
+     * the fork but later, on a thread of the host's. May be NULL. [control-thread] */
+    void (*after_fork)(void);
+} tracer_after_fork;
 
 #if defined(__GNUC__) || defined(__clang__)
 #define TRACER_PLUGIN_EXPORT __attribute__((visibility("default")))

@@ -54,12 +54,17 @@ pub const TRACER_ENCODING_OTLP_PROTOBUF: u32 = 1;
 pub const TRACER_CAP_CONCURRENT_EXPORT: u64 = 1 << 0;
 /// The plugin talks to other machines.
 pub const TRACER_CAP_NETWORK: u64 = 1 << 1;
+/// The host does not use the plugin in a forked child of the process that loaded it.
+pub const TRACER_CAP_NOT_IN_FORKED_CHILDREN: u64 = 1 << 2;
 /// A host refuses a plugin that sets a bit of this mask which it does not know.
 pub const TRACER_CAP_MUST_UNDERSTAND: u64 = 0xffff_ffff << 32;
 /// Reserved: the plugin keeps and retries by itself what it was given.
 pub const TRACER_CAP_OWNS_RETRY: u64 = 1 << 32;
 /// Reserved: `export_batch` returns before the backend has answered.
 pub const TRACER_CAP_ASYNC_EXPORT: u64 = 1 << 33;
+
+/// Id of a plugin's [`tracer_after_fork`].
+pub const TRACER_EXT_AFTER_FORK: &str = "tracer_plugin.after-fork/1";
 
 /// For what needs a person.
 pub const TRACER_LOG_ERROR: u32 = 1;
@@ -256,6 +261,20 @@ pub struct tracer_plugin {
     /// Looks up an extension of the plugin. Any thread.
     pub get_extension: Option<unsafe extern "C" fn(id: tracer_str) -> *const c_void>,
 }
+
+/// What a plugin does in a forked child before it is asked for an instance there. Static, of the plugin's.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct tracer_after_fork {
+    /// Of the plugin's header.
+    pub struct_size: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Forgets what is the parent's.
+    pub after_fork: Option<unsafe extern "C" fn()>,
+}
+
+const _: () = assert!(size_of::<tracer_after_fork>() == 16);
 
 /// The shape of `flush` and `shutdown`.
 pub type TimedCall =

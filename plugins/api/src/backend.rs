@@ -35,6 +35,10 @@ pub trait Backend: Sized + Send + Sync + 'static {
     /// Whether the backend talks to other machines. Lists of plugins show it; nothing depends on it.
     const NETWORK: bool = true;
 
+    /// Whether the backend's code keeps something in statics that does not survive `fork()`: threads, a runtime, sockets.
+    /// Hosts do not use it then in a forked child of the process that loaded it.
+    const NOT_IN_FORKED_CHILDREN: bool = false;
+
     /// Says whether `config_json`, a JSON object, would do for [`create`](Self::create).
     ///
     /// Pure: writes no file, starts no thread, opens no connection; tools call it and never create. Any thread, several

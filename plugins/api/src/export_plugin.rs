@@ -76,11 +76,12 @@ macro_rules! export_plugin {
 pub const fn plugin_table<B: Backend>() -> tracer_plugin {
     let concurrent = if B::CONCURRENT_EXPORT { abi::TRACER_CAP_CONCURRENT_EXPORT } else { 0 };
     let network = if B::NETWORK { abi::TRACER_CAP_NETWORK } else { 0 };
+    let forks = if B::NOT_IN_FORKED_CHILDREN { abi::TRACER_CAP_NOT_IN_FORKED_CHILDREN } else { 0 };
     tracer_plugin {
         struct_size: size_of::<tracer_plugin>() as u32,
         abi_major: abi::TRACER_ABI_MAJOR,
         abi_minor: abi::TRACER_ABI_MINOR,
-        capabilities: concurrent | network,
+        capabilities: concurrent | network | forks,
         accepted_signals: signal_bits(B::SIGNALS),
         accepted_encodings: 1 << abi::TRACER_ENCODING_OTLP_PROTOBUF,
         type_name: tracer_str::new(B::TYPE_NAME),

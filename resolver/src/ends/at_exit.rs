@@ -3,10 +3,12 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::exit_handlers;
 use crate::batch::{END_BUDGET, Leave, Pipeline};
+use crate::{diagnostics, plugin};
 
 /// How long the end of the process waits for spans in hand, in all the places where it is seen together.
 pub const EXIT_DEADLINE: Duration = END_BUDGET;
@@ -26,6 +28,7 @@ pub(crate) fn watch() {
 /// and this one only waits: it may be called from anywhere, a signal handler too, whatever locks the calling thread holds.
 /// Does nothing in a process that traced nothing, nor in a `vfork()` child, which has its parent's memory.
 pub fn before_exit() {
+    tell_if_a_plugin_ends_it();
     Pipeline::leave(Leave::Last, EXIT_DEADLINE);
 }
 
@@ -37,5 +40,15 @@ pub fn export_in_hand() {
 
 /// Runs on the thread that ends the process, after `main` or in `exit()`.
 fn exit_begins() {
+    tell_if_a_plugin_ends_it();
     Pipeline::leave(Leave::First, EXIT_DEADLINE);
+}
+
+/// A plugin that calls `exit()` takes the application along, which would otherwise never know why it has ended. It cannot be
+/// kept from it: whoever is in the midst of ending cannot go back.
+fn tell_if_a_plugin_ends_it() {
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    if let Some(place) = plugin::place().filter(|_| !TOLD.swap(true, Ordering::Relaxed)) {
+        diagnostics::error(&format!("{place} ends the process: it has called exit()"));
+    }
 }

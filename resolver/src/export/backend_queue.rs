@@ -2,8 +2,7 @@
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::queue_state::{Note, QueueState};
@@ -19,37 +18,78 @@ use crate::{config, quiet_thread};
 /// waits and ends the threads without waiting for them.
 pub(crate) struct BackendQueue {
     shared: Arc<Shared>,
-    /// Joined by the first shutdown in time; else the threads are left to themselves.
-    threads: Mutex<Vec<JoinHandle<()>>>,
     /// Set in a forked child: the lock may be held for ever by a thread that is not there any more.
     abandoned: AtomicBool,
 }
 
 impl BackendQueue {
-    /// Starts the threads of a backend: as many as its `concurrency` and the exporter allow.
+    /// Starts a backend whose exporter `begin` makes, on the backend's first thread; batches wait for it. Then there are as
+    /// many threads as its `concurrency` and the exporter allow. Nobody has to wait for it: see
+    /// [`BackendQueue::wait_for_start`].
+    ///
+    /// `begin` is not called before `pause` has passed, unless somebody waits. What it says when there is no exporter it
+    /// has told.
     ///
     /// If the system gives no thread at all, the backend is out of service from the start, and an ERROR says so.
-    pub(crate) fn start(settings: &config::Backend, exporter: impl Exporter) -> Arc<Self> {
-        Self::start_with(settings, exporter, Timing::default())
+    pub(crate) fn start(
+        settings: &config::Backend,
+        timing: Timing,
+        pause: Duration,
+        begin: impl FnOnce() -> Result<Box<dyn Exporter>, String> + Send + 'static,
+    ) -> Arc<Self> {
+        let state = QueueState::starting(settings, timing, Instant::now(), pause);
+        let shared = Arc::new(Shared::new(settings, Box::new(begin), state));
+        shared.spawn(0);
+        Arc::new(Self { shared, abandoned: AtomicBool::new(false) })
     }
 
-    /// As [`BackendQueue::start`], with other times.
-    pub(crate) fn start_with(settings: &config::Backend, exporter: impl Exporter, timing: Timing) -> Arc<Self> {
-        let workers = settings.concurrency.min(exporter.concurrency()).max(1);
-        let state = QueueState::new(settings, timing, workers);
-        let shared = Arc::new(Shared::new(settings, Box::new(exporter), state));
-        let mut threads = Vec::with_capacity(workers);
-        for worker in 0..workers {
-            let body = Arc::clone(&shared);
-            match quiet_thread::spawn(format!("tr-{}", settings.name), move || body.work(worker)) {
-                Ok(thread) => threads.push(thread),
-                Err(error) => {
-                    let notes = shared.lock().worker_missing(worker, &error.to_string());
-                    shared.write(notes);
-                }
-            }
+    /// Waits until the exporter is there, or is known never to come; `false` at the deadline. It is begun at once.
+    ///
+    /// But this thread makes it if the queue's own does not get to it: it may hold the dynamic linker's lock, in the
+    /// constructor of a library, for which every new thread waits.
+    pub(crate) fn wait_for_start(&self, deadline: Instant) -> bool {
+        if self.is_abandoned() {
+            return false;
         }
-        Arc::new(Self { shared, threads: Mutex::new(threads), abandoned: AtomicBool::new(false) })
+        let started = Instant::now();
+        let mut state = self.shared.lock();
+        state.start_at_once(started);
+        self.shared.work.notify_all();
+        let mut patience = deadline.min(started + LONGER_THAN_A_THREAD_TAKES);
+        while state.is_starting() {
+            let now = Instant::now();
+            if now >= deadline {
+                return false;
+            }
+            if now >= patience {
+                drop(state);
+                self.shared.begin();
+                state = self.shared.lock();
+                patience = deadline;
+                continue;
+            }
+            let waited = self.shared.settled.wait_timeout(state, patience - now);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    /// Whether its exporter is still to come.
+    pub(crate) fn is_starting(&self) -> bool {
+        !self.is_abandoned() && self.shared.lock().is_starting()
+    }
+
+    /// Whether there is no exporter, and will be none.
+    pub(crate) fn has_failed_to_start(&self) -> bool {
+        !self.is_abandoned() && self.shared.lock().has_failed_to_start()
+    }
+
+    /// Of an exporter that is there; tests look at the queue at once.
+    #[cfg(test)]
+    pub(crate) fn start_with(settings: &config::Backend, exporter: impl Exporter, timing: Timing) -> Arc<Self> {
+        let queue = Self::start(settings, timing, Duration::ZERO, || Ok(Box::new(exporter)));
+        assert!(queue.wait_for_start(Instant::now() + Duration::from_secs(60)));
+        queue
     }
 
     /// Takes a batch for export. Never blocks for longer than another thread holds the lock, which none does across a
@@ -107,12 +147,14 @@ impl BackendQueue {
             return;
         }
         let mut state = self.shared.lock();
-        while !state.has_left() {
+        loop {
             let now = Instant::now();
-            if now >= deadline {
+            if now >= deadline || state.has_left(now) {
                 break;
             }
-            let waited = self.shared.settled.wait_timeout(state, deadline - now);
+            let look_again = state.has_last_words_until().filter(|until| now < *until);
+            let pause = look_again.unwrap_or(deadline).min(deadline) - now;
+            let waited = self.shared.settled.wait_timeout(state, pause);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         state.stop_hurrying(last);
@@ -164,9 +206,10 @@ impl BackendQueue {
             }]);
             return false;
         }
-        let clean = state.exporter_stopped() == Some(true) && state.lost_at_shutdown() == 0;
+        let ended = state.exporter_stopped() == Some(true) || state.has_failed_to_start();
+        let clean = ended && state.lost_at_shutdown() == 0;
         drop(state);
-        let threads = mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let threads = mem::take(&mut *self.shared.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let joined = threads.into_iter().map(|thread| quiet_thread::join_until(thread, deadline)).fold(true, bool::min);
         clean && joined
     }
@@ -196,7 +239,9 @@ impl BackendQueue {
         if self.is_abandoned() {
             return;
         }
-        self.shared.exporter.tick();
+        if let Some(exporter) = self.shared.exporter.get() {
+            exporter.tick();
+        }
         let notes = self.shared.lock().tick(now);
         self.shared.settled.notify_all();
         self.shared.write(notes);
@@ -207,6 +252,9 @@ impl BackendQueue {
     }
 }
 
+/// A thread that does not begin for so long is kept from it.
+const LONGER_THAN_A_THREAD_TAKES: Duration = Duration::from_secs(1);
+
 /// When nothing more is sent, so that the exporter can still end what it does.
 fn without_reserve(deadline: Instant) -> Instant {
     let left = deadline.saturating_duration_since(Instant::now());
@@ -215,10 +263,9 @@ fn without_reserve(deadline: Instant) -> Instant {
 
 impl Drop for BackendQueue {
     fn drop(&mut self) {
-        let threads = mem::take(self.threads.get_mut().unwrap_or_else(PoisonError::into_inner));
         if self.is_abandoned() {
-            // Detaching a thread that this process does not have is undefined.
-            mem::forget(threads);
+            // Detaching a thread that this process does not have is undefined: the threads' own references, which nobody
+            // gives back here, keep their handles.
             return;
         }
         let now = Instant::now();

@@ -23,13 +23,15 @@ pub enum DropReason {
     NotEncoded,
     /// The backend could not be created in this process.
     NoBackend,
+    /// The process ended before the backend had started.
+    NotStarted,
     /// Metrics only: newer values of the same metrics came before these could leave. They say all that these said.
     Superseded,
 }
 
 impl DropReason {
     /// All of them, in a fixed order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::QueueFull,
         Self::Rejected,
         Self::RetriesExhausted,
@@ -39,6 +41,7 @@ impl DropReason {
         Self::BufferFull,
         Self::NotEncoded,
         Self::NoBackend,
+        Self::NotStarted,
         Self::Superseded,
     ];
 
@@ -54,6 +57,7 @@ impl DropReason {
             Self::BufferFull => "buffer_full",
             Self::NotEncoded => "not_encoded",
             Self::NoBackend => "no_backend",
+            Self::NotStarted => "not_started",
             Self::Superseded => "superseded",
         }
     }
@@ -70,6 +74,7 @@ impl DropReason {
             Self::BufferFull => "they end faster than they can be put into batches",
             Self::NotEncoded => "they could not be encoded",
             Self::NoBackend => "the backend could not be created",
+            Self::NotStarted => "the process ended before the backend had started",
             Self::Superseded => "newer values came before they could leave",
         }
     }

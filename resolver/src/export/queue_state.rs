@@ -4,12 +4,15 @@
 //! from outside. Everything that is worth a log line is returned as a [`Note`], to be written after the lock is gone.
 
 mod ending;
+mod start;
+mod starting;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use log::Level;
 
+use self::start::Start;
 use super::Timing;
 use super::circuit::Gate;
 use super::drop_reason::DropReason;
@@ -70,6 +73,7 @@ pub(super) struct QueueState {
     max_elapsed: Duration,
     timing: Timing,
     phase: Phase,
+    start: Start,
     signals: BySignal,
     workers: WorkerStates,
     next_sequence: u64,
@@ -104,6 +108,7 @@ impl QueueState {
             max_elapsed: settings.retry.max_elapsed,
             timing,
             phase: Phase::Open,
+            start: Start::Done,
             signals: BySignal::new(settings.retry),
             workers: WorkerStates::new(workers),
             next_sequence: 0,
@@ -129,6 +134,8 @@ impl QueueState {
         self.counts.offered(&batch);
         let refusal = if self.phase != Phase::Open {
             Some(DropReason::ShutDown)
+        } else if self.start == Start::Failed {
+            Some(DropReason::NoBackend)
         } else if self.out_of_service {
             Some(DropReason::OutOfService)
         } else if self.workers.any_stuck() {
@@ -320,6 +327,7 @@ impl QueueState {
                 });
             }
         }
+        notes.extend(self.start_overdue(now));
         self.drop_stale(now);
         notes
     }
@@ -334,7 +342,9 @@ impl QueueState {
         let held = self.signals.waiting().chain(self.workers.unsettled());
         let held = held.map(|entry| (&*entry.batch, entry.attempts > 0));
         let (services, data_points) = self.counts.snapshot(held);
-        let state = if self.out_of_service {
+        let state = if self.is_starting() {
+            BackendState::Starting
+        } else if self.out_of_service {
             BackendState::OutOfService
         } else if self.workers.any_stuck() {
             BackendState::Stuck
@@ -547,7 +557,7 @@ impl QueueState {
 
     fn settle(&mut self, batch: &FinishedBatch, settlement: Settlement) {
         let is_of_spans = batch.signal == Signal::Traces;
-        if is_of_spans && matches!(settlement, Settlement::Dropped(DropReason::ShutDown)) {
+        if is_of_spans && matches!(settlement, Settlement::Dropped(DropReason::ShutDown | DropReason::NotStarted)) {
             self.lost_at_shutdown += u64::from(batch.item_count);
         }
         self.counts.settle(batch, settlement);

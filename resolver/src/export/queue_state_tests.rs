@@ -32,7 +32,10 @@ impl Bench {
             max: Duration::from_secs(8),
             max_elapsed: Duration::from_secs(60),
         };
-        Self { state: QueueState::new(&settings, Timing { grace: GRACE }, workers), now: Instant::now() }
+        Self {
+            state: QueueState::new(&settings, Timing { grace: GRACE, ..Timing::default() }, workers),
+            now: Instant::now(),
+        }
     }
 
     pub(super) fn offer(&mut self, id: u64) {

@@ -19,6 +19,8 @@ pub enum BackendState {
     /// Nothing was sent to it yet, or it has not answered yet: nobody knows whether it takes batches.
     #[default]
     Untried,
+    /// Its plugin is being loaded, or is asked for an instance; what comes meanwhile waits.
+    Starting,
     /// It took the last batch that was sent to it; how long ago that was, is beside it.
     Healthy,
     /// It answers, and refused the last batch: its settings are wrong, or those of whoever is to take it.
@@ -34,12 +36,13 @@ pub enum BackendState {
 impl BackendState {
     /// All of them, in their order. `OutOfService` is the last one.
     pub(crate) const ALL: [Self; Self::OutOfService as usize + 1] =
-        [Self::Untried, Self::Healthy, Self::Refusing, Self::Retrying, Self::Stuck, Self::OutOfService];
+        [Self::Untried, Self::Starting, Self::Healthy, Self::Refusing, Self::Retrying, Self::Stuck, Self::OutOfService];
 
     /// The name for metrics and tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Untried => "untried",
+            Self::Starting => "starting",
             Self::Healthy => "healthy",
             Self::Refusing => "refusing",
             Self::Retrying => "retrying",

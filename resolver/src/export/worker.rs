@@ -1,12 +1,16 @@
 //! The body of an export thread, named `tr-<backend>`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::exporter::{Exporter, Outcome};
 use super::queue_state::{Next, Note, QueueState};
-use crate::{config, diagnostics};
+use crate::{config, diagnostics, quiet_thread};
+
+/// Makes the exporter; the error is for people, and was told by whoever made it.
+pub(super) type Begin = Box<dyn FnOnce() -> Result<Box<dyn Exporter>, String> + Send>;
 
 /// What a queue and its threads share.
 ///
@@ -14,24 +18,33 @@ use crate::{config, diagnostics};
 pub(super) struct Shared {
     /// The backend's name, for log lines.
     pub(super) name: String,
-    pub(super) exporter: Box<dyn Exporter>,
+    /// Set once, before anything is asked of it.
+    pub(super) exporter: OnceLock<Box<dyn Exporter>>,
+    /// Taken by whoever makes the exporter.
+    begin: Mutex<Option<Begin>>,
+    concurrency: usize,
     pub(super) export_timeout: Duration,
     pub(super) state: Mutex<QueueState>,
     /// Something for workers to do, or a reason to look again.
     pub(super) work: Condvar,
     /// Something is settled; those who wait for a flush or a shutdown look again.
     pub(super) settled: Condvar,
+    /// Joined by the first shutdown in time; else the threads are left to themselves.
+    pub(super) threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Shared {
-    pub(super) fn new(settings: &config::Backend, exporter: Box<dyn Exporter>, state: QueueState) -> Self {
+    pub(super) fn new(settings: &config::Backend, begin: Begin, state: QueueState) -> Self {
         Self {
             name: settings.name.clone(),
-            exporter,
+            exporter: OnceLock::new(),
+            begin: Mutex::new(Some(begin)),
+            concurrency: settings.concurrency,
             export_timeout: settings.timeout,
             state: Mutex::new(state),
             work: Condvar::new(),
             settled: Condvar::new(),
+            threads: Mutex::default(),
         }
     }
 
@@ -47,8 +60,70 @@ impl Shared {
         }
     }
 
+    /// Makes the exporter, unless somebody else does: then it comes back at once.
+    pub(super) fn begin(self: &Arc<Self>) {
+        let Some(begin) = self.begin.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let made = contain(begin).unwrap_or_else(|| Err("the host's side of its start panicked".to_owned()));
+        let mut state = self.lock();
+        let now = Instant::now();
+        let (note, workers) = match made {
+            Ok(exporter) => {
+                let workers = self.concurrency.min(exporter.concurrency()).max(1);
+                // Whoever took `begin` is alone here.
+                let _ = self.exporter.set(exporter);
+                (state.started(workers, now), workers)
+            }
+            Err(message) => {
+                state.start_failed(&message, now);
+                (None, 1)
+            }
+        };
+        drop(state);
+        self.work.notify_all();
+        self.settled.notify_all();
+        self.write(note);
+        (1..workers).for_each(|worker| self.spawn(worker));
+    }
+
+    /// Starts the thread of a worker.
+    pub(super) fn spawn(self: &Arc<Self>, worker: usize) {
+        let body = Arc::clone(self);
+        // Held, so that a shutdown that finds it ended finds its handle too.
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        match quiet_thread::spawn(format!("tr-{}", self.name), move || body.work(worker)) {
+            Ok(thread) => threads.push(thread),
+            Err(error) => {
+                drop(threads);
+                let notes = self.lock().worker_missing(worker, &error.to_string());
+                self.settled.notify_all();
+                self.write(notes);
+            }
+        }
+    }
+
+    /// Waits for the exporter, and makes it if it is the first worker. Whether there is one.
+    fn has_exporter(self: &Arc<Self>, worker: usize) -> bool {
+        let mut state = self.lock();
+        if worker == 0 && state.is_starting() {
+            while let Some(until) = state.begins_at(Instant::now()) {
+                state = self.wait_for_work(state, Some(until));
+            }
+            drop(state);
+            self.begin();
+            state = self.lock();
+        }
+        while state.is_starting() {
+            state = self.wait_for_work(state, None);
+        }
+        drop(state);
+        self.exporter.get().is_some()
+    }
+
     /// Works until the queue ends.
-    pub(super) fn work(&self, worker: usize) {
+    pub(super) fn work(self: &Arc<Self>, worker: usize) {
+        if !self.has_exporter(worker) {
+            return;
+        }
         let mut state = self.lock();
         loop {
             let next = state.next(worker, Instant::now());
@@ -76,24 +151,25 @@ impl Shared {
 
     /// Does one thing, without the lock, and enters what came of it.
     fn act(&self, worker: usize, next: Next) -> (MutexGuard<'_, QueueState>, Vec<Note>, bool) {
+        // Without one nobody works.
+        let Some(exporter) = self.exporter.get() else { return (self.lock(), Vec::new(), true) };
         match next {
             Next::Export { batch, attempt } => {
-                let outcome =
-                    contain(|| self.exporter.export(&batch, attempt, self.export_timeout)).unwrap_or_else(|| {
-                        Outcome::Rejected { message: "the host's side of the call panicked".to_owned() }
-                    });
+                let outcome = contain(|| exporter.export(&batch, attempt, self.export_timeout)).unwrap_or_else(|| {
+                    Outcome::Rejected { message: "the host's side of the call panicked".to_owned() }
+                });
                 let mut state = self.lock();
                 let notes = state.export_returned(worker, outcome, Instant::now());
                 (state, notes, false)
             }
             Next::Flush { timeout } => {
-                let flushed = contain(|| self.exporter.flush(timeout)).unwrap_or(false);
+                let flushed = contain(|| exporter.flush(timeout)).unwrap_or(false);
                 let mut state = self.lock();
                 let notes = state.flush_returned(worker, flushed);
                 (state, notes, false)
             }
             Next::ShutDownExporter { timeout } => {
-                let stopped = contain(|| self.exporter.shutdown(timeout)).unwrap_or(false);
+                let stopped = contain(|| exporter.shutdown(timeout)).unwrap_or(false);
                 let mut state = self.lock();
                 state.shutdown_returned(worker, stopped);
                 (state, Vec::new(), true)

@@ -60,6 +60,11 @@ impl WorkerStates {
         Self((0..workers).map(|_| WorkerState::Idle).collect())
     }
 
+    /// From here on there are so many, or as many as before if these are more.
+    pub(super) fn grow(&mut self, workers: usize) {
+        self.0.resize_with(workers.max(self.0.len()), || WorkerState::Idle);
+    }
+
     /// Changes what a worker is doing; returns what it did.
     pub(super) fn change(&mut self, worker: usize, state: WorkerState) -> WorkerState {
         match self.0.get_mut(worker) {

@@ -214,7 +214,14 @@ fn duration(backend: &BackendSeen, of: &Operations) -> Distribution {
 
 /// Whether what is lost for this reason never came to the exporter.
 fn is_before_the_exporter(reason: DropReason) -> bool {
-    matches!(reason, DropReason::QueueFull | DropReason::BufferFull | DropReason::NotEncoded | DropReason::NoBackend)
+    matches!(
+        reason,
+        DropReason::QueueFull
+            | DropReason::BufferFull
+            | DropReason::NotEncoded
+            | DropReason::NoBackend
+            | DropReason::NotStarted
+    )
 }
 
 fn component(name: &str, kind: Cow<'static, str>) -> Attributes {

@@ -1,21 +1,47 @@
-//! Calls into plugins: which threads are in one, whose code a plugin is, and how long a plugin may take to begin.
+//! Calls into plugins: which threads are in one, and whose code a plugin is.
 
+use std::any::Any;
 use std::cell::Cell;
-use std::io;
-use std::ptr;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use crate::quiet_thread;
+use super::thread_mark::{self, Marked};
+use crate::diagnostics;
 
-/// Whether the calling thread is inside of a plugin: in one of its functions, or in its constructors.
+/// Whether the calling thread is inside of a plugin: in one of its functions, or in its constructors; or on a thread that was
+/// started there.
 ///
 /// What it does there is the plugin's own: a Kafka client that it makes is not traced, and must not wait for a resolver
-/// that waits for the plugin.
+/// that waits for the plugin. Not for hot paths: asks the kernel.
 pub fn is_in_plugin() -> bool {
-    DEPTH.get() > 0
+    DEPTH.get() > 0 || thread_mark::is_marked()
+}
+
+/// In which call of which plugin this thread is, for a line about what it does there. Nothing in a child that a plugin has
+/// forked: that is a process of its own.
+pub(crate) fn place() -> Option<String> {
+    if !thread_mark::is_of_this_process() {
+        return None;
+    }
+    match CURRENT.get() {
+        // SAFETY: the call that put it there is under way on this thread, and has lent it.
+        Some(call) => Some(unsafe { call.as_ref() }.to_string()),
+        None => is_in_plugin().then(|| "a thread of a plugin".to_owned()),
+    }
+}
+
+/// One call into a plugin.
+pub(super) struct Call<'a> {
+    /// The plugin's name in the configuration.
+    pub(super) plugin: &'a str,
+    /// The function, in the header's words.
+    pub(super) function: &'a str,
+}
+
+impl std::fmt::Display for Call<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the {} of plugin `{}`", self.function, self.plugin)
+    }
 }
 
 /// Whether `belongs` says so of the code of any plugin that was loaded: threads of a plugin are known by where they call
@@ -32,17 +58,74 @@ pub(super) fn known_code() -> impl Iterator<Item = usize> {
 }
 
 /// Makes a call into a plugin on this thread.
-pub(super) fn inside<T>(call: impl FnOnce() -> T) -> T {
-    struct Inside;
-    impl Drop for Inside {
-        fn drop(&mut self) {
-            DEPTH.set(DEPTH.get().saturating_sub(1));
+///
+/// What is thrown out of it ends the process: Rust can neither catch it nor let it through. The plugin is named before.
+pub(super) fn inside<T>(plugin: &str, function: &str, call: impl FnOnce() -> T) -> T {
+    let under_way = Call { plugin, function };
+    let guarded = || {
+        let mut inside = Inside::enter(&under_way);
+        let result = call();
+        inside.has_returned = true;
+        result
+    };
+    // Rust ends the process in here where something foreign comes; without it nothing would be unwound, `Inside` neither.
+    catch_unwind(AssertUnwindSafe(guarded)).unwrap_or_else(|panic: Box<dyn Any + Send>| resume_unwind(panic))
+}
+
+/// A thread is in a plugin until this is dropped.
+struct Inside<'a> {
+    call: &'a Call<'a>,
+    before: Option<std::ptr::NonNull<Call<'static>>>,
+    has_returned: bool,
+    _marked: Marked,
+}
+
+impl<'a> Inside<'a> {
+    fn enter(call: &'a Call<'a>) -> Self {
+        DEPTH.set(DEPTH.get() + 1);
+        let before = CURRENT.replace(Some(std::ptr::NonNull::from(call).cast()));
+        Self { call, before, has_returned: false, _marked: Marked::begin() }
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get().saturating_sub(1));
+        CURRENT.set(self.before);
+        if !self.has_returned && !std::thread::panicking() {
+            diagnostics::write_to_stderr(&format!(
+                "tracer-resolver: ERROR: an exception, or the end of its thread, came out of {}, which its contract forbids; the process ends\n",
+                self.call
+            ));
+            std::process::abort();
         }
     }
-    DEPTH.set(DEPTH.get() + 1);
-    let _inside = Inside;
-    call()
 }
+
+/// A function of a plugin's, as what it may be whatever its contract says: something may be thrown out of it.
+pub(super) trait MayThrow {
+    /// The same function.
+    type Throwing;
+    fn may_throw(self) -> Self::Throwing;
+}
+
+macro_rules! may_throw {
+    ($($argument:ident),*) => {
+        impl<R $(, $argument)*> MayThrow for unsafe extern "C" fn($($argument),*) -> R {
+            type Throwing = unsafe extern "C-unwind" fn($($argument),*) -> R;
+            fn may_throw(self) -> Self::Throwing {
+                // SAFETY: the two differ only in what the caller is ready for.
+                unsafe { std::mem::transmute::<Self, Self::Throwing>(self) }
+            }
+        }
+    };
+}
+
+may_throw!();
+may_throw!(A);
+may_throw!(A, B);
+may_throw!(A, B, C);
+may_throw!(A, B, C, D);
 
 /// The address of some function of a plugin. Those beyond 256 plugins are not told from the application's code.
 pub(super) fn remember(code: usize) {
@@ -56,92 +139,30 @@ pub(super) fn remember(code: usize) {
     }
 }
 
-thread_local!(static DEPTH: Cell<usize> = const { Cell::new(0) });
+thread_local! {
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// The call that this thread is in; lent by it.
+    static CURRENT: Cell<Option<std::ptr::NonNull<Call<'static>>>> = const { Cell::new(None) };
+}
 
 /// Filled from the front, never emptied: plugins are never unloaded.
 static KNOWN: [AtomicUsize; 256] = [const { AtomicUsize::new(0) }; 256];
 
-/// How long a plugin may take to check its settings, or to make an instance.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A call that did not return in time.
-#[derive(Debug)]
-pub(super) enum Failed {
-    /// It still runs, on its thread, with all that it borrowed.
-    Late,
-    /// The system gives no thread for it.
-    NoThread(io::Error),
-}
-
-/// Makes a call into a plugin on a thread of the host's, and waits for it up to `patience`.
-///
-/// But on this thread, and without a limit, if this one holds the dynamic linker's lock, in the constructor of a library:
-/// a plugin that loads a library would wait there for us.
-pub(super) fn within<T: Send + 'static>(
-    patience: Duration,
-    call: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Failed> {
-    let job = Arc::new(Mutex::new(Some(call)));
-    let (begins, has_begun) = sync_channel(1);
-    let (returns, has_returned) = sync_channel(1);
-    let on_thread = Arc::clone(&job);
-    let body = move || {
-        wait_for_the_linker();
-        let Some(call) = take(&on_thread) else { return };
-        // Nobody may be waiting any more.
-        let _ = begins.send(());
-        let _ = returns.send(inside(call));
-    };
-    quiet_thread::spawn("tr-plugin".to_owned(), body).map_err(Failed::NoThread)?;
-    if let Some(call) = not_begun(&has_begun).then(|| take(&job)).flatten() {
-        return Ok(inside(call));
-    }
-    has_returned.recv_timeout(patience).map_err(|_| Failed::Late)
-}
-
-/// Whether the thread is kept from beginning.
-fn not_begun(has_begun: &Receiver<()>) -> bool {
-    const LONGER_THAN_ANY_LOAD: Duration = Duration::from_secs(1);
-    has_begun.recv_timeout(LONGER_THAN_ANY_LOAD) == Err(RecvTimeoutError::Timeout)
-}
-
-fn take<C>(job: &Mutex<Option<C>>) -> Option<C> {
-    job.lock().unwrap_or_else(PoisonError::into_inner).take()
-}
-
-/// Returns when no other thread loads a library. Threads of Rust's library wait for that when they begin, to have their
-/// destructors noted; this does not rest on it.
-fn wait_for_the_linker() {
-    // SAFETY: asks for a handle of the program itself, which loads nothing, and gives it back.
-    unsafe {
-        let program = libc::dlopen(ptr::null(), libc::RTLD_LAZY | libc::RTLD_NOLOAD);
-        if !program.is_null() {
-            libc::dlclose(program);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::tests::compile;
     use super::*;
 
     #[test]
     fn a_thread_is_in_a_plugin_while_its_call_runs_and_after_a_panic_no_more() {
+        let call = |body: &mut dyn FnMut() -> bool| inside("sample", "create", body);
+        assert!(!is_in_plugin() && place().is_none());
+        assert!(call(&mut || call(&mut is_in_plugin) && is_in_plugin()));
+        assert!(call(&mut || place().as_deref() == Some("the create of plugin `sample`")));
+        let on_a_thread_of_its_own = || std::thread::spawn(place).join().unwrap();
+        assert!(call(&mut || on_a_thread_of_its_own().as_deref() == Some("a thread of a plugin")));
         assert!(!is_in_plugin());
-        assert!(inside(|| inside(is_in_plugin) && is_in_plugin()));
-        assert!(!is_in_plugin());
-        assert!(std::panic::catch_unwind(|| inside(|| panic!("a defect"))).is_err());
-        assert!(!is_in_plugin());
-        assert!(within(PATIENCE, is_in_plugin).unwrap());
-    }
-
-    #[test]
-    fn a_call_that_does_not_return_is_left_to_itself() {
-        let (sender, receiver) = std::sync::mpsc::channel::<()>();
-        let late = within(Duration::from_millis(20), move || receiver.recv().is_err());
-        assert!(matches!(late, Err(Failed::Late)));
-        drop(sender);
+        assert!(std::panic::catch_unwind(|| inside("sample", "create", || panic!("a defect"))).is_err());
+        assert!(!is_in_plugin() && place().is_none());
     }
 
     #[test]
@@ -151,31 +172,5 @@ mod tests {
         remember(77);
         assert!(is_code_of_a_plugin(|address| address == 77));
         assert_eq!(KNOWN.iter().filter(|place| place.load(Ordering::Relaxed) == 77).count(), 1);
-    }
-
-    static IN_CONSTRUCTOR: Mutex<Option<bool>> = Mutex::new(None);
-
-    extern "C" fn in_constructor() {
-        let here = std::thread::current().id();
-        let load = move || {
-            // SAFETY: loads a library of the system's, and gives it back.
-            let library = unsafe { libc::dlopen(c"libm.so.6".as_ptr(), libc::RTLD_NOW) };
-            !library.is_null() && std::thread::current().id() == here
-        };
-        *IN_CONSTRUCTOR.lock().unwrap() = within(PATIENCE, load).ok();
-    }
-
-    #[test]
-    fn who_holds_the_linker_s_lock_makes_the_call_itself() {
-        let folder = tempfile::tempdir().unwrap();
-        let library = folder.path().join("constructing.so");
-        let address = in_constructor as *const () as usize;
-        let source =
-            format!("__attribute__((constructor)) static void construct(void) {{ ((void (*)(void)){address}ul)(); }}");
-        compile(&source, &library);
-        let path = std::ffi::CString::new(library.to_str().unwrap()).unwrap();
-        // SAFETY: its constructor calls a function that is there.
-        assert!(!unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW) }.is_null());
-        assert_eq!(IN_CONSTRUCTOR.lock().unwrap().take(), Some(true));
     }
 }

@@ -13,7 +13,8 @@ use tracer_plugin_api::abi::{
     tracer_error, tracer_instance, tracer_stats, tracer_str,
 };
 
-use super::calls::{self, inside};
+use super::calls::{MayThrow as _, inside};
+use super::forks::undisturbed;
 use super::host_side::HostSide;
 use super::reply::Reply;
 use super::secrets::Secrets;
@@ -24,16 +25,22 @@ use crate::counted::counted;
 use crate::diagnostics;
 use crate::export::{Exporter, FinishedBatch, Outcome, Signal};
 
-/// When a plugin whose instance panicked gets a new one: after each of these pauses, then never again.
+/// When a plugin whose instance panicked gets a new one: after each of these pauses, and then never again, unless deaths lie
+/// so far back that they do not count any more.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rebirth {
     /// One pause per new instance.
     pub(crate) pauses: [Duration; 3],
+    /// How long a death counts.
+    pub(crate) forgotten_after: Duration,
 }
 
 impl Default for Rebirth {
     fn default() -> Self {
-        Self { pauses: [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30)] }
+        Self {
+            pauses: [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30)],
+            forgotten_after: Duration::from_secs(600),
+        }
     }
 }
 
@@ -54,8 +61,8 @@ pub(crate) struct Instance {
 
 struct Life {
     stage: Stage,
-    /// Panics, and failures to make a successor.
-    deaths: usize,
+    /// Panics, and failures to make a successor, that still count.
+    deaths: Vec<Instant>,
 }
 
 enum Stage {
@@ -64,6 +71,8 @@ enum Stage {
     Dead {
         again_at: Instant,
     },
+    /// A thread is making a successor.
+    Reviving,
     OutOfService,
     ShutDown,
 }
@@ -87,7 +96,7 @@ unsafe impl Sync for Handle {}
 impl Instance {
     /// Makes a backend's instance. `settings` passed [`PluginLibrary::check`].
     ///
-    /// May read files and start threads of the plugin's; does not wait for the network. Errors are the plugin's, with
+    /// On a thread of the host's: runs code of the plugin, and nobody knows how long it takes. Errors are the plugin's, with
     /// secrets blotted out.
     pub(crate) fn create(
         library: Arc<PluginLibrary>,
@@ -113,7 +122,7 @@ impl Instance {
             config_json,
             max_concurrency,
             rebirth,
-            life: Mutex::new(Life { stage: Stage::Working(Arc::new(handle)), deaths: 0 }),
+            life: Mutex::new(Life { stage: Stage::Working(Arc::new(handle)), deaths: Vec::new() }),
         })
     }
 
@@ -124,7 +133,8 @@ impl Instance {
         let mut stats = tracer_stats::new();
         // SAFETY: the instance is alive: `handle` is borrowed from `life`, whose lock must be taken to end it. It is held
         // across the call because the contract forbids `stats` to block.
-        let code = inside(|| unsafe { (handle.library.functions().stats)(handle.raw.as_ptr(), &mut stats) });
+        let ask = self.library.functions().stats.may_throw();
+        let code = inside(self.library.type_name(), "stats", || unsafe { ask(handle.raw.as_ptr(), &mut stats) });
         (code == TRACER_OK).then_some(stats)
     }
 
@@ -132,7 +142,7 @@ impl Instance {
     fn working(&self) -> Option<Arc<Handle>> {
         match &self.life().stage {
             Stage::Working(handle) => Some(Arc::clone(handle)),
-            Stage::Dead { .. } | Stage::OutOfService | Stage::ShutDown => None,
+            Stage::Dead { .. } | Stage::Reviving | Stage::OutOfService | Stage::ShutDown => None,
         }
     }
 
@@ -141,7 +151,7 @@ impl Instance {
         let mut life = self.life();
         match &life.stage {
             Stage::Working(handle) => return Ok(Arc::clone(handle)),
-            Stage::OutOfService => return Err(Outcome::OutOfService { message: self.epitaph(life.deaths) }),
+            Stage::OutOfService => return Err(Outcome::OutOfService { message: self.epitaph(life.deaths.len()) }),
             Stage::ShutDown => return Err(Outcome::Rejected { message: "the backend is shut down".to_owned() }),
             Stage::Dead { again_at } => {
                 let pause = again_at.saturating_duration_since(Instant::now());
@@ -150,8 +160,20 @@ impl Instance {
                     return Err(Outcome::Retry { after: Some(pause), message });
                 }
             }
+            Stage::Reviving => {
+                let message = "the plugin panicked; it is being started anew".to_owned();
+                return Err(Outcome::Retry { after: None, message });
+            }
         }
-        match Handle::create(&self.library, &self.host, &self.backend, &self.config_json, self.max_concurrency) {
+        life.stage = Stage::Reviving;
+        // Whoever asks how it is does not wait for a create.
+        drop(life);
+        let created = Handle::create(&self.library, &self.host, &self.backend, &self.config_json, self.max_concurrency);
+        let mut life = self.life();
+        if !matches!(life.stage, Stage::Reviving) {
+            return Err(Outcome::Rejected { message: "the backend is shut down".to_owned() });
+        }
+        match created {
             Ok(handle) => {
                 log::info!(target: LOG_TARGET, "backend `{}`: its plugin was started anew", self.backend);
                 let handle = Arc::new(handle);
@@ -179,16 +201,18 @@ impl Instance {
 
     /// Counts a death. Returns the outcome for the queue if it was one too many.
     fn died(&self, life: &mut Life) -> Option<Outcome> {
-        let pause = self.rebirth.pauses.get(life.deaths).copied();
-        life.deaths += 1;
+        let now = Instant::now();
+        life.deaths.retain(|death| now.saturating_duration_since(*death) < self.rebirth.forgotten_after);
+        let pause = self.rebirth.pauses.get(life.deaths.len()).copied();
+        life.deaths.push(now);
         match pause {
             Some(pause) => {
-                life.stage = Stage::Dead { again_at: Instant::now() + pause };
+                life.stage = Stage::Dead { again_at: now + pause };
                 None
             }
             None => {
                 life.stage = Stage::OutOfService;
-                Some(Outcome::OutOfService { message: self.epitaph(life.deaths) })
+                Some(Outcome::OutOfService { message: self.epitaph(life.deaths.len()) })
             }
         }
     }
@@ -239,13 +263,9 @@ impl Exporter for Instance {
         let mut error = tracer_error::new();
         // SAFETY: the instance is alive as long as `handle`; `borrowed`, the body and `error` outlive the call; the queue
         // keeps to `concurrency()`, and calls nothing after `shutdown`.
-        let code = inside(|| unsafe {
-            (self.library.functions().export_batch)(
-                handle.raw.as_ptr(),
-                &borrowed,
-                milliseconds(timeout).max(1),
-                &mut error,
-            )
+        let (export_batch, timeout) = (self.library.functions().export_batch.may_throw(), milliseconds(timeout).max(1));
+        let code = inside(self.library.type_name(), "export_batch", || unsafe {
+            export_batch(handle.raw.as_ptr(), &borrowed, timeout, &mut error)
         });
         set_up_code::give_back();
         self.outcome(&handle, Reply::new(code, &error))
@@ -255,8 +275,9 @@ impl Exporter for Instance {
         let Some(handle) = self.working() else { return true };
         let mut error = tracer_error::new();
         // SAFETY: as in `export`.
-        let code = inside(|| unsafe {
-            (self.library.functions().flush)(handle.raw.as_ptr(), milliseconds(timeout), &mut error)
+        let flush = self.library.functions().flush.may_throw();
+        let code = inside(self.library.type_name(), "flush", || unsafe {
+            flush(handle.raw.as_ptr(), milliseconds(timeout), &mut error)
         });
         match self.outcome(&handle, Reply::new(code, &error)) {
             Outcome::Exported => true,
@@ -280,8 +301,9 @@ impl Exporter for Instance {
         let Stage::Working(handle) = stage else { return true };
         let mut error = tracer_error::new();
         // SAFETY: as in `export`; the stage was `Working`, so it is called once.
-        let code = inside(|| unsafe {
-            (self.library.functions().shutdown)(handle.raw.as_ptr(), milliseconds(timeout), &mut error)
+        let shutdown = self.library.functions().shutdown.may_throw();
+        let code = inside(self.library.type_name(), "shutdown", || unsafe {
+            shutdown(handle.raw.as_ptr(), milliseconds(timeout), &mut error)
         });
         // After a time-out, threads of the instance still run: it is never destroyed.
         // Relaxed: read by whoever drops the last `Arc`, which synchronizes.
@@ -302,7 +324,7 @@ impl Exporter for Instance {
 }
 
 impl Handle {
-    /// On a thread of the host's, for a limited time: the application may be waiting.
+    /// On a thread of the host's.
     fn create(
         library: &Arc<PluginLibrary>,
         host: &Arc<HostSide>,
@@ -310,19 +332,7 @@ impl Handle {
         config_json: &str,
         max_concurrency: u32,
     ) -> Result<Self, Reply> {
-        let (library, host) = (Arc::clone(library), Arc::clone(host));
-        let (backend, config_json) = (backend.to_owned(), config_json.to_owned());
-        let create = move || Self::create_here(&library, &host, &backend, &config_json, max_concurrency);
-        calls::within(calls::PATIENCE, create).unwrap_or_else(|failed| Err(Reply::not_in_time("create", &failed)))
-    }
-
-    fn create_here(
-        library: &Arc<PluginLibrary>,
-        host: &Arc<HostSide>,
-        backend: &str,
-        config_json: &str,
-        max_concurrency: u32,
-    ) -> Result<Self, Reply> {
+        library.is_ready().map_err(Reply::internal)?;
         let args = tracer_create_args {
             struct_size: size_of::<tracer_create_args>() as u32,
             max_concurrency,
@@ -332,8 +342,11 @@ impl Handle {
         };
         let mut raw = std::ptr::null_mut();
         let mut error = tracer_error::new();
-        // SAFETY: `args` and all it points to, `raw` and `error` outlive the call; the host's table is the handle's, if there is one.
-        let code = unsafe { (library.functions().create)(&args, &mut raw, &mut error) };
+        let create = library.functions().create.may_throw();
+        // SAFETY: `args` and all it points to, `raw` and `error` outlive the call; the host's table is the handle's, if there is
+        // one.
+        let code =
+            undisturbed(|| inside(library.type_name(), "create", || unsafe { create(&args, &mut raw, &mut error) }));
         if code != TRACER_OK {
             return Err(Reply::new(code, &error));
         }
@@ -351,7 +364,8 @@ impl Drop for Handle {
         if self.may_be_destroyed.load(Ordering::Relaxed) {
             // SAFETY: the last reference: no call is running and none will come; the contract's condition for it is what
             // `may_be_destroyed` says.
-            inside(|| unsafe { (self.library.functions().destroy)(self.raw.as_ptr()) });
+            let destroy = self.library.functions().destroy.may_throw();
+            inside(self.library.type_name(), "destroy", || unsafe { destroy(self.raw.as_ptr()) });
             // SAFETY: once, and not used afterwards.
             unsafe { ManuallyDrop::drop(&mut self.host) };
         }

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 use tracer_plugin_api::abi::{
-    TRACER_CAP_CONCURRENT_EXPORT, TRACER_OK, TRACER_SIGNAL_METRICS, TRACER_SIGNAL_TRACES, tracer_error, tracer_plugin,
-    tracer_str,
+    TRACER_CAP_CONCURRENT_EXPORT, TRACER_CAP_NOT_IN_FORKED_CHILDREN, TRACER_EXT_AFTER_FORK, TRACER_OK,
+    TRACER_SIGNAL_METRICS, TRACER_SIGNAL_TRACES, tracer_after_fork, tracer_error, tracer_plugin, tracer_str,
 };
 
-use super::calls;
+use super::calls::{MayThrow as _, inside};
 use super::complaint::Complaint;
+use super::forks::undisturbed;
 use super::load_error::{LoadError, LoadFailure};
 use super::plugin_file::PluginFile;
 use super::reply::Reply;
@@ -17,12 +18,20 @@ use super::secrets;
 use super::settings_schema::SettingsSchema;
 use super::table::{Functions, PluginTable};
 use crate::export::Signal;
+use crate::host;
+use crate::per_process::{self, PerProcess};
 
 /// One plugin: its code, and what it says of itself. Shared by all backends that use it; any thread.
 #[derive(Debug)]
 pub(crate) struct PluginLibrary {
     table: PluginTable,
     origin: Origin,
+    /// How often the process that loaded it was forked from another.
+    loaded_in: usize,
+    /// In Go: its runtime's threads are the process's that loaded it.
+    is_go: bool,
+    /// Its call after a fork has come back in this process.
+    woken: PerProcess<()>,
 }
 
 /// Where a plugin's code came from.
@@ -51,7 +60,11 @@ impl PluginLibrary {
         }
         // SAFETY: the caller vouches for the table.
         match unsafe { PluginTable::read(table, configured_type) } {
-            Ok(table) => Ok(Self { table, origin }),
+            Ok(table) => {
+                let (loaded_in, code) = (per_process::generation(), table.functions.validate as *const () as usize);
+                let is_go = host::is_go_code(|range| range.contains(&code));
+                Ok(Self { table, origin, loaded_in, is_go, woken: PerProcess::new() })
+            }
             Err(defects) => Err(LoadError::new(configured_type, LoadFailure::Defective(path, defects))),
         }
     }
@@ -122,6 +135,51 @@ impl PluginLibrary {
         self.table.capabilities & TRACER_CAP_CONCURRENT_EXPORT != 0
     }
 
+    /// Whether it may be used in this process; where that is a child of the one that loaded it, it is told so first.
+    ///
+    /// On a thread of the host's: may run code of the plugin.
+    pub(crate) fn is_ready(&self) -> Result<(), &'static str> {
+        if let Some(why) = self.stays_behind() {
+            return Err(why);
+        }
+        undisturbed(|| self.wake());
+        Ok(())
+    }
+
+    /// Why it cannot be used in this process, if that is a child of the one that loaded it.
+    fn stays_behind(&self) -> Option<&'static str> {
+        if self.loaded_in == per_process::generation() {
+            return None;
+        }
+        if self.is_go {
+            return Some("it is written in Go, whose runtime does not work in the child of a fork");
+        }
+        let says_so = self.table.capabilities & TRACER_CAP_NOT_IN_FORKED_CHILDREN != 0;
+        says_so.then_some("it says that it does not work in the child of a fork")
+    }
+
+    /// Lets it forget what is its parent's, if it wants to: once in each child of the process that loaded it, before it makes
+    /// anything there. Whoever comes meanwhile waits.
+    fn wake(&self) {
+        if self.loaded_in == per_process::generation() {
+            return;
+        }
+        self.woken.get_or_init(|| {
+            let id = tracer_str::new(TRACER_EXT_AFTER_FORK);
+            let look_up = self.table.functions.get_extension.may_throw();
+            // SAFETY: it came with a checked table; `id` is lent for the call.
+            let found =
+                inside(self.type_name(), "get_extension", || unsafe { look_up(id) }).cast::<tracer_after_fork>();
+            // SAFETY: null, or under this id such a struct of the plugin's, static, whose first field says how long it is.
+            let after_fork = unsafe { found.as_ref() }.filter(|it| it.struct_size as usize >= size_of_val(*it));
+            if let Some(after_fork) = after_fork.and_then(|it| it.after_fork) {
+                let after_fork = after_fork.may_throw();
+                // SAFETY: as above; on a thread of the host's, once in this process.
+                inside(self.type_name(), "after_fork", || unsafe { after_fork() });
+            }
+        });
+    }
+
     /// One line for the log: all that helps when somebody asks which code ran.
     pub(crate) fn description(&self) -> String {
         let mut line = format!(
@@ -148,17 +206,19 @@ impl PluginLibrary {
         &self.table.schema
     }
 
-    /// The plugin's own opinion of settings that fit its schema. On a thread of the host's, for a limited time.
+    /// The plugin's own opinion of settings that fit its schema. On a thread of the host's: nobody knows how long it takes.
     pub(super) fn validate(&self, config: &Value) -> Option<Complaint> {
-        let (text, validate) = (config.to_string(), self.functions().validate);
-        let asked = calls::within(calls::PATIENCE, move || {
-            let mut error = tracer_error::new();
-            // SAFETY: `validate` came with a checked table, and its library is never unloaded; `text` and `error` outlive
-            // the call. Any thread may call it.
-            let code = unsafe { validate(tracer_str::new(&text), &mut error) };
-            (code != TRACER_OK).then(|| Reply::new(code, &error))
+        let (text, validate) = (config.to_string(), self.functions().validate.may_throw());
+        let mut error = tracer_error::new();
+        // SAFETY: `validate` came with a checked table, and its library is never unloaded; `text` and `error` outlive the
+        // call. Any thread may call it.
+        let code = undisturbed(|| {
+            inside(self.type_name(), "validate", || unsafe { validate(tracer_str::new(&text), &mut error) })
         });
-        let reply = asked.unwrap_or_else(|failed| Some(Reply::not_in_time("validate", &failed)))?;
+        if code == TRACER_OK {
+            return None;
+        }
+        let reply = Reply::new(code, &error);
         Some(Complaint::of_value(existing(reply.field, config), reply.message))
     }
 }

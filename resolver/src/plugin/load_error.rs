@@ -60,6 +60,8 @@ pub(crate) enum LoadFailure {
     },
     /// Another file than the one that this process has loaded from this path.
     ChangedOnDisk(PathBuf),
+    /// The process that this one was forked from was loading it: here, half of it is.
+    HalfLoaded(PathBuf),
     /// The system's loader refuses it.
     NotLoadable(PathBuf, String),
     /// The system's loader answered with another library.
@@ -87,6 +89,7 @@ impl LoadError {
             LoadFailure::ChangedOnDisk(_) | LoadFailure::OtherLibrary(_) => "P103",
             LoadFailure::PinMismatch { .. } => "P104",
             LoadFailure::Unreadable(..) | LoadFailure::NotAFile(..) | LoadFailure::NotLoadable(..) => "P105",
+            LoadFailure::HalfLoaded(_) => "P105",
             LoadFailure::NoSymbol(_) | LoadFailure::Defective(..) => "P106",
             LoadFailure::Untrusted(..) => "P108",
         }
@@ -120,6 +123,10 @@ impl LoadError {
             LoadFailure::ChangedOnDisk(path) => {
                 format!("{} has changed since this process loaded it; loaded code cannot be replaced", path.display())
             }
+            LoadFailure::HalfLoaded(path) => format!(
+                "{} was being loaded when this process was forked, and cannot be used here: half of it is in memory",
+                path.display()
+            ),
             LoadFailure::NotLoadable(path, error) => format!("{} cannot be loaded: {error}", path.display()),
             LoadFailure::OtherLibrary(path) => {
                 format!("loading {} gave another library than the one that was checked", path.display())
@@ -162,6 +169,10 @@ impl LoadError {
             ),
             LoadFailure::ChangedOnDisk(_) | LoadFailure::OtherLibrary(_) => {
                 "restart the process, or install the new version under a new file name".to_owned()
+            }
+            LoadFailure::HalfLoaded(_) => {
+                "fork later, or before the first client is created; a plugin's constructors should take no time"
+                    .to_owned()
             }
             LoadFailure::NotLoadable(..) => {
                 "install a plugin built for this system: same processor, a C library no newer than this one".to_owned()

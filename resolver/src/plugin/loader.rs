@@ -1,5 +1,6 @@
 //! `Loader`: from a plugin's name to its library, and the process's list of what is loaded.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::ptr;
@@ -9,15 +10,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use tracer_plugin_api::abi::{TRACER_ABI_MINOR, TRACER_PLUGIN_SYMBOL, tracer_plugin, tracer_plugin_entry};
 
-use super::calls::{self, inside};
+use super::calls::{self, MayThrow as _, inside};
+use super::forks::undisturbed;
 use super::library::{Origin, PluginLibrary};
 use super::load_error::{LoadError, LoadFailure, Tried};
 use super::mapping;
 use super::plugin_file::{Identity, PluginFile, SealedCopy, Stamp};
 use super::search::{self, Candidate, Search};
+use super::table::is_called;
 use crate::config::{Plugins, Variables};
 use crate::diagnostics;
-use crate::per_process::PerProcess;
+use crate::per_process::{self, PerProcess};
 use crate::swap::Swap;
 use crate::trusted_path;
 
@@ -39,7 +42,7 @@ impl Trust {
 }
 
 /// Finds and loads plugins. All loaders of a process share one list: a file is loaded once, whoever asks.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Loader {
     trust: Trust,
     /// The process has more rights than whoever started it: nobody else may write to its plugins, whatever is said.
@@ -95,32 +98,25 @@ impl Loader {
     ///
     /// Not for hot paths: reads files, and waits for other threads that load.
     pub(crate) fn load(&self, name: &str, plugins: &Plugins) -> Result<Arc<PluginLibrary>, LoadError> {
-        Registry::change(|registry| self.load_into(registry, name, plugins))
-    }
-
-    fn load_into(
-        &self,
-        registry: &mut Registry,
-        name: &str,
-        plugins: &Plugins,
-    ) -> Result<Arc<PluginLibrary>, LoadError> {
+        let alone = one_at_a_time(name);
+        let _alone = alone.lock().unwrap_or_else(PoisonError::into_inner);
         let refuse = |failure| LoadError::new(name, failure);
         let pin = search::entry(name, plugins).and_then(|entry| entry.sha256);
         let search =
             Search::new(name, plugins, &self.default_places, self.trusts_any_writer(plugins)).map_err(refuse)?;
         if !search.explicit && pin.is_none() {
-            if let Some(linked_in) = registry.linked_in(name) {
+            if let Some(linked_in) = Registry::now().linked_in(name) {
                 return Ok(linked_in);
             }
         }
-        let (file, named) = find(name, &search, registry).map_err(refuse)?;
-        self.check_trust(name, &file, &named, self.trusts_any_writer(plugins), registry)?;
+        let (file, named) = find(name, &search).map_err(refuse)?;
+        self.check_trust(name, &file, &named, self.trusts_any_writer(plugins))?;
         match pin {
             None => {
                 let origin = Origin::File { path: file.path.clone(), sha256: None };
-                self.load_by_path(name, &file, origin, registry)
+                self.load_by_path(name, &file, origin)
             }
-            Some(pin) => self.load_pinned(name, &file, pin, registry),
+            Some(pin) => self.load_pinned(name, &file, pin),
         }
     }
 
@@ -149,14 +145,7 @@ impl Loader {
 
     /// Looks at the way by which the file was opened, `named`, after that: found in nobody else's hands, it has been so,
     /// and the system's loader will open the same file by it.
-    fn check_trust(
-        &self,
-        name: &str,
-        file: &PluginFile,
-        named: &Path,
-        any_writer: bool,
-        registry: &mut Registry,
-    ) -> Result<(), LoadError> {
+    fn check_trust(&self, name: &str, file: &PluginFile, named: &Path, any_writer: bool) -> Result<(), LoadError> {
         let mut folders = [named, &file.path].into_iter().filter_map(Path::parent).filter(|_| !any_writer);
         let doubt = trusted_path::doubt(named, any_writer).or_else(|| folders.find_map(trusted_path::open_to_everyone));
         let Some(doubt) = doubt else { return Ok(()) };
@@ -164,24 +153,18 @@ impl Loader {
         if self.trust == Trust::Strict {
             return Err(problem);
         }
-        registry.warn_once(format!("{}; {}", problem.message(), problem.help()));
+        Registry::change(|registry| registry.warn_once(format!("{}; {}", problem.message(), problem.help())));
         Ok(())
     }
 
-    fn load_pinned(
-        &self,
-        name: &str,
-        file: &PluginFile,
-        pin: [u8; 32],
-        registry: &mut Registry,
-    ) -> Result<Arc<PluginLibrary>, LoadError> {
+    fn load_pinned(&self, name: &str, file: &PluginFile, pin: [u8; 32]) -> Result<Arc<PluginLibrary>, LoadError> {
         let unreadable = |error| LoadError::new(name, LoadFailure::Unreadable(file.path.clone(), error));
         let matches_pin = |found: [u8; 32]| {
             let path = file.path.clone();
             let mismatch = LoadFailure::PinMismatch { path, expected: pin, found };
             if found == pin { Ok(()) } else { Err(LoadError::new(name, mismatch)) }
         };
-        if let Some(loaded) = registry.get(&Key::Pinned(pin)) {
+        if let Some(loaded) = Registry::now().get(&Key::Pinned(pin)) {
             matches_pin(file.sha256().map_err(unreadable)?)?;
             return has_type(name, loaded);
         }
@@ -202,7 +185,7 @@ impl Loader {
                     file.path.display()
                 );
                 diagnostics::say(LOG_TARGET, log::Level::Warn, &what);
-                let library = self.load_by_path(name, file, origin, registry)?;
+                let library = self.load_by_path(name, file, origin)?;
                 // Too late to keep its constructors from running, but not to keep it from being used.
                 let reopened =
                     PluginFile::open(&file.path).ok().flatten().map(|again| (again.identity, again.sha256()));
@@ -213,30 +196,32 @@ impl Loader {
                 library
             }
         };
-        registry.add(Key::Pinned(pin), &library);
+        Registry::change(|registry| registry.add(Key::Pinned(pin), &library));
         Ok(library)
     }
 
-    fn load_by_path(
-        &self,
-        name: &str,
-        file: &PluginFile,
-        origin: Origin,
-        registry: &mut Registry,
-    ) -> Result<Arc<PluginLibrary>, LoadError> {
-        if let Some(loaded) = registry.by_path(name, file)? {
+    fn load_by_path(&self, name: &str, file: &PluginFile, origin: Origin) -> Result<Arc<PluginLibrary>, LoadError> {
+        if let Some(loaded) = Registry::now().by_path(name, file)? {
             return has_type(name, loaded);
         }
-        let library = open(name, &file.path, &file.path, None, origin)?;
-        registry.add(Key::Path(file.identity, file.stamp, file.path.clone()), &library);
-        Ok(library)
+        // For a child that is forked meanwhile: it will have half of the library, and the linker there takes it for whole.
+        let begun = (per_process::generation(), file.identity);
+        Registry::change(|registry| registry.loading.push(begun));
+        let opened = open(name, &file.path, &file.path, None, origin);
+        Registry::change(|registry| {
+            registry.loading.retain(|other| *other != begun);
+            if let Ok(library) = &opened {
+                registry.add(Key::Path(file.identity, file.stamp, file.path.clone()), library);
+            }
+        });
+        opened
     }
 }
 
 /// The first candidate that exists, and the path by which it was opened. One that exists and cannot be used is an error,
 /// and not a reason to look further: what would be found then is not what the operator installed. One in a folder that
 /// everybody may write to is passed over: nobody knows who installed it.
-fn find(name: &str, search: &Search, registry: &mut Registry) -> Result<(PluginFile, PathBuf), LoadFailure> {
+fn find(name: &str, search: &Search) -> Result<(PluginFile, PathBuf), LoadFailure> {
     let mut tried = Vec::new();
     let mut passed_over = Vec::new();
     let mut way_out = None;
@@ -252,7 +237,9 @@ fn find(name: &str, search: &Search, registry: &mut Registry) -> Result<(PluginF
             }
             format!("never searched: {doubt}")
         } else if let Some(file) = PluginFile::open(path)? {
-            passed_over.into_iter().for_each(|warning| registry.warn_once(warning));
+            if !passed_over.is_empty() {
+                Registry::change(|registry| passed_over.into_iter().for_each(|warning| registry.warn_once(warning)));
+            }
             return Ok((file, path.clone()));
         } else {
             let folder_is_there = path.parent().is_some_and(Path::is_dir);
@@ -283,7 +270,7 @@ pub(super) fn open(
     let flags = RTLD_NOW | RTLD_LOCAL | libc::RTLD_NODELETE;
     // SAFETY: constructors of the library run here. That is what loading a plugin means; who may be loaded was decided by
     // the configuration, its folders and its pins.
-    let library = inside(|| unsafe { Library::open(Some(loadable), flags) })
+    let library = undisturbed(|| inside(name, "constructors", || unsafe { Library::open(Some(loadable), flags) }))
         .map_err(|error| refuse(LoadFailure::NotLoadable(file.to_owned(), error.to_string())))?;
     let entry = find_entry(&library, file).map_err(refuse)?;
     // The handle is not needed any more, and must never be closed.
@@ -295,7 +282,7 @@ pub(super) fn open(
     }
     calls::remember(entry as usize);
     // SAFETY: `find_entry` found it under the name for which the contract fixes this type; pure, any thread.
-    let table = inside(|| unsafe { entry(u32::from(TRACER_ABI_MINOR)) });
+    let table = undisturbed(|| inside(name, "entry", || unsafe { entry.may_throw()(u32::from(TRACER_ABI_MINOR)) }));
     // SAFETY: an entry point returned it, and its library is never unloaded.
     let library = unsafe { PluginLibrary::from_table(table, name, origin) }?;
     log::info!(target: LOG_TARGET, "loaded {}", library.description());
@@ -319,14 +306,21 @@ fn find_entry(library: &Library, file: &Path) -> Result<tracer_plugin_entry, Loa
 
 /// A file may be configured under two names; the plugin in it has one.
 fn has_type(name: &str, library: Arc<PluginLibrary>) -> Result<Arc<PluginLibrary>, LoadError> {
-    if library.type_name() == name {
+    if is_called(library.type_name(), name) {
         return Ok(library);
     }
     let defect = format!("type_name is \"{}\", but the configuration calls it `{name}`", library.type_name());
     Err(LoadError::new(name, LoadFailure::Defective(library.path(), vec![defect])))
 }
 
-/// Held while a plugin is loaded.
+/// Held while a plugin of this name is loaded: of others nobody waits for it, whatever its code does.
+fn one_at_a_time(name: &str) -> Arc<Mutex<()>> {
+    static NAMES: PerProcess<Mutex<BTreeMap<String, Arc<Mutex<()>>>>> = PerProcess::new();
+    let mut names = NAMES.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(names.entry(name.to_owned()).or_default())
+}
+
+/// Held while the list of plugins is changed.
 pub(super) fn changing() -> MutexGuard<'static, ()> {
     static CHANGING: PerProcess<Mutex<()>> = PerProcess::new();
     CHANGING.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
@@ -336,6 +330,8 @@ pub(super) fn changing() -> MutexGuard<'static, ()> {
 #[derive(Clone, Debug, Default)]
 struct Registry {
     loaded: Vec<(Key, Arc<PluginLibrary>)>,
+    /// What is being loaded by its path, and in which process of those that were forked from each other.
+    loading: Vec<(usize, Identity)>,
     /// What was said already: several backends may have one plugin, and each reload asks again.
     warned: Vec<String>,
 }
@@ -381,6 +377,11 @@ impl Registry {
         unsafe { &*list }
     }
 
+    /// As it is now.
+    fn now() -> Arc<Self> {
+        Self::list().load()
+    }
+
     fn add(&mut self, key: Key, library: &Arc<PluginLibrary>) {
         self.loaded.push((key, Arc::clone(library)));
     }
@@ -388,6 +389,10 @@ impl Registry {
     /// What was loaded from the same file by its path, or by another of its names. An error if it, or another file at its path, was loaded with other content:
     /// the system's loader would answer with the old code.
     fn by_path(&self, name: &str, file: &PluginFile) -> Result<Option<Arc<PluginLibrary>>, LoadError> {
+        let own = per_process::generation();
+        if self.loading.iter().any(|(process, identity)| *process != own && *identity == file.identity) {
+            return Err(LoadError::new(name, LoadFailure::HalfLoaded(file.path.clone())));
+        }
         for (key, library) in &self.loaded {
             let Key::Path(identity, stamp, path) = key else { continue };
             if *identity == file.identity && *stamp == file.stamp {

@@ -11,7 +11,6 @@ use tracer_plugin_api::abi::{
 };
 
 use super::c_text;
-use super::calls::{self, Failed};
 
 /// See the module.
 #[derive(Debug)]
@@ -48,14 +47,6 @@ impl Reply {
             retry_after: (error.retry_after_ms > 0).then(|| Duration::from_millis(u64::from(error.retry_after_ms))),
             rejected_items: error.rejected_items,
         }
-    }
-
-    /// What is told instead of what the plugin would have answered.
-    pub(super) fn not_in_time(function: &str, failed: &Failed) -> Self {
-        Self::internal(&match failed {
-            Failed::Late => format!("its {function} did not return within {:?}", calls::PATIENCE),
-            Failed::NoThread(error) => format!("the system gives no thread for its {function}: {error}"),
-        })
     }
 
     pub(super) fn internal(message: &str) -> Self {

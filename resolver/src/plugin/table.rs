@@ -38,6 +38,7 @@ pub(super) struct Functions {
     pub(super) shutdown: TimedCall,
     pub(super) destroy: unsafe extern "C" fn(*mut tracer_instance),
     pub(super) stats: unsafe extern "C" fn(*const tracer_instance, *mut tracer_stats) -> tracer_code,
+    pub(super) get_extension: unsafe extern "C" fn(tracer_str) -> *const c_void,
 }
 
 impl PluginTable {
@@ -64,7 +65,7 @@ impl PluginTable {
         let version = text("version", raw.version, 64);
         let build_info = text("build_info", raw.build_info, 1024);
         let schema_text = text("config_schema", raw.config_schema, 1 << 20);
-        if type_name != configured_type && !defects.iter().any(|defect| defect.starts_with("type_name")) {
+        if !is_called(&type_name, configured_type) && !defects.iter().any(|defect| defect.starts_with("type_name")) {
             defects.push(format!(
                 "type_name is \"{}\", but the configuration calls it `{configured_type}`",
                 c_text::printable(type_name.as_bytes(), 64)
@@ -93,6 +94,13 @@ impl PluginTable {
             _ => Err(defects),
         }
     }
+}
+
+/// Whether a configuration that says `configured` may mean a plugin of this type: it may add to the name, so that two versions
+/// of a plugin have two names, `otlp` and `otlp-old`.
+pub(super) fn is_called(type_name: &str, configured: &str) -> bool {
+    let added = configured.strip_prefix(type_name);
+    added.is_some_and(|added| added.is_empty() || added.len() > 1 && added.starts_with(['-', '_']))
 }
 
 /// The table, if it is as large as that of ABI 1.0.
@@ -132,8 +140,6 @@ fn functions(raw: &tracer_plugin, defects: &mut Vec<String>) -> Option<Functions
     if !missing.is_empty() {
         defects.push(format!("these functions are null: {}", missing.join(", ")));
     }
-    // Asked for by nobody in ABI 1.0, but a plugin without it breaks the contract all the same.
-    let _: unsafe extern "C" fn(tracer_str) -> *const c_void = raw.get_extension?;
     Some(Functions {
         validate: raw.validate?,
         create: raw.create?,
@@ -142,6 +148,7 @@ fn functions(raw: &tracer_plugin, defects: &mut Vec<String>) -> Option<Functions
         shutdown: raw.shutdown?,
         destroy: raw.destroy?,
         stats: raw.stats?,
+        get_extension: raw.get_extension?,
     })
 }
 

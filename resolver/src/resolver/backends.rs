@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use super::destination::{self, Destination};
 use super::ledger::Ledger;
-use super::plan::{self, Plan};
+use super::plan::{self, Plan, Wanted};
+use super::starts::{Starts, Waits};
 use crate::batch::{Destinations, Leave};
 use crate::config::{Config, Report};
 use crate::diagnostics;
@@ -58,6 +59,8 @@ struct Closed {
 pub(super) struct Prepared {
     table: Table,
     fresh: Vec<Arc<Destination>>,
+    /// What comes of those that start.
+    pub(super) starts: Arc<Starts>,
     /// By the configuration's index: what backend sets name them by.
     pub(super) numbers: Vec<usize>,
 }
@@ -65,6 +68,9 @@ pub(super) struct Prepared {
 /// How long a backend that a reload took away may take for what it has in hand, at the most: its `max_elapsed`, and no
 /// longer than this.
 const LONGEST_FAREWELL: Duration = Duration::from_secs(60);
+/// Between the wish for a backend and the load of its plugin, which holds the lock of the dynamic linker: librdkafka waits for
+/// it when a process creates its first client.
+const PAUSE: Duration = Duration::from_millis(50);
 /// And then, for the end itself.
 const CLOSING: Duration = Duration::from_secs(5);
 
@@ -79,35 +85,46 @@ impl Backends {
         }
     }
 
-    /// Loads, checks and creates every backend of `config` that does not run already. What fails stands in `report`, at its
-    /// line, and gets no spans.
+    /// Starts every backend of `config` that does not run already, each on its own thread. What fails stands in `report`, at
+    /// its line, as far as somebody waits, and gets no spans; what comes later is in `Prepared::starts`.
     ///
-    /// Reads files, and runs code of the plugins. One thread at a time.
-    pub(super) fn prepare(&self, config: &Config, strict: bool, report: &mut Report) -> Prepared {
+    /// Reads files, if backends run already. One thread at a time.
+    pub(super) fn prepare(&self, config: &Config, strict: bool, waits: Waits, report: &mut Report) -> Prepared {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let loader = plan::loader(strict);
+        let (text, starts) = (plan::text_of(report), Starts::new());
         let before = self.table.load();
         let mut table = Table { current: Vec::new(), ..Table::clone(&before) };
         let mut fresh = Vec::new();
-        for backend in &config.backends {
-            let plan = Plan::new(&loader, &config.plugins, backend, report);
-            let running = before.current.iter().find(|known| {
-                known.plan.as_ref().zip(plan.as_ref()).is_some_and(|(known, wanted)| known.is_same(wanted))
-            });
-            let destination = running.cloned().unwrap_or_else(|| {
+        for (place, backend) in config.backends.iter().enumerate() {
+            let wanted = Wanted::new(&loader, &config.plugins, backend, &text);
+            let mut number = || {
                 let name = table.name(&backend.name, &backend.plugin);
-                let number = destination::number(name, NEXT.fetch_add(1, Ordering::Relaxed));
-                let started = Destination::start(number, backend.name.clone(), plan, |_, complaint| {
-                    plan::complain(backend, complaint, report);
-                });
-                let started = Arc::new(started);
-                fresh.push(Arc::clone(&started));
-                started
-            });
+                destination::number(name, NEXT.fetch_add(1, Ordering::Relaxed))
+            };
+            let answer = starts.expect(place);
+            // Only whoever replaces others has to know whether they are the same.
+            let plan = if before.current.is_empty() { None } else { Some(wanted.plan_in_time()) };
+            let destination = match plan {
+                Some(Ok(plan)) => match before.current.iter().find(|known| known.is_by(&plan)) {
+                    Some(running) => Arc::clone(running),
+                    None => Arc::new(Destination::start(number(), wanted, Some(plan), PAUSE, answer)),
+                },
+                Some(Err(problems)) => {
+                    report.problems.extend(problems);
+                    Arc::new(Destination::failed(number(), wanted))
+                }
+                None => Arc::new(Destination::start(number(), wanted, None, PAUSE, answer)),
+            };
+            if !before.current.iter().any(|known| Arc::ptr_eq(known, &destination)) {
+                fresh.push(Arc::clone(&destination));
+            }
             table.current.push(destination);
         }
+        destination::wait(&fresh, waits, report);
+        report.problems.extend(starts.problems());
         let numbers = table.current.iter().map(|destination| destination.number).collect();
-        Prepared { table, fresh, numbers }
+        Prepared { table, fresh, starts, numbers }
     }
 
     /// The new ones take the place of those of now, which only rules of before will lead to. Gives the names of those that
@@ -184,7 +201,7 @@ impl Backends {
     /// Waits until the backend has all that it was given, and ends it.
     fn close(&self, destination: &Arc<Destination>) {
         if let Some(queue) = destination.running() {
-            let patience = destination.plan.as_ref().map_or(CLOSING, |plan| plan.settings.retry.max_elapsed);
+            let patience = destination.wanted.settings.retry.max_elapsed;
             let clean =
                 queue.flush(Instant::now() + patience.min(LONGEST_FAREWELL)) & queue.shutdown(Instant::now() + CLOSING);
             diagnostics::say(
@@ -212,13 +229,18 @@ impl Backends {
     /// Names and plugins, for one line in the log.
     pub(super) fn describe(&self) -> String {
         let table = self.table.load();
-        let working: Vec<_> = table.current.iter().filter_map(|known| Some(known.plan.as_ref()?.describe())).collect();
+        let working: Vec<_> = table.current.iter().filter_map(|known| known.of_plan(Plan::describe)).collect();
         if working.is_empty() { "no backend".to_owned() } else { working.join(", ") }
     }
 
     /// Starts the backends of this process if a fork left them behind. A few atomic loads for each otherwise.
     pub(crate) fn ensure_running(&self) {
         self.table.load().current.iter().for_each(|destination| _ = destination.queue());
+    }
+
+    /// Whether one of them has not answered yet.
+    pub(super) fn are_starting(&self) -> bool {
+        self.table.load().current.iter().any(|destination| destination.is_starting())
     }
 
     /// Waits until everything offered is exported or dropped; `false` when the deadline comes first.
@@ -266,8 +288,7 @@ impl Backends {
                     .collect(),
             }
         });
-        let works =
-            |name: &str| accounts.table.current.iter().any(|known| known.name == name && known.running().is_some());
+        let works = |name: &str| accounts.table.current.iter().any(|known| known.name == name && known.works());
         all.filter(|of| works(&of.name) || !of.services.is_empty()).collect()
     }
 
@@ -295,7 +316,7 @@ impl Backends {
     /// Whether the plugin of the backend with this number takes a signal.
     pub(super) fn takes(&self, number: usize, signal: Signal) -> bool {
         let table = self.table.load();
-        table.open(number).and_then(|known| known.plan.as_ref()).is_some_and(|plan| plan.library.accepts(signal))
+        table.open(number).and_then(|known| known.of_plan(|plan| plan.library.accepts(signal))).unwrap_or(false)
     }
 
     /// Says in the log what became of the spans of each backend since this was last said. The log may block: not for a
@@ -510,7 +531,7 @@ impl Destinations for Backends {
 mod tests {
     use super::*;
     use crate::config::{Source, load};
-    use crate::plugin::child_is_well;
+    use crate::plugin::{PATIENCE, child_is_well};
 
     /// Of one backend, which reports into `folder`.
     fn config(folder: &tempfile::TempDir, report: &str) -> Config {
@@ -524,7 +545,7 @@ mod tests {
 
     fn prepared(backends: &Backends, config: &Config) -> Prepared {
         let mut report = Report::new(String::new(), String::new());
-        let prepared = backends.prepare(config, false, &mut report);
+        let prepared = backends.prepare(config, false, Waits::ForAll(PATIENCE), &mut report);
         assert!(!report.has_errors(), "{}", report.render(false));
         prepared
     }

@@ -7,20 +7,25 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
-use super::plan::Plan;
+use super::plan::{Plan, Wanted};
+use super::starts::{Answer, Waits};
+use crate::config::{Problem, Report};
 use crate::diagnostics;
-use crate::export::{BackendCounters, BackendQueue, BackendState, EarlyLosses};
+use crate::export::{BackendCounters, BackendQueue, BackendState, EarlyLosses, Exporter, Timing};
 use crate::per_process::{self, PerProcess};
-use crate::plugin::Complaint;
+use crate::plugin::{Failed, Instance};
+use crate::swap::Swap;
 
 /// See the module.
 pub(super) struct Destination {
     /// Its name's number and its own: see [`number`].
     pub(super) number: usize,
     pub(super) name: String,
-    /// `None` for a backend that cannot work.
-    pub(super) plan: Option<Plan>,
+    pub(super) wanted: Wanted,
+    /// What came of its start, here or in a process that this one was forked from. The start has it too.
+    known: Arc<Swap<Known>>,
     /// What was lost on its way; made at the first loss of a process.
     pub(super) early: PerProcess<EarlyLosses>,
     /// The last rules that name it; those of now, and so all that come, while it is `u64::MAX`.
@@ -28,6 +33,16 @@ pub(super) struct Destination {
     /// What runs, by how often this process was forked since. A child starts its own at its first use; it never takes a
     /// lock of its parent's, which may be held by a thread that is not there.
     running: [OnceLock<Option<Arc<BackendQueue>>>; MAX_FORKS],
+}
+
+/// What is known of a backend.
+enum Known {
+    /// Its start is under way.
+    Nothing,
+    /// It cannot work, and will not in a fork either.
+    Failed,
+    /// It was created by this.
+    Plan(Plan),
 }
 
 /// A process that was forked from one that was forked, and so on: further ones trace nothing, and say so.
@@ -44,36 +59,70 @@ pub(super) fn name_of(number: usize) -> usize {
 }
 
 impl Destination {
-    /// `complain` is told what the plugin says when it cannot be created.
+    /// Starts it, on its own thread, which runs code of the plugin; not before `pause` has passed, unless somebody waits.
     ///
-    /// Runs code of the plugin. The export threads start here.
-    pub(super) fn start(
-        number: usize,
-        name: String,
-        plan: Option<Plan>,
-        complain: impl FnOnce(&Plan, &Complaint),
-    ) -> Self {
-        let queue = plan.as_ref().and_then(|plan| match plan.create() {
-            Ok(instance) => Some(BackendQueue::start(&plan.settings, instance)),
-            Err(complaint) => {
-                complain(plan, &complaint);
-                None
-            }
+    /// `plan`: what is known of it already.
+    pub(super) fn start(number: usize, wanted: Wanted, plan: Option<Plan>, pause: Duration, answer: Answer) -> Self {
+        let known = Arc::new(Swap::new(Arc::new(plan.map_or(Known::Nothing, Known::Plan))));
+        let destination = Self::with(number, wanted, Arc::clone(&known));
+        let wanted = destination.wanted.clone();
+        let mut answer = answer;
+        let queue = BackendQueue::start(&destination.wanted.settings, Timing::default(), pause, move || {
+            made(&wanted, &known).map_err(|problems| {
+                let first = problems.first().map_or_else(String::new, |problem| problem.message.clone());
+                answer.complain(problems);
+                first
+            })
         });
-        let destination = Self {
+        if let Some(place) = destination.running.get(per_process::generation()) {
+            // Nobody else has seen it yet: the place is empty.
+            let _ = place.set(Some(queue));
+        }
+        destination
+    }
+
+    /// One that cannot work.
+    pub(super) fn failed(number: usize, wanted: Wanted) -> Self {
+        let destination = Self::with(number, wanted, Arc::new(Swap::new(Arc::new(Known::Failed))));
+        if let Some(place) = destination.running.get(per_process::generation()) {
+            // As above.
+            let _ = place.set(None);
+        }
+        destination
+    }
+
+    fn with(number: usize, wanted: Wanted, known: Arc<Swap<Known>>) -> Self {
+        Self {
             number,
-            name,
-            // A backend that could not be created will not be in a fork either.
-            plan: plan.filter(|_| queue.is_some()),
+            name: wanted.settings.name.clone(),
+            wanted,
+            known,
             early: PerProcess::new(),
             last_rules: AtomicU64::new(u64::MAX),
             running: [const { OnceLock::new() }; MAX_FORKS],
-        };
-        if let Some(place) = destination.running.get(per_process::generation()) {
-            // Nobody else has seen it yet: the place is empty.
-            let _ = place.set(queue);
         }
-        destination
+    }
+
+    /// What `look` sees in its plan, if it was created.
+    pub(super) fn of_plan<T>(&self, look: impl FnOnce(&Plan) -> T) -> Option<T> {
+        match &*self.known.load() {
+            Known::Plan(plan) if !self.is_starting() => Some(look(plan)),
+            _ => None,
+        }
+    }
+
+    /// Whether it was created as this plan would have it.
+    pub(super) fn is_by(&self, plan: &Plan) -> bool {
+        self.of_plan(|known| known.is_same(plan)).unwrap_or(false)
+    }
+
+    /// Whether it works, or may still come to.
+    pub(super) fn works(&self) -> bool {
+        self.running().is_some_and(|queue| !queue.has_failed_to_start())
+    }
+
+    pub(super) fn is_starting(&self) -> bool {
+        self.running().is_some_and(|queue| queue.is_starting())
     }
 
     /// No rules name it any more but these, and those before. Said again later it changes nothing.
@@ -106,18 +155,21 @@ impl Destination {
                 "this process is a fork of a fork, and so on, too often: the next one will trace nothing",
             );
         }
-        // One that was replaced before the fork gets nothing here.
-        let plan = self.plan.as_ref().filter(|_| self.last_rules() == u64::MAX)?;
-        match plan.create() {
-            Ok(instance) => Some(BackendQueue::start(&plan.settings, instance)),
-            Err(complaint) => {
-                diagnostics::error(&format!(
-                    "backend `{}` cannot be created in this fork and gets no spans: {}",
-                    self.name, complaint.message
-                ));
-                None
-            }
+        // One that was replaced before the fork gets nothing here, and one that could not be created neither.
+        if self.last_rules() != u64::MAX || matches!(*self.known.load(), Known::Failed) {
+            return None;
         }
+        let (wanted, known) = (self.wanted.clone(), Arc::clone(&self.known));
+        Some(BackendQueue::start(&self.wanted.settings, Timing::default(), Duration::ZERO, move || {
+            made(&wanted, &known).map_err(|problems| {
+                let first = problems.first().map_or_else(String::new, |problem| problem.message.clone());
+                let name = &wanted.settings.name;
+                diagnostics::error(&format!(
+                    "backend `{name}` cannot be created in this fork and gets no spans: {first}"
+                ));
+                first
+            })
+        }))
     }
 
     /// The queues of processes before this one are theirs.
@@ -146,5 +198,40 @@ impl Destination {
 impl Drop for Destination {
     fn drop(&mut self) {
         self.abandon(per_process::generation());
+    }
+}
+
+/// Loads the plugin, if that is not done, and creates the backend. Runs on the backend's own thread.
+fn made(wanted: &Wanted, known: &Swap<Known>) -> Result<Box<dyn Exporter>, Vec<Problem>> {
+    let result = planned(wanted, known).and_then(|(planned, instance)| {
+        known.store(planned);
+        Ok(Box::new(instance) as Box<dyn Exporter>)
+    });
+    if result.is_err() {
+        known.store(Arc::new(Known::Failed));
+    }
+    result
+}
+
+fn planned(wanted: &Wanted, known: &Swap<Known>) -> Result<(Arc<Known>, Instance), Vec<Problem>> {
+    let mut now = known.load();
+    if !matches!(*now, Known::Plan(_)) {
+        now = Arc::new(Known::Plan(wanted.plan()?));
+    }
+    let Known::Plan(plan) = &*now else { return Err(Vec::new()) };
+    wanted.is_ready(&plan.library)?;
+    let instance = plan.create().map_err(|complaint| vec![wanted.complaint(&complaint)])?;
+    Ok((Arc::clone(&now), instance))
+}
+
+/// Waits for backends that start; who has not answered then goes on by itself, or is an error.
+pub(super) fn wait(fresh: &[Arc<Destination>], waits: Waits, report: &mut Report) {
+    let (Waits::For(patience) | Waits::ForAll(patience)) = waits else { return };
+    let deadline = Instant::now() + patience;
+    for destination in fresh {
+        let has_answered = destination.running().is_none_or(|queue| queue.wait_for_start(deadline));
+        if !has_answered && matches!(waits, Waits::ForAll(_)) {
+            report.push(destination.wanted.late(&Failed::Late));
+        }
     }
 }

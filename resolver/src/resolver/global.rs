@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use super::starts::Waits;
 use super::{Reloaded, Resolver, off_status};
 use crate::config::Source;
 use crate::diagnostics;
@@ -19,7 +20,9 @@ impl Resolver {
     /// The resolver of this process: built at the first call, from the file that `INTERCEPTORS_CONFIG_FILE` names, or
     /// without it from the `OTEL_*` variables.
     ///
-    /// Reads files, loads plugins and starts threads; later calls give the same. A call out of the midst of that, by a plugin
+    /// Reads files and starts threads; later calls give the same. The plugins are loaded on threads of their own and nobody
+    /// waits for them, but where errors refuse (`INTERCEPTORS_STRICT=1`): what is traced meanwhile waits, and what is wrong
+    /// with them is said in the log and in the status, not in [`Resolver::report`]. A call out of the midst of that, by a plugin
     /// or the application's logger, gives one that is off, and so does one that has waited half a minute for another thread. What it has in hand when the process
     /// ends normally is exported, within [`EXIT_DEADLINE`](crate::EXIT_DEADLINE).
     ///
@@ -107,7 +110,7 @@ fn load() -> Option<&'static Loaded> {
     LOADS.set(true);
     let _loading = Loading;
     // Whoever has the claim is alone here.
-    let _ = LOADED.set(Resolver::load(Source::Process));
+    let _ = LOADED.set(Resolver::load_with(Source::Process, Waits::No));
     LOADED.get()
 }
 

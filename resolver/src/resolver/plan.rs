@@ -1,4 +1,4 @@
-//! A backend as its configuration has it: its plugin loaded, its settings checked. Nothing runs yet.
+//! A backend as its configuration has it, and then with its plugin loaded and its settings checked. Nothing runs yet.
 
 #![forbid(unsafe_code)]
 
@@ -7,8 +7,21 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::tell;
 use crate::config::{Backend, Plugins, Problem, Report, Untrusted};
-use crate::plugin::{Complaint, Instance, Loader, PluginLibrary, Rebirth, Trust};
+use crate::diagnostics;
+use crate::plugin::{self, Complaint, Failed, Instance, Loader, PluginLibrary, Rebirth, Trust};
+use crate::quiet_thread;
+
+/// A backend as its configuration has it, and where its plugin is looked for.
+#[derive(Clone)]
+pub(super) struct Wanted {
+    pub(super) settings: Backend,
+    plugins: Plugins,
+    loader: Loader,
+    /// The configuration's name and text: what is wrong is shown there.
+    text: Arc<Report>,
+}
 
 /// What it takes to create a backend, again in every fork.
 pub(super) struct Plan {
@@ -24,39 +37,99 @@ pub(super) fn check(untrusted: &Untrusted, strict: bool, report: &mut Report) {
     check_with(&loader(strict), &untrusted.backends, &untrusted.plugins, report);
 }
 
+/// The same for a configuration that an application's client asked for: it does not wait, and what is wrong is told when it
+/// is known.
+pub(super) fn check_later(untrusted: Untrusted, report: &Report) {
+    let mut later = Report::new(report.name.clone(), report.text.clone());
+    let body = move || {
+        check(&untrusted, false, &mut later);
+        tell::tell(&later, false);
+    };
+    if let Err(error) = quiet_thread::spawn("tr-check".to_owned(), body) {
+        diagnostics::warn(&format!("the plugins were not asked for their opinion: {error}"));
+    }
+}
+
 /// The same of any backends.
 pub(crate) fn check_with(loader: &Loader, backends: &[Backend], plugins: &Plugins, report: &mut Report) {
+    let text = text_of(report);
     for backend in backends {
-        Plan::new(loader, plugins, backend, report);
+        if let Err(problems) = Wanted::new(loader, plugins, backend, &text).plan_in_time() {
+            report.problems.extend(problems);
+        }
     }
+}
+
+/// The configuration itself, without what is wrong with it.
+pub(super) fn text_of(report: &Report) -> Arc<Report> {
+    Arc::new(Report::new(report.name.clone(), report.text.clone()))
 }
 
 pub(super) fn loader(strict: bool) -> Loader {
     Loader::new(if strict { Trust::Strict } else { Trust::Lenient })
 }
 
-impl Plan {
-    pub(super) fn new(loader: &Loader, plugins: &Plugins, backend: &Backend, report: &mut Report) -> Option<Self> {
-        let library = match loader.load(&backend.plugin, plugins) {
-            Ok(library) => library,
-            Err(error) => {
-                let message = format!("backend `{}`: {}", backend.name, one_line(&error.message()));
-                report.push(
-                    Problem::error(error.code(), message)
-                        .at(backend.plugin_span.clone(), "named here")
-                        .help(error.help()),
-                );
-                return None;
-            }
-        };
-        let settings = library.typed_settings(&backend.config, &backend.config_references);
-        let complaints = library.check(&settings, &backend.config_secrets);
-        for complaint in &complaints {
-            complain(backend, complaint, report);
-        }
-        complaints.is_empty().then(|| Self { settings: backend.clone(), config: settings, library })
+impl Wanted {
+    pub(super) fn new(loader: &Loader, plugins: &Plugins, backend: &Backend, text: &Arc<Report>) -> Self {
+        let (settings, plugins) = (backend.clone(), plugins.clone());
+        Self { settings, plugins, loader: loader.clone(), text: Arc::clone(text) }
     }
 
+    /// Loads the plugin, and lets it check the settings; else, all that is wrong. On a thread of the host's: runs code of the
+    /// plugin, and nobody knows how long it takes.
+    pub(super) fn plan(&self) -> Result<Plan, Vec<Problem>> {
+        let backend = &self.settings;
+        let library = self.loader.load(&backend.plugin, &self.plugins).map_err(|error| {
+            let message = format!("backend `{}`: {}", backend.name, one_line(&error.message()));
+            let problem = Problem::error(error.code(), message).at(backend.plugin_span.clone(), "named here");
+            vec![problem.help(error.help())]
+        })?;
+        self.is_ready(&library)?;
+        let settings = library.typed_settings(&backend.config, &backend.config_references);
+        let complaints = library.check(&settings, &backend.config_secrets);
+        if !complaints.is_empty() {
+            return Err(complaints.iter().map(|complaint| self.complaint(complaint)).collect());
+        }
+        Ok(Plan { settings: backend.clone(), config: settings, library })
+    }
+
+    /// The same for whoever waits for it, which nobody does for ever.
+    pub(super) fn plan_in_time(&self) -> Result<Plan, Vec<Problem>> {
+        let wanted = self.clone();
+        plugin::within(plugin::PATIENCE, move || wanted.plan()).unwrap_or_else(|failed| Err(vec![self.late(&failed)]))
+    }
+
+    /// It has not answered in time.
+    pub(super) fn late(&self, failed: &Failed) -> Problem {
+        let help = "the plugin hangs in its constructors, its validate or its create: tell its author";
+        self.cannot_start(&failed.to_string(), help)
+    }
+
+    /// Whether the plugin may be used in this process.
+    pub(super) fn is_ready(&self, library: &PluginLibrary) -> Result<(), Vec<Problem>> {
+        library.is_ready().map_err(|why| vec![self.cannot_start(why, "create the first client after the fork")])
+    }
+
+    fn cannot_start(&self, why: &str, help: &str) -> Problem {
+        let Backend { name, plugin, plugin_span, .. } = &self.settings;
+        let message = format!("backend `{name}`: plugin `{plugin}` cannot start: {why}");
+        Problem::error("P109", message).at(plugin_span.clone(), "named here").help(help)
+    }
+
+    /// A plugin's complaint, at the line of the setting that it complains about.
+    pub(super) fn complaint(&self, complaint: &Complaint) -> Problem {
+        let backend = &self.settings;
+        let place = key_path(&backend.config, &complaint.pointer).map_or(String::new(), |path| format!(" `{path}`"));
+        let message =
+            format!("backend `{}`: plugin `{}` rejects{place}: {}", backend.name, backend.plugin, complaint.message);
+        let value = backend.place_of(&complaint.pointer);
+        // An unknown key is wrong itself, and not its value.
+        let key = complaint.is_of_key.then(|| key_before(&self.text.text, &value, &complaint.pointer));
+        Problem::error("P107", message).at(key.flatten().unwrap_or(value), "here")
+    }
+}
+
+impl Plan {
     /// Whether it is the same backend, wherever it stands in its file: what runs for the one may go on for the other.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         let sending = |plan: &Self| {
@@ -74,7 +147,7 @@ impl Plan {
         format!("{} ({})", self.settings.name, self.library.description())
     }
 
-    /// Runs code of the plugin.
+    /// On a thread of the host's, as [`Wanted::plan`].
     pub(super) fn create(&self) -> Result<Instance, Complaint> {
         Instance::create(Arc::clone(&self.library), &self.settings, &self.config, Rebirth::default())
     }
@@ -86,17 +159,6 @@ fn one_line(text: &str) -> String {
     let first = lines.next().unwrap_or_default();
     let rest: Vec<_> = lines.collect();
     if rest.is_empty() { first.to_owned() } else { format!("{first} {}", rest.join("; ")) }
-}
-
-/// A plugin's complaint, at the line of the setting that it complains about.
-pub(super) fn complain(backend: &Backend, complaint: &Complaint, report: &mut Report) {
-    let place = key_path(&backend.config, &complaint.pointer).map_or(String::new(), |path| format!(" `{path}`"));
-    let message =
-        format!("backend `{}`: plugin `{}` rejects{place}: {}", backend.name, backend.plugin, complaint.message);
-    let value = backend.place_of(&complaint.pointer);
-    // An unknown key is wrong itself, and not its value.
-    let key = complaint.is_of_key.then(|| key_before(&report.text, &value, &complaint.pointer));
-    report.push(Problem::error("P107", message).at(key.flatten().unwrap_or(value), "here"));
 }
 
 /// The bytes of the key whose value stands at `value`, if the text has it before an equals sign.

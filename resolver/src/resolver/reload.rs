@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::reloading::{Looks, Print, Refusal, Reloaded, Reloading};
-use super::{Resolver, Shared, plan};
+use super::{Resolver, Shared, plan, tell};
 use crate::config::{self, Origin, Report};
 use crate::diagnostics;
 use crate::error::ResolverError;
@@ -158,7 +158,7 @@ impl Shared {
         self.reloading.counted().fails(None);
         let fresh = if fresh.is_empty() { "none".to_owned() } else { fresh.join(", ") };
         diagnostics::info(&format!("reloaded: tracing {}; backends that are new: {fresh}", self.describe()));
-        super::tell(&report, true);
+        tell::tell(&report, true);
         self.is_made_of(Arc::new(report));
         Ok(Reloaded::Changed)
     }

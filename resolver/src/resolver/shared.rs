@@ -12,13 +12,16 @@ use super::ledger::Ledger;
 use super::measured::Measured;
 use super::reloading::Reloading;
 use super::rules::{Lasting, Rules, next_epoch};
+use super::starts::{Starts, Waits};
+use super::tell;
 use crate::batch::{BackendSet, Destinations, EndReporter, Outgoing, Pipeline};
-use crate::config::{Config, Report};
+use crate::config::{Config, Problem, Report};
 use crate::counted::counted;
 use crate::diagnostics;
 use crate::metric_readers::own;
 use crate::metrics::{Collected, Exemplars, Instruments};
 use crate::per_process::PerProcess;
+use crate::plugin::PATIENCE;
 use crate::status::{
     About, Belongs, ClientsMet, Look, Meant, Moment, ServiceStats, Stats, StatusFile, TopicsSeen, Who, document,
 };
@@ -47,14 +50,21 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Builds the tracers, and loads and creates the backends; what fails is off and stands in `report`.
-    pub(super) fn new(config: Config, strict: bool, reloading: Reloading, report: &mut Report) -> Arc<Self> {
+    /// Builds the tracers, and starts the backends; what fails is off and stands in `report`, as far as it was waited for.
+    pub(super) fn new(
+        config: Config,
+        strict: bool,
+        waits: Waits,
+        reloading: Reloading,
+        report: &mut Report,
+    ) -> (Arc<Self>, Arc<Starts>) {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let ledger = Arc::new(Ledger::new());
         let backends = Arc::new(Backends::new(Arc::clone(&ledger)));
         let seen = TopicsSeen::new(&config, report);
-        let prepared = backends.prepare(&config, strict, report);
+        let prepared = backends.prepare(&config, strict, waits, report);
+        let starts = Arc::clone(&prepared.starts);
         let instruments = Arc::<Instruments>::default();
         let numbers = prepared.numbers.clone();
         let lasting = Lasting { resolver: id, ledger: &ledger, backends: &backends, instruments: &instruments };
@@ -62,7 +72,7 @@ impl Shared {
         let measured = Measured::new(&rules);
         // Nobody can have ended it yet.
         let _ = backends.take_over(prepared);
-        Arc::new(Self {
+        let shared = Self {
             id,
             rules: Swap::new(Arc::new(rules)),
             generation: AtomicU64::new(0),
@@ -76,7 +86,8 @@ impl Shared {
             clients: ClientsMet::default(),
             about: Swap::new(Arc::new(None)),
             status_file: OnceLock::new(),
-        })
+        };
+        (Arc::new(shared), starts)
     }
 
     pub(crate) fn id(&self) -> u64 {
@@ -120,7 +131,7 @@ impl Shared {
         report: &mut Report,
     ) -> Option<Vec<String>> {
         let before = self.rules();
-        let prepared = self.backends.prepare(&config, strict, report);
+        let prepared = self.backends.prepare(&config, strict, Waits::ForAll(PATIENCE), report);
         if report.has_errors() {
             Backends::give_up(prepared);
             return None;
@@ -158,10 +169,10 @@ impl Shared {
     /// Starts the backends of this process if a fork left them behind.
     pub(crate) fn ensure_running(self: &Arc<Self>) {
         Pipeline::current().ensure_batch_thread();
-        if self.status_file().is_some() || self.rules().measures() {
+        self.backends.ensure_running();
+        if self.status_file().is_some() || self.rules().measures() || self.backends.are_starting() {
             self.report_at_end();
         }
-        self.backends.ensure_running();
         self.watch();
     }
 
@@ -384,6 +395,24 @@ impl Shared {
         self.status_file.get().filter(|_| SPEAKER.load(Ordering::Relaxed) == self.id)
     }
 
+    /// Backends have answered that nobody waited for: all of them, or with something wrong. The log may block: on a thread of
+    /// theirs.
+    pub(super) fn have_answered(&self, problems: Vec<Problem>, are_all: bool) {
+        if !problems.is_empty() {
+            if let Some(made_of) = self.about.load().as_ref().as_ref().map(About::report) {
+                let mut all = Report::clone(made_of);
+                all.problems.extend(problems.iter().cloned());
+                let only_new = Report { problems, ..Report::clone(made_of) };
+                self.is_made_of(Arc::new(all));
+                tell::tell(&only_new, true);
+            }
+        }
+        if are_all {
+            diagnostics::info(&format!("tracing {}", self.describe()));
+            self.tell_lost_metrics();
+        }
+    }
+
     /// What is on, for one line in the log.
     pub(super) fn describe(&self) -> String {
         let rules = self.rules();
@@ -429,7 +458,8 @@ impl EndReporter for Shared {
     }
 
     fn destinations(&self) -> Option<Arc<dyn Destinations>> {
-        self.rules().measures().then(|| Arc::clone(&self.backends) as Arc<dyn Destinations>)
+        (self.rules().measures() || self.backends.are_starting())
+            .then(|| Arc::clone(&self.backends) as Arc<dyn Destinations>)
     }
 
     fn look(&self, now: Instant) {

@@ -2,21 +2,22 @@
 
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::plan::Plan;
+use super::plan::{Plan, Wanted, text_of};
 use super::resource::resource;
 use crate::batch::{Field, ServiceResource, SpanWriter, own_scope};
 use crate::clock;
 use crate::config::{Backend, Config, Report};
 use crate::export::{Exporter as _, FinishedBatch, Outcome, Signal};
-use crate::plugin::{Instance, Loader, Rebirth};
+use crate::plugin::{self, Loader};
 use crate::tracer::ids::{new_span_id, new_trace_id};
 
 /// A backend whose plugin was found and whose settings are right. Its span is sent at once, without the queue, the pauses
 /// and the repetitions that a program has.
 pub struct BackendTrial {
-    plan: Plan,
+    plan: Arc<Plan>,
 }
 
 /// A span that says of itself that it is a test.
@@ -75,7 +76,13 @@ impl TrialSpan {
 impl BackendTrial {
     /// See `PluginSearch::trial`.
     pub(crate) fn load(loader: &Loader, config: &Config, backend: &Backend, report: &mut Report) -> Option<Self> {
-        Plan::new(loader, &config.plugins, backend, report).map(|plan| Self { plan })
+        match Wanted::new(loader, &config.plugins, backend, &text_of(report)).plan_in_time() {
+            Ok(plan) => Some(Self { plan: Arc::new(plan) }),
+            Err(problems) => {
+                report.problems.extend(problems);
+                None
+            }
+        }
     }
 
     /// The plugin, its version and its file, in one line.
@@ -88,10 +95,11 @@ impl BackendTrial {
     pub fn send(&self, span: &TrialSpan) -> (TrialOutcome, Duration) {
         let started = Instant::now();
         let settings = &self.plan.settings;
-        let library = std::sync::Arc::clone(&self.plan.library);
-        let instance = match Instance::create(library, settings, &self.plan.config, Rebirth::default()) {
-            Ok(instance) => instance,
-            Err(complaint) => return (TrialOutcome::NotCreated(complaint.message), started.elapsed()),
+        let plan = Arc::clone(&self.plan);
+        let instance = match plugin::within(plugin::PATIENCE, move || plan.create()) {
+            Ok(Ok(instance)) => instance,
+            Ok(Err(complaint)) => return (TrialOutcome::NotCreated(complaint.message), started.elapsed()),
+            Err(failed) => return (TrialOutcome::NotCreated(failed.to_string()), started.elapsed()),
         };
         let batch = FinishedBatch {
             id: 1,

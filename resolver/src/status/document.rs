@@ -35,6 +35,11 @@ impl About {
         Self { report, origin, sha256 }
     }
 
+    /// What it was made of.
+    pub(crate) fn report(&self) -> &Report {
+        &self.report
+    }
+
     /// Where the rule stands that a misspelt topic was meant for: `tracing.toml:7`.
     pub(crate) fn place_of(&self, config: &Config, meant: &Meant<'_>) -> Option<String> {
         let Report { name, text, .. } = &*self.report;

@@ -66,3 +66,37 @@ fn go() -> Command {
     command.env("GOTOOLCHAIN", "local").env("GOFLAGS", "").env("CGO_ENABLED", "1");
     command
 }
+
+/// A folder with the plugin of this name in Go, as the command's template has it, but for its own guard against forks; `None`
+/// where there is no Go.
+pub fn plugin_in_go(name: &str) -> Option<PathBuf> {
+    or_skip(built_plugin(name))
+}
+
+fn built_plugin(name: &str) -> Result<PathBuf, String> {
+    said(Command::new("go").arg("version"))?;
+    said(Command::new("cc").arg("--version"))?;
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = build_folder(&format!("go_plugin_{name}"));
+    let _lock = lock(&folder);
+    let template = project.join("resolver/tool/templates/go");
+    for (file, from) in [
+        ("plugin.go", "plugin.go"),
+        ("boundary.c", "boundary.c"),
+        ("boundary.h", "boundary.h"),
+        ("go.mod", "go.mod.template"),
+    ] {
+        let text = std::fs::read_to_string(template.join(from)).unwrap().replace("@NAME@", name);
+        let unguarded = text.replace("{ return getpid() != loaded_by; }", "{ return getpid() == 0; }");
+        assert!(file != "boundary.c" || unguarded != text, "the template's guard is another one");
+        std::fs::write(folder.join(file), unguarded).unwrap();
+    }
+    let header = project.join("plugins/api/include/tracer_plugin.h");
+    std::fs::copy(header, folder.join("tracer_plugin.h")).unwrap();
+    let mut command = Command::new("go");
+    command.current_dir(&folder).env("GOTOOLCHAIN", "local").env("GOFLAGS", "").env("CGO_ENABLED", "1");
+    command.args(["build", "-buildvcs=false", "-buildmode=c-shared", "-o"]);
+    let built = command.arg(format!("libtracer_plugin_{name}.so")).arg(".").output().unwrap();
+    assert!(built.status.success(), "{command:?}: {}", String::from_utf8_lossy(&built.stderr));
+    Ok(folder)
+}

@@ -5,6 +5,7 @@ use std::time::Instant;
 use log::Level;
 
 use super::super::worker_states::WorkerState;
+use super::start::Start;
 use super::{DropReason, FinishedBatch, FlushRequest, Note, Phase, QueueState, Settlement, Signal, SignalQueue};
 
 impl QueueState {
@@ -12,6 +13,7 @@ impl QueueState {
     pub(in crate::export) fn worker_missing(&mut self, worker: usize, reason: &str) -> Vec<Note> {
         self.workers.change(worker, WorkerState::Left);
         if self.workers.all_left() {
+            self.start = Start::Done;
             return self.take_out_of_service(&format!("no thread could be started: {reason}")).into_iter().collect();
         }
         vec![Note { level: Level::Warn, text: format!("runs with fewer threads than configured: {reason}") }]
@@ -28,8 +30,11 @@ impl QueueState {
     }
 
     /// Whether nothing is left to wait for: all is settled and flushed, or the backend is past hope.
-    pub(in crate::export) fn has_left(&self) -> bool {
+    pub(in crate::export) fn has_left(&self, now: Instant) -> bool {
         let Some(id) = self.leaving else { return true };
+        if self.has_last_words_until().is_some_and(|until| now < until) {
+            return false;
+        }
         self.phase != Phase::Open || self.flush_result(id).is_some() || self.is_past_hope()
     }
 
@@ -51,7 +56,7 @@ impl QueueState {
             queue.circuit.relax();
         }
         if last {
-            self.drop_waiting(DropReason::ShutDown);
+            self.drop_waiting(self.too_late());
             for batch in self.workers.settle_all() {
                 // Not released: the call still borrows its bytes.
                 self.lose_at_shutdown(&batch);
@@ -76,7 +81,7 @@ impl QueueState {
     /// The time for shutting down is over: counts what is left as lost and lets go of calls that are still out.
     pub(in crate::export) fn abandon_calls(&mut self) {
         self.phase = Phase::Abandoned;
-        self.drop_waiting(DropReason::ShutDown);
+        self.drop_waiting(self.too_late());
         for batch in self.workers.settle_all() {
             // Not released: the call still borrows its bytes.
             self.lose_at_shutdown(&batch);
@@ -109,11 +114,15 @@ impl QueueState {
         if self.phase == Phase::Abandoned {
             return Some(false);
         }
+        if self.start == Start::Failed {
+            return Some(true);
+        }
         if self.workers.all_left() {
             return Some(self.exporter_stopped == Some(true));
         }
         // No exporter to flush: all that counts is that no batch is on its way any more.
-        let nothing_left = (self.out_of_service || self.workers.any_stuck()) && self.oldest_unsettled().is_none();
+        let no_exporter = self.is_starting() || self.out_of_service || self.workers.any_stuck();
+        let nothing_left = no_exporter && self.oldest_unsettled().is_none();
         nothing_left.then_some(true)
     }
 
@@ -129,7 +138,7 @@ impl QueueState {
 
     /// Whether only calls that do not come back keep the queue from ending.
     pub(in crate::export) fn only_stuck_calls_remain(&self) -> bool {
-        self.signals.are_empty() && self.workers.all_left_or_stuck()
+        self.signals.are_empty() && (self.workers.all_left_or_stuck() || self.start_is_overdue())
     }
 
     /// What the exporter's shutdown returned, once it has.

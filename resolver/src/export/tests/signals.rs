@@ -159,9 +159,9 @@ fn an_end_does_not_wait_for_spans_that_are_past_hope_nor_forget_metrics_that_are
     let end = bench.now + Duration::from_secs(2);
     bench.state.hurry(end, end, false);
     bench.returns(0, busy());
-    assert!(!bench.state.has_left(), "the metrics are on their way");
+    assert!(!bench.state.has_left(bench.now), "the metrics are on their way");
     bench.returns(1, Outcome::Exported);
-    assert!(bench.state.has_left());
+    assert!(bench.state.has_left(bench.now));
 }
 
 #[test]

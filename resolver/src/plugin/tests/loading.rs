@@ -302,3 +302,124 @@ fn a_child_that_is_forked_while_a_plugin_is_loaded_loads_for_itself() {
     assert!(child_is_well(|| loader.load("misbehaving", &Plugins::default()).is_ok()));
     drop(loading);
 }
+
+/// Its constructor takes its time, and then it is ready.
+const SLOW: &str = "#include <stdio.h>
+#include <unistd.h>
+static int is_ready;
+__attribute__((constructor)) static void construct(void)
+{ fclose(fopen(BEGUN, \"w\")); usleep(1000 * TAKES_MS); is_ready = 1; }";
+
+/// What a child finds that is forked while the plugin's constructor runs, which takes so long.
+fn loaded_in_a_child_of_the_midst(milliseconds: u32, is_well: impl FnOnce(Result<(), LoadError>) -> bool) {
+    let folder = Folder::new();
+    let begun = folder.join("begun");
+    let more = format!("#define BEGUN {begun:?}\n#define TAKES_MS {milliseconds}\n{SLOW}");
+    CPlugin { more, returns: "is_ready ? &table : 0", ..CPlugin::default() }.install(&folder);
+    let plugins = folder.plugins();
+    std::thread::scope(|scope| {
+        let parent = scope.spawn(|| loader(Trust::Lenient).load("sample", &plugins).map(|_| ()));
+        while !begun.exists() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        assert!(child_is_well(|| is_well(loader(Trust::Lenient).load("sample", &plugins).map(|_| ()))));
+        parent.join().unwrap().unwrap();
+    });
+}
+
+/// Without the handler in `forks` the child has a library whose constructor never came to its end.
+#[test]
+fn a_fork_waits_for_a_plugin_that_is_being_loaded() {
+    loaded_in_a_child_of_the_midst(300, |loaded| loaded.is_ok());
+}
+
+/// The linker of the child takes the library for whole. Without `Registry::loading` so do we.
+#[test]
+fn what_was_half_loaded_at_a_fork_is_not_used_in_the_child() {
+    loaded_in_a_child_of_the_midst(4000, |loaded| {
+        matches!(loaded, Err(LoadError { failure: LoadFailure::HalfLoaded(_), .. }))
+    });
+}
+
+/// It holds no lock of ours, nor of the linker's.
+#[test]
+fn an_entry_that_never_comes_back_keeps_no_other_plugin_from_being_loaded() {
+    let (hangs, works) = (Folder::new(), Folder::new());
+    let more = "#include <unistd.h>\nstatic const tracer_plugin *hang(void) { for (;;) pause(); }";
+    CPlugin { more: more.to_owned(), returns: "hang()", type_name: "hangs", ..CPlugin::default() }
+        .compile(&hangs.join("libtracer_plugin_hangs.so"));
+    CPlugin::default().install(&works);
+    let plugins = hangs.plugins();
+    std::thread::spawn(move || loader(Trust::Lenient).load("hangs", &plugins).map(|_| ()));
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    let loaded = super::super::host_thread::within(std::time::Duration::from_secs(30), move || {
+        loader(Trust::Lenient).load("sample", &works.plugins()).map(|_| ())
+    });
+    assert!(matches!(loaded, Ok(Ok(()))), "{loaded:?}");
+}
+
+/// Says in a file what it is called for.
+fn of_forks(folder: &Folder, capabilities: &'static str) -> Arc<PluginLibrary> {
+    let more = format!(
+        "#include <stdio.h>\n#include <string.h>
+static void note(const char *what) {{ FILE *file = fopen({:?}, \"a\"); fputs(what, file); fclose(file); }}
+static void after_fork(void) {{ note(\"after_fork\\n\"); }}
+static const tracer_after_fork forks = {{ sizeof(tracer_after_fork), 0, after_fork }};
+static const void *find(tracer_str id)
+{{ return id.len == strlen(TRACER_EXT_AFTER_FORK) && !memcmp(id.ptr, TRACER_EXT_AFTER_FORK, id.len) ? &forks : 0; }}",
+        folder.join("report")
+    );
+    const FUNCTIONS: &str = "validate, create, export_batch, timed, timed, destroy, stats, find";
+    CPlugin { more, capabilities, functions: FUNCTIONS, ..CPlugin::default() }.install(folder);
+    loader(Trust::Lenient).load("sample", &folder.plugins()).unwrap()
+}
+
+#[test]
+fn a_plugin_is_told_once_of_a_fork_before_it_makes_anything_in_the_child() {
+    let folder = Folder::new();
+    let library = of_forks(&folder, "0");
+    let create = || library.is_ready().is_ok();
+    assert!(create() && !folder.join("report").exists(), "nothing was forked");
+    assert!(child_is_well(|| create() && create()));
+    assert_eq!(fs::read_to_string(folder.join("report")).unwrap(), "after_fork\n");
+}
+
+#[test]
+fn a_plugin_that_says_so_is_left_alone_in_a_child_of_who_loaded_it() {
+    let folder = Folder::new();
+    let library = of_forks(&folder, "TRACER_CAP_NOT_IN_FORKED_CHILDREN");
+    assert!(library.is_ready().is_ok());
+    assert!(child_is_well(|| library.is_ready().is_err_and(|why| why.contains("child of a fork"))));
+    assert!(!folder.join("report").exists());
+    // The child loads one by itself that its parent had not.
+    let other = Folder::new();
+    assert!(child_is_well(|| of_forks(&other, "TRACER_CAP_NOT_IN_FORKED_CHILDREN").is_ready().is_ok()));
+}
+
+/// What a plugin calls by a name that another has too is its own.
+#[test]
+fn two_versions_of_a_plugin_stand_side_by_side_under_two_names() {
+    let versions = ["old", "new"].map(|which| {
+        let folder = Folder::new();
+        let more = format!(
+            "#define OWN_VALIDATE\n#include <string.h>
+__attribute__((visibility(\"default\"))) const char *which(void) {{ return \"{which}\"; }}
+static tracer_code validate(tracer_str config, tracer_error *error)
+{{ (void)config; strcpy(error->message, which()); return TRACER_ERR_CONFIG; }}"
+        );
+        let path = CPlugin { more, ..CPlugin::default() }.install(&folder);
+        (folder, path)
+    });
+    let [(_old, old), (_new, new)] = &versions;
+    let named = |name: &str, file: &Path| PluginEntry { name: name.to_owned(), ..entry(Some(file), None) };
+    let plugins = Plugins { entries: vec![named("sample-old", old), named("sample", new)], ..Plugins::default() };
+    let said = |name: &str| {
+        let library = loader(Trust::Lenient).load(name, &plugins).unwrap();
+        library.check(&serde_json::json!({}), &[])[0].message.clone()
+    };
+    assert_eq!(["sample-old", "sample", "sample-old"].map(said), ["old", "new", "old"]);
+    let wrong = Plugins { entries: vec![named("sampler", old), named("sample-", old)], ..Plugins::default() };
+    for name in ["sampler", "sample-"] {
+        assert!(loader(Trust::Lenient).load(name, &wrong).is_err(), "{name}");
+    }
+}

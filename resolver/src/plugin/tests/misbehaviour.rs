@@ -19,8 +19,12 @@ struct Patient {
     name: String,
 }
 
-const TIMING: Timing = Timing { grace: Duration::from_millis(100) };
-const REBIRTH: Rebirth = Rebirth { pauses: [Duration::from_millis(20); 3] };
+const TIMING: Timing = Timing {
+    grace: Duration::from_millis(100),
+    patience: Duration::from_secs(10),
+    first_words: Duration::from_secs(1),
+};
+const REBIRTH: Rebirth = Rebirth { pauses: [Duration::from_millis(20); 3], forgotten_after: Duration::from_secs(600) };
 
 /// Found beside the test program, as the default search does it.
 fn misbehaving() -> Arc<PluginLibrary> {
@@ -450,4 +454,48 @@ static tracer_code export_batch(tracer_instance *it, const tracer_batch *batch, 
     };
     assert_eq!(said(Signal::Metrics), "signal 2, 7 items, attempt 3");
     assert_eq!(said(Signal::Traces), "its plugin takes no traces");
+}
+
+#[test]
+fn restarts_are_given_back_with_time() {
+    let folder = Folder::new();
+    let library = misbehaving();
+    let rebirth = Rebirth { pauses: [Duration::from_millis(1); 3], forgotten_after: Duration::from_millis(100) };
+    let config = json!({ "mode": "panic", "report": folder.join("report") });
+    let instance = Instance::create(library, &settings("recovers"), &config, rebirth).unwrap();
+    for id in 1..8 {
+        let outcome = instance.export(&batch_of(id, 1, &[(0, 1)]), 1, Duration::from_secs(1));
+        assert!(matches!(outcome, Outcome::Rejected { .. }), "{id}: {outcome:?}");
+        std::thread::sleep(Duration::from_millis(150));
+    }
+}
+
+/// What is thrown: nothing of Rust's, and of no language that anybody catches.
+const THROWS: &str = "#define OWN_EXPORT
+#include <unwind.h>
+static void forget(_Unwind_Reason_Code reason, struct _Unwind_Exception *it) { (void)reason; (void)it; }
+static struct _Unwind_Exception thrown = { .exception_class = 0x464f524549474e00, .exception_cleanup = forget };
+static tracer_code export_batch(tracer_instance *it, const tracer_batch *batch, uint32_t timeout_ms, tracer_error *error)
+{ (void)it; (void)batch; (void)timeout_ms; (void)error; _Unwind_RaiseException(&thrown); return TRACER_OK; }";
+
+#[test]
+fn what_is_thrown_out_of_a_plugin_ends_the_process_and_the_plugin_is_named_before() {
+    const FOLDER: &str = "PLUGIN_THAT_THROWS";
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        let plugins = Plugins { dirs: vec![folder.into()], entries: Vec::new(), allow_world_writable: false };
+        let library = loader(Trust::Lenient).load("sample", &plugins).unwrap();
+        let instance = Instance::create(library, &backend("throws"), &json!({}), REBIRTH).unwrap();
+        instance.export(&batch_of(1, 1, &[(0, 1)]), 1, Duration::from_secs(1));
+        return;
+    }
+    let folder = Folder::new();
+    CPlugin { more: THROWS.to_owned(), ..CPlugin::default() }.install(&folder);
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.env(FOLDER, &folder.0).arg("what_is_thrown_out_of_a_plugin_ends_the_process");
+    let ended = child.arg("--nocapture").output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(!ended.status.success());
+    let line = "tracer-resolver: ERROR: an exception, or the end of its thread, came out of the export_batch of plugin \
+                `sample`, which its contract forbids; the process ends\n";
+    assert!(said.contains(line), "{said}");
 }

@@ -117,6 +117,7 @@ static const tracer_plugin PLUGIN = {
     .struct_size = sizeof(tracer_plugin),
     .abi_major = TRACER_ABI_MAJOR,
     .abi_minor = TRACER_ABI_MINOR,
+    .capabilities = TRACER_CAP_NOT_IN_FORKED_CHILDREN,
     .accepted_signals = 1u << TRACER_SIGNAL_TRACES,
     .accepted_encodings = 1u << TRACER_ENCODING_OTLP_PROTOBUF,
     .type_name = TEXT("@NAME@"),

@@ -18,13 +18,13 @@ fn in_a_hurry_what_waits_goes_out_without_a_pause_and_the_queue_lives_on() {
     bench.returns(0, Outcome::Retry { after: Some(Duration::from_secs(20)), message: String::new() });
     assert_eq!(bench.export(0), None, "the pause");
     hurry(&mut bench);
-    assert!(!bench.state.has_left());
+    assert!(!bench.state.has_left(bench.now));
     assert_eq!(bench.export(0), Some((1, 2)));
     bench.returns(0, Outcome::Exported);
-    assert!(!bench.state.has_left(), "the exporter may hold something back");
+    assert!(!bench.state.has_left(bench.now), "the exporter may hold something back");
     assert!(matches!(bench.state.next(0, bench.now), Next::Flush { .. }));
     bench.state.flush_returned(0, true);
-    assert!(bench.state.has_left());
+    assert!(bench.state.has_left(bench.now));
     bench.state.stop_hurrying(false);
     bench.offer(2);
     assert_eq!(bench.export(0), Some((2, 1)));
@@ -55,7 +55,7 @@ fn in_a_hurry_nobody_waits_for_a_backend_past_hope() {
     hurry(&mut bench);
     assert_eq!(bench.export(0), Some((1, 2)));
     bench.returns(0, busy());
-    assert!(bench.state.has_left());
+    assert!(bench.state.has_left(bench.now));
     assert_eq!(bench.dropped(DropReason::ShutDown), 0, "the process may live on");
     bench.state.stop_hurrying(false);
     bench.wait(30);
