@@ -16,7 +16,7 @@
 //! - `load`: which source there is, which reader it gets, and what came of it.
 //!
 //! Every step reports what it finds and goes on, so that one run shows all problems. Only `source::file` and
-//! `toml_file::reference` touch files; only `source::variables` touches the environment.
+//! `model::from_files` touch files; only `source::variables` touches the environment.
 
 mod check;
 mod draft;

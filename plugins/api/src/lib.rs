@@ -14,8 +14,9 @@
 //! |---|---|
 //! | [`abi`] | the header, item by item: for hosts |
 //! | `backend` | [`Backend`], [`CreateArgs`], [`Batch`], [`Signal`], [`Stats`]: for authors |
+//! | `service_names` | [`ServiceNames`]: whose items a batch has, without decoding it |
 //! | `backend_error` | [`BackendError`]: what went wrong and whether a retry helps |
-//! | `host` | [`Host`]: the way back, for log lines |
+//! | `host` | [`Host`]: the way back, for log lines; [`Extension`]: what one side offers beyond the contract |
 //! | `export_plugin` | [`export_plugin!`], [`plugin_table`]: from a `Backend` to the C table |
 //! | `panic_guard`, `foreign` | panics contained; structs of the other side read and written by their `struct_size` |
 //! | `adapter` | any OpenTelemetry `SpanExporter` as a `Backend` (feature `adapter`) |
@@ -31,11 +32,13 @@ mod export_plugin;
 mod foreign;
 mod host;
 mod panic_guard;
+mod service_names;
 
 pub use backend::{Backend, Batch, CreateArgs, Signal, Stats};
 pub use backend_error::{BackendError, ErrorKind};
 pub use export_plugin::plugin_table;
-pub use host::{Host, LogLevel};
+pub use host::{Extension, Host, LogLevel};
+pub use service_names::ServiceNames;
 
 /// The README's examples, compiled and run as tests.
 #[cfg(all(doctest, feature = "adapter"))]

@@ -185,22 +185,15 @@ fn errors_of_the_sdk_keep_their_meaning() {
 fn a_panic_in_an_exporter_stops_at_the_plugins_boundary() {
     static PLUGIN: tracer_plugin = plugin_table::<Adapted<Recorder>>();
     let body = encode(&[(&resource("panics"), &[bare_span(1)])]);
-    let batch = tracer_batch {
-        struct_size: size_of::<tracer_batch>() as u32,
-        signal: TRACER_SIGNAL_TRACES,
-        encoding: TRACER_ENCODING_OTLP_PROTOBUF,
-        item_count: 1,
-        body: tracer_bytes::new(&body),
-        batch_id: 1,
-        attempt: 1,
-        reserved: 0,
-    };
+    let batch = tracer_batch::first_try(TRACER_SIGNAL_TRACES, &body, 1, 1);
     let args = tracer_create_args {
         struct_size: size_of::<tracer_create_args>() as u32,
         max_concurrency: 1,
         host: ptr::null(),
         backend_name: tracer_str::new("b"),
         config_json: tracer_str::new("panics"),
+        timeout_ms: 1000,
+        reserved: 0,
     };
     let (mut instance, mut error) = (ptr::null_mut(), tracer_error::new());
     // SAFETY: the header's order of calls, with structs of ours that outlive each.
@@ -329,7 +322,7 @@ fn export(backend: &impl Backend, batch_id: u64, parts: &[(&Resource, &[SpanData
 }
 
 fn batch(batch_id: u64, item_count: u32, body: &[u8]) -> Batch<'_> {
-    Batch { signal: Signal::Traces, body, item_count, attempt: 1, batch_id }
+    Batch::first_try(Signal::Traces, body, item_count, batch_id)
 }
 
 /// What an OTLP exporter of the SDK would send.

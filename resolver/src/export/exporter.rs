@@ -1,6 +1,6 @@
 //! What a queue needs of a backend.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::FinishedBatch;
 
@@ -13,8 +13,8 @@ pub(crate) trait Exporter: Send + Sync + 'static {
 
     /// Ships one batch. May block for `timeout`; one that blocks longer is called stuck.
     ///
-    /// `attempt` is 1 for the first try and rises by one with every retry of the same batch.
-    fn export(&self, batch: &FinishedBatch, attempt: u32, timeout: Duration) -> Outcome;
+    /// Which try of the batch it is, `this_try` says.
+    fn export(&self, batch: &FinishedBatch, this_try: &Try, timeout: Duration) -> Outcome;
 
     /// Pushes out what the backend itself still holds. False when it could not within `timeout`.
     fn flush(&self, timeout: Duration) -> bool;
@@ -24,6 +24,28 @@ pub(crate) trait Exporter: Send + Sync + 'static {
 
     /// Called by the batch thread every 100 ms or so. Must not block.
     fn tick(&self) {}
+}
+
+/// One try of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Try {
+    /// 1 for the first, and one more with every retry of the same batch.
+    pub(crate) attempt: u32,
+    /// What the try before left in [`Outcome::Retry`]; 0 on the first.
+    pub(crate) cookie: u64,
+    /// When the first try began.
+    pub(crate) first_at: SystemTime,
+    /// No further one is meant to follow.
+    pub(crate) is_last: bool,
+    /// The process, or the queue, is about to end.
+    pub(crate) is_leaving: bool,
+}
+
+impl Try {
+    /// The first one of a batch, at this moment.
+    pub(crate) fn first() -> Self {
+        Self { attempt: 1, cookie: 0, first_at: SystemTime::now(), is_last: false, is_leaving: false }
+    }
 }
 
 /// What became of one `export` call. Messages are for people; they hold no secrets.
@@ -42,6 +64,8 @@ pub(crate) enum Outcome {
     Retry {
         /// The server's wish (`Retry-After`): not before this has passed.
         after: Option<Duration>,
+        /// What the next try is to be told, a number of the backend's; 0 if nothing.
+        cookie: u64,
         /// What went wrong.
         message: String,
     },

@@ -77,9 +77,9 @@ impl Shared {
     /// Does one thing, without the lock, and enters what came of it.
     fn act(&self, worker: usize, next: Next) -> (MutexGuard<'_, QueueState>, Vec<Note>, bool) {
         match next {
-            Next::Export { batch, attempt } => {
+            Next::Export { batch, this_try } => {
                 let outcome =
-                    contain(|| self.exporter.export(&batch, attempt, self.export_timeout)).unwrap_or_else(|| {
+                    contain(|| self.exporter.export(&batch, &this_try, self.export_timeout)).unwrap_or_else(|| {
                         Outcome::Rejected { message: "the host's side of the call panicked".to_owned() }
                     });
                 let mut state = self.lock();

@@ -44,6 +44,23 @@ pub(super) fn inside<T>(call: impl FnOnce() -> T) -> T {
     call()
 }
 
+/// As [`inside`], on an export thread.
+pub(super) fn exporting<T>(call: impl FnOnce() -> T) -> T {
+    struct Exporting(bool);
+    impl Drop for Exporting {
+        fn drop(&mut self) {
+            EXPORTS.set(self.0);
+        }
+    }
+    let _exporting = Exporting(EXPORTS.replace(true));
+    inside(call)
+}
+
+/// Whether the calling thread is one that exports.
+pub(super) fn is_export_thread() -> bool {
+    EXPORTS.get()
+}
+
 /// The address of some function of a plugin. Those beyond 256 plugins are not told from the application's code.
 pub(super) fn remember(code: usize) {
     for place in &KNOWN {
@@ -57,6 +74,7 @@ pub(super) fn remember(code: usize) {
 }
 
 thread_local!(static DEPTH: Cell<usize> = const { Cell::new(0) });
+thread_local!(static EXPORTS: Cell<bool> = const { Cell::new(false) });
 
 /// Filled from the front, never emptied: plugins are never unloaded.
 static KNOWN: [AtomicUsize; 256] = [const { AtomicUsize::new(0) }; 256];

@@ -2,26 +2,28 @@
 
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 use tracer_plugin_api::abi::{
-    TRACER_ENCODING_OTLP_PROTOBUF, TRACER_ERR_PANIC, TRACER_ERR_PARTIAL, TRACER_ERR_RETRYABLE, TRACER_ERR_TIMEOUT,
-    TRACER_OK, TRACER_SIGNAL_METRICS, TRACER_SIGNAL_TRACES, tracer_batch, tracer_bytes, tracer_create_args,
-    tracer_error, tracer_instance, tracer_stats, tracer_str,
+    TRACER_BATCH_LAST_TRY, TRACER_BATCH_SHUTTING_DOWN, TRACER_ERR_CREDENTIALS, TRACER_ERR_PANIC, TRACER_ERR_PARTIAL,
+    TRACER_ERR_RETRYABLE, TRACER_ERR_TIMEOUT, TRACER_OK, TRACER_SIGNAL_METRICS, TRACER_SIGNAL_TRACES, tracer_batch,
+    tracer_call, tracer_create_args, tracer_error, tracer_instance, tracer_stats, tracer_str,
 };
 
-use super::calls::{self, inside};
+use super::calls::{self, exporting, inside};
+use super::credentials::{Credentials, Look};
 use super::host_side::HostSide;
-use super::reply::Reply;
+use super::reply::{Function, Reply};
 use super::secrets::Secrets;
 use super::set_up_code;
 use super::{Complaint, PluginLibrary};
 use crate::config;
 use crate::counted::counted;
 use crate::diagnostics;
-use crate::export::{Exporter, FinishedBatch, Outcome, Signal};
+use crate::export::{Exporter, FinishedBatch, Outcome, Signal, Try};
+use crate::quiet_thread;
 
 /// When a plugin whose instance panicked gets a new one: after each of these pauses, then never again.
 #[derive(Clone, Copy, Debug)]
@@ -44,8 +46,6 @@ pub(crate) struct Instance {
     library: Arc<PluginLibrary>,
     host: &'static HostSide,
     backend: String,
-    /// Settings, for successors. May hold secrets.
-    config_json: String,
     max_concurrency: u32,
     rebirth: Rebirth,
     life: Mutex<Life>,
@@ -53,6 +53,10 @@ pub(crate) struct Instance {
 
 struct Life {
     stage: Stage,
+    /// Settings, for successors. May hold secrets.
+    config_json: String,
+    /// Where the settings may have others by now.
+    credentials: Option<Credentials>,
     /// Panics, and failures to make a successor.
     deaths: usize,
 }
@@ -73,6 +77,8 @@ struct Handle {
     library: Arc<PluginLibrary>,
     /// Set once the contract allows `destroy`: after a shutdown that was no time-out, or when poisoned.
     may_be_destroyed: AtomicBool,
+    /// Another has taken its place: whoever drops the last reference has it shut down first.
+    is_replaced: AtomicBool,
 }
 
 // SAFETY: the contract lets successive calls come from different threads.
@@ -93,7 +99,7 @@ impl Instance {
         rebirth: Rebirth,
     ) -> Result<Self, Complaint> {
         let wished = if library.exports_concurrently() { backend.concurrency.max(1) } else { 1 };
-        let host = HostSide::leaked(&backend.name, Secrets::marked(library.schema(), settings));
+        let host = HostSide::leaked(&backend.name, library.type_name(), Secrets::marked(library.schema(), settings));
         let max_concurrency = u32::try_from(wished).unwrap_or(u32::MAX);
         let config_json = settings.to_string();
         let handle = Handle::create(&library, host, &backend.name, &config_json, max_concurrency);
@@ -107,22 +113,38 @@ impl Instance {
             library,
             host,
             backend: backend.name.clone(),
-            config_json,
             max_concurrency,
             rebirth,
-            life: Mutex::new(Life { stage: Stage::Working(Arc::new(handle)), deaths: 0 }),
+            life: Mutex::new(Life {
+                stage: Stage::Working(Arc::new(handle)),
+                config_json,
+                credentials: Credentials::of(backend),
+                deaths: 0,
+            }),
         })
     }
 
-    /// The plugin's own counters; `None` if it does not count, or there is no instance at the moment. Any thread.
+    /// The plugin's own counters; `None` if it does not count, or there is no instance at the moment. Any thread; never
+    /// blocks, not even while a new instance is made.
     pub(super) fn stats(&self) -> Option<tracer_stats> {
-        let life = self.life();
+        let life = match self.life.try_lock() {
+            Ok(life) => life,
+            Err(TryLockError::Poisoned(life)) => life.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
         let Stage::Working(handle) = &life.stage else { return None };
         let mut stats = tracer_stats::new();
         // SAFETY: the instance is alive: `handle` is borrowed from `life`, whose lock must be taken to end it. It is held
         // across the call because the contract forbids `stats` to block.
         let code = inside(|| unsafe { (handle.library.functions().stats)(handle.raw.as_ptr(), &mut stats) });
-        (code == TRACER_OK).then_some(stats)
+        let reply = Reply::new(Function::Stats, code, &tracer_error::new());
+        if reply.code == TRACER_ERR_PANIC {
+            let handle = Arc::clone(handle);
+            drop(life);
+            let _ = self.poisoned(&handle, reply.message);
+            return None;
+        }
+        (reply.code == TRACER_OK).then_some(stats)
     }
 
     /// The instance, if there is one.
@@ -134,7 +156,9 @@ impl Instance {
     }
 
     /// The instance to call, a successor if it is time for one, or what to tell the queue.
-    fn handle(&self) -> Result<Arc<Handle>, Outcome> {
+    ///
+    /// `cookie` is what the batch brought along: it is kept for the next try.
+    fn handle(&self, cookie: u64) -> Result<Arc<Handle>, Outcome> {
         let mut life = self.life();
         match &life.stage {
             Stage::Working(handle) => return Ok(Arc::clone(handle)),
@@ -144,11 +168,11 @@ impl Instance {
                 let pause = again_at.saturating_duration_since(Instant::now());
                 if !pause.is_zero() {
                     let message = format!("the plugin panicked; it is started anew in {pause:.1?}");
-                    return Err(Outcome::Retry { after: Some(pause), message });
+                    return Err(Outcome::Retry { after: Some(pause), cookie, message });
                 }
             }
         }
-        match Handle::create(&self.library, self.host, &self.backend, &self.config_json, self.max_concurrency) {
+        match Handle::create(&self.library, self.host, &self.backend, &life.config_json, self.max_concurrency) {
             Ok(handle) => {
                 log::info!(target: LOG_TARGET, "backend `{}`: its plugin was started anew", self.backend);
                 let handle = Arc::new(handle);
@@ -157,7 +181,7 @@ impl Instance {
             }
             Err(reply) => {
                 let message = format!("the plugin could not be started anew: {}", self.host.redact(&reply.message));
-                Err(self.died(&mut life).unwrap_or(Outcome::Retry { after: None, message }))
+                Err(self.died(&mut life).unwrap_or(Outcome::Retry { after: None, cookie, message }))
             }
         }
     }
@@ -198,16 +222,93 @@ impl Instance {
         self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn outcome(&self, handle: &Arc<Handle>, reply: Reply) -> Outcome {
+    fn outcome(&self, handle: &Arc<Handle>, items: u32, reply: Reply) -> Outcome {
         let message = self.host.redact(&reply.message);
+        let (after, cookie) = (reply.retry_after, reply.retry_cookie);
         match reply.code {
             TRACER_OK => Outcome::Exported,
-            TRACER_ERR_PARTIAL => Outcome::Partial { rejected_items: reply.rejected_items, message },
-            TRACER_ERR_RETRYABLE | TRACER_ERR_TIMEOUT => Outcome::Retry { after: reply.retry_after, message },
+            TRACER_ERR_PARTIAL => partial(reply.rejected_items, items, message),
+            TRACER_ERR_RETRYABLE | TRACER_ERR_TIMEOUT => Outcome::Retry { after, cookie, message },
+            TRACER_ERR_CREDENTIALS => match self.renew(handle) {
+                Ok(Renewal { after: at_least, what }) => {
+                    let message = if what.is_empty() { message } else { format!("{message} ({what})") };
+                    Outcome::Retry { after: after.max(at_least), cookie, message }
+                }
+                Err(NoFiles) => Outcome::Rejected { message },
+            },
             TRACER_ERR_PANIC => self.poisoned(handle, message),
             _ => Outcome::Rejected { message },
         }
     }
+
+    /// The backend refuses the credentials: reads those from files anew, and makes the instance anew if they have changed.
+    /// Says what came of it, for whoever reads why the batch waits.
+    fn renew(&self, handle: &Arc<Handle>) -> Result<Renewal, NoFiles> {
+        let waits = |what: &str| Ok(Renewal { after: None, what: what.to_owned() });
+        let mut life = self.life();
+        if life.credentials.is_none() {
+            return Err(NoFiles);
+        }
+        // Ten calls that are refused together get one new instance.
+        if !matches!(&life.stage, Stage::Working(current) if Arc::ptr_eq(current, handle)) {
+            return waits("it has a new instance by now");
+        }
+        let look = life.credentials.as_mut().map(|files| files.look(&self.library, Instant::now()));
+        let (settings, secrets) = match look {
+            None | Some(Look::Unchanged) => return waits("what its `${file:}` references name has not changed"),
+            Some(Look::TooSoon(pause)) => {
+                return Ok(Renewal { after: Some(pause), what: "it was made anew only just now".to_owned() });
+            }
+            Some(Look::Unfit(why)) => {
+                return waits(&format!(
+                    "its `${{file:}}` references were read anew, in vain: {}",
+                    self.host.redact(&why)
+                ));
+            }
+            Some(Look::Renewed(settings, secrets)) => (settings, secrets),
+        };
+        self.host.has_secrets(secrets);
+        let config_json = settings.to_string();
+        match Handle::create(&self.library, self.host, &self.backend, &config_json, self.max_concurrency) {
+            Ok(successor) => {
+                let what = format!(
+                    "backend `{}`: its credentials were refused, and have changed in their file: its plugin was started \
+                     anew with them",
+                    self.backend
+                );
+                diagnostics::say(LOG_TARGET, log::Level::Info, &what);
+                life.config_json = config_json;
+                life.stage = Stage::Working(Arc::new(successor));
+                // Relaxed: read by whoever drops the last `Arc`, which synchronizes.
+                handle.is_replaced.store(true, Ordering::Relaxed);
+                waits("its plugin was started anew with what the file says now")
+            }
+            Err(reply) => {
+                let why = self.host.redact(&reply.message);
+                waits(&format!("what the file says now makes no instance: {why}"))
+            }
+        }
+    }
+}
+
+/// What became of refused credentials.
+struct Renewal {
+    /// The next try is not before this has passed.
+    after: Option<Duration>,
+    /// Empty if there is nothing to say.
+    what: String,
+}
+
+/// Nothing in the settings comes from a file: what is refused stays refused.
+struct NoFiles;
+
+/// A plugin, or a server behind it, may count more refused items than there were.
+fn partial(rejected: u32, items: u32, message: String) -> Outcome {
+    if rejected <= items {
+        return Outcome::Partial { rejected_items: rejected, message };
+    }
+    let message = format!("{message} (all {items} items of the batch are taken as refused: {rejected} were counted)");
+    Outcome::Partial { rejected_items: items, message }
 }
 
 impl Exporter for Instance {
@@ -215,28 +316,20 @@ impl Exporter for Instance {
         self.max_concurrency as usize
     }
 
-    fn export(&self, batch: &FinishedBatch, attempt: u32, timeout: Duration) -> Outcome {
+    fn export(&self, batch: &FinishedBatch, this_try: &Try, timeout: Duration) -> Outcome {
         if !self.library.accepts(batch.signal) {
             return Outcome::Rejected { message: format!("its plugin takes no {}", batch.signal.name()) };
         }
-        let handle = match self.handle() {
+        let handle = match self.handle(this_try.cookie) {
             Ok(handle) => handle,
             Err(outcome) => return outcome,
         };
-        let borrowed = tracer_batch {
-            struct_size: size_of::<tracer_batch>() as u32,
-            signal: signal_number(batch.signal),
-            encoding: TRACER_ENCODING_OTLP_PROTOBUF,
-            item_count: batch.item_count,
-            body: tracer_bytes::new(batch.bytes()),
-            batch_id: batch.id,
-            attempt,
-            reserved: 0,
-        };
+        let names: Vec<_> = batch.facts.services.iter().map(|name| tracer_str::new(name)).collect();
+        let borrowed = lent(batch, this_try, &names);
         let mut error = tracer_error::new();
-        // SAFETY: the instance is alive as long as `handle`; `borrowed`, the body and `error` outlive the call; the queue
-        // keeps to `concurrency()`, and calls nothing after `shutdown`.
-        let code = inside(|| unsafe {
+        // SAFETY: the instance is alive as long as `handle`; `borrowed`, all it points to and `error` outlive the call; the
+        // queue keeps to `concurrency()`, and calls nothing after `shutdown`.
+        let code = exporting(|| unsafe {
             (self.library.functions().export_batch)(
                 handle.raw.as_ptr(),
                 &borrowed,
@@ -245,17 +338,17 @@ impl Exporter for Instance {
             )
         });
         set_up_code::give_back();
-        self.outcome(&handle, Reply::new(code, &error))
+        self.outcome(&handle, batch.item_count, Reply::new(Function::ExportBatch, code, &error))
     }
 
     fn flush(&self, timeout: Duration) -> bool {
         let Some(handle) = self.working() else { return true };
         let mut error = tracer_error::new();
+        let call = tracer_call::within(milliseconds(timeout));
         // SAFETY: as in `export`.
-        let code = inside(|| unsafe {
-            (self.library.functions().flush)(handle.raw.as_ptr(), milliseconds(timeout), &mut error)
-        });
-        match self.outcome(&handle, Reply::new(code, &error)) {
+        let code = exporting(|| unsafe { (self.library.functions().flush)(handle.raw.as_ptr(), &call, &mut error) });
+        // Only panics and messages matter here: there are no items to account for.
+        match self.outcome(&handle, 0, Reply::new(Function::Flush, code, &error)) {
             Outcome::Exported => true,
             Outcome::Partial { message, .. }
             | Outcome::Retry { message, .. }
@@ -276,17 +369,16 @@ impl Exporter for Instance {
         // Anything else: there is no instance any more, or this was called before.
         let Stage::Working(handle) = stage else { return true };
         let mut error = tracer_error::new();
+        let call = tracer_call::within(milliseconds(timeout));
         // SAFETY: as in `export`; the stage was `Working`, so it is called once.
-        let code = inside(|| unsafe {
-            (self.library.functions().shutdown)(handle.raw.as_ptr(), milliseconds(timeout), &mut error)
-        });
+        let code = inside(|| unsafe { (self.library.functions().shutdown)(handle.raw.as_ptr(), &call, &mut error) });
         // After a time-out, threads of the instance still run: it is never destroyed.
         // Relaxed: read by whoever drops the last `Arc`, which synchronizes.
         handle.may_be_destroyed.store(code != TRACER_ERR_TIMEOUT, Ordering::Relaxed);
         drop(handle);
         self.host.drain_log();
         if code != TRACER_OK {
-            let message = self.host.redact(&Reply::new(code, &error).message);
+            let message = self.host.redact(&Reply::new(Function::Shutdown, code, &error).message);
             let what = format!("backend `{}`: shutdown failed: {message}", self.backend);
             diagnostics::say(LOG_TARGET, log::Level::Warn, &what);
         }
@@ -325,18 +417,25 @@ impl Handle {
             host: host.table(),
             backend_name: tracer_str::new(backend),
             config_json: tracer_str::new(config_json),
+            timeout_ms: milliseconds(calls::PATIENCE),
+            reserved: 0,
         };
         let mut raw = std::ptr::null_mut();
         let mut error = tracer_error::new();
         // SAFETY: `args` and all it points to, `raw` and `error` outlive the call; the host's table is never freed.
         let code = unsafe { (library.functions().create)(&args, &mut raw, &mut error) };
         if code != TRACER_OK {
-            return Err(Reply::new(code, &error));
+            return Err(Reply::new(Function::Create, code, &error));
         }
         let Some(raw) = NonNull::new(raw) else {
             return Err(Reply::internal("create returned OK, but no instance"));
         };
-        Ok(Self { raw, library: Arc::clone(library), may_be_destroyed: AtomicBool::new(false) })
+        Ok(Self {
+            raw,
+            library: Arc::clone(library),
+            may_be_destroyed: AtomicBool::new(false),
+            is_replaced: AtomicBool::new(false),
+        })
     }
 }
 
@@ -347,7 +446,52 @@ impl Drop for Handle {
             // SAFETY: the last reference: no call is running and none will come; the contract's condition for it is what
             // `may_be_destroyed` says.
             inside(|| unsafe { (self.library.functions().destroy)(self.raw.as_ptr()) });
+        } else if self.is_replaced.load(Ordering::Relaxed) {
+            let replaced = Replaced { raw: self.raw, library: Arc::clone(&self.library) };
+            // On a thread of its own: this one has batches to export. Without a thread it is leaked.
+            let _ = quiet_thread::spawn("tr-plugin".to_owned(), move || replaced.end());
         }
+    }
+}
+
+/// An instance whose place another has taken, and that nobody calls any more.
+struct Replaced {
+    raw: NonNull<tracer_instance>,
+    library: Arc<PluginLibrary>,
+}
+
+// SAFETY: the contract lets successive calls come from different threads; this is its only reference.
+unsafe impl Send for Replaced {}
+
+impl Replaced {
+    /// Shuts it down, and destroys it unless threads of it still run.
+    fn end(self) {
+        let (functions, call) = (self.library.functions(), tracer_call::within(milliseconds(calls::PATIENCE)));
+        let mut error = tracer_error::new();
+        // SAFETY: the only reference, so no other call runs; `call` and `error` outlive this one.
+        let code = inside(|| unsafe { (functions.shutdown)(self.raw.as_ptr(), &call, &mut error) });
+        if code != TRACER_ERR_TIMEOUT {
+            // SAFETY: shut down, and not used after this.
+            inside(|| unsafe { (functions.destroy)(self.raw.as_ptr()) });
+        }
+    }
+}
+
+/// A batch as a plugin gets it. What it points to lives as long as `batch` and `names`.
+fn lent(batch: &FinishedBatch, this_try: &Try, names: &[tracer_str]) -> tracer_batch {
+    let last = if this_try.is_last { TRACER_BATCH_LAST_TRY } else { 0 };
+    let leaving = if this_try.is_leaving { TRACER_BATCH_SHUTTING_DOWN } else { 0 };
+    let unix_ns = |at: SystemTime| at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    tracer_batch {
+        attempt: this_try.attempt,
+        flags: last | leaving,
+        retry_cookie: this_try.cookie,
+        oldest_start_unix_ns: batch.facts.oldest_start,
+        first_attempt_unix_ns: u64::try_from(unix_ns(this_try.first_at)).unwrap_or(u64::MAX),
+        service_names: if names.is_empty() { std::ptr::null() } else { names.as_ptr() },
+        service_count: u32::try_from(names.len()).unwrap_or(u32::MAX),
+        resource_count: batch.facts.resources,
+        ..tracer_batch::first_try(signal_number(batch.signal), batch.bytes(), batch.item_count, batch.id)
     }
 }
 

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use serde_json::Value;
 use tracer_plugin_api::abi::{
     TRACER_CAP_CONCURRENT_EXPORT, TRACER_OK, TRACER_SIGNAL_METRICS, TRACER_SIGNAL_TRACES, tracer_error, tracer_plugin,
-    tracer_str,
+    tracer_str, tracer_validate_args,
 };
 
 use super::calls;
 use super::complaint::Complaint;
 use super::load_error::{LoadError, LoadFailure};
 use super::plugin_file::PluginFile;
-use super::reply::Reply;
+use super::reply::{Function, Reply};
 use super::secrets;
 use super::settings_schema::SettingsSchema;
 use super::table::{Functions, PluginTable};
@@ -153,10 +153,12 @@ impl PluginLibrary {
         let (text, validate) = (config.to_string(), self.functions().validate);
         let asked = calls::within(calls::PATIENCE, move || {
             let mut error = tracer_error::new();
-            // SAFETY: `validate` came with a checked table, and its library is never unloaded; `text` and `error` outlive
+            let args = tracer_validate_args::new(tracer_str::new(&text), calls::PATIENCE.as_millis() as u32);
+            // SAFETY: `validate` came with a checked table, and its library is never unloaded; `args` and `error` outlive
             // the call. Any thread may call it.
-            let code = unsafe { validate(tracer_str::new(&text), &mut error) };
-            (code != TRACER_OK).then(|| Reply::new(code, &error))
+            let code = unsafe { validate(&args, &mut error) };
+            let reply = Reply::new(Function::Validate, code, &error);
+            (reply.code != TRACER_OK).then_some(reply)
         });
         let reply = asked.unwrap_or_else(|failed| Some(Reply::not_in_time("validate", &failed)))?;
         Some(Complaint::of_value(existing(reply.field, config), reply.message))

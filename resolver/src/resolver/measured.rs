@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::backends::Backends;
 use crate::batch::{Destinations as _, ServiceResource, own_scope};
 use crate::config::{Config, Service};
-use crate::export::{FinishedBatch, Signal};
+use crate::export::{BatchFacts, FinishedBatch, Signal};
 use crate::host;
 use crate::metric_readers::{Reader, Span, Target, metric_fields, text};
 use crate::metrics::{Collected, Exemplars, Metric};
@@ -108,14 +108,16 @@ impl Measured {
             .filter(|(_, _, points)| *points > 0)
             .collect();
         for backend in backends.that_take(Signal::Metrics) {
-            let (mut body, mut item_count) = (Vec::new(), 0);
+            let (mut body, mut item_count, mut facts) = (Vec::new(), 0, BatchFacts::default());
             for (index, fields, points) in encoded.iter().filter(|(index, ..)| gets(config, backend, *index)) {
                 if let Some(resource) = resources.get(*index) {
                     resource.encoded.wrap(&mut body, std::iter::once((own_scope(), fields.as_slice())));
                     item_count += points;
+                    facts.add_resource(resource.encoded.service_name());
                 }
             }
             if item_count > 0 {
+                facts.add_start(time.began);
                 let batch = FinishedBatch {
                     id: FinishedBatch::next_id(),
                     signal: Signal::Metrics,
@@ -123,6 +125,7 @@ impl Measured {
                     start: 0,
                     item_count: u32::try_from(item_count).unwrap_or(u32::MAX),
                     per_service: Vec::new(),
+                    facts,
                 };
                 backends.offer(&[backend], Arc::new(batch));
             }

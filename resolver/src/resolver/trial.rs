@@ -9,7 +9,7 @@ use super::measured::resource;
 use crate::batch::{Field, ServiceResource, SpanWriter, own_scope};
 use crate::clock;
 use crate::config::{Backend, Config, Report};
-use crate::export::{Exporter as _, FinishedBatch, Outcome, Signal};
+use crate::export::{BatchFacts, Exporter as _, FinishedBatch, Outcome, Signal, Try};
 use crate::plugin::{Instance, Loader, Rebirth};
 use crate::tracer::ids::{new_span_id, new_trace_id};
 
@@ -100,8 +100,9 @@ impl BackendTrial {
             start: 0,
             item_count: 1,
             per_service: vec![(0, 1)],
+            facts: BatchFacts::default(),
         };
-        let outcome = match instance.export(&batch, 1, settings.timeout) {
+        let outcome = match instance.export(&batch, &Try::first(), settings.timeout) {
             Outcome::Exported => TrialOutcome::Exported,
             Outcome::Partial { message, .. } => TrialOutcome::Refused(message),
             Outcome::Retry { message, .. } => TrialOutcome::Failed(message),
