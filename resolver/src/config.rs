@@ -32,10 +32,13 @@ mod text;
 mod toml_file;
 
 pub use load::{Loaded, Source, load, load_with};
+pub(crate) use load::{file_of, file_text, nothing};
+pub(crate) use model::from_files::referenced_files;
 pub use model::*;
 pub use outline::{Outline, Written};
 pub use reading::units::{written_bytes, written_duration};
 pub use report::problem::{Problem, Report, Severity};
+pub(crate) use source::file::read_once;
 pub use source::strictness::strict;
 pub use source::variables::Variables;
 pub use toml_file::default_config::DEFAULT_CONFIG;

@@ -1,5 +1,6 @@
 //! `Instance`: one backend at work, called safely.
 
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -44,7 +45,7 @@ impl Default for Rebirth {
 /// run, and a leak is better than a use after free.
 pub(crate) struct Instance {
     library: Arc<PluginLibrary>,
-    host: &'static HostSide,
+    host: Arc<HostSide>,
     backend: String,
     max_concurrency: u32,
     rebirth: Rebirth,
@@ -75,6 +76,8 @@ enum Stage {
 struct Handle {
     raw: NonNull<tracer_instance>,
     library: Arc<PluginLibrary>,
+    /// The plugin may use it until it is destroyed; with one that never is it stays.
+    host: ManuallyDrop<Arc<HostSide>>,
     /// Set once the contract allows `destroy`: after a shutdown that was no time-out, or when poisoned.
     may_be_destroyed: AtomicBool,
     /// Another has taken its place: whoever drops the last reference has it shut down first.
@@ -99,10 +102,10 @@ impl Instance {
         rebirth: Rebirth,
     ) -> Result<Self, Complaint> {
         let wished = if library.exports_concurrently() { backend.concurrency.max(1) } else { 1 };
-        let host = HostSide::leaked(&backend.name, library.type_name(), Secrets::marked(library.schema(), settings));
+        let host = HostSide::new(&backend.name, library.type_name(), Secrets::marked(library.schema(), settings));
         let max_concurrency = u32::try_from(wished).unwrap_or(u32::MAX);
         let config_json = settings.to_string();
-        let handle = Handle::create(&library, host, &backend.name, &config_json, max_concurrency);
+        let handle = Handle::create(&library, &host, &backend.name, &config_json, max_concurrency);
         host.drain_log();
         let handle = handle.map_err(|reply| {
             let message = host.redact(&reply.message);
@@ -172,7 +175,7 @@ impl Instance {
                 }
             }
         }
-        match Handle::create(&self.library, self.host, &self.backend, &life.config_json, self.max_concurrency) {
+        match Handle::create(&self.library, &self.host, &self.backend, &life.config_json, self.max_concurrency) {
             Ok(handle) => {
                 log::info!(target: LOG_TARGET, "backend `{}`: its plugin was started anew", self.backend);
                 let handle = Arc::new(handle);
@@ -269,7 +272,7 @@ impl Instance {
         };
         self.host.has_secrets(secrets);
         let config_json = settings.to_string();
-        match Handle::create(&self.library, self.host, &self.backend, &config_json, self.max_concurrency) {
+        match Handle::create(&self.library, &self.host, &self.backend, &config_json, self.max_concurrency) {
             Ok(successor) => {
                 let what = format!(
                     "backend `{}`: its credentials were refused, and have changed in their file: its plugin was started \
@@ -394,19 +397,20 @@ impl Handle {
     /// On a thread of the host's, for a limited time: the application may be waiting.
     fn create(
         library: &Arc<PluginLibrary>,
-        host: &'static HostSide,
+        host: &Arc<HostSide>,
         backend: &str,
         config_json: &str,
         max_concurrency: u32,
     ) -> Result<Self, Reply> {
-        let (library, backend, config_json) = (Arc::clone(library), backend.to_owned(), config_json.to_owned());
-        let create = move || Self::create_here(&library, host, &backend, &config_json, max_concurrency);
+        let (library, host) = (Arc::clone(library), Arc::clone(host));
+        let (backend, config_json) = (backend.to_owned(), config_json.to_owned());
+        let create = move || Self::create_here(&library, &host, &backend, &config_json, max_concurrency);
         calls::within(calls::PATIENCE, create).unwrap_or_else(|failed| Err(Reply::not_in_time("create", &failed)))
     }
 
     fn create_here(
         library: &Arc<PluginLibrary>,
-        host: &'static HostSide,
+        host: &Arc<HostSide>,
         backend: &str,
         config_json: &str,
         max_concurrency: u32,
@@ -422,7 +426,7 @@ impl Handle {
         };
         let mut raw = std::ptr::null_mut();
         let mut error = tracer_error::new();
-        // SAFETY: `args` and all it points to, `raw` and `error` outlive the call; the host's table is never freed.
+        // SAFETY: `args` and all it points to, `raw` and `error` outlive the call; the host's table is the handle's, if there is one.
         let code = unsafe { (library.functions().create)(&args, &mut raw, &mut error) };
         if code != TRACER_OK {
             return Err(Reply::new(Function::Create, code, &error));
@@ -433,6 +437,7 @@ impl Handle {
         Ok(Self {
             raw,
             library: Arc::clone(library),
+            host: ManuallyDrop::new(Arc::clone(host)),
             may_be_destroyed: AtomicBool::new(false),
             is_replaced: AtomicBool::new(false),
         })
@@ -446,8 +451,12 @@ impl Drop for Handle {
             // SAFETY: the last reference: no call is running and none will come; the contract's condition for it is what
             // `may_be_destroyed` says.
             inside(|| unsafe { (self.library.functions().destroy)(self.raw.as_ptr()) });
+            // SAFETY: once, and not used afterwards.
+            unsafe { ManuallyDrop::drop(&mut self.host) };
         } else if self.is_replaced.load(Ordering::Relaxed) {
-            let replaced = Replaced { raw: self.raw, library: Arc::clone(&self.library) };
+            // SAFETY: once, and not used afterwards.
+            let host = ManuallyDrop::new(unsafe { ManuallyDrop::take(&mut self.host) });
+            let replaced = Replaced { raw: self.raw, library: Arc::clone(&self.library), host };
             // On a thread of its own: this one has batches to export. Without a thread it is leaked.
             let _ = quiet_thread::spawn("tr-plugin".to_owned(), move || replaced.end());
         }
@@ -458,6 +467,8 @@ impl Drop for Handle {
 struct Replaced {
     raw: NonNull<tracer_instance>,
     library: Arc<PluginLibrary>,
+    /// As in [`Handle`].
+    host: ManuallyDrop<Arc<HostSide>>,
 }
 
 // SAFETY: the contract lets successive calls come from different threads; this is its only reference.
@@ -465,7 +476,7 @@ unsafe impl Send for Replaced {}
 
 impl Replaced {
     /// Shuts it down, and destroys it unless threads of it still run.
-    fn end(self) {
+    fn end(mut self) {
         let (functions, call) = (self.library.functions(), tracer_call::within(milliseconds(calls::PATIENCE)));
         let mut error = tracer_error::new();
         // SAFETY: the only reference, so no other call runs; `call` and `error` outlive this one.
@@ -473,6 +484,8 @@ impl Replaced {
         if code != TRACER_ERR_TIMEOUT {
             // SAFETY: shut down, and not used after this.
             inside(|| unsafe { (functions.destroy)(self.raw.as_ptr()) });
+            // SAFETY: once, and not used afterwards.
+            unsafe { ManuallyDrop::drop(&mut self.host) };
         }
     }
 }
