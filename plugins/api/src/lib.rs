@@ -19,6 +19,7 @@
 //! | `host` | [`Host`]: the way back, for log lines; [`Extension`]: what one side offers beyond the contract |
 //! | `export_plugin` | [`export_plugin!`], [`plugin_table`]: from a `Backend` to the C table |
 //! | `panic_guard`, `foreign` | panics contained; structs of the other side read and written by their `struct_size` |
+//! | `testing` | sample batches and one life by the contract, for tests (feature `testing`) |
 //! | `adapter` | any OpenTelemetry `SpanExporter` as a `Backend` (feature `adapter`) |
 //!
 //! Without features this crate depends on nothing but the standard library.
@@ -33,6 +34,8 @@ mod foreign;
 mod host;
 mod panic_guard;
 mod service_names;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use backend::{Backend, Batch, CreateArgs, Signal, Stats};
 pub use backend_error::{BackendError, ErrorKind};
