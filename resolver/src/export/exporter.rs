@@ -22,8 +22,57 @@ pub(crate) trait Exporter: Send + Sync + 'static {
     /// Ends the backend; called once, when no other call is under way. False when it did not end within `timeout`.
     fn shutdown(&self, timeout: Duration) -> bool;
 
+    /// What the backend itself has counted since it was made, those before it that it has replaced included; `None` if it does not count. Any
+    /// thread; must not block.
+    fn counted(&self) -> Option<PluginCounts> {
+        None
+    }
+
     /// Called by the batch thread every 100 ms or so. Must not block.
     fn tick(&self) {}
+}
+
+/// What a plugin counts of itself: `tracer_stats`. All but `in_flight` only ever grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PluginCounts {
+    /// Batches being exported at this moment.
+    pub in_flight: u32,
+    /// Spans and data points that the backend has taken.
+    pub items_sent: u64,
+    /// Those that it refused.
+    pub items_rejected: u64,
+    /// Exports that ended well or in part.
+    pub batches_sent: u64,
+    /// Exports that failed.
+    pub batches_failed: u64,
+    /// Bytes on the wire, after compression, retries included.
+    pub bytes_sent: u64,
+    /// Connections opened after the first one.
+    pub reconnects: u64,
+}
+
+impl PluginCounts {
+    /// Those of two that came one after the other, or that work side by side.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            in_flight: self.in_flight.saturating_add(other.in_flight),
+            items_sent: self.items_sent.saturating_add(other.items_sent),
+            items_rejected: self.items_rejected.saturating_add(other.items_rejected),
+            batches_sent: self.batches_sent.saturating_add(other.batches_sent),
+            batches_failed: self.batches_failed.saturating_add(other.batches_failed),
+            bytes_sent: self.bytes_sent.saturating_add(other.bytes_sent),
+            reconnects: self.reconnects.saturating_add(other.reconnects),
+        }
+    }
+
+    /// Whether one that only grows has become less: it began anew.
+    pub(crate) fn began_anew_since(&self, before: &Self) -> bool {
+        let grows = |of: &Self| {
+            [of.items_sent, of.items_rejected, of.batches_sent, of.batches_failed, of.bytes_sent, of.reconnects]
+        };
+        grows(self).iter().zip(grows(before)).any(|(now, before)| *now < before)
+    }
 }
 
 /// One try of a batch.

@@ -383,6 +383,7 @@ impl QueueState {
             state,
             last_export: self.last_export,
             last_error: self.last_error.clone(),
+            counted: None,
         }
     }
 

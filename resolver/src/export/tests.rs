@@ -3,6 +3,7 @@
 mod outage;
 mod signals;
 mod states;
+mod tries;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};

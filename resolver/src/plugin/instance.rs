@@ -23,7 +23,7 @@ use super::{Complaint, PluginLibrary};
 use crate::config;
 use crate::counted::counted;
 use crate::diagnostics;
-use crate::export::{Exporter, FinishedBatch, Outcome, Signal, Try};
+use crate::export::{Exporter, FinishedBatch, Outcome, PluginCounts, Signal, Try};
 use crate::quiet_thread;
 
 /// When a plugin whose instance panicked gets a new one: after each of these pauses, then never again.
@@ -50,6 +50,16 @@ pub(crate) struct Instance {
     max_concurrency: u32,
     rebirth: Rebirth,
     life: Mutex<Life>,
+    counted: Mutex<Counted>,
+}
+
+/// What its plugin has counted.
+#[derive(Default)]
+struct Counted {
+    /// By instances that are gone.
+    before: PluginCounts,
+    /// By this one, when it was asked last; `None` before the plugin has counted for the first time.
+    latest: Option<PluginCounts>,
 }
 
 struct Life {
@@ -124,6 +134,7 @@ impl Instance {
                 credentials: Credentials::of(backend),
                 deaths: 0,
             }),
+            counted: Mutex::default(),
         })
     }
 
@@ -388,6 +399,18 @@ impl Exporter for Instance {
         code == TRACER_OK
     }
 
+    fn counted(&self) -> Option<PluginCounts> {
+        let now = self.stats();
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(now) = now.map(|stats| plugin_counts(&stats)) {
+            let earlier = counted.latest.replace(now).filter(|earlier| now.began_anew_since(earlier));
+            if let Some(earlier) = earlier {
+                counted.before = counted.before.and(PluginCounts { in_flight: 0, ..earlier });
+            }
+        }
+        counted.latest.map(|latest| counted.before.and(latest))
+    }
+
     fn tick(&self) {
         self.host.drain_log();
     }
@@ -505,6 +528,18 @@ fn lent(batch: &FinishedBatch, this_try: &Try, names: &[tracer_str]) -> tracer_b
         service_count: u32::try_from(names.len()).unwrap_or(u32::MAX),
         resource_count: batch.facts.resources,
         ..tracer_batch::first_try(signal_number(batch.signal), batch.bytes(), batch.item_count, batch.id)
+    }
+}
+
+fn plugin_counts(stats: &tracer_stats) -> PluginCounts {
+    PluginCounts {
+        in_flight: stats.in_flight,
+        items_sent: stats.items_sent,
+        items_rejected: stats.items_rejected,
+        batches_sent: stats.batches_sent,
+        batches_failed: stats.batches_failed,
+        bytes_sent: stats.bytes_sent,
+        reconnects: stats.reconnects,
     }
 }
 

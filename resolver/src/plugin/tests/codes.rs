@@ -197,3 +197,31 @@ static tracer_code export_batch(tracer_instance *it, const tracer_batch *b, uint
     let leaving = Try { is_last: false, is_leaving: true, ..last };
     assert_eq!(said(leaving, BatchFacts::default()), "3 2 5 0 99 0 0", "nothing is known of it");
 }
+
+#[test]
+fn what_instances_count_one_after_the_other_only_grows() {
+    let folder = Folder::new();
+    let more = r#"#define OWN_EXPORT
+static uint64_t items, bytes;
+static tracer_code export_batch(tracer_instance *it, const tracer_batch *b, uint32_t timeout_ms, tracer_error *error)
+{ (void)it; (void)timeout_ms; (void)error; items += b->item_count; bytes += 10; return b->item_count == 13 ? 7 : 0; }
+static tracer_code my_create(const tracer_create_args *args, tracer_instance **out, tracer_error *error)
+{ (void)args; (void)error; items = 0; bytes = 0; *out = &the_only_one; return TRACER_OK; }
+static tracer_code my_stats(const tracer_instance *it, tracer_stats *out)
+{ (void)it; out->items_sent = items; out->bytes_sent = bytes; return TRACER_OK; }"#;
+    let functions = "validate, my_create, export_batch, timed, timed, destroy, my_stats, get_extension";
+    CPlugin { more: more.to_owned(), functions, ..CPlugin::default() }.install(&folder);
+    let library = loader(Trust::Strict).load("sample", &folder.plugins()).unwrap();
+    let rebirth = Rebirth { pauses: [Duration::ZERO; 3] };
+    let instance = Instance::create(library, &backend("sample"), &json!({}), rebirth).unwrap();
+    let export = |spans| instance.export(&batch_of(1, 1, &[(0, spans)]), &Try::first(), Duration::from_secs(1));
+    let counted = || instance.counted().map(|of| (of.items_sent, of.bytes_sent)).unwrap();
+    export(5);
+    assert_eq!(counted(), (5, 10));
+    export(13);
+    assert_eq!(counted(), (5, 10), "there is none to be asked");
+    export(2);
+    assert_eq!(counted(), (7, 20), "of both");
+    export(2);
+    assert_eq!(counted(), (9, 30));
+}

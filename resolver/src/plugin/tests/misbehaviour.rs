@@ -360,8 +360,10 @@ fn several_backends_share_a_library_and_nothing_else() {
 fn the_plugins_own_counters_are_read_while_there_is_an_instance() {
     let instance = instance(&settings("counts"), &json!({})).unwrap();
     assert_eq!(instance.stats().unwrap().items_sent, 42);
+    assert_eq!(instance.counted().unwrap().items_sent, 42);
     assert!(instance.shutdown(Duration::from_secs(1)));
     assert!(instance.stats().is_none());
+    assert_eq!(instance.counted().unwrap().items_sent, 42, "what it had counted stays");
     assert!(instance.shutdown(Duration::from_secs(1)), "a second time: nothing to do");
     let after = instance.export(&batch_of(1, 1, &[]), &Try::first(), Duration::from_secs(1));
     assert_eq!(after, Outcome::Rejected { message: "the backend is shut down".to_owned() });
