@@ -111,11 +111,21 @@ fn a_collector_may_say_when_by_date() {
 
 #[test]
 fn what_the_collector_refuses_is_not_tried_again() {
-    for status in [400, 401, 403, 404, 413, 500, 501] {
+    for status in [400, 404, 413, 500, 501] {
         let error = answer(Reply::status(status).body("x".repeat(1000)).header("retry-after", "7"));
         assert_eq!(error.kind(), ErrorKind::Permanent, "{status}");
         assert!(error.message().contains(&format!("answered {status}")), "{error}");
         assert_eq!(error.message().matches('x').count(), 200, "{error}");
+    }
+}
+
+/// The host tries again with what a file says by then, if a file says it.
+#[test]
+fn credentials_that_are_refused_are_told_from_what_is_refused_for_good() {
+    for status in [401, 403, 407] {
+        let error = answer(Reply::status(status).body("who are you"));
+        assert_eq!(error.kind(), ErrorKind::Credentials, "{status}");
+        assert!(error.message().contains("who are you (see `headers`)"), "{error}");
     }
 }
 

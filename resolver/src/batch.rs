@@ -20,6 +20,7 @@ mod segments;
 mod service_counters;
 mod span_fields;
 mod span_origin;
+mod span_starts;
 mod span_writer;
 mod template;
 mod thread_segment;

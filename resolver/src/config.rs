@@ -16,7 +16,7 @@
 //! - `load`: which source there is, which reader it gets, and what came of it.
 //!
 //! Every step reports what it finds and goes on, so that one run shows all problems. Only `source::file` and
-//! `toml_file::reference` touch files; only `source::variables` touches the environment.
+//! `model::from_files` touch files; only `source::variables` touches the environment.
 
 mod check;
 mod draft;
@@ -33,6 +33,7 @@ mod toml_file;
 
 pub use load::{Loaded, Source, load, load_with};
 pub(crate) use load::{file_of, file_text, nothing};
+pub(crate) use model::from_files::referenced_files;
 pub use model::*;
 pub use outline::{Outline, Written};
 pub use reading::units::{written_bytes, written_duration};
@@ -42,7 +43,6 @@ pub use source::strictness::strict;
 pub use source::variables::Variables;
 pub use toml_file::default_config::DEFAULT_CONFIG;
 pub use toml_file::expectations::{Expectation, ExpectedSide, Placed, expectations};
-pub(crate) use toml_file::reference::referenced_files;
 
 #[cfg(test)]
 mod tests;

@@ -32,8 +32,9 @@ mod tests;
 
 pub(crate) use backend_queue::BackendQueue;
 pub use drop_reason::DropReason;
-pub(crate) use exporter::{Exporter, Outcome};
-pub(crate) use finished_batch::{FinishedBatch, Signal};
+pub use exporter::PluginCounts;
+pub(crate) use exporter::{Exporter, Outcome, Try};
+pub(crate) use finished_batch::{BatchFacts, FinishedBatch, Signal};
 pub(crate) use operations::{DURATION_BOUNDS, Operations};
 pub use span_counts::BackendState;
 pub(crate) use span_counts::{BackendCounters, EarlyLosses, ServiceCounters};

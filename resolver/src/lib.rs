@@ -78,7 +78,7 @@ pub use counted::counted;
 pub use diagnostics::write_to_stderr;
 pub use ends::{EXIT_DEADLINE, before_exit, export_in_hand};
 pub use error::ResolverError;
-pub use export::{BackendState, DropReason};
+pub use export::{BackendState, DropReason, PluginCounts};
 pub use interceptor::{MessagePlace, Processing};
 pub use loaded_modules::{LoadedModule, find_loaded_module};
 pub use metrics::{MeasuredIn, Measurement};

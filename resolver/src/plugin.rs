@@ -13,6 +13,7 @@ mod broken_rules;
 mod c_text;
 mod calls;
 mod complaint;
+mod credentials;
 mod forks;
 mod host_side;
 mod host_thread;

@@ -32,7 +32,7 @@ pub fn export(backend: &impl Backend, batch: &ExportTraceServiceRequest) -> Resu
 ///
 /// The backend's.
 pub fn export_metrics(backend: &impl Backend, body: &[u8], item_count: u32) -> Result<(), BackendError> {
-    backend.export(&Batch { signal: Signal::Metrics, body, item_count, attempt: 1, batch_id: 1 }, LIMIT)
+    backend.export(&Batch::first_try(Signal::Metrics, body, item_count, 1), LIMIT)
 }
 
 /// Exports what may be no batch, or is said to have other spans than it has.
@@ -41,5 +41,5 @@ pub fn export_metrics(backend: &impl Backend, body: &[u8], item_count: u32) -> R
 ///
 /// The backend's.
 pub fn export_bytes(backend: &impl Backend, body: &[u8], item_count: u32, limit: Duration) -> Result<(), BackendError> {
-    backend.export(&Batch { signal: Signal::Traces, body, item_count, attempt: 1, batch_id: 1 }, limit)
+    backend.export(&Batch::first_try(Signal::Traces, body, item_count, 1), limit)
 }

@@ -135,13 +135,7 @@ mod tests {
     #[test]
     fn a_batch_that_is_not_otlp_is_refused_for_ever() {
         let lines = Lines::create(&CreateArgs::detached("terminal", "{}")).unwrap();
-        let batch = Batch {
-            signal: tracer_plugin_api::Signal::Traces,
-            body: b"\xff\xff\xff",
-            item_count: 1,
-            attempt: 1,
-            batch_id: 1,
-        };
+        let batch = Batch::first_try(tracer_plugin_api::Signal::Traces, b"\xff\xff\xff", 1, 1);
         let error = lines.export(&batch, Duration::from_secs(1)).unwrap_err();
         assert!(error.message().starts_with("not an OTLP batch"), "{error}");
     }

@@ -29,11 +29,41 @@
  *   poisoned   a call returned TRACER_ERR_PANIC. The host calls nothing more on it but `destroy`.
  *   destroyed  `destroy` was called.
  *
+ * CODES (what each function may return, and what the host makes of it)
+ *
+ *     code         validate     create       export_batch    flush     shutdown    stats
+ *     OK           goes on      goes on      items exported  done      destroyed   shown
+ *     CONFIG       tells where  tells where  -               -         -           -
+ *     RETRYABLE    -            -            tries again     -         -           -
+ *     PERMANENT    -            -            drops items     -         -           -
+ *     PARTIAL      -            -            drops some      -         -           -
+ *     TIMEOUT      -            -            tries again     warns     leaks       -
+ *     SHUTDOWN     -            -            drops items     warns     warns       -
+ *     PANIC        no backend   no backend   poisoned        poisoned  warns       poisoned
+ *     UNSUPPORTED  no backend   no backend   drops items     -         -           not shown
+ *     INTERNAL     no backend   no backend   drops items     warns     warns       not shown
+ *     CREDENTIALS  -            -            renews          -         -           -
+ *
+ *     -            may not be returned, as every code that the host does not know: taken as INTERNAL, and said so
+ *     goes on      the next step follows
+ *     tells where  the line of the configuration that `field` names is shown; the backend is not used
+ *     no backend   the backend is not used, and the message is shown
+ *     tries again  the batch waits and is tried again; dropped and counted when it is too old for that
+ *     drops items  every item of the batch is counted as lost, and the reason is logged; the next batch is tried
+ *     drops some   `rejected_items` of the batch are counted as rejected, the rest as exported
+ *     renews       secrets from files are read anew and the instance is made anew; the batch is tried again. Without
+ *                  such secrets, as PERMANENT. See TRACER_ERR_CREDENTIALS
+ *     poisoned     see STATES; the batch is dropped, and a new instance is made after a pause
+ *     warns        the message is logged; from shutdown, destroy follows
+ *     leaks        the message is logged; destroy is never called
+ *     shown        the counters appear beside the host's own
+ *
  * WHAT THE HOST PROMISES
  *   - It checks everything before it uses it: size, version, functions, type name, signals, encodings, schema.
- *   - It queues, batches, samples and retries; a plugin does none of these. Only TRACER_ERR_RETRYABLE and
- *     TRACER_ERR_TIMEOUT are retried, with backoff and jitter, never earlier than `retry_after_ms`, with the same
- *     `batch_id` and a rising `attempt`. At the end of the process there is one more try before it is too late.
+ *   - It queues, batches, samples and retries; a plugin does none of these. Only TRACER_ERR_RETRYABLE,
+ *     TRACER_ERR_TIMEOUT and TRACER_ERR_CREDENTIALS are retried, with backoff and jitter, never earlier than
+ *     `retry_after_ms`, with the same `batch_id`, the same body and a rising `attempt`, and with the `retry_cookie` that
+ *     the try before left. At the end of the process there is one more try before it is too late.
  *   - At the end of the process it calls `flush`, not `shutdown`: destructors of the application may still send. What they
  *     send comes when the library's own static destructors and atexit handlers have run; nothing else does.
  *   - The library's constructors, its entry, validate and create run on threads of the host's on which all signals are
@@ -70,6 +100,10 @@
  *     removed, no meaning changes.
  *   - Every struct that may grow begins with `struct_size`, set by whoever owns the struct to sizeof in its own header.
  *     The other side uses a field only if TRACER_HAS says it is there: that is the whole negotiation.
+ *   - A host refuses a table that is shorter than that of 1.0, and takes a longer one. It refuses nothing for its
+ *     `abi_minor`: a plugin that needs a newer host returns NULL from its entry, or sets a capability that says so.
+ *   - 64-bit only, little-endian or big: where a pointer has another size this header does not compile, and a host in
+ *     Rust does not either. Rationale: the layout is frozen, asserted and tested for one size of pointer.
  *   - Unknown codes mean TRACER_ERR_INTERNAL. Unknown capability bits 0..31 are ignored, 32..63 refuse the plugin.
  *   - Reserved fields are zero when written and ignored when read.
  *
@@ -88,9 +122,25 @@
  * EXTENSIONS
  *   Optional things are looked up by id with `get_extension`; an id names its version and its struct. ABI 1.0 defines
  *   one, of the plugin's: TRACER_EXT_AFTER_FORK. Ids that begin with "tracer_plugin." are reserved, among them
- *   "tracer_plugin.async-export/1", "tracer_plugin.sampler/1" and "tracer_plugin.propagator/1". Others are free: use a domain name you own.
+ *   "tracer_plugin.async-export/1", "tracer_plugin.sampler/1" and "tracer_plugin.propagator/1". Others are free: use a
+ *   domain name you own, and let the struct begin with its size. A plugin finds those of its host with
+ *   `tracer_host.get_extension`, a host those of a plugin with `tracer_plugin.get_extension`; who does not find one goes
+ *   on without it.
  *   Rationale: export is synchronous because an asynchronous one needs a lifetime for the bytes, a callback that comes
  *   exactly once and a barrier at shutdown. TRACER_CAP_CONCURRENT_EXPORT gives the same throughput without them.
+ *
+ * CHANGES SINCE 0.x (a plugin that was built from an older header is to be built anew; 1.0 loads none of them)
+ *   - Items in place of spans in all names, `signal` in the batch, `accepted_signals` in the table.
+ *   - Capabilities that a host must understand lie in bits 32..63: OWNS_RETRY and ASYNC_EXPORT moved there.
+ *   - `validate` takes a tracer_validate_args, `flush` and `shutdown` a tracer_call: every argument can grow.
+ *     tracer_validate_args and tracer_create_args say how long the host waits (`timeout_ms`).
+ *   - tracer_batch: `flags` (last try, shutting down) in place of `reserved`; `retry_cookie`, `oldest_start_unix_ns`,
+ *     `first_attempt_unix_ns`, `service_names`, `service_count`, `resource_count`.
+ *   - tracer_error: `retry_cookie` before `field`.
+ *   - TRACER_ERR_CREDENTIALS; a table of codes, and what is not in it is taken as INTERNAL.
+ *   - tracer_host: `is_logged`, `is_export_thread`. tracer_plugin: `reconfigure`, reserved.
+ *   - `stats` of a plugin that does not count returns UNSUPPORTED; what it counts is shown.
+ *   - 64-bit only, and asserted.
  */
 #ifndef TRACER_PLUGIN_H
 #define TRACER_PLUGIN_H
@@ -132,11 +182,11 @@ typedef int32_t tracer_code;
 
 /* Done. For export_batch: the backend has taken every item. */
 #define TRACER_OK ((tracer_code)0)
-/* The configuration is wrong; `field` says where. Only from validate and create. Not retried. */
+/* The configuration is wrong; `field` says where. Only from validate and create. */
 #define TRACER_ERR_CONFIG ((tracer_code)1)
 /* Nothing was stored and trying again may help: unreachable, busy, throttled. Retried. */
 #define TRACER_ERR_RETRYABLE ((tracer_code)2)
-/* Trying again with these bytes cannot help: refused, malformed, unauthorised. The batch is dropped and counted. */
+/* Trying again with these bytes cannot help: refused, malformed. The batch is dropped and counted. */
 #define TRACER_ERR_PERMANENT ((tracer_code)3)
 /* The batch was taken but for `rejected_items`, which are counted as rejected. Not retried. */
 #define TRACER_ERR_PARTIAL ((tracer_code)4)
@@ -152,6 +202,13 @@ typedef int32_t tracer_code;
 /* A defect of the plugin's, or of the host's as the plugin sees it (an argument that breaks this contract). Also what
  * the host makes of a code it does not know. Not retried. */
 #define TRACER_ERR_INTERNAL ((tracer_code)9)
+/* The backend refuses the credentials (401, 403, UNAUTHENTICATED), and nothing was stored. Only from export_batch. If the
+ * configuration takes secrets from files (`${file:...}`), the host reads these anew. What has changed goes through
+ * validate and create: the new instance gets the batch, with a rising `attempt`, and the old one is shut down and
+ * destroyed when its calls have returned. What has not changed makes no new instance: the batch waits and is tried
+ * again like a RETRYABLE one, and the files are read before each try. New instances are at least 10 seconds apart.
+ * Without such secrets nothing can change, and it is taken as PERMANENT. */
+#define TRACER_ERR_CREDENTIALS ((tracer_code)10)
 
 /* What a batch is of, and with it what an item is. One batch is of one signal.
  * Rationale: numbers and not bits, so that a batch names one; the table's sets have bit n for signal n. */
@@ -196,7 +253,12 @@ typedef struct tracer_error {
     uint32_t struct_size;
     tracer_code code;        /* The code returned, again. Where they differ, the one returned counts. */
     uint32_t retry_after_ms; /* RETRYABLE, TIMEOUT: the earliest retry that the backend asked for; 0: none asked. */
-    uint32_t rejected_items; /* PARTIAL: how many items the backend refused. */
+    uint32_t rejected_items; /* PARTIAL: how many items the backend refused; over all tries of the batch. What is more
+                                than the batch has counts as all of it. */
+    uint64_t retry_cookie;   /* RETRYABLE, TIMEOUT, CREDENTIALS: a number that comes back in tracer_batch.retry_cookie with
+                                the next try, for a batch that was taken in part: how many of its pieces are done, a bit
+                                for each. A number and no pointer: the next try may be made on another thread and by
+                                another instance. 0: the next try begins anew. */
     char field[128];         /* CONFIG: JSON pointer (RFC 6901) into the config, "/tls/ca_file"; "" is all of it. */
     char message[384];       /* One line for an operator: what failed and what to do. No secrets. Cut to size between
                                 characters; like field, UTF-8 and always NUL-terminated. */
@@ -209,13 +271,43 @@ typedef struct tracer_batch {
     uint32_t encoding;   /* One of TRACER_ENCODING_*, and one whose bit is in accepted_encodings. */
     uint32_t item_count; /* Items of that signal in body; at least 1. */
     tracer_bytes body;   /* Never empty. Any alignment. */
-    uint64_t batch_id;   /* The same on every retry; unique for the instance, whatever the signal. */
+    uint64_t batch_id;   /* The same on every retry; unique in the process, whatever the signal. */
     uint32_t attempt;    /* 1 for the first try, one more for each retry. */
-    uint32_t reserved;   /* 0 */
+    uint32_t flags;      /* TRACER_BATCH_* */
+    uint64_t retry_cookie;           /* What the try before left in tracer_error.retry_cookie; 0 on the first try. */
+    uint64_t oldest_start_unix_ns;   /* Start of the oldest span, or of the time that the oldest data point is of, in
+                                        nanoseconds since 1970; 0: not known. */
+    uint64_t first_attempt_unix_ns;  /* When the first try of this batch began. */
+    const tracer_str *service_names; /* The distinct service.name of its resources, in no order; `service_count` of them.
+                                        NULL only if that is 0, which is "not known". */
+    uint32_t service_count;
+    uint32_t resource_count;         /* ResourceSpans or ResourceMetrics in body; 0: not known. */
 } tracer_batch;
 
+/* tracer_batch.flags. Unknown bits are ignored. */
+/* The host means to make no further try: if this one fails, the items are lost. It is an intention and no promise: the
+ * process may live on, and a batch be tried again. */
+#define TRACER_BATCH_LAST_TRY ((uint32_t)1 << 0)
+/* The process, or tracing, is about to end, and waits for this. */
+#define TRACER_BATCH_SHUTTING_DOWN ((uint32_t)1 << 1)
+
+/* What is asked for by validate. Owned by the host; borrowed until validate returns. */
+typedef struct tracer_validate_args {
+    uint32_t struct_size;
+    uint32_t timeout_ms;    /* How long the host waits before it does without the backend. */
+    tracer_str config_json; /* A JSON object: the backend's config table, references replaced, schema checked. Empty text
+                               is to be read as "{}". May hold secrets. */
+} tracer_validate_args;
+
+/* What flush and shutdown are given. Owned by the host; borrowed until they return. */
+typedef struct tracer_call {
+    uint32_t struct_size;
+    uint32_t timeout_ms; /* When to give up: TIMEOUT. 0: without waiting. */
+} tracer_call;
+
 /* Counters since create, of all signals together: all but in_flight only grow. Owned by the host, who zeroes it and
- * sets struct_size. */
+ * sets struct_size; what a plugin does not count it leaves at 0. The host shows them beside its own: what went over the
+ * wire only the plugin knows. */
 typedef struct tracer_stats {
     uint32_t struct_size;
     uint32_t in_flight;      /* Batches being exported at this moment. */
@@ -238,13 +330,24 @@ typedef struct tracer_host {
     void *ctx;          /* Opaque; the first argument of the functions below. */
 
     /* Writes one line to the application's log. `level` is one of TRACER_LOG_*; `target` names the part of the plugin
-     * that speaks ("zipkin::http"); both texts are borrowed until it returns. Never blocks: drops when it must. No
-     * secrets. May be NULL. [any-thread & from the start of create to the return of destroy] */
+     * that speaks ("zipkin::http"): the log shows it behind "tracer_plugin::" (letters, digits and `_ - . : /`; whatever
+     * else becomes `_`), or the plugin's type name in its place if it is empty. Both texts are borrowed until it
+     * returns. Never blocks: drops when it must. No secrets. May be NULL.
+     * [any-thread & from the start of create to the return of destroy] */
     void (*log)(void *ctx, uint32_t level, tracer_str target, tracer_str message);
 
     /* Looks up an extension of the host. Returns NULL for an unknown id; else a struct of the host's with the lifetime
      * of tracer_host. May be NULL. [any-thread & from the start of create to the return of destroy] */
     const void *(*get_extension)(void *ctx, tracer_str id);
+
+    /* Whether a line of this level would be written at the moment: 1 or 0. What costs much to put into words is asked for
+     * first. Never blocks. May be NULL. [any-thread & from the start of create to the return of destroy] */
+    int32_t (*is_logged)(void *ctx, uint32_t level);
+
+    /* Whether the calling thread is an export thread of the host's, of whichever instance: 1 or 0. Code that may be
+     * reached from elsewhere asks before it blocks. Never blocks. May be NULL.
+     * [any-thread & from the start of create to the return of destroy] */
+    int32_t (*is_export_thread)(void *ctx);
 } tracer_host;
 
 /* What an instance is made of. Owned by the host; borrowed until create returns, but for `host`, which see. */
@@ -257,9 +360,12 @@ typedef struct tracer_create_args {
                                  belongs to is said by the resources in each batch. */
     tracer_str config_json;   /* A JSON object: the backend's config table, references replaced, schema checked,
                                  validate passed. Empty text is to be read as "{}". May hold secrets. */
+    uint32_t timeout_ms;      /* How long the host waits before it does without the backend. */
+    uint32_t reserved;        /* 0 */
 } tracer_create_args;
 
-/* The plugin. Static and constant: the same bytes for as long as the process lives. No function may be NULL. */
+/* The plugin. Static and constant: the same bytes for as long as the process lives. No function but `reconfigure` may be
+ * NULL. */
 typedef struct tracer_plugin {
     uint32_t struct_size;
     uint16_t abi_major;          /* TRACER_ABI_MAJOR of the plugin's header. */
@@ -278,8 +384,8 @@ typedef struct tracer_plugin {
     /* Says whether `config_json` would do for create. Pure: no file is written, no thread, no connection. Returns OK or
      * CONFIG with `field`. Called for every backend before the first is created, so that all errors of a configuration
      * are shown at once, and by tools that never create. Whoever waits for it, a tool or a host whose user wants errors
-     * to refuse, does so for ten seconds, and then takes it for an error. [any-thread] */
-    tracer_code (*validate)(tracer_str config_json, tracer_error *error);
+     * to refuse, does so for `timeout_ms`, and then takes it for an error. [any-thread] */
+    tracer_code (*validate)(const tracer_validate_args *args, tracer_error *error);
 
     /* Makes an instance. `*out` is set if, and only if, it returns OK; it belongs to the plugin and comes back in
      * destroy. May start threads and read files. Must not wait for the network: an unreachable backend is not an error
@@ -297,14 +403,14 @@ typedef struct tracer_plugin {
     /* Pushes out what the plugin itself still holds back (a file buffer), within timeout_ms; 0: without waiting.
      * Returns OK if there is nothing. Not at the same time as export_batch, unless TRACER_CAP_CONCURRENT_EXPORT is set.
      * [export-thread & created & !shut-down & !poisoned] */
-    tracer_code (*flush)(tracer_instance *instance, uint32_t timeout_ms, tracer_error *error);
+    tracer_code (*flush)(tracer_instance *instance, const tracer_call *call, tracer_error *error);
 
     /* Ends the work, within timeout_ms: flushes, closes, joins threads. Called once, when the program shuts tracing
-     * down, with no export_batch or flush running, unless one of these is stuck, when it is not called at all. TIMEOUT
-     * says that threads of the instance still run: the host then never calls destroy. Rationale: a leak is better than
-     * a use after free.
+     * down or a new instance has taken this one's place (TRACER_ERR_CREDENTIALS), with no export_batch or flush running,
+     * unless one of these is stuck, when it is not called at all. TIMEOUT says that threads of the instance still run:
+     * the host then never calls destroy. Rationale: a leak is better than a use after free.
      * [control-thread & created & !poisoned] */
-    tracer_code (*shutdown)(tracer_instance *instance, uint32_t timeout_ms, tracer_error *error);
+    tracer_code (*shutdown)(tracer_instance *instance, const tracer_call *call, tracer_error *error);
 
     /* Frees the instance. Called at most once, as its last call, with no other call on it running: after shutdown
      * returned anything but TIMEOUT, or when the instance is poisoned. When it returns no thread of the instance runs,
@@ -319,6 +425,10 @@ typedef struct tracer_plugin {
     /* Looks up an extension of the plugin. Returns NULL for an unknown id; else a static struct of the plugin's, valid
      * for ever. Pure. [any-thread] */
     const void *(*get_extension)(tracer_str id);
+
+    /* Reserved: other settings for an instance that stays. NULL in a plugin of 1.0; a host of 1.0 does not call it, and
+     * makes a new instance for other settings. */
+    tracer_code (*reconfigure)(tracer_instance *instance, const tracer_create_args *args, tracer_error *error);
 } tracer_plugin;
 
 /* An extension of the plugin's: what it does in a forked child. Static and constant. */
@@ -344,18 +454,19 @@ typedef struct tracer_after_fork {
  * no allocation. [any-thread] */
 TRACER_PLUGIN_EXPORT const tracer_plugin *tracer_plugin_v1(uint32_t host_minor);
 
-/* The layout is frozen. These do not compile if a compiler disagrees with it. */
-#if defined(__LP64__) || defined(_LP64)
+/* The layout is frozen. These do not compile if a compiler disagrees with it, or if the target is not one of 64 bits. */
+typedef char tracer_assert_64_bit_only[sizeof(void *) == 8 && sizeof(size_t) == 8 ? 1 : -1];
 typedef char tracer_assert_str[sizeof(tracer_str) == 16 ? 1 : -1];
 typedef char tracer_assert_bytes[sizeof(tracer_bytes) == 16 ? 1 : -1];
-typedef char tracer_assert_error[sizeof(tracer_error) == 528 ? 1 : -1];
-typedef char tracer_assert_batch[sizeof(tracer_batch) == 48 ? 1 : -1];
+typedef char tracer_assert_error[sizeof(tracer_error) == 536 ? 1 : -1];
+typedef char tracer_assert_batch[sizeof(tracer_batch) == 88 ? 1 : -1];
 typedef char tracer_assert_stats[sizeof(tracer_stats) == 56 ? 1 : -1];
-typedef char tracer_assert_host[sizeof(tracer_host) == 64 ? 1 : -1];
-typedef char tracer_assert_create_args[sizeof(tracer_create_args) == 48 ? 1 : -1];
-typedef char tracer_assert_plugin[sizeof(tracer_plugin) == 152 ? 1 : -1];
+typedef char tracer_assert_host[sizeof(tracer_host) == 80 ? 1 : -1];
+typedef char tracer_assert_validate_args[sizeof(tracer_validate_args) == 24 ? 1 : -1];
+typedef char tracer_assert_call[sizeof(tracer_call) == 8 ? 1 : -1];
+typedef char tracer_assert_create_args[sizeof(tracer_create_args) == 56 ? 1 : -1];
+typedef char tracer_assert_plugin[sizeof(tracer_plugin) == 160 ? 1 : -1];
 typedef char tracer_assert_functions[offsetof(tracer_plugin, validate) == 88 ? 1 : -1];
-#endif
 
 #ifdef __cplusplus
 }

@@ -39,6 +39,8 @@ pub const TRACER_ERR_PANIC: tracer_code = 7;
 pub const TRACER_ERR_UNSUPPORTED: tracer_code = 8;
 /// A defect of one of the two sides; also what an unknown code means.
 pub const TRACER_ERR_INTERNAL: tracer_code = 9;
+/// The backend refuses the credentials.
+pub const TRACER_ERR_CREDENTIALS: tracer_code = 10;
 
 /// Items are spans.
 pub const TRACER_SIGNAL_TRACES: u32 = 1;
@@ -49,6 +51,11 @@ pub const TRACER_SIGNAL_LOGS: u32 = 3;
 
 /// OTLP protobuf, uncompressed: the `Export…ServiceRequest` of the batch's signal.
 pub const TRACER_ENCODING_OTLP_PROTOBUF: u32 = 1;
+
+/// The host means to make no further try of the batch.
+pub const TRACER_BATCH_LAST_TRY: u32 = 1 << 0;
+/// The process, or tracing, is about to end.
+pub const TRACER_BATCH_SHUTTING_DOWN: u32 = 1 << 1;
 
 /// `export_batch` may be called up to `max_concurrency` times at once.
 pub const TRACER_CAP_CONCURRENT_EXPORT: u64 = 1 << 0;
@@ -116,6 +123,8 @@ pub struct tracer_error {
     pub retry_after_ms: u32,
     /// With [`TRACER_ERR_PARTIAL`].
     pub rejected_items: u32,
+    /// Comes back with the next try; a number of the plugin's.
+    pub retry_cookie: u64,
     /// A JSON pointer into the configuration; NUL-terminated.
     pub field: [u8; 128],
     /// One line for an operator; NUL-terminated.
@@ -140,8 +149,42 @@ pub struct tracer_batch {
     pub batch_id: u64,
     /// 1 for the first try.
     pub attempt: u32,
-    /// 0.
-    pub reserved: u32,
+    /// `TRACER_BATCH_*`.
+    pub flags: u32,
+    /// What the try before left; 0 on the first.
+    pub retry_cookie: u64,
+    /// Nanoseconds since 1970; 0 is not known.
+    pub oldest_start_unix_ns: u64,
+    /// Nanoseconds since 1970.
+    pub first_attempt_unix_ns: u64,
+    /// `service_count` of them; null only if that is 0.
+    pub service_names: *const tracer_str,
+    /// 0 is not known.
+    pub service_count: u32,
+    /// 0 is not known.
+    pub resource_count: u32,
+}
+
+/// What `validate` is asked; owned by the host, borrowed until it returns.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct tracer_validate_args {
+    /// Set by the host.
+    pub struct_size: u32,
+    /// How long the host waits.
+    pub timeout_ms: u32,
+    /// A JSON object; empty text is `{}`.
+    pub config_json: tracer_str,
+}
+
+/// What `flush` and `shutdown` are given; owned by the host, borrowed until they return.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct tracer_call {
+    /// Set by the host.
+    pub struct_size: u32,
+    /// 0 is without waiting.
+    pub timeout_ms: u32,
 }
 
 /// Counters since `create`; owned by the host.
@@ -186,6 +229,10 @@ pub struct tracer_host {
     pub log: Option<unsafe extern "C" fn(ctx: *mut c_void, level: u32, target: tracer_str, message: tracer_str)>,
     /// Looks up an extension of the host; any thread.
     pub get_extension: Option<unsafe extern "C" fn(ctx: *mut c_void, id: tracer_str) -> *const c_void>,
+    /// Whether a line of this level would be written: 1 or 0; any thread, never blocks.
+    pub is_logged: Option<unsafe extern "C" fn(ctx: *mut c_void, level: u32) -> i32>,
+    /// Whether the calling thread is an export thread of the host's: 1 or 0; never blocks.
+    pub is_export_thread: Option<unsafe extern "C" fn(ctx: *mut c_void) -> i32>,
 }
 
 /// What an instance is made of; owned by the host, borrowed until `create` returns.
@@ -202,6 +249,10 @@ pub struct tracer_create_args {
     pub backend_name: tracer_str,
     /// A JSON object; empty text is `{}`.
     pub config_json: tracer_str,
+    /// How long the host waits.
+    pub timeout_ms: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
 /// The plugin: static, constant, the same for as long as the process lives.
@@ -232,15 +283,10 @@ pub struct tracer_plugin {
     /// JSON Schema 2020-12 of the backend's `config`.
     pub config_schema: tracer_str,
     /// Whether a configuration would do. Pure; any thread.
-    pub validate: Option<unsafe extern "C" fn(config_json: tracer_str, error: *mut tracer_error) -> tracer_code>,
+    pub validate:
+        Option<unsafe extern "C" fn(args: *const tracer_validate_args, error: *mut tracer_error) -> tracer_code>,
     /// Makes an instance; `*out` is set only with [`TRACER_OK`].
-    pub create: Option<
-        unsafe extern "C" fn(
-            args: *const tracer_create_args,
-            out: *mut *mut tracer_instance,
-            error: *mut tracer_error,
-        ) -> tracer_code,
-    >,
+    pub create: Option<CreateCall>,
     /// Ships one batch. An export thread of the host's.
     pub export_batch: Option<
         unsafe extern "C" fn(
@@ -260,6 +306,8 @@ pub struct tracer_plugin {
     pub stats: Option<unsafe extern "C" fn(instance: *const tracer_instance, out: *mut tracer_stats) -> tracer_code>,
     /// Looks up an extension of the plugin. Any thread.
     pub get_extension: Option<unsafe extern "C" fn(id: tracer_str) -> *const c_void>,
+    /// Reserved: null in a plugin of 1.0, and never called by a host of 1.0.
+    pub reconfigure: Option<ReconfigureCall>,
 }
 
 /// What a plugin does in a forked child before it is asked for an instance there. Static, of the plugin's.
@@ -276,9 +324,26 @@ pub struct tracer_after_fork {
 
 const _: () = assert!(size_of::<tracer_after_fork>() == 16);
 
+/// The shape of `create`.
+pub type CreateCall = unsafe extern "C" fn(
+    args: *const tracer_create_args,
+    out: *mut *mut tracer_instance,
+    error: *mut tracer_error,
+) -> tracer_code;
+
 /// The shape of `flush` and `shutdown`.
-pub type TimedCall =
-    unsafe extern "C" fn(instance: *mut tracer_instance, timeout_ms: u32, error: *mut tracer_error) -> tracer_code;
+pub type TimedCall = unsafe extern "C" fn(
+    instance: *mut tracer_instance,
+    call: *const tracer_call,
+    error: *mut tracer_error,
+) -> tracer_code;
+
+/// The shape of `reconfigure`.
+pub type ReconfigureCall = unsafe extern "C" fn(
+    instance: *mut tracer_instance,
+    args: *const tracer_create_args,
+    error: *mut tracer_error,
+) -> tracer_code;
 
 /// The shape of the one exported symbol, `tracer_plugin_v1`.
 pub type tracer_plugin_entry = unsafe extern "C" fn(host_minor: u32) -> *const tracer_plugin;
@@ -328,6 +393,42 @@ impl tracer_bytes {
     }
 }
 
+impl tracer_batch {
+    /// A first try with what every batch has; the rest is not known, or no. `body` must outlive every use.
+    pub const fn first_try(signal: u32, body: &[u8], item_count: u32, batch_id: u64) -> Self {
+        Self {
+            struct_size: size_of::<Self>() as u32,
+            signal,
+            encoding: TRACER_ENCODING_OTLP_PROTOBUF,
+            item_count,
+            body: tracer_bytes::new(body),
+            batch_id,
+            attempt: 1,
+            flags: 0,
+            retry_cookie: 0,
+            oldest_start_unix_ns: 0,
+            first_attempt_unix_ns: 0,
+            service_names: std::ptr::null(),
+            service_count: 0,
+            resource_count: 0,
+        }
+    }
+}
+
+impl tracer_validate_args {
+    /// With its size set. `config_json` must outlive every use.
+    pub const fn new(config_json: tracer_str, timeout_ms: u32) -> Self {
+        Self { struct_size: size_of::<Self>() as u32, timeout_ms, config_json }
+    }
+}
+
+impl tracer_call {
+    /// With its size set.
+    pub const fn within(timeout_ms: u32) -> Self {
+        Self { struct_size: size_of::<Self>() as u32, timeout_ms }
+    }
+}
+
 impl tracer_error {
     /// Zeroed, with its size set: what a caller hands to a function.
     pub const fn new() -> Self {
@@ -336,6 +437,7 @@ impl tracer_error {
             code: TRACER_OK,
             retry_after_ms: 0,
             rejected_items: 0,
+            retry_cookie: 0,
             field: [0; 128],
             message: [0; 384],
         }
@@ -377,7 +479,7 @@ impl Default for tracer_stats {
 /// use tracer_plugin_api::abi::{tracer_batch, tracer_error};
 /// use tracer_plugin_api::end_of_field;
 /// assert_eq!(end_of_field!(tracer_batch, batch_id), 40);
-/// assert_eq!(end_of_field!(tracer_error, field), 144);
+/// assert_eq!(end_of_field!(tracer_error, field), 152);
 /// ```
 #[macro_export]
 macro_rules! end_of_field {
@@ -389,11 +491,12 @@ macro_rules! end_of_field {
     }};
 }
 
-/// The layout is frozen on every 64-bit target: the same figures as in the header.
-#[cfg(target_pointer_width = "64")]
+/// The layout is frozen: the same figures as in the header. Of 64 bits only, as the header is.
 mod layout {
     use super::*;
     use std::mem::offset_of;
+
+    const _: () = assert!(size_of::<*const u8>() == 8, "the plugin contract is for targets of 64 bits only");
 
     macro_rules! frozen {
         ($struct:ty, $size:literal: $($field:ident $offset:literal),+) => {
@@ -404,15 +507,20 @@ mod layout {
 
     frozen!(tracer_str, 16: ptr 0, len 8);
     frozen!(tracer_bytes, 16: ptr 0, len 8);
-    frozen!(tracer_error, 528: struct_size 0, code 4, retry_after_ms 8, rejected_items 12, field 16, message 144);
-    frozen!(tracer_batch, 48: struct_size 0, signal 4, encoding 8, item_count 12, body 16, batch_id 32, attempt 40,
-        reserved 44);
+    frozen!(tracer_error, 536: struct_size 0, code 4, retry_after_ms 8, rejected_items 12, retry_cookie 16, field 24,
+        message 152);
+    frozen!(tracer_batch, 88: struct_size 0, signal 4, encoding 8, item_count 12, body 16, batch_id 32, attempt 40,
+        flags 44, retry_cookie 48, oldest_start_unix_ns 56, first_attempt_unix_ns 64, service_names 72,
+        service_count 80, resource_count 84);
+    frozen!(tracer_validate_args, 24: struct_size 0, timeout_ms 4, config_json 8);
+    frozen!(tracer_call, 8: struct_size 0, timeout_ms 4);
     frozen!(tracer_stats, 56: struct_size 0, in_flight 4, items_sent 8, items_rejected 16, batches_sent 24,
         batches_failed 32, bytes_sent 40, reconnects 48);
-    frozen!(tracer_host, 64: struct_size 0, abi_major 4, abi_minor 6, name 8, version 24, ctx 40, log 48,
-        get_extension 56);
-    frozen!(tracer_create_args, 48: struct_size 0, max_concurrency 4, host 8, backend_name 16, config_json 32);
-    frozen!(tracer_plugin, 152: struct_size 0, abi_major 4, abi_minor 6, capabilities 8, accepted_signals 16,
+    frozen!(tracer_host, 80: struct_size 0, abi_major 4, abi_minor 6, name 8, version 24, ctx 40, log 48,
+        get_extension 56, is_logged 64, is_export_thread 72);
+    frozen!(tracer_create_args, 56: struct_size 0, max_concurrency 4, host 8, backend_name 16, config_json 32,
+        timeout_ms 48, reserved 52);
+    frozen!(tracer_plugin, 160: struct_size 0, abi_major 4, abi_minor 6, capabilities 8, accepted_signals 16,
         accepted_encodings 20, type_name 24, version 40, build_info 56, config_schema 72, validate 88, create 96,
-        export_batch 104, flush 112, shutdown 120, destroy 128, stats 136, get_extension 144);
+        export_batch 104, flush 112, shutdown 120, destroy 128, stats 136, get_extension 144, reconfigure 152);
 }

@@ -2,9 +2,9 @@
 
 #![forbid(unsafe_code)]
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use crate::{BackendError, Host, abi};
+use crate::{BackendError, Extension, Host, ServiceNames, abi};
 
 /// A place that spans, or metrics, are sent to: implement it, then write [`export_plugin!`](crate::export_plugin)`(YourType);`.
 ///
@@ -92,6 +92,12 @@ pub trait Backend: Sized + Send + Sync + 'static {
     fn stats(&self) -> Option<Stats> {
         None
     }
+
+    /// What the plugin offers beyond the contract, by its id; `None` for an id it does not know. Pure; any thread.
+    fn extension(id: &str) -> Option<Extension> {
+        let _ = id;
+        None
+    }
 }
 
 /// What an instance is made of.
@@ -104,6 +110,8 @@ pub struct CreateArgs<'a> {
     pub config_json: &'a str,
     /// The most exports at once; at least 1, and 1 unless [`Backend::CONCURRENT_EXPORT`].
     pub max_concurrency: u32,
+    /// How long the host waits before it does without the backend.
+    pub timeout: Duration,
     /// The way back to the host; may be cloned and kept.
     pub host: Host,
 }
@@ -111,7 +119,8 @@ pub struct CreateArgs<'a> {
 impl<'a> CreateArgs<'a> {
     /// What a unit test hands to [`Backend::create`]: one export at a time, a [detached](Host::detached) host.
     pub fn detached(backend_name: &'a str, config_json: &'a str) -> Self {
-        Self { backend_name, config_json, max_concurrency: 1, host: Host::detached() }
+        let timeout = Duration::from_secs(10);
+        Self { backend_name, config_json, max_concurrency: 1, timeout, host: Host::detached() }
     }
 }
 
@@ -146,8 +155,42 @@ pub struct Batch<'a> {
     pub item_count: u32,
     /// 1 for the first try, one more for each retry.
     pub attempt: u32,
-    /// The same on every retry; unique for the instance.
+    /// The same on every retry; unique in the process.
     pub batch_id: u64,
+    /// What the try before left with [`BackendError::with_retry_cookie`]; 0 on the first, and if it left nothing.
+    pub retry_cookie: u64,
+    /// The host means to make no further try: if this one fails, the items are lost.
+    pub is_last_try: bool,
+    /// The process, or tracing, is about to end, and waits for this.
+    pub is_shutting_down: bool,
+    /// Start of the oldest span, or of the time that the oldest data point is of; `None` if it is not known.
+    pub oldest_start: Option<SystemTime>,
+    /// When the first try began; `None` if it is not known.
+    pub first_attempt: Option<SystemTime>,
+    /// `ResourceSpans` or `ResourceMetrics` in `body`; 0 if it is not known.
+    pub resource_count: u32,
+    /// Whose items they are, without decoding them; empty if it is not known.
+    pub service_names: ServiceNames<'a>,
+}
+
+impl<'a> Batch<'a> {
+    /// A first try with what every batch has; the rest is not known, or no. For tests: change what they are about.
+    pub const fn first_try(signal: Signal, body: &'a [u8], item_count: u32, batch_id: u64) -> Self {
+        Self {
+            signal,
+            body,
+            item_count,
+            attempt: 1,
+            batch_id,
+            retry_cookie: 0,
+            is_last_try: false,
+            is_shutting_down: false,
+            oldest_start: None,
+            first_attempt: None,
+            resource_count: 0,
+            service_names: ServiceNames::unknown(),
+        }
+    }
 }
 
 /// Counters since `create`; all but `in_flight` only grow.

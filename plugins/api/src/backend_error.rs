@@ -18,6 +18,7 @@ pub struct BackendError {
     pointer: String,
     rejected_items: u32,
     retry_after: Option<Duration>,
+    retry_cookie: u64,
 }
 
 /// What an error means for the batch.
@@ -28,8 +29,12 @@ pub enum ErrorKind {
     Config,
     /// Nothing was stored and trying again may help: unreachable, busy, throttled. Retried.
     Retryable,
-    /// Trying again with these bytes cannot help: refused, malformed, unauthorised. Dropped and counted.
+    /// Trying again with these bytes cannot help: refused, malformed. Dropped and counted.
     Permanent,
+    /// The backend refuses the credentials, and nothing was stored; from `export` only. The host reads secrets from files
+    /// anew, and makes a new instance if they have changed, which gets the batch. Without such secrets, as
+    /// [`Permanent`](Self::Permanent).
+    Credentials,
     /// The batch was taken but for some items, which are counted as rejected. Not retried.
     Partial,
     /// Not finished in time; whether anything was stored is unknown. Retried.
@@ -57,6 +62,11 @@ impl BackendError {
     /// Trying again with these bytes cannot help.
     pub fn permanent(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Permanent, message)
+    }
+
+    /// The backend refuses the credentials: 401, 403, `UNAUTHENTICATED`. See [`ErrorKind::Credentials`].
+    pub fn credentials(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Credentials, message)
     }
 
     /// The backend took the batch but for `rejected_items` of its items: spans, or data points.
@@ -92,6 +102,15 @@ impl BackendError {
         self
     }
 
+    /// A number that comes back with the next try of the batch, as [`Batch::retry_cookie`](crate::Batch): for one that was
+    /// taken in part, which of its parts are done. The next try may be made on another thread, and by another instance.
+    /// Means nothing unless the batch is tried again.
+    #[must_use]
+    pub fn with_retry_cookie(mut self, cookie: u64) -> Self {
+        self.retry_cookie = cookie;
+        self
+    }
+
     /// What the error means for the batch.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -117,8 +136,14 @@ impl BackendError {
         self.retry_after
     }
 
+    /// What the next try is to know; 0 if nothing.
+    pub fn retry_cookie(&self) -> u64 {
+        self.retry_cookie
+    }
+
     fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), pointer: String::new(), rejected_items: 0, retry_after: None }
+        let message = message.into();
+        Self { kind, message, pointer: String::new(), rejected_items: 0, retry_after: None, retry_cookie: 0 }
     }
 }
 
@@ -144,6 +169,7 @@ impl ErrorKind {
             Self::Config => abi::TRACER_ERR_CONFIG,
             Self::Retryable => abi::TRACER_ERR_RETRYABLE,
             Self::Permanent => abi::TRACER_ERR_PERMANENT,
+            Self::Credentials => abi::TRACER_ERR_CREDENTIALS,
             Self::Partial => abi::TRACER_ERR_PARTIAL,
             Self::Timeout => abi::TRACER_ERR_TIMEOUT,
             Self::Shutdown => abi::TRACER_ERR_SHUTDOWN,

@@ -7,15 +7,15 @@ use std::borrow::Cow;
 use std::ffi::c_void;
 use std::mem::size_of;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::abi::{
-    self, tracer_batch, tracer_code, tracer_create_args, tracer_error, tracer_instance, tracer_plugin, tracer_stats,
-    tracer_str,
+    self, tracer_batch, tracer_call, tracer_code, tracer_create_args, tracer_error, tracer_instance, tracer_plugin,
+    tracer_stats, tracer_str, tracer_validate_args,
 };
 use crate::foreign::{fill_stats, read_field};
 use crate::panic_guard::{self, Poison};
-use crate::{Backend, BackendError, Batch, CreateArgs, Host, LogLevel, Signal};
+use crate::{Backend, BackendError, Batch, CreateArgs, Host, LogLevel, ServiceNames, Signal};
 
 /// Makes a `cdylib` a plugin: emits its one exported symbol, `tracer_plugin_v1`, and the static table behind it.
 ///
@@ -95,7 +95,8 @@ pub const fn plugin_table<B: Backend>() -> tracer_plugin {
         shutdown: Some(shutdown::<B>),
         destroy: Some(destroy::<B>),
         stats: Some(stats::<B>),
-        get_extension: Some(get_extension),
+        get_extension: Some(get_extension::<B>),
+        reconfigure: None,
     }
 }
 
@@ -132,9 +133,18 @@ impl<B> Instance<B> {
 /// # Safety
 ///
 /// As `tracer_plugin.h` says of validate.
-unsafe extern "C" fn validate<B: Backend>(config_json: tracer_str, error: *mut tracer_error) -> tracer_code {
-    // SAFETY: the host lends both until we return.
-    unsafe { panic_guard::pass(None, error, || B::validate(config_text(config_json)?)) }
+unsafe extern "C" fn validate<B: Backend>(args: *const tracer_validate_args, error: *mut tracer_error) -> tracer_code {
+    let validate = || {
+        if args.is_null() {
+            return Err(broken("validate was called with a null pointer"));
+        }
+        // SAFETY: not null; the host lends it until we return, and it is as long as it says.
+        let config = unsafe { read_field!(args, tracer_validate_args, config_json) }.unwrap_or(tracer_str::EMPTY);
+        // SAFETY: lent until we return.
+        B::validate(unsafe { config_text(config) }?)
+    };
+    // SAFETY: `error` is lent until we return.
+    unsafe { panic_guard::pass(None, error, validate) }
 }
 
 /// # Safety
@@ -150,19 +160,21 @@ unsafe extern "C" fn create<B: Backend>(
             return Err(broken("create was called with a null pointer"));
         }
         // SAFETY: not null; the host lends it until we return, and it is as long as it says.
-        let (name, config, max_concurrency, host) = unsafe {
+        let (name, config, max_concurrency, host, timeout) = unsafe {
             (
                 read_field!(args, tracer_create_args, backend_name).unwrap_or(tracer_str::EMPTY),
                 read_field!(args, tracer_create_args, config_json).unwrap_or(tracer_str::EMPTY),
                 read_field!(args, tracer_create_args, max_concurrency).unwrap_or(1).max(1),
                 read_field!(args, tracer_create_args, host).unwrap_or(std::ptr::null()),
+                milliseconds(read_field!(args, tracer_create_args, timeout_ms).unwrap_or(u32::MAX)),
             )
         };
         // SAFETY: the host lives until `destroy`, or until we return if we fail: `Attached` cuts the link then.
         let attached = Attached(Some(unsafe { Host::attached(host) }));
         // SAFETY: lent until we return.
         let (name, config) = unsafe { (text(name), config_text(config)?) };
-        let args = CreateArgs { backend_name: &name, config_json: config, max_concurrency, host: attached.host() };
+        let host = attached.host();
+        let args = CreateArgs { backend_name: &name, config_json: config, max_concurrency, timeout, host };
         let backend = B::create(&args)?;
         let instance =
             Instance { backend, host: attached.keep(), poison: Poison::default(), shut_down: AtomicBool::new(false) };
@@ -197,14 +209,14 @@ unsafe extern "C" fn export_batch<B: Backend>(
 /// As `tracer_plugin.h` says of flush.
 unsafe extern "C" fn flush<B: Backend>(
     instance: *mut tracer_instance,
-    timeout_ms: u32,
+    call: *const tracer_call,
     error: *mut tracer_error,
 ) -> tracer_code {
     // SAFETY: the host calls it between `create` and `destroy`, and lends `error` until we return.
     unsafe {
         on_instance::<B>(instance, error, |instance| {
             instance.refuse_after_shutdown()?;
-            instance.backend.flush(milliseconds(timeout_ms))
+            instance.backend.flush(time_of(call)?)
         })
     }
 }
@@ -214,15 +226,16 @@ unsafe extern "C" fn flush<B: Backend>(
 /// As `tracer_plugin.h` says of shutdown.
 unsafe extern "C" fn shutdown<B: Backend>(
     instance: *mut tracer_instance,
-    timeout_ms: u32,
+    call: *const tracer_call,
     error: *mut tracer_error,
 ) -> tracer_code {
     // SAFETY: the host calls it between `create` and `destroy`, and lends `error` until we return.
     unsafe {
         on_instance::<B>(instance, error, |instance| {
             instance.refuse_after_shutdown()?;
+            let timeout = time_of(call)?;
             instance.shut_down.store(true, Ordering::Relaxed);
-            instance.backend.shutdown(milliseconds(timeout_ms))
+            instance.backend.shutdown(timeout)
         })
     }
 }
@@ -264,9 +277,13 @@ unsafe extern "C" fn stats<B: Backend>(instance: *const tracer_instance, out: *m
 
 /// # Safety
 ///
-/// As `tracer_plugin.h` says of get_extension. ABI 1.0 defines no extension.
-unsafe extern "C" fn get_extension(_id: tracer_str) -> *const c_void {
-    std::ptr::null()
+/// As `tracer_plugin.h` says of get_extension.
+unsafe extern "C" fn get_extension<B: Backend>(id: tracer_str) -> *const c_void {
+    // SAFETY: the host lends it until we return.
+    let id = unsafe { id.as_bytes() };
+    let found = || std::str::from_utf8(id).ok().and_then(B::extension);
+    // A panic here is of no instance: whoever asks does without.
+    panic_guard::contain_panic(found).ok().flatten().map_or(std::ptr::null(), crate::Extension::as_ptr)
 }
 
 /// One call on an instance, through the panic guard.
@@ -296,7 +313,7 @@ unsafe fn safe_batch<'a>(batch: *const tracer_batch, accepted: &[Signal]) -> Res
         return Err(broken("export_batch was called without a batch"));
     }
     // SAFETY: not null; the caller vouches for its length.
-    let (signal, encoding, body, item_count, attempt, batch_id) = unsafe {
+    let (signal, encoding, body, item_count, attempt, batch_id, flags, retry_cookie) = unsafe {
         (
             read_field!(batch, tracer_batch, signal),
             read_field!(batch, tracer_batch, encoding),
@@ -304,6 +321,18 @@ unsafe fn safe_batch<'a>(batch: *const tracer_batch, accepted: &[Signal]) -> Res
             read_field!(batch, tracer_batch, item_count).unwrap_or(0),
             read_field!(batch, tracer_batch, attempt).unwrap_or(1),
             read_field!(batch, tracer_batch, batch_id).unwrap_or(0),
+            read_field!(batch, tracer_batch, flags).unwrap_or(0),
+            read_field!(batch, tracer_batch, retry_cookie).unwrap_or(0),
+        )
+    };
+    // SAFETY: as above.
+    let (oldest, first, names, services, resources) = unsafe {
+        (
+            read_field!(batch, tracer_batch, oldest_start_unix_ns).unwrap_or(0),
+            read_field!(batch, tracer_batch, first_attempt_unix_ns).unwrap_or(0),
+            read_field!(batch, tracer_batch, service_names).unwrap_or(std::ptr::null()),
+            read_field!(batch, tracer_batch, service_count).unwrap_or(0),
+            read_field!(batch, tracer_batch, resource_count).unwrap_or(0),
         )
     };
     let (Some(signal), Some(encoding), Some(body)) = (signal, encoding, body) else {
@@ -322,7 +351,21 @@ unsafe fn safe_batch<'a>(batch: *const tracer_batch, accepted: &[Signal]) -> Res
     if body.is_empty() {
         return Err(broken("the batch is empty"));
     }
-    Ok(Batch { signal, body, item_count, attempt, batch_id })
+    Ok(Batch {
+        signal,
+        body,
+        item_count,
+        attempt,
+        batch_id,
+        retry_cookie,
+        is_last_try: flags & abi::TRACER_BATCH_LAST_TRY != 0,
+        is_shutting_down: flags & abi::TRACER_BATCH_SHUTTING_DOWN != 0,
+        oldest_start: moment(oldest),
+        first_attempt: moment(first),
+        resource_count: resources,
+        // SAFETY: the caller vouches for the batch and all it points to.
+        service_names: unsafe { ServiceNames::lent(names, services) },
+    })
 }
 
 /// # Safety
@@ -351,6 +394,22 @@ const fn signal_bits(signals: &[Signal]) -> u32 {
         [] => 0,
         [first, rest @ ..] => 1 << first.number() | signal_bits(rest),
     }
+}
+
+/// # Safety
+///
+/// `call` is null or as long as it says.
+unsafe fn time_of(call: *const tracer_call) -> Result<Duration, BackendError> {
+    if call.is_null() {
+        return Err(broken("the call's arguments are a null pointer"));
+    }
+    // SAFETY: not null; the caller vouches for its length.
+    Ok(milliseconds(unsafe { read_field!(call, tracer_call, timeout_ms) }.unwrap_or(0)))
+}
+
+/// 0 is not known.
+fn moment(unix_ns: u64) -> Option<SystemTime> {
+    if unix_ns == 0 { None } else { UNIX_EPOCH.checked_add(Duration::from_nanos(unix_ns)) }
 }
 
 fn milliseconds(timeout_ms: u32) -> Duration {

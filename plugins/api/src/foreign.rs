@@ -48,6 +48,7 @@ pub(crate) unsafe fn fill_error(out: *mut tracer_error, code: tracer_code, error
         write_field!(out, tracer_error, code, code);
         write_field!(out, tracer_error, retry_after_ms, error.retry_after().map_or(0, whole_milliseconds));
         write_field!(out, tracer_error, rejected_items, error.rejected_items());
+        write_field!(out, tracer_error, retry_cookie, error.retry_cookie());
         write_field!(out, tracer_error, field, fixed_text(error.pointer()));
         write_field!(out, tracer_error, message, fixed_text(error.message()));
     }
@@ -148,7 +149,7 @@ mod tests {
             let reach = size.max(4);
             assert!(written[reach..].iter().all(|byte| *byte == 0xa5), "struct_size {size}");
             assert_eq!(written[4] != 0xa5, size >= 8, "the code, at struct_size {size}");
-            assert_eq!(written[144] != 0xa5, size >= 528, "the message, at struct_size {size}");
+            assert_eq!(written[152] != 0xa5, size >= 536, "the message, at struct_size {size}");
         }
     }
 

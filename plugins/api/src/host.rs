@@ -1,5 +1,6 @@
 //! The way back from a backend to the host.
 
+use std::ffi::c_void;
 use std::fmt;
 use std::ptr::NonNull;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -53,6 +54,40 @@ impl Host {
         unsafe { log(ctx, level.code(), tracer_str::new(target), tracer_str::new(message)) };
     }
 
+    /// Whether a line of this level would be written at the moment: ask before a costly one is put into words. A host that
+    /// cannot say so is taken to write all. Never blocks.
+    pub fn is_logged(&self, level: LogLevel) -> bool {
+        // SAFETY: the host's own function and context; nothing is lent.
+        self.ask(|host, ctx| unsafe { Some(read_field!(host, tracer_host, is_logged)??(ctx, level.code()) != 0) }, true)
+    }
+
+    /// Whether this thread is an export thread of the host's, of whichever backend. Code that may be reached from
+    /// elsewhere asks before it blocks. False where the host cannot say so. Never blocks.
+    pub fn is_export_thread(&self) -> bool {
+        // SAFETY: as above.
+        self.ask(|host, ctx| unsafe { Some(read_field!(host, tracer_host, is_export_thread)??(ctx) != 0) }, false)
+    }
+
+    /// An extension of the host, if it has one of this id. It lives until the backend is dropped.
+    pub fn extension(&self, id: &str) -> Option<Extension> {
+        let found = |host, ctx| {
+            // SAFETY: the host's own function and context; `id` outlives the call.
+            unsafe { Some(read_field!(host, tracer_host, get_extension)??(ctx, tracer_str::new(id))) }
+        };
+        Extension::from_raw(self.ask(found, std::ptr::null()))
+    }
+
+    /// What `question` finds at the host; `otherwise` if there is none, or if it is too old to know.
+    fn ask<T>(&self, question: impl FnOnce(*const tracer_host, *mut c_void) -> Option<T>, otherwise: T) -> T {
+        // Held during the call, as in `log`.
+        let link = self.link.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(host) = *link else { return otherwise };
+        let host = host.0.as_ptr();
+        // SAFETY: `attached` was promised a live host until `detach`, which the read lock holds back.
+        let ctx = unsafe { read_field!(host, tracer_host, ctx) };
+        ctx.and_then(|ctx| question(host, ctx)).unwrap_or(otherwise)
+    }
+
     /// A link to `host`; null is a detached one.
     ///
     /// # Safety
@@ -65,6 +100,36 @@ impl Host {
     /// Cuts the link for this and all clones, after waiting for those that are using it.
     pub(crate) fn detach(&self) {
         *self.link.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// A struct of functions that one side offers and the other may use, beyond what the contract itself has. Its id names
+/// the struct and its version: `com.example.flusher/1`.
+///
+/// Offered by [`Backend::extension`](crate::Backend::extension), or found by [`Host::extension`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extension(NonNull<c_void>);
+
+// SAFETY: a bare address; whoever follows it is unsafe code that vouches for its own.
+unsafe impl Send for Extension {}
+// SAFETY: as above.
+unsafe impl Sync for Extension {}
+
+impl Extension {
+    /// One that is offered: any thread of the other side may use it, for ever. `T` is `#[repr(C)]`, and begins with its
+    /// size so that it can grow.
+    pub const fn of<T: Sync>(table: &'static T) -> Self {
+        // SAFETY: a reference is not null.
+        Self(unsafe { NonNull::new_unchecked(std::ptr::from_ref(table).cast_mut().cast()) })
+    }
+
+    /// One that was found: where the struct lies. What it is, its id says.
+    pub const fn as_ptr(self) -> *const c_void {
+        self.0.as_ptr().cast_const()
+    }
+
+    fn from_raw(found: *const c_void) -> Option<Self> {
+        NonNull::new(found.cast_mut()).map(Self)
     }
 }
 

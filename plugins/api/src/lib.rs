@@ -14,10 +14,12 @@
 //! |---|---|
 //! | [`abi`] | the header, item by item: for hosts |
 //! | `backend` | [`Backend`], [`CreateArgs`], [`Batch`], [`Signal`], [`Stats`]: for authors |
+//! | `service_names` | [`ServiceNames`]: whose items a batch has, without decoding it |
 //! | `backend_error` | [`BackendError`]: what went wrong and whether a retry helps |
-//! | `host` | [`Host`]: the way back, for log lines |
+//! | `host` | [`Host`]: the way back, for log lines; [`Extension`]: what one side offers beyond the contract |
 //! | `export_plugin` | [`export_plugin!`], [`plugin_table`]: from a `Backend` to the C table |
 //! | `panic_guard`, `foreign` | panics contained; structs of the other side read and written by their `struct_size` |
+//! | `testing` | sample batches and one life by the contract, for tests (feature `testing`) |
 //! | `adapter` | any OpenTelemetry `SpanExporter` as a `Backend` (feature `adapter`) |
 //!
 //! Without features this crate depends on nothing but the standard library.
@@ -31,11 +33,15 @@ mod export_plugin;
 mod foreign;
 mod host;
 mod panic_guard;
+mod service_names;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use backend::{Backend, Batch, CreateArgs, Signal, Stats};
 pub use backend_error::{BackendError, ErrorKind};
 pub use export_plugin::plugin_table;
-pub use host::{Host, LogLevel};
+pub use host::{Extension, Host, LogLevel};
+pub use service_names::ServiceNames;
 
 /// The README's examples, compiled and run as tests.
 #[cfg(all(doctest, feature = "adapter"))]

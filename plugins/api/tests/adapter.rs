@@ -18,8 +18,9 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter, SpanLinks};
 use prost::Message;
 use tracer_plugin_api::abi::*;
-use tracer_plugin_api::adapter::{Adapted, ExporterBackend};
-use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, ErrorKind, Signal, plugin_table};
+use tracer_plugin_api::adapter::{Adapted, ExporterArgs, ExporterBackend};
+use tracer_plugin_api::testing::TestHost;
+use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, ErrorKind, LogLevel, Signal, plugin_table};
 
 const AMPLE: Duration = Duration::from_secs(60);
 
@@ -81,15 +82,36 @@ fn a_retry_sends_only_what_did_not_go_through() {
     let backend = adapted("retry");
     let (good, bad) = (resource("good"), resource("fails twice"));
     let parts: &[(&Resource, &[SpanData])] = &[(&good, &[bare_span(1)]), (&bad, &[bare_span(2)])];
+    let body = encode(parts);
+    let mut cookie = 0;
+    let again = |retry_cookie| backend.export(&Batch { retry_cookie, ..batch(7, 2, &body) }, AMPLE);
     for _ in 0..2 {
-        let why = export(&backend, 7, parts).unwrap_err();
+        let why = again(cookie).unwrap_err();
         assert_eq!((why.kind(), why.message()), (ErrorKind::Retryable, "not yet"));
+        cookie = why.retry_cookie();
     }
-    export(&backend, 7, parts).unwrap();
+    again(cookie).unwrap();
     assert_eq!(drawn("retry"), ["good: 1", "fails twice: 2"]);
     // What is finished is forgotten: another batch of the same content is sent whole.
     export(&backend, 8, parts).unwrap();
     assert_eq!(drawn("retry"), ["good: 1 1", "fails twice: 2 2"]);
+}
+
+#[test]
+fn an_exporter_s_own_error_is_heard_although_it_comes_a_moment_late() {
+    let backend = adapted("late word");
+    let body = encode(&[(&resource("fails late"), &[bare_span(1)])]);
+    let why = backend.export(&batch(1, 1, &body), Duration::from_millis(5)).unwrap_err();
+    assert_eq!((why.kind(), why.message()), (ErrorKind::Retryable, "the broker said no"));
+}
+
+#[test]
+fn an_exporter_gets_the_way_to_the_log_and_the_backend_s_name() {
+    let host = TestHost::new();
+    let args = CreateArgs { host: host.host(), ..CreateArgs::detached("east", "with a host") };
+    let _backend = Adapted::<Recorder>::create(&args).unwrap();
+    let lines = host.lines();
+    assert_eq!((lines.len(), &*lines[0].target, &*lines[0].message), (1, "recorder", "east"));
 }
 
 #[test]
@@ -185,22 +207,15 @@ fn errors_of_the_sdk_keep_their_meaning() {
 fn a_panic_in_an_exporter_stops_at_the_plugins_boundary() {
     static PLUGIN: tracer_plugin = plugin_table::<Adapted<Recorder>>();
     let body = encode(&[(&resource("panics"), &[bare_span(1)])]);
-    let batch = tracer_batch {
-        struct_size: size_of::<tracer_batch>() as u32,
-        signal: TRACER_SIGNAL_TRACES,
-        encoding: TRACER_ENCODING_OTLP_PROTOBUF,
-        item_count: 1,
-        body: tracer_bytes::new(&body),
-        batch_id: 1,
-        attempt: 1,
-        reserved: 0,
-    };
+    let batch = tracer_batch::first_try(TRACER_SIGNAL_TRACES, &body, 1, 1);
     let args = tracer_create_args {
         struct_size: size_of::<tracer_create_args>() as u32,
         max_concurrency: 1,
         host: ptr::null(),
         backend_name: tracer_str::new("b"),
         config_json: tracer_str::new("panics"),
+        timeout_ms: 1000,
+        reserved: 0,
     };
     let (mut instance, mut error) = (ptr::null_mut(), tracer_error::new());
     // SAFETY: the header's order of calls, with structs of ours that outlive each.
@@ -249,7 +264,9 @@ impl ExporterBackend for Recorder {
     const MAX_RESOURCES: usize = 2;
     type Exporter = Self;
 
-    fn exporter(config_json: &str) -> Result<Self, BackendError> {
+    fn exporter(args: &ExporterArgs<'_>) -> Result<Self, BackendError> {
+        let config_json = args.config_json;
+        args.host.log(LogLevel::Info, "recorder", args.backend_name);
         if config_json == "impossible" {
             return Err(BackendError::config("/endpoint", "no such place"));
         }
@@ -271,6 +288,10 @@ impl SpanExporter for Recorder {
         match self.service.as_str() {
             "never" => std::future::pending().await,
             "panics" => panic!("of an exporter"),
+            "fails late" => {
+                SleepElsewhere::default().await;
+                return Err(OTelSdkError::InternalFailure("the broker said no".into()));
+            }
             "slow" => SleepElsewhere::default().await,
             "fails twice" if self.note(|seen| seen.failures) < 2 => {
                 self.note(|seen| seen.failures += 1);
@@ -329,7 +350,7 @@ fn export(backend: &impl Backend, batch_id: u64, parts: &[(&Resource, &[SpanData
 }
 
 fn batch(batch_id: u64, item_count: u32, body: &[u8]) -> Batch<'_> {
-    Batch { signal: Signal::Traces, body, item_count, attempt: 1, batch_id }
+    Batch::first_try(Signal::Traces, body, item_count, batch_id)
 }
 
 /// What an OTLP exporter of the SDK would send.

@@ -47,17 +47,19 @@ fn the_c_plugin_of_the_readme_lives_its_whole_life() {
         host: &host,
         backend_name: tracer_str::new("counted"),
         config_json: tracer_str::new("{}"),
+        timeout_ms: 1000,
+        reserved: 0,
     };
     let mut stats = tracer_stats::new();
     // SAFETY: the header's order of calls, with structs of ours that outlive each.
     unsafe {
-        assert_eq!(plugin.validate.unwrap()(tracer_str::new("{}"), &mut error), TRACER_OK);
+        assert_eq!(plugin.validate.unwrap()(&validate_args("{}"), &mut error), TRACER_OK);
         assert_eq!(plugin.create.unwrap()(&args, &mut instance, &mut error), TRACER_OK);
         assert_eq!(plugin.export_batch.unwrap()(instance, &batch(7, 1), 1000, &mut error), TRACER_OK);
         assert_eq!(plugin.export_batch.unwrap()(instance, &batch(7, 9), 1000, &mut error), TRACER_ERR_UNSUPPORTED);
-        assert_eq!(plugin.flush.unwrap()(instance, 0, &mut error), TRACER_OK);
+        assert_eq!(plugin.flush.unwrap()(instance, &tracer_call::within(0), &mut error), TRACER_OK);
         assert_eq!(plugin.stats.unwrap()(instance, &mut stats), TRACER_OK);
-        assert_eq!(plugin.shutdown.unwrap()(instance, 1000, &mut error), TRACER_OK);
+        assert_eq!(plugin.shutdown.unwrap()(instance, &tracer_call::within(1000), &mut error), TRACER_OK);
         plugin.destroy.unwrap()(instance);
         assert!(plugin.get_extension.unwrap()(tracer_str::new("tracer_plugin.sampler/1")).is_null());
     }
@@ -79,6 +81,30 @@ fn an_exception_in_a_cpp_plugin_stops_at_its_boundary() {
     let Some(result) = compile(Language::Cpp11, &source, &library, &[SHARED, &hidden].concat()) else { return };
     assert_eq!(result, Ok(()));
     assert_eq!(exported_symbols(&library), [TRACER_PLUGIN_SYMBOL]);
+    let unlucky = |name: &'static str, settings: &'static str| {
+        let plugin = load(&library);
+        let mut instance = ptr::dangling_mut();
+        let mut error = tracer_error::new();
+        let lines = Mutex::new(Vec::new());
+        let host = host_that_logs_to(&lines);
+        let args = tracer_create_args {
+            struct_size: size_of::<tracer_create_args>() as u32,
+            max_concurrency: 1,
+            host: &host,
+            backend_name: tracer_str::new(name),
+            config_json: tracer_str::new(settings),
+            timeout_ms: 1000,
+            reserved: 0,
+        };
+        // SAFETY: everything outlives the call.
+        let code = unsafe { plugin.create.unwrap()(&args, &mut instance, &mut error) };
+        assert_eq!(instance, ptr::dangling_mut(), "out is left alone");
+        (code, text(&error.field).to_owned(), text(&error.message).to_owned())
+    };
+    let refused = unlucky("lucky", "{\"luck\": 1}");
+    assert_eq!(refused, (TRACER_ERR_CONFIG, "/luck".to_owned(), "there is none".to_owned()));
+    let threw = unlucky("unlucky", "{}");
+    assert_eq!(threw, (TRACER_ERR_PANIC, String::new(), "std::runtime_error: a black cat".to_owned()));
 
     let plugin = load(&library);
     let lines = Mutex::new(Vec::new());
@@ -91,18 +117,33 @@ fn an_exception_in_a_cpp_plugin_stops_at_its_boundary() {
         host: &host,
         backend_name: tracer_str::new("thirteen"),
         config_json: tracer_str::EMPTY,
+        timeout_ms: 1000,
+        reserved: 0,
     };
     let mut stats = tracer_stats::new();
     // SAFETY: the header's order of calls, with structs of ours that outlive each.
     unsafe {
         assert_eq!(plugin.create.unwrap()(&args, &mut instance, &mut error), TRACER_OK);
         assert_eq!(plugin.export_batch.unwrap()(instance, &batch(12, 1), 1000, &mut error), TRACER_OK);
-        assert_eq!(plugin.export_batch.unwrap()(instance, &batch(13, 1), 1000, &mut error), TRACER_ERR_PANIC);
+        assert_eq!(plugin.export_batch.unwrap()(instance, &batch(12, 9), 1000, &mut error), TRACER_ERR_UNSUPPORTED);
+        let again = tracer_batch { retry_cookie: 41, ..batch(15, 1) };
+        assert_eq!(plugin.export_batch.unwrap()(instance, &again, 1000, &mut error), TRACER_ERR_RETRYABLE);
+        assert_eq!((error.retry_after_ms, error.retry_cookie, text(&error.message)), (1500, 42, "busy"));
+        stats.struct_size = 16;
+        stats.items_rejected = 99;
         assert_eq!(plugin.stats.unwrap()(instance, &mut stats), TRACER_OK);
+        assert_eq!((stats.struct_size, stats.items_sent, stats.items_rejected), (16, 12, 99), "up to its size");
+        assert_eq!(plugin.export_batch.unwrap()(instance, &batch(13, 1), 1000, &mut error), TRACER_ERR_PANIC);
+        assert_eq!(text(&error.message), "std::runtime_error: thirteen is superstitious");
+        assert_eq!(plugin.export_batch.unwrap()(instance, &batch(1, 1), 1000, &mut error), TRACER_ERR_PANIC);
+        assert_eq!(text(&error.message), "an earlier call threw");
+        plugin.destroy.unwrap()(instance);
+        assert_eq!(plugin.create.unwrap()(&args, &mut instance, &mut error), TRACER_OK);
+        assert_eq!(plugin.export_batch.unwrap()(instance, &batch(14, 1), 1000, &mut error), TRACER_ERR_PANIC);
+        assert_eq!(text(&error.message), "(anonymous namespace)::Superstition");
         plugin.destroy.unwrap()(instance);
     }
-    assert_eq!(text(&error.message), "thirteen is superstitious");
-    assert_eq!(stats.items_sent, 12);
+    assert!(lines.lock().unwrap().contains(&"4 throwing: 12 spans".to_owned()));
 }
 
 fn load(path: &Path) -> &'static tracer_plugin {
@@ -120,16 +161,11 @@ fn load(path: &Path) -> &'static tracer_plugin {
 }
 
 fn batch(item_count: u32, encoding: u32) -> tracer_batch {
-    tracer_batch {
-        struct_size: size_of::<tracer_batch>() as u32,
-        signal: TRACER_SIGNAL_TRACES,
-        encoding,
-        body: tracer_bytes::new(b"otlp"),
-        item_count,
-        attempt: 1,
-        batch_id: 1,
-        reserved: 0,
-    }
+    tracer_batch { encoding, ..tracer_batch::first_try(TRACER_SIGNAL_TRACES, b"otlp", item_count, 1) }
+}
+
+fn validate_args(config_json: &str) -> tracer_validate_args {
+    tracer_validate_args::new(tracer_str::new(config_json), 1000)
 }
 
 fn host_that_logs_to(lines: &Mutex<Vec<String>>) -> tracer_host {
@@ -149,6 +185,8 @@ fn host_that_logs_to(lines: &Mutex<Vec<String>>) -> tracer_host {
         ctx: ptr::from_ref(lines).cast_mut().cast(),
         log: Some(log),
         get_extension: None,
+        is_logged: None,
+        is_export_thread: None,
     }
 }
 

@@ -29,9 +29,10 @@ fn the_header_compiles_as_c99_and_as_cpp11_without_a_warning() {
 #[test]
 fn a_header_whose_layout_has_changed_does_not_compile() {
     for (old, new, alarm) in [
-        ("char message[384]", "char message[388]", "tracer_assert_error"),
+        ("char message[384]", "char message[392]", "tracer_assert_error"),
         ("    tracer_str build_info;", "", "tracer_assert_functions"),
         ("    tracer_str backend_name;", "", "tracer_assert_create_args"),
+        ("sizeof(void *) == 8", "sizeof(void *) == 4", "tracer_assert_64_bit_only"),
     ] {
         assert_eq!(HEADER.matches(old).count(), 1, "{old}");
         let source = scratch("changed.c");
@@ -125,16 +126,22 @@ fn rust_layout() -> BTreeMap<String, (u64, u64)> {
     record! {
         tracer_str { ptr, len }
         tracer_bytes { ptr, len }
-        tracer_error { struct_size, code, retry_after_ms, rejected_items, field, message }
-        tracer_batch { struct_size, signal, encoding, item_count, body, batch_id, attempt, reserved }
+        tracer_error { struct_size, code, retry_after_ms, rejected_items, retry_cookie, field, message }
+        tracer_batch {
+            struct_size, signal, encoding, item_count, body, batch_id, attempt, flags, retry_cookie,
+            oldest_start_unix_ns, first_attempt_unix_ns, service_names, service_count, resource_count
+        }
+        tracer_validate_args { struct_size, timeout_ms, config_json }
+        tracer_call { struct_size, timeout_ms }
         tracer_stats {
             struct_size, in_flight, items_sent, items_rejected, batches_sent, batches_failed, bytes_sent, reconnects
         }
-        tracer_host { struct_size, abi_major, abi_minor, name, version, ctx, log, get_extension }
-        tracer_create_args { struct_size, max_concurrency, host, backend_name, config_json }
+        tracer_host { struct_size, abi_major, abi_minor, name, version, ctx, log, get_extension, is_logged, is_export_thread }
+        tracer_create_args { struct_size, max_concurrency, host, backend_name, config_json, timeout_ms, reserved }
         tracer_plugin {
             struct_size, abi_major, abi_minor, capabilities, accepted_signals, accepted_encodings, type_name, version,
-            build_info, config_schema, validate, create, export_batch, flush, shutdown, destroy, stats, get_extension
+            build_info, config_schema, validate, create, export_batch, flush, shutdown, destroy, stats, get_extension,
+            reconfigure
         }
     }
     layout
@@ -154,6 +161,9 @@ fn rust_constants() -> BTreeMap<String, (u64, u64)> {
         ("ERR_PANIC", TRACER_ERR_PANIC as u64),
         ("ERR_UNSUPPORTED", TRACER_ERR_UNSUPPORTED as u64),
         ("ERR_INTERNAL", TRACER_ERR_INTERNAL as u64),
+        ("ERR_CREDENTIALS", TRACER_ERR_CREDENTIALS as u64),
+        ("BATCH_LAST_TRY", u64::from(TRACER_BATCH_LAST_TRY)),
+        ("BATCH_SHUTTING_DOWN", u64::from(TRACER_BATCH_SHUTTING_DOWN)),
         ("SIGNAL_TRACES", u64::from(TRACER_SIGNAL_TRACES)),
         ("SIGNAL_METRICS", u64::from(TRACER_SIGNAL_METRICS)),
         ("SIGNAL_LOGS", u64::from(TRACER_SIGNAL_LOGS)),

@@ -147,6 +147,9 @@ pub(crate) fn refused(settings: &HttpSettings, head: &Parts, body: &[u8]) -> Fai
     if is_too_large(status, &said) {
         return Failure::TooLarge(BackendError::permanent(message));
     }
+    if matches!(status.as_u16(), 401 | 403 | 407) {
+        return Failure::Other(BackendError::credentials(message));
+    }
     if !matches!(status.as_u16(), 429 | 502 | 503 | 504) {
         return Failure::Other(BackendError::permanent(message));
     }

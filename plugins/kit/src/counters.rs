@@ -99,7 +99,7 @@ mod tests {
     use super::*;
     use tracer_plugin_api::Signal;
 
-    const BATCH: Batch<'_> = Batch { signal: Signal::Traces, body: b"x", item_count: 10, attempt: 1, batch_id: 1 };
+    const BATCH: Batch<'_> = Batch::first_try(Signal::Traces, b"x", 10, 1);
 
     #[test]
     fn a_success_a_partial_one_a_refusal_and_a_retry_are_told_apart() {

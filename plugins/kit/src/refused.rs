@@ -24,7 +24,10 @@ impl Refused {
     pub fn into_result(self, sent: u32, without_ids: u32) -> Result<(), BackendError> {
         match self.last {
             Some(error) if error.kind() == ErrorKind::Permanent && self.items >= sent => Err(error),
-            Some(error) => Err(BackendError::partial(self.items.saturating_add(without_ids), error.message())),
+            // A server may count more than there were.
+            Some(error) => {
+                Err(BackendError::partial(self.items.min(sent).saturating_add(without_ids), error.message()))
+            }
             None if without_ids > 0 => {
                 Err(BackendError::partial(without_ids, "spans without a valid trace id and span id cannot be sent"))
             }
@@ -52,5 +55,7 @@ mod tests {
         assert_eq!(result(&[(2, no.clone())], 5, 1), Some((ErrorKind::Partial, 3)));
         assert_eq!(result(&[(2, no.clone()), (3, no)], 5, 1), Some((ErrorKind::Permanent, 0)));
         assert_eq!(result(&[(2, partial.clone()), (3, partial)], 5, 0), Some((ErrorKind::Partial, 5)));
+        let far_too_many = BackendError::partial(u32::MAX, "what?");
+        assert_eq!(result(&[(u32::MAX, far_too_many)], 5, 1), Some((ErrorKind::Partial, 6)));
     }
 }

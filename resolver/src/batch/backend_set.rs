@@ -9,9 +9,10 @@ use std::time::Instant;
 
 use super::leaving::Leave;
 use super::service_counters::ServiceCounters;
+use super::span_starts::span_starts;
 use super::template::{ServiceResource, own_scope};
 use crate::config::Batch;
-use crate::export::{DropReason, FinishedBatch, Signal};
+use crate::export::{BatchFacts, DropReason, FinishedBatch, Signal};
 use crate::per_process::PerProcess;
 
 /// One distinct list of backends of one resolver. Services that export to the same backends share it, and with it
@@ -67,6 +68,8 @@ pub(crate) struct BatchBuffer {
     /// Service index → place in `services`, plus one.
     places: Vec<u32>,
     bytes: usize,
+    /// What is known of the spans in here; its resources, when they leave.
+    facts: BatchFacts,
     since: Option<Instant>,
     /// When the last batch left for being due.
     left: Option<Instant>,
@@ -198,15 +201,24 @@ impl std::fmt::Debug for BackendSet {
 impl BatchBuffer {
     pub(crate) fn new(backend_set: Arc<BackendSet>) -> Self {
         let places = vec![0; backend_set.services.len()];
-        Self { backend_set, services: Vec::new(), places, bytes: 0, since: None, left: None }
+        Self {
+            backend_set,
+            services: Vec::new(),
+            places,
+            bytes: 0,
+            facts: BatchFacts::default(),
+            since: None,
+            left: None,
+        }
     }
 
     pub(crate) fn backend_set(&self) -> &BackendSet {
         &self.backend_set
     }
 
-    /// Lets `encode` append one `spans` field of `service`; seals the batch when it has grown to its size.
-    pub(crate) fn add(&mut self, service: u32, now: Instant, encode: impl FnOnce(&mut Vec<u8>)) {
+    /// Lets `encode` append one `spans` field of `service`, which began at `start`; seals the batch when it has grown to
+    /// its size.
+    pub(crate) fn add(&mut self, service: u32, start: u64, now: Instant, encode: impl FnOnce(&mut Vec<u8>)) {
         let room = self.backend_set.service(service).map_or(0, |known| known.resource().head_room(own_scope()));
         let spans = self.spans_of(service);
         if spans.own.is_empty() {
@@ -221,11 +233,13 @@ impl BatchBuffer {
         }
         spans.count += 1;
         let grown = spans.own.len() - before;
+        self.facts.add_start(start);
         self.grew(grown, now);
     }
 
     /// Adds spans that the application made itself.
     pub(crate) fn add_application(&mut self, service: u32, scope: &Arc<[u8]>, spans: &[u8], count: u32, now: Instant) {
+        span_starts(spans).for_each(|start| self.facts.add_start(start));
         let of_service = self.spans_of(service);
         of_service.count += count;
         match of_service.application.iter_mut().find(|(known, _)| known == scope) {
@@ -264,6 +278,12 @@ impl BatchBuffer {
             spans.clear();
         }
         self.bytes = 0;
+        let mut facts = std::mem::take(&mut self.facts);
+        for (service, _) in &per_service {
+            if let Some(known) = self.backend_set.service(*service) {
+                facts.add_resource(known.resource().service_name());
+            }
+        }
         let batch = FinishedBatch {
             id: FinishedBatch::next_id(),
             signal: Signal::Traces,
@@ -271,6 +291,7 @@ impl BatchBuffer {
             start,
             item_count: per_service.iter().map(|(_, count)| count).sum(),
             per_service,
+            facts,
         };
         self.backend_set.destinations.offer(&self.backend_set.backends, Arc::new(batch));
     }
@@ -383,7 +404,7 @@ mod tests {
             BackendSet::new(1, services, destinations, Box::new([0]), Batch { delay, max_bytes: 1 << 20 });
         let mut buffer = BatchBuffer::new(Arc::new(backend_set));
         let mut spans_come = |at: Instant| {
-            (0..3).for_each(|_| buffer.add(0, at, |out| out.push(0)));
+            (0..3).for_each(|_| buffer.add(0, 0, at, |out| out.push(0)));
             let due = buffer.due().unwrap();
             buffer.seal();
             due
@@ -410,14 +431,14 @@ mod tests {
         let (mut whole, mut broken) = (BatchBuffer::new(Arc::clone(&backend_set)), BatchBuffer::new(backend_set));
         let now = Instant::now();
         for buffer in [&mut whole, &mut broken] {
-            buffer.add(0, now, |out| out.extend_from_slice(b"one"));
+            buffer.add(0, 9, now, |out| out.extend_from_slice(b"one"));
         }
-        broken.add(0, now, |out| {
+        broken.add(0, 1, now, |out| {
             out.extend_from_slice(b"half of it");
             panic!("a defect of ours");
         });
         for buffer in [&mut whole, &mut broken] {
-            buffer.add(0, now, |out| out.extend_from_slice(b"two"));
+            buffer.add(0, 7, now, |out| out.extend_from_slice(b"two"));
             buffer.seal();
         }
         let batches = kept.batches.lock().unwrap();

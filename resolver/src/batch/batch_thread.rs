@@ -208,7 +208,7 @@ impl BatchThread {
 fn encode(buffers: &mut Vec<Option<BatchBuffer>>, span: &FinishedSpan, extra: &[u8], now: Instant) {
     // SAFETY: a record's origin is alive until the drain after its retirement, and this is that drain or an earlier one.
     let Some(origin) = (unsafe { SpanOrigin::at(span.origin) }) else { return };
-    buffer(buffers, origin.backend_set()).add(origin.service(), now, |out| origin.encode(out, span, extra));
+    buffer(buffers, origin.backend_set()).add(origin.service(), span.start, now, |out| origin.encode(out, span, extra));
     if span.flags.contains(SpanFlags::OWNS_ORIGIN) {
         // SAFETY: the flag says that one strong count travels with the record.
         drop(unsafe { SpanOrigin::from_address(span.origin) });

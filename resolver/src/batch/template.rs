@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::sync::{LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use super::record::{EndedBy, FinishedSpan, Outcome, SpanFlags, SpanKind};
 use super::span_writer::{Field, SpanWriter, varint};
@@ -41,6 +41,8 @@ struct Template {
 pub(crate) struct ServiceResource {
     /// The encoded `Resource` field.
     resource: Box<[u8]>,
+    /// What it says is `service.name`.
+    service_name: Arc<str>,
 }
 
 const RESOURCE_SPANS_TAG: u8 = 0x0a;
@@ -258,15 +260,24 @@ impl ServiceResource {
         integers: impl IntoIterator<Item = (&'a str, i64)>,
     ) -> Self {
         let mut resource = Vec::new();
+        let mut service_name = "";
         SpanWriter::new(&mut resource).message(Field::RESOURCE, |resource| {
             for (key, value) in strings {
+                if key == "service.name" {
+                    service_name = value;
+                }
                 resource.string_attribute(Field::RESOURCE_ATTRIBUTES, key, value);
             }
             for (key, value) in integers {
                 resource.int_attribute(Field::RESOURCE_ATTRIBUTES, key, value);
             }
         });
-        Self { resource: resource.into_boxed_slice() }
+        Self { resource: resource.into_boxed_slice(), service_name: Arc::from(service_name) }
+    }
+
+    /// The service that it is of.
+    pub(crate) fn service_name(&self) -> &Arc<str> {
+        &self.service_name
     }
 
     /// Appends one `ResourceSpans` whose `scopes` are (encoded `InstrumentationScope` field, encoded `spans` fields).

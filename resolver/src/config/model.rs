@@ -4,6 +4,7 @@
 
 mod backend;
 mod config;
+pub(super) mod from_files;
 mod metrics;
 mod plugins;
 mod service;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::queue_state::{Note, QueueState};
 use super::worker::Shared;
-use super::{BackendCounters, Exporter, FinishedBatch, Timing};
+use super::{BackendCounters, BackendState, Exporter, FinishedBatch, Timing};
 use crate::counted::{counted, verb};
 use crate::{config, quiet_thread};
 
@@ -226,7 +226,12 @@ impl BackendQueue {
         if self.is_abandoned() {
             return BackendCounters::default();
         }
-        self.shared.lock().counters()
+        let mut counters = self.shared.lock().counters();
+        // Without the lock. Not of one that does not come back from another call: it might not come back from this.
+        if counters.state != BackendState::Stuck {
+            counters.counted = self.shared.exporter.get().and_then(|exporter| exporter.counted());
+        }
+        counters
     }
 
     /// Spans that did not arrive, so far.

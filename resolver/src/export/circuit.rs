@@ -183,6 +183,20 @@ impl Circuit {
         Some(next)
     }
 
+    /// The shortest pause that would follow if a call came to nothing now. Of several calls that fail together, all but
+    /// the first wait for less.
+    pub(super) fn least_pause(&self, is_probe: bool) -> Duration {
+        let failures = self.open.as_ref().map_or(0, |open| open.failures);
+        if is_probe || self.open.is_none() { backoff(&self.retry, failures) / 2 } else { Duration::ZERO }
+    }
+
+    /// Whether the process waits for its end, and there would be no further try before it.
+    pub(super) fn is_last_try_in_a_hurry(&self, now: Instant) -> bool {
+        let Some(hurry) = &self.hurry else { return false };
+        let limit = hurry.hope.unwrap_or(hurry.until);
+        hurry.last_try || limit.checked_sub(LAST_TRY).is_none_or(|last| last <= now)
+    }
+
     /// Whether the backend is failing.
     pub(super) fn is_open(&self) -> bool {
         self.open.is_some()

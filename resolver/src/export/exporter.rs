@@ -1,6 +1,6 @@
 //! What a queue needs of a backend.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::FinishedBatch;
 
@@ -13,8 +13,8 @@ pub(crate) trait Exporter: Send + Sync + 'static {
 
     /// Ships one batch. May block for `timeout`; one that blocks longer is called stuck.
     ///
-    /// `attempt` is 1 for the first try and rises by one with every retry of the same batch.
-    fn export(&self, batch: &FinishedBatch, attempt: u32, timeout: Duration) -> Outcome;
+    /// Which try of the batch it is, `this_try` says.
+    fn export(&self, batch: &FinishedBatch, this_try: &Try, timeout: Duration) -> Outcome;
 
     /// Pushes out what the backend itself still holds. False when it could not within `timeout`.
     fn flush(&self, timeout: Duration) -> bool;
@@ -22,8 +22,79 @@ pub(crate) trait Exporter: Send + Sync + 'static {
     /// Ends the backend; called once, when no other call is under way. False when it did not end within `timeout`.
     fn shutdown(&self, timeout: Duration) -> bool;
 
+    /// What the backend itself has counted since it was made, those before it that it has replaced included; `None` if it does not count. Any
+    /// thread; must not block.
+    fn counted(&self) -> Option<PluginCounts> {
+        None
+    }
+
     /// Called by the batch thread every 100 ms or so. Must not block.
     fn tick(&self) {}
+}
+
+/// What a plugin counts of itself: `tracer_stats`. All but `in_flight` only ever grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PluginCounts {
+    /// Batches being exported at this moment.
+    pub in_flight: u32,
+    /// Spans and data points that the backend has taken.
+    pub items_sent: u64,
+    /// Those that it refused.
+    pub items_rejected: u64,
+    /// Exports that ended well or in part.
+    pub batches_sent: u64,
+    /// Exports that failed.
+    pub batches_failed: u64,
+    /// Bytes on the wire, after compression, retries included.
+    pub bytes_sent: u64,
+    /// Connections opened after the first one.
+    pub reconnects: u64,
+}
+
+impl PluginCounts {
+    /// Those of two that came one after the other, or that work side by side.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            in_flight: self.in_flight.saturating_add(other.in_flight),
+            items_sent: self.items_sent.saturating_add(other.items_sent),
+            items_rejected: self.items_rejected.saturating_add(other.items_rejected),
+            batches_sent: self.batches_sent.saturating_add(other.batches_sent),
+            batches_failed: self.batches_failed.saturating_add(other.batches_failed),
+            bytes_sent: self.bytes_sent.saturating_add(other.bytes_sent),
+            reconnects: self.reconnects.saturating_add(other.reconnects),
+        }
+    }
+
+    /// Whether one that only grows has become less: it began anew.
+    pub(crate) fn began_anew_since(&self, before: &Self) -> bool {
+        let grows = |of: &Self| {
+            [of.items_sent, of.items_rejected, of.batches_sent, of.batches_failed, of.bytes_sent, of.reconnects]
+        };
+        grows(self).iter().zip(grows(before)).any(|(now, before)| *now < before)
+    }
+}
+
+/// One try of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Try {
+    /// 1 for the first, and one more with every retry of the same batch.
+    pub(crate) attempt: u32,
+    /// What the try before left in [`Outcome::Retry`]; 0 on the first.
+    pub(crate) cookie: u64,
+    /// When the first try began.
+    pub(crate) first_at: SystemTime,
+    /// No further one is meant to follow.
+    pub(crate) is_last: bool,
+    /// The process, or the queue, is about to end.
+    pub(crate) is_leaving: bool,
+}
+
+impl Try {
+    /// The first one of a batch, at this moment.
+    pub(crate) fn first() -> Self {
+        Self { attempt: 1, cookie: 0, first_at: SystemTime::now(), is_last: false, is_leaving: false }
+    }
 }
 
 /// What became of one `export` call. Messages are for people; they hold no secrets.
@@ -42,6 +113,8 @@ pub(crate) enum Outcome {
     Retry {
         /// The server's wish (`Retry-After`): not before this has passed.
         after: Option<Duration>,
+        /// What the next try is to be told, a number of the backend's; 0 if nothing.
+        cookie: u64,
         /// What went wrong.
         message: String,
     },

@@ -1,5 +1,6 @@
 //! One encoded batch, shared by all backends it goes to.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a batch is of, and with it what its items are.
@@ -35,6 +36,35 @@ pub(crate) struct FinishedBatch {
     pub(crate) item_count: u32,
     /// (service index, spans of that service), so that what is lost is counted where it hurts. Empty for metrics.
     pub(crate) per_service: Vec<(u32, u32)>,
+    pub(crate) facts: BatchFacts,
+}
+
+/// What a backend may want to know of a batch without decoding it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct BatchFacts {
+    /// Start of the oldest span, or of the time that the oldest data point is of: nanoseconds since 1970; 0 is not known.
+    pub(crate) oldest_start: u64,
+    /// Its resources.
+    pub(crate) resources: u32,
+    /// `service.name` of its resources, each once.
+    pub(crate) services: Vec<Arc<str>>,
+}
+
+impl BatchFacts {
+    /// A resource of this service is in it.
+    pub(crate) fn add_resource(&mut self, service: &Arc<str>) {
+        self.resources += 1;
+        if !self.services.contains(service) {
+            self.services.push(Arc::clone(service));
+        }
+    }
+
+    /// A span that began at this time is in it.
+    pub(crate) fn add_start(&mut self, start: u64) {
+        if start != 0 && (self.oldest_start == 0 || start < self.oldest_start) {
+            self.oldest_start = start;
+        }
+    }
 }
 
 impl FinishedBatch {
@@ -71,8 +101,18 @@ mod tests {
             start,
             item_count: 1,
             per_service: vec![(0, 1)],
+            facts: BatchFacts::default(),
         };
         assert_eq!((batch(2).bytes(), batch(99).bytes()), (&b"request"[..], &b""[..]));
         assert_eq!(batch(2).weight(), batch(0).weight());
+    }
+
+    #[test]
+    fn facts_have_the_earliest_start_that_is_known_and_each_service_once() {
+        let mut facts = BatchFacts::default();
+        [0, 7, 0, 5, 9].into_iter().for_each(|start| facts.add_start(start));
+        ["shop", "mail", "shop"].into_iter().for_each(|name| facts.add_resource(&Arc::from(name)));
+        let services = vec![Arc::from("shop"), Arc::from("mail")];
+        assert_eq!(facts, BatchFacts { oldest_start: 5, resources: 3, services });
     }
 }

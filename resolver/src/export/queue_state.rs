@@ -8,7 +8,7 @@ mod start;
 mod starting;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use log::Level;
 
@@ -16,7 +16,7 @@ use self::start::Start;
 use super::Timing;
 use super::circuit::Gate;
 use super::drop_reason::DropReason;
-use super::exporter::Outcome;
+use super::exporter::{Outcome, Try};
 use super::finished_batch::{FinishedBatch, Signal};
 use super::signal_queue::{BySignal, SignalQueue};
 use super::span_counts::{BackendCounters, BackendState, Settlement, SpanCounts};
@@ -35,7 +35,7 @@ pub(super) struct Note {
 #[derive(Debug)]
 pub(super) enum Next {
     /// Export this batch, then call `export_returned`.
-    Export { batch: Arc<FinishedBatch>, attempt: u32 },
+    Export { batch: Arc<FinishedBatch>, this_try: Try },
     /// Flush the exporter, then call `flush_returned`.
     Flush { timeout: Duration },
     /// Nothing before this moment or the next notification.
@@ -152,7 +152,15 @@ impl QueueState {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         let queue = self.signals.of(batch.signal);
-        queue.waiting.push_back(Entry { sequence, batch, offered_at: now, first_try: None, attempts: 0 });
+        queue.waiting.push_back(Entry {
+            sequence,
+            batch,
+            offered_at: now,
+            first_try: None,
+            attempts: 0,
+            cookie: 0,
+            first_at: None,
+        });
     }
 
     /// Whether there is room for `batch`, or can be made. Spans never make room for metrics, and metrics always for spans: a
@@ -203,10 +211,25 @@ impl QueueState {
         };
         entry.first_try.get_or_insert(now);
         entry.attempts = entry.attempts.saturating_add(1);
-        let (batch, attempt) = (Arc::clone(&entry.batch), entry.attempts);
-        self.retries += u64::from(attempt > 1);
+        let this_try = Try {
+            attempt: entry.attempts,
+            cookie: entry.cookie,
+            first_at: *entry.first_at.get_or_insert_with(SystemTime::now),
+            is_last: self.is_last_try(&entry, probe, now),
+            is_leaving: self.leaving.is_some() || self.phase != Phase::Open,
+        };
+        let batch = Arc::clone(&entry.batch);
+        self.retries += u64::from(this_try.attempt > 1);
         self.workers.change(worker, WorkerState::Exporting { entry, since: now, probe, settled: false, stuck: false });
-        Next::Export { batch, attempt }
+        Next::Export { batch, this_try }
+    }
+
+    /// Whether a batch that is tried now is given up if this comes to nothing: it is too old for another pause, or the end
+    /// of the process comes before one is over.
+    fn is_last_try(&self, entry: &Entry, probe: bool, now: Instant) -> bool {
+        let circuit = &self.signals.of_ref(entry.batch.signal).circuit;
+        let age = now.saturating_duration_since(entry.offered_at);
+        age.saturating_add(circuit.least_pause(probe)) > self.max_elapsed || circuit.is_last_try_in_a_hurry(now)
     }
 
     /// The oldest batch that may leave now, and whether it is a probe; else when to look again.
@@ -282,7 +305,10 @@ impl QueueState {
                 self.end(&entry, Settlement::Dropped(DropReason::Rejected), now);
             }
             Outcome::OutOfService { .. } => self.end(&entry, Settlement::Dropped(DropReason::OutOfService), now),
-            Outcome::Retry { after, message } => notes.extend(self.retry_later(entry, after, probe, &message, now)),
+            Outcome::Retry { after, cookie, message } => {
+                let entry = Entry { cookie, ..entry };
+                notes.extend(self.retry_later(entry, after, probe, &message, now));
+            }
         }
         notes
     }
@@ -367,6 +393,7 @@ impl QueueState {
             state,
             last_export: self.last_export,
             last_error: self.last_error.clone(),
+            counted: None,
         }
     }
 

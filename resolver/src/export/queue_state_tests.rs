@@ -45,7 +45,7 @@ impl Bench {
     /// The batch and attempt that `worker` is told to export.
     pub(super) fn export(&mut self, worker: usize) -> Option<(u64, u32)> {
         match self.state.next(worker, self.now) {
-            Next::Export { batch, attempt } => Some((batch.id, attempt)),
+            Next::Export { batch, this_try } => Some((batch.id, this_try.attempt)),
             _ => None,
         }
     }
@@ -73,7 +73,7 @@ impl Bench {
 }
 
 pub(super) fn busy() -> Outcome {
-    Outcome::Retry { after: None, message: "503".to_owned() }
+    Outcome::Retry { after: None, cookie: 0, message: "503".to_owned() }
 }
 
 pub(super) fn assert_adds_up(state: &QueueState, capacity: usize) {
@@ -177,7 +177,7 @@ fn retry_after_is_respected() {
     let mut bench = Bench::new(1);
     bench.offer(1);
     bench.export(0).unwrap();
-    bench.returns(0, Outcome::Retry { after: Some(Duration::from_secs(30)), message: "429".to_owned() });
+    bench.returns(0, Outcome::Retry { after: Some(Duration::from_secs(30)), cookie: 0, message: "429".to_owned() });
     bench.wait(29);
     assert_eq!(bench.export(0), None);
     bench.wait(1);
@@ -391,7 +391,7 @@ fn shutting_down_gives_a_failing_backend_one_last_try_without_a_pause() {
     assert_eq!(bench.export(0), None, "the pause");
     bench.wait(1);
     assert_eq!(bench.export(0), Some((1, 2)));
-    bench.returns(0, Outcome::Retry { after: Some(Duration::from_secs(20)), message: String::new() });
+    bench.returns(0, Outcome::Retry { after: Some(Duration::from_secs(20)), cookie: 0, message: String::new() });
     assert_eq!(bench.export(0), None, "the pause that the server wants");
     bench.state.begin_shutdown(bench.now + Duration::from_secs(4), bench.now + Duration::from_secs(5));
     assert_eq!(bench.export(0), Some((1, 3)));
@@ -489,7 +489,7 @@ fn any_outcome() -> impl Strategy<Value = Outcome> {
         4 => Just(Outcome::Exported),
         2 => any::<u32>().prop_map(|rejected_items| Outcome::Partial { rejected_items, message: String::new() }),
         4 => prop::option::of((0..100_u64).prop_map(Duration::from_secs))
-            .prop_map(|after| Outcome::Retry { after, message: String::new() }),
+            .prop_map(|after| Outcome::Retry { after, cookie: 0, message: String::new() }),
         2 => Just(Outcome::Rejected { message: String::new() }),
         1 => Just(Outcome::OutOfService { message: String::new() }),
     ]

@@ -64,6 +64,13 @@ impl BySignal {
         }
     }
 
+    pub(super) fn of_ref(&self, signal: Signal) -> &SignalQueue {
+        match signal {
+            Signal::Traces => &self.traces,
+            Signal::Metrics => &self.metrics,
+        }
+    }
+
     pub(super) fn all(&self) -> [&SignalQueue; 2] {
         [&self.traces, &self.metrics]
     }

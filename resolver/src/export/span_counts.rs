@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::drop_reason::DropReason;
+use super::exporter::PluginCounts;
 use super::finished_batch::{FinishedBatch, Signal};
 use super::operations::{self, OperationDurations, Operations};
 
@@ -218,6 +219,8 @@ pub(crate) struct BackendCounters {
     pub(crate) last_export: Option<Instant>,
     /// What went wrong last, and when.
     pub(crate) last_error: Option<(String, Instant)>,
+    /// By its plugin, if it counts.
+    pub(crate) counted: Option<PluginCounts>,
 }
 
 impl BackendCounters {
@@ -231,6 +234,10 @@ impl BackendCounters {
         self.retries += other.retries;
         self.held_bytes += other.held_bytes;
         self.queue_bytes += other.queue_bytes;
+        self.counted = match (self.counted, other.counted) {
+            (Some(one), Some(other)) => Some(one.and(other)),
+            (one, other) => one.or(other),
+        };
         self.last_export = self.last_export.max(other.last_export);
         let at = |error: &Option<(String, Instant)>| error.as_ref().map(|(_, at)| *at);
         if at(&other.last_error) > at(&self.last_error) {

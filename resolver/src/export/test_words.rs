@@ -17,6 +17,7 @@ pub(crate) fn backend(name: &str) -> config::Backend {
         config_spans: Vec::new(),
         config_references: Vec::new(),
         config_secrets: Vec::new(),
+        config_files: Vec::new(),
         timeout: Duration::from_millis(200),
         concurrency: 4,
         queue_bytes: 1 << 20,
@@ -37,6 +38,7 @@ pub(crate) fn batch_of(id: u64, bytes: usize, per_service: &[(u32, u32)]) -> Arc
         signal: super::Signal::Traces,
         item_count: per_service.iter().map(|&(_, spans)| spans).sum(),
         per_service: per_service.to_vec(),
+        facts: super::BatchFacts::default(),
     })
 }
 

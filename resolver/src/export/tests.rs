@@ -4,6 +4,7 @@ mod outage;
 mod signals;
 mod starting;
 mod states;
+mod tries;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -53,7 +54,8 @@ impl Exporter for Fake {
         self.concurrency
     }
 
-    fn export(&self, batch: &FinishedBatch, attempt: u32, _timeout: Duration) -> Outcome {
+    fn export(&self, batch: &FinishedBatch, this_try: &Try, _timeout: Duration) -> Outcome {
+        let attempt = this_try.attempt;
         let at_once = self.seen.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.seen.most_at_once.fetch_max(at_once, Ordering::SeqCst);
         self.seen.exports.lock().unwrap().push((batch.id, attempt));
@@ -122,13 +124,9 @@ fn as_many_calls_run_at_once_as_both_sides_allow() {
 
 #[test]
 fn a_batch_is_retried_until_the_backend_takes_it() {
-    let (queue, seen) =
-        start(
-            1,
-            |_, attempt| {
-                if attempt < 4 { Outcome::Retry { after: None, message: "busy".into() } } else { Outcome::Exported }
-            },
-        );
+    let (queue, seen) = start(1, |_, attempt| {
+        if attempt < 4 { Outcome::Retry { after: None, cookie: 0, message: "busy".into() } } else { Outcome::Exported }
+    });
     queue.offer(batch_of(7, 10, &[(0, 1)]));
     assert!(queue.flush(within(5000)));
     assert_eq!(*seen.exports.lock().unwrap(), [(7, 1), (7, 2), (7, 3), (7, 4)]);
@@ -252,7 +250,11 @@ fn a_pause_ends_when_the_queue_is_shut_down() {
     let fake = Fake {
         seen: Arc::clone(&seen),
         concurrency: 1,
-        behave: Box::new(|_, _| Outcome::Retry { after: Some(Duration::from_secs(20)), message: "429".into() }),
+        behave: Box::new(|_, _| Outcome::Retry {
+            after: Some(Duration::from_secs(20)),
+            cookie: 0,
+            message: "429".into(),
+        }),
     };
     let queue = BackendQueue::start_with(&backend("collector"), fake, Timing::default());
     queue.offer(batch_of(1, 10, &[(0, 1)]));

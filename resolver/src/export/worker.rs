@@ -154,10 +154,11 @@ impl Shared {
         // Without one nobody works.
         let Some(exporter) = self.exporter.get() else { return (self.lock(), Vec::new(), true) };
         match next {
-            Next::Export { batch, attempt } => {
-                let outcome = contain(|| exporter.export(&batch, attempt, self.export_timeout)).unwrap_or_else(|| {
-                    Outcome::Rejected { message: "the host's side of the call panicked".to_owned() }
-                });
+            Next::Export { batch, this_try } => {
+                let outcome =
+                    contain(|| exporter.export(&batch, &this_try, self.export_timeout)).unwrap_or_else(|| {
+                        Outcome::Rejected { message: "the host's side of the call panicked".to_owned() }
+                    });
                 let mut state = self.lock();
                 let notes = state.export_returned(worker, outcome, Instant::now());
                 (state, notes, false)

@@ -1,7 +1,7 @@
 //! What each worker of a queue is doing at this moment, and which calls should have come back by now.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::finished_batch::{FinishedBatch, Signal};
 
@@ -16,6 +16,10 @@ pub(super) struct Entry {
     pub(super) first_try: Option<Instant>,
     /// Calls made so far.
     pub(super) attempts: u32,
+    /// What the last of them left for the next.
+    pub(super) cookie: u64,
+    /// When the first call began, as the clock on the wall has it.
+    pub(super) first_at: Option<SystemTime>,
 }
 
 /// What one worker is doing.

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::export::{BackendState, DURATION_BOUNDS, DropReason, Operations, ServiceCounters, Signal};
+use crate::export::{BackendState, DURATION_BOUNDS, DropReason, Operations, PluginCounts, ServiceCounters, Signal};
 use crate::metrics::{Attributes, Collected, Distribution, Metric, Number, Points, Value};
 use crate::status::ServiceStats;
 
@@ -20,6 +20,8 @@ pub(crate) struct BackendSeen {
     /// By service's number.
     pub services: Vec<ServiceCounters>,
     pub data_points: ServiceCounters,
+    /// By its plugin, if it counts.
+    pub counted: Option<PluginCounts>,
     pub operations: Vec<Operations>,
 }
 
@@ -123,6 +125,10 @@ fn of_backends(backends: &[BackendSeen]) -> Vec<Metric> {
     let name = |backend: &BackendSeen| vec![("otel.component.name", Value::Text(Cow::Owned(backend.name.clone())))];
     let each =
         |value: fn(&BackendSeen) -> u64| backends.iter().map(|of| number(name(of), value(of))).collect::<Vec<_>>();
+    let counted = |value: fn(&PluginCounts) -> u64| {
+        let of = |backend: &BackendSeen| backend.counted.as_ref().map(|of| number(name(backend), value(of)));
+        backends.iter().filter_map(of).collect::<Vec<_>>()
+    };
     let (mut in_flight, mut exported, mut durations, mut states) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for backend in backends {
         let exporter = || component(&backend.name, exporter_type(&backend.plugin, Signal::Metrics));
@@ -176,6 +182,18 @@ fn of_backends(backends: &[BackendSeen]) -> Vec<Metric> {
             "Exports beyond the first of a batch.",
             "{export}",
             Points::Sum(each(|of| of.retries)),
+        ),
+        metric(
+            "tracer_resolver.backend.bytes_sent",
+            "Bytes that the plugin sent, after compression, retries included.",
+            "By",
+            Points::Sum(counted(|of| of.bytes_sent)),
+        ),
+        metric(
+            "tracer_resolver.backend.reconnects",
+            "Connections that the plugin opened after the first one.",
+            "{connection}",
+            Points::Sum(counted(|of| of.reconnects)),
         ),
         metric(
             "tracer_resolver.backend.state",
@@ -298,6 +316,7 @@ mod tests {
             queue_bytes: 100,
             services: vec![ServiceCounters::default(), spans],
             data_points,
+            counted: Some(PluginCounts { bytes_sent: 4096, ..PluginCounts::default() }),
             operations: Vec::new(),
         };
         let service = ServiceStats { spans: 99, sampled_out: 7, ..Default::default() };
@@ -326,6 +345,8 @@ mod tests {
         assert_eq!(read(&all, Some(0), "otel.sdk.exporter.span.exported"), [], "it sent nothing there");
         let metrics = "otlp_http_metric_exporter";
         assert_eq!(read(&all, None, "otel.sdk.exporter.metric_data_point.exported"), [(of(metrics, ""), 9)], "no loss");
+        let sent = read(&all, None, "tracer_resolver.backend.bytes_sent");
+        assert_eq!(sent, [("otel.component.name=collector".to_owned(), 4096)]);
         let states = read(&all, None, "tracer_resolver.backend.state");
         let on: Vec<_> = states.iter().filter(|(_, value)| *value == 1).map(|(name, _)| name.as_str()).collect();
         assert_eq!(on, ["otel.component.name=collector tracer_resolver.backend.state=retrying"]);

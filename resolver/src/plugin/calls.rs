@@ -127,6 +127,23 @@ may_throw!(A, B);
 may_throw!(A, B, C);
 may_throw!(A, B, C, D);
 
+/// As [`inside`], on an export thread.
+pub(super) fn exporting<T>(plugin: &str, function: &str, call: impl FnOnce() -> T) -> T {
+    struct Exporting(bool);
+    impl Drop for Exporting {
+        fn drop(&mut self) {
+            EXPORTS.set(self.0);
+        }
+    }
+    let _exporting = Exporting(EXPORTS.replace(true));
+    inside(plugin, function, call)
+}
+
+/// Whether the calling thread is one that exports.
+pub(super) fn is_export_thread() -> bool {
+    EXPORTS.get()
+}
+
 /// The address of some function of a plugin. Those beyond 256 plugins are not told from the application's code.
 pub(super) fn remember(code: usize) {
     for place in &KNOWN {
@@ -141,6 +158,7 @@ pub(super) fn remember(code: usize) {
 
 thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };
+    static EXPORTS: Cell<bool> = const { Cell::new(false) };
     /// The call that this thread is in; lent by it.
     static CURRENT: Cell<Option<std::ptr::NonNull<Call<'static>>>> = const { Cell::new(None) };
 }

@@ -5,7 +5,7 @@ use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use log::Level;
 use tracer_plugin_api::abi::{
@@ -13,8 +13,8 @@ use tracer_plugin_api::abi::{
     tracer_host, tracer_str,
 };
 
-use super::c_text;
 use super::secrets::Secrets;
+use super::{c_text, calls};
 use crate::diagnostics;
 use crate::per_process::{self, PerProcess};
 
@@ -51,7 +51,10 @@ fn resting() -> MutexGuard<'static, VecDeque<&'static Outlet>> {
 /// Lines on their way from a plugin to the application's log.
 struct PluginLog {
     backend: String,
-    secrets: Secrets,
+    /// What lines without a target are of.
+    plugin: String,
+    /// The latest last: what an instance knew that has just been replaced may still be said.
+    secrets: RwLock<Vec<Secrets>>,
     sender: SyncSender<Line>,
     /// Locked by whoever writes lines to the log, never by the plugin.
     receiver: Mutex<Receiver<Line>>,
@@ -65,11 +68,12 @@ struct Line {
 }
 
 impl HostSide {
-    pub(super) fn new(backend: &str, secrets: Secrets) -> Arc<Self> {
+    pub(super) fn new(backend: &str, plugin: &str, secrets: Secrets) -> Arc<Self> {
         let (sender, receiver) = sync_channel(LINES);
         let log = Arc::new(PluginLog {
             backend: backend.to_owned(),
-            secrets,
+            plugin: plugin.to_owned(),
+            secrets: RwLock::new(vec![secrets]),
             sender,
             receiver: Mutex::new(receiver),
             dropped: AtomicU64::new(0),
@@ -85,7 +89,17 @@ impl HostSide {
 
     /// The text without the backend's secrets.
     pub(super) fn redact(&self, text: &str) -> String {
-        self.log.secrets.redact(text)
+        let known = self.log.secrets.read().unwrap_or_else(PoisonError::into_inner);
+        known.iter().fold(text.to_owned(), |text, secrets| secrets.redact(&text))
+    }
+
+    /// The backend has other secrets now.
+    pub(super) fn has_secrets(&self, secrets: Secrets) {
+        let mut known = self.log.secrets.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= GENERATIONS {
+            known.remove(0);
+        }
+        known.push(secrets);
     }
 
     /// Writes what the plugin has said to the application's log. Does nothing if another thread is at it.
@@ -93,7 +107,7 @@ impl HostSide {
         let Ok(receiver) = self.log.receiver.try_lock() else { return };
         // Not more than fit in: a plugin that logs faster than we write must not keep us here.
         for line in receiver.try_iter().take(LINES) {
-            let target = format!("tracer_plugin::{}", line.target);
+            let target = log_target(&line.target, &self.log.plugin);
             diagnostics::say(
                 &target,
                 line.level,
@@ -140,6 +154,8 @@ impl Outlet {
                     ctx: std::ptr::null_mut(),
                     log: Some(log_line),
                     get_extension: Some(no_extension),
+                    is_logged: Some(is_logged),
+                    is_export_thread: Some(is_export_thread),
                 },
                 log: Mutex::new(None),
             }));
@@ -171,13 +187,7 @@ impl Outlet {
 ///
 /// Called by plugins only, with the `ctx` of their `tracer_host`.
 unsafe extern "C" fn log_line(ctx: *mut c_void, level: u32, target: tracer_str, message: tracer_str) {
-    let level = match level {
-        TRACER_LOG_ERROR => Level::Error,
-        TRACER_LOG_WARN => Level::Warn,
-        TRACER_LOG_INFO => Level::Info,
-        TRACER_LOG_DEBUG => Level::Debug,
-        _ => Level::Trace,
-    };
+    let level = level_of(level);
     if !diagnostics::is_heard(level) || ctx.is_null() {
         return;
     }
@@ -192,6 +202,27 @@ unsafe extern "C" fn log_line(ctx: *mut c_void, level: u32, target: tracer_str, 
     // Whoever panics in a panic's payload is beyond help; forgetting it cannot unwind.
     if let Err(payload) = taken {
         std::mem::forget(payload);
+    }
+}
+
+/// Whether a line would be written. Runs on: any thread; never blocks.
+unsafe extern "C" fn is_logged(_ctx: *mut c_void, level: u32) -> i32 {
+    // A logger that is asked and panics must not unwind into the plugin.
+    catch_unwind(|| diagnostics::is_heard(level_of(level))).is_ok_and(|heard| heard).into()
+}
+
+/// Whether it is called on an export thread. Runs on: any thread.
+unsafe extern "C" fn is_export_thread(_ctx: *mut c_void) -> i32 {
+    calls::is_export_thread().into()
+}
+
+fn level_of(number: u32) -> Level {
+    match number {
+        TRACER_LOG_ERROR => Level::Error,
+        TRACER_LOG_WARN => Level::Warn,
+        TRACER_LOG_INFO => Level::Info,
+        TRACER_LOG_DEBUG => Level::Debug,
+        _ => Level::Trace,
     }
 }
 
@@ -211,6 +242,18 @@ impl PluginLog {
     }
 }
 
+/// The target of a plugin's line in the application's log. Nothing in it can be taken for another part of the line.
+fn log_target(said: &str, plugin: &str) -> String {
+    let said = said.trim();
+    let part = if said.is_empty() { plugin } else { said };
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':' | '/');
+    let part: String = part.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
+    format!("tracer_plugin::{}", part.trim_start_matches("tracer_plugin::"))
+}
+
+/// Secrets of so many instances of a backend are blotted out.
+const GENERATIONS: usize = 4;
+
 /// Outlets that rest before one is another backend's. What comes too late for the one would be said under the other's name.
 const RESTING: usize = 64;
 /// Lines that wait for the next tick, which is never far.
@@ -227,7 +270,7 @@ mod tests {
     use super::*;
 
     fn host(backend: &str) -> Arc<HostSide> {
-        HostSide::new(backend, Secrets::default())
+        HostSide::new(backend, "mine", Secrets::default())
     }
 
     fn say(table: *const tracer_host, text: &str) {
@@ -256,5 +299,29 @@ mod tests {
         assert!(waiting(&second).is_empty() && second.table() != late);
         let tables: BTreeSet<_> = (0..1_000).map(|_| host("other").table() as usize).collect();
         assert!(tables.len() <= 2 * RESTING, "{} tables", tables.len());
+    }
+
+    #[test]
+    fn a_line_s_target_begins_with_ours_names_the_plugin_and_is_one_word() {
+        for (said, target) in [
+            ("zipkin::http", "tracer_plugin::zipkin::http"),
+            ("tracer_plugin::zipkin", "tracer_plugin::zipkin"),
+            ("", "tracer_plugin::mine"),
+            ("  ", "tracer_plugin::mine"),
+            ("a b] ERROR\u{e9}", "tracer_plugin::a_b__ERROR_"),
+            ("com.example/flusher", "tracer_plugin::com.example/flusher"),
+        ] {
+            assert_eq!(log_target(said, "mine"), target, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn secrets_of_an_instance_that_was_replaced_are_still_blotted_out() {
+        let of = |secret: &str| Secrets::default().with_values_at(&serde_json::json!([secret]), &["/0".to_owned()]);
+        let host = HostSide::new("b", "mine", of("token-0"));
+        (1..=3).for_each(|next| host.has_secrets(of(&format!("token-{next}"))));
+        assert_eq!(host.redact("token-0 token-1 token-2 token-3"), "[redacted] [redacted] [redacted] [redacted]");
+        host.has_secrets(of("token-4"));
+        assert_eq!(host.redact("token-0 token-4"), "token-0 [redacted]", "of so many, and no more");
     }
 }

@@ -6,14 +6,16 @@ use serde_json::Value;
 use tracer_plugin_api::abi::{
     TRACER_CAP_CONCURRENT_EXPORT, TRACER_CAP_NOT_IN_FORKED_CHILDREN, TRACER_EXT_AFTER_FORK, TRACER_OK,
     TRACER_SIGNAL_METRICS, TRACER_SIGNAL_TRACES, tracer_after_fork, tracer_error, tracer_plugin, tracer_str,
+    tracer_validate_args,
 };
 
 use super::calls::{MayThrow as _, inside};
 use super::complaint::Complaint;
 use super::forks::undisturbed;
+use super::host_thread::PATIENCE;
 use super::load_error::{LoadError, LoadFailure};
 use super::plugin_file::PluginFile;
-use super::reply::Reply;
+use super::reply::{Function, Reply};
 use super::secrets;
 use super::settings_schema::SettingsSchema;
 use super::table::{Functions, PluginTable};
@@ -210,15 +212,14 @@ impl PluginLibrary {
     pub(super) fn validate(&self, config: &Value) -> Option<Complaint> {
         let (text, validate) = (config.to_string(), self.functions().validate.may_throw());
         let mut error = tracer_error::new();
-        // SAFETY: `validate` came with a checked table, and its library is never unloaded; `text` and `error` outlive the
-        // call. Any thread may call it.
-        let code = undisturbed(|| {
-            inside(self.type_name(), "validate", || unsafe { validate(tracer_str::new(&text), &mut error) })
-        });
-        if code == TRACER_OK {
+        let args = tracer_validate_args::new(tracer_str::new(&text), PATIENCE.as_millis() as u32);
+        // SAFETY: `validate` came with a checked table, and its library is never unloaded; `args`, what it points to and
+        // `error` outlive the call. Any thread may call it.
+        let code = undisturbed(|| inside(self.type_name(), "validate", || unsafe { validate(&args, &mut error) }));
+        let reply = Reply::new(Function::Validate, code, &error);
+        if reply.code == TRACER_OK {
             return None;
         }
-        let reply = Reply::new(code, &error);
         Some(Complaint::of_value(existing(reply.field, config), reply.message))
     }
 }

@@ -3,9 +3,9 @@
 use std::ffi::c_void;
 
 use tracer_plugin_api::abi::{
-    TRACER_ABI_MAJOR, TRACER_CAP_ASYNC_EXPORT, TRACER_CAP_MUST_UNDERSTAND, TRACER_CAP_OWNS_RETRY,
+    CreateCall, TRACER_ABI_MAJOR, TRACER_CAP_ASYNC_EXPORT, TRACER_CAP_MUST_UNDERSTAND, TRACER_CAP_OWNS_RETRY,
     TRACER_ENCODING_OTLP_PROTOBUF, TRACER_SIGNAL_METRICS, TRACER_SIGNAL_TRACES, TimedCall, tracer_batch, tracer_code,
-    tracer_create_args, tracer_error, tracer_instance, tracer_plugin, tracer_stats, tracer_str,
+    tracer_error, tracer_instance, tracer_plugin, tracer_stats, tracer_str, tracer_validate_args,
 };
 
 use super::c_text;
@@ -29,9 +29,8 @@ pub(super) struct PluginTable {
 /// The functions, none of them null. The header says what each may do, and on which thread.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Functions {
-    pub(super) validate: unsafe extern "C" fn(tracer_str, *mut tracer_error) -> tracer_code,
-    pub(super) create:
-        unsafe extern "C" fn(*const tracer_create_args, *mut *mut tracer_instance, *mut tracer_error) -> tracer_code,
+    pub(super) validate: unsafe extern "C" fn(*const tracer_validate_args, *mut tracer_error) -> tracer_code,
+    pub(super) create: CreateCall,
     pub(super) export_batch:
         unsafe extern "C" fn(*mut tracer_instance, *const tracer_batch, u32, *mut tracer_error) -> tracer_code,
     pub(super) flush: TimedCall,
@@ -116,7 +115,8 @@ unsafe fn raw_copy(table: *const tracer_plugin) -> Result<tracer_plugin, String>
     let struct_size = unsafe { table.cast::<u32>().read() } as usize;
     if struct_size < size_of::<tracer_plugin>() {
         return Err(format!(
-            "its table has {struct_size} bytes, ABI 1.0 needs at least {}",
+            "its table has {struct_size} bytes, ABI 1.0 needs at least {}: it is built from a header before 1.0, or \
+             damaged",
             size_of::<tracer_plugin>()
         ));
     }

@@ -1,5 +1,7 @@
 //! Plugins as the host meets them: C ones compiled here from a few lines, and the misbehaving one of the fixtures.
 
+mod codes;
+mod credentials;
 mod loading;
 mod misbehaviour;
 mod refusals;
@@ -99,7 +101,7 @@ struct tracer_instance {{ int unused; }};
 static struct tracer_instance the_only_one;
 {more}
 #ifndef OWN_VALIDATE
-static tracer_code validate(tracer_str config, tracer_error *error) {{ (void)config; (void)error; return TRACER_OK; }}
+static tracer_code validate(const tracer_validate_args *args, tracer_error *error) {{ (void)args; (void)error; return TRACER_OK; }}
 #endif
 #ifndef OWN_EXPORT
 static tracer_code export_batch(tracer_instance *it, const tracer_batch *batch, uint32_t timeout_ms, tracer_error *error)
@@ -107,12 +109,12 @@ static tracer_code export_batch(tracer_instance *it, const tracer_batch *batch, 
 #endif
 static tracer_code create(const tracer_create_args *args, tracer_instance **out, tracer_error *error)
 {{ (void)args; (void)error; *out = &the_only_one; return TRACER_OK; }}
-static tracer_code timed(tracer_instance *it, uint32_t timeout_ms, tracer_error *error)
-{{ (void)it; (void)timeout_ms; (void)error; return TRACER_OK; }}
+static tracer_code timed(tracer_instance *it, const tracer_call *call, tracer_error *error)
+{{ (void)it; (void)call; (void)error; return TRACER_OK; }}
 static void destroy(tracer_instance *it) {{ (void)it; }}
 static tracer_code stats(const tracer_instance *it, tracer_stats *out) {{ (void)it; (void)out; return TRACER_ERR_UNSUPPORTED; }}
 static const void *get_extension(tracer_str id) {{ (void)id; return 0; }}
-static const tracer_plugin table = {{ {size}, {major}, 0, {capabilities}, {signals}, {encodings},
+__attribute__((unused)) static const tracer_plugin table = {{ {size}, {major}, 0, {capabilities}, {signals}, {encodings},
     {type_name}, {version}, {{ 0, 0 }}, {schema}, {functions} }};
 /* Some variants do not use them all. */
 void *tracer_unused[] __attribute__((visibility("hidden"))) = {{ (void *)&table, (void *)validate, (void *)create,
@@ -151,7 +153,15 @@ pub(super) fn compile(source: &str, path: &Path) {
     let source_path = path.with_extension("c");
     fs::write(&source_path, source).unwrap();
     let output = Command::new("cc")
-        .args(["-std=c99", "-Wall", "-shared", "-fPIC", "-fvisibility=hidden", "-I"])
+        .args([
+            "-std=c99",
+            "-Wall",
+            "-Werror=incompatible-pointer-types",
+            "-shared",
+            "-fPIC",
+            "-fvisibility=hidden",
+            "-I",
+        ])
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/api/include"))
         .arg("-o")
         .args([path, &source_path])

@@ -271,6 +271,7 @@ impl Backends {
                 queue_bytes: counters.queue_bytes,
                 last_export: counters.last_export.map(|at| at.elapsed()),
                 data_points: DataPointStats::of(&counters.data_points),
+                counted: counters.counted,
                 last_error: counters.last_error.map(|(message, at)| (message, at.elapsed())),
                 services: services
                     .map(|(service, spans)| BackendServiceStats {
@@ -307,6 +308,7 @@ impl Backends {
                 queue_bytes: counters.queue_bytes,
                 services: counters.services,
                 data_points: counters.data_points,
+                counted: counters.counted,
                 operations: counters.operations,
             }
         });

@@ -13,7 +13,7 @@ use super::rules::Rules;
 use crate::batch::{Destinations as _, own_scope};
 use crate::config::Service;
 use crate::diagnostics;
-use crate::export::{FinishedBatch, Signal};
+use crate::export::{BatchFacts, FinishedBatch, Signal};
 use crate::metric_readers::{Reader, Span, Target, metric_fields, text};
 use crate::metrics::{Collected, Exemplars, Metric};
 use crate::status::StatusFile;
@@ -178,12 +178,14 @@ fn send(rules: &Rules, backends: &Backends, collected: &[(usize, Resource, Vec<M
         .filter(|(.., points)| *points > 0)
         .collect();
     for (backend, destination) in that_take_metrics(rules, backends) {
-        let (mut body, mut item_count) = (Vec::new(), 0);
+        let (mut body, mut item_count, mut facts) = (Vec::new(), 0, BatchFacts::default());
         for (_, resource, fields, points) in encoded.iter().filter(|(number, ..)| gets(rules, backend, *number)) {
             resource.encoded.wrap(&mut body, std::iter::once((own_scope(), fields.as_slice())));
             item_count += points;
+            facts.add_resource(resource.encoded.service_name());
         }
         if item_count > 0 {
+            facts.add_start(time.began);
             let batch = FinishedBatch {
                 id: FinishedBatch::next_id(),
                 signal: Signal::Metrics,
@@ -191,6 +193,7 @@ fn send(rules: &Rules, backends: &Backends, collected: &[(usize, Resource, Vec<M
                 start: 0,
                 item_count: u32::try_from(item_count).unwrap_or(u32::MAX),
                 per_service: Vec::new(),
+                facts,
             };
             backends.offer(&[destination], Arc::new(batch));
         }

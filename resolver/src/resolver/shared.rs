@@ -409,7 +409,6 @@ impl Shared {
         }
         if are_all {
             diagnostics::info(&format!("tracing {}", self.describe()));
-            self.tell_lost_metrics();
         }
     }
 

@@ -10,7 +10,7 @@ use super::resource::resource;
 use crate::batch::{Field, ServiceResource, SpanWriter, own_scope};
 use crate::clock;
 use crate::config::{Backend, Config, Report};
-use crate::export::{Exporter as _, FinishedBatch, Outcome, Signal};
+use crate::export::{BatchFacts, Exporter as _, FinishedBatch, Outcome, Signal, Try};
 use crate::plugin::{self, Loader};
 use crate::tracer::ids::{new_span_id, new_trace_id};
 
@@ -108,8 +108,9 @@ impl BackendTrial {
             start: 0,
             item_count: 1,
             per_service: vec![(0, 1)],
+            facts: BatchFacts::default(),
         };
-        let outcome = match instance.export(&batch, 1, settings.timeout) {
+        let outcome = match instance.export(&batch, &Try::first(), settings.timeout) {
             Outcome::Exported => TrialOutcome::Exported,
             Outcome::Partial { message, .. } => TrialOutcome::Refused(message),
             Outcome::Retry { message, .. } => TrialOutcome::Failed(message),

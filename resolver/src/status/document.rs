@@ -195,6 +195,15 @@ fn backend(of: &BackendStats, now: f64) -> Value {
             "waiting": of.data_points.waiting,
             "dropped": of.data_points.dropped.iter().map(|(reason, points)| (reason.name(), *points)).collect::<std::collections::BTreeMap<_, _>>(),
         }),
+        "counted_by_the_plugin": of.counted.map(|of| json!({
+            "in_flight": of.in_flight,
+            "items_sent": of.items_sent,
+            "items_rejected": of.items_rejected,
+            "batches_sent": of.batches_sent,
+            "batches_failed": of.batches_failed,
+            "bytes_sent": of.bytes_sent,
+            "reconnects": of.reconnects,
+        })),
         "services": of.services.iter().map(|service| json!({
             "service": service.service,
             "offered": service.offered,

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::export::{BackendState, DropReason, ServiceCounters};
+use crate::export::{BackendState, DropReason, PluginCounts, ServiceCounters};
 
 /// Every counter of a resolver in this process at one moment. All but `waiting` and `unacknowledged` only ever grow; a fork
 /// begins at zero.
@@ -126,6 +126,8 @@ pub struct BackendStats {
     pub last_error: Option<(String, Duration)>,
     /// Metrics that were sent to it.
     pub data_points: DataPointStats,
+    /// What its plugin counts by itself, if it does: what went over the wire only the plugin knows.
+    pub counted: Option<PluginCounts>,
     /// Services that sent anything to it, in file order.
     pub services: Vec<BackendServiceStats>,
 }

@@ -1,6 +1,5 @@
 //! The backend around the exporters.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -29,8 +28,6 @@ pub struct Adapted<T: ExporterBackend> {
 
 struct State<T: ExporterBackend> {
     exporters: Exporters<T>,
-    /// Batches that went through in part, oldest first: id, and which groups are done. At most [`MAX_UNFINISHED`].
-    unfinished: VecDeque<(u64, Vec<usize>)>,
 }
 
 impl<T: ExporterBackend> Backend for Adapted<T> {
@@ -46,7 +43,7 @@ impl<T: ExporterBackend> Backend for Adapted<T> {
     fn create(args: &CreateArgs<'_>) -> Result<Self, BackendError> {
         let exporters = Exporters::new(args)?;
         Ok(Self {
-            state: Mutex::new(State { exporters, unfinished: VecDeque::new() }),
+            state: Mutex::new(State { exporters }),
             in_flight: AtomicU32::new(0),
             items_sent: AtomicU64::new(0),
             items_rejected: AtomicU64::new(0),
@@ -112,16 +109,16 @@ impl<T: ExporterBackend> State<T> {
         let request = ExportTraceServiceRequest::decode(batch.body)
             .map_err(|why| BackendError::permanent(format!("the batch is not OTLP: {why}")))?;
         let (groups, malformed) = group_by_resource(request);
-        let mut done = self.take_unfinished(batch.batch_id);
+        // A bit for each group that is done. A retry finds the same groups in the same order; those beyond the 64th have no
+        // bit, and are sent again.
+        let mut done = batch.retry_cookie;
         for (index, group) in groups.into_iter().enumerate() {
-            if done.contains(&index) {
+            let bit = u32::try_from(index).ok().and_then(|index| 1_u64.checked_shl(index)).unwrap_or(0);
+            if done & bit != 0 {
                 continue;
             }
-            if let Err(why) = self.export_group(group, deadline) {
-                self.remember_unfinished(batch.batch_id, done);
-                return Err(why);
-            }
-            done.push(index);
+            self.export_group(group, deadline).map_err(|why| why.with_retry_cookie(done))?;
+            done |= bit;
         }
         if malformed > 0 {
             return Err(BackendError::partial(malformed, "spans without a valid trace id and span id were left out"));
@@ -135,30 +132,12 @@ impl<T: ExporterBackend> State<T> {
             return Err(too_late());
         }
         let exporter = self.exporters.of(group.key, &group.resource, deadline)?;
-        match block_on(exporter.export(group.spans), deadline) {
+        // What the exporter itself says of its failure is worth a moment more.
+        let last_word = deadline.and_then(|deadline| deadline.checked_add(T::LAST_WORD));
+        match block_on(exporter.export(group.spans), last_word) {
             Some(Ok(())) => Ok(()),
             Some(Err(why)) => Err(T::classify(&why)),
             None => Err(too_late()),
         }
     }
-
-    fn take_unfinished(&mut self, batch_id: u64) -> Vec<usize> {
-        let place = self.unfinished.iter().position(|(id, _)| *id == batch_id);
-        place.and_then(|place| self.unfinished.remove(place)).map(|(_, done)| done).unwrap_or_default()
-    }
-
-    /// Nothing to remember if nothing went through. The oldest is forgotten when there are too many: its retry, should
-    /// it come, sends all of it.
-    fn remember_unfinished(&mut self, batch_id: u64, done: Vec<usize>) {
-        if done.is_empty() {
-            return;
-        }
-        if self.unfinished.len() >= MAX_UNFINISHED {
-            self.unfinished.pop_front();
-        }
-        self.unfinished.push_back((batch_id, done));
-    }
 }
-
-/// The host retries one batch at a time when exports are not concurrent; this is ample.
-const MAX_UNFINISHED: usize = 64;

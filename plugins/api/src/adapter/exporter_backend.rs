@@ -1,9 +1,22 @@
 //! What an author writes to make an exporter a backend.
 
+use std::time::Duration;
+
 use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::trace::SpanExporter;
 
-use crate::BackendError;
+use crate::{BackendError, Host};
+
+/// What an exporter is made of.
+#[derive(Debug)]
+pub struct ExporterArgs<'a> {
+    /// The backend's name in the configuration, for log lines.
+    pub backend_name: &'a str,
+    /// A JSON object: the backend's `config`. May hold secrets.
+    pub config_json: &'a str,
+    /// The way back to the application's log; may be cloned and kept.
+    pub host: Host,
+}
 
 /// An OpenTelemetry exporter, and how to make it from a configuration. The constants mean what they mean in
 /// [`Backend`](crate::Backend).
@@ -24,6 +37,10 @@ pub trait ExporterBackend: Send + Sync + 'static {
     /// one that was idle longest is shut down.
     const MAX_RESOURCES: usize = 256;
 
+    /// How long past the time of an export the adapter waits for the exporter's own error, which says more than that it was
+    /// not in time. Well below the five seconds after which the host declares a call stuck.
+    const LAST_WORD: Duration = Duration::from_millis(500);
+
     /// The exporter.
     type Exporter: SpanExporter + 'static;
 
@@ -40,10 +57,13 @@ pub trait ExporterBackend: Send + Sync + 'static {
     /// Makes an exporter. Called once when the backend is created and again for each further resource;
     /// `set_resource` is called on it afterwards. Must not wait for the network.
     ///
+    /// An exporter with a time limit of its own is given one below the backend's `timeout`: what it says of its failure is
+    /// heard up to [`LAST_WORD`](Self::LAST_WORD) after that, and later than that only that it was too slow is known.
+    ///
     /// # Errors
     ///
     /// A configuration that cannot work.
-    fn exporter(config_json: &str) -> Result<Self::Exporter, BackendError>;
+    fn exporter(args: &ExporterArgs<'_>) -> Result<Self::Exporter, BackendError>;
 
     /// What an exporter's error means. The SDK's failures do not say whether a retry helps; without better knowledge it
     /// may, and a retry that was in vain costs less than spans lost.

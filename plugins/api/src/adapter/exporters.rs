@@ -7,11 +7,12 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::SpanExporter;
 
-use crate::adapter::ExporterBackend;
+use crate::adapter::{ExporterArgs, ExporterBackend};
 use crate::{BackendError, CreateArgs, Host, LogLevel};
 
 /// The exporters of one backend. Bounded: see [`ExporterBackend::MAX_RESOURCES`].
 pub(crate) struct Exporters<T: ExporterBackend> {
+    backend_name: String,
     config_json: String,
     host: Host,
     /// Made at creation, to know that one can be made; becomes that of the first resource.
@@ -28,9 +29,16 @@ struct Slot<E> {
 
 impl<T: ExporterBackend> Exporters<T> {
     pub(crate) fn new(args: &CreateArgs<'_>) -> Result<Self, BackendError> {
-        let config_json = args.config_json.to_owned();
-        let spare = Some(T::exporter(&config_json)?);
-        Ok(Self { config_json, host: args.host.clone(), spare, by_resource: HashMap::new(), clock: 0 })
+        let mut exporters = Self {
+            backend_name: args.backend_name.to_owned(),
+            config_json: args.config_json.to_owned(),
+            host: args.host.clone(),
+            spare: None,
+            by_resource: HashMap::new(),
+            clock: 0,
+        };
+        exporters.spare = Some(exporters.make_one()?);
+        Ok(exporters)
     }
 
     /// The exporter that was told `resource`, made if there is none; `key` stands for `resource`.
@@ -72,11 +80,20 @@ impl<T: ExporterBackend> Exporters<T> {
         result
     }
 
+    fn make_one(&self) -> Result<T::Exporter, BackendError> {
+        T::exporter(&ExporterArgs {
+            backend_name: &self.backend_name,
+            config_json: &self.config_json,
+            host: self.host.clone(),
+        })
+    }
+
     fn make(&mut self) -> Result<T::Exporter, BackendError> {
         match self.spare.take() {
             Some(exporter) => Ok(exporter),
             // The same configuration did at creation: what is missing now may be there later.
-            None => T::exporter(&self.config_json)
+            None => self
+                .make_one()
                 .map_err(|why| BackendError::retryable(format!("no exporter for a further resource: {why}"))),
         }
     }

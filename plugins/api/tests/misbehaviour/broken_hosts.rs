@@ -32,8 +32,8 @@ fn null_pointers_from_the_host_are_errors_of_the_hosts() {
     unsafe {
         assert_eq!(PLUGIN.create.unwrap()(ptr::null(), &mut out, &mut error), TRACER_ERR_INTERNAL);
         assert_eq!(PLUGIN.export_batch.unwrap()(ptr::null_mut(), &batch(1), 1, &mut error), TRACER_ERR_INTERNAL);
-        assert_eq!(PLUGIN.flush.unwrap()(ptr::null_mut(), 1, &mut error), TRACER_ERR_INTERNAL);
-        assert_eq!(PLUGIN.shutdown.unwrap()(ptr::null_mut(), 1, &mut error), TRACER_ERR_INTERNAL);
+        assert_eq!(PLUGIN.flush.unwrap()(ptr::null_mut(), &tracer_call::within(1), &mut error), TRACER_ERR_INTERNAL);
+        assert_eq!(PLUGIN.shutdown.unwrap()(ptr::null_mut(), &tracer_call::within(1), &mut error), TRACER_ERR_INTERNAL);
         assert_eq!(PLUGIN.stats.unwrap()(ptr::null(), &mut tracer_stats::new()), TRACER_ERR_INTERNAL);
         PLUGIN.destroy.unwrap()(ptr::null_mut());
     }
@@ -62,11 +62,15 @@ fn a_host_without_functions_or_without_itself_is_tolerated() {
     }
 }
 
+fn settings(ptr: *const u8, len: usize) -> tracer_validate_args {
+    tracer_validate_args::new(tracer_str { ptr, len }, 1000)
+}
+
 #[test]
 fn an_absent_configuration_is_an_empty_object() {
     let mut error = tracer_error::new();
     // SAFETY: both arguments outlive the call; null with length 0 is empty text.
-    let code = unsafe { PLUGIN.validate.unwrap()(tracer_str { ptr: ptr::null(), len: 0 }, &mut error) };
+    let code = unsafe { PLUGIN.validate.unwrap()(&settings(ptr::null(), 0), &mut error) };
     assert_eq!(code, TRACER_OK, "{}", text(&error.message));
 }
 
@@ -75,7 +79,7 @@ fn a_configuration_that_is_not_utf8_is_an_error_of_the_configuration() {
     let mut error = tracer_error::new();
     let bytes = [0xff, 0xfe];
     // SAFETY: both arguments outlive the call.
-    let code = unsafe { PLUGIN.validate.unwrap()(tracer_str { ptr: bytes.as_ptr(), len: 2 }, &mut error) };
+    let code = unsafe { PLUGIN.validate.unwrap()(&settings(bytes.as_ptr(), 2), &mut error) };
     assert_eq!((code, text(&error.message)), (TRACER_ERR_CONFIG, "the configuration is not UTF-8"));
 }
 

@@ -123,12 +123,12 @@ impl Instance {
 
     pub(crate) fn flush(&self, error: *mut tracer_error) -> tracer_code {
         // SAFETY: as above.
-        unsafe { PLUGIN.flush.unwrap()(self.raw, 1234, error) }
+        unsafe { PLUGIN.flush.unwrap()(self.raw, &tracer_call::within(1234), error) }
     }
 
     pub(crate) fn shutdown(&self, error: *mut tracer_error) -> tracer_code {
         // SAFETY: as above.
-        unsafe { PLUGIN.shutdown.unwrap()(self.raw, 1234, error) }
+        unsafe { PLUGIN.shutdown.unwrap()(self.raw, &tracer_call::within(1234), error) }
     }
 
     pub(crate) fn stats(&self, stats: &mut tracer_stats) -> tracer_code {
@@ -167,20 +167,13 @@ pub(crate) fn create_args(mood: &str) -> tracer_create_args {
         host: ptr::null(),
         backend_name: tracer_str::new("b"),
         config_json: tracer_str::new(mood),
+        timeout_ms: 1000,
+        reserved: 0,
     }
 }
 
 pub(crate) fn batch(batch_id: u64) -> tracer_batch {
-    tracer_batch {
-        struct_size: size_of::<tracer_batch>() as u32,
-        signal: TRACER_SIGNAL_TRACES,
-        encoding: TRACER_ENCODING_OTLP_PROTOBUF,
-        body: tracer_bytes::new(b"otlp"),
-        item_count: 3,
-        attempt: 2,
-        batch_id,
-        reserved: 0,
-    }
+    tracer_batch { attempt: 2, ..tracer_batch::first_try(TRACER_SIGNAL_TRACES, b"otlp", 3, batch_id) }
 }
 
 pub(crate) fn silent_host() -> tracer_host {
@@ -193,6 +186,8 @@ pub(crate) fn silent_host() -> tracer_host {
         ctx: ptr::null_mut(),
         log: None,
         get_extension: None,
+        is_logged: None,
+        is_export_thread: None,
     }
 }
 

@@ -25,7 +25,7 @@ fn a_panic_in_export_becomes_a_code_and_poisons_the_instance() {
 fn a_panic_in_any_other_call_is_contained_too() {
     let mut error = tracer_error::new();
     // SAFETY: both arguments outlive the call.
-    let code = unsafe { PLUGIN.validate.unwrap()(tracer_str::new("panic"), &mut error) };
+    let code = unsafe { PLUGIN.validate.unwrap()(&tracer_validate_args::new(tracer_str::new("panic"), 1), &mut error) };
     assert_eq!((code, text(&error.message)), (TRACER_ERR_PANIC, "the plugin panicked: at validate"));
 
     let (result, lines) = try_create("panic at create", &mut error);
@@ -60,7 +60,7 @@ fn a_panic_while_dropping_is_logged_and_contained() {
 fn an_error_carries_every_field_over() {
     let mut error = tracer_error::new();
     // SAFETY: both arguments outlive the call.
-    let code = unsafe { PLUGIN.validate.unwrap()(tracer_str::new("sad"), &mut error) };
+    let code = unsafe { PLUGIN.validate.unwrap()(&tracer_validate_args::new(tracer_str::new("sad"), 1), &mut error) };
     assert_eq!((code, error.code), (TRACER_ERR_CONFIG, TRACER_ERR_CONFIG));
     assert_eq!((text(&error.field), text(&error.message)), ("/mood", "no such mood: sad"));
 

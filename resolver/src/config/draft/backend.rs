@@ -38,6 +38,7 @@ pub(crate) fn implied(name: &str, plugin: &str, config: Json, sending: SendingSe
         config_spans: Vec::new(),
         config_references: Vec::new(),
         config_secrets: secrets,
+        config_files: Vec::new(),
         timeout: sending.timeout,
         concurrency: sending.concurrency,
         queue_bytes: sending.queue_bytes,

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
+use super::from_files::FromFiles;
+
 /// A named destination: one instance of a plugin, shared by all services that export to it.
 ///
 /// Printing it for debugging shows no secret; `config` itself holds them.
@@ -32,6 +34,8 @@ pub struct Backend {
     /// JSON pointers of the strings in `config` that came, wholly or in part, from a reference or from the environment:
     /// never to be printed.
     pub config_secrets: Vec<String>,
+    /// JSON pointers of the strings in `config` that came, wholly or in part, from files, with how to read them again.
+    pub(crate) config_files: Vec<(String, FromFiles)>,
     /// One `export` call may take this long.
     pub timeout: Duration,
     /// Batches under way at once, where the plugin allows it.
@@ -67,6 +71,26 @@ impl Backend {
             let Some((around, _)) = pointer.rsplit_once('/') else { return self.span.clone() };
             pointer = around;
         }
+    }
+
+    /// `config` with what stands in its files now; `None` if no value comes from one.
+    ///
+    /// # Errors
+    ///
+    /// Why a file cannot be read.
+    pub(crate) fn config_with_files_read_anew(&self) -> Option<Result<Json, String>> {
+        if self.config_files.is_empty() {
+            return None;
+        }
+        let mut config = self.config.clone();
+        for (pointer, from_files) in &self.config_files {
+            match (config.pointer_mut(pointer), from_files.read_anew()) {
+                (Some(value), Ok(text)) => *value = Json::String(text),
+                (None, Ok(_)) => {}
+                (_, Err(why)) => return Some(Err(why)),
+            }
+        }
+        Some(Ok(config))
     }
 
     /// `config` as it may be shown: every value of `config_secrets` is replaced by a mark.

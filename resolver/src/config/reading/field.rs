@@ -231,7 +231,7 @@ impl<'n> Field<'n> {
             Value::Text(Text::Written(text)) => {
                 read(text).map(Some).ok_or_else(|| self.bad_notation(units, wants, findings))
             }
-            Value::Text(Text::Referenced { value, whole }) => {
+            Value::Text(Text::Referenced { value, whole, .. }) => {
                 let bare = || value.trim().parse().ok().filter(|_| *whole);
                 read(value).or_else(bare).map(Some).ok_or_else(|| self.unsuitable_reference(wants, findings))
             }
@@ -243,7 +243,7 @@ impl<'n> Field<'n> {
     fn reference(self) -> Result<Option<&'n str>, Broken> {
         match &self.node.value {
             Value::Text(Text::Broken) => Err(Broken),
-            Value::Text(Text::Referenced { value, whole: true }) => Ok(Some(value.trim())),
+            Value::Text(Text::Referenced { value, whole: true, .. }) => Ok(Some(value.trim())),
             _ => Ok(None),
         }
     }

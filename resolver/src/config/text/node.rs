@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use crate::config::model::from_files::FromFiles;
+
 /// A value and its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
@@ -37,6 +39,8 @@ pub(crate) enum Text {
         value: String,
         /// The string was one reference and nothing else, so the key's type decides how it is read.
         whole: bool,
+        /// What it is put together of, if a file is among it: the file may say something else later.
+        files: Option<FromFiles>,
     },
     /// A reference in it leads nowhere; that has been reported.
     Broken,

@@ -10,6 +10,7 @@ use super::sending;
 use crate::config::draft::backend::{BackendDraft, pointer_below};
 use crate::config::draft::defaults::Defaults;
 use crate::config::model::Backend;
+use crate::config::model::from_files::FromFiles;
 use crate::config::reading::field::Field;
 use crate::config::reading::names;
 use crate::config::report::code;
@@ -47,6 +48,7 @@ fn backend(field: Field<'_>, defaults: &Defaults, findings: &mut Findings) -> Re
         config_spans: config.spans,
         config_references: config.references,
         config_secrets: config.secrets,
+        config_files: config.files,
         timeout: sending.timeout,
         concurrency: sending.concurrency,
         queue_bytes: sending.queue_bytes,
@@ -109,11 +111,17 @@ struct PluginConfig {
     spans: Vec<(String, std::ops::Range<usize>)>,
     references: Vec<String>,
     secrets: Vec<String>,
+    files: Vec<(String, FromFiles)>,
 }
 
 fn config(section: &Section<'_>, findings: &mut Findings) -> Result<PluginConfig, Broken> {
-    let mut config =
-        PluginConfig { json: Json::Object(Map::new()), spans: Vec::new(), references: Vec::new(), secrets: Vec::new() };
+    let mut config = PluginConfig {
+        json: Json::Object(Map::new()),
+        spans: Vec::new(),
+        references: Vec::new(),
+        secrets: Vec::new(),
+        files: Vec::new(),
+    };
     let Some(field) = section.field("config") else {
         config.spans.push((String::new(), section.span.clone()));
         return Ok(config);
@@ -133,10 +141,13 @@ impl PluginConfig {
                 names::mention_hidden(text, node, findings);
                 Ok(Json::String(text.clone()))
             }
-            Value::Text(Text::Referenced { value, whole }) => {
+            Value::Text(Text::Referenced { value, whole, files }) => {
                 names::mention_hidden(value, node, findings);
                 if *whole {
                     self.references.push(pointer.clone());
+                }
+                if let Some(files) = files {
+                    self.files.push((pointer.clone(), files.clone()));
                 }
                 self.secrets.push(pointer);
                 Ok(Json::String(value.clone()))

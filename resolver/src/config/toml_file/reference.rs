@@ -5,10 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::fs::File;
-use std::io::Read;
-use std::path::Path;
-
+use crate::config::model::from_files::{FromFiles, Piece, read_file};
 use crate::config::report::code;
 use crate::config::report::findings::Findings;
 use crate::config::report::problem::Problem;
@@ -47,6 +44,7 @@ pub(crate) fn replace_all(node: &mut Node, source: &str, variables: &Variables, 
 /// `written` with its references replaced, or everything that is wrong with them.
 fn replace(written: &str, variables: &Variables) -> Result<Text, Vec<Failure>> {
     let mut value = String::with_capacity(written.len());
+    let mut pieces = Vec::new();
     let mut failures = Vec::new();
     let mut references = 0;
     let mut rest = written;
@@ -63,7 +61,15 @@ fn replace(written: &str, variables: &Variables) -> Result<Text, Vec<Failure>> {
             references += 1;
             whole = reference.len() == written.len();
             match resolve(reference, variables) {
-                Ok(text) => value.push_str(&text),
+                Ok(text) => {
+                    if let Some(path) = path_of(reference) {
+                        // What came before it is known for ever.
+                        let said: usize = pieces.iter().map(Piece::len).sum();
+                        pieces.push(Piece::Text(value.get(said..).unwrap_or_default().to_owned()));
+                        pieces.push(Piece::File { path: path.to_owned(), content: text.clone() });
+                    }
+                    value.push_str(&text);
+                }
                 Err(failure) => failures.push(failure),
             }
             rest = after;
@@ -77,7 +83,12 @@ fn replace(written: &str, variables: &Variables) -> Result<Text, Vec<Failure>> {
     match (failures.is_empty(), references) {
         (false, _) => Err(failures),
         (true, 0) => Ok(Text::Written(value)),
-        (true, _) => Ok(Text::Referenced { value, whole }),
+        (true, _) => {
+            let said: usize = pieces.iter().map(Piece::len).sum();
+            let rest = Piece::Text(value.get(said..).unwrap_or_default().to_owned());
+            let files = (!pieces.is_empty()).then(|| FromFiles::new(pieces.into_iter().chain([rest]).collect()));
+            Ok(Text::Referenced { value, whole, files })
+        }
     }
 }
 
@@ -133,6 +144,11 @@ fn resolve(reference: &str, variables: &Variables) -> Result<String, Failure> {
     }
 }
 
+/// The file of a file reference.
+fn path_of(reference: &str) -> Option<&str> {
+    reference.strip_prefix("${file:")?.strip_suffix('}')
+}
+
 /// The reference that was most likely meant by one that is none.
 fn meant_kind(reference: &str) -> Option<String> {
     let inside = reference.strip_prefix("${")?.strip_suffix('}')?.trim();
@@ -184,47 +200,6 @@ fn meant_reference(written: &str) -> Option<String> {
     is_meant.then(|| format!("${{env:{name}}}"))
 }
 
-/// The content of a file, without one line end at its end. The message never holds any of it.
-fn read_file(path: &str) -> Result<String, String> {
-    if !Path::new(path).is_absolute() {
-        return Err(format!("the path `{path}` is not absolute"));
-    }
-    let cannot = |error: std::io::Error| format!("{path} cannot be read: {error}");
-    // Asked before opening: opening a pipe would wait for its writer.
-    if !std::fs::metadata(path).map_err(cannot)?.is_file() {
-        return Err(format!("{path} is not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path).map_err(cannot)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(cannot)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(format!("{path} is larger than 64 KiB"));
-    }
-    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        return Err(format!("{path} is UTF-16: save it as UTF-8"));
-    }
-    if bytes.starts_with("\u{feff}".as_bytes()) {
-        // Nobody sees it, and a server that gets it with the token refuses the token.
-        return Err(format!("{path} begins with a byte order mark (U+FEFF): save it as UTF-8 without one"));
-    }
-    let text = String::from_utf8(bytes).map_err(|_| format!("{path} is not UTF-8"))?;
-    if text.contains('\0') {
-        return Err(format!("{path} contains a zero byte"));
-    }
-    let line = text.strip_suffix('\n').unwrap_or(&text);
-    Ok(line.strip_suffix('\r').filter(|_| line.len() < text.len()).unwrap_or(line).to_owned())
-}
-
-/// What the files hold now that a text refers to, whether they can be used or not: for whoever looks if it has changed.
-pub(crate) fn referenced_files(source: &str) -> impl Iterator<Item = Option<Vec<u8>>> {
-    source.split("${file:").skip(1).filter_map(|rest| rest.split_once('}')).map(|(path, _)| {
-        let path = Path::new(path);
-        let is_file = path.is_absolute() && std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
-        let mut bytes = Vec::new();
-        let read = File::open(path).ok().filter(|_| is_file)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes);
-        read.ok().map(|_| bytes)
-    })
-}
-
 fn is_variable_name(name: &str) -> bool {
     let mut chars = name.chars();
     chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
@@ -256,9 +231,6 @@ impl Failure {
 
 const FORMS: &str = "write ${env:NAME}, ${env:NAME:-default} or ${file:/absolute/path}; for a dollar sign write $$";
 const FILE_HELP: &str = "write ${file:/absolute/path} of a regular file of at most 64 KiB that this process may read";
-
-/// Enough for any token or certificate.
-const MAX_FILE_BYTES: u64 = 64 << 10;
 
 #[cfg(test)]
 mod tests;

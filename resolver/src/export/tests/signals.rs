@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::export::queue_state::Next;
 use crate::export::queue_state_tests::{Bench, assert_adds_up, busy};
-use crate::export::{BackendState, DropReason, FinishedBatch, Outcome, ServiceCounters, Signal};
+use crate::export::{BackendState, BatchFacts, DropReason, FinishedBatch, Outcome, ServiceCounters, Signal};
 
 impl Bench {
     /// A collection of ten data points.
@@ -17,6 +17,7 @@ impl Bench {
             start: 0,
             item_count: 10,
             per_service: Vec::new(),
+            facts: BatchFacts::default(),
         };
         self.state.offer(Arc::new(batch), self.now);
     }

@@ -11,8 +11,10 @@ fn the_state_is_what_the_last_answer_said_and_nothing_is_claimed_before_there_is
     use BackendState::{Healthy, Refusing, Retrying, Untried};
     let (mut bench, message) = (Bench::new(1), "no".to_owned());
     let partial = |rejected_items| Outcome::Partial { rejected_items, message: message.clone() };
-    let (rejected, retry) =
-        (Outcome::Rejected { message: message.clone() }, Outcome::Retry { after: None, message: message.clone() });
+    let (rejected, retry) = (
+        Outcome::Rejected { message: message.clone() },
+        Outcome::Retry { after: None, cookie: 0, message: message.clone() },
+    );
     let answers = [
         (rejected, Refusing),
         (Outcome::Exported, Healthy),

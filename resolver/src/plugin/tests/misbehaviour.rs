@@ -9,7 +9,8 @@ use super::*;
 use crate::config;
 use crate::export::test_words::{backend, batch_of, eventually, within};
 use crate::export::{
-    BackendQueue, BackendState, DropReason, Exporter, FinishedBatch, Outcome, ServiceCounters, Signal, Timing,
+    BackendQueue, BackendState, BatchFacts, DropReason, Exporter, FinishedBatch, Outcome, ServiceCounters, Signal,
+    Timing, Try,
 };
 
 /// A backend of the misbehaving plugin, and its report.
@@ -161,8 +162,8 @@ fn calls_that_panic_together_are_one_death() {
 fn a_plugin_always_has_a_millisecond() {
     let folder = Folder::new();
     let instance = instance(&settings("hurries"), &json!({ "report": folder.join("report") })).unwrap();
-    assert_eq!(instance.export(&batch_of(1, 1, &[(0, 1)]), 1, Duration::ZERO), Outcome::Exported);
-    assert_eq!(instance.export(&batch_of(2, 1, &[(0, 1)]), 1, Duration::MAX), Outcome::Exported);
+    assert_eq!(instance.export(&batch_of(1, 1, &[(0, 1)]), &Try::first(), Duration::ZERO), Outcome::Exported);
+    assert_eq!(instance.export(&batch_of(2, 1, &[(0, 1)]), &Try::first(), Duration::MAX), Outcome::Exported);
     let report = fs::read_to_string(folder.join("report")).unwrap();
     assert_eq!(report, format!("create hurries 4\nexport 1 1 1\nexport 2 1 {}\n", u32::MAX));
 }
@@ -275,7 +276,7 @@ fn a_code_that_does_not_exist_is_an_internal_error_and_not_retried() {
     assert_eq!(patient.service().dropped_for(DropReason::Rejected), 20);
     assert_eq!((patient.calls("export").len(), patient.queue.counters().retries), (2, 0));
     let log = patient.log();
-    assert!(log[0].1.contains("the plugin returned the unknown code 4711: garbage"), "{log:?}");
+    assert!(log[0].1.contains("its export_batch returned the unknown code 4711: garbage"), "{log:?}");
 }
 
 #[test]
@@ -363,10 +364,12 @@ fn several_backends_share_a_library_and_nothing_else() {
 fn the_plugins_own_counters_are_read_while_there_is_an_instance() {
     let instance = instance(&settings("counts"), &json!({})).unwrap();
     assert_eq!(instance.stats().unwrap().items_sent, 42);
+    assert_eq!(instance.counted().unwrap().items_sent, 42);
     assert!(instance.shutdown(Duration::from_secs(1)));
     assert!(instance.stats().is_none());
+    assert_eq!(instance.counted().unwrap().items_sent, 42, "what it had counted stays");
     assert!(instance.shutdown(Duration::from_secs(1)), "a second time: nothing to do");
-    let after = instance.export(&batch_of(1, 1, &[]), 1, Duration::from_secs(1));
+    let after = instance.export(&batch_of(1, 1, &[]), &Try::first(), Duration::from_secs(1));
     assert_eq!(after, Outcome::Rejected { message: "the backend is shut down".to_owned() });
 }
 
@@ -392,7 +395,7 @@ fn a_create_that_fails_or_lies_is_an_error_with_a_place() {
     let lied = with_create("return TRACER_OK;", MINE);
     assert_eq!(lied.message, "create returned OK, but no instance");
     let silent = with_create("return TRACER_ERR_UNSUPPORTED;", MINE);
-    assert_eq!(silent.message, "not supported by the plugin: the plugin gives no reason");
+    assert_eq!(silent.message, "its create returned UNSUPPORTED, without a message");
 }
 
 #[test]
@@ -446,8 +449,16 @@ static tracer_code export_batch(tracer_instance *it, const tracer_batch *batch, 
     assert!(library.accepts(Signal::Metrics) && !library.accepts(Signal::Traces));
     let instance = Instance::create(library, &backend("sample"), &json!({}), REBIRTH).unwrap();
     let said = |signal| {
-        let batch = FinishedBatch { id: 1, signal, body: vec![1], start: 0, item_count: 7, per_service: Vec::new() };
-        match instance.export(&batch, 3, Duration::from_secs(1)) {
+        let batch = FinishedBatch {
+            id: 1,
+            signal,
+            body: vec![1],
+            start: 0,
+            item_count: 7,
+            per_service: Vec::new(),
+            facts: BatchFacts::default(),
+        };
+        match instance.export(&batch, &Try { attempt: 3, ..Try::first() }, Duration::from_secs(1)) {
             Outcome::Rejected { message } => message,
             other => panic!("{other:?}"),
         }

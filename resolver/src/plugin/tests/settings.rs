@@ -130,7 +130,8 @@ fn complaining(code: &str, field: &str) -> CPlugin {
         schema: SCHEMA,
         more: format!(
             "#define OWN_VALIDATE\n#include <string.h>\n\
-             static tracer_code validate(tracer_str config, tracer_error *error) {{\n\
+             static tracer_code validate(const tracer_validate_args *args, tracer_error *error) {{\n\
+             tracer_str config = args->config_json;\n\
                  size_t length = config.len < 383 ? config.len : 383;\n\
                  strcpy(error->field, {field:?});\n\
                  memcpy(error->message, config.ptr, length);\n\
@@ -194,8 +195,8 @@ fn any_code_but_ok_is_a_complaint_and_an_unknown_one_says_so() {
     let message = "{\"endpoint\":\"http://x\"}";
     for (code, expected) in [
         ("TRACER_ERR_INTERNAL", format!(": internal error of the plugin: {message}")),
-        ("4711", format!(": the plugin returned the unknown code 4711: {message}")),
-        ("-1", format!(": the plugin returned the unknown code -1: {message}")),
+        ("4711", format!(": its validate returned the unknown code 4711: {message}")),
+        ("-1", format!(": its validate returned the unknown code -1: {message}")),
     ] {
         assert_eq!(said(&library(&complaining(code, "")), &config, &[]), [expected]);
     }
@@ -206,7 +207,8 @@ fn an_error_struct_without_any_nul_is_read_to_its_end_and_no_further() {
     let full = CPlugin {
         schema: SCHEMA,
         more: "#define OWN_VALIDATE\n#include <string.h>\n\
-               static tracer_code validate(tracer_str config, tracer_error *error) {\n\
+               static tracer_code validate(const tracer_validate_args *args, tracer_error *error) {\n\
+               tracer_str config = args->config_json;\n\
                    (void)config; memset(error->field, 'f', 128); memset(error->message, 'm', 384);\n\
                    return TRACER_ERR_CONFIG;\n}"
             .to_owned(),

@@ -129,7 +129,15 @@ impl Case {
     }
 
     pub(crate) fn batch_of(&self, signal: u32, id: u64) -> Batch {
-        Batch { signal, body: body::items(signal, ITEMS, 2, id * u64::from(ITEMS)), items: ITEMS, attempt: 1, id }
+        Batch {
+            signal,
+            body: body::items(signal, ITEMS, 2, id * u64::from(ITEMS)),
+            items: ITEMS,
+            attempt: 1,
+            id,
+            cookie: 0,
+            is_last: false,
+        }
     }
 
     pub(crate) fn collector(&self, behaviour: Behaviour) {
@@ -151,7 +159,7 @@ impl Case {
 
     /// The plain end of an instance.
     pub(crate) fn end(&self, instance: Instance<'_>) -> Tried {
-        let reply = instance.shutdown(TIMEOUT, Lending::Plain);
+        let reply = instance.shutdown(TIMEOUT, Lending::Plain)?;
         if reply.code != TRACER_OK {
             self.broken(format!("shutdown: {}", reply.words()));
         }
@@ -189,6 +197,7 @@ pub(crate) fn code_name(code: i32) -> String {
         "PANIC",
         "UNSUPPORTED",
         "INTERNAL",
+        "CREDENTIALS",
     ];
     let name = usize::try_from(code).ok().and_then(|code| names.get(code));
     name.map_or_else(|| format!("{code}, which is no code of the header's"), |name| (*name).to_owned())

@@ -52,6 +52,8 @@ impl HostSide {
             ctx: Arc::into_raw(Arc::clone(&log)).cast_mut().cast(),
             log: has_functions.then_some(write),
             get_extension: has_functions.then_some(extension),
+            is_logged: has_functions.then_some(is_logged),
+            is_export_thread: has_functions.then_some(is_export_thread),
         };
         // SAFETY: the struct has no padding (frozen in `abi`), so all its bytes are initialized.
         let bytes = unsafe { std::slice::from_raw_parts(ptr::from_ref(&host).cast::<u8>(), size_of::<tracer_host>()) };
@@ -91,6 +93,16 @@ unsafe extern "C" fn write(ctx: *mut c_void, level: u32, target: tracer_str, mes
     }
 }
 
+/// All is written.
+unsafe extern "C" fn is_logged(_ctx: *mut c_void, _level: u32) -> i32 {
+    1
+}
+
+/// Every thread of a check may export.
+unsafe extern "C" fn is_export_thread(_ctx: *mut c_void) -> i32 {
+    1
+}
+
 /// This host has no extensions.
 unsafe extern "C" fn extension(_ctx: *mut c_void, _id: tracer_str) -> *const c_void {
     ptr::null()
@@ -99,4 +111,4 @@ unsafe extern "C" fn extension(_ctx: *mut c_void, _id: tracer_str) -> *const c_v
 const MOST_LINES: usize = 10_000;
 /// What a struct of a later minor version has more.
 pub(crate) const NEWER: usize = 64;
-const _: () = assert!(offset_of!(tracer_host, get_extension) + 8 == size_of::<tracer_host>());
+const _: () = assert!(offset_of!(tracer_host, is_export_thread) + 8 == size_of::<tracer_host>());

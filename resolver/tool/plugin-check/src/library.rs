@@ -11,9 +11,10 @@ use std::ptr;
 use std::time::{Duration, Instant};
 
 use tracer_plugin_api::abi::{
-    TRACER_CAP_CONCURRENT_EXPORT, TRACER_ENCODING_OTLP_PROTOBUF, TRACER_OK, TRACER_PLUGIN_SYMBOL,
-    TRACER_SIGNAL_METRICS, TRACER_SIGNAL_TRACES, tracer_batch, tracer_bytes, tracer_code, tracer_create_args,
-    tracer_instance, tracer_plugin, tracer_plugin_entry, tracer_stats, tracer_str,
+    TRACER_BATCH_LAST_TRY, TRACER_BATCH_SHUTTING_DOWN, TRACER_CAP_CONCURRENT_EXPORT, TRACER_OK, TRACER_PLUGIN_SYMBOL,
+    TRACER_SIGNAL_METRICS, TRACER_SIGNAL_TRACES, tracer_batch, tracer_bytes, tracer_call, tracer_code,
+    tracer_create_args, tracer_instance, tracer_plugin, tracer_plugin_entry, tracer_stats, tracer_str,
+    tracer_validate_args,
 };
 
 use crate::desk::Desk;
@@ -86,6 +87,10 @@ pub(crate) struct Batch {
     pub(crate) items: u32,
     pub(crate) attempt: u32,
     pub(crate) id: u64,
+    /// What the try before left.
+    pub(crate) cookie: u64,
+    /// The host means to make no further try, and is about to end.
+    pub(crate) is_last: bool,
 }
 
 /// Counters of a plugin.
@@ -212,15 +217,20 @@ impl Table {
     pub(crate) fn validate(&self, config: &[u8], lending: Lending) -> Result<Reply, io::Error> {
         let Some(validate) = self.raw.validate else { return Err(io::ErrorKind::NotFound.into()) };
         let mut room = lending.error_room();
-        let (text, lent) = lent_text(config, lending)?;
+        let (config_json, lent) = lent_text(config, lending)?;
+        let struct_size = lending.size_of::<tracer_validate_args>();
+        let args = tracer_validate_args { struct_size, ..tracer_validate_args::new(config_json, HOSTS_PATIENCE_MS) };
+        // SAFETY: the struct has no padding (frozen in `abi`), so all its bytes are initialized.
+        let args = unsafe { lent_struct(&args, lending) }?;
         let error = lending.pointer(&mut room);
         self.desk.enters("validate");
         let begun = Instant::now();
-        // SAFETY: `text` and `error` outlive the call.
-        let code = unsafe { validate(text, error) };
+        // SAFETY: `args` and `error` outlive the call.
+        let code = unsafe { validate(args.address().cast_const().cast(), error) };
         let took = begun.elapsed();
         self.desk.leaves();
         taken_away(&lent, lending)?;
+        taken_away(&args, lending)?;
         Ok(Reply { code, told: room.told(), took })
     }
 
@@ -242,6 +252,8 @@ impl Table {
             host: host.pointer(),
             backend_name,
             config_json,
+            timeout_ms: HOSTS_PATIENCE_MS,
+            reserved: 0,
         };
         // SAFETY: the struct has no padding (frozen in `abi`), so all its bytes are initialized.
         let args = unsafe { lent_struct(&args, lending) }?;
@@ -281,15 +293,21 @@ impl Instance<'_> {
         let Some(export_batch) = self.table.raw.export_batch else { return Err(io::ErrorKind::NotFound.into()) };
         let mut room = lending.error_room();
         let body = Lent::sealed(&batch.body)?;
+        let (name, name_lent) = lent_text(b"checked", lending)?;
+        // SAFETY: the struct has no padding (frozen in `abi`), so all its bytes are initialized.
+        let names = unsafe { lent_struct(&name, Lending::Plain) }?;
         let raw = tracer_batch {
             struct_size: lending.size_of::<tracer_batch>(),
-            signal: batch.signal,
-            encoding: TRACER_ENCODING_OTLP_PROTOBUF,
-            item_count: batch.items,
             body: tracer_bytes { ptr: body.address(), len: batch.body.len() },
-            batch_id: batch.id,
             attempt: batch.attempt,
-            reserved: 0,
+            flags: if batch.is_last { TRACER_BATCH_LAST_TRY | TRACER_BATCH_SHUTTING_DOWN } else { 0 },
+            retry_cookie: batch.cookie,
+            oldest_start_unix_ns: FIRST_START,
+            first_attempt_unix_ns: FIRST_START + 1,
+            service_names: names.address().cast_const().cast(),
+            service_count: 1,
+            resource_count: 1,
+            ..tracer_batch::first_try(batch.signal, &[], batch.items, batch.id)
         };
         // SAFETY: the struct has no padding (frozen in `abi`), so all its bytes are initialized.
         let raw = unsafe { lent_struct(&raw, lending) }?;
@@ -300,34 +318,43 @@ impl Instance<'_> {
         let code = unsafe { export_batch(self.raw, raw.address().cast_const().cast(), millis(timeout), error) };
         let took = begun.elapsed();
         self.table.desk.leaves();
-        taken_away(&body, lending)?;
-        taken_away(&raw, lending)?;
+        for lent in [&body, &raw, &names, &name_lent] {
+            taken_away(lent, lending)?;
+        }
         Ok(Reply { code, told: room.told(), took })
     }
 
-    pub(crate) fn flush(&self, timeout: Duration, lending: Lending) -> Reply {
+    pub(crate) fn flush(&self, timeout: Duration, lending: Lending) -> Result<Reply, io::Error> {
         let mut room = lending.error_room();
+        // SAFETY: the struct has no padding (frozen in `abi`), so all its bytes are initialized.
+        let call = unsafe { lent_struct(&lending.call(timeout), lending) }?;
+        let args = call.address().cast_const().cast();
         let error = lending.pointer(&mut room);
         self.table.desk.enters("flush");
         let begun = Instant::now();
-        // SAFETY: `error` outlives the call; the instance was created and not destroyed.
-        let code = self.table.raw.flush.map_or(TRACER_OK, |flush| unsafe { flush(self.raw, millis(timeout), error) });
+        // SAFETY: `args` and `error` outlive the call; the instance was created and not destroyed.
+        let code = self.table.raw.flush.map_or(TRACER_OK, |flush| unsafe { flush(self.raw, args, error) });
         let took = begun.elapsed();
         self.table.desk.leaves();
-        Reply { code, told: room.told(), took }
+        taken_away(&call, lending)?;
+        Ok(Reply { code, told: room.told(), took })
     }
 
-    pub(crate) fn shutdown(&self, timeout: Duration, lending: Lending) -> Reply {
+    pub(crate) fn shutdown(&self, timeout: Duration, lending: Lending) -> Result<Reply, io::Error> {
         let mut room = lending.error_room();
+        // SAFETY: the struct has no padding (frozen in `abi`), so all its bytes are initialized.
+        let call = unsafe { lent_struct(&lending.call(timeout), lending) }?;
+        let args = call.address().cast_const().cast();
         let error = lending.pointer(&mut room);
         self.table.desk.enters("shutdown");
         let begun = Instant::now();
         let shutdown = self.table.raw.shutdown;
         // SAFETY: as `flush`; the rules call it once.
-        let code = shutdown.map_or(TRACER_OK, |shutdown| unsafe { shutdown(self.raw, millis(timeout), error) });
+        let code = shutdown.map_or(TRACER_OK, |shutdown| unsafe { shutdown(self.raw, args, error) });
         let took = begun.elapsed();
         self.table.desk.leaves();
-        Reply { code, told: room.told(), took }
+        taken_away(&call, lending)?;
+        Ok(Reply { code, told: room.told(), took })
     }
 
     /// Frees it, and takes the host's struct away.
@@ -386,6 +413,10 @@ impl Lending {
         if self == Self::WithoutError { ptr::null_mut() } else { room.pointer() }
     }
 
+    fn call(self, timeout: Duration) -> tracer_call {
+        tracer_call { struct_size: self.size_of::<tracer_call>(), ..tracer_call::within(millis(timeout)) }
+    }
+
     fn size_of<T>(self) -> u32 {
         (size_of::<T>() + if self == Self::Newer { NEWER } else { 0 }) as u32
     }
@@ -429,6 +460,10 @@ fn loader_error() -> String {
     }
 }
 
+/// As long as the host waits for validate and create.
+const HOSTS_PATIENCE_MS: u32 = 10_000;
+/// A moment in 2023, as the first span of a sample batch has it.
+const FIRST_START: u64 = 1_700_000_000_000_000_000;
 /// What `*out` is before `create`: no instance has such an address.
 const UNSET: usize = 0x5a5a_5a58;
 const CANARY: u64 = 0xa5a5_a5a5_a5a5_a5a5;

@@ -6,7 +6,9 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value as Json, json};
-use tracer_plugin_api::abi::{TRACER_ERR_PARTIAL, TRACER_ERR_RETRYABLE, TRACER_ERR_TIMEOUT, TRACER_OK, tracer_stats};
+use tracer_plugin_api::abi::{
+    TRACER_ERR_CREDENTIALS, TRACER_ERR_PARTIAL, TRACER_ERR_RETRYABLE, TRACER_ERR_TIMEOUT, TRACER_OK, tracer_stats,
+};
 
 use crate::body;
 use crate::case::{Case, TIMEOUT, code_name};
@@ -125,6 +127,8 @@ pub(crate) fn tried(case: &Case, job: &Json) -> Tried {
             items,
             attempt: 1,
             id: u64::from(number) + 1,
+            cookie: 0,
+            is_last: false,
         };
         // Every other batch; those of two faults are not the same ones.
         let is_retried = has(Fault::Retry) && number % 2 == 0;
@@ -140,9 +144,9 @@ pub(crate) fn tried(case: &Case, job: &Json) -> Tried {
             forked(case, &table, &config)?;
         }
     }
-    told(case, "flush", &instance.flush(TIMEOUT, Lending::Plain), json!({}));
+    told(case, "flush", &instance.flush(TIMEOUT, Lending::Plain)?, json!({}));
     let counted = instance.stats(size_of::<tracer_stats>());
-    told(case, "shutdown", &instance.shutdown(TIMEOUT, Lending::Plain), json!({}));
+    told(case, "shutdown", &instance.shutdown(TIMEOUT, Lending::Plain)?, json!({}));
     let host = instance.destroy()?;
     for (level, target, message) in host.log().lines().into_iter().take(20) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -179,9 +183,10 @@ fn shipped(
             json!({ "batch": batch.id, "attempt": batch.attempt, "spans": batch.items, "bytes": batch.body.len() });
         told(case, "export_batch", &reply, facts);
         let items = u64::from(batch.items);
-        let may_try_again = [TRACER_ERR_RETRYABLE, TRACER_ERR_TIMEOUT].contains(&reply.code);
+        let may_try_again = [TRACER_ERR_RETRYABLE, TRACER_ERR_TIMEOUT, TRACER_ERR_CREDENTIALS].contains(&reply.code);
         if (may_try_again || again) && batch.attempt < if again { 2 } else { MOST_TRIES } {
             batch.attempt += 1;
+            batch.cookie = reply.told.cookie;
             tally.retried += 1;
             timeout = TIMEOUT;
             continue;
@@ -208,9 +213,9 @@ fn forked(case: &Case, table: &Table, config: &str) -> Tried {
         let Ok(host) = HostSide::new(HostKind::Whole) else { return 10 };
         let Ok((Some(own), _, _)) = table.create(config.as_bytes(), 1, host, Lending::Plain) else { return 12 };
         let exported = own.export(&case.batch(u64::from(u32::MAX)), TIMEOUT, Lending::Plain);
-        own.shutdown(TIMEOUT, Lending::Plain);
+        let ended = own.shutdown(TIMEOUT, Lending::Plain);
         let is_taken = exported.is_ok_and(|reply| reply.code == TRACER_OK);
-        if own.destroy().is_ok() && is_taken { 0 } else { 13 }
+        if own.destroy().is_ok() && ended.is_ok() && is_taken { 0 } else { 13 }
     })?;
     let what = match end {
         ChildEnd::Exit(0) => "the child exported a batch of its own, and ended".to_owned(),

@@ -19,6 +19,7 @@ pub(crate) struct Told {
     pub(crate) code: tracer_code,
     pub(crate) retry_after_ms: u32,
     pub(crate) rejected: u32,
+    pub(crate) cookie: u64,
     pub(crate) field: Vec<u8>,
     pub(crate) message: Vec<u8>,
     /// Something was written at or beyond `struct_size`.
@@ -52,6 +53,10 @@ impl ErrorRoom {
             let four = bytes.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
             if at + 4 <= self.size { four.map_or(0, u32::from_ne_bytes) } else { 0 }
         };
+        let long = |at: usize| {
+            let eight = bytes.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
+            if at + 8 <= self.size { eight.map_or(0, u64::from_ne_bytes) } else { 0 }
+        };
         let text = |at: usize, length: usize| {
             let there = at + length <= self.size;
             bytes.get(at..at + length).filter(|_| there).unwrap_or_default().to_vec()
@@ -60,6 +65,7 @@ impl ErrorRoom {
             code: number(offset_of!(tracer_error, code)) as tracer_code,
             retry_after_ms: number(offset_of!(tracer_error, retry_after_ms)),
             rejected: number(offset_of!(tracer_error, rejected_items)),
+            cookie: long(offset_of!(tracer_error, retry_cookie)),
             field: text(offset_of!(tracer_error, field), 128),
             message: text(offset_of!(tracer_error, message), 384),
             is_overrun: bytes.get(self.size..).is_some_and(|beyond| beyond.iter().any(|byte| *byte != CANARY)),

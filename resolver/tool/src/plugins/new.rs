@@ -86,6 +86,8 @@ fn project(language: PluginLanguage, name: &str) -> io::Result<BTreeMap<String, 
             "ci/cargo.yml" if is_rust => ".github/workflows/plugin.yml".to_owned(),
             // The crate includes nothing from outside its folder; the header is for who reads it.
             "include/tracer_plugin.h" | "include/tracer_plugin.map" if !is_rust => path.replace("include/", ""),
+            "include/tracer_plugin.hpp" if language == PluginLanguage::Cpp => path.replace("include/", ""),
+            "include/tracer_plugin.hpp" => continue,
             path if is_rust && path.starts_with("include/") => format!("tracer-plugin-api/{path}"),
             path if is_rust && path.starts_with("api/") => path.replacen("api/", "tracer-plugin-api/", 1),
             _ => continue,

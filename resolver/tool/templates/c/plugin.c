@@ -25,7 +25,8 @@ static void say(const tracer_instance *me, uint32_t level, const char *text, int
     if (me->host->log != NULL) me->host->log(me->host->ctx, level, TARGET, message);
 }
 
-/* Ships one batch within `timeout_ms`. TRACER_ERR_RETRYABLE is tried again by the host, TRACER_ERR_PERMANENT is not. */
+/* Ships one batch within `timeout_ms`. TRACER_ERR_RETRYABLE is tried again by the host, TRACER_ERR_PERMANENT is not; for
+ * a 401 or 403 return TRACER_ERR_CREDENTIALS. */
 static tracer_code ship(tracer_instance *me, const tracer_batch *batch, uint32_t timeout_ms, tracer_error *error) {
     char text[80];
     (void)timeout_ms;
@@ -35,9 +36,9 @@ static tracer_code ship(tracer_instance *me, const tracer_batch *batch, uint32_t
     return TRACER_OK;
 }
 
-static tracer_code validate(tracer_str config_json, tracer_error *error) {
-    /* The host has checked the schema; say here what a schema cannot. */
-    (void)config_json;
+static tracer_code validate(const tracer_validate_args *args, tracer_error *error) {
+    /* The host has checked the schema of args->config_json; say here what a schema cannot. */
+    (void)args;
     (void)error;
     return TRACER_OK;
 }
@@ -63,13 +64,13 @@ static tracer_code export_batch(tracer_instance *me, const tracer_batch *batch, 
     return code;
 }
 
-static tracer_code flush(tracer_instance *me, uint32_t timeout_ms, tracer_error *error) {
-    (void)me, (void)timeout_ms, (void)error; /* Nothing is held back. */
+static tracer_code flush(tracer_instance *me, const tracer_call *call, tracer_error *error) {
+    (void)me, (void)call, (void)error; /* Nothing is held back. */
     return TRACER_OK;
 }
 
-static tracer_code shutdown_(tracer_instance *me, uint32_t timeout_ms, tracer_error *error) {
-    (void)me, (void)timeout_ms, (void)error; /* Threads, if there are any, are joined here. */
+static tracer_code shutdown_(tracer_instance *me, const tracer_call *call, tracer_error *error) {
+    (void)me, (void)call, (void)error; /* Threads, if there are any, are joined here. */
     return TRACER_OK;
 }
 

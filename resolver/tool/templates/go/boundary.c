@@ -60,8 +60,8 @@ void say(const tracer_host *host, uint32_t level, const char *line) {
     if (host->log != NULL) host->log(host->ctx, level, TARGET, text);
 }
 
-static tracer_code validate(tracer_str config_json, tracer_error *error) {
-    return is_forked() ? TRACER_OK : goValidate(config_json, error);
+static tracer_code validate(const tracer_validate_args *args, tracer_error *error) {
+    return is_forked() ? TRACER_OK : goValidate(args->config_json, error);
 }
 
 static tracer_code create(const tracer_create_args *args, tracer_instance **out, tracer_error *error) {
@@ -83,13 +83,13 @@ static tracer_code export_batch(tracer_instance *me, const tracer_batch *batch, 
     return goExport(me->backend, (void *)batch->body.ptr, batch->body.len, batch->item_count, timeout_ms, error);
 }
 
-static tracer_code flush(tracer_instance *me, uint32_t timeout_ms, tracer_error *error) {
-    (void)me, (void)timeout_ms, (void)error; /* Nothing is held back. */
+static tracer_code flush(tracer_instance *me, const tracer_call *call, tracer_error *error) {
+    (void)me, (void)call, (void)error; /* Nothing is held back. */
     return TRACER_OK;
 }
 
-static tracer_code shutdown_(tracer_instance *me, uint32_t timeout_ms, tracer_error *error) {
-    (void)me, (void)timeout_ms, (void)error; /* destroy closes. */
+static tracer_code shutdown_(tracer_instance *me, const tracer_call *call, tracer_error *error) {
+    (void)me, (void)call, (void)error; /* destroy closes. */
     return TRACER_OK;
 }
 

@@ -24,7 +24,8 @@ type Backend struct {
 	items, batches atomic.Uint64
 }
 
-// Failed is an error with what the host is to do: CodeRetryable is tried again, CodePermanent is not.
+// Failed is an error with what the host is to do: CodeRetryable is tried again, CodePermanent is not; CodeCredentials is
+// for a 401 or 403.
 type Failed struct {
 	Code    C.tracer_code
 	Message string
@@ -33,10 +34,11 @@ type Failed struct {
 func (failed *Failed) Error() string { return failed.Message }
 
 const (
-	CodeConfig    C.tracer_code = 1
-	CodeRetryable C.tracer_code = 2
-	CodePermanent C.tracer_code = 3
-	CodeTimeout   C.tracer_code = 5
+	CodeConfig      C.tracer_code = 1
+	CodeRetryable   C.tracer_code = 2
+	CodePermanent   C.tracer_code = 3
+	CodeTimeout     C.tracer_code = 5
+	CodeCredentials C.tracer_code = 10
 )
 
 // validate says what a schema cannot: the host has checked the schema.

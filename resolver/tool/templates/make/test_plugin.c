@@ -16,6 +16,8 @@
 int main(int count, char **words) {
     static const uint8_t BODY[] = {0x0a, 0x00}; /* An ExportTraceServiceRequest with one empty ResourceSpans. */
     tracer_host host = {.struct_size = sizeof host, .abi_major = TRACER_ABI_MAJOR, .abi_minor = TRACER_ABI_MINOR};
+    tracer_validate_args settings = {.struct_size = sizeof settings, .timeout_ms = 1000, .config_json = {"{}", 2}};
+    tracer_call call = {.struct_size = sizeof call, .timeout_ms = 1000};
     tracer_create_args args = {.struct_size = sizeof args, .max_concurrency = 1, .host = &host};
     tracer_batch batch = {.struct_size = sizeof batch,
                           .signal = TRACER_SIGNAL_TRACES,
@@ -38,13 +40,14 @@ int main(int count, char **words) {
     *(void **)&entry = dlsym(library, TRACER_PLUGIN_SYMBOL);
     EXPECT(entry != NULL);
     plugin = entry(TRACER_ABI_MINOR);
+    EXPECT(plugin->validate(&settings, &error) == TRACER_OK);
     EXPECT(plugin->create(&args, &instance, &error) == TRACER_OK);
     EXPECT(plugin->export_batch(instance, &batch, 1000, &error) == TRACER_OK);
     EXPECT(plugin->stats(instance, &stats) == TRACER_OK && stats.items_sent == 1);
     batch.signal = TRACER_SIGNAL_METRICS;
     EXPECT(plugin->export_batch(instance, &batch, 1000, &error) == TRACER_ERR_UNSUPPORTED && error.message[0] != 0);
-    EXPECT(plugin->flush(instance, 1000, &error) == TRACER_OK);
-    EXPECT(plugin->shutdown(instance, 1000, &error) == TRACER_OK);
+    EXPECT(plugin->flush(instance, &call, &error) == TRACER_OK);
+    EXPECT(plugin->shutdown(instance, &call, &error) == TRACER_OK);
     plugin->destroy(instance);
     puts("ok");
     return 0;

@@ -19,9 +19,9 @@ fn ship(me: *Instance, batch: *const abi.Batch, timeout_ms: u32) abi.Code {
     return abi.ok;
 }
 
-fn validate(config_json: abi.Str, told: ?*abi.Error) callconv(.c) abi.Code {
-    // The host has checked the schema; say here what a schema cannot.
-    _ = config_json;
+fn validate(args: *const abi.ValidateArgs, told: ?*abi.Error) callconv(.c) abi.Code {
+    // The host has checked the schema of args.config_json; say here what a schema cannot.
+    _ = args;
     _ = told;
     return abi.ok;
 }
@@ -46,16 +46,16 @@ fn exportBatch(me: *Instance, batch: *const abi.Batch, timeout_ms: u32, told: ?*
     return code;
 }
 
-fn flush(me: *Instance, timeout_ms: u32, told: ?*abi.Error) callconv(.c) abi.Code {
+fn flush(me: *Instance, call: *const abi.Call, told: ?*abi.Error) callconv(.c) abi.Code {
     _ = me; // Nothing is held back.
-    _ = timeout_ms;
+    _ = call;
     _ = told;
     return abi.ok;
 }
 
-fn shutdown(me: *Instance, timeout_ms: u32, told: ?*abi.Error) callconv(.c) abi.Code {
+fn shutdown(me: *Instance, call: *const abi.Call, told: ?*abi.Error) callconv(.c) abi.Code {
     _ = me; // Threads, if there are any, are joined here.
-    _ = timeout_ms;
+    _ = call;
     _ = told;
     return abi.ok;
 }

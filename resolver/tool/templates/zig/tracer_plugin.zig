@@ -9,6 +9,7 @@ pub const err_partial: Code = 4;
 pub const err_timeout: Code = 5;
 pub const err_unsupported: Code = 8;
 pub const err_internal: Code = 9;
+pub const err_credentials: Code = 10;
 
 pub const signal_traces = 1;
 pub const signal_metrics = 2;
@@ -29,6 +30,7 @@ pub const Error = extern struct {
     code: Code,
     retry_after_ms: u32,
     rejected_items: u32,
+    retry_cookie: u64,
     field: [128]u8,
     message: [384]u8,
 };
@@ -41,8 +43,20 @@ pub const Batch = extern struct {
     body: Bytes,
     batch_id: u64,
     attempt: u32,
-    reserved: u32,
+    flags: u32,
+    retry_cookie: u64,
+    oldest_start_unix_ns: u64,
+    first_attempt_unix_ns: u64,
+    service_names: ?[*]const Str,
+    service_count: u32,
+    resource_count: u32,
 };
+
+pub const batch_last_try: u32 = 1 << 0;
+pub const batch_shutting_down: u32 = 1 << 1;
+
+pub const ValidateArgs = extern struct { struct_size: u32, timeout_ms: u32, config_json: Str };
+pub const Call = extern struct { struct_size: u32, timeout_ms: u32 };
 
 pub const Stats = extern struct {
     struct_size: u32,
@@ -64,6 +78,8 @@ pub const Host = extern struct {
     ctx: ?*anyopaque,
     log: ?*const fn (?*anyopaque, u32, Str, Str) callconv(.c) void,
     get_extension: ?*const fn (?*anyopaque, Str) callconv(.c) ?*const anyopaque,
+    is_logged: ?*const fn (?*anyopaque, u32) callconv(.c) i32,
+    is_export_thread: ?*const fn (?*anyopaque) callconv(.c) i32,
 };
 
 pub const CreateArgs = extern struct {
@@ -72,6 +88,8 @@ pub const CreateArgs = extern struct {
     host: *const Host,
     backend_name: Str,
     config_json: Str,
+    timeout_ms: u32,
+    reserved: u32,
 };
 
 /// The table of a plugin whose instances are of this type.
@@ -87,14 +105,15 @@ pub fn Plugin(comptime Instance: type) type {
         version: Str,
         build_info: Str,
         config_schema: Str,
-        validate: *const fn (Str, ?*Error) callconv(.c) Code,
+        validate: *const fn (*const ValidateArgs, ?*Error) callconv(.c) Code,
         create: *const fn (*const CreateArgs, **Instance, ?*Error) callconv(.c) Code,
         export_batch: *const fn (*Instance, *const Batch, u32, ?*Error) callconv(.c) Code,
-        flush: *const fn (*Instance, u32, ?*Error) callconv(.c) Code,
-        shutdown: *const fn (*Instance, u32, ?*Error) callconv(.c) Code,
+        flush: *const fn (*Instance, *const Call, ?*Error) callconv(.c) Code,
+        shutdown: *const fn (*Instance, *const Call, ?*Error) callconv(.c) Code,
         destroy: *const fn (*Instance) callconv(.c) void,
         stats: *const fn (*const Instance, *Stats) callconv(.c) Code,
         get_extension: *const fn (Str) callconv(.c) ?*const anyopaque,
+        reconfigure: ?*const anyopaque = null, // Reserved.
     };
 }
 
@@ -120,6 +139,6 @@ pub fn fail(told: ?*Error, code: Code, comptime message: []const u8) Code {
 
 comptime {
     // The layout is frozen: these are the header's figures.
-    const sizes = .{ .{ Error, 528 }, .{ Batch, 48 }, .{ Stats, 56 }, .{ Host, 64 }, .{ CreateArgs, 48 } };
+    const sizes = .{ .{ Error, 536 }, .{ Batch, 88 }, .{ Stats, 56 }, .{ Host, 80 }, .{ CreateArgs, 56 } };
     for (sizes) |size| if (@sizeOf(size[0]) != size[1]) @compileError("another layout than the header's");
 }

@@ -80,7 +80,7 @@ fn nothing_that_is_there_is_written_over() {
 fn the_header_is_the_one_of_the_contract() {
     let installed = Installed::new();
     let folder = begun(&installed, "cpp");
-    for name in ["tracer_plugin.h", "tracer_plugin.map"] {
+    for name in ["tracer_plugin.h", "tracer_plugin.hpp", "tracer_plugin.map"] {
         let ours = fs::read_to_string(repository("plugins/api/include").join(name)).unwrap();
         assert_eq!(fs::read_to_string(folder.join(name)).unwrap(), ours);
     }

@@ -1,5 +1,7 @@
 //! References replaced, left alone and refused.
 
+use std::path::Path;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -7,7 +9,7 @@ use super::*;
 fn value_of(written: &str, variables: &[(&str, &str)]) -> Result<(String, bool), Vec<&'static str>> {
     match replace(written, &Variables::of(variables.iter().copied())) {
         Ok(Text::Written(value)) => Ok((value, false)),
-        Ok(Text::Referenced { value, whole }) => Ok((value, whole)),
+        Ok(Text::Referenced { value, whole, .. }) => Ok((value, whole)),
         Ok(Text::Broken) => Err(vec!["broken"]),
         Err(failures) => Err(failures.into_iter().map(|failure| failure.code).collect()),
     }
@@ -49,6 +51,25 @@ fn every_bad_reference_of_a_string_is_reported() {
     {
         assert_eq!(value_of(malformed, &[]).map_err(|codes| codes.first().copied()), Err(Some("C111")), "{malformed}");
     }
+}
+
+#[test]
+fn a_value_that_comes_from_files_is_read_anew_from_them_and_another_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    std::fs::write(&path, "one").unwrap();
+    let variables = Variables::of([("WHO", "$me")]);
+    let files_of = |written: &str| match replace(written, &variables) {
+        Ok(Text::Referenced { value, files, .. }) => (value, files),
+        other => panic!("{other:?}"),
+    };
+    let file = format!("${{file:{}}}", path.display());
+    let (value, files) = files_of(&format!("${{env:WHO}} $$5 {file} and {file}"));
+    assert_eq!(value, "$me $5 one and one");
+    std::fs::write(&path, "another\n").unwrap();
+    assert_eq!(files.unwrap().read_anew().unwrap(), "$me $5 another and another");
+    assert_eq!(files_of(&file).1.unwrap().read_anew().unwrap(), "another");
+    assert!(files_of("${env:WHO}").1.is_none());
 }
 
 #[test]

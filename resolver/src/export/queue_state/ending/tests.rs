@@ -15,7 +15,7 @@ fn in_a_hurry_what_waits_goes_out_without_a_pause_and_the_queue_lives_on() {
     let mut bench = Bench::new(1);
     bench.offer(1);
     bench.export(0).unwrap();
-    bench.returns(0, Outcome::Retry { after: Some(Duration::from_secs(20)), message: String::new() });
+    bench.returns(0, Outcome::Retry { after: Some(Duration::from_secs(20)), cookie: 0, message: String::new() });
     assert_eq!(bench.export(0), None, "the pause");
     hurry(&mut bench);
     assert!(!bench.state.has_left(bench.now));

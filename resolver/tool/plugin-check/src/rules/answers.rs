@@ -41,7 +41,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         name: "refused",
-        sentence: "Trying again with these bytes cannot help: refused, malformed, unauthorised. The batch is dropped and counted.",
+        sentence: "Trying again with these bytes cannot help: refused, malformed. The batch is dropped and counted.",
         help: "return PERMANENT for a 400 and its like: RETRYABLE would be tried again in vain",
         is_gate: false,
         run: refused,
@@ -114,7 +114,7 @@ fn online<'a>(case: &Case, table: &'a Table) -> Result<Instance<'a>, Stop> {
 }
 
 fn close(instance: Instance<'_>) -> Tried {
-    instance.shutdown(TIMEOUT, Lending::Plain);
+    instance.shutdown(TIMEOUT, Lending::Plain)?;
     instance.destroy()?;
     Ok(())
 }
@@ -254,8 +254,8 @@ fn replies(case: &Case, table: &Table) -> Result<Vec<(String, Reply)>, Stop> {
     let mut garbage = case.batch(4);
     garbage.body = vec![0xff; 77];
     replies.push(("export_batch of what is no OTLP".to_owned(), instance.export(&garbage, TIMEOUT, Lending::Plain)?));
-    replies.push(("flush".to_owned(), instance.flush(TIMEOUT, Lending::Plain)));
-    replies.push(("shutdown".to_owned(), instance.shutdown(TIMEOUT, Lending::Plain)));
+    replies.push(("flush".to_owned(), instance.flush(TIMEOUT, Lending::Plain)?));
+    replies.push(("shutdown".to_owned(), instance.shutdown(TIMEOUT, Lending::Plain)?));
     instance.destroy()?;
     Ok(replies)
 }
@@ -332,7 +332,7 @@ fn told_secrets(case: &Case) -> Tried {
             case.collector(behaviour);
             told.push(instance.export(&case.batch(id), TIMEOUT, Lending::Plain)?);
         }
-        instance.shutdown(TIMEOUT, Lending::Plain);
+        instance.shutdown(TIMEOUT, Lending::Plain)?;
         let lines = instance.host.log().lines();
         instance.destroy()?;
         if lines.iter().any(|(_, _, message)| String::from_utf8_lossy(message).contains(SECRET)) {
@@ -370,7 +370,7 @@ fn log(case: &Case) -> Tried {
         case.collector(behaviour);
         instance.export(&case.batch(id), TIMEOUT, Lending::Plain)?;
     }
-    instance.shutdown(TIMEOUT, Lending::Plain);
+    instance.shutdown(TIMEOUT, Lending::Plain)?;
     let host = instance.destroy()?;
     let lines = host.log().lines();
     for (level, target, message) in &lines {

@@ -71,18 +71,18 @@ fn flush(case: &Case) -> Tried {
         (Duration::ZERO, "before anything was exported, with a timeout_ms of 0"),
         (TIMEOUT, "before anything was exported"),
     ] {
-        let reply = instance.flush(timeout, Lending::Plain);
+        let reply = instance.flush(timeout, Lending::Plain)?;
         if reply.code != TRACER_OK {
             case.broken(format!("flush returns {} {when}", reply.words()));
         }
     }
     life::skip_if_not_taken(case, &instance)?;
-    let reply = instance.flush(TIMEOUT, Lending::Plain);
+    let reply = instance.flush(TIMEOUT, Lending::Plain)?;
     if reply.code != TRACER_OK {
         case.broken(format!("flush returns {} after a batch was taken", reply.words()));
     }
     case.collector(Behaviour::Stalls);
-    let reply = instance.flush(Duration::ZERO, Lending::Plain);
+    let reply = instance.flush(Duration::ZERO, Lending::Plain)?;
     if reply.took > Duration::from_secs(2) {
         case.broken(format!("flush took {:.1} s with a timeout_ms of 0", reply.took.as_secs_f64()));
     }
@@ -105,7 +105,7 @@ fn shutdown(case: &Case) -> Tried {
         let instance = case.created(&table, Peer::Collector)?;
         case.collector(behaviour);
         instance.export(&case.batch(id), limit, Lending::Plain)?;
-        let reply = instance.shutdown(limit, Lending::Plain);
+        let reply = instance.shutdown(limit, Lending::Plain)?;
         if ![TRACER_OK, TRACER_ERR_TIMEOUT].contains(&reply.code) {
             case.broken(format!("shutdown returns {} {when}", reply.words()));
         }
@@ -118,7 +118,7 @@ fn shutdown(case: &Case) -> Tried {
         }
     }
     let unused = case.created(&table, Peer::Collector)?;
-    let reply = unused.shutdown(TIMEOUT, Lending::Plain);
+    let reply = unused.shutdown(TIMEOUT, Lending::Plain)?;
     if reply.code != TRACER_OK {
         case.broken(format!("shutdown of an instance that was never used returns {}", reply.words()));
     }
@@ -150,7 +150,7 @@ fn exit(case: &Case) -> Tried {
     let table = case.table()?;
     let instance = case.created(&table, Peer::Collector)?;
     instance.export(&case.batch(1), TIMEOUT, Lending::Plain)?;
-    instance.flush(TIMEOUT, Lending::Plain);
+    instance.flush(TIMEOUT, Lending::Plain)?;
     // The instance is never destroyed, as at the end of a program.
     std::mem::forget(instance);
     case.desk.enters("the end of the process, in a destructor or an atexit handler of its own");
@@ -182,9 +182,8 @@ fn fork(case: &Case) -> Tried {
                 Ok(reply) if reply.code == TRACER_OK => {}
                 _ => return 13,
             }
-            own.flush(TIMEOUT, Lending::Plain);
-            own.shutdown(TIMEOUT, Lending::Plain);
-            if own.destroy().is_err() {
+            let ended = own.flush(TIMEOUT, Lending::Plain).and_then(|_| own.shutdown(TIMEOUT, Lending::Plain));
+            if ended.is_err() || own.destroy().is_err() {
                 return 14;
             }
             0
@@ -236,7 +235,7 @@ fn fork_exit(case: &Case) -> Tried {
     if reply.code == TRACER_ERR_PANIC {
         case.broken(format!("export_batch in the parent after a fork: {}", reply.words()));
     }
-    instance.shutdown(TIMEOUT, Lending::Plain);
+    instance.shutdown(TIMEOUT, Lending::Plain)?;
     instance.destroy()?;
     Ok(())
 }

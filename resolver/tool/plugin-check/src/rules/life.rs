@@ -90,10 +90,10 @@ fn life(case: &Case) -> Tried {
     for id in 1..=2 {
         instance.export(&case.batch(id), TIMEOUT, Lending::Plain)?;
     }
-    instance.flush(Duration::ZERO, Lending::Plain);
-    instance.flush(TIMEOUT, Lending::Plain);
+    instance.flush(Duration::ZERO, Lending::Plain)?;
+    instance.flush(TIMEOUT, Lending::Plain)?;
     instance.stats(size_of::<tracer_stats>());
-    instance.shutdown(TIMEOUT, Lending::Plain);
+    instance.shutdown(TIMEOUT, Lending::Plain)?;
     instance.destroy()?;
     Ok(())
 }
@@ -111,7 +111,7 @@ fn create(case: &Case) -> Tried {
             case.broken(format!("create returns {}, which it may not", code_name(reply.code)));
         }
         if let Some(instance) = instance {
-            instance.shutdown(TIMEOUT, Lending::Plain);
+            instance.shutdown(TIMEOUT, Lending::Plain)?;
             instance.destroy()?;
         }
     }
@@ -219,9 +219,10 @@ fn concurrent(case: &Case) -> Tried {
                 })
             })
             .collect();
-        instance.flush(Duration::from_millis(1), Lending::Plain);
-        exporting.into_iter().filter_map(|thread| thread.join().ok().flatten()).collect()
-    });
+        let flushed = instance.flush(Duration::from_millis(1), Lending::Plain);
+        let failed = exporting.into_iter().filter_map(|thread| thread.join().ok().flatten()).collect();
+        flushed.map(|_| failed)
+    })?;
     if let Some(first) = failed.first() {
         case.broken(format!(
             "{} of {AT_ONCE} calls of export_batch at once fail, the first with {first}",
@@ -291,7 +292,7 @@ fn stats(case: &Case) -> Tried {
     if longest > Duration::from_secs(2) {
         case.broken(format!("stats took {:.1} s while export_batch waited for the backend", longest.as_secs_f64()));
     }
-    instance.shutdown(TIMEOUT, Lending::Plain);
+    instance.shutdown(TIMEOUT, Lending::Plain)?;
     instance.destroy()?;
     Ok(())
 }

@@ -96,10 +96,10 @@ fn borrowed(case: &Case) -> Tried {
     instance.export(&case.batch(4), Duration::from_millis(300), Lending::TakenAway)?;
     case.collector(Behaviour::Takes);
     instance.export(&case.batch(5), TIMEOUT, Lending::TakenAway)?;
-    instance.flush(TIMEOUT, Lending::Plain);
+    instance.flush(TIMEOUT, Lending::Plain)?;
     // A thread of the plugin's that still reads gets the time to do so.
     thread::sleep(Duration::from_millis(200));
-    instance.shutdown(TIMEOUT, Lending::Plain);
+    instance.shutdown(TIMEOUT, Lending::Plain)?;
     instance.destroy()?;
     Ok(())
 }
@@ -109,7 +109,7 @@ fn host_struct(case: &Case) -> Tried {
     for _ in 0..3 {
         let instance = case.created(&table, Peer::Collector)?;
         instance.export(&case.batch(1), TIMEOUT, Lending::Plain)?;
-        instance.shutdown(TIMEOUT, Lending::Plain);
+        instance.shutdown(TIMEOUT, Lending::Plain)?;
         // The struct is taken away in there.
         instance.destroy()?;
     }
@@ -164,8 +164,8 @@ fn failures(case: &Case, lending: Lending) -> Result<Vec<(&'static str, Reply)>,
     let mut garbage = case.batch(5);
     garbage.body = vec![0xff; 77];
     replies.push(("export_batch", instance.export(&garbage, TIMEOUT, lending)?));
-    replies.push(("flush", instance.flush(TIMEOUT, lending)));
-    replies.push(("shutdown", instance.shutdown(TIMEOUT, lending)));
+    replies.push(("flush", instance.flush(TIMEOUT, lending)?));
+    replies.push(("shutdown", instance.shutdown(TIMEOUT, lending)?));
     instance.destroy()?;
     Ok(replies)
 }
@@ -214,7 +214,7 @@ fn newer_host(case: &Case) -> Tried {
         let table = case.table()?;
         let instance = case.created(&table, Peer::Collector)?;
         let reply = instance.export(&case.batch(1), TIMEOUT, Lending::Plain)?;
-        instance.shutdown(TIMEOUT, Lending::Plain);
+        instance.shutdown(TIMEOUT, Lending::Plain)?;
         instance.destroy()?;
         reply
     };
@@ -240,7 +240,7 @@ fn newer_host(case: &Case) -> Tried {
     if instance.stats(size_of::<tracer_stats>() + NEWER / 2).is_overrun {
         case.broken("stats writes beyond a longer tracer_stats");
     }
-    let reply = instance.shutdown(TIMEOUT, Lending::Newer);
+    let reply = instance.shutdown(TIMEOUT, Lending::Newer)?;
     if reply.told.is_overrun {
         case.broken("shutdown writes beyond a longer tracer_error");
     }
@@ -257,7 +257,7 @@ fn host_functions(case: &Case) -> Tried {
         case.collector(behaviour);
         instance.export(&case.batch(2), TIMEOUT, Lending::Plain)?;
     }
-    instance.shutdown(TIMEOUT, Lending::Plain);
+    instance.shutdown(TIMEOUT, Lending::Plain)?;
     instance.destroy()?;
     Ok(())
 }
@@ -270,7 +270,7 @@ fn constant(case: &Case) -> Tried {
     let instance = case.created(&table, Peer::Collector)?;
     instance.export(&case.batch(1), TIMEOUT, Lending::Plain)?;
     table::same_bytes(case, &plugin, at, &before, "used")?;
-    instance.shutdown(TIMEOUT, Lending::Plain);
+    instance.shutdown(TIMEOUT, Lending::Plain)?;
     instance.destroy()?;
     table::same_bytes(case, &plugin, at, &before, "done with an instance")
 }

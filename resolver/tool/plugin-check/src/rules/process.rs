@@ -70,8 +70,8 @@ fn lived(case: &Case, look: impl FnOnce()) -> Tried {
     instance.export(&case.batch(5), Duration::from_millis(200), Lending::Plain)?;
     case.collector(Behaviour::Takes);
     look();
-    instance.flush(TIMEOUT, Lending::Plain);
-    instance.shutdown(TIMEOUT, Lending::Plain);
+    instance.flush(TIMEOUT, Lending::Plain)?;
+    instance.shutdown(TIMEOUT, Lending::Plain)?;
     instance.destroy()?;
     Ok(())
 }

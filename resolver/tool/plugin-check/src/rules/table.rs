@@ -26,7 +26,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         name: "table",
-        sentence: "Static and constant: the same bytes for as long as the process lives. No function may be NULL.",
+        sentence: "Static and constant: the same bytes for as long as the process lives. No function but `reconfigure` may be NULL.",
         help: "fill in every field of one static table by its name; `struct_size` is sizeof(tracer_plugin)",
         is_gate: true,
         run: table,

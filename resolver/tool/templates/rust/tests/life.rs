@@ -10,7 +10,7 @@ fn a_batch_is_taken_and_counted() {
     let plugin = Plugin::create(&CreateArgs::detached("mine", "{}")).unwrap();
     // An ExportTraceServiceRequest with one empty ResourceSpans.
     let body = [0x0a, 0x00];
-    let batch = Batch { signal: Signal::Traces, body: &body, item_count: 1, attempt: 1, batch_id: 1 };
+    let batch = Batch::first_try(Signal::Traces, &body, 1, 1);
     plugin.export(&batch, Duration::from_secs(1)).unwrap();
     assert_eq!(plugin.stats().unwrap().items_sent, 1);
 }

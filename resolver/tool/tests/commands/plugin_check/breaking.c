@@ -100,7 +100,7 @@ static void say(tracer_instance *me, uint32_t level, const char *text) {
     }
 }
 
-static tracer_code validate(tracer_str config, tracer_error *error) {
+static tracer_code validated(tracer_str config, tracer_error *error) {
     char text[4096] = "";
     if (config.len < sizeof text && config.len > 0) memcpy(text, config.ptr, config.len);
     if (is("validate-reads-on") && config.ptr != NULL && strlen(config.ptr) > 100000) return TRACER_OK;
@@ -120,6 +120,11 @@ static tracer_code validate(tracer_str config, tracer_error *error) {
     }
     if (strstr(text, "\"checked\"") != NULL) return fail(error, TRACER_ERR_CONFIG, "/checked", "there is no such key");
     return TRACER_OK;
+}
+
+static tracer_code validate(const tracer_validate_args *args, tracer_error *error) {
+    if (is("exact-sizes-validate") && args->struct_size != sizeof *args) return fail(error, TRACER_ERR_UNSUPPORTED, "", "who?");
+    return validated(args->config_json, error);
 }
 
 static void *sleeper(void *instance) {
@@ -149,7 +154,7 @@ static tracer_code create(const tracer_create_args *args, tracer_instance **out,
         free(me);
         return fail(error, TRACER_ERR_UNSUPPORTED, "", "another host than mine");
     }
-    code = validate(args->config_json, NULL);
+    code = validated(args->config_json, NULL);
     if (code != TRACER_OK) {
         if (is("out-on-error")) *out = me;
         else free(me);
@@ -311,8 +316,9 @@ static tracer_code export_batch(tracer_instance *me, const tracer_batch *batch, 
     return code;
 }
 
-static tracer_code flush(tracer_instance *me, uint32_t timeout_ms, tracer_error *error) {
-    (void)me, (void)timeout_ms;
+static tracer_code flush(tracer_instance *me, const tracer_call *call, tracer_error *error) {
+    (void)me;
+    if (is("exact-sizes-call") && call->struct_size != sizeof *call) return fail(error, TRACER_ERR_INTERNAL, "", "who?");
     if (is("flush-waits")) pause_ms(3000);
     if (is("flush-fails")) return fail(error, TRACER_ERR_PERMANENT, "", "nothing to flush");
     return TRACER_OK;
@@ -324,8 +330,8 @@ static void join(tracer_instance *me) {
     me->has_thread = 0;
 }
 
-static tracer_code shutdown_(tracer_instance *me, uint32_t timeout_ms, tracer_error *error) {
-    (void)timeout_ms;
+static tracer_code shutdown_(tracer_instance *me, const tracer_call *call, tracer_error *error) {
+    (void)call;
     if (is("shutdown-waits")) pause_ms(3000);
     if (is("shutdown-fails")) return fail(error, TRACER_ERR_INTERNAL, "", "I do not want to");
     join(me);

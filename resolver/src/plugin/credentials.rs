@@ -1,0 +1,72 @@
+//! A backend's secrets from files: read again when the backend refuses them.
+//!
+//! `RATIONALE.md`: "Why are files read again only when a backend refuses what they said?"
+
+#![forbid(unsafe_code)]
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::PluginLibrary;
+use super::secrets::Secrets;
+use crate::config;
+
+/// See the module.
+pub(super) struct Credentials {
+    backend: config::Backend,
+    /// What the files said last, and an instance was made with or refused.
+    looked_at: Value,
+    renewed_at: Option<Instant>,
+}
+
+/// What the files say now.
+pub(super) enum Look {
+    /// The same as before.
+    Unchanged,
+    /// Something else, but an instance was made only just now: not before this has passed.
+    TooSoon(Duration),
+    /// A file cannot be read, or its content does not fit.
+    Unfit(String),
+    /// Settings that passed all checks, and what must not be printed of them.
+    Renewed(Value, Secrets),
+}
+
+impl Credentials {
+    /// `None` if nothing in the settings comes from a file.
+    pub(super) fn of(backend: &config::Backend) -> Option<Self> {
+        (!backend.config_files.is_empty()).then(|| Self {
+            backend: backend.clone(),
+            looked_at: backend.config.clone(),
+            renewed_at: None,
+        })
+    }
+
+    /// Reads the files. May ask the plugin about what it finds: on a thread of the host's, for a limited time.
+    pub(super) fn look(&mut self, library: &PluginLibrary, now: Instant) -> Look {
+        let config = match self.backend.config_with_files_read_anew() {
+            None => return Look::Unchanged,
+            Some(Err(why)) => return Look::Unfit(why),
+            Some(Ok(config)) => config,
+        };
+        if config == self.looked_at {
+            return Look::Unchanged;
+        }
+        let wait = self.renewed_at.map_or(Duration::ZERO, |last| (last + PAUSE).saturating_duration_since(now));
+        if !wait.is_zero() {
+            return Look::TooSoon(wait);
+        }
+        self.looked_at.clone_from(&config);
+        self.renewed_at = Some(now);
+        let settings = library.typed_settings(&config, &self.backend.config_references);
+        if let Some(complaint) = library.check(&settings, &self.backend.config_secrets).into_iter().next() {
+            return Look::Unfit(complaint.message);
+        }
+        let secrets = Secrets::marked(library.schema(), &settings);
+        let secrets = secrets.with_values_at(&settings, &self.backend.config_secrets);
+        Look::Renewed(settings, secrets)
+    }
+}
+
+/// Between two new instances of a backend.
+const PAUSE: Duration = Duration::from_secs(10);

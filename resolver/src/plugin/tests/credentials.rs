@@ -1,0 +1,168 @@
+//! Refused credentials: files are read anew, the instance is made anew, and the batch is tried by it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config::{self, Source, Variables, load_with};
+use crate::export::test_words::{batch_of, eventually};
+use crate::export::{Exporter, Outcome, Try};
+
+/// Takes a batch if its token is "good", and says which instance it was. What happens is written to the log.
+const TOKENS: &str = r#"
+#define OWN_VALIDATE
+#define OWN_EXPORT
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+struct mine { const tracer_host *host; char token[64]; };
+static void say(const tracer_host *host, const char *what, const char *token) {
+    char line[128];
+    tracer_str target = {"tokens", 6}, message = {line, 0};
+    message.len = (size_t)snprintf(line, sizeof line, "%s %.3s", what, token);
+    host->log(host->ctx, TRACER_LOG_WARN, target, message);
+}
+static void token_of(tracer_str config, char *to) {
+    char text[1024] = "";
+    const char *at;
+    memcpy(text, config.ptr, config.len < 1000 ? config.len : 1000);
+    at = strstr(text, "\"token\":\"");
+    sscanf(at == NULL ? "" : at + 9, "%60[^\"]", to);
+}
+static tracer_code validate(const tracer_validate_args *args, tracer_error *error) {
+    char token[64] = "";
+    token_of(args->config_json, token);
+    if (strncmp(token, "odd", 3) != 0) return TRACER_OK;
+    snprintf(error->message, sizeof error->message, "I do not like %s", token);
+    return TRACER_ERR_CONFIG;
+}
+static tracer_code my_create(const tracer_create_args *args, tracer_instance **out, tracer_error *error) {
+    struct mine *me = calloc(1, sizeof *me);
+    (void)error;
+    me->host = args->host;
+    token_of(args->config_json, me->token);
+    say(me->host, "create", me->token);
+    *out = (tracer_instance *)me;
+    return TRACER_OK;
+}
+static tracer_code export_batch(tracer_instance *it, const tracer_batch *batch, uint32_t timeout_ms, tracer_error *error) {
+    struct mine *me = (struct mine *)it;
+    (void)batch; (void)timeout_ms;
+    if (strncmp(me->token, "good", 4) == 0) return TRACER_OK;
+    snprintf(error->message, sizeof error->message, "401 of %s", me->token);
+    error->retry_cookie = 3;
+    return TRACER_ERR_CREDENTIALS;
+}
+static tracer_code my_shutdown(tracer_instance *it, const tracer_call *call, tracer_error *error) {
+    (void)call; (void)error;
+    say(((struct mine *)it)->host, "shutdown", ((struct mine *)it)->token);
+    return TRACER_OK;
+}
+static void my_destroy(tracer_instance *it) {
+    say(((struct mine *)it)->host, "destroy", ((struct mine *)it)->token);
+    free(it);
+}
+"#;
+
+struct Rotating {
+    instance: Instance,
+    folder: Folder,
+    name: &'static str,
+}
+
+impl Rotating {
+    fn new(name: &'static str, token: &str) -> Self {
+        let folder = Folder::new();
+        fs::write(folder.join("token"), token).unwrap();
+        let written = json!(format!("${{file:{}}}", folder.join("token").display()));
+        Self::with(name, folder, &written)
+    }
+
+    fn with(name: &'static str, folder: Folder, written: &Value) -> Self {
+        logged();
+        let functions = "validate, my_create, export_batch, timed, my_shutdown, my_destroy, stats, get_extension";
+        let schema = r#"{"type":"object","properties":{"token":{"type":"string","x-secret":true}}}"#;
+        CPlugin { more: TOKENS.to_owned(), functions, schema, ..CPlugin::default() }.install(&folder);
+        let file = folder.join("file.toml");
+        let text = format!(
+            "version = 1\n[backends.{name}]\nplugin = \"sample\"\nconfig = {{ token = {written} }}\n\
+             [services.shop]\ntopics = [\"*\"]\n"
+        );
+        fs::write(&file, text).unwrap();
+        let settings = settings_in(&file, name);
+        let library = loader(Trust::Strict).load("sample", &folder.plugins()).unwrap();
+        let instance = Instance::create(library, &settings, &settings.config, Rebirth::default()).unwrap();
+        Self { instance, folder, name }
+    }
+
+    fn holds(&self, token: &str) {
+        fs::write(self.folder.join("token"), token).unwrap();
+    }
+
+    fn export(&self) -> Outcome {
+        self.instance.export(&batch_of(1, 1, &[(0, 1)]), &Try::first(), Duration::from_secs(1))
+    }
+
+    /// Why it is to be tried again.
+    fn waits(&self) -> (Option<Duration>, String) {
+        match self.export() {
+            Outcome::Retry { after, cookie: 3, message } => (after, message),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What the plugin did so far: its functions and the beginnings of their tokens.
+    fn did(&self) -> Vec<String> {
+        self.instance.tick();
+        let mine = format!("backend `{}`: ", self.name);
+        let lines = logged_about(&mine).into_iter().filter(|(_, target, _)| target == "tracer_plugin::tokens");
+        lines.map(|(_, _, text)| text.replace(&mine, "")).collect()
+    }
+}
+
+fn settings_in(file: &Path, name: &str) -> config::Backend {
+    let loaded = load_with(Source::File(file.to_owned()), &Variables::of([("A", "a")]));
+    let Some(config) = loaded.config else { panic!("{:?}", loaded.report) };
+    config.backends.into_iter().find(|backend| backend.name == name).unwrap()
+}
+
+#[test]
+fn a_token_that_was_rotated_makes_a_new_instance_and_the_batch_goes_out_with_it() {
+    let rotating = Rotating::new("rotates", "old-token");
+    let (_, message) = rotating.waits();
+    assert_eq!(message, "401 of [redacted] (what its `${file:}` references name has not changed)");
+    rotating.holds("good-token\n");
+    let (after, message) = rotating.waits();
+    assert_eq!(message, "401 of [redacted] (its plugin was started anew with what the file says now)");
+    assert_eq!(after, None);
+    assert_eq!(rotating.export(), Outcome::Exported);
+    eventually("the old one ended", || rotating.did().len() == 4);
+    assert_eq!(rotating.did(), ["create old", "create goo", "shutdown old", "destroy old"]);
+}
+
+#[test]
+fn new_instances_are_bounded_and_what_does_not_fit_makes_none() {
+    let rotating = Rotating::new("bounded", "old-token");
+    rotating.holds("odd-token");
+    let (_, message) = rotating.waits();
+    assert_eq!(
+        message,
+        "401 of [redacted] (its `${file:}` references were read anew, in vain: I do not like [redacted])"
+    );
+    rotating.holds("new-token");
+    let (after, message) = rotating.waits();
+    assert!(after.is_some_and(|after| after > Duration::from_secs(5) && after <= Duration::from_secs(10)), "{after:?}");
+    assert!(message.ends_with("(it was made anew only just now)"), "{message}");
+    fs::remove_file(rotating.folder.join("token")).unwrap();
+    let (_, message) = rotating.waits();
+    assert!(message.contains("in vain: ") && message.contains("cannot be read"), "{message}");
+    assert_eq!(rotating.did(), ["create old"]);
+}
+
+#[test]
+fn credentials_that_come_from_no_file_are_refused_for_good() {
+    let rotating = Rotating::with("fixed", Folder::new(), &json!("old-token"));
+    assert_eq!(rotating.export(), Outcome::Rejected { message: "401 of [redacted]".to_owned() });
+    assert_eq!(rotating.did(), ["create old"]);
+}
