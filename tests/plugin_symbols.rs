@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Every plugin of this repository, the one that tests use among them.
-const PLUGINS: [&str; 5] = ["file", "jaeger", "misbehaving", "otlp", "zipkin"];
+const PLUGINS: [&str; 6] = ["file", "jaeger", "kafka", "misbehaving", "otlp", "zipkin"];
 
 #[test]
 fn every_plugin_exports_its_entry_point_and_nothing_else() {
