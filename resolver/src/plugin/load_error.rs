@@ -208,7 +208,7 @@ fn hint(name: &str, file_name: &str, present: &[String]) -> String {
 }
 
 /// The plugins of this project.
-const OURS: [&str; 4] = ["otlp", "jaeger", "zipkin", "file"];
+const OURS: [&str; 5] = ["otlp", "jaeger", "zipkin", "kafka", "file"];
 
 /// What others call the same thing.
 const OTHER_NAMES: [(&str, &str); 12] = [
