@@ -49,16 +49,17 @@ impl Client {
                 reports.settle(position, Err(code));
             }
         }
+        let mut pause = SHORTEST;
         while reports.open() > 0 && Instant::now() < deadline && !reports.is_locked_out() {
-            let left = deadline.saturating_duration_since(Instant::now()).min(SLICE);
-            // It says only that not all is done, which the reports say better.
-            let _ = producer.flush(left);
+            // It waits for all of its time, whatever comes meanwhile.
+            producer.poll(deadline.saturating_duration_since(Instant::now()).min(pause));
+            pause = (pause * 2).min(LONGEST);
         }
         if reports.open() > 0 {
             producer.purge(PurgeConfig::default().queue().inflight());
             let until = Instant::now() + GRACE;
             while reports.open() > 0 && Instant::now() < until {
-                producer.poll(SLICE.min(GRACE));
+                producer.poll(SHORTEST);
             }
         }
         reports.end()
@@ -133,14 +134,15 @@ fn produce(
             Ok(()) => return Ok(()),
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) if Instant::now() < deadline => {
                 record = back;
-                producer.poll(SLICE);
+                producer.poll(LONGEST);
             }
             Err((error, _)) => return Err(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown)),
         }
     }
 }
 
-/// How long one wait is, at most: then it is looked whether a broker has closed its door.
-const SLICE: Duration = Duration::from_millis(100);
+/// How long the waits for reports are: the longer nothing comes, the longer.
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_millis(20);
 /// How long what was taken back may take to be reported: a thread of librdkafka may be looking a name up.
 const GRACE: Duration = Duration::from_millis(250);

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_door_stays_the_reason_until_a_message_arrives() {
+    fn a_wrong_password_stays_the_reason_until_a_message_arrives() {
         let reports = Reports::new(Host::detached());
         let round = reports.begin(1);
         reports.error(KafkaError::Global(RDKafkaErrorCode::Authentication), "wrong password");

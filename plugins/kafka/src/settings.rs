@@ -236,8 +236,12 @@ fn rdkafka_code(result: rdkafka::types::RDKafkaConfRes) -> RDKafkaErrorCode {
 
 /// What the user may change. The partitioner is that of the Collector's exporter: a trace is in one partition, whoever sends
 /// its spans.
-const DEFAULTS: &[(&str, &str)] =
-    &[("client.id", "tracer-resolver"), ("partitioner", "fnv1a_random"), ("topic.metadata.propagation.max.ms", "5000")];
+const DEFAULTS: &[(&str, &str)] = &[
+    ("client.id", "tracer-resolver"),
+    ("linger.ms", "1"),
+    ("partitioner", "fnv1a_random"),
+    ("topic.metadata.propagation.max.ms", "5000"),
+];
 
 /// What a property must not say, and what says it.
 const OURS: &[(&str, &str)] = &[
