@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The plugins of this repository, the one that tests use among them.
-const PLUGINS: [&str; 5] = ["file", "jaeger", "misbehaving", "otlp", "zipkin"];
+const PLUGINS: [&str; 6] = ["file", "jaeger", "kafka", "misbehaving", "otlp", "zipkin"];
 /// The same is asked of it by `tests/references`, where it is built: not for whoever runs an example.
 const ELSEWHERE: &str = "otlp_grpc";
 

@@ -14,6 +14,11 @@ impl ByteSize {
         ByteSize(count as u64 * MEBIBYTE)
     }
 
+    /// So many bytes, for defaults.
+    pub const fn of(bytes: u32) -> Self {
+        ByteSize(bytes as u64)
+    }
+
     /// The number of bytes.
     pub fn bytes(self) -> u64 {
         self.0

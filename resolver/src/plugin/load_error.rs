@@ -219,7 +219,7 @@ fn hint(name: &str, file_name: &str, present: &[String]) -> String {
 }
 
 /// The plugins of this project.
-const OURS: [&str; 5] = ["otlp", "otlp_grpc", "jaeger", "zipkin", "file"];
+const OURS: [&str; 6] = ["otlp", "otlp_grpc", "jaeger", "zipkin", "kafka", "file"];
 
 /// What others call the same thing.
 const OTHER_NAMES: [(&str, &str); 16] = [

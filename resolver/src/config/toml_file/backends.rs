@@ -103,7 +103,7 @@ fn plugin(section: &Section<'_>, findings: &mut Findings) -> Result<(String, std
 }
 
 /// The plugins of this project.
-const SHIPPED: &[&str] = &["otlp", "otlp_grpc", "jaeger", "zipkin", "file"];
+const SHIPPED: &[&str] = &["otlp", "otlp_grpc", "jaeger", "zipkin", "kafka", "file"];
 
 /// The plugin's own settings, on the way to JSON.
 struct PluginConfig {
