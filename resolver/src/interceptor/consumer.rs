@@ -50,8 +50,7 @@ impl Client {
         if !traced.spans && self.guards && traced.measured.is_none() {
             return;
         }
-        let captured = traced.captured.as_deref();
-        let headers = message.headers().map(|headers| headers.telling(captured));
+        let headers = message.headers();
         let mut buffer = TraceStateBuffer::new();
         let incoming = from_headers(headers.as_ref(), &traced.extract, &mut buffer);
         if !traced.spans && claims {
@@ -85,10 +84,10 @@ impl Client {
         // Where nobody may claim it, what is neither recorded nor measured need not wait.
         let is_wanted = span.trace_flags & SpanContext::SAMPLED != 0 || traced.measured.is_some();
         let may_wait = claims || alone.is_some() && is_wanted;
-        let told = captured.filter(|_| span.trace_flags & SpanContext::SAMPLED != 0);
+        let captured = traced.captured.as_deref().filter(|_| span.trace_flags & SpanContext::SAMPLED != 0);
         let waits = match trace_state {
-            _ if told.is_some() => told.and_then(|captured| {
-                let headers = headers.iter().flat_map(Headers::told);
+            _ if captured.is_some() => captured.and_then(|captured| {
+                let headers = headers.iter().flat_map(|headers| headers.told(captured));
                 let hold = |fields: &[u8]| self.leave_or_hold(route, &span, fields, may_wait);
                 captured.with_fields(trace_state, headers, message.key(), hold)
             }),
