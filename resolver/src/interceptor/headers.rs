@@ -18,6 +18,8 @@ pub(super) struct Headers<'a> {
     raw: *mut RdKafkaHeaders,
     /// Since the last change of the list.
     seen: Cell<Option<Seen>>,
+    /// Whether a `baggage` header is among them; known with `seen`, and apart, so that most messages are done with one look.
+    has_baggage: Cell<Option<bool>>,
     message: PhantomData<&'a RdKafkaMessage>,
 }
 
@@ -59,7 +61,7 @@ impl<'a> Headers<'a> {
     ///
     /// `raw` is the list of a message that lives for `'a`, and of the librdkafka of `api`; nobody else changes it.
     pub(super) unsafe fn from_raw(api: &'a KafkaApi, raw: *mut RdKafkaHeaders) -> Self {
-        Self { api, raw, seen: Cell::new(None), message: PhantomData }
+        Self { api, raw, seen: Cell::new(None), has_baggage: Cell::new(None), message: PhantomData }
     }
 
     /// Those that spans tell, in the order of the record. A pass of its own, which only who asks for it pays.
@@ -88,12 +90,16 @@ impl<'a> Headers<'a> {
 
     /// The values of its `baggage` headers, in the order of the record.
     pub(super) fn baggage(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
-        self.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"baggage")).filter_map(|(_, value)| value)
+        self.iter().filter(|(name, _)| is_baggage(name)).filter_map(|(_, value)| value)
     }
 
     /// Whether there is a `baggage` header.
+    #[inline]
     pub(super) fn have_baggage(&self) -> bool {
-        self.baggage().next().is_some()
+        self.has_baggage.get().unwrap_or_else(|| {
+            self.seen();
+            self.has_baggage.get() == Some(true)
+        })
     }
 
     /// Whether the list is one that is looked at.
@@ -137,14 +143,14 @@ impl<'a> Headers<'a> {
 
     /// Removes every header of this name, in this very spelling.
     pub(super) fn remove(&self, name: &CStr) {
-        self.seen.set(None);
+        self.changed();
         // SAFETY: the list is the message's own and not read-only in a callback. `__NOENT` says there was none.
         unsafe { (self.api.header_remove)(self.raw, name.as_ptr()) };
     }
 
     /// Appends a header; librdkafka copies name and value.
     pub(super) fn add(&self, name: &CStr, value: &[u8]) {
-        self.seen.set(None);
+        self.changed();
         // SAFETY: as above; the lengths are those of the slices.
         unsafe {
             (self.api.header_add)(
@@ -155,6 +161,12 @@ impl<'a> Headers<'a> {
                 value.len() as isize,
             )
         };
+    }
+
+    /// What was seen is so no longer.
+    fn changed(&self) {
+        self.seen.set(None);
+        self.has_baggage.set(None);
     }
 
     fn ours(&self) -> impl Iterator<Item = Header<'a>> + '_ {
@@ -172,6 +184,7 @@ impl<'a> Headers<'a> {
         if let Some(seen) = self.seen.get() {
             return seen;
         }
+        let mut has_baggage = false;
         let mut seen = Seen { ours: [0; MAX_OURS], ours_count: 0, count: 0, unsure: 0, others: 0, is_whole: true };
         let passed = self.all().try_for_each(|header| {
             let place = seen.count;
@@ -183,6 +196,7 @@ impl<'a> Headers<'a> {
                 seen.others = seen.others.saturating_add(header.size(header.name.count_bytes()));
             }
             if is_ours {
+                has_baggage |= is_baggage(header.name.to_bytes());
                 let Some(next) = seen.ours.get_mut(usize::from(seen.ours_count)) else { return ControlFlow::Break(()) };
                 *next = place;
                 seen.ours_count += 1;
@@ -191,6 +205,7 @@ impl<'a> Headers<'a> {
         });
         seen.is_whole = passed.is_continue() && (seen.count < MAX_HEADERS || self.get(MAX_HEADERS).is_none());
         self.seen.set(Some(seen));
+        self.has_baggage.set(Some(has_baggage && seen.is_whole));
         seen
     }
 
@@ -228,6 +243,10 @@ impl<'a> Headers<'a> {
         // This search compares lengths too: it finds all that look alike only if none is longer than it looks.
         if found == 0 { Some(header.name.count_bytes()) } else { header.room }
     }
+}
+
+fn is_baggage(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"baggage")
 }
 
 impl Header<'_> {
