@@ -13,6 +13,7 @@ use super::message::Message;
 use super::poll_counts::Poll;
 use super::polls::{self, Hands};
 use super::route::{Route, Traced};
+use super::settled::Settled;
 use super::{event_loops, thread_habits};
 use crate::batch::{
     CLAIM_WINDOW, FinishedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TimeInQueue, TraceStateField, WaitingPlace,
@@ -75,6 +76,9 @@ impl Client {
             own = TraceStateBuffer::new();
             trace_state_of(traced, &span, &incoming, &mut own)
         };
+        if let Some(settled) = self.settled.as_ref().filter(|_| traced.commit_spans) {
+            self.note_for_commit(settled, route, &span);
+        }
         if claims && !self.guards {
             declared_parents::keep_baggage(span.span_id, baggage_of(traced, headers.as_ref()));
         }
@@ -112,6 +116,16 @@ impl Client {
         if traced.reinject {
             let state = trace_state.map(<[u8]>::to_vec);
             reinject(traced, message, headers.as_ref(), &span, state.as_deref());
+        }
+    }
+
+    /// Lets the next commit link to the message's span.
+    #[cold]
+    fn note_for_commit(&self, settled: &Settled, route: &Route, span: &FinishedSpan) {
+        let context = SpanContext { trace_id: span.trace_id, span_id: span.span_id, flags: span.trace_flags };
+        // A fork's child has a copy of the lock, in whatever state it was.
+        if context.is_sampled() && self.is_of_this_process() {
+            settled.delivered((route.topic(), route.topic_hash()), span.partition, span.offset, context);
         }
     }
 
@@ -268,7 +282,7 @@ fn is_answer(incoming: &Incoming<'_>) -> bool {
 /// What is passed on of the message's baggage.
 fn baggage_of<'a>(traced: &Traced, headers: Option<&Headers<'a>>) -> impl Iterator<Item = &'a [u8]> {
     let takes = traced.extract.contains(&Propagator::Baggage);
-    headers.filter(|_| takes).into_iter().flat_map(Headers::baggage)
+    headers.filter(|headers| takes && headers.have_baggage()).into_iter().flat_map(Headers::baggage)
 }
 
 /// The span of a consumed message: a child of the span that sent it, or, by `relation`, a new trace with a link to it.
