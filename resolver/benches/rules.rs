@@ -161,6 +161,7 @@ fn settings(sampler: SamplerSetting) -> Settings {
         inject: Vec::new(),
         extract: Vec::new(),
         reinject: false,
+        commit_spans: false,
         export: Vec::new(),
         attributes: Default::default(),
     }

@@ -81,6 +81,7 @@ fn every_known_key_appears_in_the_manual_with_its_words() {
         "ambient",
         "propagators",
         "reinject",
+        "commit_spans",
         "capture_headers",
         "redact_headers",
         "redact_values",
@@ -141,9 +142,9 @@ fn every_known_key_appears_in_the_manual_with_its_words() {
 fn the_keys_that_messages_name_as_known_all_appear_in_the_manual() {
     let sections = [
         ("x = 1\nversion = 1", 11),
-        ("version = 1\n[defaults]\nx = 1", 16),
-        ("version = 1\n[services.a]\nx = 1", 22),
-        ("version = 1\n[services.a.topic.b]\nx = 1", 14),
+        ("version = 1\n[defaults]\nx = 1", 17),
+        ("version = 1\n[services.a]\nx = 1", 23),
+        ("version = 1\n[services.a.topic.b]\nx = 1", 15),
         ("version = 1\n[defaults]\npropagators = { x = 1 }", 2),
         ("version = 1\n[defaults]\nsampler = { x = 1 }", 3),
         ("version = 1\n[defaults]\nexclude = [{ x = 1 }]", 1),
@@ -185,6 +186,7 @@ fn an_empty_file_has_the_defaults_that_the_manual_promises() {
     assert_eq!(settings.relation, Relation::Parent);
     assert_eq!(settings.ambient, Ambient::Thread);
     assert!(!settings.reinject);
+    assert!(!settings.commit_spans);
     assert!(settings.export.is_empty());
     assert!(settings.attributes.capture_headers.is_empty(), "no header is told by itself");
     assert_eq!(settings.attributes.message_key, MessageKey::Off);

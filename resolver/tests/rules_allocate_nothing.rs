@@ -182,6 +182,7 @@ fn settings() -> Settings {
         inject: Vec::new(),
         extract: Vec::new(),
         reinject: false,
+        commit_spans: false,
         export: Vec::new(),
         attributes: Default::default(),
     }

@@ -6,6 +6,8 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
+#[path = "without_code/commits.rs"]
+mod commits;
 #[path = "support/fake_kafka.rs"]
 mod fake_kafka;
 #[path = "without_code/measured.rs"]
@@ -23,6 +25,10 @@ use tracer_resolver::config::Source;
 use tracer_resolver::interceptor::{
     Hands, Integration, calling_back, closing, polling, seen_polling, waiting_for_anything,
 };
+
+fn list(value: &Value, key: &str) -> Vec<Value> {
+    value[key].as_array().cloned().unwrap_or_default()
+}
 
 /// One service with every topic, its clients, and a file with its spans.
 struct Program {
@@ -96,18 +102,18 @@ impl Program {
         if self.seen { self.poll(Some(message)) } else { self.consumer.consume(message) }
     }
 
-    /// Every span so far: name, how its end was found, its length in milliseconds, and whose child it is.
-    fn drawing(&self) -> Vec<String> {
+    /// Every span so far, as OTLP/JSON has it.
+    fn spans(&self) -> Vec<Value> {
         assert!(self.resolver.flush(Duration::from_secs(20)));
         let text = std::fs::read_to_string(&self.spans).unwrap_or_default();
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let list = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
-        let spans: Vec<Value> = lines
-            .iter()
-            .flat_map(|line| list(line, "resourceSpans"))
-            .flat_map(|resource| list(&resource, "scopeSpans"))
-            .flat_map(|scope| list(&scope, "spans"))
-            .collect();
+        let of_line = lines.iter().flat_map(|line| list(line, "resourceSpans"));
+        of_line.flat_map(|resource| list(&resource, "scopeSpans")).flat_map(|scope| list(&scope, "spans")).collect()
+    }
+
+    /// Every span so far: name, how its end was found, its length in milliseconds, and whose child it is.
+    fn drawing(&self) -> Vec<String> {
+        let spans = self.spans();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let names: HashMap<String, String> =
             spans.iter().map(|span| (text(&span["spanId"]), text(&span["name"]))).collect();

@@ -75,6 +75,8 @@ pub(crate) enum SpanKind {
     Receive,
     /// The application's own processing of one message.
     Process,
+    /// A commit of offsets of one topic.
+    Commit,
     /// No span at all: see [`FinishedSpan::passing_on`].
     PassedOn,
 }

@@ -27,6 +27,7 @@ pub(crate) struct SpanTemplates {
     send: Template,
     receive: Template,
     process: Template,
+    commit: Template,
     older_names: bool,
 }
 
@@ -70,6 +71,7 @@ impl SpanTemplates {
             send: Template::new(facts, SpanKind::Send),
             receive: Template::new(facts, SpanKind::Receive),
             process: Template::new(facts, SpanKind::Process),
+            commit: Template::new(facts, SpanKind::Commit),
             older_names: facts.older_names,
         }
     }
@@ -89,6 +91,7 @@ impl SpanTemplates {
             SpanKind::Send => &self.send,
             SpanKind::Receive | SpanKind::PassedOn => &self.receive,
             SpanKind::Process => &self.process,
+            SpanKind::Commit => &self.commit,
         };
         let opened = out.len();
         let end = span.end.max(span.start.saturating_add(SHORTEST)).to_le_bytes();
@@ -215,10 +218,11 @@ const fn head<const N: usize>(child: bool) -> [u8; N] {
 
 impl Template {
     fn new(facts: &SpanFacts<'_>, kind: SpanKind) -> Self {
-        let (operation, older_operation, otlp_kind) = match kind {
-            SpanKind::Send => ("send", "publish", 4),
-            SpanKind::Receive | SpanKind::PassedOn => ("receive", "receive", 5),
-            SpanKind::Process => ("process", "process", 5),
+        let (operation, operation_type, older_operation, otlp_kind) = match kind {
+            SpanKind::Send => ("send", "send", "publish", 4),
+            SpanKind::Receive | SpanKind::PassedOn => ("receive", "receive", "receive", 5),
+            SpanKind::Process => ("process", "process", "process", 5),
+            SpanKind::Commit => ("commit", "settle", "settle", 3),
         };
         let mut rest = Vec::with_capacity(320);
         let mut span = SpanWriter::new(&mut rest);
@@ -227,7 +231,7 @@ impl Template {
         let mut attribute = |key: &str, value: &str| span.string_attribute(Field::ATTRIBUTES, key, value);
         attribute("messaging.system", "kafka");
         attribute("messaging.operation.name", operation);
-        attribute("messaging.operation.type", operation);
+        attribute("messaging.operation.type", operation_type);
         attribute("messaging.destination.name", facts.topic);
         if !facts.client_id.is_empty() {
             attribute("messaging.client.id", facts.client_id);

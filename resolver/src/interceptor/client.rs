@@ -13,6 +13,7 @@ use super::message::{Message, nothing_is_being_sent};
 use super::parent_table::{FailedSends, Parent, Parents};
 use super::route::{RouteMaker, next_client};
 use super::route_cache::{self, Found};
+use super::settled::Settled;
 use super::size_limit;
 use crate::batch::Pipeline;
 use crate::per_process;
@@ -36,8 +37,10 @@ pub(crate) struct Client {
     pub(super) max_poll_interval: u64,
     /// Tells consumers apart that read the same partition.
     pub(super) ordinal: usize,
-    /// Consumers whose application commits: what is known of its commits.
+    /// Consumers whose application commits, or whose commits get spans: what is known of their commits.
     pub(super) commits: Option<Commits>,
+    /// Consumers whose commits get spans, by the rules that were in effect when they were made.
+    pub(super) settled: Option<Settled>,
     /// Producers: a message that would grow beyond this is sent without our header. 0: headers would come to nothing.
     pub(super) message_max_bytes: usize,
     /// Producers: empty on consumers.
@@ -110,6 +113,8 @@ impl Client {
         if is_consumer {
             Pipeline::current().expect_received_spans();
         }
+        let shows_processing = is_consumer && !guards && property(c"enable.auto.commit").as_deref() == Some("false");
+        let commit_spans = is_consumer && binding.resolver.rules().have_commit_spans();
         let headers_are_dropped = !is_consumer && drops_headers(property);
         if headers_are_dropped {
             let what = "a producer is told by api.version.request = false and broker.version.fallback that its brokers are \
@@ -125,8 +130,8 @@ impl Client {
             polls_seen: is_consumer && polls_seen,
             max_poll_interval: number(c"max.poll.interval.ms", 300_000) as u64 * 1_000_000,
             ordinal: if is_consumer { next_client() } else { 0 },
-            commits: (is_consumer && !guards && property(c"enable.auto.commit").as_deref() == Some("false"))
-                .then(Commits::default),
+            commits: (shows_processing || commit_spans).then(|| Commits::new(shows_processing)),
+            settled: commit_spans.then(Settled::default),
             message_max_bytes: if headers_are_dropped { 0 } else { number(c"message.max.bytes", 1_000_000) },
             parents: Parents::new(in_flight),
             failed: FailedSends::default(),
@@ -154,10 +159,13 @@ impl Client {
         }
     }
 
-    /// Offsets were committed. Runs on `rdk:main`.
-    pub(super) fn saw_commit<'a>(&self, err: RdKafkaError, offsets: impl Iterator<Item = Committed<'a>>) {
-        if let Some(commits) = &self.commits {
-            commits.committed(self.ordinal, err, offsets);
+    /// Offsets were committed, or could not be. Runs on `rdk:main`.
+    pub(super) fn saw_commit<'a>(&self, err: RdKafkaError, offsets: impl Iterator<Item = Committed<'a>> + Clone) {
+        let Some(commits) = &self.commits else { return };
+        let asked = commits.asked();
+        commits.committed(self.ordinal, err, asked, offsets.clone());
+        if self.settled.is_some() {
+            self.make_commit_spans(err, asked, &mut offsets.collect::<Vec<_>>());
         }
     }
 

@@ -14,8 +14,10 @@ use crate::batch::{EndedBy, Pipeline, Place};
 use crate::clock;
 
 /// The answers to commits that no `on_commit` has followed yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Commits {
+    /// Whether they are the application's own, and nothing else says what it processes.
+    shows_processing: bool,
     answers: AtomicU32,
     /// When the one that was answered last was asked for, in nanoseconds since the Unix epoch.
     asked: AtomicU64,
@@ -29,6 +31,16 @@ pub(super) struct Commits {
 pub(super) const OFFSET_COMMIT: i16 = 8;
 
 impl Commits {
+    pub(super) fn new(shows_processing: bool) -> Self {
+        Self {
+            shows_processing,
+            answers: AtomicU32::new(0),
+            asked: AtomicU64::new(0),
+            told_once: AtomicI64::new(0),
+            handed: AtomicU32::new(0),
+        }
+    }
+
     /// A message is handed to the application.
     pub(super) fn handed_over(&self) {
         self.handed.fetch_add(1, Ordering::Relaxed);
@@ -45,26 +57,31 @@ impl Commits {
             return;
         }
         self.asked.store(clock::unix_nanos().saturating_sub(micros * 1000), Ordering::Relaxed);
-        // Release: pairs with the acquire below.
+        // Release: pairs with the acquire in `asked`.
         self.answers.fetch_add(1, Ordering::Release);
     }
 
-    /// Offsets were committed by the client of this number. Runs on `rdk:main`.
+    /// When the commit that ends now was asked for, in nanoseconds since the Unix epoch; to be asked once for each.
+    ///
+    /// `None` after several answers, to retries or to commits that overtake each other: it cannot be said which one this is.
+    pub(super) fn asked(&self) -> Option<u64> {
+        // Acquire: pairs with the release in `answered`.
+        (self.answers.swap(0, Ordering::Acquire) == 1).then(|| self.asked.load(Ordering::Relaxed))
+    }
+
+    /// Offsets were committed by the client of this number, which asked for it at `asked`. Runs on `rdk:main`.
     pub(super) fn committed<'a>(
         &self,
         ordinal: usize,
         err: RdKafkaError,
+        asked: Option<u64>,
         offsets: impl Iterator<Item = Committed<'a>>,
     ) {
         // A commit after several messages, which one call may have handed over, is none of the last one alone.
         let handed = self.handed.swap(0, Ordering::Relaxed);
-        // Acquire: pairs with the release above. After several answers, to retries or to commits that overtake each
-        // other, it cannot be said which one this is.
-        if self.answers.swap(0, Ordering::Acquire) != 1 || err != 0 || handed != 1 {
-            return;
-        }
-        let (asked, received_spans) = (self.asked.load(Ordering::Relaxed), Pipeline::current().received_spans());
-        for committed in offsets {
+        let Some(asked) = asked.filter(|_| self.shows_processing && err == 0 && handed == 1) else { return };
+        let received_spans = Pipeline::current().received_spans();
+        for committed in offsets.filter(|committed| committed.err == 0) {
             let (Some(received_spans), Ok(topic)) = (received_spans, committed.topic.to_str()) else { continue };
             let (partition, offset) = (committed.partition, committed.offset - 1);
             let place = Place { topic, topic_hash: topic_hash(topic), partition, offset };
@@ -73,30 +90,32 @@ impl Commits {
     }
 }
 
-/// One partition's new committed offset.
+/// One partition's new committed offset, or what was to be one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Committed<'a> {
-    topic: &'a CStr,
-    partition: i32,
-    offset: i64,
+    pub(super) topic: &'a CStr,
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+    /// The partition's own error.
+    pub(super) err: RdKafkaError,
 }
 
-/// What was committed, without what was not.
+/// What a commit was of.
 ///
 /// # Safety
 ///
 /// `list` is null, or a list of librdkafka that lives, unchanged, for `'a`.
-pub(super) unsafe fn committed<'a>(list: *const RdKafkaTopicPartitionList) -> impl Iterator<Item = Committed<'a>> {
+pub(super) unsafe fn committed<'a>(
+    list: *const RdKafkaTopicPartitionList,
+) -> impl Iterator<Item = Committed<'a>> + Clone {
     // SAFETY: as the caller says.
     let list = unsafe { list.as_ref() }.filter(|list| !list.elems.is_null());
     // SAFETY: a list has as many elements as it says.
     let elements: &'a [RdKafkaTopicPartition] = list
         .map_or(&[], |list| unsafe { std::slice::from_raw_parts(list.elems, usize::try_from(list.cnt).unwrap_or(0)) });
-    elements.iter().filter(|element| element.err == 0 && element.offset > 0 && !element.topic.is_null()).map(
-        |element| {
-            // SAFETY: librdkafka ends a topic's name with a NUL, and keeps it as long as the element.
-            let topic = unsafe { CStr::from_ptr(element.topic) };
-            Committed { topic, partition: element.partition, offset: element.offset }
-        },
-    )
+    elements.iter().filter(|element| element.offset > 0 && !element.topic.is_null()).map(|element| {
+        // SAFETY: librdkafka ends a topic's name with a NUL, and keeps it as long as the element.
+        let topic = unsafe { CStr::from_ptr(element.topic) };
+        Committed { topic, partition: element.partition, offset: element.offset, err: element.err }
+    })
 }

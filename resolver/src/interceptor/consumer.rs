@@ -13,6 +13,7 @@ use super::message::Message;
 use super::poll_counts::Poll;
 use super::polls::{self, Hands};
 use super::route::{Route, Traced};
+use super::settled::Settled;
 use super::{event_loops, thread_habits};
 use crate::batch::{
     CLAIM_WINDOW, FinishedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TimeInQueue, TraceStateField, WaitingPlace,
@@ -51,8 +52,7 @@ impl Client {
         if !traced.spans && self.guards && traced.measured.is_none() {
             return;
         }
-        let captured = traced.captured.as_deref();
-        let headers = message.headers().map(|headers| headers.telling(captured));
+        let headers = message.headers();
         let mut buffer = TraceStateBuffer::new();
         let incoming = from_headers(headers.as_ref(), &traced.extract, &mut buffer);
         if !traced.spans && claims {
@@ -76,6 +76,9 @@ impl Client {
             own = TraceStateBuffer::new();
             trace_state_of(traced, &span, &incoming, &mut own)
         };
+        if let Some(settled) = self.settled.as_ref().filter(|_| traced.commit_spans) {
+            self.note_for_commit(settled, route, &span);
+        }
         if claims && !self.guards {
             declared_parents::keep_baggage(span.span_id, baggage_of(traced, headers.as_ref()));
         }
@@ -86,10 +89,10 @@ impl Client {
         // Where nobody may claim it, what is neither recorded nor measured need not wait.
         let is_wanted = span.trace_flags & SpanContext::SAMPLED != 0 || traced.measured.is_some();
         let may_wait = claims || alone.is_some() && is_wanted;
-        let told = captured.filter(|_| span.trace_flags & SpanContext::SAMPLED != 0);
+        let captured = traced.captured.as_deref().filter(|_| span.trace_flags & SpanContext::SAMPLED != 0);
         let waits = match trace_state {
-            _ if told.is_some() => told.and_then(|captured| {
-                let headers = headers.iter().flat_map(Headers::told);
+            _ if captured.is_some() => captured.and_then(|captured| {
+                let headers = headers.iter().flat_map(|headers| headers.told(captured));
                 let hold = |fields: &[u8]| self.leave_or_hold(route, &span, fields, may_wait);
                 captured.with_fields(trace_state, headers, message.key(), hold)
             }),
@@ -113,6 +116,16 @@ impl Client {
         if traced.reinject {
             let state = trace_state.map(<[u8]>::to_vec);
             reinject(traced, message, headers.as_ref(), &span, state.as_deref());
+        }
+    }
+
+    /// Lets the next commit link to the message's span.
+    #[cold]
+    fn note_for_commit(&self, settled: &Settled, route: &Route, span: &FinishedSpan) {
+        let context = SpanContext { trace_id: span.trace_id, span_id: span.span_id, flags: span.trace_flags };
+        // A fork's child has a copy of the lock, in whatever state it was.
+        if context.is_sampled() && self.is_of_this_process() {
+            settled.delivered((route.topic(), route.topic_hash()), span.partition, span.offset, context);
         }
     }
 
@@ -269,7 +282,7 @@ fn is_answer(incoming: &Incoming<'_>) -> bool {
 /// What is passed on of the message's baggage.
 fn baggage_of<'a>(traced: &Traced, headers: Option<&Headers<'a>>) -> impl Iterator<Item = &'a [u8]> {
     let takes = traced.extract.contains(&Propagator::Baggage);
-    headers.filter(|_| takes).into_iter().flat_map(Headers::baggage)
+    headers.filter(|headers| takes && headers.have_baggage()).into_iter().flat_map(Headers::baggage)
 }
 
 /// The span of a consumed message: a child of the span that sent it, or, by `relation`, a new trace with a link to it.

@@ -1,11 +1,11 @@
-//! The headers of a message in a callback: looked through once, with a bound, whatever an application puts there.
+//! The headers of a message in a callback: looked through with a bound, whatever an application puts there.
 
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 
-use super::captured::{Captured, MAX_CAPTURED};
+use super::captured::Captured;
 use super::kafka_api::{KafkaApi, RdKafkaHeaders, RdKafkaMessage};
 use crate::propagation::concerns;
 
@@ -18,10 +18,8 @@ pub(super) struct Headers<'a> {
     raw: *mut RdKafkaHeaders,
     /// Since the last change of the list.
     seen: Cell<Option<Seen>>,
-    /// Which others are told, if some are.
-    wanted: Option<&'a Captured>,
-    /// Where these are; known with `seen`.
-    told: Cell<Option<Told>>,
+    /// Whether a `baggage` header is among them; known with `seen`, and apart, so that most messages are done with one look.
+    has_baggage: Cell<Option<bool>>,
     message: PhantomData<&'a RdKafkaMessage>,
 }
 
@@ -38,13 +36,6 @@ struct Seen {
     /// What all others than `ours` take in a record, at the most.
     others: usize,
     is_whole: bool,
-}
-
-/// Where the headers are that spans tell, in order.
-#[derive(Clone, Copy)]
-struct Told {
-    places: [u16; MAX_CAPTURED],
-    count: u8,
 }
 
 /// One header.
@@ -70,20 +61,14 @@ impl<'a> Headers<'a> {
     ///
     /// `raw` is the list of a message that lives for `'a`, and of the librdkafka of `api`; nobody else changes it.
     pub(super) unsafe fn from_raw(api: &'a KafkaApi, raw: *mut RdKafkaHeaders) -> Self {
-        Self { api, raw, seen: Cell::new(None), wanted: None, told: Cell::new(None), message: PhantomData }
+        Self { api, raw, seen: Cell::new(None), has_baggage: Cell::new(None), message: PhantomData }
     }
 
-    /// The same, whose one pass looks for the headers too that spans tell.
-    pub(super) fn telling(self, wanted: Option<&'a Captured>) -> Self {
-        Self { wanted, ..self }
-    }
-
-    /// Those that spans tell, in the order of the record.
-    pub(super) fn told(&self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + '_ {
-        let is_whole = self.seen().is_whole;
-        let told = self.told.get().filter(|_| is_whole).into_iter();
-        let places = told.flat_map(|told| told.places.into_iter().take(usize::from(told.count)));
-        places.filter_map(|place| self.get(place)).map(|header| (header.name.to_bytes(), header.value))
+    /// Those that spans tell, in the order of the record. A pass of its own, which only who asks for it pays.
+    pub(super) fn told(&self, wanted: &Captured) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> {
+        let all = self.are_few().then(|| self.all()).into_iter().flatten();
+        let told = all.filter(|header| wanted.wants(header.name.to_bytes()));
+        told.map(|header| (header.name.to_bytes(), header.value))
     }
 
     /// Those of the names that tracers use, in any spelling, in the order of the record.
@@ -105,12 +90,16 @@ impl<'a> Headers<'a> {
 
     /// The values of its `baggage` headers, in the order of the record.
     pub(super) fn baggage(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
-        self.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"baggage")).filter_map(|(_, value)| value)
+        self.iter().filter(|(name, _)| is_baggage(name)).filter_map(|(_, value)| value)
     }
 
     /// Whether there is a `baggage` header.
+    #[inline]
     pub(super) fn have_baggage(&self) -> bool {
-        self.baggage().next().is_some()
+        self.has_baggage.get().unwrap_or_else(|| {
+            self.seen();
+            self.has_baggage.get() == Some(true)
+        })
     }
 
     /// Whether the list is one that is looked at.
@@ -154,14 +143,14 @@ impl<'a> Headers<'a> {
 
     /// Removes every header of this name, in this very spelling.
     pub(super) fn remove(&self, name: &CStr) {
-        self.seen.set(None);
+        self.changed();
         // SAFETY: the list is the message's own and not read-only in a callback. `__NOENT` says there was none.
         unsafe { (self.api.header_remove)(self.raw, name.as_ptr()) };
     }
 
     /// Appends a header; librdkafka copies name and value.
     pub(super) fn add(&self, name: &CStr, value: &[u8]) {
-        self.seen.set(None);
+        self.changed();
         // SAFETY: as above; the lengths are those of the slices.
         unsafe {
             (self.api.header_add)(
@@ -172,6 +161,12 @@ impl<'a> Headers<'a> {
                 value.len() as isize,
             )
         };
+    }
+
+    /// What was seen is so no longer.
+    fn changed(&self) {
+        self.seen.set(None);
+        self.has_baggage.set(None);
     }
 
     fn ours(&self) -> impl Iterator<Item = Header<'a>> + '_ {
@@ -189,21 +184,19 @@ impl<'a> Headers<'a> {
         if let Some(seen) = self.seen.get() {
             return seen;
         }
-        self.told.set(None);
+        let mut has_baggage = false;
         let mut seen = Seen { ours: [0; MAX_OURS], ours_count: 0, count: 0, unsure: 0, others: 0, is_whole: true };
         let passed = self.all().try_for_each(|header| {
             let place = seen.count;
             seen.count += 1;
             let is_ours = concerns(header.name.to_bytes());
-            if self.wanted.is_some_and(|wanted| wanted.wants(header.name.to_bytes())) {
-                self.tell(place);
-            }
             if !header.is_sure() {
                 seen.unsure += 1;
             } else if !is_ours {
                 seen.others = seen.others.saturating_add(header.size(header.name.count_bytes()));
             }
             if is_ours {
+                has_baggage |= is_baggage(header.name.to_bytes());
                 let Some(next) = seen.ours.get_mut(usize::from(seen.ours_count)) else { return ControlFlow::Break(()) };
                 *next = place;
                 seen.ours_count += 1;
@@ -212,18 +205,8 @@ impl<'a> Headers<'a> {
         });
         seen.is_whole = passed.is_continue() && (seen.count < MAX_HEADERS || self.get(MAX_HEADERS).is_none());
         self.seen.set(Some(seen));
+        self.has_baggage.set(Some(has_baggage && seen.is_whole));
         seen
-    }
-
-    /// Notes one that is told, while there is room.
-    #[cold]
-    fn tell(&self, place: u16) {
-        let mut told = self.told.get().unwrap_or(Told { places: [0; MAX_CAPTURED], count: 0 });
-        if let Some(next) = told.places.get_mut(usize::from(told.count)) {
-            *next = place;
-            told.count += 1;
-            self.told.set(Some(told));
-        }
     }
 
     /// Header number `index`, in the order of the record.
@@ -260,6 +243,10 @@ impl<'a> Headers<'a> {
         // This search compares lengths too: it finds all that look alike only if none is longer than it looks.
         if found == 0 { Some(header.name.count_bytes()) } else { header.room }
     }
+}
+
+fn is_baggage(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"baggage")
 }
 
 impl Header<'_> {

@@ -343,8 +343,8 @@ fn tell(
     trace_state: Option<&[u8]>,
     then: impl FnOnce(&[u8]),
 ) {
-    let headers = headers.map(|headers| headers.telling(Some(captured)));
-    captured.with_fields(trace_state, headers.iter().flat_map(Headers::told), message.key(), then);
+    let told = headers.iter().flat_map(|headers| headers.told(captured));
+    captured.with_fields(trace_state, told, message.key(), then);
 }
 
 /// Counts a message that is sent without our headers; of a service's first one it is told.

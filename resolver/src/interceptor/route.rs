@@ -38,6 +38,7 @@ pub(crate) struct Traced {
     pub relation: Relation,
     pub ambient: Ambient,
     pub reinject: bool,
+    pub commit_spans: bool,
     pub injection: Injection,
     /// Whether a message tells at its acknowledgement which span it began.
     pub marks: bool,
@@ -139,6 +140,7 @@ impl RouteMaker {
             relation: settings.relation,
             ambient: settings.ambient,
             reinject: settings.reinject,
+            commit_spans: settings.commit_spans,
             marks: injection.carries_context(),
             rules: rules.generation(),
             stamp: stamp_of(rules.generation()),

@@ -161,6 +161,11 @@ impl Rules {
         self.services.slots().nth(slot).map(|(_, settings)| settings)
     }
 
+    /// Whether commits get spans, of any topic.
+    pub(crate) fn have_commit_spans(&self) -> bool {
+        self.services.slots().any(|(_, settings)| settings.commit_spans)
+    }
+
     /// Where the messages of a topic are counted: by these rules and by those before and after, while it is the same one's.
     pub(crate) fn topic_counters(&self, topic: &str, who: &Who, belongs: Belongs) -> Arc<TopicCounters> {
         self.seen.counted().of(topic, who, self.owner(belongs), self.generation)

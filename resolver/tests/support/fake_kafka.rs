@@ -137,17 +137,24 @@ impl FakeClient {
 
     /// `rd_kafka_commit()` of one partition has ended.
     pub(crate) fn commit(&self, topic: &CStr, partition: i32, offset: i64, err: i32) {
-        let mut element = RdKafkaTopicPartition {
+        self.commit_all(&[(topic, partition, offset, 0)], err);
+    }
+
+    /// `rd_kafka_commit()` of several partitions has ended, each with an error of its own.
+    pub(crate) fn commit_all(&self, partitions: &[(&CStr, i32, i64, i32)], err: i32) {
+        let element = |&(topic, partition, offset, err): &(&CStr, i32, i64, i32)| RdKafkaTopicPartition {
             topic: topic.as_ptr().cast_mut(),
             partition,
             offset,
             metadata: null_mut(),
             metadata_size: 0,
             opaque: null_mut(),
-            err: 0,
+            err,
             private: null_mut(),
         };
-        let list = RdKafkaTopicPartitionList { cnt: 1, size: 1, elems: &raw mut element };
+        let mut elements: Vec<_> = partitions.iter().map(element).collect();
+        let count = elements.len() as i32;
+        let list = RdKafkaTopicPartitionList { cnt: count, size: count, elems: elements.as_mut_ptr() };
         if let Some((callback, opaque)) = self.on_commit.get() {
             // SAFETY: client and list outlive the call.
             unsafe { callback(null_mut(), &raw const list, err, opaque) };

@@ -92,6 +92,7 @@ pub(crate) fn values(settings: &Settings, config: &Config) -> Vec<(&'static str,
         ("relation", toml_text::relation(settings.relation).to_owned()),
         ("ambient", toml_text::ambient(settings.ambient).to_owned()),
         ("reinject", settings.reinject.to_string()),
+        ("commit_spans", settings.commit_spans.to_string()),
         ("export", toml_text::list(names.map(|backend| toml_text::literal(&backend.name)))),
         ("capture_headers", toml_text::texts(&settings.attributes.capture_headers)),
         ("redact_headers", toml_text::texts(&settings.attributes.redact_headers)),
@@ -248,8 +249,8 @@ fn legacy(configuration: &Configuration, service: Option<&str>, key: &str) -> Or
         "resource" => variable(&["JAEGER_TAGS"]),
         "exclude" => variable(&["ALLOW_KSQL_INTERNAL_TOPICS"]),
         "delay" => variable(&["JAEGER_REPORTER_FLUSH_INTERVAL"]),
-        "trace" | "metrics" | "relation" | "ambient" | "capture_headers" | "redact_headers" | "redact_values"
-        | "message_key" | "conventions" => Some(Origin::Default),
+        "trace" | "metrics" | "relation" | "ambient" | "commit_spans" | "capture_headers" | "redact_headers"
+        | "redact_values" | "message_key" | "conventions" => Some(Origin::Default),
         _ => None,
     };
     said.unwrap_or(Origin::Implied(OLD))

@@ -24,6 +24,7 @@ pub(crate) struct Layer {
     pub(crate) inject: Said<Vec<Propagator>>,
     pub(crate) extract: Said<Vec<Propagator>>,
     pub(crate) reinject: Said<bool>,
+    pub(crate) commit_spans: Said<bool>,
     /// Indices of the backends as declared, before any is taken out.
     pub(crate) export: Said<Vec<usize>>,
     pub(crate) capture_headers: Said<Vec<String>>,
@@ -59,6 +60,7 @@ impl Layer {
             inject: self.inject.clone().or_else(|| below.inject.clone()),
             extract: self.extract.clone().or_else(|| below.extract.clone()),
             reinject: self.reinject.or(below.reinject),
+            commit_spans: self.commit_spans.or(below.commit_spans),
             export: self.export.clone().or_else(|| below.export.clone()),
             capture_headers: self.capture_headers.clone().or_else(|| below.capture_headers.clone()),
             redact_headers: self.redact_headers.clone().or_else(|| below.redact_headers.clone()),
@@ -84,6 +86,7 @@ impl Layer {
             inject: said(self.inject.clone())?,
             extract: said(self.extract.clone())?,
             reinject: said(self.reinject)?,
+            commit_spans: said(self.commit_spans)?,
             export: said(self.export.clone())?,
             attributes: SpanAttributes {
                 capture_headers: said(self.capture_headers.clone())?,
@@ -118,6 +121,7 @@ pub(crate) fn untouched() -> Settings {
         inject: Vec::new(),
         extract: Vec::new(),
         reinject: false,
+        commit_spans: false,
         export: Vec::new(),
         attributes: SpanAttributes::default(),
     }

@@ -23,6 +23,8 @@ pub struct Settings {
     pub extract: Vec<Propagator>,
     /// Write the consumer span's context back into the headers that the application reads.
     pub reinject: bool,
+    /// Commits of offsets get spans, too.
+    pub commit_spans: bool,
     /// Indices into `Config::backends`.
     pub export: Vec<usize>,
     /// What a span says of its message.

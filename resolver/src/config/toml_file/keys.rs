@@ -30,6 +30,7 @@ macro_rules! with_settings {
             "ambient",
             "propagators",
             "reinject",
+            "commit_spans",
             "export",
             "capture_headers",
             "redact_headers",
@@ -121,6 +122,7 @@ pub(crate) fn by_another_word(key: &str, known: &[&str]) -> Option<&'static str>
         }
         "attributes" | "labels" | "resource_attributes" | "tags" => "resource",
         "headers" | "captured_headers" | "header_attributes" => "capture_headers",
+        "commits" | "settle" | "settle_spans" => "commit_spans",
         "key" | "record_key" => "message_key",
         "redact" | "mask" => "redact_headers",
         "semconv" | "semconv_stability" => "conventions",

@@ -29,6 +29,7 @@ pub(crate) fn read(section: &Section<'_>, backends: &[&str], findings: &mut Find
         relation: section.field("relation").map(|field| field.choice(RELATIONS, findings)),
         ambient: section.field("ambient").map(|field| field.choice(AMBIENTS, findings)),
         reinject: section.field("reinject").map(|field| field.boolean(findings)),
+        commit_spans: section.field("commit_spans").map(|field| field.boolean(findings)),
         export: section.field("export").map(|field| export(field, backends, findings)),
         capture_headers: section.field("capture_headers").map(|field| header_names::read(field, findings)),
         redact_headers: section.field("redact_headers").map(|field| header_names::redactions(field, findings)),

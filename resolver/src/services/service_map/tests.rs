@@ -567,6 +567,7 @@ fn settings(mark: f64) -> Settings {
         inject: vec![Propagator::TraceContext],
         extract: vec![Propagator::TraceContext],
         reinject: false,
+        commit_spans: false,
         export: Vec::new(),
         attributes: Default::default(),
     }

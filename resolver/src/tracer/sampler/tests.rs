@@ -217,6 +217,7 @@ fn settings(sampler: config::Sampler, parent: ParentDecision) -> Settings {
         inject: vec![Propagator::TraceContext],
         extract: vec![Propagator::TraceContext],
         reinject: false,
+        commit_spans: false,
         export: Vec::new(),
         attributes: Default::default(),
     }

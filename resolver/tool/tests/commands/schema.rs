@@ -159,6 +159,7 @@ fn its_defaults_are_those_of_the_manual() {
         "relation",
         "ambient",
         "reinject",
+        "commit_spans",
         "exclude",
         "capture_headers",
         "redact_headers",

@@ -21,8 +21,8 @@ pub(super) fn explanation(span: &Range<usize>, found: &str, whole_line: &str, is
         }
         "true" => return at("yes is written `true`", "write true".into()),
         "false" => return at("no is written `false`", "write false".into()),
-        "yes" | "y" | "on" if key.ends_with("reinject") => return at("yes is written `true`", "write true".into()),
-        "no" | "n" | "off" if key.ends_with("reinject") => return at("no is written `false`", "write false".into()),
+        "yes" | "y" | "on" if is_yes_or_no(key) => return at("yes is written `true`", "write true".into()),
+        "no" | "n" | "off" if is_yes_or_no(key) => return at("no is written `false`", "write false".into()),
         _ => {}
     }
     if let Some(share) = word.strip_suffix('%').and_then(|percent| percent.trim().parse::<f64>().ok()) {
@@ -56,4 +56,9 @@ pub(super) fn is_decimal_comma(before: &str) -> bool {
     let number = before.trim_end_matches(|c: char| c.is_ascii_digit());
     number.len() < before.len()
         && number.strip_suffix(',').is_some_and(|whole| whole.ends_with(|c: char| c.is_ascii_digit()))
+}
+
+/// Whether this key takes `true` or `false`; others have words for it.
+fn is_yes_or_no(key: &str) -> bool {
+    ["reinject", "commit_spans"].iter().any(|known| key.ends_with(known))
 }

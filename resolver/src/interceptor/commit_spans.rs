@@ -1,0 +1,99 @@
+//! A commit of offsets as a span: with links to the spans of the messages that it settles.
+//!
+//! One span for each topic, since rules are a topic's. Runs on `rdk:main`, once for each commit; nothing of it is on the way
+//! of a message but a note of its span.
+
+#![forbid(unsafe_code)]
+
+use super::client::Client;
+use super::commits::Committed;
+use super::consumer::trace_state_of;
+use super::incoming::Incoming;
+use super::route::{Traced, topic_hash};
+use super::settled::{Links, Settled};
+use crate::batch::{FinishedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TimeInQueue, TraceStateField, write_links};
+use crate::clock;
+use crate::propagation::{SpanContext, TraceStateBuffer};
+use crate::stack_room::with_room;
+use crate::tracer::ids::{new_span_id, new_trace_id};
+use crate::tracer::sampler::ParentSampling;
+
+/// `RD_KAFKA_RESP_ERR__NO_OFFSET`: there was nothing to commit.
+const NO_OFFSET: i32 = -168;
+
+/// When a commit was, in nanoseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug)]
+struct Time {
+    start: u64,
+    end: u64,
+}
+
+impl Client {
+    /// A commit has ended. `asked`: when it was asked for, if that is known; else its span is a point.
+    pub(super) fn make_commit_spans(&self, err: i32, asked: Option<u64>, committed: &mut [Committed<'_>]) {
+        let Some(settled) = self.settled.as_ref().filter(|_| err != NO_OFFSET && self.is_of_this_process()) else {
+            return;
+        };
+        let end = clock::unix_nanos();
+        let time = Time { start: asked.map_or(end, |asked| asked.min(end)), end };
+        committed.sort_unstable_by_key(|one| one.topic);
+        for of_topic in committed.chunk_by(|one, other| one.topic == other.topic) {
+            let Some(topic) = of_topic.first().map(|one| one.topic) else { continue };
+            let Some(route) = with_room(|| self.routes.find(topic)).flatten() else { continue };
+            if let Some(traced) = route.traced().filter(|traced| traced.spans && traced.commit_spans) {
+                make_span(traced, settled, err, time, route.topic(), of_topic);
+            }
+        }
+    }
+}
+
+/// The span of what was committed of one topic.
+fn make_span(traced: &Traced, settled: &Settled, err: i32, time: Time, topic: &str, committed: &[Committed<'_>]) {
+    let outcome = if err == 0 { committed.iter().map(|one| one.err).find(|err| *err != 0).unwrap_or(0) } else { err };
+    let mut links = Links::default();
+    for one in committed {
+        let is_settled = err == 0 && one.err == 0;
+        settled.settle((topic, topic_hash(topic)), one.partition, one.offset, is_settled, &mut links);
+    }
+    let only = match (links.spans.as_slice(), links.left_out) {
+        ([only], 0) => Some(*only),
+        _ => None,
+    };
+    // The conventions' own example has it below the processing; that of several messages can be below none of them.
+    let parent = only.map(|(_, context)| context);
+    let (trace_id, sampling) = match &parent {
+        Some(parent) => (parent.trace_id, ParentSampling::of(parent.flags)),
+        None => (new_trace_id(), ParentSampling::NoParent),
+    };
+    let trace_flags = traced.sampler.flags(&trace_id, parent.as_ref(), sampling, || None, clock::monotonic_nanos);
+    if trace_flags & SpanContext::SAMPLED == 0 {
+        return;
+    }
+    let span = FinishedSpan {
+        origin: traced.origin.address(),
+        trace_id,
+        span_id: new_span_id(),
+        parent_span_id: parent.map_or([0; 8], |parent| parent.span_id),
+        link_trace_id: [0; 16],
+        link_span_id: [0; 8],
+        start: time.start,
+        end: time.end,
+        offset: only.map_or(-1, |(offset, _)| offset),
+        time_in_queue: TimeInQueue::UNKNOWN,
+        partition: if let [one] = committed { one.partition } else { -1 },
+        outcome: Outcome(outcome),
+        kind: SpanKind::Commit,
+        flags: SpanFlags::default(),
+        trace_flags,
+        extra_len: 0,
+    };
+    let mut extra = Vec::new();
+    let mut buffer = TraceStateBuffer::new();
+    let state = if parent.is_none() { trace_state_of(traced, &span, &Incoming::NOTHING, &mut buffer) } else { None };
+    if let Some(state) = state {
+        extra.extend_from_slice(TraceStateField::new(state).as_slice());
+    }
+    let spans = links.spans.iter().map(|(_, context)| (context.trace_id, context.span_id, context.flags));
+    write_links(&mut extra, spans, links.left_out);
+    Pipeline::push(&span, &extra);
+}

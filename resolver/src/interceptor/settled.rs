@@ -1,0 +1,212 @@
+//! What a commit of offsets settles: the spans of the messages that were handed over since the commit before.
+
+#![forbid(unsafe_code)]
+
+use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::propagation::SpanContext;
+
+/// Messages of one client that no commit has settled yet, by topic and partition.
+///
+/// A lock guards them: threads that are handed messages take it for some fifty instructions, and `rdk:main`, when a commit
+/// has ended, for a copy of the links of one partition. Only clients whose commits get spans have such a table.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    partitions: Mutex<HashMap<(u64, i32), Partition>>,
+}
+
+/// A topic's messages, as far as a commit settles them.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    /// Their spans, with the messages' offsets; [`MAX_LINKS`] at most.
+    pub(super) spans: Vec<(i64, SpanContext)>,
+    /// How many there are beside these. Where a partition's offsets have gaps, at the most.
+    pub(super) left_out: u64,
+}
+
+/// In the order of their offsets.
+#[derive(Debug)]
+struct Partition {
+    topic: Box<str>,
+    kept: VecDeque<(i64, SpanContext)>,
+    /// Those behind `kept`, which were too many.
+    more: Option<Counted>,
+}
+
+/// Messages of which only the number is known.
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    first: i64,
+    last: i64,
+    count: u64,
+}
+
+/// Links of one span: as many as fit into a record beside everything else.
+pub(super) const MAX_LINKS: usize = 100;
+/// Partitions of one client whose messages are remembered.
+const MAX_PARTITIONS: usize = 10_000;
+
+impl Settled {
+    /// The message at this place is handed over, and has this span.
+    ///
+    /// Allocates for the first messages of a partition only.
+    pub(super) fn delivered(&self, topic: (&str, u64), partition: i32, offset: i64, span: SpanContext) {
+        let mut partitions = self.partitions();
+        let key = (topic.1, partition);
+        if partitions.len() >= MAX_PARTITIONS && !partitions.contains_key(&key) {
+            return;
+        }
+        let new = || Partition { topic: topic.0.into(), kept: VecDeque::new(), more: None };
+        let partition = partitions.entry(key).or_insert_with(new);
+        if *partition.topic == *topic.0 {
+            partition.delivered(offset, span);
+        }
+    }
+
+    /// Adds what a commit up to `offset` settles of one partition to `links`. `forget`: it was, and no commit will again.
+    pub(super) fn settle(&self, topic: (&str, u64), partition: i32, offset: i64, forget: bool, links: &mut Links) {
+        let mut partitions = self.partitions();
+        if let Some(partition) = partitions.get_mut(&(topic.1, partition)).filter(|known| *known.topic == *topic.0) {
+            partition.settle(offset, forget, links);
+        }
+    }
+
+    fn partitions(&self) -> MutexGuard<'_, HashMap<(u64, i32), Partition>> {
+        self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Partition {
+    fn delivered(&mut self, offset: i64, span: SpanContext) {
+        // After a seek, or when the partition comes back: what follows this message is handed over anew.
+        while self.kept.back().is_some_and(|(last, _)| *last >= offset) {
+            self.kept.pop_back();
+        }
+        self.more = self.more.and_then(|more| more.before(offset));
+        match &mut self.more {
+            None if self.kept.len() < MAX_LINKS => self.kept.push_back((offset, span)),
+            None => self.more = Some(Counted { first: offset, last: offset, count: 1 }),
+            Some(more) => (more.last, more.count) = (offset, more.count + 1),
+        }
+    }
+
+    fn settle(&mut self, offset: i64, forget: bool, links: &mut Links) {
+        let settled = self.kept.iter().take_while(|(of, _)| *of < offset).count();
+        for link in self.kept.iter().take(settled) {
+            if links.spans.len() < MAX_LINKS {
+                links.spans.push(*link);
+            } else {
+                links.left_out += 1;
+            }
+        }
+        let remains = self.more.and_then(|more| more.from(offset));
+        let count = |more: Option<Counted>| more.map_or(0, |more| more.count);
+        links.left_out += count(self.more) - count(remains);
+        if forget {
+            self.kept.drain(..settled);
+            self.more = remains;
+        }
+    }
+}
+
+impl Counted {
+    /// Those of them that lie before `offset`.
+    fn before(self, offset: i64) -> Option<Self> {
+        let last = self.last.min(offset - 1);
+        (last >= self.first).then(|| Self { last, count: self.count.min(last.abs_diff(self.first) + 1), ..self })
+    }
+
+    /// Those of them that do not.
+    fn from(self, offset: i64) -> Option<Self> {
+        let settled = offset.saturating_sub(self.first).max(0).unsigned_abs();
+        let count = self.count.saturating_sub(settled).max(1);
+        (offset <= self.last).then(|| Self { first: self.first.max(offset), count, ..self })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOPIC: (&str, u64) = ("orders", 7);
+
+    fn delivered(settled: &Settled, offsets: impl IntoIterator<Item = i64>) {
+        for offset in offsets {
+            let context = SpanContext { trace_id: [1; 16], span_id: offset.to_be_bytes(), flags: 1 };
+            settled.delivered(TOPIC, 0, offset, context);
+        }
+    }
+
+    /// The offsets that a commit up to `offset` settles, and how many more.
+    fn committed(settled: &Settled, offset: i64) -> (Vec<i64>, u64) {
+        let mut links = Links::default();
+        settled.settle(TOPIC, 0, offset, true, &mut links);
+        (links.spans.iter().map(|(offset, _)| *offset).collect(), links.left_out)
+    }
+
+    #[test]
+    fn a_commit_settles_what_lies_before_its_offset_and_nothing_twice() {
+        let settled = Settled::default();
+        delivered(&settled, 3..8);
+        assert_eq!(committed(&settled, 5), (vec![3, 4], 0));
+        assert_eq!(committed(&settled, 5), (vec![], 0));
+        assert_eq!(committed(&settled, 100), (vec![5, 6, 7], 0));
+    }
+
+    #[test]
+    fn a_commit_that_failed_settles_nothing() {
+        let settled = Settled::default();
+        delivered(&settled, [1, 2]);
+        let mut links = Links::default();
+        settled.settle(TOPIC, 0, 3, false, &mut links);
+        assert_eq!(links.spans.len(), 2);
+        assert_eq!(committed(&settled, 3), (vec![1, 2], 0));
+    }
+
+    #[test]
+    fn messages_beyond_the_bound_are_counted() {
+        let settled = Settled::default();
+        delivered(&settled, 0..250);
+        assert_eq!(committed(&settled, 120), ((0..100).collect(), 20));
+        assert_eq!(committed(&settled, 120), (vec![], 0));
+        delivered(&settled, 250..260);
+        assert_eq!(committed(&settled, 260), (vec![], 140), "only their number is known");
+        delivered(&settled, [260]);
+        assert_eq!(committed(&settled, 261), (vec![260], 0));
+    }
+
+    #[test]
+    fn links_of_several_partitions_share_the_bound() {
+        let settled = Settled::default();
+        delivered(&settled, 0..80);
+        let mut links = Links::default();
+        settled.settle(TOPIC, 0, 80, false, &mut links);
+        settled.settle(TOPIC, 0, 80, true, &mut links);
+        assert_eq!((links.spans.len(), links.left_out), (100, 60));
+    }
+
+    #[test]
+    fn what_is_handed_over_again_after_a_seek_is_settled_once() {
+        let settled = Settled::default();
+        delivered(&settled, 0..150);
+        delivered(&settled, 98..101);
+        assert_eq!(committed(&settled, 200), ((0..100).collect(), 1));
+        delivered(&settled, 0..150);
+        delivered(&settled, 120..130);
+        assert_eq!(committed(&settled, 200), ((0..100).collect(), 30));
+    }
+
+    #[test]
+    fn another_partition_and_a_topic_of_the_same_hash_are_apart() {
+        let settled = Settled::default();
+        delivered(&settled, [1]);
+        let mut links = Links::default();
+        settled.settle(("bills", 7), 0, 9, true, &mut links);
+        settled.settle(TOPIC, 1, 9, true, &mut links);
+        assert!(links.spans.is_empty());
+        settled.delivered(("bills", 7), 0, 2, SpanContext { trace_id: [1; 16], span_id: [2; 8], flags: 1 });
+        assert_eq!(committed(&settled, 9), (vec![1], 0));
+    }
+}

@@ -1,0 +1,201 @@
+//! Commits of offsets: a span for each, with links to what it settles, where `commit_spans` asks for it.
+
+use super::*;
+
+/// A commit's span: its kind, length in milliseconds, status, error, partition, offset, how many links were left out, and
+/// the names of what it is below and linked to.
+fn commits(program: &Program) -> Vec<String> {
+    let spans = program.spans();
+    let name = |id: &Value| {
+        let found = spans.iter().find(|span| span["spanId"] == *id);
+        found.map_or("-".to_owned(), |span| {
+            let name = span["name"].as_str().unwrap().to_owned();
+            attribute(span, "messaging.kafka.offset").map_or(name.clone(), |offset| format!("{name} {offset}"))
+        })
+    };
+    let commit = |span: &Value| {
+        let told = ["error.type", "messaging.destination.partition.id", "messaging.kafka.offset"];
+        let told = told.map(|key| attribute(span, key).unwrap_or("-".into()));
+        let links: Vec<_> = list(span, "links").iter().map(|link| name(&link["spanId"])).collect();
+        let left_out = attribute(span, "tracer_resolver.links.left_out").unwrap_or("0".into());
+        assert_eq!(span["droppedLinksCount"].as_u64().unwrap_or(0).to_string(), left_out);
+        format!(
+            "{} kind {} status {} {} below {} links [{}] and {left_out}",
+            span["name"].as_str().unwrap(),
+            span["kind"],
+            span["status"]["code"].as_u64().unwrap_or(0),
+            told.join(" "),
+            name(&span["parentSpanId"]),
+            links.join(", ")
+        )
+    };
+    spans
+        .iter()
+        .filter(|span| attribute(span, "messaging.operation.type").as_deref() == Some("settle"))
+        .map(commit)
+        .collect()
+}
+
+fn attribute(span: &Value, key: &str) -> Option<String> {
+    let found = list(span, "attributes").into_iter().find(|attribute| attribute["key"] == key)?;
+    let value = &found["value"];
+    ["stringValue", "intValue"].iter().find_map(|kind| match &value[*kind] {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    })
+}
+
+fn partition(program: &Program) -> i32 {
+    (program.source / 16) as i32
+}
+
+#[test]
+fn a_commit_has_no_span_unless_it_is_asked_for() {
+    let program = Program::unseen("");
+    program.consumer.consume(&program.incoming(1));
+    program.consumer.commit(c"orders", partition(&program), 2, 0);
+    assert_eq!(commits(&program), Vec::<String>::new());
+}
+
+#[test]
+fn a_commit_of_one_message_is_below_its_processing_and_linked_to_it() {
+    let program = Program::unseen("commit_spans = true");
+    let partition = partition(&program);
+    program.consumer.consume(&program.incoming(1));
+    work();
+    program.consumer.respond(8, 1000);
+    program.consumer.commit(c"orders", partition, 2, 0);
+    let expected =
+        format!("commit orders kind 3 status 0 - {partition} 1 below process orders 1 links [process orders 1] and 0");
+    assert_eq!(commits(&program), [expected]);
+    let spans = program.spans();
+    let span = spans.iter().find(|span| span["name"] == "commit orders").unwrap();
+    let time = |key: &str| span[key].as_str().unwrap().parse::<u64>().unwrap();
+    let length = time("endTimeUnixNano") - time("startTimeUnixNano");
+    assert!((1_000_000..60_000_000_000).contains(&length), "as long as the broker took: {length}");
+    for (key, value) in [
+        ("messaging.operation.name", "commit"),
+        ("messaging.system", "kafka"),
+        ("messaging.destination.name", "orders"),
+    ] {
+        assert_eq!(attribute(span, key).as_deref(), Some(value), "{key}");
+    }
+}
+
+#[test]
+fn a_commit_of_several_messages_begins_a_trace_and_is_linked_to_all_that_it_settles() {
+    let program = Program::unseen("commit_spans = true");
+    let partition = partition(&program);
+    for digit in 1..=4 {
+        program.consumer.consume(&program.incoming(digit));
+    }
+    program.consumer.commit(c"orders", partition, 4, 0);
+    program.consumer.commit(c"orders", partition, 5, 0);
+    program.consumer.commit(c"orders", partition, 5, 0);
+    assert_eq!(
+        commits(&program),
+        [
+            format!(
+                "commit orders kind 3 status 0 - {partition} - below - links [receive orders 1, receive orders 2, \
+                 receive orders 3] and 0"
+            ),
+            format!(
+                "commit orders kind 3 status 0 - {partition} 4 below receive orders 4 links [receive orders 4] and 0"
+            ),
+            format!("commit orders kind 3 status 0 - {partition} - below - links [] and 0"),
+        ]
+    );
+}
+
+#[test]
+fn a_commit_that_fails_says_why_and_the_next_one_settles_the_same() {
+    let program = Program::unseen("commit_spans = true");
+    let partition = partition(&program);
+    program.consumer.consume(&program.incoming(1));
+    program.consumer.commit(c"orders", partition, 2, 22);
+    program.consumer.commit_all(&[(c"orders", partition, 2, 25)], 0);
+    program.consumer.commit(c"orders", partition, 2, -168);
+    program.consumer.commit(c"orders", partition, 2, 0);
+    let below = "below receive orders 1 links [receive orders 1] and 0";
+    assert_eq!(
+        commits(&program),
+        [
+            format!("commit orders kind 3 status 2 _FAKE {partition} 1 {below}"),
+            format!("commit orders kind 3 status 2 _FAKE {partition} 1 {below}"),
+            format!("commit orders kind 3 status 0 - {partition} 1 {below}"),
+        ],
+        "there was nothing to commit by the third"
+    );
+}
+
+#[test]
+fn a_commit_of_several_topics_has_a_span_for_each_by_its_own_rules() {
+    let program = Program::unseen("commit_spans = true\n[services.app.topic.\"bills\"]\ncommit_spans = false");
+    let partition = partition(&program);
+    for (topic, offset) in [("orders", 1), ("bills", 1), ("stock", 1), ("stock", 2)] {
+        let mut message = FakeMessage::new(topic);
+        message.place(0, partition, offset);
+        program.consumer.consume(&message);
+    }
+    program.consumer.commit_all(
+        &[(c"stock", partition, 3, 0), (c"bills", partition, 2, 0), (c"orders", partition, 2, 0), (c"stock", 0, 7, 0)],
+        0,
+    );
+    let mut found = commits(&program);
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            format!(
+                "commit orders kind 3 status 0 - {partition} 1 below receive orders 1 links [receive orders 1] and 0"
+            ),
+            "commit stock kind 3 status 0 - - - below - links [receive stock 1, receive stock 2] and 0".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn links_are_bounded_and_the_rest_is_counted() {
+    let program = Program::unseen("commit_spans = true");
+    let partition = partition(&program);
+    for offset in 0..150 {
+        let mut message = FakeMessage::new("orders");
+        message.place(0, partition, offset);
+        program.consumer.consume(&message);
+    }
+    program.consumer.commit(c"orders", partition, 150, 0);
+    let found = commits(&program);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].matches("receive orders").count(), 100, "{found:?}");
+    assert!(found[0].ends_with(" and 50"), "{found:?}");
+}
+
+#[test]
+fn what_is_sampled_out_is_not_linked_to() {
+    let program = Program::unseen("commit_spans = true\nsampler = \"always_off\"");
+    let partition = partition(&program);
+    let mut plain = FakeMessage::new("orders");
+    plain.place(0, partition, 1);
+    program.consumer.consume(&plain);
+    program.consumer.commit(c"orders", partition, 2, 0);
+    assert_eq!(commits(&program), Vec::<String>::new());
+    program.consumer.consume(&program.incoming(2));
+    program.consumer.commit(c"orders", partition, 3, 0);
+    assert_eq!(commits(&program).len(), 1, "a parent's decision wins");
+}
+
+#[test]
+fn a_program_with_processing_guards_has_them_too() {
+    let program =
+        Program::new("commit_spans = true", false, |resolver| FakeClient::consumer(resolver, Integration::Rust));
+    let partition = partition(&program);
+    program.consumer.consume(&program.incoming(1));
+    program.consumer.commit(c"orders", partition, 2, 0);
+    assert_eq!(
+        commits(&program),
+        [format!(
+            "commit orders kind 3 status 0 - {partition} 1 below receive orders 1 links [receive orders 1] and 0"
+        )]
+    );
+}
