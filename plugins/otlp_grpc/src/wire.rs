@@ -256,3 +256,33 @@ fn is_hanging_up(error: &Error) -> bool {
 
 /// Enough to tell who speaks.
 const FIRST_WORDS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::task::Waker;
+
+    use super::*;
+
+    #[test]
+    fn a_server_that_hangs_up_in_the_middle_of_a_request_is_heard_out() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let line = Arc::new(Line::new(ours.into()).unwrap());
+        let mut wire = Wire::new(Arc::clone(&line), None);
+        theirs.write_all(b"HTTP/1.1 413").unwrap();
+        drop(theirs);
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..2 {
+            let written = Pin::new(&mut wire).poll_write(&mut context, b"request");
+            assert!(matches!(written, Poll::Ready(Ok(7))), "{written:?}");
+        }
+        let mut room = [0; 64];
+        let mut into = ReadBuf::new(&mut room);
+        let read = Pin::new(&mut wire).poll_read(&mut context, &mut into);
+        assert!(matches!(read, Poll::Ready(Ok(()))) && into.filled() == b"HTTP/1.1 413", "{read:?}");
+        assert_eq!(line.told().heard, b"HTTP/1.1 413");
+        // Then it is said why nothing could be written.
+        let Poll::Ready(Err(error)) = Pin::new(&mut wire).poll_read(&mut context, &mut into) else { panic!("no end") };
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    }
+}

@@ -14,7 +14,7 @@ fn the_list_has_what_is_installed_and_why_one_of_it_cannot_be_used() {
     assert_eq!((said.status, names.as_slice()), (0, SHIPPED.as_slice()));
     fs::write(installed.bin().join("libtracer_plugin_own.so"), "no library").unwrap();
     let said = installed.run(&["plugins", "list"]);
-    assert!(said.status == 1 && said.out.contains("own     cannot be used [P105]: "), "{}", said.out);
+    assert!(said.status == 1 && said.out.contains("own        cannot be used [P105]: "), "{}", said.out);
 }
 
 #[test]
