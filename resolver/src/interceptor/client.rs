@@ -145,8 +145,11 @@ impl Client {
     #[inline]
     pub(super) fn route(&self, number: u64, message: &Message<'_>) -> Option<Found<'_>> {
         let topic = message.topic_handle()?;
-        let name = message.topic();
-        route_cache::route(number, topic, name, || with_room(|| self.routes.find(name)).flatten())
+        let find = || {
+            let name = message.topic();
+            with_room(|| self.routes.find(name)).flatten()
+        };
+        route_cache::route(number, topic, |known| message.is_of(known), find)
     }
 
     /// A broker has answered a request; `rtt` in microseconds.
