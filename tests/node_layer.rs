@@ -7,7 +7,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use words::foreign::{kafka_javascript, kafka_javascript_in_one, node_modules, node_packages, skip};
+use words::child::without_tracing;
+use words::foreign::{kafka_javascript, kafka_javascript_in_one, library, node_modules, node_packages, skip};
 use words::kafka::Kafka;
 use words::receivers::ReceivedSpan;
 use words::{Traced, WayIn, draw_traces, run};
@@ -392,6 +393,22 @@ fn ten_thousand_messages_at_once_have_no_wrong_parent() {
         ended.expect_success();
         assert_eq!(ended.stdout, "10000 of 10000\n", "{shape}: {}", ended.stderr);
     }
+}
+
+#[test]
+fn the_bench_of_node_programs_runs_and_no_span_of_ours_is_lost_in_it() {
+    let (Some(modules), Some(kafkajs)) = (node_modules(), kafka_javascript()) else { return };
+    let playground = library().with_file_name("../examples/playground");
+    assert!(playground.exists(), "{} is not built; `cargo test`, without a test's name, does", playground.display());
+    let modules = format!("--modules={}:{}", modules.display(), kafkajs.display());
+    let mut command = Command::new("node");
+    without_tracing(&mut command).arg("resolver/librdkafka/benches/node/run.js").args(["--quick", &modules]);
+    command.arg(format!("--playground={}", playground.display())).arg(format!("--library={}", library().display()));
+    let ended = run(&mut command);
+    ended.expect_success();
+    let rows: Vec<_> = ended.stdout.lines().skip(2).map(|row| row.split(" | ").collect::<Vec<_>>()).collect();
+    assert_eq!(rows.len(), 6 * 3, "{}", ended.stdout);
+    assert!(rows.iter().all(|row| row.len() == 7), "{}", ended.stdout);
 }
 
 /// What programs share among messages.
