@@ -7,7 +7,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use words::foreign::{kafka_javascript, kafka_javascript_in_one, node_modules, node_packages, skip};
+use words::child::without_tracing;
+use words::foreign::{kafka_javascript, kafka_javascript_in_one, library, node_modules, node_packages, skip};
 use words::kafka::Kafka;
 use words::receivers::ReceivedSpan;
 use words::{Traced, WayIn, draw_traces, run};
@@ -136,7 +137,7 @@ fn the_same_with_librdkafka_in_the_add_on_itself_as_confluent_builds_it() {
 fn kafkajs_shapes_are_right(modules: &Path, first_way: usize) {
     let shapes = shapes(modules, "tests/node/kafkajs.js");
     assert!(shapes.len() >= 9, "{shapes:?}");
-    let way = |at: usize| WayIn::EACH[(at + first_way) % 2];
+    let way = |at: usize| *WayIn::EACH.iter().cycle().nth(at + first_way).unwrap();
     let ran = run_shapes(modules, "tests/node/kafkajs.js", &shapes, way);
     for (shape, told, spans) in ran {
         assert_eq!(told, format!("{ORDERS} of {ORDERS}"), "{shape}");
@@ -154,7 +155,8 @@ fn kafkajs_shapes_are_right(modules: &Path, first_way: usize) {
             assert!(failed.len() >= ORDERS / 4, "{drawn:?}");
             assert!(failed.iter().all(|span| span.name == "process orders"), "{drawn:?}");
             assert!(failed.iter().all(|span| span.status_message == "not yet"), "{drawn:?}");
-            assert!(failed.iter().all(|span| span.attributes["error.type"] == "RangeError"), "{drawn:?}");
+            let is_range_error = |span: &&ReceivedSpan| span.attribute("error.type").as_deref() == Some("RangeError");
+            assert!(failed.iter().all(is_range_error), "{drawn:?}");
             assert_eq!((sent("send orders"), sent("send bills")), (ORDERS, ORDERS));
         } else if shape == "sendBatch" {
             let without_order = |text: &str| {
@@ -392,6 +394,22 @@ fn ten_thousand_messages_at_once_have_no_wrong_parent() {
         ended.expect_success();
         assert_eq!(ended.stdout, "10000 of 10000\n", "{shape}: {}", ended.stderr);
     }
+}
+
+#[test]
+fn the_bench_of_node_programs_runs_and_no_span_of_ours_is_lost_in_it() {
+    let (Some(modules), Some(kafkajs)) = (node_modules(), kafka_javascript()) else { return };
+    let playground = library().with_file_name("../examples/playground");
+    assert!(playground.exists(), "{} is not built; `cargo test`, without a test's name, does", playground.display());
+    let modules = format!("--modules={}:{}", modules.display(), kafkajs.display());
+    let mut command = Command::new("node");
+    without_tracing(&mut command).arg("resolver/librdkafka/benches/node/run.js").args(["--quick", &modules]);
+    command.arg(format!("--playground={}", playground.display())).arg(format!("--library={}", library().display()));
+    let ended = run(&mut command);
+    ended.expect_success();
+    let rows: Vec<_> = ended.stdout.lines().skip(2).map(|row| row.split(" | ").collect::<Vec<_>>()).collect();
+    assert_eq!(rows.len(), 6 * 3, "{}", ended.stdout);
+    assert!(rows.iter().all(|row| row.len() == 7), "{}", ended.stdout);
 }
 
 /// What programs share among messages.
