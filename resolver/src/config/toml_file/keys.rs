@@ -23,7 +23,7 @@ macro_rules! with_settings {
         &[
             $($before,)*
             "trace",
-            "metrics",
+            "measure",
             "sampler",
             "parent",
             "relation",
@@ -123,6 +123,7 @@ pub(crate) fn by_another_word(key: &str, known: &[&str]) -> Option<&'static str>
         "headers" | "captured_headers" | "header_attributes" => "capture_headers",
         "key" | "record_key" => "message_key",
         "redact" | "mask" => "redact_headers",
+        "metrics" | "metric" => "measure",
         "semconv" | "semconv_stability" => "conventions",
         "ignore" | "ignored" | "excluded" | "exclude_topics" => "exclude",
         "propagation" | "formats" => "propagators",
