@@ -88,7 +88,7 @@ fn is_of_spans(measured: &Measurement, spans: &[ReceivedSpan], operation: &str) 
 
 #[test]
 fn messages_that_are_sent_and_consumed_are_counted_once_with_the_durations_of_their_spans() {
-    let traced = Traced::start(&["orders"], &two_services("metrics = \"on\""));
+    let traced = Traced::start(&["orders"], &two_services("measure = \"on\""));
     send_orders(&traced.producer(), 7);
     let consumer = traced.consumer("orders");
     for number in 0..5 {
@@ -143,14 +143,14 @@ fn without_the_key_nothing_is_measured_and_it_cascades_from_the_defaults_to_the_
         &["orders", "bills", "noise"],
         r#"
         [defaults]
-        metrics = "on"
+        measure = "on"
         [services.shop]
         produces = ["orders"]
         [services.office]
         topics = ["bills", "noise"]
-        metrics = "off"
+        measure = "off"
         [services.office.topic."bills"]
-        metrics = "only"
+        measure = "only"
         "#,
     );
     let producer = traced.producer();
@@ -171,7 +171,7 @@ fn without_the_key_nothing_is_measured_and_it_cascades_from_the_defaults_to_the_
 
 #[test]
 fn every_way_to_fail_is_a_series_of_its_own() {
-    let traced = Traced::start(&["orders"], &two_services("metrics = \"on\""));
+    let traced = Traced::start(&["orders"], &two_services("measure = \"on\""));
     let mut config = traced.config(None);
     config.set("retries", "0").set("linger.ms", "0");
     let producer: BaseProducer = config.create().unwrap();
@@ -207,7 +207,7 @@ fn every_way_to_fail_is_a_series_of_its_own() {
 
 #[test]
 fn what_librdkafka_never_took_is_not_sent() {
-    let traced = Traced::start(&["orders"], &two_services("metrics = \"on\""));
+    let traced = Traced::start(&["orders"], &two_services("measure = \"on\""));
     let mut config = traced.config(None);
     config.set("queue.buffering.max.messages", "2").set("linger.ms", "60000");
     let producer: BaseProducer = config.create().unwrap();
@@ -219,7 +219,7 @@ fn what_librdkafka_never_took_is_not_sent() {
 
 #[test]
 fn a_transaction_s_messages_are_counted_and_an_aborted_one_s_as_failed() {
-    let traced = Traced::start(&["orders"], &two_services("metrics = \"only\""));
+    let traced = Traced::start(&["orders"], &two_services("measure = \"only\""));
     let mut config = traced.config(None);
     config.set("transactional.id", "tx").set("linger.ms", "2000");
     let producer: ThreadedProducer<DefaultProducerContext> = config.create().unwrap();
@@ -248,7 +248,7 @@ fn a_transaction_s_messages_are_counted_and_an_aborted_one_s_as_failed() {
 
 #[test]
 fn what_is_sampled_out_is_measured_without_a_span_or_an_exemplar() {
-    let traced = Traced::start(&["orders"], &two_services("metrics = \"on\"\nsampler = \"always_off\""));
+    let traced = Traced::start(&["orders"], &two_services("measure = \"on\"\nsampler = \"always_off\""));
     send_orders(&traced.producer(), 4);
     let consumer = traced.consumer("orders");
     for _ in 0..4 {
@@ -269,7 +269,7 @@ fn what_is_sampled_out_is_measured_without_a_span_or_an_exemplar() {
 #[test]
 fn only_metrics_leave_no_span_and_the_message_s_own_context_goes_on() {
     let traced =
-        Traced::start(&["orders", "bills"], "[defaults]\nmetrics = \"only\"\n[services.app]\ntopics = [\"*\"]\n");
+        Traced::start(&["orders", "bills"], "[defaults]\nmeasure = \"only\"\n[services.app]\ntopics = [\"*\"]\n");
     let producer = traced.producer();
     send(&producer, order());
     send(&producer, order().headers(with_headers(&[("traceparent", TRACEPARENT)])));
@@ -301,7 +301,7 @@ fn only_metrics_leave_no_span_and_the_message_s_own_context_goes_on() {
 
 #[test]
 fn a_message_is_consumed_once_by_whatever_call_it_comes() {
-    let traced = Traced::start(&["orders"], &two_services("metrics = \"on\""));
+    let traced = Traced::start(&["orders"], &two_services("measure = \"on\""));
     send_orders(&traced.producer(), 3);
     let mut expected = 0;
     let mut check = |more: u64| {
@@ -388,7 +388,7 @@ fn take(consumer: &BaseConsumer, count: usize, way: Native) -> usize {
 
 #[test]
 fn a_batch_that_is_produced_at_once_is_counted_message_by_message() {
-    let traced = Traced::start(&["orders"], &two_services("metrics = \"on\""));
+    let traced = Traced::start(&["orders"], &two_services("measure = \"on\""));
     let producer = NativeProducer::new(&traced.config(None)).unwrap();
     // SAFETY: client, topic and messages are valid; payloads are copied.
     unsafe {
@@ -406,7 +406,7 @@ fn a_batch_that_is_produced_at_once_is_counted_message_by_message() {
 
 #[test]
 fn the_time_in_the_queue_is_from_the_message_s_timestamp_and_never_negative() {
-    let traced = Traced::start(&["orders"], &two_services("metrics = \"on\""));
+    let traced = Traced::start(&["orders"], &two_services("measure = \"on\""));
     let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
     let producer = traced.producer();
     let hours = 3_600_000;
@@ -448,7 +448,7 @@ fn a_child_of_a_fork_begins_at_zero_and_its_parent_goes_on() {
         println!("parent: {}", drawn(&resolver)[1]);
         return;
     }
-    let traced = Traced::start(&["orders"], &two_services("metrics = \"on\""));
+    let traced = Traced::start(&["orders"], &two_services("measure = \"on\""));
     let ended = run(&mut traced.again("a_child_of_a_fork_begins_at_zero_and_its_parent_goes_on"));
     ended.expect_success();
     for line in [

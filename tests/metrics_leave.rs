@@ -128,7 +128,7 @@ fn what_a_service_measures_of_its_messages_leaves_by_every_way_with_the_ids_of_i
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("metrics.prom");
     let two = format!(
-        "[metrics]\ntextfile = \"{}\"\n[services.shop]\nproduces = [\"orders\"]\nmetrics = \"on\"\n[services.billing]\n\
+        "[metrics]\ntextfile = \"{}\"\n[services.shop]\nproduces = [\"orders\"]\nmeasure = \"on\"\n[services.billing]\n\
          produces = [\"bills\"]\n",
         file.display()
     );
@@ -171,7 +171,7 @@ fn exemplars(collections: &[ExportMetricsServiceRequest]) -> Vec<(String, String
 fn every_backend_has_each_exemplar_once_whoever_else_reads_the_metrics() {
     let (other, folder) = (OtlpReceiver::start().unwrap(), tempfile::tempdir().unwrap());
     let two_backends = format!(
-        "[services.shop]\nproduces = [\"orders\"]\nexport = [\"otlp\", \"other\"]\nmetrics = \"on\"\n\
+        "[services.shop]\nproduces = [\"orders\"]\nexport = [\"otlp\", \"other\"]\nmeasure = \"on\"\n\
          [metrics]\ntextfile = \"{}\"\n[backends.other]\nplugin = \"otlp\"\nconfig = {{ endpoint = \"{}\" }}\n",
         folder.path().join("metrics.prom").display(),
         other.endpoint()
@@ -351,7 +351,7 @@ fn the_files_of_two_processes_of_one_service_have_no_sample_in_common_and_promet
     // What tells processes apart by itself is set to one text for all.
     let file = format!(
         "default_service = \"app\"\n[metrics]\nself = \"on\"\ntextfile = \"{}/app-{{pid}}.prom\"\n[services.app]\n\
-         metrics = \"on\"\nresource = {{ \"service.instance.id\" = \"one\", \"process.pid\" = \"7\" }}\n",
+         measure = \"on\"\nresource = {{ \"service.instance.id\" = \"one\", \"process.pid\" = \"7\" }}\n",
         folder.path().display()
     );
     let traced = Traced::start(&["orders"], &file);

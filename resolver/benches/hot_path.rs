@@ -354,7 +354,7 @@ fn parent() -> SpanContext {
 fn resolver(sampler: &str, metrics: &str) -> Resolver {
     // No backend: spans are encoded into batches, which go nowhere.
     let text = format!(
-        "version = 1\n[batch]\ndelay = \"1h\"\n[defaults]\nsampler = \"{sampler}\"\nmetrics = \"{metrics}\"\n\
+        "version = 1\n[batch]\ndelay = \"1h\"\n[defaults]\nsampler = \"{sampler}\"\nmeasure = \"{metrics}\"\n\
          [services.shop]\ntopics = [\"orders\"]\n"
     );
     let resolver = Resolver::load(Source::Text { name: "bench.toml".into(), text }).unwrap();

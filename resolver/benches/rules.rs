@@ -153,7 +153,7 @@ fn config(count: usize) -> Config {
 fn settings(sampler: SamplerSetting) -> Settings {
     Settings {
         trace: Trace::Spans,
-        metrics: Measuring::Off,
+        measure: Measuring::Off,
         sampler,
         parent: ParentDecision::Respect,
         relation: Relation::Parent,

@@ -27,7 +27,7 @@ use crate::resolver::{Resolver, Shared};
 
 impl Resolver {
     /// Lets the application's own OpenTelemetry provider have what is measured: the messaging metrics of the services, and
-    /// how the library itself is, as far as the file asks for them (`metrics` of a service, `self` of `[metrics]`).
+    /// how the library itself is, as far as the file asks for them (`measure` of a service, `self` of `[metrics]`).
     ///
     /// They are the same metrics as by the other ways, beside which this one stands; what belongs to a service has its name
     /// as the attribute `service.name`. A provider's readers collect them like any others. To be called once for each
@@ -36,7 +36,7 @@ impl Resolver {
         let Some(shared) = self.shared() else { return };
         if !shared.measures() {
             diagnostics::warn(
-                "an OpenTelemetry MeterProvider is to have metrics, and nothing is measured: `metrics` of a service or \
+                "an OpenTelemetry MeterProvider is to have metrics, and nothing is measured: `measure` of a service or \
                  `self` of [metrics] turns them on",
             );
         }

@@ -90,7 +90,7 @@ export   = ["collector", "legacy"]
 resource = { "service.version" = "2.1.0", "team" = "pay" }
 relation = "link"
 ambient = "off"
-metrics = "on"
+measure = "on"
 reinject = true
 propagators.inject = ["b3"]
 exclude  = []
@@ -188,7 +188,7 @@ fn tables_merge_by_precedence_and_arrays_replace() {
     assert_eq!(payments.settings.sampler, Sampler::Ratio(0.25));
     assert_eq!(payments.settings.relation, Relation::Link);
     assert_eq!(payments.settings.ambient, Ambient::Off);
-    assert_eq!((payments.settings.metrics, checkout.settings.metrics), (Measuring::On, Measuring::Off));
+    assert_eq!((payments.settings.measure, checkout.settings.measure), (Measuring::On, Measuring::Off));
     assert!(payments.settings.reinject);
     assert_eq!(payments.settings.export, [0, 1]);
     assert_eq!(payments.settings.inject, [Propagator::B3]);

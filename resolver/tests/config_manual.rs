@@ -74,7 +74,7 @@ fn every_known_key_appears_in_the_manual_with_its_words() {
         "version",
         "default_service",
         "trace",
-        "metrics",
+        "measure",
         "sampler",
         "parent",
         "relation",
@@ -180,7 +180,7 @@ fn an_empty_file_has_the_defaults_that_the_manual_promises() {
     let settings = &config.services[0].settings;
     assert_eq!(settings, &config.defaults);
     assert_eq!(settings.trace, Trace::Spans);
-    assert_eq!(settings.metrics, Measuring::Off);
+    assert_eq!(settings.measure, Measuring::Off);
     assert_eq!(settings.sampler, Sampler::AlwaysOn);
     assert_eq!(settings.parent, ParentDecision::Respect);
     assert_eq!(settings.relation, Relation::Parent);

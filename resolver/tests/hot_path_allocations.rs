@@ -82,9 +82,9 @@ fn no_message_costs_an_allocation_sampled_or_not() {
         "{ ratio = 0.5 }",
         "{ consistent_probability = 0.5 }",
         "{ rate_limit = 10 }",
-        "\"always_on\"\nmetrics = \"on\"",
-        "\"always_off\"\nmetrics = \"on\"",
-        "\"always_on\"\nmetrics = \"only\"",
+        "\"always_on\"\nmeasure = \"on\"",
+        "\"always_off\"\nmeasure = \"on\"",
+        "\"always_on\"\nmeasure = \"only\"",
     ] {
         let resolver = resolver(sampler);
         for integration in [Integration::Rust, Integration::Plugin] {

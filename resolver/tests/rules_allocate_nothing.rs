@@ -174,7 +174,7 @@ fn config() -> Config {
 fn settings() -> Settings {
     Settings {
         trace: Trace::Spans,
-        metrics: Measuring::Off,
+        measure: Measuring::Off,
         sampler: SamplerSetting::AlwaysOn,
         parent: ParentDecision::Respect,
         relation: Relation::Parent,

@@ -24,7 +24,7 @@ const FILE: &str = r#"
 version = 1
 
 [defaults]
-metrics = "only"
+measure = "only"
 
 [services.checkout]
 produces = ["orders"]

@@ -108,7 +108,7 @@ fn loaded(text: &str) -> Resolver {
 }
 
 const MEASURED: &str =
-    "[metrics]\nself = \"on\"\n[services.checkout]\ntopics = [\"*\"]\nmetrics = \"on\"\nexport = []\n";
+    "[metrics]\nself = \"on\"\n[services.checkout]\ntopics = [\"*\"]\nmeasure = \"on\"\nexport = []\n";
 
 fn send(cluster: &MockCluster<'_, DefaultProducerContext>, resolver: &Resolver, topic: &str, count: usize) {
     let mut config = ClientConfig::new();

@@ -109,7 +109,7 @@ impl RouteMaker {
             None => OTHER.to_owned(),
         });
         let injection = Injection::new(&settings.inject);
-        let measured = (settings.metrics != Measuring::Off).then(|| {
+        let measured = (settings.measure != Measuring::Off).then(|| {
             rules.instruments().of(&SeriesKey {
                 service: number,
                 is_consumer: self.side == Side::Consume,

@@ -6,7 +6,7 @@ use super::Resolver;
 use crate::metrics::Measurement;
 
 impl Resolver {
-    /// The messaging metrics of the services for which `metrics` is on, as `docs/messaging-metrics.md` describes them: what
+    /// The messaging metrics of the services for which `measure` is on, as `docs/messaging-metrics.md` describes them: what
     /// this process has measured until now.
     ///
     /// Asking changes nothing: whoever else asks, and the backends, have the same exemplars. Not to be called from a Kafka callback.

@@ -135,7 +135,7 @@ pub(crate) fn treatment(settings: &Settings) -> String {
         return "passed on without spans (trace = \"propagate\")".to_owned();
     }
     if settings.trace_in_effect() == Trace::Propagate {
-        return "passed on without spans (metrics = \"only\")".to_owned();
+        return "passed on without spans (measure = \"only\")".to_owned();
     }
     let sampler = match settings.sampler {
         Sampler::AlwaysOn => "sampler always_on".to_owned(),

@@ -12,9 +12,9 @@ fn processings(program: &Program) -> (u64, f64, usize) {
 
 /// The settings under which messages are measured: with spans, sampled out, and without.
 const MEASURED: [(&str, usize); 3] = [
-    ("metrics = \"on\"", 1),
-    ("metrics = \"on\"\nsampler = \"always_off\"\nparent = \"ignore\"", 0),
-    ("metrics = \"only\"", 0),
+    ("measure = \"on\"", 1),
+    ("measure = \"on\"\nsampler = \"always_off\"\nparent = \"ignore\"", 0),
+    ("measure = \"only\"", 0),
 ];
 
 #[test]
@@ -62,7 +62,7 @@ fn a_processing_that_a_commit_or_a_send_shows_is_measured_as_its_span_says() {
 
 #[test]
 fn what_a_thread_sends_follows_from_a_message_that_is_measured_only_as_from_one_that_is_passed_on() {
-    for settings in ["trace = \"propagate\"", "metrics = \"only\""] {
+    for settings in ["trace = \"propagate\"", "measure = \"only\""] {
         for program in [Program::unseen(settings), Program::seen(settings)] {
             program.poll_if_seen(&program.incoming(1));
             let following = program.send("bills");

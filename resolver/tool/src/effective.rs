@@ -86,7 +86,7 @@ pub(crate) fn values(settings: &Settings, config: &Config) -> Vec<(&'static str,
     let names = settings.export.iter().filter_map(|index| config.backends.get(*index));
     vec![
         ("trace", toml_text::trace(settings.trace).to_owned()),
-        ("metrics", toml_text::metrics(settings.metrics).to_owned()),
+        ("measure", toml_text::measure(settings.measure).to_owned()),
         ("sampler", toml_text::sampler(settings.sampler)),
         ("parent", toml_text::parent(settings.parent).to_owned()),
         ("relation", toml_text::relation(settings.relation).to_owned()),
@@ -249,7 +249,7 @@ fn legacy(configuration: &Configuration, service: Option<&str>, key: &str) -> Or
         "resource" => variable(&["JAEGER_TAGS"]),
         "exclude" => variable(&["ALLOW_KSQL_INTERNAL_TOPICS"]),
         "delay" => variable(&["JAEGER_REPORTER_FLUSH_INTERVAL"]),
-        "trace" | "metrics" | "relation" | "ambient" | "commit_spans" | "capture_headers" | "redact_headers"
+        "trace" | "measure" | "relation" | "ambient" | "commit_spans" | "capture_headers" | "redact_headers"
         | "redact_values" | "message_key" | "conventions" => Some(Origin::Default),
         _ => None,
     };

@@ -87,8 +87,8 @@ pub(crate) fn trace(trace: Trace) -> &'static str {
     }
 }
 
-pub(crate) fn metrics(metrics: Measuring) -> &'static str {
-    match metrics {
+pub(crate) fn measure(measure: Measuring) -> &'static str {
+    match measure {
         Measuring::Off => "\"off\"",
         Measuring::On => "\"on\"",
         Measuring::Only => "\"only\"",

@@ -30,7 +30,7 @@ pub(super) fn queues_hold_a_batch(draft: &ConfigDraft, findings: &mut Findings) 
 pub(super) fn services_have_backends(draft: &ConfigDraft, findings: &mut Findings) {
     for service in &draft.services {
         let makes_spans =
-            service.layer.trace == Some(Ok(Trace::Spans)) && service.layer.metrics != Some(Ok(Measuring::Only));
+            service.layer.trace == Some(Ok(Trace::Spans)) && service.layer.measure != Some(Ok(Measuring::Only));
         if let (true, Some(Ok([]))) = (makes_spans, service.layer.export.as_ref().map(|list| list.as_deref())) {
             let message = format!("service `{}` exports to no backend: its spans go nowhere", service.name);
             let help = "name one in `export`, or say trace = \"propagate\" if only context is to pass on";

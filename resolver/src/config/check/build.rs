@@ -66,7 +66,7 @@ pub(crate) fn config(draft: ConfigDraft, origin: Origin, findings: &mut Findings
         let message = "[metrics] says where metrics are to go, and nothing is measured";
         findings.mention(
             Problem::warning(code::NOTHING_MEASURED, message)
-                .help("add `self = \"on\"` there, or `metrics = \"on\"` to [defaults] or a service"),
+                .help("add `self = \"on\"` there, or `measure = \"on\"` to [defaults] or a service"),
         );
     }
     Ok(config)

@@ -16,7 +16,7 @@ use crate::config::report::findings::Broken;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Layer {
     pub(crate) trace: Said<Trace>,
-    pub(crate) metrics: Said<Measuring>,
+    pub(crate) measure: Said<Measuring>,
     pub(crate) sampler: Said<Sampler>,
     pub(crate) parent: Said<ParentDecision>,
     pub(crate) relation: Said<Relation>,
@@ -52,7 +52,7 @@ impl Layer {
         }
         Self {
             trace: self.trace.or(below.trace),
-            metrics: self.metrics.or(below.metrics),
+            measure: self.measure.or(below.measure),
             sampler: self.sampler.or(below.sampler),
             parent: self.parent.or(below.parent),
             relation: self.relation.or(below.relation),
@@ -78,7 +78,7 @@ impl Layer {
     pub(crate) fn settings(&self) -> Result<Settings, Broken> {
         Ok(Settings {
             trace: said(self.trace)?,
-            metrics: said(self.metrics)?,
+            measure: said(self.measure)?,
             sampler: said(self.sampler)?,
             parent: said(self.parent)?,
             relation: said(self.relation)?,
@@ -113,7 +113,7 @@ pub(crate) fn said<T>(value: Said<T>) -> Result<T, Broken> {
 pub(crate) fn untouched() -> Settings {
     Settings {
         trace: Trace::Off,
-        metrics: Measuring::Off,
+        measure: Measuring::Off,
         sampler: Sampler::AlwaysOff,
         parent: ParentDecision::Respect,
         relation: Relation::Parent,

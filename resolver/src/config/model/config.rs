@@ -37,7 +37,7 @@ pub struct Config {
 impl Config {
     /// Whether anything at all is measured.
     pub fn measures(&self) -> bool {
-        let measures = |settings: &Settings| settings.metrics != Measuring::Off;
+        let measures = |settings: &Settings| settings.measure != Measuring::Off;
         let of_topics = |service: &Service| service.topic_settings.iter().any(|(_, settings)| measures(settings));
         self.metrics.own || self.services.iter().any(|service| measures(&service.settings) || of_topics(service))
     }

@@ -8,7 +8,7 @@ pub struct Settings {
     /// Whether messages get spans; see also [`Settings::trace_in_effect`].
     pub trace: Trace,
     /// Whether messages are measured.
-    pub metrics: Measuring,
+    pub measure: Measuring,
     /// Decides new traces, and every trace when `parent` is `Ignore`.
     pub sampler: Sampler,
     /// Whether a parent's decision wins.
@@ -69,9 +69,9 @@ pub enum Conventions {
 }
 
 impl Settings {
-    /// What becomes of messages: as `trace` says, but that `metrics = "only"` leaves no spans.
+    /// What becomes of messages: as `trace` says, but that `measure = "only"` leaves no spans.
     pub fn trace_in_effect(&self) -> Trace {
-        match (self.trace, self.metrics) {
+        match (self.trace, self.measure) {
             (Trace::Spans, Measuring::Only) => Trace::Propagate,
             (trace, _) => trace,
         }
@@ -89,7 +89,7 @@ pub enum Trace {
     Off,
 }
 
-/// `metrics = …`.
+/// `measure = …`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measuring {
     /// Not.

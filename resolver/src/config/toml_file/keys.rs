@@ -23,7 +23,7 @@ macro_rules! with_settings {
         &[
             $($before,)*
             "trace",
-            "metrics",
+            "measure",
             "sampler",
             "parent",
             "relation",
@@ -125,6 +125,7 @@ pub(crate) fn by_another_word(key: &str, known: &[&str]) -> Option<&'static str>
         "commits" | "settle" | "settle_spans" => "commit_spans",
         "key" | "record_key" => "message_key",
         "redact" | "mask" => "redact_headers",
+        "metrics" | "metric" => "measure",
         "semconv" | "semconv_stability" => "conventions",
         "ignore" | "ignored" | "excluded" | "exclude_topics" => "exclude",
         "propagation" | "formats" => "propagators",

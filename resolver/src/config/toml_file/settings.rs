@@ -23,7 +23,7 @@ use crate::config::text::written_key::written_key;
 pub(crate) fn read(section: &Section<'_>, backends: &[&str], findings: &mut Findings) -> Layer {
     let mut layer = Layer {
         trace: section.field("trace").map(|field| field.choice(TRACES, findings)),
-        metrics: section.field("metrics").map(|field| field.choice(METRICS, findings)),
+        measure: section.field("measure").map(|field| field.choice(MEASURE, findings)),
         sampler: section.field("sampler").map(|field| sampler::read(field, findings)),
         parent: section.field("parent").map(|field| field.choice(PARENTS, findings)),
         relation: section.field("relation").map(|field| field.choice(RELATIONS, findings)),
@@ -158,7 +158,7 @@ fn attribute(entry: Field<'_>, findings: &mut Findings) -> Result<String, Broken
 /// What `trace` may be.
 pub(super) const TRACES: &[(&str, Trace)] =
     &[("spans", Trace::Spans), ("propagate", Trace::Propagate), ("off", Trace::Off)];
-const METRICS: &[(&str, Measuring)] = &[("off", Measuring::Off), ("on", Measuring::On), ("only", Measuring::Only)];
+const MEASURE: &[(&str, Measuring)] = &[("off", Measuring::Off), ("on", Measuring::On), ("only", Measuring::Only)];
 const PARENTS: &[(&str, ParentDecision)] = &[("respect", ParentDecision::Respect), ("ignore", ParentDecision::Ignore)];
 const RELATIONS: &[(&str, Relation)] = &[("parent", Relation::Parent), ("link", Relation::Link)];
 const MESSAGE_KEYS: &[(&str, MessageKey)] =

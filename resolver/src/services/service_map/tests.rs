@@ -559,7 +559,7 @@ fn patterns(texts: &[&str]) -> Vec<Pattern> {
 fn settings(mark: f64) -> Settings {
     Settings {
         trace: Trace::Spans,
-        metrics: Measuring::Off,
+        measure: Measuring::Off,
         sampler: Sampler::RateLimit(mark),
         parent: ParentDecision::Respect,
         relation: Relation::Parent,

@@ -209,7 +209,7 @@ fn decide(sampler: &Sampler, parent: ParentSampling) -> Decision {
 fn settings(sampler: config::Sampler, parent: ParentDecision) -> Settings {
     Settings {
         trace: Trace::Spans,
-        metrics: Measuring::Off,
+        measure: Measuring::Off,
         sampler,
         parent,
         relation: Relation::Parent,

@@ -109,7 +109,7 @@ fn passed_on(asked: &Asked<'_>) -> Vec<String> {
     let mut buffer = TraceStateBuffer::new();
     let extracted = extract(bytes(headers), &settings.extract, &mut buffer);
     let said = match settings.trace {
-        Trace::Spans => format!("metrics = \"only\" ({})", origin("metrics")),
+        Trace::Spans => format!("measure = \"only\" ({})", origin("measure")),
         _ => format!("trace = \"propagate\" ({})", origin("trace")),
     };
     let mut lines = vec![format!("{said}: the context passes on, and no span is made")];

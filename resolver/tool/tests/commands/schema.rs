@@ -153,7 +153,7 @@ fn its_defaults_are_those_of_the_manual() {
     let default = |pointer: &str| schema.pointer(&format!("{pointer}/default")).cloned().unwrap();
     for key in [
         "trace",
-        "metrics",
+        "measure",
         "sampler",
         "parent",
         "relation",
