@@ -7,6 +7,7 @@ use std::fmt::{self, Display, Formatter, Write};
 use std::io;
 use std::path::PathBuf;
 
+use super::table;
 use crate::trusted_path::Doubt;
 
 /// A plugin that is not there, or is not what it should be.
@@ -129,7 +130,7 @@ impl LoadError {
             }
             LoadFailure::OtherAbi(path, abi) => format!("{} speaks ABI {abi}, this host speaks ABI 1", path.display()),
             LoadFailure::HostTooOld(path) => {
-                format!("{} refuses this host, which speaks ABI 1.0", path.display())
+                format!("{} refuses this host, which speaks ABI 1.0: it needs a newer one", path.display())
             }
             LoadFailure::Defective(path, defects) => {
                 let mut text = format!("{} breaks the plugin contract:", path.display());
@@ -172,6 +173,9 @@ impl LoadError {
             }
             LoadFailure::OtherAbi(..) => "install a version of the plugin for ABI 1".to_owned(),
             LoadFailure::HostTooOld(_) => {
+                "upgrade tracer-resolver, or install an older version of the plugin".to_owned()
+            }
+            LoadFailure::Defective(_, defects) if defects.iter().all(|defect| defect.starts_with(table::DEMANDS)) => {
                 "upgrade tracer-resolver, or install an older version of the plugin".to_owned()
             }
             LoadFailure::Defective(..) => "this is a defect of the plugin: tell its author".to_owned(),

@@ -186,7 +186,7 @@ fn a_plugin_of_another_major_version_is_told_apart_from_no_plugin() {
 fn a_plugin_that_wants_a_newer_host_is_believed() {
     assert_eq!(
         refusal_of(&CPlugin { returns: "0", ..CPlugin::default() }),
-        "P102 plugin `sample`: DIR/libtracer_plugin_sample.so refuses this host, which speaks ABI 1.0\n\
+        "P102 plugin `sample`: DIR/libtracer_plugin_sample.so refuses this host, which speaks ABI 1.0: it needs a newer one\n\
          help: upgrade tracer-resolver, or install an older version of the plugin"
     );
 }
@@ -329,7 +329,9 @@ fn a_capability_that_must_be_understood_is_not_in_the_half_that_is_ignored() {
         [("TRACER_CAP_OWNS_RETRY", "32 (owns retry)"), ("TRACER_CAP_ASYNC_EXPORT", "33 (asynchronous export)")]
     {
         let defect = format!("it demands capabilities that this host does not know: bit {named}");
-        assert_eq!(with(capability), Err(defective(&defect)));
+        let help = "upgrade tracer-resolver, or install an older version of the plugin";
+        let refusal = defective(&defect).replace("this is a defect of the plugin: tell its author", help);
+        assert_eq!(with(capability), Err(refusal));
     }
 }
 
