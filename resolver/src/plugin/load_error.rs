@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::fmt::{self, Display, Formatter, Write};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::table;
 use crate::trusted_path::Doubt;
@@ -73,6 +73,15 @@ pub(crate) enum LoadFailure {
     HostTooOld(PathBuf),
     /// A plugin that breaks the contract; every way in which it does.
     Defective(PathBuf, Vec<String>),
+}
+
+impl LoadFailure {
+    /// `from_memory`: a copy was to be loaded, because the file is pinned.
+    pub(super) fn not_loadable(file: &Path, error: String, from_memory: bool) -> Self {
+        let lacks_another = error.contains("cannot open shared object file");
+        let note = if from_memory && lacks_another { FROM_MEMORY } else { "" };
+        Self::NotLoadable(file.to_owned(), error + note)
+    }
 }
 
 impl LoadError {
@@ -164,6 +173,10 @@ impl LoadError {
             LoadFailure::ChangedOnDisk(_) | LoadFailure::OtherLibrary(_) => {
                 "restart the process, or install the new version under a new file name".to_owned()
             }
+            LoadFailure::NotLoadable(_, error) if error.ends_with(FROM_MEMORY) => format!(
+                "link into the plugin what it needs, or install that where the system's loader searches; or remove `sha256` \
+                 from [plugins.{plugin}]"
+            ),
             LoadFailure::NotLoadable(..) => {
                 "install a plugin built for this system: same processor, a C library no newer than this one".to_owned()
             }
@@ -210,6 +223,10 @@ fn hint(name: &str, file_name: &str, present: &[String]) -> String {
     }
     format!("{install}; plugins found there: {}", present.join(", "))
 }
+
+/// Said of a library that is missing beside a pinned plugin.
+const FROM_MEMORY: &str =
+    " (a plugin with a `sha256` is loaded from memory: $ORIGIN in its RUNPATH leads nowhere there)";
 
 /// The plugins of this project.
 const OURS: [&str; 4] = ["otlp", "jaeger", "zipkin", "file"];
