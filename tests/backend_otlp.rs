@@ -441,7 +441,7 @@ fn an_answer_in_the_middle_of_the_request_is_heard() {
     let body = vec![0; 32 << 20];
     let error = export_bytes(&backend, &body, 1, LIMIT).unwrap_err();
     server.join().unwrap();
-    assert_eq!(error.kind(), ErrorKind::Permanent, "{error}");
+    assert_eq!(error.kind(), ErrorKind::Credentials, "{error}");
     assert!(error.message().contains("answered 401") && error.message().contains("who are you"), "{error}");
 }
 

@@ -15,7 +15,7 @@
 #
 # All of them hold the same files, stripped. The wheel's tag and the Debian package's dependency say which glibc they need,
 # as read off the files. What was stripped goes into an archive beside the packages: unpack it beside the files, or into a
-# folder of the debugger's, which finds it by the build id.
+# folder of the debugger's, which finds it by the build id. The headers for plugins of one's own are in another archive.
 set -euo pipefail
 
 readonly LIBRARIES=(libtracer_interceptors.so libtracer_plugin_{otlp,otlp_grpc,jaeger,zipkin,file}.so)
@@ -59,6 +59,7 @@ main() {
     gather
     for package in "${wanted[@]}"; do "make_$package"; done
     deliver_symbols
+    deliver_kit
 }
 
 read_words() {
@@ -221,8 +222,9 @@ make_deb() {
     for file in "${LIBRARIES[@]}"; do cp "$work/lib/$file" "$stage/usr/lib/tracer-resolver/"; done
     cp "$work/lib/$TOOL" "$stage/usr/bin/"
     cp "$root/resolver/default-config.toml" "$stage/usr/share/tracer-resolver/"
-    cp "$root/plugins/api/include/tracer_plugin.h" "$here/include/tracer_interceptors.h" \
-        "$stage/usr/include/tracer-resolver/"
+    cp "$root"/plugins/api/include/* "$here/include/tracer_interceptors.h" "$stage/usr/include/tracer-resolver/"
+    mkdir -p "$stage/usr/share/pkgconfig"
+    plugin_pc /usr /tracer-resolver >"$stage/usr/share/pkgconfig/tracer-plugin.pc"
     cp -r "$here/README.md" "$here/docs" "$doc/"
     cat "$here/debian/copyright" "$work/THIRD-PARTY.txt" >"$doc/copyright"
     # The command writes its own manual pages and completions: what `--help` says is said once.
@@ -250,6 +252,25 @@ page() {
     for file in $(grep -oE '\]\([a-z]+\.toml\)' <<<"$text" | tr -d ']()' | sort -u); do
         printf '\n## %s\n\n```toml\n%s\n```\n' "$file" "$(<"$here/docs/$file")"
     done
+}
+
+# For pkg-config: the headers of the plugin contract below a prefix.
+plugin_pc() {
+    local header=$root/plugins/api/include/tracer_plugin.h abi
+    abi=$(sed -n 's/^#define TRACER_ABI_MAJOR //p' "$header").$(sed -n 's/^#define TRACER_ABI_MINOR //p' "$header")
+    sed -e "s|@PREFIX@|$1|" -e "s|@FOLDER@|$2|" -e "s|@ABI@|$abi|" "$root/plugins/api/tracer-plugin.pc.in"
+}
+
+# For authors of plugins who have no Debian: headers, the linker's script and the page, to be unpacked anywhere.
+deliver_kit() {
+    local kit=tracer-plugin-kit-$version
+    mkdir -p "$work/kit/$kit/lib/pkgconfig"
+    cp -r "$root/plugins/api/include" "$root/plugins/api/README.md" "$root/LICENSE" "$work/kit/$kit/"
+    # shellcheck disable=SC2016 # pkg-config's own variable.
+    plugin_pc '${pcfiledir}/../..' '' >"$work/kit/$kit/lib/pkgconfig/tracer-plugin.pc"
+    tar --create --directory="$work/kit" --sort=name --owner=0 --group=0 --numeric-owner \
+        --mtime="@$SOURCE_DATE_EPOCH" "$kit" | gzip -9n >"$out/$kit.tar.gz"
+    echo "kit for plugins: $out/$kit.tar.gz"
 }
 
 # What a debugger wants to know of the files, by the same names.

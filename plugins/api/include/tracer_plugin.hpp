@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * tracer_plugin.hpp: a door in C++11 for the plugins of tracer_plugin.h, which stays the specification.
+ * tracer_plugin.hpp: the boundary in C++11 of plugins of tracer_plugin.h, which stays the specification.
  *
  * Write a class, and hand out its table:
  *
@@ -10,11 +10,11 @@
  *       explicit Mine(const tracer_create_args &args);                  // copies what it keeps; args.host may be kept
  *       void export_batch(const tracer_batch &batch, uint32_t timeout_ms); // throws tracer::error::retryable and so on
  *   };
- *   static constexpr tracer_plugin TABLE = tracer::door<Mine>::table("mine", "1.0.0", "{...}");
+ *   static constexpr tracer_plugin TABLE = tracer::boundary<Mine>::table("mine", "1.0.0", "{...}");
  *   const tracer_plugin *tracer_plugin_v1(uint32_t) { return &TABLE; }
  *
  * A tracer::error that is thrown becomes its code. Any other exception is caught, named by its type, and poisons the
- * instance: TRACER_ERR_PANIC, and nothing of the class is called any more but its destructor. Nothing leaves the door.
+ * instance: TRACER_ERR_PANIC, and nothing of the class is called any more but its destructor. Nothing crosses the boundary.
  *
  * Build with -fvisibility=hidden -static-libstdc++ -static-libgcc -Wl,--version-script=tracer_plugin.map.
  *
@@ -197,7 +197,7 @@ inline std::string name_of_exception() {
 }
 
 /* From a class to the table. */
-template <typename Backend> class door {
+template <typename Backend> class boundary {
   public:
     /* Texts are literals. `signals` and `capabilities` as in tracer_plugin. */
     template <size_t Type, size_t Version, size_t Schema>

@@ -1,6 +1,6 @@
 //! What tests of a backend are given: batches that are OTLP, and a trial that finds what is broken.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
+#![expect(clippy::panic, reason = "a test may fail loudly")]
 
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};

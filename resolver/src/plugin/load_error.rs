@@ -5,8 +5,9 @@
 use std::error::Error;
 use std::fmt::{self, Display, Formatter, Write};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::table;
 use crate::trusted_path::Doubt;
 
 /// A plugin that is not there, or is not what it should be.
@@ -76,6 +77,15 @@ pub(crate) enum LoadFailure {
     Defective(PathBuf, Vec<String>),
 }
 
+impl LoadFailure {
+    /// `from_memory`: a copy was to be loaded, because the file is pinned.
+    pub(super) fn not_loadable(file: &Path, error: String, from_memory: bool) -> Self {
+        let lacks_another = error.contains("cannot open shared object file");
+        let note = if from_memory && lacks_another { FROM_MEMORY } else { "" };
+        Self::NotLoadable(file.to_owned(), error + note)
+    }
+}
+
 impl LoadError {
     pub(super) fn new(plugin: &str, failure: LoadFailure) -> Self {
         Self { plugin: plugin.to_owned(), failure }
@@ -136,7 +146,7 @@ impl LoadError {
             }
             LoadFailure::OtherAbi(path, abi) => format!("{} speaks ABI {abi}, this host speaks ABI 1", path.display()),
             LoadFailure::HostTooOld(path) => {
-                format!("{} refuses this host, which speaks ABI 1.0", path.display())
+                format!("{} refuses this host, which speaks ABI 1.0: it needs a newer one", path.display())
             }
             LoadFailure::Defective(path, defects) => {
                 let mut text = format!("{} breaks the plugin contract:", path.display());
@@ -174,6 +184,10 @@ impl LoadError {
                 "fork later, or before the first client is created; a plugin's constructors should take no time"
                     .to_owned()
             }
+            LoadFailure::NotLoadable(_, error) if error.ends_with(FROM_MEMORY) => format!(
+                "link into the plugin what it needs, or install that where the system's loader searches; or remove `sha256` \
+                 from [plugins.{plugin}]"
+            ),
             LoadFailure::NotLoadable(..) => {
                 "install a plugin built for this system: same processor, a C library no newer than this one".to_owned()
             }
@@ -183,6 +197,9 @@ impl LoadError {
             }
             LoadFailure::OtherAbi(..) => "install a version of the plugin for ABI 1".to_owned(),
             LoadFailure::HostTooOld(_) => {
+                "upgrade tracer-resolver, or install an older version of the plugin".to_owned()
+            }
+            LoadFailure::Defective(_, defects) if defects.iter().all(|defect| defect.starts_with(table::DEMANDS)) => {
                 "upgrade tracer-resolver, or install an older version of the plugin".to_owned()
             }
             LoadFailure::Defective(..) => "this is a defect of the plugin: tell its author".to_owned(),
@@ -217,6 +234,10 @@ fn hint(name: &str, file_name: &str, present: &[String]) -> String {
     }
     format!("{install}; plugins found there: {}", present.join(", "))
 }
+
+/// Said of a library that is missing beside a pinned plugin.
+const FROM_MEMORY: &str =
+    " (a plugin with a `sha256` is loaded from memory: $ORIGIN in its RUNPATH leads nowhere there)";
 
 /// The plugins of this project.
 const OURS: [&str; 6] = ["otlp", "otlp_grpc", "jaeger", "zipkin", "kafka", "file"];

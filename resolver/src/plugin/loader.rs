@@ -271,7 +271,7 @@ pub(super) fn open(
     // SAFETY: constructors of the library run here. That is what loading a plugin means; who may be loaded was decided by
     // the configuration, its folders and its pins.
     let library = undisturbed(|| inside(name, "constructors", || unsafe { Library::open(Some(loadable), flags) }))
-        .map_err(|error| refuse(LoadFailure::NotLoadable(file.to_owned(), error.to_string())))?;
+        .map_err(|error| refuse(LoadFailure::not_loadable(file, error.to_string(), inode.is_some())))?;
     let entry = find_entry(&library, file).map_err(refuse)?;
     // The handle is not needed any more, and must never be closed.
     std::mem::forget(library);

@@ -178,7 +178,7 @@ fn check_pairs_and_capabilities(raw: &tracer_plugin, defects: &mut Vec<String>) 
     let unknown = raw.capabilities & TRACER_CAP_MUST_UNDERSTAND;
     if unknown != 0 {
         let bits: Vec<_> = (32..64).filter(|bit| unknown >> bit & 1 == 1).map(named_bit).collect();
-        defects.push(format!("it demands capabilities that this host does not know: bit {}", bits.join(", ")));
+        defects.push(format!("{DEMANDS} that this host does not know: bit {}", bits.join(", ")));
     }
 }
 
@@ -190,6 +190,9 @@ fn named_bit(bit: u32) -> String {
         _ => bit.to_string(),
     }
 }
+
+/// How a defect begins that a later host may not see as one.
+pub(super) const DEMANDS: &str = "it demands capabilities";
 
 /// What the host makes batches of; all of them as OTLP protobuf.
 const MADE_SIGNALS: u32 = 1 << TRACER_SIGNAL_TRACES | 1 << TRACER_SIGNAL_METRICS;

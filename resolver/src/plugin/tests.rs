@@ -1,6 +1,7 @@
 //! Plugins as the host meets them: C ones compiled here from a few lines, and the misbehaving one of the fixtures.
 
 mod codes;
+mod compatibility;
 mod credentials;
 mod loading;
 mod misbehaviour;

@@ -98,5 +98,5 @@ const VARIABLES: &[(&str, &str)] = &[
 const FILES: &[(&str, &str)] = &[
     ("/usr/share/tracer-resolver/default-config.toml", "every key of the file, its default and its meaning."),
     ("/usr/lib/tracer-resolver", "the library, and the plugins for the backends."),
-    ("/usr/include/tracer-resolver/tracer_plugin.h", "for plugins of your own."),
+    ("/usr/include/tracer-resolver/tracer_plugin.h", "for plugins of your own; tracer_plugin.hpp for those in C++."),
 ];

@@ -186,7 +186,7 @@ fn a_plugin_of_another_major_version_is_told_apart_from_no_plugin() {
 fn a_plugin_that_wants_a_newer_host_is_believed() {
     assert_eq!(
         refusal_of(&CPlugin { returns: "0", ..CPlugin::default() }),
-        "P102 plugin `sample`: DIR/libtracer_plugin_sample.so refuses this host, which speaks ABI 1.0\n\
+        "P102 plugin `sample`: DIR/libtracer_plugin_sample.so refuses this host, which speaks ABI 1.0: it needs a newer one\n\
          help: upgrade tracer-resolver, or install an older version of the plugin"
     );
 }
@@ -329,7 +329,9 @@ fn a_capability_that_must_be_understood_is_not_in_the_half_that_is_ignored() {
         [("TRACER_CAP_OWNS_RETRY", "32 (owns retry)"), ("TRACER_CAP_ASYNC_EXPORT", "33 (asynchronous export)")]
     {
         let defect = format!("it demands capabilities that this host does not know: bit {named}");
-        assert_eq!(with(capability), Err(defective(&defect)));
+        let help = "upgrade tracer-resolver, or install an older version of the plugin";
+        let refusal = defective(&defect).replace("this is a defect of the plugin: tell its author", help);
+        assert_eq!(with(capability), Err(refusal));
     }
 }
 
@@ -523,3 +525,28 @@ fn refusal_in(plugins: &Plugins) -> String {
 }
 
 const STRANGER: u32 = 12345;
+
+/// The bytes that were hashed run from memory: there is no folder beside them.
+#[test]
+fn a_pinned_plugin_that_looks_for_a_library_beside_itself_is_told_why_it_finds_none() {
+    let folder = Folder::new();
+    compile("__attribute__((visibility(\"default\"))) int beside(void) { return 1; }", &folder.join("libbeside.so"));
+    fs::write(
+        folder.join("plugin.c"),
+        CPlugin { more: "int beside(void);\nint (*uses)(void) = beside;".to_owned(), ..CPlugin::default() }.source(),
+    )
+    .unwrap();
+    let file = folder.join("libtracer_plugin_sample.so");
+    let mut cc = std::process::Command::new("cc");
+    cc.args(["-std=c99", "-shared", "-fPIC", "-Wl,-rpath,$ORIGIN", "-I"]);
+    cc.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/api/include")).arg("-o").arg(&file);
+    cc.arg(folder.join("plugin.c")).arg("-L").arg(&folder.0).arg("-lbeside");
+    assert!(cc.status().unwrap().success());
+    let pin = sha256_of(&file);
+    let refused = loader(Trust::Strict).load("sample", &pinned(&file, Some(pin))).unwrap_err();
+    let said = folder.hide_in(&refused);
+    assert!(said.starts_with("P105 ") && said.contains("libbeside.so"), "{said}");
+    assert!(said.contains("loaded from memory: $ORIGIN in its RUNPATH leads nowhere there"), "{said}");
+    assert!(said.contains("help: link into the plugin what it needs") && said.contains("remove `sha256`"), "{said}");
+    assert!(loader(Trust::Strict).load("sample", &pinned(&file, None)).is_ok(), "without the pin it is found");
+}

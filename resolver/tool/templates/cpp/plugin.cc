@@ -40,7 +40,7 @@ class Backend : public tracer::backend {
 };
 
 constexpr tracer_plugin PLUGIN =
-    tracer::door<Backend>::table("@NAME@", "0.1.0", "{\"type\": \"object\", \"additionalProperties\": false}");
+    tracer::boundary<Backend>::table("@NAME@", "0.1.0", "{\"type\": \"object\", \"additionalProperties\": false}");
 
 } // namespace
 

@@ -18,6 +18,9 @@ fn it_unpacks_and_works() {
     for file in [
         "usr/include/tracer-resolver/tracer_interceptors.h",
         "usr/include/tracer-resolver/tracer_plugin.h",
+        "usr/include/tracer-resolver/tracer_plugin.hpp",
+        "usr/include/tracer-resolver/tracer_plugin.map",
+        "usr/share/pkgconfig/tracer-plugin.pc",
         "usr/share/doc/tracer-resolver/README.md",
         "usr/share/doc/tracer-resolver/copyright",
         "usr/share/doc/tracer-resolver/docs/python.md",
@@ -35,9 +38,43 @@ fn it_unpacks_and_works() {
     let library = root.path().join("usr/lib/tracer-resolver/libtracer_interceptors.so");
     assert_eq!(expect_success(tool.arg("path").output().unwrap()), format!("{}\n", library.display()));
 
+    a_plugin_builds_by_pkg_config(&root.path().join("usr/share/pkgconfig"), Some(root.path()));
+    let kit = tempfile::tempdir().unwrap();
+    let name = format!("tracer-plugin-kit-{}", env!("CARGO_PKG_VERSION"));
+    let archive = package.parent().unwrap().join(format!("{name}.tar.gz"));
+    expect_success(Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(kit.path()).output().unwrap());
+    a_plugin_builds_by_pkg_config(&kit.path().join(name).join("lib/pkgconfig"), None);
     what_was_stripped_is_beside_the_package(&package, &root.path().join("usr/lib/tracer-resolver"));
     control_is_right(&package);
     everything_belongs_to_root(&package);
+}
+
+/// What an author of a plugin in C++ types, with the headers from nowhere but there. `root` is where the package is unpacked.
+fn a_plugin_builds_by_pkg_config(folder: &Path, root: Option<&Path>) {
+    let asked = |words: &[&str]| {
+        let mut pkg_config = Command::new("pkg-config");
+        pkg_config.args(words).arg("tracer-plugin").env("PKG_CONFIG_LIBDIR", folder).env_remove("PKG_CONFIG_PATH");
+        if let Some(root) = root {
+            pkg_config.env("PKG_CONFIG_SYSROOT_DIR", root);
+        }
+        match pkg_config.output() {
+            Ok(said) => Some(expect_success(said).trim().to_owned()),
+            Err(error) => {
+                words::foreign::skip(&format!("pkg-config: {error}"));
+                None
+            }
+        }
+    };
+    let Some(flags) = asked(&["--cflags"]) else { return };
+    assert_eq!(asked(&["--modversion"]).unwrap(), "1.0");
+    let map = asked(&["--variable=versionscript"]).unwrap();
+    let map = root.filter(|_| map.starts_with("/usr/")).map_or(map.clone(), |root| format!("{}{map}", root.display()));
+    let out = tempfile::tempdir().unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/api/tests/fixtures/throwing.cc");
+    let mut cpp = Command::new("c++");
+    cpp.args(["-std=c++11", "-shared", "-fPIC", "-fvisibility=hidden"]).args(flags.split_whitespace());
+    cpp.arg(format!("-Wl,--version-script={map}")).arg(source).arg("-o").arg(out.path().join("plugin.so"));
+    expect_success(cpp.output().unwrap());
 }
 
 /// A debugger finds it by the build id, or by the name and a checksum in the file.

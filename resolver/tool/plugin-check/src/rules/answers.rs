@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 use tracer_plugin_api::abi::{
-    TRACER_ERR_CONFIG, TRACER_ERR_PARTIAL, TRACER_ERR_PERMANENT, TRACER_ERR_RETRYABLE, TRACER_ERR_TIMEOUT, TRACER_OK,
+    TRACER_ERR_CONFIG, TRACER_ERR_CREDENTIALS, TRACER_ERR_PARTIAL, TRACER_ERR_PERMANENT, TRACER_ERR_RETRYABLE,
+    TRACER_ERR_TIMEOUT, TRACER_OK,
 };
 
 use crate::case::{Case, ITEMS, TIMEOUT, code_name};
@@ -55,7 +56,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         name: "after-failures",
-        sentence: "with the same `batch_id` and a rising `attempt`",
+        sentence: "with the same `batch_id`, the same body and a rising `attempt`",
         help: "open a new connection when the old one was closed, and take a batch that comes again as any other",
         is_gate: false,
         run: after_failures,
@@ -63,7 +64,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "codes",
         sentence: "The code returned, again. Where they differ, the one returned counts.",
-        help: "set error->code to what is returned, wherever anything but OK is; return the codes of the header only",
+        help: "set error->code to what is returned, wherever anything but OK is; return the codes of the header only, and count no more items than the batch has",
         is_gate: false,
         run: codes,
     },
@@ -263,7 +264,7 @@ fn replies(case: &Case, table: &Table) -> Result<Vec<(String, Reply)>, Stop> {
 fn codes(case: &Case) -> Tried {
     let table = case.table()?;
     for (what, reply) in replies(case, &table)? {
-        if !(0..=9).contains(&reply.code) {
+        if !(TRACER_OK..=TRACER_ERR_CREDENTIALS).contains(&reply.code) {
             case.broken(format!("{what} returns {}", code_name(reply.code)));
         } else if reply.code != TRACER_OK && reply.told.code != reply.code {
             case.broken(format!(
@@ -275,6 +276,9 @@ fn codes(case: &Case) -> Tried {
         let is_of_settings = what.starts_with("validate") || what.starts_with("create");
         if reply.code == TRACER_ERR_CONFIG && !is_of_settings {
             case.broken(format!("{what} returns CONFIG, which only validate and create may"));
+        }
+        if reply.told.rejected > ITEMS {
+            case.broken(format!("{what} of {ITEMS} items: rejected_items is {}", reply.told.rejected));
         }
     }
     Ok(())

@@ -225,6 +225,10 @@ fn newer_host(case: &Case) -> Tried {
     }
     let table = plugin.table(at).map_err(Stop::Broken)?;
     let config = case.config(&table, Peer::Collector);
+    let reply = table.validate(config.as_bytes(), Lending::Newer)?;
+    if reply.code != TRACER_OK {
+        case.broken(format!("validate returns {} to a host of a later minor version", reply.words()));
+    }
     let (instance, reply, _) = table.create(config.as_bytes(), 1, HostSide::new(HostKind::Newer)?, Lending::Newer)?;
     let Some(instance) = instance else {
         return Err(Stop::Broken(format!("create refuses a host of a later minor version: {}", reply.words())));
@@ -239,6 +243,10 @@ fn newer_host(case: &Case) -> Tried {
     }
     if instance.stats(size_of::<tracer_stats>() + NEWER / 2).is_overrun {
         case.broken("stats writes beyond a longer tracer_stats");
+    }
+    let reply = instance.flush(TIMEOUT, Lending::Newer)?;
+    if reply.code != TRACER_OK {
+        case.broken(format!("flush returns {} to a host of a later minor version", reply.words()));
     }
     let reply = instance.shutdown(TIMEOUT, Lending::Newer)?;
     if reply.told.is_overrun {

@@ -29,7 +29,8 @@ impl Backend for Plugin {
         Ok(Self { host: args.host.clone(), items: AtomicU64::new(0), batches: AtomicU64::new(0) })
     }
 
-    /// Ships one batch within `timeout`. `BackendError::retryable` is tried again by the host, `permanent` is not.
+    /// Ships one batch within `timeout`. `BackendError::retryable` is tried again by the host, `permanent` is not;
+    /// `credentials` is for a 401 or 403.
     fn export(&self, batch: &Batch<'_>, _timeout: Duration) -> Result<(), BackendError> {
         let line = format!("{} items in {} bytes", batch.item_count, batch.body.len());
         self.host.log(LogLevel::Debug, Self::TYPE_NAME, &line);

@@ -262,6 +262,10 @@ static tracer_code posted(tracer_instance *me, const tracer_batch *batch, long d
     }
     sscanf(text, "HTTP/1.1 %d", &status);
     if (status == 200) return TRACER_OK;
+    if (is("far-too-many") && status == 400 && error != NULL) {
+        error->rejected_items = 4000000000u;
+        return fail(error, TRACER_ERR_PARTIAL, "", "refused: 400");
+    }
     if (status == 400) return fail(error, is("refused-is-retryable") ? TRACER_ERR_RETRYABLE : TRACER_ERR_PERMANENT, "", "refused: 400");
     if (is("busy-is-final")) return fail(error, TRACER_ERR_PERMANENT, "", "busy: 503");
     after = strstr(text, "Retry-After: ");
