@@ -181,8 +181,16 @@ fn what_is_sampled_out_is_not_linked_to() {
     program.consumer.commit(c"orders", partition, 2, 0);
     assert_eq!(commits(&program), Vec::<String>::new());
     program.consumer.consume(&program.incoming(2));
-    program.consumer.commit(c"orders", partition, 3, 0);
-    assert_eq!(commits(&program).len(), 1, "a parent's decision wins");
+    plain.place(0, partition, 3);
+    program.consumer.consume(&plain);
+    program.consumer.commit(c"orders", partition, 4, 0);
+    assert_eq!(
+        commits(&program),
+        [format!(
+            "commit orders kind 3 status 0 - {partition} 2 below receive orders 2 links [receive orders 2] and 0"
+        )],
+        "a parent's decision wins, and only that message has a span"
+    );
 }
 
 #[test]

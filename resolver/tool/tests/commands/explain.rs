@@ -211,7 +211,7 @@ fn of_many_rules_those_about_other_topics_are_counted() {
     installed.file("t.toml", &format!("version = 1\n{services}"));
     let said = installed.run(&["explain", "t.toml", "--topic", "topic-7", "--produce"]);
     assert!(said.out.contains("> s7") && said.out.contains("and 39 rules about other topics"), "{}", said.out);
-    assert!(said.out.lines().count() < 30, "{}", said.out);
+    assert!(said.out.lines().count() < 40, "{}", said.out);
 }
 
 #[test]
