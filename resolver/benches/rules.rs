@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use tracer_resolver::config::{
-    Ambient, Batch, Config, Measuring, Metrics, Origin, ParentDecision, Pattern, Plugins, Propagator, Relation,
+    Ambient, Batch, Config, Measuring, Metrics, Origin, ParentDecision, Pattern, Plugins, Propagator, Relation, Reload,
     Sampler as SamplerSetting, Service, Settings, Trace,
 };
 use tracer_resolver::propagation::{Injection, TraceStateBuffer, extract, parse_traceparent, write_traceparent};
@@ -146,6 +146,7 @@ fn config(count: usize) -> Config {
         plugins: Plugins::default(),
         batch: Batch { delay: Duration::from_secs(1), max_bytes: 1 << 20 },
         metrics: Metrics::default(),
+        reload: Reload::OFF,
     }
 }
 

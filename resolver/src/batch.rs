@@ -6,11 +6,12 @@
 //! ```
 //!
 //! One set of segments and one batch thread serve the whole process, however many resolvers, services and backends
-//! it has. A *backend set* is one distinct list of backends that some service exports to; a batch is encoded once for its set.
+//! it has. A *backend set* is one distinct list of backends; a batch is encoded once for its backend set.
 
 mod backend_set;
 mod batch_thread;
 mod leaving;
+mod outgoing;
 mod pipeline;
 mod process_pipeline;
 mod received_spans;
@@ -26,8 +27,9 @@ mod thread_spans;
 mod topic_counters;
 mod trace_state_field;
 
-pub(crate) use backend_set::{BackendSet, BatchedService, Destinations};
+pub(crate) use backend_set::{BackendSet, BatchedService, BatchedServices, Destinations};
 pub(crate) use leaving::Leave;
+pub(crate) use outgoing::Outgoing;
 #[cfg(feature = "application-spans")]
 pub(crate) use pipeline::ApplicationSpans;
 pub(crate) use pipeline::{EndReporter, Pipeline};

@@ -22,8 +22,8 @@ use crate::batch::{ApplicationSpans, BackendSet, Pipeline, ServiceCounters};
 use crate::clock;
 use crate::export::DropReason;
 use crate::propagation::{TraceStateBuffer, explicit_randomness, settled_trace_state};
-use crate::resolver::Shared;
-use crate::tracer::sampler::{Decision, ParentSampling, Sampler};
+use crate::resolver::{Rules, Shared};
+use crate::tracer::sampler::{Decision, KeptBy, ParentSampling, Sampler};
 
 /// The configuration names no such service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Resolver {
     /// They are sampled as the service's messages are, carry the service's resource, and leave through its backends,
     /// in the same batches. A span started under a [`crate::Processing`]'s context continues that message's trace.
     /// The application keeps the provider, or makes it the global one; its shutdown flushes and ends nothing but itself.
-    /// When tracing is off the provider records nothing.
+    /// When tracing is off the provider records nothing, and neither does it while a reload has taken the service out.
     ///
     /// # Errors
     ///
@@ -50,10 +50,13 @@ impl Resolver {
             let off = opentelemetry_sdk::trace::Sampler::AlwaysOff;
             return Ok(SdkTracerProvider::builder().with_sampler(off).build());
         };
-        let known = || self.service_names().map(str::to_owned).collect();
+        let known = || self.service_names().collect();
         let unknown = || UnknownService { service: service.to_owned(), known: known() };
-        let index = self.service(service).ok_or_else(unknown)?;
-        let (processor, sampler) = BridgeProcessor::new(&shared, index).ok_or_else(unknown)?;
+        let seat = self.service(service).and_then(|number| Seat::new(&shared, number)).ok_or_else(unknown)?;
+        shared.report_at_end();
+        let seat = Arc::new(seat);
+        let sampler = BridgeSampler { seat: Arc::clone(&seat) };
+        let processor = BridgeProcessor { seat, scopes: Mutex::default() };
         Ok(SdkTracerProvider::builder()
             .with_resource(
                 Resource::builder_empty().with_attribute(KeyValue::new("service.name", service.to_owned())).build(),
@@ -72,30 +75,66 @@ impl fmt::Display for UnknownService {
 
 impl std::error::Error for UnknownService {}
 
+/// A service, as the rules of now have it.
+struct Seat {
+    resolver: Arc<Shared>,
+    /// The service's number.
+    service: usize,
+    there: Mutex<There>,
+}
+
+/// What the rules of one moment say of a service.
+#[derive(Clone)]
+struct There {
+    rules: u64,
+    backend_set: Arc<BackendSet>,
+    /// `None`: they have no such service.
+    sampler: Option<Sampler>,
+    counters: Arc<ServiceCounters>,
+}
+
+impl Seat {
+    fn new(resolver: &Arc<Shared>, service: usize) -> Option<Self> {
+        let there = Mutex::new(There::by(&resolver.rules(), service)?);
+        Some(Self { resolver: Arc::clone(resolver), service, there })
+    }
+
+    fn there(&self) -> There {
+        let mut there = self.there.lock().unwrap_or_else(PoisonError::into_inner);
+        if there.rules != self.resolver.generation() {
+            let rules = self.resolver.rules();
+            // Spans of a service that is gone, which began before, go where they would have gone.
+            *there = There::by(&rules, self.service).unwrap_or_else(|| There {
+                rules: rules.generation(),
+                sampler: None,
+                ..there.clone()
+            });
+        }
+        there.clone()
+    }
+}
+
+impl There {
+    fn by(rules: &Rules, service: usize) -> Option<Self> {
+        let index = rules.service_with(service)?;
+        let slot = rules.service_slot(index)?;
+        Some(Self {
+            rules: rules.generation(),
+            backend_set: rules.backend_set(slot)?,
+            sampler: Some(rules.sampler(slot)?.clone()),
+            counters: rules.service_counters(index)?,
+        })
+    }
+}
+
 /// Encodes each span as it ends, on the thread that ended it, and leaves the bytes to the batch thread.
 struct BridgeProcessor {
-    resolver: Arc<Shared>,
-    service: u32,
-    backend_set: Arc<BackendSet>,
+    seat: Arc<Seat>,
     /// Encoded scopes: few, and the same instances again and again.
     scopes: Mutex<Vec<(InstrumentationScope, Arc<[u8]>)>>,
 }
 
 impl BridgeProcessor {
-    fn new(shared: &Arc<Shared>, service: usize) -> Option<(Self, BridgeSampler)> {
-        let slot = shared.service_slot(service)?;
-        shared.report_at_end();
-        let processor = Self {
-            resolver: Arc::clone(shared),
-            service: u32::try_from(service).ok()?,
-            backend_set: shared.backend_set(slot)?,
-            scopes: Mutex::default(),
-        };
-        let sampler =
-            BridgeSampler { sampler: shared.sampler(slot)?.clone(), counters: shared.service_counters(service)? };
-        Some((processor, sampler))
-    }
-
     fn scope(&self, scope: &InstrumentationScope) -> Arc<[u8]> {
         let mut scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, encoded)) = scopes.iter().find(|(known, _)| known == scope) {
@@ -113,33 +152,31 @@ impl SpanProcessor for BridgeProcessor {
     fn on_start(&self, _span: &mut Span, _cx: &Context) {}
 
     fn on_end(&self, span: SpanData) {
-        if !span.span_context.is_sampled() || self.backend_set.is_empty() {
+        if !span.span_context.is_sampled() {
+            return;
+        }
+        let There { backend_set, .. } = self.seat.there();
+        let Ok(service) = u32::try_from(self.seat.service) else { return };
+        if backend_set.is_empty() {
             return;
         }
         let scope = self.scope(&span.instrumentation_scope);
         let mut spans = Vec::with_capacity(512);
         encode::span(&mut spans, &span);
-        self.resolver.ensure_running();
-        let backend_set = Arc::clone(&self.backend_set);
-        let taken =
-            Pipeline::current().submit(ApplicationSpans { backend_set, service: self.service, scope, spans, count: 1 });
-        if !taken {
-            self.backend_set.lost(self.service, DropReason::BufferFull, 1);
+        self.seat.resolver.ensure_running();
+        let own = Arc::clone(&backend_set);
+        if !Pipeline::current().submit(ApplicationSpans { backend_set, service, scope, spans, count: 1 }) {
+            own.lost(service, DropReason::BufferFull, 1);
         }
     }
 
     fn force_flush(&self) -> OTelSdkResult {
         let deadline = Instant::now() + crate::EXIT_DEADLINE;
-        if Pipeline::current().seal_all(Some(self.resolver.id()), deadline) && self.resolver.backends().flush(deadline)
-        {
-            Ok(())
-        } else {
-            Err(OTelSdkError::Timeout(crate::EXIT_DEADLINE))
-        }
+        if self.seat.resolver.flush(deadline) { Ok(()) } else { Err(OTelSdkError::Timeout(crate::EXIT_DEADLINE)) }
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        if Pipeline::current().seal_all(Some(self.resolver.id()), Instant::now() + timeout) {
+        if Pipeline::current().seal_all(Some(self.seat.resolver.id()), Instant::now() + timeout) {
             Ok(())
         } else {
             Err(OTelSdkError::Timeout(timeout))
@@ -149,15 +186,20 @@ impl SpanProcessor for BridgeProcessor {
 
 impl fmt::Debug for BridgeProcessor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BridgeProcessor").field("service", &self.service).finish_non_exhaustive()
+        f.debug_struct("BridgeProcessor").field("service", &self.seat.service).finish_non_exhaustive()
     }
 }
 
 /// The service's own sampler, as the SDK asks it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct BridgeSampler {
-    sampler: Sampler,
-    counters: Arc<ServiceCounters>,
+    seat: Arc<Seat>,
+}
+
+impl fmt::Debug for BridgeSampler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BridgeSampler").field("service", &self.seat.service).finish_non_exhaustive()
+    }
 }
 
 impl ShouldSample for BridgeSampler {
@@ -177,20 +219,23 @@ impl ShouldSample for BridgeSampler {
             Some(parent) if parent.is_sampled() => ParentSampling::Sampled,
             Some(_) => ParentSampling::NotSampled,
         };
+        let there = self.seat.there();
         let given = parent.map(SpanContext::trace_state).filter(|state| **state != TraceState::NONE);
         let header = given.map(TraceState::header);
         let header = header.as_deref().map(str::as_bytes);
         let id = trace_id.to_bytes();
         let randomness = || explicit_randomness(header);
-        let (decision, flags) = match self.sampler.decide_by(sampling, &id, randomness, clock::monotonic_nanos) {
+        let decide = |sampler: &Sampler| sampler.decide_by(sampling, &id, randomness, clock::monotonic_nanos);
+        let (decision, flags) = match there.sampler.as_ref().map_or(Decision::Drop, decide) {
             Decision::Keep => (SamplingDecision::RecordAndSample, TraceFlags::SAMPLED.to_u8()),
             Decision::Drop => {
-                self.counters.sampled_out.raise();
+                there.counters.sampled_out.raise();
                 (SamplingDecision::Drop, 0)
             }
         };
         let mut buffer = TraceStateBuffer::new();
-        let settled = settled_trace_state(header, &id, self.sampler.kept_by(sampling, flags), &mut buffer);
+        let kept_by = there.sampler.as_ref().map_or(KeptBy::Unknown, |sampler| sampler.kept_by(sampling, flags));
+        let settled = settled_trace_state(header, &id, kept_by, &mut buffer);
         let trace_state = if settled == header {
             given.cloned()
         } else {

@@ -32,14 +32,17 @@ mod text;
 mod toml_file;
 
 pub use load::{Loaded, Source, load, load_with};
+pub(crate) use load::{file_of, file_text, nothing};
 pub use model::*;
 pub use outline::{Outline, Written};
 pub use reading::units::{written_bytes, written_duration};
 pub use report::problem::{Problem, Report, Severity};
+pub(crate) use source::file::read_once;
 pub use source::strictness::strict;
 pub use source::variables::Variables;
 pub use toml_file::default_config::DEFAULT_CONFIG;
 pub use toml_file::expectations::{Expectation, ExpectedSide, Placed, expectations};
+pub(crate) use toml_file::reference::referenced_files;
 
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@ mod callbacks;
 mod captured;
 mod client;
 mod client_handles;
+mod client_routes;
 mod clientless_routes;
 mod commits;
 mod consumer;

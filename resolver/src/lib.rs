@@ -43,6 +43,7 @@ mod bridge;
 mod cancellation;
 mod clock;
 pub mod config;
+mod control_page;
 mod counted;
 mod diagnostics;
 mod ends;
@@ -62,6 +63,7 @@ mod resolver;
 pub mod services;
 mod stack_room;
 mod status;
+mod swap;
 pub mod tracer;
 mod trusted_path;
 mod zeroed;
@@ -78,6 +80,8 @@ pub use interceptor::{MessagePlace, Processing};
 pub use loaded_modules::{LoadedModule, find_loaded_module};
 pub use metrics::{MeasuredIn, Measurement};
 pub use plugin::{is_code_of_a_plugin, is_in_plugin};
-pub use resolver::{BackendTrial, Resolver, TrialOutcome, TrialSpan};
+pub use resolver::{BackendTrial, Reloaded, Resolver, TrialOutcome, TrialSpan};
 pub use stack_room::{Lent, with_room};
-pub use status::{BackendServiceStats, BackendStats, ClientStats, DataPointStats, ServiceStats, Stats, TopicStats};
+pub use status::{
+    BackendServiceStats, BackendStats, ClientStats, DataPointStats, ReloadStats, ServiceStats, Stats, TopicStats,
+};

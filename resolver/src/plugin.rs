@@ -29,10 +29,14 @@ mod settings_schema;
 mod table;
 
 #[cfg(test)]
+mod forked;
+#[cfg(test)]
 mod tests;
 
 pub use calls::{is_code_of_a_plugin, is_in_plugin};
 pub(crate) use complaint::Complaint;
+#[cfg(test)]
+pub(crate) use forked::child_is_well;
 pub(crate) use instance::{Instance, Rebirth};
 pub(crate) use library::PluginLibrary;
 pub(crate) use loader::{Loader, Trust};

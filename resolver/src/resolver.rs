@@ -3,20 +3,32 @@
 #![forbid(unsafe_code)]
 
 mod backends;
+mod destination;
 mod global;
+mod ledger;
 mod measured;
 mod measurements;
+mod plan;
+mod reload;
+mod reloading;
+mod resource;
+mod rules;
 mod shared;
 mod trial;
+mod watch;
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(crate) use backends::check_with as check_backends;
+pub(crate) use plan::check_with as check_backends;
+pub use reloading::Reloaded;
+pub(crate) use rules::{Rules, epoch};
 pub(crate) use shared::Shared;
 pub use trial::{BackendTrial, TrialOutcome, TrialSpan};
+
+use self::reloading::Reloading;
 
 use crate::batch::Pipeline;
 use crate::config::{self, Report, Severity, Source, Variables};
@@ -61,11 +73,13 @@ impl Resolver {
     pub fn load(source: Source) -> Result<Self, ResolverError> {
         Pipeline::watch_forks();
         let strict = config::strict(&Variables::process());
+        let (reloading, before) = Reloading::new(source.clone(), strict);
         let loaded = config::load(source);
         let mut report = loaded.report;
-        let shared = loaded.config.map(|config| Shared::new(config, strict, &mut report));
+        reloading.has_read(before, &report);
+        let shared = loaded.config.map(|config| Shared::new(config, strict, reloading, &mut report));
         if let Some(untrusted) = &loaded.untrusted {
-            backends::check(untrusted, strict, &mut report);
+            plan::check(untrusted, strict, &mut report);
         }
         let status_file = StatusFile::asked_for(&Variables::process());
         if strict && report.has_errors() {
@@ -76,13 +90,14 @@ impl Resolver {
         let report = Arc::new(report);
         match &shared {
             Some(shared) => {
-                let about = About::new(Arc::clone(&report), Some(shared.config().origin.clone()));
-                shared.describe(about, status_file);
+                shared.is_made_of(Arc::clone(&report));
+                shared.writes_status(status_file);
             }
             None => say_off(status_file, Arc::clone(&report)),
         }
         if let Some(shared) = &shared {
-            shared.announce();
+            diagnostics::info(&format!("tracing {}", shared.describe()));
+            shared.tell_lost_metrics();
             shared.ensure_running();
             ends::watch();
         }
@@ -104,19 +119,22 @@ impl Resolver {
         self.id
     }
 
-    /// Every problem of the configuration and its plugins.
+    /// Every problem of the configuration and its plugins, as they were at the start.
     pub fn report(&self) -> &Report {
         &self.report
     }
 
-    /// The names of the services, in file order.
-    pub fn service_names(&self) -> impl Iterator<Item = &str> {
-        self.shared.iter().flat_map(|shared| shared.config().services.iter().map(|service| service.name.as_str()))
+    /// The names of the services that there are now, in file order.
+    pub fn service_names(&self) -> impl Iterator<Item = String> {
+        let rules = self.shared.as_ref().map(|shared| shared.rules());
+        let names = rules.map(|rules| rules.config().services.iter().map(|service| service.name.clone()).collect());
+        names.into_iter().flat_map(|names: Vec<_>| names)
     }
 
-    /// The number by which a client can be bound to a service in code.
+    /// The number by which a client can be bound to a service in code. It stays the service's whatever a reload brings; a
+    /// client of a service that a reload has taken out is not traced until it is back.
     pub fn service(&self, name: &str) -> Option<usize> {
-        self.shared.as_ref()?.config().services.iter().position(|service| service.name == name)
+        self.shared.as_ref()?.service(name)
     }
 
     /// Says in the log, once for each text, that a client of this resolver is not traced.
@@ -139,11 +157,13 @@ impl Resolver {
     pub fn shutdown(&self, timeout: Duration) -> bool {
         let deadline = Instant::now() + timeout;
         let Some(shared) = &self.shared else { return true };
+        shared.end();
         let sealed = Pipeline::current().seal_all(Some(self.id), deadline);
         shared.end_metrics();
         let ended = shared.backends().shutdown(deadline);
         shared.tell_sum(Moment::Seen);
-        Pipeline::current().retire_backend_sets(shared.backend_set_indices());
+        Pipeline::current()
+            .retire_backend_sets(shared.rules().backend_sets().iter().map(|backend_set| backend_set.index()));
         ended && sealed
     }
 

@@ -19,9 +19,11 @@ pub(crate) use clients_met::ClientsMet;
 pub(crate) use document::{About, document};
 pub(crate) use losses::{Account, Moment, Told};
 pub(crate) use misspelt::Meant;
-pub use stats::{BackendServiceStats, BackendStats, ClientStats, DataPointStats, ServiceStats, Stats, TopicStats};
+pub use stats::{
+    BackendServiceStats, BackendStats, ClientStats, DataPointStats, ReloadStats, ServiceStats, Stats, TopicStats,
+};
 pub(crate) use status_file::StatusFile;
-pub(crate) use topics_counted::TopicsCounted;
+pub(crate) use topics_counted::CountedTopic;
 pub(crate) use topics_seen::{Look, TopicsSeen};
-pub(crate) use who::{Belongs, Who};
+pub(crate) use who::{Belongs, Owner, Who};
 pub(crate) use whose::Rules;

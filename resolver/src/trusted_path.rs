@@ -30,8 +30,17 @@ pub(crate) enum Doubt {
 /// deploys by a group chose its members. See `RATIONALE.md`, "Who may write to a file that names code?".
 ///
 /// Call it after the file was opened: if the way is without a doubt then, nobody else can have exchanged it before.
-pub(crate) fn doubt(path: &Path) -> Option<Doubt> {
-    first_doubt(path, |_| true)
+///
+/// `any_writer`: everybody may write there, as far as the modes go (Docker Desktop shows every file of the host's as 0777);
+/// somebody else's files stay doubtful.
+pub(crate) fn doubt(path: &Path, any_writer: bool) -> Option<Doubt> {
+    first_doubt(path, |doubt| !any_writer || !matches!(doubt, Doubt::Everyone { .. }))
+}
+
+/// Whether what this is about belongs to root or to the user of this process.
+pub(crate) fn is_ours(metadata: &Metadata) -> bool {
+    // SAFETY: geteuid() takes nothing, touches no memory of ours, and cannot fail.
+    is_trusted(metadata, unsafe { libc::geteuid() })
 }
 
 /// What allows every user of this machine to put a file into `folder`, sticky or not: a place where nothing that is found
@@ -224,7 +233,7 @@ mod tests {
     }
 
     fn shown(path: &Path) -> String {
-        doubt(path).map_or("none".to_owned(), |doubt| format!("{doubt}; help: {}", doubt.help()))
+        doubt(path, false).map_or("none".to_owned(), |doubt| format!("{doubt}; help: {}", doubt.help()))
     }
 
     #[test]
@@ -277,8 +286,8 @@ mod tests {
         let folder = folder();
         symlink("loop", folder.path().join("loop")).unwrap();
         symlink("none", folder.path().join("dangling")).unwrap();
-        assert!(matches!(doubt(&folder.path().join("loop")), Some(Doubt::Unknown { .. })));
-        assert!(matches!(doubt(&folder.path().join("dangling")), Some(Doubt::Unknown { .. })));
+        assert!(matches!(doubt(&folder.path().join("loop"), false), Some(Doubt::Unknown { .. })));
+        assert!(matches!(doubt(&folder.path().join("dangling"), false), Some(Doubt::Unknown { .. })));
     }
 
     #[test]
@@ -344,7 +353,7 @@ mod tests {
             fs::write(&file, "").unwrap();
             chown(&file, Some(STRANGER), None).unwrap();
             set_mode(&file, 0o666);
-            assert!(doubt(&file).is_some(), "the folder is everybody's");
+            assert!(doubt(&file, false).is_some(), "the folder is everybody's");
             mount(&place, libc::MS_REMOUNT | libc::MS_RDONLY).unwrap();
             assert_eq!(shown(&file), "none");
         })

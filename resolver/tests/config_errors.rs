@@ -233,6 +233,34 @@ fn a_folder_that_everyone_may_write_is_warned_about_and_refused_when_strict() {
     assert!(!loaded.report.render(false).contains("C010"), "{}", loaded.report.render(false));
 }
 
+/// As on a mount of Docker Desktop, where every file and folder is 0777.
+#[test]
+fn what_everyone_may_write_is_trusted_where_a_variable_says_so_and_not_where_the_file_itself_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tracing.toml");
+    fs::write(&path, "version = 1\n[trust]\nallow_world_writable = true\n").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(load_with(Source::File(path.clone()), &variables()).config.is_none(), "it cannot vouch for itself");
+    for (strict, allowed) in [("0", "1"), ("1", "true")] {
+        let pairs = [("INTERCEPTORS_STRICT", strict), ("INTERCEPTORS_ALLOW_WORLD_WRITABLE", allowed)];
+        let loaded = load_with(Source::File(path.clone()), &Variables::of(pairs));
+        assert!(!loaded.report.render(false).contains("C010"), "{}", loaded.report.render(false));
+        let without_key = "version = 1\n".to_owned();
+        let named = Source::Text { name: path.to_str().unwrap().to_owned(), text: without_key };
+        for config in [loaded.config.unwrap(), load_with(named, &Variables::of(pairs)).config.unwrap()] {
+            assert!(config.plugins.allow_world_writable, "its plugins lie there too");
+        }
+    }
+    let pairs = [("INTERCEPTORS_ALLOW_WORLD_WRITABLE", "1")];
+    let privileged = load_with(Source::File(path.clone()), &Variables::of(pairs).withheld());
+    assert!(privileged.config.is_none(), "whoever starts a privileged process may not say that");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let config = load_with(Source::File(path), &variables()).config.unwrap();
+    assert!(config.plugins.allow_world_writable, "a file that is trusted may say it of its plugins");
+}
+
 #[test]
 fn a_file_of_ten_megabytes_is_refused_and_one_of_a_megabyte_is_not() {
     assert_bytes_are_refused(&vec![b'#'; 10 << 20], "path_ten_megabytes");

@@ -10,6 +10,63 @@ use tracer_resolver::config::{
     Variables, load_with, strict,
 };
 
+/// As `<(…)` of a shell, and as a FIFO that has a name.
+#[test]
+fn a_configuration_comes_through_a_pipe_and_is_read_once() {
+    let text = "version = 1\n[reload]\n[services.shop]\ntopics = [\"orders\"]\n";
+    let variables = Variables::of::<&str, &str>([]);
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let slow = std::thread::spawn(move || {
+        for line in text.lines() {
+            std::thread::sleep(Duration::from_millis(20));
+            std::io::Write::write_all(&mut writer, format!("{line}\n").as_bytes()).unwrap();
+        }
+    });
+    let path = PathBuf::from(format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader)));
+    let loaded = load_with(Source::File(path.clone()), &variables);
+    slow.join().unwrap();
+    let config = loaded.config.unwrap();
+    assert_eq!((config.services.len(), config.origin), (1, Origin::Once(path.clone())));
+    assert!(!config.reload.enabled);
+    let codes: Vec<_> = loaded.report.problems.iter().map(|problem| problem.code).collect();
+    assert!(codes.contains(&"C011"), "{}", loaded.report.render(false));
+    // Whoever comes later finds nothing, and does not wait for it.
+    let again = load_with(Source::File(path), &variables);
+    assert!(again.config.is_none() && again.report.problems[0].code == "C008", "{}", again.report.render(false));
+
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").args(["-m", "600"]).arg(&fifo).status().unwrap().success());
+    let named = fifo.clone();
+    let writer = std::thread::spawn(move || std::fs::write(named, text).unwrap());
+    let loaded = load_with(Source::File(fifo), &variables);
+    writer.join().unwrap();
+    assert_eq!(loaded.config.unwrap().services.len(), 1, "{}", loaded.report.render(false));
+}
+
+/// `3< tracing.toml`: the program may close the descriptor, and its number is another file's then.
+#[test]
+fn a_configuration_that_comes_by_a_descriptor_is_read_once_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tracing.toml");
+    std::fs::write(&file, "version = 1\n[reload]\n[services.shop]\ntopics = [\"orders\"]\n").unwrap();
+    let open = std::fs::File::open(&file).unwrap();
+    let number = std::os::fd::AsRawFd::as_raw_fd(&open);
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(format!("/dev/fd/{number}"), &link).unwrap();
+    for path in [PathBuf::from(format!("/dev/fd/{number}")), format!("/proc/self/fd/{number}").into(), link] {
+        let loaded = load_with(Source::File(path.clone()), &Variables::of::<&str, &str>([]));
+        let config = loaded.config.unwrap();
+        assert_eq!((config.origin, config.reload.enabled), (Origin::Once(path.clone()), false));
+        assert!(loaded.report.problems.iter().any(|problem| problem.code == "C011"), "{}", path.display());
+    }
+    // A link to a file is no descriptor.
+    let links = folder.path().join("links");
+    std::os::unix::fs::symlink(&file, &links).unwrap();
+    let loaded = load_with(Source::File(links.clone()), &Variables::of::<&str, &str>([]));
+    assert_eq!(loaded.config.unwrap().origin, Origin::File(links));
+}
+
 /// The example of the design, every key of it, and the keys that it leaves out.
 const EVERY_KEY: &str = r#"
 version = 1

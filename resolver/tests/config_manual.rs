@@ -110,6 +110,9 @@ fn every_known_key_appears_in_the_manual_with_its_words() {
         "dirs",
         "file",
         "sha256",
+        "enabled",
+        "interval",
+        "allow_world_writable",
     ];
     for key in keys {
         let line = DEFAULT_CONFIG
@@ -137,7 +140,7 @@ fn every_known_key_appears_in_the_manual_with_its_words() {
 #[test]
 fn the_keys_that_messages_name_as_known_all_appear_in_the_manual() {
     let sections = [
-        ("x = 1\nversion = 1", 9),
+        ("x = 1\nversion = 1", 11),
         ("version = 1\n[defaults]\nx = 1", 16),
         ("version = 1\n[services.a]\nx = 1", 22),
         ("version = 1\n[services.a.topic.b]\nx = 1", 14),
@@ -149,6 +152,8 @@ fn the_keys_that_messages_name_as_known_all_appear_in_the_manual() {
         ("version = 1\n[batch]\nx = 1", 2),
         ("version = 1\n[metrics]\nx = 1", 6),
         ("version = 1\n[plugins.a]\nx = 1", 2),
+        ("version = 1\n[reload]\nx = 1", 2),
+        ("version = 1\n[trust]\nx = 1", 1),
     ];
     for (text, count) in sections {
         let report = load(text).report;
@@ -200,9 +205,10 @@ fn an_empty_file_has_the_defaults_that_the_manual_promises() {
     assert_eq!(backend.retry.max, Duration::from_secs(5));
     assert_eq!(backend.retry.max_elapsed, Duration::from_secs(120));
     assert_eq!((config.batch.delay, config.batch.max_bytes), (Duration::from_millis(200), 512 << 10));
-    assert!(config.plugins.dirs.is_empty());
+    assert!(config.plugins.dirs.is_empty() && !config.plugins.allow_world_writable);
     assert_eq!(config.metrics, Metrics::default());
     assert!(!config.measures());
+    assert_eq!((config.reload.enabled, config.reload.interval), (false, Duration::from_secs(5)));
 }
 
 fn glob(pattern: &Pattern) -> Option<&str> {

@@ -84,6 +84,47 @@ fn send(client: &FakeClient, topic: &str) {
 }
 
 #[test]
+fn a_topic_is_told_again_after_a_reload_only_if_what_was_said_of_it_is_not_true_any_more() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tracing.toml");
+    let write = |text: &str| std::fs::write(&path, format!("version = 1\n{text}")).unwrap();
+    write("[services.shop]\nproduces = [\"orders\", \"pays\"]");
+    let resolver = Resolver::from_file(&path).unwrap();
+    LINES.lines.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    let client = FakeClient::producer(&resolver);
+    let sends = || ["orders", "pays"].into_iter().for_each(|topic| send(&client, topic));
+    sends();
+    assert_eq!(said_by_and_by(Level::Info, "topic `", 2).len(), 2);
+    // Another comment is another text, and nothing else; then one topic's settings change, then its service, and back.
+    for (text, expected) in [
+        ("# The same.\n[services.shop]\nproduces = [\"orders\", \"pays\"]", &[][..]),
+        (
+            "[services.shop]\nproduces = [\"orders\", \"pays\"]\n[services.shop.topic.pays]\nsampler = \"always_off\"",
+            &["topic `pays`"],
+        ),
+        ("[services.mail]\nproduces = [\"pays\"]\n[services.shop]\nproduces = [\"orders\"]", &["topic `pays`"]),
+        ("[services.shop]\nproduces = [\"orders\", \"pays\"]", &["topic `pays`"]),
+    ] {
+        LINES.lines.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        write(text);
+        resolver.reload().unwrap();
+        sends();
+        resolver.flush(Duration::from_secs(20));
+        // One that nobody has met yet comes after all that is to be said.
+        let new = format!("new-{}", text.len());
+        send(&client, &new);
+        let mut expected: Vec<_> = expected.iter().map(|line| (*line).to_owned()).collect();
+        expected.push(format!("topic `{new}`"));
+        let lines = said_by_and_by(Level::Info, &format!("topic `{new}`"), 1);
+        assert_eq!(lines.len(), 1);
+        let lines = said(Level::Info, "topic `");
+        let lines: Vec<_> = lines.iter().map(|line| line.split(" (produced").next().unwrap()).collect();
+        assert_eq!(lines, expected, "{text}");
+    }
+}
+
+#[test]
 fn each_topic_is_told_once_for_each_client() {
     let _alone = alone();
     let resolver = resolver(

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use tracer_resolver::config::{
-    Ambient, Batch, Config, Measuring, Metrics, Origin, ParentDecision, Pattern, Plugins, Propagator, Relation,
+    Ambient, Batch, Config, Measuring, Metrics, Origin, ParentDecision, Pattern, Plugins, Propagator, Relation, Reload,
     Sampler as SamplerSetting, Service, Settings, Trace,
 };
 use tracer_resolver::propagation::{Extracted, Injection, TraceStateBuffer, extract, read_baggage, write_baggage};
@@ -167,6 +167,7 @@ fn config() -> Config {
         plugins: Plugins::default(),
         batch: Batch { delay: Duration::from_secs(1), max_bytes: 1 << 20 },
         metrics: Metrics::default(),
+        reload: Reload::OFF,
     }
 }
 

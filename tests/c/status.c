@@ -1,5 +1,6 @@
 /* What ti_status() gives: nothing before there is a client, then all that the library knows of itself; as much of it as there
- * is room for; and in a child of a fork, the child's own. Prints the text of this process when it has counted three spans. */
+ * is room for; and in a child of a fork, the child's own. What ti_reload() gives. Prints the text of this process when it
+ * has counted three spans. */
 #include "clients.h"
 #include "../../resolver/librdkafka/include/tracer_interceptors.h"
 #include <sys/wait.h>
@@ -19,11 +20,14 @@ static void wait_for(const char *what) {
 int main(int count, char **words) {
     char part[16];
     MUST(ti_status(part, sizeof part) == 0 && part[0] == '\0');
+    MUST(ti_reload() == 0);
     rd_kafka_t *by = producer();
     for (int i = 0; i < 3; i++) send_to(by, "orders", "v");
     send_to(by, "strange", "v");
     MUST(!rd_kafka_flush(by, 30000));
     wait_for("\"spans\":3");
+    /* The file says what it said: that is in effect. */
+    MUST(ti_reload() == 1);
     memset(part, 'x', sizeof part);
     MUST(ti_status(part, sizeof part) >= sizeof part && strlen(part) == sizeof part - 1);
     MUST(ti_status(NULL, 0) > 0);

@@ -65,6 +65,7 @@ typedef struct ti_api {
     void (*pause)(ti_processing processing, int paused);
     /* Since 1.1. */
     size_t (*status)(char *buffer, size_t size);
+    int (*reload)(void);
 } ti_api;
 
 /* The only symbol that the library exports for this. NULL: it cannot work in this program. */
@@ -209,6 +210,16 @@ static inline size_t ti_status(char *buffer, size_t size) {
     if (size) buffer[0] = '\0';
     if (!api || api->struct_size < offsetof(ti_api, status) + sizeof api->status) return 0;
     return api->status(buffer, size);
+}
+
+/* Reads the configuration file again. What it says takes effect for the next message of every client; a message in flight
+ * ends by the rules that it was sent by. Gives 1 when what the file says now is in effect; 0 when it is refused, and then what
+ * was in effect before stays so, whole, and the log says why, or when nothing is traced. Reads files and may load plugins: not
+ * to be called in a callback of librdkafka. */
+static inline int ti_reload(void) {
+    const ti_api *api = ti_find();
+    if (!api || api->struct_size < offsetof(ti_api, reload) + sizeof api->reload) return 0;
+    return api->reload();
 }
 #endif /* TI_NO_LOOKUP */
 

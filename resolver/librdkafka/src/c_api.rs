@@ -6,7 +6,7 @@
 use std::ffi::{CStr, c_char, c_int};
 
 use tracer_resolver::interceptor::declared;
-use tracer_resolver::{MessagePlace, Resolver};
+use tracer_resolver::{MessagePlace, Reloaded, Resolver};
 
 use crate::contained::contained;
 use crate::static_program::is_static;
@@ -27,6 +27,7 @@ pub struct Api {
     next_send_of: unsafe extern "C" fn(*const c_char, *const c_char, *const c_char),
     pause: extern "C" fn(u64, c_int),
     status: unsafe extern "C" fn(*mut c_char, usize) -> usize,
+    reload: extern "C" fn() -> c_int,
 }
 
 static API: Api = Api {
@@ -42,6 +43,7 @@ static API: Api = Api {
     next_send_of,
     pause,
     status,
+    reload,
 };
 
 /// The functions that a program may call, which live as long as the process; null in a statically linked one, where
@@ -136,6 +138,14 @@ unsafe extern "C" fn next_send_of(traceparent: *const c_char, tracestate: *const
 
 extern "C" fn pause(processing: u64, paused: c_int) {
     contained((), || declared::pause(processing, paused != 0));
+}
+
+extern "C" fn reload() -> c_int {
+    let in_effect = || {
+        let reloaded = Resolver::reload_global();
+        c_int::from(matches!(reloaded, Ok(Reloaded::Changed | Reloaded::Unchanged)))
+    };
+    contained(0, in_effect)
 }
 
 /// # Safety

@@ -20,7 +20,7 @@ pub use processing::{Processing, process};
 pub mod resolver {
     pub use super::off::{EXIT_DEADLINE, Resolver, ResolverError, UnknownService};
     pub use super::stats::{BackendServiceStats, BackendState, BackendStats, ClientStats, DropReason};
-    pub use super::stats::{ServiceStats, Stats, TopicStats};
+    pub use super::stats::{ReloadStats, Reloaded, ServiceStats, Stats, TopicStats};
     /// Where a configuration would come from, and what would be said of it.
     pub mod config {
         pub use super::super::config::{Report, Source};
@@ -45,11 +45,12 @@ mod tests {
                 use rdkafka::message::{BorrowedMessage, OwnedMessage};
                 use $integration as integration;
 
+                use integration::resolver::UnknownService;
                 use integration::resolver::config::{Report, Source};
                 use integration::resolver::{
                     BackendServiceStats, BackendState, BackendStats, DropReason, EXIT_DEADLINE,
                 };
-                use integration::resolver::{ClientStats, ServiceStats, Stats, TopicStats, UnknownService};
+                use integration::resolver::{ClientStats, ReloadStats, Reloaded, ServiceStats, Stats, TopicStats};
                 use integration::{InstrumentError, Instrumentation, Processing, Resolver};
 
                 fn is_an_error<E: Error + Send + Sync + 'static>() {}
@@ -80,6 +81,8 @@ mod tests {
                     drop((report.has_errors(), report.render(false), own.is_strict(), own.id(), own.service("shop")));
                     let _ = (own.service_names().next(), own.shutdown(Duration::ZERO), EXIT_DEADLINE);
                     let _ = (Resolver::from_file("/nowhere").is_ok(), Source::File("a".into()) == Source::Process);
+                    let _: (Reloaded, Reloaded) = (own.reload()?, Resolver::reload_global()?);
+                    let _: ReloadStats = own.stats().reloads;
                     own.report_untraced("a test says so");
                     let mut span = resolver.tracer_provider("shop")?.tracer("a test").start("a span");
                     assert!(!span.span_context().is_sampled());

@@ -73,7 +73,7 @@ impl Instrumentation {
     pub fn apply(&self, config: &mut ClientConfig) -> Result<(), InstrumentError> {
         let service = match &self.service {
             Some(name) if self.resolver.is_on() => Some(self.resolver.service(name).ok_or_else(|| {
-                let known = self.resolver.service_names().map(str::to_owned).collect();
+                let known = self.resolver.service_names().collect();
                 InstrumentError::UnknownService { service: name.clone(), known }
             })?),
             _ => None,

@@ -1,10 +1,10 @@
-//! A backend set: one distinct list of backends, and the spans that are on their way to it.
+//! A backend_set: one distinct list of backends, and the spans that are on their way to it.
 
 #![forbid(unsafe_code)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::leaving::Leave;
@@ -17,17 +17,24 @@ use crate::per_process::PerProcess;
 /// One distinct list of backends of one resolver. Services that export to the same backends share it, and with it
 /// their batches.
 pub(crate) struct BackendSet {
-    /// Its place in the batch thread's table; never used twice.
+    /// Its place in the batch thread's table, its own for as long as it lives.
     index: usize,
     /// The resolver's number.
     resolver: u64,
-    /// All services of the resolver, by index.
-    services: Arc<[BatchedService]>,
+    /// By the resolver's number for a service; those that its rules had when the backend set was made.
+    services: BatchedServices,
     destinations: Arc<dyn Destinations>,
-    /// Indices into the resolver's backends, those that could not be created too: what they do not get is counted.
+    /// The resolver's numbers for its backends, those that could not be created too: what they do not get is counted.
     backends: Box<[usize]>,
     batch: Batch,
+    /// Processings whose spans will come this way.
+    works: AtomicUsize,
+    /// Its rules are nobody's any more: what still comes, from a thread that was late, leaves at once.
+    is_over: AtomicBool,
 }
+
+/// See [`BackendSet`].
+pub(crate) type BatchedServices = Arc<[Option<Box<BatchedService>>]>;
 
 /// What a backend set needs of a service.
 pub(crate) struct BatchedService {
@@ -94,14 +101,42 @@ impl BatchedService {
 impl BackendSet {
     pub(crate) fn new(
         resolver: u64,
-        services: Arc<[BatchedService]>,
+        services: BatchedServices,
         destinations: Arc<dyn Destinations>,
         backends: Box<[usize]>,
         batch: Batch,
     ) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let index = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { index, resolver, services, destinations, backends, batch }
+        let index = free_indices().pop().unwrap_or_else(|| NEXT.fetch_add(1, Ordering::Relaxed));
+        let (works, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Self { index, resolver, services, destinations, backends, batch, works, is_over }
+    }
+
+    /// A processing has begun whose span will come this way, or one has ended.
+    pub(crate) fn work_begins(&self) {
+        self.works.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn work_ends(&self) {
+        self.works.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether a processing is under way whose span will come this way.
+    pub(crate) fn is_worked_for(&self) -> bool {
+        self.works.load(Ordering::Relaxed) > 0
+    }
+
+    /// Nobody's rules lead here any more.
+    pub(crate) fn ends(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    fn service(&self, service: u32) -> Option<&BatchedService> {
+        self.services.get(service as usize)?.as_deref()
     }
 
     pub(crate) fn resolver(&self) -> u64 {
@@ -123,11 +158,24 @@ impl BackendSet {
     /// Counts spans of a service that were lost before they came into a batch of this backend set. Any thread; never blocks.
     #[cold]
     pub(crate) fn lost(&self, service: u32, reason: DropReason, spans: u64) {
-        if let Some(known) = self.services.get(service as usize) {
+        if let Some(known) = self.service(service) {
             known.counters.lost.fetch_add(spans, Ordering::Relaxed);
         }
         self.destinations.lost(&self.backends, service, reason, spans);
     }
+}
+
+impl Drop for BackendSet {
+    /// Its batches are gone with it: whoever collects them holds the backend set.
+    fn drop(&mut self) {
+        free_indices().push(self.index);
+    }
+}
+
+/// Places in the batch thread's table that were backend sets' which are gone: a thousand reloads do not make it grow.
+fn free_indices() -> MutexGuard<'static, Vec<usize>> {
+    static FREE: PerProcess<Mutex<Vec<usize>>> = PerProcess::new();
+    FREE.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl ServiceSpans {
@@ -159,8 +207,7 @@ impl BatchBuffer {
 
     /// Lets `encode` append one `spans` field of `service`; seals the batch when it has grown to its size.
     pub(crate) fn add(&mut self, service: u32, now: Instant, encode: impl FnOnce(&mut Vec<u8>)) {
-        let room =
-            self.backend_set.services.get(service as usize).map_or(0, |known| known.resource().head_room(own_scope()));
+        let room = self.backend_set.service(service).map_or(0, |known| known.resource().head_room(own_scope()));
         let spans = self.spans_of(service);
         if spans.own.is_empty() {
             spans.own.reserve(spans.expected + spans.expected / 8);
@@ -204,7 +251,7 @@ impl BatchBuffer {
         self.left = Some(Instant::now());
         let mut per_service = Vec::with_capacity(self.services.len());
         for spans in self.services.iter().filter(|spans| spans.count > 0) {
-            if let Some(service) = self.backend_set.services.get(spans.service as usize) {
+            if let Some(service) = self.backend_set.service(spans.service) {
                 service.counters.spans.fetch_add(u64::from(spans.count), Ordering::Relaxed);
                 per_service.push((spans.service, spans.count));
             }
@@ -231,7 +278,7 @@ impl BatchBuffer {
     /// The usual case, one service: its spans stay where they were encoded.
     fn body_of_one(&mut self, service: u32) -> (Vec<u8>, usize) {
         let backend_set = Arc::clone(&self.backend_set);
-        let Some(known) = backend_set.services.get(service as usize) else { return (Vec::new(), 0) };
+        let Some(known) = backend_set.service(service) else { return (Vec::new(), 0) };
         let spans = self.spans_of(service);
         if !spans.application.is_empty() {
             return (self.body_of_all(), 0);
@@ -247,7 +294,7 @@ impl BatchBuffer {
     fn body_of_all(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(self.bytes + self.services.len() * 512);
         for spans in self.services.iter().filter(|spans| spans.count > 0) {
-            let Some(service) = self.backend_set.services.get(spans.service as usize) else { continue };
+            let Some(service) = self.backend_set.service(spans.service) else { continue };
             let own = spans.own.get(service.resource().head_room(own_scope())..).unwrap_or(&[]);
             let own = std::iter::once((own_scope(), own)).filter(|(_, spans)| !spans.is_empty());
             let application = spans.application.iter().map(|(scope, spans)| (&scope[..], &spans[..]));
@@ -329,7 +376,7 @@ mod tests {
     fn what_comes_after_a_quiet_time_leaves_at_once_and_what_follows_waits_for_company() {
         let delay = Duration::from_millis(200);
         let resource = || ServiceResource::new([("service.name", "shop")], None);
-        let services = Arc::new([BatchedService::new(resource, Arc::default())]);
+        let services = Arc::new([Some(Box::new(BatchedService::new(resource, Arc::default())))]);
         let batches = Arc::new(Batches::default());
         let destinations = Arc::clone(&batches) as Arc<dyn Destinations>;
         let backend_set =
@@ -355,8 +402,8 @@ mod tests {
     fn a_span_that_cannot_be_encoded_is_counted_and_takes_no_other_with_it() {
         let kept = Arc::new(Batches::default());
         let describe = || ServiceResource::new([("service.name", "shop")], None);
-        let services: Arc<[BatchedService]> =
-            [BatchedService::new(describe, Arc::new(ServiceCounters::default()))].into_iter().collect();
+        let services: BatchedServices =
+            Arc::new([Some(Box::new(BatchedService::new(describe, Arc::new(ServiceCounters::default()))))]);
         let batch = Batch { delay: Duration::from_secs(1), max_bytes: 1 << 20 };
         let destinations = Arc::clone(&kept) as Arc<dyn Destinations>;
         let backend_set = Arc::new(BackendSet::new(1, services, destinations, Box::new([0]), batch));

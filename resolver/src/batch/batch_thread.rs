@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::backend_set::{BackendSet, BatchBuffer, Destinations};
 use super::leaving::{Leave, Leaving};
+use super::outgoing::{Held, OutgoingRules};
 use super::pipeline::{EndReporter, Pipeline};
 use super::received_spans::{CLAIM_WINDOW, ReceivedSpans};
 use super::record::{FinishedSpan, SpanFlags};
@@ -20,12 +21,15 @@ pub(crate) const TICK: Duration = Duration::from_millis(100);
 /// See the module.
 pub(crate) struct BatchThread {
     pipeline: &'static Pipeline,
-    /// By index of the backend set; those of other resolvers in between.
+    /// By backend set index; backend sets of other resolvers in between.
     buffers: Vec<Option<BatchBuffer>>,
     last_tick: Instant,
     /// Origins of clients that are gone, and since when. They stay while a message that such a client handed over may
     /// still be given to a processing guard, whose span would else be a second one.
     retiring: Vec<(Instant, Arc<SpanOrigin>)>,
+    /// Origins that only records name any more.
+    left: Vec<Arc<SpanOrigin>>,
+    outgoing: OutgoingRules,
     end_reporters: Vec<Weak<dyn EndReporter>>,
 }
 
@@ -38,6 +42,8 @@ impl BatchThread {
                 buffers: Vec::new(),
                 last_tick: Instant::now(),
                 retiring: Vec::new(),
+                left: Vec::new(),
+                outgoing: OutgoingRules::default(),
                 end_reporters: Vec::new(),
             }
             .run();
@@ -77,6 +83,10 @@ impl BatchThread {
         let gone_origins: HashSet<_> = gone.iter().map(|(_, origin)| origin.address()).collect();
         // Leaked rather than dropped if this round panics: a record may still name them.
         let gone = ManuallyDrop::new(gone);
+        self.left.append(&mut inbox.left_origins);
+        self.outgoing.add(now, &mut inbox.outgoing);
+        // What waits for a guard, as far as anybody asks.
+        let held = Held::new(!self.left.is_empty() || !self.outgoing.is_empty());
         let (pipeline, buffers) = (self.pipeline, &mut self.buffers);
         // The sweep comes first: a delivery of a retired origin that another thread is displacing right now ends up in
         // that thread's segment, which is drained after it.
@@ -89,7 +99,15 @@ impl BatchThread {
                     .is_some_and(|origin| inbox.flushes.iter().any(|flush| flush.concerns(origin)))
             };
             let leaves = |span: &FinishedSpan| {
-                all || ReceivedSpans::is_over(span, wall_clock) || gone_origins.contains(&span.origin) || flushed(span)
+                let leaves = all
+                    || ReceivedSpans::is_over(span, wall_clock)
+                    || gone_origins.contains(&span.origin)
+                    || flushed(span);
+                if !leaves {
+                    // SAFETY: as above.
+                    held.note(span.origin, unsafe { SpanOrigin::at(span.origin) });
+                }
+                leaves
             };
             received_spans.sweep(leaves, |span, extra| {
                 // SAFETY: alive, as above.
@@ -106,17 +124,22 @@ impl BatchThread {
             let buffer = buffer(buffers, &spans.backend_set);
             buffer.add_application(spans.service, &spans.scope, &spans.spans, spans.count, now);
         }
-        for buffer in self.buffers.iter_mut().flatten() {
+        for place in &mut self.buffers {
+            let Some(buffer) = place else { continue };
             if all || !inbox.flushes.is_empty() || buffer.due().is_some_and(|due| due <= now) {
                 buffer.seal();
+            }
+            if buffer.backend_set().is_over() {
+                buffer.seal();
+                *place = None;
             }
         }
         self.tick(now);
         for errand in inbox.errands {
             errand();
         }
-        for index in inbox.retired_backend_sets {
-            if let Some(buffer) = self.buffers.get_mut(index) {
+        for backend_set in inbox.retired_backend_sets {
+            if let Some(buffer) = self.buffers.get_mut(backend_set) {
                 if let Some(mut buffer) = buffer.take() {
                     buffer.seal();
                 }
@@ -125,6 +148,12 @@ impl BatchThread {
         for flush in inbox.flushes {
             flush.complete();
         }
+        let buffers = &mut self.buffers;
+        self.outgoing.look(now, &held, |backend_set| {
+            if let Some(mut buffer) = buffers.get_mut(backend_set).and_then(Option::take) {
+                buffer.seal();
+            }
+        });
         if let Some(request) = request {
             // Before the queues are emptied: what is measured is to be among what leaves.
             self.reporters().for_each(|reporter| reporter.leaving());
@@ -136,7 +165,8 @@ impl BatchThread {
             }
             self.pipeline.meet(request);
         }
-        // Only now: every record that refers to them was drained above.
+        // Only now: every record that refers to them was drained above, but for those that wait still.
+        self.left.retain(|origin| held.has(origin));
         drop(ManuallyDrop::into_inner(gone));
     }
 
@@ -154,7 +184,7 @@ impl BatchThread {
         self.end_reporters.iter().filter_map(Weak::upgrade)
     }
 
-    /// Where the spans go that were collected, and the metrics, each once.
+    /// Where the backend sets lead that spans were collected for, and the metrics, each once.
     fn destinations(&self) -> Vec<Arc<dyn Destinations>> {
         let mut all: Vec<Arc<dyn Destinations>> = Vec::new();
         let of_spans = self.buffers.iter().flatten().map(|buffer| Arc::clone(buffer.backend_set().destinations()));

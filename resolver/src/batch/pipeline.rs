@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::backend_set::{BackendSet, Destinations};
 use super::leaving::{Leaving, Request};
+use super::outgoing::Outgoing;
 use super::received_spans::ReceivedSpans;
 use super::record::FinishedSpan;
 use super::segments::Segments;
@@ -43,8 +44,12 @@ pub(crate) struct Pipeline {
 pub(crate) struct Inbox {
     pub flushes: Vec<Arc<Flush>>,
     pub retired_backend_sets: Vec<usize>,
-    /// Dropped after the next complete drain: no record refers to them any more by then.
+    /// Their clients are gone: what waits for a guard of theirs leaves soon.
     pub retired_origins: Vec<Arc<SpanOrigin>>,
+    /// Nobody can make a record that names them any more. Dropped after a drain that finds none either.
+    pub left_origins: Vec<Arc<SpanOrigin>>,
+    /// Rules that a reload has replaced.
+    pub outgoing: Vec<Box<dyn Outgoing>>,
     pub application: Vec<ApplicationSpans>,
     pub application_bytes: usize,
     /// What is to be said in the log, which the batch thread may wait for and an application's thread may not.
@@ -200,9 +205,22 @@ impl Pipeline {
         self.errand(move || crate::diagnostics::say(crate::diagnostics::TARGET, level, &what));
     }
 
-    /// Lets the batch thread drop `origins` once no record refers to them.
+    /// The clients of these are gone: what they handed over and is not claimed soon leaves.
     pub(crate) fn retire(&self, origins: impl IntoIterator<Item = Arc<SpanOrigin>>) {
+        // What goes with them, their routes, tells us too: not while we have the lock.
+        let origins: Vec<_> = origins.into_iter().collect();
         self.inbox().retired_origins.extend(origins);
+        self.wake();
+    }
+
+    /// Lets the batch thread drop `origin` once no record refers to it. Nobody can make one any more.
+    pub(crate) fn leave_origin(&self, origin: Arc<SpanOrigin>) {
+        self.inbox().left_origins.push(origin);
+    }
+
+    /// Lets the batch thread find out when nothing follows these rules any more.
+    pub(crate) fn replaced(&self, rules: Box<dyn Outgoing>) {
+        self.inbox().outgoing.push(rules);
         self.wake();
     }
 

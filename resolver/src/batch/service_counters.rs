@@ -30,6 +30,23 @@ pub(crate) struct Counts {
     pub unacknowledged: ManyHands,
 }
 
+impl ServiceCounters {
+    /// Adds what others have counted in this process, which count no more.
+    pub(crate) fn add(&self, others: &Self) {
+        let numbers = [
+            (&self.spans, &others.spans),
+            (&self.lost, &others.lost),
+            (&self.not_injected, &others.not_injected),
+            (&self.parents_lost, &others.parents_lost),
+        ];
+        for (sum, more) in numbers {
+            sum.fetch_add(more.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        self.sampled_out.add(others.sampled_out.sum());
+        self.unacknowledged.add(others.unacknowledged.sum());
+    }
+}
+
 impl Deref for ServiceCounters {
     type Target = Counts;
 
@@ -60,6 +77,12 @@ impl ManyHands {
     pub(crate) fn raise(&self) {
         if let Some(place) = self.0.get(own_place()) {
             place.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn add(&self, many: u64) {
+        if let Some(place) = self.0.get(own_place()) {
+            place.0.fetch_add(many, Ordering::Relaxed);
         }
     }
 

@@ -8,13 +8,13 @@ use super::check::build;
 use super::draft::config::ConfigDraft;
 use super::environment::{service, switches};
 use super::legacy;
-use super::model::{Config, Origin, Untrusted};
+use super::model::{Config, Origin, Reload, Untrusted};
 use super::reading::variable_reader::VariableReader;
 use super::report::code;
 use super::report::findings::Findings;
-use super::report::problem::{Problem, Report};
-use super::source::file;
-use super::source::strictness::{doubtful_strictness, strict};
+use super::report::problem::{Problem, Report, Severity};
+use super::source::file::{self, FileText};
+use super::source::strictness::{doubtful_strictness, is_yes, strict};
 use super::source::variables::Variables;
 use super::toml_file::{default_config, document};
 use crate::trusted_path;
@@ -102,13 +102,21 @@ fn process(variables: &Variables) -> Loaded {
 
 fn named_file(path: &Path, variables: &Variables) -> Loaded {
     let name = path.display().to_string();
-    let text = match file::read(path) {
-        Ok(text) => text,
+    let any_writer = allows_world_writable(variables);
+    let FileText { text, is_once, is_anonymous } = match file::read(path, any_writer) {
+        Ok(read) => read,
         Err(problem) => return without_config(*problem, &name),
     };
     // Asked after the file was opened, so that the answer is about what was read.
-    let doubt = trusted_path::doubt(path);
+    let doubt = if is_anonymous { None } else { trusted_path::doubt(path, any_writer) };
     let mut loaded = read_text(&name, path, text, variables);
+    if let Some(config) = loaded.config.as_mut().filter(|_| is_once) {
+        if config.reload.enabled {
+            loaded.report.push(Problem { severity: Severity::Warning, ..file::read_once(path) });
+        }
+        config.origin = Origin::Once(path.to_owned());
+        config.reload = Reload::OFF;
+    }
     if let Some(doubt) = doubt {
         let message = format!("this file may be changed by somebody who should not: {doubt}");
         let problem = if strict(variables) {
@@ -138,7 +146,7 @@ fn environment(variables: &Variables) -> Loaded {
             }
         }),
     };
-    checked(draft, Origin::Environment, findings)
+    checked(draft, Origin::Environment, variables, findings)
 }
 
 fn read_text(name: &str, path: &Path, text: String, variables: &Variables) -> Loaded {
@@ -156,11 +164,15 @@ fn read_text(name: &str, path: &Path, text: String, variables: &Variables) -> Lo
         document::read(&text, folder, variables, &defaults, &mut findings)
     });
     let origin = if is_legacy { Origin::LegacyFile(path) } else { Origin::File(path) };
-    checked(draft, origin, findings)
+    checked(draft, origin, variables, findings)
 }
 
 /// What comes of a draft, if a reader could make one.
-fn checked(draft: Option<ConfigDraft>, origin: Origin, mut findings: Findings) -> Loaded {
+fn checked(draft: Option<ConfigDraft>, origin: Origin, variables: &Variables, mut findings: Findings) -> Loaded {
+    let draft = draft.map(|mut draft| {
+        draft.plugins.allow_world_writable |= allows_world_writable(variables);
+        draft
+    });
     let built = draft.ok_or(None).and_then(|draft| build::config(draft, origin, &mut findings));
     let (config, untrusted) = match built {
         Ok(config) => (Some(config), None),
@@ -173,6 +185,33 @@ fn without_config(problem: Problem, name: &str) -> Loaded {
     let mut report = Report::new(name, "");
     report.push(problem);
     Loaded { config: None, report, untrusted: None }
+}
+
+/// The file named by a variable, if there is one.
+pub(crate) fn file_of(variables: &Variables) -> Option<PathBuf> {
+    variables.raw(FILE_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// The text of a file, or why there is none, for whoever looks if it has changed. Not for a pipe, which has given it away.
+pub(crate) fn file_text(path: &Path) -> Result<String, Box<Problem>> {
+    if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(Box::new(file::read_once(path)));
+    }
+    // Whoever may write to it is asked when it is read for its meaning.
+    file::read(path, true).map(|read| read.text)
+}
+
+/// Said where a configuration that there was is gone, and no error explains it.
+pub(crate) fn nothing() -> Problem {
+    Problem::error(code::NOT_CONFIGURED, "nothing is configured any more").help("the other lines say why")
+}
+
+/// Whether the variables say that the modes of files say nothing.
+///
+/// A file that everybody may write to cannot vouch for itself, so this is no key of its own: whoever sets the environment
+/// answers for the process already.
+fn allows_world_writable(variables: &Variables) -> bool {
+    is_yes(variables, "INTERCEPTORS_ALLOW_WORLD_WRITABLE")
 }
 
 /// Names the file, as in 2019.

@@ -10,7 +10,7 @@ mod service;
 mod settings;
 
 pub use backend::{Backend, Retry};
-pub use config::{Batch, Config, Origin, Untrusted};
+pub use config::{Batch, Config, Origin, Reload, Untrusted};
 pub use metrics::Metrics;
 pub use plugins::{PluginEntry, Plugins};
 pub use service::{Pattern, Service};

@@ -71,6 +71,11 @@ impl Outline {
         match origin {
             Origin::File(_) => {}
             Origin::LegacyFile(_) => return self.legacy_rule(service, pattern?),
+            // What comes out of a pipe may be either.
+            Origin::Once(_) if self.at(&["services"]).is_some_and(|services| services.value.is_array()) => {
+                return self.legacy_rule(service, pattern?);
+            }
+            Origin::Once(_) => {}
             Origin::Environment => return None,
         }
         let list = self.at(&["services", service, key])?;

@@ -1,6 +1,7 @@
 //! Where the words come from: a file, or the environment variables.
 
 pub(super) mod file;
+mod pipe;
 mod secure_execution;
 pub(super) mod strictness;
 pub(super) mod variables;

@@ -29,19 +29,14 @@ impl BackendQueue {
     /// Starts the threads of a backend: as many as its `concurrency` and the exporter allow.
     ///
     /// If the system gives no thread at all, the backend is out of service from the start, and an ERROR says so.
-    pub(crate) fn start(settings: &config::Backend, exporter: impl Exporter, service_count: usize) -> Arc<Self> {
-        Self::start_with(settings, exporter, service_count, Timing::default())
+    pub(crate) fn start(settings: &config::Backend, exporter: impl Exporter) -> Arc<Self> {
+        Self::start_with(settings, exporter, Timing::default())
     }
 
     /// As [`BackendQueue::start`], with other times.
-    pub(crate) fn start_with(
-        settings: &config::Backend,
-        exporter: impl Exporter,
-        service_count: usize,
-        timing: Timing,
-    ) -> Arc<Self> {
+    pub(crate) fn start_with(settings: &config::Backend, exporter: impl Exporter, timing: Timing) -> Arc<Self> {
         let workers = settings.concurrency.min(exporter.concurrency()).max(1);
-        let state = QueueState::new(settings, timing, workers, service_count);
+        let state = QueueState::new(settings, timing, workers);
         let shared = Arc::new(Shared::new(settings, Box::new(exporter), state));
         let mut threads = Vec::with_capacity(workers);
         for worker in 0..workers {

@@ -21,6 +21,19 @@ pub(crate) struct Operations {
     pub(crate) sum: f64,
 }
 
+/// Adds those of another queue of the same backend.
+pub(super) fn add(to: &mut Vec<Operations>, more: &[Operations]) {
+    for of in more {
+        match to.iter_mut().find(|known| known.signal == of.signal && known.lost == of.lost) {
+            Some(known) => {
+                known.counts.iter_mut().zip(of.counts).for_each(|(sum, count)| *sum += count);
+                known.sum += of.sum;
+            }
+            None => to.push(of.clone()),
+        }
+    }
+}
+
 /// Those of one backend. A place for each way that was met: a handful.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OperationDurations(Vec<Operations>);

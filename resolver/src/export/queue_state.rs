@@ -97,7 +97,7 @@ pub(super) struct QueueState {
 }
 
 impl QueueState {
-    pub(super) fn new(settings: &config::Backend, timing: Timing, workers: usize, service_count: usize) -> Self {
+    pub(super) fn new(settings: &config::Backend, timing: Timing, workers: usize) -> Self {
         Self {
             capacity: settings.queue_bytes,
             export_timeout: settings.timeout,
@@ -108,7 +108,7 @@ impl QueueState {
             workers: WorkerStates::new(workers),
             next_sequence: 0,
             held_bytes: 0,
-            counts: SpanCounts::new(service_count),
+            counts: SpanCounts::default(),
             retries: 0,
             last_export: None,
             is_refusing: false,
@@ -333,7 +333,7 @@ impl QueueState {
     pub(super) fn counters(&self) -> BackendCounters {
         let held = self.signals.waiting().chain(self.workers.unsettled());
         let held = held.map(|entry| (&*entry.batch, entry.attempts > 0));
-        let (services, unattributed, data_points) = self.counts.snapshot(held);
+        let (services, data_points) = self.counts.snapshot(held);
         let state = if self.out_of_service {
             BackendState::OutOfService
         } else if self.workers.any_stuck() {
@@ -349,7 +349,6 @@ impl QueueState {
         };
         BackendCounters {
             services,
-            unattributed,
             data_points,
             operations: self.counts.operations().to_vec(),
             retries: self.retries,

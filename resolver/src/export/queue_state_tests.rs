@@ -32,7 +32,7 @@ impl Bench {
             max: Duration::from_secs(8),
             max_elapsed: Duration::from_secs(60),
         };
-        Self { state: QueueState::new(&settings, Timing { grace: GRACE }, workers, 2), now: Instant::now() }
+        Self { state: QueueState::new(&settings, Timing { grace: GRACE }, workers), now: Instant::now() }
     }
 
     pub(super) fn offer(&mut self, id: u64) {
@@ -449,11 +449,11 @@ fn without_any_thread_the_backend_is_out_of_service() {
 }
 
 #[test]
-fn spans_of_a_service_nobody_announced_are_counted_all_the_same() {
+fn spans_of_a_service_that_came_later_are_counted_under_its_number() {
     let mut bench = Bench::new(1);
     bench.state.offer(batch_of(1, 10, &[(7, 5)]), bench.now);
     let counters = bench.state.counters();
-    assert_eq!((counters.unattributed.offered, counters.unattributed.waiting), (5, 5));
+    assert_eq!((counters.services.len(), counters.services[7].offered, counters.services[7].waiting), (8, 5, 5));
 }
 
 #[test]

@@ -4,12 +4,13 @@
 //! Spans that are lost before they are offered are counted by [`EarlyLosses`], under the same reasons, so that the two
 //! together have every span that was to reach the backend in one place each.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::drop_reason::DropReason;
 use super::finished_batch::{FinishedBatch, Signal};
-use super::operations::{OperationDurations, Operations};
+use super::operations::{self, OperationDurations, Operations};
 
 /// What a backend is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -72,6 +73,16 @@ pub(crate) struct ServiceCounters {
 }
 
 impl ServiceCounters {
+    /// Adds those of another queue.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.offered += other.offered;
+        self.exported += other.exported;
+        self.rejected += other.rejected;
+        self.dropped.iter_mut().zip(other.dropped).for_each(|(sum, more)| *sum += more);
+        self.waiting += other.waiting;
+        self.in_flight += other.in_flight;
+    }
+
     /// Spans lost for this reason.
     pub(crate) fn dropped_for(&self, reason: DropReason) -> u64 {
         self.dropped.get(reason as usize).copied().unwrap_or_default()
@@ -118,24 +129,30 @@ impl ServiceCounters {
 }
 
 /// Spans of each service that were lost before they were offered to one backend. Counted by any thread.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct EarlyLosses {
-    /// By service index, then by reason.
-    lost: Box<[[AtomicU64; DropReason::ALL.len()]]>,
+    /// By service, each twice as large as the one before: a reload may bring services, and nobody waits for a lock here.
+    chunks: [OnceLock<Box<[LostByReason]>>; CHUNKS],
     total: AtomicU64,
 }
 
-impl EarlyLosses {
-    pub(crate) fn new(service_count: usize) -> Self {
-        let none = || [const { AtomicU64::new(0) }; DropReason::ALL.len()];
-        Self { lost: (0..service_count).map(|_| none()).collect(), total: AtomicU64::new(0) }
-    }
+type LostByReason = [AtomicU64; DropReason::ALL.len()];
 
+/// Services of the first chunk.
+const FIRST: usize = 8;
+/// Room for half a million services.
+const CHUNKS: usize = 16;
+
+impl EarlyLosses {
     /// So many were lost.
     pub(crate) fn count(&self, service: u32, reason: DropReason, spans: u64) {
-        if let Some(count) = self.lost.get(service as usize).and_then(|of| of.get(reason as usize)) {
+        self.total.fetch_add(spans, Ordering::Relaxed);
+        let (chunk, index) = chunk_of(service as usize);
+        let none = || [const { AtomicU64::new(0) }; DropReason::ALL.len()];
+        let fresh = || (0..FIRST << chunk).map(|_| none()).collect();
+        let lost = self.chunks.get(chunk).and_then(|place| place.get_or_init(fresh).get(index));
+        if let Some(count) = lost.and_then(|of| of.get(reason as usize)) {
             count.fetch_add(spans, Ordering::Relaxed);
-            self.total.fetch_add(spans, Ordering::Relaxed);
         }
     }
 
@@ -145,24 +162,43 @@ impl EarlyLosses {
     }
 
     /// Adds them to what the queue itself has counted: they were to be offered, and were dropped.
-    pub(crate) fn add_to(&self, services: &mut [ServiceCounters]) {
-        for (lost, counters) in self.lost.iter().zip(services) {
-            for (lost, dropped) in lost.iter().zip(&mut counters.dropped) {
-                let lost = lost.load(Ordering::Relaxed);
-                counters.offered += lost;
-                *dropped += lost;
+    pub(crate) fn add_to(&self, services: &mut Vec<ServiceCounters>) {
+        for (chunk, place) in self.chunks.iter().enumerate() {
+            for (index, lost) in place.get().into_iter().flatten().enumerate() {
+                let lost: Vec<_> = lost.iter().map(|lost| lost.load(Ordering::Relaxed)).collect();
+                if lost.iter().all(|lost| *lost == 0) {
+                    continue;
+                }
+                let counters = of_service(services, (FIRST << chunk) - FIRST + index);
+                for (lost, dropped) in lost.into_iter().zip(&mut counters.dropped) {
+                    counters.offered += lost;
+                    *dropped += lost;
+                }
             }
         }
     }
 }
 
+/// The chunk that has a service, and where in it.
+fn chunk_of(service: usize) -> (usize, usize) {
+    let chunk = (service / FIRST + 1).ilog2() as usize;
+    (chunk, service - ((FIRST << chunk) - FIRST))
+}
+
+/// The counters of a service, in a list that grows to have it.
+fn of_service(services: &mut Vec<ServiceCounters>, index: usize) -> &mut ServiceCounters {
+    if services.len() <= index {
+        services.resize(index + 1, ServiceCounters::default());
+    }
+    #[expect(clippy::indexing_slicing, reason = "resized just above")]
+    &mut services[index]
+}
+
 /// One consistent look at a backend's queue.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct BackendCounters {
-    /// By service index.
+    /// By service, as far as any sent something.
     pub(crate) services: Vec<ServiceCounters>,
-    /// Spans whose service index was not known when the queue started. Zero, unless the caller has a defect.
-    pub(crate) unattributed: ServiceCounters,
     /// All data points, of whichever service.
     pub(crate) data_points: ServiceCounters,
     /// How long exports took.
@@ -181,6 +217,34 @@ pub(crate) struct BackendCounters {
     pub(crate) last_error: Option<(String, Instant)>,
 }
 
+impl BackendCounters {
+    /// Adds those of a queue that went to the same backend; the state stays.
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (index, counters) in other.services.iter().enumerate() {
+            of_service(&mut self.services, index).add(counters);
+        }
+        self.data_points.add(&other.data_points);
+        operations::add(&mut self.operations, &other.operations);
+        self.retries += other.retries;
+        self.held_bytes += other.held_bytes;
+        self.queue_bytes += other.queue_bytes;
+        self.last_export = self.last_export.max(other.last_export);
+        let at = |error: &Option<(String, Instant)>| error.as_ref().map(|(_, at)| *at);
+        if at(&other.last_error) > at(&self.last_error) {
+            self.last_error.clone_from(&other.last_error);
+        }
+    }
+
+    /// Spans came when there was no queue any more.
+    pub(crate) fn count_lost(&mut self, service: u32, reason: DropReason, spans: u64) {
+        let counters = of_service(&mut self.services, service as usize);
+        counters.offered += spans;
+        if let Some(dropped) = counters.dropped.get_mut(reason as usize) {
+            *dropped += spans;
+        }
+    }
+}
+
 /// What became of a batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Settlement {
@@ -191,10 +255,9 @@ pub(super) enum Settlement {
 }
 
 /// The book itself. Not shared: lives behind the queue's lock.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct SpanCounts {
     services: Vec<ServiceCounters>,
-    unattributed: ServiceCounters,
     data_points: ServiceCounters,
     operations: OperationDurations,
     /// Spans of all services that were dropped or rejected.
@@ -202,16 +265,6 @@ pub(super) struct SpanCounts {
 }
 
 impl SpanCounts {
-    pub(super) fn new(service_count: usize) -> Self {
-        Self {
-            services: vec![ServiceCounters::default(); service_count],
-            unattributed: ServiceCounters::default(),
-            data_points: ServiceCounters::default(),
-            operations: OperationDurations::default(),
-            lost: 0,
-        }
-    }
-
     /// Spans of all services that did not arrive, so far.
     pub(super) fn lost(&self) -> u64 {
         self.lost
@@ -263,11 +316,12 @@ impl SpanCounts {
         }
     }
 
-    /// The counters, with `waiting` counted from the batches that really wait, each with whether it was tried.
+    /// The counters of spans by service, and those of data points, with `waiting` counted from the batches that really wait,
+    /// each with whether it was tried.
     pub(super) fn snapshot<'a>(
         &self,
         waiting: impl Iterator<Item = (&'a FinishedBatch, bool)>,
-    ) -> (Vec<ServiceCounters>, ServiceCounters, ServiceCounters) {
+    ) -> (Vec<ServiceCounters>, ServiceCounters) {
         let mut counted = Self { operations: OperationDurations::default(), services: self.services.clone(), ..*self };
         for (batch, tried) in waiting {
             if batch.signal == Signal::Metrics {
@@ -278,7 +332,7 @@ impl SpanCounts {
                 counted.service(service).waits(spans, tried);
             }
         }
-        (counted.services, counted.unattributed, counted.data_points)
+        (counted.services, counted.data_points)
     }
 
     /// Shares `rejected_items` out so that the parts add up to it: each service's share is the difference between two
@@ -302,6 +356,6 @@ impl SpanCounts {
     }
 
     fn service(&mut self, index: u32) -> &mut ServiceCounters {
-        self.services.get_mut(index as usize).unwrap_or(&mut self.unattributed)
+        of_service(&mut self.services, index as usize)
     }
 }

@@ -80,7 +80,7 @@ fn start(
     let seen = Arc::new(Seen::default());
     let fake = Fake { seen: Arc::clone(&seen), concurrency, behave: Box::new(behave) };
     let timing = Timing { grace: Duration::from_millis(50) };
-    (BackendQueue::start_with(&backend("collector"), fake, 1, timing), seen)
+    (BackendQueue::start_with(&backend("collector"), fake, timing), seen)
 }
 
 fn service(queue: &BackendQueue) -> ServiceCounters {
@@ -253,7 +253,7 @@ fn a_pause_ends_when_the_queue_is_shut_down() {
         concurrency: 1,
         behave: Box::new(|_, _| Outcome::Retry { after: Some(Duration::from_secs(20)), message: "429".into() }),
     };
-    let queue = BackendQueue::start(&backend("collector"), fake, 1);
+    let queue = BackendQueue::start(&backend("collector"), fake);
     queue.offer(batch_of(1, 10, &[(0, 1)]));
     eventually("it failed", || queue.counters().state == BackendState::Retrying);
     let started = Instant::now();

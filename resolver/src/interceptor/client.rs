@@ -1,20 +1,21 @@
 //! One intercepted client: who it is, and the routes of the topics it has met.
 
 use std::collections::HashMap;
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::binding::{Binding, Integration};
+use super::client_routes::ClientRoutes;
 use super::commits::{Commits, Committed, OFFSET_COMMIT};
 use super::kafka_api::{KafkaApi, RdKafka, RdKafkaConf, RdKafkaError};
 use super::message::{Message, nothing_is_being_sent};
 use super::parent_table::{FailedSends, Parent, Parents};
-use super::route::{Route, RouteMaker, next_client};
-use super::{route_cache, size_limit};
+use super::route::{RouteMaker, next_client};
+use super::route_cache::{self, Found};
+use super::size_limit;
 use crate::batch::Pipeline;
 use crate::per_process;
-use crate::resolver::Shared;
 use crate::services::Side;
 use crate::stack_room::with_room;
 use crate::status::Who;
@@ -45,9 +46,7 @@ pub(crate) struct Client {
     pub(super) unmarked: Unmarked,
     /// The process that made it: a fork has a copy.
     generation: usize,
-    resolver: Arc<Shared>,
-    maker: RouteMaker,
-    routes: RwLock<HashMap<CString, Arc<Route>>>,
+    pub(super) routes: ClientRoutes,
 }
 
 /// Sends whose message could not take a header, by the message's address: rare, so a lock may guard them.
@@ -56,7 +55,8 @@ pub(super) struct Unmarked {
     count: AtomicUsize,
     /// As many as messages can be in flight, up to a bound.
     max: usize,
-    spans: Mutex<HashMap<usize, UnmarkedSend>>,
+    /// With the generation of the rules that each was sent by.
+    spans: Mutex<HashMap<usize, (UnmarkedSend, u64)>>,
 }
 
 /// What an acknowledgement reads from the message's header, where the message has none.
@@ -68,8 +68,6 @@ pub(super) struct UnmarkedSend {
     pub parent: Option<Parent>,
 }
 
-/// Topics of one client whose route is kept; the routes of further ones are not, and their messages go untraced.
-const MAX_ROUTES: usize = 20_000;
 /// Unmarked sends of one client that may be in flight; the span of a further one is not made. As many as there are
 /// parents of sends for.
 const MAX_UNMARKED: usize = 1 << 24;
@@ -134,19 +132,19 @@ impl Client {
             failed: FailedSends::default(),
             unmarked: Unmarked::new(in_flight),
             generation: per_process::generation(),
-            resolver: Arc::clone(&binding.resolver),
-            maker,
-            routes: RwLock::default(),
+            routes: ClientRoutes::new(Arc::clone(&binding.resolver), maker),
         }
     }
 
     /// The route of a message's topic, for this client whose handle is `number`.
     #[inline]
-    pub(super) fn route(&self, number: u64, message: &Message<'_>) -> Option<&Route> {
+    pub(super) fn route(&self, number: u64, message: &Message<'_>) -> Option<Found<'_>> {
         let topic = message.topic_handle()?;
-        let name = message.topic();
-        // SAFETY: `number` is this client's own, `self` outlives the result, and `find_route` keeps what it returns.
-        unsafe { route_cache::route(number, topic, name, || with_room(|| self.find_route(name)).flatten()) }
+        let find = || {
+            let name = message.topic();
+            with_room(|| self.routes.find(name)).flatten()
+        };
+        route_cache::route(number, topic, |known| message.is_of(known), find)
     }
 
     /// A broker has answered a request; `rtt` in microseconds.
@@ -168,7 +166,7 @@ impl Client {
 
     /// What it is called.
     pub(super) fn who(&self) -> Who {
-        self.maker.who()
+        self.routes.who()
     }
 
     /// Whether this very process made it, and not the one that it is a fork of.
@@ -178,35 +176,14 @@ impl Client {
 
     /// Whether it has not met any message.
     pub(super) fn is_unused(&self) -> bool {
-        self.routes.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.routes.is_empty()
     }
 
     /// The client is gone: what its finished spans name goes once none of them does.
     pub(super) fn retire(self: Box<Self>) {
-        let routes = self.routes.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if !routes.is_empty() {
-            Pipeline::current().retire(routes.into_values().filter_map(|route| route.origin()));
+        if !self.is_unused() {
+            Pipeline::current().retire(self.routes.into_all().filter_map(|route| route.origin()));
         }
-    }
-
-    #[cold]
-    fn find_route(&self, name: &CStr) -> Option<Arc<Route>> {
-        if let Some(route) = self.routes.read().unwrap_or_else(PoisonError::into_inner).get(name) {
-            return Some(Arc::clone(route));
-        }
-        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
-        if routes.len() >= MAX_ROUTES && !routes.contains_key(name) {
-            self.resolver.count_topic_over_limit(MAX_ROUTES);
-            return None;
-        }
-        if let Some(route) = routes.get(name) {
-            return Some(Arc::clone(route));
-        }
-        let route = Arc::new(self.maker.route(&self.resolver, name));
-        routes.insert(name.to_owned(), Arc::clone(&route));
-        drop(routes);
-        self.resolver.met_topic(route.topic(), &self.maker.who(), route.belongs());
-        Some(route)
     }
 }
 
@@ -219,11 +196,11 @@ impl Unmarked {
 
     /// Notes a send; `false` when there is no room.
     #[cold]
-    pub(super) fn note(&self, message: usize, send: UnmarkedSend) -> bool {
+    pub(super) fn note(&self, message: usize, send: UnmarkedSend, rules: u64) -> bool {
         let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
         let room = spans.len() < self.max || spans.contains_key(&message);
         if room {
-            spans.insert(message, send);
+            spans.insert(message, (send, rules));
             self.count.store(spans.len(), Ordering::Release);
         }
         room
@@ -241,12 +218,19 @@ impl Unmarked {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&message)
     }
 
+    /// The rules that this message was sent by, if its send was noted.
+    #[cold]
+    pub(super) fn rules_of(&self, message: usize) -> Option<u64> {
+        let spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        spans.get(&message).map(|(_, rules)| *rules)
+    }
+
     #[cold]
     fn remove(&self, message: usize) -> Option<UnmarkedSend> {
         let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
         let send = spans.remove(&message);
         self.count.store(spans.len(), Ordering::Release);
-        send
+        send.map(|(send, _)| send)
     }
 }
 

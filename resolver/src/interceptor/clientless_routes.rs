@@ -14,6 +14,8 @@ use crate::services::Side;
 /// The routes of one resolver, by topic and by the service that was named.
 struct OfResolver {
     resolver: Weak<Shared>,
+    /// The generation of the rules that made them.
+    rules: u64,
     routes: HashMap<(String, Option<usize>), Arc<Route>>,
 }
 
@@ -30,7 +32,9 @@ pub(super) fn route(resolver: &Arc<Shared>, topic: &str, service: Option<usize>)
     let key = (topic.to_owned(), service);
     let table = ROUTES.get_or_init(RwLock::default);
     let routes = table.read().unwrap_or_else(PoisonError::into_inner);
-    let known = routes.iter().find(|of| of.is_of(resolver)).and_then(|of| of.routes.get(&key).map(Arc::clone));
+    let rules = resolver.generation();
+    let known = routes.iter().find(|of| of.is_of(resolver) && of.rules == rules);
+    let known = known.and_then(|of| of.routes.get(&key).map(Arc::clone));
     drop(routes);
     if known.is_some() {
         return known;
@@ -44,18 +48,27 @@ pub(super) fn route(resolver: &Arc<Shared>, topic: &str, service: Option<usize>)
         bound: service,
         api: None,
     };
-    let route = Arc::new(maker.route(resolver, &CString::new(topic).ok()?));
+    let route = Arc::new(maker.route(&resolver.rules(), &CString::new(topic).ok()?));
     keep(&mut table.write().unwrap_or_else(PoisonError::into_inner), resolver, key, &route);
     Some(route)
 }
 
 fn keep(table: &mut Routes, resolver: &Arc<Shared>, key: (String, Option<usize>), route: &Arc<Route>) {
     table.retain(|of| of.resolver.strong_count() > 0);
+    let rules = route.rules();
     match table.iter_mut().find(|of| of.is_of(resolver)) {
+        Some(of) if of.rules < rules => {
+            of.rules = rules;
+            of.routes = HashMap::from([(key, Arc::clone(route))]);
+        }
+        Some(of) if of.rules > rules => {}
         Some(of) if of.routes.len() < MAX_ROUTES => drop(of.routes.insert(key, Arc::clone(route))),
         Some(_) => {}
-        None => table
-            .push(OfResolver { resolver: Arc::downgrade(resolver), routes: HashMap::from([(key, Arc::clone(route))]) }),
+        None => table.push(OfResolver {
+            resolver: Arc::downgrade(resolver),
+            rules,
+            routes: HashMap::from([(key, Arc::clone(route))]),
+        }),
     }
 }
 

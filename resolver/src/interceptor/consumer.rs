@@ -1,4 +1,4 @@
-//! A received message: one span, at the moment of delivery. A processing guard gives it its true length; without one,
+//! A message's way in: one span, at the moment of delivery. A processing guard gives it its true length; without one,
 //! in programs of other languages, what can be seen from below.
 
 #![forbid(unsafe_code)]
@@ -39,7 +39,8 @@ impl Client {
                 commits.handed_over();
             }
         }
-        let Some(route) = self.route(number, message) else { return };
+        let Some(found) = self.route(number, message) else { return };
+        let route = &*found;
         let Some(traced) = route.traced() else { return route.counters().without_span.raise() };
         if !traced.spans {
             traced.topic.without_span.raise();

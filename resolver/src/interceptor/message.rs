@@ -85,6 +85,13 @@ impl<'a> Message<'a> {
         unsafe { CStr::from_ptr((self.api.topic_name)(self.fields().rkt)) }
     }
 
+    /// Whether it is of the topic of this name. Cheaper than to compare [`Self::topic`], whose length is to be found first.
+    #[inline]
+    pub(super) fn is_of(&self, topic: &CStr) -> bool {
+        // SAFETY: both end with a NUL: the name as in `topic`.
+        unsafe { libc::strcmp((self.api.topic_name)(self.fields().rkt), topic.as_ptr()) == 0 }
+    }
+
     pub(super) fn error(&self) -> i32 {
         self.fields().err
     }

@@ -176,6 +176,7 @@ impl Work {
         }
         span.start = clock::unix_nanos();
         span.origin = origin.address();
+        origin.backend_set().work_begins();
         Some(Self {
             span,
             origin,
@@ -258,9 +259,19 @@ impl Work {
 
 impl Drop for Work {
     fn drop(&mut self) {
-        if self.generation != per_process::generation() || !(self.is_recorded() || self.is_measured()) {
+        if self.generation != per_process::generation() {
             return;
         }
+        if self.is_recorded() || self.is_measured() {
+            self.end();
+        }
+        // Only now: what is looked at next round, when nothing is under way any more, is drained before.
+        self.origin.backend_set().work_ends();
+    }
+}
+
+impl Work {
+    fn end(&self) {
         let mut span = self.span;
         let took = self.paused.unwrap_or_else(Instant::now).saturating_duration_since(self.started);
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);

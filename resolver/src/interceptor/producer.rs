@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::captured::Captured;
@@ -72,11 +73,75 @@ impl Client {
 
     /// The message was delivered or given up: its span ends.
     pub(super) fn finish_send(&self, number: u64, message: &Message<'_>) {
-        let Some(traced) = self.route(number, message).and_then(Route::traced) else { return };
+        let Some(route) = self.route(number, message) else { return };
+        if self.routes.have_older() {
+            return self.finish_send_after_reload(&route, message);
+        }
+        let Some(traced) = route.traced() else { return };
         self.learn(traced, message);
         if !traced.spans {
             return self.measure_send(traced, message, None);
         }
+        self.finish(traced, message);
+    }
+
+    /// The same, where the message may have been sent by rules of before.
+    #[cold]
+    fn finish_send_after_reload(&self, now: &Route, message: &Message<'_>) {
+        if let Some(traced) = now.traced() {
+            self.learn(traced, message);
+        }
+        let sent = clock::monotonic_nanos().saturating_sub(message.latency_nanos());
+        let unmarked = self.unmarked.rules_of(message.address());
+        let headers = message.headers();
+        let is_by = |route: &Route| {
+            let Some(traced) = route.traced().filter(|traced| traced.spans) else { return false };
+            match (unmarked, headers.as_ref()) {
+                (Some(rules), _) => rules == route.rules(),
+                (None, Some(headers)) => traced
+                    .injection
+                    .own_context(|name| headers.last(name))
+                    .is_some_and(|context| traced.has_stamped(context.span_id)),
+                (None, None) => false,
+            }
+        };
+        let of = |older: &[Arc<Route>]| older.iter().find(|route| is_by(route)).cloned();
+        let older = self.routes.older(message.topic(), sent);
+        if let Some(by) = of(&older).as_deref().or_else(|| is_by(now).then_some(now)) {
+            return by.traced().into_iter().for_each(|traced| self.finish_late(traced, message));
+        }
+        // A thread may have been in the midst of a send when another came by with rules that were new.
+        if let Some(by) = of(&self.routes.older(message.topic(), 0)) {
+            return by.traced().into_iter().for_each(|traced| self.finish_late(traced, message));
+        }
+        // What is known to have a span, or was in flight for longer than is kept, ends by the rules of about then. Of all else
+        // no rules have begun a span that ends here.
+        let by = older.last().map_or(now, |route| route);
+        let Some(traced) = by.traced() else {
+            let _ = self.unmarked.take(message.address());
+            return;
+        };
+        match traced.spans {
+            true if unmarked.is_some() || self.routes.have_forgotten() => self.finish_late(traced, message),
+            is_begun => {
+                if is_begun {
+                    traced.counters.unacknowledged.lower();
+                }
+                self.measure_send(traced, message, None);
+            }
+        }
+    }
+
+    /// As `finish`, out of its way.
+    #[cold]
+    #[inline(never)]
+    fn finish_late(&self, traced: &Traced, message: &Message<'_>) {
+        self.finish(traced, message);
+    }
+
+    /// The span that these rules began ends. Within the callback: it is most of it.
+    #[inline(always)]
+    fn finish(&self, traced: &Traced, message: &Message<'_>) {
         traced.counters.unacknowledged.lower();
         let headers = message.headers();
         let sent = match self.unmarked.take(message.address()) {
@@ -171,9 +236,9 @@ impl Client {
             traced.topic.sampled_out.raise();
         }
         let span_id = match parent {
-            Some(parent) if recorded => self.parents.keep(new_span_id(), parent),
-            None => self.parents.root(first_span_id(incoming.train, &trace_id)),
-            Some(_) => self.parents.root(new_span_id()),
+            Some(parent) if recorded => self.parents.keep(traced.stamped(new_span_id()), parent),
+            None => self.parents.root(traced.stamped(first_span_id(incoming.train, &trace_id))),
+            Some(_) => self.parents.root(traced.stamped(new_span_id())),
         };
         let context = SpanContext { trace_id, span_id, flags };
         let mut buffer;
@@ -201,7 +266,7 @@ impl Client {
         }
         // An unsampled one too, if it has headers: they may name another span, sampled, which is not the one to end.
         let recorded = send.trace_flags & SpanContext::SAMPLED != 0;
-        if (recorded || has_headers) && !self.unmarked.note(message.address(), send) {
+        if (recorded || has_headers) && !self.unmarked.note(message.address(), send, traced.rules) {
             // One that is not recorded is no loss, only unseen.
             if recorded {
                 traced.origin.count_lost(DropReason::BufferFull);
@@ -252,7 +317,8 @@ impl Client {
         } else {
             None
         };
-        Some(UnmarkedSend { trace_id: context.trace_id, span_id: context.span_id, trace_flags: context.flags, parent })
+        let SpanContext { trace_id, span_id, flags: trace_flags } = context;
+        Some(UnmarkedSend { trace_id, span_id, trace_flags, parent })
     }
 }
 
@@ -260,6 +326,7 @@ impl Client {
 ///
 /// Two clocks are read. The latency comes first: the time between the two readings then lets the span begin late, and never
 /// before its parent. A thread that lost the processor in between reads again.
+#[inline(always)]
 fn end_and_latency(message: &Message<'_>) -> (u64, u64) {
     const CLOSE: u64 = 20_000;
     let mut before = clock::unix_nanos();

@@ -1,20 +1,21 @@
 //! What is done with the messages of one client and topic: decided once, looked up per message.
 
 use std::ffi::{CStr, CString};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::captured::Captured;
 use super::header_refusals::HeaderRefusals;
 use super::kafka_api::KafkaApi;
 use super::size_limit::SizeLimit;
-use crate::batch::{Outcome, ServiceCounters, SpanFacts, SpanOrigin, TopicCounters};
-use crate::config::{Ambient, Conventions, Measuring, Propagator, Relation, Settings, Trace};
+use crate::batch::{Outcome, Pipeline, ServiceCounters, SpanFacts, SpanOrigin, TopicCounters};
+use crate::config::{Ambient, Conventions, Measuring, Propagator, Relation, Trace};
 use crate::metrics::{Series, SeriesKey};
 use crate::propagation::Injection;
-use crate::resolver::Shared;
-use crate::services::{Candidate, Selection, Side};
+use crate::resolver::Rules;
+use crate::services::Side;
 use crate::status::{Belongs, Who};
+use crate::tracer::ids::new_span_id;
 use crate::tracer::sampler::Sampler;
 
 /// See the module.
@@ -22,6 +23,8 @@ use crate::tracer::sampler::Sampler;
 pub(crate) struct Route {
     topic: CString,
     topic_hash: u64,
+    /// The generation of the rules that made it.
+    rules: u64,
     belongs: Belongs,
     counters: Arc<TopicCounters>,
     /// `None`: messages are untouched.
@@ -38,6 +41,10 @@ pub(crate) struct Traced {
     pub injection: Injection,
     /// Whether a message tells at its acknowledgement which span it began.
     pub marks: bool,
+    /// The generation of the rules that it is of.
+    pub rules: u64,
+    /// By which such a message tells them: see [`Traced::stamped`].
+    stamp: u8,
     pub injects_baggage: bool,
     /// Whether a message that begins a trace may be given a `tracestate`.
     pub roots_have_state: bool,
@@ -64,6 +71,7 @@ pub(crate) struct RouteMaker {
     pub server: Option<(String, Option<u16>)>,
     /// The brokers as the client was told them.
     pub cluster: String,
+    /// The number of the service that the program bound the client to.
     pub bound: Option<usize>,
     /// Names failed outcomes; `None` for routes that no client owns.
     pub api: Option<KafkaApi>,
@@ -71,54 +79,24 @@ pub(crate) struct RouteMaker {
 
 impl RouteMaker {
     /// Finds the service of `topic` and prepares everything its messages will need. Microseconds; not per message.
-    pub(crate) fn route(&self, resolver: &Shared, topic: &CStr) -> Route {
+    pub(crate) fn route(&self, rules: &Rules, topic: &CStr) -> Route {
         let name = topic.to_string_lossy();
-        let candidate = Candidate {
-            side: self.side,
-            topic: &name,
-            client_id: &self.client_id,
-            group_id: self.group_id.as_deref(),
-            bound: self.bound,
-        };
-        let selection = resolver.services().select(&candidate);
-        let belongs = match selection {
-            Selection::Service { service, settings, .. } if settings.trace == Trace::Off => Belongs::Untraced(service),
-            Selection::Service { service, slot, .. } => Belongs::Traced { service, slot },
-            Selection::Excluded => Belongs::Excluded,
-            Selection::Unmatched => Belongs::Nobody,
-        };
-        let counters = resolver.topic_counters(&name, self.who(), belongs);
-        let traced = match selection {
-            Selection::Service { service, slot, settings } => {
-                self.traced(resolver, &name, service, slot, settings, &counters)
-            }
-            Selection::Excluded | Selection::Unmatched => None,
-        };
-        Route { topic: topic.to_owned(), topic_hash: topic_hash(&name), belongs, counters, traced }
+        let who = self.who();
+        let belongs = rules.belongs(&name, &who);
+        let counters = rules.topic_counters(&name, &who, belongs);
+        let traced = self.traced(rules, &name, belongs, &counters);
+        let (topic, topic_hash) = (topic.to_owned(), topic_hash(&name));
+        Route { topic, topic_hash, rules: rules.generation(), belongs, counters, traced }
     }
 
     /// Who meets the topics of these routes.
     pub(super) fn who(&self) -> Who {
-        Who {
-            side: self.side,
-            client_id: self.client_id.clone(),
-            group_id: self.group_id.clone(),
-            is_bound: self.bound.is_some(),
-        }
+        Who { side: self.side, client_id: self.client_id.clone(), group_id: self.group_id.clone(), bound: self.bound }
     }
 
-    fn traced(
-        &self,
-        resolver: &Shared,
-        topic: &str,
-        service: usize,
-        slot: usize,
-        settings: &Settings,
-        counters: &Arc<TopicCounters>,
-    ) -> Option<Traced> {
-        if settings.trace == Trace::Off {
-            return None;
-        }
+    fn traced(&self, rules: &Rules, topic: &str, belongs: Belongs, counters: &Arc<TopicCounters>) -> Option<Traced> {
+        let Belongs::Traced { service, slot } = belongs else { return None };
+        let (settings, number) = (rules.settings_of(belongs)?, rules.number_of(service)?);
         let server = self.server.as_ref().map(|(host, port)| (host.as_str(), *port));
         let group_id = self.group_id.as_deref();
         let older_names = settings.attributes.conventions == Conventions::MessagingDup;
@@ -131,8 +109,8 @@ impl RouteMaker {
         });
         let injection = Injection::new(&settings.inject);
         let measured = (settings.metrics != Measuring::Off).then(|| {
-            resolver.instruments().of(&SeriesKey {
-                service,
+            rules.instruments().of(&SeriesKey {
+                service: number,
                 is_consumer: self.side == Side::Consume,
                 topic: topic.to_owned(),
                 group: self.group_id.clone(),
@@ -141,8 +119,8 @@ impl RouteMaker {
         });
         let origin = SpanOrigin::new(
             &facts,
-            service as u32,
-            resolver.backend_set(slot)?,
+            u32::try_from(number).ok()?,
+            rules.backend_set(slot)?,
             Arc::clone(counters),
             takes_baggage,
             error_type,
@@ -155,13 +133,15 @@ impl RouteMaker {
             }
             Side::Consume => Default::default(),
         };
-        let sampler = resolver.sampler(slot)?.clone();
+        let sampler = rules.sampler(slot)?.clone();
         Some(Traced {
             spans: settings.trace_in_effect() == Trace::Spans,
             relation: settings.relation,
             ambient: settings.ambient,
             reinject: settings.reinject,
             marks: injection.carries_context(),
+            rules: rules.generation(),
+            stamp: stamp_of(rules.generation()),
             injection,
             injects_baggage: settings.inject.contains(&Propagator::Baggage),
             size_limit,
@@ -172,7 +152,7 @@ impl RouteMaker {
             sampler,
             origin: Arc::new(origin.measured_by(measured.clone())),
             measured,
-            counters: resolver.service_counters(service)?,
+            counters: rules.service_counters(service)?,
             topic: Arc::clone(counters),
         })
     }
@@ -205,10 +185,45 @@ impl Route {
         self.traced.as_ref()
     }
 
+    /// The generation of the rules that made it.
+    pub(super) fn rules(&self) -> u64 {
+        self.rules
+    }
+
     /// What its finished spans name.
     pub(super) fn origin(&self) -> Option<Arc<SpanOrigin>> {
         self.traced.as_ref().map(|traced| Arc::clone(&traced.origin))
     }
+}
+
+impl Drop for Route {
+    /// No thread has it any more, so none makes a record that names its origin; what was made may still be on its way.
+    fn drop(&mut self) {
+        if let Some(origin) = self.origin().filter(|_| Pipeline::is_running()) {
+            Pipeline::current().leave_origin(origin);
+        }
+    }
+}
+
+impl Traced {
+    /// A span id for a message that is sent by these rules, made of a random one: its first byte tells the rules' generation.
+    /// At the acknowledgement there may be others, and the message ends by those that it was sent by.
+    #[inline]
+    pub(super) fn stamped(&self, mut random: [u8; 8]) -> [u8; 8] {
+        random[0] = self.stamp;
+        random
+    }
+
+    /// Whether [`Traced::stamped`] of these rules may have given this id out; that of others has not.
+    pub(super) fn has_stamped(&self, span_id: [u8; 8]) -> bool {
+        span_id[0] == self.stamp
+    }
+}
+
+/// The stamp of a generation of rules: they come again after 256. In another process they are others.
+fn stamp_of(generation: u64) -> u8 {
+    static FIRST: OnceLock<u8> = OnceLock::new();
+    (generation as u8).wrapping_add(*FIRST.get_or_init(|| new_span_id()[0]))
 }
 
 /// Spreads topics over the table of deliveries. FNV-1a.

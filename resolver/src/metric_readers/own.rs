@@ -17,17 +17,17 @@ pub(crate) struct BackendSeen {
     pub retries: u64,
     pub held_bytes: usize,
     pub queue_bytes: usize,
-    /// By service index.
+    /// By service's number.
     pub services: Vec<ServiceCounters>,
     pub data_points: ServiceCounters,
     pub operations: Vec<Operations>,
 }
 
-/// What is known of the services, and of the backends: those of each service, and those of the process.
-pub(crate) fn own(services: &[ServiceStats], backends: &[BackendSeen]) -> Vec<Collected> {
-    let of_services = services.iter().enumerate().map(|(index, stats)| Collected {
-        service: Some(index),
-        metrics: spans_of(stats).into_iter().chain(way_of_spans(index, backends)).collect(),
+/// What is known of the services, each with its number, and of the backends: those of each service, and those of the process.
+pub(crate) fn own(services: &[(usize, ServiceStats)], backends: &[BackendSeen]) -> Vec<Collected> {
+    let of_services = services.iter().map(|(number, stats)| Collected {
+        service: Some(*number),
+        metrics: spans_of(stats).into_iter().chain(way_of_spans(*number, backends)).collect(),
     });
     let of_process = Collected { service: None, metrics: of_backends(backends) };
     of_services.chain(std::iter::once(of_process)).collect()
@@ -285,7 +285,8 @@ mod tests {
             data_points,
             operations: Vec::new(),
         };
-        let services = [ServiceStats::default(), ServiceStats { spans: 99, sampled_out: 7, ..Default::default() }];
+        let service = ServiceStats { spans: 99, sampled_out: 7, ..Default::default() };
+        let services = [(0, ServiceStats::default()), (1, service)];
         let all = own(&services, &[backend]);
         let result = "otel.span.sampling_result";
         assert_eq!(

@@ -5,8 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::encode::Span;
@@ -15,10 +16,11 @@ use crate::clock;
 use crate::config;
 use crate::diagnostics;
 use crate::per_process::PerProcess;
+use crate::swap::Swap;
 
 /// The schedule of one resolver.
 pub(crate) struct Reader {
-    settings: config::Metrics,
+    settings: Swap<config::Metrics>,
     here: PerProcess<Here>,
 }
 
@@ -27,7 +29,8 @@ struct Here {
     /// When the values began: nanoseconds since 1970.
     began: u64,
     next: Mutex<Instant>,
-    port: Mutex<Option<Port>>,
+    /// The address that was asked for, and what is open there.
+    port: Mutex<Option<(SocketAddr, Option<Port>)>>,
     ended: AtomicBool,
     /// Held during a collection: what was read later is sent later.
     collecting: Mutex<()>,
@@ -35,26 +38,40 @@ struct Here {
 
 impl Reader {
     pub(crate) fn new(settings: config::Metrics) -> Self {
-        let reader = Self { settings, here: PerProcess::new() };
+        let reader = Self { settings: Swap::new(Arc::new(settings)), here: PerProcess::new() };
         reader.here();
         reader
     }
 
-    /// Opens the port in this process, if there is to be one. To be called once in each.
+    /// The settings are these from here on; values go on from where they are.
+    pub(crate) fn follow(&self, settings: &config::Metrics) {
+        self.settings.store(Arc::new(settings.clone()));
+        let mut next = self.here().next.lock().unwrap_or_else(PoisonError::into_inner);
+        *next = (*next).min(Instant::now() + settings.interval);
+    }
+
+    /// Opens the port in this process, if there is to be one; a port that is open stays, unless it is to be another or
+    /// none (`is_wanted`).
     ///
     /// `text` is all that is known then; `None`: nobody measures any more.
-    pub(crate) fn open_port(&self, text: impl Fn() -> Option<String> + Send + 'static) {
-        let Some(address) = self.settings.prometheus else { return };
-        match Port::open(address, text) {
-            Ok(port) => {
-                diagnostics::info(&format!("metrics for Prometheus are at http://{address}/metrics"));
-                *self.here().port.lock().unwrap_or_else(PoisonError::into_inner) = Some(port);
-            }
+    pub(crate) fn open_port(&self, is_wanted: bool, text: impl Fn() -> Option<String> + Send + 'static) {
+        let address = self.settings.load().prometheus.filter(|_| is_wanted && !self.has_ended());
+        let mut here = self.here().port.lock().unwrap_or_else(PoisonError::into_inner);
+        if here.as_ref().map(|(known, _)| *known) == address {
+            return;
+        }
+        // The one of before is closed first: it may be the same number of another address.
+        drop(here.take());
+        let Some(address) = address else { return };
+        let opened = Port::open(address, text);
+        match &opened {
+            Ok(_) => diagnostics::info(&format!("metrics for Prometheus are at http://{address}/metrics")),
             Err(error) => diagnostics::warn(&format!(
                 "Prometheus cannot ask this process for metrics: {address}: {error} (`prometheus` of [metrics]; several \
                  processes cannot share one: `textfile` with {{pid}} gives each its own file)"
             )),
         }
+        *here = Some((address, opened.ok()));
     }
 
     /// Whether it is time to collect. Only the first who asks is told so.
@@ -62,7 +79,7 @@ impl Reader {
         let mut next = self.here().next.lock().unwrap_or_else(PoisonError::into_inner);
         let is_due = now >= *next;
         if is_due {
-            *next = now + self.settings.interval;
+            *next = now + self.settings.load().interval;
         }
         is_due
     }
@@ -90,7 +107,7 @@ impl Reader {
     fn here(&self) -> &Here {
         self.here.get_or_init(|| Here {
             began: clock::unix_nanos(),
-            next: Mutex::new(Instant::now() + self.settings.interval),
+            next: Mutex::new(Instant::now() + self.settings.load().interval),
             port: Mutex::new(None),
             ended: AtomicBool::new(false),
             collecting: Mutex::new(()),

@@ -1,10 +1,11 @@
 //! What the host gives a plugin: a table of its own, with the log in it.
 
+use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use log::Level;
 use tracer_plugin_api::abi::{
@@ -15,18 +16,37 @@ use tracer_plugin_api::abi::{
 use super::c_text;
 use super::secrets::Secrets;
 use crate::diagnostics;
+use crate::per_process::{self, PerProcess};
 
-/// The host as one backend's plugin sees it. Never freed: a plugin that keeps its promise badly may still log after
-/// its instance is gone.
+/// The host as one backend's plugin sees it. Shared by its instances, which follow each other if they panic; what it holds is
+/// freed with the last of them.
 pub(super) struct HostSide {
-    table: tracer_host,
-    log: &'static PluginLog,
+    outlet: &'static Outlet,
+    log: Arc<PluginLog>,
+    /// The process whose plugin has it.
+    generation: usize,
 }
 
-// SAFETY: the table is never changed; what it points to is static, and `PluginLog` may be used from any thread.
-unsafe impl Send for HostSide {}
-// SAFETY: as above.
-unsafe impl Sync for HostSide {}
+/// What a plugin has in its hands. Never freed: a plugin that keeps its promise badly may still log after its instance is
+/// gone, and then finds nobody here. The next backend gets it, or one after [`RESTING`] others: a thousand reloads that each
+/// change a backend need no more of them than there are backends at once, and as many as rest.
+struct Outlet {
+    /// Always the same.
+    table: tracer_host,
+    /// Held while one pointer is read or changed. `None`: nobody's.
+    log: Mutex<Option<Arc<PluginLog>>>,
+}
+
+// SAFETY: the table is never changed; what it points to is static.
+unsafe impl Send for Outlet {}
+// SAFETY: as above; the rest has a lock.
+unsafe impl Sync for Outlet {}
+
+/// Nobody's, the one that rests longest first.
+fn resting() -> MutexGuard<'static, VecDeque<&'static Outlet>> {
+    static OUTLETS: PerProcess<Mutex<VecDeque<&'static Outlet>>> = PerProcess::new();
+    OUTLETS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Lines on their way from a plugin to the application's log.
 struct PluginLog {
@@ -45,33 +65,22 @@ struct Line {
 }
 
 impl HostSide {
-    /// Makes the host side of a backend; it stays for as long as the process (about 5 KiB).
-    pub(super) fn leaked(backend: &str, secrets: Secrets) -> &'static Self {
+    pub(super) fn new(backend: &str, secrets: Secrets) -> Arc<Self> {
         let (sender, receiver) = sync_channel(LINES);
-        let log: &'static PluginLog = Box::leak(Box::new(PluginLog {
+        let log = Arc::new(PluginLog {
             backend: backend.to_owned(),
             secrets,
             sender,
             receiver: Mutex::new(receiver),
             dropped: AtomicU64::new(0),
-        }));
-        Box::leak(Box::new(Self {
-            table: tracer_host {
-                struct_size: size_of::<tracer_host>() as u32,
-                abi_major: TRACER_ABI_MAJOR,
-                abi_minor: TRACER_ABI_MINOR,
-                name: tracer_str::new(HOST_NAME),
-                version: tracer_str::new(HOST_VERSION),
-                ctx: std::ptr::from_ref(log).cast_mut().cast(),
-                log: Some(log_line),
-                get_extension: Some(no_extension),
-            },
-            log,
-        }))
+        });
+        let outlet = Outlet::free();
+        outlet.say_to(Some(Arc::clone(&log)));
+        Arc::new(Self { outlet, log, generation: per_process::generation() })
     }
 
-    pub(super) fn table(&'static self) -> *const tracer_host {
-        &self.table
+    pub(super) fn table(&self) -> *const tracer_host {
+        &raw const self.outlet.table
     }
 
     /// The text without the backend's secrets.
@@ -103,6 +112,56 @@ impl HostSide {
     }
 }
 
+impl Drop for HostSide {
+    /// Its plugin's last instance is destroyed, or was never made.
+    fn drop(&mut self) {
+        // In the child of a fork a thread of its parent's may have the lock, which is not there.
+        if self.generation != per_process::generation() {
+            return;
+        }
+        self.outlet.say_to(None);
+        resting().push_back(self.outlet);
+    }
+}
+
+impl Outlet {
+    fn free() -> &'static Self {
+        let mut resting = resting();
+        let rested = if resting.len() > RESTING { resting.pop_front() } else { None };
+        drop(resting);
+        rested.unwrap_or_else(|| {
+            let outlet = Box::into_raw(Box::new(Self {
+                table: tracer_host {
+                    struct_size: size_of::<tracer_host>() as u32,
+                    abi_major: TRACER_ABI_MAJOR,
+                    abi_minor: TRACER_ABI_MINOR,
+                    name: tracer_str::new(HOST_NAME),
+                    version: tracer_str::new(HOST_VERSION),
+                    ctx: std::ptr::null_mut(),
+                    log: Some(log_line),
+                    get_extension: Some(no_extension),
+                },
+                log: Mutex::new(None),
+            }));
+            // SAFETY: just made, nobody else knows it, and it is never freed.
+            unsafe {
+                (*outlet).table.ctx = outlet.cast();
+                &*outlet
+            }
+        })
+    }
+
+    fn say_to(&self, log: Option<Arc<PluginLog>>) {
+        let before = std::mem::replace(&mut *self.log(), log);
+        // Not with the lock: a plugin's thread may wait for it.
+        drop(before);
+    }
+
+    fn log(&self) -> MutexGuard<'_, Option<Arc<PluginLog>>> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Takes one log line of a plugin.
 ///
 /// Runs on: any thread, of the plugin's or ours. Never blocks and never calls the application's logger, which may.
@@ -124,8 +183,8 @@ unsafe extern "C" fn log_line(ctx: *mut c_void, level: u32, target: tracer_str, 
     }
     // A formatter that fails must not unwind into the plugin; the line is lost then, which logging may do.
     let taken = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: `ctx` is the `&'static PluginLog` that `HostSide::leaked` put there.
-        let log = unsafe { &*ctx.cast::<PluginLog>() };
+        // SAFETY: `ctx` is the `&'static Outlet` that `Outlet::free` put there.
+        let Some(log) = unsafe { &*ctx.cast::<Outlet>() }.log().clone() else { return };
         // SAFETY: the plugin lends both texts for this call.
         let (target, message) = unsafe { (target.as_bytes(), message.as_bytes()) };
         log.take(level, target, message);
@@ -152,9 +211,50 @@ impl PluginLog {
     }
 }
 
+/// Outlets that rest before one is another backend's. What comes too late for the one would be said under the other's name.
+const RESTING: usize = 64;
 /// Lines that wait for the next tick, which is never far.
 const LINES: usize = 64;
 const LONGEST_LINE: usize = 1024;
 
 const HOST_NAME: &str = "tracer-resolver";
 const HOST_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn host(backend: &str) -> Arc<HostSide> {
+        HostSide::new(backend, Secrets::default())
+    }
+
+    fn say(table: *const tracer_host, text: &str) {
+        // SAFETY: a table that is never freed.
+        let (log, ctx) = unsafe { ((*table).log.unwrap(), (*table).ctx) };
+        // SAFETY: as a plugin does it.
+        unsafe { log(ctx, TRACER_LOG_ERROR, tracer_str::new("t"), tracer_str::new(text)) };
+    }
+
+    fn waiting(host: &HostSide) -> Vec<String> {
+        host.log.receiver.lock().unwrap().try_iter().map(|line| line.text).collect()
+    }
+
+    #[test]
+    fn what_a_plugin_says_too_late_reaches_nobody_and_its_table_is_used_again_later() {
+        log::set_max_level(log::LevelFilter::Info);
+        let first = host("first");
+        let late = first.table();
+        say(late, "in time");
+        assert_eq!(waiting(&first), ["in time"]);
+        let kept = Arc::downgrade(&first.log);
+        drop(first);
+        assert!(kept.upgrade().is_none(), "what is not used any more is freed");
+        let second = host("second");
+        say(late, "too late");
+        assert!(waiting(&second).is_empty() && second.table() != late);
+        let tables: BTreeSet<_> = (0..1_000).map(|_| host("other").table() as usize).collect();
+        assert!(tables.len() <= 2 * RESTING, "{} tables", tables.len());
+    }
+}

@@ -1,5 +1,6 @@
 //! `Instance`: one backend at work, called safely.
 
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,7 +43,7 @@ impl Default for Rebirth {
 /// run, and a leak is better than a use after free.
 pub(crate) struct Instance {
     library: Arc<PluginLibrary>,
-    host: &'static HostSide,
+    host: Arc<HostSide>,
     backend: String,
     /// Settings, for successors. May hold secrets.
     config_json: String,
@@ -71,6 +72,8 @@ enum Stage {
 struct Handle {
     raw: NonNull<tracer_instance>,
     library: Arc<PluginLibrary>,
+    /// The plugin may use it until it is destroyed; with one that never is it stays.
+    host: ManuallyDrop<Arc<HostSide>>,
     /// Set once the contract allows `destroy`: after a shutdown that was no time-out, or when poisoned.
     may_be_destroyed: AtomicBool,
 }
@@ -93,10 +96,10 @@ impl Instance {
         rebirth: Rebirth,
     ) -> Result<Self, Complaint> {
         let wished = if library.exports_concurrently() { backend.concurrency.max(1) } else { 1 };
-        let host = HostSide::leaked(&backend.name, Secrets::marked(library.schema(), settings));
+        let host = HostSide::new(&backend.name, Secrets::marked(library.schema(), settings));
         let max_concurrency = u32::try_from(wished).unwrap_or(u32::MAX);
         let config_json = settings.to_string();
-        let handle = Handle::create(&library, host, &backend.name, &config_json, max_concurrency);
+        let handle = Handle::create(&library, &host, &backend.name, &config_json, max_concurrency);
         host.drain_log();
         let handle = handle.map_err(|reply| {
             let message = host.redact(&reply.message);
@@ -148,7 +151,7 @@ impl Instance {
                 }
             }
         }
-        match Handle::create(&self.library, self.host, &self.backend, &self.config_json, self.max_concurrency) {
+        match Handle::create(&self.library, &self.host, &self.backend, &self.config_json, self.max_concurrency) {
             Ok(handle) => {
                 log::info!(target: LOG_TARGET, "backend `{}`: its plugin was started anew", self.backend);
                 let handle = Arc::new(handle);
@@ -302,19 +305,20 @@ impl Handle {
     /// On a thread of the host's, for a limited time: the application may be waiting.
     fn create(
         library: &Arc<PluginLibrary>,
-        host: &'static HostSide,
+        host: &Arc<HostSide>,
         backend: &str,
         config_json: &str,
         max_concurrency: u32,
     ) -> Result<Self, Reply> {
-        let (library, backend, config_json) = (Arc::clone(library), backend.to_owned(), config_json.to_owned());
-        let create = move || Self::create_here(&library, host, &backend, &config_json, max_concurrency);
+        let (library, host) = (Arc::clone(library), Arc::clone(host));
+        let (backend, config_json) = (backend.to_owned(), config_json.to_owned());
+        let create = move || Self::create_here(&library, &host, &backend, &config_json, max_concurrency);
         calls::within(calls::PATIENCE, create).unwrap_or_else(|failed| Err(Reply::not_in_time("create", &failed)))
     }
 
     fn create_here(
         library: &Arc<PluginLibrary>,
-        host: &'static HostSide,
+        host: &Arc<HostSide>,
         backend: &str,
         config_json: &str,
         max_concurrency: u32,
@@ -328,7 +332,7 @@ impl Handle {
         };
         let mut raw = std::ptr::null_mut();
         let mut error = tracer_error::new();
-        // SAFETY: `args` and all it points to, `raw` and `error` outlive the call; the host's table is never freed.
+        // SAFETY: `args` and all it points to, `raw` and `error` outlive the call; the host's table is the handle's, if there is one.
         let code = unsafe { (library.functions().create)(&args, &mut raw, &mut error) };
         if code != TRACER_OK {
             return Err(Reply::new(code, &error));
@@ -336,7 +340,8 @@ impl Handle {
         let Some(raw) = NonNull::new(raw) else {
             return Err(Reply::internal("create returned OK, but no instance"));
         };
-        Ok(Self { raw, library: Arc::clone(library), may_be_destroyed: AtomicBool::new(false) })
+        let (library, host) = (Arc::clone(library), ManuallyDrop::new(Arc::clone(host)));
+        Ok(Self { raw, library, host, may_be_destroyed: AtomicBool::new(false) })
     }
 }
 
@@ -347,6 +352,8 @@ impl Drop for Handle {
             // SAFETY: the last reference: no call is running and none will come; the contract's condition for it is what
             // `may_be_destroyed` says.
             inside(|| unsafe { (self.library.functions().destroy)(self.raw.as_ptr()) });
+            // SAFETY: once, and not used afterwards.
+            unsafe { ManuallyDrop::drop(&mut self.host) };
         }
     }
 }

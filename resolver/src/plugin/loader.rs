@@ -2,7 +2,9 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use tracer_plugin_api::abi::{TRACER_ABI_MINOR, TRACER_PLUGIN_SYMBOL, tracer_plugin, tracer_plugin_entry};
@@ -15,6 +17,8 @@ use super::plugin_file::{Identity, PluginFile, SealedCopy, Stamp};
 use super::search::{self, Candidate, Search};
 use crate::config::{Plugins, Variables};
 use crate::diagnostics;
+use crate::per_process::PerProcess;
+use crate::swap::Swap;
 use crate::trusted_path;
 
 /// What to do about a plugin that somebody else may change.
@@ -38,6 +42,8 @@ impl Trust {
 #[derive(Debug)]
 pub(crate) struct Loader {
     trust: Trust,
+    /// The process has more rights than whoever started it: nobody else may write to its plugins, whatever is said.
+    withheld: bool,
     default_places: Vec<PathBuf>,
     /// [`PluginFile::sealed_copy`]; tests put a system in its place that refuses memory files.
     seal: fn(&PluginFile) -> io::Result<SealedCopy>,
@@ -46,9 +52,10 @@ pub(crate) struct Loader {
 impl Loader {
     /// A loader that also searches beside the code of ours that runs, and the system's folders.
     pub(crate) fn new(trust: Trust) -> Self {
-        let trust = trust.in_process_of(&Variables::process());
+        let variables = Variables::process();
+        let (trust, withheld) = (trust.in_process_of(&variables), variables.are_withheld());
         let default_places = search::default_places(mapping::own_folder().as_deref());
-        Self { trust, default_places, seal: PluginFile::sealed_copy }
+        Self { trust, withheld, default_places, seal: PluginFile::sealed_copy }
     }
 
     /// A loader that searches beside the library in `folder`, as that library would: for who asks on its behalf.
@@ -59,7 +66,8 @@ impl Loader {
     /// The names of the plugins that lie in the places searched, or to which `plugins` gives a file.
     pub(crate) fn present(&self, plugins: &Plugins) -> Vec<String> {
         // Whatever the name, the places are the same.
-        let search = Search::new("any", &Plugins { entries: Vec::new(), ..plugins.clone() }, &self.default_places);
+        let unnamed = Plugins { entries: Vec::new(), ..plugins.clone() };
+        let search = Search::new("any", &unnamed, &self.default_places, self.trusts_any_writer(plugins));
         let mut names = search.map_or_else(|_| Vec::new(), |search| search.present());
         names.extend(plugins.entries.iter().filter(|entry| entry.file.is_some()).map(|entry| entry.name.clone()));
         names.sort_unstable();
@@ -73,7 +81,13 @@ impl Loader {
         default_places: Vec<PathBuf>,
         seal: fn(&PluginFile) -> io::Result<SealedCopy>,
     ) -> Self {
-        Self { trust, default_places, seal }
+        Self { trust, withheld: false, default_places, seal }
+    }
+
+    /// As in a process that has more rights than whoever started it.
+    #[cfg(test)]
+    pub(super) fn withhold(&mut self) {
+        self.withheld = true;
     }
 
     /// The plugin of this name: linked into the program, loaded before, or loaded now. Code of the plugin (its
@@ -81,23 +95,32 @@ impl Loader {
     ///
     /// Not for hot paths: reads files, and waits for other threads that load.
     pub(crate) fn load(&self, name: &str, plugins: &Plugins) -> Result<Arc<PluginLibrary>, LoadError> {
-        let mut registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
+        Registry::change(|registry| self.load_into(registry, name, plugins))
+    }
+
+    fn load_into(
+        &self,
+        registry: &mut Registry,
+        name: &str,
+        plugins: &Plugins,
+    ) -> Result<Arc<PluginLibrary>, LoadError> {
         let refuse = |failure| LoadError::new(name, failure);
         let pin = search::entry(name, plugins).and_then(|entry| entry.sha256);
-        let search = Search::new(name, plugins, &self.default_places).map_err(refuse)?;
+        let search =
+            Search::new(name, plugins, &self.default_places, self.trusts_any_writer(plugins)).map_err(refuse)?;
         if !search.explicit && pin.is_none() {
             if let Some(linked_in) = registry.linked_in(name) {
                 return Ok(linked_in);
             }
         }
-        let (file, named) = find(name, &search, &mut registry).map_err(refuse)?;
-        self.check_trust(name, &file, &named, &mut registry)?;
+        let (file, named) = find(name, &search, registry).map_err(refuse)?;
+        self.check_trust(name, &file, &named, self.trusts_any_writer(plugins), registry)?;
         match pin {
             None => {
                 let origin = Origin::File { path: file.path.clone(), sha256: None };
-                self.load_by_path(name, &file, origin, &mut registry)
+                self.load_by_path(name, &file, origin, registry)
             }
-            Some(pin) => self.load_pinned(name, &file, pin, &mut registry),
+            Some(pin) => self.load_pinned(name, &file, pin, registry),
         }
     }
 
@@ -113,11 +136,15 @@ impl Loader {
         expect(dead_code, reason = "no integration of ours is a program that cannot load libraries yet")
     )]
     pub(crate) unsafe fn register(name: &str, table: *const tracer_plugin) -> Result<Arc<PluginLibrary>, LoadError> {
-        let mut registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the caller's promise is the one that is asked for.
         let library = Arc::new(unsafe { PluginLibrary::from_table(table, name, Origin::Program) }?);
-        registry.add(Key::Program(name.to_owned()), &library);
+        Registry::change(|registry| registry.add(Key::Program(name.to_owned()), &library));
         Ok(library)
+    }
+
+    /// Whether what everybody may write to is trusted all the same.
+    fn trusts_any_writer(&self, plugins: &Plugins) -> bool {
+        plugins.allow_world_writable && !self.withheld
     }
 
     /// Looks at the way by which the file was opened, `named`, after that: found in nobody else's hands, it has been so,
@@ -127,10 +154,11 @@ impl Loader {
         name: &str,
         file: &PluginFile,
         named: &Path,
+        any_writer: bool,
         registry: &mut Registry,
     ) -> Result<(), LoadError> {
-        let folders = [named, &file.path].into_iter().filter_map(Path::parent);
-        let doubt = trusted_path::doubt(named).or_else(|| folders.filter_map(trusted_path::open_to_everyone).next());
+        let mut folders = [named, &file.path].into_iter().filter_map(Path::parent).filter(|_| !any_writer);
+        let doubt = trusted_path::doubt(named, any_writer).or_else(|| folders.find_map(trusted_path::open_to_everyone));
         let Some(doubt) = doubt else { return Ok(()) };
         let problem = LoadError::new(name, LoadFailure::Untrusted(file.path.clone(), doubt));
         if self.trust == Trust::Strict {
@@ -298,10 +326,14 @@ fn has_type(name: &str, library: Arc<PluginLibrary>) -> Result<Arc<PluginLibrary
     Err(LoadError::new(name, LoadFailure::Defective(library.path(), vec![defect])))
 }
 
-/// Everything that this process has loaded. Only ever grows: nothing is unloaded.
-static REGISTRY: Mutex<Registry> = Mutex::new(Registry { loaded: Vec::new(), warned: Vec::new() });
+/// Held while a plugin is loaded.
+pub(super) fn changing() -> MutexGuard<'static, ()> {
+    static CHANGING: PerProcess<Mutex<()>> = PerProcess::new();
+    CHANGING.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+}
 
-#[derive(Debug)]
+/// Everything that this process has loaded. Only ever grows: nothing is unloaded.
+#[derive(Clone, Debug, Default)]
 struct Registry {
     loaded: Vec<(Key, Arc<PluginLibrary>)>,
     /// What was said already: several backends may have one plugin, and each reload asks again.
@@ -318,6 +350,37 @@ enum Key {
 }
 
 impl Registry {
+    /// One thread of a process at a time. A child of a fork has the list as it was before what its parent was at, and does
+    /// not wait for the parent's thread, which is not there.
+    fn change<T>(change: impl FnOnce(&mut Self) -> T) -> T {
+        let _alone = changing();
+        let list = Self::list();
+        let mut registry = Self::clone(&list.load());
+        let result = change(&mut registry);
+        list.store(Arc::new(registry));
+        result
+    }
+
+    /// Of this process, and of those it was forked from.
+    fn list() -> &'static Swap<Self> {
+        static LIST: AtomicPtr<Swap<Registry>> = AtomicPtr::new(ptr::null_mut());
+        // Acquire: pairs with the release below.
+        let mut list = LIST.load(Ordering::Acquire);
+        if list.is_null() {
+            let fresh = Box::into_raw(Box::new(Swap::new(Arc::default())));
+            match LIST.compare_exchange(list, fresh, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => list = fresh,
+                Err(others) => {
+                    // SAFETY: just made, and nobody has seen it.
+                    drop(unsafe { Box::from_raw(fresh) });
+                    list = others;
+                }
+            }
+        }
+        // SAFETY: what was published is never freed.
+        unsafe { &*list }
+    }
+
     fn add(&mut self, key: Key, library: &Arc<PluginLibrary>) {
         self.loaded.push((key, Arc::clone(library)));
     }

@@ -31,8 +31,13 @@ impl Search {
     /// Candidates for a plugin: the file its entry names, or `libtracer_plugin_NAME.so`, in `plugins.dirs` and then in
     /// `default_places`. Never the working directory, never `LD_LIBRARY_PATH`: both belong to whoever starts the
     /// process, the configuration to whoever answers for it. Never a folder that everybody may write to: what lies there
-    /// was put there by anybody, even if its owner is right (a hard link keeps it).
-    pub(super) fn new(name: &str, plugins: &Plugins, default_places: &[PathBuf]) -> Result<Self, LoadFailure> {
+    /// was put there by anybody, even if its owner is right (a hard link keeps it). Unless `any_writer` is trusted.
+    pub(super) fn new(
+        name: &str,
+        plugins: &Plugins,
+        default_places: &[PathBuf],
+        any_writer: bool,
+    ) -> Result<Self, LoadFailure> {
         let file = entry(name, plugins).and_then(|entry| entry.file.clone());
         let explicit = file.is_some();
         let file = file.unwrap_or_else(|| PathBuf::from(default_file_name(name)));
@@ -48,7 +53,8 @@ impl Search {
         for dir in plugins.dirs.iter().chain(default_places).filter(|dir| dir.is_absolute()) {
             let path = dir.join(&file);
             if candidates.iter().all(|candidate| candidate.path != path) {
-                candidates.push(Candidate { path, barred: trusted_path::open_to_everyone(dir) });
+                let barred = if any_writer { None } else { trusted_path::open_to_everyone(dir) };
+                candidates.push(Candidate { path, barred });
             }
         }
         Ok(Self { file_name, candidates, explicit })

@@ -38,7 +38,7 @@ impl Folder {
     }
 
     fn plugins(&self) -> Plugins {
-        Plugins { dirs: vec![self.0.clone()], entries: Vec::new() }
+        Plugins { dirs: vec![self.0.clone()], entries: Vec::new(), ..Plugins::default() }
     }
 }
 
@@ -171,7 +171,7 @@ fn entry(file: Option<&Path>, sha256: Option<[u8; 32]>) -> PluginEntry {
 
 /// `[plugins.sample]` with a file, and perhaps a pin.
 fn pinned(file: &Path, sha256: Option<[u8; 32]>) -> Plugins {
-    Plugins { dirs: Vec::new(), entries: vec![entry(Some(file), sha256)] }
+    Plugins { dirs: Vec::new(), entries: vec![entry(Some(file), sha256)], ..Plugins::default() }
 }
 
 fn sha256_of(path: &Path) -> [u8; 32] {

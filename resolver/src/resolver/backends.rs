@@ -1,100 +1,224 @@
-//! A resolver's backends: loaded and checked with the configuration, running in this process and anew in every fork.
+//! A resolver's backends: those that its rules name now, and those that some of its spans still go to.
+//!
+//! They are known by numbers that mean the same whatever a reload brings, and what was counted for one stays its name's.
 
 #![forbid(unsafe_code)]
 
-use std::ops::Range;
-use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::cell::OnceCell;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
+use super::destination::{self, Destination};
+use super::ledger::Ledger;
+use super::plan::{self, Plan};
 use crate::batch::{Destinations, Leave};
-use crate::config::{Backend, Config, Plugins, Problem, Report, Untrusted};
+use crate::config::{Config, Report};
 use crate::diagnostics;
 use crate::export::{
     BackendCounters, BackendQueue, BackendState, DropReason, EarlyLosses, FinishedBatch, ServiceCounters, Signal,
 };
 use crate::metric_readers::BackendSeen;
-use crate::per_process::{self, PerProcess};
-use crate::plugin::{Complaint, Instance, Loader, PluginLibrary, Rebirth, Trust};
+use crate::per_process::PerProcess;
+use crate::quiet_thread;
 use crate::status::{Account, BackendServiceStats, BackendStats, DataPointStats, Moment, Told};
+use crate::swap::Swap;
 
 /// See the module.
 pub(crate) struct Backends {
-    /// In file order; `None` for a backend that cannot work.
-    plans: Vec<Option<Plan>>,
-    /// All backends, in file order, those that cannot work too: their names and their plugins'.
-    names: Vec<(String, String)>,
-    services: Vec<String>,
-    /// What was lost on its way to each backend, by backend index; made at the first loss of a process.
-    early: PerProcess<Box<[EarlyLosses]>>,
+    table: Swap<Table>,
+    services: Arc<Ledger>,
     told: Told,
-    /// What runs, by how often this process was forked since. A child starts its own at its first use; it never takes a
-    /// lock of its parent's, which may be held by a thread that is not there.
-    running: [OnceLock<Running>; MAX_FORKS],
+    ended: AtomicBool,
+    /// By name's number: what those had counted that are closed. Held while one of them moves from the table to here, and
+    /// while they are added up.
+    closed: PerProcess<Mutex<Vec<Closed>>>,
 }
 
-/// A process that was forked from one that was forked, and so on: further ones trace nothing, and say so.
-const MAX_FORKS: usize = 16;
-
-/// What it takes to create a backend, again in every fork.
-pub(super) struct Plan {
-    pub(super) settings: Backend,
-    /// The plugin's settings, references read as the types its schema wants.
-    pub(super) config: Value,
-    pub(super) library: Arc<PluginLibrary>,
+/// All backends of one moment.
+#[derive(Clone, Default)]
+struct Table {
+    /// Every name that there ever was, and its plugin; a place in here is the name's number.
+    names: Vec<(String, String)>,
+    /// In file order.
+    current: Vec<Arc<Destination>>,
+    /// Replaced or taken out by a reload; rules of before it still lead to them.
+    leaving: Vec<Arc<Destination>>,
+    /// What they have in hand goes out.
+    closing: Vec<Arc<Destination>>,
 }
 
-struct Running {
-    /// By backend index.
-    queues: Vec<Option<Arc<BackendQueue>>>,
+#[derive(Default)]
+struct Closed {
+    counters: BackendCounters,
+    lost: u64,
 }
+
+/// Backends that were made for new rules and that nobody uses yet.
+pub(super) struct Prepared {
+    table: Table,
+    fresh: Vec<Arc<Destination>>,
+    /// By the configuration's index: what backend sets name them by.
+    pub(super) numbers: Vec<usize>,
+}
+
+/// How long a backend that a reload took away may take for what it has in hand, at the most: its `max_elapsed`, and no
+/// longer than this.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(60);
+/// And then, for the end itself.
+const CLOSING: Duration = Duration::from_secs(5);
 
 impl Backends {
-    /// Loads, checks and creates every backend of `config`. What fails is left out and stands in `report`, at its line.
-    ///
-    /// Reads files, and runs code of the plugins. The export threads start here.
-    pub(super) fn load(config: &Config, strict: bool, report: &mut Report) -> Self {
-        let loader = loader(strict);
-        let services: Vec<_> = config.services.iter().map(|service| service.name.clone()).collect();
-        let plans =
-            config.backends.iter().map(|backend| Plan::new(&loader, &config.plugins, backend, report)).collect();
-        let mut backends = Self {
-            plans,
-            names: config.backends.iter().map(|backend| (backend.name.clone(), backend.plugin.clone())).collect(),
+    pub(super) fn new(services: Arc<Ledger>) -> Self {
+        Self {
+            table: Swap::new(Arc::default()),
             services,
-            early: PerProcess::new(),
             told: Told::default(),
-            running: [const { OnceLock::new() }; MAX_FORKS],
-        };
-        let running = backends.start(&mut |backend, complaint| complain(backend, complaint, report));
-        // A backend that could not be created will not be in a fork either.
-        for (plan, queue) in backends.plans.iter_mut().zip(&running.queues) {
-            if queue.is_none() {
-                *plan = None;
+            ended: AtomicBool::new(false),
+            closed: PerProcess::new(),
+        }
+    }
+
+    /// Loads, checks and creates every backend of `config` that does not run already. What fails stands in `report`, at its
+    /// line, and gets no spans.
+    ///
+    /// Reads files, and runs code of the plugins. One thread at a time.
+    pub(super) fn prepare(&self, config: &Config, strict: bool, report: &mut Report) -> Prepared {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let loader = plan::loader(strict);
+        let before = self.table.load();
+        let mut table = Table { current: Vec::new(), ..Table::clone(&before) };
+        let mut fresh = Vec::new();
+        for backend in &config.backends {
+            let plan = Plan::new(&loader, &config.plugins, backend, report);
+            let running = before.current.iter().find(|known| {
+                known.plan.as_ref().zip(plan.as_ref()).is_some_and(|(known, wanted)| known.is_same(wanted))
+            });
+            let destination = running.cloned().unwrap_or_else(|| {
+                let name = table.name(&backend.name, &backend.plugin);
+                let number = destination::number(name, NEXT.fetch_add(1, Ordering::Relaxed));
+                let started = Destination::start(number, backend.name.clone(), plan, |_, complaint| {
+                    plan::complain(backend, complaint, report);
+                });
+                let started = Arc::new(started);
+                fresh.push(Arc::clone(&started));
+                started
+            });
+            table.current.push(destination);
+        }
+        let numbers = table.current.iter().map(|destination| destination.number).collect();
+        Prepared { table, fresh, numbers }
+    }
+
+    /// The new ones take the place of those of now, which only rules of before will lead to. Gives the names of those that
+    /// are new; nothing where all have ended meanwhile.
+    pub(super) fn take_over(&self, prepared: Prepared) -> Option<Vec<String>> {
+        let closed = self.closed();
+        if self.have_ended() {
+            drop(closed);
+            Self::give_up(prepared);
+            return None;
+        }
+        let Prepared { mut table, fresh, .. } = prepared;
+        let before = self.table.load();
+        table.leaving.clone_from(&before.leaving);
+        table.closing.clone_from(&before.closing);
+        for destination in &before.current {
+            if !table.current.iter().any(|kept| Arc::ptr_eq(kept, destination)) {
+                table.leaving.push(Arc::clone(destination));
             }
         }
-        if let Some(place) = backends.running.get(per_process::generation()) {
-            // Nobody else has seen `backends` yet: the place is empty.
-            let _ = place.set(running);
+        self.table.store(Arc::new(table));
+        drop(closed);
+        Some(fresh.iter().map(|destination| destination.name.clone()).collect())
+    }
+
+    /// Those of now lead to others than `rules` and the ones before it did. A fork that came in between has them leaving, and
+    /// says so with its own next reload.
+    pub(super) fn are_replaced_after(&self, rules: u64) {
+        self.table.load().leaving.iter().for_each(|destination| destination.is_replaced_after(rules));
+    }
+
+    /// All of them end: no others come. To be called before `shutdown`.
+    pub(super) fn end(&self) {
+        // Held, so that those of a reload are among them, or are not at all.
+        let _closed = self.closed();
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn have_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// The rules that they were made for are not used after all.
+    pub(super) fn give_up(prepared: Prepared) {
+        for destination in prepared.fresh {
+            on_a_thread(&destination.name.clone(), move || {
+                if let Some(queue) = destination.running() {
+                    queue.shutdown(Instant::now() + CLOSING);
+                }
+            });
         }
-        backends
+    }
+
+    /// No rules older than `oldest` are followed any more: what only these led to closes, each on a thread of its own.
+    pub(super) fn close_before(self: &Arc<Self>, oldest: u64) {
+        let closed = self.closed();
+        let mut table = Table::clone(&self.table.load());
+        let leaving = std::mem::take(&mut table.leaving);
+        let (over, leaving): (Vec<_>, Vec<_>) =
+            leaving.into_iter().partition(|destination| destination.last_rules() < oldest);
+        table.leaving = leaving;
+        if over.is_empty() {
+            return;
+        }
+        table.closing.extend(over.iter().cloned());
+        self.table.store(Arc::new(table));
+        drop(closed);
+        for destination in over {
+            let this = Arc::clone(self);
+            on_a_thread(&destination.name.clone(), move || this.close(&destination));
+        }
+    }
+
+    /// Waits until the backend has all that it was given, and ends it.
+    fn close(&self, destination: &Arc<Destination>) {
+        if let Some(queue) = destination.running() {
+            let patience = destination.plan.as_ref().map_or(CLOSING, |plan| plan.settings.retry.max_elapsed);
+            let clean =
+                queue.flush(Instant::now() + patience.min(LONGEST_FAREWELL)) & queue.shutdown(Instant::now() + CLOSING);
+            diagnostics::say(
+                diagnostics::TARGET,
+                if clean { log::Level::Debug } else { log::Level::Warn },
+                &format!(
+                    "backend `{}` as it was before a reload is closed{}",
+                    destination.name,
+                    if clean { "" } else { ", and did not end cleanly" }
+                ),
+            );
+        }
+        let mut closed = self.closed();
+        let mut table = Table::clone(&self.table.load());
+        table.closing.retain(|known| !Arc::ptr_eq(known, destination));
+        let place = of_name(&mut closed, destination::name_of(destination.number));
+        place.counters.add(&destination.counters());
+        place.counters.state = destination.counters().state;
+        // There is no queue any more.
+        (place.counters.held_bytes, place.counters.queue_bytes) = (0, 0);
+        place.lost += destination.lost();
+        self.table.store(Arc::new(table));
     }
 
     /// Names and plugins, for one line in the log.
     pub(super) fn describe(&self) -> String {
-        let working: Vec<_> = self
-            .plans
-            .iter()
-            .flatten()
-            .map(|plan| format!("{} ({})", plan.settings.name, plan.library.description()))
-            .collect();
+        let table = self.table.load();
+        let working: Vec<_> = table.current.iter().filter_map(|known| Some(known.plan.as_ref()?.describe())).collect();
         if working.is_empty() { "no backend".to_owned() } else { working.join(", ") }
     }
 
-    /// Starts the backends of this process if a fork left them behind. Two atomic loads otherwise.
+    /// Starts the backends of this process if a fork left them behind. A few atomic loads for each otherwise.
     pub(crate) fn ensure_running(&self) {
-        self.queues();
+        self.table.load().current.iter().for_each(|destination| _ = destination.queue());
     }
 
     /// Waits until everything offered is exported or dropped; `false` when the deadline comes first.
@@ -107,14 +231,18 @@ impl Backends {
         self.for_all(|queue| queue.shutdown(deadline))
     }
 
-    /// Of each backend that works, or whose spans are lost because it does not.
+    /// Of each backend that works, or whose spans are lost because it does not; then of those that there were before.
     pub(super) fn stats(&self) -> Vec<BackendStats> {
-        let all = self.names.iter().enumerate().map(|(index, (name, plugin))| {
-            let counters = self.counters(index);
-            let services = self.services.iter().zip(&counters.services).filter(|(_, spans)| spans.offered > 0);
+        // One that a fork left behind has counted nothing yet, and is there all the same.
+        self.ensure_running();
+        let services = self.services.names();
+        let accounts = self.accounts();
+        let all = accounts.names().map(|(number, name, plugin)| {
+            let counters = accounts.counters(number);
+            let services = services.iter().zip(&counters.services).filter(|(_, spans)| spans.offered > 0);
             BackendStats {
-                name: name.clone(),
-                plugin: plugin.clone(),
+                name: name.to_owned(),
+                plugin: plugin.to_owned(),
                 state: counters.state,
                 retries: counters.retries,
                 held_bytes: counters.held_bytes,
@@ -138,17 +266,20 @@ impl Backends {
                     .collect(),
             }
         });
-        let works = |index: usize| self.queues().get(index).is_some_and(Option::is_some);
-        all.enumerate().filter(|(index, of)| works(*index) || !of.services.is_empty()).map(|(_, of)| of).collect()
+        let works =
+            |name: &str| accounts.table.current.iter().any(|known| known.name == name && known.running().is_some());
+        all.filter(|of| works(&of.name) || !of.services.is_empty()).collect()
     }
 
-    /// Each of them, as its queue sees it.
+    /// Each name, as its queues see it; services are known by their numbers there.
     pub(super) fn seen(&self) -> Vec<BackendSeen> {
-        let all = self.names.iter().enumerate().map(|(index, (name, plugin))| {
-            let counters = self.counters(index);
+        self.ensure_running();
+        let accounts = self.accounts();
+        let all = accounts.names().map(|(number, name, plugin)| {
+            let counters = accounts.counters(number);
             BackendSeen {
-                name: name.clone(),
-                plugin: plugin.clone(),
+                name: name.to_owned(),
+                plugin: plugin.to_owned(),
                 state: counters.state,
                 retries: counters.retries,
                 held_bytes: counters.held_bytes,
@@ -161,48 +292,40 @@ impl Backends {
         all.collect()
     }
 
-    /// The backends whose plugins take a signal, by index.
-    pub(super) fn that_take(&self, signal: Signal) -> impl Iterator<Item = usize> + '_ {
-        let takes = move |plan: &Plan| plan.library.accepts(signal);
-        self.plans.iter().enumerate().filter(move |(_, plan)| plan.as_ref().is_some_and(takes)).map(|(index, _)| index)
+    /// Whether the plugin of the backend with this number takes a signal.
+    pub(super) fn takes(&self, number: usize, signal: Signal) -> bool {
+        let table = self.table.load();
+        table.open(number).and_then(|known| known.plan.as_ref()).is_some_and(|plan| plan.library.accepts(signal))
     }
 
     /// Says in the log what became of the spans of each backend since this was last said. The log may block: not for a
     /// thread of the application's in a callback.
     pub(super) fn tell_sum(&self, moment: Moment) {
-        self.told.sum(moment, (0..self.names.len()).map(|index| self.account(index)));
+        let services = self.services.names();
+        let accounts = self.accounts();
+        let mut all: Vec<_> =
+            (0..accounts.table.names.len()).map(|number| accounts.account(number, &services)).collect();
+        let names = Arc::clone(&accounts.table);
+        // The log may block: nobody is to wait for it with us.
+        drop(accounts);
+        let told = all.drain(..).zip(&names.names).map(|(counted, (backend, _))| counted.account(backend, &services));
+        self.told.sum(moment, told);
     }
 
-    fn account(&self, index: usize) -> Account<'_> {
-        let BackendCounters { services: counters, data_points, state, .. } = self.counters(index);
-        let backend = self.names.get(index).map_or("", |(name, _)| name.as_str());
-        Account { backend, services: &self.services, counters, data_points, state }
+    fn accounts(&self) -> Accounts<'_> {
+        let closed = self.closed();
+        Accounts { closed, table: self.table.load() }
     }
 
-    /// Where the spans of each service went that were to reach this backend.
-    fn counters(&self, index: usize) -> BackendCounters {
-        let queue = self.queues().get(index).and_then(Option::as_ref);
-        let mut counters = queue.map_or_else(
-            || BackendCounters { state: BackendState::OutOfService, ..BackendCounters::default() },
-            |queue| queue.counters(),
-        );
-        counters.services.resize(self.services.len(), ServiceCounters::default());
-        if let Some(early) = self.early.get().and_then(|early| early.get(index)) {
-            early.add_to(&mut counters.services);
-        }
-        counters
-    }
-
-    /// Spans that did not reach this backend, so far.
-    fn lost_in_all(&self, index: usize) -> u64 {
-        let queue = self.queues().get(index).and_then(Option::as_ref);
-        let early = self.early.get().and_then(|early| early.get(index));
-        queue.map_or(0, |queue| queue.lost()) + early.map_or(0, EarlyLosses::total)
+    fn closed(&self) -> MutexGuard<'_, Vec<Closed>> {
+        self.closed.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Every queue at the same time: one slow backend takes nothing of another's deadline.
     fn for_all(&self, action: impl Fn(&BackendQueue) -> bool + Sync) -> bool {
-        let queues: Vec<_> = self.queues().iter().flatten().collect();
+        let table = self.table.load();
+        table.current.iter().for_each(|destination| _ = destination.queue());
+        let queues: Vec<_> = table.all().filter_map(|destination| destination.running()).collect();
         match queues.as_slice() {
             [] => true,
             [only] => action(only),
@@ -215,62 +338,124 @@ impl Backends {
             }),
         }
     }
+}
 
-    /// The queues of this process, by backend index.
-    fn queues(&self) -> &[Option<Arc<BackendQueue>>] {
-        let generation = per_process::generation();
-        self.running.get(generation).map_or(&[], |place| &place.get_or_init(|| self.restart(generation)).queues)
+impl Table {
+    /// The number of a name, which it has from its first use on.
+    fn name(&mut self, name: &str, plugin: &str) -> usize {
+        if let Some(number) = self.names.iter().position(|(known, _)| known == name) {
+            if let Some((_, known)) = self.names.get_mut(number) {
+                plugin.clone_into(known);
+            }
+            return number;
+        }
+        self.names.push((name.to_owned(), plugin.to_owned()));
+        self.names.len() - 1
     }
 
-    /// Runs in a fork: the plugins' threads and sockets are the parent's, so every backend is created again.
-    #[cold]
-    fn restart(&self, generation: usize) -> Running {
-        let parents = self.running.iter().take(generation).filter_map(OnceLock::get);
-        for queue in parents.flat_map(|parent| &parent.queues).flatten() {
-            queue.abandon();
-        }
-        if generation + 1 == MAX_FORKS {
-            diagnostics::error(
-                "this process is a fork of a fork, and so on, too often: the next one will trace nothing",
-            );
-        }
-        self.start(&mut |backend, complaint| {
-            diagnostics::error(&format!(
-                "backend `{}` cannot be created in this fork and gets no spans: {}",
-                backend.name, complaint.message
-            ));
-        })
+    fn all(&self) -> impl Iterator<Item = &Arc<Destination>> {
+        self.current.iter().chain(&self.leaving).chain(&self.closing)
     }
 
-    fn start(&self, fail: &mut dyn FnMut(&Backend, &Complaint)) -> Running {
-        let queues = self
-            .plans
+    /// The backend of this number; another of its name where it is gone: what comes too late for the one is the other's.
+    fn open(&self, number: usize) -> Option<&Arc<Destination>> {
+        let same = |known: &&Arc<Destination>| known.number == number;
+        let heir = |known: &&Arc<Destination>| destination::name_of(known.number) == destination::name_of(number);
+        self.current
             .iter()
-            .map(|plan| {
-                let plan = plan.as_ref()?;
-                let library = Arc::clone(&plan.library);
-                match Instance::create(library, &plan.settings, &plan.config, Rebirth::default()) {
-                    Ok(instance) => Some(BackendQueue::start(&plan.settings, instance, self.services.len())),
-                    Err(complaint) => {
-                        fail(&plan.settings, &complaint);
-                        None
-                    }
-                }
-            })
-            .collect();
-        Running { queues }
+            .find(same)
+            .or_else(|| self.leaving.iter().find(same))
+            .or_else(|| self.current.iter().find(heir))
+    }
+}
+
+/// What was counted for each name, at one moment.
+struct Accounts<'a> {
+    closed: MutexGuard<'a, Vec<Closed>>,
+    table: Arc<Table>,
+}
+
+impl Accounts<'_> {
+    /// Those of now in file order, then those of before.
+    fn names(&self) -> impl Iterator<Item = (usize, &str, &str)> {
+        let current: Vec<_> =
+            self.table.current.iter().map(|destination| destination::name_of(destination.number)).collect();
+        let before: Vec<_> = (0..self.table.names.len()).filter(|number| !current.contains(number)).collect();
+        let named = |number: usize| {
+            let (name, plugin) = self.table.names.get(number)?;
+            Some((number, name.as_str(), plugin.as_str()))
+        };
+        current.into_iter().chain(before).filter_map(named)
+    }
+
+    fn counters(&self, name: usize) -> BackendCounters {
+        let mut sum = BackendCounters { state: BackendState::OutOfService, ..BackendCounters::default() };
+        if let Some(closed) = self.closed.get(name) {
+            sum.add(&closed.counters);
+            sum.state = closed.counters.state;
+        }
+        // That of now comes last: what the name is doing is what it does.
+        for destination in self.table.closing.iter().chain(&self.table.leaving).chain(&self.table.current) {
+            if destination::name_of(destination.number) == name {
+                let counters = destination.counters();
+                sum.add(&counters);
+                sum.state = counters.state;
+            }
+        }
+        sum
+    }
+
+    fn account(&self, name: usize, services: &[String]) -> Counted {
+        let BackendCounters { services: mut counters, data_points, state, .. } = self.counters(name);
+        counters.resize(services.len(), ServiceCounters::default());
+        Counted { counters, data_points, state }
+    }
+
+    fn lost(&self, name: usize) -> u64 {
+        let of_name = |known: &&Arc<Destination>| destination::name_of(known.number) == name;
+        let running: u64 = self.table.all().filter(of_name).map(|known| known.lost()).sum();
+        running + self.closed.get(name).map_or(0, |closed| closed.lost)
+    }
+}
+
+/// What is said of one name, without the lock.
+struct Counted {
+    counters: Vec<ServiceCounters>,
+    data_points: ServiceCounters,
+    state: BackendState,
+}
+
+impl Counted {
+    fn account<'a>(self, backend: &'a str, services: &'a [String]) -> Account<'a> {
+        let Self { counters, data_points, state } = self;
+        Account { backend, services, counters, data_points, state }
+    }
+}
+
+fn of_name(closed: &mut Vec<Closed>, name: usize) -> &mut Closed {
+    if closed.len() <= name {
+        closed.resize_with(name + 1, Closed::default);
+    }
+    #[expect(clippy::indexing_slicing, reason = "resized just above")]
+    &mut closed[name]
+}
+
+/// A backend that closes may take its time.
+fn on_a_thread(name: &str, body: impl FnOnce() + Send + 'static) {
+    if let Err(error) = quiet_thread::spawn(format!("tr-end-{name}"), body) {
+        diagnostics::error(&format!("backend `{name}` cannot be closed, because the system gives no thread: {error}"));
     }
 }
 
 impl Destinations for Backends {
     fn offer(&self, backends: &[usize], batch: Arc<FinishedBatch>) {
-        let queues = self.queues();
-        for index in backends {
-            match queues.get(*index).and_then(Option::as_ref) {
+        let table = self.table.load();
+        for number in backends {
+            match table.open(*number).and_then(|destination| destination.queue()) {
                 Some(queue) => queue.offer(Arc::clone(&batch)),
                 None => {
                     for (service, spans) in &batch.per_service {
-                        self.lost(&[*index], *service, DropReason::NoBackend, u64::from(*spans));
+                        self.lost(&[*number], *service, DropReason::NoBackend, u64::from(*spans));
                     }
                 }
             }
@@ -278,30 +463,41 @@ impl Destinations for Backends {
     }
 
     fn lost(&self, backends: &[usize], service: u32, reason: DropReason, spans: u64) {
-        let early =
-            self.early.get_or_init(|| self.names.iter().map(|_| EarlyLosses::new(self.services.len())).collect());
-        for early in backends.iter().filter_map(|index| early.get(*index)) {
-            early.count(service, reason, spans);
+        let table = self.table.load();
+        for number in backends {
+            match table.open(*number) {
+                Some(destination) => destination.early.get_or_init(EarlyLosses::default).count(service, reason, spans),
+                None => {
+                    let mut closed = self.closed();
+                    let place = of_name(&mut closed, destination::name_of(*number));
+                    place.lost += spans;
+                    place.counters.count_lost(service, reason, spans);
+                }
+            }
         }
     }
 
     fn tick(&self, now: Instant) {
-        for queue in self.queues().iter().flatten() {
-            queue.tick(now);
-        }
-        for index in 0..self.names.len() {
-            self.told.look(now, index, self.lost_in_all(index), || self.account(index));
+        let table = self.table.load();
+        table.all().filter_map(|destination| destination.running()).for_each(|queue| queue.tick(now));
+        let services = OnceCell::new();
+        for (index, (backend, _)) in table.names.iter().enumerate() {
+            let lost = self.accounts().lost(index);
+            self.told.look(now, index, lost, || {
+                let services = services.get_or_init(|| self.services.names());
+                self.accounts().account(index, services).account(backend, services)
+            });
         }
     }
 
     fn begin_leaving(&self, deadline: Instant, leave: Leave) {
-        for queue in self.queues().iter().flatten() {
+        for queue in self.table.load().all().filter_map(|destination| destination.running()) {
             queue.begin_leaving(deadline, leave != Leave::Unseen);
         }
     }
 
     fn finish_leaving(&self, deadline: Instant, leave: Leave) {
-        for queue in self.queues().iter().flatten() {
+        for queue in self.table.load().all().filter_map(|destination| destination.running()) {
             queue.finish_leaving(deadline, leave == Leave::Last);
         }
         if matches!(leave, Leave::OrNot | Leave::Last) {
@@ -310,122 +506,66 @@ impl Destinations for Backends {
     }
 }
 
-/// Looks for the plugins of a configuration that is not used, and lets them check their settings: all problems are told
-/// in one run. Creates nothing.
-pub(super) fn check(untrusted: &Untrusted, strict: bool, report: &mut Report) {
-    check_with(&loader(strict), &untrusted.backends, &untrusted.plugins, report);
-}
-
-/// The same of any backends.
-pub(crate) fn check_with(loader: &Loader, backends: &[Backend], plugins: &Plugins, report: &mut Report) {
-    for backend in backends {
-        Plan::new(loader, plugins, backend, report);
-    }
-}
-
-fn loader(strict: bool) -> Loader {
-    Loader::new(if strict { Trust::Strict } else { Trust::Lenient })
-}
-
-impl Plan {
-    pub(super) fn new(loader: &Loader, plugins: &Plugins, backend: &Backend, report: &mut Report) -> Option<Self> {
-        let library = match loader.load(&backend.plugin, plugins) {
-            Ok(library) => library,
-            Err(error) => {
-                let message = format!("backend `{}`: {}", backend.name, one_line(&error.message()));
-                report.push(
-                    Problem::error(error.code(), message)
-                        .at(backend.plugin_span.clone(), "named here")
-                        .help(error.help()),
-                );
-                return None;
-            }
-        };
-        let settings = library.typed_settings(&backend.config, &backend.config_references);
-        let complaints = library.check(&settings, &backend.config_secrets);
-        for complaint in &complaints {
-            complain(backend, complaint, report);
-        }
-        complaints.is_empty().then(|| Self { settings: backend.clone(), config: settings, library })
-    }
-}
-
-/// A load error's list of places and hashes, as a title can show it.
-fn one_line(text: &str) -> String {
-    let mut lines = text.lines().map(str::trim);
-    let first = lines.next().unwrap_or_default();
-    let rest: Vec<_> = lines.collect();
-    if rest.is_empty() { first.to_owned() } else { format!("{first} {}", rest.join("; ")) }
-}
-
-/// A plugin's complaint, at the line of the setting that it complains about.
-fn complain(backend: &Backend, complaint: &Complaint, report: &mut Report) {
-    let place = key_path(&backend.config, &complaint.pointer).map_or(String::new(), |path| format!(" `{path}`"));
-    let message =
-        format!("backend `{}`: plugin `{}` rejects{place}: {}", backend.name, backend.plugin, complaint.message);
-    let value = backend.place_of(&complaint.pointer);
-    // An unknown key is wrong itself, and not its value.
-    let key = complaint.is_of_key.then(|| key_before(&report.text, &value, &complaint.pointer));
-    report.push(Problem::error("P107", message).at(key.flatten().unwrap_or(value), "here"));
-}
-
-/// The bytes of the key whose value stands at `value`, if the text has it before an equals sign.
-fn key_before(text: &str, value: &Range<usize>, pointer: &str) -> Option<Range<usize>> {
-    let key = pointer.rsplit('/').next()?.replace("~1", "/").replace("~0", "~");
-    let before = text.get(..value.start)?.trim_end().strip_suffix('=')?.trim_end();
-    let bare = before.trim_end_matches(['"', '\'']);
-    bare.ends_with(&key).then(|| bare.len() - key.len()..bare.len())
-}
-
-/// A JSON pointer into `config` as the file writes keys, `config.headers."x.y"`; an entry of a list has its number.
-fn key_path(config: &Value, pointer: &str) -> Option<String> {
-    let mut path = "config".to_owned();
-    let mut here = Some(config);
-    for token in pointer.strip_prefix('/')?.split('/') {
-        let key = token.replace("~1", "/").replace("~0", "~");
-        let is_bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
-        match here {
-            Some(Value::Array(_)) => path.push_str(&format!("[{key}]")),
-            _ if is_bare => path.push_str(&format!(".{key}")),
-            _ => path.push_str(&format!(".{key:?}")),
-        }
-        here = here.and_then(|value| match value {
-            Value::Array(items) => key.parse::<usize>().ok().and_then(|index| items.get(index)),
-            Value::Object(members) => members.get(&key),
-            _ => None,
-        });
-    }
-    Some(path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Source, load};
+    use crate::plugin::child_is_well;
 
-    #[test]
-    fn the_place_of_a_complaint_is_written_as_the_file_writes_it() {
-        let config = serde_json::json!({ "headers": { "x.y/z": 1 }, "hosts": ["a", { "port": 1 }] });
-        for (pointer, path) in [
-            ("/endpoint", "config.endpoint"),
-            ("/headers/x.y~1z", "config.headers.\"x.y/z\""),
-            ("/hosts/1/port", "config.hosts[1].port"),
-            ("/gone/0/~0", "config.gone.0.\"~\""),
-        ] {
-            assert_eq!(key_path(&config, pointer).as_deref(), Some(path));
-        }
-        assert_eq!(key_path(&config, ""), None);
+    /// Of one backend, which reports into `folder`.
+    fn config(folder: &tempfile::TempDir, report: &str) -> Config {
+        let path = folder.path().join(report);
+        let text = format!(
+            "version = 1\n[services.s]\ntopics = [\"t\"]\nexport = [\"b\"]\n[backends.b]\nplugin = \"misbehaving\"\n\
+             config = {{ report = {path:?} }}\n"
+        );
+        load(Source::Text { name: "t.toml".to_owned(), text }).config.unwrap()
+    }
+
+    fn prepared(backends: &Backends, config: &Config) -> Prepared {
+        let mut report = Report::new(String::new(), String::new());
+        let prepared = backends.prepare(config, false, &mut report);
+        assert!(!report.has_errors(), "{}", report.render(false));
+        prepared
     }
 
     #[test]
-    fn an_unknown_key_is_shown_itself_where_it_is_written_before_its_value() {
-        for (text, pointer, shown) in [
-            ("config = { compresion = 1 }", "/compresion", Some("compresion")),
-            ("config.tls.\"c/a\" =  1", "/tls/c~1a", Some("c/a")),
-            ("[backends.b.config.tsl]\nx = 1", "/tsl", None),
-        ] {
-            let at = text.find('1').unwrap();
-            let value = if shown.is_some() { at..at + 1 } else { 0..23 };
-            assert_eq!(key_before(text, &value, pointer).map(|span| &text[span]), shown, "{text}");
+    fn what_a_reload_brings_after_the_end_is_ended_and_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let backends = Backends::new(Arc::new(Ledger::new()));
+        assert!(backends.take_over(prepared(&backends, &config(&folder, "first"))).is_some());
+        let late = prepared(&backends, &config(&folder, "late"));
+        backends.end();
+        assert!(backends.take_over(late).is_none());
+        assert!(backends.shutdown(Instant::now() + CLOSING));
+        let path = folder.path().join("late");
+        let started = Instant::now();
+        while !std::fs::read_to_string(&path).is_ok_and(|report| report.contains("destroy")) {
+            assert!(started.elapsed() < Duration::from_secs(40), "it is ended on a thread of its own");
+            std::thread::sleep(Duration::from_millis(10));
         }
+        assert_eq!(backends.table.load().all().count(), 1);
+    }
+
+    /// Between the moment in which the new ones are there and the one in which rules lead to them.
+    #[test]
+    fn a_child_that_is_forked_in_the_midst_of_a_reload_goes_on_with_the_backends_of_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let backends = Arc::new(Backends::new(Arc::new(Ledger::new())));
+        let first = prepared(&backends, &config(&folder, "first"));
+        let number = first.numbers[0];
+        backends.take_over(first).unwrap();
+        backends.take_over(prepared(&backends, &config(&folder, "second"))).unwrap();
+        assert!(child_is_well(|| {
+            let works = backends.table.load().open(number).is_some_and(|known| known.queue().is_some());
+            // Its own next reload says that it is replaced.
+            backends.are_replaced_after(0);
+            backends.close_before(1);
+            works && backends.table.load().leaving.is_empty()
+        }));
+        backends.are_replaced_after(0);
+        backends.close_before(1);
+        backends.end();
+        assert!(backends.shutdown(Instant::now() + CLOSING));
     }
 }

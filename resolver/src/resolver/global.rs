@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::{Resolver, off_status};
+use super::{Reloaded, Resolver, off_status};
 use crate::config::Source;
 use crate::diagnostics;
 use crate::error::ResolverError;
@@ -33,6 +33,15 @@ impl Resolver {
     /// How the resolver of this process is, if it was built already: see [`Resolver::status`]. Builds none.
     pub fn status_of_process() -> Option<String> {
         Some(LOADED.get()?.as_ref().map_or_else(|error| off_status(&Arc::new(error.report().clone())), Self::status))
+    }
+
+    /// [`Resolver::reload`] of the resolver of this process; where it was not built yet nothing is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Resolver::reload`].
+    pub fn reload_global() -> Result<Reloaded, ResolverError> {
+        Self::loaded().map_or(Ok(Reloaded::Off), Self::reload)
     }
 
     /// The same, if it was built already and is on: nothing is read, loaded or waited for.

@@ -2,51 +2,86 @@
 
 #![forbid(unsafe_code)]
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::backends::Backends;
-use crate::batch::{Destinations as _, ServiceResource, own_scope};
-use crate::config::{Config, Service};
+use super::resource::Resource;
+use super::rules::Rules;
+use crate::batch::{Destinations as _, own_scope};
+use crate::config::Service;
 use crate::export::{FinishedBatch, Signal};
-use crate::host;
 use crate::metric_readers::{Reader, Span, Target, metric_fields, text};
 use crate::metrics::{Collected, Exemplars, Metric};
-use crate::per_process::PerProcess;
 use crate::status::StatusFile;
+use crate::swap::Swap;
 
-/// See the module. Only where something is measured.
+/// See the module. It stays whatever a reload brings, and so do the values; nothing leaves while the rules measure nothing.
 pub(super) struct Measured {
     reader: Reader,
-    /// By service index; then, if no service stands for the process, its own. They name the process, so a fork has others.
-    resources: PerProcess<Vec<Resource>>,
-    file: Option<StatusFile>,
+    /// By number, all services that there ever were: what was measured for one goes on being told.
+    services: Swap<Vec<Described>>,
+    file: Swap<Option<TextFile>>,
 }
 
-/// Whom metrics are of.
-struct Resource {
-    attributes: Vec<(String, String)>,
-    encoded: ServiceResource,
+/// A service, as the latest rules that have it describe it: its name and the attributes of its resource.
+type Described = (String, Vec<(String, String)>);
+
+struct TextFile {
+    path: PathBuf,
+    file: StatusFile,
 }
+
+/// The process itself, in the place of a service's number.
+const PROCESS: usize = usize::MAX;
 
 impl Measured {
-    /// `None`: nothing is measured.
-    pub(super) fn new(config: &Config) -> Option<Self> {
-        if !config.measures() {
-            return None;
+    pub(super) fn new(rules: &Rules) -> Self {
+        let measured = Self {
+            reader: Reader::new(rules.config().metrics.clone()),
+            services: Swap::new(Arc::default()),
+            file: Swap::new(Arc::default()),
+        };
+        measured.follow(rules);
+        measured
+    }
+
+    /// These are the rules from here on. One thread at a time.
+    pub(super) fn follow(&self, rules: &Rules) {
+        let config = rules.config();
+        let mut services = Vec::clone(&self.services.load());
+        for (service, number) in config.services.iter().zip(rules.numbers()) {
+            if services.len() <= *number {
+                services.resize_with(number + 1, Described::default);
+            }
+            if let Some(place) = services.get_mut(*number) {
+                *place = (service.name.clone(), service.resource.clone());
+            }
         }
-        let file = config.metrics.textfile.clone().map(StatusFile::for_prometheus);
-        Some(Self { reader: Reader::new(config.metrics.clone()), resources: PerProcess::new(), file })
+        self.services.store(Arc::new(services));
+        if !rules.measures() {
+            // The rules of before tell what they measured last, and where they said.
+            return;
+        }
+        self.reader.follow(&config.metrics);
+        let wanted = config.metrics.textfile.as_ref();
+        if self.file.load().as_ref().as_ref().map(|known| &known.path) != wanted {
+            let file =
+                wanted.map(|path| TextFile { path: path.clone(), file: StatusFile::for_prometheus(path.clone()) });
+            self.file.store(Arc::new(file));
+        }
     }
 
     /// Whether nobody will ever see them.
-    pub(super) fn leave_nowhere(&self, config: &Config, backends: &Backends) -> bool {
-        self.file.is_none() && config.metrics.prometheus.is_none() && !go_to_backends(config, backends)
+    pub(super) fn leave_nowhere(&self, rules: &Rules, backends: &Backends) -> bool {
+        let metrics = &rules.config().metrics;
+        metrics.textfile.is_none() && metrics.prometheus.is_none() && !go_to_backends(rules, backends)
     }
 
-    /// Lets Prometheus ask in this process. Once in each.
-    pub(super) fn open_port(&self, text: impl Fn() -> Option<String> + Send + 'static) {
-        self.reader.open_port(text);
+    /// Lets Prometheus ask in this process, if it is to; nobody can ask any more where nothing is measured.
+    pub(super) fn open_port(&self, is_wanted: bool, text: impl Fn() -> Option<String> + Send + 'static) {
+        self.reader.open_port(is_wanted, text);
     }
 
     /// Nothing leaves any more in this process: the backends take nothing. The port is closed.
@@ -59,145 +94,100 @@ impl Measured {
     }
 
     /// Sends what there is to every backend that is to have it, and writes the file.
-    pub(super) fn leave(
-        &self,
-        config: &Config,
-        backends: &Backends,
-        collect: impl FnOnce(Exemplars) -> Vec<Collected>,
-    ) {
+    pub(super) fn leave(&self, rules: &Rules, backends: &Backends, collect: impl FnOnce(Exemplars) -> Vec<Collected>) {
         if self.reader.has_ended() {
             return;
         }
         self.reader.collect(|time| {
             // The text has none: without a backend they are left to the application.
-            let exemplars = if go_to_backends(config, backends) { Exemplars::Taken } else { Exemplars::Left };
-            let collected = by_resource(config, collect(exemplars));
-            if let Some(file) = &self.file {
-                file.write(|| self.text_of(config, &collected));
+            let exemplars = if go_to_backends(rules, backends) { Exemplars::Taken } else { Exemplars::Left };
+            let collected = self.by_resource(rules, collect(exemplars));
+            if let Some(text) = self.file.load().as_ref() {
+                text.file.write(|| text_of(&collected));
             }
-            self.send(config, backends, &collected, time);
+            send(rules, backends, &collected, time);
         });
     }
 
     /// What there is, as Prometheus reads it.
-    pub(super) fn text(&self, config: &Config, collect: impl FnOnce(Exemplars) -> Vec<Collected>) -> String {
-        self.reader.collect(|_| self.text_of(config, &by_resource(config, collect(Exemplars::Left))))
+    pub(super) fn text(&self, rules: &Rules, collect: impl FnOnce(Exemplars) -> Vec<Collected>) -> String {
+        self.reader.collect(|_| text_of(&self.by_resource(rules, collect(Exemplars::Left))))
     }
 
-    fn text_of(&self, config: &Config, collected: &[(usize, Vec<Metric>)]) -> String {
-        let resources = self.resources(config);
-        let targets: Vec<_> = collected
-            .iter()
-            .filter_map(|(index, metrics)| {
-                let resource = resources.get(*index)?;
-                Some(Target { resource: &resource.attributes, metrics: metrics.iter().collect() })
-            })
-            .collect();
-        text(&targets)
-    }
-
-    /// One batch for each backend: what it has not taken when the next one comes, that one says too.
-    fn send(&self, config: &Config, backends: &Backends, collected: &[(usize, Vec<Metric>)], time: Span) {
-        let resources = self.resources(config);
-        let encoded: Vec<_> = collected
-            .iter()
-            .map(|(index, metrics)| {
-                let points: usize = metrics.iter().map(|metric| metric.points.count()).sum();
-                (*index, metric_fields(metrics, time), points)
-            })
-            .filter(|(_, _, points)| *points > 0)
-            .collect();
-        for backend in backends.that_take(Signal::Metrics) {
-            let (mut body, mut item_count) = (Vec::new(), 0);
-            for (index, fields, points) in encoded.iter().filter(|(index, ..)| gets(config, backend, *index)) {
-                if let Some(resource) = resources.get(*index) {
-                    resource.encoded.wrap(&mut body, std::iter::once((own_scope(), fields.as_slice())));
-                    item_count += points;
-                }
-            }
-            if item_count > 0 {
-                let batch = FinishedBatch {
-                    id: FinishedBatch::next_id(),
-                    signal: Signal::Metrics,
-                    body,
-                    start: 0,
-                    item_count: u32::try_from(item_count).unwrap_or(u32::MAX),
-                    per_service: Vec::new(),
-                };
-                backends.offer(&[backend], Arc::new(batch));
+    /// What belongs to one resource together, each with the number of its service. The process itself is its one service, or,
+    /// where it is several, none of them.
+    fn by_resource(&self, rules: &Rules, collected: Vec<Collected>) -> Vec<(usize, Resource, Vec<Metric>)> {
+        let process = if let [only] = rules.numbers() { *only } else { PROCESS };
+        let services = self.services.load();
+        let resource = |number: usize| match services.get(number) {
+            Some((name, attributes)) => Resource::of(name, attributes),
+            None => Resource::of("tracer-resolver", &[]),
+        };
+        let mut by_resource: Vec<(usize, Resource, Vec<Metric>)> = Vec::new();
+        for of in collected {
+            let number = of.service.unwrap_or(process);
+            match by_resource.iter_mut().find(|(known, ..)| *known == number) {
+                Some((.., metrics)) => metrics.extend(of.metrics),
+                None => by_resource.push((number, resource(number), of.metrics)),
             }
         }
+        by_resource
     }
+}
 
-    fn resources(&self, config: &Config) -> &[Resource] {
-        self.resources.get_or_init(|| {
-            let services = config.services.iter().map(|service| Resource::of(&service.name, &service.resource));
-            services.chain(std::iter::once(Resource::of("tracer-resolver", &[]))).collect()
+fn text_of(collected: &[(usize, Resource, Vec<Metric>)]) -> String {
+    let targets = collected
+        .iter()
+        .map(|(_, resource, metrics)| Target { resource: &resource.attributes, metrics: metrics.iter().collect() });
+    text(&targets.collect::<Vec<_>>())
+}
+
+/// One batch for each backend: what it has not taken when the next one comes, that one says too.
+fn send(rules: &Rules, backends: &Backends, collected: &[(usize, Resource, Vec<Metric>)], time: Span) {
+    let encoded: Vec<_> = collected
+        .iter()
+        .map(|(number, resource, metrics)| {
+            let points: usize = metrics.iter().map(|metric| metric.points.count()).sum();
+            (*number, resource, metric_fields(metrics, time), points)
         })
-    }
-}
-
-impl Resource {
-    fn of(name: &str, from_file: &[(String, String)]) -> Self {
-        let (strings, pid) = attributes(name, from_file);
-        let borrowed = strings.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        let encoded = ServiceResource::new(borrowed, pid.map(|pid| (PID, pid)));
-        let attributes = strings.into_iter().chain(pid.map(|pid| (PID.to_owned(), pid.to_string()))).collect();
-        Self { attributes, encoded }
-    }
-}
-
-const PID: &str = "process.pid";
-
-/// What identifies a service instance to its backends: OpenTelemetry's resource conventions, and what the file adds.
-pub(super) fn resource(service: &Service) -> ServiceResource {
-    Resource::of(&service.name, &service.resource).encoded
-}
-
-/// Its resource's texts, and `process.pid`, unless the file says another.
-fn attributes(name: &str, from_file: &[(String, String)]) -> (Vec<(String, String)>, Option<i64>) {
-    let executable = std::env::current_exe().ok();
-    let executable = executable.as_deref().and_then(|path| path.file_name()).map(|name| name.to_string_lossy());
-    let detected = [
-        ("service.name", name),
-        ("service.instance.id", host::instance_id()),
-        ("telemetry.sdk.name", "tracer-resolver"),
-        ("telemetry.sdk.language", "rust"),
-        ("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),
-        ("host.name", host::host_name()),
-        ("process.executable.name", executable.as_deref().unwrap_or_default()),
-    ];
-    let says = |key: &str| from_file.iter().any(|(known, _)| known == key);
-    let detected = detected.into_iter().filter(|(key, value)| !value.is_empty() && !says(key));
-    let detected = detected.map(|(key, value)| (key.to_owned(), value.to_owned()));
-    let pid = (!says(PID)).then(|| i64::from(std::process::id()));
-    (detected.chain(from_file.iter().cloned()).collect(), pid)
-}
-
-/// What belongs to one resource together. The process itself is its one service, or, where it is several, none of them.
-fn by_resource(config: &Config, collected: Vec<Collected>) -> Vec<(usize, Vec<Metric>)> {
-    let process = if config.services.len() == 1 { 0 } else { config.services.len() };
-    let mut by_resource: Vec<(usize, Vec<Metric>)> = Vec::new();
-    for of in collected {
-        let index = of.service.unwrap_or(process);
-        match by_resource.iter_mut().find(|(known, _)| *known == index) {
-            Some((_, metrics)) => metrics.extend(of.metrics),
-            None => by_resource.push((index, of.metrics)),
+        .filter(|(.., points)| *points > 0)
+        .collect();
+    for (backend, destination) in that_take_metrics(rules, backends) {
+        let (mut body, mut item_count) = (Vec::new(), 0);
+        for (_, resource, fields, points) in encoded.iter().filter(|(number, ..)| gets(rules, backend, *number)) {
+            resource.encoded.wrap(&mut body, std::iter::once((own_scope(), fields.as_slice())));
+            item_count += points;
+        }
+        if item_count > 0 {
+            let batch = FinishedBatch {
+                id: FinishedBatch::next_id(),
+                signal: Signal::Metrics,
+                body,
+                start: 0,
+                item_count: u32::try_from(item_count).unwrap_or(u32::MAX),
+                per_service: Vec::new(),
+            };
+            backends.offer(&[destination], Arc::new(batch));
         }
     }
-    by_resource
+}
+
+/// The backends whose plugins take metrics: their place in the file, and their number.
+fn that_take_metrics<'r>(rules: &'r Rules, backends: &'r Backends) -> impl Iterator<Item = (usize, usize)> + 'r {
+    let all = (0..rules.config().backends.len()).filter_map(|backend| Some((backend, rules.destination(backend)?)));
+    all.filter(|(_, destination)| backends.takes(*destination, Signal::Metrics))
 }
 
 /// Whether any backend gets any of them.
-fn go_to_backends(config: &Config, backends: &Backends) -> bool {
-    let resources = 0..=config.services.len();
-    let gets_any = |backend: usize| resources.clone().any(|resource| gets(config, backend, resource));
-    backends.that_take(Signal::Metrics).any(gets_any)
+fn go_to_backends(rules: &Rules, backends: &Backends) -> bool {
+    let gets_any = |backend: usize| rules.numbers().iter().chain([&PROCESS]).any(|of| gets(rules, backend, *of));
+    that_take_metrics(rules, backends).any(|(backend, _)| gets_any(backend))
 }
 
-/// Whether a backend is to have the metrics of a resource: as the file says; else where the spans of the service go, and
-/// those of the process wherever any spans go.
-fn gets(config: &Config, backend: usize, resource: usize) -> bool {
+/// Whether a backend is to have the metrics of a service: as the file says; else where the spans of the service go. Those of
+/// the process, and of a service that there is not any more, go wherever any spans go.
+fn gets(rules: &Rules, backend: usize, number: usize) -> bool {
+    let config = rules.config();
     if let Some(export) = &config.metrics.export {
         return export.contains(&backend);
     }
@@ -205,5 +195,6 @@ fn gets(config: &Config, backend: usize, resource: usize) -> bool {
         let of_topics = service.topic_settings.iter().map(|(_, settings)| settings);
         std::iter::once(&service.settings).chain(of_topics).any(|settings| settings.export.contains(&backend))
     };
-    config.services.get(resource).map_or_else(|| config.services.iter().any(goes_there), goes_there)
+    let service = rules.service_with(number).and_then(|index| config.services.get(index));
+    service.map_or_else(|| config.services.iter().any(goes_there), goes_there)
 }

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::Resolver;
-use crate::metrics::{Exemplars, Measurement};
+use crate::metrics::Measurement;
 
 impl Resolver {
     /// The messaging metrics of the services for which `metrics` is on, as `docs/messaging-metrics.md` describes them: what
@@ -12,8 +12,7 @@ impl Resolver {
     /// Each exemplar is given once, to whoever collects first. Not to be called from a Kafka callback.
     pub fn measurements(&self) -> Vec<Measurement> {
         let Some(shared) = self.shared() else { return Vec::new() };
-        let services = &shared.config().services;
-        let name = |service: usize| services.get(service).map_or("", |service| service.name.as_str());
-        Measurement::all(shared.instruments().collect(Exemplars::Taken), name)
+        let (collected, services) = shared.measurements();
+        Measurement::all(collected, |service| services.get(service).map_or("", String::as_str))
     }
 }

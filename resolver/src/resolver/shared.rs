@@ -1,95 +1,81 @@
-//! What all clients of a resolver share.
+//! What all clients of a resolver share, whatever a reload brings.
 
 #![forbid(unsafe_code)]
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::backends::Backends;
-use super::measured::{Measured, resource};
-use crate::batch::{BackendSet, BatchedService, Destinations, EndReporter, Pipeline, ServiceCounters, TopicCounters};
-use crate::config::{Config, Report, Settings};
+use super::ledger::Ledger;
+use super::measured::Measured;
+use super::reloading::Reloading;
+use super::rules::{Lasting, Rules, next_epoch};
+use crate::batch::{BackendSet, Destinations, EndReporter, Outgoing, Pipeline};
+use crate::config::{Config, Report};
 use crate::counted::counted;
 use crate::diagnostics;
 use crate::metric_readers::own;
 use crate::metrics::{Collected, Exemplars, Instruments};
-use crate::services::ServiceMap;
+use crate::per_process::PerProcess;
 use crate::status::{
-    About, Belongs, ClientsMet, Look, Meant, Moment, Rules, ServiceStats, Stats, StatusFile, TopicsCounted, TopicsSeen,
-    Who, document,
+    About, Belongs, ClientsMet, Look, Meant, Moment, ServiceStats, Stats, StatusFile, TopicsSeen, Who, document,
 };
-use crate::tracer::sampler::Sampler;
+use crate::swap::Swap;
 
-/// Immutable once built, but for counters and what a fork starts anew.
+/// See the module.
 pub(crate) struct Shared {
     id: u64,
-    config: Config,
-    services: ServiceMap,
-    /// By slot of the service map, as are `backend_sets`.
-    samplers: Vec<Sampler>,
-    backend_sets: Vec<Arc<BackendSet>>,
-    counters: Vec<Arc<ServiceCounters>>,
+    rules: Swap<Rules>,
+    /// Of `rules`, a little later.
+    generation: AtomicU64,
+    /// Rules that were replaced, and that something follows still, by generation.
+    followed: PerProcess<Mutex<BTreeSet<u64>>>,
+    ledger: Arc<Ledger>,
     backends: Arc<Backends>,
-    instruments: Instruments,
+    instruments: Arc<Instruments>,
+    /// How what is measured leaves.
+    measured: Measured,
+    pub(super) reloading: Reloading,
     told_topic_limit: AtomicBool,
-    /// What the clients of this process have met.
-    seen: TopicsSeen,
-    counted: TopicsCounted,
     clients: ClientsMet,
-    /// `None`: nothing is measured.
-    measured: Option<Measured>,
-    /// What it was made of, and where it says how it is, if it is to.
-    about: OnceLock<(About, Option<StatusFile>)>,
+    /// What the rules of now were made of.
+    about: Swap<Option<About>>,
+    /// Where it says how it is, if it is to.
+    status_file: OnceLock<StatusFile>,
 }
 
 impl Shared {
     /// Builds the tracers, and loads and creates the backends; what fails is off and stands in `report`.
-    pub(super) fn new(config: Config, strict: bool, report: &mut Report) -> Arc<Self> {
+    pub(super) fn new(config: Config, strict: bool, reloading: Reloading, report: &mut Report) -> Arc<Self> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        let services = ServiceMap::new(&config);
+        let ledger = Arc::new(Ledger::new());
+        let backends = Arc::new(Backends::new(Arc::clone(&ledger)));
         let seen = TopicsSeen::new(&config, report);
-        let backends = Arc::new(Backends::load(&config, strict, report));
-        let counters: Vec<_> = config.services.iter().map(|_| Arc::new(ServiceCounters::default())).collect();
-        let batched_services: Arc<[BatchedService]> = config
-            .services
-            .iter()
-            .zip(&counters)
-            .map(|(service, counters)| {
-                let service = service.clone();
-                BatchedService::new(move || resource(&service), Arc::clone(counters))
-            })
-            .collect();
-        let mut by_export: HashMap<Vec<usize>, Arc<BackendSet>> = HashMap::new();
-        let backend_sets = services
-            .slots()
-            .map(|(_, settings)| {
-                let export = backends_of(settings);
-                let backend_set = by_export.entry(export).or_insert_with_key(|export| {
-                    let destinations = Arc::clone(&backends) as Arc<dyn Destinations>;
-                    let export = export.clone().into_boxed_slice();
-                    Arc::new(BackendSet::new(id, Arc::clone(&batched_services), destinations, export, config.batch))
-                });
-                Arc::clone(backend_set)
-            })
-            .collect();
+        let prepared = backends.prepare(&config, strict, report);
+        let instruments = Arc::<Instruments>::default();
+        let numbers = prepared.numbers.clone();
+        let lasting = Lasting { resolver: id, ledger: &ledger, backends: &backends, instruments: &instruments };
+        let rules = Rules::new(config, seen, &lasting, numbers, None);
+        let measured = Measured::new(&rules);
+        // Nobody can have ended it yet.
+        let _ = backends.take_over(prepared);
         Arc::new(Self {
             id,
-            samplers: Sampler::for_slots(&services),
-            services,
-            backend_sets,
-            counters,
+            rules: Swap::new(Arc::new(rules)),
+            generation: AtomicU64::new(0),
+            followed: PerProcess::new(),
+            ledger,
             backends,
-            instruments: Instruments::default(),
+            instruments,
+            measured,
+            reloading,
             told_topic_limit: AtomicBool::new(false),
-            counted: TopicsCounted::new(config.services.len()),
-            seen,
             clients: ClientsMet::default(),
-            about: OnceLock::new(),
-            measured: Measured::new(&config),
-            config,
+            about: Swap::new(Arc::new(None)),
+            status_file: OnceLock::new(),
         })
     }
 
@@ -97,51 +83,95 @@ impl Shared {
         self.id
     }
 
-    pub(crate) fn config(&self) -> &Config {
-        &self.config
+    /// Those of now.
+    pub(crate) fn rules(&self) -> Arc<Rules> {
+        self.rules.load()
     }
 
-    pub(crate) fn services(&self) -> &ServiceMap {
-        &self.services
+    /// The generation of the rules of now.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// The generation of the oldest rules that a message of this process may still follow.
+    #[cold]
+    pub(crate) fn oldest_followed(&self) -> u64 {
+        let generation = self.generation();
+        // In a child nothing follows what its parent had replaced.
+        let Some(followed) = self.followed.get() else { return generation };
+        followed.lock().unwrap_or_else(PoisonError::into_inner).first().copied().unwrap_or(generation)
     }
 
     pub(crate) fn backends(&self) -> &Backends {
         &self.backends
     }
 
-    /// What this process has measured.
-    pub(crate) fn instruments(&self) -> &Instruments {
-        &self.instruments
+    /// The number of a service of this name, if there is one now.
+    pub(super) fn service(&self, name: &str) -> Option<usize> {
+        let number = self.ledger.number_of(name)?;
+        self.rules().service_with(number).map(|_| number)
     }
 
-    pub(crate) fn sampler(&self, slot: usize) -> Option<&Sampler> {
-        self.samplers.get(slot)
+    /// Other rules are in effect from here on. Gives the names of the backends that are new. One thread at a time.
+    pub(super) fn replace_rules(
+        self: &Arc<Self>,
+        config: Config,
+        strict: bool,
+        report: &mut Report,
+    ) -> Option<Vec<String>> {
+        let before = self.rules();
+        let prepared = self.backends.prepare(&config, strict, report);
+        if report.has_errors() {
+            Backends::give_up(prepared);
+            return None;
+        }
+        let seen = before.seen.under(&config, report);
+        let numbers = prepared.numbers.clone();
+        let Self { id: resolver, ledger, backends, instruments, .. } = &**self;
+        let lasting = Lasting { resolver: *resolver, ledger, backends, instruments };
+        let rules = Rules::new(config, seen, &lasting, numbers, Some(&before));
+        let generation = rules.generation();
+        let followed = self.followed.get_or_init(Mutex::default);
+        followed.lock().unwrap_or_else(PoisonError::into_inner).insert(before.generation());
+        // New backend sets lead to new backends, so these come first.
+        let fresh = self.backends.take_over(prepared)?;
+        self.rules.store(Arc::new(rules));
+        // Release: pairs with the acquire in `generation`.
+        self.generation.store(generation, Ordering::Release);
+        // Only now: a fork before this goes on with the rules and the backends of before.
+        self.backends.are_replaced_after(before.generation());
+        next_epoch();
+        self.measured.follow(&self.rules());
+        self.open_port();
+        let backend_sets = before.backend_sets();
+        Pipeline::current().replaced(Box::new(Replaced { shared: Arc::clone(self), rules: before, backend_sets }));
+        Some(fresh)
     }
 
-    pub(crate) fn backend_set(&self, slot: usize) -> Option<Arc<BackendSet>> {
-        self.backend_sets.get(slot).map(Arc::clone)
-    }
-
-    pub(crate) fn backend_set_indices(&self) -> impl Iterator<Item = usize> + '_ {
-        self.backend_sets.iter().map(|backend_set| backend_set.index())
-    }
-
-    /// The slot of a service's own settings, whatever the topic.
-    pub(crate) fn service_slot(&self, service: usize) -> Option<usize> {
-        self.services.slots().position(|(of, _)| of == service)
-    }
-
-    pub(crate) fn service_counters(&self, service: usize) -> Option<Arc<ServiceCounters>> {
-        self.counters.get(service).map(Arc::clone)
+    /// Nothing follows these rules any more.
+    fn are_over(&self, generation: u64) {
+        let Some(followed) = self.followed.get() else { return };
+        followed.lock().unwrap_or_else(PoisonError::into_inner).remove(&generation);
+        self.backends.close_before(self.oldest_followed());
     }
 
     /// Starts the backends of this process if a fork left them behind.
     pub(crate) fn ensure_running(self: &Arc<Self>) {
         Pipeline::current().ensure_batch_thread();
-        if self.status_file().is_some() || self.measured.is_some() {
+        if self.status_file().is_some() || self.rules().measures() {
             self.report_at_end();
         }
         self.backends.ensure_running();
+        self.watch();
+    }
+
+    /// It was shut down: no reload brings it back.
+    pub(super) fn end(&self) {
+        self.backends.end();
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.backends.have_ended()
     }
 
     #[cold]
@@ -162,8 +192,9 @@ impl Shared {
     /// Says in the log what became of all spans, as far as it was not said before: what was lost, as a warning. The log may
     /// block: not for a thread of the application's in a callback.
     pub(super) fn tell_sum(&self, moment: Moment) {
+        let rules = self.rules();
         self.backends.tell_sum(moment);
-        self.seen.tell_sum(&self.config, &self.counters, &self.counted, moment);
+        rules.seen.tell_sum(&self.service_stats(&rules), moment);
         self.tell_topics(TopicsSeen::tell_if_nothing_matched);
         if moment != Moment::Seen {
             self.tell_topics(|seen, look| seen.tell_misspelt(look, None));
@@ -172,43 +203,46 @@ impl Shared {
 
     /// Says something of the topics that were met. The log may block, as above.
     fn tell_topics(&self, tell: impl FnOnce(&TopicsSeen, &Look<'_>)) {
-        let place = |meant: &Meant<'_>| self.about.get()?.0.place_of(&self.config, meant);
-        tell(&self.seen, &Look { rules: self.rules(), counted: &self.counted, place: &place });
+        let (rules, about) = (self.rules(), self.about.load());
+        let place = |meant: &Meant<'_>| about.as_ref().as_ref()?.place_of(rules.config(), meant);
+        tell(&rules.seen, &Look { rules: rules.in_words(), place: &place });
     }
 
     /// Lets the end of the process ask for what is to be said then. Once in each process.
     pub(crate) fn report_at_end(self: &Arc<Self>) {
-        if self.seen.is_first_here() {
-            let this = Arc::downgrade(self);
-            if let Some(measured) = &self.measured {
-                let asked = this.clone();
-                measured.open_port(move || asked.upgrade().map(|shared| shared.metrics_text()));
-            }
-            Pipeline::current().report_at_end(this);
+        if self.rules().seen.is_first_here() {
+            self.open_port();
+            Pipeline::current().report_at_end(Arc::downgrade(self) as Weak<dyn EndReporter>);
         }
     }
 
-    /// A client has met a topic. Any thread; what is to be said is left to the batch thread.
-    pub(crate) fn met_topic(self: &Arc<Self>, topic: &str, who: &Who, belongs: Belongs) {
+    /// A client has met a topic, under these rules; `again`: not for the first time. Any thread; what is to be said is left to
+    /// the batch thread.
+    pub(crate) fn met_topic(
+        self: &Arc<Self>,
+        rules: &Arc<Rules>,
+        topic: &str,
+        who: &Who,
+        belongs: Belongs,
+        again: bool,
+    ) {
         self.report_at_end();
-        if let Some(told) = self.seen.topic(topic, who, belongs) {
-            let (shared, topic, who) = (Arc::clone(self), topic.to_owned(), who.clone());
-            Pipeline::current().errand(move || {
-                let settings = shared.settings_of(belongs);
-                diagnostics::info(&shared.seen.line(&shared.rules(), told, &topic, &who, belongs, settings));
-            });
+        if !rules.seen.topic(topic, who, belongs) {
+            return;
         }
-    }
-
-    /// Where the messages of a topic are counted.
-    pub(crate) fn topic_counters(&self, topic: &str, who: Who, belongs: Belongs) -> Arc<TopicCounters> {
-        self.counted.of(topic, who, belongs)
+        let (rules, topic, who) = (Arc::clone(rules), topic.to_owned(), who.clone());
+        Pipeline::current().errand(move || {
+            let treated = (belongs, rules.settings_of(belongs));
+            if let Some(line) = rules.seen.line(&rules.in_words(), &topic, &who, treated, again) {
+                diagnostics::info(&line);
+            }
+        });
     }
 
     /// A client is there.
     pub(crate) fn client_opened(&self, number: u64, who: Who) {
         self.clients.opened(number, who);
-        self.seen.client_opened();
+        self.rules().seen.client_opened();
     }
 
     /// A client is gone. Runs on the application's thread: what is to be said is left to the batch thread.
@@ -216,7 +250,7 @@ impl Shared {
     /// `unseen`: the process may now end without telling anybody. Then the last client waits a moment for its words.
     pub(crate) fn client_closed(self: &Arc<Self>, number: u64, unseen: bool) {
         self.clients.closed(number);
-        let is_last = self.seen.client_closed();
+        let is_last = self.rules().seen.client_closed();
         if !Pipeline::is_running() {
             return; // It met no message, and neither did any other of this process.
         }
@@ -234,77 +268,95 @@ impl Shared {
     }
 
     pub(crate) fn stats(&self) -> Stats {
+        let rules = self.rules();
+        let counted = rules.seen.counted();
         let (clients, clients_beyond, clients_closed) = self.clients.stats();
         Stats {
-            services: self.service_stats(),
+            services: self.service_stats(&rules),
             backends: self.backends.stats(),
-            topics: self.counted.stats(&self.rules(), |belongs| self.settings_of(belongs)),
-            topics_beyond: self.counted.beyond_stats(),
+            topics: counted.stats(&self.ledger.names(), |topic| rules.reason(topic)),
+            topics_beyond: counted.beyond_stats(),
             clients,
             clients_beyond,
             clients_closed,
+            reloads: self.reloading.stats(rules.generation()),
         }
     }
 
-    fn service_stats(&self) -> Vec<ServiceStats> {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        self.config
-            .services
-            .iter()
-            .zip(&self.counters)
-            .enumerate()
-            .map(|(index, (service, counters))| ServiceStats {
-                name: service.name.clone(),
-                spans: read(&counters.spans),
-                dropped_buffer_full: read(&counters.lost),
-                sampled_out: counters.sampled_out.sum() + self.counted.sampled_out(index),
-                unacknowledged: counters.unacknowledged.sum(),
-                not_injected: read(&counters.not_injected),
-                parents_lost: read(&counters.parents_lost),
-            })
-            .collect()
+    fn service_stats(&self, rules: &Rules) -> Vec<ServiceStats> {
+        self.numbered_stats(rules).into_iter().map(|(_, stats)| stats).collect()
+    }
+
+    /// The same, each with the service's number.
+    fn numbered_stats(&self, rules: &Rules) -> Vec<(usize, ServiceStats)> {
+        let counted = rules.seen.counted();
+        self.ledger.stats(rules.numbers(), |service| counted.sampled_out(service))
     }
 
     /// All that is measured, now.
-    fn collected(&self, exemplars: Exemplars) -> Vec<Collected> {
+    fn collected(&self, rules: &Rules, exemplars: Exemplars) -> Vec<Collected> {
         let mut collected = self.instruments.collect(exemplars);
-        if self.config.metrics.own {
-            collected.extend(own(&self.service_stats(), &self.backends.seen()));
+        if rules.config().metrics.own {
+            collected.extend(own(&self.numbered_stats(rules), &self.backends.seen()));
         }
         collected
     }
 
     /// Collects, and lets it leave.
     fn export_metrics(&self) {
-        if let Some(measured) = &self.measured {
-            measured.leave(&self.config, &self.backends, |exemplars| self.collected(exemplars));
+        self.export_metrics_by(&self.rules());
+    }
+
+    /// The same, as these rules have it.
+    fn export_metrics_by(&self, rules: &Rules) {
+        if rules.measures() {
+            self.measured.leave(rules, &self.backends, |exemplars| self.collected(rules, exemplars));
         }
     }
 
     /// A last collection leaves, and none follows.
     pub(super) fn end_metrics(&self) {
         self.export_metrics();
-        if let Some(measured) = &self.measured {
-            measured.end();
-        }
+        self.measured.end();
     }
 
     fn metrics_text(&self) -> String {
-        self.measured
-            .as_ref()
-            .map_or_else(String::new, |measured| measured.text(&self.config, |exemplars| self.collected(exemplars)))
+        let rules = self.rules();
+        if !rules.measures() {
+            return String::new();
+        }
+        self.measured.text(&rules, |exemplars| self.collected(&rules, exemplars))
+    }
+
+    /// What the messages of services have measured, for the program itself; and the services' names, by number.
+    pub(super) fn measurements(&self) -> (Vec<Collected>, Vec<String>) {
+        (self.instruments.collect(Exemplars::Taken), self.ledger.names())
+    }
+
+    /// Lets Prometheus ask this process, if it is to; nothing where it can already.
+    fn open_port(self: &Arc<Self>) {
+        let asked = Arc::downgrade(self);
+        self.measured.open_port(self.rules().measures(), move || asked.upgrade().map(|shared| shared.metrics_text()));
     }
 
     /// How it is, as `docs/status.md` has it.
     pub(super) fn status(&self, ended: bool) -> String {
-        document(self.about.get().map(|(about, _)| about), &self.stats(), ended)
+        document(self.about.load().as_ref().as_ref(), &self.stats(), ended)
     }
 
-    /// Says what it was made of, and where it is to say how it is. Once, before clients have it.
-    pub(super) fn describe(&self, about: About, file: Option<StatusFile>) {
-        // Nobody else does.
-        let _ = self.about.set((about, file));
+    /// Says where it is to say how it is. Once, before clients have it.
+    pub(super) fn writes_status(&self, file: Option<StatusFile>) {
+        if let Some(file) = file {
+            // Nobody else does.
+            let _ = self.status_file.set(file);
+        }
         SPEAKER.store(self.id, Ordering::Relaxed);
+    }
+
+    /// Says what the rules of now were made of.
+    pub(super) fn is_made_of(&self, report: Arc<Report>) {
+        let origin = self.rules().config().origin.clone();
+        self.about.store(Arc::new(Some(About::new(report, Some(origin)))));
     }
 
     fn write_status(&self, ended: bool) {
@@ -315,33 +367,51 @@ impl Shared {
 
     /// Where it says how it is; the latest resolver of a process speaks for it.
     fn status_file(&self) -> Option<&StatusFile> {
-        self.about.get()?.1.as_ref().filter(|_| SPEAKER.load(Ordering::Relaxed) == self.id)
+        self.status_file.get().filter(|_| SPEAKER.load(Ordering::Relaxed) == self.id)
     }
 
-    fn rules(&self) -> Rules<'_> {
-        self.seen.rules(&self.config, &self.services)
+    /// What is on, for one line in the log.
+    pub(super) fn describe(&self) -> String {
+        let rules = self.rules();
+        let services: Vec<_> = rules.config().services.iter().map(|service| service.name.as_str()).collect();
+        let count = counted(services.len() as u64, "service");
+        format!("{count} ({}) to {}", services.join(", "), self.backends.describe())
     }
 
-    fn settings_of(&self, belongs: Belongs) -> Option<&Settings> {
-        let Belongs::Traced { slot, .. } = belongs else { return None };
-        self.services.slots().nth(slot).map(|(_, settings)| settings)
-    }
-
-    /// One line that says what is on.
-    pub(super) fn announce(&self) {
-        let services: Vec<_> = self.config.services.iter().map(|service| service.name.as_str()).collect();
-        diagnostics::info(&format!(
-            "tracing {} ({}) to {}",
-            counted(services.len() as u64, "service"),
-            services.join(", "),
-            self.backends.describe()
-        ));
-        if self.measured.as_ref().is_some_and(|measured| measured.leave_nowhere(&self.config, &self.backends)) {
+    /// Warns of metrics that nobody will ever see.
+    pub(super) fn tell_lost_metrics(&self) {
+        let rules = self.rules();
+        if rules.measures() && self.measured.leave_nowhere(&rules, &self.backends) {
             diagnostics::warn(
                 "metrics are on, and leave nowhere: no backend that gets them takes metrics (otlp and file do), and neither \
                  `prometheus` nor `textfile` is set",
             );
         }
+    }
+}
+
+/// Rules that a reload has replaced, for as long as something follows them.
+struct Replaced {
+    shared: Arc<Shared>,
+    rules: Arc<Rules>,
+    backend_sets: Vec<Arc<BackendSet>>,
+}
+
+impl Outgoing for Replaced {
+    fn backend_sets(&self) -> &[Arc<BackendSet>] {
+        &self.backend_sets
+    }
+
+    fn are_awaited(&self) -> bool {
+        self.rules.are_awaited()
+    }
+
+    fn over(self: Box<Self>) {
+        // What was measured last by them would be seen by nobody: those of now measure nothing.
+        if !self.shared.rules().measures() {
+            self.shared.export_metrics_by(&self.rules);
+        }
+        self.shared.are_over(self.rules.generation());
     }
 }
 
@@ -356,11 +426,11 @@ impl EndReporter for Shared {
     }
 
     fn destinations(&self) -> Option<Arc<dyn Destinations>> {
-        self.measured.as_ref().map(|_| Arc::clone(&self.backends) as Arc<dyn Destinations>)
+        self.rules().measures().then(|| Arc::clone(&self.backends) as Arc<dyn Destinations>)
     }
 
     fn look(&self, now: Instant) {
-        if self.measured.as_ref().is_some_and(|measured| measured.is_due(now)) {
+        if self.rules().measures() && self.measured.is_due(now) {
             self.export_metrics();
         }
         self.tell_topics(|seen, look| seen.tell_misspelt(look, Some(now)));
@@ -375,11 +445,3 @@ static SPEAKER: AtomicU64 = AtomicU64::new(0);
 
 /// How long the end of the last client waits for what is to be said, where nobody may see the end of the process.
 const END_REPORT: Duration = Duration::from_millis(100);
-
-/// The backends of a slot.
-fn backends_of(settings: &Settings) -> Vec<usize> {
-    let mut export = settings.export.clone();
-    export.sort_unstable();
-    export.dedup();
-    export
-}

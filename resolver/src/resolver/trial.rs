@@ -4,8 +4,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::backends::Plan;
-use super::measured::resource;
+use super::plan::Plan;
+use super::resource::resource;
 use crate::batch::{Field, ServiceResource, SpanWriter, own_scope};
 use crate::clock;
 use crate::config::{Backend, Config, Report};

@@ -71,7 +71,7 @@ mod tests {
             side: Side::Consume,
             client_id: format!("c{id}"),
             group_id: Some("g".to_owned()),
-            is_bound: false,
+            bound: None,
         };
         let most = MOST_NAMED as u64;
         (0..most + 2).for_each(|id| clients.opened(id, who(id)));

@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -17,7 +17,7 @@ use super::stats::{BackendStats, ServiceStats, Stats, TopicStats};
 use super::status_file::{BEGINNING, INTERVAL};
 use crate::config::{Config, Origin, Outline, Report, Severity};
 
-/// What is known once for all of a resolver: what it was made of.
+/// What is known once for all of a resolver's rules: what they were made of.
 pub(crate) struct About {
     report: Arc<Report>,
     /// `None`: tracing is off.
@@ -47,6 +47,7 @@ impl About {
     fn configuration(&self) -> Value {
         let (from, file) = match &self.origin {
             Some(Origin::File(path)) => ("file", Some(path.display().to_string())),
+            Some(Origin::Once(path)) => ("pipe", Some(path.display().to_string())),
             Some(Origin::LegacyFile(path)) => ("legacy_file", Some(path.display().to_string())),
             Some(Origin::Environment) => ("environment", None),
             None => ("none", Some(self.report.name.clone())),
@@ -85,6 +86,12 @@ pub(crate) fn document(about: Option<&About>, stats: &Stats, ended: bool) -> Str
         "library": { "version": env!("CARGO_PKG_VERSION") },
         "tracing": about.is_some_and(|about| about.origin.is_some()),
         "configuration": about.map(About::configuration),
+        "reloads": {
+            "taken": stats.reloads.taken,
+            "refused": stats.reloads.refused,
+            "generation": stats.reloads.generation,
+            "last_error": last_error(stats.reloads.last_error.as_ref(), now.as_secs_f64()),
+        },
         "services": stats.services.iter().map(service).collect::<Vec<_>>(),
         "topics": stats.topics.iter().map(topic).collect::<Vec<_>>(),
         "topics_beyond": topic(&stats.topics_beyond),
@@ -152,6 +159,10 @@ fn topic(of: &TopicStats) -> Value {
     })
 }
 
+fn last_error(error: Option<&(String, Duration)>, now: f64) -> Value {
+    error.map_or(Value::Null, |(message, ago)| json!({ "message": message, "at": now - ago.as_secs_f64() }))
+}
+
 fn backend(of: &BackendStats, now: f64) -> Value {
     let sum = |count: fn(&super::BackendServiceStats) -> u64| of.services.iter().map(count).sum::<u64>();
     let mut dropped = serde_json::Map::new();
@@ -166,7 +177,7 @@ fn backend(of: &BackendStats, now: f64) -> Value {
         "queue": { "held_bytes": of.held_bytes, "most_bytes": of.queue_bytes },
         "retries": of.retries,
         "last_export_at": of.last_export.map(|ago| now - ago.as_secs_f64()),
-        "last_error": of.last_error.as_ref().map(|(message, ago)| json!({ "message": message, "at": now - ago.as_secs_f64() })),
+        "last_error": last_error(of.last_error.as_ref(), now),
         "offered": sum(|service| service.offered),
         "exported": sum(|service| service.exported),
         "rejected": sum(|service| service.rejected),

@@ -135,7 +135,7 @@ mod tests {
     use super::*;
     use crate::config::{Config, Source, load};
     use crate::services::{ServiceMap, Side};
-    use crate::status::Belongs;
+    use crate::status::Owner;
 
     const FILE: &str = r#"
         version = 1
@@ -159,16 +159,16 @@ mod tests {
     }
 
     fn who(side: Side, client: &str, group: Option<&str>) -> Who {
-        Who { side, client_id: client.to_owned(), group_id: group.map(str::to_owned), is_bound: false }
+        Who { side, client_id: client.to_owned(), group_id: group.map(str::to_owned), bound: None }
     }
 
     /// The rule that the topic was meant for, in a process that has met these.
     fn meant(topic: &str, who: &Who, met: &[&str]) -> Option<String> {
         let config = config();
         let services = ServiceMap::new(&config);
-        let counted = TopicsCounted::new(config.services.len());
+        let counted = TopicsCounted::new();
         for topic in met {
-            counted.of(topic, Who { side: Side::Consume, ..who.clone() }, Belongs::Nobody);
+            counted.of(topic, &Who { side: Side::Consume, ..who.clone() }, Owner::Nobody, 0);
         }
         let rules = Rules { config: &config, services: &services, hidden: &[] };
         rules.meant(topic, who, &counted).map(|meant| meant.pattern.text().to_owned())

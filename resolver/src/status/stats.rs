@@ -11,7 +11,7 @@ use crate::export::{BackendState, DropReason, ServiceCounters};
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {
-    /// In file order.
+    /// In file order; then those that a reload has taken out, as far as they have counted anything.
     pub services: Vec<ServiceStats>,
     /// In file order; of those that could not be created, the ones that spans were meant for.
     pub backends: Vec<BackendStats>,
@@ -25,6 +25,8 @@ pub struct Stats {
     pub clients_beyond: u64,
     /// How many were closed.
     pub clients_closed: u64,
+    /// How often the configuration was read again.
+    pub reloads: ReloadStats,
 }
 
 /// One topic on one side.
@@ -39,7 +41,9 @@ pub struct TopicStats {
     pub service: Option<String>,
     /// Whether its messages are traced, or at least pass a context on.
     pub is_traced: bool,
-    /// By which rule it is the service's and what becomes of it; or why it is nobody's, with the rule that came nearest.
+    /// By which rule it is the service's and what becomes of it; or why it is nobody's, with the rule that came nearest. By the
+    /// rules that are in effect: where a reload gave the topic to another, what was counted before stands by itself, and this
+    /// says so.
     pub why: String,
     /// Spans that were put into batches.
     pub spans: u64,
@@ -61,6 +65,20 @@ pub struct ClientStats {
     pub client_id: String,
     /// A consumer's `group.id`.
     pub group_id: Option<String>,
+}
+
+/// Reloads, see [`Resolver::reload`](crate::Resolver::reload).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReloadStats {
+    /// Those that brought other rules.
+    pub taken: u64,
+    /// Those that were refused, because of an error: the rules of before went on.
+    pub refused: u64,
+    /// Of the rules in effect: 0 for those of the start, one more with each reload, the parent's too in a child of a fork.
+    pub generation: u64,
+    /// Why what the file says now is not in effect, and how long ago that was found.
+    pub last_error: Option<(String, Duration)>,
 }
 
 /// One service, before its spans reach a backend.

@@ -6,46 +6,64 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::stats::TopicStats;
-use super::who::{Belongs, Who, word};
-use super::whose::Rules;
+use super::who::{Owner, Who, word};
 use crate::batch::{TopicCounters, TopicCounts};
-use crate::config::Settings;
+use crate::services::Side;
+use crate::swap::Swap;
 
-/// Filled by whatever thread meets a topic, read by whoever asks. It takes no lock, so a fork leaves none behind: the
-/// topics stay, their numbers begin at zero.
+/// Filled by whatever thread meets a topic, read by whoever asks. It takes no lock that a fork could leave behind: the
+/// topics stay, their numbers begin at zero. A reload leaves both as they are.
 pub(crate) struct TopicsCounted {
     topics: Box<[OnceLock<Box<CountedTopic>>]>,
     /// Places that were given to somebody, who fills it, and nobody else does.
     claimed: AtomicUsize,
-    /// Of the topics for which there is no place: by service, and at last those that are no service's.
-    beyond: Box<[Arc<TopicCounters>]>,
+    /// Of the topics for which there is no place: by service's number.
+    beyond: Swap<Vec<Arc<TopicCounters>>>,
+    /// Of those that are no service's.
+    nobodys_beyond: Arc<TopicCounters>,
 }
 
 /// One topic on one side, with one answer to whose it is.
 pub(crate) struct CountedTopic {
     pub(crate) name: String,
-    pub(crate) belongs: Belongs,
-    /// Who met it first.
-    pub(crate) who: Who,
+    pub(crate) owner: Owner,
+    side: Side,
+    /// Who met it first by the latest rules, and the generation of these.
+    met: Swap<(Who, u64)>,
     pub(crate) counters: Arc<TopicCounters>,
 }
 
+/// Why a topic was whose it was before a reload.
+const REPLACED: &str = "by rules that a reload has replaced";
 /// Topics that are counted each by itself.
 pub(crate) const MOST_COUNTED: usize = 512;
 
 impl TopicsCounted {
-    pub(crate) fn new(services: usize) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             topics: (0..MOST_COUNTED).map(|_| OnceLock::new()).collect(),
             claimed: AtomicUsize::new(0),
-            beyond: (0..=services).map(|_| Arc::default()).collect(),
+            beyond: Swap::new(Arc::default()),
+            nobodys_beyond: Arc::default(),
         }
     }
 
-    /// What is counted for a topic, from its first message on. Microseconds; asked once for each client and topic.
-    pub(crate) fn of(&self, name: &str, who: Who, belongs: Belongs) -> Arc<TopicCounters> {
-        let is_it = |topic: &&CountedTopic| topic.is(name, &who, belongs);
-        if let Some(known) = self.topics().find(is_it) {
+    /// There are so many services from now on. One thread at a time.
+    pub(crate) fn make_room(&self, services: usize) {
+        let mut beyond = Vec::clone(&self.beyond.load());
+        if beyond.len() < services {
+            beyond.resize_with(services, Arc::default);
+            self.beyond.store(Arc::new(beyond));
+        }
+    }
+
+    /// What is counted for a topic, from its first message on. Microseconds; asked once for each client, topic and generation
+    /// of rules.
+    pub(crate) fn of(&self, name: &str, who: &Who, owner: Owner, rules: u64) -> Arc<TopicCounters> {
+        if let Some(known) = self.topics().find(|topic| topic.is(name, who.side, owner)) {
+            if known.met.load().1 < rules {
+                known.met.store(Arc::new((who.clone(), rules)));
+            }
             return Arc::clone(&known.counters);
         }
         // Relaxed: whoever claims a place is alone in filling it, and the cell itself publishes what is in it. Two threads
@@ -54,10 +72,11 @@ impl TopicsCounted {
         let Some(place) = self.topics.get(place) else {
             // It must not come round to the first place.
             self.claimed.store(MOST_COUNTED, Ordering::Relaxed);
-            return self.beyond_of(belongs.service());
+            return self.beyond_of(owner.service());
         };
         let counters = Arc::<TopicCounters>::default();
-        let topic = CountedTopic { name: name.to_owned(), belongs, who, counters: Arc::clone(&counters) };
+        let met = Swap::new(Arc::new((who.clone(), rules)));
+        let topic = CountedTopic { name: name.to_owned(), owner, side: who.side, met, counters: Arc::clone(&counters) };
         let _ = place.set(Box::new(topic));
         counters
     }
@@ -67,28 +86,29 @@ impl TopicsCounted {
         self.topics.iter().filter_map(OnceLock::get).map(|topic| &**topic)
     }
 
-    /// As they are shown: each topic once.
-    pub(crate) fn stats<'a>(
+    /// As they are shown: each topic once. `services`: their names, by number. `reason`: why the answer is so; `None` where by
+    /// the rules of now it is another.
+    pub(crate) fn stats(
         &self,
-        rules: &Rules<'_>,
-        settings_of: impl Fn(Belongs) -> Option<&'a Settings>,
+        services: &[String],
+        reason: impl Fn(&CountedTopic) -> Option<String>,
     ) -> Vec<TopicStats> {
         let mut shown: Vec<(&CountedTopic, TopicStats)> = Vec::new();
         for topic in self.topics() {
             // A fork counts for itself; what only its parent has met is not its own.
             let Some(counts) = topic.counters.counted() else { continue };
-            if let Some((_, stats)) =
-                shown.iter_mut().find(|(known, _)| known.is(&topic.name, &topic.who, topic.belongs))
+            if let Some((_, stats)) = shown.iter_mut().find(|(known, _)| known.is(&topic.name, topic.side, topic.owner))
             {
                 add(stats, counts);
                 continue;
             }
+            let why = reason(topic);
             let mut stats = TopicStats {
                 name: topic.name.clone(),
-                side: word(topic.who.side),
-                service: topic.belongs.service().map(|service| rules.name(service).to_owned()),
-                is_traced: matches!(topic.belongs, Belongs::Traced { .. }),
-                why: rules.reason(&topic.name, &topic.who, topic.belongs, settings_of(topic.belongs)),
+                side: word(topic.side),
+                service: topic.owner.service().and_then(|service| services.get(service).cloned()),
+                is_traced: why.is_some() && matches!(topic.owner, Owner::Traced(_)),
+                why: why.unwrap_or_else(|| REPLACED.to_owned()),
                 ..TopicStats::default()
             };
             add(&mut stats, counts);
@@ -100,28 +120,36 @@ impl TopicsCounted {
     /// The sums of those that have no place.
     pub(crate) fn beyond_stats(&self) -> TopicStats {
         let mut stats = TopicStats::default();
-        self.beyond.iter().filter_map(|beyond| beyond.counted()).for_each(|counts| add(&mut stats, counts));
+        let beyond = self.beyond.load();
+        let all = beyond.iter().chain([&self.nobodys_beyond]);
+        all.filter_map(|beyond| beyond.counted()).for_each(|counts| add(&mut stats, counts));
         stats
     }
 
     /// Spans of a service that were not recorded because their trace is not sampled.
     pub(crate) fn sampled_out(&self, service: usize) -> u64 {
-        let own = self.topics().filter(|topic| topic.belongs.service() == Some(service));
+        let own = self.topics().filter(|topic| topic.owner.service() == Some(service));
         let own = own.filter_map(|topic| topic.counters.counted());
-        let beyond = self.beyond.get(service).and_then(|beyond| beyond.counted());
+        let beyond = self.beyond.load();
+        let beyond = beyond.get(service).and_then(|beyond| beyond.counted());
         own.chain(beyond).map(|counts| counts.sampled_out.sum()).sum()
     }
 
     fn beyond_of(&self, service: Option<usize>) -> Arc<TopicCounters> {
-        let place = service.unwrap_or(self.beyond.len().saturating_sub(1));
-        self.beyond.get(place).map(Arc::clone).unwrap_or_default()
+        let Some(service) = service else { return Arc::clone(&self.nobodys_beyond) };
+        self.beyond.load().get(service).map(Arc::clone).unwrap_or_default()
     }
 }
 
 impl CountedTopic {
     /// Whether it is the topic, seen from the same side and with the same answer.
-    pub(crate) fn is(&self, name: &str, who: &Who, belongs: Belongs) -> bool {
-        self.who.side == who.side && self.belongs == belongs && self.name == name
+    fn is(&self, name: &str, side: Side, owner: Owner) -> bool {
+        self.side == side && self.owner == owner && self.name == name
+    }
+
+    /// Who met it by the latest rules.
+    pub(crate) fn who(&self) -> Who {
+        self.met.load().0.clone()
     }
 }
 
@@ -135,18 +163,42 @@ fn add(stats: &mut TopicStats, counts: &TopicCounts) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::services::Side;
 
     fn who(side: Side) -> Who {
-        Who { side, client_id: "c".to_owned(), group_id: None, is_bound: false }
+        Who { side, client_id: "c".to_owned(), group_id: None, bound: None }
+    }
+
+    fn counted(services: usize) -> TopicsCounted {
+        let counted = TopicsCounted::new();
+        counted.make_room(services);
+        counted
+    }
+
+    #[test]
+    fn a_topic_goes_on_counting_by_other_rules_and_is_known_by_who_met_it_last() {
+        let counted = counted(1);
+        let before = counted.of("orders", &who(Side::Produce), Owner::Traced(0), 0);
+        counted.make_room(2);
+        let other = Who { client_id: "d".to_owned(), ..who(Side::Produce) };
+        let after = counted.of("orders", &other, Owner::Traced(0), 1);
+        let taken = counted.of("orders", &other, Owner::Traced(1), 2);
+        assert!(Arc::ptr_eq(&before, &after) && !Arc::ptr_eq(&before, &taken));
+        counted.of("orders", &who(Side::Produce), Owner::Traced(0), 0);
+        assert_eq!(counted.topics().next().unwrap().who().client_id, "d", "rules of before bring nobody back");
+        before.sampled_out.raise();
+        let stats = counted.stats(&["shop".to_owned(), "mail".to_owned()], |_| Some(String::new()));
+        assert_eq!(stats.iter().map(|of| of.service.as_deref()).collect::<Vec<_>>(), [Some("shop")]);
+        taken.without_span.raise();
+        let stats = counted.stats(&["shop".to_owned(), "mail".to_owned()], |_| Some(String::new()));
+        assert_eq!((stats.len(), stats[1].service.as_deref(), stats[1].without_span), (2, Some("mail"), 1));
     }
 
     #[test]
     fn a_topic_has_one_count_for_each_side_and_answer() {
-        let counted = TopicsCounted::new(1);
-        let sent = counted.of("orders", who(Side::Produce), Belongs::Traced { service: 0, slot: 0 });
-        let again = counted.of("orders", who(Side::Produce), Belongs::Traced { service: 0, slot: 0 });
-        let got = counted.of("orders", who(Side::Consume), Belongs::Nobody);
+        let counted = counted(1);
+        let sent = counted.of("orders", &who(Side::Produce), Owner::Traced(0), 0);
+        let again = counted.of("orders", &who(Side::Produce), Owner::Traced(0), 0);
+        let got = counted.of("orders", &who(Side::Consume), Owner::Nobody, 0);
         assert!(Arc::ptr_eq(&sent, &again) && !Arc::ptr_eq(&sent, &got));
         sent.sampled_out.raise();
         assert_eq!((counted.sampled_out(0), counted.topics().count()), (1, 2));
@@ -154,12 +206,12 @@ mod tests {
 
     #[test]
     fn topics_beyond_the_bound_are_counted_together_by_service() {
-        let counted = TopicsCounted::new(2);
-        let shop = Belongs::Traced { service: 1, slot: 1 };
+        let counted = counted(2);
+        let shop = Owner::Traced(1);
         for topic in 0..MOST_COUNTED + 3 {
-            counted.of(&format!("t{topic}"), who(Side::Produce), shop).sampled_out.raise();
+            counted.of(&format!("t{topic}"), &who(Side::Produce), shop, 0).sampled_out.raise();
         }
-        counted.of("nobodys", who(Side::Consume), Belongs::Nobody).without_span.raise();
+        counted.of("nobodys", &who(Side::Consume), Owner::Nobody, 0).without_span.raise();
         assert_eq!(counted.topics().count(), MOST_COUNTED);
         assert_eq!((counted.sampled_out(1), counted.sampled_out(0)), (MOST_COUNTED as u64 + 3, 0));
         let beyond = counted.beyond_stats();

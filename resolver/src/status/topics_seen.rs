@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,11 +13,11 @@ use std::time::Instant;
 
 use super::losses::Moment;
 use super::misspelt::{Meant, Misspelt};
+use super::stats::ServiceStats;
 use super::topics_counted::TopicsCounted;
 use super::who::{Belongs, Who};
 use super::whose::{Rules, as_written};
-use crate::batch::ServiceCounters;
-use crate::config::{Config, Pattern, Report, Service, Settings};
+use crate::config::{Config, Origin, Pattern, Report, Service, Settings};
 use crate::counted::{counted, verb};
 use crate::diagnostics;
 use crate::per_process::PerProcess;
@@ -28,13 +29,13 @@ pub(crate) struct TopicsSeen {
     services: String,
     /// Texts of patterns that do not stand in the source.
     hidden: Vec<String>,
-    here: PerProcess<Here>,
+    here: Arc<PerProcess<Here>>,
+    counted: Arc<TopicsCounted>,
 }
 
 /// What is known of rules and topics when something is to be said of them.
 pub(crate) struct Look<'a> {
     pub(crate) rules: Rules<'a>,
-    pub(crate) counted: &'a TopicsCounted,
     /// Where a rule stands: `tracing.toml:7`.
     pub(crate) place: &'a dyn Fn(&Meant<'_>) -> Option<String>,
 }
@@ -51,8 +52,10 @@ struct Here {
     /// The first topics that were nobody's.
     nobodys: Mutex<Vec<String>>,
     misspelt: Misspelt,
-    /// What was said of each service's other counters.
-    told: Mutex<Vec<Others>>,
+    /// What was said last of the topics that were told, by the topic and who met it.
+    lines: Mutex<HashMap<String, String>>,
+    /// What was said of each service's other counters, by its name.
+    told: Mutex<HashMap<String, Others>>,
 }
 
 /// What is counted for a service and is no loss of spans.
@@ -75,51 +78,74 @@ const MOST_PATTERNS: usize = 20;
 impl TopicsSeen {
     /// `source`: what the patterns were read from. One that does not stand there came from a reference, and is not shown.
     pub(crate) fn new(config: &Config, source: &Report) -> Self {
+        Self::with(config, source, Arc::default(), Arc::new(TopicsCounted::new()))
+    }
+
+    /// The same clients, which have met what they have met, and other rules.
+    pub(crate) fn under(&self, config: &Config, source: &Report) -> Self {
+        Self::with(config, source, Arc::clone(&self.here), Arc::clone(&self.counted))
+    }
+
+    fn with(config: &Config, source: &Report, here: Arc<PerProcess<Here>>, counted: Arc<TopicsCounted>) -> Self {
         let patterns = config.services.iter().flat_map(|service| {
             [&service.produces, &service.consumes, &service.topics, &service.client_ids, &service.group_ids]
         });
         let texts = patterns.flatten().map(Pattern::text);
         let hidden: Vec<_> = texts.filter(|text| !source.text.contains(text)).map(str::to_owned).collect();
         let services = describe(&config.services, &hidden);
-        Self { services, hidden, here: PerProcess::new() }
+        Self { services, hidden, here, counted }
     }
 
-    /// A client has met a topic: whether that is to be said, and which of those it is.
-    pub(crate) fn topic(&self, topic: &str, who: &Who, belongs: Belongs) -> Option<usize> {
+    /// What of them is counted.
+    pub(crate) fn counted(&self) -> &TopicsCounted {
+        &self.counted
+    }
+
+    /// A client has met a topic: whether something may have to be said of that.
+    pub(crate) fn topic(&self, topic: &str, who: &Who, belongs: Belongs) -> bool {
         let here = self.here();
         if belongs == Belongs::Nobody {
             here.misspelt.met(topic, who, Instant::now());
             if !here.anything_matched.load(Ordering::Relaxed) {
                 let mut nobodys = here.nobodys.lock().unwrap_or_else(PoisonError::into_inner);
-                if nobodys.len() < MOST_NAMED {
-                    nobodys.push(format!("`{topic}` ({})", who.describe()));
+                let name = format!("`{topic}` ({})", who.describe());
+                if nobodys.len() < MOST_NAMED && !nobodys.contains(&name) {
+                    nobodys.push(name);
                 }
             }
         } else {
             here.anything_matched.store(true, Ordering::Relaxed);
         }
-        if log::max_level() < log::LevelFilter::Info {
-            return None;
-        }
-        let told = here.topics_told.fetch_add(1, Ordering::Relaxed);
-        (told <= MOST_TOPICS).then_some(told)
+        log::max_level() >= log::LevelFilter::Info && here.topics_told.load(Ordering::Relaxed) <= MOST_TOPICS
     }
 
-    /// What is said of the topic that is the `told`th. Compares it with every rule: not for an application's thread.
+    /// What is to be said of a topic. Compares it with every rule: not for an application's thread.
+    ///
+    /// `again`: the client has met it by other rules before, and nothing is said if that is still true.
     pub(crate) fn line(
         &self,
         rules: &Rules<'_>,
-        told: usize,
         topic: &str,
         who: &Who,
-        belongs: Belongs,
-        settings: Option<&Settings>,
-    ) -> String {
-        if told == MOST_TOPICS {
-            return format!("{MOST_TOPICS} topics have been listed; further ones will not be");
-        }
+        (belongs, settings): (Belongs, Option<&Settings>),
+        again: bool,
+    ) -> Option<String> {
+        let here = self.here();
         let whose = rules.explain(topic, who, belongs, settings);
-        format!("topic `{topic}` ({}) {whose}", who.describe())
+        let topic = format!("topic `{topic}` ({})", who.describe());
+        let line = format!("{topic} {whose}");
+        let mut lines = here.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if again && lines.get(&topic) == Some(&whose) {
+            return None;
+        }
+        match here.topics_told.fetch_add(1, Ordering::Relaxed) {
+            told if told < MOST_TOPICS => {
+                lines.insert(topic, whose);
+                Some(line)
+            }
+            MOST_TOPICS => Some(format!("{MOST_TOPICS} topics have been listed; further ones will not be")),
+            _ => None,
+        }
     }
 
     /// The rules, as they may be shown.
@@ -181,7 +207,7 @@ impl TopicsSeen {
     fn slips(&self, look: &Look<'_>, now: Option<Instant>) -> Vec<(String, Who, String)> {
         let misspelt = &self.here().misspelt;
         let slips = misspelt.due(now).into_iter().filter_map(|(topic, who)| {
-            let meant = look.rules.meant(&topic, &who, look.counted)?;
+            let meant = look.rules.meant(&topic, &who, &self.counted)?;
             if !misspelt.is_first(&topic) {
                 return None;
             }
@@ -197,28 +223,17 @@ impl TopicsSeen {
     /// Says what was counted for each service beside its spans, as far as it was not said before.
     ///
     /// Messages that wait for their acknowledgement are nothing to speak of, unless the process ends.
-    pub(crate) fn tell_sum(
-        &self,
-        config: &Config,
-        counters: &[Arc<ServiceCounters>],
-        counted: &TopicsCounted,
-        moment: Moment,
-    ) {
+    pub(crate) fn tell_sum(&self, services: &[ServiceStats], moment: Moment) {
         let mut told = self.here().told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.resize(counters.len(), Others::default());
-        let lines: Vec<_> = config
-            .services
+        let lines: Vec<_> = services
             .iter()
-            .zip(counters)
-            .zip(told.iter_mut())
-            .enumerate()
-            .filter_map(|(index, ((service, counters), told))| {
+            .filter_map(|service| {
+                let told = told.entry(service.name.clone()).or_default();
                 let unacknowledged = match moment {
-                    Moment::End => counters.unacknowledged.sum(),
+                    Moment::End => service.unacknowledged,
                     Moment::Seen | Moment::LastSeen => told.unacknowledged,
                 };
-                let sampled_out = counters.sampled_out.sum() + counted.sampled_out(index);
-                let now = Others { unacknowledged, sampled_out, ..Others::of(counters) };
+                let now = Others { unacknowledged, ..Others::of(service) };
                 now.since(&std::mem::replace(told, now)).line(&service.name)
             })
             .collect();
@@ -237,11 +252,11 @@ impl TopicsSeen {
 }
 
 impl Others {
-    fn of(counters: &ServiceCounters) -> Self {
+    fn of(service: &ServiceStats) -> Self {
         Self {
-            not_injected: counters.not_injected.load(Ordering::Relaxed),
-            parents_lost: counters.parents_lost.load(Ordering::Relaxed),
-            sampled_out: 0,
+            not_injected: service.not_injected,
+            parents_lost: service.parents_lost,
+            sampled_out: service.sampled_out,
             unacknowledged: 0,
         }
     }
@@ -323,8 +338,8 @@ fn describe(services: &[Service], hidden: &[String]) -> String {
 
 fn origin(config: &Config) -> String {
     match &config.origin {
-        crate::config::Origin::File(path) | crate::config::Origin::LegacyFile(path) => path.display().to_string(),
-        crate::config::Origin::Environment => "the environment".to_owned(),
+        Origin::File(path) | Origin::LegacyFile(path) | Origin::Once(path) => path.display().to_string(),
+        Origin::Environment => "the environment".to_owned(),
     }
 }
 

@@ -12,11 +12,11 @@ pub(crate) struct Who {
     pub(crate) side: Side,
     pub(crate) client_id: String,
     pub(crate) group_id: Option<String>,
-    /// Whether the program bound the client to a service.
-    pub(crate) is_bound: bool,
+    /// The number of the service that the program bound the client to.
+    pub(crate) bound: Option<usize>,
 }
 
-/// Whose a topic's messages are.
+/// Whose a topic's messages are, by the rules of one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Belongs {
     /// This service's, by its index, which traces them by the settings of this slot.
@@ -31,10 +31,19 @@ pub(crate) enum Belongs {
     Nobody,
 }
 
-impl Belongs {
+/// The same whatever a reload brings: by the numbers of the services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Traced(usize),
+    Untraced(usize),
+    Excluded,
+    Nobody,
+}
+
+impl Owner {
     pub(crate) fn service(self) -> Option<usize> {
         match self {
-            Self::Traced { service, .. } | Self::Untraced(service) => Some(service),
+            Self::Traced(service) | Self::Untraced(service) => Some(service),
             Self::Excluded | Self::Nobody => None,
         }
     }

@@ -50,7 +50,7 @@ impl Rules<'_> {
 
     /// The rule by which a service got the topic.
     pub(crate) fn rule(&self, topic: &str, who: &Who) -> String {
-        if who.is_bound {
+        if who.bound.is_some() {
             return "bound by the program".to_owned();
         }
         let candidate = Candidate {
@@ -207,7 +207,7 @@ mod tests {
 
     fn nearest(topic: &str, side: Side) -> Option<String> {
         let config = load(Source::Text { name: "t.toml".to_owned(), text: FILE.to_owned() }).config.unwrap();
-        let who = Who { side, client_id: "c".to_owned(), group_id: Some("g".to_owned()), is_bound: false };
+        let who = Who { side, client_id: "c".to_owned(), group_id: Some("g".to_owned()), bound: None };
         Rules { config: &config, services: &ServiceMap::new(&config), hidden: &[] }.nearest(topic, &who)
     }
 
@@ -242,12 +242,12 @@ mod tests {
         let hidden = ["bills".to_owned()];
         let services = ServiceMap::new(&config);
         let rules = Rules { config: &config, services: &services, hidden: &hidden };
-        let who = Who { side: Side::Produce, client_id: "biller-1".to_owned(), group_id: None, is_bound: false };
+        let who = Who { side: Side::Produce, client_id: "biller-1".to_owned(), group_id: None, bound: None };
         assert_eq!(rules.rule("pay.in", &who), "produces = \"pay.*\"");
         assert_eq!(rules.rule("pay.in.eu", &who), "produces = \"pay.in.*\"", "as the rules are ranked");
         assert_eq!(rules.rule("stock-7", &who), "topics = { regex = 'stock-\\d+' }");
         assert_eq!(rules.rule("bills", &who), "topics = (a pattern that is not shown)");
         assert_eq!(rules.rule("others", &who), "default_service");
-        assert_eq!(rules.rule("others", &Who { is_bound: true, ..who }), "bound by the program");
+        assert_eq!(rules.rule("others", &Who { bound: Some(0), ..who }), "bound by the program");
     }
 }

@@ -51,10 +51,10 @@ pub fn first_span_id(train: u64, trace_id: &[u8; 16]) -> [u8; 8] {
     mixed(high ^ mixed(low ^ key_of(train))).max(1).to_be_bytes()
 }
 
-/// Whether the span id is that of [`first_span_id`]; a client may have changed one bit of it.
+/// Whether the span id is that of [`first_span_id`]; a client may have changed its first byte, and one bit of the others.
 pub fn is_first_span(train: u64, trace_id: &[u8; 16], span_id: &[u8; 8]) -> bool {
     let first = u64::from_be_bytes(first_span_id(train, trace_id));
-    (first ^ u64::from_be_bytes(*span_id)).count_ones() <= 1
+    ((first ^ u64::from_be_bytes(*span_id)) & u64::MAX >> 8).count_ones() <= 1
 }
 
 /// The key of a train of thought, from one that the process draws once.
@@ -250,10 +250,11 @@ mod tests {
     }
 
     #[test]
-    fn a_client_may_change_one_bit_of_a_first_span() {
+    fn a_client_may_change_the_first_byte_and_one_bit_of_a_first_span() {
         let trace_id = new_trace_id_of(7);
         let first = u64::from_be_bytes(first_span_id(7, &trace_id));
         assert!(is_first_span(7, &trace_id, &(first ^ 1 << 18).to_be_bytes()));
+        assert!(is_first_span(7, &trace_id, &(first ^ 1 << 18 ^ 0xa5 << 56).to_be_bytes()));
         assert!(!is_first_span(7, &trace_id, &(first ^ 1 << 18 ^ 1 << 3).to_be_bytes()));
     }
 

@@ -86,14 +86,22 @@ impl Sampler {
     /// With the same rate limit it draws from the service's bucket: a limit holds for the service, not for each topic
     /// that happens to override something else.
     pub fn for_topic(&self, settings: &Settings) -> Self {
-        let same_limit = match (&self.root, settings.sampler) {
-            (Root::RateLimit { per_second: ours, .. }, config::Sampler::RateLimit(theirs)) => *ours == theirs,
-            _ => false,
-        };
-        if same_limit { Self { parent: settings.parent, root: self.root.clone() } } else { Self::new(settings) }
+        if self.has_limit_of(settings) {
+            Self { parent: settings.parent, root: self.root.clone() }
+        } else {
+            Self::new(settings)
+        }
     }
 
-    /// One sampler per slot of the map, in the order of [`ServiceMap::slots`].
+    /// Whether it grants as `settings` say, out of a bucket: one that goes on is the same limit, another begins full.
+    pub fn has_limit_of(&self, settings: &Settings) -> bool {
+        match (&self.root, settings.sampler) {
+            (Root::RateLimit { per_second: ours, .. }, config::Sampler::RateLimit(theirs)) => *ours == theirs,
+            _ => false,
+        }
+    }
+
+    /// One sampler per slot of the map, in the order of [`ServiceMap::client_handles`].
     pub fn for_slots(services: &ServiceMap) -> Vec<Self> {
         let mut samplers: Vec<Self> = Vec::with_capacity(services.slots().len());
         let mut owner: Option<(usize, Self)> = None;

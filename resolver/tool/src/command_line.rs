@@ -135,6 +135,16 @@ pub(crate) enum Command {
         /// The shell.
         shell: Shell,
     },
+    /// Lets running programs read their configuration again.
+    ///
+    /// The program's file has the section [reload]; whoever asks is the program's user, or root. What takes effect, or why
+    /// it does not, is printed. The exit status is 1 if a program refuses what its file says.
+    Reload {
+        /// A program's number, as ps shows it; or a status file (INTERCEPTORS_STATUS) or a folder of them: all programs
+        /// that run and wrote one.
+        #[arg(value_name = "PID|FILE", required = true)]
+        programs: Vec<PathBuf>,
+    },
     /// Writes the manual pages into a folder.
     #[command(hide = true)]
     Manual {

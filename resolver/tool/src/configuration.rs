@@ -50,6 +50,9 @@ impl Configuration {
         let strict = config::strict(&Variables::process());
         // Editors on Windows write a byte order mark; the report's text is without it, as all places are.
         let written = Outline::of(&loaded.report.text);
+        if let Some(config) = &mut loaded.config {
+            config.origin = as_a_file(config.origin.clone(), &loaded.report.text);
+        }
         let variables = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Self { loaded, written, defaults: Outline::of(DEFAULT_CONFIG), variables, strict }
     }
@@ -77,6 +80,15 @@ impl Configuration {
 const VARIABLE: &str = "INTERCEPTORS_CONFIG_FILE";
 /// The engine's code for what is no file of its kind.
 const NOT_A_FILE: &str = "C003";
+
+/// What came out of a pipe is shown as what a file of the same text says.
+fn as_a_file(origin: Origin, text: &str) -> Origin {
+    match origin {
+        Origin::Once(path) if text.trim_start().starts_with('{') => Origin::LegacyFile(path),
+        Origin::Once(path) => Origin::File(path),
+        other => other,
+    }
+}
 
 /// The same without a configuration.
 pub(crate) fn plugin_search(strict: bool) -> PluginSearch {

@@ -115,7 +115,7 @@ pub(crate) fn origin(
         Layer::Service(index) | Layer::Topic(index, _) => config.services.get(index),
     };
     match &config.origin {
-        Source::File(_) => {
+        Source::File(_) | Source::Once(_) => {
             if is_switched_off(configuration, config, layer) {
                 return (Origin::SwitchedOff, None);
             }

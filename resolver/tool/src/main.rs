@@ -24,6 +24,7 @@ mod place;
 mod plugin_warnings;
 mod plugins;
 mod print_config;
+mod reload;
 mod rule_place;
 mod run;
 mod schema;
@@ -76,6 +77,7 @@ fn obey(command: Command) -> Result<ExitCode, Failure> {
         Command::PrintConfig { file, no_plugins, format } => {
             print_config::print(file.file.as_deref(), !no_plugins, format.format)
         }
+        Command::Reload { programs } => reload::reload(&programs),
         Command::Run { program } => Err(run::run(program)),
         Command::Schema { no_plugins } => schema::print(!no_plugins),
         Command::SendTest { backend, file, service, format } => {

@@ -80,6 +80,7 @@ fn sections(configuration: &Configuration, config: &Config, with_plugins: bool) 
     });
     sections.push(metrics(configuration, config));
     sections.extend(plugins(configuration, config));
+    sections.extend(upkeep(configuration, config));
     sections
 }
 
@@ -205,6 +206,38 @@ fn patterns_line(
 fn setting_lines(configuration: &Configuration, config: &Config, layer: Layer) -> Vec<(String, String, Origin)> {
     let settings = effective::settings(configuration, config, layer);
     settings.into_iter().map(|setting| (setting.key.to_owned(), setting.value, setting.origin)).collect()
+}
+
+/// `[reload]` and `[trust]`.
+fn upkeep(configuration: &Configuration, config: &Config) -> [Section; 2] {
+    let origin = |section: &str, key: &str| at(configuration, config, &[section, key], "");
+    let is_section = configuration.written.at(&["reload"]).is_some();
+    let enabled = match origin("reload", "enabled") {
+        Origin::Default if is_section && config.reload.enabled => Origin::Implied("the section is there"),
+        other => other,
+    };
+    let trusts = config.plugins.allow_world_writable;
+    let trust = match origin("trust", "allow_world_writable") {
+        Origin::Default if trusts => Origin::Variable("INTERCEPTORS_ALLOW_WORLD_WRITABLE".to_owned()),
+        other => other,
+    };
+    [
+        Section {
+            title: "[reload]".to_owned(),
+            lines: vec![
+                ("enabled".to_owned(), config.reload.enabled.to_string(), enabled),
+                (
+                    "interval".to_owned(),
+                    toml_text::string(&written_duration(config.reload.interval)),
+                    origin("reload", "interval"),
+                ),
+            ],
+        },
+        Section {
+            title: "[trust]".to_owned(),
+            lines: vec![("allow_world_writable".to_owned(), trusts.to_string(), trust)],
+        },
+    ]
 }
 
 fn plugins(configuration: &Configuration, config: &Config) -> Vec<Section> {

@@ -19,6 +19,13 @@ use crate::output;
 use crate::terminal;
 use process::Process;
 
+/// The numbers of those that run, by what they say in these files and folders.
+pub(crate) fn running(paths: &[PathBuf]) -> Result<Vec<u32>, Failure> {
+    let read = files::read(paths)?;
+    let processes = read.into_iter().map(|(path, document)| Process::new(&path, document));
+    Ok(processes.filter_map(|process| process.running()).collect())
+}
+
 /// Prints the processes of all these files, and of the files in these folders, as one.
 pub(crate) fn status(paths: &[PathBuf], format: Format) -> Result<ExitCode, Failure> {
     let named = env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);

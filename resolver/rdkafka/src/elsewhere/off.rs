@@ -8,7 +8,7 @@ use std::time::Duration;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 
 use super::config::{Report, Source};
-use super::stats::Stats;
+use super::stats::{Reloaded, Stats};
 
 /// A resolver that traces nothing.
 #[derive(Clone, Debug)]
@@ -83,7 +83,7 @@ impl Resolver {
     }
 
     /// None.
-    pub fn service_names(&self) -> impl Iterator<Item = &str> {
+    pub fn service_names(&self) -> impl Iterator<Item = String> {
         std::iter::empty()
     }
 
@@ -94,6 +94,24 @@ impl Resolver {
 
     /// Says nothing more than was said already.
     pub fn report_untraced(&self, _why: &str) {}
+
+    /// The same.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn reload_global() -> Result<Reloaded, ResolverError> {
+        Ok(Reloaded::Off)
+    }
+
+    /// Nothing is in effect that could change.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn reload(&self) -> Result<Reloaded, ResolverError> {
+        Ok(Reloaded::Off)
+    }
 
     /// `true`: nothing waits.
     pub fn flush(&self, _timeout: Duration) -> bool {

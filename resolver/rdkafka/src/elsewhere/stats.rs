@@ -18,6 +18,8 @@ pub struct Stats {
     pub clients_beyond: u64,
     /// None.
     pub clients_closed: u64,
+    /// None.
+    pub reloads: ReloadStats,
 }
 
 /// One topic on one side.
@@ -54,6 +56,28 @@ pub struct ClientStats {
     pub client_id: String,
     /// A consumer's `group.id`.
     pub group_id: Option<String>,
+}
+
+/// What came of a reload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reloaded {
+    /// What the configuration says now is in effect.
+    Changed,
+    /// It says what it said before.
+    Unchanged,
+    /// Always.
+    Off,
+}
+
+/// Reloads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReloadStats {
+    /// Those that brought other rules.
+    pub taken: u64,
+    /// Those that were refused.
+    pub refused: u64,
 }
 
 /// One service, before its spans reach a backend.

@@ -55,6 +55,7 @@ pub(crate) fn config(draft: ConfigDraft, origin: Origin, findings: &mut Findings
         plugins: draft.plugins,
         batch,
         metrics,
+        reload: draft.reload,
     };
     let leave = &config.metrics;
     if !config.measures()

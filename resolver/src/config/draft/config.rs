@@ -5,7 +5,7 @@
 use super::backend::BackendDraft;
 use super::layer::Layer;
 use super::service::ServiceDraft;
-use crate::config::model::{Batch, Metrics, Plugins};
+use crate::config::model::{Batch, Metrics, Plugins, Reload};
 use crate::config::report::findings::Broken;
 
 /// What a source says, whichever source it is.
@@ -21,4 +21,5 @@ pub(crate) struct ConfigDraft {
     pub(crate) batch: Result<Batch, Broken>,
     /// Its `export` has indices of `backends` here.
     pub(crate) metrics: Result<Metrics, Broken>,
+    pub(crate) reload: Reload,
 }

@@ -12,7 +12,7 @@ use crate::config::draft::backend::BackendDraft;
 use crate::config::draft::config::ConfigDraft;
 use crate::config::draft::defaults::Defaults;
 use crate::config::draft::service::ServiceDraft;
-use crate::config::model::{Batch, Plugins, Trace};
+use crate::config::model::{Batch, Plugins, Reload, Trace};
 use crate::config::reading::names;
 use crate::config::reading::variable_reader::VariableReader;
 
@@ -31,6 +31,7 @@ pub(crate) fn read(defaults: &Defaults, reader: &mut VariableReader<'_>) -> Conf
     let batch = defaults.batch.in_effect().map(|batch| with_delay(batch, reader));
     let metrics = metrics::read(reader).over(&defaults.metrics).in_effect();
     ConfigDraft {
+        reload: Reload::OFF,
         defaults: layer.clone(),
         services: vec![ServiceDraft::without_rules(name, 0..0, layer)],
         default_service: Some(0),

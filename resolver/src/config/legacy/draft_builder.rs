@@ -14,7 +14,7 @@ use crate::config::draft::defaults::Defaults;
 use crate::config::draft::layer::Layer;
 use crate::config::draft::sending::SendingSettings;
 use crate::config::draft::service::ServiceDraft;
-use crate::config::model::{Backend, Batch, Metrics, ParentDecision, Plugins, Sampler};
+use crate::config::model::{Backend, Batch, Metrics, ParentDecision, Plugins, Reload, Sampler};
 use crate::config::reading::field::Field;
 use crate::config::reading::pattern::{self, PlacedPattern, identity};
 use crate::config::report::code;
@@ -127,6 +127,7 @@ impl DraftBuilder {
         let batch = batch.map(|batch| Batch { delay: delay.unwrap_or(batch.delay), ..batch });
         let export = self.services.first().and_then(|service| service.layer.export.clone());
         ConfigDraft {
+            reload: Reload::OFF,
             defaults: Layer { export, ..Layer::default() }.over(&self.common()),
             services: self.services,
             // A topic that no service names was left to the global tracer, which was none.

@@ -30,6 +30,8 @@ pub struct Config {
     pub batch: Batch,
     /// What is measured beside spans.
     pub metrics: Metrics,
+    /// Whether the file is looked at again.
+    pub reload: Reload,
 }
 
 impl Config {
@@ -48,6 +50,9 @@ pub enum Origin {
     File(PathBuf),
     /// The original JSON of 2019.
     LegacyFile(PathBuf),
+    /// A pipe by this name, which is read to its end and gone; or what the process had open by a number that may be another
+    /// file's by now.
+    Once(PathBuf),
     /// `OTEL_*` variables, because no file was named.
     Environment,
 }
@@ -59,6 +64,20 @@ pub struct Batch {
     pub delay: Duration,
     /// A batch leaves when it has grown to this many bytes of OTLP.
     pub max_bytes: usize,
+}
+
+/// `[reload]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reload {
+    /// Whether the process looks if its file has changed.
+    pub enabled: bool,
+    /// How often.
+    pub interval: Duration,
+}
+
+impl Reload {
+    /// Never.
+    pub const OFF: Self = Self { enabled: false, interval: Duration::from_secs(5) };
 }
 
 /// The backends of a text that is not used: what is left to check of it.

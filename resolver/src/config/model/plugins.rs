@@ -12,6 +12,8 @@ pub struct Plugins {
     pub dirs: Vec<PathBuf>,
     /// `[plugins.NAME]`: an explicit file and a pin.
     pub entries: Vec<PluginEntry>,
+    /// `[trust]`: whoever may write to a plugin's file or to a folder on the way to it is trusted, everybody too.
+    pub allow_world_writable: bool,
 }
 
 /// `[plugins.NAME]`.

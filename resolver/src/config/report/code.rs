@@ -15,6 +15,8 @@ pub(crate) const NOT_UTF8: &str = "C007";
 pub(crate) const EMPTY_FILE: &str = "C008";
 pub(crate) const SECURE_EXECUTION: &str = "C009";
 pub(crate) const UNTRUSTED_PATH: &str = "C010";
+pub(crate) const READ_ONCE: &str = "C011";
+pub(crate) const NOT_CONFIGURED: &str = "C012";
 
 // C10x: the text, read on its own.
 pub(crate) const SYNTAX: &str = "C100";

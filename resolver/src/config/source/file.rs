@@ -4,28 +4,53 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::time::Duration;
 
+use super::pipe;
 use crate::config::report::code;
 use crate::config::report::invisible_characters;
 use crate::config::report::problem::Problem;
+use crate::trusted_path;
 
-/// The whole text of the file at `path`.
+/// What was read of a configuration file.
+#[derive(Debug)]
+pub(crate) struct FileText {
+    pub(crate) text: String,
+    /// It came through a pipe, which has given it away with that, or a descriptor.
+    pub(crate) is_once: bool,
+    /// A pipe that no path leads to, but those below `/proc`.
+    pub(crate) is_anonymous: bool,
+}
+
+/// The whole text of the file at `path`, or of the pipe.
 ///
-/// All checks are made on the opened file, so nothing can be exchanged between check and reading.
-pub(crate) fn read(path: &Path) -> Result<String, Box<Problem>> {
+/// All checks are made on the opened file, so nothing can be exchanged between check and reading. `any_writer`: everybody
+/// may write to it.
+pub(crate) fn read(path: &Path, any_writer: bool) -> Result<FileText, Box<Problem>> {
     let mut file = open(path).map_err(|error| cannot_open(path, &error))?;
     let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
     check_kind(path, &metadata)?;
-    check_permissions(path, &metadata)?;
+    let is_pipe = metadata.file_type().is_fifo();
+    if !any_writer {
+        check_permissions(path, &metadata)?;
+    }
     check_size(path, metadata.len())?;
-    let mut bytes = Vec::new();
     let limit = MAX_BYTES + 1;
-    file.by_ref().take(limit).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
+    let mut bytes = Vec::new();
+    if is_pipe {
+        check_owner(path, &metadata)?;
+        pipe::read(&mut file, limit, PATIENCE, &mut bytes).map_err(|error| no_end(path, &error))?;
+    } else {
+        file.by_ref().take(limit).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
+    }
     // The length of a file that grows, or of one that the kernel makes up, is known only now.
     check_size(path, bytes.len() as u64)?;
-    text(path, bytes)
+    // One that has a name can be found by it.
+    let is_anonymous = is_pipe && std::fs::canonicalize(path).is_err();
+    let is_once = is_pipe || is_descriptor(path);
+    Ok(FileText { text: text(path, bytes)?, is_once, is_anonymous })
 }
 
 /// Does not wait for a writer if `path` is a FIFO, and leaks into no child process: std opens with `O_CLOEXEC`.
@@ -36,9 +61,8 @@ fn open(path: &Path) -> io::Result<File> {
 fn check_kind(path: &Path, metadata: &Metadata) -> Result<(), Box<Problem>> {
     let kind = metadata.file_type();
     let what = match () {
-        () if kind.is_file() => return Ok(()),
+        () if kind.is_file() || kind.is_fifo() => return Ok(()),
         () if kind.is_dir() => "a directory",
-        () if kind.is_fifo() => "a pipe",
         () if kind.is_char_device() || kind.is_block_device() => "a device",
         () => "not a regular file",
     };
@@ -55,7 +79,61 @@ fn check_permissions(path: &Path, metadata: &Metadata) -> Result<(), Box<Problem
         "{} can be written by every user of this machine (mode {mode:04o}): it names code to load, so it is not used",
         path.display()
     );
-    Err(Box::new(Problem::error(code::WORLD_WRITABLE, message).help(format!("chmod o-w {}", path.display()))))
+    let help = format!(
+        "chmod o-w {}; where that cannot be, as on a mount of Docker Desktop, set INTERCEPTORS_ALLOW_WORLD_WRITABLE=1",
+        path.display()
+    );
+    Err(Box::new(Problem::error(code::WORLD_WRITABLE, message).help(help)))
+}
+
+/// Whoever made a pipe can write to it, whatever its mode.
+fn check_owner(path: &Path, metadata: &Metadata) -> Result<(), Box<Problem>> {
+    if trusted_path::is_ours(metadata) {
+        return Ok(());
+    }
+    let message = format!(
+        "{} is a pipe of user {}, who is neither root nor the user of this process: it is not used",
+        path.display(),
+        metadata.uid()
+    );
+    Err(Box::new(Problem::error(code::UNTRUSTED_PATH, message).help("let the user of this process make the pipe")))
+}
+
+fn no_end(path: &Path, error: &io::Error) -> Box<Problem> {
+    if error.kind() != io::ErrorKind::TimedOut {
+        return unreadable(path, error);
+    }
+    let message = format!(
+        "{} is a pipe, and was not written and closed within {} seconds: nobody waits for it any longer",
+        path.display(),
+        PATIENCE.as_secs()
+    );
+    Box::new(
+        Problem::error(code::UNREADABLE, message).help("start what writes to it before, and let it close the pipe"),
+    )
+}
+
+/// Whether a path leads, by whatever links, to what a process has open under a number: `/dev/stdin`, `/dev/fd/3`. Once the
+/// program has closed it the number may be any other file's, which is none of ours to read.
+fn is_descriptor(path: &Path) -> bool {
+    let Ok(mut path) = std::path::absolute(path) else { return false };
+    for _ in 0..MOST_LINKS {
+        let Some(folder) = path.parent() else { return false };
+        if std::fs::canonicalize(folder).is_ok_and(|folder| folder.starts_with("/proc") && folder.ends_with("fd")) {
+            return true;
+        }
+        let Ok(target) = std::fs::read_link(&path) else { return false };
+        path = folder.join(target);
+    }
+    false
+}
+
+/// What is said of a configuration that cannot be read a second time.
+pub(crate) fn read_once(path: &Path) -> Problem {
+    let way = if is_descriptor(path) { "a descriptor" } else { "a pipe" };
+    let message =
+        format!("the configuration came through {}, {way}, which can be read once: it is not reloaded", path.display());
+    Problem::error(code::READ_ONCE, message).help("name the file itself, to change it while the program runs")
 }
 
 fn check_size(path: &Path, bytes: u64) -> Result<(), Box<Problem>> {
@@ -129,5 +207,9 @@ fn unreadable(path: &Path, error: &io::Error) -> Box<Problem> {
     Box::new(problem.help("let the user that runs this process read it"))
 }
 
+/// Links that one path may lead along, as for the kernel.
+const MOST_LINKS: usize = 40;
+/// How long the program waits for whoever writes to a pipe.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// The largest file that is read.
 const MAX_BYTES: u64 = 1 << 20;

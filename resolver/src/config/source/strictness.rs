@@ -8,7 +8,12 @@ use crate::config::report::problem::Problem;
 
 /// Whether `INTERCEPTORS_STRICT` asks to refuse a configuration that has errors: `1` or `true`, in any case.
 pub fn strict(variables: &Variables) -> bool {
-    matches!(variables.text("INTERCEPTORS_STRICT"), Variable::Text(text) if text == "1" || text.eq_ignore_ascii_case("true"))
+    is_yes(variables, "INTERCEPTORS_STRICT")
+}
+
+/// Whether a variable that turns something on is set: `1` or `true`, in any case.
+pub(crate) fn is_yes(variables: &Variables, name: &str) -> bool {
+    matches!(variables.text(name), Variable::Text(text) if text == "1" || text.eq_ignore_ascii_case("true"))
 }
 
 /// A value of `INTERCEPTORS_STRICT` that says neither: whoever set it believes to be strict.

@@ -25,6 +25,16 @@ impl Variables {
         Self { lookup: Box::new(|name| std::env::var_os(name)), withheld: secure_execution::is_secure() }
     }
 
+    /// Those of this process as they are now, whatever becomes of them. For threads that look at them later: a program
+    /// may change its environment, and then nobody else may read it.
+    pub(crate) fn of_now() -> Self {
+        let withheld = secure_execution::is_secure();
+        let pairs = if withheld { Vec::new() } else { std::env::vars_os().collect() };
+        let pairs: Vec<(OsString, OsString)> = pairs;
+        let pairs = pairs.into_iter().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+        Self { withheld, ..Self::of(pairs) }
+    }
+
     /// These and no others.
     pub fn of<K: Into<String>, V: Into<OsString>>(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
         let map: HashMap<String, OsString> = pairs.into_iter().map(|(k, v)| (k.into(), v.into())).collect();

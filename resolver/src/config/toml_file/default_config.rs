@@ -7,7 +7,9 @@ use super::metrics;
 use super::section::Section;
 use super::sending;
 use super::settings;
+use super::upkeep;
 use crate::config::draft::defaults::Defaults;
+use crate::config::model::Reload;
 use crate::config::report::code;
 use crate::config::report::findings::{Broken, Findings};
 use crate::config::report::problem::Problem;
@@ -44,7 +46,9 @@ fn read(findings: &mut Findings) -> Option<Defaults> {
         placed.span = 0..0;
     }
     let sending = sending::read(&backend, findings);
-    Some(Defaults { layer, sending, batch: sending::read_batch(&batch, findings), metrics })
+    let batch = sending::read_batch(&batch, findings);
+    let reload = upkeep::reload(&top, Reload::OFF, findings);
+    Some(Defaults { layer, sending, batch, metrics, reload })
 }
 
 /// The name that stands for any in the manual.

@@ -9,7 +9,7 @@ use super::reference;
 use super::section::Section;
 use super::sending;
 use super::settings;
-use super::{backends, metrics, plugins, services};
+use super::{backends, metrics, plugins, services, upkeep};
 use crate::config::draft::config::ConfigDraft;
 use crate::config::draft::defaults::Defaults;
 use crate::config::draft::layer::Layer;
@@ -57,8 +57,10 @@ pub(crate) fn read(
     let batch = batch(&top, below, findings);
     let metrics = metrics(&top, &names, below, findings);
     let backends = backends::read(backend_section.as_ref(), below, findings);
-    let (plugins, broken_plugins) = plugins::read(&top, folder, findings);
-    Some(ConfigDraft { defaults, services, default_service, backends, plugins, broken_plugins, batch, metrics })
+    let (mut plugins, broken_plugins) = plugins::read(&top, folder, findings);
+    let reload = upkeep::reload(&top, below.reload, findings);
+    plugins.allow_world_writable = upkeep::allows_world_writable(&top, findings);
+    Some(ConfigDraft { defaults, services, default_service, backends, plugins, broken_plugins, batch, metrics, reload })
 }
 
 fn check_version(table: &mut Table, findings: &mut Findings) -> Result<(), Broken> {

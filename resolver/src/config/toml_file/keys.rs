@@ -3,8 +3,19 @@
 #![forbid(unsafe_code)]
 
 /// The top of the file.
-pub(crate) const TOP: &[&str] =
-    &["version", "default_service", "defaults", "services", "backends", "batch", "metrics", "plugins", "test"];
+pub(crate) const TOP: &[&str] = &[
+    "version",
+    "default_service",
+    "defaults",
+    "services",
+    "backends",
+    "batch",
+    "metrics",
+    "plugins",
+    "reload",
+    "trust",
+    "test",
+];
 
 /// A list of keys with those in it that each of the three layers of settings has.
 macro_rules! with_settings {
@@ -67,6 +78,12 @@ pub(crate) const PLUGINS: &[&str] = &["dirs"];
 /// `[plugins.NAME]`.
 pub(crate) const PLUGIN: &[&str] = &["file", "sha256"];
 
+/// `[reload]`.
+pub(crate) const RELOAD: &[&str] = &["enabled", "interval"];
+
+/// `[trust]`.
+pub(crate) const TRUST: &[&str] = &["allow_world_writable"];
+
 /// `[[test]]`: what the file is to mean, for the command `check`.
 pub(crate) const TEST: &[&str] = &["topic", "side", "client_id", "group_id", "service", "trace", "sampler", "export"];
 
@@ -86,6 +103,8 @@ pub(crate) const SECTIONS: &[(&str, &[&str])] = &[
     ("[metrics]", METRICS),
     ("[plugins]", PLUGINS),
     ("[plugins.NAME]", PLUGIN),
+    ("[reload]", RELOAD),
+    ("[trust]", TRUST),
 ];
 
 /// The sections that take `key`, for whoever put it into another.

@@ -214,6 +214,17 @@ fn read_file(path: &str) -> Result<String, String> {
     Ok(line.strip_suffix('\r').filter(|_| line.len() < text.len()).unwrap_or(line).to_owned())
 }
 
+/// What the files hold now that a text refers to, whether they can be used or not: for whoever looks if it has changed.
+pub(crate) fn referenced_files(source: &str) -> impl Iterator<Item = Option<Vec<u8>>> {
+    source.split("${file:").skip(1).filter_map(|rest| rest.split_once('}')).map(|(path, _)| {
+        let path = Path::new(path);
+        let is_file = path.is_absolute() && std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+        let mut bytes = Vec::new();
+        let read = File::open(path).ok().filter(|_| is_file)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes);
+        read.ok().map(|_| bytes)
+    })
+}
+
 fn is_variable_name(name: &str) -> bool {
     let mut chars = name.chars();
     chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')

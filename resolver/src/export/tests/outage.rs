@@ -17,7 +17,7 @@ fn backend_by_default() -> config::Backend {
 #[test]
 fn by_default_an_outage_within_the_time_of_retry_costs_nothing_at_1_000_spans_a_second() {
     for outage in [20, 60, 110] {
-        let mut state = QueueState::new(&backend_by_default(), Timing::default(), 1, 1);
+        let mut state = QueueState::new(&backend_by_default(), Timing::default(), 1);
         let mut now = Instant::now();
         let back = now + Duration::from_secs(outage);
         let (mut until_taken, mut offered) = (None, 0);

@@ -13,7 +13,7 @@ use super::outcomes::{Failure, FailureRoom, Outcomes};
 /// Whose messages they are: what all attributes come from that do not depend on the message.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SeriesKey {
-    /// By its place in the file.
+    /// By the number that no reload changes.
     pub service: usize,
     pub is_consumer: bool,
     pub topic: String,

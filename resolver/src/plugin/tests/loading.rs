@@ -17,7 +17,7 @@ fn folders_are_searched_in_order_and_the_default_places_last() {
     let (first, second, last) = (Folder::new(), Folder::new(), Folder::new());
     version("2").install(&second);
     version("3").install(&last);
-    let plugins = Plugins { dirs: vec![first.0.clone(), second.0.clone()], entries: Vec::new() };
+    let plugins = Plugins { dirs: vec![first.0.clone(), second.0.clone()], entries: Vec::new(), ..Plugins::default() };
     let loader = Loader::for_test(Trust::Strict, vec![last.0.clone()], PluginFile::sealed_copy);
     assert_eq!(loader.load("sample", &plugins).unwrap().version(), "2");
     assert_eq!(loader.load("sample", &Plugins::default()).unwrap().version(), "3");
@@ -29,7 +29,11 @@ fn folders_are_searched_in_order_and_the_default_places_last() {
 fn a_configured_file_name_is_looked_for_in_the_folders() {
     let folder = Folder::new();
     version("7").compile(&folder.join("renamed.so"));
-    let plugins = Plugins { dirs: vec![folder.0.clone()], entries: vec![entry(Some(Path::new("renamed.so")), None)] };
+    let plugins = Plugins {
+        dirs: vec![folder.0.clone()],
+        entries: vec![entry(Some(Path::new("renamed.so")), None)],
+        ..Plugins::default()
+    };
     assert_eq!(loader(Trust::Strict).load("sample", &plugins).unwrap().version(), "7");
 }
 
@@ -286,4 +290,15 @@ fn a_plugin_linked_into_the_program_needs_no_file_but_a_configured_file_wins() {
     let mut plugins = pinned(Path::new("/nonexistent/x.so"), None);
     plugins.entries[0].name = "linked-in".to_owned();
     assert!(loader(Trust::Strict).load("linked-in", &plugins).is_err());
+}
+
+/// A prefork server whose parent looks at its file while it forks: without a lock of its own the child waits for ever for a
+/// thread that is not there.
+#[test]
+fn a_child_that_is_forked_while_a_plugin_is_loaded_loads_for_itself() {
+    let loader = Loader::new(Trust::Lenient);
+    loader.load("misbehaving", &Plugins::default()).unwrap();
+    let loading = super::super::loader::changing();
+    assert!(child_is_well(|| loader.load("misbehaving", &Plugins::default()).is_ok()));
+    drop(loading);
 }

@@ -46,7 +46,7 @@ impl Patient {
             config["until"] = json!(folder.join("until"));
         }
         let settings = settings(name);
-        let queue = BackendQueue::start_with(&settings, instance(&settings, &config).unwrap(), 1, TIMING);
+        let queue = BackendQueue::start_with(&settings, instance(&settings, &config).unwrap(), TIMING);
         Self { queue, folder, name: name.to_owned() }
     }
 

@@ -44,7 +44,7 @@ fn a_plugin_that_is_nowhere_is_reported_with_every_place_that_was_searched() {
     let (first, second) = (Folder::new(), Folder::new());
     fs::write(first.join("libtracer_plugin_other.so"), "").unwrap();
     fs::write(first.join("libother.so"), "").unwrap();
-    let plugins = Plugins { dirs: vec![first.0.clone(), second.0.clone()], entries: Vec::new() };
+    let plugins = Plugins { dirs: vec![first.0.clone(), second.0.clone()], entries: Vec::new(), ..Plugins::default() };
     let loader = Loader::for_test(Trust::Strict, vec![PathBuf::from("/nonexistent")], PluginFile::sealed_copy);
     let error = loader.load("sample", &plugins).unwrap_err();
     assert_eq!(
@@ -94,7 +94,11 @@ fn the_working_directory_and_ld_library_path_are_never_searched() {
     let error = loader(Trust::Strict).load("sample", &pinned(Path::new("Cargo.toml"), None)).unwrap_err();
     assert!(matches!(error.failure, LoadFailure::NotFound { ref tried, .. } if tried.is_empty()), "{error}");
     // Nor is a folder that was not made absolute.
-    let plugins = Plugins { dirs: vec![PathBuf::from(".")], entries: vec![entry(Some(Path::new("Cargo.toml")), None)] };
+    let plugins = Plugins {
+        dirs: vec![PathBuf::from(".")],
+        entries: vec![entry(Some(Path::new("Cargo.toml")), None)],
+        ..Plugins::default()
+    };
     let error = loader(Trust::Strict).load("sample", &plugins).unwrap_err();
     assert!(matches!(error.failure, LoadFailure::NotFound { ref tried, .. } if tried.is_empty()), "{error}");
 }
@@ -146,7 +150,7 @@ fn a_broken_plugin_is_an_error_even_if_a_good_one_lies_further_on() {
     fs::write(first.join("libtracer_plugin_sample.so"), "not an ELF file, but long enough to look at, surely it is?")
         .unwrap();
     CPlugin::default().install(&second);
-    let plugins = Plugins { dirs: vec![first.0.clone(), second.0.clone()], entries: Vec::new() };
+    let plugins = Plugins { dirs: vec![first.0.clone(), second.0.clone()], entries: Vec::new(), ..Plugins::default() };
     let error = loader(Trust::Strict).load("sample", &plugins).unwrap_err();
     assert!(matches!(error.failure, LoadFailure::NotLoadable(..)), "{error}");
 }
@@ -468,7 +472,7 @@ fn a_folder_that_everybody_may_write_to_is_never_searched_and_its_plugins_are_na
         let inner = open.join("deps");
         fs::create_dir_all(&inner).unwrap();
         for (dirs, default_places) in [(vec![open.0.clone()], Vec::new()), (Vec::new(), vec![open.0.clone()])] {
-            let plugins = Plugins { dirs, entries: Vec::new() };
+            let plugins = Plugins { dirs, entries: Vec::new(), ..Plugins::default() };
             let loader = Loader::for_test(Trust::Lenient, default_places, PluginFile::sealed_copy);
             let error = loader.load("sample", &plugins).unwrap_err();
             assert_eq!(
@@ -482,16 +486,23 @@ fn a_folder_that_everybody_may_write_to_is_never_searched_and_its_plugins_are_na
             );
         }
     }
+    // Unless the modes are not believed (`[trust]`), which a process with more rights than its caller does not care for.
+    let dirs = vec![open.0.clone()];
+    let trusting = Plugins { dirs, entries: Vec::new(), allow_world_writable: true };
+    let mut loader_of = Loader::for_test(Trust::Strict, Vec::new(), PluginFile::sealed_copy);
+    loader_of.withhold();
+    assert!(loader_of.load("sample", &trusting).unwrap_err().to_string().contains("never searched"));
+    loader(Trust::Strict).load("sample", &trusting).unwrap();
     // What lies in a folder below is as good as that one, and sticky it is a good one.
     fs::set_permissions(&open.0, fs::Permissions::from_mode(0o777)).unwrap();
     CPlugin::default().compile(&open.join("deps/libtracer_plugin_sample.so"));
-    let below = Plugins { dirs: vec![open.join("deps")], entries: Vec::new() };
+    let below = Plugins { dirs: vec![open.join("deps")], entries: Vec::new(), ..Plugins::default() };
     assert!(refusal_in(&below).contains("never searched"));
     fs::set_permissions(&open.0, fs::Permissions::from_mode(0o1777)).unwrap();
     loader(Trust::Strict).load("sample", &below).unwrap();
 
     logged();
-    let plugins = Plugins { dirs: vec![open.0.clone(), last.0.clone()], entries: Vec::new() };
+    let plugins = Plugins { dirs: vec![open.0.clone(), last.0.clone()], entries: Vec::new(), ..Plugins::default() };
     loader(Trust::Strict).load("sample", &plugins).unwrap();
     let lines = logged_about(open.join("libtracer_plugin_sample.so").to_str().unwrap());
     assert!(

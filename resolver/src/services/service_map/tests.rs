@@ -582,5 +582,6 @@ fn config(services: &[&Service], default_service: Option<usize>) -> Config {
         plugins: Plugins::default(),
         batch: Batch { delay: Duration::from_secs(1), max_bytes: 1 << 20 },
         metrics: Metrics::default(),
+        reload: crate::config::Reload::OFF,
     }
 }

@@ -103,6 +103,7 @@ fn every_slot_of_the_map_has_its_sampler_and_services_share_nothing() {
         plugins: config::Plugins::default(),
         batch: config::Batch { delay: std::time::Duration::ZERO, max_bytes: 0 },
         metrics: config::Metrics::default(),
+        reload: config::Reload::OFF,
     }));
     let decisions: Vec<Decision> = samplers.iter().map(|sampler| decide(sampler, ParentSampling::NoParent)).collect();
     assert_eq!(decisions, [Decision::Keep, Decision::Drop, Decision::Keep, Decision::Drop]);

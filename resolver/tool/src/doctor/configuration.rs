@@ -155,7 +155,7 @@ fn unknown_backend(config: &Config, name: &str) -> String {
 
 fn origin(config: &Config) -> String {
     match &config.origin {
-        Origin::File(path) | Origin::LegacyFile(path) => path.display().to_string(),
+        Origin::File(path) | Origin::LegacyFile(path) | Origin::Once(path) => path.display().to_string(),
         Origin::Environment => "the environment".to_owned(),
     }
 }

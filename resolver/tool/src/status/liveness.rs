@@ -25,13 +25,9 @@ impl Liveness {
             return Self::Ended;
         }
         let process = |key: &str| document.pointer(&format!("/process/{key}"));
-        let here = fs::read_link("/proc/self/ns/pid").ok().map(|namespace| namespace.display().to_string());
-        let namespace = process("pid_namespace").and_then(Json::as_str);
-        if let (Some(pid), Some(ticks), true) = (
-            process("pid").and_then(Json::as_u64),
-            process("start_ticks").and_then(Json::as_u64),
-            here.as_deref() == namespace,
-        ) {
+        if let (Some(pid), Some(ticks), true) =
+            (process("pid").and_then(Json::as_u64), process("start_ticks").and_then(Json::as_u64), is_seen(document))
+        {
             // A number is given to others later, but not with the same beginning.
             return if start_of(pid) == Some(ticks) { Self::Running } else { Self::Gone };
         }
@@ -49,6 +45,12 @@ impl Liveness {
             Self::Stale => "stale",
         }
     }
+}
+
+/// Whether the process's number means the same here as it does to itself.
+pub(super) fn is_seen(document: &Json) -> bool {
+    let here = fs::read_link("/proc/self/ns/pid").ok().map(|namespace| namespace.display().to_string());
+    here.as_deref() == document.pointer("/process/pid_namespace").and_then(Json::as_str)
 }
 
 /// When the process began, in the kernel's ticks; `None` if there is none, or only what its parent has not fetched yet.

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value as Json, json};
 
-use super::liveness::Liveness;
+use super::liveness::{self, Liveness};
 use super::table::{self, Table};
 use crate::terminal;
 
@@ -29,7 +29,8 @@ impl Process {
         Self { file: path.display().to_string(), liveness, age: (now - written).max(0.0), now, document }
     }
 
-    /// Whether it traces, and a topic that it has met; its end was seen if it has ended, and its backends take what it sends.
+    /// Whether it traces, and a topic that it has met, by what its file says now; its end was seen if it has ended, and its
+    /// backends take what it sends.
     pub(super) fn is_well(&self) -> bool {
         self.troubles().is_empty()
     }
@@ -50,6 +51,9 @@ impl Process {
             let not = if topics.len() == 1 { " not" } else { "" };
             troubles.push(format!("{only}{not} traced"));
         }
+        if let Some(why) = self.refused() {
+            troubles.push(format!("what its file says now is not in effect: {why}"));
+        }
         troubles.extend(self.list("/backends").iter().filter_map(trouble));
         troubles
     }
@@ -63,6 +67,12 @@ impl Process {
             fields.insert("not_well".to_owned(), json!(self.troubles()));
         }
         document
+    }
+
+    /// Its number, while it runs and is seen from here: in another container a number is another process's.
+    pub(super) fn running(&self) -> Option<u32> {
+        let runs = self.liveness == Liveness::Running && liveness::is_seen(&self.document);
+        u32::try_from(number(&self.document, "/process/pid")).ok().filter(|_| runs)
     }
 
     fn pid(&self) -> String {
@@ -88,6 +98,21 @@ impl Process {
         }
     }
 
+    /// How often the configuration was read again while it ran; nothing if it never was.
+    fn reloads(&self) -> String {
+        match (number(&self.document, "/reloads/taken"), number(&self.document, "/reloads/refused")) {
+            (0, 0) => String::new(),
+            (taken, 0) => taken.to_string(),
+            (taken, refused) => format!("{taken}, {refused} refused"),
+        }
+    }
+
+    /// Why what its file says now is not in effect: the first line that says so.
+    fn refused(&self) -> Option<&str> {
+        let message = self.document.pointer("/reloads/last_error/message").and_then(Json::as_str)?;
+        message.lines().find(|line| line.starts_with("error")).or_else(|| message.lines().next())
+    }
+
     fn is_tracing(&self) -> bool {
         is_true(&self.document, "/tracing")
     }
@@ -102,7 +127,7 @@ const COUNTS: [&str; 4] = ["/spans", "/sampled_out", "/not_injected", "/without_
 
 /// Tables of all, and at last what is wrong with whom.
 pub(super) fn text(processes: &[Process], colors: bool, width: Option<usize>) -> String {
-    let mut head = Table::new(&["PROCESS", "STATE", "WRITTEN", "LIBRARY", "PROGRAM", "CONFIGURATION"]);
+    let mut head = Table::new(&["PROCESS", "STATE", "WRITTEN", "LIBRARY", "PROGRAM", "CONFIGURATION", "RELOADS"]);
     let mut problems = Table::new(&["PROCESS", "SEVERITY", "LINE", "CODE", "PROBLEM"]);
     let mut clients = Table::new(&["PROCESS", "CLIENT", "SIDE", "GROUP"]);
     let mut topics = Table::new(&[
@@ -139,6 +164,7 @@ pub(super) fn text(processes: &[Process], colors: bool, width: Option<usize>) ->
             word(&process.document, "/library/version").to_owned(),
             process.program(),
             process.configuration(),
+            process.reloads(),
         ]);
         for problem in process.list("/configuration/problems") {
             problems.row([
@@ -148,6 +174,10 @@ pub(super) fn text(processes: &[Process], colors: bool, width: Option<usize>) ->
                 word(problem, "/code").to_owned(),
                 word(problem, "/message").to_owned(),
             ]);
+        }
+        if let Some(refused) = process.refused() {
+            let cells = ["error", "", "", &format!("not reloaded: {refused}")].map(str::to_owned);
+            problems.row([pid.clone()].into_iter().chain(cells));
         }
         for client in process.list("/clients") {
             let cells = ["/client_id", "/side", "/group_id"].map(|key| word(client, key).to_owned());

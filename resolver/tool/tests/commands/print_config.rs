@@ -46,7 +46,7 @@ fn what_is_printed_means_the_same_as_the_file() {
                 resource = { c = \"e\", \"\\u0301b\" = \"f\" }\nsampler = { ratio = \"${env:RATIO}\" }\n[services.\"a.b\".topic.\"y*\"]\ntrace = \"off\"\n\
                 [services.rest]\nsampler = { rate_limit = 7 }\n[services.some]\nsampler = { consistent_probability = 0.125 }\n[backends.b]\nplugin = \"otlp\"\ntimeout = \"1500ms\"\nqueue_bytes = 1000000\n\
                 retry = { max = \"1m\" }\nconfig = { endpoint = \"http://h:1\", compression = \"gzip\", timeout = \"${env:NOT_SET:-3s}\" }\n\
-                [batch]\ndelay = 7\n[plugins]\ndirs = [\"/x\"]\n[plugins.otlp]\nfile = \"own.so\"\n";
+                 [batch]\ndelay = 7\n[reload]\ninterval = \"9s\"\n[trust]\nallow_world_writable = true\n[plugins]\ndirs = [\"/x\"]\n[plugins.otlp]\nfile = \"own.so\"\n";
     let mut all = vec![("rich".to_owned(), rich.to_owned())];
     for path in [
         files("docs/command", "tracing.toml"),

@@ -135,6 +135,8 @@ fn its_keys_are_those_that_the_engine_reads() {
         ("/$defs/backend", "version = 1\n[backends.a]\nplugin = \"p\"\nx = 1"),
         ("/$defs/backend/properties/retry", "version = 1\n[backends.a]\nplugin = \"p\"\nretry = { x = 1 }"),
         ("/properties/batch", "version = 1\n[batch]\nx = 1"),
+        ("/properties/reload", "version = 1\n[reload]\nx = 1"),
+        ("/properties/trust", "version = 1\n[trust]\nx = 1"),
         ("/properties/plugins/additionalProperties", "version = 1\n[plugins.a]\nx = 1"),
     ] {
         let properties = schema.pointer(&format!("{pointer}/properties")).unwrap().as_object().unwrap();
@@ -180,8 +182,15 @@ fn its_defaults_are_those_of_the_manual() {
         let written = manual.at(&["backends", "NAME", "retry", key]).unwrap();
         assert_eq!(default(&format!("/$defs/backend/properties/retry/properties/{key}")), written.value);
     }
-    for key in ["delay", "max_bytes"] {
-        assert_eq!(default(&format!("/properties/batch/properties/{key}")), manual.at(&["batch", key]).unwrap().value);
+    for (section, key) in [
+        ("batch", "delay"),
+        ("batch", "max_bytes"),
+        ("reload", "enabled"),
+        ("reload", "interval"),
+        ("trust", "allow_world_writable"),
+    ] {
+        let written = manual.at(&[section, key]).unwrap();
+        assert_eq!(default(&format!("/properties/{section}/properties/{key}")), written.value, "{section}.{key}");
     }
 }
 

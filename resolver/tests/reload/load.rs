@@ -1,0 +1,183 @@
+//! A thousand reloads: no span is lost by them, none comes twice, and nothing of them stays.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tracer_resolver::interceptor::Integration;
+
+use super::fake_kafka::{FakeClient, FakeMessage};
+use super::{OUT, Site, Written, send, threads, wait_for};
+
+const RELOADS: usize = 1_000;
+
+/// Variants that differ in all that can: names, topics, formats, batches; and with every fourth a backend is another.
+fn variant(number: usize) -> String {
+    let name = ["shop", "store", "kiosk"][number % 3];
+    let inject = ["tracecontext", "b3", "jaeger", "b3multi"][number / 3 % 4];
+    let extra = if number % 5 == 0 { "[services.extra]\ntopics = [\"extra\"]\nexport = [\"out\"]\n" } else { "" };
+    format!(
+        "version = 1\n{extra}[batch]\ndelay = \"{}ms\"\n[services.{name}]\ntopics = [\"orders\"]\nexport = [\"out\", \"other\"]\n\
+         propagators = {{ inject = [\"{inject}\"] }}\n[services.rest]\ntopics = [\"*\"]\nexport = [\"other\", \"out\"]\n{OUT}\
+         [backends.other]\nplugin = \"file\"\nconfig = {{ path = \"OUT/other-{}\" }}\n",
+        10 + number % 7,
+        number / 4 % 4
+    )
+}
+
+#[test]
+fn a_thousand_reloads_under_load_lose_no_span_and_double_none() {
+    let site = Site::new(&variant(0));
+    let (over, reloads, expected) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for thread in 0..3 {
+            let (resolver, over, reloads, expected) = (&site.resolver, &over, &reloads, &expected);
+            scope.spawn(move || {
+                let producer = FakeClient::producer(resolver);
+                let consumer = FakeClient::consumer(resolver, Integration::Plugin);
+                // Half of them stay in flight for a while, over several reloads.
+                let mut waiting = std::collections::VecDeque::new();
+                let mut offset = 0;
+                while !over.load(Ordering::Relaxed) {
+                    for topic in ["orders", "extra", "orders", "letters"] {
+                        let mut sent = FakeMessage::new(topic);
+                        producer.send(&sent);
+                        sent.latency_micros = 600_000_000;
+                        waiting.push_back(sent);
+                        let mut received = FakeMessage::new(topic);
+                        received.place(0, thread, offset);
+                        offset += 1;
+                        consumer.consume(&received);
+                        expected.fetch_add(2, Ordering::Relaxed);
+                    }
+                    while waiting.len() > 40 {
+                        producer.acknowledge(&waiting.pop_front().unwrap());
+                    }
+                    // As many messages as reloads, however fast the machine is.
+                    let seen = reloads.load(Ordering::Relaxed);
+                    while reloads.load(Ordering::Relaxed) == seen && !over.load(Ordering::Relaxed) {
+                        std::thread::sleep(Duration::from_micros(200));
+                    }
+                }
+                waiting.iter().for_each(|message| producer.acknowledge(message));
+            });
+        }
+        for number in 1..=RELOADS {
+            site.reload(&variant(number));
+            reloads.store(number, Ordering::Relaxed);
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    assert!(site.resolver.flush(Duration::from_secs(40)));
+    let expected = expected.load(Ordering::Relaxed);
+    let mut by_name = BTreeMap::<&str, Vec<Written>>::new();
+    by_name.insert("out", site.spans("out"));
+    let other = (0..4).flat_map(|place| site.spans(&format!("other-{place}"))).collect();
+    by_name.insert("other", other);
+    for (backend, spans) in &by_name {
+        let ids: BTreeSet<_> = spans.iter().map(|span| &span.id).collect();
+        assert_eq!(ids.len(), spans.len(), "{backend}: none twice");
+    }
+    // What belonged to `extra` went to one backend only.
+    let extra = by_name["out"].iter().filter(|span| span.service == "extra").count();
+    assert_eq!(by_name["out"].len() as u64, expected);
+    assert_eq!(by_name["other"].len() as u64, expected - extra as u64);
+    let stats = site.resolver.stats();
+    let counted: u64 = stats.services.iter().map(|of| of.spans).sum();
+    assert_eq!((counted, stats.services.iter().map(|of| of.unacknowledged).sum::<u64>()), (expected, 0));
+    for backend in &stats.backends {
+        let sums = backend.services.iter().fold((0, 0, 0), |(offered, exported, lost), of| {
+            (offered + of.offered, exported + of.exported, lost + of.rejected + of.dropped_total() + of.waiting)
+        });
+        let all = by_name[&backend.name[..]].len() as u64;
+        assert_eq!(sums, (all, all, 0), "{}", backend.name);
+    }
+    assert_eq!((stats.reloads.taken, stats.reloads.refused), (RELOADS as u64, 0));
+    wait_for("those of before close", || threads("tr-other").len() == 1);
+}
+
+/// Counts what is allocated and not freed: by the engine, and by this test.
+struct Counting;
+
+const ALONE: &str = "TRACER_RESOLVER_TEST_ALONE";
+
+static ALLOCATED: AtomicIsize = AtomicIsize::new(0);
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+// SAFETY: the system's allocator does it all.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATED.fetch_add(layout.size() as isize, Ordering::Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        ALLOCATED.fetch_sub(layout.size() as isize, Ordering::Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[test]
+fn a_thousand_reloads_do_not_make_the_process_grow() {
+    // In a process of its own: what is allocated is counted for all of it, and the other tests allocate too.
+    if std::env::var_os(ALONE).is_none() {
+        let test = "load::a_thousand_reloads_do_not_make_the_process_grow";
+        let alone = Command::new(std::env::current_exe().unwrap()).args([test, "--exact"]).env(ALONE, "1").output();
+        let alone = alone.unwrap();
+        let told = String::from_utf8_lossy(&alone.stdout);
+        assert!(
+            alone.status.success() && told.contains("1 passed"),
+            "{told}{}",
+            String::from_utf8_lossy(&alone.stderr)
+        );
+        return;
+    }
+    let site = Site::new(&variant(0));
+    let idle = FakeClient::producer(&site.resolver);
+    send(&idle, "orders");
+    let rounds = |count: usize| {
+        // A thread of its own: as long as it lives it may keep some of the routes that it had last.
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let producer = FakeClient::producer(&site.resolver);
+                for number in 1..=count {
+                    // Each has another backend.
+                    site.reload(&variant(4 * number));
+                    ["orders", "extra", "letters"].into_iter().for_each(|topic| send(&producer, topic));
+                }
+            });
+        });
+        assert!(site.resolver.flush(Duration::from_secs(20)));
+        // What those of before have counted is added up when the next are made.
+        for last in [1, 5] {
+            wait_for("those of before close", || threads("tr-other").len() == 1);
+            site.reload(&variant(last));
+        }
+        wait_for("the last one of before closes", || threads("tr-other").len() == 1);
+    };
+    // What a client that is gone has handed over may be claimed for two seconds more.
+    let settled = || {
+        let looks = (0..30).map(|_| {
+            std::thread::sleep(Duration::from_millis(100));
+            ALLOCATED.load(Ordering::Relaxed)
+        });
+        looks.min().unwrap()
+    };
+    rounds(RELOADS / 10);
+    let mut before = settled();
+    let grown = (0..4).map(|_| {
+        rounds(RELOADS / 4);
+        let now = settled();
+        now - std::mem::replace(&mut before, now)
+    });
+    let grown: Vec<_> = grown.collect();
+    // What is kept of every reload is kept each time; a buffer has its largest size once. A hundredth of what one backend's
+    // side of the host takes.
+    assert!(grown.iter().any(|grown| *grown < 50 * RELOADS as isize / 4), "something of them stays: {grown:?} bytes");
+}

@@ -1,0 +1,130 @@
+//! `tracer-interceptors reload PID|FILE…`: running programs read their configuration again.
+//!
+//! The program's library holds a file in memory open; the wish is left there, and the answer found
+//! (`resolver/src/control_page.rs` has the table). The kernel lets the program's user and root do that, and nobody else.
+
+#![forbid(unsafe_code)]
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::failure::Failure;
+use crate::{output, status};
+
+/// How the file shows among those that a process has open.
+const FILE: &str = "/memfd:tracer-interceptors-reload (deleted)";
+const MAGIC: &[u8; 8] = b"TRRELOAD";
+const VERSION: u32 = 1;
+/// Loading may take plugins so long, and the program looks four times a second.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest text that fits.
+const MOST_TEXT: u32 = (64 << 10) - 32;
+
+/// Asks the programs one after the other, and prints what they answer. The status is 1 when one refuses what its file says.
+pub(crate) fn reload(programs: &[PathBuf]) -> Result<ExitCode, Failure> {
+    let (mut processes, mut files) = (Vec::new(), Vec::new());
+    for program in programs {
+        match program.to_str().and_then(|number| number.parse::<u32>().ok()) {
+            Some(process) => processes.push(process),
+            None => files.push(program.clone()),
+        }
+    }
+    if !files.is_empty() {
+        processes.extend(status::running(&files)?);
+    }
+    if processes.is_empty() {
+        return Err(Failure::of_ours("no program runs that wrote these files".to_owned()));
+    }
+    let (mut text, mut is_well, mut failure) = (String::new(), true, None);
+    for process in &processes {
+        match ask(*process) {
+            Ok((outcome, answer)) => {
+                is_well &= outcome < 2;
+                let whose = if processes.len() > 1 { format!("{process}: ") } else { String::new() };
+                text.push_str(&format!("{whose}{}\n", answer.trim_end()));
+            }
+            // The others are asked all the same.
+            Err(failed) => failure = Some(failed),
+        }
+    }
+    let printed = output::text(&text, is_well)?;
+    failure.map_or(Ok(printed), Err)
+}
+
+/// What the process answers: a number of the table, and a text.
+fn ask(process: u32) -> Result<(u32, String), Failure> {
+    let file = find(process)?;
+    let failed = |error: io::Error| Failure::of_ours(format!("process {process} cannot be asked: {error}"));
+    // Two who ask at once ask the same, and have the same answer.
+    let asked = number(&file, 16).map_err(failed)?.wrapping_add(1);
+    file.write_at(&asked.to_ne_bytes(), 16).map_err(failed)?;
+    let started = Instant::now();
+    while number(&file, 20).map_err(failed)? != asked {
+        if !PathBuf::from(format!("/proc/{process}")).exists() {
+            return Err(Failure::of_ours(format!("process {process} has ended before it answered")));
+        }
+        if started.elapsed() > PATIENCE {
+            let seconds = PATIENCE.as_secs();
+            return Err(Failure::of_ours(format!("process {process} has not answered within {seconds} seconds")));
+        }
+        sleep(Duration::from_millis(20));
+    }
+    let outcome = number(&file, 24).map_err(failed)?;
+    let mut text = vec![0; number(&file, 28).map_err(failed)?.min(MOST_TEXT) as usize];
+    file.read_exact_at(&mut text, 32).map_err(failed)?;
+    Ok((outcome, String::from_utf8_lossy(&text).into_owned()))
+}
+
+/// The file that this very process waits at.
+fn find(process: u32) -> Result<File, Failure> {
+    let folder = PathBuf::from(format!("/proc/{process}/fd"));
+    let failed = |error: io::Error| {
+        Failure::of_ours(match error.kind() {
+            io::ErrorKind::NotFound => format!("there is no process {process}"),
+            io::ErrorKind::PermissionDenied => {
+                format!("process {process} is another user's: be that user, or root, to reload it")
+            }
+            _ => format!("process {process} cannot be looked at: {error}"),
+        })
+    };
+    let own = own_number(process).map_err(failed)?;
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if fs::read_link(&path).is_ok_and(|target| target.as_os_str() == FILE) {
+            // One that is gone in between is not the one.
+            let Ok(file) = OpenOptions::new().read(true).write(true).open(&path) else { continue };
+            if is_of(&file, own).unwrap_or(false) {
+                return Ok(file);
+            }
+        }
+    }
+    Err(Failure::of_ours(format!(
+        "process {process} does not wait for this: it is not traced by this library, or its configuration has no [reload], \
+         or its first client is not there yet"
+    )))
+}
+
+/// A child of a fork has its parent's file open too.
+fn is_of(file: &File, own: u32) -> io::Result<bool> {
+    let mut magic = [0; 8];
+    file.read_exact_at(&mut magic, 0)?;
+    Ok(magic == *MAGIC && number(file, 8)? == VERSION && number(file, 12)? == own)
+}
+
+/// What the process itself takes for its number: in a container it is another.
+fn own_number(process: u32) -> io::Result<u32> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let inner = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    Ok(inner.and_then(|numbers| numbers.split_whitespace().last()?.parse().ok()).unwrap_or(process))
+}
+
+fn number(file: &File, at: u64) -> io::Result<u32> {
+    let mut bytes = [0; 4];
+    file.read_exact_at(&mut bytes, at)?;
+    Ok(u32::from_ne_bytes(bytes))
+}
