@@ -70,7 +70,8 @@ fn try_again(
     limit: Duration,
 ) -> Result<(), BackendError> {
     let (body, item_count) = (sample_spans::bytes(batch), sample_spans::count(batch));
-    backend.export(&Batch { signal: Signal::Traces, body: &body, item_count, attempt, batch_id: 7 }, limit)
+    let batch = Batch { attempt, ..Batch::first_try(Signal::Traces, &body, item_count, 7) };
+    backend.export(&batch, limit)
 }
 
 #[test]

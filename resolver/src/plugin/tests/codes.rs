@@ -75,7 +75,7 @@ impl Sample {
 
     fn created(&self, codes: &str) -> Result<Instance, String> {
         assert_eq!(self.complaint(codes), None);
-        let rebirth = Rebirth { pauses: [Duration::ZERO; 3] };
+        let rebirth = Rebirth { pauses: [Duration::ZERO; 3], forgotten_after: Duration::from_secs(600) };
         Instance::create(Arc::clone(&self.library), &backend("sample"), &json!({ "codes": codes }), rebirth)
             .map_err(|complaint| complaint.message)
     }
@@ -212,7 +212,7 @@ static tracer_code my_stats(const tracer_instance *it, tracer_stats *out)
     let functions = "validate, my_create, export_batch, timed, timed, destroy, my_stats, get_extension";
     CPlugin { more: more.to_owned(), functions, ..CPlugin::default() }.install(&folder);
     let library = loader(Trust::Strict).load("sample", &folder.plugins()).unwrap();
-    let rebirth = Rebirth { pauses: [Duration::ZERO; 3] };
+    let rebirth = Rebirth { pauses: [Duration::ZERO; 3], forgotten_after: Duration::from_secs(600) };
     let instance = Instance::create(library, &backend("sample"), &json!({}), rebirth).unwrap();
     let export = |spans| instance.export(&batch_of(1, 1, &[(0, spans)]), &Try::first(), Duration::from_secs(1));
     let counted = || instance.counted().map(|of| (of.items_sent, of.bytes_sent)).unwrap();

@@ -475,7 +475,7 @@ fn restarts_are_given_back_with_time() {
     let config = json!({ "mode": "panic", "report": folder.join("report") });
     let instance = Instance::create(library, &settings("recovers"), &config, rebirth).unwrap();
     for id in 1..8 {
-        let outcome = instance.export(&batch_of(id, 1, &[(0, 1)]), 1, Duration::from_secs(1));
+        let outcome = instance.export(&batch_of(id, 1, &[(0, 1)]), &Try::first(), Duration::from_secs(1));
         assert!(matches!(outcome, Outcome::Rejected { .. }), "{id}: {outcome:?}");
         std::thread::sleep(Duration::from_millis(150));
     }
@@ -496,7 +496,7 @@ fn what_is_thrown_out_of_a_plugin_ends_the_process_and_the_plugin_is_named_befor
         let plugins = Plugins { dirs: vec![folder.into()], entries: Vec::new(), allow_world_writable: false };
         let library = loader(Trust::Lenient).load("sample", &plugins).unwrap();
         let instance = Instance::create(library, &backend("throws"), &json!({}), REBIRTH).unwrap();
-        instance.export(&batch_of(1, 1, &[(0, 1)]), 1, Duration::from_secs(1));
+        instance.export(&batch_of(1, 1, &[(0, 1)]), &Try::first(), Duration::from_secs(1));
         return;
     }
     let folder = Folder::new();
