@@ -108,11 +108,11 @@ impl Client {
         let of = |older: &[Arc<Route>]| older.iter().find(|route| is_by(route)).cloned();
         let older = self.routes.older(message.topic(), sent);
         if let Some(by) = of(&older).as_deref().or_else(|| is_by(now).then_some(now)) {
-            return by.traced().into_iter().for_each(|traced| self.finish_late(traced, message));
+            return by.traced().into_iter().for_each(|traced| self.finish(traced, message));
         }
         // A thread may have been in the midst of a send when another came by with rules that were new.
         if let Some(by) = of(&self.routes.older(message.topic(), 0)) {
-            return by.traced().into_iter().for_each(|traced| self.finish_late(traced, message));
+            return by.traced().into_iter().for_each(|traced| self.finish(traced, message));
         }
         // What is known to have a span, or was in flight for longer than is kept, ends by the rules of about then. Of all else
         // no rules have begun a span that ends here.
@@ -122,7 +122,7 @@ impl Client {
             return;
         };
         match traced.spans {
-            true if unmarked.is_some() || self.routes.have_forgotten() => self.finish_late(traced, message),
+            true if unmarked.is_some() || self.routes.have_forgotten() => self.finish(traced, message),
             is_begun => {
                 if is_begun {
                     traced.counters.unacknowledged.lower();
@@ -132,15 +132,8 @@ impl Client {
         }
     }
 
-    /// As `finish`, out of its way.
-    #[cold]
+    /// The span that these rules began ends. Called, and not in place: in several places what it calls would be called too.
     #[inline(never)]
-    fn finish_late(&self, traced: &Traced, message: &Message<'_>) {
-        self.finish(traced, message);
-    }
-
-    /// The span that these rules began ends. Within the callback: it is most of it.
-    #[inline(always)]
     fn finish(&self, traced: &Traced, message: &Message<'_>) {
         traced.counters.unacknowledged.lower();
         let headers = message.headers();
@@ -327,7 +320,6 @@ impl Client {
 ///
 /// Two clocks are read. The latency comes first: the time between the two readings then lets the span begin late, and never
 /// before its parent. A thread that lost the processor in between reads again.
-#[inline(always)]
 fn end_and_latency(message: &Message<'_>) -> (u64, u64) {
     const CLOSE: u64 = 20_000;
     let mut before = clock::unix_nanos();
