@@ -586,20 +586,6 @@ fn every_contract_says_its_promise_in_its_first_line() {
 }
 
 #[test]
-fn every_test_that_the_coverage_names_exists() {
-    let files = sources();
-    let coverage = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/COVERAGE.md")).unwrap();
-    let names: Vec<_> = coverage.split('`').skip(1).step_by(2).filter_map(|quoted| quoted.split_once("::")).collect();
-    let exists = |(file, test): &(&str, &str)| {
-        let ending = format!("/{file}.rs");
-        let declared = format!("fn {test}(");
-        *file == "file" || files.iter().any(|known| known.path.ends_with(&ending) && known.text.contains(&declared))
-    };
-    let missing: Vec<_> = names.iter().filter(|name| !exists(name)).collect();
-    assert!(names.len() > 100 && missing.is_empty(), "of {}: {missing:#?}", names.len());
-}
-
-#[test]
 fn the_reader_of_paths_reads_them_all() {
     let code = "use crate::{batch::{BackendSet, Pipeline}, clock};\nfn f() { crate::config::load(crate::Source) }\nuse crate::report;";
     let paths: Vec<_> = used_paths(code).into_iter().map(|(module, item)| format!("{module}::{item}")).collect();

@@ -60,3 +60,17 @@ fn every_file_that_a_comment_or_a_page_names_by_its_path_is_there() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[test]
+fn every_test_that_the_coverage_names_exists() {
+    let files = sources();
+    let coverage = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/COVERAGE.md")).unwrap();
+    let names: Vec<_> = coverage.split('`').skip(1).step_by(2).filter_map(|quoted| quoted.split_once("::")).collect();
+    let exists = |(file, test): &(&str, &str)| {
+        let ending = format!("/{file}.rs");
+        let declared = format!("fn {test}(");
+        *file == "file" || files.iter().any(|known| known.path.ends_with(&ending) && known.text.contains(&declared))
+    };
+    let missing: Vec<_> = names.iter().filter(|name| !exists(name)).collect();
+    assert!(names.len() > 100 && missing.is_empty(), "of {}: {missing:#?}", names.len());
+}

@@ -126,8 +126,30 @@ pub struct BackendStats {
     pub last_error: Option<(String, std::time::Duration)>,
     /// Metrics that were sent to it.
     pub data_points: DataPointStats,
+    /// What its plugin counts of itself.
+    pub counted: Option<PluginCounts>,
     /// Services that sent anything to it.
     pub services: Vec<BackendServiceStats>,
+}
+
+/// What a plugin counts of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PluginCounts {
+    /// Batches being exported at this moment.
+    pub in_flight: u32,
+    /// Spans and data points that the backend has taken.
+    pub items_sent: u64,
+    /// Those that it refused.
+    pub items_rejected: u64,
+    /// Exports that ended well or in part.
+    pub batches_sent: u64,
+    /// Exports that failed.
+    pub batches_failed: u64,
+    /// Bytes on the wire.
+    pub bytes_sent: u64,
+    /// Connections opened after the first one.
+    pub reconnects: u64,
 }
 
 /// The data points of all metrics at one backend.
@@ -194,13 +216,15 @@ pub enum DropReason {
     NotEncoded,
     /// The backend could not be created in this process.
     NoBackend,
+    /// The process ended before the backend had started.
+    NotStarted,
     /// Metrics only: newer values of the same metrics came before these could leave.
     Superseded,
 }
 
 impl DropReason {
     /// All of them, in a fixed order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::QueueFull,
         Self::Rejected,
         Self::RetriesExhausted,
@@ -210,6 +234,7 @@ impl DropReason {
         Self::BufferFull,
         Self::NotEncoded,
         Self::NoBackend,
+        Self::NotStarted,
         Self::Superseded,
     ];
 
@@ -225,6 +250,7 @@ impl DropReason {
             Self::BufferFull => "buffer_full",
             Self::NotEncoded => "not_encoded",
             Self::NoBackend => "no_backend",
+            Self::NotStarted => "not_started",
             Self::Superseded => "superseded",
         }
     }
@@ -237,6 +263,8 @@ pub enum BackendState {
     /// Nothing was sent to it yet, or it has not answered yet: nobody knows whether it takes batches.
     #[default]
     Untried,
+    /// Its plugin is being loaded, or is asked for an instance; what comes meanwhile waits.
+    Starting,
     /// It took the last batch that was sent to it; how long ago that was, is beside it.
     Healthy,
     /// It answers, and refused the last batch: its settings are wrong, or those of whoever is to take it.
@@ -254,6 +282,7 @@ impl BackendState {
     pub fn name(self) -> &'static str {
         match self {
             Self::Untried => "untried",
+            Self::Starting => "starting",
             Self::Healthy => "healthy",
             Self::Refusing => "refusing",
             Self::Retrying => "retrying",
