@@ -13,6 +13,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use serde_json::json;
 use tracer_plugin_api::{Backend as _, BackendError, Batch, ErrorKind, Signal};
 use tracer_plugin_kafka::Kafka;
+use tracer_resolver_references::exported_symbols;
 use words::LIMIT;
 use words::backend::{create, export, export_metrics};
 use words::kafka::{Kafka as Cluster, assign};
@@ -224,4 +225,10 @@ fn a_topic_that_is_not_there_is_worth_another_try_and_is_named() {
     let error = export(&backend, &sample_spans::many("orders", 1)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Retryable, "{error}");
     assert!(error.message().contains("nobody.made.it") && error.message().contains("no such topic"), "{error}");
+}
+
+/// Of its librdkafka and zlib nothing either: another one of the process would be bound to them.
+#[test]
+fn the_plugin_exports_its_entry_point_and_nothing_else() {
+    assert_eq!(exported_symbols("kafka"), ["tracer_plugin_v1"]);
 }
