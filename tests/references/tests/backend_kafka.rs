@@ -179,7 +179,8 @@ fn a_broker_that_refuses_is_tried_again_or_not_as_kafka_has_it() {
     let cluster = Cluster::start(&["otlp_spans"]);
     let batch = sample_spans::many("orders", 2);
     for (refusal, kind) in [
-        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, ErrorKind::Permanent),
+        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, ErrorKind::Credentials),
+        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, ErrorKind::Credentials),
         (RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, ErrorKind::Retryable),
         (RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_REQUIRED_ACKS, ErrorKind::Permanent),
     ] {
@@ -191,6 +192,29 @@ fn a_broker_that_refuses_is_tried_again_or_not_as_kafka_has_it() {
         assert!(error.message().contains("otlp_spans"), "{error}");
     }
     export(&to(&cluster, json!({})), &batch).unwrap();
+}
+
+/// In parts too: what is left of the batch is not lost with what the credentials of this instance do not allow.
+#[test]
+fn a_batch_in_messages_that_may_not_be_written_waits_for_other_credentials() {
+    let cluster = Cluster::start(&["otlp_spans"]);
+    let backend = to(&cluster, json!({"partition_traces_by_id": true, "properties": {"retries": 0}}));
+    let refusal = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    cluster.cluster().request_errors(RDKafkaApiKey::Produce, &[refusal; 8]);
+    let error = export(&backend, &of_traces(8, 4)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Credentials, "{error}");
+}
+
+/// The mock cluster knows no users, so that every one is refused.
+#[test]
+fn a_user_whom_the_broker_does_not_let_in_is_refused_credentials() {
+    let cluster = Cluster::start(&["otlp_spans"]);
+    let user = json!({
+        "security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.username": "traces", "sasl.password": "s3cret",
+    });
+    let error = export(&to(&cluster, json!({"properties": user})), &sample_spans::many("orders", 1)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Credentials, "{error}");
+    assert!(error.message().contains("`properties`") && !error.message().contains("s3cret"), "{error}");
 }
 
 #[test]

@@ -134,7 +134,7 @@ fn gzip_is_sent_and_read() {
 
 #[test]
 fn every_status_of_grpc_is_what_the_specification_of_otlp_says_it_is() {
-    use ErrorKind::{Permanent, Retryable, Timeout};
+    use ErrorKind::{Credentials, Permanent, Retryable, Timeout};
     for (code, name, kind) in [
         (1, "CANCELLED", Retryable),
         (2, "UNKNOWN", Permanent),
@@ -142,7 +142,7 @@ fn every_status_of_grpc_is_what_the_specification_of_otlp_says_it_is() {
         (4, "DEADLINE_EXCEEDED", Timeout),
         (5, "NOT_FOUND", Permanent),
         (6, "ALREADY_EXISTS", Permanent),
-        (7, "PERMISSION_DENIED", Permanent),
+        (7, "PERMISSION_DENIED", Credentials),
         (8, "RESOURCE_EXHAUSTED", Permanent),
         (9, "FAILED_PRECONDITION", Permanent),
         (10, "ABORTED", Retryable),
@@ -151,7 +151,7 @@ fn every_status_of_grpc_is_what_the_specification_of_otlp_says_it_is() {
         (13, "INTERNAL", Permanent),
         (14, "UNAVAILABLE", Retryable),
         (15, "DATA_LOSS", Retryable),
-        (16, "UNAUTHENTICATED", Permanent),
+        (16, "UNAUTHENTICATED", Credentials),
         (99, "UNKNOWN", Permanent),
     ] {
         let error = verdict(Outcome::refused(code, "said%20so"));
@@ -364,8 +364,8 @@ fn an_answer_in_http_alone_counts_as_grpc_s_table_has_it() {
     for (status, kind) in [
         (200, ErrorKind::Permanent),
         (400, ErrorKind::Permanent),
-        (401, ErrorKind::Permanent),
-        (403, ErrorKind::Permanent),
+        (401, ErrorKind::Credentials),
+        (403, ErrorKind::Credentials),
         (404, ErrorKind::Permanent),
         (429, ErrorKind::Retryable),
         (500, ErrorKind::Permanent),
