@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tracer_plugin_api::{BackendError, ErrorKind};
-use tracer_plugin_kit::Refused;
+use tracer_plugin_kit::{Part, Refused};
 
 use crate::failure::Failure;
 
@@ -60,16 +60,6 @@ pub struct Answer {
     /// What the server says the body is, in lower case; empty if it is known to be what it should be.
     pub content_type: String,
 }
-
-/// What a batch is taken apart into, encoded.
-pub trait Part: AsRef<[u8]> {
-    /// How many items it is: one, for a span.
-    fn items(&self) -> u32 {
-        1
-    }
-}
-
-impl Part for Vec<u8> {}
 
 /// See [`HttpClient::post_in_parts`](crate::HttpClient::post_in_parts).
 pub(crate) fn carry_in_parts<T: Part>(

@@ -4,14 +4,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracer_plugin_api::{BackendError, Batch, Host, LogLevel};
-use tracer_plugin_kit::Refused;
+use tracer_plugin_kit::{Field, Refused, fields, take_apart};
 
 use crate::HttpClient;
 use crate::carrier::{Answer, Carrier, carry_in_parts};
 use crate::failure::{Failure, printable};
-use crate::otlp_parts::take_apart;
 use crate::parts::Posts;
-use crate::protobuf_fields::{Field, fields};
 
 /// Sends OTLP batches, undecoded unless they are too large for the server.
 pub struct OtlpSender {

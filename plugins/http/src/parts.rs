@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use tracer_plugin_api::BackendError;
-use tracer_plugin_kit::Refused;
+use tracer_plugin_kit::{Part, Refused};
 
-use crate::carrier::{Answer, Carrier, Largest, Part, carry_in_parts};
+use crate::carrier::{Answer, Carrier, Largest, carry_in_parts};
 use crate::client::HttpClient;
 use crate::failure::Failure;
 
