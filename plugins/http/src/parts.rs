@@ -28,7 +28,9 @@ impl HttpClient {
         body_of: impl Fn(&[T]) -> Vec<u8>,
         refused: &mut Refused,
     ) -> Result<Vec<Answer>, BackendError> {
-        carry_in_parts(&Posts { client: self, content_type }, spans, limit, body_of, refused)
+        let posts = Posts { client: self, content_type };
+        let (answers, ended) = carry_in_parts(&posts, spans, limit, body_of, refused);
+        ended.map(|()| answers).map_err(|stopped| stopped.error)
     }
 }
 

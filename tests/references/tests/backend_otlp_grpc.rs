@@ -1,6 +1,6 @@
 //! The `otlp_grpc` backend gets a batch to a collector as it is, and tells what another try can mend from what it cannot.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -14,7 +14,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use prost::Message;
 use serde_json::{Value, json};
-use tracer_plugin_api::{Backend, BackendError, CreateArgs, ErrorKind};
+use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, ErrorKind, Signal};
 use tracer_plugin_otlp_grpc::OtlpGrpc;
 use tracer_resolver_references::{Call, GrpcReply, GrpcServer, Outcome, exported_symbols};
 use words::backend::{create, export, export_bytes, export_metrics};
@@ -293,6 +293,29 @@ fn a_batch_that_is_too_large_goes_in_halves_and_the_limit_is_remembered() {
         let again = &server.calls()[calls..];
         assert!(again.iter().all(|call| call.message.len() <= 4000), "{words}");
     }
+}
+
+#[test]
+fn of_a_batch_in_parts_another_try_sends_what_was_not_taken_and_nothing_else() {
+    let small = AtomicUsize::new(0);
+    let server = server(move |call| match call.message.len() {
+        4001.. => Outcome::refused(8, "grpc: received message larger than max"),
+        _ if small.fetch_add(1, Ordering::SeqCst) == 2 => Outcome::refused(16, "expired"),
+        _ => Outcome::ok(),
+    });
+    let (request, first) = (sample_spans::many("orders", 400), backend_at(&server.url()));
+    let body = sample_spans::bytes(&request);
+    let batch = Batch::first_try(Signal::Traces, &body, 400, 1);
+    let error = first.export(&batch, LIMIT).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Credentials, "{error}");
+    // With other credentials it is another instance that gets it.
+    let again = Batch { attempt: 2, retry_cookie: error.retry_cookie(), ..batch };
+    backend_at(&server.url()).export(&again, LIMIT).unwrap();
+    let mut calls: Vec<_> = server.calls().into_iter().filter(|call| call.message.len() <= 4000).collect();
+    calls.remove(2);
+    let taken = calls.iter().map(|call| ExportTraceServiceRequest::decode(&*call.message).unwrap());
+    let taken: Vec<_> = taken.flat_map(|part| part.resource_spans[0].scope_spans[0].spans.clone()).collect();
+    assert_eq!(taken, request.resource_spans[0].scope_spans[0].spans);
 }
 
 #[test]
