@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tracer_plugin_api::{BackendError, ErrorKind};
-use tracer_plugin_kit::Refused;
+use tracer_plugin_kit::{Part, Refused};
 
 use crate::failure::Failure;
 
@@ -61,27 +61,25 @@ pub struct Answer {
     pub content_type: String,
 }
 
-/// What a batch is taken apart into, encoded.
-pub trait Part: AsRef<[u8]> {
-    /// How many items it is: one, for a span.
-    fn items(&self) -> u32 {
-        1
-    }
+/// Where a batch in parts has stopped: another try may help.
+pub(crate) struct Stopped {
+    /// How many of its spans, from the first one, are done with: taken, or refused for good. However it is cut, they go in
+    /// their order, one request at a time, so that nothing behind them is.
+    pub(crate) done: usize,
+    pub(crate) error: BackendError,
 }
 
-impl Part for Vec<u8> {}
-
-/// See [`HttpClient::post_in_parts`](crate::HttpClient::post_in_parts).
+/// See [`HttpClient::post_in_parts`](crate::HttpClient::post_in_parts). The answers are those up to where it stopped.
 pub(crate) fn carry_in_parts<T: Part>(
     carrier: &dyn Carrier,
     spans: &[T],
     limit: Duration,
     body_of: impl Fn(&[T]) -> Vec<u8>,
     refused: &mut Refused,
-) -> Result<Vec<Answer>, BackendError> {
+) -> (Vec<Answer>, Result<(), Stopped>) {
     let started = Instant::now();
     let limit = limit.min(carrier.timeout());
-    let mut answers = Vec::new();
+    let (mut answers, mut done) = (Vec::new(), 0);
     // The next one is the last.
     let mut parts = vec![spans];
     while let Some(part) = parts.pop() {
@@ -93,10 +91,14 @@ pub(crate) fn carry_in_parts<T: Part>(
         }
         let left = limit.saturating_sub(started.elapsed());
         if left.is_zero() && !answers.is_empty() {
-            return Err(out_of_time(&carrier.who(), limit, answers.len(), parts.len() + 1));
+            let error = out_of_time(&carrier.who(), limit, answers.len(), parts.len() + 1);
+            return (answers, Err(Stopped { done, error }));
         }
         match carrier.carry(&body_of(part), left) {
-            Ok(answer) => answers.push(answer),
+            Ok(answer) => {
+                answers.push(answer);
+                done += part.len();
+            }
             Err(Failure::TooLarge(_)) if !head.is_empty() => {
                 carrier.largest().less_than(bytes());
                 parts.extend([tail, head]);
@@ -104,12 +106,13 @@ pub(crate) fn carry_in_parts<T: Part>(
             Err(failure) => match BackendError::from(failure) {
                 error if error.kind() == ErrorKind::Permanent => {
                     refused.add(part.iter().map(Part::items).sum(), error);
+                    done += part.len();
                 }
-                error => return Err(error),
+                error => return (answers, Err(Stopped { done, error })),
             },
         }
     }
-    Ok(answers)
+    (answers, Ok(()))
 }
 
 /// A batch that has to go in parts has not gone wholly in its time.

@@ -5,12 +5,12 @@ use std::io::ErrorKind;
 use std::time::{Duration, SystemTime};
 
 use tracer_plugin_api::BackendError;
+use tracer_plugin_kit::{Field, fields};
 use ureq::http::StatusCode;
 use ureq::http::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
 use ureq::http::response::Parts;
 
 use crate::connection::Trouble;
-use crate::protobuf_fields::{Field, fields};
 use crate::retry_after::retry_after;
 use crate::tls_failure::untrusted;
 use crate::{Endpoint, HttpSettings};

@@ -3,7 +3,7 @@
 //! - [`HttpSettings`]: the keys every HTTP backend has, and their JSON Schema ([`http_schema_properties!`]);
 //! - [`HttpClient`]: one POST, told apart as done, worth another try, or refused; or as many as a batch needs;
 //! - [`OtlpSender`]: OTLP on top of it, for `otlp` and `jaeger`, or on top of another [`Carrier`], for `otlp_grpc`;
-//! - for that one, which makes its connections itself: [`client_config`], [`untrusted`], [`gzip`], [`fields`].
+//! - for that one, which makes its connections itself: [`client_config`], [`untrusted`], [`gzip`].
 //!
 //! What is sent where is decided by the configuration alone: no redirect is followed, no proxy is taken from the
 //! environment, no credential is accepted in an address, and no header value is ever printed.
@@ -19,9 +19,7 @@ mod endpoint;
 mod failure;
 mod headers;
 mod otlp;
-mod otlp_parts;
 mod parts;
-mod protobuf_fields;
 mod proxy;
 mod retry_after;
 mod schema;
@@ -29,13 +27,12 @@ mod settings;
 mod tls;
 mod tls_failure;
 
-pub use carrier::{Answer, Carrier, Largest, Part};
+pub use carrier::{Answer, Carrier, Largest};
 pub use client::{HttpClient, gzip};
 pub use endpoint::Endpoint;
 pub use failure::{Failure, printable};
 pub use headers::Headers;
 pub use otlp::OtlpSender;
-pub use protobuf_fields::{Field, fields};
 pub use proxy::ProxyUrl;
 pub use settings::{Compression, HttpSettings, SECRETS};
 pub use tls::{TlsSettings, client_config};

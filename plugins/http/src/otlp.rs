@@ -4,14 +4,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracer_plugin_api::{BackendError, Batch, Host, LogLevel};
-use tracer_plugin_kit::Refused;
+use tracer_plugin_kit::{Field, Refused, fields, take_apart};
 
 use crate::HttpClient;
 use crate::carrier::{Answer, Carrier, carry_in_parts};
 use crate::failure::{Failure, printable};
-use crate::otlp_parts::take_apart;
 use crate::parts::Posts;
-use crate::protobuf_fields::{Field, fields};
 
 /// Sends OTLP batches, undecoded unless they are too large for the server.
 pub struct OtlpSender {
@@ -32,7 +30,8 @@ impl OtlpSender {
         OtlpSender { carrier, host, log_target, last_warning: LastWarning::default() }
     }
 
-    /// Sends the request of a batch, of whichever signal; in several requests if the server will not take it as one.
+    /// Sends the request of a batch, of whichever signal; in several requests if the server will not take it as one. What
+    /// was taken of it on an earlier try, by this instance or another, is not sent again.
     ///
     /// # Errors
     ///
@@ -41,7 +40,8 @@ impl OtlpSender {
         let started = Instant::now();
         let mut refused = Refused::default();
         let largest = self.carrier.largest();
-        if batch.body.len() <= largest.bytes() {
+        let before = Before::read(batch.retry_cookie);
+        if before.done == 0 && batch.body.len() <= largest.bytes() {
             match self.carrier.carry(batch.body, limit) {
                 Ok(answer) => {
                     self.read(&answer, &mut refused);
@@ -59,8 +59,20 @@ impl OtlpSender {
         };
         let limit = limit.min(self.carrier.timeout()).saturating_sub(started.elapsed());
         let body_of = |part: &[_]| frames.put_together(part);
-        let answers = carry_in_parts(&*self.carrier, &parts, limit, body_of, &mut refused)?;
+        // More than there are would be no word of ours: all of it goes then.
+        let (before, open) = match parts.get(before.done..) {
+            Some(open) if !open.is_empty() => (before, open),
+            _ => (Before::default(), &parts[..]),
+        };
+        if before.refused > 0 {
+            refused.add(before.refused, BackendError::partial(before.refused, "refused on an earlier try"));
+        }
+        let (answers, ended) = carry_in_parts(&*self.carrier, open, limit, body_of, &mut refused);
         answers.iter().for_each(|answer| self.read(answer, &mut refused));
+        if let Err(stopped) = ended {
+            let so_far = Before { done: before.done + stopped.done, refused: refused.items() };
+            return Err(stopped.error.with_retry_cookie(so_far.cookie()));
+        }
         refused.into_result(batch.item_count, 0)
     }
 
@@ -86,6 +98,28 @@ impl OtlpSender {
         if self.last_warning.is_news(news) {
             self.host.log(LogLevel::Warn, self.log_target, warning);
         }
+    }
+}
+
+/// What became of the first part of a batch on earlier tries, as the retry cookie says it. It counts spans or metrics, not
+/// requests: how the batch is cut may be another thing by then, and in another instance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Before {
+    /// Spans or metrics from the first one that are done with.
+    done: usize,
+    /// Items of them that were refused.
+    refused: u32,
+}
+
+impl Before {
+    fn read(cookie: u64) -> Self {
+        let done = usize::try_from(cookie & u64::from(u32::MAX)).unwrap_or_default();
+        Before { done, refused: u32::try_from(cookie >> 32).unwrap_or_default() }
+    }
+
+    /// 0, which is none, if nothing is done.
+    fn cookie(self) -> u64 {
+        u32::try_from(self.done).map_or(0, |done| u64::from(self.refused) << 32 | u64::from(done))
     }
 }
 
@@ -177,6 +211,15 @@ mod tests {
         {
             assert!(is_strange(kind, body), "{kind} {body}");
         }
+    }
+
+    #[test]
+    fn what_was_done_comes_back_as_it_was_and_nothing_done_is_no_cookie() {
+        for before in [(0, 0), (1, 0), (7, 3), (u32::MAX as usize, u32::MAX)] {
+            let before = Before { done: before.0, refused: before.1 };
+            assert_eq!(Before::read(before.cookie()), before);
+        }
+        assert_eq!(Before::default().cookie(), 0);
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use tracer_plugin_api::BackendError;
-use tracer_plugin_kit::Refused;
+use tracer_plugin_kit::{Part, Refused};
 
-use crate::carrier::{Answer, Carrier, Largest, Part, carry_in_parts};
+use crate::carrier::{Answer, Carrier, Largest, carry_in_parts};
 use crate::client::HttpClient;
 use crate::failure::Failure;
 
@@ -28,7 +28,9 @@ impl HttpClient {
         body_of: impl Fn(&[T]) -> Vec<u8>,
         refused: &mut Refused,
     ) -> Result<Vec<Answer>, BackendError> {
-        carry_in_parts(&Posts { client: self, content_type }, spans, limit, body_of, refused)
+        let posts = Posts { client: self, content_type };
+        let (answers, ended) = carry_in_parts(&posts, spans, limit, body_of, refused);
+        ended.map(|()| answers).map_err(|stopped| stopped.error)
     }
 }
 

@@ -5,22 +5,12 @@
 use std::collections::HashMap;
 
 use tracer_plugin_api::Signal;
+use tracer_plugin_kit::{Field, Frames, Part, Placed, fields, take_apart};
 
-/// A request of either signal, taken apart. Both are alike but for what is innermost.
+/// A request of either signal, taken apart.
 pub(crate) struct Request<'a> {
-    parts: Vec<Part<'a>>,
-    /// All fields of each `ResourceSpans` or `ResourceMetrics` but its scopes, encoded.
-    resources: Vec<Vec<u8>>,
-    /// All fields of each `ScopeSpans` or `ScopeMetrics` but its spans or metrics, encoded.
-    scopes: Vec<Vec<u8>>,
-}
-
-/// A span or a metric, encoded, and where it stands.
-struct Part<'a> {
-    bytes: &'a [u8],
-    items: u32,
-    resource: usize,
-    scope: usize,
+    frames: Frames,
+    parts: Vec<Placed<'a>>,
 }
 
 /// What one Kafka message holds.
@@ -36,22 +26,8 @@ pub(crate) struct Message {
 impl<'a> Request<'a> {
     /// `None` if the request has other than `item_count` items: it is not what it seems.
     pub(crate) fn take_apart(signal: Signal, request: &'a [u8], item_count: u32) -> Option<Self> {
-        let items_of = match signal {
-            Signal::Traces => |_: &[u8]| 1,
-            Signal::Metrics => data_points,
-            _ => return None,
-        };
-        let mut apart = Request { parts: Vec::new(), resources: Vec::new(), scopes: Vec::new() };
-        for of_resource in messages(request, IN_REQUEST) {
-            for of_scope in messages(of_resource, REPEATED) {
-                let (resource, scope) = (apart.resources.len(), apart.scopes.len());
-                let parts = messages(of_scope, REPEATED);
-                apart.parts.extend(parts.map(|bytes| Part { bytes, items: items_of(bytes), resource, scope }));
-                apart.scopes.push(frame(of_scope));
-            }
-            apart.resources.push(frame(of_resource));
-        }
-        (apart.parts.iter().map(|part| part.items).sum::<u32>() == item_count).then_some(apart)
+        let (frames, parts) = take_apart(signal, request, item_count)?;
+        Some(Request { frames, parts })
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -59,7 +35,7 @@ impl<'a> Request<'a> {
     }
 
     pub(crate) fn items(&self, part: usize) -> u32 {
-        self.parts.get(part).map_or(0, |part| part.items)
+        self.parts.get(part).map_or(0, Part::items)
     }
 
     /// Messages of these parts, none above `most_bytes` unless it has one part only. With `by_trace` each is of one trace,
@@ -71,7 +47,7 @@ impl<'a> Request<'a> {
         let mut order = Vec::new();
         let mut of_trace: HashMap<&[u8], Vec<usize>> = HashMap::new();
         for &part in parts {
-            let id = self.parts.get(part).and_then(|part| messages(part.bytes, TRACE_ID).next()).unwrap_or_default();
+            let id = self.parts.get(part).map(trace_id).unwrap_or_default();
             let of_this = of_trace.entry(id).or_default();
             if of_this.is_empty() {
                 order.push(id);
@@ -90,22 +66,14 @@ impl<'a> Request<'a> {
         let (mut from, mut bytes, mut before) = (0, 0, None);
         for (position, &index) in parts.iter().enumerate() {
             let Some(part) = self.parts.get(index) else { continue };
-            let frame = |frames: &[Vec<u8>], index: usize| frames.get(index).map_or(0, |frame| frame.len() + TAG);
-            let new_resource = frame(&self.resources, part.resource);
-            let new_scope = frame(&self.scopes, part.scope);
-            let alone = part.bytes.len() + TAG;
-            let more = match before {
-                Some((resource, scope)) if (resource, scope) == (part.resource, part.scope) => alone,
-                Some((resource, _)) if resource == part.resource => alone + new_scope,
-                _ => alone + new_scope + new_resource,
-            };
+            let more = self.frames.growth(before, part);
             if position > from && bytes + more > most_bytes {
                 messages.extend(self.put_together(key.clone(), parts.get(from..position)));
-                (from, bytes) = (position, alone + new_scope + new_resource);
+                (from, bytes) = (position, self.frames.growth(None, part));
             } else {
                 bytes += more;
             }
-            before = Some((part.resource, part.scope));
+            before = Some(part);
         }
         messages.extend(self.put_together(key, parts.get(from..)));
         messages
@@ -113,111 +81,33 @@ impl<'a> Request<'a> {
 
     fn put_together(&self, key: Option<String>, parts: Option<&[usize]>) -> Option<Message> {
         let indices = parts.filter(|parts| !parts.is_empty())?;
-        let parts: Vec<&Part<'_>> = indices.iter().filter_map(|&index| self.parts.get(index)).collect();
-        let mut body = Vec::new();
-        for of_resource in parts.chunk_by(|one, next| one.resource == next.resource) {
-            let first = of_resource.first()?;
-            let mut resource = self.resources.get(first.resource).cloned().unwrap_or_default();
-            for of_scope in of_resource.chunk_by(|one, next| one.scope == next.scope) {
-                let first = of_scope.first()?;
-                let mut scope = self.scopes.get(first.scope).cloned().unwrap_or_default();
-                of_scope.iter().for_each(|part| put(&mut scope, REPEATED, part.bytes));
-                put(&mut resource, REPEATED, &scope);
-            }
-            put(&mut body, IN_REQUEST, &resource);
-        }
+        let parts: Vec<Placed<'_>> = indices.iter().filter_map(|&index| self.parts.get(index)).copied().collect();
+        let body = self.frames.put_together(&parts);
         Some(Message { key, body, parts: indices.to_vec() })
     }
 }
 
-/// The data points of a `Metric`: of a gauge, sum, histogram, exponential histogram or summary.
-fn data_points(metric: &[u8]) -> u32 {
-    let of_kind = [5, 7, 9, 10, 11].into_iter().flat_map(|kind| messages(metric, kind));
-    let points = of_kind.map(|data| messages(data, 1).count()).sum::<usize>();
-    u32::try_from(points).unwrap_or(u32::MAX)
+/// Empty if it has none.
+fn trace_id<'a>(span: &Placed<'a>) -> &'a [u8] {
+    let id = fields(span.bytes()).find_map(|field| match field {
+        (TRACE_ID, Field::Bytes(id)) => Some(id),
+        _ => None,
+    });
+    id.unwrap_or_default()
 }
 
-/// The fields of bytes that are not repeated: of what is around spans and metrics all others are of that kind.
-fn frame(message: &[u8]) -> Vec<u8> {
-    let mut frame = Vec::new();
-    fields(message)
-        .filter(|(number, _)| *number != REPEATED)
-        .for_each(|(number, bytes)| put(&mut frame, number, bytes));
-    frame
-}
-
-fn messages(message: &[u8], number: u64) -> impl Iterator<Item = &[u8]> {
-    fields(message).filter_map(move |(found, bytes)| (found == number).then_some(bytes))
-}
-
-/// The fields of bytes, texts and messages, in their order. Ends where the bytes are no protobuf.
-fn fields(mut rest: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
-    std::iter::from_fn(move || {
-        loop {
-            let key = varint(&mut rest)?;
-            let length = match key & 7 {
-                0 => {
-                    varint(&mut rest)?;
-                    continue;
-                }
-                1 => 8,
-                2 => usize::try_from(varint(&mut rest)?).ok()?,
-                5 => 4,
-                _ => return None,
-            };
-            let (bytes, after) = rest.split_at_checked(length)?;
-            rest = after;
-            if key & 7 == 2 {
-                return Some((key >> 3, bytes));
-            }
-        }
-    })
-}
-
-fn varint(rest: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let (byte, after) = rest.split_first()?;
-        *rest = after;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
-}
-
-/// Appends a field of bytes.
-fn put(message: &mut Vec<u8>, number: u64, bytes: &[u8]) {
-    put_varint(message, number << 3 | 2);
-    put_varint(message, bytes.len() as u64);
-    message.extend_from_slice(bytes);
-}
-
-fn put_varint(message: &mut Vec<u8>, mut number: u64) {
-    while number > 0x7f {
-        message.push(number as u8 & 0x7f | 0x80);
-        number >>= 7;
-    }
-    message.push(number as u8);
-}
-
-/// `resource_spans` or `resource_metrics` of a request.
-const IN_REQUEST: u64 = 1;
-/// `scope_spans` of a `ResourceSpans`, `spans` of a `ScopeSpans`; `scope_metrics`, `metrics`.
-const REPEATED: u64 = 2;
 /// `trace_id` of a `Span`.
 const TRACE_ID: u64 = 1;
-/// The most that a field's key and length take: five bytes of length are 32 GiB.
-const TAG: usize = 6;
 
 #[cfg(test)]
 mod tests {
+    use tracer_plugin_kit::put_field;
+
     use super::*;
 
     fn message(fields: &[(u64, &[u8])]) -> Vec<u8> {
         let mut message = Vec::new();
-        fields.iter().for_each(|(number, bytes)| put(&mut message, *number, bytes));
+        fields.iter().for_each(|(number, bytes)| put_field(&mut message, *number, bytes));
         message
     }
 
@@ -229,8 +119,8 @@ mod tests {
     fn request() -> Vec<u8> {
         let scope = |spans: &[Vec<u8>]| {
             let mut scope = message(&[(1, b"scope")]);
-            spans.iter().for_each(|span| put(&mut scope, 2, span));
-            put(&mut scope, 3, b"url");
+            spans.iter().for_each(|span| put_field(&mut scope, 2, span));
+            put_field(&mut scope, 3, b"url");
             scope
         };
         let one = message(&[(1, b"orders"), (2, &scope(&[span(1, b"a"), span(2, b"b"), span(1, b"c")])), (3, b"url")]);
@@ -261,7 +151,7 @@ mod tests {
         assert_eq!(messages[0].key.as_deref(), Some("01".repeat(16).as_str()));
         let scope = |spans: &[(u8, &[u8])]| {
             let mut scope = message(&[(1, b"scope"), (3, b"url")]);
-            spans.iter().for_each(|(trace, name)| put(&mut scope, 2, &span(*trace, name)));
+            spans.iter().for_each(|(trace, name)| put_field(&mut scope, 2, &span(*trace, name)));
             scope
         };
         let one = message(&[(1, b"orders"), (3, b"url"), (2, &scope(&[(2, b"b")]))]);
@@ -280,16 +170,5 @@ mod tests {
             parts.sort_unstable();
             assert_eq!(parts, [0, 1, 2, 3, 4], "{most}");
         }
-    }
-
-    #[test]
-    fn a_metric_is_as_many_items_as_it_has_data_points() {
-        let sum = message(&[(1, b"sent"), (7, &message(&[(1, b"point"), (1, b"point")]))]);
-        let scope = message(&[(1, b"scope"), (2, &sum), (2, &message(&[(9, &message(&[(1, b"point")]))]))]);
-        let request = message(&[(1, &message(&[(1, b"orders"), (2, &scope)]))]);
-        let apart = Request::take_apart(Signal::Metrics, &request, 3).unwrap();
-        assert_eq!((apart.len(), apart.items(0), apart.items(1)), (2, 2, 1));
-        assert!(Request::take_apart(Signal::Metrics, &request, 4).is_none());
-        assert!(Request::take_apart(Signal::Traces, b"\xff\xff", 1).is_none());
     }
 }

@@ -170,7 +170,7 @@ impl Round<'_> {
                             begun.refused.push((items, self.too_large(&error)));
                         }
                         Verdict::TooLarge => is_too_large = true,
-                        Verdict::Never if !self.client.is_locked_out() => {
+                        Verdict::Never => {
                             begun.is_done(message);
                             begun.refused.push((items, error));
                         }
@@ -212,7 +212,7 @@ impl Round<'_> {
         let trouble = if trouble.is_empty() { "no broker has answered".to_owned() } else { trouble };
         if self.client.is_locked_out() {
             let message = format!("Kafka at {servers} does not let us in: {trouble}; see `properties`");
-            return Err((Verdict::Never, BackendError::permanent(message)));
+            return Err((Verdict::NotAllowed, BackendError::credentials(message)));
         }
         let what = match code {
             Some(code) if is_of_the_wait(code) => format!("not acknowledged in time; {trouble}"),
@@ -227,6 +227,7 @@ impl Round<'_> {
         let error = match verdict {
             Verdict::Again => BackendError::retryable(message),
             Verdict::Unknown => BackendError::timeout(message),
+            Verdict::NotAllowed => BackendError::credentials(message),
             Verdict::Never | Verdict::TooLarge => BackendError::permanent(message),
         };
         Err((verdict, error))

@@ -13,11 +13,13 @@ pub(crate) enum Verdict {
     Again,
     /// Whether it was stored is not known.
     Unknown,
+    /// Who we are may not do it, or is not known; other credentials may help.
+    NotAllowed,
     /// Another try cannot help.
     Never,
 }
 
-/// As Kafka's protocol has it: what it calls retriable is tried again; who may not write may not in a second either.
+/// As Kafka's protocol has it: what it calls retriable is tried again; who may not write may once the host has read other credentials.
 pub(crate) fn verdict(code: Code) -> Verdict {
     match code {
         Code::MessageSizeTooLarge | Code::InvalidMessageSize => Verdict::TooLarge,
@@ -35,8 +37,16 @@ pub(crate) fn verdict(code: Code) -> Verdict {
         | Code::ThrottlingQuotaExceeded
         // Bytes that were damaged on their way.
         | Code::InvalidMessage => Verdict::Again,
+        Code::Authentication
+        | Code::SaslAuthenticationFailed
+        | Code::TopicAuthorizationFailed
+        | Code::ClusterAuthorizationFailed
+        | Code::TransactionalIdAuthorizationFailed
+        | Code::DelegationTokenAuthorizationFailed
+        | Code::DelegationTokenExpired
+        | Code::DelegationTokenNotFound => Verdict::NotAllowed,
+        Code::InvalidArgument | Code::UnsupportedFeature | Code::NotImplemented => Verdict::Never,
         // What the broker says of itself is final; what librdkafka says of a connection is not.
-        Code::Authentication | Code::InvalidArgument | Code::UnsupportedFeature | Code::NotImplemented => Verdict::Never,
         local if (local as i32) < -1 => Verdict::Again,
         _ => Verdict::Never,
     }
@@ -68,12 +78,20 @@ mod tests {
                 ],
             ),
             (
-                Verdict::Never,
+                Verdict::NotAllowed,
                 &[
                     Code::TopicAuthorizationFailed,
                     Code::ClusterAuthorizationFailed,
+                    Code::TransactionalIdAuthorizationFailed,
                     Code::SaslAuthenticationFailed,
+                    Code::DelegationTokenExpired,
                     Code::Authentication,
+                ],
+            ),
+            (
+                Verdict::Never,
+                &[
+                    Code::UnsupportedSASLMechanism,
                     Code::InvalidTopic,
                     Code::InvalidRequiredAcks,
                     Code::PolicyViolation,

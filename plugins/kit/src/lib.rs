@@ -4,6 +4,7 @@
 //! - [`Timeout`], [`ByteSize`]: values with units, written as in the rest of the file;
 //! - [`HostPort`]: a host and a port, strictly read; [`look_up`]: its addresses;
 //! - [`Counters`]: the figures behind `Backend::stats`; [`Refused`]: what is not taken of one batch;
+//! - [`take_apart`]: an OTLP request in smaller ones; [`fields`]: the few fields we need of other messages;
 //! - `spans` (feature): reading OTLP batches, for the backends that speak another format.
 //!
 //! An author of a plugin outside this workspace needs none of it: the contract is `tracer-plugin-api` alone.
@@ -14,6 +15,8 @@ mod byte_size;
 mod counters;
 mod host_port;
 mod look_up;
+mod otlp_parts;
+mod protobuf_fields;
 mod refused;
 pub mod settings;
 #[cfg(feature = "spans")]
@@ -24,5 +27,7 @@ pub use byte_size::ByteSize;
 pub use counters::Counters;
 pub use host_port::HostPort;
 pub use look_up::look_up;
+pub use otlp_parts::{Frames, Part, Placed, take_apart};
+pub use protobuf_fields::{Field, fields, put_field};
 pub use refused::Refused;
 pub use timeout::Timeout;

@@ -16,6 +16,11 @@ impl Refused {
         self.last = Some(error);
     }
 
+    /// How many there are so far.
+    pub fn items(&self) -> u32 {
+        self.items
+    }
+
     /// What became of a batch of which `sent` items were sent, and `without_ids` were not: they would spoil the others.
     ///
     /// # Errors

@@ -122,6 +122,7 @@ pub(crate) fn judge(
         }
         // It comes back only if the server says so.
         Code::RESOURCE_EXHAUSTED if status.retry_after.is_some() => BackendError::retryable(message),
+        Code::UNAUTHENTICATED | Code::PERMISSION_DENIED => BackendError::credentials(message),
         _ => BackendError::permanent(message),
     };
     Err(Failure::Other(match status.retry_after {
@@ -175,7 +176,11 @@ fn no_status(settings: &Settings, address: &Address, reply: &Reply) -> BackendEr
         "{address} answered in HTTP and not in gRPC, {status}{said} (is it the port for gRPC? see `endpoint`, or who \
          answers in its place)"
     );
-    if code == Code::UNAVAILABLE { BackendError::retryable(message) } else { BackendError::permanent(message) }
+    match code {
+        Code::UNAVAILABLE => BackendError::retryable(message),
+        Code::UNAUTHENTICATED | Code::PERMISSION_DENIED => BackendError::credentials(message),
+        _ => BackendError::permanent(message),
+    }
 }
 
 const HTTP_PORT: u16 = 4318;

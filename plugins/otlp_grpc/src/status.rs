@@ -5,7 +5,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use http::{HeaderMap, HeaderValue};
-use tracer_plugin_http::{Field, fields, printable};
+use tracer_plugin_http::printable;
+use tracer_plugin_kit::{Field, fields};
 
 /// What became of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]

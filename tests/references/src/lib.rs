@@ -8,6 +8,7 @@
 
 mod authority;
 mod grpc_server;
+mod plugin_symbols;
 mod reference_types;
 mod schema;
 
@@ -21,6 +22,7 @@ use prost::Message;
 
 pub use authority::Authority;
 pub use grpc_server::{Accepting, Call, Duplex, GrpcReply, GrpcServer, Outcome};
+pub use plugin_symbols::exported_symbols;
 pub use schema::{assert_alike, assert_alike_by_http};
 
 /// A span as plain data.

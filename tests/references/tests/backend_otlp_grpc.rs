@@ -1,6 +1,6 @@
 //! The `otlp_grpc` backend gets a batch to a collector as it is, and tells what another try can mend from what it cannot.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -14,9 +14,9 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use prost::Message;
 use serde_json::{Value, json};
-use tracer_plugin_api::{Backend, BackendError, CreateArgs, ErrorKind};
+use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, ErrorKind, Signal};
 use tracer_plugin_otlp_grpc::OtlpGrpc;
-use tracer_resolver_references::{Call, GrpcReply, GrpcServer, Outcome};
+use tracer_resolver_references::{Call, GrpcReply, GrpcServer, Outcome, exported_symbols};
 use words::backend::{create, export, export_bytes, export_metrics};
 use words::receivers::{HttpServer, Reply};
 use words::{LIMIT, child, is_child, run, sample_spans};
@@ -134,7 +134,7 @@ fn gzip_is_sent_and_read() {
 
 #[test]
 fn every_status_of_grpc_is_what_the_specification_of_otlp_says_it_is() {
-    use ErrorKind::{Permanent, Retryable, Timeout};
+    use ErrorKind::{Credentials, Permanent, Retryable, Timeout};
     for (code, name, kind) in [
         (1, "CANCELLED", Retryable),
         (2, "UNKNOWN", Permanent),
@@ -142,7 +142,7 @@ fn every_status_of_grpc_is_what_the_specification_of_otlp_says_it_is() {
         (4, "DEADLINE_EXCEEDED", Timeout),
         (5, "NOT_FOUND", Permanent),
         (6, "ALREADY_EXISTS", Permanent),
-        (7, "PERMISSION_DENIED", Permanent),
+        (7, "PERMISSION_DENIED", Credentials),
         (8, "RESOURCE_EXHAUSTED", Permanent),
         (9, "FAILED_PRECONDITION", Permanent),
         (10, "ABORTED", Retryable),
@@ -151,7 +151,7 @@ fn every_status_of_grpc_is_what_the_specification_of_otlp_says_it_is() {
         (13, "INTERNAL", Permanent),
         (14, "UNAVAILABLE", Retryable),
         (15, "DATA_LOSS", Retryable),
-        (16, "UNAUTHENTICATED", Permanent),
+        (16, "UNAUTHENTICATED", Credentials),
         (99, "UNKNOWN", Permanent),
     ] {
         let error = verdict(Outcome::refused(code, "said%20so"));
@@ -296,6 +296,29 @@ fn a_batch_that_is_too_large_goes_in_halves_and_the_limit_is_remembered() {
 }
 
 #[test]
+fn of_a_batch_in_parts_another_try_sends_what_was_not_taken_and_nothing_else() {
+    let small = AtomicUsize::new(0);
+    let server = server(move |call| match call.message.len() {
+        4001.. => Outcome::refused(8, "grpc: received message larger than max"),
+        _ if small.fetch_add(1, Ordering::SeqCst) == 2 => Outcome::refused(16, "expired"),
+        _ => Outcome::ok(),
+    });
+    let (request, first) = (sample_spans::many("orders", 400), backend_at(&server.url()));
+    let body = sample_spans::bytes(&request);
+    let batch = Batch::first_try(Signal::Traces, &body, 400, 1);
+    let error = first.export(&batch, LIMIT).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Credentials, "{error}");
+    // With other credentials it is another instance that gets it.
+    let again = Batch { attempt: 2, retry_cookie: error.retry_cookie(), ..batch };
+    backend_at(&server.url()).export(&again, LIMIT).unwrap();
+    let mut calls: Vec<_> = server.calls().into_iter().filter(|call| call.message.len() <= 4000).collect();
+    calls.remove(2);
+    let taken = calls.iter().map(|call| ExportTraceServiceRequest::decode(&*call.message).unwrap());
+    let taken: Vec<_> = taken.flat_map(|part| part.resource_spans[0].scope_spans[0].spans.clone()).collect();
+    assert_eq!(taken, request.resource_spans[0].scope_spans[0].spans);
+}
+
+#[test]
 fn a_server_that_never_answers_is_given_up_in_time() {
     let server = server(|_| Outcome::Silence);
     let mute = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -364,8 +387,8 @@ fn an_answer_in_http_alone_counts_as_grpc_s_table_has_it() {
     for (status, kind) in [
         (200, ErrorKind::Permanent),
         (400, ErrorKind::Permanent),
-        (401, ErrorKind::Permanent),
-        (403, ErrorKind::Permanent),
+        (401, ErrorKind::Credentials),
+        (403, ErrorKind::Credentials),
         (404, ErrorKind::Permanent),
         (429, ErrorKind::Retryable),
         (500, ErrorKind::Permanent),
@@ -509,10 +532,5 @@ fn a_forked_child_connects_by_itself() {
 
 #[test]
 fn the_plugin_exports_its_entry_point_and_nothing_else() {
-    let library = std::env::current_exe().unwrap().with_file_name("libtracer_plugin_otlp_grpc.so");
-    let output = std::process::Command::new("nm").args(["-D", "--defined-only"]).arg(&library).output().unwrap();
-    assert!(output.status.success(), "{}: {}", library.display(), String::from_utf8_lossy(&output.stderr));
-    let lines = String::from_utf8(output.stdout).unwrap();
-    let names: Vec<_> = lines.lines().filter_map(|line| line.split_whitespace().next_back()).collect();
-    assert_eq!(names, ["tracer_plugin_v1"]);
+    assert_eq!(exported_symbols("otlp_grpc"), ["tracer_plugin_v1"]);
 }

@@ -49,6 +49,21 @@ fn take<'a>(rest: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
     Some(head)
 }
 
+/// Appends a field of bytes, a text or a message.
+pub fn put_field(message: &mut Vec<u8>, number: u64, bytes: &[u8]) {
+    put_varint(message, number << 3 | 2);
+    put_varint(message, bytes.len() as u64);
+    message.extend_from_slice(bytes);
+}
+
+fn put_varint(message: &mut Vec<u8>, mut number: u64) {
+    while number > 0x7f {
+        message.push(number as u8 & 0x7f | 0x80);
+        number >>= 7;
+    }
+    message.push(number as u8);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,6 +13,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use serde_json::json;
 use tracer_plugin_api::{Backend as _, BackendError, Batch, ErrorKind, Signal};
 use tracer_plugin_kafka::Kafka;
+use tracer_resolver_references::exported_symbols;
 use words::LIMIT;
 use words::backend::{create, export, export_metrics};
 use words::kafka::{Kafka as Cluster, assign};
@@ -178,7 +179,8 @@ fn a_broker_that_refuses_is_tried_again_or_not_as_kafka_has_it() {
     let cluster = Cluster::start(&["otlp_spans"]);
     let batch = sample_spans::many("orders", 2);
     for (refusal, kind) in [
-        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, ErrorKind::Permanent),
+        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, ErrorKind::Credentials),
+        (RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, ErrorKind::Credentials),
         (RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, ErrorKind::Retryable),
         (RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_REQUIRED_ACKS, ErrorKind::Permanent),
     ] {
@@ -190,6 +192,29 @@ fn a_broker_that_refuses_is_tried_again_or_not_as_kafka_has_it() {
         assert!(error.message().contains("otlp_spans"), "{error}");
     }
     export(&to(&cluster, json!({})), &batch).unwrap();
+}
+
+/// In parts too: what is left of the batch is not lost with what the credentials of this instance do not allow.
+#[test]
+fn a_batch_in_messages_that_may_not_be_written_waits_for_other_credentials() {
+    let cluster = Cluster::start(&["otlp_spans"]);
+    let backend = to(&cluster, json!({"partition_traces_by_id": true, "properties": {"retries": 0}}));
+    let refusal = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    cluster.cluster().request_errors(RDKafkaApiKey::Produce, &[refusal; 8]);
+    let error = export(&backend, &of_traces(8, 4)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Credentials, "{error}");
+}
+
+/// The mock cluster knows no users, so that every one is refused.
+#[test]
+fn a_user_whom_the_broker_does_not_let_in_is_refused_credentials() {
+    let cluster = Cluster::start(&["otlp_spans"]);
+    let user = json!({
+        "security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.username": "traces", "sasl.password": "s3cret",
+    });
+    let error = export(&to(&cluster, json!({"properties": user})), &sample_spans::many("orders", 1)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Credentials, "{error}");
+    assert!(error.message().contains("`properties`") && !error.message().contains("s3cret"), "{error}");
 }
 
 #[test]
@@ -224,4 +249,10 @@ fn a_topic_that_is_not_there_is_worth_another_try_and_is_named() {
     let error = export(&backend, &sample_spans::many("orders", 1)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Retryable, "{error}");
     assert!(error.message().contains("nobody.made.it") && error.message().contains("no such topic"), "{error}");
+}
+
+/// Of its librdkafka and zlib nothing either: another one of the process would be bound to them.
+#[test]
+fn the_plugin_exports_its_entry_point_and_nothing_else() {
+    assert_eq!(exported_symbols("kafka"), ["tracer_plugin_v1"]);
 }

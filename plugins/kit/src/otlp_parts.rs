@@ -3,14 +3,31 @@
 
 use tracer_plugin_api::Signal;
 
-use crate::Part;
-use crate::protobuf_fields::{Field, fields};
+use crate::protobuf_fields::{Field, fields, put_field};
+
+/// What a batch is taken apart into, encoded.
+pub trait Part: AsRef<[u8]> {
+    /// How many items it is: one, for a span.
+    fn items(&self) -> u32 {
+        1
+    }
+}
+
+impl Part for Vec<u8> {}
 
 /// One encoded span or metric, and where it stands.
-pub(crate) struct Placed<'a> {
+#[derive(Clone, Copy)]
+pub struct Placed<'a> {
     place: Place,
     bytes: &'a [u8],
     items: u32,
+}
+
+impl<'a> Placed<'a> {
+    /// The span or metric, encoded.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
 }
 
 impl AsRef<[u8]> for Placed<'_> {
@@ -27,7 +44,7 @@ impl Part for Placed<'_> {
 
 /// The requests around them: what is said of their resources and scopes.
 #[derive(Default)]
-pub(crate) struct Frames {
+pub struct Frames {
     /// All fields of a `ResourceSpans` or `ResourceMetrics` but its scopes, encoded.
     resources: Vec<Vec<u8>>,
     /// All fields of a `ScopeSpans` or `ScopeMetrics` but its spans or metrics, encoded.
@@ -42,7 +59,7 @@ struct Place {
 }
 
 /// The spans or metrics of a request, if they are `item_count` items: else it is not what it seems.
-pub(crate) fn take_apart(signal: Signal, request: &[u8], item_count: u32) -> Option<(Frames, Vec<Placed<'_>>)> {
+pub fn take_apart(signal: Signal, request: &[u8], item_count: u32) -> Option<(Frames, Vec<Placed<'_>>)> {
     let items_of = match signal {
         Signal::Traces => |_: &[u8]| 1,
         Signal::Metrics => data_points,
@@ -73,8 +90,21 @@ fn data_points(metric: &[u8]) -> u32 {
 }
 
 impl Frames {
+    /// The most bytes by which a request grows when `next` is put behind `before`, or when it is the first.
+    pub fn growth(&self, before: Option<&Placed<'_>>, next: &Placed<'_>) -> usize {
+        let around = |frames: &[Vec<u8>], index: usize| frames.get(index).map_or(0, |frame| frame.len() + TAG);
+        let alone = next.bytes.len() + TAG;
+        let (new_resource, new_scope) =
+            (around(&self.resources, next.place.resource), around(&self.scopes, next.place.scope));
+        match before.map(|before| before.place) {
+            Some(place) if place == next.place => alone,
+            Some(place) if place.resource == next.place.resource => alone + new_scope,
+            _ => alone + new_scope + new_resource,
+        }
+    }
+
     /// The request with these alone.
-    pub(crate) fn put_together(&self, spans: &[Placed<'_>]) -> Vec<u8> {
+    pub fn put_together(&self, spans: &[Placed<'_>]) -> Vec<u8> {
         let mut request = Vec::new();
         for of_resource in spans.chunk_by(|one, next| one.place.resource == next.place.resource) {
             let place = of_resource.first().map(|span| span.place);
@@ -83,10 +113,10 @@ impl Frames {
             for of_scope in of_resource.chunk_by(|one, next| one.place == next.place) {
                 let place = of_scope.first().map(|span| span.place);
                 let mut scope_spans = place.and_then(|place| self.scopes.get(place.scope)).cloned().unwrap_or_default();
-                of_scope.iter().for_each(|span| put(&mut scope_spans, REPEATED, span.bytes));
-                put(&mut resource_spans, REPEATED, &scope_spans);
+                of_scope.iter().for_each(|span| put_field(&mut scope_spans, REPEATED, span.bytes));
+                put_field(&mut resource_spans, REPEATED, &scope_spans);
             }
-            put(&mut request, REPEATED_IN_REQUEST, &resource_spans);
+            put_field(&mut request, REPEATED_IN_REQUEST, &resource_spans);
         }
         request
     }
@@ -104,25 +134,10 @@ fn frame(message: &[u8]) -> Vec<u8> {
     let mut frame = Vec::new();
     for (number, field) in fields(message) {
         if let (false, Field::Bytes(bytes)) = (number == REPEATED, field) {
-            put(&mut frame, number, bytes);
+            put_field(&mut frame, number, bytes);
         }
     }
     frame
-}
-
-/// Appends a field of bytes.
-fn put(message: &mut Vec<u8>, number: u64, bytes: &[u8]) {
-    varint(message, number << 3 | 2);
-    varint(message, bytes.len() as u64);
-    message.extend_from_slice(bytes);
-}
-
-fn varint(message: &mut Vec<u8>, mut number: u64) {
-    while number > 0x7f {
-        message.push(number as u8 & 0x7f | 0x80);
-        number >>= 7;
-    }
-    message.push(number as u8);
 }
 
 /// `resource_spans`, `resource_metrics` of a request.
@@ -137,6 +152,8 @@ const KIND_EXPONENTIAL_HISTOGRAM: u64 = 10;
 const KIND_SUMMARY: u64 = 11;
 /// `data_points` of each of them.
 const DATA_POINTS: u64 = 1;
+/// The most that a field's key and length take: five bytes of length are 32 GiB.
+const TAG: usize = 6;
 
 #[cfg(test)]
 mod tests {
@@ -144,7 +161,7 @@ mod tests {
 
     fn message(fields: &[(u64, &[u8])]) -> Vec<u8> {
         let mut message = Vec::new();
-        fields.iter().for_each(|(number, bytes)| put(&mut message, *number, bytes));
+        fields.iter().for_each(|(number, bytes)| put_field(&mut message, *number, bytes));
         message
     }
 
@@ -179,6 +196,20 @@ mod tests {
             (1, &message(&[(1, b"payments"), (2, &message(&[(2, b"d")]))])),
         ]);
         assert_eq!(frames.put_together(&spans[2..]), expected);
+    }
+
+    #[test]
+    fn a_request_is_never_larger_than_it_was_said_to_grow() {
+        let request = request();
+        let (frames, spans) = take_apart(Signal::Traces, &request, 4).unwrap();
+        for from in 0..spans.len() {
+            let mut most = 0;
+            for to in from..spans.len() {
+                most += frames.growth((to > from).then(|| &spans[to - 1]), &spans[to]);
+                let bytes = frames.put_together(&spans[from..=to]).len();
+                assert!(bytes <= most && most <= bytes + 100, "{from} to {to}: {bytes}, {most}");
+            }
+        }
     }
 
     #[test]
