@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::config::draft::config::ConfigDraft;
-use crate::config::model::{Measuring, Trace};
+use crate::config::model::{Backend, Measuring, Trace};
 use crate::config::report::code;
 use crate::config::report::findings::Findings;
 use crate::config::report::problem::Problem;
@@ -26,6 +26,56 @@ pub(super) fn queues_hold_a_batch(draft: &ConfigDraft, findings: &mut Findings) 
     }
 }
 
+/// OTLP over HTTP at the port that is gRPC's everywhere, and the other way round.
+pub(super) fn ports_fit(draft: &ConfigDraft, findings: &mut Findings) {
+    for backend in draft.backends.iter().filter_map(|draft| draft.backend.as_ref().ok()) {
+        let (port, speaks, other, own_port) = match backend.plugin.as_str() {
+            "otlp" => ("4317", "OTLP over gRPC", "otlp_grpc", "4318"),
+            "otlp_grpc" => ("4318", "OTLP over HTTP", "otlp", "4317"),
+            _ => continue,
+        };
+        for key in ["endpoint", "traces_endpoint", "metrics_endpoint"] {
+            let endpoint = backend.config.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
+            let after_scheme = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+            let host = after_scheme.split('/').next().unwrap_or_default().trim_end();
+            if host.rsplit_once(':').is_none_or(|(_, given)| given != port) {
+                continue;
+            }
+            let pointer = format!("/{key}");
+            let span = backend.config_spans.iter().find(|(at, _)| *at == pointer);
+            let span = span.map_or_else(|| backend.span.clone(), |(_, span)| span.clone());
+            let message = format!("`{key}` has port {port}, where {speaks} is spoken as a rule");
+            let help = format!("write plugin = {other:?}, or the port of `{}`, {own_port} as a rule", backend.plugin);
+            findings.mention(Problem::warning(code::PORT_OF_THE_OTHER, message).at(span, "").help(help));
+        }
+    }
+}
+
+/// Backends of one `export` that are the same in all: every span is sent twice. Two services may well have one each, for
+/// queues of their own.
+pub(super) fn twins(draft: &ConfigDraft, findings: &mut Findings) {
+    let ready = |index: &usize| draft.backends.get(*index)?.backend.as_ref().ok();
+    let mut pairs = Vec::new();
+    for list in exports(draft) {
+        for (place, index) in list.iter().enumerate() {
+            let Some(backend) = ready(index) else { continue };
+            let is_same = |other: &Backend| other.plugin == backend.plugin && other.config == backend.config;
+            let earlier = list.iter().take(place).find(|other| *other != index && ready(other).is_some_and(is_same));
+            if let Some(other) = earlier {
+                pairs.push((*index.min(other), *index.max(other)));
+            }
+        }
+    }
+    pairs.sort_unstable();
+    pairs.dedup();
+    for (first, second) in pairs.iter().filter_map(|(first, second)| Some((ready(first)?, ready(second)?))) {
+        let message = format!("the backends `{}` and `{}` are the same", first.name, second.name);
+        let help = "an `export` names both, and sends every span twice: name one of them there";
+        let problem = Problem::warning(code::SAME_BACKEND_TWICE, message).at(second.span.clone(), "");
+        findings.mention(problem.also(first.span.clone(), "first here").help(help));
+    }
+}
+
 /// Services whose spans go nowhere.
 pub(super) fn services_have_backends(draft: &ConfigDraft, findings: &mut Findings) {
     for service in &draft.services {
@@ -41,16 +91,8 @@ pub(super) fn services_have_backends(draft: &ConfigDraft, findings: &mut Finding
 
 /// Backends and plugins that nobody names.
 pub(super) fn unused(draft: &ConfigDraft, findings: &mut Findings) {
-    let layers = draft
-        .services
-        .iter()
-        .flat_map(|service| std::iter::once(&service.layer).chain(service.overrides.iter().map(|(_, layer)| layer)));
     let mut is_used = vec![false; draft.backends.len()];
-    for index in layers
-        .chain(std::iter::once(&draft.defaults))
-        .filter_map(|layer| layer.export.as_ref()?.as_ref().ok())
-        .flatten()
-    {
+    for index in exports(draft).flatten() {
         if let Some(is_used) = is_used.get_mut(*index) {
             *is_used = true;
         }
@@ -84,4 +126,13 @@ pub(super) fn shared_files(draft: &ConfigDraft, findings: &mut Findings) {
             );
         }
     }
+}
+
+/// Every `export` that could be read: of services, of their topics and of the defaults.
+fn exports(draft: &ConfigDraft) -> impl Iterator<Item = &Vec<usize>> {
+    let layers = draft
+        .services
+        .iter()
+        .flat_map(|service| std::iter::once(&service.layer).chain(service.overrides.iter().map(|(_, layer)| layer)));
+    layers.chain(std::iter::once(&draft.defaults)).filter_map(|layer| layer.export.as_ref()?.as_ref().ok())
 }

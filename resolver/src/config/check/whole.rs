@@ -13,6 +13,8 @@ pub(super) fn check(draft: &ConfigDraft, findings: &mut Findings) {
     rules::contradictions(draft, findings);
     let unreachable = unreachable::find(draft, findings);
     backends::queues_hold_a_batch(draft, findings);
+    backends::ports_fit(draft, findings);
+    backends::twins(draft, findings);
     if is_complete {
         rules::doubts(draft, &unreachable, findings);
         backends::services_have_backends(draft, findings);

@@ -81,7 +81,11 @@ impl<'n> Field<'n> {
     fn unknown_word(self, words: &[&str], findings: &mut Findings) -> Broken {
         let known = listed(words);
         let wants = format!("one of {known}");
-        if let (Value::Boolean(false), Some(meant)) = (&self.node.value, by_another_word("false", words)) {
+        let as_switch = match &self.node.value {
+            Value::Boolean(value) => by_another_word(if *value { "true" } else { "false" }, words),
+            _ => None,
+        };
+        if let Some(meant) = as_switch {
             let message = format!("`{}` takes {wants}", self.key);
             let label = format!("write {meant:?}");
             return findings.refuse(Problem::error(code::WRONG_TYPE, message).at(self.span(), label));
@@ -107,7 +111,14 @@ impl<'n> Field<'n> {
             (_, Some("true")) => Ok(true),
             (_, Some("false")) => Ok(false),
             (_, Some(_)) => Err(self.unsuitable_reference(wants, findings)),
-            _ => Err(self.quoted(|text| matches!(text, "true" | "false"), wants, findings)),
+            (value, _) => match meant_switch(value) {
+                Some(meant) => {
+                    let message = format!("`{}` takes {wants}", self.key);
+                    let label = format!("write {meant}");
+                    Err(findings.refuse(Problem::error(code::WRONG_TYPE, message).at(self.span(), label)))
+                }
+                None => Err(self.quoted(|text| matches!(text, "true" | "false"), wants, findings)),
+            },
         }
     }
 
@@ -142,7 +153,8 @@ impl<'n> Field<'n> {
             units::written_duration(*range.start()),
             units::written_duration(*range.end())
         );
-        let milliseconds = self.measure(units::duration_ms, "ms, s, m or h", &wants, findings)?;
+        let milliseconds =
+            self.measure(units::duration_ms, units::meant_duration, "ms, s, m or h", &wants, findings)?;
         let value = milliseconds.map(Duration::from_millis).filter(|value| range.contains(value));
         if let (Value::Integer(number @ ..SECONDS_MOST_LIKELY), "timeout" | "max_elapsed", Some(_)) =
             (&self.node.value, self.key, value)
@@ -150,6 +162,14 @@ impl<'n> Field<'n> {
             let message = format!("`{}` is {number} ms here: a number without a unit counts milliseconds", self.key);
             let label = format!("write \"{number}s\" for seconds, or \"{number}ms\"");
             findings.mention(Problem::warning(code::OUT_OF_RANGE, message).at(self.span(), label));
+        }
+        if let (Value::Integer(number), None) = (&self.node.value, value) {
+            let seconds = u64::try_from(*number).ok().map(Duration::from_secs).filter(|time| range.contains(time));
+            if seconds.is_some() {
+                let label = format!("these are milliseconds, and too few; write \"{number}s\" for seconds");
+                let problem = Problem::error(code::OUT_OF_RANGE, format!("`{}` takes {wants}", self.key));
+                return Err(findings.refuse(problem.at(self.span(), label)));
+            }
         }
         value.ok_or_else(|| self.out_of_range(&wants, findings))
     }
@@ -162,7 +182,7 @@ impl<'n> Field<'n> {
             units::written_bytes(*range.end())
         );
         let bytes = self
-            .measure(units::bytes, "B, KiB, MiB, GiB, kB, MB or GB", &wants, findings)?
+            .measure(units::bytes, units::meant_bytes, "B, KiB, MiB, GiB, kB, MB or GB", &wants, findings)?
             .filter(|value| range.contains(value));
         bytes.and_then(|bytes| usize::try_from(bytes).ok()).ok_or_else(|| self.out_of_range(&wants, findings))
     }
@@ -221,6 +241,7 @@ impl<'n> Field<'n> {
     fn measure(
         self,
         read: fn(&str) -> Option<u64>,
+        meant: fn(&str) -> Option<String>,
         units: &str,
         wants: &str,
         findings: &mut Findings,
@@ -229,7 +250,7 @@ impl<'n> Field<'n> {
             Value::Integer(value) => Ok(u64::try_from(*value).ok()),
             Value::Text(Text::Broken) => Err(Broken),
             Value::Text(Text::Written(text)) => {
-                read(text).map(Some).ok_or_else(|| self.bad_notation(units, wants, findings))
+                read(text).map(Some).ok_or_else(|| self.bad_notation(meant(text), units, wants, findings))
             }
             Value::Text(Text::Referenced { value, whole, .. }) => {
                 let bare = || value.trim().parse().ok().filter(|_| *whole);
@@ -254,10 +275,10 @@ impl<'n> Field<'n> {
         self.unacceptable(problem, wants, findings)
     }
 
-    fn bad_notation(self, units: &str, wants: &str, findings: &mut Findings) -> Broken {
+    fn bad_notation(self, meant: Option<String>, units: &str, wants: &str, findings: &mut Findings) -> Broken {
         let message = format!("`{}` takes {wants}", self.key);
-        findings
-            .refuse(Problem::error(code::BAD_NOTATION, message).at(self.span(), format!("a whole number and {units}")))
+        let label = meant.map_or_else(|| format!("a whole number and {units}"), |meant| format!("write {meant}"));
+        findings.refuse(Problem::error(code::BAD_NOTATION, message).at(self.span(), label))
     }
 
     fn unsuitable_reference(self, wants: &str, findings: &mut Findings) -> Broken {
@@ -272,6 +293,20 @@ impl<'n> Field<'n> {
 /// A smaller number of milliseconds is no time in which a backend answers.
 const SECONDS_MOST_LIKELY: i64 = 100;
 
+/// `true` or `false`, where it is said otherwise elsewhere.
+fn meant_switch(value: &Value) -> Option<bool> {
+    match value {
+        Value::Integer(0) => Some(false),
+        Value::Integer(1) => Some(true),
+        Value::Text(Text::Written(text)) => match text.trim().to_ascii_lowercase().as_str() {
+            "yes" | "on" | "enabled" => Some(true),
+            "no" | "off" | "disabled" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// What people call on and off elsewhere, where one of `words` says it here.
 fn by_another_word<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
     let meant = match text.to_ascii_lowercase().as_str() {
@@ -279,5 +314,6 @@ fn by_another_word<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
         "true" | "yes" | "on" | "all" | "always" | "full" | "enable" | "enabled" => "spans",
         _ => return None,
     };
-    words.iter().find(|word| **word == meant).copied()
+    // Some keys have `on` for it.
+    words.iter().find(|word| **word == meant || (meant == "spans" && **word == "on")).copied()
 }

@@ -33,6 +33,42 @@ pub(crate) fn bytes(text: &str) -> Option<u64> {
     number.checked_mul(factor)
 }
 
+/// What to write in place of a time that is written as elsewhere: `30sec`, `0.5s`, `10`.
+pub(crate) fn meant_duration(text: &str) -> Option<String> {
+    let (number, unit) = fraction(text)?;
+    let factor = match unit.as_str() {
+        "" => {
+            return Some(format!("\"{}s\" for seconds, or \"{}ms\"", text.trim(), text.trim()))
+                .filter(|_| number.fract() == 0.0);
+        }
+        "ms" | "msec" | "msecs" | "millis" | "millisecond" | "milliseconds" => 1.0,
+        "s" | "sec" | "secs" | "second" | "seconds" => 1_000.0,
+        "m" | "min" | "mins" | "minute" | "minutes" => 60_000.0,
+        "h" | "hr" | "hour" | "hours" => 3_600_000.0,
+        _ => return None,
+    };
+    let milliseconds = number * factor;
+    let is_whole = milliseconds.fract() == 0.0 && (1.0..1e12).contains(&milliseconds);
+    let time = is_whole.then(|| Duration::from_secs_f64(milliseconds / 1_000.0))?;
+    Some(format!("\"{}\"", written_duration(time)))
+}
+
+/// What to write in place of a size that is written as elsewhere: `64M`, `8mib`.
+pub(crate) fn meant_bytes(text: &str) -> Option<String> {
+    let (number, unit) = fraction(text)?;
+    let unit = match unit.as_str() {
+        "k" | "ki" | "kib" => "KiB",
+        "m" | "mi" | "mib" => "MiB",
+        "g" | "gi" | "gib" => "GiB",
+        "kb" => "kB",
+        "mb" => "MB",
+        "gb" => "GB",
+        "b" | "byte" | "bytes" => "B",
+        _ => return None,
+    };
+    (number.fract() == 0.0).then(|| format!("\"{number}{unit}\""))
+}
+
 /// The way to write `value` that a person would choose.
 pub fn written_duration(value: Duration) -> String {
     let milliseconds = value.as_millis();
@@ -56,6 +92,14 @@ fn split(text: &str) -> Option<(u64, &str)> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).filter(|digits| *digits > 0)?;
     let (number, unit) = text.split_at_checked(digits)?;
     Some((number.parse().ok()?, unit.strip_prefix(' ').unwrap_or(unit)))
+}
+
+/// `0.5 Sec` → (0.5, `sec`).
+fn fraction(text: &str) -> Option<(f64, String)> {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(end)?;
+    Some((number.parse().ok()?, unit.trim().to_ascii_lowercase()))
 }
 
 #[cfg(test)]

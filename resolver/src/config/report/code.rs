@@ -61,6 +61,8 @@ pub(crate) const HIDDEN_CHARACTER: &str = "C311";
 pub(crate) const HALF_OF_A_SERVICE: &str = "C312";
 pub(crate) const NOTHING_MEASURED: &str = "C313";
 pub(crate) const CAPTURED_SECRET: &str = "C314";
+pub(crate) const PORT_OF_THE_OTHER: &str = "C315";
+pub(crate) const SAME_BACKEND_TWICE: &str = "C316";
 
 // C4xx: the environment.
 pub(crate) const NOTHING_CONFIGURED: &str = "C400";

@@ -116,10 +116,12 @@ pub(crate) fn sections_with(key: &str) -> Vec<&'static str> {
 /// The key that is called otherwise elsewhere, if it is one of `known`: no slip leads from one word to the other.
 pub(crate) fn by_another_word(key: &str, known: &[&str]) -> Option<&'static str> {
     let meant = match key.to_ascii_lowercase().replace('-', "_").as_str() {
+        "exporter" | "exporters" if known.contains(&"backends") => "backends",
         "backend" | "backends" | "exporter" | "exporters" | "exports_to" => "export",
         "sampling" | "sample" | "sample_rate" | "sample_ratio" | "sampling_rate" | "sampling_ratio" | "ratio" => {
             "sampler"
         }
+        "value" | "param" | "arg" | "probability" | "percentage" | "rate" => "ratio",
         "attributes" | "labels" | "resource_attributes" | "tags" => "resource",
         "headers" | "captured_headers" | "header_attributes" => "capture_headers",
         "commits" | "settle" | "settle_spans" => "commit_spans",
@@ -132,8 +134,10 @@ pub(crate) fn by_another_word(key: &str, known: &[&str]) -> Option<&'static str>
         "settings" | "options" | "plugin_config" => "config",
         "type" | "kind" => "plugin",
         "enabled" | "enable" | "disabled" | "tracing" | "traced" => "trace",
-        "producer" | "publishes" | "sends" => "produces",
-        "consumer" | "receives" | "subscribes" => "consumes",
+        "producer" | "publish" | "publishes" | "send" | "sends" | "write" | "writes" => "produces",
+        "consumer" | "receive" | "receives" | "subscribe" | "subscribes" | "read" | "reads" => "consumes",
+        "client" => "client_ids",
+        "group" | "consumer_group" | "consumer_groups" => "group_ids",
         _ => return None,
     };
     known.contains(&meant).then_some(meant)

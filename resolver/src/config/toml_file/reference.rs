@@ -27,7 +27,7 @@ pub(crate) fn replace_all(node: &mut Node, source: &str, variables: &Variables, 
                 let problem =
                     Problem::warning(code::MALFORMED_REFERENCE, "this is taken as it stands: it is no reference");
                 let label = format!("did you mean {meant}?");
-                findings.mention(problem.at(node.span.clone(), label).help("for a text that begins with $ write $$"));
+                findings.mention(problem.at(node.span.clone(), label).help("for a dollar sign write $$"));
             }
             let replaced = replace(written, variables).unwrap_or_else(|failures| {
                 for failure in failures {
@@ -149,6 +149,16 @@ fn path_of(reference: &str) -> Option<&str> {
     reference.strip_prefix("${file:")?.strip_suffix('}')
 }
 
+/// The variable that a shell would replace within a text, such as `Bearer $TOKEN`. A name is in capitals and stands alone:
+/// a password has a dollar sign in its midst.
+fn meant_within(written: &str) -> Option<String> {
+    let words = written.split([' ', '/', ':', '=', '@', ',']);
+    let name = words
+        .filter_map(|word| word.strip_prefix('$'))
+        .find(|name| name.len() > 2 && is_variable_name(name) && !name.chars().any(|c| c.is_ascii_lowercase()))?;
+    Some(format!("${{env:{name}}}"))
+}
+
 /// The reference that was most likely meant by one that is none.
 fn meant_kind(reference: &str) -> Option<String> {
     let inside = reference.strip_prefix("${")?.strip_suffix('}')?.trim();
@@ -194,7 +204,7 @@ fn meant_reference(written: &str) -> Option<String> {
             return Some(format!("${{{kind}{name}}}"));
         }
     }
-    let name = written.trim().strip_prefix('$')?;
+    let Some(name) = written.trim().strip_prefix('$') else { return meant_within(written) };
     let name = name.strip_prefix('(').and_then(|name| name.strip_suffix(')')).unwrap_or(name);
     let is_meant = is_variable_name(name) && !name.chars().any(|c| c.is_ascii_lowercase());
     is_meant.then(|| format!("${{env:{name}}}"))

@@ -141,6 +141,11 @@ fn unknown_key(entry: &Entry, title: &str, known: &[&str]) -> Problem {
         _ => keys::by_another_word(&entry.key, known)
             .map_or(String::new(), |meant| format!("here it is called `{meant}`")),
     };
+    let label = if title == "a pattern" && entry.key == "glob" {
+        "a glob is a text alone, such as \"orders.*\"".to_owned()
+    } else {
+        label
+    };
     let elsewhere = keys::sections_with(&entry.key);
     let known_here = format!("known here: {}", listed(known));
     let help = if !label.is_empty() {

@@ -37,7 +37,7 @@ pub(super) fn part(words: &[OsString]) -> Part {
     steps.push(Step::ok("program", way));
     let (loading, comes_in) = loading(&outlook);
     let found = clients::of(executed, words);
-    let kafka = kafka(outlook.linked_in, &Needed::by(executed), comes_in, found.are_seen, found.steps.is_empty());
+    let kafka = kafka(&outlook, &Needed::by(executed), comes_in, found.are_seen, found.steps.is_empty());
     // What is linked into a static program is found by nobody: that is the finding, and says the way out.
     let is_told = kafka.iter().any(|step| step.state == State::Failed);
     steps.push(loading.after(is_told));
@@ -88,8 +88,8 @@ fn loading(outlook: &Outlook) -> (Step, bool) {
 }
 
 /// Where its librdkafka is, and by which way it is traced. `seen`: what the program's sources say of that.
-fn kafka(linked_in: LinkedIn, needed: &Needed, comes_in: bool, seen: Option<bool>, is_alone: bool) -> Vec<Step> {
-    let step = match (linked_in, needed) {
+fn kafka(outlook: &Outlook, needed: &Needed, comes_in: bool, seen: Option<bool>, is_alone: bool) -> Vec<Step> {
+    let step = match (outlook.linked_in, needed) {
         (LinkedIn::Functions, _) if !comes_in => Step::failed(
             "librdkafka",
             "it is linked into a program that is wholly static, and can load no library: it is not traced",
@@ -118,6 +118,12 @@ fn kafka(linked_in: LinkedIn, needed: &Needed, comes_in: bool, seen: Option<bool
             }
             // What is said of its clients says it.
             (Some(_), _) | (None, false) => return Vec::new(),
+            (None, true) if outlook.reach == Reach::Nowhere => {
+                Step::failed("librdkafka", "the program has none in it, and can load none: it is not traced").way_out(
+                    "if it only starts another program, as `go run` does, ask about that one; a Kafka client that is not built \
+                     on librdkafka, such as franz-go or Sarama, is not traced: in Go confluent-kafka-go is",
+                )
+            }
             (None, true) => Step::doubtful("librdkafka", "the program's file neither has it nor asks for it")
                 .way_out(format!(
                     "if it has no Kafka client, or one that is not built on librdkafka, it is not traced; if it looks librdkafka \
@@ -126,4 +132,22 @@ fn kafka(linked_in: LinkedIn, needed: &Needed, comes_in: bool, seen: Option<bool
         },
     };
     vec![step]
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+    use super::*;
+
+    #[test]
+    fn a_static_program_without_librdkafka_is_not_sent_to_a_property_that_cannot_help() {
+        let outlook = |reach| Outlook { files: Vec::new(), reach, linked_in: LinkedIn::Nothing };
+        let found = kafka(&outlook(Reach::Nowhere), &Needed::Nothing, false, None, true);
+        let step = found.first().unwrap();
+        let way_out = step.way_out.as_deref().unwrap_or_default();
+        assert!(step.state == State::Failed && way_out.contains("`go run`") && !way_out.contains(PROPERTY), "{way_out}");
+        let found = kafka(&outlook(Reach::Loaded), &Needed::Nothing, true, None, true);
+        assert!(found.first().unwrap().way_out.as_deref().unwrap_or_default().contains(PROPERTY));
+    }
 }

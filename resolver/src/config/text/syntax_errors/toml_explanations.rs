@@ -141,6 +141,10 @@ fn whole_line_mistake(line: &Range<usize>, whole_line: &str) -> Option<Problem> 
     if let Some(problem) = template(whole_line, line.start) {
         return Some(problem);
     }
+    if trimmed.starts_with("- ") {
+        let help = "an entry of a list stands in brackets: export = [\"collector\"]; this is TOML, and not YAML";
+        return Some(at(start..start + 1, "`-` begins no entry of a list here", "").help(help));
+    }
     for mark in ["//", ";", "--", "/*"] {
         if trimmed.starts_with(mark) {
             let message = format!("`{mark}` begins no comment here");
@@ -148,7 +152,8 @@ fn whole_line_mistake(line: &Range<usize>, whole_line: &str) -> Option<Problem> 
         }
     }
     for word in ["export ", "set ", "let "] {
-        if trimmed.starts_with(word) {
+        // `export =` is a key of ours.
+        if trimmed.strip_prefix(word).is_some_and(|rest| !rest.trim_start().starts_with('=')) {
             let message = format!("`{}` is of another language", word.trim());
             return Some(at(start..start + word.len() - 1, &message, "take it out").help(FORM));
         }
@@ -165,7 +170,8 @@ fn whole_line_mistake(line: &Range<usize>, whole_line: &str) -> Option<Problem> 
             let example = if value.trim().is_empty() { "[services.orders]" } else { "key = value" };
             let message = "`:` stands where TOML has `=`";
             let help = format!("write `{example}`: this is TOML, and not YAML");
-            return Some(at(place..place + 1, message, "write = here").help(help));
+            let label = if value.trim().is_empty() { "a heading stands in brackets" } else { "write = here" };
+            return Some(at(place..place + 1, message, label).help(help));
         }
     }
     None
