@@ -210,9 +210,9 @@ impl PluginLibrary {
     pub(super) fn validate(&self, config: &Value) -> Option<Complaint> {
         let (text, validate) = (config.to_string(), self.functions().validate.may_throw());
         let mut error = tracer_error::new();
-        // SAFETY: `validate` came with a checked table, and its library is never unloaded; `text` and `error` outlive the
-        // call. Any thread may call it.
         let code = undisturbed(|| {
+            // SAFETY: `validate` came with a checked table, and its library is never unloaded; `text` and `error` outlive the
+            // call. Any thread may call it.
             inside(self.type_name(), "validate", || unsafe { validate(tracer_str::new(&text), &mut error) })
         });
         if code == TRACER_OK {
