@@ -79,8 +79,8 @@
  *   - A library that was loaded is never unloaded: code, static data and thread-local destructors stay valid for ever.
  *     Rationale: unloading breaks thread-local destructors and every thread the plugin forgot. The price is that a
  *     new version of a plugin needs a new process.
- *   - After fork(), in the child, it never touches an instance that the parent made: it makes new ones. It makes none
- *     there, and calls nothing, if the plugin says TRACER_CAP_NOT_IN_FORKED_CHILDREN, or if it is seen to be written in
+ *   - After fork(), in the child, it never touches an instance that the parent made. It makes new ones; but none,
+ *     and calls nothing, if the plugin says TRACER_CAP_NOT_IN_FORKED_CHILDREN, or if it is seen to be written in
  *     Go, and the parent had loaded it. A plugin that keeps more than constants in static data should say so, or have
  *     the extension TRACER_EXT_AFTER_FORK.
  *

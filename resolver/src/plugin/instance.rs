@@ -158,9 +158,9 @@ impl Instance {
         };
         let Stage::Working(handle) = &life.stage else { return None };
         let mut stats = tracer_stats::new();
+        let ask = self.library.functions().stats.may_throw();
         // SAFETY: the instance is alive: `handle` is borrowed from `life`, whose lock must be taken to end it. It is held
         // across the call because the contract forbids `stats` to block.
-        let ask = handle.library.functions().stats.may_throw();
         let code = inside(self.library.type_name(), "stats", || unsafe { ask(handle.raw.as_ptr(), &mut stats) });
         let reply = Reply::new(Function::Stats, code, &tracer_error::new());
         if reply.code == TRACER_ERR_PANIC {
@@ -367,9 +367,9 @@ impl Exporter for Instance {
         let names: Vec<_> = batch.facts.services.iter().map(|name| tracer_str::new(name)).collect();
         let borrowed = lent(batch, this_try, &names);
         let mut error = tracer_error::new();
+        let (export_batch, timeout) = (self.library.functions().export_batch.may_throw(), milliseconds(timeout).max(1));
         // SAFETY: the instance is alive as long as `handle`; `borrowed`, all it points to and `error` outlive the call; the
         // queue keeps to `concurrency()`, and calls nothing after `shutdown`.
-        let (export_batch, timeout) = (self.library.functions().export_batch.may_throw(), milliseconds(timeout).max(1));
         let code = exporting(self.library.type_name(), "export_batch", || unsafe {
             export_batch(handle.raw.as_ptr(), &borrowed, timeout, &mut error)
         });
@@ -381,8 +381,8 @@ impl Exporter for Instance {
         let Some(handle) = self.working() else { return true };
         let mut error = tracer_error::new();
         let call = tracer_call::within(milliseconds(timeout));
-        // SAFETY: as in `export`.
         let flush = self.library.functions().flush.may_throw();
+        // SAFETY: as in `export`.
         let code =
             exporting(self.library.type_name(), "flush", || unsafe { flush(handle.raw.as_ptr(), &call, &mut error) });
         // Only panics and messages matter here: there are no items to account for.
@@ -408,8 +408,8 @@ impl Exporter for Instance {
         let Stage::Working(handle) = stage else { return true };
         let mut error = tracer_error::new();
         let call = tracer_call::within(milliseconds(timeout));
-        // SAFETY: as in `export`; the stage was `Working`, so it is called once.
         let shutdown = self.library.functions().shutdown.may_throw();
+        // SAFETY: as in `export`; the stage was `Working`, so it is called once.
         let code = inside(self.library.type_name(), "shutdown", || unsafe {
             shutdown(handle.raw.as_ptr(), &call, &mut error)
         });
@@ -489,9 +489,9 @@ impl Drop for Handle {
     fn drop(&mut self) {
         // Relaxed: the drop of the `Arc` synchronizes with the store.
         if self.may_be_destroyed.load(Ordering::Relaxed) {
+            let destroy = self.library.functions().destroy.may_throw();
             // SAFETY: the last reference: no call is running and none will come; the contract's condition for it is what
             // `may_be_destroyed` says.
-            let destroy = self.library.functions().destroy.may_throw();
             inside(self.library.type_name(), "destroy", || unsafe { destroy(self.raw.as_ptr()) });
             // SAFETY: once, and not used afterwards.
             unsafe { ManuallyDrop::drop(&mut self.host) };

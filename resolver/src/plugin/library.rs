@@ -213,9 +213,11 @@ impl PluginLibrary {
         let (text, validate) = (config.to_string(), self.functions().validate.may_throw());
         let mut error = tracer_error::new();
         let args = tracer_validate_args::new(tracer_str::new(&text), PATIENCE.as_millis() as u32);
-        // SAFETY: `validate` came with a checked table, and its library is never unloaded; `args`, what it points to and
-        // `error` outlive the call. Any thread may call it.
-        let code = undisturbed(|| inside(self.type_name(), "validate", || unsafe { validate(&args, &mut error) }));
+        let code = undisturbed(|| {
+            // SAFETY: `validate` came with a checked table, and its library is never unloaded; `args`, what it points to and
+            // `error` outlive the call. Any thread may call it.
+            inside(self.type_name(), "validate", || unsafe { validate(&args, &mut error) })
+        });
         let reply = Reply::new(Function::Validate, code, &error);
         if reply.code == TRACER_OK {
             return None;

@@ -42,7 +42,7 @@ enum Known {
     /// It cannot work, and will not in a fork either.
     Failed,
     /// It was created by this.
-    Plan(Plan),
+    Plan(Box<Plan>),
 }
 
 /// A process that was forked from one that was forked, and so on: further ones trace nothing, and say so.
@@ -63,7 +63,7 @@ impl Destination {
     ///
     /// `plan`: what is known of it already.
     pub(super) fn start(number: usize, wanted: Wanted, plan: Option<Plan>, pause: Duration, answer: Answer) -> Self {
-        let known = Arc::new(Swap::new(Arc::new(plan.map_or(Known::Nothing, Known::Plan))));
+        let known = Arc::new(Swap::new(Arc::new(plan.map_or(Known::Nothing, |plan| Known::Plan(Box::new(plan))))));
         let destination = Self::with(number, wanted, Arc::clone(&known));
         let wanted = destination.wanted.clone();
         let mut answer = answer;
@@ -203,9 +203,9 @@ impl Drop for Destination {
 
 /// Loads the plugin, if that is not done, and creates the backend. Runs on the backend's own thread.
 fn made(wanted: &Wanted, known: &Swap<Known>) -> Result<Box<dyn Exporter>, Vec<Problem>> {
-    let result = planned(wanted, known).and_then(|(planned, instance)| {
+    let result = planned(wanted, known).map(|(planned, instance)| {
         known.store(planned);
-        Ok(Box::new(instance) as Box<dyn Exporter>)
+        Box::new(instance) as Box<dyn Exporter>
     });
     if result.is_err() {
         known.store(Arc::new(Known::Failed));
@@ -216,7 +216,7 @@ fn made(wanted: &Wanted, known: &Swap<Known>) -> Result<Box<dyn Exporter>, Vec<P
 fn planned(wanted: &Wanted, known: &Swap<Known>) -> Result<(Arc<Known>, Instance), Vec<Problem>> {
     let mut now = known.load();
     if !matches!(*now, Known::Plan(_)) {
-        now = Arc::new(Known::Plan(wanted.plan()?));
+        now = Arc::new(Known::Plan(Box::new(wanted.plan()?)));
     }
     let Known::Plan(plan) = &*now else { return Err(Vec::new()) };
     wanted.is_ready(&plan.library)?;

@@ -146,7 +146,10 @@ mod tests {
         let found = kafka(&outlook(Reach::Nowhere), &Needed::Nothing, false, None, true);
         let step = found.first().unwrap();
         let way_out = step.way_out.as_deref().unwrap_or_default();
-        assert!(step.state == State::Failed && way_out.contains("`go run`") && !way_out.contains(PROPERTY), "{way_out}");
+        assert!(
+            step.state == State::Failed && way_out.contains("`go run`") && !way_out.contains(PROPERTY),
+            "{way_out}"
+        );
         let found = kafka(&outlook(Reach::Loaded), &Needed::Nothing, true, None, true);
         assert!(found.first().unwrap().way_out.as_deref().unwrap_or_default().contains(PROPERTY));
     }
