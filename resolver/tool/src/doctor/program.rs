@@ -136,7 +136,6 @@ fn kafka(outlook: &Outlook, needed: &Needed, comes_in: bool, seen: Option<bool>,
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
     use super::*;
 
