@@ -1,6 +1,6 @@
 //! The `otlp_grpc` backend gets a batch to a collector as it is, and tells what another try can mend from what it cannot.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
