@@ -68,8 +68,9 @@ fn every_constant_of_the_header_has_the_same_value_in_rust() {
         .filter_map(|line| line.strip_prefix("#define TRACER_"))
         .filter_map(|rest| rest.split_once(' '))
         .map(|(name, _)| name)
-        .filter(|name| !name.starts_with("HAS(") && *name != "PLUGIN_EXPORT" && *name != "PLUGIN_SYMBOL")
+        .filter(|name| !["HAS(", "PLUGIN_EXPORT", "PLUGIN_SYMBOL", "EXT_"].iter().any(|word| name.starts_with(word)))
         .collect();
+    assert!(HEADER.contains(&format!("#define TRACER_EXT_AFTER_FORK \"{TRACER_EXT_AFTER_FORK}\"\n")));
     assert_eq!(names.len(), rust.len(), "a constant is missing on one side: {names:?}");
     let mut program = String::from("#include \"tracer_plugin.h\"\n#include <stdio.h>\nint main(void) {\n");
     for name in names {
@@ -169,6 +170,7 @@ fn rust_constants() -> BTreeMap<String, (u64, u64)> {
         ("SIGNAL_LOGS", u64::from(TRACER_SIGNAL_LOGS)),
         ("ENCODING_OTLP_PROTOBUF", u64::from(TRACER_ENCODING_OTLP_PROTOBUF)),
         ("CAP_CONCURRENT_EXPORT", TRACER_CAP_CONCURRENT_EXPORT),
+        ("CAP_NOT_IN_FORKED_CHILDREN", TRACER_CAP_NOT_IN_FORKED_CHILDREN),
         ("CAP_NETWORK", TRACER_CAP_NETWORK),
         ("CAP_MUST_UNDERSTAND", TRACER_CAP_MUST_UNDERSTAND),
         ("CAP_OWNS_RETRY", TRACER_CAP_OWNS_RETRY),
