@@ -148,7 +148,7 @@ fn a_thousand_headers_of_others_are_passed_over_and_their_message_is_traced() {
 }
 
 #[test]
-fn headers_that_are_told_are_found_in_the_pass_that_looks_for_a_context() {
+fn headers_that_are_told_cost_one_more_pass() {
     let steps = |settings: &str| {
         let resolver = resolver(settings);
         let consumer = FakeClient::consumer(&resolver, Integration::Plugin);
@@ -164,7 +164,7 @@ fn headers_that_are_told_are_found_in_the_pass_that_looks_for_a_context() {
     };
     let (off, on) = (steps(""), steps("capture_headers = [\"tenant\", \"other\"]"));
     assert!(off > 500, "{off}");
-    assert_eq!(on, off + 1, "one more look, for the value");
+    assert!(on > off && on <= 2 * off, "{off}, and {on} with headers that are told");
 }
 
 #[test]

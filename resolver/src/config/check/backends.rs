@@ -42,11 +42,11 @@ pub(super) fn ports_fit(draft: &ConfigDraft, findings: &mut Findings) {
                 continue;
             }
             let pointer = format!("/{key}");
-            let span = backend.config_spans.iter().find(|(at, _)| *at == pointer);
-            let span = span.map_or_else(|| backend.span.clone(), |(_, span)| span.clone());
+            // Without a file the protocol has a variable of its own, and what is doubtful there is said where it is read.
+            let Some((_, span)) = backend.config_spans.iter().find(|(at, _)| *at == pointer) else { continue };
             let message = format!("`{key}` has port {port}, where {speaks} is spoken as a rule");
             let help = format!("write plugin = {other:?}, or the port of `{}`, {own_port} as a rule", backend.plugin);
-            findings.mention(Problem::warning(code::PORT_OF_THE_OTHER, message).at(span, "").help(help));
+            findings.mention(Problem::warning(code::PORT_OF_THE_OTHER, message).at(span.clone(), "").help(help));
         }
     }
 }

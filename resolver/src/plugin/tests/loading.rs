@@ -404,8 +404,8 @@ fn two_versions_of_a_plugin_stand_side_by_side_under_two_names() {
         let more = format!(
             "#define OWN_VALIDATE\n#include <string.h>
 __attribute__((visibility(\"default\"))) const char *which(void) {{ return \"{which}\"; }}
-static tracer_code validate(tracer_str config, tracer_error *error)
-{{ (void)config; strcpy(error->message, which()); return TRACER_ERR_CONFIG; }}"
+static tracer_code validate(const tracer_validate_args *args, tracer_error *error)
+{{ (void)args; strcpy(error->message, which()); return TRACER_ERR_CONFIG; }}"
         );
         let path = CPlugin { more, ..CPlugin::default() }.install(&folder);
         (folder, path)
