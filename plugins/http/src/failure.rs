@@ -235,7 +235,7 @@ fn explanation(headers: &HeaderMap, body: &[u8]) -> String {
     printable(message.unwrap_or_default())
 }
 
-/// At most [`LONGEST_EXPLANATION`] bytes of text, without anything that could forge a line of a log.
+/// At most `LONGEST_EXPLANATION` bytes of text, without anything that could forge a line of a log.
 pub fn printable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes.get(..LONGEST_EXPLANATION * 4).unwrap_or(bytes)).into_owned();
     let words: Vec<&str> =

@@ -101,7 +101,7 @@ impl Sampler {
         }
     }
 
-    /// One sampler per slot of the map, in the order of [`ServiceMap::client_handles`].
+    /// One sampler per slot of the map, in the order of `ServiceMap::client_handles`.
     pub fn for_slots(services: &ServiceMap) -> Vec<Self> {
         let mut samplers: Vec<Self> = Vec::with_capacity(services.slots().len());
         let mut owner: Option<(usize, Self)> = None;

@@ -137,7 +137,7 @@ pub(crate) enum Command {
     },
     /// Lets running programs read their configuration again.
     ///
-    /// The program's file has the section [reload]; whoever asks is the program's user, or root. What takes effect, or why
+    /// The program's file has a section `reload`; whoever asks is the program's user, or root. What takes effect, or why
     /// it does not, is printed. The exit status is 1 if a program refuses what its file says.
     Reload {
         /// A program's number, as ps shows it; or a status file (INTERCEPTORS_STATUS) or a folder of them: all programs
