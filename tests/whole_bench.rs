@@ -13,11 +13,12 @@ fn a_few_thousand_messages_go_every_way() {
     let requirements = std::fs::read_to_string(bench.join("requirements.txt")).unwrap();
     let Some(python) = python_with("bench", &requirements) else { return };
     let built = library().parent().unwrap().to_owned();
-    let playground = built.join("examples/playground");
+    let playground = built.join("../examples/playground");
     assert!(playground.exists(), "{} is not built; `cargo test`, without a test's name, does", playground.display());
     let mut command = Command::new(&python);
     without_tracing(&mut command).arg(bench.join("run.py")).args(["--quick", "--loads", "all"]);
     command.arg("--environment").arg(python.ancestors().nth(2).unwrap()).arg("--built").arg(built);
+    command.arg("--playground").arg(playground);
     let ended = run(&mut command);
     ended.expect_success();
     let arrived = |way: &str| -> Vec<String> {

@@ -96,6 +96,7 @@ def parsed_options():
     options.add_argument("--results", type=pathlib.Path, help="writes the tables there too, with what they are of")
     options.add_argument("--quick", action="store_true", help="a round of 5000 messages, without Rust: to see that it works")
     options.add_argument("--built", type=pathlib.Path, help="takes what is built in that folder; without it, it is built first")
+    options.add_argument("--playground", type=pathlib.Path, help="where it is, if not in `examples` of what is built")
     options.add_argument("--environment", type=pathlib.Path, default=BUILT / "foreign/bench", help="Python's: made if need be")
     options.add_argument("--measure", help=argparse.SUPPRESS)
     options.add_argument("command", nargs="*", help=argparse.SUPPRESS)
@@ -189,7 +190,7 @@ def run(way, load, options):
         variables = {name: str(value) for name, value in variables.items()}
         (folder / "commands").write_text(json.dumps([[str(word) for word in command] for command in commands]))
         (folder / "variables").write_text(json.dumps(variables))
-        playground = [options.built / "examples/playground", "--quiet", "--topic", f"{topic}:{load.partitions}", "--"]
+        playground = [options.playground or options.built / "examples/playground", "--quiet", "--topic", f"{topic}:{load.partitions}", "--"]
         ran = subprocess.run(
             [*playground, sys.executable, __file__, "--measure", folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
