@@ -42,6 +42,24 @@ pub const TRACER_ERR_INTERNAL: tracer_code = 9;
 /// The backend refuses the credentials.
 pub const TRACER_ERR_CREDENTIALS: tracer_code = 10;
 
+/// What the header calls a code, without what all have: `RETRYABLE`. `None` for a number that is no code of its.
+pub fn code_name(code: tracer_code) -> Option<&'static str> {
+    let names = [
+        "OK",
+        "CONFIG",
+        "RETRYABLE",
+        "PERMANENT",
+        "PARTIAL",
+        "TIMEOUT",
+        "SHUTDOWN",
+        "PANIC",
+        "UNSUPPORTED",
+        "INTERNAL",
+        "CREDENTIALS",
+    ];
+    usize::try_from(code).ok().and_then(|code| names.get(code)).copied()
+}
+
 /// Items are spans.
 pub const TRACER_SIGNAL_TRACES: u32 = 1;
 /// Items are data points.

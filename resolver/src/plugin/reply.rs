@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracer_plugin_api::abi::{
     TRACER_ERR_CONFIG, TRACER_ERR_CREDENTIALS, TRACER_ERR_INTERNAL, TRACER_ERR_PANIC, TRACER_ERR_PARTIAL,
     TRACER_ERR_PERMANENT, TRACER_ERR_RETRYABLE, TRACER_ERR_SHUTDOWN, TRACER_ERR_TIMEOUT, TRACER_ERR_UNSUPPORTED,
-    TRACER_OK, tracer_code, tracer_error,
+    TRACER_OK, code_name, tracer_code, tracer_error,
 };
 
 use super::c_text;
@@ -110,24 +110,6 @@ impl Reply {
             retry_cookie: 0,
         }
     }
-}
-
-/// As the header calls it, without what all have.
-fn code_name(code: tracer_code) -> Option<&'static str> {
-    let names = [
-        "OK",
-        "CONFIG",
-        "RETRYABLE",
-        "PERMANENT",
-        "PARTIAL",
-        "TIMEOUT",
-        "SHUTDOWN",
-        "PANIC",
-        "UNSUPPORTED",
-        "INTERNAL",
-        "CREDENTIALS",
-    ];
-    usize::try_from(code).ok().and_then(|code| names.get(code)).copied()
 }
 
 #[cfg(test)]

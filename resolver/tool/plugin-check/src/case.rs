@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::Value as Json;
-use tracer_plugin_api::abi::{TRACER_OK, TRACER_SIGNAL_TRACES};
+use tracer_plugin_api::abi::{self, TRACER_OK, TRACER_SIGNAL_TRACES};
 
 use crate::body;
 use crate::collector::{Behaviour, Seen};
@@ -184,28 +184,14 @@ impl From<io::Error> for Stop {
     }
 }
 
-/// `TRACER_ERR_RETRYABLE`, without what all have.
+/// The code's name in the header, without what all have; or the number.
 pub(crate) fn code_name(code: i32) -> String {
-    let names = [
-        "OK",
-        "CONFIG",
-        "RETRYABLE",
-        "PERMANENT",
-        "PARTIAL",
-        "TIMEOUT",
-        "SHUTDOWN",
-        "PANIC",
-        "UNSUPPORTED",
-        "INTERNAL",
-        "CREDENTIALS",
-    ];
-    let name = usize::try_from(code).ok().and_then(|code| names.get(code));
-    name.map_or_else(|| format!("{code}, which is no code of the header's"), |name| (*name).to_owned())
+    abi::code_name(code).map_or_else(|| format!("{code}, which is no code of the header's"), str::to_owned)
 }
 
 /// For calls that are expected to go well.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
 /// This host's minor version.
-pub(crate) const MINOR: u32 = tracer_plugin_api::abi::TRACER_ABI_MINOR as u32;
+pub(crate) const MINOR: u32 = abi::TRACER_ABI_MINOR as u32;
 /// Of a sample batch: a number that is no multiple of eight, so that bodies lie at any address.
 pub(crate) const ITEMS: u32 = 3;
