@@ -130,7 +130,7 @@ fn of_two_groups_that_read_the_same_messages_in_one_process() {
 #[test]
 fn long_after_the_delivery_of_thousands_is_a_span_of_its_own() {
     let traced = Traced::start(&["orders"], ONE_SERVICE);
-    const COUNT: usize = 5000;
+    const COUNT: usize = 12_000;
     send(&traced, COUNT);
     let consumer = consumer(&traced, "shop");
     let messages: Vec<_> = (0..COUNT).map(|_| next_message(&consumer)).collect();
@@ -140,9 +140,9 @@ fn long_after_the_delivery_of_thousands_is_a_span_of_its_own() {
     let spans = traced.spans();
     let named = |name: &str| spans.iter().filter(|span| span.name == name).count();
     assert_eq!((named("send orders"), named("process orders")), (COUNT, COUNT));
-    // What had left before its processing came: none where the table keeps them all, or all of them on a slow machine.
+    // What had left before its processing came: all but what the table keeps, or all of them on a slow machine.
     let received = named("receive orders");
-    assert!(received <= COUNT, "{received}");
+    assert!((COUNT - 8192..=COUNT).contains(&received), "{received}");
     let sent: HashSet<_> =
         spans.iter().filter(|span| span.name == "send orders").map(|span| span.span_id.clone()).collect();
     let orphans = spans.iter().filter(|span| span.name != "send orders" && !sent.contains(&span.parent_span_id));
