@@ -175,7 +175,7 @@ impl Loader {
                 let library = open(name, &file.path, &copy.path(), Some(copy.inode), origin);
                 // Open for ever: its number is the library's name, and must not be given to another file.
                 std::mem::forget(copy);
-                library?
+                library.inspect(tell)?
             }
             Err(refusal) => {
                 matches_pin(file.sha256().map_err(unreadable)?)?;
@@ -204,17 +204,21 @@ impl Loader {
         if let Some(loaded) = Registry::now().by_path(name, file)? {
             return has_type(name, loaded);
         }
-        // For a child that is forked meanwhile: it will have half of the library, and the linker there takes it for whole.
-        let begun = (per_process::generation(), file.identity);
-        Registry::change(|registry| registry.loading.push(begun));
-        let opened = open(name, &file.path, &file.path, None, origin);
-        Registry::change(|registry| {
-            registry.loading.retain(|other| *other != begun);
-            if let Ok(library) = &opened {
-                registry.add(Key::Path(file.identity, file.stamp, file.path.clone()), library);
-            }
-        });
-        opened
+        // With its marks: a fork between one of them and the loading would leave a child that takes for half what is whole.
+        undisturbed(|| {
+            // For a child that does not wait: it will have half of the library, and the linker there takes it for whole.
+            let begun = (per_process::generation(), file.identity);
+            Registry::change(|registry| registry.loading.push(begun));
+            let opened = open(name, &file.path, &file.path, None, origin);
+            Registry::change(|registry| {
+                registry.loading.retain(|other| *other != begun);
+                if let Ok(library) = &opened {
+                    registry.add(Key::Path(file.identity, file.stamp, file.path.clone()), library);
+                }
+            });
+            opened
+        })
+        .inspect(tell)
     }
 }
 
@@ -284,9 +288,12 @@ pub(super) fn open(
     // SAFETY: `find_entry` found it under the name for which the contract fixes this type; pure, any thread.
     let table = undisturbed(|| inside(name, "entry", || unsafe { entry.may_throw()(u32::from(TRACER_ABI_MINOR)) }));
     // SAFETY: an entry point returned it, and its library is never unloaded.
-    let library = unsafe { PluginLibrary::from_table(table, name, origin) }?;
+    unsafe { PluginLibrary::from_table(table, name, origin) }.map(Arc::new)
+}
+
+/// Not where a fork waits: a logger may wait for who forks.
+fn tell(library: &Arc<PluginLibrary>) {
     log::info!(target: LOG_TARGET, "loaded {}", library.description());
-    Ok(Arc::new(library))
 }
 
 fn find_entry(library: &Library, file: &Path) -> Result<tracer_plugin_entry, LoadFailure> {

@@ -330,7 +330,7 @@ fn loaded_in_a_child_of_the_midst(milliseconds: u32, is_well: impl FnOnce(Result
 /// Without the handler in `forks` the child has a library whose constructor never came to its end.
 #[test]
 fn a_fork_waits_for_a_plugin_that_is_being_loaded() {
-    loaded_in_a_child_of_the_midst(300, |loaded| loaded.is_ok());
+    loaded_in_a_child_of_the_midst(100, |loaded| loaded.is_ok());
 }
 
 /// The linker of the child takes the library for whole. Without `Registry::loading` so do we.
