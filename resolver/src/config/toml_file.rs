@@ -11,7 +11,7 @@ mod keys;
 mod metrics;
 mod patterns;
 mod plugins;
-pub(super) mod reference;
+mod reference;
 mod sampler;
 mod section;
 mod sending;

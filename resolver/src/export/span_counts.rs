@@ -224,8 +224,9 @@ pub(crate) struct BackendCounters {
 }
 
 impl BackendCounters {
-    /// Adds those of a queue that went to the same backend; the state stays.
+    /// Adds those of a later queue that went to the same backend; its state is the backend's.
     pub(crate) fn add(&mut self, other: &Self) {
+        self.state = other.state;
         for (index, counters) in other.services.iter().enumerate() {
             of_service(&mut self.services, index).add(counters);
         }
@@ -249,9 +250,7 @@ impl BackendCounters {
     pub(crate) fn count_lost(&mut self, service: u32, reason: DropReason, spans: u64) {
         let counters = of_service(&mut self.services, service as usize);
         counters.offered += spans;
-        if let Some(dropped) = counters.dropped.get_mut(reason as usize) {
-            *dropped += spans;
-        }
+        counters.settle(spans, Settlement::Dropped(reason));
     }
 }
 

@@ -45,9 +45,8 @@ impl Credentials {
     /// Reads the files. May ask the plugin about what it finds: on a thread of the host's, for a limited time.
     pub(super) fn look(&mut self, library: &PluginLibrary, now: Instant) -> Look {
         let config = match self.backend.config_with_files_read_anew() {
-            None => return Look::Unchanged,
-            Some(Err(why)) => return Look::Unfit(why),
-            Some(Ok(config)) => config,
+            Err(why) => return Look::Unfit(why),
+            Ok(config) => config,
         };
         if config == self.looked_at {
             return Look::Unchanged;

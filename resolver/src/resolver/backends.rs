@@ -219,7 +219,6 @@ impl Backends {
         table.closing.retain(|known| !Arc::ptr_eq(known, destination));
         let place = of_name(&mut closed, destination::name_of(destination.number));
         place.counters.add(&destination.counters());
-        place.counters.state = destination.counters().state;
         // There is no queue any more.
         (place.counters.held_bytes, place.counters.queue_bytes) = (0, 0);
         place.lost += destination.lost();
@@ -415,14 +414,11 @@ impl Accounts<'_> {
         let mut sum = BackendCounters { state: BackendState::OutOfService, ..BackendCounters::default() };
         if let Some(closed) = self.closed.get(name) {
             sum.add(&closed.counters);
-            sum.state = closed.counters.state;
         }
         // That of now comes last: what the name is doing is what it does.
         for destination in self.table.closing.iter().chain(&self.table.leaving).chain(&self.table.current) {
             if destination::name_of(destination.number) == name {
-                let counters = destination.counters();
-                sum.add(&counters);
-                sum.state = counters.state;
+                sum.add(&destination.counters());
             }
         }
         sum

@@ -99,7 +99,7 @@ impl Reloading {
     /// Says what was read in the end, after `before` was looked at. If that is something else nobody knows to which of both
     /// the files belong that were read with it: it is looked at again.
     pub(super) fn has_read(&self, before: Print, report: &Report) {
-        let same = before.text == Print::of(&Ok(report.text.clone())).text;
+        let same = before.text == hasher_of(&report.text).finish();
         self.applied.store(if same { before.whole } else { 0 }, Ordering::Relaxed);
     }
 
@@ -143,17 +143,25 @@ impl Counted {
 impl Print {
     /// Of a text, and of the files that it refers to; or of why there is none.
     fn of(content: &Result<String, String>) -> Self {
-        let mut hasher = DefaultHasher::new();
-        let mut text_hash = 0;
         match content {
             Ok(text) => {
-                // A byte order mark is no part of it.
-                text.strip_prefix('\u{feff}').unwrap_or(text).hash(&mut hasher);
-                text_hash = hasher.finish();
+                let mut hasher = hasher_of(text);
+                let text_hash = hasher.finish();
                 config::referenced_files(text).for_each(|content| content.hash(&mut hasher));
+                Self { text: text_hash, whole: hasher.finish().max(1) }
             }
-            Err(message) => (0_u8, message).hash(&mut hasher),
+            Err(message) => {
+                let mut hasher = DefaultHasher::new();
+                (0_u8, message).hash(&mut hasher);
+                Self { text: 0, whole: hasher.finish().max(1) }
+            }
         }
-        Self { text: text_hash, whole: hasher.finish().max(1) }
     }
+}
+
+/// One that has a text alone. A byte order mark is no part of it.
+fn hasher_of(text: &str) -> DefaultHasher {
+    let mut hasher = DefaultHasher::new();
+    text.strip_prefix('\u{feff}').unwrap_or(text).hash(&mut hasher);
+    hasher
 }

@@ -73,24 +73,20 @@ impl Backend {
         }
     }
 
-    /// `config` with what stands in its files now; `None` if no value comes from one.
+    /// `config` with what stands in its files now.
     ///
     /// # Errors
     ///
     /// Why a file cannot be read.
-    pub(crate) fn config_with_files_read_anew(&self) -> Option<Result<Json, String>> {
-        if self.config_files.is_empty() {
-            return None;
-        }
+    pub(crate) fn config_with_files_read_anew(&self) -> Result<Json, String> {
         let mut config = self.config.clone();
         for (pointer, from_files) in &self.config_files {
-            match (config.pointer_mut(pointer), from_files.read_anew()) {
-                (Some(value), Ok(text)) => *value = Json::String(text),
-                (None, Ok(_)) => {}
-                (_, Err(why)) => return Some(Err(why)),
+            let text = from_files.read_anew()?;
+            if let Some(value) = config.pointer_mut(pointer) {
+                *value = Json::String(text);
             }
         }
-        Some(Ok(config))
+        Ok(config)
     }
 
     /// `config` as it may be shown: every value of `config_secrets` is replaced by a mark.

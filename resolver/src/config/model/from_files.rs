@@ -18,16 +18,8 @@ pub(crate) struct FromFiles {
 pub(crate) enum Piece {
     /// As it stands, or from the environment.
     Text(String),
-    /// What a file had in it when it was read last.
-    File { path: String, content: String },
-}
-
-impl Piece {
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Text(text) | Self::File { content: text, .. } => text.len(),
-        }
-    }
+    /// What stands in the file at this path.
+    File(String),
 }
 
 impl FromFiles {
@@ -43,7 +35,7 @@ impl FromFiles {
     pub(crate) fn read_anew(&self) -> Result<String, String> {
         self.pieces.iter().try_fold(String::new(), |text, piece| match piece {
             Piece::Text(more) => Ok(text + more),
-            Piece::File { path, .. } => Ok(text + &read_file(path)?),
+            Piece::File(path) => Ok(text + &read_file(path)?),
         })
     }
 }
@@ -52,7 +44,7 @@ impl fmt::Debug for FromFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let paths = self.pieces.iter().filter_map(|piece| match piece {
             Piece::Text(_) => None,
-            Piece::File { path, .. } => Some(path),
+            Piece::File(path) => Some(path),
         });
         f.debug_list().entries(paths).finish()
     }
@@ -110,7 +102,7 @@ mod tests {
     fn a_text_is_put_together_of_what_its_files_say_now_and_shows_none_of_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
-        let token = Piece::File { path: path.to_str().unwrap().to_owned(), content: "old".to_owned() };
+        let token = Piece::File(path.to_str().unwrap().to_owned());
         let text = |it: &str| Piece::Text(it.to_owned());
         let of = FromFiles::new(vec![text("Bearer "), token.clone(), text(" "), token, text("!")]);
         assert!(of.read_anew().unwrap_err().contains("cannot be read"));

@@ -45,6 +45,8 @@ pub(crate) fn replace_all(node: &mut Node, source: &str, variables: &Variables, 
 fn replace(written: &str, variables: &Variables) -> Result<Text, Vec<Failure>> {
     let mut value = String::with_capacity(written.len());
     let mut pieces = Vec::new();
+    // So much of `value` is in `pieces`.
+    let mut said = 0;
     let mut failures = Vec::new();
     let mut references = 0;
     let mut rest = written;
@@ -62,13 +64,16 @@ fn replace(written: &str, variables: &Variables) -> Result<Text, Vec<Failure>> {
             whole = reference.len() == written.len();
             match resolve(reference, variables) {
                 Ok(text) => {
-                    if let Some(path) = path_of(reference) {
+                    let file = path_of(reference);
+                    if let Some(path) = file {
                         // What came before it is known for ever.
-                        let said: usize = pieces.iter().map(Piece::len).sum();
                         pieces.push(Piece::Text(value.get(said..).unwrap_or_default().to_owned()));
-                        pieces.push(Piece::File { path: path.to_owned(), content: text.clone() });
+                        pieces.push(Piece::File(path.to_owned()));
                     }
                     value.push_str(&text);
+                    if file.is_some() {
+                        said = value.len();
+                    }
                 }
                 Err(failure) => failures.push(failure),
             }
@@ -84,7 +89,6 @@ fn replace(written: &str, variables: &Variables) -> Result<Text, Vec<Failure>> {
         (false, _) => Err(failures),
         (true, 0) => Ok(Text::Written(value)),
         (true, _) => {
-            let said: usize = pieces.iter().map(Piece::len).sum();
             let rest = Piece::Text(value.get(said..).unwrap_or_default().to_owned());
             let files = (!pieces.is_empty()).then(|| FromFiles::new(pieces.into_iter().chain([rest]).collect()));
             Ok(Text::Referenced { value, whole, files })

@@ -6,9 +6,8 @@ use log::Level;
 
 use super::super::worker_states::WorkerState;
 use super::start::Start;
-use super::{DropReason, Note, Phase, QueueState, Timing};
+use super::{DropReason, Note, Phase, QueueState, Signal, Timing};
 use crate::config;
-use crate::counted::{counted, verb};
 
 impl QueueState {
     /// A queue whose exporter is to come, by the only worker.
@@ -50,21 +49,8 @@ impl QueueState {
         let Start::UnderWay { since, told, .. } = std::mem::replace(&mut self.start, Start::Done) else { return None };
         self.workers.grow(workers);
         self.last_error = None;
-        let lost = self.counts.lost().saturating_sub(told?);
         let took = now.saturating_duration_since(since).as_secs_f64();
-        Some(match lost {
-            0 => {
-                Note { level: Level::Info, text: format!("has started, after {took:.1} s; no span was lost meanwhile") }
-            }
-            lost => Note {
-                level: Level::Warn,
-                text: format!(
-                    "has started, after {took:.1} s; {} {} lost meanwhile",
-                    counted(lost, "span"),
-                    verb(lost, "was", "were")
-                ),
-            },
-        })
+        Some(self.recovered(Signal::Traces, &format!("has started, after {took:.1} s"), told?))
     }
 
     /// There will be no exporter; whoever tried has told why.
