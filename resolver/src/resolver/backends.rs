@@ -219,7 +219,6 @@ impl Backends {
         table.closing.retain(|known| !Arc::ptr_eq(known, destination));
         let place = of_name(&mut closed, destination::name_of(destination.number));
         place.counters.add(&destination.counters());
-        place.counters.state = destination.counters().state;
         // There is no queue any more.
         (place.counters.held_bytes, place.counters.queue_bytes) = (0, 0);
         place.lost += destination.lost();
@@ -229,7 +228,7 @@ impl Backends {
     /// Names and plugins, for one line in the log.
     pub(super) fn describe(&self) -> String {
         let table = self.table.load();
-        let working: Vec<_> = table.current.iter().filter_map(|known| known.of_plan(Plan::describe)).collect();
+        let working: Vec<_> = table.current.iter().filter_map(|known| known.of_known_plan(Plan::describe)).collect();
         if working.is_empty() { "no backend".to_owned() } else { working.join(", ") }
     }
 
@@ -412,10 +411,9 @@ impl Accounts<'_> {
     }
 
     fn counters(&self, name: usize) -> BackendCounters {
-        let mut sum = BackendCounters { state: BackendState::OutOfService, ..BackendCounters::default() };
+        let mut sum = BackendCounters { state: BackendState::Removed, ..BackendCounters::default() };
         if let Some(closed) = self.closed.get(name) {
             sum.add(&closed.counters);
-            sum.state = closed.counters.state;
         }
         // That of now comes last: what the name is doing is what it does.
         for destination in self.table.closing.iter().chain(&self.table.leaving).chain(&self.table.current) {

@@ -245,10 +245,11 @@ fn backend_row(pid: &str, backend: &Json, now: f64) -> Vec<String> {
     words.into_iter().chain(taken).chain(counts).chain([fill, reasons.join(", "), error]).collect()
 }
 
-/// What is wrong with a backend. One to which nothing was sent is not known to be ill.
+/// What is wrong with a backend. One to which nothing was sent is not known to be ill, and one that a reload has taken away
+/// is not to take anything.
 fn trouble(backend: &Json) -> Option<String> {
     let (name, state, lost) = (word(backend, "/name"), word(backend, "/state"), lost(backend));
-    let is_ill = !matches!(state, "healthy" | "untried");
+    let is_ill = !matches!(state, "healthy" | "untried" | "removed");
     let lost = (lost > 0).then(|| format!("{} lost", tracer_resolver::counted(lost, "span")));
     match (is_ill, lost) {
         (false, None) => None,
