@@ -3,7 +3,7 @@
 //! For looks that are not made for every message. Whoever reads holds a reference of its own, so the one before goes when
 //! the last that read it is done. Nobody waits for anybody here, because whoever is waited for may never come: it may be
 //! what this very thread was doing when a signal came, whose handler ends the process, or a thread that a fork left behind
-//! in the parent.
+//! in the parent (`RATIONALE.md`, "Why is there no lock about the rules of now?").
 //!
 //! How: one word has both the place of the value and how many threads are about to take a reference. Who exchanges the
 //! value gets that count with it, and leaves it beside the value; the last of those that were counted frees it.
