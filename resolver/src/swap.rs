@@ -157,8 +157,8 @@ mod tests {
         assert_eq!((*swap.load(), *swap.store(Arc::new(2)), *swap.store(Arc::new(3)), *swap.load()), (1, 1, 2, 3));
         let kept = kept_of::<i32>(stopped);
         // SAFETY: it was counted above, and has not said that it is done.
-        assert_eq!(unsafe { *(*kept).value }, 1);
         let watched = unsafe { Arc::downgrade(&(*kept).value) };
+        assert_eq!(watched.upgrade().as_deref(), Some(&1));
         // SAFETY: it is done now, once.
         unsafe { Kept::finished(kept, -1) };
         assert_eq!(watched.strong_count(), 0, "who is the last frees it");
