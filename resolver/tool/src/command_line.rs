@@ -128,7 +128,7 @@ pub(crate) enum Command {
     ///
     /// It is a value for the client property plugin.library.paths, and one for LD_PRELOAD.
     Path,
-    /// Starts a Kafka and a collector on this machine, to try tracing with.
+    /// Starts a Kafka and a collector here, to try tracing with.
     ///
     /// It draws each trace that comes. It is a program of its own, an example of the project, which lies beside this one where it was
     /// built: `playground --help` is its own. This process becomes it, so its exit status is the playground's.
