@@ -6,7 +6,7 @@
 //!
 //! | byte | what |
 //! |---|---|
-//! | 0 | `TRRELOAD` |
+//! | 0 | `TRRELOAD`; `TRCLOSED` while nobody looks at it |
 //! | 8 | the version of this table, 1 |
 //! | 12 | the process, as it calls itself: a child of a fork has its parent's files open too |
 //! | 16 | asked: grows by one with every wish. The only number that others write |
@@ -18,16 +18,30 @@
 //! The file's size is sealed: nobody can take memory away that this process has mapped.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// See the module. Never unmapped, and its descriptor never closed: the application may have closed it, and its number may be
-/// another file's.
-pub(crate) struct ControlPage(NonNull<u8>);
+use crate::per_process::PerProcess;
+
+/// See the module. Looked at by one thread, and closed when that one goes: who comes then takes it over.
+pub(crate) struct ControlPage(Option<Page>);
+
+/// Never unmapped, and its descriptor never closed: the application may have closed it, and its number may be another file's.
+struct Page {
+    place: NonNull<u8>,
+    descriptor: RawFd,
+    /// What is open under that number as long as it is this file.
+    file: (libc::dev_t, libc::ino_t),
+}
 
 // SAFETY: all that is touched after `new` are atomic numbers, and bytes that one thread writes.
-unsafe impl Send for ControlPage {}
+unsafe impl Send for Page {}
+
+/// Those that nobody looks at: there are no more than there once were threads that looked at the same time.
+static CLOSED: PerProcess<Mutex<Vec<Page>>> = PerProcess::new();
 
 const SIZE: usize = 64 << 10;
 const TEXT: usize = 32;
@@ -39,6 +53,50 @@ impl ControlPage {
     ///
     /// Where the system refuses memory files.
     pub(crate) fn new() -> io::Result<Self> {
+        let closed = closed().pop().filter(Page::is_open_here);
+        let page = closed.map_or_else(Page::new, Ok)?;
+        page.number(ANSWERED).store(page.number(ASKED).load(Ordering::Relaxed), Ordering::Relaxed);
+        page.write(0, OPEN);
+        Ok(Self(Some(page)))
+    }
+
+    /// What was asked and is not answered.
+    pub(crate) fn asked(&self) -> Option<u32> {
+        self.0.as_ref().and_then(Page::asked)
+    }
+
+    pub(crate) fn answer(&self, asked: u32, outcome: u32, text: &str) {
+        if let Some(page) = &self.0 {
+            page.answer(asked, outcome, text);
+        }
+    }
+}
+
+impl Drop for ControlPage {
+    fn drop(&mut self) {
+        let Some(page) = self.0.take() else { return };
+        page.write(0, SHUT);
+        if let Some(asked) = page.asked() {
+            page.answer(
+                asked,
+                OFF,
+                "the configuration is not looked at any more: it has no [reload], or tracing has ended",
+            );
+        }
+        closed().push(page);
+    }
+}
+
+fn closed() -> MutexGuard<'static, Vec<Page>> {
+    CLOSED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const OPEN: &[u8; 8] = b"TRRELOAD";
+const SHUT: &[u8; 8] = b"TRCLOSED";
+const OFF: u32 = 3;
+
+impl Page {
+    fn new() -> io::Result<Self> {
         let file = memory_file()?;
         let all = SIZE as libc::off_t;
         let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
@@ -53,22 +111,27 @@ impl ControlPage {
         if place == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        let page = NonNull::new(place.cast()).map(Self).ok_or(io::ErrorKind::OutOfMemory)?;
+        let place = NonNull::new(place.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        let page = Self { place, descriptor, file: identity(descriptor)? };
         page.number(8).store(1, Ordering::Relaxed);
         page.number(12).store(std::process::id(), Ordering::Relaxed);
-        page.write(0, b"TRRELOAD");
         // It stays open for whoever looks for it.
         std::mem::forget(file);
         Ok(page)
     }
 
-    /// What was asked and is not answered.
-    pub(crate) fn asked(&self) -> Option<u32> {
+    /// Whether it is this process's, and its descriptor still the file's.
+    fn is_open_here(&self) -> bool {
+        let is_own = self.number(12).load(Ordering::Relaxed) == std::process::id();
+        is_own && identity(self.descriptor).is_ok_and(|file| file == self.file)
+    }
+
+    fn asked(&self) -> Option<u32> {
         let asked = self.number(ASKED).load(Ordering::Acquire);
         (asked != self.number(ANSWERED).load(Ordering::Relaxed)).then_some(asked)
     }
 
-    pub(crate) fn answer(&self, asked: u32, outcome: u32, text: &str) {
+    fn answer(&self, asked: u32, outcome: u32, text: &str) {
         let mut end = text.len().min(SIZE - TEXT);
         while !text.is_char_boundary(end) {
             end -= 1;
@@ -83,13 +146,25 @@ impl ControlPage {
 
     fn number(&self, at: usize) -> &AtomicU32 {
         // SAFETY: within the page, at a multiple of four, for ever.
-        unsafe { &*self.0.as_ptr().add(at).cast::<AtomicU32>() }
+        unsafe { &*self.place.as_ptr().add(at).cast::<AtomicU32>() }
     }
 
     fn write(&self, at: usize, bytes: &[u8]) {
         // SAFETY: callers stay within the page; nobody reads these bytes here.
-        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.0.as_ptr().add(at), bytes.len()) };
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.place.as_ptr().add(at), bytes.len()) };
     }
+}
+
+/// Which file is open under this number.
+fn identity(descriptor: RawFd) -> io::Result<(libc::dev_t, libc::ino_t)> {
+    let mut told = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: the kernel fills it in, or says that it has not.
+    if unsafe { libc::fstat(descriptor, told.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: filled in above.
+    let told = unsafe { told.assume_init() };
+    Ok((told.st_dev, told.st_ino))
 }
 
 /// Open under a number that no program counts on.

@@ -13,14 +13,14 @@ mod load;
 mod status;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use fake_kafka::{FakeClient, FakeMessage};
 use serde_json::Value;
 use tracer_resolver::interceptor::Integration;
-use tracer_resolver::{MessagePlace, Processing, Reloaded, Resolver};
+use tracer_resolver::{BackendState, MessagePlace, Processing, Reloaded, Resolver};
 
 /// A flush lets every delivery of the process leave: another test's too. And what is counted of the process is one test's.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -107,6 +107,9 @@ fn spans(path: &Path) -> Vec<Written> {
     }
     spans
 }
+
+/// What a process has open where it waits for `tracer-interceptors reload`.
+const PAGE: &str = "/memfd:tracer-interceptors-reload (deleted)";
 
 const OUT: &str = "[backends.out]\nplugin = \"file\"\nconfig = { path = \"OUT/out\" }\n";
 
@@ -245,6 +248,7 @@ fn a_backend_and_a_service_that_are_taken_out_still_have_what_began_before() {
     assert_eq!((shop.spans, shop.unacknowledged), (2, 0));
     let gone = stats.backends.iter().find(|of| of.name == "gone").unwrap();
     assert_eq!((gone.services[0].exported, gone.services[0].waiting), (2, 0));
+    assert_eq!(gone.state, BackendState::Removed, "it is not healthy, and not ill: it is not there");
 }
 
 #[test]
@@ -442,12 +446,11 @@ fn a_wish_from_outside_is_granted_and_answered() {
         file.read_exact_at(&mut bytes, at).unwrap();
         u32::from_ne_bytes(bytes)
     };
-    // Other tests of this process have left pages too, whose resolvers are gone, and which answer nobody.
+    // Other tests of this process may have left one, which answers nobody.
     let pages = || {
         let open = |path: &Path| std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
-        let name = "/memfd:tracer-interceptors-reload (deleted)";
         let files = std::fs::read_dir("/proc/self/fd").unwrap().flatten().map(|file| file.path());
-        let named = files.filter(move |path| std::fs::read_link(path).is_ok_and(|to| to.as_os_str() == name));
+        let named = files.filter(move |path| std::fs::read_link(path).is_ok_and(|to| to.as_os_str() == PAGE));
         named.map(move |path| open(&path))
     };
     let ask = || {
@@ -485,6 +488,32 @@ fn a_wish_from_outside_is_granted_and_answered() {
     site.write(&hourly("trace = \"of\""));
     let (outcome, text) = ask();
     assert!(outcome == 2 && text.contains("tracing.toml:7"), "{text}");
+}
+
+/// A thread that looks comes with `[reload]` and goes with it; what others find of it must not be what is left of one before.
+#[test]
+fn where_nobody_looks_any_more_nobody_is_asked_and_one_file_in_memory_is_enough() {
+    let looks = |is_on: bool, round: usize| {
+        let section = if is_on { "[reload]\ninterval = \"1h\"" } else { "" };
+        shop("").replace("version = 1", &format!("version = 1 # {round}\n{section}"))
+    };
+    let pages = || {
+        let files = std::fs::read_dir("/proc/self/fd").unwrap().flatten().map(|file| file.path());
+        let is_page = |path: &PathBuf| std::fs::read_link(path).is_ok_and(|to| to.as_os_str() == PAGE);
+        files.filter(is_page).map(|path| std::fs::read(path).unwrap()[..8].to_vec()).collect::<Vec<_>>()
+    };
+    let open = || pages().iter().filter(|begins| *begins == b"TRRELOAD").count();
+    let site = Site::new(&looks(true, 0));
+    let _producer = FakeClient::producer(&site.resolver);
+    wait_for("it is looked at", || open() == 1);
+    let all = pages().len();
+    for round in 1..4 {
+        site.reload(&looks(false, round));
+        wait_for("it is not looked at any more", || open() == 0);
+        site.reload(&looks(true, round));
+        wait_for("it is looked at again", || open() == 1);
+    }
+    assert_eq!(pages().len(), all);
 }
 
 /// Without `[reload]` nobody looks.

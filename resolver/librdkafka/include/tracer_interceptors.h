@@ -202,8 +202,8 @@ static inline void ti_next_send_of(const char *traceparent, const char *tracesta
 }
 /* Writes how the library is in this process, as the JSON text that docs/status.md describes: which topics it met and whose they
  * are, how many messages were traced, where the spans went and why they did not, and of each backend whether it is untried (no
- * batch was answered yet), healthy, refusing, retrying, stuck or out_of_service. At most `size` bytes with the NUL, and nothing
- * if `size` is 0. Gives the length of the whole text without the NUL, as snprintf() does: if that is not less than `size`, a part
+ * batch was answered yet), healthy, refusing, retrying, stuck, out_of_service or removed. At most `size` bytes with the NUL, and
+ * nothing if `size` is 0. Gives the length of the whole text without the NUL, as snprintf() does: if that is not less than `size`, a part
  * is missing. 0 and an empty text when no client was made yet, or the library is older. Not in a callback of librdkafka's. */
 static inline size_t ti_status(char *buffer, size_t size) {
     const ti_api *api = ti_find();

@@ -32,10 +32,12 @@ pub enum BackendState {
     Stuck,
     /// Given up for the life of the process.
     OutOfService,
+    /// A reload took it away, and it is closed: what it has counted is all that there is of it.
+    Removed,
 }
 
 impl BackendState {
-    /// All of them, in their order. `OutOfService` is the last one.
+    /// All that a backend which is there can be in, in their order. `OutOfService` is the last one.
     pub(crate) const ALL: [Self; Self::OutOfService as usize + 1] =
         [Self::Untried, Self::Starting, Self::Healthy, Self::Refusing, Self::Retrying, Self::Stuck, Self::OutOfService];
 
@@ -49,6 +51,7 @@ impl BackendState {
             Self::Retrying => "retrying",
             Self::Stuck => "stuck",
             Self::OutOfService => "out_of_service",
+            Self::Removed => "removed",
         }
     }
 

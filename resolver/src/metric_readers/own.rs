@@ -125,6 +125,11 @@ fn of_backends(backends: &[BackendSeen]) -> Vec<Metric> {
     let name = |backend: &BackendSeen| vec![("otel.component.name", Value::Text(Cow::Owned(backend.name.clone())))];
     let each =
         |value: fn(&BackendSeen) -> u64| backends.iter().map(|of| number(name(of), value(of))).collect::<Vec<_>>();
+    // What one that is not there any more has counted stays counted; but it has no state and no queue.
+    let each_now = |value: fn(&BackendSeen) -> u64| {
+        let there = backends.iter().filter(|of| of.state != BackendState::Removed);
+        there.map(|of| number(name(of), value(of))).collect::<Vec<_>>()
+    };
     let counted = |value: fn(&PluginCounts) -> u64| {
         let of = |backend: &BackendSeen| backend.counted.as_ref().map(|of| number(name(backend), value(of)));
         backends.iter().filter_map(of).collect::<Vec<_>>()
@@ -141,7 +146,8 @@ fn of_backends(backends: &[BackendSeen]) -> Vec<Metric> {
             exported.extend(ends(points, &lost, exporter));
         }
         durations.extend(backend.operations.iter().map(|of| duration(backend, of)));
-        for state in BackendState::ALL {
+        let is_there = backend.state != BackendState::Removed;
+        for state in BackendState::ALL.into_iter().filter(|_| is_there) {
             let attributes = [name(backend), vec![("tracer_resolver.backend.state", Value::Text(state.name().into()))]];
             states.push(number(attributes.concat(), u64::from(backend.state == state)));
         }
@@ -169,13 +175,13 @@ fn of_backends(backends: &[BackendSeen]) -> Vec<Metric> {
             "tracer_resolver.backend.queue.usage",
             "Bytes of batches that wait or are on their way.",
             "By",
-            Points::UpDown(each(|of| of.held_bytes as u64)),
+            Points::UpDown(each_now(|of| of.held_bytes as u64)),
         ),
         metric(
             "tracer_resolver.backend.queue.limit",
             "How many bytes there may be: queue_bytes.",
             "By",
-            Points::UpDown(each(|of| of.queue_bytes as u64)),
+            Points::UpDown(each_now(|of| of.queue_bytes as u64)),
         ),
         metric(
             "tracer_resolver.backend.retries",
@@ -319,9 +325,21 @@ mod tests {
             counted: Some(PluginCounts { bytes_sent: 4096, ..PluginCounts::default() }),
             operations: Vec::new(),
         };
+        let gone = BackendSeen {
+            name: "gone".to_owned(),
+            plugin: "file".to_owned(),
+            state: BackendState::Removed,
+            retries: 3,
+            held_bytes: 0,
+            queue_bytes: 0,
+            services: Vec::new(),
+            data_points: ServiceCounters::default(),
+            counted: None,
+            operations: Vec::new(),
+        };
         let service = ServiceStats { spans: 99, sampled_out: 7, ..Default::default() };
         let services = [(0, ServiceStats::default()), (1, service)];
-        let all = own(&services, &[backend]);
+        let all = own(&services, &[backend, gone]);
         let result = "otel.span.sampling_result";
         assert_eq!(
             read(&all, Some(1), "otel.sdk.span.started"),
@@ -350,5 +368,12 @@ mod tests {
         let states = read(&all, None, "tracer_resolver.backend.state");
         let on: Vec<_> = states.iter().filter(|(_, value)| *value == 1).map(|(name, _)| name.as_str()).collect();
         assert_eq!(on, ["otel.component.name=collector tracer_resolver.backend.state=retrying"]);
+        assert!(
+            states.iter().all(|(name, _)| !name.contains("gone")),
+            "a backend that is gone is in no state: {states:?}"
+        );
+        let limit = read(&all, None, "tracer_resolver.backend.queue.limit");
+        assert_eq!(limit, [("otel.component.name=collector".to_owned(), 100)]);
+        assert_eq!(read(&all, None, "tracer_resolver.backend.retries")[1].1, 3, "what was counted stays");
     }
 }

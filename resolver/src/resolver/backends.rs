@@ -228,7 +228,7 @@ impl Backends {
     /// Names and plugins, for one line in the log.
     pub(super) fn describe(&self) -> String {
         let table = self.table.load();
-        let working: Vec<_> = table.current.iter().filter_map(|known| known.of_plan(Plan::describe)).collect();
+        let working: Vec<_> = table.current.iter().filter_map(|known| known.of_known_plan(Plan::describe)).collect();
         if working.is_empty() { "no backend".to_owned() } else { working.join(", ") }
     }
 
@@ -411,7 +411,7 @@ impl Accounts<'_> {
     }
 
     fn counters(&self, name: usize) -> BackendCounters {
-        let mut sum = BackendCounters { state: BackendState::OutOfService, ..BackendCounters::default() };
+        let mut sum = BackendCounters { state: BackendState::Removed, ..BackendCounters::default() };
         if let Some(closed) = self.closed.get(name) {
             sum.add(&closed.counters);
         }

@@ -105,8 +105,13 @@ impl Destination {
 
     /// What `look` sees in its plan, if it was created.
     pub(super) fn of_plan<T>(&self, look: impl FnOnce(&Plan) -> T) -> Option<T> {
+        if self.is_starting() { None } else { self.of_known_plan(look) }
+    }
+
+    /// The same, also while it is being created: who says that it answers does so before it is ready for others.
+    pub(super) fn of_known_plan<T>(&self, look: impl FnOnce(&Plan) -> T) -> Option<T> {
         match &*self.known.load() {
-            Known::Plan(plan) if !self.is_starting() => Some(look(plan)),
+            Known::Plan(plan) => Some(look(plan)),
             _ => None,
         }
     }

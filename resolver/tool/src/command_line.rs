@@ -128,6 +128,16 @@ pub(crate) enum Command {
     ///
     /// It is a value for the client property plugin.library.paths, and one for LD_PRELOAD.
     Path,
+    /// Starts a Kafka and a collector here, to try tracing with.
+    ///
+    /// It draws each trace that comes. It is a program of its own, an example of the project, which lies beside this one where it was
+    /// built: `playground --help` is its own. This process becomes it, so its exit status is the playground's.
+    #[command(disable_help_flag = true)]
+    Playground {
+        /// The playground's own words; a program and its arguments, for one.
+        #[arg(value_name = "WORDS", trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
+    },
     /// Prints what a shell needs to complete these words.
     ///
     /// For bash: tracer-interceptors completions bash > ~/.local/share/bash-completion/completions/tracer-interceptors
@@ -369,8 +379,24 @@ Exit status:
 
 /// The words in the order of `--help`, under what one wants with them. Each one is in one of them.
 pub(crate) const GROUPS: &[(&str, &[&str])] = &[
-    ("Trace a program", &["run"]),
+    ("Trace a program", &["run", "reload", "playground"]),
     ("Ask why, before and while it runs", &["doctor", "check", "explain", "status", "view", "send-test"]),
     ("Look into the configuration", &["print-config", "plugins", "schema", "migrate"]),
     ("Set it up", &["path", "completions", "help"]),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_names_every_word_once_under_what_one_wants_with_it() {
+        let mut named: Vec<_> = GROUPS.iter().flat_map(|(_, words)| *words).copied().collect();
+        let command = CommandLine::command();
+        let shown = command.get_subcommands().filter(|word| !word.is_hide_set()).map(clap::Command::get_name);
+        let mut words: Vec<_> = shown.chain(["help"]).collect();
+        named.sort_unstable();
+        words.sort_unstable();
+        assert_eq!(named, words);
+    }
+}

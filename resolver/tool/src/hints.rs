@@ -46,8 +46,31 @@ fn first_word(rest: &[OsString]) -> Option<String> {
     if let Some(kind) = Kind::of(path) {
         return Some(format!("{} is {}: {}", path.display(), kind.name(), kind.way_out(path)));
     }
+    if let Some(meant) = given.to_str().and_then(by_another_word) {
+        let behind = rest.get(1..).filter(|words| !words.is_empty());
+        let behind = behind.map_or_else(String::new, |words| format!(" {}", joined(words)));
+        return Some(format!("here that is `tracer-interceptors {meant}{behind}`"));
+    }
     located(given)?;
     Some(format!("to run it with tracing: tracer-interceptors run {}", joined(rest)))
+}
+
+/// What other tools call it, or the second word of two.
+fn by_another_word(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "list" | "plugin-list" => "plugins list",
+        "describe" => "plugins describe",
+        "pin" => "plugins pin",
+        "new" => "plugins new",
+        "validate" | "verify" | "lint" | "test" => "check",
+        "why" => "explain",
+        "ping" | "diagnose" | "health" => "doctor",
+        "top" | "stats" | "ps" => "status",
+        "config" | "show" | "show-config" | "dump" => "print-config",
+        "convert" => "migrate",
+        "traces" | "tap" | "tail" | "ui" => "view",
+        _ => return None,
+    })
 }
 
 /// A word too many, or an option that there is not.

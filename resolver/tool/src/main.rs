@@ -21,6 +21,7 @@ mod migrate;
 mod near_miss;
 mod output;
 mod place;
+mod playground;
 mod plugin_warnings;
 mod plugins;
 mod print_config;
@@ -73,6 +74,7 @@ fn obey(command: Command) -> Result<ExitCode, Failure> {
         Command::Manual { folder } => manual::write(&folder),
         Command::Migrate { file } => migrate::migrate(&file),
         Command::Path => output::line(library::find()?.as_os_str().as_bytes()),
+        Command::Playground { words } => Err(playground::become_it(&words)),
         Command::Plugins(asked) => plugins::answer(asked),
         Command::PrintConfig { file, no_plugins, format } => {
             print_config::print(file.file.as_deref(), !no_plugins, format.format)

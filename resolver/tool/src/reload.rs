@@ -40,7 +40,7 @@ pub(crate) fn reload(programs: &[PathBuf]) -> Result<ExitCode, Failure> {
     if processes.is_empty() {
         return Err(Failure::of_ours("no program runs that wrote these files".to_owned()));
     }
-    let (mut text, mut is_well, mut failure) = (String::new(), true, None);
+    let (mut text, mut is_well, mut failures) = (String::new(), true, Vec::new());
     for process in &processes {
         match ask(*process) {
             Ok((outcome, answer)) => {
@@ -49,24 +49,34 @@ pub(crate) fn reload(programs: &[PathBuf]) -> Result<ExitCode, Failure> {
                 text.push_str(&format!("{whose}{}\n", answer.trim_end()));
             }
             // The others are asked all the same.
-            Err(failed) => failure = Some(failed),
+            Err(failed) => failures.push(failed.what),
         }
     }
     let printed = output::text(&text, is_well)?;
-    failure.map_or(Ok(printed), Err)
+    if failures.is_empty() { Ok(printed) } else { Err(Failure::of_ours(failures.join("\ntracer-interceptors: "))) }
 }
 
 /// What the process answers: a number of the table, and a text.
 fn ask(process: u32) -> Result<(u32, String), Failure> {
-    let file = find(process)?;
+    // A program in Rust may have several resolvers, each with its own.
+    let answers: Vec<_> = find(process)?.iter().map(|file| ask_at(process, file)).collect::<Result<_, _>>()?;
+    let outcome = answers.iter().map(|(outcome, _)| *outcome).max().unwrap_or_default();
+    let texts: Vec<_> = answers.iter().map(|(_, text)| text.trim_end()).collect();
+    Ok((outcome, texts.join("\n")))
+}
+
+fn ask_at(process: u32, file: &File) -> Result<(u32, String), Failure> {
     let failed = |error: io::Error| Failure::of_ours(format!("process {process} cannot be asked: {error}"));
     // Two who ask at once ask the same, and have the same answer.
-    let asked = number(&file, 16).map_err(failed)?.wrapping_add(1);
+    let asked = number(file, 16).map_err(failed)?.wrapping_add(1);
     file.write_at(&asked.to_ne_bytes(), 16).map_err(failed)?;
     let started = Instant::now();
-    while number(&file, 20).map_err(failed)? != asked {
+    while number(file, 20).map_err(failed)? != asked {
         if !PathBuf::from(format!("/proc/{process}")).exists() {
             return Err(Failure::of_ours(format!("process {process} has ended before it answered")));
+        }
+        if !is_looked_at(file).map_err(failed)? && number(file, 20).map_err(failed)? != asked {
+            return Err(nobody(process));
         }
         if started.elapsed() > PATIENCE {
             let seconds = PATIENCE.as_secs();
@@ -74,14 +84,14 @@ fn ask(process: u32) -> Result<(u32, String), Failure> {
         }
         sleep(Duration::from_millis(20));
     }
-    let outcome = number(&file, 24).map_err(failed)?;
-    let mut text = vec![0; number(&file, 28).map_err(failed)?.min(MOST_TEXT) as usize];
+    let outcome = number(file, 24).map_err(failed)?;
+    let mut text = vec![0; number(file, 28).map_err(failed)?.min(MOST_TEXT) as usize];
     file.read_exact_at(&mut text, 32).map_err(failed)?;
     Ok((outcome, String::from_utf8_lossy(&text).into_owned()))
 }
 
-/// The file that this very process waits at.
-fn find(process: u32) -> Result<File, Failure> {
+/// The files that this very process waits at.
+fn find(process: u32) -> Result<Vec<File>, Failure> {
     let folder = PathBuf::from(format!("/proc/{process}/fd"));
     let failed = |error: io::Error| {
         Failure::of_ours(match error.kind() {
@@ -93,27 +103,36 @@ fn find(process: u32) -> Result<File, Failure> {
         })
     };
     let own = own_number(process).map_err(failed)?;
+    let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         if fs::read_link(&path).is_ok_and(|target| target.as_os_str() == FILE) {
             // One that is gone in between is not the one.
             let Ok(file) = OpenOptions::new().read(true).write(true).open(&path) else { continue };
             if is_of(&file, own).unwrap_or(false) {
-                return Ok(file);
+                found.push(file);
             }
         }
     }
-    Err(Failure::of_ours(format!(
-        "process {process} does not wait for this: it is not traced by this library, or its configuration has no [reload], \
-         or its first client is not there yet"
-    )))
+    if found.is_empty() { Err(nobody(process)) } else { Ok(found) }
+}
+
+fn nobody(process: u32) -> Failure {
+    Failure::of_ours(format!(
+        "process {process} does not wait for this: it is not traced by this library, or its configuration has no [reload] \
+         or came through a pipe, or its first client is not there yet"
+    ))
 }
 
 /// A child of a fork has its parent's file open too.
 fn is_of(file: &File, own: u32) -> io::Result<bool> {
+    Ok(is_looked_at(file)? && number(file, 8)? == VERSION && number(file, 12)? == own)
+}
+
+fn is_looked_at(file: &File) -> io::Result<bool> {
     let mut magic = [0; 8];
     file.read_exact_at(&mut magic, 0)?;
-    Ok(magic == *MAGIC && number(file, 8)? == VERSION && number(file, 12)? == own)
+    Ok(magic == *MAGIC)
 }
 
 /// What the process itself takes for its number: in a container it is another.

@@ -275,6 +275,8 @@ pub enum BackendState {
     Stuck,
     /// Given up for the life of the process.
     OutOfService,
+    /// A reload took it away, and it is closed: what it has counted is all that there is of it.
+    Removed,
 }
 
 impl BackendState {
@@ -288,6 +290,7 @@ impl BackendState {
             Self::Retrying => "retrying",
             Self::Stuck => "stuck",
             Self::OutOfService => "out_of_service",
+            Self::Removed => "removed",
         }
     }
 }

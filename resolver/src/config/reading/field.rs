@@ -194,7 +194,10 @@ impl<'n> Field<'n> {
             Value::Text(Text::Broken) => Err(Broken),
             Value::Text(Text::Written(text)) => {
                 let message = format!("`{}` takes {wants}", self.key);
-                let entries: Vec<_> = text.split(',').map(|entry| format!("\"{}\"", entry.trim())).collect();
+                // A list within quotes, with its brackets and quotes or without.
+                let inside = text.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+                let bare = |entry: &str| entry.trim().trim_matches(['"', '\'']).to_owned();
+                let entries: Vec<_> = inside.split(',').map(|entry| format!("\"{}\"", bare(entry))).collect();
                 let label = format!("write [{}]", entries.join(", "));
                 Err(findings.refuse(Problem::error(code::WRONG_TYPE, message).at(self.span(), label)))
             }

@@ -133,6 +133,7 @@ pub(crate) fn by_another_word(key: &str, known: &[&str]) -> Option<&'static str>
         "propagation" | "formats" => "propagators",
         "settings" | "options" | "plugin_config" => "config",
         "type" | "kind" => "plugin",
+        "enabled" | "enable" | "disabled" if known.contains(&"self") => "self",
         "enabled" | "enable" | "disabled" | "tracing" | "traced" => "trace",
         "producer" | "publish" | "publishes" | "send" | "sends" | "write" | "writes" => "produces",
         "consumer" | "receive" | "receives" | "subscribe" | "subscribes" | "read" | "reads" => "consumes",

@@ -15,6 +15,7 @@ use crate::config::reading::socket_address::socket_address;
 use crate::config::report::code;
 use crate::config::report::findings::{Broken, Findings};
 use crate::config::report::problem::Problem;
+use crate::config::text::node::Value;
 
 /// What `section` says.
 pub(super) fn read(section: &Section<'_>, backends: &[&str], findings: &mut Findings) -> MetricsLayer {
@@ -34,14 +35,18 @@ pub(super) fn read(section: &Section<'_>, backends: &[&str], findings: &mut Find
 /// An address of this machine; that of a network only where the file says so once more.
 fn prometheus(field: Field<'_>, is_open: bool, findings: &mut Findings) -> Result<SocketAddr, Broken> {
     let wants = "an address and a port, such as \"127.0.0.1:9464\"";
+    let problem =
+        |code, label: String| Problem::error(code, format!("`prometheus` takes {wants}")).at(field.span(), label);
+    if let Value::Integer(port @ 1..=65535) = field.node.value {
+        return Err(findings.refuse(problem(code::WRONG_TYPE, format!("write \"127.0.0.1:{port}\""))));
+    }
     let text = field.text(wants, findings)?;
     let Some(address) = socket_address(text) else {
-        let problem = Problem::error(code::BAD_NOTATION, format!("`prometheus` takes {wants}"));
-        return Err(field.unacceptable(
-            problem.at(field.span(), "an IP address, or localhost, and a port"),
-            wants,
-            findings,
-        ));
+        let label = match text.trim().trim_start_matches(':').parse::<u16>() {
+            Ok(port @ 1..) => format!("write \"127.0.0.1:{port}\""),
+            _ => "an IP address, or localhost, and a port".to_owned(),
+        };
+        return Err(field.unacceptable(problem(code::BAD_NOTATION, label), wants, findings));
     };
     if !address.ip().is_loopback() && !is_open {
         let message = "`prometheus` would be open to other machines, without a password and unencrypted";

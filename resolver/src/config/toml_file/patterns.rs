@@ -69,6 +69,10 @@ fn read(field: Field<'_>, of: PatternsOf, findings: &mut Findings) -> Result<Pla
     if let Value::Table(_) = field.node.value {
         return read_regex(field, findings);
     }
+    if let Value::Array(_) = field.node.value {
+        let problem = Problem::error(code::WRONG_TYPE, format!("an entry of `{}` is one pattern", field.key));
+        return Err(findings.refuse(problem.at(field.span(), "take these brackets out")));
+    }
     let text = field.name("this name", WANTS, findings)?;
     if text.trim().is_empty() {
         let problem = Problem::error(code::BAD_PATTERN, "an empty pattern matches nothing").at(field.span(), "");

@@ -20,7 +20,11 @@ use crate::counted::counted;
 pub(super) fn read(top: &Section<'_>, folder: &Path, findings: &mut Findings) -> (Plugins, Vec<String>) {
     let mut plugins = Plugins::default();
     let mut broken = Vec::new();
-    let section = top.field("plugins").map(|field| Section::open_map(field, "[plugins]".into(), findings));
+    let title = |field: Field<'_>| match &field.node.value {
+        Value::Array(_) => "[plugins.NAME]".to_owned(),
+        _ => "[plugins]".to_owned(),
+    };
+    let section = top.field("plugins").map(|field| Section::open_map(field, title(field), findings));
     let Some(Ok(section)) = section else { return (plugins, broken) };
     for field in section.fields() {
         match (field.key, &field.node.value) {
@@ -93,7 +97,12 @@ fn sha256(field: Field<'_>, findings: &mut Findings) -> Result<[u8; 32], Broken>
     let text = field.text(wants, findings)?;
     let mut digest = [0; 32];
     hex::decode_to_slice(text, &mut digest).map(|()| digest).map_err(|_| {
-        let label = counted(text.chars().count() as u64, "character");
+        let digits =
+            text.trim().rsplit([':', '=']).next().unwrap_or_default().split_whitespace().next().unwrap_or_default();
+        let label = match hex::decode_to_slice(digits, &mut [0; 32]) {
+            Ok(()) => "write the digits alone".to_owned(),
+            Err(_) => counted(text.chars().count() as u64, "character"),
+        };
         let problem = Problem::error(code::BAD_NOTATION, format!("`sha256` takes {wants}")).at(field.span(), label);
         field.unacceptable(problem, wants, findings)
     })

@@ -20,6 +20,11 @@ pub(crate) fn replace_all(node: &mut Node, source: &str, variables: &Variables, 
         Value::Table(table) => {
             table.entries.iter_mut().for_each(|entry| replace_all(&mut entry.node, source, variables, findings));
         }
+        Value::Text(Text::Written(written)) if *written == "~" || written.starts_with("~/") => {
+            let message = "this is taken as it stands: only a shell knows `~`, and none reads this file";
+            let meant = format!("write the whole path, or ${{env:HOME}}{}", written.trim_start_matches('~'));
+            findings.mention(Problem::warning(code::MALFORMED_REFERENCE, message).at(node.span.clone(), meant));
+        }
         Value::Text(Text::Written(written))
             if written.contains('$') || written.contains("{env:") || written.contains("{file:") =>
         {
@@ -178,7 +183,9 @@ fn meant_kind(reference: &str) -> Option<String> {
     }
     let kind = lower.split(':').next().unwrap_or_default();
     let known = ["env", "environment", "environ", "getenv", "var", "vars", "variable", "os", "sys"];
-    let name = if lower.contains(':') && (known.contains(&kind) || nearest(kind, &["env", "environment"]).is_some()) {
+    let is_variable =
+        lower.contains(':') && (known.contains(&kind) || nearest(kind, &["env", "environment"]).is_some());
+    let name = if is_variable {
         inside.split_once(':').map_or(inside, |(_, rest)| rest.trim())
     } else {
         after(&["env.", "env/", "environment."]).unwrap_or(inside)
@@ -188,7 +195,9 @@ fn meant_kind(reference: &str) -> Option<String> {
     if !is_variable_name(variable) {
         return None;
     }
-    let default = [":-", ":=", "-", "="].iter().find_map(|mark| rest.strip_prefix(mark));
+    // A colon alone means it only where `env:` says that the name is a variable's.
+    let marks = [":-", ":=", "-", "=", ":"].iter().filter(|mark| is_variable || **mark != ":");
+    let default = marks.copied().find_map(|mark| rest.strip_prefix(mark));
     match (rest.is_empty(), default) {
         (true, _) => Some(format!("${{env:{variable}}}")),
         (false, Some(default)) if !default.contains('$') => Some(format!("${{env:{variable}:-{default}}}")),
@@ -211,7 +220,7 @@ fn meant_reference(written: &str) -> Option<String> {
     let Some(name) = written.trim().strip_prefix('$') else { return meant_within(written) };
     let name = name.strip_prefix('(').and_then(|name| name.strip_suffix(')')).unwrap_or(name);
     let is_meant = is_variable_name(name) && !name.chars().any(|c| c.is_ascii_lowercase());
-    is_meant.then(|| format!("${{env:{name}}}"))
+    if is_meant { Some(format!("${{env:{name}}}")) } else { meant_within(written) }
 }
 
 fn is_variable_name(name: &str) -> bool {

@@ -21,6 +21,10 @@ pub(super) fn read(field: Field<'_>, findings: &mut Findings) -> Result<Sampler,
                 let problem = Problem::error(code::UNKNOWN_VALUE, message).at(field.span(), format!("write {meant}"));
                 Err(findings.refuse(problem.help(format!("a sampler is {SAMPLER_WANTS}"))))
             }
+            None if did_you_mean(text, &names_of(SAMPLERS)).is_empty() => {
+                let problem = Problem::error(code::UNKNOWN_VALUE, format!("`sampler` cannot be {text:?}"));
+                Err(findings.refuse(problem.at(field.span(), "").help(format!("a sampler is {SAMPLER_WANTS}"))))
+            }
             None => field.choice(SAMPLERS, findings),
         },
         Value::Text(_) => field.choice(SAMPLERS, findings),
@@ -48,7 +52,13 @@ fn meant_sampler(text: &str) -> Option<String> {
     if let Some(percent) = word.strip_suffix('%').and_then(|percent| percent.parse::<f64>().ok()) {
         return Some(format!("{{ ratio = {:?} }}", percent / 100.0));
     }
-    let name = word.strip_prefix("parentbased_").unwrap_or(&word);
+    // With its number, as some write it: `ratio=0.1`, `ratio:0.1`, `ratio(0.1)`.
+    let end = word.find(|c: char| !(c.is_ascii_alphabetic() || c == '_')).unwrap_or(word.len());
+    let (name, rest) = word.split_at_checked(end)?;
+    let number: Option<f64> = rest.trim_matches(|c: char| !(c.is_ascii_digit() || c == '.')).parse().ok();
+    let share = number.filter(|share| (0.0..=1.0).contains(share)).unwrap_or(0.25);
+    let name = name.trim_end_matches('_');
+    let name = name.strip_prefix("parentbased_").unwrap_or(name);
     Some(match name {
         "ratio"
         | "traceidratio"
@@ -56,9 +66,12 @@ fn meant_sampler(text: &str) -> Option<String> {
         | "trace_id_ratio"
         | "trace_id_ratio_based"
         | "probabilistic"
-        | "probability" => "{ ratio = 0.25 }".into(),
-        "consistent_probability" | "consistent" => "{ consistent_probability = 0.25 }".into(),
-        "rate_limit" | "ratelimit" | "rate_limiting" | "ratelimiting" => "{ rate_limit = 100 }".into(),
+        | "probability" => format!("{{ ratio = {share:?} }}"),
+        "consistent_probability" | "consistent" => format!("{{ consistent_probability = {share:?} }}"),
+        "rate_limit" | "ratelimit" | "rate_limiting" | "ratelimiting" => {
+            let limit = number.filter(|limit| *limit > 0.0).unwrap_or(100.0);
+            format!("{{ rate_limit = {limit} }}")
+        }
         "always_on" | "always" | "on" | "all" => "\"always_on\"".into(),
         "always_off" | "never" | "off" | "none" => "\"always_off\"".into(),
         _ => return None,

@@ -11,7 +11,7 @@ use crate::config::report::code;
 use crate::config::report::findings::{Broken, Findings};
 use crate::config::report::problem::Problem;
 use crate::config::report::suggestion::{did_you_mean, listed};
-use crate::config::text::node::{Entry, Table, Value};
+use crate::config::text::node::{Entry, Table, Text, Value};
 use crate::config::text::written_key::written_key;
 
 /// One table of the file, opened.
@@ -56,7 +56,11 @@ impl<'n> Section<'n> {
             Value::Array(_) if findings.source(&field.span()).is_some_and(|source| source.starts_with("[[")) => {
                 let message = format!("`{}` takes a table: {title}", field.key);
                 let label = "this is an array: a heading has single brackets";
-                Err(findings.refuse(Problem::error(code::WRONG_TYPE, message).at(field.span(), label)))
+                let problem = Problem::error(code::WRONG_TYPE, message).at(field.span(), label);
+                Err(findings.refuse(match named_headings(field, &title) {
+                    Some(help) => problem.help(help),
+                    None => problem,
+                }))
             }
             _ => Err(field.wrong_type(&format!("a table: {title}"), findings)),
         }
@@ -103,6 +107,21 @@ impl<'n> Section<'n> {
             findings.refuse(problem);
         }
     }
+}
+
+/// What to write for an array of tables that stands where each table has its name in its heading; `title` is of one of them.
+fn named_headings(field: Field<'_>, title: &str) -> Option<String> {
+    let before = title.strip_suffix("NAME]")?;
+    let Value::Array(items) = &field.node.value else { return None };
+    let headings = items.iter().map(|item| {
+        let Value::Table(table) = &item.value else { return None };
+        let named = ["name", "id", "service"].into_iter().find_map(|key| table.entry(key))?;
+        let Value::Text(Text::Written(name)) = &named.node.value else { return None };
+        names::flaw(name).is_none().then(|| format!("{before}{}]", written_key(name)))
+    });
+    let headings: Option<Vec<_>> = headings.collect();
+    let headings = headings.filter(|all| !all.is_empty()).map_or_else(|| title.to_owned(), |all| all.join(", "));
+    Some(format!("each has its name in its heading, and no key for it: {headings}"))
 }
 
 /// Whether the file writes a table's key behind a dot: `[services.shop.eu]` has `eu` so.
@@ -158,7 +177,8 @@ fn unknown_key(entry: &Entry, title: &str, known: &[&str]) -> Problem {
     } else {
         known_here
     };
-    let label = if label.is_empty() && title.starts_with("[backends.") {
+    let is_at_home_elsewhere = keys::TOP.contains(&entry.key.as_str()) || !elsewhere.is_empty();
+    let label = if label.is_empty() && !is_at_home_elsewhere && title.starts_with("[backends.") {
         "a key of the plugin's own stands in `config`".to_owned()
     } else {
         label

@@ -59,8 +59,15 @@ pub(crate) fn read(section: &Section<'_>, backends: &[&str], findings: &mut Find
 
 /// Who writes one list means both.
 fn propagators_table<'n>(field: Field<'n>, findings: &mut Findings) -> Result<Section<'n>, Broken> {
-    if let Value::Array(_) = field.node.value {
-        let list = findings.source(&field.span()).unwrap_or("[]").to_owned();
+    let list = match &field.node.value {
+        Value::Array(_) => Some(findings.source(&field.span()).unwrap_or("[]").to_owned()),
+        Value::Text(Text::Written(text)) => {
+            let names: Vec<_> = text.split(',').map(|name| format!("{:?}", name.trim())).collect();
+            Some(format!("[{}]", names.join(", ")))
+        }
+        _ => None,
+    };
+    if let Some(list) = list {
         let problem = Problem::error(code::WRONG_TYPE, "`propagators` says what is written and what is read");
         let label = format!("write {{ inject = {list}, extract = {list} }}");
         return Err(findings.refuse(problem.at(field.span(), label)));
@@ -119,8 +126,13 @@ pub(super) fn export(field: Field<'_>, backends: &[&str], findings: &mut Finding
             Some(index) => indices.push(index),
             None => {
                 let defined = listed(backends);
+                // Who has one backend most likely gave its plugin's name.
+                let label = match (did_you_mean(name, backends), backends) {
+                    (label, [only]) if label.is_empty() => format!("did you mean `{only}`, the only one?"),
+                    (label, _) => label,
+                };
                 let problem = Problem::error(code::UNKNOWN_BACKEND, format!("there is no backend {name:?}"))
-                    .at(item.span(), did_you_mean(name, backends))
+                    .at(item.span(), label)
                     .help(format!("defined: {defined}; or add [backends.{}]", written_key(name)));
                 outcome = Err(item.unacceptable(problem, &format!("the name of a backend ({defined})"), findings));
             }
@@ -130,10 +142,35 @@ pub(super) fn export(field: Field<'_>, backends: &[&str], findings: &mut Finding
 }
 
 fn resource(field: Field<'_>, findings: &mut Findings) -> Vec<(String, Result<String, Broken>)> {
-    let Ok(section) = Section::open_map(field, "resource = { \"NAME\" = \"VALUE\" }".into(), findings) else {
+    let title = "resource = { \"NAME\" = \"VALUE\" }";
+    if let Some(meant) = meant_attributes(&field.node.value) {
+        let problem = Problem::error(code::WRONG_TYPE, format!("`resource` takes a table: {title}"));
+        findings.refuse(problem.at(field.span(), format!("write {{ {meant} }}")));
         return Vec::new();
-    };
+    }
+    let Ok(section) = Section::open_map(field, title.into(), findings) else { return Vec::new() };
     section.fields().map(|entry| (entry.key.to_owned(), attribute(entry, findings))).collect()
+}
+
+/// For attributes as `OTEL_RESOURCE_ATTRIBUTES` has them, `a=b,c=d`, in one text or a list of them.
+fn meant_attributes(value: &Value) -> Option<String> {
+    let texts = match value {
+        Value::Text(Text::Written(text)) => text.split(',').collect(),
+        Value::Array(items) => items
+            .iter()
+            .map(|item| match &item.value {
+                Value::Text(Text::Written(text)) => Some(text.as_str()),
+                _ => None,
+            })
+            .collect::<Option<Vec<_>>>()?,
+        _ => return None,
+    };
+    let pairs = texts.into_iter().map(|text| {
+        let (name, value) = text.split_once('=')?;
+        Some(format!("{:?} = {:?}", name.trim(), value.trim()))
+    });
+    let pairs: Option<Vec<_>> = pairs.collect();
+    Some(pairs?.join(", ")).filter(|pairs| !pairs.is_empty())
 }
 
 fn attribute(entry: Field<'_>, findings: &mut Findings) -> Result<String, Broken> {

@@ -126,8 +126,8 @@ fn kafka(outlook: &Outlook, needed: &Needed, comes_in: bool, seen: Option<bool>,
             }
             (None, true) => Step::doubtful("librdkafka", "the program's file neither has it nor asks for it")
                 .way_out(format!(
-                    "if it has no Kafka client, or one that is not built on librdkafka, it is not traced; if it looks librdkafka \
-                     up at run time, {PROPERTY}"
+                    "if it only starts another program, as a script does, ask about that one; if it has no Kafka client, or one \
+                     that is not built on librdkafka, it is not traced; if it looks librdkafka up at run time, {PROPERTY}"
                 )),
         },
     };

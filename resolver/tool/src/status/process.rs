@@ -245,10 +245,11 @@ fn backend_row(pid: &str, backend: &Json, now: f64) -> Vec<String> {
     words.into_iter().chain(taken).chain(counts).chain([fill, reasons.join(", "), error]).collect()
 }
 
-/// What is wrong with a backend. One to which nothing was sent is not known to be ill.
+/// What is wrong with a backend. One that starts, and one to which nothing was sent, is not known to be ill, and one that a
+/// reload has taken away is not to take anything.
 fn trouble(backend: &Json) -> Option<String> {
     let (name, state, lost) = (word(backend, "/name"), word(backend, "/state"), lost(backend));
-    let is_ill = !matches!(state, "healthy" | "untried");
+    let is_ill = !matches!(state, "healthy" | "starting" | "untried" | "removed");
     let lost = (lost > 0).then(|| format!("{} lost", tracer_resolver::counted(lost, "span")));
     match (is_ill, lost) {
         (false, None) => None,
@@ -289,5 +290,22 @@ fn ago(seconds: f64) -> String {
         seconds @ 0..120 => format!("{seconds} s ago"),
         seconds @ 120..7200 => format!("{} min ago", seconds / 60),
         seconds => format!("{} h ago", seconds / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backend_that_starts_or_that_a_reload_took_away_is_not_ill_and_what_it_lost_is_told_all_the_same() {
+        let trouble_of = |state: &str, lost: u64| trouble(&json!({"name": "b", "state": state, "rejected": lost}));
+        for state in ["healthy", "starting", "untried", "removed"] {
+            assert_eq!(trouble_of(state, 0), None, "{state}");
+            assert_eq!(trouble_of(state, 2).as_deref(), Some("backend `b`: 2 spans lost"), "{state}");
+        }
+        for state in ["refusing", "retrying", "stuck", "out_of_service"] {
+            assert_eq!(trouble_of(state, 0).unwrap(), format!("backend `b` is {state}"));
+        }
     }
 }

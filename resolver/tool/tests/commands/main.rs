@@ -9,6 +9,7 @@ mod installed;
 mod migrate;
 mod mistaken;
 mod page;
+mod playground;
 mod plugin_check;
 mod plugin_new;
 mod plugin_run;

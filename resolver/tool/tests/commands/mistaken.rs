@@ -67,6 +67,9 @@ fn each_file_in_place_of_another_is_called_what_it_is_with_the_word_that_takes_i
         (&["plugins", "otlp"], 2, "`tracer-interceptors plugins describe otlp`"),
         (&["status"], 2, "the one that INTERCEPTORS_STATUS named"),
         (&["docter"], 2, "'doctor'"),
+        (&["describe", "otlp"], 2, "here that is `tracer-interceptors plugins describe otlp`"),
+        (&["list"], 2, "here that is `tracer-interceptors plugins list`"),
+        (&["validate", "t.toml"], 2, "here that is `tracer-interceptors check t.toml`"),
     ] {
         let said = installed.run(words);
         let text = format!("{}{}", said.out, said.err);

@@ -105,13 +105,23 @@ pub(super) fn explanation(
         }
         "extra `=`" => at("there is a `=` too many", "take it out"),
         "unexpected key or value" | "unexpected content" if found.starts_with(',') => {
-            at("a line does not end in a comma", "take it out")
+            let (before, after) = (text.get(line.start..span.start), text.get(span.start..line.end));
+            let first = before.and_then(|before| before.split_once('=')).map_or("", |(_, value)| value.trim());
+            match after.map(|after| after.split('#').next().unwrap_or_default().trim()) {
+                Some(others) if others.len() > 1 && !first.is_empty() => {
+                    at("several values are a list, in brackets", &format!("write [{first}{others}]"))
+                }
+                _ => at("a line does not end in a comma", "take it out"),
+            }
         }
         "unexpected key or value" | "unexpected content" => {
             at("nothing more can stand on this line", "").help("write one key a line; a comment begins with #")
         }
         "unexpected leading zero" => {
             at("a number does not begin with 0", "take the zero out, or write the text in quotes")
+        }
+        "key with no value" | "missing assignment between key-value pairs" if found.starts_with(':') => {
+            at("TOML has `=` between a key and its value, and no colon", "write `=`")
         }
         "key with no value" | "missing assignment between key-value pairs" => {
             at("after this name, `=` and a value are missing", "").help(FORM)
