@@ -113,8 +113,9 @@ fn describe(name: &str, file: Option<&Path>, format: Format) -> Result<ExitCode,
         let what = format!("{name} is {}, and no plugin's name: {}", kind.name(), kind.way_out(given));
         return Err(Failure { status: MISUNDERSTOOD, what });
     }
-    if name.contains('/') && !given.exists() {
-        return Err(Failure::wrong(format!("{name}: there is no such file")));
+    if name.contains('/') && built.is_none() {
+        let what = if given.exists() { "it is no shared object" } else { "there is no such file" };
+        return Err(Failure::wrong(format!("{name}: {what}")));
     }
     let configuration = configuration(file)?;
     let (search, mut declared) = (configuration.plugin_search(), declared(&configuration));
@@ -162,13 +163,14 @@ fn describe(name: &str, file: Option<&Path>, format: Format) -> Result<ExitCode,
     output::text(&out, true)
 }
 
-/// A shared object, as its author has just built it: under the name that its file has.
+/// A shared object, as its author has just built it: under the name that it calls itself, or else that of its file.
 fn built(given: &Path) -> Option<PluginEntry> {
     let is_library = matches!(Kind::of(given), Some(Kind::Plugin | Kind::Program)) && given.extension()? == "so";
+    let file = std::path::absolute(given).ok().filter(|_| is_library)?;
     let stem = given.file_stem()?.to_str()?.trim_start_matches("lib");
-    let name = stem.strip_prefix("tracer_plugin_").unwrap_or(stem).to_owned();
-    let file = std::path::absolute(given).ok()?;
-    is_library.then_some(PluginEntry { name, span: 0..0, file: Some(file), sha256: None })
+    let name = check::type_name_of(&file);
+    let name = name.unwrap_or_else(|| stem.strip_prefix("tracer_plugin_").unwrap_or(stem).to_owned());
+    Some(PluginEntry { name, span: 0..0, file: Some(file), sha256: None })
 }
 
 /// The keys of an object's schema, those of the objects in it below them.
