@@ -120,10 +120,13 @@ fn a_plugin_that_ends_the_process_is_named() {
     let Some(workshop) = Workshop::open() else { return };
     let program = program_and_plugin(&workshop);
     let traced = traced(&workshop);
-    for way in WayIn::EACH {
-        let ended = run(traced.command(way, &program).env("AT", "exit"));
-        let said = "tracer-resolver: ERROR: the create of plugin `kafka` ends the process: it has called exit()";
-        assert!(ended.stderr.contains(said), "{way:?} {}", ended.stderr);
+    let places = [("exit-create", "create"), ("exit-export", "export_batch"), ("exit-flush", "flush")];
+    for (way, (place, function)) in WayIn::EACH.into_iter().flat_map(|way| places.map(|place| (way, place))) {
+        let ended = run(traced.command(way, &program).env("AT", place));
+        let said = format!(
+            "tracer-resolver: ERROR: the {function} of plugin `kafka` ends the process: it has called exit()\n"
+        );
+        assert_eq!(ended.stderr.matches(&said).count(), 1, "{way:?} {place} {}", ended.stderr);
         traced.take_traces();
     }
 }

@@ -204,6 +204,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/src/plugin/c_text.rs",
     "resolver/src/plugin/calls.rs",
     "resolver/src/plugin/forks.rs",
+    "resolver/src/plugin/handle.rs",
     "resolver/src/plugin/host_side.rs",
     "resolver/src/plugin/host_thread.rs",
     "resolver/src/plugin/instance.rs",

@@ -226,6 +226,7 @@ make_deb() {
     mkdir -p "$stage/usr/share/pkgconfig"
     plugin_pc /usr /tracer-resolver >"$stage/usr/share/pkgconfig/tracer-plugin.pc"
     cp -r "$here/README.md" "$here/docs" "$doc/"
+    author_pages "$doc/plugins"
     cat "$here/debian/copyright" "$work/THIRD-PARTY.txt" >"$doc/copyright"
     # The command writes its own manual pages and completions: what `--help` says is said once.
     "$work/lib/$TOOL" manual "$stage/usr/share/man/man1"
@@ -261,11 +262,23 @@ plugin_pc() {
     sed -e "s|@PREFIX@|$1|" -e "s|@FOLDER@|$2|" -e "s|@ABI@|$abi|" "$root/plugins/api/tracer-plugin.pc.in"
 }
 
-# For authors of plugins who have no Debian: headers, the linker's script and the page, to be unpacked anywhere.
+# The pages for authors of plugins, side by side in a folder; what they say of other pages is in the source.
+author_pages() {
+    local page
+    mkdir -p "$1"
+    for page in plugins/api/README.md docs/plugin-kit.md docs/plugin-debugging.md; do
+        sed -z -E -e 's;\]\((\.\./)*(docs|plugins/api)/;](;g' \
+            -e 's;\[([^]]+)\]\((command|troubleshooting)\.md[^)]*\);\1 (docs/\2.md in the source);g' \
+            "$root/$page" >"$1/${page##*/}"
+    done
+}
+
+# For authors of plugins who have no Debian: headers, the linker's script and the pages, to be unpacked anywhere.
 deliver_kit() {
     local kit=tracer-plugin-kit-$version
     mkdir -p "$work/kit/$kit/lib/pkgconfig"
-    cp -r "$root/plugins/api/include" "$root/plugins/api/README.md" "$root/LICENSE" "$work/kit/$kit/"
+    cp -r "$root/plugins/api/include" "$root/LICENSE" "$work/kit/$kit/"
+    author_pages "$work/kit/$kit"
     # shellcheck disable=SC2016 # pkg-config's own variable.
     plugin_pc '${pcfiledir}/../..' '' >"$work/kit/$kit/lib/pkgconfig/tracer-plugin.pc"
     tar --create --directory="$work/kit" --sort=name --owner=0 --group=0 --numeric-owner \

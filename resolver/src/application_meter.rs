@@ -10,14 +10,17 @@
 
 #![forbid(unsafe_code)]
 
+mod rounds;
 mod stand_ins;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Histogram, Meter, MeterProvider};
 
+use self::rounds::Rounds;
 use self::stand_ins::stand_ins;
 use crate::diagnostics;
 use crate::metric_readers::own_kinds;
@@ -43,9 +46,12 @@ impl Resolver {
         let meter = provider.meter("tracer-resolver");
         // All of them: a reload may turn on what is off.
         let kinds: Vec<_> = Instruments::kinds().into_iter().chain(own_kinds()).collect();
+        let histograms: HashMap<_, _> =
+            kinds.iter().filter_map(|kind| Some((kind.name, histogram(&meter, kind)?))).collect();
         let fed = Arc::new(Fed {
             resolver: Arc::downgrade(&shared),
-            histograms: kinds.iter().filter_map(|kind| Some((kind.name, histogram(&meter, kind)?))).collect(),
+            rounds: Rounds::of(kinds.len() - histograms.len()),
+            histograms,
             recorded: PerProcess::new(),
         });
         for kind in &kinds {
@@ -57,6 +63,7 @@ impl Resolver {
 /// One provider that has our metrics. Its instruments' callbacks share it.
 struct Fed {
     resolver: Weak<Shared>,
+    rounds: Rounds<(Vec<Collected>, Vec<String>)>,
     histograms: HashMap<&'static str, Histogram<f64>>,
     /// A fork's values begin at zero, and so does what was recorded of them.
     recorded: PerProcess<Mutex<HashMap<Series, Recorded>>>,
@@ -114,14 +121,18 @@ impl Fed {
 
     /// Tells the values of one metric; and lets the histograms catch up, whichever metric is asked for: an application may
     /// have left out any of them.
-    fn tell(&self, name: &str, mut observe: impl FnMut(i64, &[KeyValue])) {
+    fn tell(&self, name: &'static str, mut observe: impl FnMut(i64, &[KeyValue])) {
         let Some(shared) = self.resolver.upgrade() else { return };
-        let (collected, services) = shared.collected_for_the_program();
-        self.catch_up(&collected, &services);
-        for of in &collected {
+        let round = self.rounds.collected(name, Instant::now(), || {
+            let (collected, services) = shared.collected_for_the_program();
+            self.catch_up(&collected, &services);
+            (collected, services)
+        });
+        let (collected, services) = &*round;
+        for of in collected {
             for metric in of.metrics.iter().filter(|metric| metric.name == name) {
                 if let Points::Sum(points) | Points::UpDown(points) | Points::Gauge(points) = &metric.points {
-                    points.iter().for_each(|point| observe(point.value, &attributes(of, &services, &point.attributes)));
+                    points.iter().for_each(|point| observe(point.value, &attributes(of, services, &point.attributes)));
                 }
             }
         }

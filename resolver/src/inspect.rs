@@ -108,6 +108,11 @@ impl InstalledPlugin {
         self.library.exports_concurrently()
     }
 
+    /// What it takes batches of, in OpenTelemetry's words.
+    pub fn signals(&self) -> Vec<&'static str> {
+        self.library.signals()
+    }
+
     /// JSON Schema of a backend's `config`.
     pub fn schema(&self) -> &Json {
         self.library.schema()

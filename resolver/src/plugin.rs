@@ -15,6 +15,7 @@ mod calls;
 mod complaint;
 mod credentials;
 mod forks;
+mod handle;
 mod host_side;
 mod host_thread;
 mod instance;

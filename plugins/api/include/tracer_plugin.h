@@ -95,6 +95,8 @@
  *   - It never prints; it reports through `tracer_error` and `tracer_host.log`. Neither ever contains a secret.
  *
  * VERSIONS
+ *   - ABI 1 is frozen: a plugin that was built from this header is loaded by every later host of ABI 1. What may still
+ *     change is what the next sentences say, and nothing else.
  *   - The major version is in the symbol's name. ABI 2 would be `tracer_plugin_v2`; a library may export both.
  *   - A minor version only appends fields to structs, codes to lists and bits to sets. Nothing moves, nothing is
  *     removed, no meaning changes.
@@ -140,7 +142,12 @@
  *   - TRACER_ERR_CREDENTIALS; a table of codes, and what is not in it is taken as INTERNAL.
  *   - tracer_host: `is_logged`, `is_export_thread`. tracer_plugin: `reconfigure`, reserved.
  *   - `stats` of a plugin that does not count returns UNSUPPORTED; what it counts is shown.
+ *   - TRACER_CAP_NOT_IN_FORKED_CHILDREN, and an extension of the plugin's, TRACER_EXT_AFTER_FORK.
+ *   - The library's constructors, its entry, validate and create run on threads of the host's, for which nobody waits.
  *   - 64-bit only, and asserted.
+ *
+ * CHANGES SINCE 1.0
+ *   None.
  */
 #ifndef TRACER_PLUGIN_H
 #define TRACER_PLUGIN_H
@@ -466,6 +473,7 @@ typedef char tracer_assert_validate_args[sizeof(tracer_validate_args) == 24 ? 1 
 typedef char tracer_assert_call[sizeof(tracer_call) == 8 ? 1 : -1];
 typedef char tracer_assert_create_args[sizeof(tracer_create_args) == 56 ? 1 : -1];
 typedef char tracer_assert_plugin[sizeof(tracer_plugin) == 160 ? 1 : -1];
+typedef char tracer_assert_after_fork[sizeof(tracer_after_fork) == 16 ? 1 : -1];
 typedef char tracer_assert_functions[offsetof(tracer_plugin, validate) == 88 ? 1 : -1];
 
 #ifdef __cplusplus

@@ -155,6 +155,8 @@ class backend {
   public:
     static void validate(const std::string &) {}
     static const void *extension(const std::string &) { return nullptr; }
+    /* A class with a `static void after_fork()` forgets there what is its parent's: see TRACER_EXT_AFTER_FORK. */
+    static constexpr void (*after_fork)() = nullptr;
     void flush(uint32_t) {}
     void shutdown(uint32_t) {}
     /* False: it does not count. `out` is whole: what the host is too old for is left out. */
@@ -300,8 +302,20 @@ template <typename Backend> class boundary {
         return TRACER_OK;
     }
 
+    /* A function, where a compiler knows that one is never NULL. */
+    static bool is_there(void (*forget)()) noexcept { return forget != nullptr; }
+
+    static void after_fork() noexcept {
+        (void)without_instance(nullptr, [] { void (*const forget)() = Backend::after_fork; forget(); });
+    }
+
     static const void *get_extension(tracer_str id) noexcept {
+        static const tracer_after_fork FORKS = {sizeof(tracer_after_fork), 0, after_fork};
         const void *found = nullptr;
+        if (is_there(Backend::after_fork) && id.len == sizeof TRACER_EXT_AFTER_FORK - 1 &&
+            std::memcmp(id.ptr, TRACER_EXT_AFTER_FORK, id.len) == 0) {
+            return &FORKS;
+        }
         (void)without_instance(nullptr, [&] { found = Backend::extension(text(id)); });
         return found;
     }

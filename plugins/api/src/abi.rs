@@ -538,6 +538,7 @@ mod layout {
         get_extension 56, is_logged 64, is_export_thread 72);
     frozen!(tracer_create_args, 56: struct_size 0, max_concurrency 4, host 8, backend_name 16, config_json 32,
         timeout_ms 48, reserved 52);
+    frozen!(tracer_after_fork, 16: struct_size 0, reserved 4, after_fork 8);
     frozen!(tracer_plugin, 160: struct_size 0, abi_major 4, abi_minor 6, capabilities 8, accepted_signals 16,
         accepted_encodings 20, type_name 24, version 40, build_info 56, config_schema 72, validate 88, create 96,
         export_batch 104, flush 112, shutdown 120, destroy 128, stats 136, get_extension 144, reconfigure 152);

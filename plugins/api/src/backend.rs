@@ -39,6 +39,14 @@ pub trait Backend: Sized + Send + Sync + 'static {
     /// Hosts do not use it then in a forked child of the process that loaded it.
     const NOT_IN_FORKED_CHILDREN: bool = false;
 
+    /// Forgets, in a forked child of the process that loaded the plugin, what its statics have of the parent: threads that are
+    /// not there, locks that these may have held, connections that are shared with it. The other way out besides
+    /// [`NOT_IN_FORKED_CHILDREN`](Self::NOT_IN_FORKED_CHILDREN).
+    ///
+    /// Called once in each child, on a thread of the host's, before anything else is asked of the plugin there. The parent's
+    /// instances are gone without a word, and are to be left alone.
+    const AFTER_FORK: Option<fn()> = None;
+
     /// Says whether `config_json`, a JSON object, would do for [`create`](Self::create).
     ///
     /// Pure: writes no file, starts no thread, opens no connection; tools call it and never create. Any thread, several
@@ -93,7 +101,8 @@ pub trait Backend: Sized + Send + Sync + 'static {
         None
     }
 
-    /// What the plugin offers beyond the contract, by its id; `None` for an id it does not know. Pure; any thread.
+    /// What the plugin offers beyond the contract, by its id; `None` for an id it does not know. Pure; any thread. That of
+    /// [`AFTER_FORK`](Self::AFTER_FORK) is not asked for here.
     fn extension(id: &str) -> Option<Extension> {
         let _ = id;
         None

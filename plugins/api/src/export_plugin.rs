@@ -5,13 +5,14 @@
 
 use std::borrow::Cow;
 use std::ffi::c_void;
+use std::marker::PhantomData;
 use std::mem::size_of;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::abi::{
-    self, tracer_batch, tracer_call, tracer_code, tracer_create_args, tracer_error, tracer_instance, tracer_plugin,
-    tracer_stats, tracer_str, tracer_validate_args,
+    self, tracer_after_fork, tracer_batch, tracer_call, tracer_code, tracer_create_args, tracer_error, tracer_instance,
+    tracer_plugin, tracer_stats, tracer_str, tracer_validate_args,
 };
 use crate::foreign::{fill_stats, read_field};
 use crate::panic_guard::{self, Poison};
@@ -281,9 +282,32 @@ unsafe extern "C" fn stats<B: Backend>(instance: *const tracer_instance, out: *m
 unsafe extern "C" fn get_extension<B: Backend>(id: tracer_str) -> *const c_void {
     // SAFETY: the host lends it until we return.
     let id = unsafe { id.as_bytes() };
+    if B::AFTER_FORK.is_some() && id == abi::TRACER_EXT_AFTER_FORK.as_bytes() {
+        return std::ptr::from_ref(Forks::<B>::TABLE).cast();
+    }
     let found = || std::str::from_utf8(id).ok().and_then(B::extension);
     // A panic here is of no instance: whoever asks does without.
     panic_guard::contain_panic(found).ok().flatten().map_or(std::ptr::null(), crate::Extension::as_ptr)
+}
+
+/// What `B` does in a forked child, as the header has it.
+struct Forks<B>(PhantomData<B>);
+
+impl<B: Backend> Forks<B> {
+    const TABLE: &'static tracer_after_fork = &tracer_after_fork {
+        struct_size: size_of::<tracer_after_fork>() as u32,
+        reserved: 0,
+        after_fork: Some(after_fork::<B>),
+    };
+}
+
+/// # Safety
+///
+/// As `tracer_plugin.h` says of after_fork.
+unsafe extern "C" fn after_fork<B: Backend>() {
+    let Some(forget) = B::AFTER_FORK else { return };
+    // There is no instance yet, and no error to put it into: the panic hook has said what it was.
+    drop(panic_guard::contain_panic(forget));
 }
 
 /// One call on an instance, through the panic guard.

@@ -60,15 +60,17 @@ pub(crate) unsafe fn fill_error(out: *mut tracer_error, code: tracer_code, error
 ///
 /// `out` points to as many writable bytes as its `struct_size` says.
 pub(crate) unsafe fn fill_stats(out: *mut tracer_stats, stats: &Stats) {
+    // All of them: one more does not compile before it is written.
+    let Stats { in_flight, items_sent, items_rejected, batches_sent, batches_failed, bytes_sent, reconnects } = *stats;
     // SAFETY: the caller vouches for `out`; each macro stays below its struct_size.
     unsafe {
-        write_field!(out, tracer_stats, in_flight, stats.in_flight);
-        write_field!(out, tracer_stats, items_sent, stats.items_sent);
-        write_field!(out, tracer_stats, items_rejected, stats.items_rejected);
-        write_field!(out, tracer_stats, batches_sent, stats.batches_sent);
-        write_field!(out, tracer_stats, batches_failed, stats.batches_failed);
-        write_field!(out, tracer_stats, bytes_sent, stats.bytes_sent);
-        write_field!(out, tracer_stats, reconnects, stats.reconnects);
+        write_field!(out, tracer_stats, in_flight, in_flight);
+        write_field!(out, tracer_stats, items_sent, items_sent);
+        write_field!(out, tracer_stats, items_rejected, items_rejected);
+        write_field!(out, tracer_stats, batches_sent, batches_sent);
+        write_field!(out, tracer_stats, batches_failed, batches_failed);
+        write_field!(out, tracer_stats, bytes_sent, bytes_sent);
+        write_field!(out, tracer_stats, reconnects, reconnects);
     }
 }
 

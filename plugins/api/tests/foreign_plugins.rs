@@ -129,6 +129,13 @@ fn an_exception_in_a_cpp_plugin_stops_at_its_boundary() {
         let again = tracer_batch { retry_cookie: 41, ..batch(15, 1) };
         assert_eq!(plugin.export_batch.unwrap()(instance, &again, 1000, &mut error), TRACER_ERR_RETRYABLE);
         assert_eq!((error.retry_after_ms, error.retry_cookie, text(&error.message)), (1500, 42, "busy"));
+        let forks = plugin.get_extension.unwrap()(tracer_str::new(TRACER_EXT_AFTER_FORK)).cast::<tracer_after_fork>();
+        assert_eq!((*forks).struct_size as usize, size_of::<tracer_after_fork>());
+        // It throws: that is contained as everywhere.
+        (*forks).after_fork.unwrap()();
+        assert_eq!(plugin.stats.unwrap()(instance, &mut stats), TRACER_OK);
+        assert_eq!(stats.reconnects, 1);
+        assert!(plugin.get_extension.unwrap()(tracer_str::new("tracer_plugin.after-fork/2")).is_null());
         stats.struct_size = 16;
         stats.items_rejected = 99;
         assert_eq!(plugin.stats.unwrap()(instance, &mut stats), TRACER_OK);

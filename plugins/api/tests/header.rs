@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::mem::{offset_of, size_of};
 use std::process::Command;
 
-use compile::{Language, compile, scratch};
+use compile::{Language, TODAY, compile, compile_with, scratch};
 use tracer_plugin_api::abi::*;
 
 const HEADER: &str = include_str!("../include/tracer_plugin.h");
@@ -32,6 +32,7 @@ fn a_header_whose_layout_has_changed_does_not_compile() {
         ("char message[384]", "char message[392]", "tracer_assert_error"),
         ("    tracer_str build_info;", "", "tracer_assert_functions"),
         ("    tracer_str backend_name;", "", "tracer_assert_create_args"),
+        ("void (*after_fork)(void);", "", "tracer_assert_after_fork"),
         ("sizeof(void *) == 8", "sizeof(void *) == 4", "tracer_assert_64_bit_only"),
     ] {
         assert_eq!(HEADER.matches(old).count(), 1, "{old}");
@@ -45,8 +46,76 @@ fn a_header_whose_layout_has_changed_does_not_compile() {
 #[test]
 fn every_field_lies_at_the_same_place_in_c_and_in_rust() {
     let rust = rust_layout();
-    let mut program = String::from("#include \"tracer_plugin.h\"\n#include <stdio.h>\nint main(void) {\n");
-    for name in rust.keys() {
+    assert_eq!(run_c(TODAY, "layout", &layout_program(rust.keys())), rust);
+}
+
+/// What was frozen with 1.0: structs, fields and constants, a line each, with offset and size, or with the value.
+fn frozen() -> BTreeMap<String, (u64, u64)> {
+    numbers(include_str!("abi_1_0/layout.txt"))
+}
+
+const OF_1_0: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/abi_1_0");
+
+fn is_constant(name: &str) -> bool {
+    name.starts_with("TRACER_")
+}
+
+#[test]
+fn the_header_of_1_0_has_the_layout_that_was_noted_of_it() {
+    let frozen = frozen();
+    let constants: Vec<_> = frozen.keys().filter(|name| is_constant(name)).cloned().collect();
+    let mut of_header =
+        run_c(OF_1_0, "frozen_layout", &layout_program(frozen.keys().filter(|name| !is_constant(name))));
+    of_header.extend(run_c(OF_1_0, "frozen_constants", &constants_program(&constants)));
+    assert_eq!(of_header, frozen);
+}
+
+/// Structs of a later minor version may be longer, and lists have more; whatever 1.0 had is where and what it was.
+#[test]
+fn whatever_1_0_had_is_in_today_s_header_where_it_was() {
+    let today = rust_layout();
+    let constants: BTreeMap<_, _> =
+        rust_constants().into_iter().map(|(name, value)| (format!("TRACER_{name}"), value)).collect();
+    for (name, frozen) in frozen() {
+        let found = if is_constant(&name) { constants.get(&name) } else { today.get(&name) };
+        let found = *found.unwrap_or_else(|| panic!("{name} is gone"));
+        match name.as_str() {
+            "TRACER_ABI_MINOR" => assert!(found >= frozen),
+            // The caller's, or the library's, and begins with its size.
+            _ if !is_constant(&name) && !name.contains('.') && today.contains_key(&format!("{name}.struct_size")) => {
+                assert!(found >= frozen, "{name} is shorter than it was");
+            }
+            _ => assert_eq!(found, frozen, "{name}"),
+        }
+    }
+    let has_minor_0 = TRACER_ABI_MINOR == 0;
+    assert!(!has_minor_0 || today.len() + constants.len() == frozen().len(), "1.0 has more than was frozen");
+}
+
+/// Its words may become clearer; what a compiler reads may not change without a new minor version.
+#[test]
+fn the_code_of_the_header_is_that_of_1_0_as_long_as_it_says_so() {
+    let of_1_0 = include_str!("abi_1_0/tracer_plugin.h");
+    assert!(HEADER.contains(&format!("#define TRACER_ABI_MINOR {TRACER_ABI_MINOR}\n")));
+    if TRACER_ABI_MINOR == 0 {
+        assert_eq!(without_comments(HEADER), without_comments(of_1_0));
+    }
+    assert!(HEADER.contains("ABI 1 is frozen") && HEADER.contains(" * CHANGES SINCE 1.0\n"));
+}
+
+/// As the compiler sees it: words with one blank between.
+fn without_comments(header: &str) -> String {
+    let mut code = String::new();
+    for part in header.split("/*") {
+        code.push_str(part.split_once("*/").map_or(if code.is_empty() { part } else { "" }, |(_, code)| code));
+    }
+    code.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Prints each struct with its size, each `struct.field` with its offset and size.
+fn layout_program<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    let mut program = String::from(PROLOGUE);
+    for name in names {
         match name.split_once('.') {
             Some((of, field)) => writeln!(
                 program,
@@ -56,9 +125,19 @@ fn every_field_lies_at_the_same_place_in_c_and_in_rust() {
         }
         .unwrap();
     }
-    program.push_str("return 0; }\n");
-    assert_eq!(run_c("layout", &program), rust);
+    program + "return 0; }\n"
 }
+
+/// Prints each constant with its value.
+fn constants_program(names: &[String]) -> String {
+    let mut program = String::from(PROLOGUE);
+    for name in names {
+        writeln!(program, "printf(\"{name} %llu 0\\n\", (unsigned long long){name});").unwrap();
+    }
+    program + "return 0; }\n"
+}
+
+const PROLOGUE: &str = "#include \"tracer_plugin.h\"\n#include <stdio.h>\nint main(void) {\n";
 
 #[test]
 fn every_constant_of_the_header_has_the_same_value_in_rust() {
@@ -72,12 +151,9 @@ fn every_constant_of_the_header_has_the_same_value_in_rust() {
         .collect();
     assert!(HEADER.contains(&format!("#define TRACER_EXT_AFTER_FORK \"{TRACER_EXT_AFTER_FORK}\"\n")));
     assert_eq!(names.len(), rust.len(), "a constant is missing on one side: {names:?}");
-    let mut program = String::from("#include \"tracer_plugin.h\"\n#include <stdio.h>\nint main(void) {\n");
-    for name in names {
-        writeln!(program, "printf(\"{name} %llu 0\\n\", (unsigned long long)TRACER_{name});").unwrap();
-    }
-    program.push_str("return 0; }\n");
-    assert_eq!(run_c("constants", &program), rust);
+    let names: Vec<_> = names.into_iter().map(|name| format!("TRACER_{name}")).collect();
+    let rust: BTreeMap<_, _> = rust.into_iter().map(|(name, value)| (format!("TRACER_{name}"), value)).collect();
+    assert_eq!(run_c(TODAY, "constants", &constants_program(&names)), rust);
 }
 
 #[test]
@@ -103,7 +179,7 @@ fn tracer_has_sees_a_field_only_if_all_of_it_is_there() {
             return 0;
         }
     "#;
-    assert_eq!(run_c("has", program), BTreeMap::from([("first".to_owned(), (40, 0))]));
+    assert_eq!(run_c(TODAY, "has", program), BTreeMap::from([("first".to_owned(), (40, 0))]));
     assert_eq!(tracer_plugin_api::end_of_field!(tracer_batch, batch_id), 40);
 }
 
@@ -139,6 +215,7 @@ fn rust_layout() -> BTreeMap<String, (u64, u64)> {
         }
         tracer_host { struct_size, abi_major, abi_minor, name, version, ctx, log, get_extension, is_logged, is_export_thread }
         tracer_create_args { struct_size, max_concurrency, host, backend_name, config_json, timeout_ms, reserved }
+        tracer_after_fork { struct_size, reserved, after_fork }
         tracer_plugin {
             struct_size, abi_major, abi_minor, capabilities, accepted_signals, accepted_encodings, type_name, version,
             build_info, config_schema, validate, create, export_batch, flush, shutdown, destroy, stats, get_extension,
@@ -186,16 +263,19 @@ fn rust_constants() -> BTreeMap<String, (u64, u64)> {
     .collect()
 }
 
-/// Compiles and runs a C program that prints lines of a name and two numbers.
-fn run_c(name: &str, program: &str) -> BTreeMap<String, (u64, u64)> {
+/// Compiles and runs a C program that prints lines of a name and two numbers, with the header in this folder.
+fn run_c(include: &str, name: &str, program: &str) -> BTreeMap<String, (u64, u64)> {
     let (source, binary) = (scratch(&format!("{name}.c")), scratch(name));
     std::fs::write(&source, program).unwrap();
-    assert_eq!(compile(Language::C99, &source, &binary, &[]), Some(Ok(())));
+    assert_eq!(compile_with(include, Language::C99, &source, &binary, &[]), Some(Ok(())));
     let output = Command::new(&binary).output().unwrap();
     assert!(output.status.success());
-    let lines = String::from_utf8(output.stdout).unwrap();
+    numbers(&String::from_utf8(output.stdout).unwrap())
+}
+
+fn numbers(lines: &str) -> BTreeMap<String, (u64, u64)> {
+    let lines = lines.lines().filter(|line| !line.starts_with('#'));
     lines
-        .lines()
         .map(|line| match line.split(' ').collect::<Vec<_>>()[..] {
             [name, first, second] => (name.to_owned(), (first.parse().unwrap(), second.parse().unwrap())),
             _ => panic!("unexpected line {line:?}"),

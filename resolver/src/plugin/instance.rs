@@ -1,8 +1,5 @@
 //! `Instance`: one backend at work, called safely.
 
-use std::mem::ManuallyDrop;
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,14 +7,13 @@ use serde_json::Value;
 use tracer_plugin_api::abi::{
     TRACER_BATCH_LAST_TRY, TRACER_BATCH_SHUTTING_DOWN, TRACER_ERR_CREDENTIALS, TRACER_ERR_PANIC, TRACER_ERR_PARTIAL,
     TRACER_ERR_RETRYABLE, TRACER_ERR_TIMEOUT, TRACER_OK, TRACER_SIGNAL_METRICS, TRACER_SIGNAL_TRACES, tracer_batch,
-    tracer_call, tracer_create_args, tracer_error, tracer_instance, tracer_stats, tracer_str,
+    tracer_call, tracer_error, tracer_stats, tracer_str,
 };
 
 use super::calls::{MayThrow as _, exporting, inside};
 use super::credentials::{Credentials, Look};
-use super::forks::undisturbed;
+use super::handle::{Handle, milliseconds};
 use super::host_side::HostSide;
-use super::host_thread::PATIENCE;
 use super::reply::{Function, Reply};
 use super::secrets::Secrets;
 use super::set_up_code;
@@ -26,7 +22,6 @@ use crate::config;
 use crate::counted::counted;
 use crate::diagnostics;
 use crate::export::{Exporter, FinishedBatch, Outcome, PluginCounts, Signal, Try};
-use crate::quiet_thread;
 
 /// When a plugin whose instance panicked gets a new one: after each of these pauses, and then never again, unless deaths lie
 /// so far back that they do not count any more.
@@ -58,6 +53,9 @@ pub(crate) struct Instance {
     max_concurrency: u32,
     rebirth: Rebirth,
     life: Mutex<Life>,
+    /// Where the settings may have others by now; `None`: nothing of them is in a file. Held while files are read and a plugin
+    /// starts with what they say, which may take long: whoever wants `life` meanwhile gets it.
+    credentials: Option<Mutex<Credentials>>,
     counted: Mutex<Counted>,
 }
 
@@ -74,8 +72,6 @@ struct Life {
     stage: Stage,
     /// Settings, for successors. May hold secrets.
     config_json: String,
-    /// Where the settings may have others by now.
-    credentials: Option<Credentials>,
     /// Panics, and failures to make a successor, that still count.
     deaths: Vec<Instant>,
 }
@@ -91,24 +87,6 @@ enum Stage {
     OutOfService,
     ShutDown,
 }
-
-/// The plugin's own instance. Whoever drops the last reference destroys it, if that is allowed.
-struct Handle {
-    raw: NonNull<tracer_instance>,
-    library: Arc<PluginLibrary>,
-    /// The plugin may use it until it is destroyed; with one that never is it stays.
-    host: ManuallyDrop<Arc<HostSide>>,
-    /// Set once the contract allows `destroy`: after a shutdown that was no time-out, or when poisoned.
-    may_be_destroyed: AtomicBool,
-    /// Another has taken its place: whoever drops the last reference has it shut down first.
-    is_replaced: AtomicBool,
-}
-
-// SAFETY: the contract lets successive calls come from different threads.
-unsafe impl Send for Handle {}
-// SAFETY: `export_batch` and `flush` come only from the export queue, which makes no more calls at once than
-// `concurrency()` says; `stats` may be called from any thread at any time.
-unsafe impl Sync for Handle {}
 
 impl Instance {
     /// Makes a backend's instance. `settings` passed [`PluginLibrary::check`].
@@ -138,12 +116,8 @@ impl Instance {
             backend: backend.name.clone(),
             max_concurrency,
             rebirth,
-            life: Mutex::new(Life {
-                stage: Stage::Working(Arc::new(handle)),
-                config_json,
-                credentials: Credentials::of(backend),
-                deaths: Vec::new(),
-            }),
+            life: Mutex::new(Life { stage: Stage::Working(Arc::new(handle)), config_json, deaths: Vec::new() }),
+            credentials: Credentials::of(backend).map(Mutex::new),
             counted: Mutex::default(),
         })
     }
@@ -161,7 +135,7 @@ impl Instance {
         let ask = self.library.functions().stats.may_throw();
         // SAFETY: the instance is alive: `handle` is borrowed from `life`, whose lock must be taken to end it. It is held
         // across the call because the contract forbids `stats` to block.
-        let code = inside(self.library.type_name(), "stats", || unsafe { ask(handle.raw.as_ptr(), &mut stats) });
+        let code = inside(self.library.type_name(), "stats", || unsafe { ask(handle.raw(), &mut stats) });
         let reply = Reply::new(Function::Stats, code, &tracer_error::new());
         if reply.code == TRACER_ERR_PANIC {
             let handle = Arc::clone(handle);
@@ -208,6 +182,9 @@ impl Instance {
         let created = Handle::create(&self.library, &self.host, &self.backend, &config_json, self.max_concurrency);
         let mut life = self.life();
         if !matches!(life.stage, Stage::Reviving) {
+            if let Ok(late) = &created {
+                late.is_to_be_ended();
+            }
             return Err(Outcome::Rejected { message: "the backend is shut down".to_owned() });
         }
         match created {
@@ -227,12 +204,10 @@ impl Instance {
     /// A panic: this instance is not called any more. Concurrent calls that are still in it keep it from being
     /// destroyed until they return.
     fn poisoned(&self, handle: &Arc<Handle>, message: String) -> Outcome {
-        // Relaxed: read by whoever drops the last `Arc`, which synchronizes.
-        handle.may_be_destroyed.store(true, Ordering::Relaxed);
+        handle.may_be_destroyed();
         let mut life = self.life();
         // Ten calls that find the same instance poisoned are one death.
-        let is_current = matches!(&life.stage, Stage::Working(current) if Arc::ptr_eq(current, handle));
-        let out_of_service = if is_current { self.died(&mut life) } else { None };
+        let out_of_service = if life.is_of(handle) { self.died(&mut life) } else { None };
         out_of_service.unwrap_or(Outcome::Rejected { message: format!("the plugin panicked: {message}") })
     }
 
@@ -285,49 +260,64 @@ impl Instance {
     /// Says what came of it, for whoever reads why the batch waits.
     fn renew(&self, handle: &Arc<Handle>) -> Result<Renewal, NoFiles> {
         let waits = |what: &str| Ok(Renewal { after: None, what: what.to_owned() });
-        let mut life = self.life();
-        if life.credentials.is_none() {
-            return Err(NoFiles);
-        }
-        // Ten calls that are refused together get one new instance.
-        if !matches!(&life.stage, Stage::Working(current) if Arc::ptr_eq(current, handle)) {
+        let Some(credentials) = &self.credentials else { return Err(NoFiles) };
+        // Ten calls that are refused together get one new instance, and nine of them do not wait for it.
+        let mut files = match credentials.try_lock() {
+            Ok(files) => files,
+            Err(TryLockError::Poisoned(files)) => files.into_inner(),
+            Err(TryLockError::WouldBlock) => return waits("its plugin is being started anew at the moment"),
+        };
+        if !self.life().is_of(handle) {
             return waits("it has a new instance by now");
         }
-        let look = life.credentials.as_mut().map(|files| files.look(&self.library, Instant::now()));
-        let (settings, secrets) = match look {
-            None | Some(Look::Unchanged) => return waits("what its `${file:}` references name has not changed"),
-            Some(Look::TooSoon(pause)) => {
+        let (settings, secrets) = match files.look(&self.library, Instant::now()) {
+            Look::Unchanged => return waits("what its `${file:}` references name has not changed"),
+            Look::TooSoon(pause) => {
                 return Ok(Renewal { after: Some(pause), what: "it was made anew only just now".to_owned() });
             }
-            Some(Look::Unfit(why)) => {
+            Look::Unfit(why) => {
                 return waits(&format!(
                     "its `${{file:}}` references were read anew, in vain: {}",
                     self.host.redact(&why)
                 ));
             }
-            Some(Look::Renewed(settings, secrets)) => (settings, secrets),
+            Look::Renewed(settings, secrets) => (settings, secrets),
         };
         self.host.has_secrets(secrets);
         let config_json = settings.to_string();
-        match Handle::create(&self.library, &self.host, &self.backend, &config_json, self.max_concurrency) {
-            Ok(successor) => {
-                let what = format!(
-                    "backend `{}`: its credentials were refused, and have changed in their file: its plugin was started \
-                     anew with them",
-                    self.backend
-                );
-                diagnostics::say(LOG_TARGET, log::Level::Info, &what);
-                life.config_json = config_json;
-                life.stage = Stage::Working(Arc::new(successor));
-                // Relaxed: read by whoever drops the last `Arc`, which synchronizes.
-                handle.is_replaced.store(true, Ordering::Relaxed);
-                waits("its plugin was started anew with what the file says now")
-            }
+        let created = Handle::create(&self.library, &self.host, &self.backend, &config_json, self.max_concurrency);
+        let successor = match created {
+            Ok(successor) => Arc::new(successor),
             Err(reply) => {
                 let why = self.host.redact(&reply.message);
-                waits(&format!("what the file says now makes no instance: {why}"))
+                return waits(&format!("what the file says now makes no instance: {why}"));
             }
+        };
+        let mut life = self.life();
+        // Also for who is started anew because its predecessor panicked meanwhile.
+        life.config_json = config_json;
+        if !life.is_of(handle) {
+            drop(life);
+            successor.is_to_be_ended();
+            return waits("it was ended meanwhile");
         }
+        life.stage = Stage::Working(successor);
+        drop(life);
+        handle.is_to_be_ended();
+        let what = format!(
+            "backend `{}`: its credentials were refused, and have changed in their file: its plugin was started anew with \
+             them",
+            self.backend
+        );
+        diagnostics::say(LOG_TARGET, log::Level::Info, &what);
+        waits("its plugin was started anew with what the file says now")
+    }
+}
+
+impl Life {
+    /// Whether this is the instance that works.
+    fn is_of(&self, handle: &Arc<Handle>) -> bool {
+        matches!(&self.stage, Stage::Working(current) if Arc::ptr_eq(current, handle))
     }
 }
 
@@ -371,7 +361,7 @@ impl Exporter for Instance {
         // SAFETY: the instance is alive as long as `handle`; `borrowed`, all it points to and `error` outlive the call; the
         // queue keeps to `concurrency()`, and calls nothing after `shutdown`.
         let code = exporting(self.library.type_name(), "export_batch", || unsafe {
-            export_batch(handle.raw.as_ptr(), &borrowed, timeout, &mut error)
+            export_batch(handle.raw(), &borrowed, timeout, &mut error)
         });
         set_up_code::give_back();
         self.outcome(&handle, batch.item_count, Reply::new(Function::ExportBatch, code, &error))
@@ -383,8 +373,7 @@ impl Exporter for Instance {
         let call = tracer_call::within(milliseconds(timeout));
         let flush = self.library.functions().flush.may_throw();
         // SAFETY: as in `export`.
-        let code =
-            exporting(self.library.type_name(), "flush", || unsafe { flush(handle.raw.as_ptr(), &call, &mut error) });
+        let code = exporting(self.library.type_name(), "flush", || unsafe { flush(handle.raw(), &call, &mut error) });
         // Only panics and messages matter here: there are no items to account for.
         match self.outcome(&handle, 0, Reply::new(Function::Flush, code, &error)) {
             Outcome::Exported => true,
@@ -410,12 +399,12 @@ impl Exporter for Instance {
         let call = tracer_call::within(milliseconds(timeout));
         let shutdown = self.library.functions().shutdown.may_throw();
         // SAFETY: as in `export`; the stage was `Working`, so it is called once.
-        let code = inside(self.library.type_name(), "shutdown", || unsafe {
-            shutdown(handle.raw.as_ptr(), &call, &mut error)
-        });
+        let code =
+            inside(self.library.type_name(), "shutdown", || unsafe { shutdown(handle.raw(), &call, &mut error) });
         // After a time-out, threads of the instance still run: it is never destroyed.
-        // Relaxed: read by whoever drops the last `Arc`, which synchronizes.
-        handle.may_be_destroyed.store(code != TRACER_ERR_TIMEOUT, Ordering::Relaxed);
+        if code != TRACER_ERR_TIMEOUT {
+            handle.may_be_destroyed();
+        }
         drop(handle);
         self.host.drain_log();
         if code != TRACER_OK {
@@ -429,7 +418,7 @@ impl Exporter for Instance {
     fn counted(&self) -> Option<PluginCounts> {
         let now = self.stats();
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(now) = now.map(|stats| plugin_counts(&stats)) {
+        if let Some(now) = now.map(plugin_counts) {
             let earlier = counted.latest.replace(now).filter(|earlier| now.began_anew_since(earlier));
             if let Some(earlier) = earlier {
                 counted.before = counted.before.and(PluginCounts { in_flight: 0, ..earlier });
@@ -440,97 +429,6 @@ impl Exporter for Instance {
 
     fn tick(&self) {
         self.host.drain_log();
-    }
-}
-
-impl Handle {
-    /// On a thread of the host's.
-    fn create(
-        library: &Arc<PluginLibrary>,
-        host: &Arc<HostSide>,
-        backend: &str,
-        config_json: &str,
-        max_concurrency: u32,
-    ) -> Result<Self, Reply> {
-        library.is_ready().map_err(Reply::internal)?;
-        let args = tracer_create_args {
-            struct_size: size_of::<tracer_create_args>() as u32,
-            max_concurrency,
-            host: host.table(),
-            backend_name: tracer_str::new(backend),
-            config_json: tracer_str::new(config_json),
-            timeout_ms: milliseconds(PATIENCE),
-            reserved: 0,
-        };
-        let mut raw = std::ptr::null_mut();
-        let mut error = tracer_error::new();
-        let create = library.functions().create.may_throw();
-        // SAFETY: `args` and all it points to, `raw` and `error` outlive the call; the host's table is the handle's, if there is
-        // one.
-        let code =
-            undisturbed(|| inside(library.type_name(), "create", || unsafe { create(&args, &mut raw, &mut error) }));
-        if code != TRACER_OK {
-            return Err(Reply::new(Function::Create, code, &error));
-        }
-        let Some(raw) = NonNull::new(raw) else {
-            return Err(Reply::internal("create returned OK, but no instance"));
-        };
-        Ok(Self {
-            raw,
-            library: Arc::clone(library),
-            host: ManuallyDrop::new(Arc::clone(host)),
-            may_be_destroyed: AtomicBool::new(false),
-            is_replaced: AtomicBool::new(false),
-        })
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        // Relaxed: the drop of the `Arc` synchronizes with the store.
-        if self.may_be_destroyed.load(Ordering::Relaxed) {
-            let destroy = self.library.functions().destroy.may_throw();
-            // SAFETY: the last reference: no call is running and none will come; the contract's condition for it is what
-            // `may_be_destroyed` says.
-            inside(self.library.type_name(), "destroy", || unsafe { destroy(self.raw.as_ptr()) });
-            // SAFETY: once, and not used afterwards.
-            unsafe { ManuallyDrop::drop(&mut self.host) };
-        } else if self.is_replaced.load(Ordering::Relaxed) {
-            // SAFETY: once, and not used afterwards.
-            let host = ManuallyDrop::new(unsafe { ManuallyDrop::take(&mut self.host) });
-            let replaced = Replaced { raw: self.raw, library: Arc::clone(&self.library), host };
-            // On a thread of its own: this one has batches to export. Without a thread it is leaked.
-            let _ = quiet_thread::spawn("tr-plugin".to_owned(), move || replaced.end());
-        }
-    }
-}
-
-/// An instance whose place another has taken, and that nobody calls any more.
-struct Replaced {
-    raw: NonNull<tracer_instance>,
-    library: Arc<PluginLibrary>,
-    /// As in [`Handle`].
-    host: ManuallyDrop<Arc<HostSide>>,
-}
-
-// SAFETY: the contract lets successive calls come from different threads; this is its only reference.
-unsafe impl Send for Replaced {}
-
-impl Replaced {
-    /// Shuts it down, and destroys it unless threads of it still run.
-    fn end(mut self) {
-        let (functions, call) = (self.library.functions(), tracer_call::within(milliseconds(PATIENCE)));
-        let (shutdown, destroy) = (functions.shutdown.may_throw(), functions.destroy.may_throw());
-        let mut error = tracer_error::new();
-        // SAFETY: the only reference, so no other call runs; `call` and `error` outlive this one.
-        let code =
-            inside(self.library.type_name(), "shutdown", || unsafe { shutdown(self.raw.as_ptr(), &call, &mut error) });
-        if code != TRACER_ERR_TIMEOUT {
-            // SAFETY: shut down, and not used after this.
-            inside(self.library.type_name(), "destroy", || unsafe { destroy(self.raw.as_ptr()) });
-            // SAFETY: once, and not used afterwards.
-            unsafe { ManuallyDrop::drop(&mut self.host) };
-        }
     }
 }
 
@@ -552,16 +450,19 @@ fn lent(batch: &FinishedBatch, this_try: &Try, names: &[tracer_str]) -> tracer_b
     }
 }
 
-fn plugin_counts(stats: &tracer_stats) -> PluginCounts {
-    PluginCounts {
-        in_flight: stats.in_flight,
-        items_sent: stats.items_sent,
-        items_rejected: stats.items_rejected,
-        batches_sent: stats.batches_sent,
-        batches_failed: stats.batches_failed,
-        bytes_sent: stats.bytes_sent,
-        reconnects: stats.reconnects,
-    }
+/// Field by field: one that a later header adds has to be named here.
+fn plugin_counts(stats: tracer_stats) -> PluginCounts {
+    let tracer_stats {
+        struct_size: _,
+        in_flight,
+        items_sent,
+        items_rejected,
+        batches_sent,
+        batches_failed,
+        bytes_sent,
+        reconnects,
+    } = stats;
+    PluginCounts { in_flight, items_sent, items_rejected, batches_sent, batches_failed, bytes_sent, reconnects }
 }
 
 /// The number of the header.
@@ -570,10 +471,6 @@ fn signal_number(signal: Signal) -> u32 {
         Signal::Traces => TRACER_SIGNAL_TRACES,
         Signal::Metrics => TRACER_SIGNAL_METRICS,
     }
-}
-
-fn milliseconds(timeout: Duration) -> u32 {
-    u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX)
 }
 
 const LOG_TARGET: &str = "tracer_resolver::plugin";

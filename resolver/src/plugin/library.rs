@@ -132,6 +132,12 @@ impl PluginLibrary {
         self.table.accepted_signals >> bit & 1 == 1
     }
 
+    /// The names of the signals that it takes.
+    pub(crate) fn signals(&self) -> Vec<&'static str> {
+        let all = [Signal::Traces, Signal::Metrics].into_iter();
+        all.filter(|signal| self.accepts(*signal)).map(Signal::name).collect()
+    }
+
     /// Whether several batches may be exported at once.
     pub(crate) fn exports_concurrently(&self) -> bool {
         self.table.capabilities & TRACER_CAP_CONCURRENT_EXPORT != 0

@@ -199,7 +199,7 @@ impl LoadError {
             LoadFailure::HostTooOld(_) => {
                 "upgrade tracer-resolver, or install an older version of the plugin".to_owned()
             }
-            LoadFailure::Defective(_, defects) if defects.iter().all(|defect| defect.starts_with(table::DEMANDS)) => {
+            LoadFailure::Defective(_, defects) if defects.iter().all(|defect| table::may_be_newer(defect)) => {
                 "upgrade tracer-resolver, or install an older version of the plugin".to_owned()
             }
             LoadFailure::Defective(..) => "this is a defect of the plugin: tell its author".to_owned(),

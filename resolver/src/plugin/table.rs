@@ -160,19 +160,27 @@ fn check_pairs_and_capabilities(raw: &tracer_plugin, defects: &mut Vec<String>) 
         ));
     }
     // Every signal that is made is made in every encoding: a pair is missing only where one of the two sets is.
-    if raw.accepted_signals & MADE_SIGNALS == 0 {
-        defects.push(format!(
-            "it accepts nothing that this host makes: accepted_signals ({:#x}) has neither the bit of traces (bit \
-             {TRACER_SIGNAL_TRACES}) nor of metrics (bit {TRACER_SIGNAL_METRICS})",
-            raw.accepted_signals
-        ));
-    }
-    if raw.accepted_encodings & (1 << TRACER_ENCODING_OTLP_PROTOBUF) == 0 {
-        defects.push(format!(
-            "it accepts nothing that this host makes: accepted_encodings ({:#x}) has no bit of OTLP protobuf (bit \
-             {TRACER_ENCODING_OTLP_PROTOBUF})",
-            raw.accepted_encodings
-        ));
+    for (field, set, made, names) in [
+        (
+            "accepted_signals",
+            raw.accepted_signals,
+            MADE_SIGNALS,
+            format!(
+                "neither the bit of traces (bit {TRACER_SIGNAL_TRACES}) nor of metrics (bit {TRACER_SIGNAL_METRICS})"
+            ),
+        ),
+        (
+            "accepted_encodings",
+            raw.accepted_encodings,
+            1 << TRACER_ENCODING_OTLP_PROTOBUF,
+            format!("no bit of OTLP protobuf (bit {TRACER_ENCODING_OTLP_PROTOBUF})"),
+        ),
+    ] {
+        if set == 0 {
+            defects.push(format!("it accepts nothing: {field} is 0"));
+        } else if set & made == 0 {
+            defects.push(format!("{ACCEPTS_OTHERS}: {field} ({set:#x}) has {names}"));
+        }
     }
     // ABI 1.0 defines none of these.
     let unknown = raw.capabilities & TRACER_CAP_MUST_UNDERSTAND;
@@ -191,8 +199,14 @@ fn named_bit(bit: u32) -> String {
     }
 }
 
-/// How a defect begins that a later host may not see as one.
-pub(super) const DEMANDS: &str = "it demands capabilities";
+/// Whether a later host may not see this defect as one.
+pub(super) fn may_be_newer(defect: &str) -> bool {
+    defect.starts_with(DEMANDS) || defect.starts_with(ACCEPTS_OTHERS)
+}
+
+/// How defects begin that are none where more is known.
+const DEMANDS: &str = "it demands capabilities";
+const ACCEPTS_OTHERS: &str = "it accepts nothing that this host makes";
 
 /// What the host makes batches of; all of them as OTLP protobuf.
 const MADE_SIGNALS: u32 = 1 << TRACER_SIGNAL_TRACES | 1 << TRACER_SIGNAL_METRICS;

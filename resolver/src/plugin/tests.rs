@@ -151,6 +151,11 @@ TRACER_PLUGIN_EXPORT const tracer_plugin *{entry}(uint32_t host_minor) {{ (void)
 }
 
 pub(super) fn compile(source: &str, path: &Path) {
+    compile_with(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/api/include"), source, path);
+}
+
+/// With the header in this folder.
+fn compile_with(include: &Path, source: &str, path: &Path) {
     let source_path = path.with_extension("c");
     fs::write(&source_path, source).unwrap();
     let output = Command::new("cc")
@@ -163,7 +168,7 @@ pub(super) fn compile(source: &str, path: &Path) {
             "-fvisibility=hidden",
             "-I",
         ])
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/api/include"))
+        .arg(include)
         .arg("-o")
         .args([path, &source_path])
         .output()

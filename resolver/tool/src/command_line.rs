@@ -243,7 +243,7 @@ pub(crate) enum Plugins {
     Check(PluginCheck),
     /// Describes one plugin: its file, its version, and every setting.
     Describe {
-        /// The plugin's name, `otlp` for example.
+        /// The plugin's name, `otlp` for example; or its file, as it is built.
         name: String,
         #[command(flatten)]
         file: File,

@@ -75,7 +75,7 @@ impl Kind {
             Self::OldConfiguration => format!("`tracer-interceptors migrate {path}` makes TOML of it"),
             Self::Status => format!("`tracer-interceptors status {path}` shows it"),
             Self::Traces => format!("`tracer-interceptors view {path}` shows them"),
-            Self::Plugin => "`tracer-interceptors plugins list` shows the plugins".to_owned(),
+            Self::Plugin => format!("`tracer-interceptors plugins describe {path}` describes it"),
             Self::Program => format!("`tracer-interceptors doctor -- {path}` looks at it"),
         }
     }

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::{Value as Json, json};
-use tracer_resolver::config::Plugins as Declared;
+use tracer_resolver::config::{PluginEntry, Plugins as Declared};
 use tracer_resolver::inspect::{InstalledPlugin, UnusablePlugin};
 
 use crate::command_line::{Format, Plugins};
@@ -108,12 +108,25 @@ fn one_as_json(name: &str, plugin: &Result<InstalledPlugin, UnusablePlugin>) -> 
 
 fn describe(name: &str, file: Option<&Path>, format: Format) -> Result<ExitCode, Failure> {
     let given = Path::new(name);
-    if let Some(kind) = Kind::of(given).filter(|_| file.is_none()) {
+    let built = built(given);
+    if let Some(kind) = Kind::of(given).filter(|_| file.is_none() && built.is_none()) {
         let what = format!("{name} is {}, and no plugin's name: {}", kind.name(), kind.way_out(given));
         return Err(Failure { status: MISUNDERSTOOD, what });
     }
+    if name.contains('/') && built.is_none() {
+        let what = if given.exists() { "it is no shared object" } else { "there is no such file" };
+        return Err(Failure::wrong(format!("{name}: {what}")));
+    }
     let configuration = configuration(file)?;
-    let (search, declared) = (configuration.plugin_search(), declared(&configuration));
+    let (search, mut declared) = (configuration.plugin_search(), declared(&configuration));
+    let name = match &built {
+        Some(entry) => &entry.name,
+        None => name,
+    };
+    if let Some(entry) = &built {
+        declared.entries.retain(|other| other.name != entry.name);
+        declared.entries.push(entry.clone());
+    }
     let plugin = match search.load(name, &declared) {
         Ok(plugin) => plugin,
         Err(error) if format == Format::Json => {
@@ -131,6 +144,7 @@ fn describe(name: &str, file: Option<&Path>, format: Format) -> Result<ExitCode,
         if let Some(members) = described.as_object_mut() {
             members.insert("schema".to_owned(), plugin.schema().clone());
             members.insert("exports_concurrently".to_owned(), Json::from(plugin.exports_concurrently()));
+            members.insert("signals".to_owned(), Json::from(plugin.signals()));
         }
         return output::json(&described, true);
     }
@@ -138,9 +152,25 @@ fn describe(name: &str, file: Option<&Path>, format: Format) -> Result<ExitCode,
     let hash = plugin.sha256().map_or_else(|error| format!("cannot be read: {error}"), hex::encode);
     out.push_str(&format!("sha256 {hash}\n"));
     let batches = if plugin.exports_concurrently() { "several batches at once" } else { "one batch at a time" };
-    out.push_str(&format!("takes {batches}\n\nsettings, in [backends.NAME.config]:\n"));
-    settings(plugin.schema(), plugin.schema(), "", &mut out);
+    let signals = plugin.signals().join(" and ");
+    out.push_str(&format!("takes {signals}, {batches}\n\n"));
+    let mut keys = String::new();
+    settings(plugin.schema(), plugin.schema(), "", &mut keys);
+    match keys.as_str() {
+        "" => out.push_str("it has no settings\n"),
+        keys => out.push_str(&format!("settings, in [backends.NAME.config]:\n{keys}")),
+    }
     output::text(&out, true)
+}
+
+/// A shared object, as its author has just built it: under the name that it calls itself, or else that of its file.
+fn built(given: &Path) -> Option<PluginEntry> {
+    let is_library = matches!(Kind::of(given), Some(Kind::Plugin | Kind::Program)) && given.extension()? == "so";
+    let file = std::path::absolute(given).ok().filter(|_| is_library)?;
+    let stem = given.file_stem()?.to_str()?.trim_start_matches("lib");
+    let name = check::type_name_of(&file);
+    let name = name.unwrap_or_else(|| stem.strip_prefix("tracer_plugin_").unwrap_or(stem).to_owned());
+    Some(PluginEntry { name, span: 0..0, file: Some(file), sha256: None })
 }
 
 /// The keys of an object's schema, those of the objects in it below them.

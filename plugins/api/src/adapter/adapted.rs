@@ -35,6 +35,8 @@ impl<T: ExporterBackend> Backend for Adapted<T> {
     const VERSION: &'static str = T::VERSION;
     const CONFIG_SCHEMA: &'static str = T::CONFIG_SCHEMA;
     const NETWORK: bool = T::NETWORK;
+    const NOT_IN_FORKED_CHILDREN: bool = T::NOT_IN_FORKED_CHILDREN;
+    const AFTER_FORK: Option<fn()> = T::AFTER_FORK;
 
     fn validate(config_json: &str) -> Result<(), BackendError> {
         T::validate(config_json)

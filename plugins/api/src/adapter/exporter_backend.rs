@@ -33,6 +33,10 @@ pub trait ExporterBackend: Send + Sync + 'static {
     const CONFIG_SCHEMA: &'static str;
     /// Whether the exporter talks to other machines.
     const NETWORK: bool = true;
+    /// Whether statics of the exporter's do not survive `fork()`: a runtime that is shared, for example.
+    const NOT_IN_FORKED_CHILDREN: bool = false;
+    /// Forgets in a forked child what such statics have of the parent.
+    const AFTER_FORK: Option<fn()> = None;
     /// The most exporters at once, one for each distinct resource, which is about one for each service. Beyond it the
     /// one that was idle longest is shut down.
     const MAX_RESOURCES: usize = 256;

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use tracer_plugin_api::abi::*;
-use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, Host, LogLevel, plugin_table};
+use tracer_plugin_api::{Backend, BackendError, Batch, CreateArgs, Extension, Host, LogLevel, plugin_table};
 
 use crate::moody::*;
 
@@ -132,4 +132,54 @@ fn the_table_says_what_the_backend_is() {
     assert_eq!((PLUGIN.accepted_signals, PLUGIN.accepted_encodings), (0b10, 0b10));
     // SAFETY: pure.
     assert!(unsafe { PLUGIN.get_extension.unwrap()(tracer_str::new("any/1")) }.is_null());
+}
+
+/// What a host finds under the id, as it looks for it.
+fn after_fork_of(table: &tracer_plugin) -> Option<&'static tracer_after_fork> {
+    // SAFETY: pure; under this id such a struct, static.
+    unsafe { table.get_extension.unwrap()(tracer_str::new(TRACER_EXT_AFTER_FORK)).cast::<tracer_after_fork>().as_ref() }
+}
+
+#[test]
+fn a_backend_that_forgets_its_parent_in_a_forked_child_is_called_for_it_and_others_have_no_such_extension() {
+    static FORGOTTEN: AtomicBool = AtomicBool::new(false);
+    struct Forgetful;
+    struct Panicking;
+    macro_rules! backend {
+        ($it:ident, $name:literal, $after_fork:expr) => {
+            impl Backend for $it {
+                const TYPE_NAME: &'static str = $name;
+                const VERSION: &'static str = "1";
+                const CONFIG_SCHEMA: &'static str = "{}";
+                const AFTER_FORK: Option<fn()> = Some($after_fork);
+                fn validate(_config_json: &str) -> Result<(), BackendError> {
+                    Ok(())
+                }
+                fn create(_args: &CreateArgs<'_>) -> Result<Self, BackendError> {
+                    Ok(Self)
+                }
+                fn export(&self, _batch: &Batch<'_>, _timeout: Duration) -> Result<(), BackendError> {
+                    Ok(())
+                }
+                fn extension(_id: &str) -> Option<Extension> {
+                    panic!("not asked for that one")
+                }
+            }
+        };
+    }
+    backend!(Forgetful, "forgetful", || FORGOTTEN.store(true, Ordering::SeqCst));
+    backend!(Panicking, "panicking", || panic!("in a child"));
+    static FORGETFUL: tracer_plugin = plugin_table::<Forgetful>();
+    static PANICKING: tracer_plugin = plugin_table::<Panicking>();
+
+    assert!(after_fork_of(&PLUGIN).is_none());
+    let [forgetful, panicking] = [&FORGETFUL, &PANICKING].map(|table| after_fork_of(table).unwrap());
+    assert_eq!(forgetful.struct_size as usize, size_of::<tracer_after_fork>());
+    assert_eq!(after_fork_of(&FORGETFUL).map(ptr::from_ref), Some(ptr::from_ref(forgetful)), "always the same");
+    // SAFETY: what a host calls in a child.
+    unsafe {
+        forgetful.after_fork.unwrap()();
+        panicking.after_fork.unwrap()();
+    }
+    assert!(FORGOTTEN.load(Ordering::SeqCst));
 }

@@ -30,13 +30,27 @@ impl Language {
 
 /// Compiles `source` with every warning an error; what came out of the compiler if it refuses.
 pub(crate) fn compile(language: Language, source: &Path, output: &Path, flags: &[&str]) -> Option<Result<(), String>> {
+    compile_with(TODAY, language, source, output, flags)
+}
+
+/// The folder of today's header.
+pub(crate) const TODAY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/include");
+
+/// The same with the header that lies in this folder.
+pub(crate) fn compile_with(
+    include: &str,
+    language: Language,
+    source: &Path,
+    output: &Path,
+    flags: &[&str],
+) -> Option<Result<(), String>> {
     let standard = match language {
         Language::C99 => "-std=c99",
         Language::Cpp11 => "-std=c++11",
     };
     let result = Command::new(language.compiler()?)
         .args([standard, "-Wall", "-Wextra", "-pedantic", "-Werror", "-I"])
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/include"))
+        .arg(include)
         .args(flags)
         .arg(source)
         .arg("-o")

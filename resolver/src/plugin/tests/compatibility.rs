@@ -9,28 +9,36 @@ use super::*;
 use crate::export::test_words::backend;
 use crate::export::{BatchFacts, Exporter, FinishedBatch, Outcome, Signal, Try};
 
-const OF_1_0: &str = include_str!("abi_1_0/plugin.c");
+/// A plugin and the header that it is built from, both as they were when 1.0 was new.
+const OF_1_0: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins/api/tests/abi_1_0");
 
-/// A change of it would make the test say nothing: a later minor version gets a file of its own.
+/// A change of them would make the test say nothing: a later minor version gets a folder of its own.
 #[test]
-fn the_plugin_of_abi_1_0_is_what_it_was() {
-    let folder = Folder::new();
-    fs::write(folder.join("plugin.c"), OF_1_0).unwrap();
-    assert_eq!(hex::encode(sha256_of(&folder.join("plugin.c"))), SHA256_OF_1_0);
+fn the_plugin_of_abi_1_0_and_its_header_are_what_they_were() {
+    for (name, sha256) in [
+        ("plugin.c", "00d21b0059bca7c092ed31e9816e9a25daa6afca63180ff7304b8955e881a2b3"),
+        ("tracer_plugin.h", "0e15cb95225b9d2067d61ab9a456be2269327fa1dc6c14c188b3f8a19345aac7"),
+    ] {
+        assert_eq!(hex::encode(sha256_of(&Path::new(OF_1_0).join(name))), sha256, "{name}");
+    }
 }
-
-const SHA256_OF_1_0: &str = "7e7cb57bf84393fb17a89e3b8996bbedda5dccc1d3a37057368ea4b4d9205deb";
 
 #[test]
 fn a_plugin_of_abi_1_0_lives_its_whole_life_in_this_host() {
     logged();
     let folder = Folder::new();
-    compile(OF_1_0, &folder.join("libtracer_plugin_sample.so"));
+    let source = fs::read_to_string(Path::new(OF_1_0).join("plugin.c")).unwrap();
+    compile_with(Path::new(OF_1_0), &source, &folder.join("libtracer_plugin_sample.so"));
     let library = loader(Trust::Strict).load("sample", &folder.plugins()).unwrap();
     assert!(library.description().contains("(ABI 1.0)"), "{}", library.description());
     let complaint = library.check(&json!({ "no": 1 }), &[]).remove(0);
     assert_eq!((&*complaint.pointer, &*complaint.message), ("/no", "no settings are known"));
     assert!(library.check(&json!({}), &[]).is_empty());
+    let in_a_child = || {
+        let one = Instance::create(Arc::clone(&library), &backend("of-1-0"), &json!({}), Rebirth::default());
+        one.is_ok_and(|one| one.counted().is_some_and(|counted| counted.reconnects == 1))
+    };
+    assert!(child_is_well(in_a_child), "it is told of a fork once, before it makes anything in the child");
     let instance = Instance::create(library, &backend("of-1-0"), &json!({}), Rebirth::default()).unwrap();
     assert_eq!(logged_about("backend `of-1-0`: created").len(), 1);
     let batch = FinishedBatch {
@@ -80,6 +88,18 @@ fn a_plugin_of_a_later_minor_version_is_taken_and_one_that_this_host_is_too_old_
         (
             CPlugin { capabilities: "(uint64_t)1 << 33", ..CPlugin::default() },
             "it demands capabilities that this host does not know: bit 33 (asynchronous export)",
+        ),
+        (
+            CPlugin { capabilities: "(uint64_t)1 << 47", ..CPlugin::default() },
+            "it demands capabilities that this host does not know: bit 47",
+        ),
+        (
+            CPlugin { signals: "1u << 4", ..CPlugin::default() },
+            "it accepts nothing that this host makes: accepted_signals (0x10)",
+        ),
+        (
+            CPlugin { encodings: "1u << 2", ..CPlugin::default() },
+            "it accepts nothing that this host makes: accepted_encodings (0x4)",
         ),
     ] {
         let said = refusal(&plugin).unwrap_err();

@@ -13,9 +13,11 @@ use crate::export::{Exporter, Outcome, Try};
 const TOKENS: &str = r#"
 #define OWN_VALIDATE
 #define OWN_EXPORT
+#define _DEFAULT_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 struct mine { const tracer_host *host; char token[64]; };
 static void say(const tracer_host *host, const char *what, const char *token) {
     char line[128];
@@ -43,6 +45,8 @@ static tracer_code my_create(const tracer_create_args *args, tracer_instance **o
     me->host = args->host;
     token_of(args->config_json, me->token);
     say(me->host, "create", me->token);
+    /* It takes its time, until the file is there that stands behind the colon. */
+    while (strchr(me->token, ':') != NULL && access(strchr(me->token, ':') + 1, F_OK) != 0) usleep(1000);
     *out = (tracer_instance *)me;
     return TRACER_OK;
 }
@@ -158,6 +162,48 @@ fn new_instances_are_bounded_and_what_does_not_fit_makes_none() {
     let (_, message) = rotating.waits();
     assert!(message.contains("in vain: ") && message.contains("cannot be read"), "{message}");
     assert_eq!(rotating.did(), ["create old"]);
+}
+
+/// Without a lock of its own for the files, all that follows waits for the plugin.
+#[test]
+fn a_plugin_that_starts_slowly_with_a_new_token_keeps_nobody_waiting() {
+    let rotating = Rotating::new("slow", "old-token");
+    let open = format!("/tmp/tr-open-{}", std::process::id());
+    let _ = fs::remove_file(&open);
+    rotating.holds(&format!("good:{open}"));
+    std::thread::scope(|scope| {
+        let starts = scope.spawn(|| rotating.waits().1);
+        eventually("it begins to start", || rotating.did().contains(&"create goo".to_owned()));
+        // The old one is asked meanwhile, as before; it is refused, as before.
+        let (_, message) = rotating.waits();
+        assert!(message.ends_with("(its plugin is being started anew at the moment)"), "{message}");
+        assert!(rotating.instance.flush(Duration::ZERO));
+        assert!(rotating.instance.counted().is_none(), "it does not count");
+        fs::write(&open, "").unwrap();
+        assert!(starts.join().unwrap().ends_with("(its plugin was started anew with what the file says now)"));
+    });
+    assert_eq!(rotating.export(), Outcome::Exported);
+    fs::remove_file(&open).unwrap();
+}
+
+#[test]
+fn an_instance_that_is_shut_down_while_its_successor_starts_has_none() {
+    let rotating = Rotating::new("leaves", "old-token");
+    let open = format!("/tmp/tr-leave-{}", std::process::id());
+    let _ = fs::remove_file(&open);
+    rotating.holds(&format!("good:{open}"));
+    std::thread::scope(|scope| {
+        let starts = scope.spawn(|| rotating.waits().1);
+        eventually("it begins to start", || rotating.did().contains(&"create goo".to_owned()));
+        assert!(rotating.instance.shutdown(Duration::from_secs(1)));
+        fs::write(&open, "").unwrap();
+        assert!(starts.join().unwrap().ends_with("(it was ended meanwhile)"));
+    });
+    eventually("both are ended", || rotating.did().len() == 6);
+    let mut ends = rotating.did().split_off(2);
+    ends.sort();
+    assert_eq!(ends, ["destroy goo", "destroy old", "shutdown goo", "shutdown old"]);
+    fs::remove_file(&open).unwrap();
 }
 
 #[test]

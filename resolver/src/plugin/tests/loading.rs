@@ -360,8 +360,12 @@ fn an_entry_that_never_comes_back_keeps_no_other_plugin_from_being_loaded() {
 
 /// Says in a file what it is called for.
 fn of_forks(folder: &Folder, capabilities: &'static str) -> Arc<PluginLibrary> {
+    of_forks_with(folder, capabilities, "")
+}
+
+fn of_forks_with(folder: &Folder, capabilities: &'static str, also: &str) -> Arc<PluginLibrary> {
     let more = format!(
-        "#include <stdio.h>\n#include <string.h>
+        "{also}\n#include <stdio.h>\n#include <string.h>
 static void note(const char *what) {{ FILE *file = fopen({:?}, \"a\"); fputs(what, file); fclose(file); }}
 static void after_fork(void) {{ note(\"after_fork\\n\"); }}
 static const tracer_after_fork forks = {{ sizeof(tracer_after_fork), 0, after_fork }};
@@ -394,6 +398,19 @@ fn a_plugin_that_says_so_is_left_alone_in_a_child_of_who_loaded_it() {
     // The child loads one by itself that its parent had not.
     let other = Folder::new();
     assert!(child_is_well(|| of_forks(&other, "TRACER_CAP_NOT_IN_FORKED_CHILDREN").is_ready().is_ok()));
+}
+
+/// What Go's linker leaves in what it links.
+const NOTE_OF_GO: &str =
+    r#"__asm__(".pushsection .note.go.buildid,\"a\",@note\n.long 4, 4, 4\n.ascii \"Go\\0\\0abcd\"\n.popsection");"#;
+
+#[test]
+fn a_plugin_in_go_is_left_alone_in_a_child_of_who_loaded_it_without_saying_so() {
+    let folder = Folder::new();
+    let library = of_forks_with(&folder, "0", NOTE_OF_GO);
+    assert!(library.is_ready().is_ok());
+    assert!(child_is_well(|| library.is_ready().is_err_and(|why| why.contains("it is written in Go"))));
+    assert!(!folder.join("report").exists(), "nothing of it is called");
 }
 
 /// What a plugin calls by a name that another has too is its own.

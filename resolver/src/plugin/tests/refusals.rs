@@ -300,22 +300,23 @@ fn a_plugin_must_accept_a_pair_of_signal_and_encoding_that_the_host_makes() {
         CPlugin { signals, encodings, ..CPlugin::default() }.install(&folder);
         loader(Trust::Strict).load("sample", &folder.plugins()).map(drop).map_err(|error| folder.hide_in(&error))
     };
-    let no_signal = |bits: &str| {
-        defective(&format!(
-            "it accepts nothing that this host makes: accepted_signals ({bits}) has neither the bit of traces (bit 1) \
-             nor of metrics (bit 2)"
-        ))
+    let newer = |what: &str| {
+        let refusal = defective(&format!("it accepts nothing that this host makes: {what}"));
+        Err(refusal.replace("this is a defect of the plugin: tell its author", UPGRADE))
     };
     // Logs are reserved; what a later header knows is ignored beside what this one does.
-    assert_eq!(with("1u << TRACER_SIGNAL_LOGS", "2"), Err(no_signal("0x8")));
-    assert_eq!(with("0", "2"), Err(no_signal("0x0")));
+    let no_signal = "accepted_signals (0x8) has neither the bit of traces (bit 1) nor of metrics (bit 2)";
+    assert_eq!(with("1u << TRACER_SIGNAL_LOGS", "2"), newer(no_signal));
+    assert_eq!(with("0", "2"), Err(defective("it accepts nothing: accepted_signals is 0")));
+    assert_eq!(with("2", "0"), Err(defective("it accepts nothing: accepted_encodings is 0")));
     for signals in ["1u << TRACER_SIGNAL_TRACES", "1u << TRACER_SIGNAL_METRICS", "0xffffffff", "2 | 8"] {
         assert_eq!(with(signals, "2 | 4"), Ok(()), "{signals}");
     }
-    let no_encoding =
-        "it accepts nothing that this host makes: accepted_encodings (0x4) has no bit of OTLP protobuf (bit 1)";
-    assert_eq!(with("2 | 4", "4"), Err(defective(no_encoding)));
+    assert_eq!(with("2 | 4", "4"), newer("accepted_encodings (0x4) has no bit of OTLP protobuf (bit 1)"));
 }
+
+/// The way out where a later host may know more.
+const UPGRADE: &str = "upgrade tracer-resolver, or install an older version of the plugin";
 
 #[test]
 fn a_capability_that_must_be_understood_is_not_in_the_half_that_is_ignored() {
@@ -325,12 +326,13 @@ fn a_capability_that_must_be_understood_is_not_in_the_half_that_is_ignored() {
         loader(Trust::Strict).load("sample", &folder.plugins()).map(drop).map_err(|error| folder.hide_in(&error))
     };
     assert_eq!(with("0xffffffff"), Ok(()));
-    for (capability, named) in
-        [("TRACER_CAP_OWNS_RETRY", "32 (owns retry)"), ("TRACER_CAP_ASYNC_EXPORT", "33 (asynchronous export)")]
-    {
+    for (capability, named) in [
+        ("TRACER_CAP_OWNS_RETRY", "32 (owns retry)"),
+        ("TRACER_CAP_ASYNC_EXPORT", "33 (asynchronous export)"),
+        ("(uint64_t)1 << 63", "63"),
+    ] {
         let defect = format!("it demands capabilities that this host does not know: bit {named}");
-        let help = "upgrade tracer-resolver, or install an older version of the plugin";
-        let refusal = defective(&defect).replace("this is a defect of the plugin: tell its author", help);
+        let refusal = defective(&defect).replace("this is a defect of the plugin: tell its author", UPGRADE);
         assert_eq!(with(capability), Err(refusal));
     }
 }

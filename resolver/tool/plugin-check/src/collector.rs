@@ -22,6 +22,10 @@ pub(crate) enum Behaviour {
     IsBusy,
     /// 400; by gRPC INVALID_ARGUMENT.
     Refuses,
+    /// 401, with a body that repeats the request's headers, as some servers do; by gRPC UNAUTHENTICATED.
+    KnowsNobody,
+    /// 403; by gRPC PERMISSION_DENIED.
+    Forbids,
     /// Reads, and never answers.
     Stalls,
     /// Answers, a byte of the header every 100 ms, for ever.
@@ -33,11 +37,13 @@ pub(crate) enum Behaviour {
 }
 
 impl Behaviour {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Takes,
         Self::TakesSlowly,
         Self::IsBusy,
         Self::Refuses,
+        Self::KnowsNobody,
+        Self::Forbids,
         Self::Stalls,
         Self::Drips,
         Self::HangsUp,
@@ -56,6 +62,8 @@ impl Behaviour {
             Self::TakesSlowly => "takes it after a while",
             Self::IsBusy => "answers 503",
             Self::Refuses => "answers 400",
+            Self::KnowsNobody => "answers 401",
+            Self::Forbids => "answers 403",
             Self::Stalls => "does not answer",
             Self::Drips => "answers without end",
             Self::HangsUp => "hangs up",
@@ -180,24 +188,26 @@ fn serve(mut to: TcpStream, state: &Mutex<State>) -> io::Result<()> {
             }
         };
         match behaviour {
-            Behaviour::Takes | Behaviour::TakesEveryOther => answer(&mut to, asked, Answer::Taken)?,
+            Behaviour::Takes | Behaviour::TakesEveryOther => answer(&mut to, &asked, TAKEN)?,
             Behaviour::TakesSlowly => {
                 thread::sleep(Duration::from_millis(300));
-                answer(&mut to, asked, Answer::Taken)?;
+                answer(&mut to, &asked, TAKEN)?;
             }
-            Behaviour::IsBusy => answer(&mut to, asked, Answer::Busy)?,
-            Behaviour::Refuses => answer(&mut to, asked, Answer::Refused)?,
+            Behaviour::IsBusy => answer(&mut to, &asked, BUSY)?,
+            Behaviour::Refuses => answer(&mut to, &asked, REFUSED)?,
+            Behaviour::KnowsNobody => answer(&mut to, &asked, UNKNOWN)?,
+            Behaviour::Forbids => answer(&mut to, &asked, FORBIDDEN)?,
             // Until the plugin hangs up.
             Behaviour::Stalls => return from.read_to_end(&mut Vec::new()).map(drop),
             Behaviour::Drips => {
-                match asked {
-                    Asked::Http => to.write_all(b"HTTP/1.1 200 OK\r\nX-Drip: ")?,
-                    Asked::Grpc(stream) => grpc::start(&mut to, stream)?,
+                match &asked {
+                    Asked::Http(_) => to.write_all(b"HTTP/1.1 200 OK\r\nX-Drip: ")?,
+                    Asked::Grpc(stream) => grpc::start(&mut to, *stream)?,
                 }
                 loop {
-                    match asked {
-                        Asked::Http => to.write_all(b"x")?,
-                        Asked::Grpc(stream) => grpc::drip(&mut to, stream)?,
+                    match &asked {
+                        Asked::Http(_) => to.write_all(b"x")?,
+                        Asked::Grpc(stream) => grpc::drip(&mut to, *stream)?,
                     }
                     thread::sleep(Duration::from_millis(100));
                 }
@@ -209,18 +219,34 @@ fn serve(mut to: TcpStream, state: &Mutex<State>) -> io::Result<()> {
 }
 
 /// How a request came.
-#[derive(Clone, Copy)]
 enum Asked {
-    Http,
+    /// With its headers, as they are.
+    Http(String),
     Grpc(grpc::Stream),
 }
 
-/// What becomes of it.
-enum Answer {
-    Taken,
-    Busy,
-    Refused,
+/// What becomes of a request, in the words of either protocol.
+#[derive(Clone, Copy)]
+struct Answer {
+    status: &'static str,
+    header: &'static str,
+    grpc_status: u8,
+    grpc_details: Option<&'static str>,
+    /// The body is what the request's headers were.
+    repeats: bool,
 }
+
+const TAKEN: Answer = Answer { status: "200 OK", header: "", grpc_status: 0, grpc_details: None, repeats: false };
+const BUSY: Answer = Answer {
+    status: "503 Service Unavailable",
+    header: "Retry-After: 7\r\n",
+    grpc_status: 14,
+    grpc_details: Some(grpc::SEVEN_SECONDS),
+    ..TAKEN
+};
+const REFUSED: Answer = Answer { status: "400 Bad Request", grpc_status: 3, ..TAKEN };
+const UNKNOWN: Answer = Answer { status: "401 Unauthorized", grpc_status: 16, repeats: true, ..TAKEN };
+const FORBIDDEN: Answer = Answer { status: "403 Forbidden", grpc_status: 7, ..TAKEN };
 
 /// One request, whose body nobody needs, by HTTP/1.1 or by gRPC: a connection begins as the one or the other.
 fn next_request(
@@ -239,25 +265,25 @@ fn next_request(
     }
     match *is_grpc {
         true => Ok(grpc::next_call(from, to)?.map(Asked::Grpc)),
-        false => Ok(read_request(&line, from, to, state)?.then_some(Asked::Http)),
+        false => Ok(read_request(&line, from, to, state)?.map(Asked::Http)),
     }
 }
 
-/// What follows the first line of a request. False: there is none any more, or it is none.
+/// What follows the first line of a request, without its body. `None`: there is none any more, or it is none.
 fn read_request(
     line: &[u8],
     from: &mut BufReader<TcpStream>,
     to: &mut TcpStream,
     state: &Mutex<State>,
-) -> io::Result<bool> {
+) -> io::Result<Option<String>> {
     if line.is_empty() {
-        return Ok(false);
+        return Ok(None);
     }
     if !line.trim_ascii_end().ends_with(b" HTTP/1.1") {
         lock(state).seen.is_foreign = true;
-        return Ok(false);
+        return Ok(None);
     }
-    let (mut length, mut is_chunked) = (0, false);
+    let (mut length, mut is_chunked, mut headers) = (0, false, String::new());
     loop {
         let mut line = String::new();
         from.by_ref().take(LONGEST_LINE).read_line(&mut line)?;
@@ -268,10 +294,13 @@ fn read_request(
             "expect" => to.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?,
             _ => {}
         }
+        if headers.len() < LONGEST_HEADERS {
+            headers.push_str(&line);
+        }
     }
     if !is_chunked {
         io::copy(&mut from.by_ref().take(length), &mut io::sink())?;
-        return Ok(true);
+        return Ok(Some(headers));
     }
     loop {
         let mut size = String::new();
@@ -281,28 +310,23 @@ fn read_request(
         // The line end behind it is read with it; the last chunk has no bytes, and no trailers are expected.
         io::copy(&mut from.by_ref().take(size + 2), &mut io::sink())?;
         if size == 0 {
-            return Ok(true);
+            return Ok(Some(headers));
         }
     }
 }
 
-/// No body: an empty OTLP response in protobuf, and nothing that Zipkin or Jaeger would not say.
-fn answer(to: &mut TcpStream, asked: Asked, answer: Answer) -> io::Result<()> {
-    if let Asked::Grpc(stream) = asked {
-        return match answer {
-            Answer::Taken => grpc::answer(to, stream, 0, None),
-            Answer::Busy => grpc::answer(to, stream, 14, Some(grpc::SEVEN_SECONDS)),
-            Answer::Refused => grpc::answer(to, stream, 3, None),
-        };
-    }
-    let (status, header) = match answer {
-        Answer::Taken => ("200 OK", ""),
-        Answer::Busy => ("503 Service Unavailable", "Retry-After: 7\r\n"),
-        Answer::Refused => ("400 Bad Request", ""),
+/// Mostly no body: an empty OTLP response in protobuf, and nothing that Zipkin or Jaeger would not say.
+fn answer(to: &mut TcpStream, asked: &Asked, answer: Answer) -> io::Result<()> {
+    let Answer { status, header, grpc_status, grpc_details, repeats } = answer;
+    let headers = match asked {
+        Asked::Grpc(stream) => return grpc::answer(to, *stream, grpc_status, grpc_details),
+        Asked::Http(headers) => headers,
     };
-    let answer =
-        format!("HTTP/1.1 {status}\r\nContent-Type: application/x-protobuf\r\n{header}Content-Length: 0\r\n\r\n");
+    let (kind, body) = if repeats { ("text/plain", headers.as_str()) } else { ("application/x-protobuf", "") };
+    let length = body.len();
+    let answer = format!("HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n{header}Content-Length: {length}\r\n\r\n{body}");
     to.write_all(answer.as_bytes())
 }
 
 const LONGEST_LINE: u64 = 64 * 1024;
+const LONGEST_HEADERS: usize = 4 * 1024;

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
@@ -130,8 +131,11 @@ pub(crate) fn tried(
     let (ours, theirs) = UnixStream::pair()?;
     let mut command = Command::new(env::current_exe()?);
     command.args(&wanted.hidden_words).process_group(0).current_dir(&folder.path);
-    // What traces this very process is not to trace that of a plugin.
-    command.env_remove("LD_PRELOAD");
+    // What traces this very process is not to trace that of a plugin; the runtime of a sanitizer has to be there.
+    match env::var_os("LD_PRELOAD").map(|preloaded| without_ours(&preloaded.to_string_lossy())) {
+        Some(others) if !others.is_empty() => command.env("LD_PRELOAD", others),
+        _ => command.env_remove("LD_PRELOAD"),
+    };
     command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn()?;
     drop(command);
@@ -148,6 +152,13 @@ pub(crate) fn tried(
     let lines = String::from_utf8_lossy(&said).trim().to_owned();
     heard.last_words = lines.lines().last().unwrap_or_default().chars().take(200).collect();
     Ok(heard)
+}
+
+/// What is preloaded besides the library of ours.
+fn without_ours(preloaded: &str) -> String {
+    let libraries = preloaded.split([':', ' ']).filter(|library| !library.is_empty());
+    let others = libraries.filter(|library| !library.ends_with("libtracer_interceptors.so"));
+    others.collect::<Vec<_>>().join(":")
 }
 
 fn merged(mut job: Json, more: &Json) -> Json {
@@ -319,18 +330,21 @@ struct Folder {
 }
 
 impl Folder {
+    /// Of a check that was killed one may be left, and its number be this process's by now.
     fn new() -> io::Result<Self> {
-        static LAST: Mutex<u32> = Mutex::new(0);
-        let number = {
-            let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-            *last += 1;
-            *last
-        };
-        let path = env::temp_dir().join(format!("tracer-plugin-check-{}-{number}", process::id()));
-        fs::create_dir(&path)?;
-        Ok(Self { path })
+        loop {
+            let number = LAST.fetch_add(1, Ordering::Relaxed);
+            let path = env::temp_dir().join(format!("tracer-plugin-check-{}-{number}", process::id()));
+            match fs::create_dir(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => return made.map(|()| Self { path }),
+            }
+        }
     }
 }
+
+/// The number of the next folder.
+static LAST: AtomicU32 = AtomicU32::new(1);
 
 impl Drop for Folder {
     fn drop(&mut self) {
@@ -341,3 +355,27 @@ impl Drop for Folder {
 
 /// Of one stream of a process.
 const MOST_BYTES: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_another_check_has_left_is_in_nobody_s_way() {
+        let left = Folder::new().unwrap();
+        LAST.fetch_sub(1, Ordering::Relaxed);
+        let own = Folder::new().unwrap();
+        assert!(own.path != left.path && own.path.is_dir());
+    }
+
+    #[test]
+    fn what_is_preloaded_stays_but_for_the_library_of_ours() {
+        for (preloaded, others) in [
+            ("/usr/lib/libtracer_interceptors.so", ""),
+            ("/lib/libasan.so.8 /usr/lib/libtracer_interceptors.so", "/lib/libasan.so.8"),
+            ("/usr/lib/libtracer_interceptors.so:libasan.so.8: /lib/b.so", "libasan.so.8:/lib/b.so"),
+        ] {
+            assert_eq!(without_ours(preloaded), others);
+        }
+    }
+}

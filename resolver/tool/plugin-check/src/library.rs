@@ -11,10 +11,10 @@ use std::ptr;
 use std::time::{Duration, Instant};
 
 use tracer_plugin_api::abi::{
-    TRACER_BATCH_LAST_TRY, TRACER_BATCH_SHUTTING_DOWN, TRACER_CAP_CONCURRENT_EXPORT, TRACER_OK, TRACER_PLUGIN_SYMBOL,
-    TRACER_SIGNAL_METRICS, TRACER_SIGNAL_TRACES, tracer_batch, tracer_bytes, tracer_call, tracer_code,
-    tracer_create_args, tracer_instance, tracer_plugin, tracer_plugin_entry, tracer_stats, tracer_str,
-    tracer_validate_args,
+    TRACER_BATCH_LAST_TRY, TRACER_BATCH_SHUTTING_DOWN, TRACER_CAP_CONCURRENT_EXPORT, TRACER_CAP_NOT_IN_FORKED_CHILDREN,
+    TRACER_EXT_AFTER_FORK, TRACER_OK, TRACER_PLUGIN_SYMBOL, TRACER_SIGNAL_METRICS, TRACER_SIGNAL_TRACES,
+    tracer_after_fork, tracer_batch, tracer_bytes, tracer_call, tracer_code, tracer_create_args, tracer_instance,
+    tracer_plugin, tracer_plugin_entry, tracer_stats, tracer_str, tracer_validate_args,
 };
 
 use crate::desk::Desk;
@@ -275,15 +275,42 @@ impl Table {
         Ok((instance, reply, is_wrong))
     }
 
-    /// Whether the plugin has an extension of this name. `None`: a null text.
-    pub(crate) fn has_extension(&self, id: Option<&str>) -> bool {
-        let Some(get_extension) = self.raw.get_extension else { return false };
+    /// Where the plugin's extension of this name lies, null if there is none. `None`: a null text.
+    pub(crate) fn extension(&self, id: Option<&str>) -> *const c_void {
+        let Some(get_extension) = self.raw.get_extension else { return ptr::null() };
         let id = id.map_or(tracer_str { ptr: ptr::null(), len: 0 }, tracer_str::new);
         self.desk.enters("get_extension");
         // SAFETY: `id` outlives the call.
         let found = unsafe { get_extension(id) };
         self.desk.leaves();
-        !found.is_null()
+        found
+    }
+
+    /// What it says of the size of its extension for forks; `None` if it has none.
+    pub(crate) fn size_of_after_fork(&self) -> Option<usize> {
+        let found = self.extension(Some(TRACER_EXT_AFTER_FORK)).cast::<u32>();
+        // SAFETY: under this id such a struct, static, whose first field is this one.
+        (!found.is_null()).then(|| unsafe { found.read_unaligned() } as usize)
+    }
+
+    /// Whether it is to be left alone in a forked child of the process that loaded it.
+    pub(crate) fn stays_behind(&self) -> bool {
+        self.raw.capabilities & TRACER_CAP_NOT_IN_FORKED_CHILDREN != 0
+    }
+
+    /// In a forked child, before anything else: tells it so, if it wants to know.
+    pub(crate) fn wake(&self) {
+        let found = self.extension(Some(TRACER_EXT_AFTER_FORK)).cast::<tracer_after_fork>();
+        if self.size_of_after_fork().is_none_or(|size| size < size_of::<tracer_after_fork>()) || !found.is_aligned() {
+            return;
+        }
+        // SAFETY: not null, aligned, and as long as it must be: static.
+        if let Some(after_fork) = unsafe { found.read() }.after_fork {
+            self.desk.enters("after_fork");
+            // SAFETY: once in this child, on its only thread.
+            unsafe { after_fork() };
+            self.desk.leaves();
+        }
     }
 }
 

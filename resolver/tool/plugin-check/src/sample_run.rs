@@ -206,10 +206,16 @@ fn shipped(
 }
 
 fn forked(case: &Case, table: &Table, config: &str) -> Tried {
+    if table.stays_behind() {
+        let what = "it says TRACER_CAP_NOT_IN_FORKED_CHILDREN: a child does not use it";
+        case.desk.line(&json!({ "call": "fork", "ms": 0.0, "said": what }));
+        return Ok(());
+    }
     case.collector(Behaviour::Takes);
     let begun = Instant::now();
     let end = signals::in_forked_child(TIMEOUT, || {
         let table = table.quiet();
+        table.wake();
         let Ok(host) = HostSide::new(HostKind::Whole) else { return 10 };
         let Ok((Some(own), _, _)) = table.create(config.as_bytes(), 1, host, Lending::Plain) else { return 12 };
         let exported = own.export(&case.batch(u64::from(u32::MAX)), TIMEOUT, Lending::Plain);

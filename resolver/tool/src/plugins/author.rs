@@ -39,4 +39,4 @@ fn settings(text: &str) -> Result<Json, Failure> {
 }
 
 /// How the command calls itself for one rule.
-const HIDDEN: [&str; 2] = ["plugins", "check-one-rule"];
+pub(super) const HIDDEN: [&str; 2] = ["plugins", "check-one-rule"];

@@ -2,10 +2,11 @@
 
 #![forbid(unsafe_code)]
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::{Value as Json, json};
-use tracer_plugin_check::{Checked, Finding, Outcome, rules};
+use tracer_plugin_check::{Checked, Finding, Outcome, Wanted, rules};
 
 use super::author;
 use crate::command_line::{Format, PluginCheck};
@@ -27,6 +28,18 @@ pub(super) fn check(asked: &PluginCheck) -> Result<ExitCode, Failure> {
         return output::json(&as_json(&asked.plugin.file.to_string_lossy(), &checked), is_well);
     }
     output::text(&as_text(&asked.plugin.file.to_string_lossy(), &checked), is_well)
+}
+
+/// What a built plugin calls itself; asked in a process of its own. `None`: it does not come to that.
+pub(super) fn type_name_of(file: &Path) -> Option<String> {
+    let wanted = Wanted {
+        file: file.to_owned(),
+        config: None,
+        hidden_words: author::HIDDEN.to_vec(),
+        rules: vec!["table".to_owned()],
+    };
+    let checked = tracer_plugin_check::check(&wanted).ok()?;
+    text(&checked.about, "type_name").map(str::to_owned)
 }
 
 /// In the process of one rule. What it finds it says to whoever started it, and never returns.

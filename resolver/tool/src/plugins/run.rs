@@ -90,26 +90,22 @@ fn verdict(verdict: &Json) -> String {
         lost => format!(", {lost} given up"),
     };
     let mut out = format!(
-        "{} in {}: {} sent, {} refused{lost}; {} further tries; {seconds:.1} s\n",
+        "{} in {}: {} sent, {} refused{lost}; {}; {seconds:.1} s\n",
         counted(count(verdict, "spans") as usize, "span"),
-        // Not `counted`, which knows no such plural.
-        batches(count(verdict, "batches")),
+        counted(count(verdict, "batches") as usize, "batch"),
         count(verdict, "sent"),
         count(verdict, "refused"),
-        count(verdict, "retried"),
+        counted(count(verdict, "retried") as usize, "further try"),
     );
     if let Some(its_own) = verdict.get("counted_by_the_plugin").filter(|it| !it.is_null()) {
         out.push_str(&format!(
-            "the plugin counts {} sent in {}\n",
+            "the plugin counts {} sent in {}{}\n",
             count(its_own, "sent"),
-            batches(count(its_own, "batches"))
+            counted(count(its_own, "batches") as usize, "batch"),
+            if count(its_own, "sent") > count(verdict, "sent") { ": what comes again counts again" } else { "" }
         ));
     }
     out
-}
-
-fn batches(count: u64) -> String {
-    if count == 1 { "1 batch".to_owned() } else { format!("{count} batches") }
 }
 
 fn count(of: &Json, key: &str) -> u64 {

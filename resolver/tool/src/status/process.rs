@@ -152,6 +152,7 @@ pub(super) fn text(processes: &[Process], colors: bool, width: Option<usize>) ->
         "LOST",
         "RETRIES",
         "QUEUE",
+        "ITS PLUGIN COUNTS",
         "REASONS",
         "LAST ERROR",
     ]);
@@ -242,7 +243,27 @@ fn backend_row(pid: &str, backend: &Json, now: f64) -> Vec<String> {
     let reasons: Vec<_> = reasons.chain(refused).collect();
     let taken = [number(backend, "/exported").to_string(), exported];
     let counts = counts.map(|count| count.to_string());
-    words.into_iter().chain(taken).chain(counts).chain([fill, reasons.join(", "), error]).collect()
+    let own = plugin_counts(backend);
+    words.into_iter().chain(taken).chain(counts).chain([fill, own, reasons.join(", "), error]).collect()
+}
+
+/// What only the plugin knows: what went over the wire, and how often in vain. Empty if it has counted nothing.
+fn plugin_counts(backend: &Json) -> String {
+    let Some(own) = backend.get("counted_by_the_plugin").filter(|own| own.is_object()) else { return String::new() };
+    let some = |key: &str, what: &str| {
+        let count = number(own, key);
+        (count > 0).then(|| format!("{count} {what}"))
+    };
+    let items = number(own, "/items_sent");
+    let items = (items > 0).then(|| tracer_resolver::counted(items, "item"));
+    let rest = [
+        some("/bytes_sent", "bytes"),
+        some("/items_rejected", "refused"),
+        some("/batches_failed", "calls failed"),
+        some("/reconnects", "reconnects"),
+        some("/in_flight", "under way"),
+    ];
+    items.into_iter().chain(rest.into_iter().flatten()).collect::<Vec<_>>().join(", ")
 }
 
 /// What is wrong with a backend. One that starts, and one to which nothing was sent, is not known to be ill, and one that a

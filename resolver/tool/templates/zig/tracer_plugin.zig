@@ -7,6 +7,8 @@ pub const err_retryable: Code = 2;
 pub const err_permanent: Code = 3;
 pub const err_partial: Code = 4;
 pub const err_timeout: Code = 5;
+pub const err_shutdown: Code = 6;
+pub const err_panic: Code = 7;
 pub const err_unsupported: Code = 8;
 pub const err_internal: Code = 9;
 pub const err_credentials: Code = 10;
@@ -16,11 +18,13 @@ pub const signal_metrics = 2;
 pub const encoding_otlp_protobuf = 1;
 pub const cap_concurrent_export: u64 = 1 << 0;
 pub const cap_network: u64 = 1 << 1;
+pub const cap_not_in_forked_children: u64 = 1 << 2;
 
 pub const log_error: u32 = 1;
 pub const log_warn: u32 = 2;
 pub const log_info: u32 = 3;
 pub const log_debug: u32 = 4;
+pub const log_trace: u32 = 5;
 
 pub const Str = extern struct { ptr: ?[*]const u8, len: usize };
 pub const Bytes = extern struct { ptr: ?[*]const u8, len: usize };
@@ -92,6 +96,14 @@ pub const CreateArgs = extern struct {
     reserved: u32,
 };
 
+/// What `get_extension` may answer to this id.
+pub const ext_after_fork = "tracer_plugin.after-fork/1";
+pub const AfterFork = extern struct {
+    struct_size: u32 = @sizeOf(@This()),
+    reserved: u32 = 0,
+    after_fork: ?*const fn () callconv(.c) void,
+};
+
 /// The table of a plugin whose instances are of this type.
 pub fn Plugin(comptime Instance: type) type {
     return extern struct {
@@ -139,6 +151,6 @@ pub fn fail(told: ?*Error, code: Code, comptime message: []const u8) Code {
 
 comptime {
     // The layout is frozen: these are the header's figures.
-    const sizes = .{ .{ Error, 536 }, .{ Batch, 88 }, .{ Stats, 56 }, .{ Host, 80 }, .{ CreateArgs, 56 } };
+    const sizes = .{ .{ Error, 536 }, .{ Batch, 88 }, .{ Stats, 56 }, .{ Host, 80 }, .{ CreateArgs, 56 }, .{ AfterFork, 16 } };
     for (sizes) |size| if (@sizeOf(size[0]) != size[1]) @compileError("another layout than the header's");
 }

@@ -36,9 +36,8 @@ fn a_plugin_of_one_s_own_in_rust_or_c_keeps_every_rule() {
     keeps_every_rule(&installed, &BREAKING);
 }
 
-/// That page names it, and it is what an author in C++ begins with.
 #[test]
-fn the_cpp_plugin_of_the_page_for_authors_keeps_every_rule() {
+fn a_plugin_in_cpp_that_uses_all_of_the_boundary_keeps_every_rule() {
     let installed = Installed::new();
     let file = installed.work().join("libtracer_plugin_throwing.so");
     let map = format!("-Wl,--version-script={}", repository("plugins/api/include/tracer_plugin.map").display());
@@ -224,8 +223,21 @@ fn settings_may_be_given_in_a_file_and_name_the_collector_and_a_folder() {
         said.status == 0 && said.out.contains("not tried: busy: the settings have no {endpoint} in them"),
         "{said:?}"
     );
+    // Without a secret in the settings, there is none to be rotated.
+    let said = check(&installed, &BREAKING, "no-secrets-final", &["--rule", "credentials"]);
+    assert!(said.status == 0 && said.out.contains("; 1 kept"), "{said:?}");
     let said = check(&installed, &BREAKING, "foreign", &["--rule", "busy"]);
     assert!(said.out.contains("not tried: busy: it does not speak HTTP/1.1"), "{said:?}");
+}
+
+/// As the host does it: told of the fork before anything else, or left alone.
+#[test]
+fn a_forked_child_is_treated_as_the_host_treats_it() {
+    let installed = Installed::new();
+    let said = check(&installed, &BREAKING, "after-fork-needed", &["--rule", "fork"]);
+    assert!(said.status == 0 && said.out.contains("; 1 kept"), "{said:?}");
+    let said = check(&installed, &BREAKING, "not-in-children", &["--rule", "fork"]);
+    assert!(said.status == 0 && said.out.contains("fork: it says TRACER_CAP_NOT_IN_FORKED_CHILDREN"), "{said:?}");
 }
 
 fn keeps_every_rule(installed: &Installed, file: &Path) {
@@ -279,7 +291,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("entry", "entry-environment", "in tracer_plugin_v1 the environment was changed: BREAKING"),
     ("entry", "refuses-newer", "tracer_plugin_v1 refuses a host of ABI 1.1, which is no older than its own header"),
     ("host", "must-understand", "it demands capabilities that this host does not know: bit 40"),
-    ("host", "no-encoding", "accepts nothing that this host makes"),
+    ("host", "no-encoding", "it accepts nothing: accepted_encodings is 0"),
     ("host", "schema-anchor", "not a valid JSON Schema"),
     (
         "host",
@@ -291,6 +303,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
         "any-extension",
         "get_extension answers for \"checked.example/unknown/1\", which nobody has defined",
     ),
+    ("extensions", "after-fork-short", "struct_size of \"tracer_plugin.after-fork/1\" is 4, the header's has 16"),
     ("schema", "schema-not-json", "config_schema is not JSON: EOF while parsing an object at line 1 column 1"),
     ("schema", "schema-open", "the schema lets any other key pass at \"\": no additionalProperties"),
     (
@@ -415,6 +428,21 @@ const FAULTS: &[(&str, &str, &str)] = &[
         "refused-is-retryable",
         "export_batch returns RETRYABLE (\"refused: 400\") when the backend answers 400",
     ),
+    (
+        "credentials",
+        "unknown-is-final",
+        "export_batch returns PERMANENT (\"refused: 401 or 403\") when the backend answers 401",
+    ),
+    (
+        "credentials",
+        "unknown-is-retryable",
+        "export_batch returns RETRYABLE (\"refused: 401 or 403\") when the backend answers 403",
+    ),
+    (
+        "credentials",
+        "forbidden-is-final",
+        "export_batch returns PERMANENT (\"refused: 401 or 403\") when the backend answers 403",
+    ),
     ("timeout", "time-for-each-read", "when the backend's answer has no end, with a timeout_ms of 0.6 s"),
     (
         "timeout",
@@ -434,12 +462,13 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("messages", "not-utf8", "validate of [1, 2: error->message is not UTF-8"),
     ("messages", "no-nul", "validate of [1, 2: error->message has no NUL at its end"),
     ("told-secrets", "tells-secrets", "is in a tracer_error"),
+    ("told-secrets", "repeats-answer", "the value of `token`, which is a secret, is in a tracer_error"),
     ("told-secrets", "log-secrets", "the value of `token`, which is a secret, is in a line of its log"),
     ("log", "log-level", "a line is logged at level 9"),
     ("log", "log-not-utf8", "a line of the log is not UTF-8"),
     ("log", "log-lines", "a line of the log is several lines"),
     ("log", "log-no-target", "a line is logged without a target"),
-    ("log", "log-chatter", "lines are logged for four batches"),
+    ("log", "log-chatter", "lines are logged for 6 batches"),
     ("flush", "flush-waits", "with a timeout_ms of 0"),
     (
         "flush",
@@ -457,6 +486,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ),
     ("fork", "fork-refuses", "a forked child that makes an instance of its own: create makes no instance there"),
     ("fork", "fork-hangs", "a forked child that makes an instance of its own: it hangs"),
+    ("fork", "after-fork-crashes", "a forked child that makes an instance of its own: it is ended by SIGSEGV"),
     ("fork-exit", "fork-exit-crashes", "does nothing but exit is ended by SIGSEGV"),
     ("fork-exit", "fork-exit-hangs", "a forked child that does nothing but exit hangs"),
     ("refused", "answers-nobody", "export_batch returns OK when the backend answers 400"),

@@ -26,7 +26,7 @@ fn a_new_plugin_in_go_keeps_every_rule_as_it_stands_but_for_forks() {
         return;
     }
     let said = made(&Installed::new(), "go", &[("GOTOOLCHAIN", "local"), ("GOFLAGS", "-buildvcs=false")]);
-    assert!(said.contains("not tried: fork: in a forked child its create returns UNSUPPORTED"), "{said}");
+    assert!(said.contains("not tried: fork: it says TRACER_CAP_NOT_IN_FORKED_CHILDREN"), "{said}");
 }
 
 #[test]

@@ -51,8 +51,29 @@ fn a_plugin_is_described_with_every_setting_of_its_schema() {
     }
     let said = installed.run(&["plugins", "describe", "otlp"]);
     assert!(said.out.contains("headers: table, default {}, secret"), "{}", said.out);
+    assert!(said.out.contains("\ntakes traces and metrics, several batches at once\n"), "{}", said.out);
     let said = installed.run(&["plugins", "describe", "gone"]);
     assert!(said.status == 1 && said.out.starts_with("error[P101]: plugin `gone`"), "{}", said.out);
+}
+
+/// Of one that lies where nobody searches.
+#[test]
+fn a_plugin_is_described_by_its_file_as_it_is_built() {
+    let installed = Installed::new();
+    let built = installed.work().join("libtracer_plugin_zipkin.so");
+    std::fs::copy(installed.bin().join("libtracer_plugin_zipkin.so"), &built).unwrap();
+    let said = installed.run(&["plugins", "describe", "./libtracer_plugin_zipkin.so"]);
+    assert!(said.status == 0 && said.out.contains(&format!("from {}", built.display())), "{said:?}");
+    assert!(said.out.contains("\n  endpoint: "), "{said:?}");
+    std::fs::rename(&built, installed.work().join("libmine.so")).unwrap();
+    let said = installed.run(&["plugins", "describe", "libmine.so"]);
+    // Whatever cargo has made of its name.
+    assert!(said.status == 0 && said.out.starts_with("plugin `zipkin` "), "{said:?}");
+    installed.file("libtext.so", "no library");
+    let said = installed.run(&["plugins", "describe", "./libtext.so"]);
+    assert!(said.status == 1 && said.err.contains("./libtext.so: it is no shared object"), "{said:?}");
+    let said = installed.run(&["plugins", "describe", "./libgone.so"]);
+    assert!(said.status != 0 && said.err.contains("./libgone.so: there is no such file"), "{said:?}");
 }
 
 #[test]

@@ -24,6 +24,8 @@ fn it_unpacks_and_works() {
         "usr/share/doc/tracer-resolver/README.md",
         "usr/share/doc/tracer-resolver/copyright",
         "usr/share/doc/tracer-resolver/docs/python.md",
+        "usr/share/doc/tracer-resolver/plugins/plugin-kit.md",
+        "usr/share/doc/tracer-resolver/plugins/plugin-debugging.md",
         "usr/share/bash-completion/completions/tracer-interceptors",
         "usr/share/fish/vendor_completions.d/tracer-interceptors.fish",
         "usr/share/man/man1/tracer-interceptors.1.gz",
@@ -43,10 +45,24 @@ fn it_unpacks_and_works() {
     let name = format!("tracer-plugin-kit-{}", env!("CARGO_PKG_VERSION"));
     let archive = package.parent().unwrap().join(format!("{name}.tar.gz"));
     expect_success(Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(kit.path()).output().unwrap());
-    a_plugin_builds_by_pkg_config(&kit.path().join(name).join("lib/pkgconfig"), None);
+    a_plugin_builds_by_pkg_config(&kit.path().join(&name).join("lib/pkgconfig"), None);
+    links_lead_somewhere(&root.path().join("usr/share/doc/tracer-resolver/plugins"));
+    links_lead_somewhere(&kit.path().join(name));
     what_was_stripped_is_beside_the_package(&package, &root.path().join("usr/lib/tracer-resolver"));
     control_is_right(&package);
     everything_belongs_to_root(&package);
+}
+
+/// Of the pages for authors, which are in other folders here than in the source.
+fn links_lead_somewhere(folder: &Path) {
+    let names = ["README.md", "plugin-kit.md", "plugin-debugging.md"];
+    for name in names {
+        let page = std::fs::read_to_string(folder.join(name)).unwrap();
+        let links = page.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        for to in links.filter(|to| !to.is_empty() && !to.starts_with("https://")) {
+            assert!(names.contains(&to), "{name}: {to}");
+        }
+    }
 }
 
 /// What an author of a plugin in C++ types, with the headers from nowhere but there. `root` is where the package is unpacked.

@@ -48,6 +48,14 @@ pub(crate) const RULES: &[Rule] = &[
         run: refused,
     },
     Rule {
+        name: "credentials",
+        sentence: "The backend refuses the credentials (401, 403, UNAUTHENTICATED), and nothing was stored.",
+        help: "return CREDENTIALS for a 401 or a 403: the host reads secrets from files anew, and tries the batch again; \
+               PERMANENT loses what was sent while a token was rotated",
+        is_gate: false,
+        run: credentials,
+    },
+    Rule {
         name: "timeout",
         sentence: "It should return within timeout_ms (at least 1) and must give up then: TIMEOUT.",
         help: "one deadline for connecting, sending and the whole answer together, not one for each read",
@@ -92,6 +100,10 @@ pub(crate) const RULES: &[Rule] = &[
         run: log,
     },
 ];
+
+/// In which a batch is not taken, each with something to tell of it.
+const ANSWERS: [Behaviour; 5] =
+    [Behaviour::Refuses, Behaviour::IsBusy, Behaviour::KnowsNobody, Behaviour::Forbids, Behaviour::HangsUp];
 
 /// Why a rule about answers is not tried.
 pub(crate) const FOREIGN: &str = "it does not speak HTTP/1.1, which is all that this check's collector understands";
@@ -157,7 +169,9 @@ fn busy(case: &Case) -> Tried {
 fn one_try(case: &Case) -> Tried {
     let table = case.table()?;
     let instance = online(case, &table)?;
-    for (id, behaviour, answer) in [(2, Behaviour::IsBusy, "503"), (3, Behaviour::Refuses, "400")] {
+    for (id, behaviour, answer) in
+        [(2, Behaviour::IsBusy, "503"), (3, Behaviour::Refuses, "400"), (4, Behaviour::KnowsNobody, "401")]
+    {
         case.collector(behaviour);
         instance.export(&case.batch(id), TIMEOUT, Lending::Plain)?;
         let requests = case.seen().requests;
@@ -179,6 +193,23 @@ fn refused(case: &Case) -> Tried {
     if reply.code != TRACER_ERR_PERMANENT && !is_partial {
         case.broken(format!("export_batch returns {} when the backend answers 400", reply.words()));
     }
+    close(instance)
+}
+
+fn credentials(case: &Case) -> Tried {
+    let table = case.table()?;
+    let instance = online(case, &table)?;
+    // Where nothing is secret, nothing can be rotated: the host makes the same of both.
+    let has_secrets = case.schema(&table).to_string().contains("\"x-secret\":true");
+    for (id, behaviour) in [(2, Behaviour::KnowsNobody), (3, Behaviour::Forbids)] {
+        case.collector(behaviour);
+        let reply = instance.export(&case.batch(id), TIMEOUT, Lending::Plain)?;
+        if reply.code != TRACER_ERR_CREDENTIALS && (has_secrets || reply.code != TRACER_ERR_PERMANENT) {
+            case.broken(format!("export_batch returns {} when the backend {}", reply.words(), behaviour.told()));
+        }
+    }
+    case.collector(Behaviour::Takes);
+    case.expect_taken(&instance, 4, Lending::Plain, "after the credentials were refused")?;
     close(instance)
 }
 
@@ -246,10 +277,10 @@ fn replies(case: &Case, table: &Table) -> Result<Vec<(String, Reply)>, Stop> {
     let host = HostSide::new(HostKind::Whole)?;
     replies.push(("create of [1, 2".to_owned(), table.create(b"[1, 2", 1, host, Lending::Plain)?.1));
     let instance = case.created(table, Peer::Collector)?;
-    for (id, behaviour) in [(1, Behaviour::IsBusy), (2, Behaviour::Refuses), (3, Behaviour::HangsUp)] {
+    for (id, behaviour) in ANSWERS.into_iter().enumerate() {
         case.collector(behaviour);
         let what = format!("export_batch to a backend that {}", behaviour.told());
-        replies.push((what, instance.export(&case.batch(id), TIMEOUT, Lending::Plain)?));
+        replies.push((what, instance.export(&case.batch(id as u64 + 10), TIMEOUT, Lending::Plain)?));
     }
     case.collector(Behaviour::Takes);
     let mut garbage = case.batch(4);
@@ -330,11 +361,9 @@ fn told_secrets(case: &Case) -> Tried {
         let (instance, reply, _) = table.create(text.as_bytes(), 1, HostSide::new(HostKind::Whole)?, Lending::Plain)?;
         told.push(reply);
         let Some(instance) = instance else { continue };
-        for (id, behaviour) in
-            [(1, Behaviour::Takes), (2, Behaviour::Refuses), (3, Behaviour::IsBusy), (4, Behaviour::HangsUp)]
-        {
+        for (id, behaviour) in [Behaviour::Takes].into_iter().chain(ANSWERS).enumerate() {
             case.collector(behaviour);
-            told.push(instance.export(&case.batch(id), TIMEOUT, Lending::Plain)?);
+            told.push(instance.export(&case.batch(id as u64 + 1), TIMEOUT, Lending::Plain)?);
         }
         instance.shutdown(TIMEOUT, Lending::Plain)?;
         let lines = instance.host.log().lines();
@@ -368,11 +397,9 @@ fn secret_key(schema: &Json) -> Option<(String, bool)> {
 fn log(case: &Case) -> Tried {
     let table = case.table()?;
     let instance = case.created(&table, Peer::Collector)?;
-    for (id, behaviour) in
-        [(1, Behaviour::Takes), (2, Behaviour::Refuses), (3, Behaviour::IsBusy), (4, Behaviour::HangsUp)]
-    {
+    for (id, behaviour) in [Behaviour::Takes].into_iter().chain(ANSWERS).enumerate() {
         case.collector(behaviour);
-        instance.export(&case.batch(id), TIMEOUT, Lending::Plain)?;
+        instance.export(&case.batch(id as u64 + 1), TIMEOUT, Lending::Plain)?;
     }
     instance.shutdown(TIMEOUT, Lending::Plain)?;
     let host = instance.destroy()?;
@@ -394,7 +421,7 @@ fn log(case: &Case) -> Tried {
         }
     }
     if lines.len() > 100 {
-        case.broken(format!("{} lines are logged for four batches", lines.len()));
+        case.broken(format!("{} lines are logged for {} batches", lines.len(), ANSWERS.len() + 1));
     }
     Ok(())
 }

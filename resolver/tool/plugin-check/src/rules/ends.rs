@@ -49,8 +49,8 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "fork",
         sentence: "After fork(), in the child, it never touches an instance that the parent made.",
-        help: "hold no lock across fork() that a new instance needs; a forked child makes instances of its own, exports, and \
-               exits, or its create returns UNSUPPORTED",
+        help: "hold no lock across fork() that a new instance needs, or forget it in the extension TRACER_EXT_AFTER_FORK; a \
+               forked child makes instances of its own, exports, and exits. Who cannot says TRACER_CAP_NOT_IN_FORKED_CHILDREN",
         is_gate: false,
         run: fork,
     },
@@ -160,6 +160,10 @@ fn exit(case: &Case) -> Tried {
 
 fn fork(case: &Case) -> Tried {
     let table = case.table()?;
+    if table.stays_behind() {
+        let why = "it says TRACER_CAP_NOT_IN_FORKED_CHILDREN: what forked workers send is not exported";
+        return Err(Stop::Skipped(why.to_owned()));
+    }
     let instance = case.created(&table, Peer::Collector)?;
     life::skip_if_not_taken(case, &instance)?;
     // Whether a lock is held at that moment is a matter of luck: it is tried more than once.
@@ -168,6 +172,7 @@ fn fork(case: &Case) -> Tried {
         let end = signals::in_forked_child(CHILDS_PATIENCE, || {
             // The desk is the parent's: the child says by its status what came of it.
             let table = table.quiet();
+            table.wake();
             let Ok(host) = crate::host::HostSide::new(crate::host::HostKind::Whole) else { return 10 };
             match table.validate(config.as_bytes(), Lending::Plain) {
                 Ok(reply) if reply.code == TRACER_OK => {}

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use tracer_plugin_api::abi::{TRACER_ABI_MAJOR, tracer_plugin};
+use tracer_plugin_api::abi::{TRACER_ABI_MAJOR, TRACER_EXT_AFTER_FORK, tracer_after_fork, tracer_plugin};
 use tracer_resolver::config::{self, Plugins, Severity, Source};
 use tracer_resolver::inspect::PluginSearch;
 
@@ -222,9 +222,17 @@ fn extensions(case: &Case) -> Tried {
     for id in
         [Some("checked.example/unknown/1"), Some(""), None, Some("tracer_plugin."), Some("tracer_plugin.sampler/999")]
     {
-        if table.has_extension(id) {
+        if !table.extension(id).is_null() {
             case.broken(format!("get_extension answers for \"{}\", which nobody has defined", id.unwrap_or_default()));
         }
+    }
+    let known = Some(TRACER_EXT_AFTER_FORK);
+    if table.extension(known) != table.extension(known) {
+        case.broken(format!("get_extension answers otherwise when it is asked for \"{TRACER_EXT_AFTER_FORK}\" again"));
+    }
+    if let Some(size) = table.size_of_after_fork().filter(|size| *size < size_of::<tracer_after_fork>()) {
+        let whole = size_of::<tracer_after_fork>();
+        case.broken(format!("struct_size of \"{TRACER_EXT_AFTER_FORK}\" is {size}, the header's has {whole}"));
     }
     Ok(())
 }

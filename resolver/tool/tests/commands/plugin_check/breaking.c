@@ -43,6 +43,7 @@ static tracer_plugin plugin;
 static tracer_instance *latest;
 static __thread tracer_instance *of_this_thread;
 static int busy;
+static int woken; /* Calls after a fork. */
 
 static int is(const char *name) { return fault != NULL && strcmp(fault, name) == 0; }
 static int *volatile nowhere;
@@ -198,7 +199,8 @@ static tracer_code create(const tracer_create_args *args, tracer_instance **out,
     if (is("stdout-replaced")) dup2(2, 1);
     if (is("descriptor-left")) open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (is("table-changes")) plugin.capabilities ^= TRACER_CAP_NETWORK;
-    if (is("fork-refuses") && getpid() != loaded_by) return fail(error, TRACER_ERR_INTERNAL, "", "not in a child");
+    if (is("after-fork-needed") && (getpid() != loaded_by) != woken) return fail(error, TRACER_ERR_INTERNAL, "", "where am I?");
+    if ((is("fork-refuses") || is("not-in-children")) && getpid() != loaded_by) return fail(error, TRACER_ERR_INTERNAL, "", "not in a child");
     if (is("fork-hangs") && getpid() != loaded_by) idle(NULL);
     latest = me;
     of_this_thread = me;
@@ -241,6 +243,8 @@ static tracer_code posted(tracer_instance *me, const tracer_batch *batch, long d
     }
     length = snprintf(text, sizeof text, "POST /v1/traces HTTP/1.1\r\nHost: check\r\nContent-Length: %lu\r\n\r\n",
                       (unsigned long)batch->body.len);
+    if (is("repeats-answer")) length = snprintf(text, sizeof text, "POST / HTTP/1.1\r\nX-Settings: %s\r\nContent-Length: %lu\r\n\r\n",
+                                                me->config, (unsigned long)batch->body.len);
     if (is("foreign")) length = snprintf(text, sizeof text, "HELLO\r\n");
     if (send(me->connection, text, (size_t)length, MSG_NOSIGNAL) < 0 ||
         send(me->connection, batch->body.ptr, batch->body.len, MSG_NOSIGNAL) < 0) {
@@ -265,6 +269,13 @@ static tracer_code posted(tracer_instance *me, const tracer_batch *batch, long d
     if (is("far-too-many") && status == 400 && error != NULL) {
         error->rejected_items = 4000000000u;
         return fail(error, TRACER_ERR_PARTIAL, "", "refused: 400");
+    }
+    if (status == 401 || status == 403) {
+        tracer_code final = is("unknown-is-retryable") ? TRACER_ERR_RETRYABLE : TRACER_ERR_PERMANENT;
+        int is_final = is("unknown-is-final") || is("no-secrets-final") || is("unknown-is-retryable") || (is("forbidden-is-final") && status == 403);
+        hang_up(me); /* With what is left of the body. */
+        for (char *at = text; *at != 0; at++) if (*at < ' ') *at = ' ';
+        return fail(error, is_final ? final : TRACER_ERR_CREDENTIALS, "", is("repeats-answer") ? text : "refused: 401 or 403");
     }
     if (status == 400) return fail(error, is("refused-is-retryable") ? TRACER_ERR_RETRYABLE : TRACER_ERR_PERMANENT, "", "refused: 400");
     if (is("busy-is-final")) return fail(error, TRACER_ERR_PERMANENT, "", "busy: 503");
@@ -372,8 +383,17 @@ static tracer_code stats(const tracer_instance *me, tracer_stats *out) {
     return TRACER_OK;
 }
 
+static void after_fork(void) {
+    if (is("after-fork-crashes")) crash();
+    woken++;
+}
+
 static const void *get_extension(tracer_str id) {
-    (void)id;
+    static const tracer_after_fork AFTER_FORK = {sizeof(tracer_after_fork), 0, after_fork}, SHORT = {4, 0, after_fork};
+    if (fault != NULL && strncmp(fault, "after-fork", 10) == 0 && id.len == sizeof TRACER_EXT_AFTER_FORK - 1 &&
+        memcmp(id.ptr, TRACER_EXT_AFTER_FORK, id.len) == 0) {
+        return is("after-fork-short") ? &SHORT : &AFTER_FORK;
+    }
     return is("any-extension") ? &plugin : NULL;
 }
 
@@ -421,6 +441,10 @@ __attribute__((constructor)) static void begin(void) {
     if (is("must-understand")) plugin.capabilities |= (uint64_t)1 << 40;
     if (is("no-encoding")) plugin.accepted_encodings = 0;
     if (is("schema-anchor")) set_text(&plugin.config_schema, "{\"type\": \"object\", \"additionalProperties\": false, \"$anchor\": \"a\"}");
+    if (is("no-secrets-final"))
+        set_text(&plugin.config_schema, "{\"type\": \"object\", \"additionalProperties\": false, \"properties\": "
+                                        "{\"endpoint\": {\"type\": \"string\", \"description\": \"Where to.\"}}}");
+    if (is("not-in-children")) plugin.capabilities |= TRACER_CAP_NOT_IN_FORKED_CHILDREN;
     if (is("schema-not-json")) set_text(&plugin.config_schema, "{");
     if (is("schema-open")) set_text(&plugin.config_schema, "{\"type\": \"object\"}");
     if (is("schema-no-type")) set_text(&plugin.config_schema, "{\"additionalProperties\": false}");
