@@ -5,11 +5,18 @@
 
 #![forbid(unsafe_code)]
 
+mod acknowledged;
 mod client;
+#[cfg(feature = "tls")]
+mod handshake;
 mod parts;
+mod property;
 mod reports;
+mod sasl;
 mod sender;
 mod settings;
+mod tls;
+mod trouble;
 mod verdict;
 
 use std::time::Duration;
