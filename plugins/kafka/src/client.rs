@@ -32,7 +32,8 @@ pub(crate) type Report = Option<Result<(), RDKafkaErrorCode>>;
 impl Client {
     /// Connects nowhere yet.
     pub(crate) fn new(settings: &Settings, host: Host) -> Result<Self, BackendError> {
-        tls::begin();
+        #[cfg(feature = "tls")]
+        crate::openssl_start::start();
         let config = settings.client_config();
         // Before they are read: if they change meanwhile, that is seen.
         let files = tls::fingerprint(&config);

@@ -74,7 +74,7 @@ const KNOWN: &[(&[i32], &str)] = &[
          broker's advertised.listeners",
     ),
     (
-        &[2, 18, 19, 20, 21],
+        &[2, 7, 18, 19, 20, 21],
         "the authority that signed the broker's certificate is not known here: name its certificate as `tls.ca_file`",
     ),
 ];

@@ -29,17 +29,6 @@ pub(crate) fn fingerprint(config: &ClientConfig) -> u64 {
     hasher.finish()
 }
 
-/// Before the first client of the process.
-#[cfg(feature = "tls")]
-pub(crate) fn begin() {
-    // librdkafka would begin it too, and with it a handler for the end of the process that takes everything away while
-    // threads of ours may still use it. Whoever is first decides: this one leaves the handler out.
-    openssl::init();
-}
-
-#[cfg(not(feature = "tls"))]
-pub(crate) fn begin() {}
-
 /// Whether the files of the `tls` table can be used: librdkafka's words name no key.
 #[cfg(feature = "tls")]
 pub(crate) fn check(tls: &TlsSettings) -> Result<(), BackendError> {

@@ -113,8 +113,9 @@ fn way_out(reason: &str, security: Security<'_>) -> &'static str {
 /// Whether the connection was closed as soon as it had come so far. One that was closed later had merely nothing to do.
 fn is_hung_up(reason: &str, state: &str) -> bool {
     let after = reason.split_once(" (after ").filter(|(what, _)| what.contains("Disconnected")).map(|(_, after)| after);
-    let millis = after.and_then(|after| after.strip_suffix(&format!("ms in state {state})")));
-    millis.and_then(|millis| millis.parse().ok()).is_some_and(|millis: u64| millis < 1_000)
+    let Some((millis, rest)) = after.and_then(|after| after.split_once("ms in state ")) else { return false };
+    // `UP)`, or `UP, 1 identical error(s) suppressed)`
+    rest.split([')', ',']).next() == Some(state) && millis.parse().is_ok_and(|millis: u64| millis < 1_000)
 }
 
 const UNTRUSTED: &str = "certificate verify failed";
@@ -191,7 +192,11 @@ mod tests {
             ("Disconnected (connecting to a SSL listener?)", Security::default(), "see `tls`"),
             ("Disconnected: verify that …, broker might require SASL authentication", TLS, "see `sasl`"),
             ("a:1: Disconnected: closed (after 10ms in state APIVERSION_QUERY)", Security::default(), "see `tls`"),
-            ("a:1: Disconnected: closed (after 17ms in state UP)", Security::default(), "see `sasl`"),
+            (
+                "a:1: Disconnected: closed (after 17ms in state UP, 2 identical error(s) suppressed)",
+                Security::default(),
+                "see `sasl`",
+            ),
             ("SASL handshake failed: Broker: Unsupported SASL mechanism", named, "`sasl.mechanism`"),
             ("SASL SCRAM-SHA-256 mechanism handshake failed", named, "`sasl`"),
         ] {
