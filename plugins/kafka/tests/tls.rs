@@ -1,7 +1,7 @@
 //! What keeps TLS with a broker from being is said with the key that mends it; and the OpenSSL that does it is nobody
 //! else's. A broker is played as far as its handshake: nothing that is tried here comes further.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
