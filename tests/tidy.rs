@@ -139,6 +139,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "plugins/api/src/service_names.rs",
     "plugins/api/src/testing/contract.rs",
     "plugins/api/src/testing/test_host.rs",
+    "plugins/kafka/src/openssl_start.rs",
     "resolver/librdkafka/src/c_api.rs",
     "resolver/librdkafka/src/caller.rs",
     "resolver/librdkafka/src/errstr.rs",

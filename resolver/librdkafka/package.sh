@@ -18,7 +18,7 @@
 # folder of the debugger's, which finds it by the build id. The headers for plugins of one's own are in another archive.
 set -euo pipefail
 
-readonly LIBRARIES=(libtracer_interceptors.so libtracer_plugin_{otlp,otlp_grpc,jaeger,zipkin,file}.so)
+readonly LIBRARIES=(libtracer_interceptors.so libtracer_plugin_{otlp,otlp_grpc,jaeger,zipkin,kafka,file}.so)
 readonly TOOL=tracer-interceptors
 # What a system with glibc has in any case (as in PEP 600), so that the packages need not bring it.
 readonly EVERYWHERE='ld-linux-x86-64\.so\.2|libc\.so\.6|libdl\.so\.2|libgcc_s\.so\.1|libm\.so\.6|libpthread\.so\.0|librt\.so\.1'
@@ -103,6 +103,11 @@ lack_of_zig() {
     command -v cargo-zigbuild >/dev/null || echo "cargo-zigbuild is not in the PATH (pip install ziglang cargo-zigbuild)"
 }
 
+# What OpenSSL's own build wants, which is part of the plugin kafka.
+lack_of_openssl() {
+    perl -MFindBin -MIPC::Cmd -MTime::Piece -e 1 2>/dev/null || echo "perl is not installed, or not all of it (Debian: perl)"
+}
+
 # What nobody chose: an old glibc where that can be done. Nothing is installed for it.
 choose_glibc() {
     local lack=''
@@ -145,7 +150,7 @@ gather() {
 }
 
 build() {
-    local one folder=$profile
+    local one lack folder=$profile
     local cargo=(cargo) words=(--locked --profile "$profile")
     if [[ $profile == dev ]]; then folder=debug; fi
     built=$target/$folder
@@ -166,6 +171,11 @@ build() {
     for one in tracer-resolver-librdkafka tracer-plugin-{otlp,otlp-grpc,jaeger,zipkin,file}; do
         "${cargo[@]}" rustc "${words[@]}" -p "$one" --lib --crate-type cdylib
     done
+    # librdkafka's build asks nobody but CC which compiler to take.
+    if [[ $oldest != own ]]; then export CC=$here/zig-linker.sh; fi
+    lack=$(lack_of_openssl)
+    if [[ -z $lack ]]; then words+=(--features tls); else echo "SKIPPED: TLS and SCRAM of the plugin kafka: $lack"; fi
+    "${cargo[@]}" rustc "${words[@]}" -p tracer-plugin-kafka --lib --crate-type cdylib
 }
 
 # The page of `tracer-interceptors view --web`, which cargo puts into the tool if it is there.

@@ -3,14 +3,21 @@
 # those licences ask for wherever the code goes, compiled or not. Run in the workspace; needs its dependencies fetched.
 set -euo pipefail
 
-readonly SHIPPED=(tracer-resolver-librdkafka tracer-plugin-{otlp,otlp-grpc,jaeger,zipkin,file} tracer-interceptors)
+readonly SHIPPED=(tracer-resolver-librdkafka tracer-plugin-{otlp,otlp-grpc,jaeger,zipkin,kafka,file} tracer-interceptors)
 
 sources=${CARGO_HOME:-$HOME/.cargo}/registry/src
 texts=$(mktemp -d)
 trap 'rm -rf "$texts"' EXIT
 
-cargo tree --locked "${SHIPPED[@]/#/-p}" --edges normal,no-proc-macro --target x86_64-unknown-linux-gnu \
-    --prefix none --format '{p}|{l}|{r}' | sed -E 's/ \(\*\)$//; s/ \(\*\)\|/|/' | sed '/^$/d; /(\//d' | sort -u >"$texts/.list"
+tree() {
+    cargo tree --locked "$@" --target x86_64-unknown-linux-gnu --prefix none --format '{p}|{l}|{r}' |
+        sed -E 's/ \(\*\)$//; s/ \(\*\)\|/|/; /^$/d; /\(\//d'
+}
+{
+    tree "${SHIPPED[@]/#/-p}" --features tracer-plugin-kafka/tls --edges normal,no-proc-macro
+    # OpenSSL's own code is in a package that takes part in the build only.
+    tree -p tracer-plugin-kafka --features tls --edges normal,build | grep '^openssl-src '
+} | sort -u >"$texts/.list"
 
 cat <<'INTRODUCTION'
 The files of this package are compiled from the project's own code and from the packages below, by the Rust compiler,

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Links for an old glibc, as package.sh has cargo do: `zig cc`, with the unwinder of the system in place of one of its own.
+# Compiles and links for an old glibc, as package.sh has cargo do: `zig cc`, with the unwinder of the system in place of one of
+# its own.
 # See RATIONALE.md, "Why does the zig build take the system's libgcc?".
 set -euo pipefail
 

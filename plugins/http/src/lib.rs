@@ -35,5 +35,8 @@ pub use headers::Headers;
 pub use otlp::OtlpSender;
 pub use proxy::ProxyUrl;
 pub use settings::{Compression, HttpSettings, SECRETS};
-pub use tls::{TlsSettings, client_config};
+pub use tls::client_config;
 pub use tls_failure::untrusted;
+pub use tracer_plugin_kit::TlsSettings;
+#[doc(hidden)] // For `http_schema_properties!`.
+pub use tracer_plugin_kit::{timeout_schema_property, tls_schema_property};

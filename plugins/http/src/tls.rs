@@ -1,6 +1,6 @@
 //! Who is trusted, and who we are.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
@@ -8,53 +8,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore};
-use serde::Deserialize;
 use tracer_plugin_api::BackendError;
+use tracer_plugin_kit::{Identity, TlsSettings, read_file, unusable};
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
-
-/// The `tls` table. There is no key that turns verification off.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(try_from = "TlsTable")]
-pub struct TlsSettings {
-    ca_file: Option<PathBuf>,
-    identity: Option<Identity>,
-}
-
-impl TlsSettings {
-    /// Whether we show a certificate to servers that ask for one.
-    pub fn has_identity(&self) -> bool {
-        self.identity.is_some()
-    }
-}
-
-/// Our certificate and its key: neither is of use without the other.
-#[derive(Clone, Debug)]
-struct Identity {
-    cert_file: PathBuf,
-    key_file: PathBuf,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TlsTable {
-    ca_file: Option<PathBuf>,
-    cert_file: Option<PathBuf>,
-    key_file: Option<PathBuf>,
-}
-
-impl TryFrom<TlsTable> for TlsSettings {
-    type Error = &'static str;
-
-    fn try_from(table: TlsTable) -> Result<Self, &'static str> {
-        let identity = match (table.cert_file, table.key_file) {
-            (Some(cert_file), Some(key_file)) => Some(Identity { cert_file, key_file }),
-            (None, None) => None,
-            (Some(_), None) => return Err("`cert_file` needs `key_file`: the private key of that certificate"),
-            (None, Some(_)) => return Err("`key_file` needs `cert_file`: the certificate of that key"),
-        };
-        Ok(TlsSettings { ca_file: table.ca_file, identity })
-    }
-}
 
 /// For HTTP/1. Reads the files and makes sure that the TLS library will take them: it would panic over a key that does not
 /// fit, and pass in silence over a certificate that it cannot read.
@@ -112,8 +68,8 @@ struct Files {
 impl Files {
     fn read(settings: Option<&TlsSettings>) -> Result<Self, BackendError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let ca_file = settings.and_then(|settings| settings.ca_file.as_deref());
-        let identity = settings.and_then(|settings| settings.identity.as_ref());
+        let ca_file = settings.and_then(TlsSettings::ca_file);
+        let identity = settings.and_then(TlsSettings::identity);
         Ok(Files {
             authorities: ca_file.map(own_authorities).transpose()?,
             identity: identity.map(|identity| own_identity(identity, &provider)).transpose()?,
@@ -137,7 +93,7 @@ type OwnIdentity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>, Vec<u8
 fn own_identity(identity: &Identity, provider: &CryptoProvider) -> Result<OwnIdentity, BackendError> {
     const FIELD: &str = "/tls/key_file";
     let chain = certificates("/tls/cert_file", &identity.cert_file)?;
-    let pem = read(FIELD, &identity.key_file)?;
+    let pem = read_file(FIELD, &identity.key_file)?;
     let none = || unusable(FIELD, &identity.key_file, &"no private key in it (an encrypted one cannot be read)");
     let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| none())?;
     // What the HTTP library reads it as: a kind that it does not know is a mistake of the file too.
@@ -148,21 +104,8 @@ fn own_identity(identity: &Identity, provider: &CryptoProvider) -> Result<OwnIde
 }
 
 fn certificates(field: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, BackendError> {
-    let pem = read(field, file)?;
+    let pem = read_file(field, file)?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     let certificates = certificates.map_err(|error| unusable(field, file, &error))?;
     if certificates.is_empty() { Err(unusable(field, file, &"no certificate in it")) } else { Ok(certificates) }
-}
-
-fn read(field: &str, file: &Path) -> Result<Vec<u8>, BackendError> {
-    let is_file = std::fs::metadata(file).map(|metadata| metadata.is_file());
-    match is_file {
-        Ok(true) => std::fs::read(file).map_err(|error| unusable(field, file, &error)),
-        Ok(false) => Err(unusable(field, file, &"it is not a file")),
-        Err(error) => Err(unusable(field, file, &error)),
-    }
-}
-
-fn unusable(field: &str, file: &Path, reason: &dyn std::fmt::Display) -> BackendError {
-    BackendError::config(field, format!("{} cannot be used: {reason}", file.display()))
 }

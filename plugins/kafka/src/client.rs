@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::path::Path;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,14 +11,19 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
 use tracer_plugin_api::{BackendError, Host};
 
+#[cfg(feature = "tls")]
+use crate::handshake::look;
 use crate::parts::Message;
 use crate::reports::{Reports, mark};
 use crate::settings::Settings;
+use crate::tls;
 
 /// A producer, and the process that made it: its threads are in no other one.
 pub(crate) struct Client {
     producer: Option<BaseProducer<Reports>>,
     process: u32,
+    /// What the files of its TLS said.
+    files: u64,
 }
 
 /// What became of a message; no report is left out where librdkafka gave none.
@@ -26,11 +32,14 @@ pub(crate) type Report = Option<Result<(), RDKafkaErrorCode>>;
 impl Client {
     /// Connects nowhere yet.
     pub(crate) fn new(settings: &Settings, host: Host) -> Result<Self, BackendError> {
-        let producer = settings
-            .client_config()
-            .create_with_context(Reports::new(host))
-            .map_err(|error| settings.explain(&error))?;
-        Ok(Client { producer: Some(producer), process: std::process::id() })
+        #[cfg(feature = "tls")]
+        crate::openssl_start::start();
+        let config = settings.client_config();
+        // Before they are read: if they change meanwhile, that is seen.
+        let files = tls::fingerprint(&config);
+        settings.security().tls.map_or(Ok(()), tls::check)?;
+        let producer = config.create_with_context(Reports::new(host)).map_err(|error| settings.explain(&error))?;
+        Ok(Client { producer: Some(producer), process: std::process::id(), files })
     }
 
     /// Whether this process may use it.
@@ -39,8 +48,20 @@ impl Client {
             && self.producer.as_ref().is_some_and(|producer| producer.client().fatal_error().is_none())
     }
 
+    /// Whether TLS fails, and the files of it say something else than when this client was made.
+    pub(crate) fn is_outdated(&self, settings: &Settings) -> bool {
+        self.reports().is_some_and(|reports| reports.trouble().is_of_tls())
+            && self.files != tls::fingerprint(&settings.client_config())
+    }
+
     /// Sends `messages` and returns when each is reported, or at `deadline`; what is not acknowledged then is taken back.
-    pub(crate) fn send(&self, topic: &str, messages: &[Message], deadline: Instant) -> Vec<Report> {
+    pub(crate) fn send(
+        &self,
+        settings: &Settings,
+        topic: &str,
+        messages: &[Message<'_>],
+        deadline: Instant,
+    ) -> Vec<Report> {
         let Some(producer) = &self.producer else { return vec![None; messages.len()] };
         let reports = producer.context();
         let round = reports.begin(messages.len());
@@ -50,10 +71,11 @@ impl Client {
             }
         }
         let mut pause = SHORTEST;
-        while reports.open() > 0 && Instant::now() < deadline && !reports.is_locked_out() {
+        while reports.open() > 0 && Instant::now() < deadline && !reports.trouble().is_locked_out {
             // It waits for all of its time, whatever comes meanwhile.
             producer.poll(deadline.saturating_duration_since(Instant::now()).min(pause));
             pause = (pause * 2).min(LONGEST);
+            look_at_certificate(reports, settings, deadline);
         }
         if reports.open() > 0 {
             producer.purge(PurgeConfig::default().queue().inflight());
@@ -66,15 +88,15 @@ impl Client {
     }
 
     pub(crate) fn is_locked_out(&self) -> bool {
-        self.reports().is_some_and(|reports| reports.is_locked_out())
+        self.reports().is_some_and(|reports| reports.trouble().is_locked_out)
     }
 
     /// What is wrong with the connections, or with the client as a whole.
-    pub(crate) fn trouble(&self) -> String {
+    pub(crate) fn trouble(&self, settings: &Settings) -> String {
         let fatal = self.producer.as_ref().and_then(|producer| producer.client().fatal_error());
         match (fatal, self.reports()) {
             (Some((_, reason)), _) => reason,
-            (None, Some(reports)) => reports.trouble(),
+            (None, Some(reports)) => reports.trouble().words(settings.security()),
             (None, None) => String::new(),
         }
     }
@@ -118,14 +140,31 @@ impl Drop for Client {
     }
 }
 
+/// Finds out once in a round what a certificate lacks that is not trusted.
+fn look_at_certificate(reports: &Reports, settings: &Settings, deadline: Instant) {
+    let Some(server) = reports.trouble().unseen().map(str::to_owned) else { return };
+    let limit = deadline.saturating_duration_since(Instant::now()).min(LOOK);
+    let config = settings.client_config();
+    let ca_file = config.get("ssl.ca.location").map(Path::new).filter(|file| file.is_file());
+    let found = look(&server, ca_file, limit);
+    reports.trouble().seen(found);
+}
+
+/// Without TLS there are no certificates.
+#[cfg(not(feature = "tls"))]
+fn look(_: &str, _: Option<&Path>, _: Duration) -> Option<String> {
+    None
+}
+
 fn produce(
     producer: &BaseProducer<Reports>,
     topic: &str,
-    message: &Message,
+    message: &Message<'_>,
     mark: usize,
     deadline: Instant,
 ) -> Result<(), RDKafkaErrorCode> {
-    let mut record: BaseRecord<'_, str, [u8], usize> = BaseRecord::with_opaque_to(topic, mark).payload(&message.body);
+    let mut record: BaseRecord<'_, str, [u8], usize> =
+        BaseRecord::with_opaque_to(topic, mark).payload(message.body.as_ref());
     if let Some(key) = &message.key {
         record = record.key(key);
     }
@@ -146,3 +185,5 @@ const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_millis(20);
 /// How long what was taken back may take to be reported: a thread of librdkafka may be looking a name up.
 const GRACE: Duration = Duration::from_millis(250);
+/// How long a look at a certificate may take.
+const LOOK: Duration = Duration::from_secs(2);

@@ -2,98 +2,119 @@
 
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use tracer_plugin_api::Signal;
 use tracer_plugin_kit::{Field, Frames, Part, Placed, fields, take_apart};
 
+use crate::acknowledged::Numbers;
+
 /// A request of either signal, taken apart.
 pub(crate) struct Request<'a> {
     frames: Frames,
     parts: Vec<Placed<'a>>,
+    /// By part, where messages are of one trace each: the trace's id in hexadecimal, empty if it has none.
+    keys: Option<Vec<String>>,
+    numbers: Numbers,
 }
 
 /// What one Kafka message holds.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Message {
+pub(crate) struct Message<'a> {
     /// The trace's id in hexadecimal, where messages are of one trace each.
     pub(crate) key: Option<String>,
-    pub(crate) body: Vec<u8>,
+    /// Of a request that goes as it is, the request.
+    pub(crate) body: Cow<'a, [u8]>,
     /// Positions of its parts in the request.
     pub(crate) parts: Vec<usize>,
 }
 
 impl<'a> Request<'a> {
-    /// `None` if the request has other than `item_count` items: it is not what it seems.
-    pub(crate) fn take_apart(signal: Signal, request: &'a [u8], item_count: u32) -> Option<Self> {
+    /// `None` if the request has other than `item_count` items: it is not what it seems. With `by_trace` messages are of one
+    /// trace each, as the Collector's exporter makes them, and are keyed by it.
+    pub(crate) fn take_apart(signal: Signal, request: &'a [u8], item_count: u32, by_trace: bool) -> Option<Self> {
         let (frames, parts) = take_apart(signal, request, item_count)?;
-        Some(Request { frames, parts })
+        let keys: Option<Vec<String>> = by_trace.then(|| parts.iter().map(key).collect());
+        let numbers = match &keys {
+            Some(keys) => Numbers::of_traces(keys.iter().map(String::as_str)),
+            None => Numbers::of_order(parts.len()),
+        };
+        Some(Request { frames, parts, keys, numbers })
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.parts.len()
+    /// How it is said which of its parts are done.
+    pub(crate) fn numbers(&self) -> &Numbers {
+        &self.numbers
     }
 
     pub(crate) fn items(&self, part: usize) -> u32 {
         self.parts.get(part).map_or(0, Part::items)
     }
 
-    /// Messages of these parts, none above `most_bytes` unless it has one part only. With `by_trace` each is of one trace,
-    /// as the Collector's exporter makes them, and is keyed by it.
-    pub(crate) fn messages(&self, parts: &[usize], most_bytes: usize, by_trace: bool) -> Vec<Message> {
-        if !by_trace {
-            return self.packed(None, parts, most_bytes);
-        }
+    /// Messages of these parts, none above `most_bytes` unless it has one part only.
+    pub(crate) fn messages(&self, parts: &[usize], most_bytes: usize) -> Vec<Message<'static>> {
+        let Some(keys) = &self.keys else { return self.packed(None, parts, most_bytes) };
         let mut order = Vec::new();
-        let mut of_trace: HashMap<&[u8], Vec<usize>> = HashMap::new();
+        let mut of_trace: HashMap<&str, Vec<usize>> = HashMap::new();
         for &part in parts {
-            let id = self.parts.get(part).map(trace_id).unwrap_or_default();
-            let of_this = of_trace.entry(id).or_default();
+            let key = keys.get(part).map_or("", String::as_str);
+            let of_this = of_trace.entry(key).or_default();
             if of_this.is_empty() {
-                order.push(id);
+                order.push(key);
             }
             of_this.push(part);
         }
-        let key_of = |id: &[u8]| (!id.is_empty()).then(|| id.iter().map(|byte| format!("{byte:02x}")).collect());
+        let key_of = |key: &str| (!key.is_empty()).then(|| key.to_owned());
         order
             .iter()
-            .flat_map(|id| self.packed(key_of(id), of_trace.get(id).map_or(&[][..], Vec::as_slice), most_bytes))
+            .flat_map(|key| self.packed(key_of(key), of_trace.get(key).map_or(&[][..], Vec::as_slice), most_bytes))
             .collect()
     }
 
-    fn packed(&self, key: Option<String>, parts: &[usize], most_bytes: usize) -> Vec<Message> {
+    /// Cut where it can be said what was acknowledged, as far as the size lets it.
+    fn packed(&self, key: Option<String>, parts: &[usize], most_bytes: usize) -> Vec<Message<'static>> {
         let mut messages = Vec::new();
-        let (mut from, mut bytes, mut before) = (0, 0, None);
-        for (position, &index) in parts.iter().enumerate() {
-            let Some(part) = self.parts.get(index) else { continue };
-            let more = self.frames.growth(before, part);
-            if position > from && bytes + more > most_bytes {
-                messages.extend(self.put_together(key.clone(), parts.get(from..position)));
-                (from, bytes) = (position, self.frames.growth(None, part));
-            } else {
-                bytes += more;
+        let (mut from, mut position) = (0, 0);
+        while from < parts.len() {
+            let (mut bytes, mut before, mut cut) = (0, None, None);
+            while let Some((part, index)) =
+                parts.get(position).and_then(|index| Some((self.parts.get(*index)?, *index)))
+            {
+                if position > from && self.numbers.is_cut(index) {
+                    cut = Some(position);
+                }
+                bytes += self.frames.growth(before, part);
+                if position > from && bytes > most_bytes {
+                    position = cut.unwrap_or(position);
+                    break;
+                }
+                before = Some(part);
+                position += 1;
             }
-            before = Some(part);
+            // A position that is none of the request's would keep this going for ever.
+            position = position.max(from + 1);
+            messages.extend(self.put_together(key.clone(), parts.get(from..position)));
+            from = position;
         }
-        messages.extend(self.put_together(key, parts.get(from..)));
         messages
     }
 
-    fn put_together(&self, key: Option<String>, parts: Option<&[usize]>) -> Option<Message> {
+    fn put_together(&self, key: Option<String>, parts: Option<&[usize]>) -> Option<Message<'static>> {
         let indices = parts.filter(|parts| !parts.is_empty())?;
         let parts: Vec<Placed<'_>> = indices.iter().filter_map(|&index| self.parts.get(index)).copied().collect();
-        let body = self.frames.put_together(&parts);
+        let body = Cow::Owned(self.frames.put_together(&parts));
         Some(Message { key, body, parts: indices.to_vec() })
     }
 }
 
-/// Empty if it has none.
-fn trace_id<'a>(span: &Placed<'a>) -> &'a [u8] {
+/// The id of a span's trace in hexadecimal; empty if it has none.
+fn key(span: &Placed<'_>) -> String {
     let id = fields(span.bytes()).find_map(|field| match field {
         (TRACE_ID, Field::Bytes(id)) => Some(id),
         _ => None,
     });
-    id.unwrap_or_default()
+    id.unwrap_or_default().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// `trace_id` of a `Span`.
@@ -128,25 +149,25 @@ mod tests {
         message(&[(1, &one), (1, &two)])
     }
 
-    fn parts_of(messages: &[Message]) -> Vec<Vec<usize>> {
+    fn parts_of(messages: &[Message<'_>]) -> Vec<Vec<usize>> {
         messages.iter().map(|message| message.parts.clone()).collect()
     }
 
     #[test]
     fn all_together_it_says_what_the_request_said() {
         let request = request();
-        let apart = Request::take_apart(Signal::Traces, &request, 5).unwrap();
-        let [whole] = &apart.messages(&[0, 1, 2, 3, 4], usize::MAX, false)[..] else { panic!() };
+        let apart = Request::take_apart(Signal::Traces, &request, 5, false).unwrap();
+        let [whole] = &apart.messages(&[0, 1, 2, 3, 4], usize::MAX)[..] else { panic!() };
         assert_eq!(whole.body.len(), request.len());
-        let again = Request::take_apart(Signal::Traces, &whole.body, 5).unwrap();
-        assert_eq!(again.messages(&[0, 1, 2, 3, 4], usize::MAX, false), std::slice::from_ref(whole));
+        let again = Request::take_apart(Signal::Traces, &whole.body, 5, false).unwrap();
+        assert_eq!(again.messages(&[0, 1, 2, 3, 4], usize::MAX), std::slice::from_ref(whole));
     }
 
     #[test]
     fn by_trace_a_message_is_of_one_trace_with_the_services_around_its_spans() {
         let request = request();
-        let apart = Request::take_apart(Signal::Traces, &request, 5).unwrap();
-        let messages = apart.messages(&[0, 1, 2, 3, 4], usize::MAX, true);
+        let apart = Request::take_apart(Signal::Traces, &request, 5, true).unwrap();
+        let messages = apart.messages(&[0, 1, 2, 3, 4], usize::MAX);
         assert_eq!(parts_of(&messages), [vec![0, 2, 4], vec![1, 3]]);
         assert_eq!(messages[0].key.as_deref(), Some("01".repeat(16).as_str()));
         let scope = |spans: &[(u8, &[u8])]| {
@@ -156,15 +177,15 @@ mod tests {
         };
         let one = message(&[(1, b"orders"), (3, b"url"), (2, &scope(&[(2, b"b")]))]);
         let two = message(&[(1, b"payments"), (2, &scope(&[(2, b"d")]))]);
-        assert_eq!(messages[1].body, message(&[(1, &one), (1, &two)]));
+        assert_eq!(messages[1].body.as_ref(), message(&[(1, &one), (1, &two)]));
     }
 
     #[test]
     fn no_message_is_larger_than_it_may_be_unless_it_has_one_part() {
         let request = request();
-        let apart = Request::take_apart(Signal::Traces, &request, 5).unwrap();
         for (most, by_trace) in (1..request.len() + 40).flat_map(|most| [(most, false), (most, true)]) {
-            let messages = apart.messages(&[0, 1, 2, 3, 4], most, by_trace);
+            let apart = Request::take_apart(Signal::Traces, &request, 5, by_trace).unwrap();
+            let messages = apart.messages(&[0, 1, 2, 3, 4], most);
             assert!(messages.iter().all(|message| message.body.len() <= most || message.parts.len() == 1), "{most}");
             let mut parts: Vec<_> = parts_of(&messages).concat();
             parts.sort_unstable();

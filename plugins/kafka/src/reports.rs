@@ -10,7 +10,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use tracer_plugin_api::{Host, LogLevel};
 
-/// Shared by the export thread, which asks, and librdkafka's threads, which log. Reports come on the export thread alone.
+use crate::trouble::Trouble;
+
+/// Asked, and told, on the export thread: librdkafka's own threads leave all that they say for whoever polls.
 pub(crate) struct Reports {
     host: Host,
     round: Mutex<Round>,
@@ -26,15 +28,6 @@ struct Round {
     results: Vec<Option<Result<(), RDKafkaErrorCode>>>,
 }
 
-/// What is wrong with the connections, as far as it is known.
-#[derive(Default)]
-struct Trouble {
-    /// What librdkafka said last; empty since a message was acknowledged.
-    last: String,
-    /// A broker did not let us in, since the round began.
-    is_locked_out: bool,
-}
-
 impl Reports {
     pub(crate) fn new(host: Host) -> Self {
         Reports { host, round: Mutex::default(), trouble: Mutex::default() }
@@ -42,7 +35,7 @@ impl Reports {
 
     /// Begins a round of `count` messages. What it returns marks them.
     pub(crate) fn begin(&self, count: usize) -> u32 {
-        lock(&self.trouble).is_locked_out = false;
+        self.trouble().begin();
         let mut round = lock(&self.round);
         round.number = round.number.wrapping_add(1);
         round.results = vec![None; count];
@@ -68,18 +61,14 @@ impl Reports {
         std::mem::take(&mut round.results)
     }
 
-    pub(crate) fn is_locked_out(&self) -> bool {
-        lock(&self.trouble).is_locked_out
-    }
-
-    /// What librdkafka said of its connections last, and nothing since a message was acknowledged.
-    pub(crate) fn trouble(&self) -> String {
-        lock(&self.trouble).last.clone()
+    /// What is wrong with the connections, as far as it is known.
+    pub(crate) fn trouble(&self) -> MutexGuard<'_, Trouble> {
+        lock(&self.trouble)
     }
 
     fn report(&self, mark: usize, result: Result<(), RDKafkaErrorCode>) {
         if result.is_ok() {
-            lock(&self.trouble).last.clear();
+            self.trouble().is_over();
         }
         let (number, position) = unmark(mark);
         let mut round = lock(&self.round);
@@ -93,9 +82,13 @@ impl Reports {
 }
 
 impl ClientContext for Reports {
-    /// Runs on librdkafka's threads. That a broker is away is told by the error of the export; told again here, at every
+    /// That a broker is away is told by the error of the export; told again here, at every
     /// try, it would fill the application's log.
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if facility == "FAIL" {
+            // `[thrd:host:port/bootstrap]: host:port/bootstrap: Disconnected …`
+            self.trouble().hinted(message.split_once("]: ").map_or(message, |(_, message)| message));
+        }
         let level = match level {
             _ if facility == "CONFWARN" => LogLevel::Warn,
             RDKafkaLogLevel::Debug => LogLevel::Trace,
@@ -105,16 +98,13 @@ impl ClientContext for Reports {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        let mut trouble = lock(&self.trouble);
+        let mut trouble = self.trouble();
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed) => {
-                trouble.is_locked_out = true;
-                reason.clone_into(&mut trouble.last);
+                trouble.locked_out(reason);
             }
-            // It says that there were others before, and not what they were.
-            Some(RDKafkaErrorCode::AllBrokersDown) if !trouble.last.is_empty() => {}
-            _ if trouble.is_locked_out => {}
-            _ => reason.clone_into(&mut trouble.last),
+            Some(RDKafkaErrorCode::AllBrokersDown) => trouble.hinted(reason),
+            _ => trouble.failed(reason),
         }
     }
 }
@@ -160,17 +150,5 @@ mod tests {
         assert_eq!(reports.open(), 2);
         reports.report(mark(second, 1), Ok(()));
         assert_eq!(reports.end(), [None, Some(Ok(()))]);
-    }
-
-    #[test]
-    fn a_wrong_password_stays_the_reason_until_a_message_arrives() {
-        let reports = Reports::new(Host::detached());
-        let round = reports.begin(1);
-        reports.error(KafkaError::Global(RDKafkaErrorCode::Authentication), "wrong password");
-        reports.error(KafkaError::Global(RDKafkaErrorCode::AllBrokersDown), "1/1 brokers are down");
-        assert!(reports.is_locked_out());
-        assert_eq!(reports.trouble(), "wrong password");
-        reports.report(mark(round, 0), Ok(()));
-        assert_eq!(reports.trouble(), "");
     }
 }

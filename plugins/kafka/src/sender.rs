@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::VecDeque;
+use std::borrow::Cow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -33,24 +33,27 @@ struct State {
 struct Topic {
     /// What it takes at once, as far as is known; the settings' limit at first. Only ever shrinks.
     most_bytes: usize,
-    /// Batches that were taken in part, and come again. The oldest first.
-    begun: VecDeque<Begun>,
 }
 
-/// A batch on its way.
-#[derive(Default)]
-struct Begun {
-    batch_id: u64,
-    /// By part: whether it is done with, acknowledged or refused.
-    done: Vec<bool>,
-    /// What was refused for good, so far.
-    refused: Vec<(u32, BackendError)>,
+/// A batch on its way: what has become of each of its parts.
+struct Parts {
+    /// On an earlier try too.
+    acknowledged: Vec<bool>,
+    /// On this try. Another one sends it again, for nothing but a sum would be known of it there.
+    refused: Vec<bool>,
+    /// Why.
+    errors: Refused,
 }
 
 impl Sender {
     pub(crate) fn new(settings: Settings, host: Host) -> Result<Self, BackendError> {
         let client = Client::new(&settings, host.clone())?;
-        let topic = || Topic { most_bytes: settings.most_bytes(), begun: VecDeque::new() };
+        let security = settings.security();
+        if security.sends_password && !security.has_tls {
+            let warning = "the password of `sasl` goes to Kafka as it is, without TLS, for everybody on the way to read: see `tls`";
+            host.log(LogLevel::Warn, "kafka", warning);
+        }
+        let topic = || Topic { most_bytes: settings.most_bytes() };
         let state = Mutex::new(State { client: Some(client), traces: topic(), metrics: topic() });
         Ok(Sender { settings, host, state })
     }
@@ -83,13 +86,32 @@ impl Sender {
     /// A client of this process that is alive. One that a parent made before it forked is left alone.
     fn usable<'a>(&self, client: &'a mut Option<Client>) -> Result<&'a Client, BackendError> {
         if !client.as_ref().is_some_and(Client::is_usable) {
-            *client = None;
+            if let Some(old) = client.take() {
+                leave(old);
+            }
+        } else if client.as_ref().is_some_and(|client| client.is_outdated(&self.settings)) {
+            // What the files say may be half written yet: the old one is kept until they are good.
+            match Client::new(&self.settings, self.host.clone()) {
+                Ok(new) => {
+                    if let Some(old) = client.replace(new) {
+                        leave(old);
+                    }
+                    self.host.log(LogLevel::Info, "kafka", "the files of its TLS have changed: a new client uses them");
+                }
+                Err(error) => self.host.log(LogLevel::Debug, "kafka", &error.to_string()),
+            }
         }
         match client {
             Some(client) => Ok(client),
             none => Ok(none.insert(Client::new(&self.settings, self.host.clone())?)),
         }
     }
+}
+
+/// Has a client end on a thread of its own, while another one does its work.
+fn leave(client: Client) {
+    // That it takes longer than no time at all is no fault.
+    drop(client.end(Duration::ZERO));
 }
 
 /// One export.
@@ -104,9 +126,8 @@ struct Round<'a> {
 
 impl Round<'_> {
     fn send(&self, batch: &Batch<'_>, by_trace: bool, topic: &mut Topic) -> Result<(), BackendError> {
-        let begun = topic.take(batch.batch_id);
-        if begun.is_none() && !by_trace && batch.body.len() <= topic.most_bytes {
-            let whole = Message { key: None, body: batch.body.to_vec(), parts: Vec::new() };
+        if batch.retry_cookie == 0 && !by_trace && batch.body.len() <= topic.most_bytes {
+            let whole = Message { key: None, body: Cow::Borrowed(batch.body), parts: Vec::new() };
             match self.send_message(&whole) {
                 Err((Verdict::TooLarge, error)) if batch.item_count < 2 => return Err(self.too_large(&error)),
                 Err((Verdict::TooLarge, _)) => topic.too_large(batch.body.len()),
@@ -114,36 +135,21 @@ impl Round<'_> {
                 Ok(()) => return Ok(()),
             }
         }
-        let Some(request) = Request::take_apart(batch.signal, batch.body, batch.item_count) else {
+        let Some(request) = Request::take_apart(batch.signal, batch.body, batch.item_count, by_trace) else {
             return Err(BackendError::permanent("the batch is not an OTLP request of as many items as it says"));
         };
-        let mut begun = begun.unwrap_or_default();
-        begun.batch_id = batch.batch_id;
-        begun.done.resize(request.len(), false);
-        match self.send_parts(&request, by_trace, topic, &mut begun) {
-            Ok(()) => {
-                let mut refused = Refused::default();
-                begun.refused.into_iter().for_each(|(items, error)| refused.add(items, error));
-                refused.into_result(batch.item_count, 0)
-            }
-            Err(error) => {
-                topic.remember(begun);
-                Err(error)
-            }
+        let acknowledged = request.numbers().read(batch.retry_cookie);
+        let mut parts = Parts { refused: vec![false; acknowledged.len()], acknowledged, errors: Refused::default() };
+        match self.send_parts(&request, topic, &mut parts) {
+            Ok(()) => parts.errors.into_result(batch.item_count, 0),
+            Err(error) => Err(error.with_retry_cookie(request.numbers().cookie(&parts.acknowledged))),
         }
     }
 
     /// Sends what is not done yet, in as many messages and rounds as it takes.
-    fn send_parts(
-        &self,
-        request: &Request<'_>,
-        by_trace: bool,
-        topic: &mut Topic,
-        begun: &mut Begun,
-    ) -> Result<(), BackendError> {
+    fn send_parts(&self, request: &Request<'_>, topic: &mut Topic, parts: &mut Parts) -> Result<(), BackendError> {
         loop {
-            let open: Vec<usize> = (0..).zip(&begun.done).filter(|(_, done)| !**done).map(|(part, _)| part).collect();
-            let messages = request.messages(&open, topic.most_bytes, by_trace);
+            let messages = request.messages(&parts.open(), topic.most_bytes);
             // librdkafka puts messages together, and a broker refuses them together: once it has, no more go out at once
             // than it takes. (RATIONALE: "How is a batch made small enough for a topic?")
             let at_once =
@@ -158,21 +164,23 @@ impl Round<'_> {
                 rest = later;
                 let bytes = now.iter().map(|message| message.body.len()).sum();
                 let mut is_too_large = false;
-                for (message, report) in now.iter().zip(self.client.send(self.name, now, self.deadline)) {
+                for (message, report) in
+                    now.iter().zip(self.client.send(&self.sender.settings, self.name, now, self.deadline))
+                {
                     let Err((verdict, error)) = self.judge(message, report) else {
-                        begun.is_done(message);
+                        mark(&mut parts.acknowledged, message);
                         continue;
                     };
                     let items = message.parts.iter().map(|part| request.items(*part)).sum();
                     match verdict {
                         Verdict::TooLarge if message.parts.len() == 1 && (now.len() == 1 || self.is_ours(message)) => {
-                            begun.is_done(message);
-                            begun.refused.push((items, self.too_large(&error)));
+                            mark(&mut parts.refused, message);
+                            parts.errors.add(items, self.too_large(&error));
                         }
                         Verdict::TooLarge => is_too_large = true,
                         Verdict::Never => {
-                            begun.is_done(message);
-                            begun.refused.push((items, error));
+                            mark(&mut parts.refused, message);
+                            parts.errors.add(items, error);
                         }
                         _ => worst = Some(error),
                     }
@@ -188,15 +196,15 @@ impl Round<'_> {
         }
     }
 
-    fn send_message(&self, message: &Message) -> Result<(), (Verdict, BackendError)> {
-        let report = self.client.send(self.name, std::slice::from_ref(message), self.deadline);
+    fn send_message(&self, message: &Message<'_>) -> Result<(), (Verdict, BackendError)> {
+        let report = self.client.send(&self.sender.settings, self.name, std::slice::from_ref(message), self.deadline);
         self.judge(message, report.into_iter().next().flatten())
     }
 
     /// Counts what was acknowledged; else what it means, and in words.
     fn judge(
         &self,
-        message: &Message,
+        message: &Message<'_>,
         report: Option<Result<(), RDKafkaErrorCode>>,
     ) -> Result<(), (Verdict, BackendError)> {
         let (verdict, code) = match report {
@@ -208,10 +216,10 @@ impl Round<'_> {
             None => (Verdict::Unknown, None),
         };
         let (servers, topic) = (&self.sender.settings.bootstrap_servers, self.name);
-        let trouble = self.client.trouble();
+        let trouble = self.client.trouble(&self.sender.settings);
         let trouble = if trouble.is_empty() { "no broker has answered".to_owned() } else { trouble };
         if self.client.is_locked_out() {
-            let message = format!("Kafka at {servers} does not let us in: {trouble}; see `properties`");
+            let message = format!("Kafka at {servers} does not let us in: {trouble}");
             return Err((Verdict::NotAllowed, BackendError::credentials(message)));
         }
         let what = match code {
@@ -234,7 +242,7 @@ impl Round<'_> {
     }
 
     /// Whether it is our own limit that the message is beyond: nothing else has to do with it then.
-    fn is_ours(&self, message: &Message) -> bool {
+    fn is_ours(&self, message: &Message<'_>) -> bool {
         message.body.len() > self.sender.settings.most_bytes()
     }
 
@@ -255,36 +263,26 @@ impl Topic {
     fn too_large(&mut self, bytes: usize) {
         self.most_bytes = self.most_bytes.min(bytes / 2).max(1);
     }
+}
 
-    fn take(&mut self, batch_id: u64) -> Option<Begun> {
-        let position = self.begun.iter().position(|begun| begun.batch_id == batch_id)?;
-        self.begun.remove(position)
-    }
-
-    fn remember(&mut self, begun: Begun) {
-        if !begun.done.contains(&true) {
-            return;
-        }
-        if self.begun.len() == MOST_BEGUN {
-            // It is sent as a whole again, if it comes.
-            self.begun.pop_front();
-        }
-        self.begun.push_back(begun);
+impl Parts {
+    /// Those of which nothing is known yet.
+    fn open(&self) -> Vec<usize> {
+        let done = self.acknowledged.iter().zip(&self.refused).map(|(acknowledged, refused)| *acknowledged || *refused);
+        done.enumerate().filter(|(_, is_done)| !is_done).map(|(part, _)| part).collect()
     }
 }
 
-impl Begun {
-    fn is_done(&mut self, message: &Message) {
-        for part in &message.parts {
-            if let Some(done) = self.done.get_mut(*part) {
-                *done = true;
-            }
+fn mark(parts: &mut [bool], message: &Message<'_>) {
+    for part in &message.parts {
+        if let Some(part) = parts.get_mut(*part) {
+            *part = true;
         }
     }
 }
 
 /// How many of the first messages are no more than `bytes` together; one at least.
-fn fitting(messages: &[Message], bytes: usize) -> usize {
+fn fitting(messages: &[Message<'_>], bytes: usize) -> usize {
     let mut sum = 0_usize;
     let fit = messages.iter().take_while(|message| {
         sum = sum.saturating_add(message.body.len() + AROUND_A_MESSAGE);
@@ -306,7 +304,5 @@ fn in_words(code: RDKafkaErrorCode) -> String {
     words.unwrap_or(&text).to_owned()
 }
 
-/// Batches of which it is remembered what was acknowledged. The host tries a batch again before it sends many others.
-const MOST_BEGUN: usize = 64;
 /// Kafka's key, lengths and offsets of one message.
 const AROUND_A_MESSAGE: usize = 100;

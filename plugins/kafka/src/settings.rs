@@ -9,7 +9,13 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use serde::Deserialize;
 use tracer_plugin_api::BackendError;
-use tracer_plugin_kit::{ByteSize, HostPort, Timeout, settings};
+use tracer_plugin_kit::{
+    ByteSize, HostPort, Timeout, TlsSettings, settings, timeout_schema_property, tls_schema_property,
+};
+
+use crate::property::Property;
+use crate::sasl::{self, Mechanism, Sasl};
+use crate::tls;
 
 /// Checked settings.
 #[derive(Deserialize)]
@@ -23,6 +29,8 @@ pub(crate) struct Settings {
     acks: Acks,
     max_message_bytes: ByteSize,
     pub(crate) timeout: Timeout,
+    tls: Option<TlsSettings>,
+    sasl: Option<Sasl>,
     properties: BTreeMap<String, Property>,
 }
 
@@ -37,6 +45,8 @@ impl Default for Settings {
             acks: Acks::All,
             max_message_bytes: MAX_MESSAGE_BYTES,
             timeout: Timeout::DEFAULT,
+            tls: None,
+            sasl: None,
             properties: BTreeMap::new(),
         }
     }
@@ -51,12 +61,52 @@ impl Settings {
             return Err(BackendError::config("/max_message_bytes", message));
         }
         for name in settings.properties.keys() {
-            if let Some((_, instead)) = OURS.iter().find(|(ours, _)| ours == name) {
+            if let Some(instead) = settings.instead_of(name) {
                 let message = format!("`{name}` is set by the backend itself: {instead}");
                 return Err(BackendError::config(pointer(name), message));
             }
         }
+        if cfg!(not(feature = "tls")) {
+            if settings.tls.is_some() {
+                return Err(BackendError::config("/tls", tls::NO_TLS));
+            }
+            if settings.sasl.as_ref().is_some_and(|sasl| sasl.mechanism() != Mechanism::Plain) {
+                return Err(BackendError::config("/sasl/mechanism", tls::NO_TLS));
+            }
+        }
         Ok(settings)
+    }
+
+    /// What says the property of that name, if `properties` must not.
+    fn instead_of(&self, name: &str) -> Option<&'static str> {
+        let ours = OURS.iter().find(|(ours, _)| *ours == name).map(|(_, instead)| *instead);
+        ours.or_else(|| match (&self.tls, &self.sasl) {
+            (Some(_), _) if tls::NAMES.contains(&name) => Some("see `tls`"),
+            (_, Some(_)) if sasl::NAMES.contains(&name) => Some("see `sasl`"),
+            (Some(_), _) | (_, Some(_)) if name == PROTOCOL => Some("`tls` and `sasl` say it"),
+            _ => None,
+        })
+    }
+
+    /// How brokers are spoken to.
+    pub(crate) fn security(&self) -> Security<'_> {
+        let of = |name: &str| self.properties.get(name).map_or("", Property::value).to_ascii_uppercase();
+        let said = of(PROTOCOL);
+        let shows_itself = |name: &&str| !name.starts_with("ssl.ca") && self.properties.contains_key(*name);
+        Security {
+            has_tls: self.tls.is_some() || said.ends_with("SSL"),
+            has_sasl: self.sasl.is_some() || said.starts_with("SASL"),
+            has_identity: self.tls.as_ref().is_some_and(TlsSettings::has_identity)
+                || tls::NAMES.iter().any(shows_itself),
+            sends_password: match &self.sasl {
+                Some(sasl) => sasl.mechanism() == Mechanism::Plain,
+                None => {
+                    said.starts_with("SASL")
+                        && ["sasl.mechanism", "sasl.mechanisms"].map(of).contains(&"PLAIN".to_owned())
+                }
+            },
+            tls: self.tls.as_ref(),
+        }
     }
 
     /// Whether librdkafka takes the properties: each by itself. Nothing is opened, no thread started.
@@ -71,7 +121,19 @@ impl Settings {
             config.set(*name, *value);
         }
         for (name, value) in &self.properties {
-            config.set(name, &value.0);
+            config.set(name, value.value());
+        }
+        match (&self.tls, &self.sasl) {
+            (None, None) => {}
+            (None, Some(_)) => drop(config.set(PROTOCOL, "sasl_plaintext")),
+            (Some(_), None) => drop(config.set(PROTOCOL, "ssl")),
+            (Some(_), Some(_)) => drop(config.set(PROTOCOL, "sasl_ssl")),
+        }
+        if let Some(tls) = &self.tls {
+            tls::configure(tls, &mut config);
+        }
+        if let Some(sasl) = &self.sasl {
+            sasl.configure(&mut config);
         }
         // The export's own time-out is exact: this one only has to come after it.
         let millis = self.timeout.duration().as_millis() + 1_000;
@@ -95,6 +157,9 @@ impl Settings {
             KafkaError::ClientConfig(code, said, name, _) => {
                 let message = match rdkafka_code(*code) {
                     RDKafkaErrorCode::Unknown => format!("librdkafka has no property `{name}`"),
+                    _ if said.contains("not available at build time") => {
+                        format!("{}: {}", self.strike_out(said), tls::NO_TLS)
+                    }
                     _ => self.strike_out(said),
                 };
                 BackendError::config(pointer(name), message)
@@ -105,7 +170,8 @@ impl Settings {
     }
 
     fn strike_out(&self, text: &str) -> String {
-        let values = self.properties.values().map(|value| value.0.as_str()).filter(|value| !value.is_empty());
+        let of_sasl = self.sasl.iter().flat_map(Sasl::secrets);
+        let values = self.properties.values().map(Property::value).chain(of_sasl).filter(|value| !value.is_empty());
         // The longest first: one may stand in another.
         let mut values: Vec<&str> = values.collect();
         values.sort_by_key(|value| std::cmp::Reverse(value.len()));
@@ -162,26 +228,16 @@ impl TryFrom<String> for TopicName {
     }
 }
 
-/// A property's value, never printed.
-#[derive(Deserialize)]
-#[serde(try_from = "serde_json::Value")]
-struct Property(String);
-
-impl TryFrom<serde_json::Value> for Property {
-    type Error = &'static str;
-
-    fn try_from(value: serde_json::Value) -> Result<Self, Self::Error> {
-        let text = match value {
-            serde_json::Value::String(text) => text,
-            serde_json::Value::Bool(is_on) => is_on.to_string(),
-            serde_json::Value::Number(number) => number.to_string(),
-            _ => return Err("expected a text, a number, true or false"),
-        };
-        if text.contains('\0') {
-            return Err("expected a text without NUL");
-        }
-        Ok(Property(text))
-    }
+/// How brokers are spoken to.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Security<'a> {
+    pub(crate) has_tls: bool,
+    pub(crate) has_sasl: bool,
+    /// Whether we show a certificate to brokers that ask for one.
+    pub(crate) has_identity: bool,
+    /// The broker gets the password as it is.
+    pub(crate) sends_password: bool,
+    pub(crate) tls: Option<&'a TlsSettings>,
 }
 
 #[derive(Deserialize)]
@@ -237,6 +293,9 @@ fn rdkafka_code(result: rdkafka::types::RDKafkaConfRes) -> RDKafkaErrorCode {
 /// What the user may change. The partitioner is that of the Collector's exporter: a trace is in one partition, whoever sends
 /// its spans.
 const DEFAULTS: &[(&str, &str)] = &[
+    // An OpenSSL that is linked in knows of no authorities: those of the system are looked for where systems have them.
+    #[cfg(feature = "tls")]
+    ("ssl.ca.location", "probe"),
     ("client.id", "tracer-resolver"),
     ("linger.ms", "1"),
     ("partitioner", "fnv1a_random"),
@@ -263,7 +322,8 @@ const OURS: &[(&str, &str)] = &[
     ("enabled_events", "it handles the events itself"),
 ];
 
-const SECRETS: &[&str] = &["/properties"];
+const SECRETS: &[&str] = &["/properties", "/sasl/username", "/sasl/password"];
+const PROTOCOL: &str = "security.protocol";
 /// As the Collector's exporter and Kafka's clients have it.
 const MAX_MESSAGE_BYTES: ByteSize = ByteSize::of(1_000_000);
 /// librdkafka's own range.
@@ -272,7 +332,8 @@ const MOST_BYTES: u64 = 1_000_000_000;
 /// What librdkafka counts around a body: the protocol's 36 bytes, the key's 32 digits, and a little more.
 const AROUND_A_BODY: usize = 128;
 
-pub(crate) const SCHEMA: &str = r#"{
+pub(crate) const SCHEMA: &str = concat!(
+    r#"{
   "$schema": "https://json-schema.org/draft/2020-12/schema",
   "title": "kafka",
   "description": "OTLP protobuf into a Kafka topic, for a Collector's kafkareceiver or Jaeger's ingester.",
@@ -322,24 +383,34 @@ pub(crate) const SCHEMA: &str = r#"{
       "minimum": 1000,
       "maximum": 1000000000,
       "default": 1000000
-    },
-    "timeout": {
-      "description": "The most one batch may take: \"10s\", \"500ms\", or a whole number of milliseconds.",
-      "type": ["string", "integer"],
-      "pattern": "^[0-9]+(ms|s|m)?$",
-      "x-explained": true,
-      "minimum": 1,
-      "maximum": 3600000,
-      "default": "10s"
+    },"#,
+    timeout_schema_property!("The most one batch may take"),
+    ",",
+    tls_schema_property!("those of the system", "With it, even empty, brokers are spoken to by TLS."),
+    r#",
+    "sasl": {
+      "description": "Who we are, by name and password. For other mechanisms than these see properties.",
+      "type": "object",
+      "additionalProperties": false,
+      "required": ["mechanism", "username", "password"],
+      "properties": {
+        "mechanism": {
+          "description": "How the broker is convinced. PLAIN sends the password: take it with tls only.",
+          "enum": ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+        },
+        "username": { "description": "The user.", "type": "string", "x-secret": true },
+        "password": { "description": "The password. Never printed.", "type": "string", "x-secret": true }
+      }
     },
     "properties": {
-      "description": "More properties of librdkafka, such as security.protocol and sasl.password. Values are never printed.",
+      "description": "More properties of librdkafka, by its own names, such as client.id or security.protocol. Values are never printed.",
       "type": "object",
       "additionalProperties": { "type": ["string", "integer", "number", "boolean"], "x-secret": true },
       "default": {}
     }
   }
-}"#;
+}"#
+);
 
 #[cfg(test)]
 mod tests {

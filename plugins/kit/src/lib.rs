@@ -2,6 +2,7 @@
 //!
 //! - [`settings`]: a plugin's `config` read with errors that point at the offending field, values of secrets left out;
 //! - [`Timeout`], [`ByteSize`]: values with units, written as in the rest of the file;
+//! - [`TlsSettings`]: who is trusted, and who we are, and the files of that; the schemas of keys that several have;
 //! - [`HostPort`]: a host and a port, strictly read; [`look_up`]: its addresses;
 //! - [`Counters`]: the figures behind `Backend::stats`; [`Refused`]: what is not taken of one batch;
 //! - [`take_apart`]: an OTLP request in smaller ones; [`fields`]: the few fields we need of other messages;
@@ -18,10 +19,12 @@ mod look_up;
 mod otlp_parts;
 mod protobuf_fields;
 mod refused;
+mod schema;
 pub mod settings;
 #[cfg(feature = "spans")]
 pub mod spans;
 mod timeout;
+mod tls_settings;
 
 pub use byte_size::ByteSize;
 pub use counters::Counters;
@@ -31,3 +34,4 @@ pub use otlp_parts::{Frames, Part, Placed, take_apart};
 pub use protobuf_fields::{Field, fields, put_field};
 pub use refused::Refused;
 pub use timeout::Timeout;
+pub use tls_settings::{Identity, TlsSettings, read_file, unusable};

@@ -136,4 +136,4 @@ fn file_name(plugin: &str) -> String {
 const TOOL: &str = "tracer-interceptors";
 
 /// The plugins of the packages.
-pub(crate) const SHIPPED: [&str; 5] = ["file", "jaeger", "otlp", "otlp_grpc", "zipkin"];
+pub(crate) const SHIPPED: [&str; 6] = ["file", "jaeger", "kafka", "otlp", "otlp_grpc", "zipkin"];

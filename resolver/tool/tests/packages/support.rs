@@ -134,10 +134,11 @@ pub(crate) const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../librdka
 /// The command, in all packages.
 pub(crate) const TOOL: &str = "tracer-interceptors";
 
-pub(crate) const LIBRARIES: [&str; 6] = [
+pub(crate) const LIBRARIES: [&str; 7] = [
     "libtracer_interceptors.so",
     "libtracer_plugin_file.so",
     "libtracer_plugin_jaeger.so",
+    "libtracer_plugin_kafka.so",
     "libtracer_plugin_otlp.so",
     "libtracer_plugin_otlp_grpc.so",
     "libtracer_plugin_zipkin.so",

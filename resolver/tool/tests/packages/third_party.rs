@@ -57,6 +57,10 @@ fn code_of_others(file: &str) -> BTreeSet<String> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["tree", "--locked", "--offline", "--edges", "normal,no-proc-macro", "--package", &package]);
     cargo.args(["--target", "x86_64-unknown-linux-gnu", "--prefix", "none", "--format", "{p}"]);
+    // As package.sh builds it.
+    if package == "tracer-plugin-kafka" {
+        cargo.args(["--features", "tls"]);
+    }
     let tree = expect_success(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap());
     // Those of the workspace have a path: `name v1.0.0 (/…)`.
     let others = tree.lines().filter(|line| !line.is_empty() && !line.contains("(/"));

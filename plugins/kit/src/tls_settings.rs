@@ -1,0 +1,81 @@
+//! Who is trusted, and who we are: the `tls` table of every backend that has one.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use tracer_plugin_api::BackendError;
+
+/// The `tls` table. There is no key that turns verification off.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(try_from = "TlsTable")]
+pub struct TlsSettings {
+    ca_file: Option<PathBuf>,
+    identity: Option<Identity>,
+}
+
+/// Our certificate and its key: neither is of use without the other.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// PEM: the certificate and its chain.
+    pub cert_file: PathBuf,
+    /// PEM: the private key, not encrypted.
+    pub key_file: PathBuf,
+}
+
+impl TlsSettings {
+    /// PEM file of the authorities to trust, if they are not the public ones.
+    pub fn ca_file(&self) -> Option<&Path> {
+        self.ca_file.as_deref()
+    }
+
+    /// What we show to servers that ask who we are.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+
+    /// Whether we show a certificate to servers that ask for one.
+    pub fn has_identity(&self) -> bool {
+        self.identity.is_some()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TlsTable {
+    ca_file: Option<PathBuf>,
+    cert_file: Option<PathBuf>,
+    key_file: Option<PathBuf>,
+}
+
+impl TryFrom<TlsTable> for TlsSettings {
+    type Error = &'static str;
+
+    fn try_from(table: TlsTable) -> Result<Self, &'static str> {
+        let identity = match (table.cert_file, table.key_file) {
+            (Some(cert_file), Some(key_file)) => Some(Identity { cert_file, key_file }),
+            (None, None) => None,
+            (Some(_), None) => return Err("`cert_file` needs `key_file`: the private key of that certificate"),
+            (None, Some(_)) => return Err("`key_file` needs `cert_file`: the certificate of that key"),
+        };
+        Ok(TlsSettings { ca_file: table.ca_file, identity })
+    }
+}
+
+/// Reads a file that the key at the JSON pointer `field` names.
+///
+/// # Errors
+///
+/// A configuration error that points at the key.
+pub fn read_file(field: &str, file: &Path) -> Result<Vec<u8>, BackendError> {
+    let is_file = std::fs::metadata(file).map(|metadata| metadata.is_file());
+    match is_file {
+        Ok(true) => std::fs::read(file).map_err(|error| unusable(field, file, &error)),
+        Ok(false) => Err(unusable(field, file, &"it is not a file")),
+        Err(error) => Err(unusable(field, file, &error)),
+    }
+}
+
+/// What is said of a file that the key at `field` names, and that is of no use.
+pub fn unusable(field: &str, file: &Path, reason: &dyn std::fmt::Display) -> BackendError {
+    BackendError::config(field, format!("{} cannot be used: {reason}", file.display()))
+}
