@@ -85,7 +85,7 @@ module.exports = {
       await new Promise((done) => consumer.consume(1, (error, orders) => { queue.push(...orders); work().then(done); }));
     }
   },
-  async 'messages of no interest before, learnt'() {
+  async 'messages of no interest before, cut'() {
     for (let order = 0; order < COUNT; order += 1) {
       await new Promise((done) => consumer.consume(1, (error, [one]) => {
         if (one.offset % 2 === 0) done(); else billLater(one).then(done);

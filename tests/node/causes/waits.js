@@ -2,8 +2,8 @@
 'use strict';
 
 const EventEmitter = require('events');
-const { sent } = require('node-rdkafka');
-const { COUNT, aWhile, again, ask, bill, consumer, listening, sleep } = require('./words');
+const { give, sent } = require('node-rdkafka');
+const { COUNT, aWhile, again, ask, bill, consumer, listening, producer, sleep } = require('./words');
 
 module.exports = {
   /** Others wait for it meanwhile, and might wait for this one. */
@@ -28,19 +28,46 @@ module.exports = {
       await sleep(2);
     }
   },
-  async 'of interest or not, learnt'() {
+  /** What came to nothing may be held in a window, until more and more do. */
+  async 'of interest or not, cut'() {
     await listening((order) => { if (order.offset % 3 === 0) bill(order); }, Math.ceil(COUNT / 3));
     again();
     await listening(async (order) => { if (order.offset % 3 === 0) { await aWhile(); bill(order); } }, sent.length + 12);
   },
+  async 'of interest or not, for long, learnt'() {
+    consumer.on('data', (order) => { if (order.offset % 3 === 0) bill(order); });
+    for (let round = 0; round < 50; round += 1) { consumer.consume(); await sleep(1); give(COUNT); }
+  },
+  async 'of no interest, seldom, learnt'() {
+    consumer.on('data', (order) => { if (order.offset % 100 !== 50) bill(order); });
+    for (let round = 0; round < 20; round += 1) { consumer.consume(); await sleep(1); give(COUNT); }
+  },
   /** A few are of no interest, and the others send several. */
-  async 'of interest or not, and several messages each, learnt'() {
+  async 'of interest or not, and several messages each, cut'() {
     await listening((order) => { for (let line = 0; line < (order.offset % 4) * 2; line += 1) bill(order); }, COUNT * 3);
+  },
+  async 'several messages each'() {
+    await listening((order) => { for (let line = 0; line < 3; line += 1) bill(order); }, COUNT * 3);
+    again();
+    await listening(async (order) => { bill(order); await aWhile(); bill(order); }, sent.length + COUNT * 2);
+  },
+  async 'to several topics'() {
+    const topics = ['bills', 'drafts', 'audits'];
+    await listening((order) => { for (const topic of topics) producer.produce(topic, 0, Buffer.from(order.value)); }, COUNT * 3);
+    again();
+    await listening((order) => { producer.produce(topics[order.offset % 3], 0, Buffer.from(order.value)); }, sent.length + COUNT);
+    again();
+    await listening(async (order) => {
+      for (const topic of topics) { await aWhile(); producer.produce(topic, 0, Buffer.from(order.value)); }
+    }, sent.length + COUNT * 3);
   },
   async 'at once or later, learnt'() {
     await listening(async (order) => { if (order.offset % 2 === 0) await aWhile(); bill(order); });
     again();
-    await listening((order) => { if (order.offset % 2 === 0) bill(order); else setTimeout(() => bill(order), 3); }, sent.length + COUNT);
+    for (let round = 0; round < 5; round += 1) {
+      await listening((order) => { if (order.offset % 2 === 0) bill(order); else setTimeout(() => bill(order), 3); }, sent.length + COUNT);
+      again();
+    }
   },
   async 'listener of another message, cut'() {
     const emitter = new EventEmitter();
@@ -61,10 +88,13 @@ module.exports = {
   async 'promise resolved by another message, learnt'() {
     let release;
     let gate = new Promise((done) => { release = done; });
-    await listening(async (order) => {
-      if (order.offset % 4 === 3) { await aWhile(); release(); gate = new Promise((done) => { release = done; }); } else await gate;
-      bill(order);
-    });
+    for (let round = 0; round < 5; round += 1) {
+      await listening(async (order) => {
+        if (order.offset % 4 === 3) { await aWhile(); release(); gate = new Promise((done) => { release = done; }); } else await gate;
+        bill(order);
+      }, sent.length + COUNT);
+      again();
+    }
   },
   async 'listener that another message waits for, cut'() {
     const emitter = new EventEmitter();
@@ -82,11 +112,14 @@ module.exports = {
   async 'event that another message waits for, learnt'() {
     const emitter = new EventEmitter();
     emitter.setMaxListeners(COUNT);
-    await listening(async (order) => {
-      if (order.offset % 2 === 0) { await EventEmitter.once(emitter, 'go'); bill(order); return; }
-      await aWhile();
-      emitter.emit('go');
-      bill(order);
-    });
+    for (let round = 0; round < 5; round += 1) {
+      await listening(async (order) => {
+        if (order.offset % 2 === 0) { await EventEmitter.once(emitter, 'go'); bill(order); return; }
+        await aWhile();
+        emitter.emit('go');
+        bill(order);
+      }, sent.length + COUNT);
+      again();
+    }
   },
 };

@@ -129,8 +129,8 @@ function produce(original) {
     // What a write stream writes follows from what it was given the message for.
     const pending = pendingOf(this, record);
     if (pending) return sendingFor(pending, record, send);
-    // A message's own value is sent on for that message, whoever does it.
-    const origin = guarded(() => originOf(record[2]));
+    // A message's own value, or key, is sent on for that message, whoever does it.
+    const origin = guarded(() => originOf(record[2]) || originOf(record[3]));
     if (origin === undefined || origin === NONE) return sending(record, send);
     guarded(() => origin.sendsInFact(record[0]));
     return sendingFor(origin, record, send);

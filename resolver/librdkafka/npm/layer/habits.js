@@ -1,23 +1,29 @@
 // Whether a place in the program sends for the message that is current, where that may be another one: known by its habits.
 //
-// A place is the stack of the code that sends. One that each message passes once sends for each; one that a message passes
-// several times, while others lie still and never pass it, sends for those too: there runs a batch or a queue. Until a place has
-// shown which it is, nothing is said of what it sends.
+// A place is the stack of the code that sends. One that a message passes several times, while others lie still and never pass it,
+// sends for those too: there runs a batch or a queue. One that each message passes once may still send for those that lay still
+// before: there moves a window. So nothing is said of what a place sends until it has shown that what lies still comes to it by
+// itself, and nothing at all while something does that never came.
 'use strict';
 
-const { createHook, executionAsyncId, executionAsyncResource } = require('async_hooks');
+const { executionAsyncId, executionAsyncResource } = require('async_hooks');
+const { DONE, SETTLED, TASK, doubtedBy, handedOut } = require('./others');
 const { stack } = require('./stack');
 
 /** Frames of a place: its own, and those that called it. */
 const FRAMES = 10;
 /** Places that are known at once; then they are learnt anew. */
 const MOST_PLACES = 1000;
+/** Sends of a consumer's messages of which the places are looked at although there is no doubt. */
+const FIRST_SENDERS = 16;
 /** Messages that have passed a place once and are done, until it is trusted. */
 const SINGLES = 2;
-/** The same where nobody tells whether they are done: one counts for more where no older one lies still, or if it came since. */
-const FIRSTS = 20;
-const OLDEST = 4;
-const SINCE = 2;
+/** Messages that have passed it in the order in which they were handed out, with none left behind, until it is trusted for such. */
+const IN_TURN = 3;
+/** Messages that have passed it while others lay still that come to it too. */
+const SEEN = 20;
+/** The same while others lie still that never came, and more and more of them: they are of no interest. */
+const FILTERED = 64;
 /** Messages of which it is waited for whether they pass again. */
 const MOST_OPEN = 5;
 /** Messages that are done and have passed a place that bunches, while all have that settled, until it is trusted. */
@@ -25,11 +31,6 @@ const CLOSED = 3;
 
 /** What has this is a timer, or its like, that calls a function of the program. */
 const CALLED = Symbol('tracer-interceptors.called');
-
-/** How many messages, one after the other, were trusted that were sent to a topic. */
-const trusted = new Map();
-/** From here on they are taken for what is usual. */
-const USUAL = 64;
 
 const places = new Map();
 /** Messages whose promise has settled. */
@@ -39,33 +40,49 @@ const bunching = new Set();
 
 class Place {
   /** `frames`: a number for each of the frames, which tells those from the innermost one to it. */
-  constructor(frames) {
+  constructor(frames, isClean) {
     this._frames = frames;
-    /** Messages that have passed, some of which count for several. */
-    this.firsts = 0;
-    /** How many messages were handed out when the last one passed. */
-    this.handed = 0;
-    /** The piece of execution in which it did. */
-    this.execution = undefined;
-    /** Those that passed once, and are done. */
-    this.singles = 0;
+    /** It was passed first while no message lay still: it holds none back. */
+    this._isClean = isClean;
+    /** The same for several sends of one message. */
+    this._isCleanFan = false;
+    /** How many messages were handed out when it was passed first. */
+    this._since = handedOut();
+    /** The consumers whose messages have passed. */
+    this._passedBy = new Set();
+    /** Messages that have passed in doubt; those of them in turn, and those while others were stuck. */
+    this._seen = 0;
+    this._inTurn = 0;
+    this._filtered = 0;
+    /** For how many nothing had been sent when one first was stuck. */
+    this._lackingBefore = 0;
+    this._lastNumber = 0;
+    /** Those that passed once and are done, by how that is known. */
+    this._singles = [0, 0, 0, 0];
     /** Those of which it is not known yet: `[account, pass]`. */
-    this.open = [];
+    this._open = [];
     /** How many messages had settled before it was known. */
     this._settledBefore = settled;
     /** How many have settled that passed it; of these, how many have waited, and have passed it several times. */
     this.settled = 0;
     this.closed = 0;
-    /** Messages of this consumer that lay still before that number have got what was sent here for others. */
-    this._others = undefined;
-    this._from = 0;
   }
 
-  /** Whether it is known that what `account` sends here is for its own message. */
-  pass(account) {
+  /** Whether it is known that what `account` sends here is for its own message, and not for one of the consumers `doubted`. */
+  pass(account, topic, doubted) {
     const execution = executionAsyncId();
     const before = account.passes && account.passes.get(this);
-    return before ? this._again(account, before, execution) : this._first(account, execution);
+    const isTrusted = before ? this._again(account, before, execution, doubted)
+      : this._first(account, topic, execution, doubted);
+    this._passedBy.add(account.others);
+    return isTrusted;
+  }
+
+  /** Without those whose messages never come here, where it is known that none is held back for them. */
+  _inDoubt(account, doubted, isKnown) {
+    if (doubted === undefined || !isKnown) return doubted;
+    const some = doubted.filter((others) => others === account.others || this._passedBy.has(others));
+    return some.length === 0 ? undefined : some;
   }
 
   /** Whether one is the rest of the other: an `async` function is called by others only until it waits. */
@@ -75,113 +92,92 @@ class Place {
     return at >= 0 && some._frames[at] === more._frames[at];
   }
 
-  _first(account, execution) {
-    this.open = this.open.filter(([one, pass]) => {
-      if (!one.isClosed && !(pass.hasReturned && !one.goesOn)) return true;
-      if (pass.times === 1) this.singles += 1;
-      return false;
+  _first(account, topic, execution, allDoubted) {
+    const doubted = this._inDoubt(account, allDoubted, this._isClean);
+    this._open = this._open.filter(([one, pass]) => {
+      if (one.end >= DONE && pass.times === 1) this._singles[one.end] += 1;
+      return one.end < DONE;
     });
     if (account.passes !== undefined) {
       for (const other of account.passes.keys()) if (this._isPartOf(other)) bunching.add(this).add(other);
     }
-    const isTrusted = bunching.has(this) ? this._fansOut() : this.singles >= SINGLES || this.firsts >= FIRSTS;
-    const pass = { times: 1, execution, hasReturned: false };
+    const isTrusted = doubted === undefined
+      || (bunching.has(this) ? this._fansOut(account, doubted) : this._isTrusted(account, topic, doubted));
+    const pass = { times: 1, execution };
     if (account.passes === undefined) account.passes = new Map();
     account.passes.set(this, pass);
-    if (!isTrusted) this._learn(account, pass);
+    this._lastNumber = Math.max(this._lastNumber, account.number);
+    if (doubted === undefined) return true;
+    this._seen += 1;
+    if (!isTrusted && this._open.length < MOST_OPEN) this._open.push([account, pass]);
     return isTrusted;
   }
 
-  _learn(account, pass) {
-    // Of several batches that are worked at side by side each may have passed once; but they hold older messages.
-    if (!account.others.hasOlderStill(account)) this.firsts += OLDEST;
-    else this.firsts += account.number > this.handed && pass.execution !== this.execution ? SINCE : 1;
-    this.handed = account.others.handed;
-    this.execution = pass.execution;
-    if (this.open.length < MOST_OPEN) this.open.push([account, pass]);
-    if (account.inCalls > 0) watch(account, pass);
+  _isTrusted(account, topic, doubted) {
+    const left = doubted.map((others) => others.firstLeft(account, topic)).filter((other) => other !== undefined);
+    const isAscending = account.number > this._lastNumber || left.length === 0;
+    if (isAscending && doubted.every((others) => !others.hasOlder(account, topic))) {
+      this._inTurn += 1;
+      if (this._inTurn > IN_TURN) return true;
+    }
+    if (left.length === 0 && this._singles[DONE] + this._singles[TASK] >= SINGLES) return true;
+    // What lies still would have an end that is known too.
+    if (this._singles[TASK] >= SINGLES && doubted.every(({ left: line }) => !line.hasEnded(TASK, account))) return true;
+    // It never came, and may be what is pushed out.
+    const isOld = (other) => other !== undefined && other.number <= this._since;
+    if (doubted.some(({ lines }) => lines.some((line) => isOld(line.firstBut(account))))) return false;
+    if (account.sends > 0 && doubted.some(({ served }) => isOld(served.open.firstWithout(topic, account)))) return false;
+    if (!left.some((other) => isOld(other) || other.others.isStuck(other, account))) {
+      return this._seen >= SEEN || (this._singles[DONE] >= SINGLES && left.every((other) => other.end < SETTLED));
+    }
+    return this._isFilter(left, topic);
   }
 
-  fromOf(others) { return this._others === others ? this._from : 0; }
+  /** Whether more and more messages come to nothing, other than where a window holds as many as ever. */
+  _isFilter(left, topic) {
+    const lacking = left.reduce((all, { others, sends }) => (
+      all + others.handed - (sends === 0 ? others.senders : others.sentTo(topic))
+    ), 0);
+    if (this._filtered === 0) this._lackingBefore = lacking;
+    this._filtered += 1;
+    const inWork = left.reduce((all, { others }) => all + 2 * others.longest, 0);
+    return this._filtered > FILTERED && lacking > this._lackingBefore + inWork;
+  }
 
-  _again(account, pass, execution) {
+  _again(account, pass, execution, allDoubted) {
     const isAtOnce = pass.execution === execution;
     pass.execution = execution;
     pass.times += 1;
     bunching.add(this);
-    const { others } = account;
-    if (isAtOnce && others.allLieStill()) {
-      this._from = others.next(this.fromOf(others), account) || this.fromOf(others);
-      this._others = others;
-    }
-    return isAtOnce && this._fansOut();
+    if (allDoubted === undefined) this._isCleanFan = this._isCleanFan || (isAtOnce && this._isClean);
+    const doubted = this._inDoubt(account, allDoubted, this._isCleanFan && isAtOnce);
+    return doubted === undefined || (isAtOnce && this._fansOut(account, doubted));
   }
 
   /** Whether messages pass it several times for themselves. */
-  _fansOut() { return this.closed >= CLOSED && settled - this._settledBefore === this.settled; }
-}
-
-/** Messages whose code has sent something before it returns, and of which it is to be known whether it goes on then. */
-const watched = new Map();
-
-/** Code that goes on later makes a promise for it, or waits for something of its own. */
-const promises = createHook({
-  init(id, type) {
-    if (type !== 'PROMISE') return;
-    for (const account of watched.keys()) account.goesOn = true;
-  },
-});
-
-function watch(account, pass) {
-  if (watched.size === 0) promises.enable();
-  if (!watched.has(account)) watched.set(account, []);
-  watched.get(account).push(pass);
-}
-
-/** What Node or the client called for a message has returned. */
-function returned(account) {
-  const passes = watched.get(account);
-  if (passes === undefined || account.inCalls > 0) return;
-  watched.delete(account);
-  if (watched.size === 0) promises.disable();
-  if (account.waitsForOwn()) account.goesOn = true;
-  for (const pass of passes) pass.hasReturned = true;
+  _fansOut(account, doubted) {
+    if (this.closed < CLOSED || settled - this._settledBefore !== this.settled) return false;
+    return doubted.every(({ left }) => left.firstBut(account) === undefined);
+  }
 }
 
 /** Whether what is sent to `topic` now, in the code of this message, is for it. */
 function isForItself(account, topic) {
-  if (account.isSaid) {
-    account.sentTo(topic);
-    return true;
-  }
-  const isCalled = CALLED in executionAsyncResource();
-  let isSure = !account.others.mayGet(account, topic, isCalled);
-  if ((!isSure && !isUsual(account, topic, isCalled)) || bunching.size > 0) {
-    const place = placeOf();
-    isSure = isSure || (bunching.has(place) && !account.others.mayGet(account, topic, isCalled, place.fromOf(account.others)));
-    // It is passed in any case.
-    const isTrusted = place.pass(account);
-    if (trusted.size >= MOST_PLACES) trusted.clear();
-    if (!isSure) trusted.set(topic, isTrusted ? (trusted.get(topic) || 0) + 1 : 0);
-    isSure = isSure || isTrusted;
-  } else {
-    isSure = true;
+  let isSure = true;
+  if (!account.isSaid) {
+    const doubted = doubtedBy(account, topic, CALLED in executionAsyncResource());
+    // Else the place need not be asked, which costs more than all the rest.
+    if (doubted !== undefined || bunching.size > 0 || account.others.senders < FIRST_SENDERS) {
+      isSure = placeOf(doubted === undefined).pass(account, topic, doubted);
+    }
   }
   account.sentTo(topic);
   return isSure;
 }
 
-/**
- * Whether the place need not be asked, which costs more than all the rest: those that send there are trusted all, no place has
- * ever bunched, and the message is older than all that it could be for, as the one that fills a batch is not.
- */
-function isUsual(account, topic, isCalled) {
-  return account.sends === 0 && trusted.get(topic) >= USUAL && !account.others.hasOlder(account, isCalled);
-}
-
 /** The promise for a message has settled, and not at once if `hasWaited`. */
 function closed(account, hasWaited) {
-  account.isClosed = hasWaited;
+  account.ends(hasWaited ? DONE : SETTLED);
   settled += 1;
   if (account.passes === undefined) return;
   for (const [place, { times }] of account.passes) {
@@ -190,8 +186,8 @@ function closed(account, hasWaited) {
   }
 }
 
-/** The place of the code that runs. */
-function placeOf() {
+/** The place of the code that runs; `isClean`: while there is no doubt. */
+function placeOf(isClean) {
   let number = 0;
   const numbers = [];
   for (const frame of stack(FRAMES, isForItself) || []) {
@@ -206,13 +202,12 @@ function placeOf() {
   if (place === undefined) {
     if (places.size >= MOST_PLACES) {
       places.clear();
-      trusted.clear();
       bunching.clear();
     }
-    place = new Place(numbers);
+    place = new Place(numbers, isClean);
     places.set(number, place);
   }
   return place;
 }
 
-module.exports = { CALLED, closed, isForItself, returned };
+module.exports = { CALLED, closed, isForItself };

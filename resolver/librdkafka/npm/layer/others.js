@@ -1,17 +1,34 @@
 // Which other message a send may be for. Code that is at work on one message may run what another one has put somewhere: a queue,
-// a batch, a list of callbacks. Nothing in contexts tells it from the message's own code. But the other message then lies still:
-// nothing of its own will come back to it, no timer and no request, and less was sent for it. Where no other lies still so, what
-// is sent is for the message that is current.
+// a batch, a window, a list of callbacks. Nothing in contexts tells it from the message's own code. The other message is then one
+// that nothing was sent for yet, and that has nothing of its own to come before it gets there: it lies still, or has come as far.
+// Where there is no such one, of any consumer, what is sent is for the message that is current.
 'use strict';
 
-/** Messages that lie still, or sleep, and are kept; the oldest are forgotten. */
-const MOST_STILL = 1000;
-/** Of those that something was sent for, only so many are looked at. */
+/** Messages of a consumer that lie still, or sleep, and are kept. */
+const MOST_KEPT = 1000;
+/** Of those that something was sent for, only so many are looked at, at a send. */
 const MOST_SERVED = 32;
+/** Topics that messages of a consumer are sent to, and that are known apart. */
+const MOST_TOPICS = 1000;
 /** Messages whose timers are looked at, at each send from a timer and with each further message. */
 const LOOKED_AT = 4;
-/** How often something came back to a message is counted up to this. */
-const MOST_STEPS = 15;
+/** How often something of each kind came back to a message is counted up to this. */
+const MOST_STEPS = 63;
+const BITS = 6;
+/** Consumers that are known apart; further ones are one. */
+const MOST_CONSUMERS = 64;
+
+/** How much is known of the end of a message's code. */
+const UNKNOWN = 0;
+/** It was an `async` function, whose promise settled at once. */
+const SETTLED = 1;
+/** The same, after it had waited. */
+const DONE = 2;
+/** It was a task of a queue that tells the end. */
+const TASK = 3;
+
+/** How many messages were handed out, by whomever. */
+let handed = 0;
 
 /** What is known of a message while others are looked at: little, since it may outlive the message. */
 class Account {
@@ -22,46 +39,59 @@ class Account {
     this.toCome = [0, 0, 0];
     /** Those of them that can be cancelled, each before its kind. */
     this.timers = undefined;
-    /** How much of it came. */
-    this.steps = 0;
+    /** How many of each kind came. */
+    this.came = [0, 0, 0];
     this.sends = 0;
     /** Where something was sent to: one name, or a set of them. */
     this.topics = undefined;
     /** The program was given it, and has returned to Node or waits for a promise. */
     this.isHanded = false;
     /** Its number among those; of one that is called right now, that of the next one. */
-    this.number = others.handed + 1;
-    /** What it was handed to has waited, and has settled. */
-    this.isClosed = false;
+    this.number = handed + 1;
+    /** The function that it was handed to waits, or a loop is at it. */
+    this.isOpen = false;
+    this.end = UNKNOWN;
     /** Its code has failed, so it left nothing behind for others; or it is forgotten. */
     this.hasFailed = false;
     /** The program itself says what is done for it. */
     this.isSaid = false;
-    /** How often its code is on the stack as what Node or the client called. */
-    this.inCalls = 0;
-    /** Its code makes promises after it has sent something, and may send more. */
-    this.goesOn = false;
     /** Where its code has sent: see `habits.js`. */
     this.passes = undefined;
     /** Nothing was sent for it, and something is to come back to it. */
     this.isBusy = false;
-    /** It is one of those that something was sent for. */
-    this.isServed = false;
-    /** Its number among those that lie still. */
-    this.stillAt = undefined;
-    /** The steps that it is counted with among those that sleep, and its number there. */
+    /** The line that it lies still in, and its neighbours there. */
+    this.line = undefined;
+    this.before = undefined;
+    this.after = undefined;
+    /** How far it has come, as it is counted with among those that sleep, and its number there. */
     this.asleep = undefined;
     this.asleepAt = 0;
   }
 
   handed() {
     if (!this.isHanded) {
+      handed += 1;
       this.others.handed += 1;
-      this.number = this.others.handed;
+      this.number = handed;
     }
     this.isHanded = true;
     this.others.lookAtTimers();
     this._changed();
+  }
+
+  /** The function that it was handed to waits, or a loop is at it; or that is over. */
+  opens(isOpen) {
+    if (this.isOpen === isOpen) return;
+    this.isOpen = isOpen;
+    this._changed();
+  }
+
+  /** So much is known of the end of its code. */
+  ends(end) {
+    const before = this.end;
+    this.end = Math.max(before, end);
+    if (this.line !== undefined) this.line.ended(before, this.end);
+    if (end !== TASK) this.opens(false);
   }
 
   /** Something is to come back to it; `timer` if it can be cancelled. */
@@ -72,7 +102,7 @@ class Account {
   }
 
   comes(kind, timer) {
-    this.steps += 1;
+    this.came[kind] += 1;
     this._isGone(kind, timer);
   }
 
@@ -92,10 +122,11 @@ class Account {
 
   sentTo(topic) {
     this.sends += 1;
+    if (this.hasSentTo(topic)) return;
     if (this.topics === undefined) this.topics = topic;
     else if (this.topics instanceof Set) this.topics.add(topic);
-    else if (this.topics !== topic) this.topics = new Set([this.topics, topic]);
-    if (this.sends > 1) return;
+    else this.topics = new Set([this.topics, topic]);
+    this.others.sent(this, topic);
     this._changed();
   }
 
@@ -103,23 +134,20 @@ class Account {
 
   _changed() {
     const [requests, timers, calls] = this.toCome;
-    if (this.sends > 0 && this.isHanded && !this.isServed && requests + timers === 0) {
-      this.isServed = true;
-      this.others.serve(this);
-    }
     const isUnsent = this.isHanded && this.sends === 0 && !this.hasFailed;
-    const isBusy = isUnsent && requests + timers + calls > 0;
+    const waits = requests + timers + calls > 0;
+    const isBusy = isUnsent && waits;
     if (isBusy !== this.isBusy) this.others.busy += isBusy ? 1 : -1;
     this.isBusy = isBusy;
-    const isOpen = isUnsent && requests === 0;
-    this.others.sleep(this, isOpen && timers + calls > 0 ? Math.min(this.steps, MOST_STEPS) : undefined);
-    if (isOpen && timers === 0 && calls > 0) this.others.called.add(this);
+    this.others.sleep(this, isBusy ? farness(this.came) : undefined);
+    if (isBusy && requests + timers === 0) this.others.called.add(this);
     else this.others.called.delete(this);
-    if (isOpen && timers + calls === 0) this.others.lie(this);
-    else if (this.stillAt !== undefined) this.others.rise(this);
+    const line = isUnsent || (this.isHanded && this.sends > 0 && !this.hasFailed && requests + timers === 0)
+      ? this.others.lineOf(this, isUnsent, waits) : undefined;
+    if (line === this.line) return;
+    if (this.line !== undefined) this.line.remove(this);
+    if (line !== undefined) line.add(this);
   }
-
-  waitsForOwn() { return this.toCome.some((some) => some > 0); }
 
   /** Some of its timers may have been cancelled without a word. */
   look() {
@@ -134,62 +162,117 @@ const REQUEST = 0;
 const TIMER = 1;
 const CALL = 2;
 
+/** Messages in the order in which they were handed out. */
+class Line {
+  constructor() {
+    this.first = undefined;
+    this._last = undefined;
+    this._count = 0;
+    /** How many of them have each kind of end. */
+    this._ends = [0, 0, 0, 0];
+  }
+
+  add(account) {
+    // The oldest ones tell more than further ones.
+    if (this._count >= MOST_KEPT) return;
+    this._count += 1;
+    let before = this._last;
+    while (before !== undefined && before.number > account.number) before = before.before;
+    const after = before === undefined ? this.first : before.after;
+    account.line = this;
+    account.before = before;
+    account.after = after;
+    if (before === undefined) this.first = account; else before.after = account;
+    if (after === undefined) this._last = account; else after.before = account;
+    this._ends[account.end] += 1;
+  }
+
+  remove(account) {
+    const { before, after } = account;
+    if (before === undefined) this.first = after; else before.after = after;
+    if (after === undefined) this._last = before; else after.before = before;
+    account.line = account.before = account.after = undefined;
+    this._count -= 1;
+    this._ends[account.end] -= 1;
+  }
+
+  /** One of them has another end. */
+  ended(before, now) {
+    this._ends[before] -= 1;
+    this._ends[now] += 1;
+  }
+
+  /** Whether there is another that has an end as that: one kind for a task, another for an `async` function, waiting or not. */
+  hasEnded(end, account) {
+    const isSuch = (some) => some === end || (end === DONE && some === SETTLED);
+    const own = account.line === this && isSuch(account.end) ? 1 : 0;
+    return this._ends.reduce((all, some, kind) => (isSuch(kind) ? all + some : all), 0) > own;
+  }
+
+  /** One of the first that nothing was sent for to that topic, and no more than for `account`. */
+  firstWithout(topic, account) {
+    let other = this.first;
+    for (let looked = 0; other !== undefined && looked < MOST_SERVED; looked += 1) {
+      if (other !== account && other.sends <= account.sends && !other.hasSentTo(topic)) return other;
+      other = other.after;
+    }
+    return undefined;
+  }
+
+  /** The first one that is another. */
+  firstBut(account) { return this.first === account ? account.after : this.first; }
+}
+
 /** The messages of a consumer. */
 class Others {
   constructor() {
-    /** How many were handed out. */
-    this.handed = 0;
-    /** Those that nothing was sent for and that lie still, in the order in which they came to; or undefined. */
-    this._still = [];
-    /** The number of the first one of these. */
-    this._first = 0;
-    this._count = 0;
+    /** Those that nothing was sent for and that lie still: those whose function waits, or that a loop is at; and all else. */
+    this.open = new Line();
+    this.left = new Line();
     /** Those that nothing was sent for, with functions that are to be called. */
     this.called = new Set();
-    /** Those that sleep: nothing was sent for them, and they wait for timers. How many there are of each number of steps. */
+    /** Those that sleep: nothing was sent for them, and they wait for their own. How many of them have come as far as each. */
+    this.asleep = new Line();
     this._asleep = [];
     /** The next one of them whose timers are looked at. */
     this._nextAsleep = 0;
-    this._sleeping = new Array(MOST_STEPS + 1).fill(0);
+    this._sleeping = new Map();
     /** How many there are that nothing was sent for, and that something is to come back to. */
     this.busy = 0;
-    /** The last ones that something was sent for, and that lay still then. */
-    this._served = [];
-    this._nextServed = 0;
+    /** Those that something was sent for, and that lie still since then, in the same way. */
+    this.served = { open: new Line(), left: new Line() };
+    /** All of these that nothing was sent for. */
+    this.lines = [this.open, this.left, this.asleep];
+    /** For how many something was sent to each topic. */
+    this._sentTo = new Map();
+    /** How many were handed out. */
+    this.handed = 0;
+    /** How many of them something was sent for. */
+    this.senders = 0;
+    /** How many were handed out at most until something was sent for one of them. */
+    this.longest = 0;
   }
 
-  lie(account) {
-    if (account.stillAt !== undefined) return;
-    if (this._still.length >= MOST_STILL) {
-      const oldest = this._still.shift();
-      this._first += 1;
-      if (oldest !== undefined) {
-        oldest.stillAt = undefined;
-        this._count -= 1;
-      }
-    }
-    account.stillAt = this._first + this._still.length;
-    this._still.push(account);
-    this._count += 1;
+  lineOf(account, isUnsent, waits) {
+    if (isUnsent && waits) return this.asleep;
+    const { open, left } = isUnsent ? this : this.served;
+    return account.isOpen ? open : left;
   }
 
-  rise(account) {
-    this._still[account.stillAt - this._first] = undefined;
-    account.stillAt = undefined;
-    this._count -= 1;
-    if (this._count > 0) return;
-    this._first += this._still.length;
-    this._still.length = 0;
-  }
-
-  sleep(account, steps) {
-    if (account.asleep === steps) return;
-    if (account.asleep !== undefined) this._sleeping[account.asleep] -= 1;
-    if (steps !== undefined) this._sleeping[steps] += 1;
+  sleep(account, far) {
+    if (account.asleep === far) return;
+    if (account.asleep !== undefined) this._count(account.asleep, -1);
+    if (far !== undefined) this._count(far, 1);
     if (account.asleep === undefined) account.asleepAt = this._asleep.push(account) - 1;
-    account.asleep = steps;
-    if (steps === undefined) this._wakes(account);
-    else if (this._asleep.length > MOST_STILL) this._asleep[0].fails(true);
+    account.asleep = far;
+    if (far === undefined) this._wakes(account);
+    else if (this._asleep.length > MOST_KEPT) this._asleep[0].fails(true);
+  }
+
+  _count(far, more) {
+    const some = (this._sleeping.get(far) || 0) + more;
+    if (some === 0) this._sleeping.delete(far);
+    else this._sleeping.set(far, some);
   }
 
   /** The last one comes to where it was. */
@@ -200,27 +283,40 @@ class Others {
     last.asleepAt = account.asleepAt;
   }
 
-  serve(account) {
-    this._served[this._nextServed] = account;
-    this._nextServed = (this._nextServed + 1) % MOST_SERVED;
+  /** Something is sent for it to a topic for the first time. */
+  sent(account, topic) {
+    if (account.sends === 1) this.senders += 1;
+    if (this._sentTo.size < MOST_TOPICS || this._sentTo.has(topic)) this._sentTo.set(topic, this.sentTo(topic) + 1);
+    this.longest = Math.max(this.longest, handed - account.number);
   }
 
-  /**
-   * Whether what `account`, of this consumer or another one, is about to send to `topic` may be for one of these: of those that
-   * lie still, only for one from that number on. `isCalled`: in a function that Node calls.
-   */
-  mayGet(account, topic, isCalled, from = 0) {
+  sentTo(topic) { return this._sentTo.get(topic) || 0; }
+
+  /** Whether what `account`, of this consumer or another one, is about to send to `topic` may be for one of these. */
+  mayGet(account, topic, isCalled) {
     if (isCalled) this.lookAtTimers();
     // A function that Node calls is one of those that messages wait for.
     else if (this._hasCalled(account)) return true;
-    if (this.next(from, account) !== undefined || this._sleepsAsFar(account)) return true;
+    if (this.open.firstBut(account) !== undefined || this.left.firstBut(account) !== undefined) return true;
+    if (this._sleepsAsFar(account)) return true;
     if (account.sends === 0) return false;
     // It sends more than that one.
     if (this.busy > (account.isBusy && account.others === this ? 1 : 0)) return true;
-    return this._served.some((other) => (
-      other !== account && other.sends <= account.sends && !other.hasSentTo(topic)
-      && other.toCome[REQUEST] + other.toCome[TIMER] === 0
-    ));
+    const { open, left } = this.served;
+    return open.firstWithout(topic, account) !== undefined || left.firstWithout(topic, account) !== undefined;
+  }
+
+  /** The first one that is left of those that what `account` sends to `topic` may be for. */
+  firstLeft(account, topic) {
+    const unsent = this.left.firstBut(account);
+    return unsent === undefined && account.sends > 0 ? this.served.left.firstWithout(topic, account) : unsent;
+  }
+
+  /** Whether there is one that was handed out before, of those that what `account` sends may be for, or that may come to it. */
+  hasOlder(account, topic) {
+    const isOlder = (other) => other !== undefined && other.number < account.number;
+    if (this.lines.some((line) => isOlder(line.firstBut(account)))) return true;
+    return account.sends > 0 && [this.served.open, this.served.left].some((line) => isOlder(line.firstWithout(topic, account)));
   }
 
   /** Looks at some that sleep, at others of them each time. */
@@ -232,50 +328,53 @@ class Others {
     }
   }
 
-  /** Whether there is one, of those that lie still or sleep, that may be older. */
-  hasOlder(account, isCalled) {
-    return this.hasOlderStill(account) || this._sleepsAsFar(account) || (!isCalled && this._hasCalled(account));
-  }
-
-  /** Whether the one that has lain still for longest was handed out before this one. */
-  hasOlderStill(account) {
-    const after = this.next(0, account);
-    return after !== undefined && this._still[after - 1 - this._first].number < account.number;
-  }
-
-  /** Whether all that nothing was sent for lie still. */
-  allLieStill() { return this._sleeping.every((some) => some === 0); }
-
-  /** The first one from that number on that lies still; the number after it, or undefined. */
-  next(number, account) {
-    for (let at = Math.max(number - this._first, 0); at < this._still.length; at += 1) {
-      if (this._still[at] !== undefined && this._still[at] !== account) return this._first + at + 1;
-    }
-    return undefined;
+  /** Whether that one, of these, is left for longer than any that something was sent for, or known to be over. */
+  isStuck(other, account) {
+    return other.end >= DONE || Math.max(handed, account.number) - other.number > 2 * this.longest;
   }
 
   /** Whether another one sleeps that has come as far as this one, and had nothing to send there. */
   _sleepsAsFar(account) {
-    for (let steps = Math.min(account.steps, MOST_STEPS); steps <= MOST_STEPS; steps += 1) {
-      const own = account.asleep === steps && account.others === this ? 1 : 0;
-      if (this._sleeping[steps] > own) return true;
+    for (const [far, some] of this._sleeping) {
+      const isFar = account.came.every((came, kind) => (far >> (BITS * kind) & MOST_STEPS) >= Math.min(came, MOST_STEPS));
+      if (isFar && some > (account.asleep === far && account.others === this ? 1 : 0)) return true;
     }
     return false;
   }
 
   _hasCalled(account) { return this.called.size > (this.called.has(account) ? 1 : 0); }
+}
 
+/** How far a message has come, as a number. */
+function farness(came) {
+  return came.reduce((far, some, kind) => far | Math.min(some, MOST_STEPS) << (BITS * kind), 0);
 }
 
 const ofConsumers = new WeakMap();
-/** Those of messages of which nobody knows who gave them. */
+/** Those of messages of which nobody knows who gave them, and of further consumers. */
 const ofNobody = new Others();
+const everybody = [ofNobody];
 
 function othersOf(consumer) {
   if (consumer === undefined) return ofNobody;
   let others = ofConsumers.get(consumer);
-  if (others === undefined) ofConsumers.set(consumer, others = new Others());
+  if (others === undefined) {
+    others = everybody.length < MOST_CONSUMERS ? new Others() : ofNobody;
+    if (others !== ofNobody) everybody.push(others);
+    ofConsumers.set(consumer, others);
+  }
   return others;
 }
 
-module.exports = { Account, CALL, REQUEST, TIMER, othersOf };
+/** The consumers of which a message may be what is sent to `topic` in the code of `account`; undefined where there is none. */
+function doubtedBy(account, topic, isCalled) {
+  let doubted;
+  for (const others of everybody) {
+    if (others.mayGet(account, topic, isCalled)) (doubted = doubted || []).push(others);
+  }
+  return doubted;
+}
+
+function handedOut() { return handed; }
+
+module.exports = { Account, CALL, DONE, REQUEST, SETTLED, TASK, TIMER, doubtedBy, handedOut, othersOf };

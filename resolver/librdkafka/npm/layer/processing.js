@@ -3,7 +3,7 @@
 'use strict';
 
 const { AsyncLocalStorage } = require('async_hooks');
-const { closed, isForItself, returned } = require('./habits');
+const { closed, isForItself } = require('./habits');
 const library = require('./library');
 const otel = require('./opentelemetry');
 const { Account, othersOf } = require('./others');
@@ -13,7 +13,7 @@ const current = new AsyncLocalStorage();
 /** Where a message has its processing: a property that the program does not see. A `WeakMap` costs the collector more. */
 const OF = Symbol('tracer-interceptors.processing');
 
-/** What the values of messages, and chunks of streams, are of. */
+/** What the values and keys of messages, and chunks of streams, are of. */
 const origins = new WeakMap();
 
 /**
@@ -25,9 +25,10 @@ const AFTER_END = 10000;
 /** The processing of a message. It begins when something is known to be done for it. */
 class Processing {
   /** `place` tells the message's topic, partition and offset; `consumer` gave it to the program. */
-  constructor(place, headers, value, consumer) {
+  constructor(place, headers, value, key, consumer) {
     this._place = place;
     this._value = value;
+    this._key = key;
     this._headers = headers;
     /** What the library has of it; undefined before it begins, and for a message that is not traced. */
     this._began = undefined;
@@ -67,10 +68,19 @@ class Processing {
   }
 
   /** Whether what is sent to `topic` now is for this one, and not for another message or nobody knows which. */
-  sends(topic) {
+  sends(topic, value, key) {
     if (this === NONE) return false;
+    if (this._isOwn(value) || this._isOwn(key)) {
+      this.account.sentTo(topic);
+      return !this.isOver;
+    }
     const isForThis = isForItself(this.account, topic);
     return isForThis && !this.isOver;
+  }
+
+  /** Whether that is what the message itself has: whoever sends it on does it for this message. */
+  _isOwn(part) {
+    return typeof part === 'object' && part !== null && (part === this._value || part === this._key);
   }
 
   /** What is sent to `topic` now is in fact of it. */
@@ -140,9 +150,12 @@ class Processing {
     this._holds -= 1;
     if (this._holds !== 0 || this === NONE) return;
     this.account.handed();
-    // Whoever sends that on does it for this message.
-    if (this.account.sends === 0 && typeof this._value === 'object' && this._value !== null) origins.set(this._value, this);
+    // Whoever sends one of them on does it for this message.
+    if (this.account.sends === 0) {
+      for (const part of [this._value, this._key]) if (typeof part === 'object' && part !== null) origins.set(part, this);
+    }
     this._value = undefined;
+    this._key = undefined;
     if (this.hasBegun) this._end();
   }
 
@@ -174,7 +187,7 @@ function header(headers, name) {
 function processingOf(message, place = message, consumer = undefined) {
   const present = message[OF];
   if (present) return present;
-  const processing = new Processing(place, message.headers, message.value, consumer);
+  const processing = new Processing(place, message.headers, message.value, message.key, consumer);
   setProcessing(message, processing);
   return processing;
 }
@@ -222,25 +235,21 @@ function settled(processing, isOurs, work) {
   const { account } = processing;
   processing.hold();
   account.fails(false);
-  account.inCalls += 1;
   let result;
   try {
     result = work();
   } catch (error) {
-    account.inCalls -= 1;
-    guarded(() => returned(account));
     guarded(() => processing.fail(error));
     guarded(() => processing.release());
     throw error;
   }
-  account.inCalls -= 1;
-  guarded(() => returned(account));
   if (!isOurs || !(result instanceof Promise)) {
     guarded(() => processing.settle(false));
     return result;
   }
   guarded(() => processing.begin());
   processing.isAwaited = true;
+  account.opens(true);
   account.handed();
   let hasWaited = false;
   const outcome = result.then((value) => {

@@ -2,6 +2,7 @@
 // is done, in the context of that one. So it is worked at in its own: that of the message which it is, or for which it was put there.
 'use strict';
 
+const { TASK } = require('./others');
 const { NONE, calledIn, currentProcessing, isAsync, runLazilyIn } = require('./processing');
 const { originOf, remember } = require('./streams');
 const { guarded } = require('./tell');
@@ -82,7 +83,7 @@ function closing(done, processing) {
   };
 }
 
-function closeTask(processing) { if (processing !== NONE) processing.account.isClosed = true; }
+function closeTask(processing) { if (processing !== NONE) processing.account.ends(TASK); }
 
 /** A function that is given a task as a function, the first one, and may be given a callback, the last one. */
 function handingIn(method) {

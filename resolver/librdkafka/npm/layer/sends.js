@@ -44,10 +44,10 @@ function sayNothing(functions) {
 }
 
 /** Sends a record, which follows from what the code is at work on, as far as that is known. */
-function sending([topic, , , , , , headers], produce) {
+function sending([topic, , value, key, , , headers], produce) {
   guarded(() => {
     const processing = currentProcessing();
-    sayParent(headers, processing, processing !== undefined && processing.sends(topic));
+    sayParent(headers, processing, processing !== undefined && processing.sends(topic, value, key));
   });
   return produce();
 }

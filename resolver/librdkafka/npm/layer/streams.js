@@ -98,7 +98,7 @@ function followWriteStream(stream) {
       return origin;
     }
     const processing = currentProcessing();
-    return processing !== undefined && processing.sends(topic) ? processing : NONE;
+    return processing !== undefined && processing.sends(topic, chunk && chunk.value, chunk && chunk.key) ? processing : NONE;
   });
   const { _write, _writev } = stream;
   define(stream, '_write', function written(chunk, encoding, done) {

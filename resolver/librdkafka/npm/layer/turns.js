@@ -48,6 +48,7 @@ class Turn {
     if (!processing || !this._isLookedAt()) return;
     this._entered = processing;
     processing.turn = this;
+    processing.account.opens(true);
     processing.account.handed();
     processing.hold();
     processing.begin();
@@ -72,6 +73,7 @@ class Turn {
       otel.leaveOurs();
     }
     this._contextBefore = undefined;
+    entered.account.opens(false);
     entered.release();
   }
 

@@ -1,6 +1,6 @@
 // A client without a Kafka: what the layer is given by node-rdkafka, and what it says of each send.
 //
-// A consumer gives the messages that `give` was told, a producer keeps what the layer said in `sent`.
+// A consumer gives the messages that `give` was told, for all or for this one; a producer keeps what the layer said in `sent`.
 'use strict';
 
 const EventEmitter = require('events');
@@ -13,7 +13,7 @@ const sent = [];
 /** The processings, by the number of their message: how often each began and ended. */
 const begun = new Map();
 const ended = new Map();
-let waiting = [];
+const waiting = [];
 let next;
 
 /** Stands for the library. */
@@ -30,27 +30,32 @@ const functions = {
 };
 require(path.join(layer, 'library')).find = () => functions;
 
-/** `count` further messages. */
-function give(count) {
+/** `count` further messages, for any consumer or `to` one. */
+function give(count, topic = 'orders', to = undefined) {
   const first = give.given;
   give.given += count;
-  waiting.push(...Array.from({ length: count }, (_, at) => ({
-    topic: 'orders', partition: 0, offset: first + at, value: Buffer.from(String(first + at)), headers: [],
+  (to === undefined ? waiting : to.waiting).push(...Array.from({ length: count }, (_, at) => ({
+    topic, partition: 0, offset: first + at, value: Buffer.from(String(first + at)), key: Buffer.from(`key ${first + at}`), headers: [],
   })));
 }
 give.given = 0;
 
 class KafkaConsumer extends EventEmitter {
+  constructor() {
+    super();
+    this.waiting = [];
+  }
+
+  _take(number) { return [...this.waiting.splice(0, number), ...waiting.splice(0, number)]; }
+
   consume(number, callback) {
     if (typeof number === 'number') {
-      setImmediate(() => callback(null, waiting.splice(0, number)));
+      setImmediate(() => callback(null, this._take(number)));
       return;
     }
     // As a thread of the client's does, all in one turn.
     setImmediate(() => {
-      const messages = waiting;
-      waiting = [];
-      for (const message of messages) {
+      for (const message of this._take(Infinity)) {
         this.emit('data', message);
         if (typeof number === 'function') number(null, message);
       }
@@ -66,10 +71,10 @@ class KafkaConsumer extends EventEmitter {
 }
 
 class Producer extends EventEmitter {
-  produce(topic, partition, value) {
+  produce(topic, partition, value, key) {
     const cause = next && next.offset;
     next = undefined;
-    sent.push({ topic, about: value === null ? undefined : Number(value), cause });
+    sent.push({ topic, about: value === null ? undefined : Number(value), key, cause });
   }
 
   static createWriteStream() { throw new Error('there is none'); }
