@@ -17,8 +17,8 @@ use words::{Traced, WayIn, draw_traces, draw_traces_with, run};
 const ORDERS: usize = 10;
 
 /// As that of `program_shapes`: made once for both.
-const PYTHON: &str =
-    "confluent-kafka==2.16.1\ngevent==26.9.0\neventlet==0.41.3\ngreenlet==3.5.6\nuvicorn==0.54.0\nuvloop==0.23.0";
+const PYTHON: &str = "confluent-kafka==2.16.1\ngevent==26.9.0\neventlet==0.41.3\ngreenlet==3.5.6\nuvicorn==0.54.0\nuvloop==0.23.0\n\
+     anyio==4.16.0\ntrio==0.35.0";
 
 #[track_caller]
 fn python() -> Option<PathBuf> {
@@ -119,6 +119,58 @@ fn what_passes_a_message_s_own_value_or_key_on_follows_from_that_one() {
 fn what_is_made_of_the_messages_of_a_list_begins_traces_and_is_never_under_another() {
     expect("exact.py", &["list_with_idle_polls", "list_in_tasks_of_numbers"], &".".repeat(ORDERS));
     expect("shapes.py", &["list_then_work"], &".".repeat(ORDERS));
+}
+
+/// Whoever takes it is at the message in whose course it was put there, whenever the one who takes it began.
+#[test]
+fn what_is_taken_from_a_queue_is_work_on_the_message_that_it_was_put_there_for() {
+    let shapes = [
+        "queue_to_threads",
+        "queue_to_threads_that_wait",
+        "queue_to_threads_that_begin_with_a_message",
+        "queue_to_tasks",
+        "queue_to_tasks_that_begin_with_a_message",
+        "thread_to_tasks_of_a_loop",
+        "queue_of_connections",
+    ];
+    expect("others.py", &shapes, &all());
+    expect("others.py", &["queue_of_lists"], &".".repeat(ORDERS));
+}
+
+#[test]
+fn a_batch_that_the_first_of_its_messages_sets_the_time_for_is_not_sent_under_that_one() {
+    expect_none_wrong(&["batch_by_timer", "batch_by_call_later", "batch_by_task", "batch_by_greenlet"], ORDERS);
+}
+
+#[test]
+fn what_is_sent_of_earlier_messages_in_the_course_of_a_later_one_is_not_under_that_one() {
+    expect_none_wrong(&["window", "results_of_tasks", "results_of_jobs"], ORDERS);
+    expect_none_wrong(&["again_after_a_while", "failures_reported_together", "loop_that_ends_early"], ORDERS);
+    expect_none_wrong(&["generator_that_looks_ahead"], ORDERS - 1);
+    expect("others.py", &["result_of_a_job"], &all());
+}
+
+#[test]
+fn two_consumers_of_one_loop_are_told_apart_or_nothing_is_said() {
+    let Some(python) = python() else { return };
+    assert_eq!(payments(&shape(&python, "others.py", "two_consumers")), ".".repeat(ORDERS));
+    assert_eq!(payments(&shape(&python, "others.py", "two_consumers_in_turn")), "y".repeat(2 * ORDERS));
+}
+
+#[test]
+fn a_task_of_anyio_or_trio_is_at_the_message_that_a_thread_was_handed_for_it() {
+    expect("others.py", &["tasks_of_anyio", "tasks_of_trio"], &all());
+}
+
+/// Runs shapes of `others.py`: of so many payments none is under a wrong order.
+#[track_caller]
+fn expect_none_wrong(shapes: &[&str], count: usize) {
+    let Some(python) = python() else { return };
+    for name in shapes {
+        let spans = shape(&python, "others.py", name);
+        let payments = payments(&spans);
+        assert!(payments.len() == count && !payments.contains('X'), "{name}: {payments}");
+    }
 }
 
 #[test]

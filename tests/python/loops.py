@@ -23,7 +23,8 @@ class Producer:
         return 0
 
     def produce(self):
-        self.sent += "y" if _loops.is_in_its_turn(alone) else "."
+        found = _loops.is_once_in_a_round() if alone else _loops.is_in_its_turn()
+        self.sent += "y" if found else "."
 
 
 alone = False

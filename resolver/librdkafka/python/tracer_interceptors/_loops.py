@@ -13,6 +13,8 @@ from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Optional, Set
 _CALLS = frozenset(("poll", "consume"))
 #: Frames up from the send that are looked at.
 DEPTH = 20
+#: Of those, how many tell two places apart.
+PLACES = 12
 #: Functions that are called by functions that are called.
 LEVELS = 3
 #: Instructions before a loop that may be its head.
@@ -23,27 +25,50 @@ _GENERATOR = 0x20
 #: Names that code loads one from the other: ``self.consumer.poll``.
 _Chain = Tuple[str, ...]
 _known: Dict[CodeType, "_Flow"] = {}
+#: What `_turn` has said of a place and the places that led there.
+_once: Dict[Tuple[Tuple[CodeType, int], ...], Optional[bool]] = {}
 
 
-def is_in_its_turn(alone: bool) -> bool:
-    """Whether the send that is made now is made in a loop of which each round asks for a message; if ``alone``, once in a round."""
+def is_in_its_turn() -> bool:
+    """Whether the send that is made now is made in a loop of which each round asks for a message."""
+    return _turn() is not None
+
+
+def is_once_in_a_round() -> Optional[bool]:
+    """Whether it is made once in a round of such a loop, for all that the code says; ``None``: no call for messages is seen there."""
     frame: Optional[FrameType] = sys._getframe(1)
+    places: List[Tuple[CodeType, int]] = []
+    while frame is not None and len(places) < PLACES:
+        places.append((frame.f_code, frame.f_lasti))
+        frame = frame.f_back
+    key = tuple(places)
+    if key not in _once:
+        if len(_once) >= MOST:
+            _once.clear()
+        _once[key] = _turn(once=True)
+    return _once[key]
+
+
+def _turn(once: bool = False) -> Optional[bool]:
+    frame: Optional[FrameType] = sys._getframe(2)
+    is_once = True
     for _ in range(DEPTH):
         if frame is None:
-            return False
+            return None
         flow = _flow(frame.f_code)
         place = flow.instruction_at(frame.f_lasti)
         around = flow.round(place, _NONE)
         if around:
             asks = flow.asking(around, _values_of(frame), LEVELS)
             rest = flow.round(place, asks) if asks else around
-            if alone and rest or not flow.ends(rest, asks):
+            is_once = is_once and not rest
+            if not once and not flow.ends(rest, asks):
                 # It may go round, as long as it likes, and ask for nothing.
-                return False
+                return None
             if asks:
-                return True
+                return is_once
         frame = frame.f_back
-    return False
+    return None
 
 
 def _values_of(frame: FrameType) -> Callable[[str], Any]:
