@@ -8,9 +8,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-from confluent_kafka import Producer
-
-from clients import consumer, producer, settings
+from clients import consumer, producer
 
 ORDERS = 10
 shape = sys.argv[1]
@@ -361,16 +359,6 @@ def handler_of_a_signal():
         if one["number"]:
             signal.raise_signal(signal.SIGUSR1)
             pay(one)
-
-
-def report_of_the_client():
-    """The delivery reports are the client's, and no send names one."""
-    reported = Producer(settings() | {"on_delivery": lambda _, report: pay(numbered(report))})
-    for _ in range(ORDERS):
-        reported.produce("orders", b"receipt %d" % order()["number"])
-        time.sleep(0.01)
-        reported.poll(0)
-    reported.flush(30)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ def _replace(cimpl: Any) -> None:
     _started.replace()
     when_imported("asyncio.events", _trains.event_loops)
     when_imported("asyncio.base_events", lambda module: _started.event_loop(module.BaseEventLoop))
+    when_imported("signal", _started.signals)
     when_imported("queue", _queues.threads)
     when_imported("asyncio.queues", _queues.event_loops)
     when_imported("anyio.to_thread", _aio.threads)

@@ -9,6 +9,8 @@ import sys
 from types import CodeType, FrameType, FunctionType, MethodType
 from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Optional, Set, Tuple
 
+from ._values import NOW, OLD, made_of
+
 #: Calls for messages, by their names.
 _CALLS = frozenset(("poll", "consume"))
 #: Frames up from the send that are looked at.
@@ -51,24 +53,43 @@ def is_once_in_a_round() -> Optional[bool]:
 
 def _turn(once: bool = False) -> Optional[bool]:
     frame: Optional[FrameType] = sys._getframe(2)
-    is_once = True
+    #: From the send up to the loop: the function, the place in it, and whether that is in a loop of its own there.
+    way: List[Tuple["_Flow", int, bool]] = []
     for _ in range(DEPTH):
         if frame is None:
             return None
         flow = _flow(frame.f_code)
         place = flow.instruction_at(frame.f_lasti)
         around = flow.round(place, _NONE)
+        asks = _NONE
+        rest = around
         if around:
             asks = flow.asking(around, _values_of(frame), LEVELS)
             rest = flow.round(place, asks) if asks else around
-            is_once = is_once and not rest
             if not once and not flow.ends(rest, asks):
                 # It may go round, as long as it likes, and ask for nothing.
                 return None
-            if asks:
-                return is_once
+        way.append((flow, place, bool(rest)))
+        if asks:
+            return _is_its_own(way, asks) if once else True
         frame = frame.f_back
     return None
+
+
+def _is_its_own(way: List[Tuple["_Flow", int, bool]], asks: FrozenSet[int]) -> bool:
+    """Whether what is sent is made of the round's message: what is sent once in a round, and of no earlier one for all that is seen;
+    what is sent in a loop within the round, if it is seen to be of that one."""
+    given: Optional[bool] = None
+    for flow, place, is_in_a_loop in reversed(way):
+        made_of = flow.made_of(place, asks, given is True)
+        if made_of == {OLD}:
+            return False
+        if is_in_a_loop and made_of != {NOW}:
+            return False
+        if made_of:
+            given = made_of == {NOW}
+        asks = _NONE
+    return True
 
 
 def _values_of(frame: FrameType) -> Callable[[str], Any]:
@@ -137,6 +158,7 @@ class _Flow:
     """Which instruction of some code follows which, exceptions left aside."""
 
     def __init__(self, code: CodeType) -> None:
+        self._code = code
         self._instructions = list(dis.get_instructions(code))
         self.all = frozenset(one.offset for one in self._instructions)
         self._next: Dict[int, List[int]] = {}
@@ -181,6 +203,12 @@ class _Flow:
                 if any(_asks(call, values, _GENERATOR, levels) for call in self._head(place)):
                     asking.add(one.offset)
         return frozenset(asking)
+
+    def made_of(self, place: int, asks: FrozenSet[int], is_given: bool) -> FrozenSet[str]:
+        """What the call at this place is given, `OLD` and `NOW`; if `is_given`, the function itself is given the last message."""
+        code = self._code
+        given = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if is_given else ()
+        return made_of(self._instructions, self._next, place, asks, (name for name in given if name != "self"))
 
     def always_passes(self, asks: FrozenSet[int], is_generator: bool) -> bool:
         """Whether it comes to its end, or gives a value, only by one of these."""

@@ -8,7 +8,7 @@ from collections import deque
 from concurrent.futures import thread as _pools
 from contextvars import Context
 from functools import partial, wraps
-from types import ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any, Callable, Iterable
 from weakref import ref
 
@@ -318,6 +318,47 @@ def eventlet(module: Any) -> None:
         _begin_in(self, (), False)
 
     kind.__init__ = __init__
+
+
+def signals(module: Any) -> None:
+    """Lets handlers of signals be at no message: they interrupt whatever runs."""
+    original, asking = module.signal, module.getsignal
+
+    @wraps(original)
+    def signal(number, handler):  # type: ignore[no-untyped-def]
+        return _own(original(number, _Handler(handler) if handler.__class__ in _FUNCTIONS else handler))
+
+    @wraps(asking)
+    def getsignal(number):  # type: ignore[no-untyped-def]
+        return _own(asking(number))
+
+    module.signal, module.getsignal = signal, getsignal
+
+
+def _own(handler: Any) -> Any:
+    return handler.function if handler.__class__ is _Handler else handler
+
+
+class _Handler:
+    """A handler of signals of the program's."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, *args: Any) -> Any:
+        it = current.get()
+        if it is None:
+            return self.function(*args)
+        current.set(None)
+        try:
+            return self.function(*args)
+        finally:
+            current.set(it)
+
+
+_FUNCTIONS = (FunctionType, MethodType, partial)
 
 
 def _begin_in(greenlet: Any, objects: Iterable[Any], sure: bool) -> None:
