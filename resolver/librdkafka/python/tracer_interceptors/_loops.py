@@ -16,7 +16,7 @@ _CALLS = frozenset(("poll", "consume"))
 #: Frames up from the send that are looked at.
 DEPTH = 20
 #: Of those, how many tell two places apart.
-PLACES = 12
+PLACES = 10
 #: Functions that are called by functions that are called.
 LEVELS = 3
 #: Instructions before a loop that may be its head.
@@ -28,7 +28,7 @@ _GENERATOR = 0x20
 _Chain = Tuple[str, ...]
 _known: Dict[CodeType, "_Flow"] = {}
 #: What `_turn` has said of a place and the places that led there.
-_once: Dict[Tuple[Tuple[CodeType, int], ...], Optional[bool]] = {}
+_once: Dict[Tuple[int, ...], Tuple[Optional[bool], List[CodeType]]] = {}
 
 
 def is_in_its_turn() -> bool:
@@ -36,19 +36,27 @@ def is_in_its_turn() -> bool:
     return _turn() is not None
 
 
-def is_once_in_a_round() -> Optional[bool]:
-    """Whether it is made once in a round of such a loop, for all that the code says; ``None``: no call for messages is seen there."""
-    frame: Optional[FrameType] = sys._getframe(1)
-    places: List[Tuple[CodeType, int]] = []
-    while frame is not None and len(places) < PLACES:
-        places.append((frame.f_code, frame.f_lasti))
+def is_once_in_a_round(below: int = 0) -> Optional[bool]:
+    """Whether it is made once in a round of such a loop, for all that the code says, or in a loop within, and of the round's message;
+    ``None``: no call for messages is seen there. `below`: how many frames are not looked at."""
+    frame: Optional[FrameType] = sys._getframe(1 + below)
+    # A code's own hash is that of all that is in it.
+    places: List[int] = []
+    codes: List[CodeType] = []
+    while frame is not None and len(codes) < PLACES:
+        code = frame.f_code
+        codes.append(code)
+        places.append(id(code))
+        places.append(frame.f_lasti)
         frame = frame.f_back
     key = tuple(places)
-    if key not in _once:
+    known = _once.get(key)
+    if known is None:
         if len(_once) >= MOST:
             _once.clear()
-        _once[key] = _turn(once=True)
-    return _once[key]
+        # As long as they are there, no other code can have their places.
+        known = _once[key] = (_turn(once=True), codes)
+    return known[0]
 
 
 def _turn(once: bool = False) -> Optional[bool]:

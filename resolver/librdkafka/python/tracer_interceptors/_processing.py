@@ -92,7 +92,7 @@ class Processing(api.Processing):  # type: ignore[misc]
     def is_cause(self) -> bool:
         """Whether what its own context makes now is made of it, for all that the order and the code say."""
         habits, age = self.habits, monotonic() - self.since
-        if age > SHORTEST and age > min(2 * habits.longest, LONGEST) and (self.late or not _is_in_its_turn()):
+        if age > SHORTEST and age > min(2 * habits.longest, LONGEST) and (self.late or not _loops().is_in_its_turn()):
             self.late = True
             return False
         if habits.is_crossed or self.others_wait():
@@ -100,7 +100,7 @@ class Processing(api.Processing):  # type: ignore[misc]
         if not habits.left:
             return True
         # Some were left without a send: they may be meant. The code says whether each round sends of its own message.
-        once = _is_once_in_a_round()
+        once = _loops().is_once_in_a_round(1)
         if once is not None:
             return once
         if self.sends > 1:
@@ -133,17 +133,17 @@ class Processing(api.Processing):  # type: ignore[misc]
         return not self.skipped and monotonic() - self.since <= LONGEST
 
 
-def _is_in_its_turn() -> bool:
-    # Few programs need it, and what it imports takes its time.
-    from . import _loops
+def _loops() -> Any:
+    """The module: few programs need it, and what it imports takes its time."""
+    global _loops_module
+    if _loops_module is None:
+        from . import _loops as module
 
-    return _loops.is_in_its_turn()
+        _loops_module = module
+    return _loops_module
 
 
-def _is_once_in_a_round() -> Optional[bool]:
-    from . import _loops
-
-    return _loops.is_once_in_a_round()
+_loops_module: Any = None
 
 
 class Turn(Processing):
