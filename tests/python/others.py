@@ -139,6 +139,78 @@ def queue_of_connections():
             workers.submit(handle, order())
 
 
+def connections_of_nobody():
+    """The thread that is at no message takes what a job has put back."""
+    pool, turn, done = queue.Queue(), threading.Semaphore(0), threading.Semaphore(0)
+    pool.put(["connection"])
+
+    def use():
+        pool.put(pool.get())
+
+    def beat():
+        for number in range(ORDERS):
+            turn.acquire()
+            connection = pool.get()
+            pay({"number": number})
+            pool.put(connection)
+            done.release()
+
+    beating = threading.Thread(target=beat)
+    beating.start()
+    with ThreadPoolExecutor(1) as workers:
+        for _ in range(ORDERS):
+            workers.submit(lambda _: use(), order()).result()
+            turn.release()
+            done.acquire()
+    beating.join()
+
+
+def connections_that_are_made_when_needed():
+    """The same, of one that was made in the course of a message."""
+    pool, first = queue.Queue(), order()
+
+    def use():
+        try:
+            connection = pool.get_nowait()
+        except queue.Empty:
+            connection = ["connection"]
+        pool.put(connection)
+
+    with ThreadPoolExecutor(1) as workers:
+        for _ in range(2):
+            workers.submit(lambda _: use(), first).result()
+
+    def beat():
+        for number in range(ORDERS):
+            connection = pool.get()
+            pay({"number": number})
+            pool.put(connection)
+
+    for _ in range(ORDERS - 1):
+        order()
+    beating = threading.Thread(target=beat, daemon=True)
+    beating.start()
+    beating.join()
+
+
+def queue_to_a_task_by_wait_for():
+    async def main():
+        waiting, workers = asyncio.Queue(), []
+
+        async def work(waiting):
+            while True:
+                pay(await asyncio.wait_for(waiting.get(), 30))
+
+        for _ in range(ORDERS):
+            waiting.put_nowait(order())
+            if not workers:
+                workers.append(asyncio.create_task(work(waiting)))
+            await asyncio.sleep(0.005)
+        workers[0].cancel()
+
+    asyncio.run(main())
+
+
 def queue_of_lists():
     waiting = queue.Queue()
     for one in [order() for _ in range(ORDERS)]:
@@ -229,6 +301,21 @@ def window_of_what_is_made_of_them():
         last = one
 
 
+def window_of_an_object():
+    class Window:
+        last = None
+
+        def push(self, message):
+            last, self.last = self.last, message
+            return last
+
+    waiting = Window()
+    for _ in range(ORDERS):
+        message = waiting.push(orders.poll(30))
+        if message:
+            pay(numbered(message))
+
+
 def generator_that_looks_ahead():
     def stream():
         last = orders.poll(30)
@@ -303,9 +390,26 @@ def failures_reported_together():
 def two_consumers():
     """The payments are for the first's."""
     others = consumer("orders")
-    for _ in range(ORDERS):
+    others.poll(30)
+    for _ in range(ORDERS - 1):
         one, other = order(), numbered(others.poll(30))
-        pay(one if other else other)
+        pay(one)
+    del other
+    others.close()
+
+
+def two_streams():
+    """Of two generators, each of a consumer of its own, one after the other."""
+    others = consumer("orders")
+    others.poll(30)
+
+    def stream(of):
+        for _ in range(ORDERS - 1):
+            yield numbered(of.poll(30))
+
+    for one, _ in zip(stream(orders), stream(others)):
+        pay(one)
+    order()
     others.close()
 
 
@@ -345,9 +449,24 @@ def tasks_of_anyio():
     anyio.run(main, backend=sys.argv[2] if len(sys.argv) > 2 else "asyncio")
 
 
-def tasks_of_trio():
+def tasks_of_anyio_on_trio():
     sys.argv.append("trio")
     tasks_of_anyio()
+
+
+def tasks_of_trio():
+    import trio
+
+    async def handle(one):
+        await trio.sleep(0.02)
+        pay(one)
+
+    async def main():
+        async with trio.open_nursery() as nursery:
+            for _ in range(ORDERS):
+                nursery.start_soon(handle, numbered(await trio.to_thread.run_sync(orders.poll, 30)))
+
+    trio.run(main)
 
 
 def handler_of_a_signal():

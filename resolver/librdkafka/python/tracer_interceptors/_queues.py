@@ -143,7 +143,10 @@ def _of_item(item: Any, it: Any) -> Any:
 
 def _take(queue: Any, item: Any) -> None:
     watch = queue.__dict__.get(_NAME)
-    if watch is None or not watch.is_believed:
+    if watch is None:
+        # It was put there at no message.
+        watch = queue.__dict__[_NAME] = _Watch()
+    if not watch.is_believed:
         return
     noted = watch.put.get(id(item))
     it = noted.pop(0)[1] if noted else None

@@ -110,8 +110,11 @@ def _after(one: Any, state: _State, is_jump: bool, asks: bool) -> _State:
             if method in _TAKES:
                 tags |= names.get(f"in {receiver}", _NOTHING)
         if kind.startswith(("CALL", "PRECALL")) or kind in _READS:
+            # What is called is none of what it is given.
+            called = of[0][1] if kind not in _READS else ""
             for _, root in of:
-                tags |= names.get(f"in {root}", _NOTHING)
+                if root != called:
+                    tags |= names.get(f"in {root}", _NOTHING)
         is_drop = kind.startswith("POP_") or "RETURN" in kind
         stack[size - 1 :] = [of[0]] if is_drop else [(tags, of[0][1])]
     else:
