@@ -45,8 +45,8 @@ fn shape(way: WayIn, program: &PathBuf, words: &[&str]) -> String {
     payments(&traced.spans())
 }
 
-const PYTHON: &str =
-    "confluent-kafka==2.16.1\ngevent==26.9.0\neventlet==0.41.3\ngreenlet==3.5.6\nuvicorn==0.54.0\nuvloop==0.23.0";
+const PYTHON: &str = "confluent-kafka==2.16.1\ngevent==26.9.0\neventlet==0.41.3\ngreenlet==3.5.6\nuvicorn==0.54.0\nuvloop==0.23.0\n\
+     anyio==4.16.0\ntrio==0.35.0";
 
 /// The shape of `tests/python/shapes.py` by both ways in.
 #[track_caller]

@@ -17,8 +17,8 @@ use words::{Traced, WayIn, draw_traces, draw_traces_with, run};
 const ORDERS: usize = 10;
 
 /// As that of `program_shapes`: made once for both.
-const PYTHON: &str =
-    "confluent-kafka==2.16.1\ngevent==26.9.0\neventlet==0.41.3\ngreenlet==3.5.6\nuvicorn==0.54.0\nuvloop==0.23.0";
+const PYTHON: &str = "confluent-kafka==2.16.1\ngevent==26.9.0\neventlet==0.41.3\ngreenlet==3.5.6\nuvicorn==0.54.0\nuvloop==0.23.0\n\
+     anyio==4.16.0\ntrio==0.35.0";
 
 #[track_caller]
 fn python() -> Option<PathBuf> {
@@ -121,6 +121,66 @@ fn what_is_made_of_the_messages_of_a_list_begins_traces_and_is_never_under_anoth
     expect("shapes.py", &["list_then_work"], &".".repeat(ORDERS));
 }
 
+/// Whoever takes it is at the message in whose course it was put there, whenever the one who takes it began.
+#[test]
+fn what_is_taken_from_a_queue_is_work_on_the_message_that_it_was_put_there_for() {
+    let shapes = [
+        "queue_to_threads",
+        "queue_to_threads_that_wait",
+        "queue_to_threads_that_begin_with_a_message",
+        "queue_to_tasks",
+        "queue_to_tasks_that_begin_with_a_message",
+        "thread_to_tasks_of_a_loop",
+        "queue_of_connections",
+    ];
+    expect("others.py", &shapes, &all());
+    let of_no_message = ["queue_of_lists", "connections_of_nobody", "connections_that_are_made_when_needed"];
+    expect("others.py", &of_no_message, &".".repeat(ORDERS));
+    expect_none_wrong(&["queue_to_a_task_by_wait_for"], ORDERS);
+}
+
+#[test]
+fn a_batch_that_the_first_of_its_messages_sets_the_time_for_is_not_sent_under_that_one() {
+    expect_none_wrong(&["batch_by_timer", "batch_by_call_later", "batch_by_task", "batch_by_greenlet"], ORDERS);
+}
+
+#[test]
+fn what_is_sent_of_earlier_messages_in_the_course_of_a_later_one_is_not_under_that_one() {
+    let Some(python) = python() else { return };
+    expect_none_wrong(&["window", "results_of_tasks", "results_of_jobs"], ORDERS);
+    expect_none_wrong(&["failures_reported_together", "loop_that_ends_early"], ORDERS);
+    expect_none_wrong(&["again_after_a_while", "generator_that_looks_ahead"], ORDERS - 1);
+    expect_none_wrong(&["window_of_what_is_made_of_them", "window_of_an_object"], ORDERS - 1);
+    let spans = shape(&python, "others.py", "handler_of_a_signal");
+    assert_eq!(payments(&spans), format!("{}{}", ".".repeat(ORDERS - 1), "y".repeat(ORDERS - 1)));
+    expect("others.py", &["result_of_a_job"], &all());
+}
+
+#[test]
+fn two_consumers_of_one_loop_are_told_apart_or_nothing_is_said() {
+    let Some(python) = python() else { return };
+    for name in ["two_consumers", "two_streams"] {
+        assert_eq!(payments(&shape(&python, "others.py", name)), ".".repeat(ORDERS - 1), "{name}");
+    }
+    assert_eq!(payments(&shape(&python, "others.py", "two_consumers_in_turn")), "y".repeat(2 * ORDERS));
+}
+
+#[test]
+fn a_task_of_anyio_or_trio_is_at_the_message_that_a_thread_was_handed_for_it() {
+    expect("others.py", &["tasks_of_anyio", "tasks_of_anyio_on_trio", "tasks_of_trio"], &all());
+}
+
+/// Runs shapes of `others.py`: of so many payments none is under a wrong order.
+#[track_caller]
+fn expect_none_wrong(shapes: &[&str], count: usize) {
+    let Some(python) = python() else { return };
+    for name in shapes {
+        let spans = shape(&python, "others.py", name);
+        let payments = payments(&spans);
+        assert!(payments.len() == count && !payments.contains('X'), "{name}: {payments}");
+    }
+}
+
 #[test]
 fn the_program_says_it_in_one_line() {
     expect("exact.py", &["list_with_the_helper", "list_with_the_async_helper"], &all());
@@ -187,22 +247,36 @@ fn a_loop_is_at_its_message_however_long_that_takes() {
     expect("exact.py", &["slow_loop", "slow_tasks", "slow_and_then_quick"], &all());
 }
 
-/// Whether a send is in the loop that asks for messages is read from the program's code, whichever Python compiled it.
+/// Whether a send is in the loop that asks for messages, and of which of them it is made, is read from the program's code, whichever
+/// Python compiled it.
 #[test]
-fn the_code_says_whether_a_send_is_in_a_loop_that_asks_for_messages() {
+fn the_code_says_whether_a_send_is_in_a_loop_that_asks_for_messages_and_is_made_of_the_last() {
     let Some(python) = python() else { return };
+    let others = ["3.8", "3.9", "3.10", "3.12", "3.13"]
+        .into_iter()
+        .filter_map(|version| python_of(version, "confluent-kafka==2.16.1"));
+    for python in std::iter::once(python).chain(others) {
+        code_says(&python);
+    }
+}
+
+#[track_caller]
+fn code_says(python: &Path) {
     let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("resolver/librdkafka/python");
     let ended = run(Command::new(python).env("PYTHONPATH", package).arg("tests/python/loops.py"));
     ended.expect_success();
-    let [in_turn, others, alone] = ended.stdout.split("--\n").collect::<Vec<_>>().try_into().unwrap();
-    assert_eq!(alone, "loop yy\nby_functions yy\nfan_out ......\n");
+    let parts: [&str; 4] = ended.stdout.split("--\n").collect::<Vec<_>>().try_into().unwrap();
     let sends = |line: &str| line.split(' ').next_back().unwrap().to_owned();
-    for (lines, expected, count) in [(in_turn, 'y', 10), (others, '.', 11)] {
+    for (lines, expected, count) in parts.into_iter().zip("y.y.".chars()).zip([10, 11, 9, 8]).map(flat) {
         assert_eq!(lines.lines().count(), count, "{lines}");
         for line in lines.lines() {
             assert!(!sends(line).is_empty() && sends(line).chars().all(|sent| sent == expected), "{line}");
         }
     }
+}
+
+fn flat<'a>(((lines, expected), count): ((&'a str, char), usize)) -> (&'a str, char, usize) {
+    (lines, expected, count)
 }
 
 #[test]

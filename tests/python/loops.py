@@ -13,6 +13,13 @@ class Consumer:
         return [1]
 
 
+class Orders(Consumer):
+    """Each has three items."""
+
+    def poll(self, *args):
+        return [1, 2, 3]
+
+
 class Producer:
     """Says of each send what is found."""
 
@@ -22,12 +29,13 @@ class Producer:
     def poll(self, *args):
         return 0
 
-    def produce(self):
-        self.sent += "y" if _loops.is_in_its_turn(alone) else "."
+    def produce(self, *_):
+        found = _loops.is_once_in_a_round() if alone else _loops.is_in_its_turn()
+        self.sent += "y" if found else "."
 
 
 alone = False
-consumer, producer = Consumer(), Producer()
+consumer, orders, producer = Consumer(), Orders(), Producer()
 
 
 def loop():
@@ -143,7 +151,7 @@ def in_a_task():
     async def main():
         own = Consumer()
         for _ in range(2):
-            await asyncio.to_thread(own.poll, 1)
+            await asyncio.get_running_loop().run_in_executor(None, own.poll, 1)
             await asyncio.sleep(0)
             producer.produce()
 
@@ -254,6 +262,156 @@ def ends_there():
         return
 
 
+# What a send is made of.
+
+
+def items():
+    for _ in range(2):
+        order = orders.poll()
+        if order:
+            for item in order:
+                producer.produce("payments", item)
+
+
+def items_of_what_is_made_of_it():
+    for _ in range(2):
+        parsed = list(orders.poll(1))
+        found = [item + 1 for item in parsed]
+        for number, item in enumerate(found):
+            producer.produce(number, item)
+
+
+def items_in_a_function():
+    def handle(order, by):
+        for item in order:
+            by.produce(item)
+
+    for _ in range(2):
+        order = orders.poll()
+        handle(order, producer)
+
+
+def items_in_a_method():
+    class Shop:
+        def handle(self, order):
+            for item in order:
+                self.pay(item)
+
+        def pay(self, item):
+            producer.produce(item)
+
+        def run(self):
+            for _ in range(2):
+                self.handle(orders.poll())
+
+    Shop().run()
+
+
+def items_in_a_task():
+    async def main():
+        for _ in range(2):
+            order = await asyncio.get_running_loop().run_in_executor(None, orders.poll, 1)
+            for item in order:
+                await asyncio.sleep(0)
+                producer.produce(item)
+
+    asyncio.run(main())
+
+
+def with_a_count_and_a_total():
+    count, total = 0, []
+    for _ in range(2):
+        order = orders.poll()
+        total += order
+        producer.produce(count, total)
+        count += 1
+
+
+def of_either():
+    for at in range(2):
+        order = orders.poll()
+        first, *rest = order if at else list(order)
+        producer.produce(first if at else rest)
+
+
+def window():
+    last = None
+    for _ in range(3):
+        order = orders.poll()
+        if last:
+            producer.produce(last)
+        last = order
+
+
+def window_of_what_is_made_of_it():
+    last = None
+    for _ in range(3):
+        order = {"items": orders.poll()}
+        if last:
+            items = last["items"]
+            producer.produce(len(items))
+        last = order
+
+
+def window_of_an_object():
+    class Shop:
+        last = None
+
+        def run(self):
+            for _ in range(3):
+                order = orders.poll()
+                if self.last:
+                    producer.produce(self.last)
+                self.last = order
+
+    Shop().run()
+
+
+def waiting_one_by_one():
+    waiting = []
+    for _ in range(3):
+        waiting.append(orders.poll())
+        if len(waiting) > 1:
+            producer.produce(waiting.pop(0))
+
+
+def waiting_in_a_dict():
+    waiting = {}
+    for at in range(4):
+        order = orders.poll()
+        waiting[at] = order
+        if at % 2:
+            for one in waiting.values():
+                producer.produce(one)
+            waiting.clear()
+
+
+def waiting_in_an_object():
+    class Shop:
+        def __init__(self):
+            self.waiting = []
+
+        def handle(self, order):
+            self.waiting.append(order)
+            if len(self.waiting) == 2:
+                for one in self.waiting:
+                    producer.produce(one)
+                self.waiting = []
+
+        def run(self):
+            for _ in range(4):
+                self.handle(orders.poll())
+
+    Shop().run()
+
+
+def the_one_of_the_other():
+    for _ in range(2):
+        order, other = orders.poll(), consumer.poll()
+        if other:
+            producer.produce(order)
+
+
 def told(shape):
     producer.sent = ""
     shape()
@@ -274,10 +432,30 @@ OTHERS = [
     list_by_one_call,
     ends_there,
 ]
+MADE_OF_ITS_OWN = [
+    items,
+    items_of_what_is_made_of_it,
+    items_in_a_function,
+    items_in_a_method,
+    items_in_a_task,
+    with_a_count_and_a_total,
+    of_either,
+]
+MADE_OF_OTHERS = [
+    window,
+    window_of_what_is_made_of_it,
+    window_of_an_object,
+    waiting_one_by_one,
+    waiting_in_a_dict,
+    waiting_in_an_object,
+    the_one_of_the_other,
+]
 # A loop over them would be one that asks for messages.
 print(*map(told, IN_TURN), sep="\n")
 print("--")
 print(*map(told, OTHERS), sep="\n")
 print("--")
 alone = True
-print(*map(told, [loop, by_functions, fan_out]), sep="\n")
+print(*map(told, [loop, by_functions, *MADE_OF_ITS_OWN]), sep="\n")
+print("--")
+print(*map(told, [fan_out, *MADE_OF_OTHERS]), sep="\n")

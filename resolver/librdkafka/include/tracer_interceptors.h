@@ -7,7 +7,7 @@
  * program that knows says it here, and then each message's span has the true length of its processing, each message that is
  * sent has the right parent, and nothing is guessed.
  *
- *     ti_declare();                                              // once, before messages are consumed
+ *     ti_declare();                                              // once, when the first client is made
  *     ...
  *     ti_processing order = ti_begin_message(message);           // its span begins
  *     ti_processing before = ti_make_current(order);             // what this thread sends now continues its trace
@@ -76,6 +76,12 @@ typedef const ti_api *(*ti_get_api)(void);
 #ifndef TI_NO_LOOKUP
 #include <dlfcn.h>
 
+/* Whether the program has said ti_declare() before the library was there, which then hears of it by the next call. */
+static inline int *ti_is_declared(void) {
+    static int is_declared;
+    return &is_declared;
+}
+
 /* The library's functions; NULL while it is not loaded, or where it is older than this header. It is there from the start when
  * it is preloaded, and from the first client on that has it in `plugin.library.paths`. Looked up until it is found, about 1000
  * times at most, on any thread. */
@@ -97,14 +103,17 @@ static inline const ti_api *ti_find(void) {
     *(void **)&get_api = symbol;
     api = get_api();
     if (!api || api->struct_size < sizeof(ti_api)) return NULL;
+    if (__atomic_load_n(ti_is_declared(), __ATOMIC_RELAXED)) api->declare();
     __atomic_store_n(&found, api, __ATOMIC_RELEASE);
     return api;
 }
 
 /* From now on this program says what it processes: no message that it sends is taken to follow from what its thread was
- * handed last. For the whole process, and for good. */
+ * handed last, and no message has a span before its processing begins. For the whole process, and for good. Where
+ * `plugin.library.paths` brings the library: after the first client is made, for it is not there before. */
 static inline void ti_declare(void) {
     const ti_api *api = ti_find();
+    __atomic_store_n(ti_is_declared(), 1, __ATOMIC_RELAXED);
     if (api) api->declare();
 }
 

@@ -1,11 +1,31 @@
-"""confluent-kafka's clients for asyncio, which work on the threads of a pool on behalf of the task that calls."""
+"""Calls that are made by the threads of a pool on behalf of the task that awaits them, and confluent-kafka's clients for asyncio,
+which are made of such."""
 
 from functools import wraps
 from typing import Any
 
-from . import _sends
+from . import _sends, _started
 from ._note import note_once
 from ._processing import adopt, current, depart, forsake
+
+
+def threads(module: Any) -> None:
+    """``to_thread.run_sync()`` of anyio and of trio."""
+    original = module.run_sync
+
+    @wraps(original)
+    async def run_sync(function, *args, **kwargs):  # type: ignore[no-untyped-def]
+        if not callable(function):
+            return await original(function, *args, **kwargs)
+        awaited = _started.Awaited(function)
+        result = await original(awaited.run, *args, **kwargs)
+        it = awaited.taken()
+        # Unless its consumer was asked for the next one meanwhile.
+        if it is not None and it.habits.last is it:
+            adopt(it)
+        return result
+
+    module.run_sync = run_sync
 
 
 def consumers(module: Any) -> None:

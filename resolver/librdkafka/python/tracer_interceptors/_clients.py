@@ -236,6 +236,11 @@ class _Turns:
         _try(self._enter, message)
         return message
 
+    def __del__(self) -> None:
+        # Of what comes after the loop's early end nothing says which of them it is for.
+        if self._last is not None:
+            _try(self._leave)
+
     def __length_hint__(self) -> int:
         return self._messages.__length_hint__()  # type: ignore[attr-defined, no-any-return]
 

@@ -64,9 +64,9 @@ def is_of(it: Any, objects: Iterable[Any]) -> bool:
     )
 
 
-def has_of_train(train: int) -> bool:
-    """Whether the program still has a message that this train was handed before, and has not sent of."""
-    return any(it.train == train and is_held(it) for it in list(row))
+def waits_of_train(train: int) -> bool:
+    """Whether the program still has a message that this train was handed before, and has made nothing of."""
+    return any(it.train == train and it.waits() for it in list(row))
 
 
 def is_held(it: Any) -> bool:

@@ -22,13 +22,18 @@ def _replace(cimpl: Any) -> None:
     if api is None:
         # Not preloaded, or an older one: the program is as without us.
         return
-    from . import _aio, _clients, _started, _trains
+    from . import _aio, _clients, _queues, _started, _trains
 
     api.declare()
     _clients.replace(cimpl)
     _started.replace()
     when_imported("asyncio.events", _trains.event_loops)
     when_imported("asyncio.base_events", lambda module: _started.event_loop(module.BaseEventLoop))
+    when_imported("signal", _started.signals)
+    when_imported("queue", _queues.threads)
+    when_imported("asyncio.queues", _queues.event_loops)
+    when_imported("anyio.to_thread", _aio.threads)
+    when_imported("trio.to_thread", _aio.threads)
     when_imported("uvloop", lambda module: _started.event_loop(module.Loop))
     when_imported("gevent", _started.gevent)
     when_imported("gevent.threadpool", _started.gevent_pool)

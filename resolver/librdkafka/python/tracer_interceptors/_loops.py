@@ -9,10 +9,14 @@ import sys
 from types import CodeType, FrameType, FunctionType, MethodType
 from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Optional, Set, Tuple
 
+from ._values import NOW, OLD, made_of
+
 #: Calls for messages, by their names.
 _CALLS = frozenset(("poll", "consume"))
 #: Frames up from the send that are looked at.
 DEPTH = 20
+#: Of those, how many tell two places apart.
+PLACES = 10
 #: Functions that are called by functions that are called.
 LEVELS = 3
 #: Instructions before a loop that may be its head.
@@ -23,27 +27,77 @@ _GENERATOR = 0x20
 #: Names that code loads one from the other: ``self.consumer.poll``.
 _Chain = Tuple[str, ...]
 _known: Dict[CodeType, "_Flow"] = {}
+#: What `_turn` has said of a place and the places that led there.
+_once: Dict[Tuple[int, ...], Tuple[Optional[bool], List[CodeType]]] = {}
 
 
-def is_in_its_turn(alone: bool) -> bool:
-    """Whether the send that is made now is made in a loop of which each round asks for a message; if ``alone``, once in a round."""
-    frame: Optional[FrameType] = sys._getframe(1)
+def is_in_its_turn() -> bool:
+    """Whether the send that is made now is made in a loop of which each round asks for a message."""
+    return _turn() is not None
+
+
+def is_once_in_a_round(below: int = 0) -> Optional[bool]:
+    """Whether it is made once in a round of such a loop, for all that the code says, or in a loop within, and of the round's message;
+    ``None``: no call for messages is seen there. `below`: how many frames are not looked at."""
+    frame: Optional[FrameType] = sys._getframe(1 + below)
+    # A code's own hash is that of all that is in it.
+    places: List[int] = []
+    codes: List[CodeType] = []
+    while frame is not None and len(codes) < PLACES:
+        code = frame.f_code
+        codes.append(code)
+        places.append(id(code))
+        places.append(frame.f_lasti)
+        frame = frame.f_back
+    key = tuple(places)
+    known = _once.get(key)
+    if known is None:
+        if len(_once) >= MOST:
+            _once.clear()
+        # As long as they are there, no other code can have their places.
+        known = _once[key] = (_turn(once=True), codes)
+    return known[0]
+
+
+def _turn(once: bool = False) -> Optional[bool]:
+    frame: Optional[FrameType] = sys._getframe(2)
+    #: From the send up to the loop: the function, the place in it, and whether that is in a loop of its own there.
+    way: List[Tuple["_Flow", int, bool]] = []
     for _ in range(DEPTH):
         if frame is None:
-            return False
+            return None
         flow = _flow(frame.f_code)
         place = flow.instruction_at(frame.f_lasti)
         around = flow.round(place, _NONE)
+        asks = _NONE
+        rest = around
         if around:
             asks = flow.asking(around, _values_of(frame), LEVELS)
             rest = flow.round(place, asks) if asks else around
-            if alone and rest or not flow.ends(rest, asks):
+            if not once and not flow.ends(rest, asks):
                 # It may go round, as long as it likes, and ask for nothing.
-                return False
-            if asks:
-                return True
+                return None
+        way.append((flow, place, bool(rest)))
+        if asks:
+            return _is_its_own(way, asks) if once else True
         frame = frame.f_back
-    return False
+    return None
+
+
+def _is_its_own(way: List[Tuple["_Flow", int, bool]], asks: FrozenSet[int]) -> bool:
+    """Whether what is sent is made of the round's message: what is sent once in a round, and of no earlier one for all that is seen;
+    what is sent in a loop within the round, if it is seen to be of that one."""
+    given: Optional[bool] = None
+    for flow, place, is_in_a_loop in reversed(way):
+        made_of = flow.made_of(place, asks, given is True)
+        if made_of == {OLD}:
+            return False
+        if is_in_a_loop and made_of != {NOW}:
+            return False
+        if made_of:
+            given = made_of == {NOW}
+        asks = _NONE
+    return True
 
 
 def _values_of(frame: FrameType) -> Callable[[str], Any]:
@@ -112,6 +166,7 @@ class _Flow:
     """Which instruction of some code follows which, exceptions left aside."""
 
     def __init__(self, code: CodeType) -> None:
+        self._code = code
         self._instructions = list(dis.get_instructions(code))
         self.all = frozenset(one.offset for one in self._instructions)
         self._next: Dict[int, List[int]] = {}
@@ -156,6 +211,12 @@ class _Flow:
                 if any(_asks(call, values, _GENERATOR, levels) for call in self._head(place)):
                     asking.add(one.offset)
         return frozenset(asking)
+
+    def made_of(self, place: int, asks: FrozenSet[int], is_given: bool) -> FrozenSet[str]:
+        """What the call at this place is given, `OLD` and `NOW`; if `is_given`, the function itself is given the last message."""
+        code = self._code
+        given = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if is_given else ()
+        return made_of(self._instructions, self._next, place, asks, (name for name in given if name != "self"))
 
     def always_passes(self, asks: FrozenSet[int], is_generator: bool) -> bool:
         """Whether it comes to its end, or gives a value, only by one of these."""

@@ -42,8 +42,11 @@ class Habits(api.Habits):  # type: ignore[misc]
 
     - ``longest``: seconds that a message was seen to take at most.
     - ``skipped``: messages under which nothing was sent or started, since the last for which it was.
-    - ``is_filter``: after several messages without a send there was one send, and then the next message.
-    - ``is_list``: after several messages without a send there were several sends.
+    - ``left``: all messages under which nothing was sent by their own context.
+    - ``idle``: of those, all that were not given to anything either.
+    - ``is_crossed``: those of another consumer come in between; ``is_crossing``: one of another's was left for the next of these.
+    - ``is_filter``: where some had no send, one had one send, and then the next message came.
+    - ``is_list``: where some had no send, one had several.
     - ``last``: the processing of the message that it gave last, so that whoever is given that message finds it.
     - ``before``: that of the last one that was left without a send, until it shows whether the program has it still.
     """
@@ -59,7 +62,7 @@ class Processing(api.Processing):  # type: ignore[misc]
     - ``firm``: the program says so itself: only the program ends it.
     - ``skipped``: messages before it under which nothing was sent or started: it may be the last of a list.
     - ``late``: it has been current for too long to be the cause of more.
-    - ``sends``: messages sent while it was current, whether or not it was taken for the cause.
+    - ``sends``: messages sent while it was current in its own context; ``caused``: those that it was taken for the cause of.
     - ``age``: its age in seconds when the last of them was sent.
     - ``started``: something was started under it, or it was given to something.
     - ``noted``: somebody will send of it later: so many buffers and delivery reports.
@@ -80,42 +83,67 @@ class Processing(api.Processing):  # type: ignore[misc]
     def is_cause_here(self) -> bool:
         """Whether what its own context sends now, and says nothing of, follows from it."""
         self.sends += 1
-        self.age = age = monotonic() - self.since
-        habits = self.habits
-        if age > SHORTEST and age > min(2 * habits.longest, LONGEST) and (self.late or not _is_in_its_turn(False)):
+        self.age = monotonic() - self.since
+        is_cause = self.is_cause()
+        if is_cause:
+            self.caused += 1
+        return is_cause
+
+    def is_cause(self) -> bool:
+        """Whether what its own context makes now is made of it, for all that the order and the code say."""
+        habits, age = self.habits, monotonic() - self.since
+        if age > SHORTEST and age > min(2 * habits.longest, LONGEST) and (self.late or not _loops().is_in_its_turn()):
             self.late = True
             return False
-        if not self.skipped:
+        if habits.is_crossed or self.others_wait():
+            return False
+        if not habits.left:
             return True
+        # Some were left without a send: they may be meant. The code says whether each round sends of its own message.
+        once = _loops().is_once_in_a_round(1)
+        if once is not None:
+            return once
         if self.sends > 1:
             habits.is_list = True
-        if not self.is_unsure():
-            return True
-        # The first that a filter lets pass, unless others wait. What it has shown by then says so of the next ones.
-        return self.sends == 1 and not habits.is_list and not self._others_wait() and _is_in_its_turn(True)
+        return habits.is_filter and not habits.is_list
 
     def is_unsure(self) -> bool:
         """Whether it may be the last of a list, and the work on another."""
-        if not self.skipped or self.said:
-            return False
         habits = self.habits
-        return not habits.is_filter or habits.is_list or self._others_wait()
+        if self.said:
+            return False
+        if habits.is_crossed:
+            return True
+        return self.skipped > 0 and (not habits.is_filter or habits.is_list or self.others_wait())
 
-    def _others_wait(self) -> bool:
-        """Whether the program still has one that was left without a send."""
-        before = self.habits.before
-        return before is not None and _kept.is_held(before) or _kept.has_of_train(self.train)
+    def others_wait(self) -> bool:
+        """Whether the program still has one that was handed to the same train before, and of which nothing was made."""
+        for habits in api.all_habits():
+            before = habits.before
+            if before is not None and before.train == self.train and before is not self and before.waits():
+                return True
+        return bool(_kept.row) and _kept.waits_of_train(self.train)
+
+    def waits(self) -> bool:
+        """Whether the program still has the message, and has made nothing of it."""
+        return not (self.caused or self.started or self.said) and _kept.is_held(self)
 
     def is_cause_elsewhere(self) -> bool:
         """The same of a context that began while it was current."""
         return not self.skipped and monotonic() - self.since <= LONGEST
 
 
-def _is_in_its_turn(alone: bool) -> bool:
-    # Few programs need it, and what it imports takes its time.
-    from . import _loops
+def _loops() -> Any:
+    """The module: few programs need it, and what it imports takes its time."""
+    global _loops_module
+    if _loops_module is None:
+        from . import _loops as module
 
-    return _loops.is_in_its_turn(alone)
+        _loops_module = module
+    return _loops_module
+
+
+_loops_module: Any = None
 
 
 class Turn(Processing):
@@ -130,6 +158,25 @@ class Turn(Processing):
     def __del__(self) -> None:
         if api is not None and self._of.number and not self._of.firm:
             api.pause(self.number, 1)
+
+
+class Unsure(Processing):
+    """Something was started under a message and given nothing that is it: it may serve others, and does not once there are such."""
+
+    __slots__ = ("_of", "_idle")
+
+    def __init__(self, of: Processing) -> None:
+        self.number, self.message, self.habits, self._of = of.number, of.message, of.habits, of
+        self._idle = of.habits.idle
+
+    def is_cause_elsewhere(self) -> bool:
+        of, last = self._of, self.habits.last
+        if not of.is_cause_elsewhere() or self.habits.idle != self._idle:
+            return False
+        return last is None or last is of or last.caused > 0 or last.started or last.said
+
+    def is_unsure(self) -> bool:
+        return not self.is_cause_elsewhere()
 
 
 class Note:
@@ -198,10 +245,14 @@ def leave(habits: Habits) -> None:
     last, habits.last = habits.last, None
     if last is it:
         last = None
+    habits.is_crossing = False
     if it is not None and not it.firm:
         forsake()
+        if it.habits.last is it:
+            it.habits.last = None
         depart(it)
-    if last is not None and not is_inherited(last):
+        habits.is_crossing = it.habits is not habits and it.habits.before is it
+    if last is not None and sys.getrefcount(last) <= _ONLY_HERE:
         # The context that was handed it is gone.
         depart(last)
     if _kept.row:
@@ -215,21 +266,26 @@ def is_inherited(it: Processing) -> bool:
 
 def depart(it: Processing) -> None:
     """It is no longer current in its own context."""
+    habits = it.habits
     if it.said:
-        it.habits.skipped = 0
+        habits.skipped = 0
         return
-    if it.sends or it.started or is_inherited(it):
-        habits = it.habits
+    is_passed_on = it.started or is_inherited(it)
+    if not it.sends:
+        habits.left += 1
+    if it.sends or is_passed_on:
         if it.age > habits.longest:
             habits.longest = it.age
-        if it.skipped and it.sends <= 1:
+        if habits.left and it.sends == 1:
             habits.is_filter = True
         habits.skipped = 0
+    else:
+        habits.skipped = it.skipped + 1
+    if it.caused or is_passed_on:
         if it.noted:
             api.pause(it.number, 1)
         return
-    habits = it.habits
-    habits.skipped = it.skipped + 1
+    habits.idle += 1
     api.pause(it.number, 1)
     keep_before(habits)
     habits.before = it
@@ -240,6 +296,12 @@ def keep_before(habits: Habits) -> None:
     before, habits.before = habits.before, None
     if before is not None and _kept.is_held(before):
         _kept.keep(before)
+
+
+def _references_here() -> int:
+    """The same as `leave` sees it itself."""
+    it = Processing()
+    return sys.getrefcount(it)
 
 
 def _references() -> int:
@@ -255,7 +317,7 @@ def _references() -> int:
     return caller(it)
 
 
-_ALONE = _references()
+_ALONE, _ONLY_HERE = _references(), _references_here()
 
 
 def at_hand(objects: Iterable[Any]) -> Optional[Processing]:
@@ -278,6 +340,11 @@ def handed(message: Any, habits: Habits) -> None:
         return
     habits.last = it
     it.skipped = habits.skipped
+    if habits.is_crossing:
+        habits.is_crossing = False
+        for other in api.all_habits():
+            if other is not habits and other.before is not None and other.before.train == it.train:
+                other.is_crossed = habits.is_crossed = True
     here = marker()
     if here.lent:
         here.handed = it

@@ -38,22 +38,29 @@ def cause(value: Any, key: Any, here: int) -> Any:
         return it
     if it is not None and it.train == here and not it.said:
         # By the order only: of an earlier one of a list, if it passes that one's own value on.
-        if it.skipped:
+        if it.habits.before is not None:
             _processing.keep_before(it.habits)
         known = _kept.of_objects((value, key)) if _kept.row else None
         if known is None:
             is_cause = it.is_cause_here()
-            return it if is_cause or it.skipped and _kept.is_of(it, (value, key)) else None
+            if not is_cause and not _kept.is_of(it, (value, key)):
+                return None
+            it.caused += not is_cause
+            return it
     else:
         # What passes a message's own value on follows from that message, in whatever context.
         known = _processing.at_hand((value, key))
     if known is None or known is it:
         if it is None or not it.said and not it.is_cause_elsewhere():
+            if known is not None:
+                known.caused += 1
             return known
         it.sends += 1
+        it.caused += 1
         return it
     if it is not None:
         it.sends += 1
+    known.caused += 1
     if known.number and known.habits.last is not known:
         # The work on it went on until now.
         _processing.api.pause(known.number, 1)

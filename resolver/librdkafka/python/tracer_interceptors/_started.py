@@ -4,35 +4,86 @@ asyncio's tasks inherit the context by themselves. Threads, jobs of a pool and g
 """
 
 import threading
+from collections import deque
 from concurrent.futures import thread as _pools
 from contextvars import Context
 from functools import partial, wraps
+from types import FunctionType, MethodType, ModuleType
 from typing import Any, Callable, Iterable
 from weakref import ref
 
 from . import _kept
-from ._processing import Note, Processing, Turn, at_hand, current, enter, forsake
+from ._processing import Note, Turn, Unsure, at_hand, current, enter, forsake
 from ._trains import marker, train
 
 _worker = getattr(_pools, "_worker", None)
 
 
-def given(objects: Iterable[Any]) -> Any:
-    """What something is at work on that starts now in the calling context with these arguments."""
+def given(objects: Iterable[Any], is_sure: bool = True) -> Any:
+    """What something is at work on that starts now in the calling context with these objects; sure: they may well be the message's."""
     it = current.get()
-    if it is not None and it.__class__ is not Note:
-        if it.skipped and any(one is it.message for one in objects):
-            # Were it the last of a list, it is the one that is meant.
-            it.skipped = 0
-        elif _kept.row or it.skipped:
+    if it is None:
+        other = at_hand(objects) if objects else None
+        return None if other is None else _turn(other)
+    if it.__class__ is Note:
+        return it
+    is_its_own = _kept.is_of(it, objects)
+    if is_its_own:
+        # Were it the last of a list, it is the one that is meant.
+        it.skipped = 0
+    else:
+        if _kept.row or it.skipped or it.habits.before is not None:
             other = at_hand(objects)
             if other is not None and other is not it:
-                return Turn(other)
-        it.started = True
-    elif it is None and objects:
-        other = at_hand(objects)
-        return None if other is None else Turn(other)
-    return it
+                return _turn(other)
+        if not it.said and it.train == train() and (it.habits.is_crossed or it.others_wait()):
+            # It may be for one of those.
+            return None
+    it.started = True
+    return it if is_sure or is_its_own or it.firm or it.__class__ is Unsure else Unsure(it)
+
+
+def _turn(other: Any) -> Turn:
+    other.started = True
+    return Turn(other)
+
+
+def is_sure(args: Iterable[Any]) -> bool:
+    """Whether these arguments have something that can be a message's: data, and nothing that more of it comes from."""
+    found = False
+    for one in args:
+        kind = type(one)
+        if kind in _DATA:
+            found = True
+        elif kind not in _NO_DATA:
+            if any(hasattr(kind, name) for name in _SOURCE):
+                return False
+            found = found or not (callable(one) or any(hasattr(kind, name) for name in _TOOL))
+    return found
+
+
+_DATA = frozenset((str, bytes, int, dict, tuple))
+#: These say nothing of their own, or are changed by whoever likes.
+_NO_DATA = frozenset((float, bool, type(None), list, set, deque, ModuleType))
+_SOURCE = ("task_done", "get_nowait", "receive", "consume", "__next__", "__anext__")
+_TOOL = ("produce", "put", "submit", "acquire", "set", "send", "execute", "request", "info", "call_soon")
+
+
+def _of_call(function: Any, args: Iterable[Any]) -> "tuple[list[Any], bool]":
+    """The objects that a call is given, and whether they are sure: what a function has from around it is not."""
+    objects = [*args]
+    while function.__class__ is partial:
+        objects += [*function.args, *function.keywords.values()]
+        function = function.func
+    sure = is_sure(objects)
+    function = getattr(function, "__func__", function)
+    for cell in getattr(function, "__closure__", None) or ():
+        try:
+            objects.append(cell.cell_contents)
+        except ValueError:  # Nothing is in it yet.
+            continue
+    objects += getattr(function, "__defaults__", None) or ()
+    return objects, sure
 
 
 def replace() -> None:
@@ -46,7 +97,7 @@ def _submit_of(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def submit(self, fn, /, *args, **kwargs):  # type: ignore[no-untyped-def]
         # Each job leaves its thread at no message, for the next one.
-        return original(self, _Job(fn, args), *args, **kwargs)
+        return original(self, _Job(fn, args, kwargs), *args, **kwargs)
 
     return submit
 
@@ -56,31 +107,29 @@ class _Job:
 
     __slots__ = ("_function", "_processing", "_awaited")
 
-    def __init__(self, function: Callable[..., Any], args: Any) -> None:
+    def __init__(self, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
         self._function = function
-        self._awaited = function if function.__class__ is _Awaited else None
-        self._processing = given(args if self._awaited is None else (*args, *self._awaited.args()))
+        self._awaited = awaited = function if function.__class__ is Awaited else None
+        self._processing = (
+            given(*_of_call(function, (*args, *kwargs.values()))) if awaited is None else given((*args, *awaited.args()))
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         it, self._processing = self._processing, None
-        here, awaited = marker(), self._awaited
-        here.lend(0 if awaited is None else awaited.train)
+        awaited = self._awaited
         if it is not None:
             enter(it)
             if awaited is not None:
                 awaited.enter(it)
             del it
         try:
-            return self._function(*args, **kwargs)
+            return self._function(*args, **kwargs) if awaited is None else awaited.run(*args, **kwargs)
         finally:
-            if awaited is not None and here.handed is not None:
-                awaited.handed = ref(here.handed)
-            here.lend(0)
             if current.get() is not None:
                 forsake()
 
 
-class _Awaited:
+class Awaited:
     """A function that a pool runs on behalf of a task, which waits for it."""
 
     __slots__ = ("_function", "train", "handed")
@@ -93,6 +142,17 @@ class _Awaited:
 
     def __call__(self, *args: Any) -> Any:
         return self._function(*args)
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """The call, by the pool's thread."""
+        here = marker()
+        here.lend(self.train)
+        try:
+            return self._function(*args, **kwargs)
+        finally:
+            if here.handed is not None:
+                self.handed = ref(here.handed)
+            here.lend(0)
 
     def taken(self) -> Any:
         """What was handed, for the task that awaits it."""
@@ -113,12 +173,18 @@ def _start_of(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def start(self):  # type: ignore[no-untyped-def]
         if not _is_service(self):
-            it = given(getattr(self, "_args", ()))
+            it = given(*_of_thread(self))
             if it is not None:
                 _begin_with(self, it)
         return original(self)
 
     return start
+
+
+def _of_thread(thread: Any) -> "tuple[list[Any], bool]":
+    if isinstance(thread, threading.Timer):
+        return _of_call(thread.function, (*thread.args, *thread.kwargs.values()))[0], False
+    return _of_call(getattr(thread, "_target", None), (*getattr(thread, "_args", ()), *(getattr(thread, "_kwargs", None) or {}).values()))
 
 
 def _is_service(thread: threading.Thread) -> bool:
@@ -144,18 +210,18 @@ def _begin_with(thread: threading.Thread, it: Any) -> None:
 def event_loop(kind: Any) -> None:
     """Lets a class of event loops say which tasks it starts, and give what its pools were handed to the tasks that wait for it."""
     kind.create_task = _create_task_of(kind.create_task)
+    for name in ("call_later", "call_at", "call_soon"):
+        setattr(kind, name, _call_of(getattr(kind, name), 0 if name == "call_soon" else 1))
     kind.run_in_executor = _run_in_executor_of(kind.run_in_executor)
 
 
 def _create_task_of(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def create_task(self, coro, *args, **kwargs):  # type: ignore[no-untyped-def]
-        frame = getattr(coro, "cr_frame", None)
-        # A coroutine that has not begun has nothing but its arguments.
-        it = given(list(frame.f_locals.values()) if frame is not None and _may_be_given() else ())
-        if it is None or it is current.get():
-            return original(self, coro, *args, **kwargs)
         before = current.get()
+        it = given(*_of_coroutine(coro))
+        if it is before:
+            return original(self, coro, *args, **kwargs)
         current.set(it)
         try:
             return original(self, coro, *args, **kwargs)
@@ -165,10 +231,51 @@ def _create_task_of(original: Callable[..., Any]) -> Callable[..., Any]:
     return create_task
 
 
-def _may_be_given() -> bool:
-    """Whether it matters what arguments something is started with."""
-    it = current.get()
-    return bool(_kept.row) or it is None or it.__class__ is Processing and it.skipped > 0
+def _of_coroutine(coro: Any) -> "tuple[list[Any], bool]":
+    """As `_of_call`, of a coroutine that has not begun, and has nothing but this."""
+    frame, code = getattr(coro, "cr_frame", None), getattr(coro, "cr_code", None)
+    if frame is None or code is None:
+        return [], True
+    own = frame.f_locals
+    args = [value for name, value in own.items() if name not in code.co_freevars and name != "self"]
+    within = [one for one in args if hasattr(one, "cr_frame")]
+    if within:
+        # One around the program's, such as a task group's.
+        return _of_coroutine(within[0])
+    return [*own.values()], is_sure(args)
+
+
+def _call_of(original: Callable[..., Any], before: int) -> Callable[..., Any]:
+    """A method that calls a function later, in a copy of the calling context, which has `before` arguments before it."""
+
+    @wraps(original)
+    def call(self, *args, **kwargs):  # type: ignore[no-untyped-def]
+        it = None if "context" in kwargs else current.get()
+        if it is None or len(args) <= before or _is_of_loop(args[before]):
+            return original(self, *args, **kwargs)
+        other = given(*_of_call_later(args[before], args[before + 1 :]))
+        if other is it:
+            return original(self, *args, **kwargs)
+        current.set(other)
+        try:
+            return original(self, *args, **kwargs)
+        finally:
+            current.set(it)
+
+    return call
+
+
+def _of_call_later(function: Any, args: Iterable[Any]) -> "tuple[list[Any], bool]":
+    # Where it is set for the first of several, the last of them may be what it sends.
+    return _of_call(function, args)[0], False
+
+
+def _is_of_loop(function: Any) -> bool:
+    """Whether it is asyncio's own, such as what wakes a task up."""
+    return getattr(function, "__module__", None) in _LOOPS
+
+
+_LOOPS = frozenset(("asyncio.futures", "asyncio.tasks", "asyncio.timeouts", "asyncio.events", "asyncio.base_events", "_asyncio", None))
 
 
 def _run_in_executor_of(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -180,7 +287,7 @@ def _run_in_executor_of(original: Callable[..., Any]) -> Callable[..., Any]:
             return original(self, executor, func, *args)
         from ._futures import Adopting  # asyncio is there by now.
 
-        awaited = _Awaited(func)
+        awaited = Awaited(func)
         return Adopting.of(original(self, executor, awaited, *args), awaited)
 
     return run_in_executor
@@ -190,7 +297,7 @@ def gevent(module: Any) -> None:
     """Lets gevent's greenlets, and the jobs of its pools of threads, begin with what they are given."""
 
     def started(greenlet: Any) -> None:
-        _begin_in(greenlet, getattr(greenlet, "args", ()))
+        _begin_in(greenlet, *_of_call(getattr(greenlet, "_run", None), getattr(greenlet, "args", ())))
 
     module.Greenlet.add_spawn_callback(started)
 
@@ -208,14 +315,55 @@ def eventlet(module: Any) -> None:
     @wraps(original)
     def __init__(self, *args, **kwargs):  # type: ignore[no-untyped-def]
         original(self, *args, **kwargs)
-        _begin_in(self, ())
+        _begin_in(self, (), False)
 
     kind.__init__ = __init__
 
 
-def _begin_in(greenlet: Any, objects: Iterable[Any]) -> None:
+def signals(module: Any) -> None:
+    """Lets handlers of signals be at no message: they interrupt whatever runs."""
+    original, asking = module.signal, module.getsignal
+
+    @wraps(original)
+    def signal(number, handler):  # type: ignore[no-untyped-def]
+        return _own(original(number, _Handler(handler) if handler.__class__ in _FUNCTIONS else handler))
+
+    @wraps(asking)
+    def getsignal(number):  # type: ignore[no-untyped-def]
+        return _own(asking(number))
+
+    module.signal, module.getsignal = signal, getsignal
+
+
+def _own(handler: Any) -> Any:
+    return handler.function if handler.__class__ is _Handler else handler
+
+
+class _Handler:
+    """A handler of signals of the program's."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, *args: Any) -> Any:
+        it = current.get()
+        if it is None:
+            return self.function(*args)
+        current.set(None)
+        try:
+            return self.function(*args)
+        finally:
+            current.set(it)
+
+
+_FUNCTIONS = (FunctionType, MethodType, partial)
+
+
+def _begin_in(greenlet: Any, objects: Iterable[Any], sure: bool) -> None:
     """Lets a greenlet that has not begun be at what it is given; one that brings a context of its own keeps that."""
-    it = given(objects)
+    it = given(objects, sure)
     if it is not None and greenlet.gr_context is None:
         context = Context()
         context.run(enter, it)

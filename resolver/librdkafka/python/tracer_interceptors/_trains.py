@@ -61,7 +61,7 @@ def event_loops(module: Any) -> None:
 
 def train() -> int:
     """The number of the task, the greenlet or the thread that calls. None is given twice."""
-    if running() is not None or "greenlet" in _LOADED:
+    if running() is not None or "greenlet" in _LOADED or "trio" in _LOADED:
         who = _task_or_greenlet()
         if who is not None:
             known, number = _known.get()
@@ -79,6 +79,12 @@ def _task_or_greenlet() -> Any:
         task = _LOADED["asyncio"].current_task(loop)
         if task is not None:
             return task
+    trio = _LOADED.get("trio.lowlevel")
+    if trio is not None:
+        try:
+            return trio.current_task()
+        except RuntimeError:  # There is none in this thread.
+            pass
     greenlets = _LOADED.get("greenlet")
     if greenlets is not None:
         greenlet = greenlets.getcurrent()

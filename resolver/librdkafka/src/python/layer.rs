@@ -36,6 +36,7 @@ pub(super) struct Layer {
 /// Names that Python has made ready for look-ups.
 pub(super) struct Names {
     pub greenlets: *mut Object,
+    pub trio: *mut Object,
     pub spans: *mut Object,
     pub habits: *mut Object,
     /// Gives the event loop that runs on the calling thread, once asyncio is there.
@@ -103,6 +104,7 @@ impl Layer {
             longest: python.signed(given(c"longest_ms")?) as f64 / 1000.0,
             names: Names {
                 greenlets: python.name(c"greenlet")?,
+                trio: python.name(c"trio")?,
                 spans: python.name(c"opentelemetry.trace")?,
                 habits: python.name(c"_tracer_interceptors")?,
                 running: python.name(c"running")?,
@@ -170,7 +172,9 @@ impl Layer {
 
     /// Whether what the calling thread does is one train's, and no span of the program's own can be a cause.
     pub(super) fn is_one_train(&self) -> bool {
-        if trains::is_lent() || self.is_loaded(self.names.greenlets) || self.is_loaded(self.names.spans) {
+        let names = &self.names;
+        if trains::is_lent() || [names.greenlets, names.trio, names.spans].into_iter().any(|name| self.is_loaded(name))
+        {
             return false;
         }
         // SAFETY: a `dict`, a name, and a function without arguments; the GIL is held.

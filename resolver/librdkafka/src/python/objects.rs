@@ -24,6 +24,8 @@ pub(super) struct Processing {
     pub habits: *mut Object,
     pub skipped: i64,
     pub sends: i64,
+    /// Of those, what was taken to follow from it.
+    pub caused: i64,
     pub noted: i64,
     pub said: u8,
     pub firm: u8,
@@ -40,11 +42,19 @@ pub(super) struct Habits {
     head: Object,
     pub longest: f64,
     pub skipped: i64,
+    /// Messages so far that were left with no send of their own.
+    pub left: i64,
+    /// Of those, what nothing at all followed from.
+    pub idle: i64,
     /// A `Processing`, or nothing; so is `before`.
     pub last: *mut Object,
     pub before: *mut Object,
     pub is_filter: u8,
     pub is_list: u8,
+    /// Those of another consumer come in between: the order says nothing.
+    pub is_crossed: u8,
+    /// One of another consumer's was left with nothing by the call for the next of these.
+    pub is_crossing: u8,
 }
 
 /// A type of ours, whose objects refer to two others: what Python's garbage collector has to know of it.
@@ -100,6 +110,7 @@ impl Processing {
             member(c"late", BOOL, offset_of!(Self, late)),
             member(c"skipped", SIGNED, offset_of!(Self, skipped)),
             member(c"sends", SIGNED, offset_of!(Self, sends)),
+            member(c"caused", SIGNED, offset_of!(Self, caused)),
             member(c"noted", SIGNED, offset_of!(Self, noted)),
             member(c"said", BOOL, offset_of!(Self, said)),
             member(c"firm", BOOL, offset_of!(Self, firm)),
@@ -132,10 +143,14 @@ impl Habits {
         let members = [
             member(c"longest", FLOAT, offset_of!(Self, longest)),
             member(c"skipped", SIGNED, offset_of!(Self, skipped)),
+            member(c"left", SIGNED, offset_of!(Self, left)),
+            member(c"idle", SIGNED, offset_of!(Self, idle)),
             member(c"last", OBJECT, offset_of!(Self, last)),
             member(c"before", OBJECT, offset_of!(Self, before)),
             member(c"is_filter", BOOL, offset_of!(Self, is_filter)),
             member(c"is_list", BOOL, offset_of!(Self, is_list)),
+            member(c"is_crossed", BOOL, offset_of!(Self, is_crossed)),
+            member(c"is_crossing", BOOL, offset_of!(Self, is_crossing)),
             END,
         ];
         let new = Slot { slot: NEW, function: new_habits as *const c_void };

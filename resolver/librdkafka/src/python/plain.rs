@@ -40,6 +40,7 @@ impl Layer {
             }
             let Some(it) = self.current() else { return false };
             if self.python.is_none(it.raw()) && self.python.is_none((*habits).last) {
+                (*habits).is_crossing = 0;
                 set(&raw mut (*habits).before, ptr::null_mut());
                 return true;
             }
@@ -53,14 +54,21 @@ impl Layer {
             set(&raw mut (*habits).before, ptr::null_mut());
             set(&raw mut (*habits).last, ptr::null_mut());
             // Whoever else is at it has a reference.
-            if (*at).sends != 0 || (*at).started != 0 || it.references() > 1 {
+            let is_passed_on = (*at).started != 0 || it.references() > 1;
+            if (*at).sends == 0 {
+                (*habits).left = (*habits).left.saturating_add(1);
+            }
+            if (*at).sends != 0 || is_passed_on {
                 (*habits).longest = (*habits).longest.max((*at).age);
-                if (*at).skipped != 0 && (*at).sends <= 1 {
+                if (*habits).left != 0 && (*at).sends == 1 {
                     (*habits).is_filter = 1;
                 }
                 (*habits).skipped = 0;
             } else {
                 (*habits).skipped = (*at).skipped.saturating_add(1);
+            }
+            if (*at).caused == 0 && !is_passed_on {
+                (*habits).idle = (*habits).idle.saturating_add(1);
                 let number = (*at).number;
                 contained((), || declared::pause(number, true));
                 set(&raw mut (*habits).before, it.into_raw());
@@ -89,6 +97,9 @@ impl Layer {
         // SAFETY: as promised by the caller; the kinds say what the objects are.
         unsafe {
             if habits.kind() != self.habits || (*message).kind() != self.message || !self.is_one_train() {
+                return false;
+            }
+            if (*habits.raw().cast::<Habits>()).is_crossing != 0 {
                 return false;
             }
             if self.current().is_none_or(|it| !self.python.is_none(it.raw())) {
@@ -162,7 +173,7 @@ impl Layer {
                 it
             } else if !self.is_processing(it.raw()) {
                 return None;
-            } else if self.is_cause_here(it.raw().cast(), here, [value, key])? {
+            } else if self.is_cause_here(it.raw().cast(), here)? {
                 it
             } else {
                 self.python.refer(self.python.none)
@@ -179,7 +190,7 @@ impl Layer {
     /// # Safety
     ///
     /// See [`Layer::is_at_hand`].
-    unsafe fn is_cause_here(&self, it: *mut Processing, here: u64, objects: [*mut Object; 2]) -> Option<bool> {
+    unsafe fn is_cause_here(&self, it: *mut Processing, here: u64) -> Option<bool> {
         // SAFETY: as promised by the caller; the kinds say what the objects are.
         unsafe {
             let of = (*it).habits;
@@ -190,29 +201,17 @@ impl Layer {
             let habits: *mut Habits = of.cast();
             let age = seconds() - (*it).since;
             let is_old = age > self.shortest && age > ((*habits).longest * 2.0).min(self.longest);
-            // The code that sends may tell.
-            let may_be_first = (*it).sends == 0 && (*habits).is_filter == 0 && (*habits).is_list == 0;
-            if if (*it).skipped == 0 { is_old && (*it).late == 0 } else { may_be_first } {
+            // Where others were left, or it takes long, the code that sends may tell.
+            let is_plain = (*habits).left == 0 && (*habits).is_crossed == 0 && self.python.is_none((*habits).before);
+            if !is_plain || is_old && (*it).late == 0 {
                 return None;
-            }
-            if (*it).skipped != 0 {
-                if !self.is_let_go((*habits).before) {
-                    return None;
-                }
-                set(&raw mut (*habits).before, ptr::null_mut());
             }
             (*it).sends = (*it).sends.saturating_add(1);
             (*it).age = age;
-            if is_old {
-                return Some((*it).skipped != 0 && self.has(it, objects));
+            if !is_old {
+                (*it).caused = (*it).caused.saturating_add(1);
             }
-            if (*it).skipped == 0 {
-                return Some(true);
-            }
-            if (*it).sends > 1 {
-                (*habits).is_list = 1;
-            }
-            Some((*habits).is_filter != 0 && (*habits).is_list == 0 || self.has(it, objects))
+            Some(!is_old)
         }
     }
 
