@@ -44,7 +44,7 @@ struct Batch {
 struct Receive {
     /// The number of the consumer that hands it over.
     client: u64,
-    /// Without its end.
+    /// From the first message to the last.
     span: FinishedSpan,
     /// Where its span goes: that of the first message.
     origin: Arc<SpanOrigin>,
@@ -155,7 +155,7 @@ impl Batch {
             self.receives.len() - 1
         });
         let receive = self.receives.get_mut(place)?;
-        receive.add(route, message, incoming);
+        receive.add(now, route, message, incoming);
         Some(receive.context())
     }
 }
@@ -197,9 +197,11 @@ impl Receive {
         }
     }
 
-    fn add(&mut self, route: &Route, message: &Message<'_>, incoming: &Incoming<'_>) {
+    fn add(&mut self, now: u64, route: &Route, message: &Message<'_>, incoming: &Incoming<'_>) {
         let partition = message.partition();
         self.messages += 1;
+        // Not when the call returns: it may wait for more in vain.
+        self.span.end = now.max(self.span.start);
         if self.origin.topic() != route.topic() {
             self.span.kind = SpanKind::PollOfTopics;
         }
@@ -230,7 +232,7 @@ impl Receive {
         let messages = i64::try_from(self.messages).unwrap_or(i64::MAX);
         SpanWriter::new(&mut extra).int_attribute(Field::ATTRIBUTES, MESSAGE_COUNT, messages);
         write_links(&mut extra, self.links.into_iter(), self.links_left_out);
-        let mut span = FinishedSpan { end: clock::unix_nanos().max(self.span.start), ..self.span };
+        let mut span = self.span;
         // A reload may replace the rules before the batch thread has it.
         span.flags.set_if(SpanFlags::OWNS_ORIGIN, true);
         span.origin = self.origin.into_address();

@@ -107,6 +107,25 @@ fn a_call_has_no_span_unless_it_is_asked_for_and_what_hands_over_nothing_has_non
 }
 
 #[test]
+fn the_span_of_a_call_is_from_its_first_message_to_its_last_however_long_the_call_waits() {
+    let program = Program::seen(BATCH);
+    polling(program.source, Hands::Many, || {
+        std::thread::sleep(LONG);
+        program.consumer.consume(&program.incoming(1));
+        std::thread::sleep(LONG);
+        program.consumer.consume(&program.incoming(2));
+        std::thread::sleep(LONG);
+    });
+    let spans = program.spans();
+    let time = |span: &Value, key: &str| span[key].as_str().unwrap().parse::<u64>().unwrap();
+    let poll = spans.iter().find(|span| span["name"] == "poll orders").unwrap();
+    let mut delivered: Vec<_> =
+        spans.iter().filter(|span| span["kind"] == 5).map(|span| time(span, "startTimeUnixNano")).collect();
+    delivered.sort_unstable();
+    assert_eq!([time(poll, "startTimeUnixNano"), time(poll, "endTimeUnixNano")], *delivered);
+}
+
+#[test]
 fn what_is_not_the_same_for_all_messages_is_not_told_of_the_call() {
     let program = Program::seen(BATCH);
     let mut elsewhere = program.message("orders", 2, 2);
