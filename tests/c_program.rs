@@ -83,6 +83,40 @@ fn every_way_to_receive_is_traced_and_what_is_sent_after_ten_messages_continues_
 }
 
 #[test]
+fn a_call_for_several_messages_has_a_span_where_it_is_seen_and_a_warning_where_it_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(receives) = c_program(folder.path(), "c/receives.c", &[]) else { return };
+    let batches = format!("{PROCESSING}\n[services.billing.topic.\"orders\"]\nrelation = \"batch\"\n");
+    let sent = "billing: send payments\n";
+    let in_a_call = "billing: poll orders {count=10}\n".to_owned() + &"  billing: receive orders\n".repeat(10) + sent;
+    let alone = "billing: receive orders\n".repeat(10) + sent;
+    let polls = "billing: process orders\n".repeat(10) + sent;
+    for (how, way, expected, is_told) in [
+        ("batch", WayIn::Preload, &in_a_call, false),
+        ("batch", WayIn::Both, &in_a_call, false),
+        ("batch", WayIn::Property, &alone, true),
+        ("poll", WayIn::Preload, &polls, false),
+        ("events", WayIn::Preload, &alone, true),
+        ("callback", WayIn::Preload, &alone, true),
+    ] {
+        let traced = Traced::start(&["orders", "payments"], &batches);
+        traced.send_numbered("orders", 10);
+        let ended = ended(&traced, way, &receives, &[how]);
+        let drawing = draw_traces_with(&traced.spans(), &["messaging.batch.message_count"]);
+        assert_eq!(&drawing.replace("message_count", "count"), expected, "{how} {way:?}");
+        let told = "relation = \"batch\" of the topic orders cannot be followed here";
+        let expected = usize::from(is_told);
+        assert_eq!(
+            (&*ended.stdout, ended.stderr.lines().count()),
+            ("10\n", expected),
+            "{how} {way:?}: {}",
+            ended.stderr
+        );
+        assert_eq!(ended.stderr.matches(told).count(), expected, "{how} {way:?}: {}", ended.stderr);
+    }
+}
+
+#[test]
 fn the_header_is_c99_and_cxx11_and_needs_no_librdkafka() {
     let header = Path::new(env!("CARGO_MANIFEST_DIR")).join("resolver/librdkafka/include/tracer_interceptors.h");
     for (compiler, language, standard) in

@@ -111,6 +111,37 @@ fn commits_in_the_background_and_stored_offsets_reach_the_broker() {
 }
 
 #[test]
+fn each_commit_has_a_span_with_links_to_the_messages_that_it_settles_and_no_message_is_settled_twice() {
+    for (how, settled) in [("sync", vec![1, 1, 1]), ("async", vec![1, 1, 1]), ("store", vec![3])] {
+        for way in WayIn::EACH {
+            let traced = Traced::start(&["orders", "payments"], &format!("{CONFIGURATION}commit_spans = true\n"));
+            traced.send_numbered("orders", 3);
+            let Some(ended) = ended(&traced, way, &["commits.py", how]) else { return };
+            assert_eq!(ended.stdout, "[3]\n");
+            let spans = traced.spans();
+            let orders =
+                |id: &str| spans.iter().filter(|span| span.span_id == id && span.name.ends_with(" orders")).count();
+            let mut commits: Vec<_> = spans.iter().filter(|span| span.name == "commit orders").collect();
+            // When partitions leave it, librdkafka commits the offsets that it commits by itself once more.
+            commits.retain(|span| how != "store" || !span.links.is_empty());
+            let links: Vec<_> = commits.iter().map(|span| span.links.len()).collect();
+            assert_eq!(links, settled, "{how} {way:?}: {commits:#?}");
+            let mut linked: Vec<_> = commits.iter().flat_map(|span| &span.links).map(|link| &*link.span_id).collect();
+            assert!(linked.iter().all(|id| orders(id) == 1), "{how} {way:?}: {spans:#?}");
+            linked.sort_unstable();
+            linked.dedup();
+            assert_eq!(linked.len(), 3, "{how} {way:?}: {commits:#?}");
+            for commit in commits {
+                let below = if settled.len() == 3 { &*commit.links[0].span_id } else { "" };
+                assert_eq!(commit.parent_span_id, below, "{how} {way:?}");
+                let took = commit.end_unix_nano - commit.start_unix_nano;
+                assert!(took < 60_000_000_000, "{how} {way:?}: {took} ns");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_transaction_is_in_the_trace_of_its_message_and_fails_when_it_is_aborted() {
     for (way, ends) in [(WayIn::Property, ["send", "send"]), (WayIn::Preload, ["poll", "close"])] {
         let Some(run) = traced(way, 2, &["transactions.py"]) else { return };

@@ -47,7 +47,13 @@ fn payments(spans: &[ReceivedSpan]) -> String {
 /// Runs the shape of `tests/python/PROGRAM`; its spans.
 #[track_caller]
 fn shape(python: &Path, program: &str, shape: &str) -> Vec<ReceivedSpan> {
-    let traced = Traced::on(Kafka::start_with(&["orders", "payments"], ORDERS as i32), PAYING);
+    shape_by(PAYING, python, program, shape)
+}
+
+/// The same, traced by these services.
+#[track_caller]
+fn shape_by(services: &str, python: &Path, program: &str, shape: &str) -> Vec<ReceivedSpan> {
+    let traced = Traced::on(Kafka::start_with(&["orders", "payments"], ORDERS as i32), services);
     traced.send_numbered("orders", ORDERS);
     let ended = run(traced.command(WayIn::Layer, python).args([&format!("tests/python/{program}"), shape]));
     ended.expect_success();
@@ -91,6 +97,24 @@ fn a_task_is_at_the_message_under_which_it_began() {
     expect("shapes.py", &["tasks", "to_thread", "uvicorn"], &all());
     expect("exact.py", &["executor", "consume_to_tasks"], &all());
     expect("exact.py", &["filter_to_tasks", "quiet_tasks"], &"y".repeat(ORDERS / 2));
+}
+
+/// The late ones too, whose deliveries have spans of their own by then.
+#[test]
+fn what_is_made_of_a_batch_is_in_the_trace_of_the_call_that_handed_it_over() {
+    let Some(python) = python() else { return };
+    let batches = format!("{PAYING}\n[services.billing.topic.\"orders\"]\nrelation = \"batch\"\n");
+    let spans = shape_by(&batches, &python, "exact.py", "batch_worked_off_late");
+    assert_eq!(payments(&spans), all(), "{}", draw_traces(&spans));
+    let polls: Vec<_> = spans.iter().filter(|span| span.name == "poll orders").collect();
+    let [poll] = &*polls else { panic!("{}", draw_traces(&spans)) };
+    assert_eq!(poll.attribute("messaging.batch.message_count").as_deref(), Some("10"));
+    let of = |name: &str| spans.iter().filter(|span| span.name == name).collect::<Vec<_>>();
+    let (processed, received) = (of("process orders"), of("receive orders"));
+    assert_eq!((processed.len(), received.len()), (ORDERS, 4), "{}", draw_traces(&spans));
+    for span in processed.iter().chain(&received) {
+        assert_eq!((&span.trace_id, &span.parent_span_id), (&poll.trace_id, &poll.span_id), "{}", draw_traces(&spans));
+    }
 }
 
 #[test]

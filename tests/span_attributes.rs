@@ -2,8 +2,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord};
+use rdkafka::{Offset, TopicPartitionList};
 use tracer_resolver_rdkafka::Processing;
 use words::kafka::{assign, next_message};
 use words::receivers::ReceivedSpan;
@@ -39,6 +40,38 @@ fn a_send_span_has_exactly_these_attributes() {
   messaging.kafka.offset = 0
   messaging.operation.name = "send"
   messaging.operation.type = "send"
+  messaging.system = "kafka"
+  server.address = "127.0.0.1"
+  server.port = PORT
+"#
+    );
+}
+
+#[test]
+fn a_commit_s_span_has_exactly_these_attributes() {
+    let traced = Traced::start(&["orders"], &format!("{ORDERS}commit_spans = true\n"));
+    traced.send_untraced("orders", &[]);
+    let consumer = traced.consumer("orders");
+    next_message(&consumer);
+    let mut offsets = TopicPartitionList::new();
+    offsets.add_partition_offset("orders", 0, Offset::Offset(1)).unwrap();
+    consumer.commit(&offsets, CommitMode::Sync).unwrap();
+    let spans = traced.spans();
+    let received = only(spans.clone(), "receive orders");
+    let commit = only(spans, "commit orders");
+    assert_eq!((&commit.trace_id, &commit.parent_span_id), (&received.trace_id, &received.span_id));
+    assert_eq!(commit.links.iter().map(|link| &link.span_id).collect::<Vec<_>>(), [&received.span_id]);
+    assert_eq!(
+        portrait(&commit, &MASKS),
+        r#"billing: commit orders (client, unset)
+  links: 1
+  messaging.client.id = "test-client"
+  messaging.consumer.group.name = "test-group"
+  messaging.destination.name = "orders"
+  messaging.destination.partition.id = "0"
+  messaging.kafka.offset = 0
+  messaging.operation.name = "commit"
+  messaging.operation.type = "settle"
   messaging.system = "kafka"
   server.address = "127.0.0.1"
   server.port = PORT

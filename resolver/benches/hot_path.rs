@@ -16,6 +16,7 @@
 #[path = "../tests/support/fake_kafka.rs"]
 mod fake_kafka;
 
+use std::cell::OnceCell;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -65,9 +66,13 @@ enum Stage {
     WholeUnsampledMeasured,
     /// The same by a service that is only measured.
     WholeOnlyMeasured,
+    /// `Consume`, where commits get spans: one for a hundred messages.
+    ConsumeCommitted,
+    /// `Consume`, by calls for a hundred messages that get spans.
+    ConsumeBatched,
 }
 
-const STAGES: [Stage; 18] = [
+const STAGES: [Stage; 20] = [
     Stage::Application,
     Stage::Send,
     Stage::SendChild,
@@ -86,6 +91,8 @@ const STAGES: [Stage; 18] = [
     Stage::WholeMeasured,
     Stage::WholeUnsampledMeasured,
     Stage::WholeOnlyMeasured,
+    Stage::ConsumeCommitted,
+    Stage::ConsumeBatched,
 ];
 
 impl Stage {
@@ -95,6 +102,8 @@ impl Stage {
     }
 }
 
+/// Messages of a call, and of a commit.
+const CALL: usize = 100;
 const TRACEPARENT: &[u8; 55] = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 struct Bench {
@@ -110,7 +119,24 @@ struct Bench {
     consumer_off: Box<FakeClient>,
     /// Of a service that is measured: sampled, sampled out, and without spans.
     measured: [Measured; 3],
+    /// Of services that ask for spans of commits, and of calls for several messages. Made when needed: where nobody asks for the
+    /// latter, there is less to do for each call.
+    committed: OnceCell<Asking>,
+    batched: OnceCell<Asking>,
     message: Box<FakeMessage>,
+}
+
+/// The consumer of a service with a setting of its own; its calls are seen.
+struct Asking {
+    _resolver: Resolver,
+    consumer: Box<FakeClient>,
+}
+
+impl Asking {
+    fn new(setting: &str) -> Self {
+        let resolver = resolver_with("always_on", "off", setting);
+        Self { consumer: seen_polling(|| FakeClient::consumer(&resolver, Integration::Plugin)), _resolver: resolver }
+    }
 }
 
 /// The clients of a service that is measured.
@@ -154,6 +180,8 @@ impl Bench {
             consumer_off: FakeClient::consumer(&off, Integration::Plugin),
             measured: [("always_on", "on"), ("always_off", "on"), ("always_on", "only")]
                 .map(|(sampler, metrics)| Measured::new(sampler, metrics)),
+            committed: OnceCell::new(),
+            batched: OnceCell::new(),
             message: FakeMessage::new("orders"),
             on,
         }
@@ -242,6 +270,26 @@ impl Bench {
             Stage::WholeMeasured => self.measured[0].whole(message),
             Stage::WholeUnsampledMeasured => self.measured[1].whole(message),
             Stage::WholeOnlyMeasured => self.measured[2].whole(message),
+            Stage::ConsumeCommitted => {
+                let consumer = &self.committed.get_or_init(|| Asking::new("commit_spans = true")).consumer;
+                message.add_header(c"traceparent", TRACEPARENT);
+                polling(1, Hands::Many, || consumer.consume(message));
+                if index % CALL == CALL - 1 {
+                    consumer.commit(c"orders", 3, index as i64 + 1, 0);
+                }
+            }
+            Stage::ConsumeBatched if index % CALL == 0 => {
+                let consumer = &self.batched.get_or_init(|| Asking::new("relation = \"batch\"")).consumer;
+                polling(1, Hands::Many, || {
+                    for offset in index..index + CALL {
+                        message.clear();
+                        message.place(0, 3, offset as i64);
+                        message.add_header(c"traceparent", TRACEPARENT);
+                        consumer.consume(message);
+                    }
+                });
+            }
+            Stage::ConsumeBatched => {}
         }
     }
 }
@@ -352,10 +400,15 @@ fn parent() -> SpanContext {
 }
 
 fn resolver(sampler: &str, metrics: &str) -> Resolver {
+    resolver_with(sampler, metrics, "")
+}
+
+/// One whose service has another setting.
+fn resolver_with(sampler: &str, metrics: &str, setting: &str) -> Resolver {
     // No backend: spans are encoded into batches, which go nowhere.
     let text = format!(
         "version = 1\n[batch]\ndelay = \"1h\"\n[defaults]\nsampler = \"{sampler}\"\nmeasure = \"{metrics}\"\n\
-         [services.shop]\ntopics = [\"orders\"]\n"
+         [services.shop]\ntopics = [\"orders\"]\n{setting}\n"
     );
     let resolver = Resolver::load(Source::Text { name: "bench.toml".into(), text }).unwrap();
     assert!(resolver.is_on());

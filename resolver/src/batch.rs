@@ -40,7 +40,7 @@ pub(crate) use received_spans::{CLAIM_WINDOW, Claimed, Place, WaitingPlace};
 pub(crate) use record::{EndedBy, FinishedSpan, Outcome, SpanFlags, SpanKind, TimeInQueue};
 pub(crate) use service_counters::ServiceCounters;
 pub(crate) use span_fields::SpanFields;
-pub(crate) use span_links::write_links;
+pub(crate) use span_links::{LinkedSpan, write_links};
 pub(crate) use span_origin::SpanOrigin;
 pub(crate) use span_writer::{Field, SpanWriter};
 pub(crate) use template::{ServiceResource, SpanFacts, own_scope};

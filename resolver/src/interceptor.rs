@@ -10,6 +10,7 @@
 //! ```
 
 mod application_context;
+mod batches;
 mod binding;
 mod callbacks;
 mod captured;
@@ -31,6 +32,7 @@ mod headers;
 mod incoming;
 mod injecting;
 mod kafka_api;
+mod late_messages;
 mod message;
 mod parent_table;
 mod poll_counts;

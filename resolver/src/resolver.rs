@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use plan::check_with as check_backends;
 pub use reloading::Reloaded;
-pub(crate) use rules::{Rules, epoch};
+pub(crate) use rules::{Rules, batches_are_wanted, epoch};
 pub(crate) use shared::Shared;
 pub use trial::{BackendTrial, TrialOutcome, TrialSpan};
 

@@ -6,6 +6,8 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
+#[path = "without_code/batches.rs"]
+mod batches;
 #[path = "without_code/commits.rs"]
 mod commits;
 #[path = "support/fake_kafka.rs"]
@@ -28,6 +30,17 @@ use tracer_resolver::interceptor::{
 
 fn list(value: &Value, key: &str) -> Vec<Value> {
     value[key].as_array().cloned().unwrap_or_default()
+}
+
+/// A span's attribute, a text or a number.
+fn attribute(span: &Value, key: &str) -> Option<String> {
+    let found = list(span, "attributes").into_iter().find(|attribute| attribute["key"] == key)?;
+    let value = &found["value"];
+    ["stringValue", "intValue"].iter().find_map(|kind| match &value[*kind] {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    })
 }
 
 /// One service with every topic, its clients, and a file with its spans.

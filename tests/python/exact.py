@@ -230,6 +230,14 @@ def consume_loop():
             pay(order)
 
 
+def batch_worked_off_late():
+    for order in orders.consume(ORDERS, 30):
+        if number(order) == 5:
+            # The spans of the deliveries have left by then.
+            time.sleep(3)
+        pay(order)
+
+
 def consume_to_tasks():
     async def handle(order):
         await asyncio.sleep(0.02)

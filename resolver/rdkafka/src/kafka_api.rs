@@ -35,8 +35,7 @@ pub(crate) static KAFKA_API: std::sync::LazyLock<KafkaApi> = std::sync::LazyLock
     header_get_all: function!(rd_kafka_header_get_all),
     err2name: function!(rd_kafka_err2name),
     interceptor_add_on_response_received: Some(function!(rd_kafka_interceptor_add_on_response_received)),
-    // With guards nothing is guessed.
-    interceptor_add_on_commit: None,
+    interceptor_add_on_commit: Some(function!(rd_kafka_interceptor_add_on_commit)),
 });
 
 #[cfg(test)]
@@ -44,7 +43,22 @@ mod tests {
     use std::mem::offset_of;
 
     use super::rd;
-    use tracer_resolver::interceptor::RdKafkaMessage;
+    use tracer_resolver::interceptor::{RdKafkaMessage, RdKafkaTopicPartition, RdKafkaTopicPartitionList};
+
+    #[test]
+    fn the_engine_reads_what_was_committed_as_librdkafka_lays_it_out() {
+        type Theirs = rd::rd_kafka_topic_partition_s;
+        assert_eq!(size_of::<RdKafkaTopicPartition>(), size_of::<Theirs>());
+        macro_rules! same {
+            ($($field:ident),*) => {
+                $(assert_eq!(offset_of!(RdKafkaTopicPartition, $field), offset_of!(Theirs, $field));)*
+            };
+        }
+        same!(topic, partition, offset, err);
+        type TheirList = rd::rd_kafka_topic_partition_list_s;
+        assert_eq!(offset_of!(RdKafkaTopicPartitionList, cnt), offset_of!(TheirList, cnt));
+        assert_eq!(offset_of!(RdKafkaTopicPartitionList, elems), offset_of!(TheirList, elems));
+    }
 
     #[test]
     fn the_engine_reads_a_message_as_librdkafka_lays_it_out() {

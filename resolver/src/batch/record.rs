@@ -77,6 +77,10 @@ pub(crate) enum SpanKind {
     Process,
     /// A commit of offsets of one topic.
     Commit,
+    /// A call that hands over several messages of one topic.
+    Poll,
+    /// The same, of several topics.
+    PollOfTopics,
     /// No span at all: see [`FinishedSpan::passing_on`].
     PassedOn,
 }

@@ -146,7 +146,7 @@ impl fmt::Debug for SpanOrigin {
 /// An origin whose spans go nowhere.
 #[cfg(test)]
 pub(super) fn test_origin(topic: &str) -> Arc<SpanOrigin> {
-    let facts = SpanFacts { topic, client_id: "", group_id: None, server: None, older_names: false };
+    let facts = SpanFacts { topic, client_id: "", group_id: None, server: None, older_names: false, batches: false };
     let backend_set = super::backend_set::test_backend_set();
     Arc::new(SpanOrigin::new(
         &facts,

@@ -19,6 +19,8 @@ pub(crate) struct SpanFacts<'a> {
     pub server: Option<(&'a str, Option<u16>)>,
     /// By the older names of the conventions too.
     pub older_names: bool,
+    /// Whether calls for several messages get spans.
+    pub batches: bool,
 }
 
 /// The templates of one client and topic, one for each kind of span.
@@ -28,6 +30,8 @@ pub(crate) struct SpanTemplates {
     receive: Template,
     process: Template,
     commit: Template,
+    /// Of one topic, and of several; only where there are such spans.
+    polls: Option<[Template; 2]>,
     older_names: bool,
 }
 
@@ -72,6 +76,9 @@ impl SpanTemplates {
             receive: Template::new(facts, SpanKind::Receive),
             process: Template::new(facts, SpanKind::Process),
             commit: Template::new(facts, SpanKind::Commit),
+            polls: facts
+                .batches
+                .then(|| [SpanKind::Poll, SpanKind::PollOfTopics].map(|kind| Template::new(facts, kind))),
             older_names: facts.older_names,
         }
     }
@@ -87,11 +94,13 @@ impl SpanTemplates {
         extra: &[u8],
         error_type: impl FnOnce(Outcome) -> String,
     ) {
-        let template = match span.kind {
-            SpanKind::Send => &self.send,
-            SpanKind::Receive | SpanKind::PassedOn => &self.receive,
-            SpanKind::Process => &self.process,
-            SpanKind::Commit => &self.commit,
+        let template = match (span.kind, &self.polls) {
+            (SpanKind::Send, _) => &self.send,
+            (SpanKind::Process, _) => &self.process,
+            (SpanKind::Commit, _) => &self.commit,
+            (SpanKind::Poll, Some([of_topic, _])) => of_topic,
+            (SpanKind::PollOfTopics, Some([_, of_topics])) => of_topics,
+            (SpanKind::Receive | SpanKind::PassedOn | SpanKind::Poll | SpanKind::PollOfTopics, _) => &self.receive,
         };
         let opened = out.len();
         let end = span.end.max(span.start.saturating_add(SHORTEST)).to_le_bytes();
@@ -223,16 +232,22 @@ impl Template {
             SpanKind::Receive | SpanKind::PassedOn => ("receive", "receive", "receive", 5),
             SpanKind::Process => ("process", "process", "process", 5),
             SpanKind::Commit => ("commit", "settle", "settle", 3),
+            SpanKind::Poll | SpanKind::PollOfTopics => ("poll", "receive", "receive", 3),
         };
+        // What is not the same for all messages of a batch is not told of it.
+        let topic = Some(facts.topic).filter(|_| kind != SpanKind::PollOfTopics);
         let mut rest = Vec::with_capacity(320);
         let mut span = SpanWriter::new(&mut rest);
-        span.bytes(Field::NAME, format!("{operation} {}", facts.topic).as_bytes());
+        let name = topic.map_or_else(|| operation.to_owned(), |topic| format!("{operation} {topic}"));
+        span.bytes(Field::NAME, name.as_bytes());
         span.varint(Field::KIND, otlp_kind);
         let mut attribute = |key: &str, value: &str| span.string_attribute(Field::ATTRIBUTES, key, value);
         attribute("messaging.system", "kafka");
         attribute("messaging.operation.name", operation);
         attribute("messaging.operation.type", operation_type);
-        attribute("messaging.destination.name", facts.topic);
+        if let Some(topic) = topic {
+            attribute("messaging.destination.name", topic);
+        }
         if !facts.client_id.is_empty() {
             attribute("messaging.client.id", facts.client_id);
         }

@@ -111,9 +111,11 @@ unsafe extern "C" fn on_new(
                 }
                 Side::Consume => {
                     (api.interceptor_add_on_consume)(rk, NAME.as_ptr(), on_consume, opaque);
-                    let hooks = (api.interceptor_add_on_commit, api.interceptor_add_on_response_received);
-                    if let (Some(add_on_commit), Some(add_on_response), true) = (hooks.0, hooks.1, commits) {
+                    if let Some(add_on_commit) = api.interceptor_add_on_commit.filter(|_| commits) {
                         add_on_commit(rk, NAME.as_ptr(), on_commit, opaque);
+                    }
+                    // Without it a commit's span is a point, and no commit says how long a message was processed.
+                    if let Some(add_on_response) = api.interceptor_add_on_response_received.filter(|_| commits) {
                         add_on_response(rk, NAME.as_ptr(), on_response_received, opaque);
                     }
                 }

@@ -11,7 +11,9 @@ use super::consumer::trace_state_of;
 use super::incoming::Incoming;
 use super::route::{Traced, topic_hash};
 use super::settled::{Links, Settled};
-use crate::batch::{FinishedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TimeInQueue, TraceStateField, write_links};
+use crate::batch::{
+    FinishedSpan, LinkedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TimeInQueue, TraceStateField, write_links,
+};
 use crate::clock;
 use crate::propagation::{SpanContext, TraceStateBuffer};
 use crate::stack_room::with_room;
@@ -93,7 +95,7 @@ fn make_span(traced: &Traced, settled: &Settled, err: i32, time: Time, topic: &s
     if let Some(state) = state {
         extra.extend_from_slice(TraceStateField::new(state).as_slice());
     }
-    let spans = links.spans.iter().map(|(_, context)| (context.trace_id, context.span_id, context.flags));
+    let spans = links.spans.iter().map(|&(_, context)| LinkedSpan { context, is_remote: false });
     write_links(&mut extra, spans, links.left_out);
     Pipeline::push(&span, &extra);
 }

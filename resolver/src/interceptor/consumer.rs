@@ -61,7 +61,8 @@ impl Client {
         if !traced.spans {
             return self.pass_on(number, route, traced, message, headers.as_ref(), &incoming);
         }
-        let mut span = consumer_span(traced, &incoming);
+        let batch = |now| self.batch_of(number, now, (route, traced), message, &incoming);
+        let mut span = consumer_span(traced, &incoming, batch);
         span.partition = message.partition();
         span.offset = message.offset();
         span.flags.set_if(SpanFlags::TOMBSTONE, message.is_tombstone());
@@ -285,8 +286,14 @@ fn baggage_of<'a>(traced: &Traced, headers: Option<&Headers<'a>>) -> impl Iterat
     headers.filter(|headers| takes && headers.have_baggage()).into_iter().flat_map(Headers::baggage)
 }
 
-/// The span of a consumed message: a child of the span that sent it, or, by `relation`, a new trace with a link to it.
-pub(super) fn consumer_span(traced: &Traced, incoming: &Incoming<'_>) -> FinishedSpan {
+/// The span of a consumed message: by `relation` a child of the span that sent it, a new trace with a link to it, or a child
+/// of that of the call that hands over its `batch`, with that link too.
+#[inline]
+pub(super) fn consumer_span(
+    traced: &Traced,
+    incoming: &Incoming<'_>,
+    batch: impl FnOnce(u64) -> Option<SpanContext>,
+) -> FinishedSpan {
     let now = clock::unix_nanos();
     let mut span = FinishedSpan {
         origin: traced.origin.address(),
@@ -306,6 +313,9 @@ pub(super) fn consumer_span(traced: &Traced, incoming: &Incoming<'_>) -> Finishe
         trace_flags: 0,
         extra_len: 0,
     };
+    if let Some(batch) = (traced.relation == Relation::Batch).then(|| batch(now)).flatten() {
+        return in_batch(traced, span, &batch, incoming);
+    }
     let (continued, sampling) = match (&incoming.context, traced.relation) {
         (Some(context), Relation::Parent) => {
             span.trace_id = context.trace_id;
@@ -313,7 +323,7 @@ pub(super) fn consumer_span(traced: &Traced, incoming: &Incoming<'_>) -> Finishe
             span.flags.set_if(SpanFlags::PARENT_REMOTE, true);
             (Some(context), incoming.sampling)
         }
-        (Some(context), Relation::Link) => {
+        (Some(context), Relation::Link | Relation::Batch) => {
             span.trace_id = new_trace_id();
             span.link_trace_id = context.trace_id;
             span.link_span_id = context.span_id;
@@ -332,6 +342,24 @@ pub(super) fn consumer_span(traced: &Traced, incoming: &Incoming<'_>) -> Finishe
     span
 }
 
+/// The span below that of the call which hands the message over: what was decided about that one goes for all of the call.
+#[cold]
+fn in_batch(traced: &Traced, span: FinishedSpan, batch: &SpanContext, incoming: &Incoming<'_>) -> FinishedSpan {
+    if !batch.is_sampled() {
+        traced.topic.sampled_out.raise();
+    }
+    let (link_trace_id, link_span_id) =
+        incoming.context.map(|sender| (sender.trace_id, sender.span_id)).unwrap_or_default();
+    FinishedSpan {
+        trace_id: batch.trace_id,
+        parent_span_id: batch.span_id,
+        link_trace_id,
+        link_span_id,
+        trace_flags: batch.flags,
+        ..span
+    }
+}
+
 /// The trace state of a span of [`consumer_span`]. A new trace has none of others'.
 #[inline(never)]
 pub(super) fn trace_state_of<'a>(
@@ -340,7 +368,9 @@ pub(super) fn trace_state_of<'a>(
     incoming: &Incoming<'a>,
     buffer: &'a mut TraceStateBuffer,
 ) -> Option<&'a [u8]> {
-    let (given, sampling) = if span.link_span_id == [0; 8] {
+    // Below the span of a call of this process: in the trace that it begins.
+    let is_in_batch = span.parent_span_id != [0; 8] && !span.flags.contains(SpanFlags::PARENT_REMOTE);
+    let (given, sampling) = if span.link_span_id == [0; 8] && !is_in_batch {
         (incoming.trace_state, incoming.sampling)
     } else {
         (None, ParentSampling::NoParent)

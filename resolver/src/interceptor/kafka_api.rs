@@ -195,7 +195,7 @@ pub struct KafkaApi {
     ) -> RdKafkaError,
     /// `rd_kafka_err2name`
     pub err2name: unsafe extern "C" fn(RdKafkaError) -> *const c_char,
-    /// `rd_kafka_interceptor_add_on_commit`; without it no commit ends a processing.
+    /// `rd_kafka_interceptor_add_on_commit`; without it no commit ends a processing, or has a span.
     pub interceptor_add_on_commit:
         Option<unsafe extern "C" fn(*mut RdKafka, *const c_char, OnCommit, *mut c_void) -> RdKafkaError>,
     /// `rd_kafka_interceptor_add_on_response_received`, since librdkafka 1.7; likewise. And without it

@@ -8,6 +8,7 @@
 use std::cell::Cell;
 use std::thread::LocalKey;
 
+use super::batches;
 use super::contain_panic::contain_panic;
 use super::current_message::{self, CurrentMessage};
 use super::poll_counts::Poll;
@@ -44,6 +45,7 @@ pub fn polling<T>(source: usize, hands: Hands, poll: impl FnOnce() -> T) -> T {
             }
         });
     });
+    let _batch = if hands == Hands::Many { batches::Call::begin() } else { None };
     // Polls may be nested: librdkafka calls back into the application while it polls.
     let _call = Restore { cell: &CALL, before: CALL.replace(Some((Poll::begin(source), hands))) };
     poll()

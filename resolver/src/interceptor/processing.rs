@@ -13,6 +13,7 @@ use super::application_context;
 use super::clientless_routes;
 use super::consumer::{consumer_span, trace_state_of};
 use super::incoming::Incoming;
+use super::late_messages;
 use super::route::topic_hash;
 use crate::Resolver;
 use crate::batch::{
@@ -308,7 +309,8 @@ fn unclaimed<'a>(
     }
     let extracted = extract(headers.clone(), &traced.extract, buffer);
     let incoming = Incoming::of(&extracted);
-    let mut span = consumer_span(traced, &incoming);
+    let handed_over = |_now| late_messages::batch_of(&traced.origin, place.topic_hash, place.partition, place.offset);
+    let mut span = consumer_span(traced, &incoming, handed_over);
     span.partition = place.partition;
     span.offset = place.offset;
     let mut own = TraceStateBuffer::new();

@@ -100,8 +100,9 @@ impl RouteMaker {
         let (settings, number) = (rules.settings_of(belongs)?, rules.number_of(service)?);
         let server = self.server.as_ref().map(|(host, port)| (host.as_str(), *port));
         let group_id = self.group_id.as_deref();
+        let batches = self.side == Side::Consume && settings.relation == Relation::Batch;
         let older_names = settings.attributes.conventions == Conventions::MessagingDup;
-        let facts = SpanFacts { topic, client_id: &self.client_id, group_id, server, older_names };
+        let facts = SpanFacts { topic, client_id: &self.client_id, group_id, server, older_names, batches };
         let takes_baggage = settings.extract.contains(&Propagator::Baggage);
         let api = self.api;
         let error_type = Box::new(move |outcome: Outcome| match &api {

@@ -5,13 +5,13 @@
 use std::collections::HashMap;
 use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::backends::Backends;
 use super::ledger::{Ledger, Listed};
 use super::resource::resource;
 use crate::batch::{BackendSet, BatchedService, BatchedServices, Destinations, ServiceCounters, TopicCounters};
-use crate::config::{Config, Pattern, Settings, Trace};
+use crate::config::{Config, Pattern, Relation, Settings, Trace};
 use crate::metrics::Instruments;
 use crate::services::{Candidate, Selection, ServiceMap};
 use crate::status::{self, Belongs, CountedTopic, Owner, TopicsSeen, Who};
@@ -52,12 +52,20 @@ pub(super) struct Lasting<'a> {
 /// Grows with every reload of any resolver of this process, when its new rules are in their place. Kafka's threads look at
 /// it for every message.
 static EPOCH: AtomicU64 = AtomicU64::new(0);
+/// Whether any rules of this process ever had a topic whose batches get spans.
+static BATCHES: AtomicBool = AtomicBool::new(false);
 
 /// See [`Rules`].
 #[inline]
 pub(crate) fn epoch() -> u64 {
     // Acquire: pairs with the release in `next_epoch`; who sees the number finds the rules.
     EPOCH.load(Ordering::Acquire)
+}
+
+/// See [`BATCHES`]: else no call for messages has to look.
+#[inline]
+pub(crate) fn batches_are_wanted() -> bool {
+    BATCHES.load(Ordering::Relaxed)
 }
 
 /// From here on nobody goes on with what was made of other rules.
@@ -102,6 +110,9 @@ impl Rules {
             })
             .collect();
         seen.counted().make_room(batched_services.len());
+        if services.slots().any(|(_, settings)| settings.relation == Relation::Batch) {
+            BATCHES.store(true, Ordering::Relaxed);
+        }
         let samplers = samplers(&services, &config, before);
         Self {
             generation: before.map_or(0, |before| before.generation + 1),

@@ -36,16 +36,6 @@ fn commits(program: &Program) -> Vec<String> {
         .collect()
 }
 
-fn attribute(span: &Value, key: &str) -> Option<String> {
-    let found = list(span, "attributes").into_iter().find(|attribute| attribute["key"] == key)?;
-    let value = &found["value"];
-    ["stringValue", "intValue"].iter().find_map(|kind| match &value[*kind] {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    })
-}
-
 fn partition(program: &Program) -> i32 {
     (program.source / 16) as i32
 }

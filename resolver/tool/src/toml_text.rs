@@ -106,6 +106,7 @@ pub(crate) fn relation(relation: Relation) -> &'static str {
     match relation {
         Relation::Parent => "\"parent\"",
         Relation::Link => "\"link\"",
+        Relation::Batch => "\"batch\"",
     }
 }
 

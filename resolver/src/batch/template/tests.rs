@@ -19,6 +19,7 @@ const FACTS: SpanFacts<'_> = SpanFacts {
     group_id: Some("payments"),
     server: Some(("broker-1", Some(9092))),
     older_names: false,
+    batches: false,
 };
 
 fn span() -> FinishedSpan {
@@ -200,7 +201,7 @@ proptest! {
             kind,
             ..span()
         };
-        let facts = SpanFacts { topic: &topic, client_id: &client_id, group_id: None, server: None, older_names: false };
+        let facts = SpanFacts { topic: &topic, client_id: &client_id, group_id: None, server: None, older_names: false, batches: false };
         let state = extra.as_deref().map_or(Vec::new(), |state| TraceStateField::new(state.as_bytes()).as_slice().to_vec());
         let field = encoded(&facts, &span, &state);
         let decoded = decoded(&field);

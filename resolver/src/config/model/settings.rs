@@ -132,6 +132,8 @@ pub enum Relation {
     Parent,
     /// The consumer span starts a trace of its own and links to the producer span.
     Link,
+    /// The same, but below a span of the call that hands over several messages, which links to all their producer spans.
+    Batch,
 }
 
 /// `ambient = …`. For clients of other languages only: in Rust a processing guard says which message is processed.

@@ -125,6 +125,7 @@ pub(crate) fn by_another_word(key: &str, known: &[&str]) -> Option<&'static str>
         "attributes" | "labels" | "resource_attributes" | "tags" => "resource",
         "headers" | "captured_headers" | "header_attributes" => "capture_headers",
         "commits" | "settle" | "settle_spans" => "commit_spans",
+        "receive_spans" | "poll_spans" | "batch_spans" => "relation",
         "key" | "record_key" => "message_key",
         "redact" | "mask" => "redact_headers",
         "metrics" | "metric" => "measure",

@@ -197,7 +197,8 @@ pub(super) const TRACES: &[(&str, Trace)] =
     &[("spans", Trace::Spans), ("propagate", Trace::Propagate), ("off", Trace::Off)];
 const MEASURE: &[(&str, Measuring)] = &[("off", Measuring::Off), ("on", Measuring::On), ("only", Measuring::Only)];
 const PARENTS: &[(&str, ParentDecision)] = &[("respect", ParentDecision::Respect), ("ignore", ParentDecision::Ignore)];
-const RELATIONS: &[(&str, Relation)] = &[("parent", Relation::Parent), ("link", Relation::Link)];
+const RELATIONS: &[(&str, Relation)] =
+    &[("parent", Relation::Parent), ("link", Relation::Link), ("batch", Relation::Batch)];
 const MESSAGE_KEYS: &[(&str, MessageKey)] =
     &[("off", MessageKey::Off), ("hash", MessageKey::Hash), ("plain", MessageKey::Plain)];
 const CONVENTIONS: &[(&str, Conventions)] =

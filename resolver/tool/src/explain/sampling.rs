@@ -65,7 +65,7 @@ pub(super) fn outcome(asked: &Asked<'_>) -> Outcome {
     let extracted = extract(bytes(headers), &settings.extract, &mut buffer);
     let mut lines = unread(settings, headers, &extracted);
     lines.extend(left(asked, "its own span"));
-    let is_linked = side == Side::Consume && settings.relation == Relation::Link;
+    let is_linked = side == Side::Consume && settings.relation != Relation::Parent;
     let fate = match (extracted.parent(), is_linked) {
         (Some(parent), false) => {
             lines.push(format!(
@@ -78,9 +78,13 @@ pub(super) fn outcome(asked: &Asked<'_>) -> Outcome {
         }
         (Some(parent), true) => {
             let (trace, span) = (hex::encode(parent.context.trace_id), hex::encode(parent.context.span_id));
-            lines.push(format!(
-                "relation = \"link\": it begins a trace of its own, with a link to span {span} of trace {trace}"
-            ));
+            let of_its_own = match settings.relation {
+                Relation::Batch => {
+                    "\"batch\": it is below the span of the call that hands over several messages, or begins a trace of its own"
+                }
+                _ => "\"link\": it begins a trace of its own",
+            };
+            lines.push(format!("relation = {of_its_own}, with a link to span {span} of trace {trace}"));
             begun(asked, ParentSampling::NoParent, &mut lines)
         }
         (None, _) => {

@@ -239,6 +239,18 @@ fn what_becomes_of_a_header_is_said_for_each_side_relation_and_way_to_trace() {
 }
 
 #[test]
+fn below_which_span_a_message_is_that_comes_with_others_is_said() {
+    let installed = Installed::new();
+    installed.file("t.toml", "version = 1\n[services.a]\ntopics = [\"a\"]\nrelation = \"batch\"\n");
+    let parent = format!("{PARENT}0");
+    let said = installed.run(&["explain", "t.toml", "--topic", "a", "--consume", "--header", &parent]);
+    let expected = "relation = \"batch\": it is below the span of the call that hands over several messages, or begins a \
+                    trace of its own, with a link to span 00f067aa0ba902b7 of trace 4bf92f3577b34da6a3ce929d0e0e4736";
+    assert!(said.out.contains(expected), "{}", said.out);
+    assert!(!said.out.contains("its sender did not keep it"), "the sender decides nothing: {}", said.out);
+}
+
+#[test]
 fn by_consistent_probability_a_trace_s_own_randomness_is_said_to_decide() {
     let installed = Installed::new();
     let sampler = "sampler = { consistent_probability = 0.25 }\nparent = \"ignore\"\n";

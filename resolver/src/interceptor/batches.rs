@@ -1,0 +1,258 @@
+//! What one call for several messages hands over: a span of the call, `poll TOPIC`, with links to what sent the messages, and
+//! above their own spans, where `relation = "batch"` asks for it.
+//!
+//! A batch is the calling thread's alone, from its call to the return. It has one span for each service that gets messages.
+
+#![forbid(unsafe_code)]
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::client::Client;
+use super::consumer::trace_state_of;
+use super::contain_panic::contain_panic;
+use super::declared_parents;
+use super::incoming::Incoming;
+use super::late_messages::{self, Handed};
+use super::message::Message;
+use super::polls::{self, Hands};
+use super::route::{Route, Traced};
+use crate::batch::{
+    Field, FinishedSpan, LinkedSpan, Outcome, Pipeline, SpanFlags, SpanKind, SpanOrigin, SpanWriter, TimeInQueue,
+    TraceStateField, write_links,
+};
+use crate::clock;
+use crate::host;
+use crate::per_process;
+use crate::propagation::{SpanContext, TraceStateBuffer};
+use crate::resolver::batches_are_wanted;
+use crate::tracer::ids::{new_span_id, new_trace_id};
+use crate::tracer::sampler::ParentSampling;
+
+/// Links of one span: as many as fit into a record beside everything else.
+const MAX_LINKS: usize = 100;
+
+/// See the module.
+struct Batch {
+    /// The process that called: the child of a fork that a callback makes comes back from the call too.
+    generation: usize,
+    receives: Vec<Receive>,
+}
+
+/// What one service is handed by the call.
+struct Receive {
+    /// The number of the consumer that hands it over.
+    client: u64,
+    /// From the first message to the last.
+    span: FinishedSpan,
+    /// Where its span goes: that of the first message.
+    origin: Arc<SpanOrigin>,
+    trace_state: Option<Box<[u8]>>,
+    /// Of what is sampled only.
+    links: Vec<LinkedSpan>,
+    links_left_out: u64,
+    messages: u64,
+    /// Where they are in the log: their spans may be asked for when they are gone.
+    handed: Vec<Handed>,
+}
+
+/// A call for several messages, from its beginning to its end.
+pub(super) struct Call {
+    /// What the thread's call before had handed over, if this one is made in a callback of it.
+    before: Option<Batch>,
+}
+
+thread_local!(static BATCH: RefCell<Option<Batch>> = const { RefCell::new(None) });
+
+impl Call {
+    /// The calling thread asks for several messages; `None` where nobody wants to know. What a reload wants while the thread
+    /// waits in its call begins with the next one.
+    #[inline]
+    pub(super) fn begin() -> Option<Self> {
+        batches_are_wanted().then(Self::begin_batch)
+    }
+
+    #[cold]
+    fn begin_batch() -> Self {
+        let batch = Batch { generation: per_process::generation(), receives: Vec::new() };
+        Self { before: replace(Some(batch)) }
+    }
+}
+
+impl Drop for Call {
+    /// The call returns, in whatever way: callbacks of C++ programs may throw through it.
+    fn drop(&mut self) {
+        contain_panic(|| {
+            let batch = replace(self.before.take());
+            if let Some(batch) = batch.filter(|batch| batch.generation == per_process::generation()) {
+                batch.receives.into_iter().for_each(Receive::end);
+            }
+        });
+    }
+}
+
+impl Client {
+    /// The span of the call that hands over this message at `now`; `None` where that is a call for one, or where it is not known
+    /// what comes by one call, which is told.
+    #[inline(never)]
+    pub(super) fn batch_of(
+        &self,
+        number: u64,
+        now: u64,
+        (route, traced): (&Route, &Traced),
+        message: &Message<'_>,
+        incoming: &Incoming<'_>,
+    ) -> Option<SpanContext> {
+        match polls::under_way() {
+            Some((_, Hands::Many)) => {
+                let add = |batch: &mut Batch| batch.add(number, now, (route, traced), message, incoming);
+                BATCH.try_with(|batch| batch.borrow_mut().as_mut().and_then(add)).ok().flatten()
+            }
+            // A thread of Node's asks for each message of what the program gets at once.
+            Some((_, Hands::One)) if !host::is_node() => None,
+            _ => {
+                self.tell_of_unknown_batches(route.topic());
+                None
+            }
+        }
+    }
+
+    /// Says, once in a process, that `relation` cannot be followed, and why.
+    #[cold]
+    fn tell_of_unknown_batches(&self, topic: &str) {
+        static TOLD: AtomicBool = AtomicBool::new(false);
+        if TOLD.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let why = match (self.guards, host::is_node()) {
+            (true, _) => "Rust's clients hand over one message at a time",
+            (_, true) => "Node.js's clients ask for one message at a time, on a thread of their own",
+            _ => "the program's calls for messages are not seen, or it takes events",
+        };
+        let what = format!(
+            "relation = \"batch\" of the topic {topic} cannot be followed here, and is taken for \"link\": which messages \
+             come by one call is not known, since {why}"
+        );
+        Pipeline::current().tell(log::Level::Warn, what);
+    }
+}
+
+impl Batch {
+    /// One more message; gives the span that it is below.
+    fn add(
+        &mut self,
+        client: u64,
+        now: u64,
+        (route, traced): (&Route, &Traced),
+        message: &Message<'_>,
+        incoming: &Incoming<'_>,
+    ) -> Option<SpanContext> {
+        let is_its = |receive: &Receive| receive.client == client && receive.is_of(&traced.origin);
+        let known = self.receives.iter().position(is_its);
+        let place = known.unwrap_or_else(|| {
+            self.receives.push(Receive::begin(client, traced, now, message.partition()));
+            self.receives.len() - 1
+        });
+        let receive = self.receives.get_mut(place)?;
+        receive.add(now, route, message, incoming);
+        Some(receive.context())
+    }
+}
+
+impl Receive {
+    /// The sampler of the first message's topic decides for all.
+    fn begin(client: u64, traced: &Traced, start: u64, partition: i32) -> Self {
+        let trace_id = new_trace_id();
+        let no_parent = ParentSampling::NoParent;
+        let span = FinishedSpan {
+            origin: traced.origin.address(),
+            trace_id,
+            span_id: new_span_id(),
+            parent_span_id: [0; 8],
+            link_trace_id: [0; 16],
+            link_span_id: [0; 8],
+            start,
+            end: start,
+            offset: -1,
+            time_in_queue: TimeInQueue::UNKNOWN,
+            partition,
+            outcome: Outcome::OK,
+            kind: SpanKind::Poll,
+            flags: SpanFlags::default(),
+            trace_flags: traced.sampler.flags(&trace_id, None, no_parent, || None, clock::monotonic_nanos),
+            extra_len: 0,
+        };
+        let mut buffer = TraceStateBuffer::new();
+        let trace_state = trace_state_of(traced, &span, &Incoming::NOTHING, &mut buffer).map(Box::from);
+        Self {
+            client,
+            span,
+            origin: Arc::clone(&traced.origin),
+            trace_state,
+            links: Vec::new(),
+            links_left_out: 0,
+            messages: 0,
+            handed: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, now: u64, route: &Route, message: &Message<'_>, incoming: &Incoming<'_>) {
+        let partition = message.partition();
+        self.messages += 1;
+        // Not when the call returns: it may wait for more in vain.
+        self.span.end = now.max(self.span.start);
+        if self.origin.topic() != route.topic() {
+            self.span.kind = SpanKind::PollOfTopics;
+        }
+        if self.span.partition != partition || self.span.kind == SpanKind::PollOfTopics {
+            self.span.partition = -1;
+        }
+        Handed::add(&mut self.handed, route.topic_hash(), partition, message.offset());
+        let Some(sender) = incoming.context.filter(|_| self.context().is_sampled()) else { return };
+        if self.links.len() < MAX_LINKS {
+            self.links.push(LinkedSpan { context: sender, is_remote: true });
+        } else {
+            self.links_left_out += 1;
+        }
+    }
+
+    fn end(self) {
+        let context = self.context();
+        if declared_parents::declares() {
+            late_messages::keep(&self.origin, context, self.handed);
+        }
+        if !context.is_sampled() {
+            return;
+        }
+        let mut extra = Vec::new();
+        if let Some(state) = &self.trace_state {
+            extra.extend_from_slice(TraceStateField::new(state).as_slice());
+        }
+        let messages = i64::try_from(self.messages).unwrap_or(i64::MAX);
+        SpanWriter::new(&mut extra).int_attribute(Field::ATTRIBUTES, MESSAGE_COUNT, messages);
+        write_links(&mut extra, self.links.into_iter(), self.links_left_out);
+        let mut span = self.span;
+        // A reload may replace the rules before the batch thread has it.
+        span.flags.set_if(SpanFlags::OWNS_ORIGIN, true);
+        span.origin = self.origin.into_address();
+        Pipeline::push(&span, &extra);
+    }
+
+    /// Whether it is of the same service of the same resolver.
+    fn is_of(&self, origin: &SpanOrigin) -> bool {
+        self.origin.service() == origin.service()
+            && self.origin.backend_set().resolver() == origin.backend_set().resolver()
+    }
+
+    fn context(&self) -> SpanContext {
+        SpanContext { trace_id: self.span.trace_id, span_id: self.span.span_id, flags: self.span.trace_flags }
+    }
+}
+
+const MESSAGE_COUNT: &str = "messaging.batch.message_count";
+
+/// The calling thread's batch; gives the one before.
+fn replace(batch: Option<Batch>) -> Option<Batch> {
+    BATCH.try_with(|current| current.replace(batch)).ok().flatten()
+}
