@@ -23,13 +23,24 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &["counted", "trusted_path"]),
     ("services", &["config"]),
     // What is decided without I/O.
-    ("tracer", &["config", "services"]),
+    ("tracer", &["cancellation", "config", "services"]),
     ("propagation", &["config", "tracer"]),
     // Finished spans on their way out. What a span's record names is the batches' own (`SpanOrigin`).
-    ("export", &["config", "counted", "diagnostics", "quiet_thread"]),
+    ("export", &["config", "counted", "diagnostics", "per_process", "quiet_thread"]),
     (
         "batch",
-        &["clock", "config", "diagnostics", "export", "metrics", "per_process", "quiet_thread", "tracer", "zeroed"],
+        &[
+            "cancellation",
+            "clock",
+            "config",
+            "diagnostics",
+            "export",
+            "metrics",
+            "per_process",
+            "quiet_thread",
+            "tracer",
+            "zeroed",
+        ],
     ),
     // What is measured, as OpenTelemetry has it, and how it leaves.
     ("metrics", &["per_process"]),
@@ -200,6 +211,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/src/interceptor/processing.rs",
     "resolver/src/interceptor/route.rs",
     "resolver/src/interceptor/route_cache.rs",
+    "resolver/src/interceptor/sent_spans.rs",
     "resolver/src/interceptor/client_handles.rs",
     "resolver/src/loaded_modules.rs",
     "resolver/src/plugin/c_text.rs",

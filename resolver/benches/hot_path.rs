@@ -337,8 +337,10 @@ fn times(quick: bool) {
 const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.txt");
 /// How much more a stage may take than was recorded, in percent.
 const ALLOWED: f64 = 5.0;
+/// Runs of a stage of which the least counts.
+const RUNS: usize = 3;
 
-/// Two runs of each stage, of which one does twice as much: what the start takes falls out. Compares with what was recorded, or
+/// Runs of each stage, of which some do twice as much: what the start takes falls out. Compares with what was recorded, or
 /// records it.
 fn instructions(messages: usize, record: bool) {
     println!("instructions a message, all threads, by callgrind ({messages} messages)");
@@ -359,7 +361,10 @@ fn instructions(messages: usize, record: bool) {
             let line = text.lines().find(|line| line.contains("Collected :")).unwrap();
             line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
         };
-        let each = (count(2 * messages) - count(messages)) / messages as f64;
+        // The least of a few: what is done by the clock (a look for event loops, a batch that leaves before it is full) comes
+        // on top, and on a busy machine it is more.
+        let least = |messages: usize| (0..RUNS).map(|_| count(messages)).fold(f64::INFINITY, f64::min);
+        let each = (least(2 * messages) - least(messages)) / messages as f64;
         if stage == Stage::Application {
             base = each;
         }

@@ -22,6 +22,19 @@ pub(crate) fn monotonic_nanos() -> u64 {
     ORIGIN.get_or_init(Instant::now).elapsed().as_nanos() as u64
 }
 
+/// A reading of the processor's counter, for [`now_and_since`]; 0 where it is not what time is kept by.
+#[inline]
+pub(crate) fn ticks() -> u64 {
+    counter::ticks()
+}
+
+/// Nanoseconds since the Unix epoch, and how many of them have passed since [`ticks`] was read, whatever became of the
+/// system's clock meanwhile. `None` where that cannot be told.
+#[inline]
+pub(crate) fn now_and_since(ticks: u64) -> Option<(u64, u64)> {
+    if ticks == 0 { None } else { counter::now_and_since(ticks) }
+}
+
 /// Called by the batch thread, ten times a second or so: renews the anchor when it is due.
 pub(crate) fn keep_anchored() {
     counter::keep_anchored();
@@ -61,6 +74,16 @@ mod counter {
     #[inline]
     pub(super) fn unix_nanos() -> Option<u64> {
         ANCHOR.unix_nanos()
+    }
+
+    #[inline]
+    pub(super) fn ticks() -> u64 {
+        ANCHOR.ticks()
+    }
+
+    #[inline]
+    pub(super) fn now_and_since(earlier: u64) -> Option<(u64, u64)> {
+        ANCHOR.now_and_since(earlier)
     }
 
     pub(super) fn keep_anchored() {
@@ -115,6 +138,29 @@ mod counter {
 
         #[inline]
         pub(super) fn unix_nanos(&self) -> Option<u64> {
+            let (ticks, nanos, scale) = self.read()?;
+            let passed = scaled(now_ticks().wrapping_sub(ticks), scale);
+            (passed < VALID_NANOS).then(|| nanos.wrapping_add(passed))
+        }
+
+        #[inline]
+        pub(super) fn ticks(&self) -> u64 {
+            if self.version.load(Ordering::Relaxed) == 0 { 0 } else { now_ticks() }
+        }
+
+        #[inline]
+        pub(super) fn now_and_since(&self, earlier: u64) -> Option<(u64, u64)> {
+            let (ticks, nanos, scale) = self.read()?;
+            let now = now_ticks();
+            let passed = scaled(now.wrapping_sub(ticks), scale);
+            // Two cores may be a few ticks apart.
+            let since = scaled(now.saturating_sub(earlier), scale);
+            (passed < VALID_NANOS).then(|| (nanos.wrapping_add(passed), since))
+        }
+
+        /// Ticks, nanoseconds and scale of one anchor.
+        #[inline]
+        fn read(&self) -> Option<(u64, u64, u64)> {
             // Acquire: pairs with the release that ends a change, so that the three values below are of one anchor.
             let version = self.version.load(Ordering::Acquire);
             if version == 0 || version % 2 == 1 {
@@ -123,13 +169,13 @@ mod counter {
             let ticks = self.ticks.load(Ordering::Relaxed);
             let (nanos, scale) = (self.nanos.load(Ordering::Relaxed), self.scale.load(Ordering::Relaxed));
             std::sync::atomic::fence(Ordering::Acquire);
-            if self.version.load(Ordering::Relaxed) != version {
-                return None;
-            }
-            let passed = now_ticks().wrapping_sub(ticks);
-            let passed = ((u128::from(passed) * u128::from(scale)) >> 32) as u64;
-            (passed < VALID_NANOS).then(|| nanos.wrapping_add(passed))
+            (self.version.load(Ordering::Relaxed) == version).then_some((ticks, nanos, scale))
         }
+    }
+
+    #[inline]
+    fn scaled(ticks: u64, scale: u64) -> u64 {
+        ((u128::from(ticks) * u128::from(scale)) >> 32) as u64
     }
 
     /// Where the kernel does not say, it is not.
@@ -168,6 +214,14 @@ mod counter {
 #[cfg(not(target_arch = "x86_64"))]
 mod counter {
     pub(super) fn unix_nanos() -> Option<u64> {
+        None
+    }
+
+    pub(super) fn ticks() -> u64 {
+        0
+    }
+
+    pub(super) fn now_and_since(_earlier: u64) -> Option<(u64, u64)> {
         None
     }
 

@@ -19,6 +19,7 @@ mod operations;
 mod queue_state;
 mod signal_queue;
 mod span_counts;
+pub(crate) mod spare_bodies;
 mod timing;
 mod worker;
 mod worker_states;

@@ -42,6 +42,7 @@ mod producer;
 mod refusals;
 mod route;
 mod route_cache;
+mod sent_spans;
 mod settled;
 mod single_use;
 mod size_limit;

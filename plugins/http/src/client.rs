@@ -192,9 +192,10 @@ fn was_closed(error: &ureq::Error) -> bool {
 const LONGEST_IDLE: Duration = Duration::from_secs(30);
 
 /// Bytes of a connection's buffers, all of which are written to when it is made: for the head of an answer, and for what
-/// one system call sends. ureq's own are 128 KiB each.
+/// one system call sends: as much as a packet of the loopback device takes, since each call costs the kernel as much as the
+/// bytes do. ureq's own are 128 KiB each.
 const INPUT: usize = 32 * 1024;
-const OUTPUT: usize = 16 * 1024;
+const OUTPUT: usize = 64 * 1024;
 
 /// No answer to a batch is longer; what follows is not read, and the connection is closed.
 const LONGEST_ANSWER: u64 = 64 * 1024;

@@ -326,18 +326,22 @@ impl ReceivedSpans {
     }
 
     /// Tells the next sweep of the slot, which this thread has made BUSY.
+    ///
+    /// Mostly it was told already: then nothing is written, for which other threads' deliveries would have to wait.
     fn mark(&self, index: usize) {
-        if let Some(word) = self.used.get(index / 64) {
-            // Release: whoever clears this mark sees that the slot is BUSY, or what came after.
-            word.fetch_or(1 << (index % 64), Ordering::Release);
+        let bit = 1 << (index % 64);
+        // SeqCst, as the swap that made the slot BUSY, and in `unmark` the clearing with the look at the slot that follows: if the
+        // mark that is seen here is being cleared, that look sees BUSY, or what came after.
+        if let Some(word) = self.used.get(index / 64).filter(|word| word.load(Ordering::SeqCst) & bit == 0) {
+            word.fetch_or(bit, Ordering::SeqCst);
         }
     }
 
     /// To be called before the slot is looked at: a thread that holds a message there afterwards marks it again.
     fn unmark(&self, index: usize) {
         if let Some(word) = self.used.get(index / 64) {
-            // Acquire: pairs with the release in `mark`.
-            word.fetch_and(!(1 << (index % 64)), Ordering::Acquire);
+            // SeqCst: see `mark`.
+            word.fetch_and(!(1 << (index % 64)), Ordering::SeqCst);
         }
     }
 
@@ -395,8 +399,8 @@ impl Slot {
     /// Whoever only looks, the batch thread above all, is gone after nanoseconds: so much patience a callback has.
     fn take_over(&self) -> Option<u8> {
         for _ in 0..64 {
-            // Acquire: pairs with the release stores that end each ownership.
-            let before = self.state.swap(BUSY, Ordering::Acquire);
+            // Acquire: pairs with the release stores that end each ownership. SeqCst: see `mark`.
+            let before = self.state.swap(BUSY, Ordering::SeqCst);
             if before != BUSY {
                 return Some(before);
             }
@@ -438,8 +442,8 @@ impl Slot {
     /// As `take_held`; any other thread that is at the slot is waited for, also when one comes after another.
     fn take_held_however_long(&self) -> bool {
         loop {
-            // Acquire: pairs with the release stores that end each ownership.
-            match self.state.load(Ordering::Acquire) {
+            // Acquire: pairs with the release stores that end each ownership. SeqCst: see `mark`.
+            match self.state.load(Ordering::SeqCst) {
                 EMPTY => return false,
                 HELD if self.take_held() => return true,
                 _ => std::thread::yield_now(),

@@ -7,7 +7,7 @@ use super::binding::{Binding, Integration};
 use super::client::Client;
 use super::client_handles::ClientHandle;
 use super::commits::committed;
-use super::contain_panic::contain_panic;
+use super::contain_panic::{contain_panic, contain_panic_of_message};
 use super::kafka_api::{KafkaApi, RdKafka, RdKafkaConf, RdKafkaError, RdKafkaMessage, RdKafkaTopicPartitionList};
 use super::message::Message;
 use super::polls;
@@ -133,7 +133,7 @@ unsafe extern "C" fn on_new(
 ///
 /// Called by librdkafka only, with the opaque that `on_new` registered.
 unsafe extern "C" fn on_send(_rk: *mut RdKafka, message: *mut RdKafkaMessage, opaque: *mut c_void) -> RdKafkaError {
-    contain_panic(|| {
+    contain_panic_of_message(|| {
         let handle = ClientHandle::from_opaque(opaque);
         // SAFETY: the client is used inside this callback only.
         let Some(client) = (unsafe { handle.client() }) else { return };
@@ -157,7 +157,7 @@ unsafe extern "C" fn on_acknowledgement(
     message: *mut RdKafkaMessage,
     opaque: *mut c_void,
 ) -> RdKafkaError {
-    contain_panic(|| {
+    contain_panic_of_message(|| {
         let handle = ClientHandle::from_opaque(opaque);
         // SAFETY: the client is used inside this callback only.
         let Some(client) = (unsafe { handle.client() }) else { return };
@@ -176,7 +176,7 @@ unsafe extern "C" fn on_acknowledgement(
 ///
 /// Called by librdkafka only, with the opaque that `on_new` registered.
 unsafe extern "C" fn on_consume(_rk: *mut RdKafka, message: *mut RdKafkaMessage, opaque: *mut c_void) -> RdKafkaError {
-    contain_panic(|| {
+    contain_panic_of_message(|| {
         let handle = ClientHandle::from_opaque(opaque);
         // SAFETY: the client is used inside this callback only.
         let Some(client) = (unsafe { handle.client() }) else { return };

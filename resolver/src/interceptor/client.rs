@@ -16,6 +16,7 @@ use super::route_cache::{self, Found};
 use super::settled::Settled;
 use super::size_limit;
 use crate::batch::Pipeline;
+use crate::cancellation::uncancelled;
 use crate::per_process;
 use crate::services::Side;
 use crate::stack_room::with_room;
@@ -147,7 +148,8 @@ impl Client {
         let topic = message.topic_handle()?;
         let find = || {
             let name = message.topic();
-            with_room(|| self.routes.find(name)).flatten()
+            // Whoever looks for room, or tells of the topic, reads files.
+            uncancelled(|| with_room(|| self.routes.find(name)).flatten())
         };
         route_cache::route(number, topic, |known| message.is_of(known), find)
     }

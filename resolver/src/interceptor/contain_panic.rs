@@ -16,11 +16,17 @@ static CONTAINED: AtomicU64 = AtomicU64::new(0);
 /// had not been there.
 #[inline]
 pub(super) fn contain_panic(callback: impl FnOnce()) {
-    uncancelled(|| {
-        if catch_unwind(AssertUnwindSafe(callback)).is_err() {
-            contained();
-        }
-    });
+    uncancelled(|| contain_panic_of_message(callback));
+}
+
+/// The same for what librdkafka calls for each message, at the price of a promise: where `callback` comes to a place at which a
+/// thread can be cancelled, there it holds that back itself, by [`uncancelled`]. `RATIONALE.md`: "Why is a cancellation not held
+/// back in every callback?"
+#[inline]
+pub(super) fn contain_panic_of_message(callback: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(callback)).is_err() {
+        uncancelled(contained);
+    }
 }
 
 #[cold]

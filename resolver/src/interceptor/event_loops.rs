@@ -12,6 +12,7 @@ use std::ffi::c_int;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 use crate::batch::Pipeline;
+use crate::cancellation::uncancelled;
 use crate::clock;
 use crate::loaded_modules::find_loaded_module;
 use crate::per_process::PerProcess;
@@ -62,7 +63,7 @@ pub(super) fn look() -> bool {
     if !known.at_work.load(Ordering::Relaxed) && is_due {
         known.looked.store(now, Ordering::Relaxed);
         let descriptors = DESCRIPTORS.max(HIGHEST.load(Ordering::Relaxed).saturating_add(1));
-        if !can_look() || has_loop(descriptors) || has_module() {
+        if uncancelled(|| !can_look() || has_loop(descriptors) || has_module()) {
             known.at_work.store(true, Ordering::Relaxed);
         }
     }

@@ -16,26 +16,28 @@ use crate::propagation::concerns;
 pub(super) struct Headers<'a> {
     api: &'a KafkaApi,
     raw: *mut RdKafkaHeaders,
-    /// Since the last change of the list.
-    seen: Cell<Option<Seen>>,
-    /// Whether a `baggage` header is among them; known with `seen`, and apart, so that most messages are done with one look.
-    has_baggage: Cell<Option<bool>>,
+    seen: Seen<'a>,
     message: PhantomData<&'a RdKafkaMessage>,
 }
 
-/// What one pass over the list found.
-#[derive(Clone, Copy)]
-struct Seen {
-    /// Where the headers are that tracers use, in order.
-    ours: [u16; MAX_OURS],
-    ours_count: u8,
+/// What one pass over the list found. Read where it is: it is too large to be copied for each question.
+struct Seen<'a> {
+    /// Whether the list has been passed over since its last change; else nothing below counts.
+    is_known: Cell<bool>,
+    /// The first headers that tracers use, so that most messages are done with one look.
+    first: [Cell<Option<Header<'a>>>; KEPT],
+    /// Where all of those are, in order.
+    ours: [Cell<u16>; MAX_OURS],
+    ours_count: Cell<u8>,
     /// How many headers there are.
-    count: u16,
+    count: Cell<u16>,
     /// Headers whose name's length is not certain; the sizes of these are in no sum.
-    unsure: u16,
+    unsure: Cell<u16>,
     /// What all others than `ours` take in a record, at the most.
-    others: usize,
-    is_whole: bool,
+    others: Cell<usize>,
+    is_whole: Cell<bool>,
+    /// Whether a `baggage` header is among `ours`.
+    has_baggage: Cell<bool>,
 }
 
 /// One header.
@@ -51,6 +53,8 @@ struct Header<'a> {
 const MAX_HEADERS: u16 = 1024;
 /// Headers of one message that tracers use: 32 `tracestate`, as many as W3C allows members, and every other name twice.
 const MAX_OURS: usize = 64;
+/// Of these, so many are kept as they were read: a context with its state.
+const KEPT: usize = 2;
 /// Steps through the list for the sake of lengths that are not certain.
 const MAX_STEPS: usize = 16 * MAX_HEADERS as usize;
 /// Bytes that a header takes beside its name and value, at the most: two varints.
@@ -61,7 +65,7 @@ impl<'a> Headers<'a> {
     ///
     /// `raw` is the list of a message that lives for `'a`, and of the librdkafka of `api`; nobody else changes it.
     pub(super) unsafe fn from_raw(api: &'a KafkaApi, raw: *mut RdKafkaHeaders) -> Self {
-        Self { api, raw, seen: Cell::new(None), has_baggage: Cell::new(None), message: PhantomData }
+        Self { api, raw, seen: Seen::NOTHING, message: PhantomData }
     }
 
     /// Those that spans tell, in the order of the record. A pass of its own, which only who asks for it pays.
@@ -96,15 +100,12 @@ impl<'a> Headers<'a> {
     /// Whether there is a `baggage` header.
     #[inline]
     pub(super) fn have_baggage(&self) -> bool {
-        self.has_baggage.get().unwrap_or_else(|| {
-            self.seen();
-            self.has_baggage.get() == Some(true)
-        })
+        self.seen().has_baggage.get()
     }
 
     /// Whether the list is one that is looked at.
     pub(super) fn are_few(&self) -> bool {
-        self.seen().is_whole
+        self.seen().is_whole.get()
     }
 
     /// Bytes that the headers take in a record, at the most, once those are gone that `goes` names; `None` when that
@@ -114,16 +115,17 @@ impl<'a> Headers<'a> {
     /// longer than it looks. See "How long is a header's name?" in `RATIONALE.md`.
     pub(super) fn size_without(&self, goes: impl Fn(&[u8]) -> bool) -> Option<usize> {
         let seen = self.seen();
-        if !seen.is_whole {
+        if !seen.is_whole.get() {
             return None;
         }
         let stays = |header: &Header<'_>| !goes(header.name.to_bytes());
         let sure = self.ours().filter(|header| header.is_sure() && stays(header));
-        let sure = sure.fold(seen.others, |sum, header| sum.saturating_add(header.size(header.name.count_bytes())));
-        if seen.unsure == 0 {
+        let sure =
+            sure.fold(seen.others.get(), |sum, header| sum.saturating_add(header.size(header.name.count_bytes())));
+        if seen.unsure.get() == 0 {
             return Some(sure);
         }
-        if usize::from(seen.unsure) * usize::from(seen.count) > MAX_STEPS {
+        if usize::from(seen.unsure.get()) * usize::from(seen.count.get()) > MAX_STEPS {
             return None;
         }
         let unsure = self.all().filter(|header| !header.is_sure() && stays(header));
@@ -165,48 +167,66 @@ impl<'a> Headers<'a> {
 
     /// What was seen is so no longer.
     fn changed(&self) {
-        self.seen.set(None);
-        self.has_baggage.set(None);
+        self.seen.is_known.set(false);
     }
 
+    /// Asked only while the list does not change.
+    #[inline]
     fn ours(&self) -> impl Iterator<Item = Header<'a>> + '_ {
         let seen = self.seen();
-        let count = if seen.is_whole { usize::from(seen.ours_count) } else { 0 };
-        seen.ours.into_iter().take(count).filter_map(|index| self.get(index))
+        let count = if seen.is_whole.get() { seen.ours_count.get() } else { 0 };
+        (0..usize::from(count)).filter_map(|number| match seen.first.get(number) {
+            Some(kept) => kept.get(),
+            None => self.get(seen.ours.get(number)?.get()),
+        })
     }
 
     fn all(&self) -> impl Iterator<Item = Header<'a>> + '_ {
         (0..MAX_HEADERS).map_while(|index| self.get(index))
     }
 
-    /// The one pass.
-    fn seen(&self) -> Seen {
-        if let Some(seen) = self.seen.get() {
-            return seen;
+    #[inline]
+    fn seen(&self) -> &Seen<'a> {
+        if !self.seen.is_known.get() {
+            self.look();
         }
-        let mut has_baggage = false;
-        let mut seen = Seen { ours: [0; MAX_OURS], ours_count: 0, count: 0, unsure: 0, others: 0, is_whole: true };
+        &self.seen
+    }
+
+    /// The one pass.
+    #[inline(never)]
+    fn look(&self) {
+        let (mut count, mut ours_count, mut unsure, mut others, mut has_baggage) = (0_u16, 0_u8, 0_u16, 0_usize, false);
         let passed = self.all().try_for_each(|header| {
-            let place = seen.count;
-            seen.count += 1;
+            let place = count;
+            count += 1;
             let is_ours = concerns(header.name.to_bytes());
             if !header.is_sure() {
-                seen.unsure += 1;
+                unsure += 1;
             } else if !is_ours {
-                seen.others = seen.others.saturating_add(header.size(header.name.count_bytes()));
+                others = others.saturating_add(header.size(header.name.count_bytes()));
             }
             if is_ours {
                 has_baggage |= is_baggage(header.name.to_bytes());
-                let Some(next) = seen.ours.get_mut(usize::from(seen.ours_count)) else { return ControlFlow::Break(()) };
-                *next = place;
-                seen.ours_count += 1;
+                let number = usize::from(ours_count);
+                let Some(next) = self.seen.ours.get(number) else { return ControlFlow::Break(()) };
+                next.set(place);
+                if let Some(kept) = self.seen.first.get(number) {
+                    kept.set(Some(header));
+                }
+                ours_count += 1;
             }
             ControlFlow::Continue(())
         });
-        seen.is_whole = passed.is_continue() && (seen.count < MAX_HEADERS || self.get(MAX_HEADERS).is_none());
-        self.seen.set(Some(seen));
-        self.has_baggage.set(Some(has_baggage && seen.is_whole));
-        seen
+        let is_whole = passed.is_continue() && (count < MAX_HEADERS || self.get(MAX_HEADERS).is_none());
+        let seen = &self.seen;
+        seen.ours_count.set(ours_count);
+        seen.count.set(count);
+        seen.unsure.set(unsure);
+        seen.others.set(others);
+        seen.is_whole.set(is_whole);
+        seen.has_baggage.set(has_baggage && is_whole);
+        seen.is_known.set(true);
     }
 
     /// Header number `index`, in the order of the record.
@@ -243,6 +263,20 @@ impl<'a> Headers<'a> {
         // This search compares lengths too: it finds all that look alike only if none is longer than it looks.
         if found == 0 { Some(header.name.count_bytes()) } else { header.room }
     }
+}
+
+impl Seen<'_> {
+    const NOTHING: Self = Self {
+        is_known: Cell::new(false),
+        first: [const { Cell::new(None) }; KEPT],
+        ours: [const { Cell::new(0) }; MAX_OURS],
+        ours_count: Cell::new(0),
+        count: Cell::new(0),
+        unsure: Cell::new(0),
+        others: Cell::new(0),
+        is_whole: Cell::new(false),
+        has_baggage: Cell::new(false),
+    };
 }
 
 fn is_baggage(name: &[u8]) -> bool {

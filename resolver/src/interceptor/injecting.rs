@@ -56,23 +56,18 @@ pub(super) fn inject(
     if size > max_bytes {
         return false;
     }
-    let fresh;
-    let headers = match headers {
+    match headers {
         Some(headers) => {
             if headers.iter().any(|(name, _)| injected.replaces(name)) && !clear(headers, injected) {
                 return false;
             }
-            headers
+            injected.for_each(|name, value| headers.add(name, value));
         }
         None => {
-            fresh = message.add_headers(count);
-            match &fresh {
-                Some(headers) => headers,
-                None => return false,
-            }
+            let Some(fresh) = message.add_headers(count) else { return false };
+            injected.for_each(|name, value| fresh.add(name, value));
         }
-    };
-    injected.for_each(|name, value| headers.add(name, value));
+    }
     true
 }
 

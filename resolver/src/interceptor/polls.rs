@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::thread::LocalKey;
 
 use super::batches;
-use super::contain_panic::contain_panic;
+use super::contain_panic::{contain_panic, contain_panic_of_message};
 use super::current_message::{self, CurrentMessage};
 use super::poll_counts::Poll;
 use super::thread_habits;
@@ -32,7 +32,7 @@ pub enum Hands {
 /// source meanwhile: a pool of threads takes turns, and then this call says nothing about that message. Allocates nothing;
 /// may wait for nanoseconds that the batch thread needs.
 pub fn polling<T>(source: usize, hands: Hands, poll: impl FnOnce() -> T) -> T {
-    contain_panic(|| {
+    contain_panic_of_message(|| {
         let Some(message) = current_message::take() else { return };
         let alone = message.poll.is_some_and(Poll::is_latest);
         let now = clock::unix_nanos();

@@ -18,6 +18,7 @@ use super::injecting::{has_current_baggage, inject, with_current_baggage};
 use super::message::Message;
 use super::parent_table::Parent;
 use super::route::{Route, Traced, error_name};
+use super::sent_spans::{self, SentSpan};
 use crate::batch::{FinishedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TimeInQueue, TraceStateField};
 use crate::clock;
 use crate::export::DropReason;
@@ -35,6 +36,7 @@ impl Client {
         current_message::sends();
         // A message that was given up without a word to us had this address before.
         self.unmarked.take(message.address());
+        sent_spans::forget(message.address());
         let declared = declared_parents::of_this_send();
         let Some(route) = self.route(number, message) else { return };
         let Some(traced) = route.traced() else { return route.counters().without_span.raise() };
@@ -136,19 +138,16 @@ impl Client {
     #[inline(never)]
     fn finish(&self, traced: &Traced, message: &Message<'_>) {
         traced.counters.unacknowledged.lower();
-        let headers = message.headers();
-        let sent = match self.unmarked.take(message.address()) {
-            Some(send) => Some((send, false)),
-            None => headers.as_ref().and_then(|headers| self.marked_send(traced, headers)).map(|send| (send, true)),
+        let Some(Sent { send, ticks, has_trace_state }) = self.sent(traced, message) else {
+            return self.measure_send(traced, message, None);
         };
-        let Some((send, is_marked)) = sent else { return self.measure_send(traced, message, None) };
         if message.error() != 0 {
             self.failed.note(send.span_id, send.parent);
         }
         if send.trace_flags & SpanContext::SAMPLED == 0 {
             return self.measure_send(traced, message, None);
         }
-        let (end, latency) = end_and_latency(message);
+        let (end, lasted) = clock::now_and_since(ticks).unwrap_or_else(|| end_and_latency(message));
         let mut flags = SpanFlags::default();
         flags.set_if(SpanFlags::PARENT_REMOTE, send.parent.is_some_and(|parent| parent.remote));
         flags.set_if(SpanFlags::PARENT_GUESSED, send.parent.is_some_and(|parent| parent.guessed));
@@ -160,7 +159,7 @@ impl Client {
             parent_span_id: send.parent.map_or([0; 8], |parent| parent.span_id),
             link_trace_id: [0; 16],
             link_span_id: [0; 8],
-            start: end.saturating_sub(latency),
+            start: end.saturating_sub(lasted),
             end,
             offset: if message.error() == 0 { message.offset() } else { -1 },
             time_in_queue: TimeInQueue::UNKNOWN,
@@ -172,9 +171,11 @@ impl Client {
             extra_len: 0,
         };
         self.measure_send(traced, message, Some(&span));
-        // Else only what has a parent can have a trace state.
-        let has_state = send.parent.is_some() || (traced.roots_have_state && is_marked);
-        let trace_state = headers.as_ref().filter(|_| has_state).and_then(|headers| headers.last(c"tracestate"));
+        if !has_trace_state && traced.captured.is_none() {
+            return Pipeline::push(&span, &[]);
+        }
+        let headers = message.headers();
+        let trace_state = headers.as_ref().filter(|_| has_trace_state).and_then(|headers| headers.last(c"tracestate"));
         if let Some(captured) = traced.captured.as_deref() {
             return tell(captured, message, headers, trace_state, |fields| Pipeline::push(&span, fields));
         }
@@ -244,7 +245,10 @@ impl Client {
             settled_trace_state(incoming.trace_state, &trace_id, kept_by, &mut buffer)
         };
         let written = self.write(traced, message, headers, &context, incoming, trace_state);
-        if !(written && traced.marks) {
+        if written && traced.marks {
+            let ticks = if recorded { clock::ticks() } else { 0 };
+            sent_spans::note(message.address(), &SentSpan { context, ticks, has_trace_state: trace_state.is_some() });
+        } else {
             let send = UnmarkedSend { trace_id, span_id, trace_flags: flags, parent };
             // It is kept with the send.
             let _ = self.parents.take_parent_of(span_id);
@@ -291,29 +295,50 @@ impl Client {
         }
     }
 
-    /// Reads back what `start` wrote into the message.
-    fn marked_send(&self, traced: &Traced, headers: &Headers<'_>) -> Option<UnmarkedSend> {
-        let context = traced.injection.own_context(|name| headers.last(name))?;
-        if !context.is_sampled() {
-            return Some(UnmarkedSend {
-                trace_id: context.trace_id,
-                span_id: context.span_id,
-                trace_flags: context.flags,
-                parent: None,
-            });
+    /// What is known of the span that the message began.
+    #[inline]
+    fn sent(&self, traced: &Traced, message: &Message<'_>) -> Option<Sent> {
+        let noted = sent_spans::take(message.address());
+        if let Some(send) = self.unmarked.take(message.address()) {
+            // Only what has a parent can have a trace state: the message was not given one.
+            return Some(Sent { has_trace_state: send.parent.is_some(), send, ticks: 0 });
         }
-        let parent = if self.parents.has_parent(context.span_id) {
-            let parent = self.parents.take_parent_of(context.span_id);
-            if parent.is_none() {
-                traced.counters.parents_lost.fetch_add(1, Ordering::Relaxed);
+        match noted {
+            Some(SentSpan { context, ticks, has_trace_state }) => {
+                Some(Sent { send: self.send_of(traced, context), ticks, has_trace_state })
             }
-            parent
-        } else {
-            None
-        };
-        let SpanContext { trace_id, span_id, flags: trace_flags } = context;
-        Some(UnmarkedSend { trace_id, span_id, trace_flags, parent })
+            None => self.marked_send(traced, message),
+        }
     }
+
+    /// Reads back what `start` wrote into the message.
+    #[cold]
+    fn marked_send(&self, traced: &Traced, message: &Message<'_>) -> Option<Sent> {
+        let headers = message.headers()?;
+        let send = self.send_of(traced, traced.injection.own_context(|name| headers.last(name))?);
+        let has_trace_state = send.parent.is_some() || traced.roots_have_state;
+        Some(Sent { send, ticks: 0, has_trace_state })
+    }
+
+    /// The span of this context, with its parent.
+    fn send_of(&self, traced: &Traced, context: SpanContext) -> UnmarkedSend {
+        let has_parent = context.is_sampled() && self.parents.has_parent(context.span_id);
+        let parent = if has_parent { self.parents.take_parent_of(context.span_id) } else { None };
+        if has_parent && parent.is_none() {
+            traced.counters.parents_lost.fetch_add(1, Ordering::Relaxed);
+        }
+        let SpanContext { trace_id, span_id, flags: trace_flags } = context;
+        UnmarkedSend { trace_id, span_id, trace_flags, parent }
+    }
+}
+
+/// A send that ends.
+struct Sent {
+    send: UnmarkedSend,
+    /// When it began, by [`clock::ticks`]; 0 is not known.
+    ticks: u64,
+    /// Whether its message may have a trace state.
+    has_trace_state: bool,
 }
 
 /// When the send ended, and how long it took, in nanoseconds.

@@ -9,6 +9,8 @@ use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use crate::cancellation::uncancelled;
+
 /// A new trace id, which the thread that drew it knows again ([`is_of_this_thread`]).
 ///
 /// Twelve bytes are random. The first four are a keyed hash of these, with a key that only this thread has: for everybody
@@ -163,7 +165,8 @@ impl Generator {
     #[cold]
     fn from_kernel() -> Self {
         let mut seed = [[0; 8]; 4];
-        match getrandom::fill(seed.as_flattened_mut()) {
+        // A thread can be cancelled where it asks the system for random bytes.
+        match uncancelled(|| getrandom::fill(seed.as_flattened_mut())) {
             Ok(()) => Self::from_seed(seed.map(u64::from_ne_bytes)),
             // No random bytes is no reason to lose spans: ids then differ by process, thread and moment.
             Err(_) => Self::from_surroundings(),
