@@ -26,7 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("tracer", &["config", "services"]),
     ("propagation", &["config", "tracer"]),
     // Finished spans on their way out. What a span's record names is the batches' own (`SpanOrigin`).
-    ("export", &["config", "counted", "diagnostics", "quiet_thread"]),
+    ("export", &["config", "counted", "diagnostics", "process_lock", "quiet_thread", "trusted_path"]),
     (
         "batch",
         &["clock", "config", "diagnostics", "export", "metrics", "per_process", "quiet_thread", "tracer", "zeroed"],
@@ -121,6 +121,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("host", &["loaded_modules", "per_process", "tracer"]),
     ("loaded_modules", &[]),
     ("per_process", &[]),
+    ("process_lock", &[]),
     ("quiet_thread", &[]),
     ("swap", &["per_process"]),
     ("diagnostics", &["cancellation"]),
@@ -214,6 +215,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/src/plugin/set_up_code.rs",
     "resolver/src/plugin/table.rs",
     "resolver/src/plugin/thread_mark.rs",
+    "resolver/src/process_lock.rs",
     "resolver/src/quiet_thread.rs",
     "resolver/src/control_page.rs",
     "resolver/src/stack_room.rs",
