@@ -16,7 +16,6 @@ const PARTITIONS: i32 = 4;
 
 fn traced() -> Traced {
     let kafka = Kafka::start_partitioned("orders", PARTITIONS);
-    // The collector of the tests takes its time; the queue holds what comes meanwhile.
     let configuration = r#"
         [services.shop]
         produces = ["*"]
@@ -24,8 +23,6 @@ fn traced() -> Traced {
         consumes = ["*"]
         [batch]
         delay = "100ms"
-        [backends.otlp]
-        queue_bytes = "128MiB"
     "#;
     Traced::on(kafka, configuration)
 }
@@ -61,6 +58,28 @@ fn a_hundred_thousand_messages_in_bursts_of_ten_thousand_are_a_hundred_thousand_
     assert_eq!((stats.services[0].dropped_buffer_full, stats.services[0].parents_lost), (0, 0));
     let at_backend = &stats.backends[0].services[0];
     assert_eq!((at_backend.exported, at_backend.dropped_total(), at_backend.waiting), ((BURST * BURSTS) as u64, 0, 0));
+}
+
+/// A collector on the same machine takes 50 ms for each batch: what comes meanwhile waits, within what memory there is room for.
+#[test]
+fn by_default_a_burst_at_full_speed_waits_for_a_collector_that_takes_its_time() {
+    let traced = traced();
+    traced.collector.respond_after(Duration::from_millis(50));
+    let producer = traced.producer();
+    let mut most_held = 0;
+    for _ in 0..4 {
+        burst(&producer, BURST);
+        let of = &traced.resolver().stats().backends[0];
+        most_held = most_held.max(of.held_bytes);
+        assert_eq!(of.services[0].dropped_total(), 0);
+    }
+    assert!(traced.resolver().flush(LIMIT));
+    let spans = traced.collector.wait_for(4 * BURST, LIMIT);
+    let ids: HashSet<_> = spans.iter().map(|span| (&span.trace_id, &span.span_id)).collect();
+    assert_eq!((spans.len(), ids.len()), (4 * BURST, 4 * BURST));
+    let of = &traced.resolver().stats().backends[0];
+    assert_eq!((of.services[0].exported, of.services[0].dropped_total(), of.held_bytes), (4 * BURST as u64, 0, 0));
+    assert!(most_held <= of.queue_bytes, "{most_held} of {}", of.queue_bytes);
 }
 
 #[test]

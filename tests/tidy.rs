@@ -26,7 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("tracer", &["cancellation", "config", "services"]),
     ("propagation", &["config", "tracer"]),
     // Finished spans on their way out. What a span's record names is the batches' own (`SpanOrigin`).
-    ("export", &["config", "counted", "diagnostics", "per_process", "quiet_thread"]),
+    ("export", &["config", "counted", "diagnostics", "per_process", "process_lock", "quiet_thread", "trusted_path"]),
     (
         "batch",
         &[
@@ -132,6 +132,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("host", &["loaded_modules", "per_process", "tracer"]),
     ("loaded_modules", &[]),
     ("per_process", &[]),
+    ("process_lock", &[]),
     ("quiet_thread", &[]),
     ("swap", &[]),
     ("diagnostics", &["cancellation"]),
@@ -228,6 +229,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/src/plugin/set_up_code.rs",
     "resolver/src/plugin/table.rs",
     "resolver/src/plugin/thread_mark.rs",
+    "resolver/src/process_lock.rs",
     "resolver/src/quiet_thread.rs",
     "resolver/src/control_page.rs",
     "resolver/src/stack_room.rs",

@@ -1,5 +1,5 @@
 //! What a tool asks about backends and plugins on behalf of a library that is not running: nothing is created, and nothing
-//! is sent. Loading a plugin runs its constructors, as it does in a program.
+//! is sent, unless that is asked for. Loading a plugin runs its constructors, as it does in a program.
 
 #![forbid(unsafe_code)]
 
@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 
 use crate::config::{Backend, Config, Loaded, Plugins, Report};
 use crate::plugin::{Loader, PluginLibrary, Trust};
-use crate::resolver::{BackendTrial, check_backends};
+use crate::resolver::{BackendTrial, Drained, check_backends, drain};
 
 /// The places and rules by which the library finds plugins.
 pub struct PluginSearch {
@@ -62,6 +62,12 @@ impl PluginSearch {
     /// nothing to try. Reads files, and runs code of the plugin.
     pub fn trial(&self, config: &Config, backend: &Backend, report: &mut Report) -> Option<BackendTrial> {
         BackendTrial::load(&self.loader, config, backend, report)
+    }
+
+    /// Sends by `backend` what processes that ended have left for it in the spool `folder`, and waits until nothing is left, or
+    /// the backend takes nothing for half a minute. What is wrong with the plugin is added to `report`.
+    pub fn drain(&self, config: &Config, backend: &Backend, folder: &Path, report: &mut Report) -> Option<Drained> {
+        drain(&self.loader, config, backend, folder, report)
     }
 
     /// The names of the plugins that are there.

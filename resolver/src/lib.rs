@@ -60,6 +60,7 @@ mod metric_readers;
 mod metrics;
 mod per_process;
 mod plugin;
+mod process_lock;
 pub mod propagation;
 mod quiet_thread;
 mod resolver;
@@ -78,12 +79,12 @@ pub use counted::counted;
 pub use diagnostics::write_to_stderr;
 pub use ends::{EXIT_DEADLINE, before_exit, export_in_hand};
 pub use error::ResolverError;
-pub use export::{BackendState, DropReason, PluginCounts};
+pub use export::{BackendState, DropReason, PluginCounts, SpoolStats};
 pub use interceptor::{MessagePlace, Processing};
 pub use loaded_modules::{LoadedModule, find_loaded_module};
 pub use metrics::{MeasuredIn, Measurement};
 pub use plugin::{is_code_of_a_plugin, is_in_plugin};
-pub use resolver::{BackendTrial, Reloaded, Resolver, TrialOutcome, TrialSpan};
+pub use resolver::{BackendTrial, Drained, Reloaded, Resolver, TrialOutcome, TrialSpan};
 pub use stack_room::{Lent, with_room};
 pub use status::{
     BackendServiceStats, BackendStats, ClientStats, DataPointStats, ReloadStats, ServiceStats, Stats, TopicStats,

@@ -4,6 +4,7 @@
 
 mod backends;
 mod destination;
+mod drain;
 mod global;
 mod ledger;
 mod measured;
@@ -24,6 +25,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use drain::Drained;
+pub(crate) use drain::drain;
 pub(crate) use plan::check_with as check_backends;
 pub use reloading::Reloaded;
 pub(crate) use rules::{Rules, batches_are_wanted, epoch};

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tracer_resolver::config::{
-    Ambient, Config, Loaded, Measuring, Origin, ParentDecision, Pattern, Propagator, Relation, Sampler, Source, Trace,
-    Variables, load_with, strict,
+    Ambient, Config, Loaded, Measuring, Origin, ParentDecision, Pattern, Propagator, QueueBytes, Relation, Sampler,
+    Source, Trace, Variables, load_with, strict,
 };
 
 /// As `<(…)` of a shell, and as a FIFO that has a name.
@@ -242,7 +242,7 @@ fn backends_carry_the_settings_of_their_plugin_with_places_and_secrets() {
     assert!(EVERY_KEY[collector.place_of("")].starts_with("{ endpoint"));
     assert_eq!(legacy.config.pointer("/limits").unwrap(), &serde_json::json!([1, 2.5, true]));
     assert_eq!((legacy.timeout, legacy.concurrency), (Duration::from_millis(2500), 4));
-    assert_eq!(legacy.queue_bytes, 1 << 20);
+    assert_eq!(legacy.queue_bytes, QueueBytes::Fixed(1 << 20));
     assert_eq!((legacy.retry.initial, legacy.retry.max), (Duration::from_millis(100), Duration::from_secs(60)));
     assert_eq!(legacy.retry.max_elapsed, Duration::from_secs(120), "the key that is not said keeps its default");
     assert_eq!((config.batch.delay, config.batch.max_bytes), (Duration::from_millis(250), 65536));
@@ -287,7 +287,7 @@ delay = "${env:DELAY}"
     assert!(config.services[0].settings.reinject);
     let backend = &config.backends[0];
     assert_eq!((backend.timeout, backend.concurrency), (Duration::from_secs(3), 7));
-    assert_eq!((backend.queue_bytes, backend.retry.initial), (1 << 20, Duration::from_millis(250)));
+    assert_eq!((backend.queue_bytes, backend.retry.initial), (QueueBytes::Fixed(1 << 20), Duration::from_millis(250)));
     assert_eq!(config.batch.delay, Duration::from_millis(250));
     assert_eq!(backend.config, serde_json::json!({ "account": "0012" }), "an account number stays a string");
 }

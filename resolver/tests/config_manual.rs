@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tracer_resolver::config::{
     Ambient, Config, Conventions, DEFAULT_CONFIG, Loaded, Measuring, MessageKey, Metrics, ParentDecision, Pattern,
-    Propagator, Relation, Sampler, Severity, Source, Trace, Variables, load_with,
+    Propagator, QueueBytes, Relation, Sampler, Severity, Source, Trace, Variables, load_with,
 };
 
 fn load(text: &str) -> Loaded {
@@ -100,6 +100,8 @@ fn every_known_key_appears_in_the_manual_with_its_words() {
         "timeout",
         "concurrency",
         "queue_bytes",
+        "spool",
+        "spool_limit",
         "retry",
         "delay",
         "max_bytes",
@@ -148,7 +150,7 @@ fn the_keys_that_messages_name_as_known_all_appear_in_the_manual() {
         ("version = 1\n[defaults]\npropagators = { x = 1 }", 2),
         ("version = 1\n[defaults]\nsampler = { x = 1 }", 3),
         ("version = 1\n[defaults]\nexclude = [{ x = 1 }]", 1),
-        ("version = 1\n[backends.a]\nplugin = \"p\"\nx = 1", 6),
+        ("version = 1\n[backends.a]\nplugin = \"p\"\nx = 1", 8),
         ("version = 1\n[backends.a]\nplugin = \"p\"\nretry = { x = 1 }", 3),
         ("version = 1\n[batch]\nx = 1", 2),
         ("version = 1\n[metrics]\nx = 1", 6),
@@ -202,7 +204,8 @@ fn an_empty_file_has_the_defaults_that_the_manual_promises() {
     assert_eq!(excluded, ["__*", "_confluent-*"]);
     let backend = &config.backends[0];
     assert_eq!((backend.timeout, backend.concurrency), (Duration::from_secs(10), 2));
-    assert_eq!(backend.queue_bytes, 64 << 20);
+    assert_eq!(backend.queue_bytes, QueueBytes::Auto);
+    assert_eq!(backend.spool, None);
     assert_eq!(backend.retry.initial, Duration::from_millis(500));
     assert_eq!(backend.retry.max, Duration::from_secs(5));
     assert_eq!(backend.retry.max_elapsed, Duration::from_secs(120));

@@ -8,8 +8,9 @@ use super::{SourceFile, sources};
 const STAND_IN: &str = "resolver/rdkafka/src/elsewhere";
 
 /// What the engine gives out that no program on `rdkafka` has a use for. Whatever else it gives out, the stand-in has.
-const NOT_FOR_PROGRAMS: [(&str, &str); 15] = [
+const NOT_FOR_PROGRAMS: [(&str, &str); 16] = [
     ("BackendTrial", "the command's"),
+    ("Drained", "the command's"),
     ("TrialOutcome", "the command's"),
     ("TrialSpan", "the command's"),
     ("LoadedModule", "the integrations'"),

@@ -22,7 +22,7 @@ pub mod resolver {
     pub use super::measurement::{MeasuredIn, Measurement};
     pub use super::off::{EXIT_DEADLINE, Resolver, ResolverError, UnknownService};
     pub use super::stats::{BackendServiceStats, BackendState, BackendStats, ClientStats, DataPointStats, DropReason};
-    pub use super::stats::{PluginCounts, ReloadStats, Reloaded, ServiceStats, Stats, TopicStats};
+    pub use super::stats::{PluginCounts, ReloadStats, Reloaded, ServiceStats, SpoolStats, Stats, TopicStats};
     /// Where a configuration would come from, and what would be said of it.
     pub mod config {
         pub use super::super::config::{Report, Source};

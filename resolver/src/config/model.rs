@@ -10,7 +10,7 @@ mod plugins;
 mod service;
 mod settings;
 
-pub use backend::{Backend, Retry};
+pub use backend::{Backend, QueueBytes, Retry, Spool};
 pub use config::{Batch, Config, Origin, Reload, Untrusted};
 pub use metrics::Metrics;
 pub use plugins::{PluginEntry, Plugins};

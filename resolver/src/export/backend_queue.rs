@@ -2,12 +2,13 @@
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::memory;
 use super::queue_state::{Note, QueueState};
 use super::worker::Shared;
-use super::{BackendCounters, BackendState, Exporter, FinishedBatch, Timing};
+use super::{BackendCounters, BackendState, Exporter, FinishedBatch, Signal, Timing};
 use crate::counted::{counted, verb};
 use crate::{config, quiet_thread};
 
@@ -93,14 +94,27 @@ impl BackendQueue {
     }
 
     /// Takes a batch for export. Never blocks for longer than another thread holds the lock, which none does across a
-    /// call into a plugin or the log; a batch for which there is no room is dropped and counted.
+    /// call into a plugin, the log or a file; a batch for which there is no room is dropped and counted. With a spool it is
+    /// first written there: then a disk may take its time. Called by the batch thread.
     ///
     /// Batches leave in the order of their arrival, but for those that are retried.
     pub(crate) fn offer(&self, batch: Arc<FinishedBatch>) {
         if self.is_abandoned() {
             return;
         }
-        self.shared.lock().offer(batch, Instant::now());
+        let now = Instant::now();
+        // Before anybody may lose it.
+        let store = self.shared.store.as_ref().filter(|_| batch.signal == Signal::Traces);
+        let slot = store.and_then(|store| store.keep(&batch, now));
+        let mut state = self.shared.lock();
+        if state.is_to_look_at_memory(&batch, now) {
+            drop(state);
+            let limits = memory::limits();
+            state = self.shared.lock();
+            state.has_memory(&limits, now);
+        }
+        state.offer(batch, slot, now);
+        self.unlock(state);
         self.shared.work.notify_one();
     }
 
@@ -158,8 +172,11 @@ impl BackendQueue {
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         state.stop_hurrying(last);
-        drop(state);
+        self.unlock(state);
         self.shared.settled.notify_all();
+        if let Some(store) = self.shared.store.as_ref().filter(|_| last) {
+            store.tidy();
+        }
     }
 
     /// Lets what waits go out, ends the exporter and the threads. True when all of that happened before the deadline
@@ -189,7 +206,7 @@ impl BackendQueue {
         if !state.all_left() {
             state.abandon_calls();
             let lost = state.lost_at_shutdown();
-            drop(state);
+            self.unlock(state);
             self.shared.work.notify_all();
             self.shared.settled.notify_all();
             self.shared.write([Note {
@@ -208,7 +225,10 @@ impl BackendQueue {
         }
         let ended = state.exporter_stopped() == Some(true) || state.has_failed_to_start();
         let clean = ended && state.lost_at_shutdown() == 0;
-        drop(state);
+        self.unlock(state);
+        if let Some(store) = &self.shared.store {
+            store.close();
+        }
         let threads = mem::take(&mut *self.shared.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let joined = threads.into_iter().map(|thread| quiet_thread::join_until(thread, deadline)).fold(true, bool::min);
         clean && joined
@@ -227,6 +247,7 @@ impl BackendQueue {
             return BackendCounters::default();
         }
         let mut counters = self.shared.lock().counters();
+        counters.spool = self.shared.store.as_ref().map(|store| counters.in_spool(store.stats()));
         // Without the lock. Not of one that does not come back from another call: it might not come back from this.
         if counters.state != BackendState::Stuck {
             counters.counted = self.shared.exporter.get().and_then(|exporter| exporter.counted());
@@ -239,6 +260,15 @@ impl BackendQueue {
         if self.is_abandoned() { 0 } else { self.shared.lock().lost() }
     }
 
+    /// Whoever sends nothing of his own looks for all that others have left in the spool. `true` once that is done and was
+    /// taken over.
+    pub(crate) fn has_looked_everywhere(&self) -> bool {
+        self.shared.store.as_ref().is_none_or(|store| {
+            store.is_to_look_everywhere();
+            store.has_looked_everywhere()
+        })
+    }
+
     /// The watchdog; called by the batch thread every 100 ms or so.
     pub(crate) fn tick(&self, now: Instant) {
         if self.is_abandoned() {
@@ -247,9 +277,21 @@ impl BackendQueue {
         if let Some(exporter) = self.shared.exporter.get() {
             exporter.tick();
         }
-        let notes = self.shared.lock().tick(now);
+        let mut state = self.shared.lock();
+        let notes = state.tick(now);
+        self.unlock(state);
         self.shared.settled.notify_all();
         self.shared.write(notes);
+    }
+
+    /// Gives the lock back, and writes into the spool what has become of its batches.
+    fn unlock(&self, mut state: MutexGuard<'_, QueueState>) {
+        let news = state.take_news();
+        drop(state);
+        if !news.is_empty() {
+            self.shared.write_down(news);
+            self.shared.work.notify_all();
+        }
     }
 
     fn is_abandoned(&self) -> bool {

@@ -27,11 +27,13 @@ pub enum DropReason {
     NotStarted,
     /// Metrics only: newer values of the same metrics came before these could leave. They say all that these said.
     Superseded,
+    /// It was in the spool, and cannot be read from there any more.
+    SpoolDamaged,
 }
 
 impl DropReason {
     /// All of them, in a fixed order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::QueueFull,
         Self::Rejected,
         Self::RetriesExhausted,
@@ -43,6 +45,7 @@ impl DropReason {
         Self::NoBackend,
         Self::NotStarted,
         Self::Superseded,
+        Self::SpoolDamaged,
     ];
 
     /// The name for metrics and tables.
@@ -59,6 +62,7 @@ impl DropReason {
             Self::NoBackend => "no_backend",
             Self::NotStarted => "not_started",
             Self::Superseded => "superseded",
+            Self::SpoolDamaged => "spool_damaged",
         }
     }
 
@@ -76,6 +80,7 @@ impl DropReason {
             Self::NoBackend => "the backend could not be created",
             Self::NotStarted => "the process ended before the backend had started",
             Self::Superseded => "newer values came before they could leave",
+            Self::SpoolDamaged => "they were in the spool, and cannot be read from there any more",
         }
     }
 }

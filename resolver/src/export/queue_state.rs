@@ -5,6 +5,8 @@
 
 mod answers;
 mod ending;
+mod room;
+mod spooled;
 mod start;
 mod starting;
 
@@ -19,8 +21,10 @@ use super::circuit::Gate;
 use super::drop_reason::DropReason;
 use super::exporter::{Outcome, Try};
 use super::finished_batch::{FinishedBatch, Signal};
+use super::queue_bound::QueueBound;
 use super::signal_queue::{BySignal, SignalQueue};
 use super::span_counts::{BackendCounters, BackendState, Settlement, SpanCounts};
+use super::spool::{News, Slot};
 use super::worker_states::{Entry, WorkerState, WorkerStates};
 use crate::config;
 
@@ -68,7 +72,9 @@ struct FlushRequest {
 /// See the module's words.
 #[derive(Debug)]
 pub(super) struct QueueState {
-    capacity: usize,
+    bound: QueueBound,
+    /// What is to be written into the spool when the lock is gone.
+    news: Vec<News>,
     export_timeout: Duration,
     max_elapsed: Duration,
     timing: Timing,
@@ -103,7 +109,8 @@ pub(super) struct QueueState {
 impl QueueState {
     pub(super) fn new(settings: &config::Backend, timing: Timing, workers: usize) -> Self {
         Self {
-            capacity: settings.queue_bytes,
+            bound: QueueBound::new(settings.queue_bytes),
+            news: Vec::new(),
             export_timeout: settings.timeout,
             max_elapsed: settings.retry.max_elapsed,
             timing,
@@ -130,9 +137,15 @@ impl QueueState {
     }
 
     /// Takes a batch, or drops and counts it.
-    pub(super) fn offer(&mut self, batch: Arc<FinishedBatch>, now: Instant) {
+    pub(super) fn offer(&mut self, batch: Arc<FinishedBatch>, slot: Option<Slot>, now: Instant) {
         self.counts.offered(&batch);
-        let refusal = if self.phase != Phase::Open {
+        let refusal = self.refusal().or_else(|| (!self.makes_room(&batch)).then_some(DropReason::QueueFull));
+        self.enter(batch, slot, refusal, now);
+    }
+
+    /// Why no batch is taken at the moment, however much room there is.
+    fn refusal(&self) -> Option<DropReason> {
+        if self.phase != Phase::Open {
             Some(DropReason::ShutDown)
         } else if self.start == Start::Failed {
             Some(DropReason::NoBackend)
@@ -140,13 +153,15 @@ impl QueueState {
             Some(DropReason::OutOfService)
         } else if self.workers.any_stuck() {
             Some(DropReason::Stuck)
-        } else if !self.makes_room(&batch) {
-            Some(DropReason::QueueFull)
         } else {
             None
-        };
+        }
+    }
+
+    /// Lets a batch wait, or gives it up.
+    fn enter(&mut self, batch: Arc<FinishedBatch>, slot: Option<Slot>, refusal: Option<DropReason>, now: Instant) {
         if let Some(reason) = refusal {
-            return self.counts.settle(&batch, Settlement::Dropped(reason));
+            return self.account_for(&batch, slot.as_ref(), Settlement::Dropped(reason));
         }
         self.held_bytes += batch.weight();
         let sequence = self.next_sequence;
@@ -160,25 +175,8 @@ impl QueueState {
             attempts: 0,
             cookie: 0,
             first_at: None,
+            slot,
         });
-    }
-
-    /// Whether there is room for `batch`, or can be made. Spans never make room for metrics, and metrics always for spans: a
-    /// later collection says all that a lost one did, and nothing says again what a span did.
-    fn makes_room(&mut self, batch: &FinishedBatch) -> bool {
-        match batch.signal {
-            Signal::Metrics => {
-                self.drop_signal(Signal::Metrics, DropReason::Superseded);
-                if batch.weight() > self.capacity / METRICS_SHARE {
-                    return false;
-                }
-            }
-            Signal::Traces if self.held_bytes.saturating_add(batch.weight()) > self.capacity => {
-                self.drop_signal(Signal::Metrics, DropReason::QueueFull);
-            }
-            Signal::Traces => {}
-        }
-        self.held_bytes.saturating_add(batch.weight()) <= self.capacity
     }
 
     /// What `worker` is to do now.
@@ -302,9 +300,12 @@ impl QueueState {
             Outcome::Rejected { message } => {
                 notes.extend(self.answered(signal, now));
                 notes.extend(self.refused(signal, now, "a batch", &message));
-                self.end(&entry, Settlement::Dropped(DropReason::Rejected), now);
+                self.end(&entry, Settlement::Refused(DropReason::Rejected), now);
             }
-            Outcome::OutOfService { .. } => self.end(&entry, Settlement::Dropped(DropReason::OutOfService), now),
+            // The plugin may have broken on this very batch: no other process is to break on it.
+            Outcome::OutOfService { .. } => {
+                self.end(&entry, Settlement::Refused(DropReason::OutOfService), now);
+            }
             Outcome::Retry { after, cookie, message } => {
                 let entry = Entry { cookie, ..entry };
                 notes.extend(self.retry_later(entry, after, probe, &message, now));
@@ -333,9 +334,9 @@ impl QueueState {
         let mut notes = Vec::new();
         let overruns = self.workers.find_overruns(now, self.export_timeout, self.timing.grace);
         let lost_before = self.counts.lost();
-        for batch in overruns.iter().filter_map(|overrun| overrun.lost.as_ref()) {
+        for entry in overruns.iter().filter_map(|overrun| overrun.lost.as_ref()) {
             // Not released: the call still borrows its bytes.
-            self.counts.settle(batch, Settlement::Dropped(DropReason::Stuck));
+            self.account_for(&entry.batch, entry.slot.as_ref(), Settlement::Dropped(DropReason::Stuck));
         }
         if let Some(overrun) = overruns.first() {
             self.drop_waiting(DropReason::Stuck);
@@ -366,8 +367,7 @@ impl QueueState {
     /// One consistent look.
     pub(super) fn counters(&self) -> BackendCounters {
         let held = self.signals.waiting().chain(self.workers.unsettled());
-        let held = held.map(|entry| (&*entry.batch, entry.attempts > 0));
-        let (services, data_points) = self.counts.snapshot(held);
+        let (services, data_points, taken_over) = self.counts.snapshot(held);
         let state = if self.is_starting() {
             BackendState::Starting
         } else if self.out_of_service {
@@ -386,10 +386,12 @@ impl QueueState {
         BackendCounters {
             services,
             data_points,
+            taken_over,
+            spool: None,
             operations: self.counts.operations().to_vec(),
             retries: self.retries,
             held_bytes: self.held_bytes,
-            queue_bytes: self.capacity,
+            queue_bytes: self.bound.bytes(),
             state,
             last_export: self.last_export,
             last_error: self.last_error.clone(),
@@ -407,7 +409,7 @@ impl QueueState {
     /// Drops everything of a signal that waits.
     fn drop_signal(&mut self, signal: Signal, reason: DropReason) {
         while let Some(entry) = self.signals.of(signal).waiting.pop_front() {
-            self.settle(&entry.batch, Settlement::Dropped(reason));
+            self.settle(&entry, Settlement::Dropped(reason));
         }
     }
 
@@ -461,6 +463,7 @@ impl QueueState {
         now: Instant,
     ) -> Option<Note> {
         let signal = entry.batch.signal;
+        self.news.extend(entry.slot.clone().map(News::Waits));
         let queue = self.signals.of(signal);
         let (pause, first) = queue.circuit.failed(now, server_wish, probe);
         let hopeless = queue.circuit.is_hopeless();
@@ -518,20 +521,36 @@ impl QueueState {
         if let Some(first_try) = entry.first_try {
             let lost = match settlement {
                 Settlement::Exported { .. } => None,
-                Settlement::Dropped(reason) => Some(reason),
+                Settlement::Dropped(reason) | Settlement::Refused(reason) => Some(reason),
+                Settlement::Spooled => return self.settle(entry, settlement),
             };
             self.counts.took(entry.batch.signal, lost, now.saturating_duration_since(first_try));
         }
-        self.settle(&entry.batch, settlement);
+        self.settle(entry, settlement);
     }
 
-    fn settle(&mut self, batch: &FinishedBatch, settlement: Settlement) {
+    fn settle(&mut self, entry: &Entry, settlement: Settlement) {
+        self.account_for(&entry.batch, entry.slot.as_ref(), settlement);
+        self.release(&entry.batch);
+    }
+
+    /// A batch has come to its end here. One that is in the spool, too, is not lost by what may pass.
+    fn account_for(&mut self, batch: &Arc<FinishedBatch>, slot: Option<&Slot>, settlement: Settlement) {
+        let settlement = match (settlement, slot) {
+            (Settlement::Dropped(_), Some(_)) => Settlement::Spooled,
+            (settlement, _) => settlement,
+        };
+        if let Some(slot) = slot {
+            self.news.push(match settlement {
+                Settlement::Spooled => News::Parked(slot.clone(), Arc::clone(batch)),
+                _ => News::Done(slot.clone()),
+            });
+        }
         let is_of_spans = batch.signal == Signal::Traces;
         if is_of_spans && matches!(settlement, Settlement::Dropped(DropReason::ShutDown | DropReason::NotStarted)) {
             self.lost_at_shutdown += u64::from(batch.item_count);
         }
         self.counts.settle(batch, settlement);
-        self.release(batch);
     }
 
     fn release(&mut self, batch: &FinishedBatch) {
@@ -544,6 +563,3 @@ fn pop_stale(queue: &mut SignalQueue, is_stale: impl Fn(&Entry) -> bool) -> Opti
     let stale = queue.circuit.is_open() && queue.waiting.front().is_some_and(is_stale);
     if stale { queue.waiting.pop_front() } else { None }
 }
-
-/// Of the bytes of a queue, metrics take no more than one part in so many.
-const METRICS_SHARE: usize = 4;

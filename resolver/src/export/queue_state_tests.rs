@@ -25,7 +25,7 @@ impl Bench {
 
     pub(super) fn with_capacity(workers: usize, queue_bytes: usize) -> Self {
         let mut settings = backend("collector");
-        settings.queue_bytes = queue_bytes;
+        settings.queue_bytes = crate::config::QueueBytes::Fixed(queue_bytes);
         settings.timeout = Duration::from_secs(10);
         settings.retry = crate::config::Retry {
             initial: Duration::from_secs(1),
@@ -39,7 +39,7 @@ impl Bench {
     }
 
     pub(super) fn offer(&mut self, id: u64) {
-        self.state.offer(batch_of(id, 100, &[(0, 3), (1, 1)]), self.now);
+        self.state.offer(batch_of(id, 100, &[(0, 3), (1, 1)]), None, self.now);
     }
 
     /// The batch and attempt that `worker` is told to export.
@@ -105,7 +105,7 @@ fn a_full_queue_drops_the_new_batch_and_counts_it() {
     let mut bench = Bench::with_capacity(1, one.weight() * 2);
     bench.offer(1);
     bench.offer(2);
-    bench.state.offer(Arc::clone(&one), bench.now);
+    bench.state.offer(Arc::clone(&one), None, bench.now);
     assert_eq!(bench.state.lost(), 4);
     bench.offer(4);
     assert_eq!(bench.dropped(DropReason::QueueFull), 8);
@@ -254,7 +254,7 @@ fn a_backend_that_comes_and_goes_cannot_flood_the_log() {
 #[test]
 fn a_partial_success_is_shared_out_in_proportion_and_never_over_counted() {
     let mut bench = Bench::new(1);
-    bench.state.offer(batch_of(1, 10, &[(0, 3), (1, 1)]), bench.now);
+    bench.state.offer(batch_of(1, 10, &[(0, 3), (1, 1)]), None, bench.now);
     bench.export(0).unwrap();
     let notes = bench.returns(0, Outcome::Partial { rejected_items: 2, message: "too long".to_owned() });
     assert_eq!(notes.len(), 1);
@@ -454,7 +454,7 @@ fn without_any_thread_the_backend_is_out_of_service() {
 #[test]
 fn spans_of_a_service_that_came_later_are_counted_under_its_number() {
     let mut bench = Bench::new(1);
-    bench.state.offer(batch_of(1, 10, &[(7, 5)]), bench.now);
+    bench.state.offer(batch_of(1, 10, &[(7, 5)]), None, bench.now);
     let counters = bench.state.counters();
     assert_eq!((counters.services.len(), counters.services[7].offered, counters.services[7].waiting), (8, 5, 5));
 }
@@ -531,7 +531,7 @@ proptest! {
         for (id, event) in events.into_iter().enumerate() {
             match event {
                 Event::Offer(bytes, services) => {
-                    bench.state.offer(batch_of(id as u64, bytes, &services), bench.now);
+                    bench.state.offer(batch_of(id as u64, bytes, &services), None, bench.now);
                 }
                 Event::Step(worker, outcome) => match hands[worker] {
                     Hand::Export => {

@@ -1,5 +1,5 @@
 //! Where every span of a backend went, and every data point. For each service, and for all data points together: offered =
-//! exported + rejected + dropped + waiting.
+//! exported + rejected + dropped + waiting + spooled.
 //!
 //! Spans that are lost before they are offered are counted by [`EarlyLosses`], under the same reasons, so that the two
 //! together have every span that was to reach the backend in one place each.
@@ -12,6 +12,8 @@ use super::drop_reason::DropReason;
 use super::exporter::PluginCounts;
 use super::finished_batch::{FinishedBatch, Signal};
 use super::operations::{self, OperationDurations, Operations};
+use super::spool::{ByService, OTHERS, SpoolStats, by_service};
+use super::worker_states::Entry;
 
 /// What a backend is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,6 +79,10 @@ pub(crate) struct ServiceCounters {
     pub(crate) waiting: u64,
     /// Of those that wait: tried at least once.
     pub(crate) in_flight: u64,
+    /// Of those that wait: in the spool, too, so that they outlive the process.
+    pub(crate) kept: u64,
+    /// In the spool only: neither exported nor lost.
+    pub(crate) spooled: u64,
 }
 
 impl ServiceCounters {
@@ -88,6 +94,8 @@ impl ServiceCounters {
         self.dropped.iter_mut().zip(other.dropped).for_each(|(sum, more)| *sum += more);
         self.waiting += other.waiting;
         self.in_flight += other.in_flight;
+        self.kept += other.kept;
+        self.spooled += other.spooled;
     }
 
     /// Spans lost for this reason.
@@ -107,19 +115,22 @@ impl ServiceCounters {
         self.rejected + self.dropped.iter().sum::<u64>() - superseded
     }
 
-    fn waits(&mut self, items: u32, tried: bool) {
-        self.waiting += u64::from(items);
-        self.in_flight += if tried { u64::from(items) } else { 0 };
+    fn waits(&mut self, items: u32, entry: &Entry) {
+        let items = u64::from(items);
+        self.waiting += items;
+        self.in_flight += if entry.attempts > 0 { items } else { 0 };
+        self.kept += if entry.slot.is_some() { items } else { 0 };
     }
 
     /// A batch of so many items has come to its end.
     fn settle(&mut self, items: u64, settlement: Settlement) {
         match settlement {
-            Settlement::Dropped(reason) => {
+            Settlement::Dropped(reason) | Settlement::Refused(reason) => {
                 if let Some(count) = self.dropped.get_mut(reason as usize) {
                     *count += items;
                 }
             }
+            Settlement::Spooled => self.spooled += items,
             Settlement::Exported { rejected_items } => {
                 let rejected = u64::from(rejected_items).min(items);
                 self.rejected += rejected;
@@ -208,11 +219,15 @@ pub(crate) struct BackendCounters {
     pub(crate) services: Vec<ServiceCounters>,
     /// All data points, of whichever service.
     pub(crate) data_points: ServiceCounters,
+    /// Spans of processes before this one, from the spool.
+    pub(crate) taken_over: ServiceCounters,
+    /// Its spool, while there is one.
+    pub(crate) spool: Option<SpoolStats>,
     /// How long exports took.
     pub(crate) operations: Vec<Operations>,
     /// Calls of `export` beyond the first for a batch.
     pub(crate) retries: u64,
-    /// Bytes of batches that wait or are in a call; never above the backend's `queue_bytes`.
+    /// Bytes of batches that wait or are in a call; above `queue_bytes` only where memory has become scarce meanwhile.
     pub(crate) held_bytes: usize,
     /// How many there may be.
     pub(crate) queue_bytes: usize,
@@ -234,6 +249,11 @@ impl BackendCounters {
             of_service(&mut self.services, index).add(counters);
         }
         self.data_points.add(&other.data_points);
+        self.taken_over.add(&other.taken_over);
+        self.spool = match (self.spool, other.spool) {
+            (Some(one), Some(other)) => Some(one.and(other)),
+            (one, other) => one.or(other),
+        };
         operations::add(&mut self.operations, &other.operations);
         self.retries += other.retries;
         self.held_bytes += other.held_bytes;
@@ -246,6 +266,17 @@ impl BackendCounters {
         let at = |error: &Option<(String, Instant)>| error.as_ref().map(|(_, at)| *at);
         if at(&other.last_error) > at(&self.last_error) {
             self.last_error.clone_from(&other.last_error);
+        }
+    }
+
+    /// What is in the spool, by what was counted.
+    pub(super) fn in_spool(&self, stats: SpoolStats) -> SpoolStats {
+        SpoolStats {
+            spans: self.services.iter().map(|of| of.spooled).sum(),
+            spans_of_others: self.taken_over.spooled + self.taken_over.waiting,
+            exported_of_others: self.taken_over.exported,
+            lost_of_others: self.taken_over.rejected + self.taken_over.dropped.iter().sum::<u64>(),
+            ..stats
         }
     }
 
@@ -262,8 +293,12 @@ impl BackendCounters {
 pub(super) enum Settlement {
     /// Taken, but for so many items.
     Exported { rejected_items: u32 },
-    /// Lost.
+    /// Lost here; not for good if it is in the spool, too.
     Dropped(DropReason),
+    /// Lost for good.
+    Refused(DropReason),
+    /// In the spool only.
+    Spooled,
 }
 
 /// The book itself. Not shared: lives behind the queue's lock.
@@ -271,6 +306,8 @@ pub(super) enum Settlement {
 pub(super) struct SpanCounts {
     services: Vec<ServiceCounters>,
     data_points: ServiceCounters,
+    /// Spans that other processes have left in the spool.
+    taken_over: ServiceCounters,
     operations: OperationDurations,
     /// Spans of all services that were dropped or rejected.
     lost: u64,
@@ -315,36 +352,73 @@ impl SpanCounts {
         if batch.signal == Signal::Metrics {
             return self.data_points.settle(u64::from(batch.item_count), settlement);
         }
+        if batch.per_service.is_empty() {
+            let lost = |of: &ServiceCounters| of.rejected + of.dropped.iter().sum::<u64>();
+            let before = lost(&self.taken_over);
+            self.taken_over.settle(u64::from(batch.item_count), settlement);
+            self.lost += lost(&self.taken_over) - before;
+            return;
+        }
         match settlement {
-            Settlement::Dropped(reason) => {
+            Settlement::Dropped(_) | Settlement::Refused(_) | Settlement::Spooled => {
                 for &(service, spans) in &batch.per_service {
-                    self.lost += u64::from(spans);
-                    if let Some(count) = self.service(service).dropped.get_mut(reason as usize) {
-                        *count += u64::from(spans);
-                    }
+                    self.lost += if matches!(settlement, Settlement::Spooled) { 0 } else { u64::from(spans) };
+                    self.service(service).settle(u64::from(spans), settlement);
                 }
             }
             Settlement::Exported { rejected_items } => self.settle_exported(batch, rejected_items),
         }
     }
 
-    /// The counters of spans by service, and those of data points, with `waiting` counted from the batches that really wait,
-    /// each with whether it was tried.
+    /// So many spans of other processes are in the spool.
+    pub(super) fn taken_over(&mut self, spans: u64) {
+        self.taken_over.offered += spans;
+        self.taken_over.spooled += spans;
+    }
+
+    /// A batch that was in the spool only waits in memory, too.
+    pub(super) fn leaves_the_spool(&mut self, batch: &FinishedBatch) {
+        for (service, spans) in by_service(batch) {
+            let spooled = &mut self.of(service).spooled;
+            *spooled = spooled.saturating_sub(spans);
+        }
+    }
+
+    /// What was in the spool only cannot be read any more.
+    pub(super) fn lost_in_the_spool(&mut self, spans: &ByService) {
+        for (service, spans) in spans {
+            self.lost += spans;
+            let of = self.of(*service);
+            of.spooled = of.spooled.saturating_sub(*spans);
+            of.settle(*spans, Settlement::Dropped(DropReason::SpoolDamaged));
+        }
+    }
+
+    fn of(&mut self, service: u32) -> &mut ServiceCounters {
+        if service == OTHERS { &mut self.taken_over } else { self.service(service) }
+    }
+
+    /// The counters of spans by service, those of data points, and those of spans of other processes, with `waiting` counted
+    /// from what really waits.
     pub(super) fn snapshot<'a>(
         &self,
-        waiting: impl Iterator<Item = (&'a FinishedBatch, bool)>,
-    ) -> (Vec<ServiceCounters>, ServiceCounters) {
+        waiting: impl Iterator<Item = &'a Entry>,
+    ) -> (Vec<ServiceCounters>, ServiceCounters, ServiceCounters) {
         let mut counted = Self { operations: OperationDurations::default(), services: self.services.clone(), ..*self };
-        for (batch, tried) in waiting {
+        for entry in waiting {
+            let batch = &entry.batch;
             if batch.signal == Signal::Metrics {
-                counted.data_points.waits(batch.item_count, tried);
+                counted.data_points.waits(batch.item_count, entry);
                 continue;
             }
+            if batch.per_service.is_empty() {
+                counted.taken_over.waits(batch.item_count, entry);
+            }
             for &(service, spans) in &batch.per_service {
-                counted.service(service).waits(spans, tried);
+                counted.service(service).waits(spans, entry);
             }
         }
-        (counted.services, counted.data_points)
+        (counted.services, counted.data_points, counted.taken_over)
     }
 
     /// Shares `rejected_items` out so that the parts add up to it: each service's share is the difference between two

@@ -20,7 +20,8 @@ pub(crate) fn backend(name: &str) -> config::Backend {
         config_files: Vec::new(),
         timeout: Duration::from_millis(200),
         concurrency: 4,
-        queue_bytes: 1 << 20,
+        queue_bytes: config::QueueBytes::Fixed(1 << 20),
+        spool: None,
         retry: config::Retry {
             initial: Duration::from_millis(5),
             max: Duration::from_millis(20),

@@ -2,6 +2,7 @@
 
 mod outage;
 mod signals;
+mod spool;
 mod starting;
 mod states;
 mod tries;

@@ -6,7 +6,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::exporter::{Exporter, Outcome};
+use super::memory;
 use super::queue_state::{Next, Note, QueueState};
+use super::spool::{News, Store, Taken};
 use crate::{config, diagnostics, quiet_thread};
 
 /// Makes the exporter; the error is for people, and was told by whoever made it.
@@ -25,6 +27,9 @@ pub(super) struct Shared {
     concurrency: usize,
     pub(super) export_timeout: Duration,
     pub(super) state: Mutex<QueueState>,
+    /// Where batches lie that are to outlive the process, if the file says so. Nothing of it that takes a lock or a file is
+    /// called while `state` is held.
+    pub(super) store: Option<Store>,
     /// Something for workers to do, or a reason to look again.
     pub(super) work: Condvar,
     /// Something is settled; those who wait for a flush or a shutdown look again.
@@ -42,6 +47,7 @@ impl Shared {
             concurrency: settings.concurrency,
             export_timeout: settings.timeout,
             state: Mutex::new(state),
+            store: settings.spool.as_ref().map(|spool| Store::new(&settings.name, spool)),
             work: Condvar::new(),
             settled: Condvar::new(),
             threads: Mutex::default(),
@@ -121,21 +127,46 @@ impl Shared {
 
     /// Works until the queue ends.
     pub(super) fn work(self: &Arc<Self>, worker: usize) {
+        if worker == 0 {
+            // So that whoever looks sees how much may wait, although little does.
+            let limits = memory::limits();
+            self.lock().has_memory(&limits, Instant::now());
+        }
         if !self.has_exporter(worker) {
             return;
         }
         let mut state = self.lock();
         loop {
+            state = self.fetch_from_the_spool(worker, state);
             let next = state.next(worker, Instant::now());
             if let Next::Wait(until) = next {
                 // `next` may have dropped what was too old.
                 self.settled.notify_all();
+                let news = state.take_news();
+                if !news.is_empty() {
+                    drop(state);
+                    self.write_down(news);
+                    state = self.lock();
+                    continue;
+                }
+                let until = until.into_iter().chain(self.looks_again_at(worker, &state)).min();
                 state = self.wait_for_work(state, until);
                 continue;
             }
+            let slot = state.slot_of(worker);
+            let mut news = state.take_news();
             drop(state);
+            if let (Some(store), Some(slot), Next::Export { .. }) = (&self.store, &slot, &next) {
+                store.is_on_its_way(slot);
+            }
             let (notes, over);
             (state, notes, over) = self.act(worker, next);
+            news.extend(state.take_news());
+            if !news.is_empty() {
+                drop(state);
+                self.write_down(news);
+                state = self.lock();
+            }
             self.work.notify_all();
             self.settled.notify_all();
             if over {
@@ -145,6 +176,51 @@ impl Shared {
                 drop(state);
                 self.write(notes);
                 state = self.lock();
+            }
+        }
+    }
+
+    /// Brings a batch that is in the spool only into memory, if there is room; and now and then what others have left behind.
+    fn fetch_from_the_spool<'a>(
+        &'a self,
+        worker: usize,
+        mut state: MutexGuard<'a, QueueState>,
+    ) -> MutexGuard<'a, QueueState> {
+        let Some(store) = &self.store else { return state };
+        let now = Instant::now();
+        if worker == 0 && state.may_take_over() && store.looks_for_others_at() <= now {
+            drop(state);
+            let spans = store.take_over(now);
+            state = self.lock();
+            state.has_taken_over(spans);
+        }
+        while store.has_parked() && state.has_room_for_spooled() {
+            drop(state);
+            let taken = store.take();
+            state = self.lock();
+            match taken {
+                Taken::Batch(batch, slot) => state.offer_from_spool(Arc::new(batch), slot, Instant::now()),
+                Taken::Lost(spans) => state.lost_in_the_spool(&spans),
+                Taken::Nothing => break,
+            }
+        }
+        state
+    }
+
+    /// When the next look for what others have left behind is due, if it is this worker's.
+    fn looks_again_at(&self, worker: usize, state: &QueueState) -> Option<Instant> {
+        let store = self.store.as_ref().filter(|_| worker == 0 && state.may_take_over())?;
+        Some(store.looks_for_others_at())
+    }
+
+    /// Writes into the spool what has become of its batches. Call it without the lock: a disk may take its time.
+    pub(super) fn write_down(&self, news: Vec<News>) {
+        let Some(store) = &self.store else { return };
+        for news in news {
+            match news {
+                News::Done(slot) => store.is_done(&slot),
+                News::Waits(slot) => store.waits(&slot),
+                News::Parked(slot, batch) => store.is_parked(&slot, &batch),
             }
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::finished_batch::{FinishedBatch, Signal};
+use super::spool::Slot;
 
 /// A batch in the queue or in a call.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub(super) struct Entry {
     pub(super) cookie: u64,
     /// When the first call began, as the clock on the wall has it.
     pub(super) first_at: Option<SystemTime>,
+    /// Where it is in the spool, too.
+    pub(super) slot: Option<Slot>,
 }
 
 /// What one worker is doing.
@@ -52,7 +55,7 @@ pub(super) struct Overrun {
     /// What it had been given.
     pub(super) timeout: Duration,
     /// The batch that is lost with it, unless it was counted before.
-    pub(super) lost: Option<Arc<FinishedBatch>>,
+    pub(super) lost: Option<Entry>,
 }
 
 /// By worker index.
@@ -87,7 +90,7 @@ impl WorkerStates {
                     if overdue(*since, export_timeout) =>
                 {
                     *stuck = true;
-                    let lost = (!std::mem::replace(settled, true)).then(|| Arc::clone(&entry.batch));
+                    let lost = (!std::mem::replace(settled, true)).then(|| entry.clone());
                     found.push(Overrun { call: "export_batch", timeout: export_timeout, lost });
                 }
                 WorkerState::Flushing { since, timeout, stuck: stuck @ false, .. } if overdue(*since, *timeout) => {
@@ -101,15 +104,23 @@ impl WorkerStates {
     }
 
     /// Gives up on all batches that are in calls; returns those that had not been counted yet.
-    pub(super) fn settle_all(&mut self) -> Vec<Arc<FinishedBatch>> {
+    pub(super) fn settle_all(&mut self) -> Vec<Entry> {
         let mut lost = Vec::new();
         for state in &mut self.0 {
             if let WorkerState::Exporting { entry, settled: settled @ false, .. } = state {
                 *settled = true;
-                lost.push(Arc::clone(&entry.batch));
+                lost.push(entry.clone());
             }
         }
         lost
+    }
+
+    /// Where the batch that a worker has in a call is in the spool.
+    pub(super) fn slot_of(&self, worker: usize) -> Option<&Slot> {
+        match self.0.get(worker) {
+            Some(WorkerState::Exporting { entry, .. }) => entry.slot.as_ref(),
+            _ => None,
+        }
     }
 
     /// Batches in calls whose outcome still counts.

@@ -5,7 +5,9 @@
 
 use std::borrow::Cow;
 
-use crate::export::{BackendState, DURATION_BOUNDS, DropReason, Operations, PluginCounts, ServiceCounters, Signal};
+use crate::export::{
+    BackendState, DURATION_BOUNDS, DropReason, Operations, PluginCounts, ServiceCounters, Signal, SpoolStats,
+};
 use crate::metrics::{Attributes, Collected, Distribution, Metric, Number, Points, Value};
 use crate::status::ServiceStats;
 
@@ -20,6 +22,7 @@ pub(crate) struct BackendSeen {
     /// By service's number.
     pub services: Vec<ServiceCounters>,
     pub data_points: ServiceCounters,
+    pub spool: Option<SpoolStats>,
     /// By its plugin, if it counts.
     pub counted: Option<PluginCounts>,
     pub operations: Vec<Operations>,
@@ -134,6 +137,10 @@ fn of_backends(backends: &[BackendSeen]) -> Vec<Metric> {
         let of = |backend: &BackendSeen| backend.counted.as_ref().map(|of| number(name(backend), value(of)));
         backends.iter().filter_map(of).collect::<Vec<_>>()
     };
+    let in_spool = |value: fn(&SpoolStats) -> u64| {
+        let of = |backend: &BackendSeen| backend.spool.as_ref().map(|of| number(name(backend), value(of)));
+        backends.iter().filter_map(of).collect::<Vec<_>>()
+    };
     let (mut in_flight, mut exported, mut durations, mut states) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for backend in backends {
         let exporter = || component(&backend.name, exporter_type(&backend.plugin, Signal::Metrics));
@@ -182,6 +189,18 @@ fn of_backends(backends: &[BackendSeen]) -> Vec<Metric> {
             "How many bytes there may be: queue_bytes.",
             "By",
             Points::UpDown(each_now(|of| of.queue_bytes as u64)),
+        ),
+        metric(
+            "tracer_resolver.backend.spool.usage",
+            "Bytes of batches in the spool, of all processes that share it.",
+            "By",
+            Points::UpDown(in_spool(|of| of.bytes)),
+        ),
+        metric(
+            "tracer_resolver.backend.spool.spans",
+            "Spans in the spool that wait there for this process to send them.",
+            "{span}",
+            Points::UpDown(in_spool(|of| of.spans + of.spans_of_others)),
         ),
         metric(
             "tracer_resolver.backend.retries",
@@ -322,6 +341,7 @@ mod tests {
             queue_bytes: 100,
             services: vec![ServiceCounters::default(), spans],
             data_points,
+            spool: Some(SpoolStats { bytes: 300, spans: 5, spans_of_others: 2, ..SpoolStats::default() }),
             counted: Some(PluginCounts { bytes_sent: 4096, ..PluginCounts::default() }),
             operations: Vec::new(),
         };

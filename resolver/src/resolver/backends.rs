@@ -220,7 +220,7 @@ impl Backends {
         let place = of_name(&mut closed, destination::name_of(destination.number));
         place.counters.add(&destination.counters());
         // There is no queue any more.
-        (place.counters.held_bytes, place.counters.queue_bytes) = (0, 0);
+        (place.counters.held_bytes, place.counters.queue_bytes, place.counters.spool) = (0, 0, None);
         place.lost += destination.lost();
         self.table.store(Arc::new(table));
     }
@@ -269,6 +269,7 @@ impl Backends {
                 held_bytes: counters.held_bytes,
                 queue_bytes: counters.queue_bytes,
                 last_export: counters.last_export.map(|at| at.elapsed()),
+                spool: counters.spool,
                 data_points: DataPointStats::of(&counters.data_points),
                 counted: counters.counted,
                 last_error: counters.last_error.map(|(message, at)| (message, at.elapsed())),
@@ -284,6 +285,7 @@ impl Backends {
                             .filter(|(_, lost)| *lost > 0)
                             .collect(),
                         waiting: spans.waiting,
+                        spooled: spans.spooled,
                     })
                     .collect(),
             }
@@ -307,6 +309,7 @@ impl Backends {
                 queue_bytes: counters.queue_bytes,
                 services: counters.services,
                 data_points: counters.data_points,
+                spool: counters.spool,
                 counted: counters.counted,
                 operations: counters.operations,
             }
@@ -425,9 +428,9 @@ impl Accounts<'_> {
     }
 
     fn account(&self, name: usize, services: &[String]) -> Counted {
-        let BackendCounters { services: mut counters, data_points, state, .. } = self.counters(name);
+        let BackendCounters { services: mut counters, data_points, taken_over, state, .. } = self.counters(name);
         counters.resize(services.len(), ServiceCounters::default());
-        Counted { counters, data_points, state }
+        Counted { counters, data_points, taken_over, state }
     }
 
     fn lost(&self, name: usize) -> u64 {
@@ -441,13 +444,14 @@ impl Accounts<'_> {
 struct Counted {
     counters: Vec<ServiceCounters>,
     data_points: ServiceCounters,
+    taken_over: ServiceCounters,
     state: BackendState,
 }
 
 impl Counted {
     fn account<'a>(self, backend: &'a str, services: &'a [String]) -> Account<'a> {
-        let Self { counters, data_points, state } = self;
-        Account { backend, services, counters, data_points, state }
+        let Self { counters, data_points, taken_over, state } = self;
+        Account { backend, services, counters, data_points, taken_over, state }
     }
 }
 

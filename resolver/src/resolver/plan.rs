@@ -134,7 +134,7 @@ impl Plan {
     pub(super) fn is_same(&self, other: &Self) -> bool {
         let sending = |plan: &Self| {
             let Backend { timeout, concurrency, queue_bytes, retry, .. } = plan.settings;
-            (timeout, concurrency, queue_bytes, retry)
+            (timeout, concurrency, queue_bytes, retry, plan.settings.spool.clone())
         };
         self.settings.name == other.settings.name
             && Arc::ptr_eq(&self.library, &other.library)

@@ -188,6 +188,17 @@ fn backend(of: &BackendStats, now: f64) -> Value {
         "rejected": sum(|service| service.rejected),
         "waiting": sum(|service| service.waiting),
         "dropped": dropped,
+        "spooled": sum(|service| service.spooled),
+        "spool": of.spool.map(|of| json!({
+            "bytes": of.bytes,
+            "limit": of.limit,
+            "spans": of.spans,
+            "spans_of_others": of.spans_of_others,
+            "exported_of_others": of.exported_of_others,
+            "lost_of_others": of.lost_of_others,
+            "damaged": of.damaged,
+            "maybe_twice": of.maybe_twice,
+        })),
         "data_points": json!({
             "offered": of.data_points.offered,
             "exported": of.data_points.exported,
@@ -211,6 +222,7 @@ fn backend(of: &BackendStats, now: f64) -> Value {
             "rejected": service.rejected,
             "dropped": service.dropped_total(),
             "waiting": service.waiting,
+            "spooled": service.spooled,
         })).collect::<Vec<_>>(),
     })
 }

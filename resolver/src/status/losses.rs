@@ -19,6 +19,8 @@ pub(crate) struct Account<'a> {
     pub(crate) counters: Vec<ServiceCounters>,
     /// Of all metrics.
     pub(crate) data_points: ServiceCounters,
+    /// Of processes before this one, from the spool.
+    pub(crate) taken_over: ServiceCounters,
     pub(crate) state: BackendState,
 }
 
@@ -51,6 +53,8 @@ struct ToldOf {
     losing_since: Option<Instant>,
     /// What sums had said.
     sums: Vec<Lost>,
+    /// How many spans of the spool the last sum told of.
+    spooled: u64,
     /// How many spans the last sum called as good as lost, although they still waited.
     doomed: u64,
     exported: u64,
@@ -60,6 +64,9 @@ struct ToldOf {
 
 /// Lost spans of one service, by reason.
 type Lost = [u64; DropReason::ALL.len()];
+
+/// In the place of a service: spans that processes before this one had left in the spool.
+const EARLIER: &str = "(of processes before this one)";
 
 /// How often losses that go on are told.
 const EVERY: Duration = Duration::from_secs(60);
@@ -140,15 +147,22 @@ impl ToldOf {
         let exported: u64 = account.counters.iter().map(|counters| counters.exported).sum();
         let more = exported.saturating_sub(std::mem::replace(&mut self.exported, exported));
         let fresh = since(account, &self.sums);
-        let waiting: u64 = account.counters.iter().map(|counters| counters.waiting).sum();
+        let sum = |count: fn(&ServiceCounters) -> u64| {
+            account.counters.iter().chain([&account.taken_over]).map(count).sum::<u64>()
+        };
         let is_in_trouble = account.state.is_in_trouble();
         let may_be_lost = moment == Moment::End || moment == Moment::LastSeen && is_in_trouble;
+        // What is also in the spool outlives the process.
+        let kept = if may_be_lost { sum(|counters| counters.kept) } else { 0 };
+        let waiting = sum(|counters| counters.waiting) - kept;
+        let spooled = sum(|counters| counters.spooled) + kept;
+        let tells_spooled = may_be_lost && spooled > 0 && std::mem::replace(&mut self.spooled, spooled) != spooled;
         let said = std::mem::replace(&mut self.doomed, if may_be_lost { waiting } else { 0 });
         let doomed = may_be_lost && waiting > 0 && waiting != said;
         let lost_data_points = account.data_points.lost_for_good();
         let data_points =
             lost_data_points.saturating_sub(std::mem::replace(&mut self.lost_data_points, lost_data_points));
-        if fresh.is_empty() && !doomed && data_points == 0 {
+        if fresh.is_empty() && !doomed && data_points == 0 && !tells_spooled {
             return (None, more);
         }
         let word = if self.sums.iter().flatten().all(|spans| *spans == 0) { "" } else { "more " };
@@ -186,6 +200,14 @@ impl ToldOf {
             let lost = verb(waiting, "is", "are");
             parts.push(if doomed { format!("{wait}, and {lost} lost if this process ends now") } else { wait });
         }
+        if tells_spooled {
+            parts.push(format!(
+                "{} {} in the spool, and the next process with this backend sends {}",
+                counted(spooled, "span"),
+                verb(spooled, "is", "are"),
+                verb(spooled, "it", "them")
+            ));
+        }
         (Some(format!("backend `{}`: {}", account.backend, parts.join("; "))), more)
     }
 
@@ -215,13 +237,16 @@ impl Loss<'_> {
 }
 
 fn lost(account: &Account<'_>) -> Vec<Lost> {
-    account.counters.iter().map(|counters| DropReason::ALL.map(|reason| counters.lost_for(reason))).collect()
+    let all = std::iter::once(&account.taken_over).chain(&account.counters);
+    all.map(|counters| DropReason::ALL.map(|reason| counters.lost_for(reason))).collect()
 }
 
 /// What was lost beyond what was `said`, by the services that lost anything.
 fn since<'a>(account: &Account<'a>, said: &[Lost]) -> Vec<Loss<'a>> {
     let nothing = [0; DropReason::ALL.len()];
-    let services = account.services.iter().zip(&account.counters).zip(lost(account)).enumerate();
+    let names = std::iter::once(EARLIER).chain(account.services.iter().map(String::as_str));
+    let counters = std::iter::once(&account.taken_over).chain(&account.counters);
+    let services = names.zip(counters).zip(lost(account)).enumerate();
     services
         .map(|(index, ((service, counters), mut lost))| {
             let said = said.get(index).unwrap_or(&nothing);
@@ -274,6 +299,7 @@ mod tests {
             services,
             counters: counters.collect(),
             data_points: ServiceCounters::default(),
+            taken_over: ServiceCounters::default(),
             state: BackendState::Healthy,
         }
     }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::export::{BackendState, DropReason, PluginCounts, ServiceCounters};
+use crate::export::{BackendState, DropReason, PluginCounts, ServiceCounters, SpoolStats};
 
 /// Every counter of a resolver in this process at one moment. All but `waiting` and `unacknowledged` only ever grow; a fork
 /// begins at zero.
@@ -124,6 +124,8 @@ pub struct BackendStats {
     pub last_export: Option<Duration>,
     /// What went wrong last, and how long ago, even if all is well since.
     pub last_error: Option<(String, Duration)>,
+    /// What lies in its spool, if it has one.
+    pub spool: Option<SpoolStats>,
     /// Metrics that were sent to it.
     pub data_points: DataPointStats,
     /// What its plugin counts by itself, if it does: what went over the wire only the plugin knows.
@@ -162,7 +164,7 @@ impl DataPointStats {
     }
 }
 
-/// One service's spans at one backend: `offered = exported + rejected + dropped + waiting`.
+/// One service's spans at one backend: `offered = exported + rejected + dropped + waiting + spooled`.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct BackendServiceStats {
@@ -178,6 +180,8 @@ pub struct BackendServiceStats {
     pub dropped: Vec<(DropReason, u64)>,
     /// Queued, or in a call that has not come back.
     pub waiting: u64,
+    /// In the spool only: neither exported nor lost.
+    pub spooled: u64,
 }
 
 impl BackendServiceStats {

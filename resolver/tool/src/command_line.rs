@@ -145,6 +145,17 @@ pub(crate) enum Command {
         /// The shell.
         shell: Shell,
     },
+    /// Sends what programs that ended have left in a spool.
+    ///
+    /// It goes by the backends of the configuration, each of which has its own in there. What belongs to programs that run stays
+    /// theirs. Exit status 1: not all of it was sent.
+    Drain {
+        /// The folder that `spool` of a backend names.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        #[command(flatten)]
+        file: File,
+    },
     /// Lets running programs read their configuration again.
     ///
     /// The program's file has a section `reload`; whoever asks is the program's user, or root. What takes effect, or why
@@ -379,7 +390,7 @@ Exit status:
 
 /// The words in the order of `--help`, under what one wants with them. Each one is in one of them.
 pub(crate) const GROUPS: &[(&str, &[&str])] = &[
-    ("Trace a program", &["run", "reload", "playground"]),
+    ("Trace a program", &["run", "reload", "drain", "playground"]),
     ("Ask why, before and while it runs", &["doctor", "check", "explain", "status", "view", "send-test"]),
     ("Look into the configuration", &["print-config", "plugins", "schema", "migrate"]),
     ("Set it up", &["path", "completions", "help"]),

@@ -10,6 +10,7 @@ mod command_line;
 mod completions;
 mod configuration;
 mod doctor;
+mod drain;
 mod effective;
 mod explain;
 mod failure;
@@ -70,6 +71,7 @@ fn obey(command: Command) -> Result<ExitCode, Failure> {
         Command::Check { file, no_plugins, format } => check::check(file.file.as_deref(), !no_plugins, format.format),
         Command::Completions { shell } => completions::print(shell),
         Command::Doctor { file, program, format } => doctor::doctor(file.file.as_deref(), &program, format.format),
+        Command::Drain { folder, file } => drain::drain(&folder, file.file.as_deref()),
         Command::Explain(question) => explain::explain(&question),
         Command::Manual { folder } => manual::write(&folder),
         Command::Migrate { file } => migrate::migrate(&file),

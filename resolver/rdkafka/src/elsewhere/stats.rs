@@ -124,6 +124,8 @@ pub struct BackendStats {
     pub last_export: Option<std::time::Duration>,
     /// What went wrong last, and how long ago.
     pub last_error: Option<(String, std::time::Duration)>,
+    /// What lies in its spool, if it has one.
+    pub spool: Option<SpoolStats>,
     /// Metrics that were sent to it.
     pub data_points: DataPointStats,
     /// What its plugin counts of itself.
@@ -184,6 +186,8 @@ pub struct BackendServiceStats {
     pub dropped: Vec<(DropReason, u64)>,
     /// Queued, or in a call that has not come back.
     pub waiting: u64,
+    /// In the spool only: neither exported nor lost.
+    pub spooled: u64,
 }
 
 impl BackendServiceStats {
@@ -191,6 +195,28 @@ impl BackendServiceStats {
     pub fn dropped_total(&self) -> u64 {
         self.dropped.iter().map(|(_, spans)| spans).sum()
     }
+}
+
+/// How a spool is, at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SpoolStats {
+    /// Bytes of the batches of all processes in it, as they were last added up.
+    pub bytes: u64,
+    /// How many there may be.
+    pub limit: u64,
+    /// Spans of this process that lie in the spool and in memory no more.
+    pub spans: u64,
+    /// Spans that processes before this one have left there, and that this one has taken over and not sent yet.
+    pub spans_of_others: u64,
+    /// Of those, the ones that the backend has by now.
+    pub exported_of_others: u64,
+    /// Of those, the ones that are lost.
+    pub lost_of_others: u64,
+    /// Places in its files that could not be read, and were passed over.
+    pub damaged: u64,
+    /// Spans that were on their way when their process ended, and were sent again: they may be there twice.
+    pub maybe_twice: u64,
 }
 
 /// Why spans were lost before the backend took them. Every lost span has one reason.
@@ -220,11 +246,13 @@ pub enum DropReason {
     NotStarted,
     /// Metrics only: newer values of the same metrics came before these could leave.
     Superseded,
+    /// It was in the spool, and cannot be read from there any more.
+    SpoolDamaged,
 }
 
 impl DropReason {
     /// All of them, in a fixed order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::QueueFull,
         Self::Rejected,
         Self::RetriesExhausted,
@@ -236,6 +264,7 @@ impl DropReason {
         Self::NoBackend,
         Self::NotStarted,
         Self::Superseded,
+        Self::SpoolDamaged,
     ];
 
     /// The name for metrics and tables.
@@ -252,6 +281,7 @@ impl DropReason {
             Self::NoBackend => "no_backend",
             Self::NotStarted => "not_started",
             Self::Superseded => "superseded",
+            Self::SpoolDamaged => "spool_damaged",
         }
     }
 }

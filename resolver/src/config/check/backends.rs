@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::config::draft::config::ConfigDraft;
-use crate::config::model::{Backend, Measuring, Trace};
+use crate::config::model::{Backend, Measuring, QueueBytes, Trace};
 use crate::config::report::code;
 use crate::config::report::findings::Findings;
 use crate::config::report::problem::Problem;
@@ -12,10 +12,12 @@ use crate::config::report::problem::Problem;
 pub(super) fn queues_hold_a_batch(draft: &ConfigDraft, findings: &mut Findings) {
     let Ok(batch) = draft.batch else { return };
     for backend in draft.backends.iter().filter_map(|draft| draft.backend.as_ref().ok()) {
-        if backend.queue_bytes < batch.max_bytes {
+        // The other kind always has room for one.
+        let QueueBytes::Fixed(queue_bytes) = backend.queue_bytes else { continue };
+        if queue_bytes < batch.max_bytes {
             let message = format!(
                 "backend `{}`: no full batch fits its queue: `queue_bytes` is {} and `batch.max_bytes` is {}",
-                backend.name, backend.queue_bytes, batch.max_bytes
+                backend.name, queue_bytes, batch.max_bytes
             );
             findings.refuse(
                 Problem::error(code::CONTRADICTION, message)

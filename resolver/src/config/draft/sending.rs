@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::layer::{Said, said};
-use crate::config::model::{Batch, Retry};
+use crate::config::model::{Batch, QueueBytes, Retry};
 use crate::config::report::findings::Broken;
 
 /// What one section says about the sending to a backend.
@@ -14,7 +14,8 @@ use crate::config::report::findings::Broken;
 pub(crate) struct SendingLayer {
     pub(crate) timeout: Said<Duration>,
     pub(crate) concurrency: Said<usize>,
-    pub(crate) queue_bytes: Said<usize>,
+    pub(crate) queue_bytes: Said<QueueBytes>,
+    pub(crate) spool_limit: Said<usize>,
     pub(crate) initial: Said<Duration>,
     pub(crate) max: Said<Duration>,
     pub(crate) max_elapsed: Said<Duration>,
@@ -25,7 +26,8 @@ pub(crate) struct SendingLayer {
 pub(crate) struct SendingSettings {
     pub(crate) timeout: Duration,
     pub(crate) concurrency: usize,
-    pub(crate) queue_bytes: usize,
+    pub(crate) queue_bytes: QueueBytes,
+    pub(crate) spool_limit: usize,
     pub(crate) retry: Retry,
 }
 
@@ -37,6 +39,7 @@ impl SendingLayer {
             timeout: self.timeout.or(below.timeout),
             concurrency: self.concurrency.or(below.concurrency),
             queue_bytes: self.queue_bytes.or(below.queue_bytes),
+            spool_limit: self.spool_limit.or(below.spool_limit),
             initial: self.initial.or(below.initial),
             max: self.max.or(below.max),
             max_elapsed: self.max_elapsed.or(below.max_elapsed),
@@ -49,6 +52,7 @@ impl SendingLayer {
             timeout: said(self.timeout)?,
             concurrency: said(self.concurrency)?,
             queue_bytes: said(self.queue_bytes)?,
+            spool_limit: said(self.spool_limit)?,
             retry: Retry { initial: said(self.initial)?, max: said(self.max)?, max_elapsed: said(self.max_elapsed)? },
         })
     }

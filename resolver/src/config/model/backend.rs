@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value as Json;
@@ -40,10 +41,31 @@ pub struct Backend {
     pub timeout: Duration,
     /// Batches under way at once, where the plugin allows it.
     pub concurrency: usize,
-    /// Bytes of finished batches that may wait; more are dropped and counted.
-    pub queue_bytes: usize,
+    /// How much may wait; more is dropped and counted.
+    pub queue_bytes: QueueBytes,
+    /// Where batches are written down, so that they outlive an outage and the process.
+    pub spool: Option<Spool>,
     /// Retries of one batch.
     pub retry: Retry,
+}
+
+/// How many bytes of finished batches may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum QueueBytes {
+    /// As many as the memory of the process has room for, when they come.
+    Auto,
+    /// So many.
+    Fixed(usize),
+}
+
+/// A folder for what a backend has not taken yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spool {
+    /// An absolute path; all processes of this machine may name the same.
+    pub folder: PathBuf,
+    /// Bytes that the batches of all of them may have there.
+    pub limit: u64,
 }
 
 /// Backoff of a backend: exponential, with jitter, the server's `Retry-After` respected.
@@ -110,6 +132,7 @@ impl fmt::Debug for Backend {
             .field("timeout", &self.timeout)
             .field("concurrency", &self.concurrency)
             .field("queue_bytes", &self.queue_bytes)
+            .field("spool", &self.spool)
             .field("retry", &self.retry)
             .finish_non_exhaustive()
     }

@@ -103,6 +103,11 @@ impl<'n> Field<'n> {
         self.unacceptable(problem.help(format!("known: {known}")), &wants, findings)
     }
 
+    /// Whether it is this very word.
+    pub(crate) fn is_word(self, word: &str) -> bool {
+        matches!(&self.node.value, Value::Text(text) if text.value() == Some(word))
+    }
+
     /// `true` or `false`.
     pub(crate) fn boolean(self, findings: &mut Findings) -> Result<bool, Broken> {
         let wants = "true or false";

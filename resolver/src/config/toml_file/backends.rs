@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::path::PathBuf;
+
 use serde_json::{Map, Value as Json};
 
 use super::keys;
@@ -9,8 +11,8 @@ use super::section::Section;
 use super::sending;
 use crate::config::draft::backend::{BackendDraft, pointer_below};
 use crate::config::draft::defaults::Defaults;
-use crate::config::model::Backend;
 use crate::config::model::from_files::FromFiles;
+use crate::config::model::{Backend, Spool};
 use crate::config::reading::field::Field;
 use crate::config::reading::names;
 use crate::config::report::code;
@@ -38,7 +40,8 @@ fn backend(field: Field<'_>, defaults: &Defaults, findings: &mut Findings) -> Re
     let sending = sending::in_effect(&section, &defaults.sending, findings);
     let plugin = plugin(&section, findings);
     let config = config(&section, findings);
-    let (sending, (plugin, plugin_span), config) = (sending?, plugin?, config?);
+    let spool = section.field("spool").map(|field| spool(field, findings)).transpose();
+    let (sending, (plugin, plugin_span), config, spool) = (sending?, plugin?, config?, spool?);
     Ok(Backend {
         name: field.key.to_owned(),
         span: field.key_span.clone(),
@@ -52,8 +55,20 @@ fn backend(field: Field<'_>, defaults: &Defaults, findings: &mut Findings) -> Re
         timeout: sending.timeout,
         concurrency: sending.concurrency,
         queue_bytes: sending.queue_bytes,
+        spool: spool.map(|folder| Spool { folder, limit: sending.spool_limit as u64 }),
         retry: sending.retry,
     })
+}
+
+/// The folder of the spool.
+fn spool(field: Field<'_>, findings: &mut Findings) -> Result<PathBuf, Broken> {
+    let wants = "an absolute path of a folder, such as \"/var/spool/tracer-resolver\"";
+    let path = PathBuf::from(field.text(wants, findings)?);
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    let problem = Problem::error(code::BAD_NOTATION, format!("`spool` takes {wants}"));
+    Err(field.unacceptable(problem.at(field.span(), "a program may change its folder"), wants, findings))
 }
 
 fn plugin(section: &Section<'_>, findings: &mut Findings) -> Result<(String, std::ops::Range<usize>), Broken> {

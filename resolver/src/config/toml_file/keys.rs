@@ -62,7 +62,8 @@ pub(crate) const SAMPLER: &[&str] = &["ratio", "consistent_probability", "rate_l
 pub(crate) const PATTERN: &[&str] = &["regex"];
 
 /// `[backends.NAME]`.
-pub(crate) const BACKEND: &[&str] = &["plugin", "config", "timeout", "concurrency", "queue_bytes", "retry"];
+pub(crate) const BACKEND: &[&str] =
+    &["plugin", "config", "timeout", "concurrency", "queue_bytes", "spool", "spool_limit", "retry"];
 
 /// `retry = { … }` of a backend.
 pub(crate) const RETRY: &[&str] = &["initial", "max", "max_elapsed"];

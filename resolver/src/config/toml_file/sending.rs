@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::keys;
 use super::section::Section;
 use crate::config::draft::sending::{BatchLayer, SendingLayer, SendingSettings};
-use crate::config::model::Retry;
+use crate::config::model::{QueueBytes, Retry};
+use crate::config::reading::field::Field;
 use crate::config::report::code;
 use crate::config::report::findings::{Broken, Findings};
 use crate::config::report::problem::Problem;
@@ -21,7 +22,8 @@ pub(super) fn read(section: &Section<'_>, findings: &mut Findings) -> SendingLay
             let value = field.integer(1..=64, findings)?;
             usize::try_from(value).map_err(|_| Broken)
         }),
-        queue_bytes: section.field("queue_bytes").map(|field| field.bytes(QUEUE_BYTES, findings)),
+        queue_bytes: section.field("queue_bytes").map(|field| queue_bytes(field, findings)),
+        spool_limit: section.field("spool_limit").map(|field| field.bytes(SPOOL_BYTES, findings)),
         ..SendingLayer::default()
     };
     let Some(field) = section.field("retry") else { return layer };
@@ -34,6 +36,14 @@ pub(super) fn read(section: &Section<'_>, findings: &mut Findings) -> SendingLay
         Err(broken) => layer.initial = Some(Err(broken)),
     }
     layer
+}
+
+/// A size, or the word for one that is found when it is needed.
+fn queue_bytes(field: Field<'_>, findings: &mut Findings) -> Result<QueueBytes, Broken> {
+    if field.is_word(AUTO) {
+        return Ok(QueueBytes::Auto);
+    }
+    field.bytes(QUEUE_BYTES, findings).map(QueueBytes::Fixed)
 }
 
 /// What `section` says, laid over `below`; a retry whose first pause is longer than its longest is refused.
@@ -68,5 +78,7 @@ pub(super) fn read_batch(section: &Section<'_>, findings: &mut Findings) -> Batc
 
 const TIMES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
 const LONG_TIMES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
+const AUTO: &str = "auto";
 const QUEUE_BYTES: RangeInclusive<u64> = (64 << 10)..=(4 << 30);
+const SPOOL_BYTES: RangeInclusive<u64> = (1 << 20)..=(1 << 40);
 const BATCH_BYTES: RangeInclusive<u64> = (4 << 10)..=(64 << 20);

@@ -6,7 +6,7 @@ use log::Level;
 
 use super::super::worker_states::WorkerState;
 use super::start::Start;
-use super::{DropReason, FinishedBatch, FlushRequest, Note, Phase, QueueState, Settlement, Signal, SignalQueue};
+use super::{DropReason, FlushRequest, Note, Phase, QueueState, Settlement, SignalQueue};
 
 impl QueueState {
     /// The system gave no thread for this worker. Without any, nothing will ever leave.
@@ -57,9 +57,9 @@ impl QueueState {
         }
         if last {
             self.drop_waiting(self.too_late());
-            for batch in self.workers.settle_all() {
+            for entry in self.workers.settle_all() {
                 // Not released: the call still borrows its bytes.
-                self.lose_at_shutdown(&batch);
+                self.account_for(&entry.batch, entry.slot.as_ref(), Settlement::Dropped(DropReason::ShutDown));
             }
         }
     }
@@ -82,18 +82,10 @@ impl QueueState {
     pub(in crate::export) fn abandon_calls(&mut self) {
         self.phase = Phase::Abandoned;
         self.drop_waiting(self.too_late());
-        for batch in self.workers.settle_all() {
+        for entry in self.workers.settle_all() {
             // Not released: the call still borrows its bytes.
-            self.lose_at_shutdown(&batch);
+            self.account_for(&entry.batch, entry.slot.as_ref(), Settlement::Dropped(DropReason::ShutDown));
         }
-    }
-
-    /// The call that has this batch still borrows its bytes.
-    fn lose_at_shutdown(&mut self, batch: &FinishedBatch) {
-        if batch.signal == Signal::Traces {
-            self.lost_at_shutdown += u64::from(batch.item_count);
-        }
-        self.counts.settle(batch, Settlement::Dropped(DropReason::ShutDown));
     }
 
     /// Asks the workers to flush the exporter once all that has arrived by now is settled. Returns the id to ask

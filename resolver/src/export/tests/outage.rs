@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::config::{self, Source};
+use crate::export::memory::Limit;
 use crate::export::queue_state::{Next, QueueState};
 use crate::export::test_words::batch_of;
 use crate::export::{Outcome, Timing};
@@ -19,13 +20,15 @@ fn by_default_an_outage_within_the_time_of_retry_costs_nothing_at_1_000_spans_a_
     for outage in [20, 60, 110] {
         let mut state = QueueState::new(&backend_by_default(), Timing::default(), 1);
         let mut now = Instant::now();
+        // What a container of 512 MiB leaves to a program that has taken half of it.
+        state.has_memory(&[Limit { total: 512 << 20, free: 256 << 20 }], now);
         let back = now + Duration::from_secs(outage);
         let (mut until_taken, mut offered) = (None, 0);
         // Looked at every 100 ms; a batch of a thousand spans, of 420 bytes each, comes every second.
         for tick in 0..(outage + 15) * 10 {
             if tick % 10 == 0 {
                 offered += 1;
-                state.offer(batch_of(offered, 420_000, &[(0, 1_000)]), now);
+                state.offer(batch_of(offered, 420_000, &[(0, 1_000)]), None, now);
             }
             state.tick(now);
             while let Next::Export { .. } = state.next(0, now) {

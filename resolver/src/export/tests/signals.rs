@@ -19,7 +19,7 @@ impl Bench {
             per_service: Vec::new(),
             facts: BatchFacts::default(),
         };
-        self.state.offer(Arc::new(batch), self.now);
+        self.state.offer(Arc::new(batch), None, self.now);
     }
 
     fn points(&self) -> ServiceCounters {

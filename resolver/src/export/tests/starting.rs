@@ -23,7 +23,7 @@ fn late(queue_bytes: usize, pause: Duration) -> Late {
     let (answer, comes): (_, Receiver<Result<(), String>>) = channel();
     let seen = Arc::new(Seen::default());
     let fake = Fake { seen: Arc::clone(&seen), concurrency: 4, behave: Box::new(|_, _| Outcome::Exported) };
-    let settings = config::Backend { queue_bytes, ..backend("late") };
+    let settings = config::Backend { queue_bytes: config::QueueBytes::Fixed(queue_bytes), ..backend("late") };
     let queue = BackendQueue::start(&settings, TIMING, pause, move || {
         comes.recv().map_err(|_| "nobody answers".to_owned())?.map(|()| Box::new(fake) as Box<dyn Exporter>)
     });

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use serde_json::Value as Json;
-use tracer_resolver::config::{Backend, Config, Origin as Source, written_bytes, written_duration};
+use tracer_resolver::config::{Backend, Config, Origin as Source, QueueBytes, written_bytes, written_duration};
 
 use super::section::Section;
 use crate::configuration::Configuration;
@@ -36,11 +36,19 @@ pub(super) fn sections(
 fn host_lines(configuration: &Configuration, config: &Config, backend: &Backend) -> Vec<(String, String, Origin)> {
     let time = |value| toml_text::string(&written_duration(value));
     let retry = backend.retry;
+    let queue_bytes = match backend.queue_bytes {
+        QueueBytes::Fixed(bytes) => toml_text::string(&written_bytes(bytes as u64)),
+        _ => toml_text::literal("auto"),
+    };
+    let spool = backend.spool.as_ref().map(|spool| {
+        let folder = toml_text::literal(&spool.folder.display().to_string());
+        [(&["spool"][..], folder), (&["spool_limit"], toml_text::string(&written_bytes(spool.limit)))]
+    });
     let lines = [
         (&["plugin"][..], toml_text::literal(&backend.plugin)),
         (&["timeout"], time(backend.timeout)),
         (&["concurrency"], backend.concurrency.to_string()),
-        (&["queue_bytes"], toml_text::string(&written_bytes(backend.queue_bytes as u64))),
+        (&["queue_bytes"], queue_bytes),
         (&["retry", "initial"], time(retry.initial)),
         (&["retry", "max"], time(retry.max)),
         (&["retry", "max_elapsed"], time(retry.max_elapsed)),
@@ -51,7 +59,7 @@ fn host_lines(configuration: &Configuration, config: &Config, backend: &Backend)
         let reference = written.and_then(|written| effective::said(configuration, written).1);
         (path.join("."), reference.unwrap_or(value), origin(configuration, config, backend, path))
     };
-    lines.into_iter().map(line).collect()
+    lines.into_iter().chain(spool.into_iter().flatten()).map(line).collect()
 }
 
 fn origin(configuration: &Configuration, config: &Config, backend: &Backend, path: &[&str]) -> Origin {

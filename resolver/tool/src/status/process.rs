@@ -240,6 +240,8 @@ fn backend_row(pid: &str, backend: &Json, now: f64) -> Vec<String> {
     let exported = exported.map_or_else(String::new, |at| ago((now - at).max(0.0)));
     let counts = [number(backend, "/waiting"), lost(backend), number(backend, "/retries")];
     let fill = if held == 0 { "0".to_owned() } else { format!("{} %", (held * 100).div_ceil(most)) };
+    let spooled = number(backend, "/spool/spans") + number(backend, "/spool/spans_of_others");
+    let fill = if spooled == 0 { fill } else { format!("{fill}, {spooled} in the spool") };
     let reasons: Vec<_> = reasons.chain(refused).collect();
     let taken = [number(backend, "/exported").to_string(), exported];
     let counts = counts.map(|count| count.to_string());

@@ -12,6 +12,7 @@ pub(crate) const WORDS: &[&str] = &[
     "check",
     "completions",
     "doctor",
+    "drain",
     "explain",
     "migrate",
     "path",

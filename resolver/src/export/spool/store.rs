@@ -1,0 +1,423 @@
+//! `Store`: what a backend's queue knows of its spool. Every batch is written to it before anybody may lose it.
+//!
+//! Reads and writes files: only the batch thread and the export threads call it, and none of them while it holds the queue's lock.
+
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::claim::Claim;
+use super::place;
+use super::segment::{ByService, Next, Segment, Slot};
+use crate::config;
+use crate::counted::{counted, verb};
+use crate::diagnostics::{self, OnceAMinute};
+use crate::export::FinishedBatch;
+use crate::trusted_path;
+
+/// See the module.
+#[derive(Debug)]
+pub(in crate::export) struct Store {
+    backend: String,
+    settings: config::Spool,
+    state: Mutex<State>,
+    began: Instant,
+    /// When others are looked for next, in milliseconds after it began.
+    look_for_others_at: AtomicU64,
+    /// Batches that are in no one's hands: nobody takes a lock to see that there is none.
+    parked: AtomicU64,
+    /// Bytes in the folder of the backend, of all processes, as of a moment.
+    bytes: AtomicU64,
+    damaged: AtomicU64,
+    maybe_twice: AtomicU64,
+    /// Whoever sends nothing of his own looks for all that others have left, without a pause.
+    is_eager: AtomicBool,
+    /// Since it last found something, it has looked at every folder.
+    has_looked_everywhere: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// This process's own folder, from its first batch on.
+    own: Option<Own>,
+    /// Of others first, then this process's own, oldest first.
+    segments: VecDeque<Arc<Segment>>,
+    counted_at: Option<Instant>,
+    /// Where among the others a look begins.
+    turn: usize,
+    /// Looked at since anything was found.
+    looked_at: usize,
+    trouble: OnceAMinute,
+    damage: OnceAMinute,
+}
+
+#[derive(Debug)]
+struct Own {
+    claim: Arc<Claim>,
+    segment: Option<Arc<Segment>>,
+    begun: u64,
+}
+
+/// A batch that was in the spool only, or what became of it.
+pub(in crate::export) enum Taken {
+    Batch(FinishedBatch, Slot),
+    /// It cannot be read any more.
+    Lost(ByService),
+    Nothing,
+}
+
+/// How a spool is, at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SpoolStats {
+    /// Bytes of the batches of all processes in it, as they were last added up.
+    pub bytes: u64,
+    /// How many there may be.
+    pub limit: u64,
+    /// Spans of this process that lie in the spool and in memory no more. They are neither exported nor lost.
+    pub spans: u64,
+    /// Spans that processes before this one have left there, and that this one has taken over and not sent yet.
+    pub spans_of_others: u64,
+    /// Of those, the ones that the backend has by now.
+    pub exported_of_others: u64,
+    /// Of those, the ones that are lost: refused by the backend, or damaged.
+    pub lost_of_others: u64,
+    /// Places in its files that could not be read, and were passed over.
+    pub damaged: u64,
+    /// Spans that were on their way when their process ended, and were sent again: they may be there twice.
+    pub maybe_twice: u64,
+}
+
+impl SpoolStats {
+    /// Those of two backends, one of which takes the other's place.
+    pub(in crate::export) fn and(self, newer: Self) -> Self {
+        Self {
+            spans: self.spans + newer.spans,
+            spans_of_others: self.spans_of_others + newer.spans_of_others,
+            exported_of_others: self.exported_of_others + newer.exported_of_others,
+            lost_of_others: self.lost_of_others + newer.lost_of_others,
+            damaged: self.damaged + newer.damaged,
+            maybe_twice: self.maybe_twice + newer.maybe_twice,
+            ..newer
+        }
+    }
+}
+
+impl Store {
+    pub(in crate::export) fn new(backend: &str, settings: &config::Spool) -> Self {
+        Self {
+            backend: backend.to_owned(),
+            settings: settings.clone(),
+            state: Mutex::default(),
+            began: Instant::now(),
+            look_for_others_at: AtomicU64::new(0),
+            parked: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            damaged: AtomicU64::new(0),
+            maybe_twice: AtomicU64::new(0),
+            is_eager: AtomicBool::new(false),
+            has_looked_everywhere: AtomicBool::new(false),
+        }
+    }
+
+    /// Writes a batch down. `None`: there is no room, or no way, which is told; the batch is in memory only.
+    pub(in crate::export) fn keep(&self, batch: &FinishedBatch, now: Instant) -> Option<Slot> {
+        let mut state = self.state();
+        match self.append(&mut state, batch, now) {
+            Ok(slot) => Some(slot),
+            Err(why) => {
+                let tells = state.trouble.opens(now);
+                drop(state);
+                if tells {
+                    self.warn(&format!(
+                        "the spool {} takes no spans, and what the backend does not take waits in memory only: {why}",
+                        self.settings.folder.display()
+                    ));
+                }
+                None
+            }
+        }
+    }
+
+    fn append(&self, state: &mut State, batch: &FinishedBatch, now: Instant) -> Result<Slot, String> {
+        let length = batch.weight() as u64;
+        self.add_up(state, now);
+        if self.bytes.load(Ordering::Relaxed).saturating_add(length) > self.settings.limit {
+            let limit = config::written_bytes(self.settings.limit);
+            return Err(format!("it has its `spool_limit` of {limit}"));
+        }
+        let slot = self.written(state, batch).map_err(|error| error.to_string())?;
+        self.bytes.fetch_add(length, Ordering::Relaxed);
+        Ok(slot)
+    }
+
+    fn written(&self, state: &mut State, batch: &FinishedBatch) -> io::Result<Slot> {
+        // A program may have closed the lock's descriptor, and somebody may have removed the folder.
+        if state.own.as_ref().is_some_and(|own| !own.claim.is_held()) {
+            state.own = None;
+        }
+        for _ in 0..2 {
+            let State { own, segments, .. } = &mut *state;
+            let own = match own {
+                Some(own) => own,
+                None => own.insert(self.own_folder()?),
+            };
+            let segment = match &own.segment {
+                Some(segment) if segment.bytes() < SEGMENT_BYTES => segment,
+                _ => {
+                    let segment = Segment::make(&own.claim, place::segment(own.begun))?;
+                    own.begun += 1;
+                    segments.push_back(Arc::clone(&segment));
+                    own.segment.insert(segment)
+                }
+            };
+            if let Some(slot) = segment.append(batch)? {
+                return Ok(slot);
+            }
+            own.segment = None;
+            segments.retain(|segment| !segment.is_over());
+        }
+        Err(io::ErrorKind::Other.into())
+    }
+
+    fn own_folder(&self) -> io::Result<Own> {
+        let place = place::prepare(&self.settings.folder, &self.backend).map_err(io::Error::other)?;
+        Ok(Own { claim: Arc::new(Claim::make(&place)?), segment: None, begun: 0 })
+    }
+
+    /// A call has the batch from now on.
+    pub(in crate::export) fn is_on_its_way(&self, slot: &Slot) {
+        self.marked(slot.is_on_its_way());
+    }
+
+    /// The call came to nothing.
+    pub(in crate::export) fn waits(&self, slot: &Slot) {
+        self.marked(slot.waits());
+    }
+
+    /// The batch has come to its end.
+    pub(in crate::export) fn is_done(&self, slot: &Slot) {
+        let freed = slot.is_done();
+        if let Ok(freed) = &freed {
+            // Another process may have counted less meanwhile: never below nothing.
+            let less = |bytes: u64| Some(bytes.saturating_sub(*freed));
+            let _ = self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        }
+        self.marked(freed.map(|_| ()));
+    }
+
+    /// It is in the spool only.
+    pub(in crate::export) fn is_parked(&self, slot: &Slot, batch: &FinishedBatch) {
+        // Held, so that whoever finds nothing parked at this moment does not say so after this.
+        let _state = self.state();
+        slot.is_parked(batch);
+        self.parked.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn marked(&self, result: io::Result<()>) {
+        let Err(error) = result else { return };
+        if self.state().trouble.opens(Instant::now()) {
+            let folder = self.settings.folder.display();
+            self.warn(&format!(
+                "what becomes of batches cannot be written into the spool {folder}: they may be sent twice: {error}"
+            ));
+        }
+    }
+
+    /// Whether there is a batch that is in the spool only.
+    pub(in crate::export) fn has_parked(&self) -> bool {
+        self.parked.load(Ordering::Relaxed) > 0
+    }
+
+    /// The oldest batch that is in the spool only.
+    pub(in crate::export) fn take(&self) -> Taken {
+        let mut state = self.state();
+        let mut damaged = 0_u64;
+        let mut place = None;
+        let mut tell = |path: &Path, at: u64| {
+            damaged += 1;
+            place.get_or_insert((path.to_owned(), at));
+        };
+        let mut taken = Taken::Nothing;
+        let mut twice = 0;
+        for segment in &state.segments {
+            match segment.next(&mut tell) {
+                Next::Batch { batch, slot, was_on_its_way } => {
+                    twice = if was_on_its_way { u64::from(batch.item_count) } else { 0 };
+                    taken = Taken::Batch(batch, slot);
+                    break;
+                }
+                Next::Lost(lost) => {
+                    taken = Taken::Lost(lost);
+                    break;
+                }
+                Next::Nothing => {}
+            }
+        }
+        state.segments.retain(|segment| !segment.is_over());
+        let is_left = state.segments.iter().any(|segment| segment.has_parked());
+        if !is_left {
+            self.parked.store(0, Ordering::Relaxed);
+        }
+        let tells_damage = damaged > 0 && state.damage.opens(Instant::now());
+        drop(state);
+        self.maybe_twice.fetch_add(twice, Ordering::Relaxed);
+        self.damaged.fetch_add(damaged, Ordering::Relaxed);
+        if let Some((path, at)) = place.filter(|_| tells_damage) {
+            self.warn(&format!(
+                "a file of the spool is damaged, and that part of it is passed over: {}, byte {at}",
+                path.display()
+            ));
+        }
+        taken
+    }
+
+    /// When to look again for what others have left behind.
+    /// Takes no lock.
+    pub(in crate::export) fn looks_for_others_at(&self) -> Instant {
+        self.began + Duration::from_millis(self.look_for_others_at.load(Ordering::Relaxed))
+    }
+
+    /// Takes over what processes have left that ended. How many spans that is.
+    pub(in crate::export) fn take_over(&self, now: Instant) -> u64 {
+        let mut state = self.state();
+        let pause = if self.is_eager.load(Ordering::Relaxed) { SOON } else { LOOK_FOR_OTHERS };
+        let next = u64::try_from((now.saturating_duration_since(self.began) + pause).as_millis()).unwrap_or(u64::MAX);
+        self.look_for_others_at.store(next, Ordering::Relaxed);
+        let busy = state.segments.iter().filter(|segment| !segment.is_own()).count();
+        let place = place::of_backend(&self.settings.folder, &self.backend);
+        if busy == 0 && !place.exists() {
+            self.has_looked_everywhere.store(true, Ordering::Relaxed);
+        }
+        if busy > 0 || trusted_path::doubt(&self.settings.folder, false).is_some() || place::is_private(&place).is_err()
+        {
+            return 0;
+        }
+        let folders = place::processes(&place);
+        let (mut spans, mut on_their_way, mut claims, mut troubles) = (0, 0, 0, Vec::new());
+        let turn = state.turn;
+        state.turn = turn.wrapping_add(MOST_LOOKED_AT);
+        for index in 0..folders.len().min(MOST_LOOKED_AT) {
+            let Some(folder) = folders.get((turn + index) % folders.len()) else { continue };
+            let claim = match Claim::take_over(folder) {
+                Ok(Some(claim)) => Arc::new(claim),
+                Ok(None) => continue,
+                Err(error) => {
+                    troubles.push(format!("{}: {error}", folder.display()));
+                    continue;
+                }
+            };
+            for name in place::segments(folder) {
+                match Segment::left_behind(&claim, name.clone()) {
+                    Ok(Some(left)) => {
+                        spans += left.spans;
+                        on_their_way += left.on_their_way;
+                        state.segments.push_front(left.segment);
+                        self.parked.fetch_add(1, Ordering::Relaxed);
+                    }
+                    Ok(None) => {}
+                    Err(error) => troubles.push(format!("{}: {error}", folder.join(name).display())),
+                }
+            }
+            claims += 1;
+            if claims == MOST_AT_ONCE {
+                break;
+            }
+        }
+        state.looked_at = if claims > 0 { 0 } else { state.looked_at + MOST_LOOKED_AT };
+        self.has_looked_everywhere.store(state.looked_at >= folders.len(), Ordering::Relaxed);
+        let tells = !troubles.is_empty() && state.trouble.opens(now);
+        drop(state);
+        if let (true, Some(trouble)) = (tells, troubles.first()) {
+            self.warn(&format!("the spool has what cannot be read, and it stays where it is: {trouble}"));
+        }
+        let found = format!(
+            "{} {} in the spool from processes before this one",
+            counted(spans, "span"),
+            verb(spans, "is", "are")
+        );
+        if on_their_way > 0 {
+            self.warn(&format!(
+                "{found}; {on_their_way} of them {} on the way when such a process ended, and may arrive twice",
+                verb(on_their_way, "was", "were")
+            ));
+        } else if spans > 0 {
+            self.say(log::Level::Info, &found);
+        }
+        spans
+    }
+
+    /// Looks for all that others have left, without a pause between.
+    pub(in crate::export) fn is_to_look_everywhere(&self) {
+        self.is_eager.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that is done.
+    pub(in crate::export) fn has_looked_everywhere(&self) -> bool {
+        self.has_looked_everywhere.load(Ordering::Relaxed)
+    }
+
+    /// Everything that this process keeps is in its files. What has nothing in it is removed.
+    pub(in crate::export) fn tidy(&self) {
+        let mut state = self.state();
+        state.segments.retain(|segment| !segment.is_over());
+        if !state.segments.iter().any(|segment| segment.is_own()) {
+            state.own = None;
+        }
+    }
+
+    /// Nobody sends by this queue any more: what is left belongs to whoever takes it, this process too.
+    pub(in crate::export) fn close(&self) {
+        let mut state = self.state();
+        state.segments.clear();
+        state.own = None;
+        self.parked.store(0, Ordering::Relaxed);
+    }
+
+    pub(in crate::export) fn stats(&self) -> SpoolStats {
+        SpoolStats {
+            bytes: self.bytes.load(Ordering::Relaxed),
+            limit: self.settings.limit,
+            damaged: self.damaged.load(Ordering::Relaxed),
+            maybe_twice: self.maybe_twice.load(Ordering::Relaxed),
+            ..SpoolStats::default()
+        }
+    }
+
+    /// What all processes have in there, counted now and then: between two looks only what this one adds.
+    fn add_up(&self, state: &mut State, now: Instant) {
+        if state.counted_at.is_none_or(|at| now.saturating_duration_since(at) >= ADD_UP) {
+            state.counted_at = Some(now);
+            let place = place::of_backend(&self.settings.folder, &self.backend);
+            self.bytes.store(place::bytes(&place), Ordering::Relaxed);
+        }
+    }
+
+    fn warn(&self, text: &str) {
+        self.say(log::Level::Warn, text);
+    }
+
+    fn say(&self, level: log::Level, text: &str) {
+        diagnostics::say(LOG_TARGET, level, &format!("backend `{}`: {text}", self.backend));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A file is begun after so much; it goes when all in it has been sent.
+const SEGMENT_BYTES: u64 = 8 << 20;
+const ADD_UP: Duration = Duration::from_secs(5);
+/// Processes that ended are looked for so often, and so many folders at a time: a thousand processes look at the same ones.
+const LOOK_FOR_OTHERS: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_millis(20);
+const MOST_LOOKED_AT: usize = 64;
+/// Each has a descriptor.
+const MOST_AT_ONCE: usize = 4;
+const LOG_TARGET: &str = "tracer_resolver::export";

@@ -1,0 +1,333 @@
+//! The files of the spool, whole and broken; what queues do with them is in `export/tests/spool.rs`.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::claim::Claim;
+use super::*;
+use crate::config;
+use crate::export::test_words::batch_of;
+use crate::export::{BatchFacts, FinishedBatch};
+
+/// A folder for a spool, and a spool in it.
+struct Bench {
+    folder: tempfile::TempDir,
+    now: Instant,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), now: Instant::now() }
+    }
+
+    fn store(&self) -> Store {
+        self.store_of(1 << 30)
+    }
+
+    fn store_of(&self, limit: u64) -> Store {
+        Store::new("collector", &config::Spool { folder: self.folder.path().to_owned(), limit })
+    }
+
+    fn keep(&self, store: &Store, id: u64, spans: u32) -> Option<Slot> {
+        store.keep(&batch(id, spans), self.now)
+    }
+
+    /// The one file with batches.
+    fn file(&self) -> PathBuf {
+        let all = self.files();
+        assert_eq!(all.len(), 1, "{all:?}");
+        all[0].clone()
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let folders = place::processes(&self.place());
+        folders.iter().flat_map(|folder| place::segments(folder).into_iter().map(|name| folder.join(name))).collect()
+    }
+
+    fn place(&self) -> PathBuf {
+        place::of_backend(self.folder.path(), "collector")
+    }
+
+    /// What another process finds of a store that was killed: the lock is the kernel's to give back.
+    fn killed(&self, store: Store) {
+        let folder = place::processes(&self.place()).remove(0);
+        std::mem::forget(store);
+        // Of another process, whose lock nobody has.
+        let other = self.place().join("0123456789abcdef-0");
+        fs::create_dir(&other).unwrap();
+        for name in place::segments(&folder) {
+            fs::copy(folder.join(&name), other.join(&name)).unwrap();
+        }
+        fs::write(other.join("lock"), "").unwrap();
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    fn take_over(&self) -> (Store, u64) {
+        let store = self.store();
+        let spans = store.take_over(self.now);
+        (store, spans)
+    }
+}
+
+fn batch(id: u64, spans: u32) -> Arc<FinishedBatch> {
+    let mut batch = FinishedBatch {
+        id,
+        facts: BatchFacts { oldest_start: 7, resources: 1, services: vec![Arc::from("shop")] },
+        ..Arc::into_inner(batch_of(id, 100, &[(3, spans)])).unwrap()
+    };
+    batch.body.fill(u8::try_from(id).unwrap());
+    Arc::new(batch)
+}
+
+/// The batches that are taken, by the byte that they are made of, with their spans.
+fn taken(store: &Store) -> Vec<(u8, u32)> {
+    let mut all = Vec::new();
+    loop {
+        match store.take() {
+            Taken::Batch(batch, slot) => {
+                assert!(batch.bytes().iter().all(|byte| *byte == batch.bytes()[0]) && batch.bytes().len() == 100);
+                all.push((batch.bytes()[0], batch.item_count));
+                store.is_done(&slot);
+            }
+            Taken::Lost(_) => {}
+            Taken::Nothing => return all,
+        }
+    }
+}
+
+#[test]
+fn what_a_killed_process_had_in_hand_is_taken_over_in_its_order_as_it_was_written() {
+    let bench = Bench::new();
+    let store = bench.store();
+    let slots: Vec<_> = (1..=4).map(|id| bench.keep(&store, id, 10).unwrap()).collect();
+    store.is_done(&slots[1]);
+    store.is_on_its_way(&slots[2]);
+    bench.killed(store);
+    let (next, spans) = bench.take_over();
+    assert_eq!(spans, 30);
+    let Taken::Batch(first, slot) = next.take() else { panic!() };
+    assert_eq!((first.facts.clone(), first.per_service.len()), (batch(1, 1).facts.clone(), 0), "others' spans");
+    next.is_parked(&slot, &first);
+    drop(slot);
+    assert_eq!(taken(&next), [(3, 10), (4, 10), (1, 10)]);
+    assert_eq!((next.stats().maybe_twice, next.stats().damaged), (10, 0));
+    assert_eq!(bench.files(), Vec::<PathBuf>::new(), "nothing is left");
+    next.tidy();
+    drop(next);
+    assert_eq!(place::processes(&bench.place()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn own_batches_come_back_under_their_services_numbers() {
+    let bench = Bench::new();
+    let store = bench.store();
+    let (kept, held) = (batch(1, 10), bench.keep(&store, 2, 5).unwrap());
+    let slot = store.keep(&kept, bench.now).unwrap();
+    assert!(!store.has_parked());
+    store.is_parked(&slot, &kept);
+    let Taken::Batch(again, slot) = store.take() else { panic!() };
+    assert_eq!((again.per_service.as_slice(), again.bytes()), (kept.per_service.as_slice(), kept.bytes()));
+    assert!(matches!(store.take(), Taken::Nothing), "the other is in memory");
+    store.is_done(&slot);
+    store.is_done(&held);
+    assert_eq!(bench.files(), Vec::<PathBuf>::new());
+    assert!(bench.keep(&store, 3, 1).is_some(), "a new file is begun");
+}
+
+#[test]
+fn a_folder_of_a_process_that_lives_is_left_alone() {
+    let bench = Bench::new();
+    let store = bench.store();
+    let _slot = bench.keep(&store, 1, 10).unwrap();
+    assert_eq!(bench.take_over().1, 0, "it is this very process's");
+    bench.killed(store);
+    let foreign = bench.file().parent().unwrap().to_owned();
+    // A lock is one process's: another one has to hold it.
+    let script = "import fcntl, sys\nf = open(sys.argv[1], 'r+')\nfcntl.lockf(f, fcntl.LOCK_EX)\nprint('held', flush=True)\nsys.stdin.read()";
+    let mut holder = std::process::Command::new("python3");
+    holder.args(["-c", script]).arg(foreign.join("lock"));
+    holder.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let Ok(mut holder) = holder.spawn() else {
+        eprintln!("SKIPPED: {}:{}: no python3 to hold a lock", file!(), line!());
+        return;
+    };
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(holder.stdout.as_mut().unwrap()), &mut line).unwrap();
+    let next = bench.store();
+    assert_eq!((line.trim(), next.take_over(bench.now)), ("held", 0));
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
+    assert_eq!(next.take_over(bench.now), 10, "it has ended");
+}
+
+#[test]
+fn a_torn_or_changed_record_is_passed_over_and_counted_and_the_others_are_not() {
+    for (what, harm) in [
+        (
+            "a byte of a body",
+            (|bytes: &mut Vec<u8>, second: usize| bytes[second + 150] ^= 1) as fn(&mut Vec<u8>, usize),
+        ),
+        ("a length", |bytes, second| bytes[second + 12..second + 16].copy_from_slice(&u32::MAX.to_le_bytes())),
+        ("a short length", |bytes, second| bytes[second + 12] = 1),
+        ("the word it begins with", |bytes, second| bytes[second] = 0),
+        ("zeroes", |bytes, second| bytes[second..second + 200].fill(0)),
+    ] {
+        let bench = Bench::new();
+        let store = bench.store();
+        let slots: Vec<_> = (1..=3).map(|id| bench.keep(&store, id, 10).unwrap()).collect();
+        let file = bench.file();
+        let mut bytes = fs::read(&file).unwrap();
+        let second = bytes.windows(4).enumerate().filter(|(_, word)| word == b"TRSP").map(|(at, _)| at).nth(2).unwrap();
+        harm(&mut bytes, second);
+        fs::write(&file, &bytes).unwrap();
+        drop(slots);
+        bench.killed(store);
+        let (next, _) = bench.take_over();
+        assert_eq!(taken(&next), [(1, 10), (3, 10)], "{what}");
+        assert_eq!(next.stats().damaged, 1, "{what}");
+        assert_eq!(bench.files(), Vec::<PathBuf>::new(), "{what}");
+    }
+}
+
+#[test]
+fn a_file_that_ends_in_the_midst_of_a_record_gives_those_before() {
+    let bench = Bench::new();
+    let store = bench.store();
+    let _slots: Vec<_> = (1..=2).map(|id| bench.keep(&store, id, 10).unwrap()).collect();
+    let file = bench.file();
+    let length = fs::metadata(&file).unwrap().len();
+    fs::File::options().write(true).open(&file).unwrap().set_len(length - 30).unwrap();
+    bench.killed(store);
+    let (next, spans) = bench.take_over();
+    assert_eq!((spans, taken(&next), next.stats().damaged), (10, vec![(1, 10)], 1));
+}
+
+#[test]
+fn spans_of_own_batches_that_cannot_be_read_are_lost_by_their_number() {
+    let bench = Bench::new();
+    let store = bench.store();
+    for id in 1..=2 {
+        let slot = bench.keep(&store, id, 10).unwrap();
+        store.is_parked(&slot, &batch(id, 10));
+    }
+    fs::remove_file(bench.file()).unwrap();
+    let Taken::Lost(lost) = store.take() else { panic!() };
+    assert_eq!(lost, ByService::from([(3, 20)]));
+    assert!(matches!(store.take(), Taken::Nothing) && !store.has_parked());
+}
+
+#[test]
+fn a_file_of_another_version_stays_where_it_is() {
+    let bench = Bench::new();
+    let store = bench.store();
+    let _slot = bench.keep(&store, 1, 10).unwrap();
+    let file = bench.file();
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[8] = 9;
+    fs::write(&file, bytes).unwrap();
+    bench.killed(store);
+    let (next, spans) = bench.take_over();
+    drop(next);
+    assert_eq!((spans, bench.files().len()), (0, 1));
+}
+
+#[test]
+fn a_spool_that_has_its_limit_takes_nothing_more_until_there_is_room() {
+    let bench = Bench::new();
+    let store = bench.store_of(1_000);
+    let slots: Vec<_> = (1..=20).map_while(|id| bench.keep(&store, id, 1)).collect();
+    assert!((2..8).contains(&slots.len()), "{}", slots.len());
+    assert!(store.stats().bytes <= 1_000);
+    slots.iter().for_each(|slot| store.is_done(slot));
+    let later = bench.now + Duration::from_secs(60);
+    assert!(store.keep(&batch(30, 1), later).is_some());
+}
+
+#[test]
+fn a_folder_that_others_may_change_and_links_are_not_used() {
+    let open = Bench::new();
+    fs::set_permissions(open.folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(open.keep(&open.store(), 1, 1).is_none(), "0777");
+    fs::set_permissions(open.folder.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+    assert!(open.keep(&open.store(), 1, 1).is_some(), "as /tmp is");
+
+    let linked = Bench::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    symlink(elsewhere.path(), linked.place()).unwrap();
+    assert!(linked.keep(&linked.store(), 1, 1).is_none(), "a link in the folder's place");
+    assert_eq!((fs::read_dir(elsewhere.path()).unwrap().count(), linked.take_over().1), (0, 0));
+
+    let planted = Bench::new();
+    let store = planted.store();
+    let _slot = planted.keep(&store, 1, 10).unwrap();
+    let file = planted.file();
+    planted.killed(store);
+    let copy = planted.files().remove(0);
+    let target = elsewhere.path().join("file");
+    fs::rename(&copy, &target).unwrap();
+    symlink(&target, &copy).unwrap();
+    assert_eq!((planted.take_over().1, target.exists(), file.exists()), (0, true, false), "a link in a file's place");
+}
+
+#[test]
+fn files_and_folders_are_the_user_s_alone() {
+    let bench = Bench::new();
+    let store = bench.store();
+    let _slot = bench.keep(&store, 1, 1).unwrap();
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let file = bench.file();
+    assert_eq!((mode(&file), mode(file.parent().unwrap()), mode(&bench.place())), (0o600, 0o700, 0o700));
+}
+
+#[test]
+fn no_folder_no_right_and_no_disk_leave_the_batch_in_memory() {
+    let store = Store::new("b", &config::Spool { folder: "/proc/spool".into(), limit: 1 << 30 });
+    assert!(store.keep(&batch(1, 1), Instant::now()).is_none());
+    let bench = Bench::new();
+    let store = bench.store();
+    let slot = bench.keep(&store, 1, 1).unwrap();
+    fs::remove_dir_all(bench.place()).unwrap();
+    assert!(bench.keep(&store, 2, 1).is_some(), "the folder is made again");
+    store.is_done(&slot);
+}
+
+#[test]
+fn what_a_queue_of_this_process_leaves_may_be_taken_over_by_another_of_it() {
+    let bench = Bench::new();
+    let store = bench.store();
+    let slot = bench.keep(&store, 1, 10).unwrap();
+    store.is_parked(&slot, &batch(1, 10));
+    drop((slot, store));
+    let (next, spans) = bench.take_over();
+    assert_eq!((spans, taken(&next)), (10, vec![(1, 10)]));
+}
+
+#[test]
+fn a_lock_whose_descriptor_the_program_has_closed_is_not_held_and_no_other_file_is_closed_for_it() {
+    let bench = Bench::new();
+    let claim = Claim::make(bench.folder.path()).unwrap();
+    assert!(claim.is_held());
+    fs::remove_file(claim.folder().join("lock")).unwrap();
+    fs::write(claim.folder().join("lock"), "").unwrap();
+    assert!(!claim.is_held(), "it is another file");
+}
+
+#[test]
+fn hundreds_of_batches_take_one_descriptor() {
+    let bench = Bench::new();
+    let store = bench.store();
+    let open = || {
+        fs::read_dir("/proc/self/fd")
+            .unwrap()
+            .filter(|fd| {
+                let path = fd.as_ref().ok().and_then(|fd| fs::read_link(fd.path()).ok());
+                path.is_some_and(|path| path.starts_with(bench.folder.path()))
+            })
+            .count()
+    };
+    let _slots: Vec<_> = (0..200).map(|id| bench.keep(&store, id, 1).unwrap()).collect();
+    assert_eq!(open(), 1);
+}

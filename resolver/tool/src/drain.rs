@@ -1,0 +1,56 @@
+//! `tracer-interceptors drain DIR`: what programs that ended have left in a spool is sent by the backends of the configuration.
+
+#![forbid(unsafe_code)]
+
+use std::path::{Path, absolute};
+use std::process::ExitCode;
+
+use tracer_resolver::config::Report;
+use tracer_resolver::{Drained, counted};
+
+use crate::configuration::Configuration;
+use crate::failure::Failure;
+use crate::output;
+
+/// Each backend's part, one after the other. The status is 1 when something was lost or is left.
+pub(crate) fn drain(folder: &Path, file: Option<&Path>) -> Result<ExitCode, Failure> {
+    let folder = absolute(folder).map_err(|error| Failure::of_ours(format!("{}: {error}", folder.display())))?;
+    if !folder.is_dir() {
+        return Err(Failure::wrong(format!("there is no folder {}", folder.display())));
+    }
+    let configuration = Configuration::of(file);
+    let Some(config) = &configuration.loaded.config else {
+        return Err(Failure::wrong(configuration.loaded.report.render(false)));
+    };
+    let search = configuration.plugin_search();
+    let (mut text, mut is_well) = (String::new(), true);
+    for backend in &config.backends {
+        let mut report = Report::new(configuration.name().to_owned(), configuration.text().to_owned());
+        match search.drain(config, backend, &folder, &mut report) {
+            Some(drained) => {
+                is_well &= drained.lost + drained.left == 0;
+                text.push_str(&format!("{}: {}\n", backend.name, sentence(&drained)));
+            }
+            None => {
+                is_well = false;
+                text.push_str(&report.render(false));
+            }
+        }
+    }
+    output::text(&text, is_well)
+}
+
+fn sentence(of: &Drained) -> String {
+    let mut parts = vec![format!("{} sent", counted(of.exported, "span"))];
+    let more = [
+        (of.lost, "lost, because the backend refused them or they are damaged"),
+        (of.left, "left in the spool"),
+        (of.maybe_twice, "of the sent may be there twice: their process ended while they were on their way"),
+        (of.damaged, "damaged places passed over"),
+    ];
+    parts.extend(more.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")));
+    if let (true, Some(trouble)) = (of.left + of.lost > 0, &of.trouble) {
+        parts.push(trouble.clone());
+    }
+    parts.join("; ")
+}
