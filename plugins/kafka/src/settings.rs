@@ -473,6 +473,38 @@ mod tests {
     }
 
     #[test]
+    fn a_user_is_said_to_librdkafka_and_neither_twice_nor_in_an_error() {
+        let sasl = r#""sasl": {"mechanism": "PLAIN", "username": "traces", "password": "s3cret"}"#;
+        let config = Settings::parse(&format!("{{{sasl}}}")).unwrap().client_config();
+        let of = |name| config.get(name);
+        assert_eq!((of(PROTOCOL), of("sasl.mechanism")), (Some("sasl_plaintext"), Some("PLAIN")));
+        assert_eq!((of("sasl.username"), of("sasl.password")), (Some("traces"), Some("s3cret")));
+        for name in sasl::NAMES.iter().chain([&PROTOCOL]) {
+            let (field, message) = complaint(&format!(r#"{{{sasl}, "properties": {{"{name}": "x"}}}}"#));
+            assert_eq!(field, format!("/properties/{name}"));
+            assert!(message.contains("`sasl`"), "{message}");
+        }
+        let (field, message) =
+            complaint(r#"{"sasl": {"mechanism": "PLAIN", "username": "a", "password": ["s3cret"]}}"#);
+        assert!(field.starts_with("/sasl") && !message.contains("s3cret"), "{field}: {message}");
+    }
+
+    #[test]
+    #[cfg(not(feature = "tls"))]
+    fn a_build_without_tls_says_where_one_with_it_is() {
+        let scram = r#"{"sasl": {"mechanism": "SCRAM-SHA-512", "username": "a", "password": "b"}}"#;
+        for (json, field) in [
+            (r#"{"tls": {}}"#, "/tls"),
+            (scram, "/sasl/mechanism"),
+            (r#"{"properties": {"security.protocol": "ssl"}}"#, "/properties/security.protocol"),
+        ] {
+            let (found, message) = complaint(json);
+            assert_eq!(found, field);
+            assert!(message.contains("--features tls"), "{message}");
+        }
+    }
+
+    #[test]
     fn no_value_of_a_property_is_in_the_error_about_it() {
         for json in [
             r#"{"properties": {"security.protocol": "s3cret"}}"#,
