@@ -351,7 +351,7 @@ fn a_client_in_a_bundle_is_said_not_to_be_recognised_and_one_outside_it_is() {
 
 /// Of these shapes the traces are not looked at, but what the layer says of each send: no Kafka is needed.
 fn says_right_causes(packages: Option<&Path>) {
-    let command = |shape: Option<&str>| {
+    let command = &|shape: Option<&str>| {
         let mut command = Command::new("node");
         command.env("NODE_PATH", "tests/node/fake").arg("--require").arg(layer_file()).arg("tests/node/causes.js");
         command.args(shape);
@@ -363,10 +363,16 @@ fn says_right_causes(packages: Option<&Path>) {
     let listed = String::from_utf8(command(None).output().unwrap().stdout).unwrap();
     let shapes: Vec<_> = listed.lines().collect();
     assert!(shapes.len() >= 7, "{listed}");
-    for shape in shapes {
-        let ended = run(&mut command(Some(shape)));
-        ended.expect_success();
-        assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("right\n", ""), "{shape}");
+    for some in shapes.chunks(AT_A_TIME) {
+        std::thread::scope(|scope| {
+            for shape in some {
+                scope.spawn(move || {
+                    let ended = run(&mut command(Some(shape)));
+                    ended.expect_success();
+                    assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("right\n", ""), "{shape}");
+                });
+            }
+        });
     }
 }
 

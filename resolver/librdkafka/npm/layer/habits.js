@@ -26,6 +26,8 @@ const SEEN = 20;
 const FILTERED = 64;
 /** Messages of which it is waited for whether they pass again. */
 const MOST_OPEN = 5;
+/** Sends to a topic, one after the other from one trusted place, in turn and after as much of their own, until that is usual. */
+const USUAL = 64;
 /** Messages that are done and have passed a place that bunches, while all have that settled, until it is trusted. */
 const CLOSED = 3;
 
@@ -165,14 +167,27 @@ class Place {
 function isForItself(account, topic) {
   let isSure = true;
   if (!account.isSaid) {
-    const doubted = doubtedBy(account, topic, CALLED in executionAsyncResource());
+    const isCalled = CALLED in executionAsyncResource();
+    const doubted = doubtedBy(account, topic, isCalled);
     // Else the place need not be asked, which costs more than all the rest.
-    if (doubted !== undefined || bunching.size > 0 || account.others.senders < FIRST_SENDERS) {
-      isSure = placeOf(doubted === undefined).pass(account, topic, doubted);
+    if (doubted !== undefined ? !isUsual(account, topic, isCalled, doubted) : bunching.size > 0 || account.others.senders < FIRST_SENDERS) {
+      const place = placeOf(doubted === undefined);
+      isSure = place.pass(account, topic, doubted);
+      account.others.usual.note(topic, isSure ? place : undefined, account.far());
     }
   }
   account.sentTo(topic);
   return isSure;
+}
+
+/**
+ * Whether it is sent as all are: from one place, of which no kind ever bunched; while all others are younger and wait in their
+ * own functions, so that it fills no batch and pushes nothing out; after as much of its own, so that it is no timer of a batch.
+ */
+function isUsual(account, topic, isCalled, doubted) {
+  const { others } = account;
+  return account.sends === 0 && !isCalled && bunching.size === 0 && doubted.length === 1 && doubted[0] === others
+    && others.usual.times(topic, account.far()) >= USUAL && others.left.first === undefined && !others.hasOlder(account, topic);
 }
 
 /** The promise for a message has settled, and not at once if `hasWaited`. */

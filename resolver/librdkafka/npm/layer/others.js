@@ -51,6 +51,8 @@ class Account {
     /** The function that it was handed to waits, or a loop is at it. */
     this.isOpen = false;
     this.end = UNKNOWN;
+    /** Tasks of it that lie in queues, or are worked at. */
+    this.tasks = 0;
     /** Its code has failed, so it left nothing behind for others; or it is forgotten. */
     this.hasFailed = false;
     /** The program itself says what is done for it. */
@@ -92,6 +94,12 @@ class Account {
     this.end = Math.max(before, end);
     if (this.line !== undefined) this.line.ended(before, this.end);
     if (end !== TASK) this.opens(false);
+  }
+
+  /** A task of it is over; its code is when that was the last one. */
+  endsTask() {
+    this.tasks -= 1;
+    if (this.tasks <= 0) this.ends(TASK);
   }
 
   /** Something is to come back to it; `timer` if it can be cancelled. */
@@ -139,7 +147,7 @@ class Account {
     const isBusy = isUnsent && waits;
     if (isBusy !== this.isBusy) this.others.busy += isBusy ? 1 : -1;
     this.isBusy = isBusy;
-    this.others.sleep(this, isBusy ? farness(this.came) : undefined);
+    this.others.sleep(this, isBusy ? this.far() : undefined);
     if (isBusy && requests + timers === 0) this.others.called.add(this);
     else this.others.called.delete(this);
     const line = isUnsent || (this.isHanded && this.sends > 0 && !this.hasFailed && requests + timers === 0)
@@ -148,6 +156,9 @@ class Account {
     if (this.line !== undefined) this.line.remove(this);
     if (line !== undefined) line.add(this);
   }
+
+  /** How far it has come, as a number. */
+  far() { return farness(this.came); }
 
   /** Some of its timers may have been cancelled without a word. */
   look() {
@@ -164,21 +175,27 @@ const CALL = 2;
 
 /** Messages in the order in which they were handed out. */
 class Line {
-  constructor() {
+  /** Of `most` ones the oldest tell more than further ones. */
+  constructor(most) {
+    this._most = most;
     this.first = undefined;
     this._last = undefined;
     this._count = 0;
+    /** The one that came last: the next one mostly stands near it. */
+    this._near = undefined;
     /** How many of them have each kind of end. */
     this._ends = [0, 0, 0, 0];
   }
 
   add(account) {
-    // The oldest ones tell more than further ones.
-    if (this._count >= MOST_KEPT) return;
+    if (this._count >= this._most) return;
     this._count += 1;
-    let before = this._last;
+    const last = this._last;
+    let before = this._near === undefined || (last !== undefined && last.number < account.number) ? last : this._near;
     while (before !== undefined && before.number > account.number) before = before.before;
-    const after = before === undefined ? this.first : before.after;
+    let after = before === undefined ? this.first : before.after;
+    for (; after !== undefined && after.number < account.number; after = after.after) before = after;
+    this._near = account;
     account.line = this;
     account.before = before;
     account.after = after;
@@ -191,6 +208,7 @@ class Line {
     const { before, after } = account;
     if (before === undefined) this.first = after; else before.after = after;
     if (after === undefined) this._last = before; else after.before = before;
+    if (this._near === account) this._near = before;
     account.line = account.before = account.after = undefined;
     this._count -= 1;
     this._ends[account.end] -= 1;
@@ -223,16 +241,34 @@ class Line {
   firstBut(account) { return this.first === account ? account.after : this.first; }
 }
 
+/** From where messages of a consumer are sent to a topic, one after the other. */
+class Usual {
+  constructor() { this._ofTopics = new Map(); }
+
+  times(topic, far) {
+    const usual = this._ofTopics.get(topic);
+    return usual !== undefined && usual.far === far ? usual.times : 0;
+  }
+
+  /** One was sent from there, having come so far; undefined: it was not trusted. */
+  note(topic, place, far) {
+    const usual = this._ofTopics.get(topic);
+    if (usual !== undefined && usual.place === place && usual.far === far) usual.times += place === undefined ? 0 : 1;
+    else if (usual !== undefined) Object.assign(usual, { place, far, times: 0 });
+    else if (this._ofTopics.size < MOST_TOPICS) this._ofTopics.set(topic, { place, far, times: 0 });
+  }
+}
+
 /** The messages of a consumer. */
 class Others {
   constructor() {
     /** Those that nothing was sent for and that lie still: those whose function waits, or that a loop is at; and all else. */
-    this.open = new Line();
-    this.left = new Line();
+    this.open = new Line(Infinity);
+    this.left = new Line(MOST_KEPT);
     /** Those that nothing was sent for, with functions that are to be called. */
     this.called = new Set();
     /** Those that sleep: nothing was sent for them, and they wait for their own. How many of them have come as far as each. */
-    this.asleep = new Line();
+    this.asleep = new Line(Infinity);
     this._asleep = [];
     /** The next one of them whose timers are looked at. */
     this._nextAsleep = 0;
@@ -240,11 +276,12 @@ class Others {
     /** How many there are that nothing was sent for, and that something is to come back to. */
     this.busy = 0;
     /** Those that something was sent for, and that lie still since then, in the same way. */
-    this.served = { open: new Line(), left: new Line() };
+    this.served = { open: new Line(MOST_KEPT), left: new Line(MOST_KEPT) };
     /** All of these that nothing was sent for. */
     this.lines = [this.open, this.left, this.asleep];
     /** For how many something was sent to each topic. */
     this._sentTo = new Map();
+    this.usual = new Usual();
     /** How many were handed out. */
     this.handed = 0;
     /** How many of them something was sent for. */

@@ -2,7 +2,6 @@
 // is done, in the context of that one. So it is worked at in its own: that of the message which it is, or for which it was put there.
 'use strict';
 
-const { TASK } = require('./others');
 const { NONE, calledIn, currentProcessing, isAsync, runLazilyIn } = require('./processing');
 const { originOf, remember } = require('./streams');
 const { guarded } = require('./tell');
@@ -83,7 +82,9 @@ function closing(done, processing) {
   };
 }
 
-function closeTask(processing) { if (processing !== NONE) processing.account.ends(TASK); }
+function closeTask(processing) { if (processing !== NONE) processing.account.endsTask(); }
+
+function putFor(processing) { if (processing !== NONE) processing.account.tasks += 1; }
 
 /** A function that is given a task as a function, the first one, and may be given a callback, the last one. */
 function handingIn(method) {
@@ -94,7 +95,9 @@ function handingIn(method) {
       for (const at of new Set([task, what.length - 1])) {
         if (typeof what[at] === 'function') what[at] = calledIn(processing, what[at]);
       }
-      if (task !== -1) what[task] = ending(what[task], processing);
+      if (task === -1) return;
+      putFor(processing);
+      what[task] = ending(what[task], processing);
     });
     return method.apply(this, what);
   };
@@ -113,7 +116,10 @@ function followPut(queue, name) {
   queue[name] = function putIn(task, ...others) {
     guarded(() => {
       const processing = leading();
-      for (const one of Array.isArray(task) ? task : [task]) remember(one);
+      for (const one of Array.isArray(task) ? task : [task]) {
+        remember(one);
+        putFor(originOf(one) || NONE);
+      }
       others.forEach((other, at) => {
         if (typeof other === 'function') others[at] = calledIn(processing, other);
       });
