@@ -9,14 +9,11 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::client::Client;
-use super::consumer::trace_state_of;
 use super::contain_panic::contain_panic;
 use super::declared_parents;
 use super::incoming::Incoming;
 use super::late_messages::{self, Handed};
 use super::message::Message;
-use super::polls::{self, Hands};
 use super::route::{Route, Traced};
 use crate::batch::{
     Field, FinishedSpan, LinkedSpan, Outcome, Pipeline, SpanFlags, SpanKind, SpanOrigin, SpanWriter, TimeInQueue,
@@ -25,7 +22,7 @@ use crate::batch::{
 use crate::clock;
 use crate::host;
 use crate::per_process;
-use crate::propagation::{SpanContext, TraceStateBuffer};
+use crate::propagation::{SpanContext, TraceStateBuffer, settled_trace_state};
 use crate::resolver::batches_are_wanted;
 use crate::tracer::ids::{new_span_id, new_trace_id};
 use crate::tracer::sampler::ParentSampling;
@@ -92,50 +89,35 @@ impl Drop for Call {
     }
 }
 
-impl Client {
-    /// The span of the call that hands over this message at `now`; `None` where that is a call for one, or where it is not known
-    /// what comes by one call, which is told.
-    #[inline(never)]
-    pub(super) fn batch_of(
-        &self,
-        number: u64,
-        now: u64,
-        (route, traced): (&Route, &Traced),
-        message: &Message<'_>,
-        incoming: &Incoming<'_>,
-    ) -> Option<SpanContext> {
-        match polls::under_way() {
-            Some((_, Hands::Many)) => {
-                let add = |batch: &mut Batch| batch.add(number, now, (route, traced), message, incoming);
-                BATCH.try_with(|batch| batch.borrow_mut().as_mut().and_then(add)).ok().flatten()
-            }
-            // A thread of Node's asks for each message of what the program gets at once.
-            Some((_, Hands::One)) if !host::is_node() => None,
-            _ => {
-                self.tell_of_unknown_batches(route.topic());
-                None
-            }
-        }
-    }
+/// One more message of the call that the thread is in; gives the span that it is below.
+pub(super) fn add(
+    client: u64,
+    now: u64,
+    of: (&Route, &Traced),
+    message: &Message<'_>,
+    incoming: &Incoming<'_>,
+) -> Option<SpanContext> {
+    let add = |batch: &mut Batch| batch.add(client, now, of, message, incoming);
+    BATCH.try_with(|batch| batch.borrow_mut().as_mut().and_then(add)).ok().flatten()
+}
 
-    /// Says, once in a process, that `relation` cannot be followed, and why.
-    #[cold]
-    fn tell_of_unknown_batches(&self, topic: &str) {
-        static TOLD: AtomicBool = AtomicBool::new(false);
-        if TOLD.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let why = match (self.guards, host::is_node()) {
-            (true, _) => "Rust's clients hand over one message at a time",
-            (_, true) => "Node.js's clients ask for one message at a time, on a thread of their own",
-            _ => "the program's calls for messages are not seen, or it takes events",
-        };
-        let what = format!(
-            "relation = \"batch\" of the topic {topic} cannot be followed here, and is taken for \"link\": which messages \
-             come by one call is not known, since {why}"
-        );
-        Pipeline::current().tell(log::Level::Warn, what);
+/// Says, once in a process, that `relation` cannot be followed, and why.
+#[cold]
+pub(super) fn tell_of_unknown(topic: &str, guards: bool) {
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    if TOLD.swap(true, Ordering::Relaxed) {
+        return;
     }
+    let why = match (guards, host::is_node()) {
+        (true, _) => "Rust's clients hand over one message at a time",
+        (_, true) => "Node.js's clients ask for one message at a time, on a thread of their own",
+        _ => "the program's calls for messages are not seen, or it takes events",
+    };
+    let what = format!(
+        "relation = \"batch\" of the topic {topic} cannot be followed here, and is taken for \"link\": which messages \
+         come by one call is not known, since {why}"
+    );
+    Pipeline::current().tell(log::Level::Warn, what);
 }
 
 impl Batch {
@@ -183,8 +165,9 @@ impl Receive {
             trace_flags: traced.sampler.flags(&trace_id, None, no_parent, || None, clock::monotonic_nanos),
             extra_len: 0,
         };
+        let kept_by = traced.sampler.kept_by(no_parent, span.trace_flags);
         let mut buffer = TraceStateBuffer::new();
-        let trace_state = trace_state_of(traced, &span, &Incoming::NOTHING, &mut buffer).map(Box::from);
+        let trace_state = settled_trace_state(None, &trace_id, kept_by, &mut buffer).map(Box::from);
         Self {
             client,
             span,

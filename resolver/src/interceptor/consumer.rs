@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+use super::batches;
 use super::client::Client;
 use super::current_message::{self, CurrentMessage};
 use super::declared_parents;
@@ -117,6 +118,28 @@ impl Client {
         if traced.reinject {
             let state = trace_state.map(<[u8]>::to_vec);
             reinject(traced, message, headers.as_ref(), &span, state.as_deref());
+        }
+    }
+
+    /// The span of the call that hands over this message at `now`; `None` where that is a call for one, or where it is not known
+    /// what comes by one call, which is told.
+    #[inline(never)]
+    fn batch_of(
+        &self,
+        number: u64,
+        now: u64,
+        (route, traced): (&Route, &Traced),
+        message: &Message<'_>,
+        incoming: &Incoming<'_>,
+    ) -> Option<SpanContext> {
+        match polls::under_way() {
+            Some((_, Hands::Many)) => batches::add(number, now, (route, traced), message, incoming),
+            // A thread of Node's asks for each message of what the program gets at once.
+            Some((_, Hands::One)) if !host::is_node() => None,
+            _ => {
+                batches::tell_of_unknown(route.topic(), self.guards);
+                None
+            }
         }
     }
 
