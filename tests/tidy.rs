@@ -29,18 +29,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("export", &["config", "counted", "diagnostics", "per_process", "process_lock", "quiet_thread", "trusted_path"]),
     (
         "batch",
-        &[
-            "cancellation",
-            "clock",
-            "config",
-            "diagnostics",
-            "export",
-            "metrics",
-            "per_process",
-            "quiet_thread",
-            "tracer",
-            "zeroed",
-        ],
+        &["clock", "config", "diagnostics", "export", "metrics", "per_process", "quiet_thread", "tracer", "zeroed"],
     ),
     // What is measured, as OpenTelemetry has it, and how it leaves.
     ("metrics", &["per_process"]),

@@ -14,7 +14,6 @@ use super::record::{FinishedSpan, SpanFlags};
 use super::segments::MAX_EXTRA;
 use super::span_origin::SpanOrigin;
 use super::thread_spans;
-use crate::cancellation::uncancelled;
 use crate::export::DropReason;
 use crate::per_process;
 use crate::tracer::SpanContext;
@@ -28,7 +27,7 @@ impl Pipeline {
         // Acquire: pairs with the compare-exchange in `start`.
         let current = CURRENT.load(Ordering::Acquire);
         // SAFETY: a published pipeline is leaked, never freed.
-        unsafe { current.as_ref() }.unwrap_or_else(|| uncancelled(Self::start))
+        unsafe { current.as_ref() }.unwrap_or_else(Self::start)
     }
 
     /// Hands a finished span over.
