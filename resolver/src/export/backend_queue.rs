@@ -265,6 +265,7 @@ impl BackendQueue {
     pub(crate) fn has_looked_everywhere(&self) -> bool {
         self.shared.store.as_ref().is_none_or(|store| {
             store.is_to_look_everywhere();
+            self.shared.work.notify_all();
             store.has_looked_everywhere()
         })
     }

@@ -354,7 +354,9 @@ impl Store {
 
     /// Looks for all that others have left, without a pause between.
     pub(in crate::export) fn is_to_look_everywhere(&self) {
-        self.is_eager.store(true, Ordering::Relaxed);
+        if !self.is_eager.swap(true, Ordering::Relaxed) {
+            self.look_for_others_at.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Whether that is done.
