@@ -45,7 +45,9 @@ impl Killed {
         let files = std::fs::read_dir(&self.status).unwrap().flatten();
         let texts = files.filter_map(|file| std::fs::read_to_string(file.path()).ok());
         let values = texts.filter_map(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
-        let of = |value: serde_json::Value| value["backends"][0][name].as_u64().unwrap_or(0) as usize;
+        let of = |value: serde_json::Value| {
+            value.pointer(&format!("/backends/0/{name}")).and_then(|count| count.as_u64()).unwrap_or(0) as usize
+        };
         values.map(of).sum()
     }
 

@@ -65,7 +65,7 @@ impl<'a> Headers<'a> {
     ///
     /// `raw` is the list of a message that lives for `'a`, and of the librdkafka of `api`; nobody else changes it.
     pub(super) unsafe fn from_raw(api: &'a KafkaApi, raw: *mut RdKafkaHeaders) -> Self {
-        Self { api, raw, seen: Seen::NOTHING, message: PhantomData }
+        Self { api, raw, seen: Seen::nothing(), message: PhantomData }
     }
 
     /// Those that spans tell, in the order of the record. A pass of its own, which only who asks for it pays.
@@ -266,17 +266,19 @@ impl<'a> Headers<'a> {
 }
 
 impl Seen<'_> {
-    const NOTHING: Self = Self {
-        is_known: Cell::new(false),
-        first: [const { Cell::new(None) }; KEPT],
-        ours: [const { Cell::new(0) }; MAX_OURS],
-        ours_count: Cell::new(0),
-        count: Cell::new(0),
-        unsure: Cell::new(0),
-        others: Cell::new(0),
-        is_whole: Cell::new(false),
-        has_baggage: Cell::new(false),
-    };
+    const fn nothing() -> Self {
+        Self {
+            is_known: Cell::new(false),
+            first: [const { Cell::new(None) }; KEPT],
+            ours: [const { Cell::new(0) }; MAX_OURS],
+            ours_count: Cell::new(0),
+            count: Cell::new(0),
+            unsure: Cell::new(0),
+            others: Cell::new(0),
+            is_whole: Cell::new(false),
+            has_baggage: Cell::new(false),
+        }
+    }
 }
 
 fn is_baggage(name: &[u8]) -> bool {

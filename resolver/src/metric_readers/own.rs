@@ -354,6 +354,7 @@ mod tests {
             queue_bytes: 0,
             services: Vec::new(),
             data_points: ServiceCounters::default(),
+            spool: None,
             counted: None,
             operations: Vec::new(),
         };

@@ -73,11 +73,9 @@ impl Bench {
 }
 
 fn batch(id: u64, spans: u32) -> Arc<FinishedBatch> {
-    let mut batch = FinishedBatch {
-        id,
-        facts: BatchFacts { oldest_start: 7, resources: 1, services: vec![Arc::from("shop")] },
-        ..Arc::into_inner(batch_of(id, 100, &[(3, spans)])).unwrap()
-    };
+    let mut batch = Arc::into_inner(batch_of(id, 100, &[(3, spans)])).unwrap();
+    batch.id = id;
+    batch.facts = BatchFacts { oldest_start: 7, resources: 1, services: vec![Arc::from("shop")] };
     batch.body.fill(u8::try_from(id).unwrap());
     Arc::new(batch)
 }
