@@ -27,9 +27,10 @@ PLUGINS = ["file", "jaeger", "kafka", "otlp", "otlp-grpc", "zipkin"]
 SERVICES = ["orders", "payments", "shipping", "notifications"]
 KINDS = {1: "internal", 2: "server", 3: "client", 4: "producer", 5: "consumer"}
 
-# What of a span every protocol carries. `tags` are the span's attributes as text; `links` the spans that it is linked to.
-Span = collections.namedtuple("Span", "trace id parent name kind service start duration error tags links")
-# `settings` are our backend's; `read` gives the spans back; `carries` are the fields that this way does not lose.
+# What of a span every protocol carries. `tags` are the span's attributes as text, `resource` those of its resource but for the
+# service's name; `links` the spans that it is linked to.
+Span = collections.namedtuple("Span", "trace id parent name kind service start duration error tags links resource")
+# `settings` are our backend's; `read` gives the spans back; `ignores` has, by field, what is compared where that is not all.
 Way = collections.namedtuple("Way", "name server plugin settings read ignores")
 
 
@@ -80,6 +81,7 @@ def otlp_file(path):
                     of["service.name"], start // 1000, (end - start) // 1000, span.get("status", {}).get("code") == 2,
                     {one["key"]: text(otlp_value(one["value"])) for one in span.get("attributes", [])},
                     frozenset((link["traceId"], link["spanId"]) for link in span.get("links", [])),
+                    {key: text(value) for key, value in of.items() if key != "service.name"},
                 ))
     return spans
 
@@ -94,6 +96,8 @@ def jaeger(query):
                 continue
             seen.add(trace["traceID"])
             services = {key: process["serviceName"] for key, process in trace["processes"].items()}
+            resources = {key: {tag["key"]: text(tag["value"]) for tag in process.get("tags", [])}
+                         for key, process in trace["processes"].items()}
             for span in trace["spans"]:
                 tags = {tag["key"]: text(tag["value"]) for tag in span["tags"]}
                 refers = [(one["traceID"].zfill(32), one["spanID"].zfill(16)) for one in span.get("references") or []]
@@ -102,12 +106,15 @@ def jaeger(query):
                 parents = [of for kind, of in zip((one["refType"] for one in span.get("references") or []), refers)
                            if kind == "CHILD_OF" and of[0] == trace_id]
                 parent = parents[0] if parents else None
-                if span.get("warnings"):
-                    raise SystemExit(f"Jaeger warns of {span['operationName']}: {span['warnings']}")
+                # A consumer works after its producer has ended: between two machines Jaeger takes that for a clock that is wrong.
+                warnings = [one for one in span.get("warnings") or [] if not one.startswith("clock skew adjustment")]
+                if warnings:
+                    raise SystemExit(f"Jaeger warns of {span['operationName']}: {warnings}")
                 spans.append(Span(
                     trace_id, span["spanID"].zfill(16), parent[1] if parent else "", span["operationName"],
                     tags.pop("span.kind", "internal"), services[span["processID"]], span["startTime"], span["duration"],
                     tags.pop("error", "false") == "true", tags, frozenset(of for of in refers if of != parent),
+                    resources[span["processID"]],
                 ))
     return spans
 
@@ -126,7 +133,7 @@ def zipkin(endpoint):
                 spans.append(Span(
                     span["traceId"].zfill(32), span["id"], span.get("parentId", ""), span["name"],
                     span.get("kind", "internal").lower(), span["localEndpoint"]["serviceName"], span["timestamp"],
-                    span.get("duration", 0), tags.pop("error", None) is not None, tags, frozenset(),
+                    span.get("duration", 0), tags.pop("error", None) is not None, tags, frozenset(), {},
                 ))
     return spans
 
@@ -138,6 +145,9 @@ def differences(right, got, ignores):
     """What is missing, doubled, or other than it should be."""
     found = []
     counted = collections.Counter((span.trace, span.id) for span in got)
+    if "resource" in ignores:
+        # Where there is none it is among the attributes.
+        right, got = ([span._replace(tags={**span.resource, **span.tags}) for span in spans] for spans in (right, got))
     of = {(span.trace, span.id): span for span in got}
     for span in right:
         key = (span.trace, span.id)
@@ -151,7 +161,7 @@ def differences(right, got, ignores):
             if field in ignores:
                 want, have = ignores[field](want), ignores[field](have)
             if want != have:
-                if field == "tags":
+                if isinstance(want, dict):
                     want, have = ({key: value for key, value in one.items() if other.get(key) != value}
                                   for one, other in ((want, have), (have, want)))
                 found.append(f"{field} of {span.service}: {span.name}: {have!r}, not {want!r}")
@@ -159,7 +169,7 @@ def differences(right, got, ignores):
 
 
 def without(*prefixes):
-    """Attributes but for those that the way there adds."""
+    """Attributes but for those that the way there adds or has a field for."""
     return lambda tags: {key: value for key, value in tags.items() if not key.startswith(prefixes)}
 
 
@@ -170,7 +180,8 @@ def same_anyhow(_):
 def ways(at):
     # Jaeger has no fields for these, and makes tags of them.
     by_jaeger = {"tags": without("otel.", "w3c.tracestate", "internal.span.format", "error")}
-    by_zipkin = {"tags": without("otel.", "w3c.tracestate", "error"), "links": same_anyhow, "name": str.lower,
+    by_zipkin = {"tags": without("otel.", "w3c.tracestate", "error", "service.peer.name"), "resource": same_anyhow,
+                 "links": same_anyhow, "name": str.lower,
                  # Zipkin takes zero for "not known".
                  "duration": lambda microseconds: max(microseconds, 1)}
     thrift = {"transport": "thrift_http"}
@@ -224,7 +235,7 @@ def shop(folder, backends, kafka, orders):
     done = subprocess.run(
         [BUILT / "examples/shop", "--limit", str(orders), "--rate", "500", "--bootstrap", kafka],
         env=environment, capture_output=True, text=True, timeout=300)
-    if "No span was lost" not in done.stdout:
+    if "No span was dropped" not in done.stdout:
         raise SystemExit(f"the shop ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
     return otlp_file(written)
 
@@ -264,7 +275,7 @@ def main():
     subprocess.run(["cargo", "build", "--quiet", "--release", "--locked", *packages], cwd=ROOT, check=True)
     subprocess.run(["cargo", "build", "--quiet", "--release", "--locked", "--example", "shop"], cwd=ROOT, check=True)
     rows = []
-    chosen = [way for way in ways(at) if all(text in f"{way.name} to {way.server}" for text in arguments.only)]
+    chosen = [way for way in ways(at) if not arguments.only or any(text in f"{way.name} to {way.server}" for text in arguments.only)]
     for way in chosen:
         for kafka in ("KAFKA", "KAFKA_OLD")[: 2 if way is chosen[0] else 1]:
             with tempfile.TemporaryDirectory() as folder:
@@ -273,7 +284,7 @@ def main():
     if not arguments.only:
         # One of each server: what two ways bring to one server would be there twice.
         together = [way for index, way in enumerate(chosen) if way.server not in {one.server for one in chosen[:index]}
-                    and way.server != "Kafka, then Jaeger 2"]
+                    and not way.server.startswith("Kafka")]
         with tempfile.TemporaryDirectory() as folder:
             backends = {f"b{index}": (way.plugin, way.settings) for index, way in enumerate(together)}
             right = shop(pathlib.Path(folder), backends, at["KAFKA"], arguments.orders)
