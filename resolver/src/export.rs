@@ -21,7 +21,6 @@ mod queue_bound;
 mod queue_state;
 mod signal_queue;
 mod span_counts;
-pub(crate) mod spare_bodies;
 mod spool;
 mod timing;
 mod worker;

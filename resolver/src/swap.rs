@@ -9,12 +9,15 @@
 //! value gets that count with it, and leaves it beside the value; the last of those that were counted frees it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicPtr, AtomicU64, Ordering};
 
 /// See the module.
 pub(crate) struct Swap<T> {
     /// A `Kept<T>`, and in the bits that its address has no use for how many are reading it.
     word: AtomicU64,
+    /// The same place, for those that look for memory that nobody has any more (valgrind, LeakSanitizer): they know an address
+    /// only as it is. Never followed: of two that store at the same time, it may have the one that is gone.
+    seen: AtomicPtr<Kept<T>>,
     owns: std::marker::PhantomData<Kept<T>>,
 }
 
@@ -35,7 +38,8 @@ unsafe impl<T: Send + Sync> Sync for Swap<T> {}
 
 impl<T> Swap<T> {
     pub(crate) fn new(value: Arc<T>) -> Self {
-        Self { word: AtomicU64::new(word_of(Kept::leak(value))), owns: std::marker::PhantomData }
+        let kept = Kept::leak(value);
+        Self { word: AtomicU64::new(word_of(kept)), seen: AtomicPtr::new(kept), owns: std::marker::PhantomData }
     }
 
     /// The value as it is now.
@@ -60,8 +64,10 @@ impl<T> Swap<T> {
 
     /// Puts `value` in its place, and gives the one before.
     pub(crate) fn store(&self, value: Arc<T>) -> Arc<T> {
+        let next = Kept::leak(value);
         // Acquire and release: pair with the two in `load`.
-        let before = self.word.swap(word_of(Kept::leak(value)), Ordering::AcqRel);
+        let before = self.word.swap(word_of(next), Ordering::AcqRel);
+        self.seen.store(next, Ordering::Relaxed);
         let kept = kept_of::<T>(before);
         // SAFETY: freed at the earliest by the call below, as those that read it count below zero until then.
         let value = Arc::clone(unsafe { &(*kept).value });

@@ -54,11 +54,13 @@ fn every_example_in_the_manual_is_valid_too() {
                 continue;
             }
             examples += 1;
-            let backend = "[backends.NAME]\nplugin = \"otlp\"\n[services.NAME]\ntopics = [\"heartbeat.*\"]\n";
+            let backend = "[backends.NAME]\nplugin = \"otlp\"\n";
+            let service = "[services.NAME]\ntopics = [\"heartbeat.*\"]\n";
             let text = match section.as_str() {
-                "" => format!("version = 1\n{bare}\n{backend}"),
-                "[services.NAME]" => format!("version = 1\n{backend}{bare}\n"),
-                other => format!("version = 1\n{backend}{other}\n{bare}\n"),
+                "" => format!("version = 1\n{bare}\n{backend}{service}"),
+                "[services.NAME]" => format!("version = 1\n{backend}{service}{bare}\n"),
+                "[backends.NAME]" => format!("version = 1\n{service}{backend}{bare}\n"),
+                other => format!("version = 1\n{backend}{service}{other}\n{bare}\n"),
             };
             loaded(&text);
             sections.push(section.clone());

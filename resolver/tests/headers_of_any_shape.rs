@@ -164,7 +164,7 @@ fn headers_that_are_told_cost_one_more_pass() {
     };
     let (off, on) = (steps(""), steps("capture_headers = [\"tenant\", \"other\"]"));
     assert!(off > 500, "{off}");
-    assert!(on > off && on < 2 * off, "{off}, and {on} with headers that are told");
+    assert!(on > off && on <= 2 * off, "{off}, and {on} with headers that are told");
 }
 
 #[test]

@@ -459,11 +459,14 @@ fn a_wish_from_outside_is_granted_and_answered() {
         let asked_here = std::cell::RefCell::new(&mut asked);
         wait_for("it answers", || {
             let mut asked = asked_here.borrow_mut();
+            // What another test has left says so as it ends.
+            asked.retain(|(page, wish)| number(page, 20) != *wish || number(page, 24) != 3);
             if let Some(page) = asked.iter().position(|(page, wish)| number(page, 20) == *wish) {
                 *answer.borrow_mut() = Some(asked.swap_remove(page).0);
                 return true;
             }
-            for page in pages().filter(|page| number(page, 16) == number(page, 20)) {
+            let open = pages().filter(|page| number(page, 0) == u32::from_ne_bytes(*b"TRRE"));
+            for page in open.filter(|page| number(page, 16) == number(page, 20)) {
                 let wish: u32 = number(&page, 16) + 1;
                 page.write_all_at(&wish.to_ne_bytes(), 16).unwrap();
                 asked.push((page, wish));
@@ -478,7 +481,8 @@ fn a_wish_from_outside_is_granted_and_answered() {
         assert!(page.set_len(0).is_err());
         (number(&page, 24), String::from_utf8(text).unwrap())
     };
-    assert_eq!(ask().0, 1);
+    let (outcome, text) = ask();
+    assert_eq!(outcome, 1, "{text}");
     site.write(&hourly("trace = \"off\""));
     let (outcome, text) = ask();
     assert!(outcome == 0 && text.starts_with("reloaded: tracing 1 service (shop)"), "{text}");

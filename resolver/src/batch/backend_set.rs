@@ -12,7 +12,7 @@ use super::service_counters::ServiceCounters;
 use super::span_starts::span_starts;
 use super::template::{ServiceResource, own_scope};
 use crate::config::Batch;
-use crate::export::{BatchFacts, DropReason, FinishedBatch, Signal, spare_bodies};
+use crate::export::{BatchFacts, DropReason, FinishedBatch, Signal};
 use crate::per_process::PerProcess;
 
 /// One distinct list of backends of one resolver. Services that export to the same backends share it, and with it
@@ -222,10 +222,6 @@ impl BatchBuffer {
         let room = self.backend_set.service(service).map_or(0, |known| known.resource().head_room(own_scope()));
         let spans = self.spans_of(service);
         if spans.own.is_empty() {
-            // The last one left as a whole.
-            if spans.own.capacity() == 0 && spans.expected > 0 {
-                spans.own = spare_bodies::take();
-            }
             spans.own.reserve(spans.expected + spans.expected / 8);
             spans.own.resize(room, 0);
         }
@@ -317,8 +313,7 @@ impl BatchBuffer {
 
     /// One `ResourceSpans` for each service.
     fn body_of_all(&self) -> Vec<u8> {
-        let mut body = spare_bodies::take();
-        body.reserve(self.bytes + self.services.len() * 512);
+        let mut body = Vec::with_capacity(self.bytes + self.services.len() * 512);
         for spans in self.services.iter().filter(|spans| spans.count > 0) {
             let Some(service) = self.backend_set.service(spans.service) else { continue };
             let own = spans.own.get(service.resource().head_room(own_scope())..).unwrap_or(&[]);

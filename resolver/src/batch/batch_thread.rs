@@ -14,7 +14,6 @@ use super::received_spans::{CLAIM_WINDOW, ReceivedSpans};
 use super::record::{FinishedSpan, SpanFlags};
 use super::span_origin::SpanOrigin;
 use crate::clock;
-use crate::export::spare_bodies;
 
 /// How often the watchdogs of the backends are looked at while there is work.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
@@ -177,7 +176,6 @@ impl BatchThread {
         }
         self.last_tick = now;
         clock::keep_anchored();
-        spare_bodies::look();
         self.destinations().iter().for_each(|backends| backends.tick(now));
         self.reporters().for_each(|reporter| reporter.look(now));
     }

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::spare_bodies;
-
 /// What a batch is of, and with it what its items are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
@@ -87,13 +85,6 @@ impl FinishedBatch {
             .len()
             .saturating_add(self.per_service.len().saturating_mul(size_of::<(u32, u32)>()))
             .saturating_add(64)
-    }
-}
-
-impl Drop for FinishedBatch {
-    /// The last backend is done with it.
-    fn drop(&mut self) {
-        spare_bodies::give(std::mem::take(&mut self.body));
     }
 }
 

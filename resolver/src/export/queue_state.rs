@@ -161,7 +161,11 @@ impl QueueState {
     /// Lets a batch wait, or gives it up.
     fn enter(&mut self, batch: Arc<FinishedBatch>, slot: Option<Slot>, refusal: Option<DropReason>, now: Instant) {
         if let Some(reason) = refusal {
-            return self.account_for(&batch, slot.as_ref(), Settlement::Dropped(reason));
+            let lost_at_shutdown = self.lost_at_shutdown;
+            self.account_for(&batch, slot.as_ref(), Settlement::Dropped(reason));
+            // What comes afterwards is not lost by the shutdown.
+            self.lost_at_shutdown = lost_at_shutdown;
+            return;
         }
         self.held_bytes += batch.weight();
         let sequence = self.next_sequence;

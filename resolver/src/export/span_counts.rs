@@ -242,9 +242,8 @@ pub(crate) struct BackendCounters {
 }
 
 impl BackendCounters {
-    /// Adds those of a later queue that went to the same backend; its state is the backend's.
+    /// Adds those of a queue that went to the same backend; the state stays.
     pub(crate) fn add(&mut self, other: &Self) {
-        self.state = other.state;
         for (index, counters) in other.services.iter().enumerate() {
             of_service(&mut self.services, index).add(counters);
         }

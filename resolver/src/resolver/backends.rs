@@ -421,7 +421,9 @@ impl Accounts<'_> {
         // That of now comes last: what the name is doing is what it does.
         for destination in self.table.closing.iter().chain(&self.table.leaving).chain(&self.table.current) {
             if destination::name_of(destination.number) == name {
-                sum.add(&destination.counters());
+                let counters = destination.counters();
+                sum.add(&counters);
+                sum.state = counters.state;
             }
         }
         sum
