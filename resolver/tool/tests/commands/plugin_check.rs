@@ -21,9 +21,9 @@ fn the_plugins_of_the_packages_keep_every_rule() {
         for name in SHIPPED {
             let file = installed.bin().join(format!("libtracer_plugin_{name}.so"));
             let installed = &installed;
-            let words: &[&str] = if name == "kafka" { &["--config", &settings] } else { &[] };
+            let words = if name == "kafka" { vec!["--config", settings.as_str()] } else { Vec::new() };
             scope.spawn(move || {
-                let said = check(installed, &file, "", words);
+                let said = check(installed, &file, "", &words);
                 assert!(said.status == 0 && said.out.contains(": no rule is broken; "), "{name}: {said:?}");
             });
         }
