@@ -405,8 +405,11 @@ fn the_page_shows_what_really_leaves() {
     assert!(report.problems.is_empty(), "{}", report.render(false));
     assert!(config.unwrap().measures());
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let spool = tempfile::tempdir().unwrap();
     let shop = format!(
-        "default_service = \"shop\"\n[metrics]\nself = \"on\"\nprometheus = \"127.0.0.1:{port}\"\n[services.shop]\n"
+        "default_service = \"shop\"\n[metrics]\nself = \"on\"\nprometheus = \"127.0.0.1:{port}\"\n[services.shop]\n\
+         [backends.otlp]\nspool = {:?}\n",
+        spool.path()
     );
     let traced = Traced::start(&["orders"], &shop);
     send(&traced, 3);
