@@ -434,6 +434,12 @@ fn what_a_file_refers_to_is_looked_at_too() {
     wait_for("another team", || site.resolver.stats().reloads.taken == 1);
 }
 
+/// The descriptors of this process at which wishes from outside are read.
+fn page_files() -> Vec<PathBuf> {
+    let files = std::fs::read_dir("/proc/self/fd").unwrap().flatten().map(|file| file.path());
+    files.filter(|path| std::fs::read_link(path).is_ok_and(|to| to.as_os_str() == PAGE)).collect()
+}
+
 /// What `tracer-interceptors reload PID` does: see `resolver/src/control_page.rs`.
 #[test]
 fn a_wish_from_outside_is_granted_and_answered() {
@@ -448,10 +454,8 @@ fn a_wish_from_outside_is_granted_and_answered() {
     };
     // Other tests of this process may have left one, which answers nobody.
     let pages = || {
-        let open = |path: &Path| std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
-        let files = std::fs::read_dir("/proc/self/fd").unwrap().flatten().map(|file| file.path());
-        let named = files.filter(move |path| std::fs::read_link(path).is_ok_and(|to| to.as_os_str() == PAGE));
-        named.map(move |path| open(&path))
+        let named = page_files().into_iter();
+        named.map(|path| std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap())
     };
     let ask = || {
         let mut asked = Vec::new();
@@ -492,32 +496,6 @@ fn a_wish_from_outside_is_granted_and_answered() {
     site.write(&hourly("trace = \"of\""));
     let (outcome, text) = ask();
     assert!(outcome == 2 && text.contains("tracing.toml:7"), "{text}");
-}
-
-/// A thread that looks comes with `[reload]` and goes with it; what others find of it must not be what is left of one before.
-#[test]
-fn where_nobody_looks_any_more_nobody_is_asked_and_one_file_in_memory_is_enough() {
-    let looks = |is_on: bool, round: usize| {
-        let section = if is_on { "[reload]\ninterval = \"1h\"" } else { "" };
-        shop("").replace("version = 1", &format!("version = 1 # {round}\n{section}"))
-    };
-    let pages = || {
-        let files = std::fs::read_dir("/proc/self/fd").unwrap().flatten().map(|file| file.path());
-        let is_page = |path: &PathBuf| std::fs::read_link(path).is_ok_and(|to| to.as_os_str() == PAGE);
-        files.filter(is_page).map(|path| std::fs::read(path).unwrap()[..8].to_vec()).collect::<Vec<_>>()
-    };
-    let open = || pages().iter().filter(|begins| *begins == b"TRRELOAD").count();
-    let site = Site::new(&looks(true, 0));
-    let _producer = FakeClient::producer(&site.resolver);
-    wait_for("it is looked at", || open() == 1);
-    let all = pages().len();
-    for round in 1..4 {
-        site.reload(&looks(false, round));
-        wait_for("it is not looked at any more", || open() == 0);
-        site.reload(&looks(true, round));
-        wait_for("it is looked at again", || open() == 1);
-    }
-    assert_eq!(pages().len(), all);
 }
 
 /// Without `[reload]` nobody looks.

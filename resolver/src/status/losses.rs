@@ -156,7 +156,8 @@ impl ToldOf {
         let kept = if may_be_lost { sum(|counters| counters.kept) } else { 0 };
         let waiting = sum(|counters| counters.waiting) - kept;
         let spooled = sum(|counters| counters.spooled) + kept;
-        let tells_spooled = may_be_lost && spooled > 0 && std::mem::replace(&mut self.spooled, spooled) != spooled;
+        let may_stay = may_be_lost || moment == Moment::Seen;
+        let tells_spooled = may_stay && spooled > 0 && std::mem::replace(&mut self.spooled, spooled) != spooled;
         let said = std::mem::replace(&mut self.doomed, if may_be_lost { waiting } else { 0 });
         let doomed = may_be_lost && waiting > 0 && waiting != said;
         let lost_data_points = account.data_points.lost_for_good();

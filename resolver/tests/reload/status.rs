@@ -1,4 +1,4 @@
-//! What the status says before, between and after reloads.
+//! What others see of reloads: the status before, between and after them, and whether they are looked for at all.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tracer_resolver::Reloaded;
 
 use super::fake_kafka::FakeClient;
-use super::{OUT, Site, send};
+use super::{OUT, Site, page_files, send, shop, wait_for};
 
 /// Whose a topic is and why is said by the rules in effect; what was counted stays its service's, which is known by its name.
 #[test]
@@ -71,4 +71,26 @@ fn the_status_is_of_the_rules_in_effect_and_goes_on_counting() {
     site.write(&text("[services.mail]\ntopics = [\"orders\"]\ntrace = \"off\"\nexport = [\"out\"]"));
     assert_eq!(site.resolver.reload().unwrap(), Reloaded::Unchanged);
     assert_eq!(status()["reloads"], json!({ "taken": 2, "refused": 1, "generation": 2, "last_error": null }));
+}
+
+/// A thread that looks comes with `[reload]` and goes with it; what others find of it must not be what is left of one before.
+#[test]
+fn where_nobody_looks_any_more_nobody_is_asked_and_one_file_in_memory_is_enough() {
+    let looks = |is_on: bool, round: usize| {
+        let section = if is_on { "[reload]\ninterval = \"1h\"" } else { "" };
+        shop("").replace("version = 1", &format!("version = 1 # {round}\n{section}"))
+    };
+    let pages = || page_files().iter().map(|path| std::fs::read(path).unwrap()[..8].to_vec()).collect::<Vec<_>>();
+    let open = || pages().iter().filter(|begins| *begins == b"TRRELOAD").count();
+    let site = Site::new(&looks(true, 0));
+    let _producer = FakeClient::producer(&site.resolver);
+    wait_for("it is looked at", || open() == 1);
+    let all = pages().len();
+    for round in 1..4 {
+        site.reload(&looks(false, round));
+        wait_for("it is not looked at any more", || open() == 0);
+        site.reload(&looks(true, round));
+        wait_for("it is looked at again", || open() == 1);
+    }
+    assert_eq!(pages().len(), all);
 }
