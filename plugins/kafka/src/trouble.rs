@@ -97,7 +97,9 @@ fn way_out(reason: &str, security: Security<'_>) -> &'static str {
                 "the broker wants a certificate of ours: see `tls.cert_file` and `tls.key_file`"
             }
         }
-        (true, _) if says(&NO_TLS_THERE) => "what answers does not speak TLS: another port, or leave out `tls`",
+        (true, _) if says(&NO_TLS_THERE) || is_hung_up(reason, "SSL_HANDSHAKE") => {
+            "what answers does not speak TLS: another port, or leave out `tls`"
+        }
         (false, _) if says(&["connecting to a SSL listener"]) || is_hung_up(reason, "APIVERSION_QUERY") => {
             "perhaps it speaks TLS: see `tls`"
         }
