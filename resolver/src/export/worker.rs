@@ -190,9 +190,8 @@ impl Shared {
         let now = Instant::now();
         if worker == 0 && state.may_take_over() && store.looks_for_others_at() <= now {
             drop(state);
-            let spans = store.take_over(now);
+            store.take_over(now, |spans| self.lock().has_taken_over(spans));
             state = self.lock();
-            state.has_taken_over(spans);
         }
         while store.has_parked() && state.has_room_for_spooled() {
             drop(state);

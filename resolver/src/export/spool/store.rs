@@ -283,25 +283,25 @@ impl Store {
         self.began + Duration::from_millis(self.look_for_others_at.load(Ordering::Relaxed))
     }
 
-    /// Takes over what processes have left that ended. How many spans that is.
-    pub(in crate::export) fn take_over(&self, now: Instant) -> u64 {
-        let mut state = self.state();
+    /// Takes over what processes have left that ended. How many spans that is; `count` hears of it before anybody can
+    /// take them. Files are read without the lock, for which those that write to the spool would wait: one thread calls this.
+    pub(in crate::export) fn take_over(&self, now: Instant, count: impl FnOnce(u64)) -> u64 {
         let pause = if self.is_eager.load(Ordering::Relaxed) { SOON } else { LOOK_FOR_OTHERS };
         let next = u64::try_from((now.saturating_duration_since(self.began) + pause).as_millis()).unwrap_or(u64::MAX);
         self.look_for_others_at.store(next, Ordering::Relaxed);
-        let busy = state.segments.iter().filter(|segment| !segment.is_own()).count();
+        let is_busy = self.state().segments.iter().any(|segment| !segment.is_own());
         let place = place::of_backend(&self.settings.folder, &self.backend);
-        if busy == 0 && !place.exists() {
+        if !is_busy && !place.exists() {
             self.has_looked_everywhere.store(true, Ordering::Relaxed);
         }
-        if busy > 0 || trusted_path::doubt(&self.settings.folder, false).is_some() || place::is_private(&place).is_err()
+        if is_busy || trusted_path::doubt(&self.settings.folder, false).is_some() || place::is_private(&place).is_err()
         {
             return 0;
         }
         let folders = place::processes(&place);
         let (mut spans, mut on_their_way, mut claims, mut troubles) = (0, 0, 0, Vec::new());
-        let turn = state.turn;
-        state.turn = turn.wrapping_add(MOST_LOOKED_AT);
+        let mut found = Vec::new();
+        let turn = self.state().turn;
         for index in 0..folders.len().min(MOST_LOOKED_AT) {
             let Some(folder) = folders.get((turn + index) % folders.len()) else { continue };
             let claim = match Claim::take_over(folder) {
@@ -317,8 +317,7 @@ impl Store {
                     Ok(Some(left)) => {
                         spans += left.spans;
                         on_their_way += left.on_their_way;
-                        state.segments.push_front(left.segment);
-                        self.parked.fetch_add(1, Ordering::Relaxed);
+                        found.push(left.segment);
                     }
                     Ok(None) => {}
                     Err(error) => troubles.push(format!("{}: {error}", folder.join(name).display())),
@@ -329,6 +328,13 @@ impl Store {
                 break;
             }
         }
+        count(spans);
+        let mut state = self.state();
+        for segment in found {
+            state.segments.push_front(segment);
+            self.parked.fetch_add(1, Ordering::Relaxed);
+        }
+        state.turn = turn.wrapping_add(MOST_LOOKED_AT);
         state.looked_at = if claims > 0 { 0 } else { state.looked_at + MOST_LOOKED_AT };
         self.has_looked_everywhere.store(state.looked_at >= folders.len(), Ordering::Relaxed);
         let tells = !troubles.is_empty() && state.trouble.opens(now);

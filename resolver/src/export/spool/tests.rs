@@ -67,7 +67,7 @@ impl Bench {
 
     fn take_over(&self) -> (Store, u64) {
         let store = self.store();
-        let spans = store.take_over(self.now);
+        let spans = store.take_over(self.now, |_| ());
         (store, spans)
     }
 }
@@ -118,6 +118,22 @@ fn what_a_killed_process_had_in_hand_is_taken_over_in_its_order_as_it_was_writte
     assert_eq!(place::processes(&bench.place()), Vec::<PathBuf>::new());
 }
 
+/// Who takes it takes it off that count, too. And files are read meanwhile, for which nobody waits.
+#[test]
+fn what_others_have_left_is_counted_before_anybody_can_take_it() {
+    let bench = Bench::new();
+    let store = bench.store();
+    bench.keep(&store, 1, 10).unwrap();
+    bench.killed(store);
+    let next = bench.store();
+    let mut counted = 0;
+    next.take_over(bench.now, |spans| {
+        counted = spans;
+        assert!(!next.has_parked() && matches!(next.take(), Taken::Nothing));
+    });
+    assert_eq!((counted, taken(&next)), (10, vec![(1, 10)]));
+}
+
 #[test]
 fn own_batches_come_back_under_their_services_numbers() {
     let bench = Bench::new();
@@ -155,10 +171,10 @@ fn a_folder_of_a_process_that_lives_is_left_alone() {
     let mut line = String::new();
     std::io::BufRead::read_line(&mut std::io::BufReader::new(holder.stdout.as_mut().unwrap()), &mut line).unwrap();
     let next = bench.store();
-    assert_eq!((line.trim(), next.take_over(bench.now)), ("held", 0));
+    assert_eq!((line.trim(), next.take_over(bench.now, |_| ())), ("held", 0));
     drop(holder.stdin.take());
     holder.wait().unwrap();
-    assert_eq!(next.take_over(bench.now), 10, "it has ended");
+    assert_eq!(next.take_over(bench.now, |_| ()), 10, "it has ended");
 }
 
 #[test]
