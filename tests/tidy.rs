@@ -26,7 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("tracer", &["cancellation", "config", "services"]),
     ("propagation", &["config", "tracer"]),
     // Finished spans on their way out. What a span's record names is the batches' own (`SpanOrigin`).
-    ("export", &["config", "counted", "diagnostics", "process_lock", "quiet_thread", "trusted_path"]),
+    ("export", &["config", "counted", "diagnostics", "per_process", "process_lock", "quiet_thread", "trusted_path"]),
     (
         "batch",
         &["clock", "config", "diagnostics", "export", "metrics", "per_process", "quiet_thread", "tracer", "zeroed"],

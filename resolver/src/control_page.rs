@@ -27,9 +27,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::per_process::PerProcess;
 
 /// See the module. Looked at by one thread, and closed when that one goes: who comes then takes it over.
-pub(crate) struct ControlPage(Option<Page>);
+pub(crate) struct ControlPage(Page);
 
 /// Never unmapped, and its descriptor never closed: the application may have closed it, and its number may be another file's.
+#[derive(Clone, Copy)]
 struct Page {
     place: NonNull<u8>,
     descriptor: RawFd,
@@ -57,24 +58,22 @@ impl ControlPage {
         let page = closed.map_or_else(Page::new, Ok)?;
         page.number(ANSWERED).store(page.number(ASKED).load(Ordering::Relaxed), Ordering::Relaxed);
         page.write(0, OPEN);
-        Ok(Self(Some(page)))
+        Ok(Self(page))
     }
 
     /// What was asked and is not answered.
     pub(crate) fn asked(&self) -> Option<u32> {
-        self.0.as_ref().and_then(Page::asked)
+        self.0.asked()
     }
 
     pub(crate) fn answer(&self, asked: u32, outcome: u32, text: &str) {
-        if let Some(page) = &self.0 {
-            page.answer(asked, outcome, text);
-        }
+        self.0.answer(asked, outcome, text);
     }
 }
 
 impl Drop for ControlPage {
     fn drop(&mut self) {
-        let Some(page) = self.0.take() else { return };
+        let page = self.0;
         page.write(0, SHUT);
         if let Some(asked) = page.asked() {
             page.answer(

@@ -36,13 +36,13 @@ fn new_instance_id() -> String {
 /// Whether this process is a fork that runs its parent's program still: such children often end by `_exit()`, without
 /// the C library's exit handlers, as Python's multiprocessing has it.
 pub(crate) fn is_fork() -> bool {
-    /// `PF_FORKNOEXEC` of the kernel's sched.h, in the ninth field of proc(5)'s `stat`.
+    /// Of proc(5)'s `stat`, counted behind the name.
+    const FLAGS: usize = 6;
+    /// `PF_FORKNOEXEC` of the kernel's sched.h.
     const FORKED_WITHOUT_EXEC: u64 = 0x40;
     static IS: PerProcess<bool> = PerProcess::new();
     *IS.get_or_init(|| {
-        let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-        // The second field, the name, may have blanks, and ends with the last parenthesis.
-        let flags = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(6)?.parse::<u64>().ok());
+        let flags = per_process::stat_field(FLAGS);
         per_process::generation() > 0 || flags.is_some_and(|flags| flags & FORKED_WITHOUT_EXEC != 0)
     })
 }

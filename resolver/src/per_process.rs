@@ -18,6 +18,16 @@ pub(crate) fn forked() {
 
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
+/// A number that the kernel tells of this process in proc(5)'s `stat`, by its place behind the name.
+pub(crate) fn stat_field(place: usize) -> Option<u64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The second field, the name, may have blanks, and ends with the last parenthesis.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(place)?.parse().ok()
+}
+
+/// The place of when it was started, in ticks since the machine was: no other process with its number has the same.
+pub(crate) const STARTED: usize = 19;
+
 /// A value that every process makes for itself, at its first use; a child of a fork makes its own.
 ///
 /// Beside what is true of one process only, such as its id, this is for locks: one that another thread holds at the

@@ -100,12 +100,6 @@ impl Drop for ProcessLock {
     }
 }
 
-/// The user whose files this process makes.
-pub(crate) fn user() -> u32 {
-    // SAFETY: takes nothing, touches no memory of ours, and cannot fail.
-    unsafe { libc::geteuid() }
-}
-
 /// No link is followed, none is given to a program that is executed, and nothing waits for another end.
 pub(crate) fn options() -> OpenOptions {
     let mut options = OpenOptions::new();

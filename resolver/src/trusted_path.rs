@@ -37,10 +37,15 @@ pub(crate) fn doubt(path: &Path, any_writer: bool) -> Option<Doubt> {
     first_doubt(path, |doubt| !any_writer || !matches!(doubt, Doubt::Everyone { .. }))
 }
 
+/// The user of this process, whose the files are that it makes.
+pub(crate) fn user() -> u32 {
+    // SAFETY: geteuid() takes nothing, touches no memory of ours, and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
 /// Whether what this is about belongs to root or to the user of this process.
 pub(crate) fn is_ours(metadata: &Metadata) -> bool {
-    // SAFETY: geteuid() takes nothing, touches no memory of ours, and cannot fail.
-    is_trusted(metadata, unsafe { libc::geteuid() })
+    is_trusted(metadata, user())
 }
 
 /// What allows every user of this machine to put a file into `folder`, sticky or not: a place where nothing that is found
@@ -55,8 +60,7 @@ pub(crate) fn open_to_everyone(folder: &Path) -> Option<Doubt> {
 
 /// The first doubt that `matters`, on the way from `/` to `path`.
 fn first_doubt(path: &Path, matters: impl Fn(&Doubt) -> bool) -> Option<Doubt> {
-    // SAFETY: geteuid() takes nothing, touches no memory of ours, and cannot fail.
-    let us = unsafe { libc::geteuid() };
+    let us = user();
     let mut rest = match std::path::absolute(path) {
         Ok(path) => steps(&path),
         Err(error) => return Some(Doubt::Unknown { path: path.to_owned(), error }).filter(matters),

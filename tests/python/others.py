@@ -434,7 +434,7 @@ def loop_that_ends_early():
         done += len(messages)
 
 
-def tasks_of_anyio():
+def tasks_of_anyio(backend="asyncio"):
     import anyio
 
     async def handle(one):
@@ -446,12 +446,11 @@ def tasks_of_anyio():
             for _ in range(ORDERS):
                 group.start_soon(handle, numbered(await anyio.to_thread.run_sync(orders.poll, 30)))
 
-    anyio.run(main, backend=sys.argv[2] if len(sys.argv) > 2 else "asyncio")
+    anyio.run(main, backend=backend)
 
 
 def tasks_of_anyio_on_trio():
-    sys.argv.append("trio")
-    tasks_of_anyio()
+    tasks_of_anyio("trio")
 
 
 def tasks_of_trio():

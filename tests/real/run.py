@@ -206,6 +206,8 @@ def ways(at):
         Way("jaeger, thrift_udp", "Jaeger 1", "jaeger", {"endpoint": at["JAEGER_1_UDP"], "transport": "thrift_udp"},
             lambda: jaeger(at["JAEGER_1_QUERY"]), by_jaeger),
         Way("jaeger, thrift_http", "Collector", "jaeger", {"endpoint": at["COLLECTOR_THRIFT"], **thrift}, collector, by_jaeger),
+        Way("jaeger, thrift_udp", "Collector", "jaeger", {"endpoint": at["COLLECTOR_UDP"], "transport": "thrift_udp"},
+            collector, by_jaeger),
         Way("zipkin", "Zipkin", "zipkin", {"endpoint": at["ZIPKIN"]}, lambda: zipkin(at["ZIPKIN"]), by_zipkin),
         Way("zipkin", "Collector", "zipkin", {"endpoint": at["COLLECTOR_ZIPKIN"]}, collector, by_zipkin),
     ]

@@ -37,7 +37,7 @@ impl Client {
         let config = settings.client_config();
         // Before they are read: if they change meanwhile, that is seen.
         let files = tls::fingerprint(&config);
-        settings.security().tls.map_or(Ok(()), tls::check)?;
+        settings.tls.as_ref().map_or(Ok(()), tls::check)?;
         let producer = config.create_with_context(Reports::new(host)).map_err(|error| settings.explain(&error))?;
         Ok(Client { producer: Some(producer), process: std::process::id(), files })
     }

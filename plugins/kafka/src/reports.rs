@@ -82,8 +82,8 @@ impl Reports {
 }
 
 impl ClientContext for Reports {
-    /// That a broker is away is told by the error of the export; told again here, at every
-    /// try, it would fill the application's log.
+    /// That a broker is away is told by the error of the export; told again here, at every try, it would fill the application's
+    /// log.
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         if facility == "FAIL" {
             // `[thrd:host:port/bootstrap]: host:port/bootstrap: Disconnected …`

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaConfRes;
 use serde::Deserialize;
 use tracer_plugin_api::BackendError;
 use tracer_plugin_kit::{
@@ -29,7 +30,7 @@ pub(crate) struct Settings {
     acks: Acks,
     max_message_bytes: ByteSize,
     pub(crate) timeout: Timeout,
-    tls: Option<TlsSettings>,
+    pub(crate) tls: Option<TlsSettings>,
     sasl: Option<Sasl>,
     properties: BTreeMap<String, Property>,
 }
@@ -89,7 +90,7 @@ impl Settings {
     }
 
     /// How brokers are spoken to.
-    pub(crate) fn security(&self) -> Security<'_> {
+    pub(crate) fn security(&self) -> Security {
         let of = |name: &str| self.properties.get(name).map_or("", Property::value).to_ascii_uppercase();
         let said = of(PROTOCOL);
         let shows_itself = |name: &&str| !name.starts_with("ssl.ca") && self.properties.contains_key(*name);
@@ -105,7 +106,6 @@ impl Settings {
                         && ["sasl.mechanism", "sasl.mechanisms"].map(of).contains(&"PLAIN".to_owned())
                 }
             },
-            tls: self.tls.as_ref(),
         }
     }
 
@@ -155,8 +155,8 @@ impl Settings {
     pub(crate) fn explain(&self, error: &KafkaError) -> BackendError {
         match error {
             KafkaError::ClientConfig(code, said, name, _) => {
-                let message = match rdkafka_code(*code) {
-                    RDKafkaErrorCode::Unknown => format!("librdkafka has no property `{name}`"),
+                let message = match code {
+                    RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN => format!("librdkafka has no property `{name}`"),
                     _ if said.contains("not available at build time") => {
                         format!("{}: {}", self.strike_out(said), tls::NO_TLS)
                     }
@@ -230,14 +230,13 @@ impl TryFrom<String> for TopicName {
 
 /// How brokers are spoken to.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Security<'a> {
+pub(crate) struct Security {
     pub(crate) has_tls: bool,
     pub(crate) has_sasl: bool,
     /// Whether we show a certificate to brokers that ask for one.
     pub(crate) has_identity: bool,
     /// The broker gets the password as it is.
     pub(crate) sends_password: bool,
-    pub(crate) tls: Option<&'a TlsSettings>,
 }
 
 #[derive(Deserialize)]
@@ -280,14 +279,6 @@ impl Acks {
 
 fn pointer(property: &str) -> String {
     format!("/properties/{}", property.replace('~', "~0").replace('/', "~1"))
-}
-
-/// As librdkafka numbers what `rd_kafka_conf_set` returns: -2 is a property that it does not know.
-fn rdkafka_code(result: rdkafka::types::RDKafkaConfRes) -> RDKafkaErrorCode {
-    match result {
-        rdkafka::types::RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN => RDKafkaErrorCode::Unknown,
-        _ => RDKafkaErrorCode::InvalidArgument,
-    }
 }
 
 /// What the user may change. The partitioner is that of the Collector's exporter: a trace is in one partition, whoever sends

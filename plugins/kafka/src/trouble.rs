@@ -70,7 +70,7 @@ impl Trouble {
     }
 
     /// In one sentence; empty if there is nothing to say. What helps comes first: a message is cut at its end.
-    pub(crate) fn words(&self, security: Security<'_>) -> String {
+    pub(crate) fn words(&self, security: Security) -> String {
         let hint = match &self.seen {
             Some(Some(found)) => found,
             _ => way_out(&self.last, security),
@@ -84,7 +84,7 @@ impl Trouble {
 }
 
 /// What helps against that, as far as its words tell.
-fn way_out(reason: &str, security: Security<'_>) -> &'static str {
+fn way_out(reason: &str, security: Security) -> &'static str {
     let says = |words: &[&str]| words.iter().any(|words| reason.contains(words));
     match (security.has_tls, security.has_sasl) {
         (true, _) if reason.contains(UNTRUSTED) => {
@@ -129,10 +129,9 @@ const NO_TLS_THERE: [&str; 4] =
 mod tests {
     use super::*;
 
-    const TLS: Security<'_> =
-        Security { has_tls: true, has_sasl: false, has_identity: false, sends_password: false, tls: None };
+    const TLS: Security = Security { has_tls: true, has_sasl: false, has_identity: false, sends_password: false };
 
-    fn words(reason: &str, security: Security<'_>) -> String {
+    fn words(reason: &str, security: Security) -> String {
         let mut trouble = Trouble::default();
         trouble.failed(reason);
         trouble.words(security)

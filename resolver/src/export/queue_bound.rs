@@ -31,7 +31,12 @@ impl QueueBound {
     /// Whether memory is to be looked at before so many bytes are let in.
     pub(super) fn is_to_look(&self, bytes: usize, now: Instant) -> bool {
         let is_old = |looked_at: Instant| now.saturating_duration_since(looked_at) >= LOOK_AGAIN;
-        self.said == QueueBytes::Auto && bytes > ALWAYS && self.looked_at.is_none_or(is_old)
+        self.is_auto() && bytes > ALWAYS && self.looked_at.is_none_or(is_old)
+    }
+
+    /// Whether it follows from what memory there is.
+    pub(super) fn is_auto(&self) -> bool {
+        self.said == QueueBytes::Auto
     }
 
     /// How many bytes may wait.
@@ -44,7 +49,7 @@ impl QueueBound {
 
     /// Whether so many bytes may wait beside those `held`. Where the file says no number, any batch may, if it is alone.
     pub(super) fn admits(&self, bytes: usize, held: usize) -> bool {
-        held.saturating_add(bytes) <= self.bytes() || held == 0 && self.said == QueueBytes::Auto
+        held.saturating_add(bytes) <= self.bytes() || held == 0 && self.is_auto()
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) struct Note {
 #[derive(Debug)]
 pub(super) enum Next {
     /// Export this batch, then call `export_returned`.
-    Export { batch: Arc<FinishedBatch>, this_try: Try },
+    Export { batch: Arc<FinishedBatch>, slot: Option<Slot>, this_try: Try },
     /// Flush the exporter, then call `flush_returned`.
     Flush { timeout: Duration },
     /// Nothing before this moment or the next notification.
@@ -161,11 +161,9 @@ impl QueueState {
     /// Lets a batch wait, or gives it up.
     fn enter(&mut self, batch: Arc<FinishedBatch>, slot: Option<Slot>, refusal: Option<DropReason>, now: Instant) {
         if let Some(reason) = refusal {
-            let lost_at_shutdown = self.lost_at_shutdown;
-            self.account_for(&batch, slot.as_ref(), Settlement::Dropped(reason));
-            // What comes afterwards is not lost by the shutdown.
-            self.lost_at_shutdown = lost_at_shutdown;
-            return;
+            // Not among what a shutdown loses: it comes after that.
+            let settlement = self.noted_in_spool(&batch, slot.as_ref(), Settlement::Dropped(reason));
+            return self.counts.settle(&batch, settlement);
         }
         self.held_bytes += batch.weight();
         let sequence = self.next_sequence;
@@ -221,9 +219,10 @@ impl QueueState {
             is_leaving: self.leaving.is_some() || self.phase != Phase::Open,
         };
         let batch = Arc::clone(&entry.batch);
+        let slot = entry.slot.clone();
         self.retries += u64::from(this_try.attempt > 1);
         self.workers.change(worker, WorkerState::Exporting { entry, since: now, probe, settled: false, stuck: false });
-        Next::Export { batch, this_try }
+        Next::Export { batch, slot, this_try }
     }
 
     /// Whether a batch that is tried now is given up if this comes to nothing: it is too old for another pause, or the end
@@ -340,7 +339,7 @@ impl QueueState {
         let lost_before = self.counts.lost();
         for entry in overruns.iter().filter_map(|overrun| overrun.lost.as_ref()) {
             // Not released: the call still borrows its bytes.
-            self.account_for(&entry.batch, entry.slot.as_ref(), Settlement::Dropped(DropReason::Stuck));
+            self.account_for(entry, Settlement::Dropped(DropReason::Stuck));
         }
         if let Some(overrun) = overruns.first() {
             self.drop_waiting(DropReason::Stuck);
@@ -524,9 +523,8 @@ impl QueueState {
     fn end(&mut self, entry: &Entry, settlement: Settlement, now: Instant) {
         if let Some(first_try) = entry.first_try {
             let lost = match settlement {
-                Settlement::Exported { .. } => None,
+                Settlement::Exported { .. } | Settlement::Spooled => None,
                 Settlement::Dropped(reason) | Settlement::Refused(reason) => Some(reason),
-                Settlement::Spooled => return self.settle(entry, settlement),
             };
             self.counts.took(entry.batch.signal, lost, now.saturating_duration_since(first_try));
         }
@@ -534,22 +532,30 @@ impl QueueState {
     }
 
     fn settle(&mut self, entry: &Entry, settlement: Settlement) {
-        self.account_for(&entry.batch, entry.slot.as_ref(), settlement);
+        self.account_for(entry, settlement);
         self.release(&entry.batch);
     }
 
-    /// A batch has come to its end here. One that is in the spool, too, is not lost by what may pass.
-    fn account_for(&mut self, batch: &Arc<FinishedBatch>, slot: Option<&Slot>, settlement: Settlement) {
-        let settlement = match (settlement, slot) {
-            (Settlement::Dropped(_), Some(_)) => Settlement::Spooled,
-            (settlement, _) => settlement,
-        };
-        if let Some(slot) = slot {
-            self.news.push(match settlement {
-                Settlement::Spooled => News::Parked(slot.clone(), Arc::clone(batch)),
-                _ => News::Done(slot.clone()),
-            });
+    /// What a batch's end here is to be counted as: one that is in the spool, too, is not lost by what may pass.
+    fn noted_in_spool(
+        &mut self,
+        batch: &Arc<FinishedBatch>,
+        slot: Option<&Slot>,
+        settlement: Settlement,
+    ) -> Settlement {
+        let Some(slot) = slot else { return settlement };
+        if matches!(settlement, Settlement::Dropped(_)) {
+            self.news.push(News::Parked(slot.clone(), Arc::clone(batch)));
+            return Settlement::Spooled;
         }
+        self.news.push(News::Done(slot.clone()));
+        settlement
+    }
+
+    /// An entry has come to its end here.
+    fn account_for(&mut self, entry: &Entry, settlement: Settlement) {
+        let batch = &entry.batch;
+        let settlement = self.noted_in_spool(batch, entry.slot.as_ref(), settlement);
         let is_of_spans = batch.signal == Signal::Traces;
         if is_of_spans && matches!(settlement, Settlement::Dropped(DropReason::ShutDown | DropReason::NotStarted)) {
             self.lost_at_shutdown += u64::from(batch.item_count);

@@ -45,7 +45,7 @@ impl Bench {
     /// The batch and attempt that `worker` is told to export.
     pub(super) fn export(&mut self, worker: usize) -> Option<(u64, u32)> {
         match self.state.next(worker, self.now) {
-            Next::Export { batch, this_try } => Some((batch.id, this_try.attempt)),
+            Next::Export { batch, this_try, .. } => Some((batch.id, this_try.attempt)),
             _ => None,
         }
     }

@@ -63,7 +63,8 @@ impl BackendState {
     }
 }
 
-/// Spans of one service at one backend, or all data points there. All but `waiting` only ever grow.
+/// Spans of one service at one backend, or all data points there. All only ever grow but `waiting`, what is
+/// said of it, and `spooled`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ServiceCounters {
     /// Handed to the queue.
@@ -115,8 +116,7 @@ impl ServiceCounters {
         self.rejected + self.dropped.iter().sum::<u64>() - superseded
     }
 
-    fn waits(&mut self, items: u32, entry: &Entry) {
-        let items = u64::from(items);
+    fn waits(&mut self, items: u64, entry: &Entry) {
         self.waiting += items;
         self.in_flight += if entry.attempts > 0 { items } else { 0 };
         self.kept += if entry.slot.is_some() { items } else { 0 };
@@ -274,7 +274,7 @@ impl BackendCounters {
             spans: self.services.iter().map(|of| of.spooled).sum(),
             spans_of_others: self.taken_over.spooled + self.taken_over.waiting,
             exported_of_others: self.taken_over.exported,
-            lost_of_others: self.taken_over.rejected + self.taken_over.dropped.iter().sum::<u64>(),
+            lost_of_others: self.taken_over.lost_for_good(),
             ..stats
         }
     }
@@ -346,23 +346,16 @@ impl SpanCounts {
         }
     }
 
-    /// A batch has come to its end; called exactly once for each that was offered.
+    /// A batch has come to its end here; called exactly once for each that was offered, or came back from the spool.
     pub(super) fn settle(&mut self, batch: &FinishedBatch, settlement: Settlement) {
         if batch.signal == Signal::Metrics {
             return self.data_points.settle(u64::from(batch.item_count), settlement);
         }
-        if batch.per_service.is_empty() {
-            let lost = |of: &ServiceCounters| of.rejected + of.dropped.iter().sum::<u64>();
-            let before = lost(&self.taken_over);
-            self.taken_over.settle(u64::from(batch.item_count), settlement);
-            self.lost += lost(&self.taken_over) - before;
-            return;
-        }
         match settlement {
             Settlement::Dropped(_) | Settlement::Refused(_) | Settlement::Spooled => {
-                for &(service, spans) in &batch.per_service {
-                    self.lost += if matches!(settlement, Settlement::Spooled) { 0 } else { u64::from(spans) };
-                    self.service(service).settle(u64::from(spans), settlement);
+                for (service, spans) in by_service(batch) {
+                    self.lost += if matches!(settlement, Settlement::Spooled) { 0 } else { spans };
+                    self.of(service).settle(spans, settlement);
                 }
             }
             Settlement::Exported { rejected_items } => self.settle_exported(batch, rejected_items),
@@ -407,14 +400,11 @@ impl SpanCounts {
         for entry in waiting {
             let batch = &entry.batch;
             if batch.signal == Signal::Metrics {
-                counted.data_points.waits(batch.item_count, entry);
+                counted.data_points.waits(u64::from(batch.item_count), entry);
                 continue;
             }
-            if batch.per_service.is_empty() {
-                counted.taken_over.waits(batch.item_count, entry);
-            }
-            for &(service, spans) in &batch.per_service {
-                counted.service(service).waits(spans, entry);
+            for (service, spans) in by_service(batch) {
+                counted.of(service).waits(spans, entry);
             }
         }
         (counted.services, counted.data_points, counted.taken_over)
@@ -423,18 +413,17 @@ impl SpanCounts {
     /// Shares `rejected_items` out so that the parts add up to it: each service's share is the difference between two
     /// roundings of the running sum.
     fn settle_exported(&mut self, batch: &FinishedBatch, rejected_items: u32) {
-        let total: u64 = batch.per_service.iter().map(|&(_, spans)| u64::from(spans)).sum();
+        let total: u64 = by_service(batch).map(|(_, spans)| spans).sum();
         let rejected_items = u64::from(rejected_items).min(total);
         let mut seen = 0_u64;
         let mut shared_out = 0_u64;
-        for &(service, spans) in &batch.per_service {
-            let spans = u64::from(spans);
+        for (service, spans) in by_service(batch) {
             seen += spans;
             let up_to_here = (rejected_items * seen).checked_div(total).unwrap_or_default();
             let rejected = up_to_here - shared_out;
             shared_out = up_to_here;
             self.lost += rejected;
-            let counters = self.service(service);
+            let counters = self.of(service);
             counters.rejected += rejected;
             counters.exported += spans - rejected;
         }

@@ -127,7 +127,7 @@ impl Shared {
 
     /// Works until the queue ends.
     pub(super) fn work(self: &Arc<Self>, worker: usize) {
-        if worker == 0 {
+        if worker == 0 && self.lock().follows_memory() {
             // So that whoever looks sees how much may wait, although little does.
             let limits = memory::limits();
             self.lock().has_memory(&limits, Instant::now());
@@ -153,15 +153,13 @@ impl Shared {
                 state = self.wait_for_work(state, until);
                 continue;
             }
-            let slot = state.slot_of(worker);
-            let mut news = state.take_news();
             drop(state);
-            if let (Some(store), Some(slot), Next::Export { .. }) = (&self.store, &slot, &next) {
+            if let (Some(store), Next::Export { slot: Some(slot), .. }) = (&self.store, &next) {
                 store.is_on_its_way(slot);
             }
             let (notes, over);
             (state, notes, over) = self.act(worker, next);
-            news.extend(state.take_news());
+            let news = state.take_news();
             if !news.is_empty() {
                 drop(state);
                 self.write_down(news);
@@ -229,7 +227,7 @@ impl Shared {
         // Without one nobody works.
         let Some(exporter) = self.exporter.get() else { return (self.lock(), Vec::new(), true) };
         match next {
-            Next::Export { batch, this_try } => {
+            Next::Export { batch, this_try, .. } => {
                 let outcome =
                     contain(|| exporter.export(&batch, &this_try, self.export_timeout)).unwrap_or_else(|| {
                         Outcome::Rejected { message: "the host's side of the call panicked".to_owned() }

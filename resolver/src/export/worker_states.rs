@@ -115,14 +115,6 @@ impl WorkerStates {
         lost
     }
 
-    /// Where the batch that a worker has in a call is in the spool.
-    pub(super) fn slot_of(&self, worker: usize) -> Option<&Slot> {
-        match self.0.get(worker) {
-            Some(WorkerState::Exporting { entry, .. }) => entry.slot.as_ref(),
-            _ => None,
-        }
-    }
-
     /// Batches in calls whose outcome still counts.
     pub(super) fn unsettled(&self) -> impl Iterator<Item = &Entry> {
         self.0.iter().filter_map(|state| match state {

@@ -198,7 +198,7 @@ pub struct KafkaApi {
     /// `rd_kafka_interceptor_add_on_commit`; without it no commit ends a processing, or has a span.
     pub interceptor_add_on_commit:
         Option<unsafe extern "C" fn(*mut RdKafka, *const c_char, OnCommit, *mut c_void) -> RdKafkaError>,
-    /// `rd_kafka_interceptor_add_on_response_received`, since librdkafka 1.7; likewise. And without it
+    /// `rd_kafka_interceptor_add_on_response_received`, since librdkafka 1.7; without it a commit's span is a point, and
     /// the messages of a batch that was refused for its size are taken for one batch each.
     pub interceptor_add_on_response_received:
         Option<unsafe extern "C" fn(*mut RdKafka, *const c_char, OnResponseReceived, *mut c_void) -> RdKafkaError>,

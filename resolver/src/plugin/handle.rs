@@ -26,8 +26,8 @@ pub(super) struct Handle {
     host: ManuallyDrop<Arc<HostSide>>,
     /// Set once the contract allows `destroy`: after a shutdown that was no time-out, or when poisoned.
     may_be_destroyed: AtomicBool,
-    /// Another works in its place: whoever drops the last reference has it shut down first.
-    is_replaced: AtomicBool,
+    /// See the method: whoever drops the last reference has it shut down first.
+    is_to_be_ended: AtomicBool,
 }
 
 // SAFETY: the contract lets successive calls come from different threads.
@@ -73,7 +73,7 @@ impl Handle {
             library: Arc::clone(library),
             host: ManuallyDrop::new(Arc::clone(host)),
             may_be_destroyed: AtomicBool::new(false),
-            is_replaced: AtomicBool::new(false),
+            is_to_be_ended: AtomicBool::new(false),
         })
     }
 
@@ -91,7 +91,7 @@ impl Handle {
 
     /// Another works in its place, or nobody has a use for it any more: it is to be shut down, and then destroyed.
     pub(super) fn is_to_be_ended(&self) {
-        self.is_replaced.store(true, Ordering::Relaxed);
+        self.is_to_be_ended.store(true, Ordering::Relaxed);
     }
 }
 
@@ -105,18 +105,18 @@ impl Drop for Handle {
             inside(self.library.type_name(), "destroy", || unsafe { destroy(self.raw.as_ptr()) });
             // SAFETY: once, and not used afterwards.
             unsafe { ManuallyDrop::drop(&mut self.host) };
-        } else if self.is_replaced.load(Ordering::Relaxed) {
+        } else if self.is_to_be_ended.load(Ordering::Relaxed) {
             // SAFETY: once, and not used afterwards.
             let host = ManuallyDrop::new(unsafe { ManuallyDrop::take(&mut self.host) });
-            let replaced = Replaced { raw: self.raw, library: Arc::clone(&self.library), host };
+            let ending = Ending { raw: self.raw, library: Arc::clone(&self.library), host };
             // On a thread of its own: this one has batches to export. Without a thread it is leaked.
-            let _ = quiet_thread::spawn("tr-plugin".to_owned(), move || replaced.end());
+            let _ = quiet_thread::spawn("tr-plugin".to_owned(), move || ending.end());
         }
     }
 }
 
-/// An instance whose place another has taken, and that nobody calls any more.
-struct Replaced {
+/// An instance that is to be ended, and that nobody calls any more.
+struct Ending {
     raw: NonNull<tracer_instance>,
     library: Arc<PluginLibrary>,
     /// As in [`Handle`].
@@ -124,9 +124,9 @@ struct Replaced {
 }
 
 // SAFETY: the contract lets successive calls come from different threads; this is its only reference.
-unsafe impl Send for Replaced {}
+unsafe impl Send for Ending {}
 
-impl Replaced {
+impl Ending {
     /// Shuts it down, and destroys it unless threads of it still run.
     fn end(mut self) {
         let (functions, call) = (self.library.functions(), tracer_call::within(milliseconds(PATIENCE)));

@@ -172,7 +172,7 @@ impl Loader {
         let library = match (self.seal)(file) {
             Ok(copy) => {
                 matches_pin(copy.sha256)?;
-                let library = open(name, &file.path, &copy.path(), Some(copy.inode), origin);
+                let library = undisturbed(|| open(name, &file.path, &copy.path(), Some(copy.inode), origin));
                 // Open for ever: its number is the library's name, and must not be given to another file.
                 std::mem::forget(copy);
                 library.inspect(tell)?
@@ -259,7 +259,7 @@ fn find(name: &str, search: &Search) -> Result<(PluginFile, PathBuf), LoadFailur
     })
 }
 
-/// Loads `file` under the name `loadable`, for ever, and checks what it is. `inode` is what the kernel must say its code was
+/// Loads `file` under the name `loadable`, for ever, and checks what it is; to be called [`undisturbed`]. `inode` is what the kernel must say its code was
 /// mapped from.
 pub(super) fn open(
     name: &str,
@@ -274,7 +274,7 @@ pub(super) fn open(
     let flags = RTLD_NOW | RTLD_LOCAL | libc::RTLD_NODELETE;
     // SAFETY: constructors of the library run here. That is what loading a plugin means; who may be loaded was decided by
     // the configuration, its folders and its pins.
-    let library = undisturbed(|| inside(name, "constructors", || unsafe { Library::open(Some(loadable), flags) }))
+    let library = inside(name, "constructors", || unsafe { Library::open(Some(loadable), flags) })
         .map_err(|error| refuse(LoadFailure::not_loadable(file, error.to_string(), inode.is_some())))?;
     let entry = find_entry(&library, file).map_err(refuse)?;
     // The handle is not needed any more, and must never be closed.
@@ -286,7 +286,7 @@ pub(super) fn open(
     }
     calls::remember(entry as usize);
     // SAFETY: `find_entry` found it under the name for which the contract fixes this type; pure, any thread.
-    let table = undisturbed(|| inside(name, "entry", || unsafe { entry.may_throw()(u32::from(TRACER_ABI_MINOR)) }));
+    let table = inside(name, "entry", || unsafe { entry.may_throw()(u32::from(TRACER_ABI_MINOR)) });
     // SAFETY: an entry point returned it, and its library is never unloaded.
     unsafe { PluginLibrary::from_table(table, name, origin) }.map(Arc::new)
 }

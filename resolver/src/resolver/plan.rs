@@ -134,12 +134,13 @@ impl Plan {
     pub(super) fn is_same(&self, other: &Self) -> bool {
         let sending = |plan: &Self| {
             let Backend { timeout, concurrency, queue_bytes, retry, .. } = plan.settings;
-            (timeout, concurrency, queue_bytes, retry, plan.settings.spool.clone())
+            (timeout, concurrency, queue_bytes, retry)
         };
         self.settings.name == other.settings.name
             && Arc::ptr_eq(&self.library, &other.library)
             && self.config == other.config
             && sending(self) == sending(other)
+            && self.settings.spool == other.settings.spool
     }
 
     /// Its name and its plugin's, for a line in the log.

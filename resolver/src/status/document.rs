@@ -16,6 +16,7 @@ use super::misspelt::Meant;
 use super::stats::{BackendStats, ServiceStats, Stats, TopicStats};
 use super::status_file::{BEGINNING, INTERVAL};
 use crate::config::{Config, Origin, Outline, Report, Severity};
+use crate::per_process;
 
 /// What is known once for all of a resolver's rules: what they were made of.
 pub(crate) struct About {
@@ -116,9 +117,7 @@ pub(crate) fn document(about: Option<&About>, stats: &Stats, ended: bool) -> Str
 
 /// Which process it is. Its arguments are not told, for they may hold secrets; but which script an interpreter runs is.
 fn process() -> Value {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The second field, the name, may have blanks, and ends with the last parenthesis.
-    let start = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(19)?.parse::<u64>().ok());
+    let start = per_process::stat_field(per_process::STARTED);
     let namespace = fs::read_link("/proc/self/ns/pid").ok();
     json!({
         "pid": std::process::id(),

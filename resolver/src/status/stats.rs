@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::export::{BackendState, DropReason, PluginCounts, ServiceCounters, SpoolStats};
 
-/// Every counter of a resolver in this process at one moment. All but `waiting` and `unacknowledged` only ever grow; a fork
-/// begins at zero.
+/// Every counter of a resolver in this process at one moment. All only ever grow but `waiting`, `unacknowledged`, and
+/// what lies in a spool; a fork begins at zero.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Stats {

@@ -4,7 +4,7 @@
 const fs = require('fs');
 const http = require('http');
 const { KafkaConsumer, give, sent } = require('node-rdkafka');
-const { COUNT, aWhile, ask, bill, billLater, consumer, forward, lists, producer, sleep } = require('./words');
+const { COUNT, aWhile, ask, bill, billLater, consumer, forward, sleep } = require('./words');
 
 const readFile = () => fs.promises.readFile(__filename);
 

@@ -34,20 +34,6 @@ async function lists(work) {
   }
 }
 
-/** Gives so many messages, one after the other, and waits after each for what its listener returns or `meanwhile`. */
-async function slowly(listener, count, meanwhile = async () => {}) {
-  let handled;
-  consumer.on('data', (order) => { handled = listener(order); });
-  for (let order = 0; order < count; order += 1) {
-    give(1);
-    consumer.consume();
-    await new Promise((done) => setImmediate(() => setImmediate(done)));
-    await handled;
-    await meanwhile();
-  }
-  consumer.removeAllListeners();
-}
-
 /** Lets `listener` listen, and waits until so much is sent. */
 async function listening(listener, count = COUNT) {
   consumer.on('data', listener).consume();

@@ -59,8 +59,6 @@ class Account {
     this.isSaid = false;
     /** Where its code has sent: see `habits.js`. */
     this.passes = undefined;
-    /** Nothing was sent for it, and something is to come back to it. */
-    this.isBusy = false;
     /** The line that it lies still in, and its neighbours there. */
     this.line = undefined;
     this.before = undefined;
@@ -145,8 +143,6 @@ class Account {
     const isUnsent = this.isHanded && this.sends === 0 && !this.hasFailed;
     const waits = requests + timers + calls > 0;
     const isBusy = isUnsent && waits;
-    if (isBusy !== this.isBusy) this.others.busy += isBusy ? 1 : -1;
-    this.isBusy = isBusy;
     this.others.sleep(this, isBusy ? this.far() : undefined);
     if (isBusy && requests + timers === 0) this.others.called.add(this);
     else this.others.called.delete(this);
@@ -273,8 +269,6 @@ class Others {
     /** The next one of them whose timers are looked at. */
     this._nextAsleep = 0;
     this._sleeping = new Map();
-    /** How many there are that nothing was sent for, and that something is to come back to. */
-    this.busy = 0;
     /** Those that something was sent for, and that lie still since then, in the same way. */
     this.served = { open: new Line(MOST_KEPT), left: new Line(MOST_KEPT) };
     /** All of these that nothing was sent for. */
@@ -338,7 +332,7 @@ class Others {
     if (this._sleepsAsFar(account)) return true;
     if (account.sends === 0) return false;
     // It sends more than that one.
-    if (this.busy > (account.isBusy && account.others === this ? 1 : 0)) return true;
+    if (this.asleep.firstBut(account) !== undefined) return true;
     const { open, left } = this.served;
     return open.firstWithout(topic, account) !== undefined || left.firstWithout(topic, account) !== undefined;
   }

@@ -5,7 +5,7 @@ from functools import wraps
 from typing import Any
 
 from . import _sends, _started
-from ._note import note_once
+from ._note import note_defect, note_once
 from ._processing import adopt, current, depart, forsake
 
 
@@ -19,10 +19,7 @@ def threads(module: Any) -> None:
             return await original(function, *args, **kwargs)
         awaited = _started.Awaited(function)
         result = await original(awaited.run, *args, **kwargs)
-        it = awaited.taken()
-        # Unless its consumer was asked for the next one meanwhile.
-        if it is not None and it.habits.last is it:
-            adopt(it)
+        awaited.adopt()
         return result
 
     module.run_sync = run_sync
@@ -74,7 +71,7 @@ def producers(module: Any) -> None:
             if noted is not None:
                 msg_data[_sends.NOTED] = noted
         except Exception as error:
-            note_once(f"a record is sent without its parent, because of a defect of ours: {type(error).__name__}: {error}")
+            note_defect("a record is sent without its parent", error)
         return original(self, msg_data, *args, **kwargs)
 
     kind.add_message = add_message

@@ -9,8 +9,8 @@ from time import monotonic
 from typing import Any, Callable, Iterator, List
 
 from . import _kept, _processing, _sends, _trains
-from ._note import note_once
-from ._processing import Habits, Processing, begin, begin_late, current, depart, enter, forsake, handed, leave
+from ._note import note_defect, note_once
+from ._processing import Habits, Processing, begin, begin_late, called_at, current, depart, enter, forsake, handed, leave
 from ._trains import train
 
 
@@ -142,10 +142,11 @@ def producer_of(original: Any) -> Any:
         __slots__ = ()
 
         def poll(self, *args, **kwargs):  # type: ignore[no-untyped-def]
-            return _without_message(base_poll, self, args, kwargs)
+            # What is sent where deliveries are reported follows from what was sent long ago.
+            return called_at(None, base_poll, self, *args, **kwargs)
 
         def flush(self, *args, **kwargs):  # type: ignore[no-untyped-def]
-            return _without_message(base_flush, self, args, kwargs)
+            return called_at(None, base_flush, self, *args, **kwargs)
 
     _followed(Producer, "produce", original)
     for name in ("poll", "flush"):
@@ -158,18 +159,6 @@ def producer_of(original: Any) -> Any:
 
         Producer.produce_batch = _documented(base_batch, produce_batch)  # type: ignore[attr-defined]
     return Producer
-
-
-def _without_message(call: Callable[..., Any], producer: Any, args: Any, kwargs: Any) -> Any:
-    """A call that reports deliveries: what is sent there follows from what was sent long ago."""
-    it = current.get()
-    if it is None:
-        return call(producer, *args, **kwargs)
-    current.set(None)
-    try:
-        return call(producer, *args, **kwargs)
-    finally:
-        current.set(it)
 
 
 def _send_batch(call: Callable[..., Any], producer: Any, topic: Any, messages: Any, args: Any, kwargs: Any) -> Any:
@@ -305,4 +294,4 @@ def _try(function: Callable[..., Any], *args: Any) -> Any:
 
 
 def _quietly(error: Exception) -> None:
-    note_once(f"a message is traced without its parent, because of a defect of ours: {type(error).__name__}: {error}")
+    note_defect("a message is traced without its parent", error)

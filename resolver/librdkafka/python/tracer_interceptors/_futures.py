@@ -3,8 +3,6 @@
 import asyncio
 from typing import Any, Generator
 
-from ._processing import adopt
-
 
 class Adopting(asyncio.Future):  # type: ignore[type-arg]
     """A future that gives its awaiter the message that was handed to a pool's thread on its behalf."""
@@ -22,10 +20,8 @@ class Adopting(asyncio.Future):  # type: ignore[type-arg]
     def __await__(self) -> Generator[Any, None, Any]:
         result = yield from super().__await__()
         awaited, self._awaited = self._awaited, None
-        it = None if awaited is None else awaited.taken()
-        # Unless its consumer was asked for the next one meanwhile.
-        if it is not None and it.habits.last is it:
-            adopt(it)
+        if awaited is not None:
+            awaited.adopt()
         return result
 
     __iter__ = __await__

@@ -16,3 +16,7 @@ def note_once(text: str) -> None:
     except (OSError, ValueError, AttributeError):
         # Nobody reads it.
         return
+
+
+def note_defect(what: str, error: Exception) -> None:
+    note_once(f"{what}, because of a defect of ours: {type(error).__name__}: {error}")

@@ -15,7 +15,7 @@ import sys
 from contextvars import ContextVar
 from ctypes import create_string_buffer
 from time import monotonic
-from typing import Any, Dict, Iterable, Optional
+from typing import Any, Callable, Dict, Iterable, Optional
 
 from . import _kept, _library, _opentelemetry
 from ._trains import marker, train
@@ -357,6 +357,18 @@ def enter(it: Any) -> None:
     current.set(it)
     if "opentelemetry.trace" in _LOADED:
         _opentelemetry.attach(it, None if it.is_unsure() else context_of(it))
+
+
+def called_at(it: Any, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    """Makes the call at this, or at nothing, and is then at what was before."""
+    before = current.get()
+    if it is before:
+        return call(*args, **kwargs)
+    current.set(it)
+    try:
+        return call(*args, **kwargs)
+    finally:
+        current.set(before)
 
 
 def forsake() -> None:

@@ -9,7 +9,7 @@ from functools import wraps
 from typing import Any, Callable, Dict, List
 
 from . import _started
-from ._note import note_once
+from ._note import note_defect
 from ._processing import Processing, Turn, at_hand, current, enter, forsake
 from ._trains import train
 
@@ -42,16 +42,15 @@ class _Watch:
 
 def threads(module: Any) -> None:
     """The queues of threads. One that gives back what was put last is mostly a pool of something."""
-    for name in ("put", "get"):
-        kind = module.Queue
-        setattr(kind, name, (_putting if name == "put" else _getting)(getattr(kind, name), (module.LifoQueue,)))
+    kind = module.Queue
+    kind.put, kind.get = _putting(kind.put, module.LifoQueue), _getting(kind.get, module.LifoQueue)
 
 
 def event_loops(module: Any) -> None:
     """Those of asyncio, by what `put` and `get` do once they may."""
     kind = module.Queue
-    kind.put_nowait = _putting(kind.put_nowait, (module.LifoQueue,))
-    kind.get_nowait = _getting(kind.get_nowait, (module.LifoQueue,))
+    kind.put_nowait = _putting(kind.put_nowait, module.LifoQueue)
+    kind.get_nowait = _getting(kind.get_nowait, module.LifoQueue)
     original = kind.get
 
     @wraps(original)
@@ -166,4 +165,4 @@ def _take(queue: Any, item: Any) -> None:
 
 
 def _say(error: Exception) -> None:
-    note_once(f"a queue is not followed, because of a defect of ours: {type(error).__name__}: {error}")
+    note_defect("a queue is not followed", error)

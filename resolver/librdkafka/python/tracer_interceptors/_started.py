@@ -13,7 +13,7 @@ from typing import Any, Callable, Iterable
 from weakref import ref
 
 from . import _kept
-from ._processing import Note, Turn, Unsure, at_hand, current, enter, forsake
+from ._processing import Note, Turn, Unsure, adopt, at_hand, called_at, current, enter, forsake
 from ._trains import marker, train
 
 _worker = getattr(_pools, "_worker", None)
@@ -154,9 +154,11 @@ class Awaited:
                 self.handed = ref(here.handed)
             here.lend(0)
 
-    def taken(self) -> Any:
-        """What was handed, for the task that awaits it."""
-        return None if self.handed is None else self.handed()
+    def adopt(self) -> None:
+        """The task that awaits it is given what was handed, unless its consumer was asked for the next one meanwhile."""
+        it = None if self.handed is None else self.handed()
+        if it is not None and it.habits.last is it:
+            adopt(it)
 
     def args(self) -> Any:
         """What it is given by ``asyncio.to_thread()``."""
@@ -218,15 +220,7 @@ def event_loop(kind: Any) -> None:
 def _create_task_of(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def create_task(self, coro, *args, **kwargs):  # type: ignore[no-untyped-def]
-        before = current.get()
-        it = given(*_of_coroutine(coro))
-        if it is before:
-            return original(self, coro, *args, **kwargs)
-        current.set(it)
-        try:
-            return original(self, coro, *args, **kwargs)
-        finally:
-            current.set(before)
+        return called_at(given(*_of_coroutine(coro)), original, self, coro, *args, **kwargs)
 
     return create_task
 
@@ -253,21 +247,11 @@ def _call_of(original: Callable[..., Any], before: int) -> Callable[..., Any]:
         it = None if "context" in kwargs else current.get()
         if it is None or len(args) <= before or _is_of_loop(args[before]):
             return original(self, *args, **kwargs)
-        other = given(*_of_call_later(args[before], args[before + 1 :]))
-        if other is it:
-            return original(self, *args, **kwargs)
-        current.set(other)
-        try:
-            return original(self, *args, **kwargs)
-        finally:
-            current.set(it)
+        # Not sure: where it is set for the first of several, the last of them may be what it sends.
+        other = given(_of_call(args[before], args[before + 1 :])[0], False)
+        return called_at(other, original, self, *args, **kwargs)
 
     return call
-
-
-def _of_call_later(function: Any, args: Iterable[Any]) -> "tuple[list[Any], bool]":
-    # Where it is set for the first of several, the last of them may be what it sends.
-    return _of_call(function, args)[0], False
 
 
 def _is_of_loop(function: Any) -> bool:
@@ -348,14 +332,7 @@ class _Handler:
         self.function = function
 
     def __call__(self, *args: Any) -> Any:
-        it = current.get()
-        if it is None:
-            return self.function(*args)
-        current.set(None)
-        try:
-            return self.function(*args)
-        finally:
-            current.set(it)
+        return called_at(None, self.function, *args)
 
 
 _FUNCTIONS = (FunctionType, MethodType, partial)

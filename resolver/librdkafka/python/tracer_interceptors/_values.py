@@ -27,6 +27,7 @@ def made_of(instructions: List[Any], following: Dict[int, List[int]], place: int
     """What the call at this place is given. `asks` are the places that ask for messages; the names in `given` have the last one from
     the start."""
     by_offset = {one.offset: one for one in instructions}
+    behind = {one.offset: other.offset for one, other in zip(instructions, instructions[1:])}
     asking = frozenset(asks)
     first = instructions[0].offset
     states: Dict[int, _State] = {first: ([], {name: frozenset((NOW,)) for name in given})}
@@ -38,17 +39,13 @@ def made_of(instructions: List[Any], following: Dict[int, List[int]], place: int
         at = waiting.pop()
         one = by_offset[at]
         for to in following.get(at, ()):
-            is_jump = to != at and not _is_next(instructions, at, to, by_offset)
+            is_jump = to not in (at, behind.get(at))
             stack, names = _after(one, states[at], is_jump, at in asking)
             if at == place and stack:
                 found |= stack[-1][0]
             if _merge(states, to, stack, names):
                 waiting.append(to)
     return _NOTHING
-
-
-def _is_next(instructions: List[Any], at: int, to: int, by_offset: Dict[int, Any]) -> bool:
-    return to > at and not any(at < between < to for between in by_offset)
 
 
 def _after(one: Any, state: _State, is_jump: bool, asks: bool) -> _State:

@@ -56,11 +56,7 @@ impl QueueState {
             queue.circuit.relax();
         }
         if last {
-            self.drop_waiting(self.too_late());
-            for entry in self.workers.settle_all() {
-                // Not released: the call still borrows its bytes.
-                self.account_for(&entry.batch, entry.slot.as_ref(), Settlement::Dropped(DropReason::ShutDown));
-            }
+            self.drop_what_is_left();
         }
     }
 
@@ -81,10 +77,14 @@ impl QueueState {
     /// The time for shutting down is over: counts what is left as lost and lets go of calls that are still out.
     pub(in crate::export) fn abandon_calls(&mut self) {
         self.phase = Phase::Abandoned;
+        self.drop_what_is_left();
+    }
+
+    fn drop_what_is_left(&mut self) {
         self.drop_waiting(self.too_late());
         for entry in self.workers.settle_all() {
             // Not released: the call still borrows its bytes.
-            self.account_for(&entry.batch, entry.slot.as_ref(), Settlement::Dropped(DropReason::ShutDown));
+            self.account_for(&entry, Settlement::Dropped(DropReason::ShutDown));
         }
     }
 

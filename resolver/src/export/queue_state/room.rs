@@ -13,6 +13,11 @@ impl QueueState {
         self.bound.is_to_look(bytes, now)
     }
 
+    /// Whether how much may wait follows from the memory of the process.
+    pub(in crate::export) fn follows_memory(&self) -> bool {
+        self.bound.is_auto()
+    }
+
     /// What bounds the memory of the process at this moment.
     pub(in crate::export) fn has_memory(&mut self, limits: &[Limit], now: Instant) {
         self.bound.look(limits, self.held_bytes, now);

@@ -8,14 +8,9 @@ use super::start::Start;
 use super::{FinishedBatch, Phase, QueueState, Signal};
 
 impl QueueState {
-    /// What is to be written down, once. Call it before the lock goes.
+    /// What is to be written down, once. Call it before the lock goes after what may have made some.
     pub(in crate::export) fn take_news(&mut self) -> Vec<News> {
         std::mem::take(&mut self.news)
-    }
-
-    /// Where the batch that this worker has in a call is in the spool.
-    pub(in crate::export) fn slot_of(&self, worker: usize) -> Option<Slot> {
-        self.workers.slot_of(worker).cloned()
     }
 
     /// Whether a batch of the spool may come into memory: there are few others, and the process is not about to end.

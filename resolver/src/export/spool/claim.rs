@@ -7,10 +7,10 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::per_process;
 use crate::process_lock::ProcessLock;
 
 /// See the module. As long as it is there, no other process takes what lies in the folder.
@@ -18,7 +18,7 @@ use crate::process_lock::ProcessLock;
 pub(super) struct Claim {
     folder: PathBuf,
     is_own: bool,
-    lock: Mutex<ProcessLock>,
+    lock: ProcessLock,
 }
 
 /// What marks the folder as somebody's.
@@ -58,7 +58,7 @@ impl Claim {
         let mut lock = ProcessLock::make(&hidden.join(LOCK))?;
         fs::rename(hidden, folder)?;
         lock.moved_to(folder.join(LOCK));
-        Ok(Self { folder: folder.to_owned(), is_own: true, lock: Mutex::new(lock) })
+        Ok(Self { folder: folder.to_owned(), is_own: true, lock })
     }
 
     /// The folder of a process that has ended. `None` if it lives, if this is this process's own, or if another has it.
@@ -77,7 +77,7 @@ impl Claim {
             }
             Err(error) => return Err(error),
         };
-        Ok(Some(Self { folder: folder.to_owned(), is_own: false, lock: Mutex::new(lock) }))
+        Ok(Some(Self { folder: folder.to_owned(), is_own: false, lock }))
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -91,11 +91,7 @@ impl Claim {
 
     /// Whether nobody else can have taken it meanwhile.
     pub(super) fn is_held(&self) -> bool {
-        self.lock().is_held()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, ProcessLock> {
-        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lock.is_held()
     }
 }
 
@@ -115,9 +111,7 @@ impl Drop for Claim {
         // This process may live on, and would take its own for one that is in use.
         if let (true, Some(place)) = (self.is_own, self.folder.parent()) {
             let left = place.join(format!("{LEFT}{}", self.folder.file_name().unwrap_or_default().to_string_lossy()));
-            if fs::rename(&self.folder, &left).is_ok() {
-                self.lock().moved_to(left.join(LOCK));
-            }
+            let _ = fs::rename(&self.folder, left);
         }
     }
 }
@@ -125,9 +119,7 @@ impl Drop for Claim {
 /// A name that no other process has, on this machine or in any container, since it was started: two copies of this library in
 /// one process have the same.
 fn this_process() -> String {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The second field, the name, may have blanks, and ends with the last parenthesis.
-    let start = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(19)).unwrap_or_default();
+    let start = per_process::stat_field(per_process::STARTED).map(|ticks| ticks.to_string()).unwrap_or_default();
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
     let known = format!("{}/{start}/{boot}/{}", std::process::id(), namespace.display());

@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use crate::{process_lock, trusted_path};
+use crate::trusted_path;
 
 /// The backend's folder, made if it is not there.
 ///
@@ -34,7 +34,7 @@ pub(super) fn prepare(folder: &Path, backend: &str) -> Result<PathBuf, String> {
 /// Whether it is a folder, of this user, in which nobody else may change anything.
 pub(super) fn is_private(place: &Path) -> io::Result<()> {
     let metadata = place.symlink_metadata()?;
-    if !metadata.is_dir() || metadata.uid() != process_lock::user() || metadata.mode() & 0o022 != 0 {
+    if !metadata.is_dir() || metadata.uid() != trusted_path::user() || metadata.mode() & 0o022 != 0 {
         return Err(io::Error::other("it is not a folder of this user's alone: remove it"));
     }
     Ok(())
@@ -51,7 +51,7 @@ pub(super) fn of_backend(folder: &Path, backend: &str) -> PathBuf {
             let _ = write!(name, "%{byte:02x}");
         }
     }
-    folder.join(format!("{name}.{}", process_lock::user()))
+    folder.join(format!("{name}.{}", trusted_path::user()))
 }
 
 /// The folders of processes in it.

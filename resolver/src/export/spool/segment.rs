@@ -322,13 +322,7 @@ impl Slot {
 }
 
 /// Its spans, as they are counted.
-pub(in crate::export) fn by_service(batch: &FinishedBatch) -> ByService {
-    if batch.per_service.is_empty() {
-        return ByService::from([(OTHERS, u64::from(batch.item_count))]);
-    }
-    let mut spans = ByService::new();
-    for (service, count) in &batch.per_service {
-        *spans.entry(*service).or_default() += u64::from(*count);
-    }
-    spans
+pub(in crate::export) fn by_service(batch: &FinishedBatch) -> impl Iterator<Item = (u32, u64)> + '_ {
+    let of_others = batch.per_service.is_empty().then_some((OTHERS, u64::from(batch.item_count)));
+    batch.per_service.iter().map(|&(service, spans)| (service, u64::from(spans))).chain(of_others)
 }

@@ -104,6 +104,14 @@ impl Rotating {
         fs::write(self.folder.join("token"), token).unwrap();
     }
 
+    /// Whoever starts from now on waits until the file is there that this names. In /tmp: a token has 60 bytes.
+    fn starts_slowly(&self) -> String {
+        let open = format!("/tmp/tr-{}-{}", self.name, std::process::id());
+        let _ = fs::remove_file(&open);
+        self.holds(&format!("good:{open}"));
+        open
+    }
+
     fn export(&self) -> Outcome {
         self.instance.export(&batch_of(1, 1, &[(0, 1)]), &Try::first(), Duration::from_secs(1))
     }
@@ -168,9 +176,7 @@ fn new_instances_are_bounded_and_what_does_not_fit_makes_none() {
 #[test]
 fn a_plugin_that_starts_slowly_with_a_new_token_keeps_nobody_waiting() {
     let rotating = Rotating::new("slow", "old-token");
-    let open = format!("/tmp/tr-open-{}", std::process::id());
-    let _ = fs::remove_file(&open);
-    rotating.holds(&format!("good:{open}"));
+    let open = rotating.starts_slowly();
     std::thread::scope(|scope| {
         let starts = scope.spawn(|| rotating.waits().1);
         eventually("it begins to start", || rotating.did().contains(&"create goo".to_owned()));
@@ -189,9 +195,7 @@ fn a_plugin_that_starts_slowly_with_a_new_token_keeps_nobody_waiting() {
 #[test]
 fn an_instance_that_is_shut_down_while_its_successor_starts_has_none() {
     let rotating = Rotating::new("leaves", "old-token");
-    let open = format!("/tmp/tr-leave-{}", std::process::id());
-    let _ = fs::remove_file(&open);
-    rotating.holds(&format!("good:{open}"));
+    let open = rotating.starts_slowly();
     std::thread::scope(|scope| {
         let starts = scope.spawn(|| rotating.waits().1);
         eventually("it begins to start", || rotating.did().contains(&"create goo".to_owned()));
