@@ -397,6 +397,8 @@ fn a_port_that_speaks_something_else_is_told_by_what_it_says() {
         (&b"\0\0\x06\x04\0\0\0\0\0\0\x05\0\0\x40\0"[..], "4318"),
         (b"\x15\x03\x01\0\x02\x02\x46", "https://"),
         (b"SSH-2.0-OpenSSH_9.6\r\n", "SSH-2.0-OpenSSH_9.6"),
+        // Whoever waits for TLS hangs up with the request unread, and the system resets the connection.
+        (b"", "does it want https://?"),
     ] {
         let error = met_with(greeting);
         assert_eq!(error.kind(), ErrorKind::Retryable, "{error}");
