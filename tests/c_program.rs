@@ -83,6 +83,22 @@ fn every_way_to_receive_is_traced_and_what_is_sent_after_ten_messages_continues_
 }
 
 #[test]
+fn offsets_that_a_transaction_takes_along_are_commits_with_links_where_the_call_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(transactions) = c_program(folder.path(), "c/transactions.c", &[]) else { return };
+    // By property, what they settled is left for the commit that the client makes when it is closed.
+    for (way, links) in [(WayIn::Preload, &[2, 2][..]), (WayIn::Both, &[2, 2]), (WayIn::Property, &[4])] {
+        let traced = Traced::start(&["orders", "payments"], &format!("{PROCESSING}commit_spans = true\n"));
+        traced.send_numbered("orders", 4);
+        let ended = ended(&traced, way, &transactions, &[]);
+        assert_eq!(ended.stderr, "", "{way:?}");
+        let spans = traced.spans();
+        let commits = spans.iter().filter(|span| span.name == "commit orders" && !span.links.is_empty());
+        assert_eq!(commits.map(|span| span.links.len()).collect::<Vec<_>>(), links, "{way:?}: {spans:#?}");
+    }
+}
+
+#[test]
 fn a_call_for_several_messages_has_a_span_where_it_is_seen_and_a_warning_where_it_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let Some(receives) = c_program(folder.path(), "c/receives.c", &[]) else { return };

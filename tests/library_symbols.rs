@@ -56,6 +56,7 @@ fn it_exports_the_ways_in_and_nothing_else() {
         "rd_kafka_flush",
         "rd_kafka_new",
         "rd_kafka_poll",
+        "rd_kafka_send_offsets_to_transaction",
         "select",
         "sigqueue",
         "tgkill",

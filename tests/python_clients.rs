@@ -142,6 +142,27 @@ fn each_commit_has_a_span_with_links_to_the_messages_that_it_settles_and_no_mess
 }
 
 #[test]
+fn offsets_that_a_transaction_takes_along_have_a_commit_span_by_preload_where_the_call_is_seen() {
+    for (way, links) in [(WayIn::Preload, &[1, 1][..]), (WayIn::Both, &[1, 1]), (WayIn::Property, &[])] {
+        let traced = Traced::start(&["orders", "payments"], &format!("{CONFIGURATION}commit_spans = true\n"));
+        traced.send_numbered("orders", 2);
+        let Some(_ended) = ended(&traced, way, &["transactions.py"]) else { return };
+        let spans = traced.spans();
+        let commits: Vec<_> = spans.iter().filter(|span| span.name == "commit orders").collect();
+        assert_eq!(commits.iter().map(|span| span.links.len()).collect::<Vec<_>>(), links, "{way:?}: {spans:#?}");
+        let processed: Vec<_> = spans.iter().filter(|span| span.name == "process orders").collect();
+        for (commit, processed) in commits.iter().zip(processed) {
+            assert_eq!(
+                (&commit.parent_span_id, &commit.trace_id),
+                (&processed.span_id, &processed.trace_id),
+                "{way:?}"
+            );
+            assert_eq!(commit.links[0].span_id, processed.span_id, "{way:?}");
+        }
+    }
+}
+
+#[test]
 fn a_transaction_is_in_the_trace_of_its_message_and_fails_when_it_is_aborted() {
     for (way, ends) in [(WayIn::Property, ["send", "send"]), (WayIn::Preload, ["poll", "close"])] {
         let Some(run) = traced(way, 2, &["transactions.py"]) else { return };

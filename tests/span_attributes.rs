@@ -3,12 +3,13 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::producer::{BaseProducer, BaseRecord};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
-use tracer_resolver_rdkafka::Processing;
+use tracer_resolver_rdkafka::{Processing, send_offsets_to_transaction};
 use words::kafka::{assign, next_message};
 use words::receivers::ReceivedSpan;
-use words::{Traced, portrait, send};
+use words::{LIMIT, Traced, portrait, send};
 
 const ORDERS: &str = r#"
 [services.shop]
@@ -76,6 +77,52 @@ fn a_commit_s_span_has_exactly_these_attributes() {
   server.address = "127.0.0.1"
   server.port = PORT
 "#
+    );
+}
+
+/// They are of the consumer, whose name and service they have, although a producer sends them.
+#[test]
+fn the_span_of_a_transaction_s_offsets_has_exactly_those_of_a_commit() {
+    let traced = Traced::start(&["orders"], &format!("{ORDERS}commit_spans = true\n"));
+    traced.send_untraced("orders", &[]);
+    let consumer = traced.consumer("orders");
+    next_message(&consumer);
+    let mut config = traced.kafka.config();
+    let producer: BaseProducer = config.set("transactional.id", "billing").create().unwrap();
+    producer.init_transactions(LIMIT).unwrap();
+    producer.begin_transaction().unwrap();
+    let mut offsets = TopicPartitionList::new();
+    offsets.add_partition_offset("orders", 0, Offset::Offset(1)).unwrap();
+    let group = consumer.group_metadata().unwrap();
+    send_offsets_to_transaction(&producer, &offsets, &group, LIMIT).unwrap();
+    producer.commit_transaction(LIMIT).unwrap();
+    let refused = send_offsets_to_transaction(&producer, &offsets, &group, LIMIT).unwrap_err();
+    let spans = traced.spans();
+    let received = only(spans.clone(), "receive orders");
+    let [commit, failed] = &*spans.into_iter().filter(|span| span.name == "commit orders").collect::<Vec<_>>() else {
+        panic!("two were sent")
+    };
+    assert_eq!((&commit.trace_id, &commit.parent_span_id), (&received.trace_id, &received.span_id));
+    assert_eq!(commit.links.iter().map(|link| &link.span_id).collect::<Vec<_>>(), [&received.span_id]);
+    assert_eq!(
+        portrait(commit, &MASKS),
+        r#"billing: commit orders (client, unset)
+  links: 1
+  messaging.client.id = "test-client"
+  messaging.consumer.group.name = "test-group"
+  messaging.destination.name = "orders"
+  messaging.destination.partition.id = "0"
+  messaging.kafka.offset = 0
+  messaging.operation.name = "commit"
+  messaging.operation.type = "settle"
+  messaging.system = "kafka"
+  server.address = "127.0.0.1"
+  server.port = PORT
+"#
+    );
+    assert_eq!(
+        (failed.attribute("error.type"), refused.rdkafka_error_code()),
+        (Some("_STATE".into()), Some(RDKafkaErrorCode::State))
     );
 }
 

@@ -16,8 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What a module of the engine may use of the others, each of them whole. This table *is* the architecture: no module uses, by
-/// whatever way round, one that uses it.
+/// What a module of the engine may use of the others: this table *is* the architecture. No module uses one that uses it.
 const MAY_USE: &[(&str, &[&str])] = &[
     // What the file says.
     ("config", &["counted", "trusted_path"]),
@@ -157,6 +156,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/librdkafka/src/preload/next.rs",
     "resolver/librdkafka/src/preload/polls.rs",
     "resolver/librdkafka/src/preload/real.rs",
+    "resolver/librdkafka/src/preload/transactions.rs",
     "resolver/librdkafka/src/preload/waits.rs",
     "resolver/librdkafka/src/preload/ends/exec.rs",
     "resolver/librdkafka/src/preload/ends/signals.rs",
@@ -174,6 +174,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/rdkafka/src/instrument.rs",
     "resolver/rdkafka/src/kafka_api.rs",
     "resolver/rdkafka/src/plugin_stub.rs",
+    "resolver/rdkafka/src/transaction.rs",
     "resolver/tool/plugin-check/src/host.rs",
     "resolver/tool/plugin-check/src/lent.rs",
     "resolver/tool/plugin-check/src/library.rs",
@@ -202,6 +203,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/src/interceptor/route.rs",
     "resolver/src/interceptor/route_cache.rs",
     "resolver/src/interceptor/sent_spans.rs",
+    "resolver/src/interceptor/transactions.rs",
     "resolver/src/interceptor/client_handles.rs",
     "resolver/src/loaded_modules.rs",
     "resolver/src/plugin/c_text.rs",

@@ -47,6 +47,7 @@ mod settled;
 mod single_use;
 mod size_limit;
 mod thread_habits;
+mod transactions;
 
 pub use binding::Integration;
 pub use callbacks::conf_init;
@@ -55,3 +56,4 @@ pub use kafka_api::*;
 pub use polls::{Hands, calling_back, closing, polling, seen_polling, waiting_for_anything, waits_are_counted};
 pub use processing::{MessagePlace, Processing};
 pub use single_use::single_use;
+pub use transactions::sending_offsets;

@@ -25,7 +25,7 @@ use serde_json::Value;
 use tracer_resolver::Resolver;
 use tracer_resolver::config::Source;
 use tracer_resolver::interceptor::{
-    Hands, Integration, calling_back, closing, polling, seen_polling, waiting_for_anything,
+    Hands, Integration, calling_back, closing, polling, seen_polling, sending_offsets, waiting_for_anything,
 };
 
 fn list(value: &Value, key: &str) -> Vec<Value> {

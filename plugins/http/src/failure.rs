@@ -54,7 +54,7 @@ impl Unreachable<'_> {
             ureq::Error::Timeout(phase) => self.timed_out(phase),
             ureq::Error::Io(error) if error.kind() == ErrorKind::TimedOut => self.timed_out(error),
             ureq::Error::Rustls(error) => self.untrusted(error),
-            ureq::Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => self.closed(),
+            ureq::Error::Io(error) if is_hanging_up(error.kind()) => self.closed(),
             ureq::Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
                 Some(error) => self.untrusted(error),
                 None => BackendError::retryable(format!("{who}: {error}{}", self.broken_off())),
@@ -112,6 +112,12 @@ impl Unreachable<'_> {
             format!(" ({GRPC})")
         }
     }
+}
+
+/// What closes with something unread, as whoever waited for TLS does, resets the connection.
+fn is_hanging_up(kind: ErrorKind) -> bool {
+    use ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
 }
 
 fn trouble(error: &ureq::Error) -> Option<&Trouble> {

@@ -21,6 +21,7 @@ mod failed_configurations;
 mod next;
 mod polls;
 mod real;
+mod transactions;
 mod waits;
 
 pub use already_traced::GENERATION;
@@ -34,4 +35,5 @@ pub use polls::{
     rd_kafka_consumer_close, rd_kafka_consumer_poll, rd_kafka_destroy, rd_kafka_destroy_flags, rd_kafka_flush,
     rd_kafka_poll,
 };
+pub use transactions::{RdKafkaErrorObject, RdKafkaGroupMetadata, rd_kafka_send_offsets_to_transaction};
 pub use waits::{epoll_create, epoll_create1, poll, poll_chk, ppoll, ppoll_chk, pselect, select};

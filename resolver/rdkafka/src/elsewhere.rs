@@ -12,10 +12,12 @@ mod measurement;
 mod off;
 mod processing;
 mod stats;
+mod transaction;
 
 pub use instrument::{InstrumentError, Instrumentation, instrument};
 pub use off::Resolver;
 pub use processing::{Processing, process};
+pub use transaction::send_offsets_to_transaction;
 
 /// What the crate `tracer-resolver` has for a program that is traced: of its `config` what [`Resolver`] takes and gives.
 pub mod resolver {

@@ -40,6 +40,8 @@ mod kafka_api;
 mod plugin_stub;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 mod processing;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+mod transaction;
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")))]
 pub use elsewhere::*;
@@ -49,6 +51,8 @@ pub use instrument::{InstrumentError, Instrumentation, instrument};
 pub use processing::{Processing, process};
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub use tracer_resolver::{self as resolver, Resolver};
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+pub use transaction::send_offsets_to_transaction;
 
 /// The examples of the README and of its page for Rust, compiled.
 #[cfg(doctest)]

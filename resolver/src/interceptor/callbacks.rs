@@ -12,6 +12,7 @@ use super::kafka_api::{KafkaApi, RdKafka, RdKafkaConf, RdKafkaError, RdKafkaMess
 use super::message::Message;
 use super::polls;
 use super::single_use;
+use super::transactions;
 use crate::Resolver;
 use crate::ends;
 use crate::services::Side;
@@ -89,7 +90,12 @@ unsafe extern "C" fn on_new(
             // SAFETY: `rk` and `conf` are what librdkafka gave to `on_new`, which waits.
             let client = unsafe { Client::new(*api, rk, conf, &binding, polls_seen) };
             let (side, commits, who) = (client.side, client.commits.is_some(), client.who());
-            (side, commits, who, handle.open(client))
+            let settles = client.settled.is_some();
+            let is_first = handle.open(client);
+            if settles {
+                transactions::opened(handle);
+            }
+            (side, commits, who, is_first)
         });
         let Some((side, commits, who, is_first)) = made else { return };
         if is_first {

@@ -112,6 +112,14 @@ impl ClientHandle {
         unsafe { client.as_ref() }
     }
 
+    /// What `look` makes of the client in this slot, if it is still there: for threads that are in no callback of it. Its
+    /// release, and so whoever destroys it, waits meanwhile.
+    pub(super) fn with_client<T>(self, look: impl FnOnce(&Client) -> T) -> Option<T> {
+        let _held = self.live()?.binding.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: asked under the lock without which no client leaves a slot.
+        unsafe { self.client() }.map(look)
+    }
+
     /// Puts the client in. A client that was there before (a second `rd_kafka_new` of the same configuration, after
     /// one that failed) is retired. Whether there was none.
     pub(super) fn open(self, client: Client) -> bool {

@@ -66,6 +66,11 @@ impl ClientRoutes {
         self.maker.who()
     }
 
+    /// Its `group.id`.
+    pub(super) fn group_id(&self) -> Option<&str> {
+        self.maker.group_id.as_deref()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
         tables.current.is_empty() && tables.older.is_empty()

@@ -73,6 +73,16 @@ impl Settled {
         }
     }
 
+    /// The last of a partition's messages before `offset` that no commit has settled: `Some(None)` if there is none. `None`:
+    /// the client was never handed a message of it.
+    pub(super) fn last_before(&self, topic: (&str, u64), partition: i32, offset: i64) -> Option<Option<i64>> {
+        let partitions = self.partitions();
+        let partition = partitions.get(&(topic.1, partition)).filter(|known| *known.topic == *topic.0)?;
+        let counted = partition.more.and_then(|more| more.before(offset)).map(|more| more.last);
+        let kept = || partition.kept.iter().rev().map(|(of, _)| *of).find(|of| *of < offset);
+        Some(counted.or_else(kept))
+    }
+
     fn partitions(&self) -> MutexGuard<'_, HashMap<(u64, i32), Partition>> {
         self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
     }

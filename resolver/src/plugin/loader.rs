@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use tracer_plugin_api::abi::{TRACER_ABI_MINOR, TRACER_PLUGIN_SYMBOL, tracer_plugin, tracer_plugin_entry};
@@ -109,14 +109,69 @@ impl Loader {
                 return Ok(linked_in);
             }
         }
-        let (file, named) = find(name, &search).map_err(refuse)?;
+        let (file, named) = match find(name, &search) {
+            Ok(found) => found,
+            Err(failure) => return self.keep_what_is_gone(name, &search, pin, failure),
+        };
         self.check_trust(name, &file, &named, self.trusts_any_writer(plugins))?;
         match pin {
             None => {
                 let origin = Origin::File { path: file.path.clone(), sha256: None };
-                self.load_by_path(name, &file, origin)
+                match self.load_by_path(name, &file, &named, origin) {
+                    Err(LoadError { failure: LoadFailure::ChangedOnDisk(path), .. }) => {
+                        self.keep_what_changed(name, path)
+                    }
+                    loaded => loaded,
+                }
             }
-            Some(pin) => self.load_pinned(name, &file, pin),
+            Some(pin) => self.load_pinned(name, &file, &named, pin),
+        }
+    }
+
+    /// The file is another one now than that whose code this process has: a reload goes on with this code.
+    fn keep_what_changed(&self, name: &str, path: PathBuf) -> Result<Arc<PluginLibrary>, LoadError> {
+        let loaded = Registry::now().from(|known| known.path == path).filter(|_| self.trust == Trust::Lenient);
+        let Some(loaded) = loaded else { return Err(LoadError::new(name, LoadFailure::ChangedOnDisk(path))) };
+        go_on_with(name, loaded, &format!("{} has changed since this process loaded it", path.display()))
+    }
+
+    /// The file cannot be had any more: a reload goes on with its code, if this process has it. A pin is asked of a file.
+    fn keep_what_is_gone(
+        &self,
+        name: &str,
+        search: &Search,
+        pin: Option<[u8; 32]>,
+        failure: LoadFailure,
+    ) -> Result<Arc<PluginLibrary>, LoadError> {
+        let registry = Registry::now();
+        let mut allowed = search.candidates.iter().filter(|candidate| candidate.barred.is_none());
+        let known = allowed.find_map(|candidate| registry.from(|known| known.named == candidate.path));
+        let Some(loaded) = known.filter(|_| self.trust == Trust::Lenient && pin.is_none()) else {
+            return Err(LoadError::new(name, failure));
+        };
+        let what = match failure {
+            LoadFailure::NotFound { .. } => format!("{} is gone since this process loaded it", loaded.path().display()),
+            LoadFailure::Unreadable(path, error) => {
+                format!("{} cannot be read any more since this process loaded it ({error})", path.display())
+            }
+            other => return Err(LoadError::new(name, other)),
+        };
+        go_on_with(name, loaded, &what)
+    }
+
+    /// Reads the files of what is loaded, as far as that was not done and nobody has touched them since: they may be touched by
+    /// the time of the next reload. On a thread that may wait for a disk.
+    pub(crate) fn remember_contents() {
+        for (key, _) in &Registry::now().loaded {
+            let Key::Path(known) = key else { continue };
+            let is_it = |file: &PluginFile| file.identity == known.identity && file.stamp == known.stamp;
+            let open = || PluginFile::open(&known.path).ok().flatten().filter(is_it);
+            if known.content.get().is_some() {
+                continue;
+            }
+            if let Some(content) = open().and_then(|file| file.content().ok()).filter(|_| open().is_some()) {
+                known.content.get_or_init(|| content);
+            }
         }
     }
 
@@ -157,7 +212,13 @@ impl Loader {
         Ok(())
     }
 
-    fn load_pinned(&self, name: &str, file: &PluginFile, pin: [u8; 32]) -> Result<Arc<PluginLibrary>, LoadError> {
+    fn load_pinned(
+        &self,
+        name: &str,
+        file: &PluginFile,
+        named: &Path,
+        pin: [u8; 32],
+    ) -> Result<Arc<PluginLibrary>, LoadError> {
         let unreadable = |error| LoadError::new(name, LoadFailure::Unreadable(file.path.clone(), error));
         let matches_pin = |found: [u8; 32]| {
             let path = file.path.clone();
@@ -185,7 +246,7 @@ impl Loader {
                     file.path.display()
                 );
                 diagnostics::say(LOG_TARGET, log::Level::Warn, &what);
-                let library = self.load_by_path(name, file, origin)?;
+                let library = self.load_by_path(name, file, named, origin)?;
                 // Too late to keep its constructors from running, but not to keep it from being used.
                 let reopened =
                     PluginFile::open(&file.path).ok().flatten().map(|again| (again.identity, again.sha256()));
@@ -200,10 +261,30 @@ impl Loader {
         Ok(library)
     }
 
-    fn load_by_path(&self, name: &str, file: &PluginFile, origin: Origin) -> Result<Arc<PluginLibrary>, LoadError> {
-        if let Some(loaded) = Registry::now().by_path(name, file)? {
+    fn load_by_path(
+        &self,
+        name: &str,
+        file: &PluginFile,
+        named: &Path,
+        origin: Origin,
+    ) -> Result<Arc<PluginLibrary>, LoadError> {
+        let loaded = Registry::now();
+        if let Some(loaded) = loaded.as_it_was(name, file)? {
             return has_type(name, loaded);
         }
+        let mut of_disk = OnDisk {
+            identity: file.identity,
+            stamp: file.stamp,
+            path: file.path.clone(),
+            named: named.to_owned(),
+            content: Arc::default(),
+            is_mapped: false,
+        };
+        if let Some(loaded) = loaded.in_its_place(name, file, &of_disk)? {
+            Registry::change(|registry| registry.add(Key::Path(of_disk), &loaded));
+            return has_type(name, loaded);
+        }
+        of_disk.is_mapped = true;
         // With its marks: a fork between one of them and the loading would leave a child that takes for half what is whole.
         undisturbed(|| {
             // For a child that does not wait: it will have half of the library, and the linker there takes it for whole.
@@ -213,13 +294,24 @@ impl Loader {
             Registry::change(|registry| {
                 registry.loading.retain(|other| *other != begun);
                 if let Ok(library) = &opened {
-                    registry.add(Key::Path(file.identity, file.stamp, file.path.clone()), library);
+                    registry.add(Key::Path(of_disk), library);
                 }
             });
             opened
         })
         .inspect(tell)
     }
+}
+
+/// With code of this process whose file is not what it was; said once.
+fn go_on_with(name: &str, loaded: Arc<PluginLibrary>, what: &str) -> Result<Arc<PluginLibrary>, LoadError> {
+    let loaded = has_type(name, loaded)?;
+    let warning = format!(
+        "plugin `{name}`: {what}; the code that it has, version {}, stays in use until the process is started anew",
+        loaded.version()
+    );
+    Registry::change(|registry| registry.warn_once(warning));
+    Ok(loaded)
 }
 
 /// The first candidate that exists, and the path by which it was opened. One that exists and cannot be used is an error,
@@ -345,11 +437,27 @@ struct Registry {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Key {
-    /// By path: the code is the file, as it was then. The file stays mapped, so its inode's number stays its own.
-    Path(Identity, Stamp, PathBuf),
+    /// By path: the code is the file, as it was then.
+    Path(OnDisk),
     /// By content: the same bytes are the same plugin, wherever they lie.
     Pinned([u8; 32]),
     Program(String),
+}
+
+/// A file whose bytes are a loaded plugin's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct OnDisk {
+    identity: Identity,
+    stamp: Stamp,
+    /// Without symbolic links.
+    path: PathBuf,
+    /// As it was looked for.
+    named: PathBuf,
+    /// Empty until [`Loader::remember_contents`]: who never reloads does not read whole files.
+    content: Arc<OnceLock<u64>>,
+    /// The code was loaded from this very file, and not from one with the same bytes: it stays mapped, so its inode's
+    /// number stays its own.
+    is_mapped: bool,
 }
 
 impl Registry {
@@ -393,23 +501,47 @@ impl Registry {
         self.loaded.push((key, Arc::clone(library)));
     }
 
-    /// What was loaded from the same file by its path, or by another of its names. An error if it, or another file at its path, was loaded with other content:
-    /// the system's loader would answer with the old code.
-    fn by_path(&self, name: &str, file: &PluginFile) -> Result<Option<Arc<PluginLibrary>>, LoadError> {
+    /// What was loaded from the same file, by its path or by another of its names, if nobody has touched it since.
+    fn as_it_was(&self, name: &str, file: &PluginFile) -> Result<Option<Arc<PluginLibrary>>, LoadError> {
         let own = per_process::generation();
         if self.loading.iter().any(|(process, identity)| *process != own && *identity == file.identity) {
             return Err(LoadError::new(name, LoadFailure::HalfLoaded(file.path.clone())));
         }
-        for (key, library) in &self.loaded {
-            let Key::Path(identity, stamp, path) = key else { continue };
-            if *identity == file.identity && *stamp == file.stamp {
-                return Ok(Some(Arc::clone(library)));
-            }
-            if *identity == file.identity || *path == file.path {
-                return Err(LoadError::new(name, LoadFailure::ChangedOnDisk(file.path.clone())));
-            }
+        Ok(self.from(|known| known.identity == file.identity && known.stamp == file.stamp))
+    }
+
+    /// What was loaded from the file that was in the place of this one, or is written anew, with the same bytes: a package
+    /// was installed again, a link leads to another folder. An error if it has others: the system's loader, which goes by
+    /// path and inode, would answer with the old code.
+    fn in_its_place(
+        &self,
+        name: &str,
+        file: &PluginFile,
+        now: &OnDisk,
+    ) -> Result<Option<Arc<PluginLibrary>>, LoadError> {
+        let is_same_file = |known: &OnDisk| known.is_mapped && known.identity == now.identity;
+        let was_there = |known: &OnDisk| is_same_file(known) || known.path == now.path;
+        if self.from(|known| was_there(known) || known.named == now.named).is_none() {
+            return Ok(None);
         }
-        Ok(None)
+        let unreadable = |error| LoadError::new(name, LoadFailure::Unreadable(now.path.clone(), error));
+        let content = file.content().map_err(unreadable)?;
+        let content = *now.content.get_or_init(|| content);
+        let has_its_bytes = |known: &OnDisk| match known.content.get() {
+            Some(known) => *known == content,
+            None => known.stamp.is_of_the_same_write(now.stamp),
+        };
+        let same = self.from(|known| has_its_bytes(known) && (was_there(known) || known.named == now.named));
+        if same.is_none() && self.from(was_there).is_some() {
+            return Err(LoadError::new(name, LoadFailure::ChangedOnDisk(now.path.clone())));
+        }
+        Ok(same)
+    }
+
+    /// The latest that was loaded from such a file.
+    fn from(&self, is_it: impl Fn(&OnDisk) -> bool) -> Option<Arc<PluginLibrary>> {
+        let found = self.loaded.iter().rev().find(|(key, _)| matches!(key, Key::Path(known) if is_it(known)));
+        found.map(|(_, library)| Arc::clone(library))
     }
 
     fn warn_once(&mut self, warning: String) {

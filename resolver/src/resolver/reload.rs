@@ -12,7 +12,7 @@ use super::{Resolver, Shared, plan, tell};
 use crate::config::{self, Origin, Report};
 use crate::diagnostics;
 use crate::error::ResolverError;
-use crate::plugin::is_in_plugin;
+use crate::plugin::{Loader, is_in_plugin};
 use crate::stack_room::with_room;
 
 /// Who wants it.
@@ -82,6 +82,7 @@ impl Shared {
         }
         let _reloads = Reloads;
         let mut looks = self.looks();
+        Loader::remember_contents();
         let rules = self.rules();
         if let Origin::Once(path) = &rules.config().origin {
             let mut report = Report::new(path.display().to_string(), String::new());

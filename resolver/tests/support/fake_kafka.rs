@@ -56,21 +56,26 @@ impl FakeClient {
 
     /// A consumer that `resolver` traces, through this integration.
     pub(crate) fn consumer(resolver: &Resolver, integration: Integration) -> Box<Self> {
-        Self::with_integration(resolver, 1, integration)
+        Self::in_group(resolver, integration, c"bench-group")
+    }
+
+    /// The same, of this group.
+    pub(crate) fn in_group(resolver: &Resolver, integration: Integration, group: &CStr) -> Box<Self> {
+        Self::with_integration(resolver, 1, integration, group)
     }
 
     fn new(resolver: &Resolver, kind: c_int) -> Box<Self> {
-        Self::with_integration(resolver, kind, Integration::Rust)
+        Self::with_integration(resolver, kind, Integration::Rust, c"")
     }
 
-    fn with_integration(resolver: &Resolver, kind: c_int, integration: Integration) -> Box<Self> {
+    fn with_integration(resolver: &Resolver, kind: c_int, integration: Integration, group: &CStr) -> Box<Self> {
         let properties = [
             (c"client.id", c"bench-client"),
             (c"bootstrap.servers", c"broker-1:9092"),
             (c"message.max.bytes", c"1000000"),
             (c"queue.buffering.max.messages", c"100000"),
             (c"enable.auto.commit", c"false"),
-            (c"group.id", if kind == 1 { c"bench-group" } else { c"" }),
+            (c"group.id", group),
         ];
         let properties = properties.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         let client = Box::new(Self {
@@ -142,23 +147,12 @@ impl FakeClient {
 
     /// `rd_kafka_commit()` of several partitions has ended, each with an error of its own.
     pub(crate) fn commit_all(&self, partitions: &[(&CStr, i32, i64, i32)], err: i32) {
-        let element = |&(topic, partition, offset, err): &(&CStr, i32, i64, i32)| RdKafkaTopicPartition {
-            topic: topic.as_ptr().cast_mut(),
-            partition,
-            offset,
-            metadata: null_mut(),
-            metadata_size: 0,
-            opaque: null_mut(),
-            err,
-            private: null_mut(),
-        };
-        let mut elements: Vec<_> = partitions.iter().map(element).collect();
-        let count = elements.len() as i32;
-        let list = RdKafkaTopicPartitionList { cnt: count, size: count, elems: elements.as_mut_ptr() };
-        if let Some((callback, opaque)) = self.on_commit.get() {
-            // SAFETY: client and list outlive the call.
-            unsafe { callback(null_mut(), &raw const list, err, opaque) };
-        }
+        with_list(partitions, |list| {
+            if let Some((callback, opaque)) = self.on_commit.get() {
+                // SAFETY: client and list outlive the call.
+                unsafe { callback(null_mut(), list, err, opaque) };
+            }
+        });
     }
 
     /// The configuration is never destroyed.
@@ -204,6 +198,27 @@ pub(crate) fn on_a_brokers_thread(body: impl FnOnce()) {
             (whole.0)();
         });
     });
+}
+
+/// Lends a list of these partitions, each with an offset and an error.
+pub(crate) fn with_list<T>(
+    partitions: &[(&CStr, i32, i64, i32)],
+    use_it: impl FnOnce(*const RdKafkaTopicPartitionList) -> T,
+) -> T {
+    let element = |&(topic, partition, offset, err): &(&CStr, i32, i64, i32)| RdKafkaTopicPartition {
+        topic: topic.as_ptr().cast_mut(),
+        partition,
+        offset,
+        metadata: null_mut(),
+        metadata_size: 0,
+        opaque: null_mut(),
+        err,
+        private: null_mut(),
+    };
+    let mut elements: Vec<_> = partitions.iter().map(element).collect();
+    let count = elements.len() as i32;
+    let list = RdKafkaTopicPartitionList { cnt: count, size: count, elems: elements.as_mut_ptr() };
+    use_it(&raw const list)
 }
 
 fn call(callback: &Cell<Option<(OnMessage, *mut c_void)>>, message: &FakeMessage) {

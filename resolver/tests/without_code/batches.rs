@@ -354,3 +354,51 @@ fn the_older_names_are_told_of_a_call_too() {
     assert_eq!(attribute(poll, "messaging.operation").as_deref(), Some("receive"));
     assert_eq!(attribute(poll, "messaging.kafka.destination.partition"), Some((program.source / 16).to_string()));
 }
+
+#[test]
+fn two_consumers_whose_messages_one_call_hands_over_have_a_span_each() {
+    let program = Program::seen(BATCH);
+    let other = seen_polling(|| FakeClient::consumer(&program.resolver, Integration::Plugin));
+    polling(program.source, Hands::Many, || {
+        program.consumer.consume(&program.incoming(1));
+        other.consume(&program.incoming(2));
+    });
+    assert_eq!(
+        program.batches(),
+        [
+            "poll orders kind 3 a root of 1 links [01]",
+            "poll orders kind 3 a root of 1 links [02]",
+            "receive orders 1 kind 5 below poll orders links [01]",
+            "receive orders 2 kind 5 below poll orders links [02]",
+        ]
+    );
+}
+
+/// As a callback of the application's may do. The child comes back from the call too.
+#[test]
+fn a_call_in_which_the_process_forks_has_its_span_in_the_process_that_called() {
+    let program = Program::seen(BATCH);
+    let mut child = -1;
+    polling(program.source, Hands::Many, || {
+        program.consumer.consume(&program.incoming(1));
+        // SAFETY: the child does what it may after a fork, and ends.
+        child = unsafe { libc::fork() };
+        assert_ne!(child, -1);
+    });
+    if child == 0 {
+        // SAFETY: neither comes back to the tests; a child that hangs ends all the same.
+        unsafe {
+            libc::alarm(60);
+            program.resolver.flush(Duration::from_secs(20));
+            libc::_exit(0);
+        }
+    }
+    let mut status = 0;
+    // SAFETY: the child from above, and a place for its status.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    assert_eq!(status, 0);
+    assert_eq!(
+        program.batches(),
+        ["poll orders kind 3 a root of 1 links [01]", "receive orders 1 kind 5 below poll orders links [01]"]
+    );
+}

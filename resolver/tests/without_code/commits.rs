@@ -1,5 +1,7 @@
 //! Commits of offsets: a span for each, with links to what it settles, where `commit_spans` asks for it.
 
+use std::ffi::CStr;
+
 use super::*;
 
 /// A commit's span: its kind, length in milliseconds, status, error, partition, offset, how many links were left out, and
@@ -196,4 +198,93 @@ fn a_program_with_processing_guards_has_them_too() {
             "commit orders kind 3 status 0 - {partition} 1 below receive orders 1 links [receive orders 1] and 0"
         )]
     );
+}
+
+/// The application sends the offsets of these partitions along with a transaction.
+fn send_offsets(group: Option<&str>, partitions: &[(&CStr, i32, i64, i32)], err: i32) {
+    let group = group.map(|group| group.as_bytes().to_vec());
+    fake_kafka::with_list(partitions, |list| {
+        // SAFETY: the list outlives the call.
+        unsafe { sending_offsets(list, || group, || err, |err| *err) };
+    });
+}
+
+#[test]
+fn offsets_of_a_transaction_are_a_commit_of_the_consumer_whose_messages_they_settle() {
+    for group in [Some("bench-group"), None] {
+        let program = Program::unseen("commit_spans = true");
+        let partition = partition(&program);
+        for digit in 1..=3 {
+            program.consumer.consume(&program.incoming(digit));
+        }
+        work();
+        send_offsets(group, &[(c"orders", partition, 2, 0)], 0);
+        send_offsets(group, &[(c"orders", partition, 4, 0), (c"orders", partition + (1 << 20), 4, 0)], -22);
+        send_offsets(group, &[(c"orders", partition, 4, 0)], 0);
+        send_offsets(group, &[(c"orders", partition, 4, 0)], 0);
+        let two = "links [receive orders 2, receive orders 3] and 0";
+        assert_eq!(
+            commits(&program),
+            [
+                format!(
+                    "commit orders kind 3 status 0 - {partition} 1 below receive orders 1 links [receive orders 1] and 0"
+                ),
+                format!("commit orders kind 3 status 2 _FAKE {partition} - below - {two}"),
+                format!("commit orders kind 3 status 0 - {partition} - below - {two}"),
+                format!("commit orders kind 3 status 0 - {partition} - below - links [] and 0"),
+            ],
+            "{group:?}"
+        );
+    }
+}
+
+#[test]
+fn offsets_of_a_transaction_for_a_group_that_nobody_here_is_of_have_no_span() {
+    let program = Program::unseen("commit_spans = true");
+    program.consumer.consume(&program.incoming(1));
+    send_offsets(Some("others"), &[(c"orders", partition(&program), 2, 0)], 0);
+    send_offsets(Some("bench-group"), &[(c"bills", partition(&program), 2, 0)], 0);
+    // SAFETY: null is no list.
+    unsafe { sending_offsets(std::ptr::null(), || None, || 0, |err| *err) };
+    assert_eq!(commits(&program), Vec::<String>::new());
+}
+
+#[test]
+fn of_two_consumers_of_a_partition_the_offsets_of_a_transaction_are_of_the_group_s_that_got_there() {
+    let program = Program::unseen("commit_spans = true");
+    let partition = partition(&program);
+    let other = |group| FakeClient::in_group(&program.resolver, Integration::Plugin, group);
+    let (second, stranger) = (other(c"bench-group"), other(c"strangers"));
+    // The partition went to another member of the group.
+    second.consume(&program.incoming(1));
+    program.consumer.consume(&program.incoming(2));
+    stranger.consume(&program.incoming(3));
+    let at = |offset| [(c"orders", partition, offset, 0)];
+    send_offsets(None, &at(4), 0);
+    assert_eq!(commits(&program), Vec::<String>::new(), "nobody knows whose they are");
+    send_offsets(Some("bench-group"), &at(4), 0);
+    send_offsets(Some("strangers"), &at(4), 0);
+    let of = |offset| {
+        format!(
+            "commit orders kind 3 status 0 - {partition} {offset} below receive orders {offset} links [receive orders \
+             {offset}] and 0"
+        )
+    };
+    assert_eq!(commits(&program), [of(2), of(3)]);
+    // Who is gone has no part in it.
+    drop((second, stranger));
+    send_offsets(None, &at(4), 0);
+    let nothing = format!("commit orders kind 3 status 0 - {partition} - below - links [] and 0");
+    assert_eq!(commits(&program)[2..], [nothing]);
+}
+
+#[test]
+fn a_call_that_two_integrations_see_is_one_commit() {
+    let program = Program::unseen("commit_spans = true");
+    program.consumer.consume(&program.incoming(1));
+    fake_kafka::with_list(&[(c"orders", partition(&program), 2, 0)], |list| {
+        // SAFETY: the list outlives the calls.
+        unsafe { sending_offsets(list, || None, || sending_offsets(list, || None, || 0, |err| *err), |err| *err) };
+    });
+    assert_eq!(commits(&program).len(), 1);
 }

@@ -155,6 +155,8 @@ pub(crate) enum Command {
         folder: PathBuf,
         #[command(flatten)]
         file: File,
+        #[command(flatten)]
+        format: Output,
     },
     /// Lets running programs read their configuration again.
     ///
@@ -165,6 +167,8 @@ pub(crate) enum Command {
         /// that run and wrote one.
         #[arg(value_name = "PID|FILE", required = true)]
         programs: Vec<PathBuf>,
+        #[command(flatten)]
+        format: Output,
     },
     /// Writes the manual pages into a folder.
     #[command(hide = true)]

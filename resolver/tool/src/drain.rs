@@ -5,15 +5,17 @@
 use std::path::{Path, absolute};
 use std::process::ExitCode;
 
+use serde_json::{Value as Json, json};
 use tracer_resolver::config::Report;
 use tracer_resolver::{Drained, counted};
 
+use crate::command_line::Format;
 use crate::configuration::Configuration;
 use crate::failure::Failure;
 use crate::output;
 
 /// Each backend's part, one after the other. The status is 1 when something was lost or is left.
-pub(crate) fn drain(folder: &Path, file: Option<&Path>) -> Result<ExitCode, Failure> {
+pub(crate) fn drain(folder: &Path, file: Option<&Path>, format: Format) -> Result<ExitCode, Failure> {
     let folder = absolute(folder).map_err(|error| Failure::of_ours(format!("{}: {error}", folder.display())))?;
     if !folder.is_dir() {
         return Err(Failure::wrong(format!("there is no folder {}", folder.display())));
@@ -23,21 +25,39 @@ pub(crate) fn drain(folder: &Path, file: Option<&Path>) -> Result<ExitCode, Fail
         return Err(Failure::wrong(configuration.loaded.report.render(false)));
     };
     let search = configuration.plugin_search();
-    let (mut text, mut is_well) = (String::new(), true);
+    let (mut text, mut backends, mut is_well) = (String::new(), Vec::new(), true);
     for backend in &config.backends {
         let mut report = Report::new(configuration.name().to_owned(), configuration.text().to_owned());
         match search.drain(config, backend, &folder, &mut report) {
             Some(drained) => {
                 is_well &= drained.lost + drained.left == 0;
                 text.push_str(&format!("{}: {}\n", backend.name, sentence(&drained)));
+                backends.push(as_json(&backend.name, &drained));
             }
             None => {
                 is_well = false;
-                text.push_str(&report.render(false));
+                let problem = report.render(false);
+                backends.push(json!({ "backend": backend.name, "problem": problem.trim_end() }));
+                text.push_str(&problem);
             }
         }
     }
-    output::text(&text, is_well)
+    match format {
+        Format::Text => output::text(&text, is_well),
+        Format::Json => output::json(&json!({ "backends": backends }), is_well),
+    }
+}
+
+fn as_json(backend: &str, of: &Drained) -> Json {
+    json!({
+        "backend": backend,
+        "sent": of.exported,
+        "lost": of.lost,
+        "left": of.left,
+        "maybe_twice": of.maybe_twice,
+        "damaged": of.damaged,
+        "trouble": of.trouble,
+    })
 }
 
 fn sentence(of: &Drained) -> String {

@@ -6,6 +6,12 @@
 /// are a program's own.
 pub(crate) const OF_OURS: u8 = 125;
 
+/// The exit status, as `env` and `timeout` have it, where there is no such program.
+pub(crate) const NOT_FOUND: u8 = 127;
+
+/// The same, where there is one that cannot be started.
+pub(crate) const NOT_STARTED: u8 = 126;
+
 /// The exit status when what was looked at is wrong, and standard output says what.
 pub(crate) const WRONG: u8 = 1;
 
@@ -14,8 +20,7 @@ pub(crate) const MISUNDERSTOOD: u8 = 2;
 
 /// Why nothing was done.
 pub(crate) struct Failure {
-    /// As `env` and `timeout` have them: 127 for a program that is not there, 126 for one that cannot be started, 125 for
-    /// everything else. A program that was started ends with a status of its own.
+    /// One of the above. A program that was started ends with a status of its own.
     pub(crate) status: u8,
     pub(crate) what: String,
 }

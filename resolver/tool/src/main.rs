@@ -71,7 +71,7 @@ fn obey(command: Command) -> Result<ExitCode, Failure> {
         Command::Check { file, no_plugins, format } => check::check(file.file.as_deref(), !no_plugins, format.format),
         Command::Completions { shell } => completions::print(shell),
         Command::Doctor { file, program, format } => doctor::doctor(file.file.as_deref(), &program, format.format),
-        Command::Drain { folder, file } => drain::drain(&folder, file.file.as_deref()),
+        Command::Drain { folder, file, format } => drain::drain(&folder, file.file.as_deref(), format.format),
         Command::Explain(question) => explain::explain(&question),
         Command::Manual { folder } => manual::write(&folder),
         Command::Migrate { file } => migrate::migrate(&file),
@@ -81,7 +81,7 @@ fn obey(command: Command) -> Result<ExitCode, Failure> {
         Command::PrintConfig { file, no_plugins, format } => {
             print_config::print(file.file.as_deref(), !no_plugins, format.format)
         }
-        Command::Reload { programs } => reload::reload(&programs),
+        Command::Reload { programs, format } => reload::reload(&programs, format.format),
         Command::Run { program } => Err(run::run(program)),
         Command::Schema { no_plugins } => schema::print(!no_plugins),
         Command::SendTest { backend, file, service, format } => {

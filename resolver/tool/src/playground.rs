@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, NOT_FOUND, NOT_STARTED};
 use crate::run::is_executable;
 
 /// Replaces this process by the playground, with `words` as they were given. Returns only if that fails.
@@ -40,7 +40,3 @@ fn places(tool: &Path) -> [PathBuf; 2] {
 }
 
 const NAME: &str = "playground";
-
-/// As `env` has them.
-const NOT_FOUND: u8 = 127;
-const NOT_STARTED: u8 = 126;

@@ -13,6 +13,9 @@ use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use serde_json::{Value as Json, json};
+
+use crate::command_line::Format;
 use crate::failure::Failure;
 use crate::{output, status};
 
@@ -25,8 +28,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The longest text that fits.
 const MOST_TEXT: u32 = (64 << 10) - 32;
 
+/// What a program's answer begins with, by its number in the table; others are those of a library that is newer.
+const OUTCOMES: [&str; 4] = ["changed", "unchanged", "refused", "off"];
+
 /// Asks the programs one after the other, and prints what they answer. The status is 1 when one refuses what its file says.
-pub(crate) fn reload(programs: &[PathBuf]) -> Result<ExitCode, Failure> {
+pub(crate) fn reload(programs: &[PathBuf], format: Format) -> Result<ExitCode, Failure> {
     let (mut processes, mut files) = (Vec::new(), Vec::new());
     for program in programs {
         match program.to_str().and_then(|number| number.parse::<u32>().ok()) {
@@ -40,20 +46,32 @@ pub(crate) fn reload(programs: &[PathBuf]) -> Result<ExitCode, Failure> {
     if processes.is_empty() {
         return Err(Failure::of_ours("no program runs that wrote these files".to_owned()));
     }
-    let (mut text, mut is_well, mut failures) = (String::new(), true, Vec::new());
-    for process in &processes {
-        match ask(*process) {
-            Ok((outcome, answer)) => {
-                is_well &= outcome < 2;
-                let whose = if processes.len() > 1 { format!("{process}: ") } else { String::new() };
-                text.push_str(&format!("{whose}{}\n", answer.trim_end()));
-            }
-            // The others are asked all the same.
-            Err(failed) => failures.push(failed.what),
+    // One that cannot be asked keeps no other from being asked.
+    let answers: Vec<_> = processes.iter().map(|process| (*process, ask(*process))).collect();
+    let is_well = answers.iter().all(|(_, answer)| !matches!(answer, Ok((2.., _))));
+    let printed = match format {
+        Format::Text => {
+            let whose = |process| if answers.len() > 1 { format!("{process}: ") } else { String::new() };
+            let said = answers.iter().filter_map(|(process, answer)| Some((process, answer.as_ref().ok()?)));
+            let lines = said.map(|(process, (_, text))| format!("{}{}\n", whose(process), text.trim_end()));
+            output::text(&lines.collect::<String>(), is_well)?
         }
-    }
-    let printed = output::text(&text, is_well)?;
+        Format::Json => {
+            output::json(&json!({ "processes": answers.iter().map(as_json).collect::<Vec<_>>() }), is_well)?
+        }
+    };
+    let failures: Vec<_> = answers.into_iter().filter_map(|(_, answer)| Some(answer.err()?.what)).collect();
     if failures.is_empty() { Ok(printed) } else { Err(Failure::of_ours(failures.join("\ntracer-interceptors: "))) }
+}
+
+fn as_json((process, answer): &(u32, Result<(u32, String), Failure>)) -> Json {
+    match answer {
+        Ok((outcome, text)) => {
+            let outcome = usize::try_from(*outcome).ok().and_then(|outcome| OUTCOMES.get(outcome));
+            json!({ "process": process, "outcome": outcome, "text": text.trim_end() })
+        }
+        Err(failed) => json!({ "process": process, "outcome": null, "text": failed.what }),
+    }
 }
 
 /// What the process answers: a number of the table, and a text.

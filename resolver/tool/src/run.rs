@@ -29,7 +29,7 @@ pub(crate) use needed::Needed;
 pub(crate) use outlook::Outlook;
 pub(crate) use reach::Reach;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, NOT_FOUND, NOT_STARTED};
 use crate::{given_file, library};
 
 /// Replaces this process by the program that `words` name, so that its signals, its status and its process id are its
@@ -85,7 +85,7 @@ pub(crate) fn run(words: Vec<OsString>) -> Failure {
         }
     }
     let error = command.exec();
-    let status = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
+    let status = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_STARTED };
     Failure { status, what: format!("cannot run {name}: {error}{}", hint(&program)) }
 }
 

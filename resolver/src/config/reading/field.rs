@@ -199,11 +199,7 @@ impl<'n> Field<'n> {
             Value::Text(Text::Broken) => Err(Broken),
             Value::Text(Text::Written(text)) => {
                 let message = format!("`{}` takes {wants}", self.key);
-                // A list within quotes, with its brackets and quotes or without.
-                let inside = text.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-                let bare = |entry: &str| entry.trim().trim_matches(['"', '\'']).to_owned();
-                let entries: Vec<_> = inside.split(',').map(|entry| format!("\"{}\"", bare(entry))).collect();
-                let label = format!("write [{}]", entries.join(", "));
+                let label = format!("write {}", meant_list(text));
                 Err(findings.refuse(Problem::error(code::WRONG_TYPE, message).at(self.span(), label)))
             }
             _ => Err(self.wrong_type(wants, findings)),
@@ -324,4 +320,11 @@ fn by_another_word<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
     };
     // Some keys have `on` for it.
     words.iter().find(|word| **word == meant || (meant == "spans" && **word == "on")).copied()
+}
+
+/// The list that a text was to be, which has its brackets and quotes within, or not.
+pub(crate) fn meant_list(text: &str) -> String {
+    let inside = text.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let bare = |entry: &str| format!("\"{}\"", entry.trim().trim_matches(['"', '\'']));
+    format!("[{}]", inside.split(',').map(bare).collect::<Vec<_>>().join(", "))
 }

@@ -7,10 +7,11 @@ use std::ops::Range;
 use super::invisible_characters::is_invisible;
 use super::lines::lines;
 use super::problem::Problem;
+use super::secrets_in_line::secrets_in;
 
 /// The lines from the first to the last place of one problem.
 pub(super) struct Excerpt {
-    /// Whole lines, long ones cut, unprintable characters replaced.
+    /// Whole lines, long ones cut, unprintable characters and what may be a secret replaced.
     pub(super) text: String,
     /// The number of the first of them, from 1.
     pub(super) first_line: usize,
@@ -82,6 +83,7 @@ struct CleanLine {
 impl CleanLine {
     fn new(source: &str, focus: Option<usize>) -> Self {
         let from = focus.map_or(0, |focus| if focus > LINE_BYTES { focus - CONTEXT_BYTES } else { 0 });
+        let secrets = secrets_in(source);
         let mut clean = Self { text: String::new(), steps: Vec::new(), is_cut: from > 0 };
         let mut end = 0;
         for (at, c) in source.char_indices().skip_while(|(at, _)| *at < from) {
@@ -90,6 +92,7 @@ impl CleanLine {
             }
             clean.steps.push((at, clean.text.len()));
             clean.text.push(match c {
+                _ if secrets.iter().any(|secret| secret.contains(&at)) => '*',
                 '\t' => ' ',
                 c if is_invisible(c) => char::REPLACEMENT_CHARACTER,
                 c => c,

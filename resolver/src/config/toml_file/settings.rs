@@ -9,7 +9,7 @@ use super::sampler;
 use super::section::Section;
 use crate::config::draft::layer::Layer;
 use crate::config::model::{Ambient, Conventions, Measuring, MessageKey, ParentDecision, Propagator, Relation, Trace};
-use crate::config::reading::field::Field;
+use crate::config::reading::field::{Field, meant_list};
 use crate::config::reading::names;
 use crate::config::reading::propagators::PROPAGATORS;
 use crate::config::report::code;
@@ -61,10 +61,7 @@ pub(crate) fn read(section: &Section<'_>, backends: &[&str], findings: &mut Find
 fn propagators_table<'n>(field: Field<'n>, findings: &mut Findings) -> Result<Section<'n>, Broken> {
     let list = match &field.node.value {
         Value::Array(_) => Some(findings.source(&field.span()).unwrap_or("[]").to_owned()),
-        Value::Text(Text::Written(text)) => {
-            let names: Vec<_> = text.split(',').map(|name| format!("{:?}", name.trim())).collect();
-            Some(format!("[{}]", names.join(", ")))
-        }
+        Value::Text(Text::Written(text)) => Some(meant_list(text)),
         _ => None,
     };
     if let Some(list) = list {

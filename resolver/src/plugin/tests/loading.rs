@@ -100,6 +100,119 @@ fn a_plugin_overwritten_in_place_is_noticed_too_under_all_its_names() {
     }
 }
 
+/// Every way in which a file is touched that leaves its bytes: a reload must go on.
+#[test]
+fn a_file_with_the_same_bytes_is_the_plugin_that_is_loaded_however_often_it_was_touched_copied_or_installed_again() {
+    for trust in [Trust::Strict, Trust::Lenient] {
+        let folder = Folder::new();
+        let path = version("1").install(&folder);
+        let load = || loader(trust).load("sample", &folder.plugins());
+        let library = load().unwrap();
+        Loader::remember_contents();
+        let is_same = |what: &str| {
+            let again = load();
+            assert!(again.as_ref().is_ok_and(|again| Arc::ptr_eq(again, &library)), "{what}: {again:?}");
+        };
+        let bytes = fs::read(&path).unwrap();
+        for round in 0..2 {
+            let now = std::time::SystemTime::now() + std::time::Duration::from_secs(round);
+            fs::File::options().write(true).open(&path).unwrap().set_modified(now).unwrap();
+            is_same("touch");
+            fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o700 + 0o55 * round as u32))
+                .unwrap();
+            is_same("chmod");
+            fs::hard_link(&path, folder.join(&format!("other-{round}"))).unwrap();
+            is_same("another name");
+            fs::write(folder.join("new.so"), &bytes).unwrap();
+            fs::rename(folder.join("new.so"), &path).unwrap();
+            is_same("renamed over it");
+            fs::remove_file(&path).unwrap();
+            fs::write(&path, &bytes).unwrap();
+            is_same("removed and written");
+            fs::write(&path, &bytes).unwrap();
+            is_same("written over it");
+        }
+        // As ever: other bytes are another plugin, whatever was the same before.
+        version("2").compile(&folder.join("new.so"));
+        fs::rename(folder.join("new.so"), &path).unwrap();
+        assert_eq!(load().is_ok(), trust == Trust::Lenient);
+    }
+}
+
+/// Who reloads for the first time has not read the file: what a package manager leaves as it was has to do, its time.
+#[test]
+fn a_package_that_is_installed_again_before_the_first_reload_is_the_same_plugin() {
+    let folder = Folder::new();
+    let path = version("1").install(&folder);
+    let load = || loader(Trust::Strict).load("sample", &folder.plugins());
+    let library = load().unwrap();
+    let written = fs::metadata(&path).unwrap().modified().unwrap();
+    let bytes = fs::read(&path).unwrap();
+    fs::write(folder.join("new.so"), &bytes).unwrap();
+    fs::File::options().write(true).open(folder.join("new.so")).unwrap().set_modified(written).unwrap();
+    fs::rename(folder.join("new.so"), &path).unwrap();
+    assert!(Arc::ptr_eq(&load().unwrap(), &library));
+    let later = written + std::time::Duration::from_secs(1);
+    fs::File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
+    assert!(Arc::ptr_eq(&load().unwrap(), &library), "its bytes are known by now");
+}
+
+/// A ConfigMap: the folder is a link that is exchanged.
+#[test]
+fn where_a_link_leads_to_another_file_the_same_bytes_are_the_same_plugin_and_others_are_loaded() {
+    let folder = Folder::new();
+    for (place, version) in [("v1", "1"), ("v2", "1"), ("v3", "2")] {
+        fs::create_dir(folder.join(place)).unwrap();
+        self::version(version).compile(&folder.join(place).join("sample.so"));
+    }
+    let link = folder.join("data");
+    let load = |place: &str| {
+        symlink(place, folder.join("new")).unwrap();
+        fs::rename(folder.join("new"), &link).unwrap();
+        loader(Trust::Strict).load("sample", &pinned(&link.join("sample.so"), None)).unwrap()
+    };
+    let first = load("v1");
+    Loader::remember_contents();
+    let (copied, newer) = (load("v2"), load("v3"));
+    assert!(Arc::ptr_eq(&first, &copied));
+    assert_eq!((first.version(), newer.version()), ("1", "2"));
+    assert!(Arc::ptr_eq(&newer, &load("v3")));
+    assert!(Arc::ptr_eq(&first, &load("v1")), "it was never unloaded");
+}
+
+#[test]
+fn the_code_of_a_plugin_that_was_replaced_or_removed_stays_in_use_unless_strict_and_that_is_said_once() {
+    logged();
+    let folder = Folder::new();
+    let path = version("1").install(&folder);
+    let load = |trust| loader(trust).load("sample", &folder.plugins());
+    let library = load(Trust::Lenient).unwrap();
+    let goes_on = |because: &str| {
+        for _ in 0..2 {
+            assert!(Arc::ptr_eq(&load(Trust::Lenient).unwrap(), &library));
+        }
+        assert!(load(Trust::Strict).is_err());
+        let said = logged_about(&format!("{}{because}", path.display()));
+        let said: Vec<_> = said.into_iter().filter(|(level, _, _)| *level == log::Level::Warn).collect();
+        assert_eq!(said.len(), 1, "{said:?}");
+        let ends = "the code that it has, version 1, stays in use until the process is started anew";
+        assert!(said[0].2.ends_with(ends), "{said:?}");
+    };
+    version("2").compile(&folder.join("new.so"));
+    fs::rename(folder.join("new.so"), &path).unwrap();
+    goes_on(" has changed since this process loaded it");
+    fs::remove_file(&path).unwrap();
+    goes_on(" is gone since this process loaded it");
+    symlink("nowhere", &path).unwrap();
+    goes_on(" cannot be read any more since this process loaded it");
+    // What stands there and is no file at all is somebody's mistake, and a pin is asked of a file.
+    fs::remove_file(&path).unwrap();
+    assert!(loader(Trust::Lenient).load("sample", &pinned(&path, Some([1; 32]))).is_err());
+    fs::create_dir(&path).unwrap();
+    assert!(matches!(load(Trust::Lenient).unwrap_err().failure, LoadFailure::NotAFile(..)));
+    assert!(loader(Trust::Lenient).load("other", &folder.plugins()).is_err(), "it was never loaded");
+}
+
 #[test]
 fn a_pinned_plugin_runs_from_memory_so_that_its_file_may_change_and_a_new_pin_gives_new_code() {
     let folder = Folder::new();

@@ -114,7 +114,8 @@ fn is_one_reference(text: &str) -> bool {
     text.starts_with("${") && text.find('}') == Some(text.len() - 1) && !text.contains(":-")
 }
 
-/// User and password in an address are nobody's business, whatever a plugin says of the key.
+/// User and password in an address are nobody's business, whatever a plugin says of the key; nor are the values of its query,
+/// where many services want their key.
 fn hide_passwords(value: &mut Json) {
     match value {
         Json::String(text) => {
@@ -124,12 +125,28 @@ fn hide_passwords(value: &mut Json) {
                 if let Some(after) = at.and_then(|at| rest.get(at..)) {
                     *text = format!("{scheme}://{HIDDEN}{after}");
                 }
+                *text = without_values(text);
             }
         }
         Json::Array(items) => items.iter_mut().for_each(hide_passwords),
         Json::Object(members) => members.values_mut().for_each(hide_passwords),
         _ => {}
     }
+}
+
+/// The address without what its parameters are, but for the one that Jaeger wants.
+fn without_values(address: &str) -> String {
+    let Some((before, rest)) = address.split_once('?') else { return address.to_owned() };
+    let (query, fragment) = match rest.find('#').and_then(|at| rest.split_at_checked(at)) {
+        Some(parts) => parts,
+        None => (rest, ""),
+    };
+    let shown = |parameter: &str| match parameter.split_once('=') {
+        Some((name, value)) if name != "format" && !is_one_reference(value) => format!("{name}={HIDDEN}"),
+        _ => parameter.to_owned(),
+    };
+    let query: Vec<_> = query.split('&').map(shown).collect();
+    format!("{before}?{}{fragment}", query.join("&"))
 }
 
 const HIDDEN: &str = "(not shown)";
@@ -151,7 +168,9 @@ mod tests {
     #[test]
     fn no_address_shows_a_password() {
         for (text, shown) in [
-            ("http://u:hunter2@h:1/v1?q=a@b", "http://(not shown)@h:1/v1?q=a@b"),
+            ("http://u:hunter2@h:1/v1?q=a@b", "http://(not shown)@h:1/v1?q=(not shown)"),
+            ("http://h?format=jaeger.thrift&key=hunter2&x#y", "http://h?format=jaeger.thrift&key=(not shown)&x#y"),
+            ("http://h?key=${env:KEY}", "http://h?key=${env:KEY}"),
             ("http://h:1/@x", "http://h:1/@x"),
             ("no address", "no address"),
             ("https://u:p@ss@h", "https://(not shown)@h"),

@@ -1,0 +1,33 @@
+//! What a deployment asks of a running program, or of a spool, is there for programs to read too.
+
+use crate::installed::Installed;
+
+#[test]
+fn a_program_that_cannot_be_asked_to_reload_is_in_the_answer() {
+    let installed = Installed::new();
+    let own = std::process::id();
+    let said = installed.run(&["reload", "--format", "json", &own.to_string()]);
+    let told = &said.json()["processes"][0];
+    assert_eq!((said.status, &told["process"], told["outcome"].is_null()), (125, &own.into(), true), "{said:?}");
+    assert!(told["text"].as_str().unwrap().contains("does not wait for this"), "{said:?}");
+    assert!(said.err.contains("does not wait for this"), "{said:?}");
+}
+
+#[test]
+fn what_was_drained_is_counted_for_each_backend() {
+    let installed = Installed::new();
+    let spool = installed.work();
+    let spool = spool.to_str().unwrap();
+    installed.file(
+        "t.toml",
+        "version = 1\n[services.a]\ntopics = [\"a\"]\nexport = [\"b\", \"c\"]\n[backends.b]\nplugin = \"file\"\n\
+         config = { path = \"stderr\" }\n[backends.c]\nplugin = \"file\"\nconfig = { pathh = \"stderr\" }\n",
+    );
+    let said = installed.run(&["drain", spool, "t.toml", "--format", "json"]);
+    let json = said.json();
+    let [empty, broken] = [&json["backends"][0], &json["backends"][1]];
+    let counts = ["sent", "lost", "left", "maybe_twice", "damaged"].map(|key| empty[key].as_u64());
+    assert_eq!((&empty["backend"], counts, empty["trouble"].is_null()), (&"b".into(), [Some(0); 5], true), "{said:?}");
+    assert!(broken["problem"].as_str().unwrap().contains("did you mean `path`?"), "{said:?}");
+    assert_eq!(said.status, 1);
+}
