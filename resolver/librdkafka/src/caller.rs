@@ -1,5 +1,5 @@
-//! Where a call of an exported function came from: the address that it returns to, which the function's entry reads off
-//! the stack before anything else runs. No other frame is looked at.
+//! Where a call of an exported function came from: the address that it returns to, which the function's entry takes from
+//! where the processor has put it, before anything else runs. No other frame is looked at.
 //!
 //! See RATIONALE.md, "Why is the caller known by its return address alone?".
 
@@ -38,8 +38,9 @@ pub(crate) fn is_ours(address: usize) -> bool {
 
 /// Defines a function that is called from outside, and `$body`, which it becomes with one argument more: the [`Caller`].
 ///
-/// The entry is two instructions: it reads the return address, which is on top of the stack at a function's first
-/// instruction, into the register of the next argument, and jumps. So no frame of it is there to be unwound through.
+/// The entry is two instructions: at a function's first instruction the return address is on top of the stack (x86_64) or in
+/// the link register (aarch64); it goes into the register of the next argument, and a jump follows. So no frame of the entry
+/// is there to be unwound through.
 macro_rules! entry {
     (
         $(#[$attribute:meta])*
@@ -50,8 +51,7 @@ macro_rules! entry {
         #[unsafe(naked)]
         $visibility unsafe extern $abi fn $name($($argument: $type),*) $(-> $result)? {
             core::arch::naked_asm!(
-                concat!("mov ", $crate::caller::next_register!($($argument)*), ", qword ptr [rsp]"),
-                "jmp {body}",
+                $crate::caller::entry_code!($crate::caller::next_register!($($argument)*)),
                 body = sym $body,
             )
         }
@@ -66,7 +66,23 @@ macro_rules! entry {
     };
 }
 
+#[cfg(target_arch = "x86_64")]
+macro_rules! entry_code {
+    ($register:expr) => {
+        concat!("mov ", $register, ", qword ptr [rsp]\njmp {body}")
+    };
+}
+
+/// Its first instruction (`bti c`) allows indirect calls where branch targets are guarded; elsewhere it does nothing.
+#[cfg(target_arch = "aarch64")]
+macro_rules! entry_code {
+    ($register:expr) => {
+        concat!("hint #34\nmov ", $register, ", x30\nb {body}")
+    };
+}
+
 /// The register of the argument behind these, each of which is a number or a pointer (System V ABI of x86_64).
+#[cfg(target_arch = "x86_64")]
 macro_rules! next_register {
     ($a:ident) => {
         "rsi"
@@ -85,7 +101,42 @@ macro_rules! next_register {
     };
 }
 
-pub(crate) use {entry, next_register};
+/// The register of the argument behind these, each of which is a number or a pointer (AAPCS64).
+#[cfg(target_arch = "aarch64")]
+macro_rules! next_register {
+    ($a:ident) => {
+        "x1"
+    };
+    ($a:ident $b:ident) => {
+        "x2"
+    };
+    ($a:ident $b:ident $c:ident) => {
+        "x3"
+    };
+    ($a:ident $b:ident $c:ident $d:ident) => {
+        "x4"
+    };
+    ($a:ident $b:ident $c:ident $d:ident $e:ident) => {
+        "x5"
+    };
+}
+
+pub(crate) use {entry, entry_code, next_register};
+
+/// Gives `_URC_END_OF_STACK`.
+#[cfg(target_arch = "x86_64")]
+macro_rules! end_of_stack {
+    () => {
+        "mov eax, 5"
+    };
+}
+
+#[cfg(target_arch = "aarch64")]
+macro_rules! end_of_stack {
+    () => {
+        "mov w0, #5"
+    };
+}
 
 // What stands in for the unwinder's walk: it says at once that the stack has ended. `build.rs` lets the linker put it in
 // place of every call of `_Unwind_Backtrace` in the shared library, which are those of the standard library's own
@@ -96,7 +147,7 @@ core::arch::global_asm!(
     ".hidden __wrap__Unwind_Backtrace",
     ".type __wrap__Unwind_Backtrace, @function",
     "__wrap__Unwind_Backtrace:",
-    "mov eax, 5", // `_URC_END_OF_STACK`
+    end_of_stack!(),
     "ret",
     ".size __wrap__Unwind_Backtrace, . - __wrap__Unwind_Backtrace",
     ".popsection",

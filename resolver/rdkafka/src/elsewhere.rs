@@ -1,4 +1,4 @@
-//! The same names where no client can be traced: on anything but Linux with glibc on x86_64.
+//! The same names where no client can be traced: on anything but Linux with glibc on x86_64 or aarch64.
 //!
 //! A program that is deployed there and developed on a Mac compiles and runs on both, without a line for that in its code. Tracing
 //! is off, one WARN of the process says so, and nothing is read, loaded or started. What is here has the signatures of what it stands
@@ -218,7 +218,8 @@ mod tests {
     /// The one condition: where it is written twice, the two could part.
     #[test]
     fn what_is_compiled_and_what_is_linked_depend_on_the_same_condition() {
-        let condition = r#"all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")"#;
+        let condition =
+            r#"all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), target_env = "gnu")"#;
         for (name, text) in [("lib.rs", include_str!("lib.rs")), ("Cargo.toml", include_str!("../Cargo.toml"))] {
             assert!(text.matches("target_os").count() > 1, "{name}");
             assert_eq!(text.matches("target_os").count(), text.matches(condition).count(), "{name}");

@@ -17,7 +17,7 @@
 //!
 //! # Platforms
 //!
-//! Clients are traced on Linux with glibc on x86_64. Elsewhere, as on a Mac, on ARM or with musl, the same program compiles and
+//! Clients are traced on Linux with glibc on x86_64 and aarch64. Elsewhere, as on a Mac or with musl, the same program compiles and
 //! runs, untraced: a configuration stays as it is, and one WARN of the process says so.
 //!
 //! # Logging
@@ -29,27 +29,30 @@
 //! `tracing-log`. A program without a logger gets errors and warnings on stderr. `OTEL_LOG_LEVEL` is for programs in other
 //! languages, which have no logger for this library, and is not read here.
 
-#[cfg(any(not(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")), test))]
+#[cfg(any(
+    not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), target_env = "gnu")),
+    test
+))]
 #[doc(hidden)]
 pub mod elsewhere;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), target_env = "gnu"))]
 mod instrument;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), target_env = "gnu"))]
 mod kafka_api;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), target_env = "gnu"))]
 mod plugin_stub;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), target_env = "gnu"))]
 mod processing;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 mod transaction;
 
-#[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")))]
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), target_env = "gnu")))]
 pub use elsewhere::*;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), target_env = "gnu"))]
 pub use instrument::{InstrumentError, Instrumentation, instrument};
-#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), target_env = "gnu"))]
 pub use processing::{Processing, process};
-#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), target_env = "gnu"))]
 pub use tracer_resolver::{self as resolver, Resolver};
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub use transaction::send_offsets_to_transaction;

@@ -6,8 +6,8 @@
 //! number into the fifth argument's register and jumps to a function of this program. The number says which resolver
 //! and service the clients of that configuration belong to.
 //!
-//! Layout follows the System V ABI, AMD64 supplement (registers: integer arguments rdi, rsi, rdx, rcx, r8) and the ELF
-//! gABI (program headers, dynamic section, hash table).
+//! Layout follows the ELF gABI (program headers, dynamic section, hash table); the code, the System V ABI's AMD64 supplement
+//! (integer arguments: rdi, rsi, rdx, rcx, r8) or ARM's AAPCS64 (x0 to x4; x16 is free between a call and its function).
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::fs::File;
@@ -27,7 +27,7 @@ pub(crate) type BoundConfInit = unsafe extern "C" fn(
 /// Writes a shared object whose `conf_init` calls `target` with `binding`, and gives the path to load it by.
 ///
 /// The file is never closed: its path is opened again at every client creation, and a reused descriptor number would
-/// make the dynamic linker return another library. 8 KiB for each binding, once per process.
+/// make the dynamic linker return another library. Two pages for each binding, once per process.
 pub(crate) fn publish(target: BoundConfInit, binding: u64) -> io::Result<String> {
     let image = image(target as usize as u64, binding);
     let folders = [std::env::temp_dir(), "/var/tmp".into(), "/dev/shm".into()];
@@ -137,25 +137,60 @@ fn loadable(path: &str) -> io::Result<()> {
 }
 
 fn image(target: u64, binding: u64) -> Vec<u8> {
-    x86_64::image(target, binding)
+    elf::image(&machine::code(target, binding))
 }
 
-mod x86_64 {
-    const PAGE: u64 = 0x1000;
+#[cfg(target_arch = "x86_64")]
+mod machine {
+    /// `EM_X86_64`.
+    pub(super) const NUMBER: u8 = 62;
+    /// The largest page that a kernel for it has.
+    pub(super) const PAGE: u64 = 0x1000;
+
+    /// `movabs r8, binding; movabs rax, target; jmp rax`
+    pub(super) fn code(target: u64, binding: u64) -> Vec<u8> {
+        let mut code = vec![0x49, 0xb8];
+        code.extend(binding.to_le_bytes());
+        code.extend([0x48, 0xb8]);
+        code.extend(target.to_le_bytes());
+        code.extend([0xff, 0xe0]);
+        code
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod machine {
+    /// `EM_AARCH64`.
+    pub(super) const NUMBER: u8 = 183;
+    /// The largest page that a kernel for it has.
+    pub(super) const PAGE: u64 = 0x1_0000;
+
+    /// `bti c; ldr x4, binding; ldr x16, target; br x16`, and the two words
+    pub(super) fn code(target: u64, binding: u64) -> Vec<u8> {
+        let instructions: [u32; 4] = [0xd503_245f, 0x5800_0064, 0x5800_0090, 0xd61f_0200];
+        instructions
+            .into_iter()
+            .flat_map(u32::to_le_bytes)
+            .chain([binding, target].into_iter().flat_map(u64::to_le_bytes))
+            .collect()
+    }
+}
+
+mod elf {
+    use super::machine::{self, PAGE};
+
     const CODE: u64 = 0x200;
     const DYNAMIC: u64 = PAGE;
 
     /// One page to execute (headers, symbol, string and hash tables, code) and one to write (the dynamic section, in
     /// which the dynamic linker relocates addresses in place).
-    pub(super) fn image(target: u64, binding: u64) -> Vec<u8> {
+    pub(super) fn image(code: &[u8]) -> Vec<u8> {
         let strings = b"\0conf_init\0";
         let (symbols_at, hash_at, strings_at) = (0x140, 0x170, 0x190);
-        let code = code(target, binding);
-
         let mut image = Image(vec![0; 2 * PAGE as usize]);
-        // ELF header: 64-bit, little-endian, version 1, System V; ET_DYN, EM_X86_64; four program headers at 64.
+        // ELF header: 64-bit, little-endian, version 1, System V; ET_DYN and the machine; four program headers at 64.
         image.put(0, b"\x7fELF\x02\x01\x01");
-        image.put(16, &[3, 0, 62, 0, 1, 0, 0, 0]);
+        image.put(16, &[3, 0, machine::NUMBER, 0, 1, 0, 0, 0]);
         image.word(32, 64);
         image.put(52, &[64, 0, 56, 0, 4, 0, 64, 0]);
         // PT_LOAD read+execute, PT_LOAD read+write, PT_DYNAMIC; PT_GNU_STACK read+write, without which the dynamic
@@ -174,7 +209,7 @@ mod x86_64 {
             image.put(hash_at + 4 * index, &word.to_le_bytes());
         }
         image.put(strings_at, strings);
-        image.put(CODE as usize, &code);
+        image.put(CODE as usize, code);
         // DT_HASH, DT_STRTAB, DT_SYMTAB, DT_STRSZ, DT_SYMENT, DT_NULL.
         let dynamic = [
             (4, hash_at as u64),
@@ -189,16 +224,6 @@ mod x86_64 {
             image.word(DYNAMIC as usize + 16 * index + 8, value);
         }
         image.0
-    }
-
-    /// `movabs r8, binding; movabs rax, target; jmp rax`
-    fn code(target: u64, binding: u64) -> Vec<u8> {
-        let mut code = vec![0x49, 0xb8];
-        code.extend(binding.to_le_bytes());
-        code.extend([0x48, 0xb8]);
-        code.extend(target.to_le_bytes());
-        code.extend([0xff, 0xe0]);
-        code
     }
 
     struct Image(Vec<u8>);

@@ -189,5 +189,5 @@ fn warn() {
     });
 }
 
-const WARNING: &str = "Kafka clients are not traced on this platform: that takes Linux with glibc on x86_64. The program runs as without \
-    tracing";
+const WARNING: &str = "Kafka clients are not traced on this platform: that takes Linux with glibc on x86_64 or aarch64. The program \
+    runs as without tracing";

@@ -66,6 +66,7 @@ macro_rules! variadic {
         #[unsafe(naked)]
         #[cfg_attr(not(test), unsafe(no_mangle))]
         pub unsafe extern "C-unwind" fn $name(program: *const c_char, argument: *const c_char) -> c_int {
+            #[cfg(target_arch = "x86_64")]
             core::arch::naked_asm!(
                 "push rdi",
                 "push rsi",
@@ -84,6 +85,25 @@ macro_rules! variadic {
                 "pop rsi",
                 "pop rdi",
                 "jmp r11",
+                body = sym $body,
+            );
+            #[cfg(target_arch = "aarch64")]
+            core::arch::naked_asm!(
+                "hint #34", // `bti c`, as in `caller.rs`.
+                "stp x29, x30, [sp, #-80]!",
+                "mov x29, sp",
+                "stp x0, x1, [sp, #16]",
+                "stp x2, x3, [sp, #32]",
+                "stp x4, x5, [sp, #48]",
+                "stp x6, x7, [sp, #64]",
+                "bl {body}",
+                "mov x16, x0",
+                "ldp x0, x1, [sp, #16]",
+                "ldp x2, x3, [sp, #32]",
+                "ldp x4, x5, [sp, #48]",
+                "ldp x6, x7, [sp, #64]",
+                "ldp x29, x30, [sp], #80",
+                "br x16",
                 body = sym $body,
             )
         }
