@@ -43,7 +43,7 @@ mod kafka_api;
 mod plugin_stub;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), target_env = "gnu"))]
 mod processing;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), target_env = "gnu"))]
 mod transaction;
 
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), target_env = "gnu")))]
@@ -54,7 +54,7 @@ pub use instrument::{InstrumentError, Instrumentation, instrument};
 pub use processing::{Processing, process};
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), target_env = "gnu"))]
 pub use tracer_resolver::{self as resolver, Resolver};
-#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), target_env = "gnu"))]
 pub use transaction::send_offsets_to_transaction;
 
 /// The examples of the README and of its page for Rust, compiled.
