@@ -58,6 +58,9 @@ impl Layer {
             if (*at).sends == 0 {
                 (*habits).left = (*habits).left.saturating_add(1);
             }
+            if !is_passed_on {
+                (*habits).ungiven = (*habits).ungiven.saturating_add(1);
+            }
             if (*at).sends != 0 || is_passed_on {
                 (*habits).longest = (*habits).longest.max((*at).age);
                 if (*habits).left != 0 && (*at).sends == 1 {
