@@ -19,7 +19,7 @@ class Producer:
 
 # The calls of the layer's own are not looked at.
 Producer.produce = FunctionType(
-    Producer.produce.__code__, {"__name__": "tracer_interceptors._sends", "made_since": _loops.made_since}
+    Producer.produce.__code__.replace(co_filename=_loops.__file__), {"made_since": _loops.made_since}
 )
 producer, shared = Producer(), None
 

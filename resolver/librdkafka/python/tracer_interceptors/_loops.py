@@ -5,6 +5,7 @@ that read one message at its start sends for ever, and comes to that call no mor
 """
 
 import dis
+import os
 import sys
 from types import CodeType, FrameType, FunctionType, MethodType
 from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Optional, Set, Tuple
@@ -14,10 +15,8 @@ from ._values import NOW, OLD, Own, made_of
 
 #: Calls for messages, by their names.
 _CALLS = frozenset(("poll", "consume"))
-#: Frames up from the send that are looked at.
-DEPTH = 20
-#: Of those, how many tell two places apart.
-PLACES = 10
+#: Frames of the program up from the send that are looked at.
+DEPTH = 15
 #: Frames up from what is made to where the code begins that was started.
 DEPTH_OF_STARTED = 60
 #: Functions that are called by functions that are called.
@@ -38,22 +37,23 @@ _once: Dict[Tuple[int, ...], Tuple[Optional[bool], List[CodeType]]] = {}
 #: The same of `made_since`, and of the names that are given.
 _since: Dict[Any, Tuple[Optional[bool], List[CodeType]]] = {}
 _NO_NAMES: FrozenSet[str] = frozenset()
-_OURS, _WRAPPER = __package__, "anyio."
+_FOLDER, _WRAPPER = os.path.dirname(__file__), "anyio."
 
 
 def is_in_its_turn() -> bool:
     """Whether the send that is made now is made in a loop of which each round asks for a message."""
-    return _turn() is not None
+    return _turn(_program()) is not None
 
 
-def is_once_in_a_round(below: int = 0) -> Optional[bool]:
+def is_once_in_a_round() -> Optional[bool]:
     """Whether it is made once in a round of such a loop, for all that the code says, or in a loop within, and of the round's message;
-    ``None``: no call for messages is seen there. `below`: how many frames are not looked at."""
-    frame: Optional[FrameType] = sys._getframe(1 + below)
+    ``None``: no call for messages is seen there."""
+    first = frame = _program()
     # A code's own hash is that of all that is in it.
     places: List[int] = []
     codes: List[CodeType] = []
-    while frame is not None and len(codes) < PLACES:
+    # All that the answer depends on.
+    while frame is not None and len(codes) < DEPTH:
         code = frame.f_code
         codes.append(code)
         places.append(id(code))
@@ -65,14 +65,14 @@ def is_once_in_a_round(below: int = 0) -> Optional[bool]:
         if len(_once) >= MOST:
             _once.clear()
         # As long as they are there, no other code can have their places.
-        known = _once[key] = (_turn(once=True), codes)
+        known = _once[key] = (_turn(first, once=True), codes)
     return known[0]
 
 
 def is_repeated() -> bool:
     """Whether the code that sends now, as far as it is in one file, does so in a loop, which asks for no messages."""
-    frame: Optional[FrameType] = sys._getframe(2)
-    while frame is not None and frame.f_globals.get("__name__", "").startswith((_OURS, "confluent_kafka")):
+    frame = _program()
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("confluent_kafka"):
         frame = frame.f_back
     file = frame.f_code.co_filename if frame is not None else ""
     while frame is not None and frame.f_code.co_filename == file:
@@ -83,29 +83,40 @@ def is_repeated() -> bool:
     return False
 
 
+def _program() -> Optional[FrameType]:
+    """The innermost frame that is none of ours."""
+    frame: Optional[FrameType] = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename.startswith(_FOLDER):
+        frame = frame.f_back
+    return frame
+
+
 def made_since(root: Any) -> Optional[bool]:
     """Whether what is made now by code that began at this root is made of what was given there, or of what is taken from elsewhere;
     ``None``: of neither, for all that is seen, and once."""
-    frame: Optional[FrameType] = sys._getframe(1)
+    frame = _program()
     frames: List[FrameType] = []
     code, names = (None, _NO_NAMES) if root is None else (root.code, root.names)
     own = frame
+    # A code's own hash is that of all that is in it.
+    places: List[Any] = [names]
     while frame is not None and len(frames) < DEPTH_OF_STARTED:
-        module = frame.f_globals.get("__name__", "")
-        if module.startswith(_WRAPPER) and frame.f_code is code:
-            # It began with what runs the program's own.
-            names = Root.of_frame(own).names
-            break
-        if not module.startswith(_OURS):
+        at = frame.f_code
+        if not at.co_filename.startswith(_FOLDER):
+            if at is code and frame.f_globals.get("__name__", "").startswith(_WRAPPER):
+                # It began with what runs the program's own.
+                names = places[0] = Root.of_frame(own).names
+                break
             frames.append(frame)
+            places.append(id(at))
+            places.append(frame.f_lasti)
             own = frame
-            if frame.f_code is code:
+            if at is code:
                 break
         frame = frame.f_back
     if frame is None and code is not None or len(frames) == DEPTH_OF_STARTED:
         return False
-    # A code's own hash is that of all that is in it.
-    key = (names, *((id(one.f_code), one.f_lasti) for one in frames))
+    key = tuple(places)
     known = _since.get(key)
     if known is None:
         if len(_since) >= MOST:
@@ -148,8 +159,7 @@ def _gives_of_others(call: str, values: Callable[[str], Any], levels: int) -> bo
     return any(OLD in flow.made_of_names(end, names, inside, levels - 1) for end in flow.gives())
 
 
-def _turn(once: bool = False) -> Optional[bool]:
-    frame: Optional[FrameType] = sys._getframe(2)
+def _turn(frame: Optional[FrameType], once: bool = False) -> Optional[bool]:
     #: From the send up to the loop: the function, the place in it, and whether that is in a loop of its own there.
     way: List[Tuple["_Flow", int, bool]] = []
     for _ in range(DEPTH):

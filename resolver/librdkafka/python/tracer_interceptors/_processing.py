@@ -103,7 +103,7 @@ class Processing(api.Processing):  # type: ignore[misc]
         if not (habits.left if left is None else left):
             return True
         # Some were left without a send: they may be meant. The code says whether each round sends of its own message.
-        once = _loops().is_once_in_a_round(1)
+        once = _loops().is_once_in_a_round()
         if once is not None:
             return once
         if self.sends > 1:
@@ -207,9 +207,15 @@ class Started(Processing):
 
     def _is_doubted(self) -> bool:
         """Whether there are messages that may be for this, whose own context made nothing of them but what it sent."""
+        global _is_any_ungiven
+        if _is_any_ungiven:
+            return True
         for habits in api.all_habits():
+            if habits.ungiven:
+                _is_any_ungiven = True
+                return True
             last = habits.last
-            if habits.ungiven or not (last is None or self._is_of(last) or _is_given(last)):
+            if not (last is None or self._is_of(last) or _is_given(last)):
                 return True
         return False
 
@@ -218,6 +224,10 @@ class Started(Processing):
 
     def is_unsure(self) -> bool:
         return self.cause() is None
+
+
+#: Whether there was a message so far that nothing was started for: the program may have it still, in whatever way.
+_is_any_ungiven = False
 
 
 def _is_given(it: Any) -> bool:

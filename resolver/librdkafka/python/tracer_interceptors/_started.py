@@ -268,12 +268,25 @@ def _of_coroutine(coro: Any) -> "tuple[list[Any], bool, Any]":
     if frame is None or code is None:
         return [], True, None
     own = frame.f_locals
-    args = [value for name, value in own.items() if name not in code.co_freevars and name != "self"]
-    within = [one for one in args if hasattr(one, "cr_frame")]
-    if within:
+    objects = [*own.values()]
+    key = (id(code), *map(type, objects))
+    known = _coroutines.get(key)
+    if known is None:
+        if len(_coroutines) >= MOST:
+            _coroutines.clear()
+        args = {name: value for name, value in own.items() if name not in code.co_freevars and name != "self"}
+        within = [name for name, value in args.items() if hasattr(value, "cr_frame")]
+        # As long as the code is there, no other can have its place.
+        known = _coroutines[key] = (within[0] if within else None, is_sure(args.values()), Root.of(code, own))
+    if known[0] is not None:
         # One around the program's, such as a task group's.
-        return _of_coroutine(within[0])
-    return [*own.values()], is_sure(args), Root.of(code, own)
+        return _of_coroutine(own[known[0]])
+    return objects, known[1], known[2]
+
+
+#: What the types of its values say of a coroutine's code: the name of another coroutine among them, whether they are sure, its root.
+_coroutines: "dict[Any, tuple[Any, bool, Root]]" = {}
+MOST = 1_000
 
 
 def _call_of(original: Callable[..., Any], before: int) -> Callable[..., Any]:
