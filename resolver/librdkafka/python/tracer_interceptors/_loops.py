@@ -36,7 +36,10 @@ _once: Dict[Tuple[int, ...], Tuple[Optional[bool], List[CodeType]]] = {}
 
 #: The same of `made_since`, and of the names that are given.
 _since: Dict[Any, Tuple[Optional[bool], List[CodeType]]] = {}
+#: What `is_repeated` has said of a place.
+_repeated: Dict[Tuple[int, int], Tuple[bool, CodeType]] = {}
 _NO_NAMES: FrozenSet[str] = frozenset()
+_PYTHON = os.path.dirname(os.__file__)
 _FOLDER, _WRAPPER = os.path.dirname(__file__), "anyio."
 
 
@@ -76,8 +79,14 @@ def is_repeated() -> bool:
         frame = frame.f_back
     file = frame.f_code.co_filename if frame is not None else ""
     while frame is not None and frame.f_code.co_filename == file:
-        flow = _flow(frame.f_code)
-        if flow.round(flow.instruction_at(frame.f_lasti), _NONE):
+        place = (id(frame.f_code), frame.f_lasti)
+        known = _repeated.get(place)
+        if known is None:
+            if len(_repeated) >= MOST:
+                _repeated.clear()
+            flow = _flow(frame.f_code)
+            known = _repeated[place] = (bool(flow.round(flow.instruction_at(frame.f_lasti), _NONE)), frame.f_code)
+        if known[0]:
             return True
         frame = frame.f_back
     return False
@@ -152,11 +161,16 @@ def _gives_of_others(call: str, values: Callable[[str], Any], levels: int) -> bo
         holder, function = function, _member(function, name)
     if isinstance(function, MethodType):
         holder, function = function.__self__, function.__func__
-    if not isinstance(function, FunctionType):
+    if not isinstance(function, FunctionType) or _is_of_a_library(function.__code__.co_filename):
         return False
     flow, inside = _flow(function.__code__), _values_in(function, holder)
     names = _arguments(function.__code__)
     return any(OLD in flow.made_of_names(end, names, inside, levels - 1) for end in flow.gives())
+
+
+def _is_of_a_library(file: str) -> bool:
+    """Whether it is Python's own, or installed: what is called there by a message's own is taken to be of that."""
+    return file.startswith((_PYTHON, _FOLDER)) or "/site-packages/" in file or "/dist-packages/" in file
 
 
 def _turn(frame: Optional[FrameType], once: bool = False) -> Optional[bool]:
@@ -229,9 +243,13 @@ def _asks(call: _Chain, values: Callable[[str], Any], flag: int, levels: int) ->
     if last in _CALLS and _is_consumer(value):
         # In the head of a loop it is called once only.
         return flag != _GENERATOR
+    bound = None if path else values(last)
+    if getattr(bound, "__name__", None) in _CALLS and _is_consumer(getattr(bound, "__self__", None)):
+        # A name of the program's own for the consumer's method.
+        return flag != _GENERATOR
     if not levels:
         return False
-    holder, function = value, _member(value, last) if path else values(last)
+    holder, function = value, _member(value, last) if path else bound
     if isinstance(function, MethodType):
         holder, function = function.__self__, function.__func__
     if not isinstance(function, FunctionType) or function.__code__.co_flags & flag != flag:

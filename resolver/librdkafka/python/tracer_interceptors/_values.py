@@ -15,7 +15,8 @@ _State = Tuple[List[_Value], _Names]
 _NOTHING: FrozenSet[str] = frozenset()
 _EARLIER = frozenset((OLD,))
 _PUT: _Value = (_NOTHING, "")
-MOST = 20_000
+#: Steps that are followed; of longer code nothing is taken for the last message's.
+MOST = 5_000
 #: Methods of what holds several that give some of them.
 _TAKES = frozenset(("pop", "popleft", "popitem", "get", "get_nowait", "values", "items", "copy"))
 _RECEIVES = frozenset(("receive", "recv", "receive_nowait", "next", "__next__", "__anext__", "read", "readline"))
@@ -71,7 +72,7 @@ def made_of(
                 found |= stack[-1][0]
             if _merge(states, to, stack, names):
                 waiting.append(to)
-    return _NOTHING
+    return _EARLIER
 
 
 def _after(one: Any, state: _State, is_jump: bool, asks: bool, own: Optional[Own]) -> _State:
