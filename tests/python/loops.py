@@ -46,6 +46,13 @@ def loop():
         producer.produce()
 
 
+def loop_by_a_name_of_its_own():
+    ask = consumer.poll
+    for _ in range(2):
+        message = ask(1)
+        producer.produce("payments", message)
+
+
 def endless_loop():
     rounds = 0
     while True:
@@ -418,7 +425,19 @@ def told(shape):
     return f"{shape.__name__} {producer.sent}"
 
 
-IN_TURN = [loop, endless_loop, asks_at_the_end, by_functions, by_methods, by_a_generator, fan_out, in_steps, in_a_closure, in_a_task]
+IN_TURN = [
+    loop,
+    loop_by_a_name_of_its_own,
+    endless_loop,
+    asks_at_the_end,
+    by_functions,
+    by_methods,
+    by_a_generator,
+    fan_out,
+    in_steps,
+    in_a_closure,
+    in_a_task,
+]
 OTHERS = [
     read_once,
     read_once_then_for_ever,
@@ -456,6 +475,6 @@ print("--")
 print(*map(told, OTHERS), sep="\n")
 print("--")
 alone = True
-print(*map(told, [loop, by_functions, *MADE_OF_ITS_OWN]), sep="\n")
+print(*map(told, [loop, loop_by_a_name_of_its_own, by_functions, *MADE_OF_ITS_OWN]), sep="\n")
 print("--")
 print(*map(told, [fan_out, *MADE_OF_OTHERS]), sep="\n")

@@ -328,6 +328,37 @@ def generator_that_looks_ahead():
         pay(numbered(message))
 
 
+def generator_of_batches():
+    def source():
+        for _ in range(ORDERS):
+            yield order()
+
+    def batches(of, size):
+        batch = []
+        for one in of:
+            batch.append(one)
+            if len(batch) == size:
+                yield batch
+                batch = []
+        yield batch
+
+    for batch in batches(source(), 3):
+        for one in batch:
+            pay(one)
+
+
+def failures_after_the_last():
+    failed = []
+    for number in range(ORDERS):
+        one = order()
+        if number % 3:
+            pay(one)
+        else:
+            failed.append(one)
+    for one in failed:
+        pay(one)
+
+
 def results_of_tasks():
     async def work(one):
         await asyncio.sleep(0.002)

@@ -239,11 +239,15 @@ class _Turns:
             return
         if current.get() is it:
             forsake()
+        if not it.started:
+            it.habits.ungiven += 1
         if it.sends or it.started:
             if it.noted:
                 _processing.api.pause(it.number, 1)
         else:
             # It was not sent of: it may be still.
+            it.habits.left += 1
+            it.habits.idle += 1
             _processing.api.pause(it.number, 1)
             _kept.keep(it)
 

@@ -5,24 +5,28 @@ that read one message at its start sends for ever, and comes to that call no mor
 """
 
 import dis
+import os
 import sys
 from types import CodeType, FrameType, FunctionType, MethodType
 from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Optional, Set, Tuple
 
-from ._values import NOW, OLD, made_of
+from ._root import Root
+from ._values import NOW, OLD, Own, made_of
 
 #: Calls for messages, by their names.
 _CALLS = frozenset(("poll", "consume"))
-#: Frames up from the send that are looked at.
-DEPTH = 20
-#: Of those, how many tell two places apart.
-PLACES = 10
+#: Frames of the program up from the send that are looked at.
+DEPTH = 15
+#: Frames up from what is made to where the code begins that was started.
+DEPTH_OF_STARTED = 60
 #: Functions that are called by functions that are called.
 LEVELS = 3
 #: Instructions before a loop that may be its head.
 HEAD = 16
 MOST = 1_000
 _GENERATOR = 0x20
+#: Of asyncio too.
+_GENERATORS = 0x20 | 0x200
 
 #: Names that code loads one from the other: ``self.consumer.poll``.
 _Chain = Tuple[str, ...]
@@ -30,20 +34,29 @@ _known: Dict[CodeType, "_Flow"] = {}
 #: What `_turn` has said of a place and the places that led there.
 _once: Dict[Tuple[int, ...], Tuple[Optional[bool], List[CodeType]]] = {}
 
+#: The same of `made_since`, and of the names that are given.
+_since: Dict[Any, Tuple[Optional[bool], List[CodeType]]] = {}
+#: What `is_repeated` has said of a place.
+_repeated: Dict[Tuple[int, int], Tuple[bool, CodeType]] = {}
+_NO_NAMES: FrozenSet[str] = frozenset()
+_PYTHON = os.path.dirname(os.__file__)
+_FOLDER, _WRAPPER = os.path.dirname(__file__), "anyio."
+
 
 def is_in_its_turn() -> bool:
     """Whether the send that is made now is made in a loop of which each round asks for a message."""
-    return _turn() is not None
+    return _turn(_program()) is not None
 
 
-def is_once_in_a_round(below: int = 0) -> Optional[bool]:
+def is_once_in_a_round() -> Optional[bool]:
     """Whether it is made once in a round of such a loop, for all that the code says, or in a loop within, and of the round's message;
-    ``None``: no call for messages is seen there. `below`: how many frames are not looked at."""
-    frame: Optional[FrameType] = sys._getframe(1 + below)
+    ``None``: no call for messages is seen there."""
+    first = frame = _program()
     # A code's own hash is that of all that is in it.
     places: List[int] = []
     codes: List[CodeType] = []
-    while frame is not None and len(codes) < PLACES:
+    # All that the answer depends on.
+    while frame is not None and len(codes) < DEPTH:
         code = frame.f_code
         codes.append(code)
         places.append(id(code))
@@ -55,12 +68,112 @@ def is_once_in_a_round(below: int = 0) -> Optional[bool]:
         if len(_once) >= MOST:
             _once.clear()
         # As long as they are there, no other code can have their places.
-        known = _once[key] = (_turn(once=True), codes)
+        known = _once[key] = (_turn(first, once=True), codes)
     return known[0]
 
 
-def _turn(once: bool = False) -> Optional[bool]:
+def is_repeated() -> bool:
+    """Whether the code that sends now, as far as it is in one file, does so in a loop, which asks for no messages."""
+    frame = _program()
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("confluent_kafka"):
+        frame = frame.f_back
+    file = frame.f_code.co_filename if frame is not None else ""
+    while frame is not None and frame.f_code.co_filename == file:
+        place = (id(frame.f_code), frame.f_lasti)
+        known = _repeated.get(place)
+        if known is None:
+            if len(_repeated) >= MOST:
+                _repeated.clear()
+            flow = _flow(frame.f_code)
+            known = _repeated[place] = (bool(flow.round(flow.instruction_at(frame.f_lasti), _NONE)), frame.f_code)
+        if known[0]:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _program() -> Optional[FrameType]:
+    """The innermost frame that is none of ours."""
     frame: Optional[FrameType] = sys._getframe(2)
+    while frame is not None and frame.f_code.co_filename.startswith(_FOLDER):
+        frame = frame.f_back
+    return frame
+
+
+def made_since(root: Any) -> Optional[bool]:
+    """Whether what is made now by code that began at this root is made of what was given there, or of what is taken from elsewhere;
+    ``None``: of neither, for all that is seen, and once."""
+    frame = _program()
+    frames: List[FrameType] = []
+    code, names = (None, _NO_NAMES) if root is None else (root.code, root.names)
+    own = frame
+    # A code's own hash is that of all that is in it.
+    places: List[Any] = [names]
+    while frame is not None and len(frames) < DEPTH_OF_STARTED:
+        at = frame.f_code
+        if not at.co_filename.startswith(_FOLDER):
+            if at is code and frame.f_globals.get("__name__", "").startswith(_WRAPPER):
+                # It began with what runs the program's own.
+                names = places[0] = Root.of_frame(own).names
+                break
+            frames.append(frame)
+            places.append(id(at))
+            places.append(frame.f_lasti)
+            own = frame
+            if at is code:
+                break
+        frame = frame.f_back
+    if frame is None and code is not None or len(frames) == DEPTH_OF_STARTED:
+        return False
+    key = tuple(places)
+    known = _since.get(key)
+    if known is None:
+        if len(_since) >= MOST:
+            _since.clear()
+        known = _since[key] = (_made_since(frames, names), [one.f_code for one in frames])
+    return known[0]
+
+
+def _made_since(frames: List[FrameType], names: FrozenSet[str]) -> Optional[bool]:
+    is_own: Optional[bool] = None
+    for frame in reversed(frames):
+        flow = _flow(frame.f_code)
+        place = flow.instruction_at(frame.f_lasti)
+        if is_own is not None:
+            names = _arguments(frame.f_code)
+        made = flow.made_of_names(place, names, _values_of(frame), LEVELS)
+        if OLD in made or not made and flow.round(place, _NONE):
+            return False
+        is_own, names = (True, names) if made else (None, _NO_NAMES)
+    return is_own
+
+
+def _arguments(code: CodeType) -> FrozenSet[str]:
+    variable = bool(code.co_flags & 0x04) + bool(code.co_flags & 0x08)
+    return frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + variable])
+
+
+def _gives_of_others(call: str, values: Callable[[str], Any], levels: int) -> bool:
+    """Whether what is called by this name is a function that gives what it takes from somewhere, be it given a message's or not."""
+    first, *more = call.split(".")
+    holder, function = None, values(first) if levels and first else None
+    for name in more:
+        holder, function = function, _member(function, name)
+    if isinstance(function, MethodType):
+        holder, function = function.__self__, function.__func__
+    if not isinstance(function, FunctionType) or _is_of_a_library(function.__code__.co_filename):
+        return False
+    flow, inside = _flow(function.__code__), _values_in(function, holder)
+    names = _arguments(function.__code__)
+    return any(OLD in flow.made_of_names(end, names, inside, levels - 1) for end in flow.gives())
+
+
+def _is_of_a_library(file: str) -> bool:
+    """Whether it is Python's own, or installed: what is called there by a message's own is taken to be of that."""
+    return file.startswith((_PYTHON, _FOLDER)) or "/site-packages/" in file or "/dist-packages/" in file
+
+
+def _turn(frame: Optional[FrameType], once: bool = False) -> Optional[bool]:
     #: From the send up to the loop: the function, the place in it, and whether that is in a loop of its own there.
     way: List[Tuple["_Flow", int, bool]] = []
     for _ in range(DEPTH):
@@ -130,15 +243,37 @@ def _asks(call: _Chain, values: Callable[[str], Any], flag: int, levels: int) ->
     if last in _CALLS and _is_consumer(value):
         # In the head of a loop it is called once only.
         return flag != _GENERATOR
+    bound = None if path else values(last)
+    if getattr(bound, "__name__", None) in _CALLS and _is_consumer(getattr(bound, "__self__", None)):
+        # A name of the program's own for the consumer's method.
+        return flag != _GENERATOR
     if not levels:
         return False
-    holder, function = value, _member(value, last) if path else values(last)
+    holder, function = value, _member(value, last) if path else bound
     if isinstance(function, MethodType):
         holder, function = function.__self__, function.__func__
     if not isinstance(function, FunctionType) or function.__code__.co_flags & flag != flag:
         return False
     flow, inside = _flow(function.__code__), _values_in(function, holder if path else None)
     return flow.always_passes(flow.asking(flow.all, inside, levels - 1), flag == _GENERATOR)
+
+
+def _head_asks(calls: List[_Chain], values: Callable[[str], Any], levels: int) -> bool:
+    """Whether each item of what a loop is over is of the last message: of a generator that asks, and of others that pass that on."""
+    asking = [call for call in calls if _asks(call, values, _GENERATOR, levels)]
+    return bool(asking) and all(call in asking or _passes_on(call, values) for call in calls)
+
+
+def _passes_on(call: _Chain, values: Callable[[str], Any]) -> bool:
+    """Whether it is no generator, or one that gives something of each item of what it is over, and of none before."""
+    function = values(call[0])
+    for name in call[1:]:
+        function = _member(function, name)
+    function = getattr(function, "__func__", function)
+    if not isinstance(function, FunctionType) or not function.__code__.co_flags & _GENERATOR:
+        return True
+    flow = _flow(function.__code__)
+    return flow.always_passes(flow.over, True)
 
 
 def _member(value: Any, name: str) -> Any:
@@ -172,7 +307,7 @@ class _Flow:
         self._next: Dict[int, List[int]] = {}
         self._before: Dict[int, List[int]] = {}
         #: Where the loops begin that are over something.
-        self._over = {one.offset for one in self._instructions if one.opname == "FOR_ITER"}
+        self.over = frozenset(one.offset for one in self._instructions if one.opname == "FOR_ITER")
         #: What is loaded that may be called, by the place.
         self.chains = self._all_chains()
         jumps = {*dis.hasjrel, *dis.hasjabs}
@@ -197,7 +332,7 @@ class _Flow:
         """Whether all loops in this part have an end by themselves: they are over something, and none of them passes by a call that
         it has for messages."""
         heads = {target for one in around for target in self._next[one] if target <= one and target in around}
-        return heads <= self._over and all(asks.isdisjoint(self._loop_of(head)) for head in heads)
+        return heads <= self.over and all(asks.isdisjoint(self._loop_of(head)) for head in heads)
 
     def _loop_of(self, head: int) -> FrozenSet[int]:
         ends = [one for one in self._before.get(head, ()) if one >= head]
@@ -207,8 +342,8 @@ class _Flow:
         """The places in this part that ask for messages."""
         asking = {one for one in around if one in self.chains and _asks(self.chains[one], values, 0, levels)}
         for place, one in enumerate(self._instructions):
-            if one.offset in self._over & around:
-                if any(_asks(call, values, _GENERATOR, levels) for call in self._head(place)):
+            if one.offset in self.over & around:
+                if _head_asks([*self._head(place)], values, levels):
                     asking.add(one.offset)
         return frozenset(asking)
 
@@ -218,6 +353,17 @@ class _Flow:
         given = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if is_given else ()
         return made_of(self._instructions, self._next, place, asks, (name for name in given if name != "self"))
 
+    def made_of_names(self, place: int, names: FrozenSet[str], values: Callable[[str], Any], levels: int) -> FrozenSet[str]:
+        """The same of a function that is given what these names say, and asks for nothing."""
+        variables = (*self._code.co_varnames, *self._code.co_cellvars)
+        own = Own(variables, lambda call: _gives_of_others(call, values, levels))
+        return made_of(self._instructions, self._next, place, _NONE, (name for name in names if name != "self"), own)
+
+    def gives(self) -> List[int]:
+        """The places at which it yields, or gives what it returns."""
+        gives = ("YIELD_VALUE",) if self._code.co_flags & _GENERATORS else ("RETURN_VALUE",)
+        return [one.offset for one in self._instructions if one.opname in gives]
+
     def always_passes(self, asks: FrozenSet[int], is_generator: bool) -> bool:
         """Whether it comes to its end, or gives a value, only by one of these."""
         if not asks:
@@ -225,7 +371,10 @@ class _Flow:
         gives = {one.offset for one in self._instructions if is_generator and one.opname == "YIELD_VALUE"}
         ends = gives or {one.offset for one in self._instructions if one.opname in ("RETURN_VALUE", "RETURN_CONST")}
         begins = [*gives] if min(self.all) in asks else [min(self.all), *gives]
-        return all(ends.isdisjoint(_reached(self._next, begin, asks)) for begin in begins)
+        if not all(ends.isdisjoint(_reached(self._next, begin, asks)) for begin in begins):
+            return False
+        # What was collected from several calls is of more than the last.
+        return not any(OLD in self.made_of(end, asks, False) for end in ends)
 
     def _head(self, place: int) -> Iterator[_Chain]:
         """What the loop is over that begins here."""

@@ -4,11 +4,13 @@ Nothing is imported that the program has not imported.
 """
 
 import sys
-from typing import Any, Optional, Tuple
+from typing import Any, Callable, Optional, Tuple
 from weakref import ref
 
 _LOADED = sys.modules
 _span_class: Any = None
+#: Gives the context that the calling code is at as a ``traceparent``, if it was started under a message, else an empty text.
+context_if_started: Callable[[], Optional[str]] = lambda: ""
 
 
 def parent() -> Optional[Tuple[bytes, Optional[bytes]]]:
@@ -37,14 +39,18 @@ def attach(it: Any, traceparent: Optional[str]) -> None:
     if traceparent is None:
         ours = trace.get_current_span(outer).get_span_context()
     else:
-        ours = trace.SpanContext(
-            int(traceparent[3:35], 16),
-            int(traceparent[36:52], 16),
-            is_remote=False,
-            trace_flags=trace.TraceFlags(int(traceparent[53:55], 16)),
-        )
+        ours = _span_context(trace, traceparent)
     # Never detached by its token: contexts of the program's own may end in between, in an order that is theirs.
     context.attach(trace.set_span_in_context(_class(trace)(ours, outer, it), outer))
+
+
+def _span_context(trace: Any, traceparent: str) -> Any:
+    return trace.SpanContext(
+        int(traceparent[3:35], 16),
+        int(traceparent[36:52], 16),
+        is_remote=False,
+        trace_flags=trace.TraceFlags(int(traceparent[53:55], 16)),
+    )
 
 
 def detach() -> None:
@@ -85,7 +91,10 @@ def _class(trace: Any) -> Any:
                 if it is not None:
                     # A span is about to begin under it, or its ids are logged.
                     it.started = True
-                return super().get_span_context()
+                now = context_if_started()
+                if now is None:
+                    return trace.get_current_span(self.outer).get_span_context()
+                return _span_context(trace, now) if now else super().get_span_context()
 
         _span_class = ProcessingSpan
     return _span_class

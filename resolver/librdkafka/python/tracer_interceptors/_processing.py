@@ -18,6 +18,7 @@ from time import monotonic
 from typing import Any, Callable, Dict, Iterable, Optional
 
 from . import _kept, _library, _opentelemetry
+from ._note import note_defect
 from ._trains import marker, train
 
 #: The functions of the library: nobody imports this who has not found it.
@@ -44,6 +45,7 @@ class Habits(api.Habits):  # type: ignore[misc]
     - ``skipped``: messages under which nothing was sent or started, since the last for which it was.
     - ``left``: all messages under which nothing was sent by their own context.
     - ``idle``: of those, all that were not given to anything either.
+    - ``ungiven``: all that were not given to anything, whether something was sent of them or not.
     - ``is_crossed``: those of another consumer come in between; ``is_crossing``: one of another's was left for the next of these.
     - ``is_filter``: where some had no send, one had one send, and then the next message came.
     - ``is_list``: where some had no send, one had several.
@@ -89,23 +91,24 @@ class Processing(api.Processing):  # type: ignore[misc]
             self.caused += 1
         return is_cause
 
-    def is_cause(self) -> bool:
-        """Whether what its own context makes now is made of it, for all that the order and the code say."""
+    def is_cause(self, left: Optional[int] = None) -> bool:
+        """Whether what its own context makes now is made of it, for all that the order and the code say; `left`: so many others may be
+        meant, if not all of which nothing was sent."""
         habits, age = self.habits, monotonic() - self.since
         if age > SHORTEST and age > min(2 * habits.longest, LONGEST) and (self.late or not _loops().is_in_its_turn()):
             self.late = True
             return False
         if habits.is_crossed or self.others_wait():
             return False
-        if not habits.left:
+        if not (habits.left if left is None else left):
             return True
         # Some were left without a send: they may be meant. The code says whether each round sends of its own message.
-        once = _loops().is_once_in_a_round(1)
+        once = _loops().is_once_in_a_round()
         if once is not None:
             return once
         if self.sends > 1:
             habits.is_list = True
-        return habits.is_filter and not habits.is_list
+        return habits.is_filter and not habits.is_list and not _loops().is_repeated()
 
     def is_unsure(self) -> bool:
         """Whether it may be the last of a list, and the work on another."""
@@ -160,23 +163,75 @@ class Turn(Processing):
             api.pause(self.number, 1)
 
 
-class Unsure(Processing):
-    """Something was started under a message and given nothing that is it: it may serve others, and does not once there are such."""
+class Started(Processing):
+    """What was started under a message: it is at work on that one, until it may serve others too.
 
-    __slots__ = ("_of", "_idle")
+    It may as soon as a message was handed over that nothing was started for. From then on the code says what a send is made of: of
+    what was given at the start, or of what is taken from somewhere else (``_loops.made_since``).
+    """
 
-    def __init__(self, of: Processing) -> None:
-        self.number, self.message, self.habits, self._of = of.number, of.message, of.habits, of
-        self._idle = of.habits.idle
+    __slots__ = ("of", "root", "taken", "_is_sure", "_idle")
 
-    def is_cause_elsewhere(self) -> bool:
-        of, last = self._of, self.habits.last
-        if not of.is_cause_elsewhere() or self.habits.idle != self._idle:
+    def __init__(self, of: Processing, is_sure: bool, root: Any) -> None:
+        self.number, self.message, self.habits, self.of, self.said = of.number, of.message, of.habits, of, of.said
+        #: Where its code begins: see `_loops.Root`.
+        self.root = root
+        #: The processing of what it took from a queue last.
+        self.taken: Any = None
+        self._is_sure, self._idle = is_sure, of.habits.idle
+
+    def cause(self) -> Any:
+        """The processing of the message that the calling code is at, as far as that is known; or ``None``."""
+        is_begun = self.of.said or self.of.is_cause_elsewhere()
+        if self.taken is None and (not is_begun or not self._is_sure and self._others_came()):
+            return None
+        if self.taken is None and not self._is_doubted():
+            return self.of
+        is_own = self._is_own()
+        if self.taken is not None and is_own is not True:
+            return self.taken if is_own is False or not self._is_sure else None
+        return self.of if is_begun and is_own is not False else None
+
+    def _is_own(self) -> Optional[bool]:
+        """Whether what is made now is made of what was given at the start: see `_loops.made_since`."""
+        try:
+            return _loops().made_since(self.root)  # type: ignore[no-any-return]
+        except Exception as error:
+            note_defect("the code of what was started is not understood", error)
             return False
-        return last is None or last is of or last.caused > 0 or last.started or last.said
+
+    def _others_came(self) -> bool:
+        """Whether nothing was made of a message that came since."""
+        last = self.habits.last
+        return self.habits.idle != self._idle or not (last is None or self._is_of(last) or last.caused > 0 or _is_given(last))
+
+    def _is_doubted(self) -> bool:
+        """Whether there are messages that may be for this, whose own context made nothing of them but what it sent."""
+        global _is_any_ungiven
+        if _is_any_ungiven:
+            return True
+        for habits in api.all_habits():
+            if habits.ungiven:
+                _is_any_ungiven = True
+                return True
+            last = habits.last
+            if not (last is None or self._is_of(last) or _is_given(last)):
+                return True
+        return False
+
+    def _is_of(self, other: Any) -> bool:
+        return other is self.of or other.number == self.number
 
     def is_unsure(self) -> bool:
-        return not self.is_cause_elsewhere()
+        return self.cause() is None
+
+
+#: Whether there was a message so far that nothing was started for: the program may have it still, in whatever way.
+_is_any_ungiven = False
+
+
+def _is_given(it: Any) -> bool:
+    return bool(it.started or it.said)
 
 
 class Note:
@@ -237,12 +292,16 @@ def _of_number(number: int, message: Any, habits: Habits, of: int) -> Processing
 
 def leave(habits: Habits) -> None:
     """The calling context goes on to the next message of a consumer."""
+    marker().asked = True
     before = habits.before
     if before is not None and not _kept.is_held(before):
         habits.before = None
     before = None
     it = current.get()
     last, habits.last = habits.last, None
+    if last is not None and not _is_given(last):
+        # Known now, though its own context may not have gone on yet.
+        habits.ungiven += 1
     if last is it:
         last = None
     habits.is_crossing = False
@@ -266,6 +325,9 @@ def is_inherited(it: Processing) -> bool:
 
 def depart(it: Processing) -> None:
     """It is no longer current in its own context."""
+    if it.__class__ is Started:
+        # It never was the one that was handed over.
+        return
     habits = it.habits
     if it.said:
         habits.skipped = 0
@@ -273,6 +335,8 @@ def depart(it: Processing) -> None:
     is_passed_on = it.started or is_inherited(it)
     if not it.sends:
         habits.left += 1
+    if not is_passed_on:
+        habits.ungiven += 1
     if it.sends or is_passed_on:
         if it.age > habits.longest:
             habits.longest = it.age
@@ -356,7 +420,9 @@ def enter(it: Any) -> None:
     """Makes it the current one of the calling context."""
     current.set(it)
     if "opentelemetry.trace" in _LOADED:
-        _opentelemetry.attach(it, None if it.is_unsure() else context_of(it))
+        # What was started is asked again when a span begins.
+        is_sure = it.__class__ is Started or not it.is_unsure()
+        _opentelemetry.attach(it, traceparent_of(it.number) if is_sure else None)
 
 
 def called_at(it: Any, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
@@ -384,12 +450,29 @@ def adopt(it: Processing) -> None:
     if before is it or before is not None and before.firm:
         return
     if before is not None:
+        # A context that is still at it would look like another one.
+        forsake()
         depart(before)
     it.train = train()
     enter(it)
 
 
 def context_of(it: Any) -> Optional[str]:
-    """Its context as a ``traceparent``; ``None`` once it has ended."""
+    """The context of what this says that the calling code is at, as a ``traceparent``; ``None`` once it has ended, or for none."""
+    if it.__class__ is Started:
+        it = it.cause()
+    return None if it is None else traceparent_of(it.number)
+
+
+def traceparent_of(number: int) -> Optional[str]:
     text = create_string_buffer(56)
-    return text.value.decode() if it.number and api.context(it.number, text) else None
+    return text.value.decode() if number and api.context(number, text) else None
+
+
+def _context_if_started() -> Optional[str]:
+    """The context that the calling code is at, if it was started under a message; empty: it was not."""
+    it = current.get()
+    return context_of(it) if it.__class__ is Started else ""
+
+
+_opentelemetry.context_if_started = _context_if_started

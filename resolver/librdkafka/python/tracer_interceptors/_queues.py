@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List
 
 from . import _started
 from ._note import note_defect
-from ._processing import Processing, Turn, at_hand, current, enter, forsake
+from ._processing import Processing, Started, Turn, at_hand, current, enter, forsake
 from ._trains import train
 
 #: More than this a queue is not watched for.
@@ -99,8 +99,11 @@ def _getting(original: Callable[..., Any], others: Any) -> Callable[..., Any]:
 
 
 def _leave() -> None:
-    if current.get().__class__ is Taken:
+    it = current.get()
+    if it.__class__ is Taken:
         forsake()
+    elif it.__class__ is Started:
+        it.taken = None
 
 
 def _note(queue: Any, item: Any) -> Any:
@@ -128,15 +131,16 @@ def _of_item(item: Any, it: Any) -> Any:
     """The processing in whose course this is put into a queue."""
     objects = (item, *item) if item.__class__ is tuple else (item,)
     if it is None or it.said or it.train != train():
-        it = _started.given(objects)
+        it = _started.at(objects)
         return it if isinstance(it, Processing) else None
     other = at_hand(objects)
-    if other is None and not it.is_cause():
+    # What others were put there for is settled, though nothing was sent of them here.
+    if other is None and not it.is_cause(it.habits.idle):
         return None
     it = other or it
     it.started = True
     # Whatever else was started in the course of one message may be what takes this.
-    it.habits.idle += 1
+    it.habits.ungiven += 1
     return it
 
 
@@ -157,11 +161,12 @@ def _take(queue: Any, item: Any) -> None:
         watch.doubt()
         return
     before = current.get()
-    if before is None or before.__class__ is _started.Unsure:
+    if before.__class__ is Started:
+        # Which of the two a send is made of, its code says.
+        before.taken = Taken(it) if are_same else None
+    elif before is None:
         if are_same:
             enter(Taken(it))
-        else:
-            forsake()
 
 
 def _say(error: Exception) -> None:

@@ -4,7 +4,8 @@ import sys
 from typing import Any, Callable, Dict, List, Tuple
 
 from . import _kept, _opentelemetry, _processing
-from ._processing import Note, current
+from ._processing import Note, Processing, Started, current
+from ._root import Root
 from ._trains import train
 
 _LOADED = sys.modules
@@ -50,14 +51,16 @@ def cause(value: Any, key: Any, here: int) -> Any:
     else:
         # What passes a message's own value on follows from that message, in whatever context.
         known = _processing.at_hand((value, key))
-    if known is None or known is it:
-        if it is None or not it.said and not it.is_cause_elsewhere():
+    at = at_elsewhere(it, here)
+    if known is None or known is at:
+        if at is None:
             if known is not None:
                 known.caused += 1
             return known
-        it.sends += 1
-        it.caused += 1
-        return it
+        at.sends += 1
+        at.caused += 1
+        return at
+    it = at
     if it is not None:
         it.sends += 1
     known.caused += 1
@@ -66,6 +69,16 @@ def cause(value: Any, key: Any, here: int) -> Any:
         _processing.api.pause(known.number, 1)
         _kept.sweep()
     return known
+
+
+def at_elsewhere(it: Any, here: int) -> Any:
+    """What the train ``here`` is at, in whose context this is current, that was handed over to another."""
+    if it is None or it.firm or it.__class__ is not Started and (it.__class__ is not Processing or it.train == here):
+        return it
+    if it.__class__ is Processing:
+        # The context was passed on by a way of the program's, or of trio's.
+        it = Started(it, True, Root.of_task())
+    return it.cause()
 
 
 def reported(report: Callable[..., Any], it: Any) -> Callable[..., Any]:

@@ -13,22 +13,34 @@ from typing import Any, Callable, Iterable
 from weakref import ref
 
 from . import _kept
-from ._processing import Note, Turn, Unsure, adopt, at_hand, called_at, current, enter, forsake
+from ._processing import Note, Started, Turn, adopt, at_hand, called_at, current, enter, forsake
+from ._root import DATA, SOURCE, TOOL, Root
 from ._trains import marker, train
 
 _worker = getattr(_pools, "_worker", None)
 
 
-def given(objects: Iterable[Any], is_sure: bool = True) -> Any:
-    """What something is at work on that starts now in the calling context with these objects; sure: they may well be the message's."""
+def given(objects: Iterable[Any], is_sure: bool = True, root: Any = None, is_mark: bool = True) -> Any:
+    """What something is at work on that starts now in the calling context with these objects; sure: they may well be the message's.
+    Its code begins at the root. It is marked that something was started of it, unless whoever calls does that."""
+    it = at(objects, is_mark)
+    if it is None or it.firm:
+        return it
+    return Started(it, is_sure or _kept.is_of(it, objects), root)
+
+
+def at(objects: Iterable[Any], is_mark: bool = True) -> Any:
+    """The processing of the message that is passed on now by the calling context with these objects."""
     it = current.get()
     if it is None:
         other = at_hand(objects) if objects else None
         return None if other is None else _turn(other)
     if it.__class__ is Note:
         return it
-    is_its_own = _kept.is_of(it, objects)
-    if is_its_own:
+    if it.__class__ is Started:
+        other = at_hand(objects) if objects else None
+        it = it.cause() if other is None else _turn(other)
+    elif _kept.is_of(it, objects):
         # Were it the last of a list, it is the one that is meant.
         it.skipped = 0
     else:
@@ -39,8 +51,9 @@ def given(objects: Iterable[Any], is_sure: bool = True) -> Any:
         if not it.said and it.train == train() and (it.habits.is_crossed or it.others_wait()):
             # It may be for one of those.
             return None
-    it.started = True
-    return it if is_sure or is_its_own or it.firm or it.__class__ is Unsure else Unsure(it)
+    if it is not None and is_mark:
+        it.started = True
+    return it
 
 
 def _turn(other: Any) -> Turn:
@@ -53,37 +66,45 @@ def is_sure(args: Iterable[Any]) -> bool:
     found = False
     for one in args:
         kind = type(one)
-        if kind in _DATA:
+        if kind in DATA:
             found = True
         elif kind not in _NO_DATA:
-            if any(hasattr(kind, name) for name in _SOURCE):
+            if any(hasattr(kind, name) for name in SOURCE):
                 return False
-            found = found or not (callable(one) or any(hasattr(kind, name) for name in _TOOL))
+            found = found or not (callable(one) or any(hasattr(kind, name) for name in TOOL))
     return found
 
 
-_DATA = frozenset((str, bytes, int, dict, tuple))
 #: These say nothing of their own, or are changed by whoever likes.
 _NO_DATA = frozenset((float, bool, type(None), list, set, deque, ModuleType))
-_SOURCE = ("task_done", "get_nowait", "receive", "consume", "__next__", "__anext__")
-_TOOL = ("produce", "put", "submit", "acquire", "set", "send", "execute", "request", "info", "call_soon")
 
 
-def _of_call(function: Any, args: Iterable[Any]) -> "tuple[list[Any], bool]":
-    """The objects that a call is given, and whether they are sure: what a function has from around it is not."""
-    objects = [*args]
+
+def _of_call(function: Any, args: Iterable[Any], named: Any = None) -> "tuple[list[Any], bool, Any]":
+    """The objects that a call is given, whether they are sure, and where its code begins: what a function has from around it is not."""
+    objects, named = [*args], {**(named or {})}
     while function.__class__ is partial:
-        objects += [*function.args, *function.keywords.values()]
+        objects[:0] = function.args
+        named = {**function.keywords, **named}
         function = function.func
-    sure = is_sure(objects)
+    sure = is_sure((*objects, *named.values()))
+    own = [function.__self__] if function.__class__ is MethodType else []
     function = getattr(function, "__func__", function)
+    root = _root(getattr(function, "__code__", None), [*own, *objects], named)
+    objects.extend(named.values())
     for cell in getattr(function, "__closure__", None) or ():
         try:
             objects.append(cell.cell_contents)
         except ValueError:  # Nothing is in it yet.
             continue
     objects += getattr(function, "__defaults__", None) or ()
-    return objects, sure
+    return objects, sure, root
+
+
+def _root(code: Any, args: Iterable[Any], named: Any) -> Root:
+    """Where the code of a function begins that is called with these."""
+    names = () if code is None else code.co_varnames[: code.co_argcount]
+    return Root.of(code, {**dict(zip(names, args)), **named})
 
 
 def replace() -> None:
@@ -110,9 +131,11 @@ class _Job:
     def __init__(self, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
         self._function = function
         self._awaited = awaited = function if function.__class__ is Awaited else None
-        self._processing = (
-            given(*_of_call(function, (*args, *kwargs.values()))) if awaited is None else given((*args, *awaited.args()))
-        )
+        if awaited is None:
+            self._processing = given(*_of_call(function, args, kwargs))
+        else:
+            self._processing = it = given((*args, *awaited.args()), True, awaited.root(), is_mark=False)
+            awaited.of = it.of if it.__class__ is Started else None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         it, self._processing = self._processing, None
@@ -132,13 +155,15 @@ class _Job:
 class Awaited:
     """A function that a pool runs on behalf of a task, which waits for it."""
 
-    __slots__ = ("_function", "train", "handed")
+    __slots__ = ("_function", "train", "handed", "of")
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
         self.train = train()
         #: The processing of the message that the pool's thread was handed meanwhile; weakly, for this is no work on it.
         self.handed: Any = None
+        #: The processing in whose course it is called.
+        self.of: Any = None
 
     def __call__(self, *args: Any) -> Any:
         return self._function(*args)
@@ -152,6 +177,10 @@ class Awaited:
         finally:
             if here.handed is not None:
                 self.handed = ref(here.handed)
+            if self.of is not None and not here.asked:
+                # A call for messages is no work on the one before.
+                self.of.started = True
+            self.of = None
             here.lend(0)
 
     def adopt(self) -> None:
@@ -163,6 +192,11 @@ class Awaited:
     def args(self) -> Any:
         """What it is given by ``asyncio.to_thread()``."""
         return self._function.args if self._function.__class__ is partial else ()  # type: ignore[attr-defined]
+
+    def root(self) -> Any:
+        """Where its code begins."""
+        args = self.args()
+        return _of_call(args[0], args[1:])[2] if args else _of_call(self._function, ())[2]
 
     def enter(self, it: Any) -> None:
         """Makes it current in the copy of the context in which ``asyncio.to_thread()`` calls."""
@@ -183,10 +217,13 @@ def _start_of(original: Callable[..., Any]) -> Callable[..., Any]:
     return start
 
 
-def _of_thread(thread: Any) -> "tuple[list[Any], bool]":
+def _of_thread(thread: Any) -> "tuple[list[Any], bool, Any]":
     if isinstance(thread, threading.Timer):
-        return _of_call(thread.function, (*thread.args, *thread.kwargs.values()))[0], False
-    return _of_call(getattr(thread, "_target", None), (*getattr(thread, "_args", ()), *(getattr(thread, "_kwargs", None) or {}).values()))
+        objects, _, root = _of_call(thread.function, thread.args, thread.kwargs)
+        return objects, False, root
+    target = getattr(thread, "_target", None)
+    # A class of the program's own may have its work in `run`.
+    return _of_call(target or thread.run, getattr(thread, "_args", ()), getattr(thread, "_kwargs", None))
 
 
 def _is_service(thread: threading.Thread) -> bool:
@@ -225,18 +262,31 @@ def _create_task_of(original: Callable[..., Any]) -> Callable[..., Any]:
     return create_task
 
 
-def _of_coroutine(coro: Any) -> "tuple[list[Any], bool]":
+def _of_coroutine(coro: Any) -> "tuple[list[Any], bool, Any]":
     """As `_of_call`, of a coroutine that has not begun, and has nothing but this."""
     frame, code = getattr(coro, "cr_frame", None), getattr(coro, "cr_code", None)
     if frame is None or code is None:
-        return [], True
+        return [], True, None
     own = frame.f_locals
-    args = [value for name, value in own.items() if name not in code.co_freevars and name != "self"]
-    within = [one for one in args if hasattr(one, "cr_frame")]
-    if within:
+    objects = [*own.values()]
+    key = (id(code), *map(type, objects))
+    known = _coroutines.get(key)
+    if known is None:
+        if len(_coroutines) >= MOST:
+            _coroutines.clear()
+        args = {name: value for name, value in own.items() if name not in code.co_freevars and name != "self"}
+        within = [name for name, value in args.items() if hasattr(value, "cr_frame")]
+        # As long as the code is there, no other can have its place.
+        known = _coroutines[key] = (within[0] if within else None, is_sure(args.values()), Root.of(code, own))
+    if known[0] is not None:
         # One around the program's, such as a task group's.
-        return _of_coroutine(within[0])
-    return [*own.values()], is_sure(args)
+        return _of_coroutine(own[known[0]])
+    return objects, known[1], known[2]
+
+
+#: What the types of its values say of a coroutine's code: the name of another coroutine among them, whether they are sure, its root.
+_coroutines: "dict[Any, tuple[Any, bool, Root]]" = {}
+MOST = 1_000
 
 
 def _call_of(original: Callable[..., Any], before: int) -> Callable[..., Any]:
@@ -248,7 +298,8 @@ def _call_of(original: Callable[..., Any], before: int) -> Callable[..., Any]:
         if it is None or len(args) <= before or _is_of_loop(args[before]):
             return original(self, *args, **kwargs)
         # Not sure: where it is set for the first of several, the last of them may be what it sends.
-        other = given(_of_call(args[before], args[before + 1 :])[0], False)
+        objects, _, root = _of_call(args[before], args[before + 1 :])
+        other = given(objects, False, root)
         return called_at(other, original, self, *args, **kwargs)
 
     return call
@@ -299,7 +350,7 @@ def eventlet(module: Any) -> None:
     @wraps(original)
     def __init__(self, *args, **kwargs):  # type: ignore[no-untyped-def]
         original(self, *args, **kwargs)
-        _begin_in(self, (), False)
+        _begin_in(self, (), False, None)
 
     kind.__init__ = __init__
 
@@ -338,9 +389,9 @@ class _Handler:
 _FUNCTIONS = (FunctionType, MethodType, partial)
 
 
-def _begin_in(greenlet: Any, objects: Iterable[Any], sure: bool) -> None:
+def _begin_in(greenlet: Any, objects: Iterable[Any], sure: bool, root: Any) -> None:
     """Lets a greenlet that has not begun be at what it is given; one that brings a context of its own keeps that."""
-    it = given(objects, sure)
+    it = given(objects, sure, root)
     if it is not None and greenlet.gr_context is None:
         context = Context()
         context.run(enter, it)

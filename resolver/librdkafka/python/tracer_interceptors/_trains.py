@@ -16,7 +16,7 @@ _LOADED = sys.modules
 class Marker:
     """Stands for a thread, which has no object of its own that is cheap to come by."""
 
-    __slots__ = ("number", "lent", "handed")
+    __slots__ = ("number", "lent", "handed", "asked")
 
     def __init__(self) -> None:
         self.number = _library.find().train_of_thread()  # type: ignore[union-attr]
@@ -24,10 +24,12 @@ class Marker:
         self.lent = 0
         #: What the thread was handed during that call.
         self.handed: Any = None
+        #: Whether it asked for messages during that call.
+        self.asked = False
 
     def lend(self, train: int) -> None:
         """The thread makes a call for another train from now on; 0: for none."""
-        self.lent, self.handed = train, None
+        self.lent, self.handed, self.asked = train, None, False
         _lend(train)
 
 

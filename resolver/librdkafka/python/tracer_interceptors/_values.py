@@ -5,7 +5,7 @@ into something, such as a list, may be anything that was put there before.
 """
 
 import dis
-from typing import Any, Dict, FrozenSet, Iterable, List, Optional, Tuple
+from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Optional, Tuple
 
 NOW, OLD = "now", "old"
 #: A value on the stack: what it is made of, and the name that it was loaded by.
@@ -15,17 +15,41 @@ _State = Tuple[List[_Value], _Names]
 _NOTHING: FrozenSet[str] = frozenset()
 _EARLIER = frozenset((OLD,))
 _PUT: _Value = (_NOTHING, "")
-MOST = 20_000
+#: Steps that are followed; of longer code nothing is taken for the last message's.
+MOST = 5_000
 #: Methods of what holds several that give some of them.
 _TAKES = frozenset(("pop", "popleft", "popitem", "get", "get_nowait", "values", "items", "copy"))
+_RECEIVES = frozenset(("receive", "recv", "receive_nowait", "next", "__next__", "__anext__", "read", "readline"))
 _TURNS = {"ROT_TWO": 2, "ROT_THREE": 3, "ROT_FOUR": 4}
 _PUTS = frozenset(("LIST_APPEND", "SET_ADD", "MAP_ADD", "LIST_EXTEND", "SET_UPDATE", "DICT_UPDATE", "DICT_MERGE"))
 _READS = frozenset(("GET_ITER", "GET_AITER", "BINARY_SUBSCR", "BINARY_SLICE", "GET_YIELD_FROM_ITER"))
 
 
-def made_of(instructions: List[Any], following: Dict[int, List[int]], place: int, asks: Iterable[int], given: Iterable[str]) -> FrozenSet[str]:
-    """What the call at this place is given. `asks` are the places that ask for messages; the names in `given` have the last one from
-    the start."""
+class Own:
+    """What is a function's alone: the names of its variables. What it calls may give what is not, by the name that it calls it by."""
+
+    __slots__ = ("names", "_gives_of_others", "_known")
+
+    def __init__(self, names: Iterable[str], gives_of_others: Callable[[str], bool]) -> None:
+        self.names, self._gives_of_others = frozenset(names), gives_of_others
+        self._known: Dict[str, bool] = {}
+
+    def is_taken_by(self, call: str) -> bool:
+        if call not in self._known:
+            self._known[call] = self._gives_of_others(call)
+        return self._known[call]
+
+
+def made_of(
+    instructions: List[Any],
+    following: Dict[int, List[int]],
+    place: int,
+    asks: Iterable[int],
+    given: Iterable[str],
+    own: Optional["Own"] = None,
+) -> FrozenSet[str]:
+    """What the call at this place is given, or what is returned or yielded there. `asks` are the places that ask for messages; the names in `given` have the last one from
+    the start. With `own`, it asks for none: what it takes from what is not its own is of an earlier one."""
     by_offset = {one.offset: one for one in instructions}
     behind = {one.offset: other.offset for one, other in zip(instructions, instructions[1:])}
     asking = frozenset(asks)
@@ -38,17 +62,20 @@ def made_of(instructions: List[Any], following: Dict[int, List[int]], place: int
             return found
         at = waiting.pop()
         one = by_offset[at]
+        if at == place and one.opname in ("RETURN_VALUE", "YIELD_VALUE") and states[at][0]:
+            tags, root = states[at][0][-1]
+            found |= tags | states[at][1].get(f"in {root}", _NOTHING)
         for to in following.get(at, ()):
             is_jump = to not in (at, behind.get(at))
-            stack, names = _after(one, states[at], is_jump, at in asking)
+            stack, names = _after(one, states[at], is_jump, at in asking, own)
             if at == place and stack:
                 found |= stack[-1][0]
             if _merge(states, to, stack, names):
                 waiting.append(to)
-    return _NOTHING
+    return _EARLIER
 
 
-def _after(one: Any, state: _State, is_jump: bool, asks: bool) -> _State:
+def _after(one: Any, state: _State, is_jump: bool, asks: bool, own: Optional[Own]) -> _State:
     stack, names = [*state[0]], state[1]
     name = one.argval[-1] if isinstance(one.argval, tuple) and one.argval else one.argval
     kind = one.opname
@@ -67,7 +94,7 @@ def _after(one: Any, state: _State, is_jump: bool, asks: bool) -> _State:
         if kind == "STORE_ATTR" and stack:
             names[f"{top[1]}.{name}"] = _tags(stack[-2:-1])
         elif kind == "STORE_SUBSCR" and len(stack) > 2 and stack[-3][0]:
-            names[f"in {stack[-2][1]}"] = _EARLIER
+            names[f"in {stack[-2][1]}"] = _put(stack[-2][1], stack[-3][0], names, own)
         elif isinstance(one.argval, tuple):
             _store_several(one, stack, names)
         elif isinstance(name, str):
@@ -103,15 +130,25 @@ def _after(one: Any, state: _State, is_jump: bool, asks: bool) -> _State:
         if kind.startswith(("CALL", "PRECALL")):
             receiver, _, method = of[0][1].rpartition(".")
             if receiver and _tags(of[1:]):
-                names = {**names, f"in {receiver}": _EARLIER}
+                names = {**names, f"in {receiver}": _put(receiver, _tags(of[1:]), names, own)}
             if method in _TAKES:
                 tags |= names.get(f"in {receiver}", _NOTHING)
+            if own is not None and method in _TAKES | _RECEIVES:
+                tags = of[0][0] | names.get(f"in {receiver}", _NOTHING) or _EARLIER
+            # Before what is called there may be an empty place.
+            if own is not None and own.is_taken_by(of[0][1] or of[min(1, len(of) - 1)][1]):
+                tags = _EARLIER
         if kind.startswith(("CALL", "PRECALL")) or kind in _READS:
             # What is called is none of what it is given.
             called = of[0][1] if kind not in _READS else ""
             for _, root in of:
                 if root != called:
                     tags |= names.get(f"in {root}", _NOTHING)
+        if own is not None and kind in _READS:
+            # It is of what is read from, whatever the place in it.
+            tags = of[0][0] | names.get(f"in {of[0][1]}", _NOTHING)
+            if not tags and of[0][1] not in ("", "range"):
+                tags = _EARLIER
         is_drop = kind.startswith("POP_") or "RETURN" in kind
         stack[size - 1 :] = [of[0]] if is_drop else [(tags, of[0][1])]
     else:
@@ -119,6 +156,13 @@ def _after(one: Any, state: _State, is_jump: bool, asks: bool) -> _State:
     if asks and not is_jump and stack:
         stack[-1] = (frozenset((NOW,)), stack[-1][1])
     return stack, names
+
+
+def _put(into: str, tags: FrozenSet[str], names: _Names, own: Optional[Own]) -> FrozenSet[str]:
+    """What is in something after this was put there."""
+    if own is None or into not in own.names:
+        return _EARLIER
+    return tags | names.get(f"in {into}", _NOTHING)
 
 
 def _store_several(one: Any, stack: List[_Value], names: _Names) -> None:

@@ -46,6 +46,8 @@ pub(super) struct Habits {
     pub left: i64,
     /// Of those, what nothing at all followed from.
     pub idle: i64,
+    /// All that nothing was started under, whether their own context sent of them or not.
+    pub ungiven: i64,
     /// A `Processing`, or nothing; so is `before`.
     pub last: *mut Object,
     pub before: *mut Object,
@@ -145,6 +147,7 @@ impl Habits {
             member(c"skipped", SIGNED, offset_of!(Self, skipped)),
             member(c"left", SIGNED, offset_of!(Self, left)),
             member(c"idle", SIGNED, offset_of!(Self, idle)),
+            member(c"ungiven", SIGNED, offset_of!(Self, ungiven)),
             member(c"last", OBJECT, offset_of!(Self, last)),
             member(c"before", OBJECT, offset_of!(Self, before)),
             member(c"is_filter", BOOL, offset_of!(Self, is_filter)),

@@ -58,6 +58,9 @@ impl Layer {
             if (*at).sends == 0 {
                 (*habits).left = (*habits).left.saturating_add(1);
             }
+            if !is_passed_on {
+                (*habits).ungiven = (*habits).ungiven.saturating_add(1);
+            }
             if (*at).sends != 0 || is_passed_on {
                 (*habits).longest = (*habits).longest.max((*at).age);
                 if (*habits).left != 0 && (*at).sends == 1 {
@@ -173,6 +176,15 @@ impl Layer {
                 it
             } else if !self.is_processing(it.raw()) {
                 return None;
+            } else if self.is_said_here(it.raw().cast(), here) {
+                if self.is_at_hand([value, key]) {
+                    return None;
+                }
+                let at: *mut Processing = it.raw().cast();
+                (*at).sends = (*at).sends.saturating_add(1);
+                (*at).caused = (*at).caused.saturating_add(1);
+                contained((), || declared::next_send((*at).number, 0));
+                return Some(it);
             } else if self.is_cause_here(it.raw().cast(), here)? {
                 it
             } else {
@@ -183,6 +195,16 @@ impl Layer {
             contained((), || declared::next_send(number, here));
             Some(cause)
         }
+    }
+
+    /// Whether a loop over what one call gave is at it, in this train.
+    ///
+    /// # Safety
+    ///
+    /// See [`Layer::is_at_hand`].
+    unsafe fn is_said_here(&self, it: *mut Processing, here: u64) -> bool {
+        // SAFETY: as promised by the caller.
+        unsafe { (*it).said != 0 && (*it).firm == 0 && (*it).train == here }
     }
 
     /// Whether what its own context sends now follows from it, as `cause` decides; `None`, and nothing is changed: that has to.

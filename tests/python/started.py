@@ -1,0 +1,204 @@
+"""What is started with something, and sends: says of each send whether it may be of what was given at the start. Knows nothing of
+Kafka."""
+
+import asyncio
+from types import FunctionType
+
+from tracer_interceptors import _loops
+from tracer_interceptors._root import Root
+
+
+class Producer:
+    """Says of each send what is found: made of what was given, of nothing that is seen, or of what is taken from elsewhere."""
+
+    sent, root = "", None
+
+    def produce(self, *_):
+        self.sent += {True: "y", None: "-", False: "."}[made_since(self.root)]
+
+
+# The calls of the layer's own are not looked at.
+Producer.produce = FunctionType(
+    Producer.produce.__code__.replace(co_filename=_loops.__file__), {"made_since": _loops.made_since}
+)
+producer, shared = Producer(), None
+
+
+class Shared:
+    def __init__(self):
+        self.items = [1, 2]
+        self.by_number = {1: [1, 2]}
+
+    def next(self):
+        return self.items.pop(0) if self.items else None
+
+    async def receive(self):
+        return self.next()
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        if not self.items:
+            raise StopAsyncIteration
+        return self.next()
+
+
+def take(number):
+    return shared.by_number.pop(number)
+
+
+def drain(number):
+    for item in shared.by_number[number]:
+        yield item
+
+
+def once(number):
+    producer.produce("payments", number)
+
+
+def once_and_nothing(number):
+    producer.produce("payments", b"paid")
+
+
+def several_times(number):
+    for attempt in range(2):
+        producer.produce("payments", str(number), attempt)
+
+
+def until_it_is_there(number):
+    tries = 0
+    while tries < 2:
+        try:
+            producer.produce("payments", {"number": number})
+        finally:
+            tries += 1
+
+
+def parts_of_it(order):
+    for item in order["items"]:
+        producer.produce("payments", item)
+
+
+def parts_that_are_collected(number):
+    parts = []
+    parts.append(str(number))
+    parts.append({"number": number})
+    for part in parts:
+        producer.produce("payments", part)
+
+
+async def of_what_is_asked_for(number):
+    async def fetch(number):
+        await asyncio.sleep(0)
+        return {"number": number}
+
+    for _ in range(2):
+        row = await fetch(number)
+        producer.produce("payments", row)
+
+
+def in_other_functions(number):
+    def pay(one):
+        producer.produce("payments", one)
+
+    for _ in range(2):
+        pay(number)
+
+
+def waits_for_more(number):
+    while True:
+        item = shared.next()
+        if item is None:
+            break
+        producer.produce("payments", item)
+
+
+async def receives(number, stream):
+    for _ in range(2):
+        producer.produce("payments", await stream.receive())
+
+
+async def receives_by_a_loop(number, stream):
+    async for item in stream:
+        producer.produce("payments", item)
+
+
+def with_its_own_number_too(number):
+    for item in shared.items:
+        producer.produce("payments", {"of": number, "item": item})
+
+
+def by_its_own_number(number):
+    producer.produce("payments", shared.by_number[number])
+
+
+def by_its_own_number_in_a_function(number):
+    producer.produce("payments", take(number))
+
+
+def by_a_generator(number):
+    for item in drain(number):
+        producer.produce("payments", item)
+
+
+def from_a_list_that_it_was_given(number, items):
+    for item in items:
+        producer.produce("payments", item)
+
+
+def the_first_and_then_others(number):
+    while number is not None:
+        producer.produce("payments", number)
+        number = shared.next()
+
+
+def put_back_and_taken(number):
+    shared.items.append(number)
+    for item in shared.items:
+        producer.produce("payments", item)
+
+
+def of_nothing_that_is_seen(number):
+    for _ in range(2):
+        producer.produce("payments", b"paid")
+
+
+def told(function):
+    global shared
+    shared = Shared()
+    values = {"number": 1, "order": {"items": [1, 2]}, "stream": shared, "items": shared.items}
+    code = function.__code__
+    given = {name: values[name] for name in code.co_varnames[: code.co_argcount]}
+    producer.root, producer.sent = Root.of(code, given), ""
+    made = function(**given)
+    if asyncio.iscoroutine(made):
+        asyncio.run(made)
+    return f"{function.__name__} {producer.sent}"
+
+
+OF_WHAT_WAS_GIVEN = [
+    once,
+    once_and_nothing,
+    several_times,
+    until_it_is_there,
+    parts_of_it,
+    parts_that_are_collected,
+    of_what_is_asked_for,
+    in_other_functions,
+]
+OF_OTHERS = [
+    waits_for_more,
+    receives,
+    receives_by_a_loop,
+    with_its_own_number_too,
+    by_its_own_number,
+    by_its_own_number_in_a_function,
+    by_a_generator,
+    from_a_list_that_it_was_given,
+    put_back_and_taken,
+    of_nothing_that_is_seen,
+]
+print(*map(told, OF_WHAT_WAS_GIVEN), sep="\n")
+print("--")
+print(*map(told, OF_OTHERS), sep="\n")
