@@ -101,7 +101,7 @@ impl Drop for Inside<'_> {
             ));
             std::process::abort();
         }
-        self.signals.put_back(self.call);
+        self.signals.put_back(self.call.plugin, self.call);
     }
 }
 

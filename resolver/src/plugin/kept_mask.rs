@@ -3,10 +3,10 @@
 //! `RATIONALE.md`: "Why does the host put back which signals a thread takes, and nothing else that a plugin changed?"
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::mem::MaybeUninit;
 use std::sync::Mutex;
 
-use super::calls::Call;
 use crate::diagnostics;
 
 /// The signals that the calling thread blocked when this was made.
@@ -20,10 +20,10 @@ impl KeptMask {
         Self(changed_to(None))
     }
 
-    /// Puts it back on the same thread, and says once of each plugin that it was another.
-    pub(super) fn put_back(&self, call: &Call<'_>) {
+    /// Puts it back on the same thread after a call into this plugin, and says once of each that it was another.
+    pub(super) fn put_back(&self, plugin: &str, call: &impl fmt::Display) {
         let found = changed_to(Some(&self.0));
-        if signals(&found).eq(signals(&self.0)) || !is_first_time(call.plugin) {
+        if signals(&found).eq(signals(&self.0)) || !is_first_time(plugin) {
             return;
         }
         let what = format!(

@@ -149,8 +149,8 @@
  *   - The library's constructors, its entry, validate and create run on threads of the host's, for which nobody waits.
  *   - 64-bit only, and asserted.
  *
- * CHANGES SINCE 1.0 (the tag `plugin-contract-1.0` of the repository has the header as it was frozen)
- *   None.
+ * CHANGES SINCE 1.0
+ *   None. The tag `plugin-contract-1.0` of the repository has the header as it was frozen.
  */
 #ifndef TRACER_PLUGIN_H
 #define TRACER_PLUGIN_H
