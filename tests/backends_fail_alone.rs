@@ -164,6 +164,27 @@ fn a_server_s_retry_after_is_respected_and_the_batch_arrives_once() {
     assert_eq!(settled(traced.resolver(), "other").0.exported, 100);
 }
 
+/// The user is made, or the right is given, after the program has started.
+#[test]
+fn a_server_that_lets_us_in_later_gets_what_waits() {
+    for status in [401, 403] {
+        let other = OtlpReceiver::start().unwrap();
+        other.fail_with(status);
+        let settings = otlp(&other);
+        let traced = Traced::start(
+            &["orders"],
+            &format!("[services.shop]\nproduces = [\"*\"]\nexport = [\"other\"]\n[backends.other]\n{settings}\n"),
+        );
+        flow(&traced.producer(), 100);
+        assert!(!traced.resolver().flush(Duration::from_millis(500)), "{status}: it has not taken them yet");
+        let (spans, state) = counted(traced.resolver(), "other");
+        assert_eq!((spans.waiting, state), (100, BackendState::Retrying), "{status}: {spans:?}");
+        other.fail_with(200);
+        assert_eq!(other.wait_for(100, LIMIT).len(), 100, "{status}");
+        assert_eq!(settled(traced.resolver(), "other").0.exported, 100, "{status}");
+    }
+}
+
 #[test]
 fn a_server_that_refuses_for_good_is_not_asked_again() {
     let other = OtlpReceiver::start().unwrap();

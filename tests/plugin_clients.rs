@@ -127,6 +127,8 @@ fn a_plugin_that_ends_the_process_is_named() {
             "tracer-resolver: ERROR: the {function} of plugin `kafka` ends the process: it has called exit()\n"
         );
         assert_eq!(ended.stderr.matches(&said).count(), 1, "{way:?} {place} {}", ended.stderr);
+        // The status is the plugin's, also where it ends what was ending already.
+        assert_eq!(ended.status.code(), Some(3), "{way:?} {place}");
         traced.take_traces();
     }
 }
@@ -136,11 +138,13 @@ fn a_plugin_that_never_comes_back_costs_its_backend_only() {
     let Some(workshop) = Workshop::open() else { return };
     let program = program_and_plugin(&workshop);
     let traced = traced(&workshop);
-    let ended = run_at(&traced, WayIn::Preload, &program, "forever", false);
-    assert_eq!(ended.stdout, "orders: a trace\n");
-    let lost = "backend `mine`: 2 of 2 spans of service `shop` were lost: 2 not_started";
-    assert!(ended.stderr.contains(lost), "{}", ended.stderr);
-    expect_orders_only(&traced.take_traces(), "forever");
+    for place in ["forever", "forever-validate"] {
+        let ended = run_at(&traced, WayIn::Preload, &program, place, false);
+        assert_eq!(ended.stdout, "orders: a trace\n", "{place}");
+        let lost = "backend `mine`: 2 of 2 spans of service `shop` were lost: 2 not_started";
+        assert!(ended.stderr.contains(lost), "{place}: {}", ended.stderr);
+        expect_orders_only(&traced.take_traces(), place);
+    }
 }
 
 /// Where errors refuse, whoever creates a client wants to know that the plugin works.
@@ -149,10 +153,15 @@ fn where_errors_refuse_a_plugin_that_never_comes_back_is_one() {
     let Some(workshop) = Workshop::open() else { return };
     let program = program_and_plugin(&workshop);
     let traced = traced(&workshop);
-    let mut command = traced.command(WayIn::Preload, &program);
-    let ended = run(command.env("AT", "forever").env("INTERCEPTORS_STRICT", "1"));
-    let said = "backend `mine`: plugin `kafka` cannot start: it has not come back within 10s";
-    assert!(ended.stdout.contains(said) && ended.stderr.contains(said), "{} {}", ended.stdout, ended.stderr);
+    for (place, said) in [
+        ("forever", "backend `mine`: plugin `kafka` cannot start: it has not come back within 10s"),
+        ("forever-validate", "it has not come back within 10s"),
+    ] {
+        let mut command = traced.command(WayIn::Preload, &program);
+        let ended = run(command.env("AT", place).env("INTERCEPTORS_STRICT", "1"));
+        let told = ended.stdout.contains(said) && ended.stderr.contains(said);
+        assert!(told && ended.stderr.contains("`mine`"), "{place}: {} {}", ended.stdout, ended.stderr);
+    }
 }
 
 /// The constructor holds the lock that the plugin needs. Without `not_begun` in `resolver/src/plugin/calls.rs` the backend is

@@ -213,6 +213,7 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/src/plugin/host_side.rs",
     "resolver/src/plugin/host_thread.rs",
     "resolver/src/plugin/instance.rs",
+    "resolver/src/plugin/kept_mask.rs",
     "resolver/src/plugin/library.rs",
     "resolver/src/plugin/loader.rs",
     "resolver/src/plugin/plugin_file.rs",

@@ -19,6 +19,7 @@ mod handle;
 mod host_side;
 mod host_thread;
 mod instance;
+mod kept_mask;
 mod library;
 mod load_error;
 mod loader;

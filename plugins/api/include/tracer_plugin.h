@@ -51,8 +51,8 @@
  *     tries again  the batch waits and is tried again; dropped and counted when it is too old for that
  *     drops items  every item of the batch is counted as lost, and the reason is logged; the next batch is tried
  *     drops some   `rejected_items` of the batch are counted as rejected, the rest as exported
- *     renews       secrets from files are read anew and the instance is made anew; the batch is tried again. Without
- *                  such secrets, as PERMANENT. See TRACER_ERR_CREDENTIALS
+ *     renews       tries again; and what the configuration takes from files is read anew before, and the instance made
+ *                  anew if it has changed. See TRACER_ERR_CREDENTIALS
  *     poisoned     see STATES; the batch is dropped, and a new instance is made after a pause
  *     warns        the message is logged; from shutdown, destroy follows
  *     leaks        the message is logged; destroy is never called
@@ -73,9 +73,11 @@
  *   - Inside of a plugin nothing is traced: Kafka clients that are made in its functions, on its threads and in the
  *     libraries that it loads are left alone.
  *   - An exception that comes out of a function all the same, or a call of exit(), ends the process; the host names the
- *     plugin before, on standard error.
- *   - A watchdog: an `export_batch` that overruns its `timeout_ms` by more than a grace (5 seconds by default) is
- *     declared stuck: its backend's batches are dropped and counted until the call returns. The thread is not killed.
+ *     plugin before, on standard error. A fault (SIGSEGV, abort()) ends it as one of the application's own does: the host
+ *     catches no signal. Its threads have names: `tr-` and the backend's while they export, else `tr-plugin`.
+ *   - A watchdog: an `export_batch` or a `flush` that overruns its `timeout_ms` by more than a grace (5 seconds by
+ *     default) is declared stuck: its backend's batches are dropped and counted until the call returns. The thread is not
+ *     killed. A `shutdown` or a `destroy` that does not return is left to itself, and nothing more is called.
  *   - A library that was loaded is never unloaded: code, static data and thread-local destructors stay valid for ever.
  *     Rationale: unloading breaks thread-local destructors and every thread the plugin forgot. The price is that a
  *     new version of a plugin needs a new process.
@@ -88,7 +90,8 @@
  *   - Nothing is thrown, unwound or longjmp'ed out of a function; an exception or panic caught at the boundary is reported
  *     as TRACER_ERR_PANIC. Nothing calls exit() or abort(): a fault in a plugin ends the customer's process.
  *   - It leaves alone what belongs to the process: environment, locale, working directory, signal handlers, stdin,
- *     stdout. Threads it starts block all signals.
+ *     stdout. Threads it starts block all signals. Nor does it change the umask, descriptors that it has not opened, or
+ *     which signals the calling thread takes: these the host puts back, and says so; the rest it cannot.
  *   - It uses the system allocator, exports no other symbol and links its own dependencies statically or by
  *     versioned symbols: many plugins live in one process. Compile with -fvisibility=hidden; in C++, also link with
  *     the version script tracer_plugin.map beside this header.
@@ -147,7 +150,7 @@
  *   - 64-bit only, and asserted.
  *
  * CHANGES SINCE 1.0
- *   None.
+ *   None. The tag `plugin-contract-1.0` of the repository has the header as it was frozen.
  */
 #ifndef TRACER_PLUGIN_H
 #define TRACER_PLUGIN_H
@@ -209,12 +212,11 @@ typedef int32_t tracer_code;
 /* A defect of the plugin's, or of the host's as the plugin sees it (an argument that breaks this contract). Also what
  * the host makes of a code it does not know. Not retried. */
 #define TRACER_ERR_INTERNAL ((tracer_code)9)
-/* The backend refuses the credentials (401, 403, UNAUTHENTICATED), and nothing was stored. Only from export_batch. If the
- * configuration takes secrets from files (`${file:...}`), the host reads these anew. What has changed goes through
- * validate and create: the new instance gets the batch, with a rising `attempt`, and the old one is shut down and
- * destroyed when its calls have returned. What has not changed makes no new instance: the batch waits and is tried
- * again like a RETRYABLE one, and the files are read before each try. New instances are at least 10 seconds apart.
- * Without such secrets nothing can change, and it is taken as PERMANENT. */
+/* The backend refuses the credentials (401, 403, UNAUTHENTICATED), and nothing was stored. Only from export_batch. The
+ * batch waits and is tried again like a RETRYABLE one: the backend may know us later. If the configuration takes secrets
+ * from files (`${file:...}`), the host reads these anew each time. What has changed goes through validate and create: the
+ * new instance gets the batch, with a rising `attempt`, and the old one is shut down and destroyed when its calls have
+ * returned. New instances are at least 10 seconds apart. */
 #define TRACER_ERR_CREDENTIALS ((tracer_code)10)
 
 /* What a batch is of, and with it what an item is. One batch is of one signal.
@@ -277,7 +279,8 @@ typedef struct tracer_batch {
     uint32_t signal;     /* One of TRACER_SIGNAL_*, and one whose bit is in accepted_signals. */
     uint32_t encoding;   /* One of TRACER_ENCODING_*, and one whose bit is in accepted_encodings. */
     uint32_t item_count; /* Items of that signal in body; at least 1. */
-    tracer_bytes body;   /* Never empty. Any alignment. */
+    tracer_bytes body;   /* Never empty. Any alignment. As large as the user's settings let a batch be, 512 KiB by
+                            default and 64 MiB at most, or as its one item. */
     uint64_t batch_id;   /* The same on every retry; unique in the process, whatever the signal. */
     uint32_t attempt;    /* 1 for the first try, one more for each retry. */
     uint32_t flags;      /* TRACER_BATCH_* */
@@ -339,7 +342,8 @@ typedef struct tracer_host {
     /* Writes one line to the application's log. `level` is one of TRACER_LOG_*; `target` names the part of the plugin
      * that speaks ("zipkin::http"): the log shows it behind "tracer_plugin::" (letters, digits and `_ - . : /`; whatever
      * else becomes `_`), or the plugin's type name in its place if it is empty. Both texts are borrowed until it
-     * returns. Never blocks: drops when it must. No secrets. May be NULL.
+     * returns; of a target 64 bytes are shown, of a message 1024. Never blocks: drops when it must. No secrets. May be
+     * NULL.
      * [any-thread & from the start of create to the return of destroy] */
     void (*log)(void *ctx, uint32_t level, tracer_str target, tracer_str message);
 
@@ -383,15 +387,18 @@ typedef struct tracer_plugin {
                                     signal and encoding must be one that the host makes, or it refuses the plugin. A
                                     host of 1.0 makes traces and metrics, both as OTLP protobuf. Bits that it does not
                                     know are ignored. */
-    tracer_str type_name;        /* What `plugin = "..."` in the configuration must say: [a-z][a-z0-9_-]*, "zipkin". */
-    tracer_str version;          /* Of the plugin, "1.4.2". */
-    tracer_str build_info;       /* Compiler, target, commit: whatever helps support. May be empty. */
-    tracer_str config_schema;    /* See CONFIGURATION above. */
+    tracer_str type_name;        /* What `plugin = "..."` in the configuration must say: [a-z][a-z0-9_-]*, "zipkin"; at
+                                    most 64 bytes. With `-` or `_` and more behind it, it is another version beside this
+                                    one: `plugin = "zipkin-old"`. */
+    tracer_str version;          /* Of the plugin, "1.4.2"; at most 64 bytes. */
+    tracer_str build_info;       /* Compiler, target, commit: whatever helps support. May be empty; at most 1024 bytes. */
+    tracer_str config_schema;    /* See CONFIGURATION above. At most 1 MiB. */
 
-    /* Says whether `config_json` would do for create. Pure: no file is written, no thread, no connection. Returns OK or
-     * CONFIG with `field`. Called for every backend before the first is created, so that all errors of a configuration
-     * are shown at once, and by tools that never create. Whoever waits for it, a tool or a host whose user wants errors
-     * to refuse, does so for `timeout_ms`, and then takes it for an error. [any-thread] */
+    /* Says whether `config_json` would do for create. Pure: no file is written, no thread, no connection. Called for
+     * every backend before the first is created, so that all errors of a configuration are shown at once, and by tools
+     * that never create. Whoever waits for it, a tool or a host whose user wants errors to refuse, does so for
+     * `timeout_ms`, and then takes it for an error. Returns OK, CONFIG with `field`, UNSUPPORTED, INTERNAL or PANIC.
+     * [any-thread] */
     tracer_code (*validate)(const tracer_validate_args *args, tracer_error *error);
 
     /* Makes an instance. `*out` is set if, and only if, it returns OK; it belongs to the plugin and comes back in

@@ -31,9 +31,8 @@ pub enum ErrorKind {
     Retryable,
     /// Trying again with these bytes cannot help: refused, malformed. Dropped and counted.
     Permanent,
-    /// The backend refuses the credentials, and nothing was stored; from `export` only. The host reads secrets from files
-    /// anew, and makes a new instance if they have changed, which gets the batch. Without such secrets, as
-    /// [`Permanent`](Self::Permanent).
+    /// The backend refuses the credentials, and nothing was stored; from `export` only. Retried; before that the host reads
+    /// secrets from files anew, and makes a new instance if they have changed, which gets the batch.
     Credentials,
     /// The batch was taken but for some items, which are counted as rejected. Not retried.
     Partial,

@@ -103,6 +103,23 @@ fn the_code_of_the_header_is_that_of_1_0_as_long_as_it_says_so() {
     assert!(HEADER.contains("ABI 1 is frozen") && HEADER.contains(" * CHANGES SINCE 1.0\n"));
 }
 
+/// What authors take is what the tag holds. An archive of the source has no tags, and a clone may have been made without them.
+#[test]
+fn the_frozen_header_is_that_of_the_tag() {
+    const TAGGED: &str = "plugin-contract-1.0:plugins/api/include/tracer_plugin.h";
+    let asked = Command::new("git").args(["show", TAGGED]).current_dir(env!("CARGO_MANIFEST_DIR")).output();
+    match asked {
+        Ok(tagged) if tagged.status.success() => {
+            assert!(tagged.stdout == include_bytes!("abi_1_0/tracer_plugin.h"), "it is not the header of 1.0 any more");
+        }
+        _ => {
+            let line = "SKIPPED: plugins/api/tests/header.rs: the tag plugin-contract-1.0 is not here\n";
+            // Not captured, unlike what is printed.
+            std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
+        }
+    }
+}
+
 /// As the compiler sees it: words with one blank between.
 fn without_comments(header: &str) -> String {
     let mut code = String::new();

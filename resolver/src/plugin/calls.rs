@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::kept_mask::KeptMask;
 use super::thread_mark::{self, Marked};
 use crate::diagnostics;
 
@@ -77,6 +78,7 @@ struct Inside<'a> {
     call: &'a Call<'a>,
     before: Option<std::ptr::NonNull<Call<'static>>>,
     has_returned: bool,
+    signals: KeptMask,
     _marked: Marked,
 }
 
@@ -84,7 +86,7 @@ impl<'a> Inside<'a> {
     fn enter(call: &'a Call<'a>) -> Self {
         DEPTH.set(DEPTH.get() + 1);
         let before = CURRENT.replace(Some(std::ptr::NonNull::from(call).cast()));
-        Self { call, before, has_returned: false, _marked: Marked::begin() }
+        Self { call, before, has_returned: false, signals: KeptMask::of_this_thread(), _marked: Marked::begin() }
     }
 }
 
@@ -99,6 +101,7 @@ impl Drop for Inside<'_> {
             ));
             std::process::abort();
         }
+        self.signals.put_back(self.call.plugin, self.call);
     }
 }
 

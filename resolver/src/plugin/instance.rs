@@ -244,13 +244,10 @@ impl Instance {
             TRACER_OK => Outcome::Exported,
             TRACER_ERR_PARTIAL => partial(reply.rejected_items, items, message),
             TRACER_ERR_RETRYABLE | TRACER_ERR_TIMEOUT => Outcome::Retry { after, cookie, message },
-            TRACER_ERR_CREDENTIALS => match self.renew(handle) {
-                Ok(Renewal { after: at_least, what }) => {
-                    let message = if what.is_empty() { message } else { format!("{message} ({what})") };
-                    Outcome::Retry { after: after.max(at_least), cookie, message }
-                }
-                Err(NoFiles) => Outcome::Rejected { message },
-            },
+            TRACER_ERR_CREDENTIALS => {
+                let Renewal { after: at_least, what } = self.renew(handle);
+                Outcome::Retry { after: after.max(at_least), cookie, message: format!("{message} ({what})") }
+            }
             TRACER_ERR_PANIC => self.poisoned(handle, message),
             _ => Outcome::Rejected { message },
         }
@@ -258,9 +255,13 @@ impl Instance {
 
     /// The backend refuses the credentials: reads those from files anew, and makes the instance anew if they have changed.
     /// Says what came of it, for whoever reads why the batch waits.
-    fn renew(&self, handle: &Arc<Handle>) -> Result<Renewal, NoFiles> {
-        let waits = |what: &str| Ok(Renewal { after: None, what: what.to_owned() });
-        let Some(credentials) = &self.credentials else { return Err(NoFiles) };
+    fn renew(&self, handle: &Arc<Handle>) -> Renewal {
+        let waits = |what: &str| Renewal { after: None, what: what.to_owned() };
+        let Some(credentials) = &self.credentials else {
+            return waits(
+                "none of its settings is from a file: `${file:}` references are read anew when they are refused",
+            );
+        };
         // Ten calls that are refused together get one new instance, and nine of them do not wait for it.
         let mut files = match credentials.try_lock() {
             Ok(files) => files,
@@ -273,7 +274,7 @@ impl Instance {
         let (settings, secrets) = match files.look(&self.library, Instant::now()) {
             Look::Unchanged => return waits("what its `${file:}` references name has not changed"),
             Look::TooSoon(pause) => {
-                return Ok(Renewal { after: Some(pause), what: "it was made anew only just now".to_owned() });
+                return Renewal { after: Some(pause), what: "it was made anew only just now".to_owned() };
             }
             Look::Unfit(why) => {
                 return waits(&format!(
@@ -325,12 +326,8 @@ impl Life {
 struct Renewal {
     /// The next try is not before this has passed.
     after: Option<Duration>,
-    /// Empty if there is nothing to say.
     what: String,
 }
-
-/// Nothing in the settings comes from a file: what is refused stays refused.
-struct NoFiles;
 
 /// A plugin, or a server behind it, may count more refused items than there were.
 fn partial(rejected: u32, items: u32, message: String) -> Outcome {

@@ -127,7 +127,7 @@ fn each_code_of_each_function_means_what_the_table_of_the_header_says() {
         let expected = match code {
             0 => Outcome::Exported,
             2 => Outcome::Retry { after, cookie: 41, message: said() },
-            3 | 10 => Outcome::Rejected { message: said() },
+            3 => Outcome::Rejected { message: said() },
             4 => Outcome::Partial {
                 rejected_items: 23,
                 message: "said so (all 23 items of the batch are taken as refused: 4000000000 were counted)".to_owned(),
@@ -137,6 +137,11 @@ fn each_code_of_each_function_means_what_the_table_of_the_header_says() {
             7 => Outcome::Rejected { message: "the plugin panicked: said so".to_owned() },
             8 => Outcome::Rejected { message: "not supported by the plugin: said so".to_owned() },
             9 => Outcome::Rejected { message: "internal error of the plugin: said so".to_owned() },
+            10 => {
+                let why =
+                    "none of its settings is from a file: `${file:}` references are read anew when they are refused";
+                Outcome::Retry { after, cookie: 41, message: format!("said so ({why})") }
+            }
             _ => Outcome::Rejected { message: may_not("export_batch", code) },
         };
         assert_eq!(sample.outcome(code), expected, "export_batch");

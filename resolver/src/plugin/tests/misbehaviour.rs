@@ -481,6 +481,57 @@ fn restarts_are_given_back_with_time() {
     }
 }
 
+fn all_signals() -> libc::sigset_t {
+    let mut all = std::mem::MaybeUninit::zeroed();
+    // SAFETY: a place for a set of signals, which this fills.
+    unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        all.assume_init()
+    }
+}
+
+fn blocked_signals() -> Vec<i32> {
+    let mut blocked = all_signals();
+    // SAFETY: asks for the mask of this thread, and for signals that there are.
+    unsafe {
+        libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), &mut blocked);
+        (1..=64).filter(|signal| libc::sigismember(&blocked, *signal) == 1).collect()
+    }
+}
+
+/// Lets all signals through, and blocks one: on the host's thread, and, in stats, on the application's own.
+const CHANGES_MASKS: &str = "#define OWN_EXPORT
+int pthread_sigmask(int how, const unsigned long *set, unsigned long *before);
+/* SIG_SETMASK, SIGUSR2: a compiler of C99 alone does not know them. */
+static void change(void) { unsigned long one[16] = { 1ul << 11 }; pthread_sigmask(2, one, 0); }
+static tracer_code export_batch(tracer_instance *it, const tracer_batch *batch, uint32_t timeout_ms, tracer_error *error)
+{ (void)it; (void)batch; (void)timeout_ms; (void)error; change(); return TRACER_OK; }
+static tracer_code my_stats(const tracer_instance *it, tracer_stats *out) { (void)it; (void)out; change(); return TRACER_OK; }";
+
+#[test]
+fn signals_that_a_plugin_lets_through_or_blocks_are_as_before_when_it_returns() {
+    let folder = Folder::new();
+    let functions = "validate, create, export_batch, timed, timed, destroy, my_stats, get_extension";
+    CPlugin { more: CHANGES_MASKS.to_owned(), functions, ..CPlugin::default() }.install(&folder);
+    let library = loader(Trust::Strict).load("sample", &folder.plugins()).unwrap();
+    let instance = Instance::create(library, &backend("masks"), &json!({}), REBIRTH).unwrap();
+    logged();
+    let ends = std::thread::spawn(move || {
+        crate::quiet_thread::block_signals();
+        let before = blocked_signals();
+        instance.export(&batch_of(1, 1, &[(0, 1)]), &Try::first(), Duration::from_secs(1));
+        assert_eq!(blocked_signals(), before, "on a thread of the host's");
+        // SAFETY: a thread of this test's, as the application's are.
+        unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &all_signals(), std::ptr::null_mut()) };
+        assert!(instance.counted().is_some());
+        assert_eq!(blocked_signals(), [0; 0], "on one of the application's");
+    });
+    ends.join().unwrap();
+    let said = logged_about("changed which signals its thread takes");
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].2.starts_with("the export_batch of plugin `sample` "), "{said:?}");
+}
+
 /// What is thrown: nothing of Rust's, and of no language that anybody catches.
 const THROWS: &str = "#define OWN_EXPORT
 #include <unwind.h>

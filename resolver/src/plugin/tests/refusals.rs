@@ -267,6 +267,27 @@ fn a_schema_that_is_no_json_or_no_schema_is_the_plugins_fault_and_not_the_users(
     assert!(
         with(r#"{"$ref": "https://localhost:1/schema.json"}"#).contains("config_schema is not a valid JSON Schema")
     );
+    // Deeper than any stack is. Leaked: a test's.
+    let nested = |open: &str, close: &str| &*String::leak(open.repeat(20_000) + "{}" + &close.repeat(20_000));
+    for schema in [nested("{\"anyOf\":[", "]}"), nested("{\"properties\":{\"a\":", "}}"), nested("[", "]")] {
+        let said = with(schema);
+        assert!(said.contains("config_schema is not JSON: recursion limit exceeded"), "{said}");
+    }
+}
+
+/// More is not read at all.
+#[test]
+fn a_schema_that_says_it_is_larger_than_a_mebibyte_is_refused_unread() {
+    let lies = CPlugin {
+        functions: "validate, create, export_batch, timed, timed, destroy, stats, get_extension, 0 };\n\
+                    static const struct { tracer_plugin table; } lying = { { sizeof lying, 1, 0, 0, 6, 2, { \"sample\", 6 },\n\
+                    { \"9\", 1 }, { 0, 0 }, { \"{}\", (size_t)1 << 60 }, validate, create, export_batch, timed, timed,\n\
+                    destroy, stats, get_extension, 0 }",
+        returns: "&lying.table",
+        ..CPlugin::default()
+    };
+    let said = refusal_of(&lies);
+    assert!(said.contains("config_schema has 1152921504606846976 bytes, at most 1048576 are allowed"), "{said}");
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub(crate) const RULES: &[Rule] = &[
         name: "credentials",
         sentence: "The backend refuses the credentials (401, 403, UNAUTHENTICATED), and nothing was stored.",
         help: "return CREDENTIALS for a 401 or a 403: the host reads secrets from files anew, and tries the batch again; \
-               PERMANENT loses what was sent while a token was rotated",
+               PERMANENT loses what was sent before a token or a right came",
         is_gate: false,
         run: credentials,
     },
@@ -199,7 +199,7 @@ fn refused(case: &Case) -> Tried {
 fn credentials(case: &Case) -> Tried {
     let table = case.table()?;
     let instance = online(case, &table)?;
-    // Where nothing is secret, nothing can be rotated: the host makes the same of both.
+    // Who has no secrets may take a refusal for final: it has no credentials that could be others.
     let has_secrets = case.schema(&table).to_string().contains("\"x-secret\":true");
     for (id, behaviour) in [(2, Behaviour::KnowsNobody), (3, Behaviour::Forbids)] {
         case.collector(behaviour);
