@@ -96,9 +96,13 @@ fn a_plugin_that_takes_its_time_delays_no_client_and_gets_the_spans_that_waited(
     let Some(workshop) = Workshop::open() else { return };
     let program = program_and_plugin(&workshop);
     let traced = traced(&workshop);
-    for (way, place) in
-        WayIn::EACH.into_iter().flat_map(|way| ["constructor", "entry", "validate", "create"].map(|place| (way, place)))
-    {
+    let places = ["constructor", "entry", "validate", "create"];
+    for (way, place) in WayIn::EACH.into_iter().flat_map(|way| places.map(|place| (way, place))) {
+        // By the property librdkafka closes our library with each client, and so waits for a constructor that loads: the
+        // exception that the header names.
+        if place == "constructor" && !matches!(way, WayIn::Preload) {
+            continue;
+        }
         let (until, report) = (workshop.path("until"), workshop.path("report"));
         let _ = (std::fs::remove_file(&until), std::fs::remove_file(&report));
         let mut command = traced.command(way, &program);

@@ -69,7 +69,7 @@
  *   - The library's constructors, its entry, validate and create run on threads of the host's on which all signals are
  *     blocked. No application thread waits for them, unless its user wants errors to refuse: clients are created
  *     meanwhile, and items wait. One exception: constructors run under the dynamic linker's lock, for which whatever
- *     else loads a library waits. They should do nothing.
+ *     else loads or closes a library waits. They should do nothing.
  *   - Inside of a plugin nothing is traced: Kafka clients that are made in its functions, on its threads and in the
  *     libraries that it loads are left alone.
  *   - An exception that comes out of a function all the same, or a call of exit(), ends the process; the host names the
