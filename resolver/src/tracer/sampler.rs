@@ -264,9 +264,14 @@ impl Root {
             // A smaller share than begins at all: as ever.
             Self::Below(limit) if shed <= as_threshold(*limit) => return Verdict::of(low_63_bits(trace_id) < *limit),
             Self::Below(limit) => as_threshold(*limit),
-            // How many the limit lets through of those that begin, nobody knows.
-            Self::RateLimit { .. } if randomness < shed => return Verdict::SHED,
-            Self::RateLimit { bucket, .. } => return Verdict::of(bucket.take(now())),
+            // How many of all that came it stands for, nobody knows.
+            Self::RateLimit { bucket, .. } => {
+                return match (bucket.take(now()), randomness >= shed) {
+                    (false, _) => Verdict::DROP,
+                    (true, false) => Verdict::SHED,
+                    (true, true) => Verdict::KEEP,
+                };
+            }
         };
         match by_threshold(Threshold::at(own.max(shed)), randomness) {
             Verdict::DROP if randomness >= own => Verdict::SHED,

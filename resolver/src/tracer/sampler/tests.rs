@@ -323,12 +323,18 @@ fn what_a_parent_has_decided_is_not_shed() {
     assert_eq!(sampler.judge_by(ParentSampling::Deferred, &ID, || Some(0), || 0, || HALF), Verdict::SHED);
 }
 
+/// So that failures in traces that were shed are as limited as others.
 #[test]
-fn of_a_shed_trace_no_token_is_taken() {
-    let sampler = Sampler::new(&settings(config::Sampler::RateLimit(1.0), ParentDecision::Respect));
-    let judge = |randomness| sampler.judge_by(ParentSampling::NoParent, &ID, || Some(randomness), || 0, || HALF);
+fn only_what_a_rate_limit_would_have_let_through_is_shed() {
+    let judge = |sampler: &Sampler, randomness| {
+        sampler.judge_by(ParentSampling::NoParent, &ID, || Some(randomness), || 0, || HALF)
+    };
+    let sampler = || Sampler::new(&settings(config::Sampler::RateLimit(2.0), ParentDecision::Respect));
+    let one = sampler();
+    assert_eq!([0, 0, 0].map(|randomness| judge(&one, randomness)), [Verdict::SHED, Verdict::SHED, Verdict::DROP]);
+    let other = sampler();
     assert_eq!(
-        [judge(0), judge(0), judge(HALF), judge(HALF)],
-        [Verdict::SHED, Verdict::SHED, Verdict::KEEP, Verdict::DROP]
+        [0, HALF, HALF].map(|randomness| judge(&other, randomness)),
+        [Verdict::SHED, Verdict::KEEP, Verdict::DROP]
     );
 }
