@@ -1,11 +1,12 @@
-//! Promise: where more comes than a backend takes, whole traces do not begin instead of batches being lost: every trace that
-//! arrives is whole, those that arrive say for how many they stand, and all that is left out is counted and told.
+//! Promise: where more comes than a backend takes, whole traces do not begin instead of batches being lost: every trace
+//! that arrives is whole, those that arrive say for how many they stand, and all that is left out is counted and told.
 //!
 //! ```sh
-//! TRACER_RESOLVER_TEST_CHILD=1 SHED_TRACES=400000 cargo test --release --test sheds_whole_traces -- --nocapture at_ten_times
+//! export TRACER_RESOLVER_TEST_CHILD=1 SHED_TRACES=400000
+//! cargo test --release --test sheds_whole_traces -- --nocapture at_ten_times
 //! ```
 //!
-//! has so many traces that the reckoned number is told within two percent; in this process itself, so without a limit of time.
+//! has so many traces that the reckoned number is told within two percent; in this process, so without a limit of time.
 
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a test may fail loudly, and says what it has reckoned")]
 
