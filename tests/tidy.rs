@@ -22,7 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &["counted", "trusted_path"]),
     ("services", &["config"]),
     // What is decided without I/O.
-    ("tracer", &["cancellation", "config", "services"]),
+    ("tracer", &["cancellation", "config", "per_process", "services"]),
     ("propagation", &["config", "tracer"]),
     // Finished spans on their way out. What a span's record names is the batches' own (`SpanOrigin`).
     ("export", &["config", "counted", "diagnostics", "per_process", "process_lock", "quiet_thread", "trusted_path"]),

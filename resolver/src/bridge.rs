@@ -9,7 +9,7 @@ use std::str::FromStr as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use opentelemetry::trace::{Link, SpanContext, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{Link, SpanContext, TraceContextExt as _, TraceId, TraceState};
 use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
@@ -23,7 +23,7 @@ use crate::clock;
 use crate::export::DropReason;
 use crate::propagation::{TraceStateBuffer, explicit_randomness, settled_trace_state};
 use crate::resolver::{Rules, Shared};
-use crate::tracer::sampler::{Decision, KeptBy, ParentSampling, Sampler};
+use crate::tracer::sampler::{KeptBy, ParentSampling, Sampler};
 
 /// The configuration names no such service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -225,16 +225,23 @@ impl ShouldSample for BridgeSampler {
         let header = header.as_deref().map(str::as_bytes);
         let id = trace_id.to_bytes();
         let randomness = || explicit_randomness(header);
-        let decide = |sampler: &Sampler| sampler.decide_by(sampling, &id, randomness, clock::monotonic_nanos);
-        let (decision, flags) = match there.sampler.as_ref().map_or(Decision::Drop, decide) {
-            Decision::Keep => (SamplingDecision::RecordAndSample, TraceFlags::SAMPLED.to_u8()),
-            Decision::Drop => {
+        let judge = |sampler: &Sampler| {
+            let verdict = sampler.judge(&id, None, sampling, randomness, clock::monotonic_nanos);
+            (verdict, sampler.kept_by(sampling, verdict))
+        };
+        let (verdict, kept_by) = there.sampler.as_ref().map(judge).unzip();
+        let decision = match verdict {
+            Some(verdict) if verdict.is_kept() => SamplingDecision::RecordAndSample,
+            _ => {
                 there.counters.sampled_out.raise();
-                (SamplingDecision::Drop, 0)
+                SamplingDecision::Drop
             }
         };
+        if verdict.is_some_and(|verdict| verdict.is_shed) {
+            there.counters.shed.raise();
+        }
         let mut buffer = TraceStateBuffer::new();
-        let kept_by = there.sampler.as_ref().map_or(KeptBy::Unknown, |sampler| sampler.kept_by(sampling, flags));
+        let kept_by = kept_by.unwrap_or(KeptBy::Unknown);
         let settled = settled_trace_state(header, &id, kept_by, &mut buffer);
         let trace_state = if settled == header {
             given.cloned()

@@ -17,6 +17,7 @@ mod exporter;
 mod finished_batch;
 mod memory;
 mod operations;
+mod pressure;
 mod queue_bound;
 mod queue_state;
 mod signal_queue;
@@ -26,6 +27,8 @@ mod timing;
 mod worker;
 mod worker_states;
 
+#[cfg(test)]
+mod pressure_tests;
 #[cfg(test)]
 mod queue_state_tests;
 #[cfg(test)]
@@ -39,6 +42,7 @@ pub use exporter::PluginCounts;
 pub(crate) use exporter::{Exporter, Outcome, Try};
 pub(crate) use finished_batch::{BatchFacts, FinishedBatch, Signal};
 pub(crate) use operations::{DURATION_BOUNDS, Operations};
+pub(crate) use pressure::{Halvings, Wish};
 pub use span_counts::BackendState;
 pub(crate) use span_counts::{BackendCounters, EarlyLosses, ServiceCounters};
 pub use spool::SpoolStats;

@@ -12,6 +12,7 @@
 mod application_context;
 mod batches;
 mod binding;
+mod call_span;
 mod callbacks;
 mod captured;
 mod client;

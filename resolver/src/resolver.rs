@@ -15,6 +15,7 @@ mod reloading;
 mod resource;
 mod rules;
 mod shared;
+mod shedder;
 mod starts;
 mod tell;
 mod trial;

@@ -8,7 +8,10 @@
 pub mod ids;
 mod rate_limit;
 pub mod sampler;
+pub(crate) mod shedding;
 mod span_context;
 pub mod threshold;
+mod verdict;
 
 pub use span_context::SpanContext;
+pub use verdict::Verdict;

@@ -102,6 +102,7 @@ fn every_known_key_appears_in_the_manual_with_its_words() {
         "timeout",
         "concurrency",
         "queue_bytes",
+        "shed_traces",
         "spool",
         "spool_limit",
         "retry",
@@ -152,7 +153,7 @@ fn the_keys_that_messages_name_as_known_all_appear_in_the_manual() {
         ("version = 1\n[defaults]\npropagators = { x = 1 }", 2),
         ("version = 1\n[defaults]\nsampler = { x = 1 }", 3),
         ("version = 1\n[defaults]\nexclude = [{ x = 1 }]", 1),
-        ("version = 1\n[backends.a]\nplugin = \"p\"\nx = 1", 8),
+        ("version = 1\n[backends.a]\nplugin = \"p\"\nx = 1", 9),
         ("version = 1\n[backends.a]\nplugin = \"p\"\nretry = { x = 1 }", 3),
         ("version = 1\n[batch]\nx = 1", 2),
         ("version = 1\n[metrics]\nx = 1", 6),
@@ -206,7 +207,7 @@ fn an_empty_file_has_the_defaults_that_the_manual_promises() {
     assert_eq!(excluded, ["__*", "_confluent-*"]);
     let backend = &config.backends[0];
     assert_eq!((backend.timeout, backend.concurrency), (Duration::from_secs(10), 2));
-    assert_eq!(backend.queue_bytes, QueueBytes::Auto);
+    assert_eq!((backend.queue_bytes, backend.shed_traces), (QueueBytes::Auto, true));
     assert_eq!(backend.spool, None);
     assert_eq!(backend.retry.initial, Duration::from_millis(500));
     assert_eq!(backend.retry.max, Duration::from_secs(5));

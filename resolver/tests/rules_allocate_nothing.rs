@@ -51,7 +51,7 @@ fn sampling_and_ids_allocate_nothing_from_a_threads_first_call_on() {
             let keep = |now| sampler.decide(ParentSampling::NoParent, &new_trace_id(), || now) == Decision::Keep;
             assert_eq!(allocations(|| (0..100).filter(|&now| keep(now)).count()), 0, "{sampler:?}");
             assert_eq!(
-                allocations(|| sampler.flags(&new_trace_id(), None, ParentSampling::NoParent, || None, || 0)),
+                allocations(|| sampler.judge(&new_trace_id(), None, ParentSampling::NoParent, || None, || 0)),
                 0,
                 "{sampler:?}"
             );

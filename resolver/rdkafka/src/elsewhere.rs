@@ -130,6 +130,7 @@ mod tests {
                         of.spans
                             + of.dropped_buffer_full
                             + of.sampled_out
+                            + of.shed
                             + of.unacknowledged
                             + of.not_injected
                             + of.parents_lost
@@ -157,7 +158,10 @@ mod tests {
                         let held =
                             (of.held_bytes + of.queue_bytes + of.last_error.iter().len() + of.last_export.iter().len())
                                 as u64;
-                        let named = held + of.state.name().len() as u64 + of_points(&of.data_points);
+                        let named = held
+                            + of.share_of_traces as u64
+                            + of.state.name().len() as u64
+                            + of_points(&of.data_points);
                         of.services.iter().map(of_backend).sum::<u64>() + named + of.retries + u64::from(bad) + reasons
                     };
                     let services = stats.services.iter().map(|of| (of.name.as_str(), of_service(of)));

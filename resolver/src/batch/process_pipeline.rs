@@ -141,6 +141,7 @@ impl Pipeline {
 /// Runs in the child of a fork: the batch thread, and all others, are gone.
 extern "C" fn forget_the_parent() {
     crate::tracer::ids::reseed();
+    crate::tracer::shedding::forget();
     CURRENT.store(std::ptr::null_mut(), Ordering::Release);
     per_process::forked();
 }

@@ -26,6 +26,9 @@ pub(crate) struct Counts {
     pub parents_lost: AtomicU64,
     /// Spans that were not recorded, because their trace is not sampled.
     pub sampled_out: ManyHands,
+    /// Traces that would have begun, and did not because more comes than leaves. Their spans are among the ones that were not
+    /// recorded.
+    pub shed: ManyHands,
     /// Messages that were sent, and of which librdkafka has not said yet what became of them: their spans are still open.
     pub unacknowledged: ManyHands,
 }
@@ -43,6 +46,7 @@ impl ServiceCounters {
             sum.fetch_add(more.load(Ordering::Relaxed), Ordering::Relaxed);
         }
         self.sampled_out.add(others.sampled_out.sum());
+        self.shed.add(others.shed.sum());
         self.unacknowledged.add(others.unacknowledged.sum());
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::memory;
+use super::pressure::Wish;
 use super::queue_state::{Note, QueueState};
 use super::worker::Shared;
 use super::{BackendCounters, BackendState, Exporter, FinishedBatch, Signal, Timing};
@@ -246,13 +247,23 @@ impl BackendQueue {
         if self.is_abandoned() {
             return BackendCounters::default();
         }
-        let mut counters = self.shared.lock().counters();
+        let wish = self.wish();
+        let mut counters = BackendCounters { halvings: wish.halvings, ..self.shared.lock().counters() };
         counters.spool = self.shared.store.as_ref().map(|store| counters.in_spool(store.stats()));
         // Without the lock. Not of one that does not come back from another call: it might not come back from this.
         if counters.state != BackendState::Stuck {
             counters.counted = self.shared.exporter.get().and_then(|exporter| exporter.counted());
         }
         counters
+    }
+
+    /// What it wants of those who begin traces.
+    pub(crate) fn wish(&self) -> Wish {
+        if self.is_abandoned() {
+            return Wish::default();
+        }
+        let spool = self.shared.store.as_ref().map(|store| store.fill());
+        self.shared.lock().wish(spool, Instant::now())
     }
 
     /// Spans that did not arrive, so far.

@@ -21,6 +21,7 @@ use super::circuit::Gate;
 use super::drop_reason::DropReason;
 use super::exporter::{Outcome, Try};
 use super::finished_batch::{FinishedBatch, Signal};
+use super::pressure::{Halvings, Pressure};
 use super::queue_bound::QueueBound;
 use super::signal_queue::{BySignal, SignalQueue};
 use super::span_counts::{BackendCounters, BackendState, Settlement, SpanCounts};
@@ -73,6 +74,11 @@ struct FlushRequest {
 #[derive(Debug)]
 pub(super) struct QueueState {
     bound: QueueBound,
+    pressure: Pressure,
+    /// Whether new traces may be kept from beginning for it.
+    sheds: bool,
+    /// Whether the last batch of spans is in memory only: there is no spool, or none with room.
+    is_in_memory_only: bool,
     /// What is to be written into the spool when the lock is gone.
     news: Vec<News>,
     export_timeout: Duration,
@@ -110,6 +116,9 @@ impl QueueState {
     pub(super) fn new(settings: &config::Backend, timing: Timing, workers: usize) -> Self {
         Self {
             bound: QueueBound::new(settings.queue_bytes),
+            pressure: Pressure::default(),
+            sheds: settings.shed_traces,
+            is_in_memory_only: true,
             news: Vec::new(),
             export_timeout: settings.timeout,
             max_elapsed: settings.retry.max_elapsed,
@@ -139,6 +148,9 @@ impl QueueState {
     /// Takes a batch, or drops and counts it.
     pub(super) fn offer(&mut self, batch: Arc<FinishedBatch>, slot: Option<Slot>, now: Instant) {
         self.counts.offered(&batch);
+        if batch.signal == Signal::Traces {
+            self.is_in_memory_only = slot.is_none();
+        }
         let refusal = self.refusal().or_else(|| (!self.makes_room(&batch)).then_some(DropReason::QueueFull));
         self.enter(batch, slot, refusal, now);
     }
@@ -163,9 +175,11 @@ impl QueueState {
         if let Some(reason) = refusal {
             // Not among what a shutdown loses: it comes after that.
             let settlement = self.noted_in_spool(&batch, slot.as_ref(), Settlement::Dropped(reason));
+            self.press(if reason == DropReason::QueueFull { batch.weight() } else { 0 }, now);
             return self.counts.settle(&batch, settlement);
         }
         self.held_bytes += batch.weight();
+        self.pressure.came(batch.weight() as u64, self.held_bytes as u64, self.bound.bytes() as u64, now);
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         let queue = self.signals.of(batch.signal);
@@ -395,6 +409,7 @@ impl QueueState {
             retries: self.retries,
             held_bytes: self.held_bytes,
             queue_bytes: self.bound.bytes(),
+            halvings: Halvings::default(),
             state,
             last_export: self.last_export,
             last_error: self.last_error.clone(),
@@ -565,6 +580,7 @@ impl QueueState {
 
     fn release(&mut self, batch: &FinishedBatch) {
         self.held_bytes = self.held_bytes.saturating_sub(batch.weight());
+        self.pressure.left(batch.weight() as u64, self.held_bytes as u64, self.bound.bytes() as u64);
     }
 }
 

@@ -12,6 +12,7 @@ use super::drop_reason::DropReason;
 use super::exporter::PluginCounts;
 use super::finished_batch::{FinishedBatch, Signal};
 use super::operations::{self, OperationDurations, Operations};
+use super::pressure::Halvings;
 use super::spool::{ByService, OTHERS, SpoolStats, by_service};
 use super::worker_states::Entry;
 
@@ -231,6 +232,8 @@ pub(crate) struct BackendCounters {
     pub(crate) held_bytes: usize,
     /// How many there may be.
     pub(crate) queue_bytes: usize,
+    /// Which share of new traces it has room for, as far as that is less than all.
+    pub(crate) halvings: Halvings,
     /// What the backend is doing.
     pub(crate) state: BackendState,
     /// When it last took a batch.
@@ -257,6 +260,7 @@ impl BackendCounters {
         self.retries += other.retries;
         self.held_bytes += other.held_bytes;
         self.queue_bytes += other.queue_bytes;
+        self.halvings = self.halvings.max(other.halvings);
         self.counted = match (self.counted, other.counted) {
             (Some(one), Some(other)) => Some(one.and(other)),
             (one, other) => one.or(other),

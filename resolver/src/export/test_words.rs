@@ -21,6 +21,7 @@ pub(crate) fn backend(name: &str) -> config::Backend {
         timeout: Duration::from_millis(200),
         concurrency: 4,
         queue_bytes: config::QueueBytes::Fixed(1 << 20),
+        shed_traces: true,
         spool: None,
         retry: config::Retry {
             initial: Duration::from_millis(5),

@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::call_span::CallSpan;
 use super::contain_panic::contain_panic;
 use super::declared_parents;
 use super::incoming::Incoming;
@@ -24,6 +25,7 @@ use crate::host;
 use crate::per_process;
 use crate::propagation::{SpanContext, TraceStateBuffer, settled_trace_state};
 use crate::resolver::batches_are_wanted;
+use crate::tracer::Verdict;
 use crate::tracer::ids::{new_span_id, new_trace_id};
 use crate::tracer::sampler::ParentSampling;
 
@@ -43,6 +45,7 @@ struct Receive {
     client: u64,
     /// From the first message to the last.
     span: FinishedSpan,
+    verdict: Verdict,
     /// Where its span goes: that of the first message.
     origin: Arc<SpanOrigin>,
     trace_state: Option<Box<[u8]>>,
@@ -96,7 +99,7 @@ pub(super) fn add(
     of: (&Route, &Traced),
     message: &Message<'_>,
     incoming: &Incoming<'_>,
-) -> Option<SpanContext> {
+) -> Option<CallSpan> {
     let add = |batch: &mut Batch| batch.add(client, now, of, message, incoming);
     BATCH.try_with(|batch| batch.borrow_mut().as_mut().and_then(add)).ok().flatten()
 }
@@ -129,7 +132,7 @@ impl Batch {
         (route, traced): (&Route, &Traced),
         message: &Message<'_>,
         incoming: &Incoming<'_>,
-    ) -> Option<SpanContext> {
+    ) -> Option<CallSpan> {
         let is_its = |receive: &Receive| receive.client == client && receive.is_of(&traced.origin);
         let known = self.receives.iter().position(is_its);
         let place = known.unwrap_or_else(|| {
@@ -138,7 +141,7 @@ impl Batch {
         });
         let receive = self.receives.get_mut(place)?;
         receive.add(now, route, message, incoming);
-        Some(receive.context())
+        Some(receive.span())
     }
 }
 
@@ -147,6 +150,10 @@ impl Receive {
     fn begin(client: u64, traced: &Traced, start: u64, partition: i32) -> Self {
         let trace_id = new_trace_id();
         let no_parent = ParentSampling::NoParent;
+        let verdict = traced.sampler.judge(&trace_id, None, no_parent, || None, clock::monotonic_nanos);
+        if verdict.is_shed {
+            traced.counters.shed.raise();
+        }
         let span = FinishedSpan {
             origin: traced.origin.address(),
             trace_id,
@@ -162,15 +169,16 @@ impl Receive {
             outcome: Outcome::OK,
             kind: SpanKind::Poll,
             flags: SpanFlags::default(),
-            trace_flags: traced.sampler.flags(&trace_id, None, no_parent, || None, clock::monotonic_nanos),
+            trace_flags: verdict.flags,
             extra_len: 0,
         };
-        let kept_by = traced.sampler.kept_by(no_parent, span.trace_flags);
+        let kept_by = traced.sampler.kept_by(no_parent, verdict);
         let mut buffer = TraceStateBuffer::new();
         let trace_state = settled_trace_state(None, &trace_id, kept_by, &mut buffer).map(Box::from);
         Self {
             client,
             span,
+            verdict,
             origin: Arc::clone(&traced.origin),
             trace_state,
             links: Vec::new(),
@@ -203,7 +211,7 @@ impl Receive {
     fn end(self) {
         let context = self.context();
         if declared_parents::declares() {
-            late_messages::keep(&self.origin, context, self.handed);
+            late_messages::keep(&self.origin, self.span(), self.handed);
         }
         if !context.is_sampled() {
             return;
@@ -226,6 +234,10 @@ impl Receive {
     fn is_of(&self, origin: &SpanOrigin) -> bool {
         self.origin.service() == origin.service()
             && self.origin.backend_set().resolver() == origin.backend_set().resolver()
+    }
+
+    fn span(&self) -> CallSpan {
+        CallSpan { context: self.context(), verdict: self.verdict }
     }
 
     fn context(&self) -> SpanContext {

@@ -15,7 +15,7 @@ use crate::batch::{
     FinishedSpan, LinkedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TimeInQueue, TraceStateField, write_links,
 };
 use crate::clock;
-use crate::propagation::{SpanContext, TraceStateBuffer};
+use crate::propagation::TraceStateBuffer;
 use crate::stack_room::with_room;
 use crate::tracer::ids::{new_span_id, new_trace_id};
 use crate::tracer::sampler::ParentSampling;
@@ -67,8 +67,11 @@ fn make_span(traced: &Traced, settled: &Settled, err: i32, time: Time, topic: &s
         Some(parent) => (parent.trace_id, ParentSampling::of(parent.flags)),
         None => (new_trace_id(), ParentSampling::NoParent),
     };
-    let trace_flags = traced.sampler.flags(&trace_id, parent.as_ref(), sampling, || None, clock::monotonic_nanos);
-    if trace_flags & SpanContext::SAMPLED == 0 {
+    let verdict = traced.sampler.judge(&trace_id, parent.as_ref(), sampling, || None, clock::monotonic_nanos);
+    if verdict.is_shed {
+        traced.counters.shed.raise();
+    }
+    if !verdict.is_kept() {
         return;
     }
     let span = FinishedSpan {
@@ -86,12 +89,13 @@ fn make_span(traced: &Traced, settled: &Settled, err: i32, time: Time, topic: &s
         outcome: Outcome(outcome),
         kind: SpanKind::Commit,
         flags: SpanFlags::default(),
-        trace_flags,
+        trace_flags: verdict.flags,
         extra_len: 0,
     };
     let mut extra = Vec::new();
     let mut buffer = TraceStateBuffer::new();
-    let state = if parent.is_none() { trace_state_of(traced, &span, &Incoming::NOTHING, &mut buffer) } else { None };
+    let state =
+        if parent.is_none() { trace_state_of(traced, &span, verdict, &Incoming::NOTHING, &mut buffer) } else { None };
     if let Some(state) = state {
         extra.extend_from_slice(TraceStateField::new(state).as_slice());
     }

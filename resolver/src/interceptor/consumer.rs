@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 use super::batches;
+use super::call_span::CallSpan;
 use super::client::Client;
 use super::current_message::{self, CurrentMessage};
 use super::declared_parents;
@@ -24,6 +25,7 @@ use crate::config::{Ambient, Propagator, Relation};
 use crate::host;
 use crate::metrics::Series;
 use crate::propagation::{SpanContext, TraceStateBuffer, explicit_randomness, settled_trace_state};
+use crate::tracer::Verdict;
 use crate::tracer::ids::{is_of_this_thread, new_span_id, new_trace_id};
 use crate::tracer::sampler::ParentSampling;
 
@@ -63,7 +65,7 @@ impl Client {
             return self.pass_on(number, route, traced, message, headers.as_ref(), &incoming);
         }
         let batch = |now| self.batch_of(number, now, (route, traced), message, &incoming);
-        let mut span = consumer_span(traced, &incoming, batch);
+        let (mut span, verdict) = consumer_span(traced, &incoming, batch);
         span.partition = message.partition();
         span.offset = message.offset();
         span.flags.set_if(SpanFlags::TOMBSTONE, message.is_tombstone());
@@ -72,11 +74,11 @@ impl Client {
             add_delivery(series, span.time_in_queue, Some(&span));
         }
         let mut own;
-        let trace_state = if incoming.trace_state.is_none() && !traced.sampler.writes_thresholds() {
+        let trace_state = if incoming.trace_state.is_none() && !verdict.has_threshold() {
             None
         } else {
             own = TraceStateBuffer::new();
-            trace_state_of(traced, &span, &incoming, &mut own)
+            trace_state_of(traced, &span, verdict, &incoming, &mut own)
         };
         if let Some(settled) = self.settled.as_ref().filter(|_| traced.commit_spans) {
             self.note_for_commit(settled, route, &span);
@@ -131,7 +133,7 @@ impl Client {
         (route, traced): (&Route, &Traced),
         message: &Message<'_>,
         incoming: &Incoming<'_>,
-    ) -> Option<SpanContext> {
+    ) -> Option<CallSpan> {
         match polls::under_way() {
             Some((_, Hands::Many)) => batches::add(number, now, (route, traced), message, incoming),
             // A thread of Node's asks for each message of what the program gets at once.
@@ -315,8 +317,8 @@ fn baggage_of<'a>(traced: &Traced, headers: Option<&Headers<'a>>) -> impl Iterat
 pub(super) fn consumer_span(
     traced: &Traced,
     incoming: &Incoming<'_>,
-    batch: impl FnOnce(u64) -> Option<SpanContext>,
-) -> FinishedSpan {
+    batch: impl FnOnce(u64) -> Option<CallSpan>,
+) -> (FinishedSpan, Verdict) {
     let now = clock::unix_nanos();
     let mut span = FinishedSpan {
         origin: traced.origin.address(),
@@ -358,29 +360,32 @@ pub(super) fn consumer_span(
         }
     };
     let randomness = || explicit_randomness(continued.and(incoming.trace_state));
-    span.trace_flags = traced.sampler.flags(&span.trace_id, continued, sampling, randomness, clock::monotonic_nanos);
-    if span.trace_flags & SpanContext::SAMPLED == 0 {
-        traced.topic.sampled_out.raise();
+    let verdict = traced.sampler.judge(&span.trace_id, continued, sampling, randomness, clock::monotonic_nanos);
+    span.trace_flags = verdict.flags;
+    if !verdict.is_kept() {
+        traced.is_not_kept(verdict);
     }
-    span
+    (span, verdict)
 }
 
 /// The span below that of the call which hands the message over: what was decided about that one goes for all of the call.
 #[cold]
-fn in_batch(traced: &Traced, span: FinishedSpan, batch: &SpanContext, incoming: &Incoming<'_>) -> FinishedSpan {
-    if !batch.is_sampled() {
+fn in_batch(traced: &Traced, span: FinishedSpan, batch: &CallSpan, incoming: &Incoming<'_>) -> (FinishedSpan, Verdict) {
+    let CallSpan { context, verdict } = *batch;
+    if !context.is_sampled() {
         traced.topic.sampled_out.raise();
     }
     let (link_trace_id, link_span_id) =
         incoming.context.map(|sender| (sender.trace_id, sender.span_id)).unwrap_or_default();
-    FinishedSpan {
-        trace_id: batch.trace_id,
-        parent_span_id: batch.span_id,
+    let span = FinishedSpan {
+        trace_id: context.trace_id,
+        parent_span_id: context.span_id,
         link_trace_id,
         link_span_id,
-        trace_flags: batch.flags,
+        trace_flags: context.flags,
         ..span
-    }
+    };
+    (span, verdict)
 }
 
 /// The trace state of a span of [`consumer_span`]. A new trace has none of others'.
@@ -388,6 +393,7 @@ fn in_batch(traced: &Traced, span: FinishedSpan, batch: &SpanContext, incoming: 
 pub(super) fn trace_state_of<'a>(
     traced: &Traced,
     span: &FinishedSpan,
+    verdict: Verdict,
     incoming: &Incoming<'a>,
     buffer: &'a mut TraceStateBuffer,
 ) -> Option<&'a [u8]> {
@@ -398,7 +404,7 @@ pub(super) fn trace_state_of<'a>(
     } else {
         (None, ParentSampling::NoParent)
     };
-    let kept_by = traced.sampler.kept_by(sampling, span.trace_flags);
+    let kept_by = traced.sampler.kept_by(sampling, verdict);
     settled_trace_state(given, &span.trace_id, kept_by, buffer)
 }
 

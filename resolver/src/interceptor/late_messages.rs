@@ -6,9 +6,9 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::call_span::CallSpan;
 use crate::batch::SpanOrigin;
 use crate::per_process::PerProcess;
-use crate::propagation::SpanContext;
 
 /// Messages of one batch that follow each other in a partition's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(super) struct Handed {
 struct Kept {
     resolver: u64,
     service: u32,
-    span: SpanContext,
+    span: CallSpan,
     handed: Vec<Handed>,
 }
 
@@ -53,7 +53,7 @@ impl Handed {
 }
 
 /// A batch has been handed over. Called by the application's thread, after its call: it may lock.
-pub(super) fn keep(origin: &SpanOrigin, span: SpanContext, handed: Vec<Handed>) {
+pub(super) fn keep(origin: &SpanOrigin, span: CallSpan, handed: Vec<Handed>) {
     let mut kept = kept();
     if kept.len() >= MAX_KEPT {
         kept.pop_front();
@@ -62,7 +62,7 @@ pub(super) fn keep(origin: &SpanOrigin, span: SpanContext, handed: Vec<Handed>) 
 }
 
 /// The span of the call that handed over the message at this place last, to this service.
-pub(super) fn batch_of(origin: &SpanOrigin, topic_hash: u64, partition: i32, offset: i64) -> Option<SpanContext> {
+pub(super) fn batch_of(origin: &SpanOrigin, topic_hash: u64, partition: i32, offset: i64) -> Option<CallSpan> {
     let (resolver, service) = (origin.backend_set().resolver(), origin.service());
     let kept = kept();
     let is_its = |batch: &&Kept| {

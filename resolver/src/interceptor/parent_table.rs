@@ -72,7 +72,13 @@ impl Parents {
         if id == 0 { 1_u64.to_be_bytes() } else { id.to_be_bytes() }
     }
 
-    /// Whether [`Parents::keep`] gave this id out, or one like it: the span has a parent.
+    /// A span id for a span without a parent whose trace was shed, so that its end knows it wherever it stands.
+    pub(super) fn shed(&self, random: [u8; 8]) -> [u8; 8] {
+        (u64::from_be_bytes(random) | self.parented()).to_be_bytes()
+    }
+
+    /// Whether [`Parents::keep`] gave this id out, or one like it: the span has a parent. Of a span that is not recorded:
+    /// whether [`Parents::shed`] did.
     pub(super) fn has_parent(&self, span_id: [u8; 8]) -> bool {
         u64::from_be_bytes(span_id) & self.parented() != 0
     }

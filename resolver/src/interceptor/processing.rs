@@ -310,11 +310,11 @@ fn unclaimed<'a>(
     let extracted = extract(headers.clone(), &traced.extract, buffer);
     let incoming = Incoming::of(&extracted);
     let handed_over = |_now| late_messages::batch_of(&traced.origin, place.topic_hash, place.partition, place.offset);
-    let mut span = consumer_span(traced, &incoming, handed_over);
+    let (mut span, verdict) = consumer_span(traced, &incoming, handed_over);
     span.partition = place.partition;
     span.offset = place.offset;
     let mut own = TraceStateBuffer::new();
-    let trace_state = trace_state_of(traced, &span, &incoming, &mut own);
+    let trace_state = trace_state_of(traced, &span, verdict, &incoming, &mut own);
     let extra = match trace_state {
         // Its key is not known here.
         _ if traced.captured.is_some() => traced

@@ -25,6 +25,7 @@ use crate::export::DropReason;
 use crate::metrics::Series;
 use crate::propagation::{SpanContext, TraceStateBuffer, explicit_randomness, settled_trace_state};
 use crate::tracer::ids::{first_span_id, new_span_id, new_trace_id_of};
+use crate::tracer::shedding;
 
 impl Client {
     /// Gives the message the context of a span that begins now.
@@ -144,8 +145,14 @@ impl Client {
         if message.error() != 0 {
             self.failed.note(send.span_id, send.parent);
         }
-        if send.trace_flags & SpanContext::SAMPLED == 0 {
-            return self.measure_send(traced, message, None);
+        let mut send = send;
+        let is_rescued = send.trace_flags & SpanContext::SAMPLED == 0;
+        if is_rescued {
+            let is_shed = message.error() != 0 && self.parents.has_parent(send.span_id);
+            if !(is_shed && shedding::has_room_for_failures()) {
+                return self.measure_send(traced, message, None);
+            }
+            send.trace_flags |= SpanContext::SAMPLED;
         }
         let (end, lasted) = clock::now_and_since(ticks).unwrap_or_else(|| end_and_latency(message));
         let mut flags = SpanFlags::default();
@@ -171,6 +178,9 @@ impl Client {
             extra_len: 0,
         };
         self.measure_send(traced, message, Some(&span));
+        if is_rescued {
+            return rescue(traced, message, &span);
+        }
         if !has_trace_state && traced.captured.is_none() {
             return Pipeline::push(&span, &[]);
         }
@@ -225,23 +235,25 @@ impl Client {
         }
         let (continued, sampling) = (incoming.context.as_ref(), incoming.sampling);
         let randomness = || explicit_randomness(incoming.trace_state);
-        let flags = traced.sampler.flags(&trace_id, continued, sampling, randomness, clock::monotonic_nanos);
-        let recorded = flags & SpanContext::SAMPLED != 0;
+        let verdict = traced.sampler.judge(&trace_id, continued, sampling, randomness, clock::monotonic_nanos);
+        let (flags, recorded) = (verdict.flags, verdict.is_kept());
         if !recorded {
-            traced.topic.sampled_out.raise();
+            traced.is_not_kept(verdict);
         }
         let span_id = match parent {
             Some(parent) if recorded => self.parents.keep(traced.stamped(new_span_id()), parent),
+            // If it fails, it is a whole trace by itself.
+            None if verdict.is_shed => self.parents.shed(traced.stamped(first_span_id(incoming.train, &trace_id))),
             None => self.parents.root(traced.stamped(first_span_id(incoming.train, &trace_id))),
             Some(_) => self.parents.root(traced.stamped(new_span_id())),
         };
         let context = SpanContext { trace_id, span_id, flags };
         let mut buffer;
-        let trace_state = if incoming.trace_state.is_none() && !traced.sampler.writes_thresholds() {
+        let trace_state = if incoming.trace_state.is_none() && !verdict.has_threshold() {
             None
         } else {
             buffer = TraceStateBuffer::new();
-            let kept_by = traced.sampler.kept_by(sampling, flags);
+            let kept_by = traced.sampler.kept_by(sampling, verdict);
             settled_trace_state(incoming.trace_state, &trace_id, kept_by, &mut buffer)
         };
         let written = self.write(traced, message, headers, &context, incoming, trace_state);
@@ -329,6 +341,18 @@ impl Client {
         }
         let SpanContext { trace_id, span_id, flags: trace_flags } = context;
         UnmarkedSend { trace_id, span_id, trace_flags, parent }
+    }
+}
+
+/// The failed send of a trace that was shed: it stands for itself alone.
+#[cold]
+fn rescue(traced: &Traced, message: &Message<'_>, span: &FinishedSpan) {
+    let state: &[u8] = b"ot=th:0";
+    match traced.captured.as_deref() {
+        Some(captured) => {
+            tell(captured, message, message.headers(), Some(state), |fields| Pipeline::push(span, fields));
+        }
+        None => Pipeline::push(span, TraceStateField::new(state).as_slice()),
     }
 }
 

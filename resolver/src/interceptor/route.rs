@@ -15,6 +15,7 @@ use crate::propagation::Injection;
 use crate::resolver::Rules;
 use crate::services::Side;
 use crate::status::{Belongs, Who};
+use crate::tracer::Verdict;
 use crate::tracer::ids::new_span_id;
 use crate::tracer::sampler::Sampler;
 
@@ -151,7 +152,7 @@ impl RouteMaker {
             header_refusals,
             extract: settings.extract.as_slice().into(),
             captured: Captured::of(&settings.attributes),
-            roots_have_state: sampler.writes_thresholds() && settings.inject.contains(&Propagator::TraceContext),
+            roots_have_state: settings.inject.contains(&Propagator::TraceContext),
             sampler,
             origin: Arc::new(origin.measured_by(measured.clone())),
             measured,
@@ -215,6 +216,15 @@ impl Traced {
     pub(super) fn stamped(&self, mut random: [u8; 8]) -> [u8; 8] {
         random[0] = self.stamp;
         random
+    }
+
+    /// Counts a span that is not recorded.
+    #[inline]
+    pub(super) fn is_not_kept(&self, verdict: Verdict) {
+        self.topic.sampled_out.raise();
+        if verdict.is_shed {
+            self.counters.shed.raise();
+        }
     }
 
     /// Whether [`Traced::stamped`] of these rules may have given this id out; that of others has not.

@@ -57,6 +57,12 @@ fn spans_of(stats: &ServiceStats) -> Vec<Metric> {
             ]),
         ),
         metric(
+            "tracer_resolver.traces.shed",
+            "Traces that did not begin because a backend's queue was nearly full.",
+            "{trace}",
+            Points::Sum(vec![number(Vec::new(), stats.shed)]),
+        ),
+        metric(
             "otel.sdk.span.live",
             "The number of created spans with recording=true for which the end operation has not been called yet.",
             "{span}",

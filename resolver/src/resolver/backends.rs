@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::destination::{self, Destination};
 use super::ledger::Ledger;
 use super::plan::{self, Plan, Wanted};
+use super::shedder::Shedder;
 use super::starts::{Starts, Waits};
 use crate::batch::{Destinations, Leave};
 use crate::config::{Config, Report};
@@ -30,6 +31,7 @@ pub(crate) struct Backends {
     table: Swap<Table>,
     services: Arc<Ledger>,
     told: Told,
+    shedder: Shedder,
     ended: AtomicBool,
     /// By name's number: what those had counted that are closed. Held while one of them moves from the table to here, and
     /// while they are added up.
@@ -80,6 +82,7 @@ impl Backends {
             table: Swap::new(Arc::default()),
             services,
             told: Told::default(),
+            shedder: Shedder::new(),
             ended: AtomicBool::new(false),
             closed: PerProcess::new(),
         }
@@ -161,6 +164,7 @@ impl Backends {
         // Held, so that those of a reload are among them, or are not at all.
         let _closed = self.closed();
         self.ended.store(true, Ordering::Relaxed);
+        self.shedder.end();
     }
 
     pub(super) fn have_ended(&self) -> bool {
@@ -268,6 +272,7 @@ impl Backends {
                 retries: counters.retries,
                 held_bytes: counters.held_bytes,
                 queue_bytes: counters.queue_bytes,
+                share_of_traces: counters.halvings.share(),
                 last_export: counters.last_export.map(|at| at.elapsed()),
                 spool: counters.spool,
                 data_points: DataPointStats::of(&counters.data_points),
@@ -338,8 +343,7 @@ impl Backends {
     }
 
     fn accounts(&self) -> Accounts<'_> {
-        let closed = self.closed();
-        Accounts { closed, table: self.table.load() }
+        Accounts { closed: self.closed(), table: self.table.load() }
     }
 
     fn closed(&self) -> MutexGuard<'_, Vec<Closed>> {
@@ -415,9 +419,7 @@ impl Accounts<'_> {
 
     fn counters(&self, name: usize) -> BackendCounters {
         let mut sum = BackendCounters { state: BackendState::Removed, ..BackendCounters::default() };
-        if let Some(closed) = self.closed.get(name) {
-            sum.add(&closed.counters);
-        }
+        self.closed.get(name).into_iter().for_each(|closed| sum.add(&closed.counters));
         // That of now comes last: what the name is doing is what it does.
         for destination in self.table.closing.iter().chain(&self.table.leaving).chain(&self.table.current) {
             if destination::name_of(destination.number) == name {
@@ -485,6 +487,7 @@ impl Destinations for Backends {
                 }
             }
         }
+        self.shedder.follow(Instant::now(), &table.current, &self.services);
     }
 
     fn lost(&self, backends: &[usize], service: u32, reason: DropReason, spans: u64) {
@@ -505,6 +508,7 @@ impl Destinations for Backends {
     fn tick(&self, now: Instant) {
         let table = self.table.load();
         table.all().filter_map(|destination| destination.running()).for_each(|queue| queue.tick(now));
+        self.shedder.follow(now, &table.current, &self.services);
         let services = OnceCell::new();
         for (index, (backend, _)) in table.names.iter().enumerate() {
             let lost = self.accounts().lost(index);

@@ -91,6 +91,12 @@ impl Ledger {
         first.chain(others.filter_map(of).filter(is_counted)).collect()
     }
 
+    /// Traces of all services that have not begun because more came than left.
+    pub(super) fn shed(&self) -> u64 {
+        let _moving = self.moving();
+        self.entries.load().iter().map(|entry| entry.stats().shed).sum()
+    }
+
     fn moving(&self) -> MutexGuard<'_, ()> {
         self.moving.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -124,6 +130,7 @@ impl Entry {
             spans: sum(|each| &each.spans),
             dropped_buffer_full: sum(|each| &each.lost),
             sampled_out: counters().map(|each| each.sampled_out.sum()).sum(),
+            shed: counters().map(|each| each.shed.sum()).sum(),
             unacknowledged: counters().map(|each| each.unacknowledged.sum()).sum(),
             not_injected: sum(|each| &each.not_injected),
             parents_lost: sum(|each| &each.parents_lost),

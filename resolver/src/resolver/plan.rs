@@ -133,8 +133,8 @@ impl Plan {
     /// Whether it is the same backend, wherever it stands in its file: what runs for the one may go on for the other.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         let sending = |plan: &Self| {
-            let Backend { timeout, concurrency, queue_bytes, retry, .. } = plan.settings;
-            (timeout, concurrency, queue_bytes, retry)
+            let Backend { timeout, concurrency, queue_bytes, shed_traces, retry, .. } = plan.settings;
+            (timeout, concurrency, queue_bytes, shed_traces, retry)
         };
         self.settings.name == other.settings.name
             && Arc::ptr_eq(&self.library, &other.library)

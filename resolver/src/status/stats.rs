@@ -94,6 +94,9 @@ pub struct ServiceStats {
     pub dropped_buffer_full: u64,
     /// Spans that were not recorded, because their trace is not sampled.
     pub sampled_out: u64,
+    /// Traces that its sampler would have let begin, and that did not because a backend's queue was nearly full: see
+    /// `shed_traces` of `[backends.NAME]`. Their spans are among the `sampled_out`.
+    pub shed: u64,
     /// Messages that were sent, and of which Kafka's client has not said yet what became of them: their spans are still open. If the
     /// process ends now they have none.
     pub unacknowledged: u64,
@@ -120,6 +123,8 @@ pub struct BackendStats {
     pub held_bytes: usize,
     /// How many there may be: `queue_bytes`.
     pub queue_bytes: usize,
+    /// Which share of new traces it has room for at the moment, 0.0 to 1.0: 1.0 until its queue is nearly full.
+    pub share_of_traces: f64,
     /// How long ago it last took a batch.
     pub last_export: Option<Duration>,
     /// What went wrong last, and how long ago, even if all is well since.

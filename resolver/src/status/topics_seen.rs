@@ -64,6 +64,7 @@ struct Others {
     not_injected: u64,
     parents_lost: u64,
     sampled_out: u64,
+    shed: u64,
     /// Of the last time that the process was about to end.
     unacknowledged: u64,
 }
@@ -257,6 +258,7 @@ impl Others {
             not_injected: service.not_injected,
             parents_lost: service.parents_lost,
             sampled_out: service.sampled_out,
+            shed: service.shed,
             unacknowledged: 0,
         }
     }
@@ -266,6 +268,7 @@ impl Others {
             not_injected: self.not_injected.saturating_sub(told.not_injected),
             parents_lost: self.parents_lost.saturating_sub(told.parents_lost),
             sampled_out: self.sampled_out.saturating_sub(told.sampled_out),
+            shed: self.shed.saturating_sub(told.shed),
             unacknowledged: if self.unacknowledged == told.unacknowledged { 0 } else { self.unacknowledged },
         }
     }
@@ -292,6 +295,12 @@ impl Others {
                 counted(self.unacknowledged, "message"),
                 verb(self.unacknowledged, "has", "have"),
                 verb(self.unacknowledged, "it", "them")
+            ));
+        }
+        if self.shed > 0 {
+            parts.push(format!(
+                "{} did not begin, because more came than the backends took: the others are whole",
+                counted(self.shed, "trace")
             ));
         }
         let level = if parts.is_empty() { log::Level::Info } else { log::Level::Warn };
@@ -374,6 +383,7 @@ mod tests {
             not_injected,
             parents_lost,
             sampled_out,
+            shed: 0,
             unacknowledged: 0,
         };
         assert_eq!(of(0, 0, 0).line("shop"), None);

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::SpanContext;
 use super::rate_limit::RateLimit;
 use super::threshold::{Threshold, randomness_of};
+use super::{SpanContext, Verdict, shedding};
 use crate::config::{self, ParentDecision, Settings};
 use crate::services::ServiceMap;
 
@@ -119,20 +119,13 @@ impl Sampler {
         samplers
     }
 
-    /// Decides about one span.
-    ///
-    /// With `parent = "respect"` a parent's decision wins and debug keeps the span; only a trace that begins here, or
-    /// whose parent deferred, is sampled. With `"ignore"` every span is sampled, whatever its parent says, debug too:
-    /// that setting is for those who do not trust the sender.
-    ///
-    /// `now` is in nanoseconds of a clock that does not go back, from any origin, the same for all calls. Only a rate
-    /// limit looks at it, so it is read only then.
+    /// Decides about one span that has no more than an id; see [`Sampler::judge`].
     #[inline]
     pub fn decide(&self, parent: ParentSampling, trace_id: &[u8; 16], now: impl FnOnce() -> u64) -> Decision {
         self.decide_by(parent, trace_id, || None, now)
     }
 
-    /// The same about a trace that may carry a randomness of its own (`rv` in `tracestate`).
+    /// The same about a trace that may carry a randomness of its own (`rv` in `tracestate`), where nothing is shed.
     #[inline]
     pub fn decide_by(
         &self,
@@ -141,57 +134,64 @@ impl Sampler {
         randomness: impl FnOnce() -> Option<u64>,
         now: impl FnOnce() -> u64,
     ) -> Decision {
-        let keep = match (self.parent, parent) {
-            (ParentDecision::Respect, ParentSampling::Sampled | ParentSampling::Debug) => true,
-            (ParentDecision::Respect, ParentSampling::NotSampled) => false,
-            _ => self.root.keeps(trace_id, randomness, now),
-        };
-        if keep { Decision::Keep } else { Decision::Drop }
+        let verdict = self.judge_by(parent, trace_id, randomness, now, || 0);
+        if verdict.is_kept() { Decision::Keep } else { Decision::Drop }
     }
 
     /// Decides about one span, and says so in the flags of its context.
     ///
+    /// With `parent = "respect"` a parent's decision wins and debug keeps the span; only a trace that begins here, or
+    /// whose parent deferred, is sampled, and may be shed. With `"ignore"` every span is sampled, whatever its parent says,
+    /// debug too: that setting is for those who do not trust the sender.
+    ///
     /// `parent` is the context that the span continues, if any; `sampling` is what is known of the decision above, which
-    /// can say something without a parent too (a hint in the headers). Sampled is as [`Sampler::decide`] says. Random is the
-    /// parent's, and not set on a new trace (RATIONALE.md says why). Debug passes on only where the parent is respected.
+    /// can say something without a parent too (a hint in the headers). Random is the parent's, and not set on a new trace
+    /// (RATIONALE.md says why). Debug passes on only where the parent is respected.
+    ///
+    /// `now` is in nanoseconds of a clock that does not go back, from any origin, the same for all calls. Only a rate
+    /// limit looks at it, so it is read only then.
     #[inline]
-    pub fn flags(
+    pub fn judge(
         &self,
         trace_id: &[u8; 16],
         parent: Option<&SpanContext>,
         sampling: ParentSampling,
         randomness: impl FnOnce() -> Option<u64>,
         now: impl FnOnce() -> u64,
-    ) -> u8 {
+    ) -> Verdict {
         let random = parent.map_or(0, |parent| parent.flags & SpanContext::RANDOM);
-        random
-            | match self.decide_by(sampling, trace_id, randomness, now) {
-                Decision::Drop => 0,
-                Decision::Keep if self.parent == ParentDecision::Respect && sampling == ParentSampling::Debug => {
-                    SpanContext::SAMPLED | SpanContext::DEBUG
-                }
-                Decision::Keep => SpanContext::SAMPLED,
-            }
+        self.judge_by(sampling, trace_id, randomness, now, shedding::threshold).and(random)
     }
 
-    /// By what it was decided so about a span; `sampling` as in [`Sampler::flags`].
-    pub fn kept_by(&self, sampling: ParentSampling, flags: u8) -> KeptBy {
-        let sampled = flags & SpanContext::SAMPLED != 0;
-        match (self.parent, sampling, &self.root) {
+    /// The same, without a parent's random flag. `shed`: the threshold that what begins has to reach; read only then.
+    #[inline]
+    fn judge_by(
+        &self,
+        parent: ParentSampling,
+        trace_id: &[u8; 16],
+        randomness: impl FnOnce() -> Option<u64>,
+        now: impl FnOnce() -> u64,
+        shed: impl FnOnce() -> u64,
+    ) -> Verdict {
+        match (self.parent, parent) {
+            (ParentDecision::Respect, ParentSampling::Sampled) => Verdict::KEEP,
+            (ParentDecision::Respect, ParentSampling::Debug) => Verdict::KEEP.and(SpanContext::DEBUG),
+            (ParentDecision::Respect, ParentSampling::NotSampled) => Verdict::DROP,
+            _ => self.root.judge(trace_id, randomness, now, shed),
+        }
+    }
+
+    /// By what it was decided so about a span; `sampling` as in [`Sampler::judge`].
+    pub fn kept_by(&self, sampling: ParentSampling, verdict: Verdict) -> KeptBy {
+        match (self.parent, sampling, verdict.threshold()) {
             (
                 ParentDecision::Respect,
                 ParentSampling::Sampled | ParentSampling::NotSampled | ParentSampling::Debug,
                 _,
-            ) => KeptBy::Parent { sampled },
-            (_, _, Root::Consistent(threshold)) if sampled => KeptBy::Threshold(*threshold),
+            ) => KeptBy::Parent { sampled: verdict.is_kept() },
+            (_, _, Some(threshold)) => KeptBy::Threshold(threshold),
             _ => KeptBy::Unknown,
         }
-    }
-
-    /// Whether what begins a trace may have a `tracestate`.
-    #[inline]
-    pub fn writes_thresholds(&self) -> bool {
-        matches!(self.root, Root::Consistent(_))
     }
 }
 
@@ -221,15 +221,73 @@ impl Root {
     }
 
     #[inline]
-    fn keeps(&self, trace_id: &[u8; 16], randomness: impl FnOnce() -> Option<u64>, now: impl FnOnce() -> u64) -> bool {
+    fn judge(
+        &self,
+        trace_id: &[u8; 16],
+        randomness: impl FnOnce() -> Option<u64>,
+        now: impl FnOnce() -> u64,
+        shed: impl FnOnce() -> u64,
+    ) -> Verdict {
+        if matches!(self, Self::Never) {
+            return Verdict::DROP;
+        }
+        let shed = shed();
+        if shed != 0 {
+            let randomness = randomness().unwrap_or_else(|| randomness_of(trace_id));
+            return self.judge_under_pressure(trace_id, randomness, now, shed);
+        }
         match self {
-            Self::Always => true,
-            Self::Never => false,
-            Self::Below(threshold) => low_63_bits(trace_id) < *threshold,
-            Self::Consistent(threshold) => threshold.keeps(randomness().unwrap_or_else(|| randomness_of(trace_id))),
-            Self::RateLimit { bucket, .. } => bucket.take(now()),
+            Self::Always => Verdict::KEEP,
+            Self::Never => Verdict::DROP,
+            Self::Below(limit) => Verdict::of(low_63_bits(trace_id) < *limit),
+            Self::Consistent(threshold) => {
+                by_threshold(*threshold, randomness().unwrap_or_else(|| randomness_of(trace_id)))
+            }
+            Self::RateLimit { bucket, .. } => Verdict::of(bucket.take(now())),
         }
     }
+
+    /// The same, where only a trace whose randomness reaches `shed` may begin: the higher threshold holds, the sampler's own
+    /// or that.
+    #[cold]
+    fn judge_under_pressure(
+        &self,
+        trace_id: &[u8; 16],
+        randomness: u64,
+        now: impl FnOnce() -> u64,
+        shed: u64,
+    ) -> Verdict {
+        let own = match self {
+            Self::Never => return Verdict::DROP,
+            Self::Always => 0,
+            Self::Consistent(threshold) => threshold.randomness(),
+            // A smaller share than begins at all: as ever.
+            Self::Below(limit) if shed <= as_threshold(*limit) => return Verdict::of(low_63_bits(trace_id) < *limit),
+            Self::Below(limit) => as_threshold(*limit),
+            // How many of all that came it stands for, nobody knows.
+            Self::RateLimit { bucket, .. } => {
+                return match (bucket.take(now()), randomness >= shed) {
+                    (false, _) => Verdict::DROP,
+                    (true, false) => Verdict::SHED,
+                    (true, true) => Verdict::KEEP,
+                };
+            }
+        };
+        match by_threshold(Threshold::at(own.max(shed)), randomness) {
+            Verdict::DROP if randomness >= own => Verdict::SHED,
+            verdict => verdict,
+        }
+    }
+}
+
+#[inline]
+fn by_threshold(threshold: Threshold, randomness: u64) -> Verdict {
+    if threshold.keeps(randomness) { Verdict::by(threshold.randomness()) } else { Verdict::DROP }
+}
+
+/// The threshold that keeps the same share as this limit of 63 bits.
+fn as_threshold(limit: u64) -> u64 {
+    (1 << 56) - (limit >> 7)
 }
 
 /// The low half of the id without its last bit, as the SDK takes it.

@@ -44,6 +44,18 @@ impl Threshold {
         Some(Self(hexadecimal(text)? << (4 * (DIGITS - length))))
     }
 
+    /// The least randomness that reaches it.
+    #[inline]
+    pub(super) fn randomness(self) -> u64 {
+        self.0
+    }
+
+    /// The one that only this randomness, and what is above it, reaches.
+    #[inline]
+    pub(super) fn at(randomness: u64) -> Self {
+        Self(randomness)
+    }
+
     /// Whether a trace of this randomness is kept.
     #[inline]
     pub fn keeps(self, randomness: u64) -> bool {

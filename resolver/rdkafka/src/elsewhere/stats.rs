@@ -96,6 +96,8 @@ pub struct ServiceStats {
     pub dropped_buffer_full: u64,
     /// Spans that were not recorded, because their trace is not sampled.
     pub sampled_out: u64,
+    /// Traces that did not begin because a backend's queue was nearly full.
+    pub shed: u64,
     /// Messages that were sent, and of which Kafka's client has not said yet what became of them.
     pub unacknowledged: u64,
     /// Messages sent without a context header.
@@ -120,6 +122,8 @@ pub struct BackendStats {
     pub held_bytes: usize,
     /// How many there may be.
     pub queue_bytes: usize,
+    /// Which share of new traces it has room for.
+    pub share_of_traces: f64,
     /// How long ago it last took a batch.
     pub last_export: Option<std::time::Duration>,
     /// What went wrong last, and how long ago.

@@ -42,6 +42,7 @@ pub(crate) fn implied(name: &str, plugin: &str, config: Json, sending: SendingSe
         timeout: sending.timeout,
         concurrency: sending.concurrency,
         queue_bytes: sending.queue_bytes,
+        shed_traces: sending.shed_traces,
         spool: None,
         retry: sending.retry,
     }

@@ -15,6 +15,7 @@ pub(crate) struct SendingLayer {
     pub(crate) timeout: Said<Duration>,
     pub(crate) concurrency: Said<usize>,
     pub(crate) queue_bytes: Said<QueueBytes>,
+    pub(crate) shed_traces: Said<bool>,
     pub(crate) spool_limit: Said<usize>,
     pub(crate) initial: Said<Duration>,
     pub(crate) max: Said<Duration>,
@@ -27,6 +28,7 @@ pub(crate) struct SendingSettings {
     pub(crate) timeout: Duration,
     pub(crate) concurrency: usize,
     pub(crate) queue_bytes: QueueBytes,
+    pub(crate) shed_traces: bool,
     pub(crate) spool_limit: usize,
     pub(crate) retry: Retry,
 }
@@ -39,6 +41,7 @@ impl SendingLayer {
             timeout: self.timeout.or(below.timeout),
             concurrency: self.concurrency.or(below.concurrency),
             queue_bytes: self.queue_bytes.or(below.queue_bytes),
+            shed_traces: self.shed_traces.or(below.shed_traces),
             spool_limit: self.spool_limit.or(below.spool_limit),
             initial: self.initial.or(below.initial),
             max: self.max.or(below.max),
@@ -52,6 +55,7 @@ impl SendingLayer {
             timeout: said(self.timeout)?,
             concurrency: said(self.concurrency)?,
             queue_bytes: said(self.queue_bytes)?,
+            shed_traces: said(self.shed_traces)?,
             spool_limit: said(self.spool_limit)?,
             retry: Retry { initial: said(self.initial)?, max: said(self.max)?, max_elapsed: said(self.max_elapsed)? },
         })

@@ -43,6 +43,8 @@ pub struct Backend {
     pub concurrency: usize,
     /// How much may wait; more is dropped and counted.
     pub queue_bytes: QueueBytes,
+    /// Whether fewer traces begin when that is nearly taken: else batches are dropped there, and with them parts of traces.
+    pub shed_traces: bool,
     /// Where batches are written down, so that they outlive an outage and the process.
     pub spool: Option<Spool>,
     /// Retries of one batch.
@@ -132,6 +134,7 @@ impl fmt::Debug for Backend {
             .field("timeout", &self.timeout)
             .field("concurrency", &self.concurrency)
             .field("queue_bytes", &self.queue_bytes)
+            .field("shed_traces", &self.shed_traces)
             .field("spool", &self.spool)
             .field("retry", &self.retry)
             .finish_non_exhaustive()

@@ -55,6 +55,7 @@ fn backend(field: Field<'_>, defaults: &Defaults, findings: &mut Findings) -> Re
         timeout: sending.timeout,
         concurrency: sending.concurrency,
         queue_bytes: sending.queue_bytes,
+        shed_traces: sending.shed_traces,
         spool: spool.map(|folder| Spool { folder, limit: sending.spool_limit as u64 }),
         retry: sending.retry,
     })

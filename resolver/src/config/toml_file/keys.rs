@@ -63,7 +63,7 @@ pub(crate) const PATTERN: &[&str] = &["regex"];
 
 /// `[backends.NAME]`.
 pub(crate) const BACKEND: &[&str] =
-    &["plugin", "config", "timeout", "concurrency", "queue_bytes", "spool", "spool_limit", "retry"];
+    &["plugin", "config", "timeout", "concurrency", "queue_bytes", "shed_traces", "spool", "spool_limit", "retry"];
 
 /// `retry = { … }` of a backend.
 pub(crate) const RETRY: &[&str] = &["initial", "max", "max_elapsed"];

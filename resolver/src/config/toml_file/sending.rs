@@ -23,6 +23,7 @@ pub(super) fn read(section: &Section<'_>, findings: &mut Findings) -> SendingLay
             usize::try_from(value).map_err(|_| Broken)
         }),
         queue_bytes: section.field("queue_bytes").map(|field| queue_bytes(field, findings)),
+        shed_traces: section.field("shed_traces").map(|field| field.boolean(findings)),
         spool_limit: section.field("spool_limit").map(|field| field.bytes(SPOOL_BYTES, findings)),
         ..SendingLayer::default()
     };

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use super::super::memory::Limit;
-use super::{DropReason, FinishedBatch, QueueState, Signal};
+use super::super::pressure::{Halvings, Wish};
+use super::{DropReason, FinishedBatch, Phase, QueueState, Signal, Start};
 
 impl QueueState {
     /// Whether memory is to be looked at before the batch is offered; see [`QueueState::has_memory`].
@@ -21,6 +22,29 @@ impl QueueState {
     /// What bounds the memory of the process at this moment.
     pub(in crate::export) fn has_memory(&mut self, limits: &[Limit], now: Instant) {
         self.bound.look(limits, self.held_bytes, now);
+    }
+
+    /// More waits, or would if there were room: that many bytes.
+    pub(super) fn press(&mut self, beyond: usize, now: Instant) {
+        let held = self.held_bytes.saturating_add(beyond);
+        self.pressure.came(beyond as u64, held as u64, self.bound.bytes() as u64, now);
+    }
+
+    /// What it wants of those who begin traces. `spool`: the bytes that lie in its spool, and how many may.
+    pub(in crate::export) fn wish(&mut self, spool: Option<(u64, u64)>, now: Instant) -> Wish {
+        // Memory may have become scarce, or not be any more.
+        self.press(0, now);
+        let halvings = match spool.filter(|_| !self.is_in_memory_only) {
+            _ if !self.sheds || self.phase != Phase::Open => Halvings::default(),
+            None => self.pressure.halvings(),
+            // What is in the spool is not lost where memory has no room for it.
+            Some((held, bound)) => self.pressure.halvings().min(Halvings::of(held, bound, bound / 4)),
+        };
+        let is_heard = self.start == Start::Done
+            && !self.out_of_service
+            && !self.workers.any_stuck()
+            && !self.signals.of_ref(Signal::Traces).circuit.is_open();
+        Wish { halvings, is_heard, held: self.held_bytes as u64, bound: self.bound.bytes() as u64 }
     }
 
     /// Whether there is room for `batch`, or can be made. Spans never make room for metrics, and metrics always for spans: a

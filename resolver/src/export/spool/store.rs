@@ -387,6 +387,11 @@ impl Store {
         self.parked.store(0, Ordering::Relaxed);
     }
 
+    /// How many bytes lie there, and how many may.
+    pub(in crate::export) fn fill(&self) -> (u64, u64) {
+        (self.bytes.load(Ordering::Relaxed), self.settings.limit)
+    }
+
     pub(in crate::export) fn stats(&self) -> SpoolStats {
         SpoolStats {
             bytes: self.bytes.load(Ordering::Relaxed),

@@ -112,7 +112,7 @@ fn every_slot_of_the_map_has_its_sampler_and_services_share_nothing() {
 #[test]
 fn the_random_flag_is_kept_from_a_parent_and_not_set_on_a_new_trace() {
     let sampler = Sampler::new(&settings(config::Sampler::AlwaysOff, ParentDecision::Respect));
-    assert_eq!(sampler.flags(&ID, None, ParentSampling::NoParent, || None, || 0), 0);
+    assert_eq!(sampler.judge(&ID, None, ParentSampling::NoParent, || None, || 0).flags, 0);
     for (parent, sampling, expected) in [
         (SpanContext::SAMPLED, ParentSampling::Sampled, SpanContext::SAMPLED),
         (
@@ -124,14 +124,14 @@ fn the_random_flag_is_kept_from_a_parent_and_not_set_on_a_new_trace() {
         (0, ParentSampling::Deferred, 0),
     ] {
         let parent = SpanContext { trace_id: ID, span_id: [9; 8], flags: parent };
-        assert_eq!(sampler.flags(&ID, Some(&parent), sampling, || None, || 0), expected, "{sampling:?}");
+        assert_eq!(sampler.judge(&ID, Some(&parent), sampling, || None, || 0).flags, expected, "{sampling:?}");
     }
 }
 
 #[test]
 fn a_kept_span_says_so_in_its_flags() {
     let sampler = Sampler::new(&settings(config::Sampler::AlwaysOn, ParentDecision::Respect));
-    assert_eq!(sampler.flags(&ID, None, ParentSampling::NoParent, || None, || 0), SpanContext::SAMPLED);
+    assert_eq!(sampler.judge(&ID, None, ParentSampling::NoParent, || None, || 0).flags, SpanContext::SAMPLED);
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn debug_passes_on_only_where_the_parent_is_respected() {
     let debug = SpanContext::SAMPLED | SpanContext::DEBUG;
     let parent = SpanContext { trace_id: ID, span_id: [9; 8], flags: debug };
     let flags = |sampler, decision, parent| {
-        Sampler::new(&settings(sampler, decision)).flags(&ID, parent, ParentSampling::Debug, || None, || 0)
+        Sampler::new(&settings(sampler, decision)).judge(&ID, parent, ParentSampling::Debug, || None, || 0).flags
     };
     assert_eq!(flags(config::Sampler::AlwaysOff, ParentDecision::Respect, Some(&parent)), debug);
     // Without a context too: a debug id alone.
@@ -252,20 +252,89 @@ fn a_span_is_kept_by_its_parent_by_the_threshold_or_by_something_else() {
     let sampler = |sampler, decision| Sampler::new(&settings(sampler, decision));
     let quarter = config::Sampler::ConsistentProbability(0.25);
     let own = KeptBy::Threshold(Threshold::of(0.25).unwrap());
+    let kept_by = |sampler: &Sampler, sampling, id: u8| {
+        sampler.kept_by(sampling, sampler.judge(&[id; 16], None, sampling, || None, || 0))
+    };
     let respects = sampler(quarter, ParentDecision::Respect);
-    for (sampling, flags, kept_by) in [
-        (P::Sampled, 1, KeptBy::Parent { sampled: true }),
-        (P::Debug, 3, KeptBy::Parent { sampled: true }),
-        (P::NotSampled, 0, KeptBy::Parent { sampled: false }),
-        (P::Deferred, 1, own),
-        (P::NoParent, 1, own),
+    for (sampling, id, by) in [
+        (P::Sampled, 0, KeptBy::Parent { sampled: true }),
+        (P::Debug, 0, KeptBy::Parent { sampled: true }),
+        (P::NotSampled, 0xff, KeptBy::Parent { sampled: false }),
+        (P::Deferred, 0xff, own),
+        (P::NoParent, 0xff, own),
         (P::NoParent, 0, KeptBy::Unknown),
     ] {
-        assert_eq!(respects.kept_by(sampling, flags), kept_by, "{sampling:?}");
+        assert_eq!(kept_by(&respects, sampling, id), by, "{sampling:?}");
     }
-    assert_eq!(sampler(quarter, ParentDecision::Ignore).kept_by(P::NotSampled, 1), own);
+    assert_eq!(kept_by(&sampler(quarter, ParentDecision::Ignore), P::NotSampled, 0xff), own);
     let ratio = config::Sampler::Ratio(0.25);
-    assert_eq!(sampler(ratio, ParentDecision::Ignore).kept_by(P::Sampled, 1), KeptBy::Unknown);
-    assert_eq!(sampler(ratio, ParentDecision::Respect).kept_by(P::Sampled, 1), KeptBy::Parent { sampled: true });
-    assert_eq!(sampler(ratio, ParentDecision::Respect).kept_by(P::NoParent, 1), KeptBy::Unknown);
+    assert_eq!(kept_by(&sampler(ratio, ParentDecision::Ignore), P::Sampled, 0), KeptBy::Unknown);
+    assert_eq!(kept_by(&sampler(ratio, ParentDecision::Respect), P::Sampled, 0), KeptBy::Parent { sampled: true });
+    assert_eq!(kept_by(&sampler(ratio, ParentDecision::Respect), P::NoParent, 0), KeptBy::Unknown);
+}
+
+/// What a sampler makes of a new trace of this randomness while the process sheds by `shed`.
+fn under_pressure(sampler: config::Sampler, shed: u64, randomness: u64) -> Verdict {
+    let sampler = Sampler::new(&settings(sampler, ParentDecision::Respect));
+    let id = (7_u128 << 100 | u128::from(randomness)).to_be_bytes();
+    sampler.judge_by(ParentSampling::NoParent, &id, || None, || 0, || shed)
+}
+
+const HALF: u64 = 1 << 55;
+const QUARTER_IS_LEFT: u64 = 3 << 54;
+
+#[test]
+fn under_pressure_the_higher_threshold_holds_the_sampler_s_or_the_process_s() {
+    use config::Sampler as S;
+    let kept = |threshold| Verdict::by(threshold);
+    for (sampler, shed, randomness, verdict) in [
+        (S::AlwaysOn, 0, 0, Verdict::KEEP),
+        (S::AlwaysOn, HALF, HALF, kept(HALF)),
+        (S::AlwaysOn, HALF, HALF - 1, Verdict::SHED),
+        (S::AlwaysOff, HALF, u64::MAX >> 8, Verdict::DROP),
+        (S::ConsistentProbability(0.5), QUARTER_IS_LEFT, QUARTER_IS_LEFT, kept(QUARTER_IS_LEFT)),
+        (S::ConsistentProbability(0.5), QUARTER_IS_LEFT, HALF, Verdict::SHED),
+        (S::ConsistentProbability(0.5), QUARTER_IS_LEFT, HALF - 1, Verdict::DROP),
+        (S::ConsistentProbability(0.25), HALF, QUARTER_IS_LEFT, kept(QUARTER_IS_LEFT)),
+        (S::ConsistentProbability(0.25), HALF, HALF, Verdict::DROP),
+        // A ratio decides as ever while it keeps less than begins, and by the threshold where it would keep more.
+        (S::Ratio(0.25), HALF, 0, Verdict::KEEP),
+        (S::Ratio(0.5), QUARTER_IS_LEFT, QUARTER_IS_LEFT, kept(QUARTER_IS_LEFT)),
+        (S::Ratio(0.5), QUARTER_IS_LEFT, HALF, Verdict::SHED),
+        (S::Ratio(0.5), QUARTER_IS_LEFT, HALF - 1, Verdict::DROP),
+        (S::RateLimit(10.0), HALF, HALF, Verdict::KEEP),
+        (S::RateLimit(10.0), HALF, HALF - 1, Verdict::SHED),
+        (S::AlwaysOn, 1 << 56, u64::MAX >> 8, Verdict::SHED),
+    ] {
+        assert_eq!(under_pressure(sampler, shed, randomness), verdict, "{sampler:?} {shed:x} {randomness:x}");
+    }
+}
+
+#[test]
+fn what_a_parent_has_decided_is_not_shed() {
+    let sampler = Sampler::new(&settings(config::Sampler::AlwaysOn, ParentDecision::Respect));
+    for (parent, verdict) in [
+        (ParentSampling::Sampled, Verdict::KEEP),
+        (ParentSampling::Debug, Verdict::KEEP.and(SpanContext::DEBUG)),
+        (ParentSampling::NotSampled, Verdict::DROP),
+    ] {
+        assert_eq!(sampler.judge_by(parent, &ID, || None, || 0, || panic!("looked")), verdict, "{parent:?}");
+    }
+    assert_eq!(sampler.judge_by(ParentSampling::Deferred, &ID, || Some(0), || 0, || HALF), Verdict::SHED);
+}
+
+/// So that failures in traces that were shed are as limited as others.
+#[test]
+fn only_what_a_rate_limit_would_have_let_through_is_shed() {
+    let judge = |sampler: &Sampler, randomness| {
+        sampler.judge_by(ParentSampling::NoParent, &ID, || Some(randomness), || 0, || HALF)
+    };
+    let sampler = || Sampler::new(&settings(config::Sampler::RateLimit(2.0), ParentDecision::Respect));
+    let one = sampler();
+    assert_eq!([0, 0, 0].map(|randomness| judge(&one, randomness)), [Verdict::SHED, Verdict::SHED, Verdict::DROP]);
+    let other = sampler();
+    assert_eq!(
+        [0, HALF, HALF].map(|randomness| judge(&other, randomness)),
+        [Verdict::SHED, Verdict::KEEP, Verdict::DROP]
+    );
 }

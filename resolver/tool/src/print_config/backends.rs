@@ -49,6 +49,7 @@ fn host_lines(configuration: &Configuration, config: &Config, backend: &Backend)
         (&["timeout"], time(backend.timeout)),
         (&["concurrency"], backend.concurrency.to_string()),
         (&["queue_bytes"], queue_bytes),
+        (&["shed_traces"], backend.shed_traces.to_string()),
         (&["retry", "initial"], time(retry.initial)),
         (&["retry", "max"], time(retry.max)),
         (&["retry", "max_elapsed"], time(retry.max_elapsed)),

@@ -242,6 +242,8 @@ fn backend_row(pid: &str, backend: &Json, now: f64) -> Vec<String> {
     let fill = if held == 0 { "0".to_owned() } else { format!("{} %", (held * 100).div_ceil(most)) };
     let spooled = number(backend, "/spool/spans") + number(backend, "/spool/spans_of_others");
     let fill = if spooled == 0 { fill } else { format!("{fill}, {spooled} in the spool") };
+    let share = backend.get("share_of_traces").and_then(Json::as_f64).unwrap_or(1.0);
+    let fill = if share < 1.0 { format!("{fill}: {:.0} in 100 traces begin", share * 100.0) } else { fill };
     let reasons: Vec<_> = reasons.chain(refused).collect();
     let taken = [number(backend, "/exported").to_string(), exported];
     let counts = counts.map(|count| count.to_string());

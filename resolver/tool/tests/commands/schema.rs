@@ -173,7 +173,7 @@ fn its_defaults_are_those_of_the_manual() {
         let written = manual.at(&["defaults", "propagators", key]).unwrap();
         assert_eq!(default(&format!("/$defs/propagators/properties/{key}")), written.value, "{key}");
     }
-    for key in ["timeout", "concurrency", "queue_bytes", "spool_limit"] {
+    for key in ["timeout", "concurrency", "queue_bytes", "shed_traces", "spool_limit"] {
         assert_eq!(
             default(&format!("/$defs/backend/properties/{key}")),
             manual.at(&["backends", "NAME", key]).unwrap().value

@@ -1,0 +1,67 @@
+//! What share of new traces begins, when more comes than leaves: one threshold for the whole process.
+//!
+//! `RATIONALE.md`: "Why are whole traces shed, and by one threshold for the process?"
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::threshold::Threshold;
+use crate::per_process::PerProcess;
+
+/// The highest of what is asked for; 0: all traces begin. Every message that begins a trace reads it.
+static THRESHOLD: AtomicU64 = AtomicU64::new(0);
+
+/// What each asks for, by its number. A fork's child asks for nothing yet.
+static ASKED: PerProcess<Mutex<BTreeMap<u64, u64>>> = PerProcess::new();
+
+/// Who may ask that fewer traces begin; asks for nothing any more when it is gone.
+#[derive(Debug)]
+pub(crate) struct Asker(u64);
+
+/// The threshold that a new trace's randomness has to reach at this moment; 0: any does.
+#[inline]
+pub(super) fn threshold() -> u64 {
+    // Relaxed: the number is all there is, nothing else is published with it.
+    THRESHOLD.load(Ordering::Relaxed)
+}
+
+/// Whether sends that failed are still recorded although their traces were shed: not when next to nothing begins, because
+/// then the last room is for what has begun.
+pub(crate) fn has_room_for_failures() -> bool {
+    threshold() <= NONE_BEGINS - (NONE_BEGINS >> 16)
+}
+
+impl Asker {
+    /// One that asks for nothing.
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Wants this share of all new traces, 0.0 to 1.0, to begin: the lowest share that anybody wants holds for all.
+    pub(crate) fn ask(&self, share: f64) {
+        let wanted = Threshold::of(share).map_or(NONE_BEGINS, Threshold::randomness);
+        let mut asked = ASKED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+        if wanted == 0 {
+            asked.remove(&self.0);
+        } else {
+            asked.insert(self.0, wanted);
+        }
+        THRESHOLD.store(asked.values().copied().max().unwrap_or(0), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Asker {
+    fn drop(&mut self) {
+        self.ask(1.0);
+    }
+}
+
+/// Called in a fork's child: the queues that were full are the parent's. Only stores to an atomic.
+pub(crate) fn forget() {
+    THRESHOLD.store(0, Ordering::Relaxed);
+}
+
+/// No randomness reaches it.
+const NONE_BEGINS: u64 = 1 << 56;
