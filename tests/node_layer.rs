@@ -46,8 +46,19 @@ fn shapes(modules: &Path, program: &str) -> Vec<String> {
 
 /// What a program of that shape says and the spans that came.
 fn run_shape(way: WayIn, modules: &Path, layer: bool, program: &str, shape: &str) -> (String, Vec<ReceivedSpan>) {
+    run_shape_by(BILLING, way, modules, layer, program, shape)
+}
+
+fn run_shape_by(
+    configuration: &str,
+    way: WayIn,
+    modules: &Path,
+    layer: bool,
+    program: &str,
+    shape: &str,
+) -> (String, Vec<ReceivedSpan>) {
     let partitions = if program.ends_with("kafkajs.js") { 2 } else { 1 };
-    let traced = Traced::on(Kafka::start_with(&["orders", "bills", "drafts"], partitions), BILLING);
+    let traced = Traced::on(Kafka::start_with(&["orders", "bills", "drafts"], partitions), configuration);
     let count = ORDERS.to_string();
     let ended = run(&mut node(&traced, way, &[modules], layer, &[program, shape, &count]));
     ended.expect_success();
@@ -168,6 +179,53 @@ fn kafkajs_shapes_are_right(modules: &Path, first_way: usize) {
         } else {
             assert_eq!(drawn, [(expected, ORDERS)], "{shape}");
         }
+    }
+}
+
+/// The number of messages in the `poll` spans, after a look at what is below them: each message, and below that what is sent for it.
+fn messages_in_batches(shape: &str, spans: &[ReceivedSpan]) -> Vec<usize> {
+    let of = |name: &str| spans.iter().filter(move |span| span.name == name).collect::<Vec<_>>();
+    let (polls, processed, bills) = (of("poll orders"), of("process orders"), of("send bills"));
+    let is_below = |span: &ReceivedSpan, above: &[&ReceivedSpan]| {
+        above.iter().any(|above| (&above.trace_id, &above.span_id) == (&span.trace_id, &span.parent_span_id))
+    };
+    let drawn = draw_traces(spans);
+    assert_eq!((processed.len(), bills.len()), (ORDERS, ORDERS), "{shape}: {drawn}");
+    assert!(processed.iter().all(|span| is_below(span, &polls)), "{shape}: {drawn}");
+    assert!(bills.iter().all(|span| is_below(span, &processed)), "{shape}: {drawn}");
+    // What sent a message is linked to by its own span, and by that of the call.
+    for poll in &polls {
+        let below: Vec<_> = processed.iter().filter(|span| span.parent_span_id == poll.span_id).collect();
+        let linked = |span: &ReceivedSpan| span.links.iter().map(|link| link.span_id.clone()).collect::<Vec<_>>();
+        let (mut own, mut of_messages) = (linked(poll), below.iter().flat_map(|span| linked(span)).collect::<Vec<_>>());
+        own.sort();
+        of_messages.sort();
+        assert_eq!((own.len(), own), (below.len(), of_messages), "{shape}: {drawn}");
+    }
+    let count = |poll: &&ReceivedSpan| poll.attribute("messaging.batch.message_count").unwrap().parse().unwrap();
+    polls.iter().map(count).collect()
+}
+
+#[test]
+fn messages_that_one_call_hands_over_are_below_its_span_where_that_is_asked_for() {
+    let batches = format!("{BILLING}\n[services.billing.topic.\"orders\"]\nrelation = \"batch\"\n");
+    let (Some(modules), Some(kafkajs)) = (node_modules(), kafka_javascript()) else { return };
+    for (modules, program, shape) in [
+        (&modules, "tests/node/shapes.js", "for of"),
+        (&modules, "tests/node/shapes.js", "stream, lists"),
+        (&kafkajs, "tests/node/kafkajs.js", "eachBatch, for of"),
+        // Their deliveries have left when it is known what came together.
+        (&modules, "tests/node/shapes.js", "for of, late"),
+    ] {
+        let (_, spans) = run_shape_by(&batches, WayIn::Preload, modules, true, program, shape);
+        let counts = messages_in_batches(shape, &spans);
+        assert_eq!(counts.iter().sum::<usize>(), ORDERS, "{shape}: {counts:?}");
+        assert!(counts.iter().any(|count| *count > 1), "{shape}: {counts:?}");
+    }
+    // These come one at a time.
+    for shape in ["single", "events", "stream, data"] {
+        let (_, spans) = run_shape_by(&batches, WayIn::Preload, &modules, true, "tests/node/shapes.js", shape);
+        assert!(spans.iter().all(|span| span.name != "poll orders"), "{shape}: {}", draw_traces(&spans));
     }
 }
 

@@ -19,7 +19,7 @@ const LEARNT_SHARE = 0.3;
 const MOST_LEARNT_SOON = 8;
 const SHAPES = {
   ...require('./causes/loops'), ...require('./causes/lasting'), ...require('./causes/waits'), ...require('./causes/queues'),
-  ...require('./causes/batches'), ...require('./causes/windows'), ...require('./causes/elsewhere'),
+  ...require('./causes/batches'), ...require('./causes/windows'), ...require('./causes/elsewhere'), ...require('./causes/growing'), ...require('./causes/more'),
 };
 
 async function main() {

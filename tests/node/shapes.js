@@ -114,6 +114,22 @@ const SHAPES = {
     nothingIsCurrent();
   }),
 
+  /** The first messages are handed over when they have lain in the client for long. */
+  async 'for of, late'() {
+    let isLate = true;
+    const { client, end } = await consumer();
+    let left = count;
+    while (left > 0) {
+      const taking = take(client, 7);
+      for (const until = Date.now() + 3000; isLate && Date.now() < until;);
+      const orders = await taking;
+      if (orders.length > 0) isLate = false;
+      left -= orders.length;
+      for (const order of orders) await billLater(order);
+    }
+    return end();
+  },
+
   'for of, not awaited': () => lists(7, (orders) => {
     for (const order of orders) billLater(order);
     nothingIsCurrent();
@@ -147,7 +163,7 @@ const SHAPES = {
   },
 
   async 'stream, lists'() {
-    const { stream: orders, end } = stream({ objectMode: true, streamAsBatch: true });
+    const { stream: orders, end } = stream({ objectMode: true, streamAsBatch: true, fetchSize: 7 });
     orders.on('data', (some) => { for (const order of some) billLater(order); });
     await allBilled;
     return end();
@@ -257,5 +273,5 @@ async function main() {
   await clients.disconnected(producer);
 }
 
-if (SHAPE === undefined) console.log(Object.keys(SHAPES).join('\n'));
+if (SHAPE === undefined) console.log(Object.keys(SHAPES).filter((name) => !name.endsWith('late')).join('\n'));
 else main().catch((error) => { console.error(error); process.exit(1); });

@@ -23,8 +23,10 @@ pub unsafe extern "C" fn napi_register_module_v1(env: Env, exports: Value) -> Va
     contained((), || {
         // SAFETY: as promised by the caller.
         let Some(node) = (unsafe { Node::of(env) }) else { return };
-        let functions: [(_, Callback); 7] = [
+        let functions: [(_, Callback); 9] = [
             (c"declare", declare),
+            (c"wantsBatches", wants_batches),
+            (c"handOver", hand_over),
             (c"begin", begin),
             (c"fail", fail),
             (c"end", end),
@@ -46,6 +48,49 @@ pub unsafe extern "C" fn napi_register_module_v1(env: Env, exports: Value) -> Va
 /// Called by Node only, as are all below.
 unsafe extern "C" fn declare(_env: Env, _call: Call) -> Value {
     contained((), declared::declare);
+    UNDEFINED
+}
+
+/// `wantsBatches()`: a number where `handOver` is to be called, else undefined.
+///
+/// # Safety
+///
+/// See [`declare`].
+unsafe extern "C" fn wants_batches(env: Env, _call: Call) -> Value {
+    contained(UNDEFINED, || {
+        // SAFETY: Node gave it to this call.
+        let node = unsafe { Node::of(env) }.filter(|_| declared::wants_batches());
+        node.map_or(UNDEFINED, |node| node.new_number(1.0))
+    })
+}
+
+/// `handOver([topic, partition, offset, traceparent, …])`: one call has given the program these messages.
+///
+/// # Safety
+///
+/// See [`declare`].
+unsafe extern "C" fn hand_over(env: Env, call: Call) -> Value {
+    contained((), || {
+        // SAFETY: Node gave both to this call.
+        let Some((node, [list])) = (unsafe { Node::of(env).map(|node| (node, node.arguments::<1>(call))) }) else {
+            return;
+        };
+        let mut messages = Vec::new();
+        for first in (0..node.length(list)).step_by(4) {
+            let [topic, partition, offset, traceparent] = [0, 1, 2, 3].map(|next| node.element(list, first + next));
+            let (mut topic_room, mut parent_room) = ([0; 512], [0; 128]);
+            let topic = node.text(topic, &mut topic_room).and_then(|topic| std::str::from_utf8(topic).ok());
+            let (Some(topic), Some(partition), Some(offset)) = (topic, node.number(partition), node.number(offset))
+            else {
+                continue;
+            };
+            let traceparent = node.text(traceparent, &mut parent_room).map(<[u8]>::to_vec);
+            messages.push((topic.to_owned(), partition as i32, offset as i64, traceparent));
+        }
+        declared::hand_over(messages.iter().map(|(topic, partition, offset, traceparent)| {
+            (MessagePlace { topic, partition: *partition, offset: *offset }, traceparent.as_deref())
+        }));
+    });
     UNDEFINED
 }
 

@@ -256,6 +256,42 @@ impl ReceivedSpans {
     /// When several clients of this process read the same place, one handed over on the calling thread is preferred,
     /// among those that `accept` takes.
     pub(crate) fn claim(&self, place: &Place<'_>, accept: impl Fn(&SpanOrigin) -> bool) -> Option<Claimed> {
+        self.find(place, accept, |index, slot, held| {
+            // SAFETY: alive, as `find` says.
+            let origin = unsafe { SpanOrigin::shared(held.span.origin) };
+            // SAFETY: the extra is this thread's with the slot, and was written as long as the span says.
+            let extra = unsafe { self.extra(index, &held.span) }.to_vec();
+            let claimed = Claimed { span: held.span, origin, extra };
+            slot.state.store(EMPTY, Ordering::Release);
+            claimed
+        })
+    }
+
+    /// Changes the delivery of the message at `place`, which goes on waiting; whether it still waits, among those that
+    /// `accept` takes. For an application's own call, as [`Self::claim`] is.
+    pub(crate) fn change(
+        &self,
+        place: &Place<'_>,
+        accept: impl Fn(&SpanOrigin) -> bool,
+        change: impl FnOnce(&mut FinishedSpan, Arc<SpanOrigin>),
+    ) -> bool {
+        let changed = self.find(place, accept, |_, slot, held| {
+            // SAFETY: alive, as `find` says.
+            let origin = unsafe { SpanOrigin::shared(held.span.origin) };
+            change(&mut held.span, origin);
+            slot.state.store(HELD, Ordering::Release);
+        });
+        changed.is_some()
+    }
+
+    /// Lets `then` have the slot where the message at `place` waits, if it still does; `then` ends the ownership by a store to
+    /// the state, and the origin that the record names is alive until then.
+    fn find<T>(
+        &self,
+        place: &Place<'_>,
+        accept: impl Fn(&SpanOrigin) -> bool,
+        then: impl FnOnce(usize, &Slot, &mut Held) -> T,
+    ) -> Option<T> {
         let at = Self::place(place.topic_hash, place.partition, place.offset);
         let this_thread = thread_number();
         for only_this_thread in [true, false] {
@@ -265,24 +301,17 @@ impl ReceivedSpans {
                     continue;
                 }
                 // SAFETY: `take_held` moved the state to BUSY, so this thread owns `held`.
-                let held = unsafe { (*slot.held.get()).assume_init_ref() };
+                let held = unsafe { (*slot.held.get()).assume_init_mut() };
                 // SAFETY: a held record's origin is alive: the table is emptied of it before it is dropped.
                 let origin = unsafe { SpanOrigin::at(held.span.origin) };
                 let matches = held.span.partition == place.partition
                     && held.span.offset == place.offset
                     && (!only_this_thread || held.thread == this_thread)
                     && origin.is_some_and(|origin| origin.topic() == place.topic && accept(origin));
-                if !matches {
-                    slot.state.store(HELD, Ordering::Release);
-                    continue;
+                if matches {
+                    return Some(then(index, slot, held));
                 }
-                // SAFETY: alive, as above.
-                let origin = unsafe { SpanOrigin::shared(held.span.origin) };
-                // SAFETY: the extra is this thread's with the slot, and was written as long as the span says.
-                let extra = unsafe { self.extra(index, &held.span) }.to_vec();
-                let claimed = Claimed { span: held.span, origin, extra };
-                slot.state.store(EMPTY, Ordering::Release);
-                return Some(claimed);
+                slot.state.store(HELD, Ordering::Release);
             }
         }
         None

@@ -107,6 +107,11 @@ impl SpanOrigin {
         self.takes_baggage
     }
 
+    /// Whether messages that come together are below a span of the call that hands them over.
+    pub(crate) fn has_batches(&self) -> bool {
+        self.templates.has_batches()
+    }
+
     /// Where processings are measured, if they are.
     pub(crate) fn measured(&self) -> Option<&Series> {
         self.measured.as_deref()

@@ -83,6 +83,11 @@ impl SpanTemplates {
         }
     }
 
+    /// Whether there are spans of calls that hand over several messages.
+    pub(crate) fn has_batches(&self) -> bool {
+        self.polls.is_some()
+    }
+
     /// Appends one `spans` field of `ScopeSpans`.
     ///
     /// `error_type` gives the name of a failed outcome; it is asked for failed spans only. Allocates only when `out`

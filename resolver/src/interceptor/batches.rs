@@ -2,6 +2,8 @@
 //! above their own spans, where `relation = "batch"` asks for it.
 //!
 //! A batch is the calling thread's alone, from its call to the return. It has one span for each service that gets messages.
+//! Where the program's language asks for each message by itself, on another thread, its layer says afterwards what came together:
+//! see [`hand_over`].
 
 #![forbid(unsafe_code)]
 
@@ -10,21 +12,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::call_span::CallSpan;
+use super::clientless_routes;
 use super::contain_panic::contain_panic;
 use super::declared_parents;
 use super::incoming::Incoming;
 use super::late_messages::{self, Handed};
 use super::message::Message;
 use super::route::{Route, Traced};
+use crate::Resolver;
 use crate::batch::{
-    Field, FinishedSpan, LinkedSpan, Outcome, Pipeline, SpanFlags, SpanKind, SpanOrigin, SpanWriter, TimeInQueue,
-    TraceStateField, write_links,
+    Field, FinishedSpan, LinkedSpan, Outcome, Pipeline, Place, SpanFlags, SpanKind, SpanOrigin, SpanWriter,
+    TimeInQueue, TraceStateField, write_links,
 };
 use crate::clock;
 use crate::host;
 use crate::per_process;
 use crate::propagation::{SpanContext, TraceStateBuffer, settled_trace_state};
-use crate::resolver::batches_are_wanted;
+use crate::resolver::{Shared, batches_are_wanted};
 use crate::tracer::Verdict;
 use crate::tracer::ids::{new_span_id, new_trace_id};
 use crate::tracer::sampler::ParentSampling;
@@ -104,6 +108,29 @@ pub(super) fn add(
     BATCH.try_with(|batch| batch.borrow_mut().as_mut().and_then(add)).ok().flatten()
 }
 
+/// A call has handed over these messages, each with the context that its headers bring: said by the program's layer, before
+/// any of them is processed. Their own spans, which wait for that, are below the call's from now on; of a message whose span
+/// has left already, what is processed later is.
+///
+/// Called by the application's thread, and in no callback: it may lock and allocate.
+pub(super) fn hand_over<'a>(messages: impl Iterator<Item = (Place<'a>, Option<SpanContext>)>) {
+    if !batches_are_wanted() {
+        return;
+    }
+    let Some(shared) = Resolver::loaded().and_then(Resolver::shared) else { return };
+    let mut batch = Batch { generation: per_process::generation(), receives: Vec::new() };
+    let mut gone = Vec::new();
+    for (place, brought) in messages {
+        if !batch.adopt(&shared, &place) {
+            gone.push((place, brought));
+        }
+    }
+    for (place, brought) in gone {
+        batch.add_late(&shared, &place, brought);
+    }
+    batch.receives.into_iter().for_each(Receive::end);
+}
+
 /// Says, once in a process, that `relation` cannot be followed, and why.
 #[cold]
 pub(super) fn tell_of_unknown(topic: &str, guards: bool) {
@@ -113,7 +140,9 @@ pub(super) fn tell_of_unknown(topic: &str, guards: bool) {
     }
     let why = match (guards, host::is_node()) {
         (true, _) => "Rust's clients hand over one message at a time",
-        (_, true) => "Node.js's clients ask for one message at a time, on a thread of their own",
+        (_, true) => {
+            "Node.js's clients ask for one message at a time, on a thread of their own, and the package's layer is not there"
+        }
         _ => "the program's calls for messages are not seen, or it takes events",
     };
     let what = format!(
@@ -140,8 +169,52 @@ impl Batch {
             self.receives.len() - 1
         });
         let receive = self.receives.get_mut(place)?;
-        receive.add(now, route, message, incoming);
+        let place = Place {
+            topic: route.topic(),
+            topic_hash: route.topic_hash(),
+            partition: message.partition(),
+            offset: message.offset(),
+        };
+        receive.add(now, &place, incoming.context);
         Some(receive.span())
+    }
+
+    /// One more message, if its span waits still, which is below that of the call then. What was decided for the first one
+    /// goes for all.
+    fn adopt(&mut self, shared: &Shared, place: &Place<'_>) -> bool {
+        let Some(received_spans) = Pipeline::current().received_spans() else { return false };
+        let accept = |origin: &SpanOrigin| origin.backend_set().resolver() == shared.id() && origin.has_batches();
+        received_spans.change(place, accept, |span, origin| {
+            if span.kind != SpanKind::Receive {
+                return;
+            }
+            let known = self.receives.iter().position(|receive| receive.is_of(&origin));
+            let index = known.unwrap_or_else(|| {
+                self.receives.push(Receive::of_first(span, origin));
+                self.receives.len() - 1
+            });
+            let Some(receive) = self.receives.get_mut(index) else { return };
+            let has_sender = span.link_span_id != [0; 8];
+            let sender = SpanContext { trace_id: span.link_trace_id, span_id: span.link_span_id, flags: 0 };
+            receive.span.start = receive.span.start.min(span.start);
+            receive.add(span.start, place, has_sender.then_some(sender));
+            (span.trace_id, span.parent_span_id) = (receive.span.trace_id, receive.span.span_id);
+            span.trace_flags = receive.span.trace_flags;
+        })
+    }
+
+    /// One more message, whose own span has left.
+    fn add_late(&mut self, shared: &Arc<Shared>, place: &Place<'_>, brought: Option<SpanContext>) {
+        let Some(route) = clientless_routes::route(shared, place.topic, None) else { return };
+        let Some(traced) = route.traced().filter(|traced| traced.spans && traced.origin.has_batches()) else { return };
+        let known = self.receives.iter().position(|receive| receive.is_of(&traced.origin));
+        let index = known.unwrap_or_else(|| {
+            self.receives.push(Receive::begin(0, traced, clock::unix_nanos(), place.partition));
+            self.receives.len() - 1
+        });
+        if let Some(receive) = self.receives.get_mut(index) {
+            receive.add(receive.span.end, place, brought);
+        }
     }
 }
 
@@ -188,19 +261,46 @@ impl Receive {
         }
     }
 
-    fn add(&mut self, now: u64, route: &Route, message: &Message<'_>, incoming: &Incoming<'_>) {
-        let partition = message.partition();
+    /// The same for messages whose spans wait: in the trace, and with the decision, of the first one.
+    fn of_first(first: &FinishedSpan, origin: Arc<SpanOrigin>) -> Self {
+        let span = FinishedSpan {
+            span_id: new_span_id(),
+            parent_span_id: [0; 8],
+            link_trace_id: [0; 16],
+            link_span_id: [0; 8],
+            end: first.start,
+            offset: -1,
+            time_in_queue: TimeInQueue::UNKNOWN,
+            kind: SpanKind::Poll,
+            flags: SpanFlags::default(),
+            extra_len: 0,
+            ..*first
+        };
+        Self {
+            client: 0,
+            span,
+            verdict: Verdict::of_before(first.trace_flags),
+            origin,
+            trace_state: None,
+            links: Vec::new(),
+            links_left_out: 0,
+            messages: 0,
+            handed: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, now: u64, place: &Place<'_>, sender: Option<SpanContext>) {
         self.messages += 1;
         // Not when the call returns: it may wait for more in vain.
-        self.span.end = now.max(self.span.start);
-        if self.origin.topic() != route.topic() {
+        self.span.end = now.max(self.span.end);
+        if self.origin.topic() != place.topic {
             self.span.kind = SpanKind::PollOfTopics;
         }
-        if self.span.partition != partition || self.span.kind == SpanKind::PollOfTopics {
+        if self.span.partition != place.partition || self.span.kind == SpanKind::PollOfTopics {
             self.span.partition = -1;
         }
-        Handed::add(&mut self.handed, route.topic_hash(), partition, message.offset());
-        let Some(sender) = incoming.context.filter(|_| self.context().is_sampled()) else { return };
+        Handed::add(&mut self.handed, place.topic_hash, place.partition, place.offset);
+        let Some(sender) = sender.filter(|_| self.context().is_sampled()) else { return };
         if self.links.len() < MAX_LINKS {
             self.links.push(LinkedSpan { context: sender, is_remote: true });
         } else {

@@ -91,9 +91,12 @@ impl Client {
             span.flags.set_if(SpanFlags::UNTIL_POLL, alone.poll.is_some());
         }
         // Where nobody may claim it, what is neither recorded nor measured need not wait.
-        let is_wanted = span.trace_flags & SpanContext::SAMPLED != 0 || traced.measured.is_some();
+        let is_sampled = span.trace_flags & SpanContext::SAMPLED != 0;
+        let is_wanted = is_sampled || traced.measured.is_some();
         let may_wait = claims || alone.is_some() && is_wanted;
-        let captured = traced.captured.as_deref().filter(|_| span.trace_flags & SpanContext::SAMPLED != 0);
+        // What is decided for the call that hands it over, which is told later, may be something else.
+        let may_be_kept = is_sampled || claims && traced.relation == Relation::Batch;
+        let captured = traced.captured.as_deref().filter(|_| may_be_kept);
         let waits = match trace_state {
             _ if captured.is_some() => captured.and_then(|captured| {
                 let headers = headers.iter().flat_map(|headers| headers.told(captured));
@@ -138,6 +141,8 @@ impl Client {
             Some((_, Hands::Many)) => batches::add(number, now, (route, traced), message, incoming),
             // A thread of Node's asks for each message of what the program gets at once.
             Some((_, Hands::One)) if !host::is_node() => None,
+            // Its layer says afterwards what came together.
+            _ if host::is_node() && declared_parents::declares() => None,
             _ => {
                 batches::tell_of_unknown(route.topic(), self.guards);
                 None

@@ -13,15 +13,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::batches;
 use super::contain_panic::contain_panic;
 use super::current_message;
 use super::declared_parents::{self, Cause, Next, current, set_next, take_baggage};
 use super::ended_causes::EndedCauses;
 use super::processing::{MessagePlace, Work};
+use super::route::topic_hash;
 use crate::Resolver;
-use crate::batch::Pipeline;
+use crate::batch::{Pipeline, Place};
 use crate::per_process::PerProcess;
 use crate::propagation::{SpanContext, parse_traceparent, write_traceparent};
+use crate::resolver::batches_are_wanted;
 use crate::tracer::ids;
 
 /// Processings that may be open at once; the message of a further one keeps its `receive` span.
@@ -73,6 +76,22 @@ pub fn begin(place: MessagePlace<'_>, traceparent: Option<&[u8]>, tracestate: Op
     let cause = (!work.is_only_measured()).then(|| Arc::new(cause));
     open().insert(number, Open { work, cause });
     number
+}
+
+/// Whether somebody wants to know which messages came by one call: see [`hand_over`].
+pub fn wants_batches() -> bool {
+    batches_are_wanted()
+}
+
+/// One call has given the program these messages, none of which is processed yet, each with the `traceparent` of its headers.
+/// For programs whose clients ask for each message by itself: what the engine sees of others' calls it knows without it.
+pub fn hand_over<'a>(messages: impl Iterator<Item = (MessagePlace<'a>, Option<&'a [u8]>)>) {
+    contain_panic(|| {
+        batches::hand_over(messages.map(|(MessagePlace { topic, partition, offset }, traceparent)| {
+            let place = Place { topic, topic_hash: topic_hash(topic), partition, offset };
+            (place, traceparent.and_then(|text| text.first_chunk()).and_then(parse_traceparent))
+        }));
+    });
 }
 
 /// Makes a processing, or with 0 none, the current one of the calling thread; gives the number of the one before.

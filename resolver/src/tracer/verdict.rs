@@ -27,6 +27,11 @@ impl Verdict {
         if keep { Self::KEEP } else { Self::DROP }
     }
 
+    /// What was decided before, as the flags of a context say it; by which threshold is not known any more.
+    pub fn of_before(flags: u8) -> Self {
+        Self { flags, ..Self::DROP }
+    }
+
     /// Recorded, because its randomness reaches `threshold`.
     #[inline]
     pub(super) fn by(threshold: u64) -> Self {

@@ -3,7 +3,7 @@
 
 const EventEmitter = require('events');
 const { give, sent } = require('node-rdkafka');
-const { COUNT, aWhile, again, ask, bill, consumer, listening, producer, sleep } = require('./words');
+const { COUNT, aWhile, again, ask, askAny, bill, consumer, listening, producer, sleep } = require('./words');
 
 module.exports = {
   /** Others wait for it meanwhile, and might wait for this one. */
@@ -11,6 +11,40 @@ module.exports = {
     const late = async (order) => { await ask(); bill(order); };
     for (const listener of [late, (order) => { late(order); }]) {
       await listening(listener, sent.length + COUNT);
+      again();
+    }
+  },
+  /** The stack, by which a place is known, is not looked at any more when all are sent from one, in turn. */
+  async 'place that is usual, learnt'() {
+    const rounds = async (number) => {
+      for (let round = 0; round < number; round += 1) {
+        await listening(async (order) => { await ask(); bill(order); }, sent.length + COUNT);
+        again();
+      }
+    };
+    await rounds(5);
+    const { captureStackTrace } = Error;
+    let looks = 0;
+    Error.captureStackTrace = (...what) => { looks += 1; return captureStackTrace.apply(Error, what); };
+    await rounds(3);
+    Error.captureStackTrace = captureStackTrace;
+    if (looks >= COUNT) throw new Error(`the stack was looked at ${looks} times`);
+  },
+  async 'answers of a database in any order, learnt'() {
+    for (let round = 0; round < 5; round += 1) {
+      await listening(async (order) => { await askAny(); bill(order); }, sent.length + COUNT);
+      again();
+    }
+  },
+  async 'answers of a database in any order, twice, learnt'() {
+    for (let round = 0; round < 8; round += 1) {
+      await listening(async (order) => { await askAny(); bill(order); await askAny(); bill(order); }, sent.length + COUNT * 2);
+      again();
+    }
+  },
+  async 'answers of a database in any order, not awaited, learnt'() {
+    for (let round = 0; round < 8; round += 1) {
+      await listening((order) => { askAny().then(() => bill(order)); }, sent.length + COUNT);
       again();
     }
   },
@@ -36,9 +70,9 @@ module.exports = {
   },
   async 'of interest or not, for long, learnt'() {
     consumer.on('data', (order) => { if (order.offset % 3 === 0) bill(order); });
-    for (let round = 0; round < 50; round += 1) { consumer.consume(); await sleep(1); give(COUNT); }
+    for (let round = 0; round < 200; round += 1) { consumer.consume(); await sleep(1); give(COUNT); }
   },
-  async 'of no interest, seldom, learnt'() {
+  async 'of no interest, seldom, cut'() {
     consumer.on('data', (order) => { if (order.offset % 100 !== 50) bill(order); });
     for (let round = 0; round < 20; round += 1) { consumer.consume(); await sleep(1); give(COUNT); }
   },

@@ -22,6 +22,14 @@ const asking = setInterval(() => { if (questions.length > 0) questions.shift()()
 asking.unref();
 const ask = () => new Promise((done) => { questions.push(done); });
 
+/** The same over several connections. */
+const many = [];
+const askingMany = setInterval(() => {
+  for (let left = Math.ceil(many.length / 8); left > 0; left -= 1) many.splice(Math.floor(Math.random() * many.length), 1)[0]();
+}, 1);
+askingMany.unref();
+const askAny = () => new Promise((done) => { many.push(done); });
+
 const consumer = new KafkaConsumer();
 const take = (number) => new Promise((done) => consumer.consume(number, (error, messages) => done(messages)));
 
@@ -46,4 +54,4 @@ function again() {
   give(COUNT);
 }
 
-module.exports = { COUNT, aWhile, again, ask, beat, bill, billLater, consumer, forward, listening, lists, producer, sleep, take };
+module.exports = { COUNT, aWhile, again, ask, askAny, beat, bill, billLater, consumer, forward, listening, lists, producer, sleep, take };

@@ -57,7 +57,9 @@ function consume(original) {
     if (fed.has(this)) {
       return original.call(this, number, typeof callback === 'function' ? feeding(this, callback) : callback);
     }
-    if (typeof callback === 'function' && number) return original.call(this, number, ofMany(callback, this));
+    if (typeof callback === 'function' && number) {
+      return original.call(this, number, ofMany(callback, this, number === 1 ? lists.follow : lists.handedOver));
+    }
     const each = typeof number === 'function' && callback === undefined ? number : callback;
     return typeof each === 'function' ? original.call(this, ofOne(each, this)) : original.apply(this, arguments);
   };
@@ -80,11 +82,11 @@ function ofOne(callback, consumer) {
   };
 }
 
-/** A callback for a list of messages. */
-function ofMany(callback, consumer) {
+/** A callback for a list of messages, which `follow` lets tell which of them is worked on. */
+function ofMany(callback, consumer, follow) {
   return function allOf(error, messages) {
     const work = () => callback.apply(this, arguments);
-    const list = Array.isArray(messages) ? guarded(() => lists.follow(messages)) : undefined;
+    const list = Array.isArray(messages) ? guarded(() => follow(messages)) : undefined;
     if (list) guarded(() => followValues(list, undefined, consumer));
     if (!list || list.length !== 1) return runLazilyIn(NONE, work);
     // It may only pass the list on to where it is worked at; an `async` function works at it.

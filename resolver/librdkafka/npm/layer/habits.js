@@ -7,7 +7,7 @@
 'use strict';
 
 const { executionAsyncId, executionAsyncResource } = require('async_hooks');
-const { DONE, SETTLED, TASK, doubtedBy, handedOut } = require('./others');
+const { DONE, SETTLED, TASK, UNKNOWN, doubtedBy } = require('./others');
 const { stack } = require('./stack');
 
 /** Frames of a place: its own, and those that called it. */
@@ -20,10 +20,12 @@ const FIRST_SENDERS = 16;
 const SINGLES = 2;
 /** Messages that have passed it in the order in which they were handed out, with none left behind, until it is trusted for such. */
 const IN_TURN = 3;
-/** Messages that have passed it while others lay still that come to it too. */
-const SEEN = 20;
-/** The same while others lie still that never came, and more and more of them: they are of no interest. */
-const FILTERED = 64;
+/** Messages that came to it by themselves after another had overtaken them, until it is trusted for what overtakes. */
+const CAME = 1;
+const WAITS = 0;
+const SLEEPS = 1;
+/** More than any window of a program holds: as many more have come to nothing, when they are of no interest. */
+const WINDOW = 1000;
 /** Messages of which it is waited for whether they pass again. */
 const MOST_OPEN = 5;
 /** Sends to a topic, one after the other from one trusted place, in turn and after as much of their own, until that is usual. */
@@ -48,16 +50,14 @@ class Place {
     this._isClean = isClean;
     /** The same for several sends of one message. */
     this._isCleanFan = false;
-    /** How many messages were handed out when it was passed first. */
-    this._since = handedOut();
     /** The consumers whose messages have passed. */
     this._passedBy = new Set();
-    /** Messages that have passed in doubt; those of them in turn, and those while others were stuck. */
-    this._seen = 0;
+    /** Messages that have passed in doubt, in turn. */
     this._inTurn = 0;
-    this._filtered = 0;
-    /** For how many nothing had been sent when one first was stuck. */
-    this._lackingBefore = 0;
+    /** Those that others overtook while they waited, or slept, and that came later. */
+    this._came = [0, 0];
+    /** For how many nothing had been sent when one was left first. */
+    this._lackingBefore = undefined;
     this._lastNumber = 0;
     /** Those that passed once and are done, by how that is known. */
     this._singles = [0, 0, 0, 0];
@@ -105,45 +105,60 @@ class Place {
     }
     const isTrusted = doubted === undefined
       || (bunching.has(this) ? this._fansOut(account, doubted) : this._isTrusted(account, topic, doubted));
+    if (account.overtaken !== undefined) {
+      const { place, kind, topic: sentTo } = account.overtaken;
+      if (place === this || sentTo === topic) place._came[kind] += 1;
+      account.overtaken = undefined;
+    }
+    // It lay still, nobody waited for it, and yet it comes: its promises would have told. No other file knows both.
+    if (account.line === account.others.left && account.end === UNKNOWN) require('./pending').follow();
     const pass = { times: 1, execution };
     if (account.passes === undefined) account.passes = new Map();
     account.passes.set(this, pass);
     this._lastNumber = Math.max(this._lastNumber, account.number);
     if (doubted === undefined) return true;
-    this._seen += 1;
-    if (!isTrusted && this._open.length < MOST_OPEN) this._open.push([account, pass]);
+    if (!isTrusted && this._open.push([account, pass]) > MOST_OPEN) this._open.shift();
     return isTrusted;
   }
 
   _isTrusted(account, topic, doubted) {
     const left = doubted.map((others) => others.firstLeft(account, topic)).filter((other) => other !== undefined);
-    const isAscending = account.number > this._lastNumber || left.length === 0;
+    // One that has sent before may run what younger ones left.
+    const isFirst = account.sends === 0 || doubted.every(({ open }) => open.firstBut(account) === undefined);
+    const isAscending = isFirst && account.number > this._lastNumber && (left.length === 0 || account.sends === 0);
     if (isAscending && doubted.every((others) => !others.hasOlder(account, topic))) {
       this._inTurn += 1;
       if (this._inTurn > IN_TURN) return true;
     }
-    if (left.length === 0 && this._singles[DONE] + this._singles[TASK] >= SINGLES) return true;
+    const isSingle = this._singles[DONE] + this._singles[TASK] >= SINGLES;
+    if (left.length === 0 && this._comesToIt(account, topic, doubted) && isSingle) return true;
     // What lies still would have an end that is known too.
     if (this._singles[TASK] >= SINGLES && doubted.every(({ left: line }) => !line.hasEnded(TASK, account))) return true;
-    // It never came, and may be what is pushed out.
-    const isOld = (other) => other !== undefined && other.number <= this._since;
-    if (doubted.some(({ lines }) => lines.some((line) => isOld(line.firstBut(account))))) return false;
-    if (account.sends > 0 && doubted.some(({ served }) => isOld(served.open.firstWithout(topic, account)))) return false;
-    if (!left.some((other) => isOld(other) || other.others.isStuck(other, account))) {
-      return this._seen >= SEEN || (this._singles[DONE] >= SINGLES && left.every((other) => other.end < SETTLED));
-    }
     return this._isFilter(left, topic);
   }
 
-  /** Whether more and more messages come to nothing, other than where a window holds as many as ever. */
+  /** Whether those that are overtaken here, while they wait or sleep, come here later, as far as others did. */
+  _comesToIt(account, topic, doubted) {
+    let comesToIt = true;
+    for (const others of doubted) {
+      for (const other of [others.waitingBefore(account), others.asleepAsFar(account)]) {
+        if (other === undefined) continue;
+        const kind = other.asleep === undefined ? WAITS : SLEEPS;
+        other.overtaken = { place: this, kind, topic };
+        if (this._came[kind] < CAME) comesToIt = false;
+      }
+    }
+    return comesToIt;
+  }
+
+  /** Whether more and more messages come to nothing: more than any window holds. */
   _isFilter(left, topic) {
+    if (left.length === 0) return false;
     const lacking = left.reduce((all, { others, sends }) => (
       all + others.handed - (sends === 0 ? others.senders : others.sentTo(topic))
     ), 0);
-    if (this._filtered === 0) this._lackingBefore = lacking;
-    this._filtered += 1;
-    const inWork = left.reduce((all, { others }) => all + 2 * others.longest, 0);
-    return this._filtered > FILTERED && lacking > this._lackingBefore + inWork;
+    if (this._lackingBefore === undefined) this._lackingBefore = lacking;
+    return lacking > this._lackingBefore + WINDOW;
   }
 
   _again(account, pass, execution, allDoubted) {
@@ -170,7 +185,9 @@ function isForItself(account, topic) {
     const isCalled = CALLED in executionAsyncResource();
     const doubted = doubtedBy(account, topic, isCalled);
     // Else the place need not be asked, which costs more than all the rest.
-    if (doubted !== undefined ? !isUsual(account, topic, isCalled, doubted) : bunching.size > 0 || account.others.senders < FIRST_SENDERS) {
+    const isAsked = doubted !== undefined ? !isUsual(account, topic, isCalled, doubted)
+      : bunching.size > 0 || account.overtaken !== undefined || account.others.senders < FIRST_SENDERS;
+    if (isAsked) {
       const place = placeOf(doubted === undefined);
       isSure = place.pass(account, topic, doubted);
       account.others.usual.note(topic, isSure ? place : undefined, account.far());

@@ -61,7 +61,7 @@ function forBatch(eachBatch, consumer) {
     guarded(() => {
       const { batch } = payload;
       const placeOf = (message) => placeIn(batch, message);
-      followValues(lists.follow(batch.messages, placeOf), placeOf, consumer);
+      followValues(lists.handedOver(batch.messages, placeOf), placeOf, consumer);
     });
     return runLazilyIn(NONE, () => eachBatch.call(this, payload, ...others));
   };

@@ -3,7 +3,8 @@
 // The list is the client's own array, with some methods of its own that say it. What is reached by its index is not seen.
 'use strict';
 
-const { isAsync, processingOf, runIn, runLazilyIn, settled } = require('./processing');
+const library = require('./library');
+const { header, isAsync, processingOf, runIn, runLazilyIn, settled } = require('./processing');
 const { guarded } = require('./tell');
 const { Turn } = require('./turns');
 
@@ -14,6 +15,19 @@ const PLACES = Symbol('tracer-interceptors.places');
 function follow(messages, placeOf = (message) => message) {
   if (!messages[PLACES]) Object.defineProperties(messages, { ...OWN, [PLACES]: { value: placeOf } });
   return messages;
+}
+
+/** The same for a list that one call has given the program, which the library is told where it wants to know. */
+function handedOver(messages, placeOf = (message) => message) {
+  const isNew = !messages[PLACES];
+  const functions = library.find();
+  if (isNew && messages.length > 0 && functions && functions.wantsBatches()) {
+    functions.handOver(messages.flatMap((message) => {
+      const { topic, partition, offset } = placeOf(message);
+      return [topic, Number(partition), Number(offset), header(message.headers, 'traceparent')];
+    }));
+  }
+  return follow(messages, placeOf);
 }
 
 function processingIn(messages, message) {
@@ -89,4 +103,4 @@ function turns(iterator, of) {
   };
 }
 
-module.exports = { follow };
+module.exports = { follow, handedOver };

@@ -29,6 +29,8 @@ const TASK = 3;
 
 /** How many messages were handed out, by whomever. */
 let handed = 0;
+/** Whether promises are counted. */
+let isCounting = false;
 
 /** What is known of a message while others are looked at: little, since it may outlive the message. */
 class Account {
@@ -50,6 +52,9 @@ class Account {
     this.number = handed + 1;
     /** The function that it was handed to waits, or a loop is at it. */
     this.isOpen = false;
+    /** Promises of its code that have not settled, if they are counted: see `pending.js`. */
+    this.pending = 0;
+    this.isCounted = isCounting;
     this.end = UNKNOWN;
     /** Tasks of it that lie in queues, or are worked at. */
     this.tasks = 0;
@@ -57,6 +62,8 @@ class Account {
     this.hasFailed = false;
     /** The program itself says what is done for it. */
     this.isSaid = false;
+    /** The place that another has passed before it, where that has sent to, and how it lay still then. */
+    this.overtaken = undefined;
     /** Where its code has sent: see `habits.js`. */
     this.passes = undefined;
     /** The line that it lies still in, and its neighbours there. */
@@ -86,12 +93,22 @@ class Account {
     this._changed();
   }
 
+  /** A promise of its code was made, or has settled. */
+  pends(more) {
+    this.pending += more;
+    if (this.pending > 1 || (this.pending === 1 && more < 0) || !this.isHanded) return;
+    this._changed();
+  }
+
   /** So much is known of the end of its code. */
   ends(end) {
-    const before = this.end;
-    this.end = Math.max(before, end);
-    if (this.line !== undefined) this.line.ended(before, this.end);
+    this._setEnd(Math.max(this.end, end));
     if (end !== TASK) this.opens(false);
+  }
+
+  _setEnd(end) {
+    if (this.line !== undefined) this.line.ended(this.end, end);
+    this.end = end;
   }
 
   /** A task of it is over; its code is when that was the last one. */
@@ -142,6 +159,8 @@ class Account {
     const [requests, timers, calls] = this.toCome;
     const isUnsent = this.isHanded && this.sends === 0 && !this.hasFailed;
     const waits = requests + timers + calls > 0;
+    // Whatever it began is over.
+    if (this.isCounted && this.isHanded && this.end === UNKNOWN && !waits && !this.isOpen && this.pending === 0) this._setEnd(DONE);
     const isBusy = isUnsent && waits;
     this.others.sleep(this, isBusy ? this.far() : undefined);
     if (isBusy && requests + timers === 0) this.others.called.add(this);
@@ -280,14 +299,12 @@ class Others {
     this.handed = 0;
     /** How many of them something was sent for. */
     this.senders = 0;
-    /** How many were handed out at most until something was sent for one of them. */
-    this.longest = 0;
   }
 
   lineOf(account, isUnsent, waits) {
     if (isUnsent && waits) return this.asleep;
     const { open, left } = isUnsent ? this : this.served;
-    return account.isOpen ? open : left;
+    return account.isOpen || account.pending > 0 ? open : left;
   }
 
   sleep(account, far) {
@@ -318,7 +335,6 @@ class Others {
   sent(account, topic) {
     if (account.sends === 1) this.senders += 1;
     if (this._sentTo.size < MOST_TOPICS || this._sentTo.has(topic)) this._sentTo.set(topic, this.sentTo(topic) + 1);
-    this.longest = Math.max(this.longest, handed - account.number);
   }
 
   sentTo(topic) { return this._sentTo.get(topic) || 0; }
@@ -350,6 +366,22 @@ class Others {
     return account.sends > 0 && [this.served.open, this.served.left].some((line) => isOlder(line.firstWithout(topic, account)));
   }
 
+  /** The first one that was handed out before `account` and waits in its own function. */
+  waitingBefore(account) {
+    const first = this.open.firstBut(account);
+    return first !== undefined && first.number < account.number ? first : undefined;
+  }
+
+  /** One of the first that sleep although they have come as far. */
+  asleepAsFar(account) {
+    let other = this.asleep.first;
+    for (let looked = 0; other !== undefined && looked < MOST_SERVED; looked += 1) {
+      if (other !== account && isAsFar(other.asleep, account)) return other;
+      other = other.after;
+    }
+    return undefined;
+  }
+
   /** Looks at some that sleep, at others of them each time. */
   lookAtTimers() {
     for (let left = Math.min(LOOKED_AT, this._asleep.length); left > 0; left -= 1) {
@@ -359,21 +391,20 @@ class Others {
     }
   }
 
-  /** Whether that one, of these, is left for longer than any that something was sent for, or known to be over. */
-  isStuck(other, account) {
-    return other.end >= DONE || Math.max(handed, account.number) - other.number > 2 * this.longest;
-  }
-
   /** Whether another one sleeps that has come as far as this one, and had nothing to send there. */
   _sleepsAsFar(account) {
     for (const [far, some] of this._sleeping) {
-      const isFar = account.came.every((came, kind) => (far >> (BITS * kind) & MOST_STEPS) >= Math.min(came, MOST_STEPS));
-      if (isFar && some > (account.asleep === far && account.others === this ? 1 : 0)) return true;
+      if (isAsFar(far, account) && some > (account.asleep === far && account.others === this ? 1 : 0)) return true;
     }
     return false;
   }
 
   _hasCalled(account) { return this.called.size > (this.called.has(account) ? 1 : 0); }
+}
+
+/** Whether `far` is as far as that one has come. */
+function isAsFar(far, account) {
+  return account.came.every((came, kind) => (far >> (BITS * kind) & MOST_STEPS) >= Math.min(came, MOST_STEPS));
 }
 
 /** How far a message has come, as a number. */
@@ -406,6 +437,7 @@ function doubtedBy(account, topic, isCalled) {
   return doubted;
 }
 
-function handedOut() { return handed; }
+/** From now on promises are counted. */
+function count() { isCounting = true; }
 
-module.exports = { Account, CALL, DONE, REQUEST, SETTLED, TASK, TIMER, doubtedBy, handedOut, othersOf };
+module.exports = { Account, CALL, DONE, REQUEST, SETTLED, TASK, TIMER, UNKNOWN, count, doubtedBy, othersOf };

@@ -16,10 +16,11 @@ let writing;
 /** A stream of messages, or of lists of them. */
 function followReadStream(stream) {
   const push = stream.push;
+  const follow = stream.fetchSize === 1 ? lists.follow : lists.handedOver;
   define(stream, 'push', function pushed(chunk, ...others) {
     guarded(() => {
       if (isMessage(chunk)) processingOf(chunk, chunk, stream.consumer);
-      else if (Array.isArray(chunk)) followValues(lists.follow(chunk), undefined, stream.consumer);
+      else if (Array.isArray(chunk)) followValues(follow(chunk), undefined, stream.consumer);
     });
     return push.call(this, chunk, ...others);
   });

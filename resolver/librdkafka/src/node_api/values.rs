@@ -75,6 +75,22 @@ impl Node {
         room.get(..length)
     }
 
+    /// How many elements an array has; 0 if it is something else.
+    pub(super) fn length(self, array: Value) -> u32 {
+        let mut length = 0;
+        // SAFETY: as above.
+        let status = unsafe { (self.functions.get_array_length)(self.env, array, &raw mut length) };
+        if status == 0 { length } else { 0 }
+    }
+
+    /// One of them; undefined where there is none.
+    pub(super) fn element(self, array: Value, index: u32) -> Value {
+        let mut value = ptr::null_mut();
+        // SAFETY: as above.
+        let status = unsafe { (self.functions.get_element)(self.env, array, index, &raw mut value) };
+        if status == 0 { value } else { ptr::null_mut() }
+    }
+
     /// A text of ours.
     pub(super) fn new_text(self, text: &str) -> Value {
         let mut value = ptr::null_mut();
@@ -114,7 +130,9 @@ struct Functions {
     create_double: unsafe extern "C" fn(Env, f64, *mut Value) -> Status,
     create_function: unsafe extern "C" fn(Env, *const c_char, usize, Callback, *mut c_void, *mut Value) -> Status,
     create_string_utf8: unsafe extern "C" fn(Env, *const c_char, usize, *mut Value) -> Status,
+    get_array_length: unsafe extern "C" fn(Env, Value, *mut u32) -> Status,
     get_cb_info: unsafe extern "C" fn(Env, Call, *mut usize, *mut Value, *mut Value, *mut *mut c_void) -> Status,
+    get_element: unsafe extern "C" fn(Env, Value, u32, *mut Value) -> Status,
     get_value_double: unsafe extern "C" fn(Env, Value, *mut f64) -> Status,
     get_value_string_utf8: unsafe extern "C" fn(Env, Value, *mut c_char, usize, *mut usize) -> Status,
     set_named_property: unsafe extern "C" fn(Env, Value, *const c_char, Value) -> Status,
@@ -134,7 +152,9 @@ impl Functions {
                 create_double: transmute::<*mut c_void, _>(find(c"napi_create_double")?),
                 create_function: transmute::<*mut c_void, _>(find(c"napi_create_function")?),
                 create_string_utf8: transmute::<*mut c_void, _>(find(c"napi_create_string_utf8")?),
+                get_array_length: transmute::<*mut c_void, _>(find(c"napi_get_array_length")?),
                 get_cb_info: transmute::<*mut c_void, _>(find(c"napi_get_cb_info")?),
+                get_element: transmute::<*mut c_void, _>(find(c"napi_get_element")?),
                 get_value_double: transmute::<*mut c_void, _>(find(c"napi_get_value_double")?),
                 get_value_string_utf8: transmute::<*mut c_void, _>(find(c"napi_get_value_string_utf8")?),
                 set_named_property: transmute::<*mut c_void, _>(find(c"napi_set_named_property")?),

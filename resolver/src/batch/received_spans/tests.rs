@@ -221,3 +221,14 @@ fn a_leave_that_fails_leaves_no_slot_busy() {
     assert!(swept.is_err());
     received_spans.sweep(|_| true, |_, _| panic!("it was given away"));
 }
+
+#[test]
+fn a_delivery_that_is_changed_goes_on_waiting() {
+    let (received_spans, origin) = (ReceivedSpans::new(), origin());
+    received_spans.hold(&span(&origin, 1, 7), &extra(7), HASH, 0, |_, _| panic!("nothing was there"));
+    assert!(received_spans.change(&place(7), |_| true, |span, _| span.trace_id = [9; 16]));
+    assert!(!received_spans.change(&place(8), |_| true, |_, _| panic!("it is not there")));
+    assert!(!received_spans.change(&place(7), |_| false, |_, _| panic!("it is another's")));
+    let claimed = received_spans.claim(&place(7), |_| true).unwrap();
+    assert_eq!((claimed.span.trace_id, claimed.extra), ([9; 16], extra(7)));
+}

@@ -24,6 +24,7 @@ const functions = {
   },
   end({ offset }) { ended.set(offset, (ended.get(offset) || 0) + 1); },
   fail() {},
+  wantsBatches() { return undefined; },
   context({ offset }) { return `00-${String(offset + 1).padStart(32, '0')}-${'b'.repeat(16)}-01`; },
   nextSend(processed) { next = processed; },
   nextSendOf() { next = undefined; },
