@@ -40,7 +40,7 @@ pub(crate) const RULES: &[Rule] = &[
     },
     Rule {
         name: "validate",
-        sentence: "Pure: no file is written, no thread, no connection. Returns OK or CONFIG with `field`.",
+        sentence: "Pure: no file is written, no thread, no connection.",
         help: "look at the text and at files that must exist, and leave everything else to create and export_batch; a key is \
                named by its JSON pointer",
         is_gate: false,
