@@ -51,13 +51,16 @@ impl Drop for Marked {
 
 fn slack() -> Option<u64> {
     // SAFETY: asks for a number of this thread's.
-    u64::try_from(unsafe { libc::prctl(libc::PR_GET_TIMERSLACK) }).ok()
+    u64::try_from(unsafe { libc::prctl(libc::PR_GET_TIMERSLACK, UNUSED, UNUSED, UNUSED, UNUSED) }).ok()
 }
 
 fn set_slack(nanoseconds: u64) {
     // SAFETY: sets a number of this thread's; where that is forbidden it stays as it is.
-    let _: c_int = unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, nanoseconds as c_ulong) };
+    let _: c_int = unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, nanoseconds as c_ulong, UNUSED, UNUSED, UNUSED) };
 }
+
+/// prctl() takes five numbers, whatever it makes of them: left out, they would be what happens to be in a register.
+const UNUSED: c_ulong = 0;
 
 /// No thread is marked yet.
 const NONE: u64 = 0;
