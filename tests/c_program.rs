@@ -99,6 +99,69 @@ fn offsets_that_a_transaction_takes_along_are_commits_with_links_where_the_call_
 }
 
 #[test]
+fn a_send_that_is_refused_at_once_has_one_failed_span_where_the_call_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(refused) = c_program(folder.path(), "c/refused.c", &[]) else { return };
+    let sent = "shop: send orders\n";
+    let (full, large) = ("shop: send orders !_QUEUE_FULL\n", "shop: send orders !MESSAGE_TOO_LARGE\n");
+    // librdkafka calls the interceptors for this one.
+    let nowhere = "shop: send orders !_UNKNOWN_PARTITION\n";
+    let alone = [sent, sent, sent, full, sent, large, nowhere].concat();
+    let under = "billing: send payments\nbilling: process orders\n  billing: send payments\n  billing: send payments\n  \
+                 billing: send payments !_QUEUE_FULL\n  billing: send payments\n";
+    for (how, seen) in [
+        ("produce", &*alone),
+        ("produceva", &*alone),
+        ("batch", &*[sent, sent, sent, full, full].concat()),
+        ("follows", under),
+    ] {
+        let said = |way| {
+            let traced = Traced::start(&["orders", "payments"], PROCESSING);
+            traced.send_untraced("orders", &[]);
+            let ended = ended(&traced, way, &refused, &[how]);
+            assert_eq!(ended.stderr, "", "{how} {way:?}");
+            (ended.stdout, traced.take_traces())
+        };
+        let (untraced, _) = said(WayIn::None);
+        let unseen: String = seen
+            .lines()
+            .filter(|line| !line.contains("FULL") && !line.contains("LARGE"))
+            .fold(String::new(), |all, line| all + line + "\n");
+        for way in [WayIn::Preload, WayIn::Both] {
+            let (stdout, traces) = said(way);
+            assert_eq!((&*stdout, sorted(&traces)), (&*untraced, sorted(seen)), "{how} {way:?}");
+        }
+        if how != "follows" {
+            let (stdout, traces) = said(WayIn::Property);
+            assert_eq!((stdout, sorted(&traces)), (untraced, sorted(&unseen)), "{how}");
+        }
+    }
+}
+
+#[test]
+fn of_a_flood_of_refused_sends_ten_a_second_have_spans_and_the_others_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(refused) = c_program(folder.path(), "c/refused.c", &[]) else { return };
+    let traced = Traced::start(&["orders"], PROCESSING);
+    let status = folder.path().join("status.json");
+    let ended = run(traced.command(WayIn::Preload, &refused).arg("flood").env("INTERCEPTORS_STATUS", &status));
+    ended.expect_success();
+    assert_eq!(ended.stderr.matches("are refused at once (_QUEUE_FULL) more than 10 times a second").count(), 1);
+    assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+    let spans = traced.spans().iter().filter(|span| span.attribute("error.type").is_some()).count();
+    // On a machine that is very busy they take several seconds.
+    assert!((10..500).contains(&spans), "{spans}");
+    let status: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(status).unwrap()).unwrap();
+    assert_eq!(status["topics"][0]["without_span"], 1000 - spans, "{status}");
+}
+
+fn sorted(traces: &str) -> Vec<&str> {
+    let mut lines: Vec<_> = traces.lines().collect();
+    lines.sort_unstable();
+    lines
+}
+
+#[test]
 fn a_call_for_several_messages_has_a_span_where_it_is_seen_and_a_warning_where_it_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let Some(receives) = c_program(folder.path(), "c/receives.c", &[]) else { return };
