@@ -1,14 +1,26 @@
 /* Sends what is refused at once, by `produce` or `produceva`: a third message where there is room for two, until it is taken, one that
    is too large, and one to a partition that is not there; or a `batch` of four where there is room for two; or a `flood` of a
-   thousand; or `follows`, after an order. Says what each call gave. */
+   thousand; or `follows`, after one order, `several`, after one and then two, or `declares`, where it is said what it follows from.
+   Says what each call gave. */
 #include <errno.h>
 
 #include "clients.h"
+#include "../../resolver/librdkafka/include/tracer_interceptors.h"
+
+#define ANY RD_KAFKA_PARTITION_UA
 
 static char large[2000000];
 static rd_kafka_t *shop;
 static rd_kafka_topic_t *topic;
 static const char *how;
+
+/* What was sent by `produce` has come there whole. */
+static void reported(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque) {
+    (void)client, (void)opaque;
+    if (message->_private != large) return;
+    MUST(message->len == 5 && !memcmp(message->payload, "order", 5));
+    MUST(message->key_len == 3 && !memcmp(message->key, "key", 3));
+}
 
 /* What became of the call, as the program sees it. */
 static rd_kafka_resp_err_t sent(int partition, const void *value, size_t size) {
@@ -24,7 +36,7 @@ static rd_kafka_resp_err_t sent(int partition, const void *value, size_t size) {
         return code;
     }
     errno = 0;
-    int result = rd_kafka_produce(topic, partition, RD_KAFKA_MSG_F_COPY, (void *)value, size, "key", 3, NULL);
+    int result = rd_kafka_produce(topic, partition, RD_KAFKA_MSG_F_COPY, (void *)value, size, "key", 3, large);
     int number = errno;
     rd_kafka_resp_err_t code = rd_kafka_last_error();
     if (strcmp(how, "flood")) printf("%d:%d:%s ", result, number, rd_kafka_err2name(code));
@@ -32,20 +44,23 @@ static rd_kafka_resp_err_t sent(int partition, const void *value, size_t size) {
 }
 
 static void waits_until_taken(void) {
-    MUST(sent(0, "order", 5) == RD_KAFKA_RESP_ERR__QUEUE_FULL);
+    MUST(sent(ANY, "order", 5) == RD_KAFKA_RESP_ERR__QUEUE_FULL);
     flushed(shop);
-    MUST(!sent(0, "order", 5));
+    MUST(!sent(ANY, "order", 5));
 }
+
+static void fills(void) { MUST(!sent(ANY, "order", 5) && !sent(ANY, "order", 5)); }
 
 int main(int count, char **arguments) {
     MUST(count == 2);
     how = arguments[1];
-    int follows = !strcmp(how, "follows");
+    int several = !strcmp(how, "several"), follows = several || !strcmp(how, "follows");
     const char *name = follows ? "payments" : "orders";
     char why[512];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     set(conf, "bootstrap.servers", getenv("KAFKA"));
     set(conf, "queue.buffering.max.messages", "2");
+    rd_kafka_conf_set_dr_msg_cb(conf, reported);
     /* Nothing leaves before it is flushed. */
     set(conf, "linger.ms", "60000");
     if (getenv("PLUGIN")) set(conf, "plugin.library.paths", getenv("PLUGIN"));
@@ -63,12 +78,14 @@ int main(int count, char **arguments) {
     } else {
         rd_kafka_t *orders = follows ? consumer("orders", 1) : NULL;
         if (follows) rd_kafka_message_destroy(next_message(orders));
-        MUST(!sent(0, "order", 5) && !sent(0, "order", 5));
+        fills();
+        for (int number = 0; several && number < 2; number++) rd_kafka_message_destroy(next_message(orders));
+        if (!strcmp(how, "declares")) ti_next_send_of("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", NULL, NULL);
         if (!strcmp(how, "flood"))
             for (int number = 0; number < 1000; number++) MUST(sent(0, "order", 5) == RD_KAFKA_RESP_ERR__QUEUE_FULL);
         else
             waits_until_taken();
-        if (!follows && strcmp(how, "flood")) {
+        if (!strncmp(how, "produce", 7)) {
             MUST(sent(0, large, sizeof large) == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
             MUST(sent(77, "order", 5) == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION);
         }

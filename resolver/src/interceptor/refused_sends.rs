@@ -6,7 +6,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -67,8 +66,6 @@ struct Known {
     topics: HashMap<usize, usize>,
 }
 
-thread_local!(static TELLING: Cell<bool> = const { Cell::new(false) });
-
 /// A producer is there.
 pub(super) fn opened(client: usize, handle: ClientHandle) {
     let mut known = known();
@@ -106,10 +103,6 @@ pub fn client_of_topic(topic: usize) -> Option<usize> {
 /// The producer whose `rd_kafka_t` is at `client` refused these on the calling thread, which no interceptor was called for; one
 /// that is not traced is none of ours.
 pub fn refused<'a>(client: usize, topic: &CStr, sends: impl Iterator<Item = RefusedSend<'a>>) {
-    // Whoever is told of it may send on this thread, and be refused: the client is held.
-    if TELLING.replace(true) {
-        return;
-    }
     contain_panic(|| {
         // Not held while the client is asked.
         let handle = known().producers.get(&client).copied();
@@ -121,7 +114,6 @@ pub fn refused<'a>(client: usize, topic: &CStr, sends: impl Iterator<Item = Refu
             });
         }
     });
-    TELLING.set(false);
 }
 
 /// Of this process, not of the one that it was forked from.
