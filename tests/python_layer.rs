@@ -532,35 +532,6 @@ fn a_python_that_cannot_be_followed_is_told_so_once_and_runs_its_program() {
 }
 
 #[test]
-fn a_send_that_produce_refuses_has_one_failed_span_below_what_the_next_one_is_below() {
-    let Some(python) = python() else { return };
-    let said = |way, how| {
-        let traced = Traced::start(&["orders", "payments"], PAYING);
-        traced.send_numbered("orders", 3);
-        let ended = run(traced.command(way, &python).args(["tests/python/refused_sends.py", how]));
-        ended.expect_success();
-        assert_eq!(ended.stderr, "", "{how} {way:?}");
-        (ended.stdout, traced.spans())
-    };
-    let round = |margin: &str| {
-        let sent = format!("{margin}billing: send payments\n");
-        let of = |fact| format!("{margin}billing: send payments{fact} !_QUEUE_FULL\n");
-        sent.repeat(2) + &of("") + &of(" {tombstone=true}") + &sent
-    };
-    let alone = "billing: send payments\n".to_owned()
-        + &round("")
-        + "billing: send payments !_UNKNOWN_PARTITION\nbilling: send payments !MESSAGE_TOO_LARGE\n";
-    let follows =
-        "billing: send payments\n".to_owned() + &format!("billing: process orders\n{}", round("  ")).repeat(3);
-    for (how, expected) in [("alone", alone), ("follows", follows)] {
-        let (stdout, spans) = said(WayIn::Layer, how);
-        assert_eq!(stdout, said(WayIn::None, how).0, "{how}");
-        let drawing = draw_traces_with(&spans, &["messaging.kafka.message.tombstone"]);
-        assert_eq!(drawing.replace("messaging.kafka.message.tombstone", "tombstone"), expected, "{how}");
-    }
-}
-
-#[test]
 fn a_program_says_which_message_it_is_at_fails_it_and_logs_its_ids() {
     let Some(python) = python() else { return };
     let traced = Traced::on(Kafka::start_with(&["orders", "payments"], ORDERS as i32), PAYING);

@@ -42,6 +42,7 @@ mod processing;
 mod producer;
 mod refusals;
 mod refused_sends;
+mod refused_spans;
 mod route;
 mod route_cache;
 mod sent_spans;

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::ffi::CStr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::client::Client;
@@ -19,6 +19,7 @@ use super::declared_parents;
 use super::incoming::{Incoming, with_current_span};
 use super::kafka_api::RdKafkaError;
 use super::message::one_more_send;
+use super::refused_spans::SPANS_A_SECOND;
 use super::route::{Traced, error_name};
 use crate::batch::{FinishedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TimeInQueue, TraceStateField};
 use crate::cancellation::uncancelled;
@@ -42,17 +43,6 @@ pub struct RefusedSend<'a> {
     pub is_tombstone: bool,
 }
 
-/// How many refused sends of one topic get spans.
-#[derive(Debug, Default)]
-pub(super) struct RefusedSpans {
-    /// The second of the monotonic clock, and in the lowest byte how many there were in it.
-    latest: AtomicU64,
-    /// Whether it was said that there were more.
-    told: AtomicBool,
-}
-
-/// Of one producer and topic. A program that tries again at once is refused a hundred thousand times in the time of these.
-const SPANS_A_SECOND: u64 = 10;
 /// Topic handles that are known at a time; those of further ones are not.
 const MAX_TOPICS: usize = 20_000;
 
@@ -138,7 +128,7 @@ impl Client {
     fn refuse_one(&self, traced: &Traced, topic: &CStr, send: &RefusedSend<'_>) {
         if !traced.refused.has_room(clock::monotonic_nanos()) {
             traced.topic.without_span.raise();
-            if !traced.refused.told.swap(true, Ordering::Relaxed) {
+            if traced.refused.is_first_to_tell() {
                 let what = format!(
                     "sends to topic {:?} are refused at once ({}) more than {SPANS_A_SECOND} times a second: further ones of the \
                      same second get no span, and are only counted",
@@ -157,20 +147,6 @@ impl Client {
         if declared.with_parent(None, make).or_else(|| with_ambient_of_refused(make)).is_none() {
             make(&Incoming::NOTHING);
         }
-    }
-}
-
-impl RefusedSpans {
-    /// Whether one more may have a span now, in nanoseconds of the monotonic clock; it then counts.
-    fn has_room(&self, now: u64) -> bool {
-        const COUNT: u64 = 0xff;
-        let second = now / 1_000_000_000;
-        let count = |latest: u64| match latest & COUNT {
-            _ if latest >> 8 != second => Some(second << 8 | 1),
-            SPANS_A_SECOND.. => None,
-            _ => Some(latest + 1),
-        };
-        self.latest.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count).is_ok()
     }
 }
 
@@ -230,19 +206,5 @@ fn make_span(traced: &Traced, send: &RefusedSend<'_>, incoming: &Incoming<'_>) {
         }
         (None, Some(state)) => Pipeline::push(&span, TraceStateField::new(state).as_slice()),
         (None, None) => Pipeline::push(&span, &[]),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn so_many_of_a_second_have_spans_and_the_next_second_begins_anew() {
-        let spans = RefusedSpans::default();
-        let made_at = |now: u64| (0..1000).filter(|_| spans.has_room(now)).count() as u64;
-        assert_eq!(made_at(0), SPANS_A_SECOND);
-        assert_eq!(made_at(999_999_999), 0);
-        assert_eq!((made_at(1_000_000_000), made_at(5_500_000_000)), (SPANS_A_SECOND, SPANS_A_SECOND));
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use super::captured::Captured;
 use super::header_refusals::HeaderRefusals;
 use super::kafka_api::KafkaApi;
-use super::refused_sends::RefusedSpans;
+use super::refused_spans::RefusedSpans;
 use super::size_limit::SizeLimit;
 use crate::batch::{Outcome, Pipeline, ServiceCounters, SpanFacts, SpanOrigin, TopicCounters};
 use crate::config::{Ambient, Conventions, Measuring, Propagator, Relation, Trace};
