@@ -15,6 +15,7 @@
 //! whose threads, pass through.
 
 mod already_traced;
+mod call_sites;
 mod create;
 mod ends;
 mod failed_configurations;

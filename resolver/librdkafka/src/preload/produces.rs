@@ -6,13 +6,13 @@
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
-use std::sync::atomic::AtomicUsize;
 
 use tracer_resolver::interceptor::{
     RdKafka, RdKafkaError, RdKafkaMessage, RdKafkaTopic, RefusedSend, client_of_topic, has_producers, refused,
     sends_seen, topic_made,
 };
 
+use super::call_sites::CallSites;
 use super::real::{self, errno, set_errno};
 use super::transactions::RdKafkaErrorObject;
 use crate::caller::{Caller, entry};
@@ -147,8 +147,8 @@ unsafe extern "C-unwind" fn rd_kafka_produce_from(
     key_size: usize,
     opaque: *mut c_void,
 ) -> c_int {
-    static KNOWN: AtomicUsize = AtomicUsize::new(0);
-    let Some(address) = real::reached_often(c"rd_kafka_produce", caller, &KNOWN) else { return real::not_there() };
+    static SITES: CallSites = CallSites::new();
+    let Some(address) = SITES.reached(c"rd_kafka_produce", caller) else { return real::not_there() };
     let _calling = real::calling(address);
     // SAFETY: the address of that function, under the declaration that `rdkafka.h` has of it.
     let produce = unsafe { std::mem::transmute::<*const (), Produce>(ptr::with_exposed_provenance(address)) };
@@ -183,8 +183,8 @@ entry! {
     pub extern "C-unwind" fn rd_kafka_produce_batch / rd_kafka_produce_batch_from(
         topic: *mut RdKafkaTopic, partition: i32, flags: c_int, messages: *mut RdKafkaMessage, count: c_int; caller
     ) -> c_int {
-        static KNOWN: AtomicUsize = AtomicUsize::new(0);
-        let Some(address) = real::reached_often(c"rd_kafka_produce_batch", caller, &KNOWN) else { return real::not_there() };
+        static SITES: CallSites = CallSites::new();
+        let Some(address) = SITES.reached(c"rd_kafka_produce_batch", caller) else { return real::not_there() };
         let _calling = real::calling(address);
         // SAFETY: the address of that function, under the declaration that `rdkafka.h` has of it.
         let produce = unsafe { std::mem::transmute::<*const (), ProduceBatch>(ptr::with_exposed_provenance(address)) };
@@ -229,8 +229,8 @@ entry! {
     pub extern "C-unwind" fn rd_kafka_produceva / rd_kafka_produceva_from(
         rk: *mut RdKafka, arguments: *const RdKafkaArgument, count: usize; caller
     ) -> *mut RdKafkaErrorObject {
-        static KNOWN: AtomicUsize = AtomicUsize::new(0);
-        let Some(address) = real::reached_often(c"rd_kafka_produceva", caller, &KNOWN) else { std::process::abort() };
+        static SITES: CallSites = CallSites::new();
+        let Some(address) = SITES.reached(c"rd_kafka_produceva", caller) else { std::process::abort() };
         let _calling = real::calling(address);
         // SAFETY: the address of that function, under the declaration that `rdkafka.h` has of it.
         let produce = unsafe { std::mem::transmute::<*const (), ProduceVa>(ptr::with_exposed_provenance(address)) };
