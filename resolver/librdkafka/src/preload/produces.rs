@@ -307,3 +307,25 @@ unsafe fn bytes<'a>(start: *const c_void, size: usize) -> Option<&'a [u8]> {
     // SAFETY: as promised by the caller.
     (!start.is_null()).then(|| unsafe { std::slice::from_raw_parts(start.cast(), size) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::module::Module;
+
+    #[test]
+    fn what_is_told_leaves_errno_as_the_call_left_it() {
+        // The C library, which is no librdkafka: of what is told here it is asked nothing.
+        let library = libc::strlen as *const () as usize;
+        Librdkafka::within(Module::containing(library).unwrap());
+        set_errno(libc::ENOBUFS);
+        let mut is_told = false;
+        // SAFETY: it is an address, and nothing else.
+        tell(unsafe { std::mem::transmute::<usize, Caller>(library) }, |_| {
+            is_told = true;
+            set_errno(libc::EINTR);
+            None
+        });
+        assert_eq!((is_told, errno()), (true, libc::ENOBUFS));
+    }
+}
