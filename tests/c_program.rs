@@ -5,7 +5,7 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
@@ -40,7 +40,7 @@ fn every_way_to_send_is_traced_and_comes_to_what_it_comes_to_untraced() {
     let folder = tempfile::tempdir().unwrap();
     let Some(sends) = c_program(folder.path(), "c/sends.c", &[]) else { return };
     // The last two have messages for a partition that is not there: librdkafka refuses them, tells no interceptor what
-    // became of them, and of `nowhere` gives it the application's own structs to read.
+    // became of them, and of `nowhere` calls it for none: there the preloaded library sees the call.
     for (how, arrive) in
         [("produce", 5), ("producev", 5), ("produceva", 5), ("batch", 5), ("partitions", 4), ("nowhere", 1)]
     {
@@ -50,7 +50,10 @@ fn every_way_to_send_is_traced_and_comes_to_what_it_comes_to_untraced() {
         for way in WayIn::EACH {
             let traced = Traced::start(&["orders"], PROCESSING);
             assert_eq!(ended(&traced, way, &sends, &[how]).stdout, said, "{how} {way:?}");
-            assert_eq!(traced.take_traces(), "shop: send orders\n".repeat(arrive), "{how} {way:?}");
+            let refused = if (how, way) == ("nowhere", WayIn::Preload) { 4 } else { 0 };
+            let failed = "shop: send orders !_UNKNOWN_PARTITION\n".repeat(refused);
+            let expected = "shop: send orders\n".repeat(arrive) + &failed;
+            assert_eq!(traced.take_traces(), expected, "{how} {way:?}");
         }
     }
 }
@@ -96,6 +99,79 @@ fn offsets_that_a_transaction_takes_along_are_commits_with_links_where_the_call_
         let commits = spans.iter().filter(|span| span.name == "commit orders" && !span.links.is_empty());
         assert_eq!(commits.map(|span| span.links.len()).collect::<Vec<_>>(), links, "{way:?}: {spans:#?}");
     }
+}
+
+#[test]
+fn a_send_that_is_refused_at_once_has_one_failed_span_where_the_call_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(refused) = c_program(folder.path(), "c/refused.c", &[]) else { return };
+    let (sent, full) = ("shop: send orders\n", "shop: send orders !_QUEUE_FULL\n");
+    // librdkafka calls the interceptors for a partition that is not there.
+    let (large, nowhere) = ("shop: send orders !MESSAGE_TOO_LARGE\n", "shop: send orders !_UNKNOWN_PARTITION\n");
+    let alone = [sent, sent, sent, full, sent, large, nowhere].concat();
+    let unseen = [sent, sent, sent, sent, nowhere].concat();
+    let batch = [sent, sent, sent, full, full].concat();
+    let (order, paid) = ("billing: process orders\n", "billing: send payments\n");
+    let (below, full_below) = ("  billing: send payments\n", "  billing: send payments !_QUEUE_FULL\n");
+    let follows = [paid, order, below, below, full_below, below].concat();
+    let several = [paid, order, below, below, order, order, &full_below[2..], paid].concat();
+    for (how, seen, unseen) in [
+        ("produce", &alone, Some(&unseen)),
+        ("produceva", &alone, Some(&unseen)),
+        ("batch", &batch, Some(&sent.repeat(3))),
+        ("follows", &follows, None),
+        ("several", &several, None),
+    ] {
+        let said = |way| {
+            let traced = Traced::start(&["orders", "payments"], PROCESSING);
+            if unseen.is_none() {
+                traced.send_numbered("orders", 3);
+            }
+            let ended = ended(&traced, way, &refused, &[how]);
+            assert_eq!(ended.stderr, "", "{how} {way:?}");
+            (ended.stdout, traced.take_traces())
+        };
+        let (untraced, _) = said(WayIn::None);
+        for way in [WayIn::Preload, WayIn::Both] {
+            assert_eq!(said(way), (untraced.clone(), seen.clone()), "{how} {way:?}");
+        }
+        if let Some(unseen) = unseen {
+            assert_eq!(said(WayIn::Property), (untraced, unseen.clone()), "{how}");
+        }
+    }
+}
+
+#[test]
+fn what_is_said_of_a_send_that_is_refused_is_said_of_the_next_one_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(refused) = c_program(folder.path(), "c/refused.c", &[]) else { return };
+    let traced = Traced::start(&["orders"], PROCESSING);
+    ended(&traced, WayIn::Preload, &refused, &["declares"]);
+    let spans = traced.spans();
+    let said: Vec<_> = spans.iter().filter(|span| span.trace_id == "0af7651916cd43dd8448eb211c80319c").collect();
+    let [first, second] = &*said else { panic!("{spans:#?}") };
+    let errors = [first, second].map(|span| span.attribute("error.type").is_some());
+    assert!(errors[0] != errors[1], "{said:#?}");
+    assert_eq!((&*first.parent_span_id, &*second.parent_span_id), ("b7ad6b7169203331", "b7ad6b7169203331"));
+}
+
+#[test]
+fn of_a_flood_of_refused_sends_ten_a_second_have_spans_and_the_others_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(refused) = c_program(folder.path(), "c/refused.c", &[]) else { return };
+    let traced = Traced::start(&["orders"], PROCESSING);
+    let status = folder.path().join("status.json");
+    let begun = Instant::now();
+    let ended = run(traced.command(WayIn::Preload, &refused).arg("flood").env("INTERCEPTORS_STATUS", &status));
+    let seconds = begun.elapsed().as_secs() as usize + 2;
+    ended.expect_success();
+    assert_eq!(ended.stderr.matches("are refused at once (_QUEUE_FULL) more than 10 times a second").count(), 1);
+    assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+    let spans = traced.spans().iter().filter(|span| span.attribute("error.type").is_some()).count();
+    // Of all seconds that the program ran in, begun ones too.
+    assert!((10..=10 * seconds).contains(&spans), "{spans} in {seconds}");
+    let status: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(status).unwrap()).unwrap();
+    assert_eq!(status["topics"][0]["without_span"], 1000 - spans, "{status}");
 }
 
 #[test]

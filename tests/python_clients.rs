@@ -42,6 +42,32 @@ fn ended(traced: &Traced, way: WayIn, program: &[&str]) -> Option<Ended> {
 }
 
 #[test]
+fn a_send_that_produce_refuses_has_one_failed_span_below_what_the_next_one_is_below() {
+    let round = |margin: &str| {
+        let paid = format!("{margin}billing: send payments\n");
+        let refused = format!("{margin}billing: send payments !_QUEUE_FULL\n");
+        let tombstone = format!("{margin}billing: send payments {{tombstone=true}} !_QUEUE_FULL\n");
+        paid.repeat(2) + &refused + &tombstone + &paid
+    };
+    // librdkafka calls the interceptors for a partition that is not there.
+    let others = "billing: send payments !_UNKNOWN_PARTITION\nbilling: send payments !MESSAGE_TOO_LARGE\n";
+    let alone = "billing: send payments\n".to_owned() + &round("") + others;
+    let follows =
+        "billing: send payments\n".to_owned() + &format!("billing: process orders\n{}", round("  ")).repeat(3);
+    for (how, expected) in [("alone", alone), ("follows", follows)] {
+        let said = |way| {
+            let traced = Traced::start(&["orders", "payments"], CONFIGURATION);
+            traced.send_numbered("orders", 3);
+            let ended = ended(&traced, way, &["refused_sends.py", how])?;
+            Some((ended.stdout, draw_traces_with(&traced.spans(), &["messaging.kafka.message.tombstone"])))
+        };
+        let Some(((untraced, _), (traced, drawing))) = said(WayIn::None).zip(said(WayIn::Layer)) else { return };
+        assert_eq!(traced, untraced, "{how}");
+        assert_eq!(drawing.replace("messaging.kafka.message.", ""), expected, "{how}");
+    }
+}
+
+#[test]
 fn reports_messages_and_errors_are_those_of_the_untraced_program() {
     let Some(untraced) = traced(WayIn::None, 0, &["deliveries.py"]) else { return };
     assert!(untraced.stdout.lines().count() == 13 && untraced.drawing.is_empty(), "{}", untraced.stdout);

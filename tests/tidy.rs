@@ -156,6 +156,8 @@ const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/librdkafka/src/preload/next.rs",
     "resolver/librdkafka/src/preload/polls.rs",
     "resolver/librdkafka/src/preload/real.rs",
+    "resolver/librdkafka/src/preload/call_sites.rs",
+    "resolver/librdkafka/src/preload/produces.rs",
     "resolver/librdkafka/src/preload/transactions.rs",
     "resolver/librdkafka/src/preload/waits.rs",
     "resolver/librdkafka/src/preload/ends/exec.rs",

@@ -15,11 +15,13 @@
 //! whose threads, pass through.
 
 mod already_traced;
+mod call_sites;
 mod create;
 mod ends;
 mod failed_configurations;
 mod next;
 mod polls;
+mod produces;
 mod real;
 mod transactions;
 mod waits;
@@ -34,6 +36,9 @@ pub use polls::{
     RdKafkaQueue, rd_kafka_consume, rd_kafka_consume_batch, rd_kafka_consume_batch_queue, rd_kafka_consume_queue,
     rd_kafka_consumer_close, rd_kafka_consumer_poll, rd_kafka_destroy, rd_kafka_destroy_flags, rd_kafka_flush,
     rd_kafka_poll,
+};
+pub use produces::{
+    RdKafkaArgument, RdKafkaTopicConf, rd_kafka_produce, rd_kafka_produce_batch, rd_kafka_produceva, rd_kafka_topic_new,
 };
 pub use transactions::{RdKafkaErrorObject, RdKafkaGroupMetadata, rd_kafka_send_offsets_to_transaction};
 pub use waits::{epoll_create, epoll_create1, poll, poll_chk, ppoll, ppoll_chk, pselect, select};

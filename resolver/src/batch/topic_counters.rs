@@ -22,7 +22,7 @@ pub(crate) struct TopicCounts {
     pub sampled_out: ManyHands,
     /// Messages that were sent without our header.
     pub not_injected: AtomicU64,
-    /// Messages that get no span by what the file says: nobody's, excluded, off, or passed on.
+    /// Messages that get no span by what the file says: nobody's, excluded, off, or passed on. And sends that were refused too often.
     pub without_span: ManyHands,
 }
 

@@ -11,6 +11,7 @@ use super::contain_panic::{contain_panic, contain_panic_of_message};
 use super::kafka_api::{KafkaApi, RdKafka, RdKafkaConf, RdKafkaError, RdKafkaMessage, RdKafkaTopicPartitionList};
 use super::message::Message;
 use super::polls;
+use super::refused_sends;
 use super::single_use;
 use super::transactions;
 use crate::Resolver;
@@ -91,7 +92,11 @@ unsafe extern "C" fn on_new(
             let client = unsafe { Client::new(*api, rk, conf, &binding, polls_seen) };
             let (side, commits, who) = (client.side, client.commits.is_some(), client.who());
             let settles = client.settled.is_some();
+            let address = client.address;
             let is_first = handle.open(client);
+            if side == Side::Produce {
+                refused_sends::opened(address, handle);
+            }
             if settles {
                 transactions::opened(handle);
             }

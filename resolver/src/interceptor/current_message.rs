@@ -202,6 +202,18 @@ pub(super) fn with_ambient<T>(
     Some(result)
 }
 
+/// The same, of a send that was refused, without headers to be known: nothing is changed by it, and of several messages, which
+/// of them it is for is not guessed.
+pub(super) fn with_ambient_of_refused<T>(with: impl FnOnce(&Incoming<'_>) -> T) -> Option<T> {
+    let message = peek().filter(|message| message.is_ambient)?;
+    if !message.is_cause(clock::unix_nanos(), thread_habits::is_at_one(message.consumer)) {
+        return None;
+    }
+    let lend =
+        |carried: &RefCell<Carried>| carried.try_borrow().ok().map(|carried| with(&message.incoming(&carried, true)));
+    CARRIED.try_with(lend).ok().flatten()
+}
+
 /// One more send that is taken to follow from the current message.
 fn count(topic: &CStr) {
     let sent = SENT_UNDER.get().saturating_add(1);

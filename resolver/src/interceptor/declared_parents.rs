@@ -51,7 +51,7 @@ struct Kept {
 }
 
 /// What the next send of a thread follows from.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) enum Next {
     /// Nothing was said.
     #[default]
@@ -96,8 +96,17 @@ pub(super) fn of_this_send() -> Declared {
     if SAYS_PARENTS.load(Ordering::Relaxed) { said() } else { Declared(Next::Unsaid) }
 }
 
+/// The same of a send that was refused: what was said stays, for the program may try again.
+pub(super) fn of_refused_send() -> Declared {
+    let next = NEXT.try_with(|next| next.borrow().clone()).unwrap_or_default();
+    with_current(next)
+}
+
 fn said() -> Declared {
-    let next = NEXT.try_with(RefCell::take).unwrap_or_default();
+    with_current(NEXT.try_with(RefCell::take).unwrap_or_default())
+}
+
+fn with_current(next: Next) -> Declared {
     Declared(match next {
         Next::Unsaid => current().map_or(Next::Unsaid, |cause| Next::Said(Some(cause), 0)),
         said => said,

@@ -15,6 +15,8 @@ pub(super) struct Message<'a> {
 // The address of the message that this thread sent last; 0 on threads that are not sending, such as librdkafka's own.
 // Const, and without a destructor: it can be used for as long as its thread runs any code at all.
 thread_local!(static LAST_SENT: Cell<usize> = const { Cell::new(0) });
+// Messages that were sent on this thread, or refused, as far as anybody told of it. As above.
+thread_local!(static SENDS: Cell<usize> = const { Cell::new(0) });
 
 /// What a partitioner never says of a message: `_DESTROY`, `_MSG_TIMED_OUT`, `_PURGE_QUEUE` and `_PURGE_INFLIGHT`, and of
 /// a broker's errors those that only the answer to a `Produce` request has: `INVALID_MSG`, `REQUEST_TIMED_OUT`,
@@ -28,6 +30,17 @@ pub(super) fn nothing_is_being_sent() {
     LAST_SENT.set(0);
 }
 
+/// How many messages were sent on the calling thread by traced clients, or refused and told of: the same before and after a call
+/// that failed, librdkafka has called no interceptor for its message.
+#[inline]
+pub fn sends_seen() -> usize {
+    SENDS.get()
+}
+
+pub(super) fn one_more_send() {
+    SENDS.set(SENDS.get().wrapping_add(1));
+}
+
 impl<'a> Message<'a> {
     /// A message that is being sent on the calling thread.
     ///
@@ -36,6 +49,7 @@ impl<'a> Message<'a> {
     /// `raw` is valid for `'a`, and was given to `on_send` by the librdkafka of `api`.
     pub(super) unsafe fn sent(api: &'a KafkaApi, raw: *mut RdKafkaMessage) -> Option<Self> {
         LAST_SENT.set(raw.addr());
+        one_more_send();
         // SAFETY: as the caller says.
         unsafe { Self::from_raw(api, raw) }
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use super::captured::Captured;
 use super::header_refusals::HeaderRefusals;
 use super::kafka_api::KafkaApi;
+use super::refused_spans::RefusedSpans;
 use super::size_limit::SizeLimit;
 use crate::batch::{Outcome, Pipeline, ServiceCounters, SpanFacts, SpanOrigin, TopicCounters};
 use crate::config::{Ambient, Conventions, Measuring, Propagator, Relation, Trace};
@@ -62,6 +63,7 @@ pub(crate) struct Traced {
     pub origin: Arc<SpanOrigin>,
     pub counters: Arc<ServiceCounters>,
     pub topic: Arc<TopicCounters>,
+    pub refused: RefusedSpans,
 }
 
 /// What a client tells about itself, for all of its routes.
@@ -158,6 +160,7 @@ impl RouteMaker {
             measured,
             counters: rules.service_counters(service)?,
             topic: Arc::clone(counters),
+            refused: RefusedSpans::default(),
         })
     }
 }

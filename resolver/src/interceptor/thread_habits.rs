@@ -105,6 +105,17 @@ pub(super) fn is_believed(consumer: u64, filters_count: bool) -> bool {
     believed.unwrap_or(false)
 }
 
+/// Whether a send would be believed to follow from the one message of this consumer's that the thread was handed since it sent
+/// the last time. Changes nothing.
+pub(super) fn is_at_one(consumer: u64) -> bool {
+    let is_at_one = THREAD.try_with(|thread| {
+        let Some(habits) = thread.habits(consumer) else { return false };
+        let handed = if thread.sent.get() == 0 { &thread.handed } else { &thread.handed_before };
+        !thread.called_back.get() && !habits.accumulates && !thread.is_loop() && handed.get() <= 1
+    });
+    is_at_one.unwrap_or(false)
+}
+
 /// A processing of this consumer's messages was seen to take so many nanoseconds.
 pub(super) fn took(consumer: u64, nanos: u64) {
     let _ = THREAD.try_with(|thread| thread.change(consumer, |habits| habits.longest = habits.longest.max(nanos)));

@@ -51,7 +51,8 @@ pub struct TopicStats {
     pub sampled_out: u64,
     /// Messages sent without a context header: see [`ServiceStats::not_injected`].
     pub not_injected: u64,
-    /// Messages that get no span by what the file says: nobody's, excluded, `trace = "off"` or `"propagate"`.
+    /// Messages that get no span by what the file says: nobody's, excluded, `trace = "off"` or `"propagate"`. And sends that were
+    /// refused at once, beyond those of a second that get one.
     pub without_span: u64,
 }
 

@@ -65,8 +65,21 @@ def _connect(cimpl: Any) -> None:
         left=lambda habits: _try(leave, habits),
         given=lambda message, habits: _try(handed, message, habits),
         said=lambda value, key: _try(_sends.say, value, key),
+        refusal=lambda kind, value: _try(_refusal, cimpl, kind, value) or 0,
         with_report=lambda args, kwargs, it: _try(_sends.with_report, args, kwargs, it) or (args, kwargs),
     )
+
+
+def _refusal(cimpl: Any, kind: Any, value: Any) -> int:
+    """The number of the Kafka error that ``produce()`` raised, as C has it: before Python 3.12 the exception may not be made yet."""
+    if issubclass(kind, BufferError):
+        full = cimpl.KafkaError(cimpl.KafkaError._QUEUE_FULL)
+        # Python raises it too, for a value that it cannot read.
+        return int(full.code()) if str(value) == full.str() else 0
+    if not issubclass(kind, cimpl.KafkaException):
+        return 0
+    error = value.args[0] if isinstance(value, kind) else value
+    return int(error.code())
 
 
 def _followed(ours: Any, name: str, original: Any) -> None:

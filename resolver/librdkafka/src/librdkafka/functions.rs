@@ -100,6 +100,7 @@ functions! {
         conf_destroy = rd_kafka_conf_destroy: unsafe extern "C" fn(*mut RdKafkaConf),
         /// `0xMMmmrrxx`.
         version = rd_kafka_version: unsafe extern "C" fn() -> c_int,
+        last_error = rd_kafka_last_error: unsafe extern "C" fn() -> c_int,
         error_code = rd_kafka_error_code: unsafe extern "C" fn(*const c_void) -> c_int,
         group_metadata_write = rd_kafka_consumer_group_metadata_write:
             unsafe extern "C" fn(*const c_void, *mut *mut c_void, *mut usize) -> *mut c_void,

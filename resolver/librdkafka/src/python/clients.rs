@@ -1,13 +1,16 @@
 //! The methods of confluent-kafka's clients that are called for every message: `poll()` of a consumer, `produce()` of a producer.
 
-use std::ffi::{CStr, c_void};
+use std::ffi::{CStr, CString, c_void};
 use std::mem::transmute;
 use std::ptr;
 use std::sync::OnceLock;
 
+use tracer_resolver::interceptor::{RefusedSend, has_producers, refused, sends_seen};
+
 use super::c_methods::c_method;
 use super::cpython::{Method, Object, Owned, Python, WITH_KEYWORDS, WithKeywords};
 use super::layer::Layer;
+use crate::contained::contained;
 
 /// One of the methods.
 #[derive(Clone, Copy)]
@@ -166,6 +169,7 @@ unsafe extern "C-unwind" fn produce(producer: *mut Object, args: *mut Object, kw
         let Some(it) = layer.say(argument(1, names.value), argument(2, names.key)) else { return ptr::null_mut() };
         let reports =
             count > 4 || [names.on_delivery, names.callback].into_iter().any(|name| named(name) != python.none);
+        let seen = sends_seen();
         let result = if reports && !python.is_none(it.raw()) {
             let Some(with_report) = layer.with_report(args, kwargs, &it) else { return ptr::null_mut() };
             let [args, kwargs] = [0, 1].map(|place| (python.tuple_get)(with_report.raw(), place));
@@ -174,9 +178,65 @@ unsafe extern "C-unwind" fn produce(producer: *mut Object, args: *mut Object, kw
             original.call(producer, args, kwargs)
         };
         if result.is_null() {
+            if seen == sends_seen() && has_producers() {
+                let [value, key] = [argument(1, names.value), argument(2, names.key)];
+                let is_tombstone = python.is_none(value) && !python.is_none(key);
+                let place = (argument(0, names.topic), argument(3, names.partition));
+                tell_of_refused(layer, producer, place, is_tombstone);
+            }
             // It may not have come so far that what was said of it was taken.
             layer.unsay();
         }
         result
     }
+}
+
+/// Tells the engine of a send to this topic and partition that `produce()` has raised a Kafka error for, before librdkafka came
+/// to its interceptors. What is raised stays so, unless Python is interrupted meanwhile.
+///
+/// # Safety
+///
+/// `producer` and the others live, and the GIL is held.
+#[cold]
+unsafe fn tell_of_refused(layer: &Layer, producer: *mut Object, place: (*mut Object, *mut Object), is_tombstone: bool) {
+    let python = layer.python;
+    // SAFETY: as promised by the caller; there is room for the three, whose references are given back below, or here.
+    unsafe {
+        let [mut kind, mut value, mut traceback] = [ptr::null_mut(); 3];
+        (python.err_fetch)(&raw mut kind, &raw mut value, &raw mut traceback);
+        let raised = [kind, value, traceback].map(|object| python.owned(object));
+        let [Some(_), given, _] = &raised else { return };
+        let given = given.as_ref().map_or(python.none, |value| value.raw());
+        let Some(code) = layer.called(layer.slow.refusal, [kind, given]) else { return };
+        let error = i32::try_from(python.signed(code.raw())).unwrap_or(0);
+        if let Some(client) = client_of(python, producer).filter(|_| error != 0) {
+            let (topic, partition) = place;
+            let partition =
+                if python.is_none(partition) { -1 } else { i32::try_from(python.signed(partition)).unwrap_or(-1) };
+            let send = RefusedSend { error, partition, key: None, is_tombstone };
+            // What is no text has been raised for already.
+            let topic = python.text(&*topic).and_then(|topic| CString::new(topic).ok());
+            if let Some(topic) = topic {
+                contained((), || refused(client, &topic, [send].into_iter()));
+            }
+        }
+        let [kind, value, traceback] = raised.map(|object| object.map_or(ptr::null_mut(), Owned::into_raw));
+        (python.err_restore)(kind, value, traceback);
+    }
+}
+
+/// The address of the `rd_kafka_t` that confluent-kafka's producer has as its first member; it is never followed, but known by the
+/// engine, or is none.
+///
+/// # Safety
+///
+/// `producer` lives, and the GIL is held.
+unsafe fn client_of(python: &Python, producer: *mut Object) -> Option<usize> {
+    // SAFETY: as promised by the caller.
+    let size = python.attribute(unsafe { (*producer).kind() }, python.name(c"__basicsize__")?)?;
+    if python.signed(size.raw()) < (size_of::<Object>() + size_of::<usize>()) as i64 {
+        return None;
+    }
+    // SAFETY: an object is as long as its type says.
+    Some(unsafe { producer.add(1).cast::<usize>().read() })
 }

@@ -99,6 +99,10 @@ python! {
     inc_ref: c"Py_IncRef" as unsafe extern "C-unwind" fn(*mut Object),
     dec_ref: c"Py_DecRef" as unsafe extern "C-unwind" fn(*mut Object),
     err_clear: c"PyErr_Clear" as unsafe extern "C-unwind" fn(),
+    /// Gives what is raised, and nothing is any more; the kind is null where nothing was.
+    err_fetch: c"PyErr_Fetch" as unsafe extern "C-unwind" fn(*mut *mut Object, *mut *mut Object, *mut *mut Object),
+    /// Takes the references.
+    err_restore: c"PyErr_Restore" as unsafe extern "C-unwind" fn(*mut Object, *mut Object, *mut Object),
     type_of: c"PyObject_Type" as One,
     call: c"PyObject_Call" as WithKeywords,
     call_with: c"PyObject_CallFunctionObjArgs" as unsafe extern "C-unwind" fn(*mut Object, ...) -> *mut Object,

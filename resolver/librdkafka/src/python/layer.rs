@@ -41,6 +41,8 @@ pub(super) struct Names {
     pub habits: *mut Object,
     /// Gives the event loop that runs on the calling thread, once asyncio is there.
     pub running: *mut Object,
+    pub topic: *mut Object,
+    pub partition: *mut Object,
     pub value: *mut Object,
     pub key: *mut Object,
     pub on_delivery: *mut Object,
@@ -54,6 +56,8 @@ pub(super) struct Slow {
     pub given: *mut Object,
     pub said: *mut Object,
     pub with_report: *mut Object,
+    /// The number of the Kafka error that was raised; 0 for what is none.
+    pub refusal: *mut Object,
 }
 
 // SAFETY: objects that are never let go of; used with the GIL held.
@@ -108,6 +112,8 @@ impl Layer {
                 spans: python.name(c"opentelemetry.trace")?,
                 habits: python.name(c"_tracer_interceptors")?,
                 running: python.name(c"running")?,
+                topic: python.name(c"topic")?,
+                partition: python.name(c"partition")?,
                 value: python.name(c"value")?,
                 key: python.name(c"key")?,
                 on_delivery: python.name(c"on_delivery")?,
@@ -119,6 +125,7 @@ impl Layer {
                 given: given(c"given")?,
                 said: given(c"said")?,
                 with_report: given(c"with_report")?,
+                refusal: given(c"refusal")?,
             },
             // SAFETY: a type of a C module, or what has no such methods.
             of_message: unsafe { OfMessage::of(python, message) },

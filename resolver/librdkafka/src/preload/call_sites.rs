@@ -1,0 +1,119 @@
+//! Which function the places that call one mean: a place means the same every time, so it is found once.
+//!
+//! For what is called for every message that is sent, in processes that are not traced too, and in those with several librdkafkas.
+
+use std::ffi::CStr;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+use tracer_resolver::with_room;
+
+use super::real::{errno, reached, set_errno};
+use crate::caller::Caller;
+use crate::contained::contained;
+use crate::module::Module;
+
+/// The places that have called one function. A list without a lock, because a lock that is held while another thread forks stays held
+/// in the child for ever; what is in it is never freed.
+pub(super) struct CallSites {
+    latest: AtomicPtr<CallSite>,
+    count: AtomicUsize,
+}
+
+struct CallSite {
+    caller: Caller,
+    address: usize,
+    next: *const CallSite,
+}
+
+/// Those that are known; a further one costs microseconds for each message.
+const MAX: usize = 64;
+
+impl CallSites {
+    pub(super) const fn new() -> Self {
+        Self { latest: AtomicPtr::new(ptr::null_mut()), count: AtomicUsize::new(0) }
+    }
+
+    /// [`reached`].
+    #[inline]
+    pub(super) fn reached(&self, name: &CStr, caller: Caller) -> Option<usize> {
+        // Acquire: pairs with the release in `keep`.
+        let mut at = self.latest.load(Ordering::Acquire).cast_const();
+        // SAFETY: what the list holds is never freed, and only read.
+        while let Some(site) = unsafe { at.as_ref() } {
+            if site.caller == caller {
+                return Some(site.address);
+            }
+            at = site.next;
+        }
+        self.find(name, caller)
+    }
+
+    #[cold]
+    fn find(&self, name: &CStr, caller: Caller) -> Option<usize> {
+        let before = errno();
+        let address = reached(name, caller)?;
+        // What jumps here from a function that we call may mean another one the next time.
+        if !caller.is_ours() && self.count.load(Ordering::Relaxed) < MAX {
+            contained((), || {
+                with_room(|| self.keep(caller, address));
+            });
+        }
+        set_errno(before);
+        Some(address)
+    }
+
+    fn keep(&self, caller: Caller, address: usize) {
+        // Code that was made at run time may be other code soon.
+        let (Some(_), Some(module)) = (caller.module(), Module::containing(address)) else { return };
+        // The module stays: its like may be loaded elsewhere when the one that calls comes back to its place.
+        let Some(handle) = module.open() else { return };
+        handle.keep();
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let site = Box::into_raw(Box::new(CallSite { caller, address, next: ptr::null() }));
+        let mut latest = self.latest.load(Ordering::Acquire);
+        loop {
+            // SAFETY: ours alone until it is published; from then on it is only read.
+            unsafe { (*site).next = latest };
+            // AcqRel: publishes it, and sees what others published.
+            match self.latest.compare_exchange(latest, site, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return,
+                Err(current) => latest = current,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A call from here in this program.
+    fn caller(address: usize) -> Caller {
+        // SAFETY: it is an address, and nothing else.
+        unsafe { std::mem::transmute::<usize, Caller>(address) }
+    }
+
+    #[test]
+    fn a_place_that_calls_is_looked_up_once_and_so_many_are_kept() {
+        // Not in this program, which is where this library is here.
+        let library = libc::strlen as *const () as usize;
+        let sites = CallSites::new();
+        let known = || sites.count.load(Ordering::Relaxed);
+        let found = sites.reached(c"strlen", caller(library)).unwrap();
+        assert_eq!(known(), 1);
+        assert_eq!(
+            (sites.reached(c"no_such_function", caller(library)), known()),
+            (Some(found), 1),
+            "it is not looked up"
+        );
+        assert_eq!(sites.reached(c"no_such_function", caller(library + 1)), None);
+        let on_the_stack = 0_u64;
+        assert!(sites.reached(c"strlen", caller((&raw const on_the_stack).addr())).is_some());
+        assert_eq!(known(), 1, "code that was made at run time is not kept");
+        for place in 1..=2 * MAX {
+            assert!(sites.reached(c"strlen", caller(library + place)).is_some());
+        }
+        assert_eq!(known(), MAX);
+    }
+}
