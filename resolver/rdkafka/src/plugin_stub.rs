@@ -137,7 +137,7 @@ fn loadable(path: &str) -> io::Result<()> {
 }
 
 fn image(target: u64, binding: u64) -> Vec<u8> {
-    elf::image(&machine::code(target, binding))
+    object(&machine::code(target, binding))
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -176,77 +176,73 @@ mod machine {
     }
 }
 
-mod elf {
-    use super::machine::{self, PAGE};
+const CODE: u64 = 0x200;
+const DYNAMIC: u64 = machine::PAGE;
 
-    const CODE: u64 = 0x200;
-    const DYNAMIC: u64 = PAGE;
+/// One page to execute (headers, symbol, string and hash tables, code) and one to write (the dynamic section, in
+/// which the dynamic linker relocates addresses in place).
+fn object(code: &[u8]) -> Vec<u8> {
+    let strings = b"\0conf_init\0";
+    let (symbols_at, hash_at, strings_at) = (0x140, 0x170, 0x190);
+    let mut image = Image(vec![0; 2 * machine::PAGE as usize]);
+    // ELF header: 64-bit, little-endian, version 1, System V; ET_DYN and the machine; four program headers at 64.
+    image.put(0, b"\x7fELF\x02\x01\x01");
+    image.put(16, &[3, 0, machine::NUMBER, 0, 1, 0, 0, 0]);
+    image.word(32, 64);
+    image.put(52, &[64, 0, 56, 0, 4, 0, 64, 0]);
+    // PT_LOAD read+execute, PT_LOAD read+write, PT_DYNAMIC; PT_GNU_STACK read+write, without which the dynamic
+    // linker would make every stack of the process executable.
+    image.program_header(0, 1, 5, 0, machine::PAGE);
+    image.program_header(1, 1, 6, machine::PAGE, machine::PAGE);
+    image.program_header(2, 2, 6, DYNAMIC, 6 * 16);
+    image.program_header(3, 0x6474_e551, 6, 0, 0);
+    // Symbol 1: conf_init, global function, in section 1 (any defined one), at CODE.
+    let symbol = symbols_at + 24;
+    image.put(symbol, &[1, 0, 0, 0, 0x12, 0, 1, 0]);
+    image.word(symbol + 8, CODE);
+    image.word(symbol + 16, code.len() as u64);
+    // DT_HASH: one bucket, two symbols in the chain; the bucket names symbol 1.
+    for (index, word) in [1_u32, 2, 1, 0, 0].into_iter().enumerate() {
+        image.put(hash_at + 4 * index, &word.to_le_bytes());
+    }
+    image.put(strings_at, strings);
+    image.put(CODE as usize, code);
+    // DT_HASH, DT_STRTAB, DT_SYMTAB, DT_STRSZ, DT_SYMENT, DT_NULL.
+    let dynamic = [
+        (4, hash_at as u64),
+        (5, strings_at as u64),
+        (6, symbols_at as u64),
+        (10, strings.len() as u64),
+        (11, 24),
+        (0, 0),
+    ];
+    for (index, (tag, value)) in dynamic.into_iter().enumerate() {
+        image.word(DYNAMIC as usize + 16 * index, tag);
+        image.word(DYNAMIC as usize + 16 * index + 8, value);
+    }
+    image.0
+}
 
-    /// One page to execute (headers, symbol, string and hash tables, code) and one to write (the dynamic section, in
-    /// which the dynamic linker relocates addresses in place).
-    pub(super) fn image(code: &[u8]) -> Vec<u8> {
-        let strings = b"\0conf_init\0";
-        let (symbols_at, hash_at, strings_at) = (0x140, 0x170, 0x190);
-        let mut image = Image(vec![0; 2 * PAGE as usize]);
-        // ELF header: 64-bit, little-endian, version 1, System V; ET_DYN and the machine; four program headers at 64.
-        image.put(0, b"\x7fELF\x02\x01\x01");
-        image.put(16, &[3, 0, machine::NUMBER, 0, 1, 0, 0, 0]);
-        image.word(32, 64);
-        image.put(52, &[64, 0, 56, 0, 4, 0, 64, 0]);
-        // PT_LOAD read+execute, PT_LOAD read+write, PT_DYNAMIC; PT_GNU_STACK read+write, without which the dynamic
-        // linker would make every stack of the process executable.
-        image.program_header(0, 1, 5, 0, PAGE);
-        image.program_header(1, 1, 6, PAGE, PAGE);
-        image.program_header(2, 2, 6, DYNAMIC, 6 * 16);
-        image.program_header(3, 0x6474_e551, 6, 0, 0);
-        // Symbol 1: conf_init, global function, in section 1 (any defined one), at CODE.
-        let symbol = symbols_at + 24;
-        image.put(symbol, &[1, 0, 0, 0, 0x12, 0, 1, 0]);
-        image.word(symbol + 8, CODE);
-        image.word(symbol + 16, code.len() as u64);
-        // DT_HASH: one bucket, two symbols in the chain; the bucket names symbol 1.
-        for (index, word) in [1_u32, 2, 1, 0, 0].into_iter().enumerate() {
-            image.put(hash_at + 4 * index, &word.to_le_bytes());
+struct Image(Vec<u8>);
+
+impl Image {
+    fn put(&mut self, at: usize, bytes: &[u8]) {
+        if let Some(target) = self.0.get_mut(at..at + bytes.len()) {
+            target.copy_from_slice(bytes);
         }
-        image.put(strings_at, strings);
-        image.put(CODE as usize, code);
-        // DT_HASH, DT_STRTAB, DT_SYMTAB, DT_STRSZ, DT_SYMENT, DT_NULL.
-        let dynamic = [
-            (4, hash_at as u64),
-            (5, strings_at as u64),
-            (6, symbols_at as u64),
-            (10, strings.len() as u64),
-            (11, 24),
-            (0, 0),
-        ];
-        for (index, (tag, value)) in dynamic.into_iter().enumerate() {
-            image.word(DYNAMIC as usize + 16 * index, tag);
-            image.word(DYNAMIC as usize + 16 * index + 8, value);
-        }
-        image.0
     }
 
-    struct Image(Vec<u8>);
+    fn word(&mut self, at: usize, value: u64) {
+        self.put(at, &value.to_le_bytes());
+    }
 
-    impl Image {
-        fn put(&mut self, at: usize, bytes: &[u8]) {
-            if let Some(target) = self.0.get_mut(at..at + bytes.len()) {
-                target.copy_from_slice(bytes);
-            }
-        }
-
-        fn word(&mut self, at: usize, value: u64) {
-            self.put(at, &value.to_le_bytes());
-        }
-
-        /// Offset, virtual and physical address are the same.
-        fn program_header(&mut self, index: usize, kind: u32, flags: u32, at: u64, size: u64) {
-            let start = 64 + 56 * index;
-            self.put(start, &kind.to_le_bytes());
-            self.put(start + 4, &flags.to_le_bytes());
-            for (field, value) in [(8, at), (16, at), (24, at), (32, size), (40, size), (48, PAGE)] {
-                self.word(start + field, value);
-            }
+    /// Offset, virtual and physical address are the same.
+    fn program_header(&mut self, index: usize, kind: u32, flags: u32, at: u64, size: u64) {
+        let start = 64 + 56 * index;
+        self.put(start, &kind.to_le_bytes());
+        self.put(start + 4, &flags.to_le_bytes());
+        for (field, value) in [(8, at), (16, at), (24, at), (32, size), (40, size), (48, machine::PAGE)] {
+            self.word(start + field, value);
         }
     }
 }

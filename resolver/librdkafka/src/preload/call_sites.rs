@@ -1,6 +1,7 @@
-//! Which function the places that call one mean: a place means the same every time, so it is found once.
+//! Which function the places that call one mean: a place of the program itself means the same every time, so it is found once.
 //!
-//! For what is called for every message that is sent, in processes that are not traced too, and in those with several librdkafkas.
+//! For what is called for every message that is sent, in processes that are not traced too, and in those with several librdkafkas. A place
+//! in a library is looked at each time there: the library may go, and another with a librdkafka of its own come to its place.
 
 use std::ffi::CStr;
 use std::ptr;
@@ -8,9 +9,10 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use tracer_resolver::with_room;
 
-use super::real::{errno, reached, set_errno};
+use super::real::{errno, reached, reached_often, set_errno};
 use crate::caller::Caller;
 use crate::contained::contained;
+use crate::librdkafka::Librdkafka;
 use crate::module::Module;
 
 /// The places that have called one function. A list without a lock, because a lock that is held while another thread forks stays held
@@ -18,6 +20,10 @@ use crate::module::Module;
 pub(super) struct CallSites {
     latest: AtomicPtr<CallSite>,
     count: AtomicUsize,
+    /// What all mean, while one librdkafka was met.
+    meant_by_all: AtomicUsize,
+    /// Whether a module is there until the process ends.
+    stays: fn(&Module) -> bool,
 }
 
 struct CallSite {
@@ -31,12 +37,20 @@ const MAX: usize = 64;
 
 impl CallSites {
     pub(super) const fn new() -> Self {
-        Self { latest: AtomicPtr::new(ptr::null_mut()), count: AtomicUsize::new(0) }
+        Self::within(Module::is_program)
+    }
+
+    const fn within(stays: fn(&Module) -> bool) -> Self {
+        let (latest, count, meant_by_all) = (AtomicPtr::new(ptr::null_mut()), AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { latest, count, meant_by_all, stays }
     }
 
     /// [`reached`].
     #[inline]
     pub(super) fn reached(&self, name: &CStr, caller: Caller) -> Option<usize> {
+        if Librdkafka::only_one().is_some() {
+            return reached_often(name, caller, &self.meant_by_all);
+        }
         // Acquire: pairs with the release in `keep`.
         let mut at = self.latest.load(Ordering::Acquire).cast_const();
         // SAFETY: what the list holds is never freed, and only read.
@@ -64,9 +78,11 @@ impl CallSites {
     }
 
     fn keep(&self, caller: Caller, address: usize) {
-        // Code that was made at run time may be other code soon.
-        let (Some(_), Some(module)) = (caller.module(), Module::containing(address)) else { return };
-        // The module stays: its like may be loaded elsewhere when the one that calls comes back to its place.
+        let Some(module) = Module::containing(address) else { return };
+        if !caller.module().is_some_and(|caller| (self.stays)(&caller)) {
+            return;
+        }
+        // The module stays as long as the place that calls it.
         let Some(handle) = module.open() else { return };
         handle.keep();
         self.count.fetch_add(1, Ordering::Relaxed);
@@ -98,7 +114,10 @@ mod tests {
     fn a_place_that_calls_is_looked_up_once_and_so_many_are_kept() {
         // Not in this program, which is where this library is here.
         let library = libc::strlen as *const () as usize;
-        let sites = CallSites::new();
+        let of_libraries = CallSites::new();
+        assert!(of_libraries.reached(c"strlen", caller(library)).is_some());
+        assert_eq!(of_libraries.count.load(Ordering::Relaxed), 0, "a library may go");
+        let sites = CallSites::within(|_| true);
         let known = || sites.count.load(Ordering::Relaxed);
         let found = sites.reached(c"strlen", caller(library)).unwrap();
         assert_eq!(known(), 1);
