@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString, c_void};
 use std::ops::Range;
 use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tracer_resolver::{LoadedModule, find_loaded_module};
 
@@ -37,6 +38,17 @@ impl Module {
     /// All of them, in the order in which they were loaded.
     pub(crate) fn every() -> Vec<Self> {
         Self::search(None)
+    }
+
+    /// Whether it came with the program, and so goes with it: it was there when this library was loaded, as the linker's list
+    /// has it, whose first ones keep their places.
+    pub(crate) fn came_with_the_program(&self) -> bool {
+        let mut place = 0;
+        let many = AT_LOAD.load(Ordering::Relaxed);
+        find_loaded_module(|module| {
+            place += 1;
+            module.bias() == self.bias && module.name() == &*self.name
+        }) && place <= many
     }
 
     fn search(address: Option<usize>) -> Vec<Self> {
@@ -110,6 +122,19 @@ impl Module {
         }
         self.name.to_string_lossy().into_owned()
     }
+}
+
+/// How many modules there were when this library was loaded.
+static AT_LOAD: AtomicUsize = AtomicUsize::new(0);
+
+/// Called when this library is loaded. Takes no memory.
+pub(crate) fn count_at_load() {
+    let mut many = 0;
+    find_loaded_module(|_| {
+        many += 1;
+        false
+    });
+    AT_LOAD.store(many, Ordering::Relaxed);
 }
 
 /// A loaded module, held until this is dropped, or for ever by [`Handle::keep`].
@@ -241,6 +266,17 @@ mod tests {
         assert_eq!(c.open().unwrap().symbol(c"rd_kafka_new"), None);
         assert!(Module::every().len() > 2 && Module::every().contains(&c) && Module::every().contains(&program));
         assert!(!c.marks().notes.is_empty() && !c.marks().headers.is_empty());
+    }
+
+    #[test]
+    fn what_was_there_at_load_came_with_the_program_and_nothing_else_did() {
+        let of = |address: usize| Module::containing(address).unwrap();
+        let program = of(Module::every as fn() -> Vec<Module> as usize);
+        let c = of(libc::strlen as *const () as usize);
+        AT_LOAD.store(1, Ordering::Relaxed);
+        assert!(program.came_with_the_program() && !c.came_with_the_program());
+        count_at_load();
+        assert!(program.came_with_the_program() && c.came_with_the_program());
     }
 
     /// Else the linker's lock is held while the allocator's is waited for.
