@@ -96,7 +96,7 @@ entry! {
 /// Sends a message. -1, and `errno` is `ENOSYS`, when there is no such function.
 ///
 /// Its arguments leave no register for the caller's address: the entry puts the two short ones, the second and the third,
-/// into one, and jumps, as those of [`entry!`] do.
+/// into one, and jumps, as those of `entry!` do.
 ///
 /// # Safety
 ///
