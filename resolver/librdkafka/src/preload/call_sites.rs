@@ -1,9 +1,9 @@
 //! Which function the places that call one mean: a place of the program, or of a library that came with it, means the same
 //! every time, so it is found once.
 //!
-//! For what is called for every message that is sent, in processes that are not traced too, and in those with several
-//! librdkafkas. A place in a library that was loaded later is looked at each time there: the library may go, and another
-//! with a librdkafka of its own come to its place.
+//! For what is called for every message, in processes that are not traced too, and in those with several librdkafkas. A place
+//! in a library that was loaded later is looked at each time there: the library may go, and another with a librdkafka of
+//! its own come to its place.
 
 use std::ffi::CStr;
 use std::ptr;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use tracer_resolver::with_room;
 
-use super::real::{errno, reached, reached_often, set_errno};
+use super::real::{errno, reached, set_errno};
 use crate::caller::Caller;
 use crate::contained::contained;
 use crate::librdkafka::Librdkafka;
@@ -47,11 +47,18 @@ impl CallSites {
         Self { latest, count, meant_by_all, stays }
     }
 
-    /// [`reached`].
+    /// [`reached`]: two atomic loads while one librdkafka was met, since all callers mean the same then.
     #[inline]
     pub(super) fn reached(&self, name: &CStr, caller: Caller) -> Option<usize> {
         if Librdkafka::only_one().is_some() {
-            return reached_often(name, caller, &self.meant_by_all);
+            return match self.meant_by_all.load(Ordering::Relaxed) {
+                0 => {
+                    let address = reached(name, caller)?;
+                    self.meant_by_all.store(address, Ordering::Relaxed);
+                    Some(address)
+                }
+                address => Some(address),
+            };
         }
         self.reached_from(name, caller)
     }

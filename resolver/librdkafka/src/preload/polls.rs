@@ -6,10 +6,10 @@
 
 use std::ffi::{CStr, c_int};
 use std::ptr;
-use std::sync::atomic::AtomicUsize;
 
 use tracer_resolver::interceptor::{Hands, RdKafka, RdKafkaMessage, RdKafkaTopic, calling_back, closing, polling};
 
+use super::call_sites::CallSites;
 use super::real;
 use crate::caller::entry;
 
@@ -60,8 +60,8 @@ macro_rules! wrappers {
 /// The real function: called for every message, or once in a client's life.
 macro_rules! find {
     (often, $name:expr, $caller:expr) => {{
-        static KNOWN: AtomicUsize = AtomicUsize::new(0);
-        real::reached_often($name, $caller, &KNOWN)
+        static SITES: CallSites = CallSites::new();
+        SITES.reached($name, $caller)
     }};
     (once, $name:expr, $caller:expr) => {
         real::reached($name, $caller)

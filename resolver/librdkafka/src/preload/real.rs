@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_int, c_void};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tracer_resolver::with_room;
 
@@ -12,23 +11,6 @@ use crate::contained::contained;
 use crate::librdkafka::Librdkafka;
 use crate::module::Module;
 use crate::{stderr_log, unmet_program};
-
-/// [`reached`], for what is called for every message: while one librdkafka was met, all callers mean the same, which is
-/// kept in `known`. Two atomic loads then, else microseconds.
-#[inline]
-pub(super) fn reached_often(name: &CStr, caller: Caller, known: &AtomicUsize) -> Option<usize> {
-    if Librdkafka::only_one().is_none() {
-        return reached(name, caller);
-    }
-    match known.load(Ordering::Relaxed) {
-        0 => {
-            let address = reached(name, caller)?;
-            known.store(address, Ordering::Relaxed);
-            Some(address)
-        }
-        address => Some(address),
-    }
-}
 
 /// The address that the code at `caller` would have reached by `name` without us. Costs microseconds.
 ///
