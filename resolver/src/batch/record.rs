@@ -150,26 +150,38 @@ impl EndedBy {
 }
 
 impl FinishedSpan {
-    /// What waits in place of a span for a message whose topic gets none: the context that the message brought. It is never
-    /// sent: `trace_flags` does not say sampled, what the context says is in `outcome`.
-    pub(crate) fn passing_on(origin: OriginAddress, trace_id: [u8; 16], span_id: [u8; 8], flags: u8) -> Self {
+    /// One of which nothing more is known: to be filled in.
+    #[inline]
+    pub(crate) fn blank(origin: OriginAddress, kind: SpanKind) -> Self {
         Self {
             origin,
-            trace_id,
-            span_id,
+            trace_id: [0; 16],
+            span_id: [0; 8],
             parent_span_id: [0; 8],
             link_trace_id: [0; 16],
             link_span_id: [0; 8],
-            start: crate::clock::unix_nanos(),
+            start: 0,
             end: 0,
             offset: -1,
             time_in_queue: TimeInQueue::UNKNOWN,
             partition: -1,
-            outcome: Outcome(i32::from(flags)),
-            kind: SpanKind::PassedOn,
+            outcome: Outcome::OK,
+            kind,
             flags: SpanFlags::default(),
             trace_flags: 0,
             extra_len: 0,
+        }
+    }
+
+    /// What waits in place of a span for a message whose topic gets none: the context that the message brought. It is never
+    /// sent: `trace_flags` does not say sampled, what the context says is in `outcome`.
+    pub(crate) fn passing_on(origin: OriginAddress, trace_id: [u8; 16], span_id: [u8; 8], flags: u8) -> Self {
+        Self {
+            trace_id,
+            span_id,
+            start: crate::clock::unix_nanos(),
+            outcome: Outcome(i32::from(flags)),
+            ..Self::blank(origin, SpanKind::PassedOn)
         }
     }
 

@@ -21,8 +21,8 @@ use super::message::Message;
 use super::route::{Route, Traced};
 use crate::Resolver;
 use crate::batch::{
-    Field, FinishedSpan, LinkedSpan, Outcome, Pipeline, Place, SpanFlags, SpanKind, SpanOrigin, SpanWriter,
-    TimeInQueue, TraceStateField, write_links,
+    Field, FinishedSpan, LinkedSpan, Pipeline, Place, SpanFlags, SpanKind, SpanOrigin, SpanWriter, TraceStateField,
+    write_links,
 };
 use crate::clock;
 use crate::host;
@@ -224,64 +224,50 @@ impl Receive {
         let trace_id = new_trace_id();
         let no_parent = ParentSampling::NoParent;
         let verdict = traced.sampler.judge(&trace_id, None, no_parent, || None, clock::monotonic_nanos);
-        if verdict.is_shed {
-            traced.counters.shed.raise();
-        }
+        traced.count_shed(verdict);
         let span = FinishedSpan {
-            origin: traced.origin.address(),
             trace_id,
             span_id: new_span_id(),
-            parent_span_id: [0; 8],
-            link_trace_id: [0; 16],
-            link_span_id: [0; 8],
             start,
             end: start,
-            offset: -1,
-            time_in_queue: TimeInQueue::UNKNOWN,
             partition,
-            outcome: Outcome::OK,
-            kind: SpanKind::Poll,
-            flags: SpanFlags::default(),
             trace_flags: verdict.flags,
-            extra_len: 0,
+            ..FinishedSpan::blank(traced.origin.address(), SpanKind::Poll)
         };
         let kept_by = traced.sampler.kept_by(no_parent, verdict);
         let mut buffer = TraceStateBuffer::new();
         let trace_state = settled_trace_state(None, &trace_id, kept_by, &mut buffer).map(Box::from);
-        Self {
-            client,
-            span,
-            verdict,
-            origin: Arc::clone(&traced.origin),
-            trace_state,
-            links: Vec::new(),
-            links_left_out: 0,
-            messages: 0,
-            handed: Vec::new(),
-        }
+        Self::empty(client, span, verdict, Arc::clone(&traced.origin), trace_state)
     }
 
     /// The same for messages whose spans wait: in the trace, and with the decision, of the first one.
     fn of_first(first: &FinishedSpan, origin: Arc<SpanOrigin>) -> Self {
         let span = FinishedSpan {
+            trace_id: first.trace_id,
             span_id: new_span_id(),
-            parent_span_id: [0; 8],
-            link_trace_id: [0; 16],
-            link_span_id: [0; 8],
+            start: first.start,
             end: first.start,
-            offset: -1,
-            time_in_queue: TimeInQueue::UNKNOWN,
-            kind: SpanKind::Poll,
-            flags: SpanFlags::default(),
-            extra_len: 0,
-            ..*first
+            partition: first.partition,
+            outcome: first.outcome,
+            trace_flags: first.trace_flags,
+            ..FinishedSpan::blank(first.origin, SpanKind::Poll)
         };
+        Self::empty(0, span, Verdict::of_before(first.trace_flags), origin, None)
+    }
+
+    fn empty(
+        client: u64,
+        span: FinishedSpan,
+        verdict: Verdict,
+        origin: Arc<SpanOrigin>,
+        trace_state: Option<Box<[u8]>>,
+    ) -> Self {
         Self {
-            client: 0,
+            client,
             span,
-            verdict: Verdict::of_before(first.trace_flags),
+            verdict,
             origin,
-            trace_state: None,
+            trace_state,
             links: Vec::new(),
             links_left_out: 0,
             messages: 0,

@@ -11,9 +11,7 @@ use super::consumer::trace_state_of;
 use super::incoming::Incoming;
 use super::route::{Traced, topic_hash};
 use super::settled::{Links, Settled};
-use crate::batch::{
-    FinishedSpan, LinkedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TimeInQueue, TraceStateField, write_links,
-};
+use crate::batch::{FinishedSpan, LinkedSpan, Outcome, Pipeline, SpanKind, TraceStateField, write_links};
 use crate::clock;
 use crate::propagation::TraceStateBuffer;
 use crate::stack_room::with_room;
@@ -68,29 +66,21 @@ fn make_span(traced: &Traced, settled: &Settled, err: i32, time: Time, topic: &s
         None => (new_trace_id(), ParentSampling::NoParent),
     };
     let verdict = traced.sampler.judge(&trace_id, parent.as_ref(), sampling, || None, clock::monotonic_nanos);
-    if verdict.is_shed {
-        traced.counters.shed.raise();
-    }
+    traced.count_shed(verdict);
     if !verdict.is_kept() {
         return;
     }
     let span = FinishedSpan {
-        origin: traced.origin.address(),
         trace_id,
         span_id: new_span_id(),
         parent_span_id: parent.map_or([0; 8], |parent| parent.span_id),
-        link_trace_id: [0; 16],
-        link_span_id: [0; 8],
         start: time.start,
         end: time.end,
         offset: only.map_or(-1, |(offset, _)| offset),
-        time_in_queue: TimeInQueue::UNKNOWN,
         partition: if let [one] = committed { one.partition } else { -1 },
         outcome: Outcome(outcome),
-        kind: SpanKind::Commit,
-        flags: SpanFlags::default(),
         trace_flags: verdict.flags,
-        extra_len: 0,
+        ..FinishedSpan::blank(traced.origin.address(), SpanKind::Commit)
     };
     let mut extra = Vec::new();
     let mut buffer = TraceStateBuffer::new();

@@ -18,7 +18,7 @@ use super::route::{Route, Traced};
 use super::settled::Settled;
 use super::{event_loops, thread_habits};
 use crate::batch::{
-    CLAIM_WINDOW, FinishedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TimeInQueue, TraceStateField, WaitingPlace,
+    CLAIM_WINDOW, FinishedSpan, Pipeline, SpanFlags, SpanKind, TimeInQueue, TraceStateField, WaitingPlace,
 };
 use crate::clock;
 use crate::config::{Ambient, Propagator, Relation};
@@ -326,22 +326,10 @@ pub(super) fn consumer_span(
 ) -> (FinishedSpan, Verdict) {
     let now = clock::unix_nanos();
     let mut span = FinishedSpan {
-        origin: traced.origin.address(),
-        trace_id: [0; 16],
         span_id: new_span_id(),
-        parent_span_id: [0; 8],
-        link_trace_id: [0; 16],
-        link_span_id: [0; 8],
         start: now,
         end: now,
-        offset: -1,
-        time_in_queue: TimeInQueue::UNKNOWN,
-        partition: -1,
-        outcome: Outcome::OK,
-        kind: SpanKind::Receive,
-        flags: SpanFlags::default(),
-        trace_flags: 0,
-        extra_len: 0,
+        ..FinishedSpan::blank(traced.origin.address(), SpanKind::Receive)
     };
     if let Some(batch) = (traced.relation == Relation::Batch).then(|| batch(now)).flatten() {
         return in_batch(traced, span, &batch, incoming);

@@ -19,7 +19,7 @@ use super::message::Message;
 use super::parent_table::Parent;
 use super::route::{Route, Traced, error_name};
 use super::sent_spans::{self, SentSpan};
-use crate::batch::{FinishedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TimeInQueue, TraceStateField};
+use crate::batch::{FinishedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TraceStateField};
 use crate::clock;
 use crate::export::DropReason;
 use crate::metrics::Series;
@@ -160,22 +160,17 @@ impl Client {
         flags.set_if(SpanFlags::PARENT_GUESSED, send.parent.is_some_and(|parent| parent.guessed));
         flags.set_if(SpanFlags::TOMBSTONE, message.is_tombstone());
         let span = FinishedSpan {
-            origin: traced.origin.address(),
             trace_id: send.trace_id,
             span_id: send.span_id,
             parent_span_id: send.parent.map_or([0; 8], |parent| parent.span_id),
-            link_trace_id: [0; 16],
-            link_span_id: [0; 8],
             start: end.saturating_sub(lasted),
             end,
             offset: if message.error() == 0 { message.offset() } else { -1 },
-            time_in_queue: TimeInQueue::UNKNOWN,
             partition: message.partition(),
             outcome: Outcome(message.error()),
-            kind: SpanKind::Send,
             flags,
             trace_flags: send.trace_flags,
-            extra_len: 0,
+            ..FinishedSpan::blank(traced.origin.address(), SpanKind::Send)
         };
         self.measure_send(traced, message, Some(&span));
         if is_rescued {
@@ -347,7 +342,7 @@ impl Client {
 /// The failed send of a trace that was shed: it stands for itself alone.
 #[cold]
 fn rescue(traced: &Traced, message: &Message<'_>, span: &FinishedSpan) {
-    let state: &[u8] = b"ot=th:0";
+    let state = shedding::COUNTS_FOR_ITSELF;
     match traced.captured.as_deref() {
         Some(captured) => {
             tell(captured, message, message.headers(), Some(state), |fields| Pipeline::push(span, fields));

@@ -21,7 +21,7 @@ use super::kafka_api::RdKafkaError;
 use super::message::one_more_send;
 use super::refused_spans::SPANS_A_SECOND;
 use super::route::{Traced, error_name};
-use crate::batch::{FinishedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TimeInQueue, TraceStateField};
+use crate::batch::{FinishedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TraceStateField};
 use crate::cancellation::uncancelled;
 use crate::clock;
 use crate::per_process::PerProcess;
@@ -174,26 +174,20 @@ fn make_span(traced: &Traced, send: &RefusedSend<'_>, incoming: &Incoming<'_>) {
     flags.set_if(SpanFlags::PARENT_GUESSED, continued.is_some() && incoming.guessed);
     flags.set_if(SpanFlags::TOMBSTONE, send.is_tombstone);
     let span = FinishedSpan {
-        origin: traced.origin.address(),
         trace_id,
         span_id: new_span_id(),
         parent_span_id: continued.map_or([0; 8], |parent| parent.span_id),
-        link_trace_id: [0; 16],
-        link_span_id: [0; 8],
         start: now,
         end: now,
-        offset: -1,
-        time_in_queue: TimeInQueue::UNKNOWN,
         partition: send.partition,
         outcome: Outcome(send.error),
-        kind: SpanKind::Send,
         flags,
         trace_flags,
-        extra_len: 0,
+        ..FinishedSpan::blank(traced.origin.address(), SpanKind::Send)
     };
     let mut buffer = TraceStateBuffer::new();
     let state = if is_rescued {
-        Some(&b"ot=th:0"[..])
+        Some(shedding::COUNTS_FOR_ITSELF)
     } else if incoming.trace_state.is_none() && !verdict.has_threshold() {
         None
     } else {

@@ -225,6 +225,12 @@ impl Traced {
     #[inline]
     pub(super) fn is_not_kept(&self, verdict: Verdict) {
         self.topic.sampled_out.raise();
+        self.count_shed(verdict);
+    }
+
+    /// Counts a trace that does not begin because more comes than leaves.
+    #[inline]
+    pub(super) fn count_shed(&self, verdict: Verdict) {
         if verdict.is_shed {
             self.counters.shed.raise();
         }

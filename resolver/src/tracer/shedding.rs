@@ -32,6 +32,9 @@ pub(crate) fn has_room_for_failures() -> bool {
     threshold() <= NONE_BEGINS - (NONE_BEGINS >> 16)
 }
 
+/// The trace state of a span that is kept although its trace was shed: it counts for itself alone.
+pub(crate) const COUNTS_FOR_ITSELF: &[u8] = b"ot=th:0";
+
 impl Asker {
     /// One that asks for nothing.
     pub(crate) fn new() -> Self {
