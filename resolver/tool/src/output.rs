@@ -39,6 +39,33 @@ pub(crate) fn counted(count: usize, what: &str) -> String {
     tracer_resolver::counted(count as u64, what)
 }
 
+/// A line on standard error that says what a long command is at, written over by the next; on a terminal only.
+pub(crate) struct Progress {
+    is_on: bool,
+}
+
+impl Progress {
+    pub(crate) fn new() -> Self {
+        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self { is_on: io::stderr().is_terminal() && !is_dumb }
+    }
+
+    pub(crate) fn show(&mut self, what: &str) {
+        self.print(what);
+    }
+
+    pub(crate) fn hide(&mut self) {
+        self.print("");
+    }
+
+    /// Who cannot be shown it misses nothing of the result.
+    fn print(&self, what: &str) {
+        if self.is_on {
+            let _ = write!(io::stderr(), "\r\x1b[K{what}");
+        }
+    }
+}
+
 /// Whether somebody still reads.
 pub(crate) enum Shown {
     All,

@@ -26,6 +26,8 @@ pub(crate) struct Case {
     pub(crate) desk: Desk,
     /// What batches are of: known once the table is.
     signal: AtomicU32,
+    /// An earlier rule found that the backend takes no batch: why.
+    not_taken: Option<String>,
 }
 
 impl Case {
@@ -43,6 +45,7 @@ impl Case {
             places,
             desk,
             signal: AtomicU32::new(TRACER_SIGNAL_TRACES),
+            not_taken: job.get("not_taken").and_then(Json::as_str).map(str::to_owned),
         }
     }
 
@@ -54,6 +57,7 @@ impl Case {
             places: self.places.clone(),
             desk: self.desk.clone(),
             signal: AtomicU32::new(self.signal()),
+            not_taken: self.not_taken.clone(),
         }
     }
 
@@ -148,9 +152,25 @@ impl Case {
         self.desk.seen()
     }
 
+    /// How long a call may take that is expected to go well; less where it is known that it does not.
+    pub(crate) fn limit(&self) -> Duration {
+        if self.not_taken.is_some() { LIMIT_WHERE_NOTHING_IS_TAKEN } else { TIMEOUT }
+    }
+
+    /// Whatever is to be taken twice must be taken once.
+    pub(crate) fn needs_taken(&self, instance: &Instance<'_>) -> Tried {
+        self.needs_a_backend_that_takes()?;
+        let reply = instance.export(&self.batch(1), TIMEOUT, Lending::Plain)?;
+        if reply.code == TRACER_OK { Ok(()) } else { Err(not_taken(&reply.words())) }
+    }
+
+    pub(crate) fn needs_a_backend_that_takes(&self) -> Tried {
+        self.not_taken.as_ref().map_or(Ok(()), |why| Err(not_taken(why)))
+    }
+
     /// Exports a batch, and says what is wrong if it is not taken.
     pub(crate) fn expect_taken(&self, instance: &Instance<'_>, id: u64, lending: Lending, when: &str) -> Tried {
-        let reply = instance.export(&self.batch(id), TIMEOUT, lending)?;
+        let reply = instance.export(&self.batch(id), self.limit(), lending)?;
         if reply.code != TRACER_OK {
             self.broken(format!("export_batch {when}: {}", reply.words()));
         }
@@ -166,6 +186,10 @@ impl Case {
         instance.destroy()?;
         Ok(())
     }
+}
+
+pub(crate) fn not_taken(why: &str) -> Stop {
+    Stop::Skipped(format!("means nothing while a plain batch is not taken: {why}"))
 }
 
 impl Reply {
@@ -191,6 +215,8 @@ pub(crate) fn code_name(code: i32) -> String {
 
 /// For calls that are expected to go well.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
+/// A backend that takes nothing is not waited for again with every rule.
+const LIMIT_WHERE_NOTHING_IS_TAKEN: Duration = Duration::from_millis(500);
 /// This host's minor version.
 pub(crate) const MINOR: u32 = abi::TRACER_ABI_MINOR as u32;
 /// Of a sample batch: a number that is no multiple of eight, so that bodies lie at any address.

@@ -53,6 +53,11 @@ impl Desk {
         self.tell(&json!({ "skipped": why }));
     }
 
+    /// The backend takes no batch: why.
+    pub(crate) fn not_taken(&self, why: &str) {
+        self.tell(&json!({ "not_taken": why }));
+    }
+
     /// A line for who watches.
     pub(crate) fn line(&self, line: &Json) {
         self.tell(&json!({ "line": line }));

@@ -42,6 +42,22 @@ pub struct Checked {
     pub findings: Vec<Finding>,
 }
 
+/// How far a check has come.
+#[derive(Clone, Copy, Debug)]
+pub enum Step<'f> {
+    /// This rule is being tried.
+    Tries {
+        /// Its name.
+        rule: &'static str,
+        /// From 1.
+        number: usize,
+        /// How many there are.
+        of: usize,
+    },
+    /// What came of it.
+    Found(&'f Finding),
+}
+
 /// What came of one rule.
 #[derive(Debug)]
 pub struct Finding {
@@ -66,22 +82,27 @@ pub enum Outcome {
     Skipped(String),
 }
 
-/// Tries the rules. Takes some ten seconds for a plugin that keeps them all.
+/// Tries the rules. Takes some ten seconds for a plugin that keeps them all. `watch` hears each finding as it is made, and
+/// before it which rule is tried, as a number from 1 and of how many.
 ///
 /// # Errors
 ///
 /// What this machine does not allow: no process, no socket.
-pub fn check(wanted: &Wanted) -> io::Result<Checked> {
+pub fn check(wanted: &Wanted, watch: &mut dyn FnMut(Step<'_>)) -> io::Result<Checked> {
     let collector = Collector::open()?;
     let mut checked = Checked { about: json!({}), findings: Vec::new() };
     let mut barred: Option<&'static str> = None;
-    for rule in
-        rules().into_iter().filter(|rule| wanted.rules.is_empty() || wanted.rules.iter().any(|name| name == rule.name))
-    {
+    let mut not_taken: Option<String> = None;
+    let is_wanted = |rule: &Rule| wanted.rules.is_empty() || wanted.rules.iter().any(|name| name == rule.name);
+    let rules: Vec<_> = rules().into_iter().filter(is_wanted).collect();
+    for (index, rule) in rules.iter().enumerate() {
+        watch(Step::Tries { rule: rule.name, number: index + 1, of: rules.len() });
         let outcome = match barred {
             Some(gate) => Outcome::Skipped(format!("means nothing before `{gate}` is kept")),
             None => {
-                let heard = tried(wanted, &collector, &json!({ "rule": rule.name }), Rule::PATIENCE, &mut |_| {})?;
+                let what = json!({ "rule": rule.name, "not_taken": not_taken });
+                let mut heard = tried(wanted, &collector, &what, Rule::PATIENCE, &mut |_| {})?;
+                not_taken = heard.not_taken.take().or(not_taken);
                 checked.about = merged(checked.about, &heard.about);
                 heard.outcome()
             }
@@ -89,7 +110,9 @@ pub fn check(wanted: &Wanted) -> io::Result<Checked> {
         if rule.is_gate && matches!(outcome, Outcome::Broken(_)) {
             barred = Some(rule.name);
         }
-        checked.findings.push(Finding { rule: rule.name, sentence: rule.sentence, help: rule.help, outcome });
+        let finding = Finding { rule: rule.name, sentence: rule.sentence, help: rule.help, outcome };
+        watch(Step::Found(&finding));
+        checked.findings.push(finding);
     }
     Ok(checked)
 }
@@ -99,6 +122,8 @@ pub fn check(wanted: &Wanted) -> io::Result<Checked> {
 pub(crate) struct Heard {
     broken: Vec<String>,
     skipped: Option<String>,
+    /// The backend takes no batch: why.
+    not_taken: Option<String>,
     about: Json,
     /// The function of the plugin's that it was in last.
     within: Option<String>,
@@ -231,6 +256,7 @@ impl Heard {
         }
         self.broken.extend(text("broken"));
         self.skipped = text("skipped").or(self.skipped.take());
+        self.not_taken = text("not_taken").or(self.not_taken.take());
         if let Some(line) = said.get("line") {
             watch(line);
         }

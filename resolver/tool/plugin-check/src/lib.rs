@@ -34,7 +34,7 @@ mod told;
 
 pub use all_rules::rules;
 pub use child::obey;
-pub use judge::{Checked, Finding, Outcome, Wanted, check};
+pub use judge::{Checked, Finding, Outcome, Step, Wanted, check};
 pub use rule::Rule;
 pub use sample_run::{Fault, Ran, RunWanted, run};
 

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::{Value as Json, json};
-use tracer_plugin_check::{Checked, Finding, Outcome, Wanted, rules};
+use tracer_plugin_check::{Checked, Finding, Outcome, Step, Wanted, rules};
 
 use super::author;
 use crate::command_line::{Format, PluginCheck};
 use crate::failure::{self, Failure};
-use crate::output::{self, counted};
+use crate::output::{self, Progress, Shown, counted};
 
 pub(super) fn check(asked: &PluginCheck) -> Result<ExitCode, Failure> {
     let mut wanted = author::wanted(&asked.plugin)?;
@@ -21,13 +21,25 @@ pub(super) fn check(asked: &PluginCheck) -> Result<ExitCode, Failure> {
         return Err(Failure { status: failure::MISUNDERSTOOD, what });
     }
     wanted.rules.clone_from(&asked.rules);
-    let checked = tracer_plugin_check::check(&wanted)
-        .map_err(|error| Failure::of_ours(format!("this machine does not let a plugin be checked: {error}")))?;
+    let mut progress = Progress::new();
+    let mut shown = Ok(Shown::All);
+    // What is found is shown at once: a plugin whose every call waits takes minutes.
+    let checked = tracer_plugin_check::check(&wanted, &mut |step| match step {
+        Step::Tries { rule, number, of } => progress.show(&format!("{number} of {of}: {rule}")),
+        Step::Found(finding) => {
+            progress.hide();
+            if asked.format.format == Format::Text {
+                shown = output::write(broken_as_text(finding).as_bytes());
+            }
+        }
+    })
+    .map_err(|error| Failure::of_ours(format!("this machine does not let a plugin be checked: {error}")))?;
+    shown?;
     let is_well = !checked.findings.iter().any(|finding| matches!(finding.outcome, Outcome::Broken(_)));
     if asked.format.format == Format::Json {
         return output::json(&as_json(&asked.plugin.file.to_string_lossy(), &checked), is_well);
     }
-    output::text(&as_text(&asked.plugin.file.to_string_lossy(), &checked), is_well)
+    output::text(&verdict_as_text(&asked.plugin.file.to_string_lossy(), &checked), is_well)
 }
 
 /// What a built plugin calls itself; asked in a process of its own. `None`: it does not come to that.
@@ -38,7 +50,7 @@ pub(super) fn type_name_of(file: &Path) -> Option<String> {
         hidden_words: author::HIDDEN.to_vec(),
         rules: vec!["table".to_owned()],
     };
-    let checked = tracer_plugin_check::check(&wanted).ok()?;
+    let checked = tracer_plugin_check::check(&wanted, &mut |_| {}).ok()?;
     text(&checked.about, "type_name").map(str::to_owned)
 }
 
@@ -50,15 +62,16 @@ pub(super) fn one_rule() -> Result<ExitCode, Failure> {
     }
 }
 
-fn as_text(file: &str, checked: &Checked) -> String {
+/// Nothing for a rule that is kept or was not tried.
+fn broken_as_text(finding: &Finding) -> String {
+    let Outcome::Broken(ways) = &finding.outcome else { return String::new() };
+    let mut out: String = ways.iter().map(|way| format!("error[{}]: {way}\n", finding.rule)).collect();
+    out.push_str(&format!("  = header: {}\n  = help: {}\n", finding.sentence, finding.help));
+    out
+}
+
+fn verdict_as_text(file: &str, checked: &Checked) -> String {
     let mut out = String::new();
-    for finding in &checked.findings {
-        let Outcome::Broken(ways) = &finding.outcome else { continue };
-        for way in ways {
-            out.push_str(&format!("error[{}]: {way}\n", finding.rule));
-        }
-        out.push_str(&format!("  = header: {}\n  = help: {}\n", finding.sentence, finding.help));
-    }
     for (why, names) in skipped(&checked.findings) {
         out.push_str(&format!("not tried: {}: {why}\n", names.join(", ")));
     }

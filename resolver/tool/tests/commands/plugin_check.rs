@@ -235,6 +235,32 @@ fn settings_may_be_given_in_a_file_and_name_the_collector_and_a_folder() {
     assert!(said.out.contains("not tried: busy: it does not speak HTTP/1.1"), "{said:?}");
 }
 
+/// Whoever has no backend at hand is told so once, by the one rule that found it, and does not wait for it with every other.
+#[test]
+fn a_backend_that_takes_nothing_is_asked_by_one_rule_only() {
+    let installed = Installed::new();
+    let words = ["taken", "signals", "flush", "busy"].map(|rule| ["--rule", rule]).concat();
+    let said = check(&installed, &BREAKING, "takes-nothing", &words);
+    assert!(
+        said.status == 1 && said.out.contains("error[taken]: export_batch of 3 spans to a backend that"),
+        "{said:?}"
+    );
+    // The process is that of `taken`.
+    let process = said.out.split_once("(\"not in process ").unwrap().1.split_once('"').unwrap().0;
+    let left = format!(
+        "not tried: signals, busy, flush: means nothing while a plain batch is not taken: RETRYABLE (\"not in process \
+         {process}\")\n"
+    );
+    assert!(said.out.contains(&left), "{said:?}");
+    let own = ["--config", "{\"token\": \"of a backend elsewhere\"}", "--rule", "taken"];
+    let said = check(&installed, &BREAKING, "takes-nothing", &own);
+    assert!(
+        said.out.contains("error[taken]: export_batch of 3 spans to the backend that the settings name"),
+        "{said:?}"
+    );
+    assert!(said.out.contains("of your own, start it"), "{said:?}");
+}
+
 /// As the host does it: told of the fork before anything else, or left alone.
 #[test]
 fn a_forked_child_is_treated_as_the_host_treats_it() {

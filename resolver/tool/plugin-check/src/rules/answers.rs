@@ -10,7 +10,7 @@ use tracer_plugin_api::abi::{
     TRACER_ERR_TIMEOUT, TRACER_OK,
 };
 
-use crate::case::{Case, ITEMS, TIMEOUT, code_name};
+use crate::case::{Case, ITEMS, TIMEOUT, code_name, not_taken};
 use crate::collector::Behaviour;
 use crate::host::{HostKind, HostSide};
 use crate::library::{Instance, Lending, Reply, Table};
@@ -111,8 +111,9 @@ pub(crate) const FOREIGN: &str = "it does not speak HTTP/1.1, which is all that 
 /// An instance whose backend is the collector, which understands it.
 fn online<'a>(case: &Case, table: &'a Table) -> Result<Instance<'a>, Stop> {
     case.needs_network(table)?;
+    case.needs_a_backend_that_takes()?;
     let instance = case.created(table, Peer::Collector)?;
-    let reply = instance.export(&case.batch(1), TIMEOUT, Lending::Plain)?;
+    let reply = instance.export(&case.batch(1), case.limit(), Lending::Plain)?;
     let seen = case.seen();
     if seen.is_foreign {
         return Err(Stop::Skipped(FOREIGN.to_owned()));
@@ -121,7 +122,7 @@ fn online<'a>(case: &Case, table: &'a Table) -> Result<Instance<'a>, Stop> {
         return Err(Stop::Skipped("nothing came to the collector over TCP".to_owned()));
     }
     if reply.code != TRACER_OK {
-        return Err(Stop::Skipped(format!("means nothing while a plain batch is not taken: {}", reply.words())));
+        return Err(not_taken(&reply.words()));
     }
     Ok(instance)
 }
@@ -136,13 +137,13 @@ fn unreachable(case: &Case) -> Tried {
     let table = case.table()?;
     let instance = online(case, &table)?;
     case.collector(Behaviour::HangsUp);
-    let reply = instance.export(&case.batch(2), TIMEOUT, Lending::Plain)?;
+    let reply = instance.export(&case.batch(2), case.limit(), Lending::Plain)?;
     if ![TRACER_ERR_RETRYABLE, TRACER_ERR_TIMEOUT].contains(&reply.code) {
         case.broken(format!("export_batch returns {} when the backend hangs up instead of answering", reply.words()));
     }
     close(instance)?;
     let instance = case.created(&table, Peer::Nobody)?;
-    let reply = instance.export(&case.batch(3), TIMEOUT, Lending::Plain)?;
+    let reply = instance.export(&case.batch(3), case.limit(), Lending::Plain)?;
     if reply.code != TRACER_ERR_RETRYABLE {
         case.broken(format!("export_batch returns {} when nobody listens at the backend's port", reply.words()));
     }
@@ -154,7 +155,7 @@ fn busy(case: &Case) -> Tried {
     let table = case.table()?;
     let instance = online(case, &table)?;
     case.collector(Behaviour::IsBusy);
-    let reply = instance.export(&case.batch(2), TIMEOUT, Lending::Plain)?;
+    let reply = instance.export(&case.batch(2), case.limit(), Lending::Plain)?;
     if reply.code != TRACER_ERR_RETRYABLE {
         case.broken(format!("export_batch returns {} when the backend answers 503", reply.words()));
     } else if reply.told.retry_after_ms != 7000 {
@@ -173,7 +174,7 @@ fn one_try(case: &Case) -> Tried {
         [(2, Behaviour::IsBusy, "503"), (3, Behaviour::Refuses, "400"), (4, Behaviour::KnowsNobody, "401")]
     {
         case.collector(behaviour);
-        instance.export(&case.batch(id), TIMEOUT, Lending::Plain)?;
+        instance.export(&case.batch(id), case.limit(), Lending::Plain)?;
         let requests = case.seen().requests;
         if requests > 1 {
             case.broken(format!(
@@ -188,7 +189,7 @@ fn refused(case: &Case) -> Tried {
     let table = case.table()?;
     let instance = online(case, &table)?;
     case.collector(Behaviour::Refuses);
-    let reply = instance.export(&case.batch(2), TIMEOUT, Lending::Plain)?;
+    let reply = instance.export(&case.batch(2), case.limit(), Lending::Plain)?;
     let is_partial = reply.code == TRACER_ERR_PARTIAL && reply.told.rejected == ITEMS;
     if reply.code != TRACER_ERR_PERMANENT && !is_partial {
         case.broken(format!("export_batch returns {} when the backend answers 400", reply.words()));
@@ -203,7 +204,7 @@ fn credentials(case: &Case) -> Tried {
     let has_secrets = case.schema(&table).to_string().contains("\"x-secret\":true");
     for (id, behaviour) in [(2, Behaviour::KnowsNobody), (3, Behaviour::Forbids)] {
         case.collector(behaviour);
-        let reply = instance.export(&case.batch(id), TIMEOUT, Lending::Plain)?;
+        let reply = instance.export(&case.batch(id), case.limit(), Lending::Plain)?;
         if reply.code != TRACER_ERR_CREDENTIALS && (has_secrets || reply.code != TRACER_ERR_PERMANENT) {
             case.broken(format!("export_batch returns {} when the backend {}", reply.words(), behaviour.told()));
         }
@@ -255,7 +256,7 @@ fn after_failures(case: &Case) -> Tried {
         instance.export(&batch, Duration::from_millis(300), Lending::Plain)?;
         case.collector(Behaviour::Takes);
         batch.attempt = 2;
-        let reply = instance.export(&batch, TIMEOUT, Lending::Plain)?;
+        let reply = instance.export(&batch, case.limit(), Lending::Plain)?;
         if reply.code != TRACER_OK {
             case.broken(format!(
                 "a batch that is tried again after the backend was better is not taken: {}",
@@ -280,12 +281,13 @@ fn replies(case: &Case, table: &Table) -> Result<Vec<(String, Reply)>, Stop> {
     for (id, behaviour) in ANSWERS.into_iter().enumerate() {
         case.collector(behaviour);
         let what = format!("export_batch to a backend that {}", behaviour.told());
-        replies.push((what, instance.export(&case.batch(id as u64 + 10), TIMEOUT, Lending::Plain)?));
+        replies.push((what, instance.export(&case.batch(id as u64 + 10), case.limit(), Lending::Plain)?));
     }
     case.collector(Behaviour::Takes);
     let mut garbage = case.batch(4);
     garbage.body = vec![0xff; 77];
-    replies.push(("export_batch of what is no OTLP".to_owned(), instance.export(&garbage, TIMEOUT, Lending::Plain)?));
+    replies
+        .push(("export_batch of what is no OTLP".to_owned(), instance.export(&garbage, case.limit(), Lending::Plain)?));
     replies.push(("flush".to_owned(), instance.flush(TIMEOUT, Lending::Plain)?));
     replies.push(("shutdown".to_owned(), instance.shutdown(TIMEOUT, Lending::Plain)?));
     instance.destroy()?;
@@ -363,7 +365,7 @@ fn told_secrets(case: &Case) -> Tried {
         let Some(instance) = instance else { continue };
         for (id, behaviour) in [Behaviour::Takes].into_iter().chain(ANSWERS).enumerate() {
             case.collector(behaviour);
-            told.push(instance.export(&case.batch(id as u64 + 1), TIMEOUT, Lending::Plain)?);
+            told.push(instance.export(&case.batch(id as u64 + 1), case.limit(), Lending::Plain)?);
         }
         instance.shutdown(TIMEOUT, Lending::Plain)?;
         let lines = instance.host.log().lines();
@@ -399,7 +401,7 @@ fn log(case: &Case) -> Tried {
     let instance = case.created(&table, Peer::Collector)?;
     for (id, behaviour) in [Behaviour::Takes].into_iter().chain(ANSWERS).enumerate() {
         case.collector(behaviour);
-        instance.export(&case.batch(id as u64 + 1), TIMEOUT, Lending::Plain)?;
+        instance.export(&case.batch(id as u64 + 1), case.limit(), Lending::Plain)?;
     }
     instance.shutdown(TIMEOUT, Lending::Plain)?;
     let host = instance.destroy()?;

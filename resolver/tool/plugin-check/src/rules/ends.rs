@@ -11,7 +11,6 @@ use crate::collector::Behaviour;
 use crate::library::Lending;
 use crate::process_view;
 use crate::rule::Rule;
-use crate::rules::life;
 use crate::settings::Peer;
 use crate::signals::{self, ChildEnd};
 use crate::stop::{Stop, Tried};
@@ -76,7 +75,7 @@ fn flush(case: &Case) -> Tried {
             case.broken(format!("flush returns {} {when}", reply.words()));
         }
     }
-    life::skip_if_not_taken(case, &instance)?;
+    case.needs_taken(&instance)?;
     let reply = instance.flush(TIMEOUT, Lending::Plain)?;
     if reply.code != TRACER_OK {
         case.broken(format!("flush returns {} after a batch was taken", reply.words()));
@@ -131,7 +130,7 @@ fn destroy(case: &Case) -> Tried {
     let before = process_view::threads().len();
     for _ in 0..3 {
         let instance = case.created(&table, Peer::Collector)?;
-        instance.export(&case.batch(1), TIMEOUT, Lending::Plain)?;
+        instance.export(&case.batch(1), case.limit(), Lending::Plain)?;
         instance.destroy()?;
         case.created(&table, Peer::Collector)?.destroy()?;
     }
@@ -149,7 +148,7 @@ fn destroy(case: &Case) -> Tried {
 fn exit(case: &Case) -> Tried {
     let table = case.table()?;
     let instance = case.created(&table, Peer::Collector)?;
-    instance.export(&case.batch(1), TIMEOUT, Lending::Plain)?;
+    instance.export(&case.batch(1), case.limit(), Lending::Plain)?;
     instance.flush(TIMEOUT, Lending::Plain)?;
     // The instance is never destroyed, as at the end of a program.
     std::mem::forget(instance);
@@ -165,7 +164,7 @@ fn fork(case: &Case) -> Tried {
         return Err(Stop::Skipped(why.to_owned()));
     }
     let instance = case.created(&table, Peer::Collector)?;
-    life::skip_if_not_taken(case, &instance)?;
+    case.needs_taken(&instance)?;
     // Whether a lock is held at that moment is a matter of luck: it is tried more than once.
     for round in 0..4 {
         let config = case.config(&table, Peer::Collector);
@@ -183,7 +182,7 @@ fn fork(case: &Case) -> Tried {
                 Ok((None, reply, _)) if reply.code == TRACER_ERR_UNSUPPORTED => return 15,
                 _ => return 12,
             };
-            match own.export(&case.batch(100 + round), TIMEOUT, Lending::Plain) {
+            match own.export(&case.batch(100 + round), case.limit(), Lending::Plain) {
                 Ok(reply) if reply.code == TRACER_OK => {}
                 _ => return 13,
             }
@@ -217,7 +216,7 @@ fn fork(case: &Case) -> Tried {
 fn fork_exit(case: &Case) -> Tried {
     let table = case.table()?;
     let instance = case.created(&table, Peer::Collector)?;
-    instance.export(&case.batch(1), TIMEOUT, Lending::Plain)?;
+    instance.export(&case.batch(1), case.limit(), Lending::Plain)?;
     for _ in 0..3 {
         // It ends by `exit`, with all destructors, and leaves the parent's instance alone.
         match signals::in_forked_child(CHILDS_PATIENCE, || 0)? {
@@ -236,7 +235,7 @@ fn fork_exit(case: &Case) -> Tried {
             ChildEnd::Hung => return Err(Stop::Broken("a forked child that does nothing but exit hangs".to_owned())),
         }
     }
-    let reply = instance.export(&case.batch(2), TIMEOUT, Lending::Plain)?;
+    let reply = instance.export(&case.batch(2), case.limit(), Lending::Plain)?;
     if reply.code == TRACER_ERR_PANIC {
         case.broken(format!("export_batch in the parent after a fork: {}", reply.words()));
     }

@@ -43,7 +43,8 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         name: "taken",
         sentence: "Done. For export_batch: the backend has taken every item.",
-        help: "return OK when the backend has answered that it took the batch, and not before",
+        help: "return OK when the backend has answered that it took the batch, and not before. If the settings name a backend of \
+               your own, start it: --config with {endpoint} or {address} in it names the check's",
         is_gate: false,
         run: taken,
     },
@@ -88,7 +89,7 @@ fn life(case: &Case) -> Tried {
     let table = case.table()?;
     let instance = case.created(&table, Peer::Collector)?;
     for id in 1..=2 {
-        instance.export(&case.batch(id), TIMEOUT, Lending::Plain)?;
+        instance.export(&case.batch(id), case.limit(), Lending::Plain)?;
     }
     instance.flush(Duration::ZERO, Lending::Plain)?;
     instance.flush(TIMEOUT, Lending::Plain)?;
@@ -138,15 +139,20 @@ fn create_waits(case: &Case) -> Tried {
 fn taken(case: &Case) -> Tried {
     let table = case.table()?;
     let instance = case.created(&table, Peer::Collector)?;
-    let reply = instance.export(&case.batch(1), TIMEOUT, Lending::Plain)?;
+    let reply = instance.export(&case.batch(1), case.limit(), Lending::Plain)?;
     let seen = case.seen();
+    if reply.code != TRACER_OK {
+        case.desk.not_taken(&reply.words());
+    }
     if seen.is_foreign {
         return Err(Stop::Skipped(answers::FOREIGN.to_owned()));
     }
+    let is_own = case.needs_network(&table).is_ok();
     if reply.code != TRACER_OK {
-        case.broken(format!("export_batch of {ITEMS} spans to a backend that takes them returns {}", reply.words()));
+        let backend = if is_own { "a backend that takes them" } else { "the backend that the settings name" };
+        return Err(Stop::Broken(format!("export_batch of {ITEMS} spans to {backend} returns {}", reply.words())));
     }
-    if reply.code == TRACER_OK && case.needs_network(&table).is_ok() && seen.requests == 0 && seen.connections > 0 {
+    if is_own && seen.requests == 0 && seen.connections > 0 {
         case.broken("export_batch returns OK, and nothing has arrived");
     }
     case.end(instance)
@@ -155,12 +161,12 @@ fn taken(case: &Case) -> Tried {
 fn signals(case: &Case) -> Tried {
     let table = case.table()?;
     let instance = case.created(&table, Peer::Collector)?;
-    skip_if_not_taken(case, &instance)?;
+    case.needs_taken(&instance)?;
     for (signal, name) in [(TRACER_SIGNAL_TRACES, "traces"), (TRACER_SIGNAL_METRICS, "metrics")] {
         if !table.accepts(signal) {
             continue;
         }
-        let reply = instance.export(&case.batch_of(signal, 10 + u64::from(signal)), TIMEOUT, Lending::Plain)?;
+        let reply = instance.export(&case.batch_of(signal, 10 + u64::from(signal)), case.limit(), Lending::Plain)?;
         if reply.code != TRACER_OK {
             case.broken(format!("it accepts {name}, and export_batch of them returns {}", reply.words()));
         }
@@ -171,14 +177,14 @@ fn signals(case: &Case) -> Tried {
 fn instances(case: &Case) -> Tried {
     let table = case.table()?;
     let one = case.created(&table, Peer::Collector)?;
-    skip_if_not_taken(case, &one)?;
+    case.needs_taken(&one)?;
     let other = case.created(&table, Peer::Collector)?;
     let failed = thread::scope(|scope| {
         let many = |instance: &'static str, it| {
             scope.spawn(move || {
                 let it: &crate::library::Instance<'_> = it;
                 (1..20).find_map(|id| {
-                    let reply = it.export(&case.batch(id), TIMEOUT, Lending::Plain).ok()?;
+                    let reply = it.export(&case.batch(id), case.limit(), Lending::Plain).ok()?;
                     (reply.code != TRACER_OK).then(|| format!("{instance}: {}", reply.words()))
                 })
             })
@@ -203,7 +209,7 @@ fn concurrent(case: &Case) -> Tried {
         return Err(Stop::Skipped("it does not claim TRACER_CAP_CONCURRENT_EXPORT".to_owned()));
     }
     let instance = case.created_as(&table, Peer::Collector, AT_ONCE, HostKind::Whole, Lending::Plain)?;
-    skip_if_not_taken(case, &instance)?;
+    case.needs_taken(&instance)?;
     case.collector(Behaviour::TakesSlowly);
     let before = instance.stats(size_of::<tracer_stats>());
     let failed: Vec<String> = thread::scope(|scope| {
@@ -213,7 +219,7 @@ fn concurrent(case: &Case) -> Tried {
                 scope.spawn(move || {
                     (0..2).find_map(|turn| {
                         let id = 10 + u64::from(2 * thread + turn);
-                        let reply = instance.export(&case.batch(id), TIMEOUT, Lending::Plain).ok()?;
+                        let reply = instance.export(&case.batch(id), case.limit(), Lending::Plain).ok()?;
                         (reply.code != TRACER_OK).then(|| reply.words())
                     })
                 })
@@ -241,7 +247,7 @@ fn concurrent(case: &Case) -> Tried {
 fn export_threads(case: &Case) -> Tried {
     let table = case.table()?;
     let instance = case.created(&table, Peer::Collector)?;
-    skip_if_not_taken(case, &instance)?;
+    case.needs_taken(&instance)?;
     for id in 2..5 {
         thread::scope(|scope| {
             let exporting =
@@ -261,7 +267,7 @@ fn stats(case: &Case) -> Tried {
     if ![TRACER_OK, TRACER_ERR_UNSUPPORTED].contains(&first.code) {
         case.broken(format!("stats returns {}, which it may not", code_name(first.code)));
     }
-    let reply = instance.export(&case.batch(1), TIMEOUT, Lending::Plain)?;
+    let reply = instance.export(&case.batch(1), case.limit(), Lending::Plain)?;
     let second = instance.stats(whole);
     if second.code == TRACER_OK && reply.code == TRACER_OK {
         // What a plugin does not count, it leaves at zero.
@@ -295,15 +301,6 @@ fn stats(case: &Case) -> Tried {
     instance.shutdown(TIMEOUT, Lending::Plain)?;
     instance.destroy()?;
     Ok(())
-}
-
-/// Whatever is to be taken twice must be taken once.
-pub(crate) fn skip_if_not_taken(case: &Case, instance: &crate::library::Instance<'_>) -> Tried {
-    let reply = instance.export(&case.batch(1), TIMEOUT, Lending::Plain)?;
-    if reply.code == TRACER_OK {
-        return Ok(());
-    }
-    Err(Stop::Skipped(format!("means nothing while a plain batch is not taken: {}", reply.words())))
 }
 
 /// Far beyond what a file or a thread takes, and short of every time-out of a network.

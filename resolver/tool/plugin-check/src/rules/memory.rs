@@ -12,7 +12,7 @@ use crate::collector::Behaviour;
 use crate::host::{HostKind, HostSide, NEWER};
 use crate::library::{Lending, Reply};
 use crate::rule::Rule;
-use crate::rules::{life, table};
+use crate::rules::table;
 use crate::settings::Peer;
 use crate::stop::{Stop, Tried};
 
@@ -90,12 +90,12 @@ fn borrowed(case: &Case) -> Tried {
     table.validate(config.as_bytes(), Lending::TakenAway)?;
     let instance = case.created_as(&table, Peer::Collector, 1, HostKind::Whole, Lending::TakenAway)?;
     for id in 1..=3 {
-        instance.export(&case.batch(id), TIMEOUT, Lending::TakenAway)?;
+        instance.export(&case.batch(id), case.limit(), Lending::TakenAway)?;
     }
     case.collector(Behaviour::Stalls);
     instance.export(&case.batch(4), Duration::from_millis(300), Lending::TakenAway)?;
     case.collector(Behaviour::Takes);
-    instance.export(&case.batch(5), TIMEOUT, Lending::TakenAway)?;
+    instance.export(&case.batch(5), case.limit(), Lending::TakenAway)?;
     instance.flush(TIMEOUT, Lending::Plain)?;
     // A thread of the plugin's that still reads gets the time to do so.
     thread::sleep(Duration::from_millis(200));
@@ -108,7 +108,7 @@ fn host_struct(case: &Case) -> Tried {
     let table = case.table()?;
     for _ in 0..3 {
         let instance = case.created(&table, Peer::Collector)?;
-        instance.export(&case.batch(1), TIMEOUT, Lending::Plain)?;
+        instance.export(&case.batch(1), case.limit(), Lending::Plain)?;
         instance.shutdown(TIMEOUT, Lending::Plain)?;
         // The struct is taken away in there.
         instance.destroy()?;
@@ -122,7 +122,7 @@ fn host_struct(case: &Case) -> Tried {
 fn body(case: &Case) -> Tried {
     let table = case.table()?;
     let instance = case.created(&table, Peer::Collector)?;
-    life::skip_if_not_taken(case, &instance)?;
+    case.needs_taken(&instance)?;
     // Lent so that they end where a page ends, bodies of different lengths begin at addresses of every kind.
     for extra in 0..8 {
         let mut batch = case.batch(10 + extra);
@@ -131,7 +131,7 @@ fn body(case: &Case) -> Tried {
             batch.body.extend([0xa2, 0x06, extra as u8]);
             batch.body.extend(vec![0; extra as usize]);
         }
-        let reply = instance.export(&batch, TIMEOUT, Lending::Plain)?;
+        let reply = instance.export(&batch, case.limit(), Lending::Plain)?;
         if reply.code != TRACER_OK {
             case.broken(format!(
                 "a body at another address, with a field that is not known, is not taken: {}",
@@ -141,7 +141,7 @@ fn body(case: &Case) -> Tried {
     }
     let mut garbage = case.batch(30);
     garbage.body = vec![0xff; 77];
-    instance.export(&garbage, TIMEOUT, Lending::Plain)?;
+    instance.export(&garbage, case.limit(), Lending::Plain)?;
     case.expect_taken(&instance, 31, Lending::Plain, "after a body that is no OTLP")?;
     case.end(instance)
 }
@@ -159,11 +159,11 @@ fn failures(case: &Case, lending: Lending) -> Result<Vec<(&'static str, Reply)>,
         [(1, Behaviour::Takes), (2, Behaviour::IsBusy), (3, Behaviour::Refuses), (4, Behaviour::HangsUp)]
     {
         case.collector(behaviour);
-        replies.push(("export_batch", instance.export(&case.batch(id), TIMEOUT, lending)?));
+        replies.push(("export_batch", instance.export(&case.batch(id), case.limit(), lending)?));
     }
     let mut garbage = case.batch(5);
     garbage.body = vec![0xff; 77];
-    replies.push(("export_batch", instance.export(&garbage, TIMEOUT, lending)?));
+    replies.push(("export_batch", instance.export(&garbage, case.limit(), lending)?));
     replies.push(("flush", instance.flush(TIMEOUT, lending)?));
     replies.push(("shutdown", instance.shutdown(TIMEOUT, lending)?));
     instance.destroy()?;
@@ -200,7 +200,7 @@ fn error_null(case: &Case) -> Tried {
 fn stats_size(case: &Case) -> Tried {
     let table = case.table()?;
     let instance = case.created(&table, Peer::Collector)?;
-    instance.export(&case.batch(1), TIMEOUT, Lending::Plain)?;
+    instance.export(&case.batch(1), case.limit(), Lending::Plain)?;
     for size in [8, 24, 48, size_of::<tracer_stats>()] {
         if instance.stats(size).is_overrun {
             case.broken(format!("stats writes beyond a tracer_stats of {size} bytes"));
@@ -213,7 +213,7 @@ fn newer_host(case: &Case) -> Tried {
     let plain = {
         let table = case.table()?;
         let instance = case.created(&table, Peer::Collector)?;
-        let reply = instance.export(&case.batch(1), TIMEOUT, Lending::Plain)?;
+        let reply = instance.export(&case.batch(1), case.limit(), Lending::Plain)?;
         instance.shutdown(TIMEOUT, Lending::Plain)?;
         instance.destroy()?;
         reply
@@ -233,7 +233,7 @@ fn newer_host(case: &Case) -> Tried {
     let Some(instance) = instance else {
         return Err(Stop::Broken(format!("create refuses a host of a later minor version: {}", reply.words())));
     };
-    let reply = instance.export(&case.batch(2), TIMEOUT, Lending::Newer)?;
+    let reply = instance.export(&case.batch(2), case.limit(), Lending::Newer)?;
     if reply.code != plain.code {
         case.broken(format!(
             "export_batch returns {} to a host of a later minor version, {} to this",
@@ -259,11 +259,11 @@ fn newer_host(case: &Case) -> Tried {
 fn host_functions(case: &Case) -> Tried {
     let table = case.table()?;
     let instance = case.created_as(&table, Peer::Collector, 1, HostKind::WithoutFunctions, Lending::Plain)?;
-    instance.export(&case.batch(1), TIMEOUT, Lending::Plain)?;
+    instance.export(&case.batch(1), case.limit(), Lending::Plain)?;
     // What a plugin warns of, it warns of now.
     for behaviour in [Behaviour::IsBusy, Behaviour::Refuses, Behaviour::HangsUp] {
         case.collector(behaviour);
-        instance.export(&case.batch(2), TIMEOUT, Lending::Plain)?;
+        instance.export(&case.batch(2), case.limit(), Lending::Plain)?;
     }
     instance.shutdown(TIMEOUT, Lending::Plain)?;
     instance.destroy()?;
@@ -276,7 +276,7 @@ fn constant(case: &Case) -> Tried {
     let table = plugin.table(at).map_err(Stop::Broken)?;
     let before = table.bytes();
     let instance = case.created(&table, Peer::Collector)?;
-    instance.export(&case.batch(1), TIMEOUT, Lending::Plain)?;
+    instance.export(&case.batch(1), case.limit(), Lending::Plain)?;
     table::same_bytes(case, &plugin, at, &before, "used")?;
     instance.shutdown(TIMEOUT, Lending::Plain)?;
     instance.destroy()?;

@@ -64,7 +64,7 @@ fn lived(case: &Case, look: impl FnOnce()) -> Tried {
         [(1, Behaviour::Takes), (2, Behaviour::IsBusy), (3, Behaviour::HangsUp), (4, Behaviour::Takes)]
     {
         case.collector(behaviour);
-        instance.export(&case.batch(id), TIMEOUT, Lending::Plain)?;
+        instance.export(&case.batch(id), case.limit(), Lending::Plain)?;
     }
     case.collector(Behaviour::Stalls);
     instance.export(&case.batch(5), Duration::from_millis(200), Lending::Plain)?;

@@ -288,6 +288,11 @@ static tracer_code posted(tracer_instance *me, const tracer_batch *batch, long d
 }
 
 static tracer_code export_batch(tracer_instance *me, const tracer_batch *batch, uint32_t timeout_ms, tracer_error *error) {
+    if (is("takes-nothing")) {
+        char message[64];
+        snprintf(message, sizeof message, "not in process %ld", (long)getpid());
+        return fail(error, TRACER_ERR_RETRYABLE, "", message);
+    }
     long deadline = now_ms() + timeout_ms;
     tracer_code code = TRACER_OK;
     if (is("export-crashes")) crash();
