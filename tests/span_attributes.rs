@@ -48,6 +48,20 @@ fn a_send_span_has_exactly_these_attributes() {
     );
 }
 
+const COMMIT: &str = r#"billing: commit orders (client, unset)
+  links: 1
+  messaging.client.id = "test-client"
+  messaging.consumer.group.name = "test-group"
+  messaging.destination.name = "orders"
+  messaging.destination.partition.id = "0"
+  messaging.kafka.offset = 0
+  messaging.operation.name = "commit"
+  messaging.operation.type = "settle"
+  messaging.system = "kafka"
+  server.address = "127.0.0.1"
+  server.port = PORT
+"#;
+
 #[test]
 fn a_commit_s_span_has_exactly_these_attributes() {
     let traced = Traced::start(&["orders"], &format!("{ORDERS}commit_spans = true\n"));
@@ -62,22 +76,7 @@ fn a_commit_s_span_has_exactly_these_attributes() {
     let commit = only(spans, "commit orders");
     assert_eq!((&commit.trace_id, &commit.parent_span_id), (&received.trace_id, &received.span_id));
     assert_eq!(commit.links.iter().map(|link| &link.span_id).collect::<Vec<_>>(), [&received.span_id]);
-    assert_eq!(
-        portrait(&commit, &MASKS),
-        r#"billing: commit orders (client, unset)
-  links: 1
-  messaging.client.id = "test-client"
-  messaging.consumer.group.name = "test-group"
-  messaging.destination.name = "orders"
-  messaging.destination.partition.id = "0"
-  messaging.kafka.offset = 0
-  messaging.operation.name = "commit"
-  messaging.operation.type = "settle"
-  messaging.system = "kafka"
-  server.address = "127.0.0.1"
-  server.port = PORT
-"#
-    );
+    assert_eq!(portrait(&commit, &MASKS), COMMIT);
 }
 
 /// They are of the consumer, whose name and service they have, although a producer sends them.
@@ -104,22 +103,7 @@ fn the_span_of_a_transaction_s_offsets_has_exactly_those_of_a_commit() {
     };
     assert_eq!((&commit.trace_id, &commit.parent_span_id), (&received.trace_id, &received.span_id));
     assert_eq!(commit.links.iter().map(|link| &link.span_id).collect::<Vec<_>>(), [&received.span_id]);
-    assert_eq!(
-        portrait(commit, &MASKS),
-        r#"billing: commit orders (client, unset)
-  links: 1
-  messaging.client.id = "test-client"
-  messaging.consumer.group.name = "test-group"
-  messaging.destination.name = "orders"
-  messaging.destination.partition.id = "0"
-  messaging.kafka.offset = 0
-  messaging.operation.name = "commit"
-  messaging.operation.type = "settle"
-  messaging.system = "kafka"
-  server.address = "127.0.0.1"
-  server.port = PORT
-"#
-    );
+    assert_eq!(portrait(commit, &MASKS), COMMIT);
     assert_eq!(
         (failed.attribute("error.type"), refused.rdkafka_error_code()),
         (Some("_STATE".into()), Some(RDKafkaErrorCode::State))
