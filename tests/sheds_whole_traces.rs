@@ -215,6 +215,11 @@ fn a_send_that_fails_is_seen_although_its_trace_was_shed() {
     }
     cut_off.flush(LIMIT).unwrap();
     assert!(traced.counters().shed > shed, "some of them are shed");
+    let status: serde_json::Value = serde_json::from_str(&traced.resolver().status()).unwrap();
+    let (share, threshold) = (&status["new_traces"]["share"], &status["new_traces"]["threshold"]);
+    let threshold = u64::from_str_radix(&format!("{:0<14}", threshold.as_str().unwrap()), 16).unwrap();
+    assert_eq!(share.as_f64().unwrap(), 1.0 - threshold as f64 / (1_u64 << 56) as f64, "{status}");
+    assert!(share.as_f64().unwrap() < 1.0 && status["services"][0]["shed"].as_u64().unwrap() > shed);
     traced.collector.respond_after(Duration::ZERO);
     traced.resolver().flush(Duration::from_secs(1));
     assert_eq!(traced.counters().spans - before, 200, "{:?}", traced.resolver().stats());

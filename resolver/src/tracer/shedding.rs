@@ -26,6 +26,13 @@ pub(super) fn threshold() -> u64 {
     THRESHOLD.load(Ordering::Relaxed)
 }
 
+/// What share of new traces begins at this moment, and by which threshold; `None`: all or none.
+pub(crate) fn now() -> (f64, Option<Threshold>) {
+    let threshold = threshold();
+    let share = NONE_BEGINS.saturating_sub(threshold) as f64 / NONE_BEGINS as f64;
+    (share, Some(threshold).filter(|threshold| (1..NONE_BEGINS).contains(threshold)).map(Threshold::at))
+}
+
 /// Whether sends that failed are still recorded although their traces were shed: not when next to nothing begins, because
 /// then the last room is for what has begun.
 pub(crate) fn has_room_for_failures() -> bool {
