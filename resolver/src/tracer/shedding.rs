@@ -75,3 +75,28 @@ pub(crate) fn forget() {
 
 /// No randomness reaches it.
 const NONE_BEGINS: u64 = 1 << 56;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::child_is_well;
+
+    /// In a process of its own: all tests of this one sample by the same threshold.
+    #[test]
+    fn the_lowest_share_that_anybody_asks_for_holds_until_nobody_does() {
+        assert!(child_is_well(|| {
+            let (one, other) = (Asker::new(), Asker::new());
+            one.ask(0.25);
+            other.ask(0.5);
+            let quarter = now().0 == 0.25;
+            drop(one);
+            let half = now().0 == 0.5 && has_room_for_failures();
+            other.ask(1e-6);
+            let is_full = !has_room_for_failures() && now().1.is_some();
+            other.ask(0.0);
+            let none = now() == (0.0, None);
+            other.ask(1.0);
+            quarter && half && is_full && none && now() == (1.0, None)
+        }));
+    }
+}
