@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
 use words::kafka::{Kafka, assign};
 use words::{LIMIT, Traced};
 
@@ -80,6 +80,31 @@ fn by_default_a_burst_at_full_speed_waits_for_a_collector_that_takes_its_time() 
     let of = &traced.resolver().stats().backends[0];
     assert_eq!((of.services[0].exported, of.services[0].dropped_total(), of.held_bytes), (4 * BURST as u64, 0, 0));
     assert!(most_held <= of.queue_bytes, "{most_held} of {}", of.queue_bytes);
+}
+
+/// No broker is as fast: a producer that is told to give up reports all that waits at once, one after the other, in a loop of librdkafka's.
+#[test]
+fn ten_thousand_acknowledgements_in_one_go_wait_for_a_collector_that_takes_its_time() {
+    let traced = traced();
+    traced.collector.respond_after(Duration::from_millis(50));
+    let mut config = traced.config(None);
+    config.set("bootstrap.servers", "127.0.0.1:1");
+    let producer: BaseProducer = config.create().unwrap();
+    for bursts in 1..=3 {
+        for _ in 0..BURST {
+            assert!(producer.send(BaseRecord::<str, str>::to("orders").payload("p")).is_ok());
+        }
+        assert_eq!(traced.counters().spans, ((bursts - 1) * BURST) as u64, "none has been answered yet");
+        producer.purge(PurgeConfig::default().queue().inflight());
+        producer.flush(LIMIT).unwrap();
+    }
+    assert!(traced.resolver().flush(LIMIT));
+    let spans = traced.collector.wait_for(3 * BURST, LIMIT);
+    let ids: HashSet<_> = spans.iter().map(|span| (&span.trace_id, &span.span_id)).collect();
+    assert_eq!((spans.len(), ids.len()), (3 * BURST, 3 * BURST));
+    let stats = traced.resolver().stats();
+    let lost = stats.backends[0].services[0].dropped_total();
+    assert_eq!((stats.services[0].spans, stats.services[0].dropped_buffer_full, lost), (3 * BURST as u64, 0, 0));
 }
 
 #[test]

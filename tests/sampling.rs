@@ -10,8 +10,10 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags
 use opentelemetry_sdk::trace::{Sampler, SamplingDecision, ShouldSample as _};
 use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use tracer_resolver::interceptor::MessagePlace;
+use tracer_resolver::interceptor::declared;
 use words::kafka::{assign, header_of, next_message, with_headers};
-use words::{LIMIT, TRACEPARENT, Traced, send};
+use words::{LIMIT, TRACEPARENT, Traced, child, run, send};
 
 const UNSAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
 
@@ -275,16 +277,82 @@ fn a_linked_trace_and_what_the_application_reads_have_the_threshold_of_their_own
 }
 
 #[test]
-fn the_state_of_a_message_that_took_no_header_is_not_that_of_its_span() {
-    let traced =
-        Traced::start(&["orders"], "[services.shop]\nproduces = [\"*\"]\nsampler = { consistent_probability = 1.0 }\n");
-    let mut config = traced.config(None);
-    config.set("message.max.bytes", "1000");
-    let payload = "x".repeat(900);
-    // Without a parent it means nothing.
-    let headers = with_headers(&[("tracestate", "a=1")]);
-    let record = BaseRecord::<str, str>::to("orders").payload(&payload).headers(headers);
-    send(&config.create().unwrap(), record);
-    assert_eq!(traced.counters().not_injected, 1);
-    assert_eq!(traced.spans().iter().map(|span| span.trace_state.as_str()).collect::<Vec<_>>(), [""]);
+fn a_send_whose_message_tells_no_threshold_says_it_in_its_span() {
+    // Without a parent the application's own state means nothing.
+    let sends = |settings: &str, payload: &str| {
+        let service = "[services.shop]\nproduces = [\"*\"]\nsampler = { consistent_probability = 1.0 }\n";
+        let traced = Traced::start(&["orders"], &format!("{service}{settings}"));
+        let mut config = traced.config(None);
+        config.set("message.max.bytes", "1000");
+        let headers = with_headers(&[("tracestate", "a=1")]);
+        let record = BaseRecord::<str, str>::to("orders").payload(payload).headers(headers);
+        send(&config.create().unwrap(), record);
+        let states: Vec<_> = traced.spans().into_iter().map(|span| span.trace_state).collect();
+        (states, traced.counters().not_injected)
+    };
+    let long = "x".repeat(900);
+    assert_eq!(sends("", &long), (vec!["ot=th:0".to_owned()], 1), "it would be too large with a header");
+    for propagators in ["[\"b3\"]", "[]"] {
+        let states = sends(&format!("propagators.inject = {propagators}\n"), "p").0;
+        assert_eq!(states, ["ot=th:0"], "{propagators}");
+    }
+}
+
+const CALLS: &str = "spans_of_a_call_that_is_told_later_say_the_threshold_of_its_first_message";
+
+#[test]
+fn spans_of_a_call_that_is_told_later_say_the_threshold_of_its_first_message() {
+    if !child::is_child() {
+        let traced = Traced::start(
+            &["orders", "audit"],
+            r#"
+            [services.shop]
+            topics = ["*"]
+            sampler = { consistent_probability = 1.0 }
+            relation = "batch"
+            [services.shop.topic."audit"]
+            sampler = "always_on"
+            "#,
+        );
+        ["orders", "audit"].iter().for_each(|topic| traced.send_numbered(topic, 3));
+        run(&mut traced.again(CALLS)).expect_success();
+        let mut traces: HashMap<String, Vec<(String, String)>> = HashMap::new();
+        for span in traced.spans() {
+            traces.entry(span.trace_id).or_default().push((span.name, span.trace_state));
+        }
+        let of_calls = traces.into_values().filter(|spans| spans.iter().any(|(name, _)| name == "poll"));
+        let mut of_calls: Vec<_> = of_calls.collect();
+        of_calls.sort_by_key(|spans| spans[0].1.clone());
+        assert_eq!(of_calls.len(), 2, "{of_calls:?}");
+        for (spans, state) in of_calls.iter().zip(["", "ot=th:0"]) {
+            // On a slow machine its messages may have left before they were told of.
+            let has = |name: &str| spans.iter().any(|(known, _)| known == name);
+            assert!(has("process orders") && has("process audit"), "{spans:?}");
+            assert!(spans.iter().all(|(_, told)| told == state), "{state:?}: {spans:?}");
+        }
+        return;
+    }
+    let mut config = child::kafka();
+    config.set("group.id", "g");
+    tracer_resolver_rdkafka::instrument(&mut config).unwrap();
+    let resolver = tracer_resolver::Resolver::global().unwrap();
+    declared::declare();
+    let consumers = ["orders", "audit"].map(|topic| {
+        let consumer = assign(&config, topic);
+        next_message(&consumer);
+        consumer
+    });
+    let place = |topic, offset| MessagePlace { topic, partition: 0, offset };
+    let process = |topic, offset| declared::end(declared::begin(place(topic, offset), None, None, 0));
+    // What is decided for the first one goes for both, whatever was for the other.
+    for (offset, first, second) in [(1, "orders", "audit"), (2, "audit", "orders")] {
+        consumers.iter().for_each(|consumer| drop(next_message(consumer)));
+        declared::hand_over([first, second].map(|topic| (place(topic, offset), None)).into_iter());
+        process("orders", offset);
+    }
+    // Also for what has left before it is processed.
+    assert!(resolver.flush(LIMIT));
+    (1..=2).for_each(|offset| process("audit", offset));
+    drop(consumers);
+    assert!(resolver.shutdown(LIMIT));
 }

@@ -28,7 +28,7 @@ pub use baggage::{
 };
 pub use extract::{Extracted, RemoteParent, extract};
 pub use inject::{InjectedHeaders, Injection, concerns};
-pub use ot_member::{explicit_randomness, settled_trace_state};
+pub use ot_member::{OtMember, explicit_randomness, settled_trace_state, told_threshold};
 use reading::Reading;
 pub use trace_state::TraceStateBuffer;
 pub use w3c::{parse_traceparent, write_traceparent};

@@ -140,10 +140,8 @@ impl ReceivedSpans {
         }
         let span = FinishedSpan { extra_len: extra.len() as u16, ..*span };
         held.write(Held { span, thread: thread_number(), neighbour });
-        if let Some(place) = self.room(index, extra.len()).filter(|_| !extra.is_empty()) {
-            // SAFETY: the slot's extra is this thread's with the slot, and has room for so many bytes.
-            unsafe { std::ptr::copy_nonoverlapping(extra.as_ptr(), place, extra.len()) };
-        }
+        // SAFETY: the slot is this thread's.
+        unsafe { self.set_extra(index, extra) };
         self.mark(index);
         // Release: pairs with the acquire in `take_over`.
         slot.state.store(HELD, Ordering::Release);
@@ -268,17 +266,25 @@ impl ReceivedSpans {
     }
 
     /// Changes the delivery of the message at `place`, which goes on waiting; whether it still waits, among those that
-    /// `accept` takes. For an application's own call, as [`Self::claim`] is.
+    /// `accept` takes. `change` is given its extra, and gives the one that it has from then on. For an application's own call, as
+    /// [`Self::claim`] is.
     pub(crate) fn change(
         &self,
         place: &Place<'_>,
         accept: impl Fn(&SpanOrigin) -> bool,
-        change: impl FnOnce(&mut FinishedSpan, Arc<SpanOrigin>),
+        change: impl FnOnce(&mut FinishedSpan, &[u8], Arc<SpanOrigin>) -> Vec<u8>,
     ) -> bool {
-        let changed = self.find(place, accept, |_, slot, held| {
+        let changed = self.find(place, accept, |index, slot, held| {
             // SAFETY: alive, as `find` says.
             let origin = unsafe { SpanOrigin::shared(held.span.origin) };
-            change(&mut held.span, origin);
+            // SAFETY: the slot is this thread's, and with it the extra, and was written as long as the span says.
+            let extra = unsafe { self.extra(index, &held.span) }.to_vec();
+            let changed = change(&mut held.span, &extra, origin);
+            if self.has_room_for(&changed) {
+                held.span.extra_len = changed.len() as u16;
+                // SAFETY: as above.
+                unsafe { self.set_extra(index, &changed) };
+            }
             slot.state.store(HELD, Ordering::Release);
         });
         changed.is_some()
@@ -386,6 +392,18 @@ impl ReceivedSpans {
         self.large_extras.get(index).filter(|_| len <= EXTRA).map(|extra| extra.0.get().cast())
     }
 
+    /// Writes the extra that waits at `index`, for which there is room.
+    ///
+    /// # Safety
+    ///
+    /// The calling thread owns the slot.
+    unsafe fn set_extra(&self, index: usize, extra: &[u8]) {
+        if let Some(place) = self.room(index, extra.len()).filter(|_| !extra.is_empty()) {
+            // SAFETY: the caller's thread owns it, and it has room for so many bytes.
+            unsafe { std::ptr::copy_nonoverlapping(extra.as_ptr(), place, extra.len()) };
+        }
+    }
+
     /// The extra that waits with `span` at `index`.
     ///
     /// # Safety
@@ -394,7 +412,7 @@ impl ReceivedSpans {
     unsafe fn extra(&self, index: usize, span: &FinishedSpan) -> &[u8] {
         let len = usize::from(span.extra_len);
         let Some(first) = self.room(index, len) else { return &[] };
-        // SAFETY: the caller's thread owns it, and it has room for so many bytes; only `hold` writes, which needs to own it too.
+        // SAFETY: the caller's thread owns it, and it has room for so many bytes; who writes needs to own it too.
         unsafe { std::slice::from_raw_parts(first, len) }
     }
 

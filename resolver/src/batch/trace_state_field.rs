@@ -30,17 +30,48 @@ impl TraceStateField {
         field
     }
 
-    /// The trace state in an encoded field.
-    pub(crate) fn decode(field: &[u8]) -> Option<&str> {
-        let state = match field {
-            [0x1a, len, state @ ..] if *len < 128 => state.get(..usize::from(*len))?,
-            [0x1a, low, high, state @ ..] => state.get(..usize::from(*low & 0x7f) | usize::from(*high) << 7)?,
-            _ => return None,
-        };
+    /// The trace state that encoded fields begin with.
+    pub(crate) fn decode(fields: &[u8]) -> Option<&str> {
+        let (state, _) = Self::split(fields)?;
         std::str::from_utf8(state).ok()
+    }
+
+    /// These encoded fields with `trace_state` in place of the one that they begin with, if they do.
+    pub(crate) fn replaced(fields: &[u8], trace_state: Option<&[u8]>) -> Vec<u8> {
+        let others = Self::split(fields).map_or(fields, |(_, others)| others);
+        let field = trace_state.map(Self::new);
+        [field.as_ref().map(Self::as_slice).unwrap_or_default(), others].concat()
+    }
+
+    /// The trace state, and what follows it.
+    fn split(fields: &[u8]) -> Option<(&[u8], &[u8])> {
+        match fields {
+            [0x1a, len, rest @ ..] if *len < 128 => rest.split_at_checked(usize::from(*len)),
+            [0x1a, low, high, rest @ ..] => rest.split_at_checked(usize::from(*low & 0x7f) | usize::from(*high) << 7),
+            _ => None,
+        }
     }
 
     pub(crate) fn as_slice(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or(&[])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TraceStateField;
+
+    #[test]
+    fn the_state_that_fields_begin_with_gives_way_to_another_and_what_follows_stays() {
+        let long = "a=".to_owned() + &"b".repeat(300);
+        for before in [None, Some("ot=th:8"), Some(&long)] {
+            for after in [None, Some("ot=th:c"), Some(&long)] {
+                let field = before.map(|state| TraceStateField::new(state.as_bytes()));
+                let field = field.as_ref().map(TraceStateField::as_slice).unwrap_or_default();
+                let replaced = TraceStateField::replaced(&[field, &[0x4a, 1, 7]].concat(), after.map(str::as_bytes));
+                assert_eq!(TraceStateField::decode(&replaced), after);
+                assert!(replaced.ends_with(&[0x4a, 1, 7]) && replaced.len() <= 3 + 3 + after.map_or(0, str::len));
+            }
+        }
     }
 }

@@ -43,7 +43,7 @@ impl Halvings {
 
     /// What so full a place asks for, of which so much is for what has begun: nothing until that part is reached, a
     /// sixteenth of the traces in its middle, and none at the bound.
-    pub(super) fn of(held: u64, bound: u64, reserve: u64) -> Self {
+    pub(crate) fn of(held: u64, bound: u64, reserve: u64) -> Self {
         let (over, left) = (held.saturating_sub(bound.saturating_sub(reserve)), bound.saturating_sub(held));
         let halvings = u128::from(over) * u128::from(STEEP * ONE) / u128::from(left.max(1));
         Self(u64::try_from(halvings).unwrap_or(MOST).min(MOST))

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::pressure::Halvings;
+use super::pressure::{Halvings, Pressure};
 use super::queue_state::Next;
 use super::queue_state_tests::Bench;
 use super::test_words::batch_of;
@@ -234,4 +234,79 @@ fn a_backend_that_is_not_to_shed_asks_for_nothing_and_one_that_fails_is_not_hear
     let mut state = super::queue_state::QueueState::new(&settings, Timing::default(), 1);
     (0..20).for_each(|id| state.offer(batch_of(id, 100, &[(0, 1)]), None, bench.now));
     assert!(state.wish(None, bench.now).halvings.is_none() && state.lost() > 0);
+}
+
+#[test]
+fn room_is_left_for_as_much_as_came_in_the_last_second_from_a_quarter_to_half_of_the_queue() {
+    let start = std::time::Instant::now();
+    // What is asked for where so much came before, so many milliseconds ago, and so much waits.
+    let asked = |came, ago, held| {
+        let mut pressure = Pressure::default();
+        pressure.came(came, 0, 1_000, start);
+        pressure.came(0, held, 1_000, start + ago * MILLISECOND);
+        pressure.halvings()
+    };
+    assert_eq!([asked(0, 0, 750), asked(300, 0, 700), asked(5_000, 0, 500)], [Halvings::default(); 3]);
+    assert!([asked(0, 0, 760), asked(300, 0, 710), asked(5_000, 0, 510)].iter().all(|halvings| !halvings.is_none()));
+    assert!(asked(300, 800, 750) > Halvings::default());
+    assert_eq!(asked(300, 1_100, 750), Halvings::default(), "that was before");
+}
+
+#[test]
+fn the_share_falls_at_once_and_rises_with_what_leaves() {
+    let mut pressure = Pressure::default();
+    pressure.came(0, 875, 1_000, std::time::Instant::now());
+    let least = pressure.halvings();
+    assert_eq!(least.share(), 1.0 / 16.0, "at once");
+    pressure.left(100, 775, 1_000);
+    let share = pressure.halvings().share();
+    assert!(
+        (share.log2() + 4.0 - 1.6).abs() < 0.01,
+        "{share}: a tenth of the queue has left, of sixteen halvings as much"
+    );
+    pressure.left(1_000, 800, 1_000);
+    assert_eq!(pressure.halvings(), Halvings::of(800, 1_000, 250), "no higher than what waits allows");
+    pressure.left(1, 501, 1_000);
+    assert!(!pressure.halvings().is_none());
+    pressure.left(1, 499, 1_000);
+    assert!(pressure.halvings().is_none(), "half of it is room enough for all");
+}
+
+#[test]
+fn where_memory_has_become_scarce_fewer_traces_begin_although_nothing_more_has_come() {
+    let mut settings = super::test_words::backend("b");
+    settings.queue_bytes = crate::config::QueueBytes::Auto;
+    let mut state = super::queue_state::QueueState::new(&settings, Timing::default(), 1);
+    let now = std::time::Instant::now();
+    let memory = |free| [super::memory::Limit { total: 1 << 30, free }];
+    state.has_memory(&memory(1 << 30), now);
+    state.offer(batch_of(1, 20 << 20, &[(0, 1)]), None, now);
+    assert!(state.wish(None, now).halvings.is_none());
+    state.has_memory(&memory(0), now);
+    assert!(!state.wish(None, now).halvings.is_none());
+}
+
+#[test]
+fn a_backend_that_is_not_there_has_no_say_beside_others_and_one_that_ends_wants_nothing() {
+    let full = || {
+        let mut bench = Bench::with_capacity(1, 1_000);
+        (0..20).for_each(|id| bench.offer(id));
+        bench
+    };
+    let (settings, now) = (super::test_words::backend("b"), std::time::Instant::now());
+    let starting = super::queue_state::QueueState::starting(&settings, Timing::default(), now, Duration::ZERO);
+    assert!(!Bench { state: starting, now }.state.wish(None, now).is_heard, "it is being started");
+    let mut bench = full();
+    bench.export(0).unwrap();
+    bench.wait(16);
+    bench.tick();
+    assert!(!bench.state.wish(None, bench.now).is_heard, "it does not come back");
+    let mut bench = full();
+    bench.export(0).unwrap();
+    bench.returns(0, Outcome::OutOfService { message: String::new() });
+    assert!(!bench.state.wish(None, bench.now).is_heard, "it has broken too often");
+    let mut bench = full();
+    assert!(!bench.state.wish(None, bench.now).halvings.is_none());
+    bench.state.begin_shutdown(bench.now, bench.now);
+    assert!(bench.state.wish(None, bench.now).halvings.is_none());
 }

@@ -27,7 +27,7 @@ use crate::batch::{
 use crate::clock;
 use crate::host;
 use crate::per_process;
-use crate::propagation::{SpanContext, TraceStateBuffer, settled_trace_state};
+use crate::propagation::{SpanContext, TraceStateBuffer, settled_trace_state, told_threshold};
 use crate::resolver::{Shared, batches_are_wanted};
 use crate::tracer::Verdict;
 use crate::tracer::ids::{new_span_id, new_trace_id};
@@ -184,22 +184,24 @@ impl Batch {
     fn adopt(&mut self, shared: &Shared, place: &Place<'_>) -> bool {
         let Some(received_spans) = Pipeline::current().received_spans() else { return false };
         let accept = |origin: &SpanOrigin| origin.backend_set().resolver() == shared.id() && origin.has_batches();
-        received_spans.change(place, accept, |span, origin| {
+        received_spans.change(place, accept, |span, extra, origin| {
             if span.kind != SpanKind::Receive {
-                return;
+                return extra.to_vec();
             }
             let known = self.receives.iter().position(|receive| receive.is_of(&origin));
             let index = known.unwrap_or_else(|| {
-                self.receives.push(Receive::of_first(span, origin));
+                self.receives.push(Receive::of_first(span, extra, origin));
                 self.receives.len() - 1
             });
-            let Some(receive) = self.receives.get_mut(index) else { return };
+            let Some(receive) = self.receives.get_mut(index) else { return extra.to_vec() };
             let has_sender = span.link_span_id != [0; 8];
             let sender = SpanContext { trace_id: span.link_trace_id, span_id: span.link_span_id, flags: 0 };
             receive.span.start = receive.span.start.min(span.start);
             receive.add(span.start, place, has_sender.then_some(sender));
             (span.trace_id, span.parent_span_id) = (receive.span.trace_id, receive.span.span_id);
             span.trace_flags = receive.span.trace_flags;
+            // The threshold of a trace that it is not in says for how many nothing stands.
+            TraceStateField::replaced(extra, receive.trace_state.as_deref())
         })
     }
 
@@ -241,7 +243,8 @@ impl Receive {
     }
 
     /// The same for messages whose spans wait: in the trace, and with the decision, of the first one.
-    fn of_first(first: &FinishedSpan, origin: Arc<SpanOrigin>) -> Self {
+    fn of_first(first: &FinishedSpan, extra: &[u8], origin: Arc<SpanOrigin>) -> Self {
+        let trace_state = TraceStateField::decode(extra).map(str::as_bytes);
         let span = FinishedSpan {
             trace_id: first.trace_id,
             span_id: new_span_id(),
@@ -252,7 +255,8 @@ impl Receive {
             trace_flags: first.trace_flags,
             ..FinishedSpan::blank(first.origin, SpanKind::Poll)
         };
-        Self::empty(0, span, Verdict::of_before(first.trace_flags), origin, None)
+        let verdict = Verdict::of_before(first.trace_flags, told_threshold(trace_state));
+        Self::empty(0, span, verdict, origin, trace_state.map(Box::from))
     }
 
     fn empty(

@@ -21,6 +21,7 @@ use crate::per_process;
 use crate::services::Side;
 use crate::stack_room::with_room;
 use crate::status::Who;
+use crate::tracer::threshold::Threshold;
 
 /// See the module.
 pub(crate) struct Client {
@@ -70,6 +71,8 @@ pub(super) struct UnmarkedSend {
     pub span_id: [u8; 8],
     pub trace_flags: u8,
     pub parent: Option<Parent>,
+    /// By which it is kept, if it is by one that its message does not tell.
+    pub threshold: Option<Threshold>,
 }
 
 /// Unmarked sends of one client that may be in flight; the span of a further one is not made. As many as there are

@@ -7,13 +7,11 @@
 
 use super::client::Client;
 use super::commits::Committed;
-use super::consumer::trace_state_of;
-use super::incoming::Incoming;
 use super::route::{Traced, topic_hash};
 use super::settled::{Links, Settled};
 use crate::batch::{FinishedSpan, LinkedSpan, Outcome, Pipeline, SpanKind, TraceStateField, write_links};
 use crate::clock;
-use crate::propagation::TraceStateBuffer;
+use crate::propagation::{TraceStateBuffer, explicit_randomness, settled_trace_state};
 use crate::stack_room::with_room;
 use crate::tracer::ids::{new_span_id, new_trace_id};
 use crate::tracer::sampler::ParentSampling;
@@ -60,12 +58,14 @@ fn make_span(traced: &Traced, settled: &Settled, err: i32, time: Time, topic: &s
         _ => None,
     };
     // The conventions' own example has it below the processing; that of several messages can be below none of them.
-    let parent = only.map(|(_, context)| context);
+    let parent = only.map(|one| one.context);
+    let given = only.as_ref().and_then(|one| one.ot.as_trace_state());
     let (trace_id, sampling) = match &parent {
         Some(parent) => (parent.trace_id, ParentSampling::of(parent.flags)),
         None => (new_trace_id(), ParentSampling::NoParent),
     };
-    let verdict = traced.sampler.judge(&trace_id, parent.as_ref(), sampling, || None, clock::monotonic_nanos);
+    let randomness = || explicit_randomness(given);
+    let verdict = traced.sampler.judge(&trace_id, parent.as_ref(), sampling, randomness, clock::monotonic_nanos);
     traced.count_shed(verdict);
     if !verdict.is_kept() {
         return;
@@ -76,7 +76,7 @@ fn make_span(traced: &Traced, settled: &Settled, err: i32, time: Time, topic: &s
         parent_span_id: parent.map_or([0; 8], |parent| parent.span_id),
         start: time.start,
         end: time.end,
-        offset: only.map_or(-1, |(offset, _)| offset),
+        offset: only.map_or(-1, |one| one.offset),
         partition: if let [one] = committed { one.partition } else { -1 },
         outcome: Outcome(outcome),
         trace_flags: verdict.flags,
@@ -84,12 +84,11 @@ fn make_span(traced: &Traced, settled: &Settled, err: i32, time: Time, topic: &s
     };
     let mut extra = Vec::new();
     let mut buffer = TraceStateBuffer::new();
-    let state =
-        if parent.is_none() { trace_state_of(traced, &span, verdict, &Incoming::NOTHING, &mut buffer) } else { None };
-    if let Some(state) = state {
+    let kept_by = traced.sampler.kept_by(sampling, verdict);
+    if let Some(state) = settled_trace_state(given, &trace_id, kept_by, &mut buffer) {
         extra.extend_from_slice(TraceStateField::new(state).as_slice());
     }
-    let spans = links.spans.iter().map(|&(_, context)| LinkedSpan { context, is_remote: false });
+    let spans = links.spans.iter().map(|one| LinkedSpan { context: one.context, is_remote: false });
     write_links(&mut extra, spans, links.left_out);
     Pipeline::push(&span, &extra);
 }

@@ -15,7 +15,7 @@ use super::message::Message;
 use super::poll_counts::Poll;
 use super::polls::{self, Hands};
 use super::route::{Route, Traced};
-use super::settled::Settled;
+use super::settled::{Delivered, Settled};
 use super::{event_loops, thread_habits};
 use crate::batch::{
     CLAIM_WINDOW, FinishedSpan, Pipeline, SpanFlags, SpanKind, TimeInQueue, TraceStateField, WaitingPlace,
@@ -24,7 +24,7 @@ use crate::clock;
 use crate::config::{Ambient, Propagator, Relation};
 use crate::host;
 use crate::metrics::Series;
-use crate::propagation::{SpanContext, TraceStateBuffer, explicit_randomness, settled_trace_state};
+use crate::propagation::{OtMember, SpanContext, TraceStateBuffer, explicit_randomness, settled_trace_state};
 use crate::tracer::Verdict;
 use crate::tracer::ids::{is_of_this_thread, new_span_id, new_trace_id};
 use crate::tracer::sampler::ParentSampling;
@@ -81,7 +81,7 @@ impl Client {
             trace_state_of(traced, &span, verdict, &incoming, &mut own)
         };
         if let Some(settled) = self.settled.as_ref().filter(|_| traced.commit_spans) {
-            self.note_for_commit(settled, route, &span);
+            self.note_for_commit(settled, route, &span, trace_state);
         }
         if claims && !self.guards {
             declared_parents::keep_baggage(span.span_id, baggage_of(traced, headers.as_ref()));
@@ -152,11 +152,12 @@ impl Client {
 
     /// Lets the next commit link to the message's span.
     #[cold]
-    fn note_for_commit(&self, settled: &Settled, route: &Route, span: &FinishedSpan) {
+    fn note_for_commit(&self, settled: &Settled, route: &Route, span: &FinishedSpan, trace_state: Option<&[u8]>) {
         let context = SpanContext { trace_id: span.trace_id, span_id: span.span_id, flags: span.trace_flags };
         // A fork's child has a copy of the lock, in whatever state it was.
         if context.is_sampled() && self.is_of_this_process() {
-            settled.delivered((route.topic(), route.topic_hash()), span.partition, span.offset, context);
+            let delivered = Delivered { offset: span.offset, context, ot: OtMember::of(trace_state) };
+            settled.delivered((route.topic(), route.topic_hash()), span.partition, delivered);
         }
     }
 

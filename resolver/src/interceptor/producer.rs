@@ -18,13 +18,14 @@ use super::injecting::{has_current_baggage, inject, with_current_baggage};
 use super::message::Message;
 use super::parent_table::Parent;
 use super::route::{Route, Traced, error_name};
-use super::sent_spans::{self, SentSpan};
+use super::sent_spans::{self, SentSpan, SentState};
 use crate::batch::{FinishedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TraceStateField};
 use crate::clock;
 use crate::export::DropReason;
 use crate::metrics::Series;
 use crate::propagation::{SpanContext, TraceStateBuffer, explicit_randomness, settled_trace_state};
 use crate::tracer::ids::{first_span_id, new_span_id, new_trace_id_of};
+use crate::tracer::sampler::KeptBy;
 use crate::tracer::shedding;
 
 impl Client {
@@ -139,7 +140,7 @@ impl Client {
     #[inline(never)]
     fn finish(&self, traced: &Traced, message: &Message<'_>) {
         traced.counters.unacknowledged.lower();
-        let Some(Sent { send, ticks, has_trace_state }) = self.sent(traced, message) else {
+        let Some(Sent { send, ticks, state }) = self.sent(traced, message) else {
             return self.measure_send(traced, message, None);
         };
         if message.error() != 0 {
@@ -176,11 +177,18 @@ impl Client {
         if is_rescued {
             return rescue(traced, message, &span);
         }
-        if !has_trace_state && traced.captured.is_none() {
+        if state == SentState::Nowhere && traced.captured.is_none() {
             return Pipeline::push(&span, &[]);
         }
         let headers = message.headers();
-        let trace_state = headers.as_ref().filter(|_| has_trace_state).and_then(|headers| headers.last(c"tracestate"));
+        let mut own = TraceStateBuffer::new();
+        let trace_state = match state {
+            SentState::Nowhere => None,
+            SentState::InMessage => headers.as_ref().and_then(|headers| headers.last(c"tracestate")),
+            SentState::Own(threshold) => {
+                settled_trace_state(None, &span.trace_id, KeptBy::Threshold(threshold), &mut own)
+            }
+        };
         if let Some(captured) = traced.captured.as_deref() {
             return tell(captured, message, headers, trace_state, |fields| Pipeline::push(&span, fields));
         }
@@ -254,9 +262,14 @@ impl Client {
         let written = self.write(traced, message, headers, &context, incoming, trace_state);
         if written && traced.marks {
             let ticks = if recorded { clock::ticks() } else { 0 };
-            sent_spans::note(message.address(), &SentSpan { context, ticks, has_trace_state: trace_state.is_some() });
+            let state = match (trace_state, verdict.threshold()) {
+                (None, _) => SentState::Nowhere,
+                (_, Some(threshold)) if !traced.has_trace_context => SentState::Own(threshold),
+                _ => SentState::InMessage,
+            };
+            sent_spans::note(message.address(), &SentSpan { context, ticks, state });
         } else {
-            let send = UnmarkedSend { trace_id, span_id, trace_flags: flags, parent };
+            let send = UnmarkedSend { trace_id, span_id, trace_flags: flags, parent, threshold: verdict.threshold() };
             // It is kept with the send.
             let _ = self.parents.take_parent_of(span_id);
             self.start_unmarked(traced, message, headers.is_some(), send);
@@ -307,12 +320,17 @@ impl Client {
     fn sent(&self, traced: &Traced, message: &Message<'_>) -> Option<Sent> {
         let noted = sent_spans::take(message.address());
         if let Some(send) = self.unmarked.take(message.address()) {
-            // Only what has a parent can have a trace state: the message was not given one.
-            return Some(Sent { has_trace_state: send.parent.is_some(), send, ticks: 0 });
+            // Without a parent it can only have its own: the message was not given it.
+            let state = match (send.threshold, send.parent) {
+                (Some(threshold), _) => SentState::Own(threshold),
+                (None, Some(_)) => SentState::InMessage,
+                (None, None) => SentState::Nowhere,
+            };
+            return Some(Sent { send, ticks: 0, state });
         }
         match noted {
-            Some(SentSpan { context, ticks, has_trace_state }) => {
-                Some(Sent { send: self.send_of(traced, context), ticks, has_trace_state })
+            Some(SentSpan { context, ticks, state }) => {
+                Some(Sent { send: self.send_of(traced, context), ticks, state })
             }
             None => self.marked_send(traced, message),
         }
@@ -323,8 +341,8 @@ impl Client {
     fn marked_send(&self, traced: &Traced, message: &Message<'_>) -> Option<Sent> {
         let headers = message.headers()?;
         let send = self.send_of(traced, traced.injection.own_context(|name| headers.last(name))?);
-        let has_trace_state = send.parent.is_some() || traced.roots_have_state;
-        Some(Sent { send, ticks: 0, has_trace_state })
+        let has_state = send.parent.is_some() || traced.has_trace_context;
+        Some(Sent { send, ticks: 0, state: if has_state { SentState::InMessage } else { SentState::Nowhere } })
     }
 
     /// The span of this context, with its parent.
@@ -335,7 +353,7 @@ impl Client {
             traced.counters.parents_lost.fetch_add(1, Ordering::Relaxed);
         }
         let SpanContext { trace_id, span_id, flags: trace_flags } = context;
-        UnmarkedSend { trace_id, span_id, trace_flags, parent }
+        UnmarkedSend { trace_id, span_id, trace_flags, parent, threshold: None }
     }
 }
 
@@ -356,8 +374,7 @@ struct Sent {
     send: UnmarkedSend,
     /// When it began, by [`clock::ticks`]; 0 is not known.
     ticks: u64,
-    /// Whether its message may have a trace state.
-    has_trace_state: bool,
+    state: SentState,
 }
 
 /// When the send ended, and how long it took, in nanoseconds.

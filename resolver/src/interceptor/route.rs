@@ -49,8 +49,8 @@ pub(crate) struct Traced {
     /// By which such a message tells them: see [`Traced::stamped`].
     stamp: u8,
     pub injects_baggage: bool,
-    /// Whether a message that begins a trace may be given a `tracestate`.
-    pub roots_have_state: bool,
+    /// Whether a message is given a `tracestate`.
+    pub has_trace_context: bool,
     pub size_limit: Arc<SizeLimit>,
     pub header_refusals: HeaderRefusals,
     pub extract: Box<[Propagator]>,
@@ -154,7 +154,7 @@ impl RouteMaker {
             header_refusals,
             extract: settings.extract.as_slice().into(),
             captured: Captured::of(&settings.attributes),
-            roots_have_state: settings.inject.contains(&Propagator::TraceContext),
+            has_trace_context: settings.inject.contains(&Propagator::TraceContext),
             sampler,
             origin: Arc::new(origin.measured_by(measured.clone())),
             measured,

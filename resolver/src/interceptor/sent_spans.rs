@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::propagation::SpanContext;
+use crate::tracer::threshold::Threshold;
 use crate::zeroed::Zeroed;
 
 /// See the module.
@@ -19,8 +20,18 @@ pub(super) struct SentSpan {
     pub context: SpanContext,
     /// When it was sent, by [`crate::clock::ticks`].
     pub ticks: u64,
-    /// Whether its message was given a `tracestate`.
-    pub has_trace_state: bool,
+    pub state: SentState,
+}
+
+/// Where the trace state of a sent span is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SentState {
+    /// It has none.
+    Nowhere,
+    /// Its message has it, if it was given one.
+    InMessage,
+    /// Its message does not tell the threshold by which it is kept.
+    Own(Threshold),
 }
 
 /// A line of the cache. What two threads write here at the same time is told from what one of them wrote by the seal, so that
@@ -32,7 +43,7 @@ struct Note {
     trace_id: [AtomicU64; 2],
     span_id: AtomicU64,
     ticks: AtomicU64,
-    /// The trace's flags, and [`TRACE_STATE`].
+    /// The trace's flags, and its state: see [`facts`].
     facts: AtomicU64,
     /// The [`seal`] of all of these.
     seal: AtomicU64,
@@ -45,20 +56,18 @@ const NOTES_COUNT: usize = 1 << 16;
 /// Bytes of memory, as a power of two, that one note is for: a message and what belongs to it take more. Messages that were
 /// made one after the other then lie so here too, and few pages are there for few messages in flight.
 const APART: u32 = 9;
-const TRACE_STATE: u64 = 1 << 8;
+/// Of the facts: all flags that a context can have here.
+const FLAGS: u8 = SpanContext::SAMPLED | SpanContext::RANDOM | SpanContext::DEBUG;
+/// Two more, which none of the flags is.
+const IN_MESSAGE: u64 = 1 << 2;
+const OWN: u64 = 1 << 3;
 
 /// Notes the span that the message at this address begins.
 #[inline]
 pub(super) fn note(message: usize, span: &SentSpan) {
     let Some(note) = of(message) else { return };
     let id = u128::from_ne_bytes(span.context.trace_id);
-    let words = [
-        id as u64,
-        (id >> 64) as u64,
-        u64::from_ne_bytes(span.context.span_id),
-        span.ticks,
-        u64::from(span.context.flags) | if span.has_trace_state { TRACE_STATE } else { 0 },
-    ];
+    let words = [id as u64, (id >> 64) as u64, u64::from_ne_bytes(span.context.span_id), span.ticks, facts(span)];
     // Relaxed, all of them: librdkafka hands the message to the thread that acknowledges it, and with it what was written before.
     let message = message as u64;
     note.message.store(message, Ordering::Relaxed);
@@ -93,8 +102,24 @@ pub(super) fn take(message: usize) -> Option<SentSpan> {
     note.message.store(0, Ordering::Relaxed);
     let [first, second, span_id, ticks, facts] = words;
     let trace_id = (u128::from(second) << 64 | u128::from(first)).to_ne_bytes();
-    let context = SpanContext { trace_id, span_id: span_id.to_ne_bytes(), flags: facts as u8 };
-    is_whole.then_some(SentSpan { context, ticks, has_trace_state: facts & TRACE_STATE != 0 })
+    let context = SpanContext { trace_id, span_id: span_id.to_ne_bytes(), flags: facts as u8 & FLAGS };
+    let state = match facts & (IN_MESSAGE | OWN) {
+        0 => SentState::Nowhere,
+        IN_MESSAGE => SentState::InMessage,
+        _ => SentState::Own(Threshold::at(facts >> 8)),
+    };
+    is_whole.then_some(SentSpan { context, ticks, state })
+}
+
+/// Flags in the first byte, the 56 bits of a threshold behind it.
+#[inline]
+fn facts(span: &SentSpan) -> u64 {
+    let state = match span.state {
+        SentState::Nowhere => 0,
+        SentState::InMessage => IN_MESSAGE,
+        SentState::Own(threshold) => OWN | threshold.randomness() << 8,
+    };
+    u64::from(span.context.flags & FLAGS) | state
 }
 
 /// Where a message of this address is noted; `None` where the memory cannot be had.
@@ -129,8 +154,9 @@ mod tests {
     fn span(number: u64) -> SentSpan {
         let [high, low] = [number, !number].map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let trace_id = (u128::from(high) << 64 | u128::from(low)).to_ne_bytes();
-        let context = SpanContext { trace_id, span_id: high.to_ne_bytes(), flags: number as u8 };
-        SentSpan { context, ticks: number, has_trace_state: number % 2 == 1 }
+        let context = SpanContext { trace_id, span_id: high.to_ne_bytes(), flags: number as u8 & FLAGS };
+        let states = [SentState::Nowhere, SentState::InMessage, SentState::Own(Threshold::at((1 << 56) - 1 - number))];
+        SentSpan { context, ticks: number, state: states[number as usize % 3] }
     }
 
     /// Messages of a test of their own: nobody has this memory.

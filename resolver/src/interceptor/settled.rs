@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::propagation::SpanContext;
+use crate::propagation::{OtMember, SpanContext};
 
 /// Messages of one client that no commit has settled yet, by topic and partition.
 ///
@@ -20,17 +20,26 @@ pub(super) struct Settled {
 /// A topic's messages, as far as a commit settles them.
 #[derive(Debug, Default)]
 pub(super) struct Links {
-    /// Their spans, with the messages' offsets; [`MAX_LINKS`] at most.
-    pub(super) spans: Vec<(i64, SpanContext)>,
+    /// Their spans; [`MAX_LINKS`] at most.
+    pub(super) spans: Vec<Delivered>,
     /// How many there are beside these. Where a partition's offsets have gaps, at the most.
     pub(super) left_out: u64,
+}
+
+/// The span of a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Delivered {
+    pub offset: i64,
+    pub context: SpanContext,
+    /// For how many it stands.
+    pub ot: OtMember,
 }
 
 /// In the order of their offsets.
 #[derive(Debug)]
 struct Partition {
     topic: Box<str>,
-    kept: VecDeque<(i64, SpanContext)>,
+    kept: VecDeque<Delivered>,
     /// Those behind `kept`, which were too many.
     more: Option<Counted>,
 }
@@ -52,7 +61,7 @@ impl Settled {
     /// The message at this place is handed over, and has this span.
     ///
     /// Allocates for the first messages of a partition only.
-    pub(super) fn delivered(&self, topic: (&str, u64), partition: i32, offset: i64, span: SpanContext) {
+    pub(super) fn delivered(&self, topic: (&str, u64), partition: i32, span: Delivered) {
         let mut partitions = self.partitions();
         let key = (topic.1, partition);
         if partitions.len() >= MAX_PARTITIONS && !partitions.contains_key(&key) {
@@ -61,7 +70,7 @@ impl Settled {
         let new = || Partition { topic: topic.0.into(), kept: VecDeque::new(), more: None };
         let partition = partitions.entry(key).or_insert_with(new);
         if *partition.topic == *topic.0 {
-            partition.delivered(offset, span);
+            partition.delivered(span);
         }
     }
 
@@ -79,7 +88,7 @@ impl Settled {
         let partitions = self.partitions();
         let partition = partitions.get(&(topic.1, partition)).filter(|known| *known.topic == *topic.0)?;
         let counted = partition.more.and_then(|more| more.before(offset)).map(|more| more.last);
-        let kept = || partition.kept.iter().rev().map(|(of, _)| *of).find(|of| *of < offset);
+        let kept = || partition.kept.iter().rev().map(|one| one.offset).find(|of| *of < offset);
         Some(counted.or_else(kept))
     }
 
@@ -89,21 +98,22 @@ impl Settled {
 }
 
 impl Partition {
-    fn delivered(&mut self, offset: i64, span: SpanContext) {
+    fn delivered(&mut self, span: Delivered) {
+        let offset = span.offset;
         // After a seek, or when the partition comes back: what follows this message is handed over anew.
-        while self.kept.back().is_some_and(|(last, _)| *last >= offset) {
+        while self.kept.back().is_some_and(|last| last.offset >= offset) {
             self.kept.pop_back();
         }
         self.more = self.more.and_then(|more| more.before(offset));
         match &mut self.more {
-            None if self.kept.len() < MAX_LINKS => self.kept.push_back((offset, span)),
+            None if self.kept.len() < MAX_LINKS => self.kept.push_back(span),
             None => self.more = Some(Counted { first: offset, last: offset, count: 1 }),
             Some(more) => (more.last, more.count) = (offset, more.count + 1),
         }
     }
 
     fn settle(&mut self, offset: i64, forget: bool, links: &mut Links) {
-        let settled = self.kept.iter().take_while(|(of, _)| *of < offset).count();
+        let settled = self.kept.iter().take_while(|one| one.offset < offset).count();
         for link in self.kept.iter().take(settled) {
             if links.spans.len() < MAX_LINKS {
                 links.spans.push(*link);
@@ -145,7 +155,7 @@ mod tests {
     fn delivered(settled: &Settled, offsets: impl IntoIterator<Item = i64>) {
         for offset in offsets {
             let context = SpanContext { trace_id: [1; 16], span_id: offset.to_be_bytes(), flags: 1 };
-            settled.delivered(TOPIC, 0, offset, context);
+            settled.delivered(TOPIC, 0, Delivered { offset, context, ot: OtMember::of(None) });
         }
     }
 
@@ -153,7 +163,7 @@ mod tests {
     fn committed(settled: &Settled, offset: i64) -> (Vec<i64>, u64) {
         let mut links = Links::default();
         settled.settle(TOPIC, 0, offset, true, &mut links);
-        (links.spans.iter().map(|(offset, _)| *offset).collect(), links.left_out)
+        (links.spans.iter().map(|one| one.offset).collect(), links.left_out)
     }
 
     #[test]
@@ -216,7 +226,8 @@ mod tests {
         settled.settle(("bills", 7), 0, 9, true, &mut links);
         settled.settle(TOPIC, 1, 9, true, &mut links);
         assert!(links.spans.is_empty());
-        settled.delivered(("bills", 7), 0, 2, SpanContext { trace_id: [1; 16], span_id: [2; 8], flags: 1 });
+        let context = SpanContext { trace_id: [1; 16], span_id: [2; 8], flags: 1 };
+        settled.delivered(("bills", 7), 0, Delivered { offset: 2, context, ot: OtMember::of(None) });
         assert_eq!(committed(&settled, 9), (vec![1], 0));
     }
 }

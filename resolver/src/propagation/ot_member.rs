@@ -10,6 +10,41 @@ pub fn explicit_randomness(trace_state: Option<&[u8]>) -> Option<u64> {
     sub_keys(ot_of(trace_state?)?).find(|(key, _)| *key == b"rv").and_then(|(_, value)| parse_randomness(value))
 }
 
+/// The threshold that a trace state tells.
+pub fn told_threshold(trace_state: Option<&[u8]>) -> Option<Threshold> {
+    sub_keys(ot_of(trace_state?)?).find(|(key, _)| *key == b"th").and_then(|(_, value)| Threshold::parse(value))
+}
+
+/// The member `ot` of a trace state by itself, to be kept where there is no room for the whole; one that is longer than
+/// OpenTelemetry's samplers write it is left out.
+#[derive(Clone, Copy, Debug)]
+pub struct OtMember {
+    bytes: [u8; Self::MAX],
+    length: u8,
+}
+
+impl OtMember {
+    /// `ot=th:…;rv:…`.
+    const MAX: usize = 3 + 3 + 14 + 1 + 3 + 14;
+
+    /// That of `trace_state`, if it has one.
+    pub fn of(trace_state: Option<&[u8]>) -> Self {
+        let mut kept = Self { bytes: [0; Self::MAX], length: 0 };
+        let member =
+            trace_state.into_iter().flat_map(members).find(|member| member.starts_with(OT)).unwrap_or_default();
+        if let Some(bytes) = kept.bytes.get_mut(..member.len()) {
+            bytes.copy_from_slice(member);
+            kept.length = member.len() as u8;
+        }
+        kept
+    }
+
+    /// A trace state of it alone; `None` where there is none.
+    pub fn as_trace_state(&self) -> Option<&[u8]> {
+        self.bytes.get(..usize::from(self.length)).filter(|member| !member.is_empty())
+    }
+}
+
 /// The `tracestate` of a span that continues, with `given`, what it was decided about: with the threshold that is true of the span.
 ///
 /// One that was the parent's stays if it fits the decision; what a sampler of another kind decided has none. All else stays

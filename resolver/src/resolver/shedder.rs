@@ -107,3 +107,64 @@ fn warning(backend: &str, wish: &Wish) -> String {
         wish.halvings.share() * 100.0
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::child_is_well;
+    use crate::tracer::shedding;
+
+    /// Of a backend of which so much of a queue of 1,000 bytes is full.
+    fn wish(held: u64, is_heard: bool) -> Wish {
+        Wish { halvings: Halvings::of(held, 1_000, 250), is_heard, held, bound: 1_000 }
+    }
+
+    /// What begins then, in a process of its own.
+    fn share(wishes: &[(&str, Wish)], expected: f64) -> bool {
+        child_is_well(|| {
+            let shedder = Shedder::new();
+            shedder.look(Instant::now(), wishes, || 0);
+            let (share, _) = shedding::now();
+            (share - expected).abs() < 0.001
+        })
+    }
+
+    #[test]
+    fn the_backend_that_wants_the_fewest_traces_has_them_and_one_that_takes_nothing_has_no_say_beside_others() {
+        let (free, full) = (wish(0, true), wish(875, true));
+        assert!(share(&[("a", free), ("b", full)], 1.0 / 16.0) && share(&[("a", full), ("b", free)], 1.0 / 16.0));
+        let away = wish(1_000, false);
+        assert!(share(&[("a", free), ("b", away)], 1.0) && share(&[("a", full), ("b", away)], 1.0 / 16.0));
+        assert!(share(&[("a", away)], 0.0), "there is nobody else");
+        assert!(share(&[], 1.0));
+    }
+
+    #[test]
+    fn that_fewer_begin_is_told_once_a_minute_at_the_most_and_that_all_do_again_after_it_was() {
+        assert!(child_is_well(|| {
+            let (shedder, now) = (Shedder::new(), Instant::now());
+            let told = |seconds: u64, held, shed| {
+                shedder.look(now + std::time::Duration::from_secs(seconds), &[("a", wish(held, true))], || shed)
+            };
+            let begins =
+                |line: Option<(Level, String)>, text: &str| line.is_some_and(|(_, line)| line.starts_with(text));
+            begins(told(0, 900, 0), "backend `a` takes fewer spans than come")
+                && told(1, 950, 10).is_none()
+                && begins(told(2, 0, 30), "all new traces begin again: the backends keep up; 30 traces were not begun")
+                && told(3, 900, 30).is_none()
+                && told(4, 0, 40).is_none()
+                && begins(told(70, 900, 40), "backend `a`")
+        }));
+    }
+
+    #[test]
+    fn at_the_end_all_traces_begin_whatever_the_queues_want() {
+        assert!(child_is_well(|| {
+            let shedder = Shedder::new();
+            shedder.look(Instant::now(), &[("a", wish(900, true))], || 0);
+            let before = shedding::now().0;
+            shedder.end();
+            before < 1.0 && shedding::now().0 == 1.0
+        }));
+    }
+}

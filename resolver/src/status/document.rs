@@ -98,6 +98,7 @@ pub(crate) fn document(about: Option<&About>, stats: &Stats, ended: bool) -> Str
             "generation": stats.reloads.generation,
             "last_error": last_error(stats.reloads.last_error.as_ref(), now.as_secs_f64()),
         },
+        "new_traces": new_traces(),
         "services": stats.services.iter().map(service).collect::<Vec<_>>(),
         "topics": stats.topics.iter().map(topic).collect::<Vec<_>>(),
         "topics_beyond": topic(&stats.topics_beyond),
@@ -113,6 +114,13 @@ pub(crate) fn document(about: Option<&About>, stats: &Stats, ended: bool) -> Str
     // Whoever is about to write over a file knows by its first bytes whether it is one of these.
     let text = value.to_string();
     format!("{BEGINNING}{}\n", text.strip_prefix('{').unwrap_or(&text))
+}
+
+/// How many of the new traces of this process begin at this moment, and by which threshold.
+fn new_traces() -> Value {
+    let (share, threshold) = crate::tracer::shedding::now();
+    let text = threshold.map(|threshold| String::from_utf8_lossy(threshold.text().as_bytes()).into_owned());
+    json!({ "share": share, "threshold": text })
 }
 
 /// Which process it is. Its arguments are not told, for they may hold secrets; but which script an interpreter runs is.

@@ -26,6 +26,13 @@ pub(super) fn threshold() -> u64 {
     THRESHOLD.load(Ordering::Relaxed)
 }
 
+/// What share of new traces begins at this moment, and by which threshold; `None`: all or none.
+pub(crate) fn now() -> (f64, Option<Threshold>) {
+    let threshold = threshold();
+    let share = NONE_BEGINS.saturating_sub(threshold) as f64 / NONE_BEGINS as f64;
+    (share, Some(threshold).filter(|threshold| (1..NONE_BEGINS).contains(threshold)).map(Threshold::at))
+}
+
 /// Whether sends that failed are still recorded although their traces were shed: not when next to nothing begins, because
 /// then the last room is for what has begun.
 pub(crate) fn has_room_for_failures() -> bool {
@@ -68,3 +75,28 @@ pub(crate) fn forget() {
 
 /// No randomness reaches it.
 const NONE_BEGINS: u64 = 1 << 56;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::child_is_well;
+
+    /// In a process of its own: all tests of this one sample by the same threshold.
+    #[test]
+    fn the_lowest_share_that_anybody_asks_for_holds_until_nobody_does() {
+        assert!(child_is_well(|| {
+            let (one, other) = (Asker::new(), Asker::new());
+            one.ask(0.25);
+            other.ask(0.5);
+            let quarter = now().0 == 0.25;
+            drop(one);
+            let half = now().0 == 0.5 && has_room_for_failures();
+            other.ask(1e-6);
+            let is_full = !has_room_for_failures() && now().1.is_some();
+            other.ask(0.0);
+            let none = now() == (0.0, None);
+            other.ask(1.0);
+            quarter && half && is_full && none && now() == (1.0, None)
+        }));
+    }
+}

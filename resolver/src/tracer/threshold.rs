@@ -46,13 +46,13 @@ impl Threshold {
 
     /// The least randomness that reaches it.
     #[inline]
-    pub(super) fn randomness(self) -> u64 {
+    pub(crate) fn randomness(self) -> u64 {
         self.0
     }
 
     /// The one that only this randomness, and what is above it, reaches.
     #[inline]
-    pub(super) fn at(randomness: u64) -> Self {
+    pub(crate) fn at(randomness: u64) -> Self {
         Self(randomness)
     }
 

@@ -27,9 +27,9 @@ impl Verdict {
         if keep { Self::KEEP } else { Self::DROP }
     }
 
-    /// What was decided before, as the flags of a context say it; by which threshold is not known any more.
-    pub fn of_before(flags: u8) -> Self {
-        Self { flags, ..Self::DROP }
+    /// What was decided before, as the flags of a context say it, and by which threshold, as its trace state does.
+    pub fn of_before(flags: u8, threshold: Option<Threshold>) -> Self {
+        Self { flags, threshold: threshold.map_or(NO_THRESHOLD, Threshold::randomness), ..Self::DROP }
     }
 
     /// Recorded, because its randomness reaches `threshold`.

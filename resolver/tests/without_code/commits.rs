@@ -288,3 +288,35 @@ fn a_call_that_two_integrations_see_is_one_commit() {
     });
     assert_eq!(commits(&program).len(), 1);
 }
+
+/// The trace states of the commits' spans, after each of these messages was committed, and then all of them.
+fn states_of_commits(settings: &str, states: &[&str]) -> Vec<String> {
+    let program = Program::unseen(&format!("commit_spans = true\n{settings}"));
+    let partition = partition(&program);
+    for (digit, state) in (1..).zip(states) {
+        let message = program.incoming(digit);
+        message.add_header(c"tracestate", state.as_bytes());
+        program.consumer.consume(&message);
+        program.consumer.commit(c"orders", partition, i64::from(digit) + 1, 0);
+    }
+    for digit in 101..=102 {
+        program.consumer.consume(&program.incoming(digit));
+    }
+    program.consumer.commit(c"orders", partition, 103, 0);
+    let spans = program.spans();
+    let commits = spans.iter().filter(|span| span["name"] == "commit orders");
+    commits.map(|span| span["traceState"].as_str().unwrap_or("-").to_owned()).collect()
+}
+
+#[test]
+fn a_commit_says_for_how_many_its_trace_stands() {
+    // The last 56 bits of the trace's id are 48eb211c8031….
+    let states = ["vendor=1,ot=th:4", "ot=th:8", "ot=th:8;rv:80000000000000", ""];
+    let expected = ["ot=th:4", "-", "ot=th:8;rv:80000000000000", "-", "-"];
+    assert_eq!(states_of_commits("", &states), expected, "as its parent, where that was kept by it");
+    let own = "sampler = { consistent_probability = 1.0 }";
+    assert_eq!(states_of_commits(own, &states)[4], "ot=th:0", "one of several begins a trace");
+    let ignoring = "sampler = { consistent_probability = 0.5 }\nparent = \"ignore\"";
+    let found = states_of_commits(ignoring, &states);
+    assert!(found.contains(&"ot=th:8;rv:80000000000000".to_owned()), "it is kept by its randomness too: {found:?}");
+}

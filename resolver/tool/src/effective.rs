@@ -132,6 +132,20 @@ pub(crate) fn origin(
     }
 }
 
+/// Where a key of a backend comes from, by its path within the backend.
+pub(crate) fn of_backend(configuration: &Configuration, config: &Config, backend: &Backend, path: &[&str]) -> Origin {
+    let whole: Vec<&str> = ["backends", backend.name.as_str()].into_iter().chain(path.iter().copied()).collect();
+    let is_plugins = matches!(path.first(), Some(&("plugin" | "config")));
+    match (&config.origin, configuration.written.at(&whole)) {
+        (Source::Environment, _) if path == ["plugin"] => origin(configuration, config, Layer::Defaults, "export").0,
+        (Source::File(_), Some(written)) => said(configuration, written).0,
+        (Source::File(_), None) => Origin::Default,
+        (Source::LegacyFile(_), _) if is_plugins => Origin::Implied("the `reporter`, or JAEGER_ variables"),
+        (Source::Environment, _) if is_plugins => Origin::Implied("OTEL_ or JAEGER_ variables"),
+        _ => Origin::Default,
+    }
+}
+
 /// Where a written value stands, and its text if that has a reference.
 pub(crate) fn said(configuration: &Configuration, written: &Written) -> (Origin, Option<String>) {
     let place = file_and_line(configuration, &written.span);

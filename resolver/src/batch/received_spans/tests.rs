@@ -226,9 +226,20 @@ fn a_leave_that_fails_leaves_no_slot_busy() {
 fn a_delivery_that_is_changed_goes_on_waiting() {
     let (received_spans, origin) = (ReceivedSpans::new(), origin());
     received_spans.hold(&span(&origin, 1, 7), &extra(7), HASH, 0, |_, _| panic!("nothing was there"));
-    assert!(received_spans.change(&place(7), |_| true, |span, _| span.trace_id = [9; 16]));
-    assert!(!received_spans.change(&place(8), |_| true, |_, _| panic!("it is not there")));
-    assert!(!received_spans.change(&place(7), |_| false, |_, _| panic!("it is another's")));
+    assert!(received_spans.change(
+        &place(7),
+        |_| true,
+        |span, given, _| {
+            assert_eq!(given, extra(7));
+            span.trace_id = [9; 16];
+            extra(9)
+        }
+    ));
+    assert!(!received_spans.change(&place(8), |_| true, |_, _, _| panic!("it is not there")));
+    assert!(!received_spans.change(&place(7), |_| false, |_, _, _| panic!("it is another's")));
     let claimed = received_spans.claim(&place(7), |_| true).unwrap();
-    assert_eq!((claimed.span.trace_id, claimed.extra), ([9; 16], extra(7)));
+    assert_eq!((claimed.span.trace_id, claimed.extra), ([9; 16], extra(9)), "which is longer");
+    received_spans.hold(&span(&origin, 1, 7), &extra(7), HASH, 0, |_, _| panic!("nothing was there"));
+    assert!(received_spans.change(&place(7), |_| true, |_, _, _| vec![0; EXTRA + 1]));
+    assert_eq!(received_spans.claim(&place(7), |_| true).unwrap().extra, extra(7), "there is no room for more");
 }

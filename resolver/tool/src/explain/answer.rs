@@ -79,10 +79,15 @@ impl Answer {
                 .find(|setting| setting.key == key)
                 .map_or(String::new(), |setting| setting.origin.to_string())
         };
+        let sheds = sheds(configuration, config);
         let outcome = match explanation.selection {
-            Selection::Service { settings, .. } => {
-                sampling::outcome(&sampling::Asked { settings, side: candidate.side, headers, origin: &origin })
-            }
+            Selection::Service { settings, .. } => sampling::outcome(&sampling::Asked {
+                settings,
+                side: candidate.side,
+                headers,
+                origin: &origin,
+                sheds: &sheds,
+            }),
             Selection::Excluded | Selection::Unmatched => sampling::Outcome { fate: Fate::Dropped, lines: Vec::new() },
         };
         let near = near_miss::nearest(config, candidate, &explanation);
@@ -197,6 +202,15 @@ fn whose(configuration: &Configuration, config: &Config, explanation: &Explanati
             }
         },
     }
+}
+
+/// Each backend that has fewer traces begin while its queue is nearly full, with where that is said.
+fn sheds(configuration: &Configuration, config: &Config) -> Vec<String> {
+    let words = |backend: &tracer_resolver::config::Backend| {
+        let origin = effective::of_backend(configuration, config, backend, &["shed_traces"]);
+        format!("backend {} with shed_traces = true ({origin})", toml_text::key(&backend.name))
+    };
+    config.backends.iter().filter(|backend| backend.shed_traces).map(words).collect()
 }
 
 /// Name, plugin and place of each backend that a span goes to.

@@ -47,6 +47,8 @@ pub(super) struct Asked<'a> {
     pub(super) headers: &'a [(String, String)],
     /// By key.
     pub(super) origin: &'a dyn Fn(&str) -> String,
+    /// The backends of the process that have fewer traces begin while their queues are nearly full, in words.
+    pub(super) sheds: &'a [String],
 }
 
 pub(super) fn outcome(asked: &Asked<'_>) -> Outcome {
@@ -182,12 +184,17 @@ fn continued(asked: &Asked<'_>, parent: &RemoteParent<'_>, lines: &mut Vec<Strin
     };
     if by_sampler && matches!(settings.sampler, SamplerSetting::RateLimit(_)) {
         lines.push(format!("{decides}: kept, as long as no more traces than that are kept in a second"));
+        lines.push(under_pressure(asked));
         return Fate::Sampled;
     }
     let randomness = || explicit_randomness(parent.trace_state);
     match Sampler::new(settings).decide_by(parent.sampling, &parent.context.trace_id, randomness, || 0) {
         Decision::Keep => {
             lines.push(format!("{decides}: kept"));
+            lines.push(match by_sampler {
+                true => under_pressure(asked),
+                false => "it has begun, so it is kept however full a backend's queue is (shed_traces)".to_owned(),
+            });
             Fate::Kept
         }
         Decision::Drop => {
@@ -235,7 +242,25 @@ fn begun(asked: &Asked<'_>, sampling: ParentSampling, lines: &mut Vec<String>) -
         }
     };
     lines.push(format!("sampler = {sampler} ({}): {words}", origin("sampler")));
+    if fate != Fate::Dropped {
+        lines.push(under_pressure(asked));
+    }
     fate
+}
+
+/// What becomes of a trace that this process decides about, when more comes than a backend takes. All backends of the process
+/// have a say, whichever its spans go to.
+fn under_pressure(asked: &Asked<'_>) -> String {
+    if asked.sheds.is_empty() {
+        return "no backend has shed_traces = true: however full their queues are it begins, and at the bound batches are dropped"
+            .to_owned();
+    }
+    let stands = match asked.settings.sampler {
+        SamplerSetting::RateLimit(_) => "under a rate limit nothing says for how many those stand that begin",
+        _ => "if it begins, `th` in its trace state says for how many it stands",
+    };
+    let (of, queue) = (asked.sheds.join(", "), if asked.sheds.len() == 1 { "the queue" } else { "a queue" });
+    format!("while {queue} of {of} is nearly full, it may not begin, by its id; {stands}")
 }
 
 /// The headers that speak of a trace, and are not what it was taken from: why not.

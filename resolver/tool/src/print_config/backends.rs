@@ -25,7 +25,7 @@ pub(super) fn sections(
             .push(Section { title: format!("[backends.{name}]"), lines: host_lines(configuration, config, backend) });
         let shown = shown(configuration, config, backend, secrets.as_deref());
         let lines = shown.as_object().into_iter().flatten().map(|(key, value)| {
-            let origin = origin(configuration, config, backend, &["config", key]);
+            let origin = effective::of_backend(configuration, config, backend, &["config", key]);
             (toml_text::key(key), toml_text::value(value), origin)
         });
         sections.push(Section { title: format!("[backends.{name}.config]"), lines: lines.collect() });
@@ -58,24 +58,9 @@ fn host_lines(configuration: &Configuration, config: &Config, backend: &Backend)
         let whole: Vec<&str> = ["backends", backend.name.as_str()].into_iter().chain(path.iter().copied()).collect();
         let written = configuration.written.at(&whole).filter(|_| configuration.is_toml());
         let reference = written.and_then(|written| effective::said(configuration, written).1);
-        (path.join("."), reference.unwrap_or(value), origin(configuration, config, backend, path))
+        (path.join("."), reference.unwrap_or(value), effective::of_backend(configuration, config, backend, path))
     };
     lines.into_iter().chain(spool.into_iter().flatten()).map(line).collect()
-}
-
-fn origin(configuration: &Configuration, config: &Config, backend: &Backend, path: &[&str]) -> Origin {
-    let whole: Vec<&str> = ["backends", backend.name.as_str()].into_iter().chain(path.iter().copied()).collect();
-    let is_plugins = matches!(path.first(), Some(&("plugin" | "config")));
-    match (&config.origin, configuration.written.at(&whole)) {
-        (Source::Environment, _) if path == ["plugin"] => {
-            effective::origin(configuration, config, Layer::Defaults, "export").0
-        }
-        (Source::File(_), Some(written)) => effective::said(configuration, written).0,
-        (Source::File(_), None) => Origin::Default,
-        (Source::LegacyFile(_), _) if is_plugins => Origin::Implied("the `reporter`, or JAEGER_ variables"),
-        (Source::Environment, _) if is_plugins => Origin::Implied("OTEL_ or JAEGER_ variables"),
-        _ => Origin::Default,
-    }
 }
 
 /// The plugin's settings as they may be shown. `secrets` are what the plugin calls so; `None` if it could not be asked.

@@ -107,6 +107,22 @@ impl Process {
         }
     }
 
+    /// How many of its new traces begin; nothing while all do.
+    fn new_traces(&self) -> String {
+        let of = |pointer: &str| self.document.pointer(pointer);
+        let threshold = of("/new_traces/threshold").and_then(Json::as_str);
+        match (of("/new_traces/share").and_then(Json::as_f64).unwrap_or(1.0), threshold) {
+            (share, _) if share >= 1.0 => String::new(),
+            (share, Some(threshold)) => format!("{} begin, th:{threshold}", in_hundred(share)),
+            (share, None) => format!("{} begin", in_hundred(share)),
+        }
+    }
+
+    /// How many traces it has not begun because more came than its backends took.
+    fn shed(&self) -> u64 {
+        self.list("/services").iter().map(|service| number(service, "/shed")).sum()
+    }
+
     /// Why what its file says now is not in effect: the first line that says so.
     fn refused(&self) -> Option<&str> {
         let message = self.document.pointer("/reloads/last_error/message").and_then(Json::as_str)?;
@@ -127,7 +143,17 @@ const COUNTS: [&str; 4] = ["/spans", "/sampled_out", "/not_injected", "/without_
 
 /// Tables of all, and at last what is wrong with whom.
 pub(super) fn text(processes: &[Process], colors: bool, width: Option<usize>) -> String {
-    let mut head = Table::new(&["PROCESS", "STATE", "WRITTEN", "LIBRARY", "PROGRAM", "CONFIGURATION", "RELOADS"]);
+    let mut head = Table::new(&[
+        "PROCESS",
+        "STATE",
+        "WRITTEN",
+        "LIBRARY",
+        "PROGRAM",
+        "CONFIGURATION",
+        "RELOADS",
+        "NEW TRACES",
+        "SHED",
+    ]);
     let mut problems = Table::new(&["PROCESS", "SEVERITY", "LINE", "CODE", "PROBLEM"]);
     let mut clients = Table::new(&["PROCESS", "CLIENT", "SIDE", "GROUP"]);
     let mut topics = Table::new(&[
@@ -166,6 +192,8 @@ pub(super) fn text(processes: &[Process], colors: bool, width: Option<usize>) ->
             process.program(),
             process.configuration(),
             process.reloads(),
+            process.new_traces(),
+            process.shed().to_string(),
         ]);
         for problem in process.list("/configuration/problems") {
             problems.row([
@@ -243,7 +271,7 @@ fn backend_row(pid: &str, backend: &Json, now: f64) -> Vec<String> {
     let spooled = number(backend, "/spool/spans") + number(backend, "/spool/spans_of_others");
     let fill = if spooled == 0 { fill } else { format!("{fill}, {spooled} in the spool") };
     let share = backend.get("share_of_traces").and_then(Json::as_f64).unwrap_or(1.0);
-    let fill = if share < 1.0 { format!("{fill}: {:.0} in 100 traces begin", share * 100.0) } else { fill };
+    let fill = if share < 1.0 { format!("{fill}: room for {} traces", in_hundred(share)) } else { fill };
     let reasons: Vec<_> = reasons.chain(refused).collect();
     let taken = [number(backend, "/exported").to_string(), exported];
     let counts = counts.map(|count| count.to_string());
@@ -284,6 +312,15 @@ fn trouble(backend: &Json) -> Option<String> {
     }
 }
 
+/// A share that is less than one, and is not to be taken for none.
+fn in_hundred(share: f64) -> String {
+    match share * 100.0 {
+        0.0 => "0 in 100".to_owned(),
+        share if share < 1.0 => "fewer than 1 in 100".to_owned(),
+        share => format!("{share:.0} in 100"),
+    }
+}
+
 fn lost(backend: &Json) -> u64 {
     let dropped = backend.get("dropped").and_then(Json::as_object);
     let dropped: u64 = dropped.into_iter().flatten().filter_map(|(_, spans)| spans.as_u64()).sum();
@@ -321,6 +358,23 @@ fn ago(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn how_many_traces_begin_and_how_many_were_shed_is_told_of_a_process() {
+        let of = |new_traces: Json, shed: [u64; 2]| {
+            let document = json!({"new_traces": new_traces, "services": shed.map(|shed| json!({"shed": shed}))});
+            let process = Process::new(Path::new("a.json"), document);
+            (process.new_traces(), process.shed())
+        };
+        assert_eq!(of(json!({"share": 0.1, "threshold": "e666"}), [3, 4]), ("10 in 100 begin, th:e666".to_owned(), 7));
+        assert_eq!(of(json!({"share": 1.0, "threshold": null}), [3, 0]), (String::new(), 3));
+        assert_eq!(of(json!({"share": 0.0, "threshold": null}), [0, 0]).0, "0 in 100 begin");
+        assert_eq!(
+            of(json!({"share": 0.001, "threshold": "ffbe77"}), [0, 0]).0,
+            "fewer than 1 in 100 begin, th:ffbe77"
+        );
+        assert_eq!(of(Json::Null, [0, 0]), (String::new(), 0), "one of before that was told");
+    }
 
     #[test]
     fn a_backend_that_starts_or_that_a_reload_took_away_is_not_ill_and_what_it_lost_is_told_all_the_same() {

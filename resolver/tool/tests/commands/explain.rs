@@ -267,3 +267,39 @@ fn by_consistent_probability_a_trace_s_own_randomness_is_said_to_decide() {
     let said = installed.run(&["explain", "t.toml", "--topic", "a", "--produce"]);
     assert!(said.out.contains("25 % of the traces that begin here are kept"), "{}", said.out);
 }
+
+#[test]
+fn what_shedding_does_to_a_trace_is_told_with_whoever_asks_for_it() {
+    let installed = Installed::new();
+    let said = |backends: &str, words: &[&str]| {
+        let services = "version = 1\n[defaults]\nexport = [\"b\"]\n[services.shop]\nproduces = [\"orders\"]\n\
+                        [services.pay]\nconsumes = [\"orders\"]\nsampler = { rate_limit = 10 }\n[services.audit]\n\
+                        topics = [\"audit\"]\nparent = \"ignore\"\n";
+        installed.file("t.toml", &format!("{services}[backends.b]\nplugin = \"otlp\"\n{backends}"));
+        installed.run(&[&["explain", "t.toml", "--topic"], words].concat()).out
+    };
+    let begun = "while the queue of backend b with shed_traces = true (default) is nearly full, it may not begin, by its id; if it \
+                 begins, `th` in its trace state says for how many it stands";
+    let (kept, dropped) = (format!("{PARENT}1"), format!("{PARENT}0"));
+    for (backends, words, says) in [
+        ("", &["orders", "--produce"][..], begun),
+        ("", &["orders", "--consume"], "by its id; under a rate limit nothing says for how many"),
+        ("", &["audit", "--consume", "--header", &dropped], begun),
+        (
+            "",
+            &["orders", "--produce", "--header", &kept],
+            "it has begun, so it is kept however full a backend's queue is",
+        ),
+        (
+            "shed_traces = true\n[backends.c]\nplugin = \"file\"\n",
+            &["orders", "--produce"],
+            "while a queue of backend b with shed_traces = true (t.toml:13), backend c with shed_traces = true (default) is nearly",
+        ),
+        ("shed_traces = false\n", &["orders", "--produce"], "no backend has shed_traces = true: however full"),
+    ] {
+        let said = said(backends, words);
+        assert!(said.contains(says), "{words:?}: {says}\n{said}");
+    }
+    let said = said("", &["orders", "--produce", "--header", &dropped]);
+    assert!(!said.contains("shed_traces") && said.contains("not kept"), "there is nothing to shed: {said}");
+}
