@@ -14,7 +14,7 @@ from weakref import ref
 
 from . import _kept
 from ._processing import Note, Started, Turn, adopt, at_hand, called_at, current, enter, forsake
-from ._root import DATA, SOURCE, TOOL, Root
+from ._root import DATA, SOURCE, TOOL, Root, names_of
 from ._trains import marker, train
 
 _worker = getattr(_pools, "_worker", None)
@@ -267,7 +267,7 @@ def _of_coroutine(coro: Any) -> "tuple[list[Any], bool, Any]":
     frame, code = getattr(coro, "cr_frame", None), getattr(coro, "cr_code", None)
     if frame is None or code is None:
         return [], True, None
-    own = frame.f_locals
+    own = names_of(frame)
     objects = [*own.values()]
     key = (id(code), *map(type, objects))
     known = _coroutines.get(key)
