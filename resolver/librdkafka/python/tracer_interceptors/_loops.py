@@ -7,7 +7,7 @@ that read one message at its start sends for ever, and comes to that call no mor
 import dis
 import os
 import sys
-from types import CodeType, FrameType, FunctionType, MethodType
+from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MethodType
 from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Optional, Set, Tuple
 
 from ._root import DATA, Root, names_of
@@ -30,7 +30,7 @@ _GENERATORS = 0x20 | 0x200
 
 #: Names that code loads one from the other: ``self.consumer.poll``.
 _Chain = Tuple[str, ...]
-_known: Dict[CodeType, "_Flow"] = {}
+_known: Dict[int, "_Flow"] = {}
 #: What `_turn` has said of a place and the places that led there, of which it looked at so many.
 _once: Dict[Any, List["_Read"]] = {}
 _looked_at: Dict[Tuple[int, int], int] = {}
@@ -256,12 +256,36 @@ class _Read:
     def holds(self, frames: List[FrameType]) -> bool:
         """Whether names mean the same in these frames."""
         for frame, meant in zip(frames, self._meant):
-            if meant:
-                values = _Values(names_of(frame), frame.f_globals)
-                for chain, meaning in meant.items():
-                    if _meaning(chain, values) != meaning:
-                        return False
+            if not meant:
+                continue
+            own, module = names_of(frame), frame.f_globals
+            values = _Values(own, module)
+            for chain, meaning in meant.items():
+                name = chain[0]
+                value = own[name] if name in own else module.get(name)
+                kind = type(value)
+                if len(chain) == 1:
+                    if kind is FunctionType:
+                        if id(value.__code__) == meaning:
+                            continue
+                    elif meaning is None and (kind in _MEAN_NOTHING or kind is BuiltinFunctionType and value.__name__ not in _CALLS):
+                        continue
+                elif meaning is None and (kind, chain[1:]) in _nothing:
+                    continue
+                if _meaning(chain, values) != meaning:
+                    return False
+                if meaning is None and len(chain) > 1 and not (kind.__flags__ & _CHANGES or kind.__dictoffset__):
+                    if len(_nothing) >= MOST:
+                        _nothing.clear()
+                    _nothing.add((kind, chain[1:]))
         return True
+
+
+#: Types that never change, and names of what they have that mean nothing to this module.
+_nothing: "Set[Tuple[type, _Chain]]" = set()
+#: `Py_TPFLAGS_HEAPTYPE`: a class that may be changed.
+_CHANGES = 1 << 9
+_MEAN_NOTHING = DATA | {float, bool, type(None), list, set, type}
 
 
 class _Values:
@@ -315,9 +339,6 @@ def _function_of(chain: Any, values: Callable[[str], Any]) -> "Tuple[Any, Option
 
 def _meaning(chain: _Chain, values: Callable[[str], Any]) -> Any:
     """What a name means to this module: a call for messages, some code, or nothing."""
-    value = values(chain[0])
-    if len(chain) == 1 and value.__class__ in DATA:
-        return None
     if _is_call_for_messages(chain, values):
         return True
     function = _function_of(chain, values)[1]
@@ -325,8 +346,9 @@ def _meaning(chain: _Chain, values: Callable[[str], Any]) -> Any:
         return None
     code = function.__code__
     # What it asks may be another's the next time.
-    asks = _flow(code).may_ask and any(_asks(chain, values, flag, LEVELS) for flag in (0, _GENERATOR))
-    return id(code), asks
+    if _flow(code).may_ask:
+        return id(code), _asks(chain, values, 0, LEVELS), _asks(chain, values, _GENERATOR, LEVELS)
+    return id(code)
 
 
 def _values_in(function: FunctionType, holder: Any) -> Callable[[str], Any]:
@@ -402,15 +424,28 @@ def _member(value: Any, name: str) -> Any:
 
 
 def _is_consumer(value: Any) -> bool:
-    return any("consume" in kind.__dict__ or "_tracer_interceptors" in kind.__dict__ for kind in type(value).__mro__)
+    kind = type(value)
+    is_one = _consumers.get(kind)
+    if is_one is None:
+        if len(_consumers) >= MOST:
+            _consumers.clear()
+        is_one = any("consume" in one.__dict__ or "_tracer_interceptors" in one.__dict__ for one in kind.__mro__)
+        _consumers[kind] = is_one
+    return is_one
+
+
+#: Which types have calls for messages.
+_consumers: Dict[type, bool] = {}
 
 
 def _flow(code: CodeType) -> "_Flow":
-    if code not in _known:
+    # It keeps the code, so that no other can have its place.
+    flow = _known.get(id(code))
+    if flow is None:
         if len(_known) >= MOST:
             _known.clear()
-        _known[code] = _Flow(code)
-    return _known[code]
+        flow = _known[id(code)] = _Flow(code)
+    return flow
 
 
 class _Flow:
@@ -520,13 +555,19 @@ class _Flow:
     def _all_chains(self) -> Dict[int, _Chain]:
         chains: Dict[int, _Chain] = {}
         chain: _Chain = ()
+        before = 0
         for one in self._instructions:
             name = one.argval[-1] if isinstance(one.argval, tuple) and one.argval else one.argval
-            if not isinstance(name, str) or not one.opname.startswith("LOAD_") or one.opname == "LOAD_CONST":
+            is_of = one.opname in ("LOAD_ATTR", "LOAD_METHOD")
+            if not isinstance(name, str) or not one.opname.startswith("LOAD_") or one.opname == "LOAD_CONST" or is_of and not chain:
                 chain = ()
                 continue
-            chain = (*chain, name) if one.opname in ("LOAD_ATTR", "LOAD_METHOD") and chain else (name,)
+            if is_of:
+                # What something is taken from is not called itself.
+                chains.pop(before, None)
+            chain = (*chain, name) if is_of else (name,)
             chains[one.offset] = chain
+            before = one.offset
         return chains
 
 
