@@ -326,8 +326,8 @@ fn the_code_says_whether_a_send_is_in_a_loop_that_asks_for_messages_and_of_what_
 
 #[track_caller]
 fn code_says(python: &Path) {
-    expect_code_says(python, "loops.py", &[("y", 11), (".", 11), ("y", 10), (".", 8)]);
-    expect_code_says(python, "started.py", &[("y-", 8), (".", 10)]);
+    expect_code_says(python, "loops.py", &[("y", 11), (".", 11), ("y", 10), (".", 8), ("y", 8)]);
+    expect_code_says(python, "started.py", &[("y-", 8), (".", 10), ("y", 1)]);
 }
 
 /// What a program says of so many functions: only this of each send.

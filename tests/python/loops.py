@@ -1,6 +1,7 @@
 """Loops that ask for messages and send, and others: says of each send whether its message is the round's. Knows nothing of Kafka."""
 
 import asyncio
+import weakref
 
 from tracer_interceptors import _loops
 
@@ -419,10 +420,102 @@ def the_one_of_the_other():
             producer.produce(order)
 
 
+class Buffer:
+    """Gives what it has, and is no consumer."""
+
+    def poll(self, *args):
+        return 1
+
+
+def of(source):
+    for _ in range(2):
+        producer.produce(source.poll())
+
+
+def of_both():
+    # From one place.
+    list(map(of, (consumer, Buffer(), consumer)))
+
+
+def ask_of(source):
+    def ask():
+        return source.poll()
+
+    return ask
+
+
+def after(step):
+    for _ in range(2):
+        order = consumer.poll()
+        step()
+        producer.produce(order)
+
+
+def after_other_steps():
+    list(map(after, (ask_of(Buffer()), ask_of(consumer), str)))
+
+
+class Holder:
+    def __init__(self, source):
+        self.source = source
+
+    def run(self):
+        for _ in range(2):
+            pay_for(self.source.poll())
+
+
+def pay_for(order):
+    producer.produce(order)
+
+
+def held_by_others():
+    list(map(Holder.run, (Holder(Buffer()), Holder(consumer), Holder(Buffer()))))
+
+
+def from_elsewhere():
+    # The innermost places are the same.
+    pay_for(1)
+    Holder(consumer).run()
+    pay_for(1)
+
+
+def executed_in_others():
+    code = compile("for _ in range(2):\n    produce(source.poll())", "<text>", "exec")
+    for source in (consumer, Buffer(), consumer):
+        exec(code, {"source": source, "produce": producer.produce})
+
+
+def executed_anew():
+    for source in ("consumer", "Buffer()", "consumer"):
+        exec(f"for _ in range(2):\n    producer.produce({source}.poll())", globals())
+
+
+def lets_go_of_its_names():
+    for _ in range(3):
+        order = Holder(consumer.poll())
+        held = weakref.ref(order)
+        producer.produce(order)
+        del order
+        producer.sent += "-" if held() is None else "X"
+
+
+def keeps_names_that_it_asked_for():
+    for _ in range(2):
+        order = consumer.poll()
+        mine = locals()
+        producer.produce(order)
+        producer.sent += "-" if mine["order"] == 1 else "X"
+
+
 def told(shape):
     producer.sent = ""
     shape()
     return f"{shape.__name__} {producer.sent}"
+
+
+def as_it_is(shape):
+    said = told(shape)
+    return f"{said} {'y' if producer.sent == AGAIN[shape] else 'X'}"
 
 
 IN_TURN = [
@@ -469,6 +562,17 @@ MADE_OF_OTHERS = [
     waiting_in_an_object,
     the_one_of_the_other,
 ]
+# What is read from one place twice, and what that leaves behind.
+AGAIN = {
+    of_both: "yy..yy",
+    after_other_steps: "yy..yy",
+    held_by_others: "..yy..",
+    from_elsewhere: ".yy.",
+    executed_in_others: "yy..yy",
+    executed_anew: "yy..yy",
+    lets_go_of_its_names: "y-y-y-",
+    keeps_names_that_it_asked_for: "y-y-",
+}
 # A loop over them would be one that asks for messages.
 print(*map(told, IN_TURN), sep="\n")
 print("--")
@@ -478,3 +582,5 @@ alone = True
 print(*map(told, [loop, loop_by_a_name_of_its_own, by_functions, *MADE_OF_ITS_OWN]), sep="\n")
 print("--")
 print(*map(told, [fan_out, *MADE_OF_OTHERS]), sep="\n")
+print("--")
+print(*map(as_it_is, AGAIN), sep="\n")

@@ -53,6 +53,19 @@ def drain(number):
         yield item
 
 
+def give(number):
+    return number
+
+
+def pay_by(number, step):
+    producer.produce("payments", step(number))
+
+
+def by_one_function_and_another(number):
+    # From one place.
+    list(map(pay_by, (number, number, number), (give, take, give)))
+
+
 def once(number):
     producer.produce("payments", number)
 
@@ -202,3 +215,6 @@ OF_OTHERS = [
 print(*map(told, OF_WHAT_WAS_GIVEN), sep="\n")
 print("--")
 print(*map(told, OF_OTHERS), sep="\n")
+print("--")
+said = told(by_one_function_and_another)
+print(said, "y" if producer.sent == "y.y" else "X")

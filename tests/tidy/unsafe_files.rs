@@ -41,6 +41,8 @@ pub(super) const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/librdkafka/src/python/layer.rs",
     "resolver/librdkafka/src/python/objects.rs",
     "resolver/librdkafka/src/python/plain.rs",
+    "resolver/librdkafka/src/python/started.rs",
+    "resolver/librdkafka/src/python/turns.rs",
     "resolver/librdkafka/src/static_program.rs",
     "resolver/librdkafka/src/tracing.rs",
     "resolver/librdkafka/src/unmet_program.rs",

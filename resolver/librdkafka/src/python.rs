@@ -10,7 +10,9 @@ mod functions;
 mod layer;
 mod objects;
 mod plain;
+mod started;
 mod trains;
+mod turns;
 
 use self::cpython::{Object, Python};
 use crate::contained::contained;

@@ -58,13 +58,18 @@ def _connect(cimpl: Any) -> None:
         processing=Processing,
         habits=Habits,
         message=getattr(cimpl, "Message", None),
+        started=_processing.Started,
         trains=vars(_trains),
         shortest_ms=int(_processing.SHORTEST * 1000),
         longest_ms=int(_processing.LONGEST * 1000),
+        handed_over_ms=int(HANDED_OVER * 1000),
+        train=lambda: _try(train) or 0,
         habits_of=habits_of,
         left=lambda habits: _try(leave, habits),
         given=lambda message, habits: _try(handed, message, habits),
         said=lambda value, key: _try(_sends.say, value, key),
+        turn_left=lambda turns: _try(turns._leave),
+        turn_entered=lambda turns, message: _try(turns._enter, message),
         refusal=lambda kind, value: _try(_refusal, cimpl, kind, value) or 0,
         with_report=lambda args, kwargs, it: _try(_sends.with_report, args, kwargs, it) or (args, kwargs),
     )
@@ -220,34 +225,28 @@ class Batch(list):  # type: ignore[type-arg]
         return (list, (list(super().__iter__()),))
 
 
-class _Turns:
-    """A loop over a `Batch`."""
+class _Turns(_processing.api.Turns):  # type: ignore[misc, name-defined]
+    """A loop over a `Batch`. The library goes on to the next message itself: these are for what is not plain there."""
 
-    __slots__ = ("_batch", "_messages", "_last")
+    __slots__ = ()
 
     def __init__(self, batch: Batch, messages: Iterator[Any]) -> None:
-        self._batch, self._messages = batch, messages
-        self._last: Any = None
+        self.messages, self.begun = messages, batch._begun
+        self.habits, self.since = batch._habits, batch._since
 
     def __iter__(self) -> "_Turns":
         return self
 
-    def __next__(self) -> Any:
-        _try(self._leave)
-        message = next(self._messages)
-        _try(self._enter, message)
-        return message
-
     def __del__(self) -> None:
         # Of what comes after the loop's early end nothing says which of them it is for.
-        if self._last is not None:
+        if self.last is not None:
             _try(self._leave)
 
     def __length_hint__(self) -> int:
-        return self._messages.__length_hint__()  # type: ignore[attr-defined, no-any-return]
+        return self.messages.__length_hint__()  # type: ignore[no-any-return]
 
     def _leave(self) -> None:
-        it, self._last = self._last, None
+        it, self.last = self.last, None
         if it is None:
             return
         if current.get() is it:
@@ -265,7 +264,6 @@ class _Turns:
             _kept.keep(it)
 
     def _enter(self, message: Any) -> None:
-        batch = self._batch
         before = current.get()
         if before is not None and before.firm or message.error() is not None:
             return
@@ -274,17 +272,17 @@ class _Turns:
             depart(before)
         if _kept.row:
             _kept.sweep()
-        if id(message) in batch._begun:
+        if id(message) in self.begun:
             # A second loop: it has its span already.
             it = _kept.of_objects((message,))
         else:
-            batch._begun.add(id(message))
-            late = monotonic() - batch._since > HANDED_OVER
-            habits, of = batch._habits, train()
+            self.begun.add(id(message))
+            late = monotonic() - self.since > HANDED_OVER
+            habits, of = self.habits, train()
             it = begin_late(message, habits, of, *brought(message)) if late else begin(message, habits, of)
         if it is not None:
             it.said = True
-            self._last = it
+            self.last = it
             enter(it)
 
 

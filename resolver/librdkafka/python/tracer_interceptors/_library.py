@@ -42,7 +42,8 @@ class Functions:
         self.begin, self.next_send = native["begin"], native["next_send"]
         self.new_train, self.train_of_thread, self.lend = native["new_train"], native["train_of_thread"], native["lend"]
         self.all_habits, self.method, self.connect = native["all_habits"], native["method"], native["connect"]
-        self.Processing, self.Habits = native["Processing"], native["Habits"]
+        self.Processing, self.Habits, self.Turns = native["Processing"], native["Habits"], native["Turns"]
+        self.doubt, self.given = native["doubt"], native["given"]
 
 
 def find() -> Optional[Functions]:

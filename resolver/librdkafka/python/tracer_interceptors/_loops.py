@@ -7,10 +7,10 @@ that read one message at its start sends for ever, and comes to that call no mor
 import dis
 import os
 import sys
-from types import CodeType, FrameType, FunctionType, MethodType
+from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MethodType
 from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Optional, Set, Tuple
 
-from ._root import Root
+from ._root import DATA, Root, names_of
 from ._values import NOW, OLD, Own, made_of
 
 #: Calls for messages, by their names.
@@ -30,12 +30,14 @@ _GENERATORS = 0x20 | 0x200
 
 #: Names that code loads one from the other: ``self.consumer.poll``.
 _Chain = Tuple[str, ...]
-_known: Dict[CodeType, "_Flow"] = {}
-#: What `_turn` has said of a place and the places that led there.
-_once: Dict[Tuple[int, ...], Tuple[Optional[bool], List[CodeType]]] = {}
-
+_known: Dict[int, "_Flow"] = {}
+#: What `_turn` has said of a place and the places that led there, of which it looked at so many.
+_once: Dict[Any, List["_Read"]] = {}
+_looked_at: Dict[Tuple[int, int], int] = {}
 #: The same of `made_since`, and of the names that are given.
-_since: Dict[Any, Tuple[Optional[bool], List[CodeType]]] = {}
+_since: Dict[Any, List["_Read"]] = {}
+#: Meanings of the names at one place that are told apart.
+MEANINGS = 4
 #: What `is_repeated` has said of a place.
 _repeated: Dict[Tuple[int, int], Tuple[bool, CodeType]] = {}
 _NO_NAMES: FrozenSet[str] = frozenset()
@@ -51,25 +53,34 @@ def is_in_its_turn() -> bool:
 def is_once_in_a_round() -> Optional[bool]:
     """Whether it is made once in a round of such a loop, for all that the code says, or in a loop within, and of the round's message;
     ``None``: no call for messages is seen there."""
-    first = frame = _program()
+    frame = _program()
+    if frame is None:
+        return None
+    first = (id(frame.f_code), frame.f_lasti)
+    frames, key = _frames_from(frame, _looked_at.get(first, 1))
+    known = _recall(_once, key, frames)
+    if known is None:
+        known = _Read()
+        known.answer = _turn(frame, True, known)
+        if len(_looked_at) >= MOST:
+            _looked_at.clear()
+        # Where it came to the last frame, what would be said of one more is not known.
+        _looked_at[first] = len(known.codes) + (known.answer is None)
+        _keep(_once, _frames_from(frame, _looked_at[first])[1], known)
+    return known.answer
+
+
+def _frames_from(frame: Optional[FrameType], count: int) -> "Tuple[List[FrameType], Tuple[int, ...]]":
+    """So many frames, and their places."""
+    frames: List[FrameType] = []
     # A code's own hash is that of all that is in it.
     places: List[int] = []
-    codes: List[CodeType] = []
-    # All that the answer depends on.
-    while frame is not None and len(codes) < DEPTH:
-        code = frame.f_code
-        codes.append(code)
-        places.append(id(code))
+    while frame is not None and len(frames) < count:
+        frames.append(frame)
+        places.append(id(frame.f_code))
         places.append(frame.f_lasti)
         frame = frame.f_back
-    key = tuple(places)
-    known = _once.get(key)
-    if known is None:
-        if len(_once) >= MOST:
-            _once.clear()
-        # As long as they are there, no other code can have their places.
-        known = _once[key] = (_turn(first, once=True), codes)
-    return known[0]
+    return frames, tuple(places)
 
 
 def is_repeated() -> bool:
@@ -126,22 +137,25 @@ def made_since(root: Any) -> Optional[bool]:
     if frame is None and code is not None or len(frames) == DEPTH_OF_STARTED:
         return False
     key = tuple(places)
-    known = _since.get(key)
+    # From the root on.
+    frames.reverse()
+    known = _recall(_since, key, frames)
     if known is None:
-        if len(_since) >= MOST:
-            _since.clear()
-        known = _since[key] = (_made_since(frames, names), [one.f_code for one in frames])
-    return known[0]
+        known = _Read()
+        known.answer = _made_since(frames, names, known)
+        _keep(_since, key, known)
+    return known.answer
 
 
-def _made_since(frames: List[FrameType], names: FrozenSet[str]) -> Optional[bool]:
+def _made_since(frames: List[FrameType], names: FrozenSet[str], read: "_Read") -> Optional[bool]:
+    read.codes += [frame.f_code for frame in frames]
     is_own: Optional[bool] = None
-    for frame in reversed(frames):
+    for frame in frames:
         flow = _flow(frame.f_code)
         place = flow.instruction_at(frame.f_lasti)
         if is_own is not None:
             names = _arguments(frame.f_code)
-        made = flow.made_of_names(place, names, _values_of(frame), LEVELS)
+        made = flow.made_of_names(place, names, read.values_of(frame), LEVELS)
         if OLD in made or not made and flow.round(place, _NONE):
             return False
         is_own, names = (True, names) if made else (None, _NO_NAMES)
@@ -155,13 +169,12 @@ def _arguments(code: CodeType) -> FrozenSet[str]:
 
 def _gives_of_others(call: str, values: Callable[[str], Any], levels: int) -> bool:
     """Whether what is called by this name is a function that gives what it takes from somewhere, be it given a message's or not."""
-    first, *more = call.split(".")
-    holder, function = None, values(first) if levels and first else None
-    for name in more:
-        holder, function = function, _member(function, name)
-    if isinstance(function, MethodType):
-        holder, function = function.__self__, function.__func__
-    if not isinstance(function, FunctionType) or _is_of_a_library(function.__code__.co_filename):
+    if not levels or not call:
+        return False
+    chain = tuple(call.split("."))
+    _note(chain, values)
+    holder, function = _function_of(chain, values)
+    if function is None or _is_of_a_library(function.__code__.co_filename):
         return False
     flow, inside = _flow(function.__code__), _values_in(function, holder)
     names = _arguments(function.__code__)
@@ -173,19 +186,22 @@ def _is_of_a_library(file: str) -> bool:
     return file.startswith((_PYTHON, _FOLDER)) or "/site-packages/" in file or "/dist-packages/" in file
 
 
-def _turn(frame: Optional[FrameType], once: bool = False) -> Optional[bool]:
+def _turn(frame: Optional[FrameType], once: bool = False, read: Optional["_Read"] = None) -> Optional[bool]:
+    read = read or _Read()
     #: From the send up to the loop: the function, the place in it, and whether that is in a loop of its own there.
     way: List[Tuple["_Flow", int, bool]] = []
     for _ in range(DEPTH):
         if frame is None:
             return None
         flow = _flow(frame.f_code)
+        read.codes.append(frame.f_code)
+        values = read.values_of(frame)
         place = flow.instruction_at(frame.f_lasti)
         around = flow.round(place, _NONE)
         asks = _NONE
         rest = around
         if around:
-            asks = flow.asking(around, _values_of(frame), LEVELS)
+            asks = flow.asking(around, values, LEVELS)
             rest = flow.round(place, asks) if asks else around
             if not once and not flow.ends(rest, asks):
                 # It may go round, as long as it likes, and ask for nothing.
@@ -213,9 +229,126 @@ def _is_its_own(way: List[Tuple["_Flow", int, bool]], asks: FrozenSet[int]) -> b
     return True
 
 
-def _values_of(frame: FrameType) -> Callable[[str], Any]:
-    own, module = frame.f_locals, frame.f_globals
-    return lambda name: own[name] if name in own else module.get(name)
+class _Read:
+    """What was read from the code of some frames, and what names meant there, on which it depends."""
+
+    __slots__ = ("answer", "codes", "_meant", "_functions")
+
+    def __init__(self) -> None:
+        self.answer: Optional[bool] = None
+        #: Of the frames; as long as they are there, no other code can have their places.
+        self.codes: List[CodeType] = []
+        #: For each frame, what was asked for there, and what it meant.
+        self._meant: List[Dict[_Chain, Any]] = []
+        self._functions: List[CodeType] = []
+
+    def values_of(self, frame: FrameType) -> "_Values":
+        """What names mean in the next frame, which is noted."""
+        self._meant.append({})
+        return _Values(names_of(frame), frame.f_globals, self)
+
+    def note(self, chain: _Chain, values: "_Values") -> None:
+        function = _function_of(chain, values)[1]
+        if function is not None:
+            self._functions.append(function.__code__)
+        self._meant[-1][chain] = _meaning(chain, values)
+
+    def holds(self, frames: List[FrameType]) -> bool:
+        """Whether names mean the same in these frames."""
+        for frame, meant in zip(frames, self._meant):
+            if not meant:
+                continue
+            own, module = names_of(frame), frame.f_globals
+            values = _Values(own, module)
+            for chain, meaning in meant.items():
+                name = chain[0]
+                value = own[name] if name in own else module.get(name)
+                kind = type(value)
+                if len(chain) == 1:
+                    if kind is FunctionType:
+                        if id(value.__code__) == meaning:
+                            continue
+                    elif meaning is None and (kind in _MEAN_NOTHING or kind is BuiltinFunctionType and value.__name__ not in _CALLS):
+                        continue
+                elif meaning is None and (kind, chain[1:]) in _nothing:
+                    continue
+                if _meaning(chain, values) != meaning:
+                    return False
+                if meaning is None and len(chain) > 1 and not (kind.__flags__ & _CHANGES or kind.__dictoffset__):
+                    if len(_nothing) >= MOST:
+                        _nothing.clear()
+                    _nothing.add((kind, chain[1:]))
+        return True
+
+
+#: Types that never change, and names of what they have that mean nothing to this module.
+_nothing: "Set[Tuple[type, _Chain]]" = set()
+#: `Py_TPFLAGS_HEAPTYPE`: a class that may be changed.
+_CHANGES = 1 << 9
+_MEAN_NOTHING = DATA | {float, bool, type(None), list, set, type}
+
+
+class _Values:
+    """What names mean in a frame."""
+
+    __slots__ = ("_own", "_module", "_read")
+
+    def __init__(self, own: Any, module: Dict[str, Any], read: Optional[_Read] = None) -> None:
+        self._own, self._module, self._read = own, module, read
+
+    def __call__(self, name: str) -> Any:
+        own = self._own
+        return own[name] if name in own else self._module.get(name)
+
+    def note(self, chain: _Chain) -> None:
+        if self._read is not None:
+            self._read.note(chain, self)
+
+
+def _note(chain: _Chain, values: Callable[[str], Any]) -> None:
+    if values.__class__ is _Values:
+        values.note(chain)  # type: ignore[attr-defined]
+
+
+def _recall(all_read: Dict[Any, List[_Read]], key: Any, frames: List[FrameType]) -> Optional[_Read]:
+    for read in all_read.get(key, ()):
+        if read.holds(frames):
+            return read
+    return None
+
+
+def _keep(all_read: Dict[Any, List[_Read]], key: Any, read: _Read) -> None:
+    if len(all_read) >= MOST:
+        all_read.clear()
+    kept = all_read.setdefault(key, [])
+    kept.insert(0, read)
+    del kept[MEANINGS:]
+
+
+def _function_of(chain: Any, values: Callable[[str], Any]) -> "Tuple[Any, Optional[FunctionType]]":
+    """The function that a name means, and what it is a method of; ``None``: it is none in Python."""
+    holder, function = None, values(chain[0])
+    if len(chain) == 1 and function.__class__ in DATA:
+        return None, None
+    for name in chain[1:]:
+        holder, function = function, _member(function, name)
+    if isinstance(function, MethodType):
+        holder, function = function.__self__, function.__func__
+    return holder, function if isinstance(function, FunctionType) else None
+
+
+def _meaning(chain: _Chain, values: Callable[[str], Any]) -> Any:
+    """What a name means to this module: a call for messages, some code, or nothing."""
+    if _is_call_for_messages(chain, values):
+        return True
+    function = _function_of(chain, values)[1]
+    if function is None:
+        return None
+    code = function.__code__
+    # What it asks may be another's the next time.
+    if _flow(code).may_ask:
+        return id(code), _asks(chain, values, 0, LEVELS), _asks(chain, values, _GENERATOR, LEVELS)
+    return id(code)
 
 
 def _values_in(function: FunctionType, holder: Any) -> Callable[[str], Any]:
@@ -236,26 +369,31 @@ def _values_in(function: FunctionType, holder: Any) -> Callable[[str], Any]:
 
 def _asks(call: _Chain, values: Callable[[str], Any], flag: int, levels: int) -> bool:
     """Whether what is called asks a consumer, or is a function of this kind that always does, so many levels deep."""
-    *path, last = call
-    value = values(path[0]) if path else None
-    for name in path[1:]:
-        value = _member(value, name)
-    if last in _CALLS and _is_consumer(value):
+    if _is_call_for_messages(call, values):
         # In the head of a loop it is called once only.
-        return flag != _GENERATOR
-    bound = None if path else values(last)
-    if getattr(bound, "__name__", None) in _CALLS and _is_consumer(getattr(bound, "__self__", None)):
-        # A name of the program's own for the consumer's method.
         return flag != _GENERATOR
     if not levels:
         return False
-    holder, function = value, _member(value, last) if path else bound
-    if isinstance(function, MethodType):
-        holder, function = function.__self__, function.__func__
-    if not isinstance(function, FunctionType) or function.__code__.co_flags & flag != flag:
+    holder, function = _function_of(call, values)
+    if function is None or function.__code__.co_flags & flag != flag:
         return False
-    flow, inside = _flow(function.__code__), _values_in(function, holder if path else None)
+    flow, inside = _flow(function.__code__), _values_in(function, holder)
     return flow.always_passes(flow.asking(flow.all, inside, levels - 1), flag == _GENERATOR)
+
+
+def _is_call_for_messages(call: _Chain, values: Callable[[str], Any]) -> bool:
+    """Whether it is a consumer's own method."""
+    *path, last = call
+    if not path:
+        # A name of the program's own for it.
+        bound = values(last)
+        return getattr(bound, "__name__", None) in _CALLS and _is_consumer(getattr(bound, "__self__", None))
+    if last not in _CALLS:
+        return False
+    value = values(path[0])
+    for name in path[1:]:
+        value = _member(value, name)
+    return _is_consumer(value)
 
 
 def _head_asks(calls: List[_Chain], values: Callable[[str], Any], levels: int) -> bool:
@@ -286,15 +424,28 @@ def _member(value: Any, name: str) -> Any:
 
 
 def _is_consumer(value: Any) -> bool:
-    return any("consume" in kind.__dict__ or "_tracer_interceptors" in kind.__dict__ for kind in type(value).__mro__)
+    kind = type(value)
+    is_one = _consumers.get(kind)
+    if is_one is None:
+        if len(_consumers) >= MOST:
+            _consumers.clear()
+        is_one = any("consume" in one.__dict__ or "_tracer_interceptors" in one.__dict__ for one in kind.__mro__)
+        _consumers[kind] = is_one
+    return is_one
+
+
+#: Which types have calls for messages.
+_consumers: Dict[type, bool] = {}
 
 
 def _flow(code: CodeType) -> "_Flow":
-    if code not in _known:
+    # It keeps the code, so that no other can have its place.
+    flow = _known.get(id(code))
+    if flow is None:
         if len(_known) >= MOST:
             _known.clear()
-        _known[code] = _Flow(code)
-    return _known[code]
+        flow = _known[id(code)] = _Flow(code)
+    return flow
 
 
 class _Flow:
@@ -310,6 +461,9 @@ class _Flow:
         self.over = frozenset(one.offset for one in self._instructions if one.opname == "FOR_ITER")
         #: What is loaded that may be called, by the place.
         self.chains = self._all_chains()
+        #: Whether something is loaded that may be a call for messages, by its name.
+        self.may_ask = any(chain[-1] in _CALLS for chain in self.chains.values())
+        self._passes: Dict[Any, bool] = {}
         jumps = {*dis.hasjrel, *dis.hasjabs}
         for place, one in enumerate(self._instructions):
             follows = [] if one.opname in _ENDS or one.opname in _JUMPS else self._offset(place + 1)
@@ -340,10 +494,15 @@ class _Flow:
 
     def asking(self, around: FrozenSet[int], values: Callable[[str], Any], levels: int) -> FrozenSet[int]:
         """The places in this part that ask for messages."""
+        for chain in {self.chains[one] for one in around if one in self.chains}:
+            _note(chain, values)
         asking = {one for one in around if one in self.chains and _asks(self.chains[one], values, 0, levels)}
         for place, one in enumerate(self._instructions):
             if one.offset in self.over & around:
-                if _head_asks([*self._head(place)], values, levels):
+                head = [*self._head(place)]
+                for chain in head:
+                    _note(chain, values)
+                if _head_asks(head, values, levels):
                     asking.add(one.offset)
         return frozenset(asking)
 
@@ -366,8 +525,14 @@ class _Flow:
 
     def always_passes(self, asks: FrozenSet[int], is_generator: bool) -> bool:
         """Whether it comes to its end, or gives a value, only by one of these."""
-        if not asks:
-            return False
+        key = (asks, is_generator)
+        if key not in self._passes:
+            if len(self._passes) >= MOST:
+                self._passes.clear()
+            self._passes[key] = bool(asks) and self._always_passes(asks, is_generator)
+        return self._passes[key]
+
+    def _always_passes(self, asks: FrozenSet[int], is_generator: bool) -> bool:
         gives = {one.offset for one in self._instructions if is_generator and one.opname == "YIELD_VALUE"}
         ends = gives or {one.offset for one in self._instructions if one.opname in ("RETURN_VALUE", "RETURN_CONST")}
         begins = [*gives] if min(self.all) in asks else [min(self.all), *gives]
@@ -390,13 +555,19 @@ class _Flow:
     def _all_chains(self) -> Dict[int, _Chain]:
         chains: Dict[int, _Chain] = {}
         chain: _Chain = ()
+        before = 0
         for one in self._instructions:
             name = one.argval[-1] if isinstance(one.argval, tuple) and one.argval else one.argval
-            if not isinstance(name, str) or not one.opname.startswith("LOAD_") or one.opname == "LOAD_CONST":
+            is_of = one.opname in ("LOAD_ATTR", "LOAD_METHOD")
+            if not isinstance(name, str) or not one.opname.startswith("LOAD_") or one.opname == "LOAD_CONST" or is_of and not chain:
                 chain = ()
                 continue
-            chain = (*chain, name) if one.opname in ("LOAD_ATTR", "LOAD_METHOD") and chain else (name,)
+            if is_of:
+                # What something is taken from is not called itself.
+                chains.pop(before, None)
+            chain = (*chain, name) if is_of else (name,)
             chains[one.offset] = chain
+            before = one.offset
         return chains
 
 

@@ -152,14 +152,14 @@ _loops_module: Any = None
 class Turn(Processing):
     """Somebody is given a message that its context has left: it is at work on it as long as this is current."""
 
-    __slots__ = ("_of",)
+    __slots__ = ()
 
     def __init__(self, of: Processing) -> None:
-        self.number, self.message, self.habits, self._of, self.said = of.number, of.message, of.habits, of, True
+        self.number, self.message, self.habits, self.of, self.said = of.number, of.message, of.habits, of, True
         api.pause(self.number, 0)
 
     def __del__(self) -> None:
-        if api is not None and self._of.number and not self._of.firm:
+        if api is not None and self.of.number and not self.of.firm:
             api.pause(self.number, 1)
 
 
@@ -168,28 +168,28 @@ class Started(Processing):
 
     It may as soon as a message was handed over that nothing was started for. From then on the code says what a send is made of: of
     what was given at the start, or of what is taken from somewhere else (``_loops.made_since``).
+
+    - ``of``: what it was started under; ``root``: where its code begins: see `_loops.Root`.
+    - ``taken``: the processing of what it took from a queue last.
+    - ``is_sure``: what it was given may well be the message's; ``idle``: what its ``habits`` had idle then.
     """
 
-    __slots__ = ("of", "root", "taken", "_is_sure", "_idle")
+    __slots__ = ()
 
     def __init__(self, of: Processing, is_sure: bool, root: Any) -> None:
         self.number, self.message, self.habits, self.of, self.said = of.number, of.message, of.habits, of, of.said
-        #: Where its code begins: see `_loops.Root`.
-        self.root = root
-        #: The processing of what it took from a queue last.
-        self.taken: Any = None
-        self._is_sure, self._idle = is_sure, of.habits.idle
+        self.root, self.is_sure, self.idle = root, is_sure, of.habits.idle
 
     def cause(self) -> Any:
         """The processing of the message that the calling code is at, as far as that is known; or ``None``."""
         is_begun = self.of.said or self.of.is_cause_elsewhere()
-        if self.taken is None and (not is_begun or not self._is_sure and self._others_came()):
+        if self.taken is None and (not is_begun or not self.is_sure and self._others_came()):
             return None
         if self.taken is None and not self._is_doubted():
             return self.of
         is_own = self._is_own()
         if self.taken is not None and is_own is not True:
-            return self.taken if is_own is False or not self._is_sure else None
+            return self.taken if is_own is False or not self.is_sure else None
         return self.of if is_begun and is_own is not False else None
 
     def _is_own(self) -> Optional[bool]:
@@ -203,7 +203,7 @@ class Started(Processing):
     def _others_came(self) -> bool:
         """Whether nothing was made of a message that came since."""
         last = self.habits.last
-        return self.habits.idle != self._idle or not (last is None or self._is_of(last) or last.caused > 0 or _is_given(last))
+        return self.habits.idle != self.idle or not (last is None or self._is_of(last) or last.caused > 0 or _is_given(last))
 
     def _is_doubted(self) -> bool:
         """Whether there are messages that may be for this, whose own context made nothing of them but what it sent."""
@@ -213,6 +213,7 @@ class Started(Processing):
         for habits in api.all_habits():
             if habits.ungiven:
                 _is_any_ungiven = True
+                api.doubt()
                 return True
             last = habits.last
             if not (last is None or self._is_of(last) or _is_given(last)):

@@ -2,6 +2,7 @@
 
 import sys
 from collections import deque
+from sys import getrefcount
 from types import CodeType
 from typing import Any, Dict, FrozenSet, Optional
 
@@ -38,8 +39,29 @@ class Root:
     @classmethod
     def of_frame(cls, frame: Any) -> "Root":
         """That of a function that has begun: what is given now in the place of what was given is none of it."""
-        code, values = frame.f_code, frame.f_locals
+        code, values = frame.f_code, names_of(frame)
         return cls.of(code, {name: values[name] for name in code.co_varnames[: code.co_argcount] if name in values})
+
+
+def names_of(frame: Any) -> Any:
+    """What a frame's own names mean. Before Python 3.13 it holds on to what it has put together for that, which is emptied: the
+    program's objects live no longer than without us."""
+    own = frame.f_locals
+    if own.__class__ is not dict or not frame.f_code.co_flags & _OPTIMIZED:
+        return own
+    names = dict(own)
+    if getrefcount(own) <= _NOBODY_ELSE:
+        own.clear()
+    return names
+
+
+def _references() -> int:
+    own = sys._getframe().f_locals
+    return getrefcount(own)
+
+
+_OPTIMIZED = 0x1
+_NOBODY_ELSE = _references()
 
 
 def is_data(value: Any) -> bool:

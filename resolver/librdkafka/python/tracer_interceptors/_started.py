@@ -9,20 +9,24 @@ from concurrent.futures import thread as _pools
 from contextvars import Context
 from functools import partial, wraps
 from types import FunctionType, MethodType, ModuleType
-from typing import Any, Callable, Iterable
+from typing import Any, Callable, Iterable, List
 from weakref import ref
 
 from . import _kept
-from ._processing import Note, Started, Turn, adopt, at_hand, called_at, current, enter, forsake
-from ._root import DATA, SOURCE, TOOL, Root
+from ._processing import Note, Started, Turn, adopt, api, at_hand, called_at, current, enter, forsake
+from ._root import DATA, SOURCE, TOOL, Root, names_of
 from ._trains import marker, train
 
 _worker = getattr(_pools, "_worker", None)
 
 
-def given(objects: Iterable[Any], is_sure: bool = True, root: Any = None, is_mark: bool = True) -> Any:
+def given(objects: List[Any], is_sure: bool = True, root: Any = None, is_mark: bool = True) -> Any:
     """What something is at work on that starts now in the calling context with these objects; sure: they may well be the message's.
     Its code begins at the root. It is marked that something was started of it, unless whoever calls does that."""
+    if is_mark:
+        plain = api.given(objects, is_sure, root)
+        if plain is not NotImplemented:
+            return plain
     it = at(objects, is_mark)
     if it is None or it.firm:
         return it
@@ -134,7 +138,7 @@ class _Job:
         if awaited is None:
             self._processing = given(*_of_call(function, args, kwargs))
         else:
-            self._processing = it = given((*args, *awaited.args()), True, awaited.root(), is_mark=False)
+            self._processing = it = given([*args, *awaited.args()], True, awaited.root(), is_mark=False)
             awaited.of = it.of if it.__class__ is Started else None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -267,7 +271,7 @@ def _of_coroutine(coro: Any) -> "tuple[list[Any], bool, Any]":
     frame, code = getattr(coro, "cr_frame", None), getattr(coro, "cr_code", None)
     if frame is None or code is None:
         return [], True, None
-    own = frame.f_locals
+    own = names_of(frame)
     objects = [*own.values()]
     key = (id(code), *map(type, objects))
     known = _coroutines.get(key)
@@ -350,7 +354,7 @@ def eventlet(module: Any) -> None:
     @wraps(original)
     def __init__(self, *args, **kwargs):  # type: ignore[no-untyped-def]
         original(self, *args, **kwargs)
-        _begin_in(self, (), False, None)
+        _begin_in(self, [], False, None)
 
     kind.__init__ = __init__
 
@@ -389,7 +393,7 @@ class _Handler:
 _FUNCTIONS = (FunctionType, MethodType, partial)
 
 
-def _begin_in(greenlet: Any, objects: Iterable[Any], sure: bool, root: Any) -> None:
+def _begin_in(greenlet: Any, objects: List[Any], sure: bool, root: Any) -> None:
     """Lets a greenlet that has not begun be at what it is given; one that brings a context of its own keeps that."""
     it = given(objects, sure, root)
     if it is not None and greenlet.gr_context is None:

@@ -112,6 +112,14 @@ python! {
     dict_set: c"PyDict_SetItemString" as unsafe extern "C-unwind" fn(*mut Object, *const c_char, *mut Object) -> c_int,
     /// Borrowed, and no error if it is not there.
     dict_get: c"PyDict_GetItemWithError" as Two,
+    set_has: c"PySet_Contains" as unsafe extern "C-unwind" fn(*mut Object, *mut Object) -> c_int,
+    set_add: c"PySet_Add" as unsafe extern "C-unwind" fn(*mut Object, *mut Object) -> c_int,
+    /// Null without an error at the end.
+    iter_next: c"PyIter_Next" as One,
+    list_size: c"PyList_Size" as unsafe extern "C-unwind" fn(*mut Object) -> isize,
+    /// Borrowed.
+    list_get: c"PyList_GetItem" as unsafe extern "C-unwind" fn(*mut Object, isize) -> *mut Object,
+    is_true: c"PyObject_IsTrue" as unsafe extern "C-unwind" fn(*mut Object) -> c_int,
     tuple_new: c"PyTuple_New" as unsafe extern "C-unwind" fn(isize) -> *mut Object,
     tuple_size: c"PyTuple_Size" as unsafe extern "C-unwind" fn(*mut Object) -> isize,
     /// Borrowed.
@@ -134,6 +142,7 @@ python! {
     bytes: c"PyBytes_AsString" as unsafe extern "C-unwind" fn(*mut Object) -> *const c_char,
     bytes_size: c"PyBytes_Size" as unsafe extern "C-unwind" fn(*mut Object) -> isize,
     none: c"_Py_NoneStruct" as *mut Object,
+    not_implemented: c"_Py_NotImplementedStruct" as *mut Object,
     bytes_type: c"PyBytes_Type" as *mut Object,
     type_type: c"PyType_Type" as *mut Object,
     method_type: c"PyMethodDescr_Type" as *mut Object,

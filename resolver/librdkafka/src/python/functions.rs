@@ -10,8 +10,8 @@ use tracer_resolver::interceptor::declared;
 use super::clients::Kind;
 use super::cpython::{FAST, Method, Object, Owned, Python, WITH_KEYWORDS};
 use super::layer::Layer;
-use super::objects::{Habits, Processing};
-use super::trains;
+use super::objects::{Habits, Processing, Turns};
+use super::{started, trains, turns};
 use crate::contained::contained;
 
 /// `_PyCFunctionFast`: borrows its arguments, and gives a new reference.
@@ -40,7 +40,8 @@ fn given(python: &'static Python) -> Option<Owned> {
     };
     put(c"Processing", Processing::kind(python))?;
     put(c"Habits", Habits::kind(python))?;
-    let functions: [(_, Fast); 7] = [
+    put(c"Turns", Turns::kind(python, turns::next))?;
+    let functions: [(_, Fast); 9] = [
         (c"begin", begin),
         (c"next_send", next_send),
         (c"new_train", new_train),
@@ -48,6 +49,8 @@ fn given(python: &'static Python) -> Option<Owned> {
         (c"lend", lend),
         (c"all_habits", all_habits),
         (c"method", method),
+        (c"doubt", doubt),
+        (c"given", given_plainly),
     ];
     for (name, function) in functions {
         put(name, new_function(python, name, function as *const c_void, FAST))?;
@@ -147,6 +150,32 @@ unsafe extern "C-unwind" fn all_habits(_: *mut Object, _: *const *mut Object, _:
         }
         tuple.into_raw()
     }
+}
+
+/// `doubt()`: from now on there may be messages that are for whatever was started: see `_processing.py`.
+///
+/// # Safety
+///
+/// See [`begin`].
+unsafe extern "C-unwind" fn doubt(_: *mut Object, _: *const *mut Object, _: isize) -> *mut Object {
+    started::doubt();
+    none()
+}
+
+/// `given(objects: list, is_sure: bool, root)`: as `_started.py` has it; `NotImplemented` for what is not plain.
+///
+/// # Safety
+///
+/// See [`begin`].
+unsafe extern "C-unwind" fn given_plainly(_: *mut Object, arguments: *const *mut Object, count: isize) -> *mut Object {
+    // SAFETY: as promised by the caller.
+    let called = unsafe { called(arguments, count) };
+    let (Some(layer), Some((python, [objects, is_sure, root]))) = (Layer::get(), called) else {
+        return ptr::null_mut();
+    };
+    // SAFETY: arguments live during the call.
+    let given = unsafe { layer.given(objects, (python.is_true)(is_sure) == 1, root) };
+    given.unwrap_or_else(|| python.refer(python.not_implemented)).into_raw()
 }
 
 /// `connect(**more)`: what the functions for clients have to know of the layer.

@@ -20,6 +20,7 @@ pub(super) struct Layer {
     /// The classes that Python makes of ours.
     pub processing: *mut Object,
     pub habits: *mut Object,
+    pub started: *mut Object,
     /// confluent-kafka's `Message`.
     pub message: *mut Object,
     /// What is in the layer's `_trains.py`.
@@ -28,6 +29,8 @@ pub(super) struct Layer {
     pub shortest: f64,
     /// Seconds that it may at most, however long others took.
     pub longest: f64,
+    /// Seconds after which the span of a delivery may be gone.
+    pub handed_over: f64,
     pub names: Names,
     pub slow: Slow,
     pub of_message: Option<OfMessage>,
@@ -56,6 +59,10 @@ pub(super) struct Slow {
     pub given: *mut Object,
     pub said: *mut Object,
     pub with_report: *mut Object,
+    /// The number of the train that calls, of whatever kind; 0: it is not known.
+    pub train: *mut Object,
+    pub turn_left: *mut Object,
+    pub turn_entered: *mut Object,
     /// The number of the Kafka error that was raised; 0 for what is none.
     pub refusal: *mut Object,
 }
@@ -64,6 +71,9 @@ pub(super) struct Slow {
 unsafe impl Send for Layer {}
 // SAFETY: as above.
 unsafe impl Sync for Layer {}
+
+/// Python was interrupted, and has an error that says so.
+pub(super) struct Interrupted;
 
 static LAYER: OnceLock<Layer> = OnceLock::new();
 
@@ -102,10 +112,12 @@ impl Layer {
             row: given(c"row")?,
             processing: given(c"processing")?,
             habits: given(c"habits")?,
+            started: given(c"started")?,
             message,
             trains: given(c"trains")?,
             shortest: python.signed(given(c"shortest_ms")?) as f64 / 1000.0,
             longest: python.signed(given(c"longest_ms")?) as f64 / 1000.0,
+            handed_over: python.signed(given(c"handed_over_ms")?) as f64 / 1000.0,
             names: Names {
                 greenlets: python.name(c"greenlet")?,
                 trio: python.name(c"trio")?,
@@ -125,6 +137,9 @@ impl Layer {
                 given: given(c"given")?,
                 said: given(c"said")?,
                 with_report: given(c"with_report")?,
+                train: given(c"train")?,
+                turn_left: given(c"turn_left")?,
+                turn_entered: given(c"turn_entered")?,
                 refusal: given(c"refusal")?,
             },
             // SAFETY: a type of a C module, or what has no such methods.
@@ -177,25 +192,32 @@ impl Layer {
         unsafe { !(self.python.dict_get)(self.modules, name).is_null() }
     }
 
-    /// Whether what the calling thread does is one train's, and no span of the program's own can be a cause.
-    pub(super) fn is_one_train(&self) -> bool {
+    /// The number of the train that calls; `None`: it makes a call for another, or a span of the program's own can be a cause.
+    pub(super) fn train(&self) -> Result<Option<u64>, Interrupted> {
         let names = &self.names;
-        if trains::is_lent() || [names.greenlets, names.trio, names.spans].into_iter().any(|name| self.is_loaded(name))
-        {
-            return false;
+        if trains::is_lent() || self.is_loaded(names.spans) {
+            return Ok(None);
         }
+        if !self.is_loaded(names.greenlets) && !self.is_loaded(names.trio) && self.is_without_a_loop() {
+            return Ok(Some(trains::of_this_thread()));
+        }
+        // SAFETY: a function without arguments, and the GIL is held.
+        let number = unsafe { self.called(self.slow.train, []) }.ok_or(Interrupted)?;
+        let number = self.python.signed(number.raw()).cast_unsigned();
+        Ok((number != 0).then_some(number))
+    }
+
+    /// Whether no event loop runs on this thread.
+    fn is_without_a_loop(&self) -> bool {
         // SAFETY: a `dict`, a name, and a function without arguments; the GIL is held.
         let running = unsafe {
             let running = (self.python.dict_get)(self.trains, self.names.running);
             if running.is_null() { None } else { self.called(running, []) }
         };
-        match running {
-            Some(running) => self.python.is_none(running.raw()),
-            None => {
-                self.python.clear_error();
-                false
-            }
+        if running.is_none() {
+            self.python.clear_error();
         }
+        running.is_some_and(|running| self.python.is_none(running.raw()))
     }
 
     /// What is current in the calling context; `None`: that cannot be had.

@@ -1,4 +1,5 @@
-//! The two types whose objects are there for every message: what `_processing.py` makes its `Processing` and its `Habits` of.
+//! The types whose objects are there for every message: what `_processing.py` makes its `Processing` and its `Habits` of, and
+//! `_clients.py` its `Turns`.
 
 use std::ffi::{CStr, c_int, c_uint, c_void};
 use std::mem::{offset_of, replace};
@@ -22,6 +23,12 @@ pub(super) struct Processing {
     pub age: f64,
     pub message: *mut Object,
     pub habits: *mut Object,
+    /// Of what was started: what it was started under, where its code begins, and what it took from a queue last.
+    pub of: *mut Object,
+    pub root: *mut Object,
+    pub taken: *mut Object,
+    /// What `habits` had idle when this was started.
+    pub idle: i64,
     pub skipped: i64,
     pub sends: i64,
     /// Of those, what was taken to follow from it.
@@ -34,6 +41,8 @@ pub(super) struct Processing {
     pub started: u8,
     /// It ends when nothing refers to this any more.
     pub owns: u8,
+    /// What was started may well be the message's, by what it was given.
+    pub is_sure: u8,
 }
 
 /// What a consumer's messages have shown.
@@ -59,7 +68,22 @@ pub(super) struct Habits {
     pub is_crossing: u8,
 }
 
-/// A type of ours, whose objects refer to two others: what Python's garbage collector has to know of it.
+/// A loop over what one call for several messages gave.
+#[repr(C)]
+pub(super) struct Turns {
+    head: Object,
+    /// When they were handed over.
+    pub since: f64,
+    /// An iterator over them.
+    pub messages: *mut Object,
+    /// A `set` of the addresses of those that had their turn, be it in another loop.
+    pub begun: *mut Object,
+    pub habits: *mut Object,
+    /// The processing of the one that it is at, or nothing.
+    pub last: *mut Object,
+}
+
+/// A type of ours, whose objects refer to others: what Python's garbage collector has to know of it.
 ///
 /// Its functions are called by Python, of an object of that type.
 trait Collected: Sized {
@@ -68,7 +92,7 @@ trait Collected: Sized {
     /// # Safety
     ///
     /// The object lives, as in all below.
-    unsafe fn others(it: *mut Self) -> [*mut *mut Object; 2];
+    unsafe fn others(it: *mut Self) -> impl IntoIterator<Item = *mut *mut Object>;
 
     /// Nobody refers to it any more.
     ///
@@ -109,6 +133,10 @@ impl Processing {
             member(c"age", FLOAT, offset_of!(Self, age)),
             member(c"message", OBJECT, offset_of!(Self, message)),
             member(c"habits", OBJECT, offset_of!(Self, habits)),
+            member(c"of", OBJECT, offset_of!(Self, of)),
+            member(c"root", OBJECT, offset_of!(Self, root)),
+            member(c"taken", OBJECT, offset_of!(Self, taken)),
+            member(c"idle", SIGNED, offset_of!(Self, idle)),
             member(c"late", BOOL, offset_of!(Self, late)),
             member(c"skipped", SIGNED, offset_of!(Self, skipped)),
             member(c"sends", SIGNED, offset_of!(Self, sends)),
@@ -118,6 +146,7 @@ impl Processing {
             member(c"firm", BOOL, offset_of!(Self, firm)),
             member(c"started", BOOL, offset_of!(Self, started)),
             member(c"owns", BOOL, offset_of!(Self, owns)),
+            member(c"is_sure", BOOL, offset_of!(Self, is_sure)),
             END,
         ];
         Self::new_kind(python, c"tracer_interceptors._native.Processing", members, LAST)
@@ -125,9 +154,17 @@ impl Processing {
 }
 
 impl Collected for Processing {
-    unsafe fn others(it: *mut Self) -> [*mut *mut Object; 2] {
+    unsafe fn others(it: *mut Self) -> impl IntoIterator<Item = *mut *mut Object> {
         // SAFETY: as promised by the caller.
-        unsafe { [&raw mut (*it).message, &raw mut (*it).habits] }
+        unsafe {
+            [
+                &raw mut (*it).message,
+                &raw mut (*it).habits,
+                &raw mut (*it).of,
+                &raw mut (*it).root,
+                &raw mut (*it).taken,
+            ]
+        }
     }
 
     unsafe fn ends(it: *mut Self) {
@@ -167,7 +204,7 @@ impl Habits {
 }
 
 impl Collected for Habits {
-    unsafe fn others(it: *mut Self) -> [*mut *mut Object; 2] {
+    unsafe fn others(it: *mut Self) -> impl IntoIterator<Item = *mut *mut Object> {
         // SAFETY: as promised by the caller.
         unsafe { [&raw mut (*it).last, &raw mut (*it).before] }
     }
@@ -176,6 +213,34 @@ impl Collected for Habits {
         let habits: *mut Object = it.cast();
         all().retain(|Address(one)| *one != habits);
     }
+}
+
+impl Turns {
+    /// The type, new; `next` is its `tp_iternext`.
+    pub(super) fn kind(
+        python: &Python,
+        next: unsafe extern "C-unwind" fn(*mut Object) -> *mut Object,
+    ) -> Option<Owned> {
+        let members = [
+            member(c"since", FLOAT, offset_of!(Self, since)),
+            member(c"messages", OBJECT, offset_of!(Self, messages)),
+            member(c"begun", OBJECT, offset_of!(Self, begun)),
+            member(c"habits", OBJECT, offset_of!(Self, habits)),
+            member(c"last", OBJECT, offset_of!(Self, last)),
+            END,
+        ];
+        let next = Slot { slot: ITER_NEXT, function: next as *const c_void };
+        Self::new_kind(python, c"tracer_interceptors._native.Turns", members, next)
+    }
+}
+
+impl Collected for Turns {
+    unsafe fn others(it: *mut Self) -> impl IntoIterator<Item = *mut *mut Object> {
+        // SAFETY: as promised by the caller.
+        unsafe { [&raw mut (*it).messages, &raw mut (*it).begun, &raw mut (*it).habits, &raw mut (*it).last] }
+    }
+
+    unsafe fn ends(_: *mut Self) {}
 }
 
 /// # Safety
@@ -288,6 +353,7 @@ const SIGNED: c_int = 17;
 const UNSIGNED: c_int = 18;
 const CLEAR: c_int = 51;
 const DEALLOC: c_int = 52;
+const ITER_NEXT: c_int = 63;
 const NEW: c_int = 65;
 const TRAVERSE: c_int = 71;
 const MEMBERS: c_int = 72;

@@ -1,6 +1,6 @@
 //! The plain loop over messages, as `_processing.py` and `_sends.py` have it for all: what is not plain is left to them.
 //!
-//! Plain is a thread that is one train, without spans of OpenTelemetry's, where nothing is kept for later.
+//! Plain is a train that works for itself, without spans of OpenTelemetry's, where nothing is kept for later.
 
 use std::ptr;
 use std::time::Duration;
@@ -9,10 +9,25 @@ use tracer_resolver::MessagePlace;
 use tracer_resolver::interceptor::declared;
 
 use super::cpython::{NoArguments, Object, Owned};
-use super::layer::Layer;
+use super::layer::{Interrupted, Layer};
 use super::objects::{Habits, Processing, set};
-use super::trains;
 use crate::contained::contained;
+
+/// What has begun with a message.
+pub(super) enum Begun {
+    It(Owned),
+    /// It is not traced.
+    Nothing,
+    NotPlain,
+}
+
+/// What an object is of.
+pub(super) enum AtHand {
+    /// This processing's message.
+    Of(Owned),
+    Nothing,
+    NotPlain,
+}
 
 impl Layer {
     /// The calling context goes on to the next message. Whether Python was not interrupted.
@@ -88,63 +103,81 @@ impl Layer {
     pub(super) unsafe fn handed(&self, habits: &Owned, message: *mut Object) -> bool {
         // SAFETY: as promised by the caller.
         unsafe {
-            self.begins_plainly(habits, message) || self.called(self.slow.given, [message, habits.raw()]).is_some()
+            match self.is_handed_plainly(habits, message) {
+                Ok(true) => true,
+                Ok(false) => self.called(self.slow.given, [message, habits.raw()]).is_some(),
+                Err(Interrupted) => false,
+            }
         }
     }
 
     /// # Safety
     ///
     /// See [`Layer::habits_of`].
-    unsafe fn begins_plainly(&self, habits: &Owned, message: *mut Object) -> bool {
-        let Some(of_message) = &self.of_message else { return false };
+    unsafe fn is_handed_plainly(&self, habits: &Owned, message: *mut Object) -> Result<bool, Interrupted> {
         // SAFETY: as promised by the caller; the kinds say what the objects are.
         unsafe {
-            if habits.kind() != self.habits || (*message).kind() != self.message || !self.is_one_train() {
-                return false;
+            if habits.kind() != self.habits || (*habits.raw().cast::<Habits>()).is_crossing != 0 {
+                return Ok(false);
             }
-            if (*habits.raw().cast::<Habits>()).is_crossing != 0 {
-                return false;
+            let it = match self.begun(habits.raw(), message)? {
+                Begun::It(it) => it,
+                Begun::Nothing => return Ok(true),
+                Begun::NotPlain => return Ok(false),
+            };
+            let habits: *mut Habits = habits.raw().cast();
+            (*it.raw().cast::<Processing>()).skipped = (*habits).skipped;
+            set(&raw mut (*habits).last, self.python.refer(it.raw()).into_raw());
+            self.set_current(it.raw());
+            Ok(true)
+        }
+    }
+
+    /// Begins the processing of a message that was handed over just now, for the train that calls, which is at none.
+    ///
+    /// # Safety
+    ///
+    /// See [`Layer::habits_of`]; `habits` are such.
+    pub(super) unsafe fn begun(&self, habits: *mut Object, message: *mut Object) -> Result<Begun, Interrupted> {
+        let Some(of_message) = &self.of_message else { return Ok(Begun::NotPlain) };
+        // SAFETY: as promised by the caller; the kinds say what the objects are.
+        unsafe {
+            if (*message).kind() != self.message || self.current().is_none_or(|it| !self.python.is_none(it.raw())) {
+                return Ok(Begun::NotPlain);
             }
-            if self.current().is_none_or(|it| !self.python.is_none(it.raw())) {
-                return false;
-            }
+            let Some(train) = self.train()? else { return Ok(Begun::NotPlain) };
             let of = |get: NoArguments| self.python.owned(get(message, ptr::null_mut()));
             let parts = (of(of_message.error), of(of_message.topic), of(of_message.partition), of(of_message.offset));
             let (Some(error), Some(topic), Some(partition), Some(offset)) = parts else {
                 self.python.clear_error();
-                return false;
+                return Ok(Begun::NotPlain);
             };
             if !self.python.is_none(error.raw()) {
-                return true;
+                return Ok(Begun::Nothing);
             }
             let (Some(topic), Ok(partition)) =
                 (self.python.text(&topic), i32::try_from(self.python.signed(partition.raw())))
             else {
-                return false;
+                return Ok(Begun::NotPlain);
             };
             let place = MessagePlace { topic, partition, offset: self.python.signed(offset.raw()) };
-            let train = trains::of_this_thread();
             let number = contained(0, || declared::begin(place, None, None, train));
             if number == 0 {
-                return true;
+                return Ok(Begun::Nothing);
             }
             let Some(it) = self.python.owned((self.python.type_alloc)(self.processing, 0)) else {
                 contained((), || declared::end(number));
                 self.python.clear_error();
-                return true;
+                return Ok(Begun::Nothing);
             };
             let at: *mut Processing = it.raw().cast();
-            let habits_of_it: *mut Habits = habits.raw().cast();
             (*at).number = number;
             (*at).owns = 1;
             (*at).train = train;
             (*at).since = seconds();
             (*at).message = self.python.refer(message).into_raw();
-            (*at).habits = self.python.refer(habits.raw()).into_raw();
-            (*at).skipped = (*habits_of_it).skipped;
-            set(&raw mut (*habits_of_it).last, self.python.refer(it.raw()).into_raw());
-            self.set_current(it.raw());
-            true
+            (*at).habits = self.python.refer(habits).into_raw();
+            Ok(Begun::It(it))
         }
     }
 
@@ -156,44 +189,55 @@ impl Layer {
     /// See [`Layer::habits_of`]; `value` and `key` live.
     pub(super) unsafe fn say(&self, value: *mut Object, key: *mut Object) -> Option<Owned> {
         // SAFETY: as promised by the caller.
-        unsafe { self.says_plainly(value, key).or_else(|| self.called(self.slow.said, [value, key])) }
+        unsafe {
+            match self.says_plainly([value, key]) {
+                Ok(None) => self.called(self.slow.said, [value, key]),
+                Ok(it) => it,
+                Err(Interrupted) => None,
+            }
+        }
     }
 
     /// # Safety
     ///
     /// See [`Layer::say`].
-    unsafe fn says_plainly(&self, value: *mut Object, key: *mut Object) -> Option<Owned> {
+    unsafe fn says_plainly(&self, objects: [*mut Object; 2]) -> Result<Option<Owned>, Interrupted> {
+        if self.keeps_messages() {
+            return Ok(None);
+        }
+        let (Some(here), Some(it)) = (self.train()?, self.current()) else { return Ok(None) };
         // SAFETY: as promised by the caller; the kinds say what the objects are.
         unsafe {
-            if self.keeps_messages() || !self.is_one_train() {
-                return None;
-            }
-            let (it, here) = (self.current()?, trains::of_this_thread());
+            let at: *mut Processing = it.raw().cast();
             let cause = if self.python.is_none(it.raw()) {
-                if self.is_at_hand([value, key]) {
-                    return None;
+                if !matches!(self.at_hand(objects), AtHand::Nothing) {
+                    return Ok(None);
                 }
-                it
+                Some(it)
+            } else if it.kind() == self.started {
+                self.cause_of_started(at, objects)
             } else if !self.is_processing(it.raw()) {
-                return None;
-            } else if self.is_said_here(it.raw().cast(), here) {
-                if self.is_at_hand([value, key]) {
-                    return None;
+                None
+            } else if self.is_said_here(at, here) {
+                if !matches!(self.at_hand(objects), AtHand::Nothing) {
+                    return Ok(None);
                 }
-                let at: *mut Processing = it.raw().cast();
                 (*at).sends = (*at).sends.saturating_add(1);
                 (*at).caused = (*at).caused.saturating_add(1);
-                contained((), || declared::next_send((*at).number, 0));
-                return Some(it);
-            } else if self.is_cause_here(it.raw().cast(), here)? {
-                it
+                Some(it)
             } else {
-                self.python.refer(self.python.none)
+                let is_cause = self.is_cause_here(at, here, objects);
+                is_cause.map(|is_cause| if is_cause { it } else { self.python.refer(self.python.none) })
             };
-            let of_none = self.python.is_none(cause.raw());
-            let number = if of_none { 0 } else { (*cause.raw().cast::<Processing>()).number };
-            contained((), || declared::next_send(number, here));
-            Some(cause)
+            let Some(cause) = cause else { return Ok(None) };
+            let (number, train) = if self.python.is_none(cause.raw()) {
+                (0, here)
+            } else {
+                let cause: *mut Processing = cause.raw().cast();
+                ((*cause).number, if (*cause).said != 0 { 0 } else { here })
+            };
+            contained((), || declared::next_send(number, train));
+            Ok(Some(cause))
         }
     }
 
@@ -201,7 +245,7 @@ impl Layer {
     ///
     /// # Safety
     ///
-    /// See [`Layer::is_at_hand`].
+    /// See [`Layer::at_hand`].
     unsafe fn is_said_here(&self, it: *mut Processing, here: u64) -> bool {
         // SAFETY: as promised by the caller.
         unsafe { (*it).said != 0 && (*it).firm == 0 && (*it).train == here }
@@ -211,8 +255,8 @@ impl Layer {
     ///
     /// # Safety
     ///
-    /// See [`Layer::is_at_hand`].
-    unsafe fn is_cause_here(&self, it: *mut Processing, here: u64) -> Option<bool> {
+    /// See [`Layer::at_hand`].
+    unsafe fn is_cause_here(&self, it: *mut Processing, here: u64, objects: [*mut Object; 2]) -> Option<bool> {
         // SAFETY: as promised by the caller; the kinds say what the objects are.
         unsafe {
             let of = (*it).habits;
@@ -223,17 +267,24 @@ impl Layer {
             let habits: *mut Habits = of.cast();
             let age = seconds() - (*it).since;
             let is_old = age > self.shortest && age > ((*habits).longest * 2.0).min(self.longest);
-            // Where others were left, or it takes long, the code that sends may tell.
-            let is_plain = (*habits).left == 0 && (*habits).is_crossed == 0 && self.python.is_none((*habits).before);
-            if !is_plain || is_old && (*it).late == 0 {
+            if is_old && (*it).late == 0 || !self.is_let_go((*habits).before) {
                 return None;
             }
+            let is_plain = (*habits).left == 0 && (*habits).is_crossed == 0;
+            // Where others were left, or it takes long, the code that sends may tell; what is its own tells by itself. Of several sends
+            // the first ones say whether it is the last of a list.
+            let is_its_own = !is_plain && (*it).sends == 0 && !is_old && self.has(it, objects);
+            if !is_plain && !is_its_own {
+                return None;
+            }
+            set(&raw mut (*habits).before, ptr::null_mut());
             (*it).sends = (*it).sends.saturating_add(1);
             (*it).age = age;
-            if !is_old {
+            let is_cause = !is_old || self.has(it, objects);
+            if is_cause {
                 (*it).caused = (*it).caused.saturating_add(1);
             }
-            Some(!is_old)
+            Some(is_cause)
         }
     }
 
@@ -253,16 +304,16 @@ impl Layer {
         unsafe { self.called(self.slow.with_report, [args, kwargs, it.raw()]) }
     }
 
-    /// Whether one of these is the value or the key of a message that its consumer's program may have yet, as `at_hand` looks.
+    /// Whose value or key one of these is, of the messages that their consumers' programs may have yet, as `at_hand` looks.
     ///
     /// # Safety
     ///
     /// See [`Layer::habits_of`]; the objects live.
-    unsafe fn is_at_hand(&self, objects: [*mut Object; 2]) -> bool {
+    pub(super) unsafe fn at_hand(&self, objects: [*mut Object; 2]) -> AtHand {
         // SAFETY: as promised by the caller; the kinds say what the objects are.
         unsafe {
             if !objects.iter().any(|object| self.is_its_own(*object)) {
-                return false;
+                return AtHand::Nothing;
             }
             for habits in Habits::all(self.python) {
                 let habits: *mut Habits = habits.raw().cast();
@@ -272,12 +323,16 @@ impl Layer {
                     }
                     // Kept for as long as it is looked at.
                     let near = self.python.refer(near);
-                    if !self.is_processing(near.raw()) || self.has(near.raw().cast(), objects) {
-                        return true;
+                    if !self.is_processing(near.raw()) {
+                        return AtHand::NotPlain;
+                    }
+                    let at: *mut Processing = near.raw().cast();
+                    if (*at).number != 0 && self.has(at, objects) {
+                        return AtHand::Of(near);
                     }
                 }
             }
-            false
+            AtHand::Nothing
         }
     }
 
@@ -285,8 +340,8 @@ impl Layer {
     ///
     /// # Safety
     ///
-    /// See [`Layer::is_at_hand`].
-    unsafe fn has(&self, it: *mut Processing, objects: [*mut Object; 2]) -> bool {
+    /// See [`Layer::at_hand`].
+    pub(super) unsafe fn has(&self, it: *mut Processing, objects: [*mut Object; 2]) -> bool {
         // SAFETY: as promised by the caller.
         unsafe {
             let Some([value, key]) = self.parts_of((*it).message) else { return true };
@@ -321,7 +376,7 @@ impl Layer {
     /// # Safety
     ///
     /// See [`Layer::habits_of`]; `message` is a member of an object that lives.
-    unsafe fn parts_of(&self, message: *mut Object) -> Option<[Owned; 2]> {
+    pub(super) unsafe fn parts_of(&self, message: *mut Object) -> Option<[Owned; 2]> {
         let of_message = self.of_message.as_ref()?;
         // SAFETY: as promised by the caller; the kind says that the functions are for it.
         unsafe {
@@ -339,7 +394,7 @@ impl Layer {
 }
 
 /// As `time.monotonic()`.
-fn seconds() -> f64 {
+pub(super) fn seconds() -> f64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: there is room for the time.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };

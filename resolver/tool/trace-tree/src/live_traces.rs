@@ -164,14 +164,15 @@ impl Trace {
     }
 
     fn drawing(&self, id: &str, before: usize, drawing: &Drawing) -> String {
-        let again = match before {
-            0 => String::new(),
+        // Who counts the lines that begin with `trace` counts each trace once.
+        let heading = match before {
+            0 => format!("trace {id}"),
             before => {
                 let more = self.spans.len() - before;
-                format!(", drawn again: {more} more of its spans came after the {before} drawn before")
+                format!("again: trace {id}, drawn again: {more} more of its spans came after the {before} drawn before")
             }
         };
-        format!("\ntrace {id}{again}\n{}", drawing.draw(&self.spans))
+        format!("\n{heading}\n{}", drawing.draw(&self.spans))
     }
 }
 
@@ -211,7 +212,7 @@ mod tests {
         assert_eq!(traces.take_complete(), "", "more may come");
         assert_eq!(traces.take_all(), "\ntrace t1\ns: 1\n");
         traces.add(vec![span(1, 2)]);
-        let again = "\ntrace t1, drawn again: 1 more of its spans came after the 1 drawn before\ns: 1\ns: 2\n";
+        let again = "\nagain: trace t1, drawn again: 1 more of its spans came after the 1 drawn before\ns: 1\ns: 2\n";
         assert_eq!(traces.take_all(), again);
         traces.add(vec![span(1, 2)]);
         assert_eq!(traces.take_all(), "", "it came before");
