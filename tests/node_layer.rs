@@ -11,7 +11,7 @@ use words::child::without_tracing;
 use words::foreign::{kafka_javascript, kafka_javascript_in_one, library, node_modules, node_packages, skip};
 use words::kafka::Kafka;
 use words::receivers::ReceivedSpan;
-use words::{Traced, WayIn, draw_traces, run};
+use words::{Traced, WayIn, draw_traces, draw_traces_with, run};
 
 const BILLING: &str = r#"
     [services.shop]
@@ -298,6 +298,43 @@ fn what_fails_says_why_and_the_program_sees_it_as_without_the_layer() {
         traces.iter().any(|(trace, _)| trace.contains("  all: process orders\n    all: send later\n")),
         "{traces:#?}"
     );
+}
+
+#[test]
+fn a_send_that_the_client_refuses_has_one_failed_span_below_what_the_next_one_is_below() {
+    let (Some(modules), Some(kafkajs)) = (node_modules(), kafka_javascript()) else { return };
+    let round = |margin: &str| {
+        let sent = format!("{margin}billing: send bills\n");
+        let refused = format!("{margin}billing: send bills !_QUEUE_FULL\n");
+        let tombstone = format!("{margin}billing: send bills {{tombstone=true}} !_QUEUE_FULL\n");
+        sent.repeat(2) + &refused + &tombstone + &sent
+    };
+    // Before its first message that is taken the producer is not known; after the others it has another client.
+    let others = "billing: send bills !MESSAGE_TOO_LARGE\nbilling: send bills !_UNKNOWN_PARTITION\n";
+    let alone = round("") + others + &round("");
+    let follows = "billing: send bills\n".to_owned() + &format!("billing: process orders\n{}", round("  ")).repeat(3);
+    for (client, modules) in [("node-rdkafka", &modules), ("@confluentinc/kafka-javascript", &kafkajs)] {
+        for (way, how, expected) in [
+            (WayIn::Preload, "alone", &alone),
+            (WayIn::Property, "alone", &alone),
+            (WayIn::Preload, "follows", &follows),
+            (WayIn::Property, "follows", &follows),
+        ] {
+            let said = |way| {
+                let traced = Traced::start(&["orders", "bills"], BILLING);
+                traced.send_numbered("orders", 3);
+                let mut command = node(&traced, way, &[modules], true, &["tests/node/refused.js", how]);
+                let ended = run(command.env("CLIENT", client));
+                ended.expect_success();
+                assert_eq!(ended.stderr, "", "{client} {way:?} {how}");
+                (ended.stdout, draw_traces_with(&traced.spans(), &["messaging.kafka.message.tombstone"]))
+            };
+            let ((untraced, _), (traced, drawing)) = (said(WayIn::None), said(way));
+            assert_eq!(traced, untraced, "{client} {way:?} {how}");
+            let drawing = drawing.replace("messaging.kafka.message.", "");
+            assert_eq!(drawing, *expected, "{client} {way:?} {how}");
+        }
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
-// Clients of the tests' cluster. `PLUGIN`, where it is set, is their one property that has to do with tracing.
+// Clients of the tests' cluster, from node-rdkafka or the package CLIENT. `PLUGIN`, where it is set, is their one property that has to
+// do with tracing.
 'use strict';
 
-const kafka = require('node-rdkafka');
+const kafka = require(process.env.CLIENT || 'node-rdkafka');
 
 /** The properties of every client, and these. */
 function properties(more) {

@@ -5,8 +5,10 @@
 
 mod values;
 
+use std::ffi::CString;
+
 use tracer_resolver::MessagePlace;
-use tracer_resolver::interceptor::declared;
+use tracer_resolver::interceptor::{RefusedSend, declared, latest_sender, refused_by, sends_seen};
 
 use self::values::{Call, Callback, Env, Node, Value};
 use crate::contained::contained;
@@ -23,7 +25,7 @@ pub unsafe extern "C" fn napi_register_module_v1(env: Env, exports: Value) -> Va
     contained((), || {
         // SAFETY: as promised by the caller.
         let Some(node) = (unsafe { Node::of(env) }) else { return };
-        let functions: [(_, Callback); 9] = [
+        let functions: [(_, Callback); 11] = [
             (c"declare", declare),
             (c"wantsBatches", wants_batches),
             (c"handOver", hand_over),
@@ -33,6 +35,8 @@ pub unsafe extern "C" fn napi_register_module_v1(env: Env, exports: Value) -> Va
             (c"context", context),
             (c"nextSend", next_send),
             (c"nextSendOf", next_send_of),
+            (c"sender", sender),
+            (c"refused", refused),
         ];
         for (name, callback) in functions {
             node.define(exports, name, callback);
@@ -168,29 +172,30 @@ unsafe extern "C" fn context(env: Env, call: Call) -> Value {
 }
 
 /// `nextSend(processing)`: what this thread sends next follows from it. Undefined, or one that is long over: nothing is said.
+/// Gives how many messages it has sent, for `sender` and `refused`.
 ///
 /// # Safety
 ///
 /// See [`declare`].
 unsafe extern "C" fn next_send(env: Env, call: Call) -> Value {
-    contained((), || {
+    contained(UNDEFINED, || {
         // SAFETY: Node gave both to this call.
-        let (_, number) = unsafe { given::<1>(env, call) };
+        let (given, number) = unsafe { given::<1>(env, call) };
         declared::next_send_of_any(number);
-    });
-    UNDEFINED
+        given.map_or(UNDEFINED, |(node, _)| node.new_number(sends_seen() as f64))
+    })
 }
 
-/// `nextSendOf(traceparent, tracestate, baggage)`: what this thread sends next follows from that context.
+/// `nextSendOf(traceparent, tracestate, baggage)`: what this thread sends next follows from that context. Gives what `nextSend` does.
 ///
 /// # Safety
 ///
 /// See [`declare`].
 unsafe extern "C" fn next_send_of(env: Env, call: Call) -> Value {
-    contained((), || {
+    contained(UNDEFINED, || {
         // SAFETY: Node gave both to this call.
         let Some((node, values)) = (unsafe { Node::of(env).map(|node| (node, node.arguments::<3>(call))) }) else {
-            return;
+            return UNDEFINED;
         };
         let [traceparent, tracestate, baggage] = values;
         let (mut parent_room, mut state_room, mut baggage_room) = ([0; 128], [0; 1024], [0; 8200]);
@@ -198,6 +203,49 @@ unsafe extern "C" fn next_send_of(env: Env, call: Call) -> Value {
         let tracestate = node.text(tracestate, &mut state_room).unwrap_or_default();
         let baggage = node.text(baggage, &mut baggage_room).unwrap_or_default();
         declared::next_send_of(traceparent, tracestate, baggage);
+        node.new_number(sends_seen() as f64)
+    })
+}
+
+/// `sender(seen)`: the producer of a message that was sent since there were so many, as a number; 0 where no traced one has sent any.
+///
+/// # Safety
+///
+/// See [`declare`].
+unsafe extern "C" fn sender(env: Env, call: Call) -> Value {
+    contained(UNDEFINED, || {
+        // SAFETY: Node gave both to this call.
+        let Some((node, [seen])) = (unsafe { Node::of(env).map(|node| (node, node.arguments::<1>(call))) }) else {
+            return UNDEFINED;
+        };
+        // Of a place that two million clients have had it is not exact.
+        let sender = if node.number(seen) == Some(sends_seen() as f64) { 0 } else { latest_sender() };
+        node.new_number(if sender < 1 << f64::MANTISSA_DIGITS { sender as f64 } else { 0.0 })
+    })
+}
+
+/// `refused(sender, seen, error, topic, partition, isTombstone)`: librdkafka has not taken a message of that producer, and has called
+/// no interceptor for it, if there are still as many as were `seen` before. `isTombstone`: a number, or undefined.
+///
+/// # Safety
+///
+/// See [`declare`].
+unsafe extern "C" fn refused(env: Env, call: Call) -> Value {
+    contained((), || {
+        // SAFETY: Node gave both to this call.
+        let (Some((node, values)), sender) = (unsafe { given::<6>(env, call) }) else { return };
+        let [_, seen, error, topic, partition, is_tombstone] = values;
+        let [seen, error, partition, is_tombstone] =
+            [seen, error, partition, is_tombstone].map(|value| node.number(value));
+        let mut topic_room = [0; 512];
+        let topic = node.text(topic, &mut topic_room).and_then(|topic| CString::new(topic).ok());
+        let (Some(error), Some(partition), Some(topic)) = (error, partition, topic) else { return };
+        // Else it has a span.
+        if seen == Some(sends_seen() as f64) {
+            let (error, partition) = (error as i32, partition as i32);
+            let send = RefusedSend { error, partition, key: None, is_tombstone: is_tombstone.is_some() };
+            refused_by(sender, &topic, [send].into_iter());
+        }
     });
     UNDEFINED
 }

@@ -149,7 +149,7 @@ unsafe extern "C" fn on_send(_rk: *mut RdKafka, message: *mut RdKafkaMessage, op
         // SAFETY: the client is used inside this callback only.
         let Some(client) = (unsafe { handle.client() }) else { return };
         // SAFETY: librdkafka keeps `message` alive, and to us alone, until this callback returns.
-        let Some(message) = (unsafe { Message::sent(&client.api, message) }) else { return };
+        let Some(message) = (unsafe { Message::sent(&client.api, handle.number(), message) }) else { return };
         client.start_send(handle.number(), &message);
     });
     NO_ERROR

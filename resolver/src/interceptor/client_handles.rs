@@ -89,6 +89,11 @@ impl ClientHandle {
         Self(opaque.addr() as u64)
     }
 
+    /// That with this [`number`](Self::number); any other number is one of a client that is gone.
+    pub(super) fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
     /// What `conf_init` left; `None` once released.
     pub(super) fn binding(self) -> Option<Arc<Binding>> {
         let binding = self.live()?.binding.lock().unwrap_or_else(PoisonError::into_inner);

@@ -15,8 +15,9 @@ pub(super) struct Message<'a> {
 // The address of the message that this thread sent last; 0 on threads that are not sending, such as librdkafka's own.
 // Const, and without a destructor: it can be used for as long as its thread runs any code at all.
 thread_local!(static LAST_SENT: Cell<usize> = const { Cell::new(0) });
-// Messages that were sent on this thread, or refused, as far as anybody told of it. As above.
-thread_local!(static SENDS: Cell<usize> = const { Cell::new(0) });
+// Messages that were sent on this thread, or refused, as far as anybody told of it; and the number of the client that has sent
+// the latest one. As above.
+thread_local!(static SENDS: Cell<(usize, u64)> = const { Cell::new((0, 0)) });
 
 /// What a partitioner never says of a message: `_DESTROY`, `_MSG_TIMED_OUT`, `_PURGE_QUEUE` and `_PURGE_INFLIGHT`, and of
 /// a broker's errors those that only the answer to a `Produce` request has: `INVALID_MSG`, `REQUEST_TIMED_OUT`,
@@ -34,22 +35,28 @@ pub(super) fn nothing_is_being_sent() {
 /// that failed, librdkafka has called no interceptor for its message.
 #[inline]
 pub fn sends_seen() -> usize {
-    SENDS.get()
+    SENDS.get().0
 }
 
-pub(super) fn one_more_send() {
-    SENDS.set(SENDS.get().wrapping_add(1));
+/// The producer that the calling thread sent its latest message by, as [`refused_by`](super::refused_by) takes it: a number that no other
+/// client has or will have; 0: there was none.
+pub fn latest_sender() -> u64 {
+    SENDS.get().1
+}
+
+pub(super) fn one_more_send(sender: u64) {
+    SENDS.set((SENDS.get().0.wrapping_add(1), sender));
 }
 
 impl<'a> Message<'a> {
-    /// A message that is being sent on the calling thread.
+    /// A message that is being sent on the calling thread, by the client with the number `sender`.
     ///
     /// # Safety
     ///
     /// `raw` is valid for `'a`, and was given to `on_send` by the librdkafka of `api`.
-    pub(super) unsafe fn sent(api: &'a KafkaApi, raw: *mut RdKafkaMessage) -> Option<Self> {
+    pub(super) unsafe fn sent(api: &'a KafkaApi, sender: u64, raw: *mut RdKafkaMessage) -> Option<Self> {
         LAST_SENT.set(raw.addr());
-        one_more_send();
+        one_more_send(sender);
         // SAFETY: as the caller says.
         unsafe { Self::from_raw(api, raw) }
     }

@@ -99,10 +99,18 @@ pub fn refused<'a>(client: usize, topic: &CStr, sends: impl Iterator<Item = Refu
         if let Some(handle) = handle {
             handle.with_client(|of| {
                 if of.address == client {
-                    of.refuse(topic, sends)
+                    of.refuse(handle.number(), topic, sends)
                 }
             });
         }
+    });
+}
+
+/// The same of the producer with this number, see [`latest_sender`](super::latest_sender); one that is gone refuses nothing.
+pub fn refused_by<'a>(sender: u64, topic: &CStr, sends: impl Iterator<Item = RefusedSend<'a>>) {
+    contain_panic(|| {
+        let handle = ClientHandle::from_number(sender);
+        handle.with_client(|of| of.refuse(sender, topic, sends));
     });
 }
 
@@ -113,11 +121,11 @@ fn known() -> MutexGuard<'static, Known> {
 }
 
 impl Client {
-    fn refuse<'a>(&self, topic: &CStr, sends: impl Iterator<Item = RefusedSend<'a>>) {
+    fn refuse<'a>(&self, number: u64, topic: &CStr, sends: impl Iterator<Item = RefusedSend<'a>>) {
         let Some(route) = uncancelled(|| with_room(|| self.routes.find(topic)).flatten()) else { return };
         for send in sends {
             // Another integration that sees the same call need not tell of it again.
-            one_more_send();
+            one_more_send(number);
             match route.traced() {
                 Some(traced) if traced.spans => self.refuse_one(traced, topic, &send),
                 Some(_) | None => route.counters().without_span.raise(),

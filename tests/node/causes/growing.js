@@ -2,10 +2,11 @@
 'use strict';
 
 const fs = require('fs');
-const { give } = require('node-rdkafka');
-const { COUNT, aWhile, ask, bill, consumer, sleep } = require('./words');
+const { aWhile, ask, bill, rounds } = require('./words');
 
 const readFile = () => fs.promises.readFile(__filename);
+
+const manyRounds = (listener) => rounds(listener, 8, 60);
 
 /** Holds so many orders back: `size` of the number that came. */
 function window(size, bills = bill) {
@@ -16,23 +17,6 @@ function window(size, bills = bill) {
     came += 1;
     return orders.length > size(came) ? bills(orders.shift()) : undefined;
   };
-}
-
-/** Many rounds of messages, some of them one at a time. */
-async function rounds(listener, number = 8) {
-  consumer.on('data', listener);
-  for (let round = 0; round < number; round += 1) {
-    consumer.consume();
-    await sleep(30);
-    for (let order = 0; order < 10; order += 1) {
-      give(1);
-      consumer.consume();
-      await sleep(2);
-    }
-    give(COUNT);
-  }
-  await sleep(60);
-  consumer.removeAllListeners();
 }
 
 const SIZES = {
@@ -52,19 +36,19 @@ for (const [size, sizeOf] of Object.entries(SIZES)) {
       const add = window(sizeOf);
       return wait ? async (order) => { await wait(); add(order); } : (order) => { add(order); };
     };
-    shapes[`window that grows ${size}, ${name}, cut`] = () => rounds(work());
+    shapes[`window that grows ${size}, ${name}, cut`] = () => manyRounds(work());
     shapes[`window that grows ${size}, ${name}, not awaited, cut`] = () => {
       const add = work();
-      return rounds((order) => { add(order); });
+      return manyRounds((order) => { add(order); });
     };
     for (const [after, more] of Object.entries({ something: ask, 'a timer': aWhile })) {
       shapes[`window that grows ${size}, ${name}, and ${after} after it, cut`] = () => {
         const add = work();
-        return rounds(async (order) => { await add(order); await more(); });
+        return manyRounds(async (order) => { await add(order); await more(); });
       };
       shapes[`window that grows ${size}, ${name}, and ${after} after it, not awaited, cut`] = () => {
         const add = work();
-        return rounds((order) => { Promise.resolve(add(order)).then(more); });
+        return manyRounds((order) => { Promise.resolve(add(order)).then(more); });
       };
     }
   }
@@ -98,11 +82,11 @@ for (const [limit, limitOf] of Object.entries(LIMITS)) {
     const task = (order) => async () => { if (wait) await wait(); bill(order); };
     shapes[`queue, ${limit}, ${name}, cut`] = () => {
       const put = queue(limitOf);
-      return rounds((order) => { put(task(order)); });
+      return manyRounds((order) => { put(task(order)); });
     };
     shapes[`queue, ${limit}, ${name}, awaited, cut`] = () => {
       const put = queue(limitOf);
-      return rounds(async (order) => { await put(task(order)); });
+      return manyRounds(async (order) => { await put(task(order)); });
     };
   }
 }
@@ -124,11 +108,11 @@ for (const [name, wait] of Object.entries(WAITS)) {
   for (const [size, sizeOf] of Object.entries({ 'from one to five': (came) => (came < 150 ? 1 : 5), 'by load': (came) => (came % 50 > 40 ? 1 : 4) })) {
     shapes[`batch that grows ${size}, ${name}, cut`] = () => {
       const add = batch(sizeOf);
-      return rounds(async (order) => { if (wait) await wait(); add(order); });
+      return manyRounds(async (order) => { if (wait) await wait(); add(order); });
     };
     shapes[`batch that grows ${size}, ${name}, not awaited, cut`] = () => {
       const add = batch(sizeOf);
-      return rounds((order) => { (async () => { if (wait) await wait(); add(order); })(); });
+      return manyRounds((order) => { (async () => { if (wait) await wait(); add(order); })(); });
     };
   }
 }
@@ -138,7 +122,7 @@ for (const [name, wait] of Object.entries(WAITS)) {
   shapes[`window of what passes a filter, from some message on, ${name}, cut`] = () => {
     const add = window((came) => (came < 150 ? 0 : 3));
     let came = 0;
-    return rounds(async (order) => {
+    return manyRounds(async (order) => {
       came += 1;
       if (came > 150 && order.offset % 3 !== 0) return;
       if (wait) await wait();

@@ -3,7 +3,7 @@
 
 const fs = require('fs');
 const { give, sent } = require('node-rdkafka');
-const { COUNT, aWhile, ask, bill, billLater, consumer, forward, listening, lists, producer, sleep } = require('./words');
+const { COUNT, aWhile, ask, bill, billLater, consumer, forward, listening, lists, producer, rounds, sleep } = require('./words');
 
 const readFile = () => fs.promises.readFile(__filename);
 const acknowledge = ({ value }) => producer.produce('acknowledged', 0, Buffer.from(value));
@@ -28,22 +28,6 @@ function awaitedWindow(size) {
     bill(out.order);
     out.done();
   });
-}
-
-/** Several rounds of messages, some of them one at a time. A listener that waits for ever is not waited for. */
-async function rounds(listener, number = 4) {
-  consumer.on('data', listener);
-  for (let round = 0; round < number; round += 1) {
-    consumer.consume();
-    await sleep(30);
-    for (let order = 0; order < 10; order += 1) {
-      give(1);
-      consumer.consume();
-      await sleep(2);
-    }
-    give(COUNT);
-  }
-  consumer.removeAllListeners();
 }
 
 /** What is done with each message, for a window of some size. */

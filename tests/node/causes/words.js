@@ -48,10 +48,27 @@ async function listening(listener, count = COUNT) {
   while (sent.length < count) await sleep(5);
 }
 
+/** Several rounds of messages, some of them one at a time, and so many milliseconds more. A listener that waits for ever is not waited for. */
+async function rounds(listener, number = 4, more = 0) {
+  consumer.on('data', listener);
+  for (let round = 0; round < number; round += 1) {
+    consumer.consume();
+    await sleep(30);
+    for (let order = 0; order < 10; order += 1) {
+      give(1);
+      consumer.consume();
+      await sleep(2);
+    }
+    give(COUNT);
+  }
+  await sleep(more);
+  consumer.removeAllListeners();
+}
+
 /** As many messages once more, for another listener. */
 function again() {
   consumer.removeAllListeners();
   give(COUNT);
 }
 
-module.exports = { COUNT, aWhile, again, ask, askAny, beat, bill, billLater, consumer, forward, listening, lists, producer, sleep, take };
+module.exports = { COUNT, aWhile, again, ask, askAny, beat, bill, billLater, consumer, forward, listening, lists, producer, rounds, sleep, take };

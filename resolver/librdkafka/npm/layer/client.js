@@ -9,7 +9,7 @@ const {
   NONE, calledIn, currentProcessing, handle, isAsync, processingOf, runLazilyIn, settled,
 } = require('./processing');
 const resources = require('./resources');
-const { sending, sendingFor } = require('./sends');
+const { connects, produced, sends, sendsFor } = require('./sends');
 const { followReadStream, followValues, followWriteStream, originOf, pendingOf } = require('./streams');
 const { guarded, tell } = require('./tell');
 
@@ -38,6 +38,7 @@ function patchClient(exported, name) {
   patch(KafkaConsumer.prototype, 'consume', consume);
   patch(KafkaConsumer.prototype, 'emit', emit);
   patch(KafkaConsumer, 'createReadStream', createReadStream);
+  patch(Producer.prototype, 'connect', connect);
   patch(Producer.prototype, 'produce', produce);
   patch(Producer, 'createWriteStream', createWriteStream);
   if (HighLevelProducer) patch(HighLevelProducer.prototype, '_modifiedProduce', highLevelProduce);
@@ -124,19 +125,31 @@ function createReadStream(original) {
   };
 }
 
+/** connect(…) of a producer. */
+function connect(original) {
+  return function connect(...settings) {
+    guarded(() => connects(this));
+    return original.apply(this, settings);
+  };
+}
+
 /** produce(topic, partition, message, key, timestamp, opaque, headers) */
 function produce(original) {
   return function produce(...record) {
-    const send = () => original.apply(this, record);
-    // What a write stream writes follows from what it was given the message for.
-    const pending = pendingOf(this, record);
-    if (pending) return sendingFor(pending, record, send);
-    // A message's own value, or key, is sent on for that message, whoever does it.
-    const origin = guarded(() => originOf(record[2]) || originOf(record[3]));
-    if (origin === undefined || origin === NONE) return sending(record, send);
-    guarded(() => origin.sendsInFact(record[0]));
-    return sendingFor(origin, record, send);
+    return produced(this, record, guarded(sayCause, undefined, this, record), original);
   };
+}
+
+/** Says what a record follows from. */
+function sayCause(producer, record) {
+  // What a write stream writes follows from what it was given the message for.
+  const pending = pendingOf(producer, record);
+  if (pending) return sendsFor(pending, record);
+  // A message's own value, or key, is sent on for that message, whoever does it.
+  const origin = originOf(record[2]) || originOf(record[3]);
+  if (origin === undefined || origin === NONE) return sends(record);
+  origin.sendsInFact(record[0]);
+  return sendsFor(origin, record);
 }
 
 /** The producer whose callback is told of the delivery: what that does follows from what the message followed from. */

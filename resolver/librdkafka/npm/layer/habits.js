@@ -190,7 +190,7 @@ function isForItself(account, topic) {
     if (isAsked) {
       const place = placeOf(doubted === undefined);
       isSure = place.pass(account, topic, doubted);
-      account.others.usual.note(topic, isSure ? place : undefined, account.far());
+      account.others.usual.note(topic, isSure ? place : undefined, account.came);
     }
   }
   account.sentTo(topic);
@@ -204,7 +204,7 @@ function isForItself(account, topic) {
 function isUsual(account, topic, isCalled, doubted) {
   const { others } = account;
   return account.sends === 0 && !isCalled && bunching.size === 0 && doubted.length === 1 && doubted[0] === others
-    && others.usual.times(topic, account.far()) >= USUAL && others.left.first === undefined && !others.hasOlder(account, topic);
+    && others.usual.times(topic, account.came) >= USUAL && others.left.first === undefined && !others.hasOlder(account, topic);
 }
 
 /** The promise for a message has settled, and not at once if `hasWaited`. */

@@ -26,7 +26,7 @@ function find() {
       tell(`${file} does not work with this package, and causes are not known to it: ${error.message}`);
       return undefined;
     }
-    if (typeof addon.exports.handOver !== 'function') {
+    if (typeof addon.exports.refused !== 'function') {
       looked = Infinity;
       tell(`${file} does not work with this version of Node, and causes are not known to it`);
       return undefined;

@@ -38,11 +38,13 @@ class Account {
     /** The messages of its consumer. */
     this.others = others;
     /** Its requests that are to come back, its timers that settle a promise, and functions that a timer is to call. */
-    this.toCome = [0, 0, 0];
+    this.requests = 0;
+    this.waits = 0;
+    this.calls = 0;
     /** Those of them that can be cancelled, each before its kind. */
     this.timers = undefined;
-    /** How many of each kind came. */
-    this.came = [0, 0, 0];
+    /** How many of each kind came, as one number. */
+    this.came = 0;
     this.sends = 0;
     /** Where something was sent to: one name, or a set of them. */
     this.topics = undefined;
@@ -119,18 +121,24 @@ class Account {
 
   /** Something is to come back to it; `timer` if it can be cancelled. */
   begins(kind, timer) {
-    this.toCome[kind] += 1;
+    this._isToCome(kind, 1);
     if (timer !== undefined) (this.timers = this.timers || []).push(timer, kind);
     this._changed();
   }
 
   comes(kind, timer) {
-    this.came[kind] += 1;
+    if ((this.came >> (BITS * kind) & MOST_STEPS) < MOST_STEPS) this.came += 1 << (BITS * kind);
     this._isGone(kind, timer);
   }
 
+  _isToCome(kind, more) {
+    if (kind === REQUEST) this.requests += more;
+    else if (kind === TIMER) this.waits += more;
+    else this.calls += more;
+  }
+
   _isGone(kind, timer) {
-    this.toCome[kind] -= 1;
+    this._isToCome(kind, -1);
     const at = this.timers === undefined ? -1 : this.timers.indexOf(timer);
     if (at !== -1) this.timers.splice(at, 2);
     this._changed();
@@ -156,24 +164,21 @@ class Account {
   hasSentTo(topic) { return this.topics === topic || (this.topics instanceof Set && this.topics.has(topic)); }
 
   _changed() {
-    const [requests, timers, calls] = this.toCome;
+    const sleeps = this.requests + this.waits > 0;
     const isUnsent = this.isHanded && this.sends === 0 && !this.hasFailed;
-    const waits = requests + timers + calls > 0;
+    const waits = sleeps || this.calls > 0;
     // Whatever it began is over.
     if (this.isCounted && this.isHanded && this.end === UNKNOWN && !waits && !this.isOpen && this.pending === 0) this._setEnd(DONE);
     const isBusy = isUnsent && waits;
-    this.others.sleep(this, isBusy ? this.far() : undefined);
-    if (isBusy && requests + timers === 0) this.others.called.add(this);
+    this.others.sleep(this, isBusy ? this.came : undefined);
+    if (isBusy && !sleeps) this.others.called.add(this);
     else this.others.called.delete(this);
-    const line = isUnsent || (this.isHanded && this.sends > 0 && !this.hasFailed && requests + timers === 0)
+    const line = isUnsent || (this.isHanded && this.sends > 0 && !this.hasFailed && !sleeps)
       ? this.others.lineOf(this, isUnsent, waits) : undefined;
     if (line === this.line) return;
     if (this.line !== undefined) this.line.remove(this);
     if (line !== undefined) line.add(this);
   }
-
-  /** How far it has come, as a number. */
-  far() { return farness(this.came); }
 
   /** Some of its timers may have been cancelled without a word. */
   look() {
@@ -403,13 +408,11 @@ class Others {
 }
 
 /** Whether `far` is as far as that one has come. */
-function isAsFar(far, account) {
-  return account.came.every((came, kind) => (far >> (BITS * kind) & MOST_STEPS) >= Math.min(came, MOST_STEPS));
-}
-
-/** How far a message has come, as a number. */
-function farness(came) {
-  return came.reduce((far, some, kind) => far | Math.min(some, MOST_STEPS) << (BITS * kind), 0);
+function isAsFar(far, { came }) {
+  for (let shift = 0; shift <= BITS * CALL; shift += BITS) {
+    if ((far >> shift & MOST_STEPS) < (came >> shift & MOST_STEPS)) return false;
+  }
+  return true;
 }
 
 const ofConsumers = new WeakMap();

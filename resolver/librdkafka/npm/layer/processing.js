@@ -4,17 +4,17 @@
 
 const { AsyncLocalStorage } = require('async_hooks');
 const { closed, isForItself } = require('./habits');
+const { hidden } = require('./hidden');
 const library = require('./library');
 const otel = require('./opentelemetry');
 const { Account, othersOf } = require('./others');
 const { guarded } = require('./tell');
 
 const current = new AsyncLocalStorage();
-/** Where a message has its processing: a property that the program does not see. A `WeakMap` costs the collector more. */
-const OF = Symbol('tracer-interceptors.processing');
-
+/** The processings of messages. */
+const known = hidden();
 /** What the values and keys of messages, and chunks of streams, are of. */
-const origins = new WeakMap();
+const origins = hidden();
 
 /**
  * Milliseconds after its end in which what is sent still follows from a message whose code has not said that it is done. A
@@ -185,19 +185,16 @@ function header(headers, name) {
 
 /** That of a message which the program was handed; the same for as long as the message lives. */
 function processingOf(message, place = message, consumer = undefined) {
-  const present = message[OF];
-  if (present) return present;
+  const present = known.get(message);
+  if (present !== undefined) return present;
   const processing = new Processing(place, message.headers, message.value, message.key, consumer);
   setProcessing(message, processing);
   return processing;
 }
 
-function knownProcessing(message) { return message[OF]; }
+function knownProcessing(message) { return known.get(message); }
 
-function setProcessing(message, processing) {
-  // One that cannot be extended has a new processing each time.
-  if (Object.isExtensible(message)) Object.defineProperty(message, OF, { value: processing, configurable: true });
-}
+function setProcessing(message, processing) { known.set(message, processing); }
 
 /** Calls `work` at work on a message, which has begun. */
 function runIn(processing, work) {

@@ -29,9 +29,11 @@ const MAKERS = new Set(['node:async_hooks', 'node:internal/async_hooks', 'node:i
 const TO_COME = Symbol('tracer-interceptors.to-come');
 const KIND = Symbol('tracer-interceptors.kind');
 
+/** Beside the kind: it is set aside. */
+const IS_SET_ASIDE = 4;
+
 /** Those that were made while a message was current. */
 const longLived = new WeakSet();
-const setAside = new WeakSet();
 
 /** From now on they are known. A program that is given no messages does not pay for it. */
 function follow() { making.enable(); }
@@ -46,19 +48,20 @@ const making = createHook({
       longLived.add(resource);
       return;
     }
-    if (SET_ASIDE.has(type) || (SET_ASIDE_BY_ALL.has(type) && guarded(isMadeByProgram))) setAside.add(resource);
-    const kind = !setAside.has(resource) ? REQUEST : settlesPromise(type, resource) ? TIMER : CALL;
+    const isSetAside = SET_ASIDE.has(type) || (SET_ASIDE_BY_ALL.has(type) && guarded(isMadeByProgram));
+    const kind = !isSetAside ? REQUEST : settlesPromise(type, resource) ? TIMER : CALL;
     resource[kind === CALL ? CALLED : TO_COME] = processing.account;
-    resource[KIND] = kind;
+    resource[KIND] = isSetAside ? kind | IS_SET_ASIDE : kind;
     processing.account.begins(kind, SET_ASIDE.has(type) ? resource : undefined);
   },
   before() {
     const resource = executionAsyncResource();
     const account = resource[TO_COME] || resource[CALLED];
-    if (account !== undefined) account.comes(resource[KIND], resource);
+    const kind = resource[KIND];
+    if (account !== undefined) account.comes(kind & ~IS_SET_ASIDE, resource);
     if (resource[CALLED] !== undefined) resource[CALLED] = undefined;
     else if (resource[TO_COME] !== undefined) resource[TO_COME] = undefined;
-    if (longLived.has(resource) || (setAside.has(resource) && isOfAwaited(current.getStore()))) leave();
+    if (longLived.has(resource) || ((kind & IS_SET_ASIDE) !== 0 && isOfAwaited(current.getStore()))) leave();
   },
 });
 

@@ -17,10 +17,10 @@ function tell(what) {
   }
 }
 
-/** What `work` returns, or `otherwise` if it throws. */
-function guarded(work, otherwise) {
+/** What `work` returns when it is given the others, or `otherwise` if it throws. */
+function guarded(work, otherwise, one, two) {
   try {
-    return work();
+    return work(one, two);
   } catch (error) {
     tell(`the layer for Node failed, and the program goes on: ${(error && error.stack) || error}`);
     return otherwise;

@@ -26,8 +26,15 @@ const functions = {
   fail() {},
   wantsBatches() { return undefined; },
   context({ offset }) { return `00-${String(offset + 1).padStart(32, '0')}-${'b'.repeat(16)}-01`; },
-  nextSend(processed) { next = processed; },
-  nextSendOf() { next = undefined; },
+  nextSend(processed) {
+    next = processed;
+    return sent.length;
+  },
+  nextSendOf() {
+    next = undefined;
+    return sent.length;
+  },
+  sender() { return 1; },
 };
 require(path.join(layer, 'library')).find = () => functions;
 
@@ -72,6 +79,8 @@ class KafkaConsumer extends EventEmitter {
 }
 
 class Producer extends EventEmitter {
+  connect() { return this; }
+
   produce(topic, partition, value, key) {
     const cause = next && next.offset;
     next = undefined;
