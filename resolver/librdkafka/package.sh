@@ -1,11 +1,16 @@
 #!/usr/bin/env bash
-# Builds the packages by which people get the library: a Python wheel, an npm package and a Debian package.
+# Builds the packages by which people get the library: a Python wheel, an npm package, packages for Debian and for systems
+# with rpm, and an archive with a script that installs it.
 #
-#   resolver/librdkafka/package.sh [--only wheel|npm|deb] [--profile shipped|release|dev] [--glibc 2.N|own]
-#                                  [--built FOLDER] [--out FOLDER]
+#   resolver/librdkafka/package.sh [--only wheel|npm|deb|rpm|archive] [--machine x86_64|aarch64]
+#                                  [--profile shipped|release|dev] [--glibc 2.N|own] [--built FOLDER] [--out FOLDER]
 #
 # --only     one of them; it is then an error (status 3) if this machine lacks what that takes. Without it, what cannot be
 #            built here is skipped with a line that says why.
+# --machine  the processor that the files are for; this machine's unless said otherwise. For another one it takes
+#            cargo-zigbuild, and of that processor: Rust's standard library (for the rustc in RUSTC, if that is set), a
+#            libgcc_s.so.1 (named by LIBGCC_S, or of Debian's gcc for it), an objcopy, and what runs its programs: the command
+#            in cargo's variable CARGO_TARGET_…_RUNNER, or qemu. `tests/aarch64/machine package` brings all of it.
 # --profile  cargo's; `shipped` unless said otherwise, which is `release` with all code of a file optimised together.
 # --glibc    the oldest glibc that the files have to run with; it takes cargo-zigbuild (`pip install ziglang cargo-zigbuild`,
 #            and the environment's bin in the PATH), and without that it is an error (status 3). `own` is this machine's,
@@ -13,24 +18,24 @@
 # --built    takes the libraries and the tool from that folder, and builds nothing.
 # --out      where the packages go; target/packages unless said otherwise.
 #
-# All of them hold the same files, stripped. The wheel's tag and the Debian package's dependency say which glibc they need,
-# as read off the files. What was stripped goes into an archive beside the packages: unpack it beside the files, or into a
+# All of them hold the same files, stripped. The wheel's tag and the dependencies of deb and rpm say which glibc they need, as
+# read off the files. What was stripped goes into an archive beside the packages: unpack it beside the files, or into a
 # folder of the debugger's, which finds it by the build id. The headers for plugins of one's own are in another archive.
 set -euo pipefail
 
 readonly LIBRARIES=(libtracer_interceptors.so libtracer_plugin_{otlp,otlp_grpc,jaeger,zipkin,kafka,file}.so)
 readonly TOOL=tracer-interceptors
 # What a system with glibc has in any case (as in PEP 600), so that the packages need not bring it.
-readonly EVERYWHERE='ld-linux-x86-64\.so\.2|libc\.so\.6|libdl\.so\.2|libgcc_s\.so\.1|libm\.so\.6|libpthread\.so\.0|librt\.so\.1'
+readonly EVERYWHERE='ld-linux-x86-64\.so\.2|ld-linux-aarch64\.so\.1|libc\.so\.6|libdl\.so\.2|libgcc_s\.so\.1|libm\.so\.6|libpthread\.so\.0|librt\.so\.1'
 
 # What manylinux2014 stands for: CentOS 7, and all that came after it.
 readonly OLDEST=2.17
-readonly TRIPLE=x86_64-unknown-linux-gnu
+readonly KINDS=(wheel npm deb rpm archive)
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}
-only='' profile=shipped oldest='' built='' out=$target/packages
+only='' machine=$HOSTTYPE profile=shipped oldest='' built='' out=$target/packages
 
 main() {
     read_words "$@"
@@ -44,8 +49,9 @@ main() {
     SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$root" log -1 --format=%ct 2>/dev/null || date +%s)}
     export SOURCE_DATE_EPOCH LC_ALL=C
 
+    choose_machine
     local package lack wanted=()
-    for package in ${only:-wheel npm deb}; do
+    for package in ${only:-"${KINDS[@]}"}; do
         lack=$("lack_of_$package")
         if [[ -z $lack ]]; then
             wanted+=("$package")
@@ -66,16 +72,18 @@ read_words() {
     while (($#)); do
         case $1 in
         --only) only=${2-} ;;
+        --machine) machine=${2-} ;;
         --profile) profile=${2-} ;;
         --glibc) oldest=${2-} ;;
         --built) built=${2-} ;;
         --out) out=${2-} ;;
-        *) fail 2 "there is no option $1: --only, --profile, --glibc, --built, --out" ;;
+        *) fail 2 "there is no option $1: --only, --machine, --profile, --glibc, --built, --out" ;;
         esac
         [[ -n ${2-} ]] || fail 2 "$1 needs a value"
         shift 2
     done
-    [[ $only =~ ^(|wheel|npm|deb)$ ]] || fail 2 "--only takes wheel, npm or deb"
+    [[ $only =~ ^(|wheel|npm|deb|rpm|archive)$ ]] || fail 2 "--only takes wheel, npm, deb, rpm or archive"
+    [[ $machine =~ ^(x86_64|aarch64)$ ]] || fail 2 "--machine takes x86_64 or aarch64"
     [[ $profile =~ ^(shipped|release|dev)$ ]] || fail 2 "--profile takes shipped, release or dev"
     [[ $oldest =~ ^(|own|2\.[0-9]+)$ ]] || fail 2 "--glibc takes a version such as 2.17, or own"
 }
@@ -99,6 +107,26 @@ lack_of_deb() {
     command -v dpkg-deb >/dev/null || echo "dpkg-deb is not installed"
 }
 
+lack_of_rpm() {
+    command -v rpmbuild >/dev/null || echo "rpmbuild is not installed (Debian: rpm)"
+}
+
+# tar and gzip, which the other archives beside the packages take too.
+lack_of_archive() { :; }
+
+# Of a machine that is not this one.
+lack_of_machine() {
+    local folder
+    if [[ -z $built ]]; then
+        folder=$("${RUSTC:-rustc}" --print target-libdir --target "$triple" 2>/dev/null) || folder=/nowhere
+        compgen -G "$folder/libstd-*.rlib" >/dev/null ||
+            { echo "rustc has no standard library for it (rustup target add $triple, or tests/aarch64/machine build)"; return; }
+        [[ -e $LIBGCC_S ]] || { echo "its libgcc_s.so.1 is not known (Debian: gcc-${machine//_/-}-linux-gnu, or LIBGCC_S)"; return; }
+    fi
+    command -v "$objcopy" >/dev/null || { echo "$objcopy is not installed (Debian: binutils-${machine//_/-}-linux-gnu)"; return; }
+    command -v "${runner[0]}" >/dev/null || echo "${runner[0]}, which runs its programs, is not installed (Debian: qemu-user-static)"
+}
+
 lack_of_zig() {
     command -v cargo-zigbuild >/dev/null || echo "cargo-zigbuild is not in the PATH (pip install ziglang cargo-zigbuild)"
 }
@@ -106,6 +134,23 @@ lack_of_zig() {
 # What OpenSSL's own build wants, which is part of the plugin kafka.
 lack_of_openssl() {
     perl -MFindBin -MIPC::Cmd -MTime::Piece -e 1 2>/dev/null || echo "perl is not installed, or not all of it (Debian: perl)"
+}
+
+# Sets what depends on the processor: `triple` for cargo, `objcopy`, and `runner`, which runs a program of it here.
+choose_machine() {
+    local lack name
+    triple=$machine-unknown-linux-gnu objcopy=objcopy runner=()
+    if [[ $machine == "$HOSTTYPE" ]]; then return; fi
+    objcopy=$machine-linux-gnu-objcopy
+    name=${triple//-/_} name=CARGO_TARGET_${name^^}_RUNNER
+    read -r -a runner <<<"${!name:-qemu-$machine-static -L /usr/$machine-linux-gnu}"
+    export LIBGCC_S=${LIBGCC_S:-$("$machine-linux-gnu-gcc" -print-file-name=libgcc_s.so.1 2>/dev/null || true)}
+    lack=$(lack_of_machine)
+    [[ -z $lack ]] || fail 3 "cannot build for $machine here: $lack"
+    if [[ -z $built ]]; then
+        [[ $oldest != own ]] || fail 2 "--glibc own is this machine's, which is no $machine"
+        oldest=${oldest:-$OLDEST}
+    fi
 }
 
 # What nobody chose: an old glibc where that can be done. Nothing is installed for it.
@@ -126,8 +171,10 @@ gather() {
     mkdir "$work/lib" "$work/symbols"
     local file strange
     for file in "${LIBRARIES[@]}" "$TOOL"; do
-        objcopy --only-keep-debug "$built/$file" "$work/symbols/$file.debug"
-        objcopy --strip-unneeded --add-gnu-debuglink="$work/symbols/$file.debug" "$built/$file" "$work/lib/$file"
+        strange=$(readelf --file-header "$built/$file" | sed -n 's/^ *Machine: *//p' | tr '[:upper:] -' '[:lower:]__')
+        [[ $strange == *"$machine" ]] || fail 1 "$file is not for $machine: $strange"
+        "$objcopy" --only-keep-debug "$built/$file" "$work/symbols/$file.debug"
+        "$objcopy" --strip-unneeded --add-gnu-debuglink="$work/symbols/$file.debug" "$built/$file" "$work/lib/$file"
         chmod 644 "$work/lib/$file" "$work/symbols/$file.debug"
     done
     chmod 755 "$work/lib/$TOOL"
@@ -146,7 +193,7 @@ gather() {
         fail 1 "the files need glibc $glibc, and are to run with $oldest"
     fi
     echo "the files need glibc $glibc or later"
-    (cd "$root" && "$here/third-party.sh") >"$work/THIRD-PARTY.txt"
+    (cd "$root" && "$here/third-party.sh" "$triple") >"$work/THIRD-PARTY.txt"
 }
 
 build() {
@@ -157,11 +204,13 @@ build() {
     if [[ $oldest == own ]]; then
         echo "building the libraries ($profile)"
     else
-        echo "building the libraries ($profile) for glibc $oldest"
+        echo "building the libraries ($profile) for glibc $oldest on $machine"
         cargo=(cargo-zigbuild)
-        words+=(--target "$TRIPLE.$oldest")
-        built=$target/$TRIPLE/$folder
-        export OLDEST_GLIBC=$oldest CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER=$here/zig-linker.sh
+        words+=(--target "$triple.$oldest")
+        built=$target/$triple/$folder
+        one=${triple//-/_}
+        export LIBGCC_S=${LIBGCC_S:-$(cc -print-file-name=libgcc_s.so.1)}
+        export ZIG_TARGET=$machine-linux-gnu.$oldest "CARGO_TARGET_${one^^}_LINKER=$here/zig-linker.sh"
     fi
     cd "$root"
     build_page
@@ -205,9 +254,9 @@ make_wheel() {
     echo "$version" >"$stage/VERSION"
     # pip before 20.3 knows the other name only.
     if [[ $(printf '%s\n' "$glibc" 2.17 | sort -V | tail -n 1) == 2.17 ]]; then
-        echo "manylinux2014_x86_64.manylinux_${glibc/./_}_x86_64" >"$stage/PLATFORM"
+        echo "manylinux2014_$machine.manylinux_${glibc/./_}_$machine" >"$stage/PLATFORM"
     else
-        echo "manylinux_${glibc/./_}_x86_64" >"$stage/PLATFORM"
+        echo "manylinux_${glibc/./_}_$machine" >"$stage/PLATFORM"
     fi
     (cd "$stage" && "$out/.python/bin/python" -m pip wheel --quiet --no-build-isolation --no-deps --wheel-dir "$work/wheel" .)
     deliver "$work"/wheel/*.whl
@@ -220,36 +269,80 @@ make_npm() {
     cp -r "$here/include" "$stage/include"
     cp "$root/resolver/default-config.toml" "$root/LICENSE" "$work/THIRD-PARTY.txt" "$stage/"
     page node.md >"$stage/README.md"
-    (cd "$stage" && npm pkg set version="$version" && npm pack --silent >/dev/null)
-    deliver "$stage"/*.tgz
+    local file=$work/tracer-interceptors-$version.tgz words=(version="$version")
+    # npm installs it on no other machine, and gives its file the same name for each.
+    if [[ $machine == aarch64 ]]; then file=${file%.tgz}-linux-arm64.tgz words+=('cpu[0]=arm64'); fi
+    (cd "$stage" && npm pkg set "${words[@]}" && npm pack --silent >/dev/null)
+    mv "$stage"/*.tgz "$file"
+    deliver "$file"
+}
+
+# All files as they lie below a prefix, in the folder $1. $2 is the prefix, as pkg-config may name it.
+prefix_tree() {
+    local share=$1/share doc=$1/share/doc/tracer-resolver file
+    mkdir -p "$1"/{bin,lib/tracer-resolver,include/tracer-resolver} "$doc" "$share"/{man/man1,tracer-resolver,pkgconfig}
+    mkdir -p "$share"/{bash-completion/completions,zsh/site-functions,fish/vendor_completions.d}
+    for file in "${LIBRARIES[@]}"; do cp "$work/lib/$file" "$1/lib/tracer-resolver/"; done
+    cp "$work/lib/$TOOL" "$1/bin/"
+    cp "$root/resolver/default-config.toml" "$share/tracer-resolver/"
+    cp "$root"/plugins/api/include/* "$here/include/tracer_interceptors.h" "$1/include/tracer-resolver/"
+    plugin_pc "$2" /tracer-resolver >"$share/pkgconfig/tracer-plugin.pc"
+    cp -r "$here/README.md" "$here/docs" "$doc/"
+    author_pages "$doc/plugins"
+    # The command writes its own manual pages and completions: what `--help` says is said once.
+    "${runner[@]}" "$work/lib/$TOOL" manual "$share/man/man1"
+    gzip -9n "$share"/man/man1/*.1
+    "${runner[@]}" "$work/lib/$TOOL" completions bash >"$share/bash-completion/completions/$TOOL"
+    "${runner[@]}" "$work/lib/$TOOL" completions zsh >"$share/zsh/site-functions/_$TOOL"
+    "${runner[@]}" "$work/lib/$TOOL" completions fish >"$share/fish/vendor_completions.d/$TOOL.fish"
+}
+
+# A version such as 1.0.0-rc.1 comes before 1.0.0 for dpkg and rpm too if its dash is a tilde.
+filled_in() {
+    sed -e "s/@VERSION@/${version/-/\~}/" -e "s/@GLIBC@/$glibc/" -e "s/@MACHINE@/$1/" -e "s/@SIZE@/${3-}/" "$2"
 }
 
 make_deb() {
-    local stage=$work/deb doc=$work/deb/usr/share/doc/tracer-resolver file
-    mkdir -p "$stage"/{DEBIAN,usr/bin,usr/lib/tracer-resolver,usr/include/tracer-resolver}
-    mkdir -p "$stage"/usr/share/{man/man1,tracer-resolver,bash-completion/completions} "$doc"
-    mkdir -p "$stage"/usr/share/{zsh/vendor-completions,fish/vendor_completions.d}
-    for file in "${LIBRARIES[@]}"; do cp "$work/lib/$file" "$stage/usr/lib/tracer-resolver/"; done
-    cp "$work/lib/$TOOL" "$stage/usr/bin/"
-    cp "$root/resolver/default-config.toml" "$stage/usr/share/tracer-resolver/"
-    cp "$root"/plugins/api/include/* "$here/include/tracer_interceptors.h" "$stage/usr/include/tracer-resolver/"
-    mkdir -p "$stage/usr/share/pkgconfig"
-    plugin_pc /usr /tracer-resolver >"$stage/usr/share/pkgconfig/tracer-plugin.pc"
-    cp -r "$here/README.md" "$here/docs" "$doc/"
-    author_pages "$doc/plugins"
-    cat "$here/debian/copyright" "$work/THIRD-PARTY.txt" >"$doc/copyright"
-    # The command writes its own manual pages and completions: what `--help` says is said once.
-    "$work/lib/$TOOL" manual "$stage/usr/share/man/man1"
-    gzip -9n "$stage"/usr/share/man/man1/*.1
-    "$work/lib/$TOOL" completions bash >"$stage/usr/share/bash-completion/completions/$TOOL"
-    "$work/lib/$TOOL" completions zsh >"$stage/usr/share/zsh/vendor-completions/_$TOOL"
-    "$work/lib/$TOOL" completions fish >"$stage/usr/share/fish/vendor_completions.d/$TOOL.fish"
-    # A version such as 1.0.0-rc.1 comes before 1.0.0 for dpkg too if its dash is a tilde.
-    sed -e "s/@VERSION@/${version/-/\~}/" -e "s/@GLIBC@/$glibc/" \
-        -e "s/@SIZE@/$(du -sk --apparent-size "$stage/usr" | cut -f1)/" "$here/debian/control" >"$stage/DEBIAN/control"
+    local stage=$work/deb architecture=amd64
+    if [[ $machine == aarch64 ]]; then architecture=arm64; fi
+    mkdir -p "$stage/DEBIAN"
+    prefix_tree "$stage/usr" /usr
+    # Debian leaves the other name to whoever administers the machine.
+    mv "$stage/usr/share/zsh/site-functions" "$stage/usr/share/zsh/vendor-completions"
+    cat "$here/debian/copyright" "$work/THIRD-PARTY.txt" >"$stage/usr/share/doc/tracer-resolver/copyright"
+    filled_in "$architecture" "$here/debian/control" "$(du -sk --apparent-size "$stage/usr" | cut -f1)" >"$stage/DEBIAN/control"
     find "$stage" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
     dpkg-deb --root-owner-group --build "$stage" "$work" >/dev/null
     deliver "$work"/*.deb
+}
+
+make_rpm() {
+    local stage=$work/rpm
+    mkdir -p "$stage/root" "$stage/top"
+    prefix_tree "$stage/root/usr" /usr
+    cp "$root/LICENSE" "$work/THIRD-PARTY.txt" "$stage/root/usr/share/doc/tracer-resolver/"
+    filled_in "$machine" "$here/rpm/tracer-resolver.spec" >"$stage/tracer-resolver.spec"
+    rpmbuild -bb --quiet --target "$machine-linux" --define "_topdir $stage/top" --define "tree $stage/root" \
+        "$stage/tracer-resolver.spec"
+    deliver "$stage"/top/RPMS/*/*.rpm
+}
+
+# For whoever has none of these: to be unpacked anywhere, and copied below a prefix by its script.
+make_archive() {
+    local name=tracer-resolver-$version-linux-$machine
+    mkdir -p "$work/archive/$name"
+    # shellcheck disable=SC2016 # pkg-config's own variable.
+    prefix_tree "$work/archive/$name/tree" '${pcfiledir}/../..'
+    cp "$root/LICENSE" "$work/THIRD-PARTY.txt" "$work/archive/$name/tree/share/doc/tracer-resolver/"
+    cp "$here/install.sh" "$work/archive/$name/"
+    pack "$work/archive" "$name" "$work/$name.tar.gz"
+    deliver "$work/$name.tar.gz"
+}
+
+# The archive $3 of $2 in the folder $1; the same again, byte for byte, of the same files.
+pack() {
+    tar --create --directory="$1" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" "$2" |
+        gzip -9n >"$3"
 }
 
 # A page of docs/ as it stands alone, on an index of packages: links to files here would lead nowhere there. The
@@ -291,16 +384,14 @@ deliver_kit() {
     author_pages "$work/kit/$kit"
     # shellcheck disable=SC2016 # pkg-config's own variable.
     plugin_pc '${pcfiledir}/../..' '' >"$work/kit/$kit/lib/pkgconfig/tracer-plugin.pc"
-    tar --create --directory="$work/kit" --sort=name --owner=0 --group=0 --numeric-owner \
-        --mtime="@$SOURCE_DATE_EPOCH" "$kit" | gzip -9n >"$out/$kit.tar.gz"
+    pack "$work/kit" "$kit" "$out/$kit.tar.gz"
     echo "kit for plugins: $out/$kit.tar.gz"
 }
 
 # What a debugger wants to know of the files, by the same names.
 deliver_symbols() {
-    local archive=tracer-resolver-$version-debug-symbols.tar.gz
-    tar --create --directory="$work/symbols" --sort=name --owner=0 --group=0 --numeric-owner \
-        --mtime="@$SOURCE_DATE_EPOCH" . | gzip -9n >"$out/$archive"
+    local archive=tracer-resolver-$version-linux-$machine-debug-symbols.tar.gz
+    pack "$work/symbols" . "$out/$archive"
     echo "debug symbols: $out/$archive"
 }
 
@@ -312,6 +403,8 @@ deliver() {
     *.whl) echo "install it with: pip install $file" ;;
     *.tgz) echo "install it with: npm install $file" ;;
     *.deb) echo "install it with: sudo apt install $file" ;;
+    *.rpm) echo "install it with: sudo dnf install $file" ;;
+    *.tar.gz) echo "install it with: tar -xzf $file && sudo $(basename "$file" .tar.gz)/install.sh" ;;
     esac
 }
 

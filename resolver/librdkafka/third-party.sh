@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
 # Prints what the shipped files are made of besides this project's own code, and under which licences: the notices that
 # those licences ask for wherever the code goes, compiled or not. Run in the workspace; needs its dependencies fetched.
+#
+#   third-party.sh TRIPLE      the target, as cargo names it, that the files are compiled for
 set -euo pipefail
 
 readonly SHIPPED=(tracer-resolver-librdkafka tracer-plugin-{otlp,otlp-grpc,jaeger,zipkin,kafka,file} tracer-interceptors)
 
+triple=$1
 sources=${CARGO_HOME:-$HOME/.cargo}/registry/src
 texts=$(mktemp -d)
 trap 'rm -rf "$texts"' EXIT
 
 tree() {
-    cargo tree --locked "$@" --target x86_64-unknown-linux-gnu --prefix none --format '{p}|{l}|{r}' |
+    cargo tree --locked "$@" --target "$triple" --prefix none --format '{p}|{l}|{r}' |
         sed -E 's/ \(\*\)$//; s/ \(\*\)\|/|/; /^$/d; /\(\//d'
 }
 {

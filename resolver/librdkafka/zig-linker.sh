@@ -4,12 +4,12 @@
 # See RATIONALE.md, "Why does the zig build take the system's libgcc?".
 set -euo pipefail
 
-words=(-target "x86_64-linux-gnu.$OLDEST_GLIBC")
+words=(-target "$ZIG_TARGET")
 for word in "$@"; do
     case $word in
-    # cargo-zigbuild would make -lunwind of it, a copy in each file. This machine's library may need a newer glibc; of that
-    # one, nothing comes into the file that is linked.
-    -lgcc_s) words+=("$(cc -print-file-name=libgcc_s.so.1)" -Wl,--allow-shlib-undefined) ;;
+    # cargo-zigbuild would make -lunwind of it, a copy in each file. The library that is linked with may need a newer glibc;
+    # of that one, nothing comes into the file that is linked.
+    -lgcc_s) words+=("$LIBGCC_S" -Wl,--allow-shlib-undefined) ;;
     # librdkafka's own shared object, which nobody needs, but which its build makes: its script names a function that is not
     # there, which GNU's linker passes over and LLVM's does not.
     -Wl,--version-script=librdkafka.lds) words+=("$word" -Wl,--undefined-version) ;;

@@ -96,7 +96,8 @@ fn a_plugin_builds_by_pkg_config(folder: &Path, root: Option<&Path>) {
 /// A debugger finds it by the build id, or by the name and a checksum in the file.
 fn what_was_stripped_is_beside_the_package(package: &Path, lib: &Path) {
     let symbols = tempfile::tempdir().unwrap();
-    let archive = format!("tracer-resolver-{}-debug-symbols.tar.gz", env!("CARGO_PKG_VERSION"));
+    let archive =
+        format!("tracer-resolver-{}-linux-{}-debug-symbols.tar.gz", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
     let archive = package.parent().unwrap().join(archive);
     expect_success(Command::new("tar").arg("-xzf").arg(archive).arg("-C").arg(symbols.path()).output().unwrap());
     let sections = |file: &Path| {
@@ -121,7 +122,7 @@ fn control_is_right(package: &Path) {
     };
     assert_eq!(field("Package"), "tracer-resolver");
     assert_eq!(field("Version"), env!("CARGO_PKG_VERSION"));
-    assert_eq!(field("Architecture"), "amd64");
+    assert_eq!(field("Architecture"), if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" });
     let depends = field("Depends");
     assert!(depends.starts_with("libc6 (>= 2.") && depends.ends_with(", libgcc-s1 | libgcc1"), "{depends}");
 }

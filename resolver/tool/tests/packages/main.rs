@@ -3,11 +3,13 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail loudly")]
 
+mod archive;
 mod debian_package;
 mod doctor;
 mod npm_package;
 mod page;
 mod pages;
+mod rpm_package;
 mod script;
 mod status;
 mod support;

@@ -110,6 +110,34 @@ fn what_is_built_for_an_old_glibc_needs_no_newer_one_and_unwinds_as_the_system_d
 }
 
 #[test]
+fn what_is_missing_for_another_machine_is_said_before_anything_is_built() {
+    let (bare, out) = (bare(), tempfile::tempdir().unwrap());
+    let other = if cfg!(target_arch = "x86_64") { "aarch64" } else { "x86_64" };
+    let package = |words: &[&str]| {
+        let mut command = Command::new(which("bash"));
+        command.args([SCRIPT, "--only", "archive", "--machine", other, "--out"]).arg(out.path()).args(words);
+        let output = command.env("PATH", bare.path()).env_remove("RUSTC").output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (status, said) = package(&[]);
+    assert!(status == Some(3) && said.contains("rustc has no standard library for it"), "{status:?}: {said}");
+    let (status, said) = package(&["--built", "/nowhere"]);
+    assert!(status == Some(3) && said.contains("-linux-gnu-objcopy is not installed"), "{status:?}: {said}");
+}
+
+#[test]
+fn files_for_another_machine_are_not_packaged_as_this_one_s() {
+    let files = Files::new();
+    let library = files.library();
+    let mut bytes = fs::read(&library).unwrap();
+    // `e_machine` in the file's header: that of SPARC.
+    bytes[18..20].copy_from_slice(&43_u16.to_le_bytes());
+    fs::write(&library, bytes).unwrap();
+    let Some((status, said)) = refused(&files, &[]) else { return };
+    assert!(status == Some(1) && said.contains("libtracer_interceptors.so is not for"), "{status:?}: {said}");
+}
+
+#[test]
 fn a_missing_file_is_not_left_out_in_silence() {
     let files = Files::new();
     fs::remove_file(files.path().join("libtracer_plugin_zipkin.so")).unwrap();
@@ -122,7 +150,7 @@ fn what_the_machine_lacks_is_said_and_is_an_error_for_what_was_asked_for() {
     let bare = bare();
     let files = Files::new();
     let out = tempfile::tempdir().unwrap();
-    for (kind, lacks) in [("wheel", "python3"), ("npm", "npm"), ("deb", "dpkg-deb")] {
+    for (kind, lacks) in [("wheel", "python3"), ("npm", "npm"), ("deb", "dpkg-deb"), ("rpm", "rpmbuild")] {
         let output = packaging(kind, &files, out.path()).env("PATH", bare.path()).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(3), "{said}");
@@ -133,7 +161,8 @@ fn what_the_machine_lacks_is_said_and_is_an_error_for_what_was_asked_for() {
 #[test]
 fn a_slip_of_the_pen_is_told() {
     for (words, says) in [
-        (&["--only", "rpm"][..], "wheel, npm or deb"),
+        (&["--only", "dmg"][..], "wheel, npm, deb, rpm or archive"),
+        (&["--machine", "sparc"], "x86_64 or aarch64"),
         (&["--profile", "fast"], "shipped, release or dev"),
         (&["--glibc", "old"], "a version such as 2.17"),
         (&["--built"], "needs a value"),

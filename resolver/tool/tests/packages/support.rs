@@ -55,10 +55,14 @@ pub(crate) fn package(kind: Kind) -> Option<PathBuf> {
     static WHEEL: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     static NPM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     static DEB: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    static RPM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    static ARCHIVE: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let built = match kind {
         Kind::Wheel => &WHEEL,
         Kind::Npm => &NPM,
         Kind::Deb => &DEB,
+        Kind::Rpm => &RPM,
+        Kind::Archive => &ARCHIVE,
     };
     built.get_or_init(|| build(kind)).clone().map_err(|reason| skip(&reason)).ok()
 }
@@ -69,6 +73,8 @@ pub(crate) enum Kind {
     Wheel,
     Npm,
     Deb,
+    Rpm,
+    Archive,
 }
 
 /// Where packages of that kind are built. Kept from run to run, as it holds what `pip` had to get for the wheel.
@@ -81,6 +87,8 @@ fn word(kind: Kind) -> &'static str {
         Kind::Wheel => "wheel",
         Kind::Npm => "npm",
         Kind::Deb => "deb",
+        Kind::Rpm => "rpm",
+        Kind::Archive => "archive",
     }
 }
 
@@ -99,11 +107,13 @@ fn build(kind: Kind) -> Result<PathBuf, String> {
     let built: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("built ")).collect();
     let [built] = built[..] else { panic!("one package, not: {said}") };
     let by = match kind {
-        Kind::Wheel => "pip",
-        Kind::Npm => "npm",
-        Kind::Deb => "sudo apt",
+        Kind::Wheel => "pip install",
+        Kind::Npm => "npm install",
+        Kind::Deb => "sudo apt install",
+        Kind::Rpm => "sudo dnf install",
+        Kind::Archive => "tar -xzf",
     };
-    assert!(said.contains(&format!("install it with: {by} install {built}\n")), "{said}");
+    assert!(said.contains(&format!("install it with: {by} {built}")), "{said}");
     Ok(PathBuf::from(built))
 }
 

@@ -21,7 +21,8 @@ fn the_page_names_all_code_of_others_in_each_file_and_says_what_it_is_for() {
     }
     for (column, file) in shipped.iter().enumerate() {
         let listed: BTreeSet<_> = rows.iter().filter(|row| row[2 + column] == "x").map(|row| row[0].clone()).collect();
-        let built = code_of_others(file);
+        let built = code_of_others(file, "x86_64-unknown-linux-gnu");
+        assert_eq!(code_of_others(file, "aarch64-unknown-linux-gnu"), built, "{file}");
         let missing: Vec<_> = built.difference(&listed).collect();
         let gone: Vec<_> = listed.difference(&built).collect();
         assert!(missing.is_empty() && gone.is_empty(), "{file}: not on the page {missing:?}; no longer in it {gone:?}");
@@ -48,7 +49,7 @@ fn cells(row: &str) -> Vec<String> {
 }
 
 /// Of the packages that cargo makes the file of: those that are not the workspace's, and are no macros.
-fn code_of_others(file: &str) -> BTreeSet<String> {
+fn code_of_others(file: &str, target: &str) -> BTreeSet<String> {
     let package = match file.strip_prefix("libtracer_plugin_").and_then(|rest| rest.strip_suffix(".so")) {
         Some(plugin) => format!("tracer-plugin-{}", plugin.replace('_', "-")),
         None if file == TOOL => TOOL.to_owned(),
@@ -56,7 +57,7 @@ fn code_of_others(file: &str) -> BTreeSet<String> {
     };
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["tree", "--locked", "--offline", "--edges", "normal,no-proc-macro", "--package", &package]);
-    cargo.args(["--target", "x86_64-unknown-linux-gnu", "--prefix", "none", "--format", "{p}"]);
+    cargo.args(["--target", target, "--prefix", "none", "--format", "{p}"]);
     // As package.sh builds it.
     if package == "tracer-plugin-kafka" {
         cargo.args(["--features", "tls"]);
