@@ -1,6 +1,6 @@
 //! Promise: a context is read from and written in each of the formats that other tracers use, in real messages.
 
-#![expect(clippy::indexing_slicing, reason = "a test may fail loudly")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use rdkafka::message::Message as _;
 use rdkafka::producer::BaseRecord;
