@@ -51,7 +51,7 @@ TROUBLES = [
     Trouble("the Collector stopped for good", tuple(BACKENDS)[:4], "stop otelcol", None, "KAFKA", True),
     Trouble("503 for good", HTTP, "503", None, "KAFKA", True),
     Trouble("400 for good", HTTP, "400", None, "KAFKA", True),
-    Trouble("the disk full, and room again", ("file",), "fill", "empty", "KAFKA", True),
+    Trouble("the disk full, and room for a quarter of them again", ("file",), "fill", "empty", "KAFKA", True),
     Trouble("the disk of the spool full, the Collector stopped, and both well again", ("spooled",), "fill-stop", "empty-start"),
     Trouble("the program's broker stopped, and back", ("otlp",), "stop kafka-old", "start kafka-old", "KAFKA_OLD"),
     Trouble("the program's broker paused", ("otlp",), "pause kafka-old", "resume kafka-old", "KAFKA_OLD"),
