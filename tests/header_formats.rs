@@ -1,6 +1,6 @@
 //! Promise: a context is read from and written in each of the formats that other tracers use, in real messages.
 
-#![expect(clippy::indexing_slicing, reason = "a test may fail loudly")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail loudly")]
 
 use rdkafka::message::Message as _;
 use rdkafka::producer::BaseRecord;
@@ -312,4 +312,53 @@ fn with_reinject_a_processing_guard_still_makes_one_span_of_the_delivery() {
     let message = next_message(&traced.consumer("orders"));
     drop(Processing::start_for(traced.resolver(), None, &message));
     assert_eq!(traced.traces(), "shop: send orders\n  shop: process orders\n");
+}
+
+/// What real servers saw on the wire between us and another instrumentation: see `tests/real/others.py`.
+#[derive(serde::Deserialize)]
+struct Recorded {
+    library: String,
+    inject: Vec<String>,
+    theirs: OneMessage,
+    ours: OneMessage,
+}
+
+/// The headers of a message by their names, with their values in hexadecimal digits, and the span that sent it.
+#[derive(serde::Deserialize)]
+struct OneMessage {
+    headers: Vec<(String, String)>,
+    trace: String,
+    span: String,
+}
+
+impl OneMessage {
+    fn texts(&self) -> Vec<(&str, String)> {
+        let bytes = |hex: &str| {
+            (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()).collect()
+        };
+        self.headers.iter().map(|(name, value)| (name.as_str(), String::from_utf8(bytes(value)).unwrap())).collect()
+    }
+}
+
+#[test]
+fn what_other_instrumentations_wrote_is_a_parent_and_what_they_read_is_still_written() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/others");
+    let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.len() >= 2, "{files:?}");
+    for file in files {
+        let Recorded { library, inject, theirs, ours } = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        let headers = theirs.texts();
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        assert_eq!(parent(&received(&headers)), (&*theirs.trace, &*theirs.span), "{library}");
+        // With today's ids in place of those of then, it is letter by letter what they took for their parent.
+        let traced = Traced::start(&["orders"], &format!("{ALL}propagators.inject = {inject:?}\n"));
+        send(&traced.producer(), record("orders"));
+        let written = headers_of(&next_message(&traced.consumer("orders")));
+        let spans = traced.spans();
+        let span = spans.iter().find(|span| span.name == "send orders").unwrap();
+        let then = ours.texts().into_iter().map(|(name, value)| {
+            (name.to_owned(), value.replace(&ours.trace, &span.trace_id).replace(&ours.span, &span.span_id))
+        });
+        assert_eq!(written, then.collect::<Vec<_>>(), "{library}");
+    }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::ops::Range;
 
 use serde_json::Value as Json;
-use tracer_resolver::config::{Config, Origin as Source, Settings, Written};
+use tracer_resolver::config::{Backend, Config, Origin as Source, Settings, Written};
 
 use crate::configuration::Configuration;
 use crate::place;

@@ -52,7 +52,7 @@ pub(super) struct Asked<'a> {
 }
 
 pub(super) fn outcome(asked: &Asked<'_>) -> Outcome {
-    let Asked { settings, side, headers, origin } = *asked;
+    let Asked { settings, side, headers, origin, .. } = *asked;
     match settings.trace_in_effect() {
         Trace::Off => {
             let lines = vec![format!("trace = \"off\" ({}): it passes untouched, headers and all", origin("trace"))];
@@ -111,7 +111,7 @@ pub(super) fn outcome(asked: &Asked<'_>) -> Outcome {
 
 /// No span is made, and the context goes on.
 fn passed_on(asked: &Asked<'_>) -> Vec<String> {
-    let Asked { settings, side, headers, origin } = *asked;
+    let Asked { settings, side, headers, origin, .. } = *asked;
     let mut buffer = TraceStateBuffer::new();
     let extracted = extract(bytes(headers), &settings.extract, &mut buffer);
     let said = match settings.trace {
@@ -142,7 +142,7 @@ fn passed_on(asked: &Asked<'_>) -> Vec<String> {
 /// What the headers of a message that is sent are when it leaves: those that speak of a trace. `whose`: the context that is
 /// written.
 fn left(asked: &Asked<'_>, whose: &str) -> Vec<String> {
-    let Asked { settings, side, headers, origin } = *asked;
+    let Asked { settings, side, headers, origin, .. } = *asked;
     if side == Side::Consume {
         return Vec::new();
     }

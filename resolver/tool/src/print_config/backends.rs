@@ -7,7 +7,7 @@ use tracer_resolver::config::{Backend, Config, Origin as Source, QueueBytes, wri
 
 use super::section::Section;
 use crate::configuration::Configuration;
-use crate::effective::{self, Layer, Origin};
+use crate::effective::{self, Origin};
 use crate::toml_text;
 
 pub(super) fn sections(
