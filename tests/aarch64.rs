@@ -1,8 +1,6 @@
 //! Promise: what the packages for aarch64 install traces programs there as it does here. The machine is emulated:
 //! `tests/aarch64/machine test` builds and installs all that is used here. Without it there is nothing to try.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
-
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
