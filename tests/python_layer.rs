@@ -99,6 +99,30 @@ fn a_task_is_at_the_message_under_which_it_began() {
     expect("exact.py", &["filter_to_tasks", "quiet_tasks"], &"y".repeat(ORDERS / 2));
 }
 
+/// Then only its headers say what it follows from.
+#[test]
+fn a_message_that_reaches_the_program_late_is_in_its_own_trace() {
+    let Some(python) = python() else { return };
+    let traced = Traced::on(Kafka::start(&["orders", "payments"]), PAYING);
+    let context = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    traced.send_untraced("orders", &[("traceparent", context)]);
+    let ended =
+        run(traced.command(WayIn::Layer, &python).args(["tests/python/exact.py", "polled_by_a_starved_thread"]));
+    ended.expect_success();
+    let spans = traced.spans();
+    let of = |name: &str| spans.iter().filter(|span| span.name == name).collect::<Vec<_>>();
+    // Its delivery's span has left.
+    let [received, processed, payment] =
+        ["receive orders", "process orders", "send payments"].map(|name| match *of(name) {
+            [span] => span,
+            _ => panic!("{name}: {}", draw_traces(&spans)),
+        });
+    for of_order in [received, processed] {
+        assert_eq!((&*of_order.trace_id, &*of_order.parent_span_id), (&context[3..35], &context[36..52]));
+    }
+    assert_eq!(payment.parent_span_id, processed.span_id, "{}", draw_traces(&spans));
+}
+
 /// The late ones too, whose deliveries have spans of their own by then.
 #[test]
 fn what_is_made_of_a_batch_is_in_the_trace_of_the_call_that_handed_it_over() {

@@ -57,7 +57,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["config", "counted", "diagnostics", "export", "host", "per_process", "quiet_thread", "swap", "trusted_path"],
     ),
     // What is said of all that, and done at the end of the process.
-    ("status", &["batch", "config", "counted", "diagnostics", "export", "per_process", "services", "swap"]),
+    ("status", &["batch", "config", "counted", "diagnostics", "export", "per_process", "services", "swap", "tracer"]),
     ("ends", &["cancellation", "batch", "diagnostics", "host", "per_process", "plugin"]),
     // Puts everything together that one configuration means.
     (

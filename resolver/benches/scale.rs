@@ -45,7 +45,7 @@ struct Grown {
 struct Shared<'a>(&'a FakeClient);
 // SAFETY: its cells are written while it is created and destroyed, which this outlives neither of; librdkafka's callbacks may run on
 // any thread.
-unsafe impl Sync for Shared<'_> {}
+unsafe impl Send for Shared<'_> {}
 
 impl Grown {
     fn new(scale: &str, count: usize) -> Self {

@@ -2,6 +2,7 @@
 which the parent is known exactly with the layer, and cannot be guessed without."""
 
 import asyncio
+import ctypes
 import queue
 import sys
 import threading
@@ -236,6 +237,14 @@ def batch_worked_off_late():
             # The spans of the deliveries have left by then.
             time.sleep(3)
         pay(order)
+
+
+def polled_by_a_starved_thread():
+    order = threading.Thread(target=lambda: payments.produce("payments", next_order().value()))
+    order.start()
+    # For longer than the span of a delivery waits, nobody but this thread runs Python.
+    ctypes.PyDLL(None).sleep(5)
+    order.join()
 
 
 def consume_to_tasks():

@@ -19,9 +19,8 @@ use super::current_message;
 use super::declared_parents::{self, Cause, Next, current, set_next, take_baggage};
 use super::ended_causes::EndedCauses;
 use super::processing::{MessagePlace, Work};
-use super::route::topic_hash;
 use crate::Resolver;
-use crate::batch::{Pipeline, Place};
+use crate::batch::Pipeline;
 use crate::per_process::PerProcess;
 use crate::propagation::{SpanContext, parse_traceparent, write_traceparent};
 use crate::resolver::batches_are_wanted;
@@ -60,7 +59,32 @@ pub fn begin(place: MessagePlace<'_>, traceparent: Option<&[u8]>, tracestate: Op
     }
     let headers = [(&b"traceparent"[..], traceparent), (&b"tracestate"[..], tracestate)];
     let headers = headers.into_iter().filter(|(_, value)| value.is_some());
-    let Some(work) = Work::start(&shared, place, headers, None) else { return 0 };
+    Work::start(&shared, place, headers, None).map_or(0, |work| keep_open(work, inferred))
+}
+
+/// The same for whoever has not read the message's headers, which its delivery has: [`DELIVERY_IS_GONE`] where somebody traces the
+/// message and nothing knows its context any more, so that they have to be read for [`begin`].
+pub fn begin_delivered(place: MessagePlace<'_>, inferred: u64) -> u64 {
+    let Some(shared) = Resolver::loaded().and_then(Resolver::shared) else { return 0 };
+    if open().len() >= MOST_OPEN {
+        return 0;
+    }
+    match Work::of_delivery(&shared, place) {
+        Ok(work) => keep_open(work, inferred),
+        Err(is_somebodys) => {
+            if is_somebodys {
+                DELIVERY_IS_GONE
+            } else {
+                0
+            }
+        }
+    }
+}
+
+/// No processing's number.
+pub const DELIVERY_IS_GONE: u64 = u64::MAX;
+
+fn keep_open(work: Work, inferred: u64) -> u64 {
     Pipeline::before_leaving(leave);
     let brought = work.brought();
     let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -87,9 +111,8 @@ pub fn wants_batches() -> bool {
 /// For programs whose clients ask for each message by itself: what the engine sees of others' calls it knows without it.
 pub fn hand_over<'a>(messages: impl Iterator<Item = (MessagePlace<'a>, Option<&'a [u8]>)>) {
     contain_panic(|| {
-        batches::hand_over(messages.map(|(MessagePlace { topic, partition, offset }, traceparent)| {
-            let place = Place { topic, topic_hash: topic_hash(topic), partition, offset };
-            (place, traceparent.and_then(|text| text.first_chunk()).and_then(parse_traceparent))
+        batches::hand_over(messages.map(|(place, traceparent)| {
+            (place.with_hash(), traceparent.and_then(|text| text.first_chunk()).and_then(parse_traceparent))
         }));
     });
 }

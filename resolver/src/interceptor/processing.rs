@@ -35,6 +35,13 @@ pub struct MessagePlace<'a> {
     pub offset: i64,
 }
 
+impl<'a> MessagePlace<'a> {
+    pub(super) fn with_hash(self) -> Place<'a> {
+        let Self { topic, partition, offset } = self;
+        Place { topic, topic_hash: topic_hash(topic), partition, offset }
+    }
+}
+
 /// The processing of one consumed message, as a span from [`Processing::start`] to the drop.
 ///
 /// It takes over the span that began at the delivery, if that was on this process's own consumer, at most two seconds
@@ -156,21 +163,24 @@ impl Work {
         headers: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + Clone,
         service: Option<usize>,
     ) -> Option<Self> {
-        let accept = |origin: &SpanOrigin| {
-            // A service's number alone could be that of another resolver's service.
-            origin.backend_set().resolver() == shared.id()
-                && service.is_none_or(|service| origin.service() == service as u32)
-        };
-        let place = Place {
-            topic: place.topic,
-            topic_hash: topic_hash(place.topic),
-            partition: place.partition,
-            offset: place.offset,
-        };
-        let claimed =
-            Pipeline::current().received_spans().and_then(|received_spans| received_spans.claim(&place, accept));
+        let place = place.with_hash();
         let mut buffer = TraceStateBuffer::new();
-        let claimed = claimed.or_else(|| unclaimed(shared, &place, headers.map(shorter), service, &mut buffer))?;
+        let claimed = claim(shared, &place, service)
+            .or_else(|| unclaimed(shared, &place, headers.map(shorter), service, &mut buffer))?;
+        Some(Self::begin(claimed))
+    }
+
+    /// Takes the message's delivery. `Err` says whether the message is somebody's although it is gone.
+    pub(super) fn of_delivery(shared: &Arc<Shared>, place: MessagePlace<'_>) -> Result<Self, bool> {
+        let place = place.with_hash();
+        match claim(shared, &place, None) {
+            Some(claimed) => Ok(Self::begin(claimed)),
+            None => Err(clientless_routes::route(shared, place.topic, None)
+                .is_some_and(|route| route.traced().is_some_and(|traced| traced.spans || traced.measured.is_some()))),
+        }
+    }
+
+    fn begin(claimed: Claimed) -> Self {
         let Claimed { mut span, origin, extra } = claimed;
         if span.kind != SpanKind::PassedOn {
             span.kind = SpanKind::Process;
@@ -178,7 +188,7 @@ impl Work {
         span.start = clock::unix_nanos();
         span.origin = origin.address();
         origin.backend_set().work_begins();
-        Some(Self {
+        Self {
             span,
             origin,
             trace_state: extra,
@@ -187,7 +197,7 @@ impl Work {
             started: Instant::now(),
             paused: None,
             generation: per_process::generation(),
-        })
+        }
     }
 
     /// What is sent in its course continues this.
@@ -287,6 +297,16 @@ impl Work {
         span.origin = Arc::clone(&self.origin).into_address();
         Pipeline::push(&span, &[self.trace_state.as_slice(), &self.failure].concat());
     }
+}
+
+/// The delivery that waits for this message.
+fn claim(shared: &Arc<Shared>, place: &Place<'_>, service: Option<usize>) -> Option<Claimed> {
+    let accept = |origin: &SpanOrigin| {
+        // A service's number alone could be that of another resolver's service.
+        origin.backend_set().resolver() == shared.id()
+            && service.is_none_or(|service| origin.service() == service as u32)
+    };
+    Pipeline::current().received_spans()?.claim(place, accept)
 }
 
 /// A message that no delivery of ours waits for: its span begins here, by the rules for its topic.

@@ -5,12 +5,11 @@ that its own subclasses, and the program's, are subclasses of ours.
 """
 
 import sys
-from time import monotonic
 from typing import Any, Callable, Iterator, List
 
 from . import _kept, _processing, _sends, _trains
 from ._note import note_defect, note_once
-from ._processing import Habits, Processing, begin, begin_late, called_at, current, depart, enter, forsake, handed, leave
+from ._processing import Habits, Processing, begin, called_at, current, depart, enter, forsake, handed, leave
 from ._trains import train
 
 
@@ -62,7 +61,6 @@ def _connect(cimpl: Any) -> None:
         trains=vars(_trains),
         shortest_ms=int(_processing.SHORTEST * 1000),
         longest_ms=int(_processing.LONGEST * 1000),
-        handed_over_ms=int(HANDED_OVER * 1000),
         train=lambda: _try(train) or 0,
         habits_of=habits_of,
         left=lambda habits: _try(leave, habits),
@@ -107,7 +105,7 @@ def consumer_of(original: Any) -> Any:
             messages = base_consume(self, *args, **kwargs)
             if len(messages) == 1:
                 _try(handed, messages[0], habits)
-            return Batch(messages, habits, monotonic()) if len(messages) > 1 else messages
+            return Batch(messages, habits) if len(messages) > 1 else messages
 
         def close(self, *args, **kwargs):  # type: ignore[no-untyped-def]
             _try(leave, habits_of(self))
@@ -141,7 +139,7 @@ def share_consumer_of(original: Any) -> Any:
             records = getattr(messages, "_records", None)
             if records.__class__ is list and records:
                 # librdkafka calls no interceptor for these: what they follow from is in their headers.
-                messages._records = Batch(records, habits, 0.0)
+                messages._records = Batch(records, habits)
             return messages
 
         def close(self, *args, **kwargs):  # type: ignore[no-untyped-def]
@@ -210,13 +208,12 @@ class Batch(list):  # type: ignore[type-arg]
     """What one call for several messages gave: a loop over it makes each message current in its turn."""
 
     # What a list has no room for: it stays one in everything else, its equality too.
-    __slots__ = ("_habits", "_begun", "_since")
+    __slots__ = ("_habits", "_begun")
 
-    def __init__(self, messages: List[Any], habits: Habits, since: float) -> None:
+    def __init__(self, messages: List[Any], habits: Habits) -> None:
         super().__init__(messages)
         self._habits = habits
         self._begun: Any = set()
-        self._since = since
 
     def __iter__(self) -> Iterator[Any]:
         return _Turns(self, super().__iter__())
@@ -231,8 +228,7 @@ class _Turns(_processing.api.Turns):  # type: ignore[misc, name-defined]
     __slots__ = ()
 
     def __init__(self, batch: Batch, messages: Iterator[Any]) -> None:
-        self.messages, self.begun = messages, batch._begun
-        self.habits, self.since = batch._habits, batch._since
+        self.messages, self.begun, self.habits = messages, batch._begun, batch._habits
 
     def __iter__(self) -> "_Turns":
         return self
@@ -277,26 +273,11 @@ class _Turns(_processing.api.Turns):  # type: ignore[misc, name-defined]
             it = _kept.of_objects((message,))
         else:
             self.begun.add(id(message))
-            late = monotonic() - self.since > HANDED_OVER
-            habits, of = self.habits, train()
-            it = begin_late(message, habits, of, *brought(message)) if late else begin(message, habits, of)
+            it = begin(message, self.habits, train())
         if it is not None:
             it.said = True
             self.last = it
             enter(it)
-
-
-#: Seconds after which the span of a delivery may be gone.
-HANDED_OVER = 1.5
-
-
-def brought(message: Any) -> "tuple[Any, Any]":
-    """The ``traceparent`` and the ``tracestate`` of the message's headers."""
-    found = {}
-    for name, value in message.headers() or ():
-        if isinstance(name, str) and name.lower() in ("traceparent", "tracestate"):
-            found[name.lower()] = value.encode() if isinstance(value, str) else value
-    return found.get("traceparent"), found.get("tracestate")
 
 
 def _try(function: Callable[..., Any], *args: Any) -> Any:

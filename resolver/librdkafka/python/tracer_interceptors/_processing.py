@@ -269,16 +269,25 @@ def name_of(topic: str) -> bytes:
 
 
 def begin(message: Any, habits: Habits, of: int) -> Optional[Processing]:
-    """Begins the processing of a message that was handed over just now, for the train ``of``; ``None``: it is not traced."""
+    """Begins the processing of a message for the train ``of``, or for 0 because the program says so; ``None``: it is not traced."""
     number = api.begin(name_of(message.topic()), message.partition(), message.offset(), of)
+    if number == DELIVERY_IS_GONE:
+        # What the message follows from is in its headers only.
+        number = api.begin_of(name_of(message.topic()), message.partition(), message.offset(), *_brought(message), of)
     return _of_number(number, message, habits, of) if number else None
 
 
-def begin_late(message: Any, habits: Habits, of: int, traceparent: Any, tracestate: Any) -> Optional[Processing]:
-    """The same of one whose delivery may be long ago, with what its headers say; for 0 the program says so."""
-    name = name_of(message.topic())
-    number = api.begin_of(name, message.partition(), message.offset(), traceparent, tracestate, of)
-    return _of_number(number, message, habits, of) if number else None
+#: What the library says where a message was handed over too long ago, or by a call that it does not see.
+DELIVERY_IS_GONE = 0xFFFF_FFFF_FFFF_FFFF
+
+
+def _brought(message: Any) -> "tuple[Any, Any]":
+    """The ``traceparent`` and the ``tracestate`` of the message's headers."""
+    found = {}
+    for name, value in message.headers() or ():
+        if isinstance(name, str) and name.lower() in ("traceparent", "tracestate"):
+            found[name.lower()] = value.encode() if isinstance(value, str) else value
+    return found.get("traceparent"), found.get("tracestate")
 
 
 def _of_number(number: int, message: Any, habits: Habits, of: int) -> Processing:

@@ -123,9 +123,7 @@ def _found(message: Any) -> Any:
     if it is not None and it.number and not it.firm:
         _processing.api.pause(it.number, 0)
         return it
-    from ._clients import brought
-
-    return _processing.begin_late(message, _processing.Habits(), 0, *brought(message))
+    return _processing.begin(message, _processing.Habits(), 0)
 
 
 def _fail(it: Any, error_type: str, description: str) -> None:

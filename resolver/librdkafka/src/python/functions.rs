@@ -65,7 +65,8 @@ fn new_function(python: &Python, name: &'static CStr, function: *const c_void, f
     python.owned(unsafe { (python.new_function)(method, ptr::null_mut(), ptr::null_mut()) })
 }
 
-/// `begin(topic: bytes, partition: int, offset: int, train: int) -> int`
+/// `begin(topic: bytes, partition: int, offset: int, train: int) -> int`, of a message that was handed over just now: where that is
+/// too long ago, [`declared::DELIVERY_IS_GONE`].
 ///
 /// # Safety
 ///
@@ -86,7 +87,7 @@ unsafe extern "C-unwind" fn begin(_: *mut Object, arguments: *const *mut Object,
     let (Ok(topic), Ok(partition)) = (topic, partition) else { return number(python, 0) };
     let place = MessagePlace { topic, partition, offset };
     let train = python.signed(train).cast_unsigned();
-    number(python, contained(0, || declared::begin(place, None, None, train)))
+    number(python, contained(0, || declared::begin_delivered(place, train)))
 }
 
 /// `next_send(processing: int, train: int)`

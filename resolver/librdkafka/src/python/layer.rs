@@ -29,8 +29,6 @@ pub(super) struct Layer {
     pub shortest: f64,
     /// Seconds that it may at most, however long others took.
     pub longest: f64,
-    /// Seconds after which the span of a delivery may be gone.
-    pub handed_over: f64,
     pub names: Names,
     pub slow: Slow,
     pub of_message: Option<OfMessage>,
@@ -117,7 +115,6 @@ impl Layer {
             trains: given(c"trains")?,
             shortest: python.signed(given(c"shortest_ms")?) as f64 / 1000.0,
             longest: python.signed(given(c"longest_ms")?) as f64 / 1000.0,
-            handed_over: python.signed(given(c"handed_over_ms")?) as f64 / 1000.0,
             names: Names {
                 greenlets: python.name(c"greenlet")?,
                 trio: python.name(c"trio")?,

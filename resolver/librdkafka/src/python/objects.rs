@@ -72,8 +72,6 @@ pub(super) struct Habits {
 #[repr(C)]
 pub(super) struct Turns {
     head: Object,
-    /// When they were handed over.
-    pub since: f64,
     /// An iterator over them.
     pub messages: *mut Object,
     /// A `set` of the addresses of those that had their turn, be it in another loop.
@@ -222,7 +220,6 @@ impl Turns {
         next: unsafe extern "C-unwind" fn(*mut Object) -> *mut Object,
     ) -> Option<Owned> {
         let members = [
-            member(c"since", FLOAT, offset_of!(Self, since)),
             member(c"messages", OBJECT, offset_of!(Self, messages)),
             member(c"begun", OBJECT, offset_of!(Self, begun)),
             member(c"habits", OBJECT, offset_of!(Self, habits)),

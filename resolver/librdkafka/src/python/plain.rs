@@ -161,10 +161,12 @@ impl Layer {
                 return Ok(Begun::NotPlain);
             };
             let place = MessagePlace { topic, partition, offset: self.python.signed(offset.raw()) };
-            let number = contained(0, || declared::begin(place, None, None, train));
-            if number == 0 {
-                return Ok(Begun::Nothing);
-            }
+            let number = match contained(0, || declared::begin_delivered(place, train)) {
+                0 => return Ok(Begun::Nothing),
+                // Its headers have to be read.
+                declared::DELIVERY_IS_GONE => return Ok(Begun::NotPlain),
+                number => number,
+            };
             let Some(it) = self.python.owned((self.python.type_alloc)(self.processing, 0)) else {
                 contained((), || declared::end(number));
                 self.python.clear_error();

@@ -7,7 +7,7 @@ use tracer_resolver::interceptor::declared;
 use super::cpython::{Object, Python};
 use super::layer::{Interrupted, Layer};
 use super::objects::{Habits, Processing, Turns, set};
-use super::plain::{Begun, seconds};
+use super::plain::Begun;
 use crate::contained::contained;
 
 /// The next message: the turn of the one before ends, and its own begins.
@@ -83,7 +83,7 @@ impl Layer {
             if habits.is_null() || (*habits).kind() != self.habits || self.python.is_none(begun) {
                 return Ok(false);
             }
-            if self.keeps_messages() || seconds() - (*turns).since > self.handed_over {
+            if self.keeps_messages() {
                 return Ok(false);
             }
             let Some(address) = self.python.owned((self.python.new_unsigned)(message as u64)) else {

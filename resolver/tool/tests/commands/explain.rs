@@ -293,7 +293,7 @@ fn what_shedding_does_to_a_trace_is_told_with_whoever_asks_for_it() {
         (
             "shed_traces = true\n[backends.c]\nplugin = \"file\"\n",
             &["orders", "--produce"],
-            "while a queue of backend b with shed_traces = true (t.toml:13), backend c with shed_traces = true (default) is nearly",
+            "while a queue of backend b with shed_traces = true (t.toml:14), backend c with shed_traces = true (default) is nearly",
         ),
         ("shed_traces = false\n", &["orders", "--produce"], "no backend has shed_traces = true: however full"),
     ] {
