@@ -2,7 +2,6 @@
 which the parent is known exactly with the layer, and cannot be guessed without."""
 
 import asyncio
-import ctypes
 import queue
 import sys
 import threading
@@ -239,12 +238,14 @@ def batch_worked_off_late():
         pay(order)
 
 
-def polled_by_a_starved_thread():
-    order = threading.Thread(target=lambda: payments.produce("payments", next_order().value()))
-    order.start()
-    # For longer than the span of a delivery waits, nobody but this thread runs Python.
-    ctypes.PyDLL(None).sleep(5)
-    order.join()
+def handed_over_late():
+    from tracer_interceptors import _clients, _processing
+
+    order = orders.consume(2, 30)[0]
+    # As where a thread that polls gets no turn for so long: the span of the delivery has left.
+    time.sleep(3)
+    _processing.handed(order, _clients.habits_of(orders))
+    payments.produce("payments", order.value())
 
 
 def consume_to_tasks():
