@@ -5,7 +5,6 @@
 'use strict';
 
 const clients = require('./clients');
-const { processing } = require('../../resolver/librdkafka/npm');
 
 const [, , HOW] = process.argv;
 const ORDERS = 3;
@@ -27,12 +26,13 @@ async function nodeRdkafka() {
   const eachOrder = async (work) => {
     const consumer = await clients.consumer('billing', 'orders', 1);
     for (let left = ORDERS; left > 0;) {
-      const [order] = await new Promise((done, failed) => {
-        consumer.consume(1, (error, orders) => (error ? failed(error) : done(orders)));
+      await new Promise((done, failed) => {
+        consumer.consume(1, (error, orders) => {
+          if (error) return failed(error);
+          left -= orders.length;
+          return orders.length === 0 ? done() : work().then(done, failed);
+        });
       });
-      if (order === undefined) continue;
-      left -= 1;
-      await processing(order, work);
     }
     await clients.disconnected(consumer);
   };
