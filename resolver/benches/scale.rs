@@ -31,6 +31,7 @@ const ROUNDS: usize = 5;
 const BURST: usize = 10_000;
 
 /// One process.
+#[expect(clippy::vec_box, reason = "librdkafka's callbacks are given their addresses")]
 struct Grown {
     resolver: Resolver,
     producers: Vec<Box<FakeClient>>,
