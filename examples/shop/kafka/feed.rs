@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{ClientConfig, ClientContext, Message as _, Offset, TopicPartitionList};
 
@@ -56,12 +57,26 @@ impl Feed {
         let mut ends = TopicPartitionList::new();
         for partition in self.consumer.assignment()?.elements() {
             let (topic, number) = (partition.topic(), partition.partition());
-            let (_, end) = self.consumer.fetch_watermarks(topic, number, Duration::from_secs(10))?;
-            ends.add_partition_offset(topic, number, Offset::Offset(end))?;
+            ends.add_partition_offset(topic, number, Offset::Offset(self.end_of(topic, number)?))?;
         }
         self.consumer.assign(&ends)?;
         self.board.ready.add_one();
         Ok(())
+    }
+
+    /// Where a partition ends. One that was just made may have no leader yet.
+    fn end_of(&self, topic: &str, number: i32) -> Result<i64, Failure> {
+        let limit = Duration::from_secs(10);
+        let deadline = Instant::now() + limit;
+        loop {
+            match self.consumer.fetch_watermarks(topic, number, limit) {
+                Ok((_, end)) => return Ok(end),
+                Err(KafkaError::MetadataFetch(
+                    RDKafkaErrorCode::NotLeaderForPartition | RDKafkaErrorCode::LeaderNotAvailable,
+                )) if Instant::now() < deadline => drop(self.poll()),
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     fn poll(&self) -> Option<BorrowedMessage<'_>> {

@@ -125,6 +125,14 @@ def half(count):
             produce("payments", message.value())
 
 
+def changed(count):
+    """polls, and sends every other one on, changed"""
+    for number in range(count):
+        message = poll(30)
+        if number % 2:
+            produce("payments", b"paid " + message.value())
+
+
 def few(count):
     """polls, and sends one of a hundred on"""
     for number in range(count):
@@ -146,7 +154,7 @@ def tasks(count):
     asyncio.run(every())
 
 
-WAYS = {way.__name__: way for way in (loop, batches, half, few, tasks)}
+WAYS = {way.__name__: way for way in (loop, batches, half, changed, few, tasks)}
 
 if __name__ == "__main__":
     main()
