@@ -278,7 +278,7 @@ SCENARIOS = [
     Scenario("the broker stopped and started", "KAFKA_OLD", STOPPED),
     Scenario("the broker paused and resumed", "KAFKA_OLD", PAUSED),
     Scenario("two brokers, the leader moved twice", "PAIR", LEADER),
-    # Before 2.6.1 librdkafka answers with a nonce that brokers refuse since Kafka 3.8: the one of the system may be older.
+    # Before 2.6.1 librdkafka answers with a nonce that brokers refuse since Kafka 4.0: the one of the system may be older.
     Scenario("SASL/SCRAM, and a wrong password", "PAIR_SCRAM", secured(f"security.protocol=SASL_PLAINTEXT {SCRAM}"),
              ("c-bundled", "rust")),
     Scenario("TLS, and a wrong authority", "PAIR_TLS", secured(f"security.protocol=SSL {TLS}")),
