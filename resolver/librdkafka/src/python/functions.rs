@@ -170,12 +170,9 @@ unsafe extern "C-unwind" fn doubt(_: *mut Object, _: *const *mut Object, _: isiz
 /// See [`begin`].
 unsafe extern "C-unwind" fn given_plainly(_: *mut Object, arguments: *const *mut Object, count: isize) -> *mut Object {
     // SAFETY: as promised by the caller.
-    let called = unsafe { called(arguments, count) };
-    let (Some(layer), Some((python, [objects, is_sure, root]))) = (Layer::get(), called) else {
-        return ptr::null_mut();
-    };
+    let Some((python, [objects, is_sure, root])) = (unsafe { called(arguments, count) }) else { return none() };
     // SAFETY: arguments live during the call.
-    let given = unsafe { layer.given(objects, (python.is_true)(is_sure) == 1, root) };
+    let given = Layer::get().and_then(|layer| unsafe { layer.given(objects, (python.is_true)(is_sure) == 1, root) });
     given.unwrap_or_else(|| python.refer(python.not_implemented)).into_raw()
 }
 

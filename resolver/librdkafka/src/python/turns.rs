@@ -16,11 +16,13 @@ use crate::contained::contained;
 ///
 /// Called by Python as the `tp_iternext` of [`Turns`].
 pub(super) unsafe extern "C-unwind" fn next(turns: *mut Object) -> *mut Object {
-    let (Some(layer), Some(python)) = (Layer::get(), Python::get()) else { return ptr::null_mut() };
+    let Some(python) = Python::get() else { return ptr::null_mut() };
+    // Without what `connect` says nothing is followed, and the program has its messages all the same.
+    let layer = Layer::get();
     let at: *mut Turns = turns.cast();
     // SAFETY: as promised by the caller; what is a member lives.
     unsafe {
-        if !layer.leaves_turn_plainly(at) && layer.called(layer.slow.turn_left, [turns]).is_none() {
+        if layer.is_some_and(|of| !of.leaves_turn_plainly(at) && of.called(of.slow.turn_left, [turns]).is_none()) {
             return ptr::null_mut();
         }
         if python.is_none((*at).messages) {
@@ -28,11 +30,11 @@ pub(super) unsafe extern "C-unwind" fn next(turns: *mut Object) -> *mut Object {
         }
         let messages = python.refer((*at).messages);
         let Some(message) = python.owned((python.iter_next)(messages.raw())) else { return ptr::null_mut() };
-        let is_entered = match layer.enters_turn_plainly(at, message.raw()) {
+        let is_entered = layer.is_none_or(|layer| match layer.enters_turn_plainly(at, message.raw()) {
             Ok(true) => true,
             Ok(false) => layer.called(layer.slow.turn_entered, [turns, message.raw()]).is_some(),
             Err(Interrupted) => false,
-        };
+        });
         if is_entered { message.into_raw() } else { ptr::null_mut() }
     }
 }
