@@ -67,6 +67,17 @@ fn a_send_that_produce_refuses_has_one_failed_span_below_what_the_next_one_is_be
     }
 }
 
+/// As where the library and the package are not of one build, or memory is short.
+#[test]
+fn a_layer_that_could_not_tell_the_library_of_python_hands_over_all_messages() {
+    let alone = "from tracer_interceptors._library import find\napi = find()\nturns = api.Turns()\n\
+                 turns.messages = iter([1, 2])\nprint(next(turns), next(turns), next(turns, 'end'), api.given([1], True, None))";
+    let Some(python) = python() else { return };
+    let ended = run(Traced::start(&["orders"], CONFIGURATION).command(WayIn::Layer, python).args(["-c", alone]));
+    ended.expect_success();
+    assert_eq!((ended.stdout.trim(), &*ended.stderr), ("1 2 end NotImplemented", ""));
+}
+
 #[test]
 fn reports_messages_and_errors_are_those_of_the_untraced_program() {
     let Some(untraced) = traced(WayIn::None, 0, &["deliveries.py"]) else { return };

@@ -99,18 +99,6 @@ fn a_task_is_at_the_message_under_which_it_began() {
     expect("exact.py", &["filter_to_tasks", "quiet_tasks"], &"y".repeat(ORDERS / 2));
 }
 
-/// As where the library and the package are not of one build, or memory is short.
-#[test]
-fn a_layer_that_could_not_tell_the_library_of_python_hands_over_all_messages() {
-    let Some(python) = python() else { return };
-    let traced = Traced::on(Kafka::start(&["orders"]), PAYING);
-    let alone = "from tracer_interceptors._library import find\napi = find()\nturns = api.Turns()\n\
-                 turns.messages = iter([1, 2])\nprint(next(turns), next(turns), next(turns, 'end'), api.given([1], True, None))";
-    let ended = run(traced.command(WayIn::Layer, &python).args(["-c", alone]));
-    ended.expect_success();
-    assert_eq!((ended.stdout.trim(), &*ended.stderr), ("1 2 end NotImplemented", ""));
-}
-
 /// Then only its headers say what it follows from.
 #[test]
 fn a_message_that_reaches_the_program_late_is_in_its_own_trace() {
