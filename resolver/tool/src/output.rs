@@ -50,16 +50,8 @@ impl Progress {
         Self { is_on: io::stderr().is_terminal() && !is_dumb }
     }
 
-    pub(crate) fn show(&mut self, what: &str) {
-        self.print(what);
-    }
-
-    pub(crate) fn hide(&mut self) {
-        self.print("");
-    }
-
-    /// Who cannot be shown it misses nothing of the result.
-    fn print(&self, what: &str) {
+    /// Nothing, before something else is printed. Who cannot be shown it misses nothing of the result.
+    pub(crate) fn show(&self, what: &str) {
         if self.is_on {
             let _ = write!(io::stderr(), "\r\x1b[K{what}");
         }

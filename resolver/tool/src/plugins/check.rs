@@ -21,14 +21,15 @@ pub(super) fn check(asked: &PluginCheck) -> Result<ExitCode, Failure> {
         return Err(Failure { status: failure::MISUNDERSTOOD, what });
     }
     wanted.rules.clone_from(&asked.rules);
-    let mut progress = Progress::new();
+    let progress = Progress::new();
     let mut shown = Ok(Shown::All);
     // What is found is shown at once: a plugin whose every call waits takes minutes.
     let checked = tracer_plugin_check::check(&wanted, &mut |step| match step {
         Step::Tries { rule, number, of } => progress.show(&format!("{number} of {of}: {rule}")),
         Step::Found(finding) => {
-            progress.hide();
-            if asked.format.format == Format::Text {
+            progress.show("");
+            // Whoever has read enough, or cannot be written to, is told no more.
+            if asked.format.format == Format::Text && matches!(shown, Ok(Shown::All)) {
                 shown = output::write(broken_as_text(finding).as_bytes());
             }
         }
