@@ -3,9 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
+use rdkafka::producer::{BaseProducer, BaseRecord, FutureProducer, FutureRecord, Producer, PurgeConfig};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use tracer_resolver_rdkafka::tell_if_refused;
 use words::kafka::{assign, headers_of, next_message, with_headers};
 use words::{LIMIT, TRACEPARENT, Traced, send};
 
@@ -102,6 +105,71 @@ fn a_record_that_was_returned_and_is_sent_again_makes_a_sibling_of_the_failed_sp
     );
     let spans = traced.collector.spans();
     assert!(spans[1..].iter().all(|span| span.parent_span_id == "b7ad6b7169203331"), "{spans:#?}");
+}
+
+/// librdkafka calls no interceptor for these. Where it does, there is one span all the same.
+#[test]
+fn a_send_that_is_refused_at_once_has_one_failed_span_where_the_program_says_where_it_sends() {
+    let traced = Traced::start(&["orders"], ORDERS);
+    let mut config = traced.config(None);
+    config.set("queue.buffering.max.messages", "1").set("linger.ms", "60000").set("message.max.bytes", "1000");
+    let (base, future): (BaseProducer, FutureProducer) = (config.create().unwrap(), config.create().unwrap());
+    let large = "p".repeat(2000);
+    let code = |error| match error {
+        KafkaError::MessageProduction(code) => code,
+        other => panic!("{other}"),
+    };
+    let by_base = |payload: &str, partition| {
+        let record = BaseRecord::to("orders").key("k").payload(payload).partition(partition);
+        tell_if_refused(&base, BaseProducer::send, record).map_err(|(error, _)| code(error))
+    };
+    let by_future = |payload: &str, partition| {
+        let record = FutureRecord::to("orders").key("k").payload(payload).partition(partition);
+        tell_if_refused(&future, FutureProducer::send_result, record).map(drop).map_err(|(error, _)| code(error))
+    };
+    let attributes = ["messaging.destination.partition.id", "messaging.kafka.message.tombstone"];
+    for send in [&by_base as &dyn Fn(&str, i32) -> Result<(), RDKafkaErrorCode>, &by_future] {
+        assert_eq!(send(&large, 1), Err(RDKafkaErrorCode::MessageSizeTooLarge));
+        assert_eq!(send("p", 0), Ok(()));
+        assert_eq!(send("p", 0), Err(RDKafkaErrorCode::QueueFull));
+        base.flush(LIMIT).unwrap();
+        future.flush(LIMIT).unwrap();
+        assert_eq!(send("p", 9), Err(RDKafkaErrorCode::UnknownPartition));
+    }
+    let all = [
+        "shop: send orders {id=1} !MESSAGE_TOO_LARGE\n",
+        "shop: send orders {id=0}\n",
+        "shop: send orders {id=0} !_QUEUE_FULL\n",
+        "shop: send orders {id=9} !_UNKNOWN_PARTITION\n",
+    ];
+    assert_eq!(traced.traces_with(&attributes), all.concat().repeat(2));
+}
+
+#[test]
+fn a_refused_send_is_a_child_of_the_current_span_and_the_next_one_too() {
+    let traced = Traced::start(&["orders"], ORDERS);
+    let mut config = traced.config(None);
+    config.set("message.max.bytes", "1000");
+    let producer: BaseProducer = config.create().unwrap();
+    let parent = SpanContext::new(
+        TraceId::from_hex("0af7651916cd43dd8448eb211c80319c").unwrap(),
+        SpanId::from_hex("b7ad6b7169203331").unwrap(),
+        TraceFlags::SAMPLED,
+        true,
+        TraceState::NONE,
+    );
+    let _current = Context::new().with_remote_span_context(parent).attach();
+    let large = "p".repeat(2000);
+    let tombstone = BaseRecord::<str, str>::to("orders").key(&large);
+    let (error, record) = tell_if_refused(&producer, BaseProducer::send, tombstone).unwrap_err();
+    assert_eq!(error, KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge));
+    tell_if_refused(&producer, BaseProducer::send, record.key("k")).map_err(|(error, _)| error).unwrap();
+    producer.flush(LIMIT).unwrap();
+    assert_eq!(
+        traced.traces_with(&["messaging.kafka.message.tombstone"]),
+        "~ shop: send orders {tombstone=true} !MESSAGE_TOO_LARGE\n~ shop: send orders {tombstone=true}\n"
+    );
+    assert!(traced.collector.spans().iter().all(|span| span.parent_span_id == "b7ad6b7169203331"));
 }
 
 /// Brokers of this cluster refuse the next messages with these errors, whatever they have.

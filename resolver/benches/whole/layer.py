@@ -4,7 +4,10 @@
 
 The same program runs preloaded, without the layer and with it, in turn; the figure is the processor time of its main thread for a
 message, and what the layer adds to it: the median of the rounds' differences. It needs a Python with confluent-kafka, and what
-`cargo build --release -p tracer-resolver-librdkafka -p tracer-plugin-file --example playground` builds.
+these build:
+
+    cargo build --release -p tracer-resolver-librdkafka -p tracer-plugin-file
+    cargo build --release -p tracer-resolver-contracts --example playground
 """
 
 import argparse

@@ -11,12 +11,15 @@ mod instrument;
 mod measurement;
 mod off;
 mod processing;
+mod refused;
 mod stats;
 mod transaction;
 
+pub use crate::record::Record;
 pub use instrument::{InstrumentError, Instrumentation, instrument};
 pub use off::Resolver;
 pub use processing::{Processing, process};
+pub use refused::tell_if_refused;
 pub use transaction::send_offsets_to_transaction;
 
 /// What the crate `tracer-resolver` has for a program that is traced: of its `config` what [`Resolver`] takes and gives.
@@ -46,7 +49,10 @@ mod tests {
                 use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
                 use opentelemetry::{Context, ContextGuard};
                 use rdkafka::ClientConfig;
+                use rdkafka::client::DefaultClientContext;
                 use rdkafka::message::{BorrowedMessage, OwnedMessage};
+                use rdkafka::producer::{BaseProducer, BaseRecord, FutureProducer, FutureRecord};
+                use rdkafka::util::AsyncRuntime;
                 use $integration as integration;
 
                 use integration::resolver::config::{Report, Source};
@@ -167,6 +173,16 @@ mod tests {
                     let services = stats.services.iter().map(|of| (of.name.as_str(), of_service(of)));
                     let backends = stats.backends.iter().map(|of| (of.plugin.as_str(), in_all(of)));
                     services.chain(backends).collect()
+                }
+
+                /// Never called: no producer without a cluster.
+                #[expect(dead_code, reason = "that it compiles is the test")]
+                fn sends<R: AsyncRuntime>(producer: &BaseProducer, others: &FutureProducer<DefaultClientContext, R>) {
+                    let record = BaseRecord::to("orders").key("k").payload("p");
+                    let result = integration::tell_if_refused(producer, BaseProducer::send, record);
+                    drop(result.map_err(|(error, record)| (error, record.key)));
+                    let record: FutureRecord<'_, str, str> = FutureRecord::to("orders");
+                    drop(integration::tell_if_refused(others, FutureProducer::send_result, record));
                 }
 
                 /// Never called: no message without a cluster.

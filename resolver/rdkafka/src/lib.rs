@@ -43,6 +43,9 @@ mod kafka_api;
 mod plugin_stub;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), target_env = "gnu"))]
 mod processing;
+mod record;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), target_env = "gnu"))]
+mod refused;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), target_env = "gnu"))]
 mod transaction;
 
@@ -52,6 +55,10 @@ pub use elsewhere::*;
 pub use instrument::{InstrumentError, Instrumentation, instrument};
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), target_env = "gnu"))]
 pub use processing::{Processing, process};
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), target_env = "gnu"))]
+pub use record::Record;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), target_env = "gnu"))]
+pub use refused::tell_if_refused;
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), target_env = "gnu"))]
 pub use tracer_resolver::{self as resolver, Resolver};
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), target_env = "gnu"))]
