@@ -156,6 +156,93 @@ fn the_commands_for_a_plugin_build_nothing_of_others_again_that_the_shop_has_bui
     }
 }
 
+/// The commands of cargo in a text, each as its words: to the end of the line, of the code, or where a comment or another command begins.
+fn commands_of_cargo(text: &str) -> Vec<Vec<&str>> {
+    let mut commands = Vec::new();
+    for (at, _) in text.match_indices("cargo ") {
+        let line = text[at..].lines().next().unwrap_or_default();
+        let words = line.split_inclusive(['`', '#', '|', '&', ';', '…', '"', ')', '<']).next().unwrap_or_default();
+        let words: Vec<_> =
+            words.trim_end_matches(['`', '#', '|', '&', ';', '…', '"', ')', '<']).split_whitespace().collect();
+        let begins = text[..at].chars().next_back().is_none_or(|before| " `\n".contains(before));
+        if begins && ["build", "run", "test", "bench"].contains(words.get(1).unwrap_or(&"")) {
+            commands.push(words);
+        }
+    }
+    commands
+}
+
+/// What is wrong with a command, by what this workspace has.
+fn mistake_in(command: &[&str], packages: &[serde_json::Value]) -> Option<String> {
+    let mut words = command.iter().skip(2).copied();
+    let (mut named, mut targets, mut features, mut filters) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    while let Some(word) = words.next() {
+        match word {
+            "--" => break,
+            "-p" | "--package" => named.push(words.next()?),
+            "--example" | "--test" | "--bench" | "--bin" => targets.push((&word[2..], words.next()?)),
+            "--features" => features.push(words.next()?),
+            "--target" | "--jobs" | "--target-dir" => drop(words.next()),
+            _ if word.starts_with('-') => {}
+            _ => filters += 1,
+        }
+    }
+    let allowed = usize::from(["test", "bench"].contains(&command[1]));
+    if filters > allowed {
+        return Some(format!("cargo takes {allowed} word here, and more behind `--`"));
+    }
+    let has = |package: &serde_json::Value, name: &str| package["name"] == name;
+    if let Some(name) = named.iter().find(|name| !packages.iter().any(|package| has(package, name))) {
+        return Some(format!("there is no package {name}"));
+    }
+    let is_meant = |package: &&serde_json::Value| match &*named {
+        [] => command.contains(&"--workspace") || has(package, "tracer-resolver-contracts"),
+        named => named.iter().any(|name| has(package, name)),
+    };
+    let meant: Vec<_> = packages.iter().filter(is_meant).collect();
+    for (kind, name) in targets {
+        let is_it = |target: &serde_json::Value| target["name"] == name && target["kind"][0] == kind;
+        if !meant.iter().any(|package| package["targets"].as_array().unwrap().iter().any(is_it)) {
+            return Some(format!("these packages have no {kind} {name}"));
+        }
+    }
+    for feature in features {
+        let (package, name) = feature.split_once('/').unwrap_or(("", feature));
+        let of =
+            |one: &&serde_json::Value| one["features"].get(name).is_some() && (package.is_empty() || has(one, package));
+        if !meant.iter().any(of) {
+            return Some(format!("these packages have no feature {feature}"));
+        }
+    }
+    None
+}
+
+#[test]
+fn the_commands_of_cargo_that_they_show_name_what_there_is() {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["metadata", "--no-deps", "--format-version=1", "--locked", "--offline"]);
+    let metadata: serde_json::Value =
+        serde_json::from_slice(&cargo.current_dir(root()).output().unwrap().stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let (mut shown, mut wrong) = (0, Vec::new());
+    for file in [".md", ".py", ".js", ".rs", ".sh"].into_iter().flat_map(files) {
+        let text = fs::read_to_string(&file).unwrap();
+        for command in commands_of_cargo(&text) {
+            shown += 1;
+            if let Some(mistake) = mistake_in(&command, packages) {
+                wrong.push(format!("{}: {}: {mistake}", file.display(), command.join(" ")));
+            }
+        }
+    }
+    assert!(shown > 40 && wrong.is_empty(), "{shown}: {wrong:#?}");
+    for command in
+        ["build -p nobody", "test --test readme one two", "run --example nothing", "test --features no", "build word"]
+    {
+        let command: Vec<_> = ["cargo"].into_iter().chain(command.split(' ')).collect();
+        assert!(mistake_in(&command, packages).is_some(), "{command:?}");
+    }
+}
+
 /// The anchors of a page's headings, as hosts of Git make them: small letters, no punctuation, dashes for blanks.
 fn headings(page: &Path) -> BTreeSet<String> {
     let text = fs::read_to_string(page).unwrap();
