@@ -180,14 +180,16 @@ fn mistake_in(command: &[&str], packages: &[serde_json::Value]) -> Option<String
         match word {
             "--" => break,
             "-p" | "--package" => named.push(words.next()?),
-            "--example" | "--test" | "--bench" | "--bin" => targets.push((&word[2..], words.next()?)),
+            "--example" | "--test" | "--bench" | "--bin" => {
+                targets.push((word.trim_start_matches("--"), words.next()?))
+            }
             "--features" => features.push(words.next()?),
             "--target" | "--jobs" | "--target-dir" => drop(words.next()),
             _ if word.starts_with('-') => {}
             _ => filters += 1,
         }
     }
-    let allowed = usize::from(["test", "bench"].contains(&command[1]));
+    let allowed = usize::from(command.contains(&"test") || command.contains(&"bench"));
     if filters > allowed {
         return Some(format!("cargo takes {allowed} word here, and more behind `--`"));
     }
@@ -201,7 +203,9 @@ fn mistake_in(command: &[&str], packages: &[serde_json::Value]) -> Option<String
     };
     let meant: Vec<_> = packages.iter().filter(is_meant).collect();
     for (kind, name) in targets {
-        let is_it = |target: &serde_json::Value| target["name"] == name && target["kind"][0] == kind;
+        let is_it = |target: &serde_json::Value| {
+            target["name"] == name && target["kind"].as_array().unwrap().iter().any(|one| one == kind)
+        };
         if !meant.iter().any(|package| package["targets"].as_array().unwrap().iter().any(is_it)) {
             return Some(format!("these packages have no {kind} {name}"));
         }
