@@ -238,8 +238,8 @@ class _Read:
         self.answer: Optional[bool] = None
         #: Of the frames; as long as they are there, no other code can have their places.
         self.codes: List[CodeType] = []
-        #: For each frame, what was asked for there, and what it meant.
-        self._meant: List[Dict[_Chain, Any]] = []
+        #: For each frame, what was asked for there: its first name, the others, and what it meant.
+        self._meant: List[Dict[_Chain, Tuple[str, _Chain, Any]]] = []
         self._functions: List[CodeType] = []
 
     def values_of(self, frame: FrameType) -> "_Values":
@@ -251,7 +251,7 @@ class _Read:
         function = _function_of(chain, values)[1]
         if function is not None:
             self._functions.append(function.__code__)
-        self._meant[-1][chain] = _meaning(chain, values)
+        self._meant[-1][chain] = chain[0], chain[1:], _meaning(chain, values)
 
     def holds(self, frames: List[FrameType]) -> bool:
         """Whether names mean the same in these frames."""
@@ -259,25 +259,25 @@ class _Read:
             if not meant:
                 continue
             own, module = names_of(frame), frame.f_globals
-            values = _Values(own, module)
-            for chain, meaning in meant.items():
-                name = chain[0]
+            for chain, (name, rest, meaning) in meant.items():
                 value = own[name] if name in own else module.get(name)
                 kind = type(value)
-                if len(chain) == 1:
-                    if kind is FunctionType:
-                        if id(value.__code__) == meaning:
-                            continue
-                    elif meaning is None and (kind in _MEAN_NOTHING or kind is BuiltinFunctionType and value.__name__ not in _CALLS):
+                if rest:
+                    if meaning is None and (kind, rest) in _nothing:
                         continue
-                elif meaning is None and (kind, chain[1:]) in _nothing:
-                    continue
-                if _meaning(chain, values) != meaning:
+                elif kind is BuiltinFunctionType:
+                    is_call = value.__name__ in _CALLS and _is_consumer(value.__self__)
+                    if (True if is_call else None) is meaning:
+                        continue
                     return False
-                if meaning is None and len(chain) > 1 and not (kind.__flags__ & _CHANGES or kind.__dictoffset__):
+                elif kind is FunctionType and id(value.__code__) == meaning or meaning is None and kind in _MEAN_NOTHING:
+                    continue
+                if _meaning(chain, _Values(own, module)) != meaning:
+                    return False
+                if meaning is None and rest and not (kind.__flags__ & _CHANGES or kind.__dictoffset__):
                     if len(_nothing) >= MOST:
                         _nothing.clear()
-                    _nothing.add((kind, chain[1:]))
+                    _nothing.add((kind, rest))
         return True
 
 

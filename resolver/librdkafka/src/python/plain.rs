@@ -253,7 +253,8 @@ impl Layer {
         unsafe { (*it).said != 0 && (*it).firm == 0 && (*it).train == here }
     }
 
-    /// Whether what its own context sends now follows from it, as `cause` decides; `None`, and nothing is changed: that has to.
+    /// Whether what its own context sends now follows from it, as `cause` decides; `None`: that has to, and nothing is changed but that what
+    /// the program has let go of is kept no longer.
     ///
     /// # Safety
     ///
@@ -272,6 +273,7 @@ impl Layer {
             if is_old && (*it).late == 0 || !self.is_let_go((*habits).before) {
                 return None;
             }
+            set(&raw mut (*habits).before, ptr::null_mut());
             let is_plain = (*habits).left == 0 && (*habits).is_crossed == 0;
             // Where others were left, or it takes long, the code that sends may tell; what is its own tells by itself. Of several sends
             // the first ones say whether it is the last of a list.
@@ -279,7 +281,6 @@ impl Layer {
             if !is_plain && !is_its_own {
                 return None;
             }
-            set(&raw mut (*habits).before, ptr::null_mut());
             (*it).sends = (*it).sends.saturating_add(1);
             (*it).age = age;
             let is_cause = !is_old || self.has(it, objects);
