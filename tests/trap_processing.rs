@@ -10,9 +10,9 @@ use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rdkafka::Message as _;
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::producer::{BaseRecord, Producer as _};
+use rdkafka::{Message as _, Offset, TopicPartitionList};
 use tracer_resolver_rdkafka::Processing;
 use words::kafka::{assign, next_message};
 use words::{LIMIT, ONE_SERVICE, Traced, draw_traces};
@@ -76,6 +76,44 @@ fn that_never_comes_leaves_a_receive_span_and_one_that_comes_twice_two() {
     assert_eq!(traced.traces(), format!("app: send orders\n  app: receive orders\n{again}{again}"));
     let ids: HashSet<_> = traced.spans().into_iter().map(|span| span.span_id).collect();
     assert_eq!(ids.len(), 4, "no span twice");
+}
+
+/// rdkafka takes what waits from its queue while a consumer is dropped, throws it away, and commits it, traced or not: what of that
+/// the program never saw has a span for each message that was handed over so, and no second one.
+#[test]
+fn of_what_is_thrown_away_while_a_consumer_is_dropped_never_comes_and_each_message_has_one_span() {
+    const SENT: usize = 2_000;
+    for unassigns in [false, true] {
+        let traced = Traced::start(&["orders"], ONE_SERVICE);
+        send(&traced, SENT);
+        let mut config = traced.config(Some("shop"));
+        let consumer = assign(config.set("enable.auto.commit", "true"), "orders");
+        for _ in 0..5 {
+            drop(Processing::start_for(traced.resolver(), None, &next_message(&consumer)));
+        }
+        // More waits by then.
+        std::thread::sleep(Duration::from_millis(300));
+        if unassigns {
+            consumer.unassign().unwrap();
+        }
+        drop(consumer);
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition("orders", 0);
+        let asks: BaseConsumer = traced.kafka.config().set("group.id", "shop").create().unwrap();
+        let passed = asks.committed_offsets(asked, LIMIT).unwrap();
+        let Some(Offset::Offset(passed)) = passed.find_partition("orders", 0).map(|found| found.offset()) else {
+            panic!("{passed:?}")
+        };
+        let spans = traced.spans();
+        let received = spans.iter().filter(|span| ["process orders", "receive orders"].contains(&&*span.name));
+        let mut offsets: Vec<i64> =
+            received.map(|span| span.attribute("messaging.kafka.offset").unwrap().parse().unwrap()).collect();
+        offsets.sort_unstable();
+        assert_eq!(offsets, (0..offsets.len() as i64).collect::<Vec<_>>(), "each has one, and none has two");
+        // What is taken last may come too late for the commit.
+        assert!(offsets.len() as i64 >= passed, "{passed} are passed, {} have a span", offsets.len());
+        assert!(!unassigns || offsets.len() == 5, "{}", offsets.len());
+    }
 }
 
 #[test]

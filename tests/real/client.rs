@@ -274,8 +274,12 @@ fn main() {
             ["abort", name] => answer(clients.producer(name).abort_transaction(minute)),
             ["offsets", producer, consumer] => clients.offsets(producer, consumer),
             ["close", name] => {
-                drop(clients.0.remove(name));
-                "ok".to_owned()
+                // The crate's consumer takes what waits while it is dropped, throws it away, and commits it if it commits by itself.
+                let closed = match clients.0.remove(name) {
+                    Some(Client::Consumer(consumer, _)) => consumer.unassign(),
+                    _ => Ok(()),
+                };
+                answer(closed)
             }
             _ => panic!("what is {line}?"),
         };
