@@ -14,15 +14,15 @@ import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
 /**
- * Sends to a topic, or receives from it: {@code Others.java send|receive agent|brave SERVERS TOPIC COUNT}. With Brave it says its spans
+ * Sends to a topic, or receives from it: {@code Others java_agent|brave send|receive SERVERS TOPIC COUNT}. With Brave it says its spans
  * itself ({@code span KIND TRACE ID PARENT}); the agent sends them where it is told to.
  */
 class Others {
     public static void main(String[] words) throws Exception {
-        boolean brave = words[1].equals("brave");
+        boolean brave = words[0].equals("brave");
         int count = Integer.parseInt(words[4]);
         KafkaTracing tracing = brave ? KafkaTracing.create(Tracing.newBuilder().traceId128Bit(true).addSpanHandler(new Says()).build()) : null;
-        if (words[0].equals("send")) {
+        if (words[1].equals("send")) {
             Producer<String, String> producer = new KafkaProducer<>(
                 Map.of("bootstrap.servers", words[2]), new StringSerializer(), new StringSerializer());
             producer = brave ? tracing.producer(producer) : producer;
@@ -31,7 +31,7 @@ class Others {
             return;
         }
         Consumer<String, String> consumer = new KafkaConsumer<>(
-            Map.of("bootstrap.servers", words[2], "group.id", "others-" + words[1] + words[3], "auto.offset.reset", "earliest"),
+            Map.of("bootstrap.servers", words[2], "group.id", "others-" + words[0] + words[3], "auto.offset.reset", "earliest"),
             new StringDeserializer(), new StringDeserializer());
         consumer = brave ? tracing.consumer(consumer) : consumer;
         consumer.subscribe(List.of(words[3]));

@@ -100,13 +100,15 @@ def server_of(way):
 
 
 def edges_of(spans, server):
-    """Which service calls which how often: a span below one of another service. In Zipkin's graph Kafka stands between them."""
+    """Which service calls which how often: a span below one of another service; for Jaeger 2, also below one of its own. In Zipkin's
+    graph Kafka stands between them."""
     if server == "Zipkin":
         return collections.Counter((span.service, "kafka") if span.kind == "producer" else ("kafka", span.service)
                                    for span in spans if span.kind in ("producer", "consumer"))
     of = {(span.trace, span.id): span.service for span in spans}
     pairs = ((of.get((span.trace, span.parent)), span.service) for span in spans)
-    return collections.Counter((caller, called) for caller, called in pairs if caller not in (None, called))
+    return collections.Counter((caller, called) for caller, called in pairs
+                               if caller is not None and (caller != called or server == "Jaeger 2"))
 
 
 def graph(at, server):

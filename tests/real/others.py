@@ -14,10 +14,15 @@ from clients import Program
 from read_back import otlp_file
 
 COUNT = 3
-Library = collections.namedtuple("Library", "name file jar inject")
+W3C = ["tracecontext", "baggage"]
+# `relation` is what joins a span of theirs to the message's sender.
+Library = collections.namedtuple("Library", "name file inject relation", defaults=[W3C, "parents"])
 LIBRARIES = [
-    Library("OpenTelemetry Java agent {agent}, kafka-clients {Kafka}", "java_agent", "agent", ["tracecontext", "baggage"]),
-    Library("Brave {brave}, kafka-clients {Kafka}", "brave", "brave", ["b3"]),
+    Library("OpenTelemetry Java agent {agent}, kafka-clients {Kafka}", "java_agent"),
+    Library("Brave {brave}, kafka-clients {Kafka}", "brave", ["b3"]),
+    Library("OpenTelemetry Python {python}, confluent-kafka {confluent}", "python", W3C, "links"),
+    Library("OpenTelemetry JS {js}, kafkajs {kafkajs}", "javascript"),
+    Library("kotel {kotel}, franz-go {franz}", "kotel"),
 ]
 FILE = """version = 1
 [services.ours]
@@ -30,8 +35,8 @@ config = {{ path = "{path}" }}
 """
 
 
-def java(at, library, does, topic, service):
-    """A JVM that sends or receives; the spans that it tells of: kind, trace, id, parent."""
+def java(at, library, service):
+    """How a JVM is called that sends or receives."""
     folder = at["FOLDER"]
     agent = [f"-javaagent:{next((folder / 'others').glob('opentelemetry-javaagent-*.jar'))}", f"-Dotel.service.name={service}",
              f"-Dotel.exporter.otlp.endpoint={at['COLLECTOR_OTLP']}", "-Dotel.exporter.otlp.protocol=http/protobuf",
@@ -40,12 +45,24 @@ def java(at, library, does, topic, service):
     # Compiled before: what `java` runs from its source is not seen by the agent.
     classes = folder / "others/classes"
     subprocess.run(["javac", "-cp", ":".join(jars), "-d", classes, at["HERE"] / "Others.java"], check=True)
-    told = subprocess.run(["java", *(agent if library.jar == "agent" else []), "-cp", ":".join([*jars, str(classes)]), "Others", does,
-                           library.jar, at["KAFKA"], topic, str(COUNT)], capture_output=True, text=True, timeout=180)
+    return ["java", *(agent if library.file == "java_agent" else []), "-cp", ":".join([*jars, str(classes)]), "Others", library.file]
+
+
+def theirs(at, library, does, topic, service):
+    """A program of theirs that sends or receives; what it tells of its spans: kind, trace, id, parent; of one that is linked, in place
+    of its own, the trace of the other one, and that one for its parent."""
+    folder = at["FOLDER"] / "others"
+    command = {"python": [folder / "python/bin/python", at["HERE"] / "others_python.py"], "javascript": ["node", at["HERE"] / "others.js"],
+               "kotel": [folder.parent / "bin/kotel"]}.get(library.file) or java(at, library, service)
+    told = subprocess.run([*command, does, at["KAFKA"], topic, str(COUNT)], capture_output=True, text=True, timeout=180,
+                          env={**os.environ, "OTHERS": str(folder / "node")})
     if told.returncode:
         raise SystemExit(f"{library.name}: {told.stderr[-3000:]}")
-    if library.jar != "agent":
-        return [tuple(line.split()[1:]) for line in told.stdout.splitlines() if line.startswith("span ")]
+    if library.file != "java_agent":
+        lines = [line.split() for line in told.stdout.splitlines()]
+        of = {"span": lambda kind, trace, span, parent="": (kind, trace, span, parent), "link": lambda kind, trace, span: (kind, trace, "", span)}
+        word = {"parents": "span", "links": "link"}[library.relation if does == "receive" else "parents"]
+        return [of[word](*line[1:]) for line in lines if line[0] == word]
     end = time.monotonic() + 20
     while True:
         spans = [span for span in otlp_file(at["COLLECTOR_SPANS"]) if span.service == service]
@@ -81,20 +98,20 @@ def rows(at, folder, record):
         name = library.name.format(**at["VERSIONS"])
         ours(at, library, folder / f"{unique}-topic", ["producer p", f"topic p {unique}-in 1 1", "close p"], False)
         # Theirs to us.
-        theirs = {(trace, span) for kind, trace, span, _ in java(at, library, "send", f"{unique}-in", f"{unique}-sends") if kind == "PRODUCER"}
+        right = {(trace, span) for kind, trace, span, _ in theirs(at, library, "send", f"{unique}-in", f"{unique}-sends") if kind == "PRODUCER"}
         got, headers = ours(at, library, folder / f"{unique}-in", receives(f"{unique}-in"), True)
         parents = {(span.trace, span.parent) for span in got}
-        yield name, "theirs, received by us", len(theirs), len(got), \
-            [] if parents == theirs and len(got) == COUNT else [f"parents {sorted(parents)}, not {sorted(theirs)}"]
+        yield name, "theirs, received by us", len(right), len(got), \
+            [] if parents == right and len(got) == len(right) == COUNT else [f"parents {sorted(parents)}, not {sorted(right)}"]
         first = next(span for span in got if span.tags["messaging.kafka.offset"] == "0")
         theirs_recorded = {"headers": headers["0"], "trace": first.trace, "span": first.parent}
         # Ours to them.
         steps = ["producer p", f"topic p {unique}-out 1 1", f"send p {unique}-out {COUNT} 9 key 0", "flush p 30000", "close p"]
         sent, _ = ours(at, library, folder / f"{unique}-out", steps, True)
         right = {(span.trace, span.id) for span in sent}
-        read = {(trace, parent) for kind, trace, _, parent in java(at, library, "receive", f"{unique}-out", f"{unique}-receives") if kind == "CONSUMER"}
-        yield name, "ours, received by them", len(right), len(read), \
-            [] if read == right and len(sent) == COUNT else [f"parents {sorted(map(str, read))}, not {sorted(right)}"]
+        read = {(trace, parent) for kind, trace, _, parent in theirs(at, library, "receive", f"{unique}-out", f"{unique}-receives") if kind == "CONSUMER"}
+        yield name, f"ours, received by them{', who link to them' if library.relation == 'links' else ''}", len(right), len(read), \
+            [] if read == right and len(sent) == COUNT else [f"{library.relation} {sorted(map(str, read))}, not {sorted(right)}"]
         _, headers = ours(at, library, folder / f"{unique}-wire", receives(f"{unique}-out"), False)
         span = next(span for span in sent if span.tags["messaging.kafka.offset"] == "0")
         recorded = {"library": name, "inject": library.inject, "theirs": theirs_recorded,

@@ -63,9 +63,10 @@ def built(profile, folder, parts):
 
 def versions():
     """The servers' versions, as `servers` has them."""
-    of = dict(re.findall(r"(\w+)=v?([\d.]+)", " ".join(re.findall(r"(?m)^(?:KAFKA|AGENT)=\d+\.\d+\.\d+ .*$", (HERE / "servers").read_text()))))
+    of = dict(re.findall(r"(?:^| )([A-Z_]+)=v?(\d[\w.]+)", " ".join(re.findall(r"(?m)^(?:KAFKA|AGENT|PYTHON)=\d\S* [A-Z].*$", (HERE / "servers").read_text()))))
     # Jaeger's module 1.76.0 holds its version 2.13 beside the last of its versions 1.
-    return {"agent": of["AGENT"], "brave": of["BRAVE"], "Kafka": of["KAFKA"], "Kafka 3": of["KAFKA_OLD"], "Zipkin": f"Zipkin {of['ZIPKIN']}",
+    others = {name: of[name.upper()] for name in ("agent", "brave", "python", "confluent", "js", "kafkajs", "kotel", "franz")}
+    return {**others, "Kafka": of["KAFKA"], "Kafka 3": of["KAFKA_OLD"], "Zipkin": f"Zipkin {of['ZIPKIN']}",
             "Collector": f"Collector {of['COLLECTOR']}", "Jaeger 2": f"Jaeger 2.13 (module {of['JAEGER']})",
             "Jaeger 1": f"Jaeger {of['JAEGER_OLD']}"}
 

@@ -5,6 +5,7 @@ four seconds later it is over. What arrived is compared with what the `file` bac
 program's status counts as lost has to be the rest, to the span.
 """
 
+import base64
 import collections
 import contextlib
 import http.client
@@ -12,7 +13,9 @@ import http.server
 import json
 import os
 import pathlib
+import select
 import socket
+import socketserver
 import ssl
 import struct
 import subprocess
@@ -33,6 +36,7 @@ BACKENDS = {
     "kafka": ("kafka", "KAFKA", {"traces_topic": "otlp_spans"}),
 }
 HTTP = ("otlp", "jaeger", "zipkin")
+SICK = (*HTTP, "otlp_grpc")
 
 # `at` has the broker of the program. `begin` and `end` are words for `Stage`; `may_lose` says that not all is to arrive.
 Trouble = collections.namedtuple("Trouble", "name backends begin end at may_lose", defaults=["KAFKA", False])
@@ -43,14 +47,17 @@ TROUBLES = [
     Trouble("the backend's broker paused", ("kafka",), "pause kafka", "resume kafka", "KAFKA_OLD"),
     Trouble("the backend's broker stopped, and back", ("kafka",), "stop kafka", "start kafka", "KAFKA_OLD"),
     Trouble("half a second for each answer", HTTP, "slow", "pass"),
-    Trouble("503 with Retry-After: 2", HTTP, "503", "pass"),
-    Trouble("429 with Retry-After: 2", HTTP, "429", "pass"),
-    Trouble("connections reset, each request half taken", HTTP, "reset", "pass"),
+    Trouble("503 with Retry-After: 2", SICK, "503", "pass"),
+    Trouble("429 with Retry-After: 2", SICK, "429", "pass"),
+    Trouble("gRPC: UNAVAILABLE, with a RetryInfo of 2 s", ("otlp_grpc",), "14", "pass"),
+    Trouble("connections reset, each request half taken", SICK, "reset", "pass"),
     Trouble("another certificate, and the former one again", HTTP, "tls-other", "tls"),
     Trouble("the name is gone from DNS, and back", tuple(BACKENDS)[:4], "forget", "remember"),
     Trouble("the Collector stopped for good", tuple(BACKENDS)[:4], "stop otelcol", None, "KAFKA", True),
-    Trouble("503 for good", HTTP, "503", None, "KAFKA", True),
-    Trouble("400 for good", HTTP, "400", None, "KAFKA", True),
+    Trouble("503 for good", SICK, "503", None, "KAFKA", True),
+    Trouble("400 for good", SICK, "400", None, "KAFKA", True),
+    Trouble("gRPC: UNAVAILABLE for good", ("otlp_grpc",), "14", None, "KAFKA", True),
+    Trouble("gRPC: INVALID_ARGUMENT for good", ("otlp_grpc",), "3", None, "KAFKA", True),
     Trouble("the disk full, and room for a quarter of them again", ("file",), "fill", "empty", "KAFKA", True),
     Trouble("the disk of the spool full, the Collector stopped, and both well again", ("spooled",), "fill-stop", "empty-start"),
     Trouble("the program's broker stopped, and back", ("otlp",), "stop kafka-old", "start kafka-old", "KAFKA_OLD"),
@@ -118,6 +125,95 @@ class Between(http.server.ThreadingHTTPServer):
         pass  # It is in the program's log.
 
 
+def frame(kind, flags, stream, body=b""):
+    return struct.pack(">I", len(body))[1:] + struct.pack(">BBI", kind, flags, stream) + body
+
+
+def grpc_answer(mode):
+    """The fields of an answer in HPACK, none of them put into its table: a status of HTTP, or one of gRPC."""
+    def field(name, value):
+        return b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
+    if len(mode) == 3:
+        return field(b":status", mode.encode()) + (field(b"retry-after", b"2") if mode != "400" else b"")
+    # A google.rpc.Status whose detail is a google.rpc.RetryInfo of two seconds.
+    def message(*fields):
+        return b"".join(bytes([number << 3 | 2, len(value)]) + value for number, value in fields)
+    info = message((1, b"type.googleapis.com/google.rpc.RetryInfo"), (2, message((1, b"\x08\x02"))))
+    details = field(b"grpc-status-details-bin", base64.b64encode(b"\x08\x0e" + message((3, info)))) if mode == "14" else b""
+    return b"\x88" + field(b"content-type", b"application/grpc") + field(b"grpc-status", mode.encode()) + details
+
+
+class SickGrpc(socketserver.BaseRequestHandler):
+    """Hands a connection on to a server of gRPC as it is, or answers itself; when the stage's mode changes the connection ends."""
+
+    def handle(self):
+        mode = self.server.stage.mode
+        if mode == "pass":
+            self.hand_on()
+        elif mode == "reset":
+            self.request.recv(4096)
+            self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        else:
+            self.answer(mode)
+
+    def hand_on(self):
+        host, port = self.server.there.rsplit(":", 1)
+        with socket.create_connection((host, int(port))) as there:
+            other = {self.request: there, there: self.request}
+            while self.server.stage.mode == "pass":
+                for one in select.select(list(other), [], [], 0.05)[0]:
+                    taken = one.recv(65536)
+                    if not taken:
+                        return
+                    other[one].sendall(taken)
+
+    def exactly(self, count):
+        taken = b""
+        while len(taken) < count:
+            self.request.settimeout(0.05)
+            try:
+                taken += self.request.recv(count - len(taken)) or self.gone()
+            except TimeoutError:
+                if not taken and self.server.stage.mode != self.mode:
+                    self.gone()
+            finally:
+                self.request.settimeout(None)
+        return taken
+
+    def gone(self):
+        raise ConnectionResetError
+
+    def answer(self, mode):
+        self.mode = mode
+        self.exactly(len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
+        self.request.sendall(frame(4, 0, 0))
+        while True:
+            head = self.exactly(9)
+            kind, flags, stream = struct.unpack(">BBI", head[3:])
+            body = self.exactly(int.from_bytes(head[:3], "big"))
+            if kind in (4, 6) and not flags & 1:
+                self.request.sendall(frame(kind, 1, 0, body if kind == 6 else b""))
+            if kind == 0 and body:
+                more = struct.pack(">I", len(body))
+                self.request.sendall(frame(8, 0, 0, more) + (frame(8, 0, stream, more) if not flags & 1 else b""))
+            if kind in (0, 1) and flags & 1:
+                self.request.sendall(frame(1, 5, stream, grpc_answer(mode)))
+
+
+class BetweenGrpc(socketserver.ThreadingTCPServer):
+    """Stands before a server of gRPC."""
+
+    daemon_threads = True
+
+    def __init__(self, stage, there):
+        super().__init__(("127.0.0.1", 0), SickGrpc)
+        self.stage, self.there, self.server_port = stage, there, self.server_address[1]
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def handle_error(self, *_):
+        pass  # It is in the program's log.
+
+
 class Stage:
     """What trouble is made of."""
 
@@ -162,8 +258,8 @@ def address_of(at, backend, trouble, stage, proxies):
     plugin, key, settings = BACKENDS[backend]
     url = urllib.parse.urlsplit(at[key] if "//" in at[key] else f"//{at[key]}")
     host = url.netloc
-    if backend in HTTP and trouble.begin in ("slow", "503", "429", "400", "reset", "tls-other"):
-        proxies.append(Between(stage, host))
+    if backend in SICK and trouble.begin in ("slow", "503", "429", "400", "14", "3", "reset", "tls-other"):
+        proxies.append((Between if backend in HTTP else BetweenGrpc)(stage, host))
         host = f"127.0.0.1:{proxies[-1].server_port}"
         if stage.mode.startswith("tls"):
             settings = {**settings, "tls": {"ca_file": at["AUTHORITY"]}}
@@ -246,8 +342,10 @@ def one(at, trouble, folder, index):
         while True:
             arrived, twice = collections.defaultdict(set), collections.Counter()
             for span in otlp_file(stage.disk / "spans.jsonl" if trouble.backends == ("file",) else at["COLLECTOR_SPANS"]):
-                twice[span.service] += (span.trace, span.id) in arrived[span.service]
-                arrived[span.service].add((span.trace, span.id))
+                # The Collector has those of the troubles before too.
+                of = (span.trace, span.id)
+                twice[span.service] += of in arrived[span.service] and of in sent[span.service]
+                arrived[span.service].add(of)
             if all(sent[of] <= arrived[of] for of in trouble.backends) or time.monotonic() > waits_until:
                 break
             time.sleep(1)

@@ -1,12 +1,12 @@
 //! What a service consumes.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
+use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientConfig, ClientContext, Message as _, Offset, TopicPartitionList};
 
 use crate::board::Board;
@@ -22,7 +22,7 @@ pub(crate) struct Feed {
 /// Knows when the group has a place for a consumer; it may be one without partitions.
 #[derive(Default)]
 struct Membership {
-    joined: AtomicBool,
+    joined: OnceLock<KafkaResult<()>>,
 }
 
 impl Feed {
@@ -44,39 +44,20 @@ impl Feed {
         None
     }
 
-    /// Waits until the group has taken this member in, and begins where the topics end now: the orders of this run come
+    /// Waits until the group has taken this member in, which begins where the topics end then: the orders of this run come
     /// when every consumer has done so.
     pub(crate) fn join(&self) -> Result<(), Failure> {
-        while !self.consumer.context().joined.load(Ordering::Relaxed) {
-            if self.board.is_done() {
-                return Ok(());
+        loop {
+            match self.consumer.context().joined.get() {
+                None if self.board.is_done() => return Ok(()),
+                // The topics hold nothing of this run yet.
+                None => drop(self.poll()),
+                Some(Ok(())) => break,
+                Some(Err(error)) => return Err(error.clone().into()),
             }
-            // The topics hold nothing of this run yet.
-            drop(self.poll());
         }
-        let mut ends = TopicPartitionList::new();
-        for partition in self.consumer.assignment()?.elements() {
-            let (topic, number) = (partition.topic(), partition.partition());
-            ends.add_partition_offset(topic, number, Offset::Offset(self.end_of(topic, number)?))?;
-        }
-        self.consumer.assign(&ends)?;
         self.board.ready.add_one();
         Ok(())
-    }
-
-    /// Where a partition ends. One that was just made may have no leader yet.
-    fn end_of(&self, topic: &str, number: i32) -> Result<i64, Failure> {
-        let limit = Duration::from_secs(10);
-        let deadline = Instant::now() + limit;
-        loop {
-            match self.consumer.fetch_watermarks(topic, number, limit) {
-                Ok((_, end)) => return Ok(end),
-                Err(KafkaError::MetadataFetch(
-                    RDKafkaErrorCode::NotLeaderForPartition | RDKafkaErrorCode::LeaderNotAvailable,
-                )) if Instant::now() < deadline => drop(self.poll()),
-                Err(error) => return Err(error.into()),
-            }
-        }
     }
 
     fn poll(&self) -> Option<BorrowedMessage<'_>> {
@@ -93,9 +74,42 @@ impl Feed {
 impl ClientContext for Membership {}
 
 impl ConsumerContext for Membership {
-    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        if matches!(rebalance, Rebalance::Assign(_)) {
-            self.joined.store(true, Ordering::Relaxed);
+    /// Says at once where to begin. librdkafka loses messages where that is said in a second assignment: the answer to the
+    /// first one's question for the end may come after it, and then the end is asked for once more, later.
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, what: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        let done = if what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            ends_of(consumer, partitions).and_then(|ends| consumer.assign(&ends))
+        } else {
+            consumer.unassign()
+        };
+        if what == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS || done.is_err() {
+            // What comes later changes nothing.
+            drop(self.joined.set(done));
+        }
+    }
+}
+
+/// The same partitions, with where they end.
+fn ends_of(consumer: &BaseConsumer<Membership>, partitions: &TopicPartitionList) -> KafkaResult<TopicPartitionList> {
+    let mut ends = TopicPartitionList::new();
+    for partition in partitions.elements() {
+        let (topic, number) = (partition.topic(), partition.partition());
+        ends.add_partition_offset(topic, number, Offset::Offset(end_of(consumer, topic, number)?))?;
+    }
+    Ok(ends)
+}
+
+/// Where a partition ends. One that was just made may have no leader yet.
+fn end_of(consumer: &BaseConsumer<Membership>, topic: &str, number: i32) -> KafkaResult<i64> {
+    let limit = Duration::from_secs(10);
+    let deadline = Instant::now() + limit;
+    loop {
+        match consumer.fetch_watermarks(topic, number, limit) {
+            Ok((_, end)) => return Ok(end),
+            Err(KafkaError::MetadataFetch(
+                RDKafkaErrorCode::NotLeaderForPartition | RDKafkaErrorCode::LeaderNotAvailable,
+            )) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
+            Err(error) => return Err(error),
         }
     }
 }
