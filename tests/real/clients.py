@@ -327,7 +327,7 @@ def servers(at, does, name):
     """`tests/real/servers stop NAME` and the like; a broker that is started is waited for."""
     subprocess.run([at["SERVERS"], does, name], check=True, stdout=subprocess.DEVNULL)
     if does == "start":
-        address = {"kafka-old": at["KAFKA_OLD"], "pair-2": at["PAIR"].split(",")[1]}.get(name)
+        address = {"kafka": at["KAFKA"], "kafka-old": at["KAFKA_OLD"], "pair-2": at["PAIR"].split(",")[1]}.get(name)
         end = time.monotonic() + 90
         while address and not is_open(address) and time.monotonic() < end:
             time.sleep(0.2)

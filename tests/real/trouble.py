@@ -317,7 +317,7 @@ def one(at, trouble, folder, index):
         programs, results, threads = {}, {"untraced": [], "traced": []}, []
         for name, environment in (("untraced", {}), ("traced", traced)):
             programs[name] = Program(str(command), {"KAFKA": at[trouble.at], **environment}, folder / f"{name}.log")
-            programs[name].ask("producer p message.timeout.ms=60000 linger.ms=5")
+            programs[name].ask("producer p message.timeout.ms=110000 linger.ms=5")
             # So that the topics are there, and the first connections made.
             for topic in topics[name].split(","):
                 programs[name].ask(f"send p {topic} 1 9")

@@ -290,6 +290,8 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("client.id", "tracer-resolver"),
     ("linger.ms", "1"),
     ("partitioner", "fnv1a_random"),
+    // A broker that is back is found within a second, not ten: what waits at a program's end has five.
+    ("reconnect.backoff.max.ms", "1000"),
     ("topic.metadata.propagation.max.ms", "5000"),
 ];
 
@@ -420,6 +422,7 @@ mod tests {
         assert_eq!((settings.traces_topic.as_str(), settings.metrics_topic.as_str()), ("otlp_spans", "otlp_metrics"));
         let config = settings.client_config();
         assert_eq!((config.get("message.max.bytes"), config.get("acks")), (Some("1000000"), Some("all")));
+        assert_eq!(config.get("reconnect.backoff.max.ms"), Some("1000"));
     }
 
     #[test]

@@ -71,19 +71,21 @@ fn first_loadable<'a>(image: &[u8], places: impl Iterator<Item = Place<'a>>) -> 
 }
 
 fn memory_file(image: &[u8]) -> io::Result<File> {
-    // SAFETY: the name is NUL-terminated; the descriptor is checked, and owned by nobody else.
-    let mut file = unsafe {
-        let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
-        // Kernels since 6.3 want to be told that it is to be executed; older ones do not know the word.
-        let mut descriptor = libc::memfd_create(NAME.as_ptr(), flags | MFD_EXEC);
-        if descriptor < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL) {
-            descriptor = libc::memfd_create(NAME.as_ptr(), flags);
-        }
-        if descriptor < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        File::from_raw_fd(descriptor)
-    };
+    // The C library has a function for it since glibc 2.27 only: a program for older ones could not be linked.
+    // SAFETY: the name is NUL-terminated, and read only.
+    let create = |flags: libc::c_uint| unsafe { libc::syscall(libc::SYS_memfd_create, NAME.as_ptr(), flags) };
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    // Kernels since 6.3 want to be told that it is to be executed; older ones do not know the word.
+    let mut descriptor = create(flags | MFD_EXEC);
+    if descriptor < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL) {
+        descriptor = create(flags);
+    }
+    let descriptor = libc::c_int::try_from(descriptor).unwrap_or(-1);
+    if descriptor < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor was checked, and is owned by nobody else.
+    let mut file = unsafe { File::from_raw_fd(descriptor) };
     file.write_all(image)?;
     // SAFETY: a descriptor that is open; sealing touches nothing else.
     let sealed = unsafe {
