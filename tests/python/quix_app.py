@@ -1,4 +1,7 @@
-"""An application of Quix Streams: a pipeline that takes order after order, and pays every other one."""
+"""An application of Quix Streams: a pipeline that takes order after order, and pays every other one.
+
+`quix_app.py [PREFIX]`: on a cluster that says how its topics are configured, with this before the names of topics and group.
+"""
 
 import os
 import sys
@@ -13,19 +16,20 @@ def inspected(self, topics, timeout=0):
     return {topic: TopicConfig(10, 1, {"message.timestamp.type": "CreateTime"}) for topic in topics}
 
 
-if "real" not in sys.argv:
-    # The cluster of the tests does not say how its topics are configured.
+PREFIX = "".join(sys.argv[1:])
+if not PREFIX:
+    # The cluster of the tests does not say.
     TopicAdmin.inspect_topics = inspected
 
 app = Application(
     broker_address=os.environ["KAFKA"],
-    consumer_group="billing",
+    consumer_group=f"{PREFIX}billing",
     auto_offset_reset="earliest",
     auto_create_topics=False,
     loglevel="ERROR",
 )
-orders = app.topic("orders", value_deserializer="bytes")
-payments = app.topic("payments", value_serializer="bytes")
+orders = app.topic(f"{PREFIX}orders", value_deserializer="bytes")
+payments = app.topic(f"{PREFIX}payments", value_serializer="bytes")
 stream = app.dataframe(orders)
 stream = stream[stream.apply(lambda order: int(order.split()[-1]) % 2 == 0)]
 stream = stream.apply(lambda order: b"paid " + order)

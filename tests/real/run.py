@@ -65,7 +65,7 @@ def versions():
     """The servers' versions, as `servers` has them."""
     of = dict(re.findall(r"(?:^| )([A-Z_]+)=v?(\d[\w.]+)", " ".join(re.findall(r"(?m)^(?:KAFKA|AGENT|PYTHON)=\d\S* [A-Z].*$", (HERE / "servers").read_text()))))
     # Jaeger's module 1.76.0 holds its version 2.13 beside the last of its versions 1.
-    others = {name: of[name.upper()] for name in ("agent", "brave", "python", "confluent", "js", "kafkajs", "kotel", "franz")}
+    others = {name: of[name.upper()] for name in ("agent", "brave", "python", "confluent", "js", "kafkajs", "kotel", "franz", "quix")}
     return {**others, "Kafka": of["KAFKA"], "Kafka 3": of["KAFKA_OLD"], "Zipkin": f"Zipkin {of['ZIPKIN']}",
             "Collector": f"Collector {of['COLLECTOR']}", "Jaeger 2": f"Jaeger 2.13 (module {of['JAEGER']})",
             "Jaeger 1": f"Jaeger {of['JAEGER_OLD']}"}
@@ -112,6 +112,12 @@ def client_rows(at, arguments, folder):
         version = at["VERSIONS"]["Kafka 3" if scenario.at == "KAFKA_OLD" else "Kafka"]
         by = "" if program == "rust" else f", {way}"
         lines.append(f"| {scenario.name} | Kafka {version} | {librdkafka[program]}{by} | {sent:,}, {got:,} | {result(found)} |")
+        bad += bool(found)
+    name = "a pipeline of Quix Streams, each payment below its order"
+    if not arguments.only or any(text in name for text in arguments.only):
+        sent, got, found = clients.quix(at, folder)
+        said(name, "Python, preloaded", sent, got, found)
+        lines.append(f"| {name} | Kafka {at['VERSIONS']['Kafka']} | Quix Streams {at['VERSIONS']['quix']}, preloaded, with the layer | {sent}, {got} | {result(found)} |")
         bad += bool(found)
     return lines, bad
 
