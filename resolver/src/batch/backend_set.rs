@@ -279,11 +279,8 @@ impl BatchBuffer {
         }
         self.bytes = 0;
         let mut facts = std::mem::take(&mut self.facts);
-        for (service, _) in &per_service {
-            if let Some(known) = self.backend_set.service(*service) {
-                facts.add_resource(known.resource().service_name());
-            }
-        }
+        let known = per_service.iter().filter_map(|(service, _)| self.backend_set.service(*service));
+        facts.add_resources(known.map(|known| known.resource().service_name()));
         let batch = FinishedBatch {
             id: FinishedBatch::next_id(),
             signal: Signal::Traces,

@@ -1,5 +1,6 @@
 //! One encoded batch, shared by all backends it goes to.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -51,11 +52,14 @@ pub(crate) struct BatchFacts {
 }
 
 impl BatchFacts {
-    /// A resource of this service is in it.
-    pub(crate) fn add_resource(&mut self, service: &Arc<str>) {
-        self.resources += 1;
-        if !self.services.contains(service) {
-            self.services.push(Arc::clone(service));
+    /// Resources of these services are in it.
+    pub(crate) fn add_resources<'a>(&mut self, services: impl Iterator<Item = &'a Arc<str>>) {
+        let mut known: HashSet<_> = self.services.iter().cloned().collect();
+        for service in services {
+            self.resources += 1;
+            if known.insert(Arc::clone(service)) {
+                self.services.push(Arc::clone(service));
+            }
         }
     }
 
@@ -111,7 +115,9 @@ mod tests {
     fn facts_have_the_earliest_start_that_is_known_and_each_service_once() {
         let mut facts = BatchFacts::default();
         [0, 7, 0, 5, 9].into_iter().for_each(|start| facts.add_start(start));
-        ["shop", "mail", "shop"].into_iter().for_each(|name| facts.add_resource(&Arc::from(name)));
+        let names = ["shop", "mail", "shop"].map(Arc::from);
+        facts.add_resources(names[..1].iter());
+        facts.add_resources(names[1..].iter());
         let services = vec![Arc::from("shop"), Arc::from("mail")];
         assert_eq!(facts, BatchFacts { oldest_start: 5, resources: 3, services });
     }

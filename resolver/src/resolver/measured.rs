@@ -179,11 +179,12 @@ fn send(rules: &Rules, backends: &Backends, collected: &[(usize, Resource, Vec<M
         .collect();
     for (backend, destination) in that_take_metrics(rules, backends) {
         let (mut body, mut item_count, mut facts) = (Vec::new(), 0, BatchFacts::default());
-        for (_, resource, fields, points) in encoded.iter().filter(|(number, ..)| gets(rules, backend, *number)) {
+        let its = || encoded.iter().filter(|(number, ..)| gets(rules, backend, *number));
+        for (_, resource, fields, points) in its() {
             resource.encoded.wrap(&mut body, std::iter::once((own_scope(), fields.as_slice())));
             item_count += points;
-            facts.add_resource(resource.encoded.service_name());
         }
+        facts.add_resources(its().map(|(_, resource, ..)| resource.encoded.service_name()));
         if item_count > 0 {
             facts.add_start(time.began);
             let batch = FinishedBatch {
