@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -41,13 +42,16 @@ impl Ledger {
 
     /// Lists the services of rules that are being made. One thread at a time.
     pub(super) fn list<'a>(&self, names: impl Iterator<Item = &'a str>) -> Vec<Listed> {
-        let mut entries = Vec::clone(&self.entries.load());
+        let before = self.entries.load();
+        let mut entries = Vec::clone(&before);
+        let mut numbers: HashMap<&str, usize> =
+            before.iter().enumerate().map(|(number, entry)| (entry.name.as_str(), number)).collect();
         let moving = self.moving();
         entries.iter().for_each(|entry| entry.settle());
         drop(moving);
         let listed = names
             .map(|name| {
-                let number = entries.iter().position(|entry| entry.name == name).unwrap_or_else(|| {
+                let number = *numbers.entry(name).or_insert_with(|| {
                     entries.push(Arc::new(Entry::new(name)));
                     entries.len() - 1
                 });

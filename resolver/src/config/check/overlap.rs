@@ -36,23 +36,32 @@ pub(super) fn covers(wide: &Pattern, narrow: &Pattern) -> bool {
     }
 }
 
-/// `row[j]` says whether what was read of `wide` covers the first `j` characters of `narrow`.
+/// As a name is matched: a star takes as little as the rest lets it.
 fn glob_covers(wide: &str, narrow: &str) -> bool {
-    let narrow: Vec<char> = narrow.chars().collect();
-    let mut row: Vec<bool> = (0..=narrow.len()).map(|j| j == 0).collect();
-    for w in wide.chars() {
-        let mut next = vec![w == '*' && row.first().copied().unwrap_or(false)];
-        for (j, n) in narrow.iter().enumerate() {
-            let at = |list: &[bool], index: usize| list.get(index).copied().unwrap_or(false);
-            next.push(match w {
-                '*' => at(&row, j + 1) || at(&next, j),
-                '?' => *n != '*' && at(&row, j),
-                w => w == *n && at(&row, j),
-            });
+    let (mut wide, mut narrow) = (wide.chars(), narrow.chars());
+    // What stands behind the latest star, and the tail of `narrow` from which that is tried next.
+    let mut star = None;
+    loop {
+        let (mut wide_rest, mut narrow_rest) = (wide.clone(), narrow.clone());
+        match (wide_rest.next(), narrow_rest.next()) {
+            (None, None) => return true,
+            (Some('*'), _) => {
+                star = Some((wide_rest.clone(), narrow.clone()));
+                wide = wide_rest;
+                continue;
+            }
+            // A star can only take more.
+            (Some(_), None) => return false,
+            (Some(w), Some(n)) if w == n || w == '?' && n != '*' => {
+                (wide, narrow) = (wide_rest, narrow_rest);
+                continue;
+            }
+            (_, Some(_)) => {}
         }
-        row = next;
+        let Some((behind, from)) = &mut star else { return false };
+        from.next();
+        (wide, narrow) = (behind.clone(), from.clone());
     }
-    row.last().copied().unwrap_or(false)
 }
 
 /// Longer patterns are not looked at: the work grows with the product of their lengths.
