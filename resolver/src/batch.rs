@@ -43,6 +43,6 @@ pub(crate) use span_fields::SpanFields;
 pub(crate) use span_links::{LinkedSpan, write_links};
 pub(crate) use span_origin::SpanOrigin;
 pub(crate) use span_writer::{Field, SpanWriter};
-pub(crate) use template::{ServiceResource, SpanFacts, own_scope};
+pub(crate) use template::{ClientFacts, ServiceResource, SpanFacts, own_scope};
 pub(crate) use topic_counters::{TopicCounters, TopicCounts};
 pub(crate) use trace_state_field::TraceStateField;

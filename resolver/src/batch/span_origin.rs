@@ -30,14 +30,15 @@ pub(crate) type ErrorType = Box<dyn Fn(Outcome) -> String + Send + Sync>;
 
 impl SpanOrigin {
     pub(crate) fn new(
-        facts: &SpanFacts<'_>,
+        topic: &str,
+        facts: SpanFacts,
         service: u32,
         backend_set: Arc<BackendSet>,
         counters: Arc<TopicCounters>,
         takes_baggage: bool,
         error_type: ErrorType,
     ) -> Self {
-        let (templates, topic) = (SpanTemplates::new(facts), facts.topic.into());
+        let (templates, topic) = (SpanTemplates::new(facts), topic.into());
         Self { topic, service, backend_set, counters, templates, takes_baggage, measured: None, error_type }
     }
 
@@ -132,10 +133,10 @@ impl SpanOrigin {
     }
 
     /// Appends one `spans` field of `ScopeSpans`, and counts it for its topic. Allocates only when `out` has to grow, or the
-    /// span has failed. For the batch thread.
+    /// span has failed, or is the first of its kind. For the batch thread.
     pub(super) fn encode(&self, out: &mut Vec<u8>, span: &FinishedSpan, extra: &[u8]) {
         self.counters.count_span();
-        self.templates.encode(out, span, extra, &self.error_type);
+        self.templates.encode(&self.topic, out, span, extra, &self.error_type);
     }
 }
 
@@ -151,10 +152,11 @@ impl fmt::Debug for SpanOrigin {
 /// An origin whose spans go nowhere.
 #[cfg(test)]
 pub(super) fn test_origin(topic: &str) -> Arc<SpanOrigin> {
-    let facts = SpanFacts { topic, client_id: "", group_id: None, server: None, older_names: false, batches: false };
+    let facts = SpanFacts { client: Arc::default(), older_names: false, batches: false };
     let backend_set = super::backend_set::test_backend_set();
     Arc::new(SpanOrigin::new(
-        &facts,
+        topic,
+        facts,
         0,
         backend_set,
         Arc::default(),

@@ -1,5 +1,5 @@
-//! The OTLP encoder of Kafka spans: everything that two spans of one client and topic have in common is encoded once,
-//! when the client meets the topic; per span the fixed part is copied and the ids, times and offsets are filled in.
+//! The OTLP encoder of Kafka spans: everything that two spans of one client, topic and kind have in common is encoded once,
+//! at the first of them; per span the fixed part is copied and the ids, times and offsets are filled in.
 
 #![forbid(unsafe_code)]
 
@@ -8,37 +8,42 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use super::record::{EndedBy, FinishedSpan, Outcome, SpanFlags, SpanKind};
 use super::span_writer::{Field, SpanWriter, varint};
 
-/// What the spans of one client and topic have in common.
-#[derive(Clone, Debug)]
-pub(crate) struct SpanFacts<'a> {
-    pub topic: &'a str,
-    pub client_id: &'a str,
+/// What all spans of one client say.
+#[derive(Debug, Default)]
+pub(crate) struct ClientFacts {
+    pub client_id: String,
     /// Consumers only.
-    pub group_id: Option<&'a str>,
+    pub group_id: Option<String>,
     /// The one broker of `bootstrap.servers`, when there is just one: a list names no server.
-    pub server: Option<(&'a str, Option<u16>)>,
+    pub server: Option<(String, Option<u16>)>,
+}
+
+/// What the spans of one client and topic have in common, but for the topic's name.
+#[derive(Clone, Debug)]
+pub(crate) struct SpanFacts {
+    pub client: Arc<ClientFacts>,
     /// By the older names of the conventions too.
     pub older_names: bool,
     /// Whether calls for several messages get spans.
     pub batches: bool,
 }
 
-/// The templates of one client and topic, one for each kind of span.
+/// The templates of one client and topic, one for each kind of span that there was.
 #[derive(Debug)]
 pub(crate) struct SpanTemplates {
+    facts: SpanFacts,
     send: Template,
     receive: Template,
     process: Template,
     commit: Template,
-    /// Of one topic, and of several; only where there are such spans.
-    polls: Option<[Template; 2]>,
-    older_names: bool,
+    /// Of one topic, and of several.
+    polls: [Template; 2],
 }
 
-/// One kind's fixed bytes: kind, name and the attributes that are always the same.
-#[derive(Debug)]
+/// One kind's fixed bytes: kind, name and the attributes that are always the same. Made on the batch thread, at the first span.
+#[derive(Debug, Default)]
 struct Template {
-    rest: Box<[u8]>,
+    rest: OnceLock<Box<[u8]>>,
 }
 
 /// The resource and scope of one service, as they open its `ResourceSpans`.
@@ -70,42 +75,44 @@ const SCHEMA_FIELD: &[u8] = b"\x1a\x27https://opentelemetry.io/schemas/1.44.0";
 const _: () = assert!(SCHEMA_FIELD.len() == 2 + 0x27);
 
 impl SpanTemplates {
-    pub(crate) fn new(facts: &SpanFacts<'_>) -> Self {
+    pub(crate) fn new(facts: SpanFacts) -> Self {
         Self {
-            send: Template::new(facts, SpanKind::Send),
-            receive: Template::new(facts, SpanKind::Receive),
-            process: Template::new(facts, SpanKind::Process),
-            commit: Template::new(facts, SpanKind::Commit),
-            polls: facts
-                .batches
-                .then(|| [SpanKind::Poll, SpanKind::PollOfTopics].map(|kind| Template::new(facts, kind))),
-            older_names: facts.older_names,
+            facts,
+            send: Template::default(),
+            receive: Template::default(),
+            process: Template::default(),
+            commit: Template::default(),
+            polls: Default::default(),
         }
     }
 
     /// Whether there are spans of calls that hand over several messages.
     pub(crate) fn has_batches(&self) -> bool {
-        self.polls.is_some()
+        self.facts.batches
     }
 
     /// Appends one `spans` field of `ScopeSpans`.
     ///
     /// `error_type` gives the name of a failed outcome; it is asked for failed spans only. Allocates only when `out`
-    /// has to grow.
+    /// has to grow, and at the first span of its kind.
     pub(crate) fn encode(
         &self,
+        topic: &str,
         out: &mut Vec<u8>,
         span: &FinishedSpan,
         extra: &[u8],
         error_type: impl FnOnce(Outcome) -> String,
     ) {
-        let template = match (span.kind, &self.polls) {
-            (SpanKind::Send, _) => &self.send,
-            (SpanKind::Process, _) => &self.process,
-            (SpanKind::Commit, _) => &self.commit,
-            (SpanKind::Poll, Some([of_topic, _])) => of_topic,
-            (SpanKind::PollOfTopics, Some([_, of_topics])) => of_topics,
-            (SpanKind::Receive | SpanKind::PassedOn | SpanKind::Poll | SpanKind::PollOfTopics, _) => &self.receive,
+        let [of_topic, of_topics] = &self.polls;
+        let (template, kind) = match span.kind {
+            SpanKind::Send => (&self.send, span.kind),
+            SpanKind::Process => (&self.process, span.kind),
+            SpanKind::Commit => (&self.commit, span.kind),
+            SpanKind::Poll if self.facts.batches => (of_topic, span.kind),
+            SpanKind::PollOfTopics if self.facts.batches => (of_topics, span.kind),
+            SpanKind::Receive | SpanKind::PassedOn | SpanKind::Poll | SpanKind::PollOfTopics => {
+                (&self.receive, SpanKind::Receive)
+            }
         };
         let opened = out.len();
         let end = span.end.max(span.start.saturating_add(SHORTEST)).to_le_bytes();
@@ -127,7 +134,7 @@ impl SpanTemplates {
             head[61..65].copy_from_slice(&flags(span));
             out.extend_from_slice(&head);
         }
-        out.extend_from_slice(&template.rest);
+        out.extend_from_slice(template.rest.get_or_init(|| fixed(topic, &self.facts, kind)));
         let mut tail = Tail { bytes: [0; Tail::ROOM], len: 0 };
         if span.partition >= 0 {
             tail.decimal(&PARTITION, span.partition as u32);
@@ -139,7 +146,7 @@ impl SpanTemplates {
             tail.integer(&TIME_IN_QUEUE, span.time_in_queue.0 as u64);
         }
         out.extend_from_slice(tail.bytes.get(..tail.len).unwrap_or(&[]));
-        if self.older_names {
+        if self.facts.older_names {
             older_names(out, span);
         }
         if span.flags.contains(SpanFlags::TOMBSTONE) {
@@ -230,52 +237,53 @@ const fn head<const N: usize>(child: bool) -> [u8; N] {
     head
 }
 
-impl Template {
-    fn new(facts: &SpanFacts<'_>, kind: SpanKind) -> Self {
-        let (operation, operation_type, older_operation, otlp_kind) = match kind {
-            SpanKind::Send => ("send", "send", "publish", 4),
-            SpanKind::Receive | SpanKind::PassedOn => ("receive", "receive", "receive", 5),
-            SpanKind::Process => ("process", "process", "process", 5),
-            SpanKind::Commit => ("commit", "settle", "settle", 3),
-            SpanKind::Poll | SpanKind::PollOfTopics => ("poll", "receive", "receive", 3),
-        };
-        // What is not the same for all messages of a batch is not told of it.
-        let topic = Some(facts.topic).filter(|_| kind != SpanKind::PollOfTopics);
-        let mut rest = Vec::with_capacity(320);
-        let mut span = SpanWriter::new(&mut rest);
-        let name = topic.map_or_else(|| operation.to_owned(), |topic| format!("{operation} {topic}"));
-        span.bytes(Field::NAME, name.as_bytes());
-        span.varint(Field::KIND, otlp_kind);
-        let mut attribute = |key: &str, value: &str| span.string_attribute(Field::ATTRIBUTES, key, value);
-        attribute("messaging.system", "kafka");
-        attribute("messaging.operation.name", operation);
-        attribute("messaging.operation.type", operation_type);
-        if let Some(topic) = topic {
-            attribute("messaging.destination.name", topic);
-        }
-        if !facts.client_id.is_empty() {
-            attribute("messaging.client.id", facts.client_id);
-        }
-        if let Some(group) = facts.group_id.filter(|group| !group.is_empty()) {
-            attribute("messaging.consumer.group.name", group);
-        }
-        if facts.older_names {
-            attribute("messaging.operation", older_operation);
-            if !facts.client_id.is_empty() {
-                attribute("messaging.client_id", facts.client_id);
-            }
-            if let Some(group) = facts.group_id.filter(|group| !group.is_empty()) {
-                attribute("messaging.kafka.consumer.group", group);
-            }
-        }
-        if let Some((host, port)) = facts.server {
-            attribute("server.address", host);
-            if let Some(port) = port {
-                span.int_attribute(Field::ATTRIBUTES, "server.port", i64::from(port));
-            }
-        }
-        Self { rest: rest.into_boxed_slice() }
+/// What stands behind the times of every span of this kind.
+#[cold]
+fn fixed(topic: &str, facts: &SpanFacts, kind: SpanKind) -> Box<[u8]> {
+    let ClientFacts { client_id, group_id, server } = &*facts.client;
+    let (operation, operation_type, older_operation, otlp_kind) = match kind {
+        SpanKind::Send => ("send", "send", "publish", 4),
+        SpanKind::Receive | SpanKind::PassedOn => ("receive", "receive", "receive", 5),
+        SpanKind::Process => ("process", "process", "process", 5),
+        SpanKind::Commit => ("commit", "settle", "settle", 3),
+        SpanKind::Poll | SpanKind::PollOfTopics => ("poll", "receive", "receive", 3),
+    };
+    // What is not the same for all messages of a batch is not told of it.
+    let topic = Some(topic).filter(|_| kind != SpanKind::PollOfTopics);
+    let mut rest = Vec::with_capacity(320);
+    let mut span = SpanWriter::new(&mut rest);
+    let name = topic.map_or_else(|| operation.to_owned(), |topic| format!("{operation} {topic}"));
+    span.bytes(Field::NAME, name.as_bytes());
+    span.varint(Field::KIND, otlp_kind);
+    let mut attribute = |key: &str, value: &str| span.string_attribute(Field::ATTRIBUTES, key, value);
+    attribute("messaging.system", "kafka");
+    attribute("messaging.operation.name", operation);
+    attribute("messaging.operation.type", operation_type);
+    if let Some(topic) = topic {
+        attribute("messaging.destination.name", topic);
     }
+    if !client_id.is_empty() {
+        attribute("messaging.client.id", client_id);
+    }
+    if let Some(group) = group_id.as_ref().filter(|group| !group.is_empty()) {
+        attribute("messaging.consumer.group.name", group);
+    }
+    if facts.older_names {
+        attribute("messaging.operation", older_operation);
+        if !client_id.is_empty() {
+            attribute("messaging.client_id", client_id);
+        }
+        if let Some(group) = group_id.as_ref().filter(|group| !group.is_empty()) {
+            attribute("messaging.kafka.consumer.group", group);
+        }
+    }
+    if let Some((host, port)) = server {
+        attribute("server.address", host);
+        if let Some(port) = port {
+            span.int_attribute(Field::ATTRIBUTES, "server.port", i64::from(*port));
+        }
+    }
+    rest.into_boxed_slice()
 }
 
 impl ServiceResource {

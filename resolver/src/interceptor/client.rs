@@ -15,7 +15,7 @@ use super::route::{RouteMaker, next_client};
 use super::route_cache::{self, Found};
 use super::settled::Settled;
 use super::size_limit;
-use crate::batch::Pipeline;
+use crate::batch::{ClientFacts, Pipeline};
 use crate::cancellation::uncancelled;
 use crate::per_process;
 use crate::services::Side;
@@ -106,9 +106,11 @@ impl Client {
         let cluster = property(c"bootstrap.servers").unwrap_or_default();
         let maker = RouteMaker {
             side,
-            client_id: property(c"client.id").unwrap_or_default(),
-            group_id: property(c"group.id").filter(|group| is_consumer && !group.is_empty()),
-            server: only_server(&cluster),
+            facts: Arc::new(ClientFacts {
+                client_id: property(c"client.id").unwrap_or_default(),
+                group_id: property(c"group.id").filter(|group| is_consumer && !group.is_empty()),
+                server: only_server(&cluster),
+            }),
             cluster,
             bound: binding.service,
             api: Some(api),

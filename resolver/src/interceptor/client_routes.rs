@@ -68,7 +68,7 @@ impl ClientRoutes {
 
     /// Its `group.id`.
     pub(super) fn group_id(&self) -> Option<&str> {
-        self.maker.group_id.as_deref()
+        self.maker.facts.group_id.as_deref()
     }
 
     pub(super) fn is_empty(&self) -> bool {

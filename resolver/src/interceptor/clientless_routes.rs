@@ -39,15 +39,8 @@ pub(super) fn route(resolver: &Arc<Shared>, topic: &str, service: Option<usize>)
     if known.is_some() {
         return known;
     }
-    let maker = RouteMaker {
-        side: Side::Consume,
-        client_id: String::new(),
-        group_id: None,
-        server: None,
-        cluster: String::new(),
-        bound: service,
-        api: None,
-    };
+    let maker =
+        RouteMaker { side: Side::Consume, facts: Arc::default(), cluster: String::new(), bound: service, api: None };
     let route = Arc::new(maker.route(&resolver.rules(), &CString::new(topic).ok()?));
     keep(&mut table.write().unwrap_or_else(PoisonError::into_inner), resolver, key, &route);
     Some(route)

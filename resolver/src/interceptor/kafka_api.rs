@@ -129,6 +129,9 @@ pub type OnResponseReceived = unsafe extern "C" fn(
     opaque: *mut c_void,
 ) -> RdKafkaError;
 
+/// `rd_kafka_err2name`: takes any number, and gives a string that is there for ever.
+pub type Err2Name = unsafe extern "C" fn(RdKafkaError) -> *const c_char;
+
 /// The table. Every function must come from the one librdkafka whose clients are intercepted.
 #[derive(Clone, Copy, Debug)]
 pub struct KafkaApi {
@@ -194,7 +197,7 @@ pub struct KafkaApi {
         *mut usize,
     ) -> RdKafkaError,
     /// `rd_kafka_err2name`
-    pub err2name: unsafe extern "C" fn(RdKafkaError) -> *const c_char,
+    pub err2name: Err2Name,
     /// `rd_kafka_interceptor_add_on_commit`; without it no commit ends a processing, or has a span.
     pub interceptor_add_on_commit:
         Option<unsafe extern "C" fn(*mut RdKafka, *const c_char, OnCommit, *mut c_void) -> RdKafkaError>,

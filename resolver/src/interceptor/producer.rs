@@ -212,7 +212,7 @@ impl Client {
             Some(span) => span.end.saturating_sub(span.start),
             None => message.latency_nanos(),
         };
-        let name = || error_name(&self.api, message.error());
+        let name = || error_name(self.api.err2name, message.error());
         series.sent(nanos, message.error(), name, || span.and_then(FinishedSpan::in_span));
     }
 

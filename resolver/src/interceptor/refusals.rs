@@ -84,7 +84,7 @@ impl Client {
             had,
             produced: now.saturating_sub(latency),
         };
-        let name = || error_name(&self.api, message.error());
+        let name = || error_name(self.api.err2name, message.error());
         tell(traced.header_refusals.refused(refused, now), message, name);
     }
 }

@@ -141,7 +141,7 @@ impl Client {
                     "sends to topic {:?} are refused at once ({}) more than {SPANS_A_SECOND} times a second: further ones of the \
                      same second get no span, and are only counted",
                     topic.to_string_lossy(),
-                    error_name(&self.api, send.error)
+                    error_name(self.api.err2name, send.error)
                 );
                 Pipeline::current().tell(log::Level::Warn, what);
             }

@@ -6,10 +6,10 @@ use std::sync::{Arc, OnceLock};
 
 use super::captured::Captured;
 use super::header_refusals::HeaderRefusals;
-use super::kafka_api::KafkaApi;
+use super::kafka_api::{Err2Name, KafkaApi};
 use super::refused_spans::RefusedSpans;
 use super::size_limit::SizeLimit;
-use crate::batch::{Outcome, Pipeline, ServiceCounters, SpanFacts, SpanOrigin, TopicCounters};
+use crate::batch::{ClientFacts, Outcome, Pipeline, ServiceCounters, SpanFacts, SpanOrigin, TopicCounters};
 use crate::config::{Ambient, Conventions, Measuring, Propagator, Relation, Trace};
 use crate::metrics::{Series, SeriesKey};
 use crate::propagation::Injection;
@@ -70,9 +70,7 @@ pub(crate) struct Traced {
 #[derive(Clone, Debug)]
 pub(crate) struct RouteMaker {
     pub side: Side,
-    pub client_id: String,
-    pub group_id: Option<String>,
-    pub server: Option<(String, Option<u16>)>,
+    pub facts: Arc<ClientFacts>,
     /// The brokers as the client was told them.
     pub cluster: String,
     /// The number of the service that the program bound the client to.
@@ -95,21 +93,20 @@ impl RouteMaker {
 
     /// Who meets the topics of these routes.
     pub(super) fn who(&self) -> Who {
-        Who { side: self.side, client_id: self.client_id.clone(), group_id: self.group_id.clone(), bound: self.bound }
+        let ClientFacts { client_id, group_id, .. } = &*self.facts;
+        Who { side: self.side, client_id: client_id.clone(), group_id: group_id.clone(), bound: self.bound }
     }
 
     fn traced(&self, rules: &Rules, topic: &str, belongs: Belongs, counters: &Arc<TopicCounters>) -> Option<Traced> {
         let Belongs::Traced { service, slot } = belongs else { return None };
         let (settings, number) = (rules.settings_of(belongs)?, rules.number_of(service)?);
-        let server = self.server.as_ref().map(|(host, port)| (host.as_str(), *port));
-        let group_id = self.group_id.as_deref();
         let batches = self.side == Side::Consume && settings.relation == Relation::Batch;
         let older_names = settings.attributes.conventions == Conventions::MessagingDup;
-        let facts = SpanFacts { topic, client_id: &self.client_id, group_id, server, older_names, batches };
+        let facts = SpanFacts { client: Arc::clone(&self.facts), older_names, batches };
         let takes_baggage = settings.extract.contains(&Propagator::Baggage);
-        let api = self.api;
-        let error_type = Box::new(move |outcome: Outcome| match &api {
-            Some(api) => error_name(api, outcome.0),
+        let names = self.api.map(|api| api.err2name);
+        let error_type = Box::new(move |outcome: Outcome| match names {
+            Some(err2name) => error_name(err2name, outcome.0),
             None => OTHER.to_owned(),
         });
         let injection = Injection::new(&settings.inject);
@@ -118,12 +115,13 @@ impl RouteMaker {
                 service: number,
                 is_consumer: self.side == Side::Consume,
                 topic: topic.to_owned(),
-                group: self.group_id.clone(),
-                server: self.server.clone(),
+                group: self.facts.group_id.clone(),
+                server: self.facts.server.clone(),
             })
         });
         let origin = SpanOrigin::new(
-            &facts,
+            topic,
+            facts,
             u32::try_from(number).ok()?,
             rules.backend_set(slot)?,
             Arc::clone(counters),
@@ -263,9 +261,9 @@ pub(super) fn next_client() -> usize {
 const OTHER: &str = "_OTHER";
 
 /// `error.type` of one of librdkafka's error codes: few values, whatever a broker sends.
-pub(super) fn error_name(api: &KafkaApi, code: i32) -> String {
+pub(super) fn error_name(err2name: Err2Name, code: i32) -> String {
     // SAFETY: `rd_kafka_err2name` takes any number and returns a static string.
-    let name = unsafe { (api.err2name)(code) };
+    let name = unsafe { err2name(code) };
     if name.is_null() {
         return OTHER.to_owned();
     }

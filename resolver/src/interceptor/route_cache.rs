@@ -177,9 +177,7 @@ mod tests {
         let resolver = Resolver::load(Source::Text { name: "t.toml".to_owned(), text }).unwrap();
         let maker = RouteMaker {
             side: Side::Produce,
-            client_id: String::new(),
-            group_id: None,
-            server: None,
+            facts: Arc::default(),
             cluster: String::new(),
             bound: None,
             api: None,

@@ -13,14 +13,14 @@ use super::*;
 use crate::batch::record::OriginAddress;
 use crate::batch::{TimeInQueue, TraceStateField};
 
-const FACTS: SpanFacts<'_> = SpanFacts {
-    topic: "orders",
-    client_id: "checkout-7",
-    group_id: Some("payments"),
-    server: Some(("broker-1", Some(9092))),
-    older_names: false,
-    batches: false,
-};
+fn facts() -> SpanFacts {
+    let client = ClientFacts {
+        client_id: "checkout-7".to_owned(),
+        group_id: Some("payments".to_owned()),
+        server: Some(("broker-1".to_owned(), Some(9092))),
+    };
+    SpanFacts { client: Arc::new(client), older_names: false, batches: false }
+}
 
 fn span() -> FinishedSpan {
     FinishedSpan {
@@ -43,9 +43,13 @@ fn span() -> FinishedSpan {
     }
 }
 
-fn encoded(facts: &SpanFacts<'_>, span: &FinishedSpan, extra: &[u8]) -> Vec<u8> {
+fn encoded(facts: SpanFacts, span: &FinishedSpan, extra: &[u8]) -> Vec<u8> {
+    encoded_of("orders", facts, span, extra)
+}
+
+fn encoded_of(topic: &str, facts: SpanFacts, span: &FinishedSpan, extra: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    SpanTemplates::new(facts).encode(&mut out, span, extra, |outcome| format!("ERROR_{}", outcome.0));
+    SpanTemplates::new(facts).encode(topic, &mut out, span, extra, |outcome| format!("ERROR_{}", outcome.0));
     out
 }
 
@@ -83,7 +87,7 @@ fn a_processed_message_says_all_that_is_known_of_it() {
         flags: SpanFlags(SpanFlags::PARENT_REMOTE | SpanFlags::TOMBSTONE),
         ..span()
     };
-    let decoded = decoded(&encoded(&FACTS, &span, TraceStateField::new(b"vendor=1").as_slice()));
+    let decoded = decoded(&encoded(facts(), &span, TraceStateField::new(b"vendor=1").as_slice()));
     let expected = [
         ("messaging.system", "kafka"),
         ("messaging.operation.name", "process"),
@@ -112,8 +116,8 @@ fn older_names_stand_beside_those_of_today_and_nothing_else_changes() {
         [(SpanKind::Send, "publish"), (SpanKind::Receive, "receive"), (SpanKind::Process, "process")]
     {
         let span = FinishedSpan { kind, partition: 3, offset: 42, ..span() };
-        let today = decoded(&encoded(&FACTS, &span, &[]));
-        let both = decoded(&encoded(&SpanFacts { older_names: true, ..FACTS }, &span, &[]));
+        let today = decoded(&encoded(facts(), &span, &[]));
+        let both = decoded(&encoded(SpanFacts { older_names: true, ..facts() }, &span, &[]));
         let mut expected = attributes(&today.attributes);
         for (key, value) in [
             ("messaging.operation", operation),
@@ -128,13 +132,13 @@ fn older_names_stand_beside_those_of_today_and_nothing_else_changes() {
         assert_eq!((both.name, both.kind), (today.name, today.kind));
     }
     let nowhere = FinishedSpan { partition: -1, offset: -1, ..span() };
-    let both = decoded(&encoded(&SpanFacts { older_names: true, ..FACTS }, &nowhere, &[]));
+    let both = decoded(&encoded(SpanFacts { older_names: true, ..facts() }, &nowhere, &[]));
     assert!(!attributes(&both.attributes).keys().any(|key| key.ends_with(".partition") || key.ends_with(".offset")));
 }
 
 #[test]
 fn a_debug_trace_shows_only_the_flags_that_w3c_knows() {
-    let decoded = decoded(&encoded(&FACTS, &FinishedSpan { trace_flags: 0x81, ..span() }, &[]));
+    let decoded = decoded(&encoded(facts(), &FinishedSpan { trace_flags: 0x81, ..span() }, &[]));
     assert_eq!(decoded.flags, 0x101);
 }
 
@@ -143,7 +147,7 @@ fn no_span_is_shorter_than_a_microsecond() {
     for parent_span_id in [[0; 8], [3; 8]] {
         for (end, length) in [(1_000_000, 1_000), (1_000_999, 1_000), (1_001_001, 1_001), (0, 1_000)] {
             let span = FinishedSpan { parent_span_id, start: 1_000_000, end, kind: SpanKind::Receive, ..span() };
-            let decoded = decoded(&encoded(&FACTS, &span, &[]));
+            let decoded = decoded(&encoded(facts(), &span, &[]));
             assert_eq!(decoded.end_time_unix_nano - decoded.start_time_unix_nano, length, "{end}");
         }
     }
@@ -152,7 +156,7 @@ fn no_span_is_shorter_than_a_microsecond() {
 #[test]
 fn a_link_is_one_reference_to_a_remote_span() {
     let linked = FinishedSpan { link_trace_id: [4; 16], link_span_id: [5; 8], ..span() };
-    let links = decoded(&encoded(&FACTS, &linked, &[])).links;
+    let links = decoded(&encoded(facts(), &linked, &[])).links;
     assert_eq!(links.len(), 1);
     assert_eq!((&links[0].trace_id[..], &links[0].span_id[..], links[0].flags), (&[4; 16][..], &[5; 8][..], 0x300));
 }
@@ -160,7 +164,7 @@ fn a_link_is_one_reference_to_a_remote_span() {
 #[test]
 fn services_wrapped_in_place_and_side_by_side_read_the_same() {
     let resource = ServiceResource::new([("service.name", "shop")], [("process.pid", 42)]);
-    let spans = [encoded(&FACTS, &span(), &[]), encoded(&FACTS, &span(), &[])].concat();
+    let spans = [encoded(facts(), &span(), &[]), encoded(facts(), &span(), &[])].concat();
     let mut beside = Vec::new();
     resource.wrap(&mut beside, std::iter::once((own_scope(), &spans[..])));
     let mut in_place = vec![0; resource.head_room(own_scope())];
@@ -201,9 +205,10 @@ proptest! {
             kind,
             ..span()
         };
-        let facts = SpanFacts { topic: &topic, client_id: &client_id, group_id: None, server: None, older_names: false, batches: false };
+        let client = ClientFacts { client_id: client_id.clone(), ..ClientFacts::default() };
+        let facts = SpanFacts { client: Arc::new(client), older_names: false, batches: false };
         let state = extra.as_deref().map_or(Vec::new(), |state| TraceStateField::new(state.as_bytes()).as_slice().to_vec());
-        let field = encoded(&facts, &span, &state);
+        let field = encoded_of(&topic, facts, &span, &state);
         let decoded = decoded(&field);
         prop_assert_eq!(&decoded.trace_id[..], &ids.0[..]);
         prop_assert_eq!(&decoded.span_id[..], &ids.1[..]);
