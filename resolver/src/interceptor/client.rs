@@ -154,7 +154,7 @@ impl Client {
         let find = || {
             let name = message.topic();
             // Whoever looks for room, or tells of the topic, reads files.
-            uncancelled(|| with_room(|| self.routes.find(name)).flatten())
+            self.routes.known(name).or_else(|| uncancelled(|| with_room(|| self.routes.find(name)).flatten()))
         };
         route_cache::route(number, topic, |known| message.is_of(known), find)
     }

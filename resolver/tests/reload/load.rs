@@ -2,6 +2,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::CString;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -193,4 +194,30 @@ fn a_thousand_reloads_do_not_make_the_process_grow() {
     // A buffer has its largest size once. What stays of reloads stays of the next thousand as well.
     let second = thousand();
     assert!(is_little(second), "something of them stays: {first:?} and {second:?} pieces and bytes");
+}
+
+/// So many that a thread's table of routes has grown for them.
+#[test]
+fn each_of_many_topics_follows_the_new_rules_at_its_next_message() {
+    let all =
+        |service: &str| format!("version = 1\n[services.{service}]\ntopics = [\"t*\"]\nexport = [\"out\"]\n{OUT}");
+    let site = Site::new(&all("before"));
+    let producer = FakeClient::producer(&site.resolver);
+    let topics: Vec<_> = (100..600).map(|number| CString::new(format!("t{number}")).unwrap()).collect();
+    let mut message = FakeMessage::new("");
+    let mut send_to_each = || {
+        for topic in &topics {
+            message.clear();
+            message.set_topic(topic);
+            producer.send(&message);
+            producer.acknowledge(&message);
+        }
+    };
+    (0..3).for_each(|_| send_to_each());
+    site.reload(&all("after"));
+    send_to_each();
+    let names = || (100..600).map(|number| format!("send t{number}"));
+    let mut expected: Vec<_> = names().map(|name| format!("after: {name}")).collect();
+    expected.extend(names().flat_map(|name| vec![format!("before: {name}"); 3]));
+    assert_eq!(site.drawn("out"), expected);
 }

@@ -254,6 +254,11 @@ impl FakeMessage {
         message
     }
 
+    /// Makes it one of the topic behind this handle, which outlives it.
+    pub(crate) fn set_topic(&mut self, topic: &CString) {
+        self.raw.rkt = std::ptr::from_ref(topic).cast_mut().cast();
+    }
+
     /// Takes the topic away, as in a message that librdkafka did not make.
     pub(crate) fn lose_topic(&mut self) {
         self.raw.rkt = null_mut();
