@@ -8,7 +8,9 @@
 #[path = "../tests/support/fake_kafka.rs"]
 mod fake_kafka;
 
+use std::ffi::CString;
 use std::process::Command;
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use fake_kafka::{FakeClient, FakeMessage};
@@ -36,66 +38,100 @@ struct Grown {
     resolver: Resolver,
     producers: Vec<Box<FakeClient>>,
     consumers: Vec<Box<FakeClient>>,
-    topics: Vec<String>,
+    /// Of each producer, and of each consumer: a client has handles of its own.
+    handles: [Vec<Handles>; 2],
     threads: usize,
-    /// From the first line of ours to the first client.
-    start: Duration,
+    began: Start,
 }
 
-/// A client that several threads use.
-struct Shared<'a>(&'a FakeClient);
-// SAFETY: its cells are written while it is created and destroyed, which this outlives neither of; librdkafka's callbacks may run on
-// any thread.
+type Handles = Vec<Box<Handle>>;
+
+/// What librdkafka knows a topic by: as large as there.
+#[repr(C)]
+struct Handle {
+    name: CString,
+    more: [u64; 88],
+}
+
+/// From the first line of ours to the first client.
+#[derive(Clone, Copy)]
+struct Start {
+    wall: Duration,
+    cpu: u64,
+    /// MiB that were resident before.
+    resident: f64,
+}
+
+/// What several threads use.
+struct Shared<'a>(&'a Grown);
+// SAFETY: the clients' cells are written while they are created and destroyed, which this outlives neither of; librdkafka's
+// callbacks may run on any thread.
 unsafe impl Send for Shared<'_> {}
 
 impl Grown {
     fn new(scale: &str, count: usize) -> Self {
         let of = |name: &str| if scale == name { count } else { 1 };
         let topics: Vec<_> = (0..of("topics").max(of("services"))).map(|index| format!("orders-{index}")).collect();
+        let handle = |topic: &String| Box::new(Handle { name: CString::new(topic.as_str()).unwrap(), more: [1; 88] });
+        let handles = [(); 2].map(|()| (0..of("clients")).map(|_| topics.iter().map(handle).collect()).collect());
         let text = configuration(of("services"), of("backends"));
-        let began = Instant::now();
+        let (resident, cpu, wall) = (resident(), process_nanos(), Instant::now());
         let resolver = Resolver::load(Source::Text { name: "bench.toml".into(), text }).unwrap();
         let first = FakeClient::producer(&resolver);
-        let start = began.elapsed();
+        let began = Start { wall: wall.elapsed(), cpu: process_nanos() - cpu, resident };
         assert!(resolver.is_on() && !resolver.report().has_errors(), "{}", resolver.report().render(false));
         let more = (1..of("clients")).map(|_| FakeClient::producer(&resolver));
         let producers = [first].into_iter().chain(more).collect();
         let consumers = (0..of("clients")).map(|_| FakeClient::consumer(&resolver, Integration::Rust)).collect();
-        Self { resolver, producers, consumers, topics, threads: of("threads"), start }
+        Self { resolver, producers, consumers, handles, threads: of("threads"), began }
     }
 
-    /// Takes so many messages through, in turn over all that there is several of.
-    fn run(&self, messages: usize) {
-        let (mut left, mut first) = (messages, 0);
-        while left > 0 {
-            let burst = left.min(BURST);
-            std::thread::scope(|scope| {
-                for thread in 0..self.threads {
-                    let producers: Vec<_> = self.producers.iter().map(|client| Shared(client)).collect();
-                    let consumers: Vec<_> = self.consumers.iter().map(|client| Shared(client)).collect();
-                    let of_thread = (first + thread..first + burst).step_by(self.threads);
-                    let topics = &self.topics;
-                    scope.spawn(move || {
-                        let (producers, consumers) = (producers, consumers);
-                        // All of them at once would be the memory of the bench.
-                        let mut message = FakeMessage::new(&topics[0]);
-                        for number in of_thread {
-                            if topics.len() > 1 {
-                                message = FakeMessage::new(&topics[number % topics.len()]);
-                            }
-                            message.clear();
-                            message.place(0, thread as i32, number as i64);
-                            let Shared(producer) = &producers[number % producers.len()];
-                            producer.send(&message);
-                            producer.acknowledge(&message);
-                            consumers[number % consumers.len()].0.consume(&message);
+    /// Takes so many messages through, in turn over all that there is several of, and then those of `messages`; what these took
+    /// in nanoseconds of processor time.
+    fn run(&self, warm: usize, messages: usize) -> u64 {
+        let bursts = |messages: usize| (0..messages).step_by(BURST).map(move |done| (messages - done).min(BURST));
+        let all: Vec<_> = bursts(warm).chain(bursts(messages)).collect();
+        let (turn, all) = (&Barrier::new(self.threads + 1), &all);
+        std::thread::scope(|scope| {
+            for thread in 0..self.threads {
+                let grown = Shared(self);
+                scope.spawn(move || {
+                    let grown = grown;
+                    let mut message = FakeMessage::new("");
+                    let mut first = 0;
+                    for burst in all {
+                        turn.wait();
+                        for number in (first + thread..first + burst).step_by(grown.0.threads) {
+                            grown.0.take(&mut message, thread, number);
                         }
-                    });
+                        first += burst;
+                        turn.wait();
+                    }
+                });
+            }
+            let mut before = 0;
+            for (number, _) in all.iter().enumerate() {
+                if number == bursts(warm).count() {
+                    before = process_nanos();
                 }
-            });
-            assert!(self.resolver.flush(Duration::from_secs(60)));
-            (left, first) = (left - burst, first + burst);
-        }
+                turn.wait();
+                turn.wait();
+                assert!(self.resolver.flush(Duration::from_secs(60)));
+            }
+            process_nanos() - before
+        })
+    }
+
+    fn take(&self, message: &mut FakeMessage, thread: usize, number: usize) {
+        let [of_producers, of_consumers] = &self.handles;
+        let (client, topic) = (number % self.producers.len(), number % of_producers[0].len());
+        message.clear();
+        message.place(0, thread as i32, number as i64);
+        message.set_topic(&of_producers[client][topic].name);
+        self.producers[client].send(message);
+        self.producers[client].acknowledge(message);
+        message.set_topic(&of_consumers[client][topic].name);
+        self.consumers[client].consume(message);
     }
 }
 
@@ -114,14 +150,9 @@ fn configuration(services: usize, backends: usize) -> String {
     text
 }
 
-/// What one process found: nanoseconds of processor time a message, of all threads; milliseconds to the first client; MiB that
-/// are resident at the end.
-#[derive(Clone, Copy)]
-struct Found {
-    nanos: f64,
-    start: f64,
-    resident: f64,
-}
+/// What one process found: nanoseconds of processor time a message, of all threads; milliseconds to the first client, by the
+/// wall and of processor time; MiB that are resident at the end and were not before.
+type Found = [f64; 4];
 
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -138,12 +169,10 @@ fn main() {
 /// In a process of its own.
 fn row_of(scale: &str, count: usize, messages: usize) {
     let grown = Grown::new(scale, count);
-    // What is done once for each of them falls out.
-    grown.run(BURST.max(count));
-    let before = process_nanos();
-    grown.run(messages);
-    let nanos = (process_nanos() - before) as f64 / messages.max(1) as f64;
-    println!("{nanos} {} {}", grown.start.as_secs_f64() * 1e3, resident());
+    // What is done once for each of them falls out, and so do the first looks for each that a table has to grow for.
+    let nanos = grown.run(BURST.max(6 * count), messages) as f64 / messages.max(1) as f64;
+    let Start { wall, cpu, resident: before } = grown.began;
+    println!("{nanos} {} {} {}", wall.as_secs_f64() * 1e3, cpu as f64 / 1e6, resident() - before);
 }
 
 fn table(quick: bool) {
@@ -156,28 +185,26 @@ fn table(quick: bool) {
             !quick || Some(count) == counts.first() || Some(count) == counts.last()
         })
         .collect();
-    let mut least = vec![Found { nanos: f64::INFINITY, start: f64::INFINITY, resident: f64::INFINITY }; rows.len()];
+    let mut least = vec![[f64::INFINITY; 4]; rows.len()];
     for _ in 0..rounds {
         for ((scale, count), least) in rows.iter().zip(&mut least) {
             let found = child(Command::new(std::env::current_exe().unwrap()), scale, *count, messages).0;
-            least.nanos = least.nanos.min(found.nanos);
-            least.start = least.start.min(found.start);
-            least.resident = least.resident.min(found.resident);
+            *least = std::array::from_fn(|index| least[index].min(found[index]));
         }
     }
     println!("{messages} messages a row, the least of {rounds} interleaved rounds");
     println!(
-        "| what there is | of it | instructions a message | CPU ns a message | ms to the first client | MiB resident |"
+        "| what there is | of it | instructions a message | CPU ns a message | ms to the first client | of it CPU | MiB more |"
     );
-    println!("|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|");
     for ((scale, count), least) in rows.iter().zip(&least) {
         let counts = counted.map(|messages| {
             let count = |messages| child(valgrind(), scale, *count, messages).1;
             format!("{:.0}", (count(2 * messages) - count(messages)) / messages as f64)
         });
-        let Found { nanos, start, resident } = least;
+        let [nanos, wall, cpu, resident] = least;
         println!(
-            "| {scale} | {count} | {} | {nanos:.0} | {start:.2} | {resident:.1} |",
+            "| {scale} | {count} | {} | {nanos:.0} | {wall:.2} | {cpu:.2} | {resident:.1} |",
             counts.unwrap_or_else(|| "-".to_owned())
         );
     }
@@ -197,7 +224,7 @@ fn child(mut command: Command, scale: &str, count: usize, messages: usize) -> (F
     let numbers: Vec<f64> = text.split_whitespace().map(|number| number.parse().unwrap()).collect();
     let line = told.lines().find(|line| line.contains("Collected :"));
     let instructions = line.map_or(f64::NAN, |line| line.rsplit(' ').next().unwrap().parse().unwrap());
-    (Found { nanos: numbers[0], start: numbers[1], resident: numbers[2] }, instructions)
+    (numbers.try_into().unwrap(), instructions)
 }
 
 fn process_nanos() -> u64 {
