@@ -258,6 +258,8 @@ fn the_share_falls_at_once_and_rises_with_what_leaves() {
     pressure.came(0, 875, 1_000, std::time::Instant::now());
     let least = pressure.halvings();
     assert_eq!(least.share(), 1.0 / 16.0, "at once");
+    pressure.came(0, 800, 1_000, std::time::Instant::now());
+    assert_eq!(pressure.halvings(), least, "not because less waits");
     pressure.left(100, 775, 1_000);
     let share = pressure.halvings().share();
     assert!(
@@ -270,6 +272,52 @@ fn the_share_falls_at_once_and_rises_with_what_leaves() {
     assert!(!pressure.halvings().is_none());
     pressure.left(1, 499, 1_000);
     assert!(pressure.halvings().is_none(), "half of it is room enough for all");
+}
+
+#[test]
+fn however_full_a_queue_was_it_lets_traces_begin_again_as_soon_as_it_empties() {
+    let mut pressure = Pressure::default();
+    pressure.came(0, 2_000, 1_000, std::time::Instant::now());
+    pressure.left(2_500, 600, 1_000);
+    assert!(pressure.halvings().is_none(), "{:?}", pressure.halvings());
+}
+
+#[test]
+fn a_batch_for_which_there_is_no_room_asks_for_fewer_traces_and_one_that_is_refused_otherwise_does_not() {
+    let large = |id| batch_of(id, 2_000, &[(0, 1)]);
+    let mut bench = Bench::with_capacity(1, 1_000);
+    bench.state.offer(large(1), None, bench.now);
+    assert_eq!(bench.state.lost(), 1);
+    assert!(!bench.state.wish(None, bench.now).halvings.is_none());
+    let mut bench = Bench::with_capacity(1, 1_000);
+    bench.offer(1);
+    bench.export(0).unwrap();
+    bench.returns(0, Outcome::OutOfService { message: String::new() });
+    bench.state.offer(large(2), None, bench.now);
+    assert_eq!(bench.state.lost(), 5);
+    assert!(bench.state.wish(None, bench.now).halvings.is_none());
+}
+
+#[test]
+fn in_a_fork_s_child_the_queue_of_its_parent_wants_nothing() {
+    struct Takes;
+    impl Exporter for Takes {
+        fn concurrency(&self) -> usize {
+            1
+        }
+        fn export(&self, _batch: &FinishedBatch, _this_try: &Try, _timeout: Duration) -> Outcome {
+            Outcome::Exported
+        }
+        fn flush(&self, _timeout: Duration) -> bool {
+            true
+        }
+        fn shutdown(&self, _timeout: Duration) -> bool {
+            true
+        }
+    }
+    let queue = BackendQueue::start_with(&super::test_words::backend("b"), Takes, Timing::default());
+    assert_ne!(queue.wish(), super::pressure::Wish::default());
+    assert!(crate::plugin::child_is_well(|| queue.wish() == super::pressure::Wish::default()));
 }
 
 #[test]

@@ -299,6 +299,14 @@ mod tests {
 
     const GUESS: Parent = Parent { span_id: [9; 8], remote: false, guessed: true };
 
+    #[test]
+    fn an_id_says_whether_its_trace_was_shed_whatever_is_random_in_it() {
+        let parents = Parents::new(1_000);
+        for (random, _) in (0..100).map(numbered) {
+            assert!(!parents.has_parent(parents.root(random)) && parents.has_parent(parents.shed(random)));
+        }
+    }
+
     /// A parent, and a span id, of its own for every number.
     fn numbered(number: u64) -> ([u8; 8], Parent) {
         let (remote, guessed) = (number % 3 == 0, number % 5 == 0);

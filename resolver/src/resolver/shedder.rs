@@ -40,9 +40,6 @@ impl Shedder {
 
     /// Lets as many traces begin as these backends have room for, and tells of it. Called by the batch thread.
     pub(super) fn follow(&self, now: Instant, backends: &[Arc<Destination>], services: &Ledger) {
-        if self.has_ended.load(Ordering::Relaxed) {
-            return;
-        }
         let running = backends.iter().filter_map(|known| Some((known.name.as_str(), known.running()?.wish())));
         let wishes: Vec<_> = running.collect();
         if let Some((level, line)) = self.look(now, &wishes, || services.shed()) {
@@ -52,9 +49,12 @@ impl Shedder {
 
     /// Takes the wish of the backend that wants the fewest; gives a line for the log.
     ///
-    /// Who takes nothing at the moment has no say beside one that does: the traces that it has no room for are another's.
-    /// `shed`: how many traces have not begun so far.
+    /// Who takes nothing at the moment has no say beside one that does: the traces that it has no room for are another's. At
+    /// the end nobody has any. `shed`: how many traces have not begun so far.
     fn look(&self, now: Instant, wishes: &[(&str, Wish)], shed: impl FnOnce() -> u64) -> Option<(Level, String)> {
+        if self.has_ended.load(Ordering::Relaxed) {
+            return None;
+        }
         let worst = worst(wishes);
         let halvings = worst.map(|(_, wish)| wish.halvings).unwrap_or_default();
         let mut telling = self.telling.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
@@ -164,7 +164,10 @@ mod tests {
             shedder.look(Instant::now(), &[("a", wish(900, true))], || 0);
             let before = shedding::now().0;
             shedder.end();
-            before < 1.0 && shedding::now().0 == 1.0
+            let after = shedding::now().0;
+            // A look that was late.
+            shedder.look(Instant::now(), &[("a", wish(950, true))], || 0);
+            before < 1.0 && after == 1.0 && shedding::now().0 == 1.0
         }));
     }
 }
