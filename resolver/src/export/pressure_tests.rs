@@ -299,28 +299,6 @@ fn a_batch_for_which_there_is_no_room_asks_for_fewer_traces_and_one_that_is_refu
 }
 
 #[test]
-fn in_a_fork_s_child_the_queue_of_its_parent_wants_nothing() {
-    struct Takes;
-    impl Exporter for Takes {
-        fn concurrency(&self) -> usize {
-            1
-        }
-        fn export(&self, _batch: &FinishedBatch, _this_try: &Try, _timeout: Duration) -> Outcome {
-            Outcome::Exported
-        }
-        fn flush(&self, _timeout: Duration) -> bool {
-            true
-        }
-        fn shutdown(&self, _timeout: Duration) -> bool {
-            true
-        }
-    }
-    let queue = BackendQueue::start_with(&super::test_words::backend("b"), Takes, Timing::default());
-    assert_ne!(queue.wish(), super::pressure::Wish::default());
-    assert!(crate::plugin::child_is_well(|| queue.wish() == super::pressure::Wish::default()));
-}
-
-#[test]
 fn where_memory_has_become_scarce_fewer_traces_begin_although_nothing_more_has_come() {
     let mut settings = super::test_words::backend("b");
     settings.queue_bytes = crate::config::QueueBytes::Auto;

@@ -305,7 +305,7 @@ fn an_abandoned_queue_does_nothing_and_waits_for_nobody() {
     queue.offer(batch_of(2, 10, &[(0, 1)]));
     queue.tick(Instant::now());
     assert!(!queue.flush(within(60_000)) && !queue.shutdown(within(60_000)));
-    assert_eq!(queue.counters(), BackendCounters::default());
+    assert_eq!((queue.counters(), queue.wish()), (BackendCounters::default(), Wish::default()));
     drop(queue);
     barrier.open();
 }
