@@ -197,7 +197,8 @@ impl Client {
     /// The client is gone: what its finished spans name goes once none of them does.
     pub(super) fn retire(self: Box<Self>) {
         if !self.is_unused() {
-            Pipeline::current().retire(self.routes.into_all().filter_map(|route| route.origin()));
+            let routes = self.routes.into_all().inspect(|route| route.ends());
+            Pipeline::current().retire(routes.filter_map(|route| route.origin()));
         }
     }
 }

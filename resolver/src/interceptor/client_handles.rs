@@ -227,11 +227,3 @@ fn retire(client: *mut Client) {
         unsafe { Box::from_raw(client) }.retire();
     }
 }
-
-/// The handle of a configuration that nothing was left for.
-#[cfg(test)]
-pub(super) fn test_client() -> ClientHandle {
-    let index = pool().free.pop().or_else(new_index).unwrap();
-    let generation = slot(index).unwrap().generation.fetch_add(1, Ordering::Release) + 1;
-    ClientHandle(u64::from(generation) << 32 | u64::from(index))
-}

@@ -1,7 +1,7 @@
 //! What is done with the messages of one client and topic: decided once, looked up per message.
 
 use std::ffi::{CStr, CString};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::captured::Captured;
@@ -31,6 +31,8 @@ pub(crate) struct Route {
     counters: Arc<TopicCounters>,
     /// `None`: messages are untouched.
     traced: Option<Traced>,
+    /// Its client is gone.
+    is_over: AtomicBool,
 }
 
 /// How messages of a service are traced.
@@ -88,7 +90,8 @@ impl RouteMaker {
         let counters = rules.topic_counters(&name, &who, belongs);
         let traced = self.traced(rules, &name, belongs, &counters);
         let (topic, topic_hash) = (topic.to_owned(), topic_hash(&name));
-        Route { topic, topic_hash, rules: rules.generation(), belongs, counters, traced }
+        let is_over = AtomicBool::new(false);
+        Route { topic, topic_hash, rules: rules.generation(), belongs, counters, traced, is_over }
     }
 
     /// Who meets the topics of these routes.
@@ -188,6 +191,15 @@ impl Route {
 
     pub(crate) fn traced(&self) -> Option<&Traced> {
         self.traced.as_ref()
+    }
+
+    /// Its client is gone: nobody asks for it any more.
+    pub(super) fn ends(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
     }
 
     /// The generation of the rules that made it.

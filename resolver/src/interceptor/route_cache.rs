@@ -14,7 +14,6 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, compiler_fence};
 
-use super::client_handles;
 use super::route::Route;
 use crate::resolver;
 
@@ -67,7 +66,7 @@ const GROWTH: usize = 8;
 /// Entries in which a route may be: neighbours, in two cache lines.
 const WAYS: usize = 4;
 /// Entries that are looked at after each miss.
-const STEP: usize = 16;
+const STEP: usize = 8;
 const EMPTY: u64 = 0;
 
 const _: () = assert!(size_of::<Entry>() == 32 && size_of::<Head>() == 64 && align_of::<Head>() == 64);
@@ -304,7 +303,9 @@ impl Entry {
 
     /// Whether somebody may still ask for it.
     fn is_in_use(&self, epoch: u32) -> bool {
-        self.client.get() != EMPTY && self.epoch.get() == epoch && client_handles::lives(self.client.get())
+        // SAFETY: null, or the entry's own.
+        let route = unsafe { self.route.get().as_ref() };
+        self.client.get() != EMPTY && self.epoch.get() == epoch && route.is_some_and(|route| !route.is_over())
     }
 
     fn key(&self) -> Key {
