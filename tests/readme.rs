@@ -130,15 +130,20 @@ fn every_link_leads_to_a_file_and_a_heading_that_exist() {
     assert!(followed > 100 && broken.is_empty(), "{followed}: {broken:#?}");
 }
 
+/// What cargo says of this workspace.
+fn said_by_cargo(arguments: &[&str]) -> String {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let output = cargo.args(arguments).args(["--locked", "--offline"]).current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// What is not ours, with its features, as cargo builds these packages; with what its examples take, if `edges` has `dev`.
 fn code_of_others(packages: &[&str], edges: &str) -> BTreeSet<String> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["tree", "--locked", "--offline", "--edges", edges]);
-    cargo.args(packages.iter().map(|package| format!("--package={package}")));
-    cargo.args(["--target", "x86_64-unknown-linux-gnu", "--prefix", "none", "--format", "{p} [{f}]", "--no-dedupe"]);
-    let output = cargo.current_dir(root()).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let tree = String::from_utf8(output.stdout).unwrap();
+    let mut arguments = vec!["tree", "--edges", edges, "--target", "x86_64-unknown-linux-gnu", "--prefix", "none"];
+    arguments.extend(["--format", "{p} [{f}]", "--no-dedupe"]);
+    arguments.extend(packages.iter().flat_map(|package| ["--package", package]));
+    let tree = said_by_cargo(&arguments);
     let others: BTreeSet<_> =
         tree.lines().filter(|line| !line.is_empty() && !line.contains("(/")).map(str::to_owned).collect();
     assert!(others.len() > 20, "cargo said nothing: {tree}");
@@ -161,9 +166,8 @@ fn commands_of_cargo(text: &str) -> Vec<Vec<&str>> {
     let mut commands = Vec::new();
     for (at, _) in text.match_indices("cargo ") {
         let line = text[at..].lines().next().unwrap_or_default();
-        let words = line.split_inclusive(['`', '#', '|', '&', ';', '…', '"', ')', '<']).next().unwrap_or_default();
-        let words: Vec<_> =
-            words.trim_end_matches(['`', '#', '|', '&', ';', '…', '"', ')', '<']).split_whitespace().collect();
+        let command = line.split(['`', '#', '|', '&', ';', '…', '"', ')', '<']).next().unwrap_or_default();
+        let words: Vec<_> = command.split_whitespace().collect();
         let begins = text[..at].chars().next_back().is_none_or(|before| " `\n".contains(before));
         if begins && ["build", "run", "test", "bench"].contains(words.get(1).unwrap_or(&"")) {
             commands.push(words);
@@ -223,10 +227,8 @@ fn mistake_in(command: &[&str], packages: &[serde_json::Value]) -> Option<String
 
 #[test]
 fn the_commands_of_cargo_that_they_show_name_what_there_is() {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["metadata", "--no-deps", "--format-version=1", "--locked", "--offline"]);
-    let metadata: serde_json::Value =
-        serde_json::from_slice(&cargo.current_dir(root()).output().unwrap().stdout).unwrap();
+    let metadata = said_by_cargo(&["metadata", "--no-deps", "--format-version=1"]);
+    let metadata: serde_json::Value = serde_json::from_str(&metadata).unwrap();
     let packages = metadata["packages"].as_array().unwrap();
     let (mut shown, mut wrong) = (0, Vec::new());
     for file in [".md", ".py", ".js", ".rs", ".sh"].into_iter().flat_map(files) {

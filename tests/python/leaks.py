@@ -70,9 +70,9 @@ for shape in (sink, loop, reported, refused, two, kept):
         shape()
     payments.flush(30)
     after = state()
-    # The last message or two may be there still, what Python itself keeps ready, and what was read of the code, once.
+    # The last message or two may be there still, and what Python itself keeps ready.
     grown = [now - then for now, then in zip(after[2], before[2])]
-    if after[0] - before[0] > OFTEN // 2 or after[1] > 9 or max(map(abs, grown)) > 9:
+    if after[0] - before[0] > OFTEN // 3 or after[1] > 9 or max(map(abs, grown)) > 9:
         print(shape.__name__, before, after)
 del waiting
 orders.close()

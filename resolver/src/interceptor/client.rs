@@ -11,7 +11,7 @@ use super::commits::{Commits, Committed, OFFSET_COMMIT};
 use super::kafka_api::{KafkaApi, RdKafka, RdKafkaConf, RdKafkaError};
 use super::message::{Message, nothing_is_being_sent};
 use super::parent_table::{FailedSends, Parent, Parents};
-use super::route::{RouteMaker, next_client};
+use super::route::{Route, RouteMaker, next_client};
 use super::route_cache::{self, Found};
 use super::settled::Settled;
 use super::size_limit;
@@ -151,12 +151,15 @@ impl Client {
     #[inline]
     pub(super) fn route(&self, number: u64, message: &Message<'_>) -> Option<Found<'_>> {
         let topic = message.topic_handle()?;
-        let find = || {
-            let name = message.topic();
-            // Whoever looks for room, or tells of the topic, reads files.
-            self.routes.known(name).or_else(|| uncancelled(|| with_room(|| self.routes.find(name)).flatten()))
-        };
+        let find = || self.route_of(message.topic());
         route_cache::route(number, topic, |known| message.is_of(known), find)
+    }
+
+    /// The route of a topic by its name; `None` where the stack has no room for what a topic takes that was not met before.
+    #[cold]
+    pub(super) fn route_of(&self, topic: &CStr) -> Option<Arc<Route>> {
+        // Whoever looks for room, or tells of the topic, reads files.
+        self.routes.known(topic).or_else(|| uncancelled(|| with_room(|| self.routes.find(topic)).flatten()))
     }
 
     /// A broker has answered a request; `rtt` in microseconds.

@@ -12,7 +12,6 @@ use super::settled::{Links, Settled};
 use crate::batch::{FinishedSpan, LinkedSpan, Outcome, Pipeline, SpanKind, TraceStateField, write_links};
 use crate::clock;
 use crate::propagation::{TraceStateBuffer, explicit_randomness, settled_trace_state};
-use crate::stack_room::with_room;
 use crate::tracer::ids::{new_span_id, new_trace_id};
 use crate::tracer::sampler::ParentSampling;
 
@@ -37,7 +36,7 @@ impl Client {
         committed.sort_unstable_by_key(|one| one.topic);
         for of_topic in committed.chunk_by(|one, other| one.topic == other.topic) {
             let Some(topic) = of_topic.first().map(|one| one.topic) else { continue };
-            let Some(route) = with_room(|| self.routes.find(topic)).flatten() else { continue };
+            let Some(route) = self.route_of(topic) else { continue };
             if let Some(traced) = route.traced().filter(|traced| traced.spans && traced.commit_spans) {
                 make_span(traced, settled, err, time, route.topic(), of_topic);
             }

@@ -22,11 +22,9 @@ use super::message::one_more_send;
 use super::refused_spans::SPANS_A_SECOND;
 use super::route::{Traced, error_name};
 use crate::batch::{FinishedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TraceStateField};
-use crate::cancellation::uncancelled;
 use crate::clock;
 use crate::per_process::PerProcess;
 use crate::propagation::{SpanContext, TraceStateBuffer, explicit_randomness, settled_trace_state};
-use crate::stack_room::with_room;
 use crate::tracer::ids::{new_span_id, new_trace_id};
 use crate::tracer::shedding;
 
@@ -122,7 +120,7 @@ fn known() -> MutexGuard<'static, Known> {
 
 impl Client {
     fn refuse<'a>(&self, number: u64, topic: &CStr, sends: impl Iterator<Item = RefusedSend<'a>>) {
-        let Some(route) = uncancelled(|| with_room(|| self.routes.find(topic)).flatten()) else { return };
+        let Some(route) = self.route_of(topic) else { return };
         for send in sends {
             // Another integration that sees the same call need not tell of it again.
             one_more_send(number);

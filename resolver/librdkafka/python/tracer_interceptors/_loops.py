@@ -238,8 +238,8 @@ class _Read:
         self.answer: Optional[bool] = None
         #: Of the frames; as long as they are there, no other code can have their places.
         self.codes: List[CodeType] = []
-        #: For each frame, what was asked for there: its first name, the others, and what it meant.
-        self._meant: List[Dict[_Chain, Tuple[str, _Chain, Any]]] = []
+        #: For each frame, what was asked for there, and what it meant.
+        self._meant: List[Dict[_Chain, Any]] = []
         self._functions: List[CodeType] = []
 
     def values_of(self, frame: FrameType) -> "_Values":
@@ -251,7 +251,7 @@ class _Read:
         function = _function_of(chain, values)[1]
         if function is not None:
             self._functions.append(function.__code__)
-        self._meant[-1][chain] = chain[0], chain[1:], _meaning(chain, values)
+        self._meant[-1][chain] = _meaning(chain, values)
 
     def holds(self, frames: List[FrameType]) -> bool:
         """Whether names mean the same in these frames."""
@@ -259,7 +259,8 @@ class _Read:
             if not meant:
                 continue
             own, module = names_of(frame), frame.f_globals
-            for chain, (name, rest, meaning) in meant.items():
+            for chain, meaning in meant.items():
+                name, rest = chain[0], chain[1:]
                 value = own[name] if name in own else module.get(name)
                 kind = type(value)
                 if rest:

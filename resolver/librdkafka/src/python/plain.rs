@@ -253,8 +253,8 @@ impl Layer {
         unsafe { (*it).said != 0 && (*it).firm == 0 && (*it).train == here }
     }
 
-    /// Whether what its own context sends now follows from it, as `cause` decides; `None`: that has to, and nothing is changed but that what
-    /// the program has let go of is kept no longer.
+    /// Whether what its own context sends now follows from it, as `cause` decides; `None`: that has to, and nothing is changed but
+    /// that what the program has let go of is kept no longer.
     ///
     /// # Safety
     ///
