@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use words::foreign::{PAYING, python_of, python_with};
+use words::foreign::{PAYING, library, python_of, python_with};
 use words::kafka::Kafka;
 use words::receivers::ReceivedSpan;
 use words::{Traced, WayIn, draw_traces, draw_traces_with, run};
@@ -198,6 +198,7 @@ fn what_is_sent_of_earlier_messages_in_the_course_of_a_later_one_is_not_under_th
     let spans = shape(&python, "others.py", "handler_of_a_signal");
     assert_eq!(payments(&spans), format!("{}{}", ".".repeat(ORDERS - 1), "y".repeat(ORDERS - 1)));
     expect("others.py", &["result_of_a_job"], &all());
+    assert_eq!(payments(&shape(&python, "others.py", "one_loop_for_two_sources")), "..yy..yy..");
 }
 
 #[test]
@@ -353,7 +354,9 @@ fn code_says(python: &Path) {
 #[track_caller]
 fn expect_code_says(python: &Path, program: &str, expected: &[(&str, usize)]) {
     let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("resolver/librdkafka/python");
-    let ended = run(Command::new(python).env("PYTHONPATH", package).arg(format!("tests/python/{program}")));
+    let mut command = Command::new(python);
+    command.env("PYTHONPATH", package).env("LD_PRELOAD", library()).arg(format!("tests/python/{program}"));
+    let ended = run(&mut command);
     ended.expect_success();
     let parts: Vec<_> = ended.stdout.split("--\n").collect();
     assert_eq!(parts.len(), expected.len(), "{}", ended.stdout);

@@ -418,6 +418,48 @@ def failures_reported_together():
             failed.clear()
 
 
+class Later:
+    """Gives what it was given, by the name that a consumer's call for messages has."""
+
+    def __init__(self):
+        self.kept = []
+
+    def poll(self, _):
+        return self.kept.pop(0)
+
+
+def one_loop_for_two_sources():
+    def work(source):
+        for _ in range(2):
+            one = source.poll(30)
+            payments.produce("payments", b"paid", partition=int(one.value().split()[-1]))
+
+    def keep(later):
+        for _ in range(2):
+            one = order()
+            later.kept.append(Own(b"order %d" % one["number"]))
+
+    later = Later()
+    keep(later)
+    work(orders)
+    work(later)
+    keep(later)
+    work(later)
+    work(orders)
+    keep(later)
+    work(later)
+
+
+class Own:
+    """Of the program's own, which is no message."""
+
+    def __init__(self, value):
+        self._value = value
+
+    def value(self):
+        return self._value
+
+
 def two_consumers():
     """The payments are for the first's."""
     others = consumer("orders")

@@ -10,6 +10,7 @@ mod functions;
 mod layer;
 mod objects;
 mod plain;
+mod recall;
 mod started;
 mod trains;
 mod turns;

@@ -10,6 +10,7 @@ import sys
 from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, MethodType
 from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Optional, Set, Tuple
 
+from . import _library
 from ._root import DATA, Root, names_of
 from ._values import NOW, OLD, Own, made_of
 
@@ -31,16 +32,19 @@ _GENERATORS = 0x20 | 0x200
 #: Names that code loads one from the other: ``self.consumer.poll``.
 _Chain = Tuple[str, ...]
 _known: Dict[int, "_Flow"] = {}
-#: What `_turn` has said of a place and the places that led there, of which it looked at so many.
-_once: Dict[Any, List["_Read"]] = {}
-_looked_at: Dict[Tuple[int, int], int] = {}
-#: The same of `made_since`, and of the names that are given.
-_since: Dict[Any, List["_Read"]] = {}
-#: Meanings of the names at one place that are told apart.
-MEANINGS = 4
+#: What was read, as the library finds it again: see its ``recall.rs``.
+_Known = Tuple[Optional[bool], Tuple[Any, ...], List[CodeType]]
+#: What `_turn` has said of a place, for each of the ways that led there.
+_once: Dict[Any, List[_Known]] = {}
+#: What `made_since` has said of some frames, and of the names that are given.
+_since: Dict[Any, List[_Known]] = {}
+#: Ways to one place, and meanings of its names, that are told apart.
+MEANINGS = 16
 #: What `is_repeated` has said of a place.
 _repeated: Dict[Tuple[int, int], Tuple[bool, CodeType]] = {}
 _NO_NAMES: FrozenSet[str] = frozenset()
+#: The functions of the library: nobody imports this who has not found it.
+api: Any = _library.find()
 _PYTHON = os.path.dirname(os.__file__)
 _FOLDER, _WRAPPER = os.path.dirname(__file__), "anyio."
 
@@ -56,31 +60,14 @@ def is_once_in_a_round() -> Optional[bool]:
     frame = _program()
     if frame is None:
         return None
-    first = (id(frame.f_code), frame.f_lasti)
-    frames, key = _frames_from(frame, _looked_at.get(first, 1))
-    known = _recall(_once, key, frames)
-    if known is None:
-        known = _Read()
-        known.answer = _turn(frame, True, known)
-        if len(_looked_at) >= MOST:
-            _looked_at.clear()
+    place = (id(frame.f_code), frame.f_lasti)
+    answer: Any = api.recall(_once[place], frame) if place in _once else NotImplemented
+    if answer is NotImplemented:
+        read = _Read()
+        answer = _turn(frame, True, read)
         # Where it came to the last frame, what would be said of one more is not known.
-        _looked_at[first] = len(known.codes) + (known.answer is None)
-        _keep(_once, _frames_from(frame, _looked_at[first])[1], known)
-    return known.answer
-
-
-def _frames_from(frame: Optional[FrameType], count: int) -> "Tuple[List[FrameType], Tuple[int, ...]]":
-    """So many frames, and their places."""
-    frames: List[FrameType] = []
-    # A code's own hash is that of all that is in it.
-    places: List[int] = []
-    while frame is not None and len(frames) < count:
-        frames.append(frame)
-        places.append(id(frame.f_code))
-        places.append(frame.f_lasti)
-        frame = frame.f_back
-    return frames, tuple(places)
+        _keep(_once, place, read.known(answer, answer is None and len(read) < DEPTH))
+    return answer  # type: ignore[no-any-return]
 
 
 def is_repeated() -> bool:
@@ -139,16 +126,17 @@ def made_since(root: Any) -> Optional[bool]:
     key = tuple(places)
     # From the root on.
     frames.reverse()
-    known = _recall(_since, key, frames)
-    if known is None:
-        known = _Read()
-        known.answer = _made_since(frames, names, known)
-        _keep(_since, key, known)
-    return known.answer
+    answer: Any = api.recall(_since[key], frames) if key in _since else NotImplemented
+    if answer is NotImplemented:
+        read = _Read()
+        answer = _made_since(frames, names, read)
+        for frame in frames[len(read) :]:
+            read.values_of(frame)
+        _keep(_since, key, read.known(answer))
+    return answer  # type: ignore[no-any-return]
 
 
 def _made_since(frames: List[FrameType], names: FrozenSet[str], read: "_Read") -> Optional[bool]:
-    read.codes += [frame.f_code for frame in frames]
     is_own: Optional[bool] = None
     for frame in frames:
         flow = _flow(frame.f_code)
@@ -187,14 +175,13 @@ def _is_of_a_library(file: str) -> bool:
 
 
 def _turn(frame: Optional[FrameType], once: bool = False, read: Optional["_Read"] = None) -> Optional[bool]:
-    read = read or _Read()
+    read = _Read() if read is None else read
     #: From the send up to the loop: the function, the place in it, and whether that is in a loop of its own there.
     way: List[Tuple["_Flow", int, bool]] = []
     for _ in range(DEPTH):
         if frame is None:
             return None
         flow = _flow(frame.f_code)
-        read.codes.append(frame.f_code)
         values = read.values_of(frame)
         place = flow.instruction_at(frame.f_lasti)
         around = flow.round(place, _NONE)
@@ -232,61 +219,42 @@ def _is_its_own(way: List[Tuple["_Flow", int, bool]], asks: FrozenSet[int]) -> b
 class _Read:
     """What was read from the code of some frames, and what names meant there, on which it depends."""
 
-    __slots__ = ("answer", "codes", "_meant", "_functions")
+    __slots__ = ("_frames", "_functions")
 
     def __init__(self) -> None:
-        self.answer: Optional[bool] = None
-        #: Of the frames; as long as they are there, no other code can have their places.
-        self.codes: List[CodeType] = []
-        #: For each frame, what was asked for there, and what it meant.
-        self._meant: List[Dict[_Chain, Any]] = []
+        #: For each frame its place, and what names meant.
+        self._frames: List[Tuple[CodeType, int, Dict[_Chain, Any]]] = []
+        #: As long as they are there, no other code can have their places.
         self._functions: List[CodeType] = []
+
+    def __len__(self) -> int:
+        return len(self._frames)
 
     def values_of(self, frame: FrameType) -> "_Values":
         """What names mean in the next frame, which is noted."""
-        self._meant.append({})
+        self._frames.append((frame.f_code, frame.f_lasti, {}))
         return _Values(names_of(frame), frame.f_globals, self)
 
     def note(self, chain: _Chain, values: "_Values") -> None:
         function = _function_of(chain, values)[1]
         if function is not None:
             self._functions.append(function.__code__)
-        self._meant[-1][chain] = _meaning(chain, values)
+        self._frames[-1][2][chain] = _meaning(chain, values)
 
-    def holds(self, frames: List[FrameType]) -> bool:
-        """Whether names mean the same in these frames."""
-        for frame, meant in zip(frames, self._meant):
-            if not meant:
-                continue
-            own, module = names_of(frame), frame.f_globals
-            for chain, meaning in meant.items():
-                name, rest = chain[0], chain[1:]
-                value = own[name] if name in own else module.get(name)
-                kind = type(value)
-                if rest:
-                    if meaning is None and (kind, rest) in _nothing:
-                        continue
-                elif kind is BuiltinFunctionType:
-                    is_call = value.__name__ in _CALLS and _is_consumer(value.__self__)
-                    if (True if is_call else None) is meaning:
-                        continue
-                    return False
-                elif kind is FunctionType and id(value.__code__) == meaning or meaning is None and kind in _MEAN_NOTHING:
-                    continue
-                if _meaning(chain, _Values(own, module)) != meaning:
-                    return False
-                if meaning is None and rest and not (kind.__flags__ & _CHANGES or kind.__dictoffset__):
-                    if len(_nothing) >= MOST:
-                        _nothing.clear()
-                    _nothing.add((kind, rest))
-        return True
+    def known(self, answer: Optional[bool], is_to_the_end: bool = False) -> _Known:
+        """As the library takes it; to the end: there was no other frame."""
+        frames: List[Any] = []
+        for code, place, meant in self._frames:
+            is_optimized = bool(code.co_flags & _OPTIMIZED)
+            own = {*code.co_varnames, *code.co_cellvars, *code.co_freevars}
+            names = [(chain, not is_optimized or chain[0] in own, meant[chain], chain[-1] in _CALLS) for chain in meant]
+            frames.append((code, place, is_optimized, tuple(names)))
+        if is_to_the_end:
+            frames.append(None)
+        return answer, tuple(frames), self._functions
 
 
-#: Types that never change, and names of what they have that mean nothing to this module.
-_nothing: "Set[Tuple[type, _Chain]]" = set()
-#: `Py_TPFLAGS_HEAPTYPE`: a class that may be changed.
-_CHANGES = 1 << 9
-_MEAN_NOTHING = DATA | {float, bool, type(None), list, set, type}
+_OPTIMIZED = 0x1
 
 
 class _Values:
@@ -311,18 +279,11 @@ def _note(chain: _Chain, values: Callable[[str], Any]) -> None:
         values.note(chain)  # type: ignore[attr-defined]
 
 
-def _recall(all_read: Dict[Any, List[_Read]], key: Any, frames: List[FrameType]) -> Optional[_Read]:
-    for read in all_read.get(key, ()):
-        if read.holds(frames):
-            return read
-    return None
-
-
-def _keep(all_read: Dict[Any, List[_Read]], key: Any, read: _Read) -> None:
-    if len(all_read) >= MOST:
-        all_read.clear()
-    kept = all_read.setdefault(key, [])
-    kept.insert(0, read)
+def _keep(all_known: Dict[Any, List[_Known]], key: Any, known: _Known) -> None:
+    if len(all_known) >= MOST:
+        all_known.clear()
+    kept = all_known.setdefault(key, [])
+    kept.insert(0, known)
     del kept[MEANINGS:]
 
 
@@ -350,6 +311,11 @@ def _meaning(chain: _Chain, values: Callable[[str], Any]) -> Any:
     if _flow(code).may_ask:
         return id(code), _asks(chain, values, 0, LEVELS), _asks(chain, values, _GENERATOR, LEVELS)
     return id(code)
+
+
+def _meaning_in(chain: _Chain, own: Any, module: Dict[str, Any]) -> Any:
+    """The same in a frame, whose own names are asked for if they may be meant."""
+    return _meaning(chain, _Values({} if own is None else own, module))
 
 
 def _values_in(function: FunctionType, holder: Any) -> Callable[[str], Any]:
@@ -388,7 +354,10 @@ def _is_call_for_messages(call: _Chain, values: Callable[[str], Any]) -> bool:
     if not path:
         # A name of the program's own for it.
         bound = values(last)
-        return getattr(bound, "__name__", None) in _CALLS and _is_consumer(getattr(bound, "__self__", None))
+        function = bound.__func__ if bound.__class__ is MethodType else bound
+        if function.__class__ not in (FunctionType, BuiltinFunctionType) or function.__name__ not in _CALLS:
+            return False
+        return bound.__class__ is not FunctionType and _is_consumer(bound.__self__)
     if last not in _CALLS:
         return False
     value = values(path[0])
@@ -408,35 +377,44 @@ def _passes_on(call: _Chain, values: Callable[[str], Any]) -> bool:
     function = values(call[0])
     for name in call[1:]:
         function = _member(function, name)
-    function = getattr(function, "__func__", function)
+    if isinstance(function, MethodType):
+        function = function.__func__
     if not isinstance(function, FunctionType) or not function.__code__.co_flags & _GENERATOR:
         return True
     flow = _flow(function.__code__)
     return flow.always_passes(flow.over, True)
 
 
-def _member(value: Any, name: str) -> Any:
-    """What it has of this name, without a call of anything of the program's."""
-    for holder in (value, *type(value).__mro__):
-        own = getattr(holder, "__dict__", None)
-        if own is not None and name in own:
-            return own[name]
-    return None
+#: What something has of a name, without a call of anything of the program's.
+_member = api.member
 
 
 def _is_consumer(value: Any) -> bool:
     kind = type(value)
-    is_one = _consumers.get(kind)
-    if is_one is None:
-        if len(_consumers) >= MOST:
-            _consumers.clear()
-        is_one = any("consume" in one.__dict__ or "_tracer_interceptors" in one.__dict__ for one in kind.__mro__)
-        _consumers[kind] = is_one
-    return is_one
+    return bool((_kinds[kind] if kind in _kinds else _kind_of(kind)) & _CONSUMER)
 
 
-#: Which types have calls for messages.
-_consumers: Dict[type, bool] = {}
+def _kind_of(kind: type) -> int:
+    """What the objects of a type can be, as ``recall.rs`` has it."""
+    bits = _FOUND.get(kind, 0)
+    if any("consume" in _members_of(one) or "_tracer_interceptors" in _members_of(one) for one in kind.__mro__):
+        bits |= _CONSUMER
+    if _offset_of(kind):
+        bits |= _HAS_NAMES
+    if issubclass(kind, type):
+        bits |= _TYPE
+    if len(_kinds) >= MOST:
+        _kinds.clear()
+    _kinds[kind] = bits
+    return bits
+
+
+_CONSUMER, _HAS_NAMES, _FUNCTION, _METHOD, _OF_C, _TYPE = (1 << bit for bit in range(6))
+_FOUND: Dict[type, int] = {FunctionType: _FUNCTION, MethodType: _METHOD, BuiltinFunctionType: _OF_C}
+_members_of: Callable[[type], Any] = type.__dict__["__dict__"].__get__
+_offset_of: Callable[[type], int] = type.__dict__["__dictoffset__"].__get__
+_kinds: Dict[type, int] = {}
+api.connect_loops(once=_once, kinds=_kinds, kind=_kind_of, meaning=_meaning_in)
 
 
 def _flow(code: CodeType) -> "_Flow":

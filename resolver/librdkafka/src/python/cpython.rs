@@ -107,11 +107,21 @@ python! {
     call: c"PyObject_Call" as WithKeywords,
     call_with: c"PyObject_CallFunctionObjArgs" as unsafe extern "C-unwind" fn(*mut Object, ...) -> *mut Object,
     get_attr: c"PyObject_GetAttr" as Two,
+    /// Whatever its type says itself of how attributes are had.
+    generic_attr: c"PyObject_GenericGetAttr" as Two,
+    /// An object's own names, whatever its type says of them; the second is not used.
+    generic_dict: c"PyObject_GenericGetDict" as unsafe extern "C-unwind" fn(*mut Object, *mut c_void) -> *mut Object,
+    get_item: c"PyObject_GetItem" as Two,
+    has: c"PySequence_Contains" as unsafe extern "C-unwind" fn(*mut Object, *mut Object) -> c_int,
+    compare: c"PyObject_RichCompareBool" as unsafe extern "C-unwind" fn(*mut Object, *mut Object, c_int) -> c_int,
+    /// That of the thread that calls; borrowed, and null where it runs no code of Python's.
+    frame: c"PyEval_GetFrame" as unsafe extern "C-unwind" fn() -> *mut Object,
     size: c"PyObject_Size" as unsafe extern "C-unwind" fn(*mut Object) -> isize,
     dict_new: c"PyDict_New" as unsafe extern "C-unwind" fn() -> *mut Object,
     dict_set: c"PyDict_SetItemString" as unsafe extern "C-unwind" fn(*mut Object, *const c_char, *mut Object) -> c_int,
     /// Borrowed, and no error if it is not there.
     dict_get: c"PyDict_GetItemWithError" as Two,
+    dict_clear: c"PyDict_Clear" as unsafe extern "C-unwind" fn(*mut Object),
     set_has: c"PySet_Contains" as unsafe extern "C-unwind" fn(*mut Object, *mut Object) -> c_int,
     set_add: c"PySet_Add" as unsafe extern "C-unwind" fn(*mut Object, *mut Object) -> c_int,
     /// Null without an error at the end.
@@ -143,7 +153,9 @@ python! {
     bytes_size: c"PyBytes_Size" as unsafe extern "C-unwind" fn(*mut Object) -> isize,
     none: c"_Py_NoneStruct" as *mut Object,
     not_implemented: c"_Py_NotImplementedStruct" as *mut Object,
+    yes: c"_Py_TrueStruct" as *mut Object,
     bytes_type: c"PyBytes_Type" as *mut Object,
+    dict_type: c"PyDict_Type" as *mut Object,
     type_type: c"PyType_Type" as *mut Object,
     method_type: c"PyMethodDescr_Type" as *mut Object,
 }
@@ -233,6 +245,18 @@ impl Python {
     pub(super) fn name(&self, name: &'static CStr) -> Option<*mut Object> {
         // SAFETY: a NUL-terminated text, and the GIL is held.
         self.owned(unsafe { (self.intern)(name.as_ptr()) }).map(Owned::into_raw)
+    }
+
+    /// One of the keyword arguments of a call, of which a reference is kept for good.
+    ///
+    /// # Safety
+    ///
+    /// `more` is a `dict` that lives, and the GIL is held.
+    pub(super) unsafe fn given(&self, more: *mut Object, name: &'static CStr) -> Option<*mut Object> {
+        let name = self.name(name)?;
+        // SAFETY: as promised by the caller.
+        let object = unsafe { (self.dict_get)(more, name) };
+        (!object.is_null()).then(|| self.refer(object).into_raw())
     }
 
     /// An attribute; `None`, and no error, if there is none.

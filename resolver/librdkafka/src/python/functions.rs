@@ -11,7 +11,7 @@ use super::clients::Kind;
 use super::cpython::{FAST, Method, Object, Owned, Python, WITH_KEYWORDS};
 use super::layer::Layer;
 use super::objects::{Habits, Processing, Turns};
-use super::{started, trains, turns};
+use super::{recall, started, trains, turns};
 use crate::contained::contained;
 
 /// `_PyCFunctionFast`: borrows its arguments, and gives a new reference.
@@ -41,7 +41,7 @@ fn given(python: &'static Python) -> Option<Owned> {
     put(c"Processing", Processing::kind(python))?;
     put(c"Habits", Habits::kind(python))?;
     put(c"Turns", Turns::kind(python, turns::next))?;
-    let functions: [(_, Fast); 9] = [
+    let functions: [(_, Fast); 11] = [
         (c"begin", begin),
         (c"next_send", next_send),
         (c"new_train", new_train),
@@ -51,11 +51,14 @@ fn given(python: &'static Python) -> Option<Owned> {
         (c"method", method),
         (c"doubt", doubt),
         (c"given", given_plainly),
+        (c"recall", recalled),
+        (c"member", member),
     ];
     for (name, function) in functions {
         put(name, new_function(python, name, function as *const c_void, FAST))?;
     }
     put(c"connect", new_function(python, c"connect", connect as *const c_void, WITH_KEYWORDS))?;
+    put(c"connect_loops", new_function(python, c"connect_loops", connect_loops as *const c_void, WITH_KEYWORDS))?;
     Some(all)
 }
 
@@ -187,6 +190,44 @@ unsafe extern "C-unwind" fn connect(_: *mut Object, _: *mut Object, more: *mut O
         unsafe { Layer::connect(python, more) };
     }
     none()
+}
+
+/// `connect_loops(**more)`: the same of what reads code.
+///
+/// # Safety
+///
+/// As [`super::cpython::WithKeywords`].
+unsafe extern "C-unwind" fn connect_loops(_: *mut Object, _: *mut Object, more: *mut Object) -> *mut Object {
+    if let Some(python) = Python::get().filter(|_| !more.is_null()) {
+        // SAFETY: as promised by the caller.
+        unsafe { recall::connect(python, more) };
+    }
+    none()
+}
+
+/// `recall(reads: list, frames)`: what was found by one of them, if one holds; `NotImplemented`: none does.
+///
+/// # Safety
+///
+/// See [`begin`].
+unsafe extern "C-unwind" fn recalled(_: *mut Object, arguments: *const *mut Object, count: isize) -> *mut Object {
+    // SAFETY: as promised by the caller.
+    let Some((python, [reads, frames])) = (unsafe { called(arguments, count) }) else { return none() };
+    // SAFETY: arguments live during the call.
+    let found = unsafe { recall::recall(python, reads, frames) };
+    found.unwrap_or_else(|| python.refer(python.not_implemented)).into_raw()
+}
+
+/// `member(value, name: str)`: what it has of this name, or `None`.
+///
+/// # Safety
+///
+/// See [`begin`].
+unsafe extern "C-unwind" fn member(_: *mut Object, arguments: *const *mut Object, count: isize) -> *mut Object {
+    // SAFETY: as promised by the caller.
+    let Some((python, [value, name])) = (unsafe { called(arguments, count) }) else { return none() };
+    // SAFETY: arguments live during the call.
+    unsafe { recall::member(python, value, name) }.map_or_else(none, Owned::into_raw)
 }
 
 /// `method(kind: type, name: str, original)`: the method of a client's type that does the same and follows its messages; `None` for

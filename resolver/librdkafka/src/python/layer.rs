@@ -1,6 +1,5 @@
 //! What the library knows of the layer's Python, and what it asks of it.
 
-use std::ffi::CStr;
 use std::ptr;
 use std::sync::OnceLock;
 
@@ -96,12 +95,8 @@ impl Layer {
     ///
     /// See [`Layer::connect`].
     unsafe fn of(python: &'static Python, more: *mut Object) -> Option<Self> {
-        let given = |name: &'static CStr| {
-            let name = python.name(name)?;
-            // SAFETY: as promised by the caller; a reference is kept for good.
-            let object = unsafe { (python.dict_get)(more, name) };
-            (!object.is_null()).then(|| python.refer(object).into_raw())
-        };
+        // SAFETY: as promised by the caller.
+        let given = |name| unsafe { python.given(more, name) };
         let message = given(c"message")?;
         Some(Self {
             python,

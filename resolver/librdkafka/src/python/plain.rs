@@ -278,12 +278,15 @@ impl Layer {
             // Where others were left, or it takes long, the code that sends may tell; what is its own tells by itself. Of several sends
             // the first ones say whether it is the last of a list.
             let is_its_own = !is_plain && (*it).sends == 0 && !is_old && self.has(it, objects);
-            if !is_plain && !is_its_own {
+            // What the code said before, it says again.
+            let is_told = !is_plain && !is_its_own && !is_old && (*habits).is_crossed == 0 && !self.is_any_before();
+            let is_once = if is_told { self.is_once_in_a_round() } else { None };
+            if !is_plain && !is_its_own && is_once.is_none() {
                 return None;
             }
             (*it).sends = (*it).sends.saturating_add(1);
             (*it).age = age;
-            let is_cause = !is_old || self.has(it, objects);
+            let is_cause = !is_old && is_once != Some(false) || self.has(it, objects);
             if is_cause {
                 (*it).caused = (*it).caused.saturating_add(1);
             }

@@ -100,7 +100,7 @@ impl Layer {
     }
 
     /// Whether a consumer's message was left that it may have yet.
-    fn is_any_before(&self) -> bool {
+    pub(super) fn is_any_before(&self) -> bool {
         // SAFETY: habits are of that kind; the GIL is held.
         Habits::all(self.python).any(|habits| unsafe { !self.python.is_none((*habits.raw().cast::<Habits>()).before) })
     }
