@@ -460,6 +460,26 @@ fn what_is_sent_after_the_last_message_begins_traces() {
     expect("exact.py", &["after_the_last"], &"y.".repeat(ORDERS));
 }
 
+/// Each call in which the layer does something is made, and whatever it does there fails.
+#[test]
+fn a_defect_of_the_layer_fails_no_call_of_the_program() {
+    let Some(python) = python() else { return };
+    let ran = |how: &str| {
+        let traced = Traced::on(Kafka::start_with(&["orders", "payments"], ORDERS as i32), PAYING);
+        traced.send_numbered("orders", 2 * ORDERS);
+        let ended = run(traced.command(WayIn::Layer, &python).args(["tests/python/defects.py", how]));
+        ended.expect_success();
+        (ended.stdout, ended.stderr, traced.spans().len())
+    };
+    let (told, said, _) = ran("whole");
+    assert_eq!((told.as_str(), said.as_str()), ("33\n", ""));
+    let (told, said, spans) = ran("broken");
+    assert_eq!(told, "33\n");
+    assert!(said.lines().all(|line| line.starts_with("tracer-interceptors: a ")), "{said}");
+    assert!(said.contains("because of a defect of ours: KeyError: 'defect'"), "{said}");
+    assert!(spans > 20 * ORDERS, "what is sent is traced all the same");
+}
+
 #[test]
 fn nothing_is_touched_until_the_program_imports_the_client_nor_without_the_library() {
     let Some(python) = python() else { return };

@@ -8,6 +8,7 @@ mod clients;
 mod cpython;
 mod functions;
 mod layer;
+mod loops;
 mod objects;
 mod plain;
 mod recall;

@@ -53,8 +53,10 @@ function patchClient(exported, name) {
 /** consume(), consume(callback), consume(number, callback). */
 function consume(original) {
   return function consume(number, callback) {
-    library.find();
-    resources.follow();
+    guarded(() => {
+      library.find();
+      resources.follow();
+    });
     if (fed.has(this)) {
       return original.call(this, number, typeof callback === 'function' ? feeding(this, callback) : callback);
     }

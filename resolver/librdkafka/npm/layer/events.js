@@ -60,7 +60,7 @@ function emitIn(processing, emitter, original, what) {
   if (!isOfAsync || capturesRejections(emitter)) return handle(processing, original, () => original.apply(emitter, what));
   const values = Array.prototype.slice.call(what, 1);
   // Called as `emit` calls them, for their promises.
-  processing.hold();
+  guarded(() => processing.hold());
   try {
     for (const listener of listeners) {
       handle(processing, listener.listener || listener, () => listener.apply(emitter, values));

@@ -21,7 +21,7 @@ function follow() {
     const processing = current.getStore();
     if (processing === undefined || processing === NONE) return;
     accounts.set(promise, processing.account);
-    processing.account.pends(1);
+    guarded(() => processing.account.pends(1));
   });
   promiseHooks.onSettled((promise) => {
     const account = accounts.get(promise);

@@ -230,8 +230,10 @@ function handle(processing, handler, work) {
 /** Calls `work`, whose promise is looked at if `isOurs`. */
 function settled(processing, isOurs, work) {
   const { account } = processing;
-  processing.hold();
-  account.fails(false);
+  guarded(() => {
+    processing.hold();
+    account.fails(false);
+  });
   let result;
   try {
     result = work();
@@ -244,10 +246,12 @@ function settled(processing, isOurs, work) {
     guarded(() => processing.settle(false));
     return result;
   }
-  guarded(() => processing.begin());
-  processing.isAwaited = true;
-  account.opens(true);
-  account.handed();
+  guarded(() => {
+    processing.begin();
+    processing.isAwaited = true;
+    account.opens(true);
+    account.handed();
+  });
   let hasWaited = false;
   const outcome = result.then((value) => {
     guarded(() => closed(account, hasWaited));

@@ -23,7 +23,7 @@ const LONG_LIVED = new Set([
 const SET_ASIDE = new Set(['Immediate', 'Timeout']);
 const SET_ASIDE_BY_ALL = new Set(['Microtask', 'TickObject']);
 /** Frames above the caller of `nextTick` and `queueMicrotask`: those of Node's hooks, and ours. */
-const MAKING_FRAMES = 10;
+const MAKING_FRAMES = 14;
 const MAKERS = new Set(['node:async_hooks', 'node:internal/async_hooks', 'node:internal/process/task_queues']);
 /** Where one has the message that it is to come back to. */
 const TO_COME = Symbol('tracer-interceptors.to-come');
@@ -40,30 +40,34 @@ function follow() { making.enable(); }
 
 const making = createHook({
   trackPromises: false,
-  init(id, type, trigger, resource) {
-    if (type === 'PROMISE') return;
-    const processing = current.getStore();
-    if (processing === undefined || processing === NONE) return;
-    if (LONG_LIVED.has(type) || repeats(type, resource)) {
-      longLived.add(resource);
-      return;
-    }
-    const isSetAside = SET_ASIDE.has(type) || (SET_ASIDE_BY_ALL.has(type) && guarded(isMadeByProgram));
-    const kind = !isSetAside ? REQUEST : settlesPromise(type, resource) ? TIMER : CALL;
-    resource[kind === CALL ? CALLED : TO_COME] = processing.account;
-    resource[KIND] = isSetAside ? kind | IS_SET_ASIDE : kind;
-    processing.account.begins(kind, SET_ASIDE.has(type) ? resource : undefined);
-  },
-  before() {
-    const resource = executionAsyncResource();
-    const account = resource[TO_COME] || resource[CALLED];
-    const kind = resource[KIND];
-    if (account !== undefined) account.comes(kind & ~IS_SET_ASIDE, resource);
-    if (resource[CALLED] !== undefined) resource[CALLED] = undefined;
-    else if (resource[TO_COME] !== undefined) resource[TO_COME] = undefined;
-    if (longLived.has(resource) || ((kind & IS_SET_ASIDE) !== 0 && isOfAwaited(current.getStore()))) leave();
-  },
+  // What throws in a hook ends the process.
+  init(id, type, trigger, resource) { if (type !== 'PROMISE') guarded(made, undefined, type, resource); },
+  before() { guarded(comes); },
 });
+
+function made(type, resource) {
+  const processing = current.getStore();
+  if (processing === undefined || processing === NONE) return;
+  if (LONG_LIVED.has(type) || repeats(type, resource)) {
+    longLived.add(resource);
+    return;
+  }
+  const isSetAside = SET_ASIDE.has(type) || (SET_ASIDE_BY_ALL.has(type) && guarded(isMadeByProgram));
+  const kind = !isSetAside ? REQUEST : settlesPromise(type, resource) ? TIMER : CALL;
+  resource[kind === CALL ? CALLED : TO_COME] = processing.account;
+  resource[KIND] = isSetAside ? kind | IS_SET_ASIDE : kind;
+  processing.account.begins(kind, SET_ASIDE.has(type) ? resource : undefined);
+}
+
+function comes() {
+  const resource = executionAsyncResource();
+  const account = resource[TO_COME] || resource[CALLED];
+  const kind = resource[KIND];
+  if (account !== undefined) account.comes(kind & ~IS_SET_ASIDE, resource);
+  if (resource[CALLED] !== undefined) resource[CALLED] = undefined;
+  else if (resource[TO_COME] !== undefined) resource[TO_COME] = undefined;
+  if (longLived.has(resource) || ((kind & IS_SET_ASIDE) !== 0 && isOfAwaited(current.getStore()))) leave();
+}
 
 /** Whether what is to be called is what `new Promise` gave. Such a function has no name, and takes a value that no timer gives. */
 function settlesPromise(type, resource) {

@@ -5,7 +5,7 @@ from functools import wraps
 from typing import Any
 
 from . import _sends, _started
-from ._note import note_defect, note_once
+from ._note import note_defect, note_once, tried
 from ._processing import adopt, current, depart, forsake
 
 
@@ -19,7 +19,7 @@ def threads(module: Any) -> None:
             return await original(function, *args, **kwargs)
         awaited = _started.Awaited(function)
         result = await original(awaited.run, *args, **kwargs)
-        awaited.adopt()
+        tried(awaited.adopt)
         return result
 
     module.run_sync = run_sync
@@ -41,19 +41,26 @@ def consumers(module: Any) -> None:
 def _awaited(original: Any) -> Any:
     @wraps(original)
     async def call(self, *args, **kwargs):  # type: ignore[no-untyped-def]
-        it = current.get()
-        if it is not None and not it.firm:
-            forsake()
-            depart(it)
-        it = None
+        tried(_leave)
         result = await original(self, *args, **kwargs)
-        habits = getattr(getattr(self, "_consumer", None), "_tracer_interceptors", None)
-        last = None if habits is None else habits.last
-        if last is not None and (last.message is result or result.__class__ is list and last.message in result):
-            adopt(last)
+        tried(_adopt, self, result)
         return result
 
     return call
+
+
+def _leave() -> None:
+    it = current.get()
+    if it is not None and not it.firm:
+        forsake()
+        depart(it)
+
+
+def _adopt(consumer: Any, result: Any) -> None:
+    habits = getattr(getattr(consumer, "_consumer", None), "_tracer_interceptors", None)
+    last = None if habits is None else habits.last
+    if last is not None and (last.message is result or result.__class__ is list and last.message in result):
+        adopt(last)
 
 
 def producers(module: Any) -> None:

@@ -7,8 +7,8 @@ that its own subclasses, and the program's, are subclasses of ours.
 import sys
 from typing import Any, Callable, Iterator, List
 
-from . import _kept, _processing, _sends, _trains
-from ._note import note_defect, note_once
+from . import _kept, _processing, _sends, _started, _trains
+from ._note import note_once, tried
 from ._processing import Habits, Processing, begin, called_at, current, depart, enter, forsake, handed, leave
 from ._trains import train
 
@@ -48,6 +48,26 @@ def habits_of(consumer: Any) -> Habits:
         return habits
 
 
+def _leave(consumer: Any) -> None:
+    leave(habits_of(consumer))
+
+
+def _handed_by(consumer: Any, messages: Any) -> Any:
+    """What one call for several messages gave, as the program is to have it; ``None``: as it is."""
+    if len(messages) > 1:
+        return Batch(messages, habits_of(consumer))
+    for message in messages:
+        handed(message, habits_of(consumer))
+    return None
+
+
+def _shared_by(consumer: Any, messages: Any) -> None:
+    records = getattr(messages, "_records", None)
+    if records.__class__ is list and records:
+        # librdkafka calls no interceptor for these: what they follow from is in their headers.
+        messages._records = Batch(records, habits_of(consumer))
+
+
 def _connect(cimpl: Any) -> None:
     """Tells the library what is Python's, for its `poll` and `produce`: it does what is plain itself, and leaves the rest to these."""
     _processing.api.connect(
@@ -59,17 +79,19 @@ def _connect(cimpl: Any) -> None:
         message=getattr(cimpl, "Message", None),
         started=_processing.Started,
         trains=vars(_trains),
+        train_of_task=_trains.known,
+        coroutines=_started.coroutines,
         shortest_ms=int(_processing.SHORTEST * 1000),
         longest_ms=int(_processing.LONGEST * 1000),
-        train=lambda: _try(train) or 0,
+        train=lambda: tried(train) or 0,
         habits_of=habits_of,
-        left=lambda habits: _try(leave, habits),
-        given=lambda message, habits: _try(handed, message, habits),
-        said=lambda value, key: _try(_sends.say, value, key),
-        turn_left=lambda turns: _try(turns._leave),
-        turn_entered=lambda turns, message: _try(turns._enter, message),
-        refusal=lambda kind, value: _try(_refusal, cimpl, kind, value) or 0,
-        with_report=lambda args, kwargs, it: _try(_sends.with_report, args, kwargs, it) or (args, kwargs),
+        left=lambda habits: tried(leave, habits),
+        given=lambda message, habits: tried(handed, message, habits),
+        said=lambda value, key: tried(_sends.say, value, key),
+        turn_left=lambda turns: tried(turns._leave),
+        turn_entered=lambda turns, message: tried(turns._enter, message),
+        refusal=lambda kind, value: tried(_refusal, cimpl, kind, value) or 0,
+        with_report=lambda args, kwargs, it: tried(_sends.with_report, args, kwargs, it) or (args, kwargs),
     )
 
 
@@ -100,15 +122,13 @@ def consumer_of(original: Any) -> Any:
         __slots__ = ("_tracer_interceptors",)
 
         def consume(self, *args, **kwargs):  # type: ignore[no-untyped-def]
-            habits = habits_of(self)
-            _try(leave, habits)
+            tried(_leave, self)
             messages = base_consume(self, *args, **kwargs)
-            if len(messages) == 1:
-                _try(handed, messages[0], habits)
-            return Batch(messages, habits) if len(messages) > 1 else messages
+            batch = tried(_handed_by, self, messages)
+            return messages if batch is None else batch
 
         def close(self, *args, **kwargs):  # type: ignore[no-untyped-def]
-            _try(leave, habits_of(self))
+            tried(_leave, self)
             return base_close(self, *args, **kwargs)
 
     _followed(Consumer, "poll", original)
@@ -119,7 +139,7 @@ def consumer_of(original: Any) -> Any:
 
         def __exit__(self, *args):  # type: ignore[no-untyped-def]
             # In C it closes without asking for `close`.
-            _try(leave, habits_of(self))
+            tried(_leave, self)
             return base_exit(self, *args)
 
         Consumer.__exit__ = __exit__  # type: ignore[attr-defined]
@@ -133,17 +153,13 @@ def share_consumer_of(original: Any) -> Any:
         __slots__ = ("_tracer_interceptors",)
 
         def poll(self, *args, **kwargs):  # type: ignore[no-untyped-def]
-            habits = habits_of(self)
-            _try(leave, habits)
+            tried(_leave, self)
             messages = base_poll(self, *args, **kwargs)
-            records = getattr(messages, "_records", None)
-            if records.__class__ is list and records:
-                # librdkafka calls no interceptor for these: what they follow from is in their headers.
-                messages._records = Batch(records, habits)
+            tried(_shared_by, self, messages)
             return messages
 
         def close(self, *args, **kwargs):  # type: ignore[no-untyped-def]
-            _try(leave, habits_of(self))
+            tried(_leave, self)
             return base_close(self, *args, **kwargs)
 
     for name in ("poll", "close"):
@@ -181,9 +197,9 @@ def _send_batch(call: Callable[..., Any], producer: Any, topic: Any, messages: A
     """``produce_batch()``, in as many calls as there are runs of records with the same cause."""
     runs = None
     if isinstance(messages, list) and any(isinstance(record, dict) and _sends.NOTED in record for record in messages):
-        runs = _try(_sends.runs, messages)
+        runs = tried(_sends.runs, messages)
     if runs is None:
-        it = _try(_sends.cause, None, None, train())
+        it = tried(lambda: _sends.cause(None, None, train()))
         return _send_run(call, it, producer, topic, messages, args, kwargs)
     return sum(_send_run(call, it, producer, topic, records, args, kwargs) for it, records in runs)
 
@@ -236,7 +252,7 @@ class _Turns(_processing.api.Turns):  # type: ignore[misc, name-defined]
     def __del__(self) -> None:
         # Of what comes after the loop's early end nothing says which of them it is for.
         if self.last is not None:
-            _try(self._leave)
+            tried(self._leave)
 
     def __length_hint__(self) -> int:
         return self.messages.__length_hint__()  # type: ignore[no-any-return]
@@ -278,16 +294,3 @@ class _Turns(_processing.api.Turns):  # type: ignore[misc, name-defined]
             it.said = True
             self.last = it
             enter(it)
-
-
-def _try(function: Callable[..., Any], *args: Any) -> Any:
-    """What tracing does never fails the program's call."""
-    try:
-        return function(*args)
-    except Exception as error:
-        _quietly(error)
-        return None
-
-
-def _quietly(error: Exception) -> None:
-    note_defect("a message is traced without its parent", error)

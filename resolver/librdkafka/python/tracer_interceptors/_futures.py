@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any, Generator
 
+from ._note import tried
+
 
 class Adopting(asyncio.Future):  # type: ignore[type-arg]
     """A future that gives its awaiter the message that was handed to a pool's thread on its behalf."""
@@ -21,7 +23,7 @@ class Adopting(asyncio.Future):  # type: ignore[type-arg]
         result = yield from super().__await__()
         awaited, self._awaited = self._awaited, None
         if awaited is not None:
-            awaited.adopt()
+            tried(awaited.adopt)
         return result
 
     __iter__ = __await__

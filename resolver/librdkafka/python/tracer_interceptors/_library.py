@@ -44,6 +44,7 @@ class Functions:
         self.all_habits, self.method, self.connect = native["all_habits"], native["method"], native["connect"]
         self.Processing, self.Habits, self.Turns = native["Processing"], native["Habits"], native["Turns"]
         self.doubt, self.given = native["doubt"], native["given"]
+        self.loop_method = native["loop_method"]
         self.connect_loops, self.recall, self.member = native["connect_loops"], native["recall"], native["member"]
 
 

@@ -9,7 +9,7 @@ from functools import wraps
 from typing import Any, Callable, Dict, List
 
 from . import _started
-from ._note import note_defect
+from ._note import note_defect, tried
 from ._processing import Processing, Started, Turn, at_hand, current, enter, forsake
 from ._trains import train
 
@@ -55,7 +55,7 @@ def event_loops(module: Any) -> None:
 
     @wraps(original)
     async def get(self):  # type: ignore[no-untyped-def]
-        _leave()
+        tried(_leave)
         return await original(self)
 
     kind.get = get
@@ -86,7 +86,7 @@ def _getting(original: Callable[..., Any], others: Any) -> Callable[..., Any]:
     def get(self, *args, **kwargs):  # type: ignore[no-untyped-def]
         if isinstance(self, others):
             return original(self, *args, **kwargs)
-        _leave()
+        tried(_leave)
         item = original(self, *args, **kwargs)
         if item is not None:
             try:

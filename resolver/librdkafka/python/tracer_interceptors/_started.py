@@ -13,6 +13,7 @@ from typing import Any, Callable, Iterable, List
 from weakref import ref
 
 from . import _kept
+from ._note import tried
 from ._processing import Note, Started, Turn, adopt, api, at_hand, called_at, current, enter, forsake
 from ._root import DATA, SOURCE, TOOL, Root, names_of
 from ._trains import marker, train
@@ -31,6 +32,11 @@ def given(objects: List[Any], is_sure: bool = True, root: Any = None, is_mark: b
     if it is None or it.firm:
         return it
     return Started(it, is_sure or _kept.is_of(it, objects), root)
+
+
+def given_as(of: Callable[..., Any], *args: Any) -> Any:
+    """The same of what `of` says of these. The program's call never fails by it."""
+    return tried(lambda: given(*of(*args)))
 
 
 def at(objects: Iterable[Any], is_mark: bool = True) -> Any:
@@ -136,24 +142,23 @@ class _Job:
         self._function = function
         self._awaited = awaited = function if function.__class__ is Awaited else None
         if awaited is None:
-            self._processing = given(*_of_call(function, args, kwargs))
+            self._processing = given_as(_of_call, function, args, kwargs)
         else:
-            self._processing = it = given([*args, *awaited.args()], True, awaited.root(), is_mark=False)
-            awaited.of = it.of if it.__class__ is Started else None
+            self._processing = tried(awaited.begin, args)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         it, self._processing = self._processing, None
         awaited = self._awaited
         if it is not None:
-            enter(it)
+            tried(enter, it)
             if awaited is not None:
-                awaited.enter(it)
+                tried(awaited.enter, it)
             del it
         try:
             return self._function(*args, **kwargs) if awaited is None else awaited.run(*args, **kwargs)
         finally:
             if current.get() is not None:
-                forsake()
+                tried(forsake)
 
 
 class Awaited:
@@ -163,7 +168,7 @@ class Awaited:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
-        self.train = train()
+        self.train = tried(train) or 0
         #: The processing of the message that the pool's thread was handed meanwhile; weakly, for this is no work on it.
         self.handed: Any = None
         #: The processing in whose course it is called.
@@ -193,6 +198,12 @@ class Awaited:
         if it is not None and it.habits.last is it:
             adopt(it)
 
+    def begin(self, args: Any) -> Any:
+        """What the call with these arguments is at."""
+        it = given([*args, *self.args()], True, self.root(), is_mark=False)
+        self.of = it.of if it.__class__ is Started else None
+        return it
+
     def args(self) -> Any:
         """What it is given by ``asyncio.to_thread()``."""
         return self._function.args if self._function.__class__ is partial else ()  # type: ignore[attr-defined]
@@ -212,19 +223,21 @@ class Awaited:
 def _start_of(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def start(self):  # type: ignore[no-untyped-def]
-        if not _is_service(self):
-            it = given(*_of_thread(self))
-            if it is not None:
-                _begin_with(self, it)
+        tried(_begin, self)
         return original(self)
 
     return start
 
 
+def _begin(thread: Any) -> None:
+    it = None if _is_service(thread) else given(*_of_thread(thread))
+    if it is not None:
+        _begin_with(thread, it)
+
+
 def _of_thread(thread: Any) -> "tuple[list[Any], bool, Any]":
     if isinstance(thread, threading.Timer):
-        objects, _, root = _of_call(thread.function, thread.args, thread.kwargs)
-        return objects, False, root
+        return _of_later_call(thread.function, thread.args, thread.kwargs)
     target = getattr(thread, "_target", None)
     # A class of the program's own may have its work in `run`.
     return _of_call(target or thread.run, getattr(thread, "_args", ()), getattr(thread, "_kwargs", None))
@@ -244,7 +257,7 @@ def _begin_with(thread: threading.Thread, it: Any) -> None:
 
     def begin() -> None:
         del thread.run  # type: ignore[misc]
-        enter(box.pop())
+        tried(enter, box.pop())
         run()
 
     thread.run = begin  # type: ignore[method-assign]
@@ -252,16 +265,18 @@ def _begin_with(thread: threading.Thread, it: Any) -> None:
 
 def event_loop(kind: Any) -> None:
     """Lets a class of event loops say which tasks it starts, and give what its pools were handed to the tasks that wait for it."""
-    kind.create_task = _create_task_of(kind.create_task)
-    for name in ("call_later", "call_at", "call_soon"):
-        setattr(kind, name, _call_of(getattr(kind, name), 0 if name == "call_soon" else 1))
+    for name, followed in (("create_task", _create_task_of(kind.create_task)), ("call_soon", _call_of(kind.call_soon, 0))):
+        quicker = api.loop_method(kind, name, getattr(kind, name), followed)
+        setattr(kind, name, followed if quicker is None else quicker)
+    for name in ("call_later", "call_at"):
+        setattr(kind, name, _call_of(getattr(kind, name), 1))
     kind.run_in_executor = _run_in_executor_of(kind.run_in_executor)
 
 
 def _create_task_of(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def create_task(self, coro, *args, **kwargs):  # type: ignore[no-untyped-def]
-        return called_at(given(*_of_coroutine(coro)), original, self, coro, *args, **kwargs)
+        return called_at(given_as(_of_coroutine, coro), original, self, coro, *args, **kwargs)
 
     return create_task
 
@@ -274,14 +289,14 @@ def _of_coroutine(coro: Any) -> "tuple[list[Any], bool, Any]":
     own = names_of(frame)
     objects = [*own.values()]
     key = (id(code), *map(type, objects))
-    known = _coroutines.get(key)
+    known = coroutines.get(key)
     if known is None:
-        if len(_coroutines) >= MOST:
-            _coroutines.clear()
+        if len(coroutines) >= MOST:
+            coroutines.clear()
         args = {name: value for name, value in own.items() if name not in code.co_freevars and name != "self"}
         within = [name for name, value in args.items() if hasattr(value, "cr_frame")]
         # As long as the code is there, no other can have its place.
-        known = _coroutines[key] = (within[0] if within else None, is_sure(args.values()), Root.of(code, own))
+        known = coroutines[key] = (within[0] if within else None, is_sure(args.values()), Root.of(code, own))
     if known[0] is not None:
         # One around the program's, such as a task group's.
         return _of_coroutine(own[known[0]])
@@ -289,8 +304,14 @@ def _of_coroutine(coro: Any) -> "tuple[list[Any], bool, Any]":
 
 
 #: What the types of its values say of a coroutine's code: the name of another coroutine among them, whether they are sure, its root.
-_coroutines: "dict[Any, tuple[Any, bool, Root]]" = {}
+coroutines: "dict[Any, tuple[Any, bool, Root]]" = {}
 MOST = 1_000
+
+
+def _of_later_call(function: Any, args: Any, named: Any = None) -> "tuple[list[Any], bool, Any]":
+    # Not sure: where it is set for the first of several, the last of them may be what it sends.
+    objects, _, root = _of_call(function, args, named)
+    return objects, False, root
 
 
 def _call_of(original: Callable[..., Any], before: int) -> Callable[..., Any]:
@@ -301,9 +322,7 @@ def _call_of(original: Callable[..., Any], before: int) -> Callable[..., Any]:
         it = None if "context" in kwargs else current.get()
         if it is None or len(args) <= before or _is_of_loop(args[before]):
             return original(self, *args, **kwargs)
-        # Not sure: where it is set for the first of several, the last of them may be what it sends.
-        objects, _, root = _of_call(args[before], args[before + 1 :])
-        other = given(objects, False, root)
+        other = given_as(_of_later_call, args[before], args[before + 1 :])
         return called_at(other, original, self, *args, **kwargs)
 
     return call
@@ -336,7 +355,7 @@ def gevent(module: Any) -> None:
     """Lets gevent's greenlets, and the jobs of its pools of threads, begin with what they are given."""
 
     def started(greenlet: Any) -> None:
-        _begin_in(greenlet, *_of_call(getattr(greenlet, "_run", None), getattr(greenlet, "args", ())))
+        tried(_begin_in, greenlet, _of_call, getattr(greenlet, "_run", None), getattr(greenlet, "args", ()))
 
     module.Greenlet.add_spawn_callback(started)
 
@@ -354,7 +373,7 @@ def eventlet(module: Any) -> None:
     @wraps(original)
     def __init__(self, *args, **kwargs):  # type: ignore[no-untyped-def]
         original(self, *args, **kwargs)
-        _begin_in(self, [], False, None)
+        tried(_begin_in, self, lambda: ([], False, None))
 
     kind.__init__ = __init__
 
@@ -393,9 +412,9 @@ class _Handler:
 _FUNCTIONS = (FunctionType, MethodType, partial)
 
 
-def _begin_in(greenlet: Any, objects: List[Any], sure: bool, root: Any) -> None:
+def _begin_in(greenlet: Any, of: Callable[..., Any], *args: Any) -> None:
     """Lets a greenlet that has not begun be at what it is given; one that brings a context of its own keeps that."""
-    it = given(objects, sure, root)
+    it = given(*of(*args))
     if it is not None and greenlet.gr_context is None:
         context = Context()
         context.run(enter, it)

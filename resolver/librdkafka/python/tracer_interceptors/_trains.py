@@ -35,7 +35,8 @@ class Marker:
 
 #: `marker` of each thread that has asked for one.
 threads = threading.local()
-_known: ContextVar[Any] = ContextVar("tracer_interceptors.train", default=(lambda: None, 0))
+#: The task, weakly, and its number, of the context that calls.
+known: ContextVar[Any] = ContextVar("tracer_interceptors.train", default=(lambda: None, 0))
 
 
 def marker() -> Marker:
@@ -66,10 +67,10 @@ def train() -> int:
     if running() is not None or "greenlet" in _LOADED or "trio" in _LOADED:
         who = _task_or_greenlet()
         if who is not None:
-            known, number = _known.get()
-            if known() is not who:
+            task, number = known.get()
+            if task() is not who:
                 number = _new()
-                _known.set((weakref.ref(who), number))
+                known.set((weakref.ref(who), number))
             return number  # type: ignore[no-any-return]
     here = marker()
     return here.lent or here.number

@@ -59,15 +59,20 @@ pub(super) struct Spec {
     pub slots: *mut Slot,
 }
 
-/// `METH_VARARGS | METH_KEYWORDS`, `METH_FASTCALL`, `METH_NOARGS`.
+/// `METH_VARARGS | METH_KEYWORDS`, `METH_FASTCALL`, `METH_FASTCALL | METH_KEYWORDS`, `METH_NOARGS`.
 pub(super) const WITH_KEYWORDS: c_int = 0x3;
 pub(super) const FAST: c_int = 0x80;
+pub(super) const FAST_WITH_NAMES: c_int = 0x82;
 pub(super) const NO_ARGUMENTS: c_int = 0x4;
 
 /// A function of the kind [`WITH_KEYWORDS`].
 pub(super) type WithKeywords = unsafe extern "C-unwind" fn(*mut Object, *mut Object, *mut Object) -> *mut Object;
 /// One of the kind [`NO_ARGUMENTS`].
 pub(super) type NoArguments = unsafe extern "C-unwind" fn(*mut Object, *mut Object) -> *mut Object;
+
+/// Of so many arguments; behind them are those that have names.
+pub(super) type Vectorcall =
+    unsafe extern "C-unwind" fn(*mut Object, *const *mut Object, usize, *mut Object) -> *mut Object;
 
 type One = unsafe extern "C-unwind" fn(*mut Object) -> *mut Object;
 type Two = unsafe extern "C-unwind" fn(*mut Object, *mut Object) -> *mut Object;
@@ -77,6 +82,7 @@ macro_rules! python {
         /// The functions and objects of this process's Python.
         pub(super) struct Python {
             is_ending: unsafe extern "C-unwind" fn() -> c_int,
+            vectorcall: Option<Vectorcall>,
             $($(#[$about])* pub $field: $kind,)*
         }
 
@@ -86,6 +92,8 @@ macro_rules! python {
                 // SAFETY: these symbols have these types in every CPython since 3.8; none is null.
                 Some(unsafe {
                     Self {
+                        // Since 3.9.
+                        vectorcall: symbol(c"PyObject_Vectorcall").map(|call| transmute::<*mut c_void, Vectorcall>(call)),
                         is_ending: transmute::<*mut c_void, unsafe extern "C-unwind" fn() -> c_int>(is_ending),
                         $($field: transmute::<*mut c_void, $kind>(symbol($symbol)?),)*
                     }
@@ -116,6 +124,8 @@ python! {
     compare: c"PyObject_RichCompareBool" as unsafe extern "C-unwind" fn(*mut Object, *mut Object, c_int) -> c_int,
     /// That of the thread that calls; borrowed, and null where it runs no code of Python's.
     frame: c"PyEval_GetFrame" as unsafe extern "C-unwind" fn() -> *mut Object,
+    /// A new `list`.
+    values: c"PyMapping_Values" as One,
     size: c"PyObject_Size" as unsafe extern "C-unwind" fn(*mut Object) -> isize,
     dict_new: c"PyDict_New" as unsafe extern "C-unwind" fn() -> *mut Object,
     dict_set: c"PyDict_SetItemString" as unsafe extern "C-unwind" fn(*mut Object, *const c_char, *mut Object) -> c_int,
@@ -138,6 +148,7 @@ python! {
     tuple_set: c"PyTuple_SetItem" as unsafe extern "C-unwind" fn(*mut Object, isize, *mut Object) -> c_int,
     var_get: c"PyContextVar_Get" as unsafe extern "C-unwind" fn(*mut Object, *mut Object, *mut *mut Object) -> c_int,
     var_set: c"PyContextVar_Set" as Two,
+    new_weak: c"PyWeakref_NewRef" as Two,
     type_from: c"PyType_FromSpec" as unsafe extern "C-unwind" fn(*mut Spec) -> *mut Object,
     type_slot: c"PyType_GetSlot" as unsafe extern "C-unwind" fn(*mut Object, c_int) -> *mut c_void,
     type_alloc: c"PyType_GenericAlloc" as unsafe extern "C-unwind" fn(*mut Object, isize) -> *mut Object,
@@ -176,6 +187,10 @@ impl Python {
     pub(super) fn get() -> Option<&'static Self> {
         static PYTHON: OnceLock<Option<Python>> = OnceLock::new();
         PYTHON.get_or_init(Self::find).as_ref()
+    }
+
+    pub(super) fn vectorcall(&self) -> Option<Vectorcall> {
+        self.vectorcall
     }
 
     /// Whether an object's head is where it is looked for: it is elsewhere without a GIL, and in builds that trace references.

@@ -11,7 +11,7 @@ use super::clients::Kind;
 use super::cpython::{FAST, Method, Object, Owned, Python, WITH_KEYWORDS};
 use super::layer::Layer;
 use super::objects::{Habits, Processing, Turns};
-use super::{recall, started, trains, turns};
+use super::{loops, recall, started, trains, turns};
 use crate::contained::contained;
 
 /// `_PyCFunctionFast`: borrows its arguments, and gives a new reference.
@@ -41,7 +41,7 @@ fn given(python: &'static Python) -> Option<Owned> {
     put(c"Processing", Processing::kind(python))?;
     put(c"Habits", Habits::kind(python))?;
     put(c"Turns", Turns::kind(python, turns::next))?;
-    let functions: [(_, Fast); 11] = [
+    let functions: [(_, Fast); 12] = [
         (c"begin", begin),
         (c"next_send", next_send),
         (c"new_train", new_train),
@@ -53,6 +53,7 @@ fn given(python: &'static Python) -> Option<Owned> {
         (c"given", given_plainly),
         (c"recall", recalled),
         (c"member", member),
+        (c"loop_method", loop_method),
     ];
     for (name, function) in functions {
         put(name, new_function(python, name, function as *const c_void, FAST))?;
@@ -244,6 +245,23 @@ unsafe extern "C-unwind" fn method(_: *mut Object, arguments: *const *mut Object
     let Some(kind_of_method) = name.and_then(Kind::of) else { return none() };
     // SAFETY: `kind` is a type, for the layer gives nothing else.
     unsafe { kind_of_method.new_method(python, kind, original) }.map_or_else(none, Owned::into_raw)
+}
+
+/// `loop_method(kind: type, name: str, original, slow)`: the method of a class of event loops that does the same as `slow`, quicker;
+/// `None` for one that there is not.
+///
+/// # Safety
+///
+/// See [`begin`].
+unsafe extern "C-unwind" fn loop_method(_: *mut Object, arguments: *const *mut Object, count: isize) -> *mut Object {
+    // SAFETY: as promised by the caller.
+    let Some((python, [kind, name, original, slow])) = (unsafe { called(arguments, count) }) else { return none() };
+    // SAFETY: arguments live during the call; `kind` is a type, for the layer gives nothing else.
+    let method = unsafe {
+        let name = python.text(&*name);
+        name.and_then(|name| loops::new_method(python, kind, name, [original, slow]))
+    };
+    method.map_or_else(none, Owned::into_raw)
 }
 
 /// The arguments of a call, if they are as many.

@@ -24,6 +24,10 @@ pub(super) struct Layer {
     pub message: *mut Object,
     /// What is in the layer's `_trains.py`.
     pub trains: *mut Object,
+    /// The context variable there of the number that a task has.
+    pub train_of_task: *mut Object,
+    /// What is known of coroutines, of `_started.py`.
+    pub coroutines: *mut Object,
     /// Seconds that a message may be taken for a cause for without more ado.
     pub shortest: f64,
     /// Seconds that it may at most, however long others took.
@@ -41,6 +45,11 @@ pub(super) struct Names {
     pub habits: *mut Object,
     /// Gives the event loop that runs on the calling thread, once asyncio is there.
     pub running: *mut Object,
+    pub asyncio: *mut Object,
+    pub current_task: *mut Object,
+    pub coroutine_code: *mut Object,
+    pub coroutine_frame: *mut Object,
+    pub locals: *mut Object,
     pub topic: *mut Object,
     pub partition: *mut Object,
     pub value: *mut Object,
@@ -108,6 +117,8 @@ impl Layer {
             started: given(c"started")?,
             message,
             trains: given(c"trains")?,
+            train_of_task: given(c"train_of_task")?,
+            coroutines: given(c"coroutines")?,
             shortest: python.signed(given(c"shortest_ms")?) as f64 / 1000.0,
             longest: python.signed(given(c"longest_ms")?) as f64 / 1000.0,
             names: Names {
@@ -116,6 +127,11 @@ impl Layer {
                 spans: python.name(c"opentelemetry.trace")?,
                 habits: python.name(c"_tracer_interceptors")?,
                 running: python.name(c"running")?,
+                asyncio: python.name(c"asyncio")?,
+                current_task: python.name(c"current_task")?,
+                coroutine_code: python.name(c"cr_code")?,
+                coroutine_frame: python.name(c"cr_frame")?,
+                locals: python.name(c"f_locals")?,
                 topic: python.name(c"topic")?,
                 partition: python.name(c"partition")?,
                 value: python.name(c"value")?,
@@ -190,8 +206,17 @@ impl Layer {
         if trains::is_lent() || self.is_loaded(names.spans) {
             return Ok(None);
         }
-        if !self.is_loaded(names.greenlets) && !self.is_loaded(names.trio) && self.is_without_a_loop() {
-            return Ok(Some(trains::of_this_thread()));
+        if !self.is_loaded(names.greenlets)
+            && !self.is_loaded(names.trio)
+            && let Some(running) = self.running()
+        {
+            if self.python.is_none(running.raw()) {
+                return Ok(Some(trains::of_this_thread()));
+            }
+            // SAFETY: the loop lives, and the GIL is held.
+            if let Some(number) = unsafe { self.train_of_task(&running) } {
+                return Ok(Some(number));
+            }
         }
         // SAFETY: a function without arguments, and the GIL is held.
         let number = unsafe { self.called(self.slow.train, []) }.ok_or(Interrupted)?;
@@ -199,8 +224,8 @@ impl Layer {
         Ok((number != 0).then_some(number))
     }
 
-    /// Whether no event loop runs on this thread.
-    fn is_without_a_loop(&self) -> bool {
+    /// The event loop that runs on this thread, or `None` of Python's; `None`: that cannot be had.
+    fn running(&self) -> Option<Owned> {
         // SAFETY: a `dict`, a name, and a function without arguments; the GIL is held.
         let running = unsafe {
             let running = (self.python.dict_get)(self.trains, self.names.running);
@@ -209,7 +234,56 @@ impl Layer {
         if running.is_none() {
             self.python.clear_error();
         }
-        running.is_some_and(|running| self.python.is_none(running.raw()))
+        running
+    }
+
+    /// The number of the task that the loop runs, which is given one if it has none; `None`: it runs none, or that cannot be had.
+    ///
+    /// # Safety
+    ///
+    /// The loop lives, and the GIL is held.
+    unsafe fn train_of_task(&self, running: &Owned) -> Option<u64> {
+        let python = self.python;
+        // SAFETY: as promised by the caller; what the variable has is a pair of a function that gives the task, and its number. Each
+        // place of the new one is filled once, by a reference that it takes over.
+        unsafe {
+            let asyncio = (python.dict_get)(self.modules, self.names.asyncio);
+            if asyncio.is_null() {
+                return None;
+            }
+            let current_task = python.attribute(asyncio, self.names.current_task)?;
+            let task = self.called(current_task.raw(), [running.raw()]);
+            let Some(task) = task.filter(|task| !python.is_none(task.raw())) else {
+                python.clear_error();
+                return None;
+            };
+            let mut known = ptr::null_mut();
+            (python.var_get)(self.train_of_task, python.none, &raw mut known);
+            let known = python.owned(known).filter(|known| !python.is_none(known.raw()));
+            if let Some(known) = known {
+                let of = self.called((python.tuple_get)(known.raw(), 0), []);
+                if of.is_some_and(|of| of.raw() == task.raw()) {
+                    return Some(python.signed((python.tuple_get)(known.raw(), 1)).cast_unsigned());
+                }
+            }
+            let number = trains::new();
+            let (weak, told) = (
+                python.owned((python.new_weak)(task.raw(), ptr::null_mut())),
+                python.owned((python.new_unsigned)(number)),
+            );
+            let pair = python.owned((python.tuple_new)(2));
+            let (Some(weak), Some(told), Some(pair)) = (weak, told, pair) else {
+                python.clear_error();
+                return None;
+            };
+            (python.tuple_set)(pair.raw(), 0, weak.into_raw());
+            (python.tuple_set)(pair.raw(), 1, told.into_raw());
+            let token = python.owned((python.var_set)(self.train_of_task, pair.raw()));
+            if token.is_none() {
+                python.clear_error();
+            }
+            token.map(|_| number)
+        }
     }
 
     /// What is current in the calling context; `None`: that cannot be had.

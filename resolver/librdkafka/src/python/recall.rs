@@ -476,8 +476,7 @@ impl Python {
                 }
                 return (!found.is_null()).then(|| self.refer(found));
             }
-            let found =
-                if (self.has)(mapping, name) == 1 { self.owned((self.get_item)(mapping, name)) } else { None };
+            let found = if (self.has)(mapping, name) == 1 { self.owned((self.get_item)(mapping, name)) } else { None };
             if found.is_none() {
                 self.clear_error();
             }
