@@ -4,6 +4,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
+
 use sha2::{Digest as _, Sha256};
 
 use crate::batch::SpanFields;
@@ -14,7 +16,7 @@ use crate::services::matches_in_any_case;
 #[derive(Debug)]
 pub(crate) struct Captured {
     headers: Box<[CapturedHeader]>,
-    redact_values: Box<[String]>,
+    redact_values: Arc<[String]>,
     key: MessageKey,
 }
 
@@ -52,7 +54,7 @@ impl Captured {
         };
         Some(Box::new(Self {
             headers: attributes.capture_headers.iter().map(header).collect(),
-            redact_values: attributes.redact_values.as_slice().into(),
+            redact_values: attributes.redact_values.clone(),
             key: attributes.message_key,
         }))
     }

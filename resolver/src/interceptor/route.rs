@@ -55,7 +55,7 @@ pub(crate) struct Traced {
     pub has_trace_context: bool,
     pub size_limit: Arc<SizeLimit>,
     pub header_refusals: HeaderRefusals,
-    pub extract: Box<[Propagator]>,
+    pub extract: Arc<[Propagator]>,
     /// What spans say beyond the conventions' own, if anything.
     pub captured: Option<Box<Captured>>,
     pub sampler: Sampler,
@@ -153,7 +153,7 @@ impl RouteMaker {
             injects_baggage: settings.inject.contains(&Propagator::Baggage),
             size_limit,
             header_refusals,
-            extract: settings.extract.as_slice().into(),
+            extract: settings.extract.clone(),
             captured: Captured::of(&settings.attributes),
             has_trace_context: settings.inject.contains(&Propagator::TraceContext),
             sampler,

@@ -46,7 +46,8 @@ pub(super) struct Refused {
 }
 
 /// By cluster and topic.
-type Limits = HashMap<(String, String), Arc<SizeLimit>>;
+#[derive(Default)]
+struct Limits(HashMap<(String, String), Arc<SizeLimit>>);
 
 /// `Produce` in the Kafka protocol.
 pub(super) const PRODUCE: i16 = 0;
@@ -67,17 +68,22 @@ pub(super) fn last_answer() -> u64 {
     ANSWER.try_with(Cell::get).unwrap_or(0)
 }
 
+impl Limits {
+    fn of(&mut self, cluster: &str, topic: &str) -> Arc<SizeLimit> {
+        let key = (cluster.to_owned(), topic.to_owned());
+        match self.0.get(&key) {
+            Some(limit) => Arc::clone(limit),
+            None if self.0.len() < MAX_TOPICS => Arc::clone(self.0.entry(key).or_default()),
+            None => Arc::default(),
+        }
+    }
+}
+
 impl SizeLimit {
     /// The one of this topic. `cluster` tells equal topics of several clusters apart, as far as is known.
     pub(super) fn of(cluster: &str, topic: &str) -> Arc<Self> {
         static LIMITS: PerProcess<Mutex<Limits>> = PerProcess::new();
-        let mut limits = LIMITS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (cluster.to_owned(), topic.to_owned());
-        match limits.get(&key) {
-            Some(limit) => Arc::clone(limit),
-            None if limits.len() < MAX_TOPICS => Arc::clone(limits.entry(key).or_default()),
-            None => Arc::default(),
-        }
+        LIMITS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner).of(cluster, topic)
     }
 
     /// How large a message may be with our headers, of a producer that takes `max_bytes`.
@@ -222,9 +228,10 @@ mod tests {
 
     #[test]
     fn producers_of_one_cluster_learn_together() {
-        SizeLimit::of("east", "orders").refused(0, 1, ours(500));
-        assert_eq!(SizeLimit::of("east", "orders").of_producer(MAX), 499);
-        assert_eq!(SizeLimit::of("west", "orders").of_producer(MAX), MAX);
-        assert_eq!(SizeLimit::of("east", "payments").of_producer(MAX), MAX);
+        let mut limits = Limits::default();
+        limits.of("east", "orders").refused(0, 1, ours(500));
+        assert_eq!(limits.of("east", "orders").of_producer(MAX), 499);
+        assert_eq!(limits.of("west", "orders").of_producer(MAX), MAX);
+        assert_eq!(limits.of("east", "payments").of_producer(MAX), MAX);
     }
 }

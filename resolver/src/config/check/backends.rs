@@ -131,10 +131,10 @@ pub(super) fn shared_files(draft: &ConfigDraft, findings: &mut Findings) {
 }
 
 /// Every `export` that could be read: of services, of their topics and of the defaults.
-fn exports(draft: &ConfigDraft) -> impl Iterator<Item = &Vec<usize>> {
+fn exports(draft: &ConfigDraft) -> impl Iterator<Item = &[usize]> {
     let layers = draft
         .services
         .iter()
         .flat_map(|service| std::iter::once(&service.layer).chain(service.overrides.iter().map(|(_, layer)| layer)));
-    layers.chain(std::iter::once(&draft.defaults)).filter_map(|layer| layer.export.as_ref()?.as_ref().ok())
+    layers.chain(std::iter::once(&draft.defaults)).filter_map(|layer| layer.export.as_ref()?.as_deref().ok())
 }

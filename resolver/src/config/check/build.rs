@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
+
 use super::whole;
 use crate::config::draft::backend::BackendDraft;
 use crate::config::draft::config::ConfigDraft;
@@ -104,7 +106,7 @@ fn service(draft: ServiceDraft, survivors: &[Option<usize>], findings: &mut Find
     let (settings, resource, exclude) = parts.unwrap_or_else(|Broken| {
         let message = format!("service `{}` is off: its messages pass untouched", draft.name);
         findings.mention(Problem::warning(code::SWITCHED_OFF, message).at(draft.span.clone(), "").help(WHY).follows());
-        (untouched(), Vec::new(), Vec::new())
+        (untouched(), Vec::new(), Arc::default())
     });
     let topic_settings = if is_off { Vec::new() } else { overrides(draft.overrides, survivors, findings) };
     // With a constraint lost, its rules would claim messages that were never meant for it.
@@ -118,7 +120,7 @@ fn service(draft: ServiceDraft, survivors: &[Option<usize>], findings: &mut Find
         group_ids,
         name: draft.name,
         span: draft.span,
-        exclude: patterns(exclude),
+        exclude: exclude.iter().map(|placed| placed.pattern.clone()).collect(),
         settings,
         topic_settings,
         resource,
@@ -152,8 +154,12 @@ fn settings(layer: &Layer, survivors: &[Option<usize>]) -> Result<Settings, Brok
 }
 
 /// Those of the declared backends that can be had, by their places.
-fn surviving(declared: &[usize], survivors: &[Option<usize>]) -> Vec<usize> {
-    declared.iter().filter_map(|index| survivors.get(*index).copied().flatten()).collect()
+fn surviving(declared: &Arc<[usize]>, survivors: &[Option<usize>]) -> Arc<[usize]> {
+    let place = |index: &usize| survivors.get(*index).copied().flatten();
+    if declared.iter().all(|index| place(index) == Some(*index)) {
+        return declared.clone();
+    }
+    declared.iter().filter_map(place).collect()
 }
 
 fn patterns(list: Vec<PlacedPattern>) -> Vec<Pattern> {

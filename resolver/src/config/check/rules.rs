@@ -145,7 +145,7 @@ fn captured_secrets(service: &ServiceDraft, findings: &mut Findings) {
     let mut told: Vec<&str> = Vec::new();
     for (span, layer) in own.chain(service.overrides.iter().map(|(placed, layer)| (&placed.span, layer))) {
         let (Some(Ok(names)), Some(Ok(globs))) = (&layer.capture_headers, &layer.redact_headers) else { continue };
-        for name in names {
+        for name in names.iter() {
             let lower = Pattern::Exact(name.to_ascii_lowercase());
             let hides = |glob: &&String| meet(&from_text(&glob.to_ascii_lowercase()), &lower);
             let Some(glob) = globs.iter().find(hides).filter(|_| !told.contains(&name.as_str())) else { continue };

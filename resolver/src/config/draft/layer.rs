@@ -3,6 +3,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
+
 use crate::config::model::{
     Ambient, Conventions, Measuring, MessageKey, ParentDecision, Propagator, Relation, Sampler, Settings,
     SpanAttributes, Trace,
@@ -21,18 +23,18 @@ pub(crate) struct Layer {
     pub(crate) parent: Said<ParentDecision>,
     pub(crate) relation: Said<Relation>,
     pub(crate) ambient: Said<Ambient>,
-    pub(crate) inject: Said<Vec<Propagator>>,
-    pub(crate) extract: Said<Vec<Propagator>>,
+    pub(crate) inject: Said<Arc<[Propagator]>>,
+    pub(crate) extract: Said<Arc<[Propagator]>>,
     pub(crate) reinject: Said<bool>,
     pub(crate) commit_spans: Said<bool>,
     /// Indices of the backends as declared, before any is taken out.
-    pub(crate) export: Said<Vec<usize>>,
-    pub(crate) capture_headers: Said<Vec<String>>,
-    pub(crate) redact_headers: Said<Vec<String>>,
-    pub(crate) redact_values: Said<Vec<String>>,
+    pub(crate) export: Said<Arc<[usize]>>,
+    pub(crate) capture_headers: Said<Arc<[String]>>,
+    pub(crate) redact_headers: Said<Arc<[String]>>,
+    pub(crate) redact_values: Said<Arc<[String]>>,
     pub(crate) message_key: Said<MessageKey>,
     pub(crate) conventions: Said<Conventions>,
-    pub(crate) exclude: Said<Vec<PlacedPattern>>,
+    pub(crate) exclude: Said<Arc<[PlacedPattern]>>,
     /// By attribute; a later entry replaces an earlier one of the same name.
     pub(crate) resource: Vec<(String, Result<String, Broken>)>,
 }
@@ -118,11 +120,11 @@ pub(crate) fn untouched() -> Settings {
         parent: ParentDecision::Respect,
         relation: Relation::Parent,
         ambient: Ambient::Off,
-        inject: Vec::new(),
-        extract: Vec::new(),
+        inject: Arc::default(),
+        extract: Arc::default(),
         reinject: false,
         commit_spans: false,
-        export: Vec::new(),
+        export: Arc::default(),
         attributes: SpanAttributes::default(),
     }
 }
@@ -138,7 +140,7 @@ mod tests {
         (
             proptest::option::of(prop_oneof![Just(Ok(Trace::Off)), Just(Ok(Trace::Spans)), Just(Err(Broken))]),
             proptest::option::of((0.0f64..1.0).prop_map(|ratio| Ok(Sampler::Ratio(ratio)))),
-            proptest::option::of(proptest::collection::vec(0usize..5, 0..3).prop_map(Ok)),
+            proptest::option::of(proptest::collection::vec(0usize..5, 0..3).prop_map(|export| Ok(export.into()))),
             proptest::collection::btree_map("[ab]", any::<bool>().prop_map(move |v| text(&v)), 0..3),
         )
             .prop_map(|(trace, sampler, export, resource)| Layer {

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::layer::{Said, said};
@@ -15,7 +16,7 @@ use crate::config::report::findings::Broken;
 pub(crate) struct MetricsLayer {
     pub(crate) own: Said<bool>,
     pub(crate) interval: Said<Duration>,
-    pub(crate) export: Said<Vec<usize>>,
+    pub(crate) export: Said<Arc<[usize]>>,
     pub(crate) prometheus: Said<SocketAddr>,
     pub(crate) textfile: Said<PathBuf>,
 }

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::draft::metrics::MetricsLayer;
@@ -21,7 +22,7 @@ pub(super) fn read(reader: &mut VariableReader<'_>) -> MetricsLayer {
         own: Some(Ok(true)),
         interval: interval.map(|interval| Ok(interval.max(SHORTEST))),
         // Who wants them asked for wants them sent to nobody.
-        export: (!kinds.contains(&Kind::Sent)).then(|| Ok(Vec::new())),
+        export: (!kinds.contains(&Kind::Sent)).then(|| Ok(Arc::default())),
         prometheus: prometheus.map(Ok),
         textfile: None,
     }

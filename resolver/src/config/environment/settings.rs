@@ -16,7 +16,7 @@ pub(super) fn read(reader: &mut VariableReader<'_>) -> Layer {
         sampler: sampler.map(|(sampler, _)| Ok(sampler)),
         parent: sampler.map(|(_, parent)| Ok(parent)),
         inject: formats.clone().map(|formats| Ok(formats.into_iter().filter(|format| format.is_written()).collect())),
-        extract: formats.map(Ok),
+        extract: formats.map(|formats| Ok(formats.into())),
         conventions: conventions.map(Ok),
         ..Layer::default()
     }

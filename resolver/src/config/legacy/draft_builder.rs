@@ -49,8 +49,8 @@ impl DraftBuilder {
         let excluded = if self.environment.allows_ksql_topics { Vec::new() } else { vec![nowhere(KSQL)] };
         Layer {
             sampler: Some(Ok(sampler.or(self.environment.sampler).unwrap_or(Sampler::AlwaysOn))),
-            export: Some(Ok(export)),
-            exclude: Some(Ok(excluded)),
+            export: Some(Ok(export.into())),
+            exclude: Some(Ok(excluded.into())),
             ..Layer::default()
         }
         .over(&self.common())
@@ -62,8 +62,8 @@ impl DraftBuilder {
             parent: Some(Ok(ParentDecision::Respect)),
             // Programs of that time read the consumer's context from the record.
             reinject: Some(Ok(true)),
-            inject: Some(Ok(self.environment.inject.clone())),
-            extract: Some(Ok(self.environment.extract.clone())),
+            inject: Some(Ok(self.environment.inject.as_slice().into())),
+            extract: Some(Ok(self.environment.extract.as_slice().into())),
             resource: self.environment.tags.iter().map(|(name, value)| (name.clone(), Ok(value.clone()))).collect(),
             ..Layer::default()
         }

@@ -18,7 +18,7 @@ pub(crate) fn read(defaults: Defaults, reader: &mut VariableReader<'_>) -> Optio
     let mut layer = builder.layer(None, &Reporter::default(), &(0..0));
     if let Some(Ok(exclude)) = &mut layer.exclude {
         // No list of topics limits this service, so the brokers' own ones must not reach it.
-        exclude.push(nowhere("__*"));
+        *exclude = exclude.iter().cloned().chain([nowhere("__*")]).collect();
     }
     Some(ConfigDraft {
         services: vec![ServiceDraft::without_rules(name, 0..0, layer)],

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What is measured beside spans, and how it leaves.
@@ -14,7 +15,7 @@ pub struct Metrics {
     /// How often metrics go to the backends and into the file.
     pub interval: Duration,
     /// Indices of the backends that get them. `None`: all that are exported to, and whose plugins take metrics.
-    pub export: Option<Vec<usize>>,
+    pub export: Option<Arc<[usize]>>,
     /// Where Prometheus may ask.
     pub prometheus: Option<SocketAddr>,
     /// Absolute; `{pid}` in it stands for the process's number.

@@ -2,7 +2,9 @@
 
 #![forbid(unsafe_code)]
 
-/// How messages are traced, with defaults < service < topic merged.
+use std::sync::Arc;
+
+/// How messages are traced, with defaults < service < topic merged. What several say alike they share.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Whether messages get spans; see also [`Settings::trace_in_effect`].
@@ -18,15 +20,15 @@ pub struct Settings {
     /// What the consumption of a message means for what the thread sends next.
     pub ambient: Ambient,
     /// Formats written into headers.
-    pub inject: Vec<Propagator>,
+    pub inject: Arc<[Propagator]>,
     /// Formats read from headers, in order; the first that yields a valid context is taken.
-    pub extract: Vec<Propagator>,
+    pub extract: Arc<[Propagator]>,
     /// Write the consumer span's context back into the headers that the application reads.
     pub reinject: bool,
     /// Commits of offsets get spans, too.
     pub commit_spans: bool,
     /// Indices into `Config::backends`.
-    pub export: Vec<usize>,
+    pub export: Arc<[usize]>,
     /// What a span says of its message.
     pub attributes: SpanAttributes,
 }
@@ -35,11 +37,11 @@ pub struct Settings {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SpanAttributes {
     /// Names of message headers whose values become attributes, as the messages have them.
-    pub capture_headers: Vec<String>,
+    pub capture_headers: Arc<[String]>,
     /// Globs of header names, in any case: of those only that they are there is told.
-    pub redact_headers: Vec<String>,
+    pub redact_headers: Arc<[String]>,
     /// Globs of values, in any case, that are not told.
-    pub redact_values: Vec<String>,
+    pub redact_values: Arc<[String]>,
     /// Whether the message's key is told.
     pub message_key: MessageKey,
     /// By which names.

@@ -10,6 +10,7 @@ use super::settings;
 use super::upkeep;
 use crate::config::draft::defaults::Defaults;
 use crate::config::model::Reload;
+use crate::config::reading::pattern::PlacedPattern;
 use crate::config::report::code;
 use crate::config::report::findings::{Broken, Findings};
 use crate::config::report::problem::Problem;
@@ -41,9 +42,9 @@ fn read(findings: &mut Findings) -> Option<Defaults> {
     let metrics = Section::open(top.field("metrics")?, "[metrics]".into(), keys::METRICS, findings).ok()?;
     let metrics = metrics::read(&metrics, &[EXAMPLE], findings);
     let mut layer = settings::read(&defaults, &[EXAMPLE], findings);
-    for placed in layer.exclude.iter_mut().flatten().flatten() {
-        // Its place is in the manual, not in the text that problems will be about.
-        placed.span = 0..0;
+    if let Some(Ok(exclude)) = &mut layer.exclude {
+        // Their places are in the manual, not in the text that problems will be about.
+        *exclude = exclude.iter().map(|placed| PlacedPattern { span: 0..0, ..placed.clone() }).collect();
     }
     let sending = sending::read(&backend, findings);
     let batch = sending::read_batch(&batch, findings);

@@ -107,7 +107,7 @@ fn one(item: Field<'_>, names: &Names<'_>, findings: &mut Findings) -> Result<Ex
         sampler.map(|field| Ok(Placed { value: sampler::read(field, findings)?, span: placed(field) })).transpose();
     let export = section.field("export").map(|field| {
         let indices = settings::export(field, names.backends, findings)?;
-        let names = indices.into_iter().filter_map(|index| names.backends.get(index).map(|name| (*name).to_owned()));
+        let names = indices.iter().filter_map(|index| names.backends.get(*index).map(|name| (*name).to_owned()));
         Ok(Placed { value: names.collect(), span: placed(field) })
     });
     let export = export.transpose();

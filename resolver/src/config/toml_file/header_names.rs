@@ -2,13 +2,15 @@
 
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
+
 use crate::config::reading::field::Field;
 use crate::config::report::code;
 use crate::config::report::findings::{Broken, Findings};
 use crate::config::report::problem::Problem;
 
 /// Names of headers, as the messages have them.
-pub(super) fn read(field: Field<'_>, findings: &mut Findings) -> Result<Vec<String>, Broken> {
+pub(super) fn read(field: Field<'_>, findings: &mut Findings) -> Result<Arc<[String]>, Broken> {
     list(field, "a list of names of message headers", MOST_NAMES, findings, |name| match name {
         _ if name.contains(['*', '?']) => {
             Some("a glob, and headers are named one by one, so that none comes by chance")
@@ -19,7 +21,7 @@ pub(super) fn read(field: Field<'_>, findings: &mut Findings) -> Result<Vec<Stri
 }
 
 /// Globs, in any case.
-pub(super) fn redactions(field: Field<'_>, findings: &mut Findings) -> Result<Vec<String>, Broken> {
+pub(super) fn redactions(field: Field<'_>, findings: &mut Findings) -> Result<Arc<[String]>, Broken> {
     list(field, "a list of globs with * and ?", MOST_GLOBS, findings, |glob| {
         (glob.len() > LONGEST).then_some("too long: a glob has at most 128 bytes")
     })
@@ -31,7 +33,7 @@ fn list(
     most: usize,
     findings: &mut Findings,
     flaw: impl Fn(&str) -> Option<&'static str>,
-) -> Result<Vec<String>, Broken> {
+) -> Result<Arc<[String]>, Broken> {
     let items = field.items(wants, findings)?;
     if items.len() > most {
         let message = format!("`{}` takes {most} entries at most", field.key);
@@ -56,7 +58,7 @@ fn list(
             None => texts.push(text.to_owned()),
         }
     }
-    outcome.map(|()| texts)
+    outcome.map(|()| texts.into())
 }
 
 /// Headers that one span may tell.

@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
+
 use super::header_names;
 use super::keys;
 use super::patterns::{self, PatternsOf};
@@ -38,7 +40,7 @@ pub(crate) fn read(section: &Section<'_>, backends: &[&str], findings: &mut Find
         conventions: section.field("conventions").map(|field| field.choice(CONVENTIONS, findings)),
         exclude: section.field("exclude").map(|field| {
             let (patterns, whole) = patterns::read_list(field, PatternsOf::Topics, findings);
-            whole.map(|()| patterns)
+            whole.map(|()| patterns.into())
         }),
         ..Layer::default()
     };
@@ -79,7 +81,7 @@ enum FormatsTo {
     Read,
 }
 
-fn propagators(field: Field<'_>, to: FormatsTo, findings: &mut Findings) -> Result<Vec<Propagator>, Broken> {
+fn propagators(field: Field<'_>, to: FormatsTo, findings: &mut Findings) -> Result<Arc<[Propagator]>, Broken> {
     let wants = format!("a list of {}", listed(&names_of(PROPAGATORS)));
     let mut formats = Vec::new();
     let mut none = None;
@@ -98,7 +100,7 @@ fn propagators(field: Field<'_>, to: FormatsTo, findings: &mut Findings) -> Resu
             Problem::error(code::CONTRADICTION, format!("`{}` says \"none\" and names formats too", field.key))
                 .at(item.span(), "take this out, or the others"),
         )),
-        _ => Ok(formats),
+        _ => Ok(formats.into()),
     }
 }
 
@@ -110,7 +112,7 @@ fn only_read(item: Field<'_>, findings: &mut Findings) -> Broken {
 }
 
 /// The names of backends, as indices.
-pub(super) fn export(field: Field<'_>, backends: &[&str], findings: &mut Findings) -> Result<Vec<usize>, Broken> {
+pub(super) fn export(field: Field<'_>, backends: &[&str], findings: &mut Findings) -> Result<Arc<[usize]>, Broken> {
     let mut indices = Vec::new();
     let mut outcome = Ok(());
     for item in field.items("a list of names of [backends]", findings)? {
@@ -135,7 +137,7 @@ pub(super) fn export(field: Field<'_>, backends: &[&str], findings: &mut Finding
             }
         }
     }
-    outcome.map(|()| indices)
+    outcome.map(|()| indices.into())
 }
 
 fn resource(field: Field<'_>, findings: &mut Findings) -> Vec<(String, Result<String, Broken>)> {

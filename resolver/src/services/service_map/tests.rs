@@ -564,11 +564,11 @@ fn settings(mark: f64) -> Settings {
         parent: ParentDecision::Respect,
         relation: Relation::Parent,
         ambient: Ambient::Thread,
-        inject: vec![Propagator::TraceContext],
-        extract: vec![Propagator::TraceContext],
+        inject: [Propagator::TraceContext].into(),
+        extract: [Propagator::TraceContext].into(),
         reinject: false,
         commit_spans: false,
-        export: Vec::new(),
+        export: Default::default(),
         attributes: Default::default(),
     }
 }

@@ -214,11 +214,11 @@ fn settings(sampler: config::Sampler, parent: ParentDecision) -> Settings {
         parent,
         relation: Relation::Parent,
         ambient: Ambient::Thread,
-        inject: vec![Propagator::TraceContext],
-        extract: vec![Propagator::TraceContext],
+        inject: [Propagator::TraceContext].into(),
+        extract: [Propagator::TraceContext].into(),
         reinject: false,
         commit_spans: false,
-        export: Vec::new(),
+        export: Default::default(),
         attributes: Default::default(),
     }
 }

@@ -13,7 +13,7 @@ fn meaning(config: &Config) -> String {
     let settings = |settings: &tracer_resolver::config::Settings| {
         format!(
             "{:?} {:?}",
-            tracer_resolver::config::Settings { export: Vec::new(), ..settings.clone() },
+            tracer_resolver::config::Settings { export: Default::default(), ..settings.clone() },
             names(&settings.export)
         )
     };
