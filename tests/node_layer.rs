@@ -6,14 +6,12 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use words::child::without_tracing;
 use words::foreign::{kafka_javascript, kafka_javascript_in_one, library, node_modules, node_packages, skip};
 use words::kafka::Kafka;
 use words::receivers::ReceivedSpan;
-use words::{Ended, Traced, WayIn, draw_traces, draw_traces_with, run};
+use words::{Traced, WayIn, draw_traces, draw_traces_with, run};
 
 const BILLING: &str = r#"
     [services.shop]
@@ -300,74 +298,6 @@ fn what_fails_says_why_and_the_program_sees_it_as_without_the_layer() {
         traces.iter().any(|(trace, _)| trace.contains("  all: process orders\n    all: send later\n")),
         "{traces:#?}"
     );
-}
-
-/// What of the layer fails, one at a time, in shapes of program that come by it.
-const DEFECTS: [&str; 24] = [
-    "others.Account.handed",
-    "others.Account.opens",
-    "others.Account.fails",
-    "others.Account.begins",
-    "others.Account.comes",
-    "others.Account.pends",
-    "others.Account.sentTo",
-    "others.Account.ends",
-    "processing.Processing.begin",
-    "processing.Processing.sends",
-    "processing.Processing.sendsInFact",
-    "processing.Processing.context",
-    "processing.Processing.isOver",
-    "processing.Processing.settle",
-    "processing.Processing.hold",
-    "processing.Processing.release",
-    "processing.Processing._end",
-    "turns.Turn.enter",
-    "turns.Turn.leave",
-    "turns.Turn.isOver",
-    "library.find",
-    "resources.follow",
-    "opentelemetry.isThere",
-    "opentelemetry.activeSpan",
-];
-
-#[test]
-fn a_defect_of_the_layer_fails_no_call_of_the_program() {
-    let Some(modules) = node_modules() else { return };
-    let shapes = ["events", "for of", "pipe", "write stream", "stream, for await"];
-    let (told, harmed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    for defects in DEFECTS.chunks(AT_A_TIME) {
-        std::thread::scope(|scope| {
-            for defect in defects {
-                let (modules, told, harmed) = (&modules, &told, &harmed);
-                scope.spawn(move || {
-                    for shape in shapes {
-                        let ended = run_with_defect(modules, defect, shape);
-                        if ended.stderr.contains(": WARN: the layer for Node failed, and the program goes on: ") {
-                            told.fetch_add(1, Ordering::Relaxed);
-                        }
-                        let is_done = ended.stdout.lines().any(|line| line.ends_with(&format!(" of {ORDERS}")));
-                        if !is_done || !ended.status.success() {
-                            harmed.lock().unwrap().push(format!("{defect}, {shape}: {}", ended.stderr));
-                        }
-                    }
-                });
-            }
-        });
-    }
-    let harmed = harmed.into_inner().unwrap();
-    assert!(harmed.is_empty(), "{}", harmed.join("\n"));
-    let told = told.into_inner();
-    assert!(told > 2 * DEFECTS.len(), "most shapes come by most of what fails: {told} did");
-}
-
-/// A shape in which something of the layer fails.
-fn run_with_defect(modules: &Path, defect: &str, shape: &str) -> Ended {
-    let traced = Traced::on(Kafka::start_with(&["orders", "bills", "drafts"], 1), BILLING);
-    let count = ORDERS.to_string();
-    let mut command = node(&traced, WayIn::Preload, &[modules], true, &["--require", "./tests/node/defects.js"]);
-    command.args(["tests/node/shapes.js", shape, &count]);
-    command.env("DEFECT", defect).env("LAYER", layer_file().parent().unwrap());
-    run(&mut command)
 }
 
 #[test]

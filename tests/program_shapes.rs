@@ -45,13 +45,10 @@ fn shape(way: WayIn, program: &PathBuf, words: &[&str]) -> String {
     payments(&traced.spans())
 }
 
-const PYTHON: &str = "confluent-kafka==2.16.1\ngevent==26.9.0\neventlet==0.41.3\ngreenlet==3.5.6\nuvicorn==0.54.0\nuvloop==0.23.0\n\
-     anyio==4.16.0\ntrio==0.35.0";
-
 /// The shape of `tests/python/shapes.py` by both ways in.
 #[track_caller]
 fn python_shape(shape_name: &str, by_property: &str, by_preload: &str) {
-    let Some(python) = python_with("python-shapes", PYTHON) else { return };
+    let Some(python) = python_with("python-shapes", PYTHON_OF_SHAPES) else { return };
     for (way, expected) in [(WayIn::Property, by_property), (WayIn::Preload, by_preload)] {
         let found = shape(way, &python, &["tests/python/shapes.py", shape_name]);
         assert_eq!(found, expected, "{shape_name} {way:?}");
@@ -106,7 +103,7 @@ fn what_tasks_of_an_event_loop_send_begins_traces() {
 /// for a connection on which an answer is awaited.
 #[test]
 fn what_tasks_of_a_loop_by_select_send_begins_traces_where_calls_are_seen() {
-    let Some(python) = python_with("python-shapes", PYTHON) else { return };
+    let Some(python) = python_with("python-shapes", PYTHON_OF_SHAPES) else { return };
     assert_eq!(shape(WayIn::Preload, &python, &["tests/python/shapes.py", "tasks_without_epoll"]), none());
 }
 
@@ -126,7 +123,7 @@ fn each_request_of_a_thread_that_waits_for_the_answer_begins_a_trace() {
 /// has the order's number, is counted as right.
 #[test]
 fn what_is_sent_long_after_the_one_message_begins_traces() {
-    let Some(python) = python_with("python-shapes", PYTHON) else { return };
+    let Some(python) = python_with("python-shapes", PYTHON_OF_SHAPES) else { return };
     for way in WayIn::EACH {
         let found = shape(way, &python, &["tests/python/shapes.py", "read_once"]);
         assert!(found.starts_with("yX") && found.ends_with("....."), "{way:?}: {found}");
@@ -135,7 +132,7 @@ fn what_is_sent_long_after_the_one_message_begins_traces() {
 
 #[test]
 fn what_a_delivery_report_sends_begins_a_trace_where_calls_are_seen() {
-    let Some(python) = python_with("python-shapes", PYTHON) else { return };
+    let Some(python) = python_with("python-shapes", PYTHON_OF_SHAPES) else { return };
     let found = shape(WayIn::Preload, &python, &["tests/python/shapes.py", "report"]);
     assert_eq!(found.len(), 2 * ORDERS, "{found}");
     assert_eq!(found.matches('y').count(), ORDERS, "{found}");

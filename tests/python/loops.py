@@ -54,6 +54,25 @@ def loop_by_a_name_of_its_own():
         producer.produce("payments", message)
 
 
+class Proxy:
+    """As a framework's, of what is there only while a request is."""
+
+    def __getattribute__(self, name):
+        raise RuntimeError(f"{name}: there is no request")
+
+    @property
+    def __dict__(self):
+        raise RuntimeError("there is no request")
+
+
+def beside_a_proxy():
+    proxy = Proxy()
+    for _ in range(2):
+        if consumer.poll(1) is None:
+            proxy.request.poll()
+        producer.produce()
+
+
 def endless_loop():
     rounds = 0
     while True:
@@ -521,6 +540,7 @@ def as_it_is(shape):
 IN_TURN = [
     loop,
     loop_by_a_name_of_its_own,
+    beside_a_proxy,
     endless_loop,
     asks_at_the_end,
     by_functions,

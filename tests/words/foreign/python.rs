@@ -7,6 +7,10 @@ use std::sync::OnceLock;
 use super::made_once::{made_once, said};
 use super::skip::or_skip;
 
+/// What the shapes of programs need: an environment that is made once for all of their tests, `python-shapes`.
+pub const PYTHON_OF_SHAPES: &str = "confluent-kafka==2.16.1\ngevent==26.9.0\neventlet==0.41.3\ngreenlet==3.5.6\nuvicorn==0.54.0\nuvloop==0.23.0\n\
+     anyio==4.16.0\ntrio==0.35.0";
+
 /// The `python` of an environment with `REQUIREMENTS`, made once in cargo's target folder. Without Python, its module
 /// `venv` or the package registry there is none, and the test is skipped: that is said here.
 #[track_caller]
