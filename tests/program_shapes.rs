@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use words::foreign::{PAYING, c_program, python_with};
+use words::foreign::{PAYING, PYTHON_OF_SHAPES, c_program, python_with};
 use words::kafka::Kafka;
 use words::receivers::ReceivedSpan;
 use words::{Traced, WayIn, run};
