@@ -75,6 +75,17 @@ fn fill(traced: &Traced, producer: &BaseProducer) -> u64 {
     sent
 }
 
+/// Sends so many orders to brokers that are not there.
+fn fail(traced: &Traced, orders: usize) {
+    let mut config = traced.config(None);
+    config.set("bootstrap.servers", "127.0.0.1:1").set("message.timeout.ms", "300");
+    let cut_off: BaseProducer = config.create().unwrap();
+    for _ in 0..orders {
+        assert!(cut_off.send(order()).is_ok());
+    }
+    cut_off.flush(LIMIT).unwrap();
+}
+
 #[test]
 fn at_ten_times_what_a_collector_takes_every_trace_that_arrives_is_whole_and_says_for_how_many_it_stands() {
     if !is_alone(
@@ -211,14 +222,9 @@ fn a_send_that_fails_is_seen_although_its_trace_was_shed() {
     let producer = traced.producer();
     fill(&traced, &producer);
     let (before, shed) = (traced.counters().spans, traced.counters().shed);
-    let mut config = traced.config(None);
-    config.set("bootstrap.servers", "127.0.0.1:1").set("message.timeout.ms", "300");
-    let cut_off: BaseProducer = config.create().unwrap();
-    for _ in 0..200 {
-        assert!(cut_off.send(order()).is_ok());
-    }
-    cut_off.flush(LIMIT).unwrap();
-    assert!(traced.counters().shed > shed, "some of them are shed");
+    fail(&traced, 200);
+    let shed_of_them = traced.counters().shed - shed;
+    assert!(shed_of_them > 0, "some of them are shed");
     let status: serde_json::Value = serde_json::from_str(&traced.resolver().status()).unwrap();
     let (share, threshold) = (&status["new_traces"]["share"], &status["new_traces"]["threshold"]);
     let threshold = u64::from_str_radix(&format!("{:0<14}", threshold.as_str().unwrap()), 16).unwrap();
@@ -227,6 +233,16 @@ fn a_send_that_fails_is_seen_although_its_trace_was_shed() {
     traced.collector.respond_after(Duration::ZERO);
     traced.resolver().flush(Duration::from_secs(1));
     assert_eq!(traced.counters().spans - before, 200, "{:?}", traced.resolver().stats());
+    let spans = traced.spans();
+    let alone = spans.iter().filter(|span| span.status_code == "error" && span.trace_state == "ot=th:0").count();
+    assert_eq!(alone as u64, shed_of_them, "they stand for themselves alone");
+}
+
+#[test]
+fn a_send_that_fails_is_not_seen_whose_trace_the_sampler_does_not_keep() {
+    let traced = Traced::start(&["orders"], "[services.shop]\nproduces = [\"*\"]\nsampler = \"always_off\"\n");
+    fail(&traced, 20);
+    assert_eq!(traced.spans(), []);
 }
 
 #[test]
