@@ -18,6 +18,7 @@ use rdkafka::consumer::BaseConsumer;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tracer_resolver_rdkafka::Processing;
+use tracer_resolver_rdkafka::tell_if_refused;
 use words::kafka::{Kafka, assign, header_of};
 use words::receivers::ReceivedSpan;
 use words::{LIMIT, LogLines, Traced, child, run, traced_by};
@@ -63,8 +64,8 @@ fn poll(consumer: &BaseConsumer) -> BorrowedMessage<'_> {
 
 /// Sends orders until fewer traces begin, and gives how many were sent. The collector must not take anything.
 fn fill(traced: &Traced, producer: &BaseProducer) -> u64 {
-    let mut sent = 0;
-    while traced.counters().shed == 0 {
+    let (mut sent, shed) = (0, traced.counters().shed);
+    while traced.counters().shed == shed {
         for _ in 0..500 {
             assert!(producer.send(order()).is_ok());
         }
@@ -237,6 +238,36 @@ fn a_send_that_fails_is_seen_although_its_trace_was_shed() {
     let alone = spans.iter().filter(|span| span.status_code == "error" && span.trace_state == "ot=th:0").count();
     assert_eq!(alone as u64, shed_of_them, "they stand for themselves alone");
 }
+
+#[test]
+fn a_send_that_the_client_refuses_is_seen_although_its_trace_was_shed() {
+    if !is_alone("a_send_that_the_client_refuses_is_seen_although_its_trace_was_shed") {
+        return;
+    }
+    let traced = Traced::start(&["orders"], &format!("[services.shop]\nproduces = [\"*\"]\n[backends.otlp]\n{SMALL}"));
+    traced.collector.respond_after(Duration::from_secs(3600));
+    let producer = traced.producer();
+    // Until most traces are shed.
+    let mut sent = fill(&traced, &producer);
+    while traced.counters().shed < sent / 3 {
+        sent += fill(&traced, &producer);
+    }
+    let (before, shed) = (traced.counters().spans, traced.counters().shed);
+    let large = "p".repeat(2_000_000);
+    for _ in 0..REFUSED {
+        assert!(tell_if_refused(&producer, BaseProducer::send, order().payload(&large)).is_err());
+    }
+    let shed_of_them = traced.counters().shed - shed;
+    traced.collector.respond_after(Duration::ZERO);
+    traced.resolver().flush(Duration::from_secs(1));
+    assert_eq!(traced.counters().spans - before, REFUSED, "{:?}", traced.resolver().stats());
+    let spans = traced.spans();
+    let alone = spans.iter().filter(|span| span.status_code == "error" && span.trace_state == "ot=th:0").count() as u64;
+    assert!(alone == shed_of_them && alone > 0, "{alone} of {shed_of_them} stand for themselves alone");
+}
+
+/// As many as have a span in one second.
+const REFUSED: u64 = 10;
 
 #[test]
 fn a_send_that_fails_is_not_seen_whose_trace_the_sampler_does_not_keep() {
