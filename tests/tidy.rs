@@ -9,6 +9,8 @@ mod field_words;
 mod file_graph;
 #[path = "tidy/pages.rs"]
 mod pages;
+#[path = "tidy/published.rs"]
+mod published;
 #[path = "tidy/stand_in.rs"]
 mod stand_in;
 #[path = "tidy/unsafe_files.rs"]
@@ -188,6 +190,10 @@ fn markdown_pages() -> Vec<SourceFile> {
 fn collect(root: &Path, folder: &Path, ending: &str, files: &mut Vec<SourceFile>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path: PathBuf = entry.unwrap().path();
+        // What is linked is looked at where it is.
+        if path.is_symlink() {
+            continue;
+        }
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         if path.is_dir() {
             if name != "target" && name != "node_modules" && !name.starts_with('.') {

@@ -30,9 +30,7 @@ fn main() -> io::Result<()> {
 /// adapter: it needs nothing then, and builds where no registry can be reached.
 fn templates(root: &Path) -> io::Result<Vec<u8>> {
     let mut files = BTreeMap::new();
-    for (folder, name) in
-        [("templates", ""), ("../../plugins/api/include", "include/"), ("../../plugins/api/src", "api/src/")]
-    {
+    for (folder, name) in [("templates", ""), ("plugin-api/include", "include/"), ("plugin-api/src", "api/src/")] {
         println!("cargo:rerun-if-changed={folder}");
         collect(&root.join(folder), name, &mut files)?;
     }

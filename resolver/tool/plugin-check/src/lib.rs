@@ -37,6 +37,3 @@ pub use child::obey;
 pub use judge::{Checked, Finding, Outcome, Step, Wanted, check};
 pub use rule::Rule;
 pub use sample_run::{Fault, Ran, RunWanted, run};
-
-/// The specification, which every rule quotes.
-pub const HEADER: &str = include_str!("../../../../plugins/api/include/tracer_plugin.h");
