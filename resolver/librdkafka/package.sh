@@ -20,7 +20,8 @@
 #
 # All of them hold the same files, stripped. The wheel's tag and the dependencies of deb and rpm say which glibc they need, as
 # read off the files. What was stripped goes into an archive beside the packages: unpack it beside the files, or into a
-# folder of the debugger's, which finds it by the build id. The headers for plugins of one's own are in another archive.
+# folder of the debugger's, which finds it by the build id. The headers for plugins of one's own are in another archive, and the
+# bill of materials (CycloneDX) says whose code is in the files.
 set -euo pipefail
 
 readonly LIBRARIES=(libtracer_interceptors.so libtracer_plugin_{otlp,otlp_grpc,jaeger,zipkin,kafka,file}.so)
@@ -65,6 +66,7 @@ main() {
     gather
     for package in "${wanted[@]}"; do "make_$package"; done
     deliver_symbols
+    deliver_materials
     deliver_kit
 }
 
@@ -393,6 +395,13 @@ deliver_symbols() {
     local archive=tracer-resolver-$version-linux-$machine-debug-symbols.tar.gz
     pack "$work/symbols" . "$out/$archive"
     echo "debug symbols: $out/$archive"
+}
+
+# What is in the files, for programs that look for known flaws.
+deliver_materials() {
+    local file=$out/tracer-resolver-$version-linux-$machine.cdx.json
+    (cd "$root" && "$here/third-party.sh" "$triple" "$version" "$work/lib") >"$file"
+    echo "bill of materials: $file"
 }
 
 deliver() {
