@@ -1,4 +1,4 @@
-//! Promise: programs in C on the system's librdkafka, be it as old as 2.0.2, are traced through both ways in: every way to
+//! Promise: programs in C are traced through both ways in, on the system's librdkafka, on 1.7 and on the newest: every way to
 //! send, every way to receive, and a hundred thousand messages in a memory that stays as it is.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly, its helpers too")]
@@ -9,18 +9,35 @@ use std::time::{Duration, Instant};
 
 use rdkafka::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use words::foreign::{PROCESSING, Shop, c_program, processing_in_rust, run_rounds, skip};
+use words::foreign::{PROCESSING, Shop, c_program, librdkafka_of_python, processing_in_rust, run_rounds, skip};
 use words::kafka::{Kafka, assign, header_of, next_message, with_headers};
 use words::{Ended, LIMIT, Traced, WayIn, draw_traces_with, run};
 
 fn ended(traced: &Traced, way: WayIn, program: &Path, how: &[&str]) -> Ended {
-    let ended = run(traced.command(way, program).args(how));
+    ended_on(None, traced, way, program, how)
+}
+
+/// With the librdkafka of that folder, or the system's. Of another one's own log lines, some say at the end that its brokers are down.
+fn ended_on(librdkafka: Option<&Path>, traced: &Traced, way: WayIn, program: &Path, how: &[&str]) -> Ended {
+    let mut command = traced.command(way, program);
+    if let Some(folder) = librdkafka {
+        command.env("LD_LIBRARY_PATH", folder);
+    }
+    let mut ended = run(command.args(how));
     ended.expect_success();
+    if librdkafka.is_some() {
+        ended.stderr = ended.stderr.split_inclusive('\n').filter(|line| !line.starts_with('%')).collect();
+    }
     ended
 }
 
 #[test]
 fn the_flow_draws_what_the_rust_crate_draws() {
+    the_flow_on(None);
+}
+
+#[track_caller]
+fn the_flow_on(librdkafka: Option<&Path>) {
     let folder = tempfile::tempdir().unwrap();
     let Some(flow) = c_program(folder.path(), "c/flow.c", &[]) else { return };
     for (way, shop) in [
@@ -29,7 +46,7 @@ fn the_flow_draws_what_the_rust_crate_draws() {
         (WayIn::Both, Shop::SaysWhenItIsDone),
     ] {
         let traced = Traced::start(&["orders", "payments"], PROCESSING);
-        let ended = ended(&traced, way, &flow, &[]);
+        let ended = ended_on(librdkafka, &traced, way, &flow, &[]);
         assert_eq!((&*ended.stdout, &*ended.stderr), ("paid: order 0\npaid: order 1\npaid: order 2\n", ""));
         assert_eq!(traced.take_traces(), processing_in_rust(3, shop), "{way:?}");
     }
@@ -37,6 +54,11 @@ fn the_flow_draws_what_the_rust_crate_draws() {
 
 #[test]
 fn every_way_to_send_is_traced_and_comes_to_what_it_comes_to_untraced() {
+    every_way_to_send_on(None);
+}
+
+#[track_caller]
+fn every_way_to_send_on(librdkafka: Option<&Path>) {
     let folder = tempfile::tempdir().unwrap();
     let Some(sends) = c_program(folder.path(), "c/sends.c", &[]) else { return };
     // The last two have messages for a partition that is not there: librdkafka refuses them, tells no interceptor what
@@ -45,11 +67,11 @@ fn every_way_to_send_is_traced_and_comes_to_what_it_comes_to_untraced() {
         [("produce", 5), ("producev", 5), ("produceva", 5), ("batch", 5), ("partitions", 4), ("nowhere", 1)]
     {
         let untraced = Traced::start(&["orders"], PROCESSING);
-        let said = ended(&untraced, WayIn::None, &sends, &[how]).stdout;
+        let said = ended_on(librdkafka, &untraced, WayIn::None, &sends, &[how]).stdout;
         assert!(said.starts_with("taken ") && untraced.spans().is_empty(), "{how}: {said}");
         for way in WayIn::EACH {
             let traced = Traced::start(&["orders"], PROCESSING);
-            assert_eq!(ended(&traced, way, &sends, &[how]).stdout, said, "{how} {way:?}");
+            assert_eq!(ended_on(librdkafka, &traced, way, &sends, &[how]).stdout, said, "{how} {way:?}");
             let refused = if (how, way) == ("nowhere", WayIn::Preload) { 4 } else { 0 };
             let failed = "shop: send orders !_UNKNOWN_PARTITION\n".repeat(refused);
             let expected = "shop: send orders\n".repeat(arrive) + &failed;
@@ -60,6 +82,11 @@ fn every_way_to_send_is_traced_and_comes_to_what_it_comes_to_untraced() {
 
 #[test]
 fn every_way_to_receive_is_traced_and_what_is_sent_after_ten_messages_continues_none_of_them() {
+    every_way_to_receive_on(None);
+}
+
+#[track_caller]
+fn every_way_to_receive_on(librdkafka: Option<&Path>) {
     let folder = tempfile::tempdir().unwrap();
     let Some(receives) = c_program(folder.path(), "c/receives.c", &[]) else { return };
     let received = "billing: receive orders\n";
@@ -77,11 +104,32 @@ fn every_way_to_receive_is_traced_and_what_is_sent_after_ten_messages_continues_
         for (way, expected) in [(WayIn::Property, &receives_only), (WayIn::Preload, by_preload)] {
             let traced = Traced::start(&["orders", "payments"], PROCESSING);
             traced.send_numbered("orders", 10);
-            let ended = ended(&traced, way, &receives, &[how]);
+            let ended = ended_on(librdkafka, &traced, way, &receives, &[how]);
             assert_eq!((&*ended.stdout, &*ended.stderr), ("10\n", ""), "{how} {way:?}");
             let drawing = draw_traces_with(&traced.spans(), &["tracer_resolver.process.end"]);
             assert_eq!(&drawing, expected, "{how} {way:?}");
         }
+    }
+}
+
+/// The floor, the last of its major version, and the newest: as they are in Python's wheels, since no system has all of them.
+#[test]
+fn the_same_on_the_oldest_and_on_the_newest_librdkafka() {
+    for (client, version) in [("1.7.0", "1.7.0"), ("1.9.2", "1.9.2"), ("2.16.1", "2.16.0")] {
+        let Some(librdkafka) = librdkafka_of_python(client) else { return };
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("version.c");
+        let says =
+            "#include <librdkafka/rdkafka.h>\n#include <stdio.h>\nint main(void) { puts(rd_kafka_version_str()); }\n";
+        std::fs::write(&source, says).unwrap();
+        let Some(program) = c_program(folder.path(), source.to_str().unwrap(), &[]) else { return };
+        let traced = Traced::start(&[], PROCESSING);
+        let ended = ended_on(Some(&librdkafka), &traced, WayIn::None, &program, &[]);
+        assert_eq!(ended.stdout, format!("{version}\n"));
+        drop(traced);
+        the_flow_on(Some(&librdkafka));
+        every_way_to_send_on(Some(&librdkafka));
+        every_way_to_receive_on(Some(&librdkafka));
     }
 }
 

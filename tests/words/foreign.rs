@@ -24,7 +24,7 @@ mod python;
 mod rounds;
 mod skip;
 
-pub use c::c_program;
+pub use c::{c_program, librdkafka_of_python};
 pub use forwarding::{FORWARDING, forwarding_in_rust};
 pub use go::{GoBuild, go_program, plugin_in_go};
 pub use library::{build_folder, library};
