@@ -1,5 +1,5 @@
 //! Promise: the library exports what librdkafka and the dynamic linker are to find there and nothing else,
-//! brings no librdkafka along, stays loaded, and walks up no stack.
+//! brings no librdkafka along, stays loaded, and walks up no stack. Its header for C keeps what it had.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
@@ -91,5 +91,40 @@ fn it_cannot_walk_up_the_application_s_stack() {
         for walker in ["_Unwind_Backtrace", "_Unwind_ForcedUnwind", " backtrace", "unw_step"] {
             assert!(!symbols.contains(walker), "{symbols}");
         }
+    }
+}
+
+/// What programs were compiled with stays: functions by name and type, and the table's fields, each at its place. What is new
+/// comes at the end of the table, and is noted by `release.sh interfaces --note`.
+#[test]
+fn the_header_for_c_has_what_was_noted_of_it() {
+    let today = Header::read(include_str!("../resolver/librdkafka/include/tracer_interceptors.h"));
+    let noted = Header::read(include_str!("interfaces/tracer_interceptors.h"));
+    assert!(noted.fields.len() > 10 && noted.others.len() > 15, "{noted:?}");
+    assert!(today.fields.starts_with(&noted.fields), "{:#?}\nwas {:#?}", today.fields, noted.fields);
+    let gone: Vec<_> = noted.others.iter().filter(|declared| !today.others.contains(declared)).collect();
+    assert!(gone.is_empty(), "{gone:#?}");
+}
+
+/// What a program can use of a header, without comments, and with one blank between words.
+#[derive(Debug)]
+struct Header {
+    /// Of the table of functions.
+    fields: Vec<String>,
+    /// Heads of functions, names of types and constants.
+    others: Vec<String>,
+}
+
+impl Header {
+    fn read(text: &str) -> Self {
+        let code: String = text.split("/*").map(|part| part.split_once("*/").map_or(part, |(_, code)| code)).collect();
+        let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (before, rest) = code.split_once("typedef struct ti_api {").unwrap();
+        let (table, after) = rest.split_once("} ti_api;").unwrap();
+        let fields = table.split(';').map(plain).filter(|field| !field.is_empty()).collect();
+        let heads = after.split("static inline ").skip(1).map(|head| plain(head.split('{').next().unwrap()));
+        let lines = before.lines().chain(after.lines()).map(plain);
+        let named = lines.filter(|line| line.starts_with("typedef ") || line.starts_with("#define TI_"));
+        Self { fields, others: heads.chain(named).collect() }
     }
 }

@@ -9,6 +9,7 @@ mod doctor;
 mod npm_package;
 mod page;
 mod pages;
+mod release;
 mod rpm_package;
 mod script;
 mod status;
