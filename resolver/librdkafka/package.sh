@@ -21,7 +21,8 @@
 # All of them hold the same files, stripped. The wheel's tag and the dependencies of deb and rpm say which glibc they need, as
 # read off the files. What was stripped goes into an archive beside the packages: unpack it beside the files, or into a
 # folder of the debugger's, which finds it by the build id. The headers for plugins of one's own are in another archive, and the
-# bill of materials (CycloneDX) says whose code is in the files.
+# bill of materials (CycloneDX) says whose code is in the files. No file says in which folder it was built: `release.sh reproduce`
+# builds the packages again in another one, and compares.
 set -euo pipefail
 
 readonly LIBRARIES=(libtracer_interceptors.so libtracer_plugin_{otlp,otlp_grpc,jaeger,zipkin,kafka,file}.so)
@@ -216,6 +217,7 @@ build() {
     fi
     cd "$root"
     build_page
+    forget_places
     "${cargo[@]}" build "${words[@]}" -p "$TOOL" --bin "$TOOL"
     # Each by itself, and as nothing but a shared object: only so is all code of a file optimised together, and in none is
     # what only another needs. See RATIONALE.md, "Why is each file built by itself?".
@@ -223,10 +225,25 @@ build() {
         "${cargo[@]}" rustc "${words[@]}" -p "$one" --lib --crate-type cdylib
     done
     # librdkafka's build asks nobody but CC which compiler to take.
-    if [[ $oldest != own ]]; then export CC=$here/zig-linker.sh; fi
+    export CC=c-compiler.sh
     lack=$(lack_of_openssl)
     if [[ -z $lack ]]; then words+=(--features tls); else echo "SKIPPED: TLS and SCRAM of the plugin kafka: $lack"; fi
     "${cargo[@]}" rustc "${words[@]}" -p tracer-plugin-kafka --lib --crate-type cdylib
+}
+
+# The files say nothing of where they are built, so that they are the same, byte for byte, wherever that is.
+forget_places() {
+    local flags place name=${triple//-/_}
+    # Of several that fit, the compilers take the last one.
+    local places=("$root=/tracer-resolver" "${CARGO_HOME:-$HOME/.cargo}/registry/src=/crates" "$target=/target")
+    flags=${CARGO_ENCODED_RUSTFLAGS-${RUSTFLAGS-}}
+    if [[ -z ${CARGO_ENCODED_RUSTFLAGS-} ]]; then flags=${flags// /$'\x1f'}; fi
+    for place in "${places[@]}"; do flags+=${flags:+$'\x1f'}--remap-path-prefix=$place; done
+    export CARGO_ENCODED_RUSTFLAGS=$flags
+    # By its name alone, and not by its path: OpenSSL writes into itself what it was compiled with.
+    export PATH=$here:$PATH "CC_$name=c-compiler.sh" C_COMPILER=${CC:-cc} C_PLACES
+    C_PLACES=$(printf '%s\n' "${places[@]}")
+    if [[ $oldest != own ]]; then C_COMPILER=$here/zig-linker.sh; fi
 }
 
 # The page of `tracer-interceptors view --web`, which cargo puts into the tool if it is there.
