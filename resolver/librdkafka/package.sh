@@ -2,7 +2,7 @@
 # Builds the packages by which people get the library: a Python wheel, an npm package, packages for Debian and for systems
 # with rpm, and an archive with a script that installs it.
 #
-#   resolver/librdkafka/package.sh [--only wheel|npm|deb|rpm|archive] [--machine x86_64|aarch64]
+#   resolver/librdkafka/package.sh [--only wheel|npm|deb|rpm|archive] [--machine x86_64|aarch64|x86_64-musl|aarch64-musl]
 #                                  [--profile shipped|release|dev] [--glibc 2.N|own] [--built FOLDER] [--out FOLDER]
 #
 # --only     one of them; it is then an error (status 3) if this machine lacks what that takes. Without it, what cannot be
@@ -10,7 +10,9 @@
 # --machine  the processor that the files are for; this machine's unless said otherwise. For another one it takes
 #            cargo-zigbuild, and of that processor: Rust's standard library (for the rustc in RUSTC, if that is set), a
 #            libgcc_s.so.1 (named by LIBGCC_S, or of Debian's gcc for it), an objcopy, and what runs its programs: the command
-#            in cargo's variable CARGO_TARGET_…_RUNNER, or qemu. `tests/aarch64/machine package` brings all of it.
+#            in cargo's variable CARGO_TARGET_…_RUNNER, or qemu. `tests/aarch64/machine package` brings all of it. With
+#            -musl they are for a system with musl in place of glibc, such as Alpine: as for another processor, without a
+#            libgcc_s.so.1; `tests/musl/machine package` brings it. There is no deb and no rpm of them.
 # --profile  cargo's; `shipped` unless said otherwise, which is `release` with all code of a file optimised together.
 # --glibc    the oldest glibc that the files have to run with; it takes cargo-zigbuild (`pip install ziglang cargo-zigbuild`,
 #            and the environment's bin in the PATH), and without that it is an error (status 3). `own` is this machine's,
@@ -19,16 +21,18 @@
 # --out      where the packages go; target/packages unless said otherwise.
 #
 # All of them hold the same files, stripped. The wheel's tag and the dependencies of deb and rpm say which glibc they need, as
-# read off the files. What was stripped goes into an archive beside the packages: unpack it beside the files, or into a
-# folder of the debugger's, which finds it by the build id. The headers for plugins of one's own are in another archive, and the
-# bill of materials (CycloneDX) says whose code is in the files. No file says in which folder it was built: `release.sh reproduce`
-# builds the packages again in another one, and compares.
+# read off the files; a wheel for musl is for 1.2 and later. What was stripped goes into an archive beside the packages: unpack it
+# beside the files, or into a folder of the debugger's, which finds it by the build id. The headers for plugins of one's own are in
+# another archive, and the bill of materials (CycloneDX) says whose code is in the files. No file says in which folder it was built:
+# `release.sh reproduce` builds the packages again in another one, and compares.
 set -euo pipefail
 
 readonly LIBRARIES=(libtracer_interceptors.so libtracer_plugin_{otlp,otlp_grpc,jaeger,zipkin,kafka,file}.so)
 readonly TOOL=tracer-interceptors
 # What a system with glibc has in any case (as in PEP 600), so that the packages need not bring it.
-readonly EVERYWHERE='ld-linux-x86-64\.so\.2|ld-linux-aarch64\.so\.1|libc\.so\.6|libdl\.so\.2|libgcc_s\.so\.1|libm\.so\.6|libpthread\.so\.0|librt\.so\.1'
+readonly EVERYWHERE_GNU='ld-linux-x86-64\.so\.2|ld-linux-aarch64\.so\.1|libc\.so\.6|libdl\.so\.2|libgcc_s\.so\.1|libm\.so\.6|libpthread\.so\.0|librt\.so\.1'
+# musl has all in one file, and its dynamic linker takes any such name for itself.
+readonly EVERYWHERE_MUSL='libc\.so'
 
 # What manylinux2014 stands for: CentOS 7, and all that came after it.
 readonly OLDEST=2.17
@@ -37,7 +41,7 @@ readonly KINDS=(wheel npm deb rpm archive)
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}
-only='' machine=$HOSTTYPE profile=shipped oldest='' built='' out=$target/packages
+only='' machine=$HOSTTYPE libc=gnu profile=shipped oldest='' built='' out=$target/packages
 
 main() {
     read_words "$@"
@@ -54,6 +58,7 @@ main() {
     choose_machine
     local package lack wanted=()
     for package in ${only:-"${KINDS[@]}"}; do
+        if [[ $libc == musl && $package =~ ^(deb|rpm)$ ]]; then continue; fi
         lack=$("lack_of_$package")
         if [[ -z $lack ]]; then
             wanted+=("$package")
@@ -86,7 +91,10 @@ read_words() {
         shift 2
     done
     [[ $only =~ ^(|wheel|npm|deb|rpm|archive)$ ]] || fail 2 "--only takes wheel, npm, deb, rpm or archive"
-    [[ $machine =~ ^(x86_64|aarch64)$ ]] || fail 2 "--machine takes x86_64 or aarch64"
+    [[ $machine =~ ^(x86_64|aarch64)(-musl)?$ ]] || fail 2 "--machine takes x86_64 or aarch64, or one of them with -musl"
+    if [[ $machine == *-musl ]]; then libc=musl machine=${machine%-musl}; fi
+    [[ $libc != musl || -z $oldest ]] || fail 2 "--glibc is for systems with glibc, not for musl"
+    [[ $libc != musl || ! $only =~ ^(deb|rpm)$ ]] || fail 2 "there is no $only for musl: --only wheel, npm or archive"
     [[ $profile =~ ^(shipped|release|dev)$ ]] || fail 2 "--profile takes shipped, release or dev"
     [[ $oldest =~ ^(|own|2\.[0-9]+)$ ]] || fail 2 "--glibc takes a version such as 2.17, or own"
 }
@@ -123,11 +131,12 @@ lack_of_machine() {
     if [[ -z $built ]]; then
         folder=$("${RUSTC:-rustc}" --print target-libdir --target "$triple" 2>/dev/null) || folder=/nowhere
         compgen -G "$folder/libstd-*.rlib" >/dev/null ||
-            { echo "rustc has no standard library for it (rustup target add $triple, or tests/aarch64/machine build)"; return; }
-        [[ -e $LIBGCC_S ]] || { echo "its libgcc_s.so.1 is not known (Debian: gcc-${machine//_/-}-linux-gnu, or LIBGCC_S)"; return; }
+            { echo "rustc has no standard library for it (rustup target add $triple, or tests/$example/machine build)"; return; }
+        [[ $libc == musl || -e $LIBGCC_S ]] || { echo "its libgcc_s.so.1 is not known (Debian: gcc-${machine//_/-}-linux-gnu, or LIBGCC_S)"; return; }
     fi
     command -v "$objcopy" >/dev/null || { echo "$objcopy is not installed (Debian: binutils-${machine//_/-}-linux-gnu)"; return; }
-    command -v "${runner[0]}" >/dev/null || echo "${runner[0]}, which runs its programs, is not installed (Debian: qemu-user-static)"
+    [[ -z ${runner[*]} ]] || command -v "${runner[0]}" >/dev/null ||
+        echo "${runner[0]}, which runs its programs, is not there (Debian: $runs; or tests/$example/machine build)"
 }
 
 lack_of_zig() {
@@ -139,18 +148,28 @@ lack_of_openssl() {
     perl -MFindBin -MIPC::Cmd -MTime::Piece -e 1 2>/dev/null || echo "perl is not installed, or not all of it (Debian: perl)"
 }
 
-# Sets what depends on the processor: `triple` for cargo, `objcopy`, and `runner`, which runs a program of it here.
+# Sets what depends on the machine: its name in those of files, `triple` for cargo, `objcopy`, and `runner`, which runs a
+# program of it here.
 choose_machine() {
-    local lack name
-    triple=$machine-unknown-linux-gnu objcopy=objcopy runner=()
-    if [[ $machine == "$HOSTTYPE" ]]; then return; fi
-    objcopy=$machine-linux-gnu-objcopy
+    local lack name example=$machine runs=qemu-user-static
+    triple=$machine-unknown-linux-$libc named=$machine objcopy=objcopy runner=()
+    if [[ $machine == "$HOSTTYPE" && $libc == gnu ]]; then return; fi
+    if [[ $machine != "$HOSTTYPE" ]]; then
+        objcopy=$machine-linux-gnu-objcopy
+        runner=("qemu-$machine-static" -L "/usr/$machine-linux-gnu")
+    fi
+    if [[ $libc == musl ]]; then named=$machine-musl example=musl runs=musl runner=("/lib/ld-musl-$machine.so.1"); fi
     name=${triple//-/_} name=CARGO_TARGET_${name^^}_RUNNER
-    read -r -a runner <<<"${!name:-qemu-$machine-static -L /usr/$machine-linux-gnu}"
-    export LIBGCC_S=${LIBGCC_S:-$("$machine-linux-gnu-gcc" -print-file-name=libgcc_s.so.1 2>/dev/null || true)}
+    if [[ -n ${!name-} ]]; then read -r -a runner <<<"${!name}"; fi
+    if [[ $libc == gnu ]]; then
+        export LIBGCC_S=${LIBGCC_S:-$("$machine-linux-gnu-gcc" -print-file-name=libgcc_s.so.1 2>/dev/null || true)}
+    fi
     lack=$(lack_of_machine)
-    [[ -z $lack ]] || fail 3 "cannot build for $machine here: $lack"
-    if [[ -z $built ]]; then
+    [[ -z $lack ]] || fail 3 "cannot build for $named here: $lack"
+    if [[ $libc == musl ]]; then
+        lack=$(lack_of_zig)
+        [[ -z $lack || -n $built ]] || fail 3 "cannot build for $named here: $lack"
+    elif [[ -z $built ]]; then
         [[ $oldest != own ]] || fail 2 "--glibc own is this machine's, which is no $machine"
         oldest=${oldest:-$OLDEST}
     fi
@@ -159,6 +178,7 @@ choose_machine() {
 # What nobody chose: an old glibc where that can be done. Nothing is installed for it.
 choose_glibc() {
     local lack=''
+    if [[ $libc == musl ]]; then return; fi
     if [[ -z $built && $oldest != own ]]; then lack=$(lack_of_zig); fi
     if [[ -n $lack && -n $oldest ]]; then fail 3 "cannot build for glibc $oldest here: $lack"; fi
     if [[ -n $lack ]]; then echo "SKIPPED: glibc $OLDEST: $lack: what is built needs a glibc as new as this machine's"; fi
@@ -172,7 +192,7 @@ choose_glibc() {
 gather() {
     if [[ -z $built ]]; then build; fi
     mkdir "$work/lib" "$work/symbols"
-    local file strange
+    local file strange everywhere=$EVERYWHERE_GNU
     for file in "${LIBRARIES[@]}" "$TOOL"; do
         strange=$(readelf --file-header "$built/$file" | sed -n 's/^ *Machine: *//p' | tr '[:upper:] -' '[:lower:]__')
         [[ $strange == *"$machine" ]] || fail 1 "$file is not for $machine: $strange"
@@ -183,8 +203,16 @@ gather() {
     chmod 755 "$work/lib/$TOOL"
 
     readelf --wide --dynamic --version-info "$work"/lib/* >"$work/needs"
-    strange=$(sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' "$work/needs" | sort -u | sed -E "/^($EVERYWHERE)\$/d")
+    if [[ $libc == musl ]]; then everywhere=$EVERYWHERE_MUSL; fi
+    strange=$(sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' "$work/needs" | sort -u | sed -E "/^($everywhere)\$/d")
     [[ -z $strange ]] || fail 1 "the files need what not every system has: $strange"
+    if [[ $libc == gnu ]]; then check_glibc; else check_musl; fi
+    (cd "$root" && "$here/third-party.sh" "$triple") >"$work/THIRD-PARTY.txt"
+}
+
+# That the files run with the glibc that was chosen, and which one they need.
+check_glibc() {
+    local strange
     # A linker takes it for granted that whoever loads a library has its functions. One of an old system may not have those
     # that a newer one has without a version here; what is weak may be missing.
     strange=$(readelf --wide --dyn-syms "$work"/lib/* |
@@ -196,7 +224,17 @@ gather() {
         fail 1 "the files need glibc $glibc, and are to run with $oldest"
     fi
     echo "the files need glibc $glibc or later"
-    (cd "$root" && "$here/third-party.sh" "$triple") >"$work/THIRD-PARTY.txt"
+}
+
+# That nothing is in the files which the first musl of 1.2 does not know, as far as files show that: it finds functions by their
+# names alone, and relocates by what is written out. `tests/musl/machine test` runs them with an old one.
+check_musl() {
+    local strange
+    strange=$(grep -m 1 '(RELR' "$work/needs" || true)
+    [[ -z $strange ]] || fail 1 "the files need musl 1.2.4: $strange"
+    strange=$(grep -m 1 -o 'GLIBC_[0-9.]*' "$work/needs" || true)
+    [[ -z $strange ]] || fail 1 "the files are made for glibc: they need $strange"
+    echo "the files need musl 1.2 or later"
 }
 
 build() {
@@ -207,13 +245,15 @@ build() {
     if [[ $oldest == own ]]; then
         echo "building the libraries ($profile)"
     else
-        echo "building the libraries ($profile) for glibc $oldest on $machine"
+        echo "building the libraries ($profile) for ${oldest:+glibc $oldest on }$named"
         cargo=(cargo-zigbuild)
-        words+=(--target "$triple.$oldest")
+        words+=(--target "$triple${oldest:+.$oldest}")
         built=$target/$triple/$folder
-        one=${triple//-/_}
-        export LIBGCC_S=${LIBGCC_S:-$(cc -print-file-name=libgcc_s.so.1)}
-        export ZIG_TARGET=$machine-linux-gnu.$oldest "CARGO_TARGET_${one^^}_LINKER=$here/zig-linker.sh"
+        one=${triple//-/_} one=CARGO_TARGET_${one^^}
+        export ZIG_TARGET=$machine-linux-$libc${oldest:+.$oldest} "${one}_LINKER=$here/zig-linker.sh"
+        # A library has to be linked dynamically, and what loads one; Rust's way for musl is another.
+        if [[ $libc == musl ]]; then export "${one}_RUSTFLAGS=-C target-feature=-crt-static"; fi
+        if [[ $libc == gnu ]]; then export LIBGCC_S=${LIBGCC_S:-$(cc -print-file-name=libgcc_s.so.1)}; fi
     fi
     cd "$root"
     build_page
@@ -272,7 +312,9 @@ make_wheel() {
     cp "$root/LICENSE" "$work/THIRD-PARTY.txt" "$stage/"
     echo "$version" >"$stage/VERSION"
     # pip before 20.3 knows the other name only.
-    if [[ $(printf '%s\n' "$glibc" 2.17 | sort -V | tail -n 1) == 2.17 ]]; then
+    if [[ $libc == musl ]]; then
+        echo "musllinux_1_2_$machine" >"$stage/PLATFORM"
+    elif [[ $(printf '%s\n' "$glibc" 2.17 | sort -V | tail -n 1) == 2.17 ]]; then
         echo "manylinux2014_$machine.manylinux_${glibc/./_}_$machine" >"$stage/PLATFORM"
     else
         echo "manylinux_${glibc/./_}_$machine" >"$stage/PLATFORM"
@@ -288,9 +330,12 @@ make_npm() {
     cp -r "$here/include" "$stage/include"
     cp "$root/resolver/default-config.toml" "$root/LICENSE" "$work/THIRD-PARTY.txt" "$stage/"
     page node.md >"$stage/README.md"
-    local file=$work/tracer-interceptors-$version.tgz words=(version="$version")
+    local words=(version="$version") processor=x64 kind=''
     # npm installs it on no other machine, and gives its file the same name for each.
-    if [[ $machine == aarch64 ]]; then file=${file%.tgz}-linux-arm64.tgz words+=('cpu[0]=arm64'); fi
+    if [[ $machine == aarch64 ]]; then processor=arm64 words+=('cpu[0]=arm64'); fi
+    if [[ $libc == musl ]]; then kind=-musl words+=('libc[0]=musl'); fi
+    local file=$work/tracer-interceptors-$version-linux-$processor$kind.tgz
+    if [[ $processor$kind == x64 ]]; then file=$work/tracer-interceptors-$version.tgz; fi
     (cd "$stage" && npm pkg set "${words[@]}" && npm pack --silent >/dev/null)
     mv "$stage"/*.tgz "$file"
     deliver "$file"
@@ -348,7 +393,7 @@ make_rpm() {
 
 # For whoever has none of these: to be unpacked anywhere, and copied below a prefix by its script.
 make_archive() {
-    local name=tracer-resolver-$version-linux-$machine
+    local name=tracer-resolver-$version-linux-$named
     mkdir -p "$work/archive/$name"
     # shellcheck disable=SC2016 # pkg-config's own variable.
     prefix_tree "$work/archive/$name/tree" '${pcfiledir}/../..'
@@ -409,7 +454,7 @@ deliver_kit() {
 
 # What a debugger wants to know of the files, by the same names.
 deliver_symbols() {
-    local archive=tracer-resolver-$version-linux-$machine-debug-symbols.tar.gz
+    local archive=tracer-resolver-$version-linux-$named-debug-symbols.tar.gz
     pack "$work/symbols" . "$out/$archive"
     echo "debug symbols: $out/$archive"
 }

@@ -46,6 +46,9 @@ whose standard library is under the MIT licence or the Apache licence 2.0, at yo
 Developers; https://github.com/rust-lang/rust).
 
 INTRODUCTION
+    if [[ $triple == *musl ]]; then
+        printf 'So is the unwinder of the LLVM project, which is under the Apache licence 2.0 with the exceptions of LLVM.\n\n'
+    fi
     local package licence repository folder files mit file sum packages
     while IFS='|' read -r package licence repository; do
         printf '%s: %s (%s)\n' "$package" "$licence" "$repository"
@@ -130,6 +133,9 @@ listed() { sed 's/.*/"&"/' | paste -sd, | sed 's/,/, /g'; }
 parts_of() {
     local package name version licence zlib
     echo "pkg:generic/rust-std@$rust|rust-std|$rust|MIT OR Apache-2.0||"
+    if [[ $triple == *musl ]]; then
+        echo "pkg:generic/llvm-libunwind@rust-$rust|llvm-libunwind|rust-$rust|Apache-2.0 WITH LLVM-exception||"
+    fi
     while IFS='|' read -r package licence _; do
         name=${package% v*} version=${package#* v}
         echo "pkg:cargo/$name@${version/+/%2B}|$name|$version|$licence|$(checksum "$name" "$version")|"

@@ -18,9 +18,16 @@ pub struct LoadedModule<'a> {
 ///
 /// The dynamic linker holds a lock meanwhile, for which another thread may wait in the midst of an allocation. So `is_it`
 /// takes no memory and no lock, and loads nothing.
-pub fn find_loaded_module<F: FnMut(&LoadedModule<'_>) -> bool>(mut is_it: F) -> bool {
-    // SAFETY: `visit::<F>` is given what `dl_iterate_phdr` documents, and `is_it`, which is ours alone until it returns.
-    unsafe { libc::dl_iterate_phdr(Some(visit::<F>), (&raw mut is_it).cast()) != 0 }
+pub fn find_loaded_module<F: FnMut(&LoadedModule<'_>) -> bool>(is_it: F) -> bool {
+    let mut search = Search { is_it, is_first: true };
+    // SAFETY: `visit::<F>` is given what `dl_iterate_phdr` documents, and `search`, which is ours alone until it returns.
+    unsafe { libc::dl_iterate_phdr(Some(visit::<F>), (&raw mut search).cast()) != 0 }
+}
+
+struct Search<F> {
+    is_it: F,
+    /// Nothing was visited: the next one is the program.
+    is_first: bool,
 }
 
 impl<'a> LoadedModule<'a> {
@@ -67,14 +74,14 @@ impl<'a> LoadedModule<'a> {
 
 /// # Safety
 ///
-/// Called by `dl_iterate_phdr` only, with an `F`. Not 0: the search is over.
+/// Called by `dl_iterate_phdr` only, with a `Search<F>`. Not 0: the search is over.
 unsafe extern "C" fn visit<F: FnMut(&LoadedModule<'_>) -> bool>(
     info: *mut libc::dl_phdr_info,
     _size: usize,
-    is_it: *mut c_void,
+    search: *mut c_void,
 ) -> c_int {
-    // SAFETY: `find_loaded_module` gave an `F`, and waits; the dynamic linker gives a valid `info`.
-    let (info, is_it) = unsafe { (&*info, &mut *is_it.cast::<F>()) };
+    // SAFETY: `find_loaded_module` gave a `Search<F>`, and waits; the dynamic linker gives a valid `info`.
+    let (info, search) = unsafe { (&*info, &mut *search.cast::<Search<F>>()) };
     // SAFETY: the dynamic linker's own table of that length, and a name that ends with a NUL: both stay as the module does.
     let (headers, name) = unsafe {
         (
@@ -86,7 +93,14 @@ unsafe extern "C" fn visit<F: FnMut(&LoadedModule<'_>) -> bool>(
             if info.dlpi_name.is_null() { c"" } else { CStr::from_ptr(info.dlpi_name) },
         )
     };
-    is_it(&LoadedModule { bias: info.dlpi_addr as usize, name, headers }).into()
+    // musl gives the program the name that it was called by, and none to what the kernel maps into every process.
+    let is_program = std::mem::replace(&mut search.is_first, false);
+    let name = match name {
+        _ if is_program => c"",
+        name if name.is_empty() => c"linux-vdso.so.1",
+        name => name,
+    };
+    (search.is_it)(&LoadedModule { bias: info.dlpi_addr as usize, name, headers }).into()
 }
 
 #[cfg(test)]

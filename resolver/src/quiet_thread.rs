@@ -35,7 +35,8 @@ pub(crate) fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> io::R
 /// until a time of day, which may be set meanwhile (`pthread_timedjoin_np`), or is new (`pthread_clockjoin_np`, glibc
 /// 2.31): so it is asked again and again, by a clock that only goes forward.
 pub(crate) fn join_until(thread: JoinHandle<()>, deadline: Instant) -> bool {
-    let thread = thread.into_pthread_t();
+    // musl's has another type, of the same size.
+    let thread = thread.into_pthread_t() as libc::pthread_t;
     let mut pause = Duration::from_micros(20);
     loop {
         // SAFETY: `into_pthread_t` gave us the only right to join or detach this thread, and it is used once: a join that

@@ -48,6 +48,7 @@ pub(super) const MAY_BE_UNSAFE: &[&str] = &[
     "resolver/librdkafka/src/static_program.rs",
     "resolver/librdkafka/src/tracing.rs",
     "resolver/librdkafka/src/unmet_program.rs",
+    "resolver/librdkafka/src/unwinding.rs",
     "resolver/rdkafka/src/instrument.rs",
     "resolver/rdkafka/src/kafka_api.rs",
     "resolver/rdkafka/src/plugin_stub.rs",

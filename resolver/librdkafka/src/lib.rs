@@ -26,6 +26,8 @@ mod stderr_log;
 mod symbols;
 mod tracing;
 mod unmet_program;
+#[cfg(all(target_env = "musl", not(test)))]
+mod unwinding;
 
 pub use c_api::{Api, tracer_interceptors_api};
 pub use node_api::napi_register_module_v1;

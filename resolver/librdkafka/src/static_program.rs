@@ -20,6 +20,10 @@ pub(crate) fn is_static() -> bool {
 
 /// Whether the program names a dynamic linker; true as well where the system does not show its headers.
 pub(crate) fn has_interpreter() -> bool {
+    // musl lets a static program load nothing; and one that its dynamic linker runs as a command has the linker's headers.
+    if cfg!(target_env = "musl") {
+        return true;
+    }
     // Not by `find_loaded_module`, which asks the dynamic linker: here there may be none.
     // SAFETY: reads what the kernel told the C library at the start: where the program's headers are, and how many.
     let headers = unsafe {

@@ -141,7 +141,7 @@ impl Own {
     fn terminal(file: &libc::stat) -> Option<Self> {
         const MINE: &CStr = c"/dev/tty";
         /// The device of a terminal that was opened by another name.
-        const TIOCGDEV: libc::Ioctl = 0x8004_5432;
+        const TIOCGDEV: libc::Ioctl = 0x8004_5432_u32 as libc::Ioctl;
         let own = Self::open(MINE)?;
         let mut device: u32 = 0;
         // SAFETY: writes a number of that type.

@@ -17,9 +17,9 @@ use super::versions::Versions;
 /// What starts a program's own code.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Loader {
-    /// The dynamic linker of glibc, which loads what `LD_PRELOAD` names.
-    Glibc(PathBuf),
-    /// Another dynamic linker, musl's for example: it cannot load a library that is made for glibc, and would not start.
+    /// The dynamic linker of the C library that this code is made for, and so the library: it loads what `LD_PRELOAD` names.
+    Ours(PathBuf),
+    /// Another dynamic linker: it cannot load a library that is made for another C library, and would not start.
     Foreign(PathBuf),
     /// Whatever it is, it loads code for another machine.
     OtherMachine {
@@ -54,10 +54,18 @@ fn read(file: &File, program: &Path) -> io::Result<Loader> {
         return Ok(Loader::OtherMachine { program: program_machine, ours: our_machine });
     }
     if let Some(linker) = elf::read(program, interpreter).ok_or(io::ErrorKind::InvalidData)? {
-        return Ok(if is_of_glibc(&linker) { Loader::Glibc(linker) } else { Loader::Foreign(linker) });
+        return Ok(if CLibrary::of(&linker) == CLibrary::OURS {
+            Loader::Ours(linker)
+        } else {
+            Loader::Foreign(linker)
+        });
     }
-    // The dynamic linker may be run as a program, and names the one to load by an argument.
-    Ok(if Versions::defined_by(program).any_of_glibc() { Loader::Unknown } else { Loader::Static })
+    Ok(match CLibrary::of(program) {
+        CLibrary::Other => Loader::Static,
+        // The dynamic linker may be run as a program, and names the one to load by an argument.
+        CLibrary::OURS => Loader::Unknown,
+        _ => Loader::Foreign(program.to_owned()),
+    })
 }
 
 /// What the program header names that is for the interpreter, as the kernel calls the dynamic linker.
@@ -70,11 +78,32 @@ fn interpreter(&Elf { file, header, endian }: &Elf<'_>) -> object::Result<Option
     Ok(None)
 }
 
-/// The name is a convention, and Alpine has a file of glibc's name that is musl in truth: what counts is which versions
-/// the file defines. But what calls itself musl's is believed.
-fn is_of_glibc(linker: &Path) -> bool {
-    let name = linker.file_name().unwrap_or_default().to_string_lossy();
-    !name.starts_with("ld-musl") && Versions::defined_by(linker).any_of_glibc()
+/// Whose dynamic linker a file is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum CLibrary {
+    Glibc,
+    Musl,
+    Other,
+}
+
+impl CLibrary {
+    /// What this code is made for.
+    const OURS: Self = if cfg!(target_env = "musl") { Self::Musl } else { Self::Glibc };
+    /// The same in words.
+    pub(super) const OUR_NAME: &str = if cfg!(target_env = "musl") { "musl" } else { "glibc" };
+
+    /// The name is a convention, and Alpine has a file of glibc's name that is musl in truth: what counts is which versions
+    /// the file defines. But what calls itself musl's is believed.
+    fn of(linker: &Path) -> Self {
+        let name = linker.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with("ld-musl") {
+            Self::Musl
+        } else if Versions::defined_by(linker).any_of_glibc() {
+            Self::Glibc
+        } else {
+            Self::Other
+        }
+    }
 }
 
 /// Class, byte order and machine in words.
@@ -106,8 +135,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_test_is_loaded_by_glibc() {
-        let Loader::Glibc(linker) = Loader::of(&std::env::current_exe().unwrap()) else { panic!("not by glibc") };
+    fn this_test_is_loaded_by_our_c_library() {
+        let Loader::Ours(linker) = Loader::of(&std::env::current_exe().unwrap()) else { panic!("not by ours") };
         assert!(linker.is_file(), "{linker:?}");
         assert_eq!(Loader::of(&linker), Loader::Unknown, "who loads what the linker is told to load is not known");
     }
@@ -117,6 +146,15 @@ mod tests {
         // Beside this test cargo put the library itself; that it is a library makes no difference to its header.
         let library = std::env::current_exe().unwrap().with_file_name("libtracer_interceptors.so");
         assert_eq!(Loader::of(&library), Loader::Static);
+    }
+
+    #[test]
+    fn what_calls_itself_musl_s_is_not_taken_for_a_static_program_where_the_library_is_for_glibc() {
+        let folder = tempfile::tempdir().unwrap();
+        let linker = folder.path().join("ld-musl-x86_64.so.1");
+        std::fs::copy(std::env::current_exe().unwrap().with_file_name("libtracer_interceptors.so"), &linker).unwrap();
+        let expected = if cfg!(target_env = "musl") { Loader::Unknown } else { Loader::Foreign(linker.clone()) };
+        assert_eq!(Loader::of(&linker), expected);
     }
 
     #[test]

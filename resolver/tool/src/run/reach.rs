@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::loader::Loader;
+use super::loader::{CLibrary, Loader};
 use super::trial;
 
 /// What `LD_PRELOAD` does to a program.
@@ -34,9 +34,10 @@ impl Reach {
 
 fn of_file(file: &Path, library: &Path) -> Reach {
     match Loader::of(file) {
-        Loader::Glibc(linker) => trial::refusal(&linker, file, library).map_or(Reach::Loaded, Reach::Breaks),
+        Loader::Ours(linker) => trial::refusal(&linker, file, library).map_or(Reach::Loaded, Reach::Breaks),
         Loader::Foreign(linker) => {
-            Reach::Breaks(format!("its dynamic linker is {}, and the library is made for glibc", linker.display()))
+            let made_for = CLibrary::OUR_NAME;
+            Reach::Breaks(format!("its dynamic linker is {}, and the library is made for {made_for}", linker.display()))
         }
         Loader::OtherMachine { program, ours } => {
             Reach::Breaks(format!("it is made for {program}, and the library for {ours}"))

@@ -163,6 +163,8 @@ fn a_slip_of_the_pen_is_told() {
     for (words, says) in [
         (&["--only", "dmg"][..], "wheel, npm, deb, rpm or archive"),
         (&["--machine", "sparc"], "x86_64 or aarch64"),
+        (&["--machine", "x86_64-musl", "--glibc", "2.17"], "not for musl"),
+        (&["--machine", "x86_64-musl", "--only", "deb"], "no deb for musl"),
         (&["--profile", "fast"], "shipped, release or dev"),
         (&["--glibc", "old"], "a version such as 2.17"),
         (&["--built"], "needs a value"),
