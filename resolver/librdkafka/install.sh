@@ -67,4 +67,4 @@ comm -23 "$list" "$list.new" | while read -r file; do take_away "$file"; done
 mv "$list.new" "$list"
 echo "installed in $prefix: $(wc -l <"$list") files"
 "$prefix/bin/tracer-interceptors" path >/dev/null 2>&1 ||
-    echo "install.sh: they do not run here: they are for Linux with glibc, and for one kind of processor" >&2
+    echo "install.sh: they do not run here: they are for Linux, and for the processor and the C library that their archive was made for" >&2

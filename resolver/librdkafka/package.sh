@@ -349,6 +349,11 @@ prefix_tree() {
     for file in "${LIBRARIES[@]}"; do cp "$work/lib/$file" "$1/lib/tracer-resolver/"; done
     cp "$work/lib/$TOOL" "$1/bin/"
     cp "$root/resolver/default-config.toml" "$share/tracer-resolver/"
+    # What `run` brings into Python and Node programs.
+    mkdir -p "$share"/tracer-resolver/{python/tracer_interceptors/start,node/layer}
+    cp "$here"/python/tracer_interceptors/*.py "$share/tracer-resolver/python/tracer_interceptors/"
+    cp "$here"/python/tracer_interceptors/start/*.py "$share/tracer-resolver/python/tracer_interceptors/start/"
+    cp "$here"/npm/layer/*.js "$share/tracer-resolver/node/layer/"
     cp "$root"/plugins/api/include/* "$here/include/tracer_interceptors.h" "$1/include/tracer-resolver/"
     plugin_pc "$2" /tracer-resolver >"$share/pkgconfig/tracer-plugin.pc"
     cp -r "$here/README.md" "$here/docs" "$doc/"

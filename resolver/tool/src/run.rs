@@ -4,6 +4,7 @@
 
 mod elf;
 mod executed;
+mod layer_file;
 mod linked_in;
 mod loader;
 mod needed;

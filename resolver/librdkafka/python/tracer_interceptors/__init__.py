@@ -68,4 +68,8 @@ def client_properties(config: Optional[Mapping[str, Any]] = None, **more: Any) -
 
 PROPERTY = "plugin.library.paths"
 
-_LIB = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lib")
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_LIB = os.path.join(_HERE, "lib")
+if not os.path.isdir(_LIB):
+    # In PREFIX/share/tracer-resolver/python, where another package than the wheel has put this.
+    _LIB = os.path.normpath(os.path.join(_HERE, "../../../../lib/tracer-resolver"))

@@ -1,4 +1,4 @@
-//! The layer for Node, which the npm package brings: every Node that the program is, or starts, loads it first.
+//! The layer for Node, which every package of this library brings but the wheel: every Node that the program is, or starts, loads it first.
 
 #![forbid(unsafe_code)]
 
@@ -6,13 +6,14 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
+use super::layer_file;
+
 /// Node's own options for itself.
 pub(super) const VARIABLE: &str = "NODE_OPTIONS";
 
 /// The layer of the package that this library is in.
 pub(super) fn beside(library: &Path) -> Option<PathBuf> {
-    let layer = library.parent()?.parent()?.join("layer/register.js");
-    layer.is_file().then_some(layer)
+    layer_file::of(library, "layer/register.js", "node/layer/register.js")
 }
 
 /// What is in the variable, after the layer: what the program itself has loaded first finds the clients as the layer

@@ -7,13 +7,15 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-/// The folder, where the wheel brought this library: `start`, beside the `lib` that the library lies in. Elsewhere there is none,
-/// and Python programs are run as any other.
+use super::layer_file;
+
+/// The folder, which every package of this library brings but Node's. Beside a library without one Python programs are run as
+/// any other.
 pub(super) fn folder(library: &Path) -> Option<PathBuf> {
-    let folder = library.parent()?.parent()?.join("start");
+    const SHARED: &str = "python/tracer_interceptors/start/sitecustomize.py";
+    let folder = layer_file::of(library, "start/sitecustomize.py", SHARED)?.parent()?.to_owned();
     // A colon would make two folders of it.
-    let is_there = folder.join("sitecustomize.py").is_file() && !folder.as_os_str().as_bytes().contains(&b':');
-    is_there.then_some(folder)
+    (!folder.as_os_str().as_bytes().contains(&b':')).then_some(folder)
 }
 
 /// The variable with this folder in it: before what is there, which stays, and whose `sitecustomize` ours imports; once only.

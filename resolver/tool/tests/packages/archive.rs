@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-use crate::support::{Kind, LIBRARIES, expect_success, package};
+use crate::support::{Kind, LIBRARIES, brings_the_layers, expect_success, package};
 
 #[test]
 fn it_installs_and_works_and_goes_away_again() {
@@ -34,6 +34,8 @@ fn it_installs_and_works_and_goes_away_again() {
     ] {
         assert!(prefix.join(name).is_file(), "{name}");
     }
+
+    brings_the_layers(&prefix.join("bin/tracer-interceptors"), &library);
 
     // As a program that runs has it.
     let open = File::open(&library).unwrap();

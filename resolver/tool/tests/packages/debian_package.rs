@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Kind, LIBRARIES, expect_success, package};
+use crate::support::{Kind, LIBRARIES, brings_the_layers, expect_success, package};
 
 #[test]
 fn it_unpacks_and_works() {
@@ -40,6 +40,7 @@ fn it_unpacks_and_works() {
     let library = root.path().join("usr/lib/tracer-resolver/libtracer_interceptors.so");
     assert_eq!(expect_success(tool.arg("path").output().unwrap()), format!("{}\n", library.display()));
 
+    brings_the_layers(&root.path().join("usr/bin/tracer-interceptors"), &library);
     a_plugin_builds_by_pkg_config(&root.path().join("usr/share/pkgconfig"), Some(root.path()));
     let kit = tempfile::tempdir().unwrap();
     let name = format!("tracer-plugin-kit-{}", env!("CARGO_PKG_VERSION"));

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use words::foreign::skip;
 
-use crate::support::{Kind, LIBRARIES, expect_success, package};
+use crate::support::{Kind, LIBRARIES, brings_the_layers, expect_success, package};
 
 #[test]
 fn it_unpacks_and_works() {
@@ -35,6 +35,7 @@ fn it_unpacks_and_works() {
     let mut tool = Command::new(root.path().join("usr/bin/tracer-interceptors"));
     let library = root.path().join("usr/lib/tracer-resolver/libtracer_interceptors.so");
     assert_eq!(expect_success(tool.arg("path").output().unwrap()), format!("{}\n", library.display()));
+    brings_the_layers(&root.path().join("usr/bin/tracer-interceptors"), &library);
     let notices = std::fs::read_to_string(root.path().join("usr/share/doc/tracer-resolver/THIRD-PARTY.txt")).unwrap();
     assert!(notices.contains("rustls-webpki"));
 }

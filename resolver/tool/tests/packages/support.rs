@@ -67,6 +67,30 @@ pub(crate) fn package(kind: Kind) -> Option<PathBuf> {
     built.get_or_init(|| build(kind)).clone().map_err(|reason| skip(&reason)).ok()
 }
 
+/// `run` of this command brings its package's layers into Python and Node programs; the library lies where the layer for Python says.
+/// What is not on this machine is skipped.
+#[track_caller]
+pub(crate) fn brings_the_layers(tool: &Path, library: &Path) {
+    let python = "import sys; print('tracer_interceptors._layer' in sys.modules, sys.modules['tracer_interceptors'].library_path())";
+    let node = "console.log(Symbol.for('tracer-interceptors.installed') in require('module'))";
+    for (words, said) in [
+        (["python3", "-c", python], format!("True {}\n", library.display())),
+        (["node", "-e", node], "true\n".to_owned()),
+    ] {
+        let [program, ..] = words;
+        if Command::new(program).arg("--version").output().is_err() {
+            skip(&format!("{program} is not installed"));
+            continue;
+        }
+        let mut command = Command::new(tool);
+        command.arg("run").args(words).env("PYTHONDONTWRITEBYTECODE", "1");
+        for variable in ["LD_PRELOAD", "PYTHONPATH", "NODE_OPTIONS"] {
+            command.env_remove(variable);
+        }
+        assert_eq!(expect_success(command.output().unwrap()), said, "{program}");
+    }
+}
+
 /// A kind of package.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
