@@ -9,7 +9,8 @@ use words::foreign::{PROCESSING, Shop, library, processing_in_rust, skip};
 use words::{Ended, Traced, WayIn, run};
 
 /// Where each package has put the command, in the folder `installed` of the machine.
-const COMMANDS: [&str; 3] = [ARCHIVE, "npm/package/lib/tracer-interceptors", WHEEL];
+const COMMANDS: [&str; 3] = [ARCHIVE, NPM, WHEEL];
+const NPM: &str = "npm/package/lib/tracer-interceptors";
 const ARCHIVE: &str = "archive/bin/tracer-interceptors";
 const WHEEL: &str = "wheel/tracer_interceptors/lib/tracer-interceptors";
 
@@ -112,6 +113,20 @@ fn a_program_in_python_is_traced_by_the_wheel() {
         variables.extend(library.as_ref().map(|library| ("PLUGIN", library)));
         let (drawn, ended) = machine.traces(words, &variables);
         assert_eq!((drawn, &*ended.stdout, &*ended.stderr), (processing_in_rust(3, shop), PAID, ""), "{words:?}");
+    }
+}
+
+/// There is no client of Kafka for it here.
+#[test]
+fn a_program_in_node_starts_with_the_library_and_the_layer() {
+    let Some(machine) = Machine::open() else { return };
+    let look =
+        "const maps = require('fs').readFileSync('/proc/self/maps', 'utf8').includes('libtracer_interceptors.so');
+        console.log(maps, Symbol.for('tracer-interceptors.installed') in require('module'));";
+    for command in [ARCHIVE, NPM] {
+        let Some(command) = machine.installed(command) else { continue };
+        let (_, ended) = machine.traces(&[command, "run".into(), "/bin/node".into(), "-e".into(), look.into()], &[]);
+        assert_eq!(ended.stdout, "true true\n");
     }
 }
 
