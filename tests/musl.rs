@@ -68,6 +68,22 @@ fn an_exception_that_a_callback_throws_passes_through_whoever_leads_it() {
     }
 }
 
+/// The dynamic linker there lets nobody ask for what is being constructed until it is: `resolver/librdkafka/src/module.rs`.
+#[test]
+fn a_library_that_uses_kafka_while_it_is_being_loaded_is_traced_by_either_way_in() {
+    let Some(machine) = Machine::open() else { return };
+    let run_by = [machine.file("installed").join(ARCHIVE), "run".into()];
+    for (way, library, variables) in [
+        (&run_by[..], "constructing-with-libkafka.so.so", &[][..]),
+        (&[], "constructing-with-librdkafka.c.so", &[("PLUGIN", &machine.library(ARCHIVE))]),
+    ] {
+        let words = [way, &[machine.file("loading"), machine.file(library), "late".into()]].concat();
+        let traced = Traced::start(&[], "[services.shop]\ntopics = [\"*\"]");
+        let ended = run(machine.command(&traced, "root").args(words).envs(variables.iter().copied()));
+        assert_eq!((&*ended.stdout, &*ended.stderr), ("early: a trace\nlate: a trace\n", ""), "{library}");
+    }
+}
+
 #[test]
 fn a_program_for_glibc_is_refused_in_words_by_either_way_in() {
     let Some(machine) = Machine::open() else { return };

@@ -111,6 +111,10 @@ impl Module {
     /// A handle of it for `dlsym`, which looks into the module itself and then into those it depends on; for the
     /// program, into everything that is global. Holds the module: see [`Handle`].
     pub(crate) fn open(&self) -> Option<Handle> {
+        #[cfg(target_env = "musl")]
+        if let Some(handle) = list_of_musl::handle(self) {
+            return Some(handle);
+        }
         Handle::open(if self.is_program() { None } else { Some(&self.name) })
     }
 
@@ -168,6 +172,78 @@ impl Drop for Handle {
     fn drop(&mut self) {
         // SAFETY: opened in `open`, closed once.
         unsafe { libc::dlclose(self.0) };
+    }
+}
+
+/// On musl, `dlopen` of what is being constructed waits for that: for ever, where the thread that constructs it waits for the one
+/// that asks (`tracer_resolver::with_room`). And it looks for the file, which may be another by now. But there the entry of a
+/// module in the list for debuggers is its handle, which `dlsym` holds against that list.
+#[cfg(target_env = "musl")]
+mod list_of_musl {
+    use std::ffi::{CStr, c_char, c_int, c_void};
+    use std::ptr;
+
+    use tracer_resolver::find_loaded_module;
+
+    use super::{Handle, Module};
+
+    /// `struct r_debug` of link.h.
+    #[repr(C)]
+    struct List {
+        version: c_int,
+        first: *mut Entry,
+    }
+
+    /// `struct link_map` of link.h.
+    #[repr(C)]
+    struct Entry {
+        bias: usize,
+        name: *const c_char,
+        dynamic: *const [usize; 2],
+        next: *mut Entry,
+    }
+
+    /// None for the program, and where its linker has left no room for the list's address.
+    pub(super) fn handle(module: &Module) -> Option<Handle> {
+        let mut entry = first()?;
+        while !entry.is_null() {
+            // SAFETY: an entry of the list, which stays as long as the module does; only its end changes meanwhile.
+            let Entry { bias, name, next, .. } = unsafe { entry.read() };
+            // SAFETY: the linker's own, and it ends with a NUL.
+            if bias == module.bias && !module.is_program() && unsafe { CStr::from_ptr(name) } == &*module.name {
+                return Some(Handle(entry.cast::<c_void>()));
+            }
+            entry = next;
+        }
+        None
+    }
+
+    fn first() -> Option<*mut Entry> {
+        const DT_DEBUG: usize = 21;
+        let mut dynamic = ptr::null::<[usize; 2]>();
+        // The program comes first.
+        find_loaded_module(|program| {
+            let section = program.headers().iter().find(|header| header.p_type == libc::PT_DYNAMIC);
+            let address = section.map(|section| program.bias().wrapping_add(section.p_vaddr as usize));
+            dynamic = address.map_or(ptr::null(), ptr::with_exposed_provenance);
+            true
+        });
+        if dynamic.is_null() {
+            return None;
+        }
+        loop {
+            // SAFETY: the program's own table, which ends with a zero.
+            match unsafe { dynamic.read() } {
+                [0, _] | [DT_DEBUG, 0] => return None,
+                [DT_DEBUG, list] => {
+                    // SAFETY: the dynamic linker has written its address there, and never takes it away.
+                    return Some(unsafe { ptr::with_exposed_provenance::<List>(list).read() }.first);
+                }
+                _ => {}
+            }
+            // SAFETY: the end was not reached.
+            dynamic = unsafe { dynamic.add(1) };
+        }
     }
 }
 
