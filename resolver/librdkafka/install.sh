@@ -42,6 +42,9 @@ take_away() {
 
 if [ "$action" = uninstall ]; then
     [ -e "$list" ] || { echo "install.sh: nothing is installed in $prefix: $list is not there" >&2; exit 1; }
+    # What Python has made of ours, where it could write.
+    rm -rf "$prefix"/share/tracer-resolver/python/tracer_interceptors/__pycache__ \
+        "$prefix"/share/tracer-resolver/python/tracer_interceptors/start/__pycache__
     # The list goes last, so that it can be done again if it is broken off.
     while read -r file; do take_away "$file"; done <"$list"
     take_away share/tracer-resolver/installed

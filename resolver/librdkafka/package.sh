@@ -379,6 +379,8 @@ make_deb() {
     # Debian leaves the other name to whoever administers the machine.
     mv "$stage/usr/share/zsh/site-functions" "$stage/usr/share/zsh/vendor-completions"
     cat "$here/debian/copyright" "$work/THIRD-PARTY.txt" >"$stage/usr/share/doc/tracer-resolver/copyright"
+    cp "$here/debian/prerm" "$stage/DEBIAN/"
+    chmod 755 "$stage/DEBIAN/prerm"
     filled_in "$architecture" "$here/debian/control" "$(du -sk --apparent-size "$stage/usr" | cut -f1)" >"$stage/DEBIAN/control"
     find "$stage" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
     dpkg-deb --root-owner-group --build "$stage" "$work" >/dev/null

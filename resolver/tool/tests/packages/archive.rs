@@ -46,9 +46,15 @@ fn it_installs_and_works_and_goes_away_again() {
     assert!(!prefix.join("bin/of-an-earlier-version").exists());
     assert_ne!(open.metadata().unwrap().ino(), fs::metadata(&library).unwrap().ino(), "another file took its place");
 
+    // As Python does where it can write.
+    let compiled = prefix.join("share/tracer-resolver/python/tracer_interceptors/__pycache__");
+    fs::create_dir(&compiled).unwrap();
+    fs::write(compiled.join("_layer.cpython-311.pyc"), "").unwrap();
     expect_success(ended(&script, &["--uninstall", "--prefix", prefix.to_str().unwrap()]));
     assert_eq!(files(&prefix), [prefix.join("share/doc/of-somebody-else")]);
-    assert!(!prefix.join("lib/tracer-resolver").exists() && !prefix.join("share/doc/tracer-resolver").exists());
+    for folder in ["lib/tracer-resolver", "share/doc/tracer-resolver", "share/tracer-resolver"] {
+        assert!(!prefix.join(folder).exists(), "{folder}");
+    }
 }
 
 #[test]
