@@ -1,8 +1,6 @@
 //! Promise: whatever goes wrong in a language's layer, each call of the program does what it does without it, and a line says what is
 //! lost. One function of the layer after the other fails here.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
-
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -158,11 +158,11 @@ fn settings(sampler: SamplerSetting) -> Settings {
         parent: ParentDecision::Respect,
         relation: Relation::Parent,
         ambient: Ambient::Thread,
-        inject: Vec::new(),
-        extract: Vec::new(),
+        inject: Default::default(),
+        extract: Default::default(),
         reinject: false,
         commit_spans: false,
-        export: Vec::new(),
+        export: Default::default(),
         attributes: Default::default(),
     }
 }

@@ -55,11 +55,11 @@ fn one_service_takes_every_topic_but_the_internal_ones() {
     assert!(matches!(&service.exclude[..], [Pattern::Glob(a), Pattern::Glob(b)] if a == "__*" && b == "_confluent-*"));
     assert_eq!(service.settings.trace, Trace::Spans);
     assert_eq!((service.settings.sampler, service.settings.parent), (Sampler::AlwaysOn, ParentDecision::Respect));
-    assert_eq!(service.settings.export, [0]);
+    assert_eq!(*service.settings.export, [0]);
     let [backend] = &config.backends[..] else { panic!("one backend") };
     assert_eq!((backend.name.as_str(), backend.plugin.as_str()), ("otlp", "otlp"));
     assert_eq!(backend.config, json!({}));
-    assert_eq!(config.defaults.export, [0]);
+    assert_eq!(*config.defaults.export, [0]);
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn every_exporter_name_has_its_plugin() {
     let config = config(&[("OTEL_TRACES_EXPORTER", "otlp, zipkin,jaeger,console,otlp")]);
     let backends: Vec<_> = config.backends.iter().map(|b| (b.name.as_str(), b.plugin.as_str())).collect();
     assert_eq!(backends, [("otlp", "otlp"), ("zipkin", "zipkin"), ("jaeger", "jaeger"), ("console", "file")]);
-    assert_eq!(config.services[0].settings.export, [0, 1, 2, 3]);
+    assert_eq!(*config.services[0].settings.export, [0, 1, 2, 3]);
     assert_eq!(config.backends[3].config, json!({ "path": "stderr", "format": "text" }));
     assert_eq!(config.backends[2].config, json!({}), "a Jaeger of today takes OTLP");
 }
@@ -295,24 +295,24 @@ fn propagators_are_written_and_read_alike() {
     let formats = |text: &str| {
         let settings = config(&[("OTEL_PROPAGATORS", text)]).services.remove(0).settings;
         assert_eq!(settings.inject, settings.extract);
-        settings.inject
+        settings.inject.to_vec()
     };
     assert_eq!(formats("b3multi, jaeger,b3multi"), [Propagator::B3Multi, Propagator::Jaeger]);
     assert_eq!(formats("tracecontext,baggage,b3").len(), 3);
     assert_eq!(formats("datadog,xray,elastic"), [Propagator::Datadog, Propagator::XRay, Propagator::Elastic]);
     assert!(formats("none").is_empty());
     let (config, _) = doubtful(&[("OTEL_PROPAGATORS", "ottrace,mine")]);
-    assert_eq!(config.services[0].settings.inject, [Propagator::TraceContext, Propagator::Baggage]);
+    assert_eq!(*config.services[0].settings.inject, [Propagator::TraceContext, Propagator::Baggage]);
     let (config, _) = doubtful(&[("OTEL_PROPAGATORS", "ottrace,b3")]);
-    assert_eq!(config.services[0].settings.inject, [Propagator::B3]);
+    assert_eq!(*config.services[0].settings.inject, [Propagator::B3]);
 }
 
 #[test]
 fn a_format_that_is_only_read_is_read_and_said_not_to_be_written() {
     let (config, text) = doubtful(&[("OTEL_PROPAGATORS", "skywalking,tracecontext")]);
     let settings = &config.services[0].settings;
-    assert_eq!(settings.extract, [Propagator::SkyWalking, Propagator::TraceContext]);
-    assert_eq!(settings.inject, [Propagator::TraceContext]);
+    assert_eq!(*settings.extract, [Propagator::SkyWalking, Propagator::TraceContext]);
+    assert_eq!(*settings.inject, [Propagator::TraceContext]);
     assert!(text.contains("`skywalking`, which is only read"), "{text}");
 }
 
@@ -432,7 +432,7 @@ fn the_variables_of_a_jaeger_tracer_are_enough_when_there_are_no_others() {
     );
     let [Pattern::Glob(ksql), Pattern::Glob(internal)] = &service.exclude[..] else { panic!("{:?}", service.exclude) };
     assert_eq!((ksql.as_str(), internal.as_str()), ("*_confluent-ksql-*", "__*"));
-    assert_eq!(service.settings.export, [0, 1]);
+    assert_eq!(*service.settings.export, [0, 1]);
     let configs: Vec<_> = config.backends.iter().map(|backend| backend.config.clone()).collect();
     let agent = json!({ "transport": "thrift_udp", "endpoint": "localhost:6831" });
     assert_eq!(configs, [agent, json!({ "path": "stderr" })]);
@@ -456,7 +456,7 @@ fn metrics_are_off_unless_a_variable_asks_for_them() {
     assert_eq!(sent.metrics, expected);
     let asked = config(&[named, ("OTEL_METRICS_EXPORTER", "prometheus")]).metrics;
     assert_eq!(asked.prometheus, Some("127.0.0.1:9464".parse().unwrap()));
-    assert_eq!(asked.export, Some(Vec::new()), "who asks for them is sent nothing");
+    assert_eq!(asked.export, Some(std::sync::Arc::default()), "who asks for them is sent nothing");
     let both = config(&[
         named,
         ("OTEL_METRICS_EXPORTER", "prometheus,otlp"),

@@ -182,7 +182,7 @@ fn tables_merge_by_precedence_and_arrays_replace() {
     let config = loaded(EVERY_KEY);
     let [checkout, payments, inventory] = &config.services[..] else { panic!("three services") };
     assert_eq!(checkout.settings.sampler, Sampler::Ratio(0.25));
-    assert_eq!(checkout.settings.export, [0]);
+    assert_eq!(*checkout.settings.export, [0]);
     assert_eq!(shown(&checkout.exclude), ["glob __*", "glob _confluent-*"]);
     assert_eq!(inventory.settings.sampler, Sampler::AlwaysOn);
     assert_eq!(payments.settings.sampler, Sampler::Ratio(0.25));
@@ -190,8 +190,8 @@ fn tables_merge_by_precedence_and_arrays_replace() {
     assert_eq!(payments.settings.ambient, Ambient::Off);
     assert_eq!((payments.settings.measure, checkout.settings.measure), (Measuring::On, Measuring::Off));
     assert!(payments.settings.reinject);
-    assert_eq!(payments.settings.export, [0, 1]);
-    assert_eq!(payments.settings.inject, [Propagator::B3]);
+    assert_eq!(*payments.settings.export, [0, 1]);
+    assert_eq!(*payments.settings.inject, [Propagator::B3]);
     assert_eq!(payments.settings.extract, checkout.settings.extract, "the other key of the table stays");
     assert_eq!(shown(&payments.exclude), [""; 0]);
     let attribute = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -214,7 +214,7 @@ fn settings_of_a_topic_start_from_those_of_its_service() {
     assert_eq!((quiet.relation, &quiet.export), (payments.settings.relation, &payments.settings.export));
     assert_eq!(shown(std::slice::from_ref(bulk)), ["glob payments.bulk-*"]);
     assert_eq!((limited.sampler, limited.parent), (Sampler::RateLimit(0.5), ParentDecision::Ignore));
-    assert_eq!(limited.export, [1]);
+    assert_eq!(*limited.export, [1]);
     assert_eq!((&limited.inject[..], &limited.extract[..]), (&[Propagator::B3][..], &[][..]));
 }
 
@@ -335,7 +335,7 @@ sha256 = "${env:PIN}"
     assert_eq!(names, ["good"], "a plugin whose pin is lost is not loaded without one");
     let traces: Vec<Trace> = config.services.iter().map(|service| service.settings.trace).collect();
     assert_eq!(traces, [Trace::Spans, Trace::Off, Trace::Off, Trace::Off, Trace::Spans]);
-    assert_eq!(config.services[0].settings.export, [0], "indices follow the backends that are left");
+    assert_eq!(*config.services[0].settings.export, [0], "indices follow the backends that are left");
     assert_eq!(shown(&config.services[1].topics), ["b"], "its messages are kept from other services");
     assert_eq!(shown(&config.services[3].topics), [""; 0], "without its constraint it would claim too much");
     let override_of = &config.services[4].topic_settings[0].1;

@@ -335,8 +335,8 @@ fn r_log_spans_adds_a_backend_that_writes_to_stderr() {
     let [_, log] = &config.backends[..] else { panic!("jaeger and log") };
     assert_eq!((log.name.as_str(), log.plugin.as_str()), ("log", "file"));
     assert_eq!(log.config, json!({ "path": "stderr" }));
-    assert_eq!(config.services[0].settings.export, [0, 1]);
-    assert_eq!(config.services[1].settings.export, [0]);
+    assert_eq!(*config.services[0].settings.export, [0, 1]);
+    assert_eq!(*config.services[1].settings.export, [0]);
 }
 
 #[test]
@@ -367,7 +367,7 @@ fn r_flush_interval_is_the_delay_of_batches() {
 fn r_propagation_is_that_of_the_environment_and_jaeger_by_default() {
     let formats = |variables: &[(&str, &str)]| {
         let settings = config_in(README, variables).services.remove(0).settings;
-        (settings.inject, settings.extract)
+        (settings.inject.to_vec(), settings.extract.to_vec())
     };
     assert_eq!(formats(&[]), (vec![Propagator::Jaeger], vec![Propagator::Jaeger]));
     let b3 = (vec![Propagator::B3Multi], vec![Propagator::B3]);

@@ -199,10 +199,10 @@ fn an_empty_file_has_the_defaults_that_the_manual_promises() {
     for secret in ["*auth*", "*token*", "*cookie*", "*password*", "*secret*"] {
         assert!(settings.attributes.redact_headers.iter().any(|glob| glob == secret), "{secret}");
     }
-    assert_eq!(settings.attributes.redact_values, ["Bearer *", "Basic *", "eyJ*"]);
-    assert_eq!(settings.inject, [Propagator::TraceContext, Propagator::Baggage]);
+    assert_eq!(*settings.attributes.redact_values, ["Bearer *", "Basic *", "eyJ*"]);
+    assert_eq!(*settings.inject, [Propagator::TraceContext, Propagator::Baggage]);
     let extract = [Propagator::TraceContext, Propagator::Baggage, Propagator::B3, Propagator::Jaeger];
-    assert_eq!(settings.extract, extract);
+    assert_eq!(*settings.extract, extract);
     let excluded: Vec<&str> = config.services[0].exclude.iter().filter_map(glob).collect();
     assert_eq!(excluded, ["__*", "_confluent-*"]);
     let backend = &config.backends[0];

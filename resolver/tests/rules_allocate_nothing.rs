@@ -179,11 +179,11 @@ fn settings() -> Settings {
         parent: ParentDecision::Respect,
         relation: Relation::Parent,
         ambient: Ambient::Thread,
-        inject: Vec::new(),
-        extract: Vec::new(),
+        inject: Default::default(),
+        extract: Default::default(),
         reinject: false,
         commit_spans: false,
-        export: Vec::new(),
+        export: Default::default(),
         attributes: Default::default(),
     }
 }
