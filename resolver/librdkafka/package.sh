@@ -252,7 +252,7 @@ build() {
         one=${triple//-/_} one=CARGO_TARGET_${one^^}
         export ZIG_TARGET=$machine-linux-$libc${oldest:+.$oldest} "${one}_LINKER=$here/zig-linker.sh"
         # A library has to be linked dynamically, and what loads one; Rust's way for musl is another.
-        if [[ $libc == musl ]]; then export "${one}_RUSTFLAGS=-C target-feature=-crt-static"; fi
+        if [[ $libc == musl ]]; then export RUSTFLAGS="${RUSTFLAGS:+$RUSTFLAGS }-C target-feature=-crt-static"; fi
         if [[ $libc == gnu ]]; then export LIBGCC_S=${LIBGCC_S:-$(cc -print-file-name=libgcc_s.so.1)}; fi
     fi
     cd "$root"
