@@ -18,8 +18,8 @@ root=$(cd "$(dirname "$0")" && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}
 noted=$root/tests/interfaces
 header=resolver/librdkafka/include/tracer_interceptors.h
-# Where tests/aarch64/machine has what it takes to build for another processor.
-export AARCH64_MACHINE=${AARCH64_MACHINE:-$root/target/aarch64}
+# Where tests/aarch64/machine and tests/musl/machine have what it takes to build for these.
+export AARCH64_MACHINE=${AARCH64_MACHINE:-$root/target/aarch64} MUSL_MACHINE=${MUSL_MACHINE:-$root/target/musl}
 skipped=()
 
 main() {
@@ -65,14 +65,20 @@ packages() {
     said=$(mktemp)
     step "packages for $HOSTTYPE"
     "$root/resolver/librdkafka/package.sh" --out "$1" | tee "$said"
-    step "packages for aarch64"
-    if [[ -e $AARCH64_MACHINE/complete ]] && command -v cargo-zigbuild >/dev/null; then
-        "$root/tests/aarch64/machine" package --out "$1" | tee -a "$said"
-    else
-        echo "SKIPPED: packages for aarch64: no compiler for it (tests/aarch64/machine build), or no cargo-zigbuild" | tee -a "$said"
-    fi
+    packages_of aarch64 "$AARCH64_MACHINE" "$1" | tee -a "$said"
+    packages_of musl "$MUSL_MACHINE" "$1" | tee -a "$said"
     mapfile -t -O "${#skipped[@]}" skipped < <(grep '^SKIPPED: ' "$said")
     rm -rf "$said" "$1/.python"
+}
+
+# Those for another machine, $1, which is in the folder $2, into the folder $3.
+packages_of() {
+    step "packages for $1"
+    if [[ -e $2/complete ]] && command -v cargo-zigbuild >/dev/null; then
+        "$root/tests/$1/machine" package --out "$3"
+    else
+        echo "SKIPPED: packages for $1: no compiler for it (tests/$1/machine build), or no cargo-zigbuild"
+    fi
 }
 
 # Another folder, other sources, other target: nothing of that may be seen in what comes of it.

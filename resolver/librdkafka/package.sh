@@ -468,7 +468,7 @@ deliver_symbols() {
 
 # What is in the files, for programs that look for known flaws.
 deliver_materials() {
-    local file=$out/tracer-resolver-$version-linux-$machine.cdx.json
+    local file=$out/tracer-resolver-$version-linux-$named.cdx.json
     (cd "$root" && "$here/third-party.sh" "$triple" "$version" "$work/lib") >"$file"
     echo "bill of materials: $file"
 }

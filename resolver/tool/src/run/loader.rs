@@ -90,7 +90,11 @@ impl CLibrary {
     /// What this code is made for.
     const OURS: Self = if cfg!(target_env = "musl") { Self::Musl } else { Self::Glibc };
     /// The same in words.
-    pub(super) const OUR_NAME: &str = if cfg!(target_env = "musl") { "musl" } else { "glibc" };
+    pub(super) const MADE_FOR: &str = if cfg!(target_env = "musl") {
+        "and the library is made for musl"
+    } else {
+        "and the library is made for glibc"
+    };
 
     /// The name is a convention, and Alpine has a file of glibc's name that is musl in truth: what counts is which versions
     /// the file defines. But what calls itself musl's is believed.

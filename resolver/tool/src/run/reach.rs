@@ -36,8 +36,7 @@ fn of_file(file: &Path, library: &Path) -> Reach {
     match Loader::of(file) {
         Loader::Ours(linker) => trial::refusal(&linker, file, library).map_or(Reach::Loaded, Reach::Breaks),
         Loader::Foreign(linker) => {
-            let made_for = CLibrary::OUR_NAME;
-            Reach::Breaks(format!("its dynamic linker is {}, and the library is made for {made_for}", linker.display()))
+            Reach::Breaks(format!("its dynamic linker is {}, {}", linker.display(), CLibrary::MADE_FOR))
         }
         Loader::OtherMachine { program, ours } => {
             Reach::Breaks(format!("it is made for {program}, and the library for {ours}"))

@@ -74,7 +74,8 @@ impl Project {
         let mut script = Command::new(self.root().join("release.sh"));
         script.args(words).env("PATH", path).env("CARGO_TARGET_DIR", self.folder.path().join("target"));
         script.env("TMPDIR", self.folder.path());
-        let output = script.env_remove("AARCH64_MACHINE").envs(set.iter().copied()).output().unwrap();
+        let output =
+            script.env_remove("AARCH64_MACHINE").env_remove("MUSL_MACHINE").envs(set.iter().copied()).output().unwrap();
         (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
     }
 
@@ -100,9 +101,9 @@ fn it_makes_everything_into_one_folder_with_checksums_and_says_what_it_skipped()
     expect_success(Command::new("sha256sum").args(["--check", "SHA256SUMS"]).current_dir(&folder).output().unwrap());
     let end: Vec<_> = said.lines().skip_while(|line| !line.starts_with("== made in ")).collect();
     let skipped: Vec<_> = end.iter().filter(|line| line.starts_with("SKIPPED: ")).collect();
-    let [semver, npm, aarch64] = &*skipped else { panic!("{said}") };
+    let [semver, npm, aarch64, musl] = &*skipped else { panic!("{said}") };
     assert!(semver.contains("there is no version before this one") && npm.contains("npm: not there"), "{said}");
-    assert!(aarch64.contains("packages for aarch64"), "{said}");
+    assert!(aarch64.contains("packages for aarch64") && musl.contains("packages for musl"), "{said}");
     assert!(said.contains("NOTE: CHANGELOG.md says that 0.7.0 is unreleased"), "{said}");
 }
 
