@@ -5,17 +5,10 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use words::foreign::{PAYING, PYTHON_OF_SHAPES, node_modules, python_with};
+use words::foreign::{BILLING, PAYING, PYTHON_OF_SHAPES, node_modules, python_with};
 use words::kafka::Kafka;
 use words::{Ended, Traced, WayIn, run};
 
-const BILLING: &str = r#"
-    [services.shop]
-    produces = ["orders"]
-    [services.billing]
-    consumes = ["orders"]
-    produces = ["bills", "drafts"]
-"#;
 const ORDERS: usize = 10;
 
 /// Each call in which the layer does something is made, and whatever it does there fails.

@@ -8,18 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use words::child::without_tracing;
-use words::foreign::{kafka_javascript, kafka_javascript_in_one, library, node_modules, node_packages, skip};
+use words::foreign::{BILLING, kafka_javascript, kafka_javascript_in_one, library, node_modules, node_packages, skip};
 use words::kafka::Kafka;
 use words::receivers::ReceivedSpan;
 use words::{Traced, WayIn, draw_traces, draw_traces_with, run};
 
-const BILLING: &str = r#"
-    [services.shop]
-    produces = ["orders"]
-    [services.billing]
-    consumes = ["orders"]
-    produces = ["bills", "drafts"]
-"#;
 const ORDERS: usize = 20;
 
 /// A program of `tests/node`, with the layer where `layer`.

@@ -29,7 +29,7 @@ pub use forwarding::{FORWARDING, forwarding_in_rust};
 pub use go::{GoBuild, go_program, plugin_in_go};
 pub use library::{build_folder, library};
 pub use made_once::made_once;
-pub use node::{kafka_javascript, kafka_javascript_in_one, node_modules, node_packages};
+pub use node::{BILLING, kafka_javascript, kafka_javascript_in_one, node_modules, node_packages};
 pub use processing::{PAYING, PROCESSING, Shop, processing_in_rust};
 pub use python::{PYTHON_OF_SHAPES, python, python_of, python_with};
 pub use rounds::{MANY, Rounds, run_rounds};

@@ -7,6 +7,15 @@ use std::sync::OnceLock;
 use super::made_once::{made_once, said};
 use super::skip::or_skip;
 
+/// What traces the programs of `tests/node`.
+pub const BILLING: &str = r#"
+    [services.shop]
+    produces = ["orders"]
+    [services.billing]
+    consumes = ["orders"]
+    produces = ["bills", "drafts"]
+"#;
+
 /// A folder of Node modules with `CLIENT`, for `NODE_PATH`: made once in cargo's target folder, where its native part and
 /// the librdkafka in it are compiled, which takes minutes. Without Node.js, its headers, npm, node-gyp, a compiler or the
 /// package registry there is none, and the test is skipped: that is said here.

@@ -11,7 +11,7 @@ from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, Method
 from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Optional, Set, Tuple
 
 from . import _library
-from ._root import DATA, Root, names_of
+from ._root import DATA, OPTIMIZED, Root, names_of
 from ._values import NOW, OLD, Own, made_of
 
 #: Calls for messages, by their names.
@@ -36,6 +36,7 @@ _known: Dict[int, "_Flow"] = {}
 _Known = Tuple[Optional[bool], Tuple[Any, ...], List[CodeType]]
 #: What `_turn` has said of a place, for each of the ways that led there.
 _once: Dict[Any, List[_Known]] = {}
+_NO_READS: List[_Known] = []
 #: What `made_since` has said of some frames, and of the names that are given.
 _since: Dict[Any, List[_Known]] = {}
 #: Ways to one place, and meanings of its names, that are told apart.
@@ -61,7 +62,7 @@ def is_once_in_a_round() -> Optional[bool]:
     if frame is None:
         return None
     place = (id(frame.f_code), frame.f_lasti)
-    answer: Any = api.recall(_once[place], frame) if place in _once else NotImplemented
+    answer = api.recall(_once.get(place, _NO_READS), frame)
     if answer is NotImplemented:
         read = _Read()
         answer = _turn(frame, True, read)
@@ -126,7 +127,7 @@ def made_since(root: Any) -> Optional[bool]:
     key = tuple(places)
     # From the root on.
     frames.reverse()
-    answer: Any = api.recall(_since[key], frames) if key in _since else NotImplemented
+    answer = api.recall(_since.get(key, _NO_READS), frames)
     if answer is NotImplemented:
         read = _Read()
         answer = _made_since(frames, names, read)
@@ -245,16 +246,13 @@ class _Read:
         """As the library takes it; to the end: there was no other frame."""
         frames: List[Any] = []
         for code, place, meant in self._frames:
-            is_optimized = bool(code.co_flags & _OPTIMIZED)
+            is_optimized = bool(code.co_flags & OPTIMIZED)
             own = {*code.co_varnames, *code.co_cellvars, *code.co_freevars}
             names = [(chain, not is_optimized or chain[0] in own, meant[chain], chain[-1] in _CALLS) for chain in meant]
             frames.append((code, place, is_optimized, tuple(names)))
         if is_to_the_end:
             frames.append(None)
         return answer, tuple(frames), self._functions
-
-
-_OPTIMIZED = 0x1
 
 
 class _Values:
@@ -391,7 +389,8 @@ _member = api.member
 
 def _is_consumer(value: Any) -> bool:
     kind = type(value)
-    return bool((_kinds[kind] if kind in _kinds else _kind_of(kind)) & _CONSUMER)
+    bits = _kinds.get(kind)
+    return bool((_kind_of(kind) if bits is None else bits) & _CONSUMER)
 
 
 def _kind_of(kind: type) -> int:

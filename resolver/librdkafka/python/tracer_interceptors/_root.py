@@ -47,7 +47,7 @@ def names_of(frame: Any) -> Any:
     """What a frame's own names mean. Before Python 3.13 it holds on to what it has put together for that, which is emptied: the
     program's objects live no longer than without us."""
     own = frame.f_locals
-    if own.__class__ is not dict or not frame.f_code.co_flags & _OPTIMIZED:
+    if own.__class__ is not dict or not frame.f_code.co_flags & OPTIMIZED:
         return own
     names = dict(own)
     if getrefcount(own) <= _NOBODY_ELSE:
@@ -60,7 +60,8 @@ def _references() -> int:
     return getrefcount(own)
 
 
-_OPTIMIZED = 0x1
+#: `CO_OPTIMIZED`: a function's code, whose names have places of their own.
+OPTIMIZED = 0x1
 _NOBODY_ELSE = _references()
 
 

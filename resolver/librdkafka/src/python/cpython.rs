@@ -274,6 +274,16 @@ impl Python {
         (!object.is_null()).then(|| self.refer(object).into_raw())
     }
 
+    /// Done with the `f_locals` of a function's frame, as `names_of` of `_root.py` is. Before Python 3.13 the frame holds on to what it
+    /// has put together for that, which is emptied unless the program has it too: the program's objects live no longer than without
+    /// us.
+    pub(super) fn empty_names(&self, own: Owned) {
+        if own.kind() == self.dict_type && own.references() <= 2 {
+            // SAFETY: a `dict` that lives, and the GIL is held.
+            unsafe { (self.dict_clear)(own.raw()) };
+        }
+    }
+
     /// An attribute; `None`, and no error, if there is none.
     pub(super) fn attribute(&self, object: *mut Object, name: *mut Object) -> Option<Owned> {
         // SAFETY: both live, and the GIL is held.

@@ -172,10 +172,7 @@ impl Layer {
             let frame = python.attribute(coroutine, names.coroutine_frame)?;
             let own = python.attribute(frame.raw(), names.locals)?;
             let objects = python.owned((python.values)(own.raw()));
-            if own.kind() == python.dict_type && own.references() <= 2 {
-                // As in `names_of`.
-                (python.dict_clear)(own.raw());
-            }
+            python.empty_names(own);
             let Some(objects) = objects else {
                 python.clear_error();
                 return None;

@@ -298,11 +298,9 @@ unsafe fn names_hold(python: &Python, loops: &Loops, known: *mut Object, frame: 
                 break;
             }
         }
-        // Before Python 3.13 the frame holds on to what it has put together, which is emptied unless the program has it too: the
-        // program's objects live no longer than without us.
         let is_optimized = (python.is_true)((python.tuple_get)(known, 2)) == 1;
-        if let Some(own) = own.filter(|own| is_optimized && own.kind() == python.dict_type && own.references() <= 2) {
-            (python.dict_clear)(own.raw());
+        if let Some(own) = own.filter(|_| is_optimized) {
+            python.empty_names(own);
         }
         hold
     }
