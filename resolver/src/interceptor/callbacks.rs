@@ -12,6 +12,7 @@ use super::kafka_api::{KafkaApi, RdKafka, RdKafkaConf, RdKafkaError, RdKafkaMess
 use super::message::Message;
 use super::polls;
 use super::refused_sends;
+use super::sent_spans;
 use super::single_use;
 use super::transactions;
 use crate::Resolver;
@@ -169,6 +170,7 @@ unsafe extern "C" fn on_acknowledgement(
     opaque: *mut c_void,
 ) -> RdKafkaError {
     contain_panic_of_message(|| {
+        sent_spans::fetch(message.addr());
         let handle = ClientHandle::from_opaque(opaque);
         // SAFETY: the client is used inside this callback only.
         let Some(client) = (unsafe { handle.client() }) else { return };

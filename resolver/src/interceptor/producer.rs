@@ -139,8 +139,9 @@ impl Client {
     /// The span that these rules began ends. Called, and not in place: in several places what it calls would be called too.
     #[inline(never)]
     fn finish(&self, traced: &Traced, message: &Message<'_>) {
+        let sent = self.sent(traced, message);
         traced.counters.unacknowledged.lower();
-        let Some(Sent { send, ticks, state }) = self.sent(traced, message) else {
+        let Some(Sent { send, ticks, state }) = sent else {
             return self.measure_send(traced, message, None);
         };
         if message.error() != 0 {
@@ -225,7 +226,6 @@ impl Client {
             }
             return;
         }
-        traced.counters.unacknowledged.raise();
         let (trace_id, mut parent) = match incoming.context {
             Some(context) => {
                 let (remote, guessed) = (incoming.remote, incoming.guessed);
@@ -274,6 +274,8 @@ impl Client {
             let _ = self.parents.take_parent_of(span_id);
             self.start_unmarked(traced, message, headers.is_some(), send);
         }
+        // Last: a locked instruction waits for all stores before it, of which the note's is to a line that a broker's thread had.
+        traced.counters.unacknowledged.raise();
     }
 
     /// The message does not say which span it began.
