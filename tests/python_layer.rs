@@ -536,16 +536,24 @@ fn a_program_ends_as_ever_while_its_daemon_threads_poll_and_send() {
 }
 
 #[test]
-fn a_python_that_cannot_be_followed_is_told_so_once_and_runs_its_program() {
+fn a_program_that_cannot_be_followed_is_told_so_once_and_runs_as_ever() {
     let Some(python) = python() else { return };
     let traced = Traced::start(&["orders"], PAYING);
-    for (kind, said) in [("flags", "method_descriptor object\n"), ("second", "method_descriptor Producer\nNone None\n")]
-    {
+    let (python_of_its_own, older) = ("in this kind of Python", "that is older than the Python package");
+    for (kind, said, why) in [
+        ("flags", "method_descriptor object\n", python_of_its_own),
+        ("second", "method_descriptor Producer\nNone None\n", python_of_its_own),
+        ("table", "method_descriptor object\n", older),
+        ("functions", "method_descriptor object\n", older),
+    ] {
         let ended = run(traced.command(WayIn::Layer, &python).args(["tests/python/refused.py", kind]));
         ended.expect_success();
         assert_eq!(ended.stdout, said, "{kind}");
         let lines: Vec<_> = ended.stderr.lines().collect();
-        assert!(lines.len() == 1 && lines[0].contains("not known exactly in this kind of Python"), "{kind}: {lines:?}");
+        assert!(
+            lines.len() == 1 && lines[0].contains("not known exactly") && lines[0].contains(why),
+            "{kind}: {lines:?}"
+        );
     }
 }
 

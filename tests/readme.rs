@@ -249,6 +249,38 @@ fn the_commands_of_cargo_that_they_show_name_what_there_is() {
     }
 }
 
+/// Of a package in a lock file that is not ours, what says where it comes from stands there too.
+#[test]
+fn a_workspace_of_its_own_has_all_that_our_crates_need_in_its_lock_file() {
+    let metadata = said_by_cargo(&["metadata", "--no-deps", "--format-version=1"]);
+    let metadata: serde_json::Value = serde_json::from_str(&metadata).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let (mut looked_at, mut wrong) = (0, Vec::new());
+    for lock in files("Cargo.lock").into_iter().filter(|lock| *lock != root().join("Cargo.lock")) {
+        let text = fs::read_to_string(&lock).unwrap();
+        for entry in text.split("\n\n").filter(|entry| !entry.contains("\nsource = ")) {
+            let is_it = |package: &&serde_json::Value| {
+                entry.contains(&format!("\nname = \"{}\"\n", package["name"].as_str().unwrap()))
+            };
+            let Some(package) = packages.iter().find(is_it) else { continue };
+            looked_at += 1;
+            let needed = package["dependencies"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|needed| needed["kind"] != "dev" && needed["optional"] == false);
+            let names = needed.map(|needed| needed["name"].as_str().unwrap());
+            // Where there are several versions of it, the one that is meant stands behind the name.
+            let is_missing =
+                |name: &&str| !entry.contains(&format!("\n \"{name}\"")) && !entry.contains(&format!("\n \"{name} "));
+            wrong.extend(
+                names.filter(is_missing).map(|name| format!("{}: {}: {name}", lock.display(), package["name"])),
+            );
+        }
+    }
+    assert!(looked_at > 2 && wrong.is_empty(), "{looked_at} (cargo metadata, in these folders, mends it): {wrong:#?}");
+}
+
 /// The anchors of a page's headings, as hosts of Git make them: small letters, no punctuation, dashes for blanks.
 fn headings(page: &Path) -> BTreeSet<String> {
     let text = fs::read_to_string(page).unwrap();

@@ -20,7 +20,7 @@ def _replace(cimpl: Any) -> None:
 
     api = _library.find()
     if api is None:
-        # Not preloaded, or an older one: the program is as without us.
+        # Not preloaded, or it cannot be done, which was said: the program is as without us.
         return
     from . import _aio, _clients, _queues, _started, _trains
 

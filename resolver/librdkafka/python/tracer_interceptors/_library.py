@@ -68,20 +68,30 @@ def _look_up() -> Optional[Functions]:
             continue
         get.restype, of_python.restype = ctypes.POINTER(Api), ctypes.py_object
         table = get()
-        if table and table.contents.struct_size >= ctypes.sizeof(Api):
-            return _of(table.contents, of_python)
+        return _of(table.contents, of_python) if table else None
     return None
 
 
 def _of(table: Api, of_python: Any) -> Optional[Functions]:
+    if table.struct_size < ctypes.sizeof(Api):
+        return _without(_OLDER)
     # One without a GIL says so in its flags; the library looks at the rest itself.
     native = None if "t" in getattr(sys, "abiflags", "") else of_python()
     if native is None:
-        from ._note import note_once
+        return _without("in this kind of Python, or in a second interpreter of a process")
+    try:
+        return Functions(table, native)
+    except KeyError:
+        return _without(_OLDER)
 
-        note_once("parents of what is sent are not known exactly in this kind of Python, or in a second interpreter of a process")
-        return None
-    return Functions(table, native)
+
+def _without(why: str) -> None:
+    from ._note import note_once
+
+    note_once(f"parents of what is sent are not known exactly {why}")
+
+
+_OLDER = "with a libtracer_interceptors.so that is older than the Python package beside it: install both from one release"
 
 
 LIBRARY = "libtracer_interceptors.so"
