@@ -1,5 +1,5 @@
 //! Promise: whatever goes wrong in a language's layer, each call of the program does what it does without it, and a line says what is
-//! lost. One function of the layer after the other fails here.
+//! lost. One function of the layer after the other fails here; and it meets clients, libraries and Pythons that it cannot work with.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -102,4 +102,45 @@ fn run_with_defect(modules: &Path, defect: &str, shape: &str) -> Ended {
     command.arg("--require").arg(layer.join("register.js")).args(["--require", "./tests/node/defects.js"]);
     command.args(["tests/node/shapes.js", shape, &count]);
     run(&mut command)
+}
+
+#[test]
+fn what_the_layer_cannot_extend_it_says_once_and_the_program_runs() {
+    let Some(python) = python_with("python-shapes", PYTHON_OF_SHAPES) else { return };
+    let traced = Traced::start(&["orders"], PAYING);
+    let folder = tempfile::tempdir().unwrap();
+    let package = folder.path().join("confluent_kafka");
+    std::fs::create_dir(&package).unwrap();
+    std::fs::write(package.join("__init__.py"), "from .cimpl import Producer").unwrap();
+    let other = "class Producer:\n    def send(self):\n        return 'sent'\n";
+    std::fs::write(package.join("cimpl.py"), other).unwrap();
+    let mut command = traced.command(WayIn::Layer, &python);
+    let program = "from confluent_kafka import Producer; import confluent_kafka.cimpl; print(Producer().send())";
+    let ended = run(command.current_dir(folder.path()).args(["-c", program]));
+    ended.expect_success();
+    assert_eq!(ended.stdout, "sent\n");
+    let lines: Vec<_> = ended.stderr.lines().collect();
+    assert!(lines.len() == 2 && lines.iter().all(|line| line.starts_with("tracer-interceptors: ")), "{lines:?}");
+}
+
+#[test]
+fn a_program_that_cannot_be_followed_is_told_so_once_and_runs_as_ever() {
+    let Some(python) = python_with("python-shapes", PYTHON_OF_SHAPES) else { return };
+    let traced = Traced::start(&["orders"], PAYING);
+    let (python_of_its_own, older) = ("in this kind of Python", "that is older than the Python package");
+    for (kind, said, why) in [
+        ("flags", "method_descriptor object\n", python_of_its_own),
+        ("second", "method_descriptor Producer\nNone None\n", python_of_its_own),
+        ("table", "method_descriptor object\n", older),
+        ("functions", "method_descriptor object\n", older),
+    ] {
+        let ended = run(traced.command(WayIn::Layer, &python).args(["tests/python/refused.py", kind]));
+        ended.expect_success();
+        assert_eq!(ended.stdout, said, "{kind}");
+        let lines: Vec<_> = ended.stderr.lines().collect();
+        assert!(
+            lines.len() == 1 && lines[0].contains("not known exactly") && lines[0].contains(why),
+            "{kind}: {lines:?}"
+        );
+    }
 }

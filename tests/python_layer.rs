@@ -503,25 +503,6 @@ fn the_program_s_own_sitecustomize_runs_as_ever() {
     assert!(ended.stdout == "1\n" && ended.stderr.contains("its own"), "{ended:?}");
 }
 
-#[test]
-fn what_the_layer_cannot_extend_it_says_once_and_the_program_runs() {
-    let Some(python) = python() else { return };
-    let traced = Traced::start(&["orders"], PAYING);
-    let folder = tempfile::tempdir().unwrap();
-    let package = folder.path().join("confluent_kafka");
-    std::fs::create_dir(&package).unwrap();
-    std::fs::write(package.join("__init__.py"), "from .cimpl import Producer").unwrap();
-    let other = "class Producer:\n    def send(self):\n        return 'sent'\n";
-    std::fs::write(package.join("cimpl.py"), other).unwrap();
-    let mut command = traced.command(WayIn::Layer, &python);
-    let program = "from confluent_kafka import Producer; import confluent_kafka.cimpl; print(Producer().send())";
-    let ended = run(command.current_dir(folder.path()).args(["-c", program]));
-    ended.expect_success();
-    assert_eq!(ended.stdout, "sent\n");
-    let lines: Vec<_> = ended.stderr.lines().collect();
-    assert!(lines.len() == 2 && lines.iter().all(|line| line.starts_with("tracer-interceptors: ")), "{lines:?}");
-}
-
 /// Before 3.14 Python ends them by `pthread_exit`, which goes through whatever is on their stacks.
 #[test]
 fn a_program_ends_as_ever_while_its_daemon_threads_poll_and_send() {
@@ -532,28 +513,6 @@ fn a_program_ends_as_ever_while_its_daemon_threads_poll_and_send() {
         let ended = run(traced.command(WayIn::Layer, &python).arg("tests/python/daemons.py"));
         ended.expect_success();
         assert!(!ended.stderr.contains("defect") && !ended.stderr.contains("Fatal"), "{}", ended.stderr);
-    }
-}
-
-#[test]
-fn a_program_that_cannot_be_followed_is_told_so_once_and_runs_as_ever() {
-    let Some(python) = python() else { return };
-    let traced = Traced::start(&["orders"], PAYING);
-    let (python_of_its_own, older) = ("in this kind of Python", "that is older than the Python package");
-    for (kind, said, why) in [
-        ("flags", "method_descriptor object\n", python_of_its_own),
-        ("second", "method_descriptor Producer\nNone None\n", python_of_its_own),
-        ("table", "method_descriptor object\n", older),
-        ("functions", "method_descriptor object\n", older),
-    ] {
-        let ended = run(traced.command(WayIn::Layer, &python).args(["tests/python/refused.py", kind]));
-        ended.expect_success();
-        assert_eq!(ended.stdout, said, "{kind}");
-        let lines: Vec<_> = ended.stderr.lines().collect();
-        assert!(
-            lines.len() == 1 && lines[0].contains("not known exactly") && lines[0].contains(why),
-            "{kind}: {lines:?}"
-        );
     }
 }
 
