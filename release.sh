@@ -48,8 +48,13 @@ make() {
     semver
     step "crates"
     # With all that crates.io asks for; each is built from its own archive.
-    cargo publish --dry-run --workspace --locked
-    cp "$target"/package/*-"$version".crate "$out/crates/"
+    rm -rf "$target/package"
+    cargo publish --dry-run --workspace --locked 2>&1 | tee "$out/said"
+    # Where in that folder they lie differs between versions of cargo.
+    find "$target/package" -name "*-$version.crate" -exec cp -t "$out/crates/" {} +
+    [[ $(find "$out/crates" -type f | wc -l) == $(grep -c '^ *Uploading ' "$out/said") ]] ||
+        fail "the crates are not in $target/package, where cargo was to put them"
+    rm "$out/said"
     packages "$out/packages"
     (cd "$out" && find . -type f ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs -d '\n' sha256sum >SHA256SUMS)
 
