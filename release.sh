@@ -50,8 +50,8 @@ make() {
     # With all that crates.io asks for; each is built from its own archive.
     rm -rf "$target/package"
     cargo publish --dry-run --workspace --locked 2>&1 | tee "$out/said"
-    # Where in that folder they lie differs between versions of cargo.
-    find "$target/package" -name "*-$version.crate" -exec cp -t "$out/crates/" {} +
+    # Where in that folder they lie differs between versions of cargo, and some keep them twice.
+    find "$target/package" -name "*-$version.crate" -exec cp {} "$out/crates/" \;
     [[ $(find "$out/crates" -type f | wc -l) == $(grep -c '^ *Uploading ' "$out/said") ]] ||
         fail "the crates are not in $target/package, where cargo was to put them"
     rm "$out/said"
