@@ -48,7 +48,7 @@ make() {
     semver
     step "crates"
     # With all that crates.io asks for; each is built from its own archive.
-    rm -rf "$target/package"
+    rm -rf "$target/package" && mkdir -p "$target/package"
     cargo publish --dry-run --workspace --locked 2>&1 | tee "$out/said"
     # Where in that folder they lie differs between versions of cargo, and some keep them twice.
     find "$target/package" -name "*-$version.crate" -exec cp {} "$out/crates/" \;

@@ -225,11 +225,16 @@ fn mistake_in(command: &[&str], packages: &[serde_json::Value]) -> Option<String
     None
 }
 
-#[test]
-fn the_commands_of_cargo_that_they_show_name_what_there_is() {
+/// The packages of this workspace, as cargo describes them.
+fn packages() -> Vec<serde_json::Value> {
     let metadata = said_by_cargo(&["metadata", "--no-deps", "--format-version=1"]);
     let metadata: serde_json::Value = serde_json::from_str(&metadata).unwrap();
-    let packages = metadata["packages"].as_array().unwrap();
+    metadata.get("packages").unwrap().as_array().unwrap().clone()
+}
+
+#[test]
+fn the_commands_of_cargo_that_they_show_name_what_there_is() {
+    let packages = &packages();
     let (mut shown, mut wrong) = (0, Vec::new());
     for file in [".md", ".py", ".js", ".rs", ".sh"].into_iter().flat_map(files) {
         let text = fs::read_to_string(&file).unwrap();
@@ -252,9 +257,7 @@ fn the_commands_of_cargo_that_they_show_name_what_there_is() {
 /// Of a package in a lock file that is not ours, what says where it comes from stands there too.
 #[test]
 fn a_workspace_of_its_own_has_all_that_our_crates_need_in_its_lock_file() {
-    let metadata = said_by_cargo(&["metadata", "--no-deps", "--format-version=1"]);
-    let metadata: serde_json::Value = serde_json::from_str(&metadata).unwrap();
-    let packages = metadata["packages"].as_array().unwrap();
+    let packages = packages();
     let (mut looked_at, mut wrong) = (0, Vec::new());
     for lock in files("Cargo.lock").into_iter().filter(|lock| *lock != root().join("Cargo.lock")) {
         let text = fs::read_to_string(&lock).unwrap();
