@@ -4,7 +4,8 @@
 #   release.sh make [FOLDER]        the crates, the packages for each processor with what is in them (SBOM), and SHA256SUMS, into a
 #                                   new folder: target/release-VERSION unless said otherwise. What this machine cannot make is
 #                                   skipped, with a line that says why, and once more at the end.
-#   release.sh reproduce FOLDER     makes the packages of FOLDER again, in another folder, and compares them byte for byte.
+#   release.sh reproduce FOLDER     makes the packages of FOLDER again, from the same commit in another folder, and compares them byte
+#                                   for byte.
 #   release.sh interfaces [--note]  compares the public interfaces of the crates with those noted in tests/interfaces, where a
 #                                   change has to be seen; `--note` notes those of today, and that of the header for C.
 set -euo pipefail
@@ -56,6 +57,7 @@ make() {
         fail "the crates are not in $target/package, where cargo was to put them"
     rm "$out/said"
     packages "$out/packages"
+    git -C "$root" rev-parse HEAD >"$out/COMMIT"
     (cd "$out" && find . -type f ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs -d '\n' sha256sum >SHA256SUMS)
 
     step "made in $out"
@@ -90,9 +92,11 @@ packages_of() {
 reproduce() {
     local made again
     made=$(cd "$1" && pwd)
+    [[ -e $made/COMMIT ]] || fail "$made has no file COMMIT: \`release.sh make\` did not make it, or not to its end"
     again=$(mktemp -d)/somewhere/else
     git clone --quiet "$root" "$again"
-    git -C "$again" checkout --quiet "$(git -C "$root" rev-parse HEAD)"
+    git -C "$again" checkout --quiet "$(cat "$made/COMMIT")" ||
+        fail "the commit that $made was made from is not in this repository: git fetch"
     (cd "$again" && CARGO_TARGET_DIR=$again/another-target root=$again packages "$again/made")
     step "compared with $made"
     (cd "$again/made" && grep ' packages/' "$made/SHA256SUMS" | sed 's, packages/, ,' | sha256sum --check) ||

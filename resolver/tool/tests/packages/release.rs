@@ -105,7 +105,7 @@ fn crates_that_cargo_did_not_put_where_it_was_to_are_told() {
 fn it_makes_everything_into_one_folder_with_checksums_and_says_what_it_skipped() {
     let project = Project::new();
     let (said, folder) = project.made();
-    assert_eq!(files(&folder), ["crates/it-0.7.0.crate", "packages/it.whl"]);
+    assert_eq!(files(&folder), ["COMMIT", "crates/it-0.7.0.crate", "packages/it.whl"]);
     assert!(!folder.join("packages/.python").exists());
     expect_success(Command::new("sha256sum").args(["--check", "SHA256SUMS"]).current_dir(&folder).output().unwrap());
     let end: Vec<_> = said.lines().skip_while(|line| !line.starts_with("== made in ")).collect();
@@ -132,15 +132,26 @@ fn it_makes_nothing_of_what_is_not_committed_and_into_no_folder_that_is_there() 
 #[test]
 fn what_cannot_be_made_again_is_told() {
     let project = Project::new();
+    let again = |folder: &Path| project.says(&["reproduce", folder.to_str().unwrap()], &[]);
     let (_, folder) = project.made();
-    let again = || project.says(&["reproduce", folder.to_str().unwrap()], &[]);
-    let (status, said) = again();
-    assert!(status == Some(0) && said.contains("it.whl: OK"), "{said}");
-    // As a build that says where or when it was made.
+    // What has changed since then is not in it.
     project.program("resolver/librdkafka/package.sh", "mkdir -p $2; echo $0 >$2/it.whl");
     project.commit();
-    let (status, said) = again();
+    let (status, said) = again(&folder);
+    assert!(status == Some(0) && said.contains("it.whl: OK"), "{said}");
+
+    // As a build that says where or when it was made.
+    fs::remove_dir_all(&folder).unwrap();
+    let (_, folder) = project.made();
+    let (status, said) = again(&folder);
     assert!(status == Some(1) && said.contains("it.whl: FAILED"), "{said}");
+
+    fs::write(folder.join("COMMIT"), "0123456789012345678901234567890123456789\n").unwrap();
+    let (status, said) = again(&folder);
+    assert!(status == Some(1) && said.contains("was made from is not in this repository"), "{said}");
+    fs::remove_file(folder.join("COMMIT")).unwrap();
+    let (status, said) = again(&folder);
+    assert!(status == Some(1) && said.contains("has no file COMMIT"), "{said}");
 }
 
 #[test]
