@@ -18,6 +18,15 @@ pub(crate) fn host_name() -> &'static str {
     })
 }
 
+/// The name of the file that this program is; empty when the system does not say.
+pub(crate) fn executable_name() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| {
+        let path = std::env::current_exe().unwrap_or_default();
+        path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    })
+}
+
 /// A random UUID (version 4) of this process: `service.instance.id`.
 pub(crate) fn instance_id() -> &'static str {
     static ID: PerProcess<String> = PerProcess::new();

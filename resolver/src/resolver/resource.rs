@@ -31,8 +31,6 @@ pub(super) fn resource(service: &Service) -> ServiceResource {
 
 /// Its resource's texts, and `process.pid`, unless the file says another.
 fn attributes(name: &str, from_file: &[(String, String)]) -> (Vec<(String, String)>, Option<i64>) {
-    let executable = std::env::current_exe().ok();
-    let executable = executable.as_deref().and_then(|path| path.file_name()).map(|name| name.to_string_lossy());
     let detected = [
         ("service.name", name),
         ("service.instance.id", host::instance_id()),
@@ -40,7 +38,7 @@ fn attributes(name: &str, from_file: &[(String, String)]) -> (Vec<(String, Strin
         ("telemetry.sdk.language", "rust"),
         ("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),
         ("host.name", host::host_name()),
-        ("process.executable.name", executable.as_deref().unwrap_or_default()),
+        ("process.executable.name", host::executable_name()),
     ];
     let says = |key: &str| from_file.iter().any(|(known, _)| known == key);
     let detected = detected.into_iter().filter(|(key, value)| !value.is_empty() && !says(key));
