@@ -74,17 +74,20 @@ packages() {
     "$root/resolver/librdkafka/package.sh" --out "$1" | tee "$said"
     packages_of aarch64 "$AARCH64_MACHINE" "$1" | tee -a "$said"
     packages_of musl "$MUSL_MACHINE" "$1" | tee -a "$said"
+    packages_of aarch64 "$AARCH64_MACHINE/musl" "$1" musl | tee -a "$said"
     mapfile -t -O "${#skipped[@]}" skipped < <(grep '^SKIPPED: ' "$said")
     rm -rf "$said" "$1/.python"
 }
 
 # Those for another machine, $1, which is in the folder $2, into the folder $3.
 packages_of() {
-    step "packages for $1"
-    if [[ -e $2/complete ]] && command -v cargo-zigbuild >/dev/null; then
-        "$root/tests/$1/machine" package --out "$3"
+    local machine=$1 folder=$2 out=$3
+    shift 3
+    step "packages for $machine${*:+ $*}"
+    if [[ -e $folder/complete ]] && command -v cargo-zigbuild >/dev/null; then
+        "$root/tests/$machine/machine" "$@" package --out "$out"
     else
-        echo "SKIPPED: packages for $1: no compiler for it (tests/$1/machine build), or no cargo-zigbuild"
+        echo "SKIPPED: packages for $machine${*:+ $*}: no compiler for it (tests/$machine/machine${*:+ $*} build), or no cargo-zigbuild"
     fi
 }
 

@@ -1,5 +1,6 @@
-//! Promise: what the packages for aarch64 install traces programs there as it does here. The machine is emulated:
-//! `tests/aarch64/machine test` builds and installs all that is used here. Without it there is nothing to try.
+//! Promise: what the packages for aarch64 install traces programs there as it does here, with glibc and with musl. The machine is
+//! emulated: `tests/aarch64/machine test` and `tests/aarch64/machine musl test` build and install all that is used here. Without it
+//! there is nothing to try.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -9,8 +10,9 @@ use words::foreign::{PROCESSING, Shop, processing_in_rust, skip};
 use words::{Traced, WayIn, run};
 
 /// Where each package has put the command, in the folder `installed` of the machine.
-const COMMANDS: [&str; 5] = [DEB, "rpm/usr/bin/tracer-interceptors", "archive/bin/tracer-interceptors", NPM, WHEEL];
-const DEB: &str = "deb/usr/bin/tracer-interceptors";
+const COMMANDS: [&str; 3] = [ARCHIVE, NPM, WHEEL];
+const COMMANDS_OF_GLIBC: [&str; 2] = ["deb/usr/bin/tracer-interceptors", "rpm/usr/bin/tracer-interceptors"];
+const ARCHIVE: &str = "archive/bin/tracer-interceptors";
 const NPM: &str = "npm/package/lib/tracer-interceptors";
 const WHEEL: &str = "wheel/tracer_interceptors/lib/tracer-interceptors";
 
@@ -22,19 +24,21 @@ fn a_program_in_c_is_traced_from_each_package_by_preload_and_by_property() {
     let Some(machine) = Machine::open() else { return };
     let program = machine.folder.join("flow");
     let preloaded = processing_in_rust(3, Shop::SaysWhenItIsDone);
-    for command in COMMANDS {
-        let Some(library) = machine.library(command) else { continue };
-        let (flow, said) = machine.traces("LD_PRELOAD", &library, &[&program], &[]);
-        assert_eq!((&*flow, &*said), (&*preloaded, PAID), "{command}");
+    for machine in machine.and_with_an_older_libc() {
+        for command in machine.commands() {
+            let Some(library) = machine.library(command) else { continue };
+            let (flow, said) = machine.traces("LD_PRELOAD", &library, &[&program], &[]);
+            assert_eq!((&*flow, &*said), (&*preloaded, PAID), "{command}, {}", machine.root.display());
+        }
+        let (flow, said) = machine.traces("PLUGIN", &machine.library(ARCHIVE).unwrap(), &[&program], &[]);
+        assert_eq!((&*flow, &*said), (&*processing_in_rust(3, Shop::SaysNothing), PAID), "{}", machine.root.display());
     }
-    let (flow, said) = machine.traces("PLUGIN", &machine.library(DEB).unwrap(), &[&program], &[]);
-    assert_eq!((&*flow, &*said), (&*processing_in_rust(3, Shop::SaysNothing), PAID));
 }
 
 #[test]
 fn every_way_to_send_is_traced_in_c() {
     let Some(machine) = Machine::open() else { return };
-    let library = machine.library(DEB).unwrap();
+    let library = machine.library(ARCHIVE).unwrap();
     let program = machine.folder.join("sends");
     for (how, arrive) in
         [("produce", 5), ("producev", 5), ("produceva", 5), ("batch", 5), ("partitions", 4), ("nowhere", 1)]
@@ -55,10 +59,14 @@ fn every_way_to_send_is_traced_in_c() {
 #[test]
 fn a_program_in_python_is_traced_by_the_wheel() {
     let Some(machine) = Machine::open() else { return };
+    let python = machine.root.join("usr/bin/python3");
+    if !python.exists() {
+        return skip("there is no Python for aarch64 with musl here");
+    }
     let library = machine.library(WHEEL).unwrap();
     let site = machine.folder.join("installed/wheel");
     let with_layer = std::env::join_paths([&site.join("tracer_interceptors/start"), &site]).unwrap();
-    let program: [&Path; 2] = [&machine.root().join("usr/bin/python3"), Path::new("tests/python/flow.py")];
+    let program: [&Path; 2] = [&python, Path::new("tests/python/flow.py")];
     for (variable, path, shop) in [
         ("LD_PRELOAD", site.as_os_str(), Shop::SaysWhenItIsDone),
         ("LD_PRELOAD", &with_layer, Shop::SaysWhenItIsDone),
@@ -72,7 +80,7 @@ fn a_program_in_python_is_traced_by_the_wheel() {
 #[test]
 fn every_plugin_loads() {
     let Some(machine) = Machine::open() else { return };
-    for command in COMMANDS {
+    for command in machine.commands() {
         if machine.library(command).is_none() {
             continue;
         }
@@ -83,8 +91,11 @@ fn every_plugin_loads() {
 }
 
 /// What `tests/aarch64/machine` has made.
+#[derive(Clone)]
 struct Machine {
     folder: PathBuf,
+    /// The system's own files.
+    root: PathBuf,
 }
 
 impl Machine {
@@ -94,11 +105,24 @@ impl Machine {
             skip("it takes a machine of that kind: tests/aarch64/machine test");
             return None;
         };
-        Some(Self { folder })
+        let root = folder.join("root");
+        Some(Self { folder, root })
     }
 
-    fn root(&self) -> PathBuf {
-        self.folder.join("root")
+    fn is_of_musl(&self) -> bool {
+        self.root.join("lib/ld-musl-aarch64.so.1").exists()
+    }
+
+    /// Where each package that there is for it has put the command.
+    fn commands(&self) -> impl Iterator<Item = &'static str> {
+        let more: &[&str] = if self.is_of_musl() { &[] } else { &COMMANDS_OF_GLIBC };
+        COMMANDS.iter().chain(more).copied()
+    }
+
+    /// Itself, and, where it has musl, the one with the musl of before.
+    fn and_with_an_older_libc(&self) -> Vec<Self> {
+        let older = self.is_of_musl().then(|| Self { root: self.folder.join("old"), ..self.clone() });
+        [self.clone()].into_iter().chain(older).collect()
     }
 
     /// Where the command that a package installed says that the library is. A package that could not be built has none.
@@ -143,7 +167,8 @@ impl Machine {
         let traced = Traced::start(&["orders", "payments"], PROCESSING);
         let mut command = traced.command(WayIn::None, self.emulator());
         self.emulated(&mut command).args(program).envs(variables.iter().copied());
-        command.env("INTERCEPTORS_CONFIG_FILE", traced.file()).env(variable, library);
+        // cargo's own, where this machine's librdkafka lies, which musl's dynamic linker would take.
+        command.env_remove("LD_LIBRARY_PATH").env("INTERCEPTORS_CONFIG_FILE", traced.file()).env(variable, library);
         let ended = run(&mut command);
         ended.expect_success();
         (traced.take_traces(), ended.stdout, ended.stderr)
@@ -155,6 +180,6 @@ impl Machine {
     }
 
     fn emulated<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        command.arg("-L").arg(self.root())
+        command.arg("-L").arg(&self.root)
     }
 }

@@ -12,7 +12,8 @@
 #            libgcc_s.so.1 (named by LIBGCC_S, or of Debian's gcc for it), an objcopy, and what runs its programs: the command
 #            in cargo's variable CARGO_TARGET_…_RUNNER, or qemu. `tests/aarch64/machine package` brings all of it. With
 #            -musl they are for a system with musl in place of glibc, such as Alpine: as for another processor, without a
-#            libgcc_s.so.1; `tests/musl/machine package` brings it. There is no deb and no rpm of them.
+#            libgcc_s.so.1; `tests/musl/machine package` and `tests/aarch64/machine musl package` bring it. There is no deb and
+#            no rpm of them.
 # --profile  cargo's; `shipped` unless said otherwise, which is `release` with all code of a file optimised together.
 # --glibc    the oldest glibc that the files have to run with; it takes cargo-zigbuild (`pip install ziglang cargo-zigbuild`,
 #            and the environment's bin in the PATH), and without that it is an error (status 3). `own` is this machine's,

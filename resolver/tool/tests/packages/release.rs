@@ -110,9 +110,10 @@ fn it_makes_everything_into_one_folder_with_checksums_and_says_what_it_skipped()
     expect_success(Command::new("sha256sum").args(["--check", "SHA256SUMS"]).current_dir(&folder).output().unwrap());
     let end: Vec<_> = said.lines().skip_while(|line| !line.starts_with("== made in ")).collect();
     let skipped: Vec<_> = end.iter().filter(|line| line.starts_with("SKIPPED: ")).collect();
-    let [semver, npm, aarch64, musl] = &*skipped else { panic!("{said}") };
+    let [semver, npm, aarch64, musl, aarch64_musl] = &*skipped else { panic!("{said}") };
     assert!(semver.contains("there is no version before this one") && npm.contains("npm: not there"), "{said}");
-    assert!(aarch64.contains("packages for aarch64") && musl.contains("packages for musl"), "{said}");
+    assert!(aarch64.contains("packages for aarch64:") && musl.contains("packages for musl:"), "{said}");
+    assert!(aarch64_musl.contains("(tests/aarch64/machine musl build)"), "{said}");
     assert!(said.contains("NOTE: CHANGELOG.md says that 0.7.0 is unreleased"), "{said}");
 }
 
