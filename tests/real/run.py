@@ -8,6 +8,7 @@ page, and `--record` the headers of other people's instrumentations into `tests/
 
 import argparse
 import collections
+import itertools
 import json
 import os
 import pathlib
@@ -19,6 +20,7 @@ import time
 
 import backends
 import clients
+import mirror
 import others
 import trouble
 
@@ -63,9 +65,10 @@ def built(profile, folder, parts):
 
 def versions():
     """The servers' versions, as `servers` has them."""
-    of = dict(re.findall(r"(?:^| )([A-Z_]+)=v?(\d[\w.]+)", " ".join(re.findall(r"(?m)^(?:KAFKA|AGENT|PYTHON)=\d\S* [A-Z].*$", (HERE / "servers").read_text()))))
+    of = dict(re.findall(r"(?:^| )([A-Z_]+)=v?(\d[\w.-]+)", " ".join(re.findall(r"(?m)^(?:KAFKA|AGENT|OPENTRACING|PYTHON)=\d\S* [A-Z].*$", (HERE / "servers").read_text()))))
     # Jaeger's module 1.76.0 holds its version 2.13 beside the last of its versions 1.
-    others = {name: of[name.upper()] for name in ("agent", "brave", "python", "confluent", "js", "kafkajs", "kotel", "franz", "quix")}
+    others = {name: of[name.upper()] for name in ("agent", "brave", "library", "opentracing", "jaeger_client", "kafka_oldest", "python", "confluent", "js",
+                                                             "kafkajs", "kotel", "franz", "quix")}
     return {**others, "Kafka": of["KAFKA"], "Kafka 3": of["KAFKA_OLD"], "Zipkin": f"Zipkin {of['ZIPKIN']}",
             "Collector": f"Collector {of['COLLECTOR']}", "Jaeger 2": f"Jaeger 2.13 (module {of['JAEGER']})",
             "Jaeger 1": f"Jaeger {of['JAEGER_OLD']}"}
@@ -128,11 +131,12 @@ def other_rows(at, arguments, folder):
              "The headers are kept in `tests/fixtures/others`, byte for byte, where the ordinary tests read them.", "",
              "| instrumentation | way | sent | children | result |", "|---|---|---|---|---|"]
     bad = 0
-    for name, way, sent, got, found in others.rows(at, folder, arguments.record):
+    found_by = itertools.chain(others.rows(at, folder, arguments.only, arguments.record), mirror.rows(at, folder, arguments.only))
+    for name, way, sent, got, found in found_by:
         said(name, way, sent, got, found)
         lines.append(f"| {name} | {way} | {sent} | {got} | {result(found)} |")
         bad += bool(found)
-    return lines, bad
+    return lines + mirror.SEEN, bad
 
 
 def trouble_rows(at, arguments, folder):
