@@ -16,6 +16,7 @@ import io.opentelemetry.sdk.trace.ReadWriteSpan;
 import io.opentelemetry.sdk.trace.ReadableSpan;
 import io.opentelemetry.sdk.trace.SdkTracerProvider;
 import io.opentelemetry.sdk.trace.SpanProcessor;
+import io.opentelemetry.sdk.trace.samplers.Sampler;
 import io.opentracing.Scope;
 import io.opentracing.Span;
 import io.opentracing.contrib.kafka.TracingKafkaConsumer;
@@ -33,9 +34,9 @@ import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
 /**
- * Sends to a topic, or receives from it: {@code Others java_agent|java_library|java_2019|brave send|receive SERVERS TOPIC COUNT}. It says
- * its spans itself ({@code span KIND TRACE ID PARENT}), but for the agent's, which go where the agent is told to. Each library is in a
- * class of its own: the others are not there when it runs.
+ * Sends to a topic, or receives from it: {@code Others java_agent|java_library|java_2019|brave send|receive|pass SERVERS TOPIC,… COUNT}. To
+ * pass is to receive and to send on, with the headers, to {@code TOPIC-on}. It says its spans itself ({@code span KIND TRACE ID PARENT}), but for the agent's, which go where the agent is told to. Each library is in a
+ * class of its own: the others are not there when it runs. With {@code OTEL_TRACES_SAMPLER=always_off} no trace is kept.
  */
 class Others {
     public static void main(String[] words) throws Exception {
@@ -46,9 +47,9 @@ class Others {
             default -> new Tracing() {};
         };
         int count = Integer.parseInt(words[4]);
+        Producer<String, String> producer = words[1].equals("receive") ? null : tracing.producer(new KafkaProducer<>(
+            Map.of("bootstrap.servers", words[2]), new StringSerializer(), new StringSerializer()));
         if (words[1].equals("send")) {
-            Producer<String, String> producer = tracing.producer(new KafkaProducer<>(
-                Map.of("bootstrap.servers", words[2]), new StringSerializer(), new StringSerializer()));
             try (AutoCloseable order = tracing.order()) {
                 for (int at = 0; at < count; at++) producer.send(new ProducerRecord<>(words[3], 0, "key", "message " + at)).get();
             }
@@ -56,13 +57,20 @@ class Others {
             return;
         }
         Consumer<String, String> consumer = tracing.consumer(new KafkaConsumer<>(
-            Map.of("bootstrap.servers", words[2], "group.id", "others-" + words[0] + words[3], "auto.offset.reset", "earliest"),
+            Map.of("bootstrap.servers", words[2], "group.id", words[1] + words[3], "auto.offset.reset", "earliest"),
             new StringDeserializer(), new StringDeserializer()));
-        consumer.subscribe(List.of(words[3]));
+        consumer.subscribe(List.of(words[3].split(",")));
         while (count > 0)
-            for (ConsumerRecord<String, String> record : consumer.poll(Duration.ofSeconds(1))) count--;
+            for (ConsumerRecord<String, String> record : consumer.poll(Duration.ofSeconds(1))) {
+                count--;
+                if (producer != null)
+                    producer.send(new ProducerRecord<>(words[3] + "-on", 0, record.key(), record.value(), record.headers())).get();
+            }
         consumer.close();
+        if (producer != null) producer.close();
     }
+
+    static final boolean KEEPS = !"always_off".equals(System.getenv("OTEL_TRACES_SAMPLER"));
 
     static void say(Object kind, String trace, String id, String parent) {
         System.out.println("span " + kind + " " + "0".repeat(32 - trace.length()) + trace + " " + id + " " + parent);
@@ -76,7 +84,8 @@ class Others {
     }
 
     static final class WithBrave extends brave.handler.SpanHandler implements Tracing {
-        final KafkaTracing tracing = KafkaTracing.create(brave.Tracing.newBuilder().traceId128Bit(true).addSpanHandler(this).build());
+        final KafkaTracing tracing = KafkaTracing.create(brave.Tracing.newBuilder().traceId128Bit(true)
+            .sampler(KEEPS ? brave.sampler.Sampler.ALWAYS_SAMPLE : brave.sampler.Sampler.NEVER_SAMPLE).addSpanHandler(this).build());
 
         @Override public Producer<String, String> producer(Producer<String, String> producer) { return tracing.producer(producer); }
         @Override public Consumer<String, String> consumer(Consumer<String, String> consumer) { return tracing.consumer(consumer); }
@@ -88,7 +97,9 @@ class Others {
 
     static final class WithOpenTelemetry implements SpanProcessor, Tracing {
         final KafkaTelemetry telemetry = KafkaTelemetry.create(OpenTelemetrySdk.builder()
-            .setTracerProvider(SdkTracerProvider.builder().addSpanProcessor(this).build())
+            .setTracerProvider(SdkTracerProvider.builder().addSpanProcessor(this)
+                .setSampler(KEEPS ? Sampler.parentBased(Sampler.alwaysOn()) : Sampler.alwaysOff())
+                .build())
             .setPropagators(ContextPropagators.create(
                 TextMapPropagator.composite(W3CTraceContextPropagator.getInstance(), W3CBaggagePropagator.getInstance())))
             .build());
@@ -106,7 +117,7 @@ class Others {
 
     /** As it was in 2019: trace ids of 64 bits, and a consumer's span that follows from the producer's. */
     static final class WithOpenTracing implements Reporter, Tracing {
-        final JaegerTracer tracer = new JaegerTracer.Builder("others").withSampler(new ConstSampler(true)).withReporter(this).build();
+        final JaegerTracer tracer = new JaegerTracer.Builder("others").withSampler(new ConstSampler(KEEPS)).withReporter(this).build();
 
         @Override public Producer<String, String> producer(Producer<String, String> producer) { return new TracingKafkaProducer<>(producer, tracer); }
         @Override public Consumer<String, String> consumer(Consumer<String, String> consumer) { return new TracingKafkaConsumer<>(consumer, tracer); }

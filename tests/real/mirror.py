@@ -8,7 +8,7 @@ import collections
 import os
 import subprocess
 
-from others import COUNT, Library, agent, agent_spans, ours, receives
+from others import COUNT, Library, agent, agent_spans, itself, ours, parent, receives, sends
 
 # The first cluster has another name for each, and so none of them reads what the others keep there.
 Between = collections.namedtuple("Between", "alias name options", defaults=[None])
@@ -53,14 +53,6 @@ def started(at, between, folder, topic):
              "--clusters", "second"], stdout=log, stderr=subprocess.STDOUT)
 
 
-def itself(span):
-    return span.trace, span.id
-
-
-def parent(span):
-    return span.trace, span.parent
-
-
 def by_offset(spans, tag, told):
     """What each message's span tells, by the message's offset: a copy has that of the message."""
     return {span.tags[tag]: told(span) for span in spans}
@@ -97,8 +89,7 @@ def rows(at, folder, only):
     try:
         for between in chosen:
             topic = f"mirror-{os.getpid()}-{between.alias}"
-            steps = ["producer p", f"topic p {topic} 1 1", f"send p {topic} {COUNT} 9 key 0", "flush p 30000", "close p"]
-            spans, _ = ours({**at, "KAFKA": at["KAFKA_OLD"]}, Library("", ""), folder / f"{topic}-out", steps, True)
+            spans, _ = ours({**at, "KAFKA": at["KAFKA_OLD"]}, Library("", ""), folder / f"{topic}-out", sends(topic), True)
             running.append((between, topic, by_offset(spans, "messaging.kafka.offset", itself), started(at, between, folder, topic)))
         for between, topic, sent, _ in running:
             yield row(at, between, folder, topic, sent)

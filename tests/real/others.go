@@ -1,4 +1,4 @@
-// Sends to a topic, or receives from it, with kotel: others send|receive SERVERS TOPIC COUNT. It says its spans itself
+// Sends to a topic, or receives from it, with kotel: others send|receive SERVERS TOPIC,… COUNT. It says its spans itself
 // (span KIND TRACE ID PARENT).
 package main
 
@@ -41,7 +41,7 @@ func main() {
 	)
 	options := []kgo.Opt{kgo.SeedBrokers(servers), kgo.WithHooks(kotel.NewKotel(kotel.WithTracer(tracer)).Hooks()...)}
 	if does == "receive" {
-		options = append(options, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+		options = append(options, kgo.ConsumeTopics(strings.Split(topic, ",")...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	}
 	client, err := kgo.NewClient(options...)
 	must(err)

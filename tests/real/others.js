@@ -1,5 +1,5 @@
-// Sends to a topic, or receives from it, with OpenTelemetry's instrumentation of kafkajs: node others.js send|receive SERVERS TOPIC
-// COUNT. It says its spans itself (span KIND TRACE ID PARENT).
+// Sends to a topic, or receives from it, with OpenTelemetry's instrumentation of kafkajs: node others.js send|receive SERVERS
+// TOPIC,… COUNT. It says its spans itself (span KIND TRACE ID PARENT).
 'use strict'
 // The packages are where the servers are, not beside this file.
 const here = require('node:module').createRequire(process.env.OTHERS + '/')
@@ -33,7 +33,7 @@ async function main () {
   }
   const consumer = kafka.consumer({ groupId: `others-${topic}` })
   await consumer.connect()
-  await consumer.subscribe({ topics: [topic], fromBeginning: true })
+  await consumer.subscribe({ topics: topic.split(','), fromBeginning: true })
   let left = Number(count)
   await new Promise(resolve => consumer.run({ eachMessage: async () => { if (--left === 0) setTimeout(resolve, 100) } }))
   await consumer.disconnect()

@@ -1,5 +1,5 @@
 """Sends to a topic, or receives from it, with OpenTelemetry's instrumentation of confluent-kafka: others_python.py send|receive SERVERS
-TOPIC COUNT. It says its spans itself (`span KIND TRACE ID PARENT`); what it receives is linked to what sent it (`link KIND TRACE SPAN`).
+TOPIC,… COUNT. It says its spans itself (`span KIND TRACE ID PARENT`); what it receives is linked to what sent it (`link KIND TRACE SPAN`).
 """
 
 import sys
@@ -30,7 +30,7 @@ def main():
         assert producer.flush(30) in (0, None)
         return
     consumer = confluent_kafka.Consumer({"bootstrap.servers": servers, "group.id": f"others-{topic}", "auto.offset.reset": "earliest"})
-    consumer.subscribe([topic])
+    consumer.subscribe(topic.split(","))
     while count:
         message = consumer.poll(1)
         count -= message is not None and message.error() is None

@@ -127,8 +127,9 @@ def client_rows(at, arguments, folder):
 
 def other_rows(at, arguments, folder):
     lines = ["## Other people's instrumentations", "",
-             "A program of theirs sends and ours receives, and the other way round; the spans of both are compared by what each says of its own.",
-             "The headers are kept in `tests/fixtures/others`, byte for byte, where the ordinary tests read them.", "",
+             "A program of theirs sends and ours receives, and the other way round; then each passes on what the other one sent, ours message by",
+             "message without the headers, theirs with all of them. The spans of both are compared by what each says of its own. Of a trace that",
+             "is not kept nobody may have a span, and it must go on as one that is not kept. The headers are kept in `tests/fixtures/others`, byte for byte, where the ordinary tests read them.", "",
              "| instrumentation | way | sent | children | result |", "|---|---|---|---|---|"]
     bad = 0
     found_by = itertools.chain(others.rows(at, folder, arguments.only, arguments.record), mirror.rows(at, folder, arguments.only))
