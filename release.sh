@@ -42,6 +42,7 @@ make() {
     [[ ! -e $out ]] || fail "$out is there already"
     mkdir -p "$out/crates" "$out/packages"
     out=$(cd "$out" && pwd)
+    git -C "$root" rev-parse HEAD >"$out/COMMIT"
     cd "$root"
     if grep -q "^## \[$version\] - unreleased" CHANGELOG.md; then echo "NOTE: CHANGELOG.md says that $version is unreleased"; fi
 
@@ -57,7 +58,8 @@ make() {
         fail "the crates are not in $target/package, where cargo was to put them"
     rm "$out/said"
     packages "$out/packages"
-    git -C "$root" rev-parse HEAD >"$out/COMMIT"
+    [[ -z $(git -C "$root" status --porcelain --untracked-files=no) && $(git -C "$root" rev-parse HEAD) == "$(cat "$out/COMMIT")" ]] ||
+        fail "something was changed or committed meanwhile: what is in $out is of no one commit"
     (cd "$out" && find . -type f ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs -d '\n' sha256sum >SHA256SUMS)
 
     step "made in $out"
@@ -95,7 +97,8 @@ packages_of() {
 reproduce() {
     local made again
     made=$(cd "$1" && pwd)
-    [[ -e $made/COMMIT ]] || fail "$made has no file COMMIT: \`release.sh make\` did not make it, or not to its end"
+    [[ -e $made/COMMIT && -e $made/SHA256SUMS ]] ||
+        fail "$made has no COMMIT or no SHA256SUMS: \`release.sh make\` did not make it, or not to its end"
     again=$(mktemp -d)/somewhere/else
     git clone --quiet "$root" "$again"
     git -C "$again" checkout --quiet "$(cat "$made/COMMIT")" ||

@@ -13,6 +13,8 @@ for word in "$@"; do
     # cargo-zigbuild would make -lunwind of it, a copy in each file. The library that is linked with may need a newer glibc;
     # of that one, nothing comes into the file that is linked. A small system with musl has no libgcc_s.
     -lgcc_s) if [[ $ZIG_TARGET == *musl* ]]; then words+=(-lunwind); else words+=("$LIBGCC_S" -Wl,--allow-shlib-undefined); fi ;;
+    # Rust links, which names all files by whole paths. zig compiles parts of the C library as it does so, and notes in what folder.
+    -nodefaultlibs) words+=("$word") && cd / ;;
     # librdkafka's own shared object, which nobody needs, but which its build makes: its script names a function that is not
     # there, which GNU's linker passes over and LLVM's does not.
     -Wl,--version-script=librdkafka.lds) words+=("$word" -Wl,--undefined-version) ;;

@@ -131,6 +131,21 @@ fn it_makes_nothing_of_what_is_not_committed_and_into_no_folder_that_is_there() 
 }
 
 #[test]
+fn a_release_of_no_one_commit_is_told() {
+    let project = Project::new();
+    project.program("resolver/librdkafka/package.sh", "mkdir -p $2; echo built >$2/it.whl; date >>CHANGELOG.md");
+    project.commit();
+    let (status, said) = project.says(&["make"], &[]);
+    assert!(status == Some(1) && said.contains("something was changed or committed meanwhile"), "{said}");
+    assert!(!project.folder.path().join("target/release-0.7.0/SHA256SUMS").exists());
+    let git = "git -c user.name=Somebody -c user.email=somebody@example.org commit --quiet --all --message Another";
+    project.program("resolver/librdkafka/package.sh", &format!("mkdir -p $2; date >>CHANGELOG.md; {git}"));
+    project.commit();
+    let (status, said) = project.says(&["make", project.folder.path().join("other").to_str().unwrap()], &[]);
+    assert!(status == Some(1) && said.contains("something was changed or committed meanwhile"), "{said}");
+}
+
+#[test]
 fn what_cannot_be_made_again_is_told() {
     let project = Project::new();
     let again = |folder: &Path| project.says(&["reproduce", folder.to_str().unwrap()], &[]);
@@ -152,7 +167,7 @@ fn what_cannot_be_made_again_is_told() {
     assert!(status == Some(1) && said.contains("was made from is not in this repository"), "{said}");
     fs::remove_file(folder.join("COMMIT")).unwrap();
     let (status, said) = again(&folder);
-    assert!(status == Some(1) && said.contains("has no file COMMIT"), "{said}");
+    assert!(status == Some(1) && said.contains("has no COMMIT or no SHA256SUMS"), "{said}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What `package.sh` cannot do, or must not, it says; it never delivers less than was asked for.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 use std::process::Command;
@@ -103,6 +104,11 @@ fn what_is_built_for_an_old_glibc_needs_no_newer_one_and_unwinds_as_the_system_d
         // An unwinder of its own, met by an exception of the program's, would read the other's memory as its own.
         let symbols = expect_success(Command::new("nm").arg(lib.join(name)).output().unwrap());
         assert!(!symbols.lines().any(|line| line.contains(" t _Unwind_") || line.contains(" T _Unwind_")), "{name}");
+        // What zig compiles of the C library while it links would note it.
+        let folder = fs::canonicalize(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).unwrap();
+        let folder = [b"\0", folder.as_os_str().as_bytes(), b"\0"].concat();
+        let file = fs::read(lib.join(name)).unwrap();
+        assert!(!file.windows(folder.len()).any(|part| part == folder), "{name} says in which folder it was built");
     }
     let mut run = Command::new(lib.join("tracer-interceptors"));
     run.args(["run", "cat", "/proc/self/maps"]).env_remove("LD_PRELOAD");
