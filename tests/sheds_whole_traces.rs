@@ -14,14 +14,19 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use log::Level;
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
+use opentelemetry::trace::{Tracer as _, TracerProvider as _};
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use tracer_resolver::interceptor::{MessagePlace, declared};
+use tracer_resolver::{Resolver, ServiceStats};
 use tracer_resolver_rdkafka::Processing;
 use tracer_resolver_rdkafka::tell_if_refused;
 use words::kafka::{Kafka, assign, header_of};
 use words::receivers::ReceivedSpan;
-use words::{LIMIT, LogLines, Traced, child, run, traced_by};
+use words::{LIMIT, LogLines, Traced, child, counters, run, traced_by};
 
 /// A small queue, which takes a second or so to fill.
 const SMALL: &str = "queue_bytes = \"4MiB\"\nconcurrency = 1\n[batch]\ndelay = \"20ms\"\nmax_bytes = \"16KiB\"\n";
@@ -63,17 +68,32 @@ fn poll(consumer: &BaseConsumer) -> BorrowedMessage<'_> {
 }
 
 /// Sends orders until fewer traces begin, and gives how many were sent. The collector must not take anything.
-fn fill(traced: &Traced, producer: &BaseProducer) -> u64 {
-    let (mut sent, shed) = (0, traced.counters().shed);
-    while traced.counters().shed == shed {
+fn fill(resolver: &Resolver, producer: &BaseProducer) -> u64 {
+    let (mut sent, before) = (0, counters(resolver));
+    while counters(resolver).shed == before.shed {
         for _ in 0..500 {
             assert!(producer.send(order()).is_ok());
         }
         producer.flush(LIMIT).unwrap();
         sent += 500;
-        assert!(sent < 200_000, "{:?}", traced.resolver().stats());
+        assert!(sent < 200_000, "{:?}", resolver.stats());
     }
+    all_counted(resolver, &before, sent);
     sent
+}
+
+/// Waits until so many traces, of one span each, that have ended since `before`, are in batches or shed, and each once.
+fn all_counted(resolver: &Resolver, before: &ServiceStats, traces: u64) {
+    let counted = || {
+        let now = counters(resolver);
+        now.spans - before.spans + now.shed - before.shed
+    };
+    let until = Instant::now() + LIMIT;
+    while counted() < traces {
+        assert!(Instant::now() < until, "{traces}: {:?}", resolver.stats());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(counted(), traces, "{:?}", resolver.stats());
 }
 
 /// Sends so many orders to brokers that are not there.
@@ -186,7 +206,7 @@ fn another_process_continues_what_began_says_the_same_and_has_nothing_of_what_di
         Traced::start(&["orders"], &format!("[services.shop]\nproduces = [\"*\"]\n[backends.otlp]\n{SMALL}"));
     upstream.collector.respond_after(Duration::from_secs(3600));
     let producer = upstream.producer();
-    let mut sent = fill(&upstream, &producer);
+    let mut sent = fill(upstream.resolver(), &producer);
     for _ in 0..500 {
         assert!(producer.send(order()).is_ok());
         sent += 1;
@@ -221,7 +241,7 @@ fn a_send_that_fails_is_seen_although_its_trace_was_shed() {
     let traced = Traced::start(&["orders"], &format!("[services.shop]\nproduces = [\"*\"]\n[backends.otlp]\n{SMALL}"));
     traced.collector.respond_after(Duration::from_secs(3600));
     let producer = traced.producer();
-    fill(&traced, &producer);
+    fill(traced.resolver(), &producer);
     let (before, shed) = (traced.counters().spans, traced.counters().shed);
     fail(&traced, 200);
     let shed_of_them = traced.counters().shed - shed;
@@ -248,9 +268,9 @@ fn a_send_that_the_client_refuses_is_seen_although_its_trace_was_shed() {
     traced.collector.respond_after(Duration::from_secs(3600));
     let producer = traced.producer();
     // Until most traces are shed.
-    let mut sent = fill(&traced, &producer);
+    let mut sent = fill(traced.resolver(), &producer);
     while traced.counters().shed < sent / 3 {
-        sent += fill(&traced, &producer);
+        sent += fill(traced.resolver(), &producer);
     }
     let (before, shed) = (traced.counters().spans, traced.counters().shed);
     let large = "p".repeat(2_000_000);
@@ -268,6 +288,89 @@ fn a_send_that_the_client_refuses_is_seen_although_its_trace_was_shed() {
 
 /// As many as have a span in one second.
 const REFUSED: u64 = 10;
+
+/// Where parents are ignored there is a parent, and the trace may be shed all the same.
+#[test]
+fn a_send_that_fails_below_another_span_is_not_seen_where_its_trace_was_shed() {
+    if !is_alone("a_send_that_fails_below_another_span_is_not_seen_where_its_trace_was_shed") {
+        return;
+    }
+    let services = "[services.shop]\nproduces = [\"*\"]\nparent = \"ignore\"\n[backends.otlp]\n";
+    let traced = Traced::start(&["orders"], &format!("{services}{SMALL}"));
+    traced.collector.respond_after(Duration::from_secs(3600));
+    let producer = traced.producer();
+    fill(traced.resolver(), &producer);
+    let shed = traced.counters().shed;
+    // No randomness is less than this one, and none is greater than the other.
+    for (randomness, is_shed) in [("00000000000000", true), ("ffffffffffffff", false)] {
+        let state: TraceState = format!("ot=rv:{randomness}").parse().unwrap();
+        let trace = TraceId::from(u128::from(is_shed) + 1);
+        let parent = SpanContext::new(trace, SpanId::from(9_u64), TraceFlags::SAMPLED, true, state);
+        let _current = Context::new().with_remote_span_context(parent).attach();
+        fail(&traced, 1);
+        assert!(tell_if_refused(&producer, BaseProducer::send, order().payload(&"p".repeat(2_000_000))).is_err());
+    }
+    assert_eq!(traced.counters().shed - shed, 2);
+    traced.collector.respond_after(Duration::ZERO);
+    let of = |spans: &[ReceivedSpan], trace: u128| {
+        let of_it = spans.iter().filter(|span| span.trace_id == format!("{trace:032x}"));
+        of_it.map(|span| span.status_code.clone()).collect::<Vec<_>>()
+    };
+    let spans = traced.spans();
+    assert_eq!(of(&spans, 1), ["error", "error"], "what has begun is seen");
+    assert!(of(&spans, 2).is_empty(), "they would be parts of a trace without the rest");
+}
+
+#[test]
+fn what_the_application_would_have_begun_itself_is_counted_too() {
+    if !is_alone("what_the_application_would_have_begun_itself_is_counted_too") {
+        return;
+    }
+    let traced = Traced::start(&["orders"], &format!("[services.shop]\nproduces = [\"*\"]\n[backends.otlp]\n{SMALL}"));
+    traced.collector.respond_after(Duration::from_secs(3600));
+    fill(traced.resolver(), &traced.producer());
+    let shed = traced.counters().shed;
+    let tracer = traced.resolver().tracer_provider("shop").unwrap().tracer("web");
+    for _ in 0..BEGUN {
+        // What is below one that does not begin is no other trace.
+        tracer.in_span("request", |_| tracer.in_span("work", |_| ()));
+    }
+    let shed = traced.counters().shed - shed;
+    traced.collector.respond_after(Duration::ZERO);
+    let spans = traced.spans();
+    let kept = |name: &str| spans.iter().filter(|span| span.name == name).count() as u64;
+    assert!(shed > 0 && kept("request") == kept("work"));
+    assert_eq!(shed + kept("request"), BEGUN);
+}
+
+/// So many that some of them are shed, however few are.
+const BEGUN: u64 = 2_000;
+
+const CALLS: &str = "what_a_call_for_several_messages_would_have_begun_is_counted_too";
+
+#[test]
+fn what_a_call_for_several_messages_would_have_begun_is_counted_too() {
+    if !child::is_child() {
+        let services = "[services.shop]\ntopics = [\"*\"]\nrelation = \"batch\"\n[backends.otlp]\n";
+        let traced = Traced::start(&["orders"], &format!("{services}{SMALL}"));
+        traced.collector.respond_after(Duration::from_secs(3600));
+        run(&mut traced.again(CALLS)).expect_success();
+        return;
+    }
+    let mut config = child::kafka();
+    tracer_resolver_rdkafka::instrument(&mut config).unwrap();
+    let resolver = Resolver::global().unwrap();
+    declared::declare();
+    fill(resolver, &config.create().unwrap());
+    let before = counters(resolver);
+    for offset in 0..BEGUN {
+        // Its own span is not there any more.
+        let place = MessagePlace { topic: "orders", partition: 0, offset: i64::try_from(offset).unwrap() };
+        declared::hand_over([(place, None)].into_iter());
+    }
+    assert!(counters(resolver).shed > before.shed);
+    all_counted(resolver, &before, BEGUN);
+}
 
 #[test]
 fn a_send_that_fails_is_not_seen_whose_trace_the_sampler_does_not_keep() {
@@ -326,7 +429,7 @@ fn a_fork_s_child_sheds_nothing_yet() {
     }
     let traced = Traced::start(&["orders"], &format!("[services.shop]\nproduces = [\"*\"]\n[backends.otlp]\n{SMALL}"));
     traced.collector.respond_after(Duration::from_secs(3600));
-    fill(&traced, &traced.producer());
+    fill(traced.resolver(), &traced.producer());
     let kafka = Kafka::start(&["orders"]);
     let mut config = kafka.config();
     // SAFETY: the child makes clients of its own, uses nothing that another thread may have locked, and ends without destructors.
