@@ -8,8 +8,10 @@ use std::collections::HashMap;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use opentelemetry_sdk::trace::{Sampler, SamplingDecision, ShouldSample as _};
+use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::{Offset, TopicPartitionList};
 use tracer_resolver::interceptor::MessagePlace;
 use tracer_resolver::interceptor::declared;
 use words::kafka::{assign, header_of, next_message, with_headers};
@@ -296,6 +298,31 @@ fn a_send_whose_message_tells_no_threshold_says_it_in_its_span() {
         let states = sends(&format!("propagators.inject = {propagators}\n"), "p").0;
         assert_eq!(states, ["ot=th:0"], "{propagators}");
     }
+}
+
+#[test]
+fn a_commit_of_one_message_is_sampled_as_that_is_and_one_of_several_by_itself_whichever_of_them_are() {
+    let traced = Traced::start(&["orders"], "[services.billing]\nconsumes = [\"*\"]\ncommit_spans = true\n");
+    let consumer = traced.consumer("orders");
+    let mut committed = 0;
+    // `~` is a message that is not sampled.
+    for messages in ["~", "+", "~+", "~~", "++"] {
+        for message in messages.chars() {
+            let parent = if message == '+' { TRACEPARENT } else { UNSAMPLED };
+            traced.send_untraced("orders", &[("traceparent", parent)]);
+            next_message(&consumer);
+            committed += 1;
+        }
+        let mut offsets = TopicPartitionList::new();
+        offsets.add_partition_offset("orders", 0, Offset::Offset(committed)).unwrap();
+        consumer.commit(&offsets, CommitMode::Sync).unwrap();
+    }
+    let mut commits: Vec<_> = traced.spans().into_iter().filter(|span| span.name == "commit orders").collect();
+    commits.sort_by_key(|span| span.start_unix_nano);
+    let seen: Vec<_> = commits.iter().map(|span| (!span.parent_span_id.is_empty(), span.links.len())).collect();
+    assert_eq!(seen, [(true, 1), (false, 1), (false, 0), (false, 2)], "and none of the first message alone");
+    let traces: Vec<_> = commits.iter().map(|span| TRACEPARENT[3..35] == span.trace_id).collect();
+    assert_eq!(traces, [true, false, false, false]);
 }
 
 const CALLS: &str = "spans_of_a_call_that_is_told_later_say_the_threshold_of_its_first_message";

@@ -17,9 +17,10 @@ use log::Level;
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState};
 use opentelemetry::trace::{Tracer as _, TracerProvider as _};
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::{Offset, TopicPartitionList};
 use tracer_resolver::interceptor::{MessagePlace, declared};
 use tracer_resolver::{Resolver, ServiceStats};
 use tracer_resolver_rdkafka::Processing;
@@ -345,6 +346,30 @@ fn what_the_application_would_have_begun_itself_is_counted_too() {
 
 /// So many that some of them are shed, however few are.
 const BEGUN: u64 = 2_000;
+
+#[test]
+fn what_a_commit_of_several_messages_would_have_begun_is_counted_too() {
+    if !is_alone("what_a_commit_of_several_messages_would_have_begun_is_counted_too") {
+        return;
+    }
+    let services = "[services.shop]\ntopics = [\"*\"]\ncommit_spans = true\n[backends.otlp]\n";
+    let traced = Traced::start(&["orders"], &format!("{services}{SMALL}"));
+    traced.collector.respond_after(Duration::from_secs(3600));
+    fill(traced.resolver(), &traced.producer());
+    let (consumer, shed) = (traced.consumer("orders"), traced.counters().shed);
+    let mut commits = 0;
+    while traced.counters().shed == shed {
+        (0..2).for_each(|_| drop(poll(&consumer)));
+        commits += 1;
+        let mut offsets = TopicPartitionList::new();
+        offsets.add_partition_offset("orders", 0, Offset::Offset(2 * commits)).unwrap();
+        consumer.commit(&offsets, CommitMode::Sync).unwrap();
+    }
+    let shed = traced.counters().shed - shed;
+    traced.collector.respond_after(Duration::ZERO);
+    let seen = traced.spans().iter().filter(|span| span.name == "commit orders").count();
+    assert_eq!((seen as i64, shed), (commits - 1, 1));
+}
 
 const CALLS: &str = "what_a_call_for_several_messages_would_have_begun_is_counted_too";
 

@@ -52,11 +52,13 @@ fn make_span(traced: &Traced, settled: &Settled, err: i32, time: Time, topic: &s
         let is_settled = err == 0 && one.err == 0;
         settled.settle((topic, topic_hash(topic)), one.partition, one.offset, is_settled, &mut links);
     }
-    let only = match (links.spans.as_slice(), links.left_out) {
-        ([only], 0) => Some(*only),
+    // The conventions' own example has it below the processing; that of several messages can be below none of them.
+    let only = match (links.spans.as_slice(), links.left_out, links.unsampled) {
+        ([only], 0, 0) => Some(*only),
+        // It would be below what is not there. In a trace of its own it would stand for some of those that are.
+        ([], 0, 1) => return,
         _ => None,
     };
-    // The conventions' own example has it below the processing; that of several messages can be below none of them.
     let parent = only.map(|one| one.context);
     let given = only.as_ref().and_then(|one| one.ot.as_trace_state());
     let (trace_id, sampling) = match &parent {

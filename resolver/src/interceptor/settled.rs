@@ -24,6 +24,8 @@ pub(super) struct Links {
     pub(super) spans: Vec<Delivered>,
     /// How many there are beside these. Where a partition's offsets have gaps, at the most.
     pub(super) left_out: u64,
+    /// How many of the messages have no span, because they are not sampled; as well at the most.
+    pub(super) unsampled: u64,
 }
 
 /// The span of a message.
@@ -35,13 +37,25 @@ pub(super) struct Delivered {
     pub ot: OtMember,
 }
 
-/// In the order of their offsets.
 #[derive(Debug)]
 struct Partition {
     topic: Box<str>,
-    kept: VecDeque<Delivered>,
+    sampled: Waiting<Delivered>,
+    /// Only their offsets: whether a commit settles just one message does not depend on which are sampled.
+    unsampled: Waiting<i64>,
+}
+
+/// Messages of a partition, in the order of their offsets.
+#[derive(Debug)]
+struct Waiting<T> {
+    kept: VecDeque<T>,
     /// Those behind `kept`, which were too many.
     more: Option<Counted>,
+}
+
+/// What has a place in a partition.
+trait Placed: Copy {
+    fn offset(&self) -> i64;
 }
 
 /// Messages of which only the number is known.
@@ -58,7 +72,7 @@ pub(super) const MAX_LINKS: usize = 100;
 const MAX_PARTITIONS: usize = 10_000;
 
 impl Settled {
-    /// The message at this place is handed over, and has this span.
+    /// The message at this place is handed over, and has this span, which may not be sampled.
     ///
     /// Allocates for the first messages of a partition only.
     pub(super) fn delivered(&self, topic: (&str, u64), partition: i32, span: Delivered) {
@@ -67,7 +81,7 @@ impl Settled {
         if partitions.len() >= MAX_PARTITIONS && !partitions.contains_key(&key) {
             return;
         }
-        let new = || Partition { topic: topic.0.into(), kept: VecDeque::new(), more: None };
+        let new = || Partition { topic: topic.0.into(), sampled: Waiting::default(), unsampled: Waiting::default() };
         let partition = partitions.entry(key).or_insert_with(new);
         if *partition.topic == *topic.0 {
             partition.delivered(span);
@@ -87,9 +101,7 @@ impl Settled {
     pub(super) fn last_before(&self, topic: (&str, u64), partition: i32, offset: i64) -> Option<Option<i64>> {
         let partitions = self.partitions();
         let partition = partitions.get(&(topic.1, partition)).filter(|known| *known.topic == *topic.0)?;
-        let counted = partition.more.and_then(|more| more.before(offset)).map(|more| more.last);
-        let kept = || partition.kept.iter().rev().map(|one| one.offset).find(|of| *of < offset);
-        Some(counted.or_else(kept))
+        Some(partition.sampled.last_before(offset).max(partition.unsampled.last_before(offset)))
     }
 
     fn partitions(&self) -> MutexGuard<'_, HashMap<(u64, i32), Partition>> {
@@ -99,35 +111,81 @@ impl Settled {
 
 impl Partition {
     fn delivered(&mut self, span: Delivered) {
-        let offset = span.offset;
         // After a seek, or when the partition comes back: what follows this message is handed over anew.
-        while self.kept.back().is_some_and(|last| last.offset >= offset) {
+        self.sampled.forget_from(span.offset);
+        self.unsampled.forget_from(span.offset);
+        if span.context.is_sampled() {
+            self.sampled.add(span);
+        } else {
+            self.unsampled.add(span.offset);
+        }
+    }
+
+    fn settle(&mut self, offset: i64, forget: bool, links: &mut Links) {
+        let keep_link = |link: &Delivered| {
+            let has_room = links.spans.len() < MAX_LINKS;
+            if has_room {
+                links.spans.push(*link);
+            }
+            has_room
+        };
+        links.left_out += self.sampled.settle(offset, forget, keep_link);
+        links.unsampled += self.unsampled.settle(offset, forget, |_| false);
+    }
+}
+
+impl<T: Placed> Waiting<T> {
+    fn forget_from(&mut self, offset: i64) {
+        while self.kept.back().is_some_and(|last| last.offset() >= offset) {
             self.kept.pop_back();
         }
         self.more = self.more.and_then(|more| more.before(offset));
+    }
+
+    fn add(&mut self, message: T) {
+        let offset = message.offset();
         match &mut self.more {
-            None if self.kept.len() < MAX_LINKS => self.kept.push_back(span),
+            None if self.kept.len() < MAX_LINKS => self.kept.push_back(message),
             None => self.more = Some(Counted { first: offset, last: offset, count: 1 }),
             Some(more) => (more.last, more.count) = (offset, more.count + 1),
         }
     }
 
-    fn settle(&mut self, offset: i64, forget: bool, links: &mut Links) {
-        let settled = self.kept.iter().take_while(|one| one.offset < offset).count();
-        for link in self.kept.iter().take(settled) {
-            if links.spans.len() < MAX_LINKS {
-                links.spans.push(*link);
-            } else {
-                links.left_out += 1;
-            }
-        }
+    /// How many lie before `offset`, beside those that `take` takes.
+    fn settle(&mut self, offset: i64, forget: bool, mut take: impl FnMut(&T) -> bool) -> u64 {
+        let settled = self.kept.iter().take_while(|one| one.offset() < offset).count();
+        let not_taken = self.kept.iter().take(settled).filter(|one| !take(one)).count() as u64;
         let remains = self.more.and_then(|more| more.from(offset));
         let count = |more: Option<Counted>| more.map_or(0, |more| more.count);
-        links.left_out += count(self.more) - count(remains);
+        let of_more = count(self.more) - count(remains);
         if forget {
             self.kept.drain(..settled);
             self.more = remains;
         }
+        not_taken + of_more
+    }
+
+    fn last_before(&self, offset: i64) -> Option<i64> {
+        let counted = self.more.and_then(|more| more.before(offset)).map(|more| more.last);
+        counted.or_else(|| self.kept.iter().rev().map(T::offset).find(|of| *of < offset))
+    }
+}
+
+impl<T> Default for Waiting<T> {
+    fn default() -> Self {
+        Self { kept: VecDeque::new(), more: None }
+    }
+}
+
+impl Placed for Delivered {
+    fn offset(&self) -> i64 {
+        self.offset
+    }
+}
+
+impl Placed for i64 {
+    fn offset(&self) -> i64 {
+        *self
     }
 }
 
@@ -153,10 +211,12 @@ mod tests {
     const TOPIC: (&str, u64) = ("orders", 7);
 
     fn delivered(settled: &Settled, offsets: impl IntoIterator<Item = i64>) {
-        for offset in offsets {
-            let context = SpanContext { trace_id: [1; 16], span_id: offset.to_be_bytes(), flags: 1 };
-            settled.delivered(TOPIC, 0, Delivered { offset, context, ot: OtMember::of(None) });
-        }
+        offsets.into_iter().for_each(|offset| with_flags(settled, offset, SpanContext::SAMPLED));
+    }
+
+    fn with_flags(settled: &Settled, offset: i64, flags: u8) {
+        let context = SpanContext { trace_id: [1; 16], span_id: offset.to_be_bytes(), flags };
+        settled.delivered(TOPIC, 0, Delivered { offset, context, ot: OtMember::of(None) });
     }
 
     /// The offsets that a commit up to `offset` settles, and how many more.
@@ -216,6 +276,27 @@ mod tests {
         delivered(&settled, 0..150);
         delivered(&settled, 120..130);
         assert_eq!(committed(&settled, 200), ((0..100).collect(), 30));
+    }
+
+    #[test]
+    fn what_is_not_sampled_is_counted_and_takes_no_link_s_place() {
+        let settled = Settled::default();
+        let of_commit = |offset| {
+            let mut links = Links::default();
+            settled.settle(TOPIC, 0, offset, true, &mut links);
+            (links.spans.len(), links.left_out, links.unsampled)
+        };
+        let is_sampled = |offset: i64| offset % 3 == 0;
+        (0..300).for_each(|offset| with_flags(&settled, offset, u8::from(is_sampled(offset))));
+        assert_eq!(settled.last_before(TOPIC, 0, 300), Some(Some(299)));
+        assert_eq!(settled.last_before(TOPIC, 0, 2), Some(Some(1)));
+        assert_eq!([1, 2, 3, 6].map(of_commit), [(1, 0, 0), (0, 0, 1), (0, 0, 1), (1, 0, 2)]);
+        assert_eq!(of_commit(300), (98, 0, 196));
+        // Sampled now, or no longer.
+        delivered(&settled, 300..310);
+        (300..305).for_each(|offset| with_flags(&settled, offset, 0));
+        delivered(&settled, 303..304);
+        assert_eq!(of_commit(400), (1, 0, 3));
     }
 
     #[test]
