@@ -337,6 +337,7 @@ fn spans_of_a_call_that_is_told_later_say_the_threshold_of_its_first_message() {
             topics = ["*"]
             sampler = { consistent_probability = 1.0 }
             relation = "batch"
+            commit_spans = true
             [services.shop.topic."audit"]
             sampler = "always_on"
             "#,
@@ -344,7 +345,16 @@ fn spans_of_a_call_that_is_told_later_say_the_threshold_of_its_first_message() {
         ["orders", "audit"].iter().for_each(|topic| traced.send_numbered(topic, 3));
         run(&mut traced.again(CALLS)).expect_success();
         let mut traces: HashMap<String, Vec<(String, String)>> = HashMap::new();
-        for span in traced.spans() {
+        let spans = traced.spans();
+        // The message's span, which the commit is below, has come into the call's trace in between.
+        let parents: HashMap<_, _> = spans.iter().map(|span| (&span.span_id, &span.trace_id)).collect();
+        let commits: Vec<_> =
+            spans.iter().filter(|span| span.name.starts_with("commit") && !span.links.is_empty()).collect();
+        assert_eq!(commits.len(), 6, "{commits:?}");
+        for commit in commits {
+            assert_eq!(parents.get(&commit.parent_span_id), Some(&&commit.trace_id), "{commit:?}");
+        }
+        for span in spans {
             traces.entry(span.trace_id).or_default().push((span.name, span.trace_state));
         }
         let of_calls = traces.into_values().filter(|spans| spans.iter().any(|(name, _)| name == "poll"));
@@ -367,6 +377,7 @@ fn spans_of_a_call_that_is_told_later_say_the_threshold_of_its_first_message() {
     let consumers = ["orders", "audit"].map(|topic| {
         let consumer = assign(&config, topic);
         next_message(&consumer);
+        consumer.commit_consumer_state(CommitMode::Sync).unwrap();
         consumer
     });
     let place = |topic, offset| MessagePlace { topic, partition: 0, offset };
@@ -375,6 +386,7 @@ fn spans_of_a_call_that_is_told_later_say_the_threshold_of_its_first_message() {
     for (offset, first, second) in [(1, "orders", "audit"), (2, "audit", "orders")] {
         consumers.iter().for_each(|consumer| drop(next_message(consumer)));
         declared::hand_over([first, second].map(|topic| (place(topic, offset), None)).into_iter());
+        consumers.iter().for_each(|consumer| consumer.commit_consumer_state(CommitMode::Sync).unwrap());
         process("orders", offset);
     }
     // Also for what has left before it is processed.

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::call_span::CallSpan;
 use super::clientless_routes;
+use super::commit_spans;
 use super::contain_panic::contain_panic;
 use super::declared_parents;
 use super::incoming::Incoming;
@@ -184,7 +185,8 @@ impl Batch {
     fn adopt(&mut self, shared: &Shared, place: &Place<'_>) -> bool {
         let Some(received_spans) = Pipeline::current().received_spans() else { return false };
         let accept = |origin: &SpanOrigin| origin.backend_set().resolver() == shared.id() && origin.has_batches();
-        received_spans.change(place, accept, |span, extra, origin| {
+        let mut changed = None;
+        let waits = received_spans.change(place, accept, |span, extra, origin| {
             if span.kind != SpanKind::Receive {
                 return extra.to_vec();
             }
@@ -200,9 +202,15 @@ impl Batch {
             receive.add(span.start, place, has_sender.then_some(sender));
             (span.trace_id, span.parent_span_id) = (receive.span.trace_id, receive.span.span_id);
             span.trace_flags = receive.span.trace_flags;
+            let context = SpanContext { span_id: span.span_id, ..receive.context() };
+            changed = Some((context, receive.trace_state.clone()));
             // The threshold of a trace that it is not in says for how many nothing stands.
             TraceStateField::replaced(extra, receive.trace_state.as_deref())
-        })
+        });
+        if let Some((context, trace_state)) = changed {
+            commit_spans::changed(place, context, trace_state.as_deref());
+        }
+        waits
     }
 
     /// One more message, whose own span has left.

@@ -6,6 +6,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use super::binding::{Binding, Integration};
 use super::client::Client;
 use super::client_handles::ClientHandle;
+use super::commit_spans;
 use super::commits::committed;
 use super::contain_panic::{contain_panic, contain_panic_of_message};
 use super::kafka_api::{KafkaApi, RdKafka, RdKafkaConf, RdKafkaError, RdKafkaMessage, RdKafkaTopicPartitionList};
@@ -14,7 +15,6 @@ use super::polls;
 use super::refused_sends;
 use super::sent_spans;
 use super::single_use;
-use super::transactions;
 use crate::Resolver;
 use crate::ends;
 use crate::services::Side;
@@ -99,7 +99,7 @@ unsafe extern "C" fn on_new(
                 refused_sends::opened(address, handle);
             }
             if settles {
-                transactions::opened(handle);
+                commit_spans::opened(handle);
             }
             (side, commits, who, is_first)
         });

@@ -5,13 +5,17 @@
 
 #![forbid(unsafe_code)]
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use super::client::Client;
+use super::client_handles::{ClientHandle, lives};
 use super::commits::Committed;
 use super::route::{Traced, topic_hash};
-use super::settled::{Links, Settled};
-use crate::batch::{FinishedSpan, LinkedSpan, Outcome, Pipeline, SpanKind, TraceStateField, write_links};
+use super::settled::{Delivered, Links, Settled};
+use crate::batch::{FinishedSpan, LinkedSpan, Outcome, Pipeline, Place, SpanKind, TraceStateField, write_links};
 use crate::clock;
-use crate::propagation::{TraceStateBuffer, explicit_randomness, settled_trace_state};
+use crate::per_process::PerProcess;
+use crate::propagation::{OtMember, SpanContext, TraceStateBuffer, explicit_randomness, settled_trace_state};
 use crate::tracer::ids::{new_span_id, new_trace_id};
 use crate::tracer::sampler::ParentSampling;
 
@@ -23,6 +27,35 @@ const NO_OFFSET: i32 = -168;
 struct Time {
     start: u64,
     end: u64,
+}
+
+/// A consumer is there whose commits get spans.
+pub(super) fn opened(consumer: ClientHandle) {
+    let mut consumers = consumers();
+    consumers.retain(|known| lives(known.number()));
+    consumers.push(consumer);
+}
+
+/// Of this process, not of the one that it was forked from; some may be gone.
+pub(super) fn consumers() -> MutexGuard<'static, Vec<ClientHandle>> {
+    static CONSUMERS: PerProcess<Mutex<Vec<ClientHandle>>> = PerProcess::new();
+    CONSUMERS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The span of a message that some consumer was handed is in this context's trace now, with this trace state.
+///
+/// Called by the application's thread, in no callback.
+pub(super) fn changed(place: &Place<'_>, context: SpanContext, trace_state: Option<&[u8]>) {
+    let span = Delivered { offset: place.offset, context, ot: OtMember::of(trace_state) };
+    // Not held while the clients are asked.
+    let consumers = consumers().clone();
+    for consumer in consumers {
+        consumer.with_client(|client| {
+            if let Some(settled) = client.settled.as_ref().filter(|_| client.is_of_this_process()) {
+                settled.change((place.topic, place.topic_hash), place.partition, span);
+            }
+        });
+    }
 }
 
 impl Client {

@@ -40,22 +40,17 @@ pub(super) struct Delivered {
 #[derive(Debug)]
 struct Partition {
     topic: Box<str>,
-    sampled: Waiting<Delivered>,
-    /// Only their offsets: whether a commit settles just one message does not depend on which are sampled.
-    unsampled: Waiting<i64>,
+    sampled: Waiting,
+    /// Whether a commit settles just one message does not depend on which are sampled.
+    unsampled: Waiting,
 }
 
 /// Messages of a partition, in the order of their offsets.
-#[derive(Debug)]
-struct Waiting<T> {
-    kept: VecDeque<T>,
+#[derive(Debug, Default)]
+struct Waiting {
+    kept: VecDeque<Delivered>,
     /// Those behind `kept`, which were too many.
     more: Option<Counted>,
-}
-
-/// What has a place in a partition.
-trait Placed: Copy {
-    fn offset(&self) -> i64;
 }
 
 /// Messages of which only the number is known.
@@ -96,6 +91,14 @@ impl Settled {
         }
     }
 
+    /// The span of a message that was handed over is in another trace now; that may be sampled where the one before was not.
+    pub(super) fn change(&self, topic: (&str, u64), partition: i32, span: Delivered) {
+        let mut partitions = self.partitions();
+        if let Some(partition) = partitions.get_mut(&(topic.1, partition)).filter(|known| *known.topic == *topic.0) {
+            partition.change(span);
+        }
+    }
+
     /// The last of a partition's messages before `offset` that no commit has settled: `Some(None)` if there is none. `None`:
     /// the client was never handed a message of it.
     pub(super) fn last_before(&self, topic: (&str, u64), partition: i32, offset: i64) -> Option<Option<i64>> {
@@ -117,7 +120,13 @@ impl Partition {
         if span.context.is_sampled() {
             self.sampled.add(span);
         } else {
-            self.unsampled.add(span.offset);
+            self.unsampled.add(span);
+        }
+    }
+
+    fn change(&mut self, span: Delivered) {
+        if self.sampled.remove(&span) || self.unsampled.remove(&span) {
+            if span.context.is_sampled() { self.sampled.insert(span) } else { self.unsampled.insert(span) }
         }
     }
 
@@ -134,16 +143,16 @@ impl Partition {
     }
 }
 
-impl<T: Placed> Waiting<T> {
+impl Waiting {
     fn forget_from(&mut self, offset: i64) {
-        while self.kept.back().is_some_and(|last| last.offset() >= offset) {
+        while self.kept.back().is_some_and(|last| last.offset >= offset) {
             self.kept.pop_back();
         }
         self.more = self.more.and_then(|more| more.before(offset));
     }
 
-    fn add(&mut self, message: T) {
-        let offset = message.offset();
+    fn add(&mut self, message: Delivered) {
+        let offset = message.offset;
         match &mut self.more {
             None if self.kept.len() < MAX_LINKS => self.kept.push_back(message),
             None => self.more = Some(Counted { first: offset, last: offset, count: 1 }),
@@ -151,9 +160,20 @@ impl<T: Placed> Waiting<T> {
         }
     }
 
+    /// Whether this very span was kept: a message of the same place may have been handed over to another client too.
+    fn remove(&mut self, span: &Delivered) -> bool {
+        let is_it = |one: &Delivered| one.offset == span.offset && one.context.span_id == span.context.span_id;
+        self.kept.iter().position(is_it).and_then(|index| self.kept.remove(index)).is_some()
+    }
+
+    fn insert(&mut self, span: Delivered) {
+        let index = self.kept.partition_point(|one| one.offset < span.offset);
+        self.kept.insert(index, span);
+    }
+
     /// How many lie before `offset`, beside those that `take` takes.
-    fn settle(&mut self, offset: i64, forget: bool, mut take: impl FnMut(&T) -> bool) -> u64 {
-        let settled = self.kept.iter().take_while(|one| one.offset() < offset).count();
+    fn settle(&mut self, offset: i64, forget: bool, mut take: impl FnMut(&Delivered) -> bool) -> u64 {
+        let settled = self.kept.iter().take_while(|one| one.offset < offset).count();
         let not_taken = self.kept.iter().take(settled).filter(|one| !take(one)).count() as u64;
         let remains = self.more.and_then(|more| more.from(offset));
         let count = |more: Option<Counted>| more.map_or(0, |more| more.count);
@@ -167,25 +187,7 @@ impl<T: Placed> Waiting<T> {
 
     fn last_before(&self, offset: i64) -> Option<i64> {
         let counted = self.more.and_then(|more| more.before(offset)).map(|more| more.last);
-        counted.or_else(|| self.kept.iter().rev().map(T::offset).find(|of| *of < offset))
-    }
-}
-
-impl<T> Default for Waiting<T> {
-    fn default() -> Self {
-        Self { kept: VecDeque::new(), more: None }
-    }
-}
-
-impl Placed for Delivered {
-    fn offset(&self) -> i64 {
-        self.offset
-    }
-}
-
-impl Placed for i64 {
-    fn offset(&self) -> i64 {
-        *self
+        counted.max(self.kept.iter().rev().map(|one| one.offset).find(|of| *of < offset))
     }
 }
 
@@ -297,6 +299,27 @@ mod tests {
         (300..305).for_each(|offset| with_flags(&settled, offset, 0));
         delivered(&settled, 303..304);
         assert_eq!(of_commit(400), (1, 0, 3));
+    }
+
+    #[test]
+    fn a_span_that_is_in_another_trace_now_is_linked_to_there_if_that_is_sampled_and_no_other_client_s_is() {
+        let settled = Settled::default();
+        delivered(&settled, 0..3);
+        (3..5).for_each(|offset| with_flags(&settled, offset, 0));
+        let change = |offset: i64, span: i64, flags| {
+            let context = SpanContext { trace_id: [2; 16], span_id: span.to_be_bytes(), flags };
+            settled.change(TOPIC, 0, Delivered { offset, context, ot: OtMember::of(None) });
+        };
+        change(3, 3, 1);
+        change(1, 1, 1);
+        change(2, 2, 0);
+        change(0, 99, 1);
+        change(4, 99, 1);
+        change(9, 9, 1);
+        let mut links = Links::default();
+        settled.settle(TOPIC, 0, 9, true, &mut links);
+        let traces: Vec<_> = links.spans.iter().map(|one| (one.offset, one.context.trace_id[0])).collect();
+        assert_eq!((traces, links.unsampled), (vec![(0, 1), (1, 2), (3, 2)], 2));
     }
 
     #[test]

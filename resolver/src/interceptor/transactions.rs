@@ -3,16 +3,15 @@
 //! call tells of it.
 
 use std::cell::Cell;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::client::Client;
-use super::client_handles::{ClientHandle, lives};
+use super::client_handles::ClientHandle;
+use super::commit_spans::consumers;
 use super::commits::{Committed, committed};
 use super::contain_panic::contain_panic;
 use super::kafka_api::{RdKafkaError, RdKafkaTopicPartitionList};
 use super::route::topic_hash;
 use crate::clock;
-use crate::per_process::PerProcess;
 use crate::stack_room::{Lent, with_room};
 
 /// The calling thread sends `offsets` with a transaction, for the consumers of this group, by `send`; `error` is what came of
@@ -48,19 +47,6 @@ pub unsafe fn sending_offsets<T>(
         });
     }
     result
-}
-
-/// A consumer is there whose commits get spans.
-pub(super) fn opened(consumer: ClientHandle) {
-    let mut consumers = consumers();
-    consumers.retain(|known| lives(known.number()));
-    consumers.push(consumer);
-}
-
-/// Of this process, not of the one that it was forked from; some may be gone.
-fn consumers() -> MutexGuard<'static, Vec<ClientHandle>> {
-    static CONSUMERS: PerProcess<Mutex<Vec<ClientHandle>>> = PerProcess::new();
-    CONSUMERS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Lets each consumer tell of its part.
