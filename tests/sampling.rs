@@ -10,7 +10,7 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags
 use opentelemetry_sdk::trace::{Sampler, SamplingDecision, ShouldSample as _};
 use rdkafka::consumer::{CommitMode, Consumer as _};
 use rdkafka::message::Message as _;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
 use rdkafka::{Offset, TopicPartitionList};
 use tracer_resolver::interceptor::MessagePlace;
 use tracer_resolver::interceptor::declared;
@@ -299,6 +299,26 @@ fn a_send_whose_message_tells_no_threshold_says_it_in_its_span() {
         assert_eq!(states, ["ot=th:0"], "{propagators}");
     }
 }
+
+#[test]
+fn sends_whose_messages_tell_no_threshold_say_it_in_their_spans_however_many_are_in_flight() {
+    let traced = Traced::start(
+        &[],
+        "[services.shop]\nproduces = [\"*\"]\nsampler = { consistent_probability = 1.0 }\npropagators.inject = [\"b3\"]\n",
+    );
+    let mut config = traced.config(None);
+    config.set("bootstrap.servers", "127.0.0.1:1");
+    let producer: BaseProducer = config.create().unwrap();
+    (0..IN_FLIGHT).for_each(|_| assert!(producer.send(record("orders")).is_ok()));
+    producer.purge(PurgeConfig::default().queue());
+    producer.flush(LIMIT).unwrap();
+    let spans = traced.spans();
+    let told = spans.iter().filter(|span| span.trace_state == "ot=th:0").count();
+    assert_eq!((spans.len(), told), (IN_FLIGHT, IN_FLIGHT));
+}
+
+/// More than what is noted beside messages has places for.
+const IN_FLIGHT: usize = 70_000;
 
 #[test]
 fn a_commit_of_one_message_is_sampled_as_that_is_and_one_of_several_by_itself_whichever_of_them_are() {

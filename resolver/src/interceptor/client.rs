@@ -64,7 +64,7 @@ pub(super) struct Unmarked {
     spans: Mutex<HashMap<usize, (UnmarkedSend, u64)>>,
 }
 
-/// What an acknowledgement reads from the message's header, where the message has none.
+/// What an acknowledgement reads from the message's header, where the message has none, or has no place for all of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct UnmarkedSend {
     pub trace_id: [u8; 16],

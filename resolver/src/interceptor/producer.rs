@@ -18,7 +18,7 @@ use super::injecting::{has_current_baggage, inject, with_current_baggage};
 use super::message::Message;
 use super::parent_table::Parent;
 use super::route::{Route, Traced, error_name};
-use super::sent_spans::{self, SentSpan, SentState};
+use super::sent_spans::{self, SentSpan};
 use crate::batch::{FinishedSpan, Outcome, Pipeline, SpanFlags, SpanKind, TraceStateField};
 use crate::clock;
 use crate::export::DropReason;
@@ -141,7 +141,7 @@ impl Client {
     fn finish(&self, traced: &Traced, message: &Message<'_>) {
         let sent = self.sent(traced, message);
         traced.counters.unacknowledged.lower();
-        let Some(Sent { send, ticks, state }) = sent else {
+        let Some(Sent { send, ticks, has_state }) = sent else {
             return self.measure_send(traced, message, None);
         };
         if message.error() != 0 {
@@ -178,17 +178,14 @@ impl Client {
         if is_rescued {
             return rescue(traced, message, &span);
         }
-        if state == SentState::Nowhere && traced.captured.is_none() {
+        if !has_state && send.threshold.is_none() && traced.captured.is_none() {
             return Pipeline::push(&span, &[]);
         }
         let headers = message.headers();
         let mut own = TraceStateBuffer::new();
-        let trace_state = match state {
-            SentState::Nowhere => None,
-            SentState::InMessage => headers.as_ref().and_then(|headers| headers.last(c"tracestate")),
-            SentState::Own(threshold) => {
-                settled_trace_state(None, &span.trace_id, KeptBy::Threshold(threshold), &mut own)
-            }
+        let trace_state = match send.threshold {
+            Some(threshold) => settled_trace_state(None, &span.trace_id, KeptBy::Threshold(threshold), &mut own),
+            None => headers.as_ref().filter(|_| has_state).and_then(|headers| headers.last(c"tracestate")),
         };
         if let Some(captured) = traced.captured.as_deref() {
             return tell(captured, message, headers, trace_state, |fields| Pipeline::push(&span, fields));
@@ -260,19 +257,19 @@ impl Client {
             settled_trace_state(incoming.trace_state, &trace_id, kept_by, &mut buffer)
         };
         let written = self.write(traced, message, headers, &context, incoming, trace_state);
-        if written && traced.marks {
+        let is_marked = written && traced.marks;
+        let send = || UnmarkedSend { trace_id, span_id, trace_flags: flags, parent, threshold: verdict.threshold() };
+        // A note may be lost to another message's.
+        let is_told = traced.has_trace_context || !verdict.has_threshold();
+        if is_marked && (is_told || !self.unmarked.note(message.address(), send(), traced.rules)) {
             let ticks = if recorded { clock::ticks() } else { 0 };
-            let state = match (trace_state, verdict.threshold()) {
-                (None, _) => SentState::Nowhere,
-                (_, Some(threshold)) if !traced.has_trace_context => SentState::Own(threshold),
-                _ => SentState::InMessage,
-            };
-            sent_spans::note(message.address(), &SentSpan { context, ticks, state });
+            sent_spans::note(message.address(), &SentSpan { context, ticks, has_state: trace_state.is_some() });
         } else {
-            let send = UnmarkedSend { trace_id, span_id, trace_flags: flags, parent, threshold: verdict.threshold() };
             // It is kept with the send.
             let _ = self.parents.take_parent_of(span_id);
-            self.start_unmarked(traced, message, headers.is_some(), send);
+            if !is_marked {
+                self.start_unmarked(traced, message, headers.is_some(), send());
+            }
         }
         // Last: a locked instruction waits for all stores before it, of which the note's is to a line that a broker's thread had.
         traced.counters.unacknowledged.raise();
@@ -323,16 +320,11 @@ impl Client {
         let noted = sent_spans::take(message.address());
         if let Some(send) = self.unmarked.take(message.address()) {
             // Without a parent it can only have its own: the message was not given it.
-            let state = match (send.threshold, send.parent) {
-                (Some(threshold), _) => SentState::Own(threshold),
-                (None, Some(_)) => SentState::InMessage,
-                (None, None) => SentState::Nowhere,
-            };
-            return Some(Sent { send, ticks: 0, state });
+            return Some(Sent { send, ticks: 0, has_state: send.parent.is_some() });
         }
         match noted {
-            Some(SentSpan { context, ticks, state }) => {
-                Some(Sent { send: self.send_of(traced, context), ticks, state })
+            Some(SentSpan { context, ticks, has_state }) => {
+                Some(Sent { send: self.send_of(traced, context), ticks, has_state })
             }
             None => self.marked_send(traced, message),
         }
@@ -344,7 +336,7 @@ impl Client {
         let headers = message.headers()?;
         let send = self.send_of(traced, traced.injection.own_context(|name| headers.last(name))?);
         let has_state = send.parent.is_some() || traced.has_trace_context;
-        Some(Sent { send, ticks: 0, state: if has_state { SentState::InMessage } else { SentState::Nowhere } })
+        Some(Sent { send, ticks: 0, has_state })
     }
 
     /// The span of this context, with its parent.
@@ -376,7 +368,8 @@ struct Sent {
     send: UnmarkedSend,
     /// When it began, by [`clock::ticks`]; 0 is not known.
     ticks: u64,
-    state: SentState,
+    /// Whether its trace state is that of its message.
+    has_state: bool,
 }
 
 /// When the send ended, and how long it took, in nanoseconds.

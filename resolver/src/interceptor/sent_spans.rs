@@ -11,7 +11,6 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::propagation::SpanContext;
-use crate::tracer::threshold::Threshold;
 use crate::zeroed::Zeroed;
 
 /// See the module.
@@ -20,18 +19,8 @@ pub(super) struct SentSpan {
     pub context: SpanContext,
     /// When it was sent, by [`crate::clock::ticks`].
     pub ticks: u64,
-    pub state: SentState,
-}
-
-/// Where the trace state of a sent span is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SentState {
-    /// It has none.
-    Nowhere,
-    /// Its message has it, if it was given one.
-    InMessage,
-    /// Its message does not tell the threshold by which it is kept.
-    Own(Threshold),
+    /// Whether its message has its trace state.
+    pub has_state: bool,
 }
 
 /// A line of the cache. What two threads write here at the same time is told from what one of them wrote by the seal, so that
@@ -43,7 +32,7 @@ struct Note {
     trace_id: [AtomicU64; 2],
     span_id: AtomicU64,
     ticks: AtomicU64,
-    /// The trace's flags, and its state: see [`facts`].
+    /// The trace's flags, and more: see [`facts`].
     facts: AtomicU64,
     /// The [`seal`] of all of these.
     seal: AtomicU64,
@@ -58,9 +47,8 @@ const NOTES_COUNT: usize = 1 << 16;
 const APART: u32 = 9;
 /// Of the facts: all flags that a context can have here.
 const FLAGS: u8 = SpanContext::SAMPLED | SpanContext::RANDOM | SpanContext::DEBUG;
-/// Two more, which none of the flags is.
-const IN_MESSAGE: u64 = 1 << 2;
-const OWN: u64 = 1 << 3;
+/// One more, which none of the flags is.
+const HAS_STATE: u64 = 1 << 2;
 
 /// Notes the span that the message at this address begins.
 #[inline]
@@ -121,23 +109,12 @@ pub(super) fn take(message: usize) -> Option<SentSpan> {
     let [first, second, span_id, ticks, facts] = words;
     let trace_id = (u128::from(second) << 64 | u128::from(first)).to_ne_bytes();
     let context = SpanContext { trace_id, span_id: span_id.to_ne_bytes(), flags: facts as u8 & FLAGS };
-    let state = match facts & (IN_MESSAGE | OWN) {
-        0 => SentState::Nowhere,
-        IN_MESSAGE => SentState::InMessage,
-        _ => SentState::Own(Threshold::at(facts >> 8)),
-    };
-    is_whole.then_some(SentSpan { context, ticks, state })
+    is_whole.then_some(SentSpan { context, ticks, has_state: facts & HAS_STATE != 0 })
 }
 
-/// Flags in the first byte, the 56 bits of a threshold behind it.
 #[inline]
 fn facts(span: &SentSpan) -> u64 {
-    let state = match span.state {
-        SentState::Nowhere => 0,
-        SentState::InMessage => IN_MESSAGE,
-        SentState::Own(threshold) => OWN | threshold.randomness() << 8,
-    };
-    u64::from(span.context.flags & FLAGS) | state
+    u64::from(span.context.flags & FLAGS) | if span.has_state { HAS_STATE } else { 0 }
 }
 
 /// Where a message of this address is noted; `None` where the memory cannot be had.
@@ -173,8 +150,7 @@ mod tests {
         let [high, low] = [number, !number].map(|number| number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let trace_id = (u128::from(high) << 64 | u128::from(low)).to_ne_bytes();
         let context = SpanContext { trace_id, span_id: high.to_ne_bytes(), flags: number as u8 & FLAGS };
-        let states = [SentState::Nowhere, SentState::InMessage, SentState::Own(Threshold::at((1 << 56) - 1 - number))];
-        SentSpan { context, ticks: number, state: states[number as usize % 3] }
+        SentSpan { context, ticks: number, has_state: number % 3 == 0 }
     }
 
     /// Messages of a test of their own: nobody has this memory.
