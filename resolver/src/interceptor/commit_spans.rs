@@ -51,7 +51,7 @@ pub(super) fn changed(place: &Place<'_>, context: SpanContext, trace_state: Opti
     let consumers = consumers().clone();
     for consumer in consumers {
         consumer.with_client(|client| {
-            if let Some(settled) = client.settled.as_ref().filter(|_| client.is_of_this_process()) {
+            if let Some(settled) = &client.settled {
                 settled.change((place.topic, place.topic_hash), place.partition, span);
             }
         });

@@ -85,8 +85,8 @@ fn consumer_of(consumers: &[ClientHandle], group: Option<&[u8]>, committed: &Com
 fn has_read(consumer: ClientHandle, committed: &Committed<'_>) -> Option<(Option<i64>, Option<String>)> {
     let read = |client: &Client| {
         let topic = committed.topic.to_str().ok()?;
-        let settled = client.settled.as_ref().filter(|_| client.is_of_this_process())?;
-        let read = settled.last_before((topic, topic_hash(topic)), committed.partition, committed.offset)?;
+        let read =
+            client.settled.as_ref()?.last_before((topic, topic_hash(topic)), committed.partition, committed.offset)?;
         Some((read, client.routes.group_id().map(str::to_owned)))
     };
     consumer.with_client(read).flatten()
