@@ -323,6 +323,18 @@ mod tests {
     }
 
     #[test]
+    fn partitions_beyond_the_bound_are_not_remembered() {
+        let settled = Settled::default();
+        let context = SpanContext { trace_id: [1; 16], span_id: [2; 8], flags: 1 };
+        let bound = MAX_PARTITIONS as i32;
+        for partition in (0..=bound).chain([0]) {
+            settled.delivered(TOPIC, partition, Delivered { offset: 1, context, ot: OtMember::of(None) });
+        }
+        assert_eq!(settled.last_before(TOPIC, 0, 9), Some(Some(1)));
+        assert_eq!(settled.last_before(TOPIC, bound, 9), None);
+    }
+
+    #[test]
     fn another_partition_and_a_topic_of_the_same_hash_are_apart() {
         let settled = Settled::default();
         delivered(&settled, [1]);

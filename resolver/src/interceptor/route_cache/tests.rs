@@ -199,3 +199,66 @@ fn a_thread_that_ends_lets_go_of_whatever_its_tables_had() {
     });
     assert!(!routes.iter().any(is_there));
 }
+
+/// librdkafka may give a topic of another client the address of one that is gone.
+#[test]
+fn a_route_is_one_client_s_alone_wherever_its_topic_lies() {
+    alone(|| {
+        let key = |client| Key { client, topic_handle: 64, epoch: 1 };
+        let group = |client| key(client).home() % FEW / WAYS;
+        let other = (2..).find(|other| group(*other) == group(1)).unwrap();
+        for client in [1, other] {
+            let (orders, own) = (made(c"orders").0, RefCell::new(None));
+            let find = || Some(Arc::clone(own.borrow_mut().insert(orders)));
+            let found = look(key(client), |known| known == c"orders", find).unwrap();
+            let own = own.borrow();
+            assert!(own.as_ref().is_some_and(|own| ptr::eq(Arc::as_ptr(own), &raw const *found)), "client {client}");
+        }
+    });
+}
+
+#[test]
+fn a_route_that_is_followed_stays_when_its_client_goes_meanwhile() {
+    alone(|| {
+        let (topics, (orders, watched)) = (Topics::new(FEW), made(c"orders"));
+        orders.ends();
+        let key = Key { client: 3, topic_handle: 64, epoch: 1 };
+        let following = look(key, |known| known == c"orders", || Some(orders)).unwrap();
+        // Each miss looks for what has gone.
+        topics.rounds(1);
+        assert!(is_there(&watched));
+        assert_eq!(following.topic(), "orders");
+        drop(following);
+        topics.round(2);
+        assert!(!is_there(&watched));
+    });
+}
+
+/// As where a callback ends its thread.
+#[test]
+fn a_route_that_is_followed_stays_while_its_thread_ends_and_no_table_grows_after_that() {
+    struct Late(RefCell<Option<(Found<'static>, Weak<Route>)>>);
+    impl Drop for Late {
+        fn drop(&mut self) {
+            let (following, watched) = self.0.take().unwrap();
+            assert!(is_there(&watched) && following.topic() == "orders");
+            drop(following);
+            in_use().unwrap().head().displaced.set(FEW);
+            let key = Key { client: 3, topic_handle: 64, epoch: 1 };
+            assert!(look(key, |known| known == c"mails", || Some(made(c"mails").0)).is_some());
+            assert_eq!(room(), FEW);
+        }
+    }
+    thread_local!(static LATE: Late = const { Late(RefCell::new(None)) });
+    alone(|| {
+        // Made first, so it goes last.
+        LATE.try_with(|_| ()).unwrap();
+        let (topics, (orders, watched)) = (Topics::new(5_000), made(c"orders"));
+        topics.rounds(12);
+        // So large that the allocator gives it back at once.
+        assert_eq!(room(), MANY);
+        let key = Key { client: 3, topic_handle: 64, epoch: 1 };
+        let following = look(key, |known| known == c"orders", || Some(orders)).unwrap();
+        LATE.try_with(|late| late.0.replace(Some((following, watched)))).unwrap();
+    });
+}
