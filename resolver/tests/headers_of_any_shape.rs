@@ -327,3 +327,36 @@ fn a_message_is_not_taken_for_one_that_had_its_address_before() {
     let written = std::fs::read_to_string(spans).unwrap();
     assert!(written.contains(ids.split('-').nth(1).unwrap()), "{ids} {written}");
 }
+
+/// What a message says of its span, or what had its address before, may be of another one.
+#[test]
+fn a_message_ends_no_span_but_its_own_whatever_it_carries_and_whatever_had_its_address_before() {
+    let text = "version = 1\n[services.shop]\ntopics = [\"*\"]\nparent = \"ignore\"\n[services.shop.topic.\"off\"]\n\
+                sampler = \"always_off\"\n[backends.out]\nplugin = \"file\"\nconfig = { path = \"/dev/null\" }\n";
+    let resolver = Resolver::load(Source::Text { name: "test.toml".into(), text: text.to_owned() }).unwrap();
+    let producer = FakeClient::producer(&resolver);
+    let spans = || {
+        assert!(resolver.flush(Duration::from_secs(10)));
+        resolver.stats().services[0].spans
+    };
+    let off = std::ffi::CString::new("off").unwrap();
+    // It has no room for our header, and its own names a span that is sampled.
+    let mut forwarded = message("off", &[(b"traceparent", Some(PARENT))], 200);
+    producer.send(&forwarded);
+    assert!(!is_injected(&forwarded));
+    producer.acknowledge(&forwarded);
+    assert_eq!(spans(), 0);
+    // Of what was sent from there before, marked or not, librdkafka has never said what became.
+    for (before, now) in [(100, MAX), (MAX, 100)] {
+        forwarded = FakeMessage::new("orders");
+        forwarded.resize(before);
+        producer.send(&forwarded);
+        assert_eq!(is_injected(&forwarded), before < MAX);
+        forwarded.clear();
+        forwarded.set_topic(&off);
+        forwarded.resize(now);
+        producer.send(&forwarded);
+        producer.acknowledge(&forwarded);
+        assert_eq!(spans(), 0, "{before}, {now}");
+    }
+}
