@@ -343,8 +343,9 @@ fn times(quick: bool) {
     }
 }
 
-/// One stage, for callgrind, with the batch thread's part in each. What is counted begins with [`counted`], when all is as it stays: the counter that time is read
-/// from is anchored, the tables are there. And it ends with it, so that the end of the process is no part of it.
+/// One stage, for callgrind, with the batch thread's part in each. What is counted begins with [`counted`], when all is as it
+/// stays: the counter that time is read from is anchored, the tables are there. And it ends with it, so that the end of the
+/// process is no part of it.
 fn alone(stage: Stage, messages: usize) {
     let mut bench = Bench::new();
     bench.run(stage, 1_000);

@@ -63,3 +63,9 @@ librdkafka() {
   done
   rm -r "$source"
 }
+
+# The wheel of a folder, as pip there would install it, into another folder.
+wheel_installed() {
+  pip install --quiet --no-input --disable-pip-version-check --no-compile --no-deps --only-binary :all: \
+    --platform "musllinux_1_2_$processor" --target "$2" "$1"/tracer_interceptors-*.whl
+}

@@ -67,8 +67,8 @@ def versions():
     """The servers' versions, as `servers` has them."""
     of = dict(re.findall(r"(?:^| )([A-Z_]+)=v?(\d[\w.-]+)", " ".join(re.findall(r"(?m)^(?:KAFKA|AGENT|OPENTRACING|PYTHON)=\d\S* [A-Z].*$", (HERE / "servers").read_text()))))
     # Jaeger's module 1.76.0 holds its version 2.13 beside the last of its versions 1.
-    others = {name: of[name.upper()] for name in ("agent", "brave", "library", "opentracing", "jaeger_client", "kafka_oldest", "python", "confluent", "js",
-                                                             "kafkajs", "kotel", "franz", "quix")}
+    others = {name: of[name.upper()] for name in ("agent", "brave", "library", "opentracing", "jaeger_client", "kafka_oldest", "python", "confluent",
+                                               "js", "kafkajs", "kotel", "franz", "quix")}
     return {**others, "Kafka": of["KAFKA"], "Kafka 3": of["KAFKA_OLD"], "Zipkin": f"Zipkin {of['ZIPKIN']}",
             "Collector": f"Collector {of['COLLECTOR']}", "Jaeger 2": f"Jaeger 2.13 (module {of['JAEGER']})",
             "Jaeger 1": f"Jaeger {of['JAEGER_OLD']}"}
