@@ -210,10 +210,11 @@ def run(way, load, options):
 
 
 def make_topic(name, partitions, options):
+    # The client is kept until all is made: it takes with it what is in hand.
     words = (
         "import sys; from confluent_kafka.admin import AdminClient, NewTopic as T; "
-        "[made.result() for made in AdminClient({'bootstrap.servers': sys.argv[1]})"
-        ".create_topics([T(sys.argv[2], int(sys.argv[3]), 1)]).values()]"
+        "client = AdminClient({'bootstrap.servers': sys.argv[1]}); "
+        "[made.result() for made in client.create_topics([T(sys.argv[2], int(sys.argv[3]), 1)]).values()]"
     )
     subprocess.run([options.python, "-c", words, options.kafka, name, str(partitions)], check=True)
 
