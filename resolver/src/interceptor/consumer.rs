@@ -86,7 +86,7 @@ impl Client {
         if claims && !self.guards {
             declared_parents::keep_baggage(span.span_id, baggage_of(traced, headers.as_ref()));
         }
-        let alone = if claims { None } else { self.handed_over_alone() };
+        let alone = if claims { None } else { self.handed_over_alone(span.start) };
         if let Some(alone) = &alone {
             span.flags.set_if(SpanFlags::UNTIL_POLL, alone.poll.is_some());
         }
@@ -201,7 +201,8 @@ impl Client {
         if context.is_none() && traced.measured.is_none() {
             return;
         }
-        let Some(alone) = self.handed_over_alone() else { return };
+        let now = clock::unix_nanos();
+        let Some(alone) = self.handed_over_alone(now) else { return };
         let waits = traced.measured.as_ref().and_then(|_| self.hold_measured(route, traced, message, &alone));
         let is_ambient = context.is_some();
         let context = context.unwrap_or(NO_CONTEXT);
@@ -213,7 +214,7 @@ impl Client {
             is_answer: is_answer(incoming),
             client: self.address,
             window: self.window(number),
-            ..CurrentMessage::new(context, clock::unix_nanos(), number)
+            ..CurrentMessage::new(context, now, number)
         };
         current_message::begin(current, incoming.trace_state, &mut baggage_of(traced, headers));
     }
@@ -240,12 +241,13 @@ impl Client {
         self.leave_or_hold(route, &record, &[], true)
     }
 
-    /// Whether the message comes, as far as is known, by a call that hands over one, to the thread that processes it.
+    /// Whether the message, handed over at `now`, comes, as far as is known, by a call that hands over one, to the thread that
+    /// processes it.
     ///
     /// Where calls are not seen it is not known: then the order of deliveries and sends has to tell (`thread_habits`).
-    fn handed_over_alone(&self) -> Option<Alone> {
+    fn handed_over_alone(&self, now: u64) -> Option<Alone> {
         // Many tasks on a thread: the thread's next call says nothing of this message's end.
-        if host::is_node() || event_loops::look() || thread_habits::is_loop() {
+        if host::is_node() || event_loops::look(now) || thread_habits::is_loop() {
             return None;
         }
         match polls::under_way() {

@@ -22,7 +22,7 @@ use crate::per_process::PerProcess;
 struct Known {
     at_work: AtomicBool,
     told: AtomicBool,
-    /// When it was looked at last, by the clock that never goes back; 0: it is to be looked at now.
+    /// When it was looked at last, in nanoseconds of the Unix epoch; 0: it is to be looked at now.
     looked: AtomicU64,
 }
 
@@ -51,15 +51,20 @@ pub fn event_loop_made(descriptor: c_int) {
 pub(super) fn at_work() -> bool {
     let known = known();
     // Acquire: pairs with the release above.
-    if known.looked.load(Ordering::Acquire) == 0 { look() } else { known.at_work.load(Ordering::Relaxed) }
+    if known.looked.load(Ordering::Acquire) == 0 {
+        look(clock::unix_nanos())
+    } else {
+        known.at_work.load(Ordering::Relaxed)
+    }
 }
 
-/// The same, looked at anew if that was long ago. Some tens of microseconds then; takes no memory and opens nothing.
-pub(super) fn look() -> bool {
+/// The same, looked at anew if that was long before `now`, in nanoseconds of the Unix epoch: who asks has read that clock already,
+/// and that it may be set only makes the look come earlier. Some tens of microseconds then; takes no memory and opens nothing.
+pub(super) fn look(now: u64) -> bool {
     let known = known();
-    let now = clock::monotonic_nanos().max(1);
+    let now = now.max(1);
     let looked = known.looked.load(Ordering::Relaxed);
-    let is_due = looked == 0 || now.saturating_sub(looked) > PAUSE;
+    let is_due = looked == 0 || now.abs_diff(looked) > PAUSE;
     if !known.at_work.load(Ordering::Relaxed) && is_due {
         known.looked.store(now, Ordering::Relaxed);
         let descriptors = DESCRIPTORS.max(HIGHEST.load(Ordering::Relaxed).saturating_add(1));
@@ -153,6 +158,24 @@ mod tests {
         assert!(!has_module() && can_look());
     }
 
+    /// A process of its own: what is found stays.
+    #[test]
+    fn it_is_looked_once_a_second_and_again_where_the_clock_was_set() {
+        const CHILD: &str = "LOOKS_BY_A_CLOCK_THAT_IS_SET";
+        if std::env::var_os(CHILD).is_some() {
+            let now = 1_800_000_000 * PAUSE;
+            assert!(!look(now));
+            // SAFETY: makes a descriptor.
+            assert!(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) } >= 0);
+            assert!(!look(now + PAUSE));
+            assert!(look(now - 60 * PAUSE));
+            return;
+        }
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        let ended = child.env(CHILD, "1").arg("it_is_looked_once_a_second").output().unwrap();
+        assert!(ended.status.success(), "{ended:?}");
+    }
+
     /// A process of its own, for it does not come back. Only root may do that.
     #[test]
     fn where_there_is_no_proc_nothing_can_be_looked_at() {
@@ -162,7 +185,7 @@ mod tests {
             let path = std::ffi::CString::new(empty.path().to_str().unwrap()).unwrap();
             // SAFETY: a path that ends with a NUL.
             if unsafe { libc::chroot(path.as_ptr()) } == 0 {
-                assert!(!can_look() && look());
+                assert!(!can_look() && look(clock::unix_nanos()));
             }
             std::process::exit(0);
         }

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use super::captured::Captured;
 use super::kafka_api::{KafkaApi, RdKafkaHeaders, RdKafkaMessage};
-use crate::propagation::concerns;
+use crate::propagation::{concerns, is_named};
 
 /// The header list of a message: the message's own, changed in place, never replaced.
 ///
@@ -282,7 +282,7 @@ impl Seen<'_> {
 }
 
 fn is_baggage(name: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(b"baggage")
+    is_named(name, b"baggage")
 }
 
 impl Header<'_> {

@@ -21,7 +21,7 @@ use crate::batch::{
 };
 use crate::clock;
 use crate::per_process;
-use crate::propagation::{SpanContext, TraceStateBuffer, extract, read_baggage};
+use crate::propagation::{SpanContext, TraceStateBuffer, extract, is_named, read_baggage};
 use crate::resolver::Shared;
 
 /// Which message is processed: its place in the log.
@@ -131,8 +131,7 @@ impl Processing {
         );
         let mut context = current().with_remote_span_context(span_context);
         if work.takes_baggage() {
-            let values =
-                headers.filter(|(name, _)| name.eq_ignore_ascii_case(b"baggage")).filter_map(|(_, value)| value);
+            let values = headers.filter(|(name, _)| is_named(name, b"baggage")).filter_map(|(_, value)| value);
             let entries: Vec<_> = read_baggage(values)
                 .map(|entry| {
                     KeyValueMetadata::new(

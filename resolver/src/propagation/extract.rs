@@ -1,7 +1,7 @@
 //! From a message's headers to the context it was sent with.
 
 use super::trace_state::TraceStates;
-use super::{Reading, TraceStateBuffer, b3, datadog, elastic, jaeger, skywalking, w3c, xray};
+use super::{Reading, TraceStateBuffer, b3, datadog, elastic, is_named, jaeger, skywalking, w3c, xray};
 use crate::config::Propagator;
 use crate::tracer::SpanContext;
 use crate::tracer::sampler::ParentSampling;
@@ -120,28 +120,24 @@ impl<'a> Found<'a> {
     fn take(&mut self, name: &[u8], value: &'a [u8], buffer: &mut TraceStateBuffer) {
         let Some(&first) = name.first() else { return };
         match (name.len(), first.to_ascii_lowercase()) {
-            (11, b't') if name.eq_ignore_ascii_case(b"traceparent") => self.traceparent = Some(value),
-            (10, b't') if name.eq_ignore_ascii_case(b"tracestate") => self.trace_states.push(value, buffer),
-            (2, b'b') if name.eq_ignore_ascii_case(b"b3") => self.b3 = Some(value),
-            (12, b'x') if name.eq_ignore_ascii_case(b"x-b3-traceid") => self.b3_multi.trace_id = Some(value),
-            (11, b'x') if name.eq_ignore_ascii_case(b"x-b3-spanid") => self.b3_multi.span_id = Some(value),
-            (12, b'x') if name.eq_ignore_ascii_case(b"x-b3-sampled") => self.b3_multi.sampled = Some(value),
-            (10, b'x') if name.eq_ignore_ascii_case(b"x-b3-flags") => self.b3_multi.flags = Some(value),
-            (13, b'u') if name.eq_ignore_ascii_case(b"uber-trace-id") => self.jaeger = Some(value),
-            (25, b's') if name.eq_ignore_ascii_case(b"second_span_uber-trace-id") => {
-                self.jaeger_second_span = Some(value)
-            }
-            (15, b'j') if name.eq_ignore_ascii_case(b"jaeger-debug-id") => self.jaeger_debug_id = Some(value),
-            (18, b'x') if name.eq_ignore_ascii_case(b"x-datadog-trace-id") => self.datadog.trace_id = Some(value),
-            (19, b'x') if name.eq_ignore_ascii_case(b"x-datadog-parent-id") => self.datadog.parent_id = Some(value),
-            (27, b'x') if name.eq_ignore_ascii_case(b"x-datadog-sampling-priority") => {
-                self.datadog.priority = Some(value)
-            }
-            (14, b'x') if name.eq_ignore_ascii_case(b"x-datadog-tags") => self.datadog.tags = Some(value),
-            (15, b'x') if name.eq_ignore_ascii_case(b"x-amzn-trace-id") => self.xray = Some(value),
-            (23, b'e') if name.eq_ignore_ascii_case(b"elastic-apm-traceparent") => self.elastic.text = Some(value),
-            (21, b'e') if name.eq_ignore_ascii_case(b"elasticapmtraceparent") => self.elastic.binary = Some(value),
-            (3, b's') if name.eq_ignore_ascii_case(b"sw8") => self.skywalking = Some(value),
+            (11, b't') if is_named(name, b"traceparent") => self.traceparent = Some(value),
+            (10, b't') if is_named(name, b"tracestate") => self.trace_states.push(value, buffer),
+            (2, b'b') if is_named(name, b"b3") => self.b3 = Some(value),
+            (12, b'x') if is_named(name, b"x-b3-traceid") => self.b3_multi.trace_id = Some(value),
+            (11, b'x') if is_named(name, b"x-b3-spanid") => self.b3_multi.span_id = Some(value),
+            (12, b'x') if is_named(name, b"x-b3-sampled") => self.b3_multi.sampled = Some(value),
+            (10, b'x') if is_named(name, b"x-b3-flags") => self.b3_multi.flags = Some(value),
+            (13, b'u') if is_named(name, b"uber-trace-id") => self.jaeger = Some(value),
+            (25, b's') if is_named(name, b"second_span_uber-trace-id") => self.jaeger_second_span = Some(value),
+            (15, b'j') if is_named(name, b"jaeger-debug-id") => self.jaeger_debug_id = Some(value),
+            (18, b'x') if is_named(name, b"x-datadog-trace-id") => self.datadog.trace_id = Some(value),
+            (19, b'x') if is_named(name, b"x-datadog-parent-id") => self.datadog.parent_id = Some(value),
+            (27, b'x') if is_named(name, b"x-datadog-sampling-priority") => self.datadog.priority = Some(value),
+            (14, b'x') if is_named(name, b"x-datadog-tags") => self.datadog.tags = Some(value),
+            (15, b'x') if is_named(name, b"x-amzn-trace-id") => self.xray = Some(value),
+            (23, b'e') if is_named(name, b"elastic-apm-traceparent") => self.elastic.text = Some(value),
+            (21, b'e') if is_named(name, b"elasticapmtraceparent") => self.elastic.binary = Some(value),
+            (3, b's') if is_named(name, b"sw8") => self.skywalking = Some(value),
             _ => {}
         }
     }
