@@ -172,6 +172,25 @@ fn a_message_that_is_sent_while_the_rules_change_ends_by_those_that_it_was_sent_
     assert!(site.resolver.stats().services.iter().all(|service| service.unacknowledged == 0));
 }
 
+/// Neither has a mark that tells which rules it was sent by: its time of sending does.
+#[test]
+fn a_message_that_is_sent_without_a_span_ends_by_no_rules_of_before() {
+    for trace in ["off", "propagate"] {
+        let site = Site::new(&shop(""));
+        let producer = FakeClient::producer(&site.resolver);
+        let old = in_flight(&producer, "orders");
+        site.reload(&shop(&format!("trace = \"{trace}\"")).replace("services.shop", "services.store"));
+        let mut new = FakeMessage::new("orders");
+        new.latency_micros = 0;
+        producer.send(&new);
+        producer.acknowledge(&new);
+        let waits = || site.resolver.stats().services.iter().map(|service| service.unacknowledged).sum::<u64>();
+        assert_eq!(waits(), 1, "{trace}");
+        producer.acknowledge(&old);
+        assert_eq!((waits(), site.drawn("out")), (0, vec!["shop: send orders".to_owned()]), "{trace}");
+    }
+}
+
 /// The threads of this process with this name.
 fn threads(name: &str) -> BTreeSet<String> {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
