@@ -208,7 +208,7 @@ impl Client {
 
 impl Unmarked {
     fn new(in_flight: usize) -> Self {
-        // `queue.buffering.max.messages = 0` is no limit.
+        // Room for all that librdkafka takes: it refuses a message before `on_send`. `queue.buffering.max.messages = 0` is no limit.
         let max = if in_flight == 0 { MAX_UNMARKED } else { in_flight.min(MAX_UNMARKED) };
         Self { count: AtomicUsize::new(0), max, spans: Mutex::default() }
     }
