@@ -27,7 +27,8 @@ pub use baggage::{
     write_baggage,
 };
 pub use extract::{Extracted, RemoteParent, extract};
-pub use inject::{InjectedHeaders, Injection, concerns, is_named};
+pub(crate) use inject::is_named;
+pub use inject::{InjectedHeaders, Injection, concerns};
 pub use ot_member::{OtMember, explicit_randomness, settled_trace_state, told_threshold};
 use reading::Reading;
 pub use trace_state::TraceStateBuffer;

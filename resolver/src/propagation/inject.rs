@@ -219,7 +219,7 @@ impl<'a> InjectedHeaders<'a> {
 /// Whether a header's name is `ours`, in any spelling. Nearly all names are spelt as ours are, and letters one by one take ten times as
 /// long.
 #[inline]
-pub fn is_named(name: &[u8], ours: &[u8]) -> bool {
+pub(crate) fn is_named(name: &[u8], ours: &[u8]) -> bool {
     name == ours || name.eq_ignore_ascii_case(ours)
 }
 
