@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use fake_kafka::{FakeClient, FakeMessage, on_a_brokers_thread};
 use tracer_resolver::config::Source;
-use tracer_resolver::interceptor::{Integration, single_use};
+use tracer_resolver::interceptor::{Integration, RefusedSend, refused, single_use};
 use tracer_resolver::{MessagePlace, Processing, Resolver};
 
 /// A flush lets every delivery of the process leave: the other test's too, which its guards would then miss.
@@ -209,4 +209,24 @@ fn a_log_callback_that_sends_takes_no_failed_message_its_span() {
     });
     assert!(resolver.flush(Duration::from_secs(20)));
     assert_eq!(resolver.stats().services[0].spans, 2);
+}
+
+/// It is told by the address of its client. One that could not be created has gone, and its configuration, which was used again, is
+/// another's: what has its address now is nobody's.
+#[test]
+fn a_refused_send_is_of_the_client_that_is_at_its_address_now() {
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let resolver = resolver();
+    let producer = || FakeClient::with_integration(&resolver, 0, Integration::Plugin, c"");
+    let (failed, created) = (producer(), producer());
+    failed.fail();
+    failed.create_at(&created);
+    let refuse = |client: &FakeClient| {
+        // _QUEUE_FULL
+        let send = RefusedSend { error: -184, partition: -1, key: None, is_tombstone: false };
+        refused(std::ptr::from_ref(client).addr(), c"orders", std::iter::once(send));
+        resolver.flush(Duration::from_secs(20));
+        resolver.stats().services[0].spans
+    };
+    assert_eq!((refuse(&failed), refuse(&created)), (0, 1));
 }

@@ -208,3 +208,26 @@ fn make_span(traced: &Traced, send: &RefusedSend<'_>, incoming: &Incoming<'_>) {
         (None, None) => Pipeline::push(&span, &[]),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One test: what is known is the process's.
+    #[test]
+    fn what_is_known_is_of_traced_producers_and_bounded() {
+        let gone = ClientHandle::from_number(0);
+        topic_made(0x1000, 0x10);
+        assert_eq!(client_of_topic(0x10), None);
+        // A program that makes a producer for each message.
+        (1..10_000).for_each(|number| opened(number << 12, gone));
+        assert!(known().producers.len() < 100);
+        opened(0x1000, gone);
+        opened(0x2000, gone);
+        (0..=MAX_TOPICS).for_each(|topic| topic_made(0x1000, topic));
+        assert_eq!((client_of_topic(MAX_TOPICS - 1), client_of_topic(MAX_TOPICS)), (Some(0x1000), None));
+        // Its address is another's now.
+        topic_made(0x2000, 7);
+        assert_eq!(client_of_topic(7), Some(0x2000));
+    }
+}

@@ -68,7 +68,12 @@ impl FakeClient {
         Self::with_integration(resolver, kind, Integration::Rust, c"")
     }
 
-    fn with_integration(resolver: &Resolver, kind: c_int, integration: Integration, group: &CStr) -> Box<Self> {
+    pub(crate) fn with_integration(
+        resolver: &Resolver,
+        kind: c_int,
+        integration: Integration,
+        group: &CStr,
+    ) -> Box<Self> {
         let properties = [
             (c"client.id", c"bench-client"),
             (c"bootstrap.servers", c"broker-1:9092"),
@@ -105,6 +110,15 @@ impl FakeClient {
         if let Some((on_new, opaque)) = self.on_new.get() {
             // SAFETY: as librdkafka calls it, with the opaque that was registered.
             unsafe { on_new(pointer.cast(), pointer.cast(), opaque, null_mut(), 0) };
+        }
+    }
+
+    /// The same, which gives a client at another address: that of `other`.
+    pub(crate) fn create_at(&self, other: &Self) {
+        let (rk, conf) = (std::ptr::from_ref(other).cast_mut(), std::ptr::from_ref(self).cast_mut());
+        if let Some((on_new, opaque)) = self.on_new.get() {
+            // SAFETY: as above.
+            unsafe { on_new(rk.cast(), conf.cast(), opaque, null_mut(), 0) };
         }
     }
 
