@@ -281,7 +281,7 @@ impl Seen<'_> {
     }
 }
 
-fn is_baggage(name: &[u8]) -> bool {
+pub(super) fn is_baggage(name: &[u8]) -> bool {
     is_named(name, b"baggage")
 }
 

@@ -12,6 +12,7 @@ use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceFlags, TraceId, Tr
 use super::application_context;
 use super::clientless_routes;
 use super::consumer::{consumer_span, trace_state_of};
+use super::headers::is_baggage;
 use super::incoming::Incoming;
 use super::late_messages;
 use super::route::topic_hash;
@@ -21,7 +22,7 @@ use crate::batch::{
 };
 use crate::clock;
 use crate::per_process;
-use crate::propagation::{SpanContext, TraceStateBuffer, extract, is_named, read_baggage};
+use crate::propagation::{SpanContext, TraceStateBuffer, extract, read_baggage};
 use crate::resolver::Shared;
 
 /// Which message is processed: its place in the log.
@@ -131,7 +132,7 @@ impl Processing {
         );
         let mut context = current().with_remote_span_context(span_context);
         if work.takes_baggage() {
-            let values = headers.filter(|(name, _)| is_named(name, b"baggage")).filter_map(|(_, value)| value);
+            let values = headers.filter(|(name, _)| is_baggage(name)).filter_map(|(_, value)| value);
             let entries: Vec<_> = read_baggage(values)
                 .map(|entry| {
                     KeyValueMetadata::new(

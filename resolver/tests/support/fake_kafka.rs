@@ -106,18 +106,14 @@ impl FakeClient {
 
     /// `rd_kafka_new()`: done already, and then once more with the same configuration.
     pub(crate) fn create(&self) {
-        let pointer = std::ptr::from_ref(self).cast_mut();
-        if let Some((on_new, opaque)) = self.on_new.get() {
-            // SAFETY: as librdkafka calls it, with the opaque that was registered.
-            unsafe { on_new(pointer.cast(), pointer.cast(), opaque, null_mut(), 0) };
-        }
+        self.create_at(self);
     }
 
     /// The same, which gives a client at another address: that of `other`.
     pub(crate) fn create_at(&self, other: &Self) {
         let (rk, conf) = (std::ptr::from_ref(other).cast_mut(), std::ptr::from_ref(self).cast_mut());
         if let Some((on_new, opaque)) = self.on_new.get() {
-            // SAFETY: as above.
+            // SAFETY: as librdkafka calls it, with the opaque that was registered.
             unsafe { on_new(rk.cast(), conf.cast(), opaque, null_mut(), 0) };
         }
     }
