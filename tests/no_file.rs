@@ -129,11 +129,35 @@ fn with_nothing_configured_the_program_runs_untraced_and_nothing_is_said_at_the_
 #[test]
 fn it_can_be_switched_off_by_the_new_variable_and_by_the_old_one() {
     // T11, R8: the original's own switch crashed the clients.
-    for (name, value) in
-        [("OTEL_SDK_DISABLED", "true"), ("TRACERRESOLVER_DISABLED", "1"), ("TRACERRESOLVER_DISABLED", "TRUE")]
-    {
+    for (name, value) in [
+        ("OTEL_SDK_DISABLED", "true"),
+        ("INTERCEPTORS_DISABLED", "true"),
+        ("TRACERRESOLVER_DISABLED", "1"),
+        ("TRACERRESOLVER_DISABLED", "TRUE"),
+    ] {
         let (stdout, _) = run(&[("OTEL_SERVICE_NAME", "shop"), (name, value)]);
         assert!(stdout.contains("on=false") && stdout.contains("traceparent=\n"), "{name}: {stdout}");
+    }
+}
+
+/// What a program has that names its file itself.
+#[test]
+fn named_in_code() {
+    if is_child() {
+        println!("on={}", Resolver::from_file(std::env::var_os("FILE").unwrap()).unwrap().is_on());
+    }
+}
+
+#[test]
+fn whoever_runs_a_program_turns_off_the_file_that_it_names_itself() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let text =
+        "version = 1\ndefault_service = \"shop\"\n[services.shop]\nexport = [\"b\"]\n[backends.b]\nplugin = \"otlp\"\n";
+    std::fs::write(&file, text).unwrap();
+    for (value, on) in [("0", "on=true"), ("1", "on=false")] {
+        let mut program = child("named_in_code");
+        let (stdout, _) = finished(program.env("FILE", file.path()).env("INTERCEPTORS_DISABLED", value));
+        assert!(stdout.contains(on), "{value}: {stdout}");
     }
 }
 

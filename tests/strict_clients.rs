@@ -42,6 +42,22 @@ fn a_file_with_errors_turns_tracing_off_and_says_why_on_stderr() {
 }
 
 #[test]
+fn one_variable_turns_tracing_off_and_nothing_is_refused_any_more() {
+    let Some(workshop) = Workshop::open() else { return };
+    let (program, file) = program_and_file(&workshop, &[]);
+    for way in WayIn::EACH {
+        let traced = Traced::start(&[], "");
+        let mut command = traced.command(way, &program);
+        command.env("INTERCEPTORS_CONFIG_FILE", &file).env("INTERCEPTORS_STRICT", "1");
+        let ended = run(command.env("INTERCEPTORS_DISABLED", "1").env("OTEL_LOG_LEVEL", "info"));
+        ended.expect_success();
+        assert_eq!(ended.stdout, "orders: no trace\n", "{way:?}");
+        assert!(ended.stderr.contains("tracing is off: INTERCEPTORS_DISABLED says so"), "{way:?}: {}", ended.stderr);
+        assert!(!ended.stderr.contains("ERROR") && !ended.stderr.contains("WARN"), "{way:?}: {}", ended.stderr);
+    }
+}
+
+#[test]
 fn strict_refuses_the_client_with_the_first_error_and_tells_all_of_them_on_stderr_once() {
     let Some(workshop) = Workshop::open() else { return };
     let (program, file) = program_and_file(&workshop, &[]);

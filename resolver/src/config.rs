@@ -39,8 +39,8 @@ pub use outline::{Outline, Written};
 pub use reading::units::{written_bytes, written_duration};
 pub use report::problem::{Problem, Report, Severity};
 pub(crate) use source::file::read_once;
-pub use source::strictness::strict;
 pub use source::variables::Variables;
+pub use source::yes_or_no::strict;
 pub use toml_file::default_config::DEFAULT_CONFIG;
 pub use toml_file::expectations::{Expectation, ExpectedSide, Placed, expectations};
 

@@ -336,12 +336,22 @@ fn older_names_of_attributes_are_told_where_the_conventions_variables_ask_for_bo
 #[test]
 fn a_switch_turns_everything_off() {
     // T11: the old resolver had a switch of its own, which the old interceptors did not survive.
-    for (name, value) in
-        [("OTEL_SDK_DISABLED", "TRUE"), ("TRACERRESOLVER_DISABLED", "1"), ("TRACERRESOLVER_DISABLED", "true")]
-    {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, "version = 1\nsurprise = 2\n").unwrap();
+    let file = ("INTERCEPTORS_CONFIG_FILE", file.path().to_str().unwrap());
+    for (name, value, beside_a_file) in [
+        ("OTEL_SDK_DISABLED", "TRUE", false),
+        ("INTERCEPTORS_DISABLED", "1", true),
+        ("INTERCEPTORS_DISABLED", "True ", true),
+        ("TRACERRESOLVER_DISABLED", "1", true),
+        ("TRACERRESOLVER_DISABLED", "true", true),
+    ] {
         let loaded = load(&[("OTEL_SERVICE_NAME", "shop"), (name, value)]);
         assert!(loaded.config.is_none() && !loaded.report.has_errors());
-        assert!(loaded.report.render(false).contains(name));
+        assert!(loaded.report.render(false).contains(&format!("tracing is off: {name} says so")));
+        // Nothing of a file is looked at, so nothing in it refuses a client.
+        let loaded = load(&[file, ("INTERCEPTORS_STRICT", "1"), (name, value)]);
+        assert!(loaded.config.is_none() && loaded.report.has_errors() != beside_a_file, "{name}");
     }
     assert!(load(&[("OTEL_SERVICE_NAME", "shop"), ("OTEL_SDK_DISABLED", "false")]).config.is_some());
     assert!(load(&[("OTEL_SERVICE_NAME", "shop"), ("OTEL_SDK_DISABLED", "1")]).config.is_some(), "only true is true");
@@ -386,6 +396,7 @@ fn a_file_wins_over_the_variables_and_says_which_do_not_count() {
     let [note] = &loaded.report.problems[..] else { panic!("{}", loaded.report.render(false)) };
     assert_eq!((note.severity, note.code), (Severity::Note, "C403"));
     assert!(note.message.ends_with(": OTEL_SERVICE_NAME, OTEL_SDK_DISABLED"), "{}", note.message);
+    assert!(note.help.as_ref().unwrap().ends_with("; INTERCEPTORS_DISABLED=1 turns tracing off"), "{:?}", note.help);
 }
 
 #[test]

@@ -320,13 +320,17 @@ fn a_secret_s_file_with_a_byte_order_mark_or_a_nul_is_refused_and_one_line_end_i
 }
 
 #[test]
-fn a_value_of_the_strict_variable_that_says_neither_is_told() {
-    for (value, told) in
-        [("1", false), ("TRUE", false), ("0", false), ("false", false), ("", false), ("yes", true), ("on", true)]
+fn a_value_of_a_variable_that_turns_something_on_and_says_neither_is_told() {
+    let values =
+        [("1", false), ("TRUE", false), ("0", false), ("false", false), ("", false), ("yes", true), ("on", true)];
+    for name in
+        ["INTERCEPTORS_STRICT", "INTERCEPTORS_DISABLED", "TRACERRESOLVER_DISABLED", "INTERCEPTORS_ALLOW_WORLD_WRITABLE"]
     {
-        let variables = Variables::of([("INTERCEPTORS_STRICT", value), ("OTEL_SERVICE_NAME", "s")]);
-        let rendered = load_with(Source::Process, &variables).report.render(false);
-        assert_eq!(rendered.contains("INTERCEPTORS_STRICT is neither 1 nor 0"), told, "{value}: {rendered}");
+        for (value, told) in values {
+            let variables = Variables::of([(name, value), ("OTEL_SERVICE_NAME", "s")]);
+            let rendered = load_with(Source::Process, &variables).report.render(false);
+            assert_eq!(rendered.contains(&format!("{name} is neither 1 nor 0")), told, "{value}: {rendered}");
+        }
     }
 }
 

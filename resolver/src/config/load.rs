@@ -14,15 +14,16 @@ use super::report::code;
 use super::report::findings::Findings;
 use super::report::problem::{Problem, Report, Severity};
 use super::source::file::{self, FileText};
-use super::source::strictness::{doubtful_strictness, is_yes, strict};
 use super::source::variables::Variables;
+use super::source::yes_or_no::{ANY_WRITER, doubtful, is_yes, strict};
 use super::toml_file::{default_config, document};
 use crate::trusted_path;
 
 /// Where a configuration is to come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The file that `INTERCEPTORS_CONFIG_FILE` names, or, if it is unset, the `OTEL_*` variables.
+    /// The file that `INTERCEPTORS_CONFIG_FILE` names, or, if it is unset, the `OTEL_*` variables. Nothing with
+    /// `INTERCEPTORS_DISABLED=1`.
     Process,
     /// This file; relative to the working directory.
     File(PathBuf),
@@ -53,16 +54,21 @@ pub struct Loaded {
 ///
 /// Lenient: what cannot be trusted is left out or switched off, and the report says so. A caller that wants to be
 /// strict (see [`strict`](super::strict)) refuses when [`Report::has_errors`].
+///
+/// With `INTERCEPTORS_DISABLED=1` nothing is loaded, whatever the source.
 pub fn load(source: Source) -> Loaded {
-    load_with(source, &Variables::process())
+    let variables = Variables::process();
+    // Whoever runs a program has the last word, also over a file that the program itself names.
+    let source = if switches::disabled(&variables).is_some() { Source::Process } else { source };
+    load_with(source, &variables)
 }
 
-/// The same with other variables than those of the process.
+/// The same with other variables than those of the process; with [`Source::Process`] they can turn it off.
 pub fn load_with(source: Source, variables: &Variables) -> Loaded {
     match source {
         Source::Process => {
             let mut loaded = process(variables);
-            loaded.report.problems.extend(doubtful_strictness(variables));
+            loaded.report.problems.extend(doubtful(variables));
             loaded
         }
         Source::File(path) => named_file(&path, variables),
@@ -76,6 +82,9 @@ fn process(variables: &Variables) -> Loaded {
                        tracing is off";
         let help = "name the file in the program itself, or run the program without setuid or file capabilities";
         return without_config(Problem::warning(code::SECURE_EXECUTION, message).help(help), "environment");
+    }
+    if let Some(note) = switches::disabled(variables) {
+        return without_config(note, "environment");
     }
     match variables.raw(FILE_VARIABLE) {
         None => environment(variables),
@@ -211,7 +220,7 @@ pub(crate) fn nothing() -> Problem {
 /// A file that everybody may write to cannot vouch for itself, so this is no key of its own: whoever sets the environment
 /// answers for the process already.
 fn allows_world_writable(variables: &Variables) -> bool {
-    is_yes(variables, "INTERCEPTORS_ALLOW_WORLD_WRITABLE")
+    is_yes(variables, ANY_WRITER)
 }
 
 /// Names the file, as in 2019.

@@ -3,5 +3,5 @@
 pub(super) mod file;
 mod pipe;
 mod secure_execution;
-pub(super) mod strictness;
 pub(super) mod variables;
+pub(super) mod yes_or_no;

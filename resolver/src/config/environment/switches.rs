@@ -6,17 +6,18 @@ use crate::config::report::code;
 use crate::config::report::problem::Problem;
 use crate::config::report::suggestion::listed;
 use crate::config::source::variables::{Variable, Variables};
+use crate::config::source::yes_or_no::{DISABLE, is_yes};
 
-/// Why there is no tracing, if there is none.
+/// Why there is no tracing in this process, whatever else configures it: whoever runs a program has the last word.
+pub(crate) fn disabled(variables: &Variables) -> Option<Problem> {
+    DISABLE.iter().find(|name| is_yes(variables, name)).map(|name| says_so(name))
+}
+
+/// Why no variable asks for tracing, where none does.
 pub(crate) fn off(variables: &Variables) -> Option<Problem> {
-    let is = |name, words: &[&str]| match variables.text(name) {
-        Variable::Text(text) => words.iter().any(|word| text.trim().eq_ignore_ascii_case(word)),
-        Variable::Unset | Variable::NotText => false,
-    };
-    for (name, words) in [("OTEL_SDK_DISABLED", &["true"][..]), ("TRACERRESOLVER_DISABLED", &["true", "1"][..])] {
-        if is(name, words) {
-            return Some(Problem::note(code::SWITCHED_OFF_BY_VARIABLE, format!("tracing is off: {name} says so")));
-        }
+    // OpenTelemetry: a boolean is `true` in any case, and all else is false.
+    if matches!(variables.text(SDK_DISABLED), Variable::Text(text) if text.trim().eq_ignore_ascii_case("true")) {
+        return Some(says_so(SDK_DISABLED));
     }
     if is_on(variables) || is_any_set(&["JAEGER_SERVICE_NAME"], variables) {
         return None;
@@ -42,13 +43,24 @@ pub(crate) fn note_ignored(text: &str, variables: &Variables) -> Option<Problem>
         return None;
     }
     let message = format!("set, but not used, because a file is named: {}", listed(&ignored));
-    let help = "write ${env:NAME} in the file where one of them is to count";
+    let help = if ignored.contains(&SDK_DISABLED) {
+        "write ${env:NAME} in the file where one of them is to count; INTERCEPTORS_DISABLED=1 turns tracing off"
+    } else {
+        "write ${env:NAME} in the file where one of them is to count"
+    };
     Some(Problem::note(code::VARIABLES_IGNORED, message).help(help))
+}
+
+fn says_so(name: &str) -> Problem {
+    Problem::note(code::SWITCHED_OFF_BY_VARIABLE, format!("tracing is off: {name} says so"))
 }
 
 fn is_any_set(names: &[&str], variables: &Variables) -> bool {
     names.iter().any(|name| variables.text(name) != Variable::Unset)
 }
+
+/// Without a file only: with one, it may be meant for the application's own OpenTelemetry.
+const SDK_DISABLED: &str = "OTEL_SDK_DISABLED";
 
 /// One of these, not empty, switches tracing on.
 const SWITCHES_ON: &[&str] = &[
@@ -72,7 +84,7 @@ const SWITCHES_ON: &[&str] = &[
 
 /// These say something, but not that there is to be tracing.
 const OTHERS: &[&str] = &[
-    "OTEL_SDK_DISABLED",
+    SDK_DISABLED,
     "OTEL_TRACES_SAMPLER_ARG",
     "OTEL_BSP_SCHEDULE_DELAY",
     "OTEL_METRICS_EXPORTER",
