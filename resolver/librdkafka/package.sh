@@ -344,8 +344,8 @@ make_npm() {
 
 # All files as they lie below a prefix, in the folder $1. $2 is the prefix, as pkg-config may name it.
 prefix_tree() {
-    local share=$1/share doc=$1/share/doc/tracer-resolver file
-    mkdir -p "$1"/{bin,lib/tracer-resolver,include/tracer-resolver} "$doc" "$share"/{man/man1,tracer-resolver,pkgconfig}
+    local share=$1/share file
+    mkdir -p "$1"/{bin,lib/tracer-resolver,include/tracer-resolver} "$share"/{man/man1,tracer-resolver,pkgconfig}
     mkdir -p "$share"/{bash-completion/completions,zsh/site-functions,fish/vendor_completions.d}
     for file in "${LIBRARIES[@]}"; do cp "$work/lib/$file" "$1/lib/tracer-resolver/"; done
     cp "$work/lib/$TOOL" "$1/bin/"
@@ -357,8 +357,7 @@ prefix_tree() {
     cp "$here"/npm/layer/*.js "$share/tracer-resolver/node/layer/"
     cp "$root"/plugins/api/include/* "$here/include/tracer_interceptors.h" "$1/include/tracer-resolver/"
     plugin_pc "$2" /tracer-resolver >"$share/pkgconfig/tracer-plugin.pc"
-    cp -r "$here/README.md" "$here/docs" "$doc/"
-    author_pages "$doc/plugins"
+    documentation "$share/doc/tracer-resolver"
     # The command writes its own manual pages and completions: what `--help` says is said once.
     "${runner[@]}" "$work/lib/$TOOL" manual "$share/man/man1"
     gzip -9n "$share"/man/man1/*.1
@@ -392,7 +391,7 @@ make_rpm() {
     local stage=$work/rpm
     mkdir -p "$stage/root" "$stage/top"
     prefix_tree "$stage/root/usr" /usr
-    cp "$root/LICENSE" "$work/THIRD-PARTY.txt" "$stage/root/usr/share/doc/tracer-resolver/"
+    cp "$work/THIRD-PARTY.txt" "$stage/root/usr/share/doc/tracer-resolver/"
     filled_in "$machine" "$here/rpm/tracer-resolver.spec" >"$stage/tracer-resolver.spec"
     rpmbuild -bb --quiet --target "$machine-linux" --define "_topdir $stage/top" --define "tree $stage/root" \
         "$stage/tracer-resolver.spec"
@@ -405,7 +404,7 @@ make_archive() {
     mkdir -p "$work/archive/$name"
     # shellcheck disable=SC2016 # pkg-config's own variable.
     prefix_tree "$work/archive/$name/tree" '${pcfiledir}/../..'
-    cp "$root/LICENSE" "$work/THIRD-PARTY.txt" "$work/archive/$name/tree/share/doc/tracer-resolver/"
+    cp "$work/THIRD-PARTY.txt" "$work/archive/$name/tree/share/doc/tracer-resolver/"
     cp "$here/install.sh" "$work/archive/$name/"
     pack "$work/archive" "$name" "$work/$name.tar.gz"
     deliver "$work/$name.tar.gz"
@@ -435,6 +434,25 @@ plugin_pc() {
     local header=$root/plugins/api/include/tracer_plugin.h abi
     abi=$(sed -n 's/^#define TRACER_ABI_MAJOR //p' "$header").$(sed -n 's/^#define TRACER_ABI_MINOR //p' "$header")
     sed -e "s|@PREFIX@|$1|" -e "s|@FOLDER@|$2|" -e "s|@ABI@|$abi|" "$root/plugins/api/tracer-plugin.pc.in"
+}
+
+# The pages for users, in the folder $1 as they lie in the source, so that their links lead where they lead there. What they name
+# besides is in the source only. `-z`: the text of a link may go on in the next line.
+documentation() {
+    local page to there missing
+    local -a files=(README.md SECURITY.md CHANGELOG.md LICENSE docs plugins/README.md plugins/api/{README.md,include}
+        resolver/default-config.toml resolver/benches/whole/{README,RESULTS,RESULTS-kafka}.md
+        resolver/librdkafka/{README.md,docs,include})
+    mkdir -p "$1"
+    (cd "$root" && cp -r --parents "${files[@]}" "$1")
+    while IFS= read -r page; do
+        missing=()
+        while IFS= read -r to; do
+            there=$(realpath --canonicalize-missing --relative-to="$1" "${page%/*}/$to")
+            if [[ ! -e $1/$there ]]; then missing+=(-e "s;!?\[([^]]+)\]\(${to//./\\.}(#[^)]*)?\);\1 ($there in the source);g"); fi
+        done < <(grep -oP '\]\(\K[^)#:]+(?=[#)])' "$page" | sort -u)
+        if [[ ${#missing[@]} != 0 ]]; then sed -z -E -i "${missing[@]}" "$page"; fi
+    done < <(find "$1" -name '*.md')
 }
 
 # The pages for authors of plugins, side by side in a folder; what they say of other pages is in the source.
