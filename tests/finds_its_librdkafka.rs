@@ -125,6 +125,21 @@ fn two_librdkafkas_in_one_process_are_each_served_by_their_own() {
     }
 }
 
+/// Its own calls of each other come to the preloaded library, though no client of it ever did.
+#[test]
+fn a_librdkafka_whose_functions_the_program_has_looked_up_itself_keeps_its_own_objects() {
+    let Some(workshop) = Workshop::open() else { return };
+    let [_, orders, _] = two(&workshop);
+    let other = workshop.librdkafka("kafka_payments", &[]);
+    let program = workshop.build("by_pointer", &["by_pointer.c"]);
+    let arguments = [orders.as_os_str(), "orders".as_ref(), other.as_os_str()];
+    for way in WayIn::EACH {
+        let (ended, traces) = trace(way, &program, &arguments);
+        assert_eq!((&*ended.stdout, &*ended.stderr), (&*"orders: a trace\n".repeat(2), ""), "{way:?}");
+        assert_eq!(traces.lines().count(), 4, "{way:?} {traces}");
+    }
+}
+
 #[test]
 fn a_library_with_a_hidden_librdkafka_is_traced_by_its_symbol_table_unless_its_file_was_replaced() {
     let Some(workshop) = Workshop::open() else { return };

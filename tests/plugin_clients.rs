@@ -61,6 +61,34 @@ fn a_client_that_a_plugin_makes_is_not_traced_and_nothing_waits_for_itself() {
     }
 }
 
+/// The objects of one would end the process in the other. The program's library was loaded by it, so that nothing of it is
+/// kept but by its code.
+#[test]
+fn a_plugin_with_a_librdkafka_of_its_own_and_a_program_with_another_have_each_their_own() {
+    let Some(workshop) = Workshop::open() else { return };
+    workshop.librdkafka("plugins", &[]);
+    workshop.librdkafka("programs", &[]);
+    let include = format!("-I{HEADER}");
+    let plugin = ["-shared", "-fPIC", "-fvisibility=hidden", &include, "plugin.c", "run.c"];
+    workshop.build_linked_with("plugins", "libtracer_plugin_kafka.so", &plugin);
+    let user = workshop.build_linked_with("programs", "orders.so", &["-shared", "-fPIC", "run.c"]);
+    let program = workshop.build("loading", &["loading.c"]);
+    let traced = traced(&workshop);
+    for way in WayIn::EACH {
+        for place in ["constructor", "validate", "create", "export"] {
+            let mut command = traced.command(way, &program);
+            // Twice, so that it goes on after the plugin's client.
+            command.arg(&user).arg("orders").arg(&user).arg("orders").env("AT", place);
+            let ended = run(&mut command);
+            ended.expect_success();
+            assert_eq!(ended.stderr, "", "{way:?} {place}");
+            assert_eq!(ended.stdout.matches("orders: a trace\n").count(), 2, "{way:?} {place} {}", ended.stdout);
+            assert!(ended.stdout.contains("spans: no trace\n"), "{way:?} {place} {}", ended.stdout);
+            assert_eq!(traced.take_traces().lines().count(), 4, "{way:?} {place}");
+        }
+    }
+}
+
 /// Without `thread_mark` in `resolver/src/plugin` nobody knows by the property whose thread it is, nor preloaded whose a library
 /// is that the plugin has loaded: there the clients are traced.
 #[test]

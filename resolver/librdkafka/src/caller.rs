@@ -4,6 +4,7 @@
 //! See RATIONALE.md, "Why is the caller known by its return address alone?".
 
 use std::ops::Range;
+use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::module::Module;
@@ -25,11 +26,27 @@ impl Caller {
         is_ours(self.instruction())
     }
 
+    /// The code of the call, by which it is known again as long as it is there. `None`: it begins in another page, which
+    /// the next module at this place may not have.
+    #[inline]
+    pub(crate) fn code(self) -> Option<Code> {
+        let start = self.0.wrapping_sub(size_of::<Code>());
+        // SAFETY: the page that a call returns to is that of code that runs, and all of this is in it.
+        (start / SMALLEST_PAGE == self.0 / SMALLEST_PAGE)
+            .then(|| unsafe { ptr::with_exposed_provenance::<Code>(start).read_unaligned() })
+    }
+
     /// One less than the address, which may be that of the next function when the call is the last instruction of one.
     fn instruction(self) -> usize {
         self.0.wrapping_sub(1)
     }
 }
+
+/// The bytes before the address that a call returns to: the call, and what leads to it.
+pub(crate) type Code = [u8; 16];
+
+/// Of the processors that this runs on.
+const SMALLEST_PAGE: usize = 4096;
 
 /// Whether `address` lies in this library.
 pub(crate) fn is_ours(address: usize) -> bool {

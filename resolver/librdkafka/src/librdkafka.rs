@@ -33,6 +33,9 @@ unsafe impl Sync for Librdkafka {}
 /// the child for ever.
 static FOUND: AtomicPtr<Librdkafka> = AtomicPtr::new(std::ptr::null_mut());
 
+/// See [`Librdkafka::is_alone`].
+static SEVERAL: AtomicBool = AtomicBool::new(false);
+
 impl Librdkafka {
     /// The one in `module`. The first call for a module looks its functions up: microseconds where they are exported,
     /// milliseconds where its file has to be read.
@@ -54,8 +57,13 @@ impl Librdkafka {
             unsafe { (*found).next = seen };
             // AcqRel: publishes it, and sees what others published.
             match FOUND.compare_exchange(seen, found, Ordering::AcqRel, Ordering::Acquire) {
-                // SAFETY: leaked above.
-                Ok(_) => return unsafe { &*found },
+                Ok(_) => {
+                    if !seen.is_null() {
+                        Self::is_not_alone();
+                    }
+                    // SAFETY: leaked above.
+                    return unsafe { &*found };
+                }
                 Err(latest) => seen = latest,
             }
             // SAFETY: as above; not published.
@@ -68,12 +76,30 @@ impl Librdkafka {
         }
     }
 
-    /// The one that was found, when no other was.
+    /// The one that was found, when no other was, and none has called.
     #[inline]
     pub(crate) fn only_one() -> Option<&'static Self> {
         // Acquire: pairs with the release in `within`.
         // SAFETY: what the list holds is never freed.
-        unsafe { FOUND.load(Ordering::Acquire).as_ref() }.filter(|latest| latest.next.is_null())
+        unsafe { FOUND.load(Ordering::Acquire).as_ref() }.filter(|latest| latest.next.is_null() && Self::is_alone())
+    }
+
+    /// Whether no call was seen that means another librdkafka than the calls before it.
+    #[inline]
+    pub(crate) fn is_alone() -> bool {
+        // Acquire: pairs with the release in `is_not_alone`.
+        !SEVERAL.load(Ordering::Acquire)
+    }
+
+    /// There is one that calls, or is called, of which no client was met: a plugin's, or one whose functions somebody has
+    /// looked up by `dlsym`.
+    pub(crate) fn is_not_alone() {
+        SEVERAL.store(true, Ordering::Release);
+    }
+
+    /// Whether `module` is the one that it is in.
+    pub(crate) fn is_in(&self, module: &Module) -> bool {
+        self.module == *module
     }
 
     /// What the engine works with; or, in one line, why clients of this one cannot be traced.

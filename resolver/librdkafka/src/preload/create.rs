@@ -7,6 +7,7 @@ use std::ptr;
 use tracer_resolver::interceptor::{RdKafka, RdKafkaConf, RdKafkaError, seen_polling, single_use};
 use tracer_resolver::{Lent, is_in_plugin, with_room};
 
+use super::call_sites::CallSites;
 use super::real::{errno, set_errno};
 use super::{already_traced, failed_configurations, real};
 use crate::caller::{Caller, entry};
@@ -28,7 +29,8 @@ entry! {
     pub extern "C-unwind" fn rd_kafka_new / rd_kafka_new_from(
         kind: c_int, conf: *mut RdKafkaConf, errstr: *mut c_char, errstr_size: usize; caller
     ) -> *mut RdKafka {
-        let Some(address) = real::reached(c"rd_kafka_new", caller) else {
+        static SITES: CallSites = CallSites::new();
+        let Some(address) = SITES.reached(c"rd_kafka_new", caller) else {
             let why = "no librdkafka was found for this call of rd_kafka_new";
             // SAFETY: the caller's buffer of that size.
             unsafe { errstr::write(errstr, errstr_size, why) };
