@@ -73,14 +73,11 @@ static void raise_again(int number) {
     raise(number);
 }
 
-static void *wait_for_the_end(void *) {
-    for (;;) pause();
-}
+static int other_thread = 0;
 
-static pthread_t other_thread(void) {
-    pthread_t thread;
-    MUST(!pthread_create(&thread, NULL, wait_for_the_end, NULL));
-    return thread;
+static void *wait_for_the_end(void *) {
+    __atomic_store_n(&other_thread, gettid(), __ATOMIC_RELEASE);
+    for (;;) pause();
 }
 
 static void *end_while_cancelled(void *arguments) {
@@ -100,7 +97,6 @@ static void end_this_thread(int) {
 static void *end_by_own_signal(void *) {
     signal(SIGUSR1, end_this_thread);
     if (!strcmp(how, "thread, raise")) raise(SIGUSR1);
-    if (!strcmp(how, "thread, pthread_kill")) pthread_kill(pthread_self(), SIGUSR1);
     abort();
 }
 
@@ -129,7 +125,6 @@ int main(int count, char **arguments) {
     if (!strcmp(how, "kill the group")) kill(0, SIGTERM);
     if (!strcmp(how, "kill the named group")) kill(-getpgrp(), SIGTERM);
     if (!strcmp(how, "killpg")) killpg(getpgrp(), SIGTERM);
-    if (!strcmp(how, "pthread_kill")) pthread_kill(pthread_self(), SIGTERM);
     if (!strncmp(how, "cancelled", 9)) {
         pthread_t thread;
         MUST(!pthread_create(&thread, NULL, end_while_cancelled, (void *)next));
@@ -142,13 +137,15 @@ int main(int count, char **arguments) {
         MUST(!pthread_join(thread, NULL));
         return 3;
     }
-    if (!strcmp(how, "pthread_kill another")) {
-        pthread_kill(other_thread(), SIGTERM);
-        for (;;) pause();
-    }
     if (!strcmp(how, "sigqueue")) sigqueue(getpid(), SIGTERM, sigval{});
     if (!strcmp(how, "tgkill")) tgkill(getpid(), gettid(), SIGTERM);
-    if (!strcmp(how, "pthread_sigqueue")) pthread_sigqueue(pthread_self(), SIGTERM, sigval{});
+    if (!strcmp(how, "tgkill another")) {
+        pthread_t thread;
+        MUST(!pthread_create(&thread, NULL, wait_for_the_end, NULL));
+        while (!__atomic_load_n(&other_thread, __ATOMIC_ACQUIRE)) usleep(1000);
+        tgkill(getpid(), other_thread, SIGTERM);
+        for (;;) pause();
+    }
     if (!strcmp(how, "handler")) {
         signal(SIGTERM, raise_again);
         raise(SIGTERM);

@@ -29,8 +29,8 @@ mod waits;
 pub use already_traced::GENERATION;
 pub use create::{rd_kafka_conf_destroy, rd_kafka_new};
 pub use ends::{
-    _exit, _exit_of_c, execl, execle, execlp, execv, execve, execveat, execvp, execvpe, fexecve, kill, killpg,
-    pthread_kill, pthread_sigqueue, raise, sigqueue, tgkill,
+    _exit, _exit_of_c, execl, execle, execlp, execv, execve, execveat, execvp, execvpe, fexecve, kill, killpg, raise,
+    sigqueue, tgkill,
 };
 pub use polls::{
     RdKafkaQueue, rd_kafka_consume, rd_kafka_consume_batch, rd_kafka_consume_batch_queue, rd_kafka_consume_queue,

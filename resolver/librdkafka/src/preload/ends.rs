@@ -9,4 +9,4 @@ use super::{next, real};
 
 pub use exec::{execl, execle, execlp, execv, execve, execveat, execvp, execvpe, fexecve};
 pub use exit::{_exit, _exit_of_c};
-pub use signals::{kill, killpg, pthread_kill, pthread_sigqueue, raise, sigqueue, tgkill};
+pub use signals::{kill, killpg, raise, sigqueue, tgkill};

@@ -98,8 +98,6 @@ functions! {
     killpg = c"killpg",
     sigqueue = c"sigqueue",
     tgkill = c"tgkill",
-    pthread_kill = c"pthread_kill",
-    pthread_sigqueue = c"pthread_sigqueue",
     execve = c"execve",
     execv = c"execv",
     execvp = c"execvp",

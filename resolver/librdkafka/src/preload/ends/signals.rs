@@ -79,41 +79,12 @@ pub unsafe extern "C-unwind" fn tgkill(process: libc::pid_t, thread: libc::pid_t
     call_next!(tgkill(process: libc::pid_t, thread: libc::pid_t, signal: c_int) -> c_int, else not_there())
 }
 
-/// Sends `signal` to a thread.
-///
-/// # Safety
-///
-/// As `pthread_kill` of POSIX.
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C-unwind" fn pthread_kill(thread: libc::pthread_t, signal: c_int) -> c_int {
-    before(signal, reached(thread));
-    call_next!(pthread_kill(thread: libc::pthread_t, signal: c_int) -> c_int, else libc::ENOSYS)
-}
-
-/// Sends `signal` to a thread, with a value.
-///
-/// # Safety
-///
-/// As `pthread_sigqueue` of glibc.
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C-unwind" fn pthread_sigqueue(thread: libc::pthread_t, signal: c_int, value: libc::sigval) -> c_int {
-    before(signal, reached(thread));
-    call_next!(
-        pthread_sigqueue(thread: libc::pthread_t, signal: c_int, value: libc::sigval) -> c_int, else libc::ENOSYS
-    )
-}
-
 /// Who of this process gets a signal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reaches {
     /// This thread, or whichever does not block it.
     This,
     Other,
-}
-
-fn reached(thread: libc::pthread_t) -> Reaches {
-    // SAFETY: asks for the calling thread's own.
-    if thread == unsafe { libc::pthread_self() } { Reaches::This } else { Reaches::Other }
 }
 
 /// `signal` is about to be sent to this very process by itself.
