@@ -4,7 +4,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -16,12 +16,15 @@ use super::received_spans::ReceivedSpans;
 use super::record::FinishedSpan;
 use super::segments::Segments;
 use super::span_origin::SpanOrigin;
-use super::thread_segment::ThreadSegment;
+use super::thread_segment::{Shared, SharedSegment, ThreadSegment};
 
 /// Bytes of finished spans that may wait for the batch thread, for the whole process.
 const BUFFER_BYTES: usize = 32 * 1024 * 1024;
 /// Bytes of the application's own spans that may wait for the batch thread.
 const APPLICATION_BYTES: usize = 16 * 1024 * 1024;
+
+/// Segments that the threads share which keep none.
+const SHARED: usize = 16;
 
 /// See the module.
 pub(crate) struct Pipeline {
@@ -29,6 +32,10 @@ pub(crate) struct Pipeline {
     /// Made with the first consumer whose deliveries may be claimed.
     received_spans: OnceLock<ReceivedSpans>,
     threads: Mutex<Vec<Arc<ThreadSegment>>>,
+    /// Threads that keep a segment, also while they finish nothing. At most half of all.
+    keepers: AtomicUsize,
+    /// For the others.
+    shared: [SharedSegment; SHARED],
     inbox: Mutex<Inbox>,
     batch_thread: OnceLock<Thread>,
     /// Somebody is starting it.
@@ -97,10 +104,13 @@ pub(super) static CURRENT: AtomicPtr<Pipeline> = AtomicPtr::new(std::ptr::null_m
 
 impl Pipeline {
     pub(super) fn new(end_budget: Duration) -> Self {
+        let shared = std::array::from_fn(|_| SharedSegment::new());
         Self {
             segments: Segments::new(BUFFER_BYTES),
             received_spans: OnceLock::new(),
-            threads: Mutex::default(),
+            threads: Mutex::new(shared.iter().map(SharedSegment::shown).collect()),
+            keepers: AtomicUsize::new(0),
+            shared,
             inbox: Mutex::default(),
             batch_thread: OnceLock::new(),
             starting: AtomicBool::new(false),
@@ -143,7 +153,42 @@ impl Pipeline {
         self.process == std::process::id()
     }
 
-    /// Hands a finished span over in a segment of its own, where the thread can keep none.
+    /// Lets one thread more keep a segment. `false` when half of all are kept: threads that rest keep theirs, and what is left
+    /// is for spans on their way.
+    pub(super) fn lets_keep(&self) -> bool {
+        let most = self.segments.count() / 2;
+        let more = |keepers| (keepers < most).then_some(keepers + 1);
+        self.keepers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    /// A thread that kept one ends.
+    pub(super) fn keeps_no_more(&self) {
+        self.keepers.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Hands a finished span over for a thread that keeps no segment. `thread` is a number of it, so that those who push at
+    /// once do so in different segments.
+    pub(super) fn push_shared(&self, thread: usize, span: &FinishedSpan, extra: &[u8]) -> bool {
+        let first = thread % SHARED;
+        for place in self.shared.iter().cycle().skip(first).take(SHARED) {
+            match place.push(&self.segments, span, extra) {
+                Shared::Pushed { wake } => {
+                    if wake {
+                        self.wake();
+                    }
+                    return true;
+                }
+                Shared::Full => {
+                    self.wake();
+                    return false;
+                }
+                Shared::Locked => {}
+            }
+        }
+        self.push_alone(span, extra)
+    }
+
+    /// Hands a finished span over in a segment of its own.
     pub(crate) fn push_alone(&self, span: &FinishedSpan, extra: &[u8]) -> bool {
         let Some(mut claim) = self.segments.claim() else {
             self.wake();

@@ -88,7 +88,7 @@ impl Segments {
     /// The next segment that was never used.
     #[cold]
     fn touch(&self) -> Option<u32> {
-        let next = |next: u32| ((next as usize) < self.slots.len() / SLOTS).then_some(next + 1);
+        let next = |next: u32| ((next as usize) < self.count()).then_some(next + 1);
         self.untouched.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()
     }
 
@@ -120,6 +120,11 @@ impl Segments {
         self.full.push(claim.index, &self.headers);
         // Relaxed: a hint; the batch thread looks by itself ten times a second.
         self.waiting.fetch_add(1, Ordering::Relaxed) % WAKE_AT == WAKE_AT - 1
+    }
+
+    /// How many there are, free ones and others.
+    pub(crate) fn count(&self) -> usize {
+        self.slots.len() / SLOTS
     }
 
     /// The index by which the batch thread finds a segment that is still being filled.

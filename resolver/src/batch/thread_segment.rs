@@ -1,8 +1,13 @@
-//! The batch thread's view of one thread that finishes spans: which segment the thread fills.
+//! The batch thread's view of one thread that finishes spans: which segment the thread fills. And the segments that are filled
+//! by the threads which keep none.
 
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::record::FinishedSpan;
+use super::segments::{Claim, Segments};
 
 /// Written by its thread, read by the batch thread.
 pub(crate) struct ThreadSegment {
@@ -43,5 +48,46 @@ impl ThreadSegment {
     pub(super) fn has_ended(&self) -> bool {
         // Acquire: pairs with the release in `ends`.
         self.ended.load(Ordering::Acquire)
+    }
+}
+
+/// A segment that threads fill one after the other.
+pub(super) struct SharedSegment {
+    /// Never waited for: a thread that finds it locked takes another.
+    claim: Mutex<Option<Claim>>,
+    shown: Arc<ThreadSegment>,
+}
+
+/// What became of a span that was to be put there.
+pub(super) enum Shared {
+    /// It is there. `wake`: the batch thread should look.
+    Pushed { wake: bool },
+    /// No segment is free.
+    Full,
+    /// Another thread is at it, or the one that this signal handler has interrupted.
+    Locked,
+}
+
+impl SharedSegment {
+    pub(super) fn new() -> Self {
+        Self { claim: Mutex::new(None), shown: Arc::new(ThreadSegment::new()) }
+    }
+
+    /// What the batch thread looks at.
+    pub(super) fn shown(&self) -> Arc<ThreadSegment> {
+        Arc::clone(&self.shown)
+    }
+
+    pub(super) fn push(&self, segments: &Segments, span: &FinishedSpan, extra: &[u8]) -> Shared {
+        let Ok(mut place) = self.claim.try_lock() else { return Shared::Locked };
+        if place.as_mut().is_some_and(|claim| segments.push(claim, span, extra)) {
+            return Shared::Pushed { wake: false };
+        }
+        // As a thread does with its own: handed over first, so that a drain finds it in one place at least.
+        let wake = place.take().is_some_and(|full| segments.submit(full));
+        *place = segments.claim();
+        self.shown.fills(place.as_ref().map(Segments::index_of));
+        let pushed = place.as_mut().is_some_and(|claim| segments.push(claim, span, extra));
+        if pushed { Shared::Pushed { wake } } else { Shared::Full }
     }
 }

@@ -39,7 +39,10 @@ thread_local!(static LOCAL: Local = const {
 });
 const _: () = assert!(!std::mem::needs_drop::<Local>(), "it is there until the thread's last moment");
 
-/// `None` if the process has no key to give: then every span takes a segment.
+/// Thread-locals of two threads are farther apart.
+const SPACING: usize = 4096;
+
+/// `None` if the process has no key to give: then no thread keeps a segment.
 static KEY: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
 
 /// Hands a finished span over. `false` when there is no room for it.
@@ -91,8 +94,11 @@ impl Local {
                 }
             }
         }
-        if self.ended.get() || !self.rotate(pipeline) {
+        if self.ended.get() {
             return pipeline.push_alone(span, extra);
+        }
+        if !self.rotate(pipeline) {
+            return pipeline.push_shared(ptr::from_ref(self).addr() / SPACING, span, extra);
         }
         let Some(mut claim) = self.claim.take() else { return false };
         let pushed = pipeline.segments().push(&mut claim, span, extra);
@@ -100,11 +106,16 @@ impl Local {
         pushed
     }
 
-    /// A full segment leaves, a fresh one comes. `false` if the thread can have none.
+    /// A full segment leaves, a fresh one comes. `false` if the thread can keep none: too many do, or nobody would be told of its
+    /// end.
     #[cold]
     fn rotate(&self, pipeline: &'static Pipeline) -> bool {
         if !ptr::eq(self.pipeline.get(), pipeline) {
+            if !pipeline.lets_keep() {
+                return false;
+            }
             if !announce() {
+                pipeline.keeps_no_more();
                 return false;
             }
             // The first span of this thread, or the first after a fork: what the parent's segment holds is the parent's.
@@ -131,11 +142,13 @@ impl Local {
         self.ended.set(true);
         let pipeline = self.pipeline.replace(ptr::null());
         let (claim, spans) = (self.claim.take(), self.spans.replace(ptr::null()));
+        // SAFETY: of this process or the one it was forked from, leaked, never freed; null is none, and then nothing is kept.
+        let Some(pipeline) = (unsafe { pipeline.as_ref() }) else { return };
+        pipeline.keeps_no_more();
         // Else a fork came between: these spans are the parent's.
         if Pipeline::is_current(pipeline) {
-            // SAFETY: the one of this process, which is leaked, never freed; null is none, and then there was no span.
-            if let (Some(pipeline), Some(claim)) = (unsafe { pipeline.as_ref() }, claim) {
-                // Handed over first: a drain finds the segment here, or there, or in both places, but never in none.
+            // Handed over first: a drain finds the segment here, or there, or in both places, but never in none.
+            if let Some(claim) = claim {
                 let _ = pipeline.segments().submit(claim);
             }
             // SAFETY: owned by this thread until `release`.
@@ -151,5 +164,84 @@ fn release(spans: *const ThreadSegment) {
     if !spans.is_null() {
         // SAFETY: came from `Arc::into_raw` in `rotate`, and was just taken out.
         drop(unsafe { Arc::from_raw(spans) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::batch::record::{OriginAddress, Outcome, SpanFlags, SpanKind, TimeInQueue};
+
+    fn span() -> FinishedSpan {
+        FinishedSpan {
+            origin: OriginAddress(ptr::null()),
+            trace_id: [7; 16],
+            span_id: [7; 8],
+            parent_span_id: [0; 8],
+            link_trace_id: [0; 16],
+            link_span_id: [0; 8],
+            start: 1,
+            end: 2,
+            offset: 0,
+            time_in_queue: TimeInQueue::UNKNOWN,
+            partition: 0,
+            outcome: Outcome::OK,
+            kind: SpanKind::Send,
+            flags: SpanFlags::default(),
+            trace_flags: 1,
+            extra_len: 0,
+        }
+    }
+
+    /// Those that keep a segment keep it while they rest, so not all may.
+    #[test]
+    fn of_more_threads_than_there_are_segments_none_loses_a_span_and_what_rests_keeps_half_of_them() {
+        watch_thread_ends();
+        let pipeline: &'static Pipeline = Box::leak(Box::new(Pipeline::new(Duration::ZERO)));
+        let most = pipeline.segments().count();
+        let threads = most + most / 8;
+        let (pushed, all) = (AtomicUsize::new(0), Barrier::new(threads + 1));
+        let mut seen = Vec::new();
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                let body = || {
+                    for _ in 0..2 {
+                        if push(pipeline, &span(), &[]) {
+                            pushed.fetch_add(1, Ordering::Relaxed);
+                        }
+                        all.wait();
+                        // The other thread drains.
+                        all.wait();
+                    }
+                };
+                std::thread::Builder::new().stack_size(64 * 1024).spawn_scoped(scope, body).unwrap();
+            }
+            for _ in 0..2 {
+                all.wait();
+                let mut drained = 0;
+                pipeline.drain(|_, _| drained += 1);
+                let mut free = Vec::new();
+                while let Some(claim) = pipeline.segments().claim() {
+                    free.push(claim);
+                }
+                // Said when no thread waits any more.
+                seen.push((pushed.load(Ordering::Relaxed), drained, free.len()));
+                for claim in free {
+                    let _ = pipeline.segments().submit(claim);
+                }
+                pipeline.drain(|_, _| ());
+                all.wait();
+            }
+        });
+        for (round, (pushed, drained, free)) in (1..).zip(seen) {
+            assert_eq!((pushed, drained), (round * threads, threads));
+            // Those that are shared are as many as threads were at them at once.
+            assert!(free <= most / 2 && free > most / 2 - 64, "{free} of {most}");
+        }
+        assert!(pipeline.lets_keep(), "whoever ends makes room");
     }
 }
