@@ -223,14 +223,28 @@ fn a_plugin_that_panics_fails_for_ever_or_talks_nonsense_harms_no_one_else() {
 
 #[test]
 fn a_plugin_that_blocks_for_ever_is_called_stuck_and_everything_else_goes_on_and_ends_in_time() {
+    let spans = while_blocked("block");
+    assert_eq!(spans.exported, 0);
+}
+
+/// The contract wants an answer at once. Whoever reads the counters asks no plugin.
+#[test]
+fn a_plugin_that_never_says_what_it_has_counted_is_called_stuck_and_the_rest_goes_on() {
+    let spans = while_blocked("block_in_stats");
+    assert!(spans.exported > 0, "what it took before is counted: {spans:?}");
+}
+
+/// What was counted at a backend whose plugin does not come back from a call, while the other has everything.
+fn while_blocked(mode: &str) -> BackendServiceStats {
     let folder = tempfile::tempdir().unwrap();
     let until = folder.path().join("enough");
-    let traced = traced(&misbehaving(&format!("mode = \"block\", until = {:?}", until.to_str().unwrap())));
+    let other = misbehaving(&format!("mode = \"{mode}\", until = {:?}", until.to_str().unwrap()));
+    let traced = traced_with(mode, &other);
     let producer = traced.producer();
     flow(&producer, 500);
     all_arrived(&traced, 500);
     let waited = Instant::now();
-    while counted(traced.resolver(), "other").1 != BackendState::Stuck {
+    while counted(traced.resolver(), mode).1 != BackendState::Stuck {
         assert!(waited.elapsed() < Duration::from_secs(30), "never called stuck");
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -239,10 +253,10 @@ fn a_plugin_that_blocks_for_ever_is_called_stuck_and_everything_else_goes_on_and
     let started = Instant::now();
     assert!(!traced.resolver().shutdown(Duration::from_secs(2)), "not everything ended");
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
-    let (spans, _) = counted(traced.resolver(), "other");
-    assert_eq!(spans.exported, 0);
+    let (spans, _) = counted(traced.resolver(), mode);
     assert!(spans.dropped.iter().any(|(reason, lost)| *reason == DropReason::Stuck && *lost > 0), "{spans:?}");
     std::fs::write(until, "").unwrap();
+    spans
 }
 
 #[test]

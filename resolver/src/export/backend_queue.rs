@@ -9,7 +9,7 @@ use super::memory;
 use super::pressure::Wish;
 use super::queue_state::{Note, QueueState};
 use super::worker::Shared;
-use super::{BackendCounters, BackendState, Exporter, FinishedBatch, Signal, Timing};
+use super::{BackendCounters, Exporter, FinishedBatch, Signal, Timing};
 use crate::counted::{counted, verb};
 use crate::{config, quiet_thread};
 
@@ -250,10 +250,7 @@ impl BackendQueue {
         let wish = self.wish();
         let mut counters = BackendCounters { halvings: wish.halvings, ..self.shared.lock().counters() };
         counters.spool = self.shared.store.as_ref().map(|store| counters.in_spool(store.stats()));
-        // Without the lock. Not of one that does not come back from another call: it might not come back from this.
-        if counters.state != BackendState::Stuck {
-            counters.counted = self.shared.exporter.get().and_then(|exporter| exporter.counted());
-        }
+        counters.counted = self.shared.exporter.get().and_then(|exporter| exporter.counted());
         counters
     }
 

@@ -6,7 +6,7 @@ use super::FinishedBatch;
 
 /// A backend as the queue sees it. Implemented by a plugin instance, and by fakes in tests.
 ///
-/// All calls but [`Exporter::tick`] come from the queue's worker threads, at most [`Exporter::concurrency`] at once.
+/// All calls but [`Exporter::counted`] and [`Exporter::tick`] come from the queue's worker threads, at most [`Exporter::concurrency`] at once.
 pub(crate) trait Exporter: Send + Sync + 'static {
     /// Calls of `export` that may be under way at once; at least 1.
     fn concurrency(&self) -> usize;
@@ -22,8 +22,11 @@ pub(crate) trait Exporter: Send + Sync + 'static {
     /// Ends the backend; called once, when no other call is under way. False when it did not end within `timeout`.
     fn shutdown(&self, timeout: Duration) -> bool;
 
-    /// What the backend itself has counted since it was made, those before it that it has replaced included; `None` if it does not count. Any
-    /// thread; must not block.
+    /// Asks the backend what it has counted. Should not block; one that does is called stuck.
+    fn count(&self) {}
+
+    /// What the backend itself had counted when it was asked last, those before it that it has replaced included; `None` if it does
+    /// not count, or was not asked yet. Any thread; asks nobody.
     fn counted(&self) -> Option<PluginCounts> {
         None
     }

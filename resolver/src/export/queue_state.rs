@@ -278,7 +278,7 @@ impl QueueState {
     pub(super) fn export_returned(&mut self, worker: usize, outcome: Outcome, now: Instant) -> Vec<Note> {
         let mut notes = Vec::new();
         let WorkerState::Exporting { entry, probe, settled, stuck, .. } =
-            self.workers.change(worker, WorkerState::Idle)
+            self.workers.change(worker, WorkerState::Counting { since: now, flushed: None, stuck: false })
         else {
             return notes;
         };
@@ -286,9 +286,7 @@ impl QueueState {
         if probe {
             self.signals.of(signal).circuit.leave();
         }
-        if stuck {
-            notes.extend(self.call_came_back());
-        }
+        notes.extend(self.call_came_back(stuck));
         self.note_answer(&entry.batch, &outcome, now);
         if let Some(message) = outcome.trouble() {
             self.last_error = Some((message.to_owned(), now));
@@ -332,12 +330,22 @@ impl QueueState {
     }
 
     /// The flush that `next` asked for has come back.
-    pub(super) fn flush_returned(&mut self, worker: usize, succeeded: bool) -> Vec<Note> {
+    pub(super) fn flush_returned(&mut self, worker: usize, succeeded: bool, now: Instant) -> Vec<Note> {
         let WorkerState::Flushing { id, stuck, .. } = self.workers.change(worker, WorkerState::Idle) else {
             return Vec::new();
         };
-        self.last_flush = (id, succeeded);
-        if stuck { self.call_came_back().into_iter().collect() } else { Vec::new() }
+        let flushed = Some((id, succeeded));
+        self.workers.change(worker, WorkerState::Counting { since: now, flushed, stuck: false });
+        self.call_came_back(stuck).into_iter().collect()
+    }
+
+    /// The plugin has said what it has counted.
+    pub(super) fn count_returned(&mut self, worker: usize) -> Vec<Note> {
+        let WorkerState::Counting { flushed, stuck, .. } = self.workers.change(worker, WorkerState::Idle) else {
+            return Vec::new();
+        };
+        self.last_flush = flushed.unwrap_or(self.last_flush);
+        self.call_came_back(stuck).into_iter().collect()
     }
 
     /// The exporter's shutdown has come back; the worker ends.
@@ -521,9 +529,9 @@ impl QueueState {
         note
     }
 
-    /// A stuck call has returned; with the last of them the backend is back in service.
-    fn call_came_back(&mut self) -> Option<Note> {
-        if self.workers.any_stuck() {
+    /// A call has returned; with the last of those that were stuck the backend is back in service.
+    fn call_came_back(&mut self, stuck: bool) -> Option<Note> {
+        if !stuck || self.workers.any_stuck() {
             return None;
         }
         let lost_before = self.stuck_announced.take()?;

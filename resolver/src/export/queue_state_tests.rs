@@ -52,6 +52,7 @@ impl Bench {
 
     pub(super) fn returns(&mut self, worker: usize, outcome: Outcome) -> Vec<(Level, String)> {
         let notes = self.state.export_returned(worker, outcome, self.now);
+        assert!(self.state.count_returned(worker).is_empty());
         notes.into_iter().map(|note| (note.level, note.text)).collect()
     }
 
@@ -327,7 +328,8 @@ fn a_stuck_flush_is_found_too() {
     bench.wait(7);
     assert_eq!(bench.tick().len(), 1);
     assert_eq!(bench.state.counters().state, BackendState::Stuck);
-    assert_eq!(bench.state.flush_returned(0, true).len(), 1);
+    assert_eq!(bench.state.flush_returned(0, true, bench.now).len(), 1);
+    assert!(bench.state.count_returned(0).is_empty());
     assert_eq!(bench.state.counters().state, BackendState::Untried, "a flush is no batch");
     assert_eq!(bench.state.flush_result(id), Some(true));
 }
@@ -365,7 +367,8 @@ fn a_flush_covers_what_came_before_it_and_not_what_came_after() {
     bench.returns(0, Outcome::Exported);
     assert!(matches!(bench.state.next(0, bench.now), Next::Flush { .. }), "before batch 2");
     assert_eq!(bench.state.flush_result(id), None);
-    bench.state.flush_returned(0, false);
+    bench.state.flush_returned(0, false, bench.now);
+    bench.state.count_returned(0);
     assert_eq!(bench.state.flush_result(id), Some(false), "the exporter's own verdict");
 }
 
@@ -536,10 +539,12 @@ proptest! {
                 Event::Step(worker, outcome) => match hands[worker] {
                     Hand::Export => {
                         bench.state.export_returned(worker, outcome, bench.now);
+                        bench.state.count_returned(worker);
                         hands[worker] = Hand::Empty;
                     }
                     Hand::Flush => {
-                        bench.state.flush_returned(worker, outcome == Outcome::Exported);
+                        bench.state.flush_returned(worker, outcome == Outcome::Exported, bench.now);
+                        bench.state.count_returned(worker);
                         hands[worker] = Hand::Empty;
                     }
                     Hand::Shutdown => {
@@ -580,6 +585,7 @@ Event::StopHurrying { last } => bench.state.stop_hurrying(last),
         for (worker, hand) in hands.into_iter().enumerate() {
             if hand == Hand::Export {
                 bench.state.export_returned(worker, Outcome::Exported, bench.now);
+                bench.state.count_returned(worker);
             }
         }
         let counters = bench.state.counters();

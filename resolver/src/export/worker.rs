@@ -222,7 +222,8 @@ impl Shared {
         }
     }
 
-    /// Does one thing, without the lock, and enters what came of it.
+    /// Does one thing, without the lock, and enters what came of it; and then what the backend has counted. Nobody else asks
+    /// the backend for that, so that one that does not come back costs itself only.
     fn act(&self, worker: usize, next: Next) -> (MutexGuard<'_, QueueState>, Vec<Note>, bool) {
         // Without one nobody works.
         let Some(exporter) = self.exporter.get() else { return (self.lock(), Vec::new(), true) };
@@ -234,13 +235,13 @@ impl Shared {
                     });
                 let mut state = self.lock();
                 let notes = state.export_returned(worker, outcome, Instant::now());
-                (state, notes, false)
+                self.count(worker, exporter.as_ref(), state, notes)
             }
             Next::Flush { timeout } => {
                 let flushed = contain(|| exporter.flush(timeout)).unwrap_or(false);
                 let mut state = self.lock();
-                let notes = state.flush_returned(worker, flushed);
-                (state, notes, false)
+                let notes = state.flush_returned(worker, flushed, Instant::now());
+                self.count(worker, exporter.as_ref(), state, notes)
             }
             Next::ShutDownExporter { timeout } => {
                 let stopped = contain(|| exporter.shutdown(timeout)).unwrap_or(false);
@@ -250,6 +251,25 @@ impl Shared {
             }
             Next::Exit | Next::Wait(_) => (self.lock(), Vec::new(), true),
         }
+    }
+
+    fn count<'a>(
+        &'a self,
+        worker: usize,
+        exporter: &dyn Exporter,
+        mut state: MutexGuard<'a, QueueState>,
+        mut notes: Vec<Note>,
+    ) -> (MutexGuard<'a, QueueState>, Vec<Note>, bool) {
+        let news = state.take_news();
+        drop(state);
+        self.write_down(news);
+        self.work.notify_all();
+        self.settled.notify_all();
+        self.write(notes.drain(..));
+        contain(|| exporter.count());
+        let mut state = self.lock();
+        notes.extend(state.count_returned(worker));
+        (state, notes, false)
     }
 
     fn wait_for_work<'a>(

@@ -43,6 +43,13 @@ pub(super) enum WorkerState {
         timeout: Duration,
         stuck: bool,
     },
+    /// Asks the plugin what it has counted, after each of the two calls above.
+    Counting {
+        since: Instant,
+        /// The flush after which it does, and whether that one succeeded.
+        flushed: Option<(u64, bool)>,
+        stuck: bool,
+    },
     ShuttingDown,
     Left,
 }
@@ -96,6 +103,10 @@ impl WorkerStates {
                 WorkerState::Flushing { since, timeout, stuck: stuck @ false, .. } if overdue(*since, *timeout) => {
                     *stuck = true;
                     found.push(Overrun { call: "flush", timeout: *timeout, lost: None });
+                }
+                WorkerState::Counting { since, stuck: stuck @ false, .. } if overdue(*since, Duration::ZERO) => {
+                    *stuck = true;
+                    found.push(Overrun { call: "stats", timeout: Duration::ZERO, lost: None });
                 }
                 _ => {}
             }
@@ -152,6 +163,11 @@ impl WorkerStates {
 
 impl WorkerState {
     fn is_stuck(&self) -> bool {
-        matches!(self, Self::Exporting { stuck: true, .. } | Self::Flushing { stuck: true, .. })
+        matches!(
+            self,
+            Self::Exporting { stuck: true, .. }
+                | Self::Flushing { stuck: true, .. }
+                | Self::Counting { stuck: true, .. }
+        )
     }
 }

@@ -122,24 +122,15 @@ impl Instance {
         })
     }
 
-    /// The plugin's own counters; `None` if it does not count, or there is no instance at the moment. Any thread; never
-    /// blocks, not even while a new instance is made.
-    pub(super) fn stats(&self) -> Option<tracer_stats> {
-        let life = match self.life.try_lock() {
-            Ok(life) => life,
-            Err(TryLockError::Poisoned(life)) => life.into_inner(),
-            Err(TryLockError::WouldBlock) => return None,
-        };
-        let Stage::Working(handle) = &life.stage else { return None };
+    /// Asks the plugin for its own counters, without a lock of ours: it may not come back, though the contract says it does.
+    fn ask_stats(&self) -> Option<tracer_stats> {
+        let handle = self.working()?;
         let mut stats = tracer_stats::new();
         let ask = self.library.functions().stats.may_throw();
-        // SAFETY: the instance is alive: `handle` is borrowed from `life`, whose lock must be taken to end it. It is held
-        // across the call because the contract forbids `stats` to block.
+        // SAFETY: the instance is alive as long as `handle`; `stats` outlives the call; nothing is called after `shutdown`.
         let code = inside(self.library.type_name(), "stats", || unsafe { ask(handle.raw(), &mut stats) });
         let reply = Reply::new(Function::Stats, code, &tracer_error::new());
         if reply.code == TRACER_ERR_PANIC {
-            let handle = Arc::clone(handle);
-            drop(life);
             let _ = self.poisoned(&handle, reply.message);
             return None;
         }
@@ -231,6 +222,10 @@ impl Instance {
 
     fn epitaph(&self, deaths: usize) -> String {
         format!("its plugin `{}` broke {}", self.library.type_name(), counted(deaths as u64, "time"))
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counted> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn life(&self) -> MutexGuard<'_, Life> {
@@ -386,8 +381,9 @@ impl Exporter for Instance {
     }
 
     fn shutdown(&self, timeout: Duration) -> bool {
-        if let Some(stats) = self.stats() {
-            log::debug!(target: LOG_TARGET, "backend `{}`: its plugin counted {stats:?}", self.backend);
+        self.count();
+        if let Some(counts) = self.counted() {
+            log::debug!(target: LOG_TARGET, "backend `{}`: its plugin counted {counts:?}", self.backend);
         }
         let stage = std::mem::replace(&mut self.life().stage, Stage::ShutDown);
         // Anything else: there is no instance any more, or this was called before.
@@ -412,15 +408,16 @@ impl Exporter for Instance {
         code == TRACER_OK
     }
 
-    fn counted(&self) -> Option<PluginCounts> {
-        let now = self.stats();
-        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(now) = now.map(plugin_counts) {
-            let earlier = counted.latest.replace(now).filter(|earlier| now.began_anew_since(earlier));
-            if let Some(earlier) = earlier {
-                counted.before = counted.before.and(PluginCounts { in_flight: 0, ..earlier });
-            }
+    fn count(&self) {
+        let Some(now) = self.ask_stats().map(plugin_counts) else { return };
+        let mut counted = self.counts();
+        if let Some(earlier) = counted.latest.replace(now).filter(|earlier| now.began_anew_since(earlier)) {
+            counted.before = counted.before.and(PluginCounts { in_flight: 0, ..earlier });
         }
+    }
+
+    fn counted(&self) -> Option<PluginCounts> {
+        let counted = self.counts();
         counted.latest.map(|latest| counted.before.and(latest))
     }
 

@@ -36,7 +36,10 @@ fn a_plugin_of_abi_1_0_lives_its_whole_life_in_this_host() {
     assert!(library.check(&json!({}), &[]).is_empty());
     let in_a_child = || {
         let one = Instance::create(Arc::clone(&library), &backend("of-1-0"), &json!({}), Rebirth::default());
-        one.is_ok_and(|one| one.counted().is_some_and(|counted| counted.reconnects == 1))
+        one.is_ok_and(|one| {
+            one.count();
+            one.counted().is_some_and(|counted| counted.reconnects == 1)
+        })
     };
     assert!(child_is_well(in_a_child), "it is told of a fork once, before it makes anything in the child");
     let instance = Instance::create(library, &backend("of-1-0"), &json!({}), Rebirth::default()).unwrap();
@@ -59,6 +62,7 @@ fn a_plugin_of_abi_1_0_lives_its_whole_life_in_this_host() {
         other => panic!("{other:?}"),
     }
     assert!(instance.flush(Duration::ZERO));
+    instance.count();
     assert_eq!(instance.counted().unwrap().items_sent, 7);
     assert!(instance.shutdown(Duration::from_secs(1)));
 }
