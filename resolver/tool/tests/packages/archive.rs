@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-use crate::support::{Kind, LIBRARIES, brings_the_layers, expect_success, package};
+use crate::support::{Kind, LIBRARIES, brings_the_layers, every_file, expect_success, package};
 
 #[test]
 fn it_installs_and_works_and_goes_away_again() {
@@ -51,7 +51,7 @@ fn it_installs_and_works_and_goes_away_again() {
     fs::create_dir(&compiled).unwrap();
     fs::write(compiled.join("_layer.cpython-311.pyc"), "").unwrap();
     expect_success(ended(&script, &["--uninstall", "--prefix", prefix.to_str().unwrap()]));
-    assert_eq!(files(&prefix), [prefix.join("share/doc/of-somebody-else")]);
+    assert_eq!(every_file(&prefix), [prefix.join("share/doc/of-somebody-else")]);
     for folder in ["lib/tracer-resolver", "share/doc/tracer-resolver", "share/tracer-resolver"] {
         assert!(!prefix.join(folder).exists(), "{folder}");
     }
@@ -93,10 +93,4 @@ fn install(script: &Path, prefix: &Path) {
 
 fn ended(script: &Path, words: &[&str]) -> Output {
     Command::new(script).args(words).env_remove("LD_PRELOAD").output().unwrap()
-}
-
-/// All files below a folder.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }

@@ -67,6 +67,12 @@ pub(crate) fn package(kind: Kind) -> Option<PathBuf> {
     built.get_or_init(|| build(kind)).clone().map_err(|reason| skip(&reason)).ok()
 }
 
+/// All files below a folder.
+pub(crate) fn every_file(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { every_file(&path) } else { vec![path] }).collect()
+}
+
 /// `run` of this command brings its package's layers into Python and Node programs; the library lies where the layer for Python says.
 /// What is not on this machine is skipped.
 #[track_caller]
