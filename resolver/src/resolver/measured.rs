@@ -95,8 +95,8 @@ impl Measured {
         let is_read = has_a_way || self.is_read.load(Ordering::Relaxed);
         if !is_read && !self.told_that_they_leave_nowhere.swap(true, Ordering::Relaxed) {
             diagnostics::warn(
-                "metrics are on, and leave nowhere: no backend that gets them takes metrics (otlp and file do), and neither \
-                 `prometheus` nor `textfile` is set",
+                "metrics are on, and leave nowhere: no backend that gets them takes metrics (otlp, otlp_grpc, kafka and file \
+                 do), and neither `prometheus` nor `textfile` is set",
             );
         }
     }
