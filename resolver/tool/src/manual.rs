@@ -83,16 +83,24 @@ const VARIABLES: &[(&str, &str)] = &[
         "names the file that says what is traced, and where spans go. Without it, the OTEL_* variables of OpenTelemetry count.",
     ),
     (
+        "INTERCEPTORS_DISABLED",
+        "if 1 or true, nothing is traced in this process, whatever a file or other variables say.",
+    ),
+    (
         "INTERCEPTORS_STRICT",
-        "if 1, a file with a mistake stops the program's clients from being made; and `check` calls an error what is \
-         otherwise a doubt about who may change a file.",
+        "if 1 or true, a file with a mistake stops the program's clients from being made; and `check` calls an error what \
+         is otherwise a doubt about who may change a file.",
+    ),
+    (
+        "INTERCEPTORS_ALLOW_WORLD_WRITABLE",
+        "if 1 or true, the file and the plugins may be such as everybody may write to, as on a mount of Docker Desktop.",
     ),
     (
         "INTERCEPTORS_STATUS",
         "names the file in which a program says how it is, for `status`. {pid} in it is the number of its process.",
     ),
     ("NO_COLOR", "if set, nothing is printed in colours."),
-    ("OTEL_LOG_LEVEL", "how much the library says on standard error: error, warn (the default), info, debug."),
+    ("OTEL_LOG_LEVEL", "how much the library says on standard error: none, error, warn (the default), info, debug."),
 ];
 
 const FILES: &[(&str, &str)] = &[
