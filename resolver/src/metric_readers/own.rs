@@ -70,7 +70,7 @@ fn spans_of(stats: &ServiceStats) -> Vec<Metric> {
         ),
         metric(
             "tracer_resolver.messages.not_injected",
-            "Messages sent without a context header, because it might have made them too large.",
+            "Messages sent without a context header, because of their size or number of headers, or because brokers refuse it.",
             "{message}",
             Points::Sum(vec![number(Vec::new(), stats.not_injected)]),
         ),
