@@ -115,7 +115,7 @@ pub(crate) enum Command {
         #[arg(long)]
         no_plugins: bool,
     },
-    /// Rewrites the JSON file of 2019 as TOML.
+    /// Rewrites the JSON file of the Java interceptors of 2019 as TOML.
     ///
     /// The TOML means the same as the JSON does here and now. Every meaning that is not simply kept is told on standard
     /// error, and stands in a comment.
