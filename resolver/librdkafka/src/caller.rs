@@ -26,14 +26,18 @@ impl Caller {
         is_ours(self.instruction())
     }
 
-    /// The code of the call, by which it is known again as long as it is there. `None`: it begins in another page, which
-    /// the next module at this place may not have.
+    /// The code of the call, by which it is known again as long as it is there: as much of it as is in the page that it returns
+    /// to, since the page before may be nobody's in the next module at this place. `None` where that is less than a call.
     #[inline]
     pub(crate) fn code(self) -> Option<Code> {
-        let start = self.0.wrapping_sub(size_of::<Code>());
+        let mut code = [0; size_of::<Code>()];
+        let there = (self.0 % SMALLEST_PAGE).min(code.len());
+        if there < SHORTEST_CALL {
+            return None;
+        }
         // SAFETY: the page that a call returns to is that of code that runs, and all of this is in it.
-        (start / SMALLEST_PAGE == self.0 / SMALLEST_PAGE)
-            .then(|| unsafe { ptr::with_exposed_provenance::<Code>(start).read_unaligned() })
+        unsafe { ptr::copy_nonoverlapping(ptr::with_exposed_provenance(self.0 - there), code.as_mut_ptr(), there) };
+        Some(code)
     }
 
     /// One less than the address, which may be that of the next function when the call is the last instruction of one.
@@ -47,6 +51,8 @@ pub(crate) type Code = [u8; 16];
 
 /// Of the processors that this runs on.
 const SMALLEST_PAGE: usize = 4096;
+/// In bytes, with the address where what is called is looked up.
+const SHORTEST_CALL: usize = 4;
 
 /// Whether `address` lies in this library.
 pub(crate) fn is_ours(address: usize) -> bool {

@@ -97,11 +97,6 @@ impl Librdkafka {
         SEVERAL.store(true, Ordering::Release);
     }
 
-    /// Whether `module` is the one that it is in.
-    pub(crate) fn is_in(&self, module: &Module) -> bool {
-        self.module == *module
-    }
-
     /// What the engine works with; or, in one line, why clients of this one cannot be traced.
     pub(crate) fn engine_api(&self) -> Result<&KafkaApi, String> {
         self.functions.engine.as_ref().map_err(|missing| self.why_not(missing))

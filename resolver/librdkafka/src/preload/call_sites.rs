@@ -100,21 +100,15 @@ impl CallSites {
     }
 
     fn keep(&self, caller: Caller, address: usize) {
-        let Some(module) = Module::containing(address) else { return };
         let Some(calling) = caller.module() else { return };
-        let code = if (self.stays)(&calling) {
-            // The module stays as long as the place that calls it.
-            let Some(handle) = module.open() else { return };
-            handle.keep();
-            None
-        } else if Librdkafka::is_alone()
-            && ((self.stays)(&module) || Librdkafka::only_one().is_some_and(|one| one.is_in(&module)))
-        {
-            let Some(code) = caller.code() else { return };
-            Some(code)
-        } else {
+        let may_go = !(self.stays)(&calling);
+        let code = if may_go { caller.code() } else { None };
+        if may_go && (code.is_none() || !Librdkafka::is_alone()) {
             return;
-        };
+        }
+        // It stays as long as the place that calls it.
+        let Some(handle) = Module::containing(address).and_then(|module| module.open()) else { return };
+        handle.keep();
         self.count.fetch_add(1, Ordering::Relaxed);
         let site = Box::into_raw(Box::new(CallSite { caller, code, address, next: ptr::null() }));
         let mut latest = self.latest.load(Ordering::Acquire);
