@@ -3,9 +3,13 @@
 //! On x86_64 processors whose time-stamp counter runs at one rate in all states and on all cores, and where the kernel
 //! itself keeps time by it (it tests what the processor claims, and gives the counter up where it finds it wrong, as in
 //! some virtual machines), wall-clock time is that counter, scaled, from an anchor that the batch thread renews about
-//! once a second: 8 ns instead of 25. The scale is measured between anchors, so the two clocks differ by what the counter
-//! drifts in a second, far below a microsecond; a step of the system's clock is followed at the next anchor. Everywhere
-//! else the system's clock is read.
+//! once a second: 8 ns instead of 25. Everywhere else the system's clock is read.
+//!
+//! The scale is measured between anchors, against the monotonic clock: nobody sets that one, and it runs as the system's clock
+//! does, NTP's corrections of the rate included. So the counter differs from the system's clock by what it drifts in a second,
+//! far below a microsecond, and no length has a step of the system's clock in it: only where an anchor stands in time is taken
+//! from there, so a step is followed at the next anchor. Over a suspend the monotonic clock stands still, and a counter may go
+//! on, stand still too, or begin anew; so a scale is used only if it is about that of the measurement before.
 
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -47,22 +51,34 @@ fn system_nanos() -> u64 {
 #[cfg(target_arch = "x86_64")]
 mod counter {
     use std::arch::x86_64::{__cpuid, _rdtsc};
+    use std::ops::RangeInclusive;
     use std::path::Path;
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    use super::system_nanos;
+    use super::{monotonic_nanos, system_nanos};
 
-    /// Where the two clocks stood, and how they run.
+    /// Where the clocks stood, and how the counter runs. What every message reads is in one cache line.
+    #[repr(C, align(64))]
     pub(super) struct Anchor {
-        /// Even: stable. Odd: being changed. Zero: no anchor.
+        /// Even: stable. Odd: being changed.
         version: AtomicU64,
         ticks: AtomicU64,
         nanos: AtomicU64,
-        /// Nanoseconds per tick, times 2^32.
+        /// Nanoseconds per tick, times 2^32. Zero: there is no anchor.
         scale: AtomicU64,
-        /// The batch thread's own: the latest reading of both clocks.
-        last: Mutex<Option<(u64, u64)>>,
+        /// The batch thread's own: the latest readings, and the scale that they gave; zero is none yet.
+        last: Mutex<Option<(Readings, u64)>>,
+    }
+
+    /// All clocks at one moment.
+    #[derive(Clone, Copy)]
+    pub(super) struct Readings {
+        pub(super) ticks: u64,
+        /// Nanoseconds of the monotonic clock.
+        pub(super) steady: u64,
+        /// Nanoseconds of the system's clock, since the Unix epoch.
+        pub(super) wall: u64,
     }
 
     static ANCHOR: Anchor = Anchor::new();
@@ -70,24 +86,30 @@ mod counter {
     /// An anchor is used for so long; then the system's clock is read until there is a newer one.
     const VALID_NANOS: u64 = 3_000_000_000;
     const RENEW_NANOS: u64 = 500_000_000;
+    /// What a scale is measured over at least.
+    const MEASURED_NANOS: u64 = 50_000_000;
+    /// Scales of a counter: from 10 GHz to 0.1 GHz.
+    const PLAUSIBLE: RangeInclusive<u64> = (1 << 32) / 10..=10 << 32;
 
     #[inline]
     pub(super) fn unix_nanos() -> Option<u64> {
-        ANCHOR.unix_nanos()
+        ANCHOR.unix_nanos(now_ticks)
     }
 
     #[inline]
     pub(super) fn ticks() -> u64 {
-        ANCHOR.ticks()
+        if ANCHOR.is_set() { now_ticks() } else { 0 }
     }
 
     #[inline]
     pub(super) fn now_and_since(earlier: u64) -> Option<(u64, u64)> {
-        ANCHOR.now_and_since(earlier)
+        ANCHOR.now_and_since(earlier, now_ticks)
     }
 
     pub(super) fn keep_anchored() {
-        ANCHOR.keep(Path::new("/sys/devices/system/clocksource/clocksource0/current_clocksource"));
+        if is_invariant() {
+            ANCHOR.keep(Path::new("/sys/devices/system/clocksource/clocksource0/current_clocksource"), read_all);
+        }
     }
 
     impl Anchor {
@@ -102,56 +124,55 @@ mod counter {
         }
 
         /// `kernels` is the file in which the kernel says what it keeps time by.
-        pub(super) fn keep(&self, kernels: &Path) {
-            if !is_invariant() {
-                return;
-            }
+        pub(super) fn keep(&self, kernels: &Path, read: impl FnOnce() -> Readings) {
             let Ok(mut last) = self.last.try_lock() else { return };
-            let now = read_both();
-            let Some((last_ticks, last_nanos)) = *last else {
-                *last = Some(now);
+            let now = read();
+            let Some((before, usual)) = *last else {
+                *last = Some((now, 0));
                 return;
             };
-            let (ticks, nanos) = (now.0.wrapping_sub(last_ticks), now.1.wrapping_sub(last_nanos));
-            if nanos < RENEW_NANOS && self.version.load(Ordering::Relaxed) != 0 || nanos < 50_000_000 {
+            let (ticks, nanos) = (now.ticks.wrapping_sub(before.ticks), now.steady.saturating_sub(before.steady));
+            if nanos < if self.is_set() { RENEW_NANOS } else { MEASURED_NANOS } {
                 return;
             }
-            *last = Some(now);
-            // From 0.1 to 10 GHz, over less than an hour: anything else is a step of the system's clock, or a sleep. And
-            // the kernel may find out later that the counter is wrong.
-            let per_nano = ticks.saturating_mul(10) / nanos.max(1);
-            if ticks == 0 || nanos > 3_600_000_000_000 || !(1..100).contains(&per_nano) || !is_believed(kernels) {
-                self.version.store(0, Ordering::Release);
-                return;
-            }
-            let scale = ((u128::from(nanos) << 32) / u128::from(ticks)) as u64;
+            let scale = u64::try_from((u128::from(nanos) << 32) / u128::from(ticks.max(1))).unwrap_or(u64::MAX);
+            *last = Some((now, scale));
+            // NTP changes the rate of the system's clocks by a twelfth at most. And the kernel may find out later that the
+            // counter is wrong.
+            let is_usual = scale.abs_diff(usual) <= usual / 4;
+            let is_good = PLAUSIBLE.contains(&scale) && is_usual && is_believed(kernels);
+            self.set(now.ticks, now.wall, if is_good { scale } else { 0 });
+        }
+
+        fn set(&self, ticks: u64, nanos: u64, scale: u64) {
+            // Whoever calls it holds `last`.
             let version = self.version.load(Ordering::Relaxed);
             // Release fence: whoever sees one of the new values also sees the odd version.
-            self.version.store(version | 1, Ordering::Relaxed);
+            self.version.store(version.wrapping_add(1), Ordering::Relaxed);
             std::sync::atomic::fence(Ordering::Release);
-            self.ticks.store(now.0, Ordering::Relaxed);
-            self.nanos.store(now.1, Ordering::Relaxed);
+            self.ticks.store(ticks, Ordering::Relaxed);
+            self.nanos.store(nanos, Ordering::Relaxed);
             self.scale.store(scale, Ordering::Relaxed);
-            // Release: pairs with the acquire in `unix_nanos`.
-            self.version.store((version | 1).wrapping_add(1), Ordering::Release);
+            // Release: pairs with the acquire in `read`.
+            self.version.store(version.wrapping_add(2), Ordering::Release);
         }
 
         #[inline]
-        pub(super) fn unix_nanos(&self) -> Option<u64> {
+        pub(super) fn unix_nanos(&self, now: impl FnOnce() -> u64) -> Option<u64> {
             let (ticks, nanos, scale) = self.read()?;
-            let passed = scaled(now_ticks().wrapping_sub(ticks), scale);
+            let passed = scaled(now().wrapping_sub(ticks), scale);
             (passed < VALID_NANOS).then(|| nanos.wrapping_add(passed))
         }
 
         #[inline]
-        pub(super) fn ticks(&self) -> u64 {
-            if self.version.load(Ordering::Relaxed) == 0 { 0 } else { now_ticks() }
+        pub(super) fn is_set(&self) -> bool {
+            self.scale.load(Ordering::Relaxed) != 0
         }
 
         #[inline]
-        pub(super) fn now_and_since(&self, earlier: u64) -> Option<(u64, u64)> {
+        pub(super) fn now_and_since(&self, earlier: u64, now: impl FnOnce() -> u64) -> Option<(u64, u64)> {
             let (ticks, nanos, scale) = self.read()?;
-            let now = now_ticks();
+            let now = now();
             let passed = scaled(now.wrapping_sub(ticks), scale);
             // Two cores may be a few ticks apart.
             let since = scaled(now.saturating_sub(earlier), scale);
@@ -163,13 +184,13 @@ mod counter {
         fn read(&self) -> Option<(u64, u64, u64)> {
             // Acquire: pairs with the release that ends a change, so that the three values below are of one anchor.
             let version = self.version.load(Ordering::Acquire);
-            if version == 0 || version % 2 == 1 {
+            if version % 2 == 1 {
                 return None;
             }
             let ticks = self.ticks.load(Ordering::Relaxed);
             let (nanos, scale) = (self.nanos.load(Ordering::Relaxed), self.scale.load(Ordering::Relaxed));
             std::sync::atomic::fence(Ordering::Acquire);
-            (self.version.load(Ordering::Relaxed) == version).then_some((ticks, nanos, scale))
+            (self.version.load(Ordering::Relaxed) == version && scale != 0).then_some((ticks, nanos, scale))
         }
     }
 
@@ -183,15 +204,16 @@ mod counter {
         std::fs::read(kernels).is_ok_and(|name| name.trim_ascii() == b"tsc")
     }
 
-    /// Both clocks at the same moment, as near as three tries get them.
-    fn read_both() -> (u64, u64) {
-        let tries = std::array::from_fn::<_, 3, _>(|_| {
+    /// All clocks at the same moment, as near as three tries get them.
+    fn read_all() -> Readings {
+        let read = || {
             let before = now_ticks();
-            let nanos = system_nanos();
-            let after = now_ticks();
-            (after.wrapping_sub(before), before.wrapping_add(after.wrapping_sub(before) / 2), nanos)
-        });
-        tries.into_iter().min_by_key(|(width, _, _)| *width).map_or((0, 0), |(_, ticks, nanos)| (ticks, nanos))
+            let (steady, wall) = (monotonic_nanos(), system_nanos());
+            let width = now_ticks().wrapping_sub(before);
+            (width, Readings { ticks: before.wrapping_add(width / 2), steady, wall })
+        };
+        let (first, others) = (read(), [read(), read()]);
+        others.into_iter().fold(first, |best, other| if other.0 < best.0 { other } else { best }).1
     }
 
     #[inline]
@@ -247,27 +269,141 @@ mod tests {
         }
     }
 
+    /// Clocks that only the test moves: the counter runs at 3 GHz.
+    #[cfg(target_arch = "x86_64")]
+    struct Clocks {
+        anchor: counter::Anchor,
+        folder: tempfile::TempDir,
+        now: counter::Readings,
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    impl Clocks {
+        const MILLI: u64 = 1_000_000;
+
+        /// With an anchor, where the kernel keeps time by the counter.
+        fn anchored() -> Self {
+            let now =
+                counter::Readings { ticks: 7_000_000_000, steady: 5_000_000_000, wall: 1_800_000_000_000_000_000 };
+            let mut clocks = Self { anchor: counter::Anchor::new(), folder: tempfile::tempdir().unwrap(), now };
+            clocks.kernel_keeps_time_by(Some("tsc\n"));
+            clocks.run(300);
+            assert!(clocks.anchor.is_set());
+            clocks
+        }
+
+        fn kernels(&self) -> std::path::PathBuf {
+            self.folder.path().join("current_clocksource")
+        }
+
+        fn kernel_keeps_time_by(&self, name: Option<&str>) {
+            match name {
+                Some(name) => std::fs::write(self.kernels(), name).unwrap(),
+                None => std::fs::remove_file(self.kernels()).unwrap(),
+            }
+        }
+
+        /// So many milliseconds pass, and the batch thread calls every hundred.
+        fn run(&mut self, millis: u64) {
+            for _ in 0..millis / 100 {
+                self.pass(100);
+                self.anchor.keep(&self.kernels(), || self.now);
+            }
+            self.pass(millis % 100);
+        }
+
+        fn pass(&mut self, millis: u64) {
+            self.now.ticks += 3 * millis * Self::MILLI;
+            self.now.steady += millis * Self::MILLI;
+            self.now.wall += millis * Self::MILLI;
+        }
+
+        /// How far the fast clock is from the system's, in milliseconds; `None` where it does not go.
+        fn behind(&self) -> Option<i64> {
+            let ours = self.anchor.unix_nanos(|| self.now.ticks)?;
+            Some((self.now.wall as i64 - ours as i64).div_euclid(Self::MILLI as i64))
+        }
+
+        /// How long ago the counter stood at `ticks`, in microseconds: a scale is not exact to the nanosecond.
+        fn micros_since(&self, ticks: u64) -> Option<u64> {
+            let (_, since) = self.anchor.now_and_since(ticks, || self.now.ticks)?;
+            Some((since + 500) / 1000)
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn a_step_of_the_systems_clock_is_in_no_length_and_followed_at_the_next_anchor() {
+        for step in [2000, 14_000, 3_600_000, -300, -350, -3_600_000_i64] {
+            let mut clocks = Clocks::anchored();
+            clocks.run(1050);
+            clocks.now.wall = clocks.now.wall.wrapping_add_signed(step * Clocks::MILLI as i64);
+            assert_eq!(clocks.behind(), Some(step), "not known yet");
+            let mut sent = clocks.now.ticks;
+            let mut until_followed = 0;
+            for _ in 0..30 {
+                clocks.run(100);
+                assert_eq!(clocks.micros_since(sent), Some(100_000), "{step}");
+                sent = clocks.now.ticks;
+                until_followed += u32::from(clocks.behind() != Some(0));
+            }
+            assert!(until_followed < 6, "{step}: followed {until_followed} calls later");
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn a_counter_that_went_on_or_began_anew_while_the_machine_slept_is_measured_anew() {
+        // Three seconds are a scale of 1.4 GHz over half a second, or of 21: both could be a counter's.
+        for slept in [Some(800), Some(3000), Some(3_600_000), None] {
+            let mut clocks = Clocks::anchored();
+            clocks.run(1050);
+            let sleep = slept.unwrap_or(3000) * Clocks::MILLI;
+            clocks.now.wall += sleep;
+            clocks.now.ticks = if slept.is_some() { clocks.now.ticks + 3 * sleep } else { 0 };
+            let mut sent = clocks.now.ticks;
+            for _ in 0..30 {
+                clocks.run(100);
+                assert!([None, Some(100_000)].contains(&clocks.micros_since(sent)), "{slept:?}");
+                sent = clocks.now.ticks;
+            }
+            assert_eq!(clocks.behind(), Some(0), "{slept:?}");
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn a_counter_that_stands_still_is_not_used() {
+        let mut clocks = Clocks::anchored();
+        let ticks = clocks.now.ticks;
+        for call in 0..20 {
+            clocks.now.ticks = ticks;
+            clocks.run(100);
+            assert!(call < 6 || clocks.behind().is_none());
+        }
+    }
+
     #[cfg(target_arch = "x86_64")]
     #[test]
     fn the_counter_is_used_only_while_the_kernel_uses_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let kernels = folder.path().join("current_clocksource");
-        let anchor = counter::Anchor::new();
-        let anchored_by = |name: Option<&str>| {
-            match name {
-                Some(name) => std::fs::write(&kernels, name).unwrap(),
-                None => std::fs::remove_file(&kernels).unwrap(),
-            }
-            for _ in 0..40 {
-                anchor.keep(&kernels);
-                std::thread::sleep(std::time::Duration::from_millis(20));
-            }
-            anchor.unix_nanos().is_some()
-        };
-        let trusts = anchored_by(Some("tsc\n"));
+        let mut clocks = Clocks::anchored();
         for other in [Some("kvm-clock\n"), Some("hpet\n"), Some(""), None] {
-            assert!(!anchored_by(other), "{other:?}");
+            clocks.kernel_keeps_time_by(Some("tsc\n"));
+            clocks.run(1000);
+            assert_eq!(clocks.behind(), Some(0), "the kernel may come back to it");
+            clocks.kernel_keeps_time_by(other);
+            clocks.run(1000);
+            assert_eq!(clocks.behind(), None, "{other:?}");
         }
-        assert_eq!(anchored_by(Some("tsc\n")), trusts, "the kernel may come back to it");
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn an_anchor_that_nobody_renews_is_given_up() {
+        let mut clocks = Clocks::anchored();
+        clocks.pass(2900);
+        assert_eq!(clocks.behind(), Some(0));
+        clocks.pass(200);
+        assert_eq!((clocks.behind(), clocks.micros_since(clocks.now.ticks)), (None, None));
     }
 }
