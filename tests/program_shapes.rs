@@ -64,6 +64,12 @@ fn a_plain_loop_s_sends_are_under_their_messages() {
     python_shape("loop", &"y".repeat(ORDERS), &"y".repeat(ORDERS));
 }
 
+/// Without the look at who lives in `resolver/src/interceptor/thread_habits.rs` only those of the first eight are.
+#[test]
+fn the_sends_of_a_thread_that_makes_a_consumer_for_each_message_are_under_their_messages() {
+    python_shape("consumer_each", &"y".repeat(ORDERS), &"y".repeat(ORDERS));
+}
+
 #[test]
 fn a_filter_s_sends_are_under_their_messages_from_the_second_on_where_calls_are_seen() {
     python_shape("filter", ".....", ".yyyy");

@@ -83,7 +83,7 @@ fn all() -> String {
 
 #[test]
 fn what_was_right_as_a_guess_is_a_fact() {
-    expect("shapes.py", &["loop"], &all());
+    expect("shapes.py", &["loop", "consumer_each"], &all());
     expect("shapes.py", &["fan_out"], &"y".repeat(2 * ORDERS));
     expect("shapes.py", &["filter"], "yyyyy");
 }

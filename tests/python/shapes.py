@@ -3,7 +3,8 @@
 import sys
 import time
 
-from clients import consumer, producer
+from clients import consumer, next_message, producer, settings
+from confluent_kafka import Consumer, TopicPartition
 
 ORDERS = 10
 shape = sys.argv[1]
@@ -23,6 +24,15 @@ def next_order(timeout=30):
 def loop():
     for _ in range(ORDERS):
         pay(next_order())
+
+
+def consumer_each():
+    """One after the other, each closed before the next is made: more than a thread's habits have places for."""
+    for number in range(ORDERS):
+        its = Consumer(settings(group_id="readers of one order"))
+        its.assign([TopicPartition("orders", 0, number)])
+        pay(next_message(its).offset())
+        its.close()
 
 
 def filter():

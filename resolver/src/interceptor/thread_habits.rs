@@ -9,7 +9,9 @@
 
 use std::cell::Cell;
 
-/// Consumers that a thread is handed messages by, and that are remembered apart; of further ones nothing is guessed.
+use super::client_handles;
+
+/// Consumers that a thread is handed messages by, live at once, and are remembered apart; of further ones nothing is guessed.
 const CONSUMERS: usize = 8;
 /// Waits for several things at once after which a thread is an event loop: a program that runs another one and reads what it
 /// prints waits so now and then.
@@ -49,18 +51,7 @@ struct Thread {
 const NOTHING_KNOWN: Habits = Habits { consumer: 0, accumulates: false, filters: false, longest: 0 };
 
 // Has no destructor, so it can be used for as long as its thread runs any code at all.
-thread_local!(static THREAD: Thread = const {
-    Thread {
-        consumer: Cell::new(0),
-        handed: Cell::new(0),
-        handed_before: Cell::new(0),
-        row_under: Cell::new(0),
-        sent: Cell::new(0),
-        waits: Cell::new(0),
-        called_back: Cell::new(false),
-        known: [const { Cell::new(NOTHING_KNOWN) }; CONSUMERS],
-    }
-});
+thread_local!(static THREAD: Thread = const { Thread::new() });
 
 /// The thread is handed a message of the consumer with this number.
 pub(super) fn handed_over(consumer: u64) {
@@ -143,6 +134,19 @@ pub(super) fn set_called_back(called_back: bool) -> bool {
 }
 
 impl Thread {
+    const fn new() -> Self {
+        Self {
+            consumer: Cell::new(0),
+            handed: Cell::new(0),
+            handed_before: Cell::new(0),
+            row_under: Cell::new(0),
+            sent: Cell::new(0),
+            waits: Cell::new(0),
+            called_back: Cell::new(false),
+            known: [const { Cell::new(NOTHING_KNOWN) }; CONSUMERS],
+        }
+    }
+
     fn sends(&self, consumer: u64, under: impl FnOnce() -> Option<u64>) {
         let first = self.sent.get() == 0;
         if first {
@@ -161,20 +165,26 @@ impl Thread {
 
     /// `None` when there are too many consumers.
     fn habits(&self, consumer: u64) -> Option<Habits> {
-        self.place(consumer).map(Cell::get)
+        self.place(consumer, client_handles::lives).map(Cell::get)
     }
 
     fn change(&self, consumer: u64, change: impl FnOnce(&mut Habits)) {
-        if let Some(place) = self.place(consumer) {
-            let mut habits = Habits { consumer, ..place.get() };
+        if let Some(place) = self.place(consumer, client_handles::lives) {
+            let mut habits = place.get();
             change(&mut habits);
             place.set(habits);
         }
     }
 
-    /// Where this consumer's habits are, or are to be.
-    fn place(&self, consumer: u64) -> Option<&Cell<Habits>> {
-        self.known.iter().find(|place| [consumer, 0].contains(&place.get().consumer))
+    /// Where this consumer's habits are. A new one gets an empty place, or that of one that does not live any more, of whose
+    /// habits it inherits nothing: no two have the same number.
+    fn place(&self, consumer: u64, lives: impl Fn(u64) -> bool) -> Option<&Cell<Habits>> {
+        let of = |number| self.known.iter().find(|place| place.get().consumer == number);
+        of(consumer).or_else(|| {
+            let place = of(0).or_else(|| self.known.iter().find(|place| !lives(place.get().consumer)))?;
+            place.set(Habits { consumer, ..NOTHING_KNOWN });
+            Some(place)
+        })
     }
 }
 
@@ -245,15 +255,32 @@ mod tests {
     #[test]
     fn habits_are_a_consumer_s() {
         let run = || {
-            for consumer in 1..=CONSUMERS as u64 {
+            handed_over(1);
+            handed_over(1);
+            assert!(!believed_send(1, true) && !believed_send(1, true));
+            for (consumer, expected) in [(2, true), (1, false), (2, true)] {
                 handed_over(consumer);
-                handed_over(consumer);
-                assert!(!believed_send(consumer, true) && !believed_send(consumer, true));
+                assert_eq!(believed_send(consumer, true), expected, "{consumer}");
             }
-            handed_over(9);
-            assert!(!believed_send(9, true), "more consumers than are told apart");
         };
         std::thread::spawn(run).join().unwrap();
+    }
+
+    #[test]
+    fn a_consumer_that_is_gone_makes_room_for_a_new_one_which_inherits_nothing() {
+        let thread = Thread::new();
+        let accumulates = |consumer, gone: &[u64]| {
+            let place = thread.place(consumer, |other| !gone.contains(&other))?;
+            Some(place.replace(Habits { accumulates: true, ..place.get() }).accumulates)
+        };
+        for consumer in 1..=CONSUMERS as u64 {
+            assert_eq!(accumulates(consumer, &[]), Some(false));
+        }
+        assert_eq!(accumulates(9, &[]), None, "more living ones than are told apart");
+        for new in 9..100 {
+            assert_eq!(accumulates(new, &[new - 6]), Some(false));
+            assert_eq!((accumulates(new, &[]), accumulates(1, &[])), (Some(true), Some(true)));
+        }
     }
 
     #[test]
