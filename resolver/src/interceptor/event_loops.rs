@@ -10,7 +10,7 @@
 
 use std::ffi::c_int;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 
 use crate::batch::Pipeline;
 use crate::cancellation::uncancelled;
@@ -28,20 +28,22 @@ struct Known {
 }
 
 static KNOWN: PerProcess<Known> = PerProcess::new();
-/// The highest descriptor of an epoll instance whose making was seen. A child of a fork has its parent's descriptors.
-static HIGHEST: AtomicI32 = AtomicI32::new(0);
+/// A child of a fork has its parent's descriptors.
+static MADE: Made = Made::new();
 
 /// Nanoseconds from one look to the next.
 const PAUSE: u64 = 1_000_000_000;
 /// Descriptors that are looked at: an event loop is made early in the life of a process, and gets a low number.
 const DESCRIPTORS: c_int = 256;
+/// Higher ones that are looked at too.
+const HIGH_ONES: usize = 64;
 /// What the names of modules contain whose tasks share threads.
 const MODULES: [&[u8]; 2] = [b"_greenlet.", b"libcoreclr."];
 
 /// The process has made an epoll instance, `descriptor`: told by an integration that sees it. Takes no memory: most processes that
 /// make one are no clients.
 pub fn event_loop_made(descriptor: c_int) {
-    HIGHEST.fetch_max(descriptor, Ordering::Relaxed);
+    MADE.note(descriptor);
     if let Some(known) = KNOWN.get() {
         // Release: pairs with the acquire below.
         known.looked.store(0, Ordering::Release);
@@ -68,8 +70,7 @@ pub(super) fn look(now: u64) -> bool {
     let is_due = looked == 0 || now.abs_diff(looked) > PAUSE;
     if !known.at_work.load(Ordering::Relaxed) && is_due {
         known.looked.store(now, Ordering::Relaxed);
-        let descriptors = DESCRIPTORS.max(HIGHEST.load(Ordering::Relaxed).saturating_add(1));
-        if uncancelled(|| !can_look() || has_loop(descriptors) || has_module()) {
+        if uncancelled(|| !can_look() || MADE.has_loop(is_loop) || has_module()) {
             known.at_work.store(true, Ordering::Relaxed);
         }
     }
@@ -110,16 +111,59 @@ fn may_be_loop(descriptor: c_int) -> bool {
     unsafe { libc::fcntl(descriptor, libc::F_GETPIPE_SZ) < 0 }
 }
 
-/// Whether one of so many first descriptors is that of an event loop.
-fn has_loop(descriptors: c_int) -> bool {
-    (0..descriptors).filter(|&descriptor| may_be_loop(descriptor)).any(|descriptor| {
-        let path = path(descriptor);
-        let mut target = [0_u8; 32];
-        // SAFETY: `path` ends with a NUL, and as many bytes may be written as `target` has.
-        let length = unsafe { libc::readlink(path.as_ptr().cast(), target.as_mut_ptr().cast(), target.len()) };
-        let target = usize::try_from(length).ok().and_then(|length| target.get(..length)).unwrap_or_default();
-        matches!(target, b"anon_inode:[eventpoll]" | b"anon_inode:[io_uring]")
-    })
+/// Whether the descriptor is that of an event loop.
+fn is_loop(descriptor: c_int) -> bool {
+    if !may_be_loop(descriptor) {
+        return false;
+    }
+    let path = path(descriptor);
+    let mut target = [0_u8; 32];
+    // SAFETY: `path` ends with a NUL, and as many bytes may be written as `target` has.
+    let length = unsafe { libc::readlink(path.as_ptr().cast(), target.as_mut_ptr().cast(), target.len()) };
+    let target = usize::try_from(length).ok().and_then(|length| target.get(..length)).unwrap_or_default();
+    matches!(target, b"anon_inode:[eventpoll]" | b"anon_inode:[io_uring]")
+}
+
+/// Descriptors above the first [`DESCRIPTORS`] of epoll instances whose making was seen, until a look finds that they are none any
+/// more: so a look asks for a bounded number of descriptors, however high a program's go. If more are made from one look to the
+/// next, the latest are kept.
+struct Made {
+    /// 0 is none.
+    places: [AtomicI32; HIGH_ONES],
+    /// Where one is put next when all places are taken.
+    next: AtomicUsize,
+}
+
+impl Made {
+    const fn new() -> Self {
+        Self { places: [const { AtomicI32::new(0) }; HIGH_ONES], next: AtomicUsize::new(0) }
+    }
+
+    /// Atomics only: in a process without clients one system call more may be the end.
+    fn note(&self, descriptor: c_int) {
+        let has_it = |place: &AtomicI32| place.load(Ordering::Relaxed) == descriptor;
+        let takes_it =
+            |place: &AtomicI32| place.compare_exchange(0, descriptor, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if descriptor < DESCRIPTORS || self.places.iter().any(has_it) || self.places.iter().any(takes_it) {
+            return;
+        }
+        let next = self.next.fetch_add(1, Ordering::Relaxed) % HIGH_ONES;
+        self.places.iter().skip(next).take(1).for_each(|place| place.store(descriptor, Ordering::Relaxed));
+    }
+
+    /// Whether there is an event loop by what `is_loop` says of one descriptor. Those of `places` that are none are forgotten.
+    fn has_loop(&self, is_loop: impl Fn(c_int) -> bool) -> bool {
+        let holds_loop = |place: &AtomicI32| {
+            // Taken out first: another thread may close it meanwhile, make a loop of that number, and tell of it.
+            let descriptor = place.swap(0, Ordering::Relaxed);
+            let is_one = descriptor != 0 && is_loop(descriptor);
+            if is_one {
+                self.note(descriptor);
+            }
+            is_one
+        };
+        (0..DESCRIPTORS).any(&is_loop) || self.places.iter().any(holds_loop)
+    }
 }
 
 /// `/proc/self/fd/<descriptor>`, with a NUL behind it.
@@ -162,16 +206,66 @@ mod tests {
         }
     }
 
+    /// Which descriptors above the first ones a look asks for, where only `loops` are such.
+    fn high_ones_asked(made: &Made, loops: &[c_int]) -> Vec<c_int> {
+        let asked = std::cell::RefCell::new(Vec::new());
+        let has_loop = made.has_loop(|descriptor| {
+            asked.borrow_mut().push(descriptor);
+            loops.contains(&descriptor)
+        });
+        let mut asked = asked.into_inner();
+        let high = asked.split_off(DESCRIPTORS as usize);
+        assert!(asked.into_iter().eq(0..DESCRIPTORS) && has_loop == high.iter().any(|one| loops.contains(one)));
+        high
+    }
+
+    #[test]
+    fn a_look_asks_for_few_descriptors_however_high_those_of_epoll_instances_were() {
+        let made = Made::new();
+        assert!(high_ones_asked(&made, &[]).is_empty());
+        for descriptor in [-1, 3, 255, 19_000, 19_000, 500_000, c_int::MAX] {
+            made.note(descriptor);
+        }
+        assert_eq!(high_ones_asked(&made, &[]), [19_000, 500_000, c_int::MAX]);
+        assert!(high_ones_asked(&made, &[]).is_empty(), "they were none any more");
+        for descriptor in 1000..3000 {
+            made.note(descriptor);
+        }
+        let latest = (3000 - HIGH_ONES as c_int..3000).collect::<Vec<_>>();
+        let mut asked = high_ones_asked(&made, &[]);
+        asked.sort_unstable();
+        assert_eq!(asked, latest);
+    }
+
+    #[test]
+    fn a_high_one_that_is_an_event_loop_is_asked_for_until_it_is_none() {
+        let made = Made::new();
+        for round in 0..3 {
+            (1000..1020).for_each(|short_lived| made.note(short_lived));
+            made.note(900);
+            let asked = high_ones_asked(&made, &[900]);
+            assert_eq!(asked.iter().filter(|one| **one == 900).count(), 1, "round {round}: {asked:?}");
+        }
+        assert!(high_ones_asked(&made, &[]).contains(&900));
+        assert!(high_ones_asked(&made, &[]).is_empty());
+    }
+
     /// One test: descriptors and what is known are the process's.
     #[test]
     fn an_epoll_instance_is_an_event_loop() {
-        assert!(!has_loop(DESCRIPTORS));
-        // SAFETY: makes a descriptor, and closes it.
+        let made = Made::new();
+        assert!(!made.has_loop(is_loop));
+        // SAFETY: makes descriptors, and closes them.
         unsafe {
             let epoll = libc::epoll_create1(libc::EPOLL_CLOEXEC);
-            assert!(epoll >= 0 && has_loop(epoll + 1) && !has_loop(epoll));
+            let high = libc::fcntl(epoll, libc::F_DUPFD_CLOEXEC, 300);
+            assert!(epoll >= 0 && high >= 300 && is_loop(epoll) && made.has_loop(is_loop));
             libc::close(epoll);
-            assert!(!may_be_loop(epoll));
+            assert!(!may_be_loop(epoll) && !made.has_loop(is_loop));
+            made.note(high);
+            assert!(made.has_loop(is_loop) && made.has_loop(is_loop), "it stays as long as it is one");
+            libc::close(high);
+            assert!(!made.has_loop(is_loop));
         }
         assert!(!has_module() && can_look());
     }
