@@ -104,6 +104,39 @@ fn the_standard_streams_are_written_when_they_are_named() {
     }
 }
 
+/// Without the look at the descriptor in `plugins/kit/src/own_descriptor.rs` this writes into a file of the program's, or closes it.
+#[test]
+fn a_program_that_closes_the_descriptor_and_opens_a_file_of_its_own_gets_no_line_and_loses_no_file() {
+    if is_child() {
+        let path = child::given("SPANS");
+        let backend: File = create(&serde_json::json!({ "path": path })).unwrap();
+        let is_it = |target: &str| target == path;
+        let of_program = || tempfile::tempfile().unwrap().into();
+        for _ in 0..2 {
+            export(&backend, &sample_spans::order_and_payment()).unwrap();
+            let taken_over = child::take_over(is_it, of_program);
+            assert_eq!(taken_over.len(), 1);
+            export(&backend, &sample_spans::order_and_payment()).unwrap();
+            // Closed, and nobody's.
+            drop(child::take_over(is_it, of_program));
+            backend.flush(LIMIT).unwrap();
+            export(&backend, &sample_spans::order_and_payment()).unwrap();
+            for file in taken_over.into_iter().map(std::fs::File::from) {
+                assert_eq!(file.metadata().unwrap().len(), 0);
+            }
+        }
+        let taken_over = child::take_over(is_it, of_program);
+        drop(backend);
+        assert_eq!(std::fs::File::from(taken_over.into_iter().next().unwrap()).metadata().unwrap().len(), 0);
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("spans.jsonl");
+    let name = "a_program_that_closes_the_descriptor_and_opens_a_file_of_its_own_gets_no_line_and_loses_no_file";
+    run(child(name).env("SPANS", &path)).expect_success();
+    assert_eq!(lines(&path).len(), 6);
+}
+
 #[test]
 fn each_span_is_a_line_for_people_and_they_are_rotated_as_others_are() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,8 +1,9 @@
 //! A part of a test in a process of its own: for what may abort, hang or fork, and for what is decided once per process.
 
 use std::io::Read;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -118,6 +119,26 @@ pub fn kafka() -> ClientConfig {
 /// What the test gave to this child under `name`.
 pub fn given(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("the test gives {name}"))
+}
+
+/// What a program does in a child that closes what it does not know: each descriptor of which `/proc/self/fd` says what `is_it` says
+/// yes to gets closed, and its number is that of one of `make` from then on. Those are returned, and the program's to close.
+pub fn take_over(is_it: impl Fn(&str) -> bool, mut make: impl FnMut() -> OwnedFd) -> Vec<OwnedFd> {
+    assert!(is_child());
+    let of_process = std::fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().path());
+    // Read to its end first: the reading has a descriptor too.
+    let links: Vec<_> = of_process.filter_map(|link| Some((std::fs::read_link(&link).ok()?, link))).collect();
+    let found = links.into_iter().filter(|(target, _)| is_it(&target.to_string_lossy()));
+    let take_over = |(_, link): (PathBuf, PathBuf)| {
+        let number = link.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        let ours = make();
+        // SAFETY: the number is what is tried: who believes that it is still his has to find out that it is not.
+        unsafe {
+            assert_eq!(libc::dup2(ours.as_raw_fd(), number), number);
+            OwnedFd::from_raw_fd(number)
+        }
+    };
+    found.map(take_over).collect()
 }
 
 /// The command, without the variables of this process that configure tracing: to be called before others are set.

@@ -1,9 +1,9 @@
 //! A file of lines that is rotated by size.
 
 use std::fmt::Display;
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,14 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use tracer_plugin_api::BackendError;
-use tracer_plugin_kit::Counters;
+use tracer_plugin_kit::{Counters, OwnDescriptor};
 
 /// `PATH`, and its older parts `PATH.1` (the newest of them) to `PATH.<max_files - 1>`.
 ///
 /// Several backends may write to it, of one process or of many (forked workers): each line is written, and each rotation
 /// done, by whoever holds the lock of the file that has the path at that moment. If someone else moves it away
-/// (logrotate), a new one is begun at the next line.
+/// (logrotate), a new one is begun at the next line. A program may close the descriptor, and give its number to a file of its own:
+/// then that one is let alone, and the path opened again.
 #[derive(Debug)]
 pub(crate) struct RotatedFile {
     path: PathBuf,
@@ -27,13 +28,16 @@ pub(crate) struct RotatedFile {
     open: Option<OpenFile>,
 }
 
-#[derive(Debug)]
-struct OpenFile {
-    file: File,
-    /// As of the last look, and nobody else's to change while it is locked.
-    length: u64,
-    /// Device and inode, to notice that the path has become another file.
-    identity: (u64, u64),
+type OpenFile = OwnDescriptor<File>;
+
+/// What became of lines.
+#[derive(PartialEq)]
+enum Written {
+    Whole,
+    /// The path is another file's now: there they are to be written.
+    Elsewhere,
+    /// Others hold the file.
+    Locked,
 }
 
 impl RotatedFile {
@@ -63,35 +67,51 @@ impl RotatedFile {
         counters: &Counters,
     ) -> Result<(), BackendError> {
         let give_up = Instant::now() + patience;
-        loop {
-            let (path, max_bytes) = (self.path.clone(), self.max_bytes);
-            let file =
-                self.current(counters)?.file.try_clone().map_err(|error| failed("opened", path.display(), &error))?;
-            let Some(_lock) = Lock::take(&file, give_up).map_err(|error| failed("locked", path.display(), &error))?
-            else {
-                return Err(BackendError::retryable(format!("{} is locked by another process", path.display())));
-            };
-            // Whoever had the lock before may have rotated it.
+        for round in 0_u32.. {
+            // The second round is for a rotation, or a file that another has rotated.
+            if round > 1 {
+                if Instant::now() >= give_up {
+                    break;
+                }
+                std::thread::sleep(PAUSE);
+            }
             let open = self.current(counters)?;
-            let locked = file.metadata().map_err(|error| failed("written", path.display(), &error))?;
-            if open.identity != identity(&locked) {
-                continue;
+            let written = self.write_locked(&open, lines, give_up)?;
+            if written != Written::Elsewhere {
+                self.open = Some(open);
             }
-            if open.length > 0 && open.length.saturating_add(lines.len() as u64) > max_bytes {
-                self.rotate()?;
-                continue;
+            match written {
+                Written::Whole => return Ok(()),
+                Written::Elsewhere => {}
+                Written::Locked => {
+                    let message = format!("{} is locked by another process", self.path.display());
+                    return Err(BackendError::retryable(message));
+                }
             }
-            return append(&mut open.file, open.length, lines).map_err(|error| {
-                self.open = None;
-                failed("written", path.display(), &error)
-            });
         }
+        Err(BackendError::retryable(format!("{} is another file at each look", self.path.display())))
+    }
+
+    fn write_locked(&self, open: &OpenFile, lines: &[u8], give_up: Instant) -> Result<Written, BackendError> {
+        let lock = Lock::take(open, give_up).map_err(|error| failed("locked", self.path.display(), &error))?;
+        let Some(_lock) = lock else { return Ok(Written::Locked) };
+        // Whoever had the lock before may have rotated it.
+        let Some((mut file, length)) = self.in_place(open) else { return Ok(Written::Elsewhere) };
+        if length > 0 && length.saturating_add(lines.len() as u64) > self.max_bytes {
+            self.rotate()?;
+            return Ok(Written::Elsewhere);
+        }
+        append(&mut file, length, lines).map_err(|error| failed("written", self.path.display(), &error))?;
+        Ok(Written::Whole)
     }
 
     /// Waits until the lines are on the disk.
     pub(crate) fn sync(&mut self) -> Result<(), BackendError> {
-        let Some(open) = &self.open else { return Ok(()) };
-        match open.file.sync_data() {
+        let Some(mut last) = self.open.take() else { return Ok(()) };
+        if last.get().is_none() {
+            last = open(&self.path).map_err(|error| failed("opened", self.path.display(), &error))?;
+        }
+        match self.open.insert(last).get().map_or(Ok(()), File::sync_data) {
             Ok(()) => Ok(()),
             // What cannot be synced (a pipe, /dev/null) holds nothing back.
             Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
@@ -99,23 +119,24 @@ impl RotatedFile {
         }
     }
 
-    fn current(&mut self, counters: &Counters) -> Result<&mut OpenFile, BackendError> {
-        let there = std::fs::metadata(&self.path).ok();
-        let still_ours = self.open.take().zip(there).filter(|(open, there)| open.identity == identity(there));
-        let open = match still_ours {
-            Some((open, there)) => OpenFile { length: there.len(), ..open },
-            None => {
-                let open = open(&self.path).map_err(|error| failed("opened", self.path.display(), &error))?;
-                counters.connected();
-                open
-            }
-        };
-        Ok(self.open.insert(open))
+    /// The file that has the path, open.
+    fn current(&mut self, counters: &Counters) -> Result<OpenFile, BackendError> {
+        if let Some(open) = self.open.take().filter(|open| self.in_place(open).is_some()) {
+            return Ok(open);
+        }
+        let open = open(&self.path).map_err(|error| failed("opened", self.path.display(), &error))?;
+        counters.connected();
+        Ok(open)
+    }
+
+    /// The file and its length, if it is what has the path, and its descriptor still its own.
+    fn in_place<'a>(&self, open: &'a OpenFile) -> Option<(&'a File, u64)> {
+        let there = std::fs::metadata(&self.path).ok().filter(|there| open.is(there))?;
+        Some((open.get()?, there.len()))
     }
 
     /// `PATH.1` becomes `PATH.2` and so on; the oldest goes.
-    fn rotate(&mut self) -> Result<(), BackendError> {
-        self.open = None;
+    fn rotate(&self) -> Result<(), BackendError> {
         let older = |n: u32| {
             let mut name = self.path.clone().into_os_string();
             name.push(format!(".{n}"));
@@ -132,15 +153,16 @@ impl RotatedFile {
 }
 
 /// The lock of a file, until it is dropped: `flock`, which a crashed process gives back.
-struct Lock<'a>(Option<&'a File>);
+struct Lock<'a>(Option<&'a OpenFile>);
 
 impl<'a> Lock<'a> {
     /// `None`: others hold it until `give_up`.
-    fn take(file: &'a File, give_up: Instant) -> std::io::Result<Option<Self>> {
+    fn take(open: &'a OpenFile, give_up: Instant) -> std::io::Result<Option<Self>> {
         let mut pause = Duration::from_micros(50);
         loop {
+            let Some(file) = open.get() else { return Err(Errno::BADF.into()) };
             match flock(file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Some(Self(Some(file)))),
+                Ok(()) => return Ok(Some(Self(Some(open)))),
                 Err(Errno::WOULDBLOCK) if Instant::now() >= give_up => return Ok(None),
                 Err(Errno::WOULDBLOCK) => {
                     std::thread::sleep(pause);
@@ -158,18 +180,12 @@ impl<'a> Lock<'a> {
 impl Drop for Lock<'_> {
     fn drop(&mut self) {
         // Said, not left to the closing: a fork has a copy of the descriptor. It fails for what is not locked only.
-        let _ = self.0.map(|file| flock(file, FlockOperation::Unlock));
+        let _ = self.0.and_then(OwnDescriptor::get).map(|file| flock(file, FlockOperation::Unlock));
     }
 }
 
-fn identity(metadata: &Metadata) -> (u64, u64) {
-    (metadata.dev(), metadata.ino())
-}
-
 fn open(path: &Path) -> std::io::Result<OpenFile> {
-    let file = OpenOptions::new().append(true).create(true).mode(FOR_OWNER_AND_GROUP).open(path)?;
-    let metadata = file.metadata()?;
-    Ok(OpenFile { length: metadata.len(), identity: identity(&metadata), file })
+    OwnDescriptor::new(OpenOptions::new().append(true).create(true).mode(FOR_OWNER_AND_GROUP).open(path)?)
 }
 
 /// Writes at the end, or leaves the file as long as it was.
@@ -187,7 +203,7 @@ trait Tail: Write {
     fn cut_to(&mut self, length: u64) -> std::io::Result<()>;
 }
 
-impl Tail for File {
+impl Tail for &File {
     fn cut_to(&mut self, length: u64) -> std::io::Result<()> {
         self.set_len(length)
     }
@@ -212,6 +228,9 @@ fn remove(path: &Path) -> Result<(), BackendError> {
 pub(crate) fn failed(what: &str, place: impl Display, error: &std::io::Error) -> BackendError {
     BackendError::retryable(format!("{place} cannot be {what}: {error}"))
 }
+
+/// From one look at a file that is another one each time to the next.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Spans may hold message keys and the like: not for everyone on the machine.
 const FOR_OWNER_AND_GROUP: u32 = 0o640;
@@ -338,7 +357,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("spans");
         let mut file = RotatedFile::new(path.clone(), 1000, 2);
-        let other = File::create(&path).unwrap();
+        let other = open(&path).unwrap();
         let lock = Lock::take(&other, Instant::now()).unwrap().unwrap();
         let error = file.write_lines(b"x\n", Duration::from_millis(20), &Counters::default()).unwrap_err();
         assert_eq!(error.kind(), BackendErrorKind::Retryable);
@@ -372,7 +391,7 @@ mod tests {
 
     impl Tail for AlmostFull {
         fn cut_to(&mut self, length: u64) -> std::io::Result<()> {
-            self.0.cut_to(length)
+            self.0.set_len(length)
         }
     }
 
