@@ -6,10 +6,11 @@
 
 use std::path::PathBuf;
 
+use words::fake_librdkafka::Workshop;
 use words::foreign::{PAYING, PYTHON_OF_SHAPES, c_program, python_with};
 use words::kafka::Kafka;
 use words::receivers::ReceivedSpan;
-use words::{Traced, WayIn, run};
+use words::{Traced, WayIn, draw_traces, run};
 
 const ORDERS: usize = 10;
 
@@ -160,5 +161,29 @@ fn what_coroutines_send_that_take_turns_on_a_thread_begins_traces() {
     let Some(program) = c_program(folder.path(), "cpp/coroutines.cpp", &["-std=c++20"]) else { return };
     for way in WayIn::EACH {
         assert_eq!(shape(way, &program, &[]), none(), "{way:?}");
+    }
+}
+
+/// Without `Moment` in `resolver/src/clock.rs` the first payment begins a trace after a step forwards, and the second one is under
+/// its order, for one was seen to take 200 seconds; after a step backwards lengths are lost.
+#[test]
+fn a_step_of_the_system_s_clock_changes_no_parent_and_no_length() {
+    let Some(workshop) = Workshop::open() else { return };
+    let program = workshop.build_linked("program", &["-rdynamic", "setting_clock.c"]);
+    for (way, step) in WayIn::EACH.into_iter().flat_map(|way| [(way, "200"), (way, "-200")]) {
+        let traced = Traced::start(&[], "[services.shop]\ntopics = [\"*\"]\n");
+        run(traced.command(way, &program).arg(step)).expect_success();
+        let spans = traced.spans();
+        let mut payments: Vec<_> = spans.iter().filter(|span| span.name == "send payments").collect();
+        payments.sort_by_key(|payment| payment.parent_span_id.is_empty());
+        let [paid, paid_late] = &*payments else { panic!("{way:?} {step}: {}", draw_traces(&spans)) };
+        assert!(paid_late.parent_span_id.is_empty(), "{way:?} {step}: {}", draw_traces(&spans));
+        let order = spans.iter().find(|span| span.span_id == paid.parent_span_id);
+        let order = order.unwrap_or_else(|| panic!("{way:?} {step}: {}", draw_traces(&spans)));
+        let took = order.end_unix_nano.saturating_sub(order.start_unix_nano) / 1_000_000;
+        // By property the order's span has left by then after a step forwards: nobody has claimed it for 200 seconds.
+        if (way, step) != (WayIn::Property, "200") {
+            assert!((900..100_000).contains(&took), "{way:?} {step}: {took} ms");
+        }
     }
 }

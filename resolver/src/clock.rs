@@ -20,6 +20,44 @@ pub(crate) fn unix_nanos() -> u64 {
     counter::unix_nanos().unwrap_or_else(system_nanos)
 }
 
+/// A moment, and how long ago it was, whatever became of the system's clock meanwhile. Reads one clock where that is the
+/// processor's counter, else two.
+#[derive(Clone, Copy)]
+pub(crate) struct Moment {
+    /// Nanoseconds since the Unix epoch.
+    pub(crate) unix_nanos: u64,
+    mark: Mark,
+}
+
+#[derive(Clone, Copy)]
+enum Mark {
+    /// As by [`ticks`].
+    Ticks(u64),
+    /// As by [`monotonic_nanos`].
+    Nanos(u64),
+}
+
+impl Moment {
+    #[inline]
+    pub(crate) fn now() -> Self {
+        match counter::now() {
+            Some((unix_nanos, ticks)) => Self { unix_nanos, mark: Mark::Ticks(ticks) },
+            None => Self { unix_nanos: system_nanos(), mark: Mark::Nanos(monotonic_nanos()) },
+        }
+    }
+
+    /// In nanoseconds.
+    #[inline]
+    pub(crate) fn elapsed(self) -> u64 {
+        match self.mark {
+            // Without an anchor any more, its length cannot be told but by the system's clock.
+            Mark::Ticks(ticks) => counter::now_and_since(ticks)
+                .map_or_else(|| system_nanos().saturating_sub(self.unix_nanos), |(_, since)| since),
+            Mark::Nanos(nanos) => monotonic_nanos().saturating_sub(nanos),
+        }
+    }
+}
+
 /// Nanoseconds of a clock that never goes back, from an origin of its own.
 pub(crate) fn monotonic_nanos() -> u64 {
     static ORIGIN: OnceLock<Instant> = OnceLock::new();
@@ -96,6 +134,12 @@ mod counter {
         ANCHOR.unix_nanos(now_ticks)
     }
 
+    /// And the counter's reading by which it is known.
+    #[inline]
+    pub(super) fn now() -> Option<(u64, u64)> {
+        ANCHOR.now(now_ticks)
+    }
+
     #[inline]
     pub(super) fn ticks() -> u64 {
         if ANCHOR.is_set() { now_ticks() } else { 0 }
@@ -159,9 +203,15 @@ mod counter {
 
         #[inline]
         pub(super) fn unix_nanos(&self, now: impl FnOnce() -> u64) -> Option<u64> {
+            self.now(now).map(|(nanos, _)| nanos)
+        }
+
+        #[inline]
+        fn now(&self, now: impl FnOnce() -> u64) -> Option<(u64, u64)> {
             let (ticks, nanos, scale) = self.read()?;
-            let passed = scaled(now().wrapping_sub(ticks), scale);
-            (passed < VALID_NANOS).then(|| nanos.wrapping_add(passed))
+            let now = now();
+            let passed = scaled(now.wrapping_sub(ticks), scale);
+            (passed < VALID_NANOS).then(|| (nanos.wrapping_add(passed), now))
         }
 
         #[inline]
@@ -236,6 +286,10 @@ mod counter {
 #[cfg(not(target_arch = "x86_64"))]
 mod counter {
     pub(super) fn unix_nanos() -> Option<u64> {
+        None
+    }
+
+    pub(super) fn now() -> Option<(u64, u64)> {
         None
     }
 

@@ -20,7 +20,7 @@ use super::{event_loops, thread_habits};
 use crate::batch::{
     CLAIM_WINDOW, FinishedSpan, Pipeline, SpanFlags, SpanKind, TimeInQueue, TraceStateField, WaitingPlace,
 };
-use crate::clock;
+use crate::clock::{self, Moment};
 use crate::config::{Ambient, Propagator, Relation};
 use crate::host;
 use crate::metrics::Series;
@@ -65,7 +65,8 @@ impl Client {
             return self.pass_on(number, route, traced, message, headers.as_ref(), &incoming);
         }
         let batch = |now| self.batch_of(number, now, (route, traced), message, &incoming);
-        let (mut span, verdict) = consumer_span(traced, &incoming, batch);
+        let now = Moment::now();
+        let (mut span, verdict) = consumer_span(traced, &incoming, now.unix_nanos, batch);
         span.partition = message.partition();
         span.offset = message.offset();
         span.flags.set_if(SpanFlags::TOMBSTONE, message.is_tombstone());
@@ -116,7 +117,7 @@ impl Client {
                 is_answer: is_answer(&incoming),
                 client: self.address,
                 window: self.window(number),
-                ..CurrentMessage::new(context, span.start, number)
+                ..CurrentMessage::new(context, now, number)
             };
             current_message::begin(current, trace_state, &mut baggage_of(traced, headers.as_ref()));
         }
@@ -201,8 +202,8 @@ impl Client {
         if context.is_none() && traced.measured.is_none() {
             return;
         }
-        let now = clock::unix_nanos();
-        let Some(alone) = self.handed_over_alone(now) else { return };
+        let now = Moment::now();
+        let Some(alone) = self.handed_over_alone(now.unix_nanos) else { return };
         let waits = traced.measured.as_ref().and_then(|_| self.hold_measured(route, traced, message, &alone));
         let is_ambient = context.is_some();
         let context = context.unwrap_or(NO_CONTEXT);
@@ -319,15 +320,15 @@ fn baggage_of<'a>(traced: &Traced, headers: Option<&Headers<'a>>) -> impl Iterat
     headers.filter(|headers| takes && headers.have_baggage()).into_iter().flat_map(Headers::baggage)
 }
 
-/// The span of a consumed message: by `relation` a child of the span that sent it, a new trace with a link to it, or a child
+/// The span of a message that is consumed at `now`: by `relation` a child of the span that sent it, a new trace with a link to it, or a child
 /// of that of the call that hands over its `batch`, with that link too.
 #[inline]
 pub(super) fn consumer_span(
     traced: &Traced,
     incoming: &Incoming<'_>,
+    now: u64,
     batch: impl FnOnce(u64) -> Option<CallSpan>,
 ) -> (FinishedSpan, Verdict) {
-    let now = clock::unix_nanos();
     let mut span = FinishedSpan {
         span_id: new_span_id(),
         start: now,

@@ -17,7 +17,7 @@ use super::incoming::{Incoming, repeats};
 use super::poll_counts::Poll;
 use super::{client_handles, event_loops, thread_habits};
 use crate::batch::{CLAIM_WINDOW, EndedBy, FinishedSpan, Pipeline, WaitingPlace};
-use crate::clock;
+use crate::clock::Moment;
 use crate::per_process;
 use crate::propagation::{SpanContext, join_baggage};
 use crate::tracer::sampler::ParentSampling;
@@ -37,8 +37,8 @@ pub(super) struct CurrentMessage {
     pub brought: Option<SpanContext>,
     /// Where its span waits, if it has one that is recorded.
     pub waits: Option<WaitingPlace>,
-    /// When it was handed over, in nanoseconds since the Unix epoch.
-    pub since: u64,
+    /// When it was handed over.
+    pub since: Moment,
     /// By which poll, where polls are seen.
     pub poll: Option<Poll>,
     /// The number of the consumer that handed it over.
@@ -64,7 +64,7 @@ thread_local!(static SENT_UNDER: Cell<u32> = const { Cell::new(0) });
 thread_local!(static CARRIED: RefCell<Carried> = const { RefCell::new(Carried { trace_state: Vec::new(), baggage: Vec::new() }) });
 
 impl CurrentMessage {
-    pub(super) fn new(context: SpanContext, since: u64, consumer: u64) -> Self {
+    pub(super) fn new(context: SpanContext, since: Moment, consumer: u64) -> Self {
         Self {
             context,
             is_ambient: true,
@@ -88,8 +88,15 @@ impl CurrentMessage {
         }
     }
 
-    /// Whether a send that says nothing itself, `habitual` as far as the thread's habits go, is taken to follow from it.
-    fn is_cause(&self, now: u64, habitual: bool) -> bool {
+    /// When its processing ends that has lasted for so many nanoseconds: on the clock by which it began, should that have been set
+    /// meanwhile.
+    pub(super) fn until(&self, lasted: u64) -> u64 {
+        self.since.unix_nanos.saturating_add(lasted)
+    }
+
+    /// Whether a send that says nothing itself, `lasted` nanoseconds after it was handed over, is taken to follow from it;
+    /// `habitual`: as far as the thread's habits go.
+    fn is_cause(&self, lasted: u64, habitual: bool) -> bool {
         // Without polls, or where threads of a pool take turns at them, nothing tells that the thread has gone on to other
         // things, but that it takes long.
         let unseen = CLAIM_WINDOW.as_nanos() as u64;
@@ -97,7 +104,7 @@ impl CurrentMessage {
         habitual
             && !self.is_answer
             && !event_loops::at_work()
-            && now.saturating_sub(self.since) <= window
+            && lasted <= window
             && client_handles::lives(self.consumer)
     }
 
@@ -180,10 +187,10 @@ pub(super) fn with_ambient<T>(
     if !message.is_ambient || message.generation != per_process::generation() {
         return None;
     }
-    let now = clock::unix_nanos();
+    let lasted = message.since.elapsed();
     let belongs = match forwarded {
         Some(header) => repeats(header, &message.context, message.brought.as_ref()),
-        None => message.is_cause(now, habitual),
+        None => message.is_cause(lasted, habitual),
     };
     if !belongs {
         return None;
@@ -194,7 +201,7 @@ pub(super) fn with_ambient<T>(
         .ok()
         .flatten()?;
     if let (Some(place), Some(received_spans), true) = (message.waits, Pipeline::current().received_spans(), habitual) {
-        received_spans.prolong(place, now, EndedBy::Send);
+        received_spans.prolong(place, message.until(lasted), EndedBy::Send);
     }
     if guessed {
         count(topic);
@@ -206,7 +213,7 @@ pub(super) fn with_ambient<T>(
 /// of them it is for is not guessed.
 pub(super) fn with_ambient_of_refused<T>(with: impl FnOnce(&Incoming<'_>) -> T) -> Option<T> {
     let message = peek().filter(|message| message.is_ambient)?;
-    if !message.is_cause(clock::unix_nanos(), thread_habits::is_at_one(message.consumer)) {
+    if !message.is_cause(message.since.elapsed(), thread_habits::is_at_one(message.consumer)) {
         return None;
     }
     let lend =

@@ -14,7 +14,6 @@ use super::current_message::{self, CurrentMessage};
 use super::poll_counts::Poll;
 use super::thread_habits;
 use crate::batch::EndedBy;
-use crate::clock;
 
 /// What a call may hand over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,13 +34,13 @@ pub fn polling<T>(source: usize, hands: Hands, poll: impl FnOnce() -> T) -> T {
     contain_panic_of_message(|| {
         let Some(message) = current_message::take() else { return };
         let alone = message.poll.is_some_and(Poll::is_latest);
-        let now = clock::unix_nanos();
+        let lasted = message.since.elapsed();
         if alone {
-            thread_habits::took(message.consumer, now.saturating_sub(message.since));
+            thread_habits::took(message.consumer, lasted);
         }
         message.ends(|span| {
             if alone {
-                span.ends(now, EndedBy::Poll);
+                span.ends(message.until(lasted), EndedBy::Poll);
             }
         });
     });
@@ -62,7 +61,7 @@ pub fn closing<T>(source: usize, close: impl FnOnce() -> T) -> T {
                 let seen = message.poll.is_some();
                 message.ends(|span| {
                     if seen {
-                        span.ends(clock::unix_nanos(), EndedBy::Close);
+                        span.ends(message.until(message.since.elapsed()), EndedBy::Close);
                     }
                 });
             }

@@ -330,7 +330,7 @@ fn unclaimed<'a>(
     let extracted = extract(headers.clone(), &traced.extract, buffer);
     let incoming = Incoming::of(&extracted);
     let handed_over = |_now| late_messages::batch_of(&traced.origin, place.topic_hash, place.partition, place.offset);
-    let (mut span, verdict) = consumer_span(traced, &incoming, handed_over);
+    let (mut span, verdict) = consumer_span(traced, &incoming, clock::unix_nanos(), handed_over);
     span.partition = place.partition;
     span.offset = place.offset;
     let mut own = TraceStateBuffer::new();

@@ -11,7 +11,7 @@ use super::commits::{Committed, committed};
 use super::contain_panic::contain_panic;
 use super::kafka_api::{RdKafkaError, RdKafkaTopicPartitionList};
 use super::route::topic_hash;
-use crate::clock;
+use crate::clock::{self, Moment};
 use crate::stack_room::{Lent, with_room};
 
 /// The calling thread sends `offsets` with a transaction, for the consumers of this group, by `send`; `error` is what came of
@@ -29,7 +29,7 @@ pub unsafe fn sending_offsets<T>(
     send: impl FnOnce() -> T,
     error: impl FnOnce(&T) -> RdKafkaError,
 ) -> T {
-    let begun = clock::unix_nanos();
+    let begun = Moment::now();
     let call = Call::begin();
     let result = send();
     if call.is_outermost() {
@@ -37,6 +37,8 @@ pub unsafe fn sending_offsets<T>(
             if consumers().is_empty() {
                 return;
             }
+            // By the clock that its end is read from, should that have been set meanwhile.
+            let begun = clock::unix_nanos().saturating_sub(begun.elapsed());
             let (group, err) = (group(), error(&result));
             // SAFETY: as the caller says; this thread waits.
             let lent = unsafe { Lent::new(offsets) };
