@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use tracer_plugin_api::{Backend as _, ErrorKind};
 use tracer_plugin_jaeger::Jaeger;
-use words::LIMIT;
 use words::backend::{create, export, export_bytes};
 use words::receivers::{HttpServer, JaegerReceiver, ReceivedLink, ReceivedSpan, Reply};
 use words::sample_spans::{self, START};
+use words::{LIMIT, child, is_child, run};
 
 /// Backends that send there, by each of the three transports.
 fn by_otlp(jaeger: &JaegerReceiver) -> Jaeger {
@@ -235,5 +235,27 @@ fn a_span_without_ids_does_not_keep_the_others_back() {
         let error = export(backend, &batch).unwrap_err();
         assert_eq!((error.kind(), error.rejected_items()), (ErrorKind::Partial, 1));
     }
+    assert_eq!(jaeger.wait_for(4, LIMIT).len(), 4);
+}
+
+/// Without the look at the socket in `plugins/kit/src/own_descriptor.rs` the program's peer gets a packet.
+#[test]
+fn a_program_that_closes_the_socket_and_opens_one_of_its_own_gets_no_packet_on_it() {
+    let name = "a_program_that_closes_the_socket_and_opens_one_of_its_own_gets_no_packet_on_it";
+    if is_child() {
+        let config = serde_json::json!({"transport": "thrift_udp", "endpoint": child::given("AGENT")});
+        let backend: Jaeger = create(&config).unwrap();
+        export(&backend, &sample_spans::order_and_payment()).unwrap();
+        let programs = child::take_over_sockets();
+        assert_eq!(programs.len(), 1);
+        export(&backend, &sample_spans::order_and_payment()).unwrap();
+        programs.into_iter().for_each(child::ProgramsSocket::assert_untouched);
+        let programs = child::take_over_sockets();
+        drop(backend);
+        programs.into_iter().for_each(child::ProgramsSocket::assert_untouched);
+        return;
+    }
+    let jaeger = JaegerReceiver::start().unwrap();
+    run(child(name).env("AGENT", jaeger.agent_endpoint())).expect_success();
     assert_eq!(jaeger.wait_for(4, LIMIT).len(), 4);
 }

@@ -1,7 +1,8 @@
 //! A part of a test in a process of its own: for what may abort, hang or fork, and for what is decided once per process.
 
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -139,6 +140,39 @@ pub fn take_over(is_it: impl Fn(&str) -> bool, mut make: impl FnMut() -> OwnedFd
         }
     };
     found.map(take_over).collect()
+}
+
+/// A socket of the program's that has the number of one that it has closed.
+pub struct ProgramsSocket {
+    own: UnixStream,
+    peer: UnixStream,
+}
+
+/// [`take_over`] of all sockets, by connected ones of the program's with a word that waits to be read.
+pub fn take_over_sockets() -> Vec<ProgramsSocket> {
+    let mut peers = Vec::new();
+    let own = take_over(
+        |target| target.starts_with("socket:"),
+        || {
+            let (own, mut peer) = UnixStream::pair().unwrap();
+            peer.write_all(b"word").unwrap();
+            peers.push(peer);
+            own.into()
+        },
+    );
+    own.into_iter().map(UnixStream::from).zip(peers).map(|(own, peer)| ProgramsSocket { own, peer }).collect()
+}
+
+impl ProgramsSocket {
+    /// Panics if somebody else has written to it, has read from it, or has closed it.
+    pub fn assert_untouched(mut self) {
+        let (mut word, mut answer) = ([0; 4], Vec::new());
+        self.own.read_exact(&mut word).unwrap();
+        self.own.write_all(b"answer").unwrap();
+        drop(self.own);
+        self.peer.read_to_end(&mut answer).unwrap();
+        assert_eq!((&word, &*String::from_utf8_lossy(&answer)), (b"word", "answer"));
+    }
 }
 
 /// The command, without the variables of this process that configure tracing: to be called before others are set.

@@ -14,9 +14,10 @@ use std::sync::Arc;
 
 use tracer_plugin_kit::Counters;
 use ureq::unversioned::transport::{
-    Buffers, ConnectProxyConnector, ConnectionDetails, Connector, Either, NextTimeout, RustlsConnector, TcpConnector,
-    Transport,
+    Buffers, ConnectProxyConnector, ConnectionDetails, Connector, Either, NextTimeout, RustlsConnector, Transport,
 };
+
+use crate::tcp::TcpConnector;
 
 /// What the library below is told as an error of somebody else's, and gives back as it is.
 #[derive(Debug)]
@@ -35,7 +36,7 @@ thread_local!(pub(crate) static NEW_CONNECTION: Cell<bool> = const { Cell::new(f
 /// The way to the server, whose connections are counted; by a proxy if the configuration of the agent has one.
 pub(crate) fn connector(has_proxy: bool, counters: Arc<Counters>) -> impl Connector {
     ().chain(ThroughProxy(ConnectProxyConnector::default()))
-        .chain(TcpConnector::default())
+        .chain(TcpConnector)
         .chain(HearsOut)
         .chain(Handshake(RustlsConnector::default()))
         .chain(ToServer { has_proxy, counters })

@@ -24,6 +24,7 @@ mod proxy;
 mod retry_after;
 mod schema;
 mod settings;
+mod tcp;
 mod tls;
 mod tls_failure;
 

@@ -1,5 +1,6 @@
 //! The agent's UDP port: each packet one `emitBatch` call of some spans of one service.
 
+use std::io::ErrorKind;
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tracer_plugin_api::BackendError;
 use tracer_plugin_kit::spans::otlp::ResourceSpans;
-use tracer_plugin_kit::{Counters, Refused, look_up, spans};
+use tracer_plugin_kit::{Counters, OwnDescriptor, Refused, look_up, spans};
 
 use crate::jaeger_batch::{process, span, write_batch};
 use crate::pace::Pace;
@@ -19,8 +20,8 @@ pub(crate) struct Agent {
     settings: AgentSettings,
     counters: Arc<Counters>,
     /// Connected, so that an agent that is not there shows as an error. `None` before the first packet and after an
-    /// error: the name is looked up again then.
-    socket: Mutex<Option<Arc<UdpSocket>>>,
+    /// error: the name is looked up again then. So it is where the program has closed the socket.
+    socket: Mutex<Option<Arc<OwnDescriptor<UdpSocket>>>>,
     sequence: AtomicU32,
     pace: Mutex<Pace>,
 }
@@ -112,7 +113,8 @@ impl Agent {
 
     fn send_packet(&self, packet: &[u8], limit: Duration) -> Result<(), BackendError> {
         let socket = self.socket(limit)?;
-        match socket.send(packet) {
+        let sent = socket.get().ok_or_else(|| ErrorKind::NotConnected.into()).and_then(|socket| socket.send(packet));
+        match sent {
             Ok(bytes) => {
                 self.counters.bytes_sent(bytes);
                 Ok(())
@@ -124,12 +126,13 @@ impl Agent {
         }
     }
 
-    fn socket(&self, limit: Duration) -> Result<Arc<UdpSocket>, BackendError> {
+    fn socket(&self, limit: Duration) -> Result<Arc<OwnDescriptor<UdpSocket>>, BackendError> {
         let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(socket) = socket.as_ref() {
+        if let Some(socket) = socket.as_ref().filter(|socket| socket.get().is_some()) {
             return Ok(Arc::clone(socket));
         }
-        let connected = connect(self.settings.address.as_str(), limit).map_err(|error| self.failed(&error))?;
+        let connected = connect(self.settings.address.as_str(), limit).and_then(OwnDescriptor::new);
+        let connected = connected.map_err(|error| self.failed(&error))?;
         self.counters.connected();
         Ok(Arc::clone(socket.insert(Arc::new(connected))))
     }

@@ -39,9 +39,10 @@ pub(crate) fn drive<F: Future>(line: &Line, deadline: Instant, future: F) -> Opt
         wanted.set(PollFlags::IN, line.wants_to_read());
         wanted.set(PollFlags::OUT, line.wants_to_write());
         let left = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
-        match poll(&mut [PollFd::from_borrowed_fd(line.socket(), wanted)], Some(&left)) {
+        // No socket of ours: nothing will come of it.
+        let Ok(socket) = line.socket() else { return None };
+        match poll(&mut [PollFd::from_borrowed_fd(socket, wanted)], Some(&left)) {
             Ok(_) | Err(Errno::INTR) => {}
-            // No socket of ours: nothing will come of it.
             Err(_) => return None,
         }
     }

@@ -10,10 +10,11 @@ use std::task::{Context, Poll};
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use rustls::ClientConnection;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tracer_plugin_kit::OwnDescriptor;
 
 /// A socket that never blocks. Shared by the wire, which uses it, and whoever waits for it: one thread at a time.
 pub(crate) struct Line {
-    socket: OwnedFd,
+    socket: OwnDescriptor<OwnedFd>,
     wants_to_read: AtomicBool,
     wants_to_write: AtomicBool,
     told: Mutex<Told>,
@@ -32,15 +33,18 @@ impl Line {
     pub(crate) fn new(socket: OwnedFd) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&socket, true)?;
         Ok(Line {
-            socket,
+            socket: OwnDescriptor::new(socket)?,
             wants_to_read: AtomicBool::new(false),
             wants_to_write: AtomicBool::new(false),
             told: Mutex::default(),
         })
     }
 
-    pub(crate) fn socket(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+    /// # Errors
+    ///
+    /// The program has closed it.
+    pub(crate) fn socket(&self) -> io::Result<BorrowedFd<'_>> {
+        self.socket.get().map(AsFd::as_fd).ok_or_else(|| ErrorKind::NotConnected.into())
     }
 
     /// Relaxed, as all three flags: one thread at a time has the connection.
@@ -69,7 +73,7 @@ impl Line {
 impl Read for &Line {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         loop {
-            match recv(&self.socket, &mut *into, RecvFlags::empty()).map(|(read, _)| read).map_err(Error::from) {
+            match recv(self.socket()?, &mut *into, RecvFlags::empty()).map(|(read, _)| read).map_err(Error::from) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.wants_to_read.store(true, Ordering::Relaxed);
@@ -85,7 +89,7 @@ impl Write for &Line {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         loop {
             // A server that is gone is an error and no signal.
-            match send(&self.socket, bytes, SendFlags::NOSIGNAL).map_err(Error::from) {
+            match send(self.socket()?, bytes, SendFlags::NOSIGNAL).map_err(Error::from) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.wants_to_write.store(true, Ordering::Relaxed);

@@ -534,3 +534,24 @@ fn a_forked_child_connects_by_itself() {
 fn the_plugin_exports_its_entry_point_and_nothing_else() {
     assert_eq!(exported_symbols("otlp_grpc"), ["tracer_plugin_v1"]);
 }
+
+/// Without the look at the socket in `plugins/kit/src/own_descriptor.rs` the program's peer gets a request.
+#[test]
+fn a_program_that_closes_the_socket_and_opens_one_of_its_own_gets_no_request_on_it() {
+    let name = "a_program_that_closes_the_socket_and_opens_one_of_its_own_gets_no_request_on_it";
+    if is_child() {
+        let backend = backend_at(&child::given("COLLECTOR"));
+        export_two(&backend).unwrap();
+        let programs = child::take_over_sockets();
+        assert_eq!(programs.len(), 1);
+        export_two(&backend).unwrap();
+        programs.into_iter().for_each(child::ProgramsSocket::assert_untouched);
+        let programs = child::take_over_sockets();
+        drop(backend);
+        programs.into_iter().for_each(child::ProgramsSocket::assert_untouched);
+        return;
+    }
+    let server = server(|_| Outcome::ok());
+    run(child(name).env("COLLECTOR", server.url())).expect_success();
+    assert_eq!(server.calls().len(), 2);
+}
