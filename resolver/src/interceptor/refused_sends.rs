@@ -41,7 +41,7 @@ pub struct RefusedSend<'a> {
     pub is_tombstone: bool,
 }
 
-/// Topic handles that are known at a time; those of further ones are not.
+/// Topic handles of producers that live, known at a time; further ones are not.
 const MAX_TOPICS: usize = 20_000;
 
 static HAS_PRODUCERS: AtomicBool = AtomicBool::new(false);
@@ -52,6 +52,24 @@ struct Known {
     producers: HashMap<usize, ClientHandle>,
     /// The address of the `rd_kafka_t` that an `rd_kafka_topic_t` was last made for.
     topics: HashMap<usize, usize>,
+}
+
+impl Known {
+    fn topic_made(&mut self, client: usize, topic: usize, lives: impl Fn(u64) -> bool) {
+        let Self { producers, topics } = self;
+        let is_traced = |client: &usize| producers.get(client).is_some_and(|handle| lives(handle.number()));
+        if !is_traced(&client) {
+            // Its address may have been that of a traced producer's.
+            topics.remove(&topic);
+            return;
+        }
+        if topics.len() >= MAX_TOPICS && !topics.contains_key(&topic) {
+            topics.retain(|_, client| is_traced(client));
+        }
+        if topics.len() < MAX_TOPICS || topics.contains_key(&topic) {
+            topics.insert(topic, client);
+        }
+    }
 }
 
 /// A producer is there.
@@ -73,14 +91,7 @@ pub fn has_producers() -> bool {
 
 /// The producer `client` gave the application this handle of a topic. Both are addresses, and never followed.
 pub fn topic_made(client: usize, topic: usize) {
-    contain_panic(|| {
-        let mut known = known();
-        if known.producers.contains_key(&client)
-            && (known.topics.len() < MAX_TOPICS || known.topics.contains_key(&topic))
-        {
-            known.topics.insert(topic, client);
-        }
-    });
+    contain_panic(|| known().topic_made(client, topic, lives));
 }
 
 /// The producer that the application was given this handle of a topic by.
@@ -215,19 +226,32 @@ mod tests {
 
     /// One test: what is known is the process's.
     #[test]
-    fn what_is_known_is_of_traced_producers_and_bounded() {
-        let gone = ClientHandle::from_number(0);
+    fn producers_that_are_gone_are_forgotten() {
+        let gone = ClientHandle::from_number(u64::MAX);
         topic_made(0x1000, 0x10);
         assert_eq!(client_of_topic(0x10), None);
         // A program that makes a producer for each message.
         (1..10_000).for_each(|number| opened(number << 12, gone));
         assert!(known().producers.len() < 100);
-        opened(0x1000, gone);
-        opened(0x2000, gone);
-        (0..=MAX_TOPICS).for_each(|topic| topic_made(0x1000, topic));
-        assert_eq!((client_of_topic(MAX_TOPICS - 1), client_of_topic(MAX_TOPICS)), (Some(0x1000), None));
+    }
+
+    #[test]
+    fn topics_are_known_of_traced_producers_that_live_and_bounded() {
+        let mut known = Known::default();
+        (1..=3).for_each(|number| drop(known.producers.insert(number << 12, ClientHandle::from_number(number as u64))));
+        let all = |_| true;
+        (0..=MAX_TOPICS).for_each(|topic| known.topic_made(0x1000, topic, all));
+        assert_eq!((known.topics.get(&(MAX_TOPICS - 1)), known.topics.get(&MAX_TOPICS)), (Some(&0x1000), None));
         // Its address is another's now.
-        topic_made(0x2000, 7);
-        assert_eq!(client_of_topic(7), Some(0x2000));
+        known.topic_made(0x2000, 7, all);
+        assert_eq!(known.topics.get(&7), Some(&0x2000));
+        // And now that of a producer that is not traced.
+        known.topic_made(0x9000, 7, all);
+        assert_eq!(known.topics.get(&7), None);
+        known.topic_made(0x2000, 7, all);
+        // The first producer is gone: its topics make room.
+        known.topic_made(0x3000, MAX_TOPICS, |number| number != 1);
+        assert_eq!((known.topics.get(&MAX_TOPICS), known.topics.get(&7)), (Some(&0x3000), Some(&0x2000)));
+        assert_eq!(known.topics.len(), 2);
     }
 }
