@@ -308,10 +308,7 @@ fn prometheus_asks_at_the_port_and_finds_the_same_in_the_file() {
     );
     send(&traced, 7);
     assert!(traced.resolver().flush(LIMIT));
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream.write_all(format!("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n").as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    let answer = scrape(port).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     let written = folder.path().join(format!("app-{}.prom", std::process::id()));
     let written = std::fs::read_to_string(written).unwrap();
@@ -325,6 +322,48 @@ fn prometheus_asks_at_the_port_and_finds_the_same_in_the_file() {
     }
     assert_eq!(collections(&traced.collector).len(), 0, "`export = []`: no backend gets them");
     traced.resolver().shutdown(LIMIT);
+}
+
+/// The answer at the port; an error where nobody listens.
+fn scrape(port: u16) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.write_all(format!("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n").as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// Without `Listener::is_own` in `resolver/src/metric_readers/port.rs` the port is closed from then on.
+#[test]
+fn a_program_that_closes_the_port_s_socket_keeps_the_one_that_it_opens_and_the_port_is_opened_again() {
+    let name = "a_program_that_closes_the_port_s_socket_keeps_the_one_that_it_opens_and_the_port_is_opened_again";
+    if !words::is_child() {
+        return run(&mut child(name)).expect_success();
+    }
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let file = measured(&format!("prometheus = \"127.0.0.1:{port}\"\nexport = []"));
+    let resolver = words::load(format!("version = 1\n{file}"));
+    scrape(port).unwrap();
+    let is_socket =
+        |link: std::path::PathBuf| std::fs::read_link(link).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"));
+    // The connection is closed when it was answered.
+    while std::fs::read_dir("/proc/self/fd").unwrap().filter(|entry| is_socket(entry.as_ref().unwrap().path())).count()
+        > 1
+    {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let programs = child::take_over_sockets();
+    assert_eq!(programs.len(), 1);
+    let until = Instant::now() + LIMIT;
+    // The first may be heard by the thread that still waits at the socket of before.
+    for _ in 0..2 {
+        while let Err(error) = scrape(port) {
+            assert!(Instant::now() < until, "{error}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+    resolver.shutdown(LIMIT);
+    programs.into_iter().for_each(child::ProgramsSocket::assert_untouched);
 }
 
 /// Whether Prometheus's own tool is content; `None`: it is not there, which is said.

@@ -5,8 +5,11 @@
 
 #![forbid(unsafe_code)]
 
+use std::fs::File;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,7 +55,8 @@ impl Port {
         let address = listener.local_addr()?;
         let ended = Arc::new(AtomicBool::new(false));
         let port = Self { address, ended: Arc::clone(&ended) };
-        quiet_thread::spawn("tr-prometheus".to_owned(), move || serve(&listener, address.ip(), limits, &ended, &text))?;
+        let listener = Listener::of(listener)?;
+        quiet_thread::spawn("tr-prometheus".to_owned(), move || serve(listener, address, limits, &ended, &text))?;
         Ok(port)
     }
 
@@ -76,8 +80,8 @@ impl Drop for Port {
 }
 
 fn serve(
-    listener: &TcpListener,
-    bound_to: IpAddr,
+    mut listener: Listener,
+    bound_to: SocketAddr,
     limits: Limits,
     ended: &AtomicBool,
     text: &dyn Fn() -> Option<String>,
@@ -88,14 +92,19 @@ fn serve(
             return;
         }
         let Ok((stream, _)) = accepted else {
-            // No file handle is free, as a rule: not to be asked again at once.
+            // No file handle is free, as a rule, or the program has the port itself: not to be asked again at once.
             std::thread::sleep(Duration::from_millis(100));
+            if !listener.is_own() {
+                if let Ok(anew) = TcpListener::bind(bound_to).and_then(Listener::of) {
+                    listener = anew;
+                }
+            }
             continue;
         };
         let deadline = Instant::now() + limits.patience;
         // Who goes away, or is too slow, gets no answer.
         let Ok(head) = read_head(&stream, limits.longest_head, deadline) else { continue };
-        let answer = match judge(&head, bound_to) {
+        let answer = match judge(&head, bound_to.ip()) {
             Err(refusal) => refusal.text(),
             Ok(()) => match catch_unwind(AssertUnwindSafe(text)) {
                 Ok(Some(text)) => answer("200 OK", CONTENT_TYPE, "", &text),
@@ -105,6 +114,43 @@ fn serve(
         };
         let _ = write_all(&stream, answer.as_bytes(), deadline);
     }
+}
+
+/// A socket that the program may close, with others that it does not know, and whose number it may give to one of its own.
+struct Listener {
+    /// `None` only while it is dropped.
+    socket: Option<TcpListener>,
+    /// Device and inode of the socket.
+    identity: (u64, u64),
+}
+
+impl Listener {
+    fn of(socket: TcpListener) -> io::Result<Self> {
+        Ok(Self { identity: identity(&socket)?, socket: Some(socket) })
+    }
+
+    fn is_own(&self) -> bool {
+        self.socket.as_ref().and_then(|socket| identity(socket).ok()) == Some(self.identity)
+    }
+
+    /// The next connection to this socket, and to none of the program's.
+    fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let own = self.socket.as_ref().filter(|_| self.is_own());
+        own.map_or_else(|| Err(ErrorKind::NotConnected.into()), TcpListener::accept)
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if !self.is_own() {
+            std::mem::forget(self.socket.take());
+        }
+    }
+}
+
+fn identity(socket: &TcpListener) -> io::Result<(u64, u64)> {
+    let of = File::from(socket.as_fd().try_clone_to_owned()?).metadata()?;
+    Ok((of.dev(), of.ino()))
 }
 
 /// Everything up to the empty line.
