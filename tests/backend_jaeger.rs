@@ -238,13 +238,12 @@ fn a_span_without_ids_does_not_keep_the_others_back() {
     assert_eq!(jaeger.wait_for(4, LIMIT).len(), 4);
 }
 
-/// Without the look at the socket in `plugins/kit/src/own_descriptor.rs` the program's peer gets a packet.
+/// Without the look at the socket in `plugins/kit/src/own_descriptor.rs` the program's peer gets a packet or a request.
 #[test]
-fn a_program_that_closes_the_socket_and_opens_one_of_its_own_gets_no_packet_on_it() {
-    let name = "a_program_that_closes_the_socket_and_opens_one_of_its_own_gets_no_packet_on_it";
+fn a_program_that_closes_the_socket_and_opens_one_of_its_own_gets_nothing_on_it() {
+    let name = "a_program_that_closes_the_socket_and_opens_one_of_its_own_gets_nothing_on_it";
     if is_child() {
-        let config = serde_json::json!({"transport": "thrift_udp", "endpoint": child::given("AGENT")});
-        let backend: Jaeger = create(&config).unwrap();
+        let backend: Jaeger = create(&serde_json::from_str(&child::given("CONFIG")).unwrap()).unwrap();
         export(&backend, &sample_spans::order_and_payment()).unwrap();
         let programs = child::take_over_sockets();
         assert_eq!(programs.len(), 1);
@@ -256,6 +255,13 @@ fn a_program_that_closes_the_socket_and_opens_one_of_its_own_gets_no_packet_on_i
         return;
     }
     let jaeger = JaegerReceiver::start().unwrap();
-    run(child(name).env("AGENT", jaeger.agent_endpoint())).expect_success();
-    assert_eq!(jaeger.wait_for(4, LIMIT).len(), 4);
+    for config in [
+        serde_json::json!({"endpoint": jaeger.endpoint()}),
+        serde_json::json!({"transport": "thrift_http", "endpoint": jaeger.collector_endpoint()}),
+        serde_json::json!({"transport": "thrift_udp", "endpoint": jaeger.agent_endpoint()}),
+    ] {
+        run(child(name).env("CONFIG", config.to_string())).expect_success();
+        assert_eq!(jaeger.wait_for(4, LIMIT).len(), 4);
+        jaeger.take_spans();
+    }
 }

@@ -598,24 +598,3 @@ fn without_an_address_for_metrics_they_are_refused_with_the_key_that_is_missing(
     assert!(error.message().contains("`metrics_endpoint`"), "{error}");
     assert!(collector.server().requests().is_empty());
 }
-
-/// Without the look at the socket in `plugins/kit/src/own_descriptor.rs` the program's peer gets a request.
-#[test]
-fn a_program_that_closes_the_socket_and_opens_one_of_its_own_gets_no_request_on_it() {
-    let name = "a_program_that_closes_the_socket_and_opens_one_of_its_own_gets_no_request_on_it";
-    if is_child() {
-        let backend = backend_at(&child::given("COLLECTOR"));
-        export_two(&backend).unwrap();
-        let programs = child::take_over_sockets();
-        assert_eq!(programs.len(), 1);
-        export_two(&backend).unwrap();
-        programs.into_iter().for_each(child::ProgramsSocket::assert_untouched);
-        let programs = child::take_over_sockets();
-        drop(backend);
-        programs.into_iter().for_each(child::ProgramsSocket::assert_untouched);
-        return;
-    }
-    let collector = OtlpReceiver::start().unwrap();
-    run(child(name).env("COLLECTOR", collector.endpoint())).expect_success();
-    assert_eq!(collector.spans().len(), 4);
-}
