@@ -12,6 +12,7 @@ use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tracer_resolver::config::Source;
+use tracer_resolver::interceptor::{MessagePlace, declared};
 use tracer_resolver::{BackendState, Resolver, Stats};
 use words::foreign::python;
 use words::kafka::Kafka;
@@ -379,4 +380,26 @@ fn both_ways_in_say_the_sum_at_the_end_of_a_program_and_of_each_of_its_workers()
             assert_eq!(told, 50, "{way_in:?} {way}: {stderr}");
         }
     }
+}
+
+/// Without `is_full` in `resolver/src/interceptor/declared.rs` nobody says why no message has a processing any more.
+#[test]
+fn processings_that_nobody_ends_are_told_of_once_there_is_no_room_for_more() {
+    if words::is_child() {
+        let log = LogLines::start();
+        let _resolver = Resolver::global().unwrap();
+        let place = |offset| MessagePlace { topic: "orders", partition: 0, offset };
+        let begun = (0..100_003).filter(|offset| declared::begin(place(*offset), None, None, 0) != 0).count();
+        assert_eq!(begun, 100_000);
+        let told = || log.with(Level::Warn, "100000 processings of messages were begun and not ended").len();
+        let until = Instant::now() + LIMIT;
+        while told() == 0 {
+            assert!(Instant::now() < until, "it is not told");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(told(), 1);
+        return;
+    }
+    let traced = Traced::start(&[], "[services.shop]\ntopics = [\"*\"]\nsampler = \"always_off\"");
+    run(&mut traced.again("processings_that_nobody_ends_are_told_of_once_there_is_no_room_for_more")).expect_success();
 }

@@ -9,7 +9,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use crate::propagation::{SpanContext, parse_traceparent, write_traceparent};
 use crate::resolver::batches_are_wanted;
 use crate::tracer::ids;
 
-/// Processings that may be open at once; the message of a further one keeps its `receive` span.
+/// Processings that may be open at once; the message of a further one keeps its `receive` span, which is told once.
 const MOST_OPEN: usize = 100_000;
 static OPEN: PerProcess<Mutex<HashMap<u64, Open>>> = PerProcess::new();
 struct Open {
@@ -54,7 +54,7 @@ pub fn declare() {
 /// answers what the same one began is then not the cause of what it sends next.
 pub fn begin(place: MessagePlace<'_>, traceparent: Option<&[u8]>, tracestate: Option<&[u8]>, inferred: u64) -> u64 {
     let Some(shared) = Resolver::loaded().and_then(Resolver::shared) else { return 0 };
-    if open().len() >= MOST_OPEN {
+    if is_full() {
         return 0;
     }
     let headers = [(&b"traceparent"[..], traceparent), (&b"tracestate"[..], tracestate)];
@@ -66,7 +66,7 @@ pub fn begin(place: MessagePlace<'_>, traceparent: Option<&[u8]>, tracestate: Op
 /// message and nothing knows its context any more, so that they have to be read for [`begin`].
 pub fn begin_delivered(place: MessagePlace<'_>, inferred: u64) -> u64 {
     let Some(shared) = Resolver::loaded().and_then(Resolver::shared) else { return 0 };
-    if open().len() >= MOST_OPEN {
+    if is_full() {
         return 0;
     }
     match Work::of_delivery(&shared, place) {
@@ -78,6 +78,28 @@ pub fn begin_delivered(place: MessagePlace<'_>, inferred: u64) -> u64 {
                 0
             }
         }
+    }
+}
+
+fn is_full() -> bool {
+    let is_full = open().len() >= MOST_OPEN;
+    if is_full {
+        tell_of_too_many();
+    }
+    is_full
+}
+
+#[cold]
+fn tell_of_too_many() {
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    if !TOLD.swap(true, Ordering::Relaxed) {
+        Pipeline::current().tell(
+            log::Level::Warn,
+            format!(
+                "{MOST_OPEN} processings of messages were begun and not ended: no further one is begun, and what is sent in its course \
+                 has no parent. End each (in C by ti_end())"
+            ),
+        );
     }
 }
 

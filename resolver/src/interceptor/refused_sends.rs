@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn topics_are_known_of_traced_producers_that_live_and_bounded() {
         let mut known = Known::default();
-        (1..=3).for_each(|number| drop(known.producers.insert(number << 12, ClientHandle::from_number(number as u64))));
+        known.producers.extend((1..=3).map(|number| (number << 12, ClientHandle::from_number(number as u64))));
         let all = |_| true;
         (0..=MAX_TOPICS).for_each(|topic| known.topic_made(0x1000, topic, all));
         assert_eq!((known.topics.get(&(MAX_TOPICS - 1)), known.topics.get(&MAX_TOPICS)), (Some(&0x1000), None));

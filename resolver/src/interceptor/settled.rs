@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::propagation::{OtMember, SpanContext};
@@ -15,6 +16,8 @@ use crate::propagation::{OtMember, SpanContext};
 #[derive(Debug, Default)]
 pub(super) struct Settled {
     partitions: Mutex<HashMap<(u64, i32), Partition>>,
+    /// Messages of further partitions, for which there was no room.
+    turned_away: AtomicU32,
 }
 
 /// A topic's messages, as far as a commit settles them.
@@ -63,8 +66,10 @@ struct Counted {
 
 /// Links of one span: as many as fit into a record beside everything else.
 pub(super) const MAX_LINKS: usize = 100;
-/// Partitions of one client whose messages are remembered.
+/// Partitions of one client whose messages are remembered. Of further ones, those are while others have nothing that waits.
 const MAX_PARTITIONS: usize = 10_000;
+/// Messages without room from one look for such others to the next: each looks at all of them.
+const TURNED_AWAY: u32 = 1_000;
 
 impl Settled {
     /// The message at this place is handed over, and has this span, which may not be sampled.
@@ -74,7 +79,12 @@ impl Settled {
         let mut partitions = self.partitions();
         let key = (topic.1, partition);
         if partitions.len() >= MAX_PARTITIONS && !partitions.contains_key(&key) {
-            return;
+            if self.turned_away.fetch_add(1, Ordering::Relaxed) % TURNED_AWAY == 0 {
+                partitions.retain(|_, partition| !partition.is_settled());
+            }
+            if partitions.len() >= MAX_PARTITIONS {
+                return;
+            }
         }
         let new = || Partition { topic: topic.0.into(), sampled: Waiting::default(), unsampled: Waiting::default() };
         let partition = partitions.entry(key).or_insert_with(new);
@@ -113,6 +123,10 @@ impl Settled {
 }
 
 impl Partition {
+    fn is_settled(&self) -> bool {
+        [&self.sampled, &self.unsampled].into_iter().all(|waiting| waiting.kept.is_empty() && waiting.more.is_none())
+    }
+
     fn delivered(&mut self, span: Delivered) {
         // After a seek, or when the partition comes back: what follows this message is handed over anew.
         self.sampled.forget_from(span.offset);
@@ -332,6 +346,12 @@ mod tests {
         }
         assert_eq!(settled.last_before(TOPIC, 0, 9), Some(Some(1)));
         assert_eq!(settled.last_before(TOPIC, bound, 9), None);
+        // A partition of which nothing waits any more makes room, at a look.
+        settled.settle(TOPIC, 7, 9, true, &mut Links::default());
+        for _ in 0..TURNED_AWAY {
+            settled.delivered(TOPIC, bound, Delivered { offset: 1, context, ot: OtMember::of(None) });
+        }
+        assert_eq!((settled.last_before(TOPIC, bound, 9), settled.last_before(TOPIC, 7, 9)), (Some(Some(1)), None));
     }
 
     #[test]
