@@ -3,6 +3,7 @@
 'use strict';
 
 const { AsyncLocalStorage } = require('async_hooks');
+const { performance } = require('perf_hooks');
 const { closed, isForItself } = require('./habits');
 const { hidden } = require('./hidden');
 const library = require('./library');
@@ -92,7 +93,7 @@ class Processing {
   get isOver() {
     if (this.turn !== undefined && this.turn.isLost) return true;
     if (!this._hasEnded) return false;
-    return this._isDone || Date.now() - this._endedAt > AFTER_END;
+    return this._isDone || performance.now() - this._endedAt > AFTER_END;
   }
 
   get hasBegun() { return this._place === undefined; }
@@ -162,7 +163,8 @@ class Processing {
   _end() {
     if (this._hasEnded) return;
     this._hasEnded = true;
-    this._endedAt = Date.now();
+    // The system's clock may be set meanwhile.
+    this._endedAt = performance.now();
     if (this._began) library.find().end(this._began);
   }
 }
