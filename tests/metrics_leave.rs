@@ -340,6 +340,8 @@ fn a_program_that_closes_the_port_s_socket_keeps_the_one_that_it_opens_and_the_p
     if !words::is_child() {
         return run(&mut child(name)).expect_success();
     }
+    // Those of the test's Kafka that the child was begun with.
+    drop(child::take_over_sockets());
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let file = measured(&format!("prometheus = \"127.0.0.1:{port}\"\nexport = []"));
     let resolver = words::load(format!("version = 1\n{file}"));
