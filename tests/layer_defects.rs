@@ -31,6 +31,25 @@ fn a_defect_of_python_s_layer_fails_no_call_of_the_program() {
     assert!(spans > 20 * ORDERS, "what is sent is traced all the same");
 }
 
+/// Threads that cannot be started, proxies that answer over the network, arguments by their names: a program may do what it likes.
+#[test]
+fn whatever_a_program_does_with_what_is_replaced_it_does_the_same() {
+    let Some(python) = python_with("python-shapes", PYTHON_OF_SHAPES) else { return };
+    let ran = |way| {
+        let traced = Traced::on(Kafka::start_with(&["orders", "payments"], ORDERS as i32), PAYING);
+        traced.send_numbered("orders", ORDERS);
+        let ended = run(traced.command(way, &python).arg("tests/python/harmless.py"));
+        ended.expect_success();
+        assert_eq!(ended.stderr, "", "{way:?}");
+        (ended.stdout, traced.spans())
+    };
+    let ((untraced, _), (told, spans)) = (ran(WayIn::None), ran(WayIn::Layer));
+    assert_eq!(told.lines().collect::<Vec<_>>(), untraced.lines().collect::<Vec<_>>());
+    assert!(told.lines().count() > 200, "{told}");
+    let failed = spans.iter().filter(|span| span.attribute("error.type").as_deref() == Some("Unspoken"));
+    assert_eq!(failed.count(), 1, "the block's message has failed, though its exception cannot say why");
+}
+
 /// Programs of Node that run at once: they mostly wait.
 const AT_A_TIME: usize = 4;
 

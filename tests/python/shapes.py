@@ -1,5 +1,6 @@
 """Consumes ten orders and sends a payment of each, to the partition with the order's number, in the shape that is named."""
 
+import importlib.util
 import sys
 import time
 
@@ -168,6 +169,8 @@ def green(spawn, sleep):
 
 
 def gevent():
+    # Asked for first, as many do.
+    assert importlib.util.find_spec("gevent") and importlib.util.find_spec("gevent.threadpool")
     import gevent
 
     gevent.joinall(green(gevent.spawn, gevent.sleep))

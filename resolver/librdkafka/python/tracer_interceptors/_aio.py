@@ -11,14 +11,22 @@ from ._processing import adopt, current, depart, forsake
 
 def threads(module: Any) -> None:
     """``to_thread.run_sync()`` of anyio and of trio."""
+    from inspect import signature  # Whoever has such threads has it.
+
     original = module.run_sync
+    name = next(iter(signature(original).parameters))
 
     @wraps(original)
-    async def run_sync(function, *args, **kwargs):  # type: ignore[no-untyped-def]
+    async def run_sync(*args, **kwargs):  # type: ignore[no-untyped-def]
+        function = args[0] if args else kwargs.get(name)
         if not callable(function):
-            return await original(function, *args, **kwargs)
+            return await original(*args, **kwargs)
         awaited = _started.Awaited(function)
-        result = await original(awaited.run, *args, **kwargs)
+        if args:
+            args = (awaited.run, *args[1:])
+        else:
+            kwargs[name] = awaited.run
+        result = await original(*args, **kwargs)
         tried(awaited.adopt)
         return result
 
@@ -59,7 +67,7 @@ def _leave() -> None:
 def _adopt(consumer: Any, result: Any) -> None:
     habits = getattr(getattr(consumer, "_consumer", None), "_tracer_interceptors", None)
     last = None if habits is None else habits.last
-    if last is not None and (last.message is result or result.__class__ is list and last.message in result):
+    if last is not None and (last.message is result or type(result) is list and any(last.message is one for one in result)):
         adopt(last)
 
 

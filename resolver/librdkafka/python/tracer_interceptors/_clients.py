@@ -5,6 +5,7 @@ that its own subclasses, and the program's, are subclasses of ours.
 """
 
 import sys
+from types import CoroutineType
 from typing import Any, Callable, Iterator, List
 
 from . import _kept, _processing, _sends, _started, _trains
@@ -63,7 +64,7 @@ def _handed_by(consumer: Any, messages: Any) -> Any:
 
 def _shared_by(consumer: Any, messages: Any) -> None:
     records = getattr(messages, "_records", None)
-    if records.__class__ is list and records:
+    if type(records) is list and records:
         # librdkafka calls no interceptor for these: what they follow from is in their headers.
         messages._records = Batch(records, habits_of(consumer))
 
@@ -78,6 +79,7 @@ def _connect(cimpl: Any) -> None:
         habits=Habits,
         message=getattr(cimpl, "Message", None),
         started=_processing.Started,
+        coroutine=CoroutineType,
         trains=vars(_trains),
         train_of_task=_trains.known,
         coroutines=_started.coroutines,
@@ -196,7 +198,7 @@ def producer_of(original: Any) -> Any:
 def _send_batch(call: Callable[..., Any], producer: Any, topic: Any, messages: Any, args: Any, kwargs: Any) -> Any:
     """``produce_batch()``, in as many calls as there are runs of records with the same cause."""
     runs = None
-    if isinstance(messages, list) and any(isinstance(record, dict) and _sends.NOTED in record for record in messages):
+    if type(messages) is list and any(map(_sends.is_noted, messages)):
         runs = tried(_sends.runs, messages)
     if runs is None:
         it = tried(lambda: _sends.cause(None, None, train()))
@@ -206,7 +208,7 @@ def _send_batch(call: Callable[..., Any], producer: Any, topic: Any, messages: A
 
 def _send_run(call: Callable[..., Any], it: Any, producer: Any, topic: Any, messages: Any, args: Any, kwargs: Any) -> Any:
     api = _processing.api
-    if isinstance(it, _sends.OfSpan):
+    if type(it) is _sends.OfSpan:
         # One record.
         api.next_send_of(it.parent[0], it.parent[1], None)
         try:

@@ -87,7 +87,7 @@ def _references(it: Any) -> Iterable[int]:
 
 def _is_its_own(part: Any) -> bool:
     """Whether the object is this message's alone: Python has one of a kind of the empty and of single bytes."""
-    return isinstance(part, bytes) and len(part) > 1
+    return issubclass(type(part), bytes) and bytes.__len__(part) > 1
 
 
 def _forget(it: Any) -> None:

@@ -288,13 +288,13 @@ def _keep(all_known: Dict[Any, List[_Known]], key: Any, known: _Known) -> None:
 def _function_of(chain: Any, values: Callable[[str], Any]) -> "Tuple[Any, Optional[FunctionType]]":
     """The function that a name means, and what it is a method of; ``None``: it is none in Python."""
     holder, function = None, values(chain[0])
-    if len(chain) == 1 and function.__class__ in DATA:
+    if len(chain) == 1 and type(function) in DATA:
         return None, None
     for name in chain[1:]:
         holder, function = function, _member(function, name)
-    if isinstance(function, MethodType):
+    if type(function) is MethodType:
         holder, function = function.__self__, function.__func__
-    return holder, function if isinstance(function, FunctionType) else None
+    return holder, function if type(function) is FunctionType else None
 
 
 def _meaning(chain: _Chain, values: Callable[[str], Any]) -> Any:
@@ -352,10 +352,10 @@ def _is_call_for_messages(call: _Chain, values: Callable[[str], Any]) -> bool:
     if not path:
         # A name of the program's own for it.
         bound = values(last)
-        function = bound.__func__ if bound.__class__ is MethodType else bound
-        if function.__class__ not in (FunctionType, BuiltinFunctionType) or function.__name__ not in _CALLS:
+        function = bound.__func__ if type(bound) is MethodType else bound
+        if type(function) not in (FunctionType, BuiltinFunctionType) or function.__name__ not in _CALLS:
             return False
-        return bound.__class__ is not FunctionType and _is_consumer(bound.__self__)
+        return type(bound) is not FunctionType and _is_consumer(bound.__self__)
     if last not in _CALLS:
         return False
     value = values(path[0])
@@ -375,9 +375,9 @@ def _passes_on(call: _Chain, values: Callable[[str], Any]) -> bool:
     function = values(call[0])
     for name in call[1:]:
         function = _member(function, name)
-    if isinstance(function, MethodType):
+    if type(function) is MethodType:
         function = function.__func__
-    if not isinstance(function, FunctionType) or not function.__code__.co_flags & _GENERATOR:
+    if type(function) is not FunctionType or not function.__code__.co_flags & _GENERATOR:
         return True
     flow = _flow(function.__code__)
     return flow.always_passes(flow.over, True)

@@ -70,7 +70,7 @@ def _without_ours(trace: Any, now: Any) -> Any:
 
 
 def _is_ours(span: Any) -> bool:
-    return _span_class is not None and span.__class__ is _span_class
+    return _span_class is not None and type(span) is _span_class
 
 
 def _class(trace: Any) -> Any:

@@ -270,10 +270,14 @@ def name_of(topic: str) -> bytes:
 
 def begin(message: Any, habits: Habits, of: int) -> Optional[Processing]:
     """Begins the processing of a message for the train ``of``, or for 0 because the program says so; ``None``: it is not traced."""
-    number = api.begin(name_of(message.topic()), message.partition(), message.offset(), of)
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    if type(topic) is not str or type(partition) is not int or type(offset) is not int:
+        # Made by the program itself, of nowhere.
+        return None
+    number = api.begin(name_of(topic), partition, offset, of)
     if number == DELIVERY_IS_GONE:
         # What the message follows from is in its headers only.
-        number = api.begin_of(name_of(message.topic()), message.partition(), message.offset(), *_brought(message), of)
+        number = api.begin_of(name_of(topic), partition, offset, *_brought(message), of)
     return _of_number(number, message, habits, of) if number else None
 
 
@@ -285,8 +289,8 @@ def _brought(message: Any) -> "tuple[Any, Any]":
     """The ``traceparent`` and the ``tracestate`` of the message's headers."""
     found = {}
     for name, value in message.headers() or ():
-        if isinstance(name, str) and name.lower() in ("traceparent", "tracestate"):
-            found[name.lower()] = value.encode() if isinstance(value, str) else value
+        if type(name) is str and name.lower() in ("traceparent", "tracestate"):
+            found[name.lower()] = value.encode() if type(value) is str else value
     return found.get("traceparent"), found.get("tracestate")
 
 

@@ -16,6 +16,7 @@ from ._trains import train
 #: More than this a queue is not watched for.
 MOST = 100_000
 _NAME = "_tracer_interceptors"
+_name_of: Callable[[type], str] = type.__dict__["__name__"].__get__
 
 
 class Taken(Turn):
@@ -65,7 +66,7 @@ def _putting(original: Callable[..., Any], others: Any) -> Callable[..., Any]:
     @wraps(original)
     def put(self, item, *args, **kwargs):  # type: ignore[no-untyped-def]
         noted = None
-        if item is not None and not isinstance(self, others):
+        if item is not None and not issubclass(type(self), others):
             try:
                 noted = _note(self, item)
             except Exception as error:
@@ -84,7 +85,7 @@ def _putting(original: Callable[..., Any], others: Any) -> Callable[..., Any]:
 def _getting(original: Callable[..., Any], others: Any) -> Callable[..., Any]:
     @wraps(original)
     def get(self, *args, **kwargs):  # type: ignore[no-untyped-def]
-        if isinstance(self, others):
+        if issubclass(type(self), others):
             return original(self, *args, **kwargs)
         tried(_leave)
         item = original(self, *args, **kwargs)
@@ -109,7 +110,7 @@ def _leave() -> None:
 def _note(queue: Any, item: Any) -> Any:
     watch = queue.__dict__.get(_NAME)
     it = current.get()
-    if item.__class__.__name__ == "LogRecord" or item.__class__ is tuple and item and item[0].__class__ is Context:
+    if _name_of(type(item)) == "LogRecord" or type(item) is tuple and item and type(item[0]) is Context:
         # Lines of a log, and calls that another library follows itself.
         return None
     if watch is None:
@@ -129,7 +130,7 @@ def _note(queue: Any, item: Any) -> Any:
 
 def _of_item(item: Any, it: Any) -> Any:
     """The processing in whose course this is put into a queue."""
-    objects = (item, *item) if item.__class__ is tuple else (item,)
+    objects = (item, *item) if type(item) is tuple else (item,)
     if it is None or it.said or it.train != train():
         it = _started.at(objects)
         return it if isinstance(it, Processing) else None

@@ -3,16 +3,42 @@
 import sys
 from collections import deque
 from sys import getrefcount
-from types import CodeType
-from typing import Any, Dict, FrozenSet, Optional
+from types import CodeType, ModuleType
+from typing import Any, Callable, Dict, FrozenSet, Optional, Tuple
+from weakref import ref
 
 _LOADED = sys.modules
 #: What others put into later, or take from.
 _SHARED = (list, set, deque)
-SOURCE = ("task_done", "get_nowait", "receive", "consume", "__next__", "__anext__")
-TOOL = ("produce", "put", "submit", "acquire", "set", "send", "execute", "request", "info", "call_soon")
+_SAYS_NOTHING = (float, bool, type(None), list, set, deque, ModuleType)
+_SOURCE = ("task_done", "get_nowait", "receive", "consume", "__next__", "__anext__")
+_TOOL = ("produce", "put", "submit", "acquire", "set", "send", "execute", "request", "info", "call_soon")
 #: The types of most data.
 DATA = frozenset((str, bytes, int, dict, tuple))
+#: What is known of an object by its type alone: more of something comes from it; it does something; others put into it what they
+#: like; it is called; it says nothing of its own, or is changed by whoever likes.
+IS_SOURCE, IS_TOOL, IS_SHARED, IS_CALLED, SAYS_NOTHING = (1 << bit for bit in range(5))
+#: `kind_of` of each type, by its identity, which is another's once the type is gone.
+_kinds: "Dict[int, Tuple[Any, int]]" = {}
+MOST_KINDS = 1_000
+_parents_of: Callable[[type], Any] = type.__dict__["__mro__"].__get__
+_members_of: Callable[[type], Any] = type.__dict__["__dict__"].__get__
+
+
+def kind_of(value: Any) -> int:
+    """What an object of the program's is, without a call of anything of the program's: a proxy stays asleep."""
+    kind = type(value)
+    known = _kinds.get(id(kind))
+    if known is not None and known[0]() is kind:
+        return known[1]
+    members: "set[str]" = set().union(*map(_members_of, _parents_of(kind)))
+    bits = IS_SOURCE * (not members.isdisjoint(_SOURCE)) | IS_TOOL * (not members.isdisjoint(_TOOL))
+    bits |= IS_SHARED * issubclass(kind, _SHARED) | IS_CALLED * callable(value)
+    bits |= SAYS_NOTHING * any(kind is one for one in _SAYS_NOTHING)
+    if len(_kinds) >= MOST_KINDS:
+        _kinds.clear()
+    _kinds[id(kind)] = ref(kind), bits
+    return bits
 
 
 class Root:
@@ -47,7 +73,7 @@ def names_of(frame: Any) -> Any:
     """What a frame's own names mean. Before Python 3.13 it holds on to what it has put together for that, which is emptied: the
     program's objects live no longer than without us."""
     own = frame.f_locals
-    if own.__class__ is not dict or not frame.f_code.co_flags & OPTIMIZED:
+    if type(own) is not dict or not frame.f_code.co_flags & OPTIMIZED:
         return own
     names = dict(own)
     if getrefcount(own) <= _NOBODY_ELSE:
@@ -67,7 +93,4 @@ _NOBODY_ELSE = _references()
 
 def is_data(value: Any) -> bool:
     """Whether it may be a message's: none that more comes from, or that others put something into."""
-    kind = type(value)
-    if kind in DATA:
-        return True
-    return not (isinstance(value, _SHARED) or callable(value) or any(hasattr(kind, name) for name in (*SOURCE, *TOOL)))
+    return not kind_of(value) & (IS_SOURCE | IS_TOOL | IS_SHARED | IS_CALLED)

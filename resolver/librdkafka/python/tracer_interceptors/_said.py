@@ -5,6 +5,8 @@ import sys
 from types import TracebackType
 from typing import Any, Optional, Type
 
+from ._note import tried
+
 #: The module of that name, once the library was found, with which alone it is one.
 _processing: Any = None
 
@@ -28,7 +30,7 @@ class processing:  # noqa: N801  (it is used as a statement)
         message, self._message = self._message, None
         if message is not None and message.error() is None and _ready():
             self._before = _processing.current.get()
-            self._it = it = _found(message)
+            self._it = it = tried(_found, message)
             if it is not None:
                 it.said = it.firm = True
                 _processing.enter(it)
@@ -44,8 +46,8 @@ class processing:  # noqa: N801  (it is used as a statement)
         before, self._before = self._before, None
         if it is None:
             return
-        if error is not None and isinstance(error, Exception):
-            _fail(it, type(error).__name__, str(error))
+        if error is not None and issubclass(type(error), Exception):
+            _fail(it, type(error).__name__, _text_of(error))
         if self._thread_before is not None:
             _processing.api.make_current(self._thread_before)
         it.done()
@@ -124,6 +126,14 @@ def _found(message: Any) -> Any:
         _processing.api.pause(it.number, 0)
         return it
     return _processing.begin(message, _processing.Habits(), 0)
+
+
+def _text_of(error: BaseException) -> str:
+    """What it says of itself; nothing, if that fails: the program's own exception is the one that leaves the block."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
 
 
 def _fail(it: Any, error_type: str, description: str) -> None:

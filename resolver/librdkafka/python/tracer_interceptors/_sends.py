@@ -124,14 +124,19 @@ class OfSpan:
         self.parent = parent
 
 
+def is_noted(record: Any) -> bool:
+    """Whether a record of a batch has with it what it follows from."""
+    return type(record) is dict and NOTED in record
+
+
 def runs(records: List[Any]) -> List[Tuple[Any, List[Any]]]:
     """The records of a batch, in runs of the same cause."""
     runs: List[Tuple[Any, List[Any]]] = []
     for record in records:
-        noted = record.pop(NOTED, None) if isinstance(record, dict) else None
+        noted = record.pop(NOTED) if is_noted(record) else None
         last = runs[-1][0] if runs else None
         same = runs and (noted is last or getattr(noted, "number", 0) == getattr(last, "number", -1))
-        if same and not isinstance(noted, OfSpan):
+        if same and type(noted) is not OfSpan:
             runs[-1][1].append(record)
         else:
             runs.append((noted, [record]))

@@ -4,18 +4,17 @@ asyncio's tasks inherit the context by themselves. Threads, jobs of a pool and g
 """
 
 import threading
-from collections import deque
 from concurrent.futures import thread as _pools
 from contextvars import Context
 from functools import partial, wraps
-from types import FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CoroutineType, FunctionType, MethodType
 from typing import Any, Callable, Iterable, List
 from weakref import ref
 
 from . import _kept
 from ._note import tried
 from ._processing import Note, Started, Turn, adopt, api, at_hand, called_at, current, enter, forsake
-from ._root import DATA, SOURCE, TOOL, Root, names_of
+from ._root import IS_CALLED, IS_SOURCE, IS_TOOL, SAYS_NOTHING, Root, kind_of, names_of
 from ._trains import marker, train
 
 _worker = getattr(_pools, "_worker", None)
@@ -75,40 +74,42 @@ def is_sure(args: Iterable[Any]) -> bool:
     """Whether these arguments have something that can be a message's: data, and nothing that more of it comes from."""
     found = False
     for one in args:
-        kind = type(one)
-        if kind in DATA:
-            found = True
-        elif kind not in _NO_DATA:
-            if any(hasattr(kind, name) for name in SOURCE):
-                return False
-            found = found or not (callable(one) or any(hasattr(kind, name) for name in TOOL))
+        kind = kind_of(one)
+        if kind & IS_SOURCE:
+            return False
+        found = found or not kind & (IS_CALLED | IS_TOOL | SAYS_NOTHING)
     return found
-
-
-#: These say nothing of their own, or are changed by whoever likes.
-_NO_DATA = frozenset((float, bool, type(None), list, set, deque, ModuleType))
 
 
 
 def _of_call(function: Any, args: Iterable[Any], named: Any = None) -> "tuple[list[Any], bool, Any]":
     """The objects that a call is given, whether they are sure, and where its code begins: what a function has from around it is not."""
-    objects, named = [*args], {**(named or {})}
-    while function.__class__ is partial:
+    # Whatever else they are given in would have to be asked for them.
+    objects = [*args] if type(args) in _SEVERAL else []
+    named = {**named} if type(named) is dict else {}
+    while type(function) is partial:
         objects[:0] = function.args
         named = {**function.keywords, **named}
         function = function.func
     sure = is_sure((*objects, *named.values()))
-    own = [function.__self__] if function.__class__ is MethodType else []
-    function = getattr(function, "__func__", function)
-    root = _root(getattr(function, "__code__", None), [*own, *objects], named)
+    own = []
+    if type(function) is MethodType:
+        own, function = [function.__self__], function.__func__
+    is_known = type(function) is FunctionType
+    root = _root(function.__code__ if is_known else None, [*own, *objects], named)
     objects.extend(named.values())
-    for cell in getattr(function, "__closure__", None) or ():
+    if not is_known:
+        return objects, sure, root
+    for cell in function.__closure__ or ():
         try:
             objects.append(cell.cell_contents)
         except ValueError:  # Nothing is in it yet.
             continue
-    objects += getattr(function, "__defaults__", None) or ()
+    objects += function.__defaults__ or ()
     return objects, sure, root
+
+
+_SEVERAL = (list, tuple)
 
 
 def _root(code: Any, args: Iterable[Any], named: Any) -> Root:
@@ -120,15 +121,22 @@ def _root(code: Any, args: Iterable[Any], named: Any) -> Root:
 def replace() -> None:
     """Lets threads and jobs begin with what they are given."""
     pool = _pools.ThreadPoolExecutor
-    pool.submit = _submit_of(pool.submit)  # type: ignore[method-assign]
+    pool.submit = _submit_of(pool.submit, "fn")  # type: ignore[method-assign]
     threading.Thread.start = _start_of(threading.Thread.start)  # type: ignore[method-assign]
 
 
-def _submit_of(original: Callable[..., Any]) -> Callable[..., Any]:
+def _submit_of(original: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """A method that has a function called later, which it is given first, or by this name."""
+
     @wraps(original)
-    def submit(self, fn, /, *args, **kwargs):  # type: ignore[no-untyped-def]
+    def submit(self, /, *args, **kwargs):  # type: ignore[no-untyped-def]
         # Each job leaves its thread at no message, for the next one.
-        return original(self, _Job(fn, args, kwargs), *args, **kwargs)
+        if args:
+            return original(self, _Job(args[0], args[1:], kwargs), *args[1:], **kwargs)
+        if name in kwargs:
+            function = kwargs.pop(name)
+            kwargs[name] = _Job(function, (), {key: value for key, value in kwargs.items()})
+        return original(self, **kwargs)
 
     return submit
 
@@ -140,13 +148,13 @@ class _Job:
 
     def __init__(self, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
         self._function = function
-        self._awaited = awaited = function if function.__class__ is Awaited else None
+        self._awaited = awaited = function if type(function) is Awaited else None
         if awaited is None:
             self._processing = given_as(_of_call, function, args, kwargs)
         else:
             self._processing = tried(awaited.begin, args)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         it, self._processing = self._processing, None
         awaited = self._awaited
         if it is not None:
@@ -177,7 +185,7 @@ class Awaited:
     def __call__(self, *args: Any) -> Any:
         return self._function(*args)
 
-    def run(self, *args: Any, **kwargs: Any) -> Any:
+    def run(self, /, *args: Any, **kwargs: Any) -> Any:
         """The call, by the pool's thread."""
         here = marker()
         here.lend(self.train)
@@ -206,7 +214,8 @@ class Awaited:
 
     def args(self) -> Any:
         """What it is given by ``asyncio.to_thread()``."""
-        return self._function.args if self._function.__class__ is partial else ()  # type: ignore[attr-defined]
+        function = self._function
+        return function.args if type(function) is partial else ()
 
     def root(self) -> Any:
         """Where its code begins."""
@@ -215,52 +224,87 @@ class Awaited:
 
     def enter(self, it: Any) -> None:
         """Makes it current in the copy of the context in which ``asyncio.to_thread()`` calls."""
-        context = getattr(getattr(self._function, "func", None), "__self__", None)
-        if context.__class__ is Context and context.get(current) is not it:
+        function = self._function.func if type(self._function) is partial else None
+        context = function.__self__ if type(function) is BuiltinFunctionType else None
+        if type(context) is Context and context.get(current) is not it:
             context.run(current.set, it)
 
 
 def _start_of(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def start(self):  # type: ignore[no-untyped-def]
-        tried(_begin, self)
-        return original(self)
+        begun = tried(_begin, self)
+        try:
+            return original(self)
+        except BaseException:
+            if begun is not None:
+                # The system had no thread: the program may try it again.
+                tried(begun.forget)
+            raise
 
     return start
 
 
-def _begin(thread: Any) -> None:
-    it = None if _is_service(thread) else given(*_of_thread(thread))
-    if it is not None:
-        _begin_with(thread, it)
+def _begin(thread: Any) -> Any:
+    """Lets a thread that has not begun begin at what it is given."""
+    own = thread.__dict__
+    if own.get("_ident") is not None or not own.get("_initialized") or _is_service(thread):
+        return None
+    it = given(*_of_thread(thread))
+    return None if it is None else _Begun(thread, it)
 
 
 def _of_thread(thread: Any) -> "tuple[list[Any], bool, Any]":
-    if isinstance(thread, threading.Timer):
-        return _of_later_call(thread.function, thread.args, thread.kwargs)
-    target = getattr(thread, "_target", None)
+    own = thread.__dict__
+    if issubclass(type(thread), threading.Timer):
+        return _of_later_call(own.get("function"), own.get("args"), own.get("kwargs"))
+    target = own.get("_target")
     # A class of the program's own may have its work in `run`.
-    return _of_call(target or thread.run, getattr(thread, "_args", ()), getattr(thread, "_kwargs", None))
+    return _of_call(thread.run if target is None else target, own.get("_args"), own.get("_kwargs"))
 
 
-def _is_service(thread: threading.Thread) -> bool:
+def _is_service(thread: Any) -> bool:
     """Whether it is none of the message's work, though it begins in its course: a pool's, or a daemon that is given nothing."""
-    target = getattr(thread, "_target", None)
-    given_something = getattr(thread, "_args", ()) or getattr(thread, "_kwargs", None)
-    return target is _worker or thread.daemon and not given_something
+    own = thread.__dict__
+    if own.get("_target") is _worker:
+        return True
+    is_given_nothing = all(type(given) in _MANY and not given for given in (own.get("_args"), own.get("_kwargs")))
+    return own.get("_daemonic") is True and is_given_nothing
 
 
-def _begin_with(thread: threading.Thread, it: Any) -> None:
-    """Lets the thread's `run` begin at this message."""
-    box = [it]
-    run = thread.run
+_MANY = (*_SEVERAL, dict, type(None))
 
-    def begin() -> None:
-        del thread.run  # type: ignore[misc]
-        tried(enter, box.pop())
-        run()
 
-    thread.run = begin  # type: ignore[method-assign]
+class _Begun:
+    """The `run` of a thread that begins at a message, in the place of its own until it runs."""
+
+    __slots__ = ("_thread", "_it", "_own")
+
+    def __init__(self, thread: Any, it: Any) -> None:
+        own = thread.__dict__
+        self._thread, self._it = thread, it
+        #: What the thread itself, not its class, had of this name.
+        self._own = own.get("run", self)
+        own["run"] = self
+
+    def __call__(self) -> None:
+        thread, it = self._thread, self._it
+        self.forget()
+        if it is not None:
+            tried(enter, it)
+            del it
+        thread.run()
+
+    def forget(self) -> None:
+        """The thread is as it was."""
+        own, before = self._thread.__dict__, self._own
+        self._it = None
+        if own.get("run") is not self:
+            return
+        if before is self:
+            del own["run"]
+        else:
+            own["run"] = before
 
 
 def event_loop(kind: Any) -> None:
@@ -283,9 +327,10 @@ def _create_task_of(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _of_coroutine(coro: Any) -> "tuple[list[Any], bool, Any]":
     """As `_of_call`, of a coroutine that has not begun, and has nothing but this."""
-    frame, code = getattr(coro, "cr_frame", None), getattr(coro, "cr_code", None)
-    if frame is None or code is None:
+    frame = coro.cr_frame if type(coro) is CoroutineType else None
+    if frame is None:
         return [], True, None
+    code = coro.cr_code
     own = names_of(frame)
     objects = [*own.values()]
     key = (id(code), *map(type, objects))
@@ -294,7 +339,7 @@ def _of_coroutine(coro: Any) -> "tuple[list[Any], bool, Any]":
         if len(coroutines) >= MOST:
             coroutines.clear()
         args = {name: value for name, value in own.items() if name not in code.co_freevars and name != "self"}
-        within = [name for name, value in args.items() if hasattr(value, "cr_frame")]
+        within = [name for name, value in args.items() if type(value) is CoroutineType]
         # As long as the code is there, no other can have its place.
         known = coroutines[key] = (within[0] if within else None, is_sure(args.values()), Root.of(code, own))
     if known[0] is not None:
@@ -320,9 +365,10 @@ def _call_of(original: Callable[..., Any], before: int) -> Callable[..., Any]:
     @wraps(original)
     def call(self, *args, **kwargs):  # type: ignore[no-untyped-def]
         it = None if "context" in kwargs else current.get()
-        if it is None or len(args) <= before or _is_of_loop(args[before]):
+        function = args[before] if len(args) > before else kwargs.get("callback")
+        if it is None or function is None or _is_of_loop(function):
             return original(self, *args, **kwargs)
-        other = given_as(_of_later_call, args[before], args[before + 1 :])
+        other = given_as(_of_later_call, function, args[before + 1 :])
         return called_at(other, original, self, *args, **kwargs)
 
     return call
@@ -330,9 +376,16 @@ def _call_of(original: Callable[..., Any], before: int) -> Callable[..., Any]:
 
 def _is_of_loop(function: Any) -> bool:
     """Whether it is asyncio's own, such as what wakes a task up."""
-    return getattr(function, "__module__", None) in _LOOPS
+    if type(function) is MethodType:
+        function = function.__func__
+    kind = type(function)
+    module = function.__module__ if kind in _NAMED else _module_of(kind)
+    return type(module) in _NAMES and module in _LOOPS
 
 
+_NAMED = (FunctionType, BuiltinFunctionType)
+_NAMES = (str, type(None))
+_module_of: Callable[[type], Any] = type.__dict__["__module__"].__get__
 _LOOPS = frozenset(("asyncio.futures", "asyncio.tasks", "asyncio.timeouts", "asyncio.events", "asyncio.base_events", "_asyncio", None))
 
 
@@ -341,7 +394,7 @@ def _run_in_executor_of(original: Callable[..., Any]) -> Callable[..., Any]:
     def run_in_executor(self, executor, func, *args):  # type: ignore[no-untyped-def]
         if not callable(func):
             return original(self, executor, func, *args)
-        if executor is not None and not isinstance(executor, _pools.ThreadPoolExecutor):
+        if executor is not None and not issubclass(type(executor), _pools.ThreadPoolExecutor):
             return original(self, executor, func, *args)
         from ._futures import Adopting  # asyncio is there by now.
 
@@ -362,7 +415,7 @@ def gevent(module: Any) -> None:
 
 def gevent_pool(module: Any) -> None:
     """The same for the jobs of its pools of threads."""
-    module.ThreadPool.spawn = _submit_of(module.ThreadPool.spawn)
+    module.ThreadPool.spawn = _submit_of(module.ThreadPool.spawn, "func")
 
 
 def eventlet(module: Any) -> None:
@@ -383,18 +436,26 @@ def signals(module: Any) -> None:
     original, asking = module.signal, module.getsignal
 
     @wraps(original)
-    def signal(number, handler):  # type: ignore[no-untyped-def]
-        return _own(original(number, _Handler(handler) if handler.__class__ in _FUNCTIONS else handler))
+    def signal(*args, **kwargs):  # type: ignore[no-untyped-def]
+        if len(args) > 1:
+            args = (args[0], _handler(args[1]), *args[2:])
+        elif "handler" in kwargs:
+            kwargs["handler"] = _handler(kwargs["handler"])
+        return _own(original(*args, **kwargs))
 
     @wraps(asking)
-    def getsignal(number):  # type: ignore[no-untyped-def]
-        return _own(asking(number))
+    def getsignal(*args, **kwargs):  # type: ignore[no-untyped-def]
+        return _own(asking(*args, **kwargs))
 
     module.signal, module.getsignal = signal, getsignal
 
 
+def _handler(handler: Any) -> Any:
+    return _Handler(handler) if type(handler) in _FUNCTIONS else handler
+
+
 def _own(handler: Any) -> Any:
-    return handler.function if handler.__class__ is _Handler else handler
+    return handler.function if type(handler) is _Handler else handler
 
 
 class _Handler:

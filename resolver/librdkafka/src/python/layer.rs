@@ -20,6 +20,8 @@ pub(super) struct Layer {
     pub processing: *mut Object,
     pub habits: *mut Object,
     pub started: *mut Object,
+    /// Python's type of what an `async` function gives.
+    pub coroutine: *mut Object,
     /// confluent-kafka's `Message`.
     pub message: *mut Object,
     /// What is in the layer's `_trains.py`.
@@ -115,6 +117,7 @@ impl Layer {
             processing: given(c"processing")?,
             habits: given(c"habits")?,
             started: given(c"started")?,
+            coroutine: given(c"coroutine")?,
             message,
             trains: given(c"trains")?,
             train_of_task: given(c"train_of_task")?,

@@ -168,6 +168,10 @@ impl Layer {
         let (python, names) = (self.python, &self.names);
         // SAFETY: as promised by the caller; each place of the new tuple is filled once, by a reference that it takes over.
         unsafe {
+            if (*coroutine).kind() != self.coroutine {
+                // It may be anything, and is not asked what it is.
+                return None;
+            }
             let code = python.attribute(coroutine, names.coroutine_code)?;
             let frame = python.attribute(coroutine, names.coroutine_frame)?;
             let own = python.attribute(frame.raw(), names.locals)?;
