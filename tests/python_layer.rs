@@ -242,6 +242,29 @@ fn what_serves_later_messages_too_is_not_at_the_one_in_whose_course_it_was_start
     }
 }
 
+/// Every message is given to something, so that nothing else is in doubt: the code alone says that others' are sent.
+#[test]
+fn what_one_message_s_task_or_job_sends_for_others_begins_traces() {
+    let full = [
+        "full_batch_in_jobs",
+        "full_batch_in_threads",
+        "full_batch_in_tasks",
+        "full_batch_by_call_soon",
+        "full_batch_by_call_later",
+        "full_batch_by_call_soon_threadsafe",
+        "full_batch_of_an_object",
+    ];
+    expect("lazily.py", &full, &".".repeat(ORDERS));
+}
+
+/// What it knows of others beside that is no cause.
+#[test]
+fn what_a_task_sends_of_its_own_with_something_that_it_looks_up_is_at_its_message() {
+    expect("lazily.py", &["tasks_that_look_something_up", "jobs_that_send_with_a_number_of_their_own"], &all());
+    let twice = ["tasks_that_send_parts_with_what_they_look_up", "tasks_that_send_parts_in_tasks"];
+    expect("lazily.py", &twice, &"yy".repeat(ORDERS));
+}
+
 #[test]
 fn what_is_made_of_what_it_was_given_or_of_a_queue_is_at_that_message_whoever_else_it_may_serve() {
     let shapes = ["threads_with_queues_by_key", "tasks_with_queues_by_key", "tasks_that_try_again"];
@@ -343,7 +366,7 @@ fn the_code_says_whether_a_send_is_in_a_loop_that_asks_for_messages_and_of_what_
 #[track_caller]
 fn code_says(python: &Path) {
     expect_code_says(python, "loops.py", &[("y", 12), (".", 11), ("y", 10), (".", 8), ("y", 8)]);
-    expect_code_says(python, "started.py", &[("y-", 8), (".", 10), ("y", 1)]);
+    expect_code_says(python, "started.py", &[("y-", 8), ("x", 12), (".", 3), ("y", 1)]);
 }
 
 /// What a program says of so many functions: only this of each send.

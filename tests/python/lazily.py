@@ -314,7 +314,193 @@ def latest_of_a_key_by_a_function():
     flushes(flush_of)
 
 
+# Each message is given to something, and the last of some sends for all of them.
+
+
+def full_batches(begin, is_full=4):
+    """Gives each order to what is begun with it; that puts it to the others, and sends them when there are enough."""
+    waiting, lock = [], threading.Lock()
+
+    def flush():
+        for one in waiting:
+            pay(one)
+        waiting.clear()
+
+    def add(one):
+        with lock:
+            waiting.append({**one})
+            if len(waiting) == is_full:
+                flush()
+
+    for _ in range(ORDERS):
+        begin(add, order())
+    flush()
+
+
+def full_batch_in_jobs():
+    with ThreadPoolExecutor(1) as pool:
+        full_batches(lambda add, one: pool.submit(add, one).result())
+
+
+def joined(thread):
+    thread.start()
+    thread.join()
+
+
+def full_batch_in_threads():
+    full_batches(lambda add, one: joined(threading.Thread(target=add, args=(one,))))
+
+
+def full_batches_in_a_loop(begin):
+    async def main():
+        loop, done = asyncio.get_running_loop(), []
+
+        def add_of(add):
+            def added(one):
+                add(one)
+                done.append(one)
+
+            return added
+
+        await asyncio.to_thread(full_batches, lambda add, one: begin(loop, add_of(add), one))
+        while len(done) < ORDERS:
+            await asyncio.sleep(0.01)
+
+    asyncio.run(main())
+
+
+def full_batch_by_call_soon_threadsafe():
+    full_batches_in_a_loop(lambda loop, add, one: loop.call_soon_threadsafe(add, one))
+
+
+def in_a_loop(begin_of, is_full=4):
+    """The same, begun by the loop's own code."""
+
+    async def main():
+        waiting, tasks = [], []
+
+        def flush(number, of):
+            for one in of:
+                pay({"number": one["number"], "with": number})
+            of.clear()
+
+        def add(one):
+            waiting.append({**one})
+            if len(waiting) == is_full:
+                flush(one["number"], waiting)
+
+        begin = begin_of(add)
+        for _ in range(ORDERS):
+            tasks.append(begin(await next_order()))
+        await asyncio.sleep(0.1)
+        flush(0, waiting)
+
+    asyncio.run(main())
+
+
+def full_batch_by_call_soon():
+    in_a_loop(lambda add: lambda one: asyncio.get_running_loop().call_soon(add, one))
+
+
+def full_batch_by_call_later():
+    in_a_loop(lambda add: lambda one: asyncio.get_running_loop().call_later(0.01, add, one))
+
+
+def full_batch_in_tasks():
+    def begin_of(add):
+        async def added(one):
+            await asyncio.sleep(0.01)
+            add(one)
+
+        return lambda one: asyncio.create_task(added(one))
+
+    in_a_loop(begin_of)
+
+
+class Batch:
+    """Of an object that knows the others by itself, and sends them one by one or, with the newest's number, all at once."""
+
+    def __init__(self):
+        self.items, self.lock = [], threading.Lock()
+
+    async def handle(self, one):
+        with self.lock:
+            self.items.append(one["number"])
+            if len(self.items) == 4:
+                await self.flush(str(one["number"]), self.items)
+
+    async def flush(self, name, items):
+        while items:
+            payments.produce("payments", name, partition=items.pop())
+
+
+def full_batch_of_an_object():
+    async def main():
+        batch = Batch()
+        await asyncio.gather(*[asyncio.create_task(batch.handle(await next_order())) for _ in range(ORDERS)])
+        await batch.flush("", batch.items)
+
+    asyncio.run(main())
+
+
 # What is known all the same.
+
+
+def one_by_one(handle):
+    """A task for each, and no order in between that nothing was started for."""
+
+    async def main():
+        for _ in range(ORDERS):
+            await asyncio.create_task(handle((await next_order())["number"]))
+
+    asyncio.run(main())
+
+
+customers = {number: f"customer {number}" for number in range(ORDERS)}
+
+
+def tasks_that_look_something_up():
+    async def handle(number):
+        await asyncio.sleep(0.002)
+        customer = customers[number]
+        pay({"number": number, "customer": customer})
+
+    one_by_one(handle)
+
+
+def tasks_that_send_parts_with_what_they_look_up():
+    async def fetch(number):
+        await asyncio.sleep(0.002)
+        return {"parts": [number, number]}
+
+    async def handle(number):
+        for part in (await fetch(number))["parts"]:
+            pay({"number": part, "customer": customers[part]})
+
+    one_by_one(handle)
+
+
+def tasks_that_send_parts_in_tasks():
+    async def send(part):
+        await asyncio.sleep(0.002)
+        pay({"number": part})
+
+    async def handle(number):
+        await asyncio.gather(*(send(part) for part in (number, number)))
+
+    tasks(handle)
+
+
+def jobs_that_send_with_a_number_of_their_own():
+    totals = {}
+
+    def handle(number):
+        totals[number] = totals.get(number, 0) + 1
+        pay({"number": number, "total": totals[number]})
+
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(ORDERS):
+            pool.submit(handle, order()["number"]).result()
 
 
 def threads_with_queues_by_key():

@@ -4,22 +4,22 @@ Kafka."""
 import asyncio
 from types import FunctionType
 
-from tracer_interceptors import _loops
+from tracer_interceptors import _since
 from tracer_interceptors._root import Root
 
 
 class Producer:
-    """Says of each send what is found: made of what was given, of nothing that is seen, or of what is taken from elsewhere."""
+    """Says of each send what is found: made of what was given, of nothing that is seen, of what others put there, or of both."""
 
     sent, root = "", None
 
     def produce(self, *_):
-        self.sent += {True: "y", None: "-", False: "."}[made_since(self.root)]
+        self.sent += {True: "y", None: "-", False: ".", "others": "x"}[made_since(self.root)]
 
 
 # The calls of the layer's own are not looked at.
 Producer.produce = FunctionType(
-    Producer.produce.__code__.replace(co_filename=_loops.__file__), {"made_since": _loops.made_since}
+    Producer.produce.__code__.replace(co_filename=_since.__file__), {"made_since": _since.made_since}
 )
 producer, shared = Producer(), None
 
@@ -119,6 +119,37 @@ def in_other_functions(number):
         pay(number)
 
 
+def of_it_and_of_what_it_looks_up(number):
+    producer.produce("payments", {"number": number, "more": shared.by_number[number]})
+
+
+def its_parts_and_what_it_looks_up(order):
+    for item in order["items"]:
+        producer.produce("payments", {"item": item, "more": shared.by_number[1]})
+
+
+def sends(name, items):
+    for item in items:
+        producer.produce(name, item)
+
+
+def in_a_function_that_is_given_others(number):
+    sends(str(number), shared.items)
+
+
+def in_a_function_that_is_given_some_of_others(number):
+    sends(str(number), shared.by_number[number])
+
+
+async def in_a_coroutine_that_is_given_others(number):
+    async def sends_later(name, items):
+        await asyncio.sleep(0)
+        for item in items:
+            producer.produce(name, item)
+
+    await sends_later(str(number), shared.items)
+
+
 def waits_for_more(number):
     while True:
         item = shared.next()
@@ -210,11 +241,20 @@ OF_OTHERS = [
     by_a_generator,
     from_a_list_that_it_was_given,
     put_back_and_taken,
+    in_a_function_that_is_given_others,
+    in_a_function_that_is_given_some_of_others,
+    in_a_coroutine_that_is_given_others,
+]
+OF_BOTH_OR_OF_NOTHING = [
+    of_it_and_of_what_it_looks_up,
+    its_parts_and_what_it_looks_up,
     of_nothing_that_is_seen,
 ]
 print(*map(told, OF_WHAT_WAS_GIVEN), sep="\n")
 print("--")
 print(*map(told, OF_OTHERS), sep="\n")
 print("--")
+print(*map(told, OF_BOTH_OR_OF_NOTHING), sep="\n")
+print("--")
 said = told(by_one_function_and_another)
-print(said, "y" if producer.sent == "y.y" else "X")
+print(said, "y" if producer.sent == "yxy" else "X")

@@ -11,15 +11,13 @@ from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, Method
 from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Optional, Set, Tuple
 
 from . import _library
-from ._root import DATA, OPTIMIZED, Root, names_of
+from ._root import DATA, OPTIMIZED, names_of
 from ._values import NOW, OLD, Own, made_of
 
 #: Calls for messages, by their names.
 _CALLS = frozenset(("poll", "consume"))
 #: Frames of the program up from the send that are looked at.
 DEPTH = 15
-#: Frames up from what is made to where the code begins that was started.
-DEPTH_OF_STARTED = 60
 #: Functions that are called by functions that are called.
 LEVELS = 3
 #: Instructions before a loop that may be its head.
@@ -31,49 +29,48 @@ _GENERATORS = 0x20 | 0x200
 
 #: Names that code loads one from the other: ``self.consumer.poll``.
 _Chain = Tuple[str, ...]
-_known: Dict[int, "_Flow"] = {}
+_known: Dict[int, "Flow"] = {}
 #: What was read, as the library finds it again: see its ``recall.rs``.
 _Known = Tuple[Optional[bool], Tuple[Any, ...], List[CodeType]]
 #: What `_turn` has said of a place, for each of the ways that led there.
 _once: Dict[Any, List[_Known]] = {}
-_NO_READS: List[_Known] = []
-#: What `made_since` has said of some frames, and of the names that are given.
-_since: Dict[Any, List[_Known]] = {}
+NO_READS: List[_Known] = []
+#: What `_since.py` has said of some frames, and of the names that are given.
+since: Dict[Any, List[_Known]] = {}
 #: Ways to one place, and meanings of its names, that are told apart.
 MEANINGS = 16
 #: What `is_repeated` has said of a place.
 _repeated: Dict[Tuple[int, int], Tuple[bool, CodeType]] = {}
-_NO_NAMES: FrozenSet[str] = frozenset()
 #: The functions of the library: nobody imports this who has not found it.
 api: Any = _library.find()
-_PYTHON = os.path.dirname(os.__file__)
-_FOLDER, _WRAPPER = os.path.dirname(__file__), "anyio."
+PYTHON = os.path.dirname(os.__file__)
+FOLDER = os.path.dirname(__file__)
 
 
 def is_in_its_turn() -> bool:
     """Whether the send that is made now is made in a loop of which each round asks for a message."""
-    return _turn(_program()) is not None
+    return _turn(program()) is not None
 
 
 def is_once_in_a_round() -> Optional[bool]:
     """Whether it is made once in a round of such a loop, for all that the code says, or in a loop within, and of the round's message;
     ``None``: no call for messages is seen there."""
-    frame = _program()
+    frame = program()
     if frame is None:
         return None
     place = (id(frame.f_code), frame.f_lasti)
-    answer = api.recall(_once.get(place, _NO_READS), frame)
+    answer = api.recall(_once.get(place, NO_READS), frame)
     if answer is NotImplemented:
-        read = _Read()
+        read = Read()
         answer = _turn(frame, True, read)
         # Where it came to the last frame, what would be said of one more is not known.
-        _keep(_once, place, read.known(answer, answer is None and len(read) < DEPTH))
+        keep(_once, place, read.known(answer, answer is None and len(read) < DEPTH))
     return answer  # type: ignore[no-any-return]
 
 
 def is_repeated() -> bool:
     """Whether the code that sends now, as far as it is in one file, does so in a loop, which asks for no messages."""
-    frame = _program()
+    frame = program()
     while frame is not None and frame.f_globals.get("__name__", "").startswith("confluent_kafka"):
         frame = frame.f_back
     file = frame.f_code.co_filename if frame is not None else ""
@@ -83,75 +80,23 @@ def is_repeated() -> bool:
         if known is None:
             if len(_repeated) >= MOST:
                 _repeated.clear()
-            flow = _flow(frame.f_code)
-            known = _repeated[place] = (bool(flow.round(flow.instruction_at(frame.f_lasti), _NONE)), frame.f_code)
+            flow = flow_of(frame.f_code)
+            known = _repeated[place] = (bool(flow.round(flow.instruction_at(frame.f_lasti), NONE)), frame.f_code)
         if known[0]:
             return True
         frame = frame.f_back
     return False
 
 
-def _program() -> Optional[FrameType]:
+def program() -> Optional[FrameType]:
     """The innermost frame that is none of ours."""
     frame: Optional[FrameType] = sys._getframe(2)
-    while frame is not None and frame.f_code.co_filename.startswith(_FOLDER):
+    while frame is not None and frame.f_code.co_filename.startswith(FOLDER):
         frame = frame.f_back
     return frame
 
 
-def made_since(root: Any) -> Optional[bool]:
-    """Whether what is made now by code that began at this root is made of what was given there, or of what is taken from elsewhere;
-    ``None``: of neither, for all that is seen, and once."""
-    frame = _program()
-    frames: List[FrameType] = []
-    code, names = (None, _NO_NAMES) if root is None else (root.code, root.names)
-    own = frame
-    # A code's own hash is that of all that is in it.
-    places: List[Any] = [names]
-    while frame is not None and len(frames) < DEPTH_OF_STARTED:
-        at = frame.f_code
-        if not at.co_filename.startswith(_FOLDER):
-            if at is code and frame.f_globals.get("__name__", "").startswith(_WRAPPER):
-                # It began with what runs the program's own.
-                names = places[0] = Root.of_frame(own).names
-                break
-            frames.append(frame)
-            places.append(id(at))
-            places.append(frame.f_lasti)
-            own = frame
-            if at is code:
-                break
-        frame = frame.f_back
-    if frame is None and code is not None or len(frames) == DEPTH_OF_STARTED:
-        return False
-    key = tuple(places)
-    # From the root on.
-    frames.reverse()
-    answer = api.recall(_since.get(key, _NO_READS), frames)
-    if answer is NotImplemented:
-        read = _Read()
-        answer = _made_since(frames, names, read)
-        for frame in frames[len(read) :]:
-            read.values_of(frame)
-        _keep(_since, key, read.known(answer))
-    return answer  # type: ignore[no-any-return]
-
-
-def _made_since(frames: List[FrameType], names: FrozenSet[str], read: "_Read") -> Optional[bool]:
-    is_own: Optional[bool] = None
-    for frame in frames:
-        flow = _flow(frame.f_code)
-        place = flow.instruction_at(frame.f_lasti)
-        if is_own is not None:
-            names = _arguments(frame.f_code)
-        made = flow.made_of_names(place, names, read.values_of(frame), LEVELS)
-        if OLD in made or not made and flow.round(place, _NONE):
-            return False
-        is_own, names = (True, names) if made else (None, _NO_NAMES)
-    return is_own
-
-
-def _arguments(code: CodeType) -> FrozenSet[str]:
+def arguments_of(code: CodeType) -> FrozenSet[str]:
     variable = bool(code.co_flags & 0x04) + bool(code.co_flags & 0x08)
     return frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount + variable])
 
@@ -163,30 +108,30 @@ def _gives_of_others(call: str, values: Callable[[str], Any], levels: int) -> bo
     chain = tuple(call.split("."))
     _note(chain, values)
     holder, function = _function_of(chain, values)
-    if function is None or _is_of_a_library(function.__code__.co_filename):
+    if function is None or is_of_a_library(function.__code__.co_filename):
         return False
-    flow, inside = _flow(function.__code__), _values_in(function, holder)
-    names = _arguments(function.__code__)
+    flow, inside = flow_of(function.__code__), _values_in(function, holder)
+    names = arguments_of(function.__code__)
     return any(OLD in flow.made_of_names(end, names, inside, levels - 1) for end in flow.gives())
 
 
-def _is_of_a_library(file: str) -> bool:
+def is_of_a_library(file: str) -> bool:
     """Whether it is Python's own, or installed: what is called there by a message's own is taken to be of that."""
-    return file.startswith((_PYTHON, _FOLDER)) or "/site-packages/" in file or "/dist-packages/" in file
+    return file.startswith((PYTHON, FOLDER)) or "/site-packages/" in file or "/dist-packages/" in file
 
 
-def _turn(frame: Optional[FrameType], once: bool = False, read: Optional["_Read"] = None) -> Optional[bool]:
-    read = _Read() if read is None else read
+def _turn(frame: Optional[FrameType], once: bool = False, read: Optional["Read"] = None) -> Optional[bool]:
+    read = Read() if read is None else read
     #: From the send up to the loop: the function, the place in it, and whether that is in a loop of its own there.
-    way: List[Tuple["_Flow", int, bool]] = []
+    way: List[Tuple["Flow", int, bool]] = []
     for _ in range(DEPTH):
         if frame is None:
             return None
-        flow = _flow(frame.f_code)
+        flow = flow_of(frame.f_code)
         values = read.values_of(frame)
         place = flow.instruction_at(frame.f_lasti)
-        around = flow.round(place, _NONE)
-        asks = _NONE
+        around = flow.round(place, NONE)
+        asks = NONE
         rest = around
         if around:
             asks = flow.asking(around, values, LEVELS)
@@ -201,7 +146,7 @@ def _turn(frame: Optional[FrameType], once: bool = False, read: Optional["_Read"
     return None
 
 
-def _is_its_own(way: List[Tuple["_Flow", int, bool]], asks: FrozenSet[int]) -> bool:
+def _is_its_own(way: List[Tuple["Flow", int, bool]], asks: FrozenSet[int]) -> bool:
     """Whether what is sent is made of the round's message: what is sent once in a round, and of no earlier one for all that is seen;
     what is sent in a loop within the round, if it is seen to be of that one."""
     given: Optional[bool] = None
@@ -213,11 +158,11 @@ def _is_its_own(way: List[Tuple["_Flow", int, bool]], asks: FrozenSet[int]) -> b
             return False
         if made_of:
             given = made_of == {NOW}
-        asks = _NONE
+        asks = NONE
     return True
 
 
-class _Read:
+class Read:
     """What was read from the code of some frames, and what names meant there, on which it depends."""
 
     __slots__ = ("_frames", "_functions")
@@ -260,7 +205,7 @@ class _Values:
 
     __slots__ = ("_own", "_module", "_read")
 
-    def __init__(self, own: Any, module: Dict[str, Any], read: Optional[_Read] = None) -> None:
+    def __init__(self, own: Any, module: Dict[str, Any], read: Optional[Read] = None) -> None:
         self._own, self._module, self._read = own, module, read
 
     def __call__(self, name: str) -> Any:
@@ -277,7 +222,7 @@ def _note(chain: _Chain, values: Callable[[str], Any]) -> None:
         values.note(chain)  # type: ignore[attr-defined]
 
 
-def _keep(all_known: Dict[Any, List[_Known]], key: Any, known: _Known) -> None:
+def keep(all_known: Dict[Any, List[_Known]], key: Any, known: _Known) -> None:
     if len(all_known) >= MOST:
         all_known.clear()
     kept = all_known.setdefault(key, [])
@@ -291,7 +236,7 @@ def _function_of(chain: Any, values: Callable[[str], Any]) -> "Tuple[Any, Option
     if len(chain) == 1 and type(function) in DATA:
         return None, None
     for name in chain[1:]:
-        holder, function = function, _member(function, name)
+        holder, function = function, member(function, name)
     if type(function) is MethodType:
         holder, function = function.__self__, function.__func__
     return holder, function if type(function) is FunctionType else None
@@ -306,7 +251,7 @@ def _meaning(chain: _Chain, values: Callable[[str], Any]) -> Any:
         return None
     code = function.__code__
     # What it asks may be another's the next time.
-    if _flow(code).may_ask:
+    if flow_of(code).may_ask:
         return id(code), _asks(chain, values, 0, LEVELS), _asks(chain, values, _GENERATOR, LEVELS)
     return id(code)
 
@@ -342,7 +287,7 @@ def _asks(call: _Chain, values: Callable[[str], Any], flag: int, levels: int) ->
     holder, function = _function_of(call, values)
     if function is None or function.__code__.co_flags & flag != flag:
         return False
-    flow, inside = _flow(function.__code__), _values_in(function, holder)
+    flow, inside = flow_of(function.__code__), _values_in(function, holder)
     return flow.always_passes(flow.asking(flow.all, inside, levels - 1), flag == _GENERATOR)
 
 
@@ -360,7 +305,7 @@ def _is_call_for_messages(call: _Chain, values: Callable[[str], Any]) -> bool:
         return False
     value = values(path[0])
     for name in path[1:]:
-        value = _member(value, name)
+        value = member(value, name)
     return _is_consumer(value)
 
 
@@ -374,17 +319,17 @@ def _passes_on(call: _Chain, values: Callable[[str], Any]) -> bool:
     """Whether it is no generator, or one that gives something of each item of what it is over, and of none before."""
     function = values(call[0])
     for name in call[1:]:
-        function = _member(function, name)
+        function = member(function, name)
     if type(function) is MethodType:
         function = function.__func__
     if type(function) is not FunctionType or not function.__code__.co_flags & _GENERATOR:
         return True
-    flow = _flow(function.__code__)
+    flow = flow_of(function.__code__)
     return flow.always_passes(flow.over, True)
 
 
 #: What something has of a name, without a call of anything of the program's.
-_member = api.member
+member = api.member
 
 
 def _is_consumer(value: Any) -> bool:
@@ -413,20 +358,20 @@ _FOUND: Dict[type, int] = {FunctionType: _FUNCTION, MethodType: _METHOD, Builtin
 _members_of: Callable[[type], Any] = type.__dict__["__dict__"].__get__
 _offset_of: Callable[[type], int] = type.__dict__["__dictoffset__"].__get__
 _kinds: Dict[type, int] = {}
-api.connect_loops(once=_once, kinds=_kinds, kind=_kind_of, meaning=_meaning_in)
+api.connect_loops(once=_once, since=since, kinds=_kinds, kind=_kind_of, meaning=_meaning_in)
 
 
-def _flow(code: CodeType) -> "_Flow":
+def flow_of(code: CodeType) -> "Flow":
     # It keeps the code, so that no other can have its place.
     flow = _known.get(id(code))
     if flow is None:
         if len(_known) >= MOST:
             _known.clear()
-        flow = _known[id(code)] = _Flow(code)
+        flow = _known[id(code)] = Flow(code)
     return flow
 
 
-class _Flow:
+class Flow:
     """Which instruction of some code follows which, exceptions left aside."""
 
     def __init__(self, code: CodeType) -> None:
@@ -494,7 +439,12 @@ class _Flow:
         """The same of a function that is given what these names say, and asks for nothing."""
         variables = (*self._code.co_varnames, *self._code.co_cellvars)
         own = Own(variables, lambda call: _gives_of_others(call, values, levels))
-        return made_of(self._instructions, self._next, place, _NONE, (name for name in names if name != "self"), own)
+        return made_of(self._instructions, self._next, place, NONE, (name for name in names if name != "self"), own)
+
+    def is_over_others(self, around: FrozenSet[int], names: FrozenSet[str], values: Callable[[str], Any]) -> bool:
+        """Whether a loop in this part goes as long as it likes, or over what is not of these names."""
+        heads = self.over & around
+        return not self.ends(around, NONE) or any(OLD in self.made_of_names(one, names, values, LEVELS) for one in heads)
 
     def gives(self) -> List[int]:
         """The places at which it yields, or gives what it returns."""
@@ -561,7 +511,7 @@ def _reached(graph: Dict[int, List[int]], start: int, without: FrozenSet[int]) -
     return frozenset(reached)
 
 
-_NONE: FrozenSet[int] = frozenset()
+NONE: FrozenSet[int] = frozenset()
 #: What is followed by nothing, and what by its target only.
 _ENDS = frozenset(("RETURN_VALUE", "RETURN_CONST", "RAISE_VARARGS", "RERAISE", "INTERPRETER_EXIT"))
 _JUMPS = frozenset(

@@ -149,6 +149,17 @@ def _loops() -> Any:
 _loops_module: Any = None
 
 
+def _made_since(root: Any) -> Any:
+    """That of `_since.py`, which few programs need too."""
+    from . import _since
+
+    try:
+        return _since.made_since(root)
+    except Exception as error:
+        note_defect("the code of what was started is not understood", error)
+        return _since.OTHERS
+
+
 class Turn(Processing):
     """Somebody is given a message that its context has left: it is at work on it as long as this is current."""
 
@@ -164,12 +175,12 @@ class Turn(Processing):
 
 
 class Started(Processing):
-    """What was started under a message: it is at work on that one, until it may serve others too.
+    """What was started under a message: it is at work on that one, as far as its code does not make something of others.
 
-    It may as soon as a message was handed over that nothing was started for. From then on the code says what a send is made of: of
-    what was given at the start, or of what is taken from somewhere else (``_loops.made_since``).
+    The code says what a send is made of: of what was given at the start, or of what others put somewhere (``_since.made_since``).
+    Where it says neither, it is made of the message's, until a message was handed over that nothing was started for.
 
-    - ``of``: what it was started under; ``root``: where its code begins: see `_loops.Root`.
+    - ``of``: what it was started under; ``root``: where its code begins: see `_root.Root`.
     - ``taken``: the processing of what it took from a queue last.
     - ``is_sure``: what it was given may well be the message's; ``idle``: what its ``habits`` had idle then.
     """
@@ -185,20 +196,11 @@ class Started(Processing):
         is_begun = self.of.said or self.of.is_cause_elsewhere()
         if self.taken is None and (not is_begun or not self.is_sure and self._others_came()):
             return None
-        if self.taken is None and not self._is_doubted():
-            return self.of
-        is_own = self._is_own()
+        is_own = _made_since(self.root)
         if self.taken is not None and is_own is not True:
-            return self.taken if is_own is False or not self.is_sure else None
-        return self.of if is_begun and is_own is not False else None
-
-    def _is_own(self) -> Optional[bool]:
-        """Whether what is made now is made of what was given at the start: see `_loops.made_since`."""
-        try:
-            return _loops().made_since(self.root)  # type: ignore[no-any-return]
-        except Exception as error:
-            note_defect("the code of what was started is not understood", error)
-            return False
+            return self.taken if is_own is not None or not self.is_sure else None
+        is_known = is_own is True or is_own is None
+        return self.of if is_begun and (is_known or is_own is False and not self._is_doubted()) else None
 
     def _others_came(self) -> bool:
         """Whether nothing was made of a message that came since."""

@@ -312,8 +312,8 @@ def event_loop(kind: Any) -> None:
     for name, followed in (("create_task", _create_task_of(kind.create_task)), ("call_soon", _call_of(kind.call_soon, 0))):
         quicker = api.loop_method(kind, name, getattr(kind, name), followed)
         setattr(kind, name, followed if quicker is None else quicker)
-    for name in ("call_later", "call_at"):
-        setattr(kind, name, _call_of(getattr(kind, name), 1))
+    for name, before in (("call_soon_threadsafe", 0), ("call_later", 1), ("call_at", 1)):
+        setattr(kind, name, _call_of(getattr(kind, name), before))
     kind.run_in_executor = _run_in_executor_of(kind.run_in_executor)
 
 

@@ -15,6 +15,8 @@ use super::layer::Layer;
 struct Loops {
     /// For each innermost place that was read for "once in a round", a `list` of reads.
     once: *mut Object,
+    /// The same of "made since", for the names that were given and the places up to where the code began.
+    since: *mut Object,
     /// For each type, what its objects can be, as a number: see `Kind`.
     kinds: *mut Object,
     /// The same of a type that is not there yet.
@@ -36,6 +38,9 @@ struct Names {
     name: *mut Object,
     parents: *mut Object,
     members: *mut Object,
+    /// Of a `Root`.
+    root_code: *mut Object,
+    root_names: *mut Object,
 }
 
 // SAFETY: objects that are never let go of; used with the GIL held.
@@ -103,6 +108,8 @@ impl Loops {
             // SAFETY: as promised by the caller.
             once: unsafe { python.given(more, c"once")? },
             // SAFETY: as above.
+            since: unsafe { python.given(more, c"since")? },
+            // SAFETY: as above.
             kinds: unsafe { python.given(more, c"kinds")? },
             // SAFETY: as above.
             kind: unsafe { python.given(more, c"kind")? },
@@ -120,6 +127,8 @@ impl Loops {
                 name: python.name(c"__name__")?,
                 parents: python.name(c"__mro__")?,
                 members: python.name(c"__dict__")?,
+                root_code: python.name(c"code")?,
+                root_names: python.name(c"names")?,
             },
         })
     }
@@ -166,6 +175,61 @@ impl Layer {
             let reads = python.refer(reads);
             let found = recalled(python, loops, reads.raw(), &mut Frames::Of(vec![frame])).ok()??;
             (!python.is_none(found.raw())).then(|| (python.is_true)(found.raw()) == 1)
+        }
+    }
+}
+
+/// As many frames as `_since.py` looks at.
+const DEPTH_OF_STARTED: usize = 60;
+
+impl Layer {
+    /// What `made_since` has said of what is made now by code that began at this root, if that was read before.
+    ///
+    /// # Safety
+    ///
+    /// `root` lives, and the GIL is held.
+    pub(super) unsafe fn made_since(&self, root: *mut Object) -> Option<Owned> {
+        let (python, loops) = (self.python, LOOPS.get()?);
+        if python.is_none(root) {
+            return None;
+        }
+        // SAFETY: as promised by the caller; the frame that calls lives, and what is made here is what it is made as.
+        unsafe {
+            let (begun, names) =
+                (python.attribute(root, loops.names.root_code)?, python.attribute(root, loops.names.root_names)?);
+            let frame = (python.frame)();
+            if frame.is_null() || python.is_none(begun.raw()) {
+                return None;
+            }
+            let (mut frames, mut parts) = (vec![python.refer(frame)], vec![names]);
+            loop {
+                let frame = frames.last()?.raw();
+                let code = python.attribute(frame, loops.names.code)?;
+                parts.push(python.owned((python.new_unsigned)(code.raw() as u64))?);
+                parts.push(python.attribute(frame, loops.names.place)?);
+                if code.raw() == begun.raw() {
+                    break;
+                }
+                let back = python.attribute(frame, loops.names.back)?;
+                if python.is_none(back.raw()) || frames.len() >= DEPTH_OF_STARTED {
+                    return None;
+                }
+                frames.push(back);
+            }
+            let key = python.owned((python.tuple_new)(isize::try_from(parts.len()).ok()?))?;
+            for (at, part) in (0..).zip(parts) {
+                (python.tuple_set)(key.raw(), at, part.into_raw());
+            }
+            let reads = (python.dict_get)(loops.since, key.raw());
+            if reads.is_null() {
+                python.clear_error();
+                return None;
+            }
+            // Kept for as long as it is looked at.
+            let reads = python.refer(reads);
+            // From the root on: all of them were read.
+            frames.reverse();
+            recalled(python, loops, reads.raw(), &mut Frames::Of(frames)).ok()?
         }
     }
 }

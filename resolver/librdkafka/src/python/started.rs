@@ -105,7 +105,7 @@ impl Layer {
         Habits::all(self.python).any(|habits| unsafe { !self.python.is_none((*habits.raw().cast::<Habits>()).before) })
     }
 
-    /// What is sent now follows from, as far as no code has to be read for that; `None`, and nothing is changed: that has to.
+    /// What is sent now follows from, where the code was read before; `None`, and nothing is changed: it has to be, or it is not plain.
     ///
     /// # Safety
     ///
@@ -118,7 +118,7 @@ impl Layer {
                 return None;
             }
             let at: *mut Processing = of.cast();
-            if !self.is_processing(of) || self.is_doubted(at) {
+            if !self.is_processing(of) {
                 return None;
             }
             let is_begun = (*at).said != 0 || (*at).skipped == 0 && seconds() - (*at).since <= self.longest;
@@ -128,6 +128,11 @@ impl Layer {
                 AtHand::NotPlain => true,
             };
             if !is_begun || is_another {
+                return None;
+            }
+            let found = self.made_since((*it).root)?;
+            let is_own = self.python.is_none(found.raw()) || found.raw() == self.python.yes;
+            if !is_own && ((self.python.is_true)(found.raw()) != 0 || self.is_doubted(at)) {
                 return None;
             }
             (*at).sends = (*at).sends.saturating_add(1);
