@@ -404,7 +404,7 @@ fn leaves_nothing(python: &Path) {
     let spans = traced.spans();
     let taken = spans.iter().filter(|span| span.name == "process orders").count();
     // One shape takes two each time.
-    assert_eq!(taken, 7 * 400);
+    assert_eq!(taken, 8 * 400);
 }
 
 #[test]

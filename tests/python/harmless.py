@@ -2,6 +2,7 @@
 without."""
 
 import asyncio
+import collections
 import functools
 import inspect
 import queue
@@ -253,9 +254,76 @@ def in_blocks(message):
             say(made)
 
 
+# Pools of the program's own.
+
+
+class Named(ThreadPoolExecutor):
+    """Tells what it is to do."""
+
+    def submit(self, function, *args, **kwargs):
+        say("does", function.__name__, type(function).__name__)
+        return super().submit(function, *args, **kwargs)
+
+
+def in_pools(message):
+    def named(one):
+        return one
+
+    async def coroutine():
+        return None
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        with Named(1) as pool:
+            say(await loop.run_in_executor(pool, named, message is None), pool.submit(named, 2).result())
+        loop.set_debug(True)
+        for mistaken in (coroutine, coroutine(), 5):
+            say(tried(loop.run_in_executor, None, mistaken))
+        loop.set_debug(False)
+
+    def name_of_thread():
+        return threading.current_thread().name.split(" from ")[0]
+
+    asyncio.run(main())
+    say(trio.run(trio.to_thread.run_sync, name_of_thread))
+
+
+# Queues that the program empties itself.
+
+
+class Latest(queue.Queue):
+    """Has the last ones only."""
+
+    def _init(self, maxsize):
+        self.queue = collections.deque(maxlen=2)
+
+
+class Freed:
+    def __del__(self):
+        say("freed")
+
+
+def emptied(message):
+    lines = queue.Queue(), asyncio.Queue(), Latest()
+    for line in lines:
+        put = getattr(line, "put_nowait")
+        for _ in range(3):
+            put(Freed())
+            say("put")
+        getattr(line, "queue", getattr(line, "_queue", None)).clear()
+        for number in range(3):
+            put(number)
+        say(line.get_nowait(), line.get_nowait())
+    for line in queue.Queue(), asyncio.Queue():
+        line.put_nowait(Freed())
+        # Since Python 3.13.
+        getattr(line, "shutdown", lambda immediate: line.get_nowait())(immediate=True)
+        say("shut down")
+
+
 POOL = ThreadPoolExecutor(1)
 payments = producer()
-PARTS = [threads_that_cannot_be_started, touched, by_names, in_blocks]
+PARTS = [threads_that_cannot_be_started, touched, by_names, in_blocks, in_pools, emptied]
 for part in PARTS:
     part(None)
 orders = consumer("orders")

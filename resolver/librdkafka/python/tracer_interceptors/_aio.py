@@ -1,7 +1,8 @@
 """Calls that are made by the threads of a pool on behalf of the task that awaits them, and confluent-kafka's clients for asyncio,
 which are made of such."""
 
-from functools import wraps
+from functools import update_wrapper, wraps
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 from . import _sends, _started
@@ -22,10 +23,17 @@ def threads(module: Any) -> None:
         if not callable(function):
             return await original(*args, **kwargs)
         awaited = _started.Awaited(function)
+
+        def run(*given):  # type: ignore[no-untyped-def]
+            return awaited.run(*given)
+
+        if type(function) in (FunctionType, BuiltinFunctionType, MethodType):
+            # A thread has its name from it.
+            update_wrapper(run, function)
         if args:
-            args = (awaited.run, *args[1:])
+            args = (run, *args[1:])
         else:
-            kwargs[name] = awaited.run
+            kwargs[name] = run
         result = await original(*args, **kwargs)
         tried(awaited.adopt)
         return result

@@ -4,6 +4,7 @@ A queue of connections, or of whatever else is put back, is none of work: a queu
 was put there in the course of a message, and by others than those who take it.
 """
 
+from collections import Counter, deque
 from contextvars import Context
 from functools import wraps
 from typing import Any, Callable, Dict, List
@@ -15,6 +16,8 @@ from ._trains import train
 
 #: More than this a queue is not watched for.
 MOST = 100_000
+#: So many more may be noted than are there, before that is looked at.
+SLACK = 4
 _NAME = "_tracer_interceptors"
 _name_of: Callable[[type], str] = type.__dict__["__name__"].__get__
 
@@ -26,25 +29,64 @@ class Taken(Turn):
 
 
 class _Watch:
-    """What a queue has in it, and of which messages."""
+    """Of which messages what a queue has in it is. It keeps none of the pieces: the program may throw them away as it likes."""
 
-    __slots__ = ("put", "putters", "is_believed")
+    __slots__ = ("put", "putters", "is_believed", "putting", "getting", "is_trimmed")
 
     def __init__(self) -> None:
-        #: By the identity of what was put, which is kept meanwhile, so that nothing else can have it.
-        self.put: Dict[int, List[Any]] = {}
+        #: By the identity of what was put: for each time, a list of the one processing, or of ``None``.
+        self.put: Dict[int, List[List[Any]]] = {}
         self.putters: "set[int]" = set()
         self.is_believed = True
+        #: The identities of those that are not in the queue yet, and the calls that take one out of it.
+        self.putting: "set[int]" = set()
+        self.getting: "set[Any]" = set()
+        #: Whether something that was put there went another way than by `get`.
+        self.is_trimmed = False
 
     def doubt(self) -> None:
         self.is_believed = False
         self.put.clear()
+
+    def trim(self, queue: Any) -> None:
+        """Forgets what is not in the queue any more."""
+        noted = [(key, each) for key, several in [*self.put.items()] for each in [*several] if id(each) not in self.putting]
+        inside = _inside(queue)
+        if inside is None:
+            self.doubt()
+            return
+        # Copied at once, whoever puts something there meanwhile.
+        counts = Counter(map(id, [*inside]))
+        gone = []
+        # Of one object that was put there several times, the last ones are those that are in it.
+        for key, each in reversed(noted):
+            if counts[key]:
+                counts[key] -= 1
+            else:
+                gone.append((key, each))
+        # Somebody may be about to say what came of some of them.
+        gone = gone[len(self.getting) :]
+        self.is_trimmed = True
+        for key, each in gone:
+            several = self.put.get(key, [])
+            several[:] = [one for one in several if one is not each]
+        for key, several in [*self.put.items()]:
+            if not several:
+                self.put.pop(key, None)
+
+
+def _inside(queue: Any) -> Any:
+    """What a queue keeps its pieces in; ``None``: that is of the program's own kind."""
+    own = queue.__dict__
+    inside = own.get("queue" if "mutex" in own else "_queue")
+    return inside if type(inside) in (deque, list) else None
 
 
 def threads(module: Any) -> None:
     """The queues of threads. One that gives back what was put last is mostly a pool of something."""
     kind = module.Queue
     kind.put, kind.get = _putting(kind.put, module.LifoQueue), _getting(kind.get, module.LifoQueue)
+    _end(kind)
 
 
 def event_loops(module: Any) -> None:
@@ -52,6 +94,7 @@ def event_loops(module: Any) -> None:
     kind = module.Queue
     kind.put_nowait = _putting(kind.put_nowait, module.LifoQueue)
     kind.get_nowait = _getting(kind.get_nowait, module.LifoQueue)
+    _end(kind)
     original = kind.get
 
     @wraps(original)
@@ -60,6 +103,12 @@ def event_loops(module: Any) -> None:
         return await original(self)
 
     kind.get = get
+
+
+def _end(kind: Any) -> None:
+    # Since Python 3.13.
+    if hasattr(kind, "shutdown"):
+        kind.shutdown = _ending(kind.shutdown)
 
 
 def _putting(original: Callable[..., Any], others: Any) -> Callable[..., Any]:
@@ -71,15 +120,30 @@ def _putting(original: Callable[..., Any], others: Any) -> Callable[..., Any]:
                 noted = _note(self, item)
             except Exception as error:
                 _say(error)
-        try:
+        if noted is None:
             return original(self, item, *args, **kwargs)
+        watch, several, each = noted
+        try:
+            result = original(self, item, *args, **kwargs)
         except BaseException:
-            if noted is not None:
-                # It is full.
-                noted.pop()
+            # It is full.
+            several[:] = [one for one in several if one is not each]
             raise
+        finally:
+            watch.putting.discard(id(each))
+        if len(several) > 1 or len(watch.put) > 1:
+            tried(_sweep, self, watch, several)
+        return result
 
     return put
+
+
+def _sweep(queue: Any, watch: _Watch, several: Any) -> None:
+    """Now and then, when there is more noted than is there."""
+    inside = _inside(queue)
+    most = 0 if inside is None else len(inside) + len(watch.putting) + len(watch.getting)
+    if max(len(watch.put), len(several)) > most + most // 2 + SLACK:
+        watch.trim(queue)
 
 
 def _getting(original: Callable[..., Any], others: Any) -> Callable[..., Any]:
@@ -88,15 +152,43 @@ def _getting(original: Callable[..., Any], others: Any) -> Callable[..., Any]:
         if issubclass(type(self), others):
             return original(self, *args, **kwargs)
         tried(_leave)
-        item = original(self, *args, **kwargs)
-        if item is not None:
-            try:
-                _take(self, item)
-            except Exception as error:
-                _say(error)
-        return item
+        watch, call = tried(_watch_of, self), object()
+        if watch is None:
+            return original(self, *args, **kwargs)
+        watch.getting.add(call)
+        try:
+            item = original(self, *args, **kwargs)
+            if item is not None:
+                try:
+                    _take(watch, item)
+                except Exception as error:
+                    _say(error)
+            return item
+        finally:
+            watch.getting.discard(call)
 
     return get
+
+
+def _ending(original: Callable[..., Any]) -> Callable[..., Any]:
+    """``shutdown()``, which may empty the queue."""
+
+    @wraps(original)
+    def shutdown(self, *args, **kwargs):  # type: ignore[no-untyped-def]
+        result = original(self, *args, **kwargs)
+        watch = self.__dict__.get(_NAME)
+        if watch is not None:
+            tried(watch.trim, self)
+        return result
+
+    return shutdown
+
+
+def _watch_of(queue: Any) -> _Watch:
+    watch = queue.__dict__.get(_NAME)
+    if watch is None:
+        watch = queue.__dict__[_NAME] = _Watch()
+    return watch  # type: ignore[no-any-return]
 
 
 def _leave() -> None:
@@ -107,25 +199,28 @@ def _leave() -> None:
         it.taken = None
 
 
+def _is_followed(item: Any) -> bool:
+    """Not lines of a log, and calls that another library follows itself."""
+    return _name_of(type(item)) != "LogRecord" and not (type(item) is tuple and item and type(item[0]) is Context)
+
+
 def _note(queue: Any, item: Any) -> Any:
     watch = queue.__dict__.get(_NAME)
     it = current.get()
-    if _name_of(type(item)) == "LogRecord" or type(item) is tuple and item and type(item[0]) is Context:
-        # Lines of a log, and calls that another library follows itself.
+    if not _is_followed(item) or watch is None and it is None:
         return None
-    if watch is None:
-        if it is None:
-            return None
-        watch = queue.__dict__[_NAME] = _Watch()
+    watch = _watch_of(queue)
     if not watch.is_believed:
         return None
     it = _of_item(item, it)
     watch.putters.add(train())
-    noted = watch.put.setdefault(id(item), [])
-    noted.append((item, it))
+    each = [it]
+    watch.putting.add(id(each))
+    several = watch.put.setdefault(id(item), [])
+    several.append(each)
     if len(watch.put) > MOST:
         watch.doubt()
-    return noted
+    return watch, several, each
 
 
 def _of_item(item: Any, it: Any) -> Any:
@@ -145,18 +240,16 @@ def _of_item(item: Any, it: Any) -> Any:
     return it
 
 
-def _take(queue: Any, item: Any) -> None:
-    watch = queue.__dict__.get(_NAME)
-    if watch is None:
-        # It was put there at no message.
-        watch = queue.__dict__[_NAME] = _Watch()
-    if not watch.is_believed:
+def _take(watch: _Watch, item: Any) -> None:
+    if not watch.is_believed or not _is_followed(item):
         return
-    noted = watch.put.get(id(item))
-    it = noted.pop(0)[1] if noted else None
-    # Several of one object, such as a number: they are not to be told apart.
-    are_same = not noted or all(other is it for _, other in noted)
-    if not noted:
+    several = watch.put.get(id(item))
+    if not several and watch.is_trimmed:
+        return
+    it = several.pop(0)[0] if several else None
+    # Several of one object, such as a number, or one in the place of another that is gone: they are not to be told apart.
+    are_same = not several or all(other[0] is it for other in several)
+    if not several:
         watch.put.pop(id(item), None)
     if it is None or train() in watch.putters:
         watch.doubt()

@@ -132,7 +132,7 @@ def _submit_of(original: Callable[..., Any], name: str) -> Callable[..., Any]:
     def submit(self, /, *args, **kwargs):  # type: ignore[no-untyped-def]
         # Each job leaves its thread at no message, for the next one.
         if args:
-            return original(self, _Job(args[0], args[1:], kwargs), *args[1:], **kwargs)
+            return original(self, _Job(args[0], args[1:], kwargs, _awaited_of(args[0])), *args[1:], **kwargs)
         if name in kwargs:
             function = kwargs.pop(name)
             kwargs[name] = _Job(function, (), {key: value for key, value in kwargs.items()})
@@ -146,9 +146,9 @@ class _Job:
 
     __slots__ = ("_function", "_processing", "_awaited")
 
-    def __init__(self, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
+    def __init__(self, function: Callable[..., Any], args: Any, kwargs: Any, awaited: Any = None) -> None:
         self._function = function
-        self._awaited = awaited = function if type(function) is Awaited else None
+        self._awaited = awaited
         if awaited is None:
             self._processing = given_as(_of_call, function, args, kwargs)
         else:
@@ -172,25 +172,22 @@ class _Job:
 class Awaited:
     """A function that a pool runs on behalf of a task, which waits for it."""
 
-    __slots__ = ("_function", "train", "handed", "of")
+    __slots__ = ("function", "train", "handed", "of")
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
+        self.function = function
         self.train = tried(train) or 0
         #: The processing of the message that the pool's thread was handed meanwhile; weakly, for this is no work on it.
         self.handed: Any = None
         #: The processing in whose course it is called.
         self.of: Any = None
 
-    def __call__(self, *args: Any) -> Any:
-        return self._function(*args)
-
     def run(self, /, *args: Any, **kwargs: Any) -> Any:
         """The call, by the pool's thread."""
         here = marker()
         here.lend(self.train)
         try:
-            return self._function(*args, **kwargs)
+            return self.function(*args, **kwargs)
         finally:
             if here.handed is not None:
                 self.handed = ref(here.handed)
@@ -214,17 +211,17 @@ class Awaited:
 
     def args(self) -> Any:
         """What it is given by ``asyncio.to_thread()``."""
-        function = self._function
+        function = self.function
         return function.args if type(function) is partial else ()
 
     def root(self) -> Any:
         """Where its code begins."""
         args = self.args()
-        return _of_call(args[0], args[1:])[2] if args else _of_call(self._function, ())[2]
+        return _of_call(args[0], args[1:])[2] if args else _of_call(self.function, ())[2]
 
     def enter(self, it: Any) -> None:
         """Makes it current in the copy of the context in which ``asyncio.to_thread()`` calls."""
-        function = self._function.func if type(self._function) is partial else None
+        function = self.function.func if type(self.function) is partial else None
         context = function.__self__ if type(function) is BuiltinFunctionType else None
         if type(context) is Context and context.get(current) is not it:
             context.run(current.set, it)
@@ -399,9 +396,28 @@ def _run_in_executor_of(original: Callable[..., Any]) -> Callable[..., Any]:
         from ._futures import Adopting  # asyncio is there by now.
 
         awaited = Awaited(func)
-        return Adopting.of(original(self, executor, awaited, *args), awaited)
+        before, _handing.awaited = getattr(_handing, "awaited", None), awaited
+        try:
+            # The program's own pool is given the function itself, and `submit` knows it.
+            future = original(self, executor, func, *args)
+        finally:
+            _handing.awaited = before
+        return Adopting.of(future, awaited)
 
     return run_in_executor
+
+
+#: The `Awaited` whose function an event loop is about to give to a pool, in the thread that it runs in.
+_handing = threading.local()
+
+
+def _awaited_of(function: Any) -> Any:
+    """What an event loop gives to a pool now, if this is it."""
+    awaited = getattr(_handing, "awaited", None)
+    if awaited is None or awaited.function is not function:
+        return None
+    _handing.awaited = None
+    return awaited
 
 
 def gevent(module: Any) -> None:
