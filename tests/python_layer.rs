@@ -366,7 +366,7 @@ fn the_code_says_whether_a_send_is_in_a_loop_that_asks_for_messages_and_of_what_
 #[track_caller]
 fn code_says(python: &Path) {
     expect_code_says(python, "loops.py", &[("y", 12), (".", 11), ("y", 10), (".", 8), ("y", 8)]);
-    expect_code_says(python, "started.py", &[("y-", 8), ("x", 12), (".", 3), ("y", 1)]);
+    expect_code_says(python, "started.py", &[("y-", 10), ("x", 16), (".", 3), ("y", 1)]);
 }
 
 /// What a program says of so many functions: only this of each send.

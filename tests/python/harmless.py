@@ -144,8 +144,8 @@ def touched(message):
     for number, (function, args) in enumerate(
         [(taker, (touchy,)), (touchy, ()), (holder, ()), (by_default, ()), (Holder().take, (touchy,))]
     ):
-        told(f"thread {number}", lambda: joined(threading.Thread(target=function, args=args)))
-        told(f"daemon {number}", lambda: joined(threading.Thread(target=function, args=args, daemon=True)))
+        told(f"thread {number}", lambda: joined(threading.Thread(target=function, args=args, name="touched")))
+        told(f"daemon {number}", lambda: joined(threading.Thread(target=function, args=args, name="touched", daemon=True)))
         told(f"timer {number}", lambda: joined(threading.Timer(0.001, function, args)))
         told(f"pool {number}", lambda: POOL.submit(function, *args).result())
         told(f"gevent {number}", lambda: gevent.spawn(function, *args).join())
@@ -249,7 +249,7 @@ def in_blocks(message):
             raise Unspoken("once")
     except Exception as error:
         say(type(error).__name__)
-    for made in ({}, {"topic": "a"}, {"topic": "a", "partition": 0, "offset": 1}):
+    for made in ({}, {"topic": "a"}, {"partition": 0, "offset": 1}, {"topic": "a", "partition": 0, "offset": 1}):
         with processing(tried(Message, **made)):
             say(made)
 

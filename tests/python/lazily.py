@@ -334,12 +334,12 @@ def full_batches(begin, is_full=4):
 
     for _ in range(ORDERS):
         begin(add, order())
-    flush()
+    return flush
 
 
 def full_batch_in_jobs():
     with ThreadPoolExecutor(1) as pool:
-        full_batches(lambda add, one: pool.submit(add, one).result())
+        full_batches(lambda add, one: pool.submit(add, one).result())()
 
 
 def joined(thread):
@@ -348,7 +348,7 @@ def joined(thread):
 
 
 def full_batch_in_threads():
-    full_batches(lambda add, one: joined(threading.Thread(target=add, args=(one,))))
+    full_batches(lambda add, one: joined(threading.Thread(target=add, args=(one,))))()
 
 
 def full_batches_in_a_loop(begin):
@@ -362,9 +362,10 @@ def full_batches_in_a_loop(begin):
 
             return added
 
-        await asyncio.to_thread(full_batches, lambda add, one: begin(loop, add_of(add), one))
+        flush = await asyncio.to_thread(full_batches, lambda add, one: begin(loop, add_of(add), one))
         while len(done) < ORDERS:
             await asyncio.sleep(0.01)
+        flush()
 
     asyncio.run(main())
 
@@ -377,7 +378,7 @@ def in_a_loop(begin_of, is_full=4):
     """The same, begun by the loop's own code."""
 
     async def main():
-        waiting, tasks = [], []
+        waiting, tasks, done = [], [], []
 
         def flush(number, of):
             for one in of:
@@ -388,11 +389,13 @@ def in_a_loop(begin_of, is_full=4):
             waiting.append({**one})
             if len(waiting) == is_full:
                 flush(one["number"], waiting)
+            done.append(one)
 
         begin = begin_of(add)
         for _ in range(ORDERS):
             tasks.append(begin(await next_order()))
-        await asyncio.sleep(0.1)
+        while len(done) < ORDERS:
+            await asyncio.sleep(0.01)
         flush(0, waiting)
 
     asyncio.run(main())

@@ -544,7 +544,7 @@ def tasks_of_trio():
 def handler_of_a_signal():
     import signal
 
-    signal.signal(signal.SIGUSR1, lambda *_: pay({"number": 0}))
+    signal.signal(signalnum=signal.SIGUSR1, handler=lambda *_: pay({"number": 0}))
     for _ in range(ORDERS):
         one = order()
         if one["number"]:

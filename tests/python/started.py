@@ -2,6 +2,10 @@
 Kafka."""
 
 import asyncio
+import functools
+import heapq
+import json
+import logging
 from types import FunctionType
 
 from tracer_interceptors import _since
@@ -28,6 +32,8 @@ class Shared:
     def __init__(self):
         self.items = [1, 2]
         self.by_number = {1: [1, 2]}
+        self.handlers = [once, several_times]
+        self.jobs = [functools.partial(once, 1), functools.partial(once, 2)]
 
     def next(self):
         return self.items.pop(0) if self.items else None
@@ -150,6 +156,44 @@ async def in_a_coroutine_that_is_given_others(number):
     await sends_later(str(number), shared.items)
 
 
+def by_handlers_of_others(number):
+    for handler in shared.handlers:
+        handler(number)
+
+
+class Log(logging.Handler):
+    def emit(self, record):
+        producer.produce("log", record.msg, record.args)
+
+
+log = logging.getLogger("started")
+log.addHandler(Log())
+
+
+def in_a_handler_of_log_lines(number):
+    log.warning("paid %s", number)
+    log.warning("paid")
+
+
+def a_copy_of_others(number):
+    for item in [*shared.items]:
+        producer.produce("payments", item)
+
+
+def all_of_others(number):
+    producer.produce("payments", json.dumps(shared.items))
+
+
+def the_next_of_others(number):
+    while shared.items:
+        producer.produce("payments", heapq.heappop(shared.items))
+
+
+def work_of_others(number):
+    while shared.jobs:
+        shared.jobs.pop()()
+
+
 def waits_for_more(number):
     while True:
         item = shared.next()
@@ -230,6 +274,8 @@ OF_WHAT_WAS_GIVEN = [
     parts_that_are_collected,
     of_what_is_asked_for,
     in_other_functions,
+    by_handlers_of_others,
+    in_a_handler_of_log_lines,
 ]
 OF_OTHERS = [
     waits_for_more,
@@ -244,6 +290,10 @@ OF_OTHERS = [
     in_a_function_that_is_given_others,
     in_a_function_that_is_given_some_of_others,
     in_a_coroutine_that_is_given_others,
+    a_copy_of_others,
+    all_of_others,
+    the_next_of_others,
+    work_of_others,
 ]
 OF_BOTH_OR_OF_NOTHING = [
     of_it_and_of_what_it_looks_up,

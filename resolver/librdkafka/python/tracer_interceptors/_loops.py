@@ -371,6 +371,9 @@ def flow_of(code: CodeType) -> "Flow":
     return flow
 
 
+NO_NAMES: FrozenSet[str] = frozenset()
+
+
 class Flow:
     """Which instruction of some code follows which, exceptions left aside."""
 
@@ -435,16 +438,22 @@ class Flow:
         given = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount] if is_given else ()
         return made_of(self._instructions, self._next, place, asks, (name for name in given if name != "self"))
 
-    def made_of_names(self, place: int, names: FrozenSet[str], values: Callable[[str], Any], levels: int) -> FrozenSet[str]:
-        """The same of a function that is given what these names say, and asks for nothing."""
+    def made_of_names(
+        self, place: int, names: FrozenSet[str], values: Callable[[str], Any], levels: int, others: FrozenSet[str] = NO_NAMES
+    ) -> FrozenSet[str]:
+        """The same of a function that is given what these names say, and asks for nothing; it has what `others` name from around it."""
         variables = (*self._code.co_varnames, *self._code.co_cellvars)
         own = Own(variables, lambda call: _gives_of_others(call, values, levels))
-        return made_of(self._instructions, self._next, place, NONE, (name for name in names if name != "self"), own)
+        return made_of(self._instructions, self._next, place, NONE, (name for name in names if name != "self"), own, others)
 
-    def is_over_others(self, around: FrozenSet[int], names: FrozenSet[str], values: Callable[[str], Any]) -> bool:
+    def is_over_others(
+        self, around: FrozenSet[int], names: FrozenSet[str], values: Callable[[str], Any], others: FrozenSet[str]
+    ) -> bool:
         """Whether a loop in this part goes as long as it likes, or over what is not of these names."""
         heads = self.over & around
-        return not self.ends(around, NONE) or any(OLD in self.made_of_names(one, names, values, LEVELS) for one in heads)
+        return not self.ends(around, NONE) or any(
+            OLD in self.made_of_names(one, names, values, LEVELS, others) for one in heads
+        )
 
     def gives(self) -> List[int]:
         """The places at which it yields, or gives what it returns."""

@@ -4,11 +4,12 @@ something: a batch, a window, a cache. The compiled code of each function says s
 
 import sys
 from types import CodeType, FrameType
-from typing import Any, Callable, FrozenSet, List, Optional, Set
+from typing import Any, Callable, FrozenSet, List, Optional, Set, Tuple
 
 from ._loops import (
     FOLDER,
     LEVELS,
+    NO_NAMES,
     NO_READS,
     NONE,
     PYTHON,
@@ -32,7 +33,6 @@ DEPTH = 60
 OTHERS = "others"
 #: Code that runs the program's own in its place.
 _WRAPPER = "anyio."
-_NO_NAMES: FrozenSet[str] = frozenset()
 
 
 def made_since(root: Any) -> Any:
@@ -40,7 +40,7 @@ def made_since(root: Any) -> Any:
     once; `OTHERS`: of what others put into something. For all else, such as both, or nothing in a loop, it is ``False``."""
     frame = program()
     frames: List[FrameType] = []
-    code, names = (None, _NO_NAMES) if root is None else (root.code, root.names)
+    code, names = (None, NO_NAMES) if root is None else (root.code, root.names)
     own = frame
     # A code's own hash is that of all that is in it.
     places: List[Any] = [names]
@@ -79,43 +79,52 @@ def _made_since(frames: List[FrameType], names: FrozenSet[str], read: Read) -> A
     is_mixed = is_unseen = is_seen = False
     shared: Set[int] = set()
     for frame in frames:
-        flow, values = flow_of(frame.f_code), read.values_of(frame)
+        values = read.values_of(frame)
+        if _is_python_s_own(frame.f_code.co_filename):
+            # It passes on what it is called with, such as to a handler of log records.
+            is_own, shared = True if names else None, set()
+            continue
+        flow = flow_of(frame.f_code)
         place = flow.instruction_at(frame.f_lasti)
         if is_own is not None:
             given = arguments_of(frame.f_code)
             names = frozenset(name for name in given if not _is_of_others(values(name), shared, is_mixed))
-        made = flow.made_of_names(place, names, values, LEVELS)
+        others, has = _others_in(frame.f_code, flow, values)
+        made = flow.made_of_names(place, names, values, LEVELS, others)
         around = flow.round(place, NONE)
-        if OLD in made and is_own is None and _is_outside(frame.f_code.co_filename, is_seen):
-            # What it goes on with there is what it was called with.
-            made, is_unseen = _NO_NAMES, True
-        if OLD in made and (NOW not in made or around and flow.is_over_others(around, names, values)):
+        if OLD in made and is_own is None and not is_seen and is_of_a_library(frame.f_code.co_filename):
+            # So does that, where it was called with nothing that is seen.
+            made, is_unseen = NO_NAMES, True
+        if OLD in made and (NOW not in made or around and flow.is_over_others(around, names, values, others)):
             return OTHERS
         is_mixed = is_mixed or OLD in made
         is_unseen = is_unseen or not made and bool(around)
         is_seen = is_seen or bool(made)
-        is_own, names = (True, names) if made else (None, _NO_NAMES)
-        shared = _shared_in(frame.f_code, flow, values)
+        is_own, names = (True, names) if made else (None, NO_NAMES)
+        shared = has
     return False if is_mixed or is_unseen else is_own
 
 
-def _shared_in(code: CodeType, flow: Flow, values: Callable[[str], Any]) -> Set[int]:
-    """What this code has from around it that others may put something into: that stays theirs where it is given to a function."""
+def _others_in(code: CodeType, flow: Flow, values: Callable[[str], Any]) -> "Tuple[FrozenSet[str], Set[int]]":
+    """What this code has from around it that others may put something into, by its names; and by its identity, with what is more often
+    looked up in than gone through: that stays theirs where it is given to a function."""
     own = {*code.co_varnames, *code.co_cellvars} - {"self"}
-    shared = set()
+    others, shared = set(), set()
     for chain in {*flow.chains.values()}:
         value = None if chain[0] in own else values(chain[0])
         for name in chain[1:] if value is not None else ():
             value = member(value, name)
-        if type(value) is dict or kind_of(value) & IS_SHARED:
+        is_shared = bool(kind_of(value) & IS_SHARED)
+        if is_shared:
+            others.add(".".join(chain))
+        if is_shared or type(value) is dict:
             shared.add(id(value))
-    return shared
+    return frozenset(others), shared
 
 
 def _is_of_others(value: Any, shared: Set[int], is_mixed: bool) -> bool:
     return id(value) in shared or is_mixed and bool(kind_of(value) & IS_SHARED)
 
 
-def _is_outside(file: str, is_seen: bool) -> bool:
-    """Whether it is none of the program's: Python's own, or, as long as it was given nothing that is seen, installed."""
-    return file.startswith(PYTHON) and "-packages/" not in file or not is_seen and is_of_a_library(file)
+def _is_python_s_own(file: str) -> bool:
+    return file.startswith(PYTHON) and "-packages/" not in file

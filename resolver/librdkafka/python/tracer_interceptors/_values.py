@@ -47,14 +47,15 @@ def made_of(
     asks: Iterable[int],
     given: Iterable[str],
     own: Optional["Own"] = None,
+    others: Iterable[str] = (),
 ) -> FrozenSet[str]:
     """What the call at this place is given, or what is returned or yielded there. `asks` are the places that ask for messages; the names in `given` have the last one from
-    the start. With `own`, it asks for none: what it takes from what is not its own is of an earlier one."""
+    the start. With `own`, it asks for none: what it takes from what is not its own is of an earlier one, and so is what `others` name."""
     by_offset = {one.offset: one for one in instructions}
     behind = {one.offset: other.offset for one, other in zip(instructions, instructions[1:])}
     asking = frozenset(asks)
     first = instructions[0].offset
-    states: Dict[int, _State] = {first: ([], {name: frozenset((NOW,)) for name in given})}
+    states: Dict[int, _State] = {first: ([], {**{name: _EARLIER for name in others}, **{name: frozenset((NOW,)) for name in given}})}
     waiting = [first]
     found = _NOTHING
     for _ in range(MOST):
@@ -121,6 +122,8 @@ def _after(one: Any, state: _State, is_jump: bool, asks: bool, own: Optional[Own
         loaded = one.argval if isinstance(one.argval, tuple) else (name,)
         values: List[_Value] = [(names.get(key, _NOTHING), key) if isinstance(key, str) and kind != "LOAD_CONST" else _PUT for key in loaded]
         stack += [_PUT] * (effect - len(values)) + values[-effect:]
+    elif kind == "PUSH_NULL":
+        stack.append(_PUT)
     elif effect > 0:
         # Of what is there, or of nothing.
         stack += [(top[0], "")] * effect
@@ -136,8 +139,12 @@ def _after(one: Any, state: _State, is_jump: bool, asks: bool, own: Optional[Own
             if own is not None and method in _TAKES | _RECEIVES:
                 tags = of[0][0] | names.get(f"in {receiver}", _NOTHING) or _EARLIER
             # Before what is called there may be an empty place.
-            if own is not None and own.is_taken_by(of[0][1] or of[min(1, len(of) - 1)][1]):
+            at = 0 if of[0][1] else min(1, len(of) - 1)
+            if own is not None and own.is_taken_by(of[at][1]):
                 tags = _EARLIER
+            elif own is not None and "." not in of[at][1] and NOW in _tags(of[at + 1 :]):
+                # Where a function itself comes from that is given the message's own says nothing of that.
+                tags = _tags(of[at + 1 :])
         if kind.startswith(("CALL", "PRECALL")) or kind in _READS:
             # What is called is none of what it is given.
             called = of[0][1] if kind not in _READS else ""
