@@ -478,6 +478,32 @@ fn queues_and_pools_that_messages_share_do_not_mix_them_up() {
     says_right_causes(Some(&packages));
 }
 
+/// What a case of `same.js` says, and how it ends. No Kafka is needed.
+fn said_in_case(layer: bool, case: Option<&str>) -> String {
+    let mut command = Command::new("node");
+    command.env("NODE_PATH", "tests/node/fake");
+    if layer {
+        command.arg("--require").arg(layer_file());
+    }
+    let ended = run(command.arg("tests/node/same.js").args(case));
+    format!("{}{}{:?}", ended.stdout, ended.stderr, ended.status.code())
+}
+
+#[test]
+fn a_program_sees_its_own_functions_promises_and_lists_as_without_the_layer() {
+    if Command::new("node").arg("--version").output().is_err() {
+        return skip("there is no node");
+    }
+    let listed = said_in_case(false, None);
+    let cases: Vec<_> = listed.lines().filter(|line| !line.starts_with("Some(")).collect();
+    assert!(cases.len() >= 6, "{listed}");
+    for case in cases {
+        assert_eq!(said_in_case(true, Some(case)), said_in_case(false, Some(case)), "{case}");
+    }
+    let failed = (0..5).map(|order| format!("{order} Declined order {order}")).collect::<Vec<_>>().join("; ");
+    assert_eq!(said_in_case(true, Some("told")), format!("{failed}\nopen 1\nopen 0\nSome(0)"));
+}
+
 #[test]
 fn ten_thousand_messages_at_once_have_no_wrong_parent() {
     let Some(modules) = node_modules() else { return };

@@ -24,7 +24,7 @@ export type Message =
 
 /**
  * Calls `work`, which processes `message`, and returns what it returns. The message's span lasts until then, or until
- * the promise that `work` returns settles; what is sent, and traced with OpenTelemetry, in its course is under that span.
+ * the promise settles that `work` makes and returns; what is sent, and traced with OpenTelemetry, in its course is under that span.
  *
  * For what the layer does not see by itself: messages that are taken from a list by their index, or put into a queue.
  * Where nothing is traced it only calls `work`.

@@ -6,7 +6,7 @@ const { patchKafkaJS } = require('./kafkajs');
 const library = require('./library');
 const lists = require('./lists');
 const {
-  NONE, calledIn, currentProcessing, handle, isAsync, processingOf, runLazilyIn, settled,
+  NONE, NO_PROMISE, calledIn, currentProcessing, handle, isAsync, processingOf, runLazilyIn, settled,
 } = require('./processing');
 const resources = require('./resources');
 const { connects, produced, sends, sendsFor } = require('./sends');
@@ -95,7 +95,7 @@ function ofMany(callback, consumer, follow) {
     // It may only pass the list on to where it is worked at; an `async` function works at it.
     const processing = guarded(() => processingOf(list[0], list[0], consumer), NONE);
     if (isAsync(callback)) return handle(processing, callback, work);
-    return settled(processing, false, () => runLazilyIn(processing, work));
+    return settled(processing, NO_PROMISE, () => runLazilyIn(processing, work));
   };
 }
 

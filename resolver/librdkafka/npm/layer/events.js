@@ -4,6 +4,8 @@
 
 const EventEmitter = require('events');
 const { NONE, currentProcessing, handle, isAsync, runLazilyIn } = require('./processing');
+const { reported } = require('./promises');
+const { inPlaceOf } = require('./stand_in');
 const { guarded } = require('./tell');
 
 /** What emitters have whose `data` is known to tell of messages. */
@@ -17,19 +19,23 @@ function follow() {
   if (isFollowing) return;
   isFollowing = true;
   const owner = EventEmitter.prototype;
+  // Two of them are one function.
+  const adding = new Map();
   for (const name of ['on', 'addListener', 'prependListener']) {
     const add = owner[name];
-    owner[name] = function added(event, listener) {
+    if (!adding.has(add)) adding.set(add, inPlaceOf(add, function added(event, listener) {
       const processing = currentProcessing();
       if (processing !== undefined && processing !== NONE) guarded(() => remember(this, event, listener, processing));
       return add.apply(this, arguments);
-    };
+    }));
+    owner[name] = adding.get(add);
   }
   const { emit } = owner;
-  owner.emit = function emitted(event) {
+  owner.emit = inPlaceOf(emit, function emitted(event, reason, promise) {
+    if (event === 'unhandledRejection' && this === process) guarded(() => reported(promise, reason));
     if (this[ADDED] === undefined || !guarded(() => isOfAnother(this, event))) return emit.apply(this, arguments);
     return runLazilyIn(NONE, () => emit.apply(this, arguments));
-  };
+  });
 }
 
 function remember(emitter, event, listener, processing) {

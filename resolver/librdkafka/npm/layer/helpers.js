@@ -1,7 +1,7 @@
 // What a program may say and ask itself: see `index.d.ts`.
 'use strict';
 
-const { Processing, currentProcessing, processingOf, runIn, setProcessing, settled } = require('./processing');
+const { OURS, Processing, SHARED, currentProcessing, isAsync, processingOf, runIn, setProcessing, settled } = require('./processing');
 const resources = require('./resources');
 const { guarded } = require('./tell');
 
@@ -19,7 +19,7 @@ function processing(message, work) {
     said.account.isSaid = true;
     return said;
   });
-  return processed ? settled(processed, true, () => runIn(processed, work)) : work();
+  return processed ? settled(processed, isAsync(work) ? OURS : SHARED, () => runIn(processed, work)) : work();
 }
 
 function currentContext() {

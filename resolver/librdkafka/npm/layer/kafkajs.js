@@ -2,7 +2,7 @@
 'use strict';
 
 const lists = require('./lists');
-const { NONE, processingOf, runIn, runLazilyIn, setProcessing, settled } = require('./processing');
+const { NONE, OURS, processingOf, runIn, runLazilyIn, setProcessing, settled } = require('./processing');
 const { followValues } = require('./streams');
 const { guarded, tell } = require('./tell');
 
@@ -52,7 +52,8 @@ function forMessage(eachMessage, consumer) {
     const processing = guarded(() => processingOf(payload.message, placeIn(payload, payload.message), consumer));
     if (!processing) return work();
     guarded(() => setProcessing(payload, processing));
-    return settled(processing, true, () => runIn(processing, work));
+    // The client waits for it, whosever it is.
+    return settled(processing, OURS, () => runIn(processing, work));
   };
 }
 

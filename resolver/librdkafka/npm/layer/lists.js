@@ -4,7 +4,7 @@
 'use strict';
 
 const library = require('./library');
-const { header, isAsync, processingOf, runIn, runLazilyIn, settled } = require('./processing');
+const { NO_PROMISE, OURS, SHARED, header, isAsync, processingOf, runIn, runLazilyIn, settled } = require('./processing');
 const { guarded } = require('./tell');
 const { Turn } = require('./turns');
 
@@ -42,10 +42,11 @@ function each(name, givesBack) {
     const isOfAsync = isAsync(work);
     // A plain function may do nothing for the message: it is begun when something is sent or traced, or waited for.
     const run = isOfAsync ? runIn : runLazilyIn;
+    const whose = isOfAsync ? OURS : givesBack ? SHARED : NO_PROMISE;
     return method.call(this, (message, ...others) => {
       const called = () => work.call(self, message, ...others);
       const processing = guarded(() => processingIn(this, message));
-      return processing ? settled(processing, givesBack || isOfAsync, () => run(processing, called)) : called();
+      return processing ? settled(processing, whose, () => run(processing, called)) : called();
     });
   };
 }

@@ -4,11 +4,13 @@
 
 const { AsyncLocalStorage } = require('async_hooks');
 const { performance } = require('perf_hooks');
+const { types: { isPromise, isProxy } } = require('util');
 const { closed, isForItself } = require('./habits');
 const { hidden } = require('./hidden');
 const library = require('./library');
 const otel = require('./opentelemetry');
 const { Account, othersOf } = require('./others');
+const { Given } = require('./promises');
 const { guarded } = require('./tell');
 
 const current = new AsyncLocalStorage();
@@ -226,25 +228,33 @@ function calledIn(processing, callback) {
  * promise nobody but the caller can have, with that promise, which comes back as another one.
  */
 function handle(processing, handler, work) {
-  return settled(processing, isAsync(handler), () => runIn(processing, work));
+  return settled(processing, isAsync(handler) ? OURS : NO_PROMISE, () => runIn(processing, work));
 }
 
-/** Calls `work`, whose promise is looked at if `isOurs`. */
-function settled(processing, isOurs, work) {
+/** Nobody but the layer has the promise that is given, or whoever gets it from the layer handles it: another one comes back. */
+const OURS = 'ours';
+/** The program may have it, too: it comes back itself. */
+const SHARED = 'shared';
+/** What is given is not looked at. */
+const NO_PROMISE = 'no promise';
+
+/** Calls `work`, and gives what that gives; if it is a promise, the processing ends with it. `whose` it is. */
+function settled(processing, whose, work) {
   const { account } = processing;
   guarded(() => {
     processing.hold();
     account.fails(false);
   });
+  const given = whose === SHARED ? new Given() : undefined;
   let result;
   try {
-    result = work();
+    result = given === undefined ? work() : given.by(work);
   } catch (error) {
     guarded(() => processing.fail(error));
     guarded(() => processing.release());
     throw error;
   }
-  if (!isOurs || !(result instanceof Promise)) {
+  if (given === undefined ? whose === NO_PROMISE || !isPromise(result) : !given.isPromise) {
     guarded(() => processing.settle(false));
     return result;
   }
@@ -254,15 +264,24 @@ function settled(processing, isOurs, work) {
     account.opens(true);
     account.handed();
   });
-  let hasWaited = false;
-  const outcome = result.then((value) => {
+  const ends = (hasWaited) => {
     guarded(() => closed(account, hasWaited));
     guarded(() => processing.settle(hasWaited));
+  };
+  if (given !== undefined) {
+    guarded(() => given.whenOver(() => ends(given.hasWaited), (error) => {
+      guarded(() => processing.fail(error));
+      ends(given.hasWaited);
+    }));
+    return result;
+  }
+  let hasWaited = false;
+  const outcome = result.then((value) => {
+    ends(hasWaited);
     return value;
   }, (error) => {
     guarded(() => processing.fail(error));
-    guarded(() => closed(account, hasWaited));
-    guarded(() => processing.settle(hasWaited));
+    ends(hasWaited);
     throw error;
   });
   // Comes right after the above if that has settled already.
@@ -274,9 +293,10 @@ const SETTLED = Promise.resolve();
 
 const AsyncFunction = (async () => {}).constructor;
 
-function isAsync(handler) { return handler instanceof AsyncFunction; }
+/** Whether it gives a promise that it has made. What stands before such a function may give another one. */
+function isAsync(handler) { return handler instanceof AsyncFunction && !isProxy(handler); }
 
 module.exports = {
-  NONE, Processing, calledIn, current, currentProcessing, handle, header, isAsync, knownProcessing, origins, processingOf,
-  runIn, runLazilyIn, setProcessing, settled,
+  NONE, NO_PROMISE, OURS, Processing, SHARED, calledIn, current, currentProcessing, handle, header, isAsync, knownProcessing,
+  origins, processingOf, runIn, runLazilyIn, setProcessing, settled,
 };

@@ -13,6 +13,8 @@ const sent = [];
 /** The processings, by the number of their message: how often each began and ended. */
 const begun = new Map();
 const ended = new Map();
+/** What was told of failures: `[number, type, message]`. */
+const failed = [];
 const waiting = [];
 let next;
 
@@ -23,7 +25,7 @@ const functions = {
     return { offset };
   },
   end({ offset }) { ended.set(offset, (ended.get(offset) || 0) + 1); },
-  fail() {},
+  fail({ offset }, type, message) { failed.push([offset, type, message]); },
   wantsBatches() { return undefined; },
   context({ offset }) { return `00-${String(offset + 1).padStart(32, '0')}-${'b'.repeat(16)}-01`; },
   nextSend(processed) {
@@ -90,4 +92,4 @@ class Producer extends EventEmitter {
   static createWriteStream() { throw new Error('there is none'); }
 }
 
-module.exports = { KafkaConsumer, Producer, give, sent, begun, ended };
+module.exports = { KafkaConsumer, Producer, give, sent, begun, ended, failed };

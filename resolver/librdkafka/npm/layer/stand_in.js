@@ -1,0 +1,24 @@
+// Functions of ours in the place of others, which look like those to whoever looks at them.
+'use strict';
+
+const { guarded } = require('./tell');
+
+/** What functions have that are not strict, and others cannot be given. */
+const SLOPPY = ['arguments', 'caller'];
+
+/** `ours`, with the name, the length, the prototype and all other properties of `original`. For what is called often. */
+function inPlaceOf(original, ours) {
+  return guarded(() => {
+    const properties = Object.getOwnPropertyDescriptors(original);
+    for (const name of SLOPPY) delete properties[name];
+    Object.setPrototypeOf(ours, Object.getPrototypeOf(original));
+    return Object.defineProperties(ours, properties);
+  }, ours);
+}
+
+/** `original` itself, but for its calls: those go to `call`, with their `this` and their arguments. As a class it is what it was. */
+function calledBy(original, call) {
+  return new Proxy(original, { apply: (_, self, what) => call(self, what) });
+}
+
+module.exports = { calledBy, inPlaceOf };
