@@ -479,14 +479,27 @@ fn queues_and_pools_that_messages_share_do_not_mix_them_up() {
 }
 
 /// What a case of `same.js` says, and how it ends. No Kafka is needed.
-fn said_in_case(layer: bool, case: Option<&str>) -> String {
+fn said_in_case(layer: bool, packages: Option<&Path>, case: Option<&str>) -> String {
     let mut command = Command::new("node");
     command.env("NODE_PATH", "tests/node/fake");
     if layer {
         command.arg("--require").arg(layer_file());
     }
+    if let Some(packages) = packages {
+        command.env("PACKAGES", packages);
+    }
     let ended = run(command.arg("tests/node/same.js").args(case));
     format!("{}{}{:?}", ended.stdout, ended.stderr, ended.status.code())
+}
+
+fn is_said_without_the_layer_too(packages: Option<&Path>) {
+    let listed = said_in_case(false, packages, None);
+    let cases: Vec<_> = listed.lines().filter(|line| !line.starts_with("Some(")).collect();
+    assert!(cases.len() >= 3, "{listed}");
+    for case in cases {
+        let [with, without] = [true, false].map(|layer| said_in_case(layer, packages, Some(case)));
+        assert_eq!(with, without, "{case}");
+    }
 }
 
 #[test]
@@ -494,14 +507,15 @@ fn a_program_sees_its_own_functions_promises_and_lists_as_without_the_layer() {
     if Command::new("node").arg("--version").output().is_err() {
         return skip("there is no node");
     }
-    let listed = said_in_case(false, None);
-    let cases: Vec<_> = listed.lines().filter(|line| !line.starts_with("Some(")).collect();
-    assert!(cases.len() >= 6, "{listed}");
-    for case in cases {
-        assert_eq!(said_in_case(true, Some(case)), said_in_case(false, Some(case)), "{case}");
-    }
+    is_said_without_the_layer_too(None);
     let failed = (0..5).map(|order| format!("{order} Declined order {order}")).collect::<Vec<_>>().join("; ");
-    assert_eq!(said_in_case(true, Some("told")), format!("{failed}\nopen 1\nopen 0\nSome(0)"));
+    assert_eq!(said_in_case(true, None, Some("told")), format!("{failed}\nopen 1\nopen 0\nSome(0)"));
+}
+
+#[test]
+fn packages_with_queues_call_what_a_program_gives_them_as_without_the_layer() {
+    let Some(packages) = node_packages("node-queues", QUEUES) else { return };
+    is_said_without_the_layer_too(Some(&packages));
 }
 
 #[test]

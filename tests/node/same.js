@@ -2,11 +2,14 @@
 //
 //     node [--require …/layer/register.js] same.js [CASE]
 //
-// with `fake` in NODE_PATH. Without CASE it names them.
+// with `fake` in NODE_PATH. Without CASE it names them: with packages that programs use in PACKAGES, those that need some.
 'use strict';
 
+const path = require('path');
 const { KafkaConsumer, begun, ended, failed, give } = require('node-rdkafka');
-const { processing } = require('../../resolver/librdkafka/npm');
+
+/** Without the layer it is told nothing. */
+const processing = process.execArgv.length > 0 ? require('../../resolver/librdkafka/npm').processing : (message, work) => work();
 
 const [, , CASE] = process.argv;
 const say = (...what) => console.log(...what);
@@ -33,6 +36,14 @@ function messages(count = 1) {
   give(count);
   return new Promise((done) => new KafkaConsumer().consume(count, (error, list) => done(list)));
 }
+
+const load = (name) => require(path.join(process.env.PACKAGES, name));
+class Model {
+  constructor() { this.a = 1; }
+
+  static table = 'orders';
+}
+const named = Object.assign(async () => 'done', { id: 7 });
 
 class Task extends Promise {
   cancel() { return 'cancelled'; }
@@ -115,6 +126,60 @@ const CASES = {
   },
 };
 
+const QUEUES = {
+  async 'tasks and workers, as packages call them'() {
+    const pLimit = load('p-limit');
+    const Bottleneck = load('bottleneck');
+    const { default: PQueue } = load('p-queue');
+    const make = (C, ...rest) => [new C().a, C.table, rest.map(String)];
+    const limit = pLimit(2);
+    await messages();
+    say(await limit(make, Model, named), limit.activeCount, Object.keys(Object.getOwnPropertyDescriptors(limit)), limit.name, limit.length);
+    say(await limit(Model).catch((error) => error.message));
+    say(await new Bottleneck().schedule(async (...what) => make(...what), Model, named));
+    say(await new Bottleneck().schedule({ priority: 1 }, async (...what) => make(...what), Model));
+    say(await new Promise((done) => new Bottleneck().submit(
+      (C, name, over) => over(null, new C().a, name === named), Model, named, (...what) => done(what))));
+    say(await new Bottleneck().wrap(async function wrapped(C) { return [this.its, new C().a]; }).call({ its: 7 }, Model).catch(String));
+    say(await new PQueue().add(named), await new PQueue().addAll([named, async () => 2]));
+    for (const method of [PQueue.prototype.add, Bottleneck.prototype.schedule, Bottleneck.prototype.submit]) say(method.name, method.length);
+  },
+  async 'queues of functions'() {
+    const async = load('async');
+    const fastq = load('fastq');
+    const seen = async function seen(job) { return [job === named, job.id, this && this.its, await job()]; };
+    await messages();
+    const making = [fastq, fastq.promise, async.queue, async.default.queue, async.cargo, async.priorityQueue];
+    say(making.map(({ name, length }) => [name, length]), new Set(making).size);
+    say(await fastq.promise(seen, 1).push(named), await fastq.promise({ its: 1 }, seen, 1).unshift(named));
+    say(await async.queue(seen, 1).pushAsync(named), await async.cargo(async ([job]) => [job === named, await job()]).pushAsync(named));
+    say(await new Promise((done) => async.queue((job, over) => over(null, job === named, over.length), 1).push(named, (...what) => done(what))));
+    say(await new Promise((done) => async.priorityQueue((job, over) => over(null, job === named), 1).push(named, 3, (...what) => done(what))));
+    const told = fastq({ its: 2 }, function worker(job, over) { over(null, [job === named, this.its]); }, 1);
+    say(await new Promise((done) => told.push(named, (...what) => done(what))), told.push.name, told.push.length, told.concurrency);
+  },
+  async 'workers that have handled what they give'() {
+    const fastq = load('fastq');
+    for (const shared of [false, true]) {
+      const worker = (order, done) => {
+        const promise = charge(order);
+        promise.then(() => done(), (error) => done(error));
+        return promise;
+      };
+      const queue = fastq(worker, 1);
+      for (const message of shared ? await messages(2) : [{ offset: 1 }, { offset: 2 }]) queue.push(message, (error) => say('told', error.message));
+      await sleep(5);
+    }
+    const [message] = await messages();
+    const queue = load('async').queue((order, done) => { const promise = charge(order); promise.catch(() => done()); return promise; }, 1);
+    queue.push(message, () => say('over'));
+    const limit = load('p-limit')(1);
+    const [given] = (await messages()).map((order) => limit(() => charge(order)));
+    say(await given.catch((error) => error.message));
+    await sleep(5);
+  },
+};
+
 /** What the layer has made of such promises; not for a program without it. */
 async function told() {
   process.on('unhandledRejection', () => {});
@@ -133,5 +198,5 @@ async function told() {
   say('open', open());
 }
 
-if (CASE === undefined) say(Object.keys(CASES).join('\n'));
-else ({ ...CASES, told })[CASE]();
+if (CASE === undefined) say(Object.keys(process.env.PACKAGES ? QUEUES : CASES).join('\n'));
+else ({ ...CASES, ...QUEUES, told })[CASE]();

@@ -2,77 +2,127 @@
 // is done, in the context of that one. So it is worked at in its own: that of the message which it is, or for which it was put there.
 'use strict';
 
-const { NONE, calledIn, currentProcessing, isAsync, runLazilyIn } = require('./processing');
+const { types: { isPromise } } = require('util');
+const { NONE, calledIn, currentProcessing, runLazilyIn } = require('./processing');
+const { calledBy, inPlaceOf } = require('./stand_in');
 const { originOf, remember } = require('./streams');
 const { guarded } = require('./tell');
 
 const patched = new WeakSet();
 
-/** fastq([context, ]worker, concurrency), and fastq.promise. */
+/** fastq([context, ]worker, concurrency), whose worker has a callback; and fastq.promise, whose worker gives a promise. */
 function patchFastq(fastq) {
-  if (typeof fastq !== 'function') return fastq;
-  const making = (make) => function made(...settings) {
+  const making = (make, callbackAt) => calledBy(make, (self, settings) => {
     const at = typeof settings[0] === 'function' ? 0 : 1;
-    if (typeof settings[at] === 'function') settings[at] = working(settings[at]);
-    const queue = make.apply(this, settings);
-    guarded(() => ['push', 'unshift'].forEach((name) => followPut(queue, name)));
+    const given = [...settings];
+    if (typeof given[at] === 'function') given[at] = working(given[at], callbackAt);
+    const queue = Reflect.apply(make, self, given);
+    for (const name of ['push', 'unshift']) guarded(() => followPut(queue, name, 1));
     return queue;
-  };
-  const all = Object.assign(making(fastq), fastq);
-  if (typeof fastq.promise === 'function') all.promise = making(fastq.promise);
-  return all;
+  });
+  if (typeof fastq.promise === 'function' && !patched.has(fastq)) {
+    patched.add(fastq);
+    guarded(() => { fastq.promise = making(fastq.promise, undefined); });
+  }
+  return making(fastq, 1);
 }
 
 /** async.queue(worker, concurrency) and its like. A cargo's worker is given several tasks. */
 function patchAsync(async) {
-  if (typeof async !== 'object' || async === null || patched.has(async)) return async;
-  patched.add(async);
-  for (const name of ['queue', 'priorityQueue', 'cargo', 'cargoQueue']) {
-    const make = async[name];
-    if (typeof make !== 'function') continue;
-    async[name] = function made(worker, ...settings) {
-      const queue = make.call(this, typeof worker === 'function' ? working(worker) : worker, ...settings);
-      guarded(() => ['push', 'unshift', 'pushAsync', 'unshiftAsync'].forEach((method) => followPut(queue, method)));
-      return queue;
-    };
+  const made = new Map();
+  // Compilers of modules take the second.
+  for (const names of [async, async && async.default]) {
+    if (typeof names !== 'object' || names === null || patched.has(names)) continue;
+    patched.add(names);
+    for (const name of ['queue', 'priorityQueue', 'cargo', 'cargoQueue']) {
+      const make = names[name];
+      if (typeof make !== 'function') continue;
+      if (!made.has(make)) made.set(make, makingOfAsync(make, name === 'priorityQueue' ? 2 : 1));
+      names[name] = made.get(make);
+    }
   }
-  return async;
+}
+
+function makingOfAsync(make, callbackAt) {
+  return calledBy(make, (self, [worker, ...settings]) => {
+    // As the package tells it. It gives such a worker no callback.
+    const isOfAsync = typeof worker === 'function' && worker[Symbol.toStringTag] === 'AsyncFunction';
+    const follower = typeof worker === 'function' ? working(worker, isOfAsync ? undefined : 1) : worker;
+    const queue = Reflect.apply(make, self, [follower, ...settings]);
+    for (const name of ['push', 'unshift', 'pushAsync', 'unshiftAsync']) guarded(() => followPut(queue, name, callbackAt));
+    return queue;
+  });
 }
 
 /** pLimit(concurrency), which gives a function that is given functions. Its later versions keep contexts apart themselves. */
 function patchPLimit(pLimit) {
-  if (typeof pLimit !== 'function') return pLimit;
-  return Object.assign(function made(...settings) {
-    const limit = pLimit.apply(this, settings);
-    return Object.defineProperties(handingIn(limit), Object.getOwnPropertyDescriptors(limit));
-  }, pLimit);
+  return calledBy(pLimit, (self, settings) => {
+    const limit = Reflect.apply(pLimit, self, settings);
+    if (typeof limit !== 'function' || !('activeCount' in limit)) return limit;
+    return calledBy(limit, (its, what) => Reflect.apply(limit, its, handingIn(what, 0)));
+  });
 }
 
-/** Classes whose queues are given functions by these methods. */
+/** A class whose queues are given functions by these methods; `handing` makes what one of those is given into what it is to get. */
 function patchClass(Queue, methods) {
   if (typeof Queue !== 'function' || patched.has(Queue)) return;
+  const names = Object.keys(methods);
+  if (!names.every((name) => Queue.prototype && typeof Queue.prototype[name] === 'function')) return;
   patched.add(Queue);
-  for (const name of methods) {
-    if (typeof Queue.prototype[name] === 'function') Queue.prototype[name] = handingIn(Queue.prototype[name]);
+  for (const name of names) {
+    const method = Queue.prototype[name];
+    Queue.prototype[name] = inPlaceOf(method, function handed(...what) { return method.apply(this, methods[name](what)); });
   }
 }
 
-/** A worker, or a task, whose end is known: what it was worked at for is closed then, and goes on later at most elsewhere. */
-function ending(work, processing) {
-  return function worked(...what) {
-    const last = what.length - 1;
-    if (typeof what[last] === 'function') what[last] = closing(what[last], processing);
-    const result = work.apply(this, what);
-    if (!(result instanceof Promise)) return result;
-    // Nobody but the queue has this promise.
-    return result.then((value) => {
-      closeTask(processing);
-      return value;
-    }, (error) => {
-      closeTask(processing);
-      throw error;
-    });
-  };
+const METHODS = {
+  /** add(task, …) */
+  ofPQueue: { add: (what) => handingIn(what, 0) },
+  /** schedule([settings, ]task, …) and submit([settings, ]task, …, callback), whose task has a callback as well. */
+  ofBottleneck: {
+    schedule: (what) => handingIn(what, typeof what[0] === 'function' ? 0 : 1),
+    submit: (what) => handingIn(what, typeof what[0] === 'function' ? 0 : 1, true),
+  },
+};
+
+/** What a method is given, with a task at this place; the rest is passed through to that, but a callback at the end if it `callsBack`. */
+function handingIn(what, at, callsBack = false) {
+  return guarded(() => {
+    const task = what[at];
+    if (typeof task !== 'function') return what;
+    const processing = leading();
+    const given = [...what];
+    const last = given.length - 1;
+    if (callsBack && last > at && typeof given[last] === 'function') given[last] = calledIn(processing, given[last]);
+    given[at] = calledBy(task, (self, taken) => runLazilyIn(processing, () => (
+      ending(task, processing, self, taken, callsBack ? taken.length - 1 : undefined)
+    )));
+    putFor(processing);
+    return given;
+  }, what);
+}
+
+/**
+ * Calls a worker, or a task, whose end is known by its callback, or else by its promise: what it was worked at for is closed then,
+ * and goes on later at most elsewhere.
+ */
+function ending(work, processing, self, what, callbackAt) {
+  if (processing === NONE) return Reflect.apply(work, self, what);
+  if (callbackAt !== undefined) {
+    const given = [...what];
+    if (typeof given[callbackAt] === 'function') given[callbackAt] = closing(given[callbackAt], processing);
+    return Reflect.apply(work, self, given);
+  }
+  const result = Reflect.apply(work, self, what);
+  if (!isPromise(result)) return result;
+  // Whoever has it besides, the queue waits for it, and so handles it.
+  return result.then((value) => {
+    closeTask(processing);
+    return value;
+  }, (error) => {
+    closeTask(processing);
+    throw error;
+  });
 }
 
 function closing(done, processing) {
@@ -86,58 +136,34 @@ function closeTask(processing) { if (processing !== NONE) processing.account.end
 
 function putFor(processing) { if (processing !== NONE) processing.account.tasks += 1; }
 
-/** A function that is given a task as a function, the first one, and may be given a callback, the last one. */
-function handingIn(method) {
-  return function handed(...what) {
-    guarded(() => {
-      const processing = leading();
-      const task = what.findIndex((one) => typeof one === 'function');
-      for (const at of new Set([task, what.length - 1])) {
-        if (typeof what[at] === 'function') what[at] = calledIn(processing, what[at]);
-      }
-      if (task === -1) return;
-      putFor(processing);
-      what[task] = ending(what[task], processing);
-    });
-    return method.apply(this, what);
-  };
-}
-
 /** What the code is at work on that puts something into a queue, and has led to that. */
 function leading() {
-  const processing = currentProcessing() || NONE;
-  return processing;
+  return currentProcessing() || NONE;
 }
 
-/** Follows a queue's function that puts tasks into it, and may be told of their end. */
-function followPut(queue, name) {
+/** Follows a queue's function that puts tasks into it, and may be told of their end by what it is given at that place. */
+function followPut(queue, name, callbackAt) {
   const put = queue[name];
   if (typeof put !== 'function') return;
-  queue[name] = function putIn(task, ...others) {
+  queue[name] = inPlaceOf(put, function putIn(...what) {
     guarded(() => {
-      const processing = leading();
+      const [task] = what;
       for (const one of Array.isArray(task) ? task : [task]) {
         remember(one);
         putFor(originOf(one) || NONE);
       }
-      others.forEach((other, at) => {
-        if (typeof other === 'function') others[at] = calledIn(processing, other);
-      });
+      if (typeof what[callbackAt] === 'function') what[callbackAt] = calledIn(leading(), what[callbackAt]);
     });
-    return put.call(this, task, ...others);
-  };
+    return put.apply(this, what);
+  });
 }
 
 /** A queue's worker, which works at each task for what it was put there for; at what nobody knows, for nobody. */
-function working(worker) {
-  const within = (self, [task, ...others]) => {
-    const processing = guarded(() => originOfAll(task), NONE);
-    return runLazilyIn(processing, () => ending(worker, processing).call(self, task, ...others));
-  };
-  // Both packages tell by this how to call it.
-  return isAsync(worker)
-    ? async function work(...what) { return within(this, what); }
-    : function work(...what) { return within(this, what); };
+function working(worker, callbackAt) {
+  return calledBy(worker, (self, what) => {
+    const processing = guarded(() => originOfAll(what[0]), NONE);
+    return runLazilyIn(processing, () => ending(worker, processing, self, what, callbackAt));
+  });
 }
 
 function originOfAll(task) {
@@ -146,4 +172,4 @@ function originOfAll(task) {
   return first !== undefined && others.every((other) => other === first) ? first : NONE;
 }
 
-module.exports = { patchAsync, patchClass, patchFastq, patchPLimit };
+module.exports = { METHODS, patchAsync, patchClass, patchFastq, patchPLimit };

@@ -9,7 +9,7 @@ const Module = require('module');
 const { guarded, tell } = require('./tell');
 const { patchClient } = require('./client');
 const helpers = require('./helpers');
-const { patchAsync, patchClass, patchFastq, patchPLimit } = require('./queues');
+const { METHODS, patchAsync, patchClass, patchFastq, patchPLimit } = require('./queues');
 
 /** Both are one family: the second has its `RdKafka` from the first. By name, or by the file that a program is given. */
 const CLIENT = /(?:^|[\\/])(?:node-rdkafka|@confluentinc[\\/]kafka-javascript)(?:[\\/]lib)?(?:[\\/](?:index|rdkafka)(?:\.js)?)?$/;
@@ -48,8 +48,8 @@ function queuesOf(exported, request) {
   if (FASTQ.test(request)) return replaced(exported, patchFastq);
   if (P_LIMIT.test(request)) return replaced(exported, patchPLimit);
   if (ASYNC.test(request)) patchAsync(exported);
-  else if (P_QUEUE.test(request)) patchClass(exported && exported.default, ['add']);
-  else if (BOTTLENECK.test(request)) patchClass(exported, ['schedule', 'submit']);
+  else if (P_QUEUE.test(request)) patchClass(exported && exported.default, METHODS.ofPQueue);
+  else if (BOTTLENECK.test(request)) patchClass(exported, METHODS.ofBottleneck);
   return exported;
 }
 
