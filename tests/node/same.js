@@ -5,6 +5,8 @@
 // with `fake` in NODE_PATH. Without CASE it names them: with packages that programs use in PACKAGES, those that need some.
 'use strict';
 
+const fs = require('fs');
+const os = require('os');
 const path = require('path');
 const { KafkaConsumer, begun, ended, failed, give } = require('node-rdkafka');
 
@@ -111,6 +113,30 @@ const CASES = {
     const thenable = { then(done) { say('asked'); done(8); } };
     const [same] = (await messages()).map(() => thenable);
     say(same === thenable, await same);
+  },
+  async 'modules of the program that have names of packages'() {
+    for (const described of [true, false]) {
+      const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'own-'));
+      if (described) fs.writeFileSync(path.join(folder, 'package.json'), '{ "name": "shop" }');
+      const own = (name, text) => {
+        const file = path.join(folder, name);
+        fs.mkdirSync(path.dirname(file), { recursive: true });
+        fs.writeFileSync(file, `module.exports = ${text};`);
+        return require(file.replace(/\.js$/, ''));
+      };
+      const FastQ = own('fastq.js', 'class FastQ { constructor(most) { this.most = most; } static of(most) { return new this(most); } }');
+      say(new FastQ(3).most, FastQ.of(4) instanceof FastQ, FastQ.name, FastQ.length, String(FastQ).length);
+      const pLimit = own('p-limit.js', 'async function pLimit(most, works) { for (const work of works) await work(); return most; }');
+      say(await pLimit(2, [named, named]), pLimit.length);
+      const Bottleneck = own('bottleneck.js', 'class { schedule(one, two) { return [one, two]; } submit() {} }');
+      say(new Bottleneck().schedule(named, Model).map((one) => one === named || one === Model));
+      const { queue } = own('async/dist/async.js', '{ queue: (job, other) => ({ job, other, push: (one, two) => [one, two] }) }');
+      say(queue(named, Model).job === named, queue(named, Model).push(named, Model)[1] === Model);
+      const client = own('node-rdkafka.js', '{ ...require("node-rdkafka"), KafkaConsumer: class { consume() {} } }');
+      const { Producer } = own('lib/node-rdkafka/index.js', 'require("node-rdkafka")');
+      say(client.KafkaConsumer.prototype.consume.length, Producer.prototype.produce.length, Producer.prototype.produce.name);
+      fs.rmSync(folder, { recursive: true });
+    }
   },
   async 'what is said by the program'() {
     const [message] = await messages();

@@ -10,6 +10,7 @@ const {
 } = require('./processing');
 const resources = require('./resources');
 const { connects, produced, sends, sendsFor } = require('./sends');
+const { inPlaceOf } = require('./stand_in');
 const { followReadStream, followValues, followWriteStream, originOf, pendingOf } = require('./streams');
 const { guarded, tell } = require('./tell');
 
@@ -23,16 +24,28 @@ const patched = new WeakSet();
 function patchClient(exported, name) {
   if (!exported || (typeof exported !== 'object' && typeof exported !== 'function') || patched.has(exported)) return;
   patched.add(exported);
-  const { KafkaConsumer, Producer, HighLevelProducer, KafkaJS } = exported;
+  const { KafkaConsumer, Producer, KafkaJS } = exported;
   if (typeof KafkaConsumer !== 'function' || typeof Producer !== 'function') {
     tell(`${name} has other classes than expected: causes are not known`);
     return;
   }
   library.find();
   events.follow();
+  if (!patched.has(KafkaConsumer)) patchClasses(exported, name);
+  // The module has these two by other names too.
+  for (const names of [exported, exported.RdKafka]) {
+    if (names && names.createReadStream) names.createReadStream = KafkaConsumer.createReadStream;
+    if (names && names.createWriteStream) names.createWriteStream = Producer.createWriteStream;
+  }
+  if (KafkaJS && KafkaJS.Kafka) guarded(() => patchKafkaJS(KafkaJS, fed));
+}
+
+/** Two files of a client have the same classes. */
+function patchClasses({ KafkaConsumer, Producer, HighLevelProducer }, name) {
+  patched.add(KafkaConsumer);
   events.tells(KafkaConsumer.prototype);
   const patch = (owner, method, by) => {
-    if (owner && typeof owner[method] === 'function') owner[method] = by(owner[method]);
+    if (owner && typeof owner[method] === 'function') owner[method] = inPlaceOf(owner[method], by(owner[method]));
     else tell(`${name} has no ${method}(): what goes through it is not known to be caused by anything`);
   };
   patch(KafkaConsumer.prototype, 'consume', consume);
@@ -42,12 +55,6 @@ function patchClient(exported, name) {
   patch(Producer.prototype, 'produce', produce);
   patch(Producer, 'createWriteStream', createWriteStream);
   if (HighLevelProducer) patch(HighLevelProducer.prototype, '_modifiedProduce', highLevelProduce);
-  // The module has these two by other names too.
-  for (const names of [exported, exported.RdKafka]) {
-    if (names && names.createReadStream) names.createReadStream = KafkaConsumer.createReadStream;
-    if (names && names.createWriteStream) names.createWriteStream = Producer.createWriteStream;
-  }
-  if (KafkaJS && KafkaJS.Kafka) guarded(() => patchKafkaJS(KafkaJS, fed));
 }
 
 /** consume(), consume(callback), consume(number, callback). */

@@ -5,19 +5,29 @@
 // nothing, and whatever goes wrong in here the program does not see.
 'use strict';
 
+const fs = require('fs');
 const Module = require('module');
+const path = require('path');
 const { guarded, tell } = require('./tell');
 const { patchClient } = require('./client');
 const helpers = require('./helpers');
 const { METHODS, patchAsync, patchClass, patchFastq, patchPLimit } = require('./queues');
+const { inPlaceOf } = require('./stand_in');
 
-/** Both are one family: the second has its `RdKafka` from the first. By name, or by the file that a program is given. */
-const CLIENT = /(?:^|[\\/])(?:node-rdkafka|@confluentinc[\\/]kafka-javascript)(?:[\\/]lib)?(?:[\\/](?:index|rdkafka)(?:\.js)?)?$/;
-const FASTQ = /(?:^|[\\/])fastq(?:[\\/]queue(?:\.js)?)?$/;
-const ASYNC = /(?:^|[\\/]node_modules[\\/])async(?:[\\/]dist[\\/]async(?:\.js)?)?$/;
-const P_LIMIT = /(?:^|[\\/])p-limit(?:[\\/]index(?:\.js)?)?$/;
-const P_QUEUE = /(?:^|[\\/])p-queue(?:[\\/]dist(?:[\\/]index(?:\.js)?)?)?$/;
-const BOTTLENECK = /(?:^|[\\/])bottleneck(?:[\\/](?:light|es5|lib[\\/](?:index|Bottleneck))(?:\.js)?)?$/;
+/** Both clients are one family: the second has its `RdKafka` from the first. */
+const CLIENT = { files: /^(?:lib\/)?(?:index|rdkafka)\.js$/, isClient: true };
+/** By the name that a package gives itself: those of its files that a program is given, and what the program gets of them. */
+const PACKAGES = new Map(Object.entries({
+  'node-rdkafka': CLIENT,
+  '@confluentinc/kafka-javascript': CLIENT,
+  fastq: { files: /^queue\.js$/, queues: (exported) => replaced(exported, patchFastq) },
+  async: { files: /^dist\/async\.js$/, queues: patchAsync },
+  'p-limit': { files: /^index\.js$/, queues: (exported) => replaced(exported, patchPLimit) },
+  'p-queue': { files: /^dist\/index\.js$/, queues: (exported) => patchClass(exported && exported.default, METHODS.ofPQueue) },
+  bottleneck: { files: /^(?:light|es5|lib\/(?:index|Bottleneck))\.js$/, queues: (exported) => patchClass(exported, METHODS.ofBottleneck) },
+}));
+/** What may be one of them. The program may have a module of its own by such a name. */
+const NAMES = /(?:^|[\\/])(?:node-rdkafka|@confluentinc[\\/]kafka-javascript|fastq|async|p-limit|p-queue|bottleneck)(?:[\\/.]|$)/;
 /** The native part of a client. */
 const NATIVE = /(?:^|[\\/])(?:node-librdkafka|confluent-kafka-javascript)\.node$/;
 const BUNDLED = 'the Kafka client is bundled into the program, where it is not recognised: causes are not known; '
@@ -28,36 +38,74 @@ function install() {
   Object.defineProperty(Module, INSTALLED, { value: helpers });
   const load = Module._load;
   let clients = 0;
-  Module._load = function _load(request, ...others) {
-    // ES modules load one by its file's name.
-    if (typeof request !== 'string') return load.call(this, request, ...others);
-    const isClient = CLIENT.test(request);
-    if (isClient) clients += 1;
+  Module._load = inPlaceOf(load, function _load(request, parent) {
+    if (typeof request !== 'string') return load.apply(this, arguments);
+    const known = NAMES.test(request) ? fileOf(request, parent) : undefined;
+    if (known !== undefined && known.isClient) clients += 1;
     else if (clients === 0 && NATIVE.test(request)) tell(BUNDLED);
-    const exported = load.call(this, request, ...others);
-    if (isClient) guarded(() => patchClient(exported, request));
-    return guarded(() => queuesOf(exported, request), exported);
-  };
+    const exported = load.apply(this, arguments);
+    if (known === undefined) return exported;
+    return guarded(() => followed(exported, known, request), exported);
+  });
   for (const [file, loaded] of Object.entries(Module._cache)) {
-    if (CLIENT.test(file) && loaded && loaded.loaded) guarded(() => patchClient(loaded.exports, file));
+    const known = NAMES.test(file) && loaded && loaded.loaded ? knownAs(file) : undefined;
+    if (known !== undefined && known.isClient) guarded(() => patchClient(loaded.exports, file));
   }
 }
 
-/** What the program gets of a package with queues; of any other, what it is. */
-function queuesOf(exported, request) {
-  if (FASTQ.test(request)) return replaced(exported, patchFastq);
-  if (P_LIMIT.test(request)) return replaced(exported, patchPLimit);
-  if (ASYNC.test(request)) patchAsync(exported);
-  else if (P_QUEUE.test(request)) patchClass(exported && exported.default, METHODS.ofPQueue);
-  else if (BOTTLENECK.test(request)) patchClass(exported, METHODS.ofBottleneck);
+/** What the program gets of it. */
+function followed(exported, { isClient, queues }, request) {
+  if (!isClient) return queues(exported) || exported;
+  patchClient(exported, request);
   return exported;
+}
+
+/** What is known of the file that is asked for. ES modules load one by its own name. */
+function fileOf(request, parent) {
+  try {
+    return knownAs(Module._resolveFilename(request, parent, false), request);
+  } catch {
+    // The program is told so when it is loaded.
+    return undefined;
+  }
+}
+
+const files = new Map();
+
+function knownAs(file, request = file) {
+  if (!files.has(file)) {
+    const { name, folder } = packageOf(file, request);
+    const known = PACKAGES.get(name);
+    const inside = path.relative(folder, file).split(path.sep).join('/');
+    files.set(file, known !== undefined && known.files.test(inside) ? known : undefined);
+  }
+  return files.get(file);
+}
+
+/** The name of the package that a file is of. Where none is written, what it is asked for by is its name. */
+function packageOf(file, request) {
+  let folder = path.dirname(file);
+  for (; folder !== path.dirname(folder) && path.basename(folder) !== 'node_modules'; folder = path.dirname(folder)) {
+    const name = nameIn(path.join(folder, 'package.json'));
+    if (name !== undefined) return { name, folder };
+  }
+  return { name: request, folder: path.dirname(file) };
+}
+
+function nameIn(file) {
+  try {
+    const { name } = JSON.parse(fs.readFileSync(file, 'utf8'));
+    return typeof name === 'string' ? name : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 const replacements = new WeakMap();
 
-/** The same for each who loads it. */
+/** The same for each who loads it. A class is none of these packages. */
 function replaced(exported, patch) {
-  if (typeof exported !== 'function') return exported;
+  if (typeof exported !== 'function' || /^class\b/.test(Function.prototype.toString.call(exported))) return exported;
   if (!replacements.has(exported)) replacements.set(exported, patch(exported));
   return replacements.get(exported);
 }
