@@ -8,6 +8,7 @@
 const fs = require('fs');
 const os = require('os');
 const path = require('path');
+const { Writable } = require('stream');
 const { KafkaConsumer, begun, ended, failed, give } = require('node-rdkafka');
 
 /** Without the layer it is told nothing. */
@@ -137,6 +138,45 @@ const CASES = {
       say(client.KafkaConsumer.prototype.consume.length, Producer.prototype.produce.length, Producer.prototype.produce.name);
       fs.rmSync(folder, { recursive: true });
     }
+  },
+  async 'iterators of lists'() {
+    const list = await messages(3);
+    for (const name of ['values', 'entries', 'forEach', 'map', 'flatMap', 'filter', 'slice', Symbol.iterator]) {
+      say(name, list[name].name, list[name].length);
+    }
+    for (const iterator of [list.values(), list.entries(), list[Symbol.iterator](), list.filter(() => true).values()]) {
+      say(iterator, Object.keys(iterator), iterator[Symbol.toStringTag], typeof iterator.map, typeof iterator.throw);
+      say(Object.getPrototypeOf(iterator) === Object.getPrototypeOf([].values()), iterator.next.length);
+      if (iterator.map) say(iterator.take(2).map((one) => (one[1] || one).offset).toArray(), iterator.drop(0).some(() => true));
+    }
+    for (const [at, { offset }] of list.entries()) say(at, offset);
+    say([...list].length, Array.from(list.values(), ({ offset }) => offset), JSON.stringify(list.map(({ offset }) => offset)));
+    say(list.flatMap(function* of() { yield 1; }).map(String), Object.keys(list), Object.getOwnPropertyNames(list.slice(5)).length > 0);
+    try { list.map(7); } catch (error) { say(error.message); }
+  },
+  async 'iterators of streams'() {
+    const stream = KafkaConsumer.createReadStream();
+    give(3);
+    const iterator = stream[Symbol.asyncIterator]();
+    say(iterator[Symbol.toStringTag], Object.keys(iterator), iterator.stream === stream, iterator[Symbol.asyncIterator]() === iterator);
+    for (const name of ['next', 'return', 'throw', Symbol.asyncDispose]) say(name, typeof (name && iterator[name]));
+    const { done, value } = await iterator.next();
+    say(done, value.offset);
+    say(await iterator.throw(new Declined('thrown')).catch((error) => error.message), await iterator.next(), stream.destroyed);
+    for (const name of ['push', 'emit', 'pipe', Symbol.asyncIterator]) say(name, stream[name].name, stream[name].length);
+    const other = KafkaConsumer.createReadStream();
+    give(2);
+    for await (const message of other) { say(message.offset); break; }
+    say(other.destroyed);
+    const disposed = KafkaConsumer.createReadStream()[Symbol.asyncIterator]();
+    if (Symbol.asyncDispose && disposed[Symbol.asyncDispose]) say(await disposed[Symbol.asyncDispose]());
+    const target = new Writable({ objectMode: true, write(message, encoding, done) { say(message.offset, done.length); done(); } });
+    const looks = () => ['write', 'end', '_write', 'emit', 'pipe'].map((name) => [target[name].name, target[name].length]);
+    say(looks());
+    const piped = KafkaConsumer.createReadStream();
+    give(2);
+    say(piped.pipe(target) === target, looks());
+    await new Promise((over) => target.on('finish', over));
   },
   async 'what is said by the program'() {
     const [message] = await messages();

@@ -5,6 +5,7 @@
 
 const library = require('./library');
 const { NO_PROMISE, OURS, SHARED, header, isAsync, processingOf, runIn, runLazilyIn, settled } = require('./processing');
+const { inPlaceOf, iteratorLike } = require('./stand_in');
 const { guarded } = require('./tell');
 const { Turn } = require('./turns');
 
@@ -37,7 +38,7 @@ function processingIn(messages, message) {
 /** A method that calls a function for each message; `givesBack` what it returns, promises too. */
 function each(name, givesBack) {
   const method = Array.prototype[name];
-  return function each(work, self) {
+  return inPlaceOf(method, function each(work, self) {
     if (typeof work !== 'function') return method.call(this, work, self);
     const isOfAsync = isAsync(work);
     // A plain function may do nothing for the message: it is begun when something is sent or traced, or waited for.
@@ -48,30 +49,30 @@ function each(name, givesBack) {
       const processing = guarded(() => processingIn(this, message));
       return processing ? settled(processing, whose, () => run(processing, called)) : called();
     });
-  };
+  });
 }
 
 /** A method that gives some of the messages. */
 function some(name) {
   const method = Array.prototype[name];
-  return function some(...which) {
+  return inPlaceOf(method, function some(...which) {
     const messages = method.apply(this, which);
     guarded(() => follow(messages, this[PLACES]));
     return messages;
-  };
+  });
 }
 
 /** A method that gives an iterator; `messageOf` what it gives. */
 function iterate(name, messageOf) {
   const method = Array.prototype[name];
-  return function iterate() {
+  return inPlaceOf(method, function iterate() {
     const iterator = method.call(this);
     // Whoever asks it by hand for the next one may do so in the middle of something else.
-    return {
+    return iteratorLike(iterator, {
       next: () => iterator.next(),
       [Symbol.iterator]: () => turns(iterator, (value) => processingIn(this, messageOf(value))),
-    };
-  };
+    });
+  });
 }
 
 const OWN = {};
@@ -81,13 +82,16 @@ for (const [name, value] of Object.entries({
   values: iterate('values', (message) => message), entries: iterate('entries', ([, message]) => message),
 })) OWN[name] = { value, configurable: true, writable: true };
 OWN[Symbol.iterator] = {
-  value: function iterate() { return OWN.values.value.call(this)[Symbol.iterator](); }, configurable: true, writable: true,
+  // A loop asks it once only.
+  value: inPlaceOf(Array.prototype[Symbol.iterator], function iterate() { return OWN.values.value.call(this)[Symbol.iterator](); }),
+  configurable: true,
+  writable: true,
 };
 
 /** An iterator of messages, each of which is current from its `next` to the following one. */
 function turns(iterator, of) {
   const turn = new Turn();
-  return {
+  return iteratorLike(iterator, {
     next() {
       guarded(() => turn.leave());
       const result = iterator.next();
@@ -101,7 +105,7 @@ function turns(iterator, of) {
     },
     // Several loops may share one.
     [Symbol.iterator]: () => turns(iterator, of),
-  };
+  });
 }
 
 module.exports = { follow, handedOver };

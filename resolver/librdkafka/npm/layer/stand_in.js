@@ -1,4 +1,4 @@
-// Functions of ours in the place of others, which look like those to whoever looks at them.
+// Functions and iterators of ours in the place of others, which look like those to whoever looks at them.
 'use strict';
 
 const { guarded } = require('./tell');
@@ -21,4 +21,13 @@ function calledBy(original, call) {
   return new Proxy(original, { apply: (_, self, what) => call(self, what) });
 }
 
-module.exports = { calledBy, inPlaceOf };
+/** An iterator of the same kind as `iterator` and with the same properties, but with these methods. */
+function iteratorLike(iterator, methods) {
+  const like = Object.create(Object.getPrototypeOf(iterator), Object.getOwnPropertyDescriptors(iterator));
+  for (const name of Reflect.ownKeys(methods)) {
+    Object.defineProperty(like, name, { value: methods[name], configurable: true, writable: true });
+  }
+  return like;
+}
+
+module.exports = { calledBy, inPlaceOf, iteratorLike };

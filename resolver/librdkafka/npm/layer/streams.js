@@ -4,6 +4,7 @@
 const { emitIn, tells } = require('./events');
 const lists = require('./lists');
 const { NONE, currentProcessing, knownProcessing, origins, processingOf, runIn, runLazilyIn } = require('./processing');
+const { calledBy, inPlaceOf, iteratorLike } = require('./stand_in');
 const { guarded } = require('./tell');
 const { Turn } = require('./turns');
 
@@ -63,10 +64,10 @@ function followWriting(stream) {
   const { _write, push } = stream;
   define(stream, '_write', function written(chunk, encoding, done) {
     const processing = waiting.shift() || NONE;
-    const over = (...results) => {
+    const over = calledBy(done, (self, results) => {
       guarded(() => processing.release());
-      return done(...results);
-    };
+      return Reflect.apply(done, self, results);
+    });
     const begin = isMessage(chunk) ? runIn : runLazilyIn;
     return begin(processing, () => _write.call(this, chunk, encoding, over));
   });
@@ -74,10 +75,10 @@ function followWriting(stream) {
   if (typeof _writev === 'function') {
     define(stream, '_writev', function written(chunks, done) {
       const processings = chunks.map(() => waiting.shift() || NONE);
-      return runLazilyIn(NONE, () => _writev.call(this, chunks, (...results) => {
+      return runLazilyIn(NONE, () => _writev.call(this, chunks, calledBy(done, (self, results) => {
         guarded(() => processings.forEach((processing) => processing.release()));
-        return done(...results);
-      }));
+        return Reflect.apply(done, self, results);
+      })));
     });
   }
   if (typeof push !== 'function') return;
@@ -179,11 +180,10 @@ function followWrites(stream, writtenFor) {
 function turns(iterator) {
   const turn = new Turn();
   const leave = () => guarded(() => turn.leave());
-  return {
-    next() {
+  return iteratorLike(iterator, {
+    next(...what) {
       leave();
-      return Promise.resolve(iterator.next()).then(({ done, value }) => (done ? { done, value } : {
-        done,
+      return Promise.resolve(iterator.next(...what)).then(({ done, value }) => (done ? { value, done } : {
         // Read where the loop goes on, and nobody else does.
         get value() {
           guarded(() => {
@@ -193,14 +193,21 @@ function turns(iterator) {
           });
           return value;
         },
+        done,
       }));
     },
     return(value) {
       guarded(() => turn.isOver());
       return typeof iterator.return === 'function' ? iterator.return(value) : Promise.resolve({ done: true, value });
     },
+    ...(typeof iterator.throw === 'function' && {
+      throw(error) {
+        guarded(() => turn.isOver());
+        return iterator.throw(error);
+      },
+    }),
     [Symbol.asyncIterator]() { return this; },
-  };
+  });
 }
 
 /** What a chunk is about; undefined where nobody knows. */
@@ -220,8 +227,9 @@ function isMessage(chunk) {
   return typeof chunk === 'object' && chunk !== null && typeof chunk.topic === 'string' && typeof chunk.offset === 'number';
 }
 
+/** A method of this one object, in the place of the one that it has. */
 function define(owner, name, value) {
-  Object.defineProperty(owner, name, { value, configurable: true, writable: true });
+  Object.defineProperty(owner, name, { value: inPlaceOf(owner[name], value), configurable: true, writable: true });
 }
 
 module.exports = { followReadStream, followValues, followWriteStream, originOf, pendingOf, remember };
