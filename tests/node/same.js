@@ -5,11 +5,12 @@
 // with `fake` in NODE_PATH. Without CASE it names them: with packages that programs use in PACKAGES, those that need some.
 'use strict';
 
+const EventEmitter = require('events');
 const fs = require('fs');
 const os = require('os');
 const path = require('path');
 const { Writable } = require('stream');
-const { KafkaConsumer, begun, ended, failed, give } = require('node-rdkafka');
+const { KafkaConsumer, KafkaJS, begun, ended, failed, give } = require('node-rdkafka');
 
 /** Without the layer it is told nothing. */
 const processing = process.execArgv.length > 0 ? require('../../resolver/librdkafka/npm').processing : (message, work) => work();
@@ -177,6 +178,43 @@ const CASES = {
     give(2);
     say(piped.pipe(target) === target, looks());
     await new Promise((over) => target.on('finish', over));
+  },
+  async 'settings with functions'() {
+    class Shop {
+      constructor() { this.count = 0; }
+
+      get eachBatch() { return () => say('a batch'); }
+
+      async eachMessage() { say('a message'); }
+    }
+    const settings = [
+      { async eachMessage({ message }) { say(message.offset, this.extra, this.eachMessage.name, this.eachMessage.length); }, extra: 1 },
+      Object.freeze({ eachMessage: ({ message }) => charge(message).catch((error) => say(error.message)), get extra() { return 2; } }),
+      { get eachBatch() { return ({ batch }) => say(batch.messages.length); } },
+      { eachMessage: undefined, eachBatch: ({ batch: { messages: some } }) => some.forEach(({ offset }) => say(offset)) },
+      Object.defineProperty({ eachBatch: () => say('a batch') }, 'eachMessage', { value: () => say('hidden') }),
+      new Shop(), undefined,
+    ];
+    for (const some of settings) {
+      give(2);
+      const consumer = new KafkaJS.Kafka().consumer({});
+      say(await consumer.run(some).catch((error) => error.constructor.name), consumer.run.name, consumer.run.length);
+    }
+  },
+  async 'listeners'() {
+    const emitter = new EventEmitter();
+    const names = ['on', 'addListener', 'prependListener', 'emit', 'once'];
+    say(names.map((name) => [emitter[name].name, emitter[name].length]), emitter.on === emitter.addListener);
+    const [message] = await messages();
+    give(3);
+    const consumer = new KafkaConsumer();
+    const listener = async function listener({ offset }) { say(offset, this === consumer); };
+    consumer.on('data', listener).once('data', ({ offset }) => say('once', offset)).prependListener('data', () => say('first'));
+    say(consumer.listeners('data').map((one) => one === listener), consumer.rawListeners('data').length, message.offset);
+    consumer.consume();
+    await sleep(5);
+    consumer.removeAllListeners();
+    say(consumer.emit('data', { offset: 1 }), Object.keys(consumer));
   },
   async 'what is said by the program'() {
     const [message] = await messages();

@@ -3,6 +3,7 @@
 
 const lists = require('./lists');
 const { NONE, OURS, processingOf, runIn, runLazilyIn, setProcessing, settled } = require('./processing');
+const { inPlaceOf } = require('./stand_in');
 const { followValues } = require('./streams');
 const { guarded, tell } = require('./tell');
 
@@ -11,7 +12,7 @@ const patched = new WeakSet();
 /** `fed` is told of the consumers whose messages go to `eachMessage` and `eachBatch`. */
 function patchKafkaJS({ Kafka }, fed) {
   const { consumer } = Kafka.prototype;
-  Kafka.prototype.consumer = function madeConsumer(...settings) {
+  Kafka.prototype.consumer = inPlaceOf(consumer, function madeConsumer(...settings) {
     const made = consumer.apply(this, settings);
     guarded(() => {
       const owner = Object.getPrototypeOf(made);
@@ -21,10 +22,10 @@ function patchKafkaJS({ Kafka }, fed) {
         tell('@confluentinc/kafka-javascript has another Consumer than expected: causes are not known to eachMessage');
         return;
       }
-      owner.run = run(owner.run, fed);
+      owner.run = inPlaceOf(owner.run, run(owner.run, fed));
     });
     return made;
-  };
+  });
 }
 
 /** run({ eachMessage, eachBatch, … }) */
@@ -32,18 +33,25 @@ function run(original, fed) {
   return function run(config, ...others) {
     const followed = guarded(() => {
       const client = this._getInternalClient();
-      if (!client || !config) return config;
+      if (!client || typeof config !== 'object' || config === null) return config;
       fed.add(client);
-      const { eachMessage, eachBatch } = config;
-      return {
-        ...config,
-        ...(typeof eachMessage === 'function' && { eachMessage: forMessage(eachMessage, client) }),
-        ...(typeof eachBatch === 'function' && { eachBatch: forBatch(eachBatch, client) }),
-      };
+      return withFollowed(config, client);
     }, config);
     // Its loops outlive what this is called for.
     return runLazilyIn(NONE, () => original.call(this, followed, ...others));
   };
+}
+
+/** The same object, with followed functions: of its own ones only, since the client takes no others. */
+function withFollowed(config, client) {
+  const properties = Object.getOwnPropertyDescriptors(config);
+  for (const [name, following] of [['eachMessage', forMessage], ['eachBatch', forBatch]]) {
+    if (properties[name] === undefined) continue;
+    const value = config[name];
+    const { enumerable } = properties[name];
+    if (typeof value === 'function') properties[name] = { value: inPlaceOf(value, following(value, client)), enumerable };
+  }
+  return Object.create(Object.getPrototypeOf(config), properties);
 }
 
 function forMessage(eachMessage, consumer) {

@@ -11,6 +11,7 @@ const library = require('./library');
 const otel = require('./opentelemetry');
 const { Account, othersOf } = require('./others');
 const { Given } = require('./promises');
+const { calledBy } = require('./stand_in');
 const { guarded } = require('./tell');
 
 const current = new AsyncLocalStorage();
@@ -220,7 +221,7 @@ function runLazilyIn(processing, work) {
 
 /** The program's callback, as one that is called at work on that message. */
 function calledIn(processing, callback) {
-  return function called(...what) { return runLazilyIn(processing, () => callback.apply(this, what)); };
+  return calledBy(callback, (self, what) => runLazilyIn(processing, () => Reflect.apply(callback, self, what)));
 }
 
 /**

@@ -126,10 +126,10 @@ function ending(work, processing, self, what, callbackAt) {
 }
 
 function closing(done, processing) {
-  return function over(...what) {
+  return calledBy(done, (self, what) => {
     closeTask(processing);
-    return done.apply(this, what);
-  };
+    return Reflect.apply(done, self, what);
+  });
 }
 
 function closeTask(processing) { if (processing !== NONE) processing.account.endsTask(); }

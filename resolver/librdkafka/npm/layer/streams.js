@@ -53,7 +53,8 @@ function followReading(stream, tell) {
     return pipe.call(this, target, ...others);
   });
   const iterator = stream[Symbol.asyncIterator];
-  define(stream, Symbol.asyncIterator, function iterate() { return turns(iterator.call(this)); });
+  // Those of packages may have none.
+  if (typeof iterator === 'function') define(stream, Symbol.asyncIterator, function iterate() { return turns(iterator.call(this)); });
 }
 
 /** A stream that chunks about messages are written to, and that may make others of them. */

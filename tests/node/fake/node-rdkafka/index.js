@@ -92,4 +92,23 @@ class Producer extends EventEmitter {
   static createWriteStream() { throw new Error('there is none'); }
 }
 
-module.exports = { KafkaConsumer, Producer, give, sent, begun, ended, failed };
+/** The KafkaJS-like API: it takes what a program's settings have themselves, as the client does. */
+class Consumer {
+  _getInternalClient() { return this; }
+
+  async run(config) {
+    const own = { ...config };
+    for (const message of waiting.splice(0)) {
+      const { topic, partition } = message;
+      if (own.eachMessage) await own.eachMessage({ topic, partition, message });
+      else await own.eachBatch({ batch: { topic, partition, messages: [message] } });
+    }
+    return Object.keys(own);
+  }
+}
+
+class Kafka {
+  consumer() { return new Consumer(); }
+}
+
+module.exports = { KafkaJS: { Kafka }, KafkaConsumer, Producer, give, sent, begun, ended, failed };
