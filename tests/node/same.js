@@ -5,6 +5,7 @@
 // with `fake` in NODE_PATH. Without CASE it names them: with packages that programs use in PACKAGES, those that need some.
 'use strict';
 
+const { AsyncResource } = require('async_hooks');
 const EventEmitter = require('events');
 const fs = require('fs');
 const os = require('os');
@@ -148,7 +149,7 @@ const CASES = {
     for (const iterator of [list.values(), list.entries(), list[Symbol.iterator](), list.filter(() => true).values()]) {
       say(iterator, Object.keys(iterator), iterator[Symbol.toStringTag], typeof iterator.map, typeof iterator.throw);
       say(Object.getPrototypeOf(iterator) === Object.getPrototypeOf([].values()), iterator.next.length);
-      if (iterator.map) say(iterator.take(2).map((one) => (one[1] || one).offset).toArray(), iterator.drop(0).some(() => true));
+      if (iterator.map) say([...iterator.take(2).map((one) => (one[1] || one).offset)]);
     }
     for (const [at, { offset }] of list.entries()) say(at, offset);
     say([...list].length, Array.from(list.values(), ({ offset }) => offset), JSON.stringify(list.map(({ offset }) => offset)));
@@ -215,6 +216,19 @@ const CASES = {
     await sleep(5);
     consumer.removeAllListeners();
     say(consumer.emit('data', { offset: 1 }), Object.keys(consumer));
+  },
+  async 'resources of the program'() {
+    class Job extends AsyncResource {
+      constructor() { super('Job'); this.at = 1; }
+    }
+    give(2);
+    await new Promise((done) => new KafkaConsumer().consume(async (error, { offset }) => {
+      const job = new Job();
+      const enumerable = (symbol) => Object.prototype.propertyIsEnumerable.call(job, symbol) && symbol.description;
+      say(offset, Object.keys(job), Object.getOwnPropertySymbols(job).map(enumerable).filter((name) => /^tracer/.test(name)));
+      job.runInAsyncScope(() => say(Object.keys(job)));
+      if (offset === 1) done();
+    }));
   },
   async 'what is said by the program'() {
     const [message] = await messages();

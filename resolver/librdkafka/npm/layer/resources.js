@@ -6,7 +6,7 @@
 //   what it sets aside beside them may be the batch of all.
 'use strict';
 
-const { createHook, executionAsyncResource } = require('async_hooks');
+const { AsyncResource, createHook, executionAsyncResource } = require('async_hooks');
 const { CALLED } = require('./habits');
 const otel = require('./opentelemetry');
 const { CALL, REQUEST, TIMER } = require('./others');
@@ -54,9 +54,15 @@ function made(type, resource) {
   }
   const isSetAside = SET_ASIDE.has(type) || (SET_ASIDE_BY_ALL.has(type) && guarded(isMadeByProgram));
   const kind = !isSetAside ? REQUEST : settlesPromise(type, resource) ? TIMER : CALL;
-  resource[kind === CALL ? CALLED : TO_COME] = processing.account;
-  resource[KIND] = isSetAside ? kind | IS_SET_ASIDE : kind;
+  keep(resource, kind === CALL ? CALLED : TO_COME, processing.account);
+  keep(resource, KIND, isSetAside ? kind | IS_SET_ASIDE : kind);
   processing.account.begins(kind, SET_ASIDE.has(type) ? resource : undefined);
+}
+
+function keep(resource, name, value) {
+  // The program's own are not to look different.
+  if (resource instanceof AsyncResource) Object.defineProperty(resource, name, { value, configurable: true, writable: true });
+  else resource[name] = value;
 }
 
 function comes() {
