@@ -56,8 +56,18 @@ pub(crate) fn run(words: Vec<OsString>) -> Failure {
                 Err(failure) => return failure,
             };
             if let Some(layer) = node_layer::beside(&library) {
-                let options = node_layer::with(env::var_os(node_layer::VARIABLE), &layer);
-                command.env(node_layer::VARIABLE, options);
+                let present = env::var_os(node_layer::VARIABLE);
+                let words = std::iter::once(program.as_os_str()).chain(command.get_args());
+                if node_layer::is_readable_in(words, present.as_deref(), &layer) {
+                    command.env(node_layer::VARIABLE, node_layer::with(present, &layer));
+                } else {
+                    let folder = layer.with_file_name("");
+                    note(&format!(
+                        "Node's permission model keeps {name} from reading the layer for it, which is left out: causes are not \
+                         known without --allow-fs-read={}",
+                        folder.display()
+                    ));
+                }
             }
             if let Some(folder) = python_layer::folder(&library) {
                 let variable = python_layer::variable();

@@ -38,6 +38,24 @@ pub(super) fn with(present: Option<OsString>, layer: &Path) -> OsString {
     OsString::from_vec(options)
 }
 
+/// Whether a Node that these words start may read the layer. Under its permission model it ends with an error where it may not.
+pub(super) fn is_readable_in<'a>(
+    mut words: impl Iterator<Item = &'a OsStr>,
+    present: Option<&'a OsStr>,
+    layer: &Path,
+) -> bool {
+    let is_node = |word: &OsStr| Path::new(word).file_name().is_some_and(|name| name == "node" || name == "nodejs");
+    let starts_node = words.by_ref().any(is_node);
+    let present = present.unwrap_or_default().as_bytes().split(u8::is_ascii_whitespace);
+    let options: Vec<&[u8]> = words.filter(|_| starts_node).map(OsStr::as_bytes).chain(present).collect();
+    let restricts = |option: &&[u8]| matches!(*option, b"--permission" | b"--experimental-permission");
+    let allows = |option: &&[u8]| {
+        let allowed = option.strip_prefix(b"--allow-fs-read=").map(OsStr::from_bytes);
+        allowed.is_some_and(|allowed| allowed == "*" || layer.starts_with(allowed))
+    };
+    !options.iter().any(restricts) || options.iter().any(allows)
+}
+
 fn contains(present: &OsStr, options: &[u8]) -> bool {
     present.as_bytes().windows(options.len()).any(|part| part == options)
 }
@@ -51,6 +69,32 @@ mod tests {
         let once = with(Some("--max-old-space-size=64".into()), Path::new("/a b/register.js"));
         assert_eq!(once, r#"--require "/a b/register.js" --max-old-space-size=64"#);
         assert_eq!(with(Some(once.clone()), Path::new("/a b/register.js")), once);
+    }
+
+    #[test]
+    fn a_node_that_may_not_read_the_layer_is_known() {
+        let is_readable = |words: &str, present: &str| {
+            is_readable_in(
+                words.split(' ').map(OsStr::new),
+                Some(OsStr::new(present)),
+                Path::new("/a/layer/register.js"),
+            )
+        };
+        for (words, present) in [
+            ("node --permission --allow-fs-read=/app app.js", ""),
+            ("env A=1 /usr/bin/node --experimental-permission app.js", ""),
+            ("npm start", "--permission --allow-fs-read=/a/layer/others"),
+        ] {
+            assert!(!is_readable(words, present), "{words} {present}");
+        }
+        for (words, present) in [
+            ("node app.js", "--max-old-space-size=64"),
+            ("node --permission --allow-fs-read=/app --allow-fs-read=/a/layer/ app.js", ""),
+            ("node app.js", "--permission --allow-fs-read=*"),
+            ("deno run --permission app.js", ""),
+        ] {
+            assert!(is_readable(words, present), "{words} {present}");
+        }
     }
 
     #[test]
