@@ -17,7 +17,7 @@ use serde_json::{Value as Json, json};
 
 use crate::command_line::Format;
 use crate::failure::Failure;
-use crate::{output, status};
+use crate::{output, status, terminal};
 
 /// How the file shows among those that a process has open.
 const FILE: &str = "/memfd:tracer-interceptors-reload (deleted)";
@@ -105,7 +105,8 @@ fn ask_at(process: u32, file: &File) -> Result<(u32, String), Failure> {
     let outcome = number(file, 24).map_err(failed)?;
     let mut text = vec![0; number(file, 28).map_err(failed)?.min(MOST_TEXT) as usize];
     file.read_exact_at(&mut text, 32).map_err(failed)?;
-    Ok((outcome, String::from_utf8_lossy(&text).into_owned()))
+    let text = String::from_utf8_lossy(&text);
+    Ok((outcome, text.lines().map(terminal::clean).collect::<Vec<_>>().join("\n")))
 }
 
 /// The files that this very process waits at.
@@ -164,4 +165,20 @@ fn number(file: &File, at: u64) -> io::Result<u32> {
     let mut bytes = [0; 4];
     file.read_exact_at(&mut bytes, at)?;
     Ok(u32::from_ne_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_process_answers_moves_no_cursor_of_who_asks() {
+        let text = "\x1b]0;mine\x07\x1b[2Junchanged\r\u{9b}8m\nline 2\r\n";
+        let numbers: [u32; 4] = [0, 1, 1, u32::try_from(text.len()).unwrap()];
+        let file = tempfile::tempfile().unwrap();
+        let page = [&MAGIC[..], &[0; 8], &numbers.map(u32::to_ne_bytes).concat(), text.as_bytes()].concat();
+        file.write_all_at(&page, 0).unwrap();
+        let answer = ask_at(std::process::id(), &file).map_err(|failed| failed.what);
+        assert_eq!(answer, Ok((1, " ]0;mine  [2Junchanged  8m\nline 2".to_owned())));
+    }
 }

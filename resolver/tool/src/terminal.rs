@@ -32,6 +32,11 @@ pub(crate) fn folded(line: &str, hang: usize, width: Option<usize>) -> String {
     out
 }
 
+/// What was another program's text must not move the cursor of a terminal.
+pub(crate) fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// The columns that a text takes: what sets colours takes none.
 fn columns(text: &str) -> usize {
     let mut parts = text.split("\x1b[");

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value as Json, json};
 
 use super::liveness::{self, Liveness};
-use super::table::{self, Table};
+use super::table::Table;
 use crate::terminal;
 
 /// See the module.
@@ -231,7 +231,7 @@ pub(super) fn text(processes: &[Process], colors: bool, width: Option<usize>) ->
         text.push_str("\nnot well:\n");
     }
     for (pid, troubles) in ill {
-        let line = format!("{pid:>7}  {}", table::clean(&troubles.join("; ")));
+        let line = format!("{pid:>7}  {}", terminal::clean(&troubles.join("; ")));
         text.push_str(&terminal::folded(&line, 9, width));
         text.push('\n');
     }

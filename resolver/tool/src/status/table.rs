@@ -16,7 +16,7 @@ impl Table {
     }
 
     pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().map(|cell| clean(&cell)).collect());
+        self.rows.push(cells.into_iter().map(|cell| terminal::clean(&cell)).collect());
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -61,11 +61,6 @@ impl Table {
         }
         lines.iter().map(|line| format!("{}\n", terminal::folded(line.trim_end(), hang, width))).collect()
     }
-}
-
-/// What was another program's text must not move the cursor of a terminal.
-pub(super) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// What a reader looks for: words that say how it is.
