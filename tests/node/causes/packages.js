@@ -99,6 +99,15 @@ module.exports = {
     const queue = load('fastq').promise(async (order) => { bill(order); await billLater(order); }, 3);
     await listening(async (order) => { await queue.push(order); }, COUNT * 2);
   },
+  async 'fastq and p-limit, imported, cut'() {
+    const { default: fastq } = await import(path.join(process.env.PACKAGES, 'fastq/queue.js'));
+    const { default: pLimit } = await import(path.join(process.env.PACKAGES, 'p-limit/index.js'));
+    const queue = fastq((order, done) => { bill(order); billLater(order).then(() => done(), done); }, 3);
+    await listening((order) => { queue.push(order); }, COUNT * 2);
+    again();
+    const limit = pLimit(3);
+    await listening(async (order) => { await limit(async () => { bill(order); await billLater(order); }); }, COUNT * 4);
+  },
   async 'async.queue, learnt soon'() {
     const queue = load('async').queue((order, done) => { bill(order); billLater(order).then(() => done(), done); }, 3);
     await listening((order) => { queue.push(order); }, COUNT * 2);

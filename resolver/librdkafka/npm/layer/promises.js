@@ -35,7 +35,7 @@ class Given {
 
   /** Calls `work`, and gives what that gives. */
   by(work) {
-    follow();
+    guarded(follow);
     calls += 1;
     try {
       const result = work();

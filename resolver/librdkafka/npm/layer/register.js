@@ -45,19 +45,18 @@ function install() {
     else if (clients === 0 && NATIVE.test(request)) tell(BUNDLED);
     const exported = load.apply(this, arguments);
     if (known === undefined) return exported;
-    return guarded(() => followed(exported, known, request), exported);
+    return guarded(() => followed(exported, known), exported);
   });
   for (const [file, loaded] of Object.entries(Module._cache)) {
     const known = NAMES.test(file) && loaded && loaded.loaded ? knownAs(file) : undefined;
-    if (known !== undefined && known.isClient) guarded(() => patchClient(loaded.exports, file));
+    if (known !== undefined && known.isClient) guarded(() => patchClient(loaded.exports, known.name));
   }
 }
 
 /** What the program gets of it. */
-function followed(exported, { isClient, queues }, request) {
-  if (!isClient) return queues(exported) || exported;
-  patchClient(exported, request);
-  return exported;
+function followed(exported, { isClient, queues, name }) {
+  if (isClient) patchClient(exported, name);
+  return isClient ? exported : queues(exported) || exported;
 }
 
 /** What is known of the file that is asked for. ES modules load one by its own name. */
@@ -77,7 +76,7 @@ function knownAs(file, request = file) {
     const { name, folder } = packageOf(file, request);
     const known = PACKAGES.get(name);
     const inside = path.relative(folder, file).split(path.sep).join('/');
-    files.set(file, known !== undefined && known.files.test(inside) ? known : undefined);
+    files.set(file, known !== undefined && known.files.test(inside) ? { ...known, name } : undefined);
   }
   return files.get(file);
 }

@@ -23,11 +23,9 @@ function calledBy(original, call) {
 
 /** An iterator of the same kind as `iterator` and with the same properties, but with these methods. */
 function iteratorLike(iterator, methods) {
-  const like = Object.create(Object.getPrototypeOf(iterator), Object.getOwnPropertyDescriptors(iterator));
-  for (const name of Reflect.ownKeys(methods)) {
-    Object.defineProperty(like, name, { value: methods[name], configurable: true, writable: true });
-  }
-  return like;
+  const own = Object.getOwnPropertyDescriptors(iterator);
+  for (const name of Reflect.ownKeys(methods)) own[name] = { value: methods[name], configurable: true, writable: true };
+  return Object.create(Object.getPrototypeOf(iterator), own);
 }
 
 module.exports = { calledBy, inPlaceOf, iteratorLike };
