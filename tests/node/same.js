@@ -18,8 +18,13 @@ const processing = process.execArgv.length > 0 ? require('../../resolver/librdka
 
 const [, , CASE] = process.argv;
 const say = (...what) => console.log(...what);
-const sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 const turn = () => new Promise((done) => setImmediate(done));
+/** So long, and until what was to come in this turn and in the next one has come. */
+const sleep = async (milliseconds) => {
+  await new Promise((done) => setTimeout(done, milliseconds));
+  await turn();
+  await turn();
+};
 
 /** Its text is the same wherever it comes from. */
 class Declined extends Error {
@@ -154,6 +159,12 @@ const CASES = {
     for (const [at, { offset }] of list.entries()) say(at, offset);
     say([...list].length, Array.from(list.values(), ({ offset }) => offset), JSON.stringify(list.map(({ offset }) => offset)));
     say(list.flatMap(function* of() { yield 1; }).map(String), Object.keys(list), Object.getOwnPropertyNames(list.slice(5)).length > 0);
+    const others = [{ id: 1 }, null, 'two'];
+    say(list.map.call(others, (one) => one), Object.getOwnPropertyNames(list.filter.call(others, Boolean)), [...list.values.call(others)].length);
+    list.push(...others);
+    list.forEach((one) => say(one && one.offset));
+    for (const one of list.slice(1)) say(one && one.offset);
+    say(begun.has(undefined) || begun.has(NaN), (await Promise.all(list.map(async (one) => one && one.id))).length);
     try { list.map(7); } catch (error) { say(error.message); }
   },
   async 'iterators of streams'() {

@@ -31,8 +31,11 @@ function handedOver(messages, placeOf = (message) => message) {
   return follow(messages, placeOf);
 }
 
+/** That of what a list holds; undefined where the list, or what the program has put into it, is none of the client's. */
 function processingIn(messages, message) {
-  return typeof message === 'object' && message !== null ? processingOf(message, messages[PLACES](message)) : undefined;
+  if (typeof message !== 'object' || message === null || messages[PLACES] === undefined) return undefined;
+  const place = messages[PLACES](message);
+  return typeof place.topic === 'string' && place.offset !== undefined ? processingOf(message, place) : undefined;
 }
 
 /** A method that calls a function for each message; `givesBack` what it returns, promises too. */
@@ -57,7 +60,7 @@ function some(name) {
   const method = Array.prototype[name];
   return inPlaceOf(method, function some(...which) {
     const messages = method.apply(this, which);
-    guarded(() => follow(messages, this[PLACES]));
+    if (this[PLACES] !== undefined) guarded(() => follow(messages, this[PLACES]));
     return messages;
   });
 }
