@@ -160,7 +160,8 @@ const CASES = {
     say([...list].length, Array.from(list.values(), ({ offset }) => offset), JSON.stringify(list.map(({ offset }) => offset)));
     say(list.flatMap(function* of() { yield 1; }).map(String), Object.keys(list), Object.getOwnPropertyNames(list.slice(5)).length > 0);
     const others = [{ id: 1 }, null, 'two'];
-    say(list.map.call(others, (one) => one), Object.getOwnPropertyNames(list.filter.call(others, Boolean)), [...list.values.call(others)].length);
+    say(list.map.call(others, (one) => one), [...list.values.call(others)].length);
+    say(Object.getOwnPropertyNames(list.filter.call(others, Boolean)));
     list.push(...others);
     list.forEach((one) => say(one && one.offset));
     for (const one of list.slice(1)) say(one && one.offset);
@@ -271,7 +272,8 @@ const QUEUES = {
       (C, name, over) => over(null, new C().a, name === named), Model, named, (...what) => done(what))));
     say(await new Bottleneck().wrap(async function wrapped(C) { return [this.its, new C().a]; }).call({ its: 7 }, Model).catch(String));
     say(await new PQueue().add(named), await new PQueue().addAll([named, async () => 2]));
-    for (const method of [PQueue.prototype.add, Bottleneck.prototype.schedule, Bottleneck.prototype.submit]) say(method.name, method.length);
+    const { schedule, submit } = Bottleneck.prototype;
+    say([PQueue.prototype.add, schedule, submit].map(({ name, length }) => [name, length]));
   },
   async 'queues of functions'() {
     const async = load('async');
@@ -282,8 +284,9 @@ const QUEUES = {
     say(making.map(({ name, length }) => [name, length]), new Set(making).size);
     say(await fastq.promise(seen, 1).push(named), await fastq.promise({ its: 1 }, seen, 1).unshift(named));
     say(await async.queue(seen, 1).pushAsync(named), await async.cargo(async ([job]) => [job === named, await job()]).pushAsync(named));
-    say(await new Promise((done) => async.queue((job, over) => over(null, job === named, over.length), 1).push(named, (...what) => done(what))));
-    say(await new Promise((done) => async.priorityQueue((job, over) => over(null, job === named), 1).push(named, 3, (...what) => done(what))));
+    const work = (job, over) => over(null, job === named, over.length);
+    say(await new Promise((done) => async.queue(work, 1).push(named, (...what) => done(what))));
+    say(await new Promise((done) => async.priorityQueue(work, 1).push(named, 3, (...what) => done(what))));
     const told = fastq({ its: 2 }, function worker(job, over) { over(null, [job === named, this.its]); }, 1);
     say(await new Promise((done) => told.push(named, (...what) => done(what))), told.push.name, told.push.length, told.concurrency);
   },
@@ -296,7 +299,8 @@ const QUEUES = {
         return promise;
       };
       const queue = fastq(worker, 1);
-      for (const message of shared ? await messages(2) : [{ offset: 1 }, { offset: 2 }]) queue.push(message, (error) => say('told', error.message));
+      const some = shared ? await messages(2) : [{ offset: 1 }, { offset: 2 }];
+      for (const message of some) queue.push(message, (error) => say('told', error.message));
       await sleep(5);
     }
     const [message] = await messages();
