@@ -13,7 +13,8 @@ use super::pipeline::{CURRENT, Pipeline};
 use super::record::{FinishedSpan, SpanFlags};
 use super::segments::MAX_EXTRA;
 use super::span_origin::SpanOrigin;
-use super::thread_spans;
+use super::{template, thread_spans};
+use crate::clock;
 use crate::export::DropReason;
 use crate::per_process;
 use crate::tracer::SpanContext;
@@ -96,6 +97,10 @@ impl Pipeline {
     pub(crate) fn watch_forks() {
         static AT_FORK: Once = Once::new();
         AT_FORK.call_once(|| {
+            // What threads of ours would make at its first use. A child that is forked meanwhile would wait for it for ever.
+            clock::monotonic_nanos();
+            clock::keep_anchored();
+            template::make_what_spans_share();
             // SAFETY: the handler only stores to atomics, which is allowed in a fresh child.
             unsafe { libc::pthread_atfork(None, None, Some(forget_the_parent)) };
         });

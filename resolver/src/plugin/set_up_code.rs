@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::calls::known_code;
 use super::mapping::{self, Mapping};
@@ -16,13 +16,21 @@ use super::mapping::{self, Mapping};
 /// Once a process, on a thread of ours, when the first batch has been handed over, and so everything has been set up;
 /// later calls do nothing. A program that has the engine linked in keeps its own code.
 pub(super) fn give_back() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
+    static BEGUN: AtomicBool = AtomicBool::new(false);
+    first(&BEGUN, || {
         let own = give_back as fn() as usize;
         let own = (!mapping::is_of_the_program(own)).then_some(own);
         let modules: Vec<usize> = own.into_iter().chain(known_code()).collect();
         give_back_modules(&modules);
     });
+}
+
+/// Not by a `Once`: a child that is forked while a thread of its parent's is in there has no such thread, and would wait for it
+/// for ever.
+fn first(begun: &AtomicBool, work: impl FnOnce()) {
+    if !begun.swap(true, Ordering::Relaxed) {
+        work();
+    }
 }
 
 /// Of the files that these addresses are mapped from.
@@ -78,8 +86,29 @@ const ENTRY: usize = 8;
 mod tests {
     use std::os::fd::AsRawFd as _;
     use std::ptr;
+    use std::sync::Barrier;
 
     use super::*;
+
+    #[test]
+    fn a_child_that_is_forked_meanwhile_waits_for_nobody() {
+        let (begun, meanwhile) = (AtomicBool::new(false), Barrier::new(2));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                first(&begun, || {
+                    meanwhile.wait();
+                    meanwhile.wait();
+                });
+            });
+            meanwhile.wait();
+            let is_well = crate::plugin::forked::child_is_well(|| {
+                first(&begun, || ());
+                true
+            });
+            meanwhile.wait();
+            assert!(is_well);
+        });
+    }
 
     /// A file of 64 pages, mapped privately.
     struct Mapped {
