@@ -174,28 +174,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::batch::record::{OriginAddress, Outcome, SpanFlags, SpanKind, TimeInQueue};
-
-    fn span() -> FinishedSpan {
-        FinishedSpan {
-            origin: OriginAddress(ptr::null()),
-            trace_id: [7; 16],
-            span_id: [7; 8],
-            parent_span_id: [0; 8],
-            link_trace_id: [0; 16],
-            link_span_id: [0; 8],
-            start: 1,
-            end: 2,
-            offset: 0,
-            time_in_queue: TimeInQueue::UNKNOWN,
-            partition: 0,
-            outcome: Outcome::OK,
-            kind: SpanKind::Send,
-            flags: SpanFlags::default(),
-            trace_flags: 1,
-            extra_len: 0,
-        }
-    }
+    use crate::batch::record::{OriginAddress, SpanKind};
 
     /// Those that keep a segment keep it while they rest, so not all may.
     #[test]
@@ -210,7 +189,7 @@ mod tests {
             for _ in 0..threads {
                 let body = || {
                     for _ in 0..2 {
-                        if push(pipeline, &span(), &[]) {
+                        if push(pipeline, &FinishedSpan::blank(OriginAddress(ptr::null()), SpanKind::Send), &[]) {
                             pushed.fetch_add(1, Ordering::Relaxed);
                         }
                         all.wait();
