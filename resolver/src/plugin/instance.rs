@@ -355,7 +355,6 @@ impl Exporter for Instance {
         let code = exporting(self.library.type_name(), "export_batch", || unsafe {
             export_batch(handle.raw(), &borrowed, timeout, &mut error)
         });
-        set_up_code::give_back();
         self.outcome(&handle, batch.item_count, Reply::new(Function::ExportBatch, code, &error))
     }
 
@@ -409,7 +408,10 @@ impl Exporter for Instance {
     }
 
     fn count(&self) {
-        let Some(now) = self.ask_stats().map(plugin_counts) else { return };
+        let asked = self.ask_stats();
+        // All that follows a batch has been run once by now.
+        set_up_code::give_back();
+        let Some(now) = asked.map(plugin_counts) else { return };
         let mut counted = self.counts();
         if let Some(earlier) = counted.latest.replace(now).filter(|earlier| now.began_anew_since(earlier)) {
             counted.before = counted.before.and(PluginCounts { in_flight: 0, ..earlier });
