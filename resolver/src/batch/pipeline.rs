@@ -104,9 +104,14 @@ pub(super) static CURRENT: AtomicPtr<Pipeline> = AtomicPtr::new(std::ptr::null_m
 
 impl Pipeline {
     pub(super) fn new(end_budget: Duration) -> Self {
+        Self::with_room(end_budget, BUFFER_BYTES)
+    }
+
+    /// With room for so many bytes of finished spans.
+    pub(super) fn with_room(end_budget: Duration, bytes: usize) -> Self {
         let shared = std::array::from_fn(|_| SharedSegment::new());
         Self {
-            segments: Segments::new(BUFFER_BYTES),
+            segments: Segments::new(bytes),
             received_spans: OnceLock::new(),
             threads: Mutex::new(shared.iter().map(SharedSegment::shown).collect()),
             keepers: AtomicUsize::new(0),
