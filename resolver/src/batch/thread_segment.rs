@@ -25,9 +25,18 @@ impl ThreadSegment {
     }
 
     /// From here on its thread fills `segment`.
-    pub(super) fn fills(&self, segment: Option<u32>) {
+    fn fills(&self, segment: Option<u32>) {
         // Release: pairs with the acquire in `segment`.
         self.current.store(segment.unwrap_or(NONE), Ordering::Release);
+    }
+
+    /// `full` leaves, and a fresh one comes, if any is free; whether the batch thread should look, too. Handed over first: a drain
+    /// finds a segment here, or there, or in both places, but never in none.
+    pub(super) fn exchange(&self, segments: &Segments, full: Option<Claim>) -> (Option<Claim>, bool) {
+        let many = full.is_some_and(|full| segments.submit(full));
+        let fresh = segments.claim();
+        self.fills(fresh.as_ref().map(Segments::index_of));
+        (fresh, many)
     }
 
     /// Its thread ends, and has handed its last segment over.
@@ -83,10 +92,8 @@ impl SharedSegment {
         if place.as_mut().is_some_and(|claim| segments.push(claim, span, extra)) {
             return Shared::Pushed { wake: false };
         }
-        // As a thread does with its own: handed over first, so that a drain finds it in one place at least.
-        let wake = place.take().is_some_and(|full| segments.submit(full));
-        *place = segments.claim();
-        self.shown.fills(place.as_ref().map(Segments::index_of));
+        let wake;
+        (*place, wake) = self.shown.exchange(segments, place.take());
         let pushed = place.as_mut().is_some_and(|claim| segments.push(claim, span, extra));
         if pushed { Shared::Pushed { wake } } else { Shared::Full }
     }

@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::pipeline::Pipeline;
 use super::record::FinishedSpan;
-use super::segments::{Claim, Segments};
+use super::segments::Claim;
 use super::thread_segment::ThreadSegment;
 
 /// The thread's own view.
@@ -125,12 +125,9 @@ impl Local {
             self.pipeline.set(pipeline);
             release(self.spans.replace(Arc::into_raw(spans)));
         }
-        let many = self.claim.take().is_some_and(|full| pipeline.segments().submit(full));
-        let claim = pipeline.segments().claim();
-        // SAFETY: owned by this thread until `release`.
-        if let Some(spans) = unsafe { self.spans.get().as_ref() } {
-            spans.fills(claim.as_ref().map(Segments::index_of));
-        }
+        // SAFETY: owned by this thread until `release`, and set above, now or before.
+        let Some(spans) = (unsafe { self.spans.get().as_ref() }) else { return false };
+        let (claim, many) = spans.exchange(pipeline.segments(), self.claim.take());
         if many || claim.is_none() {
             pipeline.wake();
         }

@@ -148,7 +148,9 @@ impl Made {
             return;
         }
         let next = self.next.fetch_add(1, Ordering::Relaxed) % HIGH_ONES;
-        self.places.iter().skip(next).take(1).for_each(|place| place.store(descriptor, Ordering::Relaxed));
+        if let Some(place) = self.places.get(next) {
+            place.store(descriptor, Ordering::Relaxed);
+        }
     }
 
     /// Whether there is an event loop by what `is_loop` says of one descriptor. Those of `places` that are none are forgotten.

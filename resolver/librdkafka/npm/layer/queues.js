@@ -132,7 +132,7 @@ function closing(done, processing) {
   });
 }
 
-function closeTask(processing) { if (processing !== NONE) processing.account.endsTask(); }
+function closeTask(processing) { processing.account.endsTask(); }
 
 function putFor(processing) { if (processing !== NONE) processing.account.tasks += 1; }
 

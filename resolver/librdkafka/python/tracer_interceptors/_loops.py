@@ -11,7 +11,7 @@ from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, Method
 from typing import Any, Callable, Dict, FrozenSet, Iterator, List, Optional, Set, Tuple
 
 from . import _library
-from ._root import DATA, OPTIMIZED, names_of
+from ._root import DATA, OPTIMIZED, members_of, names_of
 from ._values import NOW, OLD, Own, made_of
 
 #: Calls for messages, by their names.
@@ -35,6 +35,7 @@ _Known = Tuple[Optional[bool], Tuple[Any, ...], List[CodeType]]
 #: What `_turn` has said of a place, for each of the ways that led there.
 _once: Dict[Any, List[_Known]] = {}
 NO_READS: List[_Known] = []
+NO_NAMES: FrozenSet[str] = frozenset()
 #: What `_since.py` has said of some frames, and of the names that are given.
 since: Dict[Any, List[_Known]] = {}
 #: Ways to one place, and meanings of its names, that are told apart.
@@ -341,7 +342,7 @@ def _is_consumer(value: Any) -> bool:
 def _kind_of(kind: type) -> int:
     """What the objects of a type can be, as ``recall.rs`` has it."""
     bits = _FOUND.get(kind, 0)
-    if any("consume" in _members_of(one) or "_tracer_interceptors" in _members_of(one) for one in kind.__mro__):
+    if any("consume" in members_of(one) or "_tracer_interceptors" in members_of(one) for one in kind.__mro__):
         bits |= _CONSUMER
     if _offset_of(kind):
         bits |= _HAS_NAMES
@@ -355,7 +356,6 @@ def _kind_of(kind: type) -> int:
 
 _CONSUMER, _HAS_NAMES, _FUNCTION, _METHOD, _OF_C, _TYPE = (1 << bit for bit in range(6))
 _FOUND: Dict[type, int] = {FunctionType: _FUNCTION, MethodType: _METHOD, BuiltinFunctionType: _OF_C}
-_members_of: Callable[[type], Any] = type.__dict__["__dict__"].__get__
 _offset_of: Callable[[type], int] = type.__dict__["__dictoffset__"].__get__
 _kinds: Dict[type, int] = {}
 api.connect_loops(once=_once, since=since, kinds=_kinds, kind=_kind_of, meaning=_meaning_in)
@@ -369,9 +369,6 @@ def flow_of(code: CodeType) -> "Flow":
             _known.clear()
         flow = _known[id(code)] = Flow(code)
     return flow
-
-
-NO_NAMES: FrozenSet[str] = frozenset()
 
 
 class Flow:

@@ -22,7 +22,7 @@ IS_SOURCE, IS_TOOL, IS_SHARED, IS_CALLED, SAYS_NOTHING = (1 << bit for bit in ra
 _kinds: "Dict[int, Tuple[Any, int]]" = {}
 MOST_KINDS = 1_000
 _parents_of: Callable[[type], Any] = type.__dict__["__mro__"].__get__
-_members_of: Callable[[type], Any] = type.__dict__["__dict__"].__get__
+members_of: Callable[[type], Any] = type.__dict__["__dict__"].__get__
 
 
 def kind_of(value: Any) -> int:
@@ -31,7 +31,7 @@ def kind_of(value: Any) -> int:
     known = _kinds.get(id(kind))
     if known is not None and known[0]() is kind:
         return known[1]
-    members: "set[str]" = set().union(*map(_members_of, _parents_of(kind)))
+    members: "set[str]" = set().union(*map(members_of, _parents_of(kind)))
     bits = IS_SOURCE * (not members.isdisjoint(_SOURCE)) | IS_TOOL * (not members.isdisjoint(_TOOL))
     bits |= IS_SHARED * issubclass(kind, _SHARED) | IS_CALLED * callable(value)
     bits |= SAYS_NOTHING * any(kind is one for one in _SAYS_NOTHING)

@@ -135,7 +135,7 @@ def _submit_of(original: Callable[..., Any], name: str) -> Callable[..., Any]:
             return original(self, _Job(args[0], args[1:], kwargs, _awaited_of(args[0])), *args[1:], **kwargs)
         if name in kwargs:
             function = kwargs.pop(name)
-            kwargs[name] = _Job(function, (), {key: value for key, value in kwargs.items()})
+            kwargs[name] = _Job(function, (), {**kwargs})
         return original(self, **kwargs)
 
     return submit
